@@ -1,0 +1,7 @@
+//! Forwarding among the clients of one session, sans-IO.
+
+mod outbox;
+mod parameters;
+
+pub use outbox::{ForwardEvent, Outbox};
+pub use parameters::*;

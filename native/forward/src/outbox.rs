@@ -1,0 +1,43 @@
+//! Where forwarding puts what it wants sent. The worker implements it over sealing send slots.
+
+use crate::parameters::{PublisherHandle, TransportHandle};
+
+/// Takes finished packets. A call must not block and must not allocate per packet.
+pub trait Outbox {
+    /// An RTP packet for `transport`: a complete, rewritten header (with extensions, without
+    /// padding) and, apart from it, the payload shared by all receivers. The implementation
+    /// writes both into a send slot and seals them there: that copy is the only one.
+    ///
+    /// Calls come subscriber by subscriber, packets in order, so that runs of packets to one
+    /// transport stand together and can leave as one segmented datagram.
+    fn rtp(&mut self, transport: TransportHandle, header: &[u8], payload: &[u8]);
+
+    /// A compound RTCP packet for `transport`, in clear.
+    fn rtcp(&mut self, transport: TransportHandle, compound: &[u8]);
+
+    /// Something the control plane wants to know.
+    fn event(&mut self, event: ForwardEvent);
+}
+
+/// What forwarding reports upward.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ForwardEvent {
+    /// The first packet of a source (and RID) was accepted.
+    SourceActive {
+        /// Whose.
+        publisher: PublisherHandle,
+        /// Which m-line of the uplink.
+        mid: String,
+        /// Which simulcast version.
+        rid: Option<String>,
+    },
+    /// The seal guard dropped packets. At most one per source and second.
+    NotEncrypted {
+        /// Whose.
+        publisher: PublisherHandle,
+        /// Which m-line of the uplink.
+        mid: String,
+        /// How many since the last report.
+        packets: u64,
+    },
+}

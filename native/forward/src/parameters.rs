@@ -1,0 +1,162 @@
+//! What the control plane tells the forwarding of a session: plain data, validated by it.
+
+use std::fmt;
+
+/// How much of a payload this session's forwarding may read. Fixed for the session's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PayloadAccess {
+    /// A clear session: payloads may be read and tapped.
+    Clear,
+    /// An end-to-end encrypted session: RTP header, header extensions, the packetiser's payload
+    /// descriptor and the clear prefix that e2ee/1 declares, never more.
+    Opaque,
+}
+
+macro_rules! handle {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(pub u64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(formatter)
+            }
+        }
+    };
+}
+
+handle!(
+    /// Names one peer's transport within the worker.
+    TransportHandle
+);
+handle!(
+    /// Names one published stream within the worker.
+    PublisherHandle
+);
+handle!(
+    /// Names one delivery of a stream to one client within the worker.
+    SubscriberHandle
+);
+
+/// Audio or video.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MediaKind {
+    /// Sound.
+    Audio,
+    /// Pictures: camera or screen.
+    Video,
+}
+
+/// The codecs that are forwarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Codec {
+    /// RFC 7587.
+    Opus,
+    /// RFC 7741.
+    Vp8,
+    /// RFC 9628.
+    Vp9,
+    /// RFC 6184, packetization-mode 1.
+    H264,
+    /// AV1 RTP specification 1.0.
+    Av1,
+}
+
+/// RTP header extensions the core knows, by their meaning; ids differ per transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Extension {
+    /// urn:ietf:params:rtp-hdrext:sdes:mid (RFC 9143)
+    Mid,
+    /// urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id (RFC 8852)
+    Rid,
+    /// urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id (RFC 8852)
+    RepairedRid,
+    /// urn:ietf:params:rtp-hdrext:ssrc-audio-level (RFC 6464)
+    AudioLevel,
+    /// abs-send-time
+    AbsSendTime,
+    /// draft-holmer-rmcat-transport-wide-cc-extensions-01
+    TransportCc,
+    /// urn:ietf:params:rtp-hdrext:toffset (RFC 5450)
+    TransmissionOffset,
+    /// urn:3gpp:video-orientation
+    VideoOrientation,
+    /// playout-delay
+    PlayoutDelay,
+    /// video-content-type
+    VideoContentType,
+    /// video-timing
+    VideoTiming,
+    /// color-space
+    ColorSpace,
+    /// AV1 RTP specification, appendix A
+    DependencyDescriptor,
+    /// video-layers-allocation00
+    VideoLayersAllocation,
+    /// abs-capture-time
+    AbsCaptureTime,
+}
+
+/// Negotiated header-extension ids of one m-line (1..=255; 15 is reserved in the one-byte form).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExtensionIds(pub Vec<(Extension, u8)>);
+
+/// One `RtpStream` of a source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EncodingParameters {
+    /// Known from the offer, else found by RID or MID.
+    pub ssrc: Option<u32>,
+    /// Its retransmission stream (RFC 4588).
+    pub rtx_ssrc: Option<u32>,
+    /// Simulcast version (RFC 8853).
+    pub rid: Option<String>,
+}
+
+/// An 8-byte SFrame key id.
+pub type Kid = [u8; 8];
+
+/// One m-line of a Publisher.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceParameters {
+    /// The m-line's identification tag on the uplink.
+    pub mid: String,
+    /// Audio or video.
+    pub kind: MediaKind,
+    /// What it sends.
+    pub codec: Codec,
+    /// On the uplink.
+    pub payload_type: u8,
+    /// RFC 4588 payload type on the uplink, if retransmissions were negotiated.
+    pub rtx_payload_type: Option<u8>,
+    /// RTP clock.
+    pub clock_rate_hz: u32,
+    /// At least one.
+    pub encodings: Vec<EncodingParameters>,
+    /// Ids on the uplink.
+    pub extensions: ExtensionIds,
+    /// Generic NACK was negotiated.
+    pub nack: bool,
+    /// Key ids that the seal guard accepts; empty on clear sessions.
+    pub declared_kids: Vec<Kid>,
+}
+
+/// One m-line of a Subscriber.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SinkParameters {
+    /// The m-line's identification tag on the downlink.
+    pub mid: String,
+    /// The publisher's source that feeds it.
+    pub source_mid: String,
+    /// What the subscriber sees. Outlives the Subscriber: sequence numbers go on.
+    pub ssrc: u32,
+    /// Retransmission stream, if the subscriber negotiated one.
+    pub rtx_ssrc: Option<u32>,
+    /// On the downlink.
+    pub payload_type: u8,
+    /// RFC 4588 payload type on the downlink.
+    pub rtx_payload_type: Option<u8>,
+    /// Ids on the downlink.
+    pub extensions: ExtensionIds,
+}

@@ -1,0 +1,1 @@
+//! Seeded loss, delay and reordering for tests and benchmarks.

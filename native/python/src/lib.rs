@@ -1,0 +1,1 @@
+//! The media core as the Python extension sfu._native.

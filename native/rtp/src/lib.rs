@@ -1,0 +1,1 @@
+//! Wire formats of RTP and RTCP: parse and write, no state, no I/O.

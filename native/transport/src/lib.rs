@@ -1,0 +1,1 @@
+//! The network side of one peer, sans-IO: STUN, ICE-lite, SRTP.

@@ -1,0 +1,1 @@
+//! The only I/O and the only clock of the media core.

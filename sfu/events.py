@@ -1,0 +1,57 @@
+"""What the media core reports: one frozen dataclass per event, delivered in batches."""
+
+from dataclasses import dataclass, field
+
+from sfu.ids import PublisherHandle, TransportHandle
+
+
+@dataclass(frozen=True, slots=True)
+class IceValidated:
+    """The first connectivity check with the right password arrived; DTLS may follow."""
+
+    transport: TransportHandle
+
+
+@dataclass(frozen=True, slots=True)
+class DtlsDatagram:
+    """A DTLS record from the ICE-validated address."""
+
+    transport: TransportHandle
+    datagram: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentExpired:
+    """No valid check for the consent time (RFC 7675): the peer is gone."""
+
+    transport: TransportHandle
+
+
+@dataclass(frozen=True, slots=True)
+class SourceActive:
+    """The first authenticated packet of a source (and RID) was accepted for forwarding."""
+
+    publisher: PublisherHandle
+    mid: str
+    rid: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NotEncrypted:
+    """The seal guard dropped packets of a source. At most one event per source and second."""
+
+    publisher: PublisherHandle
+    mid: str
+    packets: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommandFailed:
+    """A command conflicted with the core's state. `handle` is the command's main handle."""
+
+    command: str
+    handle: int
+    reason: str
+
+
+Event = IceValidated | DtlsDatagram | ConsentExpired | SourceActive | NotEncrypted | CommandFailed

@@ -1,0 +1,22 @@
+"""Identities of the things both planes talk about.
+
+Application identities are strings that clients and REST see. Media handles are small
+integers that only this process knows: the media core indexes its tables with them.
+"""
+
+from typing import NewType
+
+SessionId = NewType("SessionId", str)
+ConnectionId = NewType("ConnectionId", str)
+StreamId = NewType("StreamId", str)
+SubscriberId = NewType("SubscriberId", str)
+
+RouterHandle = NewType("RouterHandle", int)
+TransportHandle = NewType("TransportHandle", int)
+PublisherHandle = NewType("PublisherHandle", int)
+SubscriberHandle = NewType("SubscriberHandle", int)
+
+
+def short(identity: str) -> str:
+    """The part of an identity that may stand in a log line: enough to follow, not to reuse."""
+    return identity[:8]

@@ -1,0 +1,141 @@
+"""The seam between admission and forwarding: what signaling asks of the media plane.
+
+SDP, DTLS, handles and the media core stay behind it. `sfu.native_plane` implements it over
+the compiled core, `sfu.fake` in memory; both pass the same contract tests.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sfu.commands import Codec, Direction, MediaKind
+from sfu.ids import ConnectionId, SessionId, StreamId, SubscriberId
+
+
+class MediaError(Exception):
+    """A request the media plane refuses. `code` is stable and listed in docs/protocol.md.
+
+    Codes: sdp_invalid, sdp_too_large, codec_unsupported, track_unknown, stream_unknown,
+    stream_exists, kids_missing, answer_unexpected, setup_invalid, fingerprint_unsupported,
+    ssrc_conflict, transport_closed.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class TrackOffer:
+    """One m-line of the client's offer that belongs to the new stream."""
+
+    mid: str
+    kind: MediaKind
+    kids: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedTrack:
+    mid: str
+    kind: MediaKind
+    codec: Codec
+
+
+@dataclass(frozen=True, slots=True)
+class PublishAnswer:
+    sdp: str
+    tracks: tuple[PublishedTrack, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DownlinkTrack:
+    """One m-line of the server's offer, in use by a Subscriber."""
+
+    mid: str
+    kind: MediaKind
+    codec: Codec
+    subscriber: SubscriberId
+    stream: StreamId
+
+
+@dataclass(frozen=True, slots=True)
+class DownlinkOffer:
+    """`number` counts up; the answer must carry it. One offer is outstanding at a time."""
+
+    number: int
+    sdp: str
+    tracks: tuple[DownlinkTrack, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerWish:
+    max_width_px: int | None = None
+    max_height_px: int | None = None
+    max_frame_rate: float | None = None
+
+
+class ClientMediaListener(Protocol):
+    """Told on the event loop, never re-entrantly from a call into the plane."""
+
+    def on_downlink_offer(self, offer: DownlinkOffer) -> None: ...
+    def on_stream_live(self, stream: StreamId) -> None:
+        """The uplink of a published stream is connected; others may learn of the stream."""
+
+    def on_subscriber_connected(self, subscriber: SubscriberId) -> None:
+        """The downlink is connected and the answer that carries the subscriber is applied."""
+
+    def on_not_encrypted(self, stream: StreamId, mid: str, packets: int) -> None: ...
+    def on_transport_lost(self, direction: Direction) -> None:
+        """Consent expired or the handshake failed; the transport is closed."""
+
+
+class ClientMedia(Protocol):
+    """The media of one Connection: one uplink and one downlink, each opened when first needed."""
+
+    async def publish(
+        self, stream: StreamId, offer_sdp: str, tracks: Sequence[TrackOffer]
+    ) -> PublishAnswer:
+        """Negotiates the client's offer. m-lines of earlier streams must still be in it."""
+
+    def declare_kids(self, stream: StreamId, mid: str, kids: Sequence[bytes]) -> None: ...
+    def set_stream_forwarding(
+        self, stream: StreamId, kind: MediaKind, forwarding: bool
+    ) -> None: ...
+    def request_key_frame(self, stream: StreamId) -> None: ...
+    def unpublish(self, stream: StreamId) -> None: ...
+    def subscribe(
+        self,
+        subscriber: SubscriberId,
+        stream: StreamId,
+        kinds: frozenset[MediaKind],
+        codecs: frozenset[Codec],
+    ) -> None:
+        """Adds a Subscriber; `on_downlink_offer` follows. Calls made while an offer is
+        outstanding are gathered into the next one. `codecs` are what the client can decode:
+        `codec_unsupported` when the stream has none of the wanted kinds in them."""
+
+    def answer_downlink(self, number: int, answer_sdp: str) -> None: ...
+    def set_subscriber_forwarding(
+        self, subscriber: SubscriberId, kind: MediaKind, forwarding: bool
+    ) -> None: ...
+    def set_layer_wish(self, subscriber: SubscriberId, wish: LayerWish) -> None: ...
+    def unsubscribe(self, subscriber: SubscriberId) -> None: ...
+    def close(self) -> None:
+        """Ends both transports and everything published or subscribed on them. Idempotent."""
+
+
+class SessionMedia(Protocol):
+    def open_client(
+        self, connection: ConnectionId, listener: ClientMediaListener
+    ) -> ClientMedia: ...
+    async def dump(self) -> dict[str, object]: ...
+    def close(self) -> None: ...
+
+
+class MediaPlane(Protocol):
+    """A node's media plane. `e2ee` is fixed when the session is opened, for its whole life."""
+
+    def open_session(self, session: SessionId, *, e2ee: bool) -> SessionMedia: ...
+    def counters(self) -> dict[str, int]: ...
+    async def close(self) -> None: ...

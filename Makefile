@@ -1,0 +1,100 @@
+# Every target sets up what it needs; a second call only does what changed.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+JOBS ?= $(shell nproc)
+
+NATIVE_SOURCES := $(shell find native -name '*.rs' -o -name 'Cargo.toml' -o -name 'Cargo.lock' 2>/dev/null | grep -v /target/)
+WEB_SOURCES := $(shell find sdk/web web -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
+
+.PHONY: help run build test test-python test-native test-web test-browser lint format bench bench-quick bench-guard docs clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+# --- set-up -------------------------------------------------------------------------------
+
+$(VENV)/tools.stamp:
+	@scripts/require cc=build-essential
+	@scripts/toolchain
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null || { scripts/require /usr/share/doc/python3-venv=python3-venv && $(PYTHON) -m venv $(VENV); }
+	@$(BIN)/pip install --quiet --upgrade pip 'maturin>=1.9,<2'
+	@touch $@
+
+$(VENV)/runtime.stamp: $(VENV)/tools.stamp pyproject.toml constraints.txt
+	@echo "Installing Python dependencies"
+	@$(BIN)/python scripts/dependencies.py > $(VENV)/runtime.txt
+	@$(BIN)/pip install --quiet --constraint constraints.txt --requirement $(VENV)/runtime.txt
+	@touch $@
+
+$(VENV)/native.stamp: $(VENV)/runtime.stamp $(NATIVE_SOURCES)
+	@echo "Building the media core (release)"
+	@CARGO_BUILD_JOBS=$(JOBS) $(BIN)/maturin develop --release --quiet
+	@touch $@
+
+$(VENV)/client.stamp: $(VENV)/runtime.stamp sdk/python/pyproject.toml
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable sdk/python
+	@touch $@
+
+$(VENV)/web.stamp: $(VENV)/tools.stamp $(WEB_SOURCES)
+	@echo "Building the browser SDK"
+	@scripts/require node=nodejs npm=npm
+	@scripts/web
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/runtime.stamp
+	@$(BIN)/python scripts/dependencies.py dev > $(VENV)/dev.txt
+	@$(BIN)/pip install --quiet --constraint constraints.txt --requirement $(VENV)/dev.txt
+	@touch $@
+
+build: $(VENV)/native.stamp $(VENV)/client.stamp $(VENV)/web.stamp ## Build everything into .venv
+
+# --- the main job -------------------------------------------------------------------------
+
+run: build ## Set up and serve (embedded default: SQLite, one process)
+	@exec $(BIN)/sealroute serve $(ARGS)
+
+# --- proof --------------------------------------------------------------------------------
+
+test: test-native test-python test-web test-browser ## Set up and run all tests
+	@echo "All tests passed."
+
+test-native: $(VENV)/tools.stamp ## Rust tests
+	cd native && cargo test --workspace --quiet --jobs $(JOBS)
+
+test-python: build $(VENV)/dev.stamp ## Python tests, the official SDKs and real peers among them
+	@scripts/require ffmpeg=ffmpeg
+	$(BIN)/python -m pytest -q
+
+test-web: $(VENV)/web.stamp ## Browser SDK tests in Node
+	cd sdk/web && npm test --silent
+
+test-browser: build ## The browser SDK in real Chromium and Firefox
+	@scripts/require /usr/bin/chromium=chromium /usr/bin/firefox-esr=firefox-esr
+	cd sdk/web && npm run --silent test:browser
+
+lint: build $(VENV)/dev.stamp ## Formatting, lints, types, floors, stubs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/mypy sdk/python/src
+	$(BIN)/lint-imports
+	$(BIN)/python -m mypy.stubtest sfu._native
+	cd native && cargo fmt --all --check
+	cd native && cargo clippy --workspace --all-targets --quiet --jobs $(JOBS) -- -D warnings
+	cd sdk/web && npm run --silent lint
+
+format: $(VENV)/dev.stamp ## Format all sources
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	cd native && cargo fmt --all
+	cd sdk/web && npm run --silent format
+
+docs: build $(VENV)/dev.stamp ## Write the generated documents anew
+	$(BIN)/python -m signaling.protocol.document > docs/protocol.md
+	$(BIN)/python -m signaling.protocol.typescript > sdk/web/src/signaling/messages.ts
+
+clean: ## Remove what was built
+	rm -rf $(VENV) native/target sdk/web/node_modules sdk/web/dist signaling/web

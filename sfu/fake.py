@@ -1,0 +1,440 @@
+"""The media plane in memory, for tests of the control plane: same contract, no network.
+
+A test scripts what the network would do: `client.connect(direction)`, `client.lose(direction)`,
+`client.report_not_encrypted(...)`; or lets every transport connect as soon as it is negotiated
+(`FakeMediaPlane(connect_at_once=True)`). `offer_for` and `answer_for` write what a client would.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from sfu.commands import Codec, Direction, MediaKind
+from sfu.ids import ConnectionId, SessionId, StreamId, SubscriberId
+from sfu.media_plane import (
+    ClientMediaListener,
+    DownlinkOffer,
+    DownlinkTrack,
+    LayerWish,
+    MediaError,
+    PublishAnswer,
+    PublishedTrack,
+    TrackOffer,
+)
+
+MAX_SDP_BYTES = 131_072
+CODEC_OF_NAME = {codec.value: codec for codec in Codec}
+
+
+def offer_for(tracks: Iterable[TrackOffer | tuple[str, MediaKind, Codec]]) -> str:
+    """An uplink offer as a client would write it, with one m-line per track."""
+    lines = ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0"]
+    for track in tracks:
+        if isinstance(track, TrackOffer):
+            mid, kind = track.mid, track.kind
+            codec = Codec.OPUS if kind is MediaKind.AUDIO else Codec.VP8
+        else:
+            mid, kind, codec = track
+        lines += _media_lines(mid, kind, codec)
+    return "\r\n".join(lines) + "\r\n"
+
+
+def answer_for(offer: DownlinkOffer, *, rejected_mids: frozenset[str] = frozenset()) -> str:
+    """A client's answer to a downlink offer of the fake plane."""
+    lines = ["v=0", "o=- 2 1 IN IP4 127.0.0.1", "s=-", "t=0 0"]
+    for track in offer.tracks:
+        media = _media_lines(track.mid, track.kind, track.codec)
+        if track.mid in rejected_mids:
+            media[0] = media[0].replace(" 9 ", " 0 ", 1)
+        lines += media
+    return "\r\n".join(lines) + "\r\n"
+
+
+def _media_lines(mid: str, kind: MediaKind, codec: Codec) -> list[str]:
+    clock = "48000/2" if codec is Codec.OPUS else "90000"
+    return [
+        f"m={kind.value} 9 UDP/TLS/RTP/SAVPF 96",
+        "c=IN IP4 0.0.0.0",
+        f"a=mid:{mid}",
+        f"a=rtpmap:96 {codec.value}/{clock}",
+    ]
+
+
+@dataclass
+class _OfferedMedia:
+    kind: str
+    accepted: bool
+    codec: Codec | None = None
+
+
+def _read_media(sdp: str) -> dict[str, _OfferedMedia]:
+    if len(sdp) > MAX_SDP_BYTES:
+        raise MediaError("sdp_too_large", "the SDP is longer than 128 KiB")
+    if not sdp.startswith("v=0"):
+        raise MediaError("sdp_invalid", "the SDP does not begin with v=0")
+    media: dict[str, _OfferedMedia] = {}
+    current = _OfferedMedia("", accepted=False)
+    for line in sdp.splitlines():
+        name, _, value = line.partition(":")
+        if line.startswith("m="):
+            words = line[2:].split()
+            if len(words) < 4:
+                raise MediaError("sdp_invalid", "an m-line is not complete")
+            current = _OfferedMedia(words[0], accepted=words[1] != "0")
+        elif name == "a=mid":
+            media[value.strip()] = current
+        elif name == "a=rtpmap" and current.codec is None:
+            encoding = value.partition(" ")[2].partition("/")[0].lower()
+            current.codec = CODEC_OF_NAME.get(encoding)
+    return media
+
+
+@dataclass
+class FakeStream:
+    """What the fake knows of a published stream; tests read it."""
+
+    owner: "FakeClientMedia"
+    tracks: dict[str, PublishedTrack]
+    kids: dict[str, tuple[bytes, ...]]
+    live: bool = False
+    forwarding: dict[MediaKind, bool] = field(default_factory=dict)
+    key_frame_requests: int = 0
+
+
+@dataclass
+class FakeSubscriber:
+    """What the fake knows of a delivery; tests read it. `offered` counts up to the answer."""
+
+    stream: StreamId
+    tracks: dict[str, DownlinkTrack]
+    answered: bool = False
+    accepted_mids: frozenset[str] = frozenset()
+    connected: bool = False
+    forwarding: dict[MediaKind, bool] = field(default_factory=dict)
+    wish: LayerWish = field(default_factory=LayerWish)
+
+
+class FakeClientMedia:
+    """One Connection's media in memory. Listener calls run later on the event loop."""
+
+    def __init__(
+        self, session: "FakeSessionMedia", connection: ConnectionId, listener: ClientMediaListener
+    ) -> None:
+        self.session = session
+        self.connection = connection
+        self.listener = listener
+        self.connected: set[Direction] = set()
+        self.closed = False
+        self.published: set[StreamId] = set()
+        self.subscribers: dict[SubscriberId, FakeSubscriber] = {}
+        self.offers: list[DownlinkOffer] = []
+        self._outstanding: DownlinkOffer | None = None
+        self._offer_wanted = False
+        self._offer_scheduled = False
+        self._next_mid = 0
+        self._free_mids: dict[tuple[MediaKind, Codec], list[str]] = {}
+
+    # --- what a test scripts ---------------------------------------------------------------
+
+    def connect(self, direction: Direction) -> None:
+        """The client's transport finishes ICE and DTLS."""
+        self.connected.add(direction)
+        self._settle()
+
+    def lose(self, direction: Direction) -> None:
+        """Consent expires: what was published or subscribed on the transport is gone."""
+        self.connected.discard(direction)
+        if direction is Direction.UPLINK:
+            for stream in list(self.published):
+                self.unpublish(stream)
+        else:
+            self.subscribers.clear()
+            self._outstanding = None
+            self._offer_wanted = False
+            self._free_mids.clear()
+        self._tell(lambda: self.listener.on_transport_lost(direction))
+
+    def report_not_encrypted(self, stream: StreamId, mid: str, packets: int) -> None:
+        """The seal guard dropped packets of a stream of this client."""
+        self._tell(lambda: self.listener.on_not_encrypted(stream, mid, packets))
+
+    @property
+    def outstanding_offer(self) -> DownlinkOffer | None:
+        return self._outstanding
+
+    # --- the contract ----------------------------------------------------------------------
+
+    async def publish(
+        self, stream: StreamId, offer_sdp: str, tracks: Sequence[TrackOffer]
+    ) -> PublishAnswer:
+        self._check_open()
+        media = _read_media(offer_sdp)
+        if stream in self.session.streams:
+            raise MediaError("stream_exists", "the stream is published already")
+        used = {mid for own in self.published for mid in self.session.streams[own].tracks}
+        if not used <= media.keys():
+            raise MediaError("sdp_invalid", "an m-line of an earlier stream is missing")
+        published = [self._negotiate(media, used, track) for track in tracks]
+        if not published:
+            raise MediaError("track_unknown", "a stream needs a track")
+        self.session.streams[stream] = FakeStream(
+            owner=self,
+            tracks={track.mid: track for track in published},
+            kids={track.mid: tuple(track.kids) for track in tracks},
+        )
+        self.published.add(stream)
+        if self.session.plane.connect_at_once:
+            self.connected.add(Direction.UPLINK)
+        self._settle()
+        return PublishAnswer(offer_sdp, tuple(published))
+
+    def _negotiate(
+        self, media: dict[str, _OfferedMedia], used: set[str], track: TrackOffer
+    ) -> PublishedTrack:
+        offered = media.get(track.mid)
+        if offered is None or offered.kind != track.kind.value or track.mid in used:
+            raise MediaError("track_unknown", f"no free {track.kind} m-line {track.mid!r}")
+        if self.session.e2ee and not track.kids:
+            raise MediaError("kids_missing", "a sealed session needs declared key ids")
+        if offered.codec is None or (offered.codec is Codec.OPUS) != (
+            track.kind is MediaKind.AUDIO
+        ):
+            raise MediaError("codec_unsupported", "no offered codec is forwarded")
+        return PublishedTrack(track.mid, track.kind, offered.codec)
+
+    def declare_kids(self, stream: StreamId, mid: str, kids: Sequence[bytes]) -> None:
+        published = self._own(stream)
+        if mid not in published.tracks:
+            raise MediaError("track_unknown", "the stream has no such track")
+        if self.session.e2ee and not kids:
+            raise MediaError("kids_missing", "a sealed session needs declared key ids")
+        hints = {kid[-2:] for kid in published.kids[mid]}
+        published.kids[mid] = tuple(kids)
+        if not {kid[-2:] for kid in kids} <= hints:
+            published.key_frame_requests += 1
+
+    def set_stream_forwarding(self, stream: StreamId, kind: MediaKind, forwarding: bool) -> None:
+        self._own(stream).forwarding[kind] = forwarding
+
+    def request_key_frame(self, stream: StreamId) -> None:
+        self._own(stream).key_frame_requests += 1
+
+    def unpublish(self, stream: StreamId) -> None:
+        if stream not in self.published:
+            return
+        self.published.discard(stream)
+        del self.session.streams[stream]
+        for client in self.session.clients.values():
+            client.drop_subscribers_of(stream)
+
+    def subscribe(
+        self,
+        subscriber: SubscriberId,
+        stream: StreamId,
+        kinds: frozenset[MediaKind],
+        codecs: frozenset[Codec],
+    ) -> None:
+        self._check_open()
+        published = self.session.streams.get(stream)
+        if published is None:
+            raise MediaError("stream_unknown", "there is no such stream")
+        if subscriber in self.subscribers:
+            raise MediaError("stream_exists", "the subscriber exists already")
+        wanted = [
+            track
+            for track in published.tracks.values()
+            if track.kind in kinds and track.codec in codecs
+        ]
+        if not wanted:
+            raise MediaError("codec_unsupported", "no wanted kind has a codec the client opens")
+        tracks = [
+            DownlinkTrack(self._take_mid(t.kind, t.codec), t.kind, t.codec, subscriber, stream)
+            for t in wanted
+        ]
+        self.subscribers[subscriber] = FakeSubscriber(stream, {t.mid: t for t in tracks})
+        self._want_offer()
+
+    def answer_downlink(self, number: int, answer_sdp: str) -> None:
+        self._check_open()
+        offer = self._outstanding
+        if offer is None or offer.number != number:
+            raise MediaError("answer_unexpected", "no offer of this number waits for an answer")
+        media = _read_media(answer_sdp)
+        if any(track.mid not in media for track in offer.tracks):
+            raise MediaError("sdp_invalid", "an m-line of the offer is missing")
+        self._outstanding = None
+        for track in offer.tracks:
+            subscriber = self.subscribers.get(track.subscriber)
+            if subscriber is not None and media[track.mid].accepted:
+                subscriber.accepted_mids |= {track.mid}
+                subscriber.answered = True
+        if self.session.plane.connect_at_once:
+            self.connected.add(Direction.DOWNLINK)
+        self._settle()
+        if self._offer_wanted:
+            self._schedule_offer()
+
+    def set_subscriber_forwarding(
+        self, subscriber: SubscriberId, kind: MediaKind, forwarding: bool
+    ) -> None:
+        self._subscriber(subscriber).forwarding[kind] = forwarding
+
+    def set_layer_wish(self, subscriber: SubscriberId, wish: LayerWish) -> None:
+        self._subscriber(subscriber).wish = wish
+
+    def unsubscribe(self, subscriber: SubscriberId) -> None:
+        gone = self.subscribers.pop(subscriber, None)
+        if gone is None:
+            return
+        for track in gone.tracks.values():
+            self._free_mids.setdefault((track.kind, track.codec), []).append(track.mid)
+        self._want_offer()
+
+    def close(self) -> None:
+        if self.closed:
+            return
+        for stream in list(self.published):
+            self.unpublish(stream)
+        self.subscribers.clear()
+        self._outstanding = None
+        self.connected.clear()
+        self.closed = True
+        self.session.clients.pop(self.connection, None)
+
+    # --- inside ----------------------------------------------------------------------------
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise MediaError("transport_closed", "the connection's media is closed")
+
+    def _own(self, stream: StreamId) -> FakeStream:
+        self._check_open()
+        if stream not in self.published:
+            raise MediaError("stream_unknown", "the connection publishes no such stream")
+        return self.session.streams[stream]
+
+    def _subscriber(self, subscriber: SubscriberId) -> FakeSubscriber:
+        self._check_open()
+        if subscriber not in self.subscribers:
+            raise MediaError("stream_unknown", "there is no such subscriber")
+        return self.subscribers[subscriber]
+
+    def _take_mid(self, kind: MediaKind, codec: Codec) -> str:
+        free = self._free_mids.get((kind, codec))
+        if free:
+            return free.pop()
+        self._next_mid += 1
+        return f"d{self._next_mid - 1}"
+
+    def drop_subscribers_of(self, stream: StreamId) -> None:
+        for name in [n for n, s in self.subscribers.items() if s.stream == stream]:
+            self.unsubscribe(name)
+
+    def _want_offer(self) -> None:
+        self._offer_wanted = True
+        if self._outstanding is None:
+            self._schedule_offer()
+
+    def _schedule_offer(self) -> None:
+        if not self._offer_scheduled:
+            self._offer_scheduled = True
+            self._tell(self._send_offer)
+
+    def _send_offer(self) -> None:
+        self._offer_scheduled = False
+        if not self._offer_wanted or self._outstanding is not None:
+            return
+        self._offer_wanted = False
+        tracks = tuple(t for s in self.subscribers.values() for t in s.tracks.values())
+        sdp = offer_for([(t.mid, t.kind, t.codec) for t in tracks])
+        self._outstanding = DownlinkOffer(len(self.offers) + 1, sdp, tracks)
+        self.offers.append(self._outstanding)
+        self.listener.on_downlink_offer(self._outstanding)
+
+    def _settle(self) -> None:
+        """Reports what the connected transports and applied answers now allow."""
+        if Direction.UPLINK in self.connected:
+            for name in sorted(self.published):
+                stream = self.session.streams[name]
+                if not stream.live:
+                    stream.live = True
+                    self._tell(lambda name=name: self.listener.on_stream_live(name))  # type: ignore[misc]
+        if Direction.DOWNLINK in self.connected:
+            for who, subscriber in self.subscribers.items():
+                if subscriber.answered and not subscriber.connected:
+                    subscriber.connected = True
+                    self._tell(lambda who=who: self.listener.on_subscriber_connected(who))  # type: ignore[misc]
+
+    def _tell(self, call: Callable[[], None]) -> None:
+        def unless_closed() -> None:
+            if not self.closed:
+                call()
+
+        asyncio.get_running_loop().call_soon(unless_closed)
+
+
+class FakeSessionMedia:
+    def __init__(self, plane: "FakeMediaPlane", session: SessionId, *, e2ee: bool) -> None:
+        self.plane = plane
+        self.session = session
+        self.e2ee = e2ee
+        self.closed = False
+        self.clients: dict[ConnectionId, FakeClientMedia] = {}
+        self.streams: dict[StreamId, FakeStream] = {}
+
+    def open_client(
+        self, connection: ConnectionId, listener: ClientMediaListener
+    ) -> FakeClientMedia:
+        if self.closed:
+            raise MediaError("transport_closed", "the session's media is closed")
+        if connection in self.clients:
+            raise ValueError("the connection has its media already")
+        client = FakeClientMedia(self, connection, listener)
+        self.clients[connection] = client
+        return client
+
+    async def dump(self) -> dict[str, object]:
+        return {
+            "session": self.session,
+            "e2ee": self.e2ee,
+            "streams": sorted(self.streams),
+            "connections": sorted(self.clients),
+        }
+
+    def close(self) -> None:
+        for client in list(self.clients.values()):
+            client.close()
+        self.closed = True
+        self.plane.sessions.pop(self.session, None)
+
+
+class FakeMediaPlane:
+    """`sessions[id].clients[id]` leads a test to what it wants to script or read."""
+
+    def __init__(self, *, connect_at_once: bool = False) -> None:
+        self.connect_at_once = connect_at_once
+        self.sessions: dict[SessionId, FakeSessionMedia] = {}
+        self.closed = False
+
+    def open_session(self, session: SessionId, *, e2ee: bool) -> FakeSessionMedia:
+        if session in self.sessions:
+            raise ValueError("the session is open already")
+        opened = FakeSessionMedia(self, session, e2ee=e2ee)
+        self.sessions[session] = opened
+        return opened
+
+    def client(self, session: SessionId, connection: ConnectionId) -> FakeClientMedia:
+        return self.sessions[session].clients[connection]
+
+    def counters(self) -> dict[str, int]:
+        return {
+            "publishers": sum(len(s.streams) for s in self.sessions.values()),
+            "subscribers": sum(
+                len(c.subscribers) for s in self.sessions.values() for c in s.clients.values()
+            ),
+        }
+
+    async def close(self) -> None:
+        for session in list(self.sessions.values()):
+            session.close()
+        self.closed = True

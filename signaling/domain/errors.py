@@ -1,0 +1,403 @@
+"""Every refusal the control plane can answer: one tree of exceptions, one table of codes.
+
+The class says what kind of failure it is, the code says which one. `ERRORS` maps each code to
+what REST, the WebSocket and the SDKs show; it is total, and a test holds it so. Messages are
+written by us alone and never repeat what a peer sent.
+"""
+
+# ruff: noqa: N818 - the names of the kinds are the vocabulary of docs/architecture.md
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ErrorCode(StrEnum):
+    """Stable names of failures; the WebSocket sends them as they are."""
+
+    # What clients meet on the WebSocket.
+    INVALID_MESSAGE = "invalid_message"
+    MESSAGE_TOO_LARGE = "message_too_large"
+    SECRET_REFUSED = "secret_refused"  # noqa: S105 - the name of an error
+    AUTHENTICATION_FAILED = "authentication_failed"
+    TOKEN_EXPIRED = "token_expired"  # noqa: S105 - the name of an error
+    INVALID_SESSION_ID = "invalid_session_id"
+    SESSION_UNKNOWN = "session_unknown"
+    PERMISSION_DENIED = "permission_denied"
+    NOT_CONNECTED = "not_connected"
+    STREAM_NOT_FOUND = "stream_not_found"
+    CONNECTION_NOT_FOUND = "connection_not_found"
+    SUBSCRIBER_NOT_FOUND = "subscriber_not_found"
+    CONNECTION_LIMIT = "connection_limit"
+    STREAM_LIMIT = "stream_limit"
+    SUBSCRIBER_LIMIT = "subscriber_limit"
+    RATE_LIMITED = "rate_limited"
+    SIGNAL_TOO_LONG = "signal_too_long"
+    INVALID_PARAMETER = "invalid_parameter"
+    E2EE_UNSUPPORTED = "e2ee_unsupported"
+    E2EE_REQUIRED = "e2ee_required"
+    CODEC_UNSUPPORTED = "codec_unsupported"
+    SERVER_SHUTDOWN = "server_shutdown"
+    OVERLOADED = "overloaded"
+    INTERNAL = "internal"
+
+    # What the media plane refuses (sfu.media_plane.MediaError).
+    SDP_INVALID = "sdp_invalid"
+    SDP_TOO_LARGE = "sdp_too_large"
+    TRACK_UNKNOWN = "track_unknown"
+    STREAM_UNKNOWN = "stream_unknown"
+    STREAM_EXISTS = "stream_exists"
+    KIDS_MISSING = "kids_missing"
+    ANSWER_UNEXPECTED = "answer_unexpected"
+    SETUP_INVALID = "setup_invalid"
+    FINGERPRINT_UNSUPPORTED = "fingerprint_unsupported"
+    SSRC_CONFLICT = "ssrc_conflict"
+    TRANSPORT_CLOSED = "transport_closed"
+
+    # What only REST meets.
+    CREDENTIALS_INVALID = "credentials_invalid"
+    PROJECT_MISMATCH = "project_mismatch"
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    BODY_INVALID = "body_invalid"
+    BODY_TOO_LARGE = "body_too_large"
+    SESSION_NOT_FOUND = "session_not_found"
+    NOBODY_CONNECTED = "nobody_connected"
+    SIGNAL_DATA_MISSING = "signal_data_missing"
+    DIGITS_INVALID = "digits_invalid"
+    SIP_LEG_NOT_FOUND = "sip_leg_not_found"
+    ARCHIVE_NEEDS_ROUTED = "archive_needs_routed"
+    E2EE_NEEDS_ROUTED = "e2ee_needs_routed"
+    E2EE_NEVER_ARCHIVED = "e2ee_never_archived"
+    E2EE_UNREADABLE = "e2ee_unreadable"
+    E2EE_NOT_ENABLED = "e2ee_not_enabled"
+    FEATURE_SEALED = "feature_sealed"
+    CAPTIONS_SEALED = "captions_sealed"
+    FEATURE_NEEDS_ROUTED = "feature_needs_routed"
+    FEATURE_UNAVAILABLE = "feature_unavailable"
+    ARCHIVE_NOT_FOUND = "archive_not_found"
+    BROADCAST_NOT_FOUND = "broadcast_not_found"
+    RENDER_NOT_FOUND = "render_not_found"
+    CALL_NOT_FOUND = "call_not_found"
+    CAPTIONS_NOT_FOUND = "captions_not_found"
+    CALLBACK_NOT_FOUND = "callback_not_found"
+    STORAGE_UNAVAILABLE = "storage_unavailable"
+
+
+class DomainError(Exception):
+    """A refusal with a stable code. Raise one of the kinds below, or `error(code)`."""
+
+    def __init__(self, code: ErrorCode | str, message: str | None = None) -> None:
+        self.code = ErrorCode(code)
+        self.message = message or ERRORS[self.code].message
+        super().__init__(f"{self.code.value}: {self.message}")
+
+
+class BadRequest(DomainError):
+    """The caller's fault: the request can not be understood or asks for the impossible."""
+
+
+class Unauthorized(DomainError):
+    """The credential is missing, not valid, or does not reach this far."""
+
+
+class NotFound(DomainError):
+    """Nothing has that name, or nothing that the caller may know of."""
+
+
+class Conflict(DomainError):
+    """The request does not fit the present state or mode."""
+
+
+class Refused(DomainError):
+    """Policy or a limit says no, whoever asks."""
+
+
+class PeerProtocolError(DomainError):
+    """The peer broke the protocol."""
+
+
+class Unavailable(DomainError):
+    """Ours: not now, or not on this server."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRow:
+    """How one failure shows itself.
+
+    `rest_code` is the number in a REST error body; `close_code` closes the WebSocket when the
+    failure ends the join (and only then); `sdk_name` and `number` are what the SDKs raise.
+    """
+
+    kind: type[DomainError]
+    http_status: int
+    rest_code: int
+    close_code: int
+    sdk_name: str
+    number: int
+    message: str
+
+
+# Close codes are 4000 + the HTTP status of the same meaning, but for the two that RFC 6455 has.
+MESSAGE_TOO_BIG = 1009
+INTERNAL_ERROR = 1011
+SERVICE_RESTART = 1012
+
+
+def _row(
+    kind: type[DomainError],
+    http_status: int,
+    sdk: tuple[str, int],
+    message: str,
+    *,
+    rest_code: int | None = None,
+    close_code: int | None = None,
+) -> ErrorRow:
+    return ErrorRow(
+        kind=kind,
+        http_status=http_status,
+        rest_code=http_status if rest_code is None else rest_code,
+        close_code=4000 + http_status if close_code is None else close_code,
+        sdk_name=sdk[0],
+        number=sdk[1],
+        message=message,
+    )
+
+
+_AUTHENTICATION = ("OT_AUTHENTICATION_ERROR", 1004)
+_SESSION_ID = ("OT_INVALID_SESSION_ID", 1005)
+_CONNECT = ("OT_CONNECT_FAILED", 1006)
+_PARAMETER = ("OT_INVALID_PARAMETER", 1011)
+_PERMISSION = ("OT_PERMISSION_DENIED", 1500)
+_STREAM = ("OT_STREAM_NOT_FOUND", 1604)
+_LIMIT = ("OT_STREAM_LIMIT_EXCEEDED", 1605)
+_DESCRIPTION = ("OT_SET_REMOTE_DESCRIPTION_FAILED", 1601)
+_PUBLISH = ("OT_STREAM_CREATE_FAILED", 1500)
+_SERVER = ("OT_UNEXPECTED_SERVER_RESPONSE", 2000)
+_NOT_FOUND = ("OT_NOT_FOUND", 1011)
+_NOT_SUPPORTED = ("OT_NOT_SUPPORTED", 1011)
+
+E2EE_CODE = 15900
+ROUTED_CODE = 15008
+
+_E = ErrorCode
+ERRORS: dict[ErrorCode, ErrorRow] = {
+    _E.INVALID_MESSAGE: _row(PeerProtocolError, 400, _PARAMETER, "The message is not valid."),
+    _E.MESSAGE_TOO_LARGE: _row(
+        PeerProtocolError, 413, _PARAMETER, "The message is too large.", close_code=MESSAGE_TOO_BIG
+    ),
+    _E.SECRET_REFUSED: _row(
+        PeerProtocolError,
+        400,
+        _PARAMETER,
+        "The message carries an encryption secret. Secrets never leave the client.",
+    ),
+    _E.AUTHENTICATION_FAILED: _row(
+        Unauthorized, 403, _AUTHENTICATION, "The token is not valid for this session."
+    ),
+    _E.TOKEN_EXPIRED: _row(Unauthorized, 403, _AUTHENTICATION, "The token has expired."),
+    _E.INVALID_SESSION_ID: _row(
+        BadRequest, 400, _SESSION_ID, "The session id is not one of this server's."
+    ),
+    _E.SESSION_UNKNOWN: _row(NotFound, 404, _SESSION_ID, "The session does not exist."),
+    _E.PERMISSION_DENIED: _row(
+        Unauthorized, 403, _PERMISSION, "The token's role does not allow this."
+    ),
+    _E.NOT_CONNECTED: _row(
+        Conflict, 409, ("OT_NOT_CONNECTED", 1010), "The client is not connected to the session."
+    ),
+    _E.STREAM_NOT_FOUND: _row(NotFound, 404, _STREAM, "The session has no such stream."),
+    _E.CONNECTION_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "The session has no such connection."),
+    _E.SUBSCRIBER_NOT_FOUND: _row(
+        NotFound, 404, ("OT_NOT_FOUND", 1112), "The connection has no such subscriber."
+    ),
+    _E.CONNECTION_LIMIT: _row(
+        Refused,
+        409,
+        ("OT_CONNECTION_LIMIT_EXCEEDED", 1027),
+        "The session has as many connections as it may have.",
+    ),
+    _E.STREAM_LIMIT: _row(
+        Refused, 409, _LIMIT, "The connection publishes as many streams as it may."
+    ),
+    _E.SUBSCRIBER_LIMIT: _row(
+        Refused, 409, _LIMIT, "The connection subscribes to as many streams as it may."
+    ),
+    _E.RATE_LIMITED: _row(
+        Refused, 429, ("OT_RATE_LIMIT_EXCEEDED", 1550), "Too many requests; slow down."
+    ),
+    _E.SIGNAL_TOO_LONG: _row(
+        BadRequest,
+        413,
+        ("OT_INVALID_PARAMETER", 1413),
+        "A signal's type may have 128 bytes and its data 8,192.",
+    ),
+    _E.INVALID_PARAMETER: _row(BadRequest, 400, _PARAMETER, "A parameter is not valid."),
+    _E.E2EE_UNSUPPORTED: _row(
+        Refused,
+        409,
+        ("OT_UNSUPPORTED_BROWSER", 1006),
+        "Tried to connect an e2ee session but the browser does not support e2ee",
+    ),
+    _E.E2EE_REQUIRED: _row(
+        Refused,
+        409,
+        ("OT_STREAM_CREATE_FAILED", 6000),
+        "Tried to publish to an e2ee session but encryption secret was not set",
+    ),
+    _E.CODEC_UNSUPPORTED: _row(
+        Refused,
+        409,
+        ("OT_UNABLE_TO_SUBSCRIBE", 1600),
+        "The client can not use any codec of the stream.",
+    ),
+    _E.SERVER_SHUTDOWN: _row(
+        Unavailable, 503, _CONNECT, "The server is going down.", close_code=SERVICE_RESTART
+    ),
+    _E.OVERLOADED: _row(
+        Unavailable, 503, _CONNECT, "The server is too busy; try again in a moment."
+    ),
+    _E.INTERNAL: _row(Unavailable, 500, _SERVER, "The server failed.", close_code=INTERNAL_ERROR),
+    _E.SDP_INVALID: _row(BadRequest, 400, _DESCRIPTION, "The SDP is not valid."),
+    _E.SDP_TOO_LARGE: _row(BadRequest, 413, _DESCRIPTION, "The SDP is too large."),
+    _E.TRACK_UNKNOWN: _row(BadRequest, 400, _PARAMETER, "The stream has no such track."),
+    _E.STREAM_UNKNOWN: _row(NotFound, 404, _STREAM, "The stream has no media."),
+    _E.STREAM_EXISTS: _row(Conflict, 409, _PUBLISH, "The stream is published already."),
+    _E.KIDS_MISSING: _row(
+        Refused,
+        409,
+        ("OT_STREAM_CREATE_FAILED", 6000),
+        "A track of a sealed session needs the key ids it will use.",
+    ),
+    _E.ANSWER_UNEXPECTED: _row(
+        PeerProtocolError, 409, _PARAMETER, "The answer belongs to no outstanding offer."
+    ),
+    _E.SETUP_INVALID: _row(
+        BadRequest, 400, _DESCRIPTION, "The SDP's DTLS roles or ICE parameters do not fit."
+    ),
+    _E.FINGERPRINT_UNSUPPORTED: _row(
+        BadRequest, 400, _DESCRIPTION, "The SDP has no fingerprint that the server can check."
+    ),
+    _E.SSRC_CONFLICT: _row(Conflict, 409, _PUBLISH, "Another stream has that SSRC."),
+    _E.TRANSPORT_CLOSED: _row(
+        Conflict, 409, ("OT_ICE_WORKFLOW_FAILED", 1006), "The transport is closed."
+    ),
+    _E.CREDENTIALS_INVALID: _row(
+        Unauthorized, 403, _AUTHENTICATION, "Invalid API key, secret or token."
+    ),
+    _E.PROJECT_MISMATCH: _row(
+        Unauthorized,
+        403,
+        _AUTHENTICATION,
+        "Id in the token does not match the one in the url",
+        rest_code=-1,
+    ),
+    _E.NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "There is nothing here."),
+    _E.METHOD_NOT_ALLOWED: _row(
+        BadRequest, 405, _NOT_SUPPORTED, "This method is not allowed here."
+    ),
+    _E.BODY_INVALID: _row(BadRequest, 400, _PARAMETER, "The body is not valid."),
+    _E.BODY_TOO_LARGE: _row(BadRequest, 413, _PARAMETER, "The body is too large."),
+    _E.SESSION_NOT_FOUND: _row(NotFound, 404, _SESSION_ID, "Session not found."),
+    _E.NOBODY_CONNECTED: _row(NotFound, 404, _NOT_FOUND, "No client is connected to the session."),
+    _E.SIGNAL_DATA_MISSING: _row(
+        BadRequest, 400, _PARAMETER, "Signal payload 'data' must be set", rest_code=15202
+    ),
+    _E.DIGITS_INVALID: _row(
+        BadRequest, 400, _PARAMETER, "'digits' may hold 0-9, *, # and p (a pause of 500 ms)."
+    ),
+    _E.SIP_LEG_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "No SIP call is part of the session."),
+    _E.ARCHIVE_NEEDS_ROUTED: _row(
+        BadRequest, 400, _NOT_SUPPORTED, "archiveMode 'always' needs a routed session."
+    ),
+    _E.E2EE_NEEDS_ROUTED: _row(
+        BadRequest,
+        400,
+        _NOT_SUPPORTED,
+        "End-to-end encryption needs a routed session.",
+        rest_code=15901,
+    ),
+    _E.E2EE_NEVER_ARCHIVED: _row(
+        BadRequest,
+        400,
+        _NOT_SUPPORTED,
+        "End-to-end encrypted sessions cannot be archived.",
+        rest_code=15902,
+    ),
+    _E.E2EE_UNREADABLE: _row(
+        BadRequest,
+        400,
+        _PARAMETER,
+        "'e2ee' must be true or false: whether the session is end-to-end encrypted.",
+        rest_code=15903,
+    ),
+    _E.E2EE_NOT_ENABLED: _row(
+        BadRequest,
+        400,
+        _NOT_SUPPORTED,
+        "End-to-end encryption is not enabled for this project (add-on).",
+        rest_code=15904,
+    ),
+    _E.FEATURE_SEALED: _row(
+        Refused,
+        409,
+        _NOT_SUPPORTED,
+        "This feature is not supported in end-to-end encrypted sessions.",
+        rest_code=E2EE_CODE,
+    ),
+    # 400: the SDKs read 409 here as "captions have been started already".
+    _E.CAPTIONS_SEALED: _row(
+        Refused,
+        400,
+        _NOT_SUPPORTED,
+        "Live captions are not supported in end-to-end encrypted sessions.",
+        rest_code=E2EE_CODE,
+    ),
+    _E.FEATURE_NEEDS_ROUTED: _row(
+        Refused,
+        409,
+        _NOT_SUPPORTED,
+        "Only routed sessions are allowed to use this feature.",
+        rest_code=ROUTED_CODE,
+    ),
+    _E.FEATURE_UNAVAILABLE: _row(
+        Unavailable,
+        501,
+        _NOT_SUPPORTED,
+        "This server does not offer the feature.",
+        rest_code=15950,
+    ),
+    _E.ARCHIVE_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Archive not found."),
+    _E.BROADCAST_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Broadcast not found."),
+    _E.RENDER_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Render not found."),
+    _E.CALL_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Audio connection not found."),
+    _E.CAPTIONS_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Captions not found."),
+    _E.CALLBACK_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Callback not found."),
+    _E.STORAGE_UNAVAILABLE: _row(
+        Unavailable, 503, _SERVER, "The server can not reach its storage; try again."
+    ),
+}
+
+# The SDKs name some failures after what was tried: (code, tag of the request) → name, number.
+_BY_REQUEST: dict[tuple[ErrorCode, str], tuple[str, int]] = {
+    (_E.CODEC_UNSUPPORTED, "publish"): ("OT_STREAM_CREATE_FAILED", 1500),
+    (_E.PERMISSION_DENIED, "signal"): ("OT_PERMISSION_DENIED", 1510),
+    (_E.PERMISSION_DENIED, "forceDisconnect"): ("OT_PERMISSION_DENIED", 1520),
+    (_E.PERMISSION_DENIED, "forceUnpublish"): ("OT_PERMISSION_DENIED", 1530),
+    (_E.PERMISSION_DENIED, "forceMuteStream"): ("OT_PERMISSION_DENIED", 1540),
+    (_E.PERMISSION_DENIED, "forceMuteAll"): ("OT_PERMISSION_DENIED", 1540),
+    (_E.PERMISSION_DENIED, "subscribe"): ("OT_UNABLE_TO_SUBSCRIBE", 1600),
+    (_E.STREAM_NOT_FOUND, "forceUnpublish"): ("OT_INVALID_PARAMETER", 1535),
+}
+
+
+def error(code: ErrorCode | str, message: str | None = None) -> DomainError:
+    """The exception of a code's kind, to be raised."""
+    return ERRORS[ErrorCode(code)].kind(code, message)
+
+
+def sdk_error(code: ErrorCode, request: str | None = None) -> tuple[str, int]:
+    """Name and number that the SDKs raise for a code, given the tag of the request, if any."""
+    row = ERRORS[code]
+    if request is not None and (code, request) in _BY_REQUEST:
+        return _BY_REQUEST[code, request]
+    return row.sdk_name, row.number

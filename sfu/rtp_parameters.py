@@ -1,0 +1,221 @@
+"""What two sides agreed on for one m-line, and how the media core is told: pure data and tables.
+
+The SDP floor above fills `NegotiatedMedia`; nothing here reads or writes SDP text.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from sfu.commands import (
+    Codec,
+    EncodingParameters,
+    Extension,
+    MediaKind,
+    SinkParameters,
+    SourceParameters,
+)
+
+EXTENSION_URIS: dict[Extension, str] = {
+    Extension.MID: "urn:ietf:params:rtp-hdrext:sdes:mid",
+    Extension.RID: "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id",
+    Extension.REPAIRED_RID: "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id",
+    Extension.AUDIO_LEVEL: "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
+    Extension.ABS_SEND_TIME: "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
+    Extension.TRANSPORT_CC: (
+        "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+    ),
+    Extension.TOFFSET: "urn:ietf:params:rtp-hdrext:toffset",
+    Extension.VIDEO_ORIENTATION: "urn:3gpp:video-orientation",
+    Extension.PLAYOUT_DELAY: "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay",
+    Extension.VIDEO_CONTENT_TYPE: (
+        "http://www.webrtc.org/experiments/rtp-hdrext/video-content-type"
+    ),
+    Extension.VIDEO_TIMING: "http://www.webrtc.org/experiments/rtp-hdrext/video-timing",
+    Extension.COLOR_SPACE: "http://www.webrtc.org/experiments/rtp-hdrext/color-space",
+    Extension.DEPENDENCY_DESCRIPTOR: (
+        "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
+    ),
+    Extension.VIDEO_LAYERS_ALLOCATION: (
+        "http://www.webrtc.org/experiments/rtp-hdrext/video-layers-allocation00"
+    ),
+    Extension.ABS_CAPTURE_TIME: "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time",
+}
+EXTENSION_OF_URI = {uri: extension for extension, uri in EXTENSION_URIS.items()}
+
+DOWNLINK_EXTENSION_IDS: dict[Extension, int] = {
+    Extension.MID: 1,
+    Extension.AUDIO_LEVEL: 2,
+    Extension.VIDEO_ORIENTATION: 3,
+    Extension.PLAYOUT_DELAY: 4,
+    Extension.VIDEO_CONTENT_TYPE: 5,
+    Extension.VIDEO_TIMING: 6,
+    Extension.COLOR_SPACE: 7,
+    Extension.DEPENDENCY_DESCRIPTOR: 8,
+    Extension.ABS_CAPTURE_TIME: 9,
+}
+"""Ours on every downlink, all within the one-byte form. What is not here is not carried on:
+abs-send-time, transport-cc and toffset describe one hop and would have to be written anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodecRule:
+    """How a codec is recognised and which of its format parameters are carried on.
+
+    `passed` are the parameters that describe the stream itself and so hold for whoever
+    receives it; `usable` tells whether a configuration can be forwarded.
+    """
+
+    kind: MediaKind
+    encoding_name: str
+    clock_rate_hz: int
+    channels: int | None
+    answered: frozenset[str]
+    passed: Callable[[Mapping[str, str]], dict[str, str]]
+    usable: Callable[[Mapping[str, str]], bool] = lambda _: True
+
+
+def _opus_for_receivers(offered: Mapping[str, str]) -> dict[str, str]:
+    passed = {"minptime": "10", "useinbandfec": "1"}
+    if "1" in (offered.get("stereo"), offered.get("sprop-stereo")):
+        passed |= {"stereo": "1", "sprop-stereo": "1"}
+    return passed
+
+
+def _keep(*names: str) -> Callable[[Mapping[str, str]], dict[str, str]]:
+    return lambda offered: {name: offered[name] for name in names if name in offered}
+
+
+CODEC_RULES: dict[Codec, CodecRule] = {
+    Codec.OPUS: CodecRule(
+        MediaKind.AUDIO,
+        "opus",
+        48_000,
+        2,
+        frozenset({"minptime", "useinbandfec", "stereo", "maxplaybackrate", "usedtx", "cbr"}),
+        _opus_for_receivers,
+    ),
+    Codec.VP8: CodecRule(
+        MediaKind.VIDEO, "VP8", 90_000, None, frozenset({"max-fs", "max-fr"}), _keep()
+    ),
+    Codec.VP9: CodecRule(
+        MediaKind.VIDEO,
+        "VP9",
+        90_000,
+        None,
+        frozenset({"profile-id", "max-fs", "max-fr"}),
+        _keep("profile-id"),
+    ),
+    Codec.H264: CodecRule(
+        MediaKind.VIDEO,
+        "H264",
+        90_000,
+        None,
+        frozenset({"level-asymmetry-allowed", "packetization-mode", "profile-level-id"}),
+        _keep("level-asymmetry-allowed", "packetization-mode", "profile-level-id"),
+        # mode 0 can not carry a NAL unit above the MTU, and e2ee/1 makes one of each frame
+        lambda offered: offered.get("packetization-mode") == "1",
+    ),
+    Codec.AV1: CodecRule(
+        MediaKind.VIDEO,
+        "AV1",
+        90_000,
+        None,
+        frozenset({"profile", "level-idx", "tier"}),
+        _keep("profile", "level-idx", "tier"),
+    ),
+}
+CODEC_OF_NAME = {rule.encoding_name.lower(): codec for codec, rule in CODEC_RULES.items()}
+
+SAFE_FORMAT_VALUE = re.compile(r"[A-Za-z0-9.,_+/-]{1,64}")
+"""A publisher's format parameters are shown to every subscriber: nothing but plain words."""
+
+
+@dataclass(frozen=True, slots=True)
+class NegotiatedCodec:
+    codec: Codec
+    payload_type: int
+    rtx_payload_type: int | None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    feedback: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class NegotiatedMedia:
+    """One m-line of an uplink, as answered."""
+
+    mid: str
+    kind: MediaKind
+    codec: NegotiatedCodec
+    encodings: tuple[EncodingParameters, ...]
+    extensions: Mapping[Extension, int]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFormat:
+    """What receivers of a source have to be offered."""
+
+    codec: Codec
+    parameters: tuple[tuple[str, str], ...]
+    extensions: frozenset[Extension]
+    retransmission: bool
+
+
+def source_parameters(media: NegotiatedMedia, kids: tuple[bytes, ...]) -> SourceParameters:
+    """What the core is told of one published m-line."""
+    return SourceParameters(
+        mid=media.mid,
+        kind=media.kind,
+        codec=media.codec.codec,
+        payload_type=media.codec.payload_type,
+        rtx_payload_type=media.codec.rtx_payload_type,
+        clock_rate_hz=CODEC_RULES[media.codec.codec].clock_rate_hz,
+        encodings=media.encodings,
+        extensions=dict(media.extensions),
+        nack="nack" in media.codec.feedback,
+        declared_kids=kids,
+    )
+
+
+def stream_format(media: NegotiatedMedia) -> StreamFormat:
+    """What a downlink offers for a published m-line.
+
+    The dependency descriptor is carried on only when there is one encoding: its frame numbers
+    run on within an encoding and would jump when a subscriber is switched to another one.
+    """
+    carried = media.extensions.keys() & DOWNLINK_EXTENSION_IDS.keys()
+    if len(media.encodings) > 1:
+        carried -= {Extension.DEPENDENCY_DESCRIPTOR}
+    passed = CODEC_RULES[media.codec.codec].passed(media.codec.parameters)
+    return StreamFormat(
+        codec=media.codec.codec,
+        parameters=tuple(sorted(passed.items())),
+        extensions=frozenset(carried | {Extension.MID}),
+        retransmission=media.kind is MediaKind.VIDEO,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedSink:
+    """One m-line of a downlink as the client answered it."""
+
+    mid: str
+    ssrc: int
+    rtx_ssrc: int | None
+    payload_type: int
+    rtx_payload_type: int | None
+    extensions: frozenset[Extension]
+
+
+def sink_parameters(sink: AcceptedSink, source_mid: str) -> SinkParameters:
+    """What the core is told of one subscribed m-line."""
+    with_rtx = sink.rtx_payload_type is not None
+    return SinkParameters(
+        mid=sink.mid,
+        source_mid=source_mid,
+        ssrc=sink.ssrc,
+        rtx_ssrc=sink.rtx_ssrc if with_rtx else None,
+        payload_type=sink.payload_type,
+        rtx_payload_type=sink.rtx_payload_type,
+        extensions={extension: DOWNLINK_EXTENSION_IDS[extension] for extension in sink.extensions},
+    )

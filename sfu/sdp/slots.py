@@ -1,0 +1,231 @@
+"""The downlink: the m-lines ("slots") that the server offers one client.
+
+A slot keeps its mid, format and SSRCs for life. When its subscriber leaves it turns inactive and
+is used again by the next subscriber of the same format, so that the description does not grow
+under churn. A slot that the client rejected stays rejected.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from sfu.commands import Codec, Extension, MediaKind
+from sfu.ids import StreamId, SubscriberId
+from sfu.rtp_parameters import (
+    CODEC_RULES,
+    DOWNLINK_EXTENSION_IDS,
+    EXTENSION_OF_URI,
+    AcceptedSink,
+    NegotiatedCodec,
+    StreamFormat,
+)
+from sfu.sdp.build import LocalTransport, MediaLines, Origin, build
+from sfu.sdp.errors import SdpError, invalid
+from sfu.sdp.negotiate import RECEIVING, RemoteTransport, remote_transport
+from sfu.sdp.parse import MediaSection, parse
+
+PROTOCOL = "UDP/TLS/RTP/SAVPF"
+PAYLOAD_TYPES = (*range(96, 128), *range(35, 64))
+"""What RFC 5761 leaves to dynamic types, 96 and up first. One number has one meaning on all
+m-lines of a bundle (RFC 8843 section 9.1)."""
+VIDEO_FEEDBACK = frozenset({"nack", "nack pli", "ccm fir"})
+_Config = tuple[Codec, tuple[tuple[str, str], ...]]
+
+
+@dataclass(slots=True)
+class Slot:
+    mid: str
+    codec: NegotiatedCodec
+    kind: MediaKind
+    config: _Config
+    ssrc: int
+    rtx_ssrc: int | None
+    extensions: frozenset[Extension] = frozenset({Extension.MID})
+    subscriber: SubscriberId | None = None
+    stream: StreamId | None = None
+    taken_in: int = 0
+    """The number of the first offer that shows the present subscriber; 0: not offered yet."""
+    rejected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedAnswer:
+    """`sinks`: accepted m-lines by mid."""
+
+    remote: RemoteTransport | None
+    sinks: Mapping[str, AcceptedSink] = field(default_factory=dict)
+
+
+class DownlinkSlots:
+    """The m-lines of one downlink transport. `new_ssrc` gives random 32-bit numbers."""
+
+    def __init__(self, *, limit: int, new_ssrc: Callable[[], int]) -> None:
+        self._limit = limit
+        self._new_ssrc = new_ssrc
+        self._slots: list[Slot] = []
+        self._payload_types: dict[_Config, tuple[int, int | None]] = {}
+        self._ssrcs: set[int] = set()
+        self._free_payload_types = list(reversed(PAYLOAD_TYPES))
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def taken(self) -> list[Slot]:
+        return [slot for slot in self._slots if slot.subscriber is not None]
+
+    def take(self, subscriber: SubscriberId, stream: StreamId, wanted: StreamFormat) -> Slot:
+        """A slot for one m-line of a subscriber. Raises `SdpError`: subscriptions_exhausted."""
+        config = (wanted.codec, wanted.parameters)
+        slot = next(
+            (
+                s
+                for s in self._slots
+                if s.subscriber is None and not s.rejected and s.config == config
+            ),
+            None,
+        )
+        if slot is None:
+            slot = self._new_slot(wanted, config)
+        slot.extensions = wanted.extensions
+        slot.subscriber, slot.stream, slot.taken_in = subscriber, stream, 0
+        return slot
+
+    def release(self, subscriber: SubscriberId) -> None:
+        for slot in self._slots:
+            if slot.subscriber == subscriber:
+                slot.subscriber = slot.stream = None
+                slot.extensions = frozenset({Extension.MID})
+
+    def offer(self, number: int, transport: LocalTransport, origin: Origin) -> str:
+        """The text of offer `number`: every slot, in the order they were made."""
+        for slot in self._slots:
+            if slot.subscriber is not None and slot.taken_in == 0:
+                slot.taken_in = number
+        return build(origin, transport, "actpass", [_offer_lines(slot) for slot in self._slots])
+
+    def apply_answer(self, number: int, text: str) -> AppliedAnswer:
+        """Reads the answer to offer `number`.
+
+        Raises `SdpError`: sdp_too_large, sdp_invalid, setup_invalid, fingerprint_unsupported;
+        then nothing has changed.
+        """
+        description = parse(text, max_media=max(1, len(self._slots)))
+        if len(description.media) != len(self._slots):
+            raise invalid("the answer has not the m-lines of the offer")
+        pairs = list(zip(self._slots, description.media, strict=True))
+        for slot, media in pairs:
+            _check_pair(slot, media)
+        live = [media for media in description.media if not media.rejected]
+        remote = remote_transport(description, frozenset({"active"})) if live else None
+        bundle = frozenset(description.bundle)
+        if any(media.mid not in bundle or not media.rtcp_mux for media in live):
+            raise invalid("an m-line of the answer is not bundled, or has no rtcp-mux")
+        sinks = {
+            slot.mid: _accepted(slot, media)
+            for slot, media in pairs
+            if slot.subscriber is not None
+            and 0 < slot.taken_in <= number
+            and not media.rejected
+            and media.direction in RECEIVING
+        }
+        for slot, media in pairs:
+            slot.rejected = slot.rejected or media.rejected
+        return AppliedAnswer(remote, sinks)
+
+    def _new_slot(self, wanted: StreamFormat, config: _Config) -> Slot:
+        if len(self._slots) >= self._limit:
+            raise SdpError("subscriptions_exhausted", "the client's m-lines are used up")
+        payload_type, rtx_payload_type = self._payload_types_of(wanted, config)
+        kind = CODEC_RULES[wanted.codec].kind
+        slot = Slot(
+            mid=str(len(self._slots)),
+            kind=kind,
+            config=config,
+            codec=NegotiatedCodec(
+                wanted.codec,
+                payload_type,
+                rtx_payload_type,
+                dict(wanted.parameters),
+                VIDEO_FEEDBACK if kind is MediaKind.VIDEO else frozenset(),
+            ),
+            ssrc=self._fresh_ssrc(),
+            rtx_ssrc=self._fresh_ssrc() if wanted.retransmission else None,
+        )
+        self._slots.append(slot)
+        return slot
+
+    def _payload_types_of(self, wanted: StreamFormat, config: _Config) -> tuple[int, int | None]:
+        known = self._payload_types.get(config)
+        if known is not None:
+            return known
+        needed = 2 if wanted.retransmission else 1
+        if len(self._free_payload_types) < needed:
+            raise SdpError("subscriptions_exhausted", "the client's payload types are used up")
+        taken = [self._free_payload_types.pop() for _ in range(needed)]
+        numbers = (taken[0], taken[1] if wanted.retransmission else None)
+        self._payload_types[config] = numbers
+        return numbers
+
+    def _fresh_ssrc(self) -> int:
+        while (ssrc := self._new_ssrc()) in self._ssrcs or ssrc == 0:
+            pass
+        self._ssrcs.add(ssrc)
+        return ssrc
+
+
+def _check_pair(slot: Slot, media: MediaSection) -> None:
+    if media.kind != slot.kind.value:
+        raise invalid("an m-line of the answer has another kind than offered")
+    if media.rejected:
+        return
+    if media.mid != slot.mid:
+        raise invalid("an m-line of the answer has another mid than offered")
+    if slot.rejected:
+        raise invalid("the answer takes up an m-line that was rejected")
+    description = media.descriptions.get(slot.codec.payload_type)
+    name = CODEC_RULES[slot.codec.codec].encoding_name.lower()
+    accepted = str(slot.codec.payload_type) in media.formats
+    if not accepted or description is None or description.encoding_name != name:
+        raise invalid("an m-line of the answer has not the codec offered")
+
+
+def _accepted(slot: Slot, media: MediaSection) -> AcceptedSink:
+    rtx = slot.codec.rtx_payload_type
+    with_rtx = rtx is not None and str(rtx) in media.formats
+    answered = {
+        EXTENSION_OF_URI[extension.uri]
+        for extension in media.extensions
+        if extension.uri in EXTENSION_OF_URI
+        and DOWNLINK_EXTENSION_IDS.get(EXTENSION_OF_URI[extension.uri]) == extension.id
+    }
+    return AcceptedSink(
+        mid=slot.mid,
+        ssrc=slot.ssrc,
+        rtx_ssrc=slot.rtx_ssrc,
+        payload_type=slot.codec.payload_type,
+        rtx_payload_type=rtx if with_rtx else None,
+        extensions=frozenset(slot.extensions & answered),
+    )
+
+
+def _offer_lines(slot: Slot) -> MediaLines:
+    if slot.rejected:
+        formats = (str(slot.codec.payload_type),)
+        return MediaLines(slot.kind.value, PROTOCOL, formats, slot.mid)
+    in_use = slot.subscriber is not None
+    return MediaLines(
+        kind=slot.kind.value,
+        protocol=PROTOCOL,
+        formats=(),
+        mid=slot.mid,
+        direction="sendonly" if in_use else "inactive",
+        codec=slot.codec,
+        extensions=[
+            (DOWNLINK_EXTENSION_IDS[extension], None, extension)
+            for extension in sorted(slot.extensions, key=DOWNLINK_EXTENSION_IDS.__getitem__)
+        ],
+        extmap_allow_mixed=True,
+        msid=f"{slot.stream} {slot.stream}-{slot.kind.value}" if in_use else None,
+        cname=slot.stream if in_use else None,
+        ssrc=slot.ssrc,
+        rtx_ssrc=slot.rtx_ssrc,
+    )

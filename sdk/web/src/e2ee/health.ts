@@ -1,0 +1,93 @@
+/** From per-frame results to mismatch and match (e2ee/1 5.8). Pure: time is a parameter. */
+import type { Refusal } from './receiver';
+
+const MISMATCH_FAILURES = 5;
+const MISMATCH_SPAN_MS = 400;
+/** Right after a local change the others may still send under their old secret. */
+const SPAN_AFTER_CHANGE_MS = 2_000;
+const CHANGE_GRACE_MS = 5_000;
+
+export type HealthChange = 'failing' | 'ok' | undefined;
+
+/** One received track in the worker. */
+export class TrackHealth {
+  private failures = 0;
+  private firstFailureAt = 0;
+  private failing = false;
+  private reported = false;
+  opened = 0;
+  failed = 0;
+
+  onOpened(): HealthChange {
+    this.opened += 1;
+    this.failures = 0;
+    this.reported = false;
+    if (!this.failing) return undefined;
+    this.failing = false;
+    return 'ok';
+  }
+
+  /** `secretChangedAt`: when the application last set a secret. */
+  onRefused(refusal: Refusal, now: number, secretChangedAt: number): HealthChange {
+    if (refusal === 'replay') return undefined;
+    this.failed += 1;
+    if (this.failures === 0) this.firstFailureAt = now;
+    this.failures += 1;
+    const span = now - secretChangedAt < CHANGE_GRACE_MS ? SPAN_AFTER_CHANGE_MS : MISMATCH_SPAN_MS;
+    if (this.reported || this.failures < MISMATCH_FAILURES || now - this.firstFailureAt < span) {
+      return undefined;
+    }
+    this.failing = true;
+    this.reported = true;
+    return 'failing';
+  }
+
+  /** Counts anew, so that a track that still fails is reported once more. */
+  recheck(): void {
+    this.failures = 0;
+    this.reported = false;
+  }
+}
+
+export interface HealthActions {
+  /** The event for the application, if there is one. */
+  readonly event?: 'mismatch' | 'match';
+  /** What to tell the server, if something. */
+  readonly tell?: 'mismatch' | 'ok';
+  /** Tracks whose results count anew. */
+  readonly recheck?: readonly string[];
+}
+
+/** All tracks of one Subscriber: one mismatch per streak, match when every failed track opened. */
+export class SubscriberHealth {
+  private readonly failing = new Set<string>();
+
+  get isMismatched(): boolean {
+    return this.failing.size > 0;
+  }
+
+  onTrack(track: string, change: 'failing' | 'ok'): HealthActions {
+    return change === 'failing' ? this.onFailing(track) : this.onOk(track);
+  }
+
+  /**
+   * The next frames may open: a secret was set here, or the sender announced one known here.
+   * The server holds back video since the mismatch, so it must be asked for frames to try.
+   */
+  onHope(): HealthActions {
+    return this.isMismatched ? { tell: 'ok', recheck: [...this.failing] } : {};
+  }
+
+  private onFailing(track: string): HealthActions {
+    const isFirst = !this.isMismatched;
+    this.failing.add(track);
+    return isFirst ? { event: 'mismatch', tell: 'mismatch' } : { tell: 'mismatch' };
+  }
+
+  private onOk(track: string): HealthActions {
+    if (!this.failing.delete(track)) return {};
+    return this.isMismatched
+      ? { tell: 'ok', recheck: [...this.failing] }
+      : { event: 'match', tell: 'ok' };
+  }
+}

@@ -1,0 +1,36 @@
+/** One frame in, one frame out, with a key already chosen (e2ee/1 5.4 and 5.5). */
+import type { Bytes } from './bytes';
+import { concat } from './bytes';
+import type { FrameFormat, Sealed } from './frames/index';
+import type { Header, SFrameKey } from './sframe';
+
+const VERSION = 1;
+
+/** `undefined`: the frame is nothing that may be sent. */
+export async function sealFrame(
+  format: FrameFormat,
+  key: SFrameKey,
+  kid: bigint,
+  ctr: bigint,
+  frame: Bytes,
+): Promise<Bytes | undefined> {
+  const parts = format.split(frame);
+  if (!parts) return undefined;
+  const sframe = await key.seal(kid, ctr, metadata(format, parts.clear), parts.plaintext);
+  return parts.wrap(sframe);
+}
+
+/** `undefined`: the tag does not verify. */
+export async function openFrame(
+  format: FrameFormat,
+  key: SFrameKey,
+  header: Header,
+  parts: Sealed,
+): Promise<Bytes | undefined> {
+  const plaintext = await key.open(header, metadata(format, parts.clear), parts.sframe);
+  return plaintext && parts.unwrap(plaintext);
+}
+
+function metadata(format: FrameFormat, clear: Bytes): Bytes {
+  return concat(Uint8Array.of(VERSION, format.id), clear);
+}

@@ -1,0 +1,196 @@
+/** SFrame (RFC 9605) over WebCrypto: header, key derivation, sealing and opening. */
+import type { Bytes } from './bytes';
+import { at, bigEndian, concat, EMPTY, equalInConstantTime, toBigInt, utf8 } from './bytes';
+
+interface Suite {
+  readonly id: number;
+  readonly mode: 'ctr' | 'gcm';
+  readonly hash: 'SHA-256' | 'SHA-512';
+  /** Lengths in bytes: key, AES key inside it, tag. */
+  readonly nk: number;
+  readonly nka: number;
+  readonly nt: number;
+}
+
+/** RFC 9605 table 1 and the registered AES-256-CTR suites 6 to 8. The product uses suite 6. */
+export const SUITES: Readonly<Record<number, Suite>> = {
+  1: { id: 1, mode: 'ctr', hash: 'SHA-256', nk: 48, nka: 16, nt: 10 },
+  2: { id: 2, mode: 'ctr', hash: 'SHA-256', nk: 48, nka: 16, nt: 8 },
+  3: { id: 3, mode: 'ctr', hash: 'SHA-256', nk: 48, nka: 16, nt: 4 },
+  4: { id: 4, mode: 'gcm', hash: 'SHA-256', nk: 16, nka: 16, nt: 16 },
+  5: { id: 5, mode: 'gcm', hash: 'SHA-512', nk: 32, nka: 32, nt: 16 },
+  6: { id: 6, mode: 'ctr', hash: 'SHA-512', nk: 96, nka: 32, nt: 10 },
+  7: { id: 7, mode: 'ctr', hash: 'SHA-512', nk: 96, nka: 32, nt: 8 },
+  8: { id: 8, mode: 'ctr', hash: 'SHA-512', nk: 96, nka: 32, nt: 4 },
+};
+
+const NONCE_BYTES = 12;
+
+export interface Header {
+  readonly kid: bigint;
+  readonly ctr: bigint;
+  /** Length of the encoded header in bytes. */
+  readonly length: number;
+}
+
+/** RFC 9605 4.3: config byte, KID, CTR, each in its shortest form. */
+export function encodeHeader(kid: bigint, ctr: bigint): Bytes {
+  const [kidBits, kidBytes] = encodeField(kid);
+  const [ctrBits, ctrBytes] = encodeField(ctr);
+  return concat(Uint8Array.of((kidBits << 4) | ctrBits), kidBytes, ctrBytes);
+}
+
+function encodeField(value: bigint): [number, Bytes] {
+  if (value < 8n) return [Number(value), EMPTY];
+  const length = Math.ceil(value.toString(16).length / 2);
+  return [0b1000 | (length - 1), bigEndian(value, length)];
+}
+
+/** `undefined` when the bytes are not a header in its shortest form. */
+export function decodeHeader(bytes: Uint8Array): Header | undefined {
+  if (bytes.length === 0) return undefined;
+  const config = at(bytes, 0);
+  const kid = decodeField(bytes, 1, config >> 4);
+  if (!kid) return undefined;
+  const ctr = decodeField(bytes, kid.end, config & 0b1111);
+  return ctr && { kid: kid.value, ctr: ctr.value, length: ctr.end };
+}
+
+function decodeField(
+  bytes: Uint8Array,
+  start: number,
+  bits: number,
+): { value: bigint; end: number } | undefined {
+  if ((bits & 0b1000) === 0) return { value: BigInt(bits), end: start };
+  const end = start + (bits & 0b111) + 1;
+  if (end > bytes.length) return undefined;
+  const value = toBigInt(bytes.subarray(start, end));
+  const shortest = end - start === 1 ? value >= 8n : at(bytes, start) !== 0;
+  return shortest ? { value, end } : undefined;
+}
+
+/** What one KID seals with. The key stays in WebCrypto and can not be read back. */
+export class SFrameKey {
+  private constructor(
+    private readonly suite: Suite,
+    private readonly aes: CryptoKey,
+    private readonly mac: CryptoKey | undefined,
+    private readonly salt: Bytes,
+  ) {}
+
+  /** RFC 9605 4.4.2: key and salt of one KID from a base key (an HKDF key). */
+  static async derive(suite: Suite, baseKey: CryptoKey, kid: bigint): Promise<SFrameKey> {
+    const label = concat(bigEndian(kid, 8), bigEndian(suite.id, 2));
+    const [key, salt] = await Promise.all([
+      expand(suite.hash, baseKey, concat(utf8('SFrame 1.0 Secret key '), label), suite.nk),
+      expand(suite.hash, baseKey, concat(utf8('SFrame 1.0 Secret salt '), label), NONCE_BYTES),
+    ]);
+    return SFrameKey.fromRaw(suite, key, salt);
+  }
+
+  /** Overwrites `key` with zeros once WebCrypto has it. */
+  static async fromRaw(suite: Suite, key: Bytes, salt: Bytes): Promise<SFrameKey> {
+    const algorithm = suite.mode === 'ctr' ? 'AES-CTR' : 'AES-GCM';
+    const { subtle } = globalThis.crypto;
+    const [aes, mac] = await Promise.all([
+      subtle.importKey('raw', key.slice(0, suite.nka), algorithm, false, ['encrypt', 'decrypt']),
+      suite.mode === 'ctr'
+        ? subtle.importKey('raw', key.slice(suite.nka), { name: 'HMAC', hash: suite.hash }, false, [
+            'sign',
+          ])
+        : undefined,
+    ]);
+    key.fill(0);
+    return new SFrameKey(suite, aes, mac, salt);
+  }
+
+  /** header || ciphertext || tag. `metadata` is authenticated, not sent. */
+  async seal(kid: bigint, ctr: bigint, metadata: Uint8Array, plaintext: Bytes): Promise<Bytes> {
+    const header = encodeHeader(kid, ctr);
+    return concat(header, await this.encrypt(ctr, concat(header, metadata), plaintext));
+  }
+
+  /** `undefined` when the tag does not verify. `header` is what decodeHeader read from `sframe`. */
+  async open(header: Header, metadata: Uint8Array, sframe: Bytes): Promise<Bytes | undefined> {
+    const aad = concat(sframe.subarray(0, header.length), metadata);
+    return this.decrypt(header.ctr, aad, sframe.subarray(header.length));
+  }
+
+  async encrypt(ctr: bigint, aad: Bytes, plaintext: Bytes): Promise<Bytes> {
+    const nonce = this.nonce(ctr);
+    if (!this.mac) {
+      const parameters = { name: 'AES-GCM', iv: nonce, additionalData: aad };
+      return new Uint8Array(
+        await globalThis.crypto.subtle.encrypt(parameters, this.aes, plaintext),
+      );
+    }
+    const ciphertext = await this.applyCtr('encrypt', nonce, plaintext);
+    return concat(ciphertext, await this.tag(this.mac, nonce, aad, ciphertext));
+  }
+
+  async decrypt(ctr: bigint, aad: Bytes, sealed: Bytes): Promise<Bytes | undefined> {
+    const length = sealed.length - this.suite.nt;
+    if (length < 0) return undefined;
+    const nonce = this.nonce(ctr);
+    if (!this.mac) return this.decryptGcm(nonce, aad, sealed);
+    const ciphertext = sealed.subarray(0, length);
+    const tag = await this.tag(this.mac, nonce, aad, ciphertext);
+    if (!equalInConstantTime(tag, sealed.subarray(length))) return undefined;
+    return this.applyCtr('decrypt', nonce, ciphertext);
+  }
+
+  private async decryptGcm(iv: Bytes, aad: Bytes, sealed: Bytes): Promise<Bytes | undefined> {
+    try {
+      const parameters = { name: 'AES-GCM', iv, additionalData: aad };
+      return new Uint8Array(await globalThis.crypto.subtle.decrypt(parameters, this.aes, sealed));
+    } catch (error) {
+      if (error instanceof Error && error.name === 'OperationError') return undefined;
+      throw error;
+    }
+  }
+
+  private async applyCtr(
+    direction: 'encrypt' | 'decrypt',
+    nonce: Bytes,
+    input: Bytes,
+  ): Promise<Bytes> {
+    const counter = new Uint8Array(16);
+    counter.set(nonce);
+    const parameters = { name: 'AES-CTR', counter, length: 32 };
+    return new Uint8Array(await globalThis.crypto.subtle[direction](parameters, this.aes, input));
+  }
+
+  /** RFC 9605 4.5.1. The tag's length is under the MAC, so suites can not be mixed. */
+  private async tag(mac: CryptoKey, nonce: Bytes, aad: Bytes, ciphertext: Bytes): Promise<Bytes> {
+    const lengths = new Uint8Array(24);
+    const view = new DataView(lengths.buffer);
+    view.setUint32(4, aad.length);
+    view.setUint32(12, ciphertext.length);
+    view.setUint32(20, this.suite.nt);
+    const input = concat(lengths, nonce, aad, ciphertext);
+    const full = await globalThis.crypto.subtle.sign('HMAC', mac, input);
+    return new Uint8Array(full, 0, this.suite.nt);
+  }
+
+  private nonce(ctr: bigint): Bytes {
+    const nonce = this.salt.slice();
+    const view = new DataView(nonce.buffer);
+    view.setBigUint64(4, view.getBigUint64(4) ^ ctr);
+    return nonce;
+  }
+}
+
+/** HKDF with an empty salt (RFC 5869): `length` bytes. */
+export async function expand(
+  hash: 'SHA-256' | 'SHA-512',
+  key: CryptoKey,
+  info: Bytes,
+  length: number,
+): Promise<Bytes> {
+  const parameters = { name: 'HKDF', hash, salt: EMPTY, info };
+  return new Uint8Array(await globalThis.crypto.subtle.deriveBits(parameters, key, length * 8));
+}
+
+export async function importHkdf(raw: Bytes): Promise<CryptoKey> {
+  return globalThis.crypto.subtle.importKey('raw', raw, 'HKDF', false, ['deriveBits']);
+}

@@ -1,0 +1,1 @@
+export { isValidSecret } from './e2ee/secret';

@@ -1,0 +1,44 @@
+/** The small language of these tests. */
+import { existsSync, readFileSync } from 'node:fs';
+import type { Bytes } from '../src/e2ee/bytes';
+
+export function hex(text: string): Bytes {
+  return Uint8Array.from(Buffer.from(text, 'hex'));
+}
+
+export function toHex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
+}
+
+/** A seeded generator (mulberry32): the same seed gives the same sequence everywhere. */
+export class Random {
+  constructor(private state: number) {}
+
+  next(): number {
+    this.state = (this.state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(this.state ^ (this.state >>> 15), 1 | this.state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  }
+
+  /** 0 ≤ result < limit. */
+  below(limit: number): number {
+    return Math.floor(this.next() * limit);
+  }
+
+  bytes(length: number): Bytes {
+    return Uint8Array.from({ length }, () => this.below(256));
+  }
+
+  /** Bytes that like to look like start codes and emulation prevention. */
+  zeroRichBytes(length: number): Bytes {
+    return Uint8Array.from({ length }, () =>
+      this.below(2) === 0 ? this.below(4) : this.below(256),
+    );
+  }
+}
+
+/** A JSON file relative to the package's folder, where the tests run; `undefined` if absent. */
+export function readJson<Content>(path: string): Content | undefined {
+  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Content) : undefined;
+}

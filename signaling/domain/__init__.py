@@ -1,0 +1,1 @@
+"""The rules of sessions, tokens and refusals; pure."""

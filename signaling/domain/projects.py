@@ -39,7 +39,7 @@ class Project:
         return identity in (self.api_key, self.application_id)
 
 
-def new_project(  # noqa: PLR0913 - the randomness is given, so that this stays pure
+def new_project(
     *,
     random_bytes: bytes,
     now_ms: int,

@@ -1,0 +1,1 @@
+"""The REST API that the official server SDKs use."""

@@ -1,0 +1,1 @@
+"""Where projects and sessions are kept."""

@@ -1,0 +1,56 @@
+"""Features that need clear media, and how each is refused on a sealed or relayed Session."""
+
+from enum import StrEnum
+
+from signaling.domain.errors import DomainError, ErrorCode, error
+from signaling.domain.session_options import MediaMode, SessionOptions
+
+
+class Feature(StrEnum):
+    ARCHIVE = "archive"
+    BROADCAST = "broadcast"
+    RENDER = "render"
+    SIP = "sip"
+    AUDIO_CONNECTOR = "audio_connector"
+    CAPTIONS = "captions"
+
+
+_SEALED = "is not supported in end-to-end encrypted sessions."
+_SEALED_PLURAL = "are not supported in end-to-end encrypted sessions."
+
+# Feature → (code on a sealed Session, message there, what it is called on a relayed one).
+REFUSALS: dict[Feature, tuple[ErrorCode, str, str]] = {
+    Feature.ARCHIVE: (ErrorCode.FEATURE_SEALED, f"Archiving {_SEALED}", "initiate archives"),
+    Feature.BROADCAST: (
+        ErrorCode.FEATURE_SEALED,
+        f"Broadcasting {_SEALED}",
+        "initiate broadcasts",
+    ),
+    Feature.RENDER: (
+        ErrorCode.FEATURE_SEALED,
+        f"Experience Composer {_SEALED}",
+        "initiate renders",
+    ),
+    Feature.SIP: (ErrorCode.FEATURE_SEALED, f"SIP calls {_SEALED_PLURAL}", "initiate SIP calls"),
+    Feature.AUDIO_CONNECTOR: (
+        ErrorCode.FEATURE_SEALED,
+        f"Audio Connector {_SEALED}",
+        "connect audio",
+    ),
+    Feature.CAPTIONS: (
+        ErrorCode.CAPTIONS_SEALED,
+        f"Live captions {_SEALED_PLURAL}",
+        "start captions",
+    ),
+}
+
+
+def refusal(feature: Feature, options: SessionOptions) -> tuple[str, DomainError] | None:
+    """Why a feature can not start on a Session: a reason for the metric, and the error."""
+    code, message, verb = REFUSALS[feature]
+    if options.e2ee:
+        return "e2ee", error(code, message)
+    if options.media_mode is MediaMode.RELAYED:
+        text = f"Only routed sessions are allowed to {verb}."
+        return "relayed", error(ErrorCode.FEATURE_NEEDS_ROUTED, text)
+    return None

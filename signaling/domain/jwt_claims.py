@@ -1,0 +1,101 @@
+"""JSON Web Tokens of both kinds, verified with one algorithm that the credential's kind decides.
+
+The token's own header never chooses (RFC 8725 section 3.1). Times are checked by the callers,
+which know what time it is.
+"""
+
+import base64
+import json
+import math
+from typing import Literal
+
+import jwt
+
+from signaling.domain.errors import ErrorCode, Unauthorized
+from signaling.domain.projects import Project
+
+MAX_TOKEN_CHARS = 8_192
+# Clocks of application servers drift; this is how far they may be ahead or behind.
+LEEWAY_S = 30
+
+Claims = dict[str, object]
+Kind = Literal["secret", "application"]
+
+_SIGNATURE_ONLY = {
+    "verify_signature": True,
+    "verify_exp": False,
+    "verify_nbf": False,
+    "verify_iat": False,
+    "verify_aud": False,
+    "verify_iss": False,
+    "verify_sub": False,
+    "verify_jti": False,
+}
+# What the library, `json` and the key loader can raise on bytes that a stranger chose.
+_MALFORMED = (jwt.PyJWTError, ValueError, TypeError, KeyError, RecursionError)
+
+
+def peek(token: str) -> Claims:
+    """The claims of a token that nobody has verified: good for finding the project, no more."""
+    parts = token.split(".")
+    if len(token) > MAX_TOKEN_CHARS or len(parts) != 3:
+        raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
+    try:
+        body = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
+        claims = json.loads(body)
+    except _MALFORMED as cause:
+        raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED) from cause
+    if not isinstance(claims, dict):
+        raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
+    return claims
+
+
+def verified(token: str, project: Project, kind: Kind) -> Claims:
+    """The claims of a token that the project signed.
+
+    `secret`: HS256 with the API secret. `application`: RS256 with the application's key.
+    Errors: `authentication_failed`, whatever is wrong with it.
+    """
+    if kind == "secret":
+        key, algorithm = project.api_secret, "HS256"
+    elif project.public_key_pem is not None:
+        key, algorithm = project.public_key_pem, "RS256"
+    else:
+        raise Unauthorized(
+            ErrorCode.AUTHENTICATION_FAILED, "The project has no public key registered."
+        )
+    if len(token) > MAX_TOKEN_CHARS:
+        raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
+    try:
+        claims: Claims = jwt.decode(token, key, algorithms=[algorithm], options=_SIGNATURE_ONLY)
+    except _MALFORMED as cause:
+        raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED) from cause
+    return claims
+
+
+def seconds(claims: Claims, name: str) -> float | None:
+    """A time claim in Unix seconds, or None when it is absent (RFC 7519 section 2, NumericDate)."""
+    value = claims.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
+    return float(value)
+
+
+def text(claims: Claims, name: str) -> str | None:
+    value = claims.get(name)
+    if value is not None and not isinstance(value, str):
+        raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
+    return value
+
+
+def check_begun(claims: Claims, now_s: float) -> None:
+    """Refuses a token issued in the future or not valid yet."""
+    for name in ("iat", "nbf"):
+        begin_s = seconds(claims, name)
+        if begin_s is not None and begin_s > now_s + LEEWAY_S:
+            raise Unauthorized(
+                ErrorCode.AUTHENTICATION_FAILED,
+                "The token is from the future; compare the clocks of both machines.",
+            )

@@ -1,0 +1,78 @@
+"""REST credentials: `X-OPENTOK-AUTH` (HS256) of legacy projects, `Bearer` (RS256) of unified ones.
+
+Client tokens are signed with the same keys; they are refused here. Every failure is the same
+`credentials_invalid` (403: the SDKs take a 401 for success in places).
+"""
+
+from dataclasses import dataclass
+
+from signaling.domain import jwt_claims
+from signaling.domain.errors import ErrorCode, Unauthorized
+from signaling.domain.jwt_claims import LEEWAY_S, Claims, Kind
+from signaling.domain.projects import Project
+
+# The documented maximum is 300 s, and one official SDK uses all of it.
+LEGACY_MAX_LIFETIME_S = 305
+# Unified SDKs default to 900 s and let the application set more.
+UNIFIED_MAX_LIFETIME_S = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a request presented, with the project that it claims to come from."""
+
+    kind: Kind
+    token: str
+    claimed_project: str
+
+
+def read_credential(opentok_auth: str | None, authorization: str | None) -> Credential:
+    """The credential of a request's headers; nothing is verified yet."""
+    try:
+        if opentok_auth is not None:
+            return _claimed("secret", opentok_auth.strip(), "iss")
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme.lower() == "bearer":
+            return _claimed("application", token.strip(), "application_id")
+    except Unauthorized as cause:
+        raise Unauthorized(ErrorCode.CREDENTIALS_INVALID) from cause
+    raise Unauthorized(ErrorCode.CREDENTIALS_INVALID, "The request has no credentials.")
+
+
+def _claimed(kind: Kind, token: str, claim: str) -> Credential:
+    project = jwt_claims.peek(token).get(claim)
+    if not isinstance(project, str):
+        raise Unauthorized(ErrorCode.CREDENTIALS_INVALID)
+    return Credential(kind, token, project)
+
+
+def verify_credential(credential: Credential, project: Project, now_s: float) -> None:
+    """Passes when the project signed the credential for REST and it is fresh."""
+    try:
+        claims = jwt_claims.verified(credential.token, project, credential.kind)
+        _check_owner(claims, credential.kind, project)
+        _check_times(claims, credential.kind, now_s)
+    except Unauthorized as cause:
+        raise Unauthorized(ErrorCode.CREDENTIALS_INVALID) from cause
+
+
+def _check_owner(claims: Claims, kind: Kind, project: Project) -> None:
+    if kind == "secret":
+        own = claims.get("iss") == project.api_key
+    else:
+        own = claims.get("application_id") == project.application_id
+    # Some SDKs put `ist` into the JOSE header, so it may be missing here.
+    for_project = claims.get("ist") in (None, "project")
+    client_token = "session_id" in claims or claims.get("scope") is not None
+    if not own or not for_project or client_token:
+        raise Unauthorized(ErrorCode.CREDENTIALS_INVALID)
+
+
+def _check_times(claims: Claims, kind: Kind, now_s: float) -> None:
+    issued_s, expires_s = jwt_claims.seconds(claims, "iat"), jwt_claims.seconds(claims, "exp")
+    longest_s = LEGACY_MAX_LIFETIME_S if kind == "secret" else UNIFIED_MAX_LIFETIME_S
+    if issued_s is None or expires_s is None:
+        raise Unauthorized(ErrorCode.CREDENTIALS_INVALID)
+    jwt_claims.check_begun(claims, now_s)
+    if expires_s + LEEWAY_S <= now_s or expires_s - issued_s > longest_s:
+        raise Unauthorized(ErrorCode.CREDENTIALS_INVALID)

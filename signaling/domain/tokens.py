@@ -1,0 +1,215 @@
+"""Client tokens: what the official SDKs make offline and a client presents when it joins.
+
+Three kinds, told apart by their shape: `T1==` (HMAC-SHA1 over the raw payload), JWT signed with
+the API secret (HS256), JWT signed with the application's private key (RS256).
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import math
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+import jwt
+
+from signaling.domain import jwt_claims
+from signaling.domain.errors import ErrorCode, Unauthorized
+from signaling.domain.jwt_claims import LEEWAY_S, MAX_TOKEN_CHARS
+from signaling.domain.projects import Project
+from signaling.domain.roles import CAPABILITIES, Capabilities, Role
+from signaling.domain.session_options import SessionRecord
+
+MAX_LIFETIME_S = 30 * 24 * 3600
+MAX_CONNECTION_DATA_CHARS = 1_024
+MAX_LAYOUT_CLASSES = 64
+CONNECT_SCOPE = "session.connect"
+ACL_PATH = "/session/**"
+_T1_PREFIX = "T1=="
+_T1_MAX_FIELDS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class TokenClaims:
+    """What a verified client token says."""
+
+    session_id: str
+    role: Role
+    expires_s: float
+    connection_data: str = field(default="", repr=False)
+    layout_classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Leave to join: the Session as stored, and what the token's holder may do there."""
+
+    session: SessionRecord
+    role: Role
+    expires_s: float
+    connection_data: str = field(default="", repr=False)
+    layout_classes: tuple[str, ...] = ()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return CAPABILITIES[self.role]
+
+
+def verify_client_token(token: str, project: Project, session_id: str, now_s: float) -> TokenClaims:
+    """The claims of a client token for one session.
+
+    Errors: `token_expired`; `authentication_failed` for everything else that is wrong.
+    """
+    if len(token) > MAX_TOKEN_CHARS:
+        raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
+    if token.startswith(_T1_PREFIX):
+        claims = _verified_t1(token, project)
+    else:
+        claims = _verified_jwt(token, project)
+    return _checked(claims, session_id, now_s)
+
+
+def _verified_jwt(token: str, project: Project) -> jwt_claims.Claims:
+    unified = "application_id" in jwt_claims.peek(token)
+    claims = jwt_claims.verified(token, project, "application" if unified else "secret")
+    signer = project.application_id if unified else project.api_key
+    if claims.get("application_id" if unified else "iss") != signer:
+        raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
+    if claims.get("ist") not in (None, "project"):
+        raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
+    return claims
+
+
+def _verified_t1(token: str, project: Project) -> jwt_claims.Claims:
+    """Fields of a `T1==` token in the names of the JWT claims.
+
+    The signature covers the payload as it was sent: the SDKs order and escape it differently.
+    """
+    try:
+        decoded = base64.b64decode(token[len(_T1_PREFIX) :], validate=True)
+        head, _, payload = decoded.partition(b":")
+        signed_by = _fields(head)
+        fields = _fields(payload)
+    except (binascii.Error, ValueError) as cause:
+        raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED) from cause
+    # The format is fixed by the SDKs; HMAC-SHA1 has no known forgery.
+    expected = hmac.new(project.api_secret.encode(), payload, hashlib.sha1).hexdigest()
+    presented = signed_by.get("sig", "").lower()
+    genuine = hmac.compare_digest(expected.encode(), presented.encode())
+    if not genuine or signed_by.get("partner_id") != project.api_key:
+        raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
+    claims: jwt_claims.Claims = dict(fields)
+    for claim, name in (("iat", "create_time"), ("exp", "expire_time")):
+        claims.pop(claim, None)
+        if name in fields:
+            claims[claim] = _seconds(fields[name])
+    return claims
+
+
+def _fields(query: bytes) -> dict[str, str]:
+    pairs = parse_qsl(
+        query.decode(), keep_blank_values=True, errors="strict", max_num_fields=_T1_MAX_FIELDS
+    )
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError("a field appears twice")
+    return fields
+
+
+def _seconds(value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError as cause:
+        raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED) from cause
+    if not math.isfinite(seconds):
+        raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
+    return seconds
+
+
+def _checked(claims: jwt_claims.Claims, session_id: str, now_s: float) -> TokenClaims:
+    if claims.get("session_id") != session_id:
+        raise Unauthorized(
+            ErrorCode.AUTHENTICATION_FAILED, "The token was made for another session."
+        )
+    if claims.get("scope") not in (None, CONNECT_SCOPE) or not _acl_admits(claims.get("acl")):
+        raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED, "The token is not for connecting.")
+    return TokenClaims(
+        session_id=session_id,
+        role=_role(claims),
+        expires_s=_checked_expiry(claims, now_s),
+        connection_data=_connection_data(claims),
+        layout_classes=_layout_classes(claims.get("initial_layout_class_list")),
+    )
+
+
+def _checked_expiry(claims: jwt_claims.Claims, now_s: float) -> float:
+    expires_s = jwt_claims.seconds(claims, "exp")
+    if expires_s is None:
+        raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED, "The token never expires.")
+    if expires_s <= now_s:
+        raise Unauthorized(ErrorCode.TOKEN_EXPIRED)
+    jwt_claims.check_begun(claims, now_s)
+    issued_s = jwt_claims.seconds(claims, "iat")
+    begin_s = now_s if issued_s is None else min(issued_s, now_s)
+    if expires_s - begin_s > MAX_LIFETIME_S + LEEWAY_S:
+        raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED, "A token may live for 30 days at most.")
+    return expires_s
+
+
+def _role(claims: jwt_claims.Claims) -> Role:
+    value = claims.get("role", Role.PUBLISHER.value)
+    try:
+        return Role(str(value))
+    except ValueError as cause:
+        raise Unauthorized(
+            ErrorCode.AUTHENTICATION_FAILED, "The token names a role that does not exist."
+        ) from cause
+
+
+def _connection_data(claims: jwt_claims.Claims) -> str:
+    data = jwt_claims.text(claims, "connection_data") or ""
+    if len(data) > MAX_CONNECTION_DATA_CHARS:
+        raise Unauthorized(
+            ErrorCode.AUTHENTICATION_FAILED,
+            f"Connection data may have {MAX_CONNECTION_DATA_CHARS} characters.",
+        )
+    return data
+
+
+def _layout_classes(value: object) -> tuple[str, ...]:
+    """Class names from an array or a string with blanks between; both are in use."""
+    names = value.split() if isinstance(value, str) else ([] if value is None else value)
+    if (
+        not isinstance(names, list)
+        or len(names) > MAX_LAYOUT_CLASSES
+        or not all(isinstance(name, str) for name in names)
+    ):
+        raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
+    return tuple(names)
+
+
+def _acl_admits(acl: object) -> bool:
+    if acl is None:
+        return True
+    paths = acl.get("paths") if isinstance(acl, dict) else None
+    return isinstance(paths, dict) and ACL_PATH in paths
+
+
+def new_client_token(project: Project, claims: TokenClaims, now_s: int, nonce: int) -> str:
+    """A client token as the legacy SDKs make it by default (HS256)."""
+    body: dict[str, object] = {
+        "iss": project.api_key,
+        "ist": "project",
+        "iat": now_s,
+        "exp": int(claims.expires_s),
+        "nonce": nonce,
+        "role": claims.role.value,
+        "scope": CONNECT_SCOPE,
+        "session_id": claims.session_id,
+    }
+    if claims.connection_data:
+        body["connection_data"] = claims.connection_data
+    if claims.layout_classes:
+        body["initial_layout_class_list"] = " ".join(claims.layout_classes)
+    return jwt.encode(body, project.api_secret, algorithm="HS256")

@@ -1,0 +1,196 @@
+"""Settings from defaults < TOML file < environment < flags. The only reader of the first three.
+
+A knob `port` of section `media` is `[media] port` in TOML and `SEALROUTE_MEDIA_PORT` in the
+environment. A few have shorter names besides (`SHORT_NAMES`). Unknown names are errors.
+"""
+
+import difflib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import Field, fields
+from pathlib import Path
+from typing import Any
+
+from config.settings import (
+    E2eeSettings,
+    HttpSettings,
+    LogSettings,
+    MediaSettings,
+    Settings,
+    SignalingSettings,
+    StorageSettings,
+)
+
+PREFIX = "SEALROUTE_"
+# Short names of flags and of the environment: name → (section, knob).
+SHORT_NAMES: dict[str, tuple[str, str]] = {
+    "host": ("http", "host"),
+    "port": ("http", "port"),
+    "media_host": ("media", "host"),
+    "media_port": ("media", "port"),
+    "public_ip": ("media", "public_ips"),
+    "data_dir": ("storage", "data_dir"),
+    "log_level": ("log", "level"),
+    "log_format": ("log", "format"),
+}
+# The environment of the process may hold these for the command line itself.
+_NOT_KNOBS = frozenset({f"{PREFIX}CONFIG"})
+_TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+Value = str | int | float | bool
+Knobs = dict[tuple[str, str], "Field[Value]"]
+
+
+class ConfigurationError(Exception):
+    """A setting that can not be used. The text names it and says what would do."""
+
+
+SECTIONS = {
+    "http": HttpSettings,
+    "media": MediaSettings,
+    "signaling": SignalingSettings,
+    "e2ee": E2eeSettings,
+    "storage": StorageSettings,
+    "log": LogSettings,
+}
+KNOBS: Knobs = {
+    (section, knob.name): knob for section, kind in SECTIONS.items() for knob in fields(kind)
+}
+
+
+def load_settings(
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, Value | None] | None = None,
+) -> Settings:
+    """The settings of this start. `flags` have the keys of `SHORT_NAMES`; None means not given.
+
+    Errors: `ConfigurationError`.
+    """
+    chosen: dict[tuple[str, str], Value] = {}
+    if file is not None:
+        chosen |= _from_file(file)
+    chosen |= _from_environment(environment or {})
+    for name, value in (flags or {}).items():
+        if value is not None:
+            where = SHORT_NAMES[name]
+            chosen[where] = _checked(where, value, f"--{name.replace('_', '-')}")
+    return _settings(chosen)
+
+
+def _settings(chosen: Mapping[tuple[str, str], Value]) -> Settings:
+    sections: dict[str, Any] = {}
+    for section, kind in SECTIONS.items():
+        sections[section] = kind(
+            **{knob: value for (owner, knob), value in chosen.items() if owner == section}
+        )
+    return Settings(**sections)
+
+
+def _from_file(file: Path) -> dict[tuple[str, str], Value]:
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as cause:
+        reason = cause.strerror or "it failed"
+        raise ConfigurationError(f"cannot read {file}: {reason}") from cause
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
+        raise ConfigurationError(f"{file} is not valid TOML: {cause}") from cause
+    chosen: dict[tuple[str, str], Value] = {}
+    for section, knobs in document.items():
+        if section not in SECTIONS or not isinstance(knobs, dict):
+            raise ConfigurationError(
+                f"{file}: unknown section [{section}]" + _near(section, SECTIONS)
+            )
+        for knob, value in knobs.items():
+            chosen[section, knob] = _checked((section, knob), value, f"{file}: [{section}] {knob}")
+    return chosen
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[tuple[str, str], Value]:
+    places = {f"{PREFIX}{name.upper()}": where for name, where in SHORT_NAMES.items()}
+    places |= {f"{PREFIX}{section}_{knob}".upper(): (section, knob) for section, knob in KNOBS}
+    chosen: dict[tuple[str, str], Value] = {}
+    for name, text in environment.items():
+        if not name.startswith(PREFIX) or name in _NOT_KNOBS:
+            continue
+        if name not in places:
+            raise ConfigurationError(f"unknown environment variable {name}" + _near(name, places))
+        chosen[places[name]] = _checked(places[name], text, name)
+    return chosen
+
+
+def _checked(where: tuple[str, str], value: object, source: str) -> Value:
+    knob = KNOBS.get(where)
+    if knob is None:
+        siblings = [name for section, name in KNOBS if section == where[0]]
+        raise ConfigurationError(f"{source} is unknown" + _near(where[1], siblings))
+    converted = _converted(knob.default, value, source)
+    low, high = knob.metadata["low"], knob.metadata["high"]
+    if low is not None and not low <= float(converted) <= high:
+        raise ConfigurationError(f"{source} must be from {low:,} to {high:,}")
+    choices = knob.metadata["choices"]
+    if choices and converted not in choices:
+        raise ConfigurationError(f"{source} must be one of {', '.join(choices)}")
+    return converted
+
+
+def _converted(default: object, value: object, source: str) -> Value:
+    """A value in the type of the knob's default; text is read, as the environment has only text."""
+    if isinstance(default, bool):
+        read = _TRUTH.get(value.lower()) if isinstance(value, str) else value
+        if isinstance(read, bool):
+            return read
+        raise ConfigurationError(f"{source} must be true or false")
+    if isinstance(default, str):
+        if isinstance(value, str):
+            return value
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return " ".join(value)
+        raise ConfigurationError(f"{source} must be text")
+    number = _number(value, whole=isinstance(default, int))
+    if number is None:
+        raise ConfigurationError(f"{source} must be a number")
+    return number
+
+
+def _number(value: object, *, whole: bool) -> int | float | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    if isinstance(value, float) and whole:
+        return None
+    try:
+        return int(value) if whole else float(value)
+    except ValueError:
+        return None
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    matches = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {matches[0]}?" if matches else ""
+
+
+def sample_toml() -> str:
+    """The commented sample: every knob with its default, range and what it trades."""
+    lines = [
+        "# Settings of the server; each line shows the default. Environment variables of the",
+        "# form SEALROUTE_<SECTION>_<KNOB> and the flags of `sealroute serve` win over this file.",
+        "",
+    ]
+    for section, kind in SECTIONS.items():
+        lines += [f"[{section}]", f"# {(kind.__doc__ or '').strip()}"]
+        for (owner, name), knob in KNOBS.items():
+            if owner == section:
+                lines += [
+                    f"# {knob.metadata['why']}{_range_text(knob)}",
+                    f"{name} = {json.dumps(knob.default)}",
+                ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _range_text(knob: "Field[Value]") -> str:
+    if knob.metadata["choices"]:
+        return f" One of: {', '.join(knob.metadata['choices'])}."
+    low, high = knob.metadata["low"], knob.metadata["high"]
+    return "" if low is None else f" From {low:,} to {high:,}."

@@ -1,0 +1,137 @@
+"""Every knob of the server, with its unit, default, range and what it trades.
+
+`knob(default, why, low, high)` describes a number; texts and switches have no range. The
+commented sample `default.toml` holds the same defaults, and a test keeps them equal.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def knob(
+    default: Any,  # noqa: ANN401 - the field's annotation says the type
+    why: str,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:  # noqa: ANN401 - dataclass fields take their type from the annotation
+    """A dataclass field with its documentation and range."""
+    return field(
+        default=default, metadata={"why": why, "low": low, "high": high, "choices": choices}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """REST, WebSocket, metrics and static files: one listener."""
+
+    host: str = knob("0.0.0.0", "Address to listen on.")  # noqa: S104 - a server for others
+    port: int = knob(8080, "TCP port; 0 takes a free one.", 0, 65_535)
+    tls_certificate: str = knob(
+        "", "PEM file with the certificate chain; empty: plain HTTP behind your own TLS."
+    )
+    tls_key: str = knob("", "PEM file with the certificate's key.")
+    max_body_bytes: int = knob(
+        1_048_576, "Largest REST body. More memory for each request.", 1_024, 67_108_864
+    )
+    read_timeout_ms: int = knob(
+        10_000,
+        "How long a REST body may take to arrive. Slow links against slowloris.",
+        100,
+        120_000,
+    )
+    allowed_origins: str = knob(
+        "*", "Web origins that may open the WebSocket, with blanks between; * allows all."
+    )
+    trust_proxy: bool = knob(False, "Believe X-Forwarded-For. Only behind a proxy that sets it.")
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSettings:
+    """The media port: UDP, and TCP with the same number."""
+
+    host: str = knob("0.0.0.0", "Address the media socket binds.")  # noqa: S104 - as above
+    port: int = knob(10_000, "First media port, one per worker; 0 takes free ones.", 0, 65_535)
+    public_ips: str = knob(
+        "",
+        "Addresses that clients can reach, with blanks between. Empty: every local IPv4 address.",
+    )
+    workers: int = knob(
+        0, "Media threads. 0: one per core. More than cores adds only switching.", 0, 256
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SignalingSettings:
+    """Limits of sessions and clients."""
+
+    connections_per_session: int = knob(
+        3_000, "Members of one session. Everybody learns of everybody.", 1, 100_000
+    )
+    streams_per_connection: int = knob(8, "Streams one client may publish.", 1, 64)
+    subscribers_per_connection: int = knob(
+        300, "Streams one client may receive. Each costs downlink bandwidth.", 1, 3_000
+    )
+    messages_per_s: float = knob(50.0, "Steady rate of messages of one client.", 1, 10_000)
+    message_burst: int = knob(
+        200, "Messages a client may send at once before the rate counts.", 1, 100_000
+    )
+    joins_per_s: float = knob(
+        500.0, "Joins per second into one session; more wait for the next second.", 1, 100_000
+    )
+    hello_timeout_ms: int = knob(10_000, "Time for the first message.", 100, 120_000)
+    keep_alive_ms: int = knob(
+        10_000, "How often clients ping. Shorter finds dead ones sooner.", 500, 120_000
+    )
+    grace_ms: int = knob(
+        15_000, "How long a member lives on after it lost its WebSocket.", 0, 300_000
+    )
+    linger_ms: int = knob(10_000, "How long an empty session stays in memory.", 0, 600_000)
+    send_queue_bytes: int = knob(
+        4_194_304, "What may wait for a slow client before it is dropped.", 65_536, 268_435_456
+    )
+    shutdown_ms: int = knob(5_000, "Time to say goodbye when the server stops.", 0, 300_000)
+
+
+@dataclass(frozen=True, slots=True)
+class E2eeSettings:
+    """End-to-end encryption as the server sees it: policy, never keys."""
+
+    enabled_for_new_projects: bool = knob(
+        False, "Switch the add-on on in projects made without saying so."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StorageSettings:
+    """Projects and sessions."""
+
+    data_dir: str = knob("./data", "Folder of the database (mode 0700).")
+    busy_timeout_ms: int = knob(
+        5_000, "How long a write waits for another process. Then it fails.", 100, 60_000
+    )
+    cache_ms: int = knob(
+        1_000, "How long a known project may be answered from memory. 0: always read.", 0, 60_000
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """Structured logs on standard error."""
+
+    level: str = knob(
+        "info", "What is worth a line.", choices=("debug", "info", "warning", "error")
+    )
+    format: str = knob(
+        "json", "json for machines, console for people.", choices=("json", "console")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    http: HttpSettings = field(default_factory=HttpSettings)
+    media: MediaSettings = field(default_factory=MediaSettings)
+    signaling: SignalingSettings = field(default_factory=SignalingSettings)
+    e2ee: E2eeSettings = field(default_factory=E2eeSettings)
+    storage: StorageSettings = field(default_factory=StorageSettings)
+    log: LogSettings = field(default_factory=LogSettings)

@@ -1,0 +1,111 @@
+"""What can go wrong, with the names and numbers that the native OpenTok SDKs use."""
+
+from collections.abc import Mapping
+
+
+class SealrouteError(Exception):
+    """A failure the caller can act on. `code` is stable, `number` is OpenTok's."""
+
+    code = "internal"
+    name = "InternalError"
+    number = 2000
+
+
+class EncryptionError(SealrouteError):
+    """A failure of end-to-end encryption on this side."""
+
+    code = "encryption_internal"
+    name = "EncryptionInternalError"
+    number = 6001
+
+
+class EncryptionSecretMissing(EncryptionError):
+    code = "encryption_secret_missing"
+    name = "EncryptionSecretMissing"
+    number = 6000
+
+
+class EncryptionInternalError(EncryptionError):
+    pass
+
+
+class DecryptionInternalError(EncryptionError):
+    code = "decryption_internal"
+    name = "DecryptionInternalError"
+    number = 6002
+
+
+class EncryptionSecretMismatch(EncryptionError):
+    code = "encryption_secret_mismatch"
+    name = "EncryptionSecretMismatch"
+    number = 6003
+
+
+class InvalidEncryptionSecret(EncryptionError):
+    code = "encryption_secret_invalid"
+    name = "InvalidEncryptionSecret"
+    number = 6004
+
+
+class EncryptionUnsupportedCodec(EncryptionError):
+    code = "encryption_codec_unsupported"
+    name = "EncryptionUnsupportedCodec"
+    number = 6005
+
+
+class DecryptionUnsupportedCodec(EncryptionError):
+    code = "decryption_codec_unsupported"
+    name = "DecryptionUnsupportedCodec"
+    number = 6006
+
+
+class NotConnected(SealrouteError):
+    code = "not_connected"
+    name = "NotConnected"
+    number = 1010
+
+
+class ConnectFailed(SealrouteError):
+    code = "connect_failed"
+    name = "ConnectFailed"
+    number = 1006
+
+
+class InvalidParameter(SealrouteError):
+    code = "invalid_parameter"
+    name = "InvalidParameter"
+    number = 1011
+
+
+class RequestTimeout(SealrouteError):
+    code = "request_timeout"
+    name = "Timeout"
+    number = 1542
+
+
+class MediaSourceError(SealrouteError):
+    """The media file or device can not be used."""
+
+    code = "media_source"
+    name = "PublisherMediaError"
+    number = 1500
+
+
+class ServerError(SealrouteError):
+    """The server refused a request. Code, name and number are what it sent."""
+
+    def __init__(self, code: str, name: str, number: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.name = name
+        self.number = number
+
+    @classmethod
+    def from_wire(cls, message: Mapping[str, object]) -> "ServerError":
+        number = message.get("number", 2000)
+        return cls(
+            str(message.get("code", "internal")),
+            str(message.get("name", "OT_UNEXPECTED_SERVER_RESPONSE")),
+            number if isinstance(number, int) else 2000,
+            str(message.get("message", "")),
+        )

@@ -1,0 +1,1 @@
+"""Media of a client: sources, sending, receiving, recording."""

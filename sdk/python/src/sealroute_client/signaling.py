@@ -1,0 +1,283 @@
+"""The WebSocket to the server: requests and their answers, resuming, keep-alive."""
+
+import asyncio
+import contextlib
+import itertools
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+import aiohttp
+import msgpack
+
+from sealroute_client.errors import ConnectFailed, NotConnected, RequestTimeout, ServerError
+
+SUBPROTOCOL: Final = "sealroute.v1.msgpack"
+PATH: Final = "/v1/signal"
+VERSION: Final = "0.1.0"
+REQUEST_TIMEOUT_S: Final = 15.0
+MAX_MESSAGE_BYTES: Final = 1024 * 1024
+FIRST_BACKOFF_S: Final = 0.2
+MAX_BACKOFF_S: Final = 3.0
+
+Message = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Credentials:
+    url: str
+    api_key: str
+    session_id: str
+    token: str
+
+    @property
+    def socket_url(self) -> str:
+        parts = urlsplit(self.url)
+        scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
+        return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + PATH, "", ""))
+
+
+def encode(message: Message) -> bytes:
+    """Absent and None members are the same on the wire."""
+    packed: bytes = msgpack.packb(
+        {key: value for key, value in message.items() if value is not None}, use_bin_type=True
+    )
+    return packed
+
+
+def decode(data: bytes) -> Message:
+    """Errors: ValueError for anything that is not a message."""
+    try:
+        message = msgpack.unpackb(data, raw=False, strict_map_key=True, max_buffer_size=len(data))
+    except (msgpack.UnpackException, ValueError, RecursionError) as error:
+        raise ValueError("not msgpack") from error
+    if not isinstance(message, dict) or not isinstance(message.get("t"), str):
+        raise ValueError("not a message")
+    return message
+
+
+class Signaling:
+    """One logical connection that outlives its WebSockets within the server's grace time.
+
+    `on_message` is called for what answers no request, `on_lost` and `on_resumed` around a
+    lost socket, `on_closed` once with the reason when it is over.
+    """
+
+    def __init__(self, credentials: Credentials, hello: Message) -> None:
+        self._credentials = credentials
+        self._hello = hello
+        self._http: aiohttp.ClientSession | None = None
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[Message]] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._resume: str | None = None
+        self._grace_s = 15.0
+        self._keep_alive_s = 10.0
+        self._is_up = asyncio.Event()
+        self.is_closed = False
+        self.on_message: Callable[[Message], None] = lambda message: None
+        self.on_lost: Callable[[], None] = lambda: None
+        self.on_resumed: Callable[[Message], None] = lambda welcome: None
+        self.on_closed: Callable[[str], None] = lambda reason: None
+
+    async def connect(self) -> Message:
+        """The Welcome. Errors: ConnectFailed, ServerError."""
+        self._http = aiohttp.ClientSession()
+        try:
+            welcome = await self._open()
+        except BaseException:
+            await self._close_http()
+            raise
+        self._task = asyncio.create_task(self._run())
+        return welcome
+
+    async def request(self, kind: str, **members: object) -> Message:
+        """Sends and awaits the answer; while the socket is being replaced it waits for that.
+
+        Errors: ServerError, NotConnected, RequestTimeout.
+        """
+        if self.is_closed:
+            raise NotConnected("The session is not connected")
+        number = next(self._numbers)
+        future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = future
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                await self._send({"t": kind, "id": number, **members})
+                answer = await future
+        except TimeoutError:
+            raise RequestTimeout(f"The server did not answer {kind}") from None
+        finally:
+            self._waiting.pop(number, None)
+        return answer
+
+    async def _send(self, message: Message) -> None:
+        await self._is_up.wait()
+        if self._socket is None:
+            raise NotConnected("The session is not connected")
+        try:
+            await self._socket.send_bytes(encode(message))
+        except (ConnectionError, aiohttp.ClientError):
+            # The reader sees the loss too, and fails what waits for an answer.
+            raise NotConnected("The connection was lost") from None
+
+    async def close(self) -> None:
+        """Says goodbye and closes. Idempotent."""
+        was_closed, self.is_closed = self.is_closed, True
+        if not was_closed and self._socket is not None and not self._socket.closed:
+            with contextlib.suppress(ConnectionError, aiohttp.ClientError, TimeoutError):
+                async with asyncio.timeout(2):
+                    await self._socket.send_bytes(encode({"t": "bye", "id": next(self._numbers)}))
+                    await self._socket.close()
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._close_http()
+
+    async def _close_http(self) -> None:
+        if self._socket is not None and not self._socket.closed:
+            with contextlib.suppress(Exception):
+                await self._socket.close()
+        if self._http is not None:
+            await self._http.close()
+            self._http = None
+
+    async def _open(self) -> Message:
+        if self._http is None:
+            raise NotConnected("The session is not connected")
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                socket = await self._http.ws_connect(
+                    self._credentials.socket_url,
+                    protocols=(SUBPROTOCOL,),
+                    max_msg_size=MAX_MESSAGE_BYTES,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=2.0),
+                )
+        except aiohttp.WSServerHandshakeError as error:
+            raise ConnectFailed(f"The server answered {error.status}") from None
+        except (TimeoutError, OSError, aiohttp.ClientError):
+            raise ConnectFailed("The server can not be reached") from None
+        try:
+            welcome = await self._greet(socket)
+        except BaseException:
+            await socket.close()
+            raise
+        self._socket = socket
+        self._is_up.set()
+        return welcome
+
+    async def _greet(self, socket: aiohttp.ClientWebSocketResponse) -> Message:
+        number = next(self._numbers)
+        hello = {"t": "hello", "id": number, **self._hello, "resume": self._resume}
+        await socket.send_bytes(encode(hello))
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                frame = await socket.receive()
+        except TimeoutError:
+            raise ConnectFailed("The server did not answer") from None
+        if frame.type is not aiohttp.WSMsgType.BINARY:
+            raise ConnectFailed("The server closed the connection")
+        try:
+            message = decode(frame.data)
+        except ValueError:
+            raise ConnectFailed("The server sent something that is no message") from None
+        if message["t"] == "error":
+            raise ServerError.from_wire(message)
+        if message["t"] != "welcome":
+            raise ConnectFailed("The server sent an unexpected message")
+        self._resume = str(message.get("resume", ""))
+        self._grace_s = _milliseconds(message.get("graceMs"), self._grace_s)
+        self._keep_alive_s = _milliseconds(message.get("keepAliveMs"), self._keep_alive_s)
+        return message
+
+    async def _run(self) -> None:
+        reason = "networkDisconnected"
+        try:
+            while True:
+                reason = await self._read() or reason
+                if self.is_closed or not await self._take_up_again():
+                    break
+        finally:
+            self.is_closed = True
+            self._is_up.set()
+            self._socket = None
+            self._fail_waiting()
+            self.on_closed(reason)
+
+    async def _read(self) -> str | None:
+        """Reads one socket to its end. Gives the reason when the server ended the session."""
+        pinger = asyncio.create_task(self._ping())
+        reason = None
+        try:
+            socket = self._socket
+            while socket is not None:
+                frame = await socket.receive()
+                if frame.type is not aiohttp.WSMsgType.BINARY:
+                    break
+                try:
+                    message = decode(frame.data)
+                except ValueError:
+                    break
+                if message["t"] == "disconnected":
+                    reason = str(message.get("reason", "forceDisconnected"))
+                    self.is_closed = True
+                self._dispatch(message)
+        finally:
+            pinger.cancel()
+            await asyncio.gather(pinger, return_exceptions=True)
+        return reason
+
+    async def _ping(self) -> None:
+        while self._socket is not None:
+            await asyncio.sleep(self._keep_alive_s)
+            try:
+                async with asyncio.timeout(self._keep_alive_s):
+                    await self.request("ping")
+            except (TimeoutError, RequestTimeout):
+                await self._socket.close()
+            except (NotConnected, ServerError):
+                return
+
+    def _dispatch(self, message: Message) -> None:
+        number = message.get("re")
+        waiting = self._waiting.get(number) if isinstance(number, int) else None
+        if waiting is None:
+            self.on_message(message)
+        elif not waiting.done():
+            if message["t"] == "error":
+                waiting.set_exception(ServerError.from_wire(message))
+            else:
+                waiting.set_result(message)
+
+    def _fail_waiting(self) -> None:
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(NotConnected("The connection was lost"))
+
+    async def _take_up_again(self) -> bool:
+        """Reconnects with back-off for as long as the server keeps the connection."""
+        self._is_up.clear()
+        self._fail_waiting()
+        self.on_lost()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._grace_s
+        backoff_s = FIRST_BACKOFF_S
+        while loop.time() < deadline:
+            try:
+                welcome = await self._open()
+            except ServerError:
+                return False
+            except ConnectFailed:
+                await asyncio.sleep(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311
+                backoff_s = min(2 * backoff_s, MAX_BACKOFF_S)
+                continue
+            self.on_resumed(welcome)
+            return True
+        return False
+
+
+def _milliseconds(value: object, default_s: float) -> float:
+    return value / 1000 if isinstance(value, int) and value > 0 else default_s

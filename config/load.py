@@ -34,8 +34,8 @@ SHORT_NAMES: dict[str, tuple[str, str]] = {
     "log_level": ("log", "level"),
     "log_format": ("log", "format"),
 }
-# The environment of the process may hold these for the command line itself.
-_NOT_KNOBS = frozenset({f"{PREFIX}CONFIG"})
+# Not knobs of the server: where the file is, and a name that the client command line reads.
+_NOT_KNOBS = frozenset({f"{PREFIX}CONFIG", f"{PREFIX}SECRET"})
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 Value = str | int | float | bool

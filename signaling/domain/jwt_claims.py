@@ -10,6 +10,7 @@ import math
 from typing import Literal
 
 import jwt
+from jwt.types import Options
 
 from signaling.domain.errors import ErrorCode, Unauthorized
 from signaling.domain.projects import Project
@@ -21,7 +22,7 @@ LEEWAY_S = 30
 Claims = dict[str, object]
 Kind = Literal["secret", "application"]
 
-_SIGNATURE_ONLY = {
+_SIGNATURE_ONLY: Options = {
     "verify_signature": True,
     "verify_exp": False,
     "verify_nbf": False,

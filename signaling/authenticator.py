@@ -1,0 +1,82 @@
+"""Who is asking? Tokens and REST credentials against the projects in the store."""
+
+from dataclasses import dataclass, field
+
+from signaling.clock import Clock
+from signaling.domain.errors import BadRequest, ErrorCode, NotFound, Unauthorized
+from signaling.domain.projects import Project
+from signaling.domain.rest_credentials import Credential, verify_credential
+from signaling.domain.session_ids import project_of
+from signaling.domain.session_options import SessionRecord
+from signaling.domain.tokens import Admission, verify_client_token
+from signaling.storage.base import ProjectStore, SessionStore, Store
+
+MAX_CACHED = 10_000
+
+
+@dataclass
+class ProjectCache:
+    """Projects that were found, for a moment. Absence is never remembered: a project made by a
+    command line beside the server works at once. Owner: the event loop."""
+
+    store: ProjectStore
+    clock: Clock
+    lifetime_s: float
+    _known: dict[str, tuple[float, Project]] = field(default_factory=dict)
+
+    async def project_named(self, identity: str) -> Project | None:
+        now_s = self.clock.monotonic_s()
+        entry = self._known.get(identity)
+        if entry is not None and entry[0] > now_s:
+            return entry[1]
+        project = await self.store.project_named(identity)
+        if project is not None and self.lifetime_s > 0:
+            if len(self._known) >= MAX_CACHED:
+                self._known.clear()
+            self._known[identity] = (now_s + self.lifetime_s, project)
+        return project
+
+
+class Authenticator:
+    """Admits clients to sessions and applications to REST."""
+
+    def __init__(self, store: Store, clock: Clock, cache_s: float = 1.0) -> None:
+        self._projects = ProjectCache(store, clock, cache_s)
+        self._sessions: SessionStore = store
+        self._clock = clock
+
+    async def authenticate(self, api_key: str, session_id: str, token: str) -> Admission:
+        """Leave for a client to join.
+
+        Errors: `invalid_session_id`, `authentication_failed`, `token_expired`, `session_unknown`,
+        `storage_unavailable`. Whether a session exists is told to holders of a valid token only.
+        """
+        project = await self._projects.project_named(api_key)
+        if project is None:
+            raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
+        if not project.is_named(project_of(session_id)):
+            raise BadRequest(ErrorCode.INVALID_SESSION_ID)
+        claims = verify_client_token(token, project, session_id, self._clock.unix_s())
+        record = await self.session_of(project, session_id)
+        if record is None:
+            raise NotFound(ErrorCode.SESSION_UNKNOWN)
+        return Admission(
+            session=record,
+            role=claims.role,
+            expires_s=claims.expires_s,
+            connection_data=claims.connection_data,
+            layout_classes=claims.layout_classes,
+        )
+
+    async def project_of_request(self, credential: Credential) -> Project:
+        """The project that signed a REST request. Errors: `credentials_invalid`."""
+        project = await self._projects.project_named(credential.claimed_project)
+        if project is None:
+            raise Unauthorized(ErrorCode.CREDENTIALS_INVALID)
+        verify_credential(credential, project, self._clock.unix_s())
+        return project
+
+    async def session_of(self, project: Project, session_id: str) -> SessionRecord | None:
+        """A session of the project; those of others do not exist for it."""
+        record = await self._sessions.session(session_id)
+        return record if record is not None and record.project_id == project.api_key else None

@@ -1,0 +1,144 @@
+"""Every metric: name with unit, what it counts, and its closed set of labels.
+
+The only module that knows the metrics library. Labels come from small enums and tables, never
+from a peer; per-object detail is `dump()`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_DROP_PREFIX = "drop."
+_MEDIA_GAUGES = {
+    "transports": "Transports open.",
+    "publishers": "Publishers in the media core.",
+    "subscribers": "Subscribers in the media core.",
+}
+_MEDIA_COUNTERS = {
+    "packets_received": "Datagrams received.",
+    "bytes_received": "Bytes received.",
+    "packets_sent": "Datagrams sent.",
+    "bytes_sent": "Bytes sent.",
+    "rtp_received": "RTP packets opened.",
+    "rtp_forwarded": "RTP packets forwarded, once for each Subscriber.",
+    "rtx_sent": "RTP packets sent again.",
+    "nacks_received": "NACKs of Subscribers.",
+    "nacks_sent": "NACKs to Publishers.",
+    "plis_received": "Key-frame requests of Subscribers.",
+    "plis_sent": "Key-frame requests to Publishers.",
+    "stun_requests": "STUN checks answered.",
+    "dtls_records": "DTLS records handed to handshakes.",
+    "events_dropped": "Events lost because nobody read them.",
+}
+
+
+class Metrics:
+    """The metrics of one server, in a registry of its own. `plane` gives the media counters."""
+
+    def __init__(self, plane: Callable[[], Mapping[str, int]]) -> None:
+        registry = self.registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        registry.register(_MediaCounters(plane))
+        self.sessions = Gauge("sealroute_sessions", "Sessions in memory.", registry=registry)
+        self.connections = Gauge(
+            "sealroute_connections", "Clients connected to sessions.", registry=registry
+        )
+        self.streams = Gauge("sealroute_streams", "Streams published.", registry=registry)
+        self.sessions_created = Counter(
+            "sealroute_sessions_created_total",
+            "Sessions made over REST.",
+            ("e2ee",),
+            registry=registry,
+        )
+        self.joins = Counter(
+            "sealroute_joins_total", "Attempts to join.", ("result",), registry=registry
+        )
+        self.join_seconds = Histogram(
+            "sealroute_join_duration_seconds",
+            "From the first message to the welcome.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.refusals = Counter(
+            "sealroute_refusals_total",
+            "Features refused because of what the session is.",
+            ("feature", "reason"),
+            registry=registry,
+        )
+        self.handshakes = Counter(
+            "sealroute_dtls_handshakes_total", "DTLS handshakes.", ("result",), registry=registry
+        )
+        self.authentication_failures = Counter(
+            "sealroute_authentication_failures_total",
+            "Credentials refused.",
+            ("where",),
+            registry=registry,
+        )
+        self.rest_requests = Counter(
+            "sealroute_rest_requests_total",
+            "REST requests by route.",
+            ("method", "route", "status"),
+            registry=registry,
+        )
+        self.rest_seconds = Histogram(
+            "sealroute_rest_request_duration_seconds",
+            "Time to answer a REST request.",
+            ("route",),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.websocket_messages = Counter(
+            "sealroute_websocket_messages_total",
+            "Signaling messages.",
+            ("direction",),
+            registry=registry,
+        )
+        self.event_loop_lag_seconds = Histogram(
+            "sealroute_event_loop_lag_seconds",
+            "How late the event loop wakes up.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+
+    def render(self) -> bytes:
+        """The text that Prometheus scrapes."""
+        return generate_latest(self.registry)
+
+
+class _MediaCounters(Collector):
+    """What the media plane counts, read when it is scraped (`MediaPlane.counters`)."""
+
+    def __init__(self, plane: Callable[[], Mapping[str, int]]) -> None:
+        self._plane = plane
+
+    def collect(self) -> Iterator[Metric]:
+        drops = CounterMetricFamily(
+            "sealroute_packets_dropped", "Packets not forwarded.", labels=["reason"]
+        )
+        for name, value in sorted(self._plane().items()):
+            if name.startswith(_DROP_PREFIX):
+                drops.add_metric([name.removeprefix(_DROP_PREFIX)], value)
+            elif name in _MEDIA_GAUGES:
+                yield GaugeMetricFamily(f"sealroute_media_{name}", _MEDIA_GAUGES[name], value)
+            elif name in _MEDIA_COUNTERS:
+                yield CounterMetricFamily(f"sealroute_media_{name}", _MEDIA_COUNTERS[name], value)
+        yield drops
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing yet: the plane is asked when it is scraped, not when it is registered."""
+        return iter(())

@@ -17,7 +17,7 @@ class MediaError(Exception):
 
     Codes: sdp_invalid, sdp_too_large, codec_unsupported, track_unknown, stream_unknown,
     stream_exists, kids_missing, answer_unexpected, setup_invalid, fingerprint_unsupported,
-    ssrc_conflict, transport_closed.
+    ssrc_conflict, subscriptions_exhausted, transport_closed.
     """
 
     def __init__(self, code: str, message: str) -> None:

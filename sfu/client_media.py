@@ -1,0 +1,491 @@
+"""The media of one Connection over the compiled core: its uplink, its downlink, their streams."""
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+from sfu import commands
+from sfu.client_records import PublishedStream, Subscription
+from sfu.commands import Codec, Direction, MediaKind
+from sfu.ids import (
+    ConnectionId,
+    PublisherHandle,
+    RouterHandle,
+    StreamId,
+    SubscriberHandle,
+    SubscriberId,
+)
+from sfu.media_plane import (
+    ClientMediaListener,
+    DownlinkOffer,
+    DownlinkTrack,
+    LayerWish,
+    MediaError,
+    PublishAnswer,
+    PublishedTrack,
+    TrackOffer,
+)
+from sfu.peer_transport import PeerTransport, PlaneContext
+from sfu.rtp_parameters import (
+    NegotiatedMedia,
+    sink_parameters,
+    source_parameters,
+    stream_format,
+)
+from sfu.sdp.errors import SdpError
+from sfu.sdp.negotiate import (
+    UplinkOffer,
+    build_uplink_answer,
+    check_kept,
+    choose,
+    read_uplink_offer,
+)
+from sfu.sdp.parse import parse
+from sfu.sdp.slots import AppliedAnswer, DownlinkSlots, Slot
+
+KEY_FRAME_GATHERING_S = 0.05
+"""Requests for key frames within this time are one: a change of secrets declares each track."""
+
+
+class SessionStreams(Protocol):
+    """What a client needs of its session."""
+
+    handle: RouterHandle
+    e2ee: bool
+    streams: dict[StreamId, PublishedStream]
+
+    def forget_client(self, connection: ConnectionId) -> None: ...
+
+
+@contextmanager
+def media_errors() -> Iterator[None]:
+    """Turns what the SDP floor refuses into the contract's error, without its trace."""
+    try:
+        yield
+    except SdpError as error:
+        raise MediaError(error.code, error.message) from None
+
+
+class NativeClientMedia:
+    """Implements `ClientMedia`. Owner of everything the Connection publishes and receives."""
+
+    def __init__(
+        self,
+        plane: PlaneContext,
+        session: SessionStreams,
+        connection: ConnectionId,
+        listener: ClientMediaListener,
+    ) -> None:
+        self.connection = connection
+        self.listener = listener
+        self._plane = plane
+        self._session = session
+        self._closed = False
+        self._uplink: PeerTransport | None = None
+        self._downlink: PeerTransport | None = None
+        self._published: dict[StreamId, PublishedStream] = {}
+        self._subscriptions: dict[SubscriberId, Subscription] = {}
+        self._slots = self._no_slots()
+        self._offer_number = 0
+        self._outstanding: int | None = None
+        self._offer_wanted = False
+        self._offer_scheduled = False
+
+    # --- publishing ------------------------------------------------------------------------
+
+    async def publish(
+        self, stream: StreamId, offer_sdp: str, tracks: Sequence[TrackOffer]
+    ) -> PublishAnswer:
+        self._check_open()
+        if stream in self._session.streams:
+            raise MediaError("stream_exists", "the stream is published already")
+        with media_errors():
+            offer = read_uplink_offer(parse(offer_sdp))
+            live = self._live_media()
+            check_kept(offer, live)
+            media = self._choose(offer, live, tracks)
+        uplink = self._uplink_for(offer)
+        kids = {track.mid: tuple(track.kids) for track in tracks}
+        handle = PublisherHandle(self._plane.router.next_handle())
+        sources = tuple(source_parameters(m, kids[m.mid]) for m in media.values())
+        self._plane.router.submit(
+            commands.Publish(self._session.handle, handle, uplink.handle, sources)
+        )
+        published = PublishedStream(stream, self, handle, media, kids)
+        self._published[stream] = published
+        self._session.streams[stream] = published
+        self._plane.publishers[handle] = published
+        answer = build_uplink_answer(offer, live | media, uplink.local, uplink.next_origin())
+        if uplink.connected:
+            self._go_live()
+        return PublishAnswer(
+            answer, tuple(PublishedTrack(m.mid, m.kind, m.codec.codec) for m in media.values())
+        )
+
+    def _live_media(self) -> dict[str, NegotiatedMedia]:
+        return {
+            mid: media
+            for published in self._published.values()
+            for mid, media in published.media.items()
+        }
+
+    def _choose(
+        self,
+        offer: UplinkOffer,
+        live: Mapping[str, NegotiatedMedia],
+        tracks: Sequence[TrackOffer],
+    ) -> dict[str, NegotiatedMedia]:
+        chosen: dict[str, NegotiatedMedia] = {}
+        for track in tracks:
+            if track.mid in live or track.mid in chosen:
+                raise MediaError("track_unknown", "the m-line belongs to a stream already")
+            chosen[track.mid] = choose(offer, track.mid, track.kind)
+            self._check_kids(track.kids)
+        if not chosen:
+            raise MediaError("track_unknown", "a stream needs a track")
+        return chosen
+
+    def _check_kids(self, kids: Sequence[bytes]) -> None:
+        if self._session.e2ee and not kids:
+            raise MediaError("kids_missing", "a sealed session needs declared key ids")
+        if any(len(kid) != 8 for kid in kids):
+            raise MediaError("kids_missing", "a key id has 8 bytes")
+
+    def _uplink_for(self, offer: UplinkOffer) -> PeerTransport:
+        """The uplink of the offer: the one there is, or a new one for a new peer connection.
+
+        A client that has ended all its streams may begin again with another peer connection
+        before the old one's end is noticed.
+        """
+        uplink = self._uplink
+        if uplink is not None and not self._published and uplink.remote != offer.remote:
+            self._uplink = None
+            uplink.close()
+            uplink = None
+        if uplink is None:
+            uplink = PeerTransport(self._plane, self._session.handle, Direction.UPLINK, self)
+            self._uplink = uplink
+        uplink.set_remote(offer.remote)
+        return uplink
+
+    def declare_kids(self, stream: StreamId, mid: str, kids: Sequence[bytes]) -> None:
+        published = self._own(stream)
+        if mid not in published.media:
+            raise MediaError("track_unknown", "the stream has no such track")
+        self._check_kids(kids)
+        before = {kid[-2:] for kid in published.kids[mid]}
+        after = {kid[-2:] for kid in kids}
+        published.kids[mid] = tuple(kids)
+        self._plane.router.submit(commands.DeclareKids(published.handle, mid, tuple(kids)))
+        # while both hints are declared the sender may not have switched yet
+        if before - after and published.media[mid].kind is MediaKind.VIDEO:
+            self._want_key_frame(published)
+
+    def set_stream_forwarding(self, stream: StreamId, kind: MediaKind, forwarding: bool) -> None:
+        published = self._own(stream)
+        for mid in published.mids(kind):
+            self._plane.router.submit(
+                commands.SetSourceForwarding(published.handle, mid, forwarding)
+            )
+
+    def request_key_frame(self, stream: StreamId) -> None:
+        self._want_key_frame(self._own(stream))
+
+    def _want_key_frame(self, published: PublishedStream) -> None:
+        if published.key_frame_wanted or not published.mids(MediaKind.VIDEO):
+            return
+        published.key_frame_wanted = True
+        when = self._plane.scheduler.time() + KEY_FRAME_GATHERING_S
+        self._plane.scheduler.call_at(when, self._ask_key_frame, published)
+
+    def _ask_key_frame(self, published: PublishedStream) -> None:
+        published.key_frame_wanted = False
+        if published.handle in self._plane.publishers:
+            self._plane.router.submit(commands.RequestKeyFrame(published.handle))
+
+    def unpublish(self, stream: StreamId) -> None:
+        published = self._published.pop(stream, None)
+        if published is None:
+            return
+        for subscription in list(published.followers.values()):
+            subscription.owner.unsubscribe(subscription.subscriber)
+        del self._session.streams[stream]
+        del self._plane.publishers[published.handle]
+        self._plane.submit_ending(commands.Unpublish(published.handle))
+
+    # --- subscribing -----------------------------------------------------------------------
+
+    def subscribe(
+        self,
+        subscriber: SubscriberId,
+        stream: StreamId,
+        kinds: frozenset[MediaKind],
+        codecs: frozenset[Codec],
+    ) -> None:
+        self._check_open()
+        published = self._session.streams.get(stream)
+        if published is None:
+            raise MediaError("stream_unknown", "there is no such stream")
+        if subscriber in self._subscriptions:
+            raise MediaError("stream_exists", "the subscriber exists already")
+        wanted = [
+            media
+            for media in published.media.values()
+            if media.kind in kinds and media.codec.codec in codecs
+        ]
+        if not wanted:
+            raise MediaError("codec_unsupported", "no wanted kind has a codec the client opens")
+        slots = self._take_slots(subscriber, stream, wanted)
+        if self._downlink is None:
+            self._downlink = PeerTransport(
+                self._plane, self._session.handle, Direction.DOWNLINK, self
+            )
+        handle = SubscriberHandle(self._plane.router.next_handle())
+        subscription = Subscription(subscriber, self, published, handle, slots)
+        self._subscriptions[subscriber] = subscription
+        self._plane.subscribers[handle] = subscription
+        published.followers[handle] = subscription
+        self._want_offer()
+
+    def _take_slots(
+        self, subscriber: SubscriberId, stream: StreamId, wanted: Sequence[NegotiatedMedia]
+    ) -> tuple[tuple[Slot, str], ...]:
+        with media_errors():
+            try:
+                return tuple(
+                    (self._slots.take(subscriber, stream, stream_format(media)), media.mid)
+                    for media in wanted
+                )
+            except SdpError:
+                self._slots.release(subscriber)
+                raise
+
+    def answer_downlink(self, number: int, answer_sdp: str) -> None:
+        self._check_open()
+        if self._downlink is None or self._outstanding is None or number != self._outstanding:
+            raise MediaError("answer_unexpected", "no offer of this number waits for an answer")
+        with media_errors():
+            applied = self._slots.apply_answer(number, answer_sdp)
+        if applied.remote is not None:
+            self._downlink.set_remote(applied.remote)
+        self._outstanding = None
+        self._accept(applied)
+        if self._downlink is not None and self._downlink.connected:
+            self._start_subscriptions()
+        if self._offer_wanted:
+            self._schedule_offer()
+
+    def _accept(self, applied: AppliedAnswer) -> None:
+        for subscription in self._subscriptions.values():
+            if not subscription.sinks:
+                subscription.sinks = tuple(
+                    sink_parameters(applied.sinks[slot.mid], source_mid)
+                    for slot, source_mid in subscription.slots
+                    if slot.mid in applied.sinks
+                )
+
+    def _start_subscriptions(self) -> None:
+        for subscription in self._subscriptions.values():
+            if subscription.sinks and not subscription.started:
+                subscription.started = True
+                self._start(subscription)
+
+    def _start(self, subscription: Subscription) -> None:
+        if self._downlink is None:
+            return
+        submit = self._plane.router.submit
+        submit(
+            commands.Subscribe(
+                self._session.handle,
+                subscription.handle,
+                subscription.published.handle,
+                self._downlink.handle,
+                subscription.sinks,
+            )
+        )
+        for kind in subscription.held_back:
+            submit(commands.SetSinkForwarding(subscription.handle, kind, forwarding=False))
+        if subscription.wish is not None:
+            submit(_layer_wish(subscription.handle, subscription.wish))
+        self._tell(lambda: self.listener.on_subscriber_connected(subscription.subscriber))
+
+    def set_subscriber_forwarding(
+        self, subscriber: SubscriberId, kind: MediaKind, forwarding: bool
+    ) -> None:
+        subscription = self._subscription(subscriber)
+        if forwarding:
+            subscription.held_back.discard(kind)
+        else:
+            subscription.held_back.add(kind)
+        if subscription.started:
+            self._plane.router.submit(
+                commands.SetSinkForwarding(subscription.handle, kind, forwarding)
+            )
+
+    def set_layer_wish(self, subscriber: SubscriberId, wish: LayerWish) -> None:
+        subscription = self._subscription(subscriber)
+        subscription.wish = wish
+        if subscription.started:
+            self._plane.router.submit(_layer_wish(subscription.handle, wish))
+
+    def unsubscribe(self, subscriber: SubscriberId) -> None:
+        subscription = self._subscriptions.pop(subscriber, None)
+        if subscription is None:
+            return
+        self._end(subscription)
+        self._slots.release(subscriber)
+        self._want_offer()
+
+    def _end(self, subscription: Subscription) -> None:
+        del subscription.published.followers[subscription.handle]
+        del self._plane.subscribers[subscription.handle]
+        if subscription.started:
+            self._plane.submit_ending(commands.Unsubscribe(subscription.handle))
+
+    # --- offers: one is outstanding at a time, later wishes are gathered --------------------
+
+    def _want_offer(self) -> None:
+        self._offer_wanted = True
+        if self._outstanding is None:
+            self._schedule_offer()
+
+    def _schedule_offer(self) -> None:
+        if not self._offer_scheduled:
+            self._offer_scheduled = True
+            self._tell(self._send_offer)
+
+    def _send_offer(self) -> None:
+        self._offer_scheduled = False
+        if not self._offer_wanted or self._outstanding is not None or self._downlink is None:
+            return
+        self._offer_wanted = False
+        self._offer_number += 1
+        self._outstanding = self._offer_number
+        sdp = self._slots.offer(
+            self._offer_number, self._downlink.local, self._downlink.next_origin()
+        )
+        tracks = tuple(
+            DownlinkTrack(slot.mid, slot.kind, slot.codec.codec, slot.subscriber, slot.stream)
+            for slot in self._slots.taken()
+            if slot.subscriber is not None and slot.stream is not None
+        )
+        self.listener.on_downlink_offer(DownlinkOffer(self._offer_number, sdp, tracks))
+
+    # --- what the transports and the core report --------------------------------------------
+
+    def transport_connected(self, transport: PeerTransport) -> None:
+        if transport is self._uplink:
+            self._go_live()
+        elif transport is self._downlink:
+            self._start_subscriptions()
+
+    def _go_live(self) -> None:
+        for published in self._published.values():
+            if not published.live:
+                published.live = True
+                self._tell_live(published.stream)
+
+    def _tell_live(self, stream: StreamId) -> None:
+        def if_still_published() -> None:
+            if stream in self._published:
+                self.listener.on_stream_live(stream)
+
+        self._tell(if_still_published)
+
+    def transport_lost(self, transport: PeerTransport) -> None:
+        if transport is self._uplink:
+            self._uplink = None
+            for stream in list(self._published):
+                self.unpublish(stream)
+        elif transport is self._downlink:
+            self._forget_downlink()
+        else:
+            return
+        self._tell(lambda: self.listener.on_transport_lost(transport.direction))
+
+    def _forget_downlink(self) -> None:
+        self._downlink = None
+        self._outstanding = None
+        self._offer_wanted = False
+        for subscription in self._subscriptions.values():
+            self._end(subscription)
+        self._subscriptions.clear()
+        self._slots = self._no_slots()
+
+    def report_not_encrypted(self, stream: StreamId, mid: str, packets: int) -> None:
+        self._tell(lambda: self.listener.on_not_encrypted(stream, mid, packets))
+
+    def uplink_failed(self) -> None:
+        """The core refused what was published: the transport's state is no longer the core's."""
+        if self._uplink is not None:
+            self._uplink.handle_command_failed()
+
+    # --- life ------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        for stream in list(self._published):
+            self.unpublish(stream)
+        downlink = self._downlink
+        self._forget_downlink()
+        for transport in (self._uplink, downlink):
+            if transport is not None:
+                transport.close()
+        self._uplink = None
+        self._closed = True
+        self._session.forget_client(self.connection)
+
+    def dump(self) -> dict[str, object]:
+        transports = [t for t in (self._uplink, self._downlink) if t is not None]
+        return {
+            "transports": [transport.dump() for transport in transports],
+            "streams": sorted(self._published),
+            "subscriptions": {
+                subscription.subscriber: {
+                    "stream": subscription.published.stream,
+                    "handle": subscription.handle,
+                    "mids": [slot.mid for slot, _ in subscription.slots],
+                    "started": subscription.started,
+                }
+                for subscription in self._subscriptions.values()
+            },
+            "downlink_media": len(self._slots),
+            "offer_outstanding": self._outstanding,
+        }
+
+    def _no_slots(self) -> DownlinkSlots:
+        return DownlinkSlots(
+            limit=self._plane.settings.max_downlink_media,
+            new_ssrc=lambda: secrets.randbits(32),
+        )
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise MediaError("transport_closed", "the connection's media is closed")
+
+    def _own(self, stream: StreamId) -> PublishedStream:
+        self._check_open()
+        if stream not in self._published:
+            raise MediaError("stream_unknown", "the connection publishes no such stream")
+        return self._published[stream]
+
+    def _subscription(self, subscriber: SubscriberId) -> Subscription:
+        self._check_open()
+        if subscriber not in self._subscriptions:
+            raise MediaError("stream_unknown", "there is no such subscriber")
+        return self._subscriptions[subscriber]
+
+    def _tell(self, call: Callable[[], None]) -> None:
+        """Later, on the loop: a listener is never called from within a call of its own."""
+
+        def unless_closed() -> None:
+            if not self._closed:
+                call()
+
+        self._plane.scheduler.call_soon(unless_closed)
+
+
+def _layer_wish(handle: SubscriberHandle, wish: LayerWish) -> commands.SetLayerWish:
+    return commands.SetLayerWish(handle, wish.max_width_px, wish.max_height_px, wish.max_frame_rate)

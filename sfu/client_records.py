@@ -1,0 +1,63 @@
+"""What a client's media keeps of its streams and subscriptions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sfu.commands import MediaKind, SinkParameters
+from sfu.ids import PublisherHandle, StreamId, SubscriberHandle, SubscriberId
+from sfu.media_plane import LayerWish
+from sfu.rtp_parameters import NegotiatedMedia
+from sfu.sdp.slots import Slot
+
+
+class ClientOwner(Protocol):
+    """The client's media that a record belongs to."""
+
+    def report_not_encrypted(self, stream: StreamId, mid: str, packets: int) -> None: ...
+    def uplink_failed(self) -> None: ...
+    def unsubscribe(self, subscriber: SubscriberId) -> None: ...
+
+
+@dataclass(slots=True)
+class PublishedStream:
+    """A stream of one client. `followers` are the subscriptions to it, by core handle or not."""
+
+    stream: StreamId
+    owner: ClientOwner
+    handle: PublisherHandle
+    media: Mapping[str, NegotiatedMedia]
+    kids: dict[str, tuple[bytes, ...]]
+    live: bool = False
+    key_frame_wanted: bool = False
+    followers: "dict[int, Subscription]" = field(default_factory=dict)
+
+    def not_encrypted(self, mid: str, packets: int) -> None:
+        self.owner.report_not_encrypted(self.stream, mid, packets)
+
+    def publish_failed(self) -> None:
+        self.owner.uplink_failed()
+
+    def mids(self, kind: MediaKind) -> list[str]:
+        return [mid for mid, media in self.media.items() if media.kind is kind]
+
+
+@dataclass(slots=True)
+class Subscription:
+    """A delivery to this client. It begins in the core once the downlink is connected and the
+    client has accepted at least one of its m-lines (`sinks`)."""
+
+    subscriber: SubscriberId
+    owner: ClientOwner
+    published: PublishedStream
+    handle: SubscriberHandle
+    slots: tuple[tuple[Slot, str], ...]
+    sinks: tuple[SinkParameters, ...] = ()
+    started: bool = False
+    held_back: set[MediaKind] = field(default_factory=set)
+    wish: LayerWish | None = None
+
+    def subscribe_failed(self) -> None:
+        """The core has no such subscriber: nothing to end there, all to end here."""
+        self.started = False
+        self.owner.unsubscribe(self.subscriber)

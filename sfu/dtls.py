@@ -1,0 +1,315 @@
+"""DTLS-SRTP server of one transport (RFC 6347, RFC 5764), sans-IO: datagrams and time in, out.
+
+OpenSSL does the cryptography. Retransmission is ours: it keeps the last flight and sends it again
+when the peer stays silent, on the caller's clock, sooner than OpenSSL's one second.
+"""
+
+import hmac
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from aiortc import RTCCertificate
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from OpenSSL import SSL
+
+from sfu.commands import SrtpProfile
+
+MTU_BYTES = 1_200
+"""Largest datagram of ours: passes every path that WebRTC passes (libwebrtc uses the same)."""
+RETRANSMIT_FIRST_S = 0.25
+RETRANSMIT_MOST_S = 2.0
+"""Doubling between these. RFC 6347 4.2.4.1 allows less than its 1 s where the path is known to be
+short; a join must not wait a second for one lost datagram."""
+MAX_ATTEMPTS = 32
+"""Fresh starts after a handshake that broke on a bad record; more and the transport fails."""
+MAX_DATAGRAM_BYTES = 2_048
+
+_DTLS_1_2 = 0xFEFD
+_RECORD_HEADER = struct.Struct("!BHHIHH")
+_RECORD_HEADER_BYTES = 13
+_CONTENT_TYPES = frozenset({20, 21, 22, 23})
+_CIPHERS = (
+    b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:"
+    b"ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA"
+)
+_DIGESTS: dict[str, hashes.HashAlgorithm] = {
+    "sha-256": hashes.SHA256(),
+    "sha-384": hashes.SHA384(),
+    "sha-512": hashes.SHA512(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _ProfileSizes:
+    key_bytes: int
+    salt_bytes: int
+
+
+_PROFILE_SIZES = {
+    SrtpProfile.AEAD_AES_128_GCM: _ProfileSizes(16, 12),
+    SrtpProfile.AEAD_AES_256_GCM: _ProfileSizes(32, 12),
+    SrtpProfile.AES128_CM_SHA1_80: _ProfileSizes(16, 14),
+}
+
+
+class DtlsState(StrEnum):
+    HANDSHAKING = "handshaking"
+    CONNECTED = "connected"
+    CLOSED = "closed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class SrtpKeys:
+    """Exported keying material, split (RFC 5764 section 4.2). `receive_*` is the client's."""
+
+    profile: SrtpProfile
+    receive_key: bytes = field(repr=False)
+    receive_salt: bytes = field(repr=False)
+    send_key: bytes = field(repr=False)
+    send_salt: bytes = field(repr=False)
+
+
+class DtlsIdentity:
+    """Our certificate (ECDSA P-256, made anew at each start) and the context shared by all
+    transports: a context of its own for each would nearly double the cost of a handshake."""
+
+    def __init__(self) -> None:
+        certificate = RTCCertificate.generateCertificate()
+        fingerprint = certificate.getFingerprints()[0]
+        self.fingerprint_algorithm = fingerprint.algorithm
+        self.fingerprint = bytes.fromhex(fingerprint.value.replace(":", ""))
+        self.context = _context(certificate)
+
+
+def _context(certificate: RTCCertificate) -> SSL.Context:
+    context = SSL.Context(SSL.DTLS_METHOD)
+    context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_QUERY_MTU)
+    context.set_min_proto_version(_DTLS_1_2)
+    context.set_max_proto_version(_DTLS_1_2)
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    # the certificate is self-signed by design; its fingerprint is what is checked
+    context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda *_: True)
+    context.use_certificate(certificate._cert)  # noqa: SLF001 - aiortc has no public name for it
+    context.use_privatekey(certificate._key)  # noqa: SLF001
+    context.set_cipher_list(_CIPHERS)
+    context.set_tlsext_use_srtp(b":".join(p.value.encode() for p in SrtpProfile))
+    return context
+
+
+def split_keys(profile: SrtpProfile, material: bytes) -> SrtpKeys:
+    """Client key, server key, client salt, server salt, in this order (RFC 5764 section 4.2)."""
+    sizes = _PROFILE_SIZES[profile]
+    key, salt = sizes.key_bytes, sizes.salt_bytes
+    return SrtpKeys(
+        profile,
+        receive_key=material[:key],
+        send_key=material[key : 2 * key],
+        receive_salt=material[2 * key : 2 * key + salt],
+        send_salt=material[2 * key + salt : 2 * (key + salt)],
+    )
+
+
+def certificate_matches(
+    certificate: x509.Certificate, fingerprints: Sequence[tuple[str, bytes]]
+) -> bool:
+    """Whether the certificate has one of the fingerprints (RFC 8122); constant time in each."""
+    found = False
+    for algorithm, digest in fingerprints:
+        if algorithm in _DIGESTS:
+            found |= hmac.compare_digest(certificate.fingerprint(_DIGESTS[algorithm]), digest)
+    return found
+
+
+class DtlsServer:
+    """The handshake of one transport.
+
+    Give it what arrives (`handle_datagram`), the fingerprints of the SDP when they are known
+    (`expect`; the handshake may be earlier than the answer that carries them), and the time
+    (`handle_timeout` at `poll_timeout`); send what `poll_datagrams` gives. `keys` are set when
+    `state` becomes CONNECTED. `reason` says why it FAILED.
+    """
+
+    def __init__(self, identity: DtlsIdentity) -> None:
+        self._identity = identity
+        self._ssl = self._fresh()
+        self._attempts = 1
+        self._handshake_done = False
+        self._expected: tuple[tuple[str, bytes], ...] = ()
+        self._outbox: list[bytes] = []
+        self._flight: list[bytes] = []
+        self._retransmit_at: float | None = None
+        self._retransmit_after_s = RETRANSMIT_FIRST_S
+        self.state = DtlsState.HANDSHAKING
+        self.reason: str | None = None
+        self.keys: SrtpKeys | None = None
+        self.discarded_records = 0
+
+    def expect(self, fingerprints: Sequence[tuple[str, bytes]]) -> None:
+        """The fingerprints one of which the client's certificate must have."""
+        self._expected = tuple(fingerprints)
+        self._finish()
+
+    def handle_datagram(self, datagram: bytes, now: float) -> None:
+        """Takes one datagram. What is not a chain of DTLS records is discarded and counted."""
+        if self.state in (DtlsState.CLOSED, DtlsState.FAILED):
+            return
+        if len(datagram) > MAX_DATAGRAM_BYTES or not _well_formed(datagram):
+            self.discarded_records += 1
+            return
+        self._ssl.bio_write(datagram)
+        if self._handshake_done:
+            self._read_after_handshake()
+        else:
+            self._advance(now)
+
+    def handle_timeout(self, now: float) -> None:
+        """Sends the last flight again when its time has come."""
+        if self._retransmit_at is None or now < self._retransmit_at:
+            return
+        self._outbox.extend(self._flight)
+        self._retransmit_after_s = min(2 * self._retransmit_after_s, RETRANSMIT_MOST_S)
+        self._retransmit_at = now + self._retransmit_after_s
+
+    def poll_timeout(self) -> float | None:
+        return self._retransmit_at
+
+    def poll_datagrams(self) -> list[bytes]:
+        datagrams, self._outbox = self._outbox, []
+        return datagrams
+
+    def close(self) -> None:
+        """Tells a connected peer good-bye (close_notify). Idempotent."""
+        if self.state is DtlsState.CONNECTED:
+            try:
+                self._ssl.shutdown()
+            except SSL.Error:
+                self.discarded_records += 1
+            self._outbox.extend(self._pending())
+        if self.state is not DtlsState.FAILED:
+            self.state = DtlsState.CLOSED
+        self._retransmit_at = None
+
+    # --- inside ----------------------------------------------------------------------------
+
+    def _fresh(self) -> SSL.Connection:
+        connection = SSL.Connection(self._identity.context)
+        connection.set_accept_state()
+        connection.set_ciphertext_mtu(MTU_BYTES)
+        return connection
+
+    def _advance(self, now: float) -> None:
+        try:
+            self._ssl.do_handshake()
+            self._handshake_done = True
+        except SSL.WantReadError:
+            self._send_flight(now)
+        except SSL.Error:
+            self._start_again()
+        else:
+            self._outbox.extend(self._pending())
+            self._retransmit_at = None
+            self._flight = []
+            self._finish()
+
+    def _send_flight(self, now: float) -> None:
+        flight = self._pending()
+        if flight:
+            self._flight = flight
+            self._outbox.extend(flight)
+            self._retransmit_after_s = RETRANSMIT_FIRST_S
+            self._retransmit_at = now + self._retransmit_after_s
+
+    def _start_again(self) -> None:
+        """A bad record broke the handshake. Anybody who can write the peer's address into a
+        datagram can send one, so it ends neither the transport nor tells the peer (no alert):
+        the next ClientHello finds a fresh state."""
+        self.discarded_records += 1
+        self._attempts += 1
+        self._flight = []
+        self._retransmit_at = None
+        if self._attempts > MAX_ATTEMPTS:
+            self._fail("handshake_broken")
+        else:
+            self._ssl = self._fresh()
+
+    def _finish(self) -> None:
+        """Checks the peer and exports keys, once both handshake and fingerprints are there."""
+        if not self._handshake_done or not self._expected or self.keys is not None:
+            return
+        certificate = self._ssl.get_peer_certificate(as_cryptography=True)
+        if certificate is None or not certificate_matches(certificate, self._expected):
+            self._fail("fingerprint_mismatch")
+            return
+        selected = self._ssl.get_selected_srtp_profile().decode("ascii", "replace")
+        if selected not in set(SrtpProfile):
+            self._fail("no_srtp_profile")
+            return
+        profile = SrtpProfile(selected)
+        sizes = _PROFILE_SIZES[profile]
+        material = self._ssl.export_keying_material(
+            b"EXTRACTOR-dtls_srtp", 2 * (sizes.key_bytes + sizes.salt_bytes)
+        )
+        self.keys = split_keys(profile, material)
+        self.state = DtlsState.CONNECTED
+
+    def _fail(self, reason: str) -> None:
+        self.state = DtlsState.FAILED
+        self.reason = reason
+        self._retransmit_at = None
+
+    def _read_after_handshake(self) -> None:
+        """Answers a repeated last flight of the client, and sees close_notify. Application data
+        (a data channel) is not offered and is dropped."""
+        try:
+            while self._ssl.recv(MAX_DATAGRAM_BYTES):
+                self.discarded_records += 1
+        except SSL.ZeroReturnError:
+            self.state = DtlsState.CLOSED
+        except SSL.WantReadError:
+            pass
+        except SSL.Error:
+            self.discarded_records += 1
+            if self._ssl.get_shutdown() & SSL.RECEIVED_SHUTDOWN:
+                self.state = DtlsState.CLOSED  # a fatal alert under the peer's keys
+        self._outbox.extend(self._pending())
+
+    def _pending(self) -> list[bytes]:
+        """What OpenSSL wrote, packed into datagrams of whole records."""
+        written = b""
+        while True:
+            try:
+                written += self._ssl.bio_read(16_384)
+            except SSL.Error:
+                break
+        datagrams: list[bytes] = []
+        current = b""
+        for record in _records(written):
+            if current and len(current) + len(record) > MTU_BYTES:
+                datagrams.append(current)
+                current = b""
+            current += record
+        return [*datagrams, current] if current else datagrams
+
+
+def _records(data: bytes) -> Iterator[bytes]:
+    offset = 0
+    while offset + _RECORD_HEADER_BYTES <= len(data):
+        length = _RECORD_HEADER.unpack_from(data, offset)[5]
+        end = offset + _RECORD_HEADER_BYTES + length
+        yield data[offset:end]
+        offset = end
+
+
+def _well_formed(datagram: bytes) -> bool:
+    """Whole DTLS 1.x records with plausible headers and nothing behind them."""
+    offset = 0
+    while offset + _RECORD_HEADER_BYTES <= len(datagram):
+        content_type, version, _, _, _, length = _RECORD_HEADER.unpack_from(datagram, offset)
+        if content_type not in _CONTENT_TYPES or version >> 8 != 0xFE:
+            return False
+        offset += _RECORD_HEADER_BYTES + length
+    return offset == len(datagram) and offset > 0

@@ -1,0 +1,233 @@
+"""The media core in memory: takes commands as the compiled one does, and moves no packet.
+
+Malformed commands raise `ValueError`, conflicts come back as `CommandFailed`. A test reads
+`commands` and the tables, and lets the network speak with `deliver`.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Container
+from itertools import count
+from typing import Any
+
+from sfu import commands
+from sfu.commands import Command, SinkParameters, SourceParameters, SrtpProfile
+from sfu.events import CommandFailed, Event
+from sfu.ids import PublisherHandle, RouterHandle, SubscriberHandle, TransportHandle
+from sfu.media_router import METHOD_OF_COMMAND, EventListener
+
+_MID = re.compile(r"[!-~]{1,16}")
+_KEY_SIZES = {
+    SrtpProfile.AEAD_AES_128_GCM: (16, 12),
+    SrtpProfile.AEAD_AES_256_GCM: (32, 12),
+    SrtpProfile.AES128_CM_SHA1_80: (16, 14),
+}
+
+
+class _ConflictError(Exception):
+    """The core's state does not allow the command; the text is the stable reason."""
+
+
+def _require(condition: object, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+def _check_source(source: SourceParameters) -> None:
+    _require(_MID.fullmatch(source.mid), "mid is malformed")
+    _require(0 <= source.payload_type <= 127, "payload type is out of range")
+    _require(source.encodings, "a source needs an encoding")
+    _require(all(1 <= i <= 255 and i != 15 for i in source.extensions.values()), "extension id")
+    _require(all(len(kid) == 8 for kid in source.declared_kids), "a key id has 8 bytes")
+
+
+def _check_sink(sink: SinkParameters) -> None:
+    _require(_MID.fullmatch(sink.mid), "mid is malformed")
+    _require(0 < sink.ssrc < 2**32, "SSRC is out of range")
+    _require(0 <= sink.payload_type <= 127, "payload type is out of range")
+    _require((sink.rtx_ssrc is None) == (sink.rtx_payload_type is None), "rtx is half given")
+
+
+class FakeMediaRouter:
+    """Same contract as `NativeMediaRouter`; keeps no sockets and no threads."""
+
+    def __init__(self, *, local_port: int = 10_000) -> None:
+        self.local_port = local_port
+        self.commands: list[Command] = []
+        self.routers: set[RouterHandle] = set()
+        self.transports: dict[TransportHandle, commands.OpenTransport] = {}
+        self.keys: dict[TransportHandle, commands.SetSrtpKeys] = {}
+        self.publishers: dict[PublisherHandle, commands.Publish] = {}
+        self.subscribers: dict[SubscriberHandle, commands.Subscribe] = {}
+        self.closed = False
+        self._handles = count(1)
+        self._listener: EventListener | None = None
+
+    def next_handle(self) -> int:
+        return next(self._handles)
+
+    def submit(self, command: Command) -> None:
+        if self.closed:
+            raise RuntimeError("the worker has ended")
+        name = METHOD_OF_COMMAND[type(command)]
+        self.commands.append(command)
+        try:
+            _HANDLERS[type(command)](self, command)
+        except _ConflictError as conflict:
+            failed = CommandFailed(name, _main_handle(command), str(conflict))
+            asyncio.get_running_loop().call_soon(self.deliver, failed)
+
+    def listen(self, listener: EventListener) -> None:
+        self._listener = listener
+
+    def deliver(self, *batch: Event) -> None:
+        """Events as if they came from the core."""
+        if self._listener is not None and not self.closed:
+            self._listener(batch)
+
+    def sent(self, kind: type[Command]) -> list[Any]:
+        """The commands of one type, in order."""
+        return [command for command in self.commands if type(command) is kind]
+
+    def counters(self) -> dict[str, int]:
+        return {
+            "transports": len(self.transports),
+            "publishers": len(self.publishers),
+            "subscribers": len(self.subscribers),
+        }
+
+    async def dump(self, router: RouterHandle) -> dict[str, Any] | None:
+        return {"router": router} if router in self.routers else None
+
+    def close(self) -> None:
+        self.closed = True
+
+    # --- one method per command ------------------------------------------------------------
+
+    def open_router(self, command: commands.OpenRouter) -> None:
+        self._absent(command.router, self.routers)
+        self.routers.add(command.router)
+
+    def close_router(self, command: commands.CloseRouter) -> None:
+        self._present(command.router, self.routers)
+        self.routers.discard(command.router)
+        for transport in [h for h, t in self.transports.items() if t.router == command.router]:
+            self._drop_transport(transport)
+
+    def open_transport(self, command: commands.OpenTransport) -> None:
+        _require(len(command.local_ufrag) >= 4 and len(command.local_pwd) >= 22, "credentials")
+        self._present(command.router, self.routers)
+        self._absent(command.transport, self.transports)
+        self.transports[command.transport] = command
+
+    def set_srtp_keys(self, command: commands.SetSrtpKeys) -> None:
+        key, salt = _KEY_SIZES[command.profile]
+        _require(len(command.receive_key) == len(command.send_key) == key, "key size")
+        _require(len(command.receive_salt) == len(command.send_salt) == salt, "salt size")
+        self._present(command.transport, self.transports)
+        self.keys[command.transport] = command
+
+    def send_dtls(self, command: commands.SendDtls) -> None:
+        _require(0 < len(command.datagram) <= 1_500, "datagram size")
+        self._present(command.transport, self.transports)
+
+    def close_transport(self, command: commands.CloseTransport) -> None:
+        self._present(command.transport, self.transports)
+        self._drop_transport(command.transport)
+
+    def publish(self, command: commands.Publish) -> None:
+        _require(command.sources, "a publisher needs a source")
+        for source in command.sources:
+            _check_source(source)
+        self._present(command.router, self.routers)
+        self._present(command.transport, self.transports)
+        self._absent(command.publisher, self.publishers)
+        mids = {s.mid for p in self._published_on(command.transport) for s in p.sources}
+        if mids & {source.mid for source in command.sources}:
+            raise _ConflictError("mid_taken")
+        self.publishers[command.publisher] = command
+
+    def declare_kids(self, command: commands.DeclareKids) -> None:
+        _require(all(len(kid) == 8 for kid in command.kids), "a key id has 8 bytes")
+        self._has_source(command.publisher, command.mid)
+
+    def set_source_forwarding(self, command: commands.SetSourceForwarding) -> None:
+        self._has_source(command.publisher, command.mid)
+
+    def request_key_frame(self, command: commands.RequestKeyFrame) -> None:
+        self._present(command.publisher, self.publishers)
+
+    def unpublish(self, command: commands.Unpublish) -> None:
+        self._present(command.publisher, self.publishers)
+        self._drop_publisher(command.publisher)
+
+    def subscribe(self, command: commands.Subscribe) -> None:
+        _require(command.sinks, "a subscriber needs a sink")
+        for sink in command.sinks:
+            _check_sink(sink)
+        self._present(command.publisher, self.publishers)
+        self._present(command.transport, self.transports)
+        self._absent(command.subscriber, self.subscribers)
+        for sink in command.sinks:
+            self._has_source(command.publisher, sink.source_mid)
+        taken = {s.ssrc for c in self._delivered_on(command.transport) for s in c.sinks}
+        if taken & {sink.ssrc for sink in command.sinks}:
+            raise _ConflictError("ssrc_taken")
+        self.subscribers[command.subscriber] = command
+
+    def set_sink_forwarding(self, command: commands.SetSinkForwarding) -> None:
+        self._present(command.subscriber, self.subscribers)
+
+    def set_layer_wish(self, command: commands.SetLayerWish) -> None:
+        self._present(command.subscriber, self.subscribers)
+
+    def unsubscribe(self, command: commands.Unsubscribe) -> None:
+        self._present(command.subscriber, self.subscribers)
+        del self.subscribers[command.subscriber]
+
+    # --- inside ----------------------------------------------------------------------------
+
+    def _present(self, handle: int, table: Container[int]) -> None:
+        if handle not in table:
+            raise _ConflictError("unknown_handle")
+
+    def _absent(self, handle: int, table: Container[int]) -> None:
+        if handle in table:
+            raise _ConflictError("handle_taken")
+
+    def _has_source(self, publisher: PublisherHandle, mid: str) -> None:
+        self._present(publisher, self.publishers)
+        if mid not in {source.mid for source in self.publishers[publisher].sources}:
+            raise _ConflictError("unknown_mid")
+
+    def _published_on(self, transport: TransportHandle) -> list[commands.Publish]:
+        return [p for p in self.publishers.values() if p.transport == transport]
+
+    def _delivered_on(self, transport: TransportHandle) -> list[commands.Subscribe]:
+        return [s for s in self.subscribers.values() if s.transport == transport]
+
+    def _drop_publisher(self, publisher: PublisherHandle) -> None:
+        del self.publishers[publisher]
+        for handle in [h for h, s in self.subscribers.items() if s.publisher == publisher]:
+            del self.subscribers[handle]
+
+    def _drop_transport(self, transport: TransportHandle) -> None:
+        for subscription in self._delivered_on(transport):
+            del self.subscribers[subscription.subscriber]
+        for published in self._published_on(transport):
+            self._drop_publisher(published.publisher)
+        self.transports.pop(transport)
+        self.keys.pop(transport, None)
+
+
+_HANDLERS: dict[type[Command], Callable[[FakeMediaRouter, Any], None]] = {
+    command: getattr(FakeMediaRouter, name) for command, name in METHOD_OF_COMMAND.items()
+}
+
+
+def _main_handle(command: Command) -> int:
+    """The handle a `CommandFailed` names: of what the command makes, changes or ends."""
+    for name in ("subscriber", "publisher", "transport", "router"):
+        if hasattr(command, name):
+            return int(getattr(command, name))
+    raise ValueError("the command names nothing")

@@ -1,0 +1,258 @@
+"""One transport of a client: ICE credentials, DTLS handshake and its timers over the media core."""
+
+import logging
+import secrets
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sfu import commands
+from sfu.commands import Command, Direction
+from sfu.dtls import DtlsIdentity, DtlsServer, DtlsState
+from sfu.ids import PublisherHandle, RouterHandle, SubscriberHandle, TransportHandle
+from sfu.media_plane import MediaError
+from sfu.media_router import MediaRouter
+from sfu.sdp.build import LocalTransport, Origin
+from sfu.sdp.negotiate import RemoteTransport
+from sfu.sdp.parse import Fingerprint
+
+log = logging.getLogger(__name__)
+
+
+class Cancellable(Protocol):
+    def cancel(self) -> None: ...
+
+
+class Scheduler(Protocol):
+    """The part of an event loop that the plane uses; tests give one with virtual time."""
+
+    def time(self) -> float: ...
+    def call_at(
+        self, when: float, callback: Callable[..., object], /, *args: object
+    ) -> Cancellable: ...
+    def call_soon(self, callback: Callable[..., object], /, *args: object) -> Cancellable: ...
+
+
+@dataclass(frozen=True, slots=True)
+class MediaPlaneSettings:
+    """`addresses` are advertised to clients in this order. `port` None: the core's own port;
+    another where a NAT maps it.
+
+    `ice_timeout_s`: from the SDP exchange to the first valid check; more helps slow clients, less
+    frees dead ones sooner. `handshake_timeout_s`: from there to the keys. `max_downlink_media`
+    bounds the m-lines one client can make us offer (an answer of 128 has about 110 KiB).
+    """
+
+    addresses: tuple[str, ...]
+    port: int | None = None
+    ice_timeout_s: float = 30.0
+    handshake_timeout_s: float = 10.0
+    max_downlink_media: int = 128
+
+
+class PublisherEvents(Protocol):
+    """What the core reports of one publisher goes here."""
+
+    def not_encrypted(self, mid: str, packets: int) -> None: ...
+    def publish_failed(self) -> None: ...
+
+
+class SubscriberEvents(Protocol):
+    def subscribe_failed(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneContext:
+    """What all objects of one plane share: the core, the clock, and who owns which handle."""
+
+    router: MediaRouter
+    scheduler: Scheduler
+    settings: MediaPlaneSettings
+    identity: DtlsIdentity
+    transports: "dict[TransportHandle, PeerTransport]" = field(default_factory=dict)
+    publishers: dict[PublisherHandle, PublisherEvents] = field(default_factory=dict)
+    subscribers: dict[SubscriberHandle, SubscriberEvents] = field(default_factory=dict)
+    totals: Counter[str] = field(default_factory=Counter)
+
+    def submit_ending(self, command: Command) -> None:
+        """For commands that end something: when the core has ended, it is ended already."""
+        try:
+            self.router.submit(command)
+        except RuntimeError:
+            self.totals["commands_after_core_end"] += 1
+
+
+class TransportListener(Protocol):
+    def transport_connected(self, transport: "PeerTransport") -> None: ...
+    def transport_lost(self, transport: "PeerTransport") -> None:
+        """The transport is closed already."""
+
+
+class PeerTransport:
+    """ICE-lite and DTLS server for one peer. Opens itself; closes itself when it is lost."""
+
+    def __init__(
+        self,
+        plane: PlaneContext,
+        router: RouterHandle,
+        direction: Direction,
+        listener: TransportListener,
+    ) -> None:
+        self.handle = TransportHandle(plane.router.next_handle())
+        self.direction = direction
+        self.connected = False
+        self.closed = False
+        self.remote: RemoteTransport | None = None
+        self._plane = plane
+        self._listener = listener
+        self._dtls = DtlsServer(plane.identity)
+        self._ice_validated = False
+        self._deadline: float | None = None
+        self._timer: Cancellable | None = None
+        self._session_number = secrets.randbits(62)
+        self._version = 0
+        self.local = LocalTransport(
+            ice_ufrag=secrets.token_hex(8),
+            ice_pwd=secrets.token_hex(16),
+            fingerprint=Fingerprint(
+                plane.identity.fingerprint_algorithm, plane.identity.fingerprint
+            ),
+            addresses=plane.settings.addresses,
+            port=plane.settings.port or plane.router.local_port,
+        )
+        plane.router.submit(
+            commands.OpenTransport(
+                router, self.handle, direction, self.local.ice_ufrag, self.local.ice_pwd
+            )
+        )
+        plane.transports[self.handle] = self
+
+    def next_origin(self) -> Origin:
+        self._version += 1
+        return Origin(self._session_number, self._version)
+
+    def set_remote(self, remote: RemoteTransport) -> None:
+        """The peer's side from its SDP. Raises `MediaError` setup_invalid when its certificate
+        changes: a DTLS association is made once in a transport's life."""
+        if self.remote is not None:
+            if self.remote.fingerprints != remote.fingerprints:
+                raise MediaError("setup_invalid", "the certificate's fingerprint has changed")
+            return
+        self.remote = remote
+        settings = self._plane.settings
+        wait = settings.handshake_timeout_s if self._ice_validated else settings.ice_timeout_s
+        self._deadline = self._plane.scheduler.time() + wait
+        self._dtls.expect([(f.algorithm, f.digest) for f in remote.fingerprints])
+        self._settle()
+
+    def handle_ice_validated(self) -> None:
+        if self._ice_validated or self.closed:
+            return
+        self._ice_validated = True
+        if self.remote is not None and not self.connected:
+            settings = self._plane.settings
+            self._deadline = self._plane.scheduler.time() + settings.handshake_timeout_s
+        self._settle()
+
+    def handle_dtls(self, datagram: bytes) -> None:
+        """A record for the handshake; before a valid check of ICE nothing is taken."""
+        if not self._ice_validated or self.closed:
+            self._plane.totals["dtls_before_ice"] += 1
+            return
+        self._dtls.handle_datagram(datagram, self._plane.scheduler.time())
+        self._settle()
+
+    def handle_consent_expired(self) -> None:
+        self._lose("consent_expired")
+
+    def handle_command_failed(self) -> None:
+        self._lose("command_failed")
+
+    def close(self) -> None:
+        """Says good-bye to a connected peer and frees the core's state. Idempotent."""
+        if self.closed:
+            return
+        self.closed = True
+        self.connected = False
+        self._dtls.close()
+        self._send()
+        self._plane.totals["dtls_discarded_records"] += self._dtls.discarded_records
+        if self._timer is not None:
+            self._timer.cancel()
+        del self._plane.transports[self.handle]
+        self._plane.submit_ending(commands.CloseTransport(self.handle))
+
+    def dump(self) -> dict[str, object]:
+        return {
+            "handle": self.handle,
+            "direction": self.direction.value,
+            "ice_validated": self._ice_validated,
+            "dtls": self._dtls.state.value,
+            "connected": self.connected,
+        }
+
+    # --- inside ----------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Acts on what the handshake has come to; called after every input."""
+        self._send()
+        if self._dtls.state is DtlsState.FAILED:
+            self._lose(self._dtls.reason or "failed")
+        elif self._dtls.state is DtlsState.CLOSED:
+            self._lose("closed_by_peer")
+        elif self._dtls.keys is not None and not self.connected:
+            self._connect()
+        self._arm()
+
+    def _connect(self) -> None:
+        keys = self._dtls.keys
+        if keys is None:
+            return
+        self.connected = True
+        self._deadline = None
+        self._plane.totals["handshakes.connected"] += 1
+        self._plane.router.submit(
+            commands.SetSrtpKeys(
+                self.handle,
+                keys.profile,
+                receive_key=keys.receive_key,
+                receive_salt=keys.receive_salt,
+                send_key=keys.send_key,
+                send_salt=keys.send_salt,
+            )
+        )
+        self._listener.transport_connected(self)
+
+    def _send(self) -> None:
+        for datagram in self._dtls.poll_datagrams():
+            self._plane.submit_ending(commands.SendDtls(self.handle, datagram))
+
+    def _lose(self, reason: str) -> None:
+        if self.closed:
+            return
+        kind = "transports_lost" if self.connected else "handshakes"
+        self._plane.totals[f"{kind}.{reason}"] += 1
+        log.info("transport %d (%s) lost: %s", self.handle, self.direction.value, reason)
+        self.close()
+        self._listener.transport_lost(self)
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.closed:
+            return
+        due = [t for t in (self._dtls.poll_timeout(), self._deadline) if t is not None]
+        if due:
+            self._timer = self._plane.scheduler.call_at(min(due), self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        now = self._plane.scheduler.time()
+        if self._deadline is not None and now >= self._deadline:
+            self._lose("handshake_timeout" if self._ice_validated else "ice_timeout")
+            return
+        self._dtls.handle_timeout(now)
+        self._send()
+        self._arm()

@@ -1,0 +1,61 @@
+"""Answers of the REST API in the shapes that the official SDKs can read."""
+
+import json
+from dataclasses import dataclass
+from xml.sax.saxutils import escape, quoteattr
+
+from signaling.domain.errors import ERRORS, DomainError
+
+# Exactly this: one SDK compares the whole header value.
+JSON = "application/json"
+XML = "text/xml"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status and a body; `content_type` is sent as it stands, without a charset."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = JSON
+
+
+def json_answer(status: int, value: object, content_type: str = JSON) -> Answer:
+    body = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    return Answer(status, body, content_type)
+
+
+def empty_answer(status: int) -> Answer:
+    return Answer(status, b"", "")
+
+
+def error_answer(failure: DomainError) -> Answer:
+    """Never empty: SDKs fall over an empty body that is labelled JSON."""
+    row = ERRORS[failure.code]
+    return json_answer(
+        row.http_status,
+        {
+            "code": row.rest_code,
+            "message": failure.message,
+            "description": failure.message,
+            "error": failure.code.value,
+        },
+    )
+
+
+def xml_error_answer(failure: DomainError) -> Answer:
+    """The form from which one SDK can read the message when a session can not be created."""
+    row = ERRORS[failure.code]
+    text = (
+        f'<?xml version="1.0" encoding="UTF-8"?><Errors><error code="{row.rest_code}">'
+        f"<badRequest message={quoteattr(failure.message)}/></error></Errors>"
+    )
+    return Answer(row.http_status, text.encode(), XML)
+
+
+def xml_session_answer(fields: dict[str, str]) -> Answer:
+    members = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in fields.items())
+    text = (
+        f'<?xml version="1.0" encoding="UTF-8"?><sessions><Session>{members}</Session></sessions>'
+    )
+    return Answer(200, text.encode(), XML)

@@ -1,0 +1,186 @@
+"""The REST API as one aiohttp handler: find the route, know the project, run the handler.
+
+Paths are matched here and not by the framework: doubled and trailing slashes count as one, and
+the optional base path `/e2ee` makes sealed sessions the default.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import unquote
+
+import structlog
+from aiohttp import web
+
+from config.settings import HttpSettings
+from signaling.domain.errors import (
+    BadRequest,
+    DomainError,
+    ErrorCode,
+    NotFound,
+    Unauthorized,
+    Unavailable,
+)
+from signaling.domain.rest_credentials import read_credential
+from signaling.rest import features
+from signaling.rest.answers import Answer, error_answer, xml_error_answer
+from signaling.rest.call import Call, Services
+from signaling.rest.routes import ROUTES, Route
+
+log = structlog.get_logger(__name__)
+
+E2EE_BASE = "e2ee"
+_MAX_SEGMENT_CHARS = 255
+_PARSES_XML_ERRORS = "OpenTok-Python-SDK/"
+UNMATCHED = "unmatched"
+
+
+@dataclass
+class _Node:
+    """A step of the tree of paths; `name` is the parameter that the wild child binds."""
+
+    children: "dict[str, _Node]" = field(default_factory=dict)
+    wild: "_Node | None" = None
+    routes: dict[str, tuple[Route, tuple[str, ...]]] = field(default_factory=dict)
+
+
+def _tree(routes: tuple[Route, ...]) -> _Node:
+    root = _Node()
+    for route in routes:
+        node = root
+        names = []
+        for segment in route.template.strip("/").split("/"):
+            if segment.startswith("{"):
+                names.append(segment[1:-1])
+                node.wild = node.wild or _Node()
+                node = node.wild
+            else:
+                node = node.children.setdefault(segment, _Node())
+        node.routes[route.method] = (route, tuple(names))
+    return root
+
+
+_TREE = _tree(ROUTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    route: Route
+    path: Mapping[str, str]
+    e2ee_default: bool
+
+
+def find_route(method: str, raw_path: str) -> Match:
+    """The route of a request. Errors: `not_found`, `method_not_allowed`."""
+    segments = [unquote(part) for part in raw_path.split("/") if part]
+    e2ee_default = bool(segments) and segments[0] == E2EE_BASE
+    node: _Node | None = _TREE
+    values = []
+    for segment in segments[1:] if e2ee_default else segments:
+        if node is None or len(segment) > _MAX_SEGMENT_CHARS:
+            raise NotFound(ErrorCode.NOT_FOUND)
+        child = node.children.get(segment)
+        if child is None:
+            values.append(segment)
+            child = node.wild
+        node = child
+    if node is None or not node.routes:
+        raise NotFound(ErrorCode.NOT_FOUND)
+    if method not in node.routes:
+        raise BadRequest(ErrorCode.METHOD_NOT_ALLOWED)
+    route, names = node.routes[method]
+    return Match(route, dict(zip(names, values, strict=True)), e2ee_default)
+
+
+def is_rest_path(raw_path: str) -> bool:
+    """Whether a path belongs to the API rather than to the static files."""
+    first = next((part for part in raw_path.split("/") if part), "")
+    return first in (E2EE_BASE, "v2", "session")
+
+
+class RestApi:
+    def __init__(self, services: Services, settings: HttpSettings) -> None:
+        self._services = services
+        self._settings = settings
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Answers any request; nothing but an answer leaves this function."""
+        begin_s = self._services.clock.monotonic_s()
+        template = UNMATCHED
+        try:
+            match = find_route(request.method, request.rel_url.raw_path)
+            template = match.route.template
+            answer = await self._answer(request, match)
+        except DomainError as failure:
+            answer = self._refusal(request, template, failure)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("rest request failed", route=template)
+            answer = error_answer(Unavailable(ErrorCode.INTERNAL))
+        metrics = self._services.metrics
+        method = request.method if template != UNMATCHED else "any"
+        metrics.rest_requests.labels(method, template, str(answer.status)).inc()
+        metrics.rest_seconds.labels(template).observe(self._services.clock.monotonic_s() - begin_s)
+        return _response(answer)
+
+    async def _answer(self, request: web.Request, match: Match) -> Answer:
+        """Order: credentials, project of the path, body, gate, handler."""
+        credential = read_credential(
+            request.headers.get("X-OPENTOK-AUTH"), request.headers.get("Authorization")
+        )
+        project = await self._services.authenticator.project_of_request(credential)
+        named = match.path.get("project")
+        if named is not None and not project.is_named(named):
+            raise Unauthorized(ErrorCode.PROJECT_MISMATCH)
+        body = await self._read_body(request)
+        call = Call(
+            services=self._services,
+            project=project,
+            credential_kind=credential.kind,
+            path=match.path,
+            fields=match.route.read_body(body),
+            query=request.rel_url.query,
+            user_agent=request.headers.get("User-Agent", ""),
+            accept=request.headers.get("Accept", ""),
+            e2ee_default=match.e2ee_default,
+        )
+        if match.route.needs_clear_media is not None:
+            await features.gate(call, match.route.needs_clear_media)
+        return await match.route.handler(call)
+
+    async def _read_body(self, request: web.Request) -> bytes:
+        """The body within its limits of size and time; a stated length is believed first."""
+        limit = self._settings.max_body_bytes
+        if (request.content_length or 0) > limit:
+            raise BadRequest(ErrorCode.BODY_TOO_LARGE)
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise BadRequest(ErrorCode.BODY_INVALID, "The body must not be compressed.")
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._settings.read_timeout_ms / 1000):
+                async for chunk in request.content.iter_any():
+                    body += chunk
+                    if len(body) > limit:
+                        raise BadRequest(ErrorCode.BODY_TOO_LARGE)
+        except TimeoutError as cause:
+            raise BadRequest(ErrorCode.BODY_INVALID, "The body took too long.") from cause
+        return bytes(body)
+
+    def _refusal(self, request: web.Request, template: str, failure: DomainError) -> Answer:
+        if failure.code in (ErrorCode.CREDENTIALS_INVALID, ErrorCode.PROJECT_MISMATCH):
+            self._services.metrics.authentication_failures.labels("rest").inc()
+        agent = request.headers.get("User-Agent", "")
+        if template == "/session/create" and agent.startswith(_PARSES_XML_ERRORS):
+            return xml_error_answer(failure)
+        return error_answer(failure)
+
+
+def _response(answer: Answer) -> web.Response:
+    response = web.Response(status=answer.status, body=answer.body or None)
+    if answer.content_type:
+        response.headers["Content-Type"] = answer.content_type
+    else:
+        response.headers.popall("Content-Type", None)
+    response.headers["Cache-Control"] = "no-store"
+    return response

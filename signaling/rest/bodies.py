@@ -1,0 +1,113 @@
+"""Request bodies: what is in them decides how they are read, not their content type.
+
+SDKs send forms labelled JSON, JSON labelled nothing, and empty bodies labelled JSON.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import NoReturn
+from urllib.parse import parse_qsl
+
+from signaling.domain.errors import BadRequest, ErrorCode
+
+MAX_DEPTH = 32
+MAX_FORM_FIELDS = 64
+
+Fields = Mapping[str, object]
+
+
+def json_fields(body: bytes) -> Fields:
+    """The members of a JSON object; an empty body is an empty object. Null counts as absent.
+
+    Errors: `body_invalid`.
+    """
+    if not body.strip():
+        return {}
+    try:
+        value = json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as cause:
+        raise BadRequest(ErrorCode.BODY_INVALID, "The body is not valid JSON.") from cause
+    if not isinstance(value, dict):
+        raise BadRequest(ErrorCode.BODY_INVALID, "The body must be a JSON object.")
+    _check_depth(value)
+    return {name: member for name, member in value.items() if member is not None}
+
+
+def form_or_json_fields(body: bytes) -> Fields:
+    """Fields of a form, or of a JSON object when the body begins with a brace."""
+    text = body.strip()
+    if text.startswith(b"{"):
+        return json_fields(text)
+    try:
+        pairs = parse_qsl(
+            text.decode(),
+            keep_blank_values=True,
+            strict_parsing=bool(text),
+            errors="strict",
+            max_num_fields=MAX_FORM_FIELDS,
+        )
+    except ValueError as cause:
+        raise BadRequest(
+            ErrorCode.BODY_INVALID, "The body is neither a form nor a JSON object."
+        ) from cause
+    fields: dict[str, object] = dict(pairs)
+    if len(fields) != len(pairs):
+        raise BadRequest(ErrorCode.BODY_INVALID, "A field appears twice in the body.")
+    return fields
+
+
+def _refuse_constant(_name: str) -> NoReturn:
+    raise ValueError("not a JSON number")
+
+
+def _check_depth(value: object) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child for item in level for child in _children(item) if isinstance(child, dict | list)
+        ]
+        if not level:
+            return
+    raise BadRequest(ErrorCode.BODY_INVALID, f"The body is nested deeper than {MAX_DEPTH}.")
+
+
+def _children(item: object) -> list[object]:
+    if isinstance(item, dict):
+        return list(item.values())
+    return item if isinstance(item, list) else []
+
+
+def text_field(fields: Fields, name: str) -> str | None:
+    value = fields.get(name)
+    if value is not None and not isinstance(value, str):
+        raise BadRequest(ErrorCode.INVALID_PARAMETER, f"'{name}' must be a string.")
+    return value
+
+
+def required_text(fields: Fields, name: str) -> str:
+    value = text_field(fields, name)
+    if not value:
+        raise BadRequest(ErrorCode.INVALID_PARAMETER, f"'{name}' must be set.")
+    return value
+
+
+def flag_field(fields: Fields, name: str, *, default: bool | None = None) -> bool:
+    value = fields.get(name, default)
+    if not isinstance(value, bool):
+        raise BadRequest(ErrorCode.INVALID_PARAMETER, f"'{name}' must be true or false.")
+    return value
+
+
+def text_list(value: object, name: str, limit: int) -> tuple[str, ...]:
+    """A list of strings; absent means empty."""
+    if value is None:
+        return ()
+    if (
+        not isinstance(value, list)
+        or len(value) > limit
+        or not all(isinstance(item, str) for item in value)
+    ):
+        raise BadRequest(
+            ErrorCode.INVALID_PARAMETER, f"'{name}' must be a list of up to {limit} strings."
+        )
+    return tuple(value)

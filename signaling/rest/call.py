@@ -1,0 +1,56 @@
+"""What a REST handler gets: one authenticated request and the services it may use."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from signaling.actor import SessionDirectory
+from signaling.authenticator import Authenticator
+from signaling.clock import Clock
+from signaling.domain.errors import ErrorCode, NotFound
+from signaling.domain.jwt_claims import Kind
+from signaling.domain.projects import Project
+from signaling.domain.session_options import SessionRecord
+from signaling.metrics import Metrics
+from signaling.rest.bodies import Fields
+from signaling.storage.base import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Owner: the composition root. `random_bytes(n)` is the operating system's in production."""
+
+    store: Store
+    authenticator: Authenticator
+    directory: SessionDirectory
+    metrics: Metrics
+    clock: Clock
+    random_bytes: Callable[[int], bytes] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request. `e2ee_default` is true below the `/e2ee` base path."""
+
+    services: Services
+    project: Project
+    credential_kind: Kind
+    path: Mapping[str, str]
+    fields: Fields
+    query: Mapping[str, str]
+    user_agent: str
+    accept: str
+    e2ee_default: bool = False
+
+    async def session(self, session_id: str | None = None) -> SessionRecord:
+        """The session of the path (or the given one). Errors: `session_not_found`."""
+        wanted = self.path["session"] if session_id is None else session_id
+        record = await self.services.authenticator.session_of(self.project, wanted)
+        if record is None:
+            raise NotFound(ErrorCode.SESSION_NOT_FOUND)
+        return record
+
+    def project_fields(self) -> dict[str, str]:
+        """How answers name the project, in the dialect of the credential."""
+        if self.credential_kind == "application":
+            return {"applicationId": self.project.application_id}
+        return {"projectId": self.project.api_key}

@@ -141,6 +141,7 @@ class DtlsServer:
         self._expected: tuple[tuple[str, bytes], ...] = ()
         self._outbox: list[bytes] = []
         self._flight: list[bytes] = []
+        self._clear_records = 0
         self._retransmit_at: float | None = None
         self._retransmit_after_s = RETRANSMIT_FIRST_S
         self.state = DtlsState.HANDSHAKING
@@ -170,7 +171,7 @@ class DtlsServer:
         """Sends the last flight again when its time has come."""
         if self._retransmit_at is None or now < self._retransmit_at:
             return
-        self._outbox.extend(self._flight)
+        self._send(self._flight)
         self._retransmit_after_s = min(2 * self._retransmit_after_s, RETRANSMIT_MOST_S)
         self._retransmit_at = now + self._retransmit_after_s
 
@@ -188,7 +189,7 @@ class DtlsServer:
                 self._ssl.shutdown()
             except SSL.Error:
                 self.discarded_records += 1
-            self._outbox.extend(self._pending())
+            self._send(self._pending())
         if self.state is not DtlsState.FAILED:
             self.state = DtlsState.CLOSED
         self._retransmit_at = None
@@ -210,7 +211,7 @@ class DtlsServer:
         except SSL.Error:
             self._start_again()
         else:
-            self._outbox.extend(self._pending())
+            self._send(self._pending())
             self._retransmit_at = None
             self._flight = []
             self._finish()
@@ -219,7 +220,7 @@ class DtlsServer:
         flight = self._pending()
         if flight:
             self._flight = flight
-            self._outbox.extend(flight)
+            self._send(flight)
             self._retransmit_after_s = RETRANSMIT_FIRST_S
             self._retransmit_at = now + self._retransmit_after_s
 
@@ -275,7 +276,24 @@ class DtlsServer:
             self.discarded_records += 1
             if self._ssl.get_shutdown() & SSL.RECEIVED_SHUTDOWN:
                 self.state = DtlsState.CLOSED  # a fatal alert under the peer's keys
-        self._outbox.extend(self._pending())
+        self._send(self._pending())
+
+    def _send(self, datagrams: Sequence[bytes]) -> None:
+        """Numbers the clear records anew, so that a repeated one is no replay to the peer.
+
+        OpenSSL's own numbers can not be kept for a part of them: its next record would collide.
+        Records of epoch 1 are under keys and go as they are.
+        """
+        for datagram in datagrams:
+            numbered = b""
+            for record in _records(datagram):
+                if record[3:5] == b"\0\0":
+                    sequence = self._clear_records.to_bytes(6, "big")
+                    self._clear_records += 1
+                    numbered += record[:5] + sequence + record[11:]
+                else:
+                    numbered += record
+            self._outbox.append(numbered)
 
     def _pending(self) -> list[bytes]:
         """What OpenSSL wrote, packed into datagrams of whole records."""

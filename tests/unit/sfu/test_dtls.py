@@ -1,0 +1,363 @@
+"""The DTLS server of a transport, against aiortc's client settings, over a scripted wire."""
+
+import hashlib
+import random
+
+import pytest
+from aiortc import RTCCertificate
+from aiortc.rtcdtlstransport import (
+    SRTP_AEAD_AES_128_GCM,
+    SRTP_AEAD_AES_256_GCM,
+    SRTP_AES128_CM_SHA1_80,
+    SRTP_PROFILES,
+)
+from cryptography.hazmat.primitives.serialization import Encoding
+from OpenSSL import SSL
+
+from sfu.commands import SrtpProfile
+from sfu.dtls import MAX_ATTEMPTS, MTU_BYTES, DtlsIdentity, DtlsServer, DtlsState
+
+
+@pytest.fixture(scope="module")
+def identity() -> DtlsIdentity:
+    return DtlsIdentity()
+
+
+class Client:
+    """A DTLS client on pyOpenSSL, with aiortc's certificate and context."""
+
+    def __init__(self, profiles=SRTP_PROFILES, *, srtp=True):
+        self.certificate = RTCCertificate.generateCertificate()
+        context = self.certificate._create_ssl_context(profiles if srtp else SRTP_PROFILES)
+        if not srtp:
+            context = SSL.Context(SSL.DTLS_METHOD)
+            context.use_certificate(self.certificate._cert)
+            context.use_privatekey(self.certificate._key)
+        context.set_options(SSL.OP_NO_QUERY_MTU)
+        self.ssl = SSL.Connection(context)
+        self.ssl.set_ciphertext_mtu(1200)
+        self.ssl.set_connect_state()
+        self.done = False
+        self.last_flight = []
+        self.sequence = 0
+
+    def fingerprint(self, algorithm="sha-256"):
+        der = self.certificate._cert.public_bytes(Encoding.DER)
+        return (algorithm, hashlib.new(algorithm.replace("-", ""), der).digest())
+
+    def advance(self, datagrams=()):
+        for datagram in datagrams:
+            self.ssl.bio_write(datagram)
+            self._step()
+        if not datagrams:
+            self._step()
+        try:
+            written = self.ssl.bio_read(65_536)
+        except SSL.Error:
+            return []
+        self.last_flight = records(written)
+        return self.repeat()
+
+    def repeat(self):
+        """The last flight in records with numbers of their own, as a client's timer sends it."""
+        flight = []
+        for record in self.last_flight:
+            number = record[5:11]
+            if record[3:5] == b"\0\0":
+                number = self.sequence.to_bytes(6, "big")
+                self.sequence += 1
+            flight.append(record[:5] + number + record[11:])
+        return flight
+
+    def _step(self):
+        try:
+            if self.done:
+                self.ssl.recv(2048)
+            else:
+                self.ssl.do_handshake()
+                self.done = True
+        except SSL.WantReadError:
+            pass
+
+    def close(self):
+        self.ssl.shutdown()
+        return records(self.ssl.bio_read(65_536))
+
+    def keys(self, length):
+        return self.ssl.export_keying_material(b"EXTRACTOR-dtls_srtp", length)
+
+
+def records(data):
+    """Each record as a datagram of its own: the hardest way to send a flight."""
+    found = []
+    while data:
+        end = 13 + int.from_bytes(data[11:13], "big")
+        found.append(data[:end])
+        data = data[end:]
+    return found
+
+
+def unnumbered(datagram):
+    return b"".join(record[:5] + record[11:] for record in records(datagram))
+
+
+def connect(server, client, now=0.0):
+    datagrams = client.advance()
+    for _ in range(10):
+        for datagram in datagrams:
+            server.handle_datagram(datagram, now)
+        answer = server.poll_datagrams()
+        if not answer:
+            break
+        datagrams = client.advance(answer)
+
+
+def connected_pair(identity, **options):
+    client, server = Client(**options), DtlsServer(identity)
+    server.expect([client.fingerprint()])
+    connect(server, client)
+    return client, server
+
+
+@pytest.mark.parametrize("algorithm", ["sha-256", "sha-384", "sha-512"])
+def test_a_client_with_the_announced_certificate_connects(identity, algorithm):
+    client, server = Client(), DtlsServer(identity)
+    server.expect([client.fingerprint(algorithm)])
+    connect(server, client)
+    assert client.done
+    assert server.state is DtlsState.CONNECTED
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen", "key", "salt"),
+    [
+        (SRTP_PROFILES, SrtpProfile.AEAD_AES_128_GCM, 16, 12),
+        (
+            [SRTP_AES128_CM_SHA1_80, SRTP_AEAD_AES_256_GCM],
+            SrtpProfile.AEAD_AES_256_GCM,
+            32,
+            12,
+        ),
+        ([SRTP_AES128_CM_SHA1_80], SrtpProfile.AES128_CM_SHA1_80, 16, 14),
+        (
+            [SRTP_AES128_CM_SHA1_80, SRTP_AEAD_AES_256_GCM, SRTP_AEAD_AES_128_GCM],
+            SrtpProfile.AEAD_AES_128_GCM,
+            16,
+            12,
+        ),
+    ],
+)
+def test_our_order_chooses_the_profile_and_both_sides_split_the_same_keys(
+    identity, offered, chosen, key, salt
+):
+    client, server = connected_pair(identity, profiles=offered)
+    material = client.keys(2 * (key + salt))
+    assert server.keys.profile is chosen
+    assert server.keys.receive_key == material[:key]
+    assert server.keys.send_key == material[key : 2 * key]
+    assert server.keys.receive_salt == material[2 * key : 2 * key + salt]
+    assert server.keys.send_salt == material[2 * key + salt :]
+
+
+def test_keys_wait_for_the_fingerprint_that_comes_after_the_handshake(identity):
+    client, server = Client(), DtlsServer(identity)
+    connect(server, client)
+    assert client.done
+    assert server.state is DtlsState.HANDSHAKING
+    assert server.keys is None
+    server.expect([client.fingerprint()])
+    assert server.state is DtlsState.CONNECTED
+
+
+def test_another_certificate_than_announced_fails(identity):
+    client, server = Client(), DtlsServer(identity)
+    server.expect([("sha-256", bytes(32))])
+    connect(server, client)
+    assert server.state is DtlsState.FAILED
+    assert server.reason == "fingerprint_mismatch"
+    assert server.keys is None
+
+
+def test_a_client_without_srtp_fails(identity):
+    client, server = connected_pair(identity, srtp=False)
+    assert client.done
+    assert server.state is DtlsState.FAILED
+    assert server.reason == "no_srtp_profile"
+
+
+def test_a_hello_in_fragments_over_several_datagrams_is_put_together(identity):
+    client, server = Client(), DtlsServer(identity)
+    server.expect([client.fingerprint()])
+    (hello,) = client.advance()
+    message = hello[13:]
+    body, kind_and_length, sequence = message[12:], message[:4], message[4:6]
+    pieces = [body[:60], body[60:100], body[100:]]
+    offset = 0
+    for number, piece in enumerate(pieces):
+        fragment = (
+            kind_and_length
+            + sequence
+            + offset.to_bytes(3, "big")
+            + len(piece).to_bytes(3, "big")
+            + piece
+        )
+        record = hello[:3] + number.to_bytes(8, "big") + len(fragment).to_bytes(2, "big") + fragment
+        assert not server.poll_datagrams()
+        server.handle_datagram(record, 0.0)
+        offset += len(piece)
+    client.sequence = len(pieces)
+    datagrams = client.advance(server.poll_datagrams())
+    for datagram in datagrams:
+        server.handle_datagram(datagram, 0.0)
+    assert server.state is DtlsState.CONNECTED
+
+
+def test_no_datagram_of_ours_is_longer_than_the_mtu(identity):
+    client, server = Client(), DtlsServer(identity)
+    sent = []
+    datagrams = client.advance()
+    while datagrams and not client.done:
+        for datagram in datagrams:
+            server.handle_datagram(datagram, 0.0)
+        answer = server.poll_datagrams()
+        sent += answer
+        datagrams = client.advance(answer)
+    assert sent
+    assert max(len(datagram) for datagram in sent) <= MTU_BYTES
+
+
+def test_a_lost_flight_of_ours_is_sent_again_with_growing_pauses(identity):
+    client, server = Client(), DtlsServer(identity)
+    server.expect([client.fingerprint()])
+    for datagram in client.advance():
+        server.handle_datagram(datagram, 100.0)
+    lost = server.poll_datagrams()
+    pauses, now = [], 100.0
+    for _ in range(5):
+        due = server.poll_timeout()
+        pauses.append(round(due - now, 3))
+        server.handle_timeout(due - 0.001)
+        assert server.poll_datagrams() == []
+        server.handle_timeout(due)
+        again = server.poll_datagrams()
+        assert [unnumbered(d) for d in again] == [unnumbered(d) for d in lost]
+        assert not {d[5:11] for d in again} & {d[5:11] for d in lost}
+        now = due
+    assert pauses == [0.25, 0.5, 1.0, 2.0, 2.0]
+    for datagram in client.advance(again):
+        server.handle_datagram(datagram, now)
+    assert server.state is DtlsState.CONNECTED
+    assert server.poll_timeout() is None
+
+
+def test_a_repeated_last_flight_of_the_client_is_answered_again(identity):
+    client, server = Client(), DtlsServer(identity)
+    server.expect([client.fingerprint()])
+    for datagram in client.advance():
+        server.handle_datagram(datagram, 0.0)
+    flight = client.advance(server.poll_datagrams())
+    for datagram in flight:
+        server.handle_datagram(datagram, 0.0)
+    assert server.poll_datagrams()  # lost on its way
+    assert not client.done
+    # the client's own timer would do this: the same messages in new records
+    *_, finished = flight
+    again = finished[:5] + (int.from_bytes(finished[5:11], "big")).to_bytes(6, "big")
+    server.handle_datagram(again + finished[11:], 1.0)
+    assert server.state is DtlsState.CONNECTED
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_handshake_over_a_lossy_wire_ends_within_the_limit(identity, seed):
+    wire = random.Random(seed)
+    client, server = Client(), DtlsServer(identity)
+    server.expect([client.fingerprint()])
+    now, from_client = 0.0, client.advance()
+    while now < 10 and server.state is DtlsState.HANDSHAKING:
+        to_server = [d for d in from_client if wire.random() > 0.3]
+        for datagram in to_server:
+            server.handle_datagram(datagram, now)
+        now += 0.25
+        server.handle_timeout(now)
+        to_client = [d for d in server.poll_datagrams() if wire.random() > 0.3]
+        from_client = (client.advance(to_client) if to_client else []) or client.repeat()
+    assert server.state is DtlsState.CONNECTED
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_garbage_never_ends_a_handshake_or_a_connection(identity, seed):
+    noise = random.Random(seed)
+    client, server = Client(), DtlsServer(identity)
+    server.expect([client.fingerprint()])
+
+    def disturb():
+        for _ in range(20):
+            body = noise.randbytes(noise.randint(0, 200))
+            header = bytes([noise.choice([20, 21, 22, 23, 25]), 0xFE, 0xFD, 0, noise.randint(0, 1)])
+            header += noise.randbytes(6) + len(body).to_bytes(2, "big")
+            server.handle_datagram(noise.choice([body, header + body, header]), 0.0)
+        server.poll_datagrams()
+
+    connect(server, client)
+    assert server.state is DtlsState.CONNECTED
+    disturb()
+    assert server.state is DtlsState.CONNECTED
+    assert server.discarded_records > 0
+
+
+def test_a_broken_hello_neither_fails_the_transport_nor_is_answered(identity):
+    client, server = Client(), DtlsServer(identity)
+    server.expect([client.fingerprint()])
+    (hello,) = client.advance()
+    broken = hello[:60] + bytes(len(hello) - 60)
+    null_cipher = hello[:13] + bytes([99]) + hello[14:]
+    for bad in (broken, null_cipher, broken):
+        server.handle_datagram(bad, 0.0)
+        assert server.poll_datagrams() == []
+    server.handle_datagram(hello, 0.0)
+    for datagram in client.advance(server.poll_datagrams()):
+        server.handle_datagram(datagram, 0.0)
+    assert server.state is DtlsState.CONNECTED
+
+
+def test_endless_broken_hellos_fail_in_the_end(identity):
+    client, server = Client(), DtlsServer(identity)
+    (hello,) = client.advance()
+    broken = hello[:60] + bytes(len(hello) - 60)
+    for _ in range(MAX_ATTEMPTS):
+        server.handle_datagram(broken, 0.0)
+    assert server.state is DtlsState.FAILED
+    assert server.reason == "handshake_broken"
+    server.handle_datagram(hello, 0.0)
+    assert server.poll_datagrams() == []
+
+
+def test_the_peers_close_notify_closes(identity):
+    client, server = connected_pair(identity)
+    for datagram in client.close():
+        server.handle_datagram(datagram, 1.0)
+    assert server.state is DtlsState.CLOSED
+
+
+def test_a_replayed_or_forged_close_in_clear_does_not_close(identity):
+    _, server = connected_pair(identity)
+    alert = bytes([21, 0xFE, 0xFD, 0, 0, 0, 0, 0, 0, 0, 9, 0, 2, 1, 0])
+    server.handle_datagram(alert, 1.0)
+    assert server.state is DtlsState.CONNECTED
+
+
+def test_closing_tells_the_peer(identity):
+    client, server = connected_pair(identity)
+    server.close()
+    server.close()
+    farewell = server.poll_datagrams()
+    assert len(farewell) == 1
+    with pytest.raises(SSL.ZeroReturnError):
+        client.advance(farewell)
+    assert server.state is DtlsState.CLOSED
+
+
+def test_keys_do_not_show_in_a_representation(identity):
+    _, server = connected_pair(identity)
+    assert server.keys.receive_key.hex() not in repr(server.keys)
+    assert repr(server.keys.receive_key) not in repr(server.keys)

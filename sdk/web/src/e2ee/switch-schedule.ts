@@ -32,6 +32,10 @@ export class SwitchSchedule {
     return now >= target.deadline || [...this.hints.values()].every((hint) => hint === target.hint);
   }
 
+  get isPending(): boolean {
+    return this.target !== undefined;
+  }
+
   finish(): void {
     this.target = undefined;
   }

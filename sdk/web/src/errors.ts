@@ -1,0 +1,118 @@
+/** Errors as applications know them: an Error whose `name` starts with OT_, and a number. */
+
+/** Name → OpenTok's numeric code, for errors that begin here and not on the server. */
+const CODES = {
+  OT_AUTHENTICATION_ERROR: 1004,
+  OT_INVALID_SESSION_ID: 1005,
+  OT_CONNECT_FAILED: 1006,
+  OT_UNSUPPORTED_BROWSER: 1006,
+  OT_CREATE_PEER_CONNECTION_FAILED: 1006,
+  OT_ICE_WORKFLOW_FAILED: 1006,
+  OT_NOT_CONNECTED: 1010,
+  OT_DISCONNECTED: 1010,
+  OT_INVALID_PARAMETER: 1011,
+  OT_NOT_SUPPORTED: 1011,
+  OT_NOT_FOUND: 1011,
+  OT_CONSTRAINTS_NOT_SATISFIED: 1011,
+  OT_NO_VALID_CONSTRAINTS: 1011,
+  OT_STREAM_CREATE_FAILED: 1500,
+  OT_USER_MEDIA_ACCESS_DENIED: 1500,
+  OT_HARDWARE_UNAVAILABLE: 1500,
+  OT_NO_DEVICES_FOUND: 1500,
+  OT_SCREEN_SHARING_NOT_SUPPORTED: 1500,
+  OT_UNABLE_TO_CAPTURE_MEDIA: 1500,
+  OT_PERMISSION_DENIED: 1500,
+  OT_TIMEOUT: 1542,
+  OT_SET_REMOTE_DESCRIPTION_FAILED: 1600,
+  OT_MEDIA_ERR_ABORTED: 1600,
+  OT_UNABLE_TO_SUBSCRIBE: 1600,
+  OT_STREAM_NOT_FOUND: 1604,
+  OT_STREAM_DESTROYED: 1604,
+  OT_STREAM_LIMIT_EXCEEDED: 1605,
+  OT_RATE_LIMIT_EXCEEDED: 1550,
+  OT_UNEXPECTED_SERVER_RESPONSE: 2000,
+  OT_REPORT_ISSUE_FAILED: 2000,
+  OT_ENCRYPTION_INTERNAL_ERROR: 6001,
+  OT_DECRYPTION_INTERNAL_ERROR: 6002,
+  OT_ENCRYPTION_SECRET_MISMATCH: 6003,
+  OT_INVALID_ENCRYPTION_SECRET: 6004,
+  OT_ENCRYPTION_UNSUPPORTED_CODEC: 6005,
+  OT_DECRYPTION_UNSUPPORTED_CODEC: 6006,
+} as const;
+
+export type ErrorName = keyof typeof CODES;
+
+/** The native SDKs' number for "no encryption secret", under the web client's names. */
+export const SECRET_MISSING = 6000;
+
+export class OTError extends Error {
+  readonly code: number;
+
+  constructor(name: string, message: string, code: number) {
+    super(message);
+    this.name = name;
+    this.code = code;
+  }
+}
+
+export function otError(name: ErrorName, message: string, code: number = CODES[name]): OTError {
+  return new OTError(name, message, code);
+}
+
+/** Whatever was thrown, as an OTError: browsers' own errors get `name` and keep their text. */
+export function asOTError(thrown: unknown, name: ErrorName): OTError {
+  if (thrown instanceof OTError) return thrown;
+  return otError(name, thrown instanceof Error ? thrown.message : String(thrown));
+}
+
+export const E2EE_ERRORS = {
+  invalidSecret: () =>
+    otError(
+      'OT_INVALID_ENCRYPTION_SECRET',
+      'The encryption secret must be a string of 8 to 256 characters',
+    ),
+  unsupportedBrowser: () =>
+    otError(
+      'OT_UNSUPPORTED_BROWSER',
+      'Tried to connect an e2ee session but the browser does not support e2ee',
+    ),
+  publishWithoutSecret: () =>
+    otError(
+      'OT_STREAM_CREATE_FAILED',
+      'Tried to publish to an e2ee session but encryption secret was not set',
+      SECRET_MISSING,
+    ),
+  subscribeWithoutSecret: () =>
+    otError(
+      'OT_UNABLE_TO_SUBSCRIBE',
+      'Tried to subscribe to an e2ee stream but encryption secret was not set',
+      SECRET_MISSING,
+    ),
+  signalWithoutSecret: () =>
+    otError(
+      'OT_INVALID_ENCRYPTION_SECRET',
+      'Tried to signal in an e2ee session but encryption secret was not set',
+      SECRET_MISSING,
+    ),
+  /** A server must not be able to talk a client with a secret into sending in the clear. */
+  notSealed: () =>
+    otError(
+      'OT_CONNECT_FAILED',
+      'An encryption secret was set, but the session is not end-to-end encrypted',
+    ),
+} as const;
+
+export type Completion<Result = void> = Result extends void
+  ? (error?: OTError) => void
+  : (error: OTError | undefined, result?: Result) => void;
+
+/** Reports a promise's end to a Node-style callback too, if there is one. */
+export function withCallback<Result>(
+  promise: Promise<Result>,
+  callback: ((error?: OTError, result?: Result) => void) | undefined,
+): void {
+  promise.then(
+    (result) => callback?.(undefined, result),
+    (error: unknown) => callback?.(asOTError(error, 'OT_UNEXPECTED_SERVER_RESPONSE')),
+  );
+}

@@ -1,0 +1,148 @@
+/** From publisher properties to constraints, tracks and named errors. */
+import { asOTError, type ErrorName, type OTError, otError } from '../errors';
+import type { Size } from '../stream';
+import { mediaDevices } from './devices';
+
+export type SourceWish = string | MediaStreamTrack | boolean | null | undefined;
+
+export interface CaptureProperties {
+  audioSource?: SourceWish;
+  videoSource?: SourceWish;
+  resolution?: string;
+  maxResolution?: { width: number; height: number };
+  frameRate?: number;
+  facingMode?: 'user' | 'environment' | 'left' | 'right';
+  disableAudioProcessing?: boolean;
+  echoCancellation?: boolean;
+  noiseSuppression?: boolean;
+  autoGainControl?: boolean;
+  enableStereo?: boolean;
+  constraints?: MediaStreamConstraints;
+}
+
+export interface CapturedTracks {
+  readonly audio: MediaStreamTrack | undefined;
+  readonly video: MediaStreamTrack | undefined;
+}
+
+const DEFAULT_SIZE: Size = { width: 640, height: 480 };
+const DEFAULT_FRAME_RATE = 30;
+const SCREEN_SOURCES = ['screen', 'window', 'application', 'browser'];
+
+export function isScreen(source: SourceWish): boolean {
+  return typeof source === 'string' && SCREEN_SOURCES.includes(source);
+}
+
+/** Asks for what the properties name; tracks given by the application are taken as they are. */
+export async function capture(properties: CaptureProperties): Promise<CapturedTracks> {
+  const { audioSource, videoSource } = properties;
+  const given = {
+    audio: audioSource instanceof MediaStreamTrack ? audioSource : undefined,
+    video: videoSource instanceof MediaStreamTrack ? videoSource : undefined,
+  };
+  const screen = isScreen(videoSource) ? await captureScreen(properties) : undefined;
+  const constraints = constraintsFor(properties);
+  if (given.audio || screen?.getAudioTracks()[0]) constraints.audio = false;
+  if (given.video || screen) constraints.video = false;
+  const wantsDevices = Boolean(constraints.audio) || Boolean(constraints.video);
+  try {
+    const stream = wantsDevices ? await userMedia(constraints) : undefined;
+    return {
+      audio: given.audio ?? screen?.getAudioTracks()[0] ?? stream?.getAudioTracks()[0],
+      video: given.video ?? screen?.getVideoTracks()[0] ?? stream?.getVideoTracks()[0],
+    };
+  } catch (error) {
+    screen?.getTracks().forEach((track) => track.stop());
+    throw error;
+  }
+}
+
+export async function userMedia(constraints: MediaStreamConstraints): Promise<MediaStream> {
+  try {
+    return await mediaDevices().getUserMedia(constraints);
+  } catch (error) {
+    throw captureError(error);
+  }
+}
+
+async function captureScreen(properties: CaptureProperties): Promise<MediaStream> {
+  const devices = mediaDevices();
+  if (!('getDisplayMedia' in devices)) {
+    throw otError('OT_SCREEN_SHARING_NOT_SUPPORTED', 'This browser can not share the screen');
+  }
+  try {
+    return await devices.getDisplayMedia({
+      video: { frameRate: properties.frameRate ?? 15 },
+      audio: properties.audioSource === true,
+    });
+  } catch (error) {
+    throw captureError(error);
+  }
+}
+
+/** Pure. `true` in a section means any device. */
+export function constraintsFor(properties: CaptureProperties): MediaStreamConstraints {
+  if (properties.constraints) return { ...properties.constraints };
+  return {
+    audio: wantsSource(properties.audioSource) && audioConstraints(properties),
+    video:
+      wantsSource(properties.videoSource) &&
+      !isScreen(properties.videoSource) &&
+      videoConstraints(properties),
+  };
+}
+
+function wantsSource(source: SourceWish): boolean {
+  return source !== false && source !== null;
+}
+
+function audioConstraints(properties: CaptureProperties): MediaTrackConstraints {
+  const processing = !(properties.disableAudioProcessing ?? properties.enableStereo ?? false);
+  return {
+    ...deviceConstraint(properties.audioSource),
+    echoCancellation: properties.echoCancellation ?? processing,
+    noiseSuppression: properties.noiseSuppression ?? processing,
+    autoGainControl: properties.autoGainControl ?? processing,
+    ...(properties.enableStereo ? { channelCount: 2 } : {}),
+  };
+}
+
+function videoConstraints(properties: CaptureProperties): MediaTrackConstraints {
+  const size = parseResolution(properties.resolution) ?? DEFAULT_SIZE;
+  const { maxResolution } = properties;
+  return {
+    ...deviceConstraint(properties.videoSource),
+    width: { ideal: size.width, ...(maxResolution ? { max: maxResolution.width } : {}) },
+    height: { ideal: size.height, ...(maxResolution ? { max: maxResolution.height } : {}) },
+    frameRate: { ideal: properties.frameRate ?? DEFAULT_FRAME_RATE },
+    ...(properties.facingMode ? { facingMode: { ideal: properties.facingMode } } : {}),
+  };
+}
+
+function deviceConstraint(source: SourceWish): MediaTrackConstraints {
+  return typeof source === 'string' ? { deviceId: { exact: source } } : {};
+}
+
+/** "1280x720" → a size; throws OT_INVALID_PARAMETER for anything else. */
+export function parseResolution(resolution: string | undefined): Size | undefined {
+  if (resolution === undefined) return undefined;
+  const match = /^(\d{2,5})x(\d{2,5})$/.exec(resolution);
+  if (!match) throw otError('OT_INVALID_PARAMETER', 'A resolution reads like 1280x720');
+  return { width: Number(match[1]), height: Number(match[2]) };
+}
+
+/** The browser's reasons under the names of OpenTok.js, each with a sentence for people. */
+const REASONS: Readonly<Record<string, readonly [ErrorName, string]>> = {
+  NotAllowedError: ['OT_USER_MEDIA_ACCESS_DENIED', 'Access to camera or microphone was denied'],
+  SecurityError: ['OT_USER_MEDIA_ACCESS_DENIED', 'Access to camera or microphone was denied'],
+  NotFoundError: ['OT_NO_DEVICES_FOUND', 'No camera or microphone was found'],
+  NotReadableError: ['OT_HARDWARE_UNAVAILABLE', 'The camera or microphone is in use or broken'],
+  AbortError: ['OT_HARDWARE_UNAVAILABLE', 'The camera or microphone could not be started'],
+  OverconstrainedError: ['OT_NO_VALID_CONSTRAINTS', 'No device can do what was asked for'],
+  TypeError: ['OT_NO_VALID_CONSTRAINTS', 'Neither a camera nor a microphone was asked for'],
+};
+
+export function captureError(error: unknown): OTError {
+  const reason = error instanceof Error ? REASONS[error.name] : undefined;
+  return reason ? otError(...reason) : asOTError(error, 'OT_UNABLE_TO_CAPTURE_MEDIA');
+}

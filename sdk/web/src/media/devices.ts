@@ -1,0 +1,72 @@
+/** Cameras, microphones and speakers. */
+import { otError } from '../errors';
+
+export interface Device {
+  readonly kind: 'audioInput' | 'videoInput';
+  readonly deviceId: string;
+  readonly label: string;
+}
+
+export interface OutputDevice {
+  readonly deviceId: string | null;
+  readonly label: string | null;
+}
+
+const INPUT_KINDS = { audioinput: 'audioInput', videoinput: 'videoInput' } as const;
+
+export function mediaDevices(): MediaDevices {
+  const { mediaDevices: devices } = globalThis.navigator;
+  // Missing on pages without a secure context, whatever the browser's types say.
+  if (!(devices as MediaDevices | undefined)) {
+    throw otError('OT_NOT_SUPPORTED', 'Devices can only be used on https pages or on localhost');
+  }
+  return devices;
+}
+
+export async function inputDevices(): Promise<Device[]> {
+  const devices = await mediaDevices().enumerateDevices();
+  return devices.flatMap(({ kind, deviceId, label }) =>
+    kind === 'audiooutput' ? [] : [{ kind: INPUT_KINDS[kind], deviceId, label }],
+  );
+}
+
+let outputDeviceId: string | undefined;
+const outputs = new Set<HTMLMediaElement>();
+
+export async function outputDevices(): Promise<OutputDevice[]> {
+  const devices = await mediaDevices().enumerateDevices();
+  return devices
+    .filter(({ kind }) => kind === 'audiooutput')
+    .map(({ deviceId, label }) => ({ deviceId, label }));
+}
+
+export async function activeOutputDevice(): Promise<OutputDevice> {
+  const wanted = outputDeviceId ?? 'default';
+  const devices = await outputDevices();
+  return devices.find(({ deviceId }) => deviceId === wanted) ?? { deviceId: null, label: null };
+}
+
+/** For everything that plays now and later. */
+export async function setOutputDevice(deviceId: string): Promise<void> {
+  if (!('setSinkId' in HTMLMediaElement.prototype)) {
+    throw otError('OT_NOT_SUPPORTED', 'This browser can not choose the speaker');
+  }
+  try {
+    await Promise.all([...outputs].map((element) => element.setSinkId(deviceId)));
+  } catch (error) {
+    throw otError(
+      'OT_INVALID_PARAMETER',
+      error instanceof Error ? error.message : 'The speaker can not be used',
+    );
+  }
+  outputDeviceId = deviceId;
+}
+
+export function addOutput(element: HTMLMediaElement): void {
+  outputs.add(element);
+  if (outputDeviceId !== undefined) element.setSinkId(outputDeviceId).catch(() => undefined);
+}
+
+export function removeOutput(element: HTMLMediaElement): void {
+  outputs.delete(element);
+}

@@ -1,0 +1,31 @@
+/** How peer connections of this SDK are made. */
+import { otError } from '../errors';
+
+export interface PeerSettings {
+  readonly iceServers: readonly RTCIceServer[];
+  readonly iceTransportPolicy: RTCIceTransportPolicy;
+  /** Sealed sessions: Chromium lets no frame pass before its transform is there (e2ee/1 5.10). */
+  readonly isSealed: boolean;
+}
+
+interface SealedConfiguration extends RTCConfiguration {
+  encodedInsertableStreams?: boolean;
+}
+
+export function makePeerConnection(settings: PeerSettings): RTCPeerConnection {
+  const configuration: SealedConfiguration = {
+    iceServers: [...settings.iceServers],
+    iceTransportPolicy: settings.iceTransportPolicy,
+    bundlePolicy: 'max-bundle',
+    rtcpMuxPolicy: 'require',
+    ...(settings.isSealed ? { encodedInsertableStreams: true } : {}),
+  };
+  try {
+    return new RTCPeerConnection(configuration);
+  } catch (error) {
+    throw otError(
+      'OT_CREATE_PEER_CONNECTION_FAILED',
+      error instanceof Error ? error.message : 'The peer connection could not be made',
+    );
+  }
+}

@@ -1,0 +1,197 @@
+/** The peer connection that carries what this client publishes. The client offers. */
+import type { SessionSeal } from '../e2ee/session-seal';
+import { otError } from '../errors';
+import type { Publish, Published, TrackOffer } from '../signaling/messages';
+import type { Reply, RequestMessage } from '../signaling/channel';
+import { applyPreferences, type VideoCodecName } from './codecs';
+import { makePeerConnection, type PeerSettings } from './peer-connection';
+import { JobQueue } from './queue';
+import { dropStrayCodecLines } from './sdp';
+
+type Kind = 'audio' | 'video';
+
+export interface Source {
+  readonly kind: Kind;
+  readonly track: MediaStreamTrack | null;
+  readonly encodings: RTCRtpEncodingParameters[];
+  readonly preferredCodecs: readonly VideoCodecName[];
+}
+
+export type StreamProperties = Omit<Publish, 't' | 'id' | 'offer' | 'tracks' | 'e2eeFormat'>;
+
+/** One m-line. It is used again by later streams: its transform stays attached. */
+interface Line {
+  readonly kind: Kind;
+  /** The worker's name for the sending track. */
+  readonly name: string;
+  readonly layers: string;
+  readonly transceiver: RTCRtpTransceiver;
+  streamId: string | undefined;
+  isTaken: boolean;
+}
+
+export interface PublishedMedia {
+  readonly streamId: string;
+  readonly senders: Partial<Record<Kind, RTCRtpSender>>;
+}
+
+export class Uplink {
+  private peer: RTCPeerConnection | undefined;
+  private lines: Line[] = [];
+  private readonly queue = new JobQueue();
+  private lineCount = 0;
+
+  constructor(
+    private readonly settings: PeerSettings,
+    private readonly request: (message: RequestMessage) => Promise<Reply>,
+    private readonly seal: SessionSeal | undefined,
+  ) {}
+
+  get connection(): RTCPeerConnection | undefined {
+    return this.peer;
+  }
+
+  /** Resolves when the server took the stream; its media flows once the transport is up. */
+  publish(sources: readonly Source[], properties: StreamProperties): Promise<PublishedMedia> {
+    return this.queue.run(async () => {
+      this.peer ??= makePeerConnection(this.settings);
+      const { peer } = this;
+      const lines = sources.map((source) => this.takeLine(peer, source));
+      try {
+        return await this.negotiate(peer, sources, lines, properties);
+      } catch (error) {
+        await this.undo(peer, lines);
+        throw error;
+      }
+    });
+  }
+
+  async unpublish(streamId: string): Promise<void> {
+    await Promise.all(
+      this.lines.filter((line) => line.streamId === streamId).map((line) => this.release(line)),
+    );
+    await this.request({ t: 'unpublish', streamId });
+  }
+
+  /** The server said that the stream is over. */
+  async forget(streamId: string): Promise<void> {
+    const lines = this.lines.filter((line) => line.streamId === streamId);
+    await Promise.all(lines.map((line) => this.release(line)));
+  }
+
+  /** Forgets the transport and all that went over it; the next publish makes another. */
+  reset(): void {
+    this.peer?.close();
+    this.peer = undefined;
+    for (const line of this.lines) this.seal?.removeSender(line.name);
+    this.lines = [];
+  }
+
+  private async negotiate(
+    peer: RTCPeerConnection,
+    sources: readonly Source[],
+    lines: readonly Line[],
+    properties: StreamProperties,
+  ): Promise<PublishedMedia> {
+    const kids = await Promise.all(lines.map((line) => this.seal?.prepareSender(line.name)));
+    await peer.setLocalDescription(withoutStrayLines(await peer.createOffer()));
+    const tracks = lines.map(({ transceiver, kind }, index): TrackOffer => {
+      const kid = kids[index];
+      return { mid: transceiver.mid ?? '', kind, ...(kid ? { kids: [kid] } : {}) };
+    });
+    const reply = await this.request({
+      t: 'publish',
+      ...properties,
+      offer: dropStrayCodecLines(peer.localDescription?.sdp ?? ''),
+      tracks,
+      ...(this.seal ? { e2eeFormat: this.seal.format } : {}),
+    });
+    if (reply.t !== 'published') throw otError('OT_UNEXPECTED_SERVER_RESPONSE', 'No answer');
+    await this.takeAnswer(peer, reply);
+    await this.start(lines, sources, reply);
+    return {
+      streamId: reply.streamId,
+      senders: Object.fromEntries(lines.map(({ kind, transceiver }) => [kind, transceiver.sender])),
+    };
+  }
+
+  private async takeAnswer(
+    peer: RTCPeerConnection,
+    { answer, streamId }: Published,
+  ): Promise<void> {
+    try {
+      await peer.setRemoteDescription({ type: 'answer', sdp: answer });
+    } catch (error) {
+      this.request({ t: 'unpublish', streamId }).catch(() => undefined);
+      throw otError(
+        'OT_SET_REMOTE_DESCRIPTION_FAILED',
+        error instanceof Error ? error.message : 'The answer was refused',
+      );
+    }
+  }
+
+  /** Sealed: the real track comes only after the worker says that its transform runs. */
+  private async start(
+    lines: readonly Line[],
+    sources: readonly Source[],
+    published: Published,
+  ): Promise<void> {
+    await Promise.all(
+      lines.map(async (line, index) => {
+        line.streamId = published.streamId;
+        const { sender, mid } = line.transceiver;
+        const codec = published.tracks.find((track) => track.mid === mid)?.codec;
+        await this.seal?.startSender(line.name, {
+          streamId: published.streamId,
+          mid: mid ?? '',
+          mimeType: `${line.kind}/${codec ?? ''}`,
+          sender,
+        });
+        await sender.replaceTrack(sources[index]?.track ?? null);
+      }),
+    );
+  }
+
+  /** A free m-line of the same shape, or a new one with its transform set in the same task. */
+  private takeLine(peer: RTCPeerConnection, source: Source): Line {
+    const layers = source.encodings.map(({ rid }) => rid ?? '').join();
+    const free = this.lines.find(
+      (line) => !line.isTaken && line.kind === source.kind && line.layers === layers,
+    );
+    const line = free ?? this.addLine(peer, source, layers);
+    line.isTaken = true;
+    applyPreferences(line.transceiver, source.kind, source.preferredCodecs);
+    return line;
+  }
+
+  private addLine(peer: RTCPeerConnection, { kind, encodings }: Source, layers: string): Line {
+    const transceiver = peer.addTransceiver(kind, {
+      direction: 'sendonly',
+      sendEncodings: encodings,
+    });
+    const name = `up-${this.lineCount}`;
+    this.lineCount += 1;
+    this.seal?.attachSender(transceiver.sender, name, kind);
+    const line: Line = { kind, name, layers, transceiver, streamId: undefined, isTaken: true };
+    this.lines.push(line);
+    return line;
+  }
+
+  private async release(line: Line): Promise<void> {
+    line.streamId = undefined;
+    this.seal?.removeSender(line.name);
+    await line.transceiver.sender.replaceTrack(null).catch(() => undefined);
+    line.isTaken = false;
+  }
+
+  private async undo(peer: RTCPeerConnection, lines: readonly Line[]): Promise<void> {
+    if (peer.signalingState === 'have-local-offer') {
+      await peer.setLocalDescription({ type: 'rollback' }).catch(() => undefined);
+    }
+    await Promise.all(lines.map((line) => this.release(line)));
+  }
+}
+
+function withoutStrayLines(offer: RTCSessionDescriptionInit): RTCSessionDescriptionInit {
+  return { type: offer.type, sdp: dropStrayCodecLines(offer.sdp ?? '') };
+}

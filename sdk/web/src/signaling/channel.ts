@@ -1,0 +1,300 @@
+/** The WebSocket to the server: requests with answers, keep-alive, and resuming after a loss. */
+import type { Clock } from '../clock';
+import { OTError, otError } from '../errors';
+import { retryDelay } from './backoff';
+import { decodeMessage, encodeMessage, SUBPROTOCOL } from './codec';
+import type {
+  ClientMessage,
+  Error as ErrorMessage,
+  Hello,
+  ServerMessage,
+  Welcome,
+} from './messages';
+
+type DistributiveOmit<Union, Key extends PropertyKey> = Union extends unknown
+  ? Omit<Union, Key>
+  : never;
+
+export type RequestMessage = DistributiveOmit<ClientMessage, 'id'>;
+export type Reply = Exclude<ServerMessage, ErrorMessage>;
+
+export interface ChannelListener {
+  onMessage(message: ServerMessage): void;
+  onLost(): void;
+  onResumed(welcome: Welcome): void;
+  /** The end: nothing comes after it. */
+  onClosed(): void;
+}
+
+/** What the channel needs of a WebSocket. */
+export interface Socket {
+  binaryType: string;
+  onopen: ((event: never) => void) | null;
+  onmessage: ((event: { data: unknown }) => void) | null;
+  onclose: ((event: { code: number }) => void) | null;
+  send(data: Uint8Array<ArrayBuffer>): void;
+  close(code?: number): void;
+}
+
+export interface ChannelEnvironment {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly openSocket: (url: string, subprotocol: string) => Socket;
+}
+
+interface Pending {
+  readonly resolve: (reply: Reply) => void;
+  readonly reject: (error: OTError) => void;
+  readonly cancelTimeout: () => void;
+}
+
+const REQUEST_TIMEOUT_MS = 20_000;
+const OPEN_TIMEOUT_MS = 10_000;
+/** The server drops us after 2.5 silent keep-alive intervals; we are as patient with it. */
+const SILENT_INTERVALS = 2.5;
+
+type State = 'new' | 'connecting' | 'open' | 'lost' | 'closed';
+
+export class SignalingChannel {
+  private state: State = 'new';
+  private socket: Socket | undefined;
+  private nextId = 1;
+  private readonly pending = new Map<number, Pending>();
+  /** Requests made while the socket is lost. */
+  private waiting: ClientMessage[] = [];
+  private welcome: Welcome | undefined;
+  /** The greeting under way: it ends with its socket, other requests outlive theirs. */
+  private greetingId: number | undefined;
+  private lostAt = 0;
+  private heardAt = 0;
+  private cancelKeepAlive: () => void = () => undefined;
+
+  constructor(
+    private readonly url: string,
+    private readonly hello: Omit<Hello, 't' | 'id' | 'resume'>,
+    private readonly listener: ChannelListener,
+    private readonly environment: ChannelEnvironment,
+  ) {}
+
+  get isOpen(): boolean {
+    return this.state === 'open' || this.state === 'lost';
+  }
+
+  /** Rejects with the server's error, or OT_CONNECT_FAILED when it can not be reached. */
+  async connect(): Promise<Welcome> {
+    this.state = 'connecting';
+    try {
+      const welcome = await this.openAndGreet(undefined);
+      this.becomeOpen(welcome);
+      return welcome;
+    } catch (error) {
+      this.shut();
+      throw error;
+    }
+  }
+
+  /** Rejects with the server's error, OT_TIMEOUT, or OT_NOT_CONNECTED when the channel ends. */
+  request(message: RequestMessage): Promise<Reply> {
+    if (!this.isOpen) {
+      return Promise.reject(otError('OT_NOT_CONNECTED', 'The session is not connected'));
+    }
+    return this.enqueue(message);
+  }
+
+  /** Leaves politely and ends the channel without another event. */
+  close(): void {
+    if (this.state === 'open') this.send({ t: 'bye', id: this.nextId++ });
+    this.shut();
+  }
+
+  private enqueue(message: RequestMessage): Promise<Reply> {
+    const id = this.nextId++;
+    const numbered: ClientMessage = { ...message, id };
+    return new Promise((resolve, reject) => {
+      const cancelTimeout = this.environment.clock.after(REQUEST_TIMEOUT_MS, () => {
+        this.pending.delete(id);
+        reject(otError('OT_TIMEOUT', 'The server did not answer in time'));
+      });
+      this.pending.set(id, { resolve, reject, cancelTimeout });
+      if (this.state === 'lost') this.waiting.push(numbered);
+      else this.send(numbered);
+    });
+  }
+
+  private async openAndGreet(resume: string | undefined): Promise<Welcome> {
+    await this.openSocket();
+    const greeting: RequestMessage = {
+      t: 'hello',
+      ...this.hello,
+      ...(resume === undefined ? {} : { resume }),
+    };
+    const id = this.nextId++;
+    this.greetingId = id;
+    const reply = new Promise<Reply>((resolve, reject) => {
+      const cancelTimeout = this.environment.clock.after(OPEN_TIMEOUT_MS, () => {
+        this.pending.delete(id);
+        reject(otError('OT_CONNECT_FAILED', 'The server did not answer in time'));
+      });
+      this.pending.set(id, { resolve, reject, cancelTimeout });
+    });
+    this.send({ ...greeting, id } as ClientMessage);
+    const welcome = await reply;
+    this.greetingId = undefined;
+    if (welcome.t !== 'welcome') throw otError('OT_UNEXPECTED_SERVER_RESPONSE', 'No welcome');
+    return welcome;
+  }
+
+  private openSocket(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const socket = this.environment.openSocket(this.url, SUBPROTOCOL);
+      this.socket = socket;
+      socket.binaryType = 'arraybuffer';
+      const cancelTimeout = this.environment.clock.after(OPEN_TIMEOUT_MS, () => socket.close());
+      socket.onopen = (): void => {
+        cancelTimeout();
+        resolve();
+      };
+      socket.onmessage = ({ data }): void => {
+        if (socket === this.socket) this.onData(data);
+      };
+      socket.onclose = (): void => {
+        cancelTimeout();
+        reject(otError('OT_CONNECT_FAILED', 'The server can not be reached'));
+        if (socket === this.socket) this.onSocketClosed();
+      };
+    });
+  }
+
+  private onData(data: unknown): void {
+    this.heardAt = this.environment.clock.now();
+    const message = decodeMessage(data);
+    if (!message) return;
+    if ('re' in message && typeof message.re === 'number') this.settle(message.re, message);
+    else this.listener.onMessage(message);
+  }
+
+  private settle(id: number, message: ServerMessage): void {
+    const pending = this.pending.get(id);
+    if (!pending) return;
+    this.pending.delete(id);
+    pending.cancelTimeout();
+    if (message.t === 'error') {
+      pending.reject(new OTError(message.name, message.message, message.number));
+    } else {
+      pending.resolve(message);
+    }
+  }
+
+  private onSocketClosed(): void {
+    this.socket = undefined;
+    this.cancelKeepAlive();
+    this.failGreeting();
+    if (this.state === 'open') {
+      this.state = 'lost';
+      this.lostAt = this.environment.clock.now();
+      this.listener.onLost();
+      this.retry(0);
+    }
+  }
+
+  private retry(attempt: number): void {
+    // The listener of a loss may have closed the channel.
+    if (this.state !== 'lost' || !this.welcome) return;
+    const { clock, random } = this.environment;
+    const lostFor = clock.now() - this.lostAt;
+    const delay = retryDelay(attempt, lostFor, this.welcome.graceMs, random());
+    if (delay === undefined) this.end();
+    else clock.after(delay, () => void this.tryResume(attempt));
+  }
+
+  private async tryResume(attempt: number): Promise<void> {
+    if (this.state !== 'lost' || !this.welcome) return;
+    try {
+      const welcome = await this.openAndGreet(this.welcome.resume);
+      if (this.isClosed()) return;
+      if (!welcome.resumed) {
+        // The server forgot us: this would be another connection.
+        this.send({ t: 'bye', id: this.nextId++ });
+        this.end();
+        return;
+      }
+      this.becomeOpen(welcome);
+      this.listener.onResumed(welcome);
+      const waiting = this.waiting;
+      this.waiting = [];
+      waiting.forEach((message) => this.send(message));
+    } catch (error) {
+      const isRefused = error instanceof OTError && error.name !== 'OT_CONNECT_FAILED';
+      this.socket?.close();
+      if (isRefused) this.end();
+      else this.retry(attempt + 1);
+    }
+  }
+
+  private becomeOpen(welcome: Welcome): void {
+    this.state = 'open';
+    this.welcome = welcome;
+    this.heardAt = this.environment.clock.now();
+    this.keepAlive(welcome.keepAliveMs);
+  }
+
+  private keepAlive(intervalMs: number): void {
+    this.cancelKeepAlive();
+    this.cancelKeepAlive = this.environment.clock.after(intervalMs, () => {
+      if (this.environment.clock.now() - this.heardAt > intervalMs * SILENT_INTERVALS) {
+        this.abandonSocket();
+        return;
+      }
+      this.send({ t: 'ping', id: this.nextId++ });
+      this.keepAlive(intervalMs);
+    });
+  }
+
+  /** A dead network does not even close: the socket is given up without waiting for it. */
+  private abandonSocket(): void {
+    const { socket } = this;
+    this.onSocketClosed();
+    socket?.close();
+  }
+
+  private send(message: ClientMessage): void {
+    this.socket?.send(encodeMessage(message));
+  }
+
+  private isClosed(): boolean {
+    return this.state === 'closed';
+  }
+
+  private end(): void {
+    if (this.isClosed()) return;
+    this.shut();
+    this.listener.onClosed();
+  }
+
+  private shut(): void {
+    this.state = 'closed';
+    this.cancelKeepAlive();
+    const { socket } = this;
+    this.socket = undefined;
+    socket?.close(1000);
+    this.failPending(otError('OT_NOT_CONNECTED', 'The session is not connected'));
+    this.waiting = [];
+  }
+
+  private failGreeting(): void {
+    const greeting = this.greetingId === undefined ? undefined : this.pending.get(this.greetingId);
+    if (!greeting || this.greetingId === undefined) return;
+    this.pending.delete(this.greetingId);
+    this.greetingId = undefined;
+    greeting.cancelTimeout();
+    greeting.reject(otError('OT_CONNECT_FAILED', 'The server closed the connection'));
+  }
+
+  private failPending(error: OTError): void {
+    for (const { reject, cancelTimeout } of this.pending.values()) {
+      cancelTimeout();
+      reject(error);
+    }
+    this.pending.clear();
+  }
+}

@@ -1,0 +1,71 @@
+import type { Connection } from './connection';
+import type { StreamInfo, StreamPropertyChanged } from './signaling/messages';
+
+export interface Size {
+  width: number;
+  height: number;
+}
+
+export interface PropertyChange {
+  readonly changedProperty: 'hasAudio' | 'hasVideo' | 'videoDimensions';
+  readonly oldValue: boolean | Size;
+  readonly newValue: boolean | Size;
+}
+
+/** What one publisher sends, as everybody in the session knows it. */
+export class Stream {
+  readonly streamId: string;
+  /** The same as `streamId`; applications use both. */
+  readonly id: string;
+  /** Unix milliseconds. */
+  readonly creationTime: number;
+  readonly name: string;
+  readonly initials: string;
+  readonly frameRate: number | undefined;
+  readonly videoType: 'camera' | 'screen' | 'custom' | undefined;
+  readonly hasCaptions = false;
+  hasAudio: boolean;
+  hasVideo: boolean;
+  videoDimensions: Size;
+
+  constructor(
+    info: StreamInfo,
+    readonly connection: Connection,
+  ) {
+    this.streamId = info.streamId;
+    this.id = info.streamId;
+    this.creationTime = info.creationTime;
+    this.name = info.name ?? '';
+    this.initials = initialsOf(this.name);
+    this.frameRate = info.frameRate ?? undefined;
+    this.videoType = info.videoType ?? undefined;
+    this.hasAudio = info.hasAudio ?? false;
+    this.hasVideo = info.hasVideo ?? false;
+    this.videoDimensions = info.videoDimensions ?? { width: 0, height: 0 };
+  }
+
+  /** Takes over what changed and says what it was. Called by the session alone. */
+  apply(change: Partial<Omit<StreamPropertyChanged, 't' | 'streamId'>>): PropertyChange[] {
+    const changes: PropertyChange[] = [];
+    for (const property of ['hasAudio', 'hasVideo'] as const) {
+      const newValue = change[property];
+      if (typeof newValue !== 'boolean' || newValue === this[property]) continue;
+      changes.push({ changedProperty: property, oldValue: this[property], newValue });
+      this[property] = newValue;
+    }
+    const size = change.videoDimensions;
+    const old = this.videoDimensions;
+    if (size && (size.width !== old.width || size.height !== old.height)) {
+      changes.push({ changedProperty: 'videoDimensions', oldValue: old, newValue: size });
+      this.videoDimensions = size;
+    }
+    return changes;
+  }
+}
+
+function initialsOf(name: string): string {
+  const words = name.split(/\s+/).filter(Boolean);
+  return [words[0], words.length > 1 ? words.at(-1) : undefined]
+    .map((word) => [...(word ?? '')][0]?.toUpperCase() ?? '')
+    .join('');
+}

@@ -1,0 +1,169 @@
+/** The element of a Publisher or Subscriber: a box with a video, a name and few controls. */
+import { otError } from '../errors';
+
+export type InsertMode = 'replace' | 'after' | 'before' | 'append';
+export type FitMode = 'cover' | 'contain';
+export type Target = HTMLElement | string | null | undefined;
+
+export interface WidgetProperties {
+  insertDefaultUI?: boolean;
+  insertMode?: InsertMode;
+  fitMode?: FitMode;
+  showControls?: boolean;
+  width?: string | number;
+  height?: string | number;
+  style?: Record<string, unknown>;
+}
+
+export interface ViewOptions {
+  readonly role: 'publisher' | 'subscriber';
+  readonly id: string;
+  readonly name: string;
+  readonly isMirrored: boolean;
+  readonly properties: WidgetProperties;
+}
+
+const DEFAULT_WIDTH = 264;
+const DEFAULT_HEIGHT = 198;
+
+export class View {
+  readonly element: HTMLElement | undefined;
+  readonly video: HTMLVideoElement;
+  private readonly nameLabel: HTMLElement | undefined;
+  private muteButton: HTMLButtonElement | undefined;
+  private wasInserted = false;
+
+  constructor(target: Target, options: ViewOptions) {
+    const { properties } = options;
+    this.video = makeVideo(options, properties.fitMode ?? 'cover');
+    if (properties.insertDefaultUI === false) return;
+    this.element = this.insert(target, properties.insertMode ?? 'replace');
+    this.element.id ||= options.id;
+    this.element.classList.add('OT_root', `OT_${options.role}`);
+    Object.assign(this.element.style, {
+      position: this.element.style.position || 'relative',
+      overflow: 'hidden',
+      background: '#000',
+      width: cssLength(properties.width, DEFAULT_WIDTH),
+      height: cssLength(properties.height, DEFAULT_HEIGHT),
+    });
+    this.element.append(this.video);
+    if (properties.showControls !== false) {
+      this.nameLabel = makeNameLabel(options.name);
+      this.element.append(this.nameLabel);
+    }
+  }
+
+  setMirrored(isMirrored: boolean): void {
+    this.video.style.transform = isMirrored ? 'scaleX(-1)' : '';
+  }
+
+  /** A mute button, when controls are shown. */
+  addMuteButton(label: string, onToggle: () => void): void {
+    if (!this.nameLabel || !this.element) return;
+    const button = document.createElement('button');
+    button.type = 'button';
+    button.className = 'OT_mute';
+    button.setAttribute('aria-label', label);
+    Object.assign(button.style, { position: 'absolute', right: '4px', bottom: '4px' });
+    button.addEventListener('click', onToggle);
+    this.element.append(button);
+    this.muteButton = button;
+    this.showMuted(false);
+  }
+
+  showMuted(isMuted: boolean): void {
+    if (!this.muteButton) return;
+    this.muteButton.textContent = isMuted ? '🔇' : '🔊';
+    this.muteButton.setAttribute('aria-pressed', String(isMuted));
+  }
+
+  hideVideo(isHidden: boolean): void {
+    this.video.style.visibility = isHidden ? 'hidden' : '';
+  }
+
+  setStyle(key: string, value: unknown): void {
+    if (key === 'nameDisplayMode' && this.nameLabel) {
+      this.nameLabel.style.display = value === 'off' ? 'none' : '';
+    } else if (key === 'buttonDisplayMode' && this.muteButton) {
+      this.muteButton.style.display = value === 'off' ? 'none' : '';
+    } else if (key === 'backgroundImageURI' && this.element) {
+      this.element.style.background = `#000 url("${CSS.escape(String(value))}") center / cover`;
+    }
+  }
+
+  /** The picture shown now as PNG in base64 without a prefix; `null` before there is one. */
+  imageData(): string | null {
+    const { videoWidth: width, videoHeight: height } = this.video;
+    if (width === 0 || height === 0) return null;
+    const canvas = Object.assign(document.createElement('canvas'), { width, height });
+    canvas.getContext('2d')?.drawImage(this.video, 0, 0);
+    return canvas.toDataURL('image/png').split(',')[1] ?? null;
+  }
+
+  remove(): void {
+    this.video.srcObject = null;
+    this.video.remove();
+    if (this.wasInserted) this.element?.remove();
+  }
+
+  private insert(target: Target, mode: InsertMode): HTMLElement {
+    this.wasInserted = true;
+    const anchor = findTarget(target);
+    if (anchor && mode === 'replace') {
+      anchor.replaceChildren();
+      return anchor;
+    }
+    const element = document.createElement('div');
+    if (!anchor) document.body.append(element);
+    else if (mode === 'append') anchor.append(element);
+    else if (mode === 'before') anchor.before(element);
+    else anchor.after(element);
+    return element;
+  }
+}
+
+function findTarget(target: Target): HTMLElement | undefined {
+  if (target === undefined || target === null || target === '') return undefined;
+  const element = typeof target === 'string' ? document.getElementById(target) : target;
+  if (!(element instanceof HTMLElement)) {
+    throw otError('OT_INVALID_PARAMETER', 'The target element does not exist');
+  }
+  return element;
+}
+
+function makeVideo({ role, isMirrored }: ViewOptions, fitMode: FitMode): HTMLVideoElement {
+  const video = document.createElement('video');
+  video.autoplay = true;
+  video.playsInline = true;
+  video.muted = role === 'publisher';
+  video.className = 'OT_video-element';
+  Object.assign(video.style, {
+    width: '100%',
+    height: '100%',
+    display: 'block',
+    objectFit: fitMode,
+    transform: isMirrored ? 'scaleX(-1)' : '',
+  });
+  return video;
+}
+
+function makeNameLabel(name: string): HTMLElement {
+  const label = document.createElement('span');
+  label.className = 'OT_name';
+  label.textContent = name;
+  Object.assign(label.style, {
+    position: 'absolute',
+    left: '8px',
+    top: '4px',
+    color: '#fff',
+    font: '14px system-ui, sans-serif',
+    textShadow: '0 0 4px #000',
+  });
+  return label;
+}
+
+function cssLength(value: string | number | undefined, fallback: number): string {
+  if (value === undefined || value === '') return `${fallback}px`;
+  return typeof value === 'number' || /^\d+$/.test(value) ? `${value}px` : value;
+}

@@ -1,0 +1,70 @@
+import { useEffect, useRef, useState, type CSSProperties, type ReactNode } from 'react';
+import { useSession } from './context';
+import { useEvents, useLatest } from './hooks';
+import type { EventHandlers, Publisher } from './ot';
+
+export interface OTPublisherProperties {
+  publishAudio?: boolean;
+  publishVideo?: boolean;
+  [name: string]: unknown;
+}
+
+export interface OTPublisherProps {
+  properties?: OTPublisherProperties;
+  eventHandlers?: EventHandlers;
+  onInit?: () => void;
+  onPublish?: () => void;
+  onError?: (error: Error) => void;
+  className?: string;
+  style?: CSSProperties;
+}
+
+/** Publishes into the enclosing session while it is mounted and the session is connected. */
+export function OTPublisher(props: OTPublisherProps): ReactNode {
+  const { className, style, eventHandlers } = props;
+  const { publishAudio, publishVideo } = props.properties ?? {};
+  const state = useSession();
+  const container = useRef<HTMLDivElement>(null);
+  const latest = useLatest(props);
+  const [publisher, setPublisher] = useState<Publisher | null>(null);
+  const ot = state?.ot;
+  const session = state?.connected ? state.session : null;
+
+  useEffect(() => {
+    if (!ot || !session || !container.current) return undefined;
+    const target = document.createElement('div');
+    container.current.append(target);
+    let mounted = true;
+    const settle = (done: (() => void) | undefined) => (error?: Error) => {
+      if (!mounted) return;
+      if (error) latest.current.onError?.(error);
+      else done?.();
+    };
+    const created = ot.initPublisher(
+      target,
+      { width: '100%', height: '100%', ...latest.current.properties },
+      settle(() => latest.current.onInit?.()),
+    );
+    session.publish(
+      created,
+      settle(() => latest.current.onPublish?.()),
+    );
+    setPublisher(created);
+    return () => {
+      mounted = false;
+      setPublisher(null);
+      session.unpublish(created);
+      created.destroy();
+      target.remove();
+    };
+  }, [ot, session, latest]);
+
+  useEffect(() => {
+    if (publishAudio !== undefined) publisher?.publishAudio(publishAudio);
+  }, [publisher, publishAudio]);
+  useEffect(() => {
+    if (publishVideo !== undefined) publisher?.publishVideo(publishVideo);
+  }, [publisher, publishVideo]);
+  useEvents(publisher, eventHandlers);
+  return <div ref={container} className={className ?? 'OTPublisherContainer'} style={style} />;
+}

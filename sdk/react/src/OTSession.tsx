@@ -1,0 +1,85 @@
+import { useEffect, useMemo, useState, type ReactNode } from 'react';
+import { SessionContext } from './context';
+import { useEvents, useLatest } from './hooks';
+import { loadedOpenTok, type EventHandlers, type OpenTok, type Session, type Stream } from './ot';
+
+export interface OTSessionProps {
+  apiKey?: string;
+  /** The name that applications with a key pair use instead of `apiKey`. */
+  applicationId?: string;
+  sessionId: string;
+  token: string;
+  /** 8 to 256 characters. Left out: no secret is set. A changed value changes it mid-call. */
+  encryptionSecret?: string | undefined;
+  options?: object;
+  eventHandlers?: EventHandlers;
+  onConnect?: () => void;
+  /** Also gets errors about the secret. `eventHandlers.error` gets the same. */
+  onError?: (error: Error) => void;
+  /** Instead of the global `OT`. */
+  ot?: OpenTok;
+  children?: ReactNode;
+}
+
+/** Connects while it is mounted and gives its children the session. */
+export function OTSession(props: OTSessionProps): ReactNode {
+  const { sessionId, token, encryptionSecret, children } = props;
+  const apiKey = props.apiKey ?? props.applicationId ?? '';
+  const ot = useMemo(() => props.ot ?? loadedOpenTok(), [props.ot]);
+  const latest = useLatest(props);
+  const [session, setSession] = useState<Session | null>(null);
+  const [connected, setConnected] = useState(false);
+  const [streams, setStreams] = useState<readonly Stream[]>([]);
+
+  useEffect(() => {
+    const { options, encryptionSecret: secret } = latest.current;
+    const started = ot.initSession(apiKey, sessionId, {
+      ...options,
+      ...(secret === undefined ? {} : { encryptionSecret: secret }),
+    });
+    const fail = (error: Error): void => {
+      latest.current.onError?.(error);
+      latest.current.eventHandlers?.error?.(error);
+    };
+    started.on({
+      streamCreated: ({ stream }: { stream: Stream }) =>
+        setStreams((known) => [...known.filter(({ id }) => id !== stream.id), stream]),
+      streamDestroyed: ({ stream }: { stream: Stream }) =>
+        setStreams((known) => known.filter(({ id }) => id !== stream.id)),
+      sessionDisconnected: () => setConnected(false),
+    });
+    let mounted = true;
+    setSession(started);
+    started.connect(token, (error) => {
+      if (!mounted) return;
+      if (error) {
+        fail(error);
+        return;
+      }
+      setConnected(true);
+      latest.current.onConnect?.();
+    });
+    return () => {
+      mounted = false;
+      setSession(null);
+      setConnected(false);
+      setStreams([]);
+      started.disconnect();
+    };
+  }, [ot, apiKey, sessionId, token, latest]);
+
+  useEffect(() => {
+    if (!session || !connected || encryptionSecret === undefined) return;
+    session.setEncryptionSecret(encryptionSecret).catch((error: Error) => {
+      latest.current.onError?.(error);
+      latest.current.eventHandlers?.error?.(error);
+    });
+  }, [session, connected, encryptionSecret, latest]);
+
+  useEvents(session, props.eventHandlers);
+  const state = useMemo(
+    () => (session ? { ot, session, connected, streams } : null),
+    [ot, session, connected, streams],
+  );
+  return <SessionContext.Provider value={state}>{children}</SessionContext.Provider>;
+}

@@ -1,0 +1,74 @@
+import { useEffect, useRef, useState, type CSSProperties, type ReactNode } from 'react';
+import { useSession } from './context';
+import { useEvents, useLatest } from './hooks';
+import type { EventHandlers, Stream, Subscriber } from './ot';
+
+const RETRY_ATTEMPTS = 5;
+const RETRY_MS = 1_000;
+
+export interface OTSubscriberProperties {
+  subscribeToAudio?: boolean;
+  subscribeToVideo?: boolean;
+  [name: string]: unknown;
+}
+
+export interface OTSubscriberProps {
+  stream: Stream;
+  properties?: OTSubscriberProperties;
+  /** `encryptionSecretMismatch` and `encryptionSecretMatch` are among the events. */
+  eventHandlers?: EventHandlers;
+  onSubscribe?: () => void;
+  onError?: (error: Error) => void;
+  retry?: boolean;
+  maxRetryAttempts?: number;
+  retryAttemptTimeout?: number;
+  className?: string;
+  style?: CSSProperties;
+}
+
+/** Shows one stream of the enclosing session. */
+export function OTSubscriber(props: OTSubscriberProps): ReactNode {
+  const { stream, className, style, eventHandlers } = props;
+  const { subscribeToAudio, subscribeToVideo } = props.properties ?? {};
+  const state = useSession();
+  const container = useRef<HTMLDivElement>(null);
+  const latest = useLatest(props);
+  const [subscriber, setSubscriber] = useState<Subscriber | null>(null);
+  const [attempt, setAttempt] = useState(0);
+  const session = state?.connected ? state.session : null;
+
+  useEffect(() => {
+    if (!session || !container.current) return undefined;
+    const target = document.createElement('div');
+    container.current.append(target);
+    let mounted = true;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const settled = (error?: Error): void => {
+      if (!mounted) return;
+      const { retry, maxRetryAttempts, retryAttemptTimeout, onError, onSubscribe } = latest.current;
+      if (!error) onSubscribe?.();
+      else if (retry && attempt < (maxRetryAttempts ?? RETRY_ATTEMPTS))
+        timer = setTimeout(() => setAttempt(attempt + 1), retryAttemptTimeout ?? RETRY_MS);
+      else onError?.(error);
+    };
+    const properties = { width: '100%', height: '100%', ...latest.current.properties };
+    const created = session.subscribe(stream, target, properties, settled);
+    setSubscriber(created);
+    return () => {
+      mounted = false;
+      clearTimeout(timer);
+      setSubscriber(null);
+      session.unsubscribe(created);
+      target.remove();
+    };
+  }, [session, stream, attempt, latest]);
+
+  useEffect(() => {
+    if (subscribeToAudio !== undefined) subscriber?.subscribeToAudio(subscribeToAudio);
+  }, [subscriber, subscribeToAudio]);
+  useEffect(() => {
+    if (subscribeToVideo !== undefined) subscriber?.subscribeToVideo(subscribeToVideo);
+  }, [subscriber, subscribeToVideo]);
+  useEvents(subscriber, eventHandlers);
+  return <div ref={container} className={className ?? 'OTSubscriberContainer'} style={style} />;
+}

@@ -1,0 +1,16 @@
+import { createContext, useContext } from 'react';
+import type { OpenTok, Session, Stream } from './ot';
+
+export interface SessionState {
+  readonly ot: OpenTok;
+  readonly session: Session;
+  readonly connected: boolean;
+  readonly streams: readonly Stream[];
+}
+
+export const SessionContext = createContext<SessionState | null>(null);
+
+/** The state of the enclosing `OTSession`; null until it has made its session. */
+export function useSession(): SessionState | null {
+  return useContext(SessionContext);
+}

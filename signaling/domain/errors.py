@@ -51,6 +51,7 @@ class ErrorCode(StrEnum):
     SETUP_INVALID = "setup_invalid"
     FINGERPRINT_UNSUPPORTED = "fingerprint_unsupported"
     SSRC_CONFLICT = "ssrc_conflict"
+    SUBSCRIPTIONS_EXHAUSTED = "subscriptions_exhausted"
     TRANSPORT_CLOSED = "transport_closed"
 
     # What only REST meets.
@@ -278,6 +279,9 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
         BadRequest, 400, _DESCRIPTION, "The SDP has no fingerprint that the server can check."
     ),
     _E.SSRC_CONFLICT: _row(Conflict, 409, _PUBLISH, "Another stream has that SSRC."),
+    _E.SUBSCRIPTIONS_EXHAUSTED: _row(
+        Refused, 409, _LIMIT, "The client's downlink has no room for another subscriber."
+    ),
     _E.TRANSPORT_CLOSED: _row(
         Conflict, 409, ("OT_ICE_WORKFLOW_FAILED", 1006), "The transport is closed."
     ),

@@ -1,0 +1,37 @@
+"""The IPv4 addresses of this machine, in the order in which clients should try them."""
+
+import ipaddress
+
+import ifaddr
+
+from config.load import ConfigurationError
+
+
+def public_addresses(configured: str) -> tuple[str, ...]:
+    """Addresses to advertise: the configured ones, else every local one with loopback last.
+
+    Errors: `ConfigurationError` when a configured one is no IP address.
+    """
+    names = configured.replace(",", " ").split()
+    if names:
+        return tuple(_checked(name) for name in names)
+    found = {
+        str(ip.ip): None for adapter in ifaddr.get_adapters() for ip in adapter.ips if ip.is_IPv4
+    }
+    found.setdefault("127.0.0.1", None)
+    return tuple(sorted(found, key=_preference))
+
+
+def _checked(name: str) -> str:
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError as cause:
+        raise ConfigurationError(f"public ip: {name!r} is not an IP address") from cause
+    if address.is_unspecified or address.is_multicast:
+        raise ConfigurationError(f"public ip: clients can not reach {name}")
+    return str(address)
+
+
+def _preference(name: str) -> tuple[bool, bool, str]:
+    address = ipaddress.ip_address(name)
+    return address.is_loopback, address.is_link_local, name

@@ -1,0 +1,141 @@
+"""What an operator does to the store directly: projects, sessions and tokens from a shell."""
+
+import json
+import os
+import secrets
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from signaling.clock import Clock
+from signaling.domain.errors import BadRequest, ErrorCode, NotFound
+from signaling.domain.projects import Project, checked_name, checked_public_key, new_project
+from signaling.domain.session_ids import RANDOM_BYTES, new_session_id
+from signaling.domain.session_options import SessionOptions, SessionRecord, parse_session_options
+from signaling.domain.tokens import MAX_CONNECTION_DATA_CHARS, TokenClaims, new_client_token
+from signaling.storage.base import Store
+
+DEVELOPMENT_FILE = "development-project.json"
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectChange:
+    """None leaves a property as it is."""
+
+    name: str | None = None
+    e2ee_enabled: bool | None = None
+    public_key_pem: str | None = None
+
+
+async def create_project(
+    store: Store, clock: Clock, *, name: str, e2ee_enabled: bool, public_key_pem: str | None
+) -> Project:
+    """A new project, durable on return. API keys are short, so a taken one is drawn again."""
+    for attempt in range(_ATTEMPTS):
+        project = new_project(
+            random_bytes=secrets.token_bytes(44),
+            now_ms=int(clock.unix_s() * 1000),
+            name=name,
+            e2ee_enabled=e2ee_enabled,
+            public_key_pem=public_key_pem,
+        )
+        if await store.project_named(project.api_key) is None or attempt == _ATTEMPTS - 1:
+            break
+    await store.add_project(project)
+    return project
+
+
+async def update_project(store: Store, api_key: str, change: ProjectChange) -> Project:
+    project = await existing_project(store, api_key)
+    if change.name is not None:
+        project = replace(project, name=checked_name(change.name))
+    if change.e2ee_enabled is not None:
+        project = replace(project, e2ee_enabled=change.e2ee_enabled)
+    if change.public_key_pem is not None:
+        project = replace(project, public_key_pem=checked_public_key(change.public_key_pem))
+    await store.replace_project(project)
+    return project
+
+
+async def existing_project(store: Store, identity: str) -> Project:
+    project = await store.project_named(identity)
+    if project is None:
+        raise NotFound(ErrorCode.NOT_FOUND, "There is no project with that API key.")
+    return project
+
+
+async def create_session(
+    store: Store, clock: Clock, api_key: str, fields: dict[str, object]
+) -> SessionRecord:
+    """A session as `POST /session/create` makes it, without a running server."""
+    project = await existing_project(store, api_key)
+    options: SessionOptions = parse_session_options(fields)
+    if options.e2ee and not project.e2ee_enabled:
+        raise BadRequest(ErrorCode.E2EE_NOT_ENABLED)
+    now_ms = int(clock.unix_s() * 1000)
+    session_id = new_session_id(
+        project.api_key, options.location, now_ms, secrets.token_bytes(RANDOM_BYTES)
+    )
+    record = SessionRecord(session_id, project.api_key, options, now_ms)
+    await store.add_session(record)
+    return record
+
+
+async def create_token(store: Store, clock: Clock, claims: TokenClaims) -> str:
+    """A client token for a session in the store; `claims.expires_s` is Unix time."""
+    record = await store.session(claims.session_id)
+    if record is None:
+        raise NotFound(ErrorCode.SESSION_NOT_FOUND)
+    if len(claims.connection_data) > MAX_CONNECTION_DATA_CHARS:
+        raise BadRequest(
+            ErrorCode.INVALID_PARAMETER,
+            f"Connection data may have {MAX_CONNECTION_DATA_CHARS} characters.",
+        )
+    project = await existing_project(store, record.project_id)
+    return new_client_token(project, claims, int(clock.unix_s()), secrets.randbelow(1_000_000))
+
+
+def credentials(project: Project) -> dict[str, str]:
+    """What the application needs; the one place where a secret leaves the store, on request."""
+    return {
+        "apiKey": project.api_key,
+        "apiSecret": project.api_secret,
+        "applicationId": project.application_id,
+    }
+
+
+async def first_project(store: Store, clock: Clock, data_dir: Path) -> Project | None:
+    """A development project (with sealed sessions enabled) when the store has none at all.
+
+    Its credentials are written to a file that only the owner can read.
+    """
+    if await store.projects():
+        return None
+    project = await create_project(
+        store, clock, name="development", e2ee_enabled=True, public_key_pem=None
+    )
+    path = data_dir / DEVELOPMENT_FILE
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(credentials(project), file, indent=2)
+        file.write("\n")
+    return project
+
+
+def welcome(project: Project, url: str, path: Path) -> str:
+    """What a person reads after the very first start."""
+    return f"""
+A development project was created (also in {path}):
+
+  API key         {project.api_key}
+  API secret      {project.api_secret}
+  application id  {project.application_id}
+
+A first call with the `opentok` package:
+
+  from opentok import Client, MediaModes
+  opentok = Client("{project.api_key}", "{project.api_secret}", api_url="{url}")
+  session = opentok.create_session(media_mode=MediaModes.routed, e2ee=True)
+  token = opentok.generate_token(session.session_id)
+  print(session.session_id, token)
+"""

@@ -1,0 +1,57 @@
+"""The web apps and the browser SDK that are packaged with the server."""
+
+from pathlib import Path
+from urllib.parse import unquote
+
+from aiohttp import web
+
+WEB_ROOT = Path(__file__).parent / "web"
+# The SDK's frame worker is made from a blob; nothing else comes from elsewhere.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; script-src 'self'; worker-src 'self' blob:; "
+    "connect-src 'self' ws: wss: http: https:; media-src 'self' blob: mediastream:; "
+    "img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
+    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".json": "application/json",
+    ".map": "application/json",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".ico": "image/x-icon",
+    ".ts": "text/plain; charset=utf-8",
+}
+
+
+def find_file(root: Path, raw_path: str) -> Path | None:
+    """The file of a request path; a folder means its index.html. Nothing outside `root`."""
+    parts = [unquote(part) for part in raw_path.split("/") if part]
+    if any(part.startswith(".") or "/" in part or "\0" in part for part in parts):
+        return None
+    try:
+        path = root.joinpath(*parts)
+        if path.is_dir():
+            path = path / "index.html"
+        inside = path.resolve(strict=True).is_relative_to(root.resolve())
+    except (OSError, ValueError):
+        return None
+    return path if inside and path.is_file() and path.suffix in _TYPES else None
+
+
+def file_response(path: Path) -> web.FileResponse:
+    return web.FileResponse(
+        path,
+        headers={
+            "Content-Type": _TYPES[path.suffix],
+            "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+            "Cache-Control": "no-cache",
+            # Pages of other origins load the SDK as a module.
+            "Access-Control-Allow-Origin": "*",
+        },
+    )

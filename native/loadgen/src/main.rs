@@ -1,0 +1,44 @@
+//! `sealroute-loadgen`: reads one job on stdin; writes a line per phase and the result on stdout.
+
+use sealroute_loadgen::job::Job;
+use sealroute_loadgen::{Error, floor, run};
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::process::ExitCode;
+
+/// Jobs with thousands of clients stay far below.
+const LARGEST_JOB_BYTES: u64 = 64 << 20;
+
+fn say(line: &Value) {
+    let mut out = std::io::stdout().lock();
+    // A reader that is gone also took the interest in the result with it.
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+fn work() -> Result<Value, Error> {
+    let mut text = String::new();
+    std::io::stdin()
+        .lock()
+        .take(LARGEST_JOB_BYTES)
+        .read_to_string(&mut text)?;
+    let job = serde_json::from_str(&text).map_err(|error| Error::Job(error.to_string()))?;
+    let mut announce = |phase: &str| say(&json!({ "event": phase }));
+    let result = match job {
+        Job::Load(job) => serde_json::to_value(run::load(job, &mut announce)?),
+        Job::Floor(job) => serde_json::to_value(floor::floor(&job)?),
+    };
+    result.map_err(|error| Error::Job(error.to_string()))
+}
+
+fn main() -> ExitCode {
+    match work() {
+        Ok(result) => {
+            say(&json!({ "event": "result", "result": result }));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            say(&json!({ "event": "error", "error": error.to_string() }));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from sealroute_client.e2ee import frames
 from sealroute_client.e2ee.frames import CodecId
 from sealroute_client.e2ee.keys import Opener, SecretRing

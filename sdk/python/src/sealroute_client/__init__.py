@@ -1,1 +1,49 @@
-"""Client of the Sealroute media server."""
+"""Client of the Sealroute media server that encrypts end to end."""
+
+from sealroute_client.e2ee.secret import generate_encryption_secret
+from sealroute_client.errors import (
+    ConnectFailed,
+    DecryptionInternalError,
+    DecryptionUnsupportedCodec,
+    EncryptionError,
+    EncryptionInternalError,
+    EncryptionSecretMismatch,
+    EncryptionSecretMissing,
+    EncryptionUnsupportedCodec,
+    InvalidEncryptionSecret,
+    InvalidParameter,
+    MediaSourceError,
+    NotConnected,
+    RequestTimeout,
+    SealrouteError,
+    ServerError,
+)
+from sealroute_client.events import Event
+from sealroute_client.media.sources import read_counter
+from sealroute_client.publisher import Publisher
+from sealroute_client.session import Session
+from sealroute_client.subscriber import Subscriber
+
+__all__ = [
+    "ConnectFailed",
+    "DecryptionInternalError",
+    "DecryptionUnsupportedCodec",
+    "EncryptionError",
+    "EncryptionInternalError",
+    "EncryptionSecretMismatch",
+    "EncryptionSecretMissing",
+    "EncryptionUnsupportedCodec",
+    "Event",
+    "InvalidEncryptionSecret",
+    "InvalidParameter",
+    "MediaSourceError",
+    "NotConnected",
+    "Publisher",
+    "RequestTimeout",
+    "SealrouteError",
+    "ServerError",
+    "Session",
+    "Subscriber",
+    "generate_encryption_secret",
+    "read_counter",
+]

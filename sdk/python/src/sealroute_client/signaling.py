@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
-import msgpack
+import msgpack  # type: ignore[import-untyped]
 
 from sealroute_client.errors import ConnectFailed, NotConnected, RequestTimeout, ServerError
 
@@ -54,7 +54,7 @@ def decode(data: bytes) -> Message:
     except (msgpack.UnpackException, ValueError, RecursionError) as error:
         raise ValueError("not msgpack") from error
     if not isinstance(message, dict) or not isinstance(message.get("t"), str):
-        raise ValueError("not a message")
+        raise ValueError("not a message")  # noqa: TRY004 - one error for all bad bytes
     return message
 
 
@@ -78,10 +78,10 @@ class Signaling:
         self._keep_alive_s = 10.0
         self._is_up = asyncio.Event()
         self.is_closed = False
-        self.on_message: Callable[[Message], None] = lambda message: None
+        self.on_message: Callable[[Message], None] = lambda _message: None
         self.on_lost: Callable[[], None] = lambda: None
-        self.on_resumed: Callable[[Message], None] = lambda welcome: None
-        self.on_closed: Callable[[str], None] = lambda reason: None
+        self.on_resumed: Callable[[Message], None] = lambda _welcome: None
+        self.on_closed: Callable[[str], None] = lambda _reason: None
 
     async def connect(self) -> Message:
         """The Welcome. Errors: ConnectFailed, ServerError."""

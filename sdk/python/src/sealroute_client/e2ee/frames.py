@@ -123,9 +123,7 @@ def _split_h264(codec: CodecId, wire: bytes) -> Sealed:
 
 def _seal_av1(codec: CodecId, frame: bytes, seal_part: SealPart) -> bytes:
     copies = [
-        obu
-        for kind, obu, _ in bitstream.walk_obus(frame)
-        if kind == bitstream.OBU_SEQUENCE_HEADER
+        obu for kind, obu, _ in bitstream.walk_obus(frame) if kind == bitstream.OBU_SEQUENCE_HEADER
     ]
     # type 6 (frame), no extension, no size: what follows is opaque to the packetizer
     return b"".join(copies[:1]) + b"\x30" + seal_part(metadata(codec), frame)

@@ -160,9 +160,7 @@ class SecretRing:
         return [held.secret for held in self._held if held.secret.hint == hint]
 
     def holds(self, secret: SessionSecret, now_s: float) -> bool:
-        return any(
-            held.secret is secret and not held.has_expired(now_s) for held in self._held
-        )
+        return any(held.secret is secret and not held.has_expired(now_s) for held in self._held)
 
     def opened_with(self, secret: SessionSecret, now_s: float) -> None:
         for held in self._held:

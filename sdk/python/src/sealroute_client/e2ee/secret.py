@@ -59,7 +59,7 @@ class SessionSecret:
         return self._expand(b"e2ee/1 signal " + length_prefixed(sender_connection_id), 64)
 
     def is_same(self, other: "SessionSecret") -> bool:
-        return secrets.compare_digest(self._prk, other._prk)
+        return secrets.compare_digest(self._prk, other._prk)  # noqa: SLF001
 
 
 def session_key(secret: str, session_id: str, iterations: int = PBKDF2_ITERATIONS) -> bytes:

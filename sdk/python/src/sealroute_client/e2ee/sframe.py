@@ -152,9 +152,7 @@ def _ctr(key: bytes, nonce: bytes, data: bytes) -> bytes:
 
 def _tag(suite: Suite, key: bytes, nonce: bytes, aad: bytes, ciphertext: bytes) -> bytes:
     """The tag length is authenticated too: a short tag is no prefix of a long one."""
-    lengths = b"".join(
-        n.to_bytes(8, "big") for n in (len(aad), len(ciphertext), suite.tag_bytes)
-    )
+    lengths = b"".join(n.to_bytes(8, "big") for n in (len(aad), len(ciphertext), suite.tag_bytes))
     mac = hmac.digest(key[suite.enc_key_bytes :], lengths + nonce + aad + ciphertext, suite.hash)
     return mac[: suite.tag_bytes]
 

@@ -9,7 +9,7 @@ from sealroute_client.e2ee.keys import Outcome
 
 MISMATCH_FAILURES: Final = 5
 MISMATCH_SPAN_S: Final = 0.4
-"""Shorter would call a change that is still spreading a mismatch; longer leaves the user waiting."""
+"""Shorter would call a change that still spreads a mismatch; longer lets the user wait."""
 CHANGE_SPAN_S: Final = 2.0
 CHANGE_GRACE_S: Final = 5.0
 SWITCH_TIMEOUT_S: Final = 5.0

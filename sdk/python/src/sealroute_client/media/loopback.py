@@ -29,5 +29,5 @@ def with_loopback(original: HostAddresses) -> HostAddresses:
 def install() -> None:
     """Idempotent."""
     if not getattr(ice, "sealroute_loopback", False):
-        ice.get_host_addresses = with_loopback(ice.get_host_addresses)
-        ice.sealroute_loopback = True
+        ice.get_host_addresses = with_loopback(ice.get_host_addresses)  # type: ignore[assignment]
+        ice.sealroute_loopback = True  # type: ignore[attr-defined]

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from aiortc import RTCRtpSender
-from aiortc.codecs import H264Encoder, OpusEncoder, Vp8Encoder
+from aiortc.codecs.h264 import H264Encoder
+from aiortc.codecs.opus import OpusEncoder
+from aiortc.codecs.vpx import Vp8Encoder
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 from aiortc.rtcrtpsender import RTCEncodedFrame
 from av.frame import Frame
@@ -102,7 +104,7 @@ class SealedOpusEncoder(OpusEncoder):
         payloads, timestamp = super().encode(frame, force_keyframe)
         return self._sealed(payloads), timestamp
 
-    def pack(self, packet: Packet) -> tuple[list[bytes], int]:
+    def pack(self, packet: Packet[Any]) -> tuple[list[bytes], int]:
         payloads, timestamp = super().pack(packet)
         return self._sealed(payloads), timestamp
 

@@ -1,0 +1,155 @@
+"""One Stream that this client sends."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from aiortc import RTCRtpTransceiver
+
+from sealroute_client.e2ee.frames import CodecId
+from sealroute_client.e2ee.keys import PendingContext, Sealer
+from sealroute_client.errors import NotConnected
+from sealroute_client.events import Emitter
+from sealroute_client.media import outbound
+from sealroute_client.media.sources import Source
+
+if TYPE_CHECKING:
+    from sealroute_client.session import Session
+
+
+@dataclass(slots=True)
+class SendCounts:
+    frames: int = 0
+    bytes: int = 0
+    dropped: int = 0
+
+
+@dataclass(slots=True)
+class PublishedTrack:
+    """One m-line of the uplink. On sealed Sessions nothing passes before the key is set."""
+
+    kind: str
+    transceiver: RTCRtpTransceiver
+    is_sealed: bool
+    pending: PendingContext | None = None
+    sealer: Sealer = field(default_factory=Sealer)
+    counts: SendCounts = field(default_factory=SendCounts)
+    is_muted: bool = False
+    on_exhausted: Callable[[], None] | None = None
+
+    def attach(self) -> None:
+        outbound.attach(self.transceiver.sender, self.seal, self._on_frame)
+
+    def seal(self, codec: CodecId, frame: bytes) -> bytes | None:
+        if self.is_muted:
+            return None
+        wire = self.sealer.seal(codec, frame) if self.is_sealed else frame
+        if wire is None:
+            self.counts.dropped += 1
+            if self.sealer.is_exhausted and self.on_exhausted is not None:
+                self.on_exhausted()
+        return wire
+
+    def _on_frame(self, size: int) -> None:
+        self.counts.frames += 1
+        self.counts.bytes += size
+
+    @property
+    def mid(self) -> str:
+        return str(self.transceiver.mid or "")
+
+    @property
+    def declared_kids(self) -> list[bytes]:
+        kids = [] if self.sealer.kid is None else [self.sealer.kid.to_bytes(8, "big")]
+        return kids + ([self.pending.kid_bytes] if self.pending else [])
+
+    def switch(self, stream_id: str) -> None:
+        """Moves to the chosen key id, between two frames, and asks for a key frame."""
+        if self.pending is not None:
+            self.sealer.use(self.pending.context(self.pending.secret.stream_base(stream_id)))
+            self.pending = None
+        self.request_key_frame()
+
+    def request_key_frame(self) -> None:
+        if self.kind == "video":
+            outbound.request_key_frame(self.transceiver.sender)
+
+
+class Publisher(Emitter):
+    """Events: `ended` when a media file came to its end, `notEncrypted`, `muteForced`."""
+
+    def __init__(self, session: "Session", source: Source, tracks: list[PublishedTrack]) -> None:
+        super().__init__()
+        self._session = session
+        self.source = source
+        self.tracks = tracks
+        self.stream_id = ""
+        self.is_ended = asyncio.Event()
+        self._watcher: asyncio.Task[None] | None = None
+
+    def start(self, stream_id: str) -> None:
+        """The server gave the stream its id: keys can be derived, frames may flow."""
+        self.stream_id = stream_id
+        for track in self.tracks:
+            track.switch(stream_id)
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        await self.source.ended()
+        self.is_ended.set()
+        self.emit("ended", streamId=self.stream_id)
+
+    @property
+    def has_audio(self) -> bool:
+        return any(t.kind == "audio" and not t.is_muted for t in self.tracks)
+
+    @property
+    def has_video(self) -> bool:
+        return any(t.kind == "video" and not t.is_muted for t in self.tracks)
+
+    async def publish_audio(self, on: bool) -> None:
+        await self._set_sending("audio", on)
+
+    async def publish_video(self, on: bool) -> None:
+        await self._set_sending("video", on)
+
+    async def _set_sending(self, kind: str, on: bool) -> None:
+        self.mute_locally(kind, not on)
+        if not self.stream_id:
+            raise NotConnected("The stream is not published")
+        member = "hasAudio" if kind == "audio" else "hasVideo"
+        await self._session.signaling.request(
+            "updateStream", streamId=self.stream_id, **{member: on}
+        )
+
+    def mute_locally(self, kind: str, muted: bool) -> None:
+        for track in self.tracks:
+            if track.kind == kind:
+                track.is_muted = muted
+                if not muted:
+                    track.request_key_frame()
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            track.kind: {
+                "frames": track.counts.frames,
+                "bytes": track.counts.bytes,
+                "dropped": track.counts.dropped,
+            }
+            for track in self.tracks
+        }
+
+    async def stop(self) -> None:
+        """Ends the media of this stream. Idempotent."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+            await asyncio.gather(self._watcher, return_exceptions=True)
+            self._watcher = None
+        for track in self.tracks:
+            # Muted first: nothing more is sent, whatever the encoder still holds.
+            track.is_muted = True
+            media = track.transceiver.sender.track
+            if media is not None:
+                media.stop()
+        self.source.close()

@@ -1,0 +1,620 @@
+"""A Session as one Connection sees it: publish, subscribe, signals, events."""
+
+import asyncio
+import ipaddress
+import logging
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCIceServer
+
+from sealroute_client.downlink import Downlink
+from sealroute_client.e2ee import secret as secrets
+from sealroute_client.e2ee.frames import FORMAT
+from sealroute_client.e2ee.keys import Outcome, PendingContext
+from sealroute_client.encryption import SessionEncryption
+from sealroute_client.errors import (
+    EncryptionInternalError,
+    EncryptionSecretMissing,
+    InvalidParameter,
+    NotConnected,
+    SealrouteError,
+    ServerError,
+)
+from sealroute_client.events import Emitter
+from sealroute_client.media import loopback, sources
+from sealroute_client.media.inbound import InboundTap
+from sealroute_client.media.sources import Source
+from sealroute_client.publisher import PublishedTrack, Publisher
+from sealroute_client.signaling import VERSION, Credentials, Message, Signaling
+from sealroute_client.subscriber import Subscriber
+from sealroute_client.uplink import Uplink
+
+logger = logging.getLogger(__name__)
+
+CLIENT_CODECS: Final = ("opus", "vp8", "h264")
+
+
+class Session(Emitter):
+    """One client in one Session.
+
+    Events: `streamCreated`, `streamDestroyed`, `streamPropertyChanged`, `connectionCreated`,
+    `connectionDestroyed`, `signal`, `muteForced`, `notEncrypted`, `encryptionSecretMismatch`,
+    `encryptionSecretMatch`, `sessionReconnecting`, `sessionReconnected`, `disconnected`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        api_key: str,
+        session_id: str,
+        token: str,
+        encryption_secret: str | None = None,
+    ) -> None:
+        super().__init__()
+        loopback.install()
+        self.connection_id = ""
+        self.is_sealed = False
+        self.capabilities: dict[str, Any] = {}
+        self.connections: dict[str, dict[str, Any]] = {}
+        self.streams: dict[str, dict[str, Any]] = {}
+        self.publishers: dict[str, Publisher] = {}
+        self.subscribers: dict[str, Subscriber] = {}
+        self.encryption: SessionEncryption | None = None
+        self._credentials = Credentials(url, api_key, session_id, token)
+        self._secret = encryption_secret
+        hello: Message = {
+            "apiKey": api_key,
+            "sessionId": session_id,
+            "token": token,
+            "sdk": {"name": "sealroute-client", "version": VERSION},
+            "e2ee": {"formats": [FORMAT], "signals": True},
+            "codecs": list(CLIENT_CODECS),
+        }
+        self.signaling = Signaling(self._credentials, hello)
+        self._configuration = RTCConfiguration(iceServers=[])
+        self._uplink: Uplink | None = None
+        self._downlink: Downlink | None = None
+        self._offers: asyncio.Queue[Message] = asyncio.Queue()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_leaving = False
+        self._is_over = asyncio.Event()
+
+    # --- joining and leaving -----------------------------------------------------------
+
+    async def connect(self) -> None:
+        """Joins. Errors: InvalidEncryptionSecret before any network use, EncryptionSecretMissing,
+        ConnectFailed, ServerError."""
+        derived = None
+        if self._secret is not None:
+            derived = await secrets.derive(self._secret, self._credentials.session_id)
+        self._secret = None
+        loopback.loopback_wanted.set(_is_loopback(self._credentials.url))
+        self.signaling.on_message = self._on_message
+        self.signaling.on_lost = lambda: self.emit("sessionReconnecting")
+        self.signaling.on_resumed = self._on_resumed
+        self.signaling.on_closed = self._on_closed
+        welcome: dict[str, Any] = await self.signaling.connect()
+        try:
+            self._enter(welcome, derived)
+            if self.encryption is not None:
+                await self.encryption.announce()
+        except BaseException:
+            await self.disconnect()
+            raise
+        self._spawn(self._answer_offers())
+        self._take_snapshot(welcome)
+
+    def _enter(self, welcome: dict[str, Any], secret: secrets.SessionSecret | None) -> None:
+        self.connection_id = str(welcome["connection"]["connectionId"])
+        self.is_sealed = bool(welcome["session"].get("e2ee", False))
+        self.capabilities = dict(welcome.get("capabilities", {}))
+        self._configuration = RTCConfiguration(
+            iceServers=[
+                RTCIceServer(row["urls"], row.get("username"), row.get("credential"))
+                for row in welcome.get("iceServers", ())
+            ]
+        )
+        if self.is_sealed and secret is None:
+            raise EncryptionSecretMissing(
+                "Tried to connect an e2ee session but the encryption secret was not set"
+            )
+        if not self.is_sealed and secret is not None:
+            # Who sets a secret wants no clear media, whatever the server says.
+            raise EncryptionInternalError(
+                "An encryption secret was set, but the server says the session is not encrypted"
+            )
+        if secret is not None:
+            self.encryption = SessionEncryption(secret, self.connection_id, self.signaling.request)
+            self.encryption.hints.update(welcome.get("hints", {}))
+
+    async def disconnect(self) -> None:
+        """Leaves and frees everything. Idempotent."""
+        self._is_leaving = True
+        for publisher in list(self.publishers.values()):
+            await publisher.stop()
+        await self.signaling.close()
+        await self._close_media()
+        self._finish("clientDisconnected")
+
+    async def wait_closed(self) -> None:
+        """Returns when the Connection is over, for whatever reason."""
+        await self._is_over.wait()
+
+    async def _close_media(self) -> None:
+        current = asyncio.current_task()
+        tasks = [task for task in self._tasks if task is not current]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for publisher in list(self.publishers.values()):
+            await publisher.stop()
+        for subscriber in list(self.subscribers.values()):
+            await subscriber.close()
+        for link in (self._uplink, self._downlink):
+            if link is not None:
+                await link.close()
+        self._uplink = self._downlink = None
+
+    def _on_closed(self, reason: str) -> None:
+        if not self._is_leaving:
+            self._is_leaving = True
+            self._spawn(self._end(reason))
+
+    async def _end(self, reason: str) -> None:
+        await self._close_media()
+        await self.signaling.close()
+        self._finish(reason)
+
+    def _finish(self, reason: str) -> None:
+        if not self._is_over.is_set():
+            self._is_over.set()
+            self.emit("disconnected", reason=reason)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_task_done)
+
+    def _on_task_done(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if isinstance(error, SealrouteError):
+            if not self._is_leaving:
+                self.emit("error", error=error)
+        else:
+            logger.error("A task of the session failed", exc_info=error)
+
+    # --- publishing --------------------------------------------------------------------
+
+    async def publish(  # noqa: PLR0913 - the options of a Publisher, all by name
+        self,
+        media: str | Path | None = None,
+        *,
+        audio: bool | MediaStreamTrack = True,
+        video: bool | MediaStreamTrack = True,
+        video_codec: str = "vp8",
+        name: str = "",
+        loop: bool = False,
+        is_device: bool = False,
+    ) -> Publisher:
+        """Publishes a file or device (`media`), own aiortc tracks, or generated test media.
+
+        Errors: MediaSourceError, ServerError, NotConnected, EncryptionError.
+        """
+        source = await _open_source(media, audio, video, loop=loop, is_device=is_device)
+        try:
+            return await self.publish_source(source, video_codec=video_codec, name=name)
+        except BaseException:
+            source.close()
+            for track in (source.audio, source.video):
+                if track is not None:
+                    track.stop()
+            raise
+
+    async def publish_source(
+        self, source: Source, *, video_codec: str = "vp8", name: str = ""
+    ) -> Publisher:
+        self._require_connected()
+        if self._uplink is None:
+            self._uplink = Uplink(self._configuration, is_sealed=self.is_sealed)
+        publisher = Publisher(self, source, [])
+
+        async def negotiate(offer: str, tracks: list[PublishedTrack]) -> str:
+            answer = await self._request_publish(offer, tracks, source, name)
+            publisher.tracks = tracks
+            publisher.start(str(answer["streamId"]))
+            self.publishers[publisher.stream_id] = publisher
+            return str(answer["answer"])
+
+        try:
+            await self._uplink.publish(source, video_codec, negotiate)
+        except BaseException:
+            self.publishers.pop(publisher.stream_id, None)
+            await publisher.stop()
+            raise
+        for track in publisher.tracks:
+            track.on_exhausted = self._renewal(publisher, track)
+        return publisher
+
+    async def _request_publish(
+        self, offer: str, tracks: list[PublishedTrack], source: Source, name: str
+    ) -> Message:
+        for track in tracks:
+            if self.encryption is not None:
+                track.pending = PendingContext(self.encryption.current)
+        size = None
+        if source.width and source.height:
+            size = {"width": source.width, "height": source.height}
+        return await self.signaling.request(
+            "publish",
+            offer=offer,
+            tracks=[
+                {"mid": track.mid, "kind": track.kind, "kids": track.declared_kids}
+                for track in tracks
+            ],
+            name=name or None,
+            videoType="custom" if source.video is not None else None,
+            hasAudio=source.audio is not None,
+            hasVideo=source.video is not None,
+            videoDimensions=size,
+            frameRate=source.frame_rate,
+            e2eeFormat=FORMAT if self.is_sealed else None,
+        )
+
+    def _renewal(self, publisher: Publisher, track: PublishedTrack) -> Callable[[], None]:
+        """Called in an encoder thread when the counter of the track's key has ended."""
+        loop = asyncio.get_running_loop()
+
+        def on_loop() -> None:
+            if self.encryption is not None and not self._is_leaving:
+                self._spawn(self.encryption.renew(publisher, track))
+
+        def on_exhausted() -> None:
+            loop.call_soon_threadsafe(on_loop)
+
+        return on_exhausted
+
+    async def unpublish(self, publisher: Publisher) -> None:
+        if self.publishers.pop(publisher.stream_id, None) is None:
+            return
+        await self._end_publisher(publisher)
+        await self.signaling.request("unpublish", streamId=publisher.stream_id)
+
+    async def _end_publisher(self, publisher: Publisher) -> None:
+        await publisher.stop()
+        if self._uplink is not None:
+            self._uplink.retire(publisher.tracks)
+
+    # --- subscribing -------------------------------------------------------------------
+
+    async def subscribe(
+        self, stream: str | dict[str, Any], *, audio: bool = True, video: bool = True
+    ) -> Subscriber:
+        """`stream` is an entry of `streams` or its id. Errors: ServerError, NotConnected."""
+        self._require_connected()
+        stream_id = stream if isinstance(stream, str) else str(stream["streamId"])
+        known = self.streams.get(stream_id, {"streamId": stream_id})
+        ring = self.encryption.ring if self.encryption is not None else None
+        subscriber = Subscriber(known, ring, self._report_state)
+        subscriber.on("*", lambda event: self._on_subscriber_event(event.name, event.detail))
+        answer = await self.signaling.request(
+            "subscribe", streamId=stream_id, audio=audio, video=video
+        )
+        subscriber.subscriber_id = str(answer["subscriberId"])
+        self.subscribers[subscriber.subscriber_id] = subscriber
+        return subscriber
+
+    async def unsubscribe(self, subscriber: Subscriber) -> None:
+        if self.subscribers.pop(subscriber.subscriber_id, None) is None:
+            return
+        await subscriber.close()
+        await self.signaling.request("unsubscribe", subscriberId=subscriber.subscriber_id)
+
+    def _on_subscriber_event(self, name: str, detail: dict[str, object]) -> None:
+        if name in ("encryptionSecretMismatch", "encryptionSecretMatch", "error"):
+            self.emit(name, **detail)
+
+    def _report_state(self, subscriber: Subscriber, state: str) -> None:
+        self._spawn(
+            self._tell(
+                "e2eeState",
+                subscriberId=subscriber.subscriber_id,
+                state=state,
+                opened=subscriber.state.opened,
+                failed=subscriber.state.failed,
+            )
+        )
+
+    async def _tell(self, kind: str, **members: object) -> None:
+        await self.signaling.request(kind, **members)
+
+    async def _answer_offers(self) -> None:
+        while True:
+            message: dict[str, Any] = await self._offers.get()
+            if self._downlink is None:
+                self._downlink = Downlink(self._configuration)
+            answer = await self._downlink.answer(message["sdp"], message["tracks"], self._bind)
+            try:
+                await self.signaling.request("downlinkAnswer", number=message["number"], sdp=answer)
+            except SealrouteError as error:
+                # The server repeats or replaces the offer; keep answering.
+                self.emit("error", error=error)
+
+    def _bind(self, track: dict[str, Any], tap: InboundTap, media: Any) -> None:
+        subscriber = self.subscribers.get(str(track["subscriberId"]))
+        if subscriber is None:
+            tap.take = None
+        else:
+            subscriber.bind(str(track["kind"]), str(track["codec"]), tap, media)
+
+    # --- encryption --------------------------------------------------------------------
+
+    async def set_encryption_secret(self, secret: str, *, immediate: bool = False) -> None:
+        """Returns when frames under the new secret can be opened; senders follow when all
+        others are ready, or after 5 s. `immediate` shuts out who has only the old secret.
+
+        Errors: InvalidEncryptionSecret, NotConnected.
+        """
+        secrets.normalise(secret)
+        if not self.connection_id:
+            self._secret = secret
+            return
+        derived = await secrets.derive(secret, self._credentials.session_id)
+        if self.encryption is None:
+            raise InvalidParameter("The session is not encrypted end to end")
+        self.encryption.accept(derived, immediate=immediate)
+        for subscriber in self.subscribers.values():
+            subscriber.on_secret_change()
+        await self.encryption.announce()
+        self._spawn(
+            self.encryption.switch(
+                lambda: list(self.publishers.values()), self._others, immediate=immediate
+            )
+        )
+
+    def _others(self) -> list[str]:
+        return [connection for connection in self.connections if connection != self.connection_id]
+
+    # --- signals and moderation --------------------------------------------------------
+
+    async def signal(self, data: str, *, type: str = "", to: str | None = None) -> None:  # noqa: A002
+        """To all, the sender too, or to one Connection. Sealed on sealed Sessions."""
+        if self.encryption is not None:
+            sealed = self.encryption.seal_signal(type, data)
+            await self.signaling.request("signal", to=to, sealed=sealed)
+        else:
+            await self.signaling.request("signal", to=to, type=type or None, data=data)
+
+    async def force_mute(self, stream_id: str) -> None:
+        await self.signaling.request("forceMuteStream", streamId=stream_id)
+
+    async def force_disconnect(self, connection_id: str) -> None:
+        await self.signaling.request("forceDisconnect", connectionId=connection_id)
+
+    # --- what the server tells ---------------------------------------------------------
+
+    def _on_message(self, message: Message) -> None:
+        handler = _HANDLERS.get(str(message["t"]))
+        if handler is not None:
+            handler(self, message)
+
+    def _on_stream_created(self, message: dict[str, Any]) -> None:
+        stream = message["stream"]
+        stream_id = str(stream["streamId"])
+        if stream_id in self.publishers:
+            self.publishers[stream_id].emit("streamCreated", stream=stream)
+        elif stream_id not in self.streams and stream.get("connectionId") != self.connection_id:
+            self.streams[stream_id] = stream
+            self.emit("streamCreated", stream=stream)
+
+    def _on_stream_destroyed(self, message: dict[str, Any]) -> None:
+        stream_id = str(message["streamId"])
+        reason = message.get("reason", "")
+        publisher = self.publishers.pop(stream_id, None)
+        if publisher is not None:
+            self._spawn(self._end_publisher(publisher))
+            publisher.emit("streamDestroyed", streamId=stream_id, reason=reason)
+        for subscriber in [s for s in self.subscribers.values() if s.stream_id == stream_id]:
+            del self.subscribers[subscriber.subscriber_id]
+            self._spawn(self._end_subscriber(subscriber))
+        if self.streams.pop(stream_id, None) is not None or publisher is not None:
+            self.emit("streamDestroyed", streamId=stream_id, reason=reason)
+
+    async def _end_subscriber(self, subscriber: Subscriber) -> None:
+        await subscriber.close()
+        subscriber.emit("destroyed", streamId=subscriber.stream_id)
+
+    def _on_stream_changed(self, message: dict[str, Any]) -> None:
+        changes = {k: v for k, v in message.items() if k not in ("t", "streamId")}
+        stream = self.streams.get(str(message["streamId"]))
+        if stream is not None:
+            stream.update(changes)
+            self.emit("streamPropertyChanged", streamId=message["streamId"], changes=changes)
+
+    def _on_connection_created(self, message: dict[str, Any]) -> None:
+        connection = message["connection"]
+        connection_id = str(connection["connectionId"])
+        if connection_id not in self.connections:
+            self.connections[connection_id] = connection
+            self.emit("connectionCreated", connection=connection)
+
+    def _on_connection_destroyed(self, message: dict[str, Any]) -> None:
+        connection_id = str(message["connectionId"])
+        if self.connections.pop(connection_id, None) is not None:
+            if self.encryption is not None:
+                self.encryption.forget(connection_id)
+            self.emit(
+                "connectionDestroyed", connectionId=connection_id, reason=message.get("reason")
+            )
+
+    def _on_signal(self, message: dict[str, Any]) -> None:
+        sender = message.get("from")
+        sealed = message.get("sealed")
+        kind, data = message.get("type") or "", message.get("data") or ""
+        if sealed is not None:
+            # Only from members: replay protection lives as long as the Connection.
+            if self.encryption is None or sender not in self.connections:
+                return
+            outcome, kind, data = self.encryption.open_signal(str(sender), bytes(sealed))
+            if outcome is not Outcome.OK:
+                return
+        self.emit("signal", connectionId=sender, type=kind, data=data, isSealed=sealed is not None)
+
+    def _on_mute_forced(self, message: dict[str, Any]) -> None:
+        stream_id = message.get("streamId")
+        active = bool(message.get("active"))
+        targets = [p for i, p in self.publishers.items() if stream_id in (None, i)]
+        if active:
+            for publisher in targets:
+                publisher.mute_locally("audio", muted=True)
+                publisher.emit("muteForced", streamId=publisher.stream_id)
+        self.emit("muteForced", streamId=stream_id, active=active)
+
+    def _on_not_encrypted(self, message: dict[str, Any]) -> None:
+        detail = {k: message.get(k) for k in ("streamId", "mid", "packets")}
+        publisher = self.publishers.get(str(message["streamId"]))
+        if publisher is not None:
+            publisher.emit("notEncrypted", **detail)
+        self.emit("notEncrypted", **detail)
+
+    def _on_hint(self, message: dict[str, Any]) -> None:
+        if self.encryption is None:
+            return
+        sender, hint = str(message["connectionId"]), int(message["hint"])
+        self.encryption.hints[sender] = hint
+        if hint in self.encryption.ring.hints:
+            for subscriber in self.subscribers.values():
+                if subscriber.stream.get("connectionId") == sender:
+                    subscriber.on_hint_announced()
+
+    def _on_subscriber_connected(self, message: dict[str, Any]) -> None:
+        subscriber = self.subscribers.get(str(message["subscriberId"]))
+        if subscriber is not None:
+            subscriber.is_connected.set()
+            subscriber.emit("connected", streamId=subscriber.stream_id)
+
+    def _on_transport_lost(self, message: dict[str, Any]) -> None:
+        self._spawn(self._drop_link(str(message["direction"])))
+
+    async def _drop_link(self, direction: str) -> None:
+        if direction == "uplink":
+            link, self._uplink = self._uplink, None
+            ended: list[Publisher] = list(self.publishers.values())
+            self.publishers.clear()
+            for publisher in ended:
+                await publisher.stop()
+        else:
+            downlink, self._downlink = self._downlink, None
+            for subscriber in list(self.subscribers.values()):
+                await self._end_subscriber(subscriber)
+            self.subscribers.clear()
+            if downlink is not None:
+                await downlink.close()
+            link = None
+        if link is not None:
+            await link.close()
+        self.emit("transportLost", direction=direction)
+
+    def _on_offer(self, message: Message) -> None:
+        self._offers.put_nowait(message)
+
+    def _on_error(self, message: dict[str, Any]) -> None:
+        self.emit("error", error=ServerError.from_wire(message))
+
+    def _on_resumed(self, welcome: dict[str, Any]) -> None:
+        if str(welcome["connection"]["connectionId"]) != self.connection_id:
+            self._on_closed("networkDisconnected")
+            return
+        if self.encryption is not None:
+            self.encryption.hints.update(welcome.get("hints", {}))
+        self._take_snapshot(welcome)
+        self.emit("sessionReconnected")
+
+    def _take_snapshot(self, welcome: dict[str, Any]) -> None:
+        """Tells as events what changed since the last look at the Session."""
+        streams = {str(s["streamId"]) for s in welcome.get("streams", ())}
+        members = {str(c["connectionId"]) for c in welcome.get("connections", ())}
+        for stream_id in set(self.streams) - streams:
+            self._on_stream_destroyed({"streamId": stream_id, "reason": "clientDisconnected"})
+        for connection_id in set(self.connections) - members:
+            self._on_connection_destroyed(
+                {"connectionId": connection_id, "reason": "clientDisconnected"}
+            )
+        for connection in welcome.get("connections", ()):
+            self._on_connection_created({"connection": connection})
+        for stream in welcome.get("streams", ()):
+            self._on_stream_created({"stream": stream})
+
+    # --- figures -----------------------------------------------------------------------
+
+    async def stats(self) -> dict[str, Any]:
+        """Totals since the start: frames and bytes sent, received, opened, failed, lost."""
+        lost = await self._downlink.packets_lost() if self._downlink is not None else 0
+        return {
+            "sent": {i: p.describe() for i, p in self.publishers.items()},
+            "received": {
+                s.stream_id: {
+                    k: {"frames": t.frames, "bytes": t.bytes} for k, t in s.tracks.items()
+                }
+                for s in self.subscribers.values()
+            },
+            "decrypted": sum(s.state.opened for s in self.subscribers.values()),
+            "failed": sum(s.state.failed for s in self.subscribers.values()),
+            "packetsLost": lost,
+        }
+
+    def _require_connected(self) -> None:
+        if not self.connection_id or self._is_leaving:
+            raise NotConnected("The session is not connected")
+
+
+_HANDLERS: Final[dict[str, Callable[[Session, dict[str, Any]], None]]] = {
+    "streamCreated": Session._on_stream_created,  # noqa: SLF001
+    "streamDestroyed": Session._on_stream_destroyed,  # noqa: SLF001
+    "streamPropertyChanged": Session._on_stream_changed,  # noqa: SLF001
+    "connectionCreated": Session._on_connection_created,  # noqa: SLF001
+    "connectionDestroyed": Session._on_connection_destroyed,  # noqa: SLF001
+    "signalReceived": Session._on_signal,  # noqa: SLF001
+    "muteForced": Session._on_mute_forced,  # noqa: SLF001
+    "notEncrypted": Session._on_not_encrypted,  # noqa: SLF001
+    "hintAnnounced": Session._on_hint,  # noqa: SLF001
+    "subscriberConnected": Session._on_subscriber_connected,  # noqa: SLF001
+    "transportLost": Session._on_transport_lost,  # noqa: SLF001
+    "downlinkOffer": Session._on_offer,  # noqa: SLF001
+    "error": Session._on_error,  # noqa: SLF001
+}
+
+
+async def _open_source(
+    media: str | Path | None,
+    audio: bool | MediaStreamTrack,
+    video: bool | MediaStreamTrack,
+    *,
+    loop: bool,
+    is_device: bool,
+) -> Source:
+    own = [t for t in (audio, video) if isinstance(t, MediaStreamTrack)]
+    if own:
+        return Source(
+            audio if isinstance(audio, MediaStreamTrack) else None,
+            video if isinstance(video, MediaStreamTrack) else None,
+        )
+    if not (audio or video):
+        raise InvalidParameter("Nothing to publish")
+    if media is None:
+        return sources.open_test_pattern(audio=bool(audio), video=bool(video))
+    return await sources.open_media(
+        media, audio=bool(audio), video=bool(video), loop_forever=loop, is_device=is_device
+    )
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

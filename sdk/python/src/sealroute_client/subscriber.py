@@ -1,0 +1,212 @@
+"""One Stream that this client receives."""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from aiortc.mediastreams import MediaStreamError
+
+from sealroute_client.e2ee.frames import CodecId
+from sealroute_client.e2ee.keys import Opener, Outcome, SecretRing
+from sealroute_client.e2ee.state import DecryptionState, Notice
+from sealroute_client.errors import DecryptionInternalError, NotConnected
+from sealroute_client.events import Emitter
+from sealroute_client.media.inbound import EncodedFrame, InboundTap
+from sealroute_client.media.recording import Recording, Sample, is_key_frame
+
+CODECS: Final = {"opus": CodecId.OPUS, "vp8": CodecId.VP8, "h264": CodecId.H264}
+MAX_UNREAD_FRAMES: Final = 90
+"""Decoded pictures a slow reader may leave; beyond it decoding pauses until a key frame."""
+KEY_FRAME_INTERVAL_S: Final = 1.0
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9-]")
+
+
+@dataclass(slots=True)
+class ReceivedTrack:
+    kind: str
+    codec: str
+    tap: InboundTap
+    media: Any
+    opener: Opener | None
+    frames: int = 0
+    bytes: int = 0
+    is_wanted: bool = False
+    needs_key_frame: bool = True
+    asked_s: float = float("-inf")
+
+    def ask_for_key_frame(self, now_s: float) -> None:
+        if self.kind == "video" and now_s >= self.asked_s + KEY_FRAME_INTERVAL_S:
+            self.asked_s = now_s
+            self.tap.request_key_frame()
+
+
+class Subscriber(Emitter):
+    """Events: `connected`, `encryptionSecretMismatch`, `encryptionSecretMatch`, `destroyed`."""
+
+    def __init__(
+        self,
+        stream: dict[str, Any],
+        secrets: SecretRing | None,
+        report: Callable[["Subscriber", str], None],
+    ) -> None:
+        super().__init__()
+        self.stream = stream
+        self.stream_id = str(stream["streamId"])
+        self.subscriber_id = ""
+        self.state = DecryptionState()
+        self.tracks: dict[str, ReceivedTrack] = {}
+        self.is_connected = asyncio.Event()
+        self.is_ended = asyncio.Event()
+        self.recording: Recording | None = None
+        self._secrets = secrets
+        self._report = report
+        self._has_tracks = asyncio.Event()
+        self._clock = time.monotonic
+
+    def bind(self, kind: str, codec: str, tap: InboundTap, media: Any) -> None:
+        """Takes an m-line of the downlink; the same again when the server repeats an offer."""
+        known = self.tracks.get(kind)
+        if known is not None and known.tap is tap:
+            return
+        opener = None
+        if self._secrets is not None:
+            opener = Opener(self._secrets, lambda secret: secret.stream_base(self.stream_id))
+        track = ReceivedTrack(kind, codec, tap, media, opener)
+        tap.take = lambda frame: self._take(track, frame)
+        self.tracks[kind] = track
+        self._has_tracks.set()
+
+    # --- frames ------------------------------------------------------------------------
+
+    def _take(self, track: ReceivedTrack, frame: EncodedFrame) -> bytes | None:
+        now_s = self._clock()
+        plain = self._open(track, frame, now_s)
+        if plain is None:
+            return None
+        track.frames += 1
+        track.bytes += len(frame.data)
+        if self.recording is not None:
+            self.recording.put(
+                Sample(track.kind, frame.codec, plain, frame.timestamp, now_s, track.tap.report)
+            )
+        return plain if self._may_decode(track, frame.codec, plain, now_s) else None
+
+    def _open(self, track: ReceivedTrack, frame: EncodedFrame, now_s: float) -> bytes | None:
+        if track.opener is None:
+            return frame.data
+        codec = CODECS.get(frame.codec)
+        if codec is None:
+            return None
+        try:
+            opened = track.opener.open(codec, frame.data, now_s)
+        except Exception:  # noqa: BLE001 - a fault of ours is no mismatch, and no frame passes
+            self.emit("error", error=DecryptionInternalError("A frame could not be processed"))
+            return None
+        self._tell(self.state.on_frame(track.kind, opened.outcome, now_s))
+        return opened.frame if opened.outcome is Outcome.OK else None
+
+    def _may_decode(self, track: ReceivedTrack, codec: str, plain: bytes, now_s: float) -> bool:
+        if not track.is_wanted:
+            return False
+        if track.media._queue.qsize() > MAX_UNREAD_FRAMES:  # noqa: SLF001
+            track.needs_key_frame = True
+            return False
+        if track.kind == "video" and track.needs_key_frame:
+            if not is_key_frame(codec, plain):
+                track.ask_for_key_frame(now_s)
+                return False
+            track.needs_key_frame = False
+        return True
+
+    def _tell(self, notices: list[Notice]) -> None:
+        for notice in notices:
+            if notice is Notice.REPORT_MISMATCH:
+                self._report(self, "mismatch")
+            elif notice is Notice.REPORT_OK:
+                self._report(self, "ok")
+                self.request_key_frame()
+            elif notice is Notice.MISMATCH:
+                self.emit("encryptionSecretMismatch", streamId=self.stream_id)
+            else:
+                self.emit("encryptionSecretMatch", streamId=self.stream_id)
+                self.request_key_frame()
+
+    def on_secret_change(self) -> None:
+        self._tell(self.state.on_secret_change(self._clock()))
+
+    def on_hint_announced(self) -> None:
+        """The publisher may have moved to a secret we hold: asks for its video again."""
+        self._tell(self.state.on_probe())
+
+    def request_key_frame(self) -> None:
+        for track in self.tracks.values():
+            track.needs_key_frame = track.needs_key_frame or track.kind == "video"
+            if track.kind == "video":
+                track.tap.request_key_frame()
+
+    # --- what the application takes --------------------------------------------------------
+
+    @property
+    def video(self) -> AsyncIterator[Any]:
+        """Decoded pictures (`av.VideoFrame`) from now on; decoding starts with the first read."""
+        return self._decoded("video")
+
+    @property
+    def audio(self) -> AsyncIterator[Any]:
+        """Decoded sound (`av.AudioFrame`, 48 kHz, stereo) from now on."""
+        return self._decoded("audio")
+
+    async def _decoded(self, kind: str) -> AsyncIterator[Any]:
+        await self._has_tracks.wait()
+        track = self.tracks.get(kind)
+        if track is None:
+            return
+        track.needs_key_frame = True
+        track.is_wanted = True
+        track.ask_for_key_frame(self._clock())
+        try:
+            while not self.is_ended.is_set():
+                try:
+                    yield await track.media.recv()
+                except MediaStreamError:
+                    return
+        finally:
+            track.is_wanted = False
+
+    def record(self, folder: Path) -> Path:
+        """Starts a recording and gives its path. Errors: NotConnected before the tracks exist."""
+        if not self.tracks:
+            raise NotConnected("The subscriber has no tracks yet")
+        video = self.tracks.get("video")
+        suffix = ".mkv" if video is not None and video.codec == "h264" else ".webm"
+        # The id comes from the server: never let it choose a folder.
+        path = _free_path(folder, _UNSAFE.sub("_", self.stream_id)[:64], suffix)
+        self.recording = Recording(path, frozenset(self.tracks))
+        self.request_key_frame()
+        return path
+
+    async def wait_for_tracks(self) -> None:
+        await self._has_tracks.wait()
+
+    async def close(self) -> None:
+        """Ends iterators and finishes a recording. Idempotent."""
+        self.is_ended.set()
+        for track in self.tracks.values():
+            track.tap.take = None
+            if track.is_wanted:
+                track.media._queue.put_nowait(None)  # noqa: SLF001
+        if self.recording is not None:
+            await asyncio.to_thread(self.recording.close)
+
+
+def _free_path(folder: Path, stem: str, suffix: str) -> Path:
+    path = folder / f"{stem}{suffix}"
+    number = 1
+    while path.exists():
+        path = folder / f"{stem}-{number}{suffix}"
+        number += 1
+    return path

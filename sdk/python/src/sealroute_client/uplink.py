@@ -1,0 +1,69 @@
+"""The peer connection that carries what this client publishes; the client offers."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
+
+from sealroute_client.errors import EncryptionUnsupportedCodec, InvalidParameter
+from sealroute_client.media.sources import Source
+from sealroute_client.publisher import PublishedTrack
+
+Negotiate = Callable[[str, list[PublishedTrack]], Awaitable[str]]
+"""(offer, tracks) → answer"""
+AUDIO_CODEC: Final = "audio/opus"
+VIDEO_CODECS: Final = {"vp8": "video/vp8", "h264": "video/h264"}
+
+
+class Uplink:
+    """One negotiation at a time; ended streams leave inactive m-lines behind."""
+
+    def __init__(self, configuration: RTCConfiguration, *, is_sealed: bool) -> None:
+        self._peer = RTCPeerConnection(configuration)
+        self._is_sealed = is_sealed
+        self._lock = asyncio.Lock()
+
+    async def publish(self, source: Source, codec: str, prepare: Negotiate) -> list[PublishedTrack]:
+        """Adds the source's tracks. Errors: those of `prepare`; the tracks are then inactive."""
+        if codec not in VIDEO_CODECS:
+            raise InvalidParameter("The video codec is vp8 or h264")
+        async with self._lock:
+            tracks = [
+                self._add(media, codec)
+                for media in (source.audio, source.video)
+                if media is not None
+            ]
+            try:
+                await self._peer.setLocalDescription(await self._peer.createOffer())
+                answer = await prepare(self._peer.localDescription.sdp, tracks)
+                await self._peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+            except BaseException:
+                self.retire(tracks)
+                raise
+        return tracks
+
+    def _add(self, media: Any, codec: str) -> PublishedTrack:
+        transceiver = self._peer.addTransceiver(media, direction="sendonly")
+        mime = AUDIO_CODEC if media.kind == "audio" else VIDEO_CODECS[codec]
+        capabilities = RTCRtpSender.getCapabilities(media.kind).codecs
+        chosen = [c for c in capabilities if c.mimeType.lower() in (mime, "video/rtx")]
+        if not any(c.mimeType.lower() == mime for c in chosen):
+            raise EncryptionUnsupportedCodec(f"{mime} is not available")
+        transceiver.setCodecPreferences(chosen)
+        track = PublishedTrack(media.kind, transceiver, self._is_sealed)
+        # Before any negotiation: no frame can leave without passing the sealer.
+        track.attach()
+        return track
+
+    def retire(self, tracks: list[PublishedTrack]) -> None:
+        for track in tracks:
+            track.is_muted = True
+            track.transceiver.direction = "inactive"
+
+    @property
+    def state(self) -> str:
+        return str(self._peer.connectionState)
+
+    async def close(self) -> None:
+        await self._peer.close()

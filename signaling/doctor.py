@@ -1,0 +1,210 @@
+"""`sealroute doctor`: what is wrong with this machine or a running server, and what to do."""
+
+import asyncio
+import importlib
+import os
+import socket
+import ssl
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from config.load import ConfigurationError
+from config.settings import Settings
+from signaling.addresses import public_addresses
+from signaling.domain.errors import DomainError
+from signaling.storage.sqlite import open_sqlite
+
+OLDEST_PYTHON = (3, 11)
+# What a worker asks for; the kernel cuts it to its maximum without a word.
+WANTED_BUFFER_BYTES = 4_194_304
+EARLIEST_PLAUSIBLE_UNIX_S = 1_735_689_600
+MAX_CLOCK_DIFFERENCE_S = 30
+URL_TIMEOUT_S = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`state`: ok, warning or error. `advice` is empty when all is well."""
+
+    check: str
+    state: str
+    detail: str
+    advice: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        return asdict(self)
+
+
+def examine(settings: Settings, url: str | None) -> list[Finding]:
+    """Every check in turn; none stops the others. With `url` a running server is asked too."""
+    checks: list[Callable[[], Finding]] = [
+        _python,
+        _native,
+        lambda: _tcp_port(settings, running=url is not None),
+        lambda: _udp_port(settings, running=url is not None),
+        lambda: _data_dir(settings),
+        _clock,
+        lambda: _public_addresses(settings),
+        _buffers,
+    ]
+    if url is not None:
+        checks += [
+            lambda: _server(url, "/healthz"),
+            lambda: _server(url, "/readyz"),
+            lambda: _server_clock(url),
+        ]
+    return [check() for check in checks]
+
+
+def _python() -> Finding:
+    found = ".".join(str(part) for part in sys.version_info[:3])
+    if sys.version_info[:2] < OLDEST_PYTHON:
+        return Finding("python", "error", found, "Use Python 3.11 or newer.")
+    return Finding("python", "ok", found)
+
+
+def _native() -> Finding:
+    try:
+        importlib.import_module("sfu._native")
+    except ImportError as failure:
+        return Finding(
+            "media core", "error", str(failure), "Install the wheel, or run `make build`."
+        )
+    return Finding("media core", "ok", "loaded")
+
+
+def _tcp_port(settings: Settings, *, running: bool) -> Finding:
+    http = settings.http
+    return _bind("http port", socket.SOCK_STREAM, (http.host, http.port), running=running)
+
+
+def _udp_port(settings: Settings, *, running: bool) -> Finding:
+    media = settings.media
+    return _bind("media port", socket.SOCK_DGRAM, (media.host, media.port), running=running)
+
+
+def _bind(check: str, kind: int, address: tuple[str, int], *, running: bool) -> Finding:
+    host, port = address
+    name = f"{host}:{port}"
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, kind) as probe:
+            if kind == socket.SOCK_STREAM:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as failure:
+        if running:
+            return Finding(check, "ok", f"{name} is in use, as it should be")
+        reason = failure.strerror or "it failed"
+        return Finding(
+            check, "error", f"{name}: {reason}", "Stop what uses it, or choose another port."
+        )
+    return Finding(check, "ok", f"{name} is free")
+
+
+def _data_dir(settings: Settings) -> Finding:
+    path = Path(settings.storage.data_dir)
+    if path.exists() and not os.access(path, os.W_OK | os.X_OK):
+        return Finding("data folder", "error", f"{path} is not writable", "Change its owner.")
+    if not path.exists():
+        return Finding("data folder", "ok", f"{path} will be made at the first start")
+    mode = path.stat().st_mode & 0o777
+    try:
+        asyncio.run(_open_and_close(path))
+    except DomainError as failure:
+        return Finding("data folder", "error", failure.message, "Restore it from a backup.")
+    if mode & 0o077:
+        return Finding("data folder", "warning", f"{path} had mode {mode:o}", "It is 700 now.")
+    return Finding("data folder", "ok", str(path))
+
+
+async def _open_and_close(path: Path) -> None:
+    store = await open_sqlite(path)
+    await store.close()
+
+
+def _clock() -> Finding:
+    if time.time() < EARLIEST_PLAUSIBLE_UNIX_S:
+        return Finding("clock", "error", "the clock is years behind", "Run a time service.")
+    return Finding("clock", "ok", time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()))
+
+
+def _public_addresses(settings: Settings) -> Finding:
+    try:
+        addresses = public_addresses(settings.media.public_ips)
+    except ConfigurationError as failure:
+        return Finding("public ip", "error", str(failure), "Give --public-ip an IP address.")
+    text = ", ".join(addresses)
+    if not settings.media.public_ips:
+        return Finding(
+            "public ip",
+            "warning",
+            f"not set; clients are told: {text}",
+            "Set --public-ip when clients reach this machine at another address.",
+        )
+    return Finding("public ip", "ok", text)
+
+
+def _buffers() -> Finding:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WANTED_BUFFER_BYTES)
+        # The kernel reports twice what it grants (socket(7)).
+        granted = probe.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+    if granted < WANTED_BUFFER_BYTES:
+        return Finding(
+            "udp buffers",
+            "warning",
+            f"{granted:,} of {WANTED_BUFFER_BYTES:,} bytes",
+            f"sysctl -w net.core.rmem_max={WANTED_BUFFER_BYTES} "
+            f"net.core.wmem_max={WANTED_BUFFER_BYTES}",
+        )
+    return Finding("udp buffers", "ok", f"{granted:,} bytes")
+
+
+def _server(url: str, path: str) -> Finding:
+    try:
+        status, _ = _fetch(url.rstrip("/") + path)
+    except (OSError, ValueError) as failure:
+        return Finding(f"server {path}", "error", _reason(failure), "Is it running at that URL?")
+    if status != 200:
+        return Finding(f"server {path}", "error", f"status {status}", "Look at the server's log.")
+    return Finding(f"server {path}", "ok", "200")
+
+
+def _server_clock(url: str) -> Finding:
+    try:
+        _, date = _fetch(url.rstrip("/") + "/healthz")
+        difference_s = abs(parsedate_to_datetime(date).timestamp() - time.time())
+    except (OSError, ValueError, TypeError) as failure:
+        return Finding("server clock", "error", _reason(failure), "Is it running at that URL?")
+    if difference_s > MAX_CLOCK_DIFFERENCE_S:
+        return Finding(
+            "server clock",
+            "error",
+            f"{difference_s:.0f} s from this machine's",
+            "Run a time service on both: tokens carry times.",
+        )
+    return Finding("server clock", "ok", f"{difference_s:.0f} s from this machine's")
+
+
+def _fetch(url: str) -> tuple[int, str]:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("the URL must begin with http:// or https://")
+    try:
+        with urlopen(Request(url), timeout=URL_TIMEOUT_S) as answer:  # noqa: S310 - checked above
+            return answer.status, answer.headers.get("Date", "")
+    except HTTPError as failure:
+        with failure:
+            return failure.code, failure.headers.get("Date", "")
+
+
+def _reason(failure: BaseException) -> str:
+    if isinstance(failure, URLError) and isinstance(failure.reason, ssl.SSLError | OSError):
+        return failure.reason.strerror or "the connection failed"
+    return str(failure) or type(failure).__name__

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from signaling.actor import SessionDirectory
 from signaling.authenticator import Authenticator
 from signaling.clock import Clock
 from signaling.domain.errors import ErrorCode, NotFound
@@ -12,6 +11,7 @@ from signaling.domain.projects import Project
 from signaling.domain.session_options import SessionRecord
 from signaling.metrics import Metrics
 from signaling.rest.bodies import Fields
+from signaling.rest.live_sessions import LiveSessions
 from signaling.storage.base import Store
 
 
@@ -21,7 +21,7 @@ class Services:
 
     store: Store
     authenticator: Authenticator
-    directory: SessionDirectory
+    live: LiveSessions
     metrics: Metrics
     clock: Clock
     random_bytes: Callable[[int], bytes] = field(repr=False)

@@ -1,0 +1,54 @@
+"""What REST may do to the sessions that are live on this node."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from signaling.domain.session_options import SessionRecord
+
+
+@dataclass(frozen=True, slots=True)
+class LiveStream:
+    """`video_type`: camera, screen or custom; None for a stream without video."""
+
+    stream_id: str
+    video_type: str | None
+    name: str
+    layout_classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LiveConnection:
+    connection_id: str
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    sessions: int
+    connections: int
+    streams: int
+
+
+class LiveSessions(Protocol):
+    """Errors are those of the domain: `stream_not_found`, `connection_not_found`,
+    `nobody_connected`, `signal_too_long`, `invalid_parameter`. A session that nobody is in has
+    no streams and no connections; REST does not wake it."""
+
+    async def signal(
+        self, record: SessionRecord, to: str | None, type_: str | None, data: str
+    ) -> None:
+        """A signal in clear from the application, to one connection or to all."""
+
+    async def streams(self, record: SessionRecord) -> Sequence[LiveStream]: ...
+    async def connections(self, record: SessionRecord) -> Sequence[LiveConnection]: ...
+    async def set_layout_classes(
+        self, record: SessionRecord, classes: dict[str, tuple[str, ...]]
+    ) -> None:
+        """By stream id; all of them or, when one is unknown, none."""
+
+    async def force_disconnect(self, record: SessionRecord, connection_id: str) -> None: ...
+    async def force_mute_stream(self, record: SessionRecord, stream_id: str) -> None: ...
+    async def force_mute_all(
+        self, record: SessionRecord, *, active: bool, excluded: tuple[str, ...]
+    ) -> None: ...

@@ -1,0 +1,151 @@
+"""Bytes ↔ messages. The only place that knows msgpack; JSON is its readable twin.
+
+Order of the checks: size, form (depth, lengths, no extension types, no member twice), secrets,
+then the table of messages. Errors name where, never what: peers' content is not repeated.
+"""
+
+import json
+from enum import Enum
+from typing import Any, NoReturn
+
+import msgpack
+import msgspec
+
+from signaling.domain.errors import ErrorCode, PeerProtocolError
+from signaling.protocol.messages import ClientMessage, ServerMessage
+
+MAX_MESSAGE_BYTES = 262_144
+MAX_DEPTH = 16
+MAX_ARRAY_ITEMS = 4_096
+MAX_MAP_MEMBERS = 256
+SECRET_NAMES = frozenset(
+    {"secret", "encryptionsecret", "passphrase", "password", "secretkey", "encryptionkey"}
+)
+
+
+class Encoding(Enum):
+    MSGPACK = "msgpack"
+    JSON = "json"
+
+
+class _TwiceError(ValueError):
+    """A map has a member twice: two readers could take two meanings from it."""
+
+
+def decode(data: bytes | str, encoding: Encoding) -> ClientMessage:
+    """A client's message. Errors: `message_too_large`, `invalid_message`, `secret_refused`."""
+    message: ClientMessage = _decode(data, encoding, ClientMessage)
+    return message
+
+
+def decode_server_message(data: bytes | str, encoding: Encoding) -> ServerMessage:
+    """A server's message, as clients of the same table read it."""
+    message: ServerMessage = _decode(data, encoding, ServerMessage)
+    return message
+
+
+def encode(message: ClientMessage | ServerMessage, encoding: Encoding) -> bytes:
+    """The wire form; JSON is UTF-8 with byte strings in base64."""
+    if encoding is Encoding.JSON:
+        return msgspec.json.encode(message)
+    packed: bytes = msgpack.packb(msgspec.to_builtins(message, builtin_types=(bytes,)))
+    return packed
+
+
+def _decode(data: bytes | str, encoding: Encoding, table: Any) -> Any:
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise PeerProtocolError(ErrorCode.MESSAGE_TOO_LARGE)
+    raw = _READERS[encoding](data)
+    _check_form(raw)
+    try:
+        return msgspec.convert(raw, table, builtin_types=_BUILTIN_TYPES[encoding])
+    except (ValueError, TypeError, RecursionError) as cause:
+        raise _invalid(_path_of(cause)) from None
+
+
+def _read_msgpack(data: bytes | str) -> object:
+    if isinstance(data, str):
+        _fail("a text frame on a binary protocol")
+    try:
+        return msgpack.unpackb(
+            data,
+            raw=False,
+            strict_map_key=True,
+            object_pairs_hook=_members_once,
+            max_str_len=MAX_MESSAGE_BYTES,
+            max_bin_len=MAX_MESSAGE_BYTES,
+            max_array_len=MAX_ARRAY_ITEMS,
+            max_map_len=MAX_MAP_MEMBERS,
+            max_ext_len=0,
+        )
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException):
+        raise _invalid("not msgpack within the limits") from None
+
+
+def _read_json(data: bytes | str) -> object:
+    try:
+        return json.loads(
+            data, object_pairs_hook=_members_once, parse_constant=lambda _: _fail("number")
+        )
+    except (ValueError, RecursionError):
+        raise _invalid("not JSON within the limits") from None
+
+
+def _members_once(pairs: list[tuple[object, object]]) -> dict[object, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise _TwiceError
+    return members
+
+
+def _check_form(raw: object) -> None:
+    """Breadth first, so that a secret anywhere is refused before anything else is judged."""
+    level: list[object] = [raw]
+    for _ in range(MAX_DEPTH):
+        below: list[object] = []
+        for value in level:
+            if isinstance(value, dict):
+                if len(value) > MAX_MAP_MEMBERS:
+                    _fail("map length")
+                for name in value:
+                    _check_name(name)
+                below.extend(value.values())
+            elif isinstance(value, list):
+                if len(value) > MAX_ARRAY_ITEMS:
+                    _fail("array length")
+                below.extend(value)
+            elif not isinstance(value, str | bytes | int | float | None):
+                _fail("extension type")
+        if not below:
+            return
+        level = below
+    _fail("depth")
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str):
+        _fail("member name")
+    if name.replace("_", "").replace("-", "").casefold() in SECRET_NAMES:
+        raise PeerProtocolError(ErrorCode.SECRET_REFUSED)
+
+
+def _path_of(cause: Exception) -> str:
+    """The `$.member[...]` that msgspec appends; its text before that may hold content."""
+    _, found, path = str(cause).rpartition(" - at `$")
+    known = "".join(c for c in path.rstrip("`") if c.isalnum() or c in ".[]_")
+    return f"${known[:100]}" if found else "$"
+
+
+def _invalid(where: str) -> PeerProtocolError:
+    return PeerProtocolError(ErrorCode.INVALID_MESSAGE, f"The message is not valid: {where}.")
+
+
+def _fail(where: str) -> NoReturn:
+    raise _invalid(where)
+
+
+_READERS = {Encoding.MSGPACK: _read_msgpack, Encoding.JSON: _read_json}
+_BUILTIN_TYPES: dict[Encoding, tuple[type, ...]] = {
+    Encoding.MSGPACK: (bytes,),
+    Encoding.JSON: (),
+}

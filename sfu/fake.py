@@ -208,9 +208,9 @@ class FakeClientMedia:
             raise MediaError("track_unknown", "the stream has no such track")
         if self.session.e2ee and not kids:
             raise MediaError("kids_missing", "a sealed session needs declared key ids")
-        hints = {kid[-2:] for kid in published.kids[mid]}
+        before, after = ({kid[-2:] for kid in some} for some in (published.kids[mid], kids))
         published.kids[mid] = tuple(kids)
-        if not {kid[-2:] for kid in kids} <= hints:
+        if before - after and published.tracks[mid].kind is MediaKind.VIDEO:
             published.key_frame_requests += 1
 
     def set_stream_forwarding(self, stream: StreamId, kind: MediaKind, forwarding: bool) -> None:

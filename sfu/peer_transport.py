@@ -86,7 +86,7 @@ class PlaneContext:
 class TransportListener(Protocol):
     def transport_connected(self, transport: "PeerTransport") -> None: ...
     def transport_lost(self, transport: "PeerTransport") -> None:
-        """The transport is closed already."""
+        """Ends what the transport carried. It is closed after this call."""
 
 
 class PeerTransport:
@@ -171,9 +171,11 @@ class PeerTransport:
 
     def close(self) -> None:
         """Says good-bye to a connected peer and frees the core's state. Idempotent."""
-        if self.closed:
-            return
-        self.closed = True
+        if not self.closed:
+            self.closed = True
+            self._release()
+
+    def _release(self) -> None:
         self.connected = False
         self._dtls.close()
         self._send()
@@ -234,8 +236,10 @@ class PeerTransport:
         kind = "transports_lost" if self.connected else "handshakes"
         self._plane.totals[f"{kind}.{reason}"] += 1
         log.info("transport %d (%s) lost: %s", self.handle, self.direction.value, reason)
-        self.close()
+        self.closed = True
+        # first what the transport carried, then the transport: the core's order of ends
         self._listener.transport_lost(self)
+        self._release()
 
     def _arm(self) -> None:
         if self._timer is not None:

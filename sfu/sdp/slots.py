@@ -62,6 +62,7 @@ class DownlinkSlots:
         self._limit = limit
         self._new_ssrc = new_ssrc
         self._slots: list[Slot] = []
+        self._offered = 0  # how many of them the last offer showed; later ones wait for the next
         self._payload_types: dict[_Config, tuple[int, int | None]] = {}
         self._ssrcs: set[int] = set()
         self._free_payload_types = list(reversed(PAYLOAD_TYPES))
@@ -97,6 +98,7 @@ class DownlinkSlots:
 
     def offer(self, number: int, transport: LocalTransport, origin: Origin) -> str:
         """The text of offer `number`: every slot, in the order they were made."""
+        self._offered = len(self._slots)
         for slot in self._slots:
             if slot.subscriber is not None and slot.taken_in == 0:
                 slot.taken_in = number
@@ -108,10 +110,10 @@ class DownlinkSlots:
         Raises `SdpError`: sdp_too_large, sdp_invalid, setup_invalid, fingerprint_unsupported;
         then nothing has changed.
         """
-        description = parse(text, max_media=max(1, len(self._slots)))
-        if len(description.media) != len(self._slots):
+        description = parse(text, max_media=max(1, self._offered))
+        if len(description.media) != self._offered:
             raise invalid("the answer has not the m-lines of the offer")
-        pairs = list(zip(self._slots, description.media, strict=True))
+        pairs = list(zip(self._slots[: self._offered], description.media, strict=True))
         for slot, media in pairs:
             _check_pair(slot, media)
         live = [media for media in description.media if not media.rejected]

@@ -1,0 +1,299 @@
+"""What every media plane keeps: the one in memory and the one over the core."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from sfu.commands import Codec, Direction, MediaKind
+from sfu.media_plane import LayerWish, MediaError, TrackOffer
+
+_spec = importlib.util.spec_from_file_location(
+    "media_plane_peers", Path(__file__).parents[1] / "unit" / "sfu" / "peers.py"
+)
+peers = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(peers)
+
+ALL = frozenset(MediaKind)
+CODECS = frozenset(Codec)
+
+
+@pytest.fixture(params=[peers.FakeBench, peers.NativeBench], ids=["fake", "native"])
+async def bench(request):
+    bench = request.param()
+    yield bench
+    await bench.plane.close()
+
+
+class Member:
+    def __init__(self, bench, session, name):
+        self.bench = bench
+        self.listener = peers.Listener()
+        self.media = session.open_client(name, self.listener)
+        self.up, self.down = peers.PeerConnection(), peers.PeerConnection()
+
+    @property
+    def told(self):
+        return self.listener.told
+
+    @property
+    def offers(self):
+        return self.listener.offers
+
+    async def publish(self, stream="st", tracks=peers.TRACKS):
+        return await self.media.publish(stream, self.up.offer(), tracks)
+
+    async def publish_live(self, stream="st"):
+        await self.publish(stream)
+        self.bench.connect(self.media, Direction.UPLINK, self.up)
+        await peers.settle()
+
+    def subscribe(self, subscriber="su", stream="st", kinds=ALL, codecs=CODECS):
+        self.media.subscribe(subscriber, stream, kinds, codecs)
+
+    def answer(self, **options):
+        offer = self.offers[-1]
+        self.media.answer_downlink(offer.number, self.down.answer(offer, **options))
+
+    async def subscribe_connected(self, subscriber="su", stream="st"):
+        self.subscribe(subscriber, stream)
+        await peers.settle()
+        self.answer()
+        self.bench.connect(self.media, Direction.DOWNLINK, self.down)
+        await peers.settle()
+
+
+@pytest.fixture
+def session(bench):
+    return bench.plane.open_session("S", e2ee=True)
+
+
+@pytest.fixture
+def ann(bench, session):
+    return Member(bench, session, "ann")
+
+
+@pytest.fixture
+def ben(bench, session):
+    return Member(bench, session, "ben")
+
+
+async def refused(call, *arguments):
+    """The code that a call, awaited or not, is refused with; None when it is not."""
+    try:
+        result = call(*arguments)
+        if hasattr(result, "__await__"):
+            await result
+    except MediaError as error:
+        return error.code
+    return None
+
+
+async def test_a_published_stream_is_live_once_its_uplink_is_connected(bench, ann):
+    answer = await ann.publish()
+    assert [(t.mid, t.kind, t.codec) for t in answer.tracks] == [
+        ("0", MediaKind.AUDIO, Codec.OPUS),
+        ("1", MediaKind.VIDEO, Codec.VP8),
+    ]
+    await peers.settle()
+    assert ann.told == []
+    bench.connect(ann.media, Direction.UPLINK, ann.up)
+    assert ann.told == []
+    await peers.settle()
+    assert ann.told == [("live", "st")]
+
+
+async def test_a_stream_on_a_connected_uplink_is_live_at_once(ann):
+    await ann.publish("audio", peers.TRACKS[:1])
+    ann.bench.connect(ann.media, Direction.UPLINK, ann.up)
+    await ann.publish("video", peers.TRACKS[1:])
+    await peers.settle()
+    assert ann.told == [("live", "audio"), ("live", "video")]
+
+
+async def test_what_can_not_be_published_is_refused(ann, ben):
+    publish = ann.media.publish
+    offer = ann.up.offer()
+    assert await refused(publish, "x", "nonsense", peers.TRACKS) == "sdp_invalid"
+    assert await refused(publish, "x", "v=0\n" + "a" * 200_000, peers.TRACKS) == "sdp_too_large"
+    assert await refused(publish, "x", offer, ()) == "track_unknown"
+    unknown = (TrackOffer("9", MediaKind.AUDIO, (peers.KID,)),)
+    assert await refused(publish, "x", offer, unknown) == "track_unknown"
+    wrong_kind = (TrackOffer("1", MediaKind.AUDIO, (peers.KID,)),)
+    assert await refused(publish, "x", offer, wrong_kind) == "track_unknown"
+    without_kids = (TrackOffer("0", MediaKind.AUDIO),)
+    assert await refused(publish, "x", offer, without_kids) == "kids_missing"
+    await ann.publish("st")
+    assert await refused(publish, "st", offer, peers.TRACKS) == "stream_exists"
+    assert await refused(publish, "other", offer, peers.TRACKS) == "track_unknown"
+    assert await refused(ben.publish, "st") == "stream_exists"
+
+
+async def test_a_clear_session_needs_no_key_ids(bench):
+    session = bench.plane.open_session("clear", e2ee=False)
+    member = Member(bench, session, "ann")
+    await member.publish("st", (TrackOffer("0", MediaKind.AUDIO),))
+
+
+async def test_a_subscriber_is_connected_after_answer_and_handshake(bench, ann, ben):
+    await ann.publish_live()
+    ben.subscribe()
+    assert ben.offers == []
+    await peers.settle()
+    (offer,) = ben.offers
+    assert offer.number == 1
+    assert {(t.kind, t.codec, t.subscriber, t.stream) for t in offer.tracks} == {
+        (MediaKind.AUDIO, Codec.OPUS, "su", "st"),
+        (MediaKind.VIDEO, Codec.VP8, "su", "st"),
+    }
+    ben.answer()
+    await peers.settle()
+    assert ben.told == []
+    bench.connect(ben.media, Direction.DOWNLINK, ben.down)
+    await peers.settle()
+    assert ben.told == [("connected", "su")]
+
+
+async def test_wishes_during_an_outstanding_offer_are_gathered_into_the_next(ann, ben):
+    await ann.publish_live()
+    ben.subscribe("a")
+    await peers.settle()
+    ben.subscribe("b")
+    ben.subscribe("c", kinds=frozenset({MediaKind.AUDIO}))
+    ben.media.unsubscribe("b")
+    await peers.settle()
+    assert len(ben.offers) == 1
+    ben.answer()
+    await peers.settle()
+    assert [offer.number for offer in ben.offers] == [1, 2]
+    assert {track.subscriber for track in ben.offers[1].tracks} == {"a", "c"}
+
+
+async def test_only_wanted_kinds_and_known_codecs_are_offered(ann, ben):
+    await ann.publish_live()
+    ben.subscribe("a", codecs=frozenset({Codec.OPUS, Codec.H264}))
+    await peers.settle()
+    assert [track.kind for track in ben.offers[0].tracks] == [MediaKind.AUDIO]
+    video = frozenset({MediaKind.VIDEO})
+    assert (
+        await refused(ben.subscribe, "b", "st", video, frozenset({Codec.AV1}))
+        == "codec_unsupported"
+    )
+    assert await refused(ben.subscribe, "b", "gone") == "stream_unknown"
+
+
+async def test_an_answer_nobody_waits_for_is_refused(ann, ben):
+    await ann.publish_live()
+    assert await refused(ben.media.answer_downlink, 1, "v=0\r\n") == "answer_unexpected"
+    ben.subscribe()
+    await peers.settle()
+    text = ben.down.answer(ben.offers[0])
+    assert await refused(ben.media.answer_downlink, 2, text) == "answer_unexpected"
+    assert await refused(ben.media.answer_downlink, 1, "junk") == "sdp_invalid"
+    ben.media.answer_downlink(1, text)
+    assert await refused(ben.media.answer_downlink, 1, text) == "answer_unexpected"
+
+
+async def test_a_rejected_m_line_leaves_the_others_working(bench, ann, ben):
+    await ann.publish_live()
+    ben.subscribe("both")
+    ben.subscribe("picture", kinds=frozenset({MediaKind.VIDEO}))
+    await peers.settle()
+    (alone,) = [t.mid for t in ben.offers[0].tracks if t.subscriber == "picture"]
+    ben.answer(reject={alone})
+    bench.connect(ben.media, Direction.DOWNLINK, ben.down)
+    await peers.settle()
+    assert ben.told == [("connected", "both")]
+
+
+async def test_unpublishing_takes_its_subscribers_away_with_a_new_offer(ann, ben):
+    await ann.publish_live()
+    await ben.subscribe_connected()
+    ann.media.unpublish("st")
+    ann.media.unpublish("st")
+    await peers.settle()
+    assert len(ben.offers) == 2
+    assert ben.offers[1].tracks == ()
+    assert await refused(ben.subscribe, "again") == "stream_unknown"
+    assert await refused(ann.media.request_key_frame, "st") == "stream_unknown"
+
+
+async def test_an_m_line_is_used_again_by_the_next_subscriber(ann, ben):
+    await ann.publish_live()
+    await ben.subscribe_connected("first")
+    ben.media.unsubscribe("first")
+    ben.media.unsubscribe("first")
+    ben.subscribe("second")
+    await peers.settle()
+    assert {t.mid for t in ben.offers[1].tracks} == {t.mid for t in ben.offers[0].tracks}
+    ben.answer()
+    await peers.settle()
+    assert ben.told == [("connected", "first"), ("connected", "second")]
+
+
+async def test_losing_the_uplink_ends_its_streams_and_it_can_be_opened_again(bench, ann, ben):
+    await ann.publish_live()
+    await ben.subscribe_connected()
+    bench.lose(ann.media, Direction.UPLINK)
+    await peers.settle()
+    assert ann.told[-1] == ("lost", Direction.UPLINK)
+    assert ben.offers[-1].tracks == ()
+    ann.up = peers.PeerConnection()
+    await ann.publish_live()
+    assert ann.told[-1] == ("live", "st")
+
+
+async def test_losing_the_downlink_ends_its_subscribers_and_it_can_be_opened_again(bench, ann, ben):
+    await ann.publish_live()
+    await ben.subscribe_connected()
+    bench.lose(ben.media, Direction.DOWNLINK)
+    await peers.settle()
+    assert ben.told[-1] == ("lost", Direction.DOWNLINK)
+    assert (
+        await refused(ben.media.set_subscriber_forwarding, "su", MediaKind.VIDEO, False)
+        == "stream_unknown"
+    )
+    ben.down = peers.PeerConnection()
+    await ben.subscribe_connected("su")
+    assert ben.offers[-1].number == 2
+    assert ben.told[-1] == ("connected", "su")
+
+
+async def test_the_publisher_is_told_of_media_that_is_not_sealed(bench, ann):
+    await ann.publish_live()
+    bench.report_not_encrypted(ann.media, "st", "1", 12)
+    await peers.settle()
+    assert ann.told[-1] == ("not_encrypted", "st", "1", 12)
+
+
+async def test_controls_of_what_there_is_are_taken(ann, ben):
+    await ann.publish_live()
+    await ben.subscribe_connected()
+    ann.media.declare_kids("st", "1", [peers.KID[:6] + b"\x33\x44"])
+    ann.media.set_stream_forwarding("st", MediaKind.AUDIO, forwarding=False)
+    ann.media.request_key_frame("st")
+    ben.media.set_subscriber_forwarding("su", MediaKind.VIDEO, forwarding=False)
+    ben.media.set_layer_wish("su", LayerWish(640, 480, 15.0))
+    assert await refused(ann.media.declare_kids, "st", "7", [peers.KID]) == "track_unknown"
+    assert await refused(ann.media.declare_kids, "st", "1", []) == "kids_missing"
+    assert await refused(ben.media.set_layer_wish, "no", LayerWish()) == "stream_unknown"
+    assert await refused(ben.media.declare_kids, "st", "1", [peers.KID]) == "stream_unknown"
+
+
+async def test_closing_ends_everything_and_says_nothing_more(bench, ann, ben, session):
+    await ann.publish_live()
+    await ben.subscribe_connected()
+    bench.report_not_encrypted(ann.media, "st", "1", 1)
+    told = list(ann.told)
+    ann.media.close()
+    ann.media.close()
+    await peers.settle()
+    assert ann.told == told
+    assert ben.offers[-1].tracks == ()
+    assert await refused(ann.publish) == "transport_closed"
+    assert await refused(ann.subscribe) == "transport_closed"
+    session.close()
+    session.close()
+    assert await refused(session.open_client, "new", peers.Listener()) == "transport_closed"
+    again = bench.plane.open_session("S", e2ee=True)
+    assert (await again.dump())["streams"] == []

@@ -1,0 +1,223 @@
+"""Clients of the plane for tests: their SDP, their DTLS, and a clock that tests move."""
+
+import asyncio
+import heapq
+import itertools
+import re
+from pathlib import Path
+
+from aiortc import RTCCertificate
+from aiortc.rtcdtlstransport import SRTP_PROFILES
+from OpenSSL import SSL
+
+from sfu import commands
+from sfu.commands import Direction, MediaKind
+from sfu.events import ConsentExpired, DtlsDatagram, IceValidated, NotEncrypted
+from sfu.fake import FakeMediaPlane
+from sfu.fake_router import FakeMediaRouter
+from sfu.media_plane import TrackOffer
+from sfu.native_plane import MediaPlaneSettings, NativeMediaPlane
+
+VECTORS = Path(__file__).parents[2] / "vectors" / "sdp"
+KID = b"\x80CTXCT\x11\x22"
+TRACKS = (TrackOffer("0", MediaKind.AUDIO, (KID,)), TrackOffer("1", MediaKind.VIDEO, (KID,)))
+
+
+class Listener:
+    """Writes down what it is told."""
+
+    def __init__(self):
+        self.told = []
+        self.offers = []
+
+    def on_downlink_offer(self, offer):
+        self.offers.append(offer)
+
+    def on_stream_live(self, stream):
+        self.told.append(("live", stream))
+
+    def on_subscriber_connected(self, subscriber):
+        self.told.append(("connected", subscriber))
+
+    def on_not_encrypted(self, stream, mid, packets):
+        self.told.append(("not_encrypted", stream, mid, packets))
+
+    def on_transport_lost(self, direction):
+        self.told.append(("lost", direction))
+
+
+class VirtualScheduler:
+    """Time that stands until a test moves it; what is due soon runs when it is asked to."""
+
+    def __init__(self):
+        self.now = 1_000.0
+        self._soon = []
+        self._timers = []
+        self._order = itertools.count()
+
+    def time(self):
+        return self.now
+
+    def call_soon(self, callback, *args):
+        self._soon.append((callback, args))
+        return self
+
+    def cancel(self):
+        raise AssertionError("the plane cancels timers only")
+
+    def call_at(self, when, callback, *args):
+        timer = _Timer(callback, args)
+        heapq.heappush(self._timers, (when, next(self._order), timer))
+        return timer
+
+    def run_soon(self):
+        while self._soon:
+            callback, args = self._soon.pop(0)
+            callback(*args)
+
+    def advance(self, seconds):
+        end = self.now + seconds
+        self.run_soon()
+        while self._timers and self._timers[0][0] <= end:
+            when, _, timer = heapq.heappop(self._timers)
+            self.now = max(self.now, when)
+            timer.fire()
+            self.run_soon()
+        self.now = end
+
+    @property
+    def timers(self):
+        return sum(not timer.cancelled for _, _, timer in self._timers)
+
+
+class _Timer:
+    def __init__(self, callback, args):
+        self.callback, self.args, self.cancelled = callback, args, False
+
+    def cancel(self):
+        self.cancelled = True
+
+    def fire(self):
+        if not self.cancelled:
+            self.callback(*self.args)
+
+
+_CERTIFICATES = []
+_NUMBERS = itertools.count()
+
+
+class PeerConnection:
+    """One peer connection of a client: certificate, offers and answers, DTLS client."""
+
+    def __init__(self):
+        # making keys costs more than all else in a churn test
+        if len(_CERTIFICATES) < 8:
+            _CERTIFICATES.append(RTCCertificate.generateCertificate())
+        self.certificate = _CERTIFICATES[next(_NUMBERS) % len(_CERTIFICATES)]
+        context = self.certificate._create_ssl_context(SRTP_PROFILES)
+        self.ssl = SSL.Connection(context)
+        self.ssl.set_connect_state()
+        self.done = False
+
+    @property
+    def fingerprint(self):
+        return f"a=fingerprint:sha-256 {self.certificate.getFingerprints()[0].value}"
+
+    def offer(self, name="chromium-156.0.8078.79-sendrecv"):
+        text = (VECTORS / f"offer-{name}.sdp").read_text()
+        return re.sub(r"a=fingerprint:[^\r\n]*", self.fingerprint, text)
+
+    def answer(self, offer, *, reject=()):
+        """Accepts all of a downlink offer but the mids in `reject`."""
+        text = re.sub(r"a=fingerprint:[^\r\n]*", self.fingerprint, offer.sdp)
+        text = re.sub(r"a=(candidate|end-of|ssrc|msid)[^\r\n]*\r\n", "", text)
+        text = text.replace("a=sendonly", "a=recvonly").replace("actpass", "active")
+        for mid in reject:
+            text = re.sub(rf"(m=\w+) 9 ([^\r]*\r\n[^\r]*\r\na=mid:{mid}\r\n)", r"\1 0 \2", text)
+        return text
+
+    def step(self, datagrams):
+        for datagram in datagrams:
+            self.ssl.bio_write(datagram)
+        try:
+            self.ssl.recv(2_048) if self.done else self.ssl.do_handshake()
+            self.done = True
+        except SSL.WantReadError:
+            pass
+        return self.read()
+
+    def close_notify(self):
+        self.ssl.shutdown()
+        return self.read()
+
+    def read(self):
+        try:
+            return [self.ssl.bio_read(65_536)]
+        except SSL.Error:
+            return []
+
+
+def connect_through(router, handle, peer):
+    """ICE and DTLS between a peer and one transport, through the fake core."""
+    router.deliver(IceValidated(handle))
+    sent = 0
+    datagrams = peer.step([])
+    for _ in range(6):
+        for datagram in datagrams:
+            router.deliver(DtlsDatagram(handle, datagram))
+        mine = [c.datagram for c in router.sent(commands.SendDtls) if c.transport == handle]
+        datagrams = peer.step(mine[sent:])
+        sent = len(mine)
+
+
+def transport_of(router, direction):
+    """The newest transport of a direction that the core has."""
+    return max(h for h, t in router.transports.items() if t.direction is direction)
+
+
+class FakeBench:
+    """The contract tests' view of the fake plane."""
+
+    def __init__(self):
+        self.plane = FakeMediaPlane()
+
+    def connect(self, client, direction, peer):
+        client.connect(direction)
+
+    def lose(self, client, direction):
+        client.lose(direction)
+
+    def report_not_encrypted(self, client, stream, mid, packets):
+        client.report_not_encrypted(stream, mid, packets)
+
+
+class NativeBench:
+    """The contract tests' view of the real plane over a core in memory."""
+
+    def __init__(self, scheduler=None):
+        self.router = FakeMediaRouter()
+        self.plane = NativeMediaPlane(
+            self.router, MediaPlaneSettings(addresses=("192.0.2.1",)), scheduler
+        )
+
+    def _transport(self, client, direction):
+        owned = [t for t in client.dump()["transports"] if t["direction"] == direction.value]
+        return owned[0]["handle"]
+
+    def connect(self, client, direction, peer):
+        connect_through(self.router, self._transport(client, direction), peer)
+
+    def lose(self, client, direction):
+        self.router.deliver(ConsentExpired(self._transport(client, direction)))
+
+    def report_not_encrypted(self, client, stream, mid, packets):
+        (handle,) = [h for h, p in self.plane.context.publishers.items() if p.stream == stream]
+        self.router.deliver(NotEncrypted(handle, mid, packets))
+
+
+async def settle():
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+BOTH = (Direction.UPLINK, Direction.DOWNLINK)

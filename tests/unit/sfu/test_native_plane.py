@@ -1,0 +1,329 @@
+"""What the plane asks of the media core, on virtual time."""
+
+import asyncio
+import random
+
+import pytest
+
+from sfu import commands
+from sfu.commands import Codec, Direction, Extension, MediaKind, PayloadAccess, SrtpProfile
+from sfu.events import CommandFailed, ConsentExpired, DtlsDatagram, IceValidated
+from sfu.media_plane import LayerWish, MediaError
+from sfu.sdp.parse import parse
+
+ALL = frozenset(MediaKind)
+CODECS = frozenset(Codec)
+
+
+class Scene:
+    """A sealed session with named members on one plane, and the clock."""
+
+    def __init__(self, peers):
+        self.peers = peers
+        self.clock = peers.VirtualScheduler()
+        self.bench = peers.NativeBench(self.clock)
+        self.router, self.plane = self.bench.router, self.bench.plane
+        self.session = self.plane.open_session("S", e2ee=True)
+        self.members = {}
+
+    def member(self, name):
+        if name not in self.members:
+            listener = self.peers.Listener()
+            self.members[name] = (
+                self.session.open_client(name, listener),
+                listener,
+                self.peers.PeerConnection(),
+                self.peers.PeerConnection(),
+            )
+        return self.members[name]
+
+    async def publish(self, name, stream="st", *, connect=True, offer=None):
+        media, _, up, _ = self.member(name)
+        answer = await media.publish(stream, offer or up.offer(), self.peers.TRACKS)
+        if connect:
+            self.bench.connect(media, Direction.UPLINK, up)
+        self.clock.run_soon()
+        return answer
+
+    def subscribe(self, name, subscriber="su", stream="st", *, connect=True):
+        media, listener, _, down = self.member(name)
+        media.subscribe(subscriber, stream, ALL, CODECS)
+        self.clock.run_soon()
+        if connect:
+            offer = listener.offers[-1]
+            media.answer_downlink(offer.number, down.answer(offer))
+            if Direction.DOWNLINK.value in self._unconnected(media):
+                self.bench.connect(media, Direction.DOWNLINK, down)
+            self.clock.run_soon()
+
+    def _unconnected(self, media):
+        return [t["direction"] for t in media.dump()["transports"] if not t["connected"]]
+
+    def last(self, kind):
+        return self.router.sent(kind)[-1]
+
+
+@pytest.fixture
+def scene(peers):
+    return Scene(peers)
+
+
+async def test_a_sealed_session_is_opaque_in_the_core_and_a_clear_one_is_not(scene):
+    assert scene.last(commands.OpenRouter).access is PayloadAccess.OPAQUE
+    scene.plane.open_session("clear", e2ee=False)
+    assert scene.last(commands.OpenRouter).access is PayloadAccess.CLEAR
+
+
+async def test_nothing_is_opened_before_it_is_needed(scene):
+    scene.member("ann")
+    assert scene.router.transports == {}
+
+
+async def test_the_core_learns_the_keys_of_the_handshake_and_the_negotiated_source(scene, peers):
+    answer = await scene.publish("ann")
+    keys = scene.last(commands.SetSrtpKeys)
+    assert keys.profile is SrtpProfile.AEAD_AES_128_GCM
+    ours = scene.members["ann"][2].ssl.export_keying_material(b"EXTRACTOR-dtls_srtp", 56)
+    assert (keys.receive_key, keys.send_key) == (ours[:16], ours[16:32])
+    publish = scene.last(commands.Publish)
+    assert [source.mid for source in publish.sources] == ["0", "1"]
+    assert publish.sources[1].declared_kids == (peers.KID,)
+    opened = scene.last(commands.OpenTransport)
+    assert opened.local_ufrag == parse(answer.sdp).media[0].transport.ice_ufrag
+    assert opened.local_pwd not in repr(opened)
+
+
+async def test_no_handshake_before_ice(scene, peers):
+    await scene.publish("ann", connect=False)
+    handle = peers.transport_of(scene.router, Direction.UPLINK)
+    (hello,) = scene.members["ann"][2].step([])
+    scene.router.deliver(DtlsDatagram(handle, hello))
+    assert scene.router.sent(commands.SendDtls) == []
+    assert scene.plane.counters()["dtls_before_ice"] == 1
+    scene.router.deliver(IceValidated(handle), DtlsDatagram(handle, hello))
+    assert len(scene.router.sent(commands.SendDtls)) == 1
+
+
+async def test_a_client_that_never_shows_up_loses_its_transport(scene):
+    await scene.publish("ann", connect=False)
+    scene.clock.advance(29)
+    assert scene.members["ann"][1].told == []
+    scene.clock.advance(2)
+    assert scene.members["ann"][1].told == [("lost", Direction.UPLINK)]
+    assert scene.router.transports == {}
+    assert scene.plane.counters()["handshakes.ice_timeout"] == 1
+
+
+async def test_a_handshake_that_stands_still_ends_after_ten_seconds(scene, peers):
+    await scene.publish("ann", connect=False)
+    handle = peers.transport_of(scene.router, Direction.UPLINK)
+    (hello,) = scene.members["ann"][2].step([])
+    scene.router.deliver(IceValidated(handle), DtlsDatagram(handle, hello))
+    scene.clock.advance(9)
+    assert len(scene.router.sent(commands.SendDtls)) > 3
+    scene.clock.advance(2)
+    assert scene.members["ann"][1].told == [("lost", Direction.UPLINK)]
+    assert scene.clock.timers == 0
+
+
+async def test_another_certificate_than_in_the_offer_never_gets_keys(scene, peers):
+    media, listener, up, _ = scene.member("ann")
+    liar = peers.PeerConnection()
+    await media.publish("st", up.offer(), peers.TRACKS)
+    peers.connect_through(scene.router, peers.transport_of(scene.router, Direction.UPLINK), liar)
+    scene.clock.run_soon()
+    assert scene.router.sent(commands.SetSrtpKeys) == []
+    assert listener.told == [("lost", Direction.UPLINK)]
+    assert scene.plane.counters()["handshakes.fingerprint_mismatch"] == 1
+
+
+async def test_the_peers_good_bye_ends_the_transport(scene, peers):
+    await scene.publish("ann")
+    handle = peers.transport_of(scene.router, Direction.UPLINK)
+    for datagram in scene.members["ann"][2].close_notify():
+        scene.router.deliver(DtlsDatagram(handle, datagram))
+    scene.clock.run_soon()
+    assert scene.members["ann"][1].told[-1] == ("lost", Direction.UPLINK)
+    assert scene.router.transports == {}
+
+
+async def test_a_handshake_may_be_done_before_the_answer_that_names_the_certificate(scene, peers):
+    await scene.publish("ann")
+    scene.subscribe("ben", connect=False)
+    media, listener, _, down = scene.members["ben"]
+    peers.connect_through(scene.router, peers.transport_of(scene.router, Direction.DOWNLINK), down)
+    assert down.done
+    assert len(scene.router.sent(commands.SetSrtpKeys)) == 1
+    media.answer_downlink(1, down.answer(listener.offers[0]))
+    scene.clock.run_soon()
+    assert len(scene.router.sent(commands.SetSrtpKeys)) == 2
+    assert listener.told == [("connected", "su")]
+
+
+async def test_a_subscription_reaches_the_core_when_it_can_flow(scene):
+    await scene.publish("ann")
+    scene.subscribe("ben", connect=False)
+    media, listener, _, down = scene.members["ben"]
+    media.set_subscriber_forwarding("su", MediaKind.VIDEO, forwarding=False)
+    media.set_layer_wish("su", LayerWish(320, 240, None))
+    media.answer_downlink(1, down.answer(listener.offers[0]))
+    assert scene.router.sent(commands.Subscribe) == []
+    scene.bench.connect(media, Direction.DOWNLINK, down)
+    subscribe = scene.last(commands.Subscribe)
+    assert [(s.mid, s.source_mid) for s in subscribe.sinks] == [("0", "0"), ("1", "1")]
+    assert subscribe.sinks[0].extensions == {Extension.MID: 1, Extension.AUDIO_LEVEL: 2}
+    assert subscribe.sinks[1].rtx_ssrc is not None
+    kinds = [type(command) for command in scene.router.commands[-3:]]
+    assert kinds == [commands.Subscribe, commands.SetSinkForwarding, commands.SetLayerWish]
+
+
+async def test_a_changed_secret_asks_for_one_key_frame_after_the_switch(scene, peers):
+    await scene.publish("ann")
+    media = scene.members["ann"][0]
+    new = peers.KID[:6] + b"\x33\x44"
+    for mid in ("0", "1"):
+        media.declare_kids("st", mid, [peers.KID, new])
+    scene.clock.advance(1)
+    assert scene.router.sent(commands.RequestKeyFrame) == []
+    for mid in ("0", "1"):
+        media.declare_kids("st", mid, [new])
+    media.request_key_frame("st")
+    scene.clock.advance(1)
+    assert len(scene.router.sent(commands.RequestKeyFrame)) == 1
+    media.declare_kids("st", "1", [b"\x90FRESH" + b"\x33\x44"])
+    scene.clock.advance(1)
+    assert len(scene.router.sent(commands.RequestKeyFrame)) == 1
+
+
+async def test_a_key_frame_wanted_for_a_stream_that_ends_is_not_asked(scene):
+    await scene.publish("ann")
+    media = scene.members["ann"][0]
+    media.request_key_frame("st")
+    media.unpublish("st")
+    scene.clock.advance(1)
+    assert scene.router.sent(commands.RequestKeyFrame) == []
+
+
+async def test_muting_holds_back_the_sources_of_that_kind(scene):
+    await scene.publish("ann")
+    scene.members["ann"][0].set_stream_forwarding("st", MediaKind.AUDIO, forwarding=False)
+    (command,) = scene.router.sent(commands.SetSourceForwarding)
+    assert (command.mid, command.forwarding) == ("0", False)
+
+
+async def test_another_certificate_while_streams_live_is_refused(scene, peers):
+    await scene.publish("ann")
+    other = peers.PeerConnection()
+    while other.fingerprint == scene.members["ann"][2].fingerprint:
+        other = peers.PeerConnection()
+    tracks = (peers.TrackOffer("2", MediaKind.AUDIO, (peers.KID,)),)
+    text = other.offer().replace("BUNDLE 0 1", "BUNDLE 0 1 2")
+    audio = text[text.index("m=audio") : text.index("m=video")]
+    audio = audio.replace("a=mid:0", "a=mid:2").replace("2994069626", "77")
+    audio = "\r\n".join(x for x in audio.splitlines() if not x.startswith("a=ssrc")) + "\r\n"
+    with pytest.raises(MediaError) as caught:
+        await scene.members["ann"][0].publish("two", text + audio, tracks)
+    assert caught.value.code == "setup_invalid"
+    assert "two" not in scene.session.streams
+
+
+async def test_a_new_peer_connection_after_the_last_stream_gets_a_new_transport(scene, peers):
+    await scene.publish("ann")
+    first = peers.transport_of(scene.router, Direction.UPLINK)
+    media, listener, *_ = scene.members["ann"]
+    media.unpublish("st")
+    fresh = peers.PeerConnection()
+    while fresh.fingerprint == scene.members["ann"][2].fingerprint:
+        fresh = peers.PeerConnection()
+    await media.publish("again", fresh.offer(), peers.TRACKS)
+    assert peers.transport_of(scene.router, Direction.UPLINK) != first
+    assert first not in scene.router.transports
+    scene.bench.connect(media, Direction.UPLINK, fresh)
+    scene.clock.run_soon()
+    assert listener.told == [("live", "st"), ("live", "again")]
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("publish", ("lost", Direction.UPLINK)),
+        ("set_srtp_keys", ("lost", Direction.UPLINK)),
+        ("declare_kids", ("live", "st")),
+    ],
+)
+async def test_what_the_core_refuses_is_never_half_alive(scene, peers, command, told):
+    await scene.publish("ann")
+    handle = (
+        scene.last(commands.Publish).publisher
+        if command == "publish"
+        else peers.transport_of(scene.router, Direction.UPLINK)
+    )
+    scene.router.deliver(CommandFailed(command, handle, "ssrc_taken"))
+    scene.clock.run_soon()
+    assert scene.members["ann"][1].told[-1] == told
+    assert scene.plane.counters()[f"commands_failed.{command}"] == 1
+
+
+async def test_a_subscription_the_core_refuses_is_ended_and_offered_away(scene):
+    await scene.publish("ann")
+    scene.subscribe("ben")
+    handle = scene.last(commands.Subscribe).subscriber
+    scene.router.deliver(CommandFailed("subscribe", handle, "ssrc_taken"))
+    scene.clock.run_soon()
+    assert scene.members["ben"][1].offers[-1].tracks == ()
+    assert scene.router.sent(commands.Unsubscribe) == []
+
+
+async def test_late_events_of_what_is_gone_do_nothing(scene):
+    for event in (IceValidated(99), DtlsDatagram(99, b"\x16"), ConsentExpired(99)):
+        scene.router.deliver(event)
+    scene.router.deliver(CommandFailed("subscribe", 99, "x"))
+
+
+async def test_ending_works_after_the_core_has_ended(scene):
+    await scene.publish("ann")
+    scene.subscribe("ben")
+    scene.router.closed = True
+    scene.session.close()
+    assert scene.plane.sessions == {}
+    assert scene.plane.context.transports == {}
+
+
+async def test_a_thousand_joins_and_leaves_leave_nothing_behind(scene, peers):
+    dice = random.Random(5)
+    await scene.publish("host", "host")
+    present = []
+    for number in range(1_000):
+        name = f"m{number}"
+        await scene.publish(name, name, connect=number % 4 == 0)
+        scene.subscribe(name, f"{name}-host", "host", connect=number % 4 == 0)
+        if present:
+            scene.subscribe(name, f"{name}-x", dice.choice(present), connect=False)
+        present.append(name)
+        if len(present) > 5:
+            leaving = present.pop(dice.randrange(len(present)))
+            media = scene.members.pop(leaving)[0]
+            if dice.random() < 0.3:
+                scene.bench.lose(media, dice.choice(peers.BOTH))
+            media.close()
+        scene.clock.advance(0.1)
+        await asyncio.sleep(0)  # what the core refused would be told now
+    scene.session.close()
+    scene.clock.run_soon()
+    await asyncio.sleep(0)
+    context, router = scene.plane.context, scene.router
+    for table in (
+        context.transports,
+        context.publishers,
+        context.subscribers,
+        scene.plane.sessions,
+        scene.session.streams,
+        scene.session.clients,
+        router.transports,
+        router.publishers,
+        router.subscribers,
+        router.routers,
+    ):
+        assert not table
+    assert scene.clock.timers == 0
+    assert not [name for name in scene.plane.counters() if name.startswith("commands_failed")]

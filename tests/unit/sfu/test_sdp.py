@@ -1,0 +1,515 @@
+"""Offers of real browsers, answers to them, and descriptions that are refused."""
+
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from aiortc.sdp import SessionDescription as AiortcDescription
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sfu.commands import Codec, Extension, MediaKind
+from sfu.rtp_parameters import StreamFormat, source_parameters, stream_format
+from sfu.sdp.build import LocalTransport, Origin
+from sfu.sdp.errors import SdpError
+from sfu.sdp.negotiate import (
+    build_uplink_answer,
+    check_kept,
+    choose,
+    read_uplink_offer,
+)
+from sfu.sdp.parse import Fingerprint, parse
+from sfu.sdp.slots import DownlinkSlots
+
+OFFERS = {
+    path.name.removeprefix("offer-").removesuffix(".sdp"): path.read_text()
+    for path in sorted((Path(__file__).parents[2] / "vectors" / "sdp").glob("offer-*.sdp"))
+}
+CHROMIUM = "chromium-156.0.8078.79-sendrecv"
+CHROMIUM_SIMULCAST = "chromium-156.0.8078.79-simulcast3"
+FIREFOX = "firefox-153.7.0-sendrecv"
+FIREFOX_SIMULCAST = "firefox-153.7.0-simulcast3"
+FIREFOX_H264 = "firefox-153.7.0-openh264-sendrecv"
+LOCAL = LocalTransport(
+    "abcdefgh",
+    "p" * 32,
+    Fingerprint("sha-256", bytes(range(32))),
+    ("192.0.2.7", "2001:db8::7"),
+    10_000,
+)
+ORIGIN = Origin(77, 1)
+
+
+def negotiate(text):
+    offer = read_uplink_offer(parse(text))
+    live = {
+        "0": choose(offer, "0", MediaKind.AUDIO),
+        "1": choose(offer, "1", MediaKind.VIDEO),
+    }
+    return offer, live
+
+
+def answer_to(text):
+    offer, live = negotiate(text)
+    return build_uplink_answer(offer, live, LOCAL, ORIGIN)
+
+
+def refusal(call, *arguments):
+    with pytest.raises(SdpError) as caught:
+        call(*arguments)
+    return caught.value.code
+
+
+def prefer(text, number):
+    """The offer with one payload type moved to the front of its m-line."""
+    lines = text.split("\n")
+    for index, line in enumerate(lines):
+        words = line.rstrip().split(" ")
+        if line.startswith("m=") and number in words[3:]:
+            rest = [word for word in words[3:] if word != number]
+            lines[index] = " ".join([*words[:3], number, *rest])
+    return "\n".join(lines)
+
+
+# --- uplink ---------------------------------------------------------------------------------
+
+
+def test_there_are_offers_of_both_browsers():
+    assert {name.split("-")[0] for name in OFFERS} == {"chromium", "firefox"}
+
+
+@pytest.mark.parametrize("name", OFFERS)
+def test_the_answer_to_a_real_offer_is_read_by_another_parser(name):
+    answer = AiortcDescription.parse(answer_to(OFFERS[name]))
+    audio, video = answer.media
+    assert answer.group[0].items == ["0", "1"]
+    assert [c.mimeType for c in audio.rtp.codecs] == ["audio/opus"]
+    assert [c.mimeType.lower() for c in video.rtp.codecs] == ["video/vp8", "video/rtx"]
+    assert video.rtp.codecs[1].parameters == {"apt": video.rtp.codecs[0].payloadType}
+    for media in answer.media:
+        assert media.direction == "recvonly"
+        assert media.rtcp_mux
+        assert media.dtls.role == "server"
+        assert media.ice.iceLite
+        assert len(media.ice.password) >= 24
+        assert media.dtls.fingerprints[0].algorithm == "sha-256"
+    assert [c.ip for c in audio.ice_candidates] == ["192.0.2.7", "2001:db8::7"]
+    assert {(c.component, c.port, c.protocol, c.type) for c in audio.ice_candidates} == {
+        (1, 10_000, "udp", "host")
+    }
+    priorities = [c.priority for c in audio.ice_candidates]
+    assert priorities == sorted(priorities, reverse=True)
+    assert len({c.foundation for c in audio.ice_candidates}) == 2
+    assert audio.ice_candidates_complete
+
+
+@pytest.mark.parametrize("name", OFFERS)
+def test_the_answer_keeps_the_clients_extension_ids_and_adds_none(name):
+    offered = {
+        (media.mid, extension.id, extension.uri)
+        for media in parse(OFFERS[name]).media
+        for extension in media.extensions
+    }
+    answered = {
+        (media.mid, extension.id, extension.uri)
+        for media in parse(answer_to(OFFERS[name])).media
+        for extension in media.extensions
+    }
+    assert answered <= offered
+    assert any("sdes:mid" in uri for _, _, uri in answered)
+    assert not any("csrc-audio-level" in uri for _, _, uri in answered)
+
+
+@pytest.mark.parametrize("name", [CHROMIUM_SIMULCAST, FIREFOX_SIMULCAST])
+def test_simulcast_is_answered_with_the_same_rids_to_receive(name):
+    offer, live = negotiate(OFFERS[name])
+    answer = build_uplink_answer(offer, live, LOCAL, ORIGIN)
+    assert "a=simulcast:recv q;h;f\r\n" in answer
+    assert [f"a=rid:{rid} recv\r\n" in answer for rid in "qhf"] == [True] * 3
+    assert [e.rid for e in live["1"].encodings] == ["q", "h", "f"]
+    assert Extension.RID in live["1"].extensions
+    assert Extension.DEPENDENCY_DESCRIPTOR in live["1"].extensions
+
+
+def test_an_extension_that_the_client_only_sends_is_answered_as_received():
+    answer = answer_to(OFFERS[FIREFOX_SIMULCAST])
+    assert "a=extmap:9/recvonly urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n" in answer
+    assert "playout-delay" not in answer
+
+
+def test_a_single_encoding_is_known_by_its_ssrcs():
+    _, live = negotiate(OFFERS[FIREFOX])
+    (encoding,) = live["1"].encodings
+    assert (encoding.ssrc, encoding.rtx_ssrc, encoding.rid) == (728_095_744, 1_145_962_580, None)
+
+
+def test_feedback_is_what_both_sides_do():
+    _, live = negotiate(OFFERS[CHROMIUM])
+    assert live["0"].codec.feedback == {"transport-cc"}
+    assert live["1"].codec.feedback == {"nack", "nack pli", "ccm fir", "transport-cc", "goog-remb"}
+
+
+@pytest.mark.parametrize(
+    ("payload_type", "codec"),
+    [("98", Codec.VP9), ("45", Codec.AV1), ("102", Codec.H264), ("100", Codec.VP9)],
+)
+def test_the_first_codec_in_the_clients_order_is_taken(payload_type, codec):
+    _, live = negotiate(prefer(OFFERS[CHROMIUM], payload_type))
+    assert live["1"].codec.codec is codec
+    assert str(live["1"].codec.payload_type) == payload_type
+    assert live["1"].codec.rtx_payload_type == int(payload_type) + 1
+
+
+def test_h264_is_taken_in_packetization_mode_1_only():
+    _, live = negotiate(prefer(OFFERS[CHROMIUM], "104"))
+    assert live["1"].codec.payload_type != 104
+
+
+def test_red_fec_tones_and_comfort_noise_are_never_answered():
+    text = OFFERS[CHROMIUM]
+    for number in ("63", "13", "110", "126", "9", "0", "8", "118", "120"):
+        text = prefer(text, number)
+    answer = answer_to(text).lower()
+    assert not any(name in answer for name in ("red/", "ulpfec", "telephone", "cn/", "pcm", "g722"))
+
+
+def test_feedback_of_payload_types_that_left_the_m_line_is_tolerated():
+    text = OFFERS[FIREFOX]
+    line = next(line for line in text.splitlines() if line.startswith("m=video"))
+    text = text.replace(line, "m=video 9 UDP/TLS/RTP/SAVPF 120 124")
+    text = "\n".join(x for x in text.split("\n") if not x.startswith("a=rtpmap:99"))
+    assert "a=rtcp-fb:99" in text
+    _, live = negotiate(text)
+    assert live["1"].codec.codec is Codec.VP8
+
+
+def test_other_media_is_rejected_and_media_of_no_stream_is_inactive():
+    text = OFFERS[CHROMIUM].replace("BUNDLE 0 1", "BUNDLE 0 1 2")
+    text += (
+        "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\n"
+        "a=mid:2\r\na=sctp-port:5000\r\n"
+    )
+    offer = read_uplink_offer(parse(text))
+    live = {"0": choose(offer, "0", MediaKind.AUDIO)}
+    answer = parse(build_uplink_answer(offer, live, LOCAL, ORIGIN))
+    assert [media.port for media in answer.media] == [9, 9, 0]
+    assert [media.direction for media in answer.media] == ["recvonly", "inactive", "inactive"]
+    assert answer.bundle == ("0", "1")
+    assert [media.mid for media in answer.media] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (("a=setup:actpass", "a=setup:passive"), "setup_invalid"),
+        (("a=setup:actpass", "a=x"), "setup_invalid"),
+        (("a=fingerprint:sha-256", "a=fingerprint:sha-1"), "fingerprint_unsupported"),
+        (("a=fingerprint:", "a=x:"), "fingerprint_unsupported"),
+        (("a=ice-ufrag:", "a=x:"), "sdp_invalid"),
+        (("a=group:BUNDLE 0 1", "a=x"), "sdp_invalid"),
+        (("a=group:BUNDLE 0 1", "a=group:BUNDLE 0"), "sdp_invalid"),
+        (("a=rtcp-mux", "a=x"), "sdp_invalid"),
+        (("a=mid:1", "a=mid:0"), "sdp_invalid"),
+        (("a=mid:1", "a=mid:a b"), "sdp_invalid"),
+        (("a=mid:1", "a=mid:" + "x" * 17), "sdp_invalid"),
+        (("a=sendrecv", "a=recvonly"), "track_unknown"),
+        (("m=video 9", "m=video 0"), "track_unknown"),
+        (("m=video", "m=text"), "track_unknown"),
+        (("VP8/90000", "VP8/8000"), None),
+        (("opus/48000/2", "opus/8000/1"), "codec_unsupported"),
+        (("a=extmap:14 ", "a=extmap:4 "), "sdp_invalid"),
+        (("a=rtpmap:96 ", "a=rtpmap:296 "), "sdp_invalid"),
+        (("a=rtpmap:96 ", "a=rtpmap:-1 "), "sdp_invalid"),
+        (("a=rtpmap:96 ", "a=rtpmap:\u0669 "), "sdp_invalid"),
+        (("v=0", "v=1"), "sdp_invalid"),
+    ],
+)
+def test_an_offer_that_can_not_be_answered_is_refused_with_its_code(change, code):
+    text = OFFERS[CHROMIUM].replace(*change)
+    assert text != OFFERS[CHROMIUM]
+    if code is None:
+        negotiate(text)
+    else:
+        assert refusal(negotiate, text) == code
+
+
+def test_one_ssrc_on_two_m_lines_is_refused():
+    text = OFFERS[FIREFOX]
+    assert refusal(negotiate, text.replace("728095744", "2298793032")) == "ssrc_conflict"
+
+
+def test_an_m_line_of_a_stream_that_goes_on_must_stay():
+    _, live = negotiate(OFFERS[CHROMIUM])
+    stopped = read_uplink_offer(parse(OFFERS[CHROMIUM].replace("m=video 9", "m=video 0")))
+    assert refusal(check_kept, stopped, live) == "sdp_invalid"
+    check_kept(read_uplink_offer(parse(OFFERS[CHROMIUM])), live)
+
+
+def test_format_values_that_could_write_lines_or_lists_are_not_carried_on():
+    text = OFFERS[CHROMIUM].replace("profile-id=0", "profile-id=0<script>")
+    _, live = negotiate(prefer(text, "98"))
+    assert stream_format(live["1"]).parameters == ()
+
+
+# --- limits ---------------------------------------------------------------------------------
+
+HUGE = {
+    "one megabyte": "v=0\r\n" + "a=x:" + "y" * 1_000_000 + "\r\n",
+    "ten thousand m-lines": "v=0\r\n" + "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n" * 10_000,
+    "ten thousand short m-lines": "v=0\n" + "m=a 9 b 0\n" * 10_000,
+    "fifty thousand candidates": "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\n"
+    + "a=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\n" * 50_000,
+    "candidates within the size": "v=0\nm=audio 9 UDP/TLS/RTP/SAVPF 0\n" + "a=candidate:\n" * 8_000,
+    "lines within the size": "v=0\n" + "a=x\n" * 30_000,
+    "attributes of one m-line": "v=0\nm=audio 9 UDP/TLS/RTP/SAVPF 0\n" + "a=x\n" * 8_000,
+    "formats of one m-line": "v=0\nm=audio 9 UDP/TLS/RTP/SAVPF" + " 0" * 900 + "\n",
+    "fingerprints": "v=0\n" + "a=fingerprint:sha-1 00\n" * 5_000,
+}
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_what_is_too_large_is_refused_at_once(name):
+    tracemalloc.start()
+    try:
+        assert refusal(parse, HUGE[name]) == "sdp_too_large"
+        assert tracemalloc.get_traced_memory()[1] < 4_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=400))
+def test_any_text_is_parsed_or_refused_with_a_code(text):
+    codes = set()
+    for candidate in (text, "v=0\r\n" + text):
+        try:
+            parse(candidate)
+        except SdpError as error:
+            codes.add(error.code)
+    assert codes <= {"sdp_invalid", "sdp_too_large"}
+
+
+REFUSALS = frozenset(
+    {
+        "sdp_invalid",
+        "sdp_too_large",
+        "setup_invalid",
+        "fingerprint_unsupported",
+        "ssrc_conflict",
+        "track_unknown",
+        "codec_unsupported",
+    }
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.sampled_from(sorted(OFFERS)),
+    st.lists(
+        st.tuples(
+            st.floats(0, 1, exclude_max=True),
+            st.sampled_from(["cut", "repeat", "swap", "insert"]),
+            st.text(alphabet="0123456789 :;=/aefmpstv~,-*\r\n", max_size=12),
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+)
+def test_a_damaged_offer_is_answered_or_refused_with_a_code(name, damages):
+    text = OFFERS[name]
+    for where, how, word in damages:
+        at = int(where * len(text))
+        if how == "cut":
+            text = text[:at] + text[at + len(word) + 1 :]
+        elif how == "repeat":
+            text = text[: at + 40] + text[at:]
+        elif how == "swap":
+            lines = text.split("\n")
+            index = int(where * (len(lines) - 1))
+            lines[index], lines[index + 1 - len(lines)] = (
+                lines[index + 1 - len(lines)],
+                lines[index],
+            )
+            text = "\n".join(lines)
+        else:
+            text = text[:at] + word + text[at:]
+    code = None
+    try:
+        answer = answer_to(text)
+    except SdpError as error:
+        code = error.code
+    else:
+        parse(answer)
+    assert code in REFUSALS | {None}
+
+
+# --- what the core is told ------------------------------------------------------------------
+
+
+def test_a_source_carries_what_was_negotiated():
+    _, live = negotiate(OFFERS[CHROMIUM_SIMULCAST])
+    source = source_parameters(live["1"], (b"12345678",))
+    assert (source.mid, source.codec, source.payload_type) == ("1", Codec.VP8, 96)
+    assert (source.rtx_payload_type, source.clock_rate_hz, source.nack) == (97, 90_000, True)
+    assert source.extensions[Extension.MID] == 4
+    assert source.declared_kids == (b"12345678",)
+    audio = source_parameters(live["0"], ())
+    assert (audio.rtx_payload_type, audio.clock_rate_hz, audio.nack) == (None, 48_000, False)
+
+
+def test_the_dependency_descriptor_is_carried_on_for_one_encoding_only():
+    _, live = negotiate(OFFERS[CHROMIUM_SIMULCAST])
+    assert Extension.DEPENDENCY_DESCRIPTOR not in stream_format(live["1"]).extensions
+    single = OFFERS[CHROMIUM_SIMULCAST].replace("a=simulcast:send q;h;f", "a=x")
+    _, live = negotiate(single)
+    assert Extension.DEPENDENCY_DESCRIPTOR in stream_format(live["1"]).extensions
+
+
+# --- downlink -------------------------------------------------------------------------------
+
+VIDEO = StreamFormat(Codec.VP8, (), frozenset({Extension.MID, Extension.VIDEO_ORIENTATION}), True)
+AUDIO = StreamFormat(
+    Codec.OPUS, (("minptime", "10"),), frozenset({Extension.MID, Extension.AUDIO_LEVEL}), False
+)
+
+
+def new_slots(limit=8):
+    numbers = iter(range(1_000, 100_000))
+    return DownlinkSlots(limit=limit, new_ssrc=lambda: next(numbers))
+
+
+def answer_of(offer, *, setup="active", reject=(), change=lambda text: text):
+    lines = ["v=0", "o=- 5 1 IN IP4 127.0.0.1", "s=-", "t=0 0"]
+    lines += [line for line in offer.splitlines() if line.startswith("a=group")]
+    media = offer.split("\r\nm=")[1:]
+    for index, section in enumerate(media):
+        kept = [
+            line
+            for line in ("m=" + section).splitlines()
+            if not line.startswith(("a=candidate", "a=end-of", "a=ssrc", "a=msid", "a=fingerprint"))
+        ]
+        kept.append("a=fingerprint:sha-256 " + ":".join(["AB"] * 32))
+        text = "\r\n".join(kept)
+        text = text.replace("a=sendonly", "a=recvonly").replace("actpass", setup)
+        if str(index) in reject:
+            text = text.replace(" 9 ", " 0 ", 1)
+        lines.append(text)
+    return change("\r\n".join(lines) + "\r\n")
+
+
+def test_a_downlink_offer_is_read_by_another_parser():
+    slots = new_slots()
+    slots.take("u1", "st1", AUDIO)
+    slots.take("u1", "st1", VIDEO)
+    offer = AiortcDescription.parse(slots.offer(1, LOCAL, ORIGIN))
+    audio, video = offer.media
+    assert [m.direction for m in offer.media] == ["sendonly", "sendonly"]
+    assert (audio.msid, video.msid) == ("st1 st1-audio", "st1 st1-video")
+    assert audio.dtls.role == "auto"
+    assert audio.ice.iceLite
+    assert [g.items for g in video.ssrc_group] == [[1_001, 1_002]]
+    assert {s.cname for s in [*audio.ssrc, *video.ssrc]} == {"st1"}
+    assert len({c.payloadType for m in offer.media for c in m.rtp.codecs}) == 3
+
+
+def test_an_answer_gives_sinks_with_the_extensions_both_sides_have():
+    slots = new_slots()
+    slots.take("u1", "st1", AUDIO)
+    slots.take("u1", "st1", VIDEO)
+    text = answer_of(
+        slots.offer(1, LOCAL, ORIGIN), change=lambda t: t.replace("a=extmap:3 ", "a=x:3 ")
+    )
+    applied = slots.apply_answer(1, text)
+    assert applied.remote.fingerprints == (Fingerprint("sha-256", b"\xab" * 32),)
+    assert applied.sinks["0"].extensions == {Extension.MID, Extension.AUDIO_LEVEL}
+    assert applied.sinks["1"].extensions == {Extension.MID}
+    assert applied.sinks["1"].rtx_payload_type is not None
+
+
+def test_a_slot_is_used_again_with_its_mid_and_ssrc_so_churn_does_not_grow_the_offer():
+    slots = new_slots(limit=2)
+    seen = set()
+    for turn in range(1, 50):
+        who = f"u{turn}"
+        seen.add((slots.take(who, "st", AUDIO).ssrc, slots.take(who, "st", VIDEO).ssrc))
+        offer = slots.offer(turn, LOCAL, Origin(1, turn))
+        assert set(slots.apply_answer(turn, answer_of(offer)).sinks) == {"0", "1"}
+        slots.release(who)
+    assert len(seen) == 1
+    assert len(slots) == 2
+
+
+def test_a_released_slot_is_offered_inactive_without_a_stream():
+    slots = new_slots()
+    slots.take("u1", "st1", VIDEO)
+    slots.release("u1")
+    offer = slots.offer(1, LOCAL, ORIGIN)
+    assert "a=inactive" in offer
+    assert "st1" not in offer
+    assert slots.apply_answer(1, answer_of(offer)).sinks == {}
+
+
+def test_a_slot_taken_after_the_offer_is_not_in_its_answer():
+    slots = new_slots()
+    slots.take("u1", "st1", VIDEO)
+    answer = answer_of(slots.offer(1, LOCAL, ORIGIN))
+    slots.release("u1")
+    slots.take("u2", "st2", VIDEO)
+    assert slots.apply_answer(1, answer).sinks == {}
+    assert set(slots.apply_answer(2, answer_of(slots.offer(2, LOCAL, ORIGIN))).sinks) == {"0"}
+
+
+def test_a_rejected_m_line_stays_rejected_and_the_others_work():
+    slots = new_slots()
+    slots.take("u1", "st1", AUDIO)
+    slots.take("u1", "st1", VIDEO)
+    answer = answer_of(slots.offer(1, LOCAL, ORIGIN), reject={"1"})
+    assert set(slots.apply_answer(1, answer).sinks) == {"0"}
+    slots.release("u1")
+    assert slots.take("u2", "st2", VIDEO).mid == "2"
+    offer = parse(slots.offer(2, LOCAL, ORIGIN))
+    assert [media.rejected for media in offer.media] == [False, True, False]
+    assert offer.bundle == ("0", "2")
+
+
+def test_the_limit_of_m_lines_is_kept():
+    slots = new_slots(limit=1)
+    slots.take("u1", "st1", AUDIO)
+    assert refusal(slots.take, "u2", "st2", AUDIO) == "subscriptions_exhausted"
+
+
+def test_payload_types_run_out_with_a_code_and_are_shared_by_equal_formats():
+    slots = new_slots(limit=1_000)
+    for number in range(30):
+        slots.take(f"u{number}", "st", VIDEO)
+    codes = []
+    for number in range(40):
+        odd = StreamFormat(Codec.H264, (("profile-level-id", str(number)),), frozenset(), True)
+        try:
+            slots.take("x", "st", odd)
+        except SdpError as error:
+            codes.append(error.code)
+    assert set(codes) == {"subscriptions_exhausted"}
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda t: t.replace("a=setup:active", "a=setup:passive"), "setup_invalid"),
+        (lambda t: t.replace("a=setup:active", "a=setup:actpass"), "setup_invalid"),
+        (lambda t: t.replace("a=mid:1", "a=mid:9"), "sdp_invalid"),
+        (lambda t: t.replace("VP8/", "VP9/"), "sdp_invalid"),
+        (lambda t: t.replace("m=video", "m=audio"), "sdp_invalid"),
+        (lambda t: t[: t.index("m=video")], "sdp_invalid"),
+        (lambda t: t + t[t.index("m=video") :].replace("mid:1", "mid:2"), "sdp_too_large"),
+        (lambda t: t.replace("a=fingerprint:sha-256", "a=x:"), "fingerprint_unsupported"),
+        (lambda t: t.replace("a=group", "a=x"), "sdp_invalid"),
+        (lambda t: "", "sdp_invalid"),
+    ],
+)
+def test_an_answer_that_does_not_fit_its_offer_is_refused(change, code):
+    slots = new_slots()
+    slots.take("u1", "st1", AUDIO)
+    slots.take("u1", "st1", VIDEO)
+    answer = answer_of(slots.offer(1, LOCAL, ORIGIN), change=change)
+    assert refusal(slots.apply_answer, 1, answer) == code

@@ -158,7 +158,7 @@ class Run:
 
     async def _publish(self) -> None:
         media = self.arguments.media
-        is_device = media is not None and not Path(media).is_file()
+        is_device = media is not None and not await asyncio.to_thread(os.path.isfile, media)
         publisher = await self.session.publish(
             media,
             video_codec=self.arguments.video_codec,

@@ -58,7 +58,7 @@ class SessionEncryption:
             tracks = [(p, track) for p in publishers() for track in p.tracks]
             for publisher, track in tracks:
                 await self.prepare(publisher, track, secret)
-            while not change.is_due(others(), self.hints, self._clock()):
+            while not change.is_due(others(), self.hints, self._clock()):  # noqa: ASYNC110
                 await asyncio.sleep(POLL_S)
             for publisher, track in tracks:
                 track.switch(publisher.stream_id)

@@ -104,7 +104,7 @@ class SealedOpusEncoder(OpusEncoder):
         payloads, timestamp = super().encode(frame, force_keyframe)
         return self._sealed(payloads), timestamp
 
-    def pack(self, packet: Packet[Any]) -> tuple[list[bytes], int]:
+    def pack(self, packet: "Packet[Any]") -> tuple[list[bytes], int]:
         payloads, timestamp = super().pack(packet)
         return self._sealed(payloads), timestamp
 

@@ -50,7 +50,7 @@ def encode(message: Message) -> bytes:
 def decode(data: bytes) -> Message:
     """Errors: ValueError for anything that is not a message."""
     try:
-        message = msgpack.unpackb(data, raw=False, strict_map_key=True, max_buffer_size=len(data))
+        message = msgpack.unpackb(data, raw=False, strict_map_key=True)
     except (msgpack.UnpackException, ValueError, RecursionError) as error:
         raise ValueError("not msgpack") from error
     if not isinstance(message, dict) or not isinstance(message.get("t"), str):

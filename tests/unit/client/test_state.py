@@ -1,0 +1,80 @@
+"""Mismatch, match and the switch of senders (e2ee/1 sections 5.8 and 5.9), in virtual time."""
+
+from sealroute_client.e2ee.keys import Outcome
+from sealroute_client.e2ee.state import DecryptionState, Notice, SecretChange
+
+MISMATCH = [Notice.MISMATCH, Notice.REPORT_MISMATCH]
+
+
+def fail(state: DecryptionState, track: str, times: int, start_s: float, step_s: float = 0.1):
+    return [
+        notice
+        for index in range(times)
+        for notice in state.on_frame(track, Outcome.AUTH, start_s + index * step_s)
+    ]
+
+
+def test_five_failures_over_400_ms_are_a_mismatch_told_once() -> None:
+    state = DecryptionState()
+    assert fail(state, "video", 4, 0.0) == []
+    assert state.on_frame("video", Outcome.SECRET, 0.41) == MISMATCH
+    assert fail(state, "video", 20, 1.0) == []
+
+
+def test_many_failures_within_400_ms_are_no_mismatch() -> None:
+    assert fail(DecryptionState(), "video", 30, 0.0, 0.01) == []
+
+
+def test_one_success_in_between_starts_the_count_anew() -> None:
+    state = DecryptionState()
+    fail(state, "video", 4, 0.0)
+    assert state.on_frame("video", Outcome.OK, 0.4) == []
+    assert fail(state, "video", 4, 0.5) == []
+
+
+def test_replays_are_neither_failure_nor_success() -> None:
+    state = DecryptionState()
+    for index in range(50):
+        assert state.on_frame("video", Outcome.REPLAY, index / 10) == []
+    assert (state.opened, state.failed) == (0, 0)
+
+
+def test_after_a_local_change_a_mismatch_needs_two_seconds() -> None:
+    state = DecryptionState()
+    state.on_secret_change(0.0)
+    assert fail(state, "video", 20, 0.0) == []
+    assert state.on_frame("video", Outcome.AUTH, 2.0) == MISMATCH
+
+
+def test_a_match_waits_for_every_track_that_failed_but_the_server_hears_at_once() -> None:
+    state = DecryptionState()
+    fail(state, "audio", 6, 0.0)
+    fail(state, "video", 6, 0.0)
+    assert state.on_frame("audio", Outcome.OK, 2.0) == [Notice.REPORT_OK]
+    assert state.on_frame("video", Outcome.OK, 2.1) == [Notice.MATCH]
+    assert state.on_frame("video", Outcome.OK, 2.2) == []
+
+
+def test_a_new_secret_asks_the_server_for_withheld_video_and_may_fail_again() -> None:
+    state = DecryptionState()
+    fail(state, "video", 6, 0.0)
+    assert state.on_secret_change(10.0) == [Notice.REPORT_OK]
+    assert fail(state, "video", 30, 10.0) == [Notice.REPORT_MISMATCH]
+
+
+def test_there_is_no_match_without_a_mismatch() -> None:
+    state = DecryptionState()
+    assert state.on_frame("video", Outcome.OK, 0.0) == []
+
+
+def test_a_sender_switches_when_all_others_are_ready() -> None:
+    change = SecretChange(hint=7, started_s=0.0)
+    assert not change.is_due(["a", "b"], {"a": 7}, 1.0)
+    assert not change.is_due(["a", "b"], {"a": 7, "b": 8}, 1.0)
+    assert change.is_due(["a", "b"], {"a": 7, "b": 7}, 1.0)
+
+
+def test_a_sender_switches_after_five_seconds_or_at_once_when_told() -> None:
+    assert not SecretChange(7, 0.0).is_due(["a"], {}, 4.9)
+    assert SecretChange(7, 0.0).is_due(["a"], {}, 5.0)
+    assert SecretChange(7, 0.0, immediate=True).is_due(["a"], {}, 0.0)

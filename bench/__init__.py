@@ -1,0 +1,1 @@
+"""Benchmarks: what forwarding costs, by real clients over real sockets."""

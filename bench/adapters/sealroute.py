@@ -1,0 +1,202 @@
+"""Sealroute: its own process on free ports with a data directory of its own, or a running one."""
+
+import asyncio
+import json
+import secrets
+import socket
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+from opentok import Client, MediaModes  # type: ignore[import-untyped]
+
+from bench import processes
+from bench.adapters import UnavailableError
+from bench.client import LoadClient, new_kid
+from bench.loadgen import ROOT, Joined, PublisherJob
+from bench.peer import GCM, TransportJob
+from bench.scenarios import Scenario
+from bench.sdp import (
+    AUDIO_LEVEL_EXTENSION,
+    MID_EXTENSION,
+    OPUS_PAYLOAD_TYPE,
+    VP8_PAYLOAD_TYPE,
+)
+
+_START_S = 30.0
+_STOP_S = 10.0
+_JOINS_AT_ONCE = 8
+_MID_ZERO = (MID_EXTENSION, b"0".hex())
+_QUIET_LEVEL = (AUDIO_LEVEL_EXTENSION, "c0")
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    api_key: str
+    api_secret: str
+
+
+def _free_port(kind: socket.SocketKind) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class SealrouteAdapter:
+    """`url`, `pid` and `credentials` together attach to a server that runs already."""
+
+    def __init__(
+        self,
+        *,
+        profiles: bytes = GCM,
+        url: str | None = None,
+        pid: int | None = None,
+        credentials: Credentials | None = None,
+    ) -> None:
+        if len({url is None, pid is None, credentials is None}) != 1:
+            raise ValueError("url, pid and credentials only together")
+        self._profiles = profiles
+        self._url = url or ""
+        self._pid = pid
+        self._credentials = credentials
+        self._process: asyncio.subprocess.Process | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._http: aiohttp.ClientSession | None = None
+        self._clients: list[LoadClient] = []
+
+    @property
+    def name(self) -> str:
+        return "sealroute" if self._profiles == GCM else "sealroute-cm80"
+
+    def supports(self, scenario: Scenario) -> bool:  # noqa: ARG002 - all are
+        return True
+
+    async def start(self) -> None:
+        self._http = aiohttp.ClientSession()
+        if self._pid is None:
+            await self._start_server()
+
+    async def _start_server(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="sealroute-bench-")
+        data = Path(self._folder.name)
+        created = await self._command(
+            "project", "create", "--name", "bench", "--e2ee", "--data-dir", str(data), "--json"
+        )
+        self._credentials = Credentials(str(created["apiKey"]), str(created["apiSecret"]))
+        port, media_port = _free_port(socket.SOCK_STREAM), _free_port(socket.SOCK_DGRAM)
+        self._url = f"http://127.0.0.1:{port}"
+        with (data / "server.log").open("wb") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "signaling", "serve",
+                "--host", "127.0.0.1", "--port", str(port),
+                "--media-host", "127.0.0.1", "--media-port", str(media_port),
+                "--public-ip", "127.0.0.1", "--data-dir", str(data), "--log-level", "warning",
+                cwd=ROOT, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+        self._pid = self._process.pid
+        await self._wait_ready(data / "server.log")
+
+    async def _command(self, *arguments: str) -> dict[str, object]:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "signaling", *arguments,
+            cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        out, err = await process.communicate()
+        if process.returncode != 0:
+            raise UnavailableError(f"sealroute {arguments[0]}: {err.decode()[-500:]}")
+        found: dict[str, object] = json.loads(out)
+        return found
+
+    async def _wait_ready(self, log: Path) -> None:
+        process, http = self._process, self._http
+        if process is None or http is None:
+            raise UnavailableError("not started")
+        try:
+            async with asyncio.timeout(_START_S):
+                while process.returncode is None:
+                    try:
+                        async with http.get(f"{self._url}/readyz") as answer:
+                            if answer.status == 200:
+                                return
+                    except aiohttp.ClientConnectionError:
+                        pass
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            pass
+        text = await asyncio.to_thread(log.read_text, errors="replace")
+        raise UnavailableError(f"sealroute serve did not become ready: {text[-1_000:]}")
+
+    def pids(self) -> list[int]:
+        return processes.tree(self._pid) if self._pid is not None else []
+
+    def _new_session(self, clients: int) -> tuple[str, list[str]]:
+        if self._credentials is None:
+            raise UnavailableError("no credentials")
+        api = Client(
+            self._credentials.api_key, self._credentials.api_secret, api_url=self._url, timeout=30
+        )
+        session = api.create_session(media_mode=MediaModes.routed, e2ee=True)
+        tokens = [api.generate_token(session.session_id) for _ in range(clients)]
+        return session.session_id, tokens
+
+    async def join(self, scenario: Scenario) -> Joined:
+        session_id, tokens = await asyncio.to_thread(self._new_session, scenario.clients)
+        if self._http is None or self._credentials is None:
+            raise UnavailableError("not started")
+        self._clients = [LoadClient(self._http, self._profiles) for _ in tokens]
+        at_once = asyncio.Semaphore(_JOINS_AT_ONCE)
+        api_key = self._credentials.api_key
+
+        async def enter(client: LoadClient, token: str) -> None:
+            async with at_once:
+                await client.join(self._url, api_key, session_id, token)
+
+        await asyncio.gather(*map(enter, self._clients, tokens))
+        senders = self._clients[: scenario.publishers]
+        streams = [await self._publish(client, scenario) for client in senders]
+        receivers = senders if scenario.conference else self._clients[scenario.publishers :]
+        of = {client: stream for client, (stream, _) in zip(senders, streams, strict=True)}
+
+        async def receive(client: LoadClient) -> TransportJob:
+            async with at_once:
+                others = [stream for owner, stream in of.items() if owner is not client]
+                return await client.subscribe(others)
+
+        downlinks = await asyncio.gather(*map(receive, receivers))
+        return Joined(tuple(job for _, job in streams), tuple(downlinks))
+
+    async def _publish(self, client: LoadClient, scenario: Scenario) -> tuple[str, PublisherJob]:
+        ssrc, kid = secrets.randbits(30), new_kid()
+        stream_id, transport = await client.publish(scenario.kind, ssrc, kid)
+        is_video = scenario.kind == "video"
+        job = PublisherJob(
+            transport=transport,
+            ssrc=ssrc,
+            payload_type=VP8_PAYLOAD_TYPE if is_video else OPUS_PAYLOAD_TYPE,
+            kid=kid,
+            extensions=(_MID_ZERO,) if is_video else (_QUIET_LEVEL, _MID_ZERO),
+        )
+        return stream_id, job
+
+    async def leave(self) -> None:
+        clients, self._clients = self._clients, []
+        refused = sum(client.not_encrypted for client in clients)
+        await asyncio.gather(*(client.leave() for client in clients))
+        if refused:
+            raise RuntimeError(f"the seal guard refused {refused} packets: the run is worthless")
+
+    async def stop(self) -> None:
+        if self._http is not None:
+            await self._http.close()
+        if self._process is not None and self._process.returncode is None:
+            self._process.terminate()
+            try:
+                async with asyncio.timeout(_STOP_S):
+                    await self._process.wait()
+            except TimeoutError:
+                self._process.kill()
+                await self._process.wait()
+        if self._folder is not None:
+            self._folder.cleanup()

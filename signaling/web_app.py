@@ -1,0 +1,106 @@
+"""The HTTP surface of one server as an aiohttp application: REST, WebSocket, probes, web files."""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aiohttp import web
+
+from config.settings import HttpSettings
+from signaling.domain.errors import DomainError, ErrorCode, NotFound
+from signaling.metrics import CONTENT_TYPE, Metrics
+from signaling.rest.answers import Answer, error_answer, json_answer
+from signaling.rest.api import RestApi, is_rest_path
+from signaling.rest.call import Services
+from signaling.static_files import WEB_ROOT, file_response, find_file
+
+WEBSOCKET_PATH = "/v1/signal"
+WebSocketHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass
+class Readiness:
+    """False from the moment that the server begins to go down."""
+
+    accepting: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """What the application is made of. Owner: the composition root."""
+
+    services: Services
+    http: HttpSettings
+    websocket: WebSocketHandler
+    readiness: Readiness = field(default_factory=Readiness)
+    web_root: Path = WEB_ROOT
+
+
+class WebApp:
+    """Handlers of everything that is not a table of its own."""
+
+    def __init__(self, surface: Surface) -> None:
+        self._surface = surface
+        self._rest = RestApi(surface.services, surface.http)
+
+    def build(self) -> web.Application:
+        app = web.Application(
+            client_max_size=self._surface.http.max_body_bytes,
+        )
+        app.router.add_get("/healthz", self._health)
+        app.router.add_get("/readyz", self._ready)
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get(WEBSOCKET_PATH, self._surface.websocket)
+        app.router.add_route("*", "/{path:.*}", self._other)
+        app.on_response_prepare.append(_hide_version)
+        return app
+
+    @property
+    def metrics(self) -> Metrics:
+        return self._surface.services.metrics
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        return _plain(json_answer(200, {"status": "ok"}))
+
+    async def _ready(self, _request: web.Request) -> web.Response:
+        """Ready means: new sessions and clients are welcome, and the store answers."""
+        if not self._surface.readiness.accepting:
+            return _plain(json_answer(503, {"status": "draining"}))
+        try:
+            await self._surface.services.store.session("readiness")
+        except DomainError:
+            return _plain(json_answer(503, {"status": "storage unavailable"}))
+        return _plain(json_answer(200, {"status": "ready"}))
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(body=self.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def _other(self, request: web.Request) -> web.StreamResponse:
+        path = request.rel_url.raw_path
+        if is_rest_path(path):
+            return await self._rest.handle(request)
+        if request.method in ("GET", "HEAD"):
+            file = find_file(self._surface.web_root, path)
+            if file is not None:
+                return file_response(file)
+        return _plain(error_answer(NotFound(ErrorCode.NOT_FOUND)))
+
+
+def _plain(answer: Answer) -> web.Response:
+    return web.Response(
+        status=answer.status,
+        body=answer.body,
+        headers={"Content-Type": answer.content_type, "Cache-Control": "no-store"},
+    )
+
+
+async def _hide_version(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = "Sealroute"
+
+
+def listening_line(url: str, media_port: int, *, as_json: bool) -> str:
+    """What `serve` prints once it accepts clients; scripts wait for it."""
+    if as_json:
+        return json.dumps({"event": "listening", "url": url, "mediaPort": media_port})
+    return f"Sealroute listens on {url} (media: UDP {media_port})"

@@ -1,0 +1,104 @@
+"""A REST server for tests: the real application over a real store, live sessions in memory."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from aiohttp import web
+
+from config.settings import HttpSettings
+from signaling.authenticator import Authenticator
+from signaling.clock import SystemClock
+from signaling.domain.errors import ErrorCode, NotFound
+from signaling.domain.projects import Project, new_project
+from signaling.domain.session_options import SessionRecord
+from signaling.metrics import Metrics
+from signaling.rest.call import Services
+from signaling.rest.live_sessions import LiveConnection, LiveStream
+from signaling.storage.base import Store
+from signaling.storage.sqlite import open_sqlite
+from signaling.web_app import Surface, WebApp
+
+
+@dataclass
+class FakeLiveSessions:
+    """Rooms of streams and connections by session id, and what was asked of them."""
+
+    streams_of: dict[str, list[LiveStream]] = field(default_factory=dict)
+    connections_of: dict[str, list[LiveConnection]] = field(default_factory=dict)
+    asked: list[tuple[object, ...]] = field(default_factory=list)
+
+    def _member(self, record: SessionRecord, connection_id: str | None) -> None:
+        members = self.connections_of.get(record.session_id, [])
+        if not members:
+            raise NotFound(ErrorCode.NOBODY_CONNECTED)
+        if connection_id is not None and all(m.connection_id != connection_id for m in members):
+            raise NotFound(ErrorCode.CONNECTION_NOT_FOUND)
+
+    def _stream(self, record: SessionRecord, stream_id: str) -> None:
+        streams = self.streams_of.get(record.session_id, [])
+        if all(stream.stream_id != stream_id for stream in streams):
+            raise NotFound(ErrorCode.STREAM_NOT_FOUND)
+
+    async def signal(self, record, to, type_, data) -> None:
+        self._member(record, to)
+        self.asked.append(("signal", to, type_, data))
+
+    async def streams(self, record: SessionRecord) -> Sequence[LiveStream]:
+        return self.streams_of.get(record.session_id, [])
+
+    async def connections(self, record: SessionRecord) -> Sequence[LiveConnection]:
+        return self.connections_of.get(record.session_id, [])
+
+    async def set_layout_classes(self, record, classes) -> None:
+        for stream_id in classes:
+            self._stream(record, stream_id)
+        self.streams_of[record.session_id] = [
+            replace(one, layout_classes=classes.get(one.stream_id, one.layout_classes))
+            for one in self.streams_of[record.session_id]
+        ]
+
+    async def force_disconnect(self, record, connection_id) -> None:
+        self._member(record, connection_id)
+        self.asked.append(("force_disconnect", connection_id))
+
+    async def force_mute_stream(self, record, stream_id) -> None:
+        self._stream(record, stream_id)
+        self.asked.append(("force_mute_stream", stream_id))
+
+    async def force_mute_all(self, record, *, active, excluded) -> None:
+        self._member(record, None)
+        self.asked.append(("force_mute_all", active, excluded))
+
+
+async def refuse_websocket(_request: web.Request) -> web.StreamResponse:
+    return web.Response(status=426)
+
+
+@dataclass
+class RestServer:
+    app: web.Application
+    store: Store
+    live: FakeLiveSessions
+    metrics: Metrics
+    project: Project
+
+
+async def open_rest_server(data_dir: Path, http: HttpSettings | None = None, **project: object):
+    """A server with one project; keyword arguments are the project's."""
+    store = await open_sqlite(data_dir)
+    options = {"now_ms": 1_700_000_000_000, "e2ee_enabled": True, **project}
+    owner = new_project(random_bytes=os.urandom(44), **options)
+    await store.add_project(owner)
+    clock, metrics, live = SystemClock(), Metrics(dict), FakeLiveSessions()
+    services = Services(
+        store=store,
+        authenticator=Authenticator(store, clock),
+        live=live,
+        metrics=metrics,
+        clock=clock,
+        random_bytes=os.urandom,
+    )
+    surface = Surface(services, http or HttpSettings(), refuse_websocket, web_root=data_dir)
+    return RestServer(WebApp(surface).build(), store, live, metrics, owner)

@@ -210,7 +210,7 @@ class Subscribe:
 
 @dataclass(frozen=True, slots=True)
 class SetSinkForwarding:
-    """Pauses or resumes one kind of media toward a Subscriber (subscribeToVideo, secret mismatch)."""
+    """Pauses or resumes one kind of media to a Subscriber (subscribeToVideo, wrong secret)."""
 
     subscriber: SubscriberHandle
     kind: MediaKind

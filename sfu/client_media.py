@@ -202,7 +202,7 @@ class NativeClientMedia:
     def _ask_key_frame(self, published: PublishedStream) -> None:
         published.key_frame_wanted = False
         if published.handle in self._plane.publishers:
-            self._plane.router.submit(commands.RequestKeyFrame(published.handle))
+            self._plane.submit_ending(commands.RequestKeyFrame(published.handle))
 
     def unpublish(self, stream: StreamId) -> None:
         published = self._published.pop(stream, None)

@@ -8,7 +8,7 @@ import json
 from enum import Enum
 from typing import Any, NoReturn
 
-import msgpack
+import msgpack  # type: ignore[import-untyped]
 import msgspec
 
 from signaling.domain.errors import ErrorCode, PeerProtocolError
@@ -52,7 +52,7 @@ def encode(message: ClientMessage | ServerMessage, encoding: Encoding) -> bytes:
     return packed
 
 
-def _decode(data: bytes | str, encoding: Encoding, table: Any) -> Any:
+def _decode(data: bytes | str, encoding: Encoding, table: Any) -> Any:  # noqa: ANN401 - msgspec unions have no type
     if len(data) > MAX_MESSAGE_BYTES:
         raise PeerProtocolError(ErrorCode.MESSAGE_TOO_LARGE)
     raw = _READERS[encoding](data)

@@ -1,0 +1,134 @@
+"""What happens to a Session: one frozen dataclass per command.
+
+A client's requests arrive as `FromClient` around the message of the protocol.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sfu.ids import ConnectionId, StreamId, SubscriberId
+from signaling.domain.roles import Capabilities
+from signaling.protocol.messages import ClientCodec, Request, TrackInfo
+
+LeaveReason = Literal["clientDisconnected", "forceDisconnected", "networkDisconnected"]
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """An admitted client. `resume` is the token that takes the connection up again."""
+
+    connection: ConnectionId
+    request: int
+    capabilities: Capabilities
+    data: str
+    codecs: tuple[ClientCodec, ...]
+    e2ee_formats: tuple[str, ...]
+    resume: str
+    now_unix_ms: int
+    layout_classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """A client took its connection up on a new WebSocket; it gets a fresh snapshot."""
+
+    connection: ConnectionId
+    request: int
+    resume: str
+
+
+@dataclass(frozen=True, slots=True)
+class FromClient:
+    """`fresh_id` names what the request may create; `now_unix_ms` dates it."""
+
+    connection: ConnectionId
+    message: Request
+    fresh_id: str
+    now_unix_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    connection: ConnectionId
+    reason: LeaveReason
+
+
+@dataclass(frozen=True, slots=True)
+class MediaPublished:
+    connection: ConnectionId
+    stream: StreamId
+    request: int
+    answer: str
+    tracks: tuple[TrackInfo, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MediaRefused:
+    """The media plane refused what a request asked; what the request made is undone."""
+
+    connection: ConnectionId
+    request: int
+    tag: str
+    code: str
+    stream: StreamId | None = None
+    subscriber: SubscriberId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLive:
+    stream: StreamId
+
+
+@dataclass(frozen=True, slots=True)
+class TransportEnded:
+    connection: ConnectionId
+    direction: Literal["uplink", "downlink"]
+
+
+@dataclass(frozen=True, slots=True)
+class RestSignal:
+    """From the REST API: no sender. Errors: `connection_not_found`, `signal_too_long`."""
+
+    type: str | None
+    data: str
+    to: ConnectionId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RestForceDisconnect:
+    connection: ConnectionId
+
+
+@dataclass(frozen=True, slots=True)
+class RestMuteStream:
+    stream: StreamId
+
+
+@dataclass(frozen=True, slots=True)
+class RestMuteAll:
+    active: bool
+    excluded: tuple[StreamId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SetLayoutClasses:
+    """Errors: `stream_not_found`; then no stream is changed."""
+
+    classes: tuple[tuple[StreamId, tuple[str, ...]], ...]
+
+
+Command = (
+    Join
+    | Resume
+    | FromClient
+    | Leave
+    | MediaPublished
+    | MediaRefused
+    | StreamLive
+    | TransportEnded
+    | RestSignal
+    | RestForceDisconnect
+    | RestMuteStream
+    | RestMuteAll
+    | SetLayoutClasses
+)

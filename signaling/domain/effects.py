@@ -1,0 +1,132 @@
+"""What the shell does for a Session: one frozen dataclass per effect, run in order."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sfu.ids import ConnectionId, StreamId, SubscriberId
+from signaling.protocol.messages import Dimensions, Message, Publish, Subscribe
+
+MediaKindName = Literal["audio", "video"]
+EventName = Literal["connectionCreated", "connectionDestroyed", "streamCreated", "streamDestroyed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    connection: ConnectionId
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcast:
+    message: Message
+    but: ConnectionId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CloseConnection:
+    """After everything sent before. The media of the connection ends with it."""
+
+    connection: ConnectionId
+    reason: Literal["clientDisconnected", "forceDisconnected", "networkDisconnected"]
+
+
+@dataclass(frozen=True, slots=True)
+class PublishMedia:
+    connection: ConnectionId
+    stream: StreamId
+    request: Publish
+
+
+@dataclass(frozen=True, slots=True)
+class UnpublishMedia:
+    connection: ConnectionId
+    stream: StreamId
+
+
+@dataclass(frozen=True, slots=True)
+class DeclareKidsMedia:
+    connection: ConnectionId
+    stream: StreamId
+    mid: str
+    kids: tuple[bytes, ...]
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardStream:
+    connection: ConnectionId
+    stream: StreamId
+    kind: MediaKindName
+    forwarding: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribeMedia:
+    connection: ConnectionId
+    subscriber: SubscriberId
+    request: Subscribe
+    codecs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnsubscribeMedia:
+    connection: ConnectionId
+    subscriber: SubscriberId
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardSubscriber:
+    connection: ConnectionId
+    subscriber: SubscriberId
+    kind: MediaKindName
+    forwarding: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WishLayer:
+    connection: ConnectionId
+    subscriber: SubscriberId
+    resolution: Dimensions | None
+    frame_rate: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKeyFrame:
+    connection: ConnectionId
+    stream: StreamId
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerDownlink:
+    connection: ConnectionId
+    number: int
+    sdp: str
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """For callbacks of the application. `subject` is the connection's or stream's id."""
+
+    event: EventName
+    subject: str
+    reason: str | None = None
+
+
+Effect = (
+    Send
+    | Broadcast
+    | CloseConnection
+    | PublishMedia
+    | UnpublishMedia
+    | DeclareKidsMedia
+    | ForwardStream
+    | SubscribeMedia
+    | UnsubscribeMedia
+    | ForwardSubscriber
+    | WishLayer
+    | RequestKeyFrame
+    | AnswerDownlink
+    | Notify
+)
+Effects = list[Effect]

@@ -1,0 +1,124 @@
+"""Joining, resuming and leaving."""
+
+from sfu.ids import ConnectionId
+from signaling.domain.commands import FromClient, Join, Leave, LeaveReason, Resume, TransportEnded
+from signaling.domain.effects import Broadcast, CloseConnection, Effects, Notify, Send
+from signaling.domain.errors import ErrorCode, error
+from signaling.domain.publishing import end_stream
+from signaling.domain.session_state import Member, SessionState
+from signaling.protocol import messages as m
+
+FORMAT = "e2ee/1"
+
+
+def handle_join(state: SessionState, command: Join, now_ms: int) -> Effects:
+    """Errors: `e2ee_unsupported`, `connection_limit`."""
+    if state.e2ee and FORMAT not in command.e2ee_formats:
+        raise error(ErrorCode.E2EE_UNSUPPORTED)
+    if len(state.members) >= state.limits.connections:
+        raise error(ErrorCode.CONNECTION_LIMIT)
+    info = m.ConnectionInfo(
+        connection_id=command.connection, creation_time=command.now_unix_ms, data=command.data
+    )
+    state.members[command.connection] = Member(
+        info, command.capabilities, command.codecs, float(state.limits.message_burst), now_ms
+    )
+    state.layout_classes[command.connection] = command.layout_classes
+    return [
+        Send(
+            command.connection,
+            welcome(state, command.connection, command.request, command.resume, resumed=False),
+        ),
+        Broadcast(m.ConnectionCreated(connection=info), but=command.connection),
+        Notify("connectionCreated", command.connection),
+    ]
+
+
+def handle_resume(state: SessionState, command: Resume, now_ms: int) -> Effects:
+    del now_ms
+    if command.connection not in state.members:
+        raise error(ErrorCode.NOT_CONNECTED)
+    message = welcome(state, command.connection, command.request, command.resume, resumed=True)
+    return [Send(command.connection, message)]
+
+
+def welcome(
+    state: SessionState, connection: ConnectionId, request: int, resume: str, *, resumed: bool
+) -> m.Welcome:
+    member = state.members[connection]
+    allowed = member.capabilities
+    return m.Welcome(
+        re=request,
+        connection=member.info,
+        session=m.SessionInfo(
+            session_id=state.record.session_id,
+            e2ee=state.e2ee,
+            media_mode=state.record.options.media_mode.value,
+        ),
+        capabilities=m.Capabilities(
+            publish=int(allowed.publish),
+            subscribe=int(allowed.subscribe),
+            signal=int(allowed.signal),
+            force_unpublish=int(allowed.force_unpublish),
+            force_disconnect=int(allowed.force_disconnect),
+            force_mute=int(allowed.force_mute),
+        ),
+        connections=tuple(other.info for other in state.members.values()),
+        streams=tuple(s.info for s in state.streams.values() if s.live),
+        resume=resume,
+        resumed=resumed,
+        keep_alive_ms=state.limits.keep_alive_ms,
+        grace_ms=state.limits.grace_ms,
+        hints={c: o.hint for c, o in state.members.items() if o.hint is not None},
+        mute_forced=state.mute_forced,
+    )
+
+
+def handle_leave(state: SessionState, command: Leave, now_ms: int) -> Effects:
+    del now_ms
+    return leave(state, command.connection, command.reason)
+
+
+def handle_bye(state: SessionState, command: FromClient, now_ms: int) -> Effects:
+    del now_ms
+    ok = Send(command.connection, m.Ok(re=command.message.id))
+    return [ok, *leave(state, command.connection, "clientDisconnected")]
+
+
+def handle_ping(state: SessionState, command: FromClient, now_ms: int) -> Effects:
+    del state, now_ms
+    return [Send(command.connection, m.Pong(re=command.message.id))]
+
+
+def leave(state: SessionState, connection: ConnectionId, reason: LeaveReason) -> Effects:
+    """Everything of the connection ends: streams first, as the others see it."""
+    if connection not in state.members:
+        return []
+    effects: Effects = []
+    for stream in [s for s, found in state.streams.items() if found.owner == connection]:
+        effects += end_stream(state, stream, reason)
+    for name in [n for n, d in state.deliveries.items() if d.owner == connection]:
+        del state.deliveries[name]
+    del state.members[connection]
+    state.layout_classes.pop(connection, None)
+    return [
+        *effects,
+        CloseConnection(connection, reason),
+        Broadcast(m.ConnectionDestroyed(connection_id=connection, reason=reason)),
+        Notify("connectionDestroyed", connection, reason),
+    ]
+
+
+def handle_transport_ended(state: SessionState, command: TransportEnded, now_ms: int) -> Effects:
+    del now_ms
+    if command.connection not in state.members:
+        return []
+    effects: Effects = [Send(command.connection, m.TransportLost(direction=command.direction))]
+    if command.direction == "uplink":
+        own = [s for s, found in state.streams.items() if found.owner == command.connection]
+        for stream in own:
+            effects += end_stream(state, stream, "networkDisconnected")
+        return effects
+    for name in [n for n, d in state.deliveries.items() if d.owner == command.connection]:
+        del state.deliveries[name]
+    return effects

@@ -1,0 +1,68 @@
+"""Signals and the announcement of secrets' hints."""
+
+import re
+
+from sfu.ids import ConnectionId
+from signaling.domain.commands import FromClient, RestSignal
+from signaling.domain.effects import Broadcast, Effects, Send
+from signaling.domain.errors import ErrorCode, error
+from signaling.domain.session_state import SessionState
+from signaling.protocol import messages as m
+
+MAX_TYPE_BYTES = 128
+MAX_DATA_BYTES = 8_192
+MAX_SEALED_BYTES = MAX_DATA_BYTES + 256
+_TYPE = re.compile(r"[A-Za-z0-9_~-]*")
+
+
+def _check(kind: str | None, data: str | None) -> None:
+    if len((kind or "").encode()) > MAX_TYPE_BYTES or len((data or "").encode()) > MAX_DATA_BYTES:
+        raise error(ErrorCode.SIGNAL_TOO_LONG)
+    if _TYPE.fullmatch(kind or "") is None:
+        raise error(ErrorCode.INVALID_PARAMETER)
+
+
+def handle_signal(state: SessionState, command: FromClient, now_ms: int) -> Effects:
+    """Errors: `permission_denied`, `signal_too_long`, `invalid_parameter`,
+    `connection_not_found`."""
+    del now_ms
+    request = command.message
+    assert isinstance(request, m.Signal)  # noqa: S101 - the table of handlers chose by type
+    if not state.members[command.connection].capabilities.signal:
+        raise error(ErrorCode.PERMISSION_DENIED)
+    _check(request.type, request.data)
+    if request.sealed is not None:
+        if not state.e2ee or request.data is not None:
+            raise error(ErrorCode.INVALID_PARAMETER)
+        if len(request.sealed) > MAX_SEALED_BYTES:
+            raise error(ErrorCode.SIGNAL_TOO_LONG)
+    received = m.SignalReceived(
+        from_=command.connection, type=request.type, data=request.data, sealed=request.sealed
+    )
+    ok = Send(command.connection, m.Ok(re=request.id))
+    return [*_deliver(state, received, request.to), ok]
+
+
+def handle_rest_signal(state: SessionState, command: RestSignal, now_ms: int) -> Effects:
+    del now_ms
+    _check(command.type, command.data)
+    received = m.SignalReceived(type=command.type, data=command.data)
+    return _deliver(state, received, command.to)
+
+
+def _deliver(state: SessionState, received: m.SignalReceived, to: str | None) -> Effects:
+    if to is None:
+        return [Broadcast(received)]
+    if to not in state.members:
+        raise error(ErrorCode.CONNECTION_NOT_FOUND)
+    return [Send(ConnectionId(to), received)]
+
+
+def handle_ready(state: SessionState, command: FromClient, now_ms: int) -> Effects:
+    del now_ms
+    request = command.message
+    assert isinstance(request, m.E2eeReady)  # noqa: S101 - the table of handlers chose by type
+    state.members[command.connection].hint = request.hint
+    announced = m.HintAnnounced(connection_id=command.connection, hint=request.hint)
+    ok = Send(command.connection, m.Ok(re=request.id))
+    return [Broadcast(announced, but=command.connection), ok]

@@ -7,7 +7,6 @@ import av
 import numpy as np
 import pytest
 from aiortc import RTCConfiguration
-
 from sealroute_client.downlink import Downlink
 from sealroute_client.e2ee.keys import PendingContext, SecretRing
 from sealroute_client.e2ee.secret import SessionSecret, session_key
@@ -96,7 +95,7 @@ class Call:
 
     async def until(self, condition, seconds: float = 8.0) -> None:
         async with asyncio.timeout(seconds):
-            while not condition():
+            while not condition():  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
 
     async def close(self) -> None:

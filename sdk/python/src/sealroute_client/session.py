@@ -79,6 +79,7 @@ class Session(Emitter):
         self._downlink: Downlink | None = None
         self._offers: asyncio.Queue[Message] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._has_joined = False
         self._is_leaving = False
         self._is_over = asyncio.Event()
 
@@ -104,6 +105,7 @@ class Session(Emitter):
         except BaseException:
             await self.disconnect()
             raise
+        self._has_joined = True
         self._spawn(self._answer_offers())
         self._take_snapshot(welcome)
 
@@ -169,8 +171,10 @@ class Session(Emitter):
         self._finish(reason)
 
     def _finish(self, reason: str) -> None:
-        if not self._is_over.is_set():
-            self._is_over.set()
+        if self._is_over.is_set():
+            return
+        self._is_over.set()
+        if self._has_joined:
             self.emit("disconnected", reason=reason)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -224,6 +224,7 @@ class Signaling:
                 if message["t"] == "disconnected":
                     reason = str(message.get("reason", "forceDisconnected"))
                     self.is_closed = True
+                    break
                 self._dispatch(message)
         finally:
             pinger.cancel()

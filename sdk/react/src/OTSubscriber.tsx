@@ -13,7 +13,8 @@ export interface OTSubscriberProperties {
 }
 
 export interface OTSubscriberProps {
-  stream: Stream;
+  /** Given by `OTStreams`, or by the page. Without one nothing is shown. */
+  stream?: Stream;
   properties?: OTSubscriberProperties;
   /** `encryptionSecretMismatch` and `encryptionSecretMatch` are among the events. */
   eventHandlers?: EventHandlers;
@@ -38,7 +39,7 @@ export function OTSubscriber(props: OTSubscriberProps): ReactNode {
   const session = state?.connected ? state.session : null;
 
   useEffect(() => {
-    if (!session || !container.current) return undefined;
+    if (!session || !stream || !container.current) return undefined;
     const target = document.createElement('div');
     container.current.append(target);
     let mounted = true;

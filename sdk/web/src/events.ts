@@ -30,7 +30,7 @@ export type HandlerMap<Details, Target> = {
   [Name in keyof Details]?: (event: EventOf<Details, Name, Target>) => void;
 };
 
-interface Registration {
+export interface Registration {
   readonly handler: Handler;
   readonly context: unknown;
   readonly isOnce: boolean;
@@ -94,10 +94,9 @@ export class Emitter<Details extends EventDetails> {
   protected dispatch<Name extends keyof Details & string>(
     name: Name,
     details: Details[Name],
-    options: { cancelable?: boolean } = {},
+    options: { cancelable?: boolean; type?: string } = {},
   ): OTEvent {
-    const event = new OTEvent(name, this, options.cancelable ?? false);
-    // `type` of a typed signal reads signal:<type>, so details may not replace members.
+    const event = new OTEvent(options.type ?? name, this, options.cancelable ?? false);
     for (const [key, value] of Object.entries(details as object)) {
       if (!(key in event)) Object.defineProperty(event, key, { value, enumerable: true });
     }

@@ -1,1 +1,12 @@
-export { isValidSecret } from './e2ee/secret';
+/** The ES module: the same functions that the script's global `OT` has. */
+export * from './ot';
+export { OTError } from './errors';
+export type { OTEvent } from './events';
+export type { Device, OutputDevice } from './media/devices';
+export type { PublisherEvents, PublisherProperties } from './publisher';
+export type { PublisherStats, SubscriberStats } from './rtc/stats';
+export type { IceConfig, SessionEvents, SessionOptions } from './session';
+export type { SubscriberEvents, SubscriberProperties } from './subscriber';
+
+import * as OT from './ot';
+export default OT;

@@ -4,7 +4,6 @@ import { otError } from '../errors';
 import type {
   FromWorker,
   Notice,
-  Request,
   Requests,
   RequestType,
   StreamsMessage,
@@ -53,7 +52,7 @@ export class E2eeClient {
     const id = this.nextId++;
     return new Promise((resolve, reject) => {
       this.pending.set(id, { resolve, reject });
-      this.worker.postMessage({ type, id, ...body } as Request);
+      this.worker.postMessage({ type, id, ...body });
     });
   }
 

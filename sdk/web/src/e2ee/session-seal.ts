@@ -27,6 +27,10 @@ interface Sender {
   binding: SenderBinding | undefined;
 }
 
+interface KeyFrameSender {
+  setParameters(parameters: RTCRtpSendParameters, options?: object): Promise<void>;
+}
+
 export class SessionSeal {
   readonly format = FORMAT;
   private readonly schedule = new SwitchSchedule();
@@ -237,12 +241,9 @@ export class SessionSeal {
     const rids = parameters.encodings.flatMap(({ rid }) => (rid === undefined ? [] : [rid]));
     await this.client.request('keyFrame', { track, rids });
     const options = { encodingOptions: parameters.encodings.map(() => ({ keyFrame: true })) };
-    const setParameters = binding.sender.setParameters.bind(binding.sender) as (
-      parameters: RTCRtpSendParameters,
-      options: object,
-    ) => Promise<void>;
+    const sender: KeyFrameSender = binding.sender;
     // A browser without this option ignores it; one without the layer refuses: both are fine.
-    await setParameters(parameters, options).catch(() => undefined);
+    await sender.setParameters(parameters, options).catch(() => undefined);
   }
 }
 

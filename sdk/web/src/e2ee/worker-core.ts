@@ -263,7 +263,7 @@ export class WorkerCore {
     if (!source?.generateKeyFrame) return;
     const wanted = rids.length > 0 ? rids : [undefined];
     // A layer that is switched off has no key frame to give.
-    await Promise.allSettled(wanted.map((rid) => source.generateKeyFrame?.(rid)));
+    await Promise.allSettled(wanted.map(async (rid) => source.generateKeyFrame?.(rid)));
   }
 
   private reportRunning(track: string, sender: SendTrack): void {

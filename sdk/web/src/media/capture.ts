@@ -35,26 +35,44 @@ export function isScreen(source: SourceWish): boolean {
 
 /** Asks for what the properties name; tracks given by the application are taken as they are. */
 export async function capture(properties: CaptureProperties): Promise<CapturedTracks> {
-  const { audioSource, videoSource } = properties;
-  const given = {
-    audio: audioSource instanceof MediaStreamTrack ? audioSource : undefined,
-    video: videoSource instanceof MediaStreamTrack ? videoSource : undefined,
+  const screen = isScreen(properties.videoSource) ? await captureScreen(properties) : undefined;
+  const here = {
+    audio: asTrack(properties.audioSource) ?? screen?.getAudioTracks()[0],
+    video: asTrack(properties.videoSource) ?? screen?.getVideoTracks()[0],
   };
-  const screen = isScreen(videoSource) ? await captureScreen(properties) : undefined;
-  const constraints = constraintsFor(properties);
-  if (given.audio || screen?.getAudioTracks()[0]) constraints.audio = false;
-  if (given.video || screen) constraints.video = false;
-  const wantsDevices = Boolean(constraints.audio) || Boolean(constraints.video);
   try {
-    const stream = wantsDevices ? await userMedia(constraints) : undefined;
-    return {
-      audio: given.audio ?? screen?.getAudioTracks()[0] ?? stream?.getAudioTracks()[0],
-      video: given.video ?? screen?.getVideoTracks()[0] ?? stream?.getVideoTracks()[0],
-    };
+    return await complete(here, constraintsFor(properties));
   } catch (error) {
     screen?.getTracks().forEach((track) => track.stop());
     throw error;
   }
+}
+
+/** Captures the kinds that are not there yet. */
+async function complete(
+  here: CapturedTracks,
+  constraints: MediaStreamConstraints,
+): Promise<CapturedTracks> {
+  const audio = missing(here.audio, constraints.audio);
+  const video = missing(here.video, constraints.video);
+  if (!audio && !video && (here.audio ?? here.video)) return here;
+  // Neither asked for nor there: the browser's own error says so.
+  const stream = await userMedia({ audio, video });
+  return {
+    audio: here.audio ?? stream.getAudioTracks()[0],
+    video: here.video ?? stream.getVideoTracks()[0],
+  };
+}
+
+function missing(
+  track: MediaStreamTrack | undefined,
+  constraint: boolean | MediaTrackConstraints | undefined,
+): boolean | MediaTrackConstraints {
+  return track ? false : (constraint ?? false);
+}
+
+function asTrack(source: SourceWish): MediaStreamTrack | undefined {
+  return source instanceof MediaStreamTrack ? source : undefined;
 }
 
 export async function userMedia(constraints: MediaStreamConstraints): Promise<MediaStream> {

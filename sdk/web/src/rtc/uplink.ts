@@ -79,6 +79,15 @@ export class Uplink {
     await Promise.all(lines.map((line) => this.release(line)));
   }
 
+  /** What the watchdog looks at. */
+  sealedSenders(): { name: string; kind: Kind; sender: RTCRtpSender }[] {
+    return this.lines.map(({ name, kind, transceiver }) => ({
+      name,
+      kind,
+      sender: transceiver.sender,
+    }));
+  }
+
   /** Forgets the transport and all that went over it; the next publish makes another. */
   reset(): void {
     this.peer?.close();
@@ -93,7 +102,7 @@ export class Uplink {
     lines: readonly Line[],
     properties: StreamProperties,
   ): Promise<PublishedMedia> {
-    const kids = await Promise.all(lines.map((line) => this.seal?.prepareSender(line.name)));
+    const kids = await Promise.all(lines.map(async ({ name }) => this.seal?.prepareSender(name)));
     await peer.setLocalDescription(withoutStrayLines(await peer.createOffer()));
     const tracks = lines.map(({ transceiver, kind }, index): TrackOffer => {
       const kid = kids[index];

@@ -137,7 +137,7 @@ export class SignalingChannel {
       });
       this.pending.set(id, { resolve, reject, cancelTimeout });
     });
-    this.send({ ...greeting, id } as ClientMessage);
+    this.send({ ...greeting, id });
     const welcome = await reply;
     this.greetingId = undefined;
     if (welcome.t !== 'welcome') throw otError('OT_UNEXPECTED_SERVER_RESPONSE', 'No welcome');

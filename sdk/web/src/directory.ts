@@ -1,0 +1,68 @@
+/** Who and what is in the session, as the server tells it. Pure. */
+import { Connection } from './connection';
+import type { ConnectionInfo, StreamInfo } from './signaling/messages';
+import { Stream } from './stream';
+
+export interface Arrivals {
+  readonly connections: Connection[];
+  readonly streams: Stream[];
+}
+
+export interface Departures {
+  readonly connections: Connection[];
+  readonly streams: Stream[];
+}
+
+export class Directory {
+  private readonly connections = new Map<string, Connection>();
+  private readonly streams = new Map<string, Stream>();
+
+  connection(connectionId: string): Connection | undefined {
+    return this.connections.get(connectionId);
+  }
+
+  stream(streamId: string): Stream | undefined {
+    return this.streams.get(streamId);
+  }
+
+  /** `undefined` when it is known already. */
+  addConnection(info: ConnectionInfo): Connection | undefined {
+    if (this.connections.has(info.connectionId)) return undefined;
+    const connection = new Connection(info);
+    this.connections.set(connection.connectionId, connection);
+    return connection;
+  }
+
+  /** `undefined` when it is known already, or its connection is not. */
+  addStream(info: StreamInfo): Stream | undefined {
+    const connection = this.connections.get(info.connectionId);
+    if (!connection || this.streams.has(info.streamId)) return undefined;
+    const stream = new Stream(info, connection);
+    this.streams.set(stream.streamId, stream);
+    return stream;
+  }
+
+  removeConnection(connectionId: string): Connection | undefined {
+    const connection = this.connections.get(connectionId);
+    this.connections.delete(connectionId);
+    return connection;
+  }
+
+  removeStream(streamId: string): Stream | undefined {
+    const stream = this.streams.get(streamId);
+    this.streams.delete(streamId);
+    return stream;
+  }
+
+  /** After messages may have been missed: what is known here and not in the snapshot. */
+  missingFrom(connections: readonly ConnectionInfo[], streams: readonly StreamInfo[]): Departures {
+    const connectionIds = new Set(connections.map(({ connectionId }) => connectionId));
+    const streamIds = new Set(streams.map(({ streamId }) => streamId));
+    return {
+      connections: [...this.connections.values()].filter(
+        ({ connectionId }) => !connectionIds.has(connectionId),
+      ),
+      streams: [...this.streams.values()].filter(({ streamId }) => !streamIds.has(streamId)),
+    };
+  }
+}

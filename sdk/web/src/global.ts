@@ -1,0 +1,4 @@
+/** The script: defines `OT`, as pages made for OpenTok.js expect it. */
+import * as OT from './ot';
+
+Object.assign(globalThis, { OT: { ...OT } });

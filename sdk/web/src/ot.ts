@@ -1,0 +1,179 @@
+/** The functions of the global `OT`. */
+import { hasEndToEndEncryptionSupport } from './e2ee/support';
+import { type OTError, otError, withCallback } from './errors';
+import { type Exceptions, exceptions } from './exceptions';
+import { type CaptureProperties, constraintsFor, userMedia } from './media/capture';
+import * as devices from './media/devices';
+import { withPromise } from './promise-variant';
+import { Publisher, type PublisherProperties } from './publisher';
+import { nameOf } from './rtc/codecs';
+import { setServerUrl } from './server-url';
+import { Session, type SessionOptions } from './session';
+import { unblockAll } from './ui/playback';
+import type { Target } from './ui/view';
+import { notBuilt, rejectsNotBuilt } from './unsupported';
+
+type PublisherCallback = (error?: OTError, publisher?: Publisher) => void;
+
+export interface ScreenSharingCapability {
+  supported: boolean;
+  supportedSources: { application: boolean; screen: boolean; window: boolean };
+  extensionRequired: undefined;
+  extensionRegistered: undefined;
+  extensionInstalled: undefined;
+}
+
+export interface SupportedCodecs {
+  videoEncoders: string[];
+  videoDecoders: string[];
+}
+
+/** Never throws for a bad secret: that error comes from `connect`. */
+export function initSession(
+  apiKey: string | number,
+  sessionId: string,
+  options: SessionOptions = {},
+): Session {
+  return new Session(String(apiKey), sessionId, { ...options });
+}
+
+export const initPublisher = withPromise(
+  (
+    targetOrCallback?: Target | PublisherCallback,
+    propertiesOrCallback?: PublisherProperties | PublisherCallback,
+    callback?: PublisherCallback,
+  ): Publisher => {
+    const given = [callback, propertiesOrCallback, targetOrCallback];
+    const done = given.find((argument) => typeof argument === 'function');
+    const publisher = new Publisher(
+      typeof targetOrCallback === 'function' ? undefined : targetOrCallback,
+      typeof propertiesOrCallback === 'object' ? propertiesOrCallback : undefined,
+    );
+    withCallback(
+      publisher.ready.then(() => publisher),
+      done,
+    );
+    return publisher;
+  },
+  async (target?: Target, properties?: PublisherProperties): Promise<Publisher> => {
+    const publisher = new Publisher(target, properties);
+    await publisher.ready;
+    return publisher;
+  },
+);
+
+/** 1 when the browser can take part in sessions, 0 when not. */
+export function checkSystemRequirements(): 0 | 1 {
+  const isSupported =
+    'RTCPeerConnection' in globalThis &&
+    'WebSocket' in globalThis &&
+    'RTCRtpTransceiver' in globalThis;
+  return isSupported ? 1 : 0;
+}
+
+/** Browsers update themselves; there is no page to send people to. */
+export function upgradeSystemRequirements(): never {
+  throw notBuilt('upgradeSystemRequirements');
+}
+
+export function checkScreenSharingCapability(
+  callback?: (capability: ScreenSharingCapability) => void,
+): Promise<ScreenSharingCapability> {
+  const mediaDevices = globalThis.navigator.mediaDevices as MediaDevices | undefined;
+  const supported = mediaDevices !== undefined && 'getDisplayMedia' in mediaDevices;
+  const capability: ScreenSharingCapability = {
+    supported,
+    supportedSources: { application: supported, screen: supported, window: supported },
+    extensionRequired: undefined,
+    extensionRegistered: undefined,
+    extensionInstalled: undefined,
+  };
+  callback?.(capability);
+  return Promise.resolve(capability);
+}
+
+export function getDevices(
+  callback?: (error?: OTError, devices?: devices.Device[]) => void,
+): Promise<devices.Device[]> {
+  const found = devices.inputDevices();
+  withCallback(found, callback);
+  return found;
+}
+
+export async function getUserMedia(properties: CaptureProperties = {}): Promise<MediaStream> {
+  return userMedia(constraintsFor(properties));
+}
+
+export function getSupportedCodecs(): Promise<SupportedCodecs> {
+  return Promise.resolve({
+    videoEncoders: codecNames(RTCRtpSender.getCapabilities('video')),
+    videoDecoders: codecNames(RTCRtpReceiver.getCapabilities('video')),
+  });
+}
+
+function codecNames(capabilities: RTCRtpCapabilities | null): string[] {
+  const known = ['VP8', 'VP9', 'H264', 'AV1'];
+  const names = (capabilities?.codecs ?? []).map((codec) => nameOf(codec).toUpperCase());
+  return known.filter((name) => names.includes(name));
+}
+
+export const hasMediaProcessorSupport = withPromise(
+  (): boolean => false,
+  (): Promise<boolean> => Promise.resolve(false),
+);
+
+/** To be called from a click: the browser then lets sound play. */
+export async function unblockAudio(): Promise<void> {
+  try {
+    await unblockAll();
+  } catch {
+    throw otError('OT_MEDIA_ERR_ABORTED', 'The browser still blocks sound; call this from a click');
+  }
+}
+
+let logLevel = 0;
+
+/** Nothing is written above level 0, the default. */
+export function setLogLevel(level: number): void {
+  logLevel = level;
+}
+
+export function log(message: string): void {
+  // eslint-disable-next-line no-console -- this is what the application asked for
+  if (logLevel > 0) console.log(message);
+}
+
+export const getAudioOutputDevices = devices.outputDevices;
+export const getActiveAudioOutputDevice = devices.activeOutputDevice;
+export const setAudioOutputDevice = devices.setOutputDevice;
+export const setProxyUrl = setServerUrl;
+export const registerScreenSharingExtension = rejectsNotBuilt('registerScreenSharingExtension');
+
+export function reportIssue(callback?: (error?: OTError) => void): Promise<never> {
+  const failure = Promise.reject<never>(
+    otError('OT_REPORT_ISSUE_FAILED', 'This server collects no reports from clients'),
+  );
+  withCallback(failure, callback);
+  return failure;
+}
+
+/** The `exception` event: faults that no call of the application waits for. */
+export const on: Exceptions['on'] = exceptions.on.bind(exceptions);
+export const once: Exceptions['once'] = exceptions.once.bind(exceptions);
+export const off: Exceptions['off'] = exceptions.off.bind(exceptions);
+
+export { hasEndToEndEncryptionSupport };
+export { Connection } from './connection';
+export { generateEncryptionSecret } from './e2ee/generate-secret';
+export { Publisher } from './publisher';
+export { Session } from './session';
+export { Stream } from './stream';
+export { Subscriber } from './subscriber';
+export { VERSION as version } from './version';
+
+export const NONE = 0;
+export const ERROR = 1;
+export const WARN = 2;
+export const INFO = 3;
+export const LOG = 4;
+export const DEBUG = 5;

@@ -1,0 +1,471 @@
+/** What this client sends: its tracks, its element, and the stream once it is published. */
+import { asOTError, type OTError, otError, withCallback } from './errors';
+import { Emitter } from './events';
+import { elementId } from './identifiers';
+import type { CaptureProperties } from './media/capture';
+import { parseResolution } from './media/capture';
+import { LevelPoll, TrackMeter } from './media/level';
+import { LocalMedia } from './media/local-media';
+import { withPromise } from './promise-variant';
+import type { VideoCodecName } from './rtc/codecs';
+import { videoEncodings } from './rtc/encodings';
+import { publisherStats, type PublisherStats, rowsOf } from './rtc/stats';
+import type { PublishedMedia, Source, StreamProperties } from './rtc/uplink';
+import type { Size, Stream } from './stream';
+import { play } from './ui/playback';
+import { type Target, View, type WidgetProperties } from './ui/view';
+import { rejectsNotBuilt, throwsNotBuilt } from './unsupported';
+
+export type VideoContentHint = '' | 'text' | 'detail' | 'motion';
+type BitratePreset = 'default' | 'bw_saver' | 'extra_bw_saver';
+
+export interface PublisherProperties extends WidgetProperties, CaptureProperties {
+  name?: string;
+  initials?: string;
+  mirror?: boolean;
+  publishAudio?: boolean;
+  publishVideo?: boolean;
+  audioBitrate?: number;
+  enableDtx?: boolean;
+  videoContentHint?: VideoContentHint;
+  /** Several sizes of the camera's picture, so that each subscriber gets what it can show. */
+  scalableVideo?: boolean;
+  preferredVideoCodecs?: 'automatic' | VideoCodecName[];
+  maxVideoBitrate?: number;
+}
+
+export interface PublisherEvents {
+  accessAllowed: object;
+  accessDenied: object;
+  accessDialogOpened: object;
+  accessDialogClosed: object;
+  audioInputDeviceChanged: { device: { deviceId: string; label: string } };
+  audioLevelUpdated: { audioLevel: number };
+  destroyed: object;
+  mediaStopped: { track: MediaStreamTrack };
+  mediaStreamAvailable: { mediaStream: MediaStream };
+  muteForced: object;
+  streamCreated: { stream: Stream };
+  streamDestroyed: { stream: Stream; reason: string };
+  videoDimensionsChanged: { oldValue: Size; newValue: Size };
+  videoElementCreated: { element: HTMLVideoElement };
+}
+
+/** What the session gives a publisher that is live. */
+export interface PublisherBinding {
+  readonly stream: Stream;
+  readonly media: PublishedMedia;
+  update(change: { hasAudio?: boolean; hasVideo?: boolean; videoDimensions?: Size }): void;
+  unpublish(reason: 'clientDisconnected' | 'mediaStopped'): void;
+}
+
+/** Share of the default bit rate that each preset may use. */
+const PRESETS: Readonly<Record<BitratePreset, number>> = {
+  default: 1,
+  bw_saver: 0.5,
+  extra_bw_saver: 0.25,
+};
+const DEFAULT_AUDIO_BPS = 40_000;
+
+export class Publisher extends Emitter<PublisherEvents> {
+  readonly id = elementId('publisher');
+  accessAllowed: boolean | undefined;
+  /** @internal Settles when camera and microphone are there, or refused. */
+  readonly ready: Promise<void>;
+  private readonly view: View;
+  private readonly media: LocalMedia;
+  private readonly meter = new TrackMeter();
+  private readonly levels: LevelPoll;
+  private binding: PublisherBinding | undefined;
+  private wantsAudio: boolean;
+  private wantsVideo: boolean;
+  private preset: BitratePreset = 'default';
+  private maxVideoBps: number | undefined;
+  private contentHint: VideoContentHint;
+  private size: Size = { width: 0, height: 0 };
+  private isDestroyed = false;
+
+  /** @internal Use OT.initPublisher or session.publish. */
+  constructor(
+    target: Target,
+    private readonly properties: PublisherProperties = {},
+  ) {
+    super();
+    parseResolution(properties.resolution);
+    this.wantsAudio = properties.publishAudio ?? true;
+    this.wantsVideo = properties.publishVideo ?? true;
+    this.maxVideoBps = properties.maxVideoBitrate;
+    this.contentHint = properties.videoContentHint ?? '';
+    this.media = new LocalMedia(properties, (track) => this.onTrackEnded(track));
+    this.levels = new LevelPoll(
+      () => this.meter.read(this.media.audio),
+      (audioLevel) => this.dispatch('audioLevelUpdated', { audioLevel }),
+    );
+    this.view = new View(target, {
+      role: 'publisher',
+      id: this.id,
+      name: properties.name ?? '',
+      isMirrored: properties.mirror ?? !this.media.isScreen,
+      properties,
+    });
+    this.view.addMuteButton('Mute microphone', () => this.publishAudio(!this.wantsAudio));
+    this.view.video.addEventListener('resize', () => this.onResize());
+    this.ready = this.acquire();
+    this.ready.catch(() => undefined);
+  }
+
+  get element(): HTMLElement | undefined {
+    return this.view.element;
+  }
+
+  get stream(): Stream | undefined {
+    return this.binding?.stream;
+  }
+
+  readonly publishAudio = withPromise(
+    (isWanted: boolean): this => this.setAudioWanted(isWanted),
+    (isWanted: boolean): Promise<void> => Promise.resolve(void this.setAudioWanted(isWanted)),
+  );
+
+  readonly publishVideo = withPromise(
+    (isWanted: boolean, callback?: (error?: OTError) => void): this => {
+      withCallback(this.setVideoWanted(isWanted), callback);
+      return this;
+    },
+    (isWanted: boolean): Promise<void> => this.setVideoWanted(isWanted),
+  );
+
+  readonly destroy = withPromise(
+    (): this => this.end(),
+    (): Promise<void> => Promise.resolve(void this.end()),
+  );
+
+  getAudioSource(): MediaStreamTrack | null {
+    return this.media.audio ?? null;
+  }
+
+  async setAudioSource(source: string | MediaStreamTrack): Promise<void> {
+    const track = await this.media.replace('audio', source);
+    track.enabled = this.wantsAudio;
+    await this.binding?.media.senders.audio?.replaceTrack(track);
+    const { deviceId } = track.getSettings();
+    this.dispatch('audioInputDeviceChanged', {
+      device: { deviceId: deviceId ?? '', label: track.label },
+    });
+  }
+
+  getVideoSource(): {
+    deviceId: string | null;
+    type: 'camera' | 'screen' | 'custom' | null;
+    track: MediaStreamTrack | null;
+  } {
+    const track = this.media.video ?? null;
+    return {
+      deviceId: track?.getSettings().deviceId ?? null,
+      type: track ? this.videoType() : null,
+      track,
+    };
+  }
+
+  async setVideoSource(source: string | MediaStreamTrack): Promise<void> {
+    const track = await this.media.replace('video', source);
+    track.enabled = this.wantsVideo;
+    track.contentHint = this.contentHint;
+    if (this.wantsVideo) await this.binding?.media.senders.video?.replaceTrack(track);
+    this.show();
+  }
+
+  async cycleVideo(): Promise<{ deviceId: string }> {
+    const deviceId = await this.media.nextCamera();
+    await this.setVideoSource(deviceId);
+    return { deviceId };
+  }
+
+  getVideoContentHint(): VideoContentHint {
+    return this.contentHint;
+  }
+
+  setVideoContentHint(hint: VideoContentHint): void {
+    this.contentHint = hint;
+    if (this.media.video) this.media.video.contentHint = hint;
+  }
+
+  getMaxVideoBitrate(): number | undefined {
+    return this.maxVideoBps;
+  }
+
+  async setMaxVideoBitrate(bps: number): Promise<void> {
+    if (!Number.isFinite(bps) || bps < 5_000 || bps > 10_000_000) {
+      throw otError('OT_INVALID_PARAMETER', 'The bit rate must lie between 5,000 and 10,000,000');
+    }
+    this.maxVideoBps = bps;
+    await this.applyEncodings();
+  }
+
+  getVideoBitratePreset(): BitratePreset {
+    return this.preset;
+  }
+
+  async setVideoBitratePreset(preset: BitratePreset): Promise<void> {
+    if (!Object.hasOwn(PRESETS, preset)) {
+      throw otError('OT_INVALID_PARAMETER', 'There is no such preset');
+    }
+    this.preset = preset;
+    await this.applyEncodings();
+  }
+
+  async setPreferredFrameRate(frameRate: number): Promise<void> {
+    await this.constrain({ frameRate: { ideal: frameRate } });
+  }
+
+  async setPreferredResolution({ width, height }: Size): Promise<void> {
+    await this.constrain({ width: { ideal: width }, height: { ideal: height } });
+  }
+
+  getStats(
+    callback?: (error?: OTError, stats?: { stats: PublisherStats }[]) => void,
+  ): Promise<{ stats: PublisherStats }[]> {
+    const stats = this.collectStats();
+    withCallback(stats, callback);
+    return stats;
+  }
+
+  async getRtcStatsReport(): Promise<{ rtcStatsReport: RTCStatsReport }[]> {
+    const reports = await Promise.all(this.senders().map((sender) => sender.getStats()));
+    return reports.map((rtcStatsReport) => ({ rtcStatsReport }));
+  }
+
+  getImgData(): string | null {
+    return this.view.imageData();
+  }
+
+  getStyle(key?: string): unknown {
+    const style = this.properties.style ?? {};
+    return key === undefined ? style : style[key];
+  }
+
+  setStyle(style: string | Record<string, unknown>, value?: unknown): this {
+    const entries = typeof style === 'string' ? { [style]: value } : style;
+    this.properties.style = { ...this.properties.style, ...entries };
+    for (const [key, entry] of Object.entries(entries)) this.view.setStyle(key, entry);
+    return this;
+  }
+
+  videoWidth(): number {
+    return this.view.video.videoWidth;
+  }
+
+  videoHeight(): number {
+    return this.view.video.videoHeight;
+  }
+
+  publishCaptions = throwsNotBuilt('publishCaptions');
+  applyVideoFilter = rejectsNotBuilt('applyVideoFilter');
+  applyAudioFilter = rejectsNotBuilt('applyAudioFilter');
+  clearVideoFilter = rejectsNotBuilt('clearVideoFilter');
+  clearAudioFilter = rejectsNotBuilt('clearAudioFilter');
+  getVideoFilter = (): null => null;
+  getAudioFilter = (): null => null;
+  setVideoMediaProcessorConnector = rejectsNotBuilt('setVideoMediaProcessorConnector');
+  setAudioMediaProcessorConnector = rejectsNotBuilt('setAudioMediaProcessorConnector');
+  setTargetScalabilityMode = rejectsNotBuilt('setTargetScalabilityMode');
+  getTargetScalabilityMode = throwsNotBuilt('getTargetScalabilityMode');
+
+  // --- the session's side -------------------------------------------------------------
+
+  /** @internal Throws when there is nothing to publish. */
+  sources(): Source[] {
+    const preferred = this.properties.preferredVideoCodecs;
+    const preferredCodecs = Array.isArray(preferred) ? preferred : [];
+    const { audio, video } = this.media;
+    const sources: Source[] = [];
+    if (audio) {
+      const encodings = [{ maxBitrate: this.properties.audioBitrate ?? DEFAULT_AUDIO_BPS }];
+      sources.push({ kind: 'audio', track: audio, encodings, preferredCodecs: [] });
+    }
+    if (video) {
+      const track = this.wantsVideo ? video : null;
+      sources.push({ kind: 'video', track, encodings: this.encodings(video), preferredCodecs });
+    }
+    if (sources.length === 0 || this.isDestroyed) {
+      throw otError('OT_STREAM_CREATE_FAILED', 'The publisher has nothing to publish');
+    }
+    return sources;
+  }
+
+  /** @internal */
+  streamProperties(): StreamProperties {
+    const { video, audio } = this.media;
+    const { width, height, frameRate } = video?.getSettings() ?? {};
+    return {
+      name: this.properties.name ?? '',
+      hasAudio: audio !== undefined && this.wantsAudio,
+      hasVideo: video !== undefined && this.wantsVideo,
+      ...(video ? { videoType: this.videoType() } : {}),
+      ...(width && height ? { videoDimensions: { width, height } } : {}),
+      ...(frameRate ? { frameRate } : {}),
+    };
+  }
+
+  /** @internal The stream is live. */
+  bind(binding: PublisherBinding): void {
+    this.binding = binding;
+    this.dispatch('streamCreated', { stream: binding.stream });
+  }
+
+  /** @internal The stream is over; by default the publisher goes with it. */
+  unbind(reason: string, isReplaced = false): void {
+    const { binding } = this;
+    if (!binding) return;
+    this.binding = undefined;
+    const event = this.dispatch(
+      'streamDestroyed',
+      { stream: binding.stream, reason },
+      { cancelable: true },
+    );
+    if (!isReplaced && !event.isDefaultPrevented()) this.end();
+  }
+
+  /** @internal A moderator muted this stream. */
+  onMuteForced(): void {
+    this.setAudioWanted(false);
+    this.dispatch('muteForced', {});
+  }
+
+  protected override handlersChanged(): void {
+    // Called by the super constructor's users only after `levels` exists.
+    this.levels.run(this.hasHandlers('audioLevelUpdated') && !this.isDestroyed);
+  }
+
+  private async acquire(): Promise<void> {
+    // Handlers are registered after the constructor; nothing may happen before.
+    await Promise.resolve();
+    this.dispatch('accessDialogOpened', {});
+    try {
+      await this.media.acquire();
+    } catch (error) {
+      this.accessAllowed = false;
+      this.dispatch('accessDialogClosed', {});
+      this.dispatch('accessDenied', {}, { cancelable: true });
+      this.end();
+      throw asOTError(error, 'OT_UNABLE_TO_CAPTURE_MEDIA');
+    }
+    this.dispatch('accessDialogClosed', {});
+    if (this.isDestroyed) {
+      this.media.stop();
+      throw otError('OT_STREAM_CREATE_FAILED', 'The publisher was destroyed');
+    }
+    this.accessAllowed = true;
+    if (this.media.audio) this.media.audio.enabled = this.wantsAudio;
+    if (this.media.video) this.media.video.enabled = this.wantsVideo;
+    this.setVideoContentHint(this.contentHint);
+    this.show();
+    this.dispatch('accessAllowed', {});
+    this.dispatch('mediaStreamAvailable', { mediaStream: this.media.stream });
+    this.dispatch('videoElementCreated', { element: this.view.video });
+  }
+
+  private show(): void {
+    const { video } = this.view;
+    video.srcObject = this.media.stream;
+    void play({ video, onBlocked: () => undefined, onUnblocked: () => undefined });
+  }
+
+  private setAudioWanted(isWanted: boolean): this {
+    this.wantsAudio = isWanted;
+    this.view.showMuted(!isWanted);
+    if (this.media.audio) {
+      this.media.audio.enabled = isWanted;
+      this.binding?.update({ hasAudio: isWanted });
+    }
+    return this;
+  }
+
+  private async setVideoWanted(isWanted: boolean): Promise<void> {
+    this.wantsVideo = isWanted;
+    const { video } = this.media;
+    if (!video) return;
+    video.enabled = isWanted;
+    // No track at all: not even black pictures cost anything.
+    await this.binding?.media.senders.video?.replaceTrack(isWanted ? video : null);
+    this.binding?.update({ hasVideo: isWanted });
+  }
+
+  private onTrackEnded(track: MediaStreamTrack): void {
+    this.dispatch('mediaStopped', { track });
+    if (track.kind === 'video' && this.media.isScreen) this.binding?.unpublish('mediaStopped');
+  }
+
+  private onResize(): void {
+    const newValue = { width: this.videoWidth(), height: this.videoHeight() };
+    const oldValue = this.size;
+    if (newValue.width === oldValue.width && newValue.height === oldValue.height) return;
+    this.size = newValue;
+    this.dispatch('videoDimensionsChanged', { oldValue, newValue });
+    this.binding?.update({ videoDimensions: newValue });
+  }
+
+  private encodings(track: MediaStreamTrack): RTCRtpEncodingParameters[] {
+    const { width = 640, height = 480 } = track.getSettings();
+    const maxBitrateBps = this.maxVideoBps;
+    const encodings = videoEncodings({
+      size: { width, height },
+      isScreen: this.media.isScreen,
+      maxBitrateBps,
+      maxFrameRate: this.properties.frameRate,
+      isScalable: this.properties.scalableVideo ?? false,
+    });
+    const share = PRESETS[this.preset];
+    return encodings.map((encoding) => ({
+      ...encoding,
+      ...(encoding.maxBitrate ? { maxBitrate: Math.round(encoding.maxBitrate * share) } : {}),
+    }));
+  }
+
+  private async applyEncodings(): Promise<void> {
+    const sender = this.binding?.media.senders.video;
+    const { video } = this.media;
+    if (!sender || !video) return;
+    const parameters = sender.getParameters();
+    const wanted = this.encodings(video);
+    parameters.encodings.forEach((encoding, index) => {
+      const maxBitrate = wanted[index]?.maxBitrate;
+      if (maxBitrate !== undefined) encoding.maxBitrate = maxBitrate;
+    });
+    await sender.setParameters(parameters);
+  }
+
+  private async constrain(constraints: MediaTrackConstraints): Promise<void> {
+    const { video } = this.media;
+    if (!video) throw otError('OT_INVALID_PARAMETER', 'The publisher has no video');
+    await video.applyConstraints({ ...video.getConstraints(), ...constraints });
+  }
+
+  private async collectStats(): Promise<{ stats: PublisherStats }[]> {
+    const senders = this.senders();
+    if (senders.length === 0) throw otError('OT_NOT_CONNECTED', 'The publisher is not published');
+    const reports = await Promise.all(senders.map((sender) => sender.getStats()));
+    return [{ stats: publisherStats(rowsOf(reports), Date.now()) }];
+  }
+
+  private senders(): RTCRtpSender[] {
+    return Object.values(this.binding?.media.senders ?? {});
+  }
+
+  private videoType(): 'camera' | 'screen' | 'custom' {
+    if (this.media.isScreen) return 'screen';
+    return this.properties.videoSource instanceof MediaStreamTrack ? 'custom' : 'camera';
+  }
+
+  private end(): this {
+    if (this.isDestroyed) return this;
+    this.isDestroyed = true;
+    this.binding?.unpublish('clientDisconnected');
+    this.levels.stop();
+    this.meter.close();
+    this.media.stop();
+    this.view.remove();
+    this.dispatch('destroyed', {});
+    return this;
+  }
+}

@@ -1,0 +1,449 @@
+/** One stay in a session: owner of the channel, both peer connections and all their parts. */
+import type { Clock } from './clock';
+import type { Connection } from './connection';
+import { Directory } from './directory';
+import type { SessionSeal } from './e2ee/session-seal';
+import { isLeaking } from './e2ee/watchdog';
+import { E2EE_ERRORS, OTError, otError } from './errors';
+import { exceptions } from './exceptions';
+import type { Publisher } from './publisher';
+import { Downlink } from './rtc/downlink';
+import type { PeerSettings } from './rtc/peer-connection';
+import { framesSent, rowsOf } from './rtc/stats';
+import { Uplink } from './rtc/uplink';
+import type { Reply, RequestMessage } from './signaling/channel';
+import type {
+  ConnectionDestroyed,
+  ServerMessage,
+  SignalReceived,
+  StreamInfo,
+  StreamPropertyChanged,
+  Welcome,
+} from './signaling/messages';
+import type { PropertyChange, Stream } from './stream';
+import type { Subscriber, SubscriberWish } from './subscriber';
+
+export interface ReceivedSignal {
+  readonly type: string;
+  readonly data: string;
+  readonly from: Connection | null;
+  readonly encrypted: boolean;
+}
+
+/** What the room tells the session, in the order of happening. */
+export interface RoomListener {
+  onConnectionCreated(connection: Connection): void;
+  onConnectionDestroyed(connection: Connection, reason: string): void;
+  onStreamCreated(stream: Stream): void;
+  /** True: the application keeps the elements. */
+  onStreamDestroyed(stream: Stream, reason: string): boolean;
+  onStreamChanged(stream: Stream, change: PropertyChange): void;
+  onSignal(signal: ReceivedSignal): void;
+  onMuteForced(active: boolean): void;
+  onDisconnected(reason: string): void;
+}
+
+type Handlers = {
+  [Type in ServerMessage['t']]?: (message: Extract<ServerMessage, { t: Type }>) => void;
+};
+
+const LIVE_TIMEOUT_MS = 20_000;
+const WATCH_INTERVAL_MS = 2_000;
+
+interface Waiting<Result> {
+  readonly resolve: (result: Result) => void;
+  readonly reject: (error: OTError) => void;
+}
+
+export class Room {
+  readonly directory = new Directory();
+  readonly publishers = new Map<string, Publisher>();
+  /** By subscriber id. */
+  readonly subscribers = new Map<string, Subscriber>();
+  private readonly uplink: Uplink;
+  private readonly downlink: Downlink;
+  /** Own streams that are not live yet. */
+  private readonly awaited = new Map<string, Waiting<Stream>>();
+  private readonly awaitedSubscribers = new Map<string, Waiting<undefined>>();
+  private cancelWatch: () => void = () => undefined;
+  private isClosed = false;
+
+  constructor(
+    private readonly welcome: Welcome,
+    private readonly send: (message: RequestMessage) => Promise<Reply>,
+    settings: Omit<PeerSettings, 'isSealed'>,
+    private readonly seal: SessionSeal | undefined,
+    private readonly listener: RoomListener,
+    private readonly clock: Clock,
+  ) {
+    const peerSettings = { ...settings, isSealed: welcome.session.e2ee };
+    this.uplink = new Uplink(peerSettings, send, seal);
+    this.downlink = new Downlink(peerSettings, send, seal, {
+      onTracks: (subscriberId, tracks) => this.subscribers.get(subscriberId)?.onTracks(tracks),
+      onFailure: (error) => exceptions.report(error),
+    });
+    seal?.onNotice((notice) => {
+      if (notice.type === 'health') {
+        for (const subscriber of this.subscribers.values()) {
+          if (subscriber.onHealth(notice.track, notice.change)) return;
+        }
+      } else if (notice.type === 'internal' || notice.type === 'unsupportedCodec') {
+        exceptions.report(sealFault(notice.type, notice.role));
+      }
+    });
+  }
+
+  get connectionId(): string {
+    return this.welcome.connection.connectionId;
+  }
+
+  /** Tells of everybody and everything that was there before us, and starts the watch. */
+  async begin(): Promise<void> {
+    this.admit(this.welcome);
+    await this.seal?.connected(this.send);
+    if (this.seal) this.watch();
+  }
+
+  handle(message: ServerMessage): void {
+    const handler = this.handlers[message.t] as ((message: ServerMessage) => void) | undefined;
+    if (!this.isClosed) handler?.(message);
+  }
+
+  /** After a resume: makes up for messages that were missed. */
+  reconcile(welcome: Welcome): void {
+    const { connections, streams } = this.directory.missingFrom(
+      welcome.connections,
+      welcome.streams,
+    );
+    for (const { streamId } of streams) this.onStreamGone(streamId, 'networkDisconnected');
+    for (const { connectionId } of connections) {
+      this.handlers.connectionDestroyed?.({
+        t: 'connectionDestroyed',
+        connectionId,
+        reason: 'networkDisconnected',
+      });
+    }
+    this.admit(welcome);
+  }
+
+  /** Resolves with the stream once its media can flow. */
+  async publish(publisher: Publisher): Promise<Stream> {
+    this.requireSecret(E2EE_ERRORS.publishWithoutSecret);
+    const media = await this.uplink.publish(publisher.sources(), publisher.streamProperties());
+    const { streamId } = media;
+    this.publishers.set(streamId, publisher);
+    try {
+      const stream = this.directory.stream(streamId) ?? (await this.untilLive(streamId));
+      publisher.bind({
+        stream,
+        media,
+        update: (change) => this.updateStream(stream, change),
+        unpublish: (reason) => this.unpublish(streamId, reason),
+      });
+      return stream;
+    } catch (error) {
+      this.publishers.delete(streamId);
+      this.uplink.unpublish(streamId).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  unpublish(streamId: string, reason: string): void {
+    const publisher = this.publishers.get(streamId);
+    if (!publisher) return;
+    this.publishers.delete(streamId);
+    this.directory.removeStream(streamId);
+    this.uplink.unpublish(streamId).catch((error: unknown) => exceptions.report(error));
+    publisher.unbind(reason);
+  }
+
+  /** Resolves when the subscriber's tracks are connected. */
+  async subscribe(subscriber: Subscriber): Promise<void> {
+    this.requireSecret(E2EE_ERRORS.subscribeWithoutSecret);
+    const { streamId } = subscriber.stream;
+    const reply = await this.send({ t: 'subscribe', streamId, ...subscriber.initialWish() });
+    if (reply.t !== 'subscribed') throw otError('OT_UNEXPECTED_SERVER_RESPONSE', 'Not subscribed');
+    const { subscriberId } = reply;
+    this.subscribers.set(subscriberId, subscriber);
+    subscriber.bind({
+      update: (wish) => this.updateSubscriber(subscriberId, wish),
+      tell: (state) => void this.tell({ t: 'e2eeState', subscriberId, state }),
+      recheck: (tracks) => this.seal?.recheck(tracks),
+      unsubscribe: () => this.unsubscribe(subscriber),
+    });
+    try {
+      await this.untilConnected(subscriberId);
+    } catch (error) {
+      this.unsubscribe(subscriber);
+      throw error;
+    }
+  }
+
+  unsubscribe(subscriber: Subscriber): void {
+    for (const [subscriberId, candidate] of this.subscribers) {
+      if (candidate !== subscriber) continue;
+      this.subscribers.delete(subscriberId);
+      this.awaitedSubscribers
+        .get(subscriberId)
+        ?.reject(otError('OT_STREAM_DESTROYED', 'The subscription ended'));
+      this.awaitedSubscribers.delete(subscriberId);
+      this.tell({ t: 'unsubscribe', subscriberId });
+    }
+  }
+
+  /** The secrets of the session changed here: mismatched subscribers get another chance. */
+  onSecretSet(): void {
+    for (const subscriber of this.subscribers.values()) subscriber.onHope();
+  }
+
+  close(): void {
+    this.isClosed = true;
+    this.cancelWatch();
+    const gone = otError('OT_NOT_CONNECTED', 'The session is not connected');
+    for (const { reject } of this.awaited.values()) reject(gone);
+    for (const { reject } of this.awaitedSubscribers.values()) reject(gone);
+    this.uplink.reset();
+    this.downlink.reset();
+    this.seal?.close();
+  }
+
+  private readonly handlers: Handlers = {
+    connectionCreated: ({ connection }) => {
+      const added = this.directory.addConnection(connection);
+      if (added) this.listener.onConnectionCreated(added);
+    },
+    connectionDestroyed: (message) => this.onConnectionGone(message),
+    streamCreated: ({ stream }) => this.onStreamCreated(stream),
+    streamDestroyed: ({ streamId, reason }) => this.onStreamGone(streamId, reason),
+    streamPropertyChanged: (message) => this.onStreamChanged(message),
+    signalReceived: (message) => {
+      this.onSignal(message).catch((error: unknown) => exceptions.report(error));
+    },
+    muteForced: ({ active, streamId }) => {
+      if (streamId) this.publishers.get(streamId)?.onMuteForced();
+      else this.listener.onMuteForced(active);
+    },
+    notEncrypted: () => exceptions.report(sealFault('internal', 'send')),
+    hintAnnounced: ({ connectionId, hint }) => this.onHint(connectionId, hint),
+    downlinkOffer: (message) => this.downlink.onOffer(message),
+    subscriberConnected: ({ subscriberId }) => {
+      this.awaitedSubscribers.get(subscriberId)?.resolve(undefined);
+      this.awaitedSubscribers.delete(subscriberId);
+      this.subscribers.get(subscriberId)?.onConnected();
+    },
+    transportLost: ({ direction }) => this.onTransportLost(direction),
+    disconnected: ({ reason }) =>
+      this.listener.onDisconnected(reason === 'serverShutdown' ? 'networkDisconnected' : reason),
+    error: ({ name, message, number }) => exceptions.report(new OTError(name, message, number)),
+  };
+
+  private admit(welcome: Welcome): void {
+    for (const connection of welcome.connections) {
+      this.handlers.connectionCreated?.({ t: 'connectionCreated', connection });
+    }
+    for (const stream of welcome.streams) this.onStreamCreated(stream);
+    for (const [connectionId, hint] of Object.entries(welcome.hints ?? {})) {
+      if (connectionId !== this.connectionId) this.onHint(connectionId, hint);
+    }
+  }
+
+  private onConnectionGone({ connectionId, reason }: ConnectionDestroyed): void {
+    this.seal?.onConnectionLeft(connectionId);
+    const connection = this.directory.removeConnection(connectionId);
+    if (connection) this.listener.onConnectionDestroyed(connection, reason);
+  }
+
+  private onStreamCreated(info: StreamInfo): void {
+    const stream = this.directory.addStream(info);
+    if (!stream) return;
+    if (info.connectionId !== this.connectionId) {
+      this.listener.onStreamCreated(stream);
+      return;
+    }
+    this.awaited.get(stream.streamId)?.resolve(stream);
+    this.awaited.delete(stream.streamId);
+  }
+
+  private onStreamGone(streamId: string, reason: string): void {
+    const publisher = this.publishers.get(streamId);
+    if (publisher) {
+      this.publishers.delete(streamId);
+      this.directory.removeStream(streamId);
+      this.uplink.forget(streamId).catch((error: unknown) => exceptions.report(error));
+      publisher.unbind(reason);
+      return;
+    }
+    const stream = this.directory.removeStream(streamId);
+    if (!stream || stream.connection.connectionId === this.connectionId) return;
+    const keepsElements = this.listener.onStreamDestroyed(stream, reason);
+    for (const subscriber of [...this.subscribers.values()]) {
+      if (subscriber.stream !== stream) continue;
+      this.unsubscribe(subscriber);
+      subscriber.end('streamDestroyed', keepsElements);
+    }
+  }
+
+  private onStreamChanged({ streamId, ...change }: StreamPropertyChanged): void {
+    const stream = this.directory.stream(streamId);
+    if (stream) this.applyChange(stream, change);
+  }
+
+  private applyChange(stream: Stream, change: Parameters<Stream['apply']>[0]): void {
+    for (const applied of stream.apply(change)) {
+      this.listener.onStreamChanged(stream, applied);
+      if (applied.changedProperty !== 'hasVideo') continue;
+      for (const subscriber of this.subscribers.values()) {
+        if (subscriber.stream === stream) subscriber.onStreamChanged(stream.hasVideo);
+      }
+    }
+  }
+
+  private async onSignal({ from, type, data, sealed }: SignalReceived): Promise<void> {
+    const sender = this.directory.connection(from ?? '') ?? null;
+    if (sealed) {
+      await this.onSealedSignal(from ?? '', sender, sealed);
+      return;
+    }
+    this.listener.onSignal({ type: type ?? '', data: data ?? '', from: sender, encrypted: false });
+  }
+
+  private async onSealedSignal(
+    connectionId: string,
+    from: Connection | null,
+    sealed: Uint8Array,
+  ): Promise<void> {
+    const opened = await this.seal?.openSignal(connectionId, sealed);
+    if (opened && 'signalType' in opened) {
+      const { signalType: type, data } = opened;
+      this.listener.onSignal({ type, data, from, encrypted: true });
+    } else if (opened?.refused !== 'replay') {
+      throw otError(
+        'OT_ENCRYPTION_SECRET_MISMATCH',
+        'A signal could not be opened with the present encryption secret',
+      );
+    }
+  }
+
+  private onHint(connectionId: string, hint: number): void {
+    if (!this.seal?.onAnnounced(connectionId, hint)) return;
+    for (const subscriber of this.subscribers.values()) {
+      if (subscriber.stream.connection.connectionId === connectionId) subscriber.onHope();
+    }
+  }
+
+  /** What went over the transport is gone on the server: it is done again on a new one. */
+  private onTransportLost(direction: 'uplink' | 'downlink'): void {
+    if (direction === 'uplink') this.republishAll();
+    else this.resubscribeAll();
+  }
+
+  private republishAll(): void {
+    const lost = [...this.publishers];
+    this.uplink.reset();
+    for (const [streamId, publisher] of lost) {
+      this.publishers.delete(streamId);
+      this.directory.removeStream(streamId);
+      this.awaited.get(streamId)?.reject(otError('OT_ICE_WORKFLOW_FAILED', 'The network failed'));
+      this.awaited.delete(streamId);
+      if (!publisher.stream) continue;
+      publisher.unbind('networkDisconnected', true);
+      this.publish(publisher).catch((error: unknown) => exceptions.report(error));
+    }
+  }
+
+  private resubscribeAll(): void {
+    const lost = [...this.subscribers];
+    this.downlink.reset();
+    for (const [subscriberId, subscriber] of lost) {
+      this.subscribers.delete(subscriberId);
+      this.awaitedSubscribers
+        .get(subscriberId)
+        ?.reject(otError('OT_ICE_WORKFLOW_FAILED', 'The network failed'));
+      this.awaitedSubscribers.delete(subscriberId);
+      subscriber.onDisconnected();
+      this.subscribe(subscriber).catch((error: unknown) => exceptions.report(error));
+    }
+  }
+
+  private updateStream(
+    stream: Stream,
+    change: Parameters<Parameters<Publisher['bind']>[0]['update']>[0],
+  ): void {
+    this.tell({ t: 'updateStream', streamId: stream.streamId, ...change });
+    this.applyChange(stream, change);
+  }
+
+  private async updateSubscriber(subscriberId: string, wish: SubscriberWish): Promise<void> {
+    await this.send({ t: 'updateSubscriber', subscriberId, ...wish });
+  }
+
+  private tell(message: RequestMessage): void {
+    this.send(message).catch((error: unknown) => {
+      if (!this.isClosed) exceptions.report(error);
+    });
+  }
+
+  private requireSecret(missing: () => OTError): void {
+    if (this.welcome.session.e2ee && !this.seal?.hasSecret) throw missing();
+  }
+
+  private untilLive(streamId: string): Promise<Stream> {
+    return this.awaiting(this.awaited, streamId, 'The stream did not become live');
+  }
+
+  private untilConnected(subscriberId: string): Promise<undefined> {
+    return this.awaiting(this.awaitedSubscribers, subscriberId, 'No media connection came about');
+  }
+
+  private awaiting<Result>(
+    waiting: Map<string, Waiting<Result>>,
+    id: string,
+    complaint: string,
+  ): Promise<Result> {
+    return new Promise<Result>((resolve, reject) => {
+      const cancel = this.clock.after(LIVE_TIMEOUT_MS, () => {
+        waiting.delete(id);
+        reject(otError('OT_ICE_WORKFLOW_FAILED', complaint));
+      });
+      waiting.set(id, {
+        resolve: (result) => {
+          cancel();
+          resolve(result);
+        },
+        reject: (error) => {
+          cancel();
+          reject(error);
+        },
+      });
+    });
+  }
+
+  /** Compares what left the senders with what the worker sealed (e2ee/1 5.10). */
+  private watch(): void {
+    this.cancelWatch = this.clock.after(WATCH_INTERVAL_MS, () => {
+      this.inspect()
+        .catch((error: unknown) => exceptions.report(error))
+        .finally(() => {
+          if (!this.isClosed) this.watch();
+        });
+    });
+  }
+
+  private async inspect(): Promise<void> {
+    if (!this.seal || this.publishers.size === 0) return;
+    for (const { name, kind, sender } of this.uplink.sealedSenders()) {
+      const sent = framesSent(rowsOf([await sender.getStats()]), kind);
+      const { sealed } = await this.seal.counters();
+      if (!isLeaking(sent, sealed[name] ?? 0)) continue;
+      await sender.replaceTrack(null);
+      exceptions.report(sealFault('internal', 'send'));
+    }
+  }
+}
+
+function sealFault(type: 'internal' | 'unsupportedCodec', role: 'send' | 'receive'): OTError {
+  const direction = role === 'send' ? 'ENCRYPTION' : 'DECRYPTION';
+  return type === 'internal'
+    ? otError(`OT_${direction}_INTERNAL_ERROR`, 'Frames could not be sealed or opened')
+    : otError(`OT_${direction}_UNSUPPORTED_CODEC`, 'The codec can not be sealed');
+}

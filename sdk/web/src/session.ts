@@ -1,0 +1,492 @@
+/** A session as applications use it: the surface of OpenTok.js over a Room. */
+import { systemClock } from './clock';
+import type { Connection } from './connection';
+import { E2eeClient } from './e2ee/client';
+import { FORMAT, isValidSecret } from './e2ee/secret';
+import { SessionSeal } from './e2ee/session-seal';
+import { hasEndToEndEncryptionSupport } from './e2ee/support';
+import { asOTError, E2EE_ERRORS, type OTError, otError, withCallback } from './errors';
+import { Emitter } from './events';
+import { exceptions } from './exceptions';
+import { withPromise } from './promise-variant';
+import { Publisher, type PublisherProperties } from './publisher';
+import { type ReceivedSignal, Room, type RoomListener } from './room';
+import { decodableCodecs } from './rtc/codecs';
+import { signalingUrl } from './server-url';
+import { signalFault } from './signal-rules';
+import { type RequestMessage, SignalingChannel, type Socket } from './signaling/channel';
+import type { Capabilities, Welcome } from './signaling/messages';
+import type { PropertyChange, Stream } from './stream';
+import { Subscriber, type SubscriberProperties } from './subscriber';
+import type { Target } from './ui/view';
+import { VERSION } from './version';
+
+export interface IceConfig {
+  includeServers?: 'all' | 'custom';
+  transportPolicy?: 'all' | 'relay';
+  customServers?: { urls: string | string[]; username?: string; credential?: string }[];
+}
+
+export interface SessionOptions {
+  /** 8..256 characters; makes an end-to-end encrypted session usable. Never sent anywhere. */
+  encryptionSecret?: string;
+  connectionEventsSuppressed?: boolean;
+  iceConfig?: IceConfig;
+  /** Where the server is, when not where the script came from. */
+  serverUrl?: string;
+  /** dist/e2ee-worker.js, for pages whose CSP has no `worker-src blob:`. */
+  e2eeWorkerUrl?: string;
+}
+
+export interface SessionEvents {
+  [signal: `signal:${string}`]: SignalDetails;
+  archiveStarted: { id: string; name: string };
+  archiveStopped: { id: string; name: string };
+  connectionCreated: { connection: Connection };
+  connectionDestroyed: { connection: Connection; reason: string };
+  muteForced: { active: boolean };
+  sessionConnected: object;
+  sessionDisconnected: { reason: string };
+  sessionReconnected: object;
+  sessionReconnecting: object;
+  signal: SignalDetails;
+  streamCreated: { stream: Stream };
+  streamDestroyed: { stream: Stream; reason: string };
+  streamPropertyChanged: { stream: Stream } & PropertyChange;
+}
+
+export interface SignalDetails {
+  data: string;
+  /** `null` when the REST API sent it. */
+  from: Connection | null;
+  /** Sealed by its sender; the server could not read or change it. */
+  encrypted: boolean;
+}
+
+type Callback<Result = void> = (error?: OTError, result?: Result) => void;
+
+export class Session extends Emitter<SessionEvents> {
+  connection: Connection | undefined;
+  capabilities: Capabilities | undefined;
+  private channel: SignalingChannel | undefined;
+  private room: Room | undefined;
+  private seal: SessionSeal | undefined;
+  private secret: unknown;
+
+  /** @internal Use OT.initSession. */
+  constructor(
+    private readonly apiKey: string,
+    readonly sessionId: string,
+    private readonly options: SessionOptions = {},
+  ) {
+    super();
+    this.secret = options.encryptionSecret;
+  }
+
+  get id(): string {
+    return this.sessionId;
+  }
+
+  readonly connect = withPromise(
+    (token: string, callback?: (error?: OTError) => void): this => {
+      withCallback(this.open(token), callback);
+      return this;
+    },
+    (token: string): Promise<void> => this.open(token),
+  );
+
+  disconnect(): Promise<void> {
+    this.channel?.close();
+    this.end('clientDisconnected');
+    return Promise.resolve();
+  }
+
+  readonly publish = withPromise(
+    (
+      publisherOrTarget?: Publisher | Target,
+      propertiesOrCallback?: PublisherProperties | Callback<Publisher>,
+      callback?: Callback<Publisher>,
+    ): Publisher => {
+      const [properties, done] = optional<PublisherProperties, Publisher>(
+        propertiesOrCallback,
+        callback,
+      );
+      const publisher = asPublisher(publisherOrTarget, properties);
+      withCallback(this.publishNow(publisher), done);
+      return publisher;
+    },
+    (
+      publisherOrTarget?: Publisher | Target,
+      properties?: PublisherProperties,
+    ): Promise<Publisher> => this.publishNow(asPublisher(publisherOrTarget, properties)),
+  );
+
+  unpublish(publisher: Publisher): void {
+    const { stream } = publisher;
+    if (stream) this.room?.unpublish(stream.streamId, 'clientDisconnected');
+  }
+
+  readonly subscribe = withPromise(
+    (
+      stream: Stream,
+      targetOrProperties?: Target | SubscriberProperties | Callback<Subscriber>,
+      propertiesOrCallback?: SubscriberProperties | Callback<Subscriber>,
+      callback?: Callback<Subscriber>,
+    ): Subscriber => {
+      const [target, rest] = isTarget(targetOrProperties)
+        ? [targetOrProperties, propertiesOrCallback]
+        : [undefined, targetOrProperties];
+      const [properties, done] = optional<SubscriberProperties, Subscriber>(
+        rest,
+        propertiesOrCallback,
+        callback,
+      );
+      const subscriber = new Subscriber(stream, target, properties);
+      withCallback(this.subscribeNow(subscriber), done);
+      return subscriber;
+    },
+    (stream: Stream, target?: Target, properties?: SubscriberProperties): Promise<Subscriber> =>
+      this.subscribeNow(new Subscriber(stream, target, properties)),
+  );
+
+  unsubscribe(subscriber: Subscriber): void {
+    this.room?.unsubscribe(subscriber);
+    subscriber.end('unsubscribed');
+  }
+
+  signal(
+    signal: { type?: string; data?: string; to?: Connection; retryAfterReconnect?: boolean },
+    callback?: Callback,
+  ): Promise<void> {
+    const sent = this.sendSignal(signal);
+    withCallback(sent, callback);
+    return sent;
+  }
+
+  forceDisconnect(connection: Connection, callback?: Callback): Promise<void> {
+    return this.moderate(
+      'forceDisconnect',
+      connection && { t: 'forceDisconnect', connectionId: connection.connectionId },
+      callback,
+    );
+  }
+
+  forceUnpublish(stream: Stream, callback?: Callback): Promise<void> {
+    return this.moderate(
+      'forceUnpublish',
+      stream && { t: 'forceUnpublish', streamId: stream.streamId },
+      callback,
+    );
+  }
+
+  forceMuteStream(stream: Stream): Promise<void> {
+    return this.moderate(
+      'forceMute',
+      stream && { t: 'forceMuteStream', streamId: stream.streamId },
+    );
+  }
+
+  forceMuteAll(excludedStreams: readonly Stream[] = []): Promise<void> {
+    const excludedStreamIds = excludedStreams.map(({ streamId }) => streamId);
+    return this.moderate('forceMute', { t: 'forceMuteAll', active: true, excludedStreamIds });
+  }
+
+  disableForceMute(): Promise<void> {
+    return this.moderate('forceMute', { t: 'forceMuteAll', active: false });
+  }
+
+  getPublisherForStream(stream: Stream): Publisher | undefined {
+    return this.room?.publishers.get(stream.streamId);
+  }
+
+  getSubscribersForStream(stream: Stream): Subscriber[] {
+    return [...(this.room?.subscribers.values() ?? [])].filter(
+      (subscriber) => subscriber.stream.streamId === stream.streamId,
+    );
+  }
+
+  /**
+   * Resolves when frames of the others can be opened with the secret. `immediate` gives up the
+   * old secret at once, for when somebody who knows it must be shut out.
+   */
+  async setEncryptionSecret(secret: string, options: { immediate?: boolean } = {}): Promise<void> {
+    if (!isValidSecret(secret)) throw E2EE_ERRORS.invalidSecret();
+    if (this.room && !this.seal) throw E2EE_ERRORS.notSealed();
+    this.secret = secret;
+    if (!this.room || !this.seal) return;
+    await this.seal.setSecret(secret, options.immediate);
+    this.room.onSecretSet();
+  }
+
+  /** Digits that are equal for everybody with the same secret in this session: compare aloud. */
+  async getVerificationCode(): Promise<string> {
+    if (!this.seal?.hasSecret) {
+      throw otError('OT_NOT_CONNECTED', 'The session has no encryption secret in use');
+    }
+    return this.seal.verificationCode();
+  }
+
+  /** For peer connections made from now on. */
+  setIceConfig(iceConfig: IceConfig): Promise<void> {
+    this.options.iceConfig = iceConfig;
+    return Promise.resolve();
+  }
+
+  // --- connecting ---------------------------------------------------------------------
+
+  private async open(token: string): Promise<void> {
+    if (this.channel) throw otError('OT_CONNECT_FAILED', 'The session is connected already');
+    const seal = this.makeSeal();
+    try {
+      const [welcome] = await Promise.all([this.greet(token, seal !== undefined), seal?.ready]);
+      await this.enter(welcome, seal?.session);
+    } catch (error) {
+      seal?.session.close();
+      this.abandon();
+      throw asOTError(error, 'OT_CONNECT_FAILED');
+    }
+  }
+
+  /** The keys are derived while the server is greeted. */
+  private makeSeal(): { session: SessionSeal; ready: Promise<void> } | undefined {
+    const { secret } = this;
+    if (secret !== undefined && !isValidSecret(secret)) throw E2EE_ERRORS.invalidSecret();
+    if (!hasEndToEndEncryptionSupport()) {
+      if (secret !== undefined) throw E2EE_ERRORS.unsupportedBrowser();
+      return undefined;
+    }
+    const client = new E2eeClient(this.options.e2eeWorkerUrl);
+    const session = new SessionSeal(this.sessionId, client, systemClock, (error) =>
+      exceptions.report(error),
+    );
+    return {
+      session,
+      ready: secret === undefined ? Promise.resolve() : session.setSecret(secret),
+    };
+  }
+
+  private abandon(): void {
+    this.channel?.close();
+    this.channel = undefined;
+  }
+
+  private async greet(token: string, canSeal: boolean): Promise<Welcome> {
+    if (typeof token !== 'string' || token === '') {
+      throw otError('OT_AUTHENTICATION_ERROR', 'A token is needed to connect');
+    }
+    const channel = new SignalingChannel(
+      signalingUrl(this.options.serverUrl),
+      {
+        apiKey: this.apiKey,
+        sessionId: this.sessionId,
+        token,
+        sdk: { name: 'sealroute-web', version: VERSION },
+        codecs: decodableCodecs(),
+        ...(canSeal ? { e2ee: { formats: [FORMAT], signals: true } } : {}),
+      },
+      {
+        onMessage: (message) => this.room?.handle(message),
+        onLost: () => this.dispatch('sessionReconnecting', {}),
+        onResumed: (welcome) => {
+          this.dispatch('sessionReconnected', {});
+          this.room?.reconcile(welcome);
+        },
+        onClosed: () => this.end('networkDisconnected'),
+      },
+      {
+        clock: systemClock,
+        random: Math.random,
+        openSocket: (url, subprotocol) => new WebSocket(url, subprotocol) as Socket,
+      },
+    );
+    this.channel = channel;
+    return channel.connect();
+  }
+
+  private async enter(welcome: Welcome, seal: SessionSeal | undefined): Promise<void> {
+    const { e2ee } = welcome.session;
+    if (e2ee && !seal) throw E2EE_ERRORS.unsupportedBrowser();
+    // A server that strips the flag must not get clear media from a client with a secret.
+    if (!e2ee && this.secret !== undefined) throw E2EE_ERRORS.notSealed();
+    if (!e2ee) seal?.close();
+    this.seal = e2ee ? seal : undefined;
+    this.capabilities = welcome.capabilities;
+    this.room = new Room(
+      welcome,
+      (message) => this.send(message),
+      this.peerSettings(welcome),
+      this.seal,
+      this.roomListener,
+      systemClock,
+    );
+    this.connection = this.room.directory.addConnection(welcome.connection);
+    this.dispatch('sessionConnected', {});
+    if (this.connection) this.roomListener.onConnectionCreated(this.connection);
+    await this.room?.begin();
+  }
+
+  private peerSettings(welcome: Welcome): {
+    iceServers: RTCIceServer[];
+    iceTransportPolicy: RTCIceTransportPolicy;
+  } {
+    const { iceConfig } = this.options;
+    const offered = iceConfig?.includeServers === 'custom' ? [] : (welcome.iceServers ?? []);
+    return {
+      iceServers: [
+        ...offered.map(({ urls, username, credential }) => ({
+          urls: [...urls],
+          ...(username ? { username } : {}),
+          ...(credential ? { credential } : {}),
+        })),
+        ...(iceConfig?.customServers ?? []),
+      ],
+      iceTransportPolicy: iceConfig?.transportPolicy ?? 'all',
+    };
+  }
+
+  private readonly roomListener: RoomListener = {
+    onConnectionCreated: (connection) => {
+      if (this.options.connectionEventsSuppressed) return;
+      this.dispatch('connectionCreated', { connection });
+    },
+    onConnectionDestroyed: (connection, reason) => {
+      if (this.options.connectionEventsSuppressed) return;
+      this.dispatch('connectionDestroyed', { connection, reason });
+    },
+    onStreamCreated: (stream) => this.dispatch('streamCreated', { stream }),
+    onStreamDestroyed: (stream, reason) =>
+      this.dispatch(
+        'streamDestroyed',
+        { stream, reason },
+        { cancelable: true },
+      ).isDefaultPrevented(),
+    onStreamChanged: (stream, change) =>
+      this.dispatch('streamPropertyChanged', { stream, ...change }),
+    onSignal: (signal) => this.onSignal(signal),
+    onMuteForced: (active) => this.dispatch('muteForced', { active }),
+    onDisconnected: (reason) => {
+      this.channel?.close();
+      this.end(reason);
+    },
+  };
+
+  private onSignal({ type, ...details }: ReceivedSignal): void {
+    const name = type === '' ? 'signal' : (`signal:${type}` as const);
+    this.dispatch('signal', details, { type: name });
+    if (name !== 'signal') this.dispatch(name, details);
+  }
+
+  // --- requests -----------------------------------------------------------------------
+
+  private async publishNow(publisher: Publisher): Promise<Publisher> {
+    const room = this.connectedRoom();
+    if (this.capabilities?.publish !== 1) {
+      throw otError('OT_PERMISSION_DENIED', 'The token does not allow to publish');
+    }
+    if (this.seal && !this.seal.hasSecret) throw E2EE_ERRORS.publishWithoutSecret();
+    await publisher.ready;
+    await room.publish(publisher);
+    return publisher;
+  }
+
+  private async subscribeNow(subscriber: Subscriber): Promise<Subscriber> {
+    try {
+      const room = this.connectedRoom();
+      if (room.directory.stream(subscriber.stream?.streamId) === undefined) {
+        throw otError('OT_STREAM_NOT_FOUND', 'The session has no such stream');
+      }
+      await room.subscribe(subscriber);
+    } catch (error) {
+      subscriber.end('subscribeFailed');
+      throw error;
+    }
+    return subscriber;
+  }
+
+  private async sendSignal({
+    type,
+    data,
+    to,
+  }: {
+    type?: string;
+    data?: string;
+    to?: Connection;
+  }): Promise<void> {
+    const room = this.connectedRoom();
+    const fault = signalFault(type, data);
+    if (fault) throw fault;
+    const address = to ? { to: to.connectionId } : {};
+    if (!this.seal) {
+      await this.send({ t: 'signal', ...address, type: type ?? '', data: data ?? '' });
+      return;
+    }
+    if (!this.seal.hasSecret) throw E2EE_ERRORS.signalWithoutSecret();
+    const sealed = await this.seal.sealSignal(room.connectionId, type ?? '', data ?? '');
+    await this.send({ t: 'signal', ...address, sealed });
+  }
+
+  private moderate(
+    capability: keyof Capabilities,
+    message: RequestMessage | undefined,
+    callback?: Callback,
+  ): Promise<void> {
+    const done = (async (): Promise<void> => {
+      this.connectedRoom();
+      if (!message) throw otError('OT_INVALID_PARAMETER', 'The argument is missing');
+      if (this.capabilities?.[capability] !== 1) {
+        throw otError('OT_PERMISSION_DENIED', 'The token does not allow to moderate');
+      }
+      await this.send(message);
+    })();
+    withCallback(done, callback);
+    return done;
+  }
+
+  private send(message: RequestMessage): ReturnType<SignalingChannel['request']> {
+    return (
+      this.channel?.request(message) ??
+      Promise.reject(otError('OT_NOT_CONNECTED', 'The session is not connected'))
+    );
+  }
+
+  private connectedRoom(): Room {
+    if (!this.room) throw otError('OT_NOT_CONNECTED', 'The session is not connected');
+    return this.room;
+  }
+
+  /** The one way out: everything of the stay ends, and the session may connect again. */
+  private end(reason: string): void {
+    const { room } = this;
+    this.channel = undefined;
+    if (!room) return;
+    this.room = undefined;
+    room.close();
+    for (const publisher of [...room.publishers.values()]) publisher.unbind(reason);
+    const event = this.dispatch('sessionDisconnected', { reason }, { cancelable: true });
+    for (const subscriber of [...room.subscribers.values()]) {
+      subscriber.end(reason, event.isDefaultPrevented());
+    }
+    this.seal = undefined;
+    this.connection = undefined;
+    this.capabilities = undefined;
+  }
+}
+
+function asPublisher(given: Publisher | Target, properties?: PublisherProperties): Publisher {
+  return given instanceof Publisher ? given : new Publisher(given, properties);
+}
+
+function isTarget(value: unknown): value is Target {
+  return (
+    value === undefined || value === null || typeof value === 'string' || value instanceof Element
+  );
+}
+
+/** Arguments that may each be left out before a callback. */
+function optional<Properties, Result>(
+  ...given: (Properties | Callback<Result> | undefined)[]
+): [Properties | undefined, Callback<Result> | undefined] {
+  const callback = given.find((argument) => typeof argument === 'function');
+  const properties = given.find((argument) => typeof argument === 'object' && argument !== null);
+  return [properties, callback as Callback<Result> | undefined];
+}

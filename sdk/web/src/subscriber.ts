@@ -1,0 +1,354 @@
+/** A stream as this client gets it: its element, its wishes, and what decryption sees. */
+import { SubscriberHealth, type HealthActions } from './e2ee/health';
+import { asOTError, type OTError, otError, withCallback } from './errors';
+import { Emitter } from './events';
+import { elementId } from './identifiers';
+import { addOutput, removeOutput } from './media/devices';
+import { LevelPoll } from './media/level';
+import { withPromise } from './promise-variant';
+import type { ReceivedTrack } from './rtc/downlink';
+import { rowsOf, subscriberStats, type SubscriberStats } from './rtc/stats';
+import type { Size, Stream } from './stream';
+import { forgetPlayable, isBlocked, play, type Playable } from './ui/playback';
+import { type Target, View, type WidgetProperties } from './ui/view';
+import { rejectsNotBuilt, throwsNotBuilt } from './unsupported';
+
+export interface SubscriberProperties extends WidgetProperties {
+  /** 0..100 */
+  audioVolume?: number;
+  preferredFrameRate?: number;
+  preferredResolution?: 'auto' | Size;
+  subscribeToAudio?: boolean;
+  subscribeToVideo?: boolean;
+}
+
+export interface SubscriberEvents {
+  audioBlocked: object;
+  audioLevelUpdated: { audioLevel: number };
+  audioUnblocked: object;
+  connected: object;
+  destroyed: { reason: string };
+  disconnected: object;
+  encryptionSecretMatch: object;
+  encryptionSecretMismatch: object;
+  mediaStreamAvailable: { mediaStream: MediaStream };
+  videoDimensionsChanged: { oldValue: Size; newValue: Size };
+  videoDisabled: { reason: string };
+  videoElementCreated: { element: HTMLVideoElement };
+  videoEnabled: { reason: string };
+}
+
+/** Members of UpdateSubscriber; what is missing stays as it was. */
+export interface SubscriberWish {
+  audio?: boolean;
+  video?: boolean;
+  preferredResolution?: Size | null;
+  preferredFrameRate?: number | null;
+}
+
+/** What the session does for its subscribers. */
+export interface SubscriberBinding {
+  update(wish: SubscriberWish): Promise<void>;
+  tell(state: 'mismatch' | 'ok'): void;
+  recheck(tracks: readonly string[]): void;
+  unsubscribe(): void;
+}
+
+export class Subscriber extends Emitter<SubscriberEvents> implements Playable {
+  readonly id = elementId('subscriber');
+  private readonly view: View;
+  private readonly mediaStream = new MediaStream();
+  private readonly health = new SubscriberHealth();
+  private readonly levels: LevelPoll;
+  private tracks: readonly ReceivedTrack[] = [];
+  private binding: SubscriberBinding | undefined;
+  private wantsAudio: boolean;
+  private wantsVideo: boolean;
+  private volume: number;
+  private size: Size = { width: 0, height: 0 };
+  private isDestroyed = false;
+  private isConnected = false;
+
+  /** @internal Use session.subscribe. */
+  constructor(
+    readonly stream: Stream,
+    target: Target,
+    private readonly properties: SubscriberProperties = {},
+  ) {
+    super();
+    this.wantsAudio = properties.subscribeToAudio ?? true;
+    this.wantsVideo = properties.subscribeToVideo ?? true;
+    this.levels = new LevelPoll(
+      () => this.readLevel(),
+      (audioLevel) => this.dispatch('audioLevelUpdated', { audioLevel }),
+    );
+    this.view = new View(target, {
+      role: 'subscriber',
+      id: this.id,
+      name: stream.name,
+      isMirrored: false,
+      properties,
+    });
+    this.view.addMuteButton('Mute', () => this.setVolume(this.volume > 0 ? 0 : 100));
+    this.volume = this.setVolume(properties.audioVolume ?? 100);
+    this.view.hideVideo(!stream.hasVideo);
+    this.view.video.addEventListener('resize', () => this.onResize());
+    addOutput(this.view.video);
+  }
+
+  get element(): HTMLElement | undefined {
+    return this.view.element;
+  }
+
+  /** @internal For the autoplay policy. */
+  get video(): HTMLVideoElement {
+    return this.view.video;
+  }
+
+  getAudioVolume(): number {
+    return this.volume;
+  }
+
+  readonly setAudioVolume = withPromise(
+    (volume: number): this => {
+      this.setVolume(volume);
+      return this;
+    },
+    (volume: number): Promise<void> => Promise.resolve(void this.setVolume(volume)),
+  );
+
+  readonly subscribeToAudio = withPromise(
+    (isWanted: boolean): this => {
+      this.wish('audio', isWanted).catch(() => undefined);
+      return this;
+    },
+    (isWanted: boolean): Promise<void> => this.wish('audio', isWanted),
+  );
+
+  readonly subscribeToVideo = withPromise(
+    (isWanted: boolean): this => {
+      this.wish('video', isWanted).catch(() => undefined);
+      return this;
+    },
+    (isWanted: boolean): Promise<void> => this.wish('video', isWanted),
+  );
+
+  readonly restrictFrameRate = withPromise(
+    (isRestricted: boolean): this => {
+      this.setPreferredFrameRate(isRestricted ? 1 : null).catch(() => undefined);
+      return this;
+    },
+    (isRestricted: boolean): Promise<void> => this.setPreferredFrameRate(isRestricted ? 1 : null),
+  );
+
+  /** Frames a second; `null` lets the server choose. */
+  async setPreferredFrameRate(frameRate: number | null): Promise<void> {
+    await this.binding?.update({ preferredFrameRate: frameRate });
+  }
+
+  /** `'auto'` and `null` let the server choose. */
+  async setPreferredResolution(resolution: Size | 'auto' | null): Promise<void> {
+    const size = resolution === 'auto' || resolution === null ? null : { ...resolution };
+    await this.binding?.update({ preferredResolution: size });
+  }
+
+  isAudioBlocked(): boolean {
+    return isBlocked(this);
+  }
+
+  getStats(
+    callback?: (error?: OTError, stats?: SubscriberStats) => void,
+  ): Promise<SubscriberStats> {
+    const stats = this.collectStats();
+    withCallback(stats, callback);
+    return stats;
+  }
+
+  async getRtcStatsReport(): Promise<RTCStatsReport> {
+    const receiver = (this.track('video') ?? this.track('audio'))?.receiver;
+    if (!receiver) throw otError('OT_NOT_CONNECTED', 'The subscriber is not connected');
+    return receiver.getStats();
+  }
+
+  getImgData(): string | null {
+    return this.view.imageData();
+  }
+
+  getStyle(key?: string): unknown {
+    const style = this.properties.style ?? {};
+    return key === undefined ? style : style[key];
+  }
+
+  setStyle(style: string | Record<string, unknown>, value?: unknown): this {
+    const entries = typeof style === 'string' ? { [style]: value } : style;
+    this.properties.style = { ...this.properties.style, ...entries };
+    for (const [key, entry] of Object.entries(entries)) this.view.setStyle(key, entry);
+    return this;
+  }
+
+  videoWidth(): number {
+    return this.view.video.videoWidth;
+  }
+
+  videoHeight(): number {
+    return this.view.video.videoHeight;
+  }
+
+  isSubscribedToCaptions = (): boolean => false;
+  subscribeToCaptions = rejectsNotBuilt('subscribeToCaptions');
+  setCaptionsTranslationLanguage = rejectsNotBuilt('setCaptionsTranslationLanguage');
+  getCaptionsTranslationLanguage = throwsNotBuilt('getCaptionsTranslationLanguage');
+  setAudioMediaProcessorConnector = rejectsNotBuilt('setAudioMediaProcessorConnector');
+  setVideoMediaProcessorConnector = rejectsNotBuilt('setVideoMediaProcessorConnector');
+
+  // --- the session's side -------------------------------------------------------------
+
+  /** @internal What to subscribe with. */
+  initialWish(): SubscriberWish {
+    const { preferredResolution, preferredFrameRate } = this.properties;
+    return {
+      audio: this.wantsAudio,
+      video: this.wantsVideo,
+      ...(preferredResolution && preferredResolution !== 'auto' ? { preferredResolution } : {}),
+      ...(preferredFrameRate ? { preferredFrameRate } : {}),
+    };
+  }
+
+  /** @internal */
+  bind(binding: SubscriberBinding): void {
+    this.binding = binding;
+  }
+
+  /** @internal The tracks of the newest offer. */
+  onTracks(tracks: readonly ReceivedTrack[]): void {
+    const isFirst = this.tracks.length === 0;
+    this.tracks = tracks;
+    const wanted = tracks.map(({ receiver }) => receiver.track);
+    for (const track of this.mediaStream.getTracks()) {
+      if (!wanted.includes(track)) this.mediaStream.removeTrack(track);
+    }
+    for (const track of wanted) this.mediaStream.addTrack(track);
+    if (this.view.video.srcObject !== this.mediaStream) {
+      this.view.video.srcObject = this.mediaStream;
+    }
+    void play(this);
+    if (!isFirst) return;
+    this.dispatch('mediaStreamAvailable', { mediaStream: this.mediaStream });
+    this.dispatch('videoElementCreated', { element: this.view.video });
+  }
+
+  /** @internal */
+  onConnected(): void {
+    if (this.isConnected || this.isDestroyed) return;
+    this.isConnected = true;
+    this.dispatch('connected', {});
+  }
+
+  /** @internal The transport went away; the session subscribes again. */
+  onDisconnected(): void {
+    if (!this.isConnected) return;
+    this.isConnected = false;
+    this.dispatch('disconnected', {});
+  }
+
+  /** @internal */
+  onStreamChanged(hasVideo: boolean): void {
+    this.view.hideVideo(!hasVideo || !this.wantsVideo);
+    const name = hasVideo ? 'videoEnabled' : 'videoDisabled';
+    this.dispatch(name, { reason: 'publishVideo' });
+  }
+
+  /** @internal What the worker sees on one of the tracks. */
+  onHealth(track: string, change: 'failing' | 'ok'): boolean {
+    if (!this.tracks.some(({ name }) => name === track)) return false;
+    this.act(this.health.onTrack(track, change));
+    return true;
+  }
+
+  /** @internal The next frames may open: a secret came that could fit. */
+  onHope(): void {
+    this.act(this.health.onHope());
+  }
+
+  /** @internal */
+  end(reason: string, keepsElement = false): void {
+    if (this.isDestroyed) return;
+    this.isDestroyed = true;
+    this.levels.stop();
+    forgetPlayable(this);
+    removeOutput(this.view.video);
+    if (!keepsElement) this.view.remove();
+    this.onDisconnected();
+    this.binding = undefined;
+    this.dispatch('destroyed', { reason });
+  }
+
+  /** @internal For Playable. */
+  onBlocked(): void {
+    this.dispatch('audioBlocked', {});
+  }
+
+  /** @internal For Playable. */
+  onUnblocked(): void {
+    this.dispatch('audioUnblocked', {});
+  }
+
+  protected override handlersChanged(): void {
+    this.levels.run(this.hasHandlers('audioLevelUpdated') && !this.isDestroyed);
+  }
+
+  private act({ event, tell, recheck }: HealthActions): void {
+    if (recheck) this.binding?.recheck(recheck);
+    if (tell) this.binding?.tell(tell);
+    if (event === 'mismatch') this.dispatch('encryptionSecretMismatch', {});
+    if (event === 'match') this.dispatch('encryptionSecretMatch', {});
+  }
+
+  private async wish(kind: 'audio' | 'video', isWanted: boolean): Promise<void> {
+    if (kind === 'audio') this.wantsAudio = isWanted;
+    else this.wantsVideo = isWanted;
+    const track = this.track(kind)?.receiver.track;
+    if (track) track.enabled = isWanted;
+    if (kind === 'video') {
+      this.view.hideVideo(!isWanted || !this.stream.hasVideo);
+      this.dispatch(isWanted ? 'videoEnabled' : 'videoDisabled', { reason: 'subscribeToVideo' });
+    }
+    try {
+      await this.binding?.update({ [kind]: isWanted });
+    } catch (error) {
+      throw asOTError(error, 'OT_UNABLE_TO_SUBSCRIBE');
+    }
+  }
+
+  private setVolume(volume: number): number {
+    const clamped = Math.min(100, Math.max(0, Number(volume) || 0));
+    this.volume = clamped;
+    this.view.video.volume = clamped / 100;
+    this.view.showMuted(clamped === 0);
+    return clamped;
+  }
+
+  private readLevel(): number | undefined {
+    const [source] = this.track('audio')?.receiver.getSynchronizationSources() ?? [];
+    if (!source || performance.now() + performance.timeOrigin - source.timestamp > 1_000) return 0;
+    return source.audioLevel;
+  }
+
+  private onResize(): void {
+    const oldValue = this.size;
+    this.size = { width: this.videoWidth(), height: this.videoHeight() };
+    this.dispatch('videoDimensionsChanged', { oldValue, newValue: this.size });
+  }
+
+  private async collectStats(): Promise<SubscriberStats> {
+    if (this.tracks.length === 0) {
+      throw otError('OT_NOT_CONNECTED', 'The subscriber is not connected');
+    }
+    const reports = await Promise.all(this.tracks.map(({ receiver }) => receiver.getStats()));
+    return subscriberStats(rowsOf(reports), Date.now());
+  }
+
+  private track(kind: 'audio' | 'video'): ReceivedTrack | undefined {
+    return this.tracks.find((track) => track.kind === kind);
+  }
+}

@@ -7,6 +7,7 @@ import os
 import sys
 
 import msgpack
+import msgspec
 import pytest
 from aiohttp import WSMsgType, web
 from aiortc import RTCConfiguration
@@ -25,6 +26,8 @@ from sealroute_client.media.sources import open_test_pattern
 from sealroute_client.publisher import Publisher
 from sealroute_client.uplink import Uplink
 
+from signaling.protocol.messages import ClientMessage
+
 pytestmark = pytest.mark.interop
 
 SECRET = "correct horse battery"
@@ -41,6 +44,7 @@ class Server:
         self.refuse = refuse
         self.messages: list[dict] = []
         self.hellos: list[dict] = []
+        self.invalid: list[str] = []
         self.socket: web.WebSocketResponse | None = None
         self.answers: dict[int, asyncio.Future] = {}
         self.sink: Downlink | None = None
@@ -77,6 +81,10 @@ class Server:
             if frame.type is WSMsgType.BINARY:
                 message = msgpack.unpackb(frame.data)
                 self.messages.append(message)
+                try:
+                    msgspec.convert(message, type=ClientMessage)
+                except msgspec.ValidationError as error:
+                    self.invalid.append(f"{message['t']}: {error}")
                 await self.answer(message)
         return socket
 
@@ -171,6 +179,7 @@ async def server():
     await running.start()
     yield running
     await running.stop()
+    assert running.invalid == []
 
 
 async def until(condition, seconds: float = 10.0) -> None:

@@ -91,7 +91,9 @@ def t1(payload: str | None = None, *, key: str = PROJECT.api_key, secret: str = 
             }
         )
     signature = hmac.new(secret.encode(), payload.encode(), hashlib.sha1).hexdigest()
-    return "T1==" + base64.b64encode(f"partner_id={key}&sig={signature}:{payload}".encode()).decode()
+    return (
+        "T1==" + base64.b64encode(f"partner_id={key}&sig={signature}:{payload}".encode()).decode()
+    )
 
 
 def verify(token: str, now_s: float = NOW_S, project: Project = PROJECT) -> TokenClaims:
@@ -292,8 +294,10 @@ def test_any_signed_t1_payload_is_a_refusal_or_an_admission(payload, _position):
         st.sampled_from(["exp", "iat", "nbf", "role", "acl", "scope", "connection_data", "ist"]),
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-            lambda inner: st.lists(inner, max_size=3)
-            | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+            ),
             max_leaves=6,
         ),
     )

@@ -1,0 +1,213 @@
+"""What every store keeps, whatever database is under it. `STORES` names those that are held."""
+
+import asyncio
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from signaling.domain.errors import BadRequest, Unavailable
+from signaling.domain.projects import new_project
+from signaling.domain.session_options import ArchiveMode, MediaMode, SessionOptions, SessionRecord
+from signaling.storage.base import Store
+from signaling.storage.schema import metadata
+from signaling.storage.sqlite import DATABASE, open_sqlite
+
+ROOT = Path(__file__).parents[2]
+StoreMaker = Callable[[Path], Awaitable[Store]]
+STORES: dict[str, StoreMaker] = {"sqlite": open_sqlite}
+
+
+@pytest.fixture(params=list(STORES))
+async def store(request, tmp_path):
+    opened = await STORES[request.param](tmp_path / "data")
+    yield opened
+    await opened.close()
+
+
+def project(seed: int = 0, **options):
+    return new_project(random_bytes=bytes([seed]) * 44, now_ms=seed, **options)
+
+
+def record(owner, name: str = "2_a", **options) -> SessionRecord:
+    return SessionRecord(name, owner.api_key, SessionOptions(**options), 17)
+
+
+async def test_a_project_is_found_by_both_its_names(store):
+    owner = project(1, name="Bäckerei", e2ee_enabled=True)
+    await store.add_project(owner)
+    assert await store.project_named(owner.api_key) == owner
+    assert await store.project_named(owner.application_id) == owner
+    assert await store.project_named("nobody") is None
+    assert await store.project_named(owner.api_secret) is None
+
+
+async def test_projects_are_listed_oldest_first(store):
+    young, old = project(9), project(3)
+    for one in (young, old):
+        await store.add_project(one)
+    assert await store.projects() == (old, young)
+
+
+async def test_a_taken_name_is_refused_and_the_first_owner_keeps_it(store):
+    owner = project(1)
+    await store.add_project(owner)
+    for twin in (
+        replace(project(2), api_key=owner.api_key),
+        replace(project(2), application_id=owner.application_id),
+    ):
+        with pytest.raises(BadRequest):
+            await store.add_project(twin)
+    assert await store.projects() == (owner,)
+
+
+async def test_what_may_change_of_a_project_changes_and_its_credentials_do_not(store):
+    owner = project(1)
+    await store.add_project(owner)
+    changed = replace(owner, name="new", e2ee_enabled=True, api_secret="0" * 40)
+    assert await store.replace_project(changed) is True
+    kept = await store.project_named(owner.api_key)
+    assert (kept.name, kept.e2ee_enabled, kept.api_secret) == ("new", True, owner.api_secret)
+    assert await store.replace_project(project(2)) is False
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"e2ee": True, "location": "192.0.2.1"},
+        {"media_mode": MediaMode.RELAYED},
+        {
+            "archive_mode": ArchiveMode.ALWAYS,
+            "archive_name": "n",
+            "archive_resolution": "1280x720",
+        },
+    ],
+)
+async def test_a_session_comes_back_as_it_was_made(store, options):
+    owner = project(1)
+    await store.add_project(owner)
+    made = record(owner, **options)
+    await store.add_session(made)
+    assert await store.session(made.session_id) == made
+    assert await store.session("2_other") is None
+
+
+async def test_a_session_needs_a_project_and_an_id_of_its_own(store):
+    with pytest.raises(BadRequest):
+        await store.add_session(record(project(1)))
+    await store.add_project(project(1))
+    await store.add_session(record(project(1)))
+    with pytest.raises(BadRequest):
+        await store.add_session(record(project(1), e2ee=True))
+    assert (await store.session("2_a")).options.e2ee is False
+
+
+async def test_many_writers_at_once_lose_nothing(store):
+    owner = project(1)
+    await store.add_project(owner)
+    records = [record(owner, f"2_{number}") for number in range(50)]
+    await asyncio.gather(*(store.add_session(one) for one in records))
+    assert [await store.session(one.session_id) for one in records] == records
+
+
+@pytest.mark.parametrize("hostile", ["'; DROP TABLE projects; --", "\x00", "%", "ü" * 1000])
+async def test_hostile_names_find_nothing_and_break_nothing(store, hostile):
+    assert await store.project_named(hostile) is None
+    assert await store.session(hostile) is None
+
+
+# --- SQLite's own ------------------------------------------------------------------------
+
+
+async def test_the_folder_and_its_files_are_for_the_owner_only(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o755)
+    store = await open_sqlite(folder)
+    await store.add_project(project(1))
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    await store.close()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert set(modes) >= {DATABASE, f"{DATABASE}-wal"}
+    assert set(modes.values()) == {0o600}
+
+
+async def test_two_processes_see_each_others_projects_at_once(tmp_path):
+    server = await open_sqlite(tmp_path)
+    shell = await open_sqlite(tmp_path)
+    await shell.add_project(project(1))
+    assert await server.project_named(project(1).api_key) == project(1)
+    await server.add_project(project(2))
+    assert len(await shell.projects()) == 2
+    await shell.close()
+    await server.close()
+
+
+async def test_a_file_that_is_no_database_is_unavailable_and_left_alone(tmp_path):
+    file = tmp_path / DATABASE
+    file.write_bytes(b"not a database" * 100)
+    with pytest.raises(Unavailable):
+        await open_sqlite(tmp_path)
+    assert file.read_bytes() == b"not a database" * 100
+
+
+async def test_the_migrations_make_exactly_the_schema(tmp_path):
+    await (await open_sqlite(tmp_path)).close()
+    engine = sa.create_engine(f"sqlite:///{tmp_path / DATABASE}")
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    engine.dispose()
+
+
+WRITER = """
+import asyncio, pathlib, sys
+from signaling.domain.projects import new_project
+from signaling.domain.session_options import SessionOptions, SessionRecord
+from signaling.storage.sqlite import open_sqlite
+
+async def write():
+    store = await open_sqlite(pathlib.Path(sys.argv[1]))
+    owner = new_project(random_bytes=bytes(44), now_ms=0)
+    await store.add_project(owner)
+    number = 0
+    while True:
+        await store.add_session(SessionRecord(f"2_{number}", owner.api_key, SessionOptions(), 0))
+        print(number, flush=True)
+        number += 1
+
+asyncio.run(write())
+"""
+
+
+@pytest.mark.parametrize("acknowledged", [1, 7, 40])
+async def test_a_killed_writer_loses_nothing_that_it_acknowledged(tmp_path, acknowledged):
+    writer = subprocess.Popen(  # noqa: ASYNC220 - the test has nothing else to do meanwhile
+        [sys.executable, "-c", WRITER, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    last = -1
+    for line in writer.stdout:
+        last = int(line)
+        if last >= acknowledged:
+            writer.send_signal(signal.SIGKILL)
+            break
+    # What it could still say before the signal reached it counts as acknowledged too.
+    rest = writer.stdout.read().split()
+    writer.stdout.close()
+    assert writer.wait(10) == -signal.SIGKILL
+    last = max([last, *map(int, rest[:-1] if rest else [])])
+    store = await open_sqlite(tmp_path)
+    for number in range(last + 1):
+        assert await store.session(f"2_{number}") is not None
+    await store.close()

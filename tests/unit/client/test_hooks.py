@@ -1,10 +1,9 @@
 """The private names of the media library that sealing leans on, and what it does without them."""
 
 import pytest
+from aioice import ice
 from aiortc import RTCPeerConnection
 from aiortc.rtcrtpreceiver import RemoteStreamTrack
-from aioice import ice
-
 from sealroute_client.errors import DecryptionInternalError, EncryptionInternalError
 from sealroute_client.media import inbound, loopback, outbound
 

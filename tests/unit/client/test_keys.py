@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from sealroute_client.e2ee.frames import CodecId
 from sealroute_client.e2ee.keys import (
     MAX_ACTIVE_KIDS,

@@ -403,8 +403,13 @@ class Session(Emitter):
 
     def _on_message(self, message: Message) -> None:
         handler = _HANDLERS.get(str(message["t"]))
-        if handler is not None:
+        if handler is None:
+            return
+        try:
             handler(self, message)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            # A message of another shape than the protocol's; the next one may be fine.
+            logger.warning("A message of the server could not be understood")
 
     def _on_stream_created(self, message: dict[str, Any]) -> None:
         stream = message["stream"]

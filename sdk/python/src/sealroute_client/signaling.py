@@ -51,7 +51,13 @@ def decode(data: bytes) -> Message:
     """Errors: ValueError for anything that is not a message."""
     try:
         message = msgpack.unpackb(data, raw=False, strict_map_key=True)
-    except (msgpack.UnpackException, ValueError, RecursionError) as error:
+    except (
+        msgpack.UnpackException,
+        ValueError,
+        TypeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise ValueError("not msgpack") from error
     if not isinstance(message, dict) or not isinstance(message.get("t"), str):
         raise ValueError("not a message")  # noqa: TRY004 - one error for all bad bytes

@@ -1,0 +1,113 @@
+"""What comes from outside: messages of the server, media files, lines of the shell."""
+
+import fractions
+import itertools
+
+import av
+import msgpack
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sealroute_client import MediaSourceError
+from sealroute_client.cli import parser
+from sealroute_client.media.sources import Playout, draw_pattern, open_media, read_counter
+from sealroute_client.signaling import Credentials, decode, encode
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes_are_a_message_or_a_value_error(data) -> None:
+    try:
+        message = decode(data)
+    except ValueError:
+        return
+    assert isinstance(message["t"], str)
+
+
+def test_absent_members_stay_off_the_wire() -> None:
+    assert msgpack.unpackb(encode({"t": "hello", "resume": None})) == {"t": "hello"}
+
+
+@pytest.mark.parametrize(
+    ("url", "socket"),
+    [
+        ("http://host:8080", "ws://host:8080/v1/signal"),
+        ("https://host/base/", "wss://host/base/v1/signal"),
+    ],
+)
+def test_the_socket_url_follows_the_server_url(url, socket) -> None:
+    assert Credentials(url, "", "", "").socket_url == socket
+
+
+def test_credentials_are_not_shown() -> None:
+    assert "hush" not in repr(Credentials("http://host", "hush", "hush", "hush"))
+
+
+def test_the_secret_is_no_argument() -> None:
+    with pytest.raises(SystemExit) as caught:
+        parser().parse_args(["publish", "--secret", "12345678"])
+    assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("number", [0, 1, 0x5555, 0xFFFF, 0x10001])
+def test_the_frame_counter_is_read_back_from_the_picture(number) -> None:
+    assert read_counter(draw_pattern(number, 320, 240)) == number & 0xFFFF
+
+
+def write_clip(path, pictures: int) -> None:
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libvpx", rate=30)
+        video.width, video.height, video.pix_fmt = 320, 240, "yuv420p"
+        audio = container.add_stream("libopus", rate=48_000, layout="mono")
+        for index in range(pictures):
+            frame = draw_pattern(index, 320, 240)
+            frame.pts, frame.time_base = index, fractions.Fraction(1, 30)
+            container.mux(video.encode(frame))
+            sound = av.AudioFrame.from_ndarray(
+                np.zeros((1, 1600), np.int16), format="s16", layout="mono"
+            )
+            sound.sample_rate, sound.pts = 48_000, index * 1600
+            sound.time_base = fractions.Fraction(1, 48_000)
+            container.mux(audio.encode(sound))
+        container.mux(video.encode(None))
+        container.mux(audio.encode(None))
+
+
+async def collect(source, monkeypatch, pictures: int, sounds: int):
+    async def at_once(_playout, _time_s) -> None:
+        pass
+
+    monkeypatch.setattr(Playout, "wait_for", at_once)
+    got = ([], [])
+    for index in range(max(pictures, sounds)):
+        if index < pictures:
+            got[0].append(await source.video.recv())
+        if index < sounds:
+            got[1].append(await source.audio.recv())
+    return got
+
+
+async def test_a_looped_file_goes_on_in_time_and_order(tmp_path, monkeypatch) -> None:
+    write_clip(tmp_path / "clip.webm", 15)
+    source = await open_media(tmp_path / "clip.webm", loop_forever=True)
+    try:
+        assert (source.width, source.height) == (320, 240)
+        pictures, sounds = await collect(source, monkeypatch, 45, 75)
+    finally:
+        source.close()
+        source.video.stop()
+        source.audio.stop()
+    numbers = [read_counter(picture) for picture in pictures]
+    assert numbers == [*range(15)] * 3
+    assert all(one.pts < two.pts for one, two in itertools.pairwise(pictures))
+    assert [sound.pts for sound in sounds[:20]] == [960 * index for index in range(20)]
+    assert all(one.pts < two.pts for one, two in itertools.pairwise(sounds))
+    assert all(sound.samples == 960 for sound in sounds)
+
+
+async def test_a_file_that_is_no_media_is_refused_without_its_path(tmp_path) -> None:
+    path = tmp_path / "private-name.txt"
+    path.write_text("no media")
+    with pytest.raises(MediaSourceError) as caught:
+        await open_media(path)
+    assert "private-name" not in str(caught.value)

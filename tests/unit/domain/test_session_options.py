@@ -68,7 +68,7 @@ def test_new_projects_have_names_that_every_sdk_can_hold():
         assert "." not in project.api_secret, "an SDK takes a dot for a file name"
 
 
-@pytest.mark.parametrize("text", ["", "0", "01", "2147483648", "12a", "-1", "１２"])
+@pytest.mark.parametrize("text", ["", "0", "01", "2147483648", "12a", "-1", "\uff11\uff12"])
 def test_what_no_sdk_can_hold_is_no_api_key(text):
     assert not is_api_key(text)
 

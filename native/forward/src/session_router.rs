@@ -271,7 +271,7 @@ impl SessionRouter {
         subscriber: SubscriberHandle,
         publisher: PublisherHandle,
         transport: TransportHandle,
-        sinks: Vec<SinkParameters>,
+        sinks: &[SinkParameters],
     ) -> Result<(), ForwardError> {
         if self.sinks.iter().any(|sink| sink.subscriber == subscriber) {
             return Err(ForwardError::HandleTaken);
@@ -521,6 +521,23 @@ impl SessionRouter {
                 self.want_key_frame(transport, ssrc);
             }
         }
+        self.report(now, out);
+    }
+
+    /// When `handle_timeout` is due: a wanted key frame may be asked for again.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let encodings = self.sources.iter().flat_map(|source| &source.encodings);
+        let waiting = encodings.filter(|e| e.wants_key_frame && e.ssrc.is_some());
+        waiting
+            .filter_map(|e| {
+                e.key_frame_asked
+                    .map(|at| at + self.settings.key_frame_interval)
+            })
+            .min()
+    }
+
+    /// Sends what became due.
+    pub fn handle_timeout(&mut self, now: Instant, out: &mut impl Outbox) {
         self.report(now, out);
     }
 

@@ -111,19 +111,31 @@ async def run(
         raise LoadError("the load generator has no pipes")
     process.stdin.write(json.dumps(job).encode())
     process.stdin.close()
-    outcome = Outcome()
-    async for line in process.stdout:
+    try:
+        outcome = await _follow(process.stdout, server_cpu_s)
+    finally:
+        if process.returncode is None and not process.stdout.at_eof():
+            process.kill()
+        code = await process.wait()
+    if code != 0 or not outcome.result:
+        raise LoadError("the load generator ended without a result")
+    return outcome
+
+
+async def _follow(lines: asyncio.StreamReader, server_cpu_s: Callable[[], float]) -> Outcome:
+    outcome, error = Outcome(), None
+    async for line in lines:
         cpu_s, at_s = server_cpu_s(), time.monotonic()
         said = json.loads(line)
         if said["event"] == "error":
-            raise LoadError(said["error"])
-        if said["event"] == "result":
+            error = said["error"]
+        elif said["event"] == "result":
             outcome.result = said["result"]
         else:
             outcome.cpu_s[said["event"]] = cpu_s
             outcome.at_s[said["event"]] = at_s
-    if await process.wait() != 0 or not outcome.result:
-        raise LoadError("the load generator ended without a result")
+    if error is not None:
+        raise LoadError(error)
     return outcome
 
 

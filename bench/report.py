@@ -120,7 +120,7 @@ def plot(rounds: Sequence[Round]) -> str:
         middle, least, most = spread([r.gross_us for r in group])
         y, centre = 34 + row * step, 34 + row * step + _BAR_HEIGHT / 2
         colour = _COLOURS[servers.index(server) % len(_COLOURS)]
-        end = _LEFT + most * scale
+        begin, end = _LEFT + least * scale, _LEFT + most * scale
         parts += [
             (
                 f'<text x="{_LEFT - 8}" y="{centre + 4}" text-anchor="end">'
@@ -130,10 +130,7 @@ def plot(rounds: Sequence[Round]) -> str:
                 f'<rect x="{_LEFT}" y="{y}" width="{middle * scale:.1f}" height="{_BAR_HEIGHT}" '
                 f'fill="{colour}"/>'
             ),
-            (
-                f'<line x1="{_LEFT + least * scale:.1f}" x2="{end:.1f}" y1="{centre}" y2="{centre}" '
-                'stroke="black"/>'
-            ),
+            f'<line x1="{begin:.1f}" x2="{end:.1f}" y1="{centre}" y2="{centre}" stroke="black"/>',
             f'<text x="{end + 6:.1f}" y="{centre + 4}">{middle:.2f}</text>',
         ]
     return "\n".join([*parts, "</svg>"]) + "\n"

@@ -1,0 +1,144 @@
+"""`sealroute` as a shell uses it."""
+
+import asyncio
+import json
+import stat
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from signaling.__main__ import main
+from signaling.administration import DEVELOPMENT_FILE, first_project
+from signaling.authenticator import Authenticator
+from signaling.clock import SystemClock
+from signaling.domain.roles import Role
+from signaling.storage.sqlite import open_sqlite
+
+
+@pytest.fixture
+def shell(tmp_path, capsys, monkeypatch):
+    """Runs a command on a data folder; gives exit code, parsed JSON and standard error."""
+    monkeypatch.setenv("SEALROUTE_DATA_DIR", str(tmp_path / "data"))
+
+    def run(*words):
+        code = main([*words, "--json"])
+        streams = capsys.readouterr()
+        return code, json.loads(streams.out) if streams.out else None, streams.err
+
+    run.data_dir = tmp_path / "data"
+    return run
+
+
+def test_a_new_project_is_printed_with_exactly_its_three_credentials(shell):
+    code, project, _ = shell("project", "create", "--e2ee", "--name", "shop")
+    assert code == 0
+    assert set(project) == {"apiKey", "apiSecret", "applicationId"}
+    _, listed, _ = shell("project", "list")
+    assert [(one["name"], one["e2ee"]) for one in listed] == [("shop", True)]
+    assert project["apiSecret"] not in json.dumps(listed)
+
+
+def test_a_project_can_be_changed(shell, tmp_path):
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key()
+    pem = tmp_path / "key.pem"
+    pem.write_bytes(
+        key.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+    _, project, _ = shell("project", "create")
+    words = ("--api-key", project["apiKey"], "--e2ee", "--public-key", str(pem))
+    code, changed, _ = shell("project", "update", *words)
+    assert (code, changed["e2ee"], changed["publicKey"]) == (0, True, True)
+
+
+@pytest.mark.parametrize("bits", [1024])
+def test_a_weak_or_private_key_is_refused(shell, tmp_path, bits):
+    key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+    weak, private = tmp_path / "weak.pem", tmp_path / "private.pem"
+    weak.write_bytes(
+        key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+    private.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    for file, words in ((weak, "2048 bits"), (private, "private key")):
+        code, _, complaint = shell("project", "create", "--public-key", str(file))
+        assert code == 1
+        assert words in json.loads(complaint)["message"]
+
+
+def test_a_session_and_a_token_made_in_a_shell_admit(shell):
+    _, project, _ = shell("project", "create", "--e2ee")
+    _, session, _ = shell("session", "create", "--api-key", project["apiKey"], "--e2ee")
+    _, token, _ = shell(
+        "token", "--session", session["sessionId"], "--role", "moderator", "--data", "Bob"
+    )
+
+    async def admit():
+        store = await open_sqlite(shell.data_dir)
+        try:
+            return await Authenticator(store, SystemClock()).authenticate(
+                project["apiKey"], session["sessionId"], token["token"]
+            )
+        finally:
+            await store.close()
+
+    admission = asyncio.run(admit())
+    assert (admission.role, admission.connection_data) == (Role.MODERATOR, "Bob")
+    assert admission.session.options.e2ee is True
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("--e2ee", "--media-mode", "relayed"), "e2ee_needs_routed"),
+        (("--e2ee", "--archive-mode", "always"), "e2ee_never_archived"),
+        (("--location", "here"), "invalid_parameter"),
+    ],
+)
+def test_a_session_that_can_not_be_is_refused_with_a_code(shell, words, code):
+    _, project, _ = shell("project", "create", "--e2ee")
+    status, _, complaint = shell("session", "create", "--api-key", project["apiKey"], *words)
+    assert (status, json.loads(complaint)["error"]) == (1, code)
+
+
+def test_a_wrong_setting_is_told_with_the_nearest_name(shell, monkeypatch):
+    monkeypatch.setenv("SEALROUTE_PROT", "1")
+    status, _, complaint = shell("project", "list")
+    assert status == 1
+    assert "did you mean SEALROUTE_PORT" in complaint
+
+
+def test_the_doctor_says_what_it_found_and_what_to_do(shell):
+    _, findings, _ = shell("doctor", "--port", "0", "--media-port", "0")
+    by_check = {one["check"]: one for one in findings}
+    assert set(by_check) >= {"python", "media core", "http port", "data folder", "clock"}
+    assert by_check["python"]["state"] == "ok"
+    assert all(one["advice"] for one in findings if one["state"] != "ok")
+
+
+def test_the_doctor_reports_a_server_that_is_not_there(shell):
+    code, findings, _ = shell("doctor", "--url", "http://127.0.0.1:1")
+    assert code == 1
+    assert {one["check"]: one["state"] for one in findings}["server /healthz"] == "error"
+
+
+async def test_the_first_start_makes_a_development_project_once(tmp_path):
+    store = await open_sqlite(tmp_path)
+    made = await first_project(store, SystemClock(), tmp_path)
+    file = Path(tmp_path / DEVELOPMENT_FILE)
+    assert made.e2ee_enabled is True
+    assert json.loads(file.read_text())["apiSecret"] == made.api_secret
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert await first_project(store, SystemClock(), tmp_path) is None
+    assert len(await store.projects()) == 1
+    await store.close()

@@ -132,13 +132,16 @@ def test_the_doctor_reports_a_server_that_is_not_there(shell):
     assert {one["check"]: one["state"] for one in findings}["server /healthz"] == "error"
 
 
+def written(file: Path) -> tuple[str, int]:
+    return json.loads(file.read_text())["apiSecret"], stat.S_IMODE(file.stat().st_mode)
+
+
 async def test_the_first_start_makes_a_development_project_once(tmp_path):
     store = await open_sqlite(tmp_path)
     made = await first_project(store, SystemClock(), tmp_path)
-    file = Path(tmp_path / DEVELOPMENT_FILE)
+    secret, mode = written(tmp_path / DEVELOPMENT_FILE)
     assert made.e2ee_enabled is True
-    assert json.loads(file.read_text())["apiSecret"] == made.api_secret
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert (secret, mode) == (made.api_secret, 0o600)
     assert await first_project(store, SystemClock(), tmp_path) is None
     assert len(await store.projects()) == 1
     await store.close()

@@ -6,7 +6,7 @@ let fromApplication: string | undefined;
 
 function readScriptTag(): string | undefined {
   const script = globalThis.document?.currentScript;
-  if (!(script instanceof HTMLScriptElement)) return undefined;
+  if (!script || !('src' in script)) return undefined;
   if (script.dataset['server']) return script.dataset['server'];
   return script.src ? new URL(script.src, script.baseURI).origin : undefined;
 }

@@ -1,5 +1,6 @@
 /** The small language of these tests. */
 import { existsSync, readFileSync } from 'node:fs';
+import type { Clock } from '../src/clock';
 import type { Bytes } from '../src/e2ee/bytes';
 
 export function hex(text: string): Bytes {
@@ -41,4 +42,42 @@ export class Random {
 /** A JSON file relative to the package's folder, where the tests run; `undefined` if absent. */
 export function readJson<Content>(path: string): Content | undefined {
   return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Content) : undefined;
+}
+
+/** Time that moves when told to. */
+export class FakeClock implements Clock {
+  private time = 0;
+  private timers: { at: number; call: () => void }[] = [];
+
+  now(): number {
+    return this.time;
+  }
+
+  after(delayMs: number, call: () => void): () => void {
+    const timer = { at: this.time + delayMs, call };
+    this.timers.push(timer);
+    return () => {
+      this.timers = this.timers.filter((other) => other !== timer);
+    };
+  }
+
+  /** Runs what is due on the way, and lets promises settle after each call. */
+  async advance(ms: number): Promise<void> {
+    const end = this.time + ms;
+    for (;;) {
+      const [next] = this.timers.filter(({ at }) => at <= end).sort((a, b) => a.at - b.at);
+      if (!next) break;
+      this.timers = this.timers.filter((other) => other !== next);
+      this.time = next.at;
+      next.call();
+      await settled();
+    }
+    this.time = end;
+    await settled();
+  }
+}
+
+/** Lets everything that waits for promises alone run. */
+export async function settled(): Promise<void> {
+  for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { SubscriberHealth, TrackHealth } from '../../src/e2ee/health';
+import { SwitchSchedule } from '../../src/e2ee/switch-schedule';
+import { isLeaking } from '../../src/e2ee/watchdog';
+
+const NEVER = -Infinity;
+
+describe('a track', () => {
+  test('fails after five failures in a row that span 400 ms', () => {
+    const track = new TrackHealth();
+    for (let index = 0; index < 9; index += 1) {
+      assert.equal(track.onRefused('auth', index * 49, NEVER), undefined);
+    }
+    assert.equal(track.onRefused('auth', 400, NEVER), 'failing');
+    assert.equal(track.onRefused('auth', 500, NEVER), undefined);
+    assert.equal(track.onOpened(), 'ok');
+    assert.equal(track.onOpened(), undefined);
+  });
+
+  test('does not fail by few failures, nor with a success between, nor by replays', () => {
+    const track = new TrackHealth();
+    for (let index = 0; index < 4; index += 1) track.onRefused('secret', index * 1_000, NEVER);
+    assert.equal(track.onOpened(), undefined);
+    for (let index = 0; index < 4; index += 1) {
+      assert.equal(track.onRefused('secret', 5_000 + index * 1_000, NEVER), undefined);
+    }
+    for (let index = 0; index < 100; index += 1) {
+      assert.equal(track.onRefused('replay', 9_000 + index * 1_000, NEVER), undefined);
+    }
+  });
+
+  test('gets two seconds right after the application changed the secret', () => {
+    const track = new TrackHealth();
+    const changes = [];
+    for (let now = 0; now <= 2_000; now += 100) changes.push(track.onRefused('secret', now, 0));
+    assert.equal(changes.indexOf('failing'), 20);
+  });
+
+  test('is reported once more when it is checked again and still fails', () => {
+    const track = new TrackHealth();
+    const fail = (from: number): unknown[] =>
+      Array.from({ length: 10 }, (_, index) => track.onRefused('auth', from + index * 100, NEVER));
+    assert.ok(fail(0).includes('failing'));
+    assert.ok(!fail(1_000).includes('failing'));
+    track.recheck();
+    assert.ok(fail(2_000).includes('failing'));
+  });
+});
+
+describe('a subscriber', () => {
+  test('has one mismatch a streak, and a match when every failed track opened', () => {
+    const health = new SubscriberHealth();
+    assert.deepEqual(health.onTrack('video', 'failing'), { event: 'mismatch', tell: 'mismatch' });
+    assert.deepEqual(health.onTrack('audio', 'failing'), { tell: 'mismatch' });
+    // Audio opened: the server must send video again, or its recovery would never be seen.
+    assert.deepEqual(health.onTrack('audio', 'ok'), { tell: 'ok', recheck: ['video'] });
+    assert.deepEqual(health.onTrack('video', 'ok'), { event: 'match', tell: 'ok' });
+    assert.deepEqual(health.onTrack('video', 'ok'), {});
+    assert.deepEqual(health.onTrack('video', 'failing'), { event: 'mismatch', tell: 'mismatch' });
+  });
+
+  test('asks for frames when a secret came that may fit, but only while mismatched', () => {
+    const health = new SubscriberHealth();
+    assert.deepEqual(health.onHope(), {});
+    health.onTrack('video', 'failing');
+    assert.deepEqual(health.onHope(), { tell: 'ok', recheck: ['video'] });
+    assert.deepEqual(health.onTrack('video', 'failing'), { tell: 'mismatch' });
+  });
+});
+
+describe('a change of the secret', () => {
+  test('is due when everybody who announced a secret announced the new one', () => {
+    const schedule = new SwitchSchedule();
+    schedule.onAnnounced('ada', 1);
+    schedule.onAnnounced('bob', 1);
+    schedule.start(2, 0, false);
+    assert.equal(schedule.isDue(10), false);
+    schedule.onAnnounced('ada', 2);
+    assert.equal(schedule.isDue(20), false);
+    schedule.onAnnounced('bob', 2);
+    assert.equal(schedule.isDue(30), true);
+    schedule.finish();
+    assert.equal(schedule.isDue(99_999), false);
+  });
+
+  test('does not wait for somebody who left, nor longer than five seconds', () => {
+    const schedule = new SwitchSchedule();
+    schedule.onAnnounced('ada', 1);
+    assert.equal(schedule.start(2, 100, false), 5_100);
+    assert.equal(schedule.isDue(5_099), false);
+    assert.equal(schedule.isDue(5_100), true);
+    schedule.onLeft('ada');
+    assert.equal(schedule.isDue(101), true);
+  });
+
+  test('is due at once when somebody is to be shut out', () => {
+    const schedule = new SwitchSchedule();
+    schedule.onAnnounced('ada', 1);
+    assert.equal(schedule.start(2, 100, true), 100);
+    assert.equal(schedule.isDue(100), true);
+  });
+});
+
+test('the watchdog sees frames that left without being sealed', () => {
+  assert.equal(isLeaking(0, 0), false);
+  assert.equal(isLeaking(1_030, 1_000), false);
+  assert.equal(isLeaking(900, 1_000), false);
+  assert.equal(isLeaking(31, 0), true);
+});

@@ -1,0 +1,294 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { decode, encode } from '@msgpack/msgpack';
+import { OTError } from '../../src/errors';
+import { retryDelay } from '../../src/signaling/backoff';
+import { SignalingChannel, type Socket } from '../../src/signaling/channel';
+import { decodeMessage, SUBPROTOCOL } from '../../src/signaling/codec';
+import type { ServerMessage, Welcome } from '../../src/signaling/messages';
+import { FakeClock, Random, settled } from '../support';
+
+interface Sent {
+  t: string;
+  id: number;
+  resume?: string;
+}
+
+class FakeSocket implements Socket {
+  binaryType = '';
+  onopen: ((event: never) => void) | null = null;
+  onmessage: ((event: { data: unknown }) => void) | null = null;
+  onclose: ((event: { code: number }) => void) | null = null;
+  readonly sent: Sent[] = [];
+  isClosed = false;
+
+  constructor(
+    readonly url: string,
+    readonly subprotocol: string,
+  ) {}
+
+  send(data: Uint8Array): void {
+    this.sent.push(decode(data) as Sent);
+  }
+
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.onclose?.({ code: 1006 });
+  }
+
+  open(): void {
+    this.onopen?.(undefined as never);
+  }
+
+  deliver(message: object): void {
+    this.onmessage?.({ data: encode(message).slice().buffer });
+  }
+
+  last(tag: string): Sent {
+    const found = this.sent.filter(({ t }) => t === tag).at(-1);
+    assert.ok(found, `no ${tag} was sent`);
+    return found;
+  }
+}
+
+class Harness {
+  readonly clock = new FakeClock();
+  readonly sockets: FakeSocket[] = [];
+  readonly events: string[] = [];
+  readonly channel: SignalingChannel;
+
+  constructor() {
+    this.channel = new SignalingChannel(
+      'ws://server/v1/signal',
+      { apiKey: 'key', sessionId: 'session', token: 'token', sdk: { name: 'test', version: '0' } },
+      {
+        onMessage: (message: ServerMessage) => this.events.push(message.t),
+        onLost: () => this.events.push('lost'),
+        onResumed: () => this.events.push('resumed'),
+        onClosed: () => this.events.push('closed'),
+      },
+      {
+        clock: this.clock,
+        random: () => 0.5,
+        openSocket: (url, subprotocol) => {
+          const socket = new FakeSocket(url, subprotocol);
+          this.sockets.push(socket);
+          return socket;
+        },
+      },
+    );
+  }
+
+  get socket(): FakeSocket {
+    const socket = this.sockets.at(-1);
+    assert.ok(socket);
+    return socket;
+  }
+
+  async connected(): Promise<this> {
+    const connected = this.channel.connect();
+    await this.accept(false);
+    await connected;
+    return this;
+  }
+
+  /** The server takes the newest socket and answers its greeting. */
+  async accept(resumed: boolean): Promise<void> {
+    this.socket.open();
+    await settled();
+    this.socket.deliver(welcome(this.socket.last('hello').id, resumed));
+    await settled();
+  }
+}
+
+function welcome(re: number, resumed: boolean): Welcome {
+  return {
+    t: 'welcome',
+    re,
+    connection: { connectionId: 'me', creationTime: 1 },
+    session: { sessionId: 'session', e2ee: true, mediaMode: 'routed' },
+    capabilities: {
+      publish: 1,
+      subscribe: 1,
+      signal: 1,
+      forceUnpublish: 0,
+      forceDisconnect: 0,
+      forceMute: 0,
+    },
+    connections: [],
+    streams: [],
+    resume: `resume-${re}`,
+    resumed,
+    keepAliveMs: 10_000,
+    graceMs: 15_000,
+  };
+}
+
+async function failure(promise: Promise<unknown>): Promise<OTError> {
+  const error: unknown = await promise.then(
+    () => assert.fail('it should have failed'),
+    (reason: unknown) => reason,
+  );
+  assert.ok(error instanceof OTError);
+  return error;
+}
+
+describe('the signaling channel', () => {
+  test('greets first, over the msgpack subprotocol', async () => {
+    const { socket, channel } = await new Harness().connected();
+    assert.equal(socket.subprotocol, SUBPROTOCOL);
+    assert.equal(socket.sent[0]?.t, 'hello');
+    assert.equal(socket.sent[0]?.resume, undefined);
+    assert.ok(channel.isOpen);
+  });
+
+  test('fails with OT_CONNECT_FAILED when nobody listens, closes or answers', async () => {
+    const refused = new Harness();
+    const first = failure(refused.channel.connect());
+    refused.socket.close();
+    assert.equal((await first).name, 'OT_CONNECT_FAILED');
+
+    const closing = new Harness();
+    const second = failure(closing.channel.connect());
+    closing.socket.open();
+    await settled();
+    closing.socket.close();
+    assert.equal((await second).name, 'OT_CONNECT_FAILED');
+
+    const silent = new Harness();
+    const third = failure(silent.channel.connect());
+    silent.socket.open();
+    await settled();
+    await silent.clock.advance(10_000);
+    assert.equal((await third).name, 'OT_CONNECT_FAILED');
+    assert.deepEqual([...refused.events, ...closing.events, ...silent.events], []);
+  });
+
+  test('fails with the error that the server names', async () => {
+    const harness = new Harness();
+    const failed = failure(harness.channel.connect());
+    harness.socket.open();
+    await settled();
+    const { id } = harness.socket.last('hello');
+    harness.socket.deliver({
+      t: 'error',
+      re: id,
+      code: 'token_expired',
+      name: 'OT_AUTHENTICATION_ERROR',
+      number: 1004,
+      message: 'The token has expired.',
+    });
+    const error = await failed;
+    assert.deepEqual([error.name, error.code], ['OT_AUTHENTICATION_ERROR', 1004]);
+  });
+
+  test('gives each request its own answer, and a request without one OT_TIMEOUT', async () => {
+    const { channel, socket, clock } = await new Harness().connected();
+    const first = channel.request({ t: 'ping' });
+    const firstId = socket.last('ping').id;
+    const second = failure(channel.request({ t: 'unpublish', streamId: 'x' }));
+    const third = failure(channel.request({ t: 'ping' }));
+    socket.deliver({
+      t: 'error',
+      re: socket.last('unpublish').id,
+      code: 'stream_not_found',
+      name: 'OT_STREAM_NOT_FOUND',
+      number: 1604,
+      message: 'none',
+    });
+    socket.deliver({ t: 'pong', re: firstId });
+    assert.equal((await first).t, 'pong');
+    assert.equal((await second).name, 'OT_STREAM_NOT_FOUND');
+    await clock.advance(20_000);
+    assert.equal((await third).name, 'OT_TIMEOUT');
+  });
+
+  test('takes up the same connection after a lost socket and sends what was asked meanwhile', async () => {
+    const harness = await new Harness().connected();
+    harness.socket.close();
+    assert.deepEqual(harness.events, ['lost']);
+    const answer = harness.channel.request({ t: 'unpublish', streamId: 'x' });
+    await harness.clock.advance(200);
+    assert.equal(harness.sockets.length, 2);
+    await harness.accept(true);
+    assert.equal(harness.socket.last('hello').resume, 'resume-1');
+    assert.deepEqual(harness.events, ['lost', 'resumed']);
+    harness.socket.deliver({ t: 'ok', re: harness.socket.last('unpublish').id });
+    assert.equal((await answer).t, 'ok');
+  });
+
+  test('tries again when a resume fails half way, and ends after the grace time', async () => {
+    const harness = await new Harness().connected();
+    harness.socket.close();
+    await harness.clock.advance(200);
+    harness.socket.open();
+    await settled();
+    harness.socket.close();
+    await harness.clock.advance(1_000);
+    assert.equal(harness.sockets.length, 3);
+    for (let second = 0; second < 16; second += 1) {
+      harness.socket.close();
+      await harness.clock.advance(1_000);
+    }
+    assert.deepEqual(harness.events, ['lost', 'closed']);
+    assert.equal((await failure(harness.channel.request({ t: 'ping' }))).name, 'OT_NOT_CONNECTED');
+  });
+
+  test('ends when the server does not know the connection any more', async () => {
+    const harness = await new Harness().connected();
+    const pending = failure(harness.channel.request({ t: 'unpublish', streamId: 'x' }));
+    harness.socket.close();
+    await harness.clock.advance(200);
+    await harness.accept(false);
+    assert.deepEqual(harness.events, ['lost', 'closed']);
+    assert.equal((await pending).name, 'OT_NOT_CONNECTED');
+  });
+
+  test('pings, and gives up a socket that stays silent', async () => {
+    const harness = await new Harness().connected();
+    await harness.clock.advance(10_000);
+    assert.equal(harness.socket.last('ping').t, 'ping');
+    await harness.clock.advance(20_000);
+    assert.deepEqual(harness.events, ['lost']);
+    assert.ok(harness.sockets[0]?.isClosed);
+  });
+
+  test('says goodbye when it is closed, and is silent afterwards', async () => {
+    const harness = await new Harness().connected();
+    const { socket } = harness;
+    harness.channel.close();
+    assert.equal(socket.sent.at(-1)?.t, 'bye');
+    socket.deliver({ t: 'streamCreated' });
+    await harness.clock.advance(60_000);
+    assert.deepEqual(harness.events, []);
+    assert.equal(harness.sockets.length, 1);
+  });
+
+  test('hands on messages and ignores bytes that are none', async () => {
+    const harness = await new Harness().connected();
+    const random = new Random(21);
+    for (let round = 0; round < 2_000; round += 1) {
+      harness.socket.onmessage?.({ data: random.bytes(random.below(40)).buffer });
+    }
+    harness.socket.onmessage?.({ data: 'text' });
+    const before = harness.events.length;
+    harness.socket.deliver({ t: 'subscriberConnected', subscriberId: 's' });
+    assert.deepEqual(harness.events.slice(before), ['subscriberConnected']);
+  });
+});
+
+test('only maps with a tag are messages', () => {
+  for (const value of [1, 'text', null, [], {}, { t: 1 }, [{ t: 'ok' }]]) {
+    assert.equal(decodeMessage(encode(value).slice().buffer), undefined);
+  }
+  assert.deepEqual(decodeMessage(encode({ t: 'ok', re: 1 }).slice().buffer), { t: 'ok', re: 1 });
+});
+
+test('retries grow, spread, and end with the grace time', () => {
+  assert.equal(retryDelay(0, 0, 15_000, 1), 200);
+  assert.equal(retryDelay(0, 0, 15_000, 0), 100);
+  assert.equal(retryDelay(3, 0, 15_000, 1), 1_600);
+  assert.equal(retryDelay(20, 0, 15_000, 1), 3_000);
+  assert.equal(retryDelay(20, 12_000, 15_000, 1), undefined);
+});

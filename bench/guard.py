@@ -1,0 +1,105 @@
+"""`python -m bench.guard`: instructions per forwarded packet against the committed baseline.
+
+Counted by Valgrind in a fixed run of the core in memory, not timed: the same on a busy machine.
+`--write` makes the present figures the baseline; do that in the commit that means to change them.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.loadgen import ROOT
+
+BASELINE = Path(__file__).resolve().parent / "guard_baseline.json"
+ALLOWED_GROWTH = 0.05
+_RUNS = {"paced": 1, "bursts": 10}
+_SHORT, _LONG = 200, 600
+"""Packets taken in. The difference of both runs leaves start-up and set-up out."""
+_REFERENCES = re.compile(r"I\s+refs:\s+([\d,]+)")
+
+
+class GuardError(Exception):
+    """The run could not be made."""
+
+
+def build() -> Path:
+    cargo = shutil.which("cargo")
+    if cargo is None:
+        raise GuardError("cargo is missing: make build installs it")
+    command = [cargo, "build", "--release", "--quiet", "--package", "sealroute-guard", "-j", "2"]
+    if subprocess.run(command, cwd=ROOT / "native", check=False).returncode != 0:
+        raise GuardError("the guard could not be built")
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "native" / "target"))
+    return target / "release" / "sealroute-guard"
+
+
+def parse_references(text: str) -> int:
+    """The instruction count in Cachegrind's summary."""
+    found = _REFERENCES.search(text)
+    if found is None:
+        raise GuardError(f"no instruction count in Valgrind's output: {text[-300:]}")
+    return int(found.group(1).replace(",", ""))
+
+
+def _count(binary: Path, packets: int, burst: int) -> tuple[int, int]:
+    """Instructions and forwarded packets of one run."""
+    valgrind = shutil.which("valgrind")
+    if valgrind is None:
+        raise GuardError("valgrind is missing: apt-get install valgrind")
+    command = [
+        valgrind, "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null",
+        str(binary), str(packets), str(burst),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise GuardError(f"the run failed: {(done.stdout + done.stderr)[-500:]}")
+    return parse_references(done.stderr), int(done.stdout)
+
+
+def instructions_per_packet(binary: Path, burst: int) -> float:
+    (few, short), (many, long) = (_count(binary, n, burst) for n in (_SHORT, _LONG))
+    return (many - few) / (long - short)
+
+
+def verdicts(found: dict[str, float], baseline: dict[str, float]) -> list[str]:
+    """What grew by more than is allowed, or has no baseline. Empty: all is well."""
+    wrong = []
+    for name, value in found.items():
+        before = baseline.get(name)
+        if before is None:
+            wrong.append(f"{name}: no baseline; run with --write")
+        elif value > before * (1 + ALLOWED_GROWTH):
+            growth = (value / before - 1) * 100
+            wrong.append(f"{name}: {value:.0f} instructions, {growth:.1f} % over {before:.0f}")
+    return wrong
+
+
+def main(words: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.guard", description=__doc__)
+    parser.add_argument("--write", action="store_true", help="make these figures the baseline")
+    options = parser.parse_args(words)
+    try:
+        binary = build()
+        found = {n: round(instructions_per_packet(binary, b), 1) for n, b in _RUNS.items()}
+    except GuardError as error:
+        print(f"guard: {error}", file=sys.stderr)
+        return 2
+    for name, value in found.items():
+        print(f"{name}: {value:.0f} instructions per forwarded packet")
+    if options.write:
+        BASELINE.write_text(json.dumps(found, indent=1) + "\n")
+        return 0
+    baseline = json.loads(BASELINE.read_text()) if BASELINE.exists() else {}
+    wrong = verdicts(found, baseline)
+    for text in wrong:
+        print(f"guard: {text}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,157 @@
+//! `sealroute-guard PACKETS BURST`: one sealed VP8 stream to 50 subscribers, in memory.
+//!
+//! The input and the clock are fixed, so an instruction counter gives the same figure on every
+//! run. Prints how many packets were forwarded; exits with an error when any was dropped.
+
+use sealroute_forward::{
+    Codec, EncodingParameters, Extension, ExtensionIds, ForwardEvent, ForwardSettings, MediaKind,
+    Outbox, PayloadAccess, PublisherHandle, SessionRouter, SinkParameters, SourceParameters,
+    SubscriberHandle, TransportHandle,
+};
+use sealroute_loadgen::job::{MediaJob, WireCodec};
+use sealroute_loadgen::media::Packetiser;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+const SUBSCRIBERS: u64 = 50;
+const UPLINK: TransportHandle = TransportHandle(1);
+const PUBLISHER: PublisherHandle = PublisherHandle(2);
+const FIRST_SUBSCRIBER: u64 = 100;
+const KID: [u8; 8] = 0x8011_2233_4455_6677_u64.to_be_bytes();
+const KID_HEX: &str = "8011223344556677";
+const SSRC: u32 = 0x1234;
+const RATE_PPS: f64 = 600.0;
+const SLOT_BYTES: usize = 1_500;
+const SLOTS: usize = 128;
+
+/// Send slots as the worker has them, without a socket behind them.
+struct NullOutbox {
+    slots: Vec<[u8; SLOT_BYTES]>,
+    forwarded: u64,
+    bytes: u64,
+}
+
+impl Outbox for NullOutbox {
+    fn rtp(&mut self, _transport: TransportHandle, header: &[u8], payload: &[u8]) {
+        let slot = &mut self.slots[self.forwarded as usize % SLOTS];
+        let length = header.len() + payload.len();
+        if length > SLOT_BYTES {
+            return;
+        }
+        slot[..header.len()].copy_from_slice(header);
+        slot[header.len()..length].copy_from_slice(payload);
+        self.forwarded += 1;
+        self.bytes += length as u64;
+    }
+
+    fn rtcp(&mut self, _transport: TransportHandle, _compound: &[u8]) {}
+
+    fn event(&mut self, _event: ForwardEvent) {}
+}
+
+fn source() -> SourceParameters {
+    SourceParameters {
+        mid: "0".into(),
+        kind: MediaKind::Video,
+        codec: Codec::Vp8,
+        payload_type: 96,
+        rtx_payload_type: Some(97),
+        clock_rate_hz: 90_000,
+        encodings: vec![EncodingParameters {
+            ssrc: Some(SSRC),
+            rtx_ssrc: Some(SSRC + 1),
+            rid: None,
+        }],
+        extensions: ExtensionIds(vec![(Extension::Mid, 4)]),
+        nack: true,
+        declared_kids: vec![KID],
+    }
+}
+
+fn sink(index: u64) -> SinkParameters {
+    SinkParameters {
+        mid: "0".into(),
+        source_mid: "0".into(),
+        ssrc: 0x2000 + 2 * index as u32,
+        rtx_ssrc: Some(0x2001 + 2 * index as u32),
+        payload_type: 100,
+        rtx_payload_type: Some(101),
+        extensions: ExtensionIds(vec![(Extension::Mid, 3)]),
+    }
+}
+
+fn media(burst: u32) -> MediaJob {
+    MediaJob {
+        codec: WireCodec::Vp8,
+        ssrc: SSRC,
+        payload_type: 96,
+        rate_pps: RATE_PPS,
+        payload_bytes: 1_150,
+        packets_per_frame: 10,
+        burst,
+        kid: Some(KID_HEX.into()),
+        extensions: vec![(4, "30".into())],
+    }
+}
+
+fn session() -> Result<SessionRouter, String> {
+    let mut router = SessionRouter::new(PayloadAccess::Opaque, ForwardSettings::default());
+    let published = router.publish(PUBLISHER, UPLINK, vec![source()]);
+    published.map_err(|error| error.reason().to_owned())?;
+    for index in 0..SUBSCRIBERS {
+        let (subscriber, transport) = (
+            SubscriberHandle(FIRST_SUBSCRIBER + index),
+            TransportHandle(FIRST_SUBSCRIBER + index),
+        );
+        let outcome = router.subscribe(subscriber, PUBLISHER, transport, &[sink(index)]);
+        outcome.map_err(|error| error.reason().to_owned())?;
+    }
+    Ok(router)
+}
+
+fn run(packets: u64, burst: u32) -> Result<u64, String> {
+    let mut router = session()?;
+    let mut packetiser = Packetiser::new(&media(burst), 0).map_err(|error| error.to_string())?;
+    let mut out = NullOutbox {
+        slots: vec![[0; SLOT_BYTES]; SLOTS],
+        forwarded: 0,
+        bytes: 0,
+    };
+    let mut packet = [0; SLOT_BYTES];
+    let mut now = Instant::now();
+    for number in 0..packets {
+        let (length, _) = packetiser.write(&mut packet, number);
+        router.handle_rtp(now, UPLINK, &packet[..length]);
+        if (number + 1).is_multiple_of(u64::from(burst)) {
+            router.flush(now, &mut out);
+            while router.poll_timeout().is_some_and(|due| due <= now) {
+                router.handle_timeout(now, &mut out);
+            }
+            now += Duration::from_secs_f64(f64::from(burst) / RATE_PPS);
+        }
+    }
+    router.flush(now, &mut out);
+    std::hint::black_box(&out.slots);
+    let expected = packets * SUBSCRIBERS;
+    if out.forwarded != expected || out.bytes == 0 {
+        return Err(format!("forwarded {} of {expected} packets", out.forwarded));
+    }
+    Ok(out.forwarded)
+}
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let numbers: Option<Vec<u64>> = words.iter().map(|word| word.parse().ok()).collect();
+    let outcome = match numbers.as_deref() {
+        Some([packets, burst @ 1..=64]) => run(*packets, *burst as u32),
+        _ => Err("usage: sealroute-guard PACKETS BURST".to_owned()),
+    };
+    let (text, code) = match outcome {
+        Ok(forwarded) => (forwarded.to_string(), ExitCode::SUCCESS),
+        Err(error) => (format!("guard: {error}"), ExitCode::FAILURE),
+    };
+    // A closed standard output leaves nobody to tell.
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+    code
+}

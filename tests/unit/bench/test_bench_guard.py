@@ -1,0 +1,22 @@
+"""The instruction guard's judgement."""
+
+import pytest
+
+from bench import guard
+
+
+def test_growth_within_five_percent_passes_and_beyond_it_is_named() -> None:
+    baseline = {"paced": 1_000.0}
+    assert guard.verdicts({"paced": 1_050.0}, baseline) == []
+    assert guard.verdicts({"paced": 500.0}, baseline) == []
+    assert "5.1 % over 1000" in guard.verdicts({"paced": 1_051.0}, baseline)[0]
+
+
+def test_a_figure_without_baseline_fails() -> None:
+    assert len(guard.verdicts({"paced": 1.0}, {})) == 1
+
+
+def test_counts_are_read_from_cachegrinds_summary() -> None:
+    assert guard.parse_references("==1== \n==1== I   refs:      12,345,678\n") == 12_345_678
+    with pytest.raises(guard.GuardError):
+        guard.parse_references("nothing")

@@ -63,6 +63,7 @@ export class FakeClock implements Clock {
 
   /** Runs what is due on the way, and lets promises settle after each call. */
   async advance(ms: number): Promise<void> {
+    await settled();
     const end = this.time + ms;
     for (;;) {
       const [next] = this.timers.filter(({ at }) => at <= end).sort((a, b) => a.at - b.at);

@@ -77,7 +77,10 @@ class Peer:
     def __init__(self, bind_host: str = "127.0.0.1", profiles: bytes = GCM) -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind((bind_host, 0))
-        self.local = LocalDescription(secrets.token_hex(4), secrets.token_hex(16), _fingerprint())
+        at = self.socket.getsockname()
+        self.local = LocalDescription(
+            secrets.token_hex(4), secrets.token_hex(16), _fingerprint(), (at[0], at[1])
+        )
         self._profiles = profiles
 
     def close(self) -> None:

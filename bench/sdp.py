@@ -20,6 +20,8 @@ class LocalDescription:
     ufrag: str
     password: str
     fingerprint: str
+    address: tuple[str, int] | None = None
+    """A host candidate, for servers that want one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,11 @@ def _transport(local: LocalDescription, setup: str) -> list[str]:
         f"a=ice-pwd:{local.password}",
         f"a=fingerprint:sha-256 {local.fingerprint}",
         f"a=setup:{setup}",
+        *(
+            [f"a=candidate:1 1 udp 2130706431 {local.address[0]} {local.address[1]} typ host"]
+            if local.address
+            else []
+        ),
     ]
 
 
@@ -78,7 +85,7 @@ def _audio_lines(ssrc: int) -> list[str]:
     ]
 
 
-def uplink_offer(local: LocalDescription, kind: str, ssrc: int) -> str:
+def uplink_offer(local: LocalDescription, kind: str, ssrc: int, setup: str = "actpass") -> str:
     """One sending m-line with mid 0: VP8 with retransmissions, or Opus."""
     is_video = kind == "video"
     formats = f"{VP8_PAYLOAD_TYPE} {VP8_RTX_PAYLOAD_TYPE}" if is_video else f"{OPUS_PAYLOAD_TYPE}"
@@ -87,7 +94,7 @@ def uplink_offer(local: LocalDescription, kind: str, ssrc: int) -> str:
             *_head(["0"]),
             f"m={kind} 9 UDP/TLS/RTP/SAVPF {formats}",
             "c=IN IP4 0.0.0.0",
-            *_transport(local, "actpass"),
+            *_transport(local, setup),
             "a=mid:0",
             f"a=extmap:{MID_EXTENSION} {_MID_URI}",
             "a=sendonly",

@@ -38,7 +38,7 @@ class Credentials:
     api_secret: str
 
 
-def _free_port(kind: socket.SocketKind) -> int:
+def free_port(kind: socket.SocketKind) -> int:
     with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -85,7 +85,7 @@ class SealrouteAdapter:
             "project", "create", "--name", "bench", "--e2ee", "--data-dir", str(data), "--json"
         )
         self._credentials = Credentials(str(created["apiKey"]), str(created["apiSecret"]))
-        port, media_port = _free_port(socket.SOCK_STREAM), _free_port(socket.SOCK_DGRAM)
+        port, media_port = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
         self._url = f"http://127.0.0.1:{port}"
         with (data / "server.log").open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(

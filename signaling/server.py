@@ -1,0 +1,193 @@
+"""The composition root: settings in, a running server out, and its way down.
+
+Everything is made here and handed down; nothing below this module looks for its parts.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import ssl
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from config.load import ConfigurationError
+from config.settings import Settings
+from sfu.media_plane import MediaPlane
+from sfu.media_router import WorkerSettings
+from sfu.native_plane import NativeMediaPlane
+from sfu.peer_transport import MediaPlaneSettings
+from signaling.actor import SessionDirectory
+from signaling.addresses import public_addresses
+from signaling.administration import DEVELOPMENT_FILE, first_project, welcome
+from signaling.authenticator import Authenticator
+from signaling.clock import Clock, SystemClock
+from signaling.live_rooms import LiveRooms
+from signaling.logs import configure_logs
+from signaling.metrics import Metrics
+from signaling.rest.call import Services
+from signaling.storage.sqlite import open_sqlite
+from signaling.web_app import Readiness, Surface, WebApp, listening_line
+from signaling.websocket import WebSocketGate
+
+log = structlog.get_logger(__name__)
+
+LAG_SAMPLE_S = 0.5
+COUNT_SAMPLE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """Where a server can be reached. `media_port` is its UDP port."""
+
+    url: str
+    http_port: int
+    media_port: int
+    welcome: str | None
+
+
+def open_media_plane(settings: Settings) -> tuple[MediaPlane, int]:
+    """The media plane of this node and its port. Errors: `ConfigurationError`, `OSError`."""
+    media = settings.media
+    plane = NativeMediaPlane.open(
+        WorkerSettings(host=media.host, port=media.port),
+        MediaPlaneSettings(addresses=public_addresses(media.public_ips)),
+    )
+    return plane, plane.context.router.local_port
+
+
+PlaneOpener = Callable[[Settings], tuple[MediaPlane, int]]
+
+
+@contextlib.asynccontextmanager
+async def running_server(
+    settings: Settings,
+    clock: Clock | None = None,
+    open_plane: PlaneOpener = open_media_plane,
+) -> AsyncIterator[RunningServer]:
+    """A server that accepts clients inside the block, and says goodbye to them at its end."""
+    clock = clock or SystemClock()
+    data_dir = Path(settings.storage.data_dir)
+    async with contextlib.AsyncExitStack() as stack:
+        store = await open_sqlite(data_dir, busy_timeout_ms=settings.storage.busy_timeout_ms)
+        stack.push_async_callback(store.close)
+        created = await first_project(store, clock, data_dir)
+        plane, media_port = open_plane(settings)
+        stack.push_async_callback(plane.close)
+        metrics = Metrics(plane.counters)
+        authenticator = Authenticator(store, clock, settings.storage.cache_ms / 1000)
+        directory = SessionDirectory(plane, clock, settings.signaling)
+        rooms = LiveRooms(directory)
+        services = Services(store, authenticator, rooms, metrics, clock, os.urandom)
+        gate = WebSocketGate(authenticator, directory, clock, settings)
+        readiness = Readiness()
+        surface = Surface(services, settings.http, gate.handle, readiness)
+        runner = await _listen(WebApp(surface).build(), settings)
+        stack.push_async_callback(_leave, runner, directory, readiness, settings)
+        for sampler in (_sample_lag(metrics), _sample_counts(metrics, rooms)):
+            stack.push_async_callback(_cancel, asyncio.create_task(sampler))
+        port = runner.addresses[0][1]
+        url = _url(settings, port)
+        path = data_dir / DEVELOPMENT_FILE
+        text = None if created is None else welcome(created, url, path)
+        log.info("listening", http_port=port, media_port=media_port)
+        yield RunningServer(url, port, media_port, text)
+
+
+async def run_server(settings: Settings, say: Callable[[str], None], *, as_json: bool) -> int:
+    """Serves until SIGTERM or SIGINT. Returns the exit code."""
+    configure_logs(settings.log.level, settings.log.format)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running_server(settings) as server:
+        if not as_json:
+            say(server.welcome or _where_the_project_is(settings))
+        say(listening_line(server.url, server.media_port, as_json=as_json))
+        await stop.wait()
+        log.info("going down")
+    return 0
+
+
+def _where_the_project_is(settings: Settings) -> str:
+    path = Path(settings.storage.data_dir) / DEVELOPMENT_FILE
+    return f"Credentials of the development project: {path}" if path.exists() else ""
+
+
+async def _listen(app: web.Application, settings: Settings) -> web.AppRunner:
+    runner = web.AppRunner(
+        app, access_log=None, handle_signals=False, shutdown_timeout=1.0, max_field_size=16_384
+    )
+    await runner.setup()
+    http = settings.http
+    try:
+        site = web.TCPSite(
+            runner, http.host, http.port, ssl_context=_tls(settings), reuse_address=True
+        )
+        await site.start()
+    except OSError:
+        await runner.cleanup()
+        raise
+    return runner
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    http = settings.http
+    if not http.tls_certificate and not http.tls_key:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(http.tls_certificate, http.tls_key or None)
+    except (OSError, ssl.SSLError) as cause:
+        raise ConfigurationError("the TLS certificate or its key can not be loaded") from cause
+    return context
+
+
+def _url(settings: Settings, port: int) -> str:
+    host = settings.http.host
+    shown = "localhost" if host in ("0.0.0.0", "::", "127.0.0.1") else host  # noqa: S104 - compared
+    return f"{'https' if settings.http.tls_certificate else 'http'}://{shown}:{port}"
+
+
+async def _leave(
+    runner: web.AppRunner, directory: SessionDirectory, readiness: Readiness, settings: Settings
+) -> None:
+    """Not ready, no new connections, goodbye to every client, then the sockets close."""
+    readiness.accepting = False
+    for site in list(runner.sites):
+        await site.stop()
+    try:
+        async with asyncio.timeout(settings.signaling.shutdown_ms / 1000):
+            await directory.close()
+    except TimeoutError:
+        log.warning("not every client could be told")
+    await runner.cleanup()
+
+
+async def _cancel(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def _sample_lag(metrics: Metrics) -> None:
+    """How late the loop wakes up is how long somebody held it."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due_s = loop.time() + LAG_SAMPLE_S
+        await asyncio.sleep(LAG_SAMPLE_S)
+        metrics.event_loop_lag_seconds.observe(max(0.0, loop.time() - due_s))
+
+
+async def _sample_counts(metrics: Metrics, rooms: LiveRooms) -> None:
+    while True:
+        counts = rooms.counts()
+        metrics.sessions.set(counts.sessions)
+        metrics.connections.set(counts.connections)
+        metrics.streams.set(counts.streams)
+        await asyncio.sleep(COUNT_SAMPLE_S)

@@ -382,7 +382,7 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
 }
 
 # The SDKs name some failures after what was tried: (code, tag of the request) → name, number.
-_BY_REQUEST: dict[tuple[ErrorCode, str], tuple[str, int]] = {
+ERRORS_BY_REQUEST: dict[tuple[ErrorCode, str], tuple[str, int]] = {
     (_E.CODEC_UNSUPPORTED, "publish"): ("OT_STREAM_CREATE_FAILED", 1500),
     (_E.PERMISSION_DENIED, "signal"): ("OT_PERMISSION_DENIED", 1510),
     (_E.PERMISSION_DENIED, "forceDisconnect"): ("OT_PERMISSION_DENIED", 1520),
@@ -402,6 +402,6 @@ def error(code: ErrorCode | str, message: str | None = None) -> DomainError:
 def sdk_error(code: ErrorCode, request: str | None = None) -> tuple[str, int]:
     """Name and number that the SDKs raise for a code, given the tag of the request, if any."""
     row = ERRORS[code]
-    if request is not None and (code, request) in _BY_REQUEST:
-        return _BY_REQUEST[code, request]
+    if request is not None and (code, request) in ERRORS_BY_REQUEST:
+        return ERRORS_BY_REQUEST[code, request]
     return row.sdk_name, row.number

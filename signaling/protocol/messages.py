@@ -24,6 +24,8 @@ Name = Annotated[str, Meta(max_length=1_000)]
 MediaKind = Literal["audio", "video"]
 VideoType = Literal["camera", "screen", "custom"]
 ClientCodec = Literal["opus", "vp8", "vp9", "h264", "av1"]
+LeaveReason = Literal["clientDisconnected", "forceDisconnected", "networkDisconnected"]
+EndReason = Literal[LeaveReason, "forceUnpublished", "mediaStopped"]
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -53,6 +55,8 @@ class Request(Message, frozen=True, kw_only=True):
 
 
 class SdkInfo(Value, frozen=True):
+    """The client library, for diagnosis."""
+
     name: Annotated[str, Meta(max_length=64)]
     version: Annotated[str, Meta(max_length=32)]
 
@@ -65,6 +69,8 @@ class E2eeSupport(Value, frozen=True):
 
 
 class Dimensions(Value, frozen=True):
+    """Pixels."""
+
     width: Annotated[int, Meta(ge=0, le=16_384)]
     height: Annotated[int, Meta(ge=0, le=16_384)]
 
@@ -78,12 +84,16 @@ class TrackOffer(Value, frozen=True):
 
 
 class TrackInfo(Value, frozen=True):
+    """One m-line of a published stream, as negotiated."""
+
     mid: str
     kind: MediaKind
     codec: ClientCodec
 
 
 class DownlinkTrack(Value, frozen=True):
+    """One m-line of the server's offer, in use by a Subscriber."""
+
     mid: str
     kind: MediaKind
     codec: ClientCodec
@@ -92,13 +102,16 @@ class DownlinkTrack(Value, frozen=True):
 
 
 class ConnectionInfo(Value, frozen=True):
+    """A client in the session. `creation_time` in Unix milliseconds; `data` as its token has it."""
+
     connection_id: str
     creation_time: int
-    """Unix milliseconds."""
     data: str = ""
 
 
 class StreamInfo(Value, frozen=True):
+    """A published stream. `creation_time` in Unix milliseconds; `codecs` by kind of track."""
+
     stream_id: str
     connection_id: str
     creation_time: int
@@ -123,12 +136,16 @@ class Capabilities(Value, frozen=True):
 
 
 class IceServer(Value, frozen=True):
+    """As in `RTCConfiguration.iceServers`."""
+
     urls: tuple[str, ...]
     username: str | None = None
     credential: str | None = None
 
 
 class SessionInfo(Value, frozen=True):
+    """`e2ee` and the media mode never change during the life of a session."""
+
     session_id: str
     e2ee: bool
     media_mode: Literal["routed", "relayed"]
@@ -166,11 +183,15 @@ class Publish(Request, frozen=True):
 
 
 class Unpublish(Request, frozen=True):
+    """Ends an own stream; the others get `StreamDestroyed`."""
+
     stream_id: Id
 
 
 class UpdateStream(Request, frozen=True):
-    """Properties of an own stream; the others get `StreamPropertyChanged`."""
+    """Properties of an own stream; the others get `StreamPropertyChanged`. A forced mute is lifted
+    by `has_audio` true only after `has_audio` false and while no mute of all is in force; else
+    the audio stays held back and `MuteForced` says so again."""
 
     stream_id: Id
     has_audio: bool | None = None
@@ -197,6 +218,8 @@ class Subscribe(Request, frozen=True):
 
 
 class DownlinkAnswer(Request, frozen=True):
+    """The answer to the `DownlinkOffer` with the same `number`."""
+
     number: int
     sdp: Sdp
 
@@ -207,17 +230,21 @@ class UpdateSubscriber(Request, frozen=True):
     subscriber_id: Id
     audio: bool | msgspec.UnsetType = msgspec.UNSET
     video: bool | msgspec.UnsetType = msgspec.UNSET
-    preferred_resolution: Dimensions | None | msgspec.UnsetType = msgspec.UNSET
-    preferred_frame_rate: float | None | msgspec.UnsetType = msgspec.UNSET
+    preferred_resolution: Dimensions | msgspec.UnsetType | None = msgspec.UNSET
+    preferred_frame_rate: float | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Unsubscribe(Request, frozen=True):
+    """Ends an own Subscriber; a `DownlinkOffer` without it follows."""
+
     subscriber_id: Id
 
 
 class Signal(Request, frozen=True):
     """To all (also the sender), or to one connection. Either `data` in clear or, on sealed
-    sessions, `sealed` bytes that only members with the secret can open."""
+    sessions, `sealed` bytes that only members with the secret can open; with neither, `data` is
+    empty. `type`: at most 128 bytes of letters, digits, `-`, `_`, `~`; `data`: at most 8,192
+    bytes; `sealed`: 256 more."""
 
     to: Id | None = None
     type: str | None = None
@@ -226,19 +253,26 @@ class Signal(Request, frozen=True):
 
 
 class ForceDisconnect(Request, frozen=True):
+    """Moderators: ends another connection."""
+
     connection_id: Id
 
 
 class ForceUnpublish(Request, frozen=True):
+    """Moderators: ends a stream; its publisher stays connected."""
+
     stream_id: Id
 
 
 class ForceMuteStream(Request, frozen=True):
+    """Moderators: mutes the audio of one stream; its publisher gets `MuteForced`."""
+
     stream_id: Id
 
 
 class ForceMuteAll(Request, frozen=True):
-    """`active` false ends it: new streams are no longer muted when they are published."""
+    """Moderators: mutes all streams but the excluded (the own ones too), and later ones when they
+    are published. `active` false ends it: streams published from then on are not muted."""
 
     active: bool
     excluded_stream_ids: Annotated[tuple[Id, ...], Meta(max_length=3_000)] = ()
@@ -251,8 +285,9 @@ class E2eeReady(Request, frozen=True):
 
 
 class E2eeState(Request, frozen=True):
-    """What a Subscriber's decryption sees. On `mismatch` the server holds back its video and
-    ignores its key-frame requests until `ok`. Counts are totals, for diagnosis only."""
+    """What a Subscriber's decryption sees, on sealed sessions only. On `mismatch` its video is held
+    back until `ok`, until this client announces another hint (`E2eeReady`) or the stream's hints
+    change (`DeclareKids`). Counts are totals, for diagnosis only."""
 
     subscriber_id: Id
     state: Literal["mismatch", "ok"]
@@ -261,7 +296,7 @@ class E2eeState(Request, frozen=True):
 
 
 class Ping(Request, frozen=True):
-    pass
+    """Sent every `keepAliveMs`; answered by `Pong`."""
 
 
 class Bye(Request, frozen=True):
@@ -272,6 +307,8 @@ class Bye(Request, frozen=True):
 
 
 class Ok(Message, frozen=True):
+    """The request was carried out and there is nothing more to say."""
+
     re: RequestId
 
 
@@ -306,6 +343,8 @@ class Welcome(Message, frozen=True):
 
 
 class Published(Message, frozen=True):
+    """The answer to the offer of a `Publish`. `StreamCreated` follows once media can flow."""
+
     re: RequestId
     stream_id: str
     answer: str
@@ -313,28 +352,38 @@ class Published(Message, frozen=True):
 
 
 class Subscribed(Message, frozen=True):
+    """The Subscriber exists; its media is negotiated by the `DownlinkOffer` that follows."""
+
     re: RequestId
     subscriber_id: str
     stream_id: str
 
 
 class DownlinkOffer(Message, frozen=True):
+    """The server's offer for the downlink. One is outstanding at a time; `number` counts up."""
+
     number: int
     sdp: str
     tracks: tuple[DownlinkTrack, ...]
 
 
 class SubscriberConnected(Message, frozen=True):
+    """The downlink of a Subscriber is connected and its answer applied."""
+
     subscriber_id: str
 
 
 class ConnectionCreated(Message, frozen=True):
+    """Another client joined."""
+
     connection: ConnectionInfo
 
 
 class ConnectionDestroyed(Message, frozen=True):
+    """A client is gone; its streams were destroyed before."""
+
     connection_id: str
-    reason: Literal["clientDisconnected", "forceDisconnected", "networkDisconnected"]
+    reason: LeaveReason
 
 
 class StreamCreated(Message, frozen=True):
@@ -345,16 +394,12 @@ class StreamCreated(Message, frozen=True):
 
 class StreamDestroyed(Message, frozen=True):
     stream_id: str
-    reason: Literal[
-        "clientDisconnected",
-        "forceDisconnected",
-        "forceUnpublished",
-        "mediaStopped",
-        "networkDisconnected",
-    ]
+    reason: EndReason
 
 
 class StreamPropertyChanged(Message, frozen=True):
+    """Only what changed is in it."""
+
     stream_id: str
     has_audio: bool | None = None
     has_video: bool | None = None
@@ -401,12 +446,12 @@ class TransportLost(Message, frozen=True):
 class Disconnected(Message, frozen=True):
     """The last message: the server closes the WebSocket after it."""
 
-    reason: Literal[
-        "clientDisconnected", "forceDisconnected", "networkDisconnected", "serverShutdown"
-    ]
+    reason: Literal[LeaveReason, "serverShutdown"]
 
 
 class Pong(Message, frozen=True):
+    """The server is there."""
+
     re: RequestId
 
 

@@ -1,0 +1,306 @@
+"""`docs/protocol.md`, from the table of messages and the table of errors.
+
+`python -m signaling.protocol.document` prints it.
+"""
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+from msgspec import inspect as shape
+
+from config.settings import SignalingSettings
+from signaling.domain import signals
+from signaling.domain.errors import ERRORS, ERRORS_BY_REQUEST, ErrorCode, sdk_error
+from signaling.protocol import codec
+from signaling.protocol.messages import SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, Message
+from signaling.protocol.shapes import (
+    CLIENT_MESSAGES,
+    SERVER_MESSAGES,
+    all_structs,
+    is_message,
+    struct_of,
+)
+
+_DEFAULTS = SignalingSettings()
+
+
+def _limits() -> str:
+    rows = [
+        ("bytes of a message", f"{codec.MAX_MESSAGE_BYTES:,}", "message_too_large"),
+        ("levels of nesting", codec.MAX_DEPTH, "invalid_message"),
+        ("items of an array", f"{codec.MAX_ARRAY_ITEMS:,}", "invalid_message"),
+        ("members of a map", codec.MAX_MAP_MEMBERS, "invalid_message"),
+        ("members named like a secret, anywhere", 0, "secret_refused"),
+        ("bytes of a signal's type", signals.MAX_TYPE_BYTES, "signal_too_long"),
+        ("bytes of a signal's data", f"{signals.MAX_DATA_BYTES:,}", "signal_too_long"),
+        ("bytes of a sealed signal", f"{signals.MAX_SEALED_BYTES:,}", "signal_too_long"),
+        ("messages of one client per second *", f"{_DEFAULTS.messages_per_s:g}", "rate_limited"),
+        ("messages of one client at once *", _DEFAULTS.message_burst, "rate_limited"),
+        ("joins into a session per second *", f"{_DEFAULTS.joins_per_s:g}", "rate_limited"),
+        ("connections in a session *", _DEFAULTS.connections_per_session, "connection_limit"),
+        ("streams of one client *", _DEFAULTS.streams_per_connection, "stream_limit"),
+        ("subscribers of one client *", _DEFAULTS.subscribers_per_connection, "subscriber_limit"),
+    ]
+    return "".join(f"| {what} | {limit} | `{code}` |\n" for what, limit, code in rows)
+
+
+_INTRODUCTION = f"""\
+# The signaling protocol, version 1
+
+Generated from `signaling/protocol/messages.py` and `signaling/domain/errors.py` by `make docs`;
+edit those.
+
+Clients speak it to join a session, publish, subscribe, signal and moderate. Media and its keys
+never pass here: media flows over the peer connections that are negotiated with it, secrets stay
+in the clients (see [e2ee.md](e2ee.md)).
+
+## Transport
+
+`GET /v1/signal` opens a WebSocket (RFC 6455). The client names its encoding as the subprotocol;
+without one of these two the server refuses the upgrade:
+
+| subprotocol | one message is | byte strings |
+|---|---|---|
+| `{SUBPROTOCOL_MSGPACK}` | a binary frame with one MessagePack map | `bin` |
+| `{SUBPROTOCOL_JSON}` | a text frame with one JSON object, for debugging | base64 |
+
+A message is a map. Its member `t` names the message; the other members are in the tables below,
+in camelCase. Unknown members of a message are an error; unknown members of its parts are ignored,
+so that parts can grow. A member that is left out has the default of the table. There are no
+compression, no extension types, and no member stands twice in a map.
+
+## Requests and answers
+
+- The first message is `hello`, within {_DEFAULTS.hello_timeout_ms:,} ms. The answer
+  is `welcome`, or `error` and the end of the WebSocket with the close code of the error table.
+- Every message of a client is a request and carries a number `id` of the client's choice (0 to
+  2^31-1; count up). The server answers each with exactly one message whose `re` is that number:
+  `error`, or the message that the table of requests names.
+- Messages of the server without `re` are events, in the order in which things happen.
+- A client may have many requests under way.
+
+## Keep-alive and resuming
+
+- The client sends `ping` every `keepAliveMs` of `welcome` ({_DEFAULTS.keep_alive_ms:,} unless
+  configured). After 2.5 silent intervals either side takes the WebSocket for lost.
+- A client whose WebSocket is lost stays in the session for `graceMs` ({_DEFAULTS.grace_ms:,} unless
+  configured), and its media goes on. It opens a new WebSocket and sends `hello` with the `resume`
+  of its last `welcome`. Each `resume` works once.
+- `welcome` with `resumed` true has the state of the session as it is now and a new `resume`.
+  Signals, answers and mutes that were missed follow it, and so does an unanswered
+  `downlinkOffer`. With `resumed` false the connection is a new one: publish and subscribe again.
+- `bye` leaves at once: the others get `connectionDestroyed` with the reason `clientDisconnected`.
+  After the grace time the reason is `networkDisconnected`.
+
+## Media
+
+- Uplink: the client offers (`publish`), the server answers (`published`). The offer of a later
+  stream holds the m-lines of the earlier ones. `streamCreated` tells everybody, the publisher
+  too, when media can flow.
+- Downlink: after `subscribe` the server offers (`downlinkOffer`) and the client answers with the
+  same `number` (`downlinkAnswer`). The server waits for the answer before its next offer.
+- On sealed sessions `e2ee.formats` of `hello` must hold `"e2ee/1"`, a `publish` must have
+  `e2eeFormat` `"e2ee/1"` and key ids (`kids`) for every track, and packets of frames that are not
+  sealed under a declared key are dropped (`notEncrypted`).
+
+## Limits
+
+| what | limit | error |
+|---|---|---|
+{_limits()}
+\\* unless configured otherwise, in the section `signaling` of the settings.
+
+"""
+
+
+_ERRORS = """\
+## Errors
+
+`code` is stable and for programs; `message` is for people and may change. `name` and `number` are
+what the SDKs raise. The close code ends the WebSocket when a failed `hello` is the cause; later
+errors leave it open.
+
+| code | name | number | close code | message |
+|---|---|---|---|---|
+"""
+
+_ENDS = """
+## Close codes
+
+| code | meaning |
+|---|---|
+| 1000 | `bye`, or `disconnected` was sent before and says why |
+| 1009 | a frame is larger than a message may be |
+| 1011 | the server failed |
+| 1012 | the server goes down; come back in a moment |
+| 4000 + status | `hello` failed; the code of the error table |
+"""
+
+_LAST_CLIENT_CODE = ErrorCode.TRANSPORT_CLOSED
+
+
+def document() -> str:
+    """The whole page."""
+    parts = [struct for struct in all_structs() if not is_message(struct)]
+    blocks = [
+        _INTRODUCTION,
+        "## Requests\n\n",
+        _request_table(),
+        *(_section(struct_of(cls)) for cls in CLIENT_MESSAGES),
+        "\n## Messages of the server\n",
+        *(_section(struct_of(cls)) for cls in SERVER_MESSAGES),
+        "\n## Parts of messages\n",
+        *(_section(struct) for struct in parts),
+        "\n",
+        _ERRORS,
+        *(_error_line(code) for code in _client_codes()),
+        _by_request(),
+        _ENDS,
+    ]
+    return "".join(blocks)
+
+
+def _request_table() -> str:
+    lines = ["| request | answered by |\n|---|---|\n"]
+    for cls in CLIENT_MESSAGES:
+        answer = _ANSWERS.get(_tag(cls), "ok")
+        lines.append(f"| {_link(_tag(cls))} | {_link(answer)} |\n")
+    return "".join(lines)
+
+
+_ANSWERS = {
+    "hello": "welcome",
+    "publish": "published",
+    "subscribe": "subscribed",
+    "ping": "pong",
+}
+
+
+def _tag(cls: type[Message]) -> str:
+    return str(struct_of(cls).tag)
+
+
+def _title(struct: shape.StructType) -> str:
+    return str(struct.tag if is_message(struct) else struct.cls.__name__)
+
+
+def _link(title: str) -> str:
+    return f"[`{title}`](#{title.lower()})"
+
+
+def _section(struct: shape.StructType) -> str:
+    lines = [f"\n### {_title(struct)}\n\n{_prose(struct)}\n"]
+    fields = [field for field in struct.fields if field.name not in {"id", "re"}]
+    if not fields:
+        return "".join(lines)
+    lines.append("\n| member | type | default |\n|---|---|---|\n")
+    lines.extend(
+        f"| `{field.encode_name}` | {_type(field.type)} | {_default(field)} |\n" for field in fields
+    )
+    return "".join(lines)
+
+
+def _prose(struct: shape.StructType) -> str:
+    """The docstring, its names spelled as on the wire."""
+    text = inspect.getdoc(struct.cls)
+    if not text:
+        raise TypeError(f"{struct.cls.__name__} is not documented")
+    return re.sub(r"`([A-Za-z_]+)`", lambda found: f"`{_wire_name(found[1])}`", text)
+
+
+def _wire_name(name: str) -> str:
+    if name in _TITLES:
+        return _TITLES[name]
+    head, *tail = name.rstrip("_").split("_")
+    return head + "".join(word.capitalize() for word in tail)
+
+
+_TITLES = {struct.cls.__name__: _title(struct) for struct in all_structs()}
+
+
+def _default(field: shape.Field) -> str:
+    if field.required:
+        return "required"
+    value = field.default
+    if value is msgspec.NODEFAULT:
+        if field.default_factory is msgspec.NODEFAULT:
+            return "stays as it was"
+        value = field.default_factory()
+    text = msgspec.json.encode(value).decode()
+    return f"`{text}`"
+
+
+def _range(low: int | None, high: int | None, unit: str) -> str:
+    if low is None and high is None:
+        return ""
+    if low == high:
+        return f", {low:,} {unit}"
+    if low is None:
+        return f", at most {high:,} {unit}"
+    return f", {low:,} to {high:,} {unit}"
+
+
+def _int(type_: Any) -> str:  # noqa: ANN401 - chosen by type in the table below
+    high = type_.le if type_.lt is None else type_.lt - 1
+    return "integer" + _range(type_.ge, high, "").rstrip()
+
+
+def _sized(word: str, unit: str) -> Callable[[Any], str]:
+    return lambda t: word + _range(t.min_length, t.max_length, unit)
+
+
+def _tuple(type_: Any) -> str:  # noqa: ANN401 - as above
+    count = _range(type_.min_length, type_.max_length, "items")
+    return f"array of ({_type(type_.item_type)}){count}"
+
+
+def _any_of(options: Iterable[Any]) -> str:
+    return " or ".join(_type(option) for option in options)
+
+
+_WORDS: dict[type[shape.Type], Callable[[Any], str]] = {
+    shape.BoolType: lambda _: "boolean",
+    shape.IntType: _int,
+    shape.FloatType: lambda _: "number",
+    shape.StrType: _sized("text", "characters"),
+    shape.BytesType: _sized("byte string", "bytes"),
+    shape.NoneType: lambda _: "null",
+    shape.StructType: lambda t: _link(t.cls.__name__),
+    shape.LiteralType: lambda t: ", ".join(f'`"{value}"`' for value in t.values),
+    shape.VarTupleType: _tuple,
+    shape.UnionType: lambda t: _any_of(t.types),
+    shape.DictType: lambda t: f"map of ({_type(t.key_type)}) to ({_type(t.value_type)})",
+}
+
+
+def _type(type_: shape.Type) -> str:
+    return _WORDS[type(type_)](type_)
+
+
+def _client_codes() -> Iterable[ErrorCode]:
+    """The codes that the WebSocket can answer; the others are REST's alone."""
+    codes = list(ErrorCode)
+    return codes[: codes.index(_LAST_CLIENT_CODE) + 1]
+
+
+def _error_line(code: ErrorCode) -> str:
+    row, (name, number) = ERRORS[code], sdk_error(code)
+    return f"| `{code.value}` | `{name}` | {number} | {row.close_code} | {row.message} |\n"
+
+
+def _by_request() -> str:
+    lines = [
+        "\nSome failures have a name of their own for the request that met them:\n\n",
+        "| code | request | name | number |\n|---|---|---|---|\n",
+    ]
+    for (code, tag), (name, number) in ERRORS_BY_REQUEST.items():
+        lines.append(f"| `{code.value}` | {_link(tag)} | `{name}` | {number} |\n")
+    return "".join(lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document())

@@ -1,0 +1,49 @@
+"""What is generated from the table of messages is as the table says."""
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import fields
+
+from signaling.domain.errors import ErrorCode
+from signaling.protocol.document import document
+from signaling.protocol.shapes import CLIENT_MESSAGES, SERVER_MESSAGES, all_structs
+from signaling.protocol.typescript import typescript
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_page_about_the_protocol_is_not_stale() -> None:
+    assert (ROOT / "docs/protocol.md").read_text(encoding="utf-8") == document(), "run: make docs"
+
+
+def test_the_types_of_the_browser_sdk_are_not_stale() -> None:
+    path = ROOT / "sdk/web/src/signaling/messages.ts"
+    assert path.read_text(encoding="utf-8") == typescript(), "run: make docs"
+
+
+@pytest.mark.parametrize("struct", all_structs(), ids=lambda struct: struct.cls.__name__)
+def test_every_message_and_part_has_its_section_with_each_member(struct: object) -> None:
+    cls = struct.cls
+    title = struct.tag or cls.__name__
+    _, found, rest = document().partition(f"\n### {title}\n")
+    assert found
+    section = rest.partition("\n### ")[0]
+    for field in fields(cls):
+        if field.name not in {"id", "re"}:
+            assert f"| `{field.encode_name}` |" in section
+
+
+def test_every_message_stands_in_the_unions_of_the_types() -> None:
+    text = typescript()
+    for cls in (*CLIENT_MESSAGES, *SERVER_MESSAGES):
+        assert f"\n  | {cls.__name__}" in text
+
+
+@pytest.mark.parametrize("code", ["rate_limited", "e2ee_required", "transport_closed"])
+def test_codes_that_clients_meet_are_in_the_table_of_errors(code: str) -> None:
+    assert f"| `{ErrorCode(code).value}` | `OT_" in document()
+
+
+def test_codes_of_rest_alone_are_not_on_the_page() -> None:
+    assert "e2ee_never_archived" not in document()

@@ -1,1 +1,3 @@
 //! The only I/O and the only clock of the media core.
+
+mod socket;

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Iterable
@@ -11,6 +12,7 @@ from pathlib import Path
 from bench import loadgen, namespace, report
 from bench.adapters import Adapter, UnavailableError
 from bench.adapters.janus import JanusAdapter
+from bench.adapters.janus import install as install_janus
 from bench.adapters.sealroute import SealrouteAdapter
 from bench.forwarding import FloorCosts, add_floors
 from bench.loadgen import LoadError, Timing
@@ -77,6 +79,14 @@ def document(rounds: list[Round], floors: FloorCosts) -> str:
     )
 
 
+async def prepare() -> None:
+    """What needs a network, which the namespace has not. A peer that can not be had is skipped
+    later, and loudly."""
+    os.environ["SEALROUTE_LOADGEN"] = str(await loadgen.build())
+    with contextlib.suppress(UnavailableError):
+        await install_janus()
+
+
 async def work(options: argparse.Namespace) -> int:
     binary = await loadgen.build()
     names = options.scenario or list(QUICK if options.quick else EVERYTHING)
@@ -85,7 +95,7 @@ async def work(options: argparse.Namespace) -> int:
     timing = Timing(silent_s=1.0 if options.quick else 3.0, window_s=seconds)
     wanted = [
         one
-        for one in adapters(quick=options.quick)
+        for one in adapters(quick=options.quick and not options.server)
         if not options.server or one.name in options.server
     ]
     rounds: list[Round] = []
@@ -123,8 +133,14 @@ async def work(options: argparse.Namespace) -> int:
 
 def main() -> int:
     options = arguments()
-    namespace.enter("bench.compare")
-    return asyncio.run(work(options))
+    try:
+        if not namespace.is_inside():
+            asyncio.run(prepare())
+        namespace.enter("bench.compare")
+        return asyncio.run(work(options))
+    except LoadError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

@@ -160,7 +160,8 @@ class JanusAdapter:
     async def start(self) -> None:
         if not namespace.is_inside():
             raise UnavailableError("janus needs a network namespace: run the bench as root")
-        await install()
+        if not shutil.which("janus"):
+            raise UnavailableError("janus is missing: apt-get install janus")
         self._folder = tempfile.TemporaryDirectory(prefix="janus-bench-")
         folder, port = Path(self._folder.name), free_port(socket.SOCK_STREAM)
         files = {

@@ -82,7 +82,7 @@ def document(rounds: list[Round], floors: FloorCosts) -> str:
 async def prepare() -> None:
     """What needs a network, which the namespace has not. A peer that can not be had is skipped
     later, and loudly."""
-    os.environ["SEALROUTE_LOADGEN"] = str(await loadgen.build())
+    os.environ["BENCH_LOADGEN"] = str(await loadgen.build())
     with contextlib.suppress(UnavailableError):
         await install_janus()
 

@@ -22,7 +22,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench.forwarding",
         description=__doc__,
-        epilog="Attaching needs --url and --pid, and SEALROUTE_API_KEY and SEALROUTE_API_SECRET.",
+        epilog="Attaching needs --url and --pid, and BENCH_API_KEY and BENCH_API_SECRET.",
     )
     parser.add_argument(
         "--scenario", action="append", choices=sorted(SCENARIOS), help="again for more"
@@ -42,9 +42,9 @@ def adapter_of(options: argparse.Namespace) -> SealrouteAdapter:
     profiles = LEGACY if options.legacy else GCM
     if options.url is None and options.pid is None:
         return SealrouteAdapter(profiles=profiles)
-    key, secret = os.environ.get("SEALROUTE_API_KEY"), os.environ.get("SEALROUTE_API_SECRET")
+    key, secret = os.environ.get("BENCH_API_KEY"), os.environ.get("BENCH_API_SECRET")
     if options.url is None or options.pid is None or key is None or secret is None:
-        raise SystemExit("attaching needs --url, --pid, SEALROUTE_API_KEY and SEALROUTE_API_SECRET")
+        raise SystemExit("attaching needs --url, --pid, BENCH_API_KEY and BENCH_API_SECRET")
     return SealrouteAdapter(
         profiles=profiles, url=options.url, pid=options.pid, credentials=Credentials(key, secret)
     )

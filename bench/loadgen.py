@@ -54,8 +54,8 @@ class Outcome:
 
 
 async def build() -> Path:
-    """Builds the release binary when needed; its path. `SEALROUTE_LOADGEN` names another."""
-    given = os.environ.get("SEALROUTE_LOADGEN")
+    """Builds the release binary when needed; its path. `BENCH_LOADGEN` names another."""
+    given = os.environ.get("BENCH_LOADGEN")
     if given:
         return Path(given)
     process = await asyncio.create_subprocess_exec(

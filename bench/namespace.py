@@ -11,7 +11,7 @@ import sys
 
 ADDRESS = "10.77.0.1"
 _INTERFACE, _OTHER_END = "bench0", "bench1"
-_INSIDE = "SEALROUTE_BENCH_NAMESPACE"
+_INSIDE = "BENCH_NAMESPACE"
 _COMMANDS = (
     ("link", "set", "lo", "up"),
     ("link", "add", _INTERFACE, "type", "veth", "peer", "name", _OTHER_END),

@@ -47,6 +47,7 @@ class LoadClient:
         self._downlink: asyncio.Task[TransportJob] | None = None
         self._downlink_peer: Peer | None = None
         self._uplink_peer: Peer | None = None
+        self._refusal: str | None = None
         self.not_encrypted = 0
 
     async def join(self, url: str, api_key: str, session_id: str, token: str) -> messages.Welcome:
@@ -100,6 +101,8 @@ class LoadClient:
         async with asyncio.timeout(WAIT_S):
             for event in list(self._connected.values()):
                 await event.wait()
+        if self._refusal is not None:
+            raise ClientError(self._refusal)
         if self._downlink is None:
             raise ClientError("no downlink was offered")
         return await self._downlink
@@ -139,7 +142,10 @@ class LoadClient:
         return found
 
     def _event(self, subscriber_id: str) -> asyncio.Event:
-        return self._connected.setdefault(subscriber_id, asyncio.Event())
+        event = self._connected.setdefault(subscriber_id, asyncio.Event())
+        if self._refusal is not None:
+            event.set()
+        return event
 
     async def _keep_alive(self, interval_s: float) -> None:
         while True:
@@ -167,10 +173,23 @@ class LoadClient:
                 await self._answer_downlink(message)
             case messages.SubscriberConnected():
                 self._event(message.subscriber_id).set()
+            case messages.Error():
+                self._refuse(f"{message.code}: {message.message}")
             case messages.NotEncrypted():
                 self.not_encrypted += message.packets
 
+    def _refuse(self, reason: str) -> None:
+        """Ends the wait for subscriptions."""
+        self._refusal = reason
+        for event in self._connected.values():
+            event.set()
+
     async def _answer_downlink(self, offer: messages.DownlinkOffer) -> None:
+        try:
+            remote = sdp.remote_description(offer.sdp)
+        except ValueError as error:
+            self._refuse(str(error))
+            return
         peer = self._downlink_peer
         is_first = peer is None
         if peer is None:
@@ -181,5 +200,4 @@ class LoadClient:
             messages.DownlinkAnswer(id=next(self._ids), number=offer.number, sdp=answer)
         )
         if is_first:
-            remote = sdp.remote_description(offer.sdp)
             self._downlink = asyncio.create_task(asyncio.to_thread(peer.connect, remote))

@@ -1,1 +1,14 @@
-//! The network side of one peer, sans-IO: STUN, ICE-lite, SRTP.
+//! The network side of one peer, sans-IO: sorting of datagrams, STUN, ICE-lite, SRTP and
+//! transport-wide congestion feedback. Nothing here reads a clock or a socket.
+#![forbid(unsafe_code)]
+
+mod demux;
+mod srtp;
+#[cfg(test)]
+mod test_hex;
+
+pub use demux::{PacketKind, classify};
+pub use srtp::{
+    MAX_OVERHEAD_BYTES, SrtpError, SrtpKeys, SrtpProfile, SrtpReceiver, SrtpSender,
+    rtp_header_bytes,
+};

@@ -1,0 +1,134 @@
+//! Opening what a peer sends.
+
+use super::index::{SeenIndices, estimate};
+use super::session_keys::{PacketId, Purpose, SessionKeys, Trailer};
+use super::{
+    ENCRYPTED_FLAG, INDEX_BYTES, RTCP_HEADER_BYTES, SrtpError, SrtpKeys, SrtpProfile, be32,
+    rtp_header_bytes,
+};
+use std::collections::HashMap;
+
+/// SSRCs a peer may use, of RTP and of RTCP each, in the life of a transport. Only packets with
+/// a right tag take a place.
+const MAX_STREAMS: usize = 1_024;
+
+/// Opens the SRTP and SRTCP packets of one peer. Nothing changes here before a tag is verified.
+pub struct SrtpReceiver {
+    profile: SrtpProfile,
+    rtp_keys: SessionKeys,
+    rtcp_keys: SessionKeys,
+    /// 1,024 packets by SSRC.
+    pub(super) rtp_streams: HashMap<u32, SeenIndices<16>>,
+    /// 128 packets by SSRC.
+    rtcp_streams: HashMap<u32, SeenIndices<2>>,
+}
+
+impl SrtpReceiver {
+    /// Derives the session keys.
+    ///
+    /// # Errors
+    /// `KeyLength`.
+    pub fn new(profile: SrtpProfile, keys: SrtpKeys<'_>) -> Result<Self, SrtpError> {
+        Ok(Self {
+            profile,
+            rtp_keys: SessionKeys::derive(profile, keys, Purpose::Rtp)?,
+            rtcp_keys: SessionKeys::derive(profile, keys, Purpose::Rtcp)?,
+            rtp_streams: HashMap::new(),
+            rtcp_streams: HashMap::new(),
+        })
+    }
+
+    /// Opens an SRTP packet in place; returns the length of the clear packet.
+    ///
+    /// # Errors
+    /// `TooShort`, `Malformed`, `Replayed`, `TooManyStreams`, `BadTag`; the packet's payload is
+    /// then unusable.
+    pub fn open_rtp(&mut self, packet: &mut [u8]) -> Result<usize, SrtpError> {
+        let header = rtp_header_bytes(packet)?;
+        let length = packet
+            .len()
+            .checked_sub(self.profile.tag_bytes())
+            .filter(|length| *length >= header)
+            .ok_or(SrtpError::TooShort)?;
+        let ssrc = be32(packet, 8).ok_or(SrtpError::TooShort)?;
+        let sequence = u16::from_be_bytes([packet[2], packet[3]]);
+        let index = match self.rtp_streams.get(&ssrc) {
+            Some(seen) => estimate(seen.highest(), sequence),
+            None => u64::from(sequence),
+        };
+        let place = vacancy(&mut self.rtp_streams, ssrc, index)?;
+        let (header, body_and_tag) = packet.split_at_mut(header);
+        let trailer = Trailer::RolloverCounter((index >> 16) as u32);
+        self.rtp_keys
+            .open(PacketId { ssrc, index }, header, body_and_tag, trailer)?;
+        match place {
+            Some(seen) => seen.add(index),
+            None => drop(
+                self.rtp_streams
+                    .insert(ssrc, SeenIndices::starting_with(index)),
+            ),
+        }
+        Ok(length)
+    }
+
+    /// Opens an SRTCP packet in place; returns the length of the clear compound.
+    ///
+    /// # Errors
+    /// `TooShort`, `Malformed`, `NotEncrypted`, `Replayed`, `TooManyStreams`, `BadTag`; the
+    /// packet is then unusable.
+    pub fn open_rtcp(&mut self, packet: &mut [u8]) -> Result<usize, SrtpError> {
+        let tag_bytes = self.profile.tag_bytes();
+        let length = packet
+            .len()
+            .checked_sub(tag_bytes + INDEX_BYTES)
+            .filter(|length| *length >= RTCP_HEADER_BYTES)
+            .ok_or(SrtpError::TooShort)?;
+        if packet[0] >> 6 != 2 {
+            return Err(SrtpError::Malformed);
+        }
+        let ssrc = be32(packet, 4).ok_or(SrtpError::TooShort)?;
+        let word_at = if self.profile.is_gcm() {
+            length + tag_bytes
+        } else {
+            length
+        };
+        let word = be32(packet, word_at).ok_or(SrtpError::TooShort)?;
+        if word & ENCRYPTED_FLAG == 0 {
+            return Err(SrtpError::NotEncrypted);
+        }
+        let index = u64::from(word & !ENCRYPTED_FLAG);
+        let place = vacancy(&mut self.rtcp_streams, ssrc, index)?;
+        if !self.profile.is_gcm() {
+            // The tag follows the index; behind the body it is where AEAD has it.
+            packet.copy_within(length + INDEX_BYTES.., length);
+        }
+        let (header, rest) = packet.split_at_mut(RTCP_HEADER_BYTES);
+        let body_and_tag = &mut rest[..length - RTCP_HEADER_BYTES + tag_bytes];
+        let id = PacketId { ssrc, index };
+        self.rtcp_keys
+            .open(id, header, body_and_tag, Trailer::RtcpIndex(word))?;
+        match place {
+            Some(seen) => seen.add(index),
+            None => drop(
+                self.rtcp_streams
+                    .insert(ssrc, SeenIndices::starting_with(index)),
+            ),
+        }
+        Ok(length)
+    }
+}
+
+/// The list to add the index to. `None`: a new one, for which there is room.
+fn vacancy<const WORDS: usize>(
+    streams: &mut HashMap<u32, SeenIndices<WORDS>>,
+    ssrc: u32,
+    index: u64,
+) -> Result<Option<&mut SeenIndices<WORDS>>, SrtpError> {
+    let full = streams.len() >= MAX_STREAMS;
+    match streams.get_mut(&ssrc) {
+        Some(seen) if seen.is_new(index) => Ok(Some(seen)),
+        Some(_) => Err(SrtpError::Replayed),
+        None if full => Err(SrtpError::TooManyStreams),
+        None => Ok(None),
+    }
+}

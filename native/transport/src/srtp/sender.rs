@@ -1,0 +1,151 @@
+//! Sealing what goes to a peer.
+
+use super::index::{SeenIndices, estimate};
+use super::session_keys::{PacketId, Purpose, SessionKeys, Trailer};
+use super::{
+    ENCRYPTED_FLAG, INDEX_BYTES, RTCP_HEADER_BYTES, SrtpError, SrtpKeys, SrtpProfile, be32,
+    rtp_header_bytes,
+};
+use std::collections::HashMap;
+
+/// SSRCs sent to one peer in the life of its keys. A list is never given up, for its SSRC may
+/// come again and would repeat nonces.
+const MAX_STREAMS: usize = 16_384;
+
+/// Seals the RTP and RTCP packets to one peer. Keeps the rollover counter of each SSRC, and
+/// refuses an index a second time: with AEAD a repeated nonce gives the key away.
+pub struct SrtpSender {
+    profile: SrtpProfile,
+    rtp_keys: SessionKeys,
+    rtcp_keys: SessionKeys,
+    rtp_streams: HashMap<u32, SeenIndices<16>>,
+    next_rtcp_index: u32,
+}
+
+impl SrtpSender {
+    /// Derives the session keys.
+    ///
+    /// # Errors
+    /// `KeyLength`.
+    pub fn new(profile: SrtpProfile, keys: SrtpKeys<'_>) -> Result<Self, SrtpError> {
+        Ok(Self {
+            profile,
+            rtp_keys: SessionKeys::derive(profile, keys, Purpose::Rtp)?,
+            rtcp_keys: SessionKeys::derive(profile, keys, Purpose::Rtcp)?,
+            rtp_streams: HashMap::new(),
+            next_rtcp_index: 0,
+        })
+    }
+
+    /// Writes an RTP header and its payload into `slot`, seals them there and returns the
+    /// sealed length.
+    ///
+    /// # Errors
+    /// `SlotTooSmall`, and those of [`Self::seal_rtp_in_place`].
+    pub fn seal_rtp(
+        &mut self,
+        header: &[u8],
+        payload: &[u8],
+        slot: &mut [u8],
+    ) -> Result<usize, SrtpError> {
+        let length = header.len() + payload.len();
+        if slot.len() < length + self.profile.tag_bytes() {
+            return Err(SrtpError::SlotTooSmall);
+        }
+        slot[..header.len()].copy_from_slice(header);
+        slot[header.len()..length].copy_from_slice(payload);
+        self.seal_rtp_in_place(slot, length)
+    }
+
+    /// Seals the RTP packet `slot[..length]` in place and returns the sealed length.
+    ///
+    /// # Errors
+    /// `TooShort`, `Malformed`, `SlotTooSmall`, `IndexReused`, `TooManyStreams`, `Cipher`.
+    pub fn seal_rtp_in_place(
+        &mut self,
+        slot: &mut [u8],
+        length: usize,
+    ) -> Result<usize, SrtpError> {
+        let sealed_length = length + self.profile.tag_bytes();
+        if slot.len() < sealed_length {
+            return Err(SrtpError::SlotTooSmall);
+        }
+        let header = rtp_header_bytes(&slot[..length])?;
+        let ssrc = be32(slot, 8).ok_or(SrtpError::TooShort)?;
+        let sequence = u16::from_be_bytes([slot[2], slot[3]]);
+        let index = self.take_index(ssrc, sequence)?;
+        let (header_bytes, rest) = slot.split_at_mut(header);
+        let (body, space) = rest.split_at_mut(length - header);
+        let trailer = Trailer::RolloverCounter((index >> 16) as u32);
+        let tag = self
+            .rtp_keys
+            .seal(PacketId { ssrc, index }, header_bytes, body, trailer)?;
+        space[..tag.as_bytes().len()].copy_from_slice(tag.as_bytes());
+        Ok(sealed_length)
+    }
+
+    /// Writes an RTCP compound into `slot`, seals it there and returns the sealed length.
+    ///
+    /// # Errors
+    /// `TooShort`, `Malformed`, `SlotTooSmall`, `KeysExhausted`, `Cipher`.
+    pub fn seal_rtcp(&mut self, compound: &[u8], slot: &mut [u8]) -> Result<usize, SrtpError> {
+        let length = compound.len();
+        let sealed_length = length + self.profile.tag_bytes() + INDEX_BYTES;
+        if length < RTCP_HEADER_BYTES {
+            return Err(SrtpError::TooShort);
+        }
+        if compound[0] >> 6 != 2 {
+            return Err(SrtpError::Malformed);
+        }
+        if slot.len() < sealed_length {
+            return Err(SrtpError::SlotTooSmall);
+        }
+        let ssrc = be32(compound, 4).ok_or(SrtpError::TooShort)?;
+        let index = self.next_rtcp_index;
+        if index & ENCRYPTED_FLAG != 0 {
+            return Err(SrtpError::KeysExhausted);
+        }
+        self.next_rtcp_index += 1;
+        let word = index | ENCRYPTED_FLAG;
+        slot[..length].copy_from_slice(compound);
+        let (header, rest) = slot.split_at_mut(RTCP_HEADER_BYTES);
+        let (body, space) = rest.split_at_mut(length - RTCP_HEADER_BYTES);
+        let index = u64::from(index);
+        let id = PacketId { ssrc, index };
+        let tag = self
+            .rtcp_keys
+            .seal(id, header, body, Trailer::RtcpIndex(word))?;
+        let (tag, word) = (tag.as_bytes(), word.to_be_bytes());
+        let (first, second): (&[u8], &[u8]) = if self.profile.is_gcm() {
+            (tag, &word)
+        } else {
+            (&word, tag)
+        };
+        space[..first.len()].copy_from_slice(first);
+        space[first.len()..first.len() + second.len()].copy_from_slice(second);
+        Ok(sealed_length)
+    }
+
+    /// The index of a packet never sealed before; it is used up by this.
+    fn take_index(&mut self, ssrc: u32, sequence: u16) -> Result<u64, SrtpError> {
+        let full = self.rtp_streams.len() >= MAX_STREAMS;
+        let Some(seen) = self.rtp_streams.get_mut(&ssrc) else {
+            if full {
+                return Err(SrtpError::TooManyStreams);
+            }
+            let index = u64::from(sequence);
+            self.rtp_streams
+                .insert(ssrc, SeenIndices::starting_with(index));
+            return Ok(index);
+        };
+        let index = estimate(seen.highest(), sequence);
+        if index >> 48 != 0 {
+            return Err(SrtpError::KeysExhausted);
+        }
+        if !seen.is_new(index) {
+            return Err(SrtpError::IndexReused);
+        }
+        seen.add(index);
+        Ok(index)
+    }
+}

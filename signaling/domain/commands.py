@@ -4,13 +4,13 @@ A client's requests arrive as `FromClient` around the message of the protocol.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from sfu.ids import ConnectionId, StreamId, SubscriberId
 from signaling.domain.roles import Capabilities
-from signaling.protocol.messages import ClientCodec, Request, TrackInfo
+from signaling.protocol.messages import ClientCodec, LeaveReason, Request, TrackInfo
 
-LeaveReason = Literal["clientDisconnected", "forceDisconnected", "networkDisconnected"]
+RequestT_co = TypeVar("RequestT_co", bound=Request, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,11 @@ class Resume:
 
 
 @dataclass(frozen=True, slots=True)
-class FromClient:
+class FromClient(Generic[RequestT_co]):
     """`fresh_id` names what the request may create; `now_unix_ms` dates it."""
 
     connection: ConnectionId
-    message: Request
+    message: RequestT_co
     fresh_id: str
     now_unix_ms: int
 
@@ -120,7 +120,7 @@ class SetLayoutClasses:
 Command = (
     Join
     | Resume
-    | FromClient
+    | FromClient[Request]
     | Leave
     | MediaPublished
     | MediaRefused

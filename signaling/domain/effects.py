@@ -4,10 +4,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sfu.ids import ConnectionId, StreamId, SubscriberId
-from signaling.protocol.messages import Dimensions, Message, Publish, Subscribe
+from signaling.protocol.messages import Dimensions, LeaveReason, Message, Publish, Subscribe
 
 MediaKindName = Literal["audio", "video"]
-EventName = Literal["connectionCreated", "connectionDestroyed", "streamCreated", "streamDestroyed"]
+EventName = Literal[
+    "sessionCreated",
+    "sessionDestroyed",
+    "connectionCreated",
+    "connectionDestroyed",
+    "streamCreated",
+    "streamDestroyed",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +34,7 @@ class CloseConnection:
     """After everything sent before. The media of the connection ends with it."""
 
     connection: ConnectionId
-    reason: Literal["clientDisconnected", "forceDisconnected", "networkDisconnected"]
+    reason: LeaveReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +113,7 @@ class AnswerDownlink:
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """For callbacks of the application. `subject` is the connection's or stream's id."""
+    """For callbacks of the application. `subject` is the session's, connection's or stream's id."""
 
     event: EventName
     subject: str

@@ -1,27 +1,32 @@
 """Joining, resuming and leaving."""
 
 from sfu.ids import ConnectionId
-from signaling.domain.commands import FromClient, Join, Leave, LeaveReason, Resume, TransportEnded
+from signaling.domain.commands import FromClient, Join, Leave, Resume, TransportEnded
 from signaling.domain.effects import Broadcast, CloseConnection, Effects, Notify, Send
 from signaling.domain.errors import ErrorCode, error
 from signaling.domain.publishing import end_stream
-from signaling.domain.session_state import Member, SessionState
+from signaling.domain.session_state import Bucket, Member, SessionState
 from signaling.protocol import messages as m
 
 FORMAT = "e2ee/1"
 
 
 def handle_join(state: SessionState, command: Join, now_ms: int) -> Effects:
-    """Errors: `e2ee_unsupported`, `connection_limit`."""
+    """Errors: `e2ee_unsupported`, `connection_limit`, `rate_limited`."""
     if state.e2ee and FORMAT not in command.e2ee_formats:
         raise error(ErrorCode.E2EE_UNSUPPORTED)
     if len(state.members) >= state.limits.connections:
         raise error(ErrorCode.CONNECTION_LIMIT)
+    _take_join(state, now_ms)
+    is_first = not state.members
     info = m.ConnectionInfo(
         connection_id=command.connection, creation_time=command.now_unix_ms, data=command.data
     )
     state.members[command.connection] = Member(
-        info, command.capabilities, command.codecs, float(state.limits.message_burst), now_ms
+        info,
+        command.capabilities,
+        command.codecs,
+        requests=Bucket(float(state.limits.message_burst), now_ms),
     )
     state.layout_classes[command.connection] = command.layout_classes
     return [
@@ -30,8 +35,17 @@ def handle_join(state: SessionState, command: Join, now_ms: int) -> Effects:
             welcome(state, command.connection, command.request, command.resume, resumed=False),
         ),
         Broadcast(m.ConnectionCreated(connection=info), but=command.connection),
+        *([Notify("sessionCreated", state.record.session_id)] if is_first else []),
         Notify("connectionCreated", command.connection),
     ]
+
+
+def _take_join(state: SessionState, now_ms: int) -> None:
+    per_s = state.limits.joins_per_s
+    burst = max(1.0, per_s)
+    if state.joins is None:
+        state.joins = Bucket(burst, now_ms)
+    state.joins.take(now_ms, per_s, burst)
 
 
 def handle_resume(state: SessionState, command: Resume, now_ms: int) -> Effects:
@@ -79,26 +93,27 @@ def handle_leave(state: SessionState, command: Leave, now_ms: int) -> Effects:
     return leave(state, command.connection, command.reason)
 
 
-def handle_bye(state: SessionState, command: FromClient, now_ms: int) -> Effects:
+def handle_bye(state: SessionState, command: FromClient[m.Bye], now_ms: int) -> Effects:
     del now_ms
     ok = Send(command.connection, m.Ok(re=command.message.id))
     return [ok, *leave(state, command.connection, "clientDisconnected")]
 
 
-def handle_ping(state: SessionState, command: FromClient, now_ms: int) -> Effects:
+def handle_ping(state: SessionState, command: FromClient[m.Ping], now_ms: int) -> Effects:
     del state, now_ms
     return [Send(command.connection, m.Pong(re=command.message.id))]
 
 
-def leave(state: SessionState, connection: ConnectionId, reason: LeaveReason) -> Effects:
+def leave(state: SessionState, connection: ConnectionId, reason: m.LeaveReason) -> Effects:
     """Everything of the connection ends: streams first, as the others see it."""
-    if connection not in state.members:
+    member = state.members.get(connection)
+    if member is None:
         return []
     effects: Effects = []
-    for stream in [s for s, found in state.streams.items() if found.owner == connection]:
+    for stream in list(member.streams):
         effects += end_stream(state, stream, reason)
-    for name in [n for n, d in state.deliveries.items() if d.owner == connection]:
-        del state.deliveries[name]
+    for name in list(member.deliveries):
+        state.drop_delivery(name)
     del state.members[connection]
     state.layout_classes.pop(connection, None)
     return [
@@ -106,19 +121,20 @@ def leave(state: SessionState, connection: ConnectionId, reason: LeaveReason) ->
         CloseConnection(connection, reason),
         Broadcast(m.ConnectionDestroyed(connection_id=connection, reason=reason)),
         Notify("connectionDestroyed", connection, reason),
+        *([] if state.members else [Notify("sessionDestroyed", state.record.session_id)]),
     ]
 
 
 def handle_transport_ended(state: SessionState, command: TransportEnded, now_ms: int) -> Effects:
     del now_ms
-    if command.connection not in state.members:
+    member = state.members.get(command.connection)
+    if member is None:
         return []
     effects: Effects = [Send(command.connection, m.TransportLost(direction=command.direction))]
     if command.direction == "uplink":
-        own = [s for s, found in state.streams.items() if found.owner == command.connection]
-        for stream in own:
+        for stream in list(member.streams):
             effects += end_stream(state, stream, "networkDisconnected")
         return effects
-    for name in [n for n, d in state.deliveries.items() if d.owner == command.connection]:
-        del state.deliveries[name]
+    for name in list(member.deliveries):
+        state.drop_delivery(name)
     return effects

@@ -1,4 +1,7 @@
-"""What moderators and the REST API may do to others."""
+"""What moderators and the REST API may do to others.
+
+The table of `session` says which capability each request of a client needs.
+"""
 
 from collections.abc import Collection
 
@@ -18,31 +21,44 @@ from signaling.domain.session_state import SessionState
 from signaling.protocol import messages as m
 
 
-def handle_client(state: SessionState, command: FromClient, now_ms: int) -> Effects:
-    """Errors: `permission_denied`, `connection_not_found`, `stream_not_found`."""
+def handle_force_disconnect(
+    state: SessionState, command: FromClient[m.ForceDisconnect], now_ms: int
+) -> Effects:
+    """Errors: `connection_not_found`."""
     del now_ms
-    request, allowed = command.message, state.members[command.connection].capabilities
-    if isinstance(request, m.ForceDisconnect):
-        _need(allowed.force_disconnect)
-        effects = _disconnect(state, ConnectionId(request.connection_id))
-    elif isinstance(request, m.ForceUnpublish):
-        _need(allowed.force_unpublish)
-        state.stream(request.stream_id)
-        effects = end_stream(state, StreamId(request.stream_id), "forceUnpublished")
-    elif isinstance(request, m.ForceMuteStream):
-        _need(allowed.force_mute)
-        effects = mute(state.stream(request.stream_id))
-    elif isinstance(request, m.ForceMuteAll):
-        _need(allowed.force_mute)
-        effects = _mute_all(state, request.excluded_stream_ids, active=request.active)
-    else:
-        raise error(ErrorCode.INVALID_MESSAGE)
-    return [*effects, Send(command.connection, m.Ok(re=request.id))]
+    effects = _disconnect(state, ConnectionId(command.message.connection_id))
+    return [*effects, _ok(command)]
 
 
-def _need(allowed: bool) -> None:
-    if not allowed:
-        raise error(ErrorCode.PERMISSION_DENIED)
+def handle_force_unpublish(
+    state: SessionState, command: FromClient[m.ForceUnpublish], now_ms: int
+) -> Effects:
+    """Errors: `stream_not_found`."""
+    del now_ms
+    name = command.message.stream_id
+    state.live_stream(name)
+    return [*end_stream(state, StreamId(name), "forceUnpublished"), _ok(command)]
+
+
+def handle_force_mute_stream(
+    state: SessionState, command: FromClient[m.ForceMuteStream], now_ms: int
+) -> Effects:
+    """Errors: `stream_not_found`."""
+    del now_ms
+    return [*mute(state.live_stream(command.message.stream_id)), _ok(command)]
+
+
+def handle_force_mute_all(
+    state: SessionState, command: FromClient[m.ForceMuteAll], now_ms: int
+) -> Effects:
+    """The moderator's own streams too, unless it excludes them."""
+    del now_ms
+    request = command.message
+    return [*_mute_all(state, request.excluded_stream_ids, active=request.active), _ok(command)]
+
+
+def _ok(command: FromClient[m.Request]) -> Send:
+    return Send(command.connection, m.Ok(re=command.message.id))
 
 
 def _disconnect(state: SessionState, connection: ConnectionId) -> Effects:
@@ -54,9 +70,10 @@ def _disconnect(state: SessionState, connection: ConnectionId) -> Effects:
 def _mute_all(state: SessionState, excluded: Collection[str], *, active: bool) -> Effects:
     state.mute_forced = active
     effects: Effects = [Broadcast(m.MuteForced(active=active))]
+    spared = frozenset(excluded)
     if active:
         for name, found in state.streams.items():
-            if name not in excluded and found.live:
+            if name not in spared and found.live:
                 effects += mute(found)
     return effects
 
@@ -68,7 +85,7 @@ def handle_disconnect(state: SessionState, command: RestForceDisconnect, now_ms:
 
 def handle_mute_stream(state: SessionState, command: RestMuteStream, now_ms: int) -> Effects:
     del now_ms
-    return mute(state.stream(command.stream))
+    return mute(state.live_stream(command.stream))
 
 
 def handle_mute_all(state: SessionState, command: RestMuteAll, now_ms: int) -> Effects:
@@ -78,7 +95,7 @@ def handle_mute_all(state: SessionState, command: RestMuteAll, now_ms: int) -> E
 
 def handle_layout(state: SessionState, command: SetLayoutClasses, now_ms: int) -> Effects:
     del now_ms
-    found = [(state.stream(name), classes) for name, classes in command.classes]
+    found = [(state.live_stream(name), classes) for name, classes in command.classes]
     for stream, classes in found:
         stream.layout_classes = classes
     return []

@@ -1,6 +1,6 @@
 """Streams: from the offer to their end."""
 
-from typing import Literal
+from typing import Any
 
 import msgspec
 
@@ -8,7 +8,6 @@ from sfu.ids import StreamId
 from signaling.domain.commands import FromClient, MediaPublished, MediaRefused, StreamLive
 from signaling.domain.effects import (
     Broadcast,
-    DeclareKidsMedia,
     Effects,
     ForwardStream,
     Notify,
@@ -17,35 +16,25 @@ from signaling.domain.effects import (
     UnpublishMedia,
 )
 from signaling.domain.errors import ErrorCode, error, sdk_error
+from signaling.domain.sealing import hints_of
 from signaling.domain.session_state import SessionState, Stream
 from signaling.protocol import messages as m
 
 FORMAT = "e2ee/1"
-EndReason = Literal[
-    "clientDisconnected",
-    "forceDisconnected",
-    "forceUnpublished",
-    "mediaStopped",
-    "networkDisconnected",
-]
 
 
-def handle_publish(state: SessionState, command: FromClient, now_ms: int) -> Effects:
-    """Errors: `permission_denied`, `stream_limit`, `e2ee_required`; later those of the media."""
+def handle_publish(state: SessionState, command: FromClient[m.Publish], now_ms: int) -> Effects:
+    """Errors: `stream_limit`, `e2ee_required`; later those of the media."""
     del now_ms
     request = command.message
-    assert isinstance(request, m.Publish)  # noqa: S101 - the table of handlers chose by type
-    if not state.members[command.connection].capabilities.publish:
-        raise error(ErrorCode.PERMISSION_DENIED)
-    own = sum(found.owner == command.connection for found in state.streams.values())
-    if own >= state.limits.streams_per_connection:
+    if len(state.members[command.connection].streams) >= state.limits.streams_per_connection:
         raise error(ErrorCode.STREAM_LIMIT)
     unsealed = request.e2ee_format != FORMAT or not all(t.kids for t in request.tracks)
     if state.e2ee and unsealed:
         raise error(ErrorCode.E2EE_REQUIRED)
     kinds = {track.kind for track in request.tracks}
     stream = StreamId(command.fresh_id)
-    state.streams[stream] = Stream(
+    published = Stream(
         info=m.StreamInfo(
             stream_id=stream,
             connection_id=command.connection,
@@ -59,14 +48,11 @@ def handle_publish(state: SessionState, command: FromClient, now_ms: int) -> Eff
         ),
         owner=command.connection,
         mids={track.mid: track.kind for track in request.tracks},
-        hints={track.mid: _hints(track.kids) for track in request.tracks},
+        hints={track.mid: hints_of(track.kids) for track in request.tracks},
         layout_classes=state.layout_classes.get(command.connection, ()),
     )
+    state.add_stream(stream, published)
     return [PublishMedia(command.connection, stream, request)]
-
-
-def _hints(kids: tuple[bytes, ...]) -> frozenset[bytes]:
-    return frozenset(kid[-2:] for kid in kids)
 
 
 def handle_published(state: SessionState, command: MediaPublished, now_ms: int) -> Effects:
@@ -99,24 +85,31 @@ def handle_live(state: SessionState, command: StreamLive, now_ms: int) -> Effect
 
 
 def mute(found: Stream) -> Effects:
-    """Tells the publisher and holds its audio back in the core until it complies."""
+    """Tells everybody and holds the audio back in the core until the publisher complies."""
     if "audio" not in found.mids.values():
         return []
+    if not found.muted:
+        found.complied = not found.info.has_audio
     found.muted = True
     stream = StreamId(found.info.stream_id)
-    return [
+    effects: Effects = [
         Send(found.owner, m.MuteForced(active=True, stream_id=stream)),
         ForwardStream(found.owner, stream, "audio", forwarding=False),
     ]
+    if found.info.has_audio:
+        found.info = msgspec.structs.replace(found.info, has_audio=False)
+        effects.append(Broadcast(m.StreamPropertyChanged(stream_id=stream, has_audio=False)))
+    return effects
 
 
 def handle_refused(state: SessionState, command: MediaRefused, now_ms: int) -> Effects:
+    """A stream that was live already ends as `mediaStopped` for everybody."""
     del now_ms
     effects: Effects = []
-    if command.stream is not None:
-        state.streams.pop(command.stream, None)
+    if command.stream is not None and command.stream in state.streams:
+        effects += end_stream(state, command.stream, "mediaStopped")
     if command.subscriber is not None:
-        state.deliveries.pop(command.subscriber, None)
+        state.drop_delivery(command.subscriber)
     if command.connection in state.members:
         failed = error(command.code)
         name, number = sdk_error(failed.code, command.tag)
@@ -135,19 +128,16 @@ def handle_refused(state: SessionState, command: MediaRefused, now_ms: int) -> E
     return effects
 
 
-def handle_unpublish(state: SessionState, command: FromClient, now_ms: int) -> Effects:
+def handle_unpublish(state: SessionState, command: FromClient[m.Unpublish], now_ms: int) -> Effects:
     del now_ms
     request = command.message
-    assert isinstance(request, m.Unpublish)  # noqa: S101 - the table of handlers chose by type
     state.own_stream(command.connection, request.stream_id)
     effects = end_stream(state, StreamId(request.stream_id), "clientDisconnected")
     return [*effects, Send(command.connection, m.Ok(re=request.id))]
 
 
-def end_stream(state: SessionState, name: StreamId, reason: EndReason) -> Effects:
-    found = state.streams.pop(name)
-    for gone in [n for n, d in state.deliveries.items() if d.stream == name]:
-        del state.deliveries[gone]
+def end_stream(state: SessionState, name: StreamId, reason: m.EndReason) -> Effects:
+    found = state.drop_stream(name)
     effects: Effects = [UnpublishMedia(found.owner, name)]
     if found.live:
         effects.append(Broadcast(m.StreamDestroyed(stream_id=name, reason=reason)))
@@ -155,40 +145,45 @@ def end_stream(state: SessionState, name: StreamId, reason: EndReason) -> Effect
     return effects
 
 
-def handle_update(state: SessionState, command: FromClient, now_ms: int) -> Effects:
+def handle_update(state: SessionState, command: FromClient[m.UpdateStream], now_ms: int) -> Effects:
+    """Errors: `stream_not_found`, `permission_denied`."""
     del now_ms
     request = command.message
-    assert isinstance(request, m.UpdateStream)  # noqa: S101 - the table of handlers chose by type
     found = state.own_stream(command.connection, request.stream_id)
     stream = StreamId(request.stream_id)
-    changes = {
-        name: value
-        for name in ("has_audio", "has_video", "video_dimensions")
-        if (value := getattr(request, name)) is not None
-    }
-    found.info = msgspec.structs.replace(found.info, **changes)
+    changes = _changes(found, request)
     effects: Effects = []
     if request.has_audio is not None and found.muted:
-        found.muted = False
-        effects.append(ForwardStream(found.owner, stream, "audio", forwarding=True))
-    changed = m.StreamPropertyChanged(stream_id=stream, **changes)
-    return [*effects, Broadcast(changed), Send(command.connection, m.Ok(re=request.id))]
+        effects = _answer_mute(state, found, has_audio=request.has_audio)
+        if found.muted:
+            changes.pop("has_audio", None)
+    found.info = msgspec.structs.replace(found.info, **changes)
+    if changes and found.live:
+        effects.append(Broadcast(m.StreamPropertyChanged(stream_id=stream, **changes)))
+    return [*effects, Send(command.connection, m.Ok(re=request.id))]
 
 
-def handle_declare(state: SessionState, command: FromClient, now_ms: int) -> Effects:
-    """The core asks for one key frame itself when a hint is new."""
-    del now_ms
-    request = command.message
-    assert isinstance(request, m.DeclareKids)  # noqa: S101 - the table of handlers chose by type
-    found = state.own_stream(command.connection, request.stream_id)
-    if request.mid not in found.mids:
-        raise error(ErrorCode.TRACK_UNKNOWN)
-    found.hints[request.mid] = _hints(request.kids)
-    declare = DeclareKidsMedia(
-        command.connection,
-        StreamId(request.stream_id),
-        request.mid,
-        request.kids,
-        request.id,
-    )
-    return [declare, Send(command.connection, m.Ok(re=request.id))]
+def _changes(found: Stream, request: m.UpdateStream) -> dict[str, Any]:
+    """A stream has no more audio or video than it has tracks."""
+    kinds = found.mids.values()
+    asked = {
+        "has_audio": request.has_audio if "audio" in kinds else None,
+        "has_video": request.has_video if "video" in kinds else None,
+        "video_dimensions": request.video_dimensions if "video" in kinds else None,
+    }
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+def _answer_mute(state: SessionState, found: Stream, *, has_audio: bool) -> Effects:
+    """What a muted publisher says of its audio: it complies, or unmutes, or is told again.
+
+    Unmuting is for those who complied before, and not while a mute of all is in force.
+    """
+    stream = StreamId(found.info.stream_id)
+    if not has_audio:
+        found.complied = True
+        return []
+    if state.mute_forced or not found.complied:
+        return [Send(found.owner, m.MuteForced(active=True, stream_id=stream))]
+    found.muted = False
+    return [ForwardStream(found.owner, stream, "audio", forwarding=True)]

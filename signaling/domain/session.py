@@ -1,69 +1,97 @@
-"""One Session: command in, effects out. The table names the handler of each command."""
+"""One Session: command in, effects out. The tables name the handler of each command."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, TypeVar
 
-from signaling.domain import (
-    commands as c,
-    membership,
-    moderation,
-    publishing,
-    signals,
-    subscribing,
-)
+from signaling.domain import commands as c
+from signaling.domain import membership, moderation, publishing, sealing, signals, subscribing
 from signaling.domain.effects import Effects
 from signaling.domain.errors import ErrorCode, error
 from signaling.domain.session_state import SessionState
 from signaling.protocol import messages as m
 
-HANDLERS: dict[type, Callable[[SessionState, Any, int], Effects]] = {
-    c.Join: membership.handle_join,
-    c.Resume: membership.handle_resume,
-    c.Leave: membership.handle_leave,
-    c.TransportEnded: membership.handle_transport_ended,
-    c.MediaPublished: publishing.handle_published,
-    c.MediaRefused: publishing.handle_refused,
-    c.StreamLive: publishing.handle_live,
-    c.RestSignal: signals.handle_rest_signal,
-    c.RestForceDisconnect: moderation.handle_disconnect,
-    c.RestMuteStream: moderation.handle_mute_stream,
-    c.RestMuteAll: moderation.handle_mute_all,
-    c.SetLayoutClasses: moderation.handle_layout,
-    m.Publish: publishing.handle_publish,
-    m.Unpublish: publishing.handle_unpublish,
-    m.UpdateStream: publishing.handle_update,
-    m.DeclareKids: publishing.handle_declare,
-    m.Subscribe: subscribing.handle_subscribe,
-    m.DownlinkAnswer: subscribing.handle_answer,
-    m.UpdateSubscriber: subscribing.handle_update,
-    m.Unsubscribe: subscribing.handle_unsubscribe,
-    m.E2eeState: subscribing.handle_e2ee_state,
-    m.Signal: signals.handle_signal,
-    m.E2eeReady: signals.handle_ready,
-    m.ForceDisconnect: moderation.handle_client,
-    m.ForceUnpublish: moderation.handle_client,
-    m.ForceMuteStream: moderation.handle_client,
-    m.ForceMuteAll: moderation.handle_client,
-    m.Ping: membership.handle_ping,
-    m.Bye: membership.handle_bye,
-}
+CommandT = TypeVar("CommandT")
+RequestT = TypeVar("RequestT", bound=m.Request)
+Handler = Callable[[SessionState, Any, int], Effects]
+CapabilityName = Literal[
+    "publish", "subscribe", "signal", "force_unpublish", "force_disconnect", "force_mute"
+]
+
+
+def _command(
+    kind: type[CommandT], handler: Callable[[SessionState, CommandT, int], Effects]
+) -> tuple[type, Handler]:
+    """A row whose handler takes what the row says; the type checker sees to it."""
+    return kind, handler
+
+
+def _request(
+    kind: type[RequestT],
+    handler: Callable[[SessionState, c.FromClient[RequestT], int], Effects],
+    needs: CapabilityName | None = None,
+) -> tuple[type, tuple[Handler, CapabilityName | None]]:
+    """The same for a client's request. `needs`: the capability that its token must give."""
+    return kind, (handler, needs)
+
+
+COMMANDS: dict[type, Handler] = dict(
+    [
+        _command(c.Join, membership.handle_join),
+        _command(c.Resume, membership.handle_resume),
+        _command(c.Leave, membership.handle_leave),
+        _command(c.TransportEnded, membership.handle_transport_ended),
+        _command(c.MediaPublished, publishing.handle_published),
+        _command(c.MediaRefused, publishing.handle_refused),
+        _command(c.StreamLive, publishing.handle_live),
+        _command(c.RestSignal, signals.handle_rest_signal),
+        _command(c.RestForceDisconnect, moderation.handle_disconnect),
+        _command(c.RestMuteStream, moderation.handle_mute_stream),
+        _command(c.RestMuteAll, moderation.handle_mute_all),
+        _command(c.SetLayoutClasses, moderation.handle_layout),
+    ]
+)
+
+REQUESTS: dict[type, tuple[Handler, CapabilityName | None]] = dict(
+    [
+        _request(m.Publish, publishing.handle_publish, "publish"),
+        _request(m.Unpublish, publishing.handle_unpublish),
+        _request(m.UpdateStream, publishing.handle_update),
+        _request(m.DeclareKids, sealing.handle_declare),
+        _request(m.Subscribe, subscribing.handle_subscribe, "subscribe"),
+        _request(m.DownlinkAnswer, subscribing.handle_answer),
+        _request(m.UpdateSubscriber, subscribing.handle_update),
+        _request(m.Unsubscribe, subscribing.handle_unsubscribe),
+        _request(m.E2eeState, sealing.handle_state),
+        _request(m.E2eeReady, sealing.handle_ready),
+        _request(m.Signal, signals.handle_signal, "signal"),
+        _request(m.ForceDisconnect, moderation.handle_force_disconnect, "force_disconnect"),
+        _request(m.ForceUnpublish, moderation.handle_force_unpublish, "force_unpublish"),
+        _request(m.ForceMuteStream, moderation.handle_force_mute_stream, "force_mute"),
+        _request(m.ForceMuteAll, moderation.handle_force_mute_all, "force_mute"),
+        _request(m.Ping, membership.handle_ping),
+        _request(m.Bye, membership.handle_bye),
+    ]
+)
 
 
 def handle(state: SessionState, command: c.Command, now_ms: int) -> Effects:
-    """Applies one command. Errors: `DomainError`; the state is then as before."""
-    if not isinstance(command, c.FromClient):
-        return HANDLERS[type(command)](state, command, now_ms)
+    """Applies one command. Errors: `DomainError`; the state is then as before, but for the
+    rates."""
+    if isinstance(command, c.FromClient):
+        return _handle_request(state, command, now_ms)
+    return COMMANDS[type(command)](state, command, now_ms)
+
+
+def _handle_request(state: SessionState, command: c.FromClient[m.Request], now_ms: int) -> Effects:
     member = state.members.get(command.connection)
     if member is None:
         raise error(ErrorCode.NOT_CONNECTED)
     limits = state.limits
-    refill = (now_ms - member.filled_ms) * limits.messages_per_s / 1000
-    member.tokens = min(float(limits.message_burst), member.tokens + refill)
-    member.filled_ms = now_ms
-    if member.tokens < 1:
-        raise error(ErrorCode.RATE_LIMITED)
-    member.tokens -= 1
-    handler = HANDLERS.get(type(command.message))
-    if handler is None:
+    member.requests.take(now_ms, limits.messages_per_s, float(limits.message_burst))
+    row = REQUESTS.get(type(command.message))
+    if row is None:
         raise error(ErrorCode.INVALID_MESSAGE)
+    handler, needs = row
+    if needs is not None and not getattr(member.capabilities, needs):
+        raise error(ErrorCode.PERMISSION_DENIED)
     return handler(state, command, now_ms)

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, field
 
+from config.settings import SignalingSettings
 from sfu.ids import ConnectionId, StreamId, SubscriberId
 from signaling.domain.errors import ErrorCode, error
 from signaling.domain.roles import Capabilities
 from signaling.domain.session_options import SessionRecord
-from signaling.protocol.messages import ConnectionInfo, StreamInfo
+from signaling.protocol.messages import ConnectionInfo, Dimensions, StreamInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,40 +17,83 @@ class Limits:
     connections: int = 3_000
     streams_per_connection: int = 8
     subscribers_per_connection: int = 200
-    messages_per_s: int = 50
+    messages_per_s: float = 50.0
     message_burst: int = 400
+    joins_per_s: float = 500.0
     keep_alive_ms: int = 10_000
     grace_ms: int = 15_000
 
 
+def limits_of(settings: SignalingSettings) -> Limits:
+    """The limits as the operator set them."""
+    return Limits(
+        connections=settings.connections_per_session,
+        streams_per_connection=settings.streams_per_connection,
+        subscribers_per_connection=settings.subscribers_per_connection,
+        messages_per_s=settings.messages_per_s,
+        message_burst=settings.message_burst,
+        joins_per_s=settings.joins_per_s,
+        keep_alive_ms=settings.keep_alive_ms,
+        grace_ms=settings.grace_ms,
+    )
+
+
+@dataclass(slots=True)
+class Bucket:
+    """Tokens that come back with time: a burst is allowed, a steady excess is not."""
+
+    tokens: float
+    filled_ms: int
+
+    def take(self, now_ms: int, per_s: float, burst: float) -> None:
+        """Errors: `rate_limited`."""
+        refill = max(0, now_ms - self.filled_ms) * per_s / 1000
+        self.tokens = min(burst, self.tokens + refill)
+        self.filled_ms = now_ms
+        if self.tokens < 1:
+            raise error(ErrorCode.RATE_LIMITED)
+        self.tokens -= 1
+
+
 @dataclass(slots=True)
 class Member:
+    """`streams` and `deliveries` name the member's own, in the order in which they came."""
+
     info: ConnectionInfo
     capabilities: Capabilities
     codecs: tuple[str, ...]
-    tokens: float
-    filled_ms: int
+    requests: Bucket
     hint: int | None = None
+    streams: dict[StreamId, None] = field(default_factory=dict)
+    deliveries: dict[SubscriberId, None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Stream:
+    """`muted`: a moderator's mute holds its audio back in the core. `complied`: its publisher
+    was silent at the mute or has switched the audio off since, and may unmute."""
+
     info: StreamInfo
     owner: ConnectionId
     mids: dict[str, str]
     hints: dict[str, frozenset[bytes]]
     live: bool = False
     muted: bool = False
+    complied: bool = False
+    deliveries: dict[SubscriberId, None] = field(default_factory=dict)
     layout_classes: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class Delivery:
-    """One Subscriber. `wants_video` is the client's wish, `sealed_off` the e2ee mismatch."""
+    """One Subscriber: what its client wishes. `sealed_off` is the e2ee mismatch."""
 
     owner: ConnectionId
     stream: StreamId
+    wants_audio: bool
     wants_video: bool
+    resolution: Dimensions | None
+    frame_rate: float | None
     sealed_off: bool = False
 
 
@@ -60,6 +104,7 @@ class SessionState:
     members: dict[ConnectionId, Member] = field(default_factory=dict)
     streams: dict[StreamId, Stream] = field(default_factory=dict)
     deliveries: dict[SubscriberId, Delivery] = field(default_factory=dict)
+    joins: Bucket | None = None
     mute_forced: bool = False
     layout_classes: dict[ConnectionId, tuple[str, ...]] = field(default_factory=dict)
 
@@ -67,9 +112,41 @@ class SessionState:
     def e2ee(self) -> bool:
         return self.record.options.e2ee
 
+    def add_stream(self, name: StreamId, stream: Stream) -> None:
+        self.streams[name] = stream
+        self.members[stream.owner].streams[name] = None
+
+    def drop_stream(self, name: StreamId) -> Stream:
+        """The stream and all deliveries of it are gone."""
+        found = self.streams[name]
+        for gone in list(found.deliveries):
+            self.drop_delivery(gone)
+        del self.streams[name]
+        self.members[found.owner].streams.pop(name)
+        return found
+
+    def add_delivery(self, name: SubscriberId, delivery: Delivery) -> None:
+        self.deliveries[name] = delivery
+        self.members[delivery.owner].deliveries[name] = None
+        self.streams[delivery.stream].deliveries[name] = None
+
+    def drop_delivery(self, name: SubscriberId) -> None:
+        """Idempotent: a delivery also ends with its stream."""
+        found = self.deliveries.pop(name, None)
+        if found is not None:
+            self.members[found.owner].deliveries.pop(name)
+            self.streams[found.stream].deliveries.pop(name)
+
     def stream(self, name: str) -> Stream:
         found = self.streams.get(StreamId(name))
         if found is None:
+            raise error(ErrorCode.STREAM_NOT_FOUND)
+        return found
+
+    def live_stream(self, name: str) -> Stream:
+        """A stream that everybody knows of. Errors: `stream_not_found`."""
+        found = self.stream(name)
+        if not found.live:
             raise error(ErrorCode.STREAM_NOT_FOUND)
         return found
 

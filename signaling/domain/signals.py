@@ -1,4 +1,4 @@
-"""Signals and the announcement of secrets' hints."""
+"""Signals: messages of the application."""
 
 import re
 
@@ -22,22 +22,19 @@ def _check(kind: str | None, data: str | None) -> None:
         raise error(ErrorCode.INVALID_PARAMETER)
 
 
-def handle_signal(state: SessionState, command: FromClient, now_ms: int) -> Effects:
-    """Errors: `permission_denied`, `signal_too_long`, `invalid_parameter`,
-    `connection_not_found`."""
+def handle_signal(state: SessionState, command: FromClient[m.Signal], now_ms: int) -> Effects:
+    """Errors: `signal_too_long`, `invalid_parameter`, `connection_not_found`."""
     del now_ms
     request = command.message
-    assert isinstance(request, m.Signal)  # noqa: S101 - the table of handlers chose by type
-    if not state.members[command.connection].capabilities.signal:
-        raise error(ErrorCode.PERMISSION_DENIED)
     _check(request.type, request.data)
     if request.sealed is not None:
         if not state.e2ee or request.data is not None:
             raise error(ErrorCode.INVALID_PARAMETER)
         if len(request.sealed) > MAX_SEALED_BYTES:
             raise error(ErrorCode.SIGNAL_TOO_LONG)
+    data = "" if request.data is None and request.sealed is None else request.data
     received = m.SignalReceived(
-        from_=command.connection, type=request.type, data=request.data, sealed=request.sealed
+        from_=command.connection, type=request.type, data=data, sealed=request.sealed
     )
     ok = Send(command.connection, m.Ok(re=request.id))
     return [*_deliver(state, received, request.to), ok]
@@ -56,13 +53,3 @@ def _deliver(state: SessionState, received: m.SignalReceived, to: str | None) ->
     if to not in state.members:
         raise error(ErrorCode.CONNECTION_NOT_FOUND)
     return [Send(ConnectionId(to), received)]
-
-
-def handle_ready(state: SessionState, command: FromClient, now_ms: int) -> Effects:
-    del now_ms
-    request = command.message
-    assert isinstance(request, m.E2eeReady)  # noqa: S101 - the table of handlers chose by type
-    state.members[command.connection].hint = request.hint
-    announced = m.HintAnnounced(connection_id=command.connection, hint=request.hint)
-    ok = Send(command.connection, m.Ok(re=request.id))
-    return [Broadcast(announced, but=command.connection), ok]

@@ -8,7 +8,6 @@ from signaling.domain.effects import (
     AnswerDownlink,
     Effects,
     ForwardSubscriber,
-    RequestKeyFrame,
     Send,
     SubscribeMedia,
     UnsubscribeMedia,
@@ -19,87 +18,79 @@ from signaling.domain.session_state import Delivery, SessionState
 from signaling.protocol import messages as m
 
 
-def handle_subscribe(state: SessionState, command: FromClient, now_ms: int) -> Effects:
-    """Errors: `permission_denied`, `stream_not_found`, `subscriber_limit`."""
+def handle_subscribe(state: SessionState, command: FromClient[m.Subscribe], now_ms: int) -> Effects:
+    """Errors: `stream_not_found`, `subscriber_limit`; later those of the media."""
     del now_ms
     request = command.message
-    assert isinstance(request, m.Subscribe)  # noqa: S101 - the table of handlers chose by type
+    state.live_stream(request.stream_id)
     member = state.members[command.connection]
-    if not member.capabilities.subscribe:
-        raise error(ErrorCode.PERMISSION_DENIED)
-    if not state.stream(request.stream_id).live:
-        raise error(ErrorCode.STREAM_NOT_FOUND)
-    own = sum(d.owner == command.connection for d in state.deliveries.values())
-    if own >= state.limits.subscribers_per_connection:
+    if len(member.deliveries) >= state.limits.subscribers_per_connection:
         raise error(ErrorCode.SUBSCRIBER_LIMIT)
     name, stream = SubscriberId(command.fresh_id), StreamId(request.stream_id)
-    state.deliveries[name] = Delivery(command.connection, stream, request.video)
+    found = Delivery(
+        owner=command.connection,
+        stream=stream,
+        wants_audio=request.audio,
+        wants_video=request.video,
+        resolution=request.preferred_resolution,
+        frame_rate=request.preferred_frame_rate,
+    )
+    state.add_delivery(name, found)
     effects: Effects = [SubscribeMedia(command.connection, name, request, member.codecs)]
-    if request.preferred_resolution is not None or request.preferred_frame_rate is not None:
-        wish = (request.preferred_resolution, request.preferred_frame_rate)
-        effects.append(WishLayer(command.connection, name, *wish))
+    if found.resolution is not None or found.frame_rate is not None:
+        effects.append(_wish(name, found))
     done = m.Subscribed(re=request.id, subscriber_id=name, stream_id=stream)
     return [*effects, Send(command.connection, done)]
 
 
-def handle_answer(state: SessionState, command: FromClient, now_ms: int) -> Effects:
+def _wish(name: SubscriberId, found: Delivery) -> WishLayer:
+    rate = None if found.frame_rate is None else float(found.frame_rate)
+    return WishLayer(found.owner, name, found.resolution, rate)
+
+
+def handle_answer(
+    state: SessionState, command: FromClient[m.DownlinkAnswer], now_ms: int
+) -> Effects:
     del state, now_ms
     request = command.message
-    assert isinstance(request, m.DownlinkAnswer)  # noqa: S101 - the table of handlers chose by type
     answer = AnswerDownlink(command.connection, request.number, request.sdp, request.id)
     return [answer, Send(command.connection, m.Ok(re=request.id))]
 
 
-def handle_update(state: SessionState, command: FromClient, now_ms: int) -> Effects:
+def handle_update(
+    state: SessionState, command: FromClient[m.UpdateSubscriber], now_ms: int
+) -> Effects:
+    """A missing member keeps what was. Errors: `subscriber_not_found`."""
     del now_ms
     request = command.message
-    assert isinstance(request, m.UpdateSubscriber)  # noqa: S101 - the table of handlers chose by type
     found = state.own_delivery(command.connection, request.subscriber_id)
     name = SubscriberId(request.subscriber_id)
     effects: Effects = []
-    if isinstance(request.audio, bool):
+    if request.audio is not msgspec.UNSET:
+        found.wants_audio = request.audio
         effects.append(ForwardSubscriber(command.connection, name, "audio", request.audio))
-    if isinstance(request.video, bool):
+    if request.video is not msgspec.UNSET:
         found.wants_video = request.video
         forwarding = request.video and not found.sealed_off
         effects.append(ForwardSubscriber(command.connection, name, "video", forwarding))
     size, rate = request.preferred_resolution, request.preferred_frame_rate
-    if not (size is msgspec.UNSET and rate is msgspec.UNSET):
-        effects.append(
-            WishLayer(
-                command.connection,
-                name,
-                size if isinstance(size, m.Dimensions) else None,
-                rate if isinstance(rate, float) else None,
-            )
-        )
+    if size is not msgspec.UNSET:
+        found.resolution = size
+    if rate is not msgspec.UNSET:
+        found.frame_rate = rate
+    if size is not msgspec.UNSET or rate is not msgspec.UNSET:
+        effects.append(_wish(name, found))
     return [*effects, Send(command.connection, m.Ok(re=request.id))]
 
 
-def handle_unsubscribe(state: SessionState, command: FromClient, now_ms: int) -> Effects:
+def handle_unsubscribe(
+    state: SessionState, command: FromClient[m.Unsubscribe], now_ms: int
+) -> Effects:
+    """Errors: `subscriber_not_found`."""
     del now_ms
     request = command.message
-    assert isinstance(request, m.Unsubscribe)  # noqa: S101 - the table of handlers chose by type
     state.own_delivery(command.connection, request.subscriber_id)
     name = SubscriberId(request.subscriber_id)
-    del state.deliveries[name]
+    state.drop_delivery(name)
     ok = Send(command.connection, m.Ok(re=request.id))
     return [UnsubscribeMedia(command.connection, name), ok]
-
-
-def handle_e2ee_state(state: SessionState, command: FromClient, now_ms: int) -> Effects:
-    """A mismatch holds video back; the return to `ok` brings it with one key frame."""
-    del now_ms
-    request = command.message
-    assert isinstance(request, m.E2eeState)  # noqa: S101 - the table of handlers chose by type
-    found = state.own_delivery(command.connection, request.subscriber_id)
-    name, sealed_off = SubscriberId(request.subscriber_id), request.state == "mismatch"
-    effects: Effects = []
-    if sealed_off != found.sealed_off:
-        found.sealed_off = sealed_off
-        forwarding = found.wants_video and not sealed_off
-        effects.append(ForwardSubscriber(command.connection, name, "video", forwarding))
-        if forwarding:
-            owner = state.streams[found.stream].owner
-            effects.append(RequestKeyFrame(owner, found.stream))
-    return [*effects, Send(command.connection, m.Ok(re=request.id))]

@@ -1,0 +1,99 @@
+"""Sealed sessions: hints of secrets announced, and video held back while it can not be opened.
+
+The server learns hints alone, never a secret. Source: e2ee/1, section 5.9.
+"""
+
+from collections.abc import Iterable
+
+from sfu.ids import StreamId, SubscriberId
+from signaling.domain.commands import FromClient
+from signaling.domain.effects import (
+    Broadcast,
+    DeclareKidsMedia,
+    Effects,
+    ForwardSubscriber,
+    RequestKeyFrame,
+    Send,
+)
+from signaling.domain.errors import ErrorCode, error
+from signaling.domain.session_state import SessionState
+from signaling.protocol import messages as m
+
+HINT_BYTES = 2
+
+
+def hints_of(kids: Iterable[bytes]) -> frozenset[bytes]:
+    """The part of key ids that says under which secret they are."""
+    return frozenset(kid[-HINT_BYTES:] for kid in kids)
+
+
+def handle_state(state: SessionState, command: FromClient[m.E2eeState], now_ms: int) -> Effects:
+    """A mismatch holds video back; the return to `ok` brings it with one key frame.
+
+    Errors: `invalid_parameter` on a clear Session, `subscriber_not_found`.
+    """
+    del now_ms
+    request = command.message
+    if not state.e2ee:
+        raise error(ErrorCode.INVALID_PARAMETER)
+    found = state.own_delivery(command.connection, request.subscriber_id)
+    name = SubscriberId(request.subscriber_id)
+    effects: Effects = []
+    if request.state == "ok":
+        effects = _resume_video(state, [name])
+    elif not found.sealed_off:
+        found.sealed_off = True
+        effects = [ForwardSubscriber(command.connection, name, "video", forwarding=False)]
+    return [*effects, Send(command.connection, m.Ok(re=request.id))]
+
+
+def handle_ready(state: SessionState, command: FromClient[m.E2eeReady], now_ms: int) -> Effects:
+    """A client that has another secret may open what it could not: its video is tried again."""
+    del now_ms
+    request, member = command.message, state.members[command.connection]
+    effects: Effects = []
+    if member.hint != request.hint:
+        effects = _resume_video(state, member.deliveries)
+    member.hint = request.hint
+    announced = m.HintAnnounced(connection_id=command.connection, hint=request.hint)
+    ok = Send(command.connection, m.Ok(re=request.id))
+    return [Broadcast(announced, but=command.connection), *effects, ok]
+
+
+def handle_declare(state: SessionState, command: FromClient[m.DeclareKids], now_ms: int) -> Effects:
+    """A stream under another secret is tried again by all who could not open it.
+
+    The core asks for one key frame itself when a hint is new. Errors: `stream_not_found`,
+    `permission_denied`, `track_unknown`; later those of the media.
+    """
+    del now_ms
+    request = command.message
+    found = state.own_stream(command.connection, request.stream_id)
+    if request.mid not in found.mids:
+        raise error(ErrorCode.TRACK_UNKNOWN)
+    stream, hints = StreamId(request.stream_id), hints_of(request.kids)
+    effects: Effects = [
+        DeclareKidsMedia(command.connection, stream, request.mid, request.kids, request.id)
+    ]
+    if hints != found.hints[request.mid]:
+        found.hints[request.mid] = hints
+        effects += _resume_video(state, found.deliveries)
+    return [*effects, Send(command.connection, m.Ok(re=request.id))]
+
+
+def _resume_video(state: SessionState, names: Iterable[SubscriberId]) -> Effects:
+    """Lifts the mismatch of Subscribers, with one key-frame request for each stream.
+
+    Optimistic: a Subscriber of video alone gets nothing that would show its recovery while it
+    is held back. Whoever still can not open it reports a mismatch again.
+    """
+    effects: Effects = []
+    waiting: dict[StreamId, None] = {}
+    for name in names:
+        found = state.deliveries[name]
+        if found.sealed_off:
+            found.sealed_off = False
+            if found.wants_video:
+                effects.append(ForwardSubscriber(found.owner, name, "video", forwarding=True))
+                waiting[found.stream] = None
+    return effects + [RequestKeyFrame(state.streams[s].owner, s) for s in waiting]

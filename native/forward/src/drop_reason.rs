@@ -1,4 +1,8 @@
-//! Why a packet was not forwarded: every one has exactly one reason.
+//! Why a packet was not forwarded.
+//!
+//! A packet that is not taken has one reason. A packet that is taken is, for each Subscriber of
+//! its source, either forwarded or dropped for one reason; without Subscribers it is
+//! `no_subscriber` once.
 
 macro_rules! drop_reasons {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
@@ -28,16 +32,28 @@ drop_reasons! {
     PayloadType = "payload_type",
     /// Nothing but padding: a bandwidth probe.
     PaddingOnly = "padding_only",
+    /// It came before.
+    Duplicate = "duplicate",
     /// More was received between two flushes than is held.
     Overflow = "overflow",
     /// The source is muted.
     SourceMuted = "source_muted",
     /// The frame does not carry a declared key id.
     NotEncrypted = "not_encrypted",
+    /// Nobody subscribes to the source.
+    NoSubscriber = "no_subscriber",
     /// The sink is held back.
     Paused = "paused",
     /// A video sink has not started.
     AwaitingKeyFrame = "awaiting_key_frame",
     /// The sink receives another encoding.
     OtherEncoding = "other_encoding",
+    /// It came too late: from before the sink started or switched.
+    TooLate = "too_late",
+    /// A packet that was asked for again is no longer kept.
+    NotCached = "not_cached",
+    /// It was sent again a moment ago.
+    ResentRecently = "resent_recently",
+    /// Packets sent again would take too large a share of what the subscriber gets.
+    ResendLimit = "resend_limit",
 }

@@ -1,13 +1,31 @@
 //! Forwarding among the clients of one session, sans-IO.
+//!
+//! The worker hands in authenticated, decrypted packets and takes out rewritten ones; time is a
+//! parameter. Order of a packet's way: demux → seal guard → cache → per subscriber: admit →
+//! rewrite → [`Outbox`]. Nothing is allocated per packet in the steady state.
 #![forbid(unsafe_code)]
 
+mod counters;
 mod drop_reason;
+mod dump;
+mod extensions;
+mod frame_mark;
+mod key_frame_requests;
+mod layer_selector;
+mod nack;
 mod outbox;
+mod packet_cache;
 mod parameters;
-mod payload_access;
+mod reception;
+mod reports;
+mod rewriter;
+mod seal_guard;
 mod session_router;
+mod sink;
+mod source;
 
+pub use counters::ForwardCounters;
 pub use drop_reason::DropReason;
 pub use outbox::{ForwardEvent, Outbox};
 pub use parameters::*;
-pub use session_router::{ForwardCounters, ForwardError, ForwardSettings, SessionRouter};
+pub use session_router::{ForwardError, ForwardSettings, SessionRouter};

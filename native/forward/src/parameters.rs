@@ -160,3 +160,14 @@ pub struct SinkParameters {
     /// Ids on the downlink.
     pub extensions: ExtensionIds,
 }
+
+/// What a Subscriber wants at most; `None` = whatever its link carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LayerWish {
+    /// Picture width in pixels.
+    pub max_width_px: Option<u32>,
+    /// Picture height in pixels.
+    pub max_height_px: Option<u32>,
+    /// Frames per second.
+    pub max_frame_rate: Option<f32>,
+}

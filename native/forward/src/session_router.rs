@@ -1,20 +1,33 @@
 //! Forwarding state of one session: commands and packets in, rewritten packets out.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use sealroute_rtp::{HeaderFields, RtpPacket, packets, write_header, write_pli};
+use sealroute_rtp::rtcp::{
+    Compound, LostSequences, ReportBlocks, RtcpPacket, write_nack, write_pli,
+};
+use sealroute_rtp::{RtpPacket, Sequence};
+use serde_json::{Value, json};
+use slab::Slab;
 
+use crate::counters::ForwardCounters;
 use crate::drop_reason::DropReason;
+use crate::dump;
+use crate::extensions::value_of;
 use crate::outbox::{ForwardEvent, Outbox};
 use crate::parameters::{
-    Extension, Kid, MediaKind, PayloadAccess, PublisherHandle, SinkParameters, SourceParameters,
-    SubscriberHandle, TransportHandle,
+    Extension, Kid, LayerWish, MediaKind, PayloadAccess, PublisherHandle, SinkParameters,
+    SourceParameters, SubscriberHandle, TransportHandle,
 };
-use crate::payload_access::{frame_mark, is_guarded, is_sealed};
+use crate::reports::{OWN_SSRC, REPORT_INTERVAL, handle_block, write_for_sink, write_reception};
+use crate::rewriter::Rewriter;
+use crate::sink::{Sink, SinkPlace};
+use crate::source::Source;
 
-/// Bounds what is held between two flushes.
-const MAX_PENDING_PACKETS: usize = 1_024;
-const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// Numbers of one NACK packet that are looked at: more do not fit a second of video.
+const MAX_NACKED: usize = 512;
+/// SSRCs that a source may change to without a new offer.
+const MAX_LATCHES: u8 = 16;
 
 /// Knobs of forwarding.
 #[derive(Clone, Copy, Debug)]
@@ -31,124 +44,59 @@ impl Default for ForwardSettings {
     }
 }
 
-/// Why a command was refused; `reason` is stable.
+/// Why a command was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForwardError {
     /// No such publisher, subscriber or source.
     UnknownHandle,
     /// The handle is in use.
     HandleTaken,
-    /// Another source of the transport, or sink, has this SSRC, MID or RID.
+    /// Another source or sink of the transport has this SSRC, MID or RID.
     Conflict,
     /// The parameters contradict themselves.
     Invalid,
-    /// The seal guard can not check this codec, so an OPAQUE session does not carry it.
-    CodecNotGuarded,
 }
 
 impl ForwardError {
     /// Stable text for `CommandFailed`.
-    pub fn reason(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::UnknownHandle => "unknown_handle",
             Self::HandleTaken => "handle_taken",
             Self::Conflict => "conflict",
             Self::Invalid => "invalid",
-            Self::CodecNotGuarded => "codec_not_guarded",
         }
     }
 }
 
-/// Totals since start.
-#[derive(Clone, Debug, Default)]
-pub struct ForwardCounters {
-    /// Packets given to `handle_rtp`.
-    pub rtp_received: u64,
-    /// Packets given to an outbox.
-    pub rtp_forwarded: u64,
-    /// Requests received from subscribers.
-    pub plis_received: u64,
-    /// Requests sent to publishers.
-    pub plis_sent: u64,
-    drops: [u64; DropReason::ALL.len()],
-}
-
-impl ForwardCounters {
-    /// How many packets were dropped for one reason.
-    pub fn dropped(&self, reason: DropReason) -> u64 {
-        self.drops[reason as usize]
-    }
-
-    fn drop_packet(&mut self, reason: DropReason) {
-        self.drops[reason as usize] += 1;
-    }
-}
-
-struct Encoding {
-    ssrc: Option<u32>,
-    rid: Option<String>,
-    active: bool,
-    sealed: bool,
-    wants_key_frame: bool,
-    key_frame_asked: Option<Instant>,
-}
-
-struct Source {
-    publisher: PublisherHandle,
-    transport: TransportHandle,
-    parameters: SourceParameters,
-    encodings: Vec<Encoding>,
-    forwarding: bool,
-    unsealed_packets: u64,
-    reported: Option<Instant>,
-}
-
-/// The rewrite of one source's numbers into a sink's.
-#[derive(Clone, Copy)]
-struct Rewrite {
+/// Which RtpStream an SSRC of a transport is.
+#[derive(Clone, Copy, Debug)]
+struct Route {
+    source: usize,
     encoding: usize,
-    sequence_offset: u16,
-    timestamp_offset: u32,
+    retransmission: bool,
 }
 
-/// Last numbers of an SSRC; lives as long as its transport.
-struct SinkNumbers {
-    transport: TransportHandle,
-    ssrc: u32,
-    last: Option<(u16, u32, Instant)>,
-}
-
-struct Sink {
-    subscriber: SubscriberHandle,
-    publisher: PublisherHandle,
-    transport: TransportHandle,
-    parameters: SinkParameters,
-    kind: MediaKind,
-    clock_rate_hz: u32,
-    forwarding: bool,
-    rewrite: Option<Rewrite>,
-}
-
-struct Pending {
-    publisher: PublisherHandle,
-    source_mid_index: usize,
-    encoding: usize,
-    starts: bool,
-    taken: Instant,
-    start: usize,
-    end: usize,
-}
+type BySsrc<T> = HashMap<(TransportHandle, u32), T, foldhash::fast::RandomState>;
 
 /// Forwards among the clients of one session. Owner: the worker thread.
 pub struct SessionRouter {
     access: PayloadAccess,
     settings: ForwardSettings,
-    sources: Vec<Source>,
-    sinks: Vec<Sink>,
-    numbers: Vec<SinkNumbers>,
-    pending: Vec<Pending>,
-    arena: Vec<u8>,
-    header: Vec<u8>,
+    sources: Slab<Source>,
+    sinks: Slab<Sink>,
+    publishers: HashMap<PublisherHandle, Vec<usize>>,
+    subscribers: HashMap<SubscriberHandle, Vec<usize>>,
+    routes: BySsrc<Route>,
+    sink_ssrcs: BySsrc<usize>,
+    /// Numbers of SSRCs that no sink uses at the moment.
+    parked: BySsrc<Rewriter>,
+    latches: HashMap<TransportHandle, u8>,
+    /// Keys of sources with pending packets.
+    dirty: Vec<usize>,
+    next_report: Option<Instant>,
+    lost: Vec<Sequence>,
+    compound: Vec<u8>,
     counters: ForwardCounters,
 }
 
@@ -158,12 +106,18 @@ impl SessionRouter {
         Self {
             access,
             settings,
-            sources: Vec::new(),
-            sinks: Vec::new(),
-            numbers: Vec::new(),
-            pending: Vec::with_capacity(MAX_PENDING_PACKETS),
-            arena: Vec::new(),
-            header: Vec::with_capacity(256),
+            sources: Slab::new(),
+            sinks: Slab::new(),
+            publishers: HashMap::new(),
+            subscribers: HashMap::new(),
+            routes: HashMap::default(),
+            sink_ssrcs: HashMap::default(),
+            parked: HashMap::default(),
+            latches: HashMap::new(),
+            dirty: Vec::new(),
+            next_report: None,
+            lost: Vec::new(),
+            compound: Vec::new(),
             counters: ForwardCounters::default(),
         }
     }
@@ -173,43 +127,92 @@ impl SessionRouter {
         &self.counters
     }
 
+    /// Everything known of the session.
+    pub fn dump(&self) -> Value {
+        json!({
+            "access": format!("{:?}", self.access).to_lowercase(),
+            "sources": self.sources.iter().map(|(_, source)| dump::source(source)).collect::<Vec<_>>(),
+            "sinks": self.sinks.iter().map(|(_, sink)| dump::sink(sink)).collect::<Vec<_>>(),
+            "counters": dump::counters(&self.counters),
+        })
+    }
+
+    // --- commands -------------------------------------------------------------------------
+
     /// Adds a publisher's sources; all or none.
     pub fn publish(
         &mut self,
+        now: Instant,
         publisher: PublisherHandle,
         transport: TransportHandle,
         sources: Vec<SourceParameters>,
     ) -> Result<(), ForwardError> {
-        if self
-            .sources
-            .iter()
-            .any(|source| source.publisher == publisher)
-        {
+        if self.publishers.contains_key(&publisher) {
             return Err(ForwardError::HandleTaken);
         }
+        self.check_sources(transport, &sources)?;
+        let mut keys = Vec::with_capacity(sources.len());
+        for parameters in sources {
+            let source = Source::new(self.access, publisher, transport, parameters);
+            let key = self.sources.insert(source);
+            for (encoding, stream) in self.sources[key].encodings.iter().enumerate() {
+                let declared = [
+                    (stream.parameters.ssrc, false),
+                    (stream.parameters.rtx_ssrc, true),
+                ];
+                for (ssrc, retransmission) in declared {
+                    if let Some(ssrc) = ssrc {
+                        let route = Route {
+                            source: key,
+                            encoding,
+                            retransmission,
+                        };
+                        self.routes.insert((transport, ssrc), route);
+                    }
+                }
+            }
+            keys.push(key);
+        }
+        self.publishers.insert(publisher, keys);
+        self.next_report.get_or_insert(now + REPORT_INTERVAL);
+        Ok(())
+    }
+
+    fn check_sources(
+        &self,
+        transport: TransportHandle,
+        sources: &[SourceParameters],
+    ) -> Result<(), ForwardError> {
+        let mut ssrcs = Vec::new();
         for (index, source) in sources.iter().enumerate() {
             if source.encodings.is_empty() || source.clock_rate_hz == 0 {
                 return Err(ForwardError::Invalid);
             }
-            if self.access == PayloadAccess::Opaque && !is_guarded(source.codec) {
-                return Err(ForwardError::CodecNotGuarded);
-            }
-            let present = self.sources.iter().filter(|s| s.transport == transport);
-            let others = present.map(|s| &s.parameters).chain(&sources[..index]);
-            if others.into_iter().any(|other| conflicts(other, source)) {
+            let same_mid = |other: &SourceParameters| other.mid == source.mid;
+            let present = self
+                .sources
+                .iter()
+                .filter(|(_, other)| other.transport == transport);
+            if sources[..index].iter().any(same_mid)
+                || present
+                    .into_iter()
+                    .any(|(_, other)| same_mid(&other.parameters))
+            {
                 return Err(ForwardError::Conflict);
             }
+            for (position, encoding) in source.encodings.iter().enumerate() {
+                let earlier = &source.encodings[..position];
+                if encoding.rid.is_some() && earlier.iter().any(|e| e.rid == encoding.rid) {
+                    return Err(ForwardError::Conflict);
+                }
+                for ssrc in [encoding.ssrc, encoding.rtx_ssrc].into_iter().flatten() {
+                    if ssrcs.contains(&ssrc) || self.routes.contains_key(&(transport, ssrc)) {
+                        return Err(ForwardError::Conflict);
+                    }
+                    ssrcs.push(ssrc);
+                }
+            }
         }
-        self.sources
-            .extend(sources.into_iter().map(|parameters| Source {
-                publisher,
-                transport,
-                encodings: parameters.encodings.iter().map(new_encoding).collect(),
-                parameters,
-                forwarding: true,
-                unsealed_packets: 0,
-                reported: None,
-            }));
         Ok(())
     }
 
@@ -220,100 +223,106 @@ impl SessionRouter {
         mid: &str,
         kids: Vec<Kid>,
     ) -> Result<(), ForwardError> {
-        self.source(publisher, mid)?.parameters.declared_kids = kids;
+        let key = self.source_key(publisher, mid)?;
+        self.sources[key].guard.declare(kids);
         Ok(())
     }
 
-    /// Mutes or unmutes a source.
+    /// Mutes or unmutes a source. Afterwards its receivers begin anew.
     pub fn set_source_forwarding(
         &mut self,
         publisher: PublisherHandle,
         mid: &str,
         forwarding: bool,
     ) -> Result<(), ForwardError> {
-        self.source(publisher, mid)?.forwarding = forwarding;
+        let key = self.source_key(publisher, mid)?;
+        let source = &mut self.sources[key];
+        if source.forwarding != forwarding {
+            source.forwarding = forwarding;
+            for &sink in &source.sinks {
+                self.sinks[sink].restart();
+            }
+        }
         Ok(())
     }
 
-    /// Asks for a key frame on every video encoding, at the next flush.
+    /// Wants a key frame on every video encoding; publishers are asked at the next timeout.
     pub fn request_key_frame(&mut self, publisher: PublisherHandle) -> Result<(), ForwardError> {
-        let mut found = false;
-        for source in self.sources.iter_mut().filter(|s| s.publisher == publisher) {
-            found = true;
-            if source.parameters.kind == MediaKind::Video {
-                source
-                    .encodings
-                    .iter_mut()
-                    .for_each(|e| e.wants_key_frame = true);
-            }
+        let keys = self
+            .publishers
+            .get(&publisher)
+            .ok_or(ForwardError::UnknownHandle)?;
+        for &key in keys {
+            self.sources[key].want_key_frame(None);
         }
-        found.then_some(()).ok_or(ForwardError::UnknownHandle)
+        Ok(())
     }
 
-    /// Ends a publisher and the sinks it feeds.
+    /// Ends a publisher and every sink that it feeds. Packets not flushed yet are gone.
     pub fn unpublish(&mut self, publisher: PublisherHandle) -> Result<(), ForwardError> {
-        if !self
-            .sources
-            .iter()
-            .any(|source| source.publisher == publisher)
-        {
-            return Err(ForwardError::UnknownHandle);
+        let keys = self
+            .publishers
+            .remove(&publisher)
+            .ok_or(ForwardError::UnknownHandle)?;
+        for key in keys {
+            let source = self.sources.remove(key);
+            for _ in &source.pending {
+                self.counters.drop_packet(DropReason::NoSubscriber);
+            }
+            self.dirty.retain(|&dirty| dirty != key);
+            for sink in source.sinks {
+                self.remove_sink(sink);
+            }
+            self.routes.retain(|_, route| route.source != key);
         }
-        self.forget_pending();
-        self.sources.retain(|source| source.publisher != publisher);
-        self.sinks.retain(|sink| sink.publisher != publisher);
         Ok(())
     }
 
     /// Starts delivery of a publisher to a transport; all sinks or none.
     pub fn subscribe(
         &mut self,
+        now: Instant,
         subscriber: SubscriberHandle,
         publisher: PublisherHandle,
         transport: TransportHandle,
         sinks: &[SinkParameters],
     ) -> Result<(), ForwardError> {
-        if self.sinks.iter().any(|sink| sink.subscriber == subscriber) {
+        if self.subscribers.contains_key(&subscriber) {
             return Err(ForwardError::HandleTaken);
         }
-        let mut added = Vec::with_capacity(sinks.len());
+        let mut sources = Vec::with_capacity(sinks.len());
         for (index, parameters) in sinks.iter().enumerate() {
-            let used = self.sinks.iter().filter(|s| s.transport == transport);
-            let mut others = used.map(|s| &s.parameters).chain(&sinks[..index]);
-            if others.any(|other| other.ssrc == parameters.ssrc) {
+            let taken = self.sink_ssrcs.contains_key(&(transport, parameters.ssrc));
+            if taken
+                || sinks[..index]
+                    .iter()
+                    .any(|other| other.ssrc == parameters.ssrc)
+            {
                 return Err(ForwardError::Conflict);
             }
-            let source = self.source(publisher, &parameters.source_mid)?;
-            let (kind, clock_rate_hz) = (source.parameters.kind, source.parameters.clock_rate_hz);
-            let parameters = parameters.clone();
-            let sink = Sink {
+            sources.push(self.source_key(publisher, &parameters.source_mid)?);
+        }
+        let mut keys = Vec::with_capacity(sinks.len());
+        for (parameters, source) in sinks.iter().zip(sources) {
+            let ssrc = parameters.ssrc;
+            let numbers = self
+                .parked
+                .remove(&(transport, ssrc))
+                .unwrap_or_else(Rewriter::new);
+            let place = SinkPlace {
                 subscriber,
-                publisher,
                 transport,
-                parameters,
-                kind,
-                clock_rate_hz,
-                forwarding: true,
-                rewrite: None,
+                source,
             };
-            added.push(sink);
+            let sink = Sink::new(place, &self.sources[source], parameters.clone(), numbers);
+            let key = self.sinks.insert(sink);
+            self.sink_ssrcs.insert((transport, ssrc), key);
+            self.sources[source].sinks.push(key);
+            self.sources[source].want_key_frame(None);
+            keys.push(key);
         }
-        for sink in &added {
-            let ssrc = sink.parameters.ssrc;
-            if !self
-                .numbers
-                .iter()
-                .any(|n| n.transport == transport && n.ssrc == ssrc)
-            {
-                self.numbers.push(SinkNumbers {
-                    transport,
-                    ssrc,
-                    last: None,
-                });
-            }
-        }
-        self.sinks.extend(added);
-        let _ = self.request_key_frame(publisher);
+        self.subscribers.insert(subscriber, keys);
+        self.next_report.get_or_insert(now + REPORT_INTERVAL);
         Ok(())
     }
 
@@ -324,48 +333,95 @@ impl SessionRouter {
         kind: MediaKind,
         forwarding: bool,
     ) -> Result<(), ForwardError> {
-        let mut publisher = None;
-        for sink in self.sinks.iter_mut().filter(|s| s.subscriber == subscriber) {
-            publisher = Some(sink.publisher);
+        let keys = self
+            .subscribers
+            .get(&subscriber)
+            .ok_or(ForwardError::UnknownHandle)?;
+        for &key in keys {
+            let sink = &mut self.sinks[key];
             if sink.kind == kind && sink.forwarding != forwarding {
                 sink.forwarding = forwarding;
-                sink.rewrite = None;
+                sink.restart();
+                if forwarding {
+                    self.sources[sink.source].want_key_frame(None);
+                }
             }
-        }
-        let publisher = publisher.ok_or(ForwardError::UnknownHandle)?;
-        if forwarding && kind == MediaKind::Video {
-            self.request_key_frame(publisher)?;
         }
         Ok(())
     }
 
-    /// Ends delivery; the numbers of its SSRCs are kept.
+    /// What a subscriber wants at most.
+    pub fn set_layer_wish(
+        &mut self,
+        subscriber: SubscriberHandle,
+        wish: LayerWish,
+    ) -> Result<(), ForwardError> {
+        let keys = self
+            .subscribers
+            .get(&subscriber)
+            .ok_or(ForwardError::UnknownHandle)?;
+        for &key in keys {
+            self.sinks[key].wish = wish;
+        }
+        Ok(())
+    }
+
+    /// Ends delivery. The numbers of its SSRCs are kept while the transport lives.
     pub fn unsubscribe(&mut self, subscriber: SubscriberHandle) -> Result<(), ForwardError> {
-        let before = self.sinks.len();
-        self.sinks.retain(|sink| sink.subscriber != subscriber);
-        (self.sinks.len() < before)
-            .then_some(())
-            .ok_or(ForwardError::UnknownHandle)
+        let keys = self
+            .subscribers
+            .remove(&subscriber)
+            .ok_or(ForwardError::UnknownHandle)?;
+        for key in keys {
+            self.remove_sink(key);
+        }
+        Ok(())
+    }
+
+    fn remove_sink(&mut self, key: usize) {
+        let Some(sink) = self.sinks.try_remove(key) else {
+            return;
+        };
+        let ssrc = (sink.transport, sink.parameters.ssrc);
+        self.sink_ssrcs.remove(&ssrc);
+        self.parked.insert(ssrc, sink.rewriter);
+        if let Some(source) = self.sources.get_mut(sink.source) {
+            source.sinks.retain(|&other| other != key);
+        }
+        if let Some(keys) = self.subscribers.get_mut(&sink.subscriber) {
+            keys.retain(|&other| other != key);
+        }
     }
 
     /// Ends everything that used the transport.
     pub fn close_transport(&mut self, transport: TransportHandle) -> Result<(), ForwardError> {
-        self.forget_pending();
-        let sources = &mut self.sources;
-        let gone = |s: &Source| s.transport == transport;
-        self.sinks.retain(|sink| {
-            sink.transport != transport
-                && !sources
-                    .iter()
-                    .any(|s| gone(s) && s.publisher == sink.publisher)
-        });
-        sources.retain(|source| !gone(source));
-        self.numbers
-            .retain(|numbers| numbers.transport != transport);
+        let published: Vec<_> = self
+            .sources
+            .iter()
+            .filter(|(_, source)| source.transport == transport)
+            .map(|(_, source)| source.publisher)
+            .collect();
+        for publisher in published {
+            // A publisher with two sources stands here twice.
+            let _ = self.unpublish(publisher);
+        }
+        let sinks: Vec<_> = self
+            .sinks
+            .iter()
+            .filter(|(_, s)| s.transport == transport)
+            .map(|(k, _)| k)
+            .collect();
+        for key in sinks {
+            self.remove_sink(key);
+        }
+        self.parked.retain(|&(of, _), _| of != transport);
+        self.latches.remove(&transport);
         Ok(())
     }
 
-    /// Takes a decrypted packet; `flush` forwards it.
+    // --- packets --------------------------------------------------------------------------
+
+    /// Takes an authenticated, decrypted packet; `flush` forwards it.
     pub fn handle_rtp(&mut self, now: Instant, transport: TransportHandle, packet: &[u8]) {
         self.counters.rtp_received += 1;
         if let Err(reason) = self.take(now, transport, packet) {
@@ -380,134 +436,135 @@ impl SessionRouter {
         bytes: &[u8],
     ) -> Result<(), DropReason> {
         let packet = RtpPacket::parse(bytes).map_err(|_| DropReason::Malformed)?;
-        let (index, encoding) =
-            find_stream(&self.sources, transport, &packet).ok_or(DropReason::UnknownStream)?;
-        let source = &mut self.sources[index];
-        if packet.payload_type != source.parameters.payload_type {
-            return Err(DropReason::PayloadType);
+        let known = self.routes.get(&(transport, packet.ssrc())).copied();
+        let route = known
+            .or_else(|| self.latch(transport, &packet))
+            .ok_or(DropReason::UnknownStream)?;
+        let source = &mut self.sources[route.source];
+        if source.pending.is_empty() {
+            self.dirty.push(route.source);
         }
-        if packet.payload.is_empty() {
-            return Err(DropReason::PaddingOnly);
+        if route.retransmission {
+            source.take_retransmission(now, route.encoding, &packet)
+        } else {
+            source.take(now, route.encoding, &packet)
         }
-        source.encodings[encoding].ssrc = Some(packet.ssrc);
-        if !source.forwarding {
-            return Err(DropReason::SourceMuted);
-        }
-        let codec = source.parameters.codec;
-        let mark = frame_mark(codec, packet.payload).ok_or(DropReason::Malformed)?;
-        if self.access == PayloadAccess::Opaque {
-            if mark.starts_frame {
-                let kids = &source.parameters.declared_kids;
-                source.encodings[encoding].sealed = is_sealed(codec, packet.payload, kids);
-            }
-            if !source.encodings[encoding].sealed {
-                source.unsealed_packets += 1;
-                return Err(DropReason::NotEncrypted);
-            }
-        }
-        if self.pending.len() >= MAX_PENDING_PACKETS {
-            return Err(DropReason::Overflow);
-        }
-        let start = self.arena.len();
-        self.arena.extend_from_slice(bytes);
-        self.pending.push(Pending {
-            publisher: source.publisher,
-            source_mid_index: index,
-            encoding,
-            starts: mark.key_frame,
-            taken: now,
-            start,
-            end: self.arena.len(),
-        });
-        Ok(())
     }
 
-    /// Forwards what was taken, subscriber by subscriber, then reports and asks for key frames.
+    /// Finds the RtpStream of an SSRC that no offer named: by MID and RID, else by a payload
+    /// type that only one source of the transport has (RFC 8843 section 9.2).
+    fn latch(&mut self, transport: TransportHandle, packet: &RtpPacket<'_>) -> Option<Route> {
+        let latches = self.latches.entry(transport).or_default();
+        if *latches >= MAX_LATCHES {
+            return None;
+        }
+        let own = || {
+            self.sources
+                .iter()
+                .filter(|(_, source)| source.transport == transport)
+        };
+        let has_mid = |source: &Source| {
+            value_of(&source.ids, packet, Extension::Mid) == Some(source.parameters.mid.as_bytes())
+        };
+        let named = own().find(|(_, source)| has_mid(source));
+        let payload_type = packet.payload_type();
+        let (key, source) = named.or_else(|| {
+            let mut same = own().filter(|(_, s)| s.parameters.payload_type == payload_type);
+            same.next().filter(|_| same.next().is_none())
+        })?;
+        let retransmission = source.parameters.rtx_payload_type == Some(payload_type);
+        let kind = if retransmission {
+            Extension::RepairedRid
+        } else {
+            Extension::Rid
+        };
+        let rid = value_of(&source.ids, packet, kind);
+        let encoding = source.encodings.iter().position(|stream| {
+            let known = if retransmission {
+                stream.parameters.rtx_ssrc
+            } else {
+                stream.parameters.ssrc
+            };
+            known.is_none() && stream.parameters.rid.as_deref().map(str::as_bytes) == rid
+        })?;
+        *latches += 1;
+        let parameters = &mut self.sources[key].encodings[encoding].parameters;
+        let slot = if retransmission {
+            &mut parameters.rtx_ssrc
+        } else {
+            &mut parameters.ssrc
+        };
+        *slot = Some(packet.ssrc());
+        let route = Route {
+            source: key,
+            encoding,
+            retransmission,
+        };
+        self.routes.insert((transport, packet.ssrc()), route);
+        Some(route)
+    }
+
+    /// Forwards what was taken, subscriber by subscriber.
     pub fn flush(&mut self, now: Instant, out: &mut impl Outbox) {
-        for sink in &mut self.sinks {
-            let publisher = sink.publisher;
-            let numbers = self.numbers.iter_mut();
-            let ssrc = sink.parameters.ssrc;
-            let Some(numbers) = numbers
-                .into_iter()
-                .find(|n| n.transport == sink.transport && n.ssrc == ssrc)
-            else {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for &key in &dirty {
+            self.flush_source(now, key, out);
+        }
+        dirty.clear();
+        self.dirty = dirty;
+    }
+
+    fn flush_source(&mut self, now: Instant, key: usize, out: &mut impl Outbox) {
+        let Some(source) = self.sources.get_mut(key) else {
+            return;
+        };
+        announce(source, now, out);
+        if source.sinks.is_empty() {
+            for _ in &source.pending {
+                self.counters.drop_packet(DropReason::NoSubscriber);
+            }
+        }
+        let sinks = std::mem::take(&mut source.sinks);
+        for &sink in &sinks {
+            let sink = &mut self.sinks[sink];
+            sink.forward(now, source, &mut self.counters, out);
+            if sink.wants_report {
+                self.compound.clear();
+                if write_for_sink(now, sink, source, &mut self.compound) {
+                    out.rtcp(sink.transport, &self.compound);
+                }
+            }
+        }
+        source.sinks = sinks;
+        source.pending.clear();
+        self.ask_publisher(now, key, out);
+    }
+
+    /// Asks for lost packets and wanted key frames that are due.
+    fn ask_publisher(&mut self, now: Instant, key: usize, out: &mut impl Outbox) {
+        let source = &mut self.sources[key];
+        self.compound.clear();
+        for stream in &mut source.encodings {
+            let Some(ssrc) = stream.parameters.ssrc else {
                 continue;
             };
-            for pending in self.pending.iter().filter(|p| p.publisher == publisher) {
-                let source = &mut self.sources[pending.source_mid_index];
-                if source.parameters.mid != sink.parameters.source_mid {
-                    continue;
-                }
-                let Ok(packet) = RtpPacket::parse(&self.arena[pending.start..pending.end]) else {
-                    continue;
-                };
-                match admit(sink, numbers, pending, &packet) {
-                    Ok(fields) => {
-                        self.header.clear();
-                        write_sink_header(&mut self.header, source, sink, fields, &packet);
-                        out.rtp(sink.transport, &self.header, packet.payload);
-                        self.counters.rtp_forwarded += 1;
-                    }
-                    Err(reason) => {
-                        let waits = reason == DropReason::AwaitingKeyFrame;
-                        source.encodings[pending.encoding].wants_key_frame |= waits;
-                        self.counters.drop_packet(reason);
-                    }
-                }
+            self.lost.clear();
+            stream.nack.poll(now, &mut self.lost);
+            if !self.lost.is_empty() {
+                self.counters.nacks_sent += self.lost.len() as u64;
+                write_nack(&mut self.compound, OWN_SSRC, ssrc, &self.lost);
+            }
+            if stream.requests.poll(now, self.settings.key_frame_interval) {
+                self.counters.plis_sent += 1;
+                write_pli(&mut self.compound, OWN_SSRC, ssrc);
             }
         }
-        for pending in &self.pending {
-            let source = &mut self.sources[pending.source_mid_index];
-            let encoding = &mut source.encodings[pending.encoding];
-            if !std::mem::replace(&mut encoding.active, true) {
-                let (mid, rid) = (source.parameters.mid.clone(), encoding.rid.clone());
-                out.event(ForwardEvent::SourceActive {
-                    publisher: source.publisher,
-                    mid,
-                    rid,
-                });
-            }
-        }
-        self.forget_pending();
-        self.report(now, out);
-    }
-
-    fn forget_pending(&mut self) {
-        self.pending.clear();
-        self.arena.clear();
-    }
-
-    fn report(&mut self, now: Instant, out: &mut impl Outbox) {
-        let is_due = |last: Option<Instant>, interval| {
-            last.is_none_or(|last| now.saturating_duration_since(last) >= interval)
-        };
-        for source in &mut self.sources {
-            if source.unsealed_packets > 0 && is_due(source.reported, REPORT_INTERVAL) {
-                let packets = std::mem::take(&mut source.unsealed_packets);
-                source.reported = Some(now);
-                let (publisher, mid) = (source.publisher, source.parameters.mid.clone());
-                out.event(ForwardEvent::NotEncrypted {
-                    publisher,
-                    mid,
-                    packets,
-                });
-            }
-            for encoding in &mut source.encodings {
-                let (true, Some(ssrc)) = (encoding.wants_key_frame, encoding.ssrc) else {
-                    continue;
-                };
-                if is_due(encoding.key_frame_asked, self.settings.key_frame_interval) {
-                    encoding.wants_key_frame = false;
-                    encoding.key_frame_asked = Some(now);
-                    self.counters.plis_sent += 1;
-                    out.rtcp(source.transport, &write_pli(1, ssrc));
-                }
-            }
+        if !self.compound.is_empty() {
+            out.rtcp(source.transport, &self.compound);
         }
     }
 
-    /// Takes RTCP: key-frame requests of subscribers go on to the publisher, coalesced.
+    /// Takes an authenticated compound of a publisher or a subscriber.
     pub fn handle_rtcp(
         &mut self,
         now: Instant,
@@ -515,218 +572,168 @@ impl SessionRouter {
         compound: &[u8],
         out: &mut impl Outbox,
     ) {
-        for packet in packets(compound) {
-            for ssrc in packet.pli_target().into_iter().chain(packet.fir_targets()) {
-                self.counters.plis_received += 1;
-                self.want_key_frame(transport, ssrc);
+        for packet in Compound::new(compound) {
+            match packet {
+                RtcpPacket::SenderReport {
+                    ssrc,
+                    info,
+                    reports,
+                } => {
+                    self.handle_reports(now, transport, reports);
+                    if let Some(&route) = self.routes.get(&(transport, ssrc)) {
+                        let stream = &mut self.sources[route.source].encodings[route.encoding];
+                        stream.reception.handle_sender_report(now, info);
+                        self.pass_on_report(now, route, out);
+                    }
+                }
+                RtcpPacket::ReceiverReport { reports } => {
+                    self.handle_reports(now, transport, reports);
+                }
+                RtcpPacket::Nack { media_ssrc, lost } => {
+                    self.handle_nack(now, transport, media_ssrc, lost, out);
+                }
+                RtcpPacket::Pli { media_ssrc } | RtcpPacket::Fir { media_ssrc } => {
+                    self.handle_key_frame_request(now, transport, media_ssrc, out);
+                }
+                _ => {}
             }
         }
-        self.report(now, out);
     }
 
-    /// When `handle_timeout` is due: a wanted key frame may be asked for again.
+    fn handle_reports(
+        &mut self,
+        now: Instant,
+        transport: TransportHandle,
+        reports: ReportBlocks<'_>,
+    ) {
+        for block in reports {
+            if let Some(&key) = self.sink_ssrcs.get(&(transport, block.ssrc)) {
+                handle_block(now, &mut self.sinks[key], block);
+            }
+        }
+    }
+
+    fn pass_on_report(&mut self, now: Instant, route: Route, out: &mut impl Outbox) {
+        let source = &self.sources[route.source];
+        for &key in &source.sinks {
+            let sink = &mut self.sinks[key];
+            self.compound.clear();
+            if sink.current == Some(route.encoding)
+                && write_for_sink(now, sink, source, &mut self.compound)
+            {
+                out.rtcp(sink.transport, &self.compound);
+            }
+        }
+    }
+
+    fn handle_nack(
+        &mut self,
+        now: Instant,
+        transport: TransportHandle,
+        media_ssrc: u32,
+        lost: LostSequences<'_>,
+        out: &mut impl Outbox,
+    ) {
+        let Some(&key) = self.sink_ssrcs.get(&(transport, media_ssrc)) else {
+            return;
+        };
+        let sink = &mut self.sinks[key];
+        let source = &self.sources[sink.source];
+        for sequence in lost.take(MAX_NACKED) {
+            self.counters.nacks_received += 1;
+            match sink.resend(now, sequence.0, source, out) {
+                Ok(()) => self.counters.rtx_sent += 1,
+                Err(reason) => self.counters.drop_packet(reason),
+            }
+        }
+    }
+
+    fn handle_key_frame_request(
+        &mut self,
+        now: Instant,
+        transport: TransportHandle,
+        media_ssrc: u32,
+        out: &mut impl Outbox,
+    ) {
+        self.counters.plis_received += 1;
+        let Some(&key) = self.sink_ssrcs.get(&(transport, media_ssrc)) else {
+            return;
+        };
+        let sink = &mut self.sinks[key];
+        if sink.kind == MediaKind::Video && sink.forwarding && sink.budget.take(now) {
+            let (source, current) = (sink.source, sink.current);
+            self.sources[source].want_key_frame(current);
+            self.ask_publisher(now, source, out);
+        }
+    }
+
+    // --- time -----------------------------------------------------------------------------
+
+    /// When `handle_timeout` is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let encodings = self.sources.iter().flat_map(|source| &source.encodings);
-        let waiting = encodings.filter(|e| e.wants_key_frame && e.ssrc.is_some());
-        waiting
-            .filter_map(|e| {
-                e.key_frame_asked
-                    .map(|at| at + self.settings.key_frame_interval)
-            })
-            .min()
+        let interval = self.settings.key_frame_interval;
+        let asks = self
+            .sources
+            .iter()
+            .flat_map(|(_, source)| &source.encodings)
+            .flat_map(|stream| {
+                [
+                    stream.nack.poll_timeout(),
+                    stream.requests.poll_timeout(interval),
+                ]
+            });
+        asks.chain([self.next_report]).flatten().min()
     }
 
     /// Sends what became due.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut impl Outbox) {
-        self.report(now, out);
-    }
-
-    fn want_key_frame(&mut self, transport: TransportHandle, ssrc: u32) {
-        let asking = |s: &&Sink| s.transport == transport && s.parameters.ssrc == ssrc;
-        let Some(sink) = self.sinks.iter().find(asking) else {
-            return;
-        };
-        if !sink.forwarding || sink.kind != MediaKind::Video {
-            return;
-        }
-        let chosen = sink.rewrite.map(|rewrite| rewrite.encoding);
-        let (publisher, mid) = (sink.publisher, sink.parameters.source_mid.clone());
-        if let Ok(source) = self.source(publisher, &mid) {
-            for (index, encoding) in source.encodings.iter_mut().enumerate() {
-                encoding.wants_key_frame |= chosen.is_none_or(|chosen| chosen == index);
+        let reports_due = self.next_report.is_some_and(|at| at <= now);
+        for key in 0..self.sources.capacity() {
+            if !self.sources.contains(key) {
+                continue;
+            }
+            self.ask_publisher(now, key, out);
+            let source = &mut self.sources[key];
+            announce(source, now, out);
+            self.compound.clear();
+            if reports_due && write_reception(now, source, &mut self.compound) {
+                out.rtcp(source.transport, &self.compound);
             }
         }
+        if reports_due {
+            self.next_report = (!self.sources.is_empty()).then_some(now + REPORT_INTERVAL);
+        }
     }
 
-    fn source(
-        &mut self,
-        publisher: PublisherHandle,
-        mid: &str,
-    ) -> Result<&mut Source, ForwardError> {
-        let wanted = |s: &&mut Source| s.publisher == publisher && s.parameters.mid == mid;
-        self.sources
-            .iter_mut()
-            .find(wanted)
+    fn source_key(&self, publisher: PublisherHandle, mid: &str) -> Result<usize, ForwardError> {
+        let keys = self
+            .publishers
+            .get(&publisher)
+            .ok_or(ForwardError::UnknownHandle)?;
+        keys.iter()
+            .copied()
+            .find(|&key| self.sources[key].parameters.mid == mid)
             .ok_or(ForwardError::UnknownHandle)
     }
 }
 
-fn new_encoding(parameters: &crate::parameters::EncodingParameters) -> Encoding {
-    Encoding {
-        ssrc: parameters.ssrc,
-        rid: parameters.rid.clone(),
-        active: false,
-        sealed: false,
-        wants_key_frame: false,
-        key_frame_asked: None,
-    }
-}
-
-fn conflicts(other: &SourceParameters, source: &SourceParameters) -> bool {
-    let ssrcs = |s: &SourceParameters| -> Vec<u32> {
-        s.encodings
-            .iter()
-            .flat_map(|e| [e.ssrc, e.rtx_ssrc])
-            .flatten()
-            .collect()
-    };
-    let taken = ssrcs(other);
-    other.mid == source.mid || ssrcs(source).iter().any(|ssrc| taken.contains(ssrc))
-}
-
-fn extension<'a>(source: &Source, packet: &RtpPacket<'a>, wanted: Extension) -> Option<&'a [u8]> {
-    let id = source
-        .parameters
-        .extensions
-        .0
-        .iter()
-        .find(|(kind, _)| *kind == wanted)?
-        .1;
-    packet
-        .extensions()
-        .find(|(found, _)| *found == id)
-        .map(|(_, value)| value)
-}
-
-/// By SSRC, else by MID and RID, else by a payload type that one source alone has.
-fn find_stream(
-    sources: &[Source],
-    transport: TransportHandle,
-    packet: &RtpPacket<'_>,
-) -> Option<(usize, usize)> {
-    let own = || {
-        sources
-            .iter()
-            .enumerate()
-            .filter(|(_, s)| s.transport == transport)
-    };
-    for (index, source) in own() {
-        if let Some(at) = source
-            .encodings
-            .iter()
-            .position(|e| e.ssrc == Some(packet.ssrc))
-        {
-            return Some((index, at));
+/// Tells of RtpStreams that began, and of packets that the seal guard refused.
+fn announce(source: &mut Source, now: Instant, out: &mut impl Outbox) {
+    for pending in &source.pending {
+        let stream = &mut source.encodings[pending.encoding];
+        if !std::mem::replace(&mut stream.active, true) {
+            out.event(ForwardEvent::SourceActive {
+                publisher: source.publisher,
+                mid: source.parameters.mid.clone(),
+                rid: stream.parameters.rid.clone(),
+            });
         }
     }
-    let named = own()
-        .find(|(_, s)| extension(s, packet, Extension::Mid) == Some(s.parameters.mid.as_bytes()));
-    let (index, source) = named.or_else(|| {
-        let mut same = own().filter(|(_, s)| s.parameters.payload_type == packet.payload_type);
-        let only = same.next()?;
-        same.next().is_none().then_some(only)
-    })?;
-    let rid = extension(source, packet, Extension::Rid);
-    let is_free = |e: &Encoding| e.ssrc.is_none() && e.rid.as_deref().map(str::as_bytes) == rid;
-    Some((index, source.encodings.iter().position(is_free)?))
-}
-
-/// Decides whether a sink gets a packet, and with which numbers.
-fn admit(
-    sink: &mut Sink,
-    numbers: &mut SinkNumbers,
-    pending: &Pending,
-    packet: &RtpPacket<'_>,
-) -> Result<HeaderFields, DropReason> {
-    if !sink.forwarding {
-        return Err(DropReason::Paused);
+    if let Some(packets) = source.guard.poll_report(now) {
+        out.event(ForwardEvent::NotEncrypted {
+            publisher: source.publisher,
+            mid: source.parameters.mid.clone(),
+            packets,
+        });
     }
-    let rewrite = match sink.rewrite {
-        Some(rewrite) if rewrite.encoding == pending.encoding => rewrite,
-        Some(_) => return Err(DropReason::OtherEncoding),
-        None if sink.kind == MediaKind::Video && !pending.starts => {
-            return Err(DropReason::AwaitingKeyFrame);
-        }
-        None => {
-            let (sequence, timestamp) = match numbers.last {
-                None => (packet.sequence, packet.timestamp),
-                Some((sequence, timestamp, at)) => {
-                    let elapsed_us = pending.taken.saturating_duration_since(at).as_micros() as u64;
-                    let ticks =
-                        elapsed_us.saturating_mul(u64::from(sink.clock_rate_hz)) / 1_000_000;
-                    (
-                        sequence.wrapping_add(1),
-                        timestamp.wrapping_add(ticks.max(1) as u32),
-                    )
-                }
-            };
-            Rewrite {
-                encoding: pending.encoding,
-                sequence_offset: sequence.wrapping_sub(packet.sequence),
-                timestamp_offset: timestamp.wrapping_sub(packet.timestamp),
-            }
-        }
-    };
-    sink.rewrite = Some(rewrite);
-    let sequence = packet.sequence.wrapping_add(rewrite.sequence_offset);
-    let timestamp = packet.timestamp.wrapping_add(rewrite.timestamp_offset);
-    if numbers
-        .last
-        .is_none_or(|(last, ..)| sequence.wrapping_sub(last) < 0x8000)
-    {
-        numbers.last = Some((sequence, timestamp, pending.taken));
-    }
-    let (payload_type, ssrc) = (sink.parameters.payload_type, sink.parameters.ssrc);
-    Ok(HeaderFields {
-        marker: packet.marker,
-        payload_type,
-        sequence,
-        timestamp,
-        ssrc,
-    })
-}
-
-fn write_sink_header(
-    header: &mut Vec<u8>,
-    source: &Source,
-    sink: &Sink,
-    fields: HeaderFields,
-    packet: &RtpPacket<'_>,
-) {
-    let (from, to) = (
-        &source.parameters.extensions.0,
-        &sink.parameters.extensions.0,
-    );
-    let mid_id = to
-        .iter()
-        .find(|(kind, _)| *kind == Extension::Mid)
-        .map(|(_, id)| *id);
-    let mid = mid_id.map(|id| (id, sink.parameters.mid.as_bytes()));
-    let mapped = packet.extensions().filter_map(|(id, value)| {
-        let kind = from.iter().find(|(_, known)| *known == id)?.0;
-        if matches!(
-            kind,
-            Extension::Mid
-                | Extension::Rid
-                | Extension::RepairedRid
-                | Extension::AbsSendTime
-                | Extension::TransportCc
-        ) {
-            return None;
-        }
-        to.iter()
-            .find(|(wanted, _)| *wanted == kind)
-            .map(|(_, id)| (*id, value))
-    });
-    write_header(header, fields, mid.into_iter().chain(mapped));
 }

@@ -1,8 +1,12 @@
 //! Wire formats of RTP and RTCP: parse and write, no state, no I/O.
+
 #![forbid(unsafe_code)]
 
+mod bits;
+pub mod descriptor;
 mod packet;
-mod rtcp;
+pub mod rtcp;
+mod sequence;
 
-pub use packet::{Extensions, HeaderFields, ParseError, RtpPacket, is_rtcp, write_header};
-pub use rtcp::{RtcpPacket, RtcpPackets, packets, write_pli};
+pub use packet::{HeaderExtensions, MAX_PACKET_BYTES, PacketError, RtpHeader, RtpPacket, is_rtcp};
+pub use sequence::{FullSequence, Sequence, SequenceUnwrapper};

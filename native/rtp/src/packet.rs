@@ -1,216 +1,260 @@
-//! The RTP packet (RFC 3550 section 5.1) with header extensions (RFC 8285).
+//! RTP packets (RFC 3550 section 5.1) and their header extensions (RFC 8285).
 
-/// Larger datagrams are not RTP of ours.
-const MAX_PACKET_BYTES: usize = 1_500;
+use crate::sequence::Sequence;
+
+/// Larger datagrams are not media of ours; the cap bounds every buffer of the core.
+pub const MAX_PACKET_BYTES: usize = 1_500;
+
 const FIXED_HEADER_BYTES: usize = 12;
+const ONE_BYTE_PROFILE: u16 = 0xBEDE;
+const TWO_BYTE_PROFILE: u16 = 0x1000;
+const TWO_BYTE_PROFILE_MASK: u16 = 0xFFF0;
 
-/// Why bytes are no RTP packet.
+/// Whether a packet that is not STUN or DTLS is RTCP (RFC 5761 section 4).
+pub fn is_rtcp(packet: &[u8]) -> bool {
+    matches!(packet.get(1), Some(192..=223))
+}
+
+/// Why bytes are not an RTP packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ParseError {
+pub enum PacketError {
     /// Shorter than its header says.
-    Truncated,
-    /// Longer than an MTU.
+    TooShort,
+    /// Longer than [`MAX_PACKET_BYTES`].
     TooLong,
-    /// The version is not 2.
+    /// Not RTP version 2.
     Version,
     /// The padding count is zero or larger than the payload.
     Padding,
 }
 
-/// Whether a datagram of the RTP/RTCP range is RTCP (RFC 5761 section 4).
-pub fn is_rtcp(datagram: &[u8]) -> bool {
-    datagram
-        .get(1)
-        .is_some_and(|kind| (192..=223).contains(kind))
-}
-
-/// A view of one packet; nothing is copied.
-#[derive(Clone, Copy, Debug)]
+/// A parsed packet that borrows its bytes.
+#[derive(Clone, Debug)]
 pub struct RtpPacket<'a> {
-    /// Last packet of a frame, by the codec's rules.
-    pub marker: bool,
-    /// Payload type, 0..=127.
-    pub payload_type: u8,
-    /// Truncated sequence number.
-    pub sequence: u16,
-    /// In units of the RTP clock.
-    pub timestamp: u32,
-    /// Names the `RtpStream`.
-    pub ssrc: u32,
-    profile: u16,
-    extension_block: &'a [u8],
-    /// Without padding.
-    pub payload: &'a [u8],
+    bytes: &'a [u8],
+    extensions: HeaderExtensions<'a>,
+    payload_start: usize,
+    payload_end: usize,
 }
 
 impl<'a> RtpPacket<'a> {
-    /// Reads one packet.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
+    /// Checks the lengths of all parts once; the accessors can not fail afterwards.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, PacketError> {
         if bytes.len() > MAX_PACKET_BYTES {
-            return Err(ParseError::TooLong);
+            return Err(PacketError::TooLong);
         }
-        let (fixed, mut rest) = bytes
-            .split_first_chunk::<FIXED_HEADER_BYTES>()
-            .ok_or(ParseError::Truncated)?;
-        if fixed[0] >> 6 != 2 {
-            return Err(ParseError::Version);
+        let &[first, ..] = bytes else {
+            return Err(PacketError::TooShort);
+        };
+        if first >> 6 != 2 {
+            return Err(PacketError::Version);
         }
-        let csrc_bytes = usize::from(fixed[0] & 0x0F) * 4;
-        rest = rest.get(csrc_bytes..).ok_or(ParseError::Truncated)?;
-        let (mut profile, mut extension_block) = (0, &rest[..0]);
-        if fixed[0] & 0x10 != 0 {
-            let (head, body) = rest.split_first_chunk::<4>().ok_or(ParseError::Truncated)?;
-            profile = u16::from_be_bytes([head[0], head[1]]);
-            let length = usize::from(u16::from_be_bytes([head[2], head[3]])) * 4;
-            (extension_block, rest) = body.split_at_checked(length).ok_or(ParseError::Truncated)?;
+        let mut start = FIXED_HEADER_BYTES + usize::from(first & 0x0F) * 4;
+        if bytes.len() < start {
+            return Err(PacketError::TooShort);
         }
-        if fixed[0] & 0x20 != 0 {
-            let padding = usize::from(*rest.last().ok_or(ParseError::Padding)?);
-            if padding == 0 || padding > rest.len() {
-                return Err(ParseError::Padding);
+        let mut extensions = HeaderExtensions::default();
+        if first & 0x10 != 0 {
+            let [p0, p1, l0, l1] = read_array(bytes, start).ok_or(PacketError::TooShort)?;
+            let length = usize::from(u16::from_be_bytes([l0, l1])) * 4;
+            let block = bytes
+                .get(start + 4..start + 4 + length)
+                .ok_or(PacketError::TooShort)?;
+            extensions = HeaderExtensions {
+                profile: u16::from_be_bytes([p0, p1]),
+                block,
+            };
+            start += 4 + length;
+        }
+        let mut end = bytes.len();
+        if first & 0x20 != 0 {
+            let padding = usize::from(bytes[end - 1]);
+            if padding == 0 || start + padding > end {
+                return Err(PacketError::Padding);
             }
-            rest = &rest[..rest.len() - padding];
+            end -= padding;
         }
         Ok(Self {
-            marker: fixed[1] & 0x80 != 0,
-            payload_type: fixed[1] & 0x7F,
-            sequence: u16::from_be_bytes([fixed[2], fixed[3]]),
-            timestamp: u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]),
-            ssrc: u32::from_be_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]),
-            profile,
-            extension_block,
-            payload: rest,
+            bytes,
+            extensions,
+            payload_start: start,
+            payload_end: end,
         })
     }
 
-    /// The header extensions as (id, value), in order; a malformed tail ends them.
-    pub fn extensions(&self) -> Extensions<'a> {
-        let two_byte = self.profile & 0xFFF0 == 0x1000;
-        let known = two_byte || self.profile == 0xBEDE;
-        Extensions {
-            rest: if known { self.extension_block } else { &[] },
-            two_byte,
-        }
+    /// The marker bit.
+    pub fn marker(&self) -> bool {
+        self.bytes[1] & 0x80 != 0
+    }
+
+    /// The payload type.
+    pub fn payload_type(&self) -> u8 {
+        self.bytes[1] & 0x7F
+    }
+
+    /// The sequence number.
+    pub fn sequence(&self) -> Sequence {
+        Sequence(u16::from_be_bytes([self.bytes[2], self.bytes[3]]))
+    }
+
+    /// The timestamp, in units of the codec's clock.
+    pub fn timestamp(&self) -> u32 {
+        be32(self.bytes, 4)
+    }
+
+    /// The synchronisation source.
+    pub fn ssrc(&self) -> u32 {
+        be32(self.bytes, 8)
+    }
+
+    /// The header extensions.
+    pub fn extensions(&self) -> HeaderExtensions<'a> {
+        self.extensions.clone()
+    }
+
+    /// The payload without padding.
+    pub fn payload(&self) -> &'a [u8] {
+        &self.bytes[self.payload_start..self.payload_end]
+    }
+
+    /// How many bytes the header takes, extensions included.
+    pub fn header_bytes(&self) -> usize {
+        self.payload_start
     }
 }
 
-/// Iterates over header extensions.
-#[derive(Clone, Debug)]
-pub struct Extensions<'a> {
-    rest: &'a [u8],
-    two_byte: bool,
+/// The header extensions of a packet: an iterator of `(id, value)`.
+#[derive(Clone, Debug, Default)]
+pub struct HeaderExtensions<'a> {
+    profile: u16,
+    block: &'a [u8],
 }
 
-impl<'a> Iterator for Extensions<'a> {
-    type Item = (u8, &'a [u8]);
+impl<'a> HeaderExtensions<'a> {
+    /// The value of the first element with `id`.
+    pub fn get(mut self, id: u8) -> Option<&'a [u8]> {
+        self.find_map(|(found, value)| (found == id).then_some(value))
+    }
 
-    fn next(&mut self) -> Option<Self::Item> {
-        while let [0, tail @ ..] = self.rest {
-            self.rest = tail;
-        }
-        let (id, length, tail) = match (self.two_byte, self.rest) {
-            (true, [id, length, tail @ ..]) => (*id, usize::from(*length), tail),
-            (false, [first, tail @ ..]) if first >> 4 != 15 => {
-                (first >> 4, usize::from(first & 0x0F) + 1, tail)
+    fn next_one_byte(&mut self) -> Option<(u8, &'a [u8])> {
+        loop {
+            let (&head, rest) = self.block.split_first()?;
+            let (id, length) = (head >> 4, usize::from(head & 0x0F) + 1);
+            match id {
+                // Padding is one byte, whatever its length bits say.
+                0 => self.block = rest,
+                // Reserved: processing stops here (RFC 8285 section 4.2).
+                15 => return None,
+                _ => return self.split_value(id, rest, length),
             }
-            _ => return None,
-        };
-        let (value, rest) = tail.split_at_checked(length)?;
-        self.rest = rest;
+        }
+    }
+
+    fn next_two_byte(&mut self) -> Option<(u8, &'a [u8])> {
+        loop {
+            let (&id, rest) = self.block.split_first()?;
+            if id == 0 {
+                self.block = rest;
+                continue;
+            }
+            let (&length, rest) = rest.split_first()?;
+            return self.split_value(id, rest, usize::from(length));
+        }
+    }
+
+    fn split_value(&mut self, id: u8, rest: &'a [u8], length: usize) -> Option<(u8, &'a [u8])> {
+        let (value, rest) = rest.split_at_checked(length)?;
+        self.block = rest;
         Some((id, value))
     }
 }
 
-/// The fields of a header to write.
-#[derive(Clone, Copy, Debug)]
-pub struct HeaderFields {
-    /// See [`RtpPacket`].
+impl<'a> Iterator for HeaderExtensions<'a> {
+    type Item = (u8, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let element = match self.profile {
+            ONE_BYTE_PROFILE => self.next_one_byte(),
+            profile if profile & TWO_BYTE_PROFILE_MASK == TWO_BYTE_PROFILE => self.next_two_byte(),
+            _ => None,
+        };
+        if element.is_none() {
+            self.block = &[];
+        }
+        element
+    }
+}
+
+/// What a header to be written says; extensions follow through [`RtpHeader::write`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RtpHeader {
+    /// End of frame for video, start of a talk spurt for audio.
     pub marker: bool,
-    /// See [`RtpPacket`].
+    /// Seven bits.
     pub payload_type: u8,
-    /// See [`RtpPacket`].
+    /// As it goes on the wire.
     pub sequence: u16,
-    /// See [`RtpPacket`].
+    /// In units of the codec's clock.
     pub timestamp: u32,
-    /// See [`RtpPacket`].
+    /// The synchronisation source.
     pub ssrc: u32,
 }
 
-/// Appends a header; `extensions` yields (id, value), in one-byte form where all fit into it.
-pub fn write_header<'v, I>(out: &mut Vec<u8>, fields: HeaderFields, extensions: I)
-where
-    I: Iterator<Item = (u8, &'v [u8])> + Clone,
-{
-    let start = out.len();
-    out.extend_from_slice(&[
-        0x80,
-        u8::from(fields.marker) << 7 | fields.payload_type & 0x7F,
-    ]);
-    out.extend_from_slice(&fields.sequence.to_be_bytes());
-    out.extend_from_slice(&fields.timestamp.to_be_bytes());
-    out.extend_from_slice(&fields.ssrc.to_be_bytes());
-    if extensions.clone().next().is_none() {
-        return;
-    }
-    let fits = |(id, value): (u8, &[u8])| (1..15).contains(&id) && (1..=16).contains(&value.len());
-    let one_byte = extensions.clone().all(fits);
-    out[start] |= 0x10;
-    out.extend_from_slice(if one_byte {
-        &[0xBE, 0xDE, 0, 0]
-    } else {
-        &[0x10, 0, 0, 0]
-    });
-    let block = out.len();
-    for (id, value) in extensions.filter(|(_, value)| value.len() < 256) {
-        if one_byte {
-            out.push(id << 4 | (value.len() as u8 - 1));
-        } else {
-            out.extend_from_slice(&[id, value.len() as u8]);
+impl RtpHeader {
+    /// Writes the header and `extensions` into `out` and returns its length. Elements that do
+    /// not fit are left out; the two-byte form is taken when an element needs it.
+    pub fn write<'e, I>(&self, extensions: I, out: &mut [u8; MAX_PACKET_BYTES]) -> usize
+    where
+        I: Iterator<Item = (u8, &'e [u8])> + Clone,
+    {
+        out[0] = 0x80;
+        out[1] = (u8::from(self.marker) << 7) | (self.payload_type & 0x7F);
+        out[2..4].copy_from_slice(&self.sequence.to_be_bytes());
+        out[4..8].copy_from_slice(&self.timestamp.to_be_bytes());
+        out[8..12].copy_from_slice(&self.ssrc.to_be_bytes());
+        let two_byte = extensions
+            .clone()
+            .any(|(id, value)| id > 14 || value.is_empty() || value.len() > 16);
+        let start = FIXED_HEADER_BYTES + 4;
+        let mut end = start;
+        for (id, value) in extensions {
+            let head = if two_byte { 2 } else { 1 };
+            if value.len() > 255 || end + head + value.len() + 3 > out.len() {
+                continue;
+            }
+            if two_byte {
+                out[end] = id;
+                out[end + 1] = value.len() as u8;
+            } else {
+                out[end] = (id << 4) | (value.len() as u8 - 1);
+            }
+            end += head;
+            out[end..end + value.len()].copy_from_slice(value);
+            end += value.len();
         }
-        out.extend_from_slice(value);
+        if end == start {
+            return FIXED_HEADER_BYTES;
+        }
+        while !(end - start).is_multiple_of(4) {
+            out[end] = 0;
+            end += 1;
+        }
+        out[0] |= 0x10;
+        let profile = if two_byte {
+            TWO_BYTE_PROFILE
+        } else {
+            ONE_BYTE_PROFILE
+        };
+        out[12..14].copy_from_slice(&profile.to_be_bytes());
+        out[14..16].copy_from_slice(&(((end - start) / 4) as u16).to_be_bytes());
+        end
     }
-    while !(out.len() - block).is_multiple_of(4) {
-        out.push(0);
-    }
-    let words = ((out.len() - block) / 4) as u16;
-    out[block - 2..block].copy_from_slice(&words.to_be_bytes());
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn read_array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    bytes.get(at..at + N)?.try_into().ok()
+}
 
-    #[test]
-    fn a_written_header_reads_back_in_both_extension_forms() {
-        for id in [3, 200] {
-            let mut bytes = Vec::new();
-            let fields = HeaderFields {
-                marker: true,
-                payload_type: 96,
-                sequence: 7,
-                timestamp: 8,
-                ssrc: 9,
-            };
-            write_header(&mut bytes, fields, [(id, b"abc".as_slice())].into_iter());
-            bytes.extend_from_slice(b"payload");
-            let packet = RtpPacket::parse(&bytes).unwrap();
-            assert_eq!(
-                packet.extensions().collect::<Vec<_>>(),
-                [(id, b"abc".as_slice())]
-            );
-            assert_eq!((packet.sequence, packet.ssrc, packet.marker), (7, 9, true));
-            assert_eq!(packet.payload, b"payload");
-        }
-    }
-
-    #[test]
-    fn every_cut_of_a_header_is_refused_without_a_panic() {
-        let bytes = [
-            0xB1, 96, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 0xBE, 0xDE, 0, 1, 0x10, 5, 0, 0,
-        ];
-        for length in 0..bytes.len() {
-            assert!(RtpPacket::parse(&bytes[..length]).is_err());
-        }
-        assert_eq!(RtpPacket::parse(&bytes).err(), Some(ParseError::Padding));
-    }
+fn be32(bytes: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }

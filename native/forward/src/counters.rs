@@ -1,0 +1,51 @@
+//! Totals of one session's forwarding.
+
+use crate::drop_reason::DropReason;
+
+/// Totals since start. Cheap to read, dense.
+#[derive(Clone, Debug, Default)]
+pub struct ForwardCounters {
+    /// Packets given to `handle_rtp`.
+    pub rtp_received: u64,
+    /// Packets given to an outbox, those sent again not counted.
+    pub rtp_forwarded: u64,
+    /// Packets sent again.
+    pub rtx_sent: u64,
+    /// Sequence numbers that subscribers asked for.
+    pub nacks_received: u64,
+    /// Sequence numbers that publishers were asked for.
+    pub nacks_sent: u64,
+    /// Key-frame requests of subscribers.
+    pub plis_received: u64,
+    /// Key-frame requests to publishers.
+    pub plis_sent: u64,
+    drops: [u64; DropReason::ALL.len()],
+}
+
+impl ForwardCounters {
+    /// How many packets were dropped for one reason.
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.drops[reason as usize]
+    }
+
+    /// All totals by name; drops under the name of their reason.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        let totals = [
+            ("rtp_received", self.rtp_received),
+            ("rtp_forwarded", self.rtp_forwarded),
+            ("rtx_sent", self.rtx_sent),
+            ("nacks_received", self.nacks_received),
+            ("nacks_sent", self.nacks_sent),
+            ("plis_received", self.plis_received),
+            ("plis_sent", self.plis_sent),
+        ];
+        let drops = DropReason::ALL
+            .iter()
+            .map(|&reason| (reason.name(), self.dropped(reason)));
+        totals.into_iter().chain(drops)
+    }
+
+    pub(crate) fn drop_packet(&mut self, reason: DropReason) {
+        self.drops[reason as usize] += 1;
+    }
+}

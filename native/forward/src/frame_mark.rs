@@ -1,0 +1,182 @@
+//! What forwarding knows of a frame without opening it (docs/architecture.md, decision 4).
+//!
+//! Routing reads the first [`ROUTING_VIEW_BYTES`] of a payload and never more: the packetiser's
+//! descriptor, the clear prefix and the seal header that e2ee/1 declares all stand there.
+
+use sealroute_rtp::descriptor::{
+    Av1Descriptor, NalStarts, ObuElements, Vp8Descriptor, Vp9Descriptor, slice_prefix_bytes,
+};
+
+use crate::parameters::{Codec, Kid};
+
+/// Parameter-set copies of H.264 stand before the seal header and take up to about 100 bytes.
+pub(crate) const ROUTING_VIEW_BYTES: usize = 160;
+
+const VP8_KEY_FRAME_CLEAR_BYTES: usize = 10;
+const NAL_SLICE: u8 = 1;
+const NAL_IDR: u8 = 5;
+const NAL_SPS: u8 = 7;
+const NAL_PPS: u8 = 8;
+const NAL_DELIMITER: u8 = 9;
+const OBU_SEQUENCE_HEADER: u8 = 1;
+const OBU_TEMPORAL_DELIMITER: u8 = 2;
+const OBU_FRAME: u8 = 6;
+/// Config byte and key id (e2ee/1 section 4).
+const SEAL_HEADER_BYTES: usize = 9;
+/// The same with the most emulation prevention that H.264 may add.
+const ESCAPED_SEAL_HEADER_BYTES: usize = SEAL_HEADER_BYTES + 5;
+
+/// What stands where a sealed frame's header must be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Seal {
+    /// The packet goes on with a frame that began earlier.
+    #[default]
+    Continuation,
+    /// Parameter-set copies alone: hints without media.
+    Hints,
+    /// A frame begins and names this key id.
+    Kid(Kid),
+    /// A frame begins and is not in the sealed format.
+    Missing,
+}
+
+/// A packet as routing sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reading {
+    /// The frame that begins here can be decoded without earlier ones.
+    pub(crate) key_frame: bool,
+    /// Picture size, when the codec's clear prefix says it.
+    pub(crate) size: Option<(u16, u16)>,
+    /// Input of the seal guard.
+    pub(crate) seal: Seal,
+}
+
+/// Reads what routing may know of a payload.
+pub(crate) fn read(codec: Codec, payload: &[u8]) -> Reading {
+    let view = &payload[..payload.len().min(ROUTING_VIEW_BYTES)];
+    match codec {
+        Codec::Opus => Reading {
+            key_frame: true,
+            size: None,
+            seal: seal_at(view, 0),
+        },
+        Codec::Vp8 => read_vp8(view),
+        Codec::Vp9 => read_vp9(view),
+        Codec::H264 => read_h264(view),
+        Codec::Av1 => read_av1(view),
+    }
+}
+
+fn read_vp8(view: &[u8]) -> Reading {
+    let Some(descriptor) = Vp8Descriptor::parse(view).filter(|found| found.frame_start) else {
+        return Reading::default();
+    };
+    let frame = &view[descriptor.length..];
+    let key_frame = frame.first().is_some_and(|first| first & 1 == 0);
+    let size = match *frame {
+        // RFC 6386 section 9.1: start code, then 14 bits of width and of height.
+        [_, _, _, 0x9D, 0x01, 0x2A, w0, w1, h0, h1, ..] if key_frame => Some((
+            u16::from_le_bytes([w0, w1]) & 0x3FFF,
+            u16::from_le_bytes([h0, h1]) & 0x3FFF,
+        )),
+        _ => None,
+    };
+    let clear = if key_frame {
+        VP8_KEY_FRAME_CLEAR_BYTES
+    } else {
+        1
+    };
+    Reading {
+        key_frame,
+        size,
+        seal: seal_at(frame, clear),
+    }
+}
+
+fn read_vp9(view: &[u8]) -> Reading {
+    let Some(descriptor) = Vp9Descriptor::parse(view).filter(|found| found.frame_start) else {
+        return Reading::default();
+    };
+    Reading {
+        key_frame: !descriptor.inter_picture && descriptor.spatial_layer == 0,
+        size: None,
+        seal: seal_at(view, descriptor.length),
+    }
+}
+
+fn read_h264(view: &[u8]) -> Reading {
+    let mut reading = Reading::default();
+    for unit in NalStarts::new(view) {
+        let seal = match unit.unit_type {
+            NAL_SPS | NAL_PPS | NAL_DELIMITER => Seal::Hints,
+            NAL_SLICE | NAL_IDR => sealed_slice(unit.body),
+            _ => Seal::Missing,
+        };
+        reading.key_frame |= matches!(unit.unit_type, NAL_SPS | NAL_IDR);
+        reading.seal = worse(reading.seal, seal);
+    }
+    reading
+}
+
+/// Of several units in a packet, one that is not sealed decides, then one that is.
+fn worse(one: Seal, other: Seal) -> Seal {
+    match (one, other) {
+        (Seal::Missing, _) | (_, Seal::Missing) => Seal::Missing,
+        (Seal::Kid(kid), _) | (_, Seal::Kid(kid)) => Seal::Kid(kid),
+        (_, seal) => seal,
+    }
+}
+
+/// The sealed frame in an opaque slice stands behind three Exp-Golomb codes and is escaped.
+fn sealed_slice(body: &[u8]) -> Seal {
+    let Some(escaped) = slice_prefix_bytes(body).and_then(|prefix| body.get(prefix..)) else {
+        return Seal::Missing;
+    };
+    let mut plain = [0_u8; SEAL_HEADER_BYTES];
+    let mut length = 0;
+    let mut zeros = 0;
+    for &byte in escaped.iter().take(ESCAPED_SEAL_HEADER_BYTES) {
+        if zeros >= 2 && byte == 3 {
+            zeros = 0;
+            continue;
+        }
+        zeros = if byte == 0 { zeros + 1 } else { 0 };
+        plain[length] = byte;
+        length += 1;
+        if length == plain.len() {
+            return seal_at(&plain, 0);
+        }
+    }
+    Seal::Missing
+}
+
+fn read_av1(view: &[u8]) -> Reading {
+    let Some(descriptor) = Av1Descriptor::parse(view) else {
+        return Reading {
+            seal: Seal::Missing,
+            ..Reading::default()
+        };
+    };
+    let mut reading = Reading::default();
+    for element in ObuElements::new(view).skip(usize::from(descriptor.continues)) {
+        let Some(head) = element.first() else {
+            continue;
+        };
+        let seal = match head >> 3 & 0x0F {
+            OBU_SEQUENCE_HEADER | OBU_TEMPORAL_DELIMITER => Seal::Hints,
+            OBU_FRAME => seal_at(element, 1),
+            _ => Seal::Missing,
+        };
+        reading.seal = worse(reading.seal, seal);
+    }
+    reading.key_frame = descriptor.new_sequence && !descriptor.continues;
+    reading
+}
+
+/// The e2ee/1 header at `at`: a config byte for an 8-byte key id, then the id.
+fn seal_at(bytes: &[u8], at: usize) -> Seal {
+    match bytes.get(at..at + SEAL_HEADER_BYTES) {
+        Some([0xF0..=0xFB, kid @ ..]) => kid.try_into().map_or(Seal::Missing, Seal::Kid),
+        _ => Seal::Missing,
+    }
+}

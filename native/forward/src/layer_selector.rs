@@ -1,0 +1,61 @@
+//! Which encoding of a source a Subscriber is to get. Pure; bandwidth becomes one more input.
+
+use std::time::{Duration, Instant};
+
+use crate::parameters::LayerWish;
+
+/// An encoding without packets for this long is taken for stopped.
+pub(crate) const SILENCE: Duration = Duration::from_millis(500);
+
+/// What the choice knows of one encoding.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct EncodingView {
+    pub(crate) last_packet: Option<Instant>,
+    pub(crate) bitrate_bps: f64,
+    pub(crate) size: Option<(u16, u16)>,
+}
+
+/// The best live encoding that the wish allows; when it allows none, the smallest live one; when
+/// none is live, `None`.
+pub(crate) fn choose(
+    now: Instant,
+    encodings: impl Iterator<Item = EncodingView>,
+    wish: LayerWish,
+) -> Option<usize> {
+    let mut best: Option<(usize, EncodingView)> = None;
+    let mut smallest: Option<(usize, EncodingView)> = None;
+    for (index, view) in encodings.enumerate() {
+        if view
+            .last_packet
+            .is_none_or(|at| now.duration_since(at) > SILENCE)
+        {
+            continue;
+        }
+        if smallest.is_none_or(|(_, other)| rank(view) < rank(other)) {
+            smallest = Some((index, view));
+        }
+        if allows(wish, view) && best.is_none_or(|(_, other)| rank(view) > rank(other)) {
+            best = Some((index, view));
+        }
+    }
+    best.or(smallest).map(|(index, _)| index)
+}
+
+/// By picture size where it is known, else by bitrate.
+fn rank(view: EncodingView) -> (u32, u64) {
+    let pixels = view
+        .size
+        .map_or(0, |(width, height)| u32::from(width) * u32::from(height));
+    (pixels, view.bitrate_bps as u64)
+}
+
+fn allows(wish: LayerWish, view: EncodingView) -> bool {
+    let Some((width, height)) = view.size else {
+        return true;
+    };
+    wish.max_width_px
+        .is_none_or(|limit| u32::from(width) <= limit)
+        && wish
+            .max_height_px
+            .is_none_or(|limit| u32::from(height) <= limit)
+}

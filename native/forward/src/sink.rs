@@ -1,0 +1,326 @@
+//! One m-line of a Subscriber: admits packets of its source, rewrites them, sends them again.
+
+use std::time::{Duration, Instant};
+
+use sealroute_rtp::{FullSequence, MAX_PACKET_BYTES, RtpHeader};
+
+use crate::counters::ForwardCounters;
+use crate::drop_reason::DropReason;
+use crate::extensions::{IdTable, Mapped};
+use crate::key_frame_requests::RequestBudget;
+use crate::layer_selector::choose;
+use crate::outbox::Outbox;
+use crate::packet_cache::CachedPacket;
+use crate::parameters::{
+    Codec, Extension, LayerWish, MediaKind, PublisherHandle, SinkParameters, SubscriberHandle,
+    TransportHandle,
+};
+use crate::rewriter::{Input, Numbers, Rewriter};
+use crate::source::{Pending, Source};
+
+/// The SSRC is in the SDP, so the MID is only needed until the first packets have come through.
+const PACKETS_WITH_MID: u64 = 64;
+/// A round trip takes longer than this wherever loss is common.
+const RESEND_INTERVAL: Duration = Duration::from_millis(40);
+/// What may be sent again, as a share of what was sent: a flood of NACKs must not become one of
+/// media.
+const RESEND_SHARE: f64 = 0.2;
+const RESEND_BURST_BYTES: f64 = 96_000.0;
+const ORIGINAL_SEQUENCE_BYTES: usize = 2;
+/// The largest VP8 descriptor.
+const DESCRIPTOR_BYTES: usize = 6;
+
+type HeaderBuffer = [u8; MAX_PACKET_BYTES];
+
+/// The last sender report to a subscriber, for its round-trip time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SentReport {
+    pub(crate) ntp_middle: u32,
+    pub(crate) at: Instant,
+}
+
+/// One m-line of a Subscriber.
+pub(crate) struct Sink {
+    pub(crate) subscriber: SubscriberHandle,
+    pub(crate) publisher: PublisherHandle,
+    pub(crate) transport: TransportHandle,
+    pub(crate) source: usize,
+    pub(crate) kind: MediaKind,
+    pub(crate) parameters: SinkParameters,
+    pub(crate) forwarding: bool,
+    pub(crate) wish: LayerWish,
+    pub(crate) current: Option<usize>,
+    pub(crate) budget: RequestBudget,
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+    pub(crate) resent: u64,
+    pub(crate) waiting: Option<DropReason>,
+    pub(crate) wants_report: bool,
+    pub(crate) report: Option<SentReport>,
+    pub(crate) round_trip: Option<Duration>,
+    pub(crate) fraction_lost: u8,
+    pub(crate) rewriter: Rewriter,
+    ids: IdTable,
+    is_vp8: bool,
+    clock_rate_hz: u32,
+    resend_bytes: f64,
+}
+
+/// Where the m-line belongs.
+#[derive(Clone, Copy)]
+pub(crate) struct SinkPlace {
+    pub(crate) subscriber: SubscriberHandle,
+    pub(crate) transport: TransportHandle,
+    pub(crate) source: usize,
+}
+
+impl Sink {
+    pub(crate) fn new(
+        place: SinkPlace,
+        source: &Source,
+        parameters: SinkParameters,
+        mut rewriter: Rewriter,
+    ) -> Self {
+        rewriter.stop();
+        Self {
+            subscriber: place.subscriber,
+            publisher: source.publisher,
+            transport: place.transport,
+            source: place.source,
+            kind: source.parameters.kind,
+            ids: IdTable::new(&parameters.extensions),
+            parameters,
+            forwarding: true,
+            wish: LayerWish::default(),
+            current: None,
+            budget: RequestBudget::default(),
+            packets: 0,
+            bytes: 0,
+            resent: 0,
+            waiting: None,
+            wants_report: false,
+            report: None,
+            round_trip: None,
+            fraction_lost: 0,
+            rewriter,
+            is_vp8: source.parameters.codec == Codec::Vp8,
+            clock_rate_hz: source.parameters.clock_rate_hz,
+            resend_bytes: RESEND_BURST_BYTES,
+        }
+    }
+
+    /// The next packet is the first of a new run: video waits for a key frame.
+    pub(crate) fn restart(&mut self) {
+        self.current = None;
+        self.rewriter.stop();
+    }
+
+    /// Forwards what the source took since the last flush.
+    pub(crate) fn forward(
+        &mut self,
+        now: Instant,
+        source: &mut Source,
+        counters: &mut ForwardCounters,
+        out: &mut impl Outbox,
+    ) {
+        let target = self.target(now, source);
+        let mut wants_key_frame = false;
+        for &pending in &source.pending {
+            match self.admit(now, target, pending, source) {
+                Ok((packet, numbers)) => {
+                    self.send(packet, numbers, out);
+                    if source.parameters.nack {
+                        self.rewriter
+                            .remember(pending.encoding, pending.sequence, numbers);
+                    }
+                    counters.rtp_forwarded += 1;
+                    self.waiting = None;
+                }
+                Err(reason) => {
+                    counters.drop_packet(reason);
+                    if reason != DropReason::OtherEncoding || self.current.is_none() {
+                        self.waiting = Some(reason);
+                    }
+                }
+            }
+        }
+        if self.forwarding && self.kind == MediaKind::Video && self.current != target {
+            wants_key_frame = true;
+        }
+        if wants_key_frame {
+            source.want_key_frame(target);
+        }
+    }
+
+    fn target(&self, now: Instant, source: &Source) -> Option<usize> {
+        if source.encodings.len() == 1 {
+            return Some(0);
+        }
+        choose(
+            now,
+            source.encodings.iter().map(crate::source::Encoding::view),
+            self.wish,
+        )
+        .or(self.current)
+    }
+
+    fn admit<'s>(
+        &mut self,
+        now: Instant,
+        target: Option<usize>,
+        pending: Pending,
+        source: &'s Source,
+    ) -> Result<(CachedPacket<'s>, Numbers), DropReason> {
+        if !self.forwarding {
+            return Err(DropReason::Paused);
+        }
+        let stream = &source.encodings[pending.encoding];
+        let packet = stream
+            .packet(pending.sequence)
+            .ok_or(DropReason::Overflow)?;
+        let input = Input {
+            now,
+            encoding: pending.encoding,
+            sequence: pending.sequence,
+            timestamp: packet.timestamp,
+            skips: &stream.skips,
+            vp8: self.is_vp8.then_some(packet.payload),
+        };
+        if self.current != Some(pending.encoding) {
+            if Some(pending.encoding) != target {
+                return Err(DropReason::OtherEncoding);
+            }
+            if self.kind == MediaKind::Video && !pending.key_frame {
+                return Err(DropReason::AwaitingKeyFrame);
+            }
+            self.rewriter.start(&input, self.clock_rate_hz);
+            self.current = Some(input.encoding);
+            self.wants_report = true;
+        }
+        let numbers = self.rewriter.map(&input).ok_or(DropReason::TooLate)?;
+        Ok((packet, numbers))
+    }
+
+    fn send(&mut self, packet: CachedPacket<'_>, numbers: Numbers, out: &mut impl Outbox) {
+        let mut buffer = [0; MAX_PACKET_BYTES];
+        let header = RtpHeader {
+            marker: packet.marker,
+            payload_type: self.parameters.payload_type,
+            sequence: numbers.sequence as u16,
+            timestamp: numbers.timestamp,
+            ssrc: self.parameters.ssrc,
+        };
+        let mut end = self.write_header(header, numbers, packet.extensions, &mut buffer);
+        let replaced = self.write_descriptor(numbers, packet.payload, &mut buffer[end..]);
+        end += replaced;
+        let payload = &packet.payload[replaced..];
+        out.rtp(self.transport, &buffer[..end], payload);
+        self.packets += 1;
+        self.bytes += packet.payload.len() as u64;
+        let earned = packet.payload.len() as f64 * RESEND_SHARE;
+        self.resend_bytes = (self.resend_bytes + earned).min(RESEND_BURST_BYTES);
+    }
+
+    fn write_header(
+        &self,
+        header: RtpHeader,
+        numbers: Numbers,
+        block: &[u8],
+        buffer: &mut HeaderBuffer,
+    ) -> usize {
+        let mid_id = self.ids.id(Extension::Mid);
+        let with_mid = mid_id != 0 && self.rewriter.age(numbers) < PACKETS_WITH_MID;
+        let mid = with_mid.then_some((mid_id, self.parameters.mid.as_bytes()));
+        let mapped = Mapped {
+            block,
+            ids: &self.ids,
+        };
+        header.write(mid.into_iter().chain(mapped), buffer)
+    }
+
+    fn write_descriptor(&self, numbers: Numbers, payload: &[u8], out: &mut [u8]) -> usize {
+        if !self.is_vp8 {
+            return 0;
+        }
+        let room = out.len().min(DESCRIPTOR_BYTES);
+        numbers.rewrite_vp8(payload, &mut out[..room])
+    }
+
+    /// Sends a packet again that the subscriber lost, over its retransmission stream if it has
+    /// one.
+    pub(crate) fn resend(
+        &mut self,
+        now: Instant,
+        sequence: u16,
+        source: &Source,
+        out: &mut impl Outbox,
+    ) -> Result<(), DropReason> {
+        if !self.forwarding {
+            return Err(DropReason::Paused);
+        }
+        let interval = self
+            .round_trip
+            .unwrap_or(RESEND_INTERVAL)
+            .max(RESEND_INTERVAL);
+        let sent = self.rewriter.sent(sequence).ok_or(DropReason::NotCached)?;
+        if sent
+            .resent
+            .is_some_and(|at| now.duration_since(at) < interval)
+        {
+            return Err(DropReason::ResentRecently);
+        }
+        let entry = *sent;
+        let packet = cached(source, entry.encoding, entry.input).ok_or(DropReason::NotCached)?;
+        if self.resend_bytes < packet.payload.len() as f64 {
+            return Err(DropReason::ResendLimit);
+        }
+        self.resend_bytes -= packet.payload.len() as f64;
+        sent.resent = Some(now);
+        self.resent += 1;
+        match (self.parameters.rtx_ssrc, self.parameters.rtx_payload_type) {
+            (Some(ssrc), Some(payload_type)) => {
+                self.send_retransmission(packet, entry.numbers, (ssrc, payload_type), out);
+            }
+            _ => self.send_same(packet, entry.numbers, out),
+        }
+        Ok(())
+    }
+
+    fn send_retransmission(
+        &mut self,
+        packet: CachedPacket<'_>,
+        numbers: Numbers,
+        (ssrc, payload_type): (u32, u8),
+        out: &mut impl Outbox,
+    ) {
+        let mut buffer = [0; MAX_PACKET_BYTES];
+        let header = RtpHeader {
+            marker: packet.marker,
+            payload_type,
+            sequence: self.rewriter.next_rtx_sequence(),
+            timestamp: numbers.timestamp,
+            ssrc,
+        };
+        let mut end = self.write_header(header, numbers, packet.extensions, &mut buffer);
+        let original = (numbers.sequence as u16).to_be_bytes();
+        buffer[end..end + ORIGINAL_SEQUENCE_BYTES].copy_from_slice(&original);
+        end += ORIGINAL_SEQUENCE_BYTES;
+        let replaced = self.write_descriptor(numbers, packet.payload, &mut buffer[end..]);
+        out.rtp(
+            self.transport,
+            &buffer[..end + replaced],
+            &packet.payload[replaced..],
+        );
+    }
+
+    /// The very same bytes as before: the same SRTP index must never seal anything else.
+    fn send_same(&mut self, packet: CachedPacket<'_>, numbers: Numbers, out: &mut impl Outbox) {
+        let (packets, bytes, earned) = (self.packets, self.bytes, self.resend_bytes);
+        self.send(packet, numbers, out);
+        (self.packets, self.bytes, self.resend_bytes) = (packets, bytes, earned);
+    }
+}
+
+fn cached(source: &Source, encoding: usize, sequence: FullSequence) -> Option<CachedPacket<'_>> {
+    source.encodings.get(encoding)?.packet(sequence)
+}

@@ -1,0 +1,261 @@
+//! One m-line of a Publisher: its RtpStreams, what came of them, what is to be forwarded.
+
+use std::time::{Duration, Instant};
+
+use sealroute_rtp::{FullSequence, RtpPacket, Sequence, SequenceUnwrapper};
+
+use crate::drop_reason::DropReason;
+use crate::extensions::{BLOCK_BYTES, IdTable, collect};
+use crate::frame_mark::read;
+use crate::key_frame_requests::KeyFrameRequests;
+use crate::layer_selector::EncodingView;
+use crate::nack::NackGenerator;
+use crate::packet_cache::{CachedPacket, PacketCache};
+use crate::parameters::{
+    EncodingParameters, MediaKind, PayloadAccess, PublisherHandle, SourceParameters,
+    TransportHandle,
+};
+use crate::reception::Reception;
+use crate::rewriter::Skips;
+use crate::seal_guard::SealGuard;
+
+/// Bounds what is held between two flushes; the cache must still have all of it.
+const MAX_PENDING: usize = 256;
+const BITRATE_WINDOW: Duration = Duration::from_secs(1);
+const ORIGINAL_SEQUENCE_BYTES: usize = 2;
+
+/// One RtpStream of a source.
+pub(crate) struct Encoding {
+    pub(crate) parameters: EncodingParameters,
+    pub(crate) requests: KeyFrameRequests,
+    pub(crate) nack: NackGenerator,
+    pub(crate) reception: Reception,
+    pub(crate) skips: Skips,
+    pub(crate) active: bool,
+    cache: Option<PacketCache>,
+    unwrapper: SequenceUnwrapper,
+    sealed: bool,
+    last_packet: Option<Instant>,
+    size: Option<(u16, u16)>,
+    window: (Option<Instant>, u64),
+    bitrate_bps: f64,
+}
+
+impl Encoding {
+    fn new(parameters: EncodingParameters) -> Self {
+        Self {
+            parameters,
+            requests: KeyFrameRequests::default(),
+            nack: NackGenerator::default(),
+            reception: Reception::default(),
+            skips: Skips::default(),
+            active: false,
+            cache: None,
+            unwrapper: SequenceUnwrapper::default(),
+            sealed: false,
+            last_packet: None,
+            size: None,
+            window: (None, 0),
+            bitrate_bps: 0.0,
+        }
+    }
+
+    pub(crate) fn packet(&self, sequence: FullSequence) -> Option<CachedPacket<'_>> {
+        self.cache.as_ref()?.get(sequence)
+    }
+
+    pub(crate) fn view(&self) -> EncodingView {
+        EncodingView {
+            last_packet: self.last_packet,
+            bitrate_bps: self.bitrate_bps,
+            size: self.size,
+        }
+    }
+
+    fn measure(&mut self, now: Instant, bytes: usize) {
+        self.last_packet = Some(now);
+        let (since, sum) = self.window;
+        let since = since.unwrap_or(now);
+        let elapsed = now.duration_since(since);
+        self.window = (Some(since), sum + bytes as u64);
+        if elapsed >= BITRATE_WINDOW {
+            self.bitrate_bps = (self.window.1 * 8) as f64 / elapsed.as_secs_f64();
+            self.window = (Some(now), 0);
+        }
+    }
+}
+
+/// A packet that waits for the next flush.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pending {
+    pub(crate) encoding: usize,
+    pub(crate) sequence: FullSequence,
+    pub(crate) key_frame: bool,
+}
+
+/// One m-line of a Publisher.
+pub(crate) struct Source {
+    pub(crate) publisher: PublisherHandle,
+    pub(crate) transport: TransportHandle,
+    pub(crate) parameters: SourceParameters,
+    pub(crate) ids: IdTable,
+    pub(crate) encodings: Vec<Encoding>,
+    pub(crate) guard: SealGuard,
+    pub(crate) forwarding: bool,
+    pub(crate) pending: Vec<Pending>,
+    /// Keys of the sinks that it feeds.
+    pub(crate) sinks: Vec<usize>,
+    pub(crate) taken: u64,
+    access: PayloadAccess,
+}
+
+impl Source {
+    pub(crate) fn new(
+        access: PayloadAccess,
+        publisher: PublisherHandle,
+        transport: TransportHandle,
+        mut parameters: SourceParameters,
+    ) -> Self {
+        let kids = std::mem::take(&mut parameters.declared_kids);
+        Self {
+            publisher,
+            transport,
+            ids: IdTable::new(&parameters.extensions),
+            encodings: parameters
+                .encodings
+                .iter()
+                .cloned()
+                .map(Encoding::new)
+                .collect(),
+            guard: SealGuard::new(kids),
+            forwarding: true,
+            pending: Vec::with_capacity(MAX_PENDING),
+            sinks: Vec::new(),
+            taken: 0,
+            access,
+            parameters,
+        }
+    }
+
+    /// Takes a packet of one of its RtpStreams for the next flush.
+    pub(crate) fn take(
+        &mut self,
+        now: Instant,
+        encoding: usize,
+        packet: &RtpPacket<'_>,
+    ) -> Result<(), DropReason> {
+        if packet.payload_type() != self.parameters.payload_type {
+            return Err(DropReason::PayloadType);
+        }
+        let clock_rate_hz = self.parameters.clock_rate_hz;
+        let stream = &mut self.encodings[encoding];
+        let sequence = stream.unwrapper.unwrap(packet.sequence());
+        let newest = stream.unwrapper.highest() == Some(sequence);
+        if self.parameters.nack {
+            stream.nack.handle_arrival(now, sequence);
+        }
+        stream
+            .reception
+            .handle_arrival(now, sequence, packet.timestamp(), clock_rate_hz);
+        stream.measure(now, packet.payload().len());
+        let taken = self.admit(encoding, sequence, packet, packet.payload());
+        if newest
+            && matches!(
+                taken,
+                Err(DropReason::PaddingOnly | DropReason::NotEncrypted)
+            )
+        {
+            // Its number carries nothing: receivers must not wait for it.
+            self.encodings[encoding].skips.skip(sequence);
+        }
+        taken
+    }
+
+    /// Takes a packet of a retransmission stream (RFC 4588): the original comes late.
+    pub(crate) fn take_retransmission(
+        &mut self,
+        now: Instant,
+        encoding: usize,
+        packet: &RtpPacket<'_>,
+    ) -> Result<(), DropReason> {
+        if self.parameters.rtx_payload_type != Some(packet.payload_type()) {
+            return Err(DropReason::PayloadType);
+        }
+        let Some((original, payload)) = packet
+            .payload()
+            .split_first_chunk::<ORIGINAL_SEQUENCE_BYTES>()
+        else {
+            return Err(DropReason::PaddingOnly);
+        };
+        let stream = &mut self.encodings[encoding];
+        if stream.unwrapper.highest().is_none() {
+            return Err(DropReason::TooLate);
+        }
+        let sequence = stream
+            .unwrapper
+            .unwrap(Sequence(u16::from_be_bytes(*original)));
+        stream.nack.handle_arrival(now, sequence);
+        self.admit(encoding, sequence, packet, payload)
+    }
+
+    fn admit(
+        &mut self,
+        encoding: usize,
+        sequence: FullSequence,
+        packet: &RtpPacket<'_>,
+        payload: &[u8],
+    ) -> Result<(), DropReason> {
+        if payload.is_empty() {
+            return Err(DropReason::PaddingOnly);
+        }
+        if !self.forwarding {
+            return Err(DropReason::SourceMuted);
+        }
+        let reading = read(self.parameters.codec, payload);
+        let stream = &mut self.encodings[encoding];
+        if self.access == PayloadAccess::Opaque
+            && !self.guard.admit(reading.seal, &mut stream.sealed)
+        {
+            return Err(DropReason::NotEncrypted);
+        }
+        if self.pending.len() >= MAX_PENDING {
+            return Err(DropReason::Overflow);
+        }
+        let mut block = [0; BLOCK_BYTES];
+        let length = collect(&self.parameters.extensions, packet.extensions(), &mut block);
+        let kept = CachedPacket {
+            timestamp: packet.timestamp(),
+            marker: packet.marker(),
+            extensions: &block[..length],
+            payload,
+        };
+        let kind = self.parameters.kind;
+        let cache = stream.cache.get_or_insert_with(|| PacketCache::new(kind));
+        if !cache.insert(sequence, kept) {
+            return Err(DropReason::Duplicate);
+        }
+        if reading.key_frame {
+            stream.requests.handle_key_frame();
+            stream.size = reading.size.or(stream.size);
+        }
+        self.taken += 1;
+        self.pending.push(Pending {
+            encoding,
+            sequence,
+            key_frame: reading.key_frame,
+        });
+        Ok(())
+    }
+
+    /// Wants a key frame of one encoding, or of all.
+    pub(crate) fn want_key_frame(&mut self, encoding: Option<usize>) {
+        if self.parameters.kind == MediaKind::Audio {
+            return;
+        }
+        for (index, stream) in self.encodings.iter_mut().enumerate() {
+            if encoding.is_none_or(|wanted| wanted == index) {
+                stream.requests.want();
+            }
+        }
+    }
+}

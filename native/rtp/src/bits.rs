@@ -1,0 +1,43 @@
+//! Reads big-endian bit fields; running out of bytes is an answer, not a panic.
+
+/// A cursor over the bits of a slice, most significant first.
+#[derive(Clone, Debug)]
+pub(crate) struct BitReader<'a> {
+    bytes: &'a [u8],
+    position: usize,
+}
+
+impl<'a> BitReader<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, position: 0 }
+    }
+
+    /// The next `count` bits (up to 32) as a number; `None` past the end.
+    pub(crate) fn take(&mut self, count: usize) -> Option<u32> {
+        let mut value = 0_u32;
+        for _ in 0..count {
+            let byte = *self.bytes.get(self.position / 8)?;
+            value = (value << 1) | u32::from((byte >> (7 - self.position % 8)) & 1);
+            self.position += 1;
+        }
+        Some(value)
+    }
+
+    /// One Exp-Golomb code (ITU-T H.264 9.1), bounded to 32 leading zeros.
+    pub(crate) fn exp_golomb(&mut self) -> Option<u32> {
+        let mut zeros = 0;
+        while self.take(1)? == 0 {
+            zeros += 1;
+            if zeros > 31 {
+                return None;
+            }
+        }
+        let rest = self.take(zeros)?;
+        Some((1_u32 << zeros) - 1 + rest)
+    }
+
+    /// The index of the byte that follows the bits read so far, rounded up.
+    pub(crate) fn next_byte(&self) -> usize {
+        self.position.div_ceil(8)
+    }
+}

@@ -1,0 +1,59 @@
+//! Why the network side dropped a packet; forwarding has reasons of its own.
+
+macro_rules! network_drops {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// Why a datagram received, or a packet to be sent, went no further.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum NetworkDrop { $($(#[$doc])* $name,)* }
+
+        impl NetworkDrop {
+            pub(crate) const ALL: &'static [NetworkDrop] = &[$(NetworkDrop::$name,)*];
+
+            /// Stable name for metrics.
+            pub(crate) fn name(self) -> &'static str {
+                match self { $(NetworkDrop::$name => $text,)* }
+            }
+        }
+    };
+}
+
+network_drops! {
+    /// Larger than any packet of ours.
+    Oversize = "oversize",
+    /// Neither STUN, DTLS nor RTP (RFC 7983).
+    UnknownFirstByte = "unknown_first_byte",
+    /// Not STUN, or not a binding request.
+    StunMalformed = "stun_malformed",
+    /// A check for a transport that there is not.
+    StunUnknownUfrag = "stun_unknown_ufrag",
+    /// A check with a wrong or without a password, or otherwise not valid.
+    StunRefused = "stun_refused",
+    /// No transport has validated this address.
+    UnknownAddress = "unknown_address",
+    /// The DTLS handshake of the transport has not ended.
+    NoKeys = "no_keys",
+    /// Too short for SRTP, or its header points behind its end.
+    SrtpMalformed = "srtp_malformed",
+    /// SRTP authentication failed.
+    SrtpBadTag = "srtp_bad_tag",
+    /// Seen before, or older than the replay window.
+    SrtpReplayed = "srtp_replayed",
+    /// The peer uses more SSRCs than are kept.
+    SrtpTooManyStreams = "srtp_too_many_streams",
+    /// SRTP refused it for another reason.
+    SrtpRefused = "srtp_refused",
+    /// The control plane is behind: its ring of events is full.
+    EventRingFull = "event_ring_full",
+    /// To be sent to a transport that no address has validated, or that is closed.
+    SendNoAddress = "send_no_address",
+    /// To be sent before the DTLS handshake ended.
+    SendNoKeys = "send_no_keys",
+    /// To be sent, but SRTP refused to seal it.
+    SendNotSealed = "send_not_sealed",
+    /// The kernel's send buffer is full.
+    SendBufferFull = "send_buffer_full",
+    /// Larger than the path to the peer carries.
+    SendTooLarge = "send_too_large",
+    /// The kernel refused it for another reason (no route, a firewall).
+    SendFailed = "send_failed",
+}

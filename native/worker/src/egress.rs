@@ -1,0 +1,235 @@
+//! Send slots: packets are sealed where they wait, and leave together.
+//!
+//! Packets stand one behind the other in one buffer, so a run of equal size to one peer is one
+//! piece of memory: it leaves as one message that the kernel segments (`UDP_SEGMENT`).
+
+use std::io;
+
+use crate::drop_reason::NetworkDrop;
+use crate::network_counters::NetworkCounters;
+use crate::socket::{BATCH, MediaSocket, Message, Path, send_batch};
+
+/// Room for one packet with its seal; more does not fit any path to a browser.
+pub(crate) const SLOT_BYTES: usize = 1_600;
+/// Small enough to stay in the second-level cache until the kernel has read it.
+const BUFFER_BYTES: usize = 256 * 1_024;
+const MAX_WAITING: usize = 512;
+/// Limits of the kernel: segments per message, and the length field of the UDP header.
+const MAX_SEGMENTS: usize = 64;
+const MAX_MESSAGE_BYTES: usize = 65_000;
+
+/// Takes messages as `send_batch` does.
+pub(crate) trait MessageSocket {
+    fn send(&mut self, batch: &[Message<'_>]) -> io::Result<usize>;
+}
+
+impl MessageSocket for MediaSocket {
+    fn send(&mut self, batch: &[Message<'_>]) -> io::Result<usize> {
+        send_batch(self, batch)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Waiting {
+    path: Path,
+    start: usize,
+    end: usize,
+}
+
+/// A run of `waiting`, sent as one message.
+#[derive(Clone, Copy)]
+struct Run {
+    first: usize,
+    packets: usize,
+}
+
+/// Packets on their way to the kernel.
+pub(crate) struct Egress<S> {
+    socket: S,
+    buffer: Box<[u8]>,
+    used: usize,
+    waiting: Vec<Waiting>,
+    runs: Vec<Run>,
+    segmentation: bool,
+}
+
+impl<S: MessageSocket> Egress<S> {
+    pub(crate) fn new(socket: S) -> Self {
+        Self {
+            socket,
+            buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
+            used: 0,
+            waiting: Vec::with_capacity(MAX_WAITING),
+            runs: Vec::with_capacity(MAX_WAITING),
+            segmentation: true,
+        }
+    }
+
+    pub(crate) fn socket(&self) -> &S {
+        &self.socket
+    }
+
+    /// A slot of `SLOT_BYTES` to write the next packet into; `commit` sends it on its way.
+    pub(crate) fn slot(&mut self, counters: &mut NetworkCounters) -> &mut [u8] {
+        if self.used + SLOT_BYTES > BUFFER_BYTES || self.waiting.len() >= MAX_WAITING {
+            self.flush(counters);
+        }
+        &mut self.buffer[self.used..self.used + SLOT_BYTES]
+    }
+
+    /// Queues the first `length` bytes of the slot.
+    pub(crate) fn commit(&mut self, path: Path, length: usize) {
+        let start = self.used;
+        self.used = (start + length).min(BUFFER_BYTES);
+        self.waiting.push(Waiting {
+            path,
+            start,
+            end: self.used,
+        });
+    }
+
+    /// Gives everything to the kernel. What it does not take is dropped and counted.
+    pub(crate) fn flush(&mut self, counters: &mut NetworkCounters) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        self.form_runs();
+        let mut at = 0;
+        while at < self.runs.len() {
+            at += self.send_some(at, counters);
+        }
+        self.waiting.clear();
+        self.used = 0;
+    }
+
+    fn form_runs(&mut self) {
+        self.runs.clear();
+        let mut first = 0;
+        while first < self.waiting.len() {
+            let packets = if self.segmentation {
+                run_length(&self.waiting[first..])
+            } else {
+                1
+            };
+            self.runs.push(Run { first, packets });
+            first += packets;
+        }
+    }
+
+    /// Sends from run `at` on; how many runs are dealt with.
+    fn send_some(&mut self, at: usize, counters: &mut NetworkCounters) -> usize {
+        let runs = &self.runs[at..self.runs.len().min(at + BATCH)];
+        let mut messages = [EMPTY; BATCH];
+        for (message, run) in messages.iter_mut().zip(runs) {
+            *message = message_of(&self.buffer, &self.waiting, *run);
+        }
+        match self.socket.send(&messages[..runs.len()]) {
+            Ok(0) => self.refuse(at, &io::ErrorKind::Other.into(), counters),
+            Ok(sent) => {
+                for run in &runs[..sent] {
+                    let bytes = message_of(&self.buffer, &self.waiting, *run).bytes.len();
+                    counters.sent(run.packets, bytes);
+                }
+                sent
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            Err(error) => self.refuse(at, &error, counters),
+        }
+    }
+
+    /// Deals with a run that the kernel did not take; how many runs that settles.
+    fn refuse(&mut self, at: usize, error: &io::Error, counters: &mut NetworkCounters) -> usize {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            let lost: usize = self.runs[at..].iter().map(|run| run.packets).sum();
+            counters.drop_packets(NetworkDrop::SendBufferFull, lost);
+            return self.runs.len() - at;
+        }
+        let run = self.runs[at];
+        if run.packets == 1 {
+            counters.drop_packets(reason_of(error), 1);
+        } else {
+            self.send_one_by_one(run, error, counters);
+        }
+        1
+    }
+
+    /// The kernel refused to segment: where plain packets pass, it never will.
+    fn send_one_by_one(&mut self, run: Run, error: &io::Error, counters: &mut NetworkCounters) {
+        let mut passed = false;
+        for index in run.first..run.first + run.packets {
+            let single = Run {
+                first: index,
+                packets: 1,
+            };
+            let message = message_of(&self.buffer, &self.waiting, single);
+            match self.socket.send(&[message]) {
+                Ok(1..) => {
+                    passed = true;
+                    counters.sent(1, message.bytes.len());
+                }
+                Ok(0) => counters.drop_packets(NetworkDrop::SendFailed, 1),
+                Err(error) => counters.drop_packets(reason_of(&error), 1),
+            }
+        }
+        let unsupported = matches!(
+            error.raw_os_error(),
+            Some(libc::EINVAL | libc::EIO | libc::EOPNOTSUPP)
+        );
+        if passed && unsupported {
+            self.segmentation = false;
+        }
+    }
+}
+
+const EMPTY: Message<'static> = Message {
+    path: Path {
+        remote: std::net::SocketAddr::V4(std::net::SocketAddrV4::new(
+            std::net::Ipv4Addr::UNSPECIFIED,
+            0,
+        )),
+        local: None,
+    },
+    bytes: &[],
+    segment_bytes: None,
+};
+
+fn message_of<'a>(buffer: &'a [u8], waiting: &[Waiting], run: Run) -> Message<'a> {
+    let (first, last) = (&waiting[run.first], &waiting[run.first + run.packets - 1]);
+    Message {
+        path: first.path,
+        bytes: &buffer[first.start..last.end],
+        segment_bytes: (run.packets > 1).then_some((first.end - first.start) as u16),
+    }
+}
+
+/// How many packets from the first on can leave as one message: all as long as the first, the
+/// last may be shorter.
+fn run_length(waiting: &[Waiting]) -> usize {
+    let first = &waiting[0];
+    let segment = first.end - first.start;
+    let mut packets = 1;
+    for next in waiting[1..].iter().take(MAX_SEGMENTS - 1) {
+        let length = next.end - next.start;
+        if next.path != first.path || length > segment || next.end - first.start > MAX_MESSAGE_BYTES
+        {
+            break;
+        }
+        packets += 1;
+        if length < segment {
+            break;
+        }
+    }
+    packets
+}
+
+fn reason_of(error: &io::Error) -> NetworkDrop {
+    match error.raw_os_error() {
+        Some(libc::EMSGSIZE) => NetworkDrop::SendTooLarge,
+        Some(libc::EAGAIN | libc::ENOBUFS) => NetworkDrop::SendBufferFull,
+        _ => NetworkDrop::SendFailed,
+    }
+}
+
+#[cfg(test)]
+#[path = "egress_tests.rs"]
+mod tests;

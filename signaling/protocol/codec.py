@@ -5,6 +5,7 @@ then the table of messages. Errors name where, never what: peers' content is not
 """
 
 import json
+import math
 from enum import Enum
 from typing import Any, NoReturn
 
@@ -18,6 +19,8 @@ MAX_MESSAGE_BYTES = 262_144
 MAX_DEPTH = 16
 MAX_ARRAY_ITEMS = 4_096
 MAX_MAP_MEMBERS = 256
+MAX_INTEGER = 2**53 - 1
+"""JSON readers in browsers know no larger ones exactly."""
 SECRET_NAMES = frozenset(
     {"secret", "encryptionsecret", "passphrase", "password", "secretkey", "encryptionkey"}
 )
@@ -114,12 +117,30 @@ def _check_form(raw: object) -> None:
                 if len(value) > MAX_ARRAY_ITEMS:
                     _fail("array length")
                 below.extend(value)
-            elif not isinstance(value, str | bytes | int | float | None):
-                _fail("extension type")
+            else:
+                _check_scalar(value)
         if not below:
             return
         level = below
     _fail("depth")
+
+
+def _check_scalar(value: object) -> None:
+    """What one encoding can spell and the other can not would fail when it is passed on."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            # JSON can spell half a surrogate pair, UTF-8 can not.
+            raise _invalid("text") from None
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            _fail("number")
+    elif isinstance(value, int):
+        if not -MAX_INTEGER <= value <= MAX_INTEGER:
+            _fail("number")
+    elif not isinstance(value, bytes | None):
+        _fail("extension type")
 
 
 def _check_name(name: object) -> None:

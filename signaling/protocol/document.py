@@ -244,9 +244,12 @@ def _range(low: int | None, high: int | None, unit: str) -> str:
     return f", {low:,} to {high:,} {unit}"
 
 
-def _int(type_: Any) -> str:  # noqa: ANN401 - chosen by type in the table below
-    high = type_.le if type_.lt is None else type_.lt - 1
-    return "integer" + _range(type_.ge, high, "").rstrip()
+def _number(word: str) -> Callable[[Any], str]:
+    def words(type_: Any) -> str:  # noqa: ANN401 - chosen by type in the table below
+        high = type_.le if type_.lt is None else type_.lt - 1
+        return word + _range(type_.ge, high, "").rstrip()
+
+    return words
 
 
 def _sized(word: str, unit: str) -> Callable[[Any], str]:
@@ -264,8 +267,8 @@ def _any_of(options: Iterable[Any]) -> str:
 
 _WORDS: dict[type[shape.Type], Callable[[Any], str]] = {
     shape.BoolType: lambda _: "boolean",
-    shape.IntType: _int,
-    shape.FloatType: lambda _: "number",
+    shape.IntType: _number("integer"),
+    shape.FloatType: _number("number"),
     shape.StrType: _sized("text", "characters"),
     shape.BytesType: _sized("byte string", "bytes"),
     shape.NoneType: lambda _: "null",

@@ -22,6 +22,8 @@ Hint = Annotated[int, Meta(ge=0, lt=2**16)]
 Sdp = Annotated[str, Meta(max_length=131_072)]
 Name = Annotated[str, Meta(max_length=1_000)]
 MediaKind = Literal["audio", "video"]
+FrameRate = Annotated[float, Meta(ge=0, le=1_000)]
+Count = Annotated[int, Meta(ge=0, lt=2**53)]
 VideoType = Literal["camera", "screen", "custom"]
 ClientCodec = Literal["opus", "vp8", "vp9", "h264", "av1"]
 LeaveReason = Literal["clientDisconnected", "forceDisconnected", "networkDisconnected"]
@@ -178,7 +180,7 @@ class Publish(Request, frozen=True):
     has_audio: bool = True
     has_video: bool = True
     video_dimensions: Dimensions | None = None
-    frame_rate: float | None = None
+    frame_rate: FrameRate | None = None
     e2ee_format: Annotated[str, Meta(max_length=16)] | None = None
 
 
@@ -214,13 +216,13 @@ class Subscribe(Request, frozen=True):
     audio: bool = True
     video: bool = True
     preferred_resolution: Dimensions | None = None
-    preferred_frame_rate: float | None = None
+    preferred_frame_rate: FrameRate | None = None
 
 
 class DownlinkAnswer(Request, frozen=True):
     """The answer to the `DownlinkOffer` with the same `number`."""
 
-    number: int
+    number: Count
     sdp: Sdp
 
 
@@ -231,7 +233,7 @@ class UpdateSubscriber(Request, frozen=True):
     audio: bool | msgspec.UnsetType = msgspec.UNSET
     video: bool | msgspec.UnsetType = msgspec.UNSET
     preferred_resolution: Dimensions | msgspec.UnsetType | None = msgspec.UNSET
-    preferred_frame_rate: float | msgspec.UnsetType | None = msgspec.UNSET
+    preferred_frame_rate: FrameRate | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Unsubscribe(Request, frozen=True):
@@ -243,8 +245,7 @@ class Unsubscribe(Request, frozen=True):
 class Signal(Request, frozen=True):
     """To all (also the sender), or to one connection. Either `data` in clear or, on sealed
     sessions, `sealed` bytes that only members with the secret can open; with neither, `data` is
-    empty. `type`: at most 128 bytes of letters, digits, `-`, `_`, `~`; `data`: at most 8,192
-    bytes; `sealed`: 256 more."""
+    empty. `type` has letters, digits, `-`, `_` and `~` only."""
 
     to: Id | None = None
     type: str | None = None
@@ -291,8 +292,8 @@ class E2eeState(Request, frozen=True):
 
     subscriber_id: Id
     state: Literal["mismatch", "ok"]
-    opened: int = 0
-    failed: int = 0
+    opened: Count = 0
+    failed: Count = 0
 
 
 class Ping(Request, frozen=True):

@@ -83,7 +83,7 @@ async def running_server(
         directory = SessionDirectory(plane, clock, settings.signaling)
         rooms = LiveRooms(directory)
         services = Services(store, authenticator, rooms, metrics, clock, os.urandom)
-        gate = WebSocketGate(authenticator, directory, clock, settings)
+        gate = WebSocketGate(authenticator, directory, clock, settings, metrics)
         readiness = Readiness()
         surface = Surface(services, settings.http, gate.handle, readiness)
         runner = await _listen(WebApp(surface).build(), settings)

@@ -1,0 +1,206 @@
+"""The whole server on loopback with the media plane in memory: REST and WebSocket together."""
+
+import asyncio
+import io
+import json
+import logging
+import sys
+
+import aiohttp
+import opentok
+import pytest
+import structlog
+
+from config.settings import HttpSettings, Settings, SignalingSettings, StorageSettings
+from sfu.fake import FakeMediaPlane
+from signaling.administration import DEVELOPMENT_FILE
+from signaling.logs import configure_logs
+from signaling.server import running_server
+
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning"),
+]
+
+
+def settings_in(folder, **signaling):
+    return Settings(
+        http=HttpSettings(host="127.0.0.1", port=0),
+        storage=StorageSettings(data_dir=str(folder)),
+        signaling=SignalingSettings(**signaling),
+    )
+
+
+def fake_plane(_settings):
+    return FakeMediaPlane(connect_at_once=True), 0
+
+
+class Site:
+    """A running server, its development project, and what an application does with both."""
+
+    def __init__(self, server, folder, http):
+        self.url, self.http, self.welcome = server.url, http, server.welcome
+        project = json.loads((folder / DEVELOPMENT_FILE).read_text())
+        self.key, self.secret = project["apiKey"], project["apiSecret"]
+        self.application = opentok.Client(self.key, self.secret, api_url=self.url)
+
+    async def call(self, function, *args, **kwargs):
+        """Runs a blocking call of the SDK beside the loop."""
+        return await asyncio.to_thread(function, *args, **kwargs)
+
+    async def session(self, **options):
+        create = self.application.create_session
+        made = await self.call(create, media_mode=opentok.MediaModes.routed, **options)
+        return made.session_id
+
+    def token(self, session_id, role=opentok.Roles.publisher, **options):
+        return self.application.generate_token(session_id, role, **options)
+
+    async def join(self, session_id, token, **hello):
+        socket = await self.http.ws_connect(
+            self.url + "/v1/signal", protocols=("sealroute.v1.json",)
+        )
+        await socket.send_json(
+            {
+                "t": "hello",
+                "id": 1,
+                "apiKey": self.key,
+                "sessionId": session_id,
+                "token": token,
+                "sdk": {"name": "test", "version": "1"},
+                "e2ee": {"formats": ["e2ee/1"]},
+                **hello,
+            }
+        )
+        return socket
+
+
+async def expect(socket, tag):
+    """The next message with that tag; others in between are passed over."""
+    while True:
+        message = await asyncio.wait_for(socket.receive_json(), 5)
+        if message["t"] == tag:
+            return message
+
+
+@pytest.fixture
+async def site(tmp_path):
+    async with (
+        running_server(settings_in(tmp_path), open_plane=fake_plane) as server,
+        aiohttp.ClientSession() as http,
+    ):
+        yield Site(server, tmp_path, http)
+
+
+async def test_a_first_start_says_how_to_make_the_first_call(site):
+    assert site.key in site.welcome
+    assert "opentok.create_session" in site.welcome
+
+
+async def test_probes_answer(site):
+    for path, text in (("/healthz", "ok"), ("/readyz", "ready")):
+        async with site.http.get(site.url + path) as answer:
+            assert (answer.status, (await answer.json())["status"]) == (200, text)
+
+
+async def test_a_client_joins_with_a_token_of_the_sdk_and_rest_sees_and_moderates_it(site):
+    session = await site.session(e2ee=True)
+    socket = await site.join(session, site.token(session, data="Bob"))
+    welcome = await expect(socket, "welcome")
+    connection = welcome["connection"]["connectionId"]
+    assert welcome["session"]["e2ee"] is True
+    assert welcome["connection"]["data"] == "Bob"
+    await site.call(site.application.send_signal, session, {"type": "t", "data": "hello"})
+    received = await expect(socket, "signalReceived")
+    assert (received.get("from"), received["data"]) == (None, "hello")
+    assert (await site.call(site.application.mute_all, session, [])).status_code == 200
+    assert (await expect(socket, "muteForced"))["active"] is True
+    await site.call(site.application.force_disconnect, session, connection)
+    assert (await expect(socket, "disconnected"))["reason"] == "forceDisconnected"
+    await socket.close()
+
+
+async def test_a_token_that_is_not_good_does_not_join(site):
+    session, other = await site.session(), await site.session()
+    for token in (site.token(other), "T1==x", "x.y.z", ""):
+        socket = await site.join(session, token)
+        assert (await expect(socket, "error"))["name"] == "OT_AUTHENTICATION_ERROR"
+        await socket.close()
+
+
+async def test_a_sealed_session_refuses_an_archive_while_a_client_is_in_it(site):
+    session = await site.session(e2ee=True)
+    socket = await site.join(session, site.token(session))
+    await expect(socket, "welcome")
+    with pytest.raises(opentok.ArchiveError, match="end-to-end encrypted"):
+        await site.call(site.application.start_archive, session)
+    await socket.close()
+
+
+async def test_when_the_server_goes_down_every_client_is_told(tmp_path):
+    async with aiohttp.ClientSession() as http:
+        async with running_server(settings_in(tmp_path), open_plane=fake_plane) as server:
+            site = Site(server, tmp_path, http)
+            session = await site.session()
+            sockets = [await site.join(session, site.token(session)) for _ in range(3)]
+            for socket in sockets:
+                await expect(socket, "welcome")
+        for socket in sockets:
+            assert (await expect(socket, "disconnected"))["reason"] == "serverShutdown"
+            await socket.close()
+
+
+async def test_a_restart_keeps_projects_and_sessions(tmp_path):
+    async with aiohttp.ClientSession() as http:
+        async with running_server(settings_in(tmp_path), open_plane=fake_plane) as server:
+            site = Site(server, tmp_path, http)
+            session = await site.session(e2ee=True)
+        async with running_server(settings_in(tmp_path), open_plane=fake_plane) as server:
+            assert server.welcome is None
+            site = Site(server, tmp_path, http)
+            socket = await site.join(session, site.token(session))
+            assert (await expect(socket, "welcome"))["session"]["e2ee"] is True
+            await socket.close()
+
+
+async def test_no_token_no_secret_and_no_data_of_anybody_reaches_the_log(tmp_path, monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    configure_logs("debug", "json")
+    try:
+        async with (
+            running_server(settings_in(tmp_path), open_plane=fake_plane) as server,
+            aiohttp.ClientSession() as http,
+        ):
+            site = Site(server, tmp_path, http)
+            session = await site.session(e2ee=True)
+            token, bad = site.token(session, data="connection-data-of-bob"), "T1==YmFkLXRva2Vu"
+            for presented in (token, bad):
+                socket = await site.join(session, presented)
+                await socket.receive()
+                await socket.send_json(
+                    {"t": "signal", "id": 2, "data": "signal-data", "encryptionSecret": "s3cr3t!"}
+                )
+                await asyncio.wait_for(socket.receive(), 5)
+                await socket.close()
+            with pytest.raises(opentok.ArchiveError):
+                await site.call(site.application.start_archive, session)
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        structlog.reset_defaults()
+    text = stream.getvalue()
+    assert "listening" in text
+    for secret in (
+        token,
+        token.split(".")[2],
+        bad,
+        bad[4:],
+        site.secret,
+        "connection-data-of-bob",
+        "signal-data",
+        "s3cr3t!",
+    ):
+        assert secret not in text

@@ -3,12 +3,17 @@
 #![forbid(unsafe_code)]
 
 mod demux;
+mod ice_lite;
 mod srtp;
+pub mod stun;
 #[cfg(test)]
 mod test_hex;
+mod twcc;
 
 pub use demux::{PacketKind, classify};
+pub use ice_lite::{IceLite, IceOutcome, Ignored};
 pub use srtp::{
     MAX_OVERHEAD_BYTES, SrtpError, SrtpKeys, SrtpProfile, SrtpReceiver, SrtpSender,
     rtp_header_bytes,
 };
+pub use twcc::TwccReceiver;

@@ -106,11 +106,11 @@ fn a_changed_packet_is_refused_and_leaves_no_trace() {
         }
         assert_eq!(receiver.rtp_streams.len(), 0);
         assert_eq!(receiver.open_rtp(&mut packet.clone()), Ok(62));
+        let mut next = sealed(&mut sender, 9, 8);
         let mut far_ahead = sealed(&mut sender, 9, 30_000);
         *far_ahead.last_mut().unwrap() ^= 1;
         assert_eq!(receiver.open_rtp(&mut far_ahead), Err(SrtpError::BadTag));
-        let mut next = sealed(&mut sender, 9, 8);
-        assert!(matches!(receiver.open_rtp(&mut next), Ok(62)));
+        assert_eq!(receiver.open_rtp(&mut next), Ok(62));
     }
 }
 
@@ -151,7 +151,7 @@ fn control_packets_open_once_and_changed_ones_do_not() {
             let mut slot = [0; 500];
             let sealed_length = sender.seal_rtcp(&clear, &mut slot).unwrap();
             let packet = &slot[..sealed_length];
-            for at in [1, 5, sealed_length - 15, sealed_length - 1] {
+            for at in [1, 5, length + 5, sealed_length - 5] {
                 let mut changed = packet.to_vec();
                 changed[at] ^= 1;
                 assert_eq!(

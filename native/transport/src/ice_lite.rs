@@ -1,0 +1,279 @@
+//! The ICE-lite side of one transport (RFC 8445, sections 2.5 and 7.3; RFC 7675).
+
+use crate::stun::{self, StunError};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// Why a STUN message got no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ignored {
+    /// No binding request that is understood.
+    NotARequest(StunError),
+    /// USERNAME is missing or of another transport.
+    UnknownUfrag,
+    /// MESSAGE-INTEGRITY is missing or wrong.
+    Unauthentic,
+    /// The sender takes the controlled role, which is this side's for good.
+    RoleConflict,
+    /// The answer does not fit into the buffer, or would be longer than the request.
+    NoRoom,
+}
+
+impl Ignored {
+    /// A stable name for counters.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotARequest(reason) => reason.name(),
+            Self::UnknownUfrag => "ice_unknown_ufrag",
+            Self::Unauthentic => "ice_unauthentic",
+            Self::RoleConflict => "ice_role_conflict",
+            Self::NoRoom => "ice_no_room",
+        }
+    }
+}
+
+/// What a STUN message led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IceOutcome {
+    /// `out[..length]` is to be sent to where the request came from.
+    Reply {
+        /// Bytes of the answer.
+        length: usize,
+        /// This was the first valid check: there is a remote address now.
+        newly_validated: bool,
+        /// The remote address became another one.
+        moved: bool,
+    },
+    /// Nothing is to be sent.
+    Ignored(Ignored),
+}
+
+/// Answers the connectivity and consent checks of one peer, and keeps the address they prove.
+///
+/// The first valid check selects its source as the remote address; later only a nominating one
+/// changes it. Neither media nor an unauthentic check ever does.
+pub struct IceLite {
+    local_ufrag: String,
+    local_pwd: String,
+    consent_timeout: Duration,
+    selected: Option<Selected>,
+}
+
+#[derive(Clone, Copy)]
+struct Selected {
+    remote: SocketAddr,
+    consent_expires: Instant,
+}
+
+impl IceLite {
+    /// A transport without a remote address. Consent lasts for `consent_timeout` after a valid
+    /// check.
+    pub fn new(local_ufrag: String, local_pwd: String, consent_timeout: Duration) -> Self {
+        Self {
+            local_ufrag,
+            local_pwd,
+            consent_timeout,
+            selected: None,
+        }
+    }
+
+    /// The fragment by which checks find this transport.
+    pub fn local_ufrag(&self) -> &str {
+        &self.local_ufrag
+    }
+
+    /// The only address to which anything is sent, and from which media is accepted.
+    pub fn remote(&self) -> Option<SocketAddr> {
+        self.selected.map(|selected| selected.remote)
+    }
+
+    /// When consent to send ends, unless a valid check from the remote address comes before.
+    pub fn consent_expires(&self) -> Option<Instant> {
+        self.selected.map(|selected| selected.consent_expires)
+    }
+
+    /// Takes a STUN message that came `from`, and writes the answer to a valid check. An answer
+    /// is never longer than its request. Addresses of dual-stack sockets should be given in
+    /// canonical form, as they go into the answer.
+    pub fn handle_request(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        datagram: &[u8],
+        out: &mut [u8],
+    ) -> IceOutcome {
+        match self.answer(now, from, datagram, out) {
+            Ok(reply) => reply,
+            Err(reason) => IceOutcome::Ignored(reason),
+        }
+    }
+
+    fn answer(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        datagram: &[u8],
+        out: &mut [u8],
+    ) -> Result<IceOutcome, Ignored> {
+        let request = stun::parse_request(datagram).map_err(Ignored::NotARequest)?;
+        if request.local_ufrag() != Some(self.local_ufrag.as_bytes()) {
+            return Err(Ignored::UnknownUfrag);
+        }
+        stun::verify_integrity(datagram, self.local_pwd.as_bytes())
+            .map_err(|_| Ignored::Unauthentic)?;
+        if request.unknown_attribute.is_some() {
+            return Err(Ignored::NotARequest(StunError::UnknownAttribute));
+        }
+        if request.controlled.is_some() {
+            return Err(Ignored::RoleConflict);
+        }
+        let password = self.local_pwd.as_bytes();
+        let length = stun::write_success(request.transaction_id, from, password, out);
+        if length == 0 || length > datagram.len() {
+            return Err(Ignored::NoRoom);
+        }
+        let (newly_validated, moved) = self.select(now, from, request.use_candidate);
+        Ok(IceOutcome::Reply {
+            length,
+            newly_validated,
+            moved,
+        })
+    }
+
+    fn select(&mut self, now: Instant, from: SocketAddr, nominated: bool) -> (bool, bool) {
+        let before = self.remote();
+        if before.is_none_or(|remote| remote == from || nominated) {
+            self.selected = Some(Selected {
+                remote: from,
+                consent_expires: now + self.consent_timeout,
+            });
+        }
+        (
+            before.is_none(),
+            before.is_some() && before != self.remote(),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stun::{BindingRequest, write_binding_request};
+
+    const TIMEOUT: Duration = Duration::from_secs(30);
+
+    fn ice() -> IceLite {
+        IceLite::new("server".into(), "secret password".into(), TIMEOUT)
+    }
+
+    fn check(username: &str, password: &str, use_candidate: bool) -> Vec<u8> {
+        let request = BindingRequest {
+            transaction_id: [3; 12],
+            username,
+            priority: 1,
+            controlling: 5,
+            use_candidate,
+        };
+        let mut out = vec![0; 300];
+        let length = write_binding_request(&request, password.as_bytes(), &mut out);
+        out.truncate(length);
+        out
+    }
+
+    fn address(port: u16) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, 1], port))
+    }
+
+    fn valid(nominating: bool) -> Vec<u8> {
+        check("server:client", "secret password", nominating)
+    }
+
+    #[test]
+    fn the_first_valid_check_selects_its_source_and_is_answered() {
+        let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
+        assert_eq!((ice.remote(), ice.consent_expires()), (None, None));
+        let datagram = valid(false);
+        let outcome = ice.handle_request(now, address(1), &datagram, &mut out);
+        let IceOutcome::Reply {
+            length,
+            newly_validated: true,
+            moved: false,
+        } = outcome
+        else {
+            panic!("{outcome:?}");
+        };
+        assert!(length <= datagram.len());
+        let response = stun::parse_response(&out[..length]).unwrap();
+        assert_eq!(response.mapped, Some(address(1)));
+        assert_eq!(response.transaction_id, [3; 12]);
+        stun::verify_integrity(&out[..length], b"secret password").unwrap();
+        assert_eq!(ice.remote(), Some(address(1)));
+        assert_eq!(ice.consent_expires(), Some(now + TIMEOUT));
+    }
+
+    #[test]
+    fn checks_of_others_are_ignored_by_name_and_change_nothing() {
+        let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
+        for (datagram, reason) in [
+            (
+                check("other:client", "secret password", true),
+                Ignored::UnknownUfrag,
+            ),
+            (
+                check("server", "secret password", true),
+                Ignored::UnknownUfrag,
+            ),
+            (
+                check("server2:client", "secret password", true),
+                Ignored::UnknownUfrag,
+            ),
+            (check("server:client", "guess", true), Ignored::Unauthentic),
+            (vec![0; 20], Ignored::NotARequest(StunError::NotStun)),
+        ] {
+            let outcome = ice.handle_request(now, address(1), &datagram, &mut out);
+            assert_eq!(outcome, IceOutcome::Ignored(reason));
+        }
+        assert_eq!((ice.remote(), ice.consent_expires()), (None, None));
+        assert_eq!(out, [0; 128]);
+    }
+
+    #[test]
+    fn only_a_nominating_check_moves_the_remote_address() {
+        let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
+        ice.handle_request(now, address(1), &valid(true), &mut out);
+        let later = now + Duration::from_secs(5);
+        let outcome = ice.handle_request(later, address(2), &valid(false), &mut out);
+        assert!(matches!(outcome, IceOutcome::Reply { moved: false, .. }));
+        assert_eq!(ice.remote(), Some(address(1)));
+        assert_eq!(ice.consent_expires(), Some(now + TIMEOUT));
+        let outcome = ice.handle_request(later, address(2), &valid(true), &mut out);
+        assert!(matches!(
+            outcome,
+            IceOutcome::Reply {
+                moved: true,
+                newly_validated: false,
+                ..
+            }
+        ));
+        assert_eq!(ice.remote(), Some(address(2)));
+        assert_eq!(ice.consent_expires(), Some(later + TIMEOUT));
+    }
+
+    #[test]
+    fn checks_from_the_remote_address_renew_consent() {
+        let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
+        for seconds in [0, 5, 11] {
+            let at = now + Duration::from_secs(seconds);
+            ice.handle_request(at, address(1), &valid(false), &mut out);
+            assert_eq!(ice.consent_expires(), Some(at + TIMEOUT));
+        }
+    }
+
+    #[test]
+    fn a_buffer_without_room_answers_nothing_and_selects_nothing() {
+        let (mut ice, now) = (ice(), Instant::now());
+        let outcome = ice.handle_request(now, address(1), &valid(true), &mut [0; 10]);
+        assert_eq!(outcome, IceOutcome::Ignored(Ignored::NoRoom));
+        assert_eq!(ice.remote(), None);
+    }
+}

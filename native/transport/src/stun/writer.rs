@@ -1,0 +1,125 @@
+//! Writing STUN messages into buffers of the caller.
+
+use super::{
+    COOKIE, FINGERPRINT_MASK, HEADER_BYTES, INTEGRITY_BYTES, TransactionId, address_mask,
+    attribute, crc32, integrity_tag, kind,
+};
+use std::net::{IpAddr, SocketAddr};
+
+/// Bytes that are enough for every success: header, IPv6 address, integrity, fingerprint.
+pub const MAX_SUCCESS_BYTES: usize = HEADER_BYTES + 24 + 4 + INTEGRITY_BYTES + 8;
+
+/// Members of an ICE client's check.
+#[derive(Clone, Copy, Debug)]
+pub struct BindingRequest<'a> {
+    /// Unforeseeable, and of this request alone.
+    pub transaction_id: TransactionId,
+    /// The receiver's fragment, a colon, the sender's fragment.
+    pub username: &'a str,
+    /// Of the candidate a success would reveal.
+    pub priority: u32,
+    /// Tie-breaker of the controlling side.
+    pub controlling: u64,
+    /// Whether the pair is nominated.
+    pub use_candidate: bool,
+}
+
+/// Writes the success that answers a request; returns its length, 0 when `out` is shorter than
+/// [`MAX_SUCCESS_BYTES`].
+pub fn write_success(
+    transaction_id: TransactionId,
+    mapped: SocketAddr,
+    password: &[u8],
+    out: &mut [u8],
+) -> usize {
+    if out.len() < MAX_SUCCESS_BYTES {
+        return 0;
+    }
+    let mut writer = Writer::start(out, kind::BINDING_SUCCESS, transaction_id);
+    let mask = address_mask(&transaction_id);
+    let mut value = [0; 20];
+    value[2..4].copy_from_slice(&(mapped.port() ^ (COOKIE >> 16) as u16).to_be_bytes());
+    let length = match mapped.ip() {
+        IpAddr::V4(ip) => {
+            value[1] = 1;
+            value[4..8].copy_from_slice(&ip.octets());
+            8
+        }
+        IpAddr::V6(ip) => {
+            value[1] = 2;
+            value[4..].copy_from_slice(&ip.octets());
+            20
+        }
+    };
+    for (byte, mask) in value[4..length].iter_mut().zip(mask) {
+        *byte ^= mask;
+    }
+    writer.attribute(attribute::XOR_MAPPED_ADDRESS, &value[..length]);
+    writer.finish(password)
+}
+
+/// Writes a controlling client's check; returns its length, 0 when `out` is too short.
+pub fn write_binding_request(
+    request: &BindingRequest<'_>,
+    password: &[u8],
+    out: &mut [u8],
+) -> usize {
+    let needed = HEADER_BYTES + 4 + request.username.len().next_multiple_of(4) + 8 + 12 + 4 + 32;
+    if out.len() < needed {
+        return 0;
+    }
+    let mut writer = Writer::start(out, kind::BINDING_REQUEST, request.transaction_id);
+    writer.attribute(attribute::USERNAME, request.username.as_bytes());
+    writer.attribute(attribute::PRIORITY, &request.priority.to_be_bytes());
+    let tie_breaker = request.controlling.to_be_bytes();
+    writer.attribute(attribute::ICE_CONTROLLING, &tie_breaker);
+    if request.use_candidate {
+        writer.attribute(attribute::USE_CANDIDATE, &[]);
+    }
+    writer.finish(password)
+}
+
+/// The caller made sure that all fits.
+struct Writer<'a> {
+    out: &'a mut [u8],
+    length: usize,
+}
+
+impl<'a> Writer<'a> {
+    fn start(out: &'a mut [u8], kind: u16, transaction_id: TransactionId) -> Self {
+        out[..2].copy_from_slice(&kind.to_be_bytes());
+        out[4..8].copy_from_slice(&COOKIE.to_be_bytes());
+        out[8..HEADER_BYTES].copy_from_slice(&transaction_id);
+        Self {
+            out,
+            length: HEADER_BYTES,
+        }
+    }
+
+    /// Sets the header's length to what it is after `upcoming` more bytes.
+    fn set_length(&mut self, upcoming: usize) -> u16 {
+        let length = (self.length - HEADER_BYTES + upcoming) as u16;
+        self.out[2..4].copy_from_slice(&length.to_be_bytes());
+        length
+    }
+
+    fn attribute(&mut self, kind: u16, value: &[u8]) {
+        let end = self.length + 4 + value.len().next_multiple_of(4);
+        let place = &mut self.out[self.length..end];
+        place.fill(0);
+        place[..2].copy_from_slice(&kind.to_be_bytes());
+        place[2..4].copy_from_slice(&(value.len() as u16).to_be_bytes());
+        place[4..4 + value.len()].copy_from_slice(value);
+        self.length = end;
+    }
+
+    fn finish(mut self, password: &[u8]) -> usize {
+        let covered = self.set_length(4 + INTEGRITY_BYTES);
+        let tag = integrity_tag(password, covered, &self.out[..self.length]);
+        self.attribute(attribute::MESSAGE_INTEGRITY, tag.as_ref());
+        self.set_length(8);
+        let sum = crc32(&self.out[..self.length]) ^ FINGERPRINT_MASK;
+        self.attribute(attribute::FINGERPRINT, &sum.to_be_bytes());
+        self.length
+    }
+}

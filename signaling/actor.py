@@ -1,0 +1,529 @@
+"""The owner of a Session while clients are in it: commands in, effects run in order.
+
+A command is applied and its effects are run without anything awaited in between, so every
+command sees the state whole; that is why there is neither a lock nor a queue. What has to wait
+(a client's offer) runs beside it, in order for each Connection, and comes back as a command.
+"""
+
+import asyncio
+import secrets
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+import structlog
+
+from config.settings import SignalingSettings
+from sfu.commands import Codec, Direction, MediaKind
+from sfu.ids import ConnectionId, SessionId, StreamId, SubscriberId, short
+from sfu.media_plane import (
+    ClientMedia,
+    DownlinkOffer,
+    LayerWish,
+    MediaError,
+    MediaPlane,
+    SessionMedia,
+    TrackOffer,
+)
+from signaling.clock import Clock
+from signaling.domain import commands as c
+from signaling.domain import effects as e
+from signaling.domain.errors import ErrorCode, error
+from signaling.domain.session import handle
+from signaling.domain.session_options import SessionRecord
+from signaling.domain.session_state import Limits, SessionState, limits_of
+from signaling.protocol import messages as m
+from signaling.protocol.codec import Encoding, encode
+
+log = structlog.get_logger(__name__)
+
+BACKLOG_MESSAGES = 256
+"""What is kept for a client without a WebSocket. More means it will not come back in time."""
+RESUME_BYTES = 16
+_SNAPSHOT_COVERS = (
+    m.ConnectionCreated,
+    m.ConnectionDestroyed,
+    m.StreamCreated,
+    m.StreamDestroyed,
+    m.StreamPropertyChanged,
+    m.HintAnnounced,
+)
+"""Not replayed to a client that comes back: its new `Welcome` says what they would."""
+
+Timer = asyncio.TimerHandle
+Schedule = Callable[[float, Callable[[], None]], Timer]
+
+
+class Outgoing:
+    """A message to clients, encoded once for each encoding however many get it."""
+
+    def __init__(self, message: m.Message) -> None:
+        self.message = message
+        self._encoded: dict[Encoding, bytes] = {}
+
+    def encoded(self, encoding: Encoding) -> bytes:
+        data = self._encoded.get(encoding)
+        if data is None:
+            data = self._encoded[encoding] = encode(self.message, encoding)  # type: ignore[arg-type]
+        return data
+
+
+class Outlet(Protocol):
+    """A client's WebSocket as the actor sees it. Neither call blocks."""
+
+    def send(self, outgoing: Outgoing) -> None: ...
+    def close(self, reason: str) -> None:
+        """After everything sent before: `Disconnected` with the reason, then the end."""
+
+
+@dataclass
+class _Seat:
+    """What belongs to one Connection beside the domain's state of it."""
+
+    media: ClientMedia
+    resume: str
+    outlet: Outlet | None
+    backlog: deque[Outgoing] = field(default_factory=deque)
+    grace: Timer | None = None
+    offer: DownlinkOffer | None = None
+    publishing: asyncio.Task[None] | None = None
+
+
+@dataclass(frozen=True)
+class _Listener:
+    """What the media of one Connection reports, as commands and messages."""
+
+    actor: "SessionActor"
+    connection: ConnectionId
+
+    def on_downlink_offer(self, offer: DownlinkOffer) -> None:
+        self.actor.keep_offer(self.connection, offer)
+
+    def on_stream_live(self, stream: StreamId) -> None:
+        self.actor.apply(c.StreamLive(stream))
+
+    def on_subscriber_connected(self, subscriber: SubscriberId) -> None:
+        self.actor.send(self.connection, m.SubscriberConnected(subscriber_id=subscriber))
+
+    def on_not_encrypted(self, stream: StreamId, mid: str, packets: int) -> None:
+        message = m.NotEncrypted(stream_id=stream, mid=mid, packets=packets)
+        self.actor.send(self.connection, message)
+
+    def on_transport_lost(self, direction: Direction) -> None:
+        self.actor.apply(c.TransportEnded(self.connection, direction.value))
+
+
+class SessionActor:
+    """One Session with clients in it. `on_empty` is called when the last one has left."""
+
+    def __init__(
+        self,
+        record: SessionRecord,
+        media: SessionMedia,
+        context: "DirectoryContext",
+        on_empty: Callable[[], None],
+    ) -> None:
+        self.state = SessionState(record, context.limits)
+        self._media = media
+        self._context = context
+        self._on_empty = on_empty
+        self._seats: dict[ConnectionId, _Seat] = {}
+        self._log = log.bind(session=short(record.session_id[-12:]))
+
+    # --- clients come and go ----------------------------------------------------------------
+
+    def join(self, hello: m.Hello, admission: "JoiningClient", outlet: Outlet) -> ConnectionId:
+        """Takes a client in; its `Welcome` is the first thing sent. Errors: those of `Join`."""
+        connection = ConnectionId(str(uuid.uuid4()))
+        media = self._media.open_client(connection, _Listener(self, connection))
+        self._seats[connection] = seat = _Seat(media, _resume_token(), outlet)
+        try:
+            self.apply(
+                c.Join(
+                    connection=connection,
+                    request=hello.id,
+                    capabilities=admission.capabilities,
+                    data=admission.data,
+                    codecs=hello.codecs,
+                    e2ee_formats=hello.e2ee.formats if hello.e2ee else (),
+                    resume=seat.resume,
+                    now_unix_ms=self._unix_ms(),
+                    layout_classes=admission.layout_classes,
+                )
+            )
+        except BaseException:
+            self._drop_seat(connection)
+            raise
+        self._log.info("joined", connection=short(connection))
+        return connection
+
+    def resume(self, hello: m.Hello, outlet: Outlet) -> ConnectionId | None:
+        """Takes up the Connection that `hello.resume` names; None when there is none."""
+        wanted = hello.resume or ""
+        for connection, seat in self._seats.items():
+            if secrets.compare_digest(seat.resume.encode(), wanted.encode()):
+                self._take_up(connection, seat, hello, outlet)
+                return connection
+        return None
+
+    def _take_up(
+        self, connection: ConnectionId, seat: _Seat, hello: m.Hello, outlet: Outlet
+    ) -> None:
+        if seat.grace is not None:
+            seat.grace.cancel()
+            seat.grace = None
+        if seat.outlet is not None:
+            # The client noticed the loss before we did.
+            seat.outlet.close("networkDisconnected")
+        missed, seat.backlog = seat.backlog, deque()
+        seat.outlet, seat.resume = outlet, _resume_token()
+        self.apply(c.Resume(connection, hello.id, seat.resume))
+        for outgoing in missed:
+            if not isinstance(outgoing.message, (*_SNAPSHOT_COVERS, m.DownlinkOffer)):
+                outlet.send(outgoing)
+        if seat.offer is not None:
+            self._send_offer(connection, seat.offer)
+        self._log.info("resumed", connection=short(connection))
+
+    def detach(self, connection: ConnectionId, outlet: Outlet) -> None:
+        """The WebSocket is gone. The Connection lives on for the grace time."""
+        seat = self._seats.get(connection)
+        if seat is None or seat.outlet is not outlet:
+            return
+        seat.outlet = None
+        grace_s = self.state.limits.grace_ms / 1000
+        leave = partial(self._expire, connection)
+        seat.grace = self._context.schedule(grace_s, leave)
+
+    def _expire(self, connection: ConnectionId) -> None:
+        self.apply(c.Leave(connection, "networkDisconnected"))
+
+    def handle_request(self, connection: ConnectionId, request: m.Request) -> None:
+        """A client's request. Errors: `DomainError`, to be answered with the request's id."""
+        self.apply(c.FromClient(connection, request, str(uuid.uuid4()), self._unix_ms()))
+
+    def end(self, reason: str) -> None:
+        """Says goodbye to every client and ends all media (server shutdown)."""
+        for connection, seat in list(self._seats.items()):
+            if seat.outlet is not None:
+                seat.outlet.close(reason)
+            self._drop_seat(connection)
+        self._media.close()
+
+    # --- commands and effects ---------------------------------------------------------------
+
+    def apply(self, command: c.Command) -> None:
+        """Applies one command and runs its effects. Errors: `DomainError`; nothing changed then."""
+        now_ms = int(self._context.clock.monotonic_s() * 1000)
+        self._run(handle(self.state, command, now_ms))
+        if not self.state.members and not self._seats:
+            self._on_empty()
+
+    def _run(self, effects: Iterable[e.Effect]) -> None:
+        for effect in effects:
+            try:
+                _RUNNERS[type(effect)](self, effect)
+            except MediaError as refused:
+                self._refuse(effect, refused)
+                return
+
+    def _refuse(self, effect: e.Effect, refused: MediaError) -> None:
+        """The rest of the command's effects fall away; the client gets the reason."""
+        request = getattr(effect, "request", None)
+        connection = getattr(effect, "connection", None)
+        if connection is None or request is None:
+            self._log.warning("media refused an effect", code=refused.code)
+            return
+        tag, number = _REFUSED_TAGS[type(effect)], getattr(request, "id", request)
+        command = c.MediaRefused(
+            connection=connection,
+            request=number,
+            tag=tag,
+            code=refused.code,
+            stream=effect.stream if isinstance(effect, e.PublishMedia) else None,
+            subscriber=effect.subscriber if isinstance(effect, e.SubscribeMedia) else None,
+        )
+        self.apply(command)
+
+    def send(self, connection: ConnectionId, message: m.Message) -> None:
+        """To one client, or into its backlog while it has no WebSocket."""
+        self._deliver(connection, Outgoing(message))
+
+    def _deliver(self, connection: ConnectionId, outgoing: Outgoing) -> None:
+        seat = self._seats.get(connection)
+        if seat is None:
+            return
+        if seat.outlet is not None:
+            seat.outlet.send(outgoing)
+        elif len(seat.backlog) < BACKLOG_MESSAGES:
+            seat.backlog.append(outgoing)
+
+    def keep_offer(self, connection: ConnectionId, offer: DownlinkOffer) -> None:
+        """An offer is kept until it is answered: a client that comes back gets it again."""
+        seat = self._seats.get(connection)
+        if seat is not None:
+            seat.offer = offer
+            self._send_offer(connection, offer)
+
+    def _send_offer(self, connection: ConnectionId, offer: DownlinkOffer) -> None:
+        tracks = tuple(
+            m.DownlinkTrack(
+                mid=track.mid,
+                kind=track.kind.value,
+                codec=track.codec.value,
+                subscriber_id=track.subscriber,
+                stream_id=track.stream,
+            )
+            for track in offer.tracks
+        )
+        self.send(connection, m.DownlinkOffer(number=offer.number, sdp=offer.sdp, tracks=tracks))
+
+    # --- one method per effect --------------------------------------------------------------
+
+    def _run_send(self, effect: e.Send) -> None:
+        self.send(effect.connection, effect.message)
+
+    def _run_broadcast(self, effect: e.Broadcast) -> None:
+        outgoing = Outgoing(effect.message)
+        for connection in list(self.state.members):
+            if connection != effect.but:
+                self._deliver(connection, outgoing)
+
+    def _run_close_connection(self, effect: e.CloseConnection) -> None:
+        seat = self._seats.get(effect.connection)
+        if seat is not None and seat.outlet is not None:
+            seat.outlet.close(effect.reason)
+        self._drop_seat(effect.connection)
+        self._log.info("left", connection=short(effect.connection), reason=effect.reason)
+
+    def _run_publish(self, effect: e.PublishMedia) -> None:
+        seat = self._seats[effect.connection]
+        task = asyncio.get_running_loop().create_task(
+            self._publish(seat, effect, before=seat.publishing)
+        )
+        seat.publishing = task
+
+    async def _publish(
+        self, seat: _Seat, effect: e.PublishMedia, before: asyncio.Task[None] | None
+    ) -> None:
+        """Offers of one client are negotiated one after the other."""
+        if before is not None:
+            await asyncio.wait({before})
+        tracks = [
+            TrackOffer(track.mid, MediaKind(track.kind), track.kids)
+            for track in effect.request.tracks
+        ]
+        try:
+            answer = await seat.media.publish(effect.stream, effect.request.offer, tracks)
+        except MediaError as refused:
+            self._refuse(effect, refused)
+            return
+        except Exception:  # noqa: BLE001 - logged with its trace; the client must not wait for ever
+            self._log.exception("publishing failed", connection=short(effect.connection))
+            self._refuse(effect, MediaError(ErrorCode.INTERNAL.value, "publishing failed"))
+            return
+        if effect.stream not in self.state.streams:
+            # It was unpublished, or its client left, while the offer was negotiated.
+            seat.media.unpublish(effect.stream)
+            return
+        self.apply(
+            c.MediaPublished(
+                connection=effect.connection,
+                stream=effect.stream,
+                request=effect.request.id,
+                answer=answer.sdp,
+                tracks=tuple(
+                    m.TrackInfo(mid=track.mid, kind=track.kind.value, codec=track.codec.value)
+                    for track in answer.tracks
+                ),
+            )
+        )
+
+    def _run_unpublish(self, effect: e.UnpublishMedia) -> None:
+        if (media := self._media_of(effect.connection)) is not None:
+            media.unpublish(effect.stream)
+
+    def _run_declare_kids(self, effect: e.DeclareKidsMedia) -> None:
+        if (media := self._media_of(effect.connection)) is not None:
+            media.declare_kids(effect.stream, effect.mid, effect.kids)
+
+    def _run_forward_stream(self, effect: e.ForwardStream) -> None:
+        if (media := self._media_of(effect.connection)) is not None:
+            media.set_stream_forwarding(effect.stream, MediaKind(effect.kind), effect.forwarding)
+
+    def _run_subscribe(self, effect: e.SubscribeMedia) -> None:
+        """Both kinds get an m-line, so that one may be wanted later; the unwanted is held back."""
+        media = self._seats[effect.connection].media
+        codecs = frozenset(Codec(codec) for codec in effect.codecs)
+        stream = StreamId(effect.request.stream_id)
+        media.subscribe(effect.subscriber, stream, frozenset(MediaKind), codecs)
+        for kind, wanted in (
+            (MediaKind.AUDIO, effect.request.audio),
+            (MediaKind.VIDEO, effect.request.video),
+        ):
+            if not wanted:
+                media.set_subscriber_forwarding(effect.subscriber, kind, forwarding=False)
+
+    def _run_unsubscribe(self, effect: e.UnsubscribeMedia) -> None:
+        if (media := self._media_of(effect.connection)) is not None:
+            media.unsubscribe(effect.subscriber)
+
+    def _run_forward_subscriber(self, effect: e.ForwardSubscriber) -> None:
+        if (media := self._media_of(effect.connection)) is not None:
+            media.set_subscriber_forwarding(
+                effect.subscriber, MediaKind(effect.kind), effect.forwarding
+            )
+
+    def _run_wish_layer(self, effect: e.WishLayer) -> None:
+        size = effect.resolution
+        wish = LayerWish(
+            max_width_px=size.width if size else None,
+            max_height_px=size.height if size else None,
+            max_frame_rate=effect.frame_rate,
+        )
+        if (media := self._media_of(effect.connection)) is not None:
+            media.set_layer_wish(effect.subscriber, wish)
+
+    def _run_request_key_frame(self, effect: e.RequestKeyFrame) -> None:
+        if (media := self._media_of(effect.connection)) is not None:
+            media.request_key_frame(effect.stream)
+
+    def _run_answer_downlink(self, effect: e.AnswerDownlink) -> None:
+        seat = self._seats[effect.connection]
+        if seat.offer is not None and seat.offer.number == effect.number:
+            seat.offer = None
+        seat.media.answer_downlink(effect.number, effect.sdp)
+
+    def _run_notify(self, effect: e.Notify) -> None:
+        self._log.info(effect.event, subject=short(effect.subject), reason=effect.reason)
+
+    # --- small things -----------------------------------------------------------------------
+
+    def _media_of(self, connection: ConnectionId) -> ClientMedia | None:
+        seat = self._seats.get(connection)
+        return seat.media if seat is not None else None
+
+    def _drop_seat(self, connection: ConnectionId) -> None:
+        seat = self._seats.pop(connection, None)
+        if seat is None:
+            return
+        if seat.grace is not None:
+            seat.grace.cancel()
+        seat.media.close()
+
+    def _unix_ms(self) -> int:
+        return int(self._context.clock.unix_s() * 1000)
+
+
+_RUNNERS: dict[type, Callable[[SessionActor, Any], None]] = {
+    e.Send: SessionActor._run_send,  # noqa: SLF001 - the table of the class's own methods
+    e.Broadcast: SessionActor._run_broadcast,  # noqa: SLF001
+    e.CloseConnection: SessionActor._run_close_connection,  # noqa: SLF001
+    e.PublishMedia: SessionActor._run_publish,  # noqa: SLF001
+    e.UnpublishMedia: SessionActor._run_unpublish,  # noqa: SLF001
+    e.DeclareKidsMedia: SessionActor._run_declare_kids,  # noqa: SLF001
+    e.ForwardStream: SessionActor._run_forward_stream,  # noqa: SLF001
+    e.SubscribeMedia: SessionActor._run_subscribe,  # noqa: SLF001
+    e.UnsubscribeMedia: SessionActor._run_unsubscribe,  # noqa: SLF001
+    e.ForwardSubscriber: SessionActor._run_forward_subscriber,  # noqa: SLF001
+    e.WishLayer: SessionActor._run_wish_layer,  # noqa: SLF001
+    e.RequestKeyFrame: SessionActor._run_request_key_frame,  # noqa: SLF001
+    e.AnswerDownlink: SessionActor._run_answer_downlink,  # noqa: SLF001
+    e.Notify: SessionActor._run_notify,  # noqa: SLF001
+}
+_REFUSED_TAGS: dict[type, str] = {
+    e.PublishMedia: "publish",
+    e.SubscribeMedia: "subscribe",
+    e.DeclareKidsMedia: "declareKids",
+    e.AnswerDownlink: "downlinkAnswer",
+}
+
+
+def _resume_token() -> str:
+    return secrets.token_urlsafe(RESUME_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class JoiningClient:
+    """What admission found out about a client."""
+
+    capabilities: Any
+    data: str
+    layout_classes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryContext:
+    """What every actor needs. `schedule(delay_s, callback)` is the loop's `call_later`."""
+
+    clock: Clock
+    limits: Limits
+    schedule: Schedule
+
+
+class SessionDirectory:
+    """The Sessions with clients in them, by id. An empty one is kept for the linger time."""
+
+    def __init__(
+        self,
+        plane: MediaPlane,
+        clock: Clock,
+        settings: SignalingSettings,
+        schedule: Schedule | None = None,
+    ) -> None:
+        self._plane = plane
+        self._linger_s = settings.linger_ms / 1000
+        self._context = DirectoryContext(
+            clock,
+            limits_of(settings),
+            schedule or asyncio.get_running_loop().call_later,
+        )
+        self._actors: dict[SessionId, SessionActor] = {}
+        self._lingering: dict[SessionId, Timer] = {}
+        self._closed = False
+
+    def find(self, session: str) -> SessionActor | None:
+        return self._actors.get(SessionId(session))
+
+    def open(self, record: SessionRecord) -> SessionActor:
+        """The actor of a session, made when nobody is in it. Errors: `server_shutdown`."""
+        if self._closed:
+            raise error(ErrorCode.SERVER_SHUTDOWN)
+        session = SessionId(record.session_id)
+        if (timer := self._lingering.pop(session, None)) is not None:
+            timer.cancel()
+        actor = self._actors.get(session)
+        if actor is None:
+            media = self._plane.open_session(session, e2ee=record.options.e2ee)
+            actor = SessionActor(record, media, self._context, partial(self._linger, session))
+            self._actors[session] = actor
+        return actor
+
+    def actors(self) -> Iterable[SessionActor]:
+        return self._actors.values()
+
+    def _linger(self, session: SessionId) -> None:
+        if session not in self._lingering and session in self._actors:
+            end = partial(self._end, session)
+            self._lingering[session] = self._context.schedule(self._linger_s, end)
+
+    def _end(self, session: SessionId) -> None:
+        self._lingering.pop(session, None)
+        actor = self._actors.get(session)
+        if actor is not None and not actor.state.members:
+            del self._actors[session]
+            actor.end("clientDisconnected")
+
+    async def close(self) -> None:
+        """Tells every client that the server goes, and ends all media."""
+        self._closed = True
+        for timer in self._lingering.values():
+            timer.cancel()
+        self._lingering.clear()
+        for actor in list(self._actors.values()):
+            actor.end("serverShutdown")
+        self._actors.clear()
+        await asyncio.sleep(0)

@@ -1,0 +1,336 @@
+"""One client's WebSocket: messages in, messages out, and when it is taken for lost.
+
+What a message means is the actor's business. This module knows frames, deadlines and slow
+readers: a client that does not read costs a bounded queue, and a bounded time.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+
+from config.settings import Settings
+from sfu.ids import ConnectionId, short
+from signaling.actor import JoiningClient, Outgoing, SessionActor, SessionDirectory
+from signaling.authenticator import Authenticator
+from signaling.clock import Clock
+from signaling.domain.errors import (
+    ERRORS,
+    SERVICE_RESTART,
+    DomainError,
+    ErrorCode,
+    PeerProtocolError,
+    Unavailable,
+    sdk_error,
+)
+from signaling.metrics import Metrics
+from signaling.protocol import messages as m
+from signaling.protocol.codec import MAX_MESSAGE_BYTES, Encoding, decode
+
+log = structlog.get_logger(__name__)
+
+ENCODINGS = {
+    m.SUBPROTOCOL_MSGPACK: Encoding.MSGPACK,
+    m.SUBPROTOCOL_JSON: Encoding.JSON,
+}
+IDLE_INTERVALS = 2.5
+"""Silent keep-alive intervals after which a client is taken for lost: one ping may be late."""
+SLOW_READER_S = 10.0
+"""How long the oldest message may wait for a client to read before its WebSocket is dropped."""
+MAX_INVALID_MESSAGES = 20
+"""A client that does not speak the protocol is not going to learn it."""
+CLOSE_CODES = {
+    "clientDisconnected": WSCloseCode.OK,
+    "forceDisconnected": 4403,
+    "networkDisconnected": 4408,
+    "serverShutdown": SERVICE_RESTART,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Close:
+    code: int
+
+
+class _Outlet:
+    """The way out of one WebSocket: a bounded queue and the task that writes it."""
+
+    def __init__(
+        self, ws: web.WebSocketResponse, encoding: Encoding, limit_bytes: int, abort: "_Abort"
+    ) -> None:
+        self._ws = ws
+        self._encoding = encoding
+        self._limit_bytes = limit_bytes
+        self._abort = abort
+        self._queue: deque[bytes | _Close] = deque()
+        self._bytes = 0
+        self._wake = asyncio.Event()
+        self._closing = False
+        self.sent = 0
+
+    def send(self, outgoing: Outgoing) -> None:
+        if self._closing:
+            return
+        data = outgoing.encoded(self._encoding)
+        self._queue.append(data)
+        self._bytes += len(data)
+        self.sent += 1
+        self._wake.set()
+        if self._bytes > self._limit_bytes:
+            self._abort()
+
+    def close(self, reason: str) -> None:
+        if self._closing:
+            return
+        goodbye = m.Disconnected(reason=reason)  # type: ignore[arg-type]
+        self.send(Outgoing(goodbye))
+        self.end(CLOSE_CODES[reason])
+
+    def end(self, code: int) -> None:
+        """Closes the WebSocket after what was sent before; nothing more is sent."""
+        self._closing = True
+        self._queue.append(_Close(code))
+        self._wake.set()
+
+    async def write(self) -> None:
+        """Writes until the end. A reader that stalls has its WebSocket aborted."""
+        while True:
+            while self._queue:
+                item = self._queue.popleft()
+                try:
+                    async with asyncio.timeout(SLOW_READER_S):
+                        if isinstance(item, _Close):
+                            await self._ws.close(code=item.code)
+                            return
+                        await self._write(item)
+                except (TimeoutError, ConnectionError):
+                    self._abort()
+                    return
+                self._bytes -= len(item)
+            self._wake.clear()
+            await self._wake.wait()
+
+    async def _write(self, data: bytes) -> None:
+        if self._encoding is Encoding.JSON:
+            await self._ws.send_str(data.decode())
+        else:
+            await self._ws.send_bytes(data)
+
+
+_Abort = Callable[[], None]
+
+
+@dataclass(slots=True)
+class _Client:
+    """A client that was welcomed on this WebSocket."""
+
+    actor: SessionActor
+    connection: ConnectionId
+
+
+class WebSocketGate:
+    """Handles `GET /v1/signal`."""
+
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        directory: SessionDirectory,
+        clock: Clock,
+        settings: Settings,
+        metrics: Metrics,
+    ) -> None:
+        self._authenticator = authenticator
+        self._directory = directory
+        self._clock = clock
+        self._signaling = settings.signaling
+        self._origins = frozenset(settings.http.allowed_origins.split())
+        self._metrics = metrics
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Upgrades, and stays until the WebSocket ends."""
+        refusal = self._refuse_upgrade(request)
+        if refusal is not None:
+            return refusal
+        ws = web.WebSocketResponse(
+            protocols=tuple(ENCODINGS),
+            max_msg_size=MAX_MESSAGE_BYTES,
+            compress=False,
+            timeout=SLOW_READER_S / 2,
+        )
+        await ws.prepare(request)
+        encoding = ENCODINGS[ws.ws_protocol or m.SUBPROTOCOL_MSGPACK]
+        transport = request.transport
+        outlet = _Outlet(
+            ws,
+            encoding,
+            self._signaling.send_queue_bytes,
+            lambda: transport.abort() if transport is not None else None,
+        )
+        writer = asyncio.create_task(outlet.write())
+        try:
+            await self._converse(ws, encoding, outlet)
+        finally:
+            await _finish(writer, outlet)
+            self._metrics.websocket_messages.labels("out").inc(outlet.sent)
+        return ws
+
+    def _refuse_upgrade(self, request: web.Request) -> web.Response | None:
+        origin = request.headers.get("Origin")
+        if origin is not None and "*" not in self._origins and origin not in self._origins:
+            return web.json_response(
+                {"code": 403, "message": "This origin may not connect."}, status=403
+            )
+        offered = request.headers.get("Sec-WebSocket-Protocol", "")
+        if not any(name.strip() in ENCODINGS for name in offered.split(",")):
+            text = f"The WebSocket subprotocol must be one of: {', '.join(ENCODINGS)}."
+            return web.json_response({"code": 400, "message": text}, status=400)
+        return None
+
+    async def _converse(
+        self, ws: web.WebSocketResponse, encoding: Encoding, outlet: _Outlet
+    ) -> None:
+        try:
+            client = await self._welcome(ws, encoding, outlet)
+        except DomainError as refused:
+            _answer_error(outlet, refused)
+            outlet.end(ERRORS[refused.code].close_code)
+            self._metrics.joins.labels(refused.code.value).inc()
+            return
+        if client is None:
+            return
+        try:
+            await self._listen(ws, encoding, outlet, client)
+        finally:
+            client.actor.detach(client.connection, outlet)
+
+    async def _welcome(
+        self, ws: web.WebSocketResponse, encoding: Encoding, outlet: _Outlet
+    ) -> _Client | None:
+        """Errors: those of the first message, of admission and of joining."""
+        try:
+            async with asyncio.timeout(self._signaling.hello_timeout_ms / 1000):
+                frame = await ws.receive()
+        except TimeoutError:
+            raise PeerProtocolError(
+                ErrorCode.INVALID_MESSAGE, "The first message did not come in time."
+            ) from None
+        if frame.type not in (WSMsgType.BINARY, WSMsgType.TEXT):
+            return None
+        begin_s = self._clock.monotonic_s()
+        hello = self._decode(frame, encoding)
+        if not isinstance(hello, m.Hello):
+            raise PeerProtocolError(ErrorCode.INVALID_MESSAGE, "The first message must be 'hello'.")
+        client = self._resume(hello, outlet) or await self._join(hello, outlet)
+        self._metrics.joins.labels("ok").inc()
+        self._metrics.join_seconds.observe(self._clock.monotonic_s() - begin_s)
+        return client
+
+    def _resume(self, hello: m.Hello, outlet: _Outlet) -> _Client | None:
+        """The resume token is as good as the client's token, which may have expired since."""
+        if hello.resume is None:
+            return None
+        actor = self._directory.find(hello.session_id)
+        connection = None if actor is None else actor.resume(hello, outlet)
+        if actor is None or connection is None:
+            return None
+        return _Client(actor, connection)
+
+    async def _join(self, hello: m.Hello, outlet: _Outlet) -> _Client:
+        try:
+            admission = await self._authenticator.authenticate(
+                hello.api_key, hello.session_id, hello.token
+            )
+        except DomainError as refused:
+            if refused.code in (ErrorCode.AUTHENTICATION_FAILED, ErrorCode.TOKEN_EXPIRED):
+                self._metrics.authentication_failures.labels("websocket").inc()
+            raise _answering(refused, hello) from None
+        actor = self._directory.open(admission.session)
+        joining = JoiningClient(
+            admission.capabilities, admission.connection_data, admission.layout_classes
+        )
+        try:
+            return _Client(actor, actor.join(hello, joining, outlet))
+        except DomainError as refused:
+            raise _answering(refused, hello) from None
+
+    async def _listen(
+        self, ws: web.WebSocketResponse, encoding: Encoding, outlet: _Outlet, client: _Client
+    ) -> None:
+        idle_s = self._signaling.keep_alive_ms * IDLE_INTERVALS / 1000
+        invalid = 0
+        received = 0
+        try:
+            while invalid < MAX_INVALID_MESSAGES:
+                try:
+                    async with asyncio.timeout(idle_s):
+                        frame = await ws.receive()
+                except TimeoutError:
+                    log.info("silent client", connection=short(client.connection))
+                    outlet.end(CLOSE_CODES["networkDisconnected"])
+                    return
+                if frame.type not in (WSMsgType.BINARY, WSMsgType.TEXT):
+                    return
+                received += 1
+                invalid += not self._serve(frame, encoding, outlet, client)
+            outlet.end(ERRORS[ErrorCode.INVALID_MESSAGE].close_code)
+        finally:
+            self._metrics.websocket_messages.labels("in").inc(received)
+
+    def _serve(
+        self, frame: WSMessage, encoding: Encoding, outlet: _Outlet, client: _Client
+    ) -> bool:
+        """One message. False: it did not keep the protocol."""
+        try:
+            message = self._decode(frame, encoding)
+        except PeerProtocolError as refused:
+            _answer_error(outlet, refused)
+            return False
+        try:
+            client.actor.handle_request(client.connection, message)
+        except DomainError as refused:
+            _answer_error(outlet, refused, message)
+        except Exception:
+            log.exception("request failed", connection=short(client.connection))
+            _answer_error(outlet, Unavailable(ErrorCode.INTERNAL), message)
+        return True
+
+    def _decode(self, frame: WSMessage, encoding: Encoding) -> m.ClientMessage:
+        if (frame.type is WSMsgType.TEXT) is not (encoding is Encoding.JSON):
+            raise PeerProtocolError(
+                ErrorCode.INVALID_MESSAGE, "The frame's type does not fit the subprotocol."
+            )
+        return decode(frame.data, encoding)
+
+
+def _answering(refused: DomainError, request: m.Request) -> DomainError:
+    """Notes the request that an error is to answer."""
+    refused.__dict__["request"] = request
+    return refused
+
+
+def _answer_error(outlet: _Outlet, refused: DomainError, request: m.Request | None = None) -> None:
+    request = request or refused.__dict__.get("request")
+    tag = None if request is None else request.__struct_config__.tag
+    name, number = sdk_error(refused.code, str(tag) if tag is not None else None)
+    outlet.send(
+        Outgoing(
+            m.Error(
+                code=refused.code.value,
+                name=name,
+                number=number,
+                message=refused.message,
+                re=None if request is None else request.id,
+            )
+        )
+    )
+
+
+async def _finish(writer: "asyncio.Task[None]", outlet: _Outlet) -> None:
+    """Lets what was said last go out, if the client still reads."""
+    outlet.end(WSCloseCode.OK)
+    with contextlib.suppress(asyncio.CancelledError, ConnectionError):
+        await writer

@@ -1,0 +1,274 @@
+"""The WebSocket of signaling over a real socket: who gets in, who is dropped, who comes back."""
+
+import asyncio
+import itertools
+from types import SimpleNamespace
+
+import aiohttp
+import msgpack
+import pytest
+from aiohttp import WSMsgType, web
+
+from config.settings import HttpSettings, Settings, SignalingSettings
+from sfu.fake import FakeMediaPlane
+from signaling.actor import SessionDirectory
+from signaling.clock import SystemClock
+from signaling.domain.errors import ErrorCode, Unauthorized
+from signaling.domain.roles import Role
+from signaling.domain.session_options import SessionRecord, parse_session_options
+from signaling.domain.tokens import Admission
+from signaling.metrics import Metrics
+from signaling.websocket import WebSocketGate
+
+SEALED = SessionRecord(
+    "2_sealed", "123", parse_session_options({"e2ee": "true", "p2p.preference": "disabled"}), 0
+)
+E2EE = {"formats": ["e2ee/1"]}
+
+
+class KnownTokens:
+    """Admits the tokens `publisher`, `subscriber` and `moderator`."""
+
+    async def authenticate(self, api_key, session_id, token):
+        if token not in {role.value for role in Role}:
+            raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
+        return Admission(SEALED, Role(token), expires_s=2e9, connection_data="name=Ada")
+
+
+class Client:
+    def __init__(self, ws):
+        self.ws = ws
+        self.numbers = itertools.count(1)
+
+    async def send(self, t, **members):
+        await self.ws.send_bytes(msgpack.packb({"t": t, "id": next(self.numbers), **members}))
+
+    async def receive(self, t=None):
+        """The next message, or the next with tag `t`."""
+        while True:
+            frame = await self.ws.receive(timeout=5)
+            assert frame.type is WSMsgType.BINARY, frame
+            message = msgpack.unpackb(frame.data)
+            if t is None or message["t"] == t:
+                return message
+
+    async def closed(self):
+        frame = await self.ws.receive(timeout=5)
+        while frame.type is WSMsgType.BINARY:
+            frame = await self.ws.receive(timeout=5)
+        return frame.data
+
+
+@pytest.fixture
+async def gate():
+    """A listening gate: `gate.connect()` gives clients, `gate.directory` the sessions."""
+    settings = Settings(
+        http=HttpSettings(allowed_origins="https://good.example"),
+        signaling=SignalingSettings(
+            hello_timeout_ms=200, keep_alive_ms=500, grace_ms=400, send_queue_bytes=65_536
+        ),
+    )
+    plane = FakeMediaPlane(connect_at_once=True)
+    clock = SystemClock()
+    directory = SessionDirectory(plane, clock, settings.signaling)
+    metrics = Metrics(plane.counters)
+    app = web.Application()
+    handler = WebSocketGate(KnownTokens(), directory, clock, settings, metrics)
+    app.router.add_get("/v1/signal", handler.handle)
+    runner = web.AppRunner(app, shutdown_timeout=1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1/signal"
+    http = aiohttp.ClientSession()
+
+    async def connect(protocol="sealroute.v1.msgpack", **options):
+        return Client(await http.ws_connect(url, protocols=[protocol], **options))
+
+    yield SimpleNamespace(connect=connect, directory=directory, url=url, http=http)
+    await directory.close()
+    await http.close()
+    await runner.cleanup()
+    await plane.close()
+
+
+async def hello(client, token="publisher", **members):
+    await client.send(
+        "hello",
+        apiKey="123",
+        sessionId="2_sealed",
+        token=token,
+        sdk={"name": "test", "version": "1"},
+        **{"e2ee": E2EE, **members},
+    )
+    return await client.receive()
+
+
+async def test_a_client_is_welcomed_and_others_learn_of_it(gate):
+    ada, bob = await gate.connect(), await gate.connect()
+    welcome = await hello(ada)
+    assert welcome["t"] == "welcome"
+    assert welcome["session"]["e2ee"] is True
+    second = await hello(bob)
+    assert len(second["connections"]) == 2
+    created = await ada.receive("connectionCreated")
+    assert created["connection"]["connectionId"] == second["connection"]["connectionId"]
+
+
+async def test_the_json_twin_speaks_the_same_protocol(gate):
+    client = await gate.connect("sealroute.v1.json")
+    await client.ws.send_json(
+        {
+            "t": "hello",
+            "id": 1,
+            "apiKey": "123",
+            "sessionId": "2_sealed",
+            "token": "publisher",
+            "sdk": {"name": "test", "version": "1"},
+            "e2ee": E2EE,
+        }
+    )
+    assert (await client.ws.receive_json(timeout=5))["t"] == "welcome"
+
+
+@pytest.mark.parametrize(
+    ("members", "code", "close_code"),
+    [
+        ({"token": "forged"}, "authentication_failed", 4403),
+        ({"e2ee": None}, "e2ee_unsupported", None),
+        ({"e2ee": {"formats": ["other/9"]}}, "e2ee_unsupported", None),
+    ],
+)
+async def test_a_refused_client_gets_the_reason_and_is_closed(gate, members, code, close_code):
+    client = await gate.connect()
+    token = members.pop("token", "publisher")
+    answer = await hello(client, token, **members)
+    assert (answer["t"], answer["code"], answer["re"]) == ("error", code, 1)
+    closed = await client.closed()
+    assert closed >= 4000
+    assert close_code is None or closed == close_code
+
+
+async def test_a_client_without_a_known_subprotocol_is_not_upgraded(gate):
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        await gate.connect("chat")
+    assert refused.value.status == 400
+
+
+async def test_a_foreign_origin_is_not_upgraded(gate):
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        await gate.connect(origin="https://evil.example")
+    assert refused.value.status == 403
+    await gate.connect(origin="https://good.example")
+
+
+async def test_a_client_that_says_nothing_is_closed(gate):
+    client = await gate.connect()
+    assert (await client.receive())["code"] == "invalid_message"
+    assert await client.closed() == 4400
+
+
+async def test_a_message_with_a_secret_is_refused_without_being_repeated(gate):
+    client = await gate.connect()
+    await hello(client)
+    await client.send("signal", data="x", encryptionSecret="correct horse")
+    answer = await client.receive("error")
+    assert answer["code"] == "secret_refused"
+    assert "horse" not in str(answer)
+
+
+async def test_a_client_that_does_not_speak_the_protocol_is_closed_after_some_tries(gate):
+    client = await gate.connect()
+    await hello(client)
+    for _ in range(30):
+        await client.ws.send_bytes(b"\xc1")
+    assert await client.closed() == 4400
+
+
+async def test_a_message_above_the_limit_closes_the_socket(gate):
+    client = await gate.connect()
+    await hello(client)
+    await client.ws.send_bytes(b"\x00" * 300_000)
+    assert await client.closed() == 1009
+
+
+async def test_a_lost_client_comes_back_and_hears_what_it_missed(gate):
+    ada, bob = await gate.connect(), await gate.connect()
+    welcome = await hello(ada)
+    await hello(bob)
+    ada.ws._response.connection.transport.abort()
+    await asyncio.sleep(0.05)  # the loss has to reach the server
+    await bob.send("signal", type="chat", data="are you there?")
+    await bob.receive("signalReceived")
+    again = await gate.connect()
+    resumed = await hello(again, resume=welcome["resume"])
+    assert resumed["resumed"] is True
+    assert resumed["connection"] == welcome["connection"]
+    assert (await again.receive("signalReceived"))["data"] == "are you there?"
+
+
+async def test_a_resume_token_works_once(gate):
+    ada = await gate.connect()
+    welcome = await hello(ada)
+    again, third = await gate.connect(), await gate.connect()
+    await hello(again, resume=welcome["resume"])
+    fresh = await hello(third, resume=welcome["resume"])
+    assert fresh["resumed"] is False
+    assert fresh["connection"] != welcome["connection"]
+
+
+async def test_a_lost_client_leaves_after_the_grace_time(gate):
+    ada, bob = await gate.connect(), await gate.connect()
+    gone = await hello(ada)
+    await hello(bob)
+    ada.ws._response.connection.transport.abort()
+    destroyed = await bob.receive("connectionDestroyed")
+    assert destroyed["connectionId"] == gone["connection"]["connectionId"]
+    assert destroyed["reason"] == "networkDisconnected"
+
+
+async def test_a_silent_client_is_taken_for_lost_and_a_pinging_one_is_not(gate):
+    silent, alive = await gate.connect(), await gate.connect()
+    gone = await hello(silent)
+    await hello(alive)
+    heard = []
+    for _ in range(8):
+        await alive.send("ping")
+        heard.append(await alive.receive())
+        await asyncio.sleep(0.25)  # keep-alive runs on the wall clock
+    destroyed = [message for message in heard if message["t"] == "connectionDestroyed"]
+    assert [message["connectionId"] for message in destroyed] == [
+        gone["connection"]["connectionId"]
+    ]
+
+
+async def test_a_client_that_does_not_read_is_dropped_and_others_go_on(gate):
+    slow, fast = await gate.connect(), await gate.connect()
+    await hello(slow)
+    await hello(fast)
+    transport = slow.ws._response.connection.transport
+    transport.pause_reading()
+    for number in range(150):
+        await fast.send("signal", type="chat", data="x" * 8_000)
+        await fast.receive("ok")
+        if number % 40 == 0:
+            await asyncio.sleep(0.9)  # the message rate is limited on the wall clock
+    destroyed = await fast.receive("connectionDestroyed")
+    assert destroyed["reason"] == "networkDisconnected"
+
+
+async def test_leaving_is_told_at_once_and_closes_politely(gate):
+    ada, bob = await gate.connect(), await gate.connect()
+    await hello(ada)
+    await hello(bob)
+    await ada.send("bye")
+    assert (await ada.receive("disconnected"))["reason"] == "clientDisconnected"
+    assert await ada.closed() == 1000
+    assert (await bob.receive("connectionDestroyed"))["reason"] == "clientDisconnected"
+
+
+async def test_a_server_that_goes_down_says_so(gate):
+    ada = await gate.connect()
+    await hello(ada)
+    await gate.directory.close()
+    assert (await ada.receive("disconnected"))["reason"] == "serverShutdown"
+    assert await ada.closed() == 1012

@@ -43,21 +43,17 @@ class HttpSettings:
     allowed_origins: str = knob(
         "*", "Web origins that may open the WebSocket, with blanks between; * allows all."
     )
-    trust_proxy: bool = knob(False, "Believe X-Forwarded-For. Only behind a proxy that sets it.")
 
 
 @dataclass(frozen=True, slots=True)
 class MediaSettings:
-    """The media port: UDP, and TCP with the same number."""
+    """The media port: one UDP port for all clients."""
 
     host: str = knob("0.0.0.0", "Address the media socket binds.")  # noqa: S104 - as above
-    port: int = knob(10_000, "First media port, one per worker; 0 takes free ones.", 0, 65_535)
+    port: int = knob(10_000, "Media UDP port; 0 takes a free one.", 0, 65_535)
     public_ips: str = knob(
         "",
         "Addresses that clients can reach, with blanks between. Empty: every local IPv4 address.",
-    )
-    workers: int = knob(
-        0, "Media threads. 0: one per core. More than cores adds only switching.", 0, 256
     )
 
 

@@ -53,10 +53,14 @@ class RunningServer:
 def open_media_plane(settings: Settings) -> tuple[MediaPlane, int]:
     """The media plane of this node and its port. Errors: `ConfigurationError`, `OSError`."""
     media = settings.media
-    plane = NativeMediaPlane.open(
-        WorkerSettings(host=media.host, port=media.port),
-        MediaPlaneSettings(addresses=public_addresses(media.public_ips)),
-    )
+    worker = WorkerSettings(host=media.host, port=media.port)
+    addresses = public_addresses(media.public_ips)
+    try:
+        plane = NativeMediaPlane.open(worker, MediaPlaneSettings(addresses=addresses))
+    except ImportError as cause:
+        raise ConfigurationError(
+            "the media core is not installed; install the wheel, or run `make build`"
+        ) from cause
     return plane, plane.context.router.local_port
 
 
@@ -75,7 +79,6 @@ async def running_server(
     async with contextlib.AsyncExitStack() as stack:
         store = await open_sqlite(data_dir, busy_timeout_ms=settings.storage.busy_timeout_ms)
         stack.push_async_callback(store.close)
-        created = await first_project(store, clock, data_dir)
         plane, media_port = open_plane(settings)
         stack.push_async_callback(plane.close)
         metrics = Metrics(plane.counters)
@@ -92,6 +95,8 @@ async def running_server(
             stack.push_async_callback(_cancel, asyncio.create_task(sampler))
         port = runner.addresses[0][1]
         url = _url(settings, port)
+        # Last, so that a start that fails does not use up the one welcome.
+        created = await first_project(store, clock, data_dir)
         path = data_dir / DEVELOPMENT_FILE
         text = None if created is None else welcome(created, url, path)
         log.info("listening", http_port=port, media_port=media_port)

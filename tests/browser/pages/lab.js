@@ -1,0 +1,118 @@
+// What the tests tell a page to do. Results are plain data; events are kept in order.
+'use strict';
+
+const lab = {
+  events: [],
+  subscribers: new Map(),
+  publishers: [],
+  patterns: [],
+
+  /** Resolves with the error's name when connecting fails, else with `null`. */
+  connect({ apiKey, sessionId, url, token, secret, options = {} }) {
+    const given = { serverUrl: url, ...options };
+    if (secret !== undefined) given.encryptionSecret = secret;
+    lab.session = OT.initSession(apiKey, sessionId, given);
+    const note = (name, detail = {}) => lab.events.push({ name, ...detail });
+    lab.session.on({
+      sessionConnected: () => note('sessionConnected'),
+      sessionDisconnected: ({ reason }) => note('sessionDisconnected', { reason }),
+      sessionReconnecting: () => note('sessionReconnecting'),
+      sessionReconnected: () => note('sessionReconnected'),
+      streamCreated: ({ stream }) => {
+        note('streamCreated', { streamId: stream.streamId, videoType: stream.videoType });
+        if (lab.subscribesTo(stream)) lab.subscribe(stream);
+      },
+      streamDestroyed: ({ stream, reason }) =>
+        note('streamDestroyed', { streamId: stream.streamId, reason }),
+      streamPropertyChanged: ({ changedProperty, newValue }) =>
+        note('streamPropertyChanged', { changedProperty, newValue }),
+      signal: ({ type, data, from, encrypted }) =>
+        note('signal', { type, data, from: from && from.connectionId, encrypted }),
+    });
+    OT.on('exception', ({ title, message }) => note('exception', { title, message }));
+    return result(lab.session.connect.promise(token));
+  },
+
+  subscribesTo: () => true,
+
+  subscribe(stream, properties = {}) {
+    const subscriber = lab.session.subscribe(
+      stream,
+      'subscribers',
+      { insertMode: 'append', width: 320, height: 240, ...properties },
+      (error) => error && lab.events.push({ name: 'subscribeFailed', error: error.name }),
+    );
+    lab.subscribers.set(stream.streamId, subscriber);
+    for (const name of [
+      'connected',
+      'encryptionSecretMismatch',
+      'encryptionSecretMatch',
+      'videoEnabled',
+      'videoDisabled',
+      'destroyed',
+    ]) {
+      subscriber.on(name, () => lab.events.push({ name, streamId: stream.streamId }));
+    }
+    return subscriber;
+  },
+
+  /** Publishes the pattern; resolves with the stream's id, or the error's name. */
+  async publish({ codec, hertz, size, properties = {} } = {}) {
+    const pattern = await makePattern({ hertz, ...size });
+    lab.patterns.push(pattern);
+    const publisher = OT.initPublisher('publishers', {
+      insertMode: 'append',
+      videoSource: pattern.video,
+      audioSource: pattern.audio,
+      ...(codec ? { preferredVideoCodecs: [codec] } : {}),
+      ...properties,
+    });
+    for (const name of ['streamCreated', 'streamDestroyed', 'muteForced', 'destroyed']) {
+      publisher.on(name, () => lab.events.push({ name: `publisher ${name}` }));
+    }
+    lab.publishers.push(publisher);
+    try {
+      await lab.session.publish.promise(publisher);
+      return { streamId: publisher.stream.streamId };
+    } catch (error) {
+      return { error: error.name, message: error.message };
+    }
+  },
+
+  video(streamId) {
+    return lab.subscribers.get(streamId)?.element?.querySelector('video');
+  },
+
+  /** Pattern numbers seen at intervals; `null` where the picture is not the pattern. */
+  async watch(streamId, samples = 12, intervalMs = 100) {
+    const seen = [];
+    for (let sample = 0; sample < samples; sample += 1) {
+      seen.push(readPattern(lab.video(streamId)));
+      await new Promise((resolve) => setTimeout(resolve, intervalMs));
+    }
+    return seen;
+  },
+
+  async listen(streamId) {
+    const stream = lab.video(streamId)?.srcObject;
+    return stream ? measureTone(stream) : null;
+  },
+
+  async stats(streamId) {
+    return lab.subscribers.get(streamId).getStats();
+  },
+
+  count(name) {
+    return lab.events.filter((event) => event.name === name).length;
+  },
+};
+
+function result(promise) {
+  return promise.then(
+    () => null,
+    (error) => ({ name: error.name, code: error.code, message: error.message }),
+  );
+}
+
+globalThis.lab = lab;
+globalThis.labResult = result;

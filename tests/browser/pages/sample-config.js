@@ -1,0 +1,4 @@
+// What an application gets from its own back end.
+const { apiKey, sessionId, token, secret } = Object.fromEntries(
+  new URLSearchParams(location.hash.slice(1)),
+);

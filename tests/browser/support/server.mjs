@@ -1,0 +1,118 @@
+// A real server of its own for each test file, on free ports, with a data folder of its own.
+import { execFile, spawn } from 'node:child_process';
+import dgram from 'node:dgram';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const root = fileURLToPath(new URL('../../..', import.meta.url));
+const program = process.env.SEALROUTE ?? join(root, '.venv/bin/sealroute');
+const START_TIMEOUT_MS = 15_000;
+
+export class Server {
+  constructor(process, port, dataDir) {
+    this.process = process;
+    this.url = `http://127.0.0.1:${port}`;
+    this.dataDir = dataDir;
+    this.output = '';
+    for (const stream of [process.stdout, process.stderr]) {
+      stream.on('data', (data) => (this.output += data));
+    }
+  }
+
+  static async start() {
+    const dataDir = await mkdtemp(join(tmpdir(), 'sealroute-browser-'));
+    const [port, mediaPort] = await Promise.all([freeTcpPort(), freeUdpPort()]);
+    const server = new Server(
+      spawn(program, [
+        ...['serve', '--host', '127.0.0.1', '--port', String(port)],
+        ...['--media-host', '127.0.0.1', '--media-port', String(mediaPort)],
+        ...['--data-dir', dataDir],
+      ]),
+      port,
+      dataDir,
+    );
+    try {
+      await server.#untilReady();
+      server.project = await server.cli('project', 'create', '--e2ee');
+    } catch (error) {
+      await server.stop();
+      throw error;
+    }
+    return server;
+  }
+
+  /** A room: a session with its tokens. */
+  async createRoom({ e2ee = true } = {}) {
+    const { apiKey } = this.project;
+    const flags = e2ee ? ['--e2ee'] : [];
+    const { sessionId } = await this.cli('session', 'create', '--api-key', apiKey, ...flags);
+    return { url: this.url, apiKey, sessionId };
+  }
+
+  async token(room, { role = 'publisher', data = '' } = {}) {
+    const { token } = await this.cli(
+      ...['token', '--session', room.sessionId, '--role', role, '--data', data],
+    );
+    return token;
+  }
+
+  async cli(...words) {
+    const { stdout } = await run(program, [...words, '--data-dir', this.dataDir, '--json']);
+    return JSON.parse(stdout);
+  }
+
+  async metric(name) {
+    const text = await (await fetch(`${this.url}/metrics`)).text();
+    return text
+      .split('\n')
+      .filter((line) => line.startsWith(name) && !line.startsWith('#'))
+      .reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+  }
+
+  async stop() {
+    if (this.process.exitCode === null) {
+      this.process.kill('SIGTERM');
+      const timer = setTimeout(() => this.process.kill('SIGKILL'), 6_000);
+      await once(this.process, 'exit');
+      clearTimeout(timer);
+    }
+    await rm(this.dataDir, { recursive: true, force: true });
+  }
+
+  async #untilReady() {
+    const deadline = Date.now() + START_TIMEOUT_MS;
+    while (Date.now() < deadline) {
+      if (this.process.exitCode !== null) break;
+      const ready = await fetch(`${this.url}/readyz`).then(
+        ({ ok }) => ok,
+        () => false,
+      );
+      if (ready) return;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    throw new Error(`The server did not start:\n${this.output}`);
+  }
+}
+
+async function freeTcpPort() {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+async function freeUdpPort() {
+  const socket = dgram.createSocket('udp4').bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  const { port } = socket.address();
+  await new Promise((resolve) => socket.close(resolve));
+  return port;
+}

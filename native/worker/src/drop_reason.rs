@@ -28,6 +28,8 @@ network_drops! {
     StunUnknownUfrag = "stun_unknown_ufrag",
     /// A check with a wrong or without a password, or otherwise not valid.
     StunRefused = "stun_refused",
+    /// A check from the address of another transport's peer.
+    StunAddressTaken = "stun_address_taken",
     /// No transport has validated this address.
     UnknownAddress = "unknown_address",
     /// The DTLS handshake of the transport has not ended.

@@ -1,11 +1,20 @@
 //! The only I/O and the only clock of the media core.
 
+mod commands;
+mod core;
+mod core_commands;
 mod deadlines;
 mod drop_reason;
 mod egress;
 mod event_ring;
+mod handles;
 mod network_counters;
+mod sealing_outbox;
 mod socket;
+mod transports;
+mod worker;
 
+pub use commands::{Command, Direction, RouterHandle, Secret, SrtpSecrets};
 pub use event_ring::Event;
 pub use network_counters::drop_reasons;
+pub use worker::{Ended, Worker, WorkerSettings};

@@ -215,11 +215,12 @@ impl ReceiveBatch {
         };
         if count < 0 {
             let error = io::Error::last_os_error();
-            let nothing = matches!(
-                error.kind(),
-                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+            // What else may come (a device that is down, no memory) passes; these do not.
+            let broken = matches!(
+                error.raw_os_error(),
+                Some(libc::EBADF | libc::ENOTSOCK | libc::EINVAL | libc::EFAULT)
             );
-            return if nothing { Ok(0) } else { Err(error) };
+            return if broken { Err(error) } else { Ok(0) };
         }
         let count = count as usize;
         for (index, message) in messages.iter().enumerate().take(count) {

@@ -1,0 +1,456 @@
+//! The worker's state: datagrams, commands and time in; events and sealed datagrams out.
+//!
+//! It owns no clock and waits for nothing, so tests drive it in virtual time.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sealroute_forward::{
+    ExtensionIds, ForwardSettings, PublisherHandle, SessionRouter, SubscriberHandle,
+    TransportHandle,
+};
+use sealroute_rtp::RtpPacket;
+use sealroute_transport::{IceOutcome, PacketKind, SrtpError, classify, stun};
+
+use crate::commands::RouterHandle;
+use crate::deadlines::Deadlines;
+use crate::drop_reason::NetworkDrop;
+use crate::egress::{Egress, MessageSocket, SLOT_BYTES};
+use crate::event_ring::{Event, EventRing};
+use crate::handles::HandleMap;
+use crate::network_counters::{NetworkCounters, SharedCounters};
+use crate::sealing_outbox::SealingOutbox;
+use crate::socket::Path;
+use crate::transports::Transports;
+
+/// Sender of our own RTCP feedback; of no stream.
+const FEEDBACK_SENDER_SSRC: u32 = 1;
+/// How old the totals that other threads read may be.
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Knobs of a worker's state.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CoreSettings {
+    /// Without a valid check for so long a peer is gone (RFC 7675).
+    pub(crate) consent_timeout: Duration,
+    pub(crate) forward: ForwardSettings,
+}
+
+/// One session: its forwarding, and what of its totals is published.
+pub(crate) struct Session {
+    pub(crate) router: SessionRouter,
+    pub(crate) touched: bool,
+    pub(crate) unpublished: bool,
+    pub(crate) published: Vec<u64>,
+}
+
+/// Where a publisher or subscriber lives, to find and to end it.
+#[derive(Clone, Copy)]
+pub(crate) struct Publication {
+    pub(crate) router: RouterHandle,
+    pub(crate) transport: TransportHandle,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Subscription {
+    pub(crate) router: RouterHandle,
+    pub(crate) transport: TransportHandle,
+    pub(crate) publisher: PublisherHandle,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Timer {
+    Session(RouterHandle),
+    Consent(TransportHandle),
+    Feedback(TransportHandle),
+    PublishCounters,
+}
+
+/// All state of one worker.
+pub(crate) struct Core<S> {
+    pub(crate) settings: CoreSettings,
+    pub(crate) sessions: HandleMap<RouterHandle, Session>,
+    pub(crate) transports: Transports,
+    pub(crate) publications: HandleMap<PublisherHandle, Publication>,
+    pub(crate) subscriptions: HandleMap<SubscriberHandle, Subscription>,
+    pub(crate) timers: Deadlines<Timer>,
+    pub(crate) egress: Egress<S>,
+    pub(crate) counters: NetworkCounters,
+    pub(crate) events: Arc<EventRing>,
+    pub(crate) shared: Arc<SharedCounters>,
+    touched: Vec<RouterHandle>,
+    /// Sessions that counted since the totals were published.
+    unpublished: Vec<RouterHandle>,
+    compound: Vec<u8>,
+}
+
+impl<S: MessageSocket> Core<S> {
+    pub(crate) fn new(
+        settings: CoreSettings,
+        socket: S,
+        events: Arc<EventRing>,
+        shared: Arc<SharedCounters>,
+    ) -> Self {
+        Self {
+            settings,
+            sessions: HandleMap::default(),
+            transports: Transports::default(),
+            publications: HandleMap::default(),
+            subscriptions: HandleMap::default(),
+            timers: Deadlines::new(),
+            egress: Egress::new(socket),
+            counters: NetworkCounters::default(),
+            events,
+            shared,
+            touched: Vec::new(),
+            unpublished: Vec::new(),
+            compound: Vec::new(),
+        }
+    }
+
+    pub(crate) fn socket(&self) -> &S {
+        self.egress.socket()
+    }
+
+    /// Takes one datagram. None as path: the kernel had to cut it off.
+    pub(crate) fn handle_datagram(
+        &mut self,
+        now: Instant,
+        path: Option<Path>,
+        datagram: &mut [u8],
+    ) {
+        self.counters.packets_received += 1;
+        self.counters.bytes_received += datagram.len() as u64;
+        let outcome = match (path, classify(datagram)) {
+            (None, _) => Err(NetworkDrop::Oversize),
+            (Some(path), PacketKind::Stun) => self.handle_stun(now, path, datagram),
+            (Some(path), PacketKind::Dtls) => self.handle_dtls(path.remote, datagram),
+            (Some(path), PacketKind::Rtp) => self.handle_rtp(now, path.remote, datagram),
+            (Some(path), PacketKind::Rtcp) => self.handle_rtcp(now, path.remote, datagram),
+            (Some(_), PacketKind::Unknown) => Err(NetworkDrop::UnknownFirstByte),
+        };
+        if let Err(reason) = outcome {
+            self.counters.drop_packets(reason, 1);
+        }
+    }
+
+    /// Ends a batch: forwards what came, sends everything, arms what is due next.
+    pub(crate) fn end_batch(&mut self, now: Instant) {
+        let mut touched = std::mem::take(&mut self.touched);
+        for handle in touched.drain(..) {
+            self.with_session(handle, |session, out| {
+                session.touched = false;
+                session.router.flush(now, out);
+            });
+        }
+        self.touched = touched;
+        self.egress.flush(&mut self.counters);
+        if !self.timers.is_set(Timer::PublishCounters) {
+            self.timers
+                .set(Timer::PublishCounters, Some(now + PUBLISH_INTERVAL));
+        }
+    }
+
+    /// When `handle_timeout` is due.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// Does what became due.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        let mut did_work = false;
+        while let Some(timer) = self.timers.pop_due(now) {
+            match timer {
+                Timer::Session(handle) => {
+                    did_work = true;
+                    self.with_session(handle, |session, out| {
+                        session.router.handle_timeout(now, out)
+                    });
+                }
+                Timer::Consent(handle) => self.check_consent(now, handle),
+                Timer::Feedback(handle) => {
+                    did_work = true;
+                    self.send_feedback(now, handle);
+                }
+                Timer::PublishCounters => self.publish_counters(),
+            }
+        }
+        if did_work {
+            self.end_batch(now);
+        }
+    }
+
+    /// Runs `act` on a session with everything it may send through, then re-arms its timer.
+    pub(crate) fn with_session<R>(
+        &mut self,
+        handle: RouterHandle,
+        act: impl FnOnce(&mut Session, &mut SealingOutbox<'_, S>) -> R,
+    ) -> Option<R> {
+        let session = self.sessions.get_mut(&handle)?;
+        let mut out = SealingOutbox {
+            transports: &mut self.transports,
+            egress: &mut self.egress,
+            counters: &mut self.counters,
+            events: &self.events,
+        };
+        let result = act(session, &mut out);
+        self.timers
+            .set(Timer::Session(handle), session.router.poll_timeout());
+        if !std::mem::replace(&mut session.unpublished, true) {
+            self.unpublished.push(handle);
+        }
+        Some(result)
+    }
+
+    /// Marks a session to be flushed when the batch ends.
+    pub(crate) fn touch(&mut self, handle: RouterHandle) {
+        if let Some(session) = self.sessions.get_mut(&handle)
+            && !std::mem::replace(&mut session.touched, true)
+        {
+            self.touched.push(handle);
+        }
+    }
+
+    pub(crate) fn push_event(&mut self, event: Event) {
+        if !self.events.push(event) {
+            self.counters.events_dropped += 1;
+        }
+    }
+
+    fn handle_stun(
+        &mut self,
+        now: Instant,
+        path: Path,
+        datagram: &[u8],
+    ) -> Result<(), NetworkDrop> {
+        self.counters.stun_requests += 1;
+        let request = stun::parse_request(datagram).map_err(|_| NetworkDrop::StunMalformed)?;
+        let ufrag = request
+            .local_ufrag()
+            .and_then(|ufrag| std::str::from_utf8(ufrag).ok());
+        let handle = ufrag
+            .and_then(|ufrag| self.transports.by_ufrag(ufrag))
+            .ok_or(NetworkDrop::StunUnknownUfrag)?;
+        // Whoever knows one transport's password must not take the address of another's peer.
+        if self
+            .transports
+            .by_address(path.remote)
+            .is_some_and(|owner| owner != handle)
+        {
+            return Err(NetworkDrop::StunAddressTaken);
+        }
+        let transport = self
+            .transports
+            .get_mut(handle)
+            .ok_or(NetworkDrop::StunUnknownUfrag)?;
+        let slot = self.egress.slot(&mut self.counters);
+        match transport
+            .ice
+            .handle_request(now, path.remote, datagram, slot)
+        {
+            IceOutcome::Ignored(_) => Err(NetworkDrop::StunRefused),
+            IceOutcome::Reply {
+                length,
+                newly_validated,
+                ..
+            } => {
+                self.egress.commit(path, length);
+                self.follow_peer(handle, path);
+                if newly_validated {
+                    self.push_event(Event::IceValidated { transport: handle });
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// After a valid check: the transport's path is that of its selected address.
+    fn follow_peer(&mut self, handle: TransportHandle, path: Path) {
+        let Some(transport) = self.transports.get(handle) else {
+            return;
+        };
+        let timer = Timer::Consent(handle);
+        if !self.timers.is_set(timer) {
+            self.timers.set(timer, transport.ice.consent_expires());
+        }
+        if transport.ice.remote() == Some(path.remote) && transport.path != Some(path) {
+            self.transports.set_path(handle, path);
+        }
+    }
+
+    /// Every check moves consent on, but not its timer: that looks again when it is due.
+    fn check_consent(&mut self, now: Instant, handle: TransportHandle) {
+        let Some(transport) = self.transports.get(handle) else {
+            return;
+        };
+        match transport.ice.consent_expires() {
+            Some(at) if at > now => self.timers.set(Timer::Consent(handle), Some(at)),
+            _ => {
+                self.transports.forget_path(handle);
+                self.push_event(Event::ConsentExpired { transport: handle });
+            }
+        }
+    }
+
+    fn handle_dtls(&mut self, from: SocketAddr, datagram: &[u8]) -> Result<(), NetworkDrop> {
+        let transport = self
+            .transports
+            .by_address(from)
+            .ok_or(NetworkDrop::UnknownAddress)?;
+        self.counters.dtls_records += 1;
+        let event = Event::DtlsDatagram {
+            transport,
+            datagram: datagram.to_vec(),
+        };
+        if self.events.push(event) {
+            Ok(())
+        } else {
+            Err(NetworkDrop::EventRingFull)
+        }
+    }
+
+    fn handle_rtp(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        datagram: &mut [u8],
+    ) -> Result<(), NetworkDrop> {
+        let handle = self
+            .transports
+            .by_address(from)
+            .ok_or(NetworkDrop::UnknownAddress)?;
+        let transport = self
+            .transports
+            .get_mut(handle)
+            .ok_or(NetworkDrop::UnknownAddress)?;
+        let receiver = transport.receiver.as_mut().ok_or(NetworkDrop::NoKeys)?;
+        let length = receiver.open_rtp(datagram).map_err(reason_of)?;
+        let packet = &datagram[..length];
+        let router = transport.router;
+        if let Some(id) = transport.transport_cc_id
+            && let Some((sequence, ssrc)) = transport_sequence(packet, id)
+        {
+            transport.feedback.record(now, sequence);
+            transport.feedback_ssrc = ssrc;
+            if !self.timers.is_set(Timer::Feedback(handle)) {
+                self.timers
+                    .set(Timer::Feedback(handle), transport.feedback.poll_timeout());
+            }
+        }
+        if let Some(session) = self.sessions.get_mut(&router) {
+            session.router.handle_rtp(now, handle, packet);
+        }
+        self.touch(router);
+        Ok(())
+    }
+
+    fn handle_rtcp(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        datagram: &mut [u8],
+    ) -> Result<(), NetworkDrop> {
+        let handle = self
+            .transports
+            .by_address(from)
+            .ok_or(NetworkDrop::UnknownAddress)?;
+        let transport = self
+            .transports
+            .get_mut(handle)
+            .ok_or(NetworkDrop::UnknownAddress)?;
+        let receiver = transport.receiver.as_mut().ok_or(NetworkDrop::NoKeys)?;
+        let length = receiver.open_rtcp(datagram).map_err(reason_of)?;
+        let router = transport.router;
+        let compound = &datagram[..length];
+        self.with_session(router, |session, out| {
+            session.router.handle_rtcp(now, handle, compound, out)
+        });
+        Ok(())
+    }
+
+    fn send_feedback(&mut self, now: Instant, handle: TransportHandle) {
+        let Some(transport) = self.transports.get_mut(handle) else {
+            return;
+        };
+        self.compound.clear();
+        let media_ssrc = transport.feedback_ssrc;
+        let wants = transport.feedback.poll_feedback(
+            now,
+            FEEDBACK_SENDER_SSRC,
+            media_ssrc,
+            &mut self.compound,
+        );
+        let next = transport.feedback.poll_timeout();
+        self.timers.set(Timer::Feedback(handle), next);
+        if wants {
+            let mut out = SealingOutbox {
+                transports: &mut self.transports,
+                egress: &mut self.egress,
+                counters: &mut self.counters,
+                events: &self.events,
+            };
+            sealroute_forward::Outbox::rtcp(&mut out, handle, &self.compound);
+        }
+    }
+
+    /// Queues handshake bytes; they need no keys.
+    pub(crate) fn send_plain(&mut self, handle: TransportHandle, datagram: &[u8]) {
+        let path = self
+            .transports
+            .get(handle)
+            .and_then(|transport| transport.path);
+        let outcome = match path {
+            None => Err(NetworkDrop::SendNoAddress),
+            Some(_) if datagram.len() > SLOT_BYTES => Err(NetworkDrop::SendTooLarge),
+            Some(path) => {
+                self.egress.slot(&mut self.counters)[..datagram.len()].copy_from_slice(datagram);
+                self.egress.commit(path, datagram.len());
+                Ok(())
+            }
+        };
+        if let Err(reason) = outcome {
+            self.counters.drop_packets(reason, 1);
+        }
+    }
+
+    /// Lets other threads read the totals as they are now.
+    pub(crate) fn publish_counters(&mut self) {
+        self.counters.transports = self.transports.len() as u64;
+        self.counters.publishers = self.publications.len() as u64;
+        self.counters.subscribers = self.subscriptions.len() as u64;
+        self.shared.store_network(&self.counters);
+        for handle in self.unpublished.drain(..) {
+            if let Some(session) = self.sessions.get_mut(&handle) {
+                session.unpublished = false;
+                self.shared
+                    .add_forward(session.router.counters(), &mut session.published);
+            }
+        }
+    }
+}
+
+/// Sets the transport-wide sequence number's id, if the m-line negotiated one.
+pub(crate) fn transport_cc_id(extensions: &ExtensionIds) -> Option<u8> {
+    let found = extensions
+        .0
+        .iter()
+        .find(|(kind, _)| *kind == sealroute_forward::Extension::TransportCc);
+    found.map(|(_, id)| *id)
+}
+
+fn transport_sequence(packet: &[u8], id: u8) -> Option<(u16, u32)> {
+    let packet = RtpPacket::parse(packet).ok()?;
+    let (_, value) = packet.extensions().find(|(found, _)| *found == id)?;
+    Some((u16::from_be_bytes(*value.first_chunk()?), packet.ssrc()))
+}
+
+fn reason_of(error: SrtpError) -> NetworkDrop {
+    match error {
+        SrtpError::TooShort | SrtpError::Malformed => NetworkDrop::SrtpMalformed,
+        SrtpError::BadTag => NetworkDrop::SrtpBadTag,
+        SrtpError::Replayed => NetworkDrop::SrtpReplayed,
+        SrtpError::TooManyStreams => NetworkDrop::SrtpTooManyStreams,
+        _ => NetworkDrop::SrtpRefused,
+    }
+}

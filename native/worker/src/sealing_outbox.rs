@@ -1,0 +1,82 @@
+//! Where forwarding puts its packets: sealed into send slots, addressed to the peer.
+
+use sealroute_forward::{ForwardEvent, Outbox, TransportHandle};
+use sealroute_transport::{SrtpError, SrtpSender};
+
+use crate::drop_reason::NetworkDrop;
+use crate::egress::{Egress, MessageSocket};
+use crate::event_ring::{Event, EventRing};
+use crate::network_counters::NetworkCounters;
+use crate::transports::Transports;
+
+/// Borrows what sending needs for one call into a session.
+pub(crate) struct SealingOutbox<'a, S> {
+    pub(crate) transports: &'a mut Transports,
+    pub(crate) egress: &'a mut Egress<S>,
+    pub(crate) counters: &'a mut NetworkCounters,
+    pub(crate) events: &'a EventRing,
+}
+
+impl<S: MessageSocket> SealingOutbox<'_, S> {
+    fn send<F>(&mut self, transport: TransportHandle, seal: F) -> Result<(), NetworkDrop>
+    where
+        F: FnOnce(&mut SrtpSender, &mut [u8]) -> Result<usize, SrtpError>,
+    {
+        let transport = self
+            .transports
+            .get_mut(transport)
+            .ok_or(NetworkDrop::SendNoAddress)?;
+        let path = transport.path.ok_or(NetworkDrop::SendNoAddress)?;
+        let sender = transport.sender.as_mut().ok_or(NetworkDrop::SendNoKeys)?;
+        let slot = self.egress.slot(self.counters);
+        let length = seal(sender, slot).map_err(|_| NetworkDrop::SendNotSealed)?;
+        self.egress.commit(path, length);
+        Ok(())
+    }
+
+    fn count(&mut self, outcome: Result<(), NetworkDrop>) {
+        if let Err(reason) = outcome {
+            self.counters.drop_packets(reason, 1);
+        }
+    }
+}
+
+impl<S: MessageSocket> Outbox for SealingOutbox<'_, S> {
+    fn rtp(&mut self, transport: TransportHandle, header: &[u8], payload: &[u8]) {
+        let outcome = self.send(transport, |sender, slot| {
+            sender.seal_rtp(header, payload, slot)
+        });
+        self.count(outcome);
+    }
+
+    fn rtcp(&mut self, transport: TransportHandle, compound: &[u8]) {
+        let outcome = self.send(transport, |sender, slot| sender.seal_rtcp(compound, slot));
+        self.count(outcome);
+    }
+
+    fn event(&mut self, event: ForwardEvent) {
+        let event = match event {
+            ForwardEvent::SourceActive {
+                publisher,
+                mid,
+                rid,
+            } => Event::SourceActive {
+                publisher,
+                mid,
+                rid,
+            },
+            ForwardEvent::NotEncrypted {
+                publisher,
+                mid,
+                packets,
+            } => Event::NotEncrypted {
+                publisher,
+                mid,
+                packets,
+            },
+        };
+        if !self.events.push(event) {
+            self.counters.events_dropped += 1;
+        }
+    }
+}

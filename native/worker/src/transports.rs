@@ -1,0 +1,151 @@
+//! The peers' transports, found by handle, by ICE user fragment or by validated address.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use sealroute_forward::TransportHandle;
+use sealroute_transport::{IceLite, SrtpError, SrtpKeys, SrtpReceiver, SrtpSender, TwccReceiver};
+
+use crate::commands::{Direction, RouterHandle, SrtpSecrets};
+use crate::handles::HandleMap;
+use crate::socket::Path;
+
+/// One peer's transport.
+pub(crate) struct Transport {
+    pub(crate) router: RouterHandle,
+    pub(crate) direction: Direction,
+    pub(crate) ice: IceLite,
+    /// Where the peer is, as long as it consents to be sent to.
+    pub(crate) path: Option<Path>,
+    pub(crate) receiver: Option<SrtpReceiver>,
+    pub(crate) sender: Option<SrtpSender>,
+    /// Negotiated id of the transport-wide sequence number, once a publisher uses it.
+    pub(crate) transport_cc_id: Option<u8>,
+    pub(crate) feedback: TwccReceiver,
+    /// The feedback names a stream of the peer: the last that was received.
+    pub(crate) feedback_ssrc: u32,
+}
+
+impl Transport {
+    pub(crate) fn new(router: RouterHandle, direction: Direction, ice: IceLite) -> Self {
+        Self {
+            router,
+            direction,
+            ice,
+            path: None,
+            receiver: None,
+            sender: None,
+            transport_cc_id: None,
+            feedback: TwccReceiver::new(),
+            feedback_ssrc: 0,
+        }
+    }
+
+    /// Takes the keys of a handshake. Once: other keys would be those of another peer.
+    pub(crate) fn set_keys(&mut self, secrets: &SrtpSecrets) -> Result<(), SrtpError> {
+        let keys = SrtpKeys {
+            key: &secrets.receive_key.0,
+            salt: &secrets.receive_salt.0,
+        };
+        let receiver = SrtpReceiver::new(secrets.profile, keys)?;
+        let keys = SrtpKeys {
+            key: &secrets.send_key.0,
+            salt: &secrets.send_salt.0,
+        };
+        self.sender = Some(SrtpSender::new(secrets.profile, keys)?);
+        self.receiver = Some(receiver);
+        Ok(())
+    }
+
+    pub(crate) fn has_keys(&self) -> bool {
+        self.receiver.is_some()
+    }
+
+    pub(crate) fn dump(&self, handle: TransportHandle, now: Instant) -> serde_json::Value {
+        let expires = self.ice.consent_expires();
+        serde_json::json!({
+            "transport": handle.0,
+            "direction": match self.direction { Direction::Uplink => "uplink", Direction::Downlink => "downlink" },
+            "remote": self.path.map(|path| path.remote.to_string()),
+            "local": self.path.and_then(|path| path.local).map(|ip| ip.to_string()),
+            "consent_left_ms": expires.map(|at| at.saturating_duration_since(now).as_millis() as u64),
+            "has_keys": self.has_keys(),
+            "transport_cc_id": self.transport_cc_id,
+        })
+    }
+}
+
+/// All transports. An address belongs to one transport: the one that validated it.
+#[derive(Default)]
+pub(crate) struct Transports {
+    of_handle: HandleMap<TransportHandle, Transport>,
+    of_ufrag: HashMap<String, TransportHandle>,
+    of_address: HashMap<SocketAddr, TransportHandle>,
+}
+
+impl Transports {
+    pub(crate) fn len(&self) -> usize {
+        self.of_handle.len()
+    }
+
+    pub(crate) fn contains(&self, handle: TransportHandle) -> bool {
+        self.of_handle.contains_key(&handle)
+    }
+
+    pub(crate) fn get_mut(&mut self, handle: TransportHandle) -> Option<&mut Transport> {
+        self.of_handle.get_mut(&handle)
+    }
+
+    pub(crate) fn get(&self, handle: TransportHandle) -> Option<&Transport> {
+        self.of_handle.get(&handle)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (TransportHandle, &Transport)> {
+        self.of_handle
+            .iter()
+            .map(|(handle, transport)| (*handle, transport))
+    }
+
+    pub(crate) fn by_ufrag(&self, ufrag: &str) -> Option<TransportHandle> {
+        self.of_ufrag.get(ufrag).copied()
+    }
+
+    pub(crate) fn by_address(&self, address: SocketAddr) -> Option<TransportHandle> {
+        self.of_address.get(&address).copied()
+    }
+
+    pub(crate) fn insert(&mut self, handle: TransportHandle, ufrag: String, transport: Transport) {
+        self.of_ufrag.insert(ufrag, handle);
+        self.of_handle.insert(handle, transport);
+    }
+
+    /// The transport's peer is at `path` from now on.
+    pub(crate) fn set_path(&mut self, handle: TransportHandle, path: Path) {
+        self.forget_path(handle);
+        if let Some(transport) = self.of_handle.get_mut(&handle) {
+            transport.path = Some(path);
+            self.of_address.insert(path.remote, handle);
+        }
+    }
+
+    /// Nothing is sent to the transport's peer, or taken from it, until it validates again.
+    pub(crate) fn forget_path(&mut self, handle: TransportHandle) {
+        let path = self
+            .of_handle
+            .get_mut(&handle)
+            .and_then(|transport| transport.path.take());
+        if let Some(path) = path
+            && self.of_address.get(&path.remote) == Some(&handle)
+        {
+            self.of_address.remove(&path.remote);
+        }
+    }
+
+    pub(crate) fn remove(&mut self, handle: TransportHandle) -> Option<Transport> {
+        self.forget_path(handle);
+        let transport = self.of_handle.remove(&handle)?;
+        self.of_ufrag.remove(transport.ice.local_ufrag());
+        Some(transport)
+    }
+}

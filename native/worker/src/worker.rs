@@ -1,0 +1,254 @@
+//! The thread around the state: waits, reads the clock once per batch, never panics on input.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use sealroute_forward::ForwardSettings;
+
+use crate::commands::{Command, RouterHandle};
+use crate::core::{Core, CoreSettings};
+use crate::event_ring::{Event, EventRing};
+use crate::network_counters::SharedCounters;
+use crate::socket::{MediaSocket, Poller, ReceiveBatch, Wakeup};
+
+/// Knobs of a worker.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkerSettings {
+    /// Where media arrives; `::` takes IPv4 too, port 0 lets the system choose.
+    pub address: SocketAddr,
+    /// Without a valid check for so long a peer is gone (RFC 7675).
+    pub consent_timeout: Duration,
+    /// At most so many events wait.
+    pub event_ring_size: usize,
+    /// Of the UDP socket.
+    pub receive_buffer_bytes: usize,
+    /// Of every session.
+    pub forward: ForwardSettings,
+}
+
+/// The worker's thread is no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended;
+
+impl fmt::Display for Ended {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the worker has ended")
+    }
+}
+
+impl std::error::Error for Ended {}
+
+#[derive(Default)]
+struct Inbox {
+    commands: Vec<Command>,
+    ended: bool,
+}
+
+/// What the thread shares with its owner.
+struct Shared {
+    inbox: Mutex<Inbox>,
+    wakeup: Wakeup,
+    events: Arc<EventRing>,
+    counters: Arc<SharedCounters>,
+}
+
+impl Shared {
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        // Every critical section leaves the inbox whole, so a poisoned lock is still good.
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_commands(&self) -> Vec<Command> {
+        self.wakeup.clear();
+        std::mem::take(&mut self.inbox().commands)
+    }
+}
+
+/// The owner's side of a worker: commands in, events out. Dropping it ends the thread.
+pub struct Worker {
+    shared: Arc<Shared>,
+    local: SocketAddr,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Worker {
+    /// Binds the socket and starts the thread.
+    ///
+    /// # Errors
+    /// Those of the system: the address is in use or not ours, no descriptors are left.
+    pub fn start(settings: WorkerSettings) -> io::Result<Self> {
+        let socket = MediaSocket::bind(settings.address, settings.receive_buffer_bytes)?;
+        let local = socket.local();
+        let shared = Arc::new(Shared {
+            inbox: Mutex::default(),
+            wakeup: Wakeup::new()?,
+            events: Arc::new(EventRing::new(settings.event_ring_size)?),
+            counters: Arc::new(SharedCounters::new()),
+        });
+        let poller = Poller::new(&socket, &shared.wakeup)?;
+        let core_settings = CoreSettings {
+            consent_timeout: settings.consent_timeout,
+            forward: settings.forward,
+        };
+        let (events, counters) = (Arc::clone(&shared.events), Arc::clone(&shared.counters));
+        let core = Core::new(core_settings, socket, events, counters);
+        let guard = EndGuard {
+            shared: Arc::clone(&shared),
+            asked_to: false,
+        };
+        let thread = thread::Builder::new()
+            .name("media-worker".to_owned())
+            .spawn(move || run(core, &poller, guard))?;
+        Ok(Self {
+            shared,
+            local,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Where media arrives.
+    pub fn local_address(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Queues a command; commands are applied in order.
+    ///
+    /// # Errors
+    /// [`Ended`] after `close`, or if the thread ended by itself.
+    pub fn submit(&self, command: Command) -> Result<(), Ended> {
+        let mut inbox = self.shared.inbox();
+        if inbox.ended {
+            return Err(Ended);
+        }
+        inbox.commands.push(command);
+        if inbox.commands.len() == 1 {
+            self.shared.wakeup.signal();
+        }
+        Ok(())
+    }
+
+    /// An eventfd that is readable while events wait.
+    pub fn events_fd(&self) -> RawFd {
+        self.shared.events.as_raw_fd()
+    }
+
+    /// Takes the waiting events.
+    pub fn drain(&self) -> VecDeque<Event> {
+        self.shared.events.drain()
+    }
+
+    /// All totals by name; at most some 20 ms old.
+    pub fn counters(&self) -> Vec<(&str, u64)> {
+        self.shared.counters.read()
+    }
+
+    /// Everything known of a session. Waits for the thread.
+    ///
+    /// # Errors
+    /// [`Ended`].
+    pub fn dump(&self, router: RouterHandle) -> Result<Option<serde_json::Value>, Ended> {
+        let (reply, answer) = sync_channel(1);
+        self.submit(Command::Dump { router, reply })?;
+        answer.recv().map_err(|_| Ended)
+    }
+
+    /// Ends the thread and closes the socket. Idempotent.
+    pub fn close(&self) {
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            // Where the thread has ended already there is nothing to stop.
+            let _ = self.submit(Command::Stop);
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Tells the owner when the thread ends, however it ends.
+struct EndGuard {
+    shared: Arc<Shared>,
+    asked_to: bool,
+}
+
+impl Drop for EndGuard {
+    fn drop(&mut self) {
+        let unanswered = {
+            let mut inbox = self.shared.inbox();
+            inbox.ended = true;
+            std::mem::take(&mut inbox.commands)
+        };
+        // Whoever waits for the answer to one of these learns that none will come.
+        drop(unanswered);
+        if !self.asked_to {
+            let (command, handle, reason) = ("worker", 0, "thread_ended");
+            self.shared.events.push(Event::CommandFailed {
+                command,
+                handle,
+                reason,
+            });
+        }
+    }
+}
+
+fn run(mut core: Core<MediaSocket>, poller: &Poller, mut guard: EndGuard) {
+    let mut batch = ReceiveBatch::new();
+    // Only the system can end it otherwise: the socket or epoll is broken for good.
+    while let Ok(proceed) = turn(&mut core, poller, &guard.shared, &mut batch) {
+        if !proceed {
+            guard.asked_to = true;
+            break;
+        }
+    }
+}
+
+/// One wait and what it brought; whether to go on.
+fn turn(
+    core: &mut Core<MediaSocket>,
+    poller: &Poller,
+    shared: &Shared,
+    batch: &mut ReceiveBatch,
+) -> io::Result<bool> {
+    let timeout = core
+        .poll_timeout()
+        .map(|at| at.saturating_duration_since(Instant::now()));
+    let ready = poller.wait(timeout)?;
+    let now = Instant::now();
+    if ready.wakeup {
+        for command in shared.take_commands() {
+            if matches!(command, Command::Stop) {
+                core.end_batch(now);
+                core.publish_counters();
+                return Ok(false);
+            }
+            core.apply(now, command);
+        }
+    }
+    if ready.socket {
+        let count = batch.receive(core.socket())?;
+        for index in 0..count {
+            let (datagram, path) = batch.datagram(index);
+            core.handle_datagram(now, path, datagram);
+        }
+    }
+    if ready.socket || ready.wakeup {
+        core.end_batch(now);
+    }
+    core.handle_timeout(now);
+    Ok(true)
+}

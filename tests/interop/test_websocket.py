@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import socket
 from types import SimpleNamespace
 
 import aiohttp
@@ -245,14 +246,40 @@ async def test_a_silent_client_is_taken_for_lost_and_a_pinging_one_is_not(gate):
     ]
 
 
+def masked(payload):
+    """A client's binary frame (RFC 6455 section 5.2) under the mask zero."""
+    return b"\x82\xfe" + len(payload).to_bytes(2, "big") + bytes(4) + payload
+
+
+async def never_reading(url):
+    """A client that joins and then never reads from its socket."""
+    host, port = url.split("/")[2].split(":")
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    raw.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(raw, (host, int(port)))
+    _, writer = await asyncio.open_connection(sock=raw, limit=1_024)
+    writer.write(
+        b"GET /v1/signal HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\n"
+        b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        b"Sec-WebSocket-Protocol: sealroute.v1.msgpack\r\n\r\n"
+    )
+    first = {"t": "hello", "id": 1, "apiKey": "123", "sessionId": "2_sealed"}
+    first |= {"token": "publisher", "sdk": {"name": "test", "version": "1"}, "e2ee": E2EE}
+    writer.write(masked(msgpack.packb(first)))
+    writer.transport.pause_reading()
+    return writer
+
+
 @pytest.mark.parametrize("gate", [10_000], indirect=True)
 async def test_a_client_that_does_not_read_is_dropped_and_others_go_on(gate):
-    slow, fast = await gate.connect(), await gate.connect()
-    gone = await hello(slow)
+    fast = await gate.connect()
     await hello(fast)
-    slow.ws._response.connection.transport.pause_reading()
+    slow = await never_reading(gate.url)
+    gone = await fast.receive("connectionCreated")
     destroyed = None
-    for _ in range(2_000):
+    for _ in range(3_000):
         await fast.send("signal", type="chat", data="x" * 8_000)
         message = await fast.receive()
         while message["t"] not in ("ok", "connectionDestroyed"):
@@ -260,6 +287,7 @@ async def test_a_client_that_does_not_read_is_dropped_and_others_go_on(gate):
         if message["t"] == "connectionDestroyed":
             destroyed = message
             break
+    slow.close()
     assert destroyed is not None
     assert destroyed["connectionId"] == gone["connection"]["connectionId"]
     assert destroyed["reason"] == "networkDisconnected"

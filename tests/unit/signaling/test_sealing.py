@@ -1,0 +1,153 @@
+"""Sealed sessions: hints go round, and video that can not be opened waits."""
+
+import pytest
+
+from sfu.ids import ConnectionId, StreamId, SubscriberId
+from signaling.domain.effects import (
+    Broadcast,
+    DeclareKidsMedia,
+    ForwardSubscriber,
+    RequestKeyFrame,
+    Send,
+)
+from signaling.domain.errors import DomainError
+from signaling.protocol import messages as m
+from tests.domain_room import NEW_KID, OLD_KID, Room, of, sent
+
+A, B = ConnectionId("a"), ConnectionId("b")
+S = StreamId("s")
+MISMATCH = m.E2eeState(id=5, subscriber_id="sub", state="mismatch", failed=9)
+OK = m.E2eeState(id=6, subscriber_id="sub", state="ok")
+
+
+def held(name: str, who: ConnectionId = B) -> ForwardSubscriber:
+    return ForwardSubscriber(who, SubscriberId(name), "video", forwarding=False)
+
+
+def resumed(name: str, who: ConnectionId = B) -> ForwardSubscriber:
+    return ForwardSubscriber(who, SubscriberId(name), "video", forwarding=True)
+
+
+@pytest.fixture
+def room() -> Room:
+    """`b` subscribes to the stream `s` of `a`."""
+    made = Room(e2ee=True)
+    made.join("a")
+    made.join("b")
+    made.ask("b", m.E2eeReady(id=2, hint=1))
+    made.publish("a", "s")
+    made.subscribe("b", "s", "sub")
+    return made
+
+
+def test_a_mismatch_holds_video_back_and_audio_goes_on(room: Room) -> None:
+    assert room.ask("b", MISMATCH) == [held("sub"), Send(B, m.Ok(re=5))]
+
+
+def test_a_mismatch_told_twice_is_one(room: Room) -> None:
+    room.ask("b", MISMATCH)
+    assert room.ask("b", MISMATCH) == [Send(B, m.Ok(re=5))]
+
+
+def test_a_match_brings_video_back_with_one_key_frame(room: Room) -> None:
+    room.ask("b", MISMATCH)
+    effects = room.ask("b", OK)
+    assert effects == [resumed("sub"), RequestKeyFrame(A, S), Send(B, m.Ok(re=6))]
+    assert room.ask("b", OK) == [Send(B, m.Ok(re=6))]
+
+
+def test_a_match_brings_no_video_that_the_client_does_not_want(room: Room) -> None:
+    room.ask("b", m.UpdateSubscriber(id=4, subscriber_id="sub", video=False))
+    room.ask("b", MISMATCH)
+    assert room.ask("b", OK) == [Send(B, m.Ok(re=6))]
+
+
+def test_wanting_video_does_not_lift_a_mismatch(room: Room) -> None:
+    room.ask("b", MISMATCH)
+    request = m.UpdateSubscriber(id=4, subscriber_id="sub", video=True)
+    assert of(ForwardSubscriber, room.ask("b", request)) == [held("sub")]
+
+
+def test_the_state_of_sealing_is_refused_on_a_clear_session() -> None:
+    clear = Room()
+    clear.join("a")
+    clear.publish("a", "s")
+    clear.subscribe("a", "s", "sub")
+    for report in (MISMATCH, OK):
+        with pytest.raises(DomainError, match="invalid_parameter"):
+            clear.ask("a", report)
+
+
+def test_the_state_of_others_subscribers_is_refused(room: Room) -> None:
+    with pytest.raises(DomainError, match="subscriber_not_found"):
+        room.ask("a", MISMATCH)
+
+
+def test_a_hint_is_told_to_the_others(room: Room) -> None:
+    effects = room.ask("b", m.E2eeReady(id=9, hint=2))
+    announced = m.HintAnnounced(connection_id="b", hint=2)
+    assert sent(effects, "a") == [announced]
+    assert sent(effects, "b") == [m.Ok(re=9)]
+    assert of(Broadcast, effects) == [Broadcast(announced, but=B)]
+
+
+def test_a_client_with_another_secret_gets_its_video_again(room: Room) -> None:
+    room.publish("a", "t")
+    room.subscribe("b", "t", "sub-of-t")
+    room.subscribe("b", "s", "again")
+    room.subscribe("a", "s", "other")
+    for name in ("sub", "sub-of-t", "again"):
+        room.ask("b", m.E2eeState(id=5, subscriber_id=name, state="mismatch"))
+    room.ask("a", m.E2eeState(id=5, subscriber_id="other", state="mismatch"))
+    effects = room.ask("b", m.E2eeReady(id=9, hint=2))
+    assert of(ForwardSubscriber, effects) == [
+        resumed("sub"),
+        resumed("sub-of-t"),
+        resumed("again"),
+    ]
+    assert of(RequestKeyFrame, effects) == [RequestKeyFrame(A, S), RequestKeyFrame(A, "t")]
+    assert room.state.deliveries[SubscriberId("other")].sealed_off
+
+
+def test_the_same_hint_again_tries_nothing(room: Room) -> None:
+    room.ask("b", MISMATCH)
+    effects = room.ask("b", m.E2eeReady(id=9, hint=1))
+    assert not of(ForwardSubscriber, effects)
+    assert not of(RequestKeyFrame, effects)
+
+
+def test_a_stream_under_another_secret_is_tried_again_by_all(room: Room) -> None:
+    room.join("c")
+    room.subscribe("c", "s", "sub-of-c")
+    room.subscribe("c", "s", "silent")
+    room.ask("c", m.UpdateSubscriber(id=4, subscriber_id="silent", video=False))
+    room.ask("b", MISMATCH)
+    for name in ("sub-of-c", "silent"):
+        room.ask("c", m.E2eeState(id=5, subscriber_id=name, state="mismatch"))
+    effects = room.ask("a", m.DeclareKids(id=9, stream_id="s", mid="1", kids=(NEW_KID,)))
+    assert effects == [
+        DeclareKidsMedia(A, S, "1", (NEW_KID,), 9),
+        resumed("sub"),
+        resumed("sub-of-c", ConnectionId("c")),
+        RequestKeyFrame(A, S),
+        Send(A, m.Ok(re=9)),
+    ]
+    assert not room.state.deliveries[SubscriberId("silent")].sealed_off
+
+
+def test_key_ids_under_the_same_secret_try_nothing(room: Room) -> None:
+    room.ask("b", MISMATCH)
+    same_hint = b"\x09" * 6 + OLD_KID[-2:]
+    effects = room.ask("a", m.DeclareKids(id=9, stream_id="s", mid="1", kids=(same_hint,)))
+    assert effects == [DeclareKidsMedia(A, S, "1", (same_hint,), 9), Send(A, m.Ok(re=9))]
+
+
+def test_a_mismatch_after_the_trial_holds_video_back_again(room: Room) -> None:
+    room.ask("b", MISMATCH)
+    room.ask("b", m.E2eeReady(id=9, hint=2))
+    assert room.ask("b", MISMATCH) == [held("sub"), Send(B, m.Ok(re=5))]
+
+
+def test_key_ids_of_an_unknown_track_are_refused(room: Room) -> None:
+    with pytest.raises(DomainError, match="track_unknown"):
+        room.ask("a", m.DeclareKids(id=9, stream_id="s", mid="7", kids=(NEW_KID,)))

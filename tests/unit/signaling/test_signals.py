@@ -1,0 +1,110 @@
+"""Signals: to whom, how long, and sealed or not."""
+
+import pytest
+
+from sfu.ids import ConnectionId
+from signaling.domain.commands import RestSignal
+from signaling.domain.effects import Broadcast, Send
+from signaling.domain.errors import DomainError
+from signaling.domain.roles import Role
+from signaling.protocol import messages as m
+from tests.domain_room import Room
+
+A, B = ConnectionId("a"), ConnectionId("b")
+
+
+def room_of_two(*, e2ee: bool = False) -> Room:
+    room = Room(e2ee=e2ee)
+    room.join("a")
+    room.join("b")
+    return room
+
+
+def test_a_signal_reaches_all_and_its_sender() -> None:
+    effects = room_of_two().ask("a", m.Signal(id=2, type="chat", data="x"))
+    received = m.SignalReceived(from_="a", type="chat", data="x")
+    assert effects == [Broadcast(received), Send(A, m.Ok(re=2))]
+
+
+def test_a_signal_to_one_reaches_it_alone() -> None:
+    effects = room_of_two().ask("a", m.Signal(id=2, to="b", data="x"))
+    assert effects == [Send(B, m.SignalReceived(from_="a", data="x")), Send(A, m.Ok(re=2))]
+
+
+def test_a_signal_to_nobody_is_refused() -> None:
+    with pytest.raises(DomainError, match="connection_not_found"):
+        room_of_two().ask("a", m.Signal(id=2, to="nobody", data="x"))
+
+
+def test_a_signal_without_content_has_empty_data() -> None:
+    effects = room_of_two().ask("a", m.Signal(id=2, type="ping"))
+    assert effects[0] == Broadcast(m.SignalReceived(from_="a", type="ping", data=""))
+
+
+@pytest.mark.parametrize("role", [Role.SUBSCRIBER, Role.PUBLISHER_ONLY])
+def test_who_may_not_signal_is_refused(role: Role) -> None:
+    room = Room()
+    room.join("a", role)
+    with pytest.raises(DomainError, match="permission_denied"):
+        room.ask("a", m.Signal(id=2, data="x"))
+
+
+@pytest.mark.parametrize("kind", ["a b", "tab\t", "ü", "a.b", "a/b", "a:b", "x\n"])
+def test_a_type_of_other_characters_is_refused(kind: str) -> None:
+    with pytest.raises(DomainError, match="invalid_parameter"):
+        room_of_two().ask("a", m.Signal(id=2, type=kind, data="x"))
+
+
+@pytest.mark.parametrize("kind", ["", "chat", "A-b_c~9", "x" * 128])
+def test_a_type_of_these_characters_is_fine(kind: str) -> None:
+    room_of_two().ask("a", m.Signal(id=2, type=kind, data="x"))
+
+
+def test_lengths_are_counted_in_bytes() -> None:
+    room = room_of_two(e2ee=True)
+    room.ask("a", m.Signal(id=2, data="x" * 8_192))
+    room.ask("a", m.Signal(id=2, data="ü" * 4_096))
+    room.ask("a", m.Signal(id=2, sealed=bytes(8_448)))
+    for too_long in (
+        m.Signal(id=2, data="x" * 8_193),
+        m.Signal(id=2, data="ü" * 4_097),
+        m.Signal(id=2, type="x" * 129, data=""),
+        m.Signal(id=2, sealed=bytes(8_449)),
+    ):
+        with pytest.raises(DomainError, match="signal_too_long"):
+            room.ask("a", too_long)
+
+
+def test_a_sealed_signal_is_passed_on_as_it_is() -> None:
+    effects = room_of_two(e2ee=True).ask("a", m.Signal(id=2, sealed=b"\x00\x01"))
+    assert effects[0] == Broadcast(m.SignalReceived(from_="a", sealed=b"\x00\x01"))
+
+
+def test_a_sealed_signal_is_refused_on_a_clear_session() -> None:
+    with pytest.raises(DomainError, match="invalid_parameter"):
+        room_of_two().ask("a", m.Signal(id=2, sealed=b"\x00"))
+
+
+def test_a_signal_is_either_sealed_or_clear() -> None:
+    with pytest.raises(DomainError, match="invalid_parameter"):
+        room_of_two(e2ee=True).ask("a", m.Signal(id=2, data="x", sealed=b"\x00"))
+
+
+def test_a_signal_from_rest_has_no_sender() -> None:
+    room = room_of_two(e2ee=True)
+    assert room.do(RestSignal("chat", "")) == [Broadcast(m.SignalReceived(type="chat", data=""))]
+    assert room.do(RestSignal(None, "x", B)) == [Send(B, m.SignalReceived(data="x"))]
+
+
+@pytest.mark.parametrize(
+    ("signal", "code"),
+    [
+        (RestSignal("x" * 129, "x"), "signal_too_long"),
+        (RestSignal(None, "x" * 8_193), "signal_too_long"),
+        (RestSignal("a b", "x"), "invalid_parameter"),
+        (RestSignal(None, "x", ConnectionId("nobody")), "connection_not_found"),
+    ],
+)
+def test_a_signal_from_rest_has_the_same_limits(signal: RestSignal, code: str) -> None:
+    with pytest.raises(DomainError, match=code):
+        room_of_two().do(signal)

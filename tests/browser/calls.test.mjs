@@ -10,7 +10,9 @@ const codecs = {
   chromium: ['vp8', 'vp9', 'h264', 'av1'],
   firefox: ['vp8', 'vp9', 'av1'],
 };
-const pairs = Object.keys(browsers).flatMap((from) => Object.keys(browsers).map((to) => [from, to]));
+const pairs = Object.keys(browsers).flatMap((from) =>
+  Object.keys(browsers).map((to) => [from, to]),
+);
 
 let lab;
 before(async () => (lab = await Lab.open()));

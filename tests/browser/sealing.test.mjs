@@ -30,23 +30,30 @@ async function sentAndSealed(person) {
 
 for (const kind of Object.keys(browsers)) {
   const skip = browsers[kind].isHere ? false : 'the browser is missing';
-  test(`${kind} sends no frame that was not sealed, over publishing again and again`, { skip }, async () => {
-    const room = await lab.server.createRoom();
-    const ada = await lab.join(room, { kind });
-    const bob = await lab.join(room);
-    for (let round = 1; round <= 3; round += 1) {
-      const streamId = await ada.publish();
-      await bob.sees(streamId);
-      for (const { kind: media, sent, sealed } of await sentAndSealed(ada)) {
-        assert.ok(sent > 0, `${media} was not sent`);
-        assert.ok(sent <= sealed, `${media}: ${sent} frames sent, ${sealed} sealed`);
+  test(
+    `${kind} sends no frame that was not sealed, over publishing again and again`,
+    { skip },
+    async () => {
+      const room = await lab.server.createRoom();
+      const ada = await lab.join(room, { kind });
+      const bob = await lab.join(room);
+      for (let round = 1; round <= 3; round += 1) {
+        const streamId = await ada.publish();
+        await bob.sees(streamId);
+        for (const { kind: media, sent, sealed } of await sentAndSealed(ada)) {
+          assert.ok(sent > 0, `${media} was not sent`);
+          assert.ok(sent <= sealed, `${media}: ${sent} frames sent, ${sealed} sealed`);
+        }
+        await ada.do(() => globalThis.lab.publishers.at(-1).destroy());
+        await bob.untilEvent('streamDestroyed', round);
       }
-      await ada.do(() => globalThis.lab.publishers.at(-1).destroy());
-      await bob.untilEvent('streamDestroyed', round);
-    }
-    assert.equal(await lab.server.metric('sealroute_dropped_packets_total{reason="not_encrypted"'), 0);
-    assert.equal(await ada.count('exception'), 0);
-  });
+      assert.equal(
+        await lab.server.metric('sealroute_dropped_packets_total{reason="not_encrypted"'),
+        0,
+      );
+      assert.equal(await ada.count('exception'), 0);
+    },
+  );
 }
 
 test('chromium would leak without the precautions, and this count would show it', async () => {
@@ -83,5 +90,8 @@ test('the worker may be killed: media stops and does not go on in the clear', as
   await new Promise((resolve) => setTimeout(resolve, 1_500));
   const seen = await bob.do((id) => globalThis.lab.watch(id, 5), streamId);
   assert.equal(new Set(seen).size, 1, `the picture moves on: ${seen.join()}`);
-  assert.equal(await lab.server.metric('sealroute_dropped_packets_total{reason="not_encrypted"'), 0);
+  assert.equal(
+    await lab.server.metric('sealroute_dropped_packets_total{reason="not_encrypted"'),
+    0,
+  );
 });

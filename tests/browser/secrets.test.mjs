@@ -154,10 +154,7 @@ test('signals of a sealed session are opened by members and unreadable for the s
   await ada.do(() => globalThis.lab.session.signal({ type: 'chat', data: 'grüß dich' }));
   await bob.untilEvent('signal');
   const heard = await bob.do(() => globalThis.lab.events.find(({ name }) => name === 'signal'));
-  assert.deepEqual(
-    [heard.type, heard.data, heard.encrypted],
-    ['signal:chat', 'grüß dich', true],
-  );
+  assert.deepEqual([heard.type, heard.data, heard.encrypted], ['signal:chat', 'grüß dich', true]);
   await ada.untilEvent('signal');
   await stranger.untilEvent('exception');
   assert.equal(await stranger.count('signal'), 0);

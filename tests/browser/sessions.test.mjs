@@ -46,7 +46,10 @@ test('video and audio can be switched off and on', async () => {
   await ada.do(() => globalThis.lab.publishers[0].publishVideo.promise(true));
   await bob.untilEvent('videoEnabled');
   await bob.sees(streamId);
-  await bob.do((id) => globalThis.lab.subscribers.get(id).subscribeToVideo.promise(false), streamId);
+  await bob.do(
+    (id) => globalThis.lab.subscribers.get(id).subscribeToVideo.promise(false),
+    streamId,
+  );
   await bob.do((id) => globalThis.lab.subscribers.get(id).subscribeToVideo.promise(true), streamId);
   await bob.sees(streamId);
 });

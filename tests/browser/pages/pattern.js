@@ -37,7 +37,11 @@ async function makeTone(hertz) {
   const patience = new Promise((resolve) => setTimeout(resolve, 1_000));
   await Promise.race([audioContext.resume(), patience]);
   if (audioContext.state !== 'running') {
-    const unprocessed = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+    const unprocessed = {
+      echoCancellation: false,
+      noiseSuppression: false,
+      autoGainControl: false,
+    };
     const stream = await navigator.mediaDevices.getUserMedia({ audio: unprocessed });
     return stream.getAudioTracks()[0];
   }

@@ -17,6 +17,7 @@ from config.settings import (
     HttpSettings,
     LogSettings,
     MediaSettings,
+    RoomsSettings,
     Settings,
     SignalingSettings,
     StorageSettings,
@@ -52,6 +53,7 @@ SECTIONS = {
     "signaling": SignalingSettings,
     "e2ee": E2eeSettings,
     "storage": StorageSettings,
+    "rooms": RoomsSettings,
     "log": LogSettings,
 }
 KNOBS: Knobs = {

@@ -112,6 +112,17 @@ class StorageSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RoomsSettings:
+    """Rooms that the page at / opens for anybody, in a project of their own."""
+
+    enabled: bool = knob(True, "Let visitors of the page open rooms. Off: only your applications.")
+    per_minute: int = knob(60, "Rooms opened per minute by all visitors together.", 1, 100_000)
+    joins_per_room: int = knob(
+        25, "Joins per room that the limit of joins per minute counts with.", 1, 1_000
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """Structured logs on standard error."""
 
@@ -130,4 +141,5 @@ class Settings:
     signaling: SignalingSettings = field(default_factory=SignalingSettings)
     e2ee: E2eeSettings = field(default_factory=E2eeSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
+    rooms: RoomsSettings = field(default_factory=RoomsSettings)
     log: LogSettings = field(default_factory=LogSettings)

@@ -26,10 +26,11 @@ from signaling.addresses import public_addresses
 from signaling.administration import DEVELOPMENT_FILE, first_project, welcome
 from signaling.authenticator import Authenticator
 from signaling.clock import Clock, SystemClock
-from signaling.live_rooms import LiveRooms
+from signaling.live_actors import LiveActors
 from signaling.logs import configure_logs
 from signaling.metrics import Metrics
 from signaling.rest.call import Services
+from signaling.rooms import Rooms
 from signaling.storage.sqlite import open_sqlite
 from signaling.web_app import Readiness, Surface, WebApp, listening_line
 from signaling.websocket import WebSocketGate
@@ -84,14 +85,15 @@ async def running_server(
         metrics = Metrics(plane.counters)
         authenticator = Authenticator(store, clock, settings.storage.cache_ms / 1000)
         directory = SessionDirectory(plane, clock, settings.signaling)
-        rooms = LiveRooms(directory)
-        services = Services(store, authenticator, rooms, metrics, clock, os.urandom)
+        live = LiveActors(directory)
+        services = Services(store, authenticator, live, metrics, clock, os.urandom)
         gate = WebSocketGate(authenticator, directory, clock, settings, metrics)
         readiness = Readiness()
-        surface = Surface(services, settings.http, gate.handle, readiness)
+        rooms = Rooms(store, clock, settings.rooms)
+        surface = Surface(services, settings.http, gate.handle, rooms, readiness)
         runner = await _listen(WebApp(surface).build(), settings)
         stack.push_async_callback(_leave, runner, directory, readiness, settings)
-        for sampler in (_sample_lag(metrics), _sample_counts(metrics, rooms)):
+        for sampler in (_sample_lag(metrics), _sample_counts(metrics, live)):
             stack.push_async_callback(_cancel, asyncio.create_task(sampler))
         port = runner.addresses[0][1]
         url = _url(settings, port)
@@ -189,9 +191,9 @@ async def _sample_lag(metrics: Metrics) -> None:
         metrics.event_loop_lag_seconds.observe(max(0.0, loop.time() - due_s))
 
 
-async def _sample_counts(metrics: Metrics, rooms: LiveRooms) -> None:
+async def _sample_counts(metrics: Metrics, live: LiveActors) -> None:
     while True:
-        counts = rooms.counts()
+        counts = live.counts()
         metrics.sessions.set(counts.sessions)
         metrics.connections.set(counts.connections)
         metrics.streams.set(counts.streams)

@@ -13,6 +13,7 @@ from signaling.metrics import CONTENT_TYPE, Metrics
 from signaling.rest.answers import Answer, error_answer, json_answer
 from signaling.rest.api import RestApi, is_rest_path
 from signaling.rest.call import Services
+from signaling.rooms import ROOMS_PATH, Rooms
 from signaling.static_files import WEB_ROOT, file_response, find_file
 
 WEBSOCKET_PATH = "/v1/signal"
@@ -33,6 +34,7 @@ class Surface:
     services: Services
     http: HttpSettings
     websocket: WebSocketHandler
+    rooms: Rooms
     readiness: Readiness = field(default_factory=Readiness)
     web_root: Path = WEB_ROOT
 
@@ -52,6 +54,8 @@ class WebApp:
         app.router.add_get("/readyz", self._ready)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get(WEBSOCKET_PATH, self._surface.websocket)
+        app.router.add_post(ROOMS_PATH, self._rooms)
+        app.router.add_post(ROOMS_PATH + "/{session}", self._rooms)
         app.router.add_route("*", "/{path:.*}", self._other)
         app.on_response_prepare.append(_hide_version)
         return app
@@ -75,6 +79,9 @@ class WebApp:
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         return web.Response(body=self.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def _rooms(self, request: web.Request) -> web.Response:
+        return _plain(await self._surface.rooms.handle(request))
 
     async def _other(self, request: web.Request) -> web.StreamResponse:
         path = request.rel_url.raw_path

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from config.settings import HttpSettings
+from config.settings import HttpSettings, RoomsSettings
 from signaling.authenticator import Authenticator
 from signaling.clock import SystemClock
 from signaling.domain.errors import ErrorCode, NotFound
@@ -16,6 +16,7 @@ from signaling.domain.session_options import SessionRecord
 from signaling.metrics import Metrics
 from signaling.rest.call import Services
 from signaling.rest.live_sessions import LiveConnection, LiveStream
+from signaling.rooms import Rooms
 from signaling.storage.base import Store
 from signaling.storage.sqlite import open_sqlite
 from signaling.web_app import Surface, WebApp
@@ -100,5 +101,6 @@ async def open_rest_server(data_dir: Path, http: HttpSettings | None = None, **p
         clock=clock,
         random_bytes=os.urandom,
     )
-    surface = Surface(services, http or HttpSettings(), refuse_websocket, web_root=data_dir)
+    rooms = Rooms(store, clock, RoomsSettings())
+    surface = Surface(services, http or HttpSettings(), refuse_websocket, rooms, web_root=data_dir)
     return RestServer(WebApp(surface).build(), store, live, metrics, owner)

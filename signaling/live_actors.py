@@ -10,7 +10,7 @@ from signaling.domain.session_options import SessionRecord
 from signaling.rest.live_sessions import Counts, LiveConnection, LiveStream
 
 
-class LiveRooms:
+class LiveActors:
     """Implements `LiveSessions`. A session without an actor is empty; REST makes none."""
 
     def __init__(self, directory: SessionDirectory) -> None:

@@ -1,0 +1,127 @@
+"""Rooms of the page at `/`: anybody may open one, and whoever has its link may join.
+
+A room is a sealed session of a project of its own, so the tokens given away here open nothing
+else. An operator who does not want the page switches rooms off.
+"""
+
+import json
+import secrets
+from dataclasses import dataclass
+
+import structlog
+from aiohttp import web
+
+from config.settings import RoomsSettings
+from signaling.administration import create_project, create_session
+from signaling.clock import Clock
+from signaling.domain.errors import BadRequest, DomainError, ErrorCode, NotFound, Refused
+from signaling.domain.projects import Project
+from signaling.domain.roles import Role
+from signaling.domain.session_state import Bucket
+from signaling.domain.tokens import TokenClaims, new_client_token
+from signaling.rest.answers import Answer, error_answer, json_answer
+from signaling.storage.base import Store
+
+log = structlog.get_logger(__name__)
+
+ROOMS_PATH = "/v1/rooms"
+PROJECT_NAME = "rooms of the page"
+TOKEN_LIFETIME_S = 24 * 3600
+MAX_BODY_BYTES = 4_096
+MAX_NAME_CHARS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """`session` is None for a new room."""
+
+    session: str | None
+    name: str
+
+
+class Rooms:
+    """Handles `POST /v1/rooms` and `POST /v1/rooms/{session}`, both without credentials."""
+
+    def __init__(self, store: Store, clock: Clock, settings: RoomsSettings) -> None:
+        self._store = store
+        self._clock = clock
+        self._settings = settings
+        self._project: Project | None = None
+        burst = float(settings.per_minute)
+        self._opened = Bucket(burst, self._now_ms())
+        self._joined = Bucket(burst * settings.joins_per_room, self._now_ms())
+
+    async def handle(self, request: web.Request) -> Answer:
+        """Errors are answers with the body of the REST API."""
+        try:
+            wanted = await _read(request)
+            if not self._settings.enabled:
+                raise NotFound(ErrorCode.NOT_FOUND)
+            return json_answer(200, await self._enter(wanted))
+        except DomainError as refused:
+            return error_answer(refused)
+
+    async def _enter(self, wanted: _Request) -> dict[str, str]:
+        project = await self._rooms_project()
+        if wanted.session is None:
+            self._take(self._opened, self._settings.per_minute)
+            fields: dict[str, object] = {"e2ee": True, "p2p.preference": "disabled"}
+            record = await create_session(self._store, self._clock, project.api_key, fields)
+            session, role = record.session_id, Role.MODERATOR
+        else:
+            self._take(self._joined, self._settings.per_minute * self._settings.joins_per_room)
+            found = await self._store.session(wanted.session)
+            if found is None or found.project_id != project.api_key:
+                raise NotFound(ErrorCode.SESSION_NOT_FOUND)
+            session, role = found.session_id, Role.PUBLISHER
+        now_s = int(self._clock.unix_s())
+        claims = TokenClaims(
+            session_id=session,
+            role=role,
+            expires_s=now_s + TOKEN_LIFETIME_S,
+            connection_data=json.dumps({"name": wanted.name}),
+        )
+        token = new_client_token(project, claims, now_s, secrets.randbelow(1_000_000))
+        return {"apiKey": project.api_key, "sessionId": session, "token": token}
+
+    async def _rooms_project(self) -> Project:
+        if self._project is None:
+            known = [p for p in await self._store.projects() if p.name == PROJECT_NAME]
+            self._project = (
+                known[0]
+                if known
+                else await create_project(
+                    self._store,
+                    self._clock,
+                    name=PROJECT_NAME,
+                    e2ee_enabled=True,
+                    public_key_pem=None,
+                )
+            )
+        return self._project
+
+    def _take(self, bucket: Bucket, per_minute: float) -> None:
+        try:
+            bucket.take(self._now_ms(), per_minute / 60, per_minute)
+        except DomainError:
+            raise Refused(ErrorCode.RATE_LIMITED, "Too many rooms; try again.") from None
+
+    def _now_ms(self) -> int:
+        return int(self._clock.monotonic_s() * 1000)
+
+
+async def _read(request: web.Request) -> _Request:
+    session = request.match_info.get("session")
+    body = await request.content.read(MAX_BODY_BYTES + 1)
+    if len(body) > MAX_BODY_BYTES:
+        raise BadRequest(ErrorCode.BODY_TOO_LARGE)
+    try:
+        fields = json.loads(body or b"{}")
+    except (ValueError, RecursionError) as cause:
+        raise BadRequest(ErrorCode.BODY_INVALID) from cause
+    name = fields.get("name", "") if isinstance(fields, dict) else None
+    if not isinstance(name, str) or len(name) > MAX_NAME_CHARS or not name.isprintable():
+        raise BadRequest(
+            ErrorCode.INVALID_PARAMETER, f"'name' is one line of up to {MAX_NAME_CHARS} characters."
+        )
+    return _Request(session, name)

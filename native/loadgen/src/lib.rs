@@ -1,8 +1,9 @@
 //! Real clients at little cost per packet: publishers that pace, subscribers that verify.
 //!
 //! Signaling, ICE's first check and the DTLS handshake happen elsewhere; a [`job::Job`] brings
-//! connected sockets and SRTP keys. Nothing here shares code with the server, so that an error
-//! in its wire formats can not cancel itself out.
+//! connected sockets and SRTP keys. RTP, RTCP, payloads and stamps share no code with the server, so
+//! that an error in its wire formats can not cancel itself out; SRTP and STUN are its own code,
+//! which is held against the RFCs' vectors and other implementations.
 
 pub mod clock;
 pub mod floor;
@@ -14,7 +15,6 @@ pub mod rtcp;
 pub mod run;
 pub mod srtp;
 pub mod stamp;
-pub mod stun;
 pub mod subscriber;
 pub mod system;
 pub mod transport;

@@ -209,7 +209,7 @@ impl Packetiser {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::srtp::rtp_header_bytes;
+    use sealroute_transport::rtp_header_bytes;
 
     fn video(packets_per_frame: u32) -> MediaJob {
         MediaJob {

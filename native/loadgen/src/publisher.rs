@@ -6,12 +6,12 @@ use crate::job::{MediaJob, PublisherJob};
 use crate::media::Packetiser;
 use crate::rtcp::{self, Feedback};
 use crate::run::Phases;
-use crate::srtp::OVERHEAD_BYTES;
 use crate::system::{self, ReceiveBatch, send_batch};
-use crate::transport::{Kind, Transport, TransportCounts, kind};
+use crate::transport::{Transport, TransportCounts};
+use sealroute_transport::{MAX_OVERHEAD_BYTES, PacketKind, classify};
 use serde::Serialize;
 
-const SLOT_BYTES: usize = 1_500 + OVERHEAD_BYTES;
+const SLOT_BYTES: usize = 1_500 + MAX_OVERHEAD_BYTES;
 const REPORT_NS: u64 = 1_000_000_000;
 /// Between looks for feedback while nothing is due: bounds how late a key frame comes.
 const IDLE_NS: u64 = 10_000_000;
@@ -85,9 +85,11 @@ impl Publisher {
 
     fn send_burst(&mut self, now_unix_ns: u64) -> Result<(), Error> {
         for (slot, length) in self.slots.iter_mut().zip(&mut self.lengths) {
-            let (clear, index) = self.packetiser.write(slot, now_unix_ns);
-            *length = match &self.transport.sealer {
-                Some(sealer) => sealer.rtp(slot, clear, index)?,
+            let (clear, _) = self.packetiser.write(slot, now_unix_ns);
+            *length = match &mut self.transport.sealer {
+                Some(sealer) => sealer
+                    .seal_rtp_in_place(slot, clear)
+                    .map_err(|_| Error::Crypto)?,
                 None => clear,
             };
         }
@@ -124,14 +126,16 @@ impl Publisher {
         let count = batch.receive(&self.transport.socket)?;
         for index in 0..count {
             let (datagram, _) = batch.packet(index);
-            match kind(datagram) {
-                Kind::Stun => self.transport.handle_stun(datagram),
-                Kind::Rtcp => {
+            match classify(datagram) {
+                PacketKind::Stun => self.transport.handle_stun(datagram),
+                PacketKind::Rtcp => {
                     if let Some(compound) = self.transport.open_rtcp(datagram) {
                         self.feedback += rtcp::feedback(compound);
                     }
                 }
-                Kind::Rtp | Kind::Other => self.transport.counts.unknown += 1,
+                PacketKind::Rtp | PacketKind::Dtls | PacketKind::Unknown => {
+                    self.transport.counts.unknown += 1;
+                }
             }
         }
         if self.feedback.key_frame_requests > self.result.key_frame_requests {

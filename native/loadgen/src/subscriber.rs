@@ -8,7 +8,8 @@ use crate::rtcp::{self, ReportBlock, SenderReport};
 use crate::run::Phases;
 use crate::stamp::Stamp;
 use crate::system::{BATCH, ReceiveBatch};
-use crate::transport::{Kind, Transport, TransportCounts, kind};
+use crate::transport::{Transport, TransportCounts};
+use sealroute_transport::{PacketKind, SrtpError, classify};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -199,11 +200,11 @@ impl Subscriber {
             let count = batch.receive(&self.transport.socket)?;
             for index in 0..count {
                 let (datagram, at) = batch.packet(index);
-                match kind(datagram) {
-                    Kind::Rtp => self.handle_rtp(datagram, at, phases, into),
-                    Kind::Rtcp => self.handle_rtcp(datagram, at, &mut into.counts),
-                    Kind::Stun => self.transport.handle_stun(datagram),
-                    Kind::Other => self.transport.counts.unknown += 1,
+                match classify(datagram) {
+                    PacketKind::Rtp => self.handle_rtp(datagram, at, phases, into),
+                    PacketKind::Rtcp => self.handle_rtcp(datagram, at, &mut into.counts),
+                    PacketKind::Stun => self.transport.handle_stun(datagram),
+                    PacketKind::Dtls | PacketKind::Unknown => self.transport.counts.unknown += 1,
                 }
             }
             if count < BATCH {
@@ -217,8 +218,12 @@ impl Subscriber {
             self.transport.counts.unknown += 1;
             return;
         };
-        let Some(payload) = self.transport.open_rtp(packet) else {
-            return;
+        let payload = match self.transport.open_rtp(packet) {
+            Ok(payload) => payload,
+            Err(error) => {
+                into.counts.duplicates += u64::from(error == SrtpError::Replayed);
+                return;
+            }
         };
         into.counts.received += 1;
         let Some(stamp) = Stamp::read(payload) else {

@@ -2,9 +2,12 @@
 
 use crate::Error;
 use crate::job::{IceJob, TransportJob};
-use crate::srtp::{self, Opener, Sealer};
-use crate::stun::{self, Incoming};
+use crate::srtp;
 use crate::system;
+use sealroute_transport::stun::{self, BindingRequest, MAX_SUCCESS_BYTES};
+use sealroute_transport::{
+    MAX_OVERHEAD_BYTES, SrtpError, SrtpReceiver, SrtpSender, rtp_header_bytes,
+};
 use serde::Serialize;
 use std::net::UdpSocket;
 
@@ -37,28 +40,10 @@ impl TransportCounts {
     }
 }
 
-/// A datagram's kind by its first bytes (RFC 7983, RFC 5761).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// STUN.
-    Stun,
-    /// RTP.
-    Rtp,
-    /// RTCP.
-    Rtcp,
-    /// DTLS or anything else: late handshake records are of no interest here.
-    Other,
-}
-
-/// Sorts a datagram.
-pub fn kind(datagram: &[u8]) -> Kind {
-    match datagram {
-        [0..=3, ..] => Kind::Stun,
-        [128..=191, 192..=223, ..] => Kind::Rtcp,
-        [128..=191, ..] => Kind::Rtp,
-        _ => Kind::Other,
-    }
-}
+/// Room for an RTCP compound of this client, sealed.
+const RTCP_SLOT_BYTES: usize = 1_200 + MAX_OVERHEAD_BYTES;
+/// Of a host candidate (RFC 8445, section 5.1.2.1).
+const PRIORITY: u32 = 0x7eff_ffff;
 
 /// The client's end of one transport.
 pub struct Transport {
@@ -67,8 +52,8 @@ pub struct Transport {
     /// Events so far.
     pub counts: TransportCounts,
     /// `None`: plain RTP.
-    pub sealer: Option<Sealer>,
-    opener: Option<Opener>,
+    pub sealer: Option<SrtpSender>,
+    opener: Option<SrtpReceiver>,
     ice: Option<IceJob>,
     next_check_unix_ns: u64,
     transaction: u64,
@@ -122,79 +107,99 @@ impl Transport {
         self.transaction = self.transaction.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut transaction = [0; 12];
         transaction[..8].copy_from_slice(&self.transaction.to_be_bytes());
-        let (remote, local) = (&ice.remote_ufrag, &ice.local_ufrag);
-        let check = stun::request(transaction, remote, local, &ice.remote_password);
+        let username = format!("{}:{}", ice.remote_ufrag, ice.local_ufrag);
+        let request = BindingRequest {
+            transaction_id: transaction,
+            username: &username,
+            priority: PRIORITY,
+            controlling: self.transaction,
+            use_candidate: true,
+        };
+        let mut check = [0; 700];
+        let password = ice.remote_password.as_bytes();
+        let length = stun::write_binding_request(&request, password, &mut check);
         self.counts.checks_sent += 1;
-        self.send(&check);
+        self.send(&check[..length]);
     }
 
     /// Counts a STUN message; answers a check of the server.
     pub fn handle_stun(&mut self, message: &[u8]) {
-        match stun::classify(message) {
-            Some(Incoming::Success) => self.counts.checks_answered += 1,
-            Some(Incoming::Request(transaction)) => {
-                self.counts.checks_received += 1;
-                let (Some(ice), Ok(peer)) = (&self.ice, self.socket.peer_addr()) else {
-                    return;
-                };
-                let answer = stun::success(transaction, peer, &ice.local_password);
-                self.send(&answer);
-            }
-            _ => self.counts.unknown += 1,
+        let answer = self.ice.as_ref().and_then(|ice| {
+            let remote = ice.remote_password.as_bytes();
+            let response = stun::parse_response(message).ok()?;
+            (response.success && stun::verify_integrity(message, remote).is_ok()).then_some(())
+        });
+        if answer.is_some() {
+            self.counts.checks_answered += 1;
+        } else if !self.answer_check(message) {
+            self.counts.unknown += 1;
         }
     }
 
-    /// Opens an RTP packet in place; its payload.
-    pub fn open_rtp<'p>(&mut self, packet: &'p mut [u8]) -> Option<&'p [u8]> {
-        let range = match &mut self.opener {
-            Some(opener) => opener.rtp(packet).map(|(range, _)| range),
-            None => srtp::rtp_header_bytes(packet).map(|header| header..packet.len()),
+    /// `false`: the message is no valid check.
+    fn answer_check(&mut self, message: &[u8]) -> bool {
+        let (Some(ice), Ok(request)) = (&self.ice, stun::parse_request(message)) else {
+            return false;
         };
-        if range.is_none() {
+        let password = ice.local_password.as_bytes();
+        if stun::verify_integrity(message, password).is_err() {
+            return false;
+        }
+        self.counts.checks_received += 1;
+        if let Ok(peer) = self.socket.peer_addr() {
+            let mut answer = [0; MAX_SUCCESS_BYTES];
+            let id = request.transaction_id;
+            let length = stun::write_success(id, peer, password, &mut answer);
+            self.send(&answer[..length]);
+        }
+        true
+    }
+
+    /// Opens an RTP packet in place; its payload.
+    ///
+    /// # Errors
+    /// `Replayed`: the packet came twice, which is for the caller to count. All else is counted.
+    pub fn open_rtp<'p>(&mut self, packet: &'p mut [u8]) -> Result<&'p [u8], SrtpError> {
+        let opened = match &mut self.opener {
+            Some(opener) => opener.open_rtp(packet),
+            None => Ok(packet.len()),
+        };
+        let payload = opened.and_then(|length| {
+            let header = rtp_header_bytes(&packet[..length])?;
+            Ok(header..length)
+        });
+        if payload
+            .as_ref()
+            .is_err_and(|error| *error != SrtpError::Replayed)
+        {
             self.counts.unauthentic += 1;
         }
-        packet.get(range?)
+        Ok(&packet[payload?])
     }
 
     /// Opens an RTCP compound in place.
     pub fn open_rtcp<'p>(&mut self, packet: &'p mut [u8]) -> Option<&'p [u8]> {
-        let length = match &self.opener {
-            Some(opener) => opener.rtcp(packet),
-            None => Some(packet.len()),
+        let opened = match &mut self.opener {
+            Some(opener) => opener.open_rtcp(packet),
+            None => Ok(packet.len()),
         };
-        if length.is_none() {
+        if opened.is_err() {
             self.counts.unauthentic += 1;
         }
-        packet.get(..length?)
+        packet.get(..opened.ok()?)
     }
 
     /// Seals and sends an RTCP compound.
     pub fn send_rtcp(&mut self, compound: &[u8]) -> Result<(), Error> {
-        let sealed = match &mut self.sealer {
-            Some(sealer) => sealer.rtcp(compound)?,
-            None => compound.to_vec(),
+        let Some(sealer) = &mut self.sealer else {
+            self.send(compound);
+            return Ok(());
         };
-        self.send(&sealed);
+        let mut slot = [0; RTCP_SLOT_BYTES];
+        let length = sealer
+            .seal_rtcp(compound, &mut slot)
+            .map_err(|_| Error::Crypto)?;
+        self.send(&slot[..length]);
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn datagrams_are_sorted_by_their_first_bytes() {
-        for (bytes, right) in [
-            (&[0, 1][..], Kind::Stun),
-            (&[128, 96], Kind::Rtp),
-            (&[144, 224], Kind::Rtp),
-            (&[129, 200], Kind::Rtcp),
-            (&[22, 254], Kind::Other),
-            (&[128], Kind::Rtp),
-            (&[], Kind::Other),
-        ] {
-            assert_eq!(kind(bytes), right, "{bytes:?}");
-        }
     }
 }

@@ -9,7 +9,7 @@ JOBS ?= $(shell nproc)
 NATIVE_SOURCES := $(shell find native -name '*.rs' -o -name 'Cargo.toml' -o -name 'Cargo.lock' 2>/dev/null | grep -v /target/)
 WEB_SOURCES := $(shell find sdk/web web -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
 
-.PHONY: help run build test test-python test-native test-web test-browser lint format bench bench-quick bench-guard docs clean
+.PHONY: help run build test test-python test-native test-web test-browser lint format bench bench-quick bench-forwarding bench-guard docs clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -58,7 +58,7 @@ run: build ## Set up and serve (embedded default: SQLite, one process)
 
 # --- proof --------------------------------------------------------------------------------
 
-test: test-native test-python test-web test-browser ## Set up and run all tests
+test: test-native bench-guard test-python test-web test-browser ## Set up and run all tests
 	@echo "All tests passed."
 
 test-native: $(VENV)/tools.stamp ## Rust tests
@@ -91,6 +91,19 @@ format: $(VENV)/dev.stamp ## Format all sources
 	$(BIN)/ruff check --fix .
 	cd native && cargo fmt --all
 	cd sdk/web && npm run --silent format
+
+bench: build $(VENV)/dev.stamp ## Measure Sealroute and every peer found here; writes bench/RESULTS.md
+	$(BIN)/python -m bench.compare $(ARGS)
+
+bench-quick: build $(VENV)/dev.stamp ## The same in three minutes
+	$(BIN)/python -m bench.compare --quick $(ARGS)
+
+bench-forwarding: build $(VENV)/dev.stamp ## Cost of a forwarded packet, this server alone
+	$(BIN)/python -m bench.forwarding $(ARGS)
+
+bench-guard: $(VENV)/tools.stamp ## Instructions per forwarded packet against the committed baseline
+	@scripts/require valgrind=valgrind
+	$(PYTHON) -m bench.guard $(ARGS)
 
 docs: build $(VENV)/dev.stamp ## Write the generated documents anew
 	$(BIN)/python -m signaling.protocol.document > docs/protocol.md

@@ -165,7 +165,7 @@ impl<S: MessageSocket> Core<S> {
                 Timer::Session(handle) => {
                     did_work = true;
                     self.with_session(handle, |session, out| {
-                        session.router.handle_timeout(now, out)
+                        session.router.handle_timeout(now, out);
                     });
                 }
                 Timer::Consent(handle) => self.check_consent(now, handle),
@@ -328,7 +328,7 @@ impl<S: MessageSocket> Core<S> {
         let length = receiver.open_rtp(datagram).map_err(reason_of)?;
         let packet = &datagram[..length];
         let router = transport.router;
-        if let Some(id) = transport.transport_cc_id
+        if let Some(id) = transport.feedback_extension
             && let Some((sequence, ssrc)) = transport_sequence(packet, id)
         {
             transport.feedback.record(now, sequence);
@@ -364,7 +364,7 @@ impl<S: MessageSocket> Core<S> {
         let router = transport.router;
         let compound = &datagram[..length];
         self.with_session(router, |session, out| {
-            session.router.handle_rtcp(now, handle, compound, out)
+            session.router.handle_rtcp(now, handle, compound, out);
         });
         Ok(())
     }

@@ -6,7 +6,7 @@ use sealroute_forward::{
     ForwardError, PayloadAccess, PublisherHandle, SessionRouter, SinkParameters, SourceParameters,
     SubscriberHandle, TransportHandle,
 };
-use sealroute_transport::IceLite;
+use sealroute_transport::{IceLite, SrtpError};
 use serde_json::{Value, json};
 
 use crate::commands::{Command, Direction, RouterHandle, Secret};
@@ -51,7 +51,7 @@ impl<S: MessageSocket> Core<S> {
                 if found.has_keys() {
                     return Err(KEYS_TAKEN);
                 }
-                found.set_keys(&secrets).map_err(|error| error.name())
+                found.set_keys(&secrets).map_err(SrtpError::name)
             }
             Command::SendDtls {
                 transport,
@@ -235,7 +235,7 @@ impl<S: MessageSocket> Core<S> {
         self.publications
             .insert(publisher, Publication { router, transport });
         if let Some(transport) = self.transports.get_mut(transport) {
-            transport.transport_cc_id = feedback_id.or(transport.transport_cc_id);
+            transport.feedback_extension = feedback_id.or(transport.feedback_extension);
         }
         Ok(())
     }

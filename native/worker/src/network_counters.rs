@@ -94,9 +94,9 @@ impl SharedCounters {
             .iter()
             .map(|reason| format!("drop.{}", reason.name()));
         let empty = ForwardCounters::default();
-        let forward = empty.iter().map(|(name, _)| match is_drop_reason(name) {
-            true => format!("drop.{name}"),
-            false => name.to_owned(),
+        let forward = empty.iter().map(|(name, _)| {
+            let prefix = if is_drop_reason(name) { "drop." } else { "" };
+            format!("{prefix}{name}")
         });
         let names: Vec<String> = plain.chain(drops).chain(forward).collect();
         let values = names.iter().map(|_| AtomicU64::new(0)).collect();

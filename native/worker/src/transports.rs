@@ -21,7 +21,7 @@ pub(crate) struct Transport {
     pub(crate) receiver: Option<SrtpReceiver>,
     pub(crate) sender: Option<SrtpSender>,
     /// Negotiated id of the transport-wide sequence number, once a publisher uses it.
-    pub(crate) transport_cc_id: Option<u8>,
+    pub(crate) feedback_extension: Option<u8>,
     pub(crate) feedback: TwccReceiver,
     /// The feedback names a stream of the peer: the last that was received.
     pub(crate) feedback_ssrc: u32,
@@ -36,7 +36,7 @@ impl Transport {
             path: None,
             receiver: None,
             sender: None,
-            transport_cc_id: None,
+            feedback_extension: None,
             feedback: TwccReceiver::new(),
             feedback_ssrc: 0,
         }
@@ -71,7 +71,7 @@ impl Transport {
             "local": self.path.and_then(|path| path.local).map(|ip| ip.to_string()),
             "consent_left_ms": expires.map(|at| at.saturating_duration_since(now).as_millis() as u64),
             "has_keys": self.has_keys(),
-            "transport_cc_id": self.transport_cc_id,
+            "feedback_extension": self.feedback_extension,
         })
     }
 }
@@ -79,73 +79,73 @@ impl Transport {
 /// All transports. An address belongs to one transport: the one that validated it.
 #[derive(Default)]
 pub(crate) struct Transports {
-    of_handle: HandleMap<TransportHandle, Transport>,
-    of_ufrag: HashMap<String, TransportHandle>,
-    of_address: HashMap<SocketAddr, TransportHandle>,
+    members: HandleMap<TransportHandle, Transport>,
+    ufrags: HashMap<String, TransportHandle>,
+    addresses: HashMap<SocketAddr, TransportHandle>,
 }
 
 impl Transports {
     pub(crate) fn len(&self) -> usize {
-        self.of_handle.len()
+        self.members.len()
     }
 
     pub(crate) fn contains(&self, handle: TransportHandle) -> bool {
-        self.of_handle.contains_key(&handle)
+        self.members.contains_key(&handle)
     }
 
     pub(crate) fn get_mut(&mut self, handle: TransportHandle) -> Option<&mut Transport> {
-        self.of_handle.get_mut(&handle)
+        self.members.get_mut(&handle)
     }
 
     pub(crate) fn get(&self, handle: TransportHandle) -> Option<&Transport> {
-        self.of_handle.get(&handle)
+        self.members.get(&handle)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (TransportHandle, &Transport)> {
-        self.of_handle
+        self.members
             .iter()
             .map(|(handle, transport)| (*handle, transport))
     }
 
     pub(crate) fn by_ufrag(&self, ufrag: &str) -> Option<TransportHandle> {
-        self.of_ufrag.get(ufrag).copied()
+        self.ufrags.get(ufrag).copied()
     }
 
     pub(crate) fn by_address(&self, address: SocketAddr) -> Option<TransportHandle> {
-        self.of_address.get(&address).copied()
+        self.addresses.get(&address).copied()
     }
 
     pub(crate) fn insert(&mut self, handle: TransportHandle, ufrag: String, transport: Transport) {
-        self.of_ufrag.insert(ufrag, handle);
-        self.of_handle.insert(handle, transport);
+        self.ufrags.insert(ufrag, handle);
+        self.members.insert(handle, transport);
     }
 
     /// The transport's peer is at `path` from now on.
     pub(crate) fn set_path(&mut self, handle: TransportHandle, path: Path) {
         self.forget_path(handle);
-        if let Some(transport) = self.of_handle.get_mut(&handle) {
+        if let Some(transport) = self.members.get_mut(&handle) {
             transport.path = Some(path);
-            self.of_address.insert(path.remote, handle);
+            self.addresses.insert(path.remote, handle);
         }
     }
 
     /// Nothing is sent to the transport's peer, or taken from it, until it validates again.
     pub(crate) fn forget_path(&mut self, handle: TransportHandle) {
         let path = self
-            .of_handle
+            .members
             .get_mut(&handle)
             .and_then(|transport| transport.path.take());
         if let Some(path) = path
-            && self.of_address.get(&path.remote) == Some(&handle)
+            && self.addresses.get(&path.remote) == Some(&handle)
         {
-            self.of_address.remove(&path.remote);
+            self.addresses.remove(&path.remote);
         }
     }
 
     pub(crate) fn remove(&mut self, handle: TransportHandle) -> Option<Transport> {
         self.forget_path(handle);
-        let transport = self.of_handle.remove(&handle)?;
-        self.of_ufrag.remove(transport.ice.local_ufrag());
+        let transport = self.members.remove(&handle)?;
+        self.ufrags.remove(transport.ice.local_ufrag());
         Some(transport)
     }
 }

@@ -133,11 +133,14 @@ _ENDS = """
 
 | code | meaning |
 |---|---|
-| 1000 | `bye`, or `disconnected` was sent before and says why |
+| 1000 | after `bye`, and after `disconnected` with the reason `clientDisconnected` |
 | 1009 | a frame is larger than a message may be |
 | 1011 | the server failed |
-| 1012 | the server goes down; come back in a moment |
-| 4000 + status | `hello` failed; the code of the error table |
+| 1012 | after `disconnected` with the reason `serverShutdown`; come back in a moment |
+| 4000 + status | `hello` failed: the code of the error table; 4400 also after 20 invalid messages |
+| 4403 | after `disconnected` with the reason `forceDisconnected` |
+| 4408 | silent, or taken up on another WebSocket (`networkDisconnected`) |
+| none | a client that does not read what it is sent is dropped; it may resume |
 """
 
 _LAST_CLIENT_CODE = ErrorCode.TRANSPORT_CLOSED

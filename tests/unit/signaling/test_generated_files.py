@@ -9,6 +9,7 @@ from signaling.domain.errors import ErrorCode
 from signaling.protocol.document import document
 from signaling.protocol.shapes import CLIENT_MESSAGES, SERVER_MESSAGES, all_structs
 from signaling.protocol.typescript import typescript
+from signaling.websocket import CLOSE_CODES, MAX_INVALID_MESSAGES
 
 ROOT = Path(__file__).parents[3]
 
@@ -47,3 +48,11 @@ def test_codes_that_clients_meet_are_in_the_table_of_errors(code: str) -> None:
 
 def test_codes_of_rest_alone_are_not_on_the_page() -> None:
     assert "e2ee_never_archived" not in document()
+
+
+def test_the_codes_that_close_a_websocket_are_on_the_page() -> None:
+    table = document().partition("## Close codes")[2]
+    for reason, code in CLOSE_CODES.items():
+        (line,) = (line for line in table.splitlines() if line.startswith(f"| {int(code)} |"))
+        assert f"`{reason}`" in line
+    assert f"after {MAX_INVALID_MESSAGES} invalid messages" in table

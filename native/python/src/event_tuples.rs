@@ -1,4 +1,4 @@
-//! Events as tuples: the snake_case name, then the fields in the order of `sfu.events`.
+//! Events as tuples: the `snake_case` name, then the fields in the order of `sfu.events`.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};

@@ -17,5 +17,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<worker::Worker>()?;
     module.add_class::<srtp_session::SrtpSession>()?;
     let reasons = PyTuple::new(module.py(), sealroute_worker::drop_reasons())?;
-    module.add("DROP_REASONS", reasons)
+    module.add("DROP_REASONS", reasons)?;
+    // The stub lists the names; this one is made on the way.
+    module.as_any().delattr("__all__")
 }

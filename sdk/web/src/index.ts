@@ -5,7 +5,8 @@ export type { OTEvent } from './events';
 export type { Device, OutputDevice } from './media/devices';
 export type { PublisherEvents, PublisherProperties } from './publisher';
 export type { PublisherStats, SubscriberStats } from './rtc/stats';
-export type { IceConfig, SessionEvents, SessionOptions } from './session';
+export type { IceConfig } from './rtc/ice';
+export type { SessionEvents, SessionOptions } from './session';
 export type { SubscriberEvents, SubscriberProperties } from './subscriber';
 
 import * as OT from './ot';

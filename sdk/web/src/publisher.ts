@@ -271,6 +271,11 @@ export class Publisher extends Emitter<PublisherEvents> {
   setTargetScalabilityMode = rejectsNotBuilt('setTargetScalabilityMode');
   getTargetScalabilityMode = throwsNotBuilt('getTargetScalabilityMode');
 
+  /** @internal */
+  get isGone(): boolean {
+    return this.isDestroyed;
+  }
+
   // --- the session's side -------------------------------------------------------------
 
   /** @internal Throws when there is nothing to publish. */

@@ -98,10 +98,11 @@ export class Room {
   }
 
   /** Tells of everybody and everything that was there before us, and starts the watch. */
-  async begin(): Promise<void> {
+  begin(): void {
     this.admit(this.welcome);
-    await this.seal?.connected(this.send);
-    if (this.seal) this.watch();
+    if (!this.seal) return;
+    this.seal.connected(this.send).catch((error: unknown) => exceptions.report(error));
+    this.watch();
   }
 
   handle(message: ServerMessage): void {
@@ -134,6 +135,7 @@ export class Room {
     this.publishers.set(streamId, publisher);
     try {
       const stream = this.directory.stream(streamId) ?? (await this.untilLive(streamId));
+      if (publisher.isGone) throw otError('OT_STREAM_CREATE_FAILED', 'The publisher was destroyed');
       publisher.bind({
         stream,
         media,
@@ -174,7 +176,7 @@ export class Room {
     try {
       await this.untilConnected(subscriberId);
     } catch (error) {
-      this.unsubscribe(subscriber);
+      if (this.subscribers.delete(subscriberId)) this.tell({ t: 'unsubscribe', subscriberId });
       throw error;
     }
   }
@@ -183,10 +185,7 @@ export class Room {
     for (const [subscriberId, candidate] of this.subscribers) {
       if (candidate !== subscriber) continue;
       this.subscribers.delete(subscriberId);
-      this.awaitedSubscribers
-        .get(subscriberId)
-        ?.reject(otError('OT_STREAM_DESTROYED', 'The subscription ended'));
-      this.awaitedSubscribers.delete(subscriberId);
+      this.giveUp(subscriberId, otError('OT_STREAM_DESTROYED', 'The subscription ended'));
       this.tell({ t: 'unsubscribe', subscriberId });
     }
   }
@@ -220,8 +219,8 @@ export class Room {
       this.onSignal(message).catch((error: unknown) => exceptions.report(error));
     },
     muteForced: ({ active, streamId }) => {
-      if (streamId) this.publishers.get(streamId)?.onMuteForced();
-      else this.listener.onMuteForced(active);
+      if (!streamId) this.listener.onMuteForced(active);
+      else if (active) this.publishers.get(streamId)?.onMuteForced();
     },
     notEncrypted: () => exceptions.report(sealFault('internal', 'send')),
     hintAnnounced: ({ connectionId, hint }) => this.onHint(connectionId, hint),
@@ -356,13 +355,19 @@ export class Room {
     this.downlink.reset();
     for (const [subscriberId, subscriber] of lost) {
       this.subscribers.delete(subscriberId);
-      this.awaitedSubscribers
-        .get(subscriberId)
-        ?.reject(otError('OT_ICE_WORKFLOW_FAILED', 'The network failed'));
-      this.awaitedSubscribers.delete(subscriberId);
+      // Who still waits for its first connection hears of the failure instead.
+      if (this.giveUp(subscriberId, otError('OT_ICE_WORKFLOW_FAILED', 'The network failed'))) {
+        continue;
+      }
       subscriber.onDisconnected();
       this.subscribe(subscriber).catch((error: unknown) => exceptions.report(error));
     }
+  }
+
+  /** False when nobody waits for that subscriber's first connection. */
+  private giveUp(subscriberId: string, error: OTError): boolean {
+    this.awaitedSubscribers.get(subscriberId)?.reject(error);
+    return this.awaitedSubscribers.delete(subscriberId);
   }
 
   private updateStream(

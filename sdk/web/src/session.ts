@@ -9,9 +9,11 @@ import { asOTError, E2EE_ERRORS, type OTError, otError, withCallback } from './e
 import { Emitter } from './events';
 import { exceptions } from './exceptions';
 import { withPromise } from './promise-variant';
+import { type Callback, isTarget, optional } from './arguments';
 import { Publisher, type PublisherProperties } from './publisher';
 import { type ReceivedSignal, Room, type RoomListener } from './room';
 import { decodableCodecs } from './rtc/codecs';
+import { type IceConfig, iceSettings } from './rtc/ice';
 import { signalingUrl } from './server-url';
 import { signalFault } from './signal-rules';
 import { type RequestMessage, SignalingChannel, type Socket } from './signaling/channel';
@@ -20,12 +22,6 @@ import type { PropertyChange, Stream } from './stream';
 import { Subscriber, type SubscriberProperties } from './subscriber';
 import type { Target } from './ui/view';
 import { VERSION } from './version';
-
-export interface IceConfig {
-  includeServers?: 'all' | 'custom';
-  transportPolicy?: 'all' | 'relay';
-  customServers?: { urls: string | string[]; username?: string; credential?: string }[];
-}
 
 export interface SessionOptions {
   /** 8..256 characters; makes an end-to-end encrypted session usable. Never sent anywhere. */
@@ -63,8 +59,6 @@ export interface SignalDetails {
   encrypted: boolean;
 }
 
-type Callback<Result = void> = (error?: OTError, result?: Result) => void;
-
 export class Session extends Emitter<SessionEvents> {
   connection: Connection | undefined;
   capabilities: Capabilities | undefined;
@@ -81,6 +75,10 @@ export class Session extends Emitter<SessionEvents> {
   ) {
     super();
     this.secret = options.encryptionSecret;
+    // Who closes the page leaves at once, and not after the grace time of a lost network.
+    globalThis.addEventListener?.('pagehide', ({ persisted }: PageTransitionEvent) => {
+      if (!persisted) this.channel?.close();
+    });
   }
 
   get id(): string {
@@ -239,7 +237,7 @@ export class Session extends Emitter<SessionEvents> {
     const seal = this.makeSeal();
     try {
       const [welcome] = await Promise.all([this.greet(token, seal !== undefined), seal?.ready]);
-      await this.enter(welcome, seal?.session);
+      this.enter(welcome, seal?.session);
     } catch (error) {
       seal?.session.close();
       this.abandon();
@@ -255,7 +253,8 @@ export class Session extends Emitter<SessionEvents> {
       if (secret !== undefined) throw E2EE_ERRORS.unsupportedBrowser();
       return undefined;
     }
-    const client = new E2eeClient(this.options.e2eeWorkerUrl);
+    const client = this.startWorker();
+    if (!client) return undefined;
     const session = new SessionSeal(this.sessionId, client, systemClock, (error) =>
       exceptions.report(error),
     );
@@ -263,6 +262,16 @@ export class Session extends Emitter<SessionEvents> {
       session,
       ready: secret === undefined ? Promise.resolve() : session.setSecret(secret),
     };
+  }
+
+  /** Only who has a secret must have a worker: the session may be a clear one. */
+  private startWorker(): E2eeClient | undefined {
+    try {
+      return new E2eeClient(this.options.e2eeWorkerUrl);
+    } catch (error) {
+      if (this.secret === undefined) return undefined;
+      throw asOTError(error, 'OT_ENCRYPTION_INTERNAL_ERROR');
+    }
   }
 
   private abandon(): void {
@@ -303,7 +312,7 @@ export class Session extends Emitter<SessionEvents> {
     return channel.connect();
   }
 
-  private async enter(welcome: Welcome, seal: SessionSeal | undefined): Promise<void> {
+  private enter(welcome: Welcome, seal: SessionSeal | undefined): void {
     const { e2ee } = welcome.session;
     if (e2ee && !seal) throw E2EE_ERRORS.unsupportedBrowser();
     // A server that strips the flag must not get clear media from a client with a secret.
@@ -314,7 +323,7 @@ export class Session extends Emitter<SessionEvents> {
     this.room = new Room(
       welcome,
       (message) => this.send(message),
-      this.peerSettings(welcome),
+      iceSettings(this.options.iceConfig, welcome.iceServers ?? []),
       this.seal,
       this.roomListener,
       systemClock,
@@ -322,26 +331,7 @@ export class Session extends Emitter<SessionEvents> {
     this.connection = this.room.directory.addConnection(welcome.connection);
     this.dispatch('sessionConnected', {});
     if (this.connection) this.roomListener.onConnectionCreated(this.connection);
-    await this.room?.begin();
-  }
-
-  private peerSettings(welcome: Welcome): {
-    iceServers: RTCIceServer[];
-    iceTransportPolicy: RTCIceTransportPolicy;
-  } {
-    const { iceConfig } = this.options;
-    const offered = iceConfig?.includeServers === 'custom' ? [] : (welcome.iceServers ?? []);
-    return {
-      iceServers: [
-        ...offered.map(({ urls, username, credential }) => ({
-          urls: [...urls],
-          ...(username ? { username } : {}),
-          ...(credential ? { credential } : {}),
-        })),
-        ...(iceConfig?.customServers ?? []),
-      ],
-      iceTransportPolicy: iceConfig?.transportPolicy ?? 'all',
-    };
+    this.room.begin();
   }
 
   private readonly roomListener: RoomListener = {
@@ -474,19 +464,4 @@ export class Session extends Emitter<SessionEvents> {
 
 function asPublisher(given: Publisher | Target, properties?: PublisherProperties): Publisher {
   return given instanceof Publisher ? given : new Publisher(given, properties);
-}
-
-function isTarget(value: unknown): value is Target {
-  return (
-    value === undefined || value === null || typeof value === 'string' || value instanceof Element
-  );
-}
-
-/** Arguments that may each be left out before a callback. */
-function optional<Properties, Result>(
-  ...given: (Properties | Callback<Result> | undefined)[]
-): [Properties | undefined, Callback<Result> | undefined] {
-  const callback = given.find((argument) => typeof argument === 'function');
-  const properties = given.find((argument) => typeof argument === 'object' && argument !== null);
-  return [properties, callback as Callback<Result> | undefined];
 }

@@ -82,3 +82,12 @@ export class FakeClock implements Clock {
 export async function settled(): Promise<void> {
   for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }
+
+/** For work that WebCrypto does on threads of its own: waits until `condition` holds. */
+export async function until(condition: () => boolean, complaint: string): Promise<void> {
+  for (let turn = 0; turn < 20_000; turn += 1) {
+    if (condition()) return;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  throw new Error(complaint);
+}

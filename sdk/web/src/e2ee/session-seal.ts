@@ -110,6 +110,8 @@ export class SessionSeal {
     const sender = this.senders.get(track);
     if (!sender) throw otError('OT_ENCRYPTION_INTERNAL_ERROR', 'The track was not prepared');
     const running = this.untilRunning(track);
+    // It may fail while the worker is still being asked: then it is awaited too late to be seen.
+    running.catch(() => undefined);
     await this.client.request('setCodec', { track, mimeType: binding.mimeType });
     await this.client.request('bindSender', { track, streamId: binding.streamId });
     await this.client.request('activate', { track, kid: sender.kid });

@@ -10,6 +10,7 @@ use sealroute_forward::{
 };
 use sealroute_loadgen::job::{MediaJob, WireCodec};
 use sealroute_loadgen::media::Packetiser;
+use sealroute_transport::{SrtpKeys, SrtpProfile, SrtpSender};
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -25,24 +26,47 @@ const RATE_PPS: f64 = 600.0;
 const SLOT_BYTES: usize = 1_500;
 const SLOTS: usize = 128;
 
-/// Send slots as the worker has them, without a socket behind them.
-struct NullOutbox {
+/// Send slots sealed as the worker does it, without a socket behind them.
+struct SealingOutbox {
     slots: Vec<[u8; SLOT_BYTES]>,
+    senders: Vec<SrtpSender>,
     forwarded: u64,
     bytes: u64,
 }
 
-impl Outbox for NullOutbox {
-    fn rtp(&mut self, _transport: TransportHandle, header: &[u8], payload: &[u8]) {
+impl SealingOutbox {
+    fn new() -> Result<Self, String> {
+        let profile = SrtpProfile::AeadAes128Gcm;
+        let sender = |index: u64| {
+            let key = vec![index as u8; profile.key_bytes()];
+            let salt = vec![index as u8; profile.salt_bytes()];
+            let keys = SrtpKeys {
+                key: &key,
+                salt: &salt,
+            };
+            SrtpSender::new(profile, keys).map_err(|error| error.to_string())
+        };
+        Ok(Self {
+            slots: vec![[0; SLOT_BYTES]; SLOTS],
+            senders: (0..SUBSCRIBERS).map(sender).collect::<Result<_, _>>()?,
+            forwarded: 0,
+            bytes: 0,
+        })
+    }
+}
+
+impl Outbox for SealingOutbox {
+    fn rtp(&mut self, transport: TransportHandle, header: &[u8], payload: &[u8]) {
         let slot = &mut self.slots[self.forwarded as usize % SLOTS];
-        let length = header.len() + payload.len();
-        if length > SLOT_BYTES {
-            return;
+        let sealed = transport
+            .0
+            .checked_sub(FIRST_SUBSCRIBER)
+            .and_then(|index| self.senders.get_mut(index as usize))
+            .and_then(|sender| sender.seal_rtp(header, payload, slot).ok());
+        if let Some(length) = sealed {
+            self.forwarded += 1;
+            self.bytes += length as u64;
         }
-        slot[..header.len()].copy_from_slice(header);
-        slot[header.len()..length].copy_from_slice(payload);
-        self.forwarded += 1;
-        self.bytes += length as u64;
     }
 
     fn rtcp(&mut self, _transport: TransportHandle, _compound: &[u8]) {}
@@ -95,31 +119,27 @@ fn media(burst: u32) -> MediaJob {
     }
 }
 
-fn session() -> Result<SessionRouter, String> {
+fn session(now: Instant) -> Result<SessionRouter, String> {
     let mut router = SessionRouter::new(PayloadAccess::Opaque, ForwardSettings::default());
-    let published = router.publish(PUBLISHER, UPLINK, vec![source()]);
-    published.map_err(|error| error.reason().to_owned())?;
+    let published = router.publish(now, PUBLISHER, UPLINK, vec![source()]);
+    published.map_err(|error| error.name().to_owned())?;
     for index in 0..SUBSCRIBERS {
         let (subscriber, transport) = (
             SubscriberHandle(FIRST_SUBSCRIBER + index),
             TransportHandle(FIRST_SUBSCRIBER + index),
         );
-        let outcome = router.subscribe(subscriber, PUBLISHER, transport, &[sink(index)]);
-        outcome.map_err(|error| error.reason().to_owned())?;
+        let outcome = router.subscribe(now, subscriber, PUBLISHER, transport, &[sink(index)]);
+        outcome.map_err(|error| error.name().to_owned())?;
     }
     Ok(router)
 }
 
 fn run(packets: u64, burst: u32) -> Result<u64, String> {
-    let mut router = session()?;
-    let mut packetiser = Packetiser::new(&media(burst), 0).map_err(|error| error.to_string())?;
-    let mut out = NullOutbox {
-        slots: vec![[0; SLOT_BYTES]; SLOTS],
-        forwarded: 0,
-        bytes: 0,
-    };
-    let mut packet = [0; SLOT_BYTES];
     let mut now = Instant::now();
+    let mut router = session(now)?;
+    let mut packetiser = Packetiser::new(&media(burst), 0).map_err(|error| error.to_string())?;
+    let mut out = SealingOutbox::new()?;
+    let mut packet = [0; SLOT_BYTES];
     for number in 0..packets {
         let (length, _) = packetiser.write(&mut packet, number);
         router.handle_rtp(now, UPLINK, &packet[..length]);

@@ -1,1 +1,11 @@
-//! Seeded loss, delay and reordering for tests and benchmarks.
+//! Seeded loss, delay, reordering and duplication for tests and benchmarks.
+//!
+//! Sans-IO: datagrams go in with the time they are sent, and come out when they are due. The
+//! same seed and the same input give the same output on every run.
+#![forbid(unsafe_code)]
+
+mod link;
+mod random;
+
+pub use link::{Conditions, Link};
+pub use random::Random;

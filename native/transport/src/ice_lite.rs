@@ -276,4 +276,33 @@ mod tests {
         assert_eq!(outcome, IceOutcome::Ignored(Ignored::NoRoom));
         assert_eq!(ice.remote(), None);
     }
+
+    #[test]
+    fn a_sender_in_the_controlled_role_is_ignored() {
+        // RFC 5769, section 2.1: a check with ICE-CONTROLLED.
+        let sample = crate::test_hex::hex(
+            "000100582112a442b7e7a701bc34d686fa87dfae802200105354554e207465737420636c69656e74
+             002400046e0001ff80290008932ff9b151263b36000600096576746a3a68367659202020
+             000800149aeaa70cbfd8cb56781ef2b5b2d3f249c1b571a280280004e57a3bcf",
+        );
+        let mut ice = IceLite::new("evtj".into(), "VOkJxbRl1RmTxUk/WvJxBt".into(), TIMEOUT);
+        let outcome = ice.handle_request(Instant::now(), address(1), &sample, &mut [0; 128]);
+        assert_eq!(outcome, IceOutcome::Ignored(Ignored::RoleConflict));
+        assert_eq!(ice.remote(), None);
+    }
+
+    #[test]
+    fn an_answer_is_never_longer_than_its_request() {
+        let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
+        for ip in ["192.0.2.1:1", "[2001:db8::1]:1"] {
+            let datagram = valid(true);
+            let from = ip.parse().unwrap();
+            let IceOutcome::Reply { length, .. } =
+                ice.handle_request(now, from, &datagram, &mut out)
+            else {
+                panic!("{ip}");
+            };
+            assert!(length <= datagram.len());
+        }
+    }
 }

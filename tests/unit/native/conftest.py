@@ -1,0 +1,265 @@
+"""A worker of the compiled core and peers that speak to it over loopback."""
+
+import select
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+from aioice import stun
+from pylibsrtp import Policy, Session
+
+from sfu import commands
+from sfu.commands import Codec, Direction, MediaKind, PayloadAccess, SrtpProfile
+
+native = pytest.importorskip("sfu._native")
+
+WAIT_S = 10.0
+PASSWORD = "a-password-of-the-server".replace("-", "+")
+PROFILE = SrtpProfile.AEAD_AES_128_GCM
+TRANSPORT_CC = 3
+PAYLOAD_TYPE = 111
+
+
+def rtp(sequence: int, ssrc: int, payload: bytes, transport_sequence: int | None = None) -> bytes:
+    first, extension = 0x80, b""
+    if transport_sequence is not None:
+        first = 0x90
+        element = struct.pack("!BHx", TRANSPORT_CC << 4 | 1, transport_sequence)
+        extension = struct.pack("!HH", 0xBEDE, 1) + element
+    header = struct.pack("!BBHII", first, PAYLOAD_TYPE, sequence & 0xFFFF, 960 * sequence, ssrc)
+    return header + extension + payload
+
+
+class Bench:
+    """Owns one worker, and collects its events."""
+
+    def __init__(self, host: str = "127.0.0.1", **options: int) -> None:
+        self.worker = native.Worker(host, 0, **options)
+        self.handles = count(1)
+        self.events: list[tuple[Any, ...]] = []
+
+    def take_events(self, wait_s: float = 0.0) -> None:
+        if select.select([self.worker.fileno()], [], [], wait_s)[0]:
+            self.events += self.worker.drain()
+
+    def event(self, name: str) -> tuple[Any, ...]:
+        """The next event of a name; others stay."""
+        deadline = time.monotonic() + WAIT_S
+        while True:
+            for event in self.events:
+                if event[0] == name:
+                    self.events.remove(event)
+                    return event
+            assert time.monotonic() < deadline, f"no {name}; there are {self.events}"
+            self.take_events(0.2)
+
+    def until(self, **expected: int) -> dict[str, int]:
+        """The totals, once these have the expected values ('__' stands for '.')."""
+        names = {name.replace("__", "."): value for name, value in expected.items()}
+        deadline = time.monotonic() + WAIT_S
+        while True:
+            totals = dict(self.worker.counters())
+            if all(totals[name] == value for name, value in names.items()):
+                return totals
+            found = {name: totals[name] for name in names}
+            assert time.monotonic() < deadline, f"{found} instead of {names}"
+            self.settle()
+
+    def settle(self) -> None:
+        """Lets the thread work for a moment of real time, as its totals come some 20 ms late."""
+        select.select([], [], [], 0.005)
+
+    def open_router(self, access: PayloadAccess = PayloadAccess.CLEAR) -> int:
+        router = next(self.handles)
+        self.worker.open_router(commands.OpenRouter(router, access))
+        return router
+
+
+class Peer:
+    """One client's transport: a UDP socket, aioice's STUN and libsrtp."""
+
+    def __init__(
+        self, bench: Bench, router: int, direction: Direction, ip: str = "127.0.0.1"
+    ) -> None:
+        self.bench = bench
+        self.router = router
+        self.handle = next(bench.handles)
+        self.ufrag = f"server{self.handle}"
+        self.server = (ip, bench.worker.local_port)
+        self.socket = self.new_socket()
+        command = commands.OpenTransport(router, self.handle, direction, self.ufrag, PASSWORD)
+        bench.worker.open_transport(command)
+
+    def new_socket(self) -> socket.socket:
+        fresh = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        fresh.bind(("127.0.0.1", 0))
+        fresh.settimeout(WAIT_S)
+        return fresh
+
+    def check(
+        self, ufrag: str | None = None, password: str | None = PASSWORD, *, nominate: bool = True
+    ) -> bytes:
+        message = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
+        message.attributes["USERNAME"] = f"{ufrag or self.ufrag}:client"
+        message.attributes["PRIORITY"] = 1
+        message.attributes["ICE-CONTROLLING"] = 1
+        if nominate:
+            message.attributes["USE-CANDIDATE"] = None
+        if password is not None:
+            message.add_message_integrity(password.encode())
+        return bytes(message)
+
+    def send(self, datagram: bytes) -> None:
+        self.socket.sendto(datagram, self.server)
+
+    def receive(self) -> bytes:
+        datagram, source = self.socket.recvfrom(2_048)
+        assert source == self.server
+        return datagram
+
+    def has_mail(self, wait_s: float = 0.0) -> bool:
+        return bool(select.select([self.socket], [], [], wait_s)[0])
+
+    def validate(self) -> stun.Message:
+        self.send(self.check())
+        answer = stun.parse_message(self.receive())
+        assert answer.check_message_integrity(PASSWORD.encode())
+        return answer
+
+    def set_keys(self) -> None:
+        client, server = bytes([self.handle] * 28), bytes([self.handle + 100] * 28)
+        command = commands.SetSrtpKeys(
+            self.handle, PROFILE, client[:16], client[16:], server[:16], server[16:]
+        )
+        self.bench.worker.set_srtp_keys(command)
+        self.outbound = self._session(client, Policy.SSRC_ANY_OUTBOUND)
+        self.inbound = self._session(server, Policy.SSRC_ANY_INBOUND)
+
+    @staticmethod
+    def _session(key: bytes, kind: int) -> Session:
+        profile = Policy.SRTP_PROFILE_AEAD_AES_128_GCM
+        policy = Policy(key=key, ssrc_type=kind, srtp_profile=profile)
+        policy.window_size = 1_024
+        return Session(policy)
+
+    def connect(self) -> "Peer":
+        self.validate()
+        assert self.bench.event("ice_validated") == ("ice_validated", self.handle)
+        self.set_keys()
+        return self
+
+    def receive_rtp(self) -> bytes:
+        """The next RTP packet, opened; RTCP is passed over."""
+        while True:
+            datagram = self.receive()
+            if not 192 <= datagram[1] <= 223:
+                return self.inbound.unprotect(datagram)
+
+    def receive_rtcp(self) -> bytes:
+        """The next compound, opened; RTP is passed over."""
+        while True:
+            datagram = self.receive()
+            if 192 <= datagram[1] <= 223:
+                return self.inbound.unprotect_rtcp(datagram)
+
+
+class Call:
+    """An audio publisher and a subscriber, connected."""
+
+    SSRC = 0x1111
+    SINK_SSRC = 0x2222
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.router = bench.open_router()
+        self.ann = Peer(bench, self.router, Direction.UPLINK).connect()
+        self.ben = Peer(bench, self.router, Direction.DOWNLINK).connect()
+        self.publisher, self.subscriber = next(bench.handles), next(bench.handles)
+        source = commands.SourceParameters(
+            mid="0",
+            kind=MediaKind.AUDIO,
+            codec=Codec.OPUS,
+            payload_type=PAYLOAD_TYPE,
+            rtx_payload_type=None,
+            clock_rate_hz=48_000,
+            encodings=(commands.EncodingParameters(ssrc=self.SSRC),),
+            extensions={commands.Extension.TRANSPORT_CC: TRANSPORT_CC},
+            nack=False,
+        )
+        sink = commands.SinkParameters(
+            mid="5",
+            source_mid="0",
+            ssrc=self.SINK_SSRC,
+            rtx_ssrc=None,
+            payload_type=PAYLOAD_TYPE,
+            rtx_payload_type=None,
+            extensions={},
+        )
+        worker, ann, ben = bench.worker, self.ann, self.ben
+        worker.publish(commands.Publish(self.router, self.publisher, ann.handle, (source,)))
+        command = commands.Subscribe(
+            self.router, self.subscriber, self.publisher, ben.handle, (sink,)
+        )
+        worker.subscribe(command)
+
+    def send(self, sequence: int, payload: bytes = b"sound", **options: int) -> bytes:
+        sealed = self.ann.outbound.protect(rtp(sequence, self.SSRC, payload, **options))
+        self.ann.send(sealed)
+        return sealed
+
+
+@pytest.fixture
+def make_bench() -> Iterator[Any]:
+    benches: list[Bench] = []
+
+    def make(*args: Any, **options: Any) -> Bench:
+        benches.append(Bench(*args, **options))
+        return benches[-1]
+
+    yield make
+    for bench in benches:
+        bench.worker.close()
+
+
+@pytest.fixture
+def bench(make_bench: Any) -> Bench:
+    return make_bench()
+
+
+@pytest.fixture
+def call(bench: Bench) -> Iterator[Call]:
+    call = Call(bench)
+    yield call
+    for peer in (call.ann, call.ben):
+        peer.socket.close()
+
+
+@pytest.fixture
+def make_peer(bench: Bench) -> Iterator[Any]:
+    peers: list[Peer] = []
+
+    def make(router: int, direction: Direction = Direction.UPLINK, **options: Any) -> Peer:
+        peers.append(Peer(options.pop("bench", bench), router, direction, **options))
+        return peers[-1]
+
+    yield make
+    for peer in peers:
+        peer.socket.close()
+
+
+@pytest.fixture
+def make_call() -> Iterator[Any]:
+    calls: list[Call] = []
+
+    def make(bench: Bench) -> Call:
+        calls.append(Call(bench))
+        return calls[-1]
+
+    yield make
+    for call in calls:
+        call.ann.socket.close()
+        call.ben.socket.close()

@@ -20,8 +20,6 @@ class Worker:
         *,
         consent_timeout_ms: int = 30_000,
         event_ring_size: int = 4_096,
-        packet_cache_ms: int = 1_000,
-        packet_cache_packets: int = 1_024,
         receive_buffer_bytes: int = 4_194_304,
         key_frame_interval_ms: int = 1_000,
     ) -> Worker: ...

@@ -40,8 +40,6 @@ class WorkerSettings:
     port: int = 0
     consent_timeout_ms: int = 30_000
     event_ring_size: int = 4_096
-    packet_cache_ms: int = 1_000
-    packet_cache_packets: int = 1_024
     receive_buffer_bytes: int = 4_194_304
     key_frame_interval_ms: int = 1_000
 
@@ -86,8 +84,6 @@ class NativeMediaRouter:
             settings.port,
             consent_timeout_ms=settings.consent_timeout_ms,
             event_ring_size=settings.event_ring_size,
-            packet_cache_ms=settings.packet_cache_ms,
-            packet_cache_packets=settings.packet_cache_packets,
             receive_buffer_bytes=settings.receive_buffer_bytes,
             key_frame_interval_ms=settings.key_frame_interval_ms,
         )

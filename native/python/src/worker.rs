@@ -44,8 +44,6 @@ impl Worker {
         *,
         consent_timeout_ms = 30_000,
         event_ring_size = 4_096,
-        packet_cache_ms = 1_000,
-        packet_cache_packets = 1_024,
         receive_buffer_bytes = 4_194_304,
         key_frame_interval_ms = 1_000,
     ))]
@@ -56,8 +54,6 @@ impl Worker {
         port: u16,
         consent_timeout_ms: u64,
         event_ring_size: usize,
-        packet_cache_ms: u64,
-        packet_cache_packets: usize,
         receive_buffer_bytes: usize,
         key_frame_interval_ms: u64,
     ) -> PyResult<Self> {
@@ -69,7 +65,6 @@ impl Worker {
             (2..=1 << 20).contains(&event_ring_size),
             "event ring size is out of range",
         )?;
-        let _ = (packet_cache_ms, packet_cache_packets);
         let forward = ForwardSettings {
             key_frame_interval: Duration::from_millis(key_frame_interval_ms),
         };

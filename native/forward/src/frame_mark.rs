@@ -18,6 +18,7 @@ const NAL_IDR: u8 = 5;
 const NAL_SPS: u8 = 7;
 const NAL_PPS: u8 = 8;
 const NAL_DELIMITER: u8 = 9;
+const FRAGMENTATION_UNIT: u8 = 28;
 const OBU_SEQUENCE_HEADER: u8 = 1;
 const OBU_TEMPORAL_DELIMITER: u8 = 2;
 const OBU_FRAME: u8 = 6;
@@ -51,9 +52,27 @@ pub(crate) struct Reading {
     pub(crate) seal: Seal,
 }
 
+impl Reading {
+    /// What has no valid descriptor is no part of a sealed frame.
+    const UNREADABLE: Self = Self {
+        key_frame: false,
+        size: None,
+        seal: Seal::Missing,
+    };
+}
+
 /// Reads what routing may know of a payload.
 pub(crate) fn read(codec: Codec, payload: &[u8]) -> Reading {
     let view = &payload[..payload.len().min(ROUTING_VIEW_BYTES)];
+    let mut reading = read_view(codec, view);
+    if reading.seal == Seal::Hints && payload.len() > view.len() {
+        // Hints are short: behind them, where routing does not look, media could stand.
+        reading.seal = Seal::Missing;
+    }
+    reading
+}
+
+fn read_view(codec: Codec, view: &[u8]) -> Reading {
     match codec {
         Codec::Opus => Reading {
             key_frame: true,
@@ -68,9 +87,12 @@ pub(crate) fn read(codec: Codec, payload: &[u8]) -> Reading {
 }
 
 fn read_vp8(view: &[u8]) -> Reading {
-    let Some(descriptor) = Vp8Descriptor::parse(view).filter(|found| found.frame_start) else {
-        return Reading::default();
+    let Some(descriptor) = Vp8Descriptor::parse(view) else {
+        return Reading::UNREADABLE;
     };
+    if !descriptor.frame_start {
+        return Reading::default();
+    }
     let frame = &view[descriptor.length..];
     let key_frame = frame.first().is_some_and(|first| first & 1 == 0);
     let size = match *frame {
@@ -94,9 +116,12 @@ fn read_vp8(view: &[u8]) -> Reading {
 }
 
 fn read_vp9(view: &[u8]) -> Reading {
-    let Some(descriptor) = Vp9Descriptor::parse(view).filter(|found| found.frame_start) else {
-        return Reading::default();
+    let Some(descriptor) = Vp9Descriptor::parse(view) else {
+        return Reading::UNREADABLE;
     };
+    if !descriptor.frame_start {
+        return Reading::default();
+    }
     Reading {
         key_frame: !descriptor.inter_picture && descriptor.spatial_layer == 0,
         size: None,
@@ -105,8 +130,17 @@ fn read_vp9(view: &[u8]) -> Reading {
 }
 
 fn read_h264(view: &[u8]) -> Reading {
+    let fragment = matches!(view, [indicator, header, ..]
+        if indicator & 0x1F == FRAGMENTATION_UNIT && header & 0x80 == 0);
+    if fragment {
+        return Reading::default();
+    }
+    let mut units = NalStarts::new(view).peekable();
+    if units.peek().is_none() {
+        return Reading::UNREADABLE;
+    }
     let mut reading = Reading::default();
-    for unit in NalStarts::new(view) {
+    for unit in units {
         let seal = match unit.unit_type {
             NAL_SPS | NAL_PPS | NAL_DELIMITER => Seal::Hints,
             NAL_SLICE | NAL_IDR => sealed_slice(unit.body),
@@ -152,10 +186,7 @@ fn sealed_slice(body: &[u8]) -> Seal {
 
 fn read_av1(view: &[u8]) -> Reading {
     let Some(descriptor) = Av1Descriptor::parse(view) else {
-        return Reading {
-            seal: Seal::Missing,
-            ..Reading::default()
-        };
+        return Reading::UNREADABLE;
     };
     let mut reading = Reading::default();
     for element in ObuElements::new(view).skip(usize::from(descriptor.continues)) {

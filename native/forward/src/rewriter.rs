@@ -21,16 +21,25 @@ const PICTURE_ID_MASK: u16 = 0x7FFF;
 pub(crate) struct Skips {
     recent: VecDeque<FullSequence>,
     older: u64,
+    /// The newest of the older ones: what lies before it can not be counted any more.
+    oldest_countable: Option<FullSequence>,
 }
 
 impl Skips {
     /// Only numbers above all that were taken may be skipped: earlier ones have been counted.
     pub(crate) fn skip(&mut self, sequence: FullSequence) {
         if self.recent.len() == MAX_RECENT_SKIPS {
-            self.recent.pop_front();
+            self.oldest_countable = self.recent.pop_front();
             self.older += 1;
         }
         self.recent.push_back(sequence);
+    }
+
+    /// Whether a number was skipped, or lies so far behind that skips before it are forgotten.
+    pub(crate) fn covers(&self, sequence: FullSequence) -> bool {
+        self.oldest_countable
+            .is_some_and(|oldest| sequence <= oldest)
+            || self.recent.binary_search(&sequence).is_ok()
     }
 
     fn before(&self, sequence: FullSequence) -> u64 {
@@ -226,6 +235,22 @@ impl Rewriter {
         let length = self.sent.len().max(1);
         let entry = self.sent.get_mut(full as usize % length)?.as_mut()?;
         (entry.numbers.sequence == full).then_some(entry)
+    }
+
+    /// Forgets what can be sent again: the next packets are of another stream.
+    pub(crate) fn forget(&mut self) {
+        self.anchor = None;
+        self.sent = Box::default();
+    }
+
+    /// The last number of the retransmission stream.
+    pub(crate) fn rtx_sequence(&self) -> u16 {
+        self.rtx_sequence
+    }
+
+    /// Goes on with the numbers of a retransmission stream.
+    pub(crate) fn set_rtx_sequence(&mut self, sequence: u16) {
+        self.rtx_sequence = sequence;
     }
 
     /// The next number of the retransmission stream.

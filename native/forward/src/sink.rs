@@ -178,6 +178,9 @@ impl Sink {
         let packet = stream
             .packet(pending.sequence)
             .ok_or(DropReason::Overflow)?;
+        if stream.skips.covers(pending.sequence) {
+            return Err(DropReason::TooLate);
+        }
         let input = Input {
             now,
             encoding: pending.encoding,

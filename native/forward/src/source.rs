@@ -106,6 +106,8 @@ pub(crate) struct Source {
     /// Keys of the sinks that it feeds.
     pub(crate) sinks: Vec<usize>,
     pub(crate) taken: u64,
+    /// Waits for the next flush: it has pending packets or something to tell.
+    pub(crate) dirty: bool,
     access: PayloadAccess,
 }
 
@@ -132,6 +134,7 @@ impl Source {
             pending: Vec::with_capacity(MAX_PENDING),
             sinks: Vec::new(),
             taken: 0,
+            dirty: false,
             access,
             parameters,
         }
@@ -149,8 +152,9 @@ impl Source {
         }
         let clock_rate_hz = self.parameters.clock_rate_hz;
         let stream = &mut self.encodings[encoding];
+        let before = stream.unwrapper.highest();
         let sequence = stream.unwrapper.unwrap(packet.sequence());
-        let newest = stream.unwrapper.highest() == Some(sequence);
+        let newest = before.is_none_or(|before| sequence > before);
         if self.parameters.nack {
             stream.nack.handle_arrival(now, sequence);
         }
@@ -217,6 +221,10 @@ impl Source {
             && !self.guard.admit(reading.seal, &mut stream.sealed)
         {
             return Err(DropReason::NotEncrypted);
+        }
+        if stream.skips.covers(sequence) {
+            // Receivers count as if it did not exist: its number would be another packet's.
+            return Err(DropReason::TooLate);
         }
         if self.pending.len() >= MAX_PENDING {
             return Err(DropReason::Overflow);

@@ -1,0 +1,134 @@
+//! Forwarding state of one session: commands and packets in, rewritten packets out.
+
+mod commands;
+mod packets;
+mod reports;
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use sealroute_rtp::Sequence;
+use serde_json::{Value, json};
+use slab::Slab;
+
+use crate::counters::ForwardCounters;
+use crate::dump;
+use crate::parameters::{PayloadAccess, PublisherHandle, SubscriberHandle, TransportHandle};
+use crate::rewriter::Rewriter;
+use crate::sink::Sink;
+use crate::source::Source;
+
+/// Knobs of forwarding.
+#[derive(Clone, Copy, Debug)]
+pub struct ForwardSettings {
+    /// At most one key-frame request per encoding in this time.
+    pub key_frame_interval: Duration,
+}
+
+impl Default for ForwardSettings {
+    fn default() -> Self {
+        Self {
+            key_frame_interval: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Why a command was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForwardError {
+    /// No such publisher, subscriber or source.
+    UnknownHandle,
+    /// The handle is in use.
+    HandleTaken,
+    /// Another source or sink of the transport has this SSRC, MID or RID.
+    Conflict,
+    /// The parameters contradict themselves.
+    Invalid,
+}
+
+impl ForwardError {
+    /// Stable text for `CommandFailed`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UnknownHandle => "unknown_handle",
+            Self::HandleTaken => "handle_taken",
+            Self::Conflict => "conflict",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+/// Which RtpStream an SSRC of a transport is.
+#[derive(Clone, Copy, Debug)]
+struct Route {
+    source: usize,
+    encoding: usize,
+    retransmission: bool,
+}
+
+type BySsrc<T> = HashMap<(TransportHandle, u32), T, foldhash::fast::RandomState>;
+
+/// Forwards among the clients of one session. Owner: the worker thread.
+pub struct SessionRouter {
+    access: PayloadAccess,
+    settings: ForwardSettings,
+    sources: Slab<Source>,
+    sinks: Slab<Sink>,
+    publishers: HashMap<PublisherHandle, Vec<usize>>,
+    subscribers: HashMap<SubscriberHandle, Vec<usize>>,
+    routes: BySsrc<Route>,
+    sink_ssrcs: BySsrc<usize>,
+    /// Numbers of SSRCs that no sink uses at the moment.
+    parked: BySsrc<Rewriter>,
+    /// The last numbers of retransmission SSRCs that no sink uses at the moment.
+    parked_rtx: BySsrc<u16>,
+    /// Retransmission SSRCs of sinks.
+    rtx_ssrcs: HashSet<(TransportHandle, u32), foldhash::fast::RandomState>,
+    latches: HashMap<TransportHandle, u8>,
+    /// Keys of sources with pending packets.
+    dirty: Vec<usize>,
+    next_report: Option<Instant>,
+    lost: Vec<Sequence>,
+    compound: Vec<u8>,
+    counters: ForwardCounters,
+}
+
+impl SessionRouter {
+    /// An empty session.
+    pub fn new(access: PayloadAccess, settings: ForwardSettings) -> Self {
+        Self {
+            access,
+            settings,
+            sources: Slab::new(),
+            sinks: Slab::new(),
+            publishers: HashMap::new(),
+            subscribers: HashMap::new(),
+            routes: HashMap::default(),
+            sink_ssrcs: HashMap::default(),
+            parked: HashMap::default(),
+            parked_rtx: HashMap::default(),
+            rtx_ssrcs: HashSet::default(),
+            latches: HashMap::new(),
+            dirty: Vec::new(),
+            next_report: None,
+            lost: Vec::new(),
+            compound: Vec::new(),
+            counters: ForwardCounters::default(),
+        }
+    }
+
+    /// Totals since start.
+    pub fn counters(&self) -> &ForwardCounters {
+        &self.counters
+    }
+
+    /// Everything known of the session.
+    pub fn dump(&self) -> Value {
+        json!({
+            "access": format!("{:?}", self.access).to_lowercase(),
+            "sources": self.sources.iter().map(|(_, source)| dump::source(source)).collect::<Vec<_>>(),
+            "sinks": self.sinks.iter().map(|(_, sink)| dump::sink(sink)).collect::<Vec<_>>(),
+            "counters": dump::counters(&self.counters),
+        })
+    }
+}

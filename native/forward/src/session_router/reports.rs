@@ -1,0 +1,157 @@
+//! RTCP of publishers and subscribers, and what is due by time.
+
+use std::time::Instant;
+
+use sealroute_rtp::rtcp::{Compound, LostSequences, ReportBlocks, RtcpPacket};
+
+use super::packets::announce;
+use super::{Route, SessionRouter};
+use crate::outbox::Outbox;
+use crate::parameters::{MediaKind, TransportHandle};
+use crate::reports::{REPORT_INTERVAL, handle_block, write_for_sink, write_reception};
+
+/// Numbers of one NACK packet that are looked at: more do not fit a second of video.
+const MAX_NACKED: usize = 512;
+
+impl SessionRouter {
+    /// Takes an authenticated compound of a publisher or a subscriber.
+    pub fn handle_rtcp(
+        &mut self,
+        now: Instant,
+        transport: TransportHandle,
+        compound: &[u8],
+        out: &mut impl Outbox,
+    ) {
+        for packet in Compound::new(compound) {
+            match packet {
+                RtcpPacket::SenderReport {
+                    ssrc,
+                    info,
+                    reports,
+                } => {
+                    self.handle_reports(now, transport, reports);
+                    // Reports on retransmissions are about another count of packets.
+                    let route = self.routes.get(&(transport, ssrc)).copied();
+                    if let Some(route) = route.filter(|route| !route.retransmission) {
+                        let stream = &mut self.sources[route.source].encodings[route.encoding];
+                        stream.reception.handle_sender_report(now, info);
+                        self.pass_on_report(now, route, out);
+                    }
+                }
+                RtcpPacket::ReceiverReport { reports } => {
+                    self.handle_reports(now, transport, reports);
+                }
+                RtcpPacket::Nack { media_ssrc, lost } => {
+                    self.handle_nack(now, transport, media_ssrc, lost, out);
+                }
+                RtcpPacket::Pli { media_ssrc } | RtcpPacket::Fir { media_ssrc } => {
+                    self.handle_key_frame_request(now, transport, media_ssrc, out);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn handle_reports(
+        &mut self,
+        now: Instant,
+        transport: TransportHandle,
+        reports: ReportBlocks<'_>,
+    ) {
+        for block in reports {
+            if let Some(&key) = self.sink_ssrcs.get(&(transport, block.ssrc)) {
+                handle_block(now, &mut self.sinks[key], block);
+            }
+        }
+    }
+
+    fn pass_on_report(&mut self, now: Instant, route: Route, out: &mut impl Outbox) {
+        let source = &self.sources[route.source];
+        for &key in &source.sinks {
+            let sink = &mut self.sinks[key];
+            self.compound.clear();
+            if sink.current == Some(route.encoding)
+                && write_for_sink(now, sink, source, &mut self.compound)
+            {
+                out.rtcp(sink.transport, &self.compound);
+            }
+        }
+    }
+
+    fn handle_nack(
+        &mut self,
+        now: Instant,
+        transport: TransportHandle,
+        media_ssrc: u32,
+        lost: LostSequences<'_>,
+        out: &mut impl Outbox,
+    ) {
+        let Some(&key) = self.sink_ssrcs.get(&(transport, media_ssrc)) else {
+            return;
+        };
+        let sink = &mut self.sinks[key];
+        let source = &self.sources[sink.source];
+        for sequence in lost.take(MAX_NACKED) {
+            self.counters.nacks_received += 1;
+            match sink.resend(now, sequence.0, source, out) {
+                Ok(()) => self.counters.rtx_sent += 1,
+                Err(reason) => self.counters.drop_packet(reason),
+            }
+        }
+    }
+
+    fn handle_key_frame_request(
+        &mut self,
+        now: Instant,
+        transport: TransportHandle,
+        media_ssrc: u32,
+        out: &mut impl Outbox,
+    ) {
+        self.counters.plis_received += 1;
+        let Some(&key) = self.sink_ssrcs.get(&(transport, media_ssrc)) else {
+            return;
+        };
+        let sink = &mut self.sinks[key];
+        if sink.kind == MediaKind::Video && sink.forwarding && sink.budget.take(now) {
+            let (source, current) = (sink.source, sink.current);
+            self.sources[source].want_key_frame(current);
+            self.ask_publisher(now, source, out);
+        }
+    }
+
+    /// When `handle_timeout` is due.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let interval = self.settings.key_frame_interval;
+        let asks = self
+            .sources
+            .iter()
+            .flat_map(|(_, source)| &source.encodings)
+            .flat_map(|stream| {
+                [
+                    stream.nack.poll_timeout(),
+                    stream.requests.poll_timeout(interval),
+                ]
+            });
+        asks.chain([self.next_report]).flatten().min()
+    }
+
+    /// Sends what became due.
+    pub fn handle_timeout(&mut self, now: Instant, out: &mut impl Outbox) {
+        let reports_due = self.next_report.is_some_and(|at| at <= now);
+        for key in 0..self.sources.capacity() {
+            if !self.sources.contains(key) {
+                continue;
+            }
+            self.ask_publisher(now, key, out);
+            let source = &mut self.sources[key];
+            announce(source, now, out);
+            self.compound.clear();
+            if reports_due && write_reception(now, source, &mut self.compound) {
+                out.rtcp(source.transport, &self.compound);
+            }
+        }
+        if reports_due {
+            self.next_report = (!self.sources.is_empty()).then_some(now + REPORT_INTERVAL);
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! A session of simulated peers in virtual time.
+#![allow(dead_code)] // Each test file is a crate of its own and uses a part of this.
+#![allow(missing_docs)]
+
+pub mod wire;
+
+use sealroute_forward::{
+    Codec, EncodingParameters, Extension, ExtensionIds, ForwardEvent, ForwardSettings, MediaKind,
+    Outbox, PayloadAccess, PublisherHandle, SessionRouter, SinkParameters, SourceParameters,
+    SubscriberHandle, TransportHandle,
+};
+use sealroute_rtp::RtpPacket;
+use sealroute_rtp::rtcp::{Compound, RtcpPacket};
+use std::time::{Duration, Instant};
+
+pub const UPLINK: TransportHandle = TransportHandle(1);
+pub const DOWNLINK: TransportHandle = TransportHandle(2);
+pub const OTHER_DOWNLINK: TransportHandle = TransportHandle(3);
+pub const PUBLISHER: PublisherHandle = PublisherHandle(10);
+pub const SUBSCRIBER: SubscriberHandle = SubscriberHandle(20);
+pub const OTHER_SUBSCRIBER: SubscriberHandle = SubscriberHandle(21);
+pub const KID: [u8; 8] = [0x81, 0x23, 0x45, 0x67, 0x89, 0xAB, 0x90, 0x9E];
+pub const SSRC: u32 = 0x1111;
+pub const RTX_SSRC: u32 = 0x1112;
+pub const SINK_SSRC: u32 = 0x9001;
+pub const SINK_RTX_SSRC: u32 = 0x9002;
+pub const OTHER_SINK_SSRC: u32 = 0x9101;
+pub const PAYLOAD_TYPE: u8 = 96;
+pub const RTX_PAYLOAD_TYPE: u8 = 97;
+pub const SINK_PAYLOAD_TYPE: u8 = 110;
+pub const SINK_RTX_PAYLOAD_TYPE: u8 = 111;
+pub const MID_ID: u8 = 4;
+pub const RID_ID: u8 = 10;
+pub const REPAIRED_RID_ID: u8 = 11;
+pub const SINK_MID_ID: u8 = 9;
+
+/// One packet as an outbox got it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    pub to: TransportHandle,
+    pub bytes: Vec<u8>,
+}
+
+impl Sent {
+    pub fn packet(&self) -> RtpPacket<'_> {
+        RtpPacket::parse(&self.bytes).expect("an RTP packet")
+    }
+
+    pub fn sequence(&self) -> u16 {
+        self.packet().sequence().0
+    }
+}
+
+/// Keeps all that is sent.
+#[derive(Default)]
+pub struct Recorder {
+    pub rtp: Vec<Sent>,
+    pub rtcp: Vec<Sent>,
+    pub events: Vec<ForwardEvent>,
+}
+
+impl Outbox for Recorder {
+    fn rtp(&mut self, to: TransportHandle, header: &[u8], payload: &[u8]) {
+        let bytes = [header, payload].concat();
+        self.rtp.push(Sent { to, bytes });
+    }
+
+    fn rtcp(&mut self, to: TransportHandle, compound: &[u8]) {
+        let bytes = compound.to_vec();
+        self.rtcp.push(Sent { to, bytes });
+    }
+
+    fn event(&mut self, event: ForwardEvent) {
+        self.events.push(event);
+    }
+}
+
+impl Recorder {
+    /// RTP to one transport with one SSRC, in order.
+    pub fn stream(&self, to: TransportHandle, ssrc: u32) -> Vec<&Sent> {
+        let wanted = |sent: &&Sent| sent.to == to && sent.packet().ssrc() == ssrc;
+        self.rtp.iter().filter(wanted).collect()
+    }
+
+    pub fn payloads(&self, to: TransportHandle, ssrc: u32) -> Vec<Vec<u8>> {
+        let stream = self.stream(to, ssrc);
+        stream
+            .iter()
+            .map(|s| s.packet().payload().to_vec())
+            .collect()
+    }
+
+    pub fn sequences(&self, to: TransportHandle, ssrc: u32) -> Vec<u16> {
+        self.stream(to, ssrc).iter().map(|s| s.sequence()).collect()
+    }
+
+    pub fn plis(&self, to: TransportHandle, ssrc: u32) -> usize {
+        let packets = self.rtcp.iter().filter(|sent| sent.to == to);
+        packets
+            .flat_map(|sent| Compound::new(&sent.bytes))
+            .filter(|p| matches!(p, RtcpPacket::Pli { media_ssrc } if *media_ssrc == ssrc))
+            .count()
+    }
+
+    /// Numbers that a publisher was asked to send again.
+    pub fn asked(&self, to: TransportHandle, ssrc: u32) -> Vec<u16> {
+        let packets = self.rtcp.iter().filter(|sent| sent.to == to);
+        packets
+            .flat_map(|sent| Compound::new(&sent.bytes))
+            .filter_map(|packet| match packet {
+                RtcpPacket::Nack { media_ssrc, lost } if media_ssrc == ssrc => Some(lost),
+                _ => None,
+            })
+            .flatten()
+            .map(|sequence| sequence.0)
+            .collect()
+    }
+
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// A router, a clock and what was sent.
+pub struct Session {
+    pub router: SessionRouter,
+    pub out: Recorder,
+    pub now: Instant,
+}
+
+impl Session {
+    pub fn new(access: PayloadAccess) -> Self {
+        Self {
+            router: SessionRouter::new(access, ForwardSettings::default()),
+            out: Recorder::default(),
+            now: Instant::now(),
+        }
+    }
+
+    /// One publisher of one source with one subscriber to it.
+    pub fn with(access: PayloadAccess, source: SourceParameters) -> Self {
+        let mut session = Self::new(access);
+        session.publish(PUBLISHER, UPLINK, source);
+        session.subscribe(SUBSCRIBER, DOWNLINK, sink());
+        session
+    }
+
+    pub fn publish(
+        &mut self,
+        publisher: PublisherHandle,
+        transport: TransportHandle,
+        source: SourceParameters,
+    ) {
+        let outcome = self
+            .router
+            .publish(self.now, publisher, transport, vec![source]);
+        outcome.expect("published");
+    }
+
+    pub fn subscribe(
+        &mut self,
+        subscriber: SubscriberHandle,
+        transport: TransportHandle,
+        sink: SinkParameters,
+    ) {
+        let outcome = self
+            .router
+            .subscribe(self.now, subscriber, PUBLISHER, transport, &[sink]);
+        outcome.expect("subscribed");
+    }
+
+    pub fn take(&mut self, transport: TransportHandle, packet: &[u8]) {
+        self.router.handle_rtp(self.now, transport, packet);
+    }
+
+    /// Takes a packet of the uplink and forwards it.
+    pub fn rtp(&mut self, packet: &[u8]) {
+        self.take(UPLINK, packet);
+        self.router.flush(self.now, &mut self.out);
+    }
+
+    pub fn rtcp(&mut self, transport: TransportHandle, compound: &[u8]) {
+        self.router
+            .handle_rtcp(self.now, transport, compound, &mut self.out);
+    }
+
+    /// Lets time pass; what becomes due on the way is done at its time.
+    pub fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(due) = self.router.poll_timeout().filter(|&due| due <= end) {
+            self.now = self.now.max(due);
+            self.router.handle_timeout(self.now, &mut self.out);
+        }
+        self.now = end;
+    }
+
+    pub fn dropped(&self, reason: &str) -> u64 {
+        self.counter(reason)
+    }
+
+    pub fn counter(&self, name: &str) -> u64 {
+        let found = self
+            .router
+            .counters()
+            .iter()
+            .find(|(known, _)| *known == name);
+        found
+            .map(|(_, value)| value)
+            .expect("a counter of this name")
+    }
+}
+
+pub fn ids(ids: &[(Extension, u8)]) -> ExtensionIds {
+    ExtensionIds(ids.to_vec())
+}
+
+pub fn source(codec: Codec) -> SourceParameters {
+    let audio = codec == Codec::Opus;
+    SourceParameters {
+        mid: "0".into(),
+        kind: if audio {
+            MediaKind::Audio
+        } else {
+            MediaKind::Video
+        },
+        codec,
+        payload_type: PAYLOAD_TYPE,
+        rtx_payload_type: (!audio).then_some(RTX_PAYLOAD_TYPE),
+        clock_rate_hz: if audio { 48_000 } else { 90_000 },
+        encodings: vec![EncodingParameters {
+            ssrc: Some(SSRC),
+            rtx_ssrc: (!audio).then_some(RTX_SSRC),
+            rid: None,
+        }],
+        extensions: ids(&[(Extension::Mid, MID_ID)]),
+        nack: true,
+        declared_kids: vec![KID],
+    }
+}
+
+/// Three encodings, found by RID.
+pub fn simulcast(codec: Codec) -> SourceParameters {
+    let encoding = |rid: &str| EncodingParameters {
+        rid: Some(rid.into()),
+        ..EncodingParameters::default()
+    };
+    SourceParameters {
+        encodings: vec![encoding("q"), encoding("h"), encoding("f")],
+        extensions: ids(&[
+            (Extension::Mid, MID_ID),
+            (Extension::Rid, RID_ID),
+            (Extension::RepairedRid, REPAIRED_RID_ID),
+        ]),
+        ..source(codec)
+    }
+}
+
+pub fn sink() -> SinkParameters {
+    SinkParameters {
+        mid: "7".into(),
+        source_mid: "0".into(),
+        ssrc: SINK_SSRC,
+        rtx_ssrc: Some(SINK_RTX_SSRC),
+        payload_type: SINK_PAYLOAD_TYPE,
+        rtx_payload_type: Some(SINK_RTX_PAYLOAD_TYPE),
+        extensions: ids(&[(Extension::Mid, SINK_MID_ID)]),
+    }
+}
+
+pub fn sink_without_rtx() -> SinkParameters {
+    SinkParameters {
+        rtx_ssrc: None,
+        rtx_payload_type: None,
+        ..sink()
+    }
+}
+
+pub fn other_sink() -> SinkParameters {
+    SinkParameters {
+        ssrc: OTHER_SINK_SSRC,
+        rtx_ssrc: Some(OTHER_SINK_SSRC + 1),
+        ..sink()
+    }
+}

@@ -454,3 +454,7 @@ fn reason_of(error: SrtpError) -> NetworkDrop {
         _ => NetworkDrop::SrtpRefused,
     }
 }
+
+#[cfg(test)]
+#[path = "core_tests.rs"]
+mod tests;

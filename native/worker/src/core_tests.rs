@@ -1,0 +1,399 @@
+use super::*;
+use std::cell::RefCell;
+use std::io;
+use std::net::Ipv4Addr;
+use std::rc::Rc;
+
+use sealroute_forward::{
+    Codec, EncodingParameters, Extension, MediaKind, PayloadAccess, SinkParameters,
+    SourceParameters,
+};
+use sealroute_transport::{SrtpKeys, SrtpProfile, SrtpReceiver, SrtpSender};
+
+use crate::commands::{Command, Direction, Secret, SrtpSecrets};
+use crate::socket::Message;
+
+const PASSWORD: &str = "a+password+of+the+server";
+const CONSENT: Duration = Duration::from_secs(30);
+const ROUTER: RouterHandle = RouterHandle(1);
+const ANN: TransportHandle = TransportHandle(2);
+const BEN: TransportHandle = TransportHandle(3);
+const KEY: [u8; 16] = [7; 16];
+const SALT: [u8; 12] = [9; 12];
+const FEEDBACK_ID: u8 = 3;
+
+/// Keeps (peer, datagram) of everything sent, segmented messages as the kernel would cut them.
+#[derive(Clone, Default)]
+struct Wire(Rc<RefCell<Vec<(SocketAddr, Vec<u8>)>>>);
+
+impl MessageSocket for Wire {
+    fn send(&mut self, batch: &[Message<'_>]) -> io::Result<usize> {
+        for message in batch {
+            let size = message
+                .segment_bytes
+                .map_or(message.bytes.len(), usize::from);
+            for datagram in message.bytes.chunks(size) {
+                self.0
+                    .borrow_mut()
+                    .push((message.path.remote, datagram.to_vec()));
+            }
+        }
+        Ok(batch.len())
+    }
+}
+
+struct Bench {
+    core: Core<Wire>,
+    wire: Wire,
+    now: Instant,
+}
+
+fn path(port: u16) -> Path {
+    Path {
+        remote: (Ipv4Addr::LOCALHOST, port).into(),
+        local: None,
+    }
+}
+
+fn secrets() -> SrtpSecrets {
+    SrtpSecrets {
+        profile: SrtpProfile::AeadAes128Gcm,
+        receive_key: Secret(KEY.to_vec()),
+        receive_salt: Secret(SALT.to_vec()),
+        send_key: Secret(KEY.to_vec()),
+        send_salt: Secret(SALT.to_vec()),
+    }
+}
+
+fn check(ufrag: &str, password: &str, use_candidate: bool) -> Vec<u8> {
+    let username = format!("{ufrag}:client");
+    let request = stun::BindingRequest {
+        transaction_id: [5; 12],
+        username: &username,
+        priority: 1,
+        controlling: 1,
+        use_candidate,
+    };
+    let mut out = vec![0; 300];
+    let length = stun::write_binding_request(&request, password.as_bytes(), &mut out);
+    out.truncate(length);
+    out
+}
+
+fn source() -> SourceParameters {
+    SourceParameters {
+        mid: "0".into(),
+        kind: MediaKind::Audio,
+        codec: Codec::Opus,
+        payload_type: 111,
+        rtx_payload_type: None,
+        clock_rate_hz: 48_000,
+        encodings: vec![EncodingParameters {
+            ssrc: Some(77),
+            ..EncodingParameters::default()
+        }],
+        extensions: ExtensionIds(vec![(Extension::TransportCc, FEEDBACK_ID)]),
+        nack: false,
+        declared_kids: Vec::new(),
+    }
+}
+
+fn sink() -> SinkParameters {
+    SinkParameters {
+        mid: "1".into(),
+        source_mid: "0".into(),
+        ssrc: 88,
+        rtx_ssrc: None,
+        payload_type: 111,
+        rtx_payload_type: None,
+        extensions: ExtensionIds::default(),
+    }
+}
+
+impl Bench {
+    /// A session with an uplink (ufrag `ann1`) and a downlink (`ben1`) that nobody has validated.
+    fn new() -> Self {
+        let wire = Wire::default();
+        let settings = CoreSettings {
+            consent_timeout: CONSENT,
+            forward: ForwardSettings::default(),
+        };
+        let events = Arc::new(EventRing::new(64).unwrap());
+        let core = Core::new(
+            settings,
+            wire.clone(),
+            events,
+            Arc::new(SharedCounters::new()),
+        );
+        let mut bench = Self {
+            core,
+            wire,
+            now: Instant::now(),
+        };
+        bench.apply(Command::OpenRouter {
+            router: ROUTER,
+            access: PayloadAccess::Clear,
+        });
+        for (transport, ufrag, direction) in [
+            (ANN, "ann1", Direction::Uplink),
+            (BEN, "ben1", Direction::Downlink),
+        ] {
+            bench.apply(Command::OpenTransport {
+                router: ROUTER,
+                transport,
+                direction,
+                local_ufrag: ufrag.into(),
+                local_pwd: Secret(PASSWORD.into()),
+            });
+        }
+        bench
+    }
+
+    /// Ann (port 1) publishes and Ben (port 2) subscribes; both have keys.
+    fn in_call() -> Self {
+        let mut bench = Self::new();
+        for (transport, ufrag, port) in [(ANN, "ann1", 1), (BEN, "ben1", 2)] {
+            bench.receive(port, &check(ufrag, PASSWORD, true));
+            bench.apply(Command::SetSrtpKeys {
+                transport,
+                secrets: Box::new(secrets()),
+            });
+        }
+        let (publisher, subscriber) = (PublisherHandle(4), SubscriberHandle(5));
+        bench.apply(Command::Publish {
+            router: ROUTER,
+            publisher,
+            transport: ANN,
+            sources: vec![source()],
+        });
+        bench.apply(Command::Subscribe {
+            router: ROUTER,
+            subscriber,
+            publisher,
+            transport: BEN,
+            sinks: vec![sink()],
+        });
+        bench.sent();
+        assert_eq!(bench.events().len(), 2);
+        bench
+    }
+
+    fn apply(&mut self, command: Command) {
+        self.core.apply(self.now, command);
+        self.core.end_batch(self.now);
+    }
+
+    fn receive(&mut self, port: u16, datagram: &[u8]) {
+        self.core
+            .handle_datagram(self.now, Some(path(port)), &mut datagram.to_vec());
+        self.core.end_batch(self.now);
+    }
+
+    /// Lets time pass, doing all that becomes due at its time.
+    fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(at) = self.core.poll_timeout().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.core.handle_timeout(self.now);
+        }
+        self.now = end;
+    }
+
+    fn sent(&self) -> Vec<(SocketAddr, Vec<u8>)> {
+        std::mem::take(&mut self.wire.0.borrow_mut())
+    }
+
+    fn events(&self) -> Vec<Event> {
+        self.core.events.drain().into()
+    }
+
+    fn dropped(&self, reason: NetworkDrop) -> u64 {
+        self.core.counters.dropped(reason)
+    }
+}
+
+struct Sealer(SrtpSender, u16);
+
+impl Sealer {
+    fn new() -> Self {
+        let keys = SrtpKeys {
+            key: &KEY,
+            salt: &SALT,
+        };
+        Self(
+            SrtpSender::new(SrtpProfile::AeadAes128Gcm, keys).unwrap(),
+            0,
+        )
+    }
+
+    /// The next packet of Ann's stream, with a transport-wide sequence number.
+    fn next(&mut self) -> Vec<u8> {
+        self.1 += 1;
+        let [high, low] = self.1.to_be_bytes();
+        let mut header = vec![0x90, 111, high, low, 0, 0, high, low, 0, 0, 0, 77];
+        header.extend_from_slice(&[0xBE, 0xDE, 0, 1, FEEDBACK_ID << 4 | 1, high, low, 0]);
+        let mut slot = vec![0; 200];
+        let length = self.0.seal_rtp(&header, b"sound", &mut slot).unwrap();
+        slot.truncate(length);
+        slot
+    }
+}
+
+#[test]
+fn consent_is_kept_by_checks_and_ends_without_them() {
+    let mut bench = Bench::in_call();
+    for _ in 0..10 {
+        bench.pass(CONSENT / 2);
+        bench.receive(1, &check("ann1", PASSWORD, false));
+        bench.receive(2, &check("ben1", PASSWORD, false));
+    }
+    assert_eq!(bench.events(), []);
+    bench.pass(CONSENT / 2);
+    bench.receive(1, &check("ann1", PASSWORD, false));
+    bench.pass(CONSENT / 2);
+    assert_eq!(bench.events(), [Event::ConsentExpired { transport: BEN }]);
+    bench.sent();
+    bench.receive(1, &Sealer::new().next());
+    assert!(bench.sent().iter().all(|(to, _)| to.port() != 2));
+    assert_eq!(bench.dropped(NetworkDrop::SendNoAddress), 1);
+}
+
+#[test]
+fn checks_that_do_not_authenticate_keep_no_consent() {
+    let mut bench = Bench::in_call();
+    bench.pass(CONSENT - Duration::from_secs(1));
+    bench.receive(1, &check("ann1", "another+password+than+that", true));
+    bench.receive(2, &check("ben1", PASSWORD, true));
+    bench.pass(Duration::from_secs(2));
+    assert_eq!(bench.events(), [Event::ConsentExpired { transport: ANN }]);
+}
+
+#[test]
+fn a_packet_leaves_sealed_for_every_subscriber_and_for_nobody_else() {
+    let mut bench = Bench::in_call();
+    bench.receive(1, &Sealer::new().next());
+    let mut sent = bench.sent();
+    assert_eq!(sent.len(), 1);
+    let (to, packet) = &mut sent[0];
+    assert_eq!(to.port(), 2);
+    let keys = SrtpKeys {
+        key: &KEY,
+        salt: &SALT,
+    };
+    let mut receiver = SrtpReceiver::new(SrtpProfile::AeadAes128Gcm, keys).unwrap();
+    let length = receiver.open_rtp(packet).unwrap();
+    assert_eq!(&packet[8..12], &88_u32.to_be_bytes());
+    assert!(packet[..length].ends_with(b"sound"));
+}
+
+#[test]
+fn feedback_is_sent_while_packets_come_and_stops_with_them() {
+    let mut bench = Bench::in_call();
+    let mut sealer = Sealer::new();
+    for _ in 0..50 {
+        bench.receive(1, &sealer.next());
+        bench.pass(Duration::from_millis(20));
+    }
+    let is_rtcp = |(to, datagram): &(SocketAddr, Vec<u8>)| to.port() == 1 && datagram[1] == 205;
+    let feedback = bench.sent().iter().filter(|sent| is_rtcp(sent)).count();
+    assert!((5..=20).contains(&feedback), "{feedback} in a second");
+    bench.pass(Duration::from_secs(1));
+    bench.sent();
+    bench.pass(Duration::from_secs(5));
+    assert_eq!(bench.sent().iter().filter(|sent| is_rtcp(sent)).count(), 0);
+}
+
+#[test]
+fn nothing_is_due_where_nothing_goes_on() {
+    let mut bench = Bench::new();
+    bench.pass(Duration::from_secs(1));
+    assert_eq!(bench.core.poll_timeout(), None);
+}
+
+#[test]
+fn what_is_closed_is_forgotten_everywhere() {
+    let mut bench = Bench::in_call();
+    bench.receive(1, &Sealer::new().next());
+    bench.apply(Command::CloseRouter { router: ROUTER });
+    let core = &bench.core;
+    assert_eq!(core.transports.len() + core.sessions.len(), 0);
+    assert_eq!(core.publications.len() + core.subscriptions.len(), 0);
+    assert_eq!(core.transports.by_address(path(1).remote), None);
+    assert_eq!(core.transports.by_ufrag("ann1"), None);
+    bench.pass(Duration::from_secs(1));
+    assert_eq!(bench.core.poll_timeout(), None);
+    bench.sent();
+    bench.receive(1, &check("ann1", PASSWORD, true));
+    assert_eq!(bench.sent(), []);
+}
+
+#[test]
+fn a_transport_serves_its_own_session_only() {
+    let mut bench = Bench::in_call();
+    let router = RouterHandle(50);
+    bench.apply(Command::OpenRouter {
+        router,
+        access: PayloadAccess::Clear,
+    });
+    let publisher = PublisherHandle(51);
+    bench.apply(Command::Publish {
+        router,
+        publisher,
+        transport: ANN,
+        sources: vec![source()],
+    });
+    let failed = Event::CommandFailed {
+        command: "publish",
+        handle: 51,
+        reason: "unknown_handle",
+    };
+    assert_eq!(bench.events(), [failed]);
+}
+
+/// xorshift64*: the same bytes every time.
+struct Noise(u64);
+
+impl Noise {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+}
+
+#[test]
+fn no_datagram_ends_the_worker_or_gets_more_bytes_back_than_it_had() {
+    let mut bench = Bench::in_call();
+    let mut noise = Noise(0x5EED);
+    let mut sealer = Sealer::new();
+    for round in 0..20_000 {
+        let mut datagram = match round % 4 {
+            0 => check("ann1", PASSWORD, true),
+            1 => sealer.next(),
+            _ => (0..noise.next() % 200)
+                .map(|_| noise.next() as u8)
+                .collect(),
+        };
+        if let Some(byte) = (noise.next() as usize).checked_rem(datagram.len()) {
+            datagram[byte] ^= 1 << (noise.next() % 8);
+        }
+        // From a stranger: nothing is learnt from it, whatever it is.
+        bench.receive(9, &datagram);
+        let back: usize = bench
+            .sent()
+            .iter()
+            .filter(|(to, _)| to.port() == 9)
+            .map(|(_, sent)| sent.len())
+            .sum();
+        assert!(back <= datagram.len());
+        bench.receive(1, &datagram);
+        bench.events();
+        bench.sent();
+        if round % 64 == 0 {
+            sealer.1 = sealer.1.wrapping_add(noise.next() as u16 % 8);
+        }
+    }
+    assert!(bench.dropped(NetworkDrop::SrtpBadTag) > 1_000);
+    assert!(bench.dropped(NetworkDrop::StunMalformed) > 1_000);
+}

@@ -1,0 +1,250 @@
+//! Sealed sessions forward what is in the e2ee/1 format under a declared key id, nothing else.
+#![allow(missing_docs)]
+
+mod support;
+
+use sealroute_forward::{Codec, ForwardEvent, PayloadAccess};
+use std::time::Duration;
+use support::wire::{aggregate, fragments, packetise, rtp, sealed, units, vp8, vp8_continuation};
+use support::*;
+
+const VECTORS: &str = include_str!("../../../tests/vectors/e2ee-v1-vectors.json");
+const OTHER_KID: [u8; 8] = [0x82; 8];
+
+struct Frame {
+    codec: Codec,
+    counter: u64,
+    wire: Vec<u8>,
+    plain: Vec<u8>,
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text
+        .chars()
+        .map(|c| c.to_digit(16).expect("hex") as u8)
+        .collect();
+    digits
+        .chunks(2)
+        .map(|pair| pair[0] << 4 | pair[1])
+        .collect()
+}
+
+fn frames() -> Vec<Frame> {
+    let vectors: serde_json::Value = serde_json::from_str(VECTORS).expect("vectors");
+    let frames = vectors["frames"].as_array().expect("frames").iter();
+    frames
+        .map(|frame| Frame {
+            codec: match frame["codec"].as_str().expect("codec") {
+                "opus" => Codec::Opus,
+                "vp8" => Codec::Vp8,
+                "vp9" => Codec::Vp9,
+                "h264" => Codec::H264,
+                "av1" => Codec::Av1,
+                other => panic!("codec {other}"),
+            },
+            counter: frame["ctr"].as_u64().expect("ctr"),
+            wire: unhex(frame["wire"].as_str().expect("wire")),
+            plain: unhex(frame["plain"].as_str().expect("plain")),
+        })
+        .collect()
+}
+
+/// Sends payloads into a sealed session; returns how many the guard refused.
+fn refused(codec: Codec, payloads: &[Vec<u8>]) -> u64 {
+    let mut session = Session::with(PayloadAccess::Opaque, source(codec));
+    for (index, payload) in payloads.iter().enumerate() {
+        session.rtp(&rtp(index as u16, 0, payload).bytes());
+    }
+    assert_eq!(session.counter("rtp_received"), payloads.len() as u64);
+    session.dropped("not_encrypted")
+}
+
+#[test]
+fn every_frame_of_the_vectors_passes_in_packets_of_any_size() {
+    for frame in frames().iter().filter(|frame| frame.counter < 1 << 32) {
+        for limit in [1_200, 60, 34] {
+            let payloads = packetise(frame.codec, &frame.wire, limit);
+            let what = format!("{:?} {} in {limit}", frame.codec, frame.counter);
+            assert_eq!(refused(frame.codec, &payloads), 0, "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_counter_that_no_client_may_reach_is_refused() {
+    let frame = frames().into_iter().find(|frame| frame.counter == 1 << 32);
+    let frame = frame.expect("the largest counter");
+    let payloads = packetise(frame.codec, &frame.wire, 1_200);
+    assert_eq!(refused(frame.codec, &payloads), payloads.len() as u64);
+}
+
+#[test]
+fn h264_passes_aggregated_and_in_fragments() {
+    for frame in frames()
+        .iter()
+        .filter(|f| f.codec == Codec::H264 && f.counter < 1 << 32)
+    {
+        let units = units(&frame.wire);
+        assert_eq!(refused(Codec::H264, &[aggregate(&units)]), 0);
+        let pieces: Vec<_> = units.iter().flat_map(|unit| fragments(unit, 30)).collect();
+        assert_eq!(refused(Codec::H264, &pieces), 0);
+    }
+}
+
+#[test]
+fn the_plaintext_of_every_frame_is_refused_in_packets_of_any_size() {
+    for frame in frames() {
+        let payloads = match frame.codec {
+            Codec::H264 => {
+                let mut payloads = packetise(Codec::H264, &frame.plain, 20);
+                // Parameter sets are hints and pass; what follows them may not.
+                payloads.retain(|payload| !matches!(payload[0] & 0x1F, 7 | 8));
+                payloads
+            }
+            codec => packetise(codec, &frame.plain, 20),
+        };
+        assert_eq!(
+            refused(frame.codec, &payloads),
+            payloads.len() as u64,
+            "{:?}",
+            frame.codec
+        );
+    }
+}
+
+#[test]
+fn plaintext_h264_in_an_aggregate_is_refused() {
+    let frame = frames()
+        .into_iter()
+        .find(|f| f.codec == Codec::H264)
+        .expect("h264");
+    assert_eq!(refused(Codec::H264, &[aggregate(&units(&frame.plain))]), 1);
+}
+
+#[test]
+fn parameter_sets_pass_alone_but_not_with_something_hidden_behind_them() {
+    let parameter_set = vec![0x67, 0x42, 0xC0, 0x1F, 0xD9];
+    assert_eq!(
+        refused(Codec::H264, std::slice::from_ref(&parameter_set)),
+        0
+    );
+    let mut long = parameter_set;
+    long.resize(200, 0x55);
+    let hidden = aggregate(&[long, vec![0x65, 0x88, 0x84, 0x3A, 0x0B]]);
+    assert_eq!(refused(Codec::H264, &[hidden]), 1);
+}
+
+#[test]
+fn payload_forms_that_sealed_clients_never_send_are_refused_after_sealed_frames_too() {
+    let sealed_unit = units(&frames()[7].wire).pop().expect("a slice");
+    for head in [0_u8, 25, 26, 27, 29, 30, 31] {
+        let payload = vec![head, 0x85, 1, 2, 3, 4];
+        assert_eq!(
+            refused(Codec::H264, &[sealed_unit.clone(), payload]),
+            1,
+            "{head}"
+        );
+    }
+    let broken_descriptor = vec![0x80];
+    assert_eq!(
+        refused(Codec::Vp8, &[vp8(true, 1, b"a"), broken_descriptor]),
+        1
+    );
+    let broken_descriptor = vec![0x80];
+    let start = [&[0x08], sealed(b"a").as_slice()].concat();
+    assert_eq!(refused(Codec::Vp9, &[start, broken_descriptor]), 1);
+}
+
+#[test]
+fn a_continuation_passes_after_a_sealed_start_and_not_before_one() {
+    let continuation = vp8_continuation(1, b"more");
+    assert_eq!(refused(Codec::Vp8, std::slice::from_ref(&continuation)), 1);
+    let start = vp8(true, 1, b"a");
+    assert_eq!(refused(Codec::Vp8, &[start, continuation.clone()]), 0);
+    let unsealed = vec![0x10, 0x11, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
+    assert_eq!(
+        refused(Codec::Vp8, &[vp8(true, 1, b"a"), unsealed, continuation]),
+        2
+    );
+}
+
+#[test]
+fn an_undeclared_key_id_is_refused_until_it_is_declared_and_the_old_one_afterwards() {
+    let mut session = Session::with(PayloadAccess::Opaque, source(Codec::Opus));
+    let frame = |kid: [u8; 8]| [&[0xF0], kid.as_slice(), b"body"].concat();
+    session.rtp(&rtp(1, 0, &frame(OTHER_KID)).bytes());
+    assert_eq!(session.dropped("not_encrypted"), 1);
+    session.rtp(&rtp(2, 0, &frame(KID)).bytes());
+    let declared = session.router.declare_kids(PUBLISHER, "0", vec![OTHER_KID]);
+    assert_eq!(declared, Ok(()));
+    session.rtp(&rtp(3, 0, &frame(OTHER_KID)).bytes());
+    session.rtp(&rtp(4, 0, &frame(KID)).bytes());
+    assert_eq!(session.dropped("not_encrypted"), 2);
+    let sent = session.out.payloads(DOWNLINK, SINK_SSRC);
+    assert_eq!(sent, [frame(KID), frame(OTHER_KID)]);
+}
+
+#[test]
+fn refused_packets_are_reported_at_most_once_a_second_with_their_number() {
+    let mut session = Session::with(PayloadAccess::Opaque, source(Codec::Opus));
+    for sequence in 0..150 {
+        session.rtp(&rtp(sequence, 0, b"plain").bytes());
+        session.pass(Duration::from_millis(10));
+    }
+    session.pass(Duration::from_secs(2));
+    let report = |event: &ForwardEvent| match event {
+        ForwardEvent::NotEncrypted {
+            publisher,
+            mid,
+            packets,
+        } => {
+            assert_eq!((*publisher, mid.as_str()), (PUBLISHER, "0"));
+            *packets
+        }
+        other => panic!("{other:?}"),
+    };
+    let reports: Vec<u64> = session.out.events.iter().map(report).collect();
+    assert_eq!(reports.iter().sum::<u64>(), 150);
+    assert!(reports.len() <= 3, "{reports:?}");
+}
+
+#[test]
+fn clear_sessions_forward_plaintext() {
+    let mut session = Session::with(PayloadAccess::Clear, source(Codec::Opus));
+    session.rtp(&rtp(1, 0, b"plain").bytes());
+    assert_eq!(session.out.payloads(DOWNLINK, SINK_SSRC), [b"plain"]);
+}
+
+#[test]
+fn what_is_forwarded_does_not_depend_on_bytes_that_routing_must_not_read() {
+    for codec in [Codec::Opus, Codec::Vp8, Codec::Vp9, Codec::H264, Codec::Av1] {
+        let run = |filler: u8| {
+            let mut session = Session::with(PayloadAccess::Opaque, source(codec));
+            for (index, frame) in frames().iter().filter(|f| f.codec == codec).enumerate() {
+                for (packet, mut payload) in
+                    packetise(codec, &frame.wire, 1_200).into_iter().enumerate()
+                {
+                    payload.resize(payload.len().max(160), 0x5A);
+                    payload.resize(payload.len() + 300, filler);
+                    let number = (index * 10 + packet) as u16;
+                    session.rtp(&rtp(number, index as u32 * 3_000, &payload).bytes());
+                }
+            }
+            let sent = session.out.rtp.iter();
+            let heads: Vec<_> = sent
+                .map(|s| s.bytes[..s.packet().header_bytes() + 160].to_vec())
+                .collect();
+            let counters: Vec<_> = session.router.counters().iter().collect();
+            (
+                heads,
+                session.out.rtcp.len(),
+                session.out.events.clone(),
+                counters,
+            )
+        };
+        let (zeros, ones, codes) = (run(0), run(0xFF), run(0x01));
+        assert!(!zeros.0.is_empty(), "{codec:?}");
+        assert_eq!(zeros, ones);
+        assert_eq!(zeros, codes);
+    }
+}

@@ -34,6 +34,7 @@ def _limits() -> str:
         ("levels of nesting", codec.MAX_DEPTH, "invalid_message"),
         ("items of an array", f"{codec.MAX_ARRAY_ITEMS:,}", "invalid_message"),
         ("members of a map", codec.MAX_MAP_MEMBERS, "invalid_message"),
+        ("integers, either sign", f"{codec.MAX_INTEGER:,}", "invalid_message"),
         ("members named like a secret, anywhere", 0, "secret_refused"),
         ("bytes of a signal's type", signals.MAX_TYPE_BYTES, "signal_too_long"),
         ("bytes of a signal's data", f"{signals.MAX_DATA_BYTES:,}", "signal_too_long"),

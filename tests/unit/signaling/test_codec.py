@@ -257,6 +257,31 @@ def test_numbers_that_not_every_reader_knows_are_refused(text: str) -> None:
     assert refusal(data, Encoding.JSON).code is ErrorCode.INVALID_MESSAGE
 
 
+@pytest.mark.parametrize("text", ["1e999", "9007199254740992", "-9007199254740992"])
+def test_such_numbers_are_refused_where_members_are_ignored_too(text: str) -> None:
+    size = f'{{"width":1,"height":1,"later":{text}}}'
+    data = f'{{"t":"subscribe","id":1,"streamId":"s","preferredResolution":{size}}}'
+    assert "number" in refusal(data, Encoding.JSON).message
+    fine = data.replace(text, "9007199254740991")
+    assert isinstance(decode(fine, Encoding.JSON), m.Subscribe)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"t": "leaked-content", "id": 1},
+        {"t": "e2eeState", "id": 1, "subscriberId": "s", "state": "leaked-content"},
+        {"t": "ping", "id": 1, "leaked-content": 1},
+        {"t": "ping", "id": "leaked-content"},
+    ],
+)
+def test_a_refusal_says_where_and_never_repeats_what(raw: object, encoding: Encoding) -> None:
+    refused = refusal(wire(raw, encoding), encoding)
+    assert "leaked" not in str(refused)
+    assert refused.__cause__ is None
+
+
 def test_not_a_number_in_msgpack_is_refused() -> None:
     for value in (float("nan"), float("inf"), 2**63):
         raw = {"t": "subscribe", "id": 1, "streamId": "s", "preferredFrameRate": value}

@@ -8,6 +8,7 @@ from signaling.domain.commands import (
     RestMuteAll,
     RestMuteStream,
     SetLayoutClasses,
+    StreamLive,
 )
 from signaling.domain.effects import (
     Broadcast,
@@ -220,6 +221,14 @@ def test_a_mute_of_all_holds_even_after_compliance_until_it_ends(room: Room) -> 
     assert not lifted(room)
     room.do(RestMuteAll(active=False))
     assert lifted(room)
+
+
+def test_a_stream_that_is_not_live_is_muted_once_it_is(room: Room) -> None:
+    room.offer("a", "pending")
+    effects = room.do(RestMuteAll(active=True))
+    assert effects == [Broadcast(m.MuteForced(active=True)), *muted("s")]
+    live = room.do(StreamLive(StreamId("pending")))
+    assert live[-3:] == muted("pending")
 
 
 def test_the_end_of_a_mute_of_all_does_not_unmute_by_itself(room: Room) -> None:

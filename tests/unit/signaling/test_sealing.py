@@ -142,6 +142,13 @@ def test_key_ids_under_the_same_secret_try_nothing(room: Room) -> None:
     assert effects == [DeclareKidsMedia(A, S, "1", (same_hint,), 9), Send(A, m.Ok(re=9))]
 
 
+def test_the_new_key_ids_told_again_try_nothing(room: Room) -> None:
+    declare = m.DeclareKids(id=9, stream_id="s", mid="1", kids=(NEW_KID,))
+    room.ask("a", declare)
+    room.ask("b", MISMATCH)
+    assert not of(ForwardSubscriber, room.ask("a", declare))
+
+
 def test_a_mismatch_after_the_trial_holds_video_back_again(room: Room) -> None:
     room.ask("b", MISMATCH)
     room.ask("b", m.E2eeReady(id=9, hint=2))

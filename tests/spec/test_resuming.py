@@ -1,0 +1,106 @@
+"""A WebSocket is lost: what its client finds when it comes back, and when it does not."""
+
+from sfu.ids import StreamId
+from signaling.protocol import messages as m
+from tests.conversation import House, settle
+
+
+async def test_a_client_that_comes_back_has_its_media_and_what_was_for_it() -> None:
+    house = House()
+    ann, bob = await house.joined(), await house.joined()
+    stream = await ann.publish()
+    subscriber = await bob.subscribe(stream)
+    bob.lose_socket()
+    ann.ask(m.Signal, data="missed")
+    second = await ann.publish()
+    house.time.advance(14.9)
+    assert bob.resume()
+    assert bob.welcome.resumed
+    assert {s.stream_id for s in bob.welcome.streams} == {stream, second}
+    assert [x.data for x in bob.heard(m.SignalReceived)] == ["missed"]
+    assert not bob.heard(m.StreamCreated), "the welcome has it"
+    assert subscriber in bob.media.subscribers
+    house.time.advance(60)
+    assert not ann.heard(m.ConnectionDestroyed)
+
+
+async def test_a_welcome_comes_before_everything_that_was_missed() -> None:
+    house = House()
+    ann, bob = await house.joined(), await house.joined()
+    bob.lose_socket()
+    for number in range(3):
+        ann.ask(m.Signal, data=str(number))
+    bob.resume()
+    assert [type(message) for message in bob.inbox] == [m.Welcome] + [m.SignalReceived] * 3
+    assert [x.data for x in bob.heard(m.SignalReceived)] == ["0", "1", "2"]
+
+
+async def test_a_resume_token_works_once() -> None:
+    house = House()
+    ann = await house.joined()
+    first = ann.welcome.resume
+    ann.lose_socket()
+    assert ann.resume()
+    assert ann.welcome.resume != first
+    thief = house.client()
+    thief.join()
+    thief.welcome = ann.welcome.__class__(
+        **{name: getattr(ann.welcome, name) for name in ann.welcome.__struct_fields__}
+        | {"resume": first}
+    )
+    assert not thief.resume()
+    assert ann.socket.closed is None
+
+
+async def test_a_second_websocket_replaces_the_first_at_once() -> None:
+    house = House()
+    ann = await house.joined()
+    old = ann.socket
+    assert ann.resume()
+    assert old.closed == "networkDisconnected"
+    ann.actor.detach(ann.connection, old)
+    house.time.advance(60)
+    assert isinstance(ann.ask(m.Ping), m.Pong)
+
+
+async def test_an_offer_that_was_not_answered_comes_again() -> None:
+    house = House()
+    ann, bob = await house.joined(), await house.joined()
+    bob.answers = False
+    stream = await ann.publish()
+    subscriber = await bob.subscribe(stream)
+    (offer,) = bob.heard(m.DownlinkOffer)
+    bob.lose_socket()
+    bob.answers = True
+    assert bob.resume()
+    await settle()
+    assert bob.heard(m.DownlinkOffer) == [offer]
+    assert bob.heard(m.SubscriberConnected) == [m.SubscriberConnected(subscriber_id=subscriber)]
+
+
+async def test_who_does_not_come_back_in_time_is_gone() -> None:
+    house = House(grace_ms=15_000)
+    ann, bob = await house.joined(), await house.joined()
+    stream = await bob.publish()
+    bob.lose_socket()
+    house.time.advance(14.999)
+    assert not ann.heard(m.ConnectionDestroyed)
+    house.time.advance(0.001)
+    assert [x.reason for x in ann.heard(m.ConnectionDestroyed)] == ["networkDisconnected"]
+    assert [x.reason for x in ann.heard(m.StreamDestroyed)] == ["networkDisconnected"]
+    assert not bob.resume()
+    assert StreamId(stream) not in house.plane.sessions["2_session"].streams
+
+
+async def test_what_waits_for_a_lost_client_is_bounded() -> None:
+    house = House(message_burst=10_000)
+    ann, bob = await house.joined(), await house.joined()
+    bob.lose_socket()
+    for number in range(1_000):
+        ann.ask(m.Signal, data=str(number))
+    assert bob.resume()
+    waited = bob.heard(m.SignalReceived)
+    assert 0 < len(waited) < 1_000
+    assert [int(x.data or "") for x in waited] == list(range(len(waited)))
+    ann.ask(m.Signal, data="live again")
+    assert [x.data for x in bob.heard(m.SignalReceived)] == ["live again"]

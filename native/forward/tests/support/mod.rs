@@ -9,8 +9,8 @@ use sealroute_forward::{
     Outbox, PayloadAccess, PublisherHandle, SessionRouter, SinkParameters, SourceParameters,
     SubscriberHandle, TransportHandle,
 };
-use sealroute_rtp::RtpPacket;
-use sealroute_rtp::rtcp::{Compound, RtcpPacket};
+use sealroute_rtp::rtcp::{Compound, RtcpPacket, write_nack, write_pli};
+use sealroute_rtp::{RtpPacket, Sequence};
 use std::time::{Duration, Instant};
 
 pub const UPLINK: TransportHandle = TransportHandle(1);
@@ -281,4 +281,19 @@ pub fn other_sink() -> SinkParameters {
         rtx_ssrc: Some(OTHER_SINK_SSRC + 1),
         ..sink()
     }
+}
+
+/// A subscriber asks for packets again.
+pub fn nack(media_ssrc: u32, lost: &[u16]) -> Vec<u8> {
+    let lost: Vec<Sequence> = lost.iter().copied().map(Sequence).collect();
+    let mut compound = Vec::new();
+    write_nack(&mut compound, 1, media_ssrc, &lost);
+    compound
+}
+
+/// A subscriber asks for a key frame.
+pub fn pli(media_ssrc: u32) -> Vec<u8> {
+    let mut compound = Vec::new();
+    write_pli(&mut compound, 1, media_ssrc);
+    compound
 }

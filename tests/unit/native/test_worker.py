@@ -4,12 +4,14 @@ import random
 import socket
 import struct
 import threading
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from sfu import commands
 from sfu.commands import Direction, PayloadAccess
+from sfu.stats import CoreFigures
 
 native = pytest.importorskip("sfu._native")
 
@@ -383,6 +385,14 @@ def test_a_port_in_use_and_a_host_that_is_no_address_are_told_apart(bench):
         native.Worker("127.0.0.1", bench.worker.local_port)
     with pytest.raises(ValueError, match="IP address"):
         native.Worker("localhost", 0)
+
+
+def test_every_figure_and_every_reason_has_a_total(bench):
+    totals = bench.worker.counters()
+    figures = {field.name for field in fields(CoreFigures)} - {"drops"}
+    reasons = {f"drop.{reason}" for reason in native.DROP_REASONS}
+    assert set(totals) == figures | reasons
+    assert len(set(native.DROP_REASONS)) == len(native.DROP_REASONS)
 
 
 def test_threads_may_share_a_worker(bench):

@@ -16,25 +16,24 @@ from typing import Any, Protocol
 
 import structlog
 
-from config.settings import SignalingSettings
 from sfu.commands import Codec, Direction, MediaKind
-from sfu.ids import ConnectionId, SessionId, StreamId, SubscriberId, short
+from sfu.ids import ConnectionId, StreamId, SubscriberId, short
 from sfu.media_plane import (
     ClientMedia,
     DownlinkOffer,
     LayerWish,
     MediaError,
-    MediaPlane,
     SessionMedia,
     TrackOffer,
 )
 from signaling.clock import Clock
 from signaling.domain import commands as c
 from signaling.domain import effects as e
-from signaling.domain.errors import ErrorCode, error
+from signaling.domain.errors import ErrorCode
+from signaling.domain.roles import Capabilities
 from signaling.domain.session import handle
 from signaling.domain.session_options import SessionRecord
-from signaling.domain.session_state import Limits, SessionState, limits_of
+from signaling.domain.session_state import Limits, SessionState
 from signaling.protocol import messages as m
 from signaling.protocol.codec import Encoding, encode
 
@@ -52,6 +51,9 @@ _SNAPSHOT_COVERS = (
     m.HintAnnounced,
 )
 """Not replayed to a client that comes back: its new `Welcome` says what they would."""
+
+_Answered = e.PublishMedia | e.SubscribeMedia | e.DeclareKidsMedia | e.AnswerDownlink
+"""Effects that a client waits for: what media refuses of them is an answer."""
 
 Timer = asyncio.TimerHandle
 Schedule = Callable[[float, Callable[[], None]], Timer]
@@ -77,6 +79,24 @@ class Outlet(Protocol):
     def send(self, outgoing: Outgoing) -> None: ...
     def close(self, reason: str) -> None:
         """After everything sent before: `Disconnected` with the reason, then the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class JoiningClient:
+    """What admission found out about a client."""
+
+    capabilities: Capabilities
+    data: str
+    layout_classes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryContext:
+    """What every actor needs. `schedule(delay_s, callback)` is the loop's `call_later`."""
+
+    clock: Clock
+    limits: Limits
+    schedule: Schedule
 
 
 @dataclass
@@ -123,7 +143,7 @@ class SessionActor:
         self,
         record: SessionRecord,
         media: SessionMedia,
-        context: "DirectoryContext",
+        context: DirectoryContext,
         on_empty: Callable[[], None],
     ) -> None:
         self.state = SessionState(record, context.limits)
@@ -135,7 +155,7 @@ class SessionActor:
 
     # --- clients come and go ----------------------------------------------------------------
 
-    def join(self, hello: m.Hello, admission: "JoiningClient", outlet: Outlet) -> ConnectionId:
+    def join(self, hello: m.Hello, admission: JoiningClient, outlet: Outlet) -> ConnectionId:
         """Takes a client in; its `Welcome` is the first thing sent. Errors: those of `Join`."""
         connection = ConnectionId(str(uuid.uuid4()))
         media = self._media.open_client(connection, _Listener(self, connection))
@@ -223,25 +243,24 @@ class SessionActor:
             self._on_empty()
 
     def _run(self, effects: Iterable[e.Effect]) -> None:
+        """What media refuses takes the rest of its request along. An effect that no request
+        waits for (its transport is just ending) takes nothing along."""
         for effect in effects:
             try:
                 _RUNNERS[type(effect)](self, effect)
             except MediaError as refused:
-                self._refuse(effect, refused)
-                return
+                if isinstance(effect, _Answered):
+                    self._refuse(effect, refused)
+                    return
+                self._log.info("media refused an effect", code=refused.code)
 
-    def _refuse(self, effect: e.Effect, refused: MediaError) -> None:
-        """The rest of the command's effects fall away; the client gets the reason."""
-        request = getattr(effect, "request", None)
-        connection = getattr(effect, "connection", None)
-        if connection is None or request is None:
-            self._log.warning("media refused an effect", code=refused.code)
-            return
-        tag, number = _REFUSED_TAGS[type(effect)], getattr(request, "id", request)
+    def _refuse(self, effect: _Answered, refused: MediaError) -> None:
+        """The client gets the reason, and what the request made is undone."""
+        request = effect.request
         command = c.MediaRefused(
-            connection=connection,
-            request=number,
-            tag=tag,
+            connection=effect.connection,
+            request=request if isinstance(request, int) else request.id,
+            tag=_REFUSED_TAGS[type(effect)],
             code=refused.code,
             stream=effect.stream if isinstance(effect, e.PublishMedia) else None,
             subscriber=effect.subscriber if isinstance(effect, e.SubscribeMedia) else None,
@@ -328,6 +347,7 @@ class SessionActor:
         if effect.stream not in self.state.streams:
             # It was unpublished, or its client left, while the offer was negotiated.
             seat.media.unpublish(effect.stream)
+            self._refuse(effect, MediaError(ErrorCode.STREAM_NOT_FOUND.value, "unpublished"))
             return
         self.apply(
             c.MediaPublished(
@@ -444,86 +464,3 @@ _REFUSED_TAGS: dict[type, str] = {
 
 def _resume_token() -> str:
     return secrets.token_urlsafe(RESUME_BYTES)
-
-
-@dataclass(frozen=True, slots=True)
-class JoiningClient:
-    """What admission found out about a client."""
-
-    capabilities: Any
-    data: str
-    layout_classes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class DirectoryContext:
-    """What every actor needs. `schedule(delay_s, callback)` is the loop's `call_later`."""
-
-    clock: Clock
-    limits: Limits
-    schedule: Schedule
-
-
-class SessionDirectory:
-    """The Sessions with clients in them, by id. An empty one is kept for the linger time."""
-
-    def __init__(
-        self,
-        plane: MediaPlane,
-        clock: Clock,
-        settings: SignalingSettings,
-        schedule: Schedule | None = None,
-    ) -> None:
-        self._plane = plane
-        self._linger_s = settings.linger_ms / 1000
-        self._context = DirectoryContext(
-            clock,
-            limits_of(settings),
-            schedule or asyncio.get_running_loop().call_later,
-        )
-        self._actors: dict[SessionId, SessionActor] = {}
-        self._lingering: dict[SessionId, Timer] = {}
-        self._closed = False
-
-    def find(self, session: str) -> SessionActor | None:
-        return self._actors.get(SessionId(session))
-
-    def open(self, record: SessionRecord) -> SessionActor:
-        """The actor of a session, made when nobody is in it. Errors: `server_shutdown`."""
-        if self._closed:
-            raise error(ErrorCode.SERVER_SHUTDOWN)
-        session = SessionId(record.session_id)
-        if (timer := self._lingering.pop(session, None)) is not None:
-            timer.cancel()
-        actor = self._actors.get(session)
-        if actor is None:
-            media = self._plane.open_session(session, e2ee=record.options.e2ee)
-            actor = SessionActor(record, media, self._context, partial(self._linger, session))
-            self._actors[session] = actor
-        return actor
-
-    def actors(self) -> Iterable[SessionActor]:
-        return self._actors.values()
-
-    def _linger(self, session: SessionId) -> None:
-        if session not in self._lingering and session in self._actors:
-            end = partial(self._end, session)
-            self._lingering[session] = self._context.schedule(self._linger_s, end)
-
-    def _end(self, session: SessionId) -> None:
-        self._lingering.pop(session, None)
-        actor = self._actors.get(session)
-        if actor is not None and not actor.state.members:
-            del self._actors[session]
-            actor.end("clientDisconnected")
-
-    async def close(self) -> None:
-        """Tells every client that the server goes, and ends all media."""
-        self._closed = True
-        for timer in self._lingering.values():
-            timer.cancel()
-        self._lingering.clear()
-        for actor in list(self._actors.values()):
-            actor.end("serverShutdown")
-        self._actors.clear()
-        await asyncio.sleep(0)

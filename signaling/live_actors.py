@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from sfu.ids import ConnectionId, StreamId
-from signaling.actor import SessionActor, SessionDirectory
+from signaling.actor import SessionActor
+from signaling.directory import SessionDirectory
 from signaling.domain import commands
 from signaling.domain.errors import ErrorCode, NotFound
 from signaling.domain.session_options import SessionRecord

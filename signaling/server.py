@@ -21,11 +21,11 @@ from sfu.media_plane import MediaPlane
 from sfu.media_router import WorkerSettings
 from sfu.native_plane import NativeMediaPlane
 from sfu.peer_transport import MediaPlaneSettings
-from signaling.actor import SessionDirectory
 from signaling.addresses import public_addresses
 from signaling.administration import DEVELOPMENT_FILE, first_project, welcome
 from signaling.authenticator import Authenticator
 from signaling.clock import Clock, SystemClock
+from signaling.directory import SessionDirectory
 from signaling.live_actors import LiveActors
 from signaling.logs import configure_logs
 from signaling.metrics import Metrics

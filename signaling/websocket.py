@@ -15,9 +15,10 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from config.settings import Settings
 from sfu.ids import ConnectionId, short
-from signaling.actor import JoiningClient, Outgoing, SessionActor, SessionDirectory
+from signaling.actor import JoiningClient, Outgoing, SessionActor
 from signaling.authenticator import Authenticator
 from signaling.clock import Clock
+from signaling.directory import SessionDirectory
 from signaling.domain.errors import (
     ERRORS,
     SERVICE_RESTART,

@@ -15,7 +15,8 @@ from sfu import media_plane
 from sfu.commands import Codec, MediaKind
 from sfu.fake import FakeClientMedia, FakeMediaPlane, FakeStream, answer_for, offer_for
 from sfu.ids import ConnectionId, SessionId, StreamId, SubscriberId
-from signaling.actor import JoiningClient, Outgoing, SessionActor, SessionDirectory
+from signaling.actor import JoiningClient, Outgoing, SessionActor
+from signaling.directory import SessionDirectory
 from signaling.domain.roles import CAPABILITIES, Role
 from signaling.domain.session_options import SessionOptions, SessionRecord
 from signaling.protocol import messages as m

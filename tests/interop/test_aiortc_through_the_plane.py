@@ -202,7 +202,7 @@ async def test_a_peer_connection_that_closes_loses_its_transport(native_session,
     await asyncio.wait_for(ann.listener.live.get(), 10)
     # Before its own end of the handshake a client has nothing to say good-bye with.
     async with asyncio.timeout(10):
-        while ann.uplink.connectionState != "connected":
+        while ann.uplink.connectionState != "connected":  # noqa: ASYNC110 - it has no event
             await asyncio.sleep(0.01)
     await ann.uplink.close()
     assert (await asyncio.wait_for(ann.listener.lost.get(), 10)).value == "uplink"

@@ -12,8 +12,8 @@ from aiohttp import WSMsgType, web
 
 from config.settings import HttpSettings, Settings, SignalingSettings
 from sfu.fake import FakeMediaPlane
-from signaling.actor import SessionDirectory
 from signaling.clock import SystemClock
+from signaling.directory import SessionDirectory
 from signaling.domain.errors import ErrorCode, Unauthorized
 from signaling.domain.roles import Role
 from signaling.domain.session_options import SessionRecord, parse_session_options

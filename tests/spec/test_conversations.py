@@ -407,3 +407,17 @@ async def test_a_server_that_goes_down_tells_everybody_and_lets_nobody_in() -> N
     assert not house.plane.sessions
     with pytest.raises(DomainError, match="server_shutdown"):
         house.client().join()
+
+
+# --- media that ends while somebody asks ----------------------------------------------------
+
+
+async def test_a_moderator_is_answered_although_a_transport_is_just_ending() -> None:
+    house = House()
+    ann, eve = await house.joined(), await house.joined(Role.MODERATOR)
+    bob = await house.joined()
+    await ann.publish()
+    kept = await bob.publish()
+    ann.media.lose(Direction.UPLINK)
+    assert isinstance(eve.ask(m.ForceMuteAll, active=True), m.Ok)
+    assert house.stream(kept).forwarding[AUDIO] is False

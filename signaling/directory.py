@@ -1,0 +1,79 @@
+"""The Sessions with clients in them."""
+
+import asyncio
+from collections.abc import Iterable
+from functools import partial
+
+from config.settings import SignalingSettings
+from sfu.ids import SessionId
+from sfu.media_plane import MediaPlane
+from signaling.actor import DirectoryContext, Schedule, SessionActor, Timer
+from signaling.clock import Clock
+from signaling.domain.errors import ErrorCode, error
+from signaling.domain.session_options import SessionRecord
+from signaling.domain.session_state import limits_of
+
+
+class SessionDirectory:
+    """The Sessions with clients in them, by id. An empty one is kept for the linger time."""
+
+    def __init__(
+        self,
+        plane: MediaPlane,
+        clock: Clock,
+        settings: SignalingSettings,
+        schedule: Schedule | None = None,
+    ) -> None:
+        self._plane = plane
+        self._linger_s = settings.linger_ms / 1000
+        self._context = DirectoryContext(
+            clock,
+            limits_of(settings),
+            schedule or asyncio.get_running_loop().call_later,
+        )
+        self._actors: dict[SessionId, SessionActor] = {}
+        self._lingering: dict[SessionId, Timer] = {}
+        self._closed = False
+
+    def find(self, session: str) -> SessionActor | None:
+        return self._actors.get(SessionId(session))
+
+    def open(self, record: SessionRecord) -> SessionActor:
+        """The actor of a session, made when nobody is in it. Errors: `server_shutdown`."""
+        if self._closed:
+            raise error(ErrorCode.SERVER_SHUTDOWN)
+        session = SessionId(record.session_id)
+        if (timer := self._lingering.pop(session, None)) is not None:
+            timer.cancel()
+        actor = self._actors.get(session)
+        if actor is None:
+            media = self._plane.open_session(session, e2ee=record.options.e2ee)
+            actor = SessionActor(record, media, self._context, partial(self._linger, session))
+            self._actors[session] = actor
+        return actor
+
+    def actors(self) -> Iterable[SessionActor]:
+        return self._actors.values()
+
+    def _linger(self, session: SessionId) -> None:
+        if session not in self._lingering and session in self._actors:
+            end = partial(self._end, session)
+            self._lingering[session] = self._context.schedule(self._linger_s, end)
+
+    def _end(self, session: SessionId) -> None:
+        self._lingering.pop(session, None)
+        actor = self._actors.get(session)
+        if actor is not None and not actor.state.members:
+            del self._actors[session]
+            actor.end("clientDisconnected")
+
+    async def close(self) -> None:
+        """Tells every client that the server goes, and ends all media."""
+        self._closed = True
+        for timer in self._lingering.values():
+            timer.cancel()
+        self._lingering.clear()
+        for actor in list(self._actors.values()):
+            actor.end("serverShutdown")
+        self._actors.clear()
+        await asyncio.sleep(0)

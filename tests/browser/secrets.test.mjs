@@ -103,7 +103,7 @@ test('an invalid secret fails before anything is sent', async () => {
 
 test('without a secret one can connect to a sealed session, but not publish or subscribe', async () => {
   const room = await lab.server.createRoom();
-  const ada = await lab.join(room, { secret: undefined });
+  const ada = await lab.join(room, { secret: null });
   const bob = await lab.join(room);
   const refused = await ada.do((options) => globalThis.lab.publish(options), {});
   assert.deepEqual(refused, {
@@ -135,7 +135,7 @@ test('a browser without transforms is told so by name', async () => {
     delete RTCRtpSender.prototype.createEncodedStreams;
   });
   assert.equal(await person.do(() => OT.hasEndToEndEncryptionSupport()), false);
-  for (const secret of [SECRET, undefined]) {
+  for (const secret of [SECRET, null]) {
     const failure = await person.connect(room, await lab.server.token(room), secret);
     assert.deepEqual(
       [failure.name, failure.message],

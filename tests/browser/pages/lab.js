@@ -10,7 +10,7 @@ const lab = {
   /** Resolves with the error's name when connecting fails, else with `null`. */
   connect({ apiKey, sessionId, url, token, secret, options = {} }) {
     const given = { serverUrl: url, ...options };
-    if (secret !== undefined) given.encryptionSecret = secret;
+    if (secret !== null) given.encryptionSecret = secret;
     lab.session = OT.initSession(apiKey, sessionId, given);
     const note = (name, detail = {}) => lab.events.push({ name, ...detail });
     lab.session.on({

@@ -36,7 +36,10 @@ const firefoxPreferences = {
   'media.autoplay.default': 0,
   'media.autoplay.blocking_policy': 0,
   'media.gmp-manager.updateEnabled': false,
+  // Several pages at once, and none of them is looked at.
   'dom.min_background_timeout_value': 10,
+  'dom.min_background_timeout_value_without_budget_throttling': 10,
+  'layout.throttled_frame_rate': 60,
   'dom.timeout.enable_budget_timer_throttling': false,
 };
 

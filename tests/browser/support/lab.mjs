@@ -30,7 +30,7 @@ export class Lab {
     return person;
   }
 
-  /** Joins a room; throws when it can not be joined. */
+  /** Joins a room, with the lab's secret if not told otherwise (`null`: without one). */
   async join(room, { kind = 'chromium', secret = SECRET, role = 'moderator', ...rest } = {}) {
     const person = await this.person(kind, rest);
     const failure = await person.connect(room, await this.server.token(room, { role }), secret);

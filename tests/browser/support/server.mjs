@@ -31,7 +31,7 @@ export class Server {
     const server = new Server(
       spawn(program, [
         ...['serve', '--host', '127.0.0.1', '--port', String(port)],
-        ...['--media-host', '127.0.0.1', '--media-port', String(mediaPort)],
+        ...['--media-port', String(mediaPort)],
         ...['--data-dir', dataDir],
       ]),
       port,

@@ -47,7 +47,6 @@ impl Worker {
         receive_buffer_bytes = 4_194_304,
         key_frame_interval_ms = 1_000,
     ))]
-    #[allow(clippy::too_many_arguments)] // keywords of the Python face
     fn new(
         py: Python<'_>,
         host: &str,

@@ -60,6 +60,15 @@ struct Shared {
 }
 
 impl Shared {
+    fn new(event_ring_size: usize) -> io::Result<Self> {
+        Ok(Self {
+            inbox: Mutex::default(),
+            wakeup: Wakeup::new()?,
+            events: Arc::new(EventRing::new(event_ring_size)?),
+            counters: Arc::new(SharedCounters::new()),
+        })
+    }
+
     fn inbox(&self) -> MutexGuard<'_, Inbox> {
         // Every critical section leaves the inbox whole, so a poisoned lock is still good.
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
@@ -86,12 +95,7 @@ impl Worker {
     pub fn start(settings: WorkerSettings) -> io::Result<Self> {
         let socket = MediaSocket::bind(settings.address, settings.receive_buffer_bytes)?;
         let local = socket.local();
-        let shared = Arc::new(Shared {
-            inbox: Mutex::default(),
-            wakeup: Wakeup::new()?,
-            events: Arc::new(EventRing::new(settings.event_ring_size)?),
-            counters: Arc::new(SharedCounters::new()),
-        });
+        let shared = Arc::new(Shared::new(settings.event_ring_size)?);
         let poller = Poller::new(&socket, &shared.wakeup)?;
         let core_settings = CoreSettings {
             consent_timeout: settings.consent_timeout,
@@ -251,4 +255,70 @@ fn turn(
     }
     core.handle_timeout(now);
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A worker whose thread does `act` instead of its work.
+    fn worker_of(act: impl FnOnce(EndGuard) + Send + 'static) -> Worker {
+        let shared = Arc::new(Shared::new(8).unwrap());
+        let guard = EndGuard {
+            shared: Arc::clone(&shared),
+            asked_to: false,
+        };
+        let thread = thread::spawn(move || act(guard));
+        let local = SocketAddr::from(([127, 0, 0, 1], 9));
+        Worker {
+            shared,
+            local,
+            thread: Mutex::new(Some(thread)),
+        }
+    }
+
+    #[test]
+    fn a_thread_that_ends_by_itself_is_told_and_leaves_nobody_waiting() {
+        let (go, wait) = sync_channel::<()>(0);
+        let worker = worker_of(move |guard| {
+            let _guard = guard;
+            let _ = wait.recv();
+            // Not `panic!`: its message would look like a failure in the test's output.
+            std::panic::resume_unwind(Box::new(()));
+        });
+        let router = RouterHandle(1);
+        let answer = thread::scope(|scope| {
+            let asking = scope.spawn(|| worker.dump(router));
+            while worker.shared.inbox().commands.is_empty() {
+                thread::yield_now();
+            }
+            drop(go);
+            asking.join().unwrap()
+        });
+        assert_eq!(answer, Err(Ended));
+        assert_eq!(worker.submit(Command::CloseRouter { router }), Err(Ended));
+        let told = Event::CommandFailed {
+            command: "worker",
+            handle: 0,
+            reason: "thread_ended",
+        };
+        // The thread tells after it refuses commands.
+        worker.close();
+        assert_eq!(Vec::from(worker.drain()), [told]);
+    }
+
+    #[test]
+    fn a_worker_that_is_closed_says_nothing_of_it() {
+        let worker = Worker::start(WorkerSettings {
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            consent_timeout: Duration::from_secs(30),
+            event_ring_size: 8,
+            receive_buffer_bytes: 1 << 20,
+            forward: ForwardSettings::default(),
+        })
+        .unwrap();
+        worker.close();
+        assert!(worker.drain().is_empty());
+        assert_eq!(worker.dump(RouterHandle(1)), Err(Ended));
+    }
 }

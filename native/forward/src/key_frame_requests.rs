@@ -6,13 +6,23 @@
 use std::time::{Duration, Instant};
 
 /// One encoding's wish.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct KeyFrameRequests {
     wanted: bool,
     asked: Option<Instant>,
+    since: Instant,
 }
 
 impl KeyFrameRequests {
+    /// Of an encoding that begins at `since`.
+    pub(crate) fn new(since: Instant) -> Self {
+        Self {
+            wanted: false,
+            asked: None,
+            since,
+        }
+    }
+
     pub(crate) fn want(&mut self) {
         self.wanted = true;
     }
@@ -23,19 +33,17 @@ impl KeyFrameRequests {
 
     /// True when the publisher is to be asked now.
     pub(crate) fn poll(&mut self, now: Instant, interval: Duration) -> bool {
-        let due = self.wanted && self.poll_timeout(interval).is_none_or(|at| at <= now);
+        let due = self.poll_timeout(interval).is_some_and(|at| at <= now);
         if due {
             self.asked = Some(now);
         }
         due
     }
 
-    /// When to ask again; `None` while nothing is wanted or it was never asked.
+    /// When to ask; in the past when it is due. `None` while nothing is wanted.
     pub(crate) fn poll_timeout(&self, interval: Duration) -> Option<Instant> {
-        self.wanted
-            .then_some(self.asked)
-            .flatten()
-            .map(|at| at + interval)
+        let due = self.asked.map_or(self.since, |at| at + interval);
+        self.wanted.then_some(due)
     }
 }
 

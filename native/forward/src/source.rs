@@ -42,10 +42,10 @@ pub(crate) struct Encoding {
 }
 
 impl Encoding {
-    fn new(parameters: EncodingParameters) -> Self {
+    fn new(now: Instant, parameters: EncodingParameters) -> Self {
         Self {
             parameters,
-            requests: KeyFrameRequests::default(),
+            requests: KeyFrameRequests::new(now),
             nack: NackGenerator::default(),
             reception: Reception::default(),
             skips: Skips::default(),
@@ -113,6 +113,7 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) fn new(
+        now: Instant,
         access: PayloadAccess,
         publisher: PublisherHandle,
         transport: TransportHandle,
@@ -127,7 +128,7 @@ impl Source {
                 .encodings
                 .iter()
                 .cloned()
-                .map(Encoding::new)
+                .map(|parameters| Encoding::new(now, parameters))
                 .collect(),
             guard: SealGuard::new(kids),
             forwarding: true,

@@ -1,5 +1,5 @@
 //! Over long random runs: a number never stands for two packets, every packet is accounted for.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
 mod support;
 
@@ -110,7 +110,7 @@ impl Run {
     }
 
     fn command(&mut self) {
-        let forwarding = self.random.chance(0.5);
+        let forwarding = self.random.chance(0.8);
         let router = &mut self.session.router;
         match self.random.below(300) {
             0 if self.subscribed => router
@@ -194,7 +194,7 @@ fn a_number_never_stands_for_two_packets() {
             run.step();
             run.resubscribe(&parameters);
         }
-        assert!(run.seen.len() > 5_000, "{}", run.seen.len());
+        assert!(run.seen.len() > 3_000, "{}", run.seen.len());
         assert!(run.session.counter("rtx_sent") > 1_000);
     }
 }

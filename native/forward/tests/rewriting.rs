@@ -1,5 +1,5 @@
 //! The numbers a subscriber sees.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
 mod support;
 

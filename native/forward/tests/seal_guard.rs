@@ -1,5 +1,5 @@
 //! Sealed sessions forward what is in the e2ee/1 format under a declared key id, nothing else.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
 mod support;
 

@@ -28,7 +28,7 @@ impl SessionRouter {
         self.check_sources(transport, &sources)?;
         let mut keys = Vec::with_capacity(sources.len());
         for parameters in sources {
-            let source = Source::new(self.access, publisher, transport, parameters);
+            let source = Source::new(now, self.access, publisher, transport, parameters);
             let key = self.sources.insert(source);
             for (encoding, stream) in self.sources[key].encodings.iter().enumerate() {
                 let declared = [

@@ -126,6 +126,7 @@ impl SessionRouter {
             .sources
             .iter()
             .flat_map(|(_, source)| &source.encodings)
+            .filter(|stream| stream.parameters.ssrc.is_some())
             .flat_map(|stream| {
                 [
                     stream.nack.poll_timeout(),

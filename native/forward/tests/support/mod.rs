@@ -1,6 +1,6 @@
 //! A session of simulated peers in virtual time.
 #![allow(dead_code)] // Each test file is a crate of its own and uses a part of this.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
 pub mod wire;
 

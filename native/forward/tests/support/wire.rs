@@ -169,7 +169,7 @@ pub fn fragments(unit: &[u8], limit: usize) -> Vec<Vec<u8>> {
     if unit.len() <= limit {
         return vec![unit.to_vec()];
     }
-    let indicator = unit[0] & 0xE0 | 28;
+    let indicator = unit[0] & 0xE0 | 0x1C;
     split(&unit[1..], limit, |first, last| {
         let flags = u8::from(first) << 7 | u8::from(last) << 6;
         vec![indicator, flags | unit[0] & 0x1F]

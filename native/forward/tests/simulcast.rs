@@ -1,0 +1,160 @@
+//! Which of a publisher's encodings a subscriber gets.
+#![allow(missing_docs, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use sealroute_forward::{Codec, LayerWish, PayloadAccess};
+use std::time::Duration;
+use support::wire::{picture_of, rtp, vp8_sized};
+use support::*;
+
+const FRAME: Duration = Duration::from_millis(33);
+const SIZES: [(u16, u16); 3] = [(320, 180), (640, 360), (1280, 720)];
+const RIDS: [&[u8]; 3] = [b"q", b"h", b"f"];
+
+/// A publisher of three encodings, each with numbers and picture ids of its own.
+struct Camera {
+    session: Session,
+    frames: u16,
+    live: [bool; 3],
+}
+
+impl Camera {
+    fn new() -> Self {
+        Self {
+            session: Session::with(PayloadAccess::Opaque, simulcast(Codec::Vp8)),
+            frames: 0,
+            live: [true; 3],
+        }
+    }
+
+    /// Sends a frame on each live encoding; asked encodings send a key frame.
+    fn frame(&mut self) {
+        self.frames += 1;
+        for index in (0..3).filter(|&index| self.live[index]) {
+            let ssrc = 100 + index as u32;
+            let asked = self.session.out.plis(UPLINK, ssrc) > 0;
+            if asked {
+                self.session.out.rtcp.clear();
+            }
+            let number = self.frames + 1_000 * index as u16;
+            let payload = vp8_sized(
+                asked || self.frames == 1,
+                number,
+                SIZES[index],
+                &[index as u8; 40],
+            );
+            let timestamp = u32::from(self.frames) * 2_970 + 7_777 * index as u32;
+            let packet = rtp(number, timestamp, &payload)
+                .ssrc(ssrc)
+                .extension(MID_ID, b"0");
+            self.session
+                .rtp(&packet.extension(RID_ID, RIDS[index]).bytes());
+        }
+        self.session.pass(FRAME);
+    }
+
+    fn frames(&mut self, count: u32) {
+        for _ in 0..count {
+            self.frame();
+        }
+    }
+
+    fn wish(&mut self, width: Option<u32>) {
+        let wish = LayerWish {
+            max_width_px: width,
+            ..LayerWish::default()
+        };
+        self.session
+            .router
+            .set_layer_wish(SUBSCRIBER, wish)
+            .expect("set");
+    }
+
+    /// The encoding of the last frame that was forwarded.
+    fn received(&self) -> u8 {
+        let payloads = self.session.out.payloads(DOWNLINK, SINK_SSRC);
+        *payloads.last().expect("a packet").last().expect("a byte")
+    }
+}
+
+#[test]
+fn a_subscriber_without_wish_gets_the_largest_encoding() {
+    let mut camera = Camera::new();
+    camera.frames(60);
+    assert_eq!(camera.received(), 2);
+}
+
+#[test]
+fn a_wish_limits_the_size_and_its_end_lifts_it_again() {
+    let mut camera = Camera::new();
+    camera.frames(60);
+    for (width, encoding) in [(Some(640), 1), (Some(320), 0), (Some(16), 0), (None, 2)] {
+        camera.wish(width);
+        camera.frames(60);
+        assert_eq!(camera.received(), encoding, "{width:?}");
+    }
+}
+
+#[test]
+fn an_encoding_that_falls_silent_is_replaced_and_taken_again_when_it_is_back() {
+    let mut camera = Camera::new();
+    camera.frames(60);
+    camera.live[2] = false;
+    camera.frames(10);
+    let before = camera.session.out.rtp.len();
+    camera.frames(60);
+    assert_eq!(camera.received(), 1);
+    assert!(camera.session.out.rtp.len() > before + 30);
+    camera.live[2] = true;
+    camera.frames(60);
+    assert_eq!(camera.received(), 2);
+}
+
+#[test]
+fn a_switch_happens_at_a_key_frame_with_numbers_times_and_pictures_that_go_on() {
+    let mut camera = Camera::new();
+    for width in [None, Some(320), Some(640), None, Some(16), None] {
+        camera.wish(width);
+        camera.frames(50);
+    }
+    let stream = camera.session.out.stream(DOWNLINK, SINK_SSRC);
+    let mut switches = 0;
+    for pair in stream.windows(2) {
+        let (before, after) = (pair[0].packet(), pair[1].packet());
+        assert_eq!(after.sequence().distance_from(before.sequence()), 1);
+        let ticks = after.timestamp().wrapping_sub(before.timestamp());
+        assert!((1..90_000).contains(&ticks), "{ticks}");
+        let (old, new) = (picture_of(before.payload()), picture_of(after.payload()));
+        assert_eq!(new.0, (old.0 + 1) & 0x7FFF);
+        assert_eq!(new.1, old.1.wrapping_add(1));
+        if before.payload().last() != after.payload().last() {
+            switches += 1;
+            assert_eq!(after.payload()[6] & 1, 0, "a key frame");
+        }
+    }
+    assert!(switches >= 5, "{switches}");
+}
+
+#[test]
+fn packets_of_encodings_not_chosen_are_counted_as_such() {
+    let mut camera = Camera::new();
+    camera.frames(60);
+    let session = &camera.session;
+    let forwarded = session.counter("rtp_forwarded");
+    let rest = session.dropped("other_encoding") + session.dropped("awaiting_key_frame");
+    assert_eq!(forwarded + rest, 180);
+}
+
+#[test]
+fn two_subscribers_get_encodings_of_their_own() {
+    let mut camera = Camera::new();
+    camera
+        .session
+        .subscribe(OTHER_SUBSCRIBER, OTHER_DOWNLINK, other_sink());
+    camera.wish(Some(320));
+    camera.frames(60);
+    assert_eq!(camera.received(), 0);
+    let other = camera.session.out.payloads(OTHER_DOWNLINK, OTHER_SINK_SSRC);
+    assert_eq!(other.last().and_then(|payload| payload.last()), Some(&2));
+}

@@ -1,19 +1,14 @@
 """The client through `sealroute serve`: what one publishes, three record; secrets that differ."""
 
 import asyncio
-import contextlib
 import importlib.util
-import json
-import socket
-import subprocess
-import sys
 
-import aiohttp
 import av
 import numpy as np
 import pytest
 from sealroute_client import Session, read_counter
-from sealroute_client.media.sources import draw_pattern
+
+from tests.served import SECRET, Server, psnr, subscribed, until
 
 pytestmark = [
     pytest.mark.interop,
@@ -22,60 +17,6 @@ pytestmark = [
         reason="NOT CHECKED: the media core is not built here",
     ),
 ]
-
-SECRET = "correct horse battery"
-
-
-def free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Server:
-    """One server process with a project and one session of it."""
-
-    def __init__(self, folder, *, e2ee: bool) -> None:
-        self.folder = folder
-        self.e2ee = ["--e2ee"] if e2ee else []
-        self.url = f"http://127.0.0.1:{free_port(socket.SOCK_STREAM)}"
-
-    def ask(self, *words: str) -> dict:
-        command = [sys.executable, "-m", "signaling", *words, "--json"]
-        done = subprocess.run(
-            [*command, "--data-dir", str(self.folder)], check=True, capture_output=True, timeout=20
-        )
-        return json.loads(done.stdout)
-
-    async def start(self) -> None:
-        project = await asyncio.to_thread(self.ask, "project", "create", "--e2ee")
-        self.api_key = str(project["apiKey"])
-        session = await asyncio.to_thread(
-            self.ask, "session", "create", "--api-key", self.api_key, *self.e2ee
-        )
-        self.session_id = session["sessionId"]
-        self.process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "signaling", "serve", "--data-dir", str(self.folder)),
-            *("--host", "127.0.0.1", "--port", self.url.rpartition(":")[2]),
-            *("--media-port", str(free_port(socket.SOCK_DGRAM)), "--log-level", "warning"),
-        )
-        async with aiohttp.ClientSession() as http, asyncio.timeout(15):
-            while True:
-                with contextlib.suppress(aiohttp.ClientError):
-                    async with http.get(f"{self.url}/readyz") as answer:
-                        if answer.status == 200:
-                            return
-                await asyncio.sleep(0.1)
-
-    async def join(self, secret: str | None = SECRET) -> Session:
-        minted = await asyncio.to_thread(self.ask, "token", "--session", self.session_id)
-        session = Session(self.url, self.api_key, self.session_id, minted["token"], secret)
-        await session.connect()
-        return session
-
-    async def stop(self) -> None:
-        self.process.terminate()
-        await asyncio.wait_for(self.process.wait(), 10)
 
 
 @pytest.fixture
@@ -91,25 +32,6 @@ async def sessions():
     joined: list[Session] = []
     yield joined
     await asyncio.gather(*(session.disconnect() for session in joined))
-
-
-async def until(condition, seconds: float = 10.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
-
-
-async def subscribed(session: Session):
-    await until(lambda: session.streams)
-    subscriber = await session.subscribe(next(iter(session.streams.values())))
-    await asyncio.wait_for(subscriber.wait_for_tracks(), 10)
-    return subscriber
-
-
-def psnr(picture, number: int) -> float:
-    sent = draw_pattern(number, picture.width, picture.height).to_ndarray().astype(float)
-    error = np.mean((picture.to_ndarray(format="yuv420p").astype(float) - sent) ** 2)
-    return 99.0 if error == 0 else 10 * np.log10(255**2 / error)
 
 
 @pytest.mark.parametrize("codec", ["vp8", "h264"])

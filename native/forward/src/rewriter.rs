@@ -14,6 +14,9 @@ use sealroute_rtp::descriptor::Vp8Descriptor;
 const HISTORY: usize = 512;
 /// Uplink numbers that were skipped on purpose and may still lie ahead of late packets.
 const MAX_RECENT_SKIPS: usize = 64;
+/// A step by which a receiver could miscount the rollovers of 16 bits; as a gap it would be of no
+/// use either.
+const MAX_STEP: u64 = 0x1000;
 const PICTURE_ID_MASK: u16 = 0x7FFF;
 
 /// Uplink sequence numbers that carried nothing to forward (probes, refused packets).
@@ -61,6 +64,13 @@ struct Anchor {
     timestamp_offset: u32,
     picture_offset: u16,
     tl0_offset: u8,
+}
+
+impl Anchor {
+    fn sequence_of(&self, input: &Input<'_>) -> u64 {
+        let skipped = input.skips.before(input.sequence) - self.skipped_before;
+        self.sequence + (input.sequence.0 - self.from.0) - skipped
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -184,10 +194,19 @@ impl Rewriter {
 
     /// The numbers of a packet, or `None` when it is from before the start.
     pub(crate) fn map(&mut self, input: &Input<'_>) -> Option<Numbers> {
-        let anchor = self.anchor.filter(|anchor| input.sequence >= anchor.from)?;
-        let skipped = input.skips.before(input.sequence) - anchor.skipped_before;
+        let mut anchor = self.anchor.filter(|anchor| input.sequence >= anchor.from)?;
+        let mut sequence = anchor.sequence_of(input);
+        if let Some(last) = self.last
+            && sequence > last.sequence + MAX_STEP
+        {
+            anchor.from = input.sequence;
+            anchor.skipped_before = input.skips.before(input.sequence);
+            anchor.sequence = last.sequence + 1;
+            self.anchor = Some(anchor);
+            sequence = anchor.sequence;
+        }
         let numbers = Numbers {
-            sequence: anchor.sequence + (input.sequence.0 - anchor.from.0) - skipped,
+            sequence,
             timestamp: input.timestamp.wrapping_add(anchor.timestamp_offset),
             picture_offset: anchor.picture_offset,
             tl0_offset: anchor.tl0_offset,

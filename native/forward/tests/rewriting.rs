@@ -291,3 +291,15 @@ fn a_large_extension_goes_over_in_the_two_byte_form() {
     );
     assert_eq!(sent.packet().payload(), vp8(true, 1, b"a"));
 }
+
+#[test]
+fn a_jump_of_the_uplink_that_numbers_can_not_follow_becomes_one_step() {
+    let mut session = opaque();
+    session.rtp(&key(10));
+    session.rtp(&probe(30_000));
+    session.rtp(&delta(60_000));
+    session.rtp(&delta(60_001));
+    session.rtp(&delta(59_000));
+    assert_eq!(session.out.sequences(DOWNLINK, SINK_SSRC), [10, 11, 12]);
+    assert_eq!(session.dropped("too_late"), 1);
+}

@@ -1,0 +1,21 @@
+//! Every payload descriptor keeps within its bytes and its number of parts.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use sealroute_rtp::descriptor::{
+    Av1Descriptor, NalStarts, ObuElements, Vp8Descriptor, Vp9Descriptor, slice_prefix_bytes,
+};
+
+fuzz_target!(|payload: &[u8]| {
+    if let Some(vp8) = Vp8Descriptor::parse(payload) {
+        assert!(vp8.length <= payload.len());
+        assert!(vp8.picture_id_at < vp8.length && vp8.tl0_at < vp8.length);
+    }
+    assert!(Vp9Descriptor::parse(payload).is_none_or(|vp9| vp9.length <= payload.len()));
+    assert!(slice_prefix_bytes(payload).is_none_or(|length| length <= payload.len()));
+    let units = NalStarts::new(payload);
+    assert!(units.map(|unit| unit.body.len()).sum::<usize>() <= payload.len());
+    let elements = ObuElements::new(payload);
+    assert!(elements.map(<[u8]>::len).sum::<usize>() <= payload.len());
+    assert_eq!(Av1Descriptor::parse(payload).is_none(), payload.is_empty());
+});

@@ -1,0 +1,28 @@
+//! Whatever parses as RTP keeps within its bytes, and what is read of it can be written again.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use sealroute_rtp::{MAX_PACKET_BYTES, RtpHeader, RtpPacket};
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(packet) = RtpPacket::parse(bytes) else {
+        return;
+    };
+    assert!(packet.header_bytes() + packet.payload().len() <= bytes.len());
+    let header = RtpHeader {
+        marker: packet.marker(),
+        payload_type: packet.payload_type(),
+        sequence: packet.sequence().0,
+        timestamp: packet.timestamp(),
+        ssrc: packet.ssrc(),
+    };
+    let mut out = [0; MAX_PACKET_BYTES];
+    // Id 15 exists in the two-byte form only, and every element might fit the one-byte form.
+    let elements = packet.extensions().filter(|&(id, _)| id != 15);
+    let length = header.write(elements.clone(), &mut out);
+    let again = RtpPacket::parse(&out[..length]).unwrap();
+    assert_eq!(again.sequence(), packet.sequence());
+    assert_eq!(again.ssrc(), packet.ssrc());
+    assert!(again.extensions().count() <= elements.count());
+    assert!(again.payload().is_empty());
+});

@@ -1,0 +1,409 @@
+//! Any order of packets, reports and commands: a number stands for one packet, nothing panics.
+#![no_main]
+
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use libfuzzer_sys::fuzz_target;
+use sealroute_forward::{
+    Codec, EncodingParameters, Extension, ExtensionIds, ForwardEvent, ForwardSettings, LayerWish,
+    MediaKind, Outbox, PayloadAccess, PublisherHandle, SessionRouter, SinkParameters,
+    SourceParameters, SubscriberHandle, TransportHandle,
+};
+use sealroute_rtp::{FullSequence, MAX_PACKET_BYTES, RtpHeader, RtpPacket, SequenceUnwrapper};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+#[derive(Arbitrary, Debug)]
+enum Step {
+    Raw {
+        transport: u8,
+        bytes: Vec<u8>,
+    },
+    Rtp {
+        transport: u8,
+        ssrc: u8,
+        payload_type: u8,
+        sequence: u16,
+        timestamp: u32,
+        rid: Option<u8>,
+        body: Body,
+    },
+    Rtcp {
+        transport: u8,
+        bytes: Vec<u8>,
+    },
+    Nack {
+        transport: u8,
+        ssrc: u8,
+        sequence: u16,
+        mask: u16,
+    },
+    Publish {
+        publisher: u8,
+        transport: u8,
+        codec: u8,
+        layers: u8,
+    },
+    Unpublish {
+        publisher: u8,
+    },
+    Subscribe {
+        subscriber: u8,
+        publisher: u8,
+        transport: u8,
+        ssrc: u8,
+        rtx: Option<u8>,
+    },
+    Unsubscribe {
+        subscriber: u8,
+    },
+    Forward {
+        subscriber: u8,
+        publisher: u8,
+        forwarding: bool,
+    },
+    Wish {
+        subscriber: u8,
+        width: Option<u16>,
+    },
+    Close {
+        transport: u8,
+    },
+    Declare {
+        publisher: u8,
+        known: bool,
+    },
+    Flush,
+    Wait {
+        milliseconds: u16,
+    },
+}
+
+#[derive(Arbitrary, Debug)]
+enum Body {
+    Any(Vec<u8>),
+    Sealed {
+        key_frame: bool,
+        picture: u16,
+        rest: u8,
+    },
+    Again {
+        sequence: u16,
+        rest: u8,
+    },
+}
+
+const KID: [u8; 8] = [0x81; 8];
+
+impl Body {
+    fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Any(bytes) => bytes[..bytes.len().min(1_200)].to_vec(),
+            Self::Sealed {
+                key_frame,
+                picture,
+                rest,
+            } => sealed(*key_frame, *picture, *rest),
+            Self::Again { sequence, rest } => [
+                &sequence.to_be_bytes(),
+                sealed(true, *sequence, *rest).as_slice(),
+            ]
+            .concat(),
+        }
+    }
+}
+
+fn sealed(key_frame: bool, picture: u16, rest: u8) -> Vec<u8> {
+    let [high, low] = (picture | 0x8000).to_be_bytes();
+    let key = [0x10, 2, 0, 0x9D, 1, 0x2A, 0x80, 2, 0x68, 1];
+    let clear: &[u8] = if key_frame { &key } else { &[0x11] };
+    let descriptor = [0x90, 0xE0, high, low, low, 0x20];
+    [&descriptor, clear, &[0xF0], &KID, &[rest; 12]].concat()
+}
+
+/// Checks that an SSRC and number of a transport never stand for other bytes.
+#[derive(Default)]
+struct Sealing {
+    numbers: HashMap<(TransportHandle, u32), SequenceUnwrapper>,
+    seen: HashMap<(TransportHandle, u32, FullSequence), Vec<u8>>,
+}
+
+impl Outbox for Sealing {
+    fn rtp(&mut self, transport: TransportHandle, header: &[u8], payload: &[u8]) {
+        let bytes = [header, payload].concat();
+        // A payload near the limit grows by a longer header: the send slot refuses it.
+        if bytes.len() > MAX_PACKET_BYTES {
+            return;
+        }
+        let packet = RtpPacket::parse(&bytes).unwrap();
+        let stream = (transport, packet.ssrc());
+        let number = self
+            .numbers
+            .entry(stream)
+            .or_default()
+            .unwrap(packet.sequence());
+        let before = self.seen.entry((transport, packet.ssrc(), number));
+        let before = before.or_insert_with(|| bytes.clone());
+        assert_eq!(*before, bytes, "one number, two packets");
+    }
+
+    fn rtcp(&mut self, _: TransportHandle, compound: &[u8]) {
+        assert!(compound.len().is_multiple_of(4));
+    }
+
+    fn event(&mut self, _: ForwardEvent) {}
+}
+
+fn transport(index: u8) -> TransportHandle {
+    TransportHandle(u64::from(index % 4))
+}
+
+fn publisher(index: u8) -> PublisherHandle {
+    PublisherHandle(u64::from(index % 3))
+}
+
+fn subscriber(index: u8) -> SubscriberHandle {
+    SubscriberHandle(u64::from(index % 4))
+}
+
+fn ssrc(index: u8) -> u32 {
+    u32::from(index % 12)
+}
+
+fn source(codec: u8, layers: u8) -> SourceParameters {
+    let codecs = [Codec::Vp8, Codec::Opus, Codec::Vp9, Codec::H264, Codec::Av1];
+    let codec = codecs[usize::from(codec) % codecs.len()];
+    let encoding = |index: u8| EncodingParameters {
+        rid: Some(char::from(b'a' + index).into()),
+        ..EncodingParameters::default()
+    };
+    SourceParameters {
+        mid: "0".into(),
+        kind: if codec == Codec::Opus {
+            MediaKind::Audio
+        } else {
+            MediaKind::Video
+        },
+        codec,
+        payload_type: 96,
+        rtx_payload_type: Some(97),
+        clock_rate_hz: 90_000,
+        encodings: match layers % 4 {
+            0 => vec![EncodingParameters {
+                ssrc: Some(1),
+                rtx_ssrc: Some(2),
+                rid: None,
+            }],
+            count => (0..count).map(encoding).collect(),
+        },
+        extensions: ExtensionIds(vec![
+            (Extension::Mid, 1),
+            (Extension::Rid, 2),
+            (Extension::RepairedRid, 3),
+        ]),
+        nack: true,
+        declared_kids: vec![KID],
+    }
+}
+
+fn sink(ssrc: u32, rtx_ssrc: Option<u32>) -> SinkParameters {
+    SinkParameters {
+        mid: "1".into(),
+        source_mid: "0".into(),
+        ssrc,
+        rtx_ssrc,
+        payload_type: 96,
+        rtx_payload_type: rtx_ssrc.map(|_| 97),
+        extensions: ExtensionIds(vec![(Extension::Mid, 4)]),
+    }
+}
+
+struct Session {
+    router: SessionRouter,
+    out: Sealing,
+    now: Instant,
+}
+
+impl Session {
+    fn rtp(&mut self, to: u8, header: RtpHeader, rid: Option<u8>, body: &Body) {
+        let mut out = [0; MAX_PACKET_BYTES];
+        let name = [b'a' + rid.unwrap_or_default() % 3];
+        let named: &[(u8, &[u8])] = &[(1, b"0"), (2, &name), (3, &name)];
+        let elements = named
+            .iter()
+            .copied()
+            .take(if rid.is_some() { 3 } else { 0 });
+        let length = header.write(elements, &mut out);
+        let packet = [&out[..length], &body.bytes()].concat();
+        self.router.handle_rtp(self.now, transport(to), &packet);
+    }
+
+    fn rtcp(&mut self, from: u8, bytes: &[u8]) {
+        self.router
+            .handle_rtcp(self.now, transport(from), bytes, &mut self.out);
+    }
+
+    fn nack(&mut self, from: u8, ssrc: u32, sequence: u16, mask: u16) {
+        let mut bytes = vec![0x81, 205, 0, 3, 0, 0, 0, 1];
+        bytes.extend_from_slice(&ssrc.to_be_bytes());
+        bytes.extend_from_slice(&sequence.to_be_bytes());
+        bytes.extend_from_slice(&mask.to_be_bytes());
+        self.rtcp(from, &bytes);
+    }
+
+    fn wait(&mut self, milliseconds: u16) {
+        let end = self.now + Duration::from_millis(u64::from(milliseconds % 2_000));
+        let mut rounds = 0;
+        while let Some(due) = self.router.poll_timeout().filter(|&due| due <= end) {
+            rounds += 1;
+            assert!(rounds < 10_000, "time does not go on");
+            self.now = self.now.max(due);
+            self.router.handle_timeout(self.now, &mut self.out);
+        }
+        self.now = end;
+    }
+
+    fn close(&mut self, index: u8) {
+        let _ = self.router.close_transport(transport(index));
+        // Its keys are gone with it.
+        self.out
+            .numbers
+            .retain(|(of, _), _| *of != transport(index));
+        self.out
+            .seen
+            .retain(|(of, _, _), _| *of != transport(index));
+    }
+
+    /// Commands may be refused; that is an outcome like any other.
+    fn command(&mut self, step: &Step) {
+        let (router, now) = (&mut self.router, self.now);
+        let _ = match *step {
+            Step::Publish {
+                publisher: p,
+                transport: t,
+                codec,
+                layers,
+            } => router.publish(now, publisher(p), transport(t), vec![source(codec, layers)]),
+            Step::Unpublish { publisher: p } => router.unpublish(publisher(p)),
+            Step::Subscribe {
+                subscriber: s,
+                publisher: p,
+                transport: t,
+                ssrc: of,
+                rtx,
+            } => {
+                let sinks = [sink(ssrc(of), rtx.map(ssrc))];
+                router.subscribe(now, subscriber(s), publisher(p), transport(t), &sinks)
+            }
+            Step::Unsubscribe { subscriber: s } => router.unsubscribe(subscriber(s)),
+            Step::Forward {
+                subscriber: s,
+                publisher: p,
+                forwarding,
+            } => router
+                .set_source_forwarding(publisher(p), "0", forwarding)
+                .and(router.set_sink_forwarding(subscriber(s), MediaKind::Video, forwarding)),
+            Step::Wish {
+                subscriber: s,
+                width,
+            } => {
+                let wish = LayerWish {
+                    max_width_px: width.map(u32::from),
+                    ..LayerWish::default()
+                };
+                router.set_layer_wish(subscriber(s), wish)
+            }
+            Step::Declare {
+                publisher: p,
+                known,
+            } => {
+                let kids = if known { vec![KID] } else { Vec::new() };
+                router.declare_kids(publisher(p), "0", kids)
+            }
+            _ => Ok(()),
+        };
+    }
+
+    fn step(&mut self, step: &Step) {
+        match step {
+            Step::Raw {
+                transport: from,
+                bytes,
+            } => {
+                self.router.handle_rtp(self.now, transport(*from), bytes);
+            }
+            Step::Rtp {
+                transport: from,
+                ssrc: of,
+                payload_type,
+                sequence,
+                timestamp,
+                rid,
+                body,
+            } => {
+                let header = RtpHeader {
+                    marker: false,
+                    payload_type: 96 + payload_type % 3,
+                    sequence: *sequence,
+                    timestamp: *timestamp,
+                    ssrc: ssrc(*of),
+                };
+                self.rtp(*from, header, *rid, body);
+            }
+            Step::Rtcp {
+                transport: from,
+                bytes,
+            } => self.rtcp(*from, bytes),
+            Step::Nack {
+                transport: from,
+                ssrc: of,
+                sequence,
+                mask,
+            } => {
+                self.nack(*from, ssrc(*of), *sequence, *mask);
+            }
+            Step::Close { transport: index } => self.close(*index),
+            Step::Flush => self.router.flush(self.now, &mut self.out),
+            Step::Wait { milliseconds } => self.wait(*milliseconds),
+            command => self.command(command),
+        }
+    }
+}
+
+fuzz_target!(|input: (bool, Vec<Step>)| {
+    let access = if input.0 {
+        PayloadAccess::Opaque
+    } else {
+        PayloadAccess::Clear
+    };
+    let mut session = Session {
+        router: SessionRouter::new(access, ForwardSettings::default()),
+        out: Sealing::default(),
+        now: Instant::now(),
+    };
+    // A start from which packets flow; the steps may undo it.
+    session.command(&Step::Publish {
+        publisher: 0,
+        transport: 0,
+        codec: 0,
+        layers: 0,
+    });
+    session.command(&Step::Subscribe {
+        subscriber: 0,
+        publisher: 0,
+        transport: 1,
+        ssrc: 5,
+        rtx: None,
+    });
+    session.command(&Step::Subscribe {
+        subscriber: 1,
+        publisher: 0,
+        transport: 2,
+        ssrc: 6,
+        rtx: Some(7),
+    });
+    for step in &input.1 {
+        session.step(step);
+    }
+    session.router.flush(session.now, &mut session.out);
+    let _ = session.router.dump();
+});

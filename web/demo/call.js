@@ -2,12 +2,12 @@
 /// <reference path="./ot.d.ts" />
 /** One call: a session, what we publish into it and what we see of the others. */
 
-import { Tile } from "./tiles.js";
+import { Tile } from './tiles.js';
 
 const QUALITY_INTERVAL_MS = 2_000;
 const SPEAKING_LEVEL = 0.12;
 const SPEAKING_HOLD_MS = 800;
-const WIDGET = { insertMode: "append", width: "100%", height: "100%", showControls: false };
+const WIDGET = { insertMode: 'append', width: '100%', height: '100%', showControls: false };
 
 /** @param {(done: (error?: Error) => void) => unknown} start @returns {Promise<void>} */
 function completion(start) {
@@ -47,9 +47,9 @@ export class Call extends EventTarget {
       streamCreated: (event) => this.#show(event.stream),
       streamDestroyed: (event) => this.#forget(event.stream.streamId),
       streamPropertyChanged: (event) => this.#refresh(event.stream),
-      sessionReconnecting: () => this.#tell("state", "Connection lost. Reconnecting…"),
-      sessionReconnected: () => this.#tell("state", ""),
-      sessionDisconnected: (event) => this.#tell("ended", event.reason),
+      sessionReconnecting: () => this.#tell('state', 'Connection lost. Reconnecting…'),
+      sessionReconnected: () => this.#tell('state', ''),
+      sessionDisconnected: (event) => this.#tell('ended', event.reason),
     });
     const publishing = wish.audio || wish.video ? this.#prepare(wish) : null;
     await completion((done) => session.connect(admission.token, done));
@@ -62,23 +62,23 @@ export class Call extends EventTarget {
 
   /** @param {{name: string, audio: boolean, video: boolean}} wish */
   async #prepare(wish) {
-    const tile = new Tile(this.template, { name: wish.name, kind: "camera", own: true });
+    const tile = new Tile(this.template, { name: wish.name, kind: 'camera', own: true });
     tile.setVideo(wish.video);
     tile.setAudio(wish.audio);
-    this.grid.add("own", tile);
+    this.grid.add('own', tile);
     const properties = {
       ...WIDGET,
       name: wish.name,
       mirror: true,
-      resolution: "1280x720",
+      resolution: '1280x720',
       audioSource: wish.audio ? undefined : null,
       videoSource: wish.video ? undefined : null,
     };
     const publisher = await OT.initPublisher.promise(tile.media, properties);
-    publisher.on("audioLevelUpdated", (event) => this.#level("own", event.audioLevel));
-    publisher.on("muteForced", () => {
+    publisher.on('audioLevelUpdated', (event) => this.#level('own', event.audioLevel));
+    publisher.on('muteForced', () => {
       tile.setAudio(false);
-      this.#tell("muted", "");
+      this.#tell('muted', '');
     });
     return publisher;
   }
@@ -86,22 +86,22 @@ export class Call extends EventTarget {
   /** @param {any} stream */
   async #show(stream) {
     const id = stream.streamId;
-    const kind = stream.videoType === "screen" ? "screen" : "camera";
-    const tile = new Tile(this.template, { name: stream.name || "Guest", kind, own: false });
+    const kind = stream.videoType === 'screen' ? 'screen' : 'camera';
+    const tile = new Tile(this.template, { name: stream.name || 'Guest', kind, own: false });
     this.grid.add(id, tile);
     this.#refresh(stream);
-    this.#tell("announce", `${stream.name || "Guest"} joined`);
+    this.#tell('announce', `${stream.name || 'Guest'} joined`);
     const subscriber = this.session.subscribe(stream, tile.media, WIDGET, (error) => {
       if (error) tile.setNotice(error.message);
     });
     this.subscribers.set(id, subscriber);
     subscriber.on({
-      connected: () => tile.setSeal("sealed"),
-      encryptionSecretMismatch: () => tile.setSeal("mismatch"),
-      encryptionSecretMatch: () => tile.setSeal("sealed"),
+      connected: () => tile.setSeal('sealed'),
+      encryptionSecretMismatch: () => tile.setSeal('mismatch'),
+      encryptionSecretMatch: () => tile.setSeal('sealed'),
       audioLevelUpdated: (event) => this.#level(id, event.audioLevel),
-      audioBlocked: () => this.#tell("blocked", ""),
-      videoDisabled: () => tile.setNotice("Picture paused: the connection is too slow."),
+      audioBlocked: () => this.#tell('blocked', ''),
+      videoDisabled: () => tile.setNotice('Picture paused: the connection is too slow.'),
       videoEnabled: () => tile.setNotice(null),
     });
   }
@@ -109,7 +109,7 @@ export class Call extends EventTarget {
   /** @param {string} id */
   #forget(id) {
     const tile = this.grid.tiles.get(id);
-    if (tile) this.#tell("announce", `${tile.name} left`);
+    if (tile) this.#tell('announce', `${tile.name} left`);
     this.subscribers.delete(id);
     this.seen.delete(id);
     this.grid.remove(id);
@@ -147,25 +147,25 @@ export class Call extends EventTarget {
   /** @param {boolean} on */
   setAudio(on) {
     this.publisher?.publishAudio(on);
-    this.grid.tiles.get("own")?.setAudio(on);
+    this.grid.tiles.get('own')?.setAudio(on);
   }
 
   /** @param {boolean} on */
   setVideo(on) {
     this.publisher?.publishVideo(on);
-    this.grid.tiles.get("own")?.setVideo(on);
+    this.grid.tiles.get('own')?.setVideo(on);
   }
 
   async shareScreen() {
     const tile = new Tile(this.template, {
       name: `${this.name}'s screen`,
-      kind: "screen",
+      kind: 'screen',
       own: true,
     });
-    const properties = { ...WIDGET, name: tile.name, videoSource: "screen", audioSource: null };
+    const properties = { ...WIDGET, name: tile.name, videoSource: 'screen', audioSource: null };
     this.screen = await OT.initPublisher.promise(tile.media, properties);
-    this.grid.add("screen", tile);
-    this.screen.on("mediaStopped", () => this.stopScreen());
+    this.grid.add('screen', tile);
+    this.screen.on('mediaStopped', () => this.stopScreen());
     await completion((done) => this.session.publish(this.screen, done));
   }
 
@@ -174,8 +174,8 @@ export class Call extends EventTarget {
     this.session.unpublish(this.screen);
     this.screen.destroy();
     this.screen = null;
-    this.grid.remove("screen");
-    this.#tell("screen", "");
+    this.grid.remove('screen');
+    this.#tell('screen', '');
   }
 
   /** @param {string} secret */

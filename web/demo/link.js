@@ -8,8 +8,8 @@ const SECRET_BYTES = 18;
 
 /** @param {Location | URL} location @returns {{room: string | null, secret: string | null}} */
 export function readLink(location) {
-  const room = new URLSearchParams(location.search).get("room");
-  const fragment = location.hash.replace(/^#/, "");
+  const room = new URLSearchParams(location.search).get('room');
+  const fragment = location.hash.replace(/^#/, '');
   return { room, secret: fragment ? decodeURIComponent(fragment) : null };
 }
 
@@ -25,6 +25,6 @@ export function writeLink(base, room, secret) {
 export function generateSecret() {
   const bytes = crypto.getRandomValues(new Uint8Array(SECRET_BYTES));
   return btoa(String.fromCharCode(...bytes))
-    .replaceAll("+", "-")
-    .replaceAll("/", "_");
+    .replaceAll('+', '-')
+    .replaceAll('/', '_');
 }

@@ -2,13 +2,13 @@
 /// <reference path="./ot.d.ts" />
 /** The page: lobby, call, dialogs. It owns the elements; the call owns the media. */
 
-import { Call } from "./call.js";
-import { generateSecret, readLink, writeLink } from "./link.js";
-import { enterRoom } from "./rooms.js";
-import { sentenceFor } from "./sentences.js";
-import { Grid } from "./tiles.js";
+import { Call } from './call.js';
+import { generateSecret, readLink, writeLink } from './link.js';
+import { enterRoom } from './rooms.js';
+import { sentenceFor } from './sentences.js';
+import { Grid } from './tiles.js';
 
-const NAME_KEY = "sealroute.name";
+const NAME_KEY = 'sealroute.name';
 const ALERT_MS = 8_000;
 const COPIED_MS = 2_000;
 
@@ -16,7 +16,7 @@ const COPIED_MS = 2_000;
 const element = (id) => document.getElementById(id);
 
 const link = readLink(window.location);
-const grid = new Grid(element("tiles"));
+const grid = new Grid(element('tiles'));
 /** @type {Call | null} */
 let call = null;
 let secret = link.secret ?? generateSecret();
@@ -26,12 +26,12 @@ let alertTimer;
 
 /** @param {string} text */
 function announce(text) {
-  element("announcer").textContent = text;
+  element('announcer').textContent = text;
 }
 
 /** @param {unknown} error */
 function complain(error) {
-  const box = element("alert");
+  const box = element('alert');
   box.textContent = sentenceFor(error);
   box.hidden = false;
   clearTimeout(alertTimer);
@@ -40,34 +40,34 @@ function complain(error) {
 
 /** @param {string} name @param {boolean} on */
 function press(name, on) {
-  element(`toggle-${name}`).setAttribute("aria-pressed", String(on));
+  element(`toggle-${name}`).setAttribute('aria-pressed', String(on));
 }
 
 /** @param {string} name */
-const isPressed = (name) => element(`toggle-${name}`).getAttribute("aria-pressed") === "true";
+const isPressed = (name) => element(`toggle-${name}`).getAttribute('aria-pressed') === 'true';
 
 function prepareLobby() {
-  element("name").value = localStorage.getItem(NAME_KEY) ?? "";
-  element("secret").value = secret;
+  element('name').value = localStorage.getItem(NAME_KEY) ?? '';
+  element('secret').value = secret;
   if (room) {
-    element("lobby-title").textContent = "Somebody is waiting for you";
-    element("join").textContent = "Join the call";
+    element('lobby-title').textContent = 'Somebody is waiting for you';
+    element('join').textContent = 'Join the call';
   }
 }
 
 /** @param {SubmitEvent} event */
 async function join(event) {
   event.preventDefault();
-  const form = new FormData(element("join-form"));
+  const form = new FormData(element('join-form'));
   const wish = {
-    name: String(form.get("name") ?? "").trim() || "Guest",
-    secret: String(form.get("secret") ?? ""),
-    audio: form.has("audio"),
-    video: form.has("video"),
+    name: String(form.get('name') ?? '').trim() || 'Guest',
+    secret: String(form.get('secret') ?? ''),
+    audio: form.has('audio'),
+    video: form.has('video'),
   };
-  const button = element("join");
+  const button = element('join');
   button.disabled = true;
-  element("alert").hidden = true;
+  element('alert').hidden = true;
   localStorage.setItem(NAME_KEY, wish.name);
   try {
     await enter(wish);
@@ -82,27 +82,27 @@ async function join(event) {
 /** @param {{name: string, secret: string, audio: boolean, video: boolean}} wish */
 async function enter(wish) {
   if (!OT.hasEndToEndEncryptionSupport()) {
-    throw Object.assign(new Error(), { name: "OT_UNSUPPORTED_BROWSER" });
+    throw Object.assign(new Error(), { name: 'OT_UNSUPPORTED_BROWSER' });
   }
   const length = [...wish.secret].length;
   if (length < 8 || length > 256) {
-    throw Object.assign(new Error(), { name: "OT_INVALID_ENCRYPTION_SECRET" });
+    throw Object.assign(new Error(), { name: 'OT_INVALID_ENCRYPTION_SECRET' });
   }
   secret = wish.secret;
   const admission = await enterRoom(room, wish.name);
   room = admission.sessionId;
-  history.replaceState(null, "", writeLink(window.location.href, room, secret));
-  press("audio", wish.audio);
-  press("video", wish.video);
-  element("toggle-audio").disabled = !wish.audio;
-  element("toggle-video").disabled = !wish.video;
-  call = follow(new Call(grid, element("tile-template")));
-  element("lobby").hidden = true;
-  element("call").hidden = false;
-  element("call-state").textContent = "Connecting…";
+  history.replaceState(null, '', writeLink(window.location.href, room, secret));
+  press('audio', wish.audio);
+  press('video', wish.video);
+  element('toggle-audio').disabled = !wish.audio;
+  element('toggle-video').disabled = !wish.video;
+  call = follow(new Call(grid, element('tile-template')));
+  element('lobby').hidden = true;
+  element('call').hidden = false;
+  element('call-state').textContent = 'Connecting…';
   await call.join(admission, wish);
-  element("call-state").textContent = "End-to-end encrypted";
-  announce("You are in the call");
+  element('call-state').textContent = 'End-to-end encrypted';
+  announce('You are in the call');
 }
 
 /** @param {Call} started */
@@ -112,28 +112,30 @@ function follow(started) {
     started.addEventListener(type, (event) =>
       handler(/** @type {CustomEvent<string>} */ (event).detail),
     );
-  on("announce", announce);
-  on("state", (text) => {
-    element("call-state").textContent = text || "End-to-end encrypted";
-    announce(text || "Connected again");
+  on('announce', announce);
+  on('state', (text) => {
+    element('call-state').textContent = text || 'End-to-end encrypted';
+    announce(text || 'Connected again');
   });
-  on("muted", () => {
-    press("audio", false);
-    announce("A moderator muted you");
+  on('muted', () => {
+    press('audio', false);
+    announce('A moderator muted you');
   });
-  on("screen", () => press("screen", false));
-  on("blocked", () => document.addEventListener("pointerdown", () => OT.unblockAudio(), { once: true }));
-  on("ended", (reason) => {
-    if (reason !== "clientDisconnected") void leave().then(() => complain(endedBecause(reason)));
+  on('screen', () => press('screen', false));
+  on('blocked', () =>
+    document.addEventListener('pointerdown', () => OT.unblockAudio(), { once: true }),
+  );
+  on('ended', (reason) => {
+    if (reason !== 'clientDisconnected') void leave().then(() => complain(endedBecause(reason)));
   });
   return started;
 }
 
 /** @param {string} reason */
 function endedBecause(reason) {
-  const removed = reason === "forceDisconnected";
+  const removed = reason === 'forceDisconnected';
   return new Error(
-    removed ? "A moderator ended your part in the call." : "The connection to the server is gone.",
+    removed ? 'A moderator ended your part in the call.' : 'The connection to the server is gone.',
   );
 }
 
@@ -142,20 +144,20 @@ async function leave() {
   call = null;
   await leaving?.leave().catch(() => undefined);
   grid.clear();
-  press("screen", false);
-  element("call").hidden = true;
-  element("lobby").hidden = false;
+  press('screen', false);
+  element('call').hidden = true;
+  element('lobby').hidden = false;
   prepareLobby();
 }
 
 async function toggleScreen() {
-  if (isPressed("screen")) {
+  if (isPressed('screen')) {
     call?.stopScreen();
     return;
   }
   try {
     await call?.shareScreen();
-    press("screen", true);
+    press('screen', true);
   } catch (error) {
     call?.stopScreen();
     complain(error);
@@ -166,32 +168,38 @@ async function toggleScreen() {
 function toggle(medium) {
   const on = !isPressed(medium);
   press(medium, on);
-  if (medium === "audio") call?.setAudio(on);
+  if (medium === 'audio') call?.setAudio(on);
   else call?.setVideo(on);
 }
 
 async function copyLink() {
   if (!room) return;
-  const button = element("copy-link");
+  const button = element('copy-link');
   await navigator.clipboard.writeText(writeLink(window.location.href, room, secret));
-  button.textContent = "Copied";
-  announce("Link copied");
-  setTimeout(() => (button.textContent = "Copy link"), COPIED_MS);
+  button.textContent = 'Copied';
+  announce('Link copied');
+  setTimeout(() => (button.textContent = 'Copy link'), COPIED_MS);
 }
 
 async function openSettings() {
-  element("changed-secret").value = secret;
+  element('changed-secret').value = secret;
   const devices = await OT.getDevices().catch(() => []);
-  fill("camera", devices.filter((device) => device.kind === "videoInput"));
-  fill("microphone", devices.filter((device) => device.kind === "audioInput"));
-  fill("speaker", await OT.getAudioOutputDevices().catch(() => []));
-  element("settings").showModal();
+  fill(
+    'camera',
+    devices.filter((device) => device.kind === 'videoInput'),
+  );
+  fill(
+    'microphone',
+    devices.filter((device) => device.kind === 'audioInput'),
+  );
+  fill('speaker', await OT.getAudioOutputDevices().catch(() => []));
+  element('settings').showModal();
 }
 
 /** @param {string} id @param {{deviceId: string, label: string}[]} devices */
 function fill(id, devices) {
   const options = devices.map((device, index) => {
-    const option = document.createElement("option");
+    const option = document.createElement('option');
     option.value = device.deviceId;
     option.textContent = device.label || `${id} ${index + 1}`;
     return option;
@@ -201,35 +209,37 @@ function fill(id, devices) {
 }
 
 async function applySecret() {
-  const changed = element("changed-secret").value;
+  const changed = element('changed-secret').value;
   try {
     await call?.changeSecret(changed);
     secret = changed;
-    if (room) history.replaceState(null, "", writeLink(window.location.href, room, secret));
-    announce("Secret changed");
+    if (room) history.replaceState(null, '', writeLink(window.location.href, room, secret));
+    announce('Secret changed');
   } catch (error) {
     complain(error);
   }
 }
 
 async function showCode() {
-  element("code-digits").textContent = (await call?.verificationCode()) ?? "";
-  element("code").showModal();
+  element('code-digits').textContent = (await call?.verificationCode()) ?? '';
+  element('code').showModal();
 }
 
 /** @param {(...args: any[]) => unknown} action */
-const guarded = (action) => (/** @type {any[]} */ ...args) =>
-  Promise.resolve(action(...args)).catch(complain);
+const guarded =
+  (action) =>
+  (/** @type {any[]} */ ...args) =>
+    Promise.resolve(action(...args)).catch(complain);
 
 const CLICKS = /** @type {Record<string, () => unknown>} */ ({
-  "new-secret": () => (element("secret").value = generateSecret()),
-  "copy-link": copyLink,
-  "show-code": showCode,
-  "toggle-audio": () => toggle("audio"),
-  "toggle-video": () => toggle("video"),
-  "toggle-screen": toggleScreen,
-  "open-settings": openSettings,
-  "apply-secret": applySecret,
+  'new-secret': () => (element('secret').value = generateSecret()),
+  'copy-link': copyLink,
+  'show-code': showCode,
+  'toggle-audio': () => toggle('audio'),
+  'toggle-video': () => toggle('video'),
+  'toggle-screen': toggleScreen,
+  'open-settings': openSettings,
+  'apply-secret': applySecret,
   leave,
 });
 
@@ -240,26 +250,29 @@ const CHANGES = /** @type {Record<string, (value: string) => unknown>} */ ({
 });
 
 const KEYS = /** @type {Record<string, string>} */ ({
-  m: "toggle-audio",
-  v: "toggle-video",
-  s: "toggle-screen",
+  m: 'toggle-audio',
+  v: 'toggle-video',
+  s: 'toggle-screen',
 });
 
 /** @param {KeyboardEvent} event */
 function pressKey(event) {
-  const typing = event.target instanceof Element && event.target.closest("input, select, dialog");
+  const typing = event.target instanceof Element && event.target.closest('input, select, dialog');
   const button = KEYS[event.key];
   if (!call || typing || !button || event.ctrlKey || event.metaKey || event.altKey) return;
   element(button).click();
 }
 
 for (const [id, action] of Object.entries(CLICKS)) {
-  element(id).addEventListener("click", guarded(action));
+  element(id).addEventListener('click', guarded(action));
 }
 for (const [id, action] of Object.entries(CHANGES)) {
-  element(id).addEventListener("change", guarded((event) => action(event.target.value)));
+  element(id).addEventListener(
+    'change',
+    guarded((event) => action(event.target.value)),
+  );
 }
-element("join-form").addEventListener("submit", guarded(join));
-document.addEventListener("keydown", pressKey);
-window.addEventListener("pagehide", () => void call?.leave());
+element('join-form').addEventListener('submit', guarded(join));
+document.addEventListener('keydown', pressKey);
+window.addEventListener('pagehide', () => void call?.leave());
 prepareLobby();

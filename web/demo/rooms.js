@@ -7,16 +7,16 @@
  * @returns {Promise<Admission>}
  */
 export async function enterRoom(room, name) {
-  const path = room ? `/v1/rooms/${encodeURIComponent(room)}` : "/v1/rooms";
+  const path = room ? `/v1/rooms/${encodeURIComponent(room)}` : '/v1/rooms';
   const response = await fetch(path, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify({ name }),
   });
   const body = await response.json().catch(() => ({}));
   if (!response.ok) {
-    throw Object.assign(new Error(body.message ?? "The server did not open the room."), {
-      name: response.status === 404 ? "ROOM_UNKNOWN" : "ROOM_REFUSED",
+    throw Object.assign(new Error(body.message ?? 'The server did not open the room.'), {
+      name: response.status === 404 ? 'ROOM_UNKNOWN' : 'ROOM_REFUSED',
     });
   }
   return body;

@@ -2,27 +2,27 @@
 /** What people read when something went wrong, by the name of the error. */
 const SENTENCES = /** @type {Record<string, string>} */ ({
   OT_USER_MEDIA_ACCESS_DENIED:
-    "Your browser does not let this page use the camera or microphone. Allow it in the address bar and join again.",
-  OT_NO_DEVICES_FOUND: "No camera or microphone was found. You can join without them.",
-  OT_HARDWARE_UNAVAILABLE: "Another program is using your camera or microphone.",
+    'Your browser does not let this page use the camera or microphone. Allow it in the address bar and join again.',
+  OT_NO_DEVICES_FOUND: 'No camera or microphone was found. You can join without them.',
+  OT_HARDWARE_UNAVAILABLE: 'Another program is using your camera or microphone.',
   OT_NOT_SUPPORTED:
-    "Camera and microphone only work on pages opened with https or on this computer itself.",
+    'Camera and microphone only work on pages opened with https or on this computer itself.',
   OT_UNSUPPORTED_BROWSER:
-    "This browser can not seal media. Use a current Chromium-based browser or Firefox.",
-  OT_INVALID_ENCRYPTION_SECRET: "A secret has 8 to 256 characters.",
-  OT_AUTHENTICATION_ERROR: "The server did not accept the way in. Open the link again.",
-  OT_CONNECT_FAILED: "The server does not answer. Check your connection and try again.",
-  OT_CONNECTION_LIMIT_EXCEEDED: "This room is full.",
-  OT_STREAM_CREATE_FAILED: "Your sound and picture could not be sent.",
-  OT_SCREEN_SHARING_NOT_SUPPORTED: "This browser can not share the screen.",
-  OT_ICE_WORKFLOW_FAILED: "The network lets no media through to the server.",
-  OT_TIMEOUT: "The server took too long to answer.",
-  ROOM_UNKNOWN: "There is no such room. Start a new call and share its link.",
-  ROOM_REFUSED: "The server does not open rooms at the moment.",
+    'This browser can not seal media. Use a current Chromium-based browser or Firefox.',
+  OT_INVALID_ENCRYPTION_SECRET: 'A secret has 8 to 256 characters.',
+  OT_AUTHENTICATION_ERROR: 'The server did not accept the way in. Open the link again.',
+  OT_CONNECT_FAILED: 'The server does not answer. Check your connection and try again.',
+  OT_CONNECTION_LIMIT_EXCEEDED: 'This room is full.',
+  OT_STREAM_CREATE_FAILED: 'Your sound and picture could not be sent.',
+  OT_SCREEN_SHARING_NOT_SUPPORTED: 'This browser can not share the screen.',
+  OT_ICE_WORKFLOW_FAILED: 'The network lets no media through to the server.',
+  OT_TIMEOUT: 'The server took too long to answer.',
+  ROOM_UNKNOWN: 'There is no such room. Start a new call and share its link.',
+  ROOM_REFUSED: 'The server does not open rooms at the moment.',
 });
 
 /** @param {unknown} error @returns {string} */
 export function sentenceFor(error) {
   const { name, message } = error instanceof Error ? error : new Error(String(error));
-  return SENTENCES[name] ?? (message || "Something went wrong. Try again.");
+  return SENTENCES[name] ?? (message || 'Something went wrong. Try again.');
 }

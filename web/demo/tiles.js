@@ -21,50 +21,50 @@ export function layOut(count, width, height) {
   return best;
 }
 
-const SEAL_WORDS = { waiting: "waiting", sealed: "sealed", mismatch: "other secret" };
-const QUALITY_WORDS = ["unknown", "poor", "fair", "good"];
+const SEAL_WORDS = { waiting: 'waiting', sealed: 'sealed', mismatch: 'other secret' };
+const QUALITY_WORDS = ['unknown', 'poor', 'fair', 'good'];
 
 /** One person's tile. */
 export class Tile {
   /** @param {HTMLTemplateElement} template @param {{name: string, kind: string, own: boolean}} person */
   constructor(template, person) {
     const copy = /** @type {DocumentFragment} */ (template.content.cloneNode(true));
-    this.element = /** @type {HTMLElement} */ (copy.querySelector(".tile"));
-    this.media = this.#part(".tile-media");
+    this.element = /** @type {HTMLElement} */ (copy.querySelector('.tile'));
+    this.media = this.#part('.tile-media');
     this.name = person.own ? `${person.name} (you)` : person.name;
     this.element.dataset.kind = person.kind;
     this.element.dataset.own = String(person.own);
-    this.#part(".tile-name").textContent = this.name;
-    this.#part(".tile-initials").textContent = initials(person.name);
-    this.setSeal(person.own ? "sealed" : "waiting");
+    this.#part('.tile-name').textContent = this.name;
+    this.#part('.tile-initials').textContent = initials(person.name);
+    this.setSeal(person.own ? 'sealed' : 'waiting');
   }
 
   /** @param {keyof typeof SEAL_WORDS} state */
   setSeal(state) {
-    const seal = this.#part(".tile-seal");
+    const seal = this.#part('.tile-seal');
     seal.dataset.state = state;
     seal.textContent = SEAL_WORDS[state];
     this.setNotice(
-      state === "mismatch" ? `${this.name} uses another secret. Compare your codes.` : null,
+      state === 'mismatch' ? `${this.name} uses another secret. Compare your codes.` : null,
     );
     this.#describe();
   }
 
   /** @param {string | null} text */
   setNotice(text) {
-    const notice = this.#part(".tile-notice");
+    const notice = this.#part('.tile-notice');
     notice.hidden = text === null;
-    notice.textContent = text ?? "";
+    notice.textContent = text ?? '';
   }
 
   /** @param {boolean} on */
   setVideo(on) {
-    this.element.dataset.video = on ? "on" : "off";
+    this.element.dataset.video = on ? 'on' : 'off';
   }
 
   /** @param {boolean} on */
   setAudio(on) {
-    this.#part(".tile-muted").hidden = on;
+    this.#part('.tile-muted').hidden = on;
     this.#describe();
   }
 
@@ -75,16 +75,16 @@ export class Tile {
 
   /** @param {0 | 1 | 2 | 3} level */
   setQuality(level) {
-    const quality = this.#part(".tile-quality");
+    const quality = this.#part('.tile-quality');
     quality.dataset.level = String(level);
-    quality.setAttribute("aria-label", `Connection ${QUALITY_WORDS[level]}`);
+    quality.setAttribute('aria-label', `Connection ${QUALITY_WORDS[level]}`);
   }
 
   #describe() {
-    const muted = this.#part(".tile-muted").hidden ? "" : ", muted";
+    const muted = this.#part('.tile-muted').hidden ? '' : ', muted';
     this.element.setAttribute(
-      "aria-label",
-      `${this.name}, ${this.#part(".tile-seal").textContent}${muted}`,
+      'aria-label',
+      `${this.name}, ${this.#part('.tile-seal').textContent}${muted}`,
     );
   }
 
@@ -99,8 +99,8 @@ function initials(name) {
   const words = name.trim().split(/\s+/).filter(Boolean);
   return words
     .slice(0, 2)
-    .map((word) => [...word][0]?.toUpperCase() ?? "")
-    .join("");
+    .map((word) => [...word][0]?.toUpperCase() ?? '')
+    .join('');
 }
 
 /** Keeps the tiles of `container` laid out. */
@@ -135,6 +135,6 @@ export class Grid {
     const style = getComputedStyle(this.container);
     const width = this.container.clientWidth - parseFloat(style.paddingLeft) * 2;
     const { tileWidth } = layOut(this.tiles.size, width, this.container.clientHeight);
-    this.container.style.setProperty("--tile-width", `${tileWidth}px`);
+    this.container.style.setProperty('--tile-width', `${tileWidth}px`);
   }
 }

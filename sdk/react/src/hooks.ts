@@ -13,7 +13,9 @@ export function useLatest<Value>(value: Value): { readonly current: Value } {
 /** Listens with the newest handlers; renders that pass new functions do not subscribe again. */
 export function useEvents(emitter: Emitter | null, handlers: EventHandlers | undefined): void {
   const latest = useLatest(handlers);
-  const names = Object.keys(handlers ?? {}).sort().join(' ');
+  const names = Object.keys(handlers ?? {})
+    .sort()
+    .join(' ');
   useEffect(() => {
     if (!emitter || names === '') return undefined;
     const forwarded = Object.fromEntries(

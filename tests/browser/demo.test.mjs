@@ -1,0 +1,156 @@
+// The page at `/` as two people use it: one opens a room, the other comes by its link.
+import { after, before, afterEach, test } from 'node:test';
+import assert from 'node:assert/strict';
+import { browsers } from './support/browsers.mjs';
+import { Server } from './support/server.mjs';
+
+const CALL_MS = 20_000;
+let server;
+const opened = new Map();
+const contexts = [];
+
+before(async () => (server = await Server.start()));
+afterEach(() => Promise.allSettled(contexts.splice(0).map((context) => context.close())));
+after(async () => {
+  await Promise.allSettled([...opened.values()].map(async (one) => (await one).close()));
+  await server?.stop();
+});
+
+async function visit(kind, url = `${server.url.replace('127.0.0.1', 'localhost')}/`) {
+  if (!opened.has(kind)) opened.set(kind, browsers[kind].launch());
+  const context = await (await opened.get(kind)).createBrowserContext();
+  contexts.push(context);
+  const page = await context.newPage();
+  page.requests = [];
+  // Drivers report the fragment of a page's own address; browsers do not send it.
+  page.on('request', (request) => page.requests.push(request.url().split('#')[0]));
+  await page.goto(url);
+  return page;
+}
+
+async function join(page, name) {
+  await page.type('#name', name);
+  await page.click('#join');
+  await page.waitForFunction(
+    () => document.querySelector('#call-state').textContent === 'End-to-end encrypted',
+    { timeout: CALL_MS, polling: 50 },
+  );
+}
+
+const seesOther = (page) =>
+  page.waitForFunction(
+    () =>
+      [...document.querySelectorAll('.tile[data-own="false"] video')].some(
+        (video) => video.videoWidth > 0 && video.currentTime > 0.3,
+      ),
+    { timeout: CALL_MS, polling: 50 },
+  );
+
+const sealOf = (page, state) =>
+  page.waitForFunction(
+    (wanted) =>
+      document.querySelector('.tile[data-own="false"] .tile-seal')?.dataset.state === wanted,
+    { timeout: CALL_MS, polling: 50 },
+    state,
+  );
+
+async function call() {
+  const ada = await visit('chromium');
+  await join(ada, 'Ada');
+  const grace = await visit('firefox', await ada.evaluate(() => location.href));
+  await join(grace, 'Grace');
+  await Promise.all([seesOther(ada), seesOther(grace)]);
+  return { ada, grace };
+}
+
+test('two people in Chromium and Firefox see each other, sealed, by a link', async () => {
+  const { ada, grace } = await call();
+  await Promise.all([sealOf(ada, 'sealed'), sealOf(grace, 'sealed')]);
+  const names = await grace.$$eval('.tile-name', (found) => found.map((one) => one.textContent));
+  assert.deepEqual(names.sort(), ['Ada', 'Grace (you)']);
+  const secret = decodeURIComponent(new URL(await ada.evaluate(() => location.href)).hash.slice(1));
+  assert.ok(ada.requests.some((request) => request.includes('/v1/rooms')));
+  for (const request of [...ada.requests, ...grace.requests]) {
+    assert.ok(!request.includes(secret), 'the secret left the browser');
+  }
+  assert.ok(!server.output.includes(secret));
+});
+
+test('both read the same verification code', async () => {
+  const { ada, grace } = await call();
+  const codes = [];
+  for (const page of [ada, grace]) {
+    await page.click('#show-code');
+    await page.waitForFunction(() => document.querySelector('#code-digits').textContent !== '');
+    codes.push(await page.$eval('#code-digits', (found) => found.textContent));
+  }
+  assert.match(codes[0], /^(\d{5} ){5}\d{5}$/);
+  assert.equal(codes[0], codes[1]);
+});
+
+test('a changed secret shows a mismatch until the other changes too', async () => {
+  const { ada, grace } = await call();
+  const change = async (page) => {
+    await page.click('#open-settings');
+    await page.waitForSelector('#settings[open]');
+    await page.$eval('#changed-secret', (field) => (field.value = 'another secret of ours'));
+    await page.click('#apply-secret');
+    await page.click('#settings button.primary');
+  };
+  await change(ada);
+  await sealOf(grace, 'mismatch');
+  await change(grace);
+  await Promise.all([sealOf(ada, 'sealed'), sealOf(grace, 'sealed')]);
+});
+
+test('who mutes is seen muted, who leaves is gone, and the keyboard does both', async () => {
+  const { ada, grace } = await call();
+  await ada.keyboard.press('m');
+  await grace.waitForFunction(
+    () => document.querySelector('.tile[data-own="false"] .tile-muted').hidden === false,
+    { timeout: CALL_MS, polling: 50 },
+  );
+  await ada.focus('#leave');
+  await ada.keyboard.press('Enter');
+  await grace.waitForFunction(() => document.querySelectorAll('.tile').length === 1, {
+    timeout: CALL_MS,
+    polling: 50,
+  });
+});
+
+test('a secret that is too short and a room that is not there are said in a sentence', async () => {
+  const page = await visit('chromium');
+  await page.$eval('#secret', (field) => (field.value = 'short'));
+  await page.click('#join');
+  await page.waitForSelector('#alert:not([hidden])');
+  assert.match(await page.$eval('#alert', (box) => box.textContent), /8 to 256 characters/);
+  const lost = await visit('chromium', `${server.url}/?room=2_nothing#a-long-enough-secret`);
+  await lost.click('#join');
+  await lost.waitForSelector('#alert:not([hidden])');
+  assert.match(await lost.$eval('#alert', (box) => box.textContent), /no such room/i);
+});
+
+test('tiles of 1 to 25 people fill the grid without leaving it', async () => {
+  const page = await visit('chromium');
+  const overflowing = await page.evaluate(async () => {
+    const { layOut } = await import('/tiles.js');
+    const bad = [];
+    for (const [width, height] of [
+      [1280, 700],
+      [390, 640],
+      [2560, 1300],
+    ]) {
+      for (let count = 1; count <= 25; count += 1) {
+        const { columns, tileWidth } = layOut(count, width, height);
+        const rows = Math.ceil(count / columns);
+        const tileHeight = (tileWidth * 9) / 16;
+        const fits =
+          tileWidth * columns + 10 * (columns - 1) <= width &&
+          tileHeight * rows + 10 * (rows - 1) <= height + 1;
+        if (!fits || tileWidth < 40) bad.push([count, width, height, columns, tileWidth]);
+      }
+    }
+    return bad;
+  });
+  assert.deepEqual(overflowing, []);
+});

@@ -1,0 +1,44 @@
+// A small application of the React components: publishes, shows everybody, changes its secret.
+import { useState } from 'react';
+import { createRoot } from 'react-dom/client';
+import { OTPublisher, OTSession, OTStreams, OTSubscriber } from 'sealroute-react';
+
+const given = new URLSearchParams(location.hash.slice(1));
+const events = (globalThis.events = []);
+const note = (name) => (event) => events.push([name, event?.name ?? event?.type ?? null]);
+
+function App() {
+  const [secret, setSecret] = useState(given.get('secret') ?? undefined);
+  const [shown, setShown] = useState(true);
+  Object.assign(globalThis, { setSecret, setShown });
+  return (
+    <OTSession
+      apiKey={given.get('apiKey')}
+      sessionId={given.get('sessionId')}
+      token={given.get('token')}
+      encryptionSecret={secret}
+      onConnect={note('connected')}
+      onError={note('error')}
+      eventHandlers={{ error: note('handlerError') }}
+    >
+      {shown && (
+        <OTPublisher
+          properties={{ name: 'React', publishAudio: false }}
+          onPublish={note('published')}
+          onError={note('publishError')}
+        />
+      )}
+      <OTStreams>
+        <OTSubscriber
+          onSubscribe={note('subscribed')}
+          eventHandlers={{
+            encryptionSecretMismatch: note('mismatch'),
+            encryptionSecretMatch: note('match'),
+          }}
+        />
+      </OTStreams>
+    </OTSession>
+  );
+}
+
+createRoot(document.getElementById('root')).render(<App />);

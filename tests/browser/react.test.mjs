@@ -1,0 +1,79 @@
+// The React components in real Chromium, over the built SDK and a real server.
+import { after, afterEach, before, test } from 'node:test';
+import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { Lab, SECRET } from './support/lab.mjs';
+
+const require = createRequire(new URL('../../sdk/web/package.json', import.meta.url));
+const path = (relative) => fileURLToPath(new URL(relative, import.meta.url));
+let lab;
+
+before(async () => {
+  await require('esbuild').build({
+    entryPoints: [path('./pages/react-app.jsx')],
+    outfile: path('./pages/built/react-app.js'),
+    bundle: true,
+    jsx: 'automatic',
+    nodePaths: [path('../../sdk/react/node_modules')],
+    alias: { 'sealroute-react': path('../../sdk/react/src/index.ts') },
+    define: { 'process.env.NODE_ENV': '"development"' },
+    logLevel: 'error',
+  });
+  lab = await Lab.open();
+});
+afterEach(() => lab.empty());
+after(() => lab?.close());
+
+async function open(room, secret = SECRET) {
+  const token = await lab.server.token(room);
+  const hash = new URLSearchParams({ ...room, token, ...(secret === null ? {} : { secret }) });
+  const query = new URLSearchParams({ server: lab.server.url });
+  return lab.person('chromium', { path: `/pages/react.html?${query}#${hash}` });
+}
+
+const plays = (person) =>
+  person.untilPage(() => {
+    const video = document.querySelector('.OTSubscriberContainer video');
+    return video?.videoWidth > 0 && video.currentTime > 0.3;
+  });
+
+const noted = (person, name) =>
+  person.page.waitForFunction(
+    (wanted) => globalThis.events.some(([found]) => found === wanted),
+    { timeout: 15_000, polling: 50 },
+    name,
+  );
+
+test('components publish and show each other in a sealed session', async () => {
+  const room = await lab.server.createRoom();
+  const [ada, bob] = [await open(room), await open(room)];
+  await Promise.all([plays(ada), plays(bob)]);
+  await bob.do(() => globalThis.setShown(false));
+  await ada.untilPage(() => document.querySelector('.OTSubscriberContainer') === null);
+});
+
+test('a changed prop changes the secret mid-call', async () => {
+  const room = await lab.server.createRoom();
+  const [ada, bob] = [await open(room), await open(room)];
+  await Promise.all([plays(ada), plays(bob)]);
+  await ada.do(() => globalThis.setSecret('another secret of ours'));
+  await noted(bob, 'mismatch');
+  await bob.do(() => globalThis.setSecret('another secret of ours'));
+  await noted(bob, 'match');
+});
+
+test('errors about the secret reach the props, and a missing one is never the text undefined', async () => {
+  const room = await lab.server.createRoom();
+  const short = await open(room, 'short');
+  await noted(short, 'error');
+  const [, name] = await short.do(() => globalThis.events.find(([found]) => found === 'error'));
+  assert.equal(name, 'OT_INVALID_ENCRYPTION_SECRET');
+  await noted(short, 'handlerError');
+  const without = await open(room, null);
+  await noted(without, 'publishError');
+  const [, reason] = await without.do(() =>
+    globalThis.events.find(([found]) => found === 'publishError'),
+  );
+  assert.equal(reason, 'OT_STREAM_CREATE_FAILED');
+});

@@ -248,3 +248,19 @@ fn what_is_forwarded_does_not_depend_on_bytes_that_routing_must_not_read() {
         assert_eq!(zeros, codes);
     }
 }
+
+#[test]
+fn a_unit_that_begins_behind_the_first_160_bytes_is_not_looked_at() {
+    let frame = &frames()[7];
+    let mut first = units(&frame.wire).pop().expect("a slice");
+    first.resize(200, 0x5A);
+    let run = |second: &[u8]| {
+        let mut session = Session::with(PayloadAccess::Opaque, source(Codec::H264));
+        session.rtp(&rtp(1, 0, &aggregate(&[first.clone(), second.to_vec()])).bytes());
+        let counters: Vec<_> = session.router.counters().iter().collect();
+        (session.out.rtp.len(), counters)
+    };
+    let (parameter_set, slice) = (run(&[0x67, 1, 2, 3, 4, 5]), run(&[0x61, 1, 2, 3, 4, 5]));
+    assert_eq!(parameter_set.0, 1);
+    assert_eq!(parameter_set, slice);
+}

@@ -9,24 +9,31 @@ before(async () => (lab = await Lab.open()));
 afterEach(() => lab.empty());
 after(() => lab?.close());
 
-/** Frames that left each sender, and frames that the worker sealed for it. */
+/** Stops all tracks, then counts the frames that encoders gave out and what became of them. */
 async function sentAndSealed(person) {
   return person.do(async () => {
     const { seal, room } = globalThis.lab.session;
+    const senders = room.uplink.senders();
+    await Promise.all(senders.map(({ sender }) => sender.replaceTrack(null)));
+    // Browsers count a frame when it is encoded, which is before it is sealed.
+    await new Promise((resolve) => setTimeout(resolve, 700));
     const rows = [];
-    for (const { name, kind, sender } of room.uplink.sealedSenders()) {
+    for (const { name, kind, sender } of senders) {
       let sent = 0;
       for (const row of (await sender.getStats()).values()) {
         if (row.type !== 'outbound-rtp') continue;
         sent += kind === 'video' ? row.framesSent : row.packetsSent;
       }
-      // Read after the senders: what was sent must have been sealed by then.
-      const { sealed } = await seal.counters();
-      rows.push({ kind, sent, sealed: sealed[name] });
+      const { sealed, dropped } = (await seal.counters()).sent[name];
+      rows.push({ kind, sent, sealed, dropped });
     }
     return rows;
   });
 }
+
+/** Packets that the server's seal guard found not to be sealed. */
+const unsealedPackets = () =>
+  lab.server.metric('sealroute_packets_dropped_total{reason="not_encrypted"}');
 
 for (const kind of Object.keys(browsers)) {
   const skip = browsers[kind].isHere ? false : 'the browser is missing';
@@ -40,17 +47,17 @@ for (const kind of Object.keys(browsers)) {
       for (let round = 1; round <= 3; round += 1) {
         const streamId = await ada.publish();
         await bob.sees(streamId);
-        for (const { kind: media, sent, sealed } of await sentAndSealed(ada)) {
+        for (const { kind: media, sent, sealed, dropped } of await sentAndSealed(ada)) {
           assert.ok(sent > 0, `${media} was not sent`);
-          assert.ok(sent <= sealed, `${media}: ${sent} frames sent, ${sealed} sealed`);
+          assert.ok(
+            sent <= sealed + dropped,
+            `${media}: ${sent} frames sent, ${sealed} sealed, ${dropped} dropped`,
+          );
         }
         await ada.do(() => globalThis.lab.publishers.at(-1).destroy());
         await bob.untilEvent('streamDestroyed', round);
       }
-      assert.equal(
-        await lab.server.metric('sealroute_dropped_packets_total{reason="not_encrypted"'),
-        0,
-      );
+      assert.equal(await unsealedPackets(), 0);
       assert.equal(await ada.count('exception'), 0);
     },
   );
@@ -90,8 +97,65 @@ test('the worker may be killed: media stops and does not go on in the clear', as
   await new Promise((resolve) => setTimeout(resolve, 1_500));
   const seen = await bob.do((id) => globalThis.lab.watch(id, 5), streamId);
   assert.equal(new Set(seen).size, 1, `the picture moves on: ${seen.join()}`);
-  assert.equal(
-    await lab.server.metric('sealroute_dropped_packets_total{reason="not_encrypted"'),
-    0,
+  assert.equal(await unsealedPackets(), 0);
+});
+
+test('media that arrives under an SSRC nobody named can not go around the transform', async () => {
+  const person = await lab.person('chromium');
+  const receive = (offerOf) =>
+    person.do(async (variant) => {
+      const there = new RTCPeerConnection();
+      const here = new RTCPeerConnection({ encodedInsertableStreams: true });
+      here.onicecandidate = ({ candidate }) => there.addIceCandidate(candidate);
+      there.onicecandidate = ({ candidate }) => here.addIceCandidate(candidate);
+      const source = `let frames = 0;
+        onmessage = () => postMessage(frames);
+        onrtctransform = ({ transformer }) => {
+          const count = new TransformStream({ transform: () => void (frames += 1) });
+          transformer.readable.pipeThrough(count).pipeTo(transformer.writable);
+        };`;
+      const worker = new Worker(URL.createObjectURL(new Blob([source])));
+      here.ontrack = ({ receiver, track }) => {
+        receiver.transform = new RTCRtpScriptTransform(worker, {});
+        // Sound is only mixed while an element plays.
+        const element = new Audio();
+        element.srcObject = new MediaStream([track]);
+        element.play().catch(() => undefined);
+      };
+      const { audio } = await makePattern();
+      there.addTransceiver(audio, { direction: 'sendonly' });
+      await there.setLocalDescription();
+      const { sdp } = there.localDescription;
+      const altered =
+        variant === 'another SSRC'
+          ? sdp.replaceAll(/a=ssrc:\d+/g, 'a=ssrc:12345')
+          : sdp.replaceAll(/a=ssrc[^\r\n]*\r\n/g, '');
+      await here.setRemoteDescription({ type: 'offer', sdp: altered });
+      await here.setLocalDescription();
+      await there.setRemoteDescription(here.localDescription);
+      await new Promise((resolve) => setTimeout(resolve, 2_000));
+      const rows = [...(await here.getStats()).values()];
+      const inbound = rows.find(({ type }) => type === 'inbound-rtp');
+      const frames = await new Promise((resolve) => {
+        worker.onmessage = ({ data }) => resolve(data);
+        worker.postMessage(null);
+      });
+      return { frames, energy: inbound?.totalAudioEnergy ?? 0, track: inbound?.trackIdentifier };
+    }, offerOf);
+  // What a hostile server could do, and how the watchdog would notice it …
+  const injected = await receive('another SSRC');
+  assert.equal(injected.frames, 0);
+  assert.ok(injected.energy > 0);
+  assert.equal(injected.track, '');
+  // … and what is left of it when offers name no SSRC, as this SDK makes sure.
+  const caught = await receive('no SSRC');
+  assert.ok(caught.frames > 50);
+  assert.equal(caught.energy, 0);
+  const room = await lab.server.createRoom();
+  const [ada, bob] = [await lab.join(room), await lab.join(room)];
+  await bob.sees(await ada.publish());
+  const remote = await bob.do(
+    () => globalThis.lab.session.room.downlink.peer.remoteDescription.sdp,
   );
+  assert.doesNotMatch(remote, /a=ssrc/);
 });

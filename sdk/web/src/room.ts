@@ -3,13 +3,12 @@ import type { Clock } from './clock';
 import type { Connection } from './connection';
 import { Directory } from './directory';
 import type { SessionSeal } from './e2ee/session-seal';
-import { isLeaking } from './e2ee/watchdog';
+import { Watchdog } from './e2ee/watchdog';
 import { E2EE_ERRORS, OTError, otError } from './errors';
 import { exceptions } from './exceptions';
 import type { Publisher } from './publisher';
 import { Downlink } from './rtc/downlink';
 import type { PeerSettings } from './rtc/peer-connection';
-import { framesSent, rowsOf } from './rtc/stats';
 import { Uplink } from './rtc/uplink';
 import type { Reply, RequestMessage } from './signaling/channel';
 import type {
@@ -48,7 +47,6 @@ type Handlers = {
 };
 
 const LIVE_TIMEOUT_MS = 20_000;
-const WATCH_INTERVAL_MS = 2_000;
 
 interface Waiting<Result> {
   readonly resolve: (result: Result) => void;
@@ -65,7 +63,7 @@ export class Room {
   /** Own streams that are not live yet. */
   private readonly awaited = new Map<string, Waiting<Stream>>();
   private readonly awaitedSubscribers = new Map<string, Waiting<undefined>>();
-  private cancelWatch: () => void = () => undefined;
+  private readonly watchdog: Watchdog | undefined;
   private isClosed = false;
 
   constructor(
@@ -82,6 +80,9 @@ export class Room {
       onTracks: (subscriberId, tracks) => this.subscribers.get(subscriberId)?.onTracks(tracks),
       onFailure: (error) => exceptions.report(error),
     });
+    this.watchdog =
+      seal &&
+      new Watchdog(seal, this.uplink, this.downlink, clock, (error) => exceptions.report(error));
     seal?.onNotice((notice) => {
       if (notice.type === 'health') {
         for (const subscriber of this.subscribers.values()) {
@@ -102,7 +103,7 @@ export class Room {
     this.admit(this.welcome);
     if (!this.seal) return;
     this.seal.connected(this.send).catch((error: unknown) => exceptions.report(error));
-    this.watch();
+    this.watchdog?.start();
   }
 
   handle(message: ServerMessage): void {
@@ -197,7 +198,7 @@ export class Room {
 
   close(): void {
     this.isClosed = true;
-    this.cancelWatch();
+    this.watchdog?.stop();
     const gone = otError('OT_NOT_CONNECTED', 'The session is not connected');
     for (const { reject } of this.awaited.values()) reject(gone);
     for (const { reject } of this.awaitedSubscribers.values()) reject(gone);
@@ -275,9 +276,11 @@ export class Room {
     const stream = this.directory.removeStream(streamId);
     if (!stream || stream.connection.connectionId === this.connectionId) return;
     const keepsElements = this.listener.onStreamDestroyed(stream, reason);
-    for (const subscriber of [...this.subscribers.values()]) {
+    // The server ended the subscriptions with the stream.
+    for (const [subscriberId, subscriber] of [...this.subscribers]) {
       if (subscriber.stream !== stream) continue;
-      this.unsubscribe(subscriber);
+      this.subscribers.delete(subscriberId);
+      this.giveUp(subscriberId, otError('OT_STREAM_DESTROYED', 'The stream ended'));
       subscriber.end('streamDestroyed', keepsElements);
     }
   }
@@ -421,28 +424,6 @@ export class Room {
         },
       });
     });
-  }
-
-  /** Compares what left the senders with what the worker sealed (e2ee/1 5.10). */
-  private watch(): void {
-    this.cancelWatch = this.clock.after(WATCH_INTERVAL_MS, () => {
-      this.inspect()
-        .catch((error: unknown) => exceptions.report(error))
-        .finally(() => {
-          if (!this.isClosed) this.watch();
-        });
-    });
-  }
-
-  private async inspect(): Promise<void> {
-    if (!this.seal || this.publishers.size === 0) return;
-    for (const { name, kind, sender } of this.uplink.sealedSenders()) {
-      const sent = framesSent(rowsOf([await sender.getStats()]), kind);
-      const { sealed } = await this.seal.counters();
-      if (!isLeaking(sent, sealed[name] ?? 0)) continue;
-      await sender.replaceTrack(null);
-      exceptions.report(sealFault('internal', 'send'));
-    }
   }
 }
 

@@ -67,12 +67,12 @@ export class Server {
     return JSON.parse(stdout);
   }
 
+  /** One sample of /metrics by its full name; fails when the server has none of that name. */
   async metric(name) {
     const text = await (await fetch(`${this.url}/metrics`)).text();
-    return text
-      .split('\n')
-      .filter((line) => line.startsWith(name) && !line.startsWith('#'))
-      .reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+    const sample = text.split('\n').find((line) => line.startsWith(`${name} `));
+    if (sample === undefined) throw new Error(`The server has no metric ${name}`);
+    return Number(sample.split(' ').at(-1));
   }
 
   async stop() {

@@ -22,7 +22,11 @@ export interface Requests {
   /** For browsers whose frames do not name their codec. */
   setCodec: [{ track: string; mimeType: string }, null];
   keyFrame: [{ track: string; rids: readonly string[] }, null];
-  counters: [object, { sealed: Record<string, number>; opened: Record<string, TrackCounts> }];
+  /** By track, since it was made. */
+  counters: [
+    object,
+    { sent: Record<string, SentCounts>; received: Record<string, ReceivedCounts> },
+  ];
   /** Signals are sealed under the newest secret from now on. */
   switchSignals: [object, null];
   sealSignal: [{ connectionId: string; signalType: string; data: string }, { sealed: Uint8Array }];
@@ -30,7 +34,16 @@ export interface Requests {
   verificationCode: [object, { code: string }];
 }
 
-export interface TrackCounts {
+/** Frames that came to the worker: passed on sealed, or not passed on. */
+export interface SentCounts {
+  readonly sealed: number;
+  readonly dropped: number;
+}
+
+export interface ReceivedCounts {
+  /** All frames that came, also while nobody subscribed to the track. */
+  readonly seen: number;
+  /** Of the present subscription. */
   readonly opened: number;
   readonly failed: number;
 }

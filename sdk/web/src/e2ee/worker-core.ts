@@ -40,11 +40,14 @@ interface SendTrack extends Track {
   readonly sealer: TrackSealer;
   isRunningReported: boolean;
   isExhaustionReported: boolean;
+  /** Frames of codecs that have no format. */
+  unsupported: number;
 }
 
 interface ReceiveTrack extends Track {
   opener: TrackOpener | undefined;
   health: TrackHealth;
+  seen: number;
 }
 
 type Handlers = {
@@ -121,13 +124,16 @@ export class WorkerCore {
       return null;
     },
     counters: () => ({
-      sealed: Object.fromEntries(
-        [...this.senders].map(([track, { sealer }]) => [track, sealer.sealed]),
-      ),
-      opened: Object.fromEntries(
-        [...this.receivers].map(([track, { health }]) => [
+      sent: Object.fromEntries(
+        [...this.senders].map(([track, { sealer, unsupported }]) => [
           track,
-          { opened: health.opened, failed: health.failed },
+          { sealed: sealer.sealed, dropped: sealer.dropped + unsupported },
+        ]),
+      ),
+      received: Object.fromEntries(
+        [...this.receivers].map(([track, { seen, health }]) => [
+          track,
+          { seen, opened: health.opened, failed: health.failed },
         ]),
       ),
     }),
@@ -184,7 +190,10 @@ export class WorkerCore {
   ): Promise<Bytes | undefined> {
     const sender = this.sender(options.track, options.kind);
     const format = this.formatFor(options, frame, sender);
-    if (!format) return undefined;
+    if (!format) {
+      sender.unsupported += 1;
+      return undefined;
+    }
     const result = await sender.sealer.seal(format, new Uint8Array(frame.data));
     if (typeof result !== 'string') return result;
     if (result === 'exhausted' && !sender.isExhaustionReported) {
@@ -199,6 +208,7 @@ export class WorkerCore {
     frame: EncodedFrame,
   ): Promise<Bytes | undefined> {
     const receiver = this.receiver(options.track, options.kind);
+    receiver.seen += 1;
     const { opener, health } = receiver;
     // A track nobody subscribes to now, or the end of one: nothing to open it with.
     if (!opener || frame.data.byteLength === 0) return undefined;
@@ -280,6 +290,7 @@ export class WorkerCore {
         sealer: new TrackSealer(),
         isRunningReported: false,
         isExhaustionReported: false,
+        unsupported: 0,
       };
       this.senders.set(track, sender);
     }
@@ -289,7 +300,7 @@ export class WorkerCore {
   private receiver(track: string, kind?: 'audio' | 'video'): ReceiveTrack {
     let receiver = this.receivers.get(track);
     if (!receiver) {
-      receiver = { ...newTrack(kind), opener: undefined, health: new TrackHealth() };
+      receiver = { ...newTrack(kind), opener: undefined, health: new TrackHealth(), seen: 0 };
       this.receivers.set(track, receiver);
     }
     return receiver;

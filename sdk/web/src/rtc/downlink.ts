@@ -5,7 +5,7 @@ import type { Reply, RequestMessage } from '../signaling/channel';
 import type { DownlinkOffer, DownlinkTrack } from '../signaling/messages';
 import { makePeerConnection, type PeerSettings } from './peer-connection';
 import { JobQueue } from './queue';
-import { dropStrayCodecLines } from './sdp';
+import { dropStrayCodecLines, withoutSources } from './sdp';
 
 type Kind = 'audio' | 'video';
 
@@ -42,6 +42,13 @@ export class Downlink {
     return this.peer;
   }
 
+  /** All receivers ever made, with the worker's names of their tracks. */
+  receivers(): { name: string; kind: Kind; receiver: RTCRtpReceiver }[] {
+    return (this.peer?.getTransceivers() ?? []).flatMap(({ mid, receiver }) =>
+      mid === null ? [] : [{ name: this.nameOf(mid), kind: receiver.track.kind as Kind, receiver }],
+    );
+  }
+
   onOffer(offer: DownlinkOffer): void {
     const { generation } = this;
     this.queue
@@ -66,7 +73,8 @@ export class Downlink {
   private async negotiate(offer: DownlinkOffer): Promise<void> {
     const peer = (this.peer ??= this.open());
     await this.bind(offer.tracks);
-    await peer.setRemoteDescription({ type: 'offer', sdp: offer.sdp });
+    const sdp = this.seal ? withoutSources(offer.sdp) : offer.sdp;
+    await peer.setRemoteDescription({ type: 'offer', sdp });
     // Usually ontrack did it; lines that were used before do not fire it in every browser.
     for (const transceiver of peer.getTransceivers()) this.attach(transceiver);
     await peer.setLocalDescription(await peer.createAnswer());

@@ -15,3 +15,13 @@ export function dropStrayCodecLines(sdp: string): string {
     })
     .join('\r\n');
 }
+
+/**
+ * Removes the SSRCs that an offer names, so that m-lines are told apart by their MID alone.
+ * Chromium passes frames of an SSRC that is not the one named, and of one that was named again
+ * after a pause, to the decoder without calling the receiver's transform: a server could inject
+ * clear media into a sealed session. Without named SSRCs the transform gets every frame.
+ */
+export function withoutSources(sdp: string): string {
+  return sdp.replaceAll(/a=ssrc(?:-group)?:[^\r\n]*\r\n/g, '');
+}

@@ -128,3 +128,14 @@ export function framesSent(rows: Rows, kind: 'audio' | 'video'): number {
     ? sum(outbound, 'framesSent')
     : sum(outbound, 'packetsSent') - sum(outbound, 'retransmittedPacketsSent');
 }
+
+/** Frames that a receiver took in: for audio one packet is one frame. */
+export function framesReceived(rows: Rows, kind: 'audio' | 'video'): number {
+  const inbound = select(rows, 'inbound-rtp', kind);
+  return kind === 'video' ? sum(inbound, 'framesReceived') : sum(inbound, 'packetsReceived');
+}
+
+/** RTP that belongs to no track: Chromium decodes it, and mixes it into what is heard. */
+export function isStray(row: Row): boolean {
+  return row.type === 'inbound-rtp' && row['trackIdentifier'] === '';
+}

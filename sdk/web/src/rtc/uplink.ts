@@ -80,7 +80,7 @@ export class Uplink {
   }
 
   /** What the watchdog looks at. */
-  sealedSenders(): { name: string; kind: Kind; sender: RTCRtpSender }[] {
+  senders(): { name: string; kind: Kind; sender: RTCRtpSender }[] {
     return this.lines.map(({ name, kind, transceiver }) => ({
       name,
       kind,

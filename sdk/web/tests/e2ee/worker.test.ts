@@ -96,8 +96,8 @@ describe('the e2ee worker', () => {
     assert.equal(await bob.pass(RECEIVE, wire, 'audio/opus'), PLAIN);
     assert.equal(await eve.pass(RECEIVE, wire, 'audio/opus'), undefined);
     assert.deepEqual(await bob.ask('counters', {}), {
-      sealed: {},
-      opened: { 'down-0': { opened: 1, failed: 0 } },
+      sent: {},
+      received: { 'down-0': { seen: 1, opened: 1, failed: 0 } },
     });
   });
 

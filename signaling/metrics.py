@@ -21,7 +21,12 @@ from prometheus_client.registry import Collector
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-_DROP_PREFIX = "drop."
+# Counters of the media plane whose names end in a reason: prefix → metric, help, label.
+_LABELLED = {
+    "drop.": ("sealroute_packets_dropped", "Packets not forwarded.", "reason"),
+    "handshakes.": ("sealroute_dtls_handshakes", "DTLS handshakes.", "result"),
+    "transports_lost.": ("sealroute_transports_lost", "Transports that ended unasked.", "reason"),
+}
 _MEDIA_GAUGES = {
     "transports": "Transports open.",
     "publishers": "Publishers in the media core.",
@@ -80,9 +85,6 @@ class Metrics:
             ("feature", "reason"),
             registry=registry,
         )
-        self.handshakes = Counter(
-            "sealroute_dtls_handshakes_total", "DTLS handshakes.", ("result",), registry=registry
-        )
         self.authentication_failures = Counter(
             "sealroute_authentication_failures_total",
             "Credentials refused.",
@@ -127,17 +129,19 @@ class _MediaCounters(Collector):
         self._plane = plane
 
     def collect(self) -> Iterator[Metric]:
-        drops = CounterMetricFamily(
-            "sealroute_packets_dropped", "Packets not forwarded.", labels=["reason"]
-        )
+        labelled = {
+            prefix: CounterMetricFamily(name, text, labels=[label])
+            for prefix, (name, text, label) in _LABELLED.items()
+        }
         for name, value in sorted(self._plane().items()):
-            if name.startswith(_DROP_PREFIX):
-                drops.add_metric([name.removeprefix(_DROP_PREFIX)], value)
+            prefix, dot, reason = name.partition(".")
+            if prefix + dot in labelled:
+                labelled[prefix + dot].add_metric([reason], value)
             elif name in _MEDIA_GAUGES:
                 yield GaugeMetricFamily(f"sealroute_media_{name}", _MEDIA_GAUGES[name], value)
             elif name in _MEDIA_COUNTERS:
                 yield CounterMetricFamily(f"sealroute_media_{name}", _MEDIA_COUNTERS[name], value)
-        yield drops
+        yield from labelled.values()
 
     def describe(self) -> Iterator[Metric]:
         """Nothing yet: the plane is asked when it is scraped, not when it is registered."""

@@ -101,3 +101,11 @@ def test_every_metric_says_what_it_counts():
     typed = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
     assert helped == typed
     assert all(line.count(" ") > 3 for line in text.splitlines() if line.startswith("# HELP"))
+
+
+def test_handshakes_and_lost_transports_are_counted_by_what_became_of_them():
+    counted = {"handshakes.connected": 2, "handshakes.ice_timeout": 1, "transports_lost.closed": 3}
+    text = Metrics(lambda: counted).render().decode()
+    assert 'sealroute_dtls_handshakes_total{result="connected"} 2.0' in text
+    assert 'sealroute_dtls_handshakes_total{result="ice_timeout"} 1.0' in text
+    assert 'sealroute_transports_lost_total{reason="closed"} 3.0' in text

@@ -28,7 +28,7 @@ export interface PublisherProperties extends WidgetProperties, CaptureProperties
   audioBitrate?: number;
   enableDtx?: boolean;
   videoContentHint?: VideoContentHint;
-  /** Several sizes of the camera's picture, so that each subscriber gets what it can show. */
+  /** Several sizes of the picture, so that each subscriber gets what it can show; for cameras. */
   scalableVideo?: boolean;
   preferredVideoCodecs?: 'automatic' | VideoCodecName[];
   maxVideoBitrate?: number;
@@ -418,13 +418,21 @@ export class Publisher extends Emitter<PublisherEvents> {
       isScreen: this.media.isScreen,
       maxBitrateBps,
       maxFrameRate: this.properties.frameRate,
-      isScalable: this.properties.scalableVideo ?? false,
+      isScalable: this.isScalable(),
     });
     const share = PRESETS[this.preset];
     return encodings.map((encoding) => ({
       ...encoding,
       ...(encoding.maxBitrate ? { maxBitrate: Math.round(encoding.maxBitrate * share) } : {}),
     }));
+  }
+
+  /** Chromium makes several sizes of VP8 and H.264 only; of the others it would send the smallest. */
+  private isScalable(): boolean {
+    const { scalableVideo, preferredVideoCodecs: codecs } = this.properties;
+    const first = Array.isArray(codecs) ? codecs[0] : undefined;
+    if (first !== undefined && first !== 'vp8' && first !== 'h264') return false;
+    return scalableVideo ?? this.videoType() === 'camera';
   }
 
   private async applyEncodings(): Promise<void> {

@@ -72,7 +72,7 @@ test-web: $(VENV)/web.stamp ## Browser SDK tests in Node
 	cd sdk/web && npm test --silent
 
 test-browser: build ## The browser SDK in real Chromium and Firefox
-	@scripts/require /usr/bin/chromium=chromium /usr/bin/firefox-esr=firefox-esr
+	@scripts/require /usr/bin/chromium=chromium /usr/bin/firefox-esr=firefox-esr ffmpeg=ffmpeg
 	cd sdk/web && npm run --silent test:browser
 
 lint: build $(VENV)/dev.stamp ## Formatting, lints, types, floors, stubs

@@ -77,7 +77,11 @@ function readPattern(video) {
   const canvas = Object.assign(document.createElement('canvas'), { width: WIDTH, height: HEIGHT });
   const context = canvas.getContext('2d', { willReadFrequently: true });
   context.drawImage(video, 0, 0, WIDTH, HEIGHT);
-  const { data } = context.getImageData(0, 0, WIDTH, HEIGHT);
+  return readPixels(context.getImageData(0, 0, WIDTH, HEIGHT).data);
+}
+
+/** The same of RGBA bytes of a picture of 320 × 240. */
+function readPixels(data) {
   const pixel = (x, y) => data.subarray((y * WIDTH + x) * 4, (y * WIDTH + x) * 4 + 3);
   const luma = (x, y) => pixel(x, y).reduce((sum, part) => sum + part, 0) / 3;
   let frame = 0;
@@ -99,7 +103,10 @@ function readPattern(video) {
 /** The loudest frequency of a stream in hertz, and its share of the loudness. */
 async function measureTone(stream, milliseconds = 700) {
   const samples = await recordSamples(stream, milliseconds);
-  if (!samples) return { hertz: 0, share: 0 };
+  return samples ? findTone(samples) : { hertz: 0, share: 0 };
+}
+
+function findTone(samples) {
   const windowed = samples.map(
     (sample, index) => sample * Math.sin((Math.PI * index) / samples.length) ** 2,
   );
@@ -142,4 +149,4 @@ function goertzel(samples, hertz) {
   return last * last + before * before - factor * last * before;
 }
 
-Object.assign(globalThis, { makePattern, readPattern, measureTone });
+Object.assign(globalThis, { makePattern, readPattern, readPixels, measureTone, findTone });

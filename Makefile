@@ -58,7 +58,7 @@ run: build ## Set up and serve (embedded default: SQLite, one process)
 
 # --- proof --------------------------------------------------------------------------------
 
-test: test-native bench-guard test-python test-web test-browser ## Set up and run all tests
+test: test-native test-python test-web test-browser ## Set up and run all tests
 	@echo "All tests passed."
 
 test-native: $(VENV)/tools.stamp ## Rust tests
@@ -105,9 +105,9 @@ bench-quick: build $(VENV)/dev.stamp ## The same in three minutes
 bench-forwarding: build $(VENV)/dev.stamp ## Cost of a forwarded packet, this server alone
 	$(BIN)/python -m bench.forwarding $(ARGS)
 
-bench-guard: $(VENV)/tools.stamp ## Instructions per forwarded packet against the committed baseline
+bench-guard: build ## Instructions per forwarded packet against the committed baseline
 	@scripts/require valgrind=valgrind
-	$(PYTHON) -m bench.guard $(ARGS)
+	$(BIN)/python -m bench.guard $(ARGS)
 
 docs: build $(VENV)/dev.stamp ## Write the generated documents anew
 	$(BIN)/python -m signaling.protocol.document > docs/protocol.md

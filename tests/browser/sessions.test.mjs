@@ -154,3 +154,23 @@ test('the statistics of both ends have figures', async () => {
   const picture = await bob.do((id) => globalThis.lab.subscribers.get(id).getImgData(), streamId);
   assert.ok(Buffer.from(picture, 'base64').subarray(1, 4).equals(Buffer.from('PNG')));
 });
+
+test('a lost downlink is made again: the subscriptions come back by themselves', async () => {
+  const { ada, bob, streamId } = await call();
+  await bob.do(() => globalThis.lab.session.room.downlink.connection.close());
+  await bob.untilEvent('connected', 2, 20_000);
+  await bob.sees(streamId);
+  assert.equal(await bob.count('encryptionSecretMismatch'), 0);
+  assert.equal(await ada.count('exception'), 0);
+});
+
+test('a lost uplink is made again: the publisher gets a new stream and others see it', async () => {
+  const { ada, bob, streamId } = await call();
+  await ada.do(() => globalThis.lab.session.room.uplink.connection.close());
+  await ada.untilEvent('publisher streamCreated', 2, 20_000);
+  const next = await ada.do(() => globalThis.lab.publishers[0].stream.streamId);
+  assert.notEqual(next, streamId);
+  await bob.sees(next);
+  await bob.hears(next, TONE_HZ);
+  assert.equal(await ada.count('publisher destroyed'), 0);
+});

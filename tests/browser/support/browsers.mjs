@@ -53,6 +53,7 @@ function launchChromium(extraFlags = []) {
     browser: 'chrome',
     executablePath: CHROMIUM,
     headless: true,
+    // Of two flags with one name the later one counts.
     args: [...chromiumFlags, ...extraFlags],
   });
 }

@@ -18,10 +18,11 @@ export class Lab {
     return lab;
   }
 
-  /** A page of its own in a browser of the given kind, not yet connected. */
-  async person(kind = 'chromium', { path = '/pages/lab.html' } = {}) {
-    if (!this.#launched.has(kind)) this.#launched.set(kind, browsers[kind].launch());
-    const browser = await this.#launched.get(kind);
+  /** A page of its own in a browser of the given kind, not yet connected; `flags`: Chromium's. */
+  async person(kind = 'chromium', { path = '/pages/lab.html', flags = [] } = {}) {
+    const key = [kind, ...flags].join(' ');
+    if (!this.#launched.has(key)) this.#launched.set(key, browsers[kind].launch(flags));
+    const browser = await this.#launched.get(key);
     const context = await browser.createBrowserContext();
     const page = await context.newPage();
     const person = new Person(page, kind);

@@ -2,7 +2,7 @@ import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist', 'dist-test', 'node_modules', 'src/signaling/messages.ts'] },
+  { ignores: ['dist', 'dist-test', 'node_modules', 'src/signaling/messages.ts', 'tests/consumer'] },
   js.configs.recommended,
   {
     files: ['src/**/*.ts', 'tests/**/*.ts'],

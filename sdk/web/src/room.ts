@@ -108,7 +108,13 @@ export class Room {
 
   handle(message: ServerMessage): void {
     const handler = this.handlers[message.t] as ((message: ServerMessage) => void) | undefined;
-    if (!this.isClosed) handler?.(message);
+    if (this.isClosed) return;
+    try {
+      handler?.(message);
+    } catch (error) {
+      // A message of the right name and another shape: the server's fault, and no reason to end.
+      exceptions.report(error);
+    }
   }
 
   /** After a resume: makes up for messages that were missed. */

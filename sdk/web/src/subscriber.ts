@@ -54,12 +54,13 @@ export interface SubscriberBinding {
   unsubscribe(): void;
 }
 
-export class Subscriber extends Emitter<SubscriberEvents> implements Playable {
+export class Subscriber extends Emitter<SubscriberEvents> {
   readonly id = elementId('subscriber');
   private readonly view: View;
   private readonly mediaStream = new MediaStream();
   private readonly health = new SubscriberHealth();
   private readonly levels: LevelPoll;
+  private readonly playable: Playable;
   private tracks: readonly ReceivedTrack[] = [];
   private binding: SubscriberBinding | undefined;
   private wantsAudio: boolean;
@@ -93,16 +94,16 @@ export class Subscriber extends Emitter<SubscriberEvents> implements Playable {
     this.volume = this.setVolume(properties.audioVolume ?? 100);
     this.view.hideVideo(!stream.hasVideo);
     this.view.video.addEventListener('resize', () => this.onResize());
+    this.playable = {
+      video: this.view.video,
+      onBlocked: () => this.dispatch('audioBlocked', {}),
+      onUnblocked: () => this.dispatch('audioUnblocked', {}),
+    };
     addOutput(this.view.video);
   }
 
   get element(): HTMLElement | undefined {
     return this.view.element;
-  }
-
-  /** @internal For the autoplay policy. */
-  get video(): HTMLVideoElement {
-    return this.view.video;
   }
 
   getAudioVolume(): number {
@@ -153,7 +154,7 @@ export class Subscriber extends Emitter<SubscriberEvents> implements Playable {
   }
 
   isAudioBlocked(): boolean {
-    return isBlocked(this);
+    return isBlocked(this.playable);
   }
 
   getStats(
@@ -231,7 +232,7 @@ export class Subscriber extends Emitter<SubscriberEvents> implements Playable {
     if (this.view.video.srcObject !== this.mediaStream) {
       this.view.video.srcObject = this.mediaStream;
     }
-    void play(this);
+    void play(this.playable);
     if (!isFirst) return;
     this.dispatch('mediaStreamAvailable', { mediaStream: this.mediaStream });
     this.dispatch('videoElementCreated', { element: this.view.video });
@@ -275,22 +276,12 @@ export class Subscriber extends Emitter<SubscriberEvents> implements Playable {
     if (this.isDestroyed) return;
     this.isDestroyed = true;
     this.levels.stop();
-    forgetPlayable(this);
+    forgetPlayable(this.playable);
     removeOutput(this.view.video);
     if (!keepsElement) this.view.remove();
     this.onDisconnected();
     this.binding = undefined;
     this.dispatch('destroyed', { reason });
-  }
-
-  /** @internal For Playable. */
-  onBlocked(): void {
-    this.dispatch('audioBlocked', {});
-  }
-
-  /** @internal For Playable. */
-  onUnblocked(): void {
-    this.dispatch('audioUnblocked', {});
   }
 
   protected override handlersChanged(): void {

@@ -2,8 +2,8 @@
 
 export interface Playable {
   readonly video: HTMLVideoElement;
-  onBlocked(): void;
-  onUnblocked(): void;
+  readonly onBlocked: () => void;
+  readonly onUnblocked: () => void;
 }
 
 const blocked = new Set<Playable>();

@@ -77,3 +77,22 @@ for (const kind of Object.keys(browsers)) {
     });
   }
 }
+
+test('sealed signals are understood in both directions', async () => {
+  const room = await lab.server.createRoom();
+  const ada = await lab.join(room);
+  const bob = await python('subscribe', room, []);
+  await bob.untilEvent('connected');
+  await ada.do(() => globalThis.lab.session.signal({ type: 'chat', data: 'grüß dich 🔑' }));
+  const heard = await bob.untilEvent('signal');
+  assert.deepEqual([heard.type, heard.data], ['chat', 'grüß dich 🔑']);
+  bob.command({ command: 'signal', type: 'chat', data: 'dich auch' });
+  await ada.untilEvent('signal', 2);
+  const answer = await ada.do(() =>
+    globalThis.lab.events.findLast(({ name }) => name === 'signal'),
+  );
+  assert.deepEqual(
+    [answer.type, answer.data, answer.encrypted],
+    ['signal:chat', 'dich auch', true],
+  );
+});

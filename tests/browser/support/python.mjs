@@ -41,6 +41,10 @@ export class PythonClient {
     throw new Error(`no ${name}: ${JSON.stringify(this.events)}\n${this.errors}`);
   }
 
+  command(command) {
+    this.process.stdin.write(`${JSON.stringify(command)}\n`);
+  }
+
   /** Leaves politely; returns the exit code. */
   async leave() {
     if (this.process.exitCode === null) {

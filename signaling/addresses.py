@@ -7,14 +7,17 @@ import ifaddr
 from config.load import ConfigurationError
 
 
-def public_addresses(configured: str) -> tuple[str, ...]:
-    """Addresses to advertise: the configured ones, else every local one with loopback last.
+def public_addresses(configured: str, bound: str) -> tuple[str, ...]:
+    """Addresses to advertise: the configured ones, else the one that the media socket is bound
+    to, else every local one with loopback last.
 
-    Errors: `ConfigurationError` when a configured one is no IP address.
+    Errors: `ConfigurationError` when one of them is no IP address.
     """
     names = configured.replace(",", " ").split()
     if names:
         return tuple(_checked(name) for name in names)
+    if not _parsed("media host", bound).is_unspecified:
+        return (bound,)
     found = {
         str(ip.ip): None for adapter in ifaddr.get_adapters() for ip in adapter.ips if ip.is_IPv4
     }
@@ -23,13 +26,17 @@ def public_addresses(configured: str) -> tuple[str, ...]:
 
 
 def _checked(name: str) -> str:
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError as cause:
-        raise ConfigurationError(f"public ip: {name!r} is not an IP address") from cause
+    address = _parsed("public ip", name)
     if address.is_unspecified or address.is_multicast:
         raise ConfigurationError(f"public ip: clients can not reach {name}")
     return str(address)
+
+
+def _parsed(knob: str, name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    try:
+        return ipaddress.ip_address(name)
+    except ValueError as cause:
+        raise ConfigurationError(f"{knob}: {name!r} is not an IP address") from cause
 
 
 def _preference(name: str) -> tuple[bool, bool, str]:

@@ -137,7 +137,7 @@ def _clock() -> Finding:
 
 def _public_addresses(settings: Settings) -> Finding:
     try:
-        addresses = public_addresses(settings.media.public_ips)
+        addresses = public_addresses(settings.media.public_ips, settings.media.host)
     except ConfigurationError as failure:
         return Finding("public ip", "error", str(failure), "Give --public-ip an IP address.")
     text = ", ".join(addresses)

@@ -55,7 +55,7 @@ def open_media_plane(settings: Settings) -> tuple[MediaPlane, int]:
     """The media plane of this node and its port. Errors: `ConfigurationError`, `OSError`."""
     media = settings.media
     worker = WorkerSettings(host=media.host, port=media.port)
-    addresses = public_addresses(media.public_ips)
+    addresses = public_addresses(media.public_ips, media.host)
     try:
         plane = NativeMediaPlane.open(worker, MediaPlaneSettings(addresses=addresses))
     except ImportError as cause:

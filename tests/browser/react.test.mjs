@@ -12,7 +12,7 @@ let lab;
 before(async () => {
   await require('esbuild').build({
     entryPoints: [path('./pages/react-app.jsx')],
-    outfile: path('./pages/built/react-app.js'),
+    outfile: path('../../sdk/react/dist-test/react-app.js'),
     bundle: true,
     jsx: 'automatic',
     nodePaths: [path('../../sdk/react/node_modules')],

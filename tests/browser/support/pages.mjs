@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 const roots = {
   sdk: fileURLToPath(new URL('../../../sdk/web/dist', import.meta.url)),
   pages: fileURLToPath(new URL('../pages', import.meta.url)),
-  built: fileURLToPath(new URL('../pages/built', import.meta.url)),
+  built: fileURLToPath(new URL('../../../sdk/react/dist-test', import.meta.url)),
 };
 const types = { '.html': 'text/html', '.js': 'text/javascript', '.mjs': 'text/javascript' };
 export const STRICT_CSP = "script-src 'self'; worker-src 'self' blob:";

@@ -5,14 +5,16 @@ when the peer stays silent, on the caller's clock, sooner than OpenSSL's one sec
 """
 
 import hmac
+import secrets
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from aiortc import RTCCertificate
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
 
 from sfu.commands import SrtpProfile
@@ -26,6 +28,8 @@ short; a join must not wait a second for one lost datagram."""
 MAX_ATTEMPTS = 32
 """Fresh starts after a handshake that broke on a bad record; more and the transport fails."""
 MAX_DATAGRAM_BYTES = 2_048
+CERTIFICATE_LIFETIME = timedelta(days=365)
+"""Only the fingerprint is checked; a server that runs longer than this is no attack."""
 
 _DTLS_1_2 = 0xFEFD
 _RECORD_HEADER = struct.Struct("!BHHIHH")
@@ -77,15 +81,32 @@ class DtlsIdentity:
     """Our certificate (ECDSA P-256, made anew at each start) and the context shared by all
     transports: a context of its own for each would nearly double the cost of a handshake."""
 
+    fingerprint_algorithm = "sha-256"
+
     def __init__(self) -> None:
-        certificate = RTCCertificate.generateCertificate()
-        fingerprint = certificate.getFingerprints()[0]
-        self.fingerprint_algorithm = fingerprint.algorithm
-        self.fingerprint = bytes.fromhex(fingerprint.value.replace(":", ""))
-        self.context = _context(certificate)
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = _self_signed(key)
+        self.fingerprint = certificate.fingerprint(hashes.SHA256())
+        self.context = _context(certificate, key)
 
 
-def _context(certificate: RTCCertificate) -> SSL.Context:
+def _self_signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+    """As browsers make theirs: a random name, and a day of slack for clocks that are wrong."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, secrets.token_hex(16))])
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + CERTIFICATE_LIFETIME)
+        .sign(key, hashes.SHA256())
+    )
+
+
+def _context(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> SSL.Context:
     context = SSL.Context(SSL.DTLS_METHOD)
     context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_QUERY_MTU)
     context.set_min_proto_version(_DTLS_1_2)
@@ -93,8 +114,8 @@ def _context(certificate: RTCCertificate) -> SSL.Context:
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     # the certificate is self-signed by design; its fingerprint is what is checked
     context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda *_: True)
-    context.use_certificate(certificate._cert)  # noqa: SLF001 - aiortc has no public name for it
-    context.use_privatekey(certificate._key)  # noqa: SLF001
+    context.use_certificate(certificate)
+    context.use_privatekey(key)
     context.set_cipher_list(_CIPHERS)
     context.set_tlsext_use_srtp(b":".join(p.value.encode() for p in SrtpProfile))
     return context

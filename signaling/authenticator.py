@@ -37,12 +37,29 @@ class ProjectCache:
         return project
 
 
+@dataclass
+class SessionCache:
+    """Sessions that were found; they never change. The oldest leave first. Owner: the event
+    loop."""
+
+    store: SessionStore
+    _known: dict[str, SessionRecord] = field(default_factory=dict)
+
+    async def session(self, session_id: str) -> SessionRecord | None:
+        record = self._known.get(session_id) or await self.store.session(session_id)
+        if record is not None and session_id not in self._known:
+            if len(self._known) >= MAX_CACHED:
+                del self._known[next(iter(self._known))]
+            self._known[session_id] = record
+        return record
+
+
 class Authenticator:
     """Admits clients to sessions and applications to REST."""
 
     def __init__(self, store: Store, clock: Clock, cache_s: float = 1.0) -> None:
         self._projects = ProjectCache(store, clock, cache_s)
-        self._sessions: SessionStore = store
+        self._sessions = SessionCache(store)
         self._clock = clock
 
     async def authenticate(self, api_key: str, session_id: str, token: str) -> Admission:

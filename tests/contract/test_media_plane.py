@@ -46,7 +46,7 @@ class Member:
     async def publish_live(self, stream="st"):
         await self.publish(stream)
         self.bench.connect(self.media, Direction.UPLINK, self.up)
-        await peers.settle()
+        await self.bench.settle()
 
     def subscribe(self, subscriber="su", stream="st", kinds=ALL, codecs=CODECS):
         self.media.subscribe(subscriber, stream, kinds, codecs)
@@ -57,10 +57,10 @@ class Member:
 
     async def subscribe_connected(self, subscriber="su", stream="st"):
         self.subscribe(subscriber, stream)
-        await peers.settle()
+        await self.bench.settle()
         self.answer()
         self.bench.connect(self.media, Direction.DOWNLINK, self.down)
-        await peers.settle()
+        await self.bench.settle()
 
 
 @pytest.fixture
@@ -95,11 +95,11 @@ async def test_a_published_stream_is_live_once_its_uplink_is_connected(bench, an
         ("0", MediaKind.AUDIO, Codec.OPUS),
         ("1", MediaKind.VIDEO, Codec.VP8),
     ]
-    await peers.settle()
+    await bench.settle()
     assert ann.told == []
     bench.connect(ann.media, Direction.UPLINK, ann.up)
     assert ann.told == []
-    await peers.settle()
+    await bench.settle()
     assert ann.told == [("live", "st")]
 
 
@@ -107,7 +107,7 @@ async def test_a_stream_on_a_connected_uplink_is_live_at_once(ann):
     await ann.publish("audio", peers.TRACKS[:1])
     ann.bench.connect(ann.media, Direction.UPLINK, ann.up)
     await ann.publish("video", peers.TRACKS[1:])
-    await peers.settle()
+    await ann.bench.settle()
     assert ann.told == [("live", "audio"), ("live", "video")]
 
 
@@ -139,7 +139,7 @@ async def test_a_subscriber_is_connected_after_answer_and_handshake(bench, ann, 
     await ann.publish_live()
     ben.subscribe()
     assert ben.offers == []
-    await peers.settle()
+    await bench.settle()
     (offer,) = ben.offers
     assert offer.number == 1
     assert {(t.kind, t.codec, t.subscriber, t.stream) for t in offer.tracks} == {
@@ -147,24 +147,24 @@ async def test_a_subscriber_is_connected_after_answer_and_handshake(bench, ann, 
         (MediaKind.VIDEO, Codec.VP8, "su", "st"),
     }
     ben.answer()
-    await peers.settle()
+    await bench.settle()
     assert ben.told == []
     bench.connect(ben.media, Direction.DOWNLINK, ben.down)
-    await peers.settle()
+    await bench.settle()
     assert ben.told == [("connected", "su")]
 
 
 async def test_wishes_during_an_outstanding_offer_are_gathered_into_the_next(ann, ben):
     await ann.publish_live()
     ben.subscribe("a")
-    await peers.settle()
+    await ann.bench.settle()
     ben.subscribe("b")
     ben.subscribe("c", kinds=frozenset({MediaKind.AUDIO}))
     ben.media.unsubscribe("b")
-    await peers.settle()
+    await ann.bench.settle()
     assert len(ben.offers) == 1
     ben.answer()
-    await peers.settle()
+    await ann.bench.settle()
     assert [offer.number for offer in ben.offers] == [1, 2]
     assert {track.subscriber for track in ben.offers[1].tracks} == {"a", "c"}
 
@@ -172,7 +172,7 @@ async def test_wishes_during_an_outstanding_offer_are_gathered_into_the_next(ann
 async def test_only_wanted_kinds_and_known_codecs_are_offered(ann, ben):
     await ann.publish_live()
     ben.subscribe("a", codecs=frozenset({Codec.OPUS, Codec.H264}))
-    await peers.settle()
+    await ann.bench.settle()
     assert [track.kind for track in ben.offers[0].tracks] == [MediaKind.AUDIO]
     video = frozenset({MediaKind.VIDEO})
     assert (
@@ -186,7 +186,7 @@ async def test_an_answer_nobody_waits_for_is_refused(ann, ben):
     await ann.publish_live()
     assert await refused(ben.media.answer_downlink, 1, "v=0\r\n") == "answer_unexpected"
     ben.subscribe()
-    await peers.settle()
+    await ann.bench.settle()
     text = ben.down.answer(ben.offers[0])
     assert await refused(ben.media.answer_downlink, 2, text) == "answer_unexpected"
     assert await refused(ben.media.answer_downlink, 1, "junk") == "sdp_invalid"
@@ -198,11 +198,11 @@ async def test_a_rejected_m_line_leaves_the_others_working(bench, ann, ben):
     await ann.publish_live()
     ben.subscribe("both")
     ben.subscribe("picture", kinds=frozenset({MediaKind.VIDEO}))
-    await peers.settle()
+    await bench.settle()
     (alone,) = [t.mid for t in ben.offers[0].tracks if t.subscriber == "picture"]
     ben.answer(reject={alone})
     bench.connect(ben.media, Direction.DOWNLINK, ben.down)
-    await peers.settle()
+    await bench.settle()
     assert ben.told == [("connected", "both")]
 
 
@@ -211,7 +211,7 @@ async def test_unpublishing_takes_its_subscribers_away_with_a_new_offer(ann, ben
     await ben.subscribe_connected()
     ann.media.unpublish("st")
     ann.media.unpublish("st")
-    await peers.settle()
+    await ann.bench.settle()
     assert len(ben.offers) == 2
     assert ben.offers[1].tracks == ()
     assert await refused(ben.subscribe, "again") == "stream_unknown"
@@ -224,10 +224,10 @@ async def test_an_m_line_is_used_again_by_the_next_subscriber(ann, ben):
     ben.media.unsubscribe("first")
     ben.media.unsubscribe("first")
     ben.subscribe("second")
-    await peers.settle()
+    await ann.bench.settle()
     assert {t.mid for t in ben.offers[1].tracks} == {t.mid for t in ben.offers[0].tracks}
     ben.answer()
-    await peers.settle()
+    await ann.bench.settle()
     assert ben.told == [("connected", "first"), ("connected", "second")]
 
 
@@ -235,7 +235,7 @@ async def test_losing_the_uplink_ends_its_streams_and_it_can_be_opened_again(ben
     await ann.publish_live()
     await ben.subscribe_connected()
     bench.lose(ann.media, Direction.UPLINK)
-    await peers.settle()
+    await bench.settle()
     assert ann.told[-1] == ("lost", Direction.UPLINK)
     assert ben.offers[-1].tracks == ()
     ann.up = peers.PeerConnection()
@@ -247,7 +247,7 @@ async def test_losing_the_downlink_ends_its_subscribers_and_it_can_be_opened_aga
     await ann.publish_live()
     await ben.subscribe_connected()
     bench.lose(ben.media, Direction.DOWNLINK)
-    await peers.settle()
+    await bench.settle()
     assert ben.told[-1] == ("lost", Direction.DOWNLINK)
     assert (
         await refused(ben.media.set_subscriber_forwarding, "su", MediaKind.VIDEO, False)
@@ -262,7 +262,7 @@ async def test_losing_the_downlink_ends_its_subscribers_and_it_can_be_opened_aga
 async def test_the_publisher_is_told_of_media_that_is_not_sealed(bench, ann):
     await ann.publish_live()
     bench.report_not_encrypted(ann.media, "st", "1", 12)
-    await peers.settle()
+    await bench.settle()
     assert ann.told[-1] == ("not_encrypted", "st", "1", 12)
 
 
@@ -287,7 +287,7 @@ async def test_closing_ends_everything_and_says_nothing_more(bench, ann, ben, se
     told = list(ann.told)
     ann.media.close()
     ann.media.close()
-    await peers.settle()
+    await bench.settle()
     assert ann.told == told
     assert ben.offers[-1].tracks == ()
     assert await refused(ann.publish) == "transport_closed"

@@ -11,6 +11,7 @@ from aiortc.rtcdtlstransport import SRTP_PROFILES
 from OpenSSL import SSL
 
 from sfu import commands
+from sfu.client_media import OFFER_INTERVAL_S
 from sfu.commands import Direction, MediaKind
 from sfu.events import ConsentExpired, DtlsDatagram, IceValidated, NotEncrypted
 from sfu.fake import FakeMediaPlane
@@ -181,6 +182,10 @@ class FakeBench:
     def __init__(self):
         self.plane = FakeMediaPlane()
 
+    async def settle(self):
+        for _ in range(3):
+            await asyncio.sleep(0)
+
     def connect(self, client, direction, peer):
         client.connect(direction)
 
@@ -196,9 +201,13 @@ class NativeBench:
 
     def __init__(self, scheduler=None):
         self.router = FakeMediaRouter()
+        self.clock = scheduler or VirtualScheduler()
         self.plane = NativeMediaPlane(
-            self.router, MediaPlaneSettings(addresses=("192.0.2.1",)), scheduler
+            self.router, MediaPlaneSettings(addresses=("192.0.2.1",)), self.clock
         )
+
+    async def settle(self):
+        self.clock.advance(OFFER_INTERVAL_S)
 
     def _transport(self, client, direction):
         owned = [t for t in client.dump()["transports"] if t["direction"] == direction.value]
@@ -213,11 +222,6 @@ class NativeBench:
     def report_not_encrypted(self, client, stream, mid, packets):
         (handle,) = [h for h, p in self.plane.context.publishers.items() if p.stream == stream]
         self.router.deliver(NotEncrypted(handle, mid, packets))
-
-
-async def settle():
-    for _ in range(3):
-        await asyncio.sleep(0)
 
 
 BOTH = (Direction.UPLINK, Direction.DOWNLINK)

@@ -6,6 +6,7 @@ import random
 import pytest
 
 from sfu import commands
+from sfu.client_media import OFFER_INTERVAL_S
 from sfu.commands import Codec, Direction, Extension, MediaKind, PayloadAccess, SrtpProfile
 from sfu.events import CommandFailed, ConsentExpired, DtlsDatagram, IceValidated
 from sfu.media_plane import LayerWish, MediaError
@@ -269,7 +270,7 @@ async def test_a_subscription_the_core_refuses_is_ended_and_offered_away(scene):
     scene.subscribe("ben")
     handle = scene.last(commands.Subscribe).subscriber
     scene.router.deliver(CommandFailed("subscribe", handle, "ssrc_taken"))
-    scene.clock.run_soon()
+    scene.clock.advance(OFFER_INTERVAL_S)
     assert scene.members["ben"][1].offers[-1].tracks == ()
     assert scene.router.sent(commands.Unsubscribe) == []
 
@@ -327,3 +328,17 @@ async def test_a_thousand_joins_and_leaves_leave_nothing_behind(scene, peers):
         assert not table
     assert scene.clock.timers == 0
     assert not [name for name in scene.plane.counters() if name.startswith("commands_failed")]
+
+
+async def test_wishes_soon_after_an_offer_share_the_next_one(scene):
+    publishers = ("ann", "cid", "dot", "eve")
+    for name in publishers:
+        await scene.publish(name, stream=name)
+    scene.subscribe("ben", "from ann", "ann")
+    media, listener, _, down = scene.members["ben"]
+    for name in publishers[1:]:
+        media.subscribe(f"from {name}", name, ALL, CODECS)
+        scene.clock.run_soon()
+    assert len(listener.offers) == 1
+    scene.clock.advance(OFFER_INTERVAL_S)
+    assert [len(offer.tracks) for offer in listener.offers] == [2, 8]

@@ -1,10 +1,18 @@
 """What the shell does for a Session: one frozen dataclass per effect, run in order."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from sfu.ids import ConnectionId, StreamId, SubscriberId
-from signaling.protocol.messages import Dimensions, LeaveReason, Message, Publish, Subscribe
+from signaling.protocol.messages import (
+    ConnectionInfo,
+    Dimensions,
+    LeaveReason,
+    Message,
+    Publish,
+    StreamInfo,
+    Subscribe,
+)
 
 MediaKindName = Literal["audio", "video"]
 EventName = Literal[
@@ -113,11 +121,16 @@ class AnswerDownlink:
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """For callbacks of the application. `subject` is the session's, connection's or stream's id."""
+    """For callbacks of the application. `subject` is the session's, connection's or stream's id.
+
+    `connection` is the connection of the event, or the one that publishes its stream.
+    """
 
     event: EventName
     subject: str
     reason: str | None = None
+    connection: ConnectionInfo | None = field(default=None, compare=False)
+    stream: StreamInfo | None = field(default=None, compare=False)
 
 
 Effect = (

@@ -36,7 +36,7 @@ def handle_join(state: SessionState, command: Join, now_ms: int) -> Effects:
         ),
         Broadcast(m.ConnectionCreated(connection=info), but=command.connection),
         *([Notify("sessionCreated", state.record.session_id)] if is_first else []),
-        Notify("connectionCreated", command.connection),
+        Notify("connectionCreated", command.connection, connection=info),
     ]
 
 
@@ -120,7 +120,7 @@ def leave(state: SessionState, connection: ConnectionId, reason: m.LeaveReason) 
         *effects,
         CloseConnection(connection, reason),
         Broadcast(m.ConnectionDestroyed(connection_id=connection, reason=reason)),
-        Notify("connectionDestroyed", connection, reason),
+        Notify("connectionDestroyed", connection, reason, connection=member.info),
         *([] if state.members else [Notify("sessionDestroyed", state.record.session_id)]),
     ]
 

@@ -9,6 +9,7 @@ from signaling.domain.commands import FromClient, MediaPublished, MediaRefused, 
 from signaling.domain.effects import (
     Broadcast,
     Effects,
+    EventName,
     ForwardStream,
     Notify,
     PublishMedia,
@@ -79,7 +80,7 @@ def handle_live(state: SessionState, command: StreamLive, now_ms: int) -> Effect
     found.live = True
     effects: Effects = [
         Broadcast(m.StreamCreated(stream=found.info)),
-        Notify("streamCreated", command.stream),
+        _notice(state, found, "streamCreated"),
     ]
     return effects + (mute(found) if state.mute_forced else [])
 
@@ -141,8 +142,15 @@ def end_stream(state: SessionState, name: StreamId, reason: m.EndReason) -> Effe
     effects: Effects = [UnpublishMedia(found.owner, name)]
     if found.live:
         effects.append(Broadcast(m.StreamDestroyed(stream_id=name, reason=reason)))
-        effects.append(Notify("streamDestroyed", name, reason))
+        effects.append(_notice(state, found, "streamDestroyed", reason))
     return effects
+
+
+def _notice(
+    state: SessionState, found: Stream, event: EventName, reason: m.EndReason | None = None
+) -> Notify:
+    publisher = state.members[found.owner].info
+    return Notify(event, found.info.stream_id, reason, publisher, found.info)
 
 
 def handle_update(state: SessionState, command: FromClient[m.UpdateStream], now_ms: int) -> Effects:

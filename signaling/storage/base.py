@@ -1,7 +1,10 @@
 """What the control plane asks of a store; SQLite and others keep the same contract tests."""
 
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
+from signaling.domain.callbacks import Callback
+from signaling.domain.deliveries import DeadLetter, Delivery, NewDelivery, Outcome, QueueFigures
 from signaling.domain.projects import Project
 from signaling.domain.session_options import SessionRecord
 
@@ -29,5 +32,49 @@ class SessionStore(Protocol):
     async def session(self, session_id: str) -> SessionRecord | None: ...
 
 
+class CallbackStore(Protocol):
+    """Registrations, and the outbox of what is to be delivered to them.
+
+    A lane is a session and an origin; its deliveries go out one at a time, oldest first. Times
+    are Unix milliseconds. Every method may raise `Unavailable` (`storage_unavailable`).
+    """
+
+    async def add_callback(self, callback: Callback) -> None:
+        """Errors: `invalid_parameter` when its project does not exist."""
+
+    async def callbacks_of(self, project_id: str) -> tuple[Callback, ...]:
+        """Oldest first."""
+
+    async def remove_callback(self, project_id: str, callback_id: str) -> bool:
+        """With everything that waits for it. False: the project has no such registration."""
+
+    async def queue(self, deliveries: Sequence[NewDelivery]) -> None:
+        """Durable on return, all or none. What is queued already (same event, same registration)
+        is passed over; so is what nobody is registered for any more."""
+
+    async def claim(
+        self, now_ms: int, *, hidden_until_ms: int, limit: int, but_origins: Collection[str]
+    ) -> tuple[Delivery, ...]:
+        """Heads of lanes that are due, hidden from other claims until then or until settled."""
+
+    async def settle(self, outcomes: Sequence[Outcome]) -> None: ...
+
+    async def queue_figures(self) -> QueueFigures: ...
+
+    async def waiting_of(self, project_id: str) -> int:
+        """How many deliveries of a project are not settled yet."""
+
+    async def dead_letters(self, project_id: str | None, limit: int) -> tuple[DeadLetter, ...]:
+        """Given up, newest first."""
+
+    async def revive(self, project_id: str | None, now_ms: int, give_up_ms: int) -> int:
+        """Queues what was given up once more; how many there were."""
+
+    async def purge_dead(self, created_before_ms: int) -> int: ...
+
+
 class Store(ProjectStore, SessionStore, Protocol):
+    @property
+    def callbacks(self) -> CallbackStore: ...
+
     async def close(self) -> None: ...

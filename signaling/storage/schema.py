@@ -29,3 +29,41 @@ sessions = sa.Table(
     sa.Column("location", sa.String(15), nullable=False),
     sa.Column("created_ms", sa.BigInteger, nullable=False),
 )
+
+callbacks = sa.Table(
+    "callbacks",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("project_id", sa.String(10), sa.ForeignKey("projects.api_key"), nullable=False),
+    sa.Column("event_group", sa.String(16), nullable=False),
+    sa.Column("event_name", sa.String(16), nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Index("callbacks_by_project", "project_id"),
+)
+
+callback_outbox = sa.Table(
+    "callback_outbox",
+    metadata,
+    # SQLite numbers rows by itself only when the key is an INTEGER.
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("event_id", sa.String(36), nullable=False),
+    sa.Column("callback_id", sa.String(36), nullable=False),
+    sa.Column("project_id", sa.String(10), nullable=False),
+    sa.Column("session_id", sa.String(255), nullable=False),
+    sa.Column("origin", sa.Text, nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("event", sa.String(32), nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("give_up_ms", sa.BigInteger, nullable=False),
+    sa.Column("next_ms", sa.BigInteger, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("dead", sa.Boolean, nullable=False),
+    sa.Column("result", sa.String(40), nullable=False),
+    sa.UniqueConstraint("event_id", "callback_id", name="callback_outbox_once"),
+    sa.Index("callback_outbox_lane", "session_id", "origin", "dead", "id"),
+    sa.Index("callback_outbox_due", "dead", "next_ms"),
+    sqlite_autoincrement=True,
+)
+"""`sqlite_autoincrement`: the number of a delivered row is never given again, so numbers order."""

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from signaling.domain.errors import BadRequest, ErrorCode, Unavailable
 from signaling.domain.projects import Project
 from signaling.domain.session_options import ArchiveMode, MediaMode, SessionOptions, SessionRecord
+from signaling.storage.callbacks import SqlCallbacks
 from signaling.storage.schema import projects, sessions
 
 DATABASE = "sealroute.sqlite3"
@@ -96,6 +97,11 @@ class SqlStore:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._reading = engine.execution_options(reading=True)
+        self._callbacks = SqlCallbacks(engine)
+
+    @property
+    def callbacks(self) -> SqlCallbacks:
+        return self._callbacks
 
     async def add_project(self, project: Project) -> None:
         row = {column.name: getattr(project, column.name) for column in projects.columns}

@@ -1,0 +1,237 @@
+"""Callbacks to the application: what happens in a session is posted to the URLs it registered.
+
+Payloads have the members that the vendor's documentation shows, and `applicationId` beside
+`projectId`, so that applications of either kind of project find their own name.
+"""
+
+import hashlib
+import hmac
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from urllib.parse import SplitResult, urlsplit
+
+import jwt
+
+from signaling.domain.effects import EventName, Notify
+from signaling.domain.errors import BadRequest, ErrorCode
+from signaling.domain.projects import Project
+from signaling.domain.session_options import SessionRecord
+from signaling.protocol.messages import ConnectionInfo, StreamInfo
+
+MAX_URL_CHARS = 2_048
+MAX_CALLBACKS = 64
+"""Registrations of one project. Each event is written once for every one that wants it."""
+EVERY = "all"
+_EVENTS = ("created", "destroyed")
+GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "session": _EVENTS,
+        "connection": _EVENTS,
+        "stream": _EVENTS,
+        "archive": ("status",),
+        "broadcast": ("status",),
+        "render": ("status",),
+        "captions": ("status",),
+    }
+)
+"""What can be registered. The last four never happen while the server lacks these features."""
+_WANTED_BY: Mapping[EventName, tuple[str, str]] = MappingProxyType(
+    {
+        "sessionCreated": ("session", "created"),
+        "sessionDestroyed": ("session", "destroyed"),
+        "connectionCreated": ("connection", "created"),
+        "connectionDestroyed": ("connection", "destroyed"),
+        "streamCreated": ("stream", "created"),
+        "streamDestroyed": ("stream", "destroyed"),
+    }
+)
+EVENT_NAMES: tuple[EventName, ...] = tuple(_WANTED_BY)
+
+BACKOFF_FIRST_MS = 1_000
+BACKOFF_MAX_MS = 300_000
+"""Five minutes: an application that comes back is told soon, and is not hammered till then."""
+_JITTER = 0.2
+_SIGNATURE_CONTEXT = b"sealroute callback signature v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """One registration. `group` and `event` are `all` for a URL of the whole project."""
+
+    id: str
+    project_id: str
+    group: str
+    event: str
+    url: str
+    created_ms: int
+
+    def wants(self, event: EventName) -> bool:
+        group, name = _WANTED_BY[event]
+        return self.group in (EVERY, group) and self.event in (EVERY, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """Something that happened, as it is kept until it is delivered. `details` are JSON values."""
+
+    id: str
+    project_id: str
+    session_id: str
+    event: EventName
+    at_ms: int
+    details: Mapping[str, object]
+
+
+def occurrence(record: SessionRecord, notice: Notify, at_ms: int) -> Occurrence:
+    """What an effect tells. `at_ms`: Unix milliseconds."""
+    details: dict[str, object] = {}
+    if notice.event.startswith("session"):
+        details["e2ee"] = record.options.e2ee
+    if notice.reason is not None:
+        details["reason"] = notice.reason
+    if notice.stream is not None and notice.connection is not None:
+        details["stream"] = _stream(notice.stream, notice.connection)
+    elif notice.connection is not None:
+        details["connection"] = _connection(notice.connection)
+    return Occurrence(
+        id=str(uuid.uuid4()),
+        project_id=record.project_id,
+        session_id=record.session_id,
+        event=notice.event,
+        at_ms=at_ms,
+        details=details,
+    )
+
+
+def _connection(info: ConnectionInfo) -> dict[str, object]:
+    return {"id": info.connection_id, "createdAt": info.creation_time, "data": info.data}
+
+
+def _stream(info: StreamInfo, connection: ConnectionInfo) -> dict[str, object]:
+    told: dict[str, object] = {
+        "id": info.stream_id,
+        "connection": _connection(connection),
+        "createdAt": info.creation_time,
+        "name": info.name,
+    }
+    # Absent for a stream without video, as documented.
+    return told if info.video_type is None else {**told, "videoType": info.video_type}
+
+
+def payload(happened: Occurrence, project: Project) -> dict[str, object]:
+    """The body of the request. `timestamp` is when it happened, in Unix milliseconds."""
+    return {
+        "sessionId": happened.session_id,
+        "projectId": project.api_key,
+        "applicationId": project.application_id,
+        "event": happened.event,
+        "timestamp": happened.at_ms,
+        **happened.details,
+    }
+
+
+def sample(project: Project, event: EventName, now_ms: int) -> dict[str, object]:
+    """A payload for trying a receiver out; `test` tells it from a real one."""
+    who = ConnectionInfo(
+        connection_id="00000000-0000-4000-8000-000000000001",
+        creation_time=now_ms,
+        data="test",
+    )
+    what = StreamInfo(
+        stream_id="00000000-0000-4000-8000-000000000002",
+        connection_id=who.connection_id,
+        creation_time=now_ms,
+        name="test",
+        has_video=True,
+        video_type="camera",
+    )
+    details: dict[str, object] = {"test": True}
+    if event.endswith("Destroyed") and not event.startswith("session"):
+        details["reason"] = "clientDisconnected"
+    if event.startswith("connection"):
+        details["connection"] = _connection(who)
+    elif event.startswith("stream"):
+        details["stream"] = _stream(what, who)
+    happened = Occurrence("test", project.api_key, "test", event, now_ms, details)
+    return payload(happened, project)
+
+
+def checked_registration(group: str, event: str) -> tuple[str, str]:
+    """Errors: `invalid_parameter`."""
+    if event == EVERY and (group == EVERY or group in GROUPS):
+        return group, event
+    if group not in GROUPS:
+        raise BadRequest(
+            ErrorCode.INVALID_PARAMETER, f"'group' must be one of {', '.join(GROUPS)}."
+        )
+    if event not in GROUPS[group]:
+        raise BadRequest(
+            ErrorCode.INVALID_PARAMETER,
+            f"'event' of this group must be {' or '.join(GROUPS[group])}.",
+        )
+    return group, event
+
+
+def checked_url(url: str) -> str:
+    """An absolute http or https URL without user name. Errors: `invalid_parameter`."""
+    if len(url) > MAX_URL_CHARS or not url.isascii() or not url.isprintable() or " " in url:
+        raise BadRequest(
+            ErrorCode.INVALID_PARAMETER,
+            f"'url' is an ASCII URL without blanks of up to {MAX_URL_CHARS} characters.",
+        )
+    parts = _split(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise BadRequest(ErrorCode.INVALID_PARAMETER, "'url' must begin with http:// or https://.")
+    if parts.username is not None or parts.password is not None:
+        raise BadRequest(
+            ErrorCode.INVALID_PARAMETER, "'url' must not carry a user name or a password."
+        )
+    return url
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as cause:
+        raise BadRequest(ErrorCode.INVALID_PARAMETER, "'url' can not be read.") from cause
+    return parts
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port: what is down when one of its URLs is."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return f"{parts.scheme}://{parts.hostname}:{port}"
+
+
+def wanting(callbacks: Iterable[Callback], event: EventName) -> tuple[Callback, ...]:
+    return tuple(callback for callback in callbacks if callback.wants(event))
+
+
+def backoff_ms(attempts: int, chance: float) -> int:
+    """The wait after so many failed attempts (from 1); `chance` in [0, 1) spreads it by ± 20 %."""
+    doubled = BACKOFF_FIRST_MS * 2 ** min(attempts - 1, 16)
+    spread = 1 - _JITTER + 2 * _JITTER * chance
+    return int(min(doubled, BACKOFF_MAX_MS) * spread)
+
+
+def signature_secret(project: Project) -> str:
+    """The key of a project's callback signatures: made from its API secret, which it does not
+    give away. It changes when the API secret is rotated."""
+    return hmac.new(project.api_secret.encode(), _SIGNATURE_CONTEXT, hashlib.sha256).hexdigest()
+
+
+def authorization(project: Project, body: bytes, now_s: int, token_id: str) -> str:
+    """The `Authorization` header of one attempt: an HS256 token over the hash of the body."""
+    claims = {
+        "iss": "Sealroute",
+        "iat": now_s,
+        "jti": token_id,
+        "payload_hash": hashlib.sha256(body).hexdigest(),
+        "api_key": project.api_key,
+        "application_id": project.application_id,
+    }
+    return "Bearer " + jwt.encode(claims, signature_secret(project), algorithm="HS256")

@@ -1,0 +1,216 @@
+"""Registrations of callbacks and their outbox in SQL; the contract is `base.CallbackStore`."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, fields
+from typing import TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from signaling.domain.callbacks import Callback
+from signaling.domain.deliveries import DeadLetter, Delivery, NewDelivery, Outcome, QueueFigures
+from signaling.domain.errors import BadRequest, ErrorCode
+from signaling.storage.schema import callback_outbox as outbox
+from signaling.storage.schema import callbacks
+from signaling.storage.transactions import Transactions
+
+T = TypeVar("T")
+_IN_ONE_QUERY = 400
+"""Parameters of one IN list; databases have limits."""
+
+
+class SqlCallbacks:
+    """Over an engine that the store owns."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._transactions = Transactions(engine)
+
+    # --- registrations ----------------------------------------------------------------------
+
+    async def add_callback(self, callback: Callback) -> None:
+        row = {
+            "id": callback.id,
+            "project_id": callback.project_id,
+            "event_group": callback.group,
+            "event_name": callback.event,
+            "url": callback.url,
+            "created_ms": callback.created_ms,
+        }
+        try:
+            async with self._transactions.write() as connection:
+                await connection.execute(callbacks.insert().values(row))
+        except IntegrityError as cause:
+            raise BadRequest(
+                ErrorCode.INVALID_PARAMETER, "There is no such project, or it has this callback."
+            ) from cause
+
+    async def callbacks_of(self, project_id: str) -> tuple[Callback, ...]:
+        query = (
+            callbacks.select()
+            .where(callbacks.c.project_id == project_id)
+            .order_by(callbacks.c.created_ms, callbacks.c.id)
+        )
+        async with self._transactions.read() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        return tuple(
+            Callback(
+                id=row["id"],
+                project_id=row["project_id"],
+                group=row["event_group"],
+                event=row["event_name"],
+                url=row["url"],
+                created_ms=row["created_ms"],
+            )
+            for row in rows
+        )
+
+    async def remove_callback(self, project_id: str, callback_id: str) -> bool:
+        named = sa.and_(callbacks.c.id == callback_id, callbacks.c.project_id == project_id)
+        async with self._transactions.write() as connection:
+            if (await connection.execute(callbacks.delete().where(named))).rowcount != 1:
+                return False
+            await connection.execute(outbox.delete().where(outbox.c.callback_id == callback_id))
+            return True
+
+    # --- the outbox -------------------------------------------------------------------------
+
+    async def queue(self, deliveries: Sequence[NewDelivery]) -> None:
+        async with self._transactions.write() as connection:
+            for part in _parts(deliveries):
+                rows = await _not_queued_yet(connection, part)
+                if rows:
+                    await connection.execute(outbox.insert(), rows)
+
+    async def claim(
+        self, now_ms: int, *, hidden_until_ms: int, limit: int, but_origins: Collection[str]
+    ) -> tuple[Delivery, ...]:
+        earlier = outbox.alias()
+        blocked = sa.exists().where(
+            earlier.c.session_id == outbox.c.session_id,
+            earlier.c.origin == outbox.c.origin,
+            earlier.c.dead.is_(False),
+            earlier.c.id < outbox.c.id,
+        )
+        due = sa.and_(outbox.c.dead.is_(False), outbox.c.next_ms <= now_ms, ~blocked)
+        if but_origins:
+            due = sa.and_(due, outbox.c.origin.not_in(but_origins))
+        query = (
+            sa.select(*(outbox.c[one.name] for one in fields(Delivery)))
+            .where(due)
+            .order_by(outbox.c.next_ms, outbox.c.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        if not await self._anything_due(now_ms):
+            return ()
+        async with self._transactions.write() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+            if rows:
+                await connection.execute(
+                    outbox.update()
+                    .where(outbox.c.id.in_([row["id"] for row in rows]))
+                    .values(next_ms=hidden_until_ms)
+                )
+        return tuple(Delivery(**row) for row in rows)
+
+    async def _anything_due(self, now_ms: int) -> bool:
+        """Reading first keeps an idle server from taking the write lock at every look."""
+        due = sa.exists().where(outbox.c.dead.is_(False), outbox.c.next_ms <= now_ms)
+        async with self._transactions.read() as connection:
+            return bool((await connection.execute(sa.select(due))).scalar_one())
+
+    async def settle(self, outcomes: Sequence[Outcome]) -> None:
+        done = [outcome.id for outcome in outcomes if outcome.delivered]
+        rest = [
+            {
+                "row": outcome.id,
+                "dead": outcome.dead,
+                "attempts": outcome.attempts,
+                "next_ms": outcome.next_ms,
+                "result": outcome.result,
+            }
+            for outcome in outcomes
+            if not outcome.delivered
+        ]
+        async with self._transactions.write() as connection:
+            for part in _parts(done):
+                await connection.execute(outbox.delete().where(outbox.c.id.in_(part)))
+            if rest:
+                changed = outbox.update().where(outbox.c.id == sa.bindparam("row"))
+                values: dict[str, sa.BindParameter[object]] = {
+                    name: sa.bindparam(name) for name in ("dead", "attempts", "next_ms", "result")
+                }
+                await connection.execute(changed.values(values), rest)
+
+    async def queue_figures(self) -> QueueFigures:
+        alive = outbox.c.dead.is_(False)
+        query = sa.select(
+            sa.select(sa.func.count()).select_from(outbox).where(alive).scalar_subquery(),
+            sa.select(sa.func.min(outbox.c.created_ms)).where(alive).scalar_subquery(),
+            sa.select(sa.func.count()).select_from(outbox).where(~alive).scalar_subquery(),
+        )
+        async with self._transactions.read() as connection:
+            waiting, oldest, dead = (await connection.execute(query)).one()
+        return QueueFigures(waiting, oldest, dead)
+
+    async def waiting_of(self, project_id: str) -> int:
+        query = (
+            sa.select(sa.func.count())
+            .select_from(outbox)
+            .where(outbox.c.project_id == project_id, outbox.c.dead.is_(False))
+        )
+        async with self._transactions.read() as connection:
+            return int((await connection.execute(query)).scalar_one())
+
+    async def dead_letters(self, project_id: str | None, limit: int) -> tuple[DeadLetter, ...]:
+        query = (
+            sa.select(*(outbox.c[one.name] for one in fields(DeadLetter)))
+            .where(_dead_of(project_id))
+            .order_by(outbox.c.id.desc())
+            .limit(limit)
+        )
+        async with self._transactions.read() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        return tuple(DeadLetter(**row) for row in rows)
+
+    async def revive(self, project_id: str | None, now_ms: int, give_up_ms: int) -> int:
+        change = (
+            outbox.update()
+            .where(_dead_of(project_id))
+            .values(dead=False, attempts=0, next_ms=now_ms, give_up_ms=give_up_ms)
+        )
+        async with self._transactions.write() as connection:
+            return (await connection.execute(change)).rowcount
+
+    async def purge_dead(self, created_before_ms: int) -> int:
+        old = sa.and_(_dead_of(None), outbox.c.created_ms < created_before_ms)
+        async with self._transactions.write() as connection:
+            return (await connection.execute(outbox.delete().where(old))).rowcount
+
+
+def _parts(whole: Sequence[T]) -> Iterator[Sequence[T]]:
+    for begin in range(0, len(whole), _IN_ONE_QUERY):
+        yield whole[begin : begin + _IN_ONE_QUERY]
+
+
+def _dead_of(project_id: str | None) -> sa.ColumnElement[bool]:
+    dead = outbox.c.dead.is_(True)
+    return dead if project_id is None else sa.and_(dead, outbox.c.project_id == project_id)
+
+
+async def _not_queued_yet(
+    connection: AsyncConnection, deliveries: Sequence[NewDelivery]
+) -> list[dict[str, object]]:
+    """Rows for what is new and still registered."""
+    events = {delivery.event_id for delivery in deliveries}
+    wanted = {delivery.callback_id for delivery in deliveries}
+    queued = sa.select(outbox.c.event_id, outbox.c.callback_id).where(outbox.c.event_id.in_(events))
+    known = {(row[0], row[1]) for row in await connection.execute(queued)}
+    registered = sa.select(callbacks.c.id).where(callbacks.c.id.in_(wanted))
+    alive = {row[0] for row in await connection.execute(registered)}
+    return [
+        {**asdict(one), "next_ms": 0, "attempts": 0, "dead": False, "result": ""}
+        for one in deliveries
+        if (one.event_id, one.callback_id) not in known and one.callback_id in alive
+    ]

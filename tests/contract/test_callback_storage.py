@@ -1,0 +1,180 @@
+"""What every store keeps of registrations and of the outbox. Times are virtual."""
+
+from dataclasses import replace
+
+import pytest
+
+from signaling.domain.callbacks import Callback
+from signaling.domain.deliveries import NewDelivery, Outcome
+from signaling.domain.errors import BadRequest
+from signaling.domain.projects import new_project
+from tests.contract.test_storage import STORES
+
+
+@pytest.fixture(params=list(STORES))
+async def store(request, tmp_path):
+    opened = await STORES[request.param](tmp_path / "data")
+    for seed in (1, 2):
+        await opened.add_project(project(seed))
+    yield opened
+    await opened.close()
+
+
+def project(seed: int):
+    return new_project(random_bytes=bytes([seed]) * 44, now_ms=seed)
+
+
+A, B = project(1).api_key, project(2).api_key
+
+
+def callback(name: str = "c", owner: str = A, **changes) -> Callback:
+    made = Callback(name, owner, "stream", "created", "http://app.test/x", 1)
+    return replace(made, **changes)
+
+
+def delivery(event: str, session: str = "s1", **changes) -> NewDelivery:
+    made = NewDelivery(
+        event_id=event,
+        callback_id="c",
+        project_id=A,
+        session_id=session,
+        origin="http://app.test:80",
+        url="http://app.test/x",
+        event="streamCreated",
+        body=f'{{"n":"{event}"}}',
+        created_ms=10,
+        give_up_ms=1_000,
+    )
+    return replace(made, **changes)
+
+
+async def claim(store, now_ms=0, **options):
+    options = {"hidden_until_ms": now_ms + 50, "limit": 10, "but_origins": (), **options}
+    return await store.callbacks.claim(now_ms, **options)
+
+
+async def events(store, now_ms=0, **options):
+    return [one.event_id for one in await claim(store, now_ms, **options)]
+
+
+@pytest.fixture
+async def queued(store):
+    await store.callbacks.add_callback(callback())
+    return store
+
+
+async def test_registrations_are_the_projects_own_and_oldest_first(store):
+    late, early = callback("l", created_ms=9), callback("e", created_ms=3)
+    for one in (late, early, callback("o", B)):
+        await store.callbacks.add_callback(one)
+    assert await store.callbacks.callbacks_of(A) == (early, late)
+    assert await store.callbacks.remove_callback(B, "l") is False
+    assert await store.callbacks.remove_callback(A, "l") is True
+    assert await store.callbacks.remove_callback(A, "l") is False
+    assert await store.callbacks.callbacks_of(A) == (early,)
+
+
+async def test_a_registration_needs_a_project_and_an_id_of_its_own(store):
+    await store.callbacks.add_callback(callback())
+    for twin in (callback(), callback("x", "9999999999")):
+        with pytest.raises(BadRequest):
+            await store.callbacks.add_callback(twin)
+
+
+async def test_of_each_session_only_the_oldest_is_out_at_a_time(queued):
+    await queued.callbacks.queue([delivery("1"), delivery("2"), delivery("3", "s2")])
+    assert await events(queued) == ["1", "3"]
+    assert await events(queued) == []
+
+
+async def test_what_is_delivered_makes_room_for_the_next_of_its_session(queued):
+    await queued.callbacks.queue([delivery("1"), delivery("2")])
+    (first,) = await claim(queued)
+    await queued.callbacks.settle([Outcome(first.id, "delivered", delivered=True)])
+    assert await events(queued) == ["2"]
+
+
+async def test_a_failed_one_is_due_again_later_and_holds_its_own_session_up_alone(queued):
+    await queued.callbacks.queue([delivery("1"), delivery("2"), delivery("3", "s2")])
+    first, other = await claim(queued)
+    await queued.callbacks.settle(
+        [
+            Outcome(first.id, "timeout", attempts=1, next_ms=100),
+            Outcome(other.id, "delivered", delivered=True),
+        ]
+    )
+    await queued.callbacks.queue([delivery("4", "s2")])
+    assert await events(queued, 99) == ["4"]
+    (again,) = await claim(queued, 100)
+    assert (again.event_id, again.attempts) == ("1", 1)
+
+
+async def test_a_dead_receiver_does_not_hold_up_another_one_of_the_same_session(queued):
+    await queued.callbacks.queue([delivery("1"), delivery("2", origin="http://other.test:80")])
+    assert await events(queued) == ["1", "2"]
+
+
+async def test_a_claim_that_nobody_settles_comes_back(queued):
+    await queued.callbacks.queue([delivery("1"), delivery("2")])
+    await claim(queued, 0, hidden_until_ms=70)
+    assert await events(queued, 69) == []
+    assert await events(queued, 70) == ["1"]
+
+
+async def test_busy_origins_are_passed_over_and_the_limit_holds(queued):
+    await queued.callbacks.queue([delivery(str(n), f"s{n}") for n in range(5)])
+    assert await events(queued, but_origins=["http://app.test:80"]) == []
+    assert await events(queued, limit=2) == ["0", "1"]
+    assert await events(queued, limit=2) == ["2", "3"]
+
+
+async def test_the_same_event_is_queued_once_for_each_registration(queued):
+    await queued.callbacks.add_callback(callback("d"))
+    twice = [delivery("1"), delivery("1", callback_id="d", origin="http://b.test:80")]
+    await queued.callbacks.queue(twice)
+    await queued.callbacks.queue(twice)
+    assert len(await claim(queued)) == 2
+    assert (await queued.callbacks.queue_figures()).waiting == 2
+
+
+async def test_nothing_waits_for_who_is_not_registered_any_more(queued):
+    await queued.callbacks.queue([delivery("1")])
+    assert await queued.callbacks.waiting_of(A) == 1
+    await queued.callbacks.remove_callback(A, "c")
+    assert await queued.callbacks.waiting_of(A) == 0
+    await queued.callbacks.queue([delivery("2")])
+    assert await events(queued) == []
+
+
+async def test_the_given_up_are_counted_listed_and_queued_again_in_their_place(queued):
+    await queued.callbacks.queue([delivery("1"), delivery("2")])
+    (first,) = await claim(queued)
+    await queued.callbacks.settle([Outcome(first.id, "http_500", dead=True, attempts=7)])
+    assert await events(queued, 0, hidden_until_ms=5) == ["2"]
+    (letter,) = await queued.callbacks.dead_letters(A, 10)
+    assert (letter.event, letter.attempts, letter.result) == ("streamCreated", 7, "http_500")
+    assert await queued.callbacks.dead_letters(B, 10) == ()
+    figures = await queued.callbacks.queue_figures()
+    assert (figures.waiting, figures.oldest_ms, figures.dead) == (1, 10, 1)
+    assert await queued.callbacks.revive(B, 5, 2_000) == 0
+    assert await queued.callbacks.revive(None, 5, 2_000) == 1
+    (again,) = await claim(queued, 5)
+    assert (again.event_id, again.attempts, again.give_up_ms) == ("1", 0, 2_000)
+
+
+async def test_old_dead_letters_go(queued):
+    await queued.callbacks.queue([delivery("1"), delivery("2", "s2", created_ms=20)])
+    for one in await claim(queued):
+        await queued.callbacks.settle([Outcome(one.id, "timeout", dead=True)])
+    assert await queued.callbacks.purge_dead(20) == 1
+    assert (await queued.callbacks.queue_figures()).dead == 1
+
+
+async def test_more_than_one_query_holds_goes_through_whole(queued):
+    many = [delivery(f"{n:04}", f"s{n}") for n in range(1_001)]
+    await queued.callbacks.queue(many)
+    await queued.callbacks.queue(many)
+    found = await claim(queued, limit=2_000)
+    assert len(found) == 1_001
+    await queued.callbacks.settle([Outcome(one.id, "delivered", delivered=True) for one in found])
+    assert (await queued.callbacks.queue_figures()).waiting == 0

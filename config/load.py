@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from config.settings import (
+    CallbackSettings,
     E2eeSettings,
     HttpSettings,
     LogSettings,
@@ -54,6 +55,7 @@ SECTIONS = {
     "e2ee": E2eeSettings,
     "storage": StorageSettings,
     "rooms": RoomsSettings,
+    "callbacks": CallbackSettings,
     "log": LogSettings,
 }
 KNOBS: Knobs = {

@@ -123,6 +123,32 @@ class RoomsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CallbackSettings:
+    """Callbacks: what happens in sessions, posted to the URLs of applications."""
+
+    allowed_networks: str = knob(
+        "",
+        "Networks that are not public and may be called all the same, with blanks between.",
+    )
+    timeout_ms: int = knob(
+        10_000, "Time for one attempt. Longer holds up the session's next event.", 100, 60_000
+    )
+    give_up_after_h: int = knob(
+        24, "How long delivery is tried. Longer keeps more in the storage.", 1, 720
+    )
+    keep_given_up_h: int = knob(
+        168, "How long what was given up is kept for a look and a retry.", 1, 8_760
+    )
+    max_in_flight: int = knob(64, "Attempts at a time. Each may hold a connection.", 1, 4_096)
+    max_in_flight_per_origin: int = knob(
+        16, "Attempts at a time to one receiver, so that a hanging one leaves room.", 1, 4_096
+    )
+    max_waiting_per_project: int = knob(
+        100_000, "What may wait for one project's receivers. Newer events are lost.", 1, 10_000_000
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """Structured logs on standard error."""
 
@@ -142,4 +168,5 @@ class Settings:
     e2ee: E2eeSettings = field(default_factory=E2eeSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
     rooms: RoomsSettings = field(default_factory=RoomsSettings)
+    callbacks: CallbackSettings = field(default_factory=CallbackSettings)
     log: LogSettings = field(default_factory=LogSettings)

@@ -1,4 +1,5 @@
-"""The command line: `sealroute serve | migrate | project | session | token | doctor`."""
+"""The command line: `sealroute serve | migrate | project | session | token | callbacks |
+doctor`."""
 
 import argparse
 import asyncio
@@ -7,12 +8,14 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from config.load import PREFIX, SHORT_NAMES, ConfigurationError, Value, load_settings
 from config.settings import Settings
-from signaling import administration
+from signaling import administration, callback_commands
+from signaling.callback_commands import Shell
 from signaling.clock import SystemClock
 from signaling.doctor import examine
 from signaling.domain.errors import DomainError
@@ -191,6 +194,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add(commands, "migrate", migrate, "bring the database's schema up to date")
     _add_projects(commands)
     _add_sessions(commands)
+    _add_callbacks(commands)
     check = _add(commands, "doctor", doctor, "say what is wrong, and what to do")
     check.add_argument("--url", help="also ask the server running there")
     _listening_flags(check)
@@ -255,6 +259,13 @@ def _add_sessions(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     mint.add_argument("--role", choices=[role.value for role in Role], default="publisher")
     mint.add_argument("--data", help="connection data")
     mint.add_argument("--expires-in", type=_lifetime, default=DAY_S, help="seconds (default a day)")
+
+
+def _add_callbacks(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    group = commands.add_parser("callbacks", help="events posted to applications")
+    actions = group.add_subparsers(required=True, metavar="action")
+    shell = Shell(CLOCK, settings_of, with_store, show)
+    callback_commands.add_commands(partial(_add, actions), shell)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -55,6 +55,7 @@ _SNAPSHOT_COVERS = (
 _Answered = e.PublishMedia | e.SubscribeMedia | e.DeclareKidsMedia | e.AnswerDownlink
 """Effects that a client waits for: what media refuses of them is an answer."""
 
+Tell = Callable[[SessionRecord, e.Notify], None]
 Timer = asyncio.TimerHandle
 Schedule = Callable[[float, Callable[[], None]], Timer]
 
@@ -92,11 +93,13 @@ class JoiningClient:
 
 @dataclass(frozen=True, slots=True)
 class DirectoryContext:
-    """What every actor needs. `schedule(delay_s, callback)` is the loop's `call_later`."""
+    """What every actor needs. `schedule(delay_s, callback)` is the loop's `call_later`; `tell`
+    passes on what applications want to know, and has it safe when it returns."""
 
     clock: Clock
     limits: Limits
     schedule: Schedule
+    tell: Tell
 
 
 @dataclass
@@ -230,8 +233,16 @@ class SessionActor:
         for connection, seat in list(self._seats.items()):
             if seat.outlet is not None:
                 seat.outlet.close(reason)
+            self._tell_end(connection)
             self._drop_seat(connection)
         self._media.close()
+
+    def _tell_end(self, connection: ConnectionId) -> None:
+        """The application learns what ends with a server that goes; clients were told already."""
+        now_ms = int(self._context.clock.monotonic_s() * 1000)
+        for effect in handle(self.state, c.Leave(connection, "networkDisconnected"), now_ms):
+            if isinstance(effect, e.Notify):
+                self._run_notify(effect)
 
     # --- commands and effects ---------------------------------------------------------------
 
@@ -419,6 +430,7 @@ class SessionActor:
 
     def _run_notify(self, effect: e.Notify) -> None:
         self._log.info(effect.event, subject=short(effect.subject), reason=effect.reason)
+        self._context.tell(self.state.record, effect)
 
     # --- small things -----------------------------------------------------------------------
 

@@ -7,8 +7,9 @@ from functools import partial
 from config.settings import SignalingSettings
 from sfu.ids import SessionId
 from sfu.media_plane import MediaPlane
-from signaling.actor import DirectoryContext, Schedule, SessionActor, Timer
+from signaling.actor import DirectoryContext, Schedule, SessionActor, Tell, Timer
 from signaling.clock import Clock
+from signaling.domain.effects import Notify
 from signaling.domain.errors import ErrorCode, error
 from signaling.domain.session_options import SessionRecord
 from signaling.domain.session_state import limits_of
@@ -23,6 +24,7 @@ class SessionDirectory:
         clock: Clock,
         settings: SignalingSettings,
         schedule: Schedule | None = None,
+        tell: Tell | None = None,
     ) -> None:
         self._plane = plane
         self._linger_s = settings.linger_ms / 1000
@@ -30,6 +32,7 @@ class SessionDirectory:
             clock,
             limits_of(settings),
             schedule or asyncio.get_running_loop().call_later,
+            tell or _nobody_asked,
         )
         self._actors: dict[SessionId, SessionActor] = {}
         self._lingering: dict[SessionId, Timer] = {}
@@ -77,3 +80,7 @@ class SessionDirectory:
             actor.end("serverShutdown")
         self._actors.clear()
         await asyncio.sleep(0)
+
+
+def _nobody_asked(_record: SessionRecord, _notice: Notify) -> None:
+    """Without callbacks nobody outside is told."""

@@ -110,6 +110,37 @@ class Metrics:
             ("direction",),
             registry=registry,
         )
+        self.callbacks_waiting = Gauge(
+            "sealroute_callbacks_waiting",
+            "Callbacks in the outbox, of all nodes on its storage.",
+            registry=registry,
+        )
+        self.callbacks_oldest_seconds = Gauge(
+            "sealroute_callbacks_oldest_age_seconds",
+            "How long ago the oldest waiting callback happened.",
+            registry=registry,
+        )
+        self.callbacks_dead = Gauge(
+            "sealroute_callbacks_given_up", "Callbacks given up and still kept.", registry=registry
+        )
+        self.callback_deliveries = Counter(
+            "sealroute_callback_deliveries_total",
+            "Attempts to deliver a callback.",
+            ("result",),
+            registry=registry,
+        )
+        self.callback_seconds = Histogram(
+            "sealroute_callback_duration_seconds",
+            "How long receivers of callbacks take.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.callback_events_lost = Counter(
+            "sealroute_callback_events_lost_total",
+            "Events that no callback will tell of.",
+            ("reason",),
+            registry=registry,
+        )
         self.event_loop_lag_seconds = Histogram(
             "sealroute_event_loop_lag_seconds",
             "How late the event loop wakes up.",

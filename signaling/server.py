@@ -24,6 +24,7 @@ from sfu.peer_transport import MediaPlaneSettings
 from signaling.addresses import public_addresses
 from signaling.administration import DEVELOPMENT_FILE, first_project, welcome
 from signaling.authenticator import Authenticator
+from signaling.callbacks.service import running_callbacks, target_policy
 from signaling.clock import Clock, SystemClock
 from signaling.directory import SessionDirectory
 from signaling.live_actors import LiveActors
@@ -84,9 +85,12 @@ async def running_server(
         stack.push_async_callback(plane.close)
         metrics = Metrics(plane.counters)
         authenticator = Authenticator(store, clock, settings.storage.cache_ms / 1000)
-        directory = SessionDirectory(plane, clock, settings.signaling)
+        callbacks = running_callbacks(settings.callbacks, store, data_dir, clock, metrics)
+        recorder = await stack.enter_async_context(callbacks)
+        directory = SessionDirectory(plane, clock, settings.signaling, tell=recorder.notify)
         live = LiveActors(directory)
-        services = Services(store, authenticator, live, metrics, clock, os.urandom)
+        targets = target_policy(settings.callbacks)
+        services = Services(store, authenticator, live, metrics, clock, os.urandom, targets)
         gate = WebSocketGate(authenticator, directory, clock, settings, metrics)
         readiness = Readiness()
         rooms = Rooms(store, clock, settings.rooms)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from signaling.authenticator import Authenticator
+from signaling.callbacks.targets import TargetPolicy
 from signaling.clock import Clock
 from signaling.domain.errors import ErrorCode, NotFound
 from signaling.domain.jwt_claims import Kind
@@ -25,6 +26,7 @@ class Services:
     metrics: Metrics
     clock: Clock
     random_bytes: Callable[[int], bytes] = field(repr=False)
+    callback_targets: TargetPolicy = field(default_factory=TargetPolicy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,10 +100,6 @@ async def empty_list(call: Call) -> Answer:
     return json_answer(200, {"count": 0, "items": []})
 
 
-async def no_callbacks(_call: Call) -> Answer:
-    return json_answer(200, [])
-
-
 def missing(code: ErrorCode) -> Callable[[Call], Awaitable[Answer]]:
     """A handler for things that can not exist yet: whatever the id, there is none."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from signaling.domain.errors import ErrorCode
 from signaling.domain.features import Feature
-from signaling.rest import features, live
+from signaling.rest import callbacks, features, live
 from signaling.rest.answers import Answer
 from signaling.rest.bodies import Fields, form_or_json_fields, json_fields
 from signaling.rest.call import Call
@@ -91,7 +91,7 @@ ROUTES: tuple[Route, ...] = (
     _start(P + "/captions", Feature.CAPTIONS, 202),
     _missing("GET", P + "/captions/{id}", ErrorCode.CAPTIONS_NOT_FOUND, 200),
     _missing("POST", P + "/captions/{id}/stop", ErrorCode.CAPTIONS_NOT_FOUND, 202),
-    Route("POST", P + "/callback", features.unavailable, 200, json_fields),
-    _get(P + "/callback", features.no_callbacks),
-    _missing("DELETE", P + "/callback/{id}", ErrorCode.CALLBACK_NOT_FOUND, 204),
+    Route("POST", P + "/callback", callbacks.register_callback, 200, json_fields),
+    _get(P + "/callback", callbacks.list_callbacks),
+    Route("DELETE", P + "/callback/{id}", callbacks.unregister_callback, 204),
 )

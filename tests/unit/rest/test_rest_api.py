@@ -494,9 +494,56 @@ async def test_what_does_not_exist_is_a_json_404(caller, method, rest):
     assert body["message"]
 
 
-async def test_callbacks_can_be_listed_but_not_registered_yet(caller):
+async def test_a_callback_is_registered_listed_and_unregistered(caller):
+    path = caller.path("/callback")
+    assert await caller.call("GET", path) == (200, [])
+    wanted = {"group": "stream", "event": "created", "url": "https://app.example/streams"}
+    status, made = await caller.call("POST", path, json=wanted)
+    assert (status, {**wanted, "id": made["id"], "createdAt": made["createdAt"]}) == (200, made)
+    assert isinstance(made["createdAt"], int)
+    assert await caller.call("POST", path, json=wanted) == (200, made)
+    assert await caller.call("GET", path) == (200, [made])
+    assert (await caller.call("DELETE", f"{path}/{made['id']}"))[0] == 204
+    assert (await caller.call("DELETE", f"{path}/{made['id']}"))[0] == 404
+    assert await caller.call("GET", path) == (200, [])
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"group": "stream"},
+        {"group": "stream", "event": "status"},
+        {"group": "moon", "event": "created"},
+        {"url": "ftp://app.example/"},
+        {"url": "https://user:word@app.example/"},
+        {"url": "https://app.example:99999/"},
+        {"url": "/relative"},
+        {"url": "https://app.example/ä"},
+        {"url": "https://app.example/" + "x" * 2_048},
+        {"url": "http://127.0.0.1/"},
+        {"url": "http://localhost:3000/"},
+        {"url": "http://169.254.169.254/latest/meta-data"},
+        {"url": "http://[::ffff:10.0.0.1]/"},
+        {"url": 7},
+    ],
+)
+async def test_a_callback_that_can_not_be_is_refused_with_a_message(caller, fields):
+    usual = {"group": "stream", "event": "created", "url": "https://app.example/"}
+    wanted = {**usual, **fields} if fields else {}
+    if fields == {"group": "stream"}:
+        wanted = fields
+    status, body = await caller.call("POST", caller.path("/callback"), json=wanted)
+    assert (status, body["error"]) == (400, "invalid_parameter")
     assert await caller.call("GET", caller.path("/callback")) == (200, [])
-    assert (await caller.call("POST", caller.path("/callback"), json={}))[0] == 501
+
+
+async def test_a_project_can_not_fill_the_table_of_callbacks(caller):
+    path = caller.path("/callback")
+    for number in range(65):
+        wanted = {"group": "stream", "event": "created", "url": f"https://app.example/{number}"}
+        status, _ = await caller.call("POST", path, json=wanted)
+        assert status == (200 if number < 64 else 400)
 
 
 # --- what is going on in a session --------------------------------------------------------

@@ -1,0 +1,1 @@
+"""Callbacks to applications: recorded when they happen, delivered until they arrive."""

@@ -1,0 +1,215 @@
+"""Delivers the outbox: due heads of lanes are claimed, posted, and settled."""
+
+import asyncio
+import contextlib
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import structlog
+
+from signaling.callbacks.sender import Result, Sent
+from signaling.clock import Clock
+from signaling.domain.callbacks import backoff_ms
+from signaling.domain.deliveries import Delivery, Outcome
+from signaling.domain.errors import DomainError, Unavailable
+from signaling.domain.projects import Project
+from signaling.metrics import Metrics
+from signaling.storage.base import Store
+
+log = structlog.get_logger(__name__)
+
+LOOK_S = 1.0
+"""How often the outbox is looked at unasked: retries fall due, and other processes write too."""
+_FIGURES_EVERY_MS = 5_000
+_PURGE_EVERY_MS = 3_600_000
+_HIDDEN_BEYOND_TIMEOUT_MS = 5_000
+_FAREWELL_S = 2.0
+
+
+class Posting(Protocol):
+    async def post(
+        self, project: Project, url: str, event_id: str, body: bytes, now_s: int
+    ) -> Sent: ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryLimits:
+    """`in_flight`: attempts at a time; `per_origin` of them to one receiver, so that one that
+    hangs leaves room for the others."""
+
+    in_flight: int = 64
+    per_origin: int = 16
+    timeout_ms: int = 10_000
+    keep_dead_ms: int = 7 * 86_400_000
+
+
+class Deliverer:
+    """Owner of the attempts under way. `chance()` in [0, 1) spreads retries."""
+
+    def __init__(
+        self,
+        store: Store,
+        sender: Posting,
+        clock: Clock,
+        metrics: Metrics,
+        limits: DeliveryLimits,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._store = store
+        self._sender = sender
+        self._clock = clock
+        self._metrics = metrics
+        self._limits = limits
+        self._chance = chance
+        self._attempts: dict[asyncio.Task[None], Delivery] = {}
+        self._origins: Counter[str] = Counter()
+        self._settled: list[Outcome] = []
+        self._wake = asyncio.Event()
+        self._figures_due_ms = 0
+        self._purge_due_ms = 0
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Until it is cancelled. What the storage refuses is tried again at the next look."""
+        while True:
+            try:
+                await self.turn()
+            except Unavailable:
+                log.warning("the outbox of callbacks can not be read")
+                await asyncio.sleep(LOOK_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self._wake.wait()
+            self._wake.clear()
+
+    async def turn(self) -> None:
+        """Settles what has come back, and starts what is due and has room."""
+        await self._settle()
+        now_ms = self._now_ms()
+        free = self._limits.in_flight - len(self._attempts)
+        if free > 0:
+            await self._start(now_ms, free)
+        await self._keep_house(now_ms)
+
+    async def _start(self, now_ms: int, free: int) -> None:
+        most = self._limits.per_origin
+        full = [name for name, n in self._origins.items() if n >= most]
+        busiest = max((n for n in self._origins.values() if n < most), default=0)
+        # Whatever origins the claim brings, none gets more than its share.
+        limit = min(free, most - busiest)
+        hidden_until_ms = now_ms + self._limits.timeout_ms + _HIDDEN_BEYOND_TIMEOUT_MS
+        claimed = await self._store.callbacks.claim(
+            now_ms,
+            hidden_until_ms=hidden_until_ms,
+            limit=limit,
+            but_origins=full,
+        )
+        for delivery in claimed:
+            task = asyncio.create_task(self._attempt(delivery))
+            self._attempts[task] = delivery
+            self._origins[delivery.origin] += 1
+            task.add_done_callback(partial(self._forget, delivery.origin))
+        if len(claimed) == limit:
+            self._wake.set()
+
+    def _forget(self, origin: str, task: "asyncio.Task[None]") -> None:
+        del self._attempts[task]
+        self._origins[origin] -= 1
+        if not self._origins[origin]:
+            del self._origins[origin]
+        self._wake.set()
+
+    async def _attempt(self, delivery: Delivery) -> None:
+        try:
+            outcome = await self._outcome(delivery)
+        except asyncio.CancelledError:
+            # The server goes: the next one need not wait until the claim runs out.
+            self._settled.append(self._again(delivery, "cancelled", self._now_ms()))
+            raise
+        self._settled.append(outcome)
+
+    async def _outcome(self, delivery: Delivery) -> Outcome:
+        try:
+            project = await self._store.project_named(delivery.project_id)
+        except DomainError:
+            return self._again(delivery, "storage", self._now_ms() + 1_000)
+        if project is None:
+            return Outcome(delivery.id, "no project", delivered=True)
+        begin_s = self._clock.monotonic_s()
+        now_s = int(self._clock.unix_s())
+        body = delivery.body.encode()
+        sent = await self._sender.post(project, delivery.url, delivery.event_id, body, now_s)
+        self._metrics.callback_deliveries.labels(sent.result.value).inc()
+        self._metrics.callback_seconds.observe(self._clock.monotonic_s() - begin_s)
+        if sent.result is Result.DELIVERED:
+            return Outcome(delivery.id, str(sent), delivered=True)
+        return self._failed(delivery, sent)
+
+    def _failed(self, delivery: Delivery, sent: Sent) -> Outcome:
+        attempts = delivery.attempts + 1
+        next_ms = self._now_ms() + backoff_ms(attempts, self._chance())
+        if next_ms <= delivery.give_up_ms:
+            return Outcome(delivery.id, str(sent), attempts=attempts, next_ms=next_ms)
+        self._metrics.callback_deliveries.labels("given_up").inc()
+        log.warning(
+            "a callback is given up",
+            project=delivery.project_id,
+            event_name=delivery.event,
+            attempts=attempts,
+            result=str(sent),
+        )
+        return Outcome(delivery.id, str(sent), dead=True, attempts=attempts)
+
+    def _again(self, delivery: Delivery, result: str, next_ms: int) -> Outcome:
+        """Not the receiver's fault, so not an attempt."""
+        return Outcome(delivery.id, result, attempts=delivery.attempts, next_ms=next_ms)
+
+    async def _settle(self) -> None:
+        """Outcomes go in one transaction; what it does not take is kept for the next."""
+        outcomes, self._settled = self._settled, []
+        if not outcomes:
+            return
+        try:
+            await self._store.callbacks.settle(outcomes)
+        except BaseException:
+            self._settled = outcomes + self._settled
+            raise
+
+    async def _keep_house(self, now_ms: int) -> None:
+        if now_ms >= self._figures_due_ms:
+            self._figures_due_ms = now_ms + _FIGURES_EVERY_MS
+            figures = await self._store.callbacks.queue_figures()
+            oldest_ms = now_ms if figures.oldest_ms is None else figures.oldest_ms
+            self._metrics.callbacks_waiting.set(figures.waiting)
+            self._metrics.callbacks_oldest_seconds.set(max(0, now_ms - oldest_ms) / 1000)
+            self._metrics.callbacks_dead.set(figures.dead)
+        if now_ms >= self._purge_due_ms:
+            self._purge_due_ms = now_ms + _PURGE_EVERY_MS
+            await self._store.callbacks.purge_dead(now_ms - self._limits.keep_dead_ms)
+
+    async def idle(self) -> None:
+        """Returns once no attempt is under way."""
+        while self._attempts:
+            await asyncio.wait(list(self._attempts))
+            await asyncio.sleep(0)
+
+    async def close(self) -> None:
+        """A moment for what is under way; the rest is due again at once."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL_S):
+                await self.idle()
+        for task in list(self._attempts):
+            task.cancel()
+        await asyncio.gather(*self._attempts, return_exceptions=True)
+        with contextlib.suppress(Unavailable):
+            await self._settle()
+
+    def _now_ms(self) -> int:
+        return int(self._clock.unix_s() * 1000)

@@ -1,0 +1,136 @@
+"""What happened, on disk before anything is awaited: a killed process loses no event.
+
+Events reach the outbox in a transaction, which takes time; a session does not wait for it. So
+each event is first appended to a file, which costs one write to the page cache and outlives the
+process (not the machine: it is not synced). Two files take turns: one collects while the events
+of the other are on their way into the outbox. What a dead process left is taken over by the next
+one that opens the folder; a lock on its files tells the dead from the living.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import structlog
+
+from signaling.domain.callbacks import EVENT_NAMES, Occurrence
+
+log = structlog.get_logger(__name__)
+
+_LOCK = "lock"
+_ENDINGS = (".0.jsonl", ".1.jsonl")
+
+
+class Journal:
+    """The files of one process. `leftovers` are the events of dead ones, oldest first.
+
+    Owner: the recorder. Errors: `OSError` when the folder can not be used.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._adopted: list[Path] = []
+        self._adopted_locks: list[int] = []
+        self._count = 0
+        with _locked(folder / _LOCK):
+            self.leftovers = tuple(self._adopt(folder))
+            name = secrets.token_hex(8)
+            self._paths = [folder / f"{name}{ending}" for ending in _ENDINGS]
+            self._files = [_create(path) for path in self._paths]
+        self._active = 0
+
+    def _adopt(self, folder: Path) -> Iterator[Occurrence]:
+        """Reads what processes that live no more have left, and keeps it from others."""
+        for first in sorted(folder.glob(f"*{_ENDINGS[0]}"), key=_age):
+            descriptor = os.open(first, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                continue
+            self._adopted_locks.append(descriptor)
+            stem = first.name.removesuffix(_ENDINGS[0])
+            paths = [first, folder / f"{stem}{_ENDINGS[1]}"]
+            self._adopted += paths
+            lines = [line for path in paths if path.exists() for line in _lines(path)]
+            for _, happened in sorted(lines, key=lambda line: line[0]):
+                yield happened
+
+    def write(self, happened: Occurrence) -> None:
+        """Keeps an event. Errors: `OSError` when the disk does not take it."""
+        line = {"n": self._count, **asdict(happened)}
+        self._count += 1
+        data = json.dumps(line, separators=(",", ":")).encode() + b"\n"
+        if os.write(self._files[self._active], data) != len(data):
+            raise OSError("the disk is full")
+
+    def turn(self) -> None:
+        """From now on the other file collects. Call it once what was in that one is `done`."""
+        self._active = 1 - self._active
+
+    def done(self) -> None:
+        """Everything written before the last turn, leftovers too, is safe elsewhere."""
+        os.ftruncate(self._files[1 - self._active], 0)
+        for path in self._adopted:
+            path.unlink(missing_ok=True)
+        for descriptor in self._adopted_locks:
+            os.close(descriptor)
+        self._adopted.clear()
+        self._adopted_locks.clear()
+
+    def close(self, *, empty: bool) -> None:
+        """Files that hold nothing any more are removed; others wait for the next process."""
+        for path, descriptor in zip(self._paths, self._files, strict=True):
+            if empty:
+                path.unlink(missing_ok=True)
+            os.close(descriptor)
+        for descriptor in self._adopted_locks:
+            os.close(descriptor)
+        self._adopted_locks.clear()
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Held while files are found and made, so that no start adopts what another one makes."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _create(path: Path) -> int:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor
+
+
+def _age(path: Path) -> int:
+    return path.stat().st_mtime_ns
+
+
+def _lines(path: Path) -> Iterator[tuple[int, Occurrence]]:
+    """The events of a file. A line cut short by a failing machine is left out, and said."""
+    for line in path.read_bytes().splitlines():
+        try:
+            number, happened = _read(json.loads(line))
+        except (ValueError, TypeError, KeyError):
+            log.warning("a line of the callback journal can not be read", bytes=len(line))
+            continue
+        yield number, happened
+
+
+def _read(fields: dict[str, object]) -> tuple[int, Occurrence]:
+    number, event, at_ms, details = (fields[name] for name in ("n", "event", "at_ms", "details"))
+    if not isinstance(number, int) or not isinstance(at_ms, int) or not isinstance(details, dict):
+        raise TypeError("not a line of a journal")
+    known = next(name for name in EVENT_NAMES if name == event)
+    names = (str(fields[name]) for name in ("id", "project_id", "session_id"))
+    happened_id, project_id, session_id = names
+    return number, Occurrence(happened_id, project_id, session_id, known, at_ms, details)

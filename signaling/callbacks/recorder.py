@@ -1,0 +1,160 @@
+"""From what happens in sessions to rows of the outbox: journal first, then one transaction."""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from signaling.callbacks.journal import Journal
+from signaling.clock import Clock
+from signaling.domain.callbacks import Callback, Occurrence, occurrence, payload, wanting
+from signaling.domain.deliveries import NewDelivery, new_delivery
+from signaling.domain.effects import Notify
+from signaling.domain.errors import Unavailable
+from signaling.domain.projects import Project
+from signaling.domain.session_options import SessionRecord
+from signaling.metrics import Metrics
+from signaling.storage.base import CallbackStore, Store
+
+log = structlog.get_logger(__name__)
+
+MAX_SPOOLED = 100_000
+"""Events in memory while the storage does not answer: some 100 MB. More are lost, and counted."""
+_BATCH = 2_000
+_RETRY_S = 1.0
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class Recorder:
+    """Takes every event of this node. `on_queued` is called when the outbox has something new."""
+
+    def __init__(
+        self,
+        store: Store,
+        journal: Journal,
+        clock: Clock,
+        metrics: Metrics,
+        bounds: "Bounds",
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self._store = store
+        self._outbox: CallbackStore = store.callbacks
+        self._journal = journal
+        self._clock = clock
+        self._metrics = metrics
+        self._bounds = bounds
+        self._sleep = sleep
+        self._spool: deque[Occurrence] = deque(journal.leftovers)
+        self._wake = asyncio.Event()
+        self.on_queued: Callable[[], None] = _nobody
+        if self._spool:
+            log.info("callbacks of an earlier run are taken up", events=len(self._spool))
+            self._wake.set()
+
+    def notify(self, record: SessionRecord, notice: Notify) -> None:
+        """Keeps an event on disk before it returns; never blocks on storage, never raises."""
+        happened = occurrence(record, notice, int(self._clock.unix_s() * 1000))
+        if len(self._spool) >= MAX_SPOOLED:
+            self._metrics.callback_events_lost.labels("spool_full").inc()
+            return
+        try:
+            self._journal.write(happened)
+        except OSError as failure:
+            # It may still get through; a kill before that would lose it.
+            log.error("the callback journal can not be written", reason=failure.strerror)  # noqa: TRY400
+        self._spool.append(happened)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._spool:
+                await self._flush_when_possible()
+
+    async def _flush_when_possible(self) -> None:
+        self._journal.turn()
+        batch = list(self._spool)
+        while True:
+            try:
+                await self._write(batch)
+                break
+            except Unavailable:
+                log.warning("callbacks wait for the storage", events=len(self._spool))
+                await self._sleep(_RETRY_S)
+        for _ in batch:
+            self._spool.popleft()
+        self._journal.done()
+        self.on_queued()
+
+    async def _write(self, batch: Sequence[Occurrence]) -> None:
+        deliveries = await self._deliveries(batch)
+        for begin in range(0, len(deliveries), _BATCH):
+            await self._outbox.queue(deliveries[begin : begin + _BATCH])
+
+    async def _deliveries(self, batch: Sequence[Occurrence]) -> list[NewDelivery]:
+        """What the batch means to whom. A project beyond its bound loses what is newest."""
+        projects = {happened.project_id for happened in batch}
+        audiences = {name: await self._audience(name) for name in projects}
+        made = []
+        for happened in batch:
+            audience = audiences[happened.project_id]
+            if audience is None:
+                continue
+            made += audience.deliveries(happened, self._bounds.give_up_after_ms)
+        for audience in audiences.values():
+            if audience is not None and audience.lost:
+                self._metrics.callback_events_lost.labels("queue_full").inc(audience.lost)
+        return made
+
+    async def _audience(self, project_id: str) -> "_Audience | None":
+        callbacks = await self._outbox.callbacks_of(project_id)
+        project = await self._store.project_named(project_id) if callbacks else None
+        if project is None:
+            return None
+        free = self._bounds.waiting_per_project - await self._outbox.waiting_of(project_id)
+        return _Audience(project, callbacks, free)
+
+    async def close(self, timeout_s: float) -> None:
+        """Writes what is left; what the storage does not take in time waits for the next start."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._spool:
+                    await self._flush_when_possible()
+        except TimeoutError:
+            log.warning("callbacks are left for the next start", events=len(self._spool))
+        self._journal.close(empty=not self._spool)
+
+
+class Bounds:
+    """`waiting_per_project`: deliveries; `give_up_after_ms`: from when the event happened."""
+
+    def __init__(self, waiting_per_project: int, give_up_after_ms: int) -> None:
+        self.waiting_per_project = waiting_per_project
+        self.give_up_after_ms = give_up_after_ms
+
+
+class _Audience:
+    """Who in a project wants what, and how much more may wait for it."""
+
+    def __init__(self, project: Project, callbacks: tuple[Callback, ...], free: int) -> None:
+        self._project = project
+        self._callbacks = callbacks
+        self._free = free
+        self.lost = 0
+
+    def deliveries(self, happened: Occurrence, give_up_after_ms: int) -> list[NewDelivery]:
+        wanted_by = wanting(self._callbacks, happened.event)
+        if len(wanted_by) > self._free:
+            self.lost += len(wanted_by)
+            return []
+        self._free -= len(wanted_by)
+        body = json.dumps(payload(happened, self._project), separators=(",", ":"))
+        return [new_delivery(happened, one, body, give_up_after_ms) for one in wanted_by]
+
+
+def _nobody() -> None:
+    """Nothing delivers yet."""

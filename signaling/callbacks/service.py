@@ -1,0 +1,69 @@
+"""The parts of callbacks as one thing with a life: opened with the server, closed after it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from config.load import ConfigurationError
+from config.settings import CallbackSettings
+from signaling.callbacks.deliverer import Deliverer, DeliveryLimits
+from signaling.callbacks.journal import Journal
+from signaling.callbacks.recorder import Bounds, Recorder
+from signaling.callbacks.sender import Sender
+from signaling.callbacks.targets import TargetPolicy, networks
+from signaling.clock import Clock
+from signaling.metrics import Metrics
+from signaling.storage.base import Store
+
+JOURNAL_FOLDER = "callbacks"
+_HOUR_MS = 3_600_000
+_CLOSE_S = 3.0
+
+
+def target_policy(settings: CallbackSettings) -> TargetPolicy:
+    """Errors: `ConfigurationError`."""
+    try:
+        return TargetPolicy(networks(settings.allowed_networks))
+    except ValueError as cause:
+        raise ConfigurationError(
+            "callbacks.allowed_networks are networks like 10.0.0.0/8 with blanks between"
+        ) from cause
+
+
+def open_sender(settings: CallbackSettings) -> Sender:
+    """Errors: `ConfigurationError`."""
+    policy = target_policy(settings)
+    timeout_s = settings.timeout_ms / 1000
+    return Sender(policy, timeout_s=timeout_s, connections=settings.max_in_flight)
+
+
+@asynccontextmanager
+async def running_callbacks(
+    settings: CallbackSettings, store: Store, data_dir: Path, clock: Clock, metrics: Metrics
+) -> AsyncIterator[Recorder]:
+    """Records and delivers inside the block; at its end what was recorded is in the outbox."""
+    sender = open_sender(settings)
+    journal = await asyncio.to_thread(Journal, data_dir / JOURNAL_FOLDER)
+    bounds = Bounds(settings.max_waiting_per_project, settings.give_up_after_h * _HOUR_MS)
+    recorder = Recorder(store, journal, clock, metrics, bounds)
+    limits = DeliveryLimits(
+        in_flight=settings.max_in_flight,
+        per_origin=settings.max_in_flight_per_origin,
+        timeout_ms=settings.timeout_ms,
+        keep_dead_ms=settings.keep_given_up_h * _HOUR_MS,
+    )
+    deliverer = Deliverer(store, sender, clock, metrics, limits)
+    recorder.on_queued = deliverer.wake
+    tasks = [asyncio.create_task(part.run()) for part in (recorder, deliverer)]
+    try:
+        yield recorder
+    finally:
+        for task in tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await recorder.close(_CLOSE_S)
+        await deliverer.close()
+        await sender.close()

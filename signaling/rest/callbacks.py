@@ -1,0 +1,50 @@
+"""Registration of callbacks, as the one official SDK that knows it calls it."""
+
+from signaling.callbacks import registration
+from signaling.domain.callbacks import Callback
+from signaling.domain.errors import ErrorCode, NotFound
+from signaling.rest.answers import Answer, empty_answer, json_answer
+from signaling.rest.bodies import required_text
+from signaling.rest.call import Call
+
+
+def _shown(callback: Callback) -> dict[str, object]:
+    return {
+        "id": callback.id,
+        "group": callback.group,
+        "event": callback.event,
+        "url": callback.url,
+        "createdAt": callback.created_ms,
+    }
+
+
+async def register_callback(call: Call) -> Answer:
+    """The same registration made twice is one; the answer is then the first one."""
+    services = call.services
+    wanted = registration.Wanted(
+        group=required_text(call.fields, "group"),
+        event=required_text(call.fields, "event"),
+        url=required_text(call.fields, "url"),
+    )
+    callback = await registration.register(
+        services.store.callbacks,
+        call.project,
+        wanted,
+        services.callback_targets,
+        int(services.clock.unix_s() * 1000),
+    )
+    return json_answer(200, _shown(callback))
+
+
+async def list_callbacks(call: Call) -> Answer:
+    """A bare array, as that SDK wants it."""
+    found = await call.services.store.callbacks.callbacks_of(call.project.api_key)
+    return json_answer(200, [_shown(callback) for callback in found])
+
+
+async def unregister_callback(call: Call) -> Answer:
+    """What still waits for it goes with it."""
+    store = call.services.store.callbacks
+    if not await store.remove_callback(call.project.api_key, call.path["id"]):
+        raise NotFound(ErrorCode.CALLBACK_NOT_FOUND)
+    return empty_answer(204)

@@ -1,0 +1,85 @@
+"""Callbacks reach the public net and what the operator names, however an address is written."""
+
+import socket
+
+import pytest
+from aiohttp.abc import AbstractResolver
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signaling.callbacks.targets import GuardedResolver, TargetPolicy, TargetRefused, networks
+
+PUBLIC = ["93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946", "64:ff9b::5db8:d822"]
+PRIVATE = [
+    "127.0.0.1",
+    "10.1.2.3",
+    "172.16.0.1",
+    "192.168.1.1",
+    "169.254.169.254",
+    "100.64.0.1",
+    "0.0.0.0",
+    "224.0.0.1",
+    "255.255.255.255",
+    "::1",
+    "::",
+    "fe80::1%eth0",
+    "fc00::1",
+    "ff02::1",
+    "::ffff:127.0.0.1",
+    "64:ff9b::7f00:1",
+    "2002:7f00:1::",
+    "not an address",
+]
+
+
+@pytest.mark.parametrize("address", PUBLIC)
+def test_public_addresses_are_permitted(address):
+    assert TargetPolicy().permits(address)
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+def test_addresses_of_inner_networks_are_not(address):
+    assert not TargetPolicy().permits(address)
+
+
+def test_the_operator_names_inner_networks_that_are_meant():
+    policy = TargetPolicy(networks("10.0.0.0/8 fd00::/8"))
+    assert policy.permits("10.1.2.3")
+    assert policy.permits("::ffff:10.1.2.3")
+    assert policy.permits("fd00::7")
+    assert not policy.permits("192.168.1.1")
+    with pytest.raises(ValueError):
+        networks("10.0.0.0/99")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "x.localhost"])
+def test_this_machine_is_refused_by_any_of_its_names(host):
+    with pytest.raises(TargetRefused):
+        TargetPolicy().check_host(host)
+    TargetPolicy(networks("127.0.0.0/8 ::1/128")).check_host(host)
+
+
+@given(st.text(max_size=60))
+def test_no_text_breaks_the_policy(text):
+    TargetPolicy(networks("10.0.0.0/8")).permits(text)
+
+
+class Book(AbstractResolver):
+    def __init__(self, *addresses):
+        self.addresses = addresses
+
+    async def resolve(self, host, port=0, family=socket.AF_INET):
+        return [{"hostname": host, "host": one, "port": port} for one in self.addresses]
+
+    async def close(self):
+        pass
+
+
+async def test_a_name_resolves_to_its_permitted_addresses_alone():
+    resolver = GuardedResolver(TargetPolicy(), Book("10.0.0.1", "93.184.216.34"))
+    assert [one["host"] for one in await resolver.resolve("a.test")] == ["93.184.216.34"]
+
+
+async def test_a_name_with_inner_addresses_alone_is_refused():
+    with pytest.raises(TargetRefused):
+        await GuardedResolver(TargetPolicy(), Book("127.0.0.1")).resolve("rebinding.test")

@@ -74,7 +74,7 @@ class SealrouteAdapter:
         return True
 
     async def start(self) -> None:
-        self._http = aiohttp.ClientSession()
+        self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         if self._pid is None:
             await self._start_server()
 

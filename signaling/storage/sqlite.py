@@ -5,6 +5,7 @@ disk before the answer leaves, so that a killed process loses nothing it promise
 """
 
 import asyncio
+import importlib
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -21,10 +20,10 @@ from signaling.domain.errors import BadRequest, ErrorCode, Unavailable
 from signaling.domain.projects import Project
 from signaling.domain.session_options import ArchiveMode, MediaMode, SessionOptions, SessionRecord
 from signaling.storage.callbacks import SqlCallbacks
+from signaling.storage.revision import latest_revision, revision_of
 from signaling.storage.schema import projects, sessions
 
 DATABASE = "sealroute.sqlite3"
-MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 async def open_sqlite(data_dir: Path, *, busy_timeout_ms: int = 5_000) -> "SqlStore":
@@ -44,7 +43,7 @@ async def open_sqlite(data_dir: Path, *, busy_timeout_ms: int = 5_000) -> "SqlSt
     sa.event.listen(engine.sync_engine, "begin", _begin_writing)
     try:
         async with engine.begin() as connection:
-            await connection.run_sync(_migrate)
+            await connection.run_sync(_bring_up_to_date)
     except SQLAlchemyError as cause:
         await engine.dispose()
         raise Unavailable(
@@ -84,11 +83,10 @@ def _begin_writing(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
-def _migrate(connection: sa.Connection) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+def _bring_up_to_date(connection: sa.Connection) -> None:
+    """Migrates where something is to be done. Alembic is loaded only then: it costs 10 MB."""
+    if revision_of(connection) != latest_revision():
+        importlib.import_module("signaling.storage.migrate").migrate(connection)
 
 
 class SqlStore:

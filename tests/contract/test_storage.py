@@ -13,12 +13,15 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from signaling.domain.errors import BadRequest, Unavailable
 from signaling.domain.projects import new_project
 from signaling.domain.session_options import ArchiveMode, MediaMode, SessionOptions, SessionRecord
 from signaling.storage.base import Store
+from signaling.storage.revision import MIGRATIONS, latest_revision
 from signaling.storage.schema import metadata
 from signaling.storage.sqlite import DATABASE, open_sqlite
 
@@ -211,3 +214,9 @@ async def test_a_killed_writer_loses_nothing_that_it_acknowledged(tmp_path, ackn
     for number in range(last + 1):
         assert await store.session(f"2_{number}") is not None
     await store.close()
+
+
+def test_the_newest_migration_by_name_is_the_head_of_the_chain():
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_current_head() == latest_revision()

@@ -151,7 +151,7 @@ async def test_the_peers_good_bye_ends_the_transport(scene, peers):
 async def test_a_handshake_may_be_done_before_the_answer_that_names_the_certificate(scene, peers):
     await scene.publish("ann")
     scene.subscribe("ben", connect=False)
-    media, listener, _, _ = scene.members["ben"]
+    media, listener, _, down = scene.members["ben"]
     peers.connect_through(scene.router, peers.transport_of(scene.router, Direction.DOWNLINK), down)
     assert down.done
     assert len(scene.router.sent(commands.SetSrtpKeys)) == 1
@@ -164,7 +164,7 @@ async def test_a_handshake_may_be_done_before_the_answer_that_names_the_certific
 async def test_a_subscription_reaches_the_core_when_it_can_flow(scene):
     await scene.publish("ann")
     scene.subscribe("ben", connect=False)
-    media, listener, _, _ = scene.members["ben"]
+    media, listener, _, down = scene.members["ben"]
     media.set_subscriber_forwarding("su", MediaKind.VIDEO, forwarding=False)
     media.set_layer_wish("su", LayerWish(320, 240, None))
     media.answer_downlink(1, down.answer(listener.offers[0]))

@@ -13,38 +13,41 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import structlog
 
+from signaling.callbacks.presence import Presence, endings, line_of, still_open
 from signaling.domain.callbacks import EVENT_NAMES, Occurrence
 
 log = structlog.get_logger(__name__)
 
 _LOCK = "lock"
 _ENDINGS = (".0.jsonl", ".1.jsonl")
+_OPEN = ".open.jsonl"
 
 
 class Journal:
-    """The files of one process. `leftovers` are the events of dead ones, oldest first.
+    """The files of one process. `leftovers` are the events of dead ones, oldest first, and the
+    ends, dated `now_ms` (Unix), of what they took along.
 
     Owner: the recorder. Errors: `OSError` when the folder can not be used.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, now_ms: int) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._adopted: list[Path] = []
         self._adopted_locks: list[int] = []
         self._count = 0
         with _locked(folder / _LOCK):
-            self.leftovers = tuple(self._adopt(folder))
+            self.leftovers = tuple(self._adopt(folder, now_ms))
             name = secrets.token_hex(8)
             self._paths = [folder / f"{name}{ending}" for ending in _ENDINGS]
             self._files = [_create(path) for path in self._paths]
+            self._presence = Presence(folder / f"{name}{_OPEN}")
         self._active = 0
 
-    def _adopt(self, folder: Path) -> Iterator[Occurrence]:
+    def _adopt(self, folder: Path, now_ms: int) -> Iterator[Occurrence]:
         """Reads what processes that live no more have left, and keeps it from others."""
         for first in sorted(folder.glob(f"*{_ENDINGS[0]}"), key=_age):
             descriptor = os.open(first, os.O_RDONLY)
@@ -56,18 +59,19 @@ class Journal:
             self._adopted_locks.append(descriptor)
             stem = first.name.removesuffix(_ENDINGS[0])
             paths = [first, folder / f"{stem}{_ENDINGS[1]}"]
-            self._adopted += paths
-            lines = [line for path in paths if path.exists() for line in _lines(path)]
-            for _, happened in sorted(lines, key=lambda line: line[0]):
-                yield happened
+            presence = folder / f"{stem}{_OPEN}"
+            yield from _in_order(paths)
+            # The last event may have reached one of the files alone.
+            yield from endings(still_open(_in_order([presence, *paths])).values(), now_ms)
+            self._adopted += [*paths, presence, presence.with_suffix(".new")]
 
     def write(self, happened: Occurrence) -> None:
         """Keeps an event. Errors: `OSError` when the disk does not take it."""
-        line = {"n": self._count, **asdict(happened)}
+        line = line_of(self._count, happened)
         self._count += 1
-        data = json.dumps(line, separators=(",", ":")).encode() + b"\n"
-        if os.write(self._files[self._active], data) != len(data):
+        if os.write(self._files[self._active], line) != len(line):
             raise OSError("the disk is full")
+        self._presence.record(happened, line)
 
     def turn(self) -> None:
         """From now on the other file collects. Call it once what was in that one is `done`."""
@@ -89,6 +93,7 @@ class Journal:
             if empty:
                 path.unlink(missing_ok=True)
             os.close(descriptor)
+        self._presence.close(remove=empty)
         for descriptor in self._adopted_locks:
             os.close(descriptor)
         self._adopted_locks.clear()
@@ -113,6 +118,11 @@ def _create(path: Path) -> int:
 
 def _age(path: Path) -> int:
     return path.stat().st_mtime_ns
+
+
+def _in_order(paths: list[Path]) -> list[Occurrence]:
+    lines = [line for path in paths if path.exists() for line in _lines(path)]
+    return [happened for _, happened in sorted(lines, key=lambda line: line[0])]
 
 
 def _lines(path: Path) -> Iterator[tuple[int, Occurrence]]:

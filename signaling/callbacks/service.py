@@ -45,7 +45,8 @@ async def running_callbacks(
 ) -> AsyncIterator[Recorder]:
     """Records and delivers inside the block; at its end what was recorded is in the outbox."""
     sender = open_sender(settings)
-    journal = await asyncio.to_thread(Journal, data_dir / JOURNAL_FOLDER)
+    now_ms = int(clock.unix_s() * 1000)
+    journal = await asyncio.to_thread(Journal, data_dir / JOURNAL_FOLDER, now_ms)
     bounds = Bounds(settings.max_waiting_per_project, settings.give_up_after_h * _HOUR_MS)
     recorder = Recorder(store, journal, clock, metrics, bounds)
     limits = DeliveryLimits(

@@ -69,7 +69,7 @@ class World:
 
     def start(self):
         self.metrics = Metrics(dict)
-        self.journal = Journal(self.folder / "j")
+        self.journal = Journal(self.folder / "j", int(self.clock.now_s * 1000))
         self.recorder = Recorder(
             self.store, self.journal, self.clock, self.metrics, self.bounds, self.sleep
         )

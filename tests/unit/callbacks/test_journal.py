@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
 
 def event(number: int) -> Occurrence:
     return Occurrence(
-        f"e{number}", "p", "s", "connectionCreated", number, {"connection": {"data": "ä\n" * 3}}
+        f"e{number}", "p", "s", "connectionDestroyed", number, {"connection": {"data": "ä\n" * 3}}
     )
 
 
@@ -24,7 +24,7 @@ def die(journal: Journal) -> None:
 
 def test_a_new_folder_has_no_leftovers_and_is_for_the_owner_only(tmp_path):
     folder = tmp_path / "j"
-    journal = Journal(folder)
+    journal = Journal(folder, 999)
     journal.write(event(1))
     assert journal.leftovers == ()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -34,63 +34,63 @@ def test_a_new_folder_has_no_leftovers_and_is_for_the_owner_only(tmp_path):
 
 
 def test_what_a_dead_process_left_is_read_in_order_across_both_files(tmp_path):
-    first = Journal(tmp_path)
+    first = Journal(tmp_path, 999)
     first.write(event(1))
     first.turn()
     first.write(event(2))
     first.turn()
     first.write(event(3))
     die(first)
-    second = Journal(tmp_path)
+    second = Journal(tmp_path, 999)
     assert second.leftovers == (event(1), event(2), event(3))
     second.close(empty=True)
 
 
 def test_what_is_done_is_gone_and_what_came_meanwhile_is_not(tmp_path):
-    first = Journal(tmp_path)
+    first = Journal(tmp_path, 999)
     first.write(event(1))
     first.turn()
     first.write(event(2))
     first.done()
     die(first)
-    second = Journal(tmp_path)
+    second = Journal(tmp_path, 999)
     assert second.leftovers == (event(2),)
     second.close(empty=True)
 
 
 def test_leftovers_are_left_over_until_they_are_done(tmp_path):
-    first = Journal(tmp_path)
+    first = Journal(tmp_path, 999)
     first.write(event(1))
     die(first)
-    second = Journal(tmp_path)
+    second = Journal(tmp_path, 999)
     die(second)
-    third = Journal(tmp_path)
+    third = Journal(tmp_path, 999)
     assert third.leftovers == (event(1),)
     third.turn()
     third.done()
     die(third)
-    fourth = Journal(tmp_path)
+    fourth = Journal(tmp_path, 999)
     assert fourth.leftovers == ()
     fourth.close(empty=True)
 
 
 def test_files_of_the_living_are_left_alone(tmp_path):
-    living = Journal(tmp_path)
+    living = Journal(tmp_path, 999)
     living.write(event(1))
-    other = Journal(tmp_path)
+    other = Journal(tmp_path, 999)
     assert other.leftovers == ()
     other.close(empty=True)
     living.close(empty=True)
 
 
 def test_a_line_that_was_cut_short_is_left_out(tmp_path):
-    first = Journal(tmp_path)
+    first = Journal(tmp_path, 999)
     first.write(event(1))
     first.write(event(2))
     die(first)
     for file in tmp_path.glob("*.jsonl"):
         file.write_bytes(file.read_bytes()[:-9] + b'\n[]\n{"n":1}\n\xff\n')
-    second = Journal(tmp_path)
+    second = Journal(tmp_path, 999)
     assert second.leftovers == (event(1),)
     second.close(empty=True)
 
@@ -99,10 +99,10 @@ WRITER = """
 import pathlib, sys
 from signaling.callbacks.journal import Journal
 from signaling.domain.callbacks import Occurrence
-journal = Journal(pathlib.Path(sys.argv[1]))
+journal = Journal(pathlib.Path(sys.argv[1]), 0)
 number = 0
 while True:
-    journal.write(Occurrence(f"e{number}", "p", "s", "sessionCreated", number, {}))
+    journal.write(Occurrence(f"e{number}", "p", "s", "sessionDestroyed", number, {}))
     print(number, flush=True)
     number += 1
 """
@@ -119,6 +119,84 @@ def test_a_killed_process_leaves_every_event_that_it_wrote(tmp_path):
     said = 100 + len(writer.stdout.read().splitlines()[:-1])
     writer.stdout.close()
     writer.wait(10)
-    journal = Journal(tmp_path)
+    journal = Journal(tmp_path, 999)
     assert [one.at_ms for one in journal.leftovers][: said + 1] == list(range(said + 1))
     journal.close(empty=True)
+
+
+# --- what a dead process took along -------------------------------------------------------
+
+
+def life(event: str, own: str = "", session: str = "s") -> Occurrence:
+    kind = "stream" if event.startswith("stream") else "connection"
+    details = {} if event.startswith("session") else {kind: {"id": own}}
+    return Occurrence(f"{event} {session} {own}", "p", session, event, 5, details)
+
+
+def taken_along(folder, *events):
+    """What the next process finds when one dies after these events, all of them delivered."""
+    journal = Journal(folder, 0)
+    for one in events:
+        journal.write(one)
+    journal.turn()
+    journal.done()
+    die(journal)
+    heir = Journal(folder, 999)
+    heir.close(empty=False)
+    return heir.leftovers
+
+
+def test_what_was_open_ends_with_its_process_streams_first(tmp_path):
+    ends = taken_along(
+        tmp_path,
+        life("sessionCreated"),
+        life("connectionCreated", "ann"),
+        life("streamCreated", "cam"),
+        life("connectionCreated", "ben"),
+        life("connectionDestroyed", "ben"),
+    )
+    assert [one.event for one in ends] == [
+        "streamDestroyed",
+        "connectionDestroyed",
+        "sessionDestroyed",
+    ]
+    assert {one.at_ms for one in ends} == {999}
+    assert ends[1].details == {"connection": {"id": "ann"}, "reason": "networkDisconnected"}
+    assert "reason" not in ends[2].details
+
+
+def test_what_had_ended_does_not_end_again(tmp_path):
+    ended = [life("sessionCreated"), life("connectionCreated", "a")]
+    ended += [life("connectionDestroyed", "a"), life("sessionDestroyed")]
+    assert taken_along(tmp_path, *ended) == ()
+
+
+def test_the_same_end_has_the_same_id_until_it_is_safe(tmp_path):
+    first = taken_along(tmp_path, life("sessionCreated"))
+    second = Journal(tmp_path, 1_234)
+    assert [one.id for one in second.leftovers] == [one.id for one in first]
+    second.turn()
+    second.done()
+    second.close(empty=True)
+    third = Journal(tmp_path, 1_234)
+    assert third.leftovers == ()
+    third.close(empty=True)
+    assert [file.name for file in tmp_path.iterdir()] == ["lock"]
+
+
+def test_the_file_of_the_open_stays_small_and_right_however_long_it_lives(tmp_path):
+    journal = Journal(tmp_path, 0)
+    journal.write(life("sessionCreated"))
+    for number in range(5_000):
+        journal.write(life("connectionCreated", str(number)))
+        if number != 3_000:
+            journal.write(life("connectionDestroyed", str(number)))
+        journal.turn()
+        journal.done()
+    (file,) = tmp_path.glob("*.open.jsonl")
+    assert len(file.read_bytes().splitlines()) < 1_010
+    die(journal)
+    heir = Journal(tmp_path, 999)
+    assert [one.event for one in heir.leftovers] == ["connectionDestroyed", "sessionDestroyed"]
+    assert heir.leftovers[0].details["connection"] == {"id": "3000"}
+    heir.close(empty=True)

@@ -1,0 +1,216 @@
+"""A serving process is killed while it delivers to a flaky application: every event arrives."""
+
+import asyncio
+import json
+import os
+import random
+import socket
+import sys
+from collections import defaultdict
+
+import aiohttp
+import pytest
+import vonage_jwt
+from aiohttp import web
+
+from tests.served import Server, free_port, until
+
+pytestmark = pytest.mark.interop
+
+SESSIONS = 4
+KILLS = 3
+FAILURES_BEFORE_KILL = 6
+
+
+class Application:
+    """Receives callbacks, but fails often: errors, silence, connections cut."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.flaky = True
+        self.secret = ""
+        self.order = defaultdict(list)
+        self.ids = set()
+        self.failures = 0
+        self.forged = 0
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        token = request.headers["Authorization"].removeprefix("Bearer ")
+        if not vonage_jwt.verify_signature(token, self.secret):
+            self.forged += 1
+        trouble = self.chance.random() if self.flaky else 1.0
+        if trouble < 0.5:
+            self.failures += 1
+            if trouble < 0.1:
+                request.transport.abort()
+            elif trouble < 0.2:
+                await asyncio.sleep(0.5)
+            return web.Response(status=503)
+        event_id = request.headers["Sealroute-Event-Id"]
+        if event_id not in self.ids:
+            self.ids.add(event_id)
+            told = json.loads(body)
+            thing = told.get("stream") or told.get("connection") or {}
+            self.order[told["sessionId"]].append((told["event"], thing.get("id")))
+        return web.Response()
+
+
+class Node(Server):
+    """A server that can be killed and started again on the same folder."""
+
+    def __init__(self, folder) -> None:
+        super().__init__(folder, e2ee=True)
+        self.media_port = free_port(socket.SOCK_DGRAM)
+
+    async def serve(self) -> None:
+        self.process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "signaling", "serve", "--data-dir", str(self.folder)),
+            *("--host", "127.0.0.1", "--port", self.url.rpartition(":")[2]),
+            *("--media-port", str(self.media_port), "--log-level", "error"),
+            env={
+                **os.environ,
+                "SEALROUTE_CALLBACKS_ALLOWED_NETWORKS": "127.0.0.0/8",
+                "SEALROUTE_CALLBACKS_TIMEOUT_MS": "300",
+            },
+        )
+        async with aiohttp.ClientSession() as http, asyncio.timeout(20):
+            while True:
+                try:
+                    async with http.get(f"{self.url}/readyz") as answer:
+                        if answer.status == 200:
+                            return
+                except aiohttp.ClientError:
+                    await asyncio.sleep(0.05)
+
+    async def kill(self) -> None:
+        self.process.kill()
+        await self.process.wait()
+
+
+# A visit takes a while, so that the queue is one that can be worked off.
+PAUSE_S = 0.05
+
+
+class Visitor:
+    """Joins and leaves, and notes what the server has told it: that much has happened."""
+
+    def __init__(self, node: Node, http: aiohttp.ClientSession, session: str, token: str) -> None:
+        self.node, self.http, self.session, self.token = node, http, session, token
+        self.happened: list[tuple[str, str]] = []
+
+    async def visit(self) -> None:
+        async with self.http.ws_connect(
+            self.node.url + "/v1/signal", protocols=("sealroute.v1.json",)
+        ) as socket_:
+            hello = {"t": "hello", "id": 1, "apiKey": self.node.api_key, "sessionId": self.session}
+            await socket_.send_json(
+                {
+                    **hello,
+                    "token": self.token,
+                    "sdk": {"name": "test", "version": "1"},
+                    "e2ee": {"formats": ["e2ee/1"]},
+                }
+            )
+            own = (await self._expect(socket_, "welcome"))["connection"]["connectionId"]
+            self.happened.append(("connectionCreated", own))
+            await socket_.send_json({"t": "bye", "id": 2})
+            await self._expect(socket_, "ok")
+            self.happened.append(("connectionDestroyed", own))
+
+    async def _expect(self, socket_, tag: str) -> dict:
+        while True:
+            message = await socket_.receive()
+            if message.type is not aiohttp.WSMsgType.TEXT:
+                raise ConnectionResetError("the server is gone")
+            found = json.loads(message.data)
+            if found["t"] == tag:
+                return found
+
+    async def keep_visiting(self) -> None:
+        """Until the server is gone."""
+        try:
+            while True:
+                await self.visit()
+                await asyncio.sleep(PAUSE_S)
+        except (ConnectionError, aiohttp.ClientError):
+            return
+
+
+@pytest.fixture
+async def application():
+    made = Application(seed=4)
+    app = web.Application()
+    app.router.add_post("/events", made.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}/events"
+    yield made
+    await runner.cleanup()
+
+
+async def prepared(node: Node, application: Application) -> list[tuple[str, str]]:
+    """A project whose events go to the application, and sessions with a token for each."""
+    os.environ["SEALROUTE_CALLBACKS_ALLOWED_NETWORKS"] = "127.0.0.0/8"
+    ask = node.ask
+    try:
+        project = await asyncio.to_thread(ask, "project", "create", "--e2ee")
+        node.api_key = key = project["apiKey"]
+        for words in (("add", "--api-key", key, "--url", application.url),):
+            await asyncio.to_thread(ask, "callbacks", *words)
+    finally:
+        del os.environ["SEALROUTE_CALLBACKS_ALLOWED_NETWORKS"]
+    secret = await asyncio.to_thread(ask, "callbacks", "secret", "--api-key", key)
+    application.secret = secret["signatureSecret"]
+    rooms = []
+    for _ in range(SESSIONS):
+        made = await asyncio.to_thread(ask, "session", "create", "--api-key", key, "--e2ee")
+        token = await asyncio.to_thread(ask, "token", "--session", made["sessionId"])
+        rooms.append((made["sessionId"], token["token"]))
+    return rooms
+
+
+def in_order(part: list, whole: list) -> bool:
+    rest = iter(whole)
+    return all(one in rest for one in part)
+
+
+@pytest.mark.timeout(180)
+async def test_every_event_arrives_in_order_through_kills_of_the_server(tmp_path, application):
+    node = Node(tmp_path)
+    rooms = await prepared(node, application)
+    async with aiohttp.ClientSession() as http:
+        visitors = [Visitor(node, http, session, token) for session, token in rooms]
+        for _ in range(KILLS):
+            await node.serve()
+            before = sum(len(one.happened) for one in visitors)
+            visits = [asyncio.create_task(one.keep_visiting()) for one in visitors]
+            failed = application.failures
+            await until(lambda: application.failures >= failed + FAILURES_BEFORE_KILL, 30)  # noqa: B023
+            assert sum(len(one.happened) for one in visitors) > before
+            await node.kill()
+            await asyncio.gather(*visits)
+        application.flaky = False
+        await node.serve()
+        try:
+            async with asyncio.timeout(60):
+                waiting = 1
+                while waiting:
+                    queue = await asyncio.to_thread(node.ask, "callbacks", "queue")
+                    waiting = queue["waiting"]
+        finally:
+            await node.kill()
+    assert application.forged == 0
+    for visitor in visitors:
+        arrived = application.order[visitor.session]
+        assert visitor.happened
+        assert in_order(visitor.happened, arrived)
+        created = [one for event, one in arrived if event == "connectionCreated"]
+        destroyed = [one for event, one in arrived if event == "connectionDestroyed"]
+        assert sorted(created) == sorted(destroyed)
+        assert len(set(created)) == len(created)
+        assert [event for event, _ in arrived if event.startswith("session")][::2] == [
+            "sessionCreated"
+        ] * (sum(event.startswith("session") for event, _ in arrived) // 2)

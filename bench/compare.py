@@ -13,6 +13,8 @@ from bench import loadgen, namespace, report
 from bench.adapters import Adapter, UnavailableError
 from bench.adapters.janus import JanusAdapter
 from bench.adapters.janus import install as install_janus
+from bench.adapters.livekit import LivekitAdapter
+from bench.adapters.mediasoup import MediasoupAdapter
 from bench.adapters.sealroute import SealrouteAdapter
 from bench.forwarding import FloorCosts, add_floors
 from bench.loadgen import LoadError, Timing
@@ -35,7 +37,7 @@ def adapters(*, quick: bool) -> list[Adapter]:
     if not quick:
         peers += [SealrouteAdapter(profiles=LEGACY), JanusAdapter("videoroom", 1)]
         peers += [JanusAdapter("streaming", loops) for loops in (0, 1, 2)]
-    return peers
+    return [*peers, LivekitAdapter(), MediasoupAdapter()]
 
 
 def arguments(words: list[str] | None = None) -> argparse.Namespace:

@@ -86,14 +86,15 @@ class Peer:
     def close(self) -> None:
         self.socket.close()
 
-    def connect(self, remote: RemoteDescription) -> TransportJob:
-        """Raises `PeerError` when the server does not answer within `DEADLINE_S`."""
+    def connect(self, remote: RemoteDescription, *, passive: bool = False) -> TransportJob:
+        """Does the handshake as DTLS client, or `passive` as its server. Raises `PeerError` when
+        the other side does not answer within `DEADLINE_S`."""
         deadline = time.monotonic() + DEADLINE_S
         host = self.socket.getsockname()[0]
         same = [a for a in remote.addresses if a[0] == host]
         self.socket.connect((same or list(remote.addresses))[0])
         self._check(remote, deadline)
-        srtp = self._shake_hands(remote, deadline)
+        srtp = self._shake_hands(remote, deadline, passive=passive)
         ice = {
             "local_ufrag": self.local.ufrag,
             "local_password": self.local.password,
@@ -144,25 +145,33 @@ class Peer:
             wait_s = min(wait_s * 2, MOST_WAIT_S)
         raise PeerError("no answer to the connectivity check")
 
-    def _shake_hands(self, remote: RemoteDescription, deadline: float) -> dict[str, str]:
+    def _shake_hands(
+        self, remote: RemoteDescription, deadline: float, *, passive: bool
+    ) -> dict[str, str]:
         tls = SSL.Connection(_context(self._profiles), None)
-        tls.set_connect_state()
+        if passive:
+            tls.set_accept_state()
+        else:
+            tls.set_connect_state()
         tls.set_ciphertext_mtu(MTU_BYTES)
         while not self._step(tls):
             self._flush(tls)
-            wait_s = tls.DTLSv1_get_timeout()
-            datagram = self._receive(min(wait_s if wait_s is not None else 1.0, 1.0))
             if time.monotonic() > deadline:
                 raise PeerError("the DTLS handshake did not end")
-            if datagram is None:
-                tls.DTLSv1_handle_timeout()
-            elif datagram[0] <= 3:
-                self._answer_check(datagram)
-            elif 20 <= datagram[0] <= 63:
-                tls.bio_write(datagram)
+            self._take_record(tls)
         self._flush(tls)
         self._verify(tls, remote)
-        return _keys(tls)
+        return _keys(tls, passive=passive)
+
+    def _take_record(self, tls: SSL.Connection) -> None:
+        wait_s = tls.DTLSv1_get_timeout()
+        datagram = self._receive(min(wait_s if wait_s is not None else 1.0, 1.0))
+        if datagram is None:
+            tls.DTLSv1_handle_timeout()
+        elif datagram[0] <= 3:
+            self._answer_check(datagram)
+        elif 20 <= datagram[0] <= 63:
+            tls.bio_write(datagram)
 
     @staticmethod
     def _step(tls: SSL.Connection) -> bool:
@@ -192,18 +201,19 @@ class Peer:
             raise PeerError("the server's certificate is not the announced one")
 
 
-def _keys(tls: SSL.Connection) -> dict[str, str]:
-    """RFC 5764, 4.2: as the DTLS client, ours are the client's."""
+def _keys(tls: SSL.Connection, *, passive: bool) -> dict[str, str]:
+    """RFC 5764, 4.2: the client's come first."""
     profile = tls.get_selected_srtp_profile()
     if profile not in _PROFILES:
         raise PeerError("no SRTP profile was agreed")
     key, salt = _PROFILES[profile]
     material = tls.export_keying_material(_EXPORT_LABEL, 2 * (key + salt))
     keys, salts = material[: 2 * key], material[2 * key :]
+    client, server = ("remote", "local") if passive else ("local", "remote")
     return {
         "profile": profile.decode(),
-        "local_key": keys[:key].hex(),
-        "remote_key": keys[key:].hex(),
-        "local_salt": salts[:salt].hex(),
-        "remote_salt": salts[salt:].hex(),
+        f"{client}_key": keys[:key].hex(),
+        f"{server}_key": keys[key:].hex(),
+        f"{client}_salt": salts[:salt].hex(),
+        f"{server}_salt": salts[salt:].hex(),
     }

@@ -1,8 +1,11 @@
 """What processes cost: the kernel's CPU clocks and resident memory."""
 
+import asyncio
 import time
 from collections.abc import Iterable
 from pathlib import Path
+
+STOP_S = 10.0
 
 _CPUCLOCK_SCHED = 2
 """Of linux/posix-timers.h: the process clock that counts scheduled time in nanoseconds."""
@@ -43,3 +46,16 @@ def resident_bytes(pids: Iterable[int]) -> int:
             if line.startswith("VmRSS:"):
                 total += int(line.split()[1]) * 1_024
     return total
+
+
+async def stop(process: asyncio.subprocess.Process | None) -> None:
+    """Asks it to end, and ends it when it does not."""
+    if process is None or process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(STOP_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

@@ -308,13 +308,6 @@ class JanusAdapter:
     async def stop(self) -> None:
         if self._http is not None:
             await self._http.close()
-        if self._process is not None and self._process.returncode is None:
-            self._process.terminate()
-            try:
-                async with asyncio.timeout(10):
-                    await self._process.wait()
-            except TimeoutError:
-                self._process.kill()
-                await self._process.wait()
+        await processes.stop(self._process)
         if self._folder is not None:
             self._folder.cleanup()

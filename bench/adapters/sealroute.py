@@ -26,7 +26,6 @@ from bench.sdp import (
 )
 
 _START_S = 30.0
-_STOP_S = 10.0
 _JOINS_AT_ONCE = 8
 _MID_ZERO = (MID_EXTENSION, b"0".hex())
 _QUIET_LEVEL = (AUDIO_LEVEL_EXTENSION, "c0")
@@ -190,13 +189,6 @@ class SealrouteAdapter:
     async def stop(self) -> None:
         if self._http is not None:
             await self._http.close()
-        if self._process is not None and self._process.returncode is None:
-            self._process.terminate()
-            try:
-                async with asyncio.timeout(_STOP_S):
-                    await self._process.wait()
-            except TimeoutError:
-                self._process.kill()
-                await self._process.wait()
+        await processes.stop(self._process)
         if self._folder is not None:
             self._folder.cleanup()

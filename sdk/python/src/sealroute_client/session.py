@@ -13,7 +13,7 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCIceServer
 from sealroute_client.downlink import Downlink
 from sealroute_client.e2ee import secret as secrets
 from sealroute_client.e2ee.frames import FORMAT
-from sealroute_client.e2ee.keys import Outcome, PendingContext
+from sealroute_client.e2ee.keys import PendingContext
 from sealroute_client.encryption import SessionEncryption
 from sealroute_client.errors import (
     EncryptionInternalError,
@@ -21,13 +21,13 @@ from sealroute_client.errors import (
     InvalidParameter,
     NotConnected,
     SealrouteError,
-    ServerError,
 )
 from sealroute_client.events import Emitter
 from sealroute_client.media import loopback, sources
 from sealroute_client.media.inbound import InboundTap
 from sealroute_client.media.sources import Source
 from sealroute_client.publisher import PublishedTrack, Publisher
+from sealroute_client.server_messages import ServerMessages
 from sealroute_client.signaling import VERSION, Credentials, Message, Signaling
 from sealroute_client.subscriber import Subscriber
 from sealroute_client.uplink import Uplink
@@ -74,10 +74,11 @@ class Session(Emitter):
             "codecs": list(CLIENT_CODECS),
         }
         self.signaling = Signaling(self._credentials, hello)
+        self._messages = ServerMessages(self)
         self._configuration = RTCConfiguration(iceServers=[])
         self._uplink: Uplink | None = None
         self._downlink: Downlink | None = None
-        self._offers: asyncio.Queue[Message] = asyncio.Queue()
+        self.offers: asyncio.Queue[Message] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
         self._has_joined = False
         self._is_leaving = False
@@ -93,7 +94,7 @@ class Session(Emitter):
             derived = await secrets.derive(self._secret, self._credentials.session_id)
         self._secret = None
         loopback.loopback_wanted.set(_is_loopback(self._credentials.url))
-        self.signaling.on_message = self._on_message
+        self.signaling.on_message = self._messages.handle
         self.signaling.on_lost = lambda: self.emit("sessionReconnecting")
         self.signaling.on_resumed = self._on_resumed
         self.signaling.on_closed = self._on_closed
@@ -106,8 +107,8 @@ class Session(Emitter):
             await self.disconnect()
             raise
         self._has_joined = True
-        self._spawn(self._answer_offers())
-        self._take_snapshot(welcome)
+        self.spawn(self._answer_offers())
+        self._messages.take_snapshot(welcome)
 
     def _enter(self, welcome: dict[str, Any], secret: secrets.SessionSecret | None) -> None:
         self.connection_id = str(welcome["connection"]["connectionId"])
@@ -163,7 +164,7 @@ class Session(Emitter):
     def _on_closed(self, reason: str) -> None:
         if not self._is_leaving:
             self._is_leaving = True
-            self._spawn(self._end(reason))
+            self.spawn(self._end(reason))
 
     async def _end(self, reason: str) -> None:
         await self._close_media()
@@ -177,7 +178,7 @@ class Session(Emitter):
         if self._has_joined:
             self.emit("disconnected", reason=reason)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._on_task_done)
@@ -275,7 +276,7 @@ class Session(Emitter):
 
         def on_loop() -> None:
             if self.encryption is not None and not self._is_leaving:
-                self._spawn(self.encryption.renew(publisher, track))
+                self.spawn(self.encryption.renew(publisher, track))
 
         def on_exhausted() -> None:
             loop.call_soon_threadsafe(on_loop)
@@ -285,10 +286,10 @@ class Session(Emitter):
     async def unpublish(self, publisher: Publisher) -> None:
         if self.publishers.pop(publisher.stream_id, None) is None:
             return
-        await self._end_publisher(publisher)
+        await self.end_publisher(publisher)
         await self.signaling.request("unpublish", streamId=publisher.stream_id)
 
-    async def _end_publisher(self, publisher: Publisher) -> None:
+    async def end_publisher(self, publisher: Publisher) -> None:
         await publisher.stop()
         if self._uplink is not None:
             self._uplink.retire(publisher.tracks)
@@ -323,7 +324,7 @@ class Session(Emitter):
             self.emit(name, **detail)
 
     def _report_state(self, subscriber: Subscriber, state: str) -> None:
-        self._spawn(
+        self.spawn(
             self._tell(
                 "e2eeState",
                 subscriberId=subscriber.subscriber_id,
@@ -338,7 +339,7 @@ class Session(Emitter):
 
     async def _answer_offers(self) -> None:
         while True:
-            message: dict[str, Any] = await self._offers.get()
+            message: dict[str, Any] = await self.offers.get()
             if self._downlink is None:
                 self._downlink = Downlink(self._configuration)
             answer = await self._downlink.answer(message["sdp"], message["tracks"], self._bind)
@@ -374,7 +375,7 @@ class Session(Emitter):
         for subscriber in self.subscribers.values():
             subscriber.on_secret_change()
         await self.encryption.announce()
-        self._spawn(
+        self.spawn(
             self.encryption.switch(
                 lambda: list(self.publishers.values()), self._others, immediate=immediate
             )
@@ -399,117 +400,11 @@ class Session(Emitter):
     async def force_disconnect(self, connection_id: str) -> None:
         await self.signaling.request("forceDisconnect", connectionId=connection_id)
 
-    # --- what the server tells ---------------------------------------------------------
-
-    def _on_message(self, message: Message) -> None:
-        handler = _HANDLERS.get(str(message["t"]))
-        if handler is None:
-            return
-        try:
-            handler(self, message)
-        except (KeyError, TypeError, ValueError, AttributeError):
-            # A message of another shape than the protocol's; the next one may be fine.
-            logger.warning("A message of the server could not be understood")
-
-    def _on_stream_created(self, message: dict[str, Any]) -> None:
-        stream = message["stream"]
-        stream_id = str(stream["streamId"])
-        if stream_id in self.publishers:
-            self.publishers[stream_id].emit("streamCreated", stream=stream)
-        elif stream_id not in self.streams and stream.get("connectionId") != self.connection_id:
-            self.streams[stream_id] = stream
-            self.emit("streamCreated", stream=stream)
-
-    def _on_stream_destroyed(self, message: dict[str, Any]) -> None:
-        stream_id = str(message["streamId"])
-        reason = message.get("reason", "")
-        publisher = self.publishers.pop(stream_id, None)
-        if publisher is not None:
-            self._spawn(self._end_publisher(publisher))
-            publisher.emit("streamDestroyed", streamId=stream_id, reason=reason)
-        for subscriber in [s for s in self.subscribers.values() if s.stream_id == stream_id]:
-            del self.subscribers[subscriber.subscriber_id]
-            self._spawn(self._end_subscriber(subscriber))
-        if self.streams.pop(stream_id, None) is not None or publisher is not None:
-            self.emit("streamDestroyed", streamId=stream_id, reason=reason)
-
-    async def _end_subscriber(self, subscriber: Subscriber) -> None:
+    async def end_subscriber(self, subscriber: Subscriber) -> None:
         await subscriber.close()
         subscriber.emit("destroyed", streamId=subscriber.stream_id)
 
-    def _on_stream_changed(self, message: dict[str, Any]) -> None:
-        changes = {k: v for k, v in message.items() if k not in ("t", "streamId")}
-        stream = self.streams.get(str(message["streamId"]))
-        if stream is not None:
-            stream.update(changes)
-            self.emit("streamPropertyChanged", streamId=message["streamId"], changes=changes)
-
-    def _on_connection_created(self, message: dict[str, Any]) -> None:
-        connection = message["connection"]
-        connection_id = str(connection["connectionId"])
-        if connection_id not in self.connections:
-            self.connections[connection_id] = connection
-            self.emit("connectionCreated", connection=connection)
-
-    def _on_connection_destroyed(self, message: dict[str, Any]) -> None:
-        connection_id = str(message["connectionId"])
-        if self.connections.pop(connection_id, None) is not None:
-            if self.encryption is not None:
-                self.encryption.forget(connection_id)
-            self.emit(
-                "connectionDestroyed", connectionId=connection_id, reason=message.get("reason")
-            )
-
-    def _on_signal(self, message: dict[str, Any]) -> None:
-        sender = message.get("from")
-        sealed = message.get("sealed")
-        kind, data = message.get("type") or "", message.get("data") or ""
-        if sealed is not None:
-            # Only from members: replay protection lives as long as the Connection.
-            if self.encryption is None or sender not in self.connections:
-                return
-            outcome, kind, data = self.encryption.open_signal(str(sender), bytes(sealed))
-            if outcome is not Outcome.OK:
-                return
-        self.emit("signal", connectionId=sender, type=kind, data=data, isSealed=sealed is not None)
-
-    def _on_mute_forced(self, message: dict[str, Any]) -> None:
-        stream_id = message.get("streamId")
-        active = bool(message.get("active"))
-        targets = [p for i, p in self.publishers.items() if stream_id in (None, i)]
-        if active:
-            for publisher in targets:
-                publisher.mute_locally("audio", muted=True)
-                publisher.emit("muteForced", streamId=publisher.stream_id)
-        self.emit("muteForced", streamId=stream_id, active=active)
-
-    def _on_not_encrypted(self, message: dict[str, Any]) -> None:
-        detail = {k: message.get(k) for k in ("streamId", "mid", "packets")}
-        publisher = self.publishers.get(str(message["streamId"]))
-        if publisher is not None:
-            publisher.emit("notEncrypted", **detail)
-        self.emit("notEncrypted", **detail)
-
-    def _on_hint(self, message: dict[str, Any]) -> None:
-        if self.encryption is None:
-            return
-        sender, hint = str(message["connectionId"]), int(message["hint"])
-        self.encryption.hints[sender] = hint
-        if hint in self.encryption.ring.hints:
-            for subscriber in self.subscribers.values():
-                if subscriber.stream.get("connectionId") == sender:
-                    subscriber.on_hint_announced()
-
-    def _on_subscriber_connected(self, message: dict[str, Any]) -> None:
-        subscriber = self.subscribers.get(str(message["subscriberId"]))
-        if subscriber is not None:
-            subscriber.is_connected.set()
-            subscriber.emit("connected", streamId=subscriber.stream_id)
-
-    def _on_transport_lost(self, message: dict[str, Any]) -> None:
-        self._spawn(self._drop_link(str(message["direction"])))
-
-    async def _drop_link(self, direction: str) -> None:
+    async def drop_link(self, direction: str) -> None:
         if direction == "uplink":
             link, self._uplink = self._uplink, None
             ended: list[Publisher] = list(self.publishers.values())
@@ -519,7 +414,7 @@ class Session(Emitter):
         else:
             downlink, self._downlink = self._downlink, None
             for subscriber in list(self.subscribers.values()):
-                await self._end_subscriber(subscriber)
+                await self.end_subscriber(subscriber)
             self.subscribers.clear()
             if downlink is not None:
                 await downlink.close()
@@ -528,35 +423,14 @@ class Session(Emitter):
             await link.close()
         self.emit("transportLost", direction=direction)
 
-    def _on_offer(self, message: Message) -> None:
-        self._offers.put_nowait(message)
-
-    def _on_error(self, message: dict[str, Any]) -> None:
-        self.emit("error", error=ServerError.from_wire(message))
-
     def _on_resumed(self, welcome: dict[str, Any]) -> None:
         if str(welcome["connection"]["connectionId"]) != self.connection_id:
             self._on_closed("networkDisconnected")
             return
         if self.encryption is not None:
             self.encryption.hints.update(welcome.get("hints", {}))
-        self._take_snapshot(welcome)
+        self._messages.take_snapshot(welcome)
         self.emit("sessionReconnected")
-
-    def _take_snapshot(self, welcome: dict[str, Any]) -> None:
-        """Tells as events what changed since the last look at the Session."""
-        streams = {str(s["streamId"]) for s in welcome.get("streams", ())}
-        members = {str(c["connectionId"]) for c in welcome.get("connections", ())}
-        for stream_id in set(self.streams) - streams:
-            self._on_stream_destroyed({"streamId": stream_id, "reason": "clientDisconnected"})
-        for connection_id in set(self.connections) - members:
-            self._on_connection_destroyed(
-                {"connectionId": connection_id, "reason": "clientDisconnected"}
-            )
-        for connection in welcome.get("connections", ()):
-            self._on_connection_created({"connection": connection})
-        for stream in welcome.get("streams", ()):
-            self._on_stream_created({"stream": stream})
 
     # --- figures -----------------------------------------------------------------------
 
@@ -579,23 +453,6 @@ class Session(Emitter):
     def _require_connected(self) -> None:
         if not self.connection_id or self._is_leaving:
             raise NotConnected("The session is not connected")
-
-
-_HANDLERS: Final[dict[str, Callable[[Session, dict[str, Any]], None]]] = {
-    "streamCreated": Session._on_stream_created,  # noqa: SLF001
-    "streamDestroyed": Session._on_stream_destroyed,  # noqa: SLF001
-    "streamPropertyChanged": Session._on_stream_changed,  # noqa: SLF001
-    "connectionCreated": Session._on_connection_created,  # noqa: SLF001
-    "connectionDestroyed": Session._on_connection_destroyed,  # noqa: SLF001
-    "signalReceived": Session._on_signal,  # noqa: SLF001
-    "muteForced": Session._on_mute_forced,  # noqa: SLF001
-    "notEncrypted": Session._on_not_encrypted,  # noqa: SLF001
-    "hintAnnounced": Session._on_hint,  # noqa: SLF001
-    "subscriberConnected": Session._on_subscriber_connected,  # noqa: SLF001
-    "transportLost": Session._on_transport_lost,  # noqa: SLF001
-    "downlinkOffer": Session._on_offer,  # noqa: SLF001
-    "error": Session._on_error,  # noqa: SLF001
-}
 
 
 async def _open_source(

@@ -1,0 +1,172 @@
+"""What the server tells a Session: each message's effect on its state, and its events."""
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from sealroute_client.e2ee.keys import Outcome
+from sealroute_client.errors import ServerError
+from sealroute_client.signaling import Message
+
+if TYPE_CHECKING:
+    from sealroute_client.session import Session
+
+logger = logging.getLogger(__name__)
+
+
+class ServerMessages:
+    """Takes the messages of one Session in, in the order in which they came."""
+
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+
+    def handle(self, message: Message) -> None:
+        handler = HANDLERS.get(str(message["t"]))
+        if handler is None:
+            return
+        try:
+            handler(self, message)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            # A message of another shape than the protocol's; the next one may be fine.
+            logger.warning("A message of the server could not be understood")
+
+    def _on_stream_created(self, message: dict[str, Any]) -> None:
+        stream = message["stream"]
+        stream_id = str(stream["streamId"])
+        if stream_id in self._session.publishers:
+            self._session.publishers[stream_id].emit("streamCreated", stream=stream)
+        elif (
+            stream_id not in self._session.streams
+            and stream.get("connectionId") != self._session.connection_id
+        ):
+            self._session.streams[stream_id] = stream
+            self._session.emit("streamCreated", stream=stream)
+
+    def _on_stream_destroyed(self, message: dict[str, Any]) -> None:
+        stream_id = str(message["streamId"])
+        reason = message.get("reason", "")
+        publisher = self._session.publishers.pop(stream_id, None)
+        if publisher is not None:
+            self._session.spawn(self._session.end_publisher(publisher))
+            publisher.emit("streamDestroyed", streamId=stream_id, reason=reason)
+        for subscriber in [
+            s for s in self._session.subscribers.values() if s.stream_id == stream_id
+        ]:
+            del self._session.subscribers[subscriber.subscriber_id]
+            self._session.spawn(self._session.end_subscriber(subscriber))
+        if self._session.streams.pop(stream_id, None) is not None or publisher is not None:
+            self._session.emit("streamDestroyed", streamId=stream_id, reason=reason)
+
+    def _on_stream_changed(self, message: dict[str, Any]) -> None:
+        changes = {k: v for k, v in message.items() if k not in ("t", "streamId")}
+        stream = self._session.streams.get(str(message["streamId"]))
+        if stream is not None:
+            stream.update(changes)
+            self._session.emit(
+                "streamPropertyChanged", streamId=message["streamId"], changes=changes
+            )
+
+    def _on_connection_created(self, message: dict[str, Any]) -> None:
+        connection = message["connection"]
+        connection_id = str(connection["connectionId"])
+        if connection_id not in self._session.connections:
+            self._session.connections[connection_id] = connection
+            self._session.emit("connectionCreated", connection=connection)
+
+    def _on_connection_destroyed(self, message: dict[str, Any]) -> None:
+        connection_id = str(message["connectionId"])
+        if self._session.connections.pop(connection_id, None) is not None:
+            if self._session.encryption is not None:
+                self._session.encryption.forget(connection_id)
+            self._session.emit(
+                "connectionDestroyed", connectionId=connection_id, reason=message.get("reason")
+            )
+
+    def _on_signal(self, message: dict[str, Any]) -> None:
+        sender = message.get("from")
+        sealed = message.get("sealed")
+        kind, data = message.get("type") or "", message.get("data") or ""
+        if sealed is not None:
+            # Only from members: replay protection lives as long as the Connection.
+            if self._session.encryption is None or sender not in self._session.connections:
+                return
+            outcome, kind, data = self._session.encryption.open_signal(str(sender), bytes(sealed))
+            if outcome is not Outcome.OK:
+                return
+        self._session.emit(
+            "signal", connectionId=sender, type=kind, data=data, isSealed=sealed is not None
+        )
+
+    def _on_mute_forced(self, message: dict[str, Any]) -> None:
+        stream_id = message.get("streamId")
+        active = bool(message.get("active"))
+        targets = [p for i, p in self._session.publishers.items() if stream_id in (None, i)]
+        if active:
+            for publisher in targets:
+                publisher.mute_locally("audio", muted=True)
+                publisher.emit("muteForced", streamId=publisher.stream_id)
+        self._session.emit("muteForced", streamId=stream_id, active=active)
+
+    def _on_not_encrypted(self, message: dict[str, Any]) -> None:
+        detail = {k: message.get(k) for k in ("streamId", "mid", "packets")}
+        publisher = self._session.publishers.get(str(message["streamId"]))
+        if publisher is not None:
+            publisher.emit("notEncrypted", **detail)
+        self._session.emit("notEncrypted", **detail)
+
+    def _on_hint(self, message: dict[str, Any]) -> None:
+        if self._session.encryption is None:
+            return
+        sender, hint = str(message["connectionId"]), int(message["hint"])
+        self._session.encryption.hints[sender] = hint
+        if hint in self._session.encryption.ring.hints:
+            for subscriber in self._session.subscribers.values():
+                if subscriber.stream.get("connectionId") == sender:
+                    subscriber.on_hint_announced()
+
+    def _on_subscriber_connected(self, message: dict[str, Any]) -> None:
+        subscriber = self._session.subscribers.get(str(message["subscriberId"]))
+        if subscriber is not None:
+            subscriber.is_connected.set()
+            subscriber.emit("connected", streamId=subscriber.stream_id)
+
+    def _on_transport_lost(self, message: dict[str, Any]) -> None:
+        self._session.spawn(self._session.drop_link(str(message["direction"])))
+
+    def _on_offer(self, message: Message) -> None:
+        self._session.offers.put_nowait(message)
+
+    def _on_error(self, message: dict[str, Any]) -> None:
+        self._session.emit("error", error=ServerError.from_wire(message))
+
+    def take_snapshot(self, welcome: dict[str, Any]) -> None:
+        """Tells as events what changed since the last look at the Session."""
+        streams = {str(s["streamId"]) for s in welcome.get("streams", ())}
+        members = {str(c["connectionId"]) for c in welcome.get("connections", ())}
+        for stream_id in set(self._session.streams) - streams:
+            self._on_stream_destroyed({"streamId": stream_id, "reason": "clientDisconnected"})
+        for connection_id in set(self._session.connections) - members:
+            self._on_connection_destroyed(
+                {"connectionId": connection_id, "reason": "clientDisconnected"}
+            )
+        for connection in welcome.get("connections", ()):
+            self._on_connection_created({"connection": connection})
+        for stream in welcome.get("streams", ()):
+            self._on_stream_created({"stream": stream})
+
+
+HANDLERS: Final[dict[str, Callable[[ServerMessages, dict[str, Any]], None]]] = {
+    "streamCreated": ServerMessages._on_stream_created,  # noqa: SLF001
+    "streamDestroyed": ServerMessages._on_stream_destroyed,  # noqa: SLF001
+    "streamPropertyChanged": ServerMessages._on_stream_changed,  # noqa: SLF001
+    "connectionCreated": ServerMessages._on_connection_created,  # noqa: SLF001
+    "connectionDestroyed": ServerMessages._on_connection_destroyed,  # noqa: SLF001
+    "signalReceived": ServerMessages._on_signal,  # noqa: SLF001
+    "muteForced": ServerMessages._on_mute_forced,  # noqa: SLF001
+    "notEncrypted": ServerMessages._on_not_encrypted,  # noqa: SLF001
+    "hintAnnounced": ServerMessages._on_hint,  # noqa: SLF001
+    "subscriberConnected": ServerMessages._on_subscriber_connected,  # noqa: SLF001
+    "transportLost": ServerMessages._on_transport_lost,  # noqa: SLF001
+    "downlinkOffer": ServerMessages._on_offer,  # noqa: SLF001
+    "error": ServerMessages._on_error,  # noqa: SLF001
+}

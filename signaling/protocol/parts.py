@@ -1,0 +1,141 @@
+"""What messages of both directions are made of: field types, the bases, and the parts."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+RequestId = Annotated[int, Meta(ge=0, lt=2**31)]
+Id = Annotated[str, Meta(min_length=1, max_length=64)]
+Mid = Annotated[str, Meta(min_length=1, max_length=16)]
+Kid = Annotated[bytes, Meta(min_length=8, max_length=8)]
+Hint = Annotated[int, Meta(ge=0, lt=2**16)]
+Sdp = Annotated[str, Meta(max_length=131_072)]
+Name = Annotated[str, Meta(max_length=1_000)]
+MediaKind = Literal["audio", "video"]
+FrameRate = Annotated[float, Meta(ge=0, le=1_000)]
+Count = Annotated[int, Meta(ge=0, lt=2**53)]
+VideoType = Literal["camera", "screen", "custom"]
+ClientCodec = Literal["opus", "vp8", "vp9", "h264", "av1"]
+LeaveReason = Literal["clientDisconnected", "forceDisconnected", "networkDisconnected"]
+EndReason = Literal[LeaveReason, "forceUnpublished", "mediaStopped"]
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A part of messages. Unknown members are ignored so that parts can grow."""
+
+
+class Message(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    rename="camel",
+    tag_field="t",
+    tag=lambda name: name[0].lower() + name[1:],
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+):
+    """A message of either direction."""
+
+
+class Request(Message, frozen=True, kw_only=True):
+    """Client to server; answered by `Ok`, a message of its own with `re`, or `Error`."""
+
+    id: RequestId
+
+
+class SdkInfo(Value, frozen=True):
+    """The client library, for diagnosis."""
+
+    name: Annotated[str, Meta(max_length=64)]
+    version: Annotated[str, Meta(max_length=32)]
+
+
+class E2eeSupport(Value, frozen=True):
+    """What the client can do on sealed sessions. `signals`: it opens sealed signals."""
+
+    formats: Annotated[tuple[Annotated[str, Meta(max_length=16)], ...], Meta(max_length=8)]
+    signals: bool = False
+
+
+class Dimensions(Value, frozen=True):
+    """Pixels."""
+
+    width: Annotated[int, Meta(ge=0, le=16_384)]
+    height: Annotated[int, Meta(ge=0, le=16_384)]
+
+
+class TrackOffer(Value, frozen=True):
+    """`kids`: the SFrame key ids this track will use; needed on sealed sessions."""
+
+    mid: Mid
+    kind: MediaKind
+    kids: Annotated[tuple[Kid, ...], Meta(max_length=8)] = ()
+
+
+class TrackInfo(Value, frozen=True):
+    """One m-line of a published stream, as negotiated."""
+
+    mid: str
+    kind: MediaKind
+    codec: ClientCodec
+
+
+class DownlinkTrack(Value, frozen=True):
+    """One m-line of the server's offer, in use by a Subscriber."""
+
+    mid: str
+    kind: MediaKind
+    codec: ClientCodec
+    subscriber_id: str
+    stream_id: str
+
+
+class ConnectionInfo(Value, frozen=True):
+    """A client in the session. `creation_time` in Unix milliseconds; `data` as its token has it."""
+
+    connection_id: str
+    creation_time: int
+    data: str = ""
+
+
+class StreamInfo(Value, frozen=True):
+    """A published stream. `creation_time` in Unix milliseconds; `codecs` by kind of track."""
+
+    stream_id: str
+    connection_id: str
+    creation_time: int
+    name: str = ""
+    has_audio: bool = False
+    has_video: bool = False
+    video_type: VideoType | None = None
+    video_dimensions: Dimensions | None = None
+    frame_rate: float | None = None
+    codecs: dict[MediaKind, ClientCodec] = {}
+
+
+class Capabilities(Value, frozen=True):
+    """1 = allowed, 0 = not, as OpenTok.js has them."""
+
+    publish: int
+    subscribe: int
+    signal: int
+    force_unpublish: int
+    force_disconnect: int
+    force_mute: int
+
+
+class IceServer(Value, frozen=True):
+    """As in `RTCConfiguration.iceServers`."""
+
+    urls: tuple[str, ...]
+    username: str | None = None
+    credential: str | None = None
+
+
+class SessionInfo(Value, frozen=True):
+    """`e2ee` and the media mode never change during the life of a session."""
+
+    session_id: str
+    e2ee: bool
+    media_mode: Literal["routed", "relayed"]

@@ -1,10 +1,12 @@
 """Answers of the REST API in the shapes that the official SDKs can read."""
 
-import json
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
+import msgspec
+
 from signaling.domain.errors import ERRORS, DomainError
+from signaling.rest.replies import Failure
 
 # Exactly this: one SDK compares the whole header value.
 JSON = "application/json"
@@ -21,8 +23,7 @@ class Answer:
 
 
 def json_answer(status: int, value: object, content_type: str = JSON) -> Answer:
-    body = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
-    return Answer(status, body, content_type)
+    return Answer(status, msgspec.json.encode(value), content_type)
 
 
 def empty_answer(status: int) -> Answer:
@@ -34,12 +35,12 @@ def error_answer(failure: DomainError) -> Answer:
     row = ERRORS[failure.code]
     return json_answer(
         row.http_status,
-        {
-            "code": row.rest_code,
-            "message": failure.message,
-            "description": failure.message,
-            "error": failure.code.value,
-        },
+        Failure(
+            code=row.rest_code,
+            message=failure.message,
+            description=failure.message,
+            error=failure.code.value,
+        ),
     )
 
 

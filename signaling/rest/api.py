@@ -25,6 +25,7 @@ from signaling.domain.rest_credentials import read_credential
 from signaling.rest import features
 from signaling.rest.answers import Answer, error_answer, xml_error_answer
 from signaling.rest.call import Call, Services
+from signaling.rest.requests import read_query, read_shape
 from signaling.rest.routes import ROUTES, Route
 
 log = structlog.get_logger(__name__)
@@ -133,21 +134,25 @@ class RestApi:
         named = match.path.get("project")
         if named is not None and not project.is_named(named):
             raise Unauthorized(ErrorCode.PROJECT_MISMATCH)
-        body = await self._read_body(request)
+        route = match.route
+        fields = route.read_body(await self._read_body(request))
+        if route.query is not None:
+            read_query(request.rel_url.query, route.query)
         call = Call(
             services=self._services,
             project=project,
             credential_kind=credential.kind,
             path=match.path,
-            fields=match.route.read_body(body),
+            fields=fields,
+            body=None if route.body is None else read_shape(fields, route.body),
             query=request.rel_url.query,
             user_agent=request.headers.get("User-Agent", ""),
             accept=request.headers.get("Accept", ""),
             e2ee_default=match.e2ee_default,
         )
-        if match.route.needs_clear_media is not None:
-            await features.gate(call, match.route.needs_clear_media)
-        return await match.route.handler(call)
+        if route.needs_clear_media is not None:
+            await features.gate(call, route.needs_clear_media)
+        return await route.handler(call)
 
     async def _read_body(self, request: web.Request) -> bytes:
         """The body within its limits of size and time; a stated length is believed first."""

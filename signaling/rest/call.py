@@ -2,6 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypedDict
+
+import msgspec
 
 from signaling.authenticator import Authenticator
 from signaling.callbacks.targets import TargetPolicy
@@ -13,7 +16,15 @@ from signaling.domain.session_options import SessionRecord
 from signaling.metrics import Metrics
 from signaling.rest.bodies import Fields
 from signaling.rest.live_sessions import LiveSessions
+from signaling.rest.requests import Shape
 from signaling.storage.base import Store
+
+
+class ProjectFields(TypedDict, total=False):
+    """One of the two names of a project."""
+
+    project_id: str
+    application_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +42,8 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request. `e2ee_default` is true below the `/e2ee` base path."""
+    """One request. `e2ee_default` is true below the `/e2ee` base path; `body` is what the route
+    table says it is, `fields` is the same untyped."""
 
     services: Services
     project: Project
@@ -42,6 +54,13 @@ class Call:
     user_agent: str
     accept: str
     e2ee_default: bool = False
+    body: msgspec.Struct | None = field(default=None, repr=False)
+
+    def read(self, shape: type[Shape]) -> Shape:
+        """The body as the type that the route table names."""
+        if not isinstance(self.body, shape):
+            raise TypeError("the route table names another body")
+        return self.body
 
     async def session(self, session_id: str | None = None) -> SessionRecord:
         """The session of the path (or the given one). Errors: `session_not_found`."""
@@ -51,8 +70,8 @@ class Call:
             raise NotFound(ErrorCode.SESSION_NOT_FOUND)
         return record
 
-    def project_fields(self) -> dict[str, str]:
+    def project_fields(self) -> ProjectFields:
         """How answers name the project, in the dialect of the credential."""
         if self.credential_kind == "application":
-            return {"applicationId": self.project.application_id}
-        return {"projectId": self.project.api_key}
+            return {"application_id": self.project.application_id}
+        return {"project_id": self.project.api_key}

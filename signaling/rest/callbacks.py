@@ -3,29 +3,26 @@
 from signaling.callbacks import registration
 from signaling.domain.callbacks import Callback
 from signaling.domain.errors import ErrorCode, NotFound
+from signaling.rest import replies, requests
 from signaling.rest.answers import Answer, empty_answer, json_answer
-from signaling.rest.bodies import required_text
 from signaling.rest.call import Call
 
 
-def _shown(callback: Callback) -> dict[str, object]:
-    return {
-        "id": callback.id,
-        "group": callback.group,
-        "event": callback.event,
-        "url": callback.url,
-        "createdAt": callback.created_ms,
-    }
+def _shown(callback: Callback) -> replies.Callback:
+    return replies.Callback(
+        id=callback.id,
+        group=callback.group,
+        event=callback.event,
+        url=callback.url,
+        created_at=callback.created_ms,
+    )
 
 
 async def register_callback(call: Call) -> Answer:
     """The same registration made twice is one; the answer is then the first one."""
     services = call.services
-    wanted = registration.Wanted(
-        group=required_text(call.fields, "group"),
-        event=required_text(call.fields, "event"),
-        url=required_text(call.fields, "url"),
-    )
+    body = call.read(requests.RegisterCallback)
+    wanted = registration.Wanted(group=body.group, event=body.event, url=body.url)
     callback = await registration.register(
         services.store.callbacks,
         call.project,

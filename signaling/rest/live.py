@@ -3,17 +3,16 @@
 They work on sealed sessions too: none of them needs media.
 """
 
+from collections.abc import Iterable
+
 from signaling.domain.errors import BadRequest, ErrorCode, NotFound
+from signaling.rest import replies, requests
 from signaling.rest.answers import JSON, Answer, empty_answer, json_answer
-from signaling.rest.bodies import flag_field, required_text, text_field, text_list
 from signaling.rest.call import Call
 from signaling.rest.live_sessions import LiveStream
 
 MAX_TYPE_BYTES = 128
 MAX_DATA_BYTES = 8_192
-MAX_LAYOUT_ITEMS = 3_000
-MAX_LAYOUT_CLASSES = 64
-MAX_EXCLUDED = 3_000
 # This SDK parses the answer of GET stream once more when it is labelled JSON.
 _PARSES_TWICE = "OpenTok-Node-SDK/"
 _TEXT = "text/plain; charset=utf-8"
@@ -21,7 +20,8 @@ _TEXT = "text/plain; charset=utf-8"
 
 async def signal(call: Call) -> Answer:
     """A signal of the application; clients see it without a sender."""
-    type_, data = text_field(call.fields, "type"), text_field(call.fields, "data")
+    body = call.read(requests.Signal)
+    type_, data = body.type, body.data
     if data is None:
         raise BadRequest(ErrorCode.SIGNAL_DATA_MISSING)
     if len(_utf8(type_ or "", "type")) > MAX_TYPE_BYTES or len(_utf8(data, "data")) > (
@@ -41,20 +41,24 @@ def _utf8(text: str, name: str) -> bytes:
         raise BadRequest(ErrorCode.INVALID_PARAMETER, f"'{name}' is not valid Unicode.") from cause
 
 
-def _stream(stream: LiveStream) -> dict[str, object]:
+def _stream(stream: LiveStream) -> replies.Stream:
     # Audio-only streams are "camera" to the SDKs, which know no other word.
-    return {
-        "id": stream.stream_id,
-        "videoType": stream.video_type or "camera",
-        "name": stream.name,
-        "layoutClassList": list(stream.layout_classes),
-    }
+    return replies.Stream(
+        id=stream.stream_id,
+        video_type=stream.video_type or "camera",
+        name=stream.name,
+        layout_class_list=stream.layout_classes,
+    )
+
+
+def _streams(streams: Iterable[LiveStream]) -> Answer:
+    items = tuple(_stream(stream) for stream in streams)
+    return json_answer(200, replies.Streams(count=len(items), items=items))
 
 
 async def list_streams(call: Call) -> Answer:
     record = await call.session()
-    items = [_stream(stream) for stream in await call.services.live.streams(record)]
-    return json_answer(200, {"count": len(items), "items": items})
+    return _streams(await call.services.live.streams(record))
 
 
 async def get_stream(call: Call) -> Answer:
@@ -68,45 +72,26 @@ async def get_stream(call: Call) -> Answer:
 
 async def set_layout_classes(call: Call) -> Answer:
     """Layout classes shape composed archives; on a sealed session they are kept and harmless."""
-    items = call.fields.get("items")
-    if not isinstance(items, list) or len(items) > MAX_LAYOUT_ITEMS:
-        raise BadRequest(ErrorCode.INVALID_PARAMETER, "'items' must be a list of streams.")
-    classes: dict[str, tuple[str, ...]] = {}
-    for item in items:
-        if not isinstance(item, dict):
-            raise BadRequest(ErrorCode.INVALID_PARAMETER, "'items' must hold objects.")
-        classes[required_text(item, "id")] = text_list(
-            item.get("layoutClassList"), "layoutClassList", MAX_LAYOUT_CLASSES
-        )
+    classes = {
+        item.id: tuple(item.layout_class_list or ())
+        for item in call.read(requests.StreamLayouts).items
+    }
     record = await call.session()
-    await call.services.live.set_layout_classes(record, classes)
-    changed = [
-        _stream(stream)
-        for stream in await call.services.live.streams(record)
-        if stream.stream_id in classes
-    ]
-    return json_answer(200, {"count": len(changed), "items": changed})
+    live = call.services.live
+    await live.set_layout_classes(record, classes)
+    return _streams(one for one in await live.streams(record) if one.stream_id in classes)
 
 
 async def list_connections(call: Call) -> Answer:
     record = await call.session()
-    items = [
-        {
-            "connectionId": connection.connection_id,
-            "connectionState": "Connected",
-            "createdAt": connection.created_ms,
-        }
-        for connection in await call.services.live.connections(record)
-    ]
-    return json_answer(
-        200,
-        {
-            "count": len(items),
-            **call.project_fields(),
-            "sessionId": record.session_id,
-            "items": items,
-        },
+    items = tuple(
+        replies.Connection(connection_id=one.connection_id, created_at=one.created_ms)
+        for one in await call.services.live.connections(record)
     )
+    answer = replies.Connections(
+        count=len(items), session_id=record.session_id, items=items, **call.project_fields()
+    )
+    return json_answer(200, answer)
 
 
 async def force_disconnect(call: Call) -> Answer:
@@ -123,11 +108,9 @@ async def mute_stream(call: Call) -> Answer:
 
 async def mute_all(call: Call) -> Answer:
     """Mutes all but the excluded, and later streams too until `active` is false."""
-    active = flag_field(call.fields, "active", default=True)
-    # Legacy and unified SDKs name the same list differently.
-    excluded: tuple[str, ...] = ()
-    for name in ("excludedStreams", "excludedStreamIds"):
-        excluded += text_list(call.fields.get(name), name, MAX_EXCLUDED)
+    body = call.read(requests.MuteAll)
+    active = body.active is not False
+    excluded = (*(body.excluded_streams or ()), *(body.excluded_stream_ids or ()))
     record = await call.session()
     await call.services.live.force_mute_all(record, active=active, excluded=excluded)
     return _project_details(call)
@@ -135,14 +118,10 @@ async def mute_all(call: Call) -> Answer:
 
 def _project_details(call: Call) -> Answer:
     project = call.project
-    return json_answer(
-        200,
-        {
-            "applicationId": project.application_id,
-            "projectId": project.api_key,
-            "status": "ACTIVE",
-            "name": project.name,
-            "environment": "standard",
-            "createdAt": project.created_ms,
-        },
+    details = replies.ProjectDetails(
+        application_id=project.application_id,
+        project_id=project.api_key,
+        name=project.name,
+        created_at=project.created_ms,
     )
+    return json_answer(200, details)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from signaling.domain.session_options import SessionRecord
+from signaling.protocol.messages import VideoType
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +13,7 @@ class LiveStream:
     """`video_type`: camera, screen or custom; None for a stream without video."""
 
     stream_id: str
-    video_type: str | None
+    video_type: VideoType | None
     name: str
     layout_classes: tuple[str, ...] = ()
 

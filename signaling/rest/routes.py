@@ -1,22 +1,25 @@
-"""THE table of the REST API: method, path, handler, and the feature that a route starts.
+"""THE table of the REST API: method, path, handler, bodies, and the feature that a route starts.
 
 Every route is authenticated as a Project and bounded in body size. Routes with `needs_clear_media`
 pass the gate of `rest.features` first; a test walks the table and fails when a start route has
-no gate.
+no gate. `/openapi.json` is made of this table.
 """
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from signaling.domain.errors import ErrorCode
 from signaling.domain.features import Feature
-from signaling.rest import callbacks, features, live
+from signaling.rest import callbacks, features, live, replies, requests
 from signaling.rest.answers import Answer
 from signaling.rest.bodies import Fields, form_or_json_fields, json_fields
 from signaling.rest.call import Call
-from signaling.rest.sessions import create_session
+from signaling.rest.sessions import create_session, get_session
 
 Handler = Callable[[Call], Awaitable[Answer]]
+E = ErrorCode
 
 
 def no_fields(_body: bytes) -> Fields:
@@ -28,7 +31,9 @@ def no_fields(_body: bytes) -> Fields:
 class Route:
     """`template` is below the base path; `{name}` stands for one segment.
 
-    `success` is the status that the strictest SDK wants. `read_body` makes fields of the body.
+    `success` is the status that the strictest SDK wants. `read_body` makes fields of the body,
+    `body` is what they must be, `query` the same for the query; `answer` is the type of the
+    answer to a success, None without a body. `errors` are the failures worth documenting.
     """
 
     method: str
@@ -37,61 +42,247 @@ class Route:
     success: int
     read_body: Callable[[bytes], Fields] = no_fields
     needs_clear_media: Feature | None = None
+    summary: str = ""
+    body: type[msgspec.Struct] | None = None
+    query: type[msgspec.Struct] | None = None
+    answer: object = None
+    errors: tuple[ErrorCode, ...] = ()
 
 
 P = "/v2/project/{project}"
 S = P + "/session/{session}"
+C = S + "/connection/{connection}"
+T = S + "/stream/{stream}"
+_SIGNAL = (E.SIGNAL_DATA_MISSING, E.SIGNAL_TOO_LONG)
+_NOBODY = (E.SESSION_NOT_FOUND, E.NOBODY_CONNECTED)
+_STREAM = (E.SESSION_NOT_FOUND, E.STREAM_NOT_FOUND)
+_CONNECTION = (E.SESSION_NOT_FOUND, E.CONNECTION_NOT_FOUND)
 
 
-def _get(template: str, handler: Handler) -> Route:
-    return Route("GET", template, handler, 200)
+def _get(template: str, handler: Handler, summary: str, answer: object, *errors: E) -> Route:
+    return Route("GET", template, handler, 200, summary=summary, answer=answer, errors=errors)
 
 
-def _start(template: str, feature: Feature, success: int = 200) -> Route:
-    return Route("POST", template, features.unavailable, success, json_fields, feature)
+def _list(template: str, what: str) -> Route:
+    return Route(
+        "GET",
+        P + template,
+        features.empty_list,
+        200,
+        summary=f"List {what}",
+        query=requests.Page,
+        answer=replies.NoItems,
+        errors=(E.INVALID_PARAMETER,),
+    )
 
 
-def _missing(method: str, template: str, code: ErrorCode, success: int) -> Route:
-    return Route(method, template, features.missing(code), success)
+def _start(
+    feature: Feature, template: str, body: type[requests.Start], summary: str, success: int = 200
+) -> Route:
+    sealed = E.CAPTIONS_SEALED if feature is Feature.CAPTIONS else E.FEATURE_SEALED
+    return Route(
+        "POST",
+        P + template,
+        features.unavailable,
+        success,
+        json_fields,
+        feature,
+        summary,
+        body=body,
+        errors=(
+            E.INVALID_PARAMETER,
+            E.SESSION_NOT_FOUND,
+            sealed,
+            E.FEATURE_NEEDS_ROUTED,
+            E.FEATURE_UNAVAILABLE,
+        ),
+    )
 
+
+def _missing(
+    code: E,
+    method: str,
+    template: str,
+    success: int,
+    summary: str,
+    body: type[msgspec.Struct] | None = None,
+) -> Route:
+    return Route(
+        method,
+        P + template,
+        features.missing(code),
+        success,
+        no_fields if body is None else json_fields,
+        summary=summary,
+        body=body,
+        errors=(code,),
+    )
+
+
+_SESSION_ROUTES = (
+    Route(
+        "POST",
+        "/session/create",
+        create_session,
+        200,
+        form_or_json_fields,
+        summary="Create a session",
+        body=None,
+        answer=list[replies.CreatedSession],
+        errors=(
+            E.INVALID_PARAMETER,
+            E.E2EE_NEEDS_ROUTED,
+            E.E2EE_NEVER_ARCHIVED,
+            E.E2EE_UNREADABLE,
+            E.E2EE_NOT_ENABLED,
+        ),
+    ),
+    _get(S, get_session, "Show a session", replies.Session, E.SESSION_NOT_FOUND),
+    Route(
+        "POST",
+        S + "/signal",
+        live.signal,
+        204,
+        json_fields,
+        summary="Signal every client of a session",
+        body=requests.Signal,
+        errors=(*_SIGNAL, *_NOBODY),
+    ),
+    Route(
+        "POST",
+        C + "/signal",
+        live.signal,
+        204,
+        json_fields,
+        summary="Signal one client",
+        body=requests.Signal,
+        errors=(*_SIGNAL, *_NOBODY, E.CONNECTION_NOT_FOUND),
+    ),
+    _get(
+        S + "/stream",
+        live.list_streams,
+        "List the streams of a session",
+        replies.Streams,
+        E.SESSION_NOT_FOUND,
+    ),
+    _get(T, live.get_stream, "Show a stream", replies.Stream, *_STREAM),
+    Route(
+        "PUT",
+        S + "/stream",
+        live.set_layout_classes,
+        200,
+        json_fields,
+        summary="Set the layout classes of streams",
+        body=requests.StreamLayouts,
+        answer=replies.Streams,
+        errors=(E.INVALID_PARAMETER, *_STREAM),
+    ),
+    _get(
+        S + "/connection",
+        live.list_connections,
+        "List the clients of a session",
+        replies.Connections,
+        E.SESSION_NOT_FOUND,
+    ),
+    Route(
+        "DELETE",
+        C,
+        live.force_disconnect,
+        204,
+        summary="Disconnect a client",
+        errors=_CONNECTION,
+    ),
+    Route(
+        "POST",
+        T + "/mute",
+        live.mute_stream,
+        200,
+        summary="Mute a stream",
+        answer=replies.ProjectDetails,
+        errors=_STREAM,
+    ),
+    Route(
+        "POST",
+        S + "/mute",
+        live.mute_all,
+        200,
+        json_fields,
+        summary="Mute all streams but some, or stop muting new ones",
+        body=requests.MuteAll,
+        answer=replies.ProjectDetails,
+        errors=(E.INVALID_PARAMETER, *_NOBODY),
+    ),
+    Route(
+        "POST",
+        S + "/play-dtmf",
+        features.play_dtmf,
+        200,
+        json_fields,
+        summary="Play tones to all SIP calls of a session",
+        body=requests.Digits,
+        errors=(E.DIGITS_INVALID, E.SESSION_NOT_FOUND, E.SIP_LEG_NOT_FOUND),
+    ),
+    Route(
+        "POST",
+        C + "/play-dtmf",
+        features.play_dtmf,
+        200,
+        json_fields,
+        summary="Play tones to one SIP call",
+        body=requests.Digits,
+        errors=(E.DIGITS_INVALID, E.SESSION_NOT_FOUND, E.SIP_LEG_NOT_FOUND),
+    ),
+)
+
+_ARCHIVE, _BROADCAST, _RENDER = E.ARCHIVE_NOT_FOUND, E.BROADCAST_NOT_FOUND, E.RENDER_NOT_FOUND
+_CHANGE = requests.StreamsChange
+_FEATURE_ROUTES = (
+    _start(Feature.ARCHIVE, "/archive", requests.StartArchive, "Start an archive"),
+    _list("/archive", "archives"),
+    _missing(_ARCHIVE, "GET", "/archive/{id}", 200, "Show an archive"),
+    _missing(_ARCHIVE, "DELETE", "/archive/{id}", 204, "Delete an archive"),
+    _missing(_ARCHIVE, "POST", "/archive/{id}/stop", 200, "Stop an archive"),
+    _missing(_ARCHIVE, "PATCH", "/archive/{id}/streams", 204, "Change what is archived", _CHANGE),
+    _missing(_ARCHIVE, "PUT", "/archive/{id}/layout", 200, "Change the layout", requests.Layout),
+    _start(Feature.BROADCAST, "/broadcast", requests.StartBroadcast, "Start a broadcast"),
+    _list("/broadcast", "broadcasts"),
+    _missing(_BROADCAST, "GET", "/broadcast/{id}", 200, "Show a broadcast"),
+    _missing(_BROADCAST, "POST", "/broadcast/{id}/stop", 200, "Stop a broadcast"),
+    _missing(_BROADCAST, "PATCH", "/broadcast/{id}/streams", 204, "Change the streams", _CHANGE),
+    _missing(_BROADCAST, "PUT", "/broadcast/{id}/layout", 200, "Change it", requests.Layout),
+    _start(Feature.SIP, "/dial", requests.Dial, "Call a SIP address into a session"),
+    _start(Feature.RENDER, "/render", requests.StartRender, "Publish a web page", 202),
+    _list("/render", "renders"),
+    _missing(_RENDER, "GET", "/render/{id}", 200, "Show a render"),
+    _missing(_RENDER, "DELETE", "/render/{id}", 200, "Stop a render"),
+    _start(Feature.AUDIO_CONNECTOR, "/connect", requests.ConnectAudio, "Send audio to a WebSocket"),
+    _missing(E.CALL_NOT_FOUND, "POST", "/connect/{id}/stop", 200, "Stop sending audio"),
+    _start(Feature.CAPTIONS, "/captions", requests.StartCaptions, "Start captions", 202),
+    _missing(E.CAPTIONS_NOT_FOUND, "GET", "/captions/{id}", 200, "Show captions"),
+    _missing(E.CAPTIONS_NOT_FOUND, "POST", "/captions/{id}/stop", 202, "Stop captions"),
+)
 
 ROUTES: tuple[Route, ...] = (
-    Route("POST", "/session/create", create_session, 200, form_or_json_fields),
-    Route("POST", S + "/signal", live.signal, 204, json_fields),
-    Route("POST", S + "/connection/{connection}/signal", live.signal, 204, json_fields),
-    _get(S + "/stream", live.list_streams),
-    _get(S + "/stream/{stream}", live.get_stream),
-    Route("PUT", S + "/stream", live.set_layout_classes, 200, json_fields),
-    _get(S + "/connection", live.list_connections),
-    Route("DELETE", S + "/connection/{connection}", live.force_disconnect, 204),
-    Route("POST", S + "/stream/{stream}/mute", live.mute_stream, 200),
-    Route("POST", S + "/mute", live.mute_all, 200, json_fields),
-    Route("POST", S + "/play-dtmf", features.play_dtmf, 200, json_fields),
-    Route("POST", S + "/connection/{connection}/play-dtmf", features.play_dtmf, 200, json_fields),
-    _start(P + "/archive", Feature.ARCHIVE),
-    _get(P + "/archive", features.empty_list),
-    _missing("GET", P + "/archive/{id}", ErrorCode.ARCHIVE_NOT_FOUND, 200),
-    _missing("DELETE", P + "/archive/{id}", ErrorCode.ARCHIVE_NOT_FOUND, 204),
-    _missing("POST", P + "/archive/{id}/stop", ErrorCode.ARCHIVE_NOT_FOUND, 200),
-    _missing("PATCH", P + "/archive/{id}/streams", ErrorCode.ARCHIVE_NOT_FOUND, 204),
-    _missing("PUT", P + "/archive/{id}/layout", ErrorCode.ARCHIVE_NOT_FOUND, 200),
-    _start(P + "/broadcast", Feature.BROADCAST),
-    _get(P + "/broadcast", features.empty_list),
-    _missing("GET", P + "/broadcast/{id}", ErrorCode.BROADCAST_NOT_FOUND, 200),
-    _missing("POST", P + "/broadcast/{id}/stop", ErrorCode.BROADCAST_NOT_FOUND, 200),
-    _missing("PATCH", P + "/broadcast/{id}/streams", ErrorCode.BROADCAST_NOT_FOUND, 204),
-    _missing("PUT", P + "/broadcast/{id}/layout", ErrorCode.BROADCAST_NOT_FOUND, 200),
-    _start(P + "/dial", Feature.SIP),
-    _start(P + "/render", Feature.RENDER, 202),
-    _get(P + "/render", features.empty_list),
-    _missing("GET", P + "/render/{id}", ErrorCode.RENDER_NOT_FOUND, 200),
-    _missing("DELETE", P + "/render/{id}", ErrorCode.RENDER_NOT_FOUND, 200),
-    _start(P + "/connect", Feature.AUDIO_CONNECTOR),
-    _missing("POST", P + "/connect/{id}/stop", ErrorCode.CALL_NOT_FOUND, 200),
-    _start(P + "/captions", Feature.CAPTIONS, 202),
-    _missing("GET", P + "/captions/{id}", ErrorCode.CAPTIONS_NOT_FOUND, 200),
-    _missing("POST", P + "/captions/{id}/stop", ErrorCode.CAPTIONS_NOT_FOUND, 202),
-    Route("POST", P + "/callback", callbacks.register_callback, 200, json_fields),
-    _get(P + "/callback", callbacks.list_callbacks),
-    Route("DELETE", P + "/callback/{id}", callbacks.unregister_callback, 204),
+    *_SESSION_ROUTES,
+    *_FEATURE_ROUTES,
+    Route(
+        "POST",
+        P + "/callback",
+        callbacks.register_callback,
+        200,
+        json_fields,
+        summary="Register a callback",
+        body=requests.RegisterCallback,
+        answer=replies.Callback,
+        errors=(E.INVALID_PARAMETER,),
+    ),
+    _get(P + "/callback", callbacks.list_callbacks, "List callbacks", tuple[replies.Callback, ...]),
+    Route(
+        "DELETE",
+        P + "/callback/{id}",
+        callbacks.unregister_callback,
+        204,
+        summary="Forget a callback",
+        errors=(E.CALLBACK_NOT_FOUND,),
+    ),
 )

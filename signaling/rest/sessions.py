@@ -1,10 +1,11 @@
-"""`POST /session/create`."""
+"""Sessions as such: made, and shown."""
 
 from datetime import UTC, datetime
 
 from signaling.domain.errors import BadRequest, ErrorCode
 from signaling.domain.session_ids import RANDOM_BYTES, new_session_id
 from signaling.domain.session_options import SessionRecord, parse_session_options
+from signaling.rest import replies
 from signaling.rest.answers import JSON, Answer, json_answer, xml_session_answer
 from signaling.rest.call import Call
 
@@ -34,13 +35,26 @@ async def create_session(call: Call) -> Answer:
                 "media_server_url": "",
             }
         )
-    answer = {
-        "session_id": session_id,
-        "project_id": named,
-        "partner_id": call.project.api_key,
-        "create_dt": created,
-        "media_server_url": "",
-    }
-    if unified:
-        answer["application_id"] = named
+    answer = replies.CreatedSession(
+        session_id=session_id,
+        project_id=named,
+        partner_id=call.project.api_key,
+        create_dt=created,
+        e2ee=options.e2ee,
+        application_id=named if unified else None,
+    )
     return json_answer(200, [answer])
+
+
+async def get_session(call: Call) -> Answer:
+    """What the session was made as; that it is sealed above all."""
+    record = await call.session()
+    answer = replies.Session(
+        session_id=record.session_id,
+        media_mode=record.options.media_mode.value,
+        archive_mode=record.options.archive_mode.value,
+        e2ee=record.options.e2ee,
+        created_at=record.created_ms,
+        **call.project_fields(),
+    )
+    return json_answer(200, answer)

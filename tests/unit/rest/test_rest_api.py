@@ -25,10 +25,10 @@ from signaling.domain.features import REFUSALS, Feature
 from signaling.domain.projects import new_project
 from signaling.domain.roles import Role
 from signaling.domain.tokens import TokenClaims, new_client_token
-from signaling.rest import features
 from signaling.rest.api import find_route, is_rest_path
 from signaling.rest.bodies import form_or_json_fields, json_fields
 from signaling.rest.live_sessions import LiveConnection, LiveStream
+from signaling.rest.requests import Start
 from signaling.rest.routes import ROUTES
 
 
@@ -136,7 +136,9 @@ def test_every_route_that_starts_a_feature_has_its_gate_and_no_other_has_one():
 
 
 def test_every_feature_has_a_gate_a_refusal_and_a_syntax():
-    assert set(START_PATHS.values()) == set(Feature) == set(REFUSALS) == set(features.SYNTAX)
+    assert set(START_PATHS.values()) == set(Feature) == set(REFUSALS)
+    for route in ROUTES:
+        assert (route.needs_clear_media is None) or issubclass(route.body, Start)
 
 
 def test_no_route_is_listed_twice():
@@ -476,8 +478,6 @@ async def test_lists_of_features_are_empty_pages(caller, rest):
         ("GET", "/archive/x"),
         ("DELETE", "/archive/x"),
         ("POST", "/archive/x/stop"),
-        ("PATCH", "/archive/x/streams"),
-        ("PUT", "/archive/x/layout"),
         ("POST", "/broadcast/x/stop"),
         ("GET", "/render/x"),
         ("DELETE", "/render/x"),
@@ -492,6 +492,19 @@ async def test_what_does_not_exist_is_a_json_404(caller, method, rest):
     status, body = await caller.call(method, caller.path(rest))
     assert status == 404
     assert body["message"]
+
+
+@pytest.mark.parametrize("kind", ["archive", "broadcast"])
+async def test_what_is_not_recorded_or_sent_can_not_be_changed(caller, kind):
+    streams, layout = caller.path(f"/{kind}/x/streams"), caller.path(f"/{kind}/x/layout")
+    # One SDK adds a member of its own.
+    for body in ({"broadcastId": "x", "addStream": "s"}, {"removeStream": "s", "hasAudio": None}):
+        assert (await caller.call("PATCH", streams, json=body))[0] == 404
+    for body in ({}, {"addStream": "a", "removeStream": "b"}, {"addStream": 5}):
+        assert (await caller.call("PATCH", streams, json=body))[0] == 400
+    assert (await caller.call("PUT", layout, json={"type": "pip"}))[0] == 404
+    for body in ({"type": "custom"}, {"type": "pip", "stylesheet": "s"}, {"type": "other"}):
+        assert (await caller.call("PUT", layout, json=body))[0] == 400
 
 
 async def test_a_callback_is_registered_listed_and_unregistered(caller):

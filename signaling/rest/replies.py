@@ -1,0 +1,108 @@
+"""What REST answers hold: one type per answer, for encoding and for OpenAPI.
+
+Ids are dashed lower-case UUIDs or opaque text, times are integers in ms since 1970, and numbers
+are never text: some official SDKs check all of it.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Milliseconds = Annotated[int, Meta(description="Milliseconds since 1970-01-01 UTC")]
+
+
+class Reply(msgspec.Struct, rename="camel", kw_only=True):
+    """A JSON object of an answer."""
+
+
+class Failure(Reply):
+    """The body of every answer that is no success. `error` is stable, `message` is for people."""
+
+    code: Annotated[int, Meta(description="The number that the official SDKs know, or the status")]
+    message: str
+    description: str
+    error: Annotated[str, Meta(description="The stable name of the error")]
+
+
+class CreatedSession(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A session that was just made."""
+
+    session_id: str
+    project_id: str
+    partner_id: str
+    create_dt: str
+    media_server_url: str = msgspec.field(default_factory=str)
+    e2ee: bool
+    application_id: str | None = None
+
+
+class Session(Reply, kw_only=True, omit_defaults=True):
+    """A session, whoever is in it."""
+
+    session_id: str
+    project_id: str | None = None
+    application_id: str | None = None
+    media_mode: Literal["routed", "relayed"]
+    archive_mode: Literal["manual", "always"]
+    e2ee: bool
+    created_at: Milliseconds
+
+
+class Stream(Reply):
+    """A stream that is being published. Without video it is a "camera" too: the SDKs know no
+    other word."""
+
+    id: str
+    video_type: Literal["camera", "screen", "custom"]
+    name: str
+    layout_class_list: tuple[str, ...]
+
+
+class Streams(Reply):
+    count: int
+    items: tuple[Stream, ...]
+
+
+class Connection(Reply, kw_only=True):
+    """A client in a session."""
+
+    connection_id: str
+    connection_state: Literal["Connected"] = "Connected"
+    created_at: Milliseconds
+
+
+class Connections(Reply, kw_only=True, omit_defaults=True):
+    count: int
+    project_id: str | None = None
+    application_id: str | None = None
+    session_id: str
+    items: tuple[Connection, ...]
+
+
+class ProjectDetails(Reply, kw_only=True):
+    """What the answers to mute requests hold."""
+
+    application_id: str
+    project_id: str
+    status: Literal["ACTIVE"] = "ACTIVE"
+    name: str
+    environment: Literal["standard"] = "standard"
+    created_at: Milliseconds
+
+
+class Callback(Reply):
+    """A registration for events."""
+
+    id: str
+    group: str
+    event: str
+    url: str
+    created_at: Milliseconds
+
+
+class NoItems(Reply):
+    """A page of a list that is always empty on this server."""
+
+    count: Literal[0] = 0
+    items: tuple[()] = ()

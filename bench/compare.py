@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from bench import loadgen, namespace, report
+from bench import loadgen, namespace, report, targets
 from bench.adapters import Adapter, UnavailableError
 from bench.adapters.janus import JanusAdapter
 from bench.adapters.janus import install as install_janus
@@ -35,7 +35,8 @@ def adapters(*, quick: bool) -> list[Adapter]:
     peers: list[Adapter] = [SealrouteAdapter(), JanusAdapter("videoroom", 0)]
     peers += [JanusAdapter("videoroom", 2)]
     if not quick:
-        peers += [SealrouteAdapter(profiles=LEGACY), JanusAdapter("videoroom", 1)]
+        peers += [SealrouteAdapter(profiles=LEGACY), SealrouteAdapter(blocked=True)]
+        peers += [JanusAdapter("videoroom", 1)]
         peers += [JanusAdapter("streaming", loops) for loops in (0, 1, 2)]
     return [*peers, LivekitAdapter(), MediasoupAdapter()]
 
@@ -71,6 +72,9 @@ def document(rounds: list[Round], floors: FloorCosts) -> str:
         [
             "# Benchmark results",
             _INTRODUCTION.format(host=host),
+            "## Targets",
+            targets.table(rounds, floors),
+            "## Rounds",
             report.rounds_table(rounds),
             "## Ratios",
             report.ratio_table(rounds),

@@ -4,10 +4,10 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.peer import TransportJob
 from bench.scenarios import Scenario
@@ -42,6 +42,8 @@ class Joined:
 
     publishers: tuple[PublisherJob, ...]
     subscribers: tuple[TransportJob, ...]
+    connect_s: tuple[float, ...] = ()
+    """How long each subscriber took from asking for the streams to keys on its downlink."""
 
 
 @dataclass(slots=True)
@@ -51,6 +53,28 @@ class Outcome:
     result: dict[str, Any] = field(default_factory=dict)
     cpu_s: dict[str, float] = field(default_factory=dict)
     at_s: dict[str, float] = field(default_factory=dict)
+
+
+_Connected = TypeVar("_Connected")
+
+
+class Connecting:
+    """Lets a few clients in at a time, and takes down how long each took once it was let in."""
+
+    def __init__(self, at_once: int = 8) -> None:
+        self._turns = asyncio.Semaphore(at_once)
+        self._took_s: list[float] = []
+
+    async def one(self, connect: Callable[[], Awaitable[_Connected]]) -> _Connected:
+        async with self._turns:
+            began_s = time.monotonic()
+            connected = await connect()
+            self._took_s.append(time.monotonic() - began_s)
+            return connected
+
+    @property
+    def took_s(self) -> tuple[float, ...]:
+        return tuple(self._took_s)
 
 
 async def build() -> Path:

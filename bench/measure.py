@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -36,6 +37,9 @@ class Round:
     """Per joined client (signaling, ICE, DTLS, session; with media transports)."""
     join_s: float
     """All clients together, as fast as this machine's clients could."""
+    connect_p50_ms: float
+    connect_p99_ms: float
+    """From asking for the streams to keys on the downlink, eight clients at a time."""
     rss_per_receiver_bytes: float
     rss_bytes: int
     latest_us: float
@@ -100,11 +104,19 @@ async def measure(adapter: Adapter, scenario: Scenario, timing: Timing, binary: 
         p999_us=delay["p999_us"],
         join_cpu_ms=join_cpu_s * 1e3 / scenario.clients,
         join_s=join_s,
+        connect_p50_ms=quantile(joined.connect_s, 0.5) * 1e3,
+        connect_p99_ms=quantile(joined.connect_s, 0.99) * 1e3,
         rss_per_receiver_bytes=max(0, rss - rss_before) / scenario.receivers,
         rss_bytes=rss,
         latest_us=max(one["latest_us"] for one in result["publishers"]),
         raw={"result": result, "cpu_s": outcome.cpu_s, "at_s": outcome.at_s},
     )
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The nearest rank; 0 of nothing."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
 
 def spread(values: list[float]) -> tuple[float, float, float]:

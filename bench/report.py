@@ -53,12 +53,14 @@ def rounds_table(rounds: Sequence[Round]) -> str:
                 cell([r.p999_us for r in group], 0),
                 cell([r.idle_share * 100 for r in group]),
                 cell([r.join_cpu_ms for r in group], 1),
+                cell([r.connect_p50_ms for r in group], 0),
+                cell([r.connect_p99_ms for r in group], 0),
                 cell([r.rss_per_receiver_bytes / 1_024 for r in group], 0),
             ]
         )
     head = (
         "scenario", "server", "CPU us/packet", "net", "lost", "p50 us", "p99 us", "p99.9 us",
-        "idle % of a core", "CPU ms/join", "KiB/receiver",
+        "idle % of a core", "CPU ms/join", "connect p50 ms", "p99", "KiB/receiver",
     )  # fmt: skip
     return table(head, rows)
 

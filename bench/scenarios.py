@@ -5,6 +5,8 @@ from typing import Literal
 
 VP8_PAYLOAD_BYTES = 1_150
 OPUS_PAYLOAD_BYTES = 100
+BLOCKED = "1-50-slow"
+"""Also run while the server's Python loop is blocked 5 ms in every 100."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ SCENARIOS = {
         _video("1-50-bursts", 1, 50, 600, 10),
         _video("1-200", 1, 200, 100, 1),
         _video("1-500", 1, 500, 40, 1),
+        _video("1-50-frames", 1, 50, 400, 4),
+        _video("1-500-frames", 1, 500, 40, 4),
         _video("10-10", 10, 0, 300, 1),
         _video("10-10-bursts", 10, 0, 300, 10),
         _video("25-25", 25, 0, 50, 10),

@@ -18,14 +18,13 @@ import aiohttp
 from bench import namespace, processes, sdp
 from bench.adapters import UnavailableError
 from bench.adapters.sealroute import free_port
-from bench.loadgen import Joined, PublisherJob
+from bench.loadgen import Connecting, Joined, PublisherJob
 from bench.peer import Peer, TransportJob
 from bench.scenarios import Scenario
 
 Plugin = Literal["videoroom", "streaming"]
 _START_S = 15.0
 _ANSWER_S = 30.0
-_JOINS_AT_ONCE = 8
 _ROOM = 1_234
 _PLUGINS_FOLDER = Path("/usr/lib/x86_64-linux-gnu/janus/plugins")
 _TRANSPORTS_FOLDER = _PLUGINS_FOLDER.parent / "transports"
@@ -215,14 +214,13 @@ class JanusAdapter:
             wishes = [watch] * scenario.subscribers
         else:
             publishers, wishes = await self._publish_all(api, scenario)
-        at_once = asyncio.Semaphore(_JOINS_AT_ONCE)
+        connecting = Connecting()
 
         async def receive(wish: dict[str, Any]) -> TransportJob:
-            async with at_once:
-                return await self._receive(api, wish)
+            return await connecting.one(lambda: self._receive(api, wish))
 
         downlinks = await asyncio.gather(*map(receive, wishes))
-        return Joined(tuple(publishers), tuple(downlinks))
+        return Joined(tuple(publishers), tuple(downlinks), connect_s=connecting.took_s)
 
     async def _publish_all(
         self, api: _Api, scenario: Scenario

@@ -22,7 +22,7 @@ import jwt
 from bench import namespace, processes, sdp
 from bench.adapters import UnavailableError
 from bench.adapters.sealroute import free_port
-from bench.loadgen import Joined, PublisherJob
+from bench.loadgen import Connecting, Joined, PublisherJob
 from bench.peer import Peer, TransportJob
 from bench.scenarios import Scenario
 
@@ -30,7 +30,6 @@ _KEY, _SECRET = "bench", "a-secret-for-measurements-only-0123456789"
 _ROOM = "bench"
 _START_S = 20.0
 _WAIT_S = 30.0
-_JOINS_AT_ONCE = 8
 _PUBLISHER, _SUBSCRIBER = 0, 1
 _PING_S = 5.0
 
@@ -265,16 +264,18 @@ class LivekitAdapter:
         for number, client in enumerate(publishers):
             await client.join(f"publisher-{number}")
             published.append(await client.publish(scenario))
-        at_once = asyncio.Semaphore(_JOINS_AT_ONCE)
+        connecting = Connecting()
+
+        async def enter(number: int, client: _Client) -> TransportJob:
+            await client.join(f"viewer-{number}")
+            return await client.receive(scenario.publishers)
 
         async def receive(number: int, client: _Client) -> TransportJob:
-            async with at_once:
-                await client.join(f"viewer-{number}")
-                return await client.receive(scenario.publishers)
+            return await connecting.one(lambda: enter(number, client))
 
         viewers = enumerate(self._clients[scenario.publishers :])
         downlinks = await asyncio.gather(*(receive(n, client) for n, client in viewers))
-        return Joined(tuple(published), tuple(downlinks))
+        return Joined(tuple(published), tuple(downlinks), connect_s=connecting.took_s)
 
     async def leave(self) -> None:
         clients, self._clients = self._clients, []

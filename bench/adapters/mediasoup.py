@@ -15,7 +15,7 @@ from typing import Any
 
 from bench import namespace, processes, sdp
 from bench.adapters import UnavailableError
-from bench.loadgen import Joined, PublisherJob
+from bench.loadgen import Connecting, Joined, PublisherJob
 from bench.peer import Peer, TransportJob
 from bench.scenarios import Scenario
 from bench.sdp import RemoteDescription
@@ -23,7 +23,6 @@ from bench.sdp import RemoteDescription
 _PROGRAM = Path(__file__).with_name("mediasoup_server.cjs")
 _START_S = 20.0
 _ANSWER_S = 30.0
-_JOINS_AT_ONCE = 8
 
 
 class MediasoupAdapter:
@@ -108,19 +107,22 @@ class MediasoupAdapter:
     async def join(self, scenario: Scenario) -> Joined:
         published = [await self._publish(scenario) for _ in range(scenario.publishers)]
         producers = [producer for producer, _ in published]
-        at_once = asyncio.Semaphore(_JOINS_AT_ONCE)
+        connecting = Connecting()
+
+        async def enter(own: str | None) -> TransportJob:
+            transport, job = await self._connect()
+            for producer in producers:
+                if producer != own:
+                    await self._ask("consume", transport=transport, producer=producer)
+            return job
 
         async def receive(own: str | None) -> TransportJob:
-            async with at_once:
-                transport, job = await self._connect()
-                for producer in producers:
-                    if producer != own:
-                        await self._ask("consume", transport=transport, producer=producer)
-                return job
+            return await connecting.one(lambda: enter(own))
 
         owners = producers if scenario.conference else [None] * scenario.subscribers
         downlinks = await asyncio.gather(*map(receive, owners))
-        return Joined(tuple(job for _, job in published), tuple(downlinks))
+        jobs = tuple(job for _, job in published)
+        return Joined(jobs, tuple(downlinks), connect_s=connecting.took_s)
 
     async def leave(self) -> None:
         with suppress(UnavailableError):

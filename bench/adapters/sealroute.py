@@ -15,9 +15,9 @@ from opentok import Client, MediaModes  # type: ignore[import-untyped]
 from bench import processes
 from bench.adapters import UnavailableError
 from bench.client import LoadClient, new_kid
-from bench.loadgen import ROOT, Joined, PublisherJob
+from bench.loadgen import ROOT, Connecting, Joined, PublisherJob
 from bench.peer import GCM, TransportJob
-from bench.scenarios import Scenario
+from bench.scenarios import BLOCKED, Scenario
 from bench.sdp import (
     AUDIO_LEVEL_EXTENSION,
     MID_EXTENSION,
@@ -50,6 +50,7 @@ class SealrouteAdapter:
         self,
         *,
         profiles: bytes = GCM,
+        blocked: bool = False,
         url: str | None = None,
         pid: int | None = None,
         credentials: Credentials | None = None,
@@ -57,6 +58,7 @@ class SealrouteAdapter:
         if len({url is None, pid is None, credentials is None}) != 1:
             raise ValueError("url, pid and credentials only together")
         self._profiles = profiles
+        self._module = "bench.blocked_server" if blocked else "signaling"
         self._url = url or ""
         self._pid = pid
         self._credentials = credentials
@@ -67,10 +69,12 @@ class SealrouteAdapter:
 
     @property
     def name(self) -> str:
+        if self._module != "signaling":
+            return "sealroute-blocked"
         return "sealroute" if self._profiles == GCM else "sealroute-cm80"
 
-    def supports(self, scenario: Scenario) -> bool:  # noqa: ARG002 - all are
-        return True
+    def supports(self, scenario: Scenario) -> bool:
+        return self._module == "signaling" or scenario.name == BLOCKED
 
     async def start(self) -> None:
         self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
@@ -88,7 +92,7 @@ class SealrouteAdapter:
         self._url = f"http://127.0.0.1:{port}"
         with (data / "server.log").open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "signaling", "serve",
+                sys.executable, "-m", self._module, "serve",
                 "--host", "127.0.0.1", "--port", str(port),
                 "--media-host", "127.0.0.1", "--media-port", str(media_port),
                 "--public-ip", "127.0.0.1", "--data-dir", str(data), "--log-level", "warning",
@@ -158,13 +162,16 @@ class SealrouteAdapter:
         receivers = senders if scenario.conference else self._clients[scenario.publishers :]
         of = {client: stream for client, (stream, _) in zip(senders, streams, strict=True)}
 
+        connecting = Connecting()
+
         async def receive(client: LoadClient) -> TransportJob:
-            async with at_once:
-                others = [stream for owner, stream in of.items() if owner is not client]
-                return await client.subscribe(others)
+            others = [stream for owner, stream in of.items() if owner is not client]
+            return await connecting.one(lambda: client.subscribe(others))
 
         downlinks = await asyncio.gather(*map(receive, receivers))
-        return Joined(tuple(job for _, job in streams), tuple(downlinks))
+        return Joined(
+            tuple(job for _, job in streams), tuple(downlinks), connect_s=connecting.took_s
+        )
 
     async def _publish(self, client: LoadClient, scenario: Scenario) -> tuple[str, PublisherJob]:
         ssrc, kid = secrets.randbits(30), new_kid()

@@ -1,0 +1,43 @@
+"""When a target counts as reached."""
+
+import pytest
+
+from bench import targets
+from bench.targets import OURS, TARGETS
+from tests.unit.bench.test_bench_figures import made
+
+
+def verdict_of(text: str, rounds, floors=None) -> tuple[float | None, str]:
+    (target,) = [target for target in TARGETS if target.text.startswith(text)]
+    value = target.value(rounds, floors or {})
+    return value, target.verdict(value)
+
+
+@pytest.mark.parametrize(
+    ("best", "word"), [(8.0, "goal"), (7.9, "must"), (6.0, "must"), (5.9, "MISSED")]
+)
+def test_the_cheapest_of_the_tuned_peers_is_what_we_are_compared_with(best, word):
+    rounds = [
+        made(OURS, 2.0),
+        made("janus-videoroom-ev1", 20.0),
+        made("janus-streaming-ev2", best),
+        made("janus-videoroom-ev0", 1.0),
+    ]
+    assert verdict_of("1-50 paced: Janus at its best", rounds) == (best / 2, word)
+
+
+def test_medians_are_compared_not_single_rounds():
+    rounds = [made(OURS, cost) for cost in (2.0, 2.0, 50.0)]
+    rounds += [made("janus-videoroom-ev1", cost) for cost in (8.0, 8.0, 1.0)]
+    assert verdict_of("1-50 paced: Janus at its best", rounds) == (4.0, "goal")
+
+
+def test_less_is_better_against_the_floor():
+    floors = {("1-50", False): [1.0, 1.0, 9.0]}
+    assert verdict_of("1-50 paced against the sends", [made(OURS, 1.5)], floors) == (1.5, "must")
+    assert verdict_of("1-50 paced against the sends", [made(OURS, 1.7)], floors)[1] == "MISSED"
+
+
+def test_what_was_not_measured_is_not_reached():
+    assert verdict_of("p99 delay", [made(OURS, 2.0)]) == (None, "not measured")
+    assert "not measured" in targets.table([], {})

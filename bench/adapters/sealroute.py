@@ -37,6 +37,12 @@ class Credentials:
     api_secret: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Room:
+    session_id: str
+    streams: tuple[str, ...]
+
+
 def free_port(kind: socket.SocketKind) -> int:
     with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind(("127.0.0.1", 0))
@@ -66,6 +72,7 @@ class SealrouteAdapter:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._http: aiohttp.ClientSession | None = None
         self._clients: list[LoadClient] = []
+        self._room: _Room | None = None
 
     @property
     def name(self) -> str:
@@ -134,12 +141,13 @@ class SealrouteAdapter:
     def pids(self) -> list[int]:
         return processes.tree(self._pid) if self._pid is not None else []
 
+    def _api(self, credentials: Credentials) -> Client:
+        return Client(credentials.api_key, credentials.api_secret, api_url=self._url, timeout=30)
+
     def _new_session(self, clients: int) -> tuple[str, list[str]]:
         if self._credentials is None:
             raise UnavailableError("no credentials")
-        api = Client(
-            self._credentials.api_key, self._credentials.api_secret, api_url=self._url, timeout=30
-        )
+        api = self._api(self._credentials)
         session = api.create_session(media_mode=MediaModes.routed, e2ee=True)
         tokens = [api.generate_token(session.session_id) for _ in range(clients)]
         return session.session_id, tokens
@@ -161,6 +169,7 @@ class SealrouteAdapter:
         streams = [await self._publish(client, scenario) for client in senders]
         receivers = senders if scenario.conference else self._clients[scenario.publishers :]
         of = {client: stream for client, (stream, _) in zip(senders, streams, strict=True)}
+        self._room = _Room(session_id, tuple(of.values()))
 
         connecting = Connecting()
 
@@ -172,6 +181,33 @@ class SealrouteAdapter:
         return Joined(
             tuple(job for _, job in streams), tuple(downlinks), connect_s=connecting.took_s
         )
+
+    async def join_late(self) -> TransportJob:
+        """One more viewer of all streams in the room that `join` made."""
+        if self._http is None or self._credentials is None or self._room is None:
+            raise UnavailableError("nobody has joined")
+        client = LoadClient(self._http, self._profiles)
+        self._clients.append(client)
+        token = self._api(self._credentials).generate_token(self._room.session_id)
+        await client.join(self._url, self._credentials.api_key, self._room.session_id, token)
+        return await client.subscribe(list(self._room.streams))
+
+    async def join_alone(self, sessions: int) -> list[TransportJob]:
+        """Sessions with one publisher of sound each; their uplinks."""
+        if self._http is None or self._credentials is None:
+            raise UnavailableError("not started")
+        http, api_key = self._http, self._credentials.api_key
+        connecting = Connecting()
+
+        async def alone() -> TransportJob:
+            session_id, (token,) = await asyncio.to_thread(self._new_session, 1)
+            client = LoadClient(http, self._profiles)
+            self._clients.append(client)
+            await client.join(self._url, api_key, session_id, token)
+            _, transport = await client.publish("audio", secrets.randbits(30), new_kid())
+            return transport
+
+        return await asyncio.gather(*(connecting.one(alone) for _ in range(sessions)))
 
     async def _publish(self, client: LoadClient, scenario: Scenario) -> tuple[str, PublisherJob]:
         ssrc, kid = secrets.randbits(30), new_kid()

@@ -85,7 +85,7 @@ lint: build $(VENV)/dev.stamp ## Formatting, lints, types, floors, stubs
 	cd native && cargo fmt --all --check
 	cd native && cargo clippy --workspace --all-targets --quiet --jobs $(JOBS) -- -D warnings
 	cd sdk/web && npm run --silent lint
-	cd sdk/web && npx --no prettier -- --check ../react/src ../../web/demo ../../tests/browser
+	cd sdk/web && npx --no prettier -- --check ../react/src ../../web/demo ../../web/reference/page.js ../../web/reference/index.html ../../tests/browser
 	cd sdk/web && npx --no tsc -- -p ../../web/demo/jsconfig.json
 	cd sdk/react && npm run --silent lint
 
@@ -94,7 +94,7 @@ format: $(VENV)/dev.stamp ## Format all sources
 	$(BIN)/ruff check --fix .
 	cd native && cargo fmt --all
 	cd sdk/web && npm run --silent format
-	cd sdk/web && npx --no prettier -- --write ../react/src ../../web/demo ../../tests/browser
+	cd sdk/web && npx --no prettier -- --write ../react/src ../../web/demo ../../web/reference/page.js ../../web/reference/index.html ../../tests/browser
 
 bench: build $(VENV)/dev.stamp ## Measure Sealroute and every peer found here; writes bench/RESULTS.md
 	$(BIN)/python -m bench.compare $(ARGS)

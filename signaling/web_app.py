@@ -13,6 +13,7 @@ from signaling.metrics import CONTENT_TYPE, Metrics
 from signaling.rest.answers import Answer, error_answer, json_answer
 from signaling.rest.api import RestApi, is_rest_path
 from signaling.rest.call import Services
+from signaling.rest.openapi import OPENAPI_PATH, openapi_answer
 from signaling.rooms import ROOMS_PATH, Rooms
 from signaling.static_files import WEB_ROOT, file_response, find_file
 
@@ -52,6 +53,7 @@ class WebApp:
         )
         app.router.add_get("/healthz", self._health)
         app.router.add_get("/readyz", self._ready)
+        app.router.add_get(OPENAPI_PATH, self._openapi)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get(WEBSOCKET_PATH, self._surface.websocket)
         app.router.add_post(ROOMS_PATH, self._rooms)
@@ -76,6 +78,9 @@ class WebApp:
         except DomainError:
             return _plain(json_answer(503, {"status": "storage unavailable"}))
         return _plain(json_answer(200, {"status": "ready"}))
+
+    async def _openapi(self, _request: web.Request) -> web.Response:
+        return _plain(openapi_answer())
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         return web.Response(body=self.metrics.render(), headers={"Content-Type": CONTENT_TYPE})

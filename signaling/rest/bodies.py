@@ -91,23 +91,6 @@ def required_text(fields: Fields, name: str) -> str:
     return value
 
 
-def flag_field(fields: Fields, name: str, *, default: bool | None = None) -> bool:
-    value = fields.get(name, default)
-    if not isinstance(value, bool):
-        raise BadRequest(ErrorCode.INVALID_PARAMETER, f"'{name}' must be true or false.")
-    return value
-
-
-def text_list(value: object, name: str, limit: int) -> tuple[str, ...]:
-    """A list of strings; absent means empty."""
-    if value is None:
-        return ()
-    if (
-        not isinstance(value, list)
-        or len(value) > limit
-        or not all(isinstance(item, str) for item in value)
-    ):
-        raise BadRequest(
-            ErrorCode.INVALID_PARAMETER, f"'{name}' must be a list of up to {limit} strings."
-        )
-    return tuple(value)
+def no_fields(_body: bytes) -> Fields:
+    """For requests without parameters: the SDKs send nothing, `{}` or anything."""
+    return {}

@@ -6,7 +6,7 @@ send both.
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -250,7 +250,7 @@ class AudioWebSocket(Body):
     headers: dict[str, str] | None = None
     audio_rate: Literal[8000, 16000] | None = None
     bidirectional: bool | None = None
-    audio_transport: dict[str, object] | str | None = None
+    audio_transport: dict[str, Any] | str | None = None
 
 
 class ConnectAudio(Start):

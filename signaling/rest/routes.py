@@ -14,17 +14,12 @@ from signaling.domain.errors import ErrorCode
 from signaling.domain.features import Feature
 from signaling.rest import callbacks, features, live, replies, requests
 from signaling.rest.answers import Answer
-from signaling.rest.bodies import Fields, form_or_json_fields, json_fields
+from signaling.rest.bodies import Fields, form_or_json_fields, json_fields, no_fields
 from signaling.rest.call import Call
 from signaling.rest.sessions import create_session, get_session
 
 Handler = Callable[[Call], Awaitable[Answer]]
 E = ErrorCode
-
-
-def no_fields(_body: bytes) -> Fields:
-    """For requests without parameters: the SDKs send nothing, `{}` or anything."""
-    return {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,9 @@ def free_port(kind: socket.SocketKind) -> int:
 class Server:
     """One server process with a project and one session of it."""
 
-    def __init__(self, folder, *, e2ee: bool) -> None:
+    def __init__(self, folder, *, e2ee: bool, project: tuple[str, ...] = ()) -> None:
         self.folder = folder
+        self.project_words = project
         self.e2ee = ["--e2ee"] if e2ee else []
         self.url = f"http://127.0.0.1:{free_port(socket.SOCK_STREAM)}"
 
@@ -37,8 +38,9 @@ class Server:
         return json.loads(done.stdout)
 
     async def start(self) -> None:
-        project = await asyncio.to_thread(self.ask, "project", "create", "--e2ee")
-        self.api_key = str(project["apiKey"])
+        words = ("project", "create", "--e2ee", *self.project_words)
+        self.project = await asyncio.to_thread(self.ask, *words)
+        self.api_key = str(self.project["apiKey"])
         session = await asyncio.to_thread(
             self.ask, "session", "create", "--api-key", self.api_key, *self.e2ee
         )

@@ -6,8 +6,6 @@ readers: a client that does not read costs a bounded queue, and a bounded time.
 
 import asyncio
 import contextlib
-from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -52,77 +50,91 @@ CLOSE_CODES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Close:
-    code: int
-
-
 class _Outlet:
-    """The way out of one WebSocket: a bounded queue and the task that writes it."""
+    """The way out of one WebSocket.
+
+    A message is one frame, written at once; the loop sends what was written in one turn together.
+    In a full room that is most of what signaling costs, so nothing else stands in between: no
+    queue, no task. What the client has not read yet waits in the transport, in bounds.
+    """
 
     def __init__(
-        self, ws: web.WebSocketResponse, encoding: Encoding, limit_bytes: int, abort: "_Abort"
+        self,
+        ws: web.WebSocketResponse,
+        transport: asyncio.Transport,
+        encoding: Encoding,
+        limit_bytes: int,
     ) -> None:
         self._ws = ws
+        self._transport = transport
+        self._first_byte = _FIRST_BYTES[encoding]
         self._encoding = encoding
         self._limit_bytes = limit_bytes
-        self._abort = abort
-        self._queue: deque[bytes | _Close] = deque()
-        self._bytes = 0
-        self._wake = asyncio.Event()
-        self._closing = False
+        self._written = 0
+        self._reading_check: asyncio.TimerHandle | None = None
+        self._closing: asyncio.Task[bool] | None = None
         self.sent = 0
 
     def send(self, outgoing: Outgoing) -> None:
-        if self._closing:
+        if self._closing is not None or self._ws.closed or self._transport.is_closing():
             return
         data = outgoing.encoded(self._encoding)
-        self._queue.append(data)
-        self._bytes += len(data)
+        frame = _header(self._first_byte, len(data)) + data
+        self._transport.write(frame)
+        self._written += len(frame)
         self.sent += 1
-        self._wake.set()
-        if self._bytes > self._limit_bytes:
-            self._abort()
+        waiting = self._transport.get_write_buffer_size()
+        if waiting > self._limit_bytes:
+            self._transport.abort()
+        elif waiting and self._reading_check is None:
+            self._check_later()
 
     def close(self, reason: str) -> None:
-        if self._closing:
-            return
-        goodbye = m.Disconnected(reason=reason)  # type: ignore[arg-type]
-        self.send(Outgoing(goodbye))
-        self.end(CLOSE_CODES[reason])
+        if self._closing is None:
+            goodbye = m.Disconnected(reason=reason)  # type: ignore[arg-type]
+            self.send(Outgoing(goodbye))
+            self.end(CLOSE_CODES[reason])
 
     def end(self, code: int) -> None:
         """Closes the WebSocket after what was sent before; nothing more is sent."""
-        self._closing = True
-        self._queue.append(_Close(code))
-        self._wake.set()
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._ws.close(code=code))
 
-    async def write(self) -> None:
-        """Writes until the end. A reader that stalls has its WebSocket aborted."""
-        while True:
-            while self._queue:
-                item = self._queue.popleft()
-                try:
-                    async with asyncio.timeout(SLOW_READER_S):
-                        if isinstance(item, _Close):
-                            await self._ws.close(code=item.code)
-                            return
-                        await self._write(item)
-                except (TimeoutError, ConnectionError):
-                    self._abort()
-                    return
-                self._bytes -= len(item)
-            self._wake.clear()
-            await self._wake.wait()
+    async def finish(self) -> None:
+        """Lets what was said last go out, if the client still reads."""
+        self.end(WSCloseCode.OK)
+        if self._closing is not None:
+            with contextlib.suppress(asyncio.CancelledError, ConnectionError, TimeoutError):
+                async with asyncio.timeout(SLOW_READER_S):
+                    await self._closing
+        if self._reading_check is not None:
+            self._reading_check.cancel()
 
-    async def _write(self, data: bytes) -> None:
-        if self._encoding is Encoding.JSON:
-            await self._ws.send_str(data.decode())
-        else:
-            await self._ws.send_bytes(data)
+    def _check_later(self) -> None:
+        """What waits now must be read in time, or the client is dropped."""
+        loop = asyncio.get_running_loop()
+        self._reading_check = loop.call_later(SLOW_READER_S, self._check_reading, self._written)
+
+    def _check_reading(self, written_then: int) -> None:
+        self._reading_check = None
+        waiting = self._transport.get_write_buffer_size()
+        if self._written - waiting < written_then:
+            self._transport.abort()
+        elif waiting:
+            self._check_later()
 
 
-_Abort = Callable[[], None]
+_FIRST_BYTES = {Encoding.JSON: 0x81, Encoding.MSGPACK: 0x82}
+"""A whole text or binary message (RFC 6455 section 5.2); what a server sends is not masked."""
+_SHORT_BYTES, _MEDIUM_BYTES = 125, 0xFFFF
+
+
+def _header(first_byte: int, length: int) -> bytes:
+    if length <= _SHORT_BYTES:
+        return bytes((first_byte, length))
+    if length <= _MEDIUM_BYTES:
+        return bytes((first_byte, 126)) + length.to_bytes(2)
+    return bytes((first_byte, 127)) + length.to_bytes(8)
 
 
 @dataclass(slots=True)
@@ -165,17 +177,13 @@ class WebSocketGate:
         await ws.prepare(request)
         encoding = ENCODINGS[ws.ws_protocol or m.SUBPROTOCOL_MSGPACK]
         transport = request.transport
-        outlet = _Outlet(
-            ws,
-            encoding,
-            self._signaling.send_queue_bytes,
-            lambda: transport.abort() if transport is not None else None,
-        )
-        writer = asyncio.create_task(outlet.write())
+        if transport is None:
+            return ws  # gone already
+        outlet = _Outlet(ws, transport, encoding, self._signaling.send_queue_bytes)
         try:
             await self._converse(ws, encoding, outlet)
         finally:
-            await _finish(writer, outlet)
+            await outlet.finish()
             self._metrics.websocket_messages.labels("out").inc(outlet.sent)
         return ws
 
@@ -328,10 +336,3 @@ def _answer_error(outlet: _Outlet, refused: DomainError, request: m.Request | No
             )
         )
     )
-
-
-async def _finish(writer: "asyncio.Task[None]", outlet: _Outlet) -> None:
-    """Lets what was said last go out, if the client still reads."""
-    outlet.end(WSCloseCode.OK)
-    with contextlib.suppress(asyncio.CancelledError, ConnectionError):
-        await writer

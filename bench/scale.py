@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import itertools
+import os
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -21,6 +22,7 @@ from bench.scenarios import Scenario
 PRESENT = Scenario("storm", "video", 1, 50, 50, burst=1)
 """Who is in the room before the storm, and what they watch."""
 _REST_S = 5.0
+_CLIENTS_NICE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ async def storm(adapter: SealrouteAdapter, binary: Path, joins: int, over_s: flo
             took_s.append(time.monotonic() - began_s)
 
     async def all_of_them() -> tuple[float, float]:
+        # Elsewhere the clients have machines of their own; here they stand behind the server.
+        os.setpriority(os.PRIO_PROCESS, 0, _CLIENTS_NICE)
         cpu_s, began_s = processes.cpu_s(adapter.pids()), time.monotonic()
         await asyncio.gather(*(one(n * over_s / joins) for n in range(joins)))
         return processes.cpu_s(adapter.pids()) - cpu_s, time.monotonic() - began_s

@@ -49,6 +49,11 @@ $(VENV)/dev.stamp: $(VENV)/runtime.stamp
 	@$(BIN)/pip install --quiet --constraint constraints.txt --requirement $(VENV)/dev.txt
 	@touch $@
 
+$(VENV)/official.stamp: $(VENV)/tools.stamp tests/official/package-lock.json
+	@scripts/require node=nodejs npm=npm
+	@cd tests/official && npm ci --loglevel=error
+	@touch $@
+
 build: $(VENV)/native.stamp $(VENV)/client.stamp $(VENV)/web.stamp ## Build everything into .venv
 
 # --- the main job -------------------------------------------------------------------------
@@ -64,7 +69,7 @@ test: test-native test-python test-web test-browser ## Set up and run all tests
 test-native: $(VENV)/tools.stamp ## Rust tests
 	cd native && cargo test --workspace --quiet --jobs $(JOBS)
 
-test-python: build $(VENV)/dev.stamp ## Python tests, the official SDKs and real peers among them
+test-python: build $(VENV)/dev.stamp $(VENV)/official.stamp ## Python tests, the official SDKs and real peers among them
 	@scripts/require ffmpeg=ffmpeg
 	$(BIN)/python -m pytest -q
 
@@ -85,7 +90,7 @@ lint: build $(VENV)/dev.stamp ## Formatting, lints, types, floors, stubs
 	cd native && cargo fmt --all --check
 	cd native && cargo clippy --workspace --all-targets --quiet --jobs $(JOBS) -- -D warnings
 	cd sdk/web && npm run --silent lint
-	cd sdk/web && npx --no prettier -- --check ../react/src ../../web/demo ../../web/reference/page.js ../../web/reference/index.html ../../tests/browser
+	cd sdk/web && npx --no prettier -- --check ../react/src ../../web/demo ../../web/reference/page.js ../../web/reference/index.html ../../tests/browser ../../tests/official/bridge.mjs
 	cd sdk/web && npx --no tsc -- -p ../../web/demo/jsconfig.json
 	cd sdk/react && npm run --silent lint
 
@@ -94,7 +99,7 @@ format: $(VENV)/dev.stamp ## Format all sources
 	$(BIN)/ruff check --fix .
 	cd native && cargo fmt --all
 	cd sdk/web && npm run --silent format
-	cd sdk/web && npx --no prettier -- --write ../react/src ../../web/demo ../../web/reference/page.js ../../web/reference/index.html ../../tests/browser
+	cd sdk/web && npx --no prettier -- --write ../react/src ../../web/demo ../../web/reference/page.js ../../web/reference/index.html ../../tests/browser ../../tests/official/bridge.mjs
 
 bench: build $(VENV)/dev.stamp ## Measure Sealroute and every peer found here; writes bench/RESULTS.md
 	$(BIN)/python -m bench.compare $(ARGS)

@@ -1,0 +1,116 @@
+"""npm `@vonage/server-sdk`, unmodified: every method of its video client."""
+
+import pytest
+import pytest_asyncio
+
+from tests.official.node_sdk import start_node_sdk
+from tests.official.stage import Live
+from tests.served import until
+
+pytestmark = [pytest.mark.interop, pytest.mark.asyncio(loop_scope="module")]
+NONE = "00000000-0000-4000-8000-000000000000"
+# Not for applications: their declarations say private and protected.
+INTERNAL = {"stripBlankValues", "muteAllStreams"}
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def sdk(stage):
+    started = await start_node_sdk("vonage", stage.url, stage.application_id, stage.private_pem)
+    yield started
+    await started.close()
+
+
+@pytest.mark.parametrize("sealed", [False, True], ids=["clear", "sealed"])
+async def test_every_method_does_what_it_says_or_is_refused_for_its_reason(stage, sdk, sealed):
+    clear = (await sdk.call("createSession", {"mediaMode": "disabled"}))["sessionId"]
+    session = await sealed_session(sdk, stage) if sealed else clear
+    token = await sdk.call("generateClientToken", session, {"role": "moderator", "data": "Bob"})
+    live = await stage.enter(stage.application_id, session, token, sealed=sealed)
+    await moderate(sdk, session, live)
+    await until(lambda: len(live.heard) == 2)
+    assert [one["data"] for one in live.heard] == ["to all", "to one"]
+    await until(lambda: live.over == ["forceDisconnected"])
+    await start(sdk, session, token, sealed=sealed)
+    await list_and_stop(sdk)
+    asked = sdk.called - {"methods"}
+    everything = set(await sdk.call("methods")) - INTERNAL
+    assert asked == (everything if sealed else everything - {"sendFormSubmitRequest"})
+
+
+async def sealed_session(sdk, stage) -> str:
+    """`createSession` drops the flag; this is the public way around it."""
+    form = {"p2p.preference": "disabled", "archiveMode": "manual", "e2ee": True}
+    answer = await sdk.call("sendFormSubmitRequest", f"{stage.url}/session/create", form)
+    return answer["data"][0]["session_id"]
+
+
+async def test_below_the_sealed_base_path_sessions_are_sealed(stage):
+    sdk = await start_node_sdk(
+        "vonage", f"{stage.url}/e2ee", stage.application_id, stage.private_pem
+    )
+    session = (await sdk.call("createSession", {"mediaMode": "routed", "e2ee": True}))["sessionId"]
+    token = await sdk.call("generateClientToken", session, {"role": "publisher"})
+    await stage.enter(stage.application_id, session, token, sealed=True)
+    await sdk.close()
+
+
+async def moderate(sdk, session: str, live: Live) -> None:
+    (stream,) = (await sdk.call("getStreamInfo", session))["items"]
+    assert stream["id"] == live.stream_id
+    assert (await sdk.call("getStreamInfo", session, live.stream_id))["videoType"] == "custom"
+    classes = [{"id": live.stream_id, "layoutClassList": ["focus"]}]
+    await sdk.call("setStreamClassLists", session, classes)
+    shown = await sdk.call("getStreamInfo", session, live.stream_id)
+    assert shown["layoutClassList"] == ["focus"]
+    await sdk.call("sendSignal", {"type": "chat", "data": "to all"}, session)
+    alice = live.alice.connection_id
+    await sdk.call("sendSignal", {"type": "chat", "data": "to one"}, session, alice)
+    assert (await sdk.call("muteStream", session, live.stream_id))["status"] == "ACTIVE"
+    assert (await sdk.call("forceMuteAll", session, [live.stream_id]))["status"] == "ACTIVE"
+    assert (await sdk.call("disableForceMute", session))["status"] == "ACTIVE"
+    # No SIP call can be part of the session.
+    await sdk.refused("404", "playDTMF", session, "1713#")
+    await sdk.refused("404", "playDTMF", session, "1713#", live.bob.connection_id)
+    await sdk.call("disconnectClient", session, live.bob.connection_id)
+    await sdk.refused("404", "disconnectClient", session, NONE)
+
+
+async def start(sdk, session: str, token: str, *, sealed: bool) -> None:
+    """What needs clear media: refused for the seal, or not offered by this server."""
+    words = "end-to-end encrypted" if sealed else "does not offer"
+    await sdk.refused(words, "startArchive", session)
+    await sdk.refused(words, "startBroadcast", session, {"outputs": {"hls": {}}})
+    sip = {"token": token, "sip": {"uri": "sip:user@example.com", "from": ""}}
+    await sdk.refused(words, "initiateSIPCall", session, sip)
+    await sdk.refused(words, "intiateSIPCall", session, sip)
+    page = {"url": "https://example.com/page"}
+    await sdk.refused(words, "startExperienceComposerRender", session, token, page)
+    await sdk.refused(
+        words, "connectToWebsocket", session, token, {"uri": "wss://example.com/audio"}
+    )
+    await sdk.refused(words, "enableCaptions", session, token, {"partialCaptions": "true"})
+
+
+async def list_and_stop(sdk) -> None:
+    for method in ("searchArchives", "searchBroadcasts", "listExperienceComposerRenders"):
+        assert (await sdk.call(method, {"count": 10}))["count"] == 0
+    for method, arguments in {
+        "getArchive": (),
+        "stopArchive": (),
+        "deleteArchive": (),
+        "addArchiveStream": ("stream",),
+        "removeArchiveStream": ("stream",),
+        "updateArchiveLayout": ({"type": "pip"},),
+        "getBroadcast": (),
+        "stopBroadcast": (),
+        "addStreamToBroadcast": ("stream",),
+        "removeStreamFromBroadcast": ("stream",),
+        "getExperienceComposerRender": (),
+        "stopExperienceComposerRender": (),
+        "disconnectWebsocket": (),
+        "disableCaptions": (),
+        "getCaptionStatus": (),
+    }.items():
+        await sdk.refused("404", method, NONE, *arguments)
+    change = {"broadcastId": NONE, "addStream": "stream"}
+    await sdk.refused("404", "updateBroadcast", change)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from sfu import commands
-from sfu.client_records import PublishedStream, Subscription
+from sfu.client_records import PublishedStream, Subscription, layer_wish
 from sfu.commands import Codec, Direction, MediaKind
 from sfu.ids import (
     ConnectionId,
@@ -312,7 +312,7 @@ class NativeClientMedia:
         for kind in subscription.held_back:
             submit(commands.SetSinkForwarding(subscription.handle, kind, forwarding=False))
         if subscription.wish is not None:
-            submit(_layer_wish(subscription.handle, subscription.wish))
+            submit(layer_wish(subscription.handle, subscription.wish))
         self._tell(lambda: self.listener.on_subscriber_connected(subscription.subscriber))
 
     def set_subscriber_forwarding(
@@ -332,7 +332,7 @@ class NativeClientMedia:
         subscription = self._subscription(subscriber)
         subscription.wish = wish
         if subscription.started:
-            self._plane.router.submit(_layer_wish(subscription.handle, wish))
+            self._plane.router.submit(layer_wish(subscription.handle, wish))
 
     def unsubscribe(self, subscriber: SubscriberId) -> None:
         subscription = self._subscriptions.pop(subscriber, None)
@@ -457,13 +457,9 @@ class NativeClientMedia:
         return {
             "transports": [transport.dump() for transport in transports],
             "streams": sorted(self._published),
+            "publishers": {name: one.handle for name, one in self._published.items()},
             "subscriptions": {
-                subscription.subscriber: {
-                    "stream": subscription.published.stream,
-                    "handle": subscription.handle,
-                    "mids": [slot.mid for slot, _ in subscription.slots],
-                    "started": subscription.started,
-                }
+                subscription.subscriber: subscription.dump()
                 for subscription in self._subscriptions.values()
             },
             "downlink_media": len(self._slots),
@@ -500,7 +496,3 @@ class NativeClientMedia:
                 call()
 
         self._plane.scheduler.call_soon(unless_closed)
-
-
-def _layer_wish(handle: SubscriberHandle, wish: LayerWish) -> commands.SetLayerWish:
-    return commands.SetLayerWish(handle, wish.max_width_px, wish.max_height_px, wish.max_frame_rate)

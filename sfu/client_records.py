@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sfu.commands import MediaKind, SinkParameters
+from sfu.commands import MediaKind, SetLayerWish, SinkParameters
 from sfu.ids import PublisherHandle, StreamId, SubscriberHandle, SubscriberId
 from sfu.media_plane import LayerWish
 from sfu.rtp_parameters import NegotiatedMedia
@@ -57,7 +57,19 @@ class Subscription:
     held_back: set[MediaKind] = field(default_factory=set)
     wish: LayerWish | None = None
 
+    def dump(self) -> dict[str, object]:
+        return {
+            "stream": self.published.stream,
+            "handle": self.handle,
+            "mids": [slot.mid for slot, _ in self.slots],
+            "started": self.started,
+        }
+
     def subscribe_failed(self) -> None:
         """The core has no such subscriber: nothing to end there, all to end here."""
         self.started = False
         self.owner.unsubscribe(self.subscriber)
+
+
+def layer_wish(handle: SubscriberHandle, wish: LayerWish) -> SetLayerWish:
+    return SetLayerWish(handle, wish.max_width_px, wish.max_height_px, wish.max_frame_rate)

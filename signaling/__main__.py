@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from config.load import PREFIX, SHORT_NAMES, ConfigurationError, Value, load_settings
 from config.settings import Settings
-from signaling import administration, callback_commands
+from signaling import administration, callback_commands, session_doctor
 from signaling.callback_commands import Shell
 from signaling.clock import SystemClock
 from signaling.doctor import examine
@@ -22,6 +22,7 @@ from signaling.domain.errors import DomainError
 from signaling.domain.projects import Project
 from signaling.domain.roles import Role
 from signaling.domain.tokens import TokenClaims
+from signaling.session_doctor import SessionDoctor
 from signaling.storage.base import Store
 from signaling.storage.sqlite import open_sqlite
 
@@ -198,6 +199,10 @@ def build_parser() -> argparse.ArgumentParser:
     check = _add(commands, "doctor", doctor, "say what is wrong, and what to do")
     check.add_argument("--url", help="also ask the server running there")
     _listening_flags(check)
+    subjects = check.add_subparsers(metavar="subject")
+    look = SessionDoctor(Shell(CLOCK, settings_of, with_store, show)).run
+    text = "say what each subscriber of a session gets, and why not more"
+    session_doctor.add_command(_add(subjects, "session", look, text))
     return parser
 
 

@@ -132,8 +132,7 @@ class _Listener:
         self.actor.send(self.connection, m.SubscriberConnected(subscriber_id=subscriber))
 
     def on_not_encrypted(self, stream: StreamId, mid: str, packets: int) -> None:
-        message = m.NotEncrypted(stream_id=stream, mid=mid, packets=packets)
-        self.actor.send(self.connection, message)
+        self.actor.apply(c.UnsealedDropped(stream, mid, packets))
 
     def on_transport_lost(self, direction: Direction) -> None:
         self.actor.apply(c.TransportEnded(self.connection, direction.value))
@@ -431,6 +430,10 @@ class SessionActor:
     def _run_notify(self, effect: e.Notify) -> None:
         self._log.info(effect.event, subject=short(effect.subject), reason=effect.reason)
         self._context.tell(self.state.record, effect)
+
+    async def dump_media(self) -> dict[str, object]:
+        """Everything known of the session's media, for diagnosis."""
+        return await self._media.dump()
 
     # --- small things -----------------------------------------------------------------------
 

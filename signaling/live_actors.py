@@ -1,21 +1,35 @@
 """REST's view of the sessions that are live on this node, over their actors."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 
 from sfu.ids import ConnectionId, StreamId
+from sfu.media_view import read_media
 from signaling.actor import SessionActor
+from signaling.clock import Clock
 from signaling.directory import SessionDirectory
 from signaling.domain import commands
 from signaling.domain.errors import ErrorCode, NotFound
 from signaling.domain.session_options import SessionRecord
+from signaling.explain import Explanation, Readings, explain
 from signaling.rest.live_sessions import Counts, LiveConnection, LiveStream
+
+MEASURE_S = 1.0
+"""Between the two readings of an explanation: bitrates settle, and nobody waits long."""
 
 
 class LiveActors:
     """Implements `LiveSessions`. A session without an actor is empty; REST makes none."""
 
-    def __init__(self, directory: SessionDirectory) -> None:
+    def __init__(
+        self,
+        directory: SessionDirectory,
+        clock: Clock,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._directory = directory
+        self._clock = clock
+        self._sleep = sleep
 
     def counts(self) -> Counts:
         states = [actor.state for actor in self._directory.actors()]
@@ -84,6 +98,20 @@ class LiveActors:
     ) -> None:
         streams = tuple(StreamId(stream) for stream in excluded)
         self._occupied(record).apply(commands.RestMuteAll(active, streams))
+
+    async def explain(self, record: SessionRecord, stream_id: str) -> Explanation:
+        actor = self._directory.find(record.session_id)
+        if actor is None:
+            raise NotFound(ErrorCode.STREAM_NOT_FOUND)
+        actor.state.live_stream(stream_id)
+        begin_s = self._clock.monotonic_s()
+        before = read_media(await actor.dump_media())
+        await self._sleep(MEASURE_S)
+        after = read_media(await actor.dump_media())
+        end_s = self._clock.monotonic_s()
+        measured_s = max(end_s - begin_s, MEASURE_S)
+        readings = Readings(before, after, measured_s, int(end_s * 1000))
+        return explain(actor.state, StreamId(stream_id), readings)
 
     def _occupied(self, record: SessionRecord) -> SessionActor:
         actor = self._directory.find(record.session_id)

@@ -88,7 +88,7 @@ async def running_server(
         callbacks = running_callbacks(settings.callbacks, store, data_dir, clock, metrics)
         recorder = await stack.enter_async_context(callbacks)
         directory = SessionDirectory(plane, clock, settings.signaling, tell=recorder.notify)
-        live = LiveActors(directory)
+        live = LiveActors(directory, clock)
         targets = target_policy(settings.callbacks)
         services = Services(store, authenticator, live, metrics, clock, os.urandom, targets)
         gate = WebSocketGate(authenticator, directory, clock, settings, metrics)

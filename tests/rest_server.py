@@ -8,12 +8,26 @@ from pathlib import Path
 from aiohttp import web
 
 from config.settings import HttpSettings, RoomsSettings
+from sfu.commands import MediaKind
+from sfu.ids import ConnectionId, SubscriberId
+from sfu.media_view import EncodingView
 from signaling.authenticator import Authenticator
 from signaling.clock import SystemClock
 from signaling.domain.errors import ErrorCode, NotFound
 from signaling.domain.projects import Project, new_project
 from signaling.domain.session_options import SessionRecord
+from signaling.domain.session_state import Stream
+from signaling.explain import (
+    Code,
+    Explanation,
+    Reason,
+    Received,
+    SentEncoding,
+    SubscriberReport,
+    TrackReport,
+)
 from signaling.metrics import Metrics
+from signaling.protocol.messages import StreamInfo
 from signaling.rest.call import Services
 from signaling.rest.live_sessions import LiveConnection, LiveStream
 from signaling.rooms import Rooms
@@ -59,6 +73,17 @@ class FakeLiveSessions:
             replace(one, layout_classes=classes.get(one.stream_id, one.layout_classes))
             for one in self.streams_of[record.session_id]
         ]
+
+    async def explain(self, record, stream_id) -> Explanation:
+        self._stream(record, stream_id)
+        info = StreamInfo(stream_id=stream_id, connection_id="ann", creation_time=1)
+        stream = Stream(info, ConnectionId("ann"), {}, {})
+        reason = Reason(Code.WITHHELD, "paused")
+        got = Received(MediaKind.VIDEO, flowing=False, reasons=(reason,), lost=0.125)
+        report = SubscriberReport(ConnectionId("ben"), SubscriberId("sub"), (got,))
+        encoding = SentEncoding(EncodingView("f", 3, 700_000, (640, 360), 29.97), live=True)
+        track = TrackReport(MediaKind.VIDEO, "vp8", True, (encoding,), ())
+        return Explanation(stream, 1.0, 0, (track,), (report,))
 
     async def force_disconnect(self, record, connection_id) -> None:
         self._member(record, connection_id)

@@ -80,6 +80,15 @@ class StreamLive:
 
 
 @dataclass(frozen=True, slots=True)
+class UnsealedDropped:
+    """The seal guard dropped packets of a stream that are not encrypted."""
+
+    stream: StreamId
+    mid: str
+    packets: int
+
+
+@dataclass(frozen=True, slots=True)
 class TransportEnded:
     connection: ConnectionId
     direction: Literal["uplink", "downlink"]
@@ -125,6 +134,7 @@ Command = (
     | MediaPublished
     | MediaRefused
     | StreamLive
+    | UnsealedDropped
     | TransportEnded
     | RestSignal
     | RestForceDisconnect

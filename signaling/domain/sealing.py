@@ -6,7 +6,7 @@ The server learns hints alone, never a secret. Source: e2ee/1, section 5.9.
 from collections.abc import Iterable
 
 from sfu.ids import StreamId, SubscriberId
-from signaling.domain.commands import FromClient
+from signaling.domain.commands import FromClient, UnsealedDropped
 from signaling.domain.effects import (
     Broadcast,
     DeclareKidsMedia,
@@ -38,6 +38,7 @@ def handle_state(state: SessionState, command: FromClient[m.E2eeState], now_ms: 
         raise error(ErrorCode.INVALID_PARAMETER)
     found = state.own_delivery(command.connection, request.subscriber_id)
     name = SubscriberId(request.subscriber_id)
+    found.opened, found.failed = request.opened, request.failed
     effects: Effects = []
     if request.state == "ok":
         effects = _resume_video(state, [name])
@@ -79,6 +80,17 @@ def handle_declare(state: SessionState, command: FromClient[m.DeclareKids], now_
         found.hints[request.mid] = hints
         effects += _resume_video(state, found.deliveries)
     return [*effects, Send(command.connection, m.Ok(re=request.id))]
+
+
+def handle_unsealed(state: SessionState, command: UnsealedDropped, now_ms: int) -> Effects:
+    """The publisher is told that what it sends stays here."""
+    found = state.streams.get(command.stream)
+    if found is None:
+        return []
+    found.unsealed_packets += command.packets
+    found.unsealed_ms = now_ms
+    told = m.NotEncrypted(stream_id=command.stream, mid=command.mid, packets=command.packets)
+    return [Send(found.owner, told)]
 
 
 def _resume_video(state: SessionState, names: Iterable[SubscriberId]) -> Effects:

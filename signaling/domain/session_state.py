@@ -71,7 +71,8 @@ class Member:
 @dataclass(slots=True)
 class Stream:
     """`muted`: a moderator's mute holds its audio back in the core. `complied`: its publisher
-    was silent at the mute or has switched the audio off since, and may unmute."""
+    was silent at the mute or has switched the audio off since, and may unmute. `unsealed_*`:
+    packets that the seal guard dropped, and when it last did (monotonic)."""
 
     info: StreamInfo
     owner: ConnectionId
@@ -82,11 +83,14 @@ class Stream:
     complied: bool = False
     deliveries: dict[SubscriberId, None] = field(default_factory=dict)
     layout_classes: tuple[str, ...] = ()
+    unsealed_packets: int = 0
+    unsealed_ms: int | None = None
 
 
 @dataclass(slots=True)
 class Delivery:
-    """One Subscriber: what its client wishes. `sealed_off` is the e2ee mismatch."""
+    """One Subscriber: what its client wishes. `sealed_off` is the e2ee mismatch; `opened` and
+    `failed` are the frames that the client's last report of it counted."""
 
     owner: ConnectionId
     stream: StreamId
@@ -95,6 +99,8 @@ class Delivery:
     resolution: Dimensions | None
     frame_rate: float | None
     sealed_off: bool = False
+    opened: int = 0
+    failed: int = 0
 
 
 @dataclass(slots=True)

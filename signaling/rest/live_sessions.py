@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from signaling.domain.session_options import SessionRecord
+from signaling.explain import Explanation
 from signaling.protocol.messages import VideoType
 
 
@@ -50,6 +51,9 @@ class LiveSessions(Protocol):
 
     async def force_disconnect(self, record: SessionRecord, connection_id: str) -> None: ...
     async def force_mute_stream(self, record: SessionRecord, stream_id: str) -> None: ...
+    async def explain(self, record: SessionRecord, stream_id: str) -> Explanation:
+        """Takes the time of a measurement. Errors: `stream_not_found`."""
+
     async def force_mute_all(
         self, record: SessionRecord, *, active: bool, excluded: tuple[str, ...]
     ) -> None: ...

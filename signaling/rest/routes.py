@@ -12,7 +12,7 @@ import msgspec
 
 from signaling.domain.errors import ErrorCode
 from signaling.domain.features import Feature
-from signaling.rest import callbacks, features, live, replies, requests
+from signaling.rest import callbacks, explanations, features, live, replies, requests
 from signaling.rest.answers import Answer
 from signaling.rest.bodies import Fields, form_or_json_fields, json_fields, no_fields
 from signaling.rest.call import Call
@@ -161,6 +161,13 @@ _SESSION_ROUTES = (
         E.SESSION_NOT_FOUND,
     ),
     _get(T, live.get_stream, "Show a stream", replies.Stream, *_STREAM),
+    _get(
+        T + "/explain",
+        explanations.explain_stream,
+        "Say what each subscriber of a stream gets, and why not more",
+        explanations.Explained,
+        *_STREAM,
+    ),
     Route(
         "PUT",
         S + "/stream",

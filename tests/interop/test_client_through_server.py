@@ -2,6 +2,8 @@
 
 import asyncio
 import importlib.util
+import json
+import sys
 
 import av
 import numpy as np
@@ -32,6 +34,17 @@ async def sessions():
     joined: list[Session] = []
     yield joined
     await asyncio.gather(*(session.disconnect() for session in joined))
+
+
+async def diagnosed(server) -> list[dict]:
+    """What `sealroute doctor session` says of the clients that receive."""
+    command = [sys.executable, "-m", "signaling", "doctor", "session", server.session_id]
+    asked = await asyncio.create_subprocess_exec(
+        *(*command, "--json", "--url", server.url, "--data-dir", str(server.folder)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said, _ = await asyncio.wait_for(asked.communicate(), 20)
+    return [one for stream in json.loads(said) for one in stream["subscribers"]]
 
 
 @pytest.mark.parametrize("codec", ["vp8", "h264"])
@@ -67,10 +80,18 @@ async def test_a_wrong_secret_shows_nothing_until_the_right_one_is_set(server, s
     viewer = await subscribed(sessions[1])
     await until(lambda: "encryptionSecretMismatch" in events)
     assert viewer.state.opened == 0
+    (report,) = await diagnosed(server)
+    codes = [reason["code"] for one in report["received"] for reason in one["reasons"]]
+    assert "secret_mismatch" in codes
+    assert report["decryption"]["failed"] > 0
     await sessions[1].set_encryption_secret(SECRET)
     await until(lambda: "encryptionSecretMatch" in events)
     seen = viewer.tracks["video"].frames
     await until(lambda: viewer.tracks["video"].frames > seen + 20)
+    (report,) = await diagnosed(server)
+    assert [one["flowing"] for one in report["received"]] == [True, True]
+    assert {one["reasons"][0]["code"] for one in report["received"]} == {"best_available"}
+    assert all(one["bitrate"] > 5_000 for one in report["received"])
 
 
 async def test_a_secret_changes_in_the_call_without_a_failure(server, sessions) -> None:
@@ -103,3 +124,5 @@ async def test_frames_in_clear_are_dropped_by_the_server_and_told(server, sessio
     await asyncio.sleep(1)  # real time: what must not arrive needs a while to be missed
     assert viewer.state.opened == opened
     assert set(told) == {publisher.stream_id}
+    (report,) = await diagnosed(server)
+    assert {one["reasons"][0]["code"] for one in report["received"]} == {"not_encrypted"}

@@ -25,6 +25,7 @@ fn encoding(encoding: &Encoding) -> Value {
         "ssrc": encoding.parameters.ssrc,
         "rid": encoding.parameters.rid,
         "active": encoding.active,
+        "packets": encoding.reception.received(),
         "bitrate_bps": view.bitrate_bps as u64,
         "size": view.size,
     })

@@ -19,6 +19,11 @@ pub struct Reception {
 }
 
 impl Reception {
+    /// Packets so far, without repetitions.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
     /// Takes note of a packet that had not come before.
     pub fn handle_arrival(
         &mut self,

@@ -572,6 +572,39 @@ async def room(caller, request):
     return caller
 
 
+async def test_a_stream_is_explained_with_codes_sentences_and_figures(room):
+    status, body = await room.call("GET", room.path(room.room + "/stream/str-1/explain"))
+    assert status == 200
+    assert (body["streamId"], body["measuredMs"]) == ("str-1", 1000)
+    assert body["tracks"][0]["encodings"] == [
+        {
+            "rid": "f",
+            "bitrate": 700_000,
+            "live": True,
+            "width": 640,
+            "height": 360,
+            "frameRate": 29.97,
+        }
+    ]
+    (subscriber,) = body["subscribers"]
+    assert subscriber["decryption"] == {"mismatch": False, "opened": 0, "failed": 0}
+    (received,) = subscriber["received"]
+    assert (received["flowing"], received["lossPercent"]) == (False, 12.5)
+    assert received["reasons"] == [
+        {
+            "code": "withheld",
+            "message": "The media core withholds the track from the subscriber.",
+            "detail": "paused",
+        }
+    ]
+
+
+async def test_an_unknown_stream_and_anothers_session_are_not_explained(room):
+    path = room.path(room.room + "/stream/nobody/explain")
+    assert (await room.call("GET", path))[0] == 404
+    assert (await room.call("GET", room.path("/session/2_x/stream/str-1/explain")))[0] == 404
+
+
 async def test_a_signal_reaches_all_or_one(room):
     status, _ = await room.call(
         "POST", room.path(room.room + "/signal"), json={"type": "chat", "data": "hi"}

@@ -1,0 +1,239 @@
+"""Why is it black? One cause at a time, each found by its code."""
+
+from dataclasses import replace
+
+import pytest
+
+from sfu.commands import MediaKind
+from sfu.ids import StreamId, SubscriberId
+from sfu.media_view import (
+    EncodingView,
+    MediaView,
+    SinkView,
+    SourceView,
+    SubscriberView,
+    read_media,
+)
+from signaling.domain.commands import RestMuteStream, UnsealedDropped
+from signaling.domain.errors import NotFound
+from signaling.domain.roles import Role
+from signaling.explain import SENTENCES, Code, Readings, explain
+from signaling.protocol import messages as m
+from tests.domain_room import Room
+
+AUDIO, VIDEO = MediaKind.AUDIO, MediaKind.VIDEO
+CAM, SUB = StreamId("cam"), SubscriberId("sub")
+LOW = EncodingView("q", packets=100, bitrate_bps=150_000, size=(320, 180))
+HIGH = EncodingView("f", packets=100, bitrate_bps=1_500_000, size=(1280, 720))
+
+
+class Scene:
+    """Ann publishes, Ben subscribes, all is well; a test breaks one thing."""
+
+    def __init__(self, *, e2ee: bool = True) -> None:
+        self.room = Room(e2ee=e2ee)
+        for name in ("ann", "ben"):
+            self.room.join(name)
+        self.room.publish("ann", "cam", has_audio=True, has_video=True)
+        self.room.subscribe("ben", "cam", "sub")
+        self.encodings = [LOW, HIGH]
+        self.video = SinkView(VIDEO, encoding=1, packets=50, bytes=50_000)
+        self.audio = SinkView(AUDIO, encoding=0, packets=50, bytes=5_000)
+        self.connected = True
+        self.estimate_bps = None
+        self.source_grows = True
+        self.asleep: set[str] = set()
+        self.has_source = True
+
+    def view(self, step: int) -> MediaView:
+        """The first (0) or the second (1) reading."""
+        more = step if self.source_grows else 0
+        encodings = tuple(
+            replace(one, packets=one.packets + (0 if one.rid in self.asleep else 30 * more))
+            for one in self.encodings
+        )
+        sources = {
+            AUDIO: SourceView(AUDIO, "opus", True, 10 + more, (EncodingView(packets=10 + more),)),
+            VIDEO: SourceView(VIDEO, "vp8", True, 10 + more, encodings),
+        }
+        sinks = {
+            kind: replace(
+                sink,
+                packets=sink.packets * (1 + step) if self.source_grows else sink.packets,
+                bytes=sink.bytes * (1 + step),
+            )
+            for kind, sink in ((AUDIO, self.audio), (VIDEO, self.video))
+        }
+        subscriber = SubscriberView(self.connected, sinks, self.estimate_bps)
+        return MediaView({CAM: sources} if self.has_source else {}, {SUB: subscriber})
+
+    def explain(self):
+        return explain(
+            self.room.state, CAM, Readings(self.view(0), self.view(1), 2.0, self.room.now_ms)
+        )
+
+    def received(self, kind: MediaKind = VIDEO):
+        (report,) = [one for one in self.explain().subscribers if one.subscriber == SUB]
+        return next(one for one in report.received if one.kind is kind)
+
+    def codes(self, kind: MediaKind = VIDEO) -> list[Code]:
+        return [reason.code for reason in self.received(kind).reasons]
+
+
+def test_when_all_is_well_it_says_so_with_what_it_measured():
+    got = Scene().received()
+    assert (got.flowing, [reason.code for reason in got.reasons]) == (True, [Code.BEST])
+    assert (got.bitrate_bps, got.packets_per_s, got.encoding) == (200_000, 25.0, 1)
+    assert got.layer.size == (1280, 720)
+
+
+def test_a_client_that_has_not_subscribed_is_listed_and_the_publisher_is_not():
+    scene = Scene()
+    scene.room.join("eve")
+    scene.room.join("mute", Role.PUBLISHER_ONLY)
+    reports = {one.connection: one for one in scene.explain().subscribers}
+    assert set(reports) == {"ben", "eve"}
+    assert reports["eve"].subscriber is None
+    assert {reason.code for got in reports["eve"].received for reason in got.reasons} == {
+        Code.NOT_SUBSCRIBED
+    }
+
+
+def test_a_downlink_that_is_not_up_comes_first():
+    scene = Scene()
+    scene.connected = False
+    got = scene.received()
+    assert (got.flowing, got.reasons[0].code) == (False, Code.NOT_CONNECTED)
+
+
+def test_an_uplink_that_is_not_up_is_told_for_every_subscriber():
+    scene = Scene()
+    scene.has_source = False
+    assert scene.codes() == [Code.PUBLISHER_NOT_CONNECTED]
+
+
+def test_a_publisher_that_sends_nothing_is_told_from_one_that_is_muted():
+    scene = Scene()
+    scene.source_grows = False
+    assert scene.codes() == [Code.PUBLISHER_SILENT]
+    update = m.UpdateStream(id=1, stream_id="cam", has_video=False)
+    scene.room.ask("ann", update)
+    assert scene.codes() == [Code.MUTED_BY_PUBLISHER]
+
+
+def test_a_moderators_mute_is_told_from_the_publishers_own():
+    scene = Scene()
+    scene.room.do(RestMuteStream(CAM))
+    assert Code.MUTED_BY_MODERATOR in scene.codes(AUDIO)
+    assert Code.MUTED_BY_MODERATOR not in scene.codes(VIDEO)
+
+
+def test_a_track_that_is_not_there_is_said_once():
+    scene = Scene()
+    scene.room.publish("ann", "voice", (("0", "audio"),), has_audio=True)
+    scene.room.subscribe("ben", "voice", "other")
+    readings = Readings(scene.view(0), scene.view(1), 1.0, scene.room.now_ms)
+    report = explain(scene.room.state, StreamId("voice"), readings).subscribers[0]
+    video = next(one for one in report.received if one.kind is VIDEO)
+    assert [reason.code for reason in video.reasons] == [Code.NO_TRACK]
+
+
+def test_a_subscriber_that_switched_video_off_did_it_itself():
+    scene = Scene()
+    scene.room.ask("ben", m.UpdateSubscriber(id=1, subscriber_id="sub", video=False))
+    assert scene.codes() == [Code.NOT_WANTED]
+    assert scene.codes(AUDIO) == [Code.BEST]
+
+
+def test_another_secret_is_said_with_the_counts_of_the_client():
+    scene = Scene()
+    told = m.E2eeState(id=1, subscriber_id="sub", state="mismatch", opened=3, failed=40)
+    scene.room.ask("ben", told)
+    assert scene.codes() == [Code.SECRET_MISMATCH]
+    (report,) = scene.explain().subscribers
+    assert (report.mismatch, report.opened, report.failed) == (True, 3, 40)
+    scene.room.ask("ben", m.E2eeState(id=2, subscriber_id="sub", state="ok", opened=9, failed=40))
+    assert scene.codes() == [Code.BEST]
+
+
+def test_frames_in_clear_are_told_while_they_come():
+    scene = Scene()
+    scene.room.do(UnsealedDropped(CAM, "1", 12))
+    scene.room.do(UnsealedDropped(CAM, "1", 30))
+    assert Code.NOT_ENCRYPTED in scene.codes()
+    assert scene.explain().unsealed_packets == 42
+    scene.room.now_ms += 11_000
+    assert scene.codes() == [Code.BEST]
+
+
+def test_video_that_waits_for_a_key_frame_is_told_from_what_else_withholds_it():
+    scene = Scene()
+    scene.video = SinkView(VIDEO, waiting="awaiting_key_frame")
+    assert scene.codes() == [Code.NO_KEY_FRAME]
+    scene.video = SinkView(VIDEO, waiting="paced_out")
+    (reason,) = scene.received().reasons
+    assert (reason.code, reason.detail) == (Code.WITHHELD, "paced_out")
+
+
+def test_a_smaller_layer_has_its_reason_in_the_wish():
+    scene = Scene()
+    scene.video = replace(scene.video, encoding=0)
+    size = m.Dimensions(width=640, height=360)
+    wish = m.UpdateSubscriber(id=1, subscriber_id="sub", preferred_resolution=size)
+    scene.room.ask("ben", wish)
+    got = scene.received()
+    assert (got.flowing, [reason.code for reason in got.reasons]) == (True, [Code.WISH])
+
+
+def test_a_smaller_layer_has_its_reason_in_the_link():
+    scene = Scene()
+    scene.video = replace(scene.video, encoding=0)
+    scene.estimate_bps = 600_000
+    assert scene.codes() == [Code.BANDWIDTH]
+    scene.estimate_bps = 5_000_000
+    assert scene.codes() == [Code.BEST]
+
+
+@pytest.mark.parametrize("asleep", [HIGH, EncodingView("f")])
+def test_a_smaller_layer_has_its_reason_at_the_publisher(asleep):
+    scene = Scene()
+    scene.encodings = [LOW, asleep]
+    scene.asleep = {"f"}
+    scene.video = replace(scene.video, encoding=0)
+    assert scene.codes() == [Code.LAYER_PAUSED]
+    live = {one.view.rid: one.live for one in scene.explain().tracks[1].encodings}
+    assert live == {"q": True, "f": False}
+
+
+def test_a_smaller_layer_that_sleeps_takes_nothing_away():
+    scene = Scene()
+    scene.asleep = {"q"}
+    assert scene.codes() == [Code.BEST]
+
+
+def test_a_switch_under_way_is_said():
+    scene = Scene()
+    scene.video = replace(scene.video, encoding=0, waiting="awaiting_key_frame")
+    assert scene.codes() == [Code.NO_KEY_FRAME]
+
+
+def test_loss_is_said_beside_what_else_there_is():
+    scene = Scene()
+    scene.video = replace(scene.video, lost=0.1)
+    assert scene.codes() == [Code.LOSS]
+
+
+def test_an_unknown_stream_is_not_found():
+    scene = Scene()
+    with pytest.raises(NotFound):
+        explain(scene.room.state, StreamId("x"), Readings(scene.view(0), scene.view(1), 1.0, 0))
+
+
+def test_every_code_has_its_sentence():
+    assert set(SENTENCES) == set(Code)
+    assert all(text.endswith(".") for text in SENTENCES.values())
+
+
+@pytest.mark.parametrize("dump", [{}, {"core": None, "connections": []}, {"core": {"x": 1}}])
+def test_a_dump_that_says_little_reads_as_little(dump):
+    assert read_media(dump) == MediaView()

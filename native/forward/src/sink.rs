@@ -213,7 +213,8 @@ impl Sink {
             timestamp: numbers.timestamp,
             ssrc: self.parameters.ssrc,
         };
-        let mut end = self.write_header(header, numbers, packet.extensions, &mut buffer);
+        let with_mid = self.rewriter.age(numbers) < PACKETS_WITH_MID;
+        let mut end = self.write_header(header, with_mid, packet.extensions, &mut buffer);
         let replaced = self.write_descriptor(numbers, packet.payload, &mut buffer[end..]);
         end += replaced;
         let payload = &packet.payload[replaced..];
@@ -227,13 +228,12 @@ impl Sink {
     fn write_header(
         &self,
         header: RtpHeader,
-        numbers: Numbers,
+        with_mid: bool,
         block: &[u8],
         buffer: &mut HeaderBuffer,
     ) -> usize {
         let mid_id = self.ids.id(Extension::Mid);
-        let with_mid = mid_id != 0 && self.rewriter.age(numbers) < PACKETS_WITH_MID;
-        let mid = with_mid.then_some((mid_id, self.parameters.mid.as_bytes()));
+        let mid = (with_mid && mid_id != 0).then_some((mid_id, self.parameters.mid.as_bytes()));
         let mapped = Mapped {
             block,
             ids: &self.ids,
@@ -304,7 +304,8 @@ impl Sink {
             timestamp: numbers.timestamp,
             ssrc,
         };
-        let mut end = self.write_header(header, numbers, packet.extensions, &mut buffer);
+        // Browsers of sealed sessions know this SSRC by nothing else (docs/e2ee.md).
+        let mut end = self.write_header(header, true, packet.extensions, &mut buffer);
         let original = (numbers.sequence as u16).to_be_bytes();
         buffer[end..end + ORIGINAL_SEQUENCE_BYTES].copy_from_slice(&original);
         end += ORIGINAL_SEQUENCE_BYTES;

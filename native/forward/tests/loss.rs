@@ -293,6 +293,28 @@ fn a_packet_is_sent_again_over_rtx_with_its_number_first() {
 }
 
 #[test]
+fn every_retransmission_names_its_m_line_however_old_the_stream() {
+    // A receiver whose description names no SSRC can not tell otherwise what it repeats.
+    let mut session = playing();
+    for number in 1..1_000 {
+        session.rtp(&media(number).bytes());
+    }
+    session.out.clear();
+    for number in 980..990 {
+        session.rtcp(DOWNLINK, &nack(SINK_SSRC, &[number]));
+    }
+    let sent = session.out.stream(DOWNLINK, SINK_RTX_SSRC);
+    assert_eq!(sent.len(), 10);
+    for again in sent {
+        let mid = again
+            .packet()
+            .extensions()
+            .find(|&(id, _)| id == SINK_MID_ID);
+        assert_eq!(mid, Some((SINK_MID_ID, b"7".as_slice())));
+    }
+}
+
+#[test]
 fn without_rtx_the_same_bytes_are_sent_again() {
     let mut session = Session::new(PayloadAccess::Opaque);
     session.publish(PUBLISHER, UPLINK, source(Codec::Vp8));

@@ -17,7 +17,8 @@ def made(server: str, gross_us: float, *, lost: int = 0, scenario: str = "1-50")
     return Round(
         server=server, scenario=scenario, forwarded=1_000, lost=lost, duplicates=0, corrupt=0,
         gross_us=gross_us, net_us=gross_us, idle_share=0.01, p50_us=1, p99_us=2, p999_us=3,
-        join_cpu_ms=1, join_s=1, connect_p50_ms=1, connect_p99_ms=1, rss_per_receiver_bytes=2_048, rss_bytes=1, latest_us=0, raw={},
+        join_cpu_ms=1, join_s=1, connect_p50_ms=1, connect_p99_ms=1,
+        rss_per_receiver_bytes=2_048, rss_bytes=1, latest_us=0, raw={},
     )  # fmt: skip
 
 

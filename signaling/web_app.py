@@ -58,7 +58,8 @@ class WebApp:
         app.router.add_get(WEBSOCKET_PATH, self._surface.websocket)
         app.router.add_post(ROOMS_PATH, self._rooms)
         app.router.add_post(ROOMS_PATH + "/{session}", self._rooms)
-        app.router.add_route("*", "/{path:.*}", self._other)
+        # Line ends too: a path may hold them, percent-encoded.
+        app.router.add_route("*", r"/{path:[\s\S]*}", self._other)
         app.on_response_prepare.append(_hide_version)
         return app
 

@@ -729,7 +729,7 @@ async def test_tones_have_no_leg_to_go_to(room):
 
 
 async def test_an_unknown_path_is_404_and_a_wrong_method_405_both_in_json(caller):
-    for path in ("/nothing", "/session/none", "/v2", "/v2/project"):
+    for path in ("/nothing", "/session/none", "/v2", "/v2/project", "/v2/a%0Ab", "/%0D%0A"):
         status, body = await caller.call("GET", path)
         assert (status, body["error"]) == (404, "not_found")
     status, body = await caller.call("GET", "/session/create")

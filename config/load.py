@@ -12,10 +12,13 @@ from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
 
+from config.secret import Secret
 from config.settings import (
+    NO_SECRET,
     CallbackSettings,
     E2eeSettings,
     HttpSettings,
+    IceSettings,
     LogSettings,
     MediaSettings,
     RoomsSettings,
@@ -40,7 +43,7 @@ SHORT_NAMES: dict[str, tuple[str, str]] = {
 _NOT_KNOBS = frozenset({f"{PREFIX}CONFIG", f"{PREFIX}SECRET"})
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
-Value = str | int | float | bool
+Value = str | int | float | bool | Secret[str]
 Knobs = dict[tuple[str, str], "Field[Value]"]
 
 
@@ -51,6 +54,7 @@ class ConfigurationError(Exception):
 SECTIONS = {
     "http": HttpSettings,
     "media": MediaSettings,
+    "ice": IceSettings,
     "signaling": SignalingSettings,
     "e2ee": E2eeSettings,
     "storage": StorageSettings,
@@ -131,7 +135,7 @@ def _checked(where: tuple[str, str], value: object, source: str) -> Value:
         raise ConfigurationError(f"{source} is unknown" + _near(where[1], siblings))
     converted = _converted(knob.default, value, source)
     low, high = knob.metadata["low"], knob.metadata["high"]
-    if low is not None and not low <= float(converted) <= high:
+    if low is not None and not low <= float(str(converted)) <= high:
         raise ConfigurationError(f"{source} must be from {low:,} to {high:,}")
     choices = knob.metadata["choices"]
     if choices and converted not in choices:
@@ -146,6 +150,10 @@ def _converted(default: object, value: object, source: str) -> Value:
         if isinstance(read, bool):
             return read
         raise ConfigurationError(f"{source} must be true or false")
+    if isinstance(default, Secret):
+        if not isinstance(value, str):
+            raise ConfigurationError(f"{source} must be text")
+        return Secret(value) if value else NO_SECRET
     if isinstance(default, str):
         if isinstance(value, str):
             return value
@@ -187,10 +195,14 @@ def sample_toml() -> str:
             if owner == section:
                 lines += [
                     f"# {knob.metadata['why']}{_range_text(knob)}",
-                    f"{name} = {json.dumps(knob.default)}",
+                    f"{name} = {json.dumps(_shown(knob.default))}",
                 ]
         lines.append("")
     return "\n".join(lines)
+
+
+def _shown(default: object) -> object:
+    return default.reveal() if isinstance(default, Secret) else default
 
 
 def _range_text(knob: "Field[Value]") -> str:

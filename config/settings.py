@@ -7,6 +7,11 @@ commented sample `default.toml` holds the same defaults, and a test keeps them e
 from dataclasses import dataclass, field
 from typing import Any
 
+from config.secret import Secret
+
+NO_SECRET: Secret[str] = Secret("")
+"""The default of every secret knob: nothing is set."""
+
 
 def knob(
     default: Any,  # noqa: ANN401 - the field's annotation says the type
@@ -54,6 +59,28 @@ class MediaSettings:
     public_ips: str = knob(
         "",
         "Addresses that clients can reach, with blanks between. Empty: every local IPv4 address.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class IceSettings:
+    """STUN and TURN servers that clients are told of, for networks that let nothing else pass."""
+
+    stun_urls: str = knob(
+        "", "STUN servers with blanks between, such as stun:turn.example.com; for relayed sessions."
+    )
+    turn_urls: str = knob(
+        "",
+        "TURN servers with blanks between, such as turn:turn.example.com?transport=tcp.",
+    )
+    turn_secret: Secret[str] = knob(  # noqa: RUF009 - a secret never changes
+        NO_SECRET, "What the TURN servers and this one share (coturn: static-auth-secret)."
+    )
+    turn_lifetime_s: int = knob(
+        86_400,
+        "How long a client may use its TURN credentials. A client gets fresh ones with each join.",
+        60,
+        604_800,
     )
 
 
@@ -164,6 +191,7 @@ class LogSettings:
 class Settings:
     http: HttpSettings = field(default_factory=HttpSettings)
     media: MediaSettings = field(default_factory=MediaSettings)
+    ice: IceSettings = field(default_factory=IceSettings)
     signaling: SignalingSettings = field(default_factory=SignalingSettings)
     e2ee: E2eeSettings = field(default_factory=E2eeSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)

@@ -34,6 +34,7 @@ from signaling.domain.roles import Capabilities
 from signaling.domain.session import handle
 from signaling.domain.session_options import SessionRecord
 from signaling.domain.session_state import Limits, SessionState
+from signaling.ice_servers import IceServers
 from signaling.protocol import messages as m
 from signaling.protocol.codec import Encoding, encode
 
@@ -100,6 +101,7 @@ class DirectoryContext:
     limits: Limits
     schedule: Schedule
     tell: Tell
+    ice_servers: IceServers
 
 
 @dataclass
@@ -174,6 +176,7 @@ class SessionActor:
                     resume=seat.resume,
                     now_unix_ms=self._unix_ms(),
                     layout_classes=admission.layout_classes,
+                    ice_servers=self._ice_servers(connection),
                 )
             )
         except BaseException:
@@ -202,7 +205,8 @@ class SessionActor:
             seat.outlet.close("networkDisconnected")
         missed, seat.backlog = seat.backlog, deque()
         seat.outlet, seat.resume = outlet, _resume_token()
-        self.apply(c.Resume(connection, hello.id, seat.resume))
+        ice_servers = self._ice_servers(connection)
+        self.apply(c.Resume(connection, hello.id, seat.resume, ice_servers))
         for outgoing in missed:
             if not isinstance(outgoing.message, (*_SNAPSHOT_COVERS, m.DownlinkOffer)):
                 outlet.send(outgoing)
@@ -448,6 +452,10 @@ class SessionActor:
         if seat.grace is not None:
             seat.grace.cancel()
         seat.media.close()
+
+    def _ice_servers(self, connection: ConnectionId) -> tuple[m.IceServer, ...]:
+        now_unix_s = int(self._context.clock.unix_s())
+        return self._context.ice_servers.for_client(connection, now_unix_s)
 
     def _unix_ms(self) -> int:
         return int(self._context.clock.unix_s() * 1000)

@@ -6,13 +6,15 @@ from functools import partial
 
 from config.settings import SignalingSettings
 from sfu.ids import SessionId
-from sfu.media_plane import MediaPlane
+from sfu.media_plane import MediaPlane, SessionMedia
+from sfu.no_media import NoSessionMedia
 from signaling.actor import DirectoryContext, Schedule, SessionActor, Tell, Timer
 from signaling.clock import Clock
 from signaling.domain.effects import Notify
 from signaling.domain.errors import ErrorCode, error
-from signaling.domain.session_options import SessionRecord
+from signaling.domain.session_options import MediaMode, SessionRecord
 from signaling.domain.session_state import limits_of
+from signaling.ice_servers import IceServers
 
 
 class SessionDirectory:
@@ -25,6 +27,7 @@ class SessionDirectory:
         settings: SignalingSettings,
         schedule: Schedule | None = None,
         tell: Tell | None = None,
+        ice_servers: IceServers | None = None,
     ) -> None:
         self._plane = plane
         self._linger_s = settings.linger_ms / 1000
@@ -33,6 +36,7 @@ class SessionDirectory:
             limits_of(settings),
             schedule or asyncio.get_running_loop().call_later,
             tell or _nobody_asked,
+            ice_servers or IceServers(),
         )
         self._actors: dict[SessionId, SessionActor] = {}
         self._lingering: dict[SessionId, Timer] = {}
@@ -50,10 +54,15 @@ class SessionDirectory:
             timer.cancel()
         actor = self._actors.get(session)
         if actor is None:
-            media = self._plane.open_session(session, e2ee=record.options.e2ee)
+            media = self._open_media(session, record)
             actor = SessionActor(record, media, self._context, partial(self._linger, session))
             self._actors[session] = actor
         return actor
+
+    def _open_media(self, session: SessionId, record: SessionRecord) -> SessionMedia:
+        if record.options.media_mode is MediaMode.RELAYED:
+            return NoSessionMedia()
+        return self._plane.open_session(session, e2ee=record.options.e2ee)
 
     def actors(self) -> Iterable[SessionActor]:
         return self._actors.values()

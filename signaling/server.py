@@ -27,6 +27,7 @@ from signaling.authenticator import Authenticator
 from signaling.callbacks.service import running_callbacks, target_policy
 from signaling.clock import Clock, SystemClock
 from signaling.directory import SessionDirectory
+from signaling.ice_servers import ice_servers_of
 from signaling.live_actors import LiveActors
 from signaling.logs import configure_logs
 from signaling.metrics import Metrics
@@ -77,6 +78,7 @@ async def running_server(
 ) -> AsyncIterator[RunningServer]:
     """A server that accepts clients inside the block, and says goodbye to them at its end."""
     clock = clock or SystemClock()
+    ice_servers = ice_servers_of(settings.ice)
     data_dir = Path(settings.storage.data_dir)
     async with contextlib.AsyncExitStack() as stack:
         store = await open_sqlite(data_dir, busy_timeout_ms=settings.storage.busy_timeout_ms)
@@ -87,7 +89,9 @@ async def running_server(
         authenticator = Authenticator(store, clock, settings.storage.cache_ms / 1000)
         callbacks = running_callbacks(settings.callbacks, store, data_dir, clock, metrics)
         recorder = await stack.enter_async_context(callbacks)
-        directory = SessionDirectory(plane, clock, settings.signaling, tell=recorder.notify)
+        directory = SessionDirectory(
+            plane, clock, settings.signaling, tell=recorder.notify, ice_servers=ice_servers
+        )
         live = LiveActors(directory, clock)
         targets = target_policy(settings.callbacks)
         services = Services(store, authenticator, live, metrics, clock, os.urandom, targets)

@@ -8,7 +8,7 @@ from signaling.domain.commands import Command, FromClient, Join, MediaPublished,
 from signaling.domain.effects import Broadcast, Effects, Send
 from signaling.domain.roles import CAPABILITIES, Role
 from signaling.domain.session import handle
-from signaling.domain.session_options import SessionOptions, SessionRecord
+from signaling.domain.session_options import MediaMode, SessionOptions, SessionRecord
 from signaling.domain.session_state import Limits, SessionState
 from signaling.protocol import messages as m
 
@@ -21,8 +21,11 @@ EffectT = TypeVar("EffectT")
 class Room:
     """One Session. `now_ms` moves only when a test moves it."""
 
-    def __init__(self, *, e2ee: bool = False, limits: Limits | None = None) -> None:
-        record = SessionRecord("2_MX4x", "1", SessionOptions(e2ee=e2ee), 0)
+    def __init__(
+        self, *, e2ee: bool = False, relayed: bool = False, limits: Limits | None = None
+    ) -> None:
+        mode = MediaMode.RELAYED if relayed else MediaMode.ROUTED
+        record = SessionRecord("2_MX4x", "1", SessionOptions(media_mode=mode, e2ee=e2ee), 0)
         self.state = SessionState(record, limits or Limits())
         self.now_ms = 1_000
         self._ids = itertools.count(1)

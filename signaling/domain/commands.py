@@ -3,12 +3,18 @@
 A client's requests arrive as `FromClient` around the message of the protocol.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
 from sfu.ids import ConnectionId, StreamId, SubscriberId
 from signaling.domain.roles import Capabilities
-from signaling.protocol.messages import ClientCodec, LeaveReason, Request, TrackInfo
+from signaling.protocol.messages import (
+    ClientCodec,
+    IceServer,
+    LeaveReason,
+    Request,
+    TrackInfo,
+)
 
 RequestT_co = TypeVar("RequestT_co", bound=Request, covariant=True)
 
@@ -26,6 +32,7 @@ class Join:
     resume: str
     now_unix_ms: int
     layout_classes: tuple[str, ...] = ()
+    ice_servers: tuple[IceServer, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,7 @@ class Resume:
     connection: ConnectionId
     request: int
     resume: str
+    ice_servers: tuple[IceServer, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

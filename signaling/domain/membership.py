@@ -5,6 +5,7 @@ from signaling.domain.commands import FromClient, Join, Leave, Resume, Transport
 from signaling.domain.effects import Broadcast, CloseConnection, Effects, Notify, Send
 from signaling.domain.errors import ErrorCode, error
 from signaling.domain.publishing import end_stream
+from signaling.domain.relaying import tell_peer_gone
 from signaling.domain.session_state import Bucket, Member, SessionState
 from signaling.protocol import messages as m
 
@@ -32,7 +33,7 @@ def handle_join(state: SessionState, command: Join, now_ms: int) -> Effects:
     return [
         Send(
             command.connection,
-            welcome(state, command.connection, command.request, command.resume, resumed=False),
+            welcome(state, command, resumed=False),
         ),
         Broadcast(m.ConnectionCreated(connection=info), but=command.connection),
         *([Notify("sessionCreated", state.record.session_id)] if is_first else []),
@@ -52,17 +53,14 @@ def handle_resume(state: SessionState, command: Resume, now_ms: int) -> Effects:
     del now_ms
     if command.connection not in state.members:
         raise error(ErrorCode.NOT_CONNECTED)
-    message = welcome(state, command.connection, command.request, command.resume, resumed=True)
-    return [Send(command.connection, message)]
+    return [Send(command.connection, welcome(state, command, resumed=True))]
 
 
-def welcome(
-    state: SessionState, connection: ConnectionId, request: int, resume: str, *, resumed: bool
-) -> m.Welcome:
-    member = state.members[connection]
+def welcome(state: SessionState, command: Join | Resume, *, resumed: bool) -> m.Welcome:
+    member = state.members[command.connection]
     allowed = member.capabilities
     return m.Welcome(
-        re=request,
+        re=command.request,
         connection=member.info,
         session=m.SessionInfo(
             session_id=state.record.session_id,
@@ -79,10 +77,11 @@ def welcome(
         ),
         connections=tuple(other.info for other in state.members.values()),
         streams=tuple(s.info for s in state.streams.values() if s.live),
-        resume=resume,
+        resume=command.resume,
         resumed=resumed,
         keep_alive_ms=state.limits.keep_alive_ms,
         grace_ms=state.limits.grace_ms,
+        ice_servers=command.ice_servers,
         hints={c: o.hint for c, o in state.members.items() if o.hint is not None},
         mute_forced=state.mute_forced,
     )
@@ -113,6 +112,7 @@ def leave(state: SessionState, connection: ConnectionId, reason: m.LeaveReason) 
     for stream in list(member.streams):
         effects += end_stream(state, stream, reason)
     for name in list(member.deliveries):
+        effects += tell_peer_gone(state, name)
         state.drop_delivery(name)
     del state.members[connection]
     state.layout_classes.pop(connection, None)

@@ -25,9 +25,11 @@ FORMAT = "e2ee/1"
 
 
 def handle_publish(state: SessionState, command: FromClient[m.Publish], now_ms: int) -> Effects:
-    """Errors: `stream_limit`, `e2ee_required`; later those of the media."""
-    del now_ms
+    """Errors: `stream_limit`, `e2ee_required`; later those of the media. In a relayed session
+    there is no media of ours to wait for, and an offer to it is an `invalid_parameter`."""
     request = command.message
+    if state.relayed and request.offer:
+        raise error(ErrorCode.INVALID_PARAMETER, "A relayed session takes no offer.")
     if len(state.members[command.connection].streams) >= state.limits.streams_per_connection:
         raise error(ErrorCode.STREAM_LIMIT)
     unsealed = request.e2ee_format != FORMAT or not all(t.kids for t in request.tracks)
@@ -53,7 +55,10 @@ def handle_publish(state: SessionState, command: FromClient[m.Publish], now_ms: 
         layout_classes=state.layout_classes.get(command.connection, ()),
     )
     state.add_stream(stream, published)
-    return [PublishMedia(command.connection, stream, request)]
+    if not state.relayed:
+        return [PublishMedia(command.connection, stream, request)]
+    done = m.Published(re=request.id, stream_id=stream, answer="", tracks=())
+    return [Send(command.connection, done), *handle_live(state, StreamLive(stream), now_ms)]
 
 
 def handle_published(state: SessionState, command: MediaPublished, now_ms: int) -> Effects:

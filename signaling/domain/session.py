@@ -4,7 +4,15 @@ from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
 from signaling.domain import commands as c
-from signaling.domain import membership, moderation, publishing, sealing, signals, subscribing
+from signaling.domain import (
+    membership,
+    moderation,
+    publishing,
+    relaying,
+    sealing,
+    signals,
+    subscribing,
+)
 from signaling.domain.effects import Effects
 from signaling.domain.errors import ErrorCode, error
 from signaling.domain.session_state import SessionState
@@ -62,6 +70,8 @@ REQUESTS: dict[type, tuple[Handler, CapabilityName | None]] = dict(
         _request(m.DownlinkAnswer, subscribing.handle_answer),
         _request(m.UpdateSubscriber, subscribing.handle_update),
         _request(m.Unsubscribe, subscribing.handle_unsubscribe),
+        _request(m.PeerDescription, relaying.handle_description),
+        _request(m.PeerCandidate, relaying.handle_candidate),
         _request(m.E2eeState, sealing.handle_state),
         _request(m.E2eeReady, sealing.handle_ready),
         _request(m.Signal, signals.handle_signal, "signal"),

@@ -6,7 +6,7 @@ from config.settings import SignalingSettings
 from sfu.ids import ConnectionId, StreamId, SubscriberId
 from signaling.domain.errors import ErrorCode, error
 from signaling.domain.roles import Capabilities
-from signaling.domain.session_options import SessionRecord
+from signaling.domain.session_options import MediaMode, SessionRecord
 from signaling.protocol.messages import ConnectionInfo, Dimensions, StreamInfo
 
 
@@ -45,24 +45,26 @@ class Bucket:
     tokens: float
     filled_ms: int
 
-    def take(self, now_ms: int, per_s: float, burst: float) -> None:
+    def take(self, now_ms: int, per_s: float, burst: float, cost: float = 1.0) -> None:
         """Errors: `rate_limited`."""
         refill = max(0, now_ms - self.filled_ms) * per_s / 1000
         self.tokens = min(burst, self.tokens + refill)
         self.filled_ms = now_ms
-        if self.tokens < 1:
+        if self.tokens < cost:
             raise error(ErrorCode.RATE_LIMITED)
-        self.tokens -= 1
+        self.tokens -= cost
 
 
 @dataclass(slots=True)
 class Member:
-    """`streams` and `deliveries` name the member's own, in the order in which they came."""
+    """`streams` and `deliveries` name the member's own, in the order in which they came.
+    `passed`: the bytes that it may have passed on to other clients (relayed Sessions)."""
 
     info: ConnectionInfo
     capabilities: Capabilities
     codecs: tuple[str, ...]
     requests: Bucket
+    passed: Bucket | None = None
     hint: int | None = None
     streams: dict[StreamId, None] = field(default_factory=dict)
     deliveries: dict[SubscriberId, None] = field(default_factory=dict)
@@ -117,6 +119,11 @@ class SessionState:
     @property
     def e2ee(self) -> bool:
         return self.record.options.e2ee
+
+    @property
+    def relayed(self) -> bool:
+        """The clients send to each other; the server sees no media."""
+        return self.record.options.media_mode is MediaMode.RELAYED
 
     def add_stream(self, name: StreamId, stream: Stream) -> None:
         self.streams[name] = stream

@@ -14,6 +14,7 @@ from signaling.domain.effects import (
     WishLayer,
 )
 from signaling.domain.errors import ErrorCode, error
+from signaling.domain.relaying import tell_peer_gone, want_peer
 from signaling.domain.session_state import Delivery, SessionState
 from signaling.protocol import messages as m
 
@@ -22,7 +23,9 @@ def handle_subscribe(state: SessionState, command: FromClient[m.Subscribe], now_
     """Errors: `stream_not_found`, `subscriber_limit`; later those of the media."""
     del now_ms
     request = command.message
-    state.live_stream(request.stream_id)
+    publisher = state.live_stream(request.stream_id).owner
+    if state.relayed and publisher == command.connection:
+        raise error(ErrorCode.INVALID_PARAMETER, "No client relays its own stream to itself.")
     member = state.members[command.connection]
     if len(member.deliveries) >= state.limits.subscribers_per_connection:
         raise error(ErrorCode.SUBSCRIBER_LIMIT)
@@ -36,10 +39,12 @@ def handle_subscribe(state: SessionState, command: FromClient[m.Subscribe], now_
         frame_rate=request.preferred_frame_rate,
     )
     state.add_delivery(name, found)
+    done = m.Subscribed(re=request.id, subscriber_id=name, stream_id=stream)
+    if state.relayed:
+        return [Send(command.connection, done), want_peer(state, name)]
     effects: Effects = [SubscribeMedia(command.connection, name, request, member.codecs)]
     if found.resolution is not None or found.frame_rate is not None:
         effects.append(_wish(name, found))
-    done = m.Subscribed(re=request.id, subscriber_id=name, stream_id=stream)
     return [*effects, Send(command.connection, done)]
 
 
@@ -78,6 +83,8 @@ def handle_update(
         found.resolution = size
     if rate is not msgspec.UNSET:
         found.frame_rate = rate
+    if state.relayed:
+        return [want_peer(state, name), Send(command.connection, m.Ok(re=request.id))]
     if size is not msgspec.UNSET or rate is not msgspec.UNSET:
         effects.append(_wish(name, found))
     return [*effects, Send(command.connection, m.Ok(re=request.id))]
@@ -91,6 +98,10 @@ def handle_unsubscribe(
     request = command.message
     state.own_delivery(command.connection, request.subscriber_id)
     name = SubscriberId(request.subscriber_id)
-    state.drop_delivery(name)
     ok = Send(command.connection, m.Ok(re=request.id))
+    if state.relayed:
+        gone = tell_peer_gone(state, name)
+        state.drop_delivery(name)
+        return [*gone, ok]
+    state.drop_delivery(name)
     return [UnsubscribeMedia(command.connection, name), ok]

@@ -16,6 +16,8 @@ from signaling.protocol.parts import (
     Kid,
     Mid,
     Name,
+    PeerCandidateLine,
+    PeerSdp,
     Request,
     SdkInfo,
     Sdp,
@@ -39,10 +41,11 @@ class Hello(Request, frozen=True):
 
 class Publish(Request, frozen=True):
     """Answered by `Published`. `offer` is the whole offer of the client's uplink, with the
-    m-lines of streams it already publishes."""
+    m-lines of streams it already publishes. In a relayed session there is no uplink and no
+    `offer`: each Subscriber is negotiated by itself, see `PeerWanted`."""
 
-    offer: Sdp
     tracks: Annotated[tuple[TrackOffer, ...], Meta(min_length=1, max_length=2)]
+    offer: Sdp = ""
     name: Name = ""
     video_type: VideoType | None = None
     has_audio: bool = True
@@ -78,7 +81,8 @@ class DeclareKids(Request, frozen=True):
 
 
 class Subscribe(Request, frozen=True):
-    """Answered by `Subscribed`; a `DownlinkOffer` follows."""
+    """Answered by `Subscribed`; a `DownlinkOffer` follows, or, in a relayed session, a
+    `PeerDescriptionReceived` with the publisher's offer."""
 
     stream_id: Id
     audio: bool = True
@@ -108,6 +112,24 @@ class Unsubscribe(Request, frozen=True):
     """Ends an own Subscriber; a `DownlinkOffer` without it follows."""
 
     subscriber_id: Id
+
+
+class PeerDescription(Request, frozen=True):
+    """Relayed sessions: passed on to the other end of a Subscriber. The publisher of the stream
+    offers, the subscriber answers; a later offer replaces what was negotiated."""
+
+    subscriber_id: Id
+    type: Literal["offer", "answer"]
+    sdp: PeerSdp
+
+
+class PeerCandidate(Request, frozen=True):
+    """Relayed sessions: one ICE candidate for the other end of a Subscriber. `candidate` is the
+    `candidate:` attribute; an empty one says that there are no more."""
+
+    subscriber_id: Id
+    candidate: PeerCandidateLine
+    mid: Mid
 
 
 class Signal(Request, frozen=True):
@@ -182,6 +204,8 @@ ClientMessage = (
     | DownlinkAnswer
     | UpdateSubscriber
     | Unsubscribe
+    | PeerDescription
+    | PeerCandidate
     | Signal
     | ForceDisconnect
     | ForceUnpublish

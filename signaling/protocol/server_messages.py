@@ -58,7 +58,8 @@ class Welcome(Message, frozen=True):
 
 
 class Published(Message, frozen=True):
-    """The answer to the offer of a `Publish`. `StreamCreated` follows once media can flow."""
+    """The answer to the offer of a `Publish`. `StreamCreated` follows once media can flow. In a
+    relayed session `answer` and `tracks` are empty and `StreamCreated` follows at once."""
 
     re: RequestId
     stream_id: str
@@ -86,6 +87,39 @@ class SubscriberConnected(Message, frozen=True):
     """The downlink of a Subscriber is connected and its answer applied."""
 
     subscriber_id: str
+
+
+class PeerWanted(Message, frozen=True):
+    """Relayed sessions, to a publisher: `connection_id` subscribed to an own stream, or changed
+    what it wants of it. The publisher makes a peer connection for each Subscriber and offers."""
+
+    subscriber_id: str
+    stream_id: str
+    connection_id: str
+    audio: bool
+    video: bool
+
+
+class PeerGone(Message, frozen=True):
+    """Relayed sessions, to a publisher: a Subscriber of an own stream ended."""
+
+    subscriber_id: str
+
+
+class PeerDescriptionReceived(Message, frozen=True):
+    """Relayed sessions: what the other end of a Subscriber sent as `PeerDescription`."""
+
+    subscriber_id: str
+    type: Literal["offer", "answer"]
+    sdp: str
+
+
+class PeerCandidateReceived(Message, frozen=True):
+    """Relayed sessions: what the other end of a Subscriber sent as `PeerCandidate`."""
+
+    subscriber_id: str
+    candidate: str
+    mid: str
 
 
 class ConnectionCreated(Message, frozen=True):
@@ -178,6 +212,10 @@ ServerMessage = (
     | Subscribed
     | DownlinkOffer
     | SubscriberConnected
+    | PeerWanted
+    | PeerGone
+    | PeerDescriptionReceived
+    | PeerCandidateReceived
     | ConnectionCreated
     | ConnectionDestroyed
     | StreamCreated

@@ -22,8 +22,8 @@ export interface E2eeSupport {
 
 export interface Publish {
   readonly t: 'publish';
-  readonly offer: string;
   readonly tracks: readonly TrackOffer[];
+  readonly offer?: string;
   readonly name?: string;
   readonly videoType?: 'camera' | 'custom' | 'screen' | null;
   readonly hasAudio?: boolean;
@@ -98,6 +98,22 @@ export interface UpdateSubscriber {
 export interface Unsubscribe {
   readonly t: 'unsubscribe';
   readonly subscriberId: string;
+  readonly id: number;
+}
+
+export interface PeerDescription {
+  readonly t: 'peerDescription';
+  readonly subscriberId: string;
+  readonly type: 'answer' | 'offer';
+  readonly sdp: string;
+  readonly id: number;
+}
+
+export interface PeerCandidate {
+  readonly t: 'peerCandidate';
+  readonly subscriberId: string;
+  readonly candidate: string;
+  readonly mid: string;
   readonly id: number;
 }
 
@@ -272,6 +288,34 @@ export interface SubscriberConnected {
   readonly subscriberId: string;
 }
 
+export interface PeerWanted {
+  readonly t: 'peerWanted';
+  readonly subscriberId: string;
+  readonly streamId: string;
+  readonly connectionId: string;
+  readonly audio: boolean;
+  readonly video: boolean;
+}
+
+export interface PeerGone {
+  readonly t: 'peerGone';
+  readonly subscriberId: string;
+}
+
+export interface PeerDescriptionReceived {
+  readonly t: 'peerDescriptionReceived';
+  readonly subscriberId: string;
+  readonly type: 'answer' | 'offer';
+  readonly sdp: string;
+}
+
+export interface PeerCandidateReceived {
+  readonly t: 'peerCandidateReceived';
+  readonly subscriberId: string;
+  readonly candidate: string;
+  readonly mid: string;
+}
+
 export interface ConnectionCreated {
   readonly t: 'connectionCreated';
   readonly connection: ConnectionInfo;
@@ -354,6 +398,8 @@ export type ClientMessage =
   | DownlinkAnswer
   | UpdateSubscriber
   | Unsubscribe
+  | PeerDescription
+  | PeerCandidate
   | Signal
   | ForceDisconnect
   | ForceUnpublish
@@ -372,6 +418,10 @@ export type ServerMessage =
   | Subscribed
   | DownlinkOffer
   | SubscriberConnected
+  | PeerWanted
+  | PeerGone
+  | PeerDescriptionReceived
+  | PeerCandidateReceived
   | ConnectionCreated
   | ConnectionDestroyed
   | StreamCreated

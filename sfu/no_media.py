@@ -1,0 +1,63 @@
+"""The media of a relayed Session, as the server has it: none. Its clients send to each other."""
+
+from collections.abc import Sequence
+from typing import NoReturn
+
+from sfu.commands import Codec, MediaKind
+from sfu.ids import ConnectionId, StreamId, SubscriberId
+from sfu.media_plane import ClientMediaListener, LayerWish, MediaError, TrackOffer
+
+
+class NoClientMedia:
+    """Implements `ClientMedia`: what would make media is refused, what would change or end some
+    finds none. Nothing of it reaches the media core."""
+
+    async def publish(
+        self, stream: StreamId, offer_sdp: str, tracks: Sequence[TrackOffer]
+    ) -> NoReturn:
+        del stream, offer_sdp, tracks
+        _refuse()
+
+    def declare_kids(self, stream: StreamId, mid: str, kids: Sequence[bytes]) -> None: ...
+    def set_stream_forwarding(
+        self, stream: StreamId, kind: MediaKind, forwarding: bool
+    ) -> None: ...
+    def request_key_frame(self, stream: StreamId) -> None: ...
+    def unpublish(self, stream: StreamId) -> None: ...
+    def subscribe(
+        self,
+        subscriber: SubscriberId,
+        stream: StreamId,
+        kinds: frozenset[MediaKind],
+        codecs: frozenset[Codec],
+    ) -> None:
+        del subscriber, stream, kinds, codecs
+        _refuse()
+
+    def answer_downlink(self, number: int, answer_sdp: str) -> None:
+        del number, answer_sdp
+        raise MediaError("answer_unexpected", "a relayed session has no downlink")
+
+    def set_subscriber_forwarding(
+        self, subscriber: SubscriberId, kind: MediaKind, forwarding: bool
+    ) -> None: ...
+    def set_layer_wish(self, subscriber: SubscriberId, wish: LayerWish) -> None: ...
+    def unsubscribe(self, subscriber: SubscriberId) -> None: ...
+    def close(self) -> None: ...
+
+
+class NoSessionMedia:
+    """Implements `SessionMedia`."""
+
+    def open_client(self, connection: ConnectionId, listener: ClientMediaListener) -> NoClientMedia:
+        del connection, listener
+        return NoClientMedia()
+
+    async def dump(self) -> dict[str, object]:
+        return {"relayed": True}
+
+    def close(self) -> None: ...
+
+
+def _refuse() -> NoReturn:
+    raise MediaError("transport_closed", "a relayed session has no media here")

@@ -1,0 +1,88 @@
+"""Relayed Sessions: the clients send media to each other; only their negotiation passes here.
+
+What is negotiated is one Subscriber: its stream's publisher offers, its owner answers. So a
+client can reach only those whose stream it takes or who take its own.
+"""
+
+from sfu.ids import ConnectionId, SubscriberId
+from signaling.domain.commands import FromClient
+from signaling.domain.effects import Effects, Send
+from signaling.domain.errors import ErrorCode, error
+from signaling.domain.session_state import Bucket, SessionState
+from signaling.protocol import messages as m
+
+PASSED_BYTES_PER_S = 65_536.0
+PASSED_BYTES_BURST = 1_048_576.0
+"""What one client may have passed on: descriptions of some hundred peers at once."""
+
+
+def want_peer(state: SessionState, name: SubscriberId) -> Send:
+    """Tells the publisher of a Subscriber what is wanted of its stream."""
+    found = state.deliveries[name]
+    wanted = m.PeerWanted(
+        subscriber_id=name,
+        stream_id=found.stream,
+        connection_id=found.owner,
+        audio=found.wants_audio,
+        video=found.wants_video,
+    )
+    return Send(state.streams[found.stream].owner, wanted)
+
+
+def tell_peer_gone(state: SessionState, name: SubscriberId) -> Effects:
+    """Tells the publisher that a Subscriber, still known here, is ending."""
+    if not state.relayed:
+        return []
+    publisher = state.streams[state.deliveries[name].stream].owner
+    return [Send(publisher, m.PeerGone(subscriber_id=name))]
+
+
+def handle_description(
+    state: SessionState, command: FromClient[m.PeerDescription], now_ms: int
+) -> Effects:
+    """Errors: `invalid_parameter`, `subscriber_not_found`, `rate_limited`."""
+    request = command.message
+    other, is_publisher = _other_end(state, command.connection, request.subscriber_id)
+    if is_publisher is not (request.type == "offer"):
+        raise error(ErrorCode.INVALID_PARAMETER, "The publisher offers, the subscriber answers.")
+    _pay(state, command.connection, len(request.sdp), now_ms)
+    passed = m.PeerDescriptionReceived(
+        subscriber_id=request.subscriber_id, type=request.type, sdp=request.sdp
+    )
+    return [Send(other, passed), Send(command.connection, m.Ok(re=request.id))]
+
+
+def handle_candidate(
+    state: SessionState, command: FromClient[m.PeerCandidate], now_ms: int
+) -> Effects:
+    """Errors: `invalid_parameter`, `subscriber_not_found`, `rate_limited`."""
+    request = command.message
+    other, _ = _other_end(state, command.connection, request.subscriber_id)
+    _pay(state, command.connection, len(request.candidate), now_ms)
+    passed = m.PeerCandidateReceived(
+        subscriber_id=request.subscriber_id, candidate=request.candidate, mid=request.mid
+    )
+    return [Send(other, passed), Send(command.connection, m.Ok(re=request.id))]
+
+
+def _other_end(
+    state: SessionState, connection: ConnectionId, subscriber: str
+) -> tuple[ConnectionId, bool]:
+    """The other end of a Subscriber, and whether this one publishes."""
+    if not state.relayed:
+        raise error(ErrorCode.INVALID_PARAMETER, "The session is not relayed.")
+    found = state.deliveries.get(SubscriberId(subscriber))
+    if found is not None:
+        publisher = state.streams[found.stream].owner
+        if connection == publisher:
+            return found.owner, True
+        if connection == found.owner:
+            return publisher, False
+    raise error(ErrorCode.SUBSCRIBER_NOT_FOUND)
+
+
+def _pay(state: SessionState, connection: ConnectionId, size: int, now_ms: int) -> None:
+    member = state.members[connection]
+    if member.passed is None:
+        member.passed = Bucket(PASSED_BYTES_BURST, now_ms)
+    member.passed.take(now_ms, PASSED_BYTES_PER_S, PASSED_BYTES_BURST, float(size))

@@ -1,0 +1,62 @@
+"""The STUN and TURN servers that a client is told of, with credentials of its own.
+
+TURN credentials are the time-limited ones of the TURN REST API memo
+(draft-uberti-behave-turn-rest-00), which coturn calls `use-auth-secret`: the user name says until
+when, and for whom; the password is its HMAC-SHA1 under the secret that both servers share.
+"""
+
+import base64
+import hashlib
+import hmac
+from dataclasses import dataclass
+
+from config.load import ConfigurationError
+from config.secret import Secret
+from config.settings import IceSettings
+from signaling.protocol.messages import IceServer
+
+STUN_SCHEMES = ("stun:", "stuns:")
+TURN_SCHEMES = ("turn:", "turns:")
+
+
+@dataclass(frozen=True, slots=True)
+class IceServers:
+    """What every client of this node may use."""
+
+    stun_urls: tuple[str, ...] = ()
+    turn_urls: tuple[str, ...] = ()
+    turn_secret: Secret[str] | None = None
+    turn_lifetime_s: int = 86_400
+
+    def for_client(self, connection: str, now_unix_s: int) -> tuple[IceServer, ...]:
+        """The servers for one Connection; its credentials end `turn_lifetime_s` from now."""
+        stun = (IceServer(urls=self.stun_urls),) if self.stun_urls else ()
+        if not self.turn_urls or self.turn_secret is None:
+            return stun
+        username = f"{now_unix_s + self.turn_lifetime_s}:{connection}"
+        # RFC 5389 fixes the hash; the key is the operator's, not derived from the message.
+        digest = hmac.new(self.turn_secret.reveal().encode(), username.encode(), hashlib.sha1)
+        credential = base64.b64encode(digest.digest()).decode()
+        turn = IceServer(urls=self.turn_urls, username=username, credential=credential)
+        return (*stun, turn)
+
+
+def ice_servers_of(settings: IceSettings) -> IceServers:
+    """Errors: `ConfigurationError` for a URL of another scheme, and for TURN without its secret."""
+    stun = _urls(settings.stun_urls, STUN_SCHEMES, "stun_urls")
+    turn = _urls(settings.turn_urls, TURN_SCHEMES, "turn_urls")
+    has_secret = bool(settings.turn_secret.reveal())
+    if turn and not has_secret:
+        raise ConfigurationError("[ice] turn_urls needs turn_secret, which the TURN servers share")
+    return IceServers(
+        stun, turn, settings.turn_secret if has_secret else None, settings.turn_lifetime_s
+    )
+
+
+def _urls(text: str, schemes: tuple[str, ...], knob: str) -> tuple[str, ...]:
+    urls = tuple(text.split())
+    for url in urls:
+        scheme, colon, host = url.partition(":")
+        if scheme + colon not in schemes or not host or host.startswith("/"):
+            raise ConfigurationError(f"[ice] {knob} must begin with {' or '.join(schemes)}")
+    return urls

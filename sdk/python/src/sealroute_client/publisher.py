@@ -27,7 +27,8 @@ class SendCounts:
 
 @dataclass(slots=True)
 class PublishedTrack:
-    """One m-line of the uplink. On sealed Sessions nothing passes before the key is set."""
+    """One m-line that sends. On sealed Sessions nothing passes before the key is set.
+    `is_held_back`: its one receiver does not want it (relayed Sessions)."""
 
     kind: str
     transceiver: RTCRtpTransceiver
@@ -36,13 +37,14 @@ class PublishedTrack:
     sealer: Sealer = field(default_factory=Sealer)
     counts: SendCounts = field(default_factory=SendCounts)
     is_muted: bool = False
+    is_held_back: bool = False
     on_exhausted: Callable[[], None] | None = None
 
     def attach(self) -> None:
         outbound.attach(self.transceiver.sender, self.seal, self._on_frame)
 
     def seal(self, codec: CodecId, frame: bytes) -> bytes | None:
-        if self.is_muted:
+        if self.is_muted or self.is_held_back:
             return None
         wire = self.sealer.seal(codec, frame) if self.is_sealed else frame
         if wire is None:
@@ -85,6 +87,8 @@ class Publisher(Emitter):
         self.source = source
         self.tracks = tracks
         self.stream_id = ""
+        self.video_codec = "vp8"
+        self._muted: set[str] = set()
         self.is_ended = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
 
@@ -100,13 +104,16 @@ class Publisher(Emitter):
         self.is_ended.set()
         self.emit("ended", streamId=self.stream_id)
 
+    def is_muted(self, kind: str) -> bool:
+        return kind in self._muted
+
     @property
     def has_audio(self) -> bool:
-        return any(t.kind == "audio" and not t.is_muted for t in self.tracks)
+        return self.source.audio is not None and not self.is_muted("audio")
 
     @property
     def has_video(self) -> bool:
-        return any(t.kind == "video" and not t.is_muted for t in self.tracks)
+        return self.source.video is not None and not self.is_muted("video")
 
     async def publish_audio(self, on: bool) -> None:
         await self._set_sending("audio", on)
@@ -124,6 +131,7 @@ class Publisher(Emitter):
         )
 
     def mute_locally(self, kind: str, muted: bool) -> None:
+        (self._muted.add if muted else self._muted.discard)(kind)
         for track in self.tracks:
             if track.kind == kind:
                 track.is_muted = muted
@@ -131,14 +139,14 @@ class Publisher(Emitter):
                     track.request_key_frame()
 
     def describe(self) -> dict[str, Any]:
-        return {
-            track.kind: {
-                "frames": track.counts.frames,
-                "bytes": track.counts.bytes,
-                "dropped": track.counts.dropped,
-            }
-            for track in self.tracks
-        }
+        """Totals by kind; in relayed Sessions over all present peers."""
+        totals: dict[str, Any] = {}
+        for track in self.tracks:
+            row = totals.setdefault(track.kind, {"frames": 0, "bytes": 0, "dropped": 0})
+            row["frames"] += track.counts.frames
+            row["bytes"] += track.counts.bytes
+            row["dropped"] += track.counts.dropped
+        return totals
 
     async def stop(self) -> None:
         """Ends the media of this stream. Idempotent."""
@@ -146,10 +154,14 @@ class Publisher(Emitter):
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
             self._watcher = None
+        self._muted = {"audio", "video"}
         for track in self.tracks:
             # Muted first: nothing more is sent, whatever the encoder still holds.
             track.is_muted = True
             media = track.transceiver.sender.track
             if media is not None:
                 media.stop()
+        for own in (self.source.audio, self.source.video):
+            if own is not None:
+                own.stop()
         self.source.close()

@@ -133,6 +133,22 @@ class ServerMessages:
     def _on_transport_lost(self, message: dict[str, Any]) -> None:
         self._session.spawn(self._session.drop_link(str(message["direction"])))
 
+    def _on_peer_wanted(self, message: dict[str, Any]) -> None:
+        if self._session.relay is not None:
+            self._session.relay.on_wanted(message)
+
+    def _on_peer_gone(self, message: dict[str, Any]) -> None:
+        if self._session.relay is not None:
+            self._session.relay.on_gone(message)
+
+    def _on_peer_description(self, message: dict[str, Any]) -> None:
+        if self._session.relay is not None:
+            self._session.relay.on_description(message)
+
+    def _on_peer_candidate(self, message: dict[str, Any]) -> None:
+        if self._session.relay is not None:
+            self._session.relay.on_candidate(message)
+
     def _on_offer(self, message: Message) -> None:
         self._session.offers.put_nowait(message)
 
@@ -167,6 +183,10 @@ HANDLERS: Final[dict[str, Callable[[ServerMessages, dict[str, Any]], None]]] = {
     "hintAnnounced": ServerMessages._on_hint,  # noqa: SLF001
     "subscriberConnected": ServerMessages._on_subscriber_connected,  # noqa: SLF001
     "transportLost": ServerMessages._on_transport_lost,  # noqa: SLF001
+    "peerWanted": ServerMessages._on_peer_wanted,  # noqa: SLF001
+    "peerGone": ServerMessages._on_peer_gone,  # noqa: SLF001
+    "peerDescriptionReceived": ServerMessages._on_peer_description,  # noqa: SLF001
+    "peerCandidateReceived": ServerMessages._on_peer_candidate,  # noqa: SLF001
     "downlinkOffer": ServerMessages._on_offer,  # noqa: SLF001
     "error": ServerMessages._on_error,  # noqa: SLF001
 }

@@ -27,10 +27,11 @@ from sealroute_client.media import loopback, sources
 from sealroute_client.media.inbound import InboundTap
 from sealroute_client.media.sources import Source
 from sealroute_client.publisher import PublishedTrack, Publisher
+from sealroute_client.relay import PeerLinks
 from sealroute_client.server_messages import ServerMessages
 from sealroute_client.signaling import VERSION, Credentials, Message, Signaling
 from sealroute_client.subscriber import Subscriber
-from sealroute_client.uplink import Uplink
+from sealroute_client.uplink import VIDEO_CODECS, Uplink
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +77,7 @@ class Session(Emitter):
         self.signaling = Signaling(self._credentials, hello)
         self._messages = ServerMessages(self)
         self._configuration = RTCConfiguration(iceServers=[])
+        self.relay: PeerLinks | None = None
         self._uplink: Uplink | None = None
         self._downlink: Downlink | None = None
         self.offers: asyncio.Queue[Message] = asyncio.Queue()
@@ -120,6 +122,8 @@ class Session(Emitter):
                 for row in welcome.get("iceServers", ())
             ]
         )
+        if welcome["session"].get("mediaMode") == "relayed":
+            self.relay = PeerLinks(self, self._configuration)
         if self.is_sealed and secret is None:
             raise EncryptionSecretMissing(
                 "Tried to connect an e2ee session but the encryption secret was not set"
@@ -156,7 +160,7 @@ class Session(Emitter):
             await publisher.stop()
         for subscriber in list(self.subscribers.values()):
             await subscriber.close()
-        for link in (self._uplink, self._downlink):
+        for link in (self._uplink, self._downlink, self.relay):
             if link is not None:
                 await link.close()
         self._uplink = self._downlink = None
@@ -210,7 +214,7 @@ class Session(Emitter):
 
         Errors: MediaSourceError, ServerError, NotConnected, EncryptionError.
         """
-        source = await _open_source(media, audio, video, loop=loop, is_device=is_device)
+        source = await sources.open_source(media, audio, video, loop=loop, is_device=is_device)
         try:
             return await self.publish_source(source, video_codec=video_codec, name=name)
         except BaseException:
@@ -224,12 +228,21 @@ class Session(Emitter):
         self, source: Source, *, video_codec: str = "vp8", name: str = ""
     ) -> Publisher:
         self._require_connected()
+        if self.relay is not None:
+            return await self._publish_relayed(source, video_codec, name)
         if self._uplink is None:
             self._uplink = Uplink(self._configuration, is_sealed=self.is_sealed)
         publisher = Publisher(self, source, [])
 
         async def negotiate(offer: str, tracks: list[PublishedTrack]) -> str:
-            answer = await self._request_publish(offer, tracks, source, name)
+            for track in tracks:
+                if self.encryption is not None:
+                    track.pending = PendingContext(self.encryption.current)
+            rows = [
+                {"mid": track.mid, "kind": track.kind, "kids": track.declared_kids}
+                for track in tracks
+            ]
+            answer = await self._request_publish(offer, rows, source, name)
             publisher.tracks = tracks
             publisher.start(str(answer["streamId"]))
             self.publishers[publisher.stream_id] = publisher
@@ -245,22 +258,29 @@ class Session(Emitter):
             track.on_exhausted = self._renewal(publisher, track)
         return publisher
 
+    async def _publish_relayed(self, source: Source, video_codec: str, name: str) -> Publisher:
+        """Nothing is sent before somebody subscribes: each Subscriber is a peer of its own."""
+        if video_codec not in VIDEO_CODECS:
+            raise InvalidParameter("The video codec is vp8 or h264")
+        kinds = [track.kind for track in (source.audio, source.video) if track is not None]
+        rows: list[dict[str, Any]] = [{"mid": kind, "kind": kind} for kind in kinds]
+        publisher = Publisher(self, source, [])
+        publisher.video_codec = video_codec
+        answer = await self._request_publish(None, rows, source, name)
+        publisher.start(str(answer["streamId"]))
+        self.publishers[publisher.stream_id] = publisher
+        return publisher
+
     async def _request_publish(
-        self, offer: str, tracks: list[PublishedTrack], source: Source, name: str
+        self, offer: str | None, tracks: list[dict[str, Any]], source: Source, name: str
     ) -> Message:
-        for track in tracks:
-            if self.encryption is not None:
-                track.pending = PendingContext(self.encryption.current)
         size = None
         if source.width and source.height:
             size = {"width": source.width, "height": source.height}
         return await self.signaling.request(
             "publish",
             offer=offer,
-            tracks=[
-                {"mid": track.mid, "kind": track.kind, "kids": track.declared_kids}
-                for track in tracks
-            ],
+            tracks=tracks,
             name=name or None,
             videoType="custom" if source.video is not None else None,
             hasAudio=source.audio is not None,
@@ -291,6 +311,8 @@ class Session(Emitter):
 
     async def end_publisher(self, publisher: Publisher) -> None:
         await publisher.stop()
+        if self.relay is not None:
+            self.relay.drop_stream(publisher)
         if self._uplink is not None:
             self._uplink.retire(publisher.tracks)
 
@@ -316,6 +338,8 @@ class Session(Emitter):
     async def unsubscribe(self, subscriber: Subscriber) -> None:
         if self.subscribers.pop(subscriber.subscriber_id, None) is None:
             return
+        if self.relay is not None:
+            self.relay.drop(subscriber.subscriber_id)
         await subscriber.close()
         await self.signaling.request("unsubscribe", subscriberId=subscriber.subscriber_id)
 
@@ -400,7 +424,16 @@ class Session(Emitter):
     async def force_disconnect(self, connection_id: str) -> None:
         await self.signaling.request("forceDisconnect", connectionId=connection_id)
 
+    async def lose_subscriber(self, subscriber: Subscriber) -> None:
+        """Relayed Sessions: its peer is lost."""
+        if self.subscribers.pop(subscriber.subscriber_id, None) is not None:
+            await self.end_subscriber(subscriber)
+            self.emit("transportLost", direction="downlink")
+            await self.signaling.request("unsubscribe", subscriberId=subscriber.subscriber_id)
+
     async def end_subscriber(self, subscriber: Subscriber) -> None:
+        if self.relay is not None:
+            self.relay.drop(subscriber.subscriber_id)
         await subscriber.close()
         subscriber.emit("destroyed", streamId=subscriber.stream_id)
 
@@ -436,7 +469,8 @@ class Session(Emitter):
 
     async def stats(self) -> dict[str, Any]:
         """Totals since the start: frames and bytes sent, received, opened, failed, lost."""
-        lost = await self._downlink.packets_lost() if self._downlink is not None else 0
+        links = [link for link in (self._downlink, self.relay) if link is not None]
+        lost = sum([await link.packets_lost() for link in links])
         return {
             "sent": {i: p.describe() for i, p in self.publishers.items()},
             "received": {
@@ -453,29 +487,6 @@ class Session(Emitter):
     def _require_connected(self) -> None:
         if not self.connection_id or self._is_leaving:
             raise NotConnected("The session is not connected")
-
-
-async def _open_source(
-    media: str | Path | None,
-    audio: bool | MediaStreamTrack,
-    video: bool | MediaStreamTrack,
-    *,
-    loop: bool,
-    is_device: bool,
-) -> Source:
-    own = [t for t in (audio, video) if isinstance(t, MediaStreamTrack)]
-    if own:
-        return Source(
-            audio if isinstance(audio, MediaStreamTrack) else None,
-            video if isinstance(video, MediaStreamTrack) else None,
-        )
-    if not (audio or video):
-        raise InvalidParameter("Nothing to publish")
-    if media is None:
-        return sources.open_test_pattern(audio=bool(audio), video=bool(video))
-    return await sources.open_media(
-        media, audio=bool(audio), video=bool(video), loop_forever=loop, is_device=is_device
-    )
 
 
 def _is_loopback(url: str) -> bool:

@@ -30,7 +30,7 @@ class Uplink:
             raise InvalidParameter("The video codec is vp8 or h264")
         async with self._lock:
             tracks = [
-                self._add(media, codec)
+                add_sender(self._peer, media, codec, is_sealed=self._is_sealed)
                 for media in (source.audio, source.video)
                 if media is not None
             ]
@@ -43,19 +43,6 @@ class Uplink:
                 raise
         return tracks
 
-    def _add(self, media: Any, codec: str) -> PublishedTrack:
-        transceiver = self._peer.addTransceiver(media, direction="sendonly")
-        mime = AUDIO_CODEC if media.kind == "audio" else VIDEO_CODECS[codec]
-        capabilities = RTCRtpSender.getCapabilities(media.kind).codecs
-        chosen = [c for c in capabilities if c.mimeType.lower() in (mime, "video/rtx")]
-        if not any(c.mimeType.lower() == mime for c in chosen):
-            raise EncryptionUnsupportedCodec(f"{mime} is not available")
-        transceiver.setCodecPreferences(chosen)
-        track = PublishedTrack(media.kind, transceiver, self._is_sealed)
-        # Before any negotiation: no frame can leave without passing the sealer.
-        track.attach()
-        return track
-
     def retire(self, tracks: list[PublishedTrack]) -> None:
         for track in tracks:
             track.is_muted = True
@@ -67,3 +54,20 @@ class Uplink:
 
     async def close(self) -> None:
         await self._peer.close()
+
+
+def add_sender(
+    peer: RTCPeerConnection, media: Any, codec: str, *, is_sealed: bool
+) -> PublishedTrack:
+    """An m-line for one track. Errors: EncryptionUnsupportedCodec, EncryptionInternalError."""
+    transceiver = peer.addTransceiver(media, direction="sendonly")
+    mime = AUDIO_CODEC if media.kind == "audio" else VIDEO_CODECS[codec]
+    capabilities = RTCRtpSender.getCapabilities(media.kind).codecs
+    chosen = [c for c in capabilities if c.mimeType.lower() in (mime, "video/rtx")]
+    if not any(c.mimeType.lower() == mime for c in chosen):
+        raise EncryptionUnsupportedCodec(f"{mime} is not available")
+    transceiver.setCodecPreferences(chosen)
+    track = PublishedTrack(media.kind, transceiver, is_sealed)
+    # Before any negotiation: no frame can leave without passing the sealer.
+    track.attach()
+    return track

@@ -17,7 +17,7 @@ from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 from av.audio.resampler import AudioResampler
 
-from sealroute_client.errors import MediaSourceError
+from sealroute_client.errors import InvalidParameter, MediaSourceError
 
 SAMPLE_RATE: Final = 48_000
 SAMPLES_PER_FRAME: Final = 960
@@ -359,4 +359,31 @@ def open_test_pattern(
         TestPatternVideo(playout, *size, 30),
         *size,
         30.0,
+    )
+
+
+async def open_source(
+    media: str | Path | None,
+    audio: bool | MediaStreamTrack,
+    video: bool | MediaStreamTrack,
+    *,
+    loop: bool,
+    is_device: bool,
+) -> Source:
+    """Own tracks, generated media, or a file or device.
+
+    Errors: InvalidParameter, MediaSourceError.
+    """
+    own = [t for t in (audio, video) if isinstance(t, MediaStreamTrack)]
+    if own:
+        return Source(
+            audio if isinstance(audio, MediaStreamTrack) else None,
+            video if isinstance(video, MediaStreamTrack) else None,
+        )
+    if not (audio or video):
+        raise InvalidParameter("Nothing to publish")
+    if media is None:
+        return open_test_pattern(audio=bool(audio), video=bool(video))
+    return await open_media(
+        media, audio=bool(audio), video=bool(video), loop_forever=loop, is_device=is_device
     )

@@ -86,7 +86,7 @@ export class Room {
     seal?.onNotice((notice) => {
       if (notice.type === 'health') {
         for (const subscriber of this.subscribers.values()) {
-          if (subscriber.onHealth(notice.track, notice.change)) return;
+          if (subscriber.onHealth(notice.track, notice)) return;
         }
       } else if (notice.type === 'internal' || notice.type === 'unsupportedCodec') {
         exceptions.report(sealFault(notice.type, notice.role));
@@ -176,7 +176,7 @@ export class Room {
     this.subscribers.set(subscriberId, subscriber);
     subscriber.bind({
       update: (wish) => this.updateSubscriber(subscriberId, wish),
-      tell: (state) => void this.tell({ t: 'e2eeState', subscriberId, state }),
+      tell: (state, counts) => void this.tell({ t: 'e2eeState', subscriberId, state, ...counts }),
       recheck: (tracks) => this.seal?.recheck(tracks),
       unsubscribe: () => this.unsubscribe(subscriber),
     });

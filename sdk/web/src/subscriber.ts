@@ -1,5 +1,6 @@
 /** A stream as this client gets it: its element, its wishes, and what decryption sees. */
-import { SubscriberHealth, type HealthActions } from './e2ee/health';
+import { SubscriberHealth, type FrameCounts, type HealthActions } from './e2ee/health';
+import type { TrackResults } from './e2ee/protocol';
 import { asOTError, type OTError, otError, withCallback } from './errors';
 import { Emitter } from './events';
 import { elementId } from './identifiers';
@@ -49,7 +50,7 @@ export interface SubscriberWish {
 /** What the session does for its subscribers. */
 export interface SubscriberBinding {
   update(wish: SubscriberWish): Promise<void>;
-  tell(state: 'mismatch' | 'ok'): void;
+  tell(state: 'mismatch' | 'ok', counts: FrameCounts): void;
   recheck(tracks: readonly string[]): void;
   unsubscribe(): void;
 }
@@ -260,9 +261,9 @@ export class Subscriber extends Emitter<SubscriberEvents> {
   }
 
   /** @internal What the worker sees on one of the tracks. */
-  onHealth(track: string, change: 'failing' | 'ok'): boolean {
+  onHealth(track: string, results: TrackResults): boolean {
     if (!this.tracks.some(({ name }) => name === track)) return false;
-    this.act(this.health.onTrack(track, change));
+    this.act(this.health.onTrack(track, results));
     return true;
   }
 
@@ -290,7 +291,7 @@ export class Subscriber extends Emitter<SubscriberEvents> {
 
   private act({ event, tell, recheck }: HealthActions): void {
     if (recheck) this.binding?.recheck(recheck);
-    if (tell) this.binding?.tell(tell);
+    if (tell) this.binding?.tell(tell, this.health.counts);
     if (event === 'mismatch') this.dispatch('encryptionSecretMismatch', {});
     if (event === 'match') this.dispatch('encryptionSecretMatch', {});
   }

@@ -1,4 +1,5 @@
 /** From per-frame results to mismatch and match (e2ee/1 5.8). Pure: time is a parameter. */
+import type { TrackResults } from './protocol';
 import type { Refusal } from './receiver';
 
 const MISMATCH_FAILURES = 5;
@@ -58,15 +59,34 @@ export interface HealthActions {
   readonly recheck?: readonly string[];
 }
 
+/** Totals of frames, for the server's diagnosis. */
+export interface FrameCounts {
+  readonly opened: number;
+  readonly failed: number;
+}
+
 /** All tracks of one Subscriber: one mismatch per streak, match when every failed track opened. */
 export class SubscriberHealth {
   private readonly failing = new Set<string>();
+  private readonly totals = new Map<string, FrameCounts>();
+
+  /** Frames of all tracks, as of their last change. */
+  get counts(): FrameCounts {
+    let opened = 0;
+    let failed = 0;
+    for (const track of this.totals.values()) {
+      opened += track.opened;
+      failed += track.failed;
+    }
+    return { opened, failed };
+  }
 
   get isMismatched(): boolean {
     return this.failing.size > 0;
   }
 
-  onTrack(track: string, change: 'failing' | 'ok'): HealthActions {
+  onTrack(track: string, { change, opened, failed }: TrackResults): HealthActions {
+    this.totals.set(track, { opened, failed });
     return change === 'failing' ? this.onFailing(track) : this.onOk(track);
   }
 

@@ -67,10 +67,17 @@ export interface StreamsMessage {
 
 export type ToWorker = Request | StreamsMessage;
 
+/** What became of a track's frames; the counts are totals, for diagnosis. */
+export interface TrackResults {
+  readonly change: 'failing' | 'ok';
+  readonly opened: number;
+  readonly failed: number;
+}
+
 export type Notice =
   /** The transform runs and has a key: the real track may be attached. */
   | { readonly type: 'running'; readonly track: string }
-  | { readonly type: 'health'; readonly track: string; readonly change: 'failing' | 'ok' }
+  | ({ readonly type: 'health'; readonly track: string } & TrackResults)
   /** The context used up its counters; prepare and activate another. */
   | { readonly type: 'exhausted'; readonly track: string }
   | { readonly type: 'unsupportedCodec'; readonly track: string; readonly role: 'send' | 'receive' }

@@ -228,7 +228,8 @@ export class WorkerCore {
     receiver: ReceiveTrack,
     change: 'failing' | 'ok',
   ): void {
-    this.notify({ type: 'health', track: options.track, change });
+    const { opened, failed } = receiver.health;
+    this.notify({ type: 'health', track: options.track, change, opened, failed });
     if (change === 'ok' && options.kind === 'video') {
       receiver.source?.sendKeyFrameRequest?.().catch(() => undefined);
     }

@@ -48,24 +48,36 @@ describe('a track', () => {
   });
 });
 
+const failing = (opened = 0, failed = 5) => ({ change: 'failing', opened, failed }) as const;
+const ok = (opened = 1, failed = 5) => ({ change: 'ok', opened, failed }) as const;
+
 describe('a subscriber', () => {
+  test('counts the frames of all its tracks', () => {
+    const health = new SubscriberHealth();
+    assert.deepEqual(health.counts, { opened: 0, failed: 0 });
+    health.onTrack('video', failing(10, 5));
+    health.onTrack('audio', failing(20, 6));
+    health.onTrack('video', ok(12, 7));
+    assert.deepEqual(health.counts, { opened: 32, failed: 13 });
+  });
+
   test('has one mismatch a streak, and a match when every failed track opened', () => {
     const health = new SubscriberHealth();
-    assert.deepEqual(health.onTrack('video', 'failing'), { event: 'mismatch', tell: 'mismatch' });
-    assert.deepEqual(health.onTrack('audio', 'failing'), { tell: 'mismatch' });
+    assert.deepEqual(health.onTrack('video', failing()), { event: 'mismatch', tell: 'mismatch' });
+    assert.deepEqual(health.onTrack('audio', failing()), { tell: 'mismatch' });
     // Audio opened: the server must send video again, or its recovery would never be seen.
-    assert.deepEqual(health.onTrack('audio', 'ok'), { tell: 'ok', recheck: ['video'] });
-    assert.deepEqual(health.onTrack('video', 'ok'), { event: 'match', tell: 'ok' });
-    assert.deepEqual(health.onTrack('video', 'ok'), {});
-    assert.deepEqual(health.onTrack('video', 'failing'), { event: 'mismatch', tell: 'mismatch' });
+    assert.deepEqual(health.onTrack('audio', ok()), { tell: 'ok', recheck: ['video'] });
+    assert.deepEqual(health.onTrack('video', ok()), { event: 'match', tell: 'ok' });
+    assert.deepEqual(health.onTrack('video', ok()), {});
+    assert.deepEqual(health.onTrack('video', failing()), { event: 'mismatch', tell: 'mismatch' });
   });
 
   test('asks for frames when a secret came that may fit, but only while mismatched', () => {
     const health = new SubscriberHealth();
     assert.deepEqual(health.onHope(), {});
-    health.onTrack('video', 'failing');
+    health.onTrack('video', failing());
     assert.deepEqual(health.onHope(), { tell: 'ok', recheck: ['video'] });
-    assert.deepEqual(health.onTrack('video', 'failing'), { tell: 'mismatch' });
+    assert.deepEqual(health.onTrack('video', failing()), { tell: 'mismatch' });
   });
 });
 

@@ -1,6 +1,7 @@
 """Why is it black? One cause at a time, each found by its code."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -237,3 +238,8 @@ def test_every_code_has_its_sentence():
 @pytest.mark.parametrize("dump", [{}, {"core": None, "connections": []}, {"core": {"x": 1}}])
 def test_a_dump_that_says_little_reads_as_little(dump):
     assert read_media(dump) == MediaView()
+
+
+def test_the_page_about_diagnosis_lists_every_code():
+    page = (Path(__file__).parents[3] / "docs/diagnosis.md").read_text()
+    assert {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")} == set(Code)

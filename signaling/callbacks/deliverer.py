@@ -84,6 +84,9 @@ class Deliverer:
             except Unavailable:
                 log.warning("the outbox of callbacks can not be read")
                 await asyncio.sleep(LOOK_S)
+            except Exception:
+                log.exception("callbacks could not be delivered")
+                await asyncio.sleep(LOOK_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await self._wake.wait()
@@ -133,6 +136,9 @@ class Deliverer:
             # The server goes: the next one need not wait until the claim runs out.
             self._settled.append(self._again(delivery, "cancelled", self._now_ms()))
             raise
+        except Exception:
+            log.exception("a callback could not be posted")
+            outcome = self._failed(delivery, Sent(Result.FAILED))
         self._settled.append(outcome)
 
     async def _outcome(self, delivery: Delivery) -> Outcome:

@@ -85,10 +85,23 @@ class Recorder:
             except Unavailable:
                 log.warning("callbacks wait for the storage", events=len(self._spool))
                 await self._sleep(_RETRY_S)
+            except Exception:
+                log.exception("events could not be queued together", events=len(batch))
+                await self._write_one_by_one(batch)
+                break
         for _ in batch:
             self._spool.popleft()
         self._journal.done()
         self.on_queued()
+
+    async def _write_one_by_one(self, batch: Sequence[Occurrence]) -> None:
+        """One event that can not be queued must not hold up all that come after it."""
+        for happened in batch:
+            try:
+                await self._write([happened])
+            except Exception:
+                log.exception("an event is lost", event_name=happened.event)
+                self._metrics.callback_events_lost.labels("internal").inc()
 
     async def _write(self, batch: Sequence[Occurrence]) -> None:
         deliveries = await self._deliveries(batch)

@@ -365,3 +365,36 @@ async def test_recorder_and_deliverer_run_by_themselves_until_they_are_stopped(w
     await world.recorder.close(1)
     await world.deliverer.close()
     world.start()
+
+
+async def test_an_event_that_can_not_be_queued_takes_no_other_with_it(world, monkeypatch):
+    await world.register()
+    real = world.store.callbacks.queue
+
+    async def queue(deliveries):
+        if any('"r1"' in one.body for one in deliveries):
+            raise ValueError("a fault of ours")
+        await real(deliveries)
+
+    monkeypatch.setattr(world.recorder._outbox, "queue", queue)
+    for number in range(3):
+        world.tell("s", "connectionDestroyed", f"r{number}")
+    await world.run()
+    assert [reason for _, _, reason in world.receiver.arrived] == ["r0", "r2"]
+    assert world.count("callback_events_lost_total", reason="internal") == 1
+
+
+async def test_a_fault_of_ours_while_posting_counts_as_a_failed_attempt(world, monkeypatch):
+    await world.register()
+    real = world.receiver.post
+
+    async def post(*_):
+        raise RuntimeError("a fault of ours")
+
+    world.receiver.post = post
+    world.tell("s", "sessionCreated")
+    await world.run()
+    world.receiver.post = real
+    world.pass_time(1)
+    await world.run()
+    assert [event for _, event, _ in world.receiver.arrived] == ["sessionCreated"]

@@ -9,7 +9,7 @@ JOBS ?= $(shell nproc)
 NATIVE_SOURCES := $(shell find native -name '*.rs' -o -name 'Cargo.toml' -o -name 'Cargo.lock' 2>/dev/null | grep -v /target/)
 WEB_SOURCES := $(shell find sdk/web web -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
 
-.PHONY: help run build test test-python test-native test-web test-browser lint format bench bench-quick bench-forwarding bench-guard docs clean
+.PHONY: help run build test test-python test-native test-web test-browser lint format bench bench-quick bench-forwarding bench-guard bench-network docs clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -113,6 +113,10 @@ bench-forwarding: build $(VENV)/dev.stamp ## Cost of a forwarded packet, this se
 bench-guard: build ## Instructions per forwarded packet against the committed baseline
 	@scripts/require valgrind=valgrind
 	$(BIN)/python -m bench.guard $(ARGS)
+
+bench-network: build ## Calls between real browsers on bad networks (root); writes bench/NETWORK.md
+	@scripts/require /usr/bin/chromium=chromium /usr/sbin/ip=iproute2 curl=curl
+	$(BIN)/python -m bench.network $(ARGS)
 
 docs: build $(VENV)/dev.stamp ## Write the generated documents anew
 	$(BIN)/python -m signaling.protocol.document > docs/protocol.md

@@ -36,9 +36,11 @@ def _subscribe(stream_id: str, number: int) -> messages.Request:
 class LoadClient:
     """One connection. Media transports are handed out as jobs for the load generator."""
 
-    def __init__(self, http: aiohttp.ClientSession, profiles: bytes = GCM) -> None:
+    def __init__(
+        self, http: aiohttp.ClientSession, profiles: bytes = GCM, bind_host: str = "127.0.0.1"
+    ) -> None:
         self._http = http
-        self._profiles = profiles
+        self._new_peer = partial(Peer, bind_host, profiles)
         self._answers: dict[int, asyncio.Future[messages.Message]] = {}
         self._ids = iter(range(1, 2**31))
         self._tasks: list[asyncio.Task[None]] = []
@@ -75,7 +77,7 @@ class LoadClient:
         self, kind: messages.MediaKind, ssrc: int, kid: bytes | None
     ) -> tuple[str, TransportJob]:
         """The stream id and the connected uplink. `kid` None: in clear."""
-        peer = self._uplink_peer = Peer(profiles=self._profiles)
+        peer = self._uplink_peer = self._new_peer()
         offer = sdp.uplink_offer(peer.local, kind, ssrc)
         track = messages.TrackOffer(mid="0", kind=kind, kids=(kid,) if kid else ())
         published = await self._call(
@@ -193,7 +195,7 @@ class LoadClient:
         peer = self._downlink_peer
         is_first = peer is None
         if peer is None:
-            peer = self._downlink_peer = Peer(profiles=self._profiles)
+            peer = self._downlink_peer = self._new_peer()
         answer = sdp.downlink_answer(peer.local, offer.sdp)
         # Nobody waits for the answer here: this is the task that reads it.
         await self._send(

@@ -1,0 +1,182 @@
+// What the bench does in a page: joins a room with the SDK of the server that the page is from,
+// and reads the figures of its peer connections.
+'use strict';
+
+globalThis.bench = (() => {
+  const connections = [];
+  const events = [];
+  let session;
+  const subscribers = new Map();
+
+  // The SDK keeps its peer connections to itself; the figures of all of them are wanted.
+  const Original = globalThis.RTCPeerConnection;
+  globalThis.RTCPeerConnection = class extends Original {
+    constructor(...given) {
+      super(...given);
+      connections.push(this);
+    }
+  };
+
+  const note = (name, detail = {}) => events.push({ name, at: performance.now(), ...detail });
+
+  async function ready() {
+    while (document.readyState !== 'complete') {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    document.body.replaceChildren();
+    if (globalThis.OT) return;
+    await new Promise((resolve, reject) => {
+      const script = document.createElement('script');
+      script.src = '/sdk/sealroute.js';
+      script.onload = resolve;
+      script.onerror = () => reject(new Error('the server has no SDK'));
+      document.head.append(script);
+    });
+  }
+
+  async function join({ apiKey, sessionId, token, secret }) {
+    const started = performance.now();
+    session = OT.initSession(apiKey, sessionId, {
+      serverUrl: location.origin,
+      ...(secret ? { encryptionSecret: secret } : {}),
+    });
+    session.on({
+      streamCreated: ({ stream }) => subscribe(stream),
+      streamDestroyed: ({ stream }) => note('streamDestroyed', { streamId: stream.streamId }),
+      sessionDisconnected: ({ reason }) => note('sessionDisconnected', { reason }),
+      sessionReconnecting: () => note('sessionReconnecting'),
+      sessionReconnected: () => note('sessionReconnected'),
+    });
+    await session.connect.promise(token);
+    return performance.now() - started;
+  }
+
+  function subscribe(stream) {
+    const box = document.body.appendChild(document.createElement('div'));
+    const subscriber = session.subscribe(
+      stream,
+      box,
+      { insertMode: 'append', width: 640, height: 360 },
+      (error) => note(error ? 'subscribeFailed' : 'subscribed', { error: error?.message }),
+    );
+    subscribers.set(stream.streamId, subscriber);
+    for (const name of ['videoDisabled', 'videoEnabled', 'videoDisableWarning']) {
+      subscriber.on(name, ({ reason } = {}) => note(name, { reason }));
+    }
+    subscriber.on('connected', () => note('connected'));
+    subscriber.on('destroyed', () => subscribers.delete(stream.streamId));
+  }
+
+  async function publish(properties = {}) {
+    const box = document.body.appendChild(document.createElement('div'));
+    const publisher = OT.initPublisher(box, { insertMode: 'append', ...properties });
+    await session.publish.promise(publisher);
+    return publisher.stream.streamId;
+  }
+
+  async function prefer(width, height) {
+    for (const subscriber of subscribers.values()) {
+      await subscriber.setPreferredResolution({ width, height });
+    }
+  }
+
+  /** Every row of getStats() that says something of media or of a path. */
+  async function sample() {
+    const rows = [];
+    const wanted = new Set([
+      ...['inbound-rtp', 'outbound-rtp', 'remote-inbound-rtp', 'candidate-pair'],
+      ...['transport', 'remote-candidate', 'media-playout'],
+    ]);
+    for (const [index, connection] of connections.entries()) {
+      if (connection.connectionState === 'closed') continue;
+      for (const row of (await connection.getStats()).values()) {
+        if (wanted.has(row.type)) rows.push({ ...row, connection: index });
+      }
+    }
+    return { at: performance.now(), rows };
+  }
+
+  /** Resolves once a video frame has been decoded, with the time from `begun` on. */
+  async function untilVideo(begun = performance.now(), limitMs = 20_000) {
+    while (performance.now() - begun < limitMs) {
+      const { rows } = await sample();
+      const shown = rows.some((row) => row.type === 'inbound-rtp' && row.framesDecoded > 0);
+      if (shown) return performance.now() - begun;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    throw new Error(`no picture after ${limitMs} ms: ${JSON.stringify(events)}`);
+  }
+
+  /** Packets received in all, every 20 ms: the longest time in which none came. */
+  function watchGaps() {
+    const watch = { longestMs: 0, stopped: false };
+    let last;
+    let count = -1;
+    const look = async () => {
+      while (!watch.stopped) {
+        const { rows, at } = await sample();
+        const packets = rows
+          .filter((row) => row.type === 'inbound-rtp')
+          .reduce((sum, row) => sum + row.packetsReceived, 0);
+        if (packets !== count) {
+          if (last !== undefined) watch.longestMs = Math.max(watch.longestMs, at - last);
+          [count, last] = [packets, at];
+        }
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      if (last !== undefined) watch.longestMs = Math.max(watch.longestMs, performance.now() - last);
+    };
+    watch.done = look();
+    bench.gaps = watch;
+  }
+
+  async function gap() {
+    bench.gaps.stopped = true;
+    await bench.gaps.done;
+    return bench.gaps.longestMs;
+  }
+
+  /** Times between pictures shown, and how often their size changed. */
+  function watchFrames() {
+    const video = document.querySelector('video');
+    const seen = { changes: 0, gaps: [], last: performance.now(), size: 0 };
+    const note = (now, { width, height }) => {
+      seen.gaps.push(now - seen.last);
+      seen.last = now;
+      if (seen.size !== 0 && seen.size !== width * height) seen.changes += 1;
+      seen.size = width * height;
+      video.requestVideoFrameCallback(note);
+    };
+    video.requestVideoFrameCallback(note);
+    bench.seen = seen;
+  }
+
+  function framesSeen() {
+    const { gaps, last, changes } = bench.seen;
+    const ordered = [...gaps, performance.now() - last].sort((one, other) => one - other);
+    const p95Ms = ordered[Math.floor(ordered.length * 0.95)];
+    return { changes, longestMs: ordered.at(-1), p95Ms };
+  }
+
+  function leave() {
+    session.disconnect();
+  }
+
+  return {
+    ...{
+      ready,
+      join,
+      publish,
+      prefer,
+      sample,
+      untilVideo,
+      watchGaps,
+      gap,
+      watchFrames,
+      framesSeen,
+      leave,
+    },
+    events: () => events,
+    sdp: () => connections.map((one) => [one.remoteDescription?.sdp, one.localDescription?.sdp]),
+  };
+})();

@@ -1,0 +1,111 @@
+"""Results as JSON and as bench/NETWORK.md."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench.network.figures import Figure
+from bench.network.scenarios import SCENARIOS, Scenario
+
+FOLDER = Path(__file__).parents[1]
+RAW = FOLDER / "results" / "network.json"
+PAGE = FOLDER / "NETWORK.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One scenario, played once or several times. `error`: why it could not be played to its
+    end."""
+
+    scenario: str
+    figures: tuple[tuple[Figure, ...], ...]
+    error: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        judged = [figure.holds for figures in self.figures for figure in figures]
+        return self.error is None and False not in judged and True in judged
+
+
+def as_json(runs: Iterable[Run], about: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **about,
+        "scenarios": {
+            run.scenario: {
+                "passed": run.passed,
+                "error": run.error,
+                "runs": [
+                    {
+                        figure.name: {
+                            "value": round(figure.value, 4),
+                            "unit": figure.unit,
+                            "bound": figure.bound,
+                            "side": figure.side,
+                            "holds": figure.holds,
+                        }
+                        for figure in figures
+                    }
+                    for figures in run.figures
+                ],
+            }
+            for run in runs
+        },
+    }
+
+
+def write(found: dict[str, Any], raw: Path = RAW, page: Path = PAGE) -> None:
+    """Writes both; scenarios that were not played this time keep their earlier results."""
+    if raw.exists():
+        earlier = json.loads(raw.read_text())["scenarios"]
+        found = {**found, "scenarios": {**earlier, **found["scenarios"]}}
+    raw.parent.mkdir(exist_ok=True)
+    raw.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    page.write_text(as_page(found, SCENARIOS))
+
+
+def as_page(found: dict[str, Any], scenarios: Sequence[Scenario]) -> str:
+    lines = [
+        "# Calls on bad networks",
+        "",
+        "Measured by `make bench-network`: the server, a publisher and each subscriber in a",
+        "network namespace of its own; publisher and viewers are headless Chromium, with figures from",
+        "`getStats()`; every call is end-to-end encrypted. Each client hangs on a cable",
+        "(`bench/network/link.py`) that loses, delays and queues packets by a seed, so that every",
+        "run loses the same share. Middle of the runs, and in brackets the least and the most.",
+        "",
+        f"{found['date']}, commit {found['commit']}, {found['machine']}",
+        "",
+    ]
+    for scenario in scenarios:
+        result = found["scenarios"].get(scenario.name)
+        if result is not None:
+            lines += _section(scenario, result)
+    return "\n".join(lines)
+
+
+def _section(scenario: Scenario, result: dict[str, Any]) -> list[str]:
+    verdict = "pass" if result["passed"] else "**FAIL**"
+    lines = [f"## {scenario.name}: {verdict}", "", scenario.must, ""]
+    if result["error"]:
+        lines += [f"Could not be played to its end: {result['error']}", ""]
+    runs = result["runs"]
+    if not runs:
+        return lines
+    lines += ["| figure | measured | bound | |", "|---|---|---|---|"]
+    for name, first in runs[0].items():
+        values = [run[name]["value"] for run in runs if name in run]
+        bound = "" if first["bound"] is None else f"{first['side']} {first['bound']:g}"
+        verdicts = [run[name]["holds"] for run in runs if name in run]
+        mark = "" if None in verdicts else ("pass" if all(verdicts) else "FAIL")
+        lines.append(f"| {name} | {_spread(values)} {first['unit']} | {bound} | {mark} |")
+    return [*lines, ""]
+
+
+def _spread(values: list[float]) -> str:
+    middle = f"{median(values):.4g}"
+    if len(values) == 1:
+        return middle
+    return f"{middle} ({min(values):.4g} to {max(values):.4g})"

@@ -1,0 +1,356 @@
+"""The scenarios: what is done to a call, and what must be true of it."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from bench.network.browser import Browser
+from bench.network.conditions import Conditions
+from bench.network.figures import (
+    Figure,
+    Sample,
+    at_least,
+    at_most,
+    buffered_ms,
+    concealed_share,
+    frame_rate,
+    frozen_s,
+    grown,
+    per_s,
+    percentile,
+    told,
+)
+from bench.network.stage import GOOD, IMPAIRED, MOBILE, Stage
+
+MEGABIT = 1_000_000
+SETTLE_S = 4.0
+_LOOK_EVERY_S = 0.25
+_CAMERA = {"resolution": "640x480", "frameRate": 20, "scalableVideo": False}
+_LAYERS = {"resolution": "1280x720", "frameRate": 20, "scalableVideo": True}
+_WAY_MS = 25.0
+"""One way of a round trip of 50 ms."""
+
+Play = Callable[[Stage], Awaitable[list[Figure]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """`must` is what the figures judge, `limit_s` ends a run that hangs."""
+
+    name: str
+    must: str
+    play: Play
+    limit_s: float = 120.0
+    repeats: int = 3
+
+
+async def loss_10(stage: Stage) -> list[Figure]:
+    await stage.publisher(**_CAMERA)
+    impaired, good = await stage.viewer(IMPAIRED), await stage.viewer(GOOD)
+    stage.link(IMPAIRED).both(loss=0.10, delay_ms=_WAY_MS)
+    await asyncio.sleep(SETTLE_S)
+    (bad, fine) = await stage.over(20.0, impaired, good)
+    return [
+        at_least("frame rate, of the good link's", frame_rate(*bad) / frame_rate(*fine), "", 0.95),
+        at_most("sound made up", concealed_share(*bad) * 100, "%", 1.0),
+        told("video frozen", frozen_s(*bad), "s"),
+        told("video buffered", buffered_ms(*bad, "video"), "ms"),
+        told("sound buffered", buffered_ms(*bad, "audio"), "ms"),
+        told("retransmissions", per_s(*bad, "video", "retransmittedPacketsReceived"), "/s"),
+        at_most("key frames asked for", per_s(*bad, "video", "pliCount"), "/s", 0.2),
+    ]
+
+
+async def loss_30(stage: Stage) -> list[Figure]:
+    await stage.publisher(**_CAMERA)
+    impaired = await stage.viewer(IMPAIRED)
+    stage.link(IMPAIRED).both(delay_ms=_WAY_MS)
+    await asyncio.sleep(SETTLE_S)
+    ((before, usual),) = await stage.over(5.0, impaired)
+    stage.link(IMPAIRED).both(loss=0.30, delay_ms=_WAY_MS)
+    ((_, during),) = await stage.over(10.0, impaired)
+    stage.link(IMPAIRED).both(delay_ms=_WAY_MS)
+    recovered_s = await _until_frame_rate(stage, impaired, 0.95 * frame_rate(before, usual), 15.0)
+    return [
+        at_most("back at 95 % of the frame rate", recovered_s, "s", 3.0),
+        told("frame rate during loss", frame_rate(usual, during), "/s"),
+        told("sound made up during loss", concealed_share(usual, during) * 100, "%"),
+        told("video frozen during loss", frozen_s(usual, during), "s"),
+    ]
+
+
+async def _until_frame_rate(stage: Stage, browser: Browser, wanted: float, limit_s: float) -> float:
+    """When the second begins in which that many frames are decoded, from now on."""
+    started = time.monotonic()
+    samples: list[tuple[float, Sample]] = []
+    while (now := time.monotonic() - started) < limit_s:
+        samples.append((now, await stage.sample(browser)))
+        earlier = [(at, one) for at, one in samples if now - at >= 1.0]
+        if earlier and frame_rate(earlier[-1][1], samples[-1][1]) >= wanted:
+            return earlier[-1][0]
+        await asyncio.sleep(_LOOK_EVERY_S)
+    return limit_s
+
+
+async def step_down(stage: Stage) -> list[Figure]:
+    link = stage.link(IMPAIRED)
+    link.set(_down(3 * MEGABIT))
+    await stage.publisher(**_LAYERS)
+    impaired, good = await stage.viewer(IMPAIRED), await stage.viewer(GOOD)
+    await asyncio.sleep(15.0)
+    ((before, usual), (good_before, good_usual)) = await stage.over(5.0, impaired, good)
+    usual_bps = per_s(before, usual, "video", "bytesReceived") * 8
+    link.set(_down(600_000))
+    await asyncio.sleep(3.0)
+    link.figures()
+    ((narrow_before, narrow),) = await stage.over(12.0, impaired)
+    queued_ms = link.figures()["down"]["queued_ms"]
+    link.set(_down(3 * MEGABIT))
+    back_s = await _until_rate(stage, impaired, 0.9 * usual_bps, 30.0)
+    good_after = await stage.sample(good)
+    good_rate = frame_rate(good_usual, good_after) / frame_rate(good_before, good_usual)
+    return [
+        at_least("rate before", usual_bps / 1_000, "kbit/s", 1_000.0),
+        at_most("queue, from 3 s after the step on", queued_ms, "ms", 300.0),
+        at_most("back at 90 % of the rate", back_s, "s", 15.0),
+        told("frame rate at 600 kbit/s", frame_rate(narrow_before, narrow), "/s"),
+        told("video frozen at 600 kbit/s", frozen_s(narrow_before, narrow), "s"),
+        told("sound made up at 600 kbit/s", concealed_share(narrow_before, narrow) * 100, "%"),
+        at_least("the other's frame rate, of before", good_rate, "", 0.95),
+        at_most("the other frozen", frozen_s(good_usual, good_after), "s", 0.0),
+    ]
+
+
+def _down(rate_bps: float) -> Conditions:
+    """A link whose queue takes a second: more than any client should have to wait."""
+    return Conditions(rate_bps=rate_bps, delay_ms=_WAY_MS, queue_ms=1_000.0)
+
+
+async def _until_rate(stage: Stage, browser: Browser, wanted_bps: float, limit_s: float) -> float:
+    started = time.monotonic()
+    samples: list[tuple[float, Sample]] = []
+    while (now := time.monotonic() - started) < limit_s:
+        samples.append((now, await stage.sample(browser)))
+        earlier = [(at, one) for at, one in samples if now - at >= 2.0]
+        if earlier:
+            rate = per_s(earlier[-1][1], samples[-1][1], "video", "bytesReceived") * 8
+            if rate >= wanted_bps:
+                return earlier[-1][0]
+        await asyncio.sleep(2 * _LOOK_EVERY_S)
+    return limit_s
+
+
+async def starve(stage: Stage) -> list[Figure]:
+    await stage.publisher(**_LAYERS)
+    impaired = await stage.viewer(IMPAIRED)
+    await asyncio.sleep(SETTLE_S)
+    stage.link(IMPAIRED).set(_down(80_000))
+    await asyncio.sleep(10.0)
+    ((before, after),) = await stage.over(15.0, impaired)
+    disabled = [event for event in await stage.events(impaired) if event["name"] == "videoDisabled"]
+    stage.link(IMPAIRED).clear()
+    back_s = await _until_frame_rate(stage, impaired, 5.0, 20.0)
+    return [
+        at_most("sound made up", concealed_share(before, after) * 100, "%", 1.0),
+        at_most("video frames", grown(before, after, "video", "framesDecoded"), "", 0.0),
+        at_least("videoDisabled events", len(disabled), "", 1.0),
+        at_least(
+            "of them for the quality",
+            sum(event.get("reason") == "quality" for event in disabled),
+            "",
+            1.0,
+        ),
+        told("video is back after", back_s, "s"),
+    ]
+
+
+_SWITCHES = 100
+_SIZES = ((320, 180), (1280, 720), (640, 360), (1280, 720))
+
+
+async def switches(stage: Stage) -> list[Figure]:
+    await stage.publisher(**_LAYERS)
+    viewer = await stage.viewer(IMPAIRED)
+    await asyncio.sleep(SETTLE_S)
+    await viewer.run("bench.watchFrames()")
+    before = await stage.sample(viewer)
+    for number in range(_SWITCHES):
+        width, height = _SIZES[number % len(_SIZES)]
+        await viewer.run(f"bench.prefer({width}, {height})")
+        await asyncio.sleep(1.0)
+    after = await stage.sample(viewer)
+    seen = await viewer.run("bench.framesSeen()")
+    return [
+        at_least("changes of the picture's size", seen["changes"], "", _SWITCHES * 0.9),
+        at_most("longest time without a new picture", seen["longestMs"], "ms", 1_000.0),
+        told("95th percentile between pictures", seen["p95Ms"], "ms"),
+        told("freezes counted by Chromium", grown(before, after, "video", "freezeCount"), ""),
+        at_most("frames dropped undecoded", grown(before, after, "video", "framesDropped"), "", 20),
+    ]
+
+
+async def move(stage: Stage) -> list[Figure]:
+    """A client with two interfaces, one of which goes; the other was there all the time."""
+    await stage.publisher(**_CAMERA)
+    first, _ = stage.topology.links[MOBILE]
+    gaps = []
+    for _ in range(_MOVES):
+        viewer = await stage.viewer(MOBILE)
+        await asyncio.sleep(2.0)
+        await viewer.run("bench.watchGaps()")
+        await asyncio.sleep(0.5)
+        first.unplug()
+        await asyncio.sleep(6.0)
+        gaps.append(float(await viewer.run("bench.gap()")))
+        first.plug()
+        await stage.leave(MOBILE)
+    return [
+        at_most("media gap, 95th percentile", percentile(gaps, 0.95), "ms", 700.0),
+        told("media gap, median", percentile(gaps, 0.5), "ms"),
+        told("moves", len(gaps), ""),
+    ]
+
+
+_MOVES = 6
+
+
+async def tcp(stage: Stage) -> list[Figure]:
+    await stage.publisher(**_CAMERA)
+    stage.link(IMPAIRED).both(blocks_udp=True, delay_ms=_WAY_MS)
+    viewer = await stage.open(IMPAIRED)
+    started = time.monotonic()
+    await stage.enter(viewer)
+    joined_s = time.monotonic() - started
+    try:
+        await viewer.run("bench.untilVideo(performance.now(), 10000)")
+        took_s = time.monotonic() - started
+    except Exception:  # noqa: BLE001 - no picture at all is a result
+        took_s = 10.0
+    return [
+        at_most("first picture, from the join on", took_s, "s", 1.5),
+        told("of it signaling", joined_s, "s"),
+    ]
+
+
+async def key_frame_flood(stage: Stage) -> list[Figure]:
+    publisher, stream = await stage.publisher(**_CAMERA)
+    good = await stage.viewer(GOOD)
+    flood = asyncio.create_task(
+        stage.program(IMPAIRED, ("bench.network.flood", "pli"), streamId=stream, seconds=15.0)
+    )
+    await asyncio.sleep(8.0)
+    ((before, after), fine) = await stage.over(10.0, publisher, good)
+    answer = await flood
+    asked = per_s(before, after, "video", "pliCount", "outbound-rtp") + per_s(
+        before, after, "video", "firCount", "outbound-rtp"
+    )
+    return [
+        at_least("requests sent", answer["sent"] / 15.0, "/s", 900.0),
+        at_most("requests that the publisher sees", asked, "/s", 2.0),
+        at_least("the other's frame rate", frame_rate(*fine), "/s", 19.0),
+        at_most("the other frozen", frozen_s(*fine), "s", 0.0),
+    ]
+
+
+async def nack_flood(stage: Stage) -> list[Figure]:
+    _, stream = await stage.publisher(**_CAMERA)
+    good = await stage.viewer(GOOD)
+    ((_, _),) = await stage.over(3.0, good)
+    cpu_before = stage.served.cpu_s()
+    await asyncio.sleep(5.0)
+    usual_cpu = (stage.served.cpu_s() - cpu_before) / 5.0
+    flood = asyncio.create_task(
+        stage.program(IMPAIRED, ("bench.network.flood", "nack"), streamId=stream, seconds=15.0)
+    )
+    await asyncio.sleep(8.0)
+    cpu_before = stage.served.cpu_s()
+    (fine,) = await stage.over(8.0, good)
+    flood_cpu = (stage.served.cpu_s() - cpu_before) / 8.0
+    answer = await flood
+    share = answer["again_bps"] / max(answer["media_bps"], 1.0)
+    return [
+        at_least("numbers asked for", answer["sent"] * 17 * 2 / 15.0, "/s", 10_000.0),
+        at_least("sent again, of the media", share * 100, "%", 1.0),
+        at_most("sent again, of the media (burst allowed)", share * 100, "%", 20.0),
+        told("CPU before", usual_cpu * 100, "% of a core"),
+        told("CPU with the flood and its media", flood_cpu * 100, "% of a core"),
+        at_least("the other's frame rate", frame_rate(*fine), "/s", 19.0),
+    ]
+
+
+_CONSENT_S = 30.0
+"""RFC 7675: consent lasts 30 s."""
+
+
+async def killed(stage: Stage) -> list[Figure]:
+    await stage.publisher(**_CAMERA)
+    viewer = await stage.viewer(IMPAIRED)
+    name = "sealroute_media_subscribers"
+    before = (await stage.served.metrics())[name]
+    stage.link(IMPAIRED).both(loss=1.0)
+    viewer.kill()
+    started = time.monotonic()
+    while time.monotonic() - started < 2 * _CONSENT_S:
+        if (await stage.served.metrics())[name] < before:
+            break
+        await asyncio.sleep(_LOOK_EVERY_S)
+    return [
+        at_most("its state is gone after", time.monotonic() - started, "s", _CONSENT_S + 5),
+    ]
+
+
+async def churn(stage: Stage) -> list[Figure]:
+    _, stream = await stage.publisher(**_CAMERA)
+
+    async def rounds(times: int) -> tuple[float, int]:
+        await stage.program(IMPAIRED, ("bench.network.churn",), streamId=stream, times=times)
+        await asyncio.sleep(3.0)
+        return stage.served.resident_mb(), stage.served.descriptors()
+
+    await rounds(300)
+    memory, descriptors = await rounds(200)
+    later_memory, later_descriptors = await rounds(1_000)
+    return [
+        at_most("memory after 1,000 more", later_memory / memory * 100, "%", 101.0),
+        told("memory", later_memory, "MB"),
+        at_most("descriptors more", later_descriptors - descriptors, "", 0.0),
+    ]
+
+
+SCENARIOS = (
+    Scenario("loss-10", "10 % loss each way, 50 ms: frame rate ≥ 95 %, sound gaps < 1 %", loss_10),
+    Scenario("loss-30", "30 % loss for 10 s: recovered within 3 s", loss_30),
+    Scenario(
+        "step",
+        "3 Mbit/s → 600 kbit/s → 3 Mbit/s, three sizes: queue < 300 ms after 3 s, back at 90 % "
+        "within 15 s, the other subscriber does not notice",
+        step_down,
+        limit_s=180.0,
+    ),
+    Scenario("starve", "80 kbit/s: sound goes on, video pauses and says so", starve),
+    Scenario(
+        "switches", "100 live layer switches without a freeze above 1 s", switches, 240.0, repeats=1
+    ),
+    Scenario("move", "An interface goes: media gap p95 < 700 ms", move, 240.0, repeats=1),
+    Scenario("tcp", "UDP blocked: connected over TCP in < 1.5 s", tcp),
+    Scenario(
+        "key-frame-flood",
+        "1,000 key-frame requests a second: the publisher sees ≤ 2 a second, others unaffected",
+        key_frame_flood,
+    ),
+    Scenario("nack-flood", "10,000 numbers a second asked for: sent again ≤ 20 %", nack_flood),
+    Scenario(
+        "killed",
+        "A subscriber is killed: its state is gone within the consent timeout",
+        killed,
+        repeats=1,
+    ),
+    Scenario(
+        "churn",
+        "1,000 joins and leaves leave memory and descriptors where they were",
+        churn,
+        limit_s=300.0,
+        repeats=1,
+    ),
+)

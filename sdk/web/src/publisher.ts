@@ -9,6 +9,7 @@ import { LocalMedia } from './media/local-media';
 import { withPromise } from './promise-variant';
 import type { VideoCodecName } from './rtc/codecs';
 import { videoEncodings } from './rtc/encodings';
+import type { MediaSender } from './rtc/fan-out';
 import { publisherStats, type PublisherStats, rowsOf } from './rtc/stats';
 import type { PublishedMedia, Source, StreamProperties } from './rtc/uplink';
 import type { Size, Stream } from './stream';
@@ -461,7 +462,7 @@ export class Publisher extends Emitter<PublisherEvents> {
     return [{ stats: publisherStats(rowsOf(reports), Date.now()) }];
   }
 
-  private senders(): RTCRtpSender[] {
+  private senders(): MediaSender[] {
     return Object.values(this.binding?.media.senders ?? {});
   }
 

@@ -9,6 +9,7 @@ import { exceptions } from './exceptions';
 import type { Publisher } from './publisher';
 import { Downlink } from './rtc/downlink';
 import type { PeerSettings } from './rtc/peer-connection';
+import { PeerLinks } from './rtc/peer-links';
 import { Uplink } from './rtc/uplink';
 import type { Reply, RequestMessage } from './signaling/channel';
 import type {
@@ -60,6 +61,8 @@ export class Room {
   readonly subscribers = new Map<string, Subscriber>();
   private readonly uplink: Uplink;
   private readonly downlink: Downlink;
+  /** Relayed sessions: instead of up- and downlink, a peer connection for each subscriber. */
+  private readonly peers: PeerLinks | undefined;
   /** Own streams that are not live yet. */
   private readonly awaited = new Map<string, Waiting<Stream>>();
   private readonly awaitedSubscribers = new Map<string, Waiting<undefined>>();
@@ -80,6 +83,14 @@ export class Room {
       onTracks: (subscriberId, tracks) => this.subscribers.get(subscriberId)?.onTracks(tracks),
       onFailure: (error) => exceptions.report(error),
     });
+    if (welcome.session.mediaMode === 'relayed') {
+      this.peers = new PeerLinks(peerSettings, send, {
+        onTracks: (subscriberId, tracks) => this.subscribers.get(subscriberId)?.onTracks(tracks),
+        onConnected: (subscriberId) => this.onSubscriberConnected(subscriberId),
+        onLost: (subscriberId) => this.resubscribe(subscriberId),
+        onFailure: (error) => exceptions.report(error),
+      });
+    }
     this.watchdog =
       seal &&
       new Watchdog(seal, this.uplink, this.downlink, clock, (error) => exceptions.report(error));
@@ -137,7 +148,7 @@ export class Room {
   /** Resolves with the stream once its media can flow. */
   async publish(publisher: Publisher): Promise<Stream> {
     this.requireSecret(E2EE_ERRORS.publishWithoutSecret);
-    const media = await this.uplink.publish(publisher.sources(), publisher.streamProperties());
+    const media = await this.sending.publish(publisher.sources(), publisher.streamProperties());
     const { streamId } = media;
     this.publishers.set(streamId, publisher);
     try {
@@ -152,7 +163,7 @@ export class Room {
       return stream;
     } catch (error) {
       this.publishers.delete(streamId);
-      this.uplink.unpublish(streamId).catch(() => undefined);
+      this.sending.unpublish(streamId).catch(() => undefined);
       throw error;
     }
   }
@@ -162,7 +173,7 @@ export class Room {
     if (!publisher) return;
     this.publishers.delete(streamId);
     this.directory.removeStream(streamId);
-    this.uplink.unpublish(streamId).catch((error: unknown) => exceptions.report(error));
+    this.sending.unpublish(streamId).catch((error: unknown) => exceptions.report(error));
     publisher.unbind(reason);
   }
 
@@ -183,6 +194,7 @@ export class Room {
     try {
       await this.untilConnected(subscriberId);
     } catch (error) {
+      this.peers?.drop(subscriberId);
       if (this.subscribers.delete(subscriberId)) this.tell({ t: 'unsubscribe', subscriberId });
       throw error;
     }
@@ -192,6 +204,7 @@ export class Room {
     for (const [subscriberId, candidate] of this.subscribers) {
       if (candidate !== subscriber) continue;
       this.subscribers.delete(subscriberId);
+      this.peers?.drop(subscriberId);
       this.giveUp(subscriberId, otError('OT_STREAM_DESTROYED', 'The subscription ended'));
       this.tell({ t: 'unsubscribe', subscriberId });
     }
@@ -210,6 +223,7 @@ export class Room {
     for (const { reject } of this.awaitedSubscribers.values()) reject(gone);
     this.uplink.reset();
     this.downlink.reset();
+    this.peers?.reset();
     this.seal?.close();
   }
 
@@ -232,16 +246,37 @@ export class Room {
     notEncrypted: () => exceptions.report(sealFault('internal', 'send')),
     hintAnnounced: ({ connectionId, hint }) => this.onHint(connectionId, hint),
     downlinkOffer: (message) => this.downlink.onOffer(message),
-    subscriberConnected: ({ subscriberId }) => {
-      this.awaitedSubscribers.get(subscriberId)?.resolve(undefined);
-      this.awaitedSubscribers.delete(subscriberId);
-      this.subscribers.get(subscriberId)?.onConnected();
-    },
+    subscriberConnected: ({ subscriberId }) => this.onSubscriberConnected(subscriberId),
+    peerWanted: (message) => this.peers?.onWanted(message),
+    peerGone: ({ subscriberId }) => this.peers?.drop(subscriberId),
+    peerDescriptionReceived: (message) => this.peers?.onDescription(message),
+    peerCandidateReceived: (message) => this.peers?.onCandidate(message),
     transportLost: ({ direction }) => this.onTransportLost(direction),
     disconnected: ({ reason }) =>
       this.listener.onDisconnected(reason === 'serverShutdown' ? 'networkDisconnected' : reason),
     error: ({ name, message, number }) => exceptions.report(new OTError(name, message, number)),
   };
+
+  /** Where own streams go. */
+  private get sending(): Pick<Uplink, 'publish' | 'unpublish' | 'forget'> {
+    return this.peers ?? this.uplink;
+  }
+
+  private onSubscriberConnected(subscriberId: string): void {
+    this.awaitedSubscribers.get(subscriberId)?.resolve(undefined);
+    this.awaitedSubscribers.delete(subscriberId);
+    this.subscribers.get(subscriberId)?.onConnected();
+  }
+
+  /** Relayed sessions: the peer that sent to this subscriber is lost. */
+  private resubscribe(subscriberId: string): void {
+    const subscriber = this.subscribers.get(subscriberId);
+    if (!subscriber || !this.subscribers.delete(subscriberId)) return;
+    this.tell({ t: 'unsubscribe', subscriberId });
+    if (this.giveUp(subscriberId, otError('OT_ICE_WORKFLOW_FAILED', 'The network failed'))) return;
+    subscriber.onDisconnected();
+    this.subscribe(subscriber).catch((error: unknown) => exceptions.report(error));
+  }
 
   private admit(welcome: Welcome): void {
     for (const connection of welcome.connections) {
@@ -275,7 +310,7 @@ export class Room {
     if (publisher) {
       this.publishers.delete(streamId);
       this.directory.removeStream(streamId);
-      this.uplink.forget(streamId).catch((error: unknown) => exceptions.report(error));
+      this.sending.forget(streamId).catch((error: unknown) => exceptions.report(error));
       publisher.unbind(reason);
       return;
     }
@@ -286,6 +321,7 @@ export class Room {
     for (const [subscriberId, subscriber] of [...this.subscribers]) {
       if (subscriber.stream !== stream) continue;
       this.subscribers.delete(subscriberId);
+      this.peers?.drop(subscriberId);
       this.giveUp(subscriberId, otError('OT_STREAM_DESTROYED', 'The stream ended'));
       subscriber.end('streamDestroyed', keepsElements);
     }

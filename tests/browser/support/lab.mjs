@@ -11,10 +11,10 @@ export class Lab {
   #launched = new Map();
   #people = [];
 
-  static async open() {
+  static async open(environment = {}) {
     const lab = new Lab();
     lab.pages = await Pages.start();
-    lab.server = await Server.start();
+    lab.server = await Server.start(environment);
     return lab;
   }
 

@@ -18,10 +18,10 @@ export class PythonClient {
     const client = new PythonClient();
     client.folder = await mkdtemp(join(tmpdir(), 'sealroute-client-'));
     const secretFile = join(client.folder, 'secret');
-    await writeFile(secretFile, secret);
+    if (secret !== null) await writeFile(secretFile, secret);
     client.process = spawn(program, [
       ...[verb, '--url', room.url, '--api-key', room.apiKey, '--session', room.sessionId],
-      ...['--token', token, '--secret-file', secretFile, ...flags],
+      ...['--token', token, ...(secret === null ? [] : ['--secret-file', secretFile]), ...flags],
     ]);
     client.errors = '';
     client.process.stderr.on('data', (data) => (client.errors += data));

@@ -25,15 +25,20 @@ export class Server {
     }
   }
 
-  static async start() {
+  /** `environment`: settings beside the usual, as `SEALROUTE_…` variables. */
+  static async start(environment = {}) {
     const dataDir = await mkdtemp(join(tmpdir(), 'sealroute-browser-'));
     const [port, mediaPort] = await Promise.all([freeTcpPort(), freeUdpPort()]);
     const server = new Server(
-      spawn(program, [
-        ...['serve', '--host', '127.0.0.1', '--port', String(port)],
-        ...['--media-port', String(mediaPort)],
-        ...['--data-dir', dataDir],
-      ]),
+      spawn(
+        program,
+        [
+          ...['serve', '--host', '127.0.0.1', '--port', String(port)],
+          ...['--media-port', String(mediaPort)],
+          ...['--data-dir', dataDir],
+        ],
+        { env: { ...process.env, ...environment } },
+      ),
       port,
       dataDir,
     );
@@ -48,9 +53,9 @@ export class Server {
   }
 
   /** A room: a session with its tokens. */
-  async createRoom({ e2ee = true } = {}) {
+  async createRoom({ e2ee = true, relayed = false } = {}) {
     const { apiKey } = this.project;
-    const flags = e2ee ? ['--e2ee'] : [];
+    const flags = [...(e2ee ? ['--e2ee'] : []), ...(relayed ? ['--media-mode', 'relayed'] : [])];
     const { sessionId } = await this.cli('session', 'create', '--api-key', apiKey, ...flags);
     return { url: this.url, apiKey, sessionId };
   }
@@ -73,6 +78,14 @@ export class Server {
     const sample = text.split('\n').find((line) => line.startsWith(`${name} `));
     if (sample === undefined) throw new Error(`The server has no metric ${name}`);
     return Number(sample.split(' ').at(-1));
+  }
+
+  /** The media core's totals that are not zero. */
+  async mediaTotals() {
+    const text = await (await fetch(`${this.url}/metrics`)).text();
+    return text
+      .split('\n')
+      .filter((line) => line.startsWith('sealroute_media_') && Number(line.split(' ').at(-1)) > 0);
   }
 
   async stop() {

@@ -4,6 +4,7 @@ import { otError } from '../errors';
 import type { Publish, Published, TrackOffer } from '../signaling/messages';
 import type { Reply, RequestMessage } from '../signaling/channel';
 import { applyPreferences, type VideoCodecName } from './codecs';
+import type { MediaSender } from './fan-out';
 import { makePeerConnection, type PeerSettings } from './peer-connection';
 import { JobQueue } from './queue';
 import { dropStrayCodecLines } from './sdp';
@@ -32,7 +33,7 @@ interface Line {
 
 export interface PublishedMedia {
   readonly streamId: string;
-  readonly senders: Partial<Record<Kind, RTCRtpSender>>;
+  readonly senders: Partial<Record<Kind, MediaSender>>;
 }
 
 export class Uplink {

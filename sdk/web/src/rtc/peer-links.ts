@@ -1,0 +1,237 @@
+/**
+ * Relayed sessions: one peer connection with another client for each Subscriber. The publisher
+ * of a stream offers, the subscriber answers; the server passes both on and sees no media.
+ */
+import { asOTError, type OTError, otError } from '../errors';
+import type { Reply, RequestMessage } from '../signaling/channel';
+import type {
+  PeerCandidateReceived,
+  PeerDescriptionReceived,
+  PeerWanted,
+  TrackOffer,
+} from '../signaling/messages';
+import { applyPreferences } from './codecs';
+import type { ReceivedTrack } from './downlink';
+import { FanOut } from './fan-out';
+import { makePeerConnection, type PeerSettings } from './peer-connection';
+import { JobQueue } from './queue';
+import { dropStrayCodecLines } from './sdp';
+import type { PublishedMedia, Source, StreamProperties } from './uplink';
+
+type Kind = 'audio' | 'video';
+
+/** Candidates that are kept while the description they belong to is on its way. */
+const MAX_EARLY_CANDIDATES = 64;
+
+interface OwnStream {
+  readonly sources: readonly Source[];
+  readonly outputs: Partial<Record<Kind, FanOut>>;
+}
+
+interface Link {
+  readonly subscriberId: string;
+  readonly peer: RTCPeerConnection;
+  /** The own stream that is sent; without it this end subscribes. */
+  readonly stream: OwnStream | undefined;
+  readonly queue: JobQueue;
+  readonly early: RTCIceCandidateInit[];
+}
+
+export interface PeerLinksListener {
+  onTracks(subscriberId: string, tracks: readonly ReceivedTrack[]): void;
+  onConnected(subscriberId: string): void;
+  /** The peer of a Subscriber of ours is lost. */
+  onLost(subscriberId: string): void;
+  onFailure(error: OTError): void;
+}
+
+export class PeerLinks {
+  private readonly links = new Map<string, Link>();
+  private readonly streams = new Map<string, OwnStream>();
+
+  constructor(
+    private readonly settings: PeerSettings,
+    private readonly request: (message: RequestMessage) => Promise<Reply>,
+    private readonly listener: PeerLinksListener,
+  ) {}
+
+  /** Nothing is sent before somebody subscribes. */
+  async publish(sources: readonly Source[], properties: StreamProperties): Promise<PublishedMedia> {
+    const tracks = sources.map(({ kind }): TrackOffer => ({ mid: kind, kind }));
+    const reply = await this.request({ t: 'publish', ...properties, tracks });
+    if (reply.t !== 'published') throw otError('OT_UNEXPECTED_SERVER_RESPONSE', 'Not published');
+    const outputs = Object.fromEntries(
+      sources.map(({ kind, track, encodings }) => [kind, new FanOut(track, encodings)]),
+    );
+    this.streams.set(reply.streamId, { sources, outputs });
+    return { streamId: reply.streamId, senders: outputs };
+  }
+
+  async unpublish(streamId: string): Promise<void> {
+    await this.forget(streamId);
+    await this.request({ t: 'unpublish', streamId });
+  }
+
+  /** The server said that the stream is over. */
+  forget(streamId: string): Promise<void> {
+    const stream = this.streams.get(streamId);
+    this.streams.delete(streamId);
+    for (const link of [...this.links.values()]) {
+      if (stream && link.stream === stream) this.drop(link.subscriberId);
+    }
+    return Promise.resolve();
+  }
+
+  /** Another client subscribed to an own stream, or changed what it wants of it. */
+  onWanted({ subscriberId, streamId, audio, video }: PeerWanted): void {
+    const stream = this.streams.get(streamId);
+    if (!stream) return;
+    const wanted = { audio, video };
+    const known = this.links.get(subscriberId);
+    if (known) {
+      this.run(known, async () => {
+        for (const { kind } of stream.sources) {
+          await stream.outputs[kind]?.want(subscriberId, wanted[kind]);
+        }
+      });
+      return;
+    }
+    const link = this.open(subscriberId, stream);
+    this.run(link, async () => {
+      for (const source of stream.sources) await addOutput(link, stream, source, wanted);
+      await link.peer.setLocalDescription(withoutStrayLines(await link.peer.createOffer()));
+      await this.describe(link, 'offer');
+    });
+  }
+
+  onDescription({ subscriberId, type, sdp }: PeerDescriptionReceived): void {
+    const known = this.links.get(subscriberId);
+    if (type === 'offer') {
+      if (known?.stream) return;
+      const link = known ?? this.open(subscriberId, undefined);
+      this.run(link, () => this.answer(link, sdp));
+    } else if (known?.stream) {
+      this.run(known, async () => {
+        if (known.peer.signalingState !== 'have-local-offer') return;
+        await known.peer.setRemoteDescription({ type, sdp });
+        await takeEarly(known);
+      });
+    }
+  }
+
+  onCandidate({ subscriberId, candidate, mid }: PeerCandidateReceived): void {
+    const link = this.links.get(subscriberId);
+    if (!link) return;
+    this.run(link, async () => {
+      const init = { candidate, sdpMid: mid };
+      if (link.peer.remoteDescription) await link.peer.addIceCandidate(init);
+      else if (link.early.length < MAX_EARLY_CANDIDATES) link.early.push(init);
+    });
+  }
+
+  drop(subscriberId: string): void {
+    const link = this.links.get(subscriberId);
+    if (!link) return;
+    this.links.delete(subscriberId);
+    for (const output of Object.values(link.stream?.outputs ?? {})) output.remove(subscriberId);
+    link.peer.close();
+  }
+
+  reset(): void {
+    for (const subscriberId of [...this.links.keys()]) this.drop(subscriberId);
+    this.streams.clear();
+  }
+
+  private open(subscriberId: string, stream: OwnStream | undefined): Link {
+    const peer = makePeerConnection(this.settings);
+    const link: Link = { subscriberId, peer, stream, queue: new JobQueue(), early: [] };
+    this.links.set(subscriberId, link);
+    peer.onicecandidate = ({ candidate }): void => {
+      if (!candidate?.candidate || !this.isPresent(link)) return;
+      this.request({
+        t: 'peerCandidate',
+        subscriberId,
+        candidate: candidate.candidate,
+        mid: candidate.sdpMid ?? '0',
+      }).catch((error: unknown) => this.fail(link, error));
+    };
+    peer.onconnectionstatechange = (): void => this.onState(link);
+    return link;
+  }
+
+  private onState(link: Link): void {
+    if (!this.isPresent(link)) return;
+    const { connectionState } = link.peer;
+    if (connectionState === 'connected' && !link.stream) {
+      this.listener.onConnected(link.subscriberId);
+    } else if (connectionState === 'failed' || connectionState === 'closed') {
+      this.lose(link);
+    }
+  }
+
+  private lose(link: Link): void {
+    this.drop(link.subscriberId);
+    if (!link.stream) this.listener.onLost(link.subscriberId);
+  }
+
+  private async answer(link: Link, sdp: string): Promise<void> {
+    const { peer } = link;
+    await peer.setRemoteDescription({ type: 'offer', sdp });
+    await takeEarly(link);
+    await peer.setLocalDescription(withoutStrayLines(await peer.createAnswer()));
+    const tracks = peer.getTransceivers().map(({ receiver, mid }): ReceivedTrack => {
+      const kind = receiver.track.kind as Kind;
+      return { kind, name: `peer-${link.subscriberId}-${mid ?? ''}`, receiver, codec: '' };
+    });
+    this.listener.onTracks(link.subscriberId, tracks);
+    await this.describe(link, 'answer');
+  }
+
+  private async describe(link: Link, type: 'offer' | 'answer'): Promise<void> {
+    const sdp = dropStrayCodecLines(link.peer.localDescription?.sdp ?? '');
+    await this.request({ t: 'peerDescription', subscriberId: link.subscriberId, type, sdp });
+  }
+
+  /** One step after the other; a step of a link that is gone is none. */
+  private run(link: Link, step: () => Promise<void>): void {
+    link.queue
+      .run(async () => {
+        if (this.isPresent(link)) await step();
+      })
+      .catch((error: unknown) => this.fail(link, error));
+  }
+
+  private fail(link: Link, error: unknown): void {
+    if (!this.isPresent(link)) return;
+    this.lose(link);
+    this.listener.onFailure(asOTError(error, 'OT_SET_REMOTE_DESCRIPTION_FAILED'));
+  }
+
+  private isPresent(link: Link): boolean {
+    return this.links.get(link.subscriberId) === link;
+  }
+}
+
+async function addOutput(
+  link: Link,
+  stream: OwnStream,
+  { kind, preferredCodecs }: Source,
+  wanted: Readonly<Record<Kind, boolean>>,
+): Promise<void> {
+  const output = stream.outputs[kind];
+  if (!output) return;
+  const transceiver = link.peer.addTransceiver(kind, {
+    direction: 'sendonly',
+    sendEncodings: output.initialEncodings(),
+  });
+  applyPreferences(transceiver, kind, preferredCodecs);
+  await output.add(link.subscriberId, transceiver.sender, wanted[kind]);
+}
+
+async function takeEarly(link: Link): Promise<void> {
+  for (const candidate of link.early.splice(0)) await link.peer.addIceCandidate(candidate);
+}
+
+function withoutStrayLines(made: RTCSessionDescriptionInit): RTCSessionDescriptionInit {
+  return { type: made.type, sdp: dropStrayCodecLines(made.sdp ?? '') };
+}

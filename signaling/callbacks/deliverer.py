@@ -15,7 +15,7 @@ from signaling.callbacks.sender import Result, Sent
 from signaling.clock import Clock
 from signaling.domain.callbacks import backoff_ms
 from signaling.domain.deliveries import Delivery, Outcome
-from signaling.domain.errors import DomainError, Unavailable
+from signaling.domain.errors import Unavailable
 from signaling.domain.projects import Project
 from signaling.metrics import Metrics
 from signaling.storage.base import Store
@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 
 LOOK_S = 1.0
 """How often the outbox is looked at unasked: retries fall due, and other processes write too."""
+_GATHER_S = 0.005
+"""Answers that come close together are settled in one transaction."""
 _FIGURES_EVERY_MS = 5_000
 _PURGE_EVERY_MS = 3_600_000
 _HIDDEN_BEYOND_TIMEOUT_MS = 5_000
@@ -90,6 +92,7 @@ class Deliverer:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await self._wake.wait()
+                    await asyncio.sleep(_GATHER_S)
             self._wake.clear()
 
     async def turn(self) -> None:
@@ -114,8 +117,11 @@ class Deliverer:
             limit=limit,
             but_origins=full,
         )
+        owners = {delivery.project_id for delivery in claimed}
+        projects = {name: await self._store.project_named(name) for name in owners}
         for delivery in claimed:
-            task = asyncio.create_task(self._attempt(delivery))
+            attempt = self._attempt(delivery, projects[delivery.project_id])
+            task = asyncio.create_task(attempt)
             self._attempts[task] = delivery
             self._origins[delivery.origin] += 1
             task.add_done_callback(partial(self._forget, delivery.origin))
@@ -129,9 +135,9 @@ class Deliverer:
             del self._origins[origin]
         self._wake.set()
 
-    async def _attempt(self, delivery: Delivery) -> None:
+    async def _attempt(self, delivery: Delivery, project: Project | None) -> None:
         try:
-            outcome = await self._outcome(delivery)
+            outcome = await self._outcome(delivery, project)
         except asyncio.CancelledError:
             # The server goes: the next one need not wait until the claim runs out.
             self._settled.append(self._again(delivery, "cancelled", self._now_ms()))
@@ -141,12 +147,9 @@ class Deliverer:
             outcome = self._failed(delivery, Sent(Result.FAILED))
         self._settled.append(outcome)
 
-    async def _outcome(self, delivery: Delivery) -> Outcome:
-        try:
-            project = await self._store.project_named(delivery.project_id)
-        except DomainError:
-            return self._again(delivery, "storage", self._now_ms() + 1_000)
+    async def _outcome(self, delivery: Delivery, project: Project | None) -> Outcome:
         if project is None:
+            # It is gone, and so is whoever wanted to know.
             return Outcome(delivery.id, "no project", delivered=True)
         begin_s = self._clock.monotonic_s()
         now_s = int(self._clock.unix_s())

@@ -70,14 +70,14 @@ test-native: $(VENV)/tools.stamp ## Rust tests
 	cd native && cargo test --workspace --quiet --jobs $(JOBS)
 
 test-python: build $(VENV)/dev.stamp $(VENV)/official.stamp ## Python tests, the official SDKs and real peers among them
-	@scripts/require ffmpeg=ffmpeg
+	@scripts/require ffmpeg=ffmpeg turnserver=coturn
 	$(BIN)/python -m pytest -q
 
 test-web: $(VENV)/web.stamp ## Browser SDK tests in Node
 	cd sdk/web && npm test --silent
 
 test-browser: build ## The browser SDK in real Chromium and Firefox
-	@scripts/require /usr/bin/chromium=chromium /usr/bin/firefox-esr=firefox-esr ffmpeg=ffmpeg
+	@scripts/require /usr/bin/chromium=chromium /usr/bin/firefox-esr=firefox-esr ffmpeg=ffmpeg turnserver=coturn
 	cd sdk/web && npm run --silent test:browser
 
 lint: build $(VENV)/dev.stamp ## Formatting, lints, types, floors, stubs

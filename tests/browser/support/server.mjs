@@ -122,7 +122,7 @@ async function freeTcpPort() {
   return port;
 }
 
-async function freeUdpPort() {
+export async function freeUdpPort() {
   const socket = dgram.createSocket('udp4').bind(0, '127.0.0.1');
   await once(socket, 'listening');
   const { port } = socket.address();

@@ -23,6 +23,7 @@ class Code(StrEnum):
     """Stable names of reasons."""
 
     NOT_SUBSCRIBED = "not_subscribed"
+    RELAYED = "relayed"
     NOT_CONNECTED = "not_connected"
     PUBLISHER_NOT_CONNECTED = "publisher_not_connected"
     NO_TRACK = "no_track"
@@ -43,6 +44,7 @@ class Code(StrEnum):
 
 SENTENCES: dict[Code, str] = {
     Code.NOT_SUBSCRIBED: "The client has not subscribed to the stream.",
+    Code.RELAYED: "Media of a relayed session goes from client to client, unseen by the server.",
     Code.NOT_CONNECTED: "The subscriber's media connection is not up yet, or was lost.",
     Code.PUBLISHER_NOT_CONNECTED: "The publisher's media connection is not up yet.",
     Code.NO_TRACK: "The stream has no track of this kind.",
@@ -60,6 +62,10 @@ SENTENCES: dict[Code, str] = {
     Code.LAYER_PAUSED: "The publisher does not send a better layer at present.",
     Code.BEST: "The subscriber gets the best that the publisher sends.",
 }
+
+
+_FINAL = frozenset({Code.NO_TRACK, Code.RELAYED})
+"""Nothing else needs saying."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +231,7 @@ def _upstream(
         yield Reason(Code.NO_TRACK)
         return
     if source is None:
-        yield Reason(Code.PUBLISHER_NOT_CONNECTED)
+        yield Reason(Code.RELAYED if state.relayed else Code.PUBLISHER_NOT_CONNECTED)
         return
     has_it = stream.info.has_audio if kind is MediaKind.AUDIO else stream.info.has_video
     if kind is MediaKind.AUDIO and stream.muted:
@@ -313,7 +319,7 @@ class _Look:
 
     def _blocks(self) -> Iterator[Reason]:
         yield from self.track.upstream
-        if any(reason.code is Code.NO_TRACK for reason in self.track.upstream):
+        if any(reason.code in _FINAL for reason in self.track.upstream):
             return
         if not self.view.connected:
             yield Reason(Code.NOT_CONNECTED)

@@ -5,13 +5,23 @@ import io
 import json
 import logging
 import sys
+import time
+from dataclasses import replace
 
 import aiohttp
+import jwt
 import opentok
 import pytest
 import structlog
+from aiohttp import web
 
-from config.settings import HttpSettings, Settings, SignalingSettings, StorageSettings
+from config.settings import (
+    CallbackSettings,
+    HttpSettings,
+    Settings,
+    SignalingSettings,
+    StorageSettings,
+)
 from sfu.fake import FakeMediaPlane
 from signaling.administration import DEVELOPMENT_FILE
 from signaling.logs import configure_logs
@@ -148,6 +158,61 @@ async def test_when_the_server_goes_down_every_client_is_told(tmp_path):
         for socket in sockets:
             assert (await expect(socket, "disconnected"))["reason"] == "serverShutdown"
             await socket.close()
+
+
+async def test_the_application_is_called_for_what_ends_with_a_server_too(tmp_path):
+    """Across a stop and a start: in order, once each, and with the reason."""
+    told, complete = [], asyncio.Event()
+
+    async def application(request):
+        told.append(await request.json())
+        if told[-1]["event"] == "sessionDestroyed":
+            complete.set()
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/events", application)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/events"
+    settings = settings_in(tmp_path)
+    settings = replace(settings, callbacks=CallbackSettings(allowed_networks="127.0.0.0/8"))
+    async with aiohttp.ClientSession() as http:
+        async with running_server(settings, open_plane=fake_plane) as server:
+            site = Site(server, tmp_path, http)
+            for group in ("session", "connection"):
+                for event in ("created", "destroyed"):
+                    await register(site, {"group": group, "event": event, "url": url})
+            session = await site.session(e2ee=True)
+            socket = await site.join(session, site.token(session, data="Bob"))
+            await expect(socket, "welcome")
+        await socket.close()
+        async with running_server(settings, open_plane=fake_plane):
+            await asyncio.wait_for(complete.wait(), 10)
+    await runner.cleanup()
+    assert [one["event"] for one in told] == [
+        "sessionCreated",
+        "connectionCreated",
+        "connectionDestroyed",
+        "sessionDestroyed",
+    ]
+    assert {one["sessionId"] for one in told} == {session}
+    assert (told[0]["e2ee"], told[0]["projectId"]) == (True, site.key)
+    assert told[2]["reason"] == "networkDisconnected"
+    assert told[2]["connection"]["data"] == "Bob"
+
+
+async def register(site, wanted):
+    """As the Node SDK does it."""
+    now_s = int(time.time())
+    claims = {"iss": site.key, "ist": "project", "iat": now_s, "exp": now_s + 60}
+    token = jwt.encode(claims, site.secret, algorithm="HS256")
+    path = f"{site.url}/v2/project/{site.key}/callback"
+    headers = {"X-OPENTOK-AUTH": token}
+    async with site.http.post(path, json=wanted, headers=headers) as answer:
+        assert answer.status == 200
+        return await answer.json()
 
 
 async def test_a_restart_keeps_projects_and_sessions(tmp_path):

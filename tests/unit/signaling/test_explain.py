@@ -18,6 +18,7 @@ from sfu.media_view import (
 from signaling.domain.commands import RestMuteStream, UnsealedDropped
 from signaling.domain.errors import NotFound
 from signaling.domain.roles import Role
+from signaling.domain.session_options import MediaMode
 from signaling.explain import SENTENCES, Code, Readings, explain
 from signaling.protocol import messages as m
 from tests.domain_room import Room
@@ -111,6 +112,14 @@ def test_an_uplink_that_is_not_up_is_told_for_every_subscriber():
     scene = Scene()
     scene.has_source = False
     assert scene.codes() == [Code.PUBLISHER_NOT_CONNECTED]
+
+
+def test_of_a_relayed_session_the_server_knows_nothing():
+    scene = Scene(e2ee=False)
+    options = replace(scene.room.state.record.options, media_mode=MediaMode.RELAYED)
+    scene.room.state.record = replace(scene.room.state.record, options=options)
+    scene.has_source, scene.connected = False, False
+    assert scene.codes() == [Code.RELAYED]
 
 
 def test_a_publisher_that_sends_nothing_is_told_from_one_that_is_muted():

@@ -7,7 +7,7 @@ disk before the answer leaves, so that a killed process loses nothing it promise
 import asyncio
 import importlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from signaling.domain.errors import BadRequest, ErrorCode, Unavailable
 from signaling.domain.projects import Project
 from signaling.domain.session_options import ArchiveMode, MediaMode, SessionOptions, SessionRecord
 from signaling.storage.callbacks import SqlCallbacks
+from signaling.storage.group_commit import GroupCommit
 from signaling.storage.revision import latest_revision, revision_of
 from signaling.storage.schema import projects, sessions
 
@@ -96,6 +97,7 @@ class SqlStore:
         self._engine = engine
         self._reading = engine.execution_options(reading=True)
         self._callbacks = SqlCallbacks(engine)
+        self._new_sessions = GroupCommit(self._insert_sessions)
 
     @property
     def callbacks(self) -> SqlCallbacks:
@@ -138,7 +140,7 @@ class SqlStore:
 
     async def add_session(self, record: SessionRecord) -> None:
         options = record.options
-        row = {
+        row: dict[str, object] = {
             "session_id": record.session_id,
             "project_id": record.project_id,
             "media_mode": options.media_mode.value,
@@ -150,12 +152,15 @@ class SqlStore:
             "created_ms": record.created_ms,
         }
         try:
-            async with self._write() as connection:
-                await connection.execute(sessions.insert().values(row))
+            await self._new_sessions.add(row)
         except IntegrityError as cause:
             raise BadRequest(
                 ErrorCode.INVALID_PARAMETER, "The session exists already, or its project does not."
             ) from cause
+
+    async def _insert_sessions(self, rows: Sequence[dict[str, object]]) -> None:
+        async with self._write() as connection:
+            await connection.execute(sessions.insert(), rows)
 
     async def session(self, session_id: str) -> SessionRecord | None:
         query = sessions.select().where(sessions.c.session_id == session_id)
@@ -164,6 +169,7 @@ class SqlStore:
         return None if row is None else _session(row)
 
     async def close(self) -> None:
+        await self._new_sessions.close()
         await self._engine.dispose()
 
     @asynccontextmanager

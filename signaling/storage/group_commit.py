@@ -1,0 +1,68 @@
+"""Many small writes as few transactions: each caller waits until its own row is on disk.
+
+While one transaction is on its way, what comes in waits for the next. So an idle store writes at
+once, and a busy one pays for the disk once for many.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+# Rows of one transaction. More would keep other writers waiting longer.
+MAX_ROWS = 256
+
+Row = TypeVar("Row")
+
+
+@dataclass
+class GroupCommit(Generic[Row]):
+    """`write` puts rows down in one transaction, all or none. Owner: the event loop."""
+
+    write: Callable[[Sequence[Row]], Awaitable[None]]
+    _waiting: "list[tuple[Row, asyncio.Future[None]]]" = field(default_factory=list)
+    _writer: "asyncio.Task[None] | None" = None
+
+    async def add(self, row: Row) -> None:
+        """Returns once the row is down. Errors: those of `write` for this row."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((row, done))
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write_all())
+        await done
+
+    async def close(self) -> None:
+        """Waits until what was added is down."""
+        if self._writer is not None:
+            await self._writer
+
+    async def _write_all(self) -> None:
+        try:
+            while self._waiting:
+                group, self._waiting = self._waiting[:MAX_ROWS], self._waiting[MAX_ROWS:]
+                await self._write_group(group)
+        finally:
+            self._writer = None
+
+    async def _write_group(self, group: "list[tuple[Row, asyncio.Future[None]]]") -> None:
+        try:
+            await self.write([row for row, _ in group])
+        except Exception as failure:  # noqa: BLE001 - whatever it is, it is the callers'
+            if len(group) == 1:
+                _settle(group[0][1], failure)
+                return
+            # One of them is at fault; the others shall not suffer.
+            for one in group:
+                await self._write_group([one])
+        else:
+            for _, done in group:
+                _settle(done, None)
+
+
+def _settle(done: "asyncio.Future[None]", failure: Exception | None) -> None:
+    if done.done():
+        return  # its caller went away
+    if failure is None:
+        done.set_result(None)
+    else:
+        done.set_exception(failure)

@@ -9,7 +9,7 @@ JOBS ?= $(shell nproc)
 NATIVE_SOURCES := $(shell find native -name '*.rs' -o -name 'Cargo.toml' -o -name 'Cargo.lock' 2>/dev/null | grep -v /target/)
 WEB_SOURCES := $(shell find sdk/web web -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
 
-.PHONY: help run build test test-python test-native test-web test-browser lint format bench bench-quick bench-forwarding bench-guard bench-network docs clean
+.PHONY: help run build test test-python test-native test-web test-browser lint format bench bench-quick bench-forwarding bench-rest bench-guard bench-network docs clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -109,6 +109,9 @@ bench-quick: build $(VENV)/dev.stamp ## The same in three minutes
 
 bench-forwarding: build $(VENV)/dev.stamp ## Cost of a forwarded packet, this server alone
 	$(BIN)/python -m bench.forwarding $(ARGS)
+
+bench-rest: build $(VENV)/dev.stamp ## Requests per second, delays and CPU of the REST API
+	$(BIN)/python -m bench.rest $(ARGS)
 
 bench-guard: build ## Instructions per forwarded packet against the committed baseline
 	@scripts/require valgrind=valgrind

@@ -7,9 +7,12 @@ which know what time it is.
 import base64
 import json
 import math
+from functools import lru_cache
 from typing import Literal
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt.types import Options
 
 from signaling.domain.errors import ErrorCode, Unauthorized
@@ -57,10 +60,11 @@ def verified(token: str, project: Project, kind: Kind) -> Claims:
     `secret`: HS256 with the API secret. `application`: RS256 with the application's key.
     Errors: `authentication_failed`, whatever is wrong with it.
     """
+    key: str | RSAPublicKey
     if kind == "secret":
         key, algorithm = project.api_secret, "HS256"
     elif project.public_key_pem is not None:
-        key, algorithm = project.public_key_pem, "RS256"
+        key, algorithm = _public_key(project.public_key_pem), "RS256"
     else:
         raise Unauthorized(
             ErrorCode.AUTHENTICATION_FAILED, "The project has no public key registered."
@@ -72,6 +76,15 @@ def verified(token: str, project: Project, kind: Kind) -> Claims:
     except _MALFORMED as cause:
         raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED) from cause
     return claims
+
+
+@lru_cache(maxsize=256)
+def _public_key(pem: str) -> RSAPublicKey:
+    """The key of a PEM. Reading it costs more than checking a signature with it."""
+    key = load_pem_public_key(pem.encode())
+    if not isinstance(key, RSAPublicKey):
+        raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
+    return key
 
 
 def seconds(claims: Claims, name: str) -> float | None:

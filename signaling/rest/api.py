@@ -156,6 +156,8 @@ class RestApi:
 
     async def _read_body(self, request: web.Request) -> bytes:
         """The body within its limits of size and time; a stated length is believed first."""
+        if not request.body_exists:
+            return b""
         limit = self._settings.max_body_bytes
         if (request.content_length or 0) > limit:
             raise BadRequest(ErrorCode.BODY_TOO_LARGE)

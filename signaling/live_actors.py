@@ -11,11 +11,16 @@ from signaling.directory import SessionDirectory
 from signaling.domain import commands
 from signaling.domain.errors import ErrorCode, NotFound
 from signaling.domain.session_options import SessionRecord
+from signaling.domain.session_state import Bucket
 from signaling.explain import Explanation, Readings, explain
 from signaling.rest.live_sessions import Counts, LiveConnection, LiveStream
 
 MEASURE_S = 1.0
 """Between the two readings of an explanation: bitrates settle, and nobody waits long."""
+EXPLANATIONS_PER_S = 5.0
+EXPLANATIONS_AT_ONCE = 20.0
+"""Of all projects together. A reading of a large session keeps the media core from its packets for
+a moment, so nobody may ask for many."""
 
 
 class LiveActors:
@@ -30,6 +35,7 @@ class LiveActors:
         self._directory = directory
         self._clock = clock
         self._sleep = sleep
+        self._explanations = Bucket(EXPLANATIONS_AT_ONCE, self._now_ms())
 
     def counts(self) -> Counts:
         states = [actor.state for actor in self._directory.actors()]
@@ -104,6 +110,7 @@ class LiveActors:
         if actor is None:
             raise NotFound(ErrorCode.STREAM_NOT_FOUND)
         actor.state.live_stream(stream_id)
+        self._explanations.take(self._now_ms(), EXPLANATIONS_PER_S, EXPLANATIONS_AT_ONCE)
         begin_s = self._clock.monotonic_s()
         before = read_media(await actor.dump_media())
         await self._sleep(MEASURE_S)
@@ -112,6 +119,9 @@ class LiveActors:
         measured_s = max(end_s - begin_s, MEASURE_S)
         readings = Readings(before, after, measured_s, int(end_s * 1000))
         return explain(actor.state, StreamId(stream_id), readings)
+
+    def _now_ms(self) -> int:
+        return int(self._clock.monotonic_s() * 1000)
 
     def _occupied(self, record: SessionRecord) -> SessionActor:
         actor = self._directory.find(record.session_id)

@@ -66,8 +66,8 @@ class Sender:
             "Authorization": authorization(project, body, now_s, str(uuid.uuid4())),
             EVENT_ID_HEADER: event_id,
         }
-        target = URL(url)
         try:
+            target = URL(url)
             self._policy.check_host(target.host or "")
             async with self._http.post(
                 target, data=body, headers=headers, allow_redirects=False

@@ -167,6 +167,7 @@ _SESSION_ROUTES = (
         "Say what each subscriber of a stream gets, and why not more",
         explanations.Explained,
         *_STREAM,
+        E.RATE_LIMITED,
     ),
     Route(
         "PUT",

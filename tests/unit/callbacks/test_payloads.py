@@ -5,6 +5,8 @@ import hashlib
 import jwt
 import pytest
 import vonage_jwt
+from hypothesis import given
+from hypothesis import strategies as st
 
 from signaling.domain.callbacks import (
     BACKOFF_MAX_MS,
@@ -156,3 +158,14 @@ def test_waits_double_up_to_five_minutes_and_are_spread():
     assert backoff_ms(1_000_000, 0.5) == BACKOFF_MAX_MS
     assert backoff_ms(1, 0.0) == 800
     assert backoff_ms(1, 0.999) < 1_200
+
+
+@given(st.text(max_size=80), st.sampled_from(["http://", "https://", "", "http://[", "http://a@"]))
+def test_any_text_is_a_url_that_can_be_called_or_refused(text, begin):
+    try:
+        url = checked_url(begin + text)
+    except BadRequest:
+        return
+    scheme, _, rest = origin_of(url).partition("://")
+    assert scheme in ("http", "https")
+    assert rest.rpartition(":")[2].isdigit()

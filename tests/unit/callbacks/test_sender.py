@@ -141,3 +141,10 @@ async def test_no_spelling_of_this_machine_gets_around_the_policy(receiver, host
     # Whether a resolver takes a bare number for an address differs between systems.
     assert sent.result is Result.FORBIDDEN or (host.isdigit() and sent == Sent(Result.UNREACHABLE))
     assert receiver.seen == []
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[v1.x]/", "http://a.test:port/", "http://%zz/", "http://."]
+)
+async def test_a_url_that_can_not_be_called_is_unreachable(sender, url):
+    assert (await post(sender, url)).result in (Result.UNREACHABLE, Result.FORBIDDEN)

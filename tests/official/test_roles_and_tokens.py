@@ -5,6 +5,7 @@ import time
 
 import opentok
 import pytest
+import pytest_asyncio
 from sealroute_client import Session, errors
 
 from tests.served import SECRET, until
@@ -50,7 +51,7 @@ class Room:
         return session
 
 
-@pytest.fixture(params=[False, True], ids=["clear", "sealed"])
+@pytest_asyncio.fixture(loop_scope="module", params=[False, True], ids=["clear", "sealed"])
 async def room(stage, request):
     made = Room(stage, request.param)
     await made.open()

@@ -19,6 +19,7 @@ export class Server {
     this.process = process;
     this.url = `http://127.0.0.1:${port}`;
     this.dataDir = dataDir;
+    this.program = program;
     this.output = '';
     for (const stream of [process.stdout, process.stderr]) {
       stream.on('data', (data) => (this.output += data));

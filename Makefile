@@ -70,7 +70,7 @@ test-native: $(VENV)/tools.stamp ## Rust tests
 	cd native && cargo test --workspace --quiet --jobs $(JOBS)
 
 test-python: build $(VENV)/dev.stamp $(VENV)/official.stamp ## Python tests, the official SDKs and real peers among them
-	@scripts/require ffmpeg=ffmpeg turnserver=coturn
+	@scripts/require ffmpeg=ffmpeg turnserver=coturn /usr/lib/postgresql=postgresql
 	$(BIN)/python -m pytest -q
 
 test-web: $(VENV)/web.stamp ## Browser SDK tests in Node

@@ -129,7 +129,16 @@ class E2eeSettings:
 class StorageSettings:
     """Projects and sessions."""
 
-    data_dir: str = knob("./data", "Folder of the database (mode 0700).")
+    data_dir: str = knob("./data", "Folder of the database and of the sealing key (mode 0700).")
+    url: Secret[str] = knob(  # noqa: RUF009 - a secret never changes
+        NO_SECRET,
+        "postgresql://user:password@host/name for several nodes. Empty: SQLite in data_dir.",
+    )
+    sealing_key: Secret[str] = knob(  # noqa: RUF009
+        NO_SECRET,
+        "Seals secrets in the database: 32 bytes in URL-safe base64, the same on every node; "
+        "while it is changed: new,old. Empty: the file sealing.key in data_dir.",
+    )
     busy_timeout_ms: int = knob(
         5_000, "How long a write waits for another process. Then it fails.", 100, 60_000
     )

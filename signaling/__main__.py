@@ -24,7 +24,7 @@ from signaling.domain.roles import Role
 from signaling.domain.tokens import TokenClaims
 from signaling.session_doctor import SessionDoctor
 from signaling.storage.base import Store
-from signaling.storage.sqlite import open_sqlite
+from signaling.storage.choosing import open_store
 
 T = TypeVar("T")
 CLOCK = SystemClock()
@@ -52,7 +52,7 @@ def with_store(arguments: argparse.Namespace, work: Callable[[Store], Awaitable[
     storage = settings_of(arguments).storage
 
     async def run() -> T:
-        store = await open_sqlite(Path(storage.data_dir), busy_timeout_ms=storage.busy_timeout_ms)
+        store = await open_store(storage)
         try:
             return await work(store)
         finally:

@@ -18,7 +18,7 @@ from config.load import ConfigurationError
 from config.settings import Settings
 from signaling.addresses import public_addresses
 from signaling.domain.errors import DomainError
-from signaling.storage.sqlite import open_sqlite
+from signaling.storage.choosing import open_store
 
 OLDEST_PYTHON = (3, 11)
 # What a worker asks for; the kernel cuts it to its maximum without a word.
@@ -116,7 +116,7 @@ def _data_dir(settings: Settings) -> Finding:
         return Finding("data folder", "ok", f"{path} will be made at the first start")
     mode = path.stat().st_mode & 0o777
     try:
-        asyncio.run(_open_and_close(path))
+        asyncio.run(_open_and_close(settings))
     except DomainError as failure:
         return Finding("data folder", "error", failure.message, "Restore it from a backup.")
     if mode & 0o077:
@@ -124,8 +124,8 @@ def _data_dir(settings: Settings) -> Finding:
     return Finding("data folder", "ok", str(path))
 
 
-async def _open_and_close(path: Path) -> None:
-    store = await open_sqlite(path)
+async def _open_and_close(settings: Settings) -> None:
+    store = await open_store(settings.storage)
     await store.close()
 
 

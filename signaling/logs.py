@@ -79,5 +79,5 @@ def configure_logs(level: str, form: str) -> None:
     root.addHandler(handler)
     root.setLevel(level.upper())
     # Libraries tell their own story at their own length; only what is wrong matters here.
-    for name in ("aiohttp.access", "aiosqlite", "alembic", "aioice", "aiortc"):
+    for name in ("aiohttp.access", "alembic", "aioice", "aiortc"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -33,7 +33,7 @@ from signaling.logs import configure_logs
 from signaling.metrics import Metrics
 from signaling.rest.call import Services
 from signaling.rooms import Rooms
-from signaling.storage.sqlite import open_sqlite
+from signaling.storage.choosing import open_store
 from signaling.web_app import Readiness, Surface, WebApp, listening_line
 from signaling.websocket import WebSocketGate
 
@@ -81,7 +81,7 @@ async def running_server(
     ice_servers = ice_servers_of(settings.ice)
     data_dir = Path(settings.storage.data_dir)
     async with contextlib.AsyncExitStack() as stack:
-        store = await open_sqlite(data_dir, busy_timeout_ms=settings.storage.busy_timeout_ms)
+        store = await open_store(settings.storage)
         stack.push_async_callback(store.close)
         plane, media_port = open_plane(settings)
         stack.push_async_callback(plane.close)

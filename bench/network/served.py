@@ -5,6 +5,7 @@ import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
 from bench.network import Json
 from bench.network.topology import ROOT, SERVER_ADDRESS, Namespace
 from bench.processes import cpu_s, resident_bytes, stop, tree

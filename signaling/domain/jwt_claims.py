@@ -54,28 +54,33 @@ def peek(token: str) -> Claims:
     return claims
 
 
-def verified(token: str, project: Project, kind: Kind) -> Claims:
-    """The claims of a token that the project signed.
+def verified(token: str, project: Project, kind: Kind, now_s: float) -> Claims:
+    """The claims of a token that the project signed, with any of its keys that are valid now.
 
     `secret`: HS256 with the API secret. `application`: RS256 with the application's key.
     Errors: `authentication_failed`, whatever is wrong with it.
     """
-    key: str | RSAPublicKey
-    if kind == "secret":
-        key, algorithm = project.api_secret, "HS256"
-    elif project.public_key_pem is not None:
-        key, algorithm = _public_key(project.public_key_pem), "RS256"
-    else:
+    by_secret = kind == "secret"
+    keys: list[str | RSAPublicKey] = [
+        *(project.secrets(now_s) if by_secret else map(_public_key, project.public_keys()))
+    ]
+    if not keys:
         raise Unauthorized(
             ErrorCode.AUTHENTICATION_FAILED, "The project has no public key registered."
         )
     if len(token) > MAX_TOKEN_CHARS:
         raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
-    try:
-        claims: Claims = jwt.decode(token, key, algorithms=[algorithm], options=_SIGNATURE_ONLY)
-    except _MALFORMED as cause:
-        raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED) from cause
-    return claims
+    for key in keys:
+        try:
+            claims: Claims = jwt.decode(
+                token, key, algorithms=["HS256" if by_secret else "RS256"], options=_SIGNATURE_ONLY
+            )
+        except jwt.InvalidSignatureError:
+            continue
+        except _MALFORMED as cause:
+            raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED) from cause
+        return claims
+    raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
 
 
 @lru_cache(maxsize=256)

@@ -17,11 +17,19 @@ API_KEY_MIN = 10_000_000
 API_KEY_LIMIT = 2**31
 _API_KEY = re.compile(r"[1-9][0-9]{0,9}")
 _API_SECRET = re.compile(r"[0-9a-f]{40}")
+_PEM = re.compile(r"-----BEGIN [A-Z ]+-----.+?-----END [A-Z ]+-----\n?", re.DOTALL)
+MAX_PUBLIC_KEYS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
     """`e2ee_enabled` is the add-on switch: may the project create sealed sessions?
+    `e2ee_by_default`: are they sealed when the application does not say?
+
+    `previous_secret` is valid beside the new one until its time has come. `public_key_pem` may hold
+    several PEMs, one behind the other. `allowed_origins` has blanks between; none: every origin.
+    The limits are of sessions with clients in them at a time (on one node), connections of one
+    session, and bits per second that one client may publish; None: only the server's own.
 
     A project has two names: REST paths and session ids carry either the API key (legacy SDKs)
     or the application id (unified SDKs).
@@ -34,9 +42,32 @@ class Project:
     e2ee_enabled: bool = False
     public_key_pem: str | None = field(default=None, repr=False)
     created_ms: int = 0
+    previous_secret: str | None = field(default=None, repr=False)
+    previous_secret_until_ms: int | None = None
+    e2ee_by_default: bool = False
+    allowed_origins: str = ""
+    max_sessions: int | None = None
+    max_connections: int | None = None
+    max_publish_bps: int | None = None
 
     def is_named(self, identity: str) -> bool:
         return identity in (self.api_key, self.application_id)
+
+    def secrets(self, unix_s: float) -> tuple[str, ...]:
+        """The API secrets that are valid now, the newest first."""
+        until_ms = self.previous_secret_until_ms or 0
+        if self.previous_secret is None or unix_s * 1_000 >= until_ms:
+            return (self.api_secret,)
+        return (self.api_secret, self.previous_secret)
+
+    def public_keys(self) -> tuple[str, ...]:
+        """The PEMs of the application's public keys, oldest first."""
+        return tuple(_PEM.findall(self.public_key_pem or ""))
+
+    def allows_origin(self, origin: str | None) -> bool:
+        """Whether a page from there may join. Who is no browser says no origin."""
+        allowed = self.allowed_origins.split()
+        return origin is None or not allowed or origin in allowed
 
 
 def new_project(

@@ -57,7 +57,7 @@ def new_rest_token(project: Project, now_s: int) -> str:
 def verify_credential(credential: Credential, project: Project, now_s: float) -> None:
     """Passes when the project signed the credential for REST and it is fresh."""
     try:
-        claims = jwt_claims.verified(credential.token, project, credential.kind)
+        claims = jwt_claims.verified(credential.token, project, credential.kind, now_s)
         _check_owner(claims, credential.kind, project)
         _check_times(claims, credential.kind, now_s)
     except Unauthorized as cause:

@@ -64,15 +64,15 @@ def verify_client_token(token: str, project: Project, session_id: str, now_s: fl
     if len(token) > MAX_TOKEN_CHARS:
         raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
     if token.startswith(_T1_PREFIX):
-        claims = _verified_t1(token, project)
+        claims = _verified_t1(token, project, now_s)
     else:
-        claims = _verified_jwt(token, project)
+        claims = _verified_jwt(token, project, now_s)
     return _checked(claims, session_id, now_s)
 
 
-def _verified_jwt(token: str, project: Project) -> jwt_claims.Claims:
+def _verified_jwt(token: str, project: Project, now_s: float) -> jwt_claims.Claims:
     unified = "application_id" in jwt_claims.peek(token)
-    claims = jwt_claims.verified(token, project, "application" if unified else "secret")
+    claims = jwt_claims.verified(token, project, "application" if unified else "secret", now_s)
     signer = project.application_id if unified else project.api_key
     if claims.get("application_id" if unified else "iss") != signer:
         raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
@@ -81,7 +81,7 @@ def _verified_jwt(token: str, project: Project) -> jwt_claims.Claims:
     return claims
 
 
-def _verified_t1(token: str, project: Project) -> jwt_claims.Claims:
+def _verified_t1(token: str, project: Project, now_s: float) -> jwt_claims.Claims:
     """Fields of a `T1==` token in the names of the JWT claims.
 
     The signature covers the payload as it was sent: the SDKs order and escape it differently.
@@ -94,9 +94,11 @@ def _verified_t1(token: str, project: Project) -> jwt_claims.Claims:
     except (binascii.Error, ValueError) as cause:
         raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED) from cause
     # The format is fixed by the SDKs; HMAC-SHA1 has no known forgery.
-    expected = hmac.new(project.api_secret.encode(), payload, hashlib.sha1).hexdigest()
-    presented = signed_by.get("sig", "").lower()
-    genuine = hmac.compare_digest(expected.encode(), presented.encode())
+    presented = signed_by.get("sig", "").lower().encode()
+    genuine = False
+    for secret in project.secrets(now_s):
+        expected = hmac.new(secret.encode(), payload, hashlib.sha1).hexdigest()
+        genuine |= hmac.compare_digest(expected.encode(), presented)
     if not genuine or signed_by.get("partner_id") != project.api_key:
         raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
     claims: jwt_claims.Claims = dict(fields)

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from signaling.domain.callbacks import Callback
 from signaling.domain.deliveries import DeadLetter, Delivery, NewDelivery, Outcome, QueueFigures
+from signaling.domain.operators import Operator
 from signaling.domain.projects import Project
 from signaling.domain.session_options import SessionRecord
 
@@ -22,7 +23,7 @@ class ProjectStore(Protocol):
         """All projects, oldest first."""
 
     async def replace_project(self, project: Project) -> bool:
-        """Replaces what may change: name, add-on switch, public key. False: no such project."""
+        """Replaces all but its names and its birth. False: no such project."""
 
 
 class SessionStore(Protocol):
@@ -73,8 +74,28 @@ class CallbackStore(Protocol):
     async def purge_dead(self, created_before_ms: int) -> int: ...
 
 
+class OperatorStore(Protocol):
+    """Every method may raise `Unavailable` (`storage_unavailable`)."""
+
+    async def add_operator(self, operator: Operator) -> None:
+        """Errors: `invalid_parameter` when the name is taken."""
+
+    async def operator_with(self, token_hash: str) -> Operator | None: ...
+
+    async def operators(self) -> tuple[Operator, ...]:
+        """Oldest first."""
+
+    async def remove_operator(self, name: str) -> bool:
+        """False: there is none of that name."""
+
+
 class Store(ProjectStore, SessionStore, Protocol):
     @property
     def callbacks(self) -> CallbackStore: ...
+    @property
+    def operators(self) -> OperatorStore: ...
+
+    async def seal_all(self) -> int:
+        """Seals every secret with the newest key; how many projects there are."""
 
     async def close(self) -> None: ...

@@ -6,14 +6,13 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from signaling.domain.callbacks import Callback
 from signaling.domain.deliveries import DeadLetter, Delivery, NewDelivery, Outcome, QueueFigures
 from signaling.domain.errors import BadRequest, ErrorCode
+from signaling.storage.database import Database
 from signaling.storage.schema import callback_outbox as outbox
 from signaling.storage.schema import callbacks
-from signaling.storage.transactions import Transactions
 
 T = TypeVar("T")
 _IN_ONE_QUERY = 400
@@ -21,10 +20,10 @@ _IN_ONE_QUERY = 400
 
 
 class SqlCallbacks:
-    """Over an engine that the store owns."""
+    """Over a database that the store owns."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._transactions = Transactions(engine)
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     # --- registrations ----------------------------------------------------------------------
 
@@ -38,8 +37,7 @@ class SqlCallbacks:
             "created_ms": callback.created_ms,
         }
         try:
-            async with self._transactions.write() as connection:
-                await connection.execute(callbacks.insert().values(row))
+            await self._database.write(lambda c: c.execute(callbacks.insert().values(row)))
         except IntegrityError as cause:
             raise BadRequest(
                 ErrorCode.INVALID_PARAMETER, "There is no such project, or it has this callback."
@@ -51,8 +49,7 @@ class SqlCallbacks:
             .where(callbacks.c.project_id == project_id)
             .order_by(callbacks.c.created_ms, callbacks.c.id)
         )
-        async with self._transactions.read() as connection:
-            rows = (await connection.execute(query)).mappings().all()
+        rows = await self._database.read(lambda c: c.execute(query).mappings().all())
         return tuple(
             Callback(
                 id=row["id"],
@@ -67,20 +64,25 @@ class SqlCallbacks:
 
     async def remove_callback(self, project_id: str, callback_id: str) -> bool:
         named = sa.and_(callbacks.c.id == callback_id, callbacks.c.project_id == project_id)
-        async with self._transactions.write() as connection:
-            if (await connection.execute(callbacks.delete().where(named))).rowcount != 1:
+
+        def remove(connection: sa.Connection) -> bool:
+            if connection.execute(callbacks.delete().where(named)).rowcount != 1:
                 return False
-            await connection.execute(outbox.delete().where(outbox.c.callback_id == callback_id))
+            connection.execute(outbox.delete().where(outbox.c.callback_id == callback_id))
             return True
+
+        return await self._database.write(remove)
 
     # --- the outbox -------------------------------------------------------------------------
 
     async def queue(self, deliveries: Sequence[NewDelivery]) -> None:
-        async with self._transactions.write() as connection:
+        def queue(connection: sa.Connection) -> None:
             for part in _parts(deliveries):
-                rows = await _not_queued_yet(connection, part)
+                rows = _not_queued_yet(connection, part)
                 if rows:
-                    await connection.execute(outbox.insert(), rows)
+                    connection.execute(outbox.insert(), rows)
+
+        await self._database.write(queue)
 
     async def claim(
         self, now_ms: int, *, hidden_until_ms: int, limit: int, but_origins: Collection[str]
@@ -104,21 +106,23 @@ class SqlCallbacks:
         )
         if not await self._anything_due(now_ms):
             return ()
-        async with self._transactions.write() as connection:
-            rows = (await connection.execute(query)).mappings().all()
+
+        def claim(connection: sa.Connection) -> tuple[Delivery, ...]:
+            rows = connection.execute(query).mappings().all()
             if rows:
-                await connection.execute(
+                connection.execute(
                     outbox.update()
                     .where(outbox.c.id.in_([row["id"] for row in rows]))
                     .values(next_ms=hidden_until_ms)
                 )
-        return tuple(Delivery(**row) for row in rows)
+            return tuple(Delivery(**row) for row in rows)
+
+        return await self._database.write(claim)
 
     async def _anything_due(self, now_ms: int) -> bool:
         """Reading first keeps an idle server from taking the write lock at every look."""
         due = sa.exists().where(outbox.c.dead.is_(False), outbox.c.next_ms <= now_ms)
-        async with self._transactions.read() as connection:
-            return bool((await connection.execute(sa.select(due))).scalar_one())
+        return bool(await self._database.read(lambda c: c.execute(sa.select(due)).scalar_one()))
 
     async def settle(self, outcomes: Sequence[Outcome]) -> None:
         done = [outcome.id for outcome in outcomes if outcome.delivered]
@@ -133,15 +137,18 @@ class SqlCallbacks:
             for outcome in outcomes
             if not outcome.delivered
         ]
-        async with self._transactions.write() as connection:
+
+        def settle(connection: sa.Connection) -> None:
             for part in _parts(done):
-                await connection.execute(outbox.delete().where(outbox.c.id.in_(part)))
+                connection.execute(outbox.delete().where(outbox.c.id.in_(part)))
             if rest:
                 changed = outbox.update().where(outbox.c.id == sa.bindparam("row"))
                 values: dict[str, sa.BindParameter[object]] = {
                     name: sa.bindparam(name) for name in ("dead", "attempts", "next_ms", "result")
                 }
-                await connection.execute(changed.values(values), rest)
+                connection.execute(changed.values(values), rest)
+
+        await self._database.write(settle)
 
     async def queue_figures(self) -> QueueFigures:
         alive = outbox.c.dead.is_(False)
@@ -150,8 +157,7 @@ class SqlCallbacks:
             sa.select(sa.func.min(outbox.c.created_ms)).where(alive).scalar_subquery(),
             sa.select(sa.func.count()).select_from(outbox).where(~alive).scalar_subquery(),
         )
-        async with self._transactions.read() as connection:
-            waiting, oldest, dead = (await connection.execute(query)).one()
+        waiting, oldest, dead = await self._database.read(lambda c: c.execute(query).one())
         return QueueFigures(waiting, oldest, dead)
 
     async def waiting_of(self, project_id: str) -> int:
@@ -160,8 +166,7 @@ class SqlCallbacks:
             .select_from(outbox)
             .where(outbox.c.project_id == project_id, outbox.c.dead.is_(False))
         )
-        async with self._transactions.read() as connection:
-            return int((await connection.execute(query)).scalar_one())
+        return int(await self._database.read(lambda c: c.execute(query).scalar_one()))
 
     async def dead_letters(self, project_id: str | None, limit: int) -> tuple[DeadLetter, ...]:
         query = (
@@ -170,8 +175,7 @@ class SqlCallbacks:
             .order_by(outbox.c.id.desc())
             .limit(limit)
         )
-        async with self._transactions.read() as connection:
-            rows = (await connection.execute(query)).mappings().all()
+        rows = await self._database.read(lambda c: c.execute(query).mappings().all())
         return tuple(DeadLetter(**row) for row in rows)
 
     async def revive(self, project_id: str | None, now_ms: int, give_up_ms: int) -> int:
@@ -180,13 +184,11 @@ class SqlCallbacks:
             .where(_dead_of(project_id))
             .values(dead=False, attempts=0, next_ms=now_ms, give_up_ms=give_up_ms)
         )
-        async with self._transactions.write() as connection:
-            return (await connection.execute(change)).rowcount
+        return await self._database.write(lambda c: c.execute(change).rowcount)
 
     async def purge_dead(self, created_before_ms: int) -> int:
         old = sa.and_(_dead_of(None), outbox.c.created_ms < created_before_ms)
-        async with self._transactions.write() as connection:
-            return (await connection.execute(outbox.delete().where(old))).rowcount
+        return await self._database.write(lambda c: c.execute(outbox.delete().where(old)).rowcount)
 
 
 def _parts(whole: Sequence[T]) -> Iterator[Sequence[T]]:
@@ -199,16 +201,16 @@ def _dead_of(project_id: str | None) -> sa.ColumnElement[bool]:
     return dead if project_id is None else sa.and_(dead, outbox.c.project_id == project_id)
 
 
-async def _not_queued_yet(
-    connection: AsyncConnection, deliveries: Sequence[NewDelivery]
+def _not_queued_yet(
+    connection: sa.Connection, deliveries: Sequence[NewDelivery]
 ) -> list[dict[str, object]]:
     """Rows for what is new and still registered."""
     events = {delivery.event_id for delivery in deliveries}
     wanted = {delivery.callback_id for delivery in deliveries}
     queued = sa.select(outbox.c.event_id, outbox.c.callback_id).where(outbox.c.event_id.in_(events))
-    known = {(row[0], row[1]) for row in await connection.execute(queued)}
+    known = {(row[0], row[1]) for row in connection.execute(queued)}
     registered = sa.select(callbacks.c.id).where(callbacks.c.id.in_(wanted))
-    alive = {row[0] for row in await connection.execute(registered)}
+    alive = {row[0] for row in connection.execute(registered)}
     return [
         {**asdict(one), "next_ms": 0, "attempts": 0, "dead": False, "result": ""}
         for one in deliveries

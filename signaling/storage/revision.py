@@ -9,13 +9,21 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 _REVISION = re.compile(r'^revision = "(\w+)"', re.MULTILINE)
 
 
+def _named(path: Path) -> str:
+    found = _REVISION.search(path.read_text())
+    if found is None:
+        raise ValueError(f"{path.name} names no revision")
+    return found.group(1)
+
+
 def latest_revision() -> str:
     """The newest migration's name for itself: files are numbered, so the last is the newest."""
-    newest = max((MIGRATIONS / "versions").glob("v*.py"))
-    found = _REVISION.search(newest.read_text())
-    if found is None:
-        raise ValueError(f"{newest.name} names no revision")
-    return found.group(1)
+    return _named(max((MIGRATIONS / "versions").glob("v*.py")))
+
+
+def is_known(revision: str) -> bool:
+    """Whether this release has the migration that made such a database."""
+    return any(_named(path) == revision for path in (MIGRATIONS / "versions").glob("v*.py"))
 
 
 def revision_of(connection: sa.Connection) -> str | None:

@@ -8,11 +8,26 @@ projects = sa.Table(
     "projects",
     metadata,
     sa.Column("api_key", sa.String(10), primary_key=True),
-    sa.Column("api_secret", sa.String(40), nullable=False),
+    sa.Column("api_secret", sa.Text, nullable=False),
     sa.Column("application_id", sa.String(36), nullable=False, unique=True),
     sa.Column("name", sa.String(255), nullable=False),
     sa.Column("e2ee_enabled", sa.Boolean, nullable=False),
     sa.Column("public_key_pem", sa.Text, nullable=True),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("previous_secret", sa.Text, nullable=True),
+    sa.Column("previous_secret_until_ms", sa.BigInteger, nullable=True),
+    sa.Column("e2ee_by_default", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("allowed_origins", sa.Text, nullable=False, server_default=""),
+    sa.Column("max_sessions", sa.Integer, nullable=True),
+    sa.Column("max_connections", sa.Integer, nullable=True),
+    sa.Column("max_publish_bps", sa.Integer, nullable=True),
+)
+
+operators = sa.Table(
+    "operators",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("token_hash", sa.String(64), nullable=False, unique=True),
     sa.Column("created_ms", sa.BigInteger, nullable=False),
 )
 

@@ -8,16 +8,6 @@ from signaling.domain.callbacks import Callback
 from signaling.domain.deliveries import NewDelivery, Outcome
 from signaling.domain.errors import BadRequest
 from signaling.domain.projects import new_project
-from tests.contract.test_storage import STORES
-
-
-@pytest.fixture(params=list(STORES))
-async def store(request, tmp_path):
-    opened = await STORES[request.param](tmp_path / "data")
-    for seed in (1, 2):
-        await opened.add_project(project(seed))
-    yield opened
-    await opened.close()
 
 
 def project(seed: int):
@@ -55,6 +45,13 @@ async def claim(store, now_ms=0, **options):
 
 async def events(store, now_ms=0, **options):
     return [one.event_id for one in await claim(store, now_ms, **options)]
+
+
+@pytest.fixture
+async def store(store):
+    for seed in (1, 2):
+        await store.add_project(project(seed))
+    return store
 
 
 @pytest.fixture

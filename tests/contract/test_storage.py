@@ -1,4 +1,4 @@
-"""What every store keeps, whatever database is under it. `STORES` names those that are held."""
+"""What every store keeps, whatever database is under it: SQLite, and a real PostgreSQL."""
 
 import asyncio
 import os
@@ -6,7 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from base64 import urlsafe_b64encode
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,24 +17,19 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from config.secret import Secret
 from signaling.domain.errors import BadRequest, Unavailable
+from signaling.domain.operators import new_operator, token_hash
 from signaling.domain.projects import new_project
 from signaling.domain.session_options import ArchiveMode, MediaMode, SessionOptions, SessionRecord
-from signaling.storage.base import Store
+from signaling.storage.postgres import open_postgres
 from signaling.storage.revision import MIGRATIONS, latest_revision
 from signaling.storage.schema import metadata
+from signaling.storage.sealing import KEY_FILE, sealer_of
 from signaling.storage.sqlite import DATABASE, open_sqlite
+from tests import postgres
 
 ROOT = Path(__file__).parents[2]
-StoreMaker = Callable[[Path], Awaitable[Store]]
-STORES: dict[str, StoreMaker] = {"sqlite": open_sqlite}
-
-
-@pytest.fixture(params=list(STORES))
-async def store(request, tmp_path):
-    opened = await STORES[request.param](tmp_path / "data")
-    yield opened
-    await opened.close()
 
 
 def project(seed: int = 0, **options):
@@ -73,14 +68,47 @@ async def test_a_taken_name_is_refused_and_the_first_owner_keeps_it(store):
     assert await store.projects() == (owner,)
 
 
-async def test_what_may_change_of_a_project_changes_and_its_credentials_do_not(store):
+async def test_what_may_change_of_a_project_changes_and_its_names_do_not(store):
     owner = project(1)
     await store.add_project(owner)
-    changed = replace(owner, name="new", e2ee_enabled=True, api_secret="0" * 40)
-    assert await store.replace_project(changed) is True
-    kept = await store.project_named(owner.api_key)
-    assert (kept.name, kept.e2ee_enabled, kept.api_secret) == ("new", True, owner.api_secret)
+    changed = replace(
+        owner,
+        name="new",
+        e2ee_enabled=True,
+        e2ee_by_default=True,
+        api_secret="0" * 40,
+        previous_secret=owner.api_secret,
+        previous_secret_until_ms=2**40,
+        allowed_origins="https://a.example https://b.example",
+        max_sessions=10,
+        max_connections=5,
+        max_publish_bps=2_000_000,
+    )
+    assert await store.replace_project(replace(changed, created_ms=99)) is True
+    assert await store.project_named(owner.application_id) == changed
     assert await store.replace_project(project(2)) is False
+
+
+async def test_operators_are_known_by_the_hash_of_their_token(store):
+    ada, token = new_operator("ada", random_bytes=bytes(32), now_ms=1)
+    await store.operators.add_operator(ada)
+    with pytest.raises(BadRequest):
+        await store.operators.add_operator(replace(ada, token_hash="0" * 64))
+    assert await store.operators.operator_with(token_hash(token)) == ada
+    assert await store.operators.operator_with(token_hash(token + "x")) is None
+    assert await store.operators.operators() == (ada,)
+    assert await store.operators.remove_operator("ada") is True
+    assert await store.operators.remove_operator("ada") is False
+    assert await store.operators.operator_with(token_hash(token)) is None
+
+
+async def test_many_writers_at_once_all_succeed(store):
+    owner = project(1)
+    await store.add_project(owner)
+    names = [f"2_{number}" for number in range(40)]
+    await asyncio.gather(*(store.add_session(record(owner, name)) for name in names))
+    found = await asyncio.gather(*(store.session(name) for name in names))
+    assert [one.session_id for one in found] == names
 
 
 @pytest.mark.parametrize(
@@ -140,7 +168,7 @@ async def test_the_folder_and_its_files_are_for_the_owner_only(tmp_path):
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
     await store.close()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert set(modes) >= {DATABASE, f"{DATABASE}-wal"}
+    assert set(modes) >= {DATABASE, f"{DATABASE}-wal", KEY_FILE}
     assert set(modes.values()) == {0o600}
 
 
@@ -161,6 +189,111 @@ async def test_a_file_that_is_no_database_is_unavailable_and_left_alone(tmp_path
     with pytest.raises(Unavailable):
         await open_sqlite(tmp_path)
     assert file.read_bytes() == b"not a database" * 100
+
+
+async def test_a_database_of_a_newer_release_is_refused_and_left_alone(tmp_path):
+    await (await open_sqlite(tmp_path)).close()
+    engine = sa.create_engine(f"sqlite:///{tmp_path / DATABASE}")
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999_later'"))
+    with pytest.raises(Unavailable, match="newer release"):
+        await open_sqlite(tmp_path)
+    with engine.connect() as connection:
+        noted = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+    engine.dispose()
+    assert noted == "9999_later"
+
+
+def raw(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.glob(f"{DATABASE}*"))
+
+
+async def test_no_secret_lies_in_clear_in_the_files(tmp_path):
+    store = await open_sqlite(tmp_path)
+    owner = replace(project(1), previous_secret="ab" * 20, previous_secret_until_ms=1)
+    await store.add_project(owner)
+    await store.close()
+    assert owner.api_key.encode() in raw(tmp_path)
+    assert owner.api_secret.encode() not in raw(tmp_path)
+    assert b"ab" * 20 not in raw(tmp_path)
+
+
+async def test_secrets_from_before_sealing_are_sealed_at_the_next_start(tmp_path):
+    store = await open_sqlite(tmp_path)
+    await store.add_project(project(1))
+    await store.close()
+    engine = sa.create_engine(f"sqlite:///{tmp_path / DATABASE}")
+    with engine.begin() as connection:
+        clear = {"secret": project(1).api_secret}
+        connection.execute(sa.text("UPDATE projects SET api_secret = :secret"), clear)
+    store = await open_sqlite(tmp_path)
+    assert await store.projects() == (project(1),)
+    await store.close()
+    with engine.connect() as connection:
+        kept = connection.execute(sa.text("SELECT api_secret FROM projects")).scalar()
+    engine.dispose()
+    assert project(1).api_secret not in kept
+
+
+async def test_another_key_opens_nothing_and_is_refused_at_the_start(tmp_path):
+    first, second = (Secret(urlsafe_b64encode(bytes([n]) * 32).decode()) for n in (1, 2))
+    store = await open_sqlite(tmp_path, sealing_key=first)
+    await store.add_project(project(1))
+    await store.close()
+    with pytest.raises(Unavailable, match="can not be opened"):
+        await open_sqlite(tmp_path, sealing_key=second)
+
+
+async def test_the_sealing_key_is_changed_while_both_keys_are_known(tmp_path):
+    first, second = (urlsafe_b64encode(bytes([n]) * 32).decode() for n in (1, 2))
+    store = await open_sqlite(tmp_path, sealing_key=Secret(first))
+    await store.add_project(project(1))
+    await store.close()
+    store = await open_sqlite(tmp_path, sealing_key=Secret(f"{second},{first}"))
+    assert await store.seal_all() == 1
+    await store.close()
+    store = await open_sqlite(tmp_path, sealing_key=Secret(second))
+    assert await store.projects() == (project(1),)
+    await store.close()
+
+
+async def test_a_secret_can_not_be_moved_to_another_project(tmp_path):
+    store = await open_sqlite(tmp_path)
+    for seed in (1, 2):
+        await store.add_project(project(seed))
+    await store.close()
+    engine = sa.create_engine(f"sqlite:///{tmp_path / DATABASE}")
+    with engine.begin() as connection:
+        connection.execute(
+            sa.text("UPDATE projects SET api_secret = (SELECT min(api_secret) FROM projects)")
+        )
+    engine.dispose()
+    with pytest.raises(Unavailable):
+        await open_sqlite(tmp_path)
+
+
+@pytest.mark.parametrize("key", ["short", "!" * 44, urlsafe_b64encode(bytes(31)).decode()])
+async def test_a_sealing_key_of_the_wrong_form_is_refused(tmp_path, key):
+    with pytest.raises(Unavailable, match="32 bytes"):
+        await open_sqlite(tmp_path, sealing_key=Secret(key))
+
+
+async def test_two_nodes_that_start_at_once_migrate_one_database_once(postgres_server, tmp_path):
+    address = Secret(postgres.fresh_database(postgres_server))
+    sealer = sealer_of(Secret(""), tmp_path)
+    stores = await asyncio.gather(*(open_postgres(address, sealer) for _ in range(3)))
+    await stores[0].add_project(project(1))
+    assert await stores[2].projects() == (project(1),)
+    for store in stores:
+        await store.close()
+
+
+async def test_a_database_that_can_not_be_reached_is_unavailable_and_its_password_unsaid(tmp_path):
+    address = Secret("postgresql://ada:hunter2@127.0.0.1:9/none")
+    with pytest.raises(Unavailable) as caught:
+        await open_postgres(address, sealer_of(Secret(""), tmp_path))
+    assert "hunter2" not in str(caught.value)
+    assert "hunter2" not in repr(caught.value.__cause__)
 
 
 async def test_the_migrations_make_exactly_the_schema(tmp_path):

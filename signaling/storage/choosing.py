@@ -1,0 +1,24 @@
+"""The store that the settings name."""
+
+import importlib
+from pathlib import Path
+
+from config.settings import StorageSettings
+from signaling.storage.base import Store
+from signaling.storage.sealing import sealer_of
+from signaling.storage.sqlite import open_sqlite
+
+
+async def open_store(settings: StorageSettings) -> Store:
+    """SQLite in the data folder, or PostgreSQL where an address is set; its driver is loaded only
+    then. Errors: `storage_unavailable`."""
+    data_dir = Path(settings.data_dir)
+    if not settings.url.reveal():
+        return await open_sqlite(
+            data_dir, sealing_key=settings.sealing_key, busy_timeout_ms=settings.busy_timeout_ms
+        )
+    sealer = sealer_of(settings.sealing_key, data_dir)
+    opened: Store = await importlib.import_module("signaling.storage.postgres").open_postgres(
+        settings.url, sealer
+    )
+    return opened

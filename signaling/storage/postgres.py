@@ -1,0 +1,41 @@
+"""The store in PostgreSQL, for several nodes."""
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError
+
+from config.secret import Secret
+from signaling.domain.errors import ErrorCode, Unavailable
+from signaling.storage.database import Database
+from signaling.storage.opening import opened_store
+from signaling.storage.sealing import Sealer
+from signaling.storage.store import SqlStore
+
+SCHEMES = ("postgresql", "postgres")
+_DRIVER = "postgresql+psycopg"
+_THREADS = 4
+_CONNECT_S = 5
+
+
+async def open_postgres(url: Secret[str], sealer: Sealer) -> SqlStore:
+    """Opens the store at `postgresql://user:password@host/name` and brings its schema up to date.
+
+    Errors: `Unavailable` when the address is none or the database can not be used.
+    """
+    try:
+        address = sa.make_url(url.reveal())
+    except ArgumentError:
+        raise Unavailable(
+            ErrorCode.STORAGE_UNAVAILABLE, "The address of the database can not be read."
+        ) from None
+    engine = sa.create_engine(
+        address.set(drivername=_DRIVER),
+        pool_size=2 * _THREADS,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": _CONNECT_S},
+    )
+    database = Database(engine, readers=_THREADS, writers=_THREADS)
+    try:
+        return await opened_store(database, sealer)
+    except BaseException:
+        await database.close()
+        raise

@@ -1,0 +1,150 @@
+"""Projects and sessions in a SQL database; the contract is `base.Store`."""
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from signaling.domain.errors import BadRequest, ErrorCode
+from signaling.domain.projects import Project
+from signaling.domain.session_options import ArchiveMode, MediaMode, SessionOptions, SessionRecord
+from signaling.storage.callbacks import SqlCallbacks
+from signaling.storage.database import Database
+from signaling.storage.group_commit import GroupCommit
+from signaling.storage.operators import SqlOperators
+from signaling.storage.schema import projects, sessions
+from signaling.storage.sealing import Sealer
+
+_NUL = "\0"
+"""No name has one, and PostgreSQL takes no text that does."""
+_UNCHANGING = frozenset({"api_key", "application_id", "created_ms"})
+
+
+class SqlStore:
+    """Owner of the database."""
+
+    def __init__(self, database: Database, sealer: Sealer) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._callbacks = SqlCallbacks(database)
+        self._operators = SqlOperators(database)
+        self._new_sessions = GroupCommit(self._insert_sessions)
+
+    @property
+    def callbacks(self) -> SqlCallbacks:
+        return self._callbacks
+
+    @property
+    def operators(self) -> SqlOperators:
+        return self._operators
+
+    async def add_project(self, project: Project) -> None:
+        row = self._row(project)
+        try:
+            await self._database.write(lambda c: c.execute(projects.insert().values(row)))
+        except IntegrityError as cause:
+            raise BadRequest(
+                ErrorCode.INVALID_PARAMETER, "A project with that key or id exists already."
+            ) from cause
+
+    async def project_named(self, identity: str) -> Project | None:
+        if _NUL in identity:
+            return None
+        named = sa.or_(projects.c.api_key == identity, projects.c.application_id == identity)
+        query = projects.select().where(named)
+        row = await self._database.read(lambda c: c.execute(query).mappings().first())
+        return None if row is None else self._project(row)
+
+    async def projects(self) -> tuple[Project, ...]:
+        query = projects.select().order_by(projects.c.created_ms, projects.c.api_key)
+        rows = await self._database.read(lambda c: c.execute(query).mappings().all())
+        return tuple(self._project(row) for row in rows)
+
+    async def replace_project(self, project: Project) -> bool:
+        row = {name: value for name, value in self._row(project).items() if name not in _UNCHANGING}
+        change = projects.update().where(projects.c.api_key == project.api_key).values(row)
+        return await self._database.write(lambda c: c.execute(change).rowcount) == 1
+
+    async def seal_all(self) -> int:
+        """Seals every secret with the newest key, also those from before there was one; how many
+        projects there are."""
+        everybody = await self.projects()
+        for project in everybody:
+            await self.replace_project(project)
+        return len(everybody)
+
+    async def holds_clear_secrets(self) -> bool:
+        query = sa.select(projects.c.api_secret)
+        secrets = await self._database.read(lambda c: c.execute(query).scalars().all())
+        return not all(self._sealer.is_sealed(secret) for secret in secrets)
+
+    def _row(self, project: Project) -> dict[str, object]:
+        row = {one.name: getattr(project, one.name) for one in fields(project)}
+        row["api_secret"] = self._sealer.seal(project.api_secret, project.api_key)
+        if project.previous_secret is not None:
+            row["previous_secret"] = self._sealer.seal(project.previous_secret, project.api_key)
+        return row
+
+    def _project(self, row: sa.RowMapping) -> Project:
+        found = Project(**row)
+        return replace(
+            found,
+            api_secret=self._opened(found.api_secret, found.api_key),
+            previous_secret=None
+            if found.previous_secret is None
+            else self._opened(found.previous_secret, found.api_key),
+        )
+
+    def _opened(self, kept: str, owner: str) -> str:
+        return self._sealer.open(kept, owner) if self._sealer.is_sealed(kept) else kept
+
+    async def add_session(self, record: SessionRecord) -> None:
+        options = record.options
+        row: dict[str, object] = {
+            "session_id": record.session_id,
+            "project_id": record.project_id,
+            "media_mode": options.media_mode.value,
+            "archive_mode": options.archive_mode.value,
+            "e2ee": options.e2ee,
+            "archive_name": options.archive_name,
+            "archive_resolution": options.archive_resolution,
+            "location": options.location,
+            "created_ms": record.created_ms,
+        }
+        try:
+            await self._new_sessions.add(row)
+        except IntegrityError as cause:
+            raise BadRequest(
+                ErrorCode.INVALID_PARAMETER, "The session exists already, or its project does not."
+            ) from cause
+
+    async def _insert_sessions(self, rows: Sequence[dict[str, object]]) -> None:
+        await self._database.write(lambda c: c.execute(sessions.insert(), list(rows)))
+
+    async def session(self, session_id: str) -> SessionRecord | None:
+        if _NUL in session_id:
+            return None
+        query = sessions.select().where(sessions.c.session_id == session_id)
+        row = await self._database.read(lambda c: c.execute(query).mappings().first())
+        return None if row is None else _session(row)
+
+    async def close(self) -> None:
+        await self._new_sessions.close()
+        await self._database.close()
+
+
+def _session(row: sa.RowMapping) -> SessionRecord:
+    return SessionRecord(
+        session_id=row["session_id"],
+        project_id=row["project_id"],
+        options=SessionOptions(
+            media_mode=MediaMode(row["media_mode"]),
+            archive_mode=ArchiveMode(row["archive_mode"]),
+            e2ee=row["e2ee"],
+            archive_name=row["archive_name"],
+            archive_resolution=row["archive_resolution"],
+            location=row["location"],
+        ),
+        created_ms=row["created_ms"],
+    )

@@ -22,7 +22,8 @@ log = structlog.get_logger(__name__)
 
 MAX_SPOOLED = 100_000
 """Events in memory while the storage does not answer: some 100 MB. More are lost, and counted."""
-_BATCH = 2_000
+_BATCH = 500
+"""Events of one transaction: others get their turn on the loop in between."""
 _RETRY_S = 1.0
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -104,9 +105,10 @@ class Recorder:
                 self._metrics.callback_events_lost.labels("internal").inc()
 
     async def _write(self, batch: Sequence[Occurrence]) -> None:
-        deliveries = await self._deliveries(batch)
-        for begin in range(0, len(deliveries), _BATCH):
-            await self._outbox.queue(deliveries[begin : begin + _BATCH])
+        for begin in range(0, len(batch), _BATCH):
+            deliveries = await self._deliveries(batch[begin : begin + _BATCH])
+            if deliveries:
+                await self._outbox.queue(deliveries)
 
     async def _deliveries(self, batch: Sequence[Occurrence]) -> list[NewDelivery]:
         """What the batch means to whom. A project beyond its bound loses what is newest."""

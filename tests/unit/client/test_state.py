@@ -21,6 +21,22 @@ def test_five_failures_over_400_ms_are_a_mismatch_told_once() -> None:
     assert fail(state, "video", 20, 1.0) == []
 
 
+def test_the_server_gets_the_counts_again_every_five_seconds_while_frames_fail() -> None:
+    state = DecryptionState()
+    told = [
+        (notice, index)
+        for index in range(121)
+        for notice in state.on_frame("video", Outcome.AUTH, index / 10)
+    ]
+    assert told == [
+        (Notice.MISMATCH, 4),
+        (Notice.REPORT_MISMATCH, 4),
+        (Notice.REPORT_MISMATCH, 54),
+        (Notice.REPORT_MISMATCH, 104),
+    ]
+    assert state.failed == 121
+
+
 def test_many_failures_within_400_ms_are_no_mismatch() -> None:
     assert fail(DecryptionState(), "video", 30, 0.0, 0.01) == []
 

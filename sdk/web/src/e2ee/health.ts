@@ -7,6 +7,8 @@ const MISMATCH_SPAN_MS = 400;
 /** Right after a local change the others may still send under their old secret. */
 const SPAN_AFTER_CHANGE_MS = 2_000;
 const CHANGE_GRACE_MS = 5_000;
+/** While frames keep failing, the server's counts of them are renewed this often. */
+const REPORT_EVERY_MS = 5_000;
 
 export type HealthChange = 'failing' | 'ok' | undefined;
 
@@ -16,6 +18,7 @@ export class TrackHealth {
   private firstFailureAt = 0;
   private failing = false;
   private reported = false;
+  private reportedAt = 0;
   opened = 0;
   failed = 0;
 
@@ -35,11 +38,11 @@ export class TrackHealth {
     if (this.failures === 0) this.firstFailureAt = now;
     this.failures += 1;
     const span = now - secretChangedAt < CHANGE_GRACE_MS ? SPAN_AFTER_CHANGE_MS : MISMATCH_SPAN_MS;
-    if (this.reported || this.failures < MISMATCH_FAILURES || now - this.firstFailureAt < span) {
-      return undefined;
-    }
+    if (this.reported && now - this.reportedAt < REPORT_EVERY_MS) return undefined;
+    if (this.failures < MISMATCH_FAILURES || now - this.firstFailureAt < span) return undefined;
     this.failing = true;
     this.reported = true;
+    this.reportedAt = now;
     return 'failing';
   }
 

@@ -37,6 +37,16 @@ describe('a track', () => {
     assert.equal(changes.indexOf('failing'), 20);
   });
 
+  test('is reported again every five seconds while it fails, for the counts', () => {
+    const track = new TrackHealth();
+    const reports: number[] = [];
+    for (let now = 0; now <= 12_000; now += 100) {
+      if (track.onRefused('auth', now, NEVER)) reports.push(now);
+    }
+    assert.deepEqual(reports, [400, 5_400, 10_400]);
+    assert.equal(track.failed, 121);
+  });
+
   test('is reported once more when it is checked again and still fails', () => {
     const track = new TrackHealth();
     const fail = (from: number): unknown[] =>

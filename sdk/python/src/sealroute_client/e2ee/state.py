@@ -13,6 +13,8 @@ MISMATCH_SPAN_S: Final = 0.4
 CHANGE_SPAN_S: Final = 2.0
 CHANGE_GRACE_S: Final = 5.0
 SWITCH_TIMEOUT_S: Final = 5.0
+REPORT_EVERY_S: Final = 5.0
+"""While frames keep failing, the server's counts of them are renewed this often."""
 
 
 class Notice(StrEnum):
@@ -45,6 +47,7 @@ class DecryptionState:
     is_reported: bool = False
     _tracks: dict[str, _TrackRun] = field(default_factory=dict)
     _changed_s: float | None = None
+    _reported_s: float = 0.0
 
     def on_frame(self, track: str, outcome: Outcome, now_s: float) -> list[Notice]:
         if outcome is Outcome.REPLAY:
@@ -92,8 +95,9 @@ class DecryptionState:
         if not self.is_mismatched:
             self.is_mismatched = True
             notices.append(Notice.MISMATCH)
-        if not self.is_reported:
+        if not self.is_reported or now_s - self._reported_s >= REPORT_EVERY_S:
             self.is_reported = True
+            self._reported_s = now_s
             notices.append(Notice.REPORT_MISMATCH)
         return notices
 

@@ -1,17 +1,20 @@
 """The media of one Connection over the compiled core: its uplink, its downlink, their streams."""
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
 
 from sfu import commands
-from sfu.client_records import PublishedStream, Subscription, layer_wish
+from sfu.client_records import (
+    PublishedStream,
+    SessionStreams,
+    Subscription,
+    layer_wish,
+    media_errors,
+)
 from sfu.commands import Codec, Direction, MediaKind
 from sfu.ids import (
     ConnectionId,
     PublisherHandle,
-    RouterHandle,
     StreamId,
     SubscriberHandle,
     SubscriberId,
@@ -29,7 +32,6 @@ from sfu.media_plane import (
 from sfu.peer_transport import PeerTransport, PlaneContext
 from sfu.rtp_parameters import (
     NegotiatedMedia,
-    sink_parameters,
     source_parameters,
     stream_format,
 )
@@ -42,7 +44,8 @@ from sfu.sdp.negotiate import (
     read_uplink_offer,
 )
 from sfu.sdp.parse import parse
-from sfu.sdp.slots import AppliedAnswer, DownlinkSlots, Slot
+from sfu.sdp.player import plan_playing
+from sfu.sdp.slots import DownlinkSlots, Slot
 
 KEY_FRAME_GATHERING_S = 0.05
 """Requests for key frames within this time are one: a change of secrets declares each track."""
@@ -50,25 +53,6 @@ KEY_FRAME_GATHERING_S = 0.05
 OFFER_INTERVAL_S = 0.05
 """The first offer leaves at once; what a client wants within this time after one shares the next.
 Joining a room of ten costs two descriptions then, not nine."""
-
-
-class SessionStreams(Protocol):
-    """What a client needs of its session."""
-
-    handle: RouterHandle
-    e2ee: bool
-    streams: dict[StreamId, PublishedStream]
-
-    def forget_client(self, connection: ConnectionId) -> None: ...
-
-
-@contextmanager
-def media_errors() -> Iterator[None]:
-    """Turns what the SDP floor refuses into the contract's error, without its trace."""
-    try:
-        yield
-    except SdpError as error:
-        raise MediaError(error.code, error.message) from None
 
 
 class NativeClientMedia:
@@ -228,12 +212,7 @@ class NativeClientMedia:
         kinds: frozenset[MediaKind],
         codecs: frozenset[Codec],
     ) -> None:
-        self._check_open()
-        published = self._session.streams.get(stream)
-        if published is None:
-            raise MediaError("stream_unknown", "there is no such stream")
-        if subscriber in self._subscriptions:
-            raise MediaError("stream_exists", "the subscriber exists already")
+        published = self._to_follow(subscriber, stream)
         wanted = [
             media
             for media in published.media.values()
@@ -246,12 +225,44 @@ class NativeClientMedia:
             self._downlink = PeerTransport(
                 self._plane, self._session.handle, Direction.DOWNLINK, self
             )
+        self._follow(subscriber, published, slots, ())
+        self._want_offer()
+
+    def play(self, subscriber: SubscriberId, stream: StreamId, offer_sdp: str) -> str:
+        published = self._to_follow(subscriber, stream)
+        if self._downlink is not None:
+            raise MediaError("stream_exists", "the client has a downlink already")
+        with media_errors():
+            plan = plan_playing(
+                parse(offer_sdp), published.media.values(), lambda: secrets.randbits(32)
+            )
+        downlink = PeerTransport(self._plane, self._session.handle, Direction.DOWNLINK, self)
+        self._downlink = downlink
+        downlink.set_remote(plan.remote)
+        self._follow(subscriber, published, (), plan.sinks)
+        return plan.answer(downlink.local, downlink.next_origin(), stream)
+
+    def _to_follow(self, subscriber: SubscriberId, stream: StreamId) -> PublishedStream:
+        self._check_open()
+        published = self._session.streams.get(stream)
+        if published is None:
+            raise MediaError("stream_unknown", "there is no such stream")
+        if subscriber in self._subscriptions:
+            raise MediaError("stream_exists", "the subscriber exists already")
+        return published
+
+    def _follow(
+        self,
+        subscriber: SubscriberId,
+        published: PublishedStream,
+        slots: tuple[tuple[Slot, str], ...],
+        sinks: tuple[commands.SinkParameters, ...],
+    ) -> None:
         handle = SubscriberHandle(self._plane.router.next_handle())
-        subscription = Subscription(subscriber, self, published, handle, slots)
+        subscription = Subscription(subscriber, self, published, handle, slots, sinks)
         self._subscriptions[subscriber] = subscription
         self._plane.subscribers[handle] = subscription
         published.followers[handle] = subscription
-        self._want_offer()
 
     def _take_slots(
         self, subscriber: SubscriberId, stream: StreamId, wanted: Sequence[NegotiatedMedia]
@@ -275,20 +286,12 @@ class NativeClientMedia:
         if applied.remote is not None:
             self._downlink.set_remote(applied.remote)
         self._outstanding = None
-        self._accept(applied)
+        for subscription in self._subscriptions.values():
+            subscription.accept(applied.sinks)
         if self._downlink is not None and self._downlink.connected:
             self._start_subscriptions()
         if self._offer_wanted:
             self._schedule_offer()
-
-    def _accept(self, applied: AppliedAnswer) -> None:
-        for subscription in self._subscriptions.values():
-            if not subscription.sinks:
-                subscription.sinks = tuple(
-                    sink_parameters(applied.sinks[slot.mid], source_mid)
-                    for slot, source_mid in subscription.slots
-                    if slot.mid in applied.sinks
-                )
 
     def _start_subscriptions(self) -> None:
         for subscription in self._subscriptions.values():
@@ -467,10 +470,8 @@ class NativeClientMedia:
         }
 
     def _no_slots(self) -> DownlinkSlots:
-        return DownlinkSlots(
-            limit=self._plane.settings.max_downlink_media,
-            new_ssrc=lambda: secrets.randbits(32),
-        )
+        limit = self._plane.settings.max_downlink_media
+        return DownlinkSlots(limit=limit, new_ssrc=lambda: secrets.randbits(32))
 
     def _check_open(self) -> None:
         if self._closed:

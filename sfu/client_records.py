@@ -1,13 +1,22 @@
 """What a client's media keeps of its streams and subscriptions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from sfu.commands import MediaKind, SetLayerWish, SinkParameters
-from sfu.ids import PublisherHandle, StreamId, SubscriberHandle, SubscriberId
-from sfu.media_plane import LayerWish
-from sfu.rtp_parameters import NegotiatedMedia
+from sfu.ids import (
+    ConnectionId,
+    PublisherHandle,
+    RouterHandle,
+    StreamId,
+    SubscriberHandle,
+    SubscriberId,
+)
+from sfu.media_plane import LayerWish, MediaError
+from sfu.rtp_parameters import AcceptedSink, NegotiatedMedia, sink_parameters
+from sfu.sdp.errors import SdpError
 from sfu.sdp.slots import Slot
 
 
@@ -65,6 +74,15 @@ class Subscription:
             "started": self.started,
         }
 
+    def accept(self, answered: Mapping[str, AcceptedSink]) -> None:
+        """Takes what the client answered of its m-lines, once."""
+        if not self.sinks:
+            self.sinks = tuple(
+                sink_parameters(answered[slot.mid], source_mid)
+                for slot, source_mid in self.slots
+                if slot.mid in answered
+            )
+
     def subscribe_failed(self) -> None:
         """The core has no such subscriber: nothing to end there, all to end here."""
         self.started = False
@@ -73,3 +91,22 @@ class Subscription:
 
 def layer_wish(handle: SubscriberHandle, wish: LayerWish) -> SetLayerWish:
     return SetLayerWish(handle, wish.max_width_px, wish.max_height_px, wish.max_frame_rate)
+
+
+class SessionStreams(Protocol):
+    """What a client needs of its session."""
+
+    handle: RouterHandle
+    e2ee: bool
+    streams: dict[StreamId, PublishedStream]
+
+    def forget_client(self, connection: ConnectionId) -> None: ...
+
+
+@contextmanager
+def media_errors() -> Iterator[None]:
+    """Turns what the SDP floor refuses into the contract's error, without its trace."""
+    try:
+        yield
+    except SdpError as error:
+        raise MediaError(error.code, error.message) from None

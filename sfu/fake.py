@@ -254,6 +254,27 @@ class FakeClientMedia:
         self.subscribers[subscriber] = FakeSubscriber(stream, {t.mid: t for t in tracks})
         self._want_offer()
 
+    def play(self, subscriber: SubscriberId, stream: StreamId, offer_sdp: str) -> str:
+        self._check_open()
+        published = self.session.streams.get(stream)
+        if published is None:
+            raise MediaError("stream_unknown", "there is no such stream")
+        media = _read_media(offer_sdp)
+        tracks = [
+            DownlinkTrack(mid, track.kind, track.codec, subscriber, stream)
+            for mid, offered in media.items()
+            for track in published.tracks.values()
+            if (offered.kind, offered.codec) == (track.kind, track.codec)
+        ]
+        if not tracks:
+            raise MediaError("codec_unsupported", "the player opens no codec of the stream")
+        self.subscribers[subscriber] = FakeSubscriber(
+            stream, {t.mid: t for t in tracks}, answered=True
+        )
+        if self.session.plane.connect_at_once:
+            self.connected.add(Direction.DOWNLINK)
+        return answer_for(DownlinkOffer(0, offer_sdp, tuple(tracks)))
+
     def answer_downlink(self, number: int, answer_sdp: str) -> None:
         self._check_open()
         offer = self._outstanding

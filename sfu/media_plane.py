@@ -115,6 +115,10 @@ class ClientMedia(Protocol):
         outstanding are gathered into the next one. `codecs` are what the client can decode:
         `codec_unsupported` when the stream has none of the wanted kinds in them."""
 
+    def play(self, subscriber: SubscriberId, stream: StreamId, offer_sdp: str) -> str:
+        """A client's own offer to receive one stream, for players without an SDK: the answer.
+        The client has no other Subscriber. `codec_unsupported` when nothing fits."""
+
     def answer_downlink(self, number: int, answer_sdp: str) -> None: ...
     def set_subscriber_forwarding(
         self, subscriber: SubscriberId, kind: MediaKind, forwarding: bool

@@ -34,6 +34,10 @@ class NoClientMedia:
         del subscriber, stream, kinds, codecs
         _refuse()
 
+    def play(self, subscriber: SubscriberId, stream: StreamId, offer_sdp: str) -> NoReturn:
+        del subscriber, stream, offer_sdp
+        _refuse()
+
     def answer_downlink(self, number: int, answer_sdp: str) -> None:
         del number, answer_sdp
         raise MediaError("answer_unexpected", "a relayed session has no downlink")

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -29,14 +29,14 @@ from sfu.media_plane import (
 from signaling.clock import Clock
 from signaling.domain import commands as c
 from signaling.domain import effects as e
-from signaling.domain.errors import ErrorCode
+from signaling.domain.errors import ErrorCode, error
 from signaling.domain.roles import Capabilities
 from signaling.domain.session import handle
 from signaling.domain.session_options import SessionRecord
 from signaling.domain.session_state import Limits, SessionState
 from signaling.ice_servers import IceServers
+from signaling.outlet import Outgoing, Outlet
 from signaling.protocol import messages as m
-from signaling.protocol.codec import Encoding, encode
 
 log = structlog.get_logger(__name__)
 
@@ -59,28 +59,6 @@ _Answered = e.PublishMedia | e.SubscribeMedia | e.DeclareKidsMedia | e.AnswerDow
 Tell = Callable[[SessionRecord, e.Notify], None]
 Timer = asyncio.TimerHandle
 Schedule = Callable[[float, Callable[[], None]], Timer]
-
-
-class Outgoing:
-    """A message to clients, encoded once for each encoding however many get it."""
-
-    def __init__(self, message: m.Message) -> None:
-        self.message = message
-        self._encoded: dict[Encoding, bytes] = {}
-
-    def encoded(self, encoding: Encoding) -> bytes:
-        data = self._encoded.get(encoding)
-        if data is None:
-            data = self._encoded[encoding] = encode(self.message, encoding)  # type: ignore[arg-type]
-        return data
-
-
-class Outlet(Protocol):
-    """A client's WebSocket as the actor sees it. Neither call blocks."""
-
-    def send(self, outgoing: Outgoing) -> None: ...
-    def close(self, reason: str) -> None:
-        """After everything sent before: `Disconnected` with the reason, then the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +208,19 @@ class SessionActor:
     def handle_request(self, connection: ConnectionId, request: m.Request) -> None:
         """A client's request. Errors: `DomainError`, to be answered with the request's id."""
         self.apply(c.FromClient(connection, request, str(uuid.uuid4()), self._unix_ms()))
+
+    def play(self, connection: ConnectionId, stream: str, offer: str) -> str:
+        """The answer to a player's own offer for one stream. Errors: `DomainError`."""
+        name = StreamId(stream)
+        subscriber = SubscriberId(str(uuid.uuid4()))
+        self.apply(c.Play(connection, subscriber, name))
+        try:
+            return self._seats[connection].media.play(subscriber, name, offer)
+        except MediaError as refused:
+            self.apply(
+                c.MediaRefused(connection, 0, "subscribe", refused.code, subscriber=subscriber)
+            )
+            raise error(refused.code, refused.message) from None
 
     def end(self, reason: str) -> None:
         """Says goodbye to every client and ends all media (server shutdown)."""

@@ -32,6 +32,7 @@ from signaling.live_actors import LiveActors
 from signaling.logs import configure_logs
 from signaling.metrics import Metrics
 from signaling.rest.call import Services
+from signaling.rest.whip import WhipGate
 from signaling.rooms import Rooms
 from signaling.storage.choosing import open_store
 from signaling.web_app import Readiness, Surface, WebApp, listening_line
@@ -98,7 +99,10 @@ async def running_server(
         gate = WebSocketGate(authenticator, directory, clock, settings, metrics)
         readiness = Readiness()
         rooms = Rooms(store, clock, settings.rooms)
-        surface = Surface(services, settings.http, gate.handle, rooms, readiness)
+        whip = WhipGate(authenticator, directory, settings.http, metrics)
+        surface = Surface(
+            services, settings.http, gate.handle, rooms, whip.routes(), readiness=readiness
+        )
         runner = await _listen(WebApp(surface).build(), settings)
         stack.push_async_callback(_leave, runner, directory, readiness, settings)
         for sampler in (_sample_lag(metrics), _sample_counts(metrics, live)):

@@ -1,7 +1,7 @@
 """The HTTP surface of one server as an aiohttp application: REST, WebSocket, probes, web files."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,12 +30,14 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """What the application is made of. Owner: the composition root."""
+    """What the application is made of; `http_media` are the routes of WHIP and WHEP. Owner: the
+    composition root."""
 
     services: Services
     http: HttpSettings
     websocket: WebSocketHandler
     rooms: Rooms
+    http_media: Sequence[web.RouteDef] = ()
     readiness: Readiness = field(default_factory=Readiness)
     web_root: Path = WEB_ROOT
 
@@ -56,6 +58,7 @@ class WebApp:
         app.router.add_get(OPENAPI_PATH, self._openapi)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get(WEBSOCKET_PATH, self._surface.websocket)
+        app.router.add_routes(self._surface.http_media)
         app.router.add_post(ROOMS_PATH, self._rooms)
         app.router.add_post(ROOMS_PATH + "/{session}", self._rooms)
         # Line ends too: a path may hold them, percent-encoded.

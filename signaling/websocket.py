@@ -13,7 +13,7 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from config.settings import Settings
 from sfu.ids import ConnectionId, short
-from signaling.actor import JoiningClient, Outgoing, SessionActor
+from signaling.actor import JoiningClient, SessionActor
 from signaling.authenticator import Authenticator
 from signaling.clock import Clock
 from signaling.directory import SessionDirectory
@@ -27,6 +27,7 @@ from signaling.domain.errors import (
     sdk_error,
 )
 from signaling.metrics import Metrics
+from signaling.outlet import Outgoing
 from signaling.protocol import messages as m
 from signaling.protocol.codec import MAX_MESSAGE_BYTES, Encoding, decode
 

@@ -15,10 +15,11 @@ from sfu import media_plane
 from sfu.commands import Codec, MediaKind
 from sfu.fake import FakeClientMedia, FakeMediaPlane, FakeStream, answer_for, offer_for
 from sfu.ids import ConnectionId, SessionId, StreamId, SubscriberId
-from signaling.actor import JoiningClient, Outgoing, SessionActor
+from signaling.actor import JoiningClient, SessionActor
 from signaling.directory import SessionDirectory
 from signaling.domain.roles import CAPABILITIES, Role
 from signaling.domain.session_options import SessionOptions, SessionRecord
+from signaling.outlet import Outgoing
 from signaling.protocol import messages as m
 from signaling.protocol.codec import Encoding, decode, decode_server_message, encode
 

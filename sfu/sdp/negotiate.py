@@ -103,10 +103,10 @@ def read_uplink_offer(description: SessionDescription) -> UplinkOffer:
     """
     remote = remote_transport(description, frozenset({"actpass", "active"}))
     bundle = frozenset(description.bundle)
-    _check_extension_ids(description)
+    check_extension_ids(description)
     candidates = {}
     for media in description.media:
-        if media.mid is not None and _forwardable(media, bundle):
+        if media.mid is not None and forwardable(media, bundle):
             negotiated = _negotiate(media, media.mid)
             if negotiated is not None:
                 candidates[media.mid] = negotiated
@@ -114,7 +114,7 @@ def read_uplink_offer(description: SessionDescription) -> UplinkOffer:
     return UplinkOffer(description, remote, candidates)
 
 
-def _forwardable(media: MediaSection, bundle: frozenset[str]) -> bool:
+def forwardable(media: MediaSection, bundle: frozenset[str]) -> bool:
     return (
         not media.rejected
         and media.kind in FEEDBACK
@@ -124,7 +124,7 @@ def _forwardable(media: MediaSection, bundle: frozenset[str]) -> bool:
     )
 
 
-def _check_extension_ids(description: SessionDescription) -> None:
+def check_extension_ids(description: SessionDescription) -> None:
     meanings: dict[int, str] = {}
     for media in description.media:
         for extension in media.extensions:
@@ -169,7 +169,7 @@ def _usable_extensions(media: MediaSection) -> list[ExtensionMap]:
 
 def _first_forwarded(media: MediaSection, kind: MediaKind) -> NegotiatedCodec | None:
     for word in media.formats:
-        payload_type = _payload_type(word)
+        payload_type = payload_type_of(word)
         description = media.descriptions.get(payload_type)
         if description is None:
             continue
@@ -180,7 +180,7 @@ def _first_forwarded(media: MediaSection, kind: MediaKind) -> NegotiatedCodec | 
         return NegotiatedCodec(
             codec,
             payload_type,
-            _rtx_of(media, payload_type),
+            rtx_of(media, payload_type),
             {
                 name: value
                 for name, value in description.parameters.items()
@@ -191,7 +191,7 @@ def _first_forwarded(media: MediaSection, kind: MediaKind) -> NegotiatedCodec | 
     return None
 
 
-def _payload_type(word: str) -> int:
+def payload_type_of(word: str) -> int:
     if word.isascii() and word.isdecimal() and len(word) <= 3 and int(word) <= 127:
         return int(word)
     return -1
@@ -207,9 +207,9 @@ def _matches(description: FormatDescription, kind: MediaKind) -> bool:
     )
 
 
-def _rtx_of(media: MediaSection, payload_type: int) -> int | None:
+def rtx_of(media: MediaSection, payload_type: int) -> int | None:
     for word in media.formats:
-        number = _payload_type(word)
+        number = payload_type_of(word)
         description = media.descriptions.get(number)
         if (
             description is not None
@@ -250,7 +250,7 @@ def choose(offer: UplinkOffer, mid: str, kind: MediaKind) -> NegotiatedMedia:
         raise SdpError("track_unknown", "the offer has no such m-line")
     if media.direction not in SENDING:
         raise SdpError("track_unknown", "the m-line does not send")
-    if not _forwardable(media, frozenset(offer.description.bundle)):
+    if not forwardable(media, frozenset(offer.description.bundle)):
         raise invalid("the m-line is not bundled, or has no rtcp-mux")
     negotiated = offer.candidates.get(mid)
     if negotiated is None:

@@ -103,6 +103,15 @@ class TransportEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class Play:
+    """A player wants one stream by its own offer. Errors: those of `Subscribe`."""
+
+    connection: ConnectionId
+    subscriber: SubscriberId
+    stream: StreamId
+
+
+@dataclass(frozen=True, slots=True)
 class RestSignal:
     """From the REST API: no sender. Errors: `connection_not_found`, `signal_too_long`."""
 
@@ -144,6 +153,7 @@ Command = (
     | StreamLive
     | UnsealedDropped
     | TransportEnded
+    | Play
     | RestSignal
     | RestForceDisconnect
     | RestMuteStream

@@ -52,6 +52,7 @@ COMMANDS: dict[type, Handler] = dict(
         _command(c.MediaRefused, publishing.handle_refused),
         _command(c.StreamLive, publishing.handle_live),
         _command(c.UnsealedDropped, sealing.handle_unsealed),
+        _command(c.Play, subscribing.handle_play),
         _command(c.RestSignal, signals.handle_rest_signal),
         _command(c.RestForceDisconnect, moderation.handle_disconnect),
         _command(c.RestMuteStream, moderation.handle_mute_stream),

@@ -3,7 +3,7 @@
 import msgspec
 
 from sfu.ids import StreamId, SubscriberId
-from signaling.domain.commands import FromClient
+from signaling.domain.commands import FromClient, Play
 from signaling.domain.effects import (
     AnswerDownlink,
     Effects,
@@ -46,6 +46,29 @@ def handle_subscribe(state: SessionState, command: FromClient[m.Subscribe], now_
     if found.resolution is not None or found.frame_rate is not None:
         effects.append(_wish(name, found))
     return [*effects, Send(command.connection, done)]
+
+
+def handle_play(state: SessionState, command: Play, now_ms: int) -> Effects:
+    """Errors: `not_connected`, `permission_denied`, `stream_not_found`, `subscriber_limit`."""
+    del now_ms
+    member = state.members.get(command.connection)
+    if member is None:
+        raise error(ErrorCode.NOT_CONNECTED)
+    if not member.capabilities.subscribe:
+        raise error(ErrorCode.PERMISSION_DENIED)
+    state.live_stream(command.stream)
+    if len(member.deliveries) >= state.limits.subscribers_per_connection:
+        raise error(ErrorCode.SUBSCRIBER_LIMIT)
+    found = Delivery(
+        owner=command.connection,
+        stream=command.stream,
+        wants_audio=True,
+        wants_video=True,
+        resolution=None,
+        frame_rate=None,
+    )
+    state.add_delivery(command.subscriber, found)
+    return []
 
 
 def _wish(name: SubscriberId, found: Delivery) -> WishLayer:

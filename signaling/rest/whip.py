@@ -1,0 +1,296 @@
+"""WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep): publish and play with HTTP and no SDK.
+
+`POST /whip/{session}` publishes, `POST /whep/{session}/{stream}` plays; the bearer is a client
+token of the session. The answer's `Location` ends it with DELETE. Who comes this way is a
+Connection like any other: REST, callbacks and moderation see no difference.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import structlog
+from aiohttp import web
+
+from config.settings import HttpSettings
+from sfu.ids import short
+from signaling.actor import JoiningClient
+from signaling.authenticator import Authenticator
+from signaling.directory import SessionDirectory
+from signaling.domain.errors import ERRORS, DomainError, ErrorCode, error
+from signaling.domain.session_ids import project_of
+from signaling.domain.session_options import MediaMode
+from signaling.metrics import Metrics
+from signaling.rest import whip_requests as requests
+from signaling.rest.answers import error_answer
+from signaling.rest.whip_client import HttpMember, hello_of, publish_of
+
+log = structlog.get_logger(__name__)
+
+MAX_OFFER_BYTES = 131_072
+RESOURCE_BYTES = 16
+Role = Literal["whip", "whep"]
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+CORS = {
+    "Access-Control-Allow-Methods": "POST, PATCH, DELETE, OPTIONS",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match, "
+    f"{requests.E2EE_HEADER}, {requests.KIDS_HEADER}",
+    "Access-Control-Expose-Headers": "ETag, Link, Location, Sealroute-Connection, Sealroute-Stream",
+    "Access-Control-Max-Age": "86400",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Resource:
+    """What a `Location` names. `ice` is the client's ufrag and pwd, `etag` names that session."""
+
+    path: str
+    member: HttpMember
+    token_digest: bytes
+    etag: str
+    ice: tuple[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    sdp: str
+    stream: str
+
+
+class _StopError(Exception):
+    """An answer that is not the failure of a domain rule."""
+
+    def __init__(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(text)
+        self.response = web.json_response(
+            {"code": status, "message": text, "description": text}, status=status, headers=headers
+        )
+
+
+class WhipGate:
+    """Handles everything below `/whip` and `/whep`."""
+
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        directory: SessionDirectory,
+        settings: HttpSettings,
+        metrics: Metrics,
+    ) -> None:
+        self._authenticator = authenticator
+        self._directory = directory
+        self._origins = frozenset(settings.allowed_origins.split())
+        self._read_timeout_s = settings.read_timeout_ms / 1000
+        self._metrics = metrics
+        self._resources: dict[str, _Resource] = {}
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.route("*", "/whip/{session}", self.handle_endpoint),
+            web.route("*", "/whep/{session}/{stream}", self.handle_endpoint),
+            web.route("*", "/whip/{session}/resource/{resource}", self.handle_resource),
+            web.route("*", "/whep/{session}/{stream}/resource/{resource}", self.handle_resource),
+        ]
+
+    async def handle_endpoint(self, request: web.Request) -> web.StreamResponse:
+        """POST begins; OPTIONS tells browsers and clients what may be sent."""
+        if request.method == "OPTIONS":
+            return self._with_cors(request, web.Response(status=204), {"Accept-Post": requests.SDP})
+        if request.method != "POST":
+            return self._with_cors(request, _not_allowed("POST, OPTIONS"))
+        return await self._guarded(request, self._begin)
+
+    async def handle_resource(self, request: web.Request) -> web.StreamResponse:
+        """DELETE ends, PATCH takes candidates."""
+        if request.method == "OPTIONS":
+            accepts = {"Accept-Patch": requests.FRAGMENT}
+            return self._with_cors(request, web.Response(status=204), accepts)
+        handlers = {"DELETE": self._end, "PATCH": self._patch}
+        handler = handlers.get(request.method)
+        if handler is None:
+            return self._with_cors(request, _not_allowed("PATCH, DELETE, OPTIONS"))
+        return await self._guarded(request, handler)
+
+    def close(self) -> None:
+        for resource in list(self._resources.values()):
+            resource.member.leave()
+
+    # --- the way in --------------------------------------------------------------------------
+
+    async def _begin(self, request: web.Request) -> web.StreamResponse:
+        role: Role = "whep" if request.path.startswith("/whep/") else "whip"
+        token = _required_token(request)
+        _require_type(request, requests.SDP)
+        session = request.match_info["session"]
+        admission = await self._authenticator.authenticate(project_of(session), session, token)
+        record = admission.session
+        if record.options.media_mode is MediaMode.RELAYED:
+            text = "Only routed sessions take WHIP and WHEP."
+            raise error(ErrorCode.FEATURE_NEEDS_ROUTED, text)
+        formats = requests.formats_of(request.headers)
+        if record.options.e2ee and not formats:
+            raise error(ErrorCode.E2EE_UNSUPPORTED)
+        offer = await self._body(request)
+        description = requests.offered(offer, role)
+        kids = requests.kids_of(request.headers)
+        name = secrets.token_urlsafe(RESOURCE_BYTES)
+        member = HttpMember(lambda: self._forget(name))
+        joining = JoiningClient(
+            admission.capabilities, admission.connection_data, admission.layout_classes
+        )
+        hello = hello_of(session, record.project_id, role, formats)
+        member.join(self._directory.open(record), hello, joining)
+        try:
+            if role == "whep":
+                stream = request.match_info["stream"]
+                answered = _Answered(member.play(stream, offer), stream)
+            else:
+                title = request.query.get("name", "")[: requests.MAX_NAME_CHARS]
+                tracks = requests.tracks_of(description, kids)
+                wanted = publish_of(offer, tracks, title, formats[0] if formats else None)
+                published = await member.publish(wanted)
+                answered = _Answered(published.answer, published.stream_id)
+        except BaseException:
+            member.leave()
+            raise
+        path = f"{request.path}/resource/{name}"
+        etag = f'"{secrets.token_urlsafe(RESOURCE_BYTES)}"'
+        resource = _Resource(path, member, _digest(token), etag, requests.ice_of(offer[:16_384]))
+        self._resources[name] = resource
+        log.info("http client", role=role, connection=short(member.connection or ""))
+        return _created(resource, answered)
+
+    async def _body(self, request: web.Request) -> str:
+        """Errors: `sdp_too_large`, `body_invalid`."""
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._read_timeout_s):
+                async for chunk in request.content.iter_any():
+                    body += chunk
+                    if len(body) > MAX_OFFER_BYTES:
+                        raise error(ErrorCode.SDP_TOO_LARGE)
+            return body.decode()
+        except TimeoutError:
+            raise error(ErrorCode.BODY_INVALID, "The body took too long.") from None
+        except UnicodeDecodeError:
+            raise error(ErrorCode.SDP_INVALID) from None
+
+    # --- what comes later --------------------------------------------------------------------
+
+    async def _end(self, request: web.Request) -> web.StreamResponse:
+        self._resource(request).member.leave()
+        return web.Response(status=200)
+
+    async def _patch(self, request: web.Request) -> web.StreamResponse:
+        """Candidates are taken and not needed: the server's side is ICE-lite, the client's checks
+        tell where it is. An ICE restart is not supported (422, RFC 9725 section 4.3)."""
+        resource = self._resource(request)
+        _require_type(request, requests.FRAGMENT)
+        matches = request.headers.get("If-Match")
+        if matches is None:
+            raise _StopError(428, "If-Match is missing.")
+        ice = requests.ice_of(await self._body(request))
+        restarts = ice is not None and resource.ice is not None and ice != resource.ice
+        if matches.strip() == "*" or restarts:
+            raise _StopError(422, "ICE restarts are not supported.")
+        if resource.etag not in [tag.strip() for tag in matches.split(",")]:
+            raise _StopError(412, "If-Match names another ICE session.")
+        return web.Response(status=204, headers={"ETag": resource.etag})
+
+    def _resource(self, request: web.Request) -> _Resource:
+        """Errors: 401, 404. Another's token learns no more than that nothing is there."""
+        token = _required_token(request)
+        resource = self._resources.get(request.match_info["resource"])
+        if (
+            resource is None
+            or resource.path != request.path
+            or not hmac.compare_digest(resource.token_digest, _digest(token))
+        ):
+            raise error(ErrorCode.NOT_FOUND)
+        return resource
+
+    def _forget(self, name: str) -> None:
+        self._resources.pop(name, None)
+
+    # --- answers -----------------------------------------------------------------------------
+
+    async def _guarded(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        try:
+            self._check_origin(request)
+            response = await handler(request)
+        except _StopError as stop:
+            response = stop.response
+        except DomainError as failure:
+            response = _failed(failure)
+            if failure.code in (ErrorCode.AUTHENTICATION_FAILED, ErrorCode.TOKEN_EXPIRED):
+                self._metrics.authentication_failures.labels("whip").inc()
+        return self._with_cors(request, response)
+
+    def _check_origin(self, request: web.Request) -> None:
+        origin = request.headers.get("Origin")
+        if origin is not None and "*" not in self._origins and origin not in self._origins:
+            raise _StopError(403, "This origin may not connect.")
+
+    def _with_cors(
+        self,
+        request: web.Request,
+        response: web.StreamResponse,
+        more: Mapping[str, str] | None = None,
+    ) -> web.StreamResponse:
+        response.headers.update(CORS)
+        response.headers.update(more or {})
+        response.headers["Cache-Control"] = "no-store"
+        origin = request.headers.get("Origin")
+        if "*" in self._origins:
+            response.headers["Access-Control-Allow-Origin"] = "*"
+        elif origin in self._origins:
+            response.headers["Access-Control-Allow-Origin"] = str(origin)
+            response.headers["Vary"] = "Origin"
+        return response
+
+
+def _required_token(request: web.Request) -> str:
+    token = requests.bearer_of(request.headers)
+    if token is None:
+        raise _StopError(401, "A client token is needed as bearer.", {"WWW-Authenticate": "Bearer"})
+    return token
+
+
+def _require_type(request: web.Request, wanted: str) -> None:
+    if request.content_type != wanted:
+        raise _StopError(415, f"The content type must be {wanted}.")
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _created(resource: _Resource, answered: _Answered) -> web.Response:
+    response = web.Response(status=201, body=answered.sdp.encode(), content_type=requests.SDP)
+    response.headers["Location"] = resource.path
+    response.headers["ETag"] = resource.etag
+    response.headers["Accept-Patch"] = requests.FRAGMENT
+    response.headers["Sealroute-Stream"] = answered.stream
+    response.headers["Sealroute-Connection"] = str(resource.member.connection)
+    for link in requests.ice_links(resource.member.ice_servers):
+        response.headers.add("Link", link)
+    return response
+
+
+def _failed(failure: DomainError) -> web.Response:
+    """The statuses of REST, but 401 where a token is not valid, as bearers have it."""
+    answer = error_answer(failure)
+    headers = {"Content-Type": answer.content_type}
+    status = ERRORS[failure.code].http_status
+    if failure.code in (ErrorCode.AUTHENTICATION_FAILED, ErrorCode.TOKEN_EXPIRED):
+        status = 401
+        headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+    return web.Response(status=status, body=answer.body, headers=headers)
+
+
+def _not_allowed(allowed: str) -> web.Response:
+    return web.Response(status=405, headers={"Allow": allowed})

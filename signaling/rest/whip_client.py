@@ -1,0 +1,133 @@
+"""A member of a Session that speaks HTTP: one stream out (WHIP) or one in (WHEP).
+
+It stands where a WebSocket stands for other clients. Nobody reads its messages but this module,
+which waits for the answer to its one request and notices the end.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from sfu.ids import ConnectionId, StreamId
+from signaling.actor import JoiningClient, SessionActor
+from signaling.domain.errors import DomainError, ErrorCode, error
+from signaling.outlet import Outgoing
+from signaling.protocol import messages as m
+
+ANSWER_TIMEOUT_S = 10.0
+_HELLO, _REQUEST, _BYE = 1, 2, 3
+
+
+class HttpMember:
+    """Implements `Outlet`. `on_end` is called once, when the Connection is over."""
+
+    def __init__(self, on_end: Callable[[], None]) -> None:
+        self.connection: ConnectionId | None = None
+        self.stream: StreamId | None = None
+        self.ice_servers: tuple[m.IceServer, ...] = ()
+        self._actor: SessionActor | None = None
+        self._on_end: Callable[[], None] | None = on_end
+        self._published: asyncio.Future[m.Published] | None = None
+
+    # --- what the actor calls --------------------------------------------------------------
+
+    def send(self, outgoing: Outgoing) -> None:
+        match outgoing.message:
+            case m.Welcome(ice_servers=servers):
+                self.ice_servers = servers
+            case m.Published(re=number) as published if number == _REQUEST:
+                self._settle(published)
+            case m.Error(re=number) as failed if number == _REQUEST:
+                self._settle(error(failed.code, failed.message))
+            case m.TransportLost():
+                self._leave_soon()
+            case m.StreamDestroyed(stream_id=stream) if stream == self.stream:
+                self._leave_soon()
+            case _:
+                """The rest is for clients that show something of it."""
+
+    def close(self, reason: str) -> None:
+        del reason
+        self._settle(error(ErrorCode.NOT_CONNECTED))
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            on_end()
+
+    # --- what the gate calls ---------------------------------------------------------------
+
+    def join(self, actor: SessionActor, hello: m.Hello, admission: JoiningClient) -> None:
+        """Errors: those of `Join`."""
+        self.connection = actor.join(hello, admission, self)
+        self._actor = actor
+
+    async def publish(self, request: m.Publish) -> m.Published:
+        """Errors: those of `Publish` and of the media; `overloaded` when no answer comes."""
+        self._published = asyncio.get_running_loop().create_future()
+        self._ask(request)
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                published = await self._published
+        except TimeoutError:
+            raise error(ErrorCode.OVERLOADED) from None
+        self.stream = StreamId(published.stream_id)
+        return published
+
+    def play(self, stream: str, offer: str) -> str:
+        """The answer. Errors: those of `Subscribe` and of the media."""
+        if self._actor is None or self.connection is None:
+            raise error(ErrorCode.NOT_CONNECTED)
+        self.stream = StreamId(stream)
+        return self._actor.play(self.connection, stream, offer)
+
+    def leave(self) -> None:
+        """Idempotent; `on_end` is called in it."""
+        if self._on_end is None:
+            return
+        try:
+            self._ask(m.Bye(id=_BYE))
+        except DomainError:
+            # The Session is ending on its own.
+            self.close("clientDisconnected")
+
+    def _ask(self, request: m.Request) -> None:
+        if self._actor is None or self.connection is None:
+            raise error(ErrorCode.NOT_CONNECTED)
+        self._actor.handle_request(self.connection, request)
+
+    def _leave_soon(self) -> None:
+        """Not from within what the actor is doing."""
+        asyncio.get_running_loop().call_soon(self.leave)
+
+    def _settle(self, outcome: "m.Published | DomainError") -> None:
+        if self._published is None or self._published.done():
+            return
+        if isinstance(outcome, DomainError):
+            self._published.set_exception(outcome)
+        else:
+            self._published.set_result(outcome)
+
+
+def hello_of(session: str, api_key: str, sdk: str, formats: tuple[str, ...]) -> m.Hello:
+    """What such a client would say first; its token was checked before."""
+    return m.Hello(
+        id=_HELLO,
+        api_key=api_key,
+        session_id=session,
+        token="",
+        sdk=m.SdkInfo(name=sdk, version="1"),
+        e2ee=m.E2eeSupport(formats=formats) if formats else None,
+        codecs=("opus", "vp8", "vp9", "h264", "av1"),
+    )
+
+
+def publish_of(
+    offer: str, tracks: tuple[m.TrackOffer, ...], name: str, e2ee_format: str | None
+) -> m.Publish:
+    kinds = {track.kind for track in tracks}
+    return m.Publish(
+        id=_REQUEST,
+        offer=offer,
+        tracks=tracks,
+        name=name,
+        video_type="custom" if "video" in kinds else None,
+        e2ee_format=e2ee_format,
+    )

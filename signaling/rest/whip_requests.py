@@ -1,0 +1,114 @@
+"""What WHIP and WHEP requests say, and the headers of their answers. Pure."""
+
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+from sfu.sdp.errors import SdpError
+from sfu.sdp.parse import SessionDescription, parse
+from signaling.domain.errors import ErrorCode, error
+from signaling.protocol import messages as m
+
+SDP = "application/sdp"
+FRAGMENT = "application/trickle-ice-sdpfrag"
+E2EE_HEADER = "Sealroute-E2EE"
+KIDS_HEADER = "Sealroute-Kids"
+MAX_NAME_CHARS = 1_000
+_KID = re.compile(r"[0-9a-f]{16}")
+_DIRECTIONS = {"whip": ("sendonly", "sendrecv"), "whep": ("recvonly", "sendrecv")}
+_ICE_LINE = re.compile(r"a=ice-(ufrag|pwd):([A-Za-z0-9+/]{4,256})")
+_FRAGMENT_LINE = re.compile(r"[a-z]=[^\x00-\x1f]*")
+
+
+def bearer_of(headers: Mapping[str, str]) -> str | None:
+    """The client token of the request (RFC 6750 section 2.1)."""
+    scheme, _, token = headers.get("Authorization", "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def offered(text: str, role: Literal["whip", "whep"]) -> SessionDescription:
+    """Errors: `sdp_invalid`, `sdp_too_large`; `track_unknown` when nothing flows that way."""
+    try:
+        description = parse(text)
+    except SdpError as refused:
+        raise error(refused.code, refused.message) from None
+    if not _flowing(description, role):
+        raise error(ErrorCode.TRACK_UNKNOWN, f"No m-line of the offer is {_DIRECTIONS[role][0]}.")
+    return description
+
+
+def _flowing(
+    description: SessionDescription, role: Literal["whip", "whep"]
+) -> list[tuple[str, Literal["audio", "video"]]]:
+    """mid and kind of the first m-line of each kind that flows the way of the role."""
+    found: dict[Literal["audio", "video"], str] = {}
+    for media in description.media:
+        usable = not media.rejected and media.direction in _DIRECTIONS[role]
+        if usable and media.mid is not None:
+            if media.kind == "audio":
+                found.setdefault("audio", media.mid)
+            elif media.kind == "video":
+                found.setdefault("video", media.mid)
+    return [(mid, kind) for kind, mid in found.items()]
+
+
+def tracks_of(
+    description: SessionDescription, kids: Mapping[str, tuple[bytes, ...]]
+) -> tuple[m.TrackOffer, ...]:
+    """The tracks that a WHIP client publishes: one of each kind at most."""
+    return tuple(
+        m.TrackOffer(mid=mid, kind=kind, kids=kids.get(mid, ()))
+        for mid, kind in _flowing(description, "whip")
+    )
+
+
+def formats_of(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """The formats of end-to-end encryption that the client declares (`Sealroute-E2EE: e2ee/1`)."""
+    words = headers.get(E2EE_HEADER, "").split(",")[:8]
+    return tuple(word.strip()[:16] for word in words if word.strip())
+
+
+def kids_of(headers: Mapping[str, str]) -> dict[str, tuple[bytes, ...]]:
+    """`Sealroute-Kids: 0=0102030405060708, 1=…`: mid and key id in hexadecimal, up to 16 of them.
+
+    Errors: `invalid_parameter`.
+    """
+    kids: dict[str, tuple[bytes, ...]] = {}
+    items = [item.strip() for item in headers.get(KIDS_HEADER, "").split(",")]
+    for item in [item for item in items if item][:16]:
+        mid, equals, text = item.partition("=")
+        if not equals or not 1 <= len(mid) <= 16 or _KID.fullmatch(text.lower()) is None:
+            raise error(ErrorCode.INVALID_PARAMETER, f"{KIDS_HEADER} is not valid.")
+        kids[mid] = (*kids.get(mid, ()), bytes.fromhex(text))
+    return kids
+
+
+def ice_links(servers: tuple[m.IceServer, ...]) -> list[str]:
+    """`Link` header values, one for each URL (RFC 9725 section 4.6)."""
+    links = []
+    for server in servers:
+        for url in server.urls:
+            link = f'<{url}>; rel="ice-server"'
+            if server.username is not None and server.credential is not None:
+                link += (
+                    f'; username="{server.username}"; credential="{server.credential}"'
+                    '; credential-type="password"'
+                )
+            links.append(link)
+    return links
+
+
+def ice_of(text: str) -> tuple[str, str] | None:
+    """ufrag and pwd of an SDP, or fragment of one (RFC 8840 section 9); None when there are none.
+
+    Errors: `sdp_invalid` for what is no lines of SDP, `sdp_too_large`.
+    """
+    if len(text) > 16_384:
+        raise error(ErrorCode.SDP_TOO_LARGE)
+    found: dict[str, str] = {}
+    for line in text.replace("\r\n", "\n").split("\n"):
+        if line and _FRAGMENT_LINE.fullmatch(line) is None:
+            raise error(ErrorCode.SDP_INVALID)
+        if ice := _ICE_LINE.fullmatch(line):
+            found.setdefault(ice[1], ice[2])
+    return (found["ufrag"], found["pwd"]) if len(found) == 2 else None

@@ -115,10 +115,6 @@ class WhipGate:
             return self._with_cors(request, _not_allowed("PATCH, DELETE, OPTIONS"))
         return await self._guarded(request, handler)
 
-    def close(self) -> None:
-        for resource in list(self._resources.values()):
-            resource.member.leave()
-
     # --- the way in --------------------------------------------------------------------------
 
     async def _begin(self, request: web.Request) -> web.StreamResponse:
@@ -161,6 +157,7 @@ class WhipGate:
         etag = f'"{secrets.token_urlsafe(RESOURCE_BYTES)}"'
         resource = _Resource(path, member, _digest(token), etag, requests.ice_of(offer[:16_384]))
         self._resources[name] = resource
+        self._metrics.joins.labels("ok").inc()
         log.info("http client", role=role, connection=short(member.connection or ""))
         return _created(resource, answered)
 
@@ -226,8 +223,13 @@ class WhipGate:
             response = stop.response
         except DomainError as failure:
             response = _failed(failure)
+            if request.method == "POST":
+                self._metrics.joins.labels(failure.code.value).inc()
             if failure.code in (ErrorCode.AUTHENTICATION_FAILED, ErrorCode.TOKEN_EXPIRED):
                 self._metrics.authentication_failures.labels("whip").inc()
+        except Exception:
+            log.exception("whip request failed", method=request.method)
+            response = _failed(error(ErrorCode.INTERNAL))
         return self._with_cors(request, response)
 
     def _check_origin(self, request: web.Request) -> None:

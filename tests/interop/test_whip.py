@@ -111,7 +111,7 @@ async def published(peers, session: str) -> tuple[Peer, str]:
 
 async def live(site, session: str) -> None:
     async with asyncio.timeout(10):
-        while not list(await asyncio.to_thread(site.application.list_streams, session)):
+        while not list(await asyncio.to_thread(site.application.list_streams, session)):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from sfu.ids import ConnectionId, StreamId, SubscriberId
-from signaling.domain.commands import MediaRefused
+from signaling.domain.commands import MediaRefused, Play
 from signaling.domain.effects import (
     AnswerDownlink,
     ForwardSubscriber,
@@ -180,3 +180,28 @@ def test_a_refused_subscription_leaves_nothing_and_is_named_as_the_sdk_does() ->
     assert (failed.re, failed.name) == (8, "OT_UNABLE_TO_SUBSCRIBE")
     assert not room.state.deliveries
     assert not room.state.streams[StreamId("s")].deliveries
+
+
+def test_a_player_takes_a_live_stream_by_its_own_offer() -> None:
+    room = room_with_stream()
+    assert room.do(Play(B, SUB, StreamId("s"))) == []
+    assert room.delivery("sub").owner == B
+    assert not of(SubscribeMedia, room.ask("b", m.Unsubscribe(id=5, subscriber_id="sub")))
+
+
+@pytest.mark.parametrize(
+    ("who", "stream", "code"),
+    [("b", "nobody", "stream_not_found"), ("x", "s", "not_connected")],
+)
+def test_a_player_of_nothing_or_from_nowhere_is_refused(who: str, stream: str, code: str) -> None:
+    with pytest.raises(DomainError) as caught:
+        room_with_stream().do(Play(ConnectionId(who), SUB, StreamId(stream)))
+    assert caught.value.code == code
+
+
+def test_players_count_as_subscribers() -> None:
+    room = room_with_stream(Limits(subscribers_per_connection=1))
+    room.do(Play(B, SUB, StreamId("s")))
+    with pytest.raises(DomainError) as caught:
+        room.do(Play(B, SubscriberId("more"), StreamId("s")))
+    assert caught.value.code == "subscriber_limit"

@@ -1,0 +1,146 @@
+"""A player's offer against a published stream: real offers of browsers, and broken ones."""
+
+import contextlib
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sfu.commands import Codec, EncodingParameters, Extension, MediaKind
+from sfu.rtp_parameters import NegotiatedCodec, NegotiatedMedia
+from sfu.sdp.build import LocalTransport, Origin
+from sfu.sdp.errors import SdpError
+from sfu.sdp.parse import Fingerprint, parse
+from sfu.sdp.player import PlayerPlan, plan_playing
+
+HEAD = (
+    "v=0",
+    "o=- 1 1 IN IP4 127.0.0.1",
+    "s=-",
+    "t=0 0",
+    "a=group:BUNDLE a v",
+    "a=ice-ufrag:abcd",
+    "a=ice-pwd:abcdefghijklmnopqrstuv",
+    "a=fingerprint:sha-256 " + ":".join(["AB"] * 32),
+    "a=setup:actpass",
+)
+AUDIO = (
+    "m=audio 9 UDP/TLS/RTP/SAVPF 109 9",
+    "c=IN IP4 0.0.0.0",
+    "a=mid:a",
+    "a=recvonly",
+    "a=rtcp-mux",
+    "a=extmap:5 urn:ietf:params:rtp-hdrext:sdes:mid",
+    "a=rtpmap:109 opus/48000/2",
+    "a=rtpmap:9 G722/8000",
+)
+VIDEO = (
+    "m=video 9 UDP/TLS/RTP/SAVPF 120 121 97 98",
+    "c=IN IP4 0.0.0.0",
+    "a=mid:v",
+    "a=recvonly",
+    "a=rtcp-mux",
+    "a=extmap:5 urn:ietf:params:rtp-hdrext:sdes:mid",
+    "a=rtpmap:120 VP8/90000",
+    "a=rtcp-fb:120 nack",
+    "a=rtcp-fb:120 nack pli",
+    "a=rtcp-fb:120 goog-remb",
+    "a=rtpmap:121 rtx/90000",
+    "a=fmtp:121 apt=120",
+    "a=rtpmap:97 H264/90000",
+    "a=fmtp:97 profile-level-id=64001f;packetization-mode=1",
+    "a=rtpmap:98 H264/90000",
+    "a=fmtp:98 profile-level-id=42e01f;packetization-mode=1",
+)
+TRANSPORT = LocalTransport(
+    "ufrag", "p" * 22, Fingerprint("sha-256", b"\x01" * 32), ("192.0.2.1",), 9
+)
+
+
+def offer(*sections: tuple[str, ...], head: tuple[str, ...] = HEAD) -> str:
+    return "\r\n".join([*head, *itertools.chain(*sections)]) + "\r\n"
+
+
+def published(mid: str, codec: Codec, **parameters: str) -> NegotiatedMedia:
+    kind = MediaKind.AUDIO if codec is Codec.OPUS else MediaKind.VIDEO
+    names = {name.replace("_", "-"): value for name, value in parameters.items()}
+    negotiated = NegotiatedCodec(codec, 96, 97 if kind is MediaKind.VIDEO else None, names)
+    extensions = {Extension.MID: 1, Extension.AUDIO_LEVEL: 2}
+    return NegotiatedMedia(mid, kind, negotiated, (EncodingParameters(),), extensions)
+
+
+def plan(text: str, *sources: NegotiatedMedia) -> PlayerPlan:
+    numbers = itertools.count(1_000)
+    return plan_playing(parse(text), sources, lambda: next(numbers))
+
+
+def refused(text: str, *sources: NegotiatedMedia) -> str:
+    with pytest.raises(SdpError) as caught:
+        plan(text, *sources)
+    return caught.value.code
+
+
+OPUS, VP8 = published("0", Codec.OPUS), published("1", Codec.VP8)
+
+
+def test_the_sinks_carry_the_players_numbers_and_the_streams_mids() -> None:
+    audio, video = plan(offer(AUDIO, VIDEO), OPUS, VP8).sinks
+    assert (audio.mid, audio.source_mid, audio.payload_type) == ("a", "0", 109)
+    assert (video.mid, video.source_mid, video.payload_type) == ("v", "1", 120)
+    assert (video.rtx_payload_type, video.rtx_ssrc is not None) == (121, True)
+    assert audio.extensions == {Extension.MID: 5}
+    assert len({audio.ssrc, video.ssrc, video.rtx_ssrc}) == 3
+
+
+def test_the_answer_sends_what_there_is_and_rejects_the_rest() -> None:
+    text = plan(offer(AUDIO, VIDEO), VP8).answer(TRANSPORT, Origin(1, 1), "s")
+    answer = parse(text)
+    audio, video = answer.media
+    assert (audio.rejected, video.rejected) == (True, False)
+    assert (video.direction, video.formats) == ("sendonly", ("120", "121"))
+    assert answer.bundle == ("v",)
+    assert video.transport.setup == "passive"
+    assert "a=candidate:1 1 udp" in text
+    assert "goog-remb" not in text
+
+
+def test_h264_is_matched_by_profile() -> None:
+    source = published("1", Codec.H264, profile_level_id="42e034", packetization_mode="1")
+    (sink,) = plan(offer(AUDIO, VIDEO), source).sinks
+    assert sink.payload_type == 98
+    other = published("1", Codec.H264, profile_level_id="4d001f", packetization_mode="1")
+    assert refused(offer(AUDIO, VIDEO), other) == "codec_unsupported"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        ("a=recvonly", "a=sendonly", "codec_unsupported"),
+        ("a=group:BUNDLE a v", "a=x", "sdp_invalid"),
+        ("a=setup:actpass", "a=setup:passive", "setup_invalid"),
+        ("a=fingerprint:sha-256", "a=fingerprint:sha-1", "fingerprint_unsupported"),
+        ("VP8/90000", "VP8/8000", "codec_unsupported"),
+    ],
+)
+def test_offers_that_can_not_be_filled_are_refused(old: str, new: str, code: str) -> None:
+    assert refused(offer(AUDIO, VIDEO).replace(old, new), VP8) == code
+
+
+@given(st.data())
+def test_any_change_of_an_offer_is_filled_or_refused(data: st.DataObject) -> None:
+    lines = [*HEAD, *AUDIO, *VIDEO]
+    for _ in range(data.draw(st.integers(1, 4))):
+        index = data.draw(st.integers(0, len(lines) - 1))
+        action = data.draw(st.sampled_from(["drop", "double", "text"]))
+        if action == "drop":
+            del lines[index]
+        elif action == "double":
+            lines.insert(index, lines[index])
+        else:
+            lines[index] = data.draw(st.text(max_size=30))
+    made = None
+    with contextlib.suppress(SdpError):
+        made = plan("\r\n".join(lines) + "\r\n", OPUS, VP8)
+    if made is not None:
+        parse(made.answer(TRANSPORT, Origin(1, 1), "s"))

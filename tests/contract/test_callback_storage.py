@@ -1,5 +1,6 @@
 """What every store keeps of registrations and of the outbox. Times are virtual."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -175,3 +176,25 @@ async def test_more_than_one_query_holds_goes_through_whole(queued):
     assert len(found) == 1_001
     await queued.callbacks.settle([Outcome(one.id, "delivered", delivered=True) for one in found])
     assert (await queued.callbacks.queue_figures()).waiting == 0
+
+
+async def test_nodes_that_claim_at_once_share_what_is_due_and_keep_its_order(queued):
+    """Each claimer delivers at once; another may claim meanwhile."""
+    sessions, events_each = 12, 6
+    await queued.callbacks.queue(
+        [delivery(f"{s}-{n}", f"s{s}") for n in range(events_each) for s in range(sessions)]
+    )
+    delivered = []
+
+    async def node():
+        while len(delivered) < sessions * events_each:
+            for one in await claim(queued, limit=5, hidden_until_ms=1_000):
+                delivered.append(one.event_id)
+                await queued.callbacks.settle([Outcome(one.id, "delivered", delivered=True)])
+
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(node() for _ in range(4)))
+    assert len(delivered) == len(set(delivered))
+    for session in range(sessions):
+        own = [name for name in delivered if name.startswith(f"{session}-")]
+        assert own == [f"{session}-{n}" for n in range(events_each)]

@@ -155,8 +155,9 @@ class CallbackCommands:
 
     def queue(self, arguments: argparse.Namespace) -> int:
         async def work(store: Store) -> "tuple[QueueFigures, tuple[DeadLetter, ...]]":
+            owner = await _owner(store, arguments.api_key)
             figures = await store.callbacks.queue_figures()
-            return figures, await store.callbacks.dead_letters(arguments.api_key, MAX_SHOWN)
+            return figures, await store.callbacks.dead_letters(owner, MAX_SHOWN)
 
         figures, letters = self._run(arguments, work)
         age_s = 0.0
@@ -177,8 +178,8 @@ class CallbackCommands:
         patience_ms = self._settings(arguments).give_up_after_h * _HOUR_MS
 
         async def work(store: Store) -> int:
-            now_ms = self._shell.now_ms()
-            return await store.callbacks.revive(arguments.api_key, now_ms, now_ms + patience_ms)
+            owner, now_ms = await _owner(store, arguments.api_key), self._shell.now_ms()
+            return await store.callbacks.revive(owner, now_ms, now_ms + patience_ms)
 
         count = self._run(arguments, work)
         self._shell.show(arguments, {"queued": count}, f"{count} queued again.")
@@ -190,6 +191,11 @@ class CallbackCommands:
     def _run(self, arguments: argparse.Namespace, work: "Callable[[Store], Awaitable[T]]") -> T:
         found: T = self._shell.with_store(arguments, work)  # type: ignore[assignment]
         return found
+
+
+async def _owner(store: Store, identity: str | None) -> str | None:
+    """The project that is meant, by either of its names; None for all."""
+    return None if identity is None else (await existing_project(store, identity)).api_key
 
 
 async def _urls(store: Store, project: Project, event: EventName, url: str | None) -> list[str]:

@@ -128,6 +128,7 @@ def test_what_was_given_up_is_listed_and_queued_again(shell):
     assert (queue["waiting"], queue["dead"]) == (0, 1)
     assert (queue["givenUp"][0]["attempts"], queue["givenUp"][0]["result"]) == (9, "timeout")
     assert "given up" in shell("callbacks", "queue", as_json=False)[1]
+    assert shell("callbacks", "queue", "--api-key", "nobody")[0] == 1
     assert shell("callbacks", "retry", *words)[1] == {"queued": 1}
     _, queue, _ = shell("callbacks", "queue")
     assert (queue["waiting"], queue["dead"]) == (1, 0)
@@ -167,3 +168,10 @@ def test_a_diagnosis_is_readable():
     assert "asleep" in text
     assert "NOTHING" in text
     assert text.count("no_key_frame: No key frame.") == 2
+
+
+def test_networks_that_can_not_be_read_are_an_error_of_configuration(shell, monkeypatch):
+    monkeypatch.setenv("SEALROUTE_CALLBACKS_ALLOWED_NETWORKS", "10.0.0.0/99")
+    words = ("--api-key", shell.key, "--url", "https://app.example/")
+    code, _, error = shell("callbacks", "add", *words)
+    assert (code, json.loads(error)["error"]) == (1, "configuration")

@@ -398,3 +398,17 @@ async def test_a_fault_of_ours_while_posting_counts_as_a_failed_attempt(world, m
     world.pass_time(1)
     await world.run()
     assert [event for _, event, _ in world.receiver.arrived] == ["sessionCreated"]
+
+
+async def test_a_disk_that_is_full_costs_the_safety_of_an_event_but_not_the_event(
+    world, monkeypatch
+):
+    await world.register()
+
+    def full(_happened):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(world.journal, "write", full)
+    world.tell("s", "sessionCreated")
+    await world.run()
+    assert [event for _, event, _ in world.receiver.arrived] == ["sessionCreated"]

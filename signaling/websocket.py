@@ -13,6 +13,7 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from config.settings import Settings
 from sfu.ids import ConnectionId, short
+from signaling import audit
 from signaling.actor import JoiningClient, SessionActor
 from signaling.authenticator import Authenticator
 from signaling.clock import Clock
@@ -257,6 +258,7 @@ class WebSocketGate:
         except DomainError as refused:
             if refused.code in (ErrorCode.AUTHENTICATION_FAILED, ErrorCode.TOKEN_EXPIRED):
                 self._metrics.authentication_failures.labels("websocket").inc()
+                audit.credentials_refused("websocket", refused, hello.api_key)
             raise _answering(refused, hello) from None
         actor = self._directory.open(admission.session)
         joining = JoiningClient(

@@ -13,6 +13,7 @@ import structlog
 from aiohttp import web
 
 from config.settings import HttpSettings
+from signaling import audit
 from signaling.domain.errors import (
     BadRequest,
     DomainError,
@@ -21,7 +22,8 @@ from signaling.domain.errors import (
     Unauthorized,
     Unavailable,
 )
-from signaling.domain.rest_credentials import read_credential
+from signaling.domain.projects import Project
+from signaling.domain.rest_credentials import Credential, read_credential
 from signaling.rest import features
 from signaling.rest.answers import Answer, error_answer, xml_error_answer
 from signaling.rest.call import Call, Services
@@ -127,13 +129,7 @@ class RestApi:
 
     async def _answer(self, request: web.Request, match: Match) -> Answer:
         """Order: credentials, project of the path, body, gate, handler."""
-        credential = read_credential(
-            request.headers.get("X-OPENTOK-AUTH"), request.headers.get("Authorization")
-        )
-        project = await self._services.authenticator.project_of_request(credential)
-        named = match.path.get("project")
-        if named is not None and not project.is_named(named):
-            raise Unauthorized(ErrorCode.PROJECT_MISMATCH)
+        credential, project = await self._identify(request, match)
         route = match.route
         fields = route.read_body(await self._read_body(request))
         if route.query is not None:
@@ -153,6 +149,27 @@ class RestApi:
         if route.needs_clear_media is not None:
             await features.gate(call, route.needs_clear_media)
         return await route.handler(call)
+
+    async def _identify(self, request: web.Request, match: Match) -> tuple[Credential, Project]:
+        """Who asks. Errors: `credentials_invalid`, `project_mismatch`; both are put on record."""
+        claimed = ""
+        try:
+            credential = read_credential(
+                request.headers.get("X-OPENTOK-AUTH"), request.headers.get("Authorization")
+            )
+            claimed = credential.claimed_project
+            return credential, await self._project_of(credential, match)
+        except Unauthorized as refused:
+            self._services.metrics.authentication_failures.labels("rest").inc()
+            audit.credentials_refused("rest", refused, claimed)
+            raise
+
+    async def _project_of(self, credential: Credential, match: Match) -> Project:
+        project = await self._services.authenticator.project_of_request(credential)
+        named = match.path.get("project")
+        if named is not None and not project.is_named(named):
+            raise Unauthorized(ErrorCode.PROJECT_MISMATCH)
+        return project
 
     async def _read_body(self, request: web.Request) -> bytes:
         """The body within its limits of size and time; a stated length is believed first."""
@@ -174,9 +191,8 @@ class RestApi:
             raise BadRequest(ErrorCode.BODY_INVALID, "The body took too long.") from cause
         return bytes(body)
 
-    def _refusal(self, request: web.Request, template: str, failure: DomainError) -> Answer:
-        if failure.code in (ErrorCode.CREDENTIALS_INVALID, ErrorCode.PROJECT_MISMATCH):
-            self._services.metrics.authentication_failures.labels("rest").inc()
+    @staticmethod
+    def _refusal(request: web.Request, template: str, failure: DomainError) -> Answer:
         agent = request.headers.get("User-Agent", "")
         if template == "/session/create" and agent.startswith(_PARSES_XML_ERRORS):
             return xml_error_answer(failure)

@@ -70,6 +70,11 @@ class Call:
             raise NotFound(ErrorCode.SESSION_NOT_FOUND)
         return record
 
+    @property
+    def dialect(self) -> str:
+        """Whose SDKs ask: they differ in credentials and in the names of things."""
+        return "unified" if self.credential_kind == "application" else "legacy"
+
     def project_fields(self) -> ProjectFields:
         """How answers name the project, in the dialect of the credential."""
         if self.credential_kind == "application":

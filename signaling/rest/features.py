@@ -7,6 +7,7 @@ already (nothing) can be listed, read and stopped.
 
 from collections.abc import Awaitable, Callable
 
+from signaling import audit
 from signaling.domain.errors import BadRequest, ErrorCode, NotFound, Unavailable
 from signaling.domain.features import Feature, refusal
 from signaling.rest.answers import Answer, json_answer
@@ -28,6 +29,7 @@ async def gate(call: Call, feature: Feature) -> None:
     if refused is not None:
         reason, failure = refused
         call.services.metrics.refusals.labels(feature.value, reason).inc()
+        audit.feature_refused(feature, reason, record, call.dialect)
         raise failure
 
 

@@ -105,7 +105,13 @@ class NativeClientMedia:
         self._published[stream] = published
         self._session.streams[stream] = published
         self._plane.publishers[handle] = published
-        answer = build_uplink_answer(offer, live | media, uplink.local, uplink.next_origin())
+        answer = build_uplink_answer(
+            offer,
+            live | media,
+            uplink.local,
+            uplink.next_origin(),
+            max_bps=self._session.max_publish_bps,
+        )
         if uplink.connected:
             self._go_live()
         return PublishAnswer(

@@ -98,6 +98,7 @@ class SessionStreams(Protocol):
 
     handle: RouterHandle
     e2ee: bool
+    max_publish_bps: int | None
     streams: dict[StreamId, PublishedStream]
 
     def forget_client(self, connection: ConnectionId) -> None: ...

@@ -437,7 +437,13 @@ class FakeMediaPlane:
         self.sessions: dict[SessionId, FakeSessionMedia] = {}
         self.closed = False
 
-    def open_session(self, session: SessionId, *, e2ee: bool) -> FakeSessionMedia:
+    def open_session(
+        self,
+        session: SessionId,
+        *,
+        e2ee: bool,
+        max_publish_bps: int | None = None,  # noqa: ARG002 - nothing is sent here
+    ) -> FakeSessionMedia:
         if session in self.sessions:
             raise ValueError("the session is open already")
         opened = FakeSessionMedia(self, session, e2ee=e2ee)

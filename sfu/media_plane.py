@@ -140,6 +140,10 @@ class SessionMedia(Protocol):
 class MediaPlane(Protocol):
     """A node's media plane. `e2ee` is fixed when the session is opened, for its whole life."""
 
-    def open_session(self, session: SessionId, *, e2ee: bool) -> SessionMedia: ...
+    def open_session(
+        self, session: SessionId, *, e2ee: bool, max_publish_bps: int | None = None
+    ) -> SessionMedia:
+        """`max_publish_bps`: what each client is asked to keep to with what it publishes."""
+
     def counters(self) -> dict[str, int]: ...
     async def close(self) -> None: ...

@@ -35,6 +35,7 @@ class NativeSessionMedia:
     def __init__(self, plane: "NativeMediaPlane", session: SessionId, *, e2ee: bool) -> None:
         self.session = session
         self.e2ee = e2ee
+        self.max_publish_bps: int | None = None
         self.streams: dict[StreamId, PublishedStream] = {}
         self.clients: dict[ConnectionId, NativeClientMedia] = {}
         self.handle = RouterHandle(plane.context.router.next_handle())
@@ -96,10 +97,13 @@ class NativeMediaPlane:
         """A plane with a core that listens on `worker`'s address. Raises `OSError`."""
         return cls(NativeMediaRouter(worker, asyncio.get_running_loop()), settings)
 
-    def open_session(self, session: SessionId, *, e2ee: bool) -> NativeSessionMedia:
+    def open_session(
+        self, session: SessionId, *, e2ee: bool, max_publish_bps: int | None = None
+    ) -> NativeSessionMedia:
         if session in self.sessions:
             raise ValueError("the session is open already")
         opened = NativeSessionMedia(self, session, e2ee=e2ee)
+        opened.max_publish_bps = max_publish_bps
         self.sessions[session] = opened
         return opened
 

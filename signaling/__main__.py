@@ -1,5 +1,5 @@
-"""The command line: `sealroute serve | migrate | project | session | token | callbacks |
-doctor`."""
+"""The command line: `sealroute serve | migrate | project | operator | storage | session | token |
+callbacks | doctor`."""
 
 import argparse
 import asyncio
@@ -14,15 +14,21 @@ from typing import TypeVar
 
 from config.load import PREFIX, SHORT_NAMES, ConfigurationError, Value, load_settings
 from config.settings import Settings
-from signaling import administration, callback_commands, session_doctor
-from signaling.callback_commands import Shell
+from signaling import (
+    administration,
+    callback_commands,
+    operator_commands,
+    project_commands,
+    session_doctor,
+    storage_commands,
+)
 from signaling.clock import SystemClock
 from signaling.doctor import examine
 from signaling.domain.errors import DomainError
-from signaling.domain.projects import Project
 from signaling.domain.roles import Role
 from signaling.domain.tokens import TokenClaims
 from signaling.session_doctor import SessionDoctor
+from signaling.shell import Adder, Shell
 from signaling.storage.base import Store
 from signaling.storage.choosing import open_store
 
@@ -30,6 +36,12 @@ T = TypeVar("T")
 CLOCK = SystemClock()
 MIN_TOKEN_S = 1
 DAY_S = 86_400
+GROUPS = (
+    ("project", "projects: API keys and their properties", project_commands.add_commands),
+    ("operator", "who may use the admin API", operator_commands.add_commands),
+    ("storage", "the database: backup, restore, sealing", storage_commands.add_commands),
+    ("callbacks", "events posted to applications", callback_commands.add_commands),
+)
 
 
 def say(text: str) -> None:
@@ -81,42 +93,6 @@ def migrate(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def project_create(arguments: argparse.Namespace) -> int:
-    settings = settings_of(arguments)
-    project = with_store(
-        arguments,
-        lambda store: administration.create_project(
-            store,
-            CLOCK,
-            name=arguments.name or "",
-            e2ee_enabled=arguments.e2ee or settings.e2ee.enabled_for_new_projects,
-            public_key_pem=_read_pem(arguments.public_key),
-        ),
-    )
-    document = administration.credentials(project)
-    show(arguments, document, "\n".join(f"{name} {value}" for name, value in document.items()))
-    return 0
-
-
-def project_update(arguments: argparse.Namespace) -> int:
-    change = administration.ProjectChange(
-        name=arguments.name,
-        e2ee_enabled=arguments.e2ee,
-        public_key_pem=_read_pem(arguments.public_key),
-    )
-    project = with_store(
-        arguments, lambda store: administration.update_project(store, arguments.api_key, change)
-    )
-    show(arguments, _described(project), _line(project))
-    return 0
-
-
-def project_list(arguments: argparse.Namespace) -> int:
-    found = with_store(arguments, lambda store: store.projects())
-    show(arguments, [_described(one) for one in found], "\n".join(_line(one) for one in found))
-    return 0
-
-
 def session_create(arguments: argparse.Namespace) -> int:
     fields: dict[str, object] = {
         "e2ee": arguments.e2ee,
@@ -156,31 +132,6 @@ def doctor(arguments: argparse.Namespace) -> int:
     return 1 if any(finding.state == "error" for finding in findings) else 0
 
 
-def _described(project: Project) -> dict[str, object]:
-    return {
-        "apiKey": project.api_key,
-        "applicationId": project.application_id,
-        "name": project.name,
-        "e2ee": project.e2ee_enabled,
-        "publicKey": project.public_key_pem is not None,
-        "createdAt": project.created_ms,
-    }
-
-
-def _line(project: Project) -> str:
-    sealed = "e2ee" if project.e2ee_enabled else "-"
-    return f"{project.api_key:>10}  {project.application_id}  {sealed:4}  {project.name}"
-
-
-def _read_pem(file: str | None) -> str | None:
-    if file is None:
-        return None
-    try:
-        return Path(file).read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as cause:
-        raise ConfigurationError(f"cannot read {file}") from cause
-
-
 def _lifetime(text: str) -> int:
     seconds = int(text)
     if not MIN_TOKEN_S <= seconds <= 30 * DAY_S:
@@ -193,14 +144,14 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_serve(commands)
     _add(commands, "migrate", migrate, "bring the database's schema up to date")
-    _add_projects(commands)
+    for name, text, add_commands in GROUPS:
+        _add_group(commands, name, text, add_commands)
     _add_sessions(commands)
-    _add_callbacks(commands)
     check = _add(commands, "doctor", doctor, "say what is wrong, and what to do")
     check.add_argument("--url", help="also ask the server running there")
     _listening_flags(check)
     subjects = check.add_subparsers(metavar="subject")
-    look = SessionDoctor(Shell(CLOCK, settings_of, with_store, show)).run
+    look = SessionDoctor(_shell()).run
     text = "say what each subscriber of a session gets, and why not more"
     session_doctor.add_command(_add(subjects, "session", look, text))
     return parser
@@ -235,19 +186,19 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--log-format", help="json or console")
 
 
-def _add_projects(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    group = commands.add_parser("project", help="projects: API keys and their properties")
+def _shell() -> Shell:
+    return Shell(CLOCK, settings_of, with_store, show)
+
+
+def _add_group(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    text: str,
+    add_commands: Callable[[Adder, Shell], None],
+) -> None:
+    group = commands.add_parser(name, help=text)
     actions = group.add_subparsers(required=True, metavar="action")
-    create = _add(actions, "create", project_create, "make a project and print its credentials")
-    create.add_argument("--name", help="for people; one line")
-    create.add_argument("--e2ee", action="store_true", help="switch the encryption add-on on")
-    create.add_argument("--public-key", help="PEM file of the application's RSA public key")
-    _add(actions, "list", project_list, "list projects, without secrets")
-    update = _add(actions, "update", project_update, "change a project")
-    update.add_argument("--api-key", required=True)
-    update.add_argument("--name")
-    update.add_argument("--e2ee", action=argparse.BooleanOptionalAction)
-    update.add_argument("--public-key")
+    add_commands(partial(_add, actions), _shell())
 
 
 def _add_sessions(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -264,13 +215,6 @@ def _add_sessions(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     mint.add_argument("--role", choices=[role.value for role in Role], default="publisher")
     mint.add_argument("--data", help="connection data")
     mint.add_argument("--expires-in", type=_lifetime, default=DAY_S, help="seconds (default a day)")
-
-
-def _add_callbacks(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    group = commands.add_parser("callbacks", help="events posted to applications")
-    actions = group.add_subparsers(required=True, metavar="action")
-    shell = Shell(CLOCK, settings_of, with_store, show)
-    callback_commands.add_commands(partial(_add, actions), shell)
 
 
 def main(argv: list[str] | None = None) -> int:

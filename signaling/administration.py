@@ -3,12 +3,13 @@
 import json
 import os
 import secrets
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from signaling.clock import Clock
 from signaling.domain.errors import BadRequest, ErrorCode, NotFound
-from signaling.domain.projects import Project, checked_name, checked_public_key, new_project
+from signaling.domain.project_changes import key_id, rotated
+from signaling.domain.projects import SECRET_BYTES, Project, new_project
 from signaling.domain.session_ids import RANDOM_BYTES, new_session_id
 from signaling.domain.session_options import SessionOptions, SessionRecord, parse_session_options
 from signaling.domain.tokens import MAX_CONNECTION_DATA_CHARS, TokenClaims, new_client_token
@@ -16,28 +17,30 @@ from signaling.storage.base import Store
 
 DEVELOPMENT_FILE = "development-project.json"
 _ATTEMPTS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class ProjectChange:
-    """None leaves a property as it is."""
-
-    name: str | None = None
-    e2ee_enabled: bool | None = None
-    public_key_pem: str | None = None
+Change = Callable[[Project], Project]
+Work = Callable[[Store], Awaitable[Project]]
 
 
 async def create_project(
-    store: Store, clock: Clock, *, name: str, e2ee_enabled: bool, public_key_pem: str | None
+    store: Store,
+    clock: Clock,
+    *,
+    name: str = "",
+    e2ee_enabled: bool = False,
+    public_key_pem: str | None = None,
+    change: Change = lambda project: project,
 ) -> Project:
-    """A new project, durable on return. API keys are short, so a taken one is drawn again."""
+    """A new project, changed before it is kept, durable on return. API keys are short, so a taken
+    one is drawn again."""
     for attempt in range(_ATTEMPTS):
-        project = new_project(
-            random_bytes=secrets.token_bytes(44),
-            now_ms=int(clock.unix_s() * 1000),
-            name=name,
-            e2ee_enabled=e2ee_enabled,
-            public_key_pem=public_key_pem,
+        project = change(
+            new_project(
+                random_bytes=secrets.token_bytes(44),
+                now_ms=int(clock.unix_s() * 1000),
+                name=name,
+                e2ee_enabled=e2ee_enabled,
+                public_key_pem=public_key_pem,
+            )
         )
         if await store.project_named(project.api_key) is None or attempt == _ATTEMPTS - 1:
             break
@@ -45,22 +48,29 @@ async def create_project(
     return project
 
 
-async def update_project(store: Store, api_key: str, change: ProjectChange) -> Project:
-    project = await existing_project(store, api_key)
-    if change.name is not None:
-        project = replace(project, name=checked_name(change.name))
-    if change.e2ee_enabled is not None:
-        project = replace(project, e2ee_enabled=change.e2ee_enabled)
-    if change.public_key_pem is not None:
-        project = replace(project, public_key_pem=checked_public_key(change.public_key_pem))
+async def change_project(store: Store, identity: str, change: Change) -> Project:
+    """The project after the change, durable on return. Errors: `not_found`, and what the change
+    raises."""
+    project = change(await existing_project(store, identity))
     await store.replace_project(project)
     return project
+
+
+async def rotate_secret(store: Store, clock: Clock, identity: str, grace_ms: int) -> Project:
+    """The project with a new API secret. Errors: `not_found`, `invalid_parameter`."""
+    now_ms = int(clock.unix_s() * 1_000)
+    secret = secrets.token_hex(SECRET_BYTES)
+    return await change_project(
+        store, identity, lambda one: rotated(one, secret, now_ms=now_ms, grace_ms=grace_ms)
+    )
 
 
 async def existing_project(store: Store, identity: str) -> Project:
     project = await store.project_named(identity)
     if project is None:
-        raise NotFound(ErrorCode.NOT_FOUND, "There is no project with that API key.")
+        raise NotFound(
+            ErrorCode.NOT_FOUND, "There is no project with that API key or application id."
+        )
     return project
 
 
@@ -69,7 +79,7 @@ async def create_session(
 ) -> SessionRecord:
     """A session as `POST /session/create` makes it, without a running server."""
     project = await existing_project(store, api_key)
-    options: SessionOptions = parse_session_options(fields)
+    options: SessionOptions = parse_session_options(fields, e2ee_default=project.e2ee_by_default)
     if options.e2ee and not project.e2ee_enabled:
         raise BadRequest(ErrorCode.E2EE_NOT_ENABLED)
     now_ms = int(clock.unix_s() * 1000)
@@ -101,6 +111,25 @@ def credentials(project: Project) -> dict[str, str]:
         "apiKey": project.api_key,
         "apiSecret": project.api_secret,
         "applicationId": project.application_id,
+    }
+
+
+def described(project: Project, now_ms: int) -> dict[str, object]:
+    """All of a project that is no secret."""
+    until_ms = project.previous_secret_until_ms or 0
+    return {
+        "apiKey": project.api_key,
+        "applicationId": project.application_id,
+        "name": project.name,
+        "createdAt": project.created_ms,
+        "e2ee": project.e2ee_enabled,
+        "e2eeByDefault": project.e2ee_by_default,
+        "allowedOrigins": project.allowed_origins.split(),
+        "maxSessions": project.max_sessions,
+        "maxConnections": project.max_connections,
+        "maxPublishBps": project.max_publish_bps,
+        "publicKeys": [key_id(key) for key in project.public_keys()],
+        "previousSecretUntil": until_ms if until_ms > now_ms else None,
     }
 
 

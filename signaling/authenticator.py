@@ -62,11 +62,14 @@ class Authenticator:
         self._sessions = SessionCache(store)
         self._clock = clock
 
-    async def authenticate(self, api_key: str, session_id: str, token: str) -> Admission:
-        """Leave for a client to join.
+    async def authenticate(
+        self, api_key: str, session_id: str, token: str, *, origin: str | None = None
+    ) -> Admission:
+        """Leave for a client to join, from a page of that origin if it is a browser.
 
         Errors: `invalid_session_id`, `authentication_failed`, `token_expired`, `session_unknown`,
-        `storage_unavailable`. Whether a session exists is told to holders of a valid token only.
+        `origin_refused`, `storage_unavailable`. Whether a session exists is told to holders of a
+        valid token only.
         """
         project = await self._projects.project_named(api_key)
         if project is None:
@@ -77,12 +80,15 @@ class Authenticator:
         record = await self.session_of(project, session_id)
         if record is None:
             raise NotFound(ErrorCode.SESSION_UNKNOWN)
+        if not project.allows_origin(origin):
+            raise Unauthorized(ErrorCode.ORIGIN_REFUSED)
         return Admission(
             session=record,
             role=claims.role,
             expires_s=claims.expires_s,
             connection_data=claims.connection_data,
             layout_classes=claims.layout_classes,
+            quotas=project.quotas,
         )
 
     async def project_of_request(self, credential: Credential) -> Project:

@@ -7,12 +7,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 
-from config.settings import CallbackSettings, Settings
+from config.settings import CallbackSettings
 from signaling.administration import existing_project
 from signaling.callbacks import registration
 from signaling.callbacks.sender import Result, Sent
 from signaling.callbacks.service import open_sender, target_policy
-from signaling.clock import Clock
 from signaling.domain.callbacks import (
     EVENT_NAMES,
     EVERY,
@@ -26,10 +25,10 @@ from signaling.domain.deliveries import DeadLetter, QueueFigures
 from signaling.domain.effects import EventName
 from signaling.domain.errors import ErrorCode, NotFound
 from signaling.domain.projects import Project
+from signaling.shell import Adder, Shell
 from signaling.storage.base import Store
 
 T = TypeVar("T")
-Adder = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
 _HOUR_MS = 3_600_000
 MAX_SHOWN = 1_000
 _ADVICE = {
@@ -41,19 +40,6 @@ _ADVICE = {
     Result.TLS: "The receiver's certificate is not valid for its name, or not trusted here.",
     Result.FORBIDDEN: "This is not a public address: allow it with callbacks.allowed_networks.",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Shell:
-    """What the command line lends to its commands."""
-
-    clock: Clock
-    settings_of: Callable[[argparse.Namespace], Settings]
-    with_store: "Callable[[argparse.Namespace, Callable[[Store], Awaitable[object]]], object]"
-    show: Callable[[argparse.Namespace, object, str], None]
-
-    def now_ms(self) -> int:
-        return int(self.clock.unix_s() * 1000)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 
 from config.settings import SignalingSettings
@@ -12,9 +13,12 @@ from signaling.actor import DirectoryContext, Schedule, SessionActor, Tell, Time
 from signaling.clock import Clock
 from signaling.domain.effects import Notify
 from signaling.domain.errors import ErrorCode, error
+from signaling.domain.projects import Quotas
 from signaling.domain.session_options import MediaMode, SessionRecord
 from signaling.domain.session_state import limits_of
 from signaling.ice_servers import IceServers
+
+NO_QUOTAS = Quotas()
 
 
 class SessionDirectory:
@@ -45,8 +49,11 @@ class SessionDirectory:
     def find(self, session: str) -> SessionActor | None:
         return self._actors.get(SessionId(session))
 
-    def open(self, record: SessionRecord) -> SessionActor:
-        """The actor of a session, made when nobody is in it. Errors: `server_shutdown`."""
+    def open(self, record: SessionRecord, quotas: Quotas = NO_QUOTAS) -> SessionActor:
+        """The actor of a session, made when nobody is in it.
+
+        Errors: `server_shutdown`, `session_limit`.
+        """
         if self._closed:
             raise error(ErrorCode.SERVER_SHUTDOWN)
         session = SessionId(record.session_id)
@@ -54,15 +61,34 @@ class SessionDirectory:
             timer.cancel()
         actor = self._actors.get(session)
         if actor is None:
-            media = self._open_media(session, record)
-            actor = SessionActor(record, media, self._context, partial(self._linger, session))
+            self._check_sessions(record.project_id, quotas)
+            media = self._open_media(session, record, quotas)
+            context = self._context
+            if quotas.connections is not None:
+                most = min(quotas.connections, context.limits.connections)
+                context = replace(context, limits=replace(context.limits, connections=most))
+            actor = SessionActor(record, media, context, partial(self._linger, session))
             self._actors[session] = actor
         return actor
 
-    def _open_media(self, session: SessionId, record: SessionRecord) -> SessionMedia:
+    def _check_sessions(self, project_id: str, quotas: Quotas) -> None:
+        if quotas.sessions is None:
+            return
+        taken = sum(
+            actor.state.record.project_id == project_id and bool(actor.state.members)
+            for actor in self._actors.values()
+        )
+        if taken >= quotas.sessions:
+            raise error(ErrorCode.SESSION_LIMIT)
+
+    def _open_media(
+        self, session: SessionId, record: SessionRecord, quotas: Quotas
+    ) -> SessionMedia:
         if record.options.media_mode is MediaMode.RELAYED:
             return NoSessionMedia()
-        return self._plane.open_session(session, e2ee=record.options.e2ee)
+        return self._plane.open_session(
+            session, e2ee=record.options.e2ee, max_publish_bps=quotas.publish_bps
+        )
 
     def actors(self) -> Iterable[SessionActor]:
         return self._actors.values()

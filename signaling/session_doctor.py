@@ -12,10 +12,10 @@ from urllib.request import Request, urlopen
 from config.load import ConfigurationError
 from config.settings import HttpSettings
 from signaling.administration import existing_project
-from signaling.callback_commands import Shell
 from signaling.domain.errors import ErrorCode, NotFound, Unavailable
 from signaling.domain.projects import Project
 from signaling.domain.rest_credentials import new_rest_token
+from signaling.shell import Shell
 from signaling.storage.base import Store
 
 TIMEOUT_S = 10

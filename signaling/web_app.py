@@ -8,6 +8,7 @@ from pathlib import Path
 from aiohttp import web
 
 from config.settings import HttpSettings
+from signaling.admin_api import AdminApi
 from signaling.domain.errors import DomainError, ErrorCode, NotFound
 from signaling.metrics import CONTENT_TYPE, Metrics
 from signaling.rest.answers import Answer, error_answer, json_answer
@@ -48,6 +49,7 @@ class WebApp:
     def __init__(self, surface: Surface) -> None:
         self._surface = surface
         self._rest = RestApi(surface.services, surface.http)
+        self._admin = AdminApi(surface.services.store, surface.services.clock)
 
     def build(self) -> web.Application:
         app = web.Application(
@@ -61,6 +63,7 @@ class WebApp:
         app.router.add_routes(self._surface.http_media)
         app.router.add_post(ROOMS_PATH, self._rooms)
         app.router.add_post(ROOMS_PATH + "/{session}", self._rooms)
+        app.router.add_routes(self._admin.routes())
         # Line ends too: a path may hold them, percent-encoded.
         app.router.add_route("*", r"/{path:[\s\S]*}", self._other)
         app.on_response_prepare.append(_hide_version)

@@ -183,7 +183,7 @@ class WebSocketGate:
             return ws  # gone already
         outlet = _Outlet(ws, transport, encoding, self._signaling.send_queue_bytes)
         try:
-            await self._converse(ws, encoding, outlet)
+            await self._converse(ws, encoding, outlet, request.headers.get("Origin"))
         finally:
             await outlet.finish()
             self._metrics.websocket_messages.labels("out").inc(outlet.sent)
@@ -202,10 +202,10 @@ class WebSocketGate:
         return None
 
     async def _converse(
-        self, ws: web.WebSocketResponse, encoding: Encoding, outlet: _Outlet
+        self, ws: web.WebSocketResponse, encoding: Encoding, outlet: _Outlet, origin: str | None
     ) -> None:
         try:
-            client = await self._welcome(ws, encoding, outlet)
+            client = await self._welcome(ws, encoding, outlet, origin)
         except DomainError as refused:
             _answer_error(outlet, refused)
             outlet.end(ERRORS[refused.code].close_code)
@@ -219,7 +219,7 @@ class WebSocketGate:
             client.actor.detach(client.connection, outlet)
 
     async def _welcome(
-        self, ws: web.WebSocketResponse, encoding: Encoding, outlet: _Outlet
+        self, ws: web.WebSocketResponse, encoding: Encoding, outlet: _Outlet, origin: str | None
     ) -> _Client | None:
         """Errors: those of the first message, of admission and of joining."""
         try:
@@ -235,7 +235,7 @@ class WebSocketGate:
         hello = self._decode(frame, encoding)
         if not isinstance(hello, m.Hello):
             raise PeerProtocolError(ErrorCode.INVALID_MESSAGE, "The first message must be 'hello'.")
-        client = self._resume(hello, outlet) or await self._join(hello, outlet)
+        client = self._resume(hello, outlet) or await self._join(hello, outlet, origin)
         self._metrics.joins.labels("ok").inc()
         self._metrics.join_seconds.observe(self._clock.monotonic_s() - begin_s)
         return client
@@ -250,17 +250,20 @@ class WebSocketGate:
             return None
         return _Client(actor, connection)
 
-    async def _join(self, hello: m.Hello, outlet: _Outlet) -> _Client:
+    async def _join(self, hello: m.Hello, outlet: _Outlet, origin: str | None) -> _Client:
         try:
             admission = await self._authenticator.authenticate(
-                hello.api_key, hello.session_id, hello.token
+                hello.api_key, hello.session_id, hello.token, origin=origin
             )
         except DomainError as refused:
             if refused.code in (ErrorCode.AUTHENTICATION_FAILED, ErrorCode.TOKEN_EXPIRED):
                 self._metrics.authentication_failures.labels("websocket").inc()
                 audit.credentials_refused("websocket", refused, hello.api_key)
             raise _answering(refused, hello) from None
-        actor = self._directory.open(admission.session)
+        try:
+            actor = self._directory.open(admission.session, admission.quotas)
+        except DomainError as refused:
+            raise _answering(refused, hello) from None
         joining = JoiningClient(
             admission.capabilities, admission.connection_data, admission.layout_classes
         )

@@ -45,6 +45,7 @@ class MediaLines:
     cname: str | None = None
     ssrc: int | None = None
     rtx_ssrc: int | None = None
+    max_bps: int | None = None
 
 
 def build(
@@ -85,6 +86,9 @@ def _section(
         payload_types.append(codec.rtx_payload_type)
     yield f"m={media.kind} 9 {media.protocol} {' '.join(map(str, payload_types))}"
     yield "c=IN IP4 0.0.0.0"
+    if media.max_bps is not None:
+        yield f"b=AS:{max(1, media.max_bps // 1_000)}"
+        yield f"b=TIAS:{media.max_bps}"
     yield f"a=mid:{media.mid}"
     yield from _transport(transport, setup)
     if tagged:

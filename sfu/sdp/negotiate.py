@@ -1,7 +1,7 @@
 """The uplink: a client's offer against what the core forwards (RFC 3264, RFC 8829, RFC 8843)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sfu.commands import EncodingParameters, Extension, MediaKind
 from sfu.rtp_parameters import (
@@ -275,9 +275,19 @@ def build_uplink_answer(
     live: Mapping[str, NegotiatedMedia],
     transport: LocalTransport,
     origin: Origin,
+    *,
+    max_bps: int | None = None,
 ) -> str:
-    """Our answer: m-lines of `live` receive, other media is inactive, the rest rejected."""
-    lines = [_answer_lines(offer, media, live) for media in offer.description.media]
+    """Our answer: m-lines of `live` receive, other media is inactive, the rest rejected.
+
+    `max_bps` is asked of each video m-line (RFC 3890, and RFC 4566's AS for who knows only that).
+    """
+    lines = [
+        replace(
+            _answer_lines(offer, media, live), max_bps=max_bps if media.kind == "video" else None
+        )
+        for media in offer.description.media
+    ]
     return build(origin, transport, "passive", lines)
 
 

@@ -28,6 +28,8 @@ class ErrorCode(StrEnum):
     CONNECTION_NOT_FOUND = "connection_not_found"
     SUBSCRIBER_NOT_FOUND = "subscriber_not_found"
     CONNECTION_LIMIT = "connection_limit"
+    SESSION_LIMIT = "session_limit"
+    ORIGIN_REFUSED = "origin_refused"
     STREAM_LIMIT = "stream_limit"
     SUBSCRIBER_LIMIT = "subscriber_limit"
     RATE_LIMITED = "rate_limited"
@@ -216,6 +218,15 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
         409,
         ("OT_CONNECTION_LIMIT_EXCEEDED", 1027),
         "The session has as many connections as it may have.",
+    ),
+    _E.SESSION_LIMIT: _row(
+        Refused,
+        409,
+        ("OT_CONNECTION_LIMIT_EXCEEDED", 1027),
+        "The project has as many sessions with clients as it may have.",
+    ),
+    _E.ORIGIN_REFUSED: _row(
+        Unauthorized, 403, _AUTHENTICATION, "Pages from this origin may not join its sessions."
     ),
     _E.STREAM_LIMIT: _row(
         Refused, 409, _LIMIT, "The connection publishes as many streams as it may."

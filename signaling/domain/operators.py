@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from signaling.domain.errors import BadRequest, ErrorCode
 
 TOKEN_MARK = "sealroute_operator_"  # noqa: S105 - a mark for secret scanners, not a secret
+TOKEN_BYTES = 32
 _NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 
 
@@ -25,9 +26,9 @@ def new_operator(name: str, *, random_bytes: bytes, now_ms: int) -> tuple[Operat
         raise BadRequest(
             ErrorCode.INVALID_PARAMETER, "A name is up to 64 letters, digits and . _ @ -"
         )
-    if len(random_bytes) < 32:
-        raise ValueError("a token needs 32 random bytes")
-    token = TOKEN_MARK + random_bytes[:32].hex()
+    if len(random_bytes) < TOKEN_BYTES:
+        raise ValueError("a token needs more random bytes")
+    token = TOKEN_MARK + random_bytes[:TOKEN_BYTES].hex()
     return Operator(name, token_hash(token), now_ms), token
 
 

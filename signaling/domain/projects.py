@@ -19,6 +19,16 @@ _API_KEY = re.compile(r"[1-9][0-9]{0,9}")
 _API_SECRET = re.compile(r"[0-9a-f]{40}")
 _PEM = re.compile(r"-----BEGIN [A-Z ]+-----.+?-----END [A-Z ]+-----\n?", re.DOTALL)
 MAX_PUBLIC_KEYS = 8
+SECRET_BYTES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """What a project may have at a time; None: no limit but the server's own."""
+
+    sessions: int | None = None
+    connections: int | None = None
+    publish_bps: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,10 @@ class Project:
     def public_keys(self) -> tuple[str, ...]:
         """The PEMs of the application's public keys, oldest first."""
         return tuple(_PEM.findall(self.public_key_pem or ""))
+
+    @property
+    def quotas(self) -> Quotas:
+        return Quotas(self.max_sessions, self.max_connections, self.max_publish_bps)
 
     def allows_origin(self, origin: str | None) -> bool:
         """Whether a page from there may join. Who is no browser says no origin."""

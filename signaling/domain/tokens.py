@@ -17,7 +17,7 @@ import jwt
 from signaling.domain import jwt_claims
 from signaling.domain.errors import ErrorCode, Unauthorized
 from signaling.domain.jwt_claims import LEEWAY_S, MAX_TOKEN_CHARS
-from signaling.domain.projects import Project
+from signaling.domain.projects import Project, Quotas
 from signaling.domain.roles import CAPABILITIES, Capabilities, Role
 from signaling.domain.session_options import SessionRecord
 
@@ -50,6 +50,7 @@ class Admission:
     expires_s: float
     connection_data: str = field(default="", repr=False)
     layout_classes: tuple[str, ...] = ()
+    quotas: Quotas = field(default_factory=Quotas)
 
     @property
     def capabilities(self) -> Capabilities:

@@ -12,7 +12,9 @@ from signaling.rest.call import Call
 
 async def create_session(call: Call) -> Answer:
     """Makes a session. It is on disk when the answer leaves."""
-    options = parse_session_options(call.fields, e2ee_default=call.e2ee_default)
+    options = parse_session_options(
+        call.fields, e2ee_default=call.e2ee_default or call.project.e2ee_by_default
+    )
     if options.e2ee and not call.project.e2ee_enabled:
         raise BadRequest(ErrorCode.E2EE_NOT_ENABLED)
     unified = call.credential_kind == "application"

@@ -122,7 +122,9 @@ class WhipGate:
         token = _required_token(request)
         _require_type(request, requests.SDP)
         session = request.match_info["session"]
-        admission = await self._authenticator.authenticate(project_of(session), session, token)
+        admission = await self._authenticator.authenticate(
+            project_of(session), session, token, origin=request.headers.get("Origin")
+        )
         record = admission.session
         if record.options.media_mode is MediaMode.RELAYED:
             text = "Only routed sessions take WHIP and WHEP."
@@ -139,7 +141,7 @@ class WhipGate:
             admission.capabilities, admission.connection_data, admission.layout_classes
         )
         hello = hello_of(session, record.project_id, role, formats)
-        member.join(self._directory.open(record), hello, joining)
+        member.join(self._directory.open(record, admission.quotas), hello, joining)
         try:
             if role == "whep":
                 stream = request.match_info["stream"]

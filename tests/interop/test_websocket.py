@@ -30,7 +30,7 @@ E2EE = {"formats": ["e2ee/1"]}
 class KnownTokens:
     """Admits the tokens `publisher`, `subscriber` and `moderator`."""
 
-    async def authenticate(self, api_key, session_id, token):
+    async def authenticate(self, api_key, session_id, token, *, origin=None):
         if token not in {role.value for role in Role}:
             raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
         return Admission(SEALED, Role(token), expires_s=2e9, connection_data="name=Ada")

@@ -51,7 +51,7 @@ def test_a_project_can_be_changed(shell, tmp_path):
     _, project, _ = shell("project", "create")
     words = ("--api-key", project["apiKey"], "--e2ee", "--public-key", str(pem))
     code, changed, _ = shell("project", "update", *words)
-    assert (code, changed["e2ee"], changed["publicKey"]) == (0, True, True)
+    assert (code, changed["e2ee"], len(changed["publicKeys"])) == (0, True, 1)
 
 
 @pytest.mark.parametrize("bits", [1024])

@@ -1,0 +1,37 @@
+"""What the command line lends to its commands."""
+
+import argparse
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.load import ConfigurationError
+from config.settings import Settings
+from signaling.clock import Clock
+from signaling.storage.base import Store
+
+Adder = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
+"""Adds a command: its name, what it does, and the help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """What the command line lends to its commands."""
+
+    clock: Clock
+    settings_of: Callable[[argparse.Namespace], Settings]
+    with_store: "Callable[[argparse.Namespace, Callable[[Store], Awaitable[object]]], object]"
+    show: Callable[[argparse.Namespace, object, str], None]
+
+    def now_ms(self) -> int:
+        return int(self.clock.unix_s() * 1000)
+
+
+def read_pem(file: str | None) -> str | None:
+    """The text of a PEM file. Errors: `ConfigurationError`."""
+    if file is None:
+        return None
+    try:
+        return Path(file).read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as cause:
+        raise ConfigurationError(f"cannot read {file}") from cause

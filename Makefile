@@ -8,6 +8,8 @@ JOBS ?= $(shell nproc)
 
 NATIVE_SOURCES := $(shell find native -name '*.rs' -o -name 'Cargo.toml' -o -name 'Cargo.lock' 2>/dev/null | grep -v /target/)
 WEB_SOURCES := $(shell find sdk/web web -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
+# An encoder of another make, for WHIP.
+GSTREAMER := $(foreach package,gstreamer1.0-nice gstreamer1.0-plugins-bad gstreamer1.0-plugins-good gir1.2-gst-plugins-bad-1.0 python3-gi,/usr/share/doc/$(package)=$(package))
 
 .PHONY: help run build test test-python test-native test-web test-browser lint format bench bench-quick bench-forwarding bench-rest bench-guard bench-network docs clean
 
@@ -70,7 +72,7 @@ test-native: $(VENV)/tools.stamp ## Rust tests
 	cd native && cargo test --workspace --quiet --jobs $(JOBS)
 
 test-python: build $(VENV)/dev.stamp $(VENV)/official.stamp ## Python tests, the official SDKs and real peers among them
-	@scripts/require ffmpeg=ffmpeg turnserver=coturn /usr/lib/postgresql=postgresql
+	@scripts/require ffmpeg=ffmpeg turnserver=coturn /usr/lib/postgresql=postgresql $(GSTREAMER)
 	$(BIN)/python -m pytest -q
 
 test-web: $(VENV)/web.stamp ## Browser SDK tests in Node

@@ -56,9 +56,9 @@ async def media_site(folder: Path, **sections: Any) -> AsyncIterator[MediaSite]:
         planes.append(plane)
         return plane, port
 
+    sections.setdefault("media", MediaSettings(host="127.0.0.1", port=0))
     settings = Settings(
         http=HttpSettings(host="127.0.0.1", port=0),
-        media=MediaSettings(host="127.0.0.1", port=0),
         storage=StorageSettings(data_dir=str(folder)),
         **sections,
     )

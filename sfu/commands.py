@@ -110,6 +110,8 @@ class SinkParameters:
     payload_type: int
     rtx_payload_type: int | None
     extensions: dict[Extension, int]
+    nack: bool = True
+    """Generic NACK was negotiated. Without a retransmission stream sealed packets are kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,6 +205,7 @@ class AcceptedSink:
     payload_type: int
     rtx_payload_type: int | None
     extensions: frozenset[Extension]
+    nack: bool
 
 
 def sink_parameters(sink: AcceptedSink, source_mid: str) -> SinkParameters:
@@ -218,4 +219,5 @@ def sink_parameters(sink: AcceptedSink, source_mid: str) -> SinkParameters:
         payload_type=sink.payload_type,
         rtx_payload_type=sink.rtx_payload_type,
         extensions={extension: DOWNLINK_EXTENSION_IDS[extension] for extension in sink.extensions},
+        nack=sink.nack,
     )

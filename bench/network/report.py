@@ -71,7 +71,7 @@ def as_page(found: dict[str, Any], scenarios: Sequence[Scenario]) -> str:
         "# Calls on bad networks",
         "",
         "Measured by `make bench-network`: the server, a publisher and each subscriber in a",
-        "network namespace of its own; publisher and viewers are headless Chromium, with figures from",
+        "network namespace of its own; publisher and viewers are headless Chromium, figures by",
         "`getStats()`; every call is end-to-end encrypted. Each client hangs on a cable",
         "(`bench/network/link.py`) that loses, delays and queues packets by a seed, so that every",
         "run loses the same share. Middle of the runs, and in brackets the least and the most.",

@@ -27,7 +27,10 @@ PROTOCOL = "UDP/TLS/RTP/SAVPF"
 PAYLOAD_TYPES = (*range(96, 128), *range(35, 64))
 """What RFC 5761 leaves to dynamic types, 96 and up first. One number has one meaning on all
 m-lines of a bundle (RFC 8843 section 9.1)."""
-VIDEO_FEEDBACK = frozenset({"nack", "nack pli", "ccm fir"})
+FEEDBACK = {
+    MediaKind.AUDIO: frozenset({"nack"}),
+    MediaKind.VIDEO: frozenset({"nack", "nack pli", "ccm fir"}),
+}
 _Config = tuple[Codec, tuple[tuple[str, str], ...]]
 
 
@@ -147,7 +150,7 @@ class DownlinkSlots:
                 payload_type,
                 rtx_payload_type,
                 dict(wanted.parameters),
-                VIDEO_FEEDBACK if kind is MediaKind.VIDEO else frozenset(),
+                FEEDBACK[kind],
             ),
             ssrc=self._fresh_ssrc(),
             rtx_ssrc=self._fresh_ssrc() if wanted.retransmission else None,
@@ -206,6 +209,7 @@ def _accepted(slot: Slot, media: MediaSection) -> AcceptedSink:
         payload_type=slot.codec.payload_type,
         rtx_payload_type=rtx if with_rtx else None,
         extensions=frozenset(slot.extensions & answered),
+        nack="nack" in media.descriptions[slot.codec.payload_type].feedback,
     )
 
 

@@ -12,6 +12,23 @@ pub trait Outbox {
     /// transport stand together and can leave as one segmented datagram.
     fn rtp(&mut self, transport: TransportHandle, header: &[u8], payload: &[u8]);
 
+    /// As `rtp`, for a receiver that asks for lost packets and has no retransmission stream: the
+    /// sealed packet is kept for `rtp_again`. An outbox that keeps nothing only sends it.
+    fn rtp_kept(&mut self, transport: TransportHandle, header: &[u8], payload: &[u8]) {
+        self.rtp(transport, header, payload);
+    }
+
+    /// Sends a kept packet again, as the very same sealed bytes: sealing anything a second time
+    /// under its number would repeat a nonce. Returns their length; `None`: not kept (any more).
+    fn rtp_again(
+        &mut self,
+        _transport: TransportHandle,
+        _ssrc: u32,
+        _sequence: u16,
+    ) -> Option<usize> {
+        None
+    }
+
     /// A compound RTCP packet for `transport`, in clear.
     fn rtcp(&mut self, transport: TransportHandle, compound: &[u8]);
 

@@ -159,6 +159,8 @@ pub struct SinkParameters {
     pub rtx_payload_type: Option<u8>,
     /// Ids on the downlink.
     pub extensions: ExtensionIds,
+    /// Generic NACK was negotiated. Without a retransmission stream sealed packets are kept.
+    pub nack: bool,
 }
 
 /// What a Subscriber wants at most; `None` = whatever its link carries.

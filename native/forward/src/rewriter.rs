@@ -246,11 +246,16 @@ impl Rewriter {
         self.sent[numbers.sequence as usize % HISTORY] = Some(entry);
     }
 
-    /// What was sent under a 16-bit number, if it is remembered.
-    pub(crate) fn sent(&mut self, sequence: u16) -> Option<&mut Sent> {
+    /// The full number of one that was sent.
+    pub(crate) fn full(&self, sequence: u16) -> Option<u64> {
         let last = self.last?.sequence;
         let behind = u64::from((last as u16).wrapping_sub(sequence));
-        let full = last.checked_sub(behind)?;
+        last.checked_sub(behind)
+    }
+
+    /// What was sent under a 16-bit number, if it is remembered.
+    pub(crate) fn sent(&mut self, sequence: u16) -> Option<&mut Sent> {
+        let full = self.full(sequence)?;
         let length = self.sent.len().max(1);
         let entry = self.sent.get_mut(full as usize % length)?.as_mut()?;
         (entry.numbers.sequence == full).then_some(entry)

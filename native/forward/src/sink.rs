@@ -23,9 +23,12 @@ const PACKETS_WITH_MID: u64 = 64;
 /// A round trip takes longer than this wherever loss is common.
 const RESEND_INTERVAL: Duration = Duration::from_millis(40);
 /// What may be sent again, as a share of what was sent: a flood of NACKs must not become one of
-/// media.
-const RESEND_SHARE: f64 = 0.2;
-const RESEND_BURST_BYTES: f64 = 96_000.0;
+/// media. With the burst it stays below a fifth within a minute; a loss of 13 % each way is made good.
+const RESEND_SHARE: f64 = 0.18;
+/// A gap of a third of a second in a stream of 1 Mbit/s.
+const RESEND_BURST_BYTES: f64 = 48_000.0;
+/// More than are lost in a round trip of sound.
+const RESENT_REMEMBERED: usize = 16;
 const ORIGINAL_SEQUENCE_BYTES: usize = 2;
 /// The largest VP8 descriptor.
 const DESCRIPTOR_BYTES: usize = 6;
@@ -64,6 +67,10 @@ pub(crate) struct Sink {
     is_vp8: bool,
     clock_rate_hz: u32,
     resend_bytes: f64,
+    /// The first number that this sink gave; earlier ones are another stream's.
+    first: Option<u64>,
+    /// Of packets that come again under their own number.
+    resent_at: [Option<(u16, Instant)>; RESENT_REMEMBERED],
 }
 
 /// Where the m-line belongs.
@@ -106,6 +113,8 @@ impl Sink {
             is_vp8: source.parameters.codec == Codec::Vp8,
             clock_rate_hz: source.parameters.clock_rate_hz,
             resend_bytes: RESEND_BURST_BYTES,
+            first: None,
+            resent_at: [None; RESENT_REMEMBERED],
         }
     }
 
@@ -129,7 +138,7 @@ impl Sink {
             match self.admit(now, target, pending, source) {
                 Ok((packet, numbers)) => {
                     self.send(packet, numbers, out);
-                    if source.parameters.nack {
+                    if self.parameters.nack && !self.keeps_sealed() {
                         self.rewriter
                             .remember(pending.encoding, pending.sequence, numbers);
                     }
@@ -218,7 +227,12 @@ impl Sink {
         let replaced = self.write_descriptor(numbers, packet.payload, &mut buffer[end..]);
         end += replaced;
         let payload = &packet.payload[replaced..];
-        out.rtp(self.transport, &buffer[..end], payload);
+        if self.keeps_sealed() {
+            self.first.get_or_insert(numbers.sequence);
+            out.rtp_kept(self.transport, &buffer[..end], payload);
+        } else {
+            out.rtp(self.transport, &buffer[..end], payload);
+        }
         self.packets += 1;
         self.bytes += packet.payload.len() as u64;
         let earned = packet.payload.len() as f64 * RESEND_SHARE;
@@ -261,10 +275,14 @@ impl Sink {
         if !self.forwarding {
             return Err(DropReason::Paused);
         }
-        let interval = self
-            .round_trip
-            .unwrap_or(RESEND_INTERVAL)
-            .max(RESEND_INTERVAL);
+        if self.keeps_sealed() {
+            return self.resend_sealed(now, sequence, out);
+        }
+        let stream = (self.parameters.rtx_ssrc, self.parameters.rtx_payload_type);
+        let (Some(ssrc), Some(payload_type)) = stream else {
+            return Err(DropReason::NotCached);
+        };
+        let interval = self.resend_interval();
         let sent = self.rewriter.sent(sequence).ok_or(DropReason::NotCached)?;
         if sent
             .resent
@@ -280,12 +298,45 @@ impl Sink {
         self.resend_bytes -= packet.payload.len() as f64;
         sent.resent = Some(now);
         self.resent += 1;
-        match (self.parameters.rtx_ssrc, self.parameters.rtx_payload_type) {
-            (Some(ssrc), Some(payload_type)) => {
-                self.send_retransmission(packet, entry.numbers, (ssrc, payload_type), out);
-            }
-            _ => self.send_same(packet, entry.numbers, out),
+        self.send_retransmission(packet, entry.numbers, (ssrc, payload_type), out);
+        Ok(())
+    }
+
+    /// Whether lost packets come again under their own number.
+    fn keeps_sealed(&self) -> bool {
+        self.parameters.nack && self.parameters.rtx_ssrc.is_none()
+    }
+
+    fn resend_interval(&self) -> Duration {
+        self.round_trip
+            .unwrap_or(RESEND_INTERVAL)
+            .max(RESEND_INTERVAL)
+    }
+
+    fn resend_sealed(
+        &mut self,
+        now: Instant,
+        sequence: u16,
+        out: &mut impl Outbox,
+    ) -> Result<(), DropReason> {
+        let interval = self.resend_interval();
+        let place = self.resent_at[usize::from(sequence) % RESENT_REMEMBERED];
+        if place.is_some_and(|(number, at)| number == sequence && now < at + interval) {
+            return Err(DropReason::ResentRecently);
         }
+        let own = self.first.zip(self.rewriter.full(sequence));
+        if own.is_none_or(|(first, number)| number < first) {
+            return Err(DropReason::NotCached);
+        }
+        if self.resend_bytes <= 0.0 {
+            return Err(DropReason::ResendLimit);
+        }
+        let length = out
+            .rtp_again(self.transport, self.parameters.ssrc, sequence)
+            .ok_or(DropReason::NotCached)?;
+        self.resend_bytes -= length as f64;
+        self.resent += 1;
+        self.resent_at[usize::from(sequence) % RESENT_REMEMBERED] = Some((sequence, now));
         Ok(())
     }
 
@@ -315,13 +366,6 @@ impl Sink {
             &buffer[..end + replaced],
             &packet.payload[replaced..],
         );
-    }
-
-    /// The very same bytes as before: the same SRTP index must never seal anything else.
-    fn send_same(&mut self, packet: CachedPacket<'_>, numbers: Numbers, out: &mut impl Outbox) {
-        let (packets, bytes, earned) = (self.packets, self.bytes, self.resend_bytes);
-        self.send(packet, numbers, out);
-        (self.packets, self.bytes, self.resend_bytes) = (packets, bytes, earned);
     }
 }
 

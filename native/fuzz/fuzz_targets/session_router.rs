@@ -214,6 +214,7 @@ fn sink(ssrc: u32, rtx_ssrc: Option<u32>) -> SinkParameters {
         payload_type: 96,
         rtx_payload_type: rtx_ssrc.map(|_| 97),
         extensions: ExtensionIds(vec![(Extension::Mid, 4)]),
+        nack: true,
     }
 }
 

@@ -102,6 +102,7 @@ fn sink(index: u64) -> SinkParameters {
         payload_type: 100,
         rtx_payload_type: Some(101),
         extensions: ExtensionIds(vec![(Extension::Mid, 3)]),
+        nack: true,
     }
 }
 

@@ -75,6 +75,7 @@ pub(crate) struct SinkFields {
     payload_type: u8,
     rtx_payload_type: Option<u8>,
     extensions: HashMap<String, u8>,
+    nack: bool,
 }
 
 impl SinkFields {
@@ -92,6 +93,7 @@ impl SinkFields {
             payload_type: payload_type(self.payload_type)?,
             rtx_payload_type: self.rtx_payload_type.map(payload_type).transpose()?,
             extensions: extension_ids(self.extensions)?,
+            nack: self.nack,
         })
     }
 }

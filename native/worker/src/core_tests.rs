@@ -109,6 +109,7 @@ fn sink() -> SinkParameters {
         payload_type: 111,
         rtx_payload_type: None,
         extensions: ExtensionIds::default(),
+        nack: true,
     }
 }
 

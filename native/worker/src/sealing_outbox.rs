@@ -18,7 +18,7 @@ pub(crate) struct SealingOutbox<'a, S> {
 }
 
 impl<S: MessageSocket> SealingOutbox<'_, S> {
-    fn send<F>(&mut self, transport: TransportHandle, seal: F) -> Result<(), NetworkDrop>
+    fn send<F>(&mut self, transport: TransportHandle, seal: F) -> Result<usize, NetworkDrop>
     where
         F: FnOnce(&mut SrtpSender, &mut [u8]) -> Result<usize, SrtpError>,
     {
@@ -31,10 +31,10 @@ impl<S: MessageSocket> SealingOutbox<'_, S> {
         let slot = self.egress.slot(self.counters);
         let length = seal(sender, slot).map_err(|_| NetworkDrop::SendNotSealed)?;
         self.egress.commit(path, length);
-        Ok(())
+        Ok(length)
     }
 
-    fn count(&mut self, outcome: Result<(), NetworkDrop>) {
+    fn count(&mut self, outcome: Result<usize, NetworkDrop>) {
         if let Err(reason) = outcome {
             self.counters.drop_packets(reason, 1);
         }
@@ -47,6 +47,18 @@ impl<S: MessageSocket> Outbox for SealingOutbox<'_, S> {
             sender.seal_rtp(header, payload, slot)
         });
         self.count(outcome);
+    }
+
+    fn rtp_kept(&mut self, transport: TransportHandle, header: &[u8], payload: &[u8]) {
+        let outcome = self.send(transport, |sender, slot| {
+            sender.seal_rtp_kept(header, payload, slot)
+        });
+        self.count(outcome);
+    }
+
+    fn rtp_again(&mut self, transport: TransportHandle, ssrc: u32, sequence: u16) -> Option<usize> {
+        self.send(transport, |sender, slot| sender.again(ssrc, sequence, slot))
+            .ok()
     }
 
     fn rtcp(&mut self, transport: TransportHandle, compound: &[u8]) {

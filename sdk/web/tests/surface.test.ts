@@ -8,7 +8,7 @@ import { captureError, constraintsFor, parseResolution } from '../src/media/capt
 import { codecPreferences } from '../src/rtc/codecs';
 import { videoEncodings } from '../src/rtc/encodings';
 import { JobQueue } from '../src/rtc/queue';
-import { dropStrayCodecLines } from '../src/rtc/sdp';
+import { dropStrayCodecLines, withAudioNack } from '../src/rtc/sdp';
 import { framesSent, publisherStats, subscriberStats } from '../src/rtc/stats';
 import { setServerUrl, signalingUrl } from '../src/server-url';
 import { signalFault } from '../src/signal-rules';
@@ -304,4 +304,18 @@ test('the directory knows who was missed', () => {
 
 test("the version is the package's", () => {
   assert.equal(readJson<{ version: string }>('package.json')?.version, VERSION);
+});
+
+test('an answer takes up the retransmission of sound where it is offered, and nothing else', () => {
+  const audio = ['m=audio 9 UDP/TLS/RTP/SAVPF 96', 'a=rtpmap:96 opus/48000/2', 'a=mid:0'];
+  const video = ['m=video 9 UDP/TLS/RTP/SAVPF 97', 'a=rtpmap:97 VP8/90000', 'a=mid:1'];
+  const text = (...lines: string[]): string => ['v=0', ...lines, ''].join('\r\n');
+  const nack = (payloadType: number): string => `a=rtcp-fb:${String(payloadType)} nack`;
+  const answer = text(...audio, ...video);
+  const offer = text(...audio, nack(96), ...video, nack(97));
+  const [media, rtpmap, mid] = audio as [string, string, string];
+  const taken = text(media, rtpmap, nack(96), mid, ...video);
+  assert.equal(withAudioNack(answer, offer), taken);
+  assert.equal(withAudioNack(taken, offer), taken);
+  assert.equal(withAudioNack(answer, answer), answer);
 });

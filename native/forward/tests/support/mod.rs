@@ -11,6 +11,7 @@ use sealroute_forward::{
 };
 use sealroute_rtp::rtcp::{Compound, RtcpPacket, write_nack, write_pli};
 use sealroute_rtp::{RtpPacket, Sequence};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 pub const UPLINK: TransportHandle = TransportHandle(1);
@@ -57,12 +58,28 @@ pub struct Recorder {
     pub rtp: Vec<Sent>,
     pub rtcp: Vec<Sent>,
     pub events: Vec<ForwardEvent>,
+    kept: HashMap<(TransportHandle, u32, u16), Vec<u8>>,
 }
 
 impl Outbox for Recorder {
     fn rtp(&mut self, to: TransportHandle, header: &[u8], payload: &[u8]) {
         let bytes = [header, payload].concat();
         self.rtp.push(Sent { to, bytes });
+    }
+
+    fn rtp_kept(&mut self, to: TransportHandle, header: &[u8], payload: &[u8]) {
+        self.rtp(to, header, payload);
+        if let Some(sent) = self.rtp.last() {
+            let place = (to, sent.packet().ssrc(), sent.sequence());
+            self.kept.insert(place, sent.bytes.clone());
+        }
+    }
+
+    fn rtp_again(&mut self, to: TransportHandle, ssrc: u32, sequence: u16) -> Option<usize> {
+        let bytes = self.kept.get(&(to, ssrc, sequence))?.clone();
+        let length = bytes.len();
+        self.rtp.push(Sent { to, bytes });
+        Some(length)
     }
 
     fn rtcp(&mut self, to: TransportHandle, compound: &[u8]) {
@@ -117,7 +134,11 @@ impl Recorder {
     }
 
     pub fn clear(&mut self) {
-        *self = Self::default();
+        let kept = std::mem::take(&mut self.kept);
+        *self = Self {
+            kept,
+            ..Self::default()
+        };
     }
 }
 
@@ -264,6 +285,7 @@ pub fn sink() -> SinkParameters {
         payload_type: SINK_PAYLOAD_TYPE,
         rtx_payload_type: Some(SINK_RTX_PAYLOAD_TYPE),
         extensions: ids(&[(Extension::Mid, SINK_MID_ID)]),
+        nack: true,
     }
 }
 

@@ -13,6 +13,8 @@ pub enum SrtpError {
     Replayed,
     /// The packet's index was sealed before, or is too old to tell: it would repeat a nonce.
     IndexReused,
+    /// The sealed packet is not kept (any more).
+    NotKept,
     /// The table of SSRCs is full.
     TooManyStreams,
     /// An SRTCP packet whose E bit is clear.
@@ -36,6 +38,7 @@ impl SrtpError {
             Self::BadTag => "srtp_bad_tag",
             Self::Replayed => "srtp_replayed",
             Self::IndexReused => "srtp_index_reused",
+            Self::NotKept => "srtp_not_kept",
             Self::TooManyStreams => "srtp_too_many_streams",
             Self::NotEncrypted => "srtp_not_encrypted",
             Self::SlotTooSmall => "srtp_slot_too_small",

@@ -12,6 +12,29 @@ use std::collections::HashMap;
 /// come again and would repeat nonces.
 const MAX_STREAMS: usize = 16_384;
 
+/// Packets of a stream that can be sent again: more than a second of sound.
+const KEPT_PACKETS: usize = 128;
+
+/// The last sealed packets of one SSRC, by the low bits of their numbers.
+struct KeptPackets(Box<[Vec<u8>]>);
+
+impl KeptPackets {
+    fn new() -> Self {
+        Self(vec![Vec::new(); KEPT_PACKETS].into_boxed_slice())
+    }
+
+    fn keep(&mut self, sequence: u16, sealed: &[u8]) {
+        let place = &mut self.0[usize::from(sequence) % KEPT_PACKETS];
+        place.clear();
+        place.extend_from_slice(sealed);
+    }
+
+    fn get(&self, sequence: u16) -> Option<&[u8]> {
+        let packet = &self.0[usize::from(sequence) % KEPT_PACKETS];
+        (packet.get(2..4)? == sequence.to_be_bytes()).then_some(packet.as_slice())
+    }
+}
+
 /// Seals the RTP and RTCP packets to one peer. Keeps the rollover counter of each SSRC, and
 /// refuses an index a second time: with AEAD a repeated nonce gives the key away.
 pub struct SrtpSender {
@@ -19,6 +42,7 @@ pub struct SrtpSender {
     rtp_keys: SessionKeys,
     rtcp_keys: SessionKeys,
     rtp_streams: HashMap<u32, SeenIndices<16>>,
+    kept: HashMap<u32, KeptPackets>,
     next_rtcp_index: u32,
 }
 
@@ -33,6 +57,7 @@ impl SrtpSender {
             rtp_keys: SessionKeys::derive(profile, keys, Purpose::Rtp)?,
             rtcp_keys: SessionKeys::derive(profile, keys, Purpose::Rtcp)?,
             rtp_streams: HashMap::new(),
+            kept: HashMap::new(),
             next_rtcp_index: 0,
         })
     }
@@ -55,6 +80,42 @@ impl SrtpSender {
         slot[..header.len()].copy_from_slice(header);
         slot[header.len()..length].copy_from_slice(payload);
         self.seal_rtp_in_place(slot, length)
+    }
+
+    /// As [`Self::seal_rtp`], and keeps the sealed packet for [`Self::again`]. Bounded: the last
+    /// [`KEPT_PACKETS`] of each SSRC that is sealed by this.
+    ///
+    /// # Errors
+    /// Those of [`Self::seal_rtp`].
+    pub fn seal_rtp_kept(
+        &mut self,
+        header: &[u8],
+        payload: &[u8],
+        slot: &mut [u8],
+    ) -> Result<usize, SrtpError> {
+        let length = self.seal_rtp(header, payload, slot)?;
+        let ssrc = be32(header, 8).ok_or(SrtpError::TooShort)?;
+        let sequence = u16::from_be_bytes([header[2], header[3]]);
+        self.kept
+            .entry(ssrc)
+            .or_insert_with(KeptPackets::new)
+            .keep(sequence, &slot[..length]);
+        Ok(length)
+    }
+
+    /// Writes a kept packet into `slot`, as it was sealed: an index never seals a second time, so
+    /// no nonce is used for two texts. Returns its length.
+    ///
+    /// # Errors
+    /// `NotKept`, `SlotTooSmall`.
+    pub fn again(&mut self, ssrc: u32, sequence: u16, slot: &mut [u8]) -> Result<usize, SrtpError> {
+        let sealed = self.kept.get(&ssrc).and_then(|kept| kept.get(sequence));
+        let sealed = sealed.ok_or(SrtpError::NotKept)?;
+        let room = slot
+            .get_mut(..sealed.len())
+            .ok_or(SrtpError::SlotTooSmall)?;
+        room.copy_from_slice(sealed);
+        Ok(sealed.len())
     }
 
     /// Seals the RTP packet `slot[..length]` in place and returns the sealed length.

@@ -129,6 +129,38 @@ fn an_index_is_sealed_once() {
 }
 
 #[test]
+fn a_kept_packet_comes_again_as_the_very_same_bytes_and_others_do_not() {
+    for profile in SrtpProfile::ALL {
+        let (mut sender, mut receiver) = pair(profile);
+        let mut packets = Vec::new();
+        for sequence in 0..300 {
+            let mut slot = vec![0; 200];
+            let length = sender
+                .seal_rtp_kept(&header(9, sequence), &[sequence as u8; 50], &mut slot)
+                .unwrap();
+            slot.truncate(length);
+            packets.push(slot);
+        }
+        let mut slot = vec![0; 200];
+        for (sequence, packet) in packets.iter().enumerate() {
+            let again = sender.again(9, sequence as u16, &mut slot);
+            if sequence < 300 - 128 {
+                assert_eq!(again, Err(SrtpError::NotKept));
+            } else {
+                assert_eq!(again, Ok(packet.len()));
+                assert_eq!(slot[..packet.len()], *packet);
+            }
+        }
+        assert_eq!(sender.again(10, 299, &mut slot), Err(SrtpError::NotKept));
+        let refusal = sender.again(9, 299, &mut [0; 20]);
+        assert_eq!(refusal, Err(SrtpError::SlotTooSmall));
+        sealed(&mut sender, 9, 300);
+        assert_eq!(sender.again(9, 300, &mut slot), Err(SrtpError::NotKept));
+        assert_eq!(receiver.open_rtp(&mut packets[299]), Ok(62));
+    }
+}
+
+#[test]
 fn the_table_of_ssrcs_is_bounded_and_known_ones_go_on() {
     let (mut sender, mut receiver) = pair(SrtpProfile::AeadAes128Gcm);
     for ssrc in 0..1_024 {

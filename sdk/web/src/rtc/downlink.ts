@@ -5,7 +5,7 @@ import type { Reply, RequestMessage } from '../signaling/channel';
 import type { DownlinkOffer, DownlinkTrack } from '../signaling/messages';
 import { makePeerConnection, type PeerSettings } from './peer-connection';
 import { JobQueue } from './queue';
-import { dropStrayCodecLines, withoutSources } from './sdp';
+import { dropStrayCodecLines, withAudioNack, withoutSources } from './sdp';
 
 type Kind = 'audio' | 'video';
 
@@ -77,7 +77,11 @@ export class Downlink {
     await peer.setRemoteDescription({ type: 'offer', sdp });
     // Usually ontrack did it; lines that were used before do not fire it in every browser.
     for (const transceiver of peer.getTransceivers()) this.attach(transceiver);
-    await peer.setLocalDescription(await peer.createAnswer());
+    const answer = await peer.createAnswer();
+    await peer.setLocalDescription({
+      type: 'answer',
+      sdp: withAudioNack(answer.sdp ?? '', offer.sdp),
+    });
     this.report(peer, offer.tracks);
     await this.request({
       t: 'downlinkAnswer',

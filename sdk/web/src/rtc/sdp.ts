@@ -17,6 +17,32 @@ export function dropStrayCodecLines(sdp: string): string {
 }
 
 /**
+ * Takes up the retransmission of lost sound that an offer has. Chromium asks for lost audio packets
+ * when its own description says so, but does not say it of itself.
+ */
+export function withAudioNack(answer: string, offer: string): string {
+  const offered = new Set(
+    sectionsOf(offer)
+      .filter((section) => section.startsWith('m=audio'))
+      .flatMap((section) => [...section.matchAll(/^a=rtcp-fb:(\d+) nack\r$/gm)])
+      .map(([, payloadType]) => payloadType),
+  );
+  return sectionsOf(answer)
+    .map((section) => {
+      if (!section.startsWith('m=audio')) return section;
+      return section.replaceAll(/^a=rtpmap:(\d+) [^\r\n]*\r\n/gm, (line, payloadType: string) => {
+        const feedback = `a=rtcp-fb:${payloadType} nack\r\n`;
+        const isNew = offered.has(payloadType) && !section.includes(feedback);
+        return isNew ? line + feedback : line;
+      });
+    })
+    .join('');
+}
+
+/** The session's lines, then those of each m-line. */
+const sectionsOf = (sdp: string): string[] => sdp.split(/^(?=m=)/m);
+
+/**
  * Removes the SSRCs that an offer names, so that m-lines are told apart by their MID alone.
  * Chromium passes frames of an SSRC that is not the one named, and of one that was named again
  * after a pause, to the decoder without calling the receiver's transform: a server could inject

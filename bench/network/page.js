@@ -177,6 +177,7 @@ globalThis.bench = (() => {
       leave,
     },
     events: () => events,
+    peers: () => connections,
     sdp: () => connections.map((one) => [one.remoteDescription?.sdp, one.localDescription?.sdp]),
   };
 })();

@@ -29,6 +29,7 @@ const RESEND_SHARE: f64 = 0.18;
 const RESEND_BURST_BYTES: f64 = 48_000.0;
 /// More than are lost in a round trip of sound.
 const RESENT_REMEMBERED: usize = 16;
+const SECOND_REPEATS: usize = 8;
 const ORIGINAL_SEQUENCE_BYTES: usize = 2;
 /// The largest VP8 descriptor.
 const DESCRIPTOR_BYTES: usize = 6;
@@ -71,6 +72,7 @@ pub(crate) struct Sink {
     first: Option<u64>,
     /// Of packets that come again under their own number.
     resent_at: [Option<(u16, Instant)>; RESENT_REMEMBERED],
+    second_repeats: [Option<u16>; SECOND_REPEATS],
 }
 
 /// Where the m-line belongs.
@@ -115,6 +117,7 @@ impl Sink {
             resend_bytes: RESEND_BURST_BYTES,
             first: None,
             resent_at: [None; RESENT_REMEMBERED],
+            second_repeats: [None; SECOND_REPEATS],
         }
     }
 
@@ -228,6 +231,7 @@ impl Sink {
         end += replaced;
         let payload = &packet.payload[replaced..];
         if self.keeps_sealed() {
+            self.repeat_once_more(out);
             self.first.get_or_insert(numbers.sequence);
             out.rtp_kept(self.transport, &buffer[..end], payload);
         } else {
@@ -337,7 +341,26 @@ impl Sink {
         self.resend_bytes -= length as f64;
         self.resent += 1;
         self.resent_at[usize::from(sequence) % RESENT_REMEMBERED] = Some((sequence, now));
+        if self.kind == MediaKind::Audio {
+            self.second_repeats[usize::from(sequence) % SECOND_REPEATS] = Some(sequence);
+        }
         Ok(())
+    }
+
+    /// Sound is asked for once, for it can not wait: so it is repeated twice, the second time a
+    /// packet later, when what took the first has passed.
+    fn repeat_once_more(&mut self, out: &mut impl Outbox) {
+        for sequence in std::mem::take(&mut self.second_repeats)
+            .into_iter()
+            .flatten()
+        {
+            if self.resend_bytes > 0.0
+                && let Some(length) = out.rtp_again(self.transport, self.parameters.ssrc, sequence)
+            {
+                self.resend_bytes -= length as f64;
+                self.resent += 1;
+            }
+        }
     }
 
     fn send_retransmission(

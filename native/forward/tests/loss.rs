@@ -363,6 +363,22 @@ fn a_packet_asked_for_twice_within_a_round_trip_is_sent_once() {
 }
 
 #[test]
+fn lost_sound_is_repeated_at_once_and_with_the_next_packet() {
+    let mut session = Session::new(PayloadAccess::Clear);
+    session.publish(PUBLISHER, UPLINK, source(Codec::Opus));
+    session.subscribe(SUBSCRIBER, DOWNLINK, sink_without_rtx());
+    for number in 0..10 {
+        session.rtp(&rtp(number, u32::from(number) * 960, b"sound").bytes());
+    }
+    session.out.clear();
+    session.rtcp(DOWNLINK, &nack(SINK_SSRC, &[7]));
+    assert_eq!(session.out.sequences(DOWNLINK, SINK_SSRC), [7]);
+    session.rtp(&rtp(10, 9_600, b"sound").bytes());
+    session.rtp(&rtp(11, 10_560, b"sound").bytes());
+    assert_eq!(session.out.sequences(DOWNLINK, SINK_SSRC), [7, 7, 10, 11]);
+}
+
+#[test]
 fn a_flood_of_nacks_gets_at_most_a_fifth_of_the_media_and_a_burst() {
     let mut session = playing();
     let mut again = BTreeSet::new();

@@ -7,7 +7,7 @@ player's. The stream is not coded anew: a player that opens none of its codecs i
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from sfu.commands import Codec, Extension, MediaKind, SinkParameters
+from sfu.commands import Codec, Extension, SinkParameters
 from sfu.rtp_parameters import (
     CODEC_RULES,
     EXTENSION_OF_URI,
@@ -27,7 +27,7 @@ from sfu.sdp.negotiate import (
     rtx_of,
 )
 from sfu.sdp.parse import FormatDescription, MediaSection, SessionDescription
-from sfu.sdp.slots import VIDEO_FEEDBACK
+from sfu.sdp.slots import FEEDBACK
 
 _TOLD_BY_PROFILE = {Codec.H264: "profile-level-id", Codec.VP9: "profile-id", Codec.AV1: "profile"}
 _PROFILE_CHARS = {Codec.H264: 4}
@@ -66,6 +66,7 @@ class PlayerPlan:
                 payload_type=line.codec.payload_type,
                 rtx_payload_type=line.codec.rtx_payload_type,
                 extensions=dict(line.extensions),
+                nack="nack" in line.codec.feedback,
             )
             for line in self.lines
         )
@@ -120,13 +121,12 @@ def _fill(
         if description is None or not _opens(description, source):
             continue
         rtx = rtx_of(media, number) if wanted.retransmission else None
-        offered = description.feedback if source.kind is MediaKind.VIDEO else frozenset[str]()
         codec = NegotiatedCodec(
             source.codec.codec,
             number,
             rtx,
             dict(wanted.parameters),
-            frozenset(VIDEO_FEEDBACK & offered),
+            frozenset(FEEDBACK[source.kind] & description.feedback),
         )
         extensions = {
             extension: number

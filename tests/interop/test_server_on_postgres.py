@@ -1,0 +1,119 @@
+"""Whole servers on PostgreSQL: several nodes on one database, and a database that goes away."""
+
+import base64
+import contextlib
+import os
+import time
+
+import aiohttp
+import pytest
+import sqlalchemy as sa
+
+from config.secret import Secret
+from config.settings import HttpSettings, Settings, StorageSettings
+from signaling.domain.projects import new_project
+from signaling.domain.rest_credentials import new_rest_token
+from signaling.server import running_server
+from signaling.storage.choosing import open_store
+from tests import postgres
+from tests.interop.test_running_server import Site, expect, fake_plane
+
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning"),
+]
+
+
+@pytest.fixture
+def database(postgres_server):
+    return postgres.fresh_database(postgres_server)
+
+
+def node(database, folder):
+    key = base64.urlsafe_b64encode(b"k" * 32).decode()
+    return Settings(
+        http=HttpSettings(host="127.0.0.1", port=0),
+        storage=StorageSettings(
+            data_dir=str(folder), url=Secret(database), sealing_key=Secret(key), cache_ms=0
+        ),
+    )
+
+
+async def rest_status(http, server, project):
+    """What the session route answers to a project, and the error it names."""
+    token = new_rest_token(project, int(time.time()))
+    async with http.post(
+        f"{server.url}/session/create",
+        headers={"X-OPENTOK-AUTH": token, "Accept": "application/json"},
+    ) as answer:
+        body = await answer.json()
+        return answer.status, body if answer.status == 200 else body["error"]
+
+
+async def ready(http, server):
+    async with http.get(f"{server.url}/readyz") as answer:
+        return answer.status
+
+
+@contextlib.contextmanager
+def unreachable(database):
+    """Every connection to the database is cut, and no new one is let in."""
+    address = sa.make_url(database).set(drivername="postgresql+psycopg")
+    engine = sa.create_engine(address.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    name = address.database
+    with engine.connect() as connection:
+        connection.execute(sa.text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'))
+        connection.execute(
+            sa.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"),
+            {"name": name},
+        )
+        yield
+        connection.execute(sa.text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true'))
+    engine.dispose()
+
+
+async def test_a_session_made_on_one_node_is_joined_on_another(database, tmp_path):
+    first, second = (node(database, tmp_path / name) for name in "ab")
+    async with (
+        running_server(first, open_plane=fake_plane) as one,
+        running_server(second, open_plane=fake_plane) as other,
+        aiohttp.ClientSession() as http,
+    ):
+        assert other.welcome is None
+        site = Site(one, tmp_path / "a", http)
+        session = await site.session(e2ee=True)
+        site.url = other.url
+        socket = await site.join(session, site.token(session))
+        assert (await expect(socket, "welcome"))["session"]["e2ee"] is True
+        await socket.close()
+
+
+async def test_a_node_that_comes_back_finds_what_it_acknowledged(database, tmp_path):
+    async with aiohttp.ClientSession() as http:
+        async with running_server(node(database, tmp_path), open_plane=fake_plane) as server:
+            session = await Site(server, tmp_path, http).session()
+        async with running_server(node(database, tmp_path), open_plane=fake_plane) as server:
+            site = Site(server, tmp_path, http)
+            socket = await site.join(session, site.token(session))
+            assert (await expect(socket, "welcome"))["session"]["e2ee"] is False
+            await socket.close()
+
+
+async def test_a_database_that_goes_away_is_503_and_all_is_well_when_it_is_back(database, tmp_path):
+    settings = node(database, tmp_path)
+    project = new_project(random_bytes=os.urandom(44), now_ms=0)
+    store = await open_store(settings.storage)
+    await store.add_project(project)
+    await store.close()
+    async with (
+        running_server(settings, open_plane=fake_plane) as server,
+        aiohttp.ClientSession() as http,
+    ):
+        assert (await rest_status(http, server, project))[0] == 200
+        with unreachable(database):
+            assert await ready(http, server) == 503
+            assert await rest_status(http, server, project) == (503, "storage_unavailable")
+        assert await ready(http, server) == 200
+        status, made = await rest_status(http, server, project)
+        assert status == 200
+        assert made[0]["partner_id"] == project.api_key

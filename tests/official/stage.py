@@ -48,11 +48,13 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
+    try:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+    finally:
+        writer.close()
 
 
 @dataclass
@@ -82,6 +84,8 @@ class Stage:
         )
         self.server = Server(folder / "data", e2ee=False, project=("--public-key", str(public)))
         self.joined: list[Session] = []
+        self.forwarding: set[asyncio.Task[None]] = set()
+        self.writers: set[asyncio.StreamWriter] = set()
 
     async def open(self) -> None:
         await self.server.start()
@@ -96,13 +100,24 @@ class Stage:
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         host, _, port = self.url.removeprefix("http://").partition(":")
         upstream, downstream = await asyncio.open_connection(host, int(port))
-        await asyncio.gather(_pump(reader, downstream), _pump(upstream, writer))
+        self.writers |= {writer, downstream}
+        for work in (_pump(reader, downstream), _pump(upstream, writer)):
+            task = asyncio.create_task(work)
+            self.forwarding.add(task)
+            task.add_done_callback(self.forwarding.discard)
 
     async def close(self) -> None:
         self.front.close()
+        # SDKs keep their connections open.
+        for task in self.forwarding:
+            task.cancel()
+        await asyncio.gather(*self.forwarding, return_exceptions=True)
+        for writer in self.writers:
+            writer.transport.abort()
         for session in self.joined:
             await session.disconnect()
         await self.server.stop()
+        await asyncio.sleep(0.1)  # transports close in the next rounds of the loop
 
     async def enter(self, name: str, session_id: str, token: str, *, sealed: bool) -> Live:
         """Two clients join and one publishes. `name`: the project in its dialect."""

@@ -24,7 +24,9 @@ NONE = "00000000-0000-4000-8000-000000000000"
 def sdk(stage, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(stage.chain))
     auth = Auth(application_id=stage.application_id, private_key=stage.private_pem)
-    return Recorder(Vonage(auth, HttpClientOptions(video_host=stage.tls_host)).video)
+    vonage = Vonage(auth, HttpClientOptions(video_host=stage.tls_host))
+    yield Recorder(vonage.video)
+    vonage.http_client._session.close()  # it has no way to say goodbye
 
 
 def new_session(sdk, *, sealed: bool) -> tuple[str, str]:

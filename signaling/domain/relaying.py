@@ -4,16 +4,31 @@ What is negotiated is one Subscriber: its stream's publisher offers, its owner a
 client can reach only those whose stream it takes or who take its own.
 """
 
-from sfu.ids import ConnectionId, SubscriberId
+from sfu.ids import ConnectionId, StreamId, SubscriberId
 from signaling.domain.commands import FromClient
 from signaling.domain.effects import Effects, Send
 from signaling.domain.errors import ErrorCode, error
 from signaling.domain.session_state import Bucket, SessionState
 from signaling.protocol import messages as m
 
+MAX_PEERS_PER_STREAM = 2
+"""Subscribers that one client may have of one stream: a second one while a first is ending."""
 PASSED_BYTES_PER_S = 65_536.0
 PASSED_BYTES_BURST = 1_048_576.0
 """What one client may have passed on: descriptions of some hundred peers at once."""
+
+
+def check_peers(state: SessionState, connection: ConnectionId, stream: StreamId) -> None:
+    """Each Subscriber costs its publisher a peer connection and an encoder.
+
+    Errors: `invalid_parameter` for an own stream, `subscriber_limit`.
+    """
+    found = state.streams[stream]
+    if found.owner == connection:
+        raise error(ErrorCode.INVALID_PARAMETER, "No client relays its own stream to itself.")
+    mine = sum(state.deliveries[name].owner == connection for name in found.deliveries)
+    if mine >= MAX_PEERS_PER_STREAM:
+        raise error(ErrorCode.SUBSCRIBER_LIMIT)
 
 
 def want_peer(state: SessionState, name: SubscriberId) -> Send:

@@ -14,7 +14,7 @@ from signaling.domain.effects import (
     WishLayer,
 )
 from signaling.domain.errors import ErrorCode, error
-from signaling.domain.relaying import tell_peer_gone, want_peer
+from signaling.domain.relaying import check_peers, tell_peer_gone, want_peer
 from signaling.domain.session_state import Delivery, SessionState
 from signaling.protocol import messages as m
 
@@ -23,9 +23,9 @@ def handle_subscribe(state: SessionState, command: FromClient[m.Subscribe], now_
     """Errors: `stream_not_found`, `subscriber_limit`; later those of the media."""
     del now_ms
     request = command.message
-    publisher = state.live_stream(request.stream_id).owner
-    if state.relayed and publisher == command.connection:
-        raise error(ErrorCode.INVALID_PARAMETER, "No client relays its own stream to itself.")
+    state.live_stream(request.stream_id)
+    if state.relayed:
+        check_peers(state, command.connection, StreamId(request.stream_id))
     member = state.members[command.connection]
     if len(member.deliveries) >= state.limits.subscribers_per_connection:
         raise error(ErrorCode.SUBSCRIBER_LIMIT)

@@ -297,3 +297,40 @@ async def test_closing_ends_everything_and_says_nothing_more(bench, ann, ben, se
     assert await refused(session.open_client, "new", peers.Listener()) == "transport_closed"
     again = bench.plane.open_session("S", e2ee=True)
     assert (await again.dump())["streams"] == []
+
+
+async def test_a_player_is_answered_at_once_and_connected_after_its_handshake(
+    bench, ann, ben
+) -> None:
+    await ann.publish_live()
+    answer = ben.media.play("pl", "st", ben.down.offer())
+    assert answer.startswith("v=0")
+    assert ben.offers == []
+    bench.connect(ben.media, Direction.DOWNLINK, ben.down)
+    await bench.settle()
+    assert ("connected", "pl") in ben.told
+    ben.media.unsubscribe("pl")
+    await bench.settle()
+
+
+async def test_a_player_needs_a_stream_and_a_codec_of_it(ann, ben) -> None:
+    await ann.publish_live()
+    for stream, offer, code in [
+        ("no", ben.down.offer(), "stream_unknown"),
+        ("st", ben.down.offer().replace("VP8", "X").replace("opus", "X"), "codec_unsupported"),
+        ("st", "nonsense", "sdp_invalid"),
+    ]:
+        with pytest.raises(MediaError) as refused:
+            ben.media.play("pl", stream, offer)
+        assert refused.value.code == code
+
+
+async def test_a_player_that_is_lost_is_told_and_can_begin_again(bench, ann, ben) -> None:
+    await ann.publish_live()
+    ben.media.play("pl", "st", ben.down.offer())
+    bench.connect(ben.media, Direction.DOWNLINK, ben.down)
+    await bench.settle()
+    bench.lose(ben.media, Direction.DOWNLINK)
+    await bench.settle()
+    assert ("lost", Direction.DOWNLINK) in ben.told
+    ben.media.play("again", "st", peers.PeerConnection().offer())

@@ -6,7 +6,11 @@ from sfu.ids import ConnectionId, SubscriberId
 from signaling.domain import effects as e
 from signaling.domain.commands import Leave, RestMuteStream
 from signaling.domain.errors import DomainError, ErrorCode
-from signaling.domain.relaying import PASSED_BYTES_BURST, PASSED_BYTES_PER_S
+from signaling.domain.relaying import (
+    MAX_PEERS_PER_STREAM,
+    PASSED_BYTES_BURST,
+    PASSED_BYTES_PER_S,
+)
 from signaling.domain.roles import Role
 from signaling.protocol import messages as m
 from tests.domain_room import BOTH_TRACKS, Room, broadcast, of, sent
@@ -150,6 +154,14 @@ def test_a_client_does_not_relay_its_stream_to_itself() -> None:
     room = relayed_room()
     request = m.Subscribe(id=8, stream_id="s")
     assert refused(room, "a", request) is ErrorCode.INVALID_PARAMETER
+
+
+def test_one_client_can_not_make_a_publisher_send_many_times() -> None:
+    room = relayed_room()
+    for number in range(1, MAX_PEERS_PER_STREAM):
+        room.subscribe("b", "s", f"more-{number}")
+    assert refused(room, "b", m.Subscribe(id=8, stream_id="s")) is ErrorCode.SUBSCRIBER_LIMIT
+    room.subscribe("c", "s", "another")
 
 
 def test_roles_hold() -> None:

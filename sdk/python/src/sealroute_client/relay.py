@@ -192,7 +192,11 @@ class PeerLinks:
             if len(link.early) < MAX_EARLY_CANDIDATES:
                 link.early.append(message)
             return
-        candidate = candidate_from_sdp(str(message["candidate"]).removeprefix("candidate:"))
+        try:
+            candidate = candidate_from_sdp(str(message["candidate"]).removeprefix("candidate:"))
+        except (AssertionError, IndexError, ValueError):
+            # One of a kind that is not known here; others may do.
+            return
         candidate.sdpMid = str(message["mid"])
         await link.peer.addIceCandidate(candidate)
 

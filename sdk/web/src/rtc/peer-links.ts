@@ -124,7 +124,7 @@ export class PeerLinks {
     if (!link) return;
     this.run(link, async () => {
       const init = { candidate, sdpMid: mid };
-      if (link.peer.remoteDescription) await link.peer.addIceCandidate(init);
+      if (link.peer.remoteDescription) await addCandidate(link.peer, init);
       else if (link.early.length < MAX_EARLY_CANDIDATES) link.early.push(init);
     });
   }
@@ -228,8 +228,16 @@ async function addOutput(
   await output.add(link.subscriberId, transceiver.sender, wanted[kind]);
 }
 
+/** One that this browser does not understand is left out; others may do. */
+async function addCandidate(
+  peer: RTCPeerConnection,
+  candidate: RTCIceCandidateInit,
+): Promise<void> {
+  await peer.addIceCandidate(candidate).catch(() => undefined);
+}
+
 async function takeEarly(link: Link): Promise<void> {
-  for (const candidate of link.early.splice(0)) await link.peer.addIceCandidate(candidate);
+  for (const candidate of link.early.splice(0)) await addCandidate(link.peer, candidate);
 }
 
 function withoutStrayLines(made: RTCSessionDescriptionInit): RTCSessionDescriptionInit {

@@ -4,6 +4,7 @@ Everything is JSON. A table names the routes; every one of them wants `Authoriza
 an operator's token. Secrets are in the answers that make them, and in no other.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
@@ -13,25 +14,29 @@ import structlog
 from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
-from signaling import administration
-from signaling.administration import Change
+from config.settings import HttpSettings
+from signaling import administration, audit
 from signaling.clock import Clock
 from signaling.domain.errors import (
+    ERRORS,
     BadRequest,
     DomainError,
     ErrorCode,
     NotFound,
     Unauthorized,
+    Unavailable,
 )
 from signaling.domain.operators import token_hash
 from signaling.domain.project_changes import ProjectChange, changed, with_key, without_key
 from signaling.domain.projects import Project
+from signaling.metrics import Metrics
 from signaling.rest.answers import Answer, error_answer, json_answer
-from signaling.storage.base import Store
+from signaling.storage.base import ProjectEdit, Store
 
 log = structlog.get_logger(__name__)
 
 ADMIN_PATH = "/admin/v1"
+_MAX_PATH = 255
 _DAY_S = 86_400
 _MAX_GRACE_S = 30 * _DAY_S
 _Limit = Annotated[int, Meta(ge=1, lt=2**31)] | None | UnsetType
@@ -105,15 +110,22 @@ class _Call:
             raise BadRequest(ErrorCode.INVALID_PARAMETER, f"{cause}.") from None
 
 
+_Handler = Callable[[_Call], Awaitable[Answer]]
+
+
 class AdminApi:
     """Owner of nothing: the store has it all."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, metrics: Metrics, settings: HttpSettings
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._metrics = metrics
+        self._settings = settings
 
     def routes(self) -> list[web.RouteDef]:
-        table: tuple[tuple[str, str, Callable[[_Call], Awaitable[Answer]]], ...] = (
+        table: tuple[tuple[str, str, _Handler], ...] = (
             ("GET", "/projects", self._list),
             ("POST", "/projects", self._create),
             ("GET", "/projects/{project}", self._show),
@@ -127,22 +139,15 @@ class AdminApi:
         ]
         return [*found, web.route("*", ADMIN_PATH + "{rest:(/.*)?}", self._handler(_nothing_here))]
 
-    def _handler(
-        self, run: Callable[[_Call], Awaitable[Answer]]
-    ) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def _handler(self, run: _Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
             try:
-                operator = await self._operator(request)
-                info = request.match_info
-                body = await request.read()
-                answer = await run(_Call(info.get("project", ""), info.get("key", ""), body))
-                if request.method != "GET":
-                    log.info(
-                        "admin", operator=operator, method=request.method, path=request.path,
-                        status=answer.status,
-                    )  # fmt: skip
+                answer = await self._answer(request, run)
             except DomainError as refused:
                 answer = error_answer(refused)
+            except Exception:
+                log.exception("admin request failed", method=request.method)
+                answer = error_answer(Unavailable(ErrorCode.INTERNAL))
             return web.Response(
                 status=answer.status,
                 body=answer.body,
@@ -151,6 +156,33 @@ class AdminApi:
 
         return handle
 
+    async def _answer(self, request: web.Request, run: _Handler) -> Answer:
+        """Changes are put on record, refused ones too."""
+        operator = await self._operator(request)
+        info = request.match_info
+        status = 0
+        try:
+            body = await self._body(request)
+            answer = await run(_Call(info.get("project", ""), info.get("key", ""), body))
+            status = answer.status
+        except DomainError as refused:
+            status = ERRORS[refused.code].http_status
+            raise
+        finally:
+            if request.method != "GET":
+                audit.administered(operator, request.method, request.path[:_MAX_PATH], status)
+        return answer
+
+    async def _body(self, request: web.Request) -> bytes:
+        """Errors: `body_too_large`, `body_invalid`."""
+        try:
+            async with asyncio.timeout(self._settings.read_timeout_ms / 1000):
+                return await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            raise BadRequest(ErrorCode.BODY_TOO_LARGE) from None
+        except TimeoutError:
+            raise BadRequest(ErrorCode.BODY_INVALID, "The body took too long.") from None
+
     async def _operator(self, request: web.Request) -> str:
         """The hash is looked up, not the token: how long that takes says nothing of it."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -158,8 +190,12 @@ class AdminApi:
             operator = await self._store.operators.operator_with(token_hash(token.strip()))
             if operator is not None:
                 return operator.name
-        log.warning("admin refused", path=request.path)
-        raise Unauthorized(ErrorCode.CREDENTIALS_INVALID, "This needs the token of an operator.")
+        refused = Unauthorized(
+            ErrorCode.CREDENTIALS_INVALID, "This needs the token of an operator."
+        )
+        self._metrics.authentication_failures.labels("admin").inc()
+        audit.credentials_refused("admin", refused)
+        raise refused
 
     async def _list(self, _call: _Call) -> Answer:
         return json_answer(200, [self._described(one) for one in await self._store.projects()])
@@ -193,7 +229,7 @@ class AdminApi:
     async def _retire_key(self, call: _Call) -> Answer:
         return await self._change(call, lambda project: without_key(project, call.key))
 
-    async def _change(self, call: _Call, change: Change) -> Answer:
+    async def _change(self, call: _Call, change: ProjectEdit) -> Answer:
         project = await administration.change_project(self._store, call.project, change)
         return json_answer(200, self._described(project))
 

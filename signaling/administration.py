@@ -13,11 +13,10 @@ from signaling.domain.projects import SECRET_BYTES, Project, new_project
 from signaling.domain.session_ids import RANDOM_BYTES, new_session_id
 from signaling.domain.session_options import SessionOptions, SessionRecord, parse_session_options
 from signaling.domain.tokens import MAX_CONNECTION_DATA_CHARS, TokenClaims, new_client_token
-from signaling.storage.base import Store
+from signaling.storage.base import ProjectEdit, Store
 
 DEVELOPMENT_FILE = "development-project.json"
 _ATTEMPTS = 5
-Change = Callable[[Project], Project]
 Work = Callable[[Store], Awaitable[Project]]
 
 
@@ -28,7 +27,7 @@ async def create_project(
     name: str = "",
     e2ee_enabled: bool = False,
     public_key_pem: str | None = None,
-    change: Change = lambda project: project,
+    change: ProjectEdit = lambda project: project,
 ) -> Project:
     """A new project, changed before it is kept, durable on return. API keys are short, so a taken
     one is drawn again."""
@@ -48,12 +47,13 @@ async def create_project(
     return project
 
 
-async def change_project(store: Store, identity: str, change: Change) -> Project:
+async def change_project(store: Store, identity: str, change: ProjectEdit) -> Project:
     """The project after the change, durable on return. Errors: `not_found`, and what the change
     raises."""
-    project = change(await existing_project(store, identity))
-    await store.replace_project(project)
-    return project
+    changed = await store.change_project(identity, change)
+    if changed is None:
+        raise _no_project()
+    return changed
 
 
 async def rotate_secret(store: Store, clock: Clock, identity: str, grace_ms: int) -> Project:
@@ -68,10 +68,12 @@ async def rotate_secret(store: Store, clock: Clock, identity: str, grace_ms: int
 async def existing_project(store: Store, identity: str) -> Project:
     project = await store.project_named(identity)
     if project is None:
-        raise NotFound(
-            ErrorCode.NOT_FOUND, "There is no project with that API key or application id."
-        )
+        raise _no_project()
     return project
+
+
+def _no_project() -> NotFound:
+    return NotFound(ErrorCode.NOT_FOUND, "There is no project with that API key or application id.")
 
 
 async def create_session(

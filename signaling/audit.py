@@ -28,8 +28,14 @@ def feature_refused(feature: Feature, reason: str, record: SessionRecord, dialec
     )
 
 
-def credentials_refused(where: str, failure: DomainError, claimed: str) -> None:
-    """A caller is not who it claims to be. `where` is the metric's: rest, websocket."""
+def administered(operator: str, method: str, path: str, status: int) -> None:
+    """An operator changed something over the admin API, or tried to."""
+    _log.info("administered", operator=operator, method=method, path=path, status=status)
+
+
+def credentials_refused(where: str, failure: DomainError, claimed: str = "") -> None:
+    """A caller is not who it claims to be. `where` is the metric's: rest, websocket,
+    whip, admin."""
     _log.warning(
         "credentials refused",
         where=where,

@@ -7,7 +7,7 @@ from signaling.domain import project_changes
 from signaling.domain.project_changes import ProjectChange, changed
 from signaling.domain.projects import Project
 from signaling.shell import Adder, Shell, read_pem
-from signaling.storage.base import Store
+from signaling.storage.base import ProjectEdit, Store
 
 _HOUR_MS = 3_600_000
 _KILO = 1_000
@@ -73,7 +73,7 @@ class ProjectCommands:
             arguments, lambda one: project_changes.without_key(one, arguments.key_id)
         )
 
-    def _change(self, arguments: argparse.Namespace, change: "administration.Change") -> int:
+    def _change(self, arguments: argparse.Namespace, change: ProjectEdit) -> int:
         async def work(store: Store) -> Project:
             return await administration.change_project(store, arguments.api_key, change)
 

@@ -49,7 +49,9 @@ class WebApp:
     def __init__(self, surface: Surface) -> None:
         self._surface = surface
         self._rest = RestApi(surface.services, surface.http)
-        self._admin = AdminApi(surface.services.store, surface.services.clock)
+        self._admin = AdminApi(
+            surface.services.store, surface.services.clock, self.metrics, surface.http
+        )
 
     def build(self) -> web.Application:
         app = web.Application(

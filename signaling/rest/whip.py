@@ -18,6 +18,7 @@ from aiohttp import web
 
 from config.settings import HttpSettings
 from sfu.ids import short
+from signaling import audit
 from signaling.actor import JoiningClient
 from signaling.authenticator import Authenticator
 from signaling.directory import SessionDirectory
@@ -229,6 +230,7 @@ class WhipGate:
                 self._metrics.joins.labels(failure.code.value).inc()
             if failure.code in (ErrorCode.AUTHENTICATION_FAILED, ErrorCode.TOKEN_EXPIRED):
                 self._metrics.authentication_failures.labels("whip").inc()
+                audit.credentials_refused("whip", failure, _claimed_project(request))
         except Exception:
             log.exception("whip request failed", method=request.method)
             response = _failed(error(ErrorCode.INTERNAL))
@@ -255,6 +257,13 @@ class WhipGate:
             response.headers["Access-Control-Allow-Origin"] = str(origin)
             response.headers["Vary"] = "Origin"
         return response
+
+
+def _claimed_project(request: web.Request) -> str:
+    try:
+        return project_of(request.match_info["session"])
+    except DomainError:
+        return ""
 
 
 def _required_token(request: web.Request) -> str:

@@ -1,6 +1,6 @@
 """What the control plane asks of a store; SQLite and others keep the same contract tests."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from signaling.domain.callbacks import Callback
@@ -8,6 +8,8 @@ from signaling.domain.deliveries import DeadLetter, Delivery, NewDelivery, Outco
 from signaling.domain.operators import Operator
 from signaling.domain.projects import Project
 from signaling.domain.session_options import SessionRecord
+
+ProjectEdit = Callable[[Project], Project]
 
 
 class ProjectStore(Protocol):
@@ -22,8 +24,10 @@ class ProjectStore(Protocol):
     async def projects(self) -> tuple[Project, ...]:
         """All projects, oldest first."""
 
-    async def replace_project(self, project: Project) -> bool:
-        """Replaces all but its names and its birth. False: no such project."""
+    async def change_project(self, identity: str, change: ProjectEdit) -> Project | None:
+        """The project after the change, durable on return; all but its names and its birth may
+        change. One change at a time: none undoes another. None: no such project. Errors: what the
+        change raises, and then nothing is changed."""
 
 
 class SessionStore(Protocol):

@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from signaling.domain.errors import BadRequest, ErrorCode
 from signaling.domain.projects import Project
 from signaling.domain.session_options import ArchiveMode, MediaMode, SessionOptions, SessionRecord
+from signaling.storage.base import ProjectEdit
 from signaling.storage.callbacks import SqlCallbacks
 from signaling.storage.database import Database
 from signaling.storage.group_commit import GroupCommit
@@ -18,7 +19,6 @@ from signaling.storage.sealing import Sealer
 
 _NUL = "\0"
 """No name has one, and PostgreSQL takes no text that does."""
-_UNCHANGING = frozenset({"api_key", "application_id", "created_ms"})
 
 
 class SqlStore:
@@ -51,8 +51,7 @@ class SqlStore:
     async def project_named(self, identity: str) -> Project | None:
         if _NUL in identity:
             return None
-        named = sa.or_(projects.c.api_key == identity, projects.c.application_id == identity)
-        query = projects.select().where(named)
+        query = projects.select().where(_named(identity))
         row = await self._database.read(lambda c: c.execute(query).mappings().first())
         return None if row is None else self._project(row)
 
@@ -61,17 +60,37 @@ class SqlStore:
         rows = await self._database.read(lambda c: c.execute(query).mappings().all())
         return tuple(self._project(row) for row in rows)
 
-    async def replace_project(self, project: Project) -> bool:
-        row = {name: value for name, value in self._row(project).items() if name not in _UNCHANGING}
-        change = projects.update().where(projects.c.api_key == project.api_key).values(row)
-        return await self._database.write(lambda c: c.execute(change).rowcount) == 1
+    async def change_project(self, identity: str, change: ProjectEdit) -> Project | None:
+        if _NUL in identity:
+            return None
+        # Others who want to change it wait here; SQLite has one writer at a time anyhow.
+        query = projects.select().where(_named(identity)).with_for_update()
+
+        def work(connection: sa.Connection) -> Project | None:
+            found = connection.execute(query).mappings().first()
+            if found is None:
+                return None
+            before = self._project(found)
+            after = replace(
+                change(before),
+                api_key=before.api_key,
+                application_id=before.application_id,
+                created_ms=before.created_ms,
+            )
+            row = self._row(after)
+            connection.execute(
+                projects.update().where(projects.c.api_key == before.api_key).values(row)
+            )
+            return after
+
+        return await self._database.write(work)
 
     async def seal_all(self) -> int:
         """Seals every secret with the newest key, also those from before there was one; how many
         projects there are."""
         everybody = await self.projects()
         for project in everybody:
-            await self.replace_project(project)
+            await self.change_project(project.api_key, lambda as_it_is: as_it_is)
         return len(everybody)
 
     async def holds_clear_secrets(self) -> bool:
@@ -132,6 +151,10 @@ class SqlStore:
     async def close(self) -> None:
         await self._new_sessions.close()
         await self._database.close()
+
+
+def _named(identity: str) -> sa.ColumnElement[bool]:
+    return sa.or_(projects.c.api_key == identity, projects.c.application_id == identity)
 
 
 def _session(row: sa.RowMapping) -> SessionRecord:

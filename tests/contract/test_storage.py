@@ -18,7 +18,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from config.secret import Secret
-from signaling.domain.errors import BadRequest, Unavailable
+from signaling.domain.errors import BadRequest, ErrorCode, Unavailable
 from signaling.domain.operators import new_operator, token_hash
 from signaling.domain.projects import new_project
 from signaling.domain.session_options import ArchiveMode, MediaMode, SessionOptions, SessionRecord
@@ -84,9 +84,34 @@ async def test_what_may_change_of_a_project_changes_and_its_names_do_not(store):
         max_connections=5,
         max_publish_bps=2_000_000,
     )
-    assert await store.replace_project(replace(changed, created_ms=99)) is True
-    assert await store.project_named(owner.application_id) == changed
-    assert await store.replace_project(project(2)) is False
+    wish = replace(changed, created_ms=99, api_key="1", application_id="other")
+    assert await store.change_project(owner.application_id, lambda _: wish) == changed
+    assert await store.project_named(owner.api_key) == changed
+    for nobody in (project(2).api_key, "", "\0"):
+        assert await store.change_project(nobody, lambda _: wish) is None
+
+
+async def test_changes_of_a_project_at_the_same_time_do_not_undo_each_other(store):
+    owner = project(1)
+    await store.add_project(owner)
+
+    def longer(one):
+        return replace(one, name=one.name + "x")
+
+    await asyncio.gather(*(store.change_project(owner.api_key, longer) for _ in range(20)))
+    assert (await store.project_named(owner.api_key)).name == owner.name + "x" * 20
+
+
+async def test_a_change_that_is_refused_changes_nothing(store):
+    owner = project(1)
+    await store.add_project(owner)
+
+    def refused(_one):
+        raise BadRequest(ErrorCode.INVALID_PARAMETER)
+
+    with pytest.raises(BadRequest):
+        await store.change_project(owner.api_key, refused)
+    assert await store.project_named(owner.api_key) == owner
 
 
 async def test_operators_are_known_by_the_hash_of_their_token(store):

@@ -6,43 +6,24 @@ And what must be refused: forged and foreign credentials, and everything of anot
 import base64
 import hashlib
 import hmac
-import io
 import json
-import logging
 import os
-import sys
 import time
 
 import jwt
 import pytest
-import structlog
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from signaling.domain.features import Feature
 from signaling.domain.projects import new_project
 from signaling.domain.roles import Role
 from signaling.domain.tokens import TokenClaims, new_client_token
-from signaling.logs import configure_logs
 from signaling.rest.live_sessions import LiveConnection, LiveStream
 from signaling.rest.routes import ROUTES
 from tests.rest_caller import KEY, PUBLIC_PEM, Caller
 from tests.unit.rest.test_features import STARTS
 
 DIALECTS = ("legacy", "unified")
-
-
-@pytest.fixture
-def record(monkeypatch):
-    """Everything that reaches the log, as a production server writes it."""
-    stream = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", stream)
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    configure_logs("debug", "json")
-    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def lines_of(record, event):

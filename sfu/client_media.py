@@ -9,6 +9,7 @@ from sfu.client_records import (
     SessionStreams,
     Subscription,
     layer_wish,
+    live_media,
     media_errors,
 )
 from sfu.commands import Codec, Direction, MediaKind
@@ -91,7 +92,7 @@ class NativeClientMedia:
             raise MediaError("stream_exists", "the stream is published already")
         with media_errors():
             offer = read_uplink_offer(parse(offer_sdp))
-            live = self._live_media()
+            live = live_media(self._published)
             check_kept(offer, live)
             media = self._choose(offer, live, tracks)
         uplink = self._uplink_for(offer)
@@ -117,13 +118,6 @@ class NativeClientMedia:
         return PublishAnswer(
             answer, tuple(PublishedTrack(m.mid, m.kind, m.codec.codec) for m in media.values())
         )
-
-    def _live_media(self) -> dict[str, NegotiatedMedia]:
-        return {
-            mid: media
-            for published in self._published.values()
-            for mid, media in published.media.items()
-        }
 
     def _choose(
         self,

@@ -111,3 +111,8 @@ def media_errors() -> Iterator[None]:
         yield
     except SdpError as error:
         raise MediaError(error.code, error.message) from None
+
+
+def live_media(streams: Mapping[StreamId, PublishedStream]) -> dict[str, NegotiatedMedia]:
+    """The m-lines in use by mid."""
+    return {mid: media for stream in streams.values() for mid, media in stream.media.items()}

@@ -46,6 +46,8 @@ pub(crate) enum Seal {
 pub(crate) struct Reading {
     /// The frame that begins here can be decoded without earlier ones.
     pub(crate) key_frame: bool,
+    /// Parameter sets for it may stand in packets before: an H.264 IDR without a copy of them.
+    pub(crate) needs_earlier: bool,
     /// Picture size, when the codec's clear prefix says it.
     pub(crate) size: Option<(u16, u16)>,
     /// Input of the seal guard.
@@ -56,6 +58,7 @@ impl Reading {
     /// What has no valid descriptor is no part of a sealed frame.
     const UNREADABLE: Self = Self {
         key_frame: false,
+        needs_earlier: false,
         size: None,
         seal: Seal::Missing,
     };
@@ -76,6 +79,7 @@ fn read_view(codec: Codec, view: &[u8]) -> Reading {
     match codec {
         Codec::Opus => Reading {
             key_frame: true,
+            needs_earlier: false,
             size: None,
             seal: seal_at(view, 0),
         },
@@ -110,6 +114,7 @@ fn read_vp8(view: &[u8]) -> Reading {
     };
     Reading {
         key_frame,
+        needs_earlier: false,
         size,
         seal: seal_at(frame, clear),
     }
@@ -124,6 +129,7 @@ fn read_vp9(view: &[u8]) -> Reading {
     }
     Reading {
         key_frame: !descriptor.inter_picture && descriptor.spatial_layer == 0,
+        needs_earlier: false,
         size: None,
         seal: seal_at(view, descriptor.length),
     }
@@ -140,15 +146,18 @@ fn read_h264(view: &[u8]) -> Reading {
         return Reading::UNREADABLE;
     }
     let mut reading = Reading::default();
+    let mut with_parameters = false;
     for unit in units {
         let seal = match unit.unit_type {
             NAL_SPS | NAL_PPS | NAL_DELIMITER => Seal::Hints,
             NAL_SLICE | NAL_IDR => sealed_slice(unit.body),
             _ => Seal::Missing,
         };
+        with_parameters |= unit.unit_type == NAL_SPS;
         reading.key_frame |= matches!(unit.unit_type, NAL_SPS | NAL_IDR);
         reading.seal = worse(reading.seal, seal);
     }
+    reading.needs_earlier = reading.key_frame && !with_parameters;
     reading
 }
 

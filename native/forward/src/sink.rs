@@ -27,6 +27,8 @@ const RESEND_INTERVAL: Duration = Duration::from_millis(40);
 const RESEND_SHARE: f64 = 0.18;
 /// A gap of a third of a second in a stream of 1 Mbit/s.
 const RESEND_BURST_BYTES: f64 = 48_000.0;
+/// More than come within a round trip to a publisher.
+const MAX_CATCH_UP: usize = 256;
 /// More than are lost in a round trip of sound.
 const RESENT_REMEMBERED: usize = 16;
 const SECOND_REPEATS: usize = 8;
@@ -137,16 +139,15 @@ impl Sink {
     ) {
         let target = self.target(now, source);
         let mut wants_key_frame = false;
-        for &pending in &source.pending {
-            match self.admit(now, target, pending, source) {
-                Ok((packet, numbers)) => {
-                    self.send(packet, numbers, out);
-                    if self.parameters.nack && !self.keeps_sealed() {
-                        self.rewriter
-                            .remember(pending.encoding, pending.sequence, numbers);
-                    }
+        for (place, &pending) in source.pending.iter().enumerate() {
+            let before = self.current;
+            match self.forward_one(now, target, pending, source, out) {
+                Ok(()) => {
                     counters.rtp_forwarded += 1;
                     self.waiting = None;
+                    if self.current != before {
+                        self.catch_up(now, place, source, out);
+                    }
                 }
                 Err(reason) => {
                     counters.drop_packet(reason);
@@ -161,6 +162,48 @@ impl Sink {
         }
         if wants_key_frame {
             source.want_key_frame(target);
+        }
+    }
+
+    fn forward_one(
+        &mut self,
+        now: Instant,
+        target: Option<usize>,
+        pending: Pending,
+        source: &Source,
+        out: &mut impl Outbox,
+    ) -> Result<(), DropReason> {
+        let (packet, numbers) = self.admit(now, target, pending, source)?;
+        self.send(packet, numbers, out);
+        if self.parameters.nack && !self.keeps_sealed() {
+            self.rewriter
+                .remember(pending.encoding, pending.sequence, numbers);
+        }
+        Ok(())
+    }
+
+    /// When the first packet of a key frame was lost and came again, those behind it have come
+    /// before it and could not be used: they are sent now. Each has
+    /// been counted as awaiting the key frame, and is not counted a second time.
+    fn catch_up(&mut self, now: Instant, place: usize, source: &Source, out: &mut impl Outbox) {
+        let first = source.pending[place];
+        let later = &source.pending[place + 1..];
+        let newest = source.encodings[first.encoding].highest();
+        let newest = newest.map_or(0, |newest| newest.0);
+        for number in (first.sequence.0 + 1..=newest).take(MAX_CATCH_UP) {
+            let pending = Pending {
+                sequence: FullSequence(number),
+                key_frame: false,
+                ..first
+            };
+            let comes = |other: &Pending| {
+                (other.encoding, other.sequence) == (pending.encoding, pending.sequence)
+            };
+            if later.iter().any(comes) {
+                continue;
+            }
+            // One that the cache has not (any more) stays a gap.
+            let _ = self.forward_one(now, self.current, pending, source, out);
         }
     }
 

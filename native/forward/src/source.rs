@@ -22,6 +22,8 @@ use crate::seal_guard::SealGuard;
 /// Bounds what is held between two flushes; the cache must still have all of it.
 const MAX_PENDING: usize = 256;
 const BITRATE_WINDOW: Duration = Duration::from_secs(1);
+/// Parameter sets, a delimiter and messages before a key frame's picture.
+const MAX_PARAMETER_PACKETS: u64 = 8;
 const ORIGINAL_SEQUENCE_BYTES: usize = 2;
 
 /// One RtpStream of a source.
@@ -35,6 +37,7 @@ pub(crate) struct Encoding {
     cache: Option<PacketCache>,
     unwrapper: SequenceUnwrapper,
     sealed: bool,
+    first: Option<FullSequence>,
     last_packet: Option<Instant>,
     size: Option<(u16, u16)>,
     window: (Option<Instant>, u64),
@@ -53,6 +56,7 @@ impl Encoding {
             cache: None,
             unwrapper: SequenceUnwrapper::default(),
             sealed: false,
+            first: None,
             last_packet: None,
             size: None,
             window: (None, 0),
@@ -62,6 +66,31 @@ impl Encoding {
 
     pub(crate) fn packet(&self, sequence: FullSequence) -> Option<CachedPacket<'_>> {
         self.cache.as_ref()?.get(sequence)
+    }
+
+    /// The newest number taken.
+    pub(crate) fn highest(&self) -> Option<FullSequence> {
+        self.unwrapper.highest()
+    }
+
+    /// Whether nothing of the packet's frame that stands before it was lost, as far as can be
+    /// known of a stream's first packets.
+    fn has_frame_up_to(&self, sequence: FullSequence) -> bool {
+        let Some(timestamp) = self.packet(sequence).map(|packet| packet.timestamp) else {
+            return false;
+        };
+        for back in 1..=MAX_PARAMETER_PACKETS {
+            let earlier = sequence.0.checked_sub(back).map(FullSequence);
+            if earlier.is_some_and(|earlier| self.skips.covers(earlier)) {
+                continue;
+            }
+            match earlier.and_then(|earlier| self.packet(earlier)) {
+                None => return self.first.is_some_and(|first| sequence.0 < first.0 + back),
+                Some(packet) if packet.timestamp != timestamp => return true,
+                Some(_) => {}
+            }
+        }
+        false
     }
 
     pub(crate) fn view(&self) -> EncodingView {
@@ -155,6 +184,7 @@ impl Source {
         let stream = &mut self.encodings[encoding];
         let before = stream.unwrapper.highest();
         let sequence = stream.unwrapper.unwrap(packet.sequence());
+        stream.first.get_or_insert(sequence);
         let newest = before.is_none_or(|before| sequence > before);
         if self.parameters.nack {
             stream.nack.handle_arrival(now, sequence);
@@ -243,7 +273,9 @@ impl Source {
         if !cache.insert(sequence, kept) {
             return Err(DropReason::Duplicate);
         }
-        if reading.key_frame {
+        let key_frame =
+            reading.key_frame && (!reading.needs_earlier || stream.has_frame_up_to(sequence));
+        if key_frame {
             stream.requests.handle_key_frame();
             stream.size = reading.size.or(stream.size);
         }
@@ -251,7 +283,7 @@ impl Source {
         self.pending.push(Pending {
             encoding,
             sequence,
-            key_frame: reading.key_frame,
+            key_frame,
         });
         Ok(())
     }

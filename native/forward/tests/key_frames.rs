@@ -5,7 +5,7 @@ mod support;
 
 use sealroute_forward::{Codec, MediaKind, PayloadAccess};
 use std::time::Duration;
-use support::wire::{rtp, vp8};
+use support::wire::{retransmission, rtp, sealed, vp8, vp8_continuation};
 use support::*;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -116,4 +116,59 @@ fn a_new_subscriber_of_a_quiet_stream_has_its_key_frame_asked_for_at_once() {
     );
     session.pass(Duration::ZERO);
     assert_eq!(session.out.plis(UPLINK, SSRC), 1);
+}
+
+#[test]
+fn a_key_frame_whose_first_packet_came_late_is_forwarded_whole() {
+    let mut session = Session::with(PayloadAccess::Opaque, source(Codec::Vp8));
+    session.rtp(&rtp(1, 0, &vp8(false, 1, b"a")).bytes());
+    let first = rtp(2, 3_000, &vp8(true, 2, b"a"));
+    for number in 3..6 {
+        session.rtp(&rtp(number, 3_000, &vp8_continuation(2, b"b")).bytes());
+    }
+    session.rtp(&rtp(6, 6_000, &vp8(false, 3, b"c")).bytes());
+    assert!(session.out.rtp.is_empty());
+    session.rtp(&retransmission(1, &first).bytes());
+    session.rtp(&rtp(7, 9_000, &vp8(false, 4, b"d")).bytes());
+    assert_eq!(
+        session.out.sequences(DOWNLINK, SINK_SSRC),
+        [2, 3, 4, 5, 6, 7]
+    );
+}
+
+#[test]
+fn what_comes_in_one_batch_with_a_late_key_frame_is_forwarded_once() {
+    let mut session = Session::with(PayloadAccess::Opaque, source(Codec::Vp8));
+    session.rtp(&rtp(1, 0, &vp8(false, 1, b"a")).bytes());
+    session.rtp(&rtp(3, 3_000, &vp8_continuation(2, b"b")).bytes());
+    let first = rtp(2, 3_000, &vp8(true, 2, b"a"));
+    session.take(UPLINK, &retransmission(1, &first).bytes());
+    session.take(UPLINK, &rtp(4, 3_000, &vp8_continuation(2, b"b")).bytes());
+    session.router.flush(session.now, &mut session.out);
+    assert_eq!(session.out.sequences(DOWNLINK, SINK_SSRC), [2, 3, 4]);
+}
+
+/// A sealed H.264 slice of the given unit type.
+fn slice(unit_type: u8) -> Vec<u8> {
+    [&[0x60 | unit_type, 0xB8, 0x80], sealed(b"slice").as_slice()].concat()
+}
+
+#[test]
+fn nobody_starts_at_an_idr_whose_parameter_sets_were_lost() {
+    let mut session = Session::with(PayloadAccess::Clear, source(Codec::H264));
+    let sps = rtp(2, 3_000, &[0x67, 0x42, 0xE0, 0x1F]);
+    session.rtp(&rtp(1, 0, &slice(1)).bytes());
+    session.rtp(&rtp(3, 3_000, &[0x68, 0xCE, 0x3C, 0x80]).bytes());
+    session.rtp(&rtp(4, 3_000, &slice(5)).bytes());
+    assert!(session.out.rtp.is_empty());
+    session.rtp(&retransmission(1, &sps).bytes());
+    assert_eq!(session.out.sequences(DOWNLINK, SINK_SSRC), [2, 3, 4]);
+}
+
+#[test]
+fn an_idr_without_parameter_sets_of_its_own_starts_when_nothing_before_it_was_lost() {
+    let mut session = Session::with(PayloadAccess::Clear, source(Codec::H264));
+    session.rtp(&rtp(1, 0, &slice(1)).bytes());
+    session.rtp(&rtp(2, 3_000, &slice(5)).bytes());
+    assert_eq!(session.out.sequences(DOWNLINK, SINK_SSRC), [2]);
 }

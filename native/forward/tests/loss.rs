@@ -411,6 +411,24 @@ fn a_flood_of_nacks_gets_at_most_a_fifth_of_the_media_and_a_burst() {
 }
 
 #[test]
+fn where_the_share_for_repeats_is_used_up_a_key_frame_is_asked_for_instead() {
+    let mut session = playing();
+    session.pass(Duration::from_secs(2));
+    for number in 1..300 {
+        session.rtp(&media(number).bytes());
+    }
+    session.out.clear();
+    let lost: Vec<u16> = (100..110).collect();
+    session.rtcp(DOWNLINK, &nack(SINK_SSRC, &lost));
+    assert_eq!(session.dropped("resend_limit"), 0);
+    assert_eq!(session.out.plis(UPLINK, SSRC), 0);
+    let many: Vec<u16> = (110..290).collect();
+    session.rtcp(DOWNLINK, &nack(SINK_SSRC, &many));
+    assert!(session.dropped("resend_limit") > 0);
+    assert_eq!(session.out.plis(UPLINK, SSRC), 1);
+}
+
+#[test]
 fn nobody_gets_packets_of_anothers_stream_by_asking() {
     let mut session = playing();
     session.rtcp(OTHER_DOWNLINK, &nack(SINK_SSRC, &[0]));

@@ -6,6 +6,7 @@ use sealroute_rtp::rtcp::{Compound, LostSequences, ReportBlocks, RtcpPacket};
 
 use super::packets::announce;
 use super::{Route, SessionRouter};
+use crate::drop_reason::DropReason;
 use crate::outbox::Outbox;
 use crate::parameters::{MediaKind, TransportHandle};
 use crate::reports::{REPORT_INTERVAL, handle_block, write_for_sink, write_reception};
@@ -45,6 +46,7 @@ impl SessionRouter {
                     self.handle_nack(now, transport, media_ssrc, lost, out);
                 }
                 RtcpPacket::Pli { media_ssrc } | RtcpPacket::Fir { media_ssrc } => {
+                    self.counters.plis_received += 1;
                     self.handle_key_frame_request(now, transport, media_ssrc, out);
                 }
                 _ => {}
@@ -91,12 +93,20 @@ impl SessionRouter {
         };
         let sink = &mut self.sinks[key];
         let source = &self.sources[sink.source];
+        let mut refused = false;
         for sequence in lost.take(MAX_NACKED) {
             self.counters.nacks_received += 1;
             match sink.resend(now, sequence.0, source, out) {
                 Ok(()) => self.counters.rtx_sent += 1,
-                Err(reason) => self.counters.drop_packet(reason),
+                Err(reason) => {
+                    self.counters.drop_packet(reason);
+                    refused |= reason == DropReason::ResendLimit;
+                }
             }
+        }
+        if refused {
+            // What is not sent again can not be decoded on: only a key frame helps.
+            self.handle_key_frame_request(now, transport, media_ssrc, out);
         }
     }
 
@@ -107,7 +117,6 @@ impl SessionRouter {
         media_ssrc: u32,
         out: &mut impl Outbox,
     ) {
-        self.counters.plis_received += 1;
         let Some(&key) = self.sink_ssrcs.get(&(transport, media_ssrc)) else {
             return;
         };

@@ -27,6 +27,7 @@ from signaling.authenticator import Authenticator
 from signaling.callbacks.service import running_callbacks, target_policy
 from signaling.clock import Clock, SystemClock
 from signaling.directory import SessionDirectory
+from signaling.http_runner import HttpRunner
 from signaling.ice_servers import ice_servers_of
 from signaling.live_actors import LiveActors
 from signaling.logs import configure_logs
@@ -139,7 +140,7 @@ def _where_the_project_is(settings: Settings) -> str:
 
 
 async def _listen(app: web.Application, settings: Settings) -> web.AppRunner:
-    runner = web.AppRunner(
+    runner = HttpRunner(
         app, access_log=None, handle_signals=False, shutdown_timeout=1.0, max_field_size=16_384
     )
     await runner.setup()

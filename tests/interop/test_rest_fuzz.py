@@ -1,6 +1,8 @@
 """The REST API against what schemathesis makes of the OpenAPI document: bounded and seeded."""
 
 import asyncio
+import json
+import socket
 import threading
 import time
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from signaling.domain.projects import Project
+from signaling.http_runner import HttpRunner
 from signaling.rest.live_sessions import LiveConnection, LiveStream
 from signaling.rest.openapi import openapi_document
 from signaling.rest.routes import ROUTES
@@ -76,7 +79,7 @@ def site(tmp_path_factory):
 
     async def start():
         server = await open_rest_server(tmp_path_factory.mktemp("fuzz"))
-        runner = web.AppRunner(server.app)
+        runner = HttpRunner(server.app)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         return server, runner
@@ -154,6 +157,28 @@ def test_no_request_breaks_the_server_or_its_document(operation, mode, site):
         case.validate_response(answer, checks=CONFORMANCE)
 
     attempt(operation, mode, check)
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GET /v2/" + b"a" * 9_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nX-OPENTOK-AUTH: " + b"canary" * 3_000 + b"\r\n\r\n",
+        b"\x16\x03\x01 no HTTP at all\r\n\r\n",
+        b"GET / HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+    ],
+    ids=["line", "header", "tls", "length"],
+)
+def test_what_is_no_request_is_answered_in_json_and_not_repeated(site, request_bytes, caplog):
+    host, port = site.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), ANSWER_S) as peer:
+        peer.sendall(request_bytes)
+        answer = b"".join(iter(lambda: peer.recv(65_536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b" 400 " in head.splitlines()[0]
+    assert json.loads(body)["error"] == "body_invalid"
+    assert b"aaaa" not in body
+    assert "canary" not in caplog.text + body.decode()
 
 
 @each_operation

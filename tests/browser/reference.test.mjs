@@ -30,7 +30,9 @@ test('the API is shown, from this server alone and within its content security p
   const operations = Object.values(paths).flatMap((methods) => Object.keys(methods));
   const shown = await page.$$eval('.opblock', (blocks) => blocks.length);
   assert.equal(shown, operations.length);
-  const elsewhere = asked.filter((url) => !url.startsWith(server.url) && !/^(data|blob):/.test(url));
+  const elsewhere = asked.filter(
+    (url) => !url.startsWith(server.url) && !/^(data|blob):/.test(url),
+  );
   assert.deepEqual(elsewhere, []);
   assert.deepEqual(failures, []);
 });

@@ -75,6 +75,18 @@ async def test_a_sealed_session_is_opaque_in_the_core_and_a_clear_one_is_not(sce
     assert scene.last(commands.OpenRouter).access is PayloadAccess.CLEAR
 
 
+async def test_a_publisher_is_asked_to_keep_its_video_to_the_projects_bit_rate(scene):
+    """RFC 3890 for who knows it, RFC 8866's AS for the others; sound needs no limit."""
+    limited = scene.plane.open_session("limited", e2ee=True, max_publish_bps=700_500)
+    media = limited.open_client("bob", scene.peers.Listener())
+    answer = await media.publish("st", scene.peers.PeerConnection().offer(), scene.peers.TRACKS)
+    sound, video = answer.sdp.split("m=")[1:]
+    assert sound.startswith("audio")
+    assert "b=" not in sound
+    assert "b=AS:700\r\nb=TIAS:700500\r\n" in video
+    assert "b=" not in (await scene.publish("ann")).sdp
+
+
 async def test_nothing_is_opened_before_it_is_needed(scene):
     scene.member("ann")
     assert scene.router.transports == {}

@@ -86,7 +86,10 @@ def verified(token: str, project: Project, kind: Kind, now_s: float) -> Claims:
 @lru_cache(maxsize=256)
 def _public_key(pem: str) -> RSAPublicKey:
     """The key of a PEM. Reading it costs more than checking a signature with it."""
-    key = load_pem_public_key(pem.encode())
+    try:
+        key = load_pem_public_key(pem.encode())
+    except _MALFORMED as cause:
+        raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED) from cause
     if not isinstance(key, RSAPublicKey):
         raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
     return key

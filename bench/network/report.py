@@ -37,6 +37,7 @@ def as_json(runs: Iterable[Run], about: dict[str, Any]) -> dict[str, Any]:
             run.scenario: {
                 "passed": run.passed,
                 "error": run.error,
+                "measured": f"{about['date']}, commit {about['commit']}",
                 "runs": [
                     {
                         figure.name: {
@@ -76,7 +77,7 @@ def as_page(found: dict[str, Any], scenarios: Sequence[Scenario]) -> str:
         "(`bench/network/link.py`) that loses, delays and queues packets by a seed, so that every",
         "run loses the same share. Middle of the runs, and in brackets the least and the most.",
         "",
-        f"{found['date']}, commit {found['commit']}, {found['machine']}",
+        f"{found['machine']}",
         "",
     ]
     for scenario in scenarios:
@@ -88,7 +89,7 @@ def as_page(found: dict[str, Any], scenarios: Sequence[Scenario]) -> str:
 
 def _section(scenario: Scenario, result: dict[str, Any]) -> list[str]:
     verdict = "pass" if result["passed"] else "**FAIL**"
-    lines = [f"## {scenario.name}: {verdict}", "", scenario.must, ""]
+    lines = [f"## {scenario.name}: {verdict}", "", f"{scenario.must} ({result['measured']})", ""]
     if result["error"]:
         lines += [f"Could not be played to its end: {result['error']}", ""]
     runs = result["runs"]

@@ -186,7 +186,7 @@ class AdminApi:
     async def _operator(self, request: web.Request) -> str:
         """The hash is looked up, not the token: how long that takes says nothing of it."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and token:
+        if scheme.lower() == "bearer" and token and token.isascii():
             operator = await self._store.operators.operator_with(token_hash(token.strip()))
             if operator is not None:
                 return operator.name

@@ -133,7 +133,18 @@ def _archive_name(value: str | None, *, always: bool) -> str | None:
         )
     if value is not None and len(value) > MAX_ARCHIVE_NAME_CHARS:
         raise BadRequest(ErrorCode.INVALID_PARAMETER, "'archiveName' may have 80 characters.")
+    if value is not None and not _can_be_kept(value):
+        raise BadRequest(ErrorCode.INVALID_PARAMETER, "'archiveName' is not valid Unicode text.")
     return value
+
+
+def _can_be_kept(text: str) -> bool:
+    """JSON can spell half a surrogate pair, which UTF-8 can not; no database takes a NUL."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
 
 
 def _archive_resolution(value: str | None, *, always: bool) -> str | None:

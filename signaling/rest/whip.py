@@ -279,7 +279,7 @@ def _require_type(request: web.Request, wanted: str) -> None:
 
 
 def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+    return hashlib.sha256(token.encode(errors="surrogateescape")).digest()
 
 
 def _created(resource: _Resource, answered: _Answered) -> web.Response:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from signaling.domain.callbacks import Callback
 from signaling.domain.deliveries import DeadLetter, Delivery, NewDelivery, Outcome, QueueFigures
 from signaling.domain.errors import BadRequest, ErrorCode
-from signaling.storage.database import Database
+from signaling.storage.database import Database, may_be_name
 from signaling.storage.schema import callback_outbox as outbox
 from signaling.storage.schema import callbacks
 
@@ -63,6 +63,8 @@ class SqlCallbacks:
         )
 
     async def remove_callback(self, project_id: str, callback_id: str) -> bool:
+        if not may_be_name(callback_id):
+            return False
         named = sa.and_(callbacks.c.id == callback_id, callbacks.c.project_id == project_id)
 
         def remove(connection: sa.Connection) -> bool:

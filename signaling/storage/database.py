@@ -18,6 +18,12 @@ T = TypeVar("T")
 Work = Callable[[sa.Connection], T]
 
 
+def may_be_name(text: str) -> bool:
+    """Whether something could be kept under that name. Names are ASCII; what can not be written in
+    UTF-8 (JSON can spell half a surrogate pair) or has a NUL, drivers and databases refuse."""
+    return text.isascii() and "\0" not in text
+
+
 class Database:
     """Owner of the engine and of the threads that use it.
 

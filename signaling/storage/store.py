@@ -11,14 +11,11 @@ from signaling.domain.projects import Project
 from signaling.domain.session_options import ArchiveMode, MediaMode, SessionOptions, SessionRecord
 from signaling.storage.base import ProjectEdit
 from signaling.storage.callbacks import SqlCallbacks
-from signaling.storage.database import Database
+from signaling.storage.database import Database, may_be_name
 from signaling.storage.group_commit import GroupCommit
 from signaling.storage.operators import SqlOperators
 from signaling.storage.schema import projects, sessions
 from signaling.storage.sealing import Sealer
-
-_NUL = "\0"
-"""No name has one, and PostgreSQL takes no text that does."""
 
 
 class SqlStore:
@@ -49,7 +46,7 @@ class SqlStore:
             ) from cause
 
     async def project_named(self, identity: str) -> Project | None:
-        if _NUL in identity:
+        if not may_be_name(identity):
             return None
         query = projects.select().where(_named(identity))
         row = await self._database.read(lambda c: c.execute(query).mappings().first())
@@ -61,7 +58,7 @@ class SqlStore:
         return tuple(self._project(row) for row in rows)
 
     async def change_project(self, identity: str, change: ProjectEdit) -> Project | None:
-        if _NUL in identity:
+        if not may_be_name(identity):
             return None
         # Others who want to change it wait here; SQLite has one writer at a time anyhow.
         query = projects.select().where(_named(identity)).with_for_update()
@@ -142,7 +139,7 @@ class SqlStore:
         await self._database.write(lambda c: c.execute(sessions.insert(), list(rows)))
 
     async def session(self, session_id: str) -> SessionRecord | None:
-        if _NUL in session_id:
+        if not may_be_name(session_id):
             return None
         query = sessions.select().where(sessions.c.session_id == session_id)
         row = await self._database.read(lambda c: c.execute(query).mappings().first())

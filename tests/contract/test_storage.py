@@ -176,10 +176,13 @@ async def test_many_writers_at_once_lose_nothing(store):
     assert [await store.session(one.session_id) for one in records] == records
 
 
-@pytest.mark.parametrize("hostile", ["'; DROP TABLE projects; --", "\x00", "%", "ü" * 1000])
+@pytest.mark.parametrize(
+    "hostile", ["'; DROP TABLE projects; --", "\x00", "%", "ü" * 1000, "\ud800", ""]
+)
 async def test_hostile_names_find_nothing_and_break_nothing(store, hostile):
     assert await store.project_named(hostile) is None
     assert await store.session(hostile) is None
+    assert await store.callbacks.remove_callback(project(1).api_key, hostile) is False
 
 
 # --- SQLite's own ------------------------------------------------------------------------

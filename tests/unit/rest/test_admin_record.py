@@ -47,6 +47,11 @@ async def test_a_refused_token_is_one_line_and_one_count_and_is_not_in_the_line(
     assert count in site.metrics.render().decode()
 
 
+@pytest.mark.parametrize("token", ["ü" * 8, "\udcff" * 8, "sealroute_operator_"])
+async def test_a_token_of_any_bytes_is_403(site, token):
+    assert (await ask(site, "GET", "/projects", token=token))[0] == 403
+
+
 async def test_changes_and_refused_changes_are_on_record_and_readings_are_not(site, record):
     path = f"/projects/{site.project.api_key}"
     await ask(site, "GET", path)

@@ -251,13 +251,13 @@ async def test_the_wrong_project_in_the_path_is_403_and_on_record(caller, record
 
 
 async def test_a_line_repeats_nothing_that_a_stranger_made_up(caller, record):
-    for claimed in ("admin' OR 1=1", "x" * 4_000, "\x1b[31m", "99999999999"):
+    for claimed in ("admin' OR 1=1", "x" * 4_000, "\x1b[31m", "99999999999", "\ud800", "\0"):
         token = hmac_token({"alg": "HS256"}, {"iss": claimed}, b"k")
         status, _ = await caller.call("POST", "/session/create", headers={"X-OPENTOK-AUTH": token})
         assert status == 403
     assert (await caller.call("POST", "/session/create", headers={"Accept": "*/*"}))[0] == 403
     lines = lines_of(record, "credentials refused")
-    assert [one["claimed_project"] for one in lines] == ["unknown"] * 5
+    assert [one["claimed_project"] for one in lines] == ["unknown"] * 7
 
 
 # --- two projects -------------------------------------------------------------------------
@@ -303,3 +303,23 @@ async def test_no_route_reaches_into_another_project(caller):
     assert server.live.streams_of[session][0].layout_classes == ()
     assert await stranger.call("GET", stranger.path("/callback")) == (200, [])
     assert await caller.call("GET", caller.path("/callback")) == (200, [made])
+
+
+# --- texts that can not be kept -------------------------------------------------------------
+
+UNKEPT = [b'"\\ud800"', b'"a\\udfff"', b'"\\u0000"']
+
+
+@pytest.mark.parametrize("text", UNKEPT)
+async def test_a_session_whose_name_can_not_be_written_does_not_exist(caller, text):
+    status, body = await caller.call(
+        "POST", caller.path("/archive"), data=b'{"sessionId":' + text + b"}"
+    )
+    assert (status, body["error"]) == (404, "session_not_found")
+
+
+@pytest.mark.parametrize("text", UNKEPT)
+async def test_an_archive_name_that_can_not_be_written_is_refused(caller, text):
+    form = b'{"archiveMode":"always","archiveName":' + text + b"}"
+    status, body = await caller.call("POST", "/session/create", data=form)
+    assert (status, body["error"]) == (400, "invalid_parameter")

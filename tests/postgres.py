@@ -15,7 +15,7 @@ import sqlalchemy as sa
 USER = "sealroute"
 
 
-def _programs() -> Path:
+def programs() -> Path:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if found:
         return found[-1]
@@ -36,18 +36,18 @@ def _as_postgres() -> dict[str, object]:
 @contextmanager
 def running() -> Iterator[Path]:
     """The folder of the server's socket."""
-    programs, account = _programs(), _as_postgres()
+    where, account = programs(), _as_postgres()
     with tempfile.TemporaryDirectory(prefix="sealroute-postgres-") as name:
         folder = Path(name)
         if account:
             shutil.chown(folder, "postgres", "postgres")
         cluster = str(folder / "cluster")
         subprocess.run(
-            [programs / "initdb", "-D", cluster, "-U", USER, "--auth=trust", "--encoding=UTF8"],
+            [where / "initdb", "-D", cluster, "-U", USER, "--auth=trust", "--encoding=UTF8"],
             check=True, stdout=subprocess.DEVNULL, cwd=folder, **account,
         )  # fmt: skip
         options = f"-k {folder} -c listen_addresses='' -c fsync=off -c max_connections=200"
-        control = [programs / "pg_ctl", "-D", cluster, "-w", "-s", "-t", "60"]
+        control = [where / "pg_ctl", "-D", cluster, "-w", "-s", "-t", "60"]
         log = str(folder / "log")
         subprocess.run(
             [*control, "-o", options, "-l", log, "start"], check=True, cwd=folder, **account

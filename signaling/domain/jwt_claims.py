@@ -8,7 +8,7 @@ import base64
 import json
 import math
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, TypeGuard
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -106,10 +106,22 @@ def seconds(claims: Claims, name: str) -> float | None:
 
 
 def text(claims: Claims, name: str) -> str | None:
+    """A claim that is a text, or None when it is absent."""
     value = claims.get(name)
-    if value is not None and not isinstance(value, str):
-        raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
-    return value
+    if value is None or is_text(value):
+        return value
+    raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
+
+
+def is_text(value: object) -> TypeGuard[str]:
+    """Whether others can be told of it: JSON can spell half a surrogate pair, UTF-8 can not."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def check_begun(claims: Claims, now_s: float) -> None:

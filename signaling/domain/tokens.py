@@ -186,7 +186,7 @@ def _layout_classes(value: object) -> tuple[str, ...]:
     if (
         not isinstance(names, list)
         or len(names) > MAX_LAYOUT_CLASSES
-        or not all(isinstance(name, str) for name in names)
+        or not all(jwt_claims.is_text(name) for name in names)
     ):
         raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
     return tuple(names)

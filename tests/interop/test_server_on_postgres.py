@@ -1,5 +1,6 @@
 """Whole servers on PostgreSQL: several nodes on one database, and a database that goes away."""
 
+import asyncio
 import base64
 import contextlib
 import os
@@ -117,3 +118,32 @@ async def test_a_database_that_goes_away_is_503_and_all_is_well_when_it_is_back(
         status, made = await rest_status(http, server, project)
         assert status == 200
         assert made[0]["partner_id"] == project.api_key
+
+
+async def test_a_dump_taken_while_serving_is_restored_with_the_sealing_key(
+    database, postgres_server, tmp_path
+):
+    """The commands that docs/operations.md names."""
+    dump, restored = tmp_path / "dump", postgres.fresh_database(postgres_server)
+    async with (
+        running_server(node(database, tmp_path), open_plane=fake_plane) as server,
+        aiohttp.ClientSession() as http,
+    ):
+        session = await Site(server, tmp_path, http).session(e2ee=True)
+        await run("pg_dump", "--format=custom", f"--file={dump}", database)
+        lost = await Site(server, tmp_path, http).session()
+    await run("pg_restore", "--no-owner", f"--dbname={restored}", dump)
+    async with (
+        running_server(node(restored, tmp_path), open_plane=fake_plane) as server,
+        aiohttp.ClientSession() as http,
+    ):
+        site = Site(server, tmp_path, http)
+        for wanted, tag in ((session, "welcome"), (lost, "error")):
+            socket = await site.join(wanted, site.token(wanted))
+            assert (await expect(socket, tag))["t"] == tag
+            await socket.close()
+
+
+async def run(program, *arguments):
+    done = await asyncio.create_subprocess_exec(postgres.programs() / program, *map(str, arguments))
+    assert await done.wait() == 0

@@ -52,10 +52,11 @@ class HttpSettings:
 
 @dataclass(frozen=True, slots=True)
 class MediaSettings:
-    """The media port: one UDP port for all clients."""
+    """The media port: one number for all clients, UDP and TCP."""
 
     host: str = knob("0.0.0.0", "Address the media socket binds.")  # noqa: S104 - as above
-    port: int = knob(10_000, "Media UDP port; 0 takes a free one.", 0, 65_535)
+    port: int = knob(10_000, "Media port; 0 takes a free one.", 0, 65_535)
+    tcp: bool = knob(True, "Take media over TCP on that port where a network passes no UDP.")
     public_ips: str = knob(
         "",
         "Addresses that clients can reach, with blanks between. Empty: every local IPv4 address.",

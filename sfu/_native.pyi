@@ -7,7 +7,7 @@ from sfu import commands
 
 @final
 class Worker:
-    """One thread, one UDP port, all packet state of the sessions pinned to it.
+    """One thread, one port (UDP and TCP), all packet state of the sessions pinned to it.
 
     Methods named after a command queue it and return at once; the thread applies them in
     order. `ValueError`: the command is malformed. `RuntimeError`: the worker has ended.
@@ -18,6 +18,7 @@ class Worker:
         host: str,
         port: int,
         *,
+        tcp: bool = True,
         consent_timeout_ms: int = 30_000,
         event_ring_size: int = 4_096,
         receive_buffer_bytes: int = 4_194_304,
@@ -34,6 +35,7 @@ class Worker:
     def open_router(self, command: commands.OpenRouter) -> None: ...
     def close_router(self, command: commands.CloseRouter) -> None: ...
     def open_transport(self, command: commands.OpenTransport) -> None: ...
+    def restart_ice(self, command: commands.RestartIce) -> None: ...
     def set_srtp_keys(self, command: commands.SetSrtpKeys) -> None: ...
     def send_dtls(self, command: commands.SendDtls) -> None: ...
     def close_transport(self, command: commands.CloseTransport) -> None: ...
@@ -50,7 +52,8 @@ class Worker:
         """Totals since start, read without stopping the thread. Keys: packets_received,
         bytes_received, packets_sent, bytes_sent, rtp_received, rtp_forwarded, rtx_sent,
         nacks_received, nacks_sent, plis_received, plis_sent, stun_requests, dtls_records,
-        events_dropped, transports, publishers, subscribers, and `drop.<reason>` for every
+        events_dropped, transports, publishers, subscribers, tcp_connections, tcp_accepted,
+        tcp_refused, tcp_bad_frames, tcp_expired, and `drop.<reason>` for every
         DropReason."""
 
     def dump(self, router: int) -> dict[str, Any] | None:

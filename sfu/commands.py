@@ -139,6 +139,16 @@ class OpenTransport:
 
 
 @dataclass(frozen=True, slots=True)
+class RestartIce:
+    """An ICE restart: checks need these credentials from now on, the first valid one selects its
+    source. The present address, the DTLS association and the SRTP state stay."""
+
+    transport: TransportHandle
+    local_ufrag: str
+    local_pwd: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class SetSrtpKeys:
     """The keys of a finished DTLS handshake. `receive_*` opens what the client sends."""
 
@@ -238,6 +248,7 @@ Command = (
     OpenRouter
     | CloseRouter
     | OpenTransport
+    | RestartIce
     | SetSrtpKeys
     | SendDtls
     | CloseTransport

@@ -120,6 +120,15 @@ class FakeMediaRouter:
         self._absent(command.transport, self.transports)
         self.transports[command.transport] = command
 
+    def restart_ice(self, command: commands.RestartIce) -> None:
+        _require(len(command.local_ufrag) >= 4 and len(command.local_pwd) >= 22, "credentials")
+        self._present(command.transport, self.transports)
+        self.transports[command.transport] = replace(
+            self.transports[command.transport],
+            local_ufrag=command.local_ufrag,
+            local_pwd=command.local_pwd,
+        )
+
     def set_srtp_keys(self, command: commands.SetSrtpKeys) -> None:
         key, salt = _KEY_SIZES[command.profile]
         _require(len(command.receive_key) == len(command.send_key) == key, "key size")

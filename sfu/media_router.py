@@ -34,10 +34,12 @@ class MediaRouter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """`host` '::' takes IPv4 too; port 0 lets the system choose."""
+    """`host` '::' takes IPv4 too; port 0 lets the system choose. `tcp`: connections
+    to the same port carry media where the network passes no datagrams."""
 
     host: str = "0.0.0.0"  # noqa: S104 - media of all clients arrives here
     port: int = 0
+    tcp: bool = True
     consent_timeout_ms: int = 30_000
     event_ring_size: int = 4_096
     receive_buffer_bytes: int = 4_194_304
@@ -48,6 +50,7 @@ METHOD_OF_COMMAND: dict[type[Command], str] = {
     commands.OpenRouter: "open_router",
     commands.CloseRouter: "close_router",
     commands.OpenTransport: "open_transport",
+    commands.RestartIce: "restart_ice",
     commands.SetSrtpKeys: "set_srtp_keys",
     commands.SendDtls: "send_dtls",
     commands.CloseTransport: "close_transport",
@@ -82,6 +85,7 @@ class NativeMediaRouter:
         self._worker = _native.Worker(
             settings.host,
             settings.port,
+            tcp=settings.tcp,
             consent_timeout_ms=settings.consent_timeout_ms,
             event_ring_size=settings.event_ring_size,
             receive_buffer_bytes=settings.receive_buffer_bytes,

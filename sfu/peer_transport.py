@@ -37,7 +37,7 @@ class Scheduler(Protocol):
 @dataclass(frozen=True, slots=True)
 class MediaPlaneSettings:
     """`addresses` are advertised to clients in this order. `port` None: the core's own port;
-    another where a NAT maps it.
+    another where a NAT maps it. `tcp`: the core takes connections there too, and clients learn it.
 
     `ice_timeout_s`: from the SDP exchange to the first valid check; more helps slow clients, less
     frees dead ones sooner. `handshake_timeout_s`: from there to the keys. `max_downlink_media`
@@ -46,6 +46,7 @@ class MediaPlaneSettings:
 
     addresses: tuple[str, ...]
     port: int | None = None
+    tcp: bool = False
     ice_timeout_s: float = 30.0
     handshake_timeout_s: float = 10.0
     max_downlink_media: int = 128
@@ -120,6 +121,7 @@ class PeerTransport:
             ),
             addresses=plane.settings.addresses,
             port=plane.settings.port or plane.router.local_port,
+            tcp=plane.settings.tcp,
         )
         plane.router.submit(
             commands.OpenTransport(

@@ -29,6 +29,7 @@ _LABELLED = {
 }
 _MEDIA_GAUGES = {
     "transports": "Transports open.",
+    "tcp_connections": "Connections open to the media port (TCP).",
     "publishers": "Publishers in the media core.",
     "subscribers": "Subscribers in the media core.",
 }
@@ -45,6 +46,10 @@ _MEDIA_COUNTERS = {
     "plis_received": "Key-frame requests of Subscribers.",
     "plis_sent": "Key-frame requests to Publishers.",
     "stun_requests": "STUN checks answered.",
+    "tcp_accepted": "Connections taken on the media port (TCP).",
+    "tcp_refused": "Connections beyond the limits, of all or of one address.",
+    "tcp_bad_frames": "Connections ended for broken framing or media before a check.",
+    "tcp_expired": "Connections ended without a valid check in time.",
     "dtls_records": "DTLS records handed to handshakes.",
     "events_dropped": "Events lost because nobody read them.",
 }

@@ -1,7 +1,7 @@
 """Descriptions of ours to text. The caller has negotiated; nothing is decided here."""
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sfu.commands import Extension
@@ -18,6 +18,7 @@ class LocalTransport:
     fingerprint: Fingerprint
     addresses: tuple[str, ...]
     port: int
+    tcp: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def _section(
     yield f"a=mid:{media.mid}"
     yield from _transport(transport, setup)
     if tagged:
-        yield from _candidates(transport.addresses, transport.port)
+        yield from _candidates(transport)
         yield "a=end-of-candidates"
     yield f"a={media.direction}"
     if media.msid is not None:
@@ -117,12 +118,20 @@ def _transport(transport: LocalTransport, setup: str) -> Iterator[str]:
     yield f"a=setup:{setup}"
 
 
-def _candidates(addresses: Iterable[str], port: int) -> Iterator[str]:
-    """Host candidates, component 1; priorities fall in the order given (RFC 8445 5.1.2.1)."""
-    for index, address in enumerate(addresses):
-        ip = ipaddress.ip_address(address)
+def _candidates(transport: LocalTransport) -> Iterator[str]:
+    """Host candidates, component 1; priorities fall in the order given (RFC 8445 5.1.2.1), and
+    connections come after all datagrams (RFC 6544 4.2: direction preference 4 for passive)."""
+    addresses = [ipaddress.ip_address(address) for address in transport.addresses]
+    port = transport.port
+    for index, ip in enumerate(addresses):
         priority = (126 << 24) | ((65_535 - index) << 8) | 255
         yield f"a=candidate:{index + 1} 1 udp {priority} {ip} {port} typ host"
+    if not transport.tcp:
+        return
+    for index, ip in enumerate(addresses):
+        priority = (90 << 24) | (4 << 21) | ((8_191 - index) << 8) | 255
+        foundation = len(addresses) + index + 1
+        yield f"a=candidate:{foundation} 1 tcp {priority} {ip} {port} typ host tcptype passive"
 
 
 def _codec(codec: NegotiatedCodec) -> Iterator[str]:

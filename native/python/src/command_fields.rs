@@ -51,20 +51,42 @@ pub(crate) struct OpenTransport {
     local_pwd: String,
 }
 
+/// RFC 8839 section 5.4: ice-char, 4 to 256 and 22 to 256 of them.
+fn require_ice_credentials(ufrag: &str, pwd: &str) -> PyResult<()> {
+    let ice_chars = |text: &str| {
+        text.bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')
+    };
+    let ufrag = ice_chars(ufrag) && (4..=256).contains(&ufrag.len());
+    let pwd = ice_chars(pwd) && (22..=256).contains(&pwd.len());
+    require(ufrag && pwd, "ICE credentials are malformed")
+}
+
 impl CommandFields for OpenTransport {
     fn into_command(self) -> PyResult<Command> {
-        // RFC 8839 section 5.4: ice-char, 4 to 256 and 22 to 256 of them.
-        let ice_chars = |text: &str| {
-            text.bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')
-        };
-        let ufrag = ice_chars(&self.local_ufrag) && (4..=256).contains(&self.local_ufrag.len());
-        let pwd = ice_chars(&self.local_pwd) && (22..=256).contains(&self.local_pwd.len());
-        require(ufrag && pwd, "ICE credentials are malformed")?;
+        require_ice_credentials(&self.local_ufrag, &self.local_pwd)?;
         Ok(Command::OpenTransport {
             router: RouterHandle(self.router),
             transport: TransportHandle(self.transport),
             direction: named(&self.direction)?,
+            local_ufrag: self.local_ufrag,
+            local_pwd: Secret(self.local_pwd),
+        })
+    }
+}
+
+#[derive(FromPyObject)]
+pub(crate) struct RestartIce {
+    transport: u64,
+    local_ufrag: String,
+    local_pwd: String,
+}
+
+impl CommandFields for RestartIce {
+    fn into_command(self) -> PyResult<Command> {
+        require_ice_credentials(&self.local_ufrag, &self.local_pwd)?;
+        Ok(Command::RestartIce {
+            transport: TransportHandle(self.transport),
             local_ufrag: self.local_ufrag,
             local_pwd: Secret(self.local_pwd),
         })

@@ -14,7 +14,7 @@ use crate::command_fields::{self as fields, CommandFields};
 use crate::event_tuples::tuple_of;
 use crate::extraction::{read, require};
 
-/// One thread, one UDP port, all packet state of the sessions pinned to it.
+/// One thread, one port (UDP and TCP), all packet state of the sessions pinned to it.
 ///
 /// Methods named after a command queue it and return at once; the thread applies them in
 /// order. `ValueError`: the command is malformed. `RuntimeError`: the worker has ended.
@@ -42,15 +42,18 @@ impl Worker {
         host,
         port,
         *,
+        tcp = true,
         consent_timeout_ms = 30_000,
         event_ring_size = 4_096,
         receive_buffer_bytes = 4_194_304,
         key_frame_interval_ms = 1_000,
     ))]
+    #[expect(clippy::too_many_arguments, reason = "Python names each of them")]
     fn new(
         py: Python<'_>,
         host: &str,
         port: u16,
+        tcp: bool,
         consent_timeout_ms: u64,
         event_ring_size: usize,
         receive_buffer_bytes: usize,
@@ -69,6 +72,7 @@ impl Worker {
         };
         let settings = WorkerSettings {
             address: SocketAddr::new(ip, port),
+            tcp,
             consent_timeout: Duration::from_millis(consent_timeout_ms),
             event_ring_size,
             receive_buffer_bytes,
@@ -106,6 +110,10 @@ impl Worker {
 
     fn open_transport(&self, command: &Bound<'_, PyAny>) -> PyResult<()> {
         self.submit::<fields::OpenTransport>(command)
+    }
+
+    fn restart_ice(&self, command: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.submit::<fields::RestartIce>(command)
     }
 
     fn set_srtp_keys(&self, command: &Bound<'_, PyAny>) -> PyResult<()> {

@@ -2,7 +2,30 @@
 
 use crate::stun::{self, StunError};
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
+
+/// Where a peer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PeerAddress {
+    /// Where its packets come from.
+    pub address: SocketAddr,
+    /// None: they come as datagrams. A number is never given to two connections.
+    pub connection: Option<NonZeroU32>,
+}
+
+impl From<SocketAddr> for PeerAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self {
+            address,
+            connection: None,
+        }
+    }
+}
+
+/// A selected address from which no check came for so long no longer outranks another one: a peer
+/// that is there checks every 2.5 s (browsers), and more often before it has settled.
+const SILENT_AFTER: Duration = Duration::from_secs(3);
 
 /// Why a STUN message got no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,8 +73,9 @@ pub enum IceOutcome {
 
 /// Answers the connectivity and consent checks of one peer, and keeps the address they prove.
 ///
-/// The first valid check selects its source as the remote address; later only a nominating one
-/// changes it. Neither media nor an unauthentic check ever does.
+/// The first valid check selects its source as the remote address; later a nominating one changes
+/// it, or any where the selected address has fallen silent: a NAT gave the peer another one.
+/// Neither media nor an unauthentic check ever does.
 pub struct IceLite {
     local_ufrag: String,
     local_pwd: String,
@@ -61,8 +85,12 @@ pub struct IceLite {
 
 #[derive(Clone, Copy)]
 struct Selected {
-    remote: SocketAddr,
+    /// None: its connection has ended. Consent goes on.
+    remote: Option<PeerAddress>,
+    checked: Instant,
     consent_expires: Instant,
+    /// By a check with the present credentials.
+    is_current: bool,
 }
 
 impl IceLite {
@@ -83,8 +111,25 @@ impl IceLite {
     }
 
     /// The only address to which anything is sent, and from which media is accepted.
-    pub fn remote(&self) -> Option<SocketAddr> {
-        self.selected.map(|selected| selected.remote)
+    pub fn remote(&self) -> Option<PeerAddress> {
+        self.selected.and_then(|selected| selected.remote)
+    }
+
+    /// The connection of the remote address has ended: the next valid check selects another.
+    pub fn forget_remote(&mut self) {
+        if let Some(selected) = &mut self.selected {
+            selected.remote = None;
+        }
+    }
+
+    /// An ICE restart (RFC 8445, section 9): checks need the new credentials from now on; the
+    /// first valid one selects its source. The present address stays until then.
+    pub fn restart(&mut self, local_ufrag: String, local_pwd: String) {
+        self.local_ufrag = local_ufrag;
+        self.local_pwd = local_pwd;
+        if let Some(selected) = &mut self.selected {
+            selected.is_current = false;
+        }
     }
 
     /// When consent to send ends, unless a valid check from the remote address comes before.
@@ -98,11 +143,11 @@ impl IceLite {
     pub fn handle_request(
         &mut self,
         now: Instant,
-        from: SocketAddr,
+        from: impl Into<PeerAddress>,
         datagram: &[u8],
         out: &mut [u8],
     ) -> IceOutcome {
-        match self.answer(now, from, datagram, out) {
+        match self.answer(now, from.into(), datagram, out) {
             Ok(reply) => reply,
             Err(reason) => IceOutcome::Ignored(reason),
         }
@@ -111,7 +156,7 @@ impl IceLite {
     fn answer(
         &mut self,
         now: Instant,
-        from: SocketAddr,
+        from: PeerAddress,
         datagram: &[u8],
         out: &mut [u8],
     ) -> Result<IceOutcome, Ignored> {
@@ -128,7 +173,7 @@ impl IceLite {
             return Err(Ignored::RoleConflict);
         }
         let password = self.local_pwd.as_bytes();
-        let length = stun::write_success(request.transaction_id, from, password, out);
+        let length = stun::write_success(request.transaction_id, from.address, password, out);
         if length == 0 || length > datagram.len() {
             return Err(Ignored::NoRoom);
         }
@@ -140,18 +185,22 @@ impl IceLite {
         })
     }
 
-    fn select(&mut self, now: Instant, from: SocketAddr, nominated: bool) -> (bool, bool) {
-        let before = self.remote();
-        if before.is_none_or(|remote| remote == from || nominated) {
+    fn select(&mut self, now: Instant, from: PeerAddress, nominated: bool) -> (bool, bool) {
+        let before = self.selected;
+        let gives_way = before.is_none_or(|selected| {
+            let silent = now.saturating_duration_since(selected.checked) >= SILENT_AFTER;
+            selected.remote == Some(from) || selected.remote.is_none() || silent
+        });
+        if gives_way || nominated || before.is_some_and(|selected| !selected.is_current) {
             self.selected = Some(Selected {
-                remote: from,
+                remote: Some(from),
+                checked: now,
                 consent_expires: now + self.consent_timeout,
+                is_current: true,
             });
         }
-        (
-            before.is_none(),
-            before.is_some() && before != self.remote(),
-        )
+        let moved = before.is_some_and(|selected| selected.remote != self.remote());
+        (before.is_none(), moved)
     }
 }
 
@@ -207,7 +256,7 @@ mod tests {
         assert_eq!(response.mapped, Some(address(1)));
         assert_eq!(response.transaction_id, [3; 12]);
         stun::verify_integrity(&out[..length], b"secret password").unwrap();
-        assert_eq!(ice.remote(), Some(address(1)));
+        assert_eq!(ice.remote(), Some(address(1).into()));
         assert_eq!(ice.consent_expires(), Some(now + TIMEOUT));
     }
 
@@ -238,13 +287,13 @@ mod tests {
     }
 
     #[test]
-    fn only_a_nominating_check_moves_the_remote_address() {
+    fn only_a_nominating_check_moves_away_from_an_address_that_is_checked() {
         let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
         ice.handle_request(now, address(1), &valid(true), &mut out);
-        let later = now + Duration::from_secs(5);
+        let later = now + Duration::from_secs(2);
         let outcome = ice.handle_request(later, address(2), &valid(false), &mut out);
         assert!(matches!(outcome, IceOutcome::Reply { moved: false, .. }));
-        assert_eq!(ice.remote(), Some(address(1)));
+        assert_eq!(ice.remote(), Some(address(1).into()));
         assert_eq!(ice.consent_expires(), Some(now + TIMEOUT));
         let outcome = ice.handle_request(later, address(2), &valid(true), &mut out);
         assert!(matches!(
@@ -255,8 +304,63 @@ mod tests {
                 ..
             }
         ));
-        assert_eq!(ice.remote(), Some(address(2)));
+        assert_eq!(ice.remote(), Some(address(2).into()));
         assert_eq!(ice.consent_expires(), Some(later + TIMEOUT));
+    }
+
+    #[test]
+    fn any_valid_check_moves_away_from_an_address_that_fell_silent() {
+        let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
+        ice.handle_request(now, address(1), &valid(true), &mut out);
+        let guess = check("server:client", "guess", true);
+        ice.handle_request(now + SILENT_AFTER, address(2), &guess, &mut out);
+        assert_eq!(ice.remote(), Some(address(1).into()));
+        ice.handle_request(now + SILENT_AFTER, address(2), &valid(false), &mut out);
+        assert_eq!(ice.remote(), Some(address(2).into()));
+    }
+
+    #[test]
+    fn a_connection_that_ended_gives_way_to_the_next_valid_check_and_keeps_consent() {
+        let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
+        let connected = PeerAddress {
+            address: address(1),
+            connection: NonZeroU32::new(7),
+        };
+        ice.handle_request(now, connected, &valid(true), &mut out);
+        assert_eq!(ice.remote(), Some(connected));
+        ice.forget_remote();
+        assert_eq!(ice.remote(), None);
+        assert_eq!(ice.consent_expires(), Some(now + TIMEOUT));
+        let outcome = ice.handle_request(now, address(1), &valid(false), &mut out);
+        let IceOutcome::Reply {
+            newly_validated: false,
+            moved: true,
+            ..
+        } = outcome
+        else {
+            panic!("{outcome:?}");
+        };
+        assert_eq!(ice.remote(), Some(address(1).into()));
+    }
+
+    #[test]
+    fn after_a_restart_the_first_check_with_the_new_credentials_moves_the_peer_the_old_never() {
+        let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
+        ice.handle_request(now, address(1), &valid(true), &mut out);
+        ice.restart("again".into(), "another password".into());
+        assert_eq!(ice.remote(), Some(address(1).into()));
+        let outcome = ice.handle_request(now, address(2), &valid(true), &mut out);
+        assert_eq!(outcome, IceOutcome::Ignored(Ignored::UnknownUfrag));
+        let mixed = check("again:client", "secret password", true);
+        let outcome = ice.handle_request(now, address(2), &mixed, &mut out);
+        assert_eq!(outcome, IceOutcome::Ignored(Ignored::Unauthentic));
+        assert_eq!(ice.remote(), Some(address(1).into()));
+        let renewed = check("again:client", "another password", false);
+        ice.handle_request(now, address(2), &renewed, &mut out);
+        assert_eq!(ice.remote(), Some(address(2).into()));
+        // From then on as ever: who is checked stays.
+        ice.handle_request(now, address(3), &renewed, &mut out);
+        assert_eq!(ice.remote(), Some(address(2).into()));
     }
 
     #[test]
@@ -296,7 +400,7 @@ mod tests {
         let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
         for ip in ["192.0.2.1:1", "[2001:db8::1]:1"] {
             let datagram = valid(true);
-            let from = ip.parse().unwrap();
+            let from: SocketAddr = ip.parse().unwrap();
             let IceOutcome::Reply { length, .. } =
                 ice.handle_request(now, from, &datagram, &mut out)
             else {

@@ -11,7 +11,7 @@ mod test_hex;
 mod twcc;
 
 pub use demux::{PacketKind, classify};
-pub use ice_lite::{IceLite, IceOutcome, Ignored};
+pub use ice_lite::{IceLite, IceOutcome, Ignored, PeerAddress};
 pub use srtp::{
     MAX_OVERHEAD_BYTES, SrtpError, SrtpKeys, SrtpProfile, SrtpReceiver, SrtpSender,
     rtp_header_bytes,

@@ -75,6 +75,15 @@ pub enum Command {
         /// Authenticates checks.
         local_pwd: Secret<String>,
     },
+    /// An ICE restart: checks need these credentials from now on; all else stays.
+    RestartIce {
+        /// Whose.
+        transport: TransportHandle,
+        /// Unique within the worker.
+        local_ufrag: String,
+        /// Authenticates checks.
+        local_pwd: Secret<String>,
+    },
     /// From now on SRTP is opened and sealed.
     SetSrtpKeys {
         /// Whose.
@@ -185,6 +194,7 @@ impl Command {
             Self::OpenRouter { router, .. } => ("open_router", router.0),
             Self::CloseRouter { router } => ("close_router", router.0),
             Self::OpenTransport { transport, .. } => ("open_transport", transport.0),
+            Self::RestartIce { transport, .. } => ("restart_ice", transport.0),
             Self::SetSrtpKeys { transport, .. } => ("set_srtp_keys", transport.0),
             Self::SendDtls { transport, .. } => ("send_dtls", transport.0),
             Self::CloseTransport { transport } => ("close_transport", transport.0),

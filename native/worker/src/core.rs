@@ -2,7 +2,6 @@
 //!
 //! It owns no clock and waits for nothing, so tests drive it in virtual time.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,7 @@ use sealroute_forward::{
     TransportHandle,
 };
 use sealroute_rtp::RtpPacket;
-use sealroute_transport::{IceOutcome, PacketKind, SrtpError, classify, stun};
+use sealroute_transport::{IceOutcome, PacketKind, PeerAddress, SrtpError, classify, stun};
 
 use crate::commands::RouterHandle;
 use crate::deadlines::Deadlines;
@@ -20,8 +19,8 @@ use crate::egress::{Egress, MessageSocket, SLOT_BYTES};
 use crate::event_ring::{Event, EventRing};
 use crate::handles::HandleMap;
 use crate::network_counters::{NetworkCounters, SharedCounters};
+use crate::path::Path;
 use crate::sealing_outbox::SealingOutbox;
-use crate::socket::Path;
 use crate::transports::Transports;
 
 /// Sender of our own RTCP feedback; of no stream.
@@ -113,6 +112,21 @@ impl<S: MessageSocket> Core<S> {
         self.egress.socket()
     }
 
+    pub(crate) fn socket_mut(&mut self) -> &mut S {
+        self.egress.socket_mut()
+    }
+
+    /// A connection has ended: its peer's next valid check shows another way.
+    pub(crate) fn handle_connection_end(&mut self, peer: PeerAddress) {
+        let Some(handle) = self.transports.by_address(peer) else {
+            return;
+        };
+        self.transports.forget_path(handle);
+        if let Some(transport) = self.transports.get_mut(handle) {
+            transport.ice.forget_remote();
+        }
+    }
+
     /// Takes one datagram. None as path: the kernel had to cut it off.
     pub(crate) fn handle_datagram(
         &mut self,
@@ -125,9 +139,9 @@ impl<S: MessageSocket> Core<S> {
         let outcome = match (path, classify(datagram)) {
             (None, _) => Err(NetworkDrop::Oversize),
             (Some(path), PacketKind::Stun) => self.handle_stun(now, path, datagram),
-            (Some(path), PacketKind::Dtls) => self.handle_dtls(path.remote, datagram),
-            (Some(path), PacketKind::Rtp) => self.handle_rtp(now, path.remote, datagram),
-            (Some(path), PacketKind::Rtcp) => self.handle_rtcp(now, path.remote, datagram),
+            (Some(path), PacketKind::Dtls) => self.handle_dtls(path.peer(), datagram),
+            (Some(path), PacketKind::Rtp) => self.handle_rtp(now, path.peer(), datagram),
+            (Some(path), PacketKind::Rtcp) => self.handle_rtcp(now, path.peer(), datagram),
             (Some(_), PacketKind::Unknown) => Err(NetworkDrop::UnknownFirstByte),
         };
         if let Err(reason) = outcome {
@@ -235,7 +249,7 @@ impl<S: MessageSocket> Core<S> {
         // Whoever knows one transport's password must not take the address of another's peer.
         if self
             .transports
-            .by_address(path.remote)
+            .by_address(path.peer())
             .is_some_and(|owner| owner != handle)
         {
             return Err(NetworkDrop::StunAddressTaken);
@@ -247,7 +261,7 @@ impl<S: MessageSocket> Core<S> {
         let slot = self.egress.slot(&mut self.counters);
         match transport
             .ice
-            .handle_request(now, path.remote, datagram, slot)
+            .handle_request(now, path.peer(), datagram, slot)
         {
             IceOutcome::Ignored(_) => Err(NetworkDrop::StunRefused),
             IceOutcome::Reply {
@@ -274,7 +288,11 @@ impl<S: MessageSocket> Core<S> {
         if !self.timers.is_set(timer) {
             self.timers.set(timer, transport.ice.consent_expires());
         }
-        if transport.ice.remote() == Some(path.remote) && transport.path != Some(path) {
+        if let (Some(connection), Some(until)) = (path.connection, transport.ice.consent_expires())
+        {
+            self.egress.socket_mut().keep(connection, until);
+        }
+        if transport.ice.remote() == Some(path.peer()) && transport.path != Some(path) {
             self.transports.set_path(handle, path);
         }
     }
@@ -293,7 +311,7 @@ impl<S: MessageSocket> Core<S> {
         }
     }
 
-    fn handle_dtls(&mut self, from: SocketAddr, datagram: &[u8]) -> Result<(), NetworkDrop> {
+    fn handle_dtls(&mut self, from: PeerAddress, datagram: &[u8]) -> Result<(), NetworkDrop> {
         let transport = self
             .transports
             .by_address(from)
@@ -313,7 +331,7 @@ impl<S: MessageSocket> Core<S> {
     fn handle_rtp(
         &mut self,
         now: Instant,
-        from: SocketAddr,
+        from: PeerAddress,
         datagram: &mut [u8],
     ) -> Result<(), NetworkDrop> {
         let handle = self
@@ -348,7 +366,7 @@ impl<S: MessageSocket> Core<S> {
     fn handle_rtcp(
         &mut self,
         now: Instant,
-        from: SocketAddr,
+        from: PeerAddress,
         datagram: &mut [u8],
     ) -> Result<(), NetworkDrop> {
         let handle = self

@@ -46,6 +46,11 @@ impl<S: MessageSocket> Core<S> {
                 local_ufrag,
                 local_pwd,
             } => self.open_transport(router, transport, direction, (local_ufrag, local_pwd)),
+            Command::RestartIce {
+                transport,
+                local_ufrag,
+                local_pwd,
+            } => self.restart_ice(transport, local_ufrag, local_pwd),
             Command::SetSrtpKeys { transport, secrets } => {
                 let found = self.transports.get_mut(transport).ok_or(UNKNOWN_HANDLE)?;
                 if found.has_keys() {
@@ -193,6 +198,22 @@ impl<S: MessageSocket> Core<S> {
         let ice = IceLite::new(ufrag.clone(), pwd.0, self.settings.consent_timeout);
         self.transports
             .insert(handle, ufrag, Transport::new(router, direction, ice));
+        Ok(())
+    }
+
+    fn restart_ice(
+        &mut self,
+        handle: TransportHandle,
+        ufrag: String,
+        pwd: Secret<String>,
+    ) -> Outcome {
+        if self.transports.by_ufrag(&ufrag).is_some() {
+            return Err(UFRAG_TAKEN);
+        }
+        if !self.transports.contains(handle) {
+            return Err(UNKNOWN_HANDLE);
+        }
+        self.transports.restart_ice(handle, ufrag, pwd.0);
         Ok(())
     }
 

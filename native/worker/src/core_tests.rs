@@ -1,7 +1,8 @@
 use super::*;
 use std::cell::RefCell;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::rc::Rc;
 
 use sealroute_forward::{
@@ -11,7 +12,7 @@ use sealroute_forward::{
 use sealroute_transport::{SrtpKeys, SrtpProfile, SrtpReceiver, SrtpSender};
 
 use crate::commands::{Command, Direction, Secret, SrtpSecrets};
-use crate::socket::Message;
+use crate::path::Message;
 
 const PASSWORD: &str = "a+password+of+the+server";
 const CONSENT: Duration = Duration::from_secs(30);
@@ -42,6 +43,8 @@ impl MessageSocket for Wire {
         }
         Ok(batch.len())
     }
+
+    fn keep(&mut self, _: NonZeroU32, _: Instant) {}
 }
 
 struct Bench {
@@ -54,6 +57,7 @@ fn path(port: u16) -> Path {
     Path {
         remote: (Ipv4Addr::LOCALHOST, port).into(),
         local: None,
+        connection: None,
     }
 }
 
@@ -321,7 +325,7 @@ fn what_is_closed_is_forgotten_everywhere() {
     let core = &bench.core;
     assert_eq!(core.transports.len() + core.sessions.len(), 0);
     assert_eq!(core.publications.len() + core.subscriptions.len(), 0);
-    assert_eq!(core.transports.by_address(path(1).remote), None);
+    assert_eq!(core.transports.by_address(path(1).peer()), None);
     assert_eq!(core.transports.by_ufrag("ann1"), None);
     bench.pass(Duration::from_secs(1));
     assert_eq!(bench.core.poll_timeout(), None);
@@ -399,4 +403,42 @@ fn no_datagram_ends_the_worker_or_gets_more_bytes_back_than_it_had() {
     }
     assert!(bench.dropped(NetworkDrop::SrtpBadTag) > 1_000);
     assert!(bench.dropped(NetworkDrop::StunMalformed) > 1_000);
+}
+
+#[test]
+fn after_an_ice_restart_only_the_new_credentials_reach_the_transport_and_its_keys_stay() {
+    let mut bench = Bench::in_call();
+    bench.apply(Command::RestartIce {
+        transport: ANN,
+        local_ufrag: "again".into(),
+        local_pwd: Secret(PASSWORD.into()),
+    });
+    let place = |bench: &Bench| bench.core.transports.get(ANN).unwrap().path;
+    assert_eq!(place(&bench), Some(path(1)));
+    bench.receive(11, &check("ann1", PASSWORD, true));
+    assert_eq!(place(&bench), Some(path(1)));
+    bench.receive(12, &check("again", PASSWORD, true));
+    assert_eq!(place(&bench), Some(path(12)));
+    assert!(bench.core.transports.get(ANN).unwrap().has_keys());
+    assert_eq!(bench.core.transports.by_address(path(1).peer()), None);
+}
+
+#[test]
+fn a_connection_and_a_datagram_of_one_address_and_port_are_two_peers() {
+    let mut bench = Bench::in_call();
+    let connected = Path {
+        connection: NonZeroU32::new(1),
+        ..path(1)
+    };
+    let mut datagram = check("ben1", PASSWORD, true);
+    bench
+        .core
+        .handle_datagram(bench.now, Some(connected), &mut datagram);
+    let place = |bench: &Bench, of| bench.core.transports.get(of).unwrap().path;
+    assert_eq!(place(&bench, ANN), Some(path(1)));
+    assert_eq!(place(&bench, BEN), Some(connected));
+    bench.core.handle_connection_end(connected.peer());
+    assert_eq!(place(&bench, BEN), None);
+    bench.receive(2, &check("ben1", PASSWORD, false));
+    assert_eq!(place(&bench, BEN), Some(path(2)));
 }

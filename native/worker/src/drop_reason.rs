@@ -54,6 +54,10 @@ network_drops! {
     SendNotSealed = "send_not_sealed",
     /// The kernel's send buffer is full.
     SendBufferFull = "send_buffer_full",
+    /// The peer's connection takes less than is sent to it.
+    SendConnectionBehind = "send_connection_behind",
+    /// The peer's connection has ended.
+    SendConnectionGone = "send_connection_gone",
     /// Larger than the path to the peer carries.
     SendTooLarge = "send_too_large",
     /// The kernel refused it for another reason (no route, a firewall).

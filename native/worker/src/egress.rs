@@ -4,10 +4,14 @@
 //! piece of memory: it leaves as one message that the kernel segments (`UDP_SEGMENT`).
 
 use std::io;
+use std::num::NonZeroU32;
+use std::time::Instant;
 
 use crate::drop_reason::NetworkDrop;
 use crate::network_counters::NetworkCounters;
-use crate::socket::{BATCH, MediaSocket, Message, Path, send_batch};
+use crate::path::{Message, Path};
+use crate::socket::BATCH;
+use crate::tcp;
 
 /// Room for one packet with its seal; more does not fit any path to a browser.
 pub(crate) const SLOT_BYTES: usize = 1_600;
@@ -18,15 +22,13 @@ const MAX_WAITING: usize = 512;
 const MAX_SEGMENTS: usize = 64;
 const MAX_MESSAGE_BYTES: usize = 65_000;
 
-/// Takes messages as `send_batch` does.
+/// What carries messages to peers.
 pub(crate) trait MessageSocket {
+    /// How many of the messages, from the first on, were taken. An error is that of the first.
     fn send(&mut self, batch: &[Message<'_>]) -> io::Result<usize>;
-}
 
-impl MessageSocket for MediaSocket {
-    fn send(&mut self, batch: &[Message<'_>]) -> io::Result<usize> {
-        send_batch(self, batch)
-    }
+    /// A valid check came over this connection: it may stay until `until`.
+    fn keep(&mut self, connection: NonZeroU32, until: Instant);
 }
 
 #[derive(Clone, Copy)]
@@ -67,6 +69,10 @@ impl<S: MessageSocket> Egress<S> {
 
     pub(crate) fn socket(&self) -> &S {
         &self.socket
+    }
+
+    pub(crate) fn socket_mut(&mut self) -> &mut S {
+        &mut self.socket
     }
 
     /// A slot of `SLOT_BYTES` to write the next packet into; `commit` sends it on its way.
@@ -188,6 +194,7 @@ const EMPTY: Message<'static> = Message {
             0,
         )),
         local: None,
+        connection: None,
     },
     bytes: &[],
     segment_bytes: None,
@@ -206,6 +213,9 @@ fn message_of<'a>(buffer: &'a [u8], waiting: &[Waiting], run: Run) -> Message<'a
 /// last may be shorter.
 fn run_length(waiting: &[Waiting]) -> usize {
     let first = &waiting[0];
+    if first.path.connection.is_some() {
+        return 1;
+    }
     let segment = first.end - first.start;
     let mut packets = 1;
     for next in waiting[1..].iter().take(MAX_SEGMENTS - 1) {
@@ -223,6 +233,11 @@ fn run_length(waiting: &[Waiting]) -> usize {
 }
 
 fn reason_of(error: &io::Error) -> NetworkDrop {
+    match error.kind() {
+        tcp::BACKLOG_FULL => return NetworkDrop::SendConnectionBehind,
+        tcp::CONNECTION_GONE => return NetworkDrop::SendConnectionGone,
+        _ => {}
+    }
     match error.raw_os_error() {
         Some(libc::EMSGSIZE) => NetworkDrop::SendTooLarge,
         Some(libc::EAGAIN | libc::ENOBUFS) => NetworkDrop::SendBufferFull,

@@ -30,12 +30,15 @@ impl MessageSocket for Recorder {
         }
         Ok(taken)
     }
+
+    fn keep(&mut self, _: NonZeroU32, _: Instant) {}
 }
 
 fn path(port: u16) -> Path {
     Path {
         remote: ([127, 0, 0, 1], port).into(),
         local: None,
+        connection: None,
     }
 }
 

@@ -9,8 +9,12 @@ mod egress;
 mod event_ring;
 mod handles;
 mod network_counters;
+mod path;
 mod sealing_outbox;
 mod socket;
+mod sockets;
+mod tcp;
+mod tcp_connection;
 mod transports;
 mod worker;
 

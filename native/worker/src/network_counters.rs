@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sealroute_forward::{DropReason, ForwardCounters};
 
 use crate::drop_reason::NetworkDrop;
+use crate::tcp::TcpCounters;
 
 /// Totals since start; owner: the worker thread.
 #[derive(Clone, Debug, Default)]
@@ -16,10 +17,12 @@ pub(crate) struct NetworkCounters {
     pub(crate) stun_requests: u64,
     pub(crate) dtls_records: u64,
     pub(crate) events_dropped: u64,
-    /// These three are what there is now.
+    /// These are what there is now.
     pub(crate) transports: u64,
     pub(crate) publishers: u64,
     pub(crate) subscribers: u64,
+    tcp_connections: u64,
+    tcp: TcpCounters,
     drops: [u64; NetworkDrop::ALL.len()],
 }
 
@@ -27,6 +30,11 @@ impl NetworkCounters {
     pub(crate) fn sent(&mut self, packets: usize, bytes: usize) {
         self.packets_sent += packets as u64;
         self.bytes_sent += bytes as u64;
+    }
+
+    pub(crate) fn connections(&mut self, open: u64, totals: TcpCounters) {
+        self.tcp_connections = open;
+        self.tcp = totals;
     }
 
     pub(crate) fn drop_packets(&mut self, reason: NetworkDrop, packets: usize) {
@@ -50,13 +58,18 @@ impl NetworkCounters {
             self.transports,
             self.publishers,
             self.subscribers,
+            self.tcp_connections,
+            self.tcp.accepted,
+            self.tcp.refused,
+            self.tcp.bad_frames,
+            self.tcp.expired,
         ]
         .into_iter()
         .chain(self.drops)
     }
 }
 
-const NETWORK_NAMES: [&str; 10] = [
+const NETWORK_NAMES: [&str; 15] = [
     "packets_received",
     "bytes_received",
     "packets_sent",
@@ -67,6 +80,11 @@ const NETWORK_NAMES: [&str; 10] = [
     "transports",
     "publishers",
     "subscribers",
+    "tcp_connections",
+    "tcp_accepted",
+    "tcp_refused",
+    "tcp_bad_frames",
+    "tcp_expired",
 ];
 
 /// Names of all reasons why a packet went no further, network first.

@@ -7,22 +7,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
+use crate::path::{Message, Path};
+
 /// Datagrams taken, or messages sent, by one system call.
 pub(crate) const BATCH: usize = 64;
 /// Larger datagrams are no WebRTC of ours; the kernel cuts them off.
-const DATAGRAM_BYTES: usize = 2_048;
+pub(crate) const DATAGRAM_BYTES: usize = 2_048;
 /// Room for one `in6_pktinfo` and one segment size.
 const CONTROL_WORDS: usize = 10;
 
 type Control = [u64; CONTROL_WORDS];
-
-/// Where datagrams of a peer come from, and which of our addresses it talks to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Path {
-    pub(crate) remote: SocketAddr,
-    /// None where the socket is bound to one address.
-    pub(crate) local: Option<IpAddr>,
-}
 
 /// The UDP socket of a worker.
 pub(crate) struct MediaSocket {
@@ -229,6 +223,7 @@ impl ReceiveBatch {
             self.paths[index] = whole.then(|| Path {
                 remote: std_address(&names[index]),
                 local: local_address(&message.msg_hdr),
+                connection: None,
             });
         }
         Ok(count)
@@ -267,15 +262,6 @@ fn local_address(header: &libc::msghdr) -> Option<IpAddr> {
         }
     }
     None
-}
-
-/// One message to send: a datagram, or several of `segment_bytes` each (the last may be shorter).
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Message<'a> {
-    pub(crate) path: Path,
-    pub(crate) bytes: &'a [u8],
-    /// Some: the kernel cuts `bytes` into datagrams of this size (`UDP_SEGMENT`).
-    pub(crate) segment_bytes: Option<u16>,
 }
 
 /// Sends up to `BATCH` messages; how many the kernel took. An error is that of the first message.
@@ -431,16 +417,23 @@ impl Wakeup {
 pub(crate) struct Ready {
     pub(crate) socket: bool,
     pub(crate) wakeup: bool,
+    pub(crate) connections: bool,
 }
 
-/// Waits for the socket and a wakeup.
+/// Waits for the socket, a wakeup and, all as one, the connections.
 pub(crate) struct Poller(OwnedFd);
 
 const SOCKET_TOKEN: u64 = 0;
 const WAKEUP_TOKEN: u64 = 1;
+const CONNECTIONS_TOKEN: u64 = 2;
+const SOURCES: usize = 3;
 
 impl Poller {
-    pub(crate) fn new(socket: &MediaSocket, wakeup: &Wakeup) -> io::Result<Self> {
+    pub(crate) fn new(
+        socket: &MediaSocket,
+        wakeup: &Wakeup,
+        connections: Option<RawFd>,
+    ) -> io::Result<Self> {
         // SAFETY: a plain number; the result is checked before it is used.
         let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
         if fd < 0 {
@@ -448,15 +441,17 @@ impl Poller {
         }
         // SAFETY: the descriptor was opened above and has no other owner.
         let poller = Self(unsafe { OwnedFd::from_raw_fd(fd) });
-        for (watched, token) in [
+        let always = [
             (socket.socket.as_raw_fd(), SOCKET_TOKEN),
             (wakeup.as_raw_fd(), WAKEUP_TOKEN),
-        ] {
+        ];
+        let connections = connections.map(|watched| (watched, CONNECTIONS_TOKEN));
+        for (watched, token) in always.into_iter().chain(connections) {
             let mut interest = libc::epoll_event {
                 events: libc::EPOLLIN as u32,
                 u64: token,
             };
-            // SAFETY: both descriptors are open and `interest` outlives the call.
+            // SAFETY: the descriptors are open and `interest` outlives the call.
             if unsafe { libc::epoll_ctl(fd, libc::EPOLL_CTL_ADD, watched, &raw mut interest) } != 0
             {
                 return Err(io::Error::last_os_error());
@@ -470,10 +465,10 @@ impl Poller {
         let timeout_ms = timeout.map_or(-1, |t| {
             i32::try_from(t.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
         });
-        let mut events = [libc::epoll_event { events: 0, u64: 0 }; 2];
-        // SAFETY: room for two events, which outlives the call.
-        let count =
-            unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), 2, timeout_ms) };
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; SOURCES];
+        let (fd, room) = (self.0.as_raw_fd(), SOURCES as i32);
+        // SAFETY: room for as many events, which outlives the call.
+        let count = unsafe { libc::epoll_wait(fd, events.as_mut_ptr(), room, timeout_ms) };
         if count < 0 {
             let error = io::Error::last_os_error();
             let interrupted = error.kind() == io::ErrorKind::Interrupted;
@@ -487,6 +482,7 @@ impl Poller {
         for event in &events[..count as usize] {
             match event.u64 {
                 SOCKET_TOKEN => ready.socket = true,
+                CONNECTIONS_TOKEN => ready.connections = true,
                 _ => ready.wakeup = true,
             }
         }

@@ -41,6 +41,7 @@ fn one_segmented_message_arrives_as_many_datagrams_from_the_right_address() {
     let path = Path {
         remote: peer.local_addr().unwrap(),
         local: Some(Ipv4Addr::new(127, 0, 0, 3).into()),
+        connection: None,
     };
     let message = Message {
         path,
@@ -69,7 +70,7 @@ fn a_datagram_larger_than_a_buffer_has_no_path() {
 fn a_wait_ends_by_a_signal_a_datagram_or_the_time() {
     let (ours, peer) = pair("127.0.0.1");
     let wakeup = Wakeup::new().unwrap();
-    let poller = Poller::new(&ours, &wakeup).unwrap();
+    let poller = Poller::new(&ours, &wakeup, None).unwrap();
     assert_eq!(poller.wait(Some(Duration::ZERO)).unwrap(), Ready::default());
     wakeup.signal();
     wakeup.signal();
@@ -77,7 +78,8 @@ fn a_wait_ends_by_a_signal_a_datagram_or_the_time() {
         poller.wait(None).unwrap(),
         Ready {
             socket: false,
-            wakeup: true
+            wakeup: true,
+            connections: false
         }
     );
     wakeup.clear();
@@ -86,7 +88,8 @@ fn a_wait_ends_by_a_signal_a_datagram_or_the_time() {
         poller.wait(None).unwrap(),
         Ready {
             socket: true,
-            wakeup: false
+            wakeup: false,
+            connections: false
         }
     );
 }

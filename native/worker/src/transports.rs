@@ -1,15 +1,16 @@
 //! The peers' transports, found by handle, by ICE user fragment or by validated address.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use sealroute_forward::TransportHandle;
-use sealroute_transport::{IceLite, SrtpError, SrtpKeys, SrtpReceiver, SrtpSender, TwccReceiver};
+use sealroute_transport::{
+    IceLite, PeerAddress, SrtpError, SrtpKeys, SrtpReceiver, SrtpSender, TwccReceiver,
+};
 
 use crate::commands::{Direction, RouterHandle, SrtpSecrets};
 use crate::handles::HandleMap;
-use crate::socket::Path;
+use crate::path::Path;
 
 /// One peer's transport.
 pub(crate) struct Transport {
@@ -68,6 +69,7 @@ impl Transport {
             "transport": handle.0,
             "direction": match self.direction { Direction::Uplink => "uplink", Direction::Downlink => "downlink" },
             "remote": self.path.map(|path| path.remote.to_string()),
+            "protocol": self.path.map(|path| if path.connection.is_some() { "tcp" } else { "udp" }),
             "local": self.path.and_then(|path| path.local).map(|ip| ip.to_string()),
             "consent_left_ms": expires.map(|at| at.saturating_duration_since(now).as_millis() as u64),
             "has_keys": self.has_keys(),
@@ -81,7 +83,7 @@ impl Transport {
 pub(crate) struct Transports {
     members: HandleMap<TransportHandle, Transport>,
     ufrags: HashMap<String, TransportHandle>,
-    addresses: HashMap<SocketAddr, TransportHandle>,
+    addresses: HashMap<PeerAddress, TransportHandle>,
 }
 
 impl Transports {
@@ -111,7 +113,7 @@ impl Transports {
         self.ufrags.get(ufrag).copied()
     }
 
-    pub(crate) fn by_address(&self, address: SocketAddr) -> Option<TransportHandle> {
+    pub(crate) fn by_address(&self, address: PeerAddress) -> Option<TransportHandle> {
         self.addresses.get(&address).copied()
     }
 
@@ -125,7 +127,7 @@ impl Transports {
         self.forget_path(handle);
         if let Some(transport) = self.members.get_mut(&handle) {
             transport.path = Some(path);
-            self.addresses.insert(path.remote, handle);
+            self.addresses.insert(path.peer(), handle);
         }
     }
 
@@ -136,9 +138,18 @@ impl Transports {
             .get_mut(&handle)
             .and_then(|transport| transport.path.take());
         if let Some(path) = path
-            && self.addresses.get(&path.remote) == Some(&handle)
+            && self.addresses.get(&path.peer()) == Some(&handle)
         {
-            self.addresses.remove(&path.remote);
+            self.addresses.remove(&path.peer());
+        }
+    }
+
+    /// An ICE restart: checks find the transport by another fragment.
+    pub(crate) fn restart_ice(&mut self, handle: TransportHandle, ufrag: String, pwd: String) {
+        if let Some(transport) = self.members.get_mut(&handle) {
+            self.ufrags.remove(transport.ice.local_ufrag());
+            self.ufrags.insert(ufrag.clone(), handle);
+            transport.ice.restart(ufrag, pwd);
         }
     }
 

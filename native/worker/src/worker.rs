@@ -16,7 +16,9 @@ use crate::commands::{Command, RouterHandle};
 use crate::core::{Core, CoreSettings};
 use crate::event_ring::{Event, EventRing};
 use crate::network_counters::SharedCounters;
-use crate::socket::{MediaSocket, Poller, ReceiveBatch, Wakeup};
+use crate::socket::{Poller, ReceiveBatch, Wakeup};
+use crate::sockets::Sockets;
+use crate::tcp::{TcpBatch, TcpConnections};
 
 /// A nice value: as much before others as a desktop's sound server.
 const PRIORITY: i32 = -11;
@@ -26,6 +28,8 @@ const PRIORITY: i32 = -11;
 pub struct WorkerSettings {
     /// Where media arrives; `::` takes IPv4 too, port 0 lets the system choose.
     pub address: SocketAddr,
+    /// Takes connections on the same port (ICE-TCP), for networks that pass no datagrams.
+    pub tcp: bool,
     /// Without a valid check for so long a peer is gone (RFC 7675).
     pub consent_timeout: Duration,
     /// At most so many events wait.
@@ -96,16 +100,17 @@ impl Worker {
     /// # Errors
     /// Those of the system: the address is in use or not ours, no descriptors are left.
     pub fn start(settings: WorkerSettings) -> io::Result<Self> {
-        let socket = MediaSocket::bind(settings.address, settings.receive_buffer_bytes)?;
-        let local = socket.local();
+        let (address, buffer_bytes) = (settings.address, settings.receive_buffer_bytes);
+        let sockets = Sockets::bind(address, buffer_bytes, settings.tcp)?;
+        let local = sockets.udp.local();
         let shared = Arc::new(Shared::new(settings.event_ring_size)?);
-        let poller = Poller::new(&socket, &shared.wakeup)?;
+        let poller = Poller::new(&sockets.udp, &shared.wakeup, sockets.connections_fd())?;
         let core_settings = CoreSettings {
             consent_timeout: settings.consent_timeout,
             forward: settings.forward,
         };
         let (events, counters) = (Arc::clone(&shared.events), Arc::clone(&shared.counters));
-        let core = Core::new(core_settings, socket, events, counters);
+        let core = Core::new(core_settings, sockets, events, counters);
         let guard = EndGuard {
             shared: Arc::clone(&shared),
             asked_to: false,
@@ -224,10 +229,10 @@ fn prefer_this_thread() {
     let _ = rustix::process::setpriority_process(None, PRIORITY);
 }
 
-fn run(mut core: Core<MediaSocket>, poller: &Poller, mut guard: EndGuard) {
-    let mut batch = ReceiveBatch::new();
+fn run(mut core: Core<Sockets>, poller: &Poller, mut guard: EndGuard) {
+    let mut batches = (ReceiveBatch::new(), TcpBatch::default());
     // Only the system can end it otherwise: the socket or epoll is broken for good.
-    while let Ok(proceed) = turn(&mut core, poller, &guard.shared, &mut batch) {
+    while let Ok(proceed) = turn(&mut core, poller, &guard.shared, &mut batches) {
         if !proceed {
             guard.asked_to = true;
             break;
@@ -237,13 +242,18 @@ fn run(mut core: Core<MediaSocket>, poller: &Poller, mut guard: EndGuard) {
 
 /// One wait and what it brought; whether to go on.
 fn turn(
-    core: &mut Core<MediaSocket>,
+    core: &mut Core<Sockets>,
     poller: &Poller,
     shared: &Shared,
-    batch: &mut ReceiveBatch,
+    (batch, connected): &mut (ReceiveBatch, TcpBatch),
 ) -> io::Result<bool> {
+    let tcp = core.socket().tcp.as_ref();
+    let sweep = tcp.and_then(TcpConnections::poll_timeout);
     let timeout = core
         .poll_timeout()
+        .into_iter()
+        .chain(sweep)
+        .min()
         .map(|at| at.saturating_duration_since(Instant::now()));
     let ready = poller.wait(timeout)?;
     let now = Instant::now();
@@ -258,17 +268,36 @@ fn turn(
         }
     }
     if ready.socket {
-        let count = batch.receive(core.socket())?;
+        let count = batch.receive(&core.socket().udp)?;
         for index in 0..count {
             let (datagram, path) = batch.datagram(index);
             core.handle_datagram(now, path, datagram);
         }
     }
-    if ready.socket || ready.wakeup {
+    let connections = ready.connections || sweep.is_some_and(|at| at <= now);
+    if connections {
+        serve_connections(core, now, connected);
+    }
+    if ready.socket || ready.wakeup || connections {
         core.end_batch(now);
     }
     core.handle_timeout(now);
     Ok(true)
+}
+
+fn serve_connections(core: &mut Core<Sockets>, now: Instant, batch: &mut TcpBatch) {
+    let Some(tcp) = &mut core.socket_mut().tcp else {
+        return;
+    };
+    tcp.receive(now, batch);
+    let (open, totals) = (tcp.len() as u64, tcp.counters());
+    core.counters.connections(open, totals);
+    for (path, packet) in batch.packets() {
+        core.handle_datagram(now, Some(path), packet);
+    }
+    for peer in batch.ended() {
+        core.handle_connection_end(*peer);
+    }
 }
 
 #[cfg(test)]
@@ -325,6 +354,7 @@ mod tests {
     fn a_worker_that_is_closed_says_nothing_of_it() {
         let worker = Worker::start(WorkerSettings {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            tcp: true,
             consent_timeout: Duration::from_secs(30),
             event_ring_size: 8,
             receive_buffer_bytes: 1 << 20,

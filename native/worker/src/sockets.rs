@@ -1,0 +1,79 @@
+//! The sockets of a worker as one: datagrams, and connections where the network passes no datagrams.
+
+use std::io;
+use std::num::NonZeroU32;
+use std::os::fd::RawFd;
+use std::time::Instant;
+
+use crate::egress::MessageSocket;
+use crate::path::Message;
+use crate::socket::{MediaSocket, send_batch};
+use crate::tcp::TcpConnections;
+
+/// How often another port is tried where the system chose one that is taken for TCP.
+const PORT_ATTEMPTS: usize = 16;
+
+/// The UDP socket and, if wanted, connections to the same port.
+pub(crate) struct Sockets {
+    pub(crate) udp: MediaSocket,
+    pub(crate) tcp: Option<TcpConnections>,
+}
+
+impl Sockets {
+    /// Binds `address` for both protocols.
+    pub(crate) fn bind(
+        address: std::net::SocketAddr,
+        receive_buffer_bytes: usize,
+        with_tcp: bool,
+    ) -> io::Result<Self> {
+        let mut attempts = if address.port() == 0 {
+            PORT_ATTEMPTS
+        } else {
+            1
+        };
+        loop {
+            attempts -= 1;
+            let udp = MediaSocket::bind(address, receive_buffer_bytes)?;
+            if !with_tcp {
+                return Ok(Self { udp, tcp: None });
+            }
+            match TcpConnections::bind(udp.local()) {
+                Ok(tcp) => {
+                    let tcp = Some(tcp);
+                    return Ok(Self { udp, tcp });
+                }
+                Err(error) if error.kind() != io::ErrorKind::AddrInUse || attempts == 0 => {
+                    return Err(error);
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Readable when a connection has something to do.
+    pub(crate) fn connections_fd(&self) -> Option<RawFd> {
+        self.tcp.as_ref().map(TcpConnections::as_raw_fd)
+    }
+}
+
+impl MessageSocket for Sockets {
+    fn send(&mut self, batch: &[Message<'_>]) -> io::Result<usize> {
+        let datagrams = batch
+            .iter()
+            .take_while(|message| message.path.connection.is_none())
+            .count();
+        if datagrams > 0 {
+            return send_batch(&self.udp, &batch[..datagrams]);
+        }
+        let Some((message, tcp)) = batch.first().zip(self.tcp.as_mut()) else {
+            return Ok(0);
+        };
+        tcp.send(message).map(|()| 1)
+    }
+
+    fn keep(&mut self, connection: NonZeroU32, until: Instant) {
+        if let Some(tcp) = &mut self.tcp {
+            tcp.keep(connection, until);
+        }
+    }
+}

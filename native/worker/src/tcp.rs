@@ -1,0 +1,323 @@
+//! Connections for peers whose network passes no datagrams (RFC 6544, passive candidates).
+//!
+//! They have an epoll instance of their own, which the worker's watches as one descriptor: as long
+//! as no connection does anything, the datagrams' path is as if there were none.
+
+use std::collections::HashMap;
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::num::NonZeroU32;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{Timespec, epoll};
+use sealroute_transport::PeerAddress;
+
+use crate::path::{Message, Path};
+use crate::tcp_connection::Connection;
+pub(crate) use crate::tcp_connection::{BACKLOG_FULL, BAD_FRAME};
+
+pub(crate) const CONNECTION_GONE: io::ErrorKind = io::ErrorKind::NotConnected;
+
+/// A connection without a valid check ends after this time.
+const UNCONFIRMED_TIME: Duration = Duration::from_secs(10);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+const MAX_CONNECTIONS: usize = 4_096;
+/// Many clients may share one address behind a NAT, each with two transports.
+const MAX_PER_ADDRESS: usize = 256;
+const ACCEPTS_PER_TURN: usize = 16;
+const EVENTS_PER_TURN: usize = 64;
+/// More would only make what is sent older.
+const SEND_BUFFER_BYTES: usize = 131_072;
+const LISTENER_TOKEN: u64 = 0;
+
+/// Totals of the connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TcpCounters {
+    pub(crate) accepted: u64,
+    /// Too many connections, of all or of one address.
+    pub(crate) refused: u64,
+    /// Framing was broken, or media came before a check.
+    pub(crate) bad_frames: u64,
+    /// No valid check came in time.
+    pub(crate) expired: u64,
+}
+
+/// What connections brought in one turn; its memory is used again.
+#[derive(Default)]
+pub(crate) struct TcpBatch {
+    bytes: Vec<u8>,
+    packets: Vec<(Path, usize)>,
+    ended: Vec<PeerAddress>,
+}
+
+impl TcpBatch {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.packets.clear();
+        self.ended.clear();
+    }
+
+    fn push(&mut self, path: Path, packet: &[u8]) {
+        self.bytes.extend_from_slice(packet);
+        self.packets.push((path, packet.len()));
+    }
+
+    /// The packets in order, each to be changed in place.
+    pub(crate) fn packets(&mut self) -> impl Iterator<Item = (Path, &mut [u8])> {
+        let mut rest = self.bytes.as_mut_slice();
+        self.packets.iter().map(move |(path, length)| {
+            let (packet, behind) = std::mem::take(&mut rest).split_at_mut(*length);
+            rest = behind;
+            (*path, packet)
+        })
+    }
+
+    /// Peers whose connection is no more.
+    pub(crate) fn ended(&self) -> &[PeerAddress] {
+        &self.ended
+    }
+}
+
+/// The listener and all its connections.
+pub(crate) struct TcpConnections {
+    listener: TcpListener,
+    is_listening: bool,
+    epoll: OwnedFd,
+    members: HashMap<NonZeroU32, Connection>,
+    per_address: HashMap<IpAddr, usize>,
+    last_number: u32,
+    next_sweep: Option<Instant>,
+    counters: TcpCounters,
+}
+
+impl TcpConnections {
+    /// Listens on `address`; `::` takes IPv4 too.
+    pub(crate) fn bind(address: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let mut connections = Self {
+            listener,
+            is_listening: false,
+            epoll,
+            members: HashMap::new(),
+            per_address: HashMap::new(),
+            last_number: 0,
+            next_sweep: None,
+            counters: TcpCounters::default(),
+        };
+        connections.listen()?;
+        Ok(connections)
+    }
+
+    pub(crate) fn as_raw_fd(&self) -> RawFd {
+        self.epoll.as_raw_fd()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    pub(crate) fn counters(&self) -> TcpCounters {
+        self.counters
+    }
+
+    /// When `receive` is due even if nothing is ready.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.next_sweep
+    }
+
+    /// Accepts, reads and writes what is ready, without waiting; ends what has expired.
+    pub(crate) fn receive(&mut self, now: Instant, batch: &mut TcpBatch) {
+        batch.clear();
+        let mut room = [const { MaybeUninit::<epoll::Event>::uninit() }; EVENTS_PER_TURN];
+        let at_once = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // An interrupted wait is repeated with the next turn.
+        if let Ok((events, _)) = epoll::wait(&self.epoll, &mut room[..], Some(&at_once)) {
+            for event in events {
+                let number = u32::try_from(event.data.u64()).ok();
+                match number.and_then(NonZeroU32::new) {
+                    None => self.accept(now),
+                    Some(number) => self.serve(number, event.flags, batch),
+                }
+            }
+        }
+        if self.next_sweep.is_some_and(|at| at <= now) {
+            self.sweep(now, batch);
+        }
+    }
+
+    /// Sends one packet over its path's connection.
+    ///
+    /// # Errors
+    /// `BACKLOG_FULL`, `CONNECTION_GONE`: the packet is dropped.
+    pub(crate) fn send(&mut self, message: &Message<'_>) -> io::Result<()> {
+        let number = message.path.connection.ok_or(CONNECTION_GONE)?;
+        let connection = self.members.get_mut(&number).ok_or(CONNECTION_GONE)?;
+        let was_behind = connection.is_behind();
+        let outcome = connection.send(message.bytes);
+        match outcome {
+            Err(error) if error.kind() != BACKLOG_FULL => {
+                // It is ready now, and the next turn ends it.
+                Err(CONNECTION_GONE.into())
+            }
+            outcome => {
+                if connection.is_behind() != was_behind {
+                    watch(&self.epoll, connection, number)?;
+                }
+                outcome
+            }
+        }
+    }
+
+    /// A valid check came over the connection: it stays until then.
+    pub(crate) fn keep(&mut self, number: NonZeroU32, until: Instant) {
+        if let Some(connection) = self.members.get_mut(&number) {
+            connection.is_confirmed = true;
+            connection.expires = until;
+        }
+    }
+
+    fn listen(&mut self) -> io::Result<()> {
+        let data = epoll::EventData::new_u64(LISTENER_TOKEN);
+        epoll::add(&self.epoll, &self.listener, data, epoll::EventFlags::IN)?;
+        self.is_listening = true;
+        Ok(())
+    }
+
+    fn accept(&mut self, now: Instant) {
+        for _ in 0..ACCEPTS_PER_TURN {
+            match self.listener.accept() {
+                Ok((stream, remote)) => self.admit(now, stream, remote),
+                Err(error) => {
+                    if is_shortage(&error) {
+                        // What waits would wake us for ever: look again with the next sweep.
+                        let _ = epoll::delete(&self.epoll, &self.listener);
+                        self.is_listening = false;
+                        self.next_sweep.get_or_insert(now + SWEEP_INTERVAL);
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes a new stream, or closes it at once.
+    fn admit(&mut self, now: Instant, stream: TcpStream, remote: SocketAddr) {
+        let ip = remote.ip().to_canonical();
+        let of_address = self.per_address.get(&ip).copied().unwrap_or(0);
+        let is_full = self.members.len() >= MAX_CONNECTIONS || of_address >= MAX_PER_ADDRESS;
+        let number = self.last_number.checked_add(1).and_then(NonZeroU32::new);
+        let Some(number) = number.filter(|_| !is_full && prepare(&stream).is_ok()) else {
+            self.counters.refused += 1;
+            return;
+        };
+        let connection = Connection::new(stream, number, remote, now + UNCONFIRMED_TIME);
+        let data = epoll::EventData::new_u64(number.get().into());
+        if epoll::add(
+            &self.epoll,
+            connection.stream(),
+            data,
+            epoll::EventFlags::IN,
+        )
+        .is_err()
+        {
+            self.counters.refused += 1;
+            return;
+        }
+        self.last_number = number.get();
+        self.members.insert(number, connection);
+        self.per_address.insert(ip, of_address + 1);
+        self.counters.accepted += 1;
+        self.next_sweep.get_or_insert(now + SWEEP_INTERVAL);
+    }
+
+    fn serve(&mut self, number: NonZeroU32, flags: epoll::EventFlags, batch: &mut TcpBatch) {
+        let Some(connection) = self.members.get_mut(&number) else {
+            return;
+        };
+        let mut outcome = Ok(());
+        if flags.contains(epoll::EventFlags::OUT) {
+            outcome = connection.send_backlog();
+            if outcome.is_ok() && !connection.is_behind() {
+                outcome = watch(&self.epoll, connection, number);
+            }
+        }
+        if outcome.is_ok() && flags != epoll::EventFlags::OUT {
+            outcome = connection.read(|path, packet| batch.push(path, packet));
+        }
+        if let Err(error) = outcome {
+            self.counters.bad_frames += u64::from(error.kind() == BAD_FRAME);
+            self.end(number, batch);
+        }
+    }
+
+    fn sweep(&mut self, now: Instant, batch: &mut TcpBatch) {
+        let expired: Vec<NonZeroU32> = self
+            .members
+            .iter()
+            .filter(|(_, connection)| connection.expires <= now)
+            .map(|(number, _)| *number)
+            .collect();
+        for number in expired {
+            self.counters.expired += 1;
+            self.end(number, batch);
+        }
+        if !self.is_listening {
+            // Without memory for it, the next sweep tries again.
+            let _ = self.listen();
+        }
+        let goes_on = !self.members.is_empty() || !self.is_listening;
+        self.next_sweep = goes_on.then(|| now + SWEEP_INTERVAL);
+    }
+
+    fn end(&mut self, number: NonZeroU32, batch: &mut TcpBatch) {
+        let Some(connection) = self.members.remove(&number) else {
+            return;
+        };
+        batch.ended.push(connection.peer());
+        let ip = connection.remote_ip();
+        if let Some(count) = self.per_address.get_mut(&ip) {
+            *count -= 1;
+            if *count == 0 {
+                self.per_address.remove(&ip);
+            }
+        }
+    }
+}
+
+fn watch(epoll: &OwnedFd, connection: &Connection, number: NonZeroU32) -> io::Result<()> {
+    let mut flags = epoll::EventFlags::IN;
+    flags.set(epoll::EventFlags::OUT, connection.is_behind());
+    let data = epoll::EventData::new_u64(number.get().into());
+    Ok(epoll::modify(
+        epoll,
+        connection.stream().as_fd(),
+        data,
+        flags,
+    )?)
+}
+
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nonblocking(true)?;
+    stream.set_nodelay(true)?;
+    rustix::net::sockopt::set_socket_send_buffer_size(stream, SEND_BUFFER_BYTES)?;
+    Ok(())
+}
+
+/// No descriptors or no memory: accepting again at once would fail again.
+fn is_shortage(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+    )
+}
+
+#[cfg(test)]
+#[path = "tcp_tests.rs"]
+mod tests;

@@ -1,0 +1,208 @@
+use super::*;
+use std::io::{Read, Write};
+use std::thread;
+
+use sealroute_transport::stun::{BindingRequest, write_binding_request};
+
+struct Server {
+    tcp: TcpConnections,
+    batch: TcpBatch,
+    now: Instant,
+}
+
+impl Server {
+    fn new() -> Self {
+        Self {
+            tcp: TcpConnections::bind("127.0.0.1:0".parse().unwrap()).unwrap(),
+            batch: TcpBatch::default(),
+            now: Instant::now(),
+        }
+    }
+
+    fn connect(&mut self) -> TcpStream {
+        let stream = TcpStream::connect(self.tcp.listener.local_addr().unwrap()).unwrap();
+        let before = self.tcp.len();
+        while self.tcp.len() == before {
+            self.tcp.receive(self.now, &mut self.batch);
+        }
+        stream
+    }
+
+    /// What comes until `count` packets are there.
+    fn packets(&mut self, count: usize) -> Vec<(Path, Vec<u8>)> {
+        let mut found = Vec::new();
+        while found.len() < count {
+            self.tcp.receive(self.now, &mut self.batch);
+            found.extend(
+                self.batch
+                    .packets()
+                    .map(|(path, packet)| (path, packet.to_vec())),
+            );
+            thread::yield_now();
+        }
+        found
+    }
+
+    fn until_ended(&mut self) {
+        loop {
+            self.tcp.receive(self.now, &mut self.batch);
+            if !self.batch.ended().is_empty() {
+                return;
+            }
+            thread::yield_now();
+        }
+    }
+}
+
+fn check() -> Vec<u8> {
+    let request = BindingRequest {
+        transaction_id: [5; 12],
+        username: "server:client",
+        priority: 1,
+        controlling: 1,
+        use_candidate: true,
+    };
+    let mut out = vec![0; 300];
+    let length = write_binding_request(&request, b"password", &mut out);
+    out.truncate(length);
+    out
+}
+
+fn frame(packet: &[u8]) -> Vec<u8> {
+    let mut frame = (packet.len() as u16).to_be_bytes().to_vec();
+    frame.extend_from_slice(packet);
+    frame
+}
+
+fn message(path: Path, bytes: &[u8]) -> Message<'_> {
+    Message {
+        path,
+        bytes,
+        segment_bytes: None,
+    }
+}
+
+#[test]
+fn packets_come_whole_however_the_network_cuts_the_stream() {
+    let mut server = Server::new();
+    let mut peer = server.connect();
+    peer.set_nodelay(true).unwrap();
+    let stream = [frame(&check()), frame(&[]), frame(&check())].concat();
+    for piece in stream.chunks(7) {
+        peer.write_all(piece).unwrap();
+        thread::yield_now();
+    }
+    for (path, packet) in server.packets(2) {
+        assert_eq!(packet, check());
+        assert_eq!(path.remote, peer.local_addr().unwrap());
+        assert_eq!(path.local, Some(peer.peer_addr().unwrap().ip()));
+    }
+}
+
+#[test]
+fn answers_go_back_framed_over_the_connection_of_the_path() {
+    let mut server = Server::new();
+    let mut peers = [server.connect(), server.connect()];
+    for peer in &mut peers {
+        peer.write_all(&frame(&check())).unwrap();
+        let path = server.packets(1)[0].0;
+        server.tcp.send(&message(path, b"answer")).unwrap();
+        let mut answer = [0; 8];
+        peer.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"\0\x06answer");
+    }
+}
+
+#[test]
+fn media_before_a_check_and_frames_beyond_any_packet_end_the_connection() {
+    for bytes in [frame(&[0x80; 40]), b"GET / HTTP/1.1\r\n\r\n".to_vec()] {
+        let mut server = Server::new();
+        let mut peer = server.connect();
+        peer.write_all(&bytes).unwrap();
+        server.until_ended();
+        assert_eq!(server.tcp.len(), 0);
+        assert_eq!(server.tcp.counters().bad_frames, 1);
+        assert_eq!(peer.read(&mut [0; 8]).unwrap_or(0), 0);
+    }
+}
+
+#[test]
+fn a_connection_without_a_valid_check_ends_after_ten_seconds_a_kept_one_when_its_time_is_over() {
+    let mut server = Server::new();
+    let (_idle, mut busy) = (server.connect(), server.connect());
+    busy.write_all(&frame(&check())).unwrap();
+    let number = server.packets(1)[0].0.connection.unwrap();
+    let start = server.now;
+    server.tcp.keep(number, start + Duration::from_secs(30));
+    for (seconds, left, expired) in [(9, 2, 0), (11, 1, 1), (29, 1, 1), (31, 0, 2)] {
+        server.now = start + Duration::from_secs(seconds);
+        server.tcp.receive(server.now, &mut server.batch);
+        assert_eq!(server.tcp.len(), left, "after {seconds} s");
+        assert_eq!(server.tcp.counters().expired, expired);
+    }
+    assert_eq!(server.tcp.poll_timeout(), None);
+    assert!(server.tcp.per_address.is_empty());
+}
+
+#[test]
+fn what_a_slow_peer_does_not_take_is_refused_and_what_it_gets_is_whole() {
+    let mut server = Server::new();
+    let mut peer = server.connect();
+    peer.write_all(&frame(&check())).unwrap();
+    let path = server.packets(1)[0].0;
+    let mut taken = 0_u32;
+    loop {
+        let mut packet = [7; 1_200];
+        packet[..4].copy_from_slice(&taken.to_be_bytes());
+        match server.tcp.send(&message(path, &packet)) {
+            Ok(()) => taken += 1,
+            Err(error) => {
+                assert_eq!(error.kind(), BACKLOG_FULL);
+                break;
+            }
+        }
+    }
+    peer.set_nonblocking(true).unwrap();
+    let (mut received, mut buffer) = (Vec::new(), vec![0; 65_536]);
+    while received.len() < taken as usize * 1_202 {
+        if let Ok(bytes) = peer.read(&mut buffer) {
+            received.extend_from_slice(&buffer[..bytes]);
+        }
+        server.tcp.receive(server.now, &mut server.batch);
+    }
+    for (index, got) in received.chunks(1_202).enumerate() {
+        assert_eq!(got[..2], 1_200_u16.to_be_bytes());
+        assert_eq!(got[2..6], (index as u32).to_be_bytes());
+    }
+}
+
+#[test]
+fn one_address_has_no_more_connections_than_its_share() {
+    let mut server = Server::new();
+    let peers: Vec<_> = (0..MAX_PER_ADDRESS).map(|_| server.connect()).collect();
+    let mut more = TcpStream::connect(server.tcp.listener.local_addr().unwrap()).unwrap();
+    while server.tcp.counters().refused == 0 {
+        server.tcp.receive(server.now, &mut server.batch);
+    }
+    assert_eq!(more.read(&mut [0; 8]).unwrap_or(0), 0);
+    drop(peers);
+    while server.tcp.len() > 0 {
+        server.tcp.receive(server.now, &mut server.batch);
+    }
+    server.connect();
+}
+
+#[test]
+fn the_end_of_a_connection_is_told_once_and_sending_over_it_fails_by_name() {
+    let mut server = Server::new();
+    let mut peer = server.connect();
+    peer.write_all(&frame(&check())).unwrap();
+    let path = server.packets(1)[0].0;
+    drop(peer);
+    server.until_ended();
+    assert_eq!(server.batch.ended(), [path.peer()]);
+    let error = server.tcp.send(&message(path, b"late")).unwrap_err();
+    assert_eq!(error.kind(), CONNECTION_GONE);
+    server.tcp.receive(server.now, &mut server.batch);
+    assert!(server.batch.ended().is_empty());
+}

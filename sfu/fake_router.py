@@ -7,6 +7,7 @@ Malformed commands raise `ValueError`, conflicts come back as `CommandFailed`. A
 import asyncio
 import re
 from collections.abc import Callable, Container
+from dataclasses import replace
 from itertools import count
 from typing import Any
 

@@ -8,7 +8,8 @@ _DROP_PREFIX = "drop."
 
 @dataclass(frozen=True, slots=True)
 class CoreFigures:
-    """Totals since the core started; `transports`, `publishers`, `subscribers` are of now.
+    """Totals since the core started; `transports`, `publishers`, `subscribers` and
+    `tcp_connections` are of now.
 
     `drops` has one entry for each `DropReason` the core knows; its sum is every packet that was
     received or made and not sent on.
@@ -31,6 +32,11 @@ class CoreFigures:
     transports: int = 0
     publishers: int = 0
     subscribers: int = 0
+    tcp_connections: int = 0
+    tcp_accepted: int = 0
+    tcp_refused: int = 0
+    tcp_bad_frames: int = 0
+    tcp_expired: int = 0
     drops: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -39,7 +45,7 @@ class CoreFigures:
 
 
 _TOTALS = tuple(f.name for f in fields(CoreFigures) if f.name != "drops")
-_OF_NOW = frozenset({"transports", "publishers", "subscribers"})
+_OF_NOW = frozenset({"transports", "publishers", "subscribers", "tcp_connections"})
 
 
 def core_figures(counters: Mapping[str, int]) -> CoreFigures:

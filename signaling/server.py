@@ -61,7 +61,9 @@ def open_media_plane(settings: Settings) -> tuple[MediaPlane, int]:
     worker = WorkerSettings(host=media.host, port=media.port, tcp=media.tcp)
     addresses = public_addresses(media.public_ips, media.host)
     try:
-        plane = NativeMediaPlane.open(worker, MediaPlaneSettings(addresses=addresses, tcp=media.tcp))
+        plane = NativeMediaPlane.open(
+            worker, MediaPlaneSettings(addresses=addresses, tcp=media.tcp)
+        )
     except ImportError as cause:
         raise ConfigurationError(
             "the media core is not installed; install the wheel, or run `make build`"

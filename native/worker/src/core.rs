@@ -121,8 +121,9 @@ impl<S: MessageSocket> Core<S> {
         let Some(handle) = self.transports.by_address(peer) else {
             return;
         };
-        self.transports.forget_path(handle);
-        if let Some(transport) = self.transports.get_mut(handle) {
+        if self.transports.forget_address(handle, peer)
+            && let Some(transport) = self.transports.get_mut(handle)
+        {
             transport.ice.forget_remote();
         }
     }
@@ -247,11 +248,8 @@ impl<S: MessageSocket> Core<S> {
             .and_then(|ufrag| self.transports.by_ufrag(ufrag))
             .ok_or(NetworkDrop::StunUnknownUfrag)?;
         // Whoever knows one transport's password must not take the address of another's peer.
-        if self
-            .transports
-            .by_address(path.peer())
-            .is_some_and(|owner| owner != handle)
-        {
+        let owner = self.transports.by_address(path.peer());
+        if owner.is_some_and(|owner| owner != handle && self.transports.is_at(owner, path.peer())) {
             return Err(NetworkDrop::StunAddressTaken);
         }
         let transport = self
@@ -292,6 +290,10 @@ impl<S: MessageSocket> Core<S> {
         {
             self.egress.socket_mut().keep(connection, until);
         }
+        self.transports.validate(handle, path.peer());
+        let Some(transport) = self.transports.get(handle) else {
+            return;
+        };
         if transport.ice.remote() == Some(path.peer()) && transport.path != Some(path) {
             self.transports.set_path(handle, path);
         }

@@ -420,7 +420,27 @@ fn after_an_ice_restart_only_the_new_credentials_reach_the_transport_and_its_key
     bench.receive(12, &check("again", PASSWORD, true));
     assert_eq!(place(&bench), Some(path(12)));
     assert!(bench.core.transports.get(ANN).unwrap().has_keys());
-    assert_eq!(bench.core.transports.by_address(path(1).peer()), None);
+}
+
+#[test]
+fn media_is_taken_from_every_checked_address_and_sent_to_the_selected_one() {
+    let mut bench = Bench::in_call();
+    let owner = |bench: &Bench, port| bench.core.transports.by_address(path(port).peer());
+    bench.receive(7, &check("ann1", PASSWORD, false));
+    bench.receive(8, &check("ann1", "guess", true));
+    assert_eq!((owner(&bench, 7), owner(&bench, 8)), (Some(ANN), None));
+    let place = |bench: &Bench| bench.core.transports.get(ANN).unwrap().path;
+    assert_eq!(place(&bench), Some(path(1)));
+    // Another peer's network may give it an address that this one no longer uses.
+    bench.receive(7, &check("ben1", PASSWORD, true));
+    assert_eq!(owner(&bench, 7), Some(BEN));
+    // As many as a hostile peer likes are as few as are kept.
+    for port in 100..200 {
+        bench.receive(port, &check("ann1", PASSWORD, false));
+    }
+    let kept = (0..1_000).filter(|port| owner(&bench, *port) == Some(ANN));
+    assert_eq!(kept.count(), 16);
+    assert_eq!(owner(&bench, 1), Some(ANN));
 }
 
 #[test]

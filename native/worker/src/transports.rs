@@ -12,6 +12,9 @@ use crate::commands::{Direction, RouterHandle, SrtpSecrets};
 use crate::handles::HandleMap;
 use crate::path::Path;
 
+/// Ways to one peer; more than a browser with several networks tries.
+const MAX_VALIDATED: usize = 16;
+
 /// One peer's transport.
 pub(crate) struct Transport {
     pub(crate) router: RouterHandle,
@@ -19,6 +22,8 @@ pub(crate) struct Transport {
     pub(crate) ice: IceLite,
     /// Where the peer is, as long as it consents to be sent to.
     pub(crate) path: Option<Path>,
+    /// Where valid checks came from; media may come from there too.
+    validated: Vec<PeerAddress>,
     pub(crate) receiver: Option<SrtpReceiver>,
     pub(crate) sender: Option<SrtpSender>,
     /// Negotiated id of the transport-wide sequence number, once a publisher uses it.
@@ -35,6 +40,7 @@ impl Transport {
             direction,
             ice,
             path: None,
+            validated: Vec::new(),
             receiver: None,
             sender: None,
             feedback_extension: None,
@@ -78,7 +84,7 @@ impl Transport {
     }
 }
 
-/// All transports. An address belongs to one transport: the one that validated it.
+/// All transports. An address belongs to one transport: the one that validated it last.
 #[derive(Default)]
 pub(crate) struct Transports {
     members: HandleMap<TransportHandle, Transport>,
@@ -122,25 +128,61 @@ impl Transports {
         self.members.insert(handle, transport);
     }
 
-    /// The transport's peer is at `path` from now on.
+    /// A valid check came from there: so may media. A peer sends over the way it prefers before its
+    /// check says so (RFC 8445, section 12.2).
+    pub(crate) fn validate(&mut self, handle: TransportHandle, peer: PeerAddress) {
+        let owner = self.addresses.insert(peer, handle);
+        if owner == Some(handle) {
+            return;
+        }
+        if let Some(before) = owner.and_then(|owner| self.members.get_mut(&owner)) {
+            before.validated.retain(|known| *known != peer);
+        }
+        let Some(transport) = self.members.get_mut(&handle) else {
+            return;
+        };
+        if transport.validated.len() >= MAX_VALIDATED {
+            let selected = transport.path.map(|path| path.peer());
+            let oldest = usize::from(transport.validated.first().copied() == selected);
+            self.addresses.remove(&transport.validated.remove(oldest));
+        }
+        transport.validated.push(peer);
+    }
+
+    /// Whether what is sent to the transport's peer goes there.
+    pub(crate) fn is_at(&self, handle: TransportHandle, peer: PeerAddress) -> bool {
+        let path = self.members.get(&handle).and_then(|found| found.path);
+        path.is_some_and(|path| path.peer() == peer)
+    }
+
+    /// What is sent to the transport's peer goes over `path` from now on.
     pub(crate) fn set_path(&mut self, handle: TransportHandle, path: Path) {
-        self.forget_path(handle);
         if let Some(transport) = self.members.get_mut(&handle) {
             transport.path = Some(path);
-            self.addresses.insert(path.peer(), handle);
         }
+    }
+
+    /// Nothing comes from there any more; whether it was the peer's path.
+    pub(crate) fn forget_address(&mut self, handle: TransportHandle, peer: PeerAddress) -> bool {
+        self.addresses.remove(&peer);
+        let Some(transport) = self.members.get_mut(&handle) else {
+            return false;
+        };
+        transport.validated.retain(|known| *known != peer);
+        let was_path = transport.path.is_some_and(|path| path.peer() == peer);
+        if was_path {
+            transport.path = None;
+        }
+        was_path
     }
 
     /// Nothing is sent to the transport's peer, or taken from it, until it validates again.
     pub(crate) fn forget_path(&mut self, handle: TransportHandle) {
-        let path = self
-            .members
-            .get_mut(&handle)
-            .and_then(|transport| transport.path.take());
-        if let Some(path) = path
-            && self.addresses.get(&path.peer()) == Some(&handle)
-        {
-            self.addresses.remove(&path.peer());
+        if let Some(transport) = self.members.get_mut(&handle) {
+            transport.path = None;
+            for peer in transport.validated.drain(..) {
+                self.addresses.remove(&peer);
+            }
         }
     }
 

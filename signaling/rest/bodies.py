@@ -12,6 +12,7 @@ from signaling.domain.errors import BadRequest, ErrorCode
 
 MAX_DEPTH = 32
 MAX_FORM_FIELDS = 64
+_HALF_PAIR = rb"\ud"
 
 Fields = Mapping[str, object]
 
@@ -30,7 +31,17 @@ def json_fields(body: bytes) -> Fields:
     if not isinstance(value, dict):
         raise BadRequest(ErrorCode.BODY_INVALID, "The body must be a JSON object.")
     _check_depth(value)
+    if _HALF_PAIR in body.lower():
+        _check_text(value)
     return {name: member for name, member in value.items() if member is not None}
+
+
+def _check_text(value: object) -> None:
+    """JSON can spell half a surrogate pair. UTF-8 can not, so nobody could be told of it."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise BadRequest(ErrorCode.BODY_INVALID, "The body is not valid Unicode.") from None
 
 
 def form_or_json_fields(body: bytes) -> Fields:

@@ -44,6 +44,8 @@ drop_reasons! {
     NoSubscriber = "no_subscriber",
     /// The sink is held back.
     Paused = "paused",
+    /// The subscriber's link has no room for it.
+    Bandwidth = "bandwidth",
     /// A video sink has not started.
     AwaitingKeyFrame = "awaiting_key_frame",
     /// The sink receives another encoding.

@@ -1,7 +1,8 @@
-//! Which encoding of a source a Subscriber is to get. Pure; bandwidth becomes one more input.
+//! Which encoding of a source a Subscriber is to get. Pure.
 
 use std::time::{Duration, Instant};
 
+use crate::layers::Allocation;
 use crate::parameters::LayerWish;
 
 /// An encoding without packets for this long is taken for stopped.
@@ -13,28 +14,44 @@ pub(crate) struct EncodingView {
     pub(crate) last_packet: Option<Instant>,
     pub(crate) bitrate_bps: f64,
     pub(crate) size: Option<(u16, u16)>,
+    pub(crate) frame_rate: Option<f32>,
 }
 
-/// The best live encoding that the wish allows; when it allows none, the smallest live one; when
-/// none is live, `None`.
+impl EncodingView {
+    pub(crate) fn is_live(&self, now: Instant) -> bool {
+        self.last_packet
+            .is_some_and(|at| now.duration_since(at) <= SILENCE)
+    }
+}
+
+/// The best live encoding that wish and allocation allow; when they allow none, the smallest live
+/// one; when none is live, or the link has no room for any, `None`.
 pub(crate) fn choose(
     now: Instant,
-    encodings: impl Iterator<Item = EncodingView>,
+    encodings: impl Iterator<Item = EncodingView> + Clone,
     wish: LayerWish,
+    allocation: Allocation,
 ) -> Option<usize> {
+    let ceiling = match allocation {
+        Allocation::Unlimited => None,
+        Allocation::Paused => return None,
+        // One that is not there limits nothing.
+        Allocation::UpTo(layer) => encodings.clone().nth(layer.encoding.into()).map(rank),
+    };
     let mut best: Option<(usize, EncodingView)> = None;
     let mut smallest: Option<(usize, EncodingView)> = None;
     for (index, view) in encodings.enumerate() {
-        if view
-            .last_packet
-            .is_none_or(|at| now.duration_since(at) > SILENCE)
-        {
+        if !view.is_live(now) {
             continue;
         }
         if smallest.is_none_or(|(_, other)| rank(view) < rank(other)) {
             smallest = Some((index, view));
         }
-        if allows(wish, view) && best.is_none_or(|(_, other)| rank(view) > rank(other)) {
+        let affordable = ceiling.is_none_or(|ceiling| rank(view) <= ceiling);
+        if affordable
+            && allows(wish, view)
+            && best.is_none_or(|(_, other)| rank(view) > rank(other))
+        {
             best = Some((index, view));
         }
     }

@@ -12,6 +12,7 @@ mod extensions;
 mod frame_mark;
 mod key_frame_requests;
 mod layer_selector;
+mod layers;
 mod nack;
 mod outbox;
 mod packet_cache;
@@ -26,6 +27,7 @@ mod source;
 
 pub use counters::ForwardCounters;
 pub use drop_reason::DropReason;
+pub use layers::{Layer, LayerView};
 pub use outbox::{ForwardEvent, Outbox};
 pub use parameters::*;
 pub use session_router::{ForwardError, ForwardSettings, SessionRouter};

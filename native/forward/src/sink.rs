@@ -9,6 +9,7 @@ use crate::drop_reason::DropReason;
 use crate::extensions::{IdTable, Mapped};
 use crate::key_frame_requests::RequestBudget;
 use crate::layer_selector::choose;
+use crate::layers::{Allocation, Layer};
 use crate::outbox::Outbox;
 use crate::packet_cache::CachedPacket;
 use crate::parameters::{
@@ -55,6 +56,7 @@ pub(crate) struct Sink {
     pub(crate) parameters: SinkParameters,
     pub(crate) forwarding: bool,
     pub(crate) wish: LayerWish,
+    pub(crate) allocation: Allocation,
     pub(crate) current: Option<usize>,
     pub(crate) budget: RequestBudget,
     pub(crate) packets: u64,
@@ -103,6 +105,7 @@ impl Sink {
             parameters,
             forwarding: true,
             wish: LayerWish::default(),
+            allocation: Allocation::default(),
             current: None,
             budget: RequestBudget::default(),
             packets: 0,
@@ -127,6 +130,15 @@ impl Sink {
     pub(crate) fn restart(&mut self) {
         self.current = None;
         self.rewriter.stop();
+    }
+
+    /// The most that the link has room for; `None` = not even the smallest layer. What resumes
+    /// begins at a key frame, which is asked for with the source's next packet.
+    pub(crate) fn set_allocation(&mut self, layer: Option<Layer>) {
+        let before = std::mem::replace(&mut self.allocation, layer.into());
+        if self.allocation == Allocation::Paused && before != Allocation::Paused {
+            self.restart();
+        }
     }
 
     /// Forwards what the source took since the last flush.
@@ -157,7 +169,8 @@ impl Sink {
                 }
             }
         }
-        if self.forwarding && self.kind == MediaKind::Video && self.current != target {
+        let receives = self.forwarding && self.allocation != Allocation::Paused;
+        if receives && self.kind == MediaKind::Video && self.current != target {
             wants_key_frame = true;
         }
         if wants_key_frame {
@@ -215,6 +228,7 @@ impl Sink {
             now,
             source.encodings.iter().map(crate::source::Encoding::view),
             self.wish,
+            self.allocation,
         )
         .or(self.current)
     }
@@ -228,6 +242,9 @@ impl Sink {
     ) -> Result<(CachedPacket<'s>, Numbers), DropReason> {
         if !self.forwarding {
             return Err(DropReason::Paused);
+        }
+        if self.allocation == Allocation::Paused {
+            return Err(DropReason::Bandwidth);
         }
         let stream = &source.encodings[pending.encoding];
         let packet = stream

@@ -9,6 +9,7 @@ use crate::extensions::{BLOCK_BYTES, IdTable, collect};
 use crate::frame_mark::read;
 use crate::key_frame_requests::KeyFrameRequests;
 use crate::layer_selector::EncodingView;
+use crate::layers::{Layer, LayerView};
 use crate::nack::NackGenerator;
 use crate::packet_cache::{CachedPacket, PacketCache};
 use crate::parameters::{
@@ -21,6 +22,8 @@ use crate::seal_guard::SealGuard;
 
 /// Bounds what is held between two flushes; the cache must still have all of it.
 const MAX_PENDING: usize = 256;
+/// RTP header with extensions, SRTP tag, UDP and IPv4.
+const OVERHEAD_BYTES: usize = 12 + 8 + 16 + 8 + 20;
 const BITRATE_WINDOW: Duration = Duration::from_secs(1);
 /// Parameter sets, a delimiter and messages before a key frame's picture.
 const MAX_PARAMETER_PACKETS: u64 = 8;
@@ -40,8 +43,17 @@ pub(crate) struct Encoding {
     first: Option<FullSequence>,
     last_packet: Option<Instant>,
     size: Option<(u16, u16)>,
-    window: (Option<Instant>, u64),
+    window: Window,
     bitrate_bps: f64,
+    frame_rate: Option<f32>,
+}
+
+/// What came since the last measurement.
+#[derive(Clone, Copy, Debug, Default)]
+struct Window {
+    since: Option<Instant>,
+    bytes: u64,
+    frames: u32,
 }
 
 impl Encoding {
@@ -59,8 +71,9 @@ impl Encoding {
             first: None,
             last_packet: None,
             size: None,
-            window: (None, 0),
+            window: Window::default(),
             bitrate_bps: 0.0,
+            frame_rate: None,
         }
     }
 
@@ -98,18 +111,24 @@ impl Encoding {
             last_packet: self.last_packet,
             bitrate_bps: self.bitrate_bps,
             size: self.size,
+            frame_rate: self.frame_rate,
         }
     }
 
-    fn measure(&mut self, now: Instant, bytes: usize) {
+    fn measure(&mut self, now: Instant, bytes: usize, frame_end: bool) {
         self.last_packet = Some(now);
-        let (since, sum) = self.window;
-        let since = since.unwrap_or(now);
+        let window = &mut self.window;
+        let since = *window.since.get_or_insert(now);
+        window.bytes += (bytes + OVERHEAD_BYTES) as u64;
+        window.frames += u32::from(frame_end);
         let elapsed = now.duration_since(since);
-        self.window = (Some(since), sum + bytes as u64);
         if elapsed >= BITRATE_WINDOW {
-            self.bitrate_bps = (self.window.1 * 8) as f64 / elapsed.as_secs_f64();
-            self.window = (Some(now), 0);
+            self.bitrate_bps = (window.bytes * 8) as f64 / elapsed.as_secs_f64();
+            self.frame_rate = Some(window.frames as f32 / elapsed.as_secs_f32());
+            self.window = Window {
+                since: Some(now),
+                ..Window::default()
+            };
         }
     }
 }
@@ -170,6 +189,25 @@ impl Source {
         }
     }
 
+    /// Its layer table: every version that a receiver can be given.
+    pub(crate) fn layers(&self, now: Instant) -> impl Iterator<Item = LayerView> + '_ {
+        (0_u8..)
+            .zip(&self.encodings)
+            .map(move |(encoding, stream)| {
+                let view = stream.view();
+                LayerView {
+                    layer: Layer {
+                        encoding,
+                        ..Layer::default()
+                    },
+                    bitrate_bps: view.bitrate_bps,
+                    size: view.size,
+                    frame_rate: view.frame_rate,
+                    live: view.is_live(now),
+                }
+            })
+    }
+
     /// Takes a packet of one of its RtpStreams for the next flush.
     pub(crate) fn take(
         &mut self,
@@ -192,7 +230,7 @@ impl Source {
         stream
             .reception
             .handle_arrival(now, sequence, packet.timestamp(), clock_rate_hz);
-        stream.measure(now, packet.payload().len());
+        stream.measure(now, packet.payload().len(), packet.marker());
         let taken = self.admit(encoding, sequence, packet, packet.payload());
         if newest
             && matches!(

@@ -3,7 +3,7 @@
 
 mod support;
 
-use sealroute_forward::{Codec, LayerWish, PayloadAccess};
+use sealroute_forward::{Codec, Layer, LayerView, LayerWish, PayloadAccess};
 use std::time::Duration;
 use support::wire::{picture_of, rtp, vp8_sized};
 use support::*;
@@ -47,6 +47,7 @@ impl Camera {
             let timestamp = u32::from(self.frames) * 2_970 + 7_777 * index as u32;
             let packet = rtp(number, timestamp, &payload)
                 .ssrc(ssrc)
+                .marker()
                 .extension(MID_ID, b"0");
             self.session
                 .rtp(&packet.extension(RID_ID, RIDS[index]).bytes());
@@ -69,6 +70,23 @@ impl Camera {
             .router
             .set_layer_wish(SUBSCRIBER, wish)
             .expect("set");
+    }
+
+    fn allocate(&mut self, encoding: Option<u8>) {
+        let layer = encoding.map(|encoding| Layer {
+            encoding,
+            ..Layer::default()
+        });
+        self.session
+            .router
+            .set_allocation(SUBSCRIBER, "7", layer)
+            .expect("set");
+    }
+
+    fn layers(&self) -> Vec<LayerView> {
+        let now = self.session.now;
+        let layers = self.session.router.layers(now, SUBSCRIBER, "7");
+        layers.expect("a sink").collect()
     }
 
     /// The encoding of the last frame that was forwarded.
@@ -94,6 +112,69 @@ fn a_wish_limits_the_size_and_its_end_lifts_it_again() {
         camera.frames(60);
         assert_eq!(camera.received(), encoding, "{width:?}");
     }
+}
+
+#[test]
+fn an_allocation_limits_the_encoding_and_the_lower_of_it_and_the_wish_is_sent() {
+    let mut camera = Camera::new();
+    camera.frames(60);
+    for (allocated, width, encoding) in [
+        (0, None, 0),
+        (1, None, 1),
+        (1, Some(320), 0),
+        (0, Some(640), 0),
+        (2, Some(640), 1),
+        (2, None, 2),
+    ] {
+        camera.allocate(Some(allocated));
+        camera.wish(width);
+        camera.frames(60);
+        assert_eq!(camera.received(), encoding, "{allocated} {width:?}");
+    }
+}
+
+#[test]
+fn a_link_without_room_for_the_smallest_layer_gets_nothing_and_resumes_at_a_key_frame() {
+    let mut camera = Camera::new();
+    camera.frames(60);
+    camera.allocate(None);
+    let before = camera.session.out.stream(DOWNLINK, SINK_SSRC).len();
+    camera.session.out.rtcp.clear();
+    camera.frames(60);
+    let paused = camera.session.out.stream(DOWNLINK, SINK_SSRC).len();
+    assert_eq!(paused, before);
+    assert_eq!(camera.session.dropped("bandwidth"), 180);
+    for ssrc in 100..103 {
+        assert_eq!(camera.session.out.plis(UPLINK, ssrc), 0, "{ssrc}");
+    }
+    camera.allocate(Some(1));
+    camera.frames(60);
+    let stream = camera.session.out.stream(DOWNLINK, SINK_SSRC);
+    let first = stream[paused].packet();
+    assert_eq!(first.payload()[6] & 1, 0, "a key frame");
+    let last = stream[paused - 1].packet();
+    assert_eq!(first.sequence().distance_from(last.sequence()), 1);
+    assert_eq!(camera.received(), 1);
+}
+
+#[test]
+fn the_layer_table_has_size_rate_and_life_of_each_encoding() {
+    let mut camera = Camera::new();
+    camera.frames(70);
+    camera.live[2] = false;
+    camera.frames(20);
+    let layers = camera.layers();
+    assert_eq!(layers.len(), 3);
+    for (index, view) in layers.iter().enumerate() {
+        assert_eq!(usize::from(view.layer.encoding), index);
+        assert_eq!(view.size, Some(SIZES[index]));
+        assert_eq!(view.live, index != 2);
+        let rate = view.frame_rate.expect("measured");
+        assert!((29.0..32.0).contains(&rate), "{rate}");
+        // About 56 bytes of payload and 64 of headers in each of 30 packets a second.
+        assert!((20_000.0..40_000.0).contains(&view.bitrate_bps), "{view:?}");
+    }
+    assert!(layers.windows(2).all(|pair| pair[0].layer < pair[1].layer));
 }
 
 #[test]

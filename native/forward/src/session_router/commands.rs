@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::{ForwardError, Route, SessionRouter};
 use crate::drop_reason::DropReason;
+use crate::layers::{Layer, LayerView};
 use crate::parameters::{
     Kid, LayerWish, MediaKind, PublisherHandle, SinkParameters, SourceParameters, SubscriberHandle,
     TransportHandle,
@@ -270,6 +271,39 @@ impl SessionRouter {
             self.sinks[key].wish = wish;
         }
         Ok(())
+    }
+
+    /// The most that a subscriber's link has room for in one m-line; `None` = not even the
+    /// smallest layer, the m-line pauses. Without a call everything is allowed.
+    pub fn set_allocation(
+        &mut self,
+        subscriber: SubscriberHandle,
+        mid: &str,
+        layer: Option<Layer>,
+    ) -> Result<(), ForwardError> {
+        let key = self.sink_of(subscriber, mid)?;
+        self.sinks[key].set_allocation(layer);
+        Ok(())
+    }
+
+    /// The layer table of the source behind one m-line of a subscriber.
+    pub fn layers(
+        &self,
+        now: Instant,
+        subscriber: SubscriberHandle,
+        mid: &str,
+    ) -> Result<impl Iterator<Item = LayerView> + '_, ForwardError> {
+        let key = self.sink_of(subscriber, mid)?;
+        Ok(self.sources[self.sinks[key].source].layers(now))
+    }
+
+    fn sink_of(&self, subscriber: SubscriberHandle, mid: &str) -> Result<usize, ForwardError> {
+        let keys = self.subscribers.get(&subscriber);
+        keys.into_iter()
+            .flatten()
+            .copied()
+            .find(|&key| self.sinks[key].parameters.mid == mid)
+            .ok_or(ForwardError::UnknownHandle)
     }
 
     /// Ends delivery. The numbers of its SSRCs are kept while the transport lives.

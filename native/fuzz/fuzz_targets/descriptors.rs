@@ -5,6 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use sealroute_rtp::descriptor::{
     Av1Descriptor, NalStarts, ObuElements, Vp8Descriptor, Vp9Descriptor, slice_prefix_bytes,
 };
+use sealroute_rtp::layers_allocation::LayersAllocation;
 
 fuzz_target!(|payload: &[u8]| {
     if let Some(vp8) = Vp8Descriptor::parse(payload) {
@@ -18,4 +19,8 @@ fuzz_target!(|payload: &[u8]| {
     let elements = ObuElements::new(payload);
     assert!(elements.map(<[u8]>::len).sum::<usize>() <= payload.len());
     assert_eq!(Av1Descriptor::parse(payload).is_none(), payload.is_empty());
+    let allocation = LayersAllocation::parse(payload);
+    let streams = allocation.map_or([[None; 4]; 4], |allocation| allocation.layers);
+    let mut layers = streams.iter().flatten().flatten();
+    assert!(layers.all(|layer| matches!(layer.temporal_layers, 1..=4)));
 });

@@ -4,6 +4,7 @@
 
 mod bits;
 pub mod descriptor;
+pub mod layers_allocation;
 mod packet;
 pub mod rtcp;
 mod sequence;

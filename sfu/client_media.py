@@ -13,6 +13,7 @@ from sfu.client_records import (
     media_errors,
 )
 from sfu.commands import Codec, Direction, MediaKind
+from sfu.downlink_offers import DownlinkOffers
 from sfu.ids import (
     ConnectionId,
     PublisherHandle,
@@ -51,10 +52,6 @@ from sfu.sdp.slots import DownlinkSlots, Slot
 KEY_FRAME_GATHERING_S = 0.05
 """Requests for key frames within this time are one: a change of secrets declares each track."""
 
-OFFER_INTERVAL_S = 0.05
-"""The first offer leaves at once; what a client wants within this time after one shares the next.
-Joining a room of ten costs two descriptions then, not nine."""
-
 
 class NativeClientMedia:
     """Implements `ClientMedia`. Owner of everything the Connection publishes and receives."""
@@ -76,11 +73,8 @@ class NativeClientMedia:
         self._published: dict[StreamId, PublishedStream] = {}
         self._subscriptions: dict[SubscriberId, Subscription] = {}
         self._slots = self._no_slots()
-        self._offer_number = 0
-        self._outstanding: int | None = None
-        self._offer_wanted = False
-        self._offer_scheduled = False
-        self._next_offer_at = 0.0
+        self._offers = DownlinkOffers(plane.scheduler, self._send_offer)
+        self._restart_wanted = False
 
     # --- publishing ------------------------------------------------------------------------
 
@@ -106,17 +100,18 @@ class NativeClientMedia:
         self._published[stream] = published
         self._session.streams[stream] = published
         self._plane.publishers[handle] = published
-        answer = build_uplink_answer(
-            offer,
-            live | media,
-            uplink.local,
-            uplink.next_origin(),
-            max_bps=self._session.max_publish_bps,
-        )
+        answer = self._answer(offer, live | media, uplink)
         if uplink.connected:
             self._go_live()
         return PublishAnswer(
             answer, tuple(PublishedTrack(m.mid, m.kind, m.codec.codec) for m in media.values())
+        )
+
+    def _answer(
+        self, offer: UplinkOffer, live: Mapping[str, NegotiatedMedia], uplink: PeerTransport
+    ) -> str:
+        return build_uplink_answer(
+            offer, live, uplink.local, uplink.next_origin(), max_bps=self._session.max_publish_bps
         )
 
     def _choose(
@@ -226,7 +221,7 @@ class NativeClientMedia:
                 self._plane, self._session.handle, Direction.DOWNLINK, self
             )
         self._follow(subscriber, published, slots, ())
-        self._want_offer()
+        self._offers.want()
 
     def play(self, subscriber: SubscriberId, stream: StreamId, offer_sdp: str) -> str:
         published = self._to_follow(subscriber, stream)
@@ -279,19 +274,18 @@ class NativeClientMedia:
 
     def answer_downlink(self, number: int, answer_sdp: str) -> None:
         self._check_open()
-        if self._downlink is None or self._outstanding is None or number != self._outstanding:
+        if self._downlink is None or number != self._offers.outstanding:
             raise MediaError("answer_unexpected", "no offer of this number waits for an answer")
         with media_errors():
             applied = self._slots.apply_answer(number, answer_sdp)
         if applied.remote is not None:
             self._downlink.set_remote(applied.remote)
-        self._outstanding = None
+        self._offers.answered()
         for subscription in self._subscriptions.values():
             subscription.accept(applied.sinks)
         if self._downlink is not None and self._downlink.connected:
             self._start_subscriptions()
-        if self._offer_wanted:
-            self._schedule_offer()
+        self._offers.offer_what_waits()
 
     def _start_subscriptions(self) -> None:
         for subscription in self._subscriptions.values():
@@ -343,7 +337,7 @@ class NativeClientMedia:
             return
         self._end(subscription)
         self._slots.release(subscriber)
-        self._want_offer()
+        self._offers.want()
 
     def _end(self, subscription: Subscription) -> None:
         del subscription.published.followers[subscription.handle]
@@ -351,44 +345,40 @@ class NativeClientMedia:
         if subscription.started:
             self._plane.submit_ending(commands.Unsubscribe(subscription.handle))
 
-    # --- offers: one is outstanding at a time, later wishes are gathered --------------------
-
-    def _want_offer(self) -> None:
-        self._offer_wanted = True
-        if self._outstanding is None:
-            self._schedule_offer()
-
-    def _schedule_offer(self) -> None:
-        if self._offer_scheduled:
+    def _send_offer(self, number: int) -> None:
+        if self._closed or self._downlink is None:
             return
-        self._offer_scheduled = True
-        if self._plane.scheduler.time() >= self._next_offer_at:
-            self._tell(self._send_offer)
-        else:
-            self._plane.scheduler.call_at(self._next_offer_at, self._send_offer)
-
-    def _send_offer(self) -> None:
-        self._offer_scheduled = False
-        if (
-            self._closed
-            or not self._offer_wanted
-            or self._outstanding is not None
-            or self._downlink is None
-        ):
-            return
-        self._offer_wanted = False
-        self._next_offer_at = self._plane.scheduler.time() + OFFER_INTERVAL_S
-        self._offer_number += 1
-        self._outstanding = self._offer_number
-        sdp = self._slots.offer(
-            self._offer_number, self._downlink.local, self._downlink.next_origin()
-        )
+        if self._restart_wanted:
+            self._restart_wanted = False
+            self._downlink.restart_ice()
+        sdp = self._slots.offer(number, self._downlink.local, self._downlink.next_origin())
         tracks = tuple(
             DownlinkTrack(slot.mid, slot.kind, slot.codec.codec, slot.subscriber, slot.stream)
             for slot in self._slots.taken()
             if slot.subscriber is not None and slot.stream is not None
         )
-        self.listener.on_downlink_offer(DownlinkOffer(self._offer_number, sdp, tracks))
+        self.listener.on_downlink_offer(DownlinkOffer(number, sdp, tracks))
+
+    # --- movement --------------------------------------------------------------------------
+
+    def restart_uplink(self, offer_sdp: str) -> str:
+        self._check_open()
+        uplink = self._uplink
+        if uplink is None:
+            raise MediaError("transport_closed", "the connection has no uplink")
+        with media_errors():
+            offer = read_uplink_offer(parse(offer_sdp))
+            live = live_media(self._published)
+            check_kept(offer, live)
+        uplink.restart_ice(offer.remote)
+        return self._answer(offer, live, uplink)
+
+    def restart_downlink(self) -> None:
+        self._check_open()
+        if self._downlink is None:
+            raise MediaError("transport_closed", "the connection has no downlink")
+        self._restart_wanted = True
+        self._offers.want()
 
     # --- what the transports and the core report --------------------------------------------
 
@@ -424,8 +414,8 @@ class NativeClientMedia:
 
     def _forget_downlink(self) -> None:
         self._downlink = None
-        self._outstanding = None
-        self._offer_wanted = False
+        self._offers.forget()
+        self._restart_wanted = False
         for subscription in self._subscriptions.values():
             self._end(subscription)
         self._subscriptions.clear()
@@ -466,7 +456,7 @@ class NativeClientMedia:
                 for subscription in self._subscriptions.values()
             },
             "downlink_media": len(self._slots),
-            "offer_outstanding": self._outstanding,
+            "offer_outstanding": self._offers.outstanding,
         }
 
     def _no_slots(self) -> DownlinkSlots:

@@ -275,6 +275,22 @@ class FakeClientMedia:
             self.connected.add(Direction.DOWNLINK)
         return answer_for(DownlinkOffer(0, offer_sdp, tuple(tracks)))
 
+    def restart_uplink(self, offer_sdp: str) -> str:
+        self._check_open()
+        media = _read_media(offer_sdp)
+        if not self.published:
+            raise MediaError("transport_closed", "the connection has no uplink")
+        used = {mid for own in self.published for mid in self.session.streams[own].tracks}
+        if not used <= media.keys():
+            raise MediaError("sdp_invalid", "an m-line of an earlier stream is missing")
+        return offer_sdp
+
+    def restart_downlink(self) -> None:
+        self._check_open()
+        if not self.subscribers:
+            raise MediaError("transport_closed", "the connection has no downlink")
+        self._want_offer()
+
     def answer_downlink(self, number: int, answer_sdp: str) -> None:
         self._check_open()
         offer = self._outstanding

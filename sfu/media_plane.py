@@ -125,6 +125,14 @@ class ClientMedia(Protocol):
     ) -> None: ...
     def set_layer_wish(self, subscriber: SubscriberId, wish: LayerWish) -> None: ...
     def unsubscribe(self, subscriber: SubscriberId) -> None: ...
+    def restart_uplink(self, offer_sdp: str) -> str:
+        """The answer to an offer with new ICE credentials: the network of the client changed.
+        Streams go on as they are. `transport_closed` when there is no uplink."""
+
+    def restart_downlink(self) -> None:
+        """The next offer has new ICE credentials; `on_downlink_offer` follows. Subscribers go on
+        as they are. `transport_closed` when there is no downlink."""
+
     def close(self) -> None:
         """Ends both transports and everything published or subscribed on them. Idempotent."""
 

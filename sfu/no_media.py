@@ -42,6 +42,13 @@ class NoClientMedia:
         del number, answer_sdp
         raise MediaError("answer_unexpected", "a relayed session has no downlink")
 
+    def restart_uplink(self, offer_sdp: str) -> str:
+        del offer_sdp
+        _refuse()
+
+    def restart_downlink(self) -> None:
+        _refuse()
+
     def set_subscriber_forwarding(
         self, subscriber: SubscriberId, kind: MediaKind, forwarding: bool
     ) -> None: ...

@@ -4,7 +4,7 @@ import logging
 import secrets
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from sfu import commands
@@ -147,6 +147,20 @@ class PeerTransport:
         self._deadline = self._plane.scheduler.time() + wait
         self._dtls.expect([(f.algorithm, f.digest) for f in remote.fingerprints])
         self._settle()
+
+    def restart_ice(self, remote: RemoteTransport | None = None) -> None:
+        """New credentials of ours; what the handshake made stays. `remote`: the peer's new side.
+        Raises `MediaError` setup_invalid when its certificate is another one."""
+        if remote is not None:
+            self.set_remote(remote)
+            self.remote = remote
+        self.local = replace(
+            self.local, ice_ufrag=secrets.token_hex(8), ice_pwd=secrets.token_hex(16)
+        )
+        self._plane.totals["ice_restarts"] += 1
+        self._plane.router.submit(
+            commands.RestartIce(self.handle, self.local.ice_ufrag, self.local.ice_pwd)
+        )
 
     def handle_ice_validated(self) -> None:
         if self._ice_validated or self.closed:

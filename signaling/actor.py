@@ -53,7 +53,9 @@ _SNAPSHOT_COVERS = (
 )
 """Not replayed to a client that comes back: its new `Welcome` says what they would."""
 
-_Answered = e.PublishMedia | e.SubscribeMedia | e.DeclareKidsMedia | e.AnswerDownlink
+_Answered = (
+    e.PublishMedia | e.SubscribeMedia | e.DeclareKidsMedia | e.AnswerDownlink | e.RestartIceMedia
+)
 """Effects that a client waits for: what media refuses of them is an answer."""
 
 Tell = Callable[[SessionRecord, e.Notify], None]
@@ -422,6 +424,15 @@ class SessionActor:
             seat.offer = None
         seat.media.answer_downlink(effect.number, effect.sdp)
 
+    def _run_restart_ice(self, effect: e.RestartIceMedia) -> None:
+        media, request = self._seats[effect.connection].media, effect.request
+        if request.direction == "uplink":
+            answer = media.restart_uplink(request.offer)
+            self.send(effect.connection, m.IceRestarted(re=request.id, answer=answer))
+        else:
+            media.restart_downlink()
+            self.send(effect.connection, m.Ok(re=request.id))
+
     def _run_notify(self, effect: e.Notify) -> None:
         self._log.info(effect.event, subject=short(effect.subject), reason=effect.reason)
         self._context.tell(self.state.record, effect)
@@ -466,6 +477,7 @@ _RUNNERS: dict[type, Callable[[SessionActor, Any], None]] = {
     e.WishLayer: SessionActor._run_wish_layer,  # noqa: SLF001
     e.RequestKeyFrame: SessionActor._run_request_key_frame,  # noqa: SLF001
     e.AnswerDownlink: SessionActor._run_answer_downlink,  # noqa: SLF001
+    e.RestartIceMedia: SessionActor._run_restart_ice,  # noqa: SLF001
     e.Notify: SessionActor._run_notify,  # noqa: SLF001
 }
 _REFUSED_TAGS: dict[type, str] = {
@@ -473,6 +485,7 @@ _REFUSED_TAGS: dict[type, str] = {
     e.SubscribeMedia: "subscribe",
     e.DeclareKidsMedia: "declareKids",
     e.AnswerDownlink: "downlinkAnswer",
+    e.RestartIceMedia: "restartIce",
 }
 
 

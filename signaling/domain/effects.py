@@ -10,6 +10,7 @@ from signaling.protocol.messages import (
     LeaveReason,
     Message,
     Publish,
+    RestartIce,
     StreamInfo,
     Subscribe,
 )
@@ -120,6 +121,12 @@ class AnswerDownlink:
 
 
 @dataclass(frozen=True, slots=True)
+class RestartIceMedia:
+    connection: ConnectionId
+    request: RestartIce
+
+
+@dataclass(frozen=True, slots=True)
 class Notify:
     """For callbacks of the application. `subject` is the session's, connection's or stream's id.
 
@@ -147,6 +154,7 @@ Effect = (
     | WishLayer
     | RequestKeyFrame
     | AnswerDownlink
+    | RestartIceMedia
     | Notify
 )
 Effects = list[Effect]

@@ -69,6 +69,7 @@ REQUESTS: dict[type, tuple[Handler, CapabilityName | None]] = dict(
         _request(m.DeclareKids, sealing.handle_declare),
         _request(m.Subscribe, subscribing.handle_subscribe, "subscribe"),
         _request(m.DownlinkAnswer, subscribing.handle_answer),
+        _request(m.RestartIce, subscribing.handle_restart),
         _request(m.UpdateSubscriber, subscribing.handle_update),
         _request(m.Unsubscribe, subscribing.handle_unsubscribe),
         _request(m.PeerDescription, relaying.handle_description),

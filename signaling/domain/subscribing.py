@@ -8,6 +8,7 @@ from signaling.domain.effects import (
     AnswerDownlink,
     Effects,
     ForwardSubscriber,
+    RestartIceMedia,
     Send,
     SubscribeMedia,
     UnsubscribeMedia,
@@ -83,6 +84,15 @@ def handle_answer(
     request = command.message
     answer = AnswerDownlink(command.connection, request.number, request.sdp, request.id)
     return [answer, Send(command.connection, m.Ok(re=request.id))]
+
+
+def handle_restart(state: SessionState, command: FromClient[m.RestartIce], now_ms: int) -> Effects:
+    """Errors: `invalid_parameter` in a relayed session, or without an offer for the uplink."""
+    del now_ms
+    request = command.message
+    if state.relayed or (request.direction == "uplink") != bool(request.offer):
+        raise error(ErrorCode.INVALID_PARAMETER, "An offer is for the uplink of routed sessions.")
+    return [RestartIceMedia(command.connection, request)]
 
 
 def handle_update(

@@ -98,6 +98,15 @@ class DownlinkAnswer(Request, frozen=True):
     sdp: Sdp
 
 
+class RestartIce(Request, frozen=True):
+    """The network of a transport changed or fails; its streams and Subscribers stay. `uplink`:
+    with the client's `offer` of new ICE credentials, answered by `IceRestarted`. `downlink`:
+    without an offer; a `DownlinkOffer` with new credentials follows."""
+
+    direction: Literal["uplink", "downlink"]
+    offer: Sdp = ""
+
+
 class UpdateSubscriber(Request, frozen=True):
     """`null` dimensions or rate = automatic; a missing member stays as it was."""
 
@@ -202,6 +211,7 @@ ClientMessage = (
     | DeclareKids
     | Subscribe
     | DownlinkAnswer
+    | RestartIce
     | UpdateSubscriber
     | Unsubscribe
     | PeerDescription

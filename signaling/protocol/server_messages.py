@@ -83,6 +83,13 @@ class DownlinkOffer(Message, frozen=True):
     tracks: tuple[DownlinkTrack, ...]
 
 
+class IceRestarted(Message, frozen=True):
+    """The answer to the offer of a `RestartIce` for the uplink."""
+
+    re: RequestId
+    answer: str
+
+
 class SubscriberConnected(Message, frozen=True):
     """The downlink of a Subscriber is connected and its answer applied."""
 
@@ -211,6 +218,7 @@ ServerMessage = (
     | Published
     | Subscribed
     | DownlinkOffer
+    | IceRestarted
     | SubscriberConnected
     | PeerWanted
     | PeerGone

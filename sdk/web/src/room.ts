@@ -7,7 +7,7 @@ import { Watchdog } from './e2ee/watchdog';
 import { E2EE_ERRORS, OTError, otError } from './errors';
 import { exceptions } from './exceptions';
 import type { Publisher } from './publisher';
-import { Downlink } from './rtc/downlink';
+import { Downlink, type DownlinkListener } from './rtc/downlink';
 import type { PeerSettings } from './rtc/peer-connection';
 import { PeerLinks } from './rtc/peer-links';
 import { Uplink } from './rtc/uplink';
@@ -78,11 +78,12 @@ export class Room {
     private readonly clock: Clock,
   ) {
     const peerSettings = { ...settings, isSealed: welcome.session.e2ee };
-    this.uplink = new Uplink(peerSettings, send, seal);
-    this.downlink = new Downlink(peerSettings, send, seal, {
+    this.uplink = new Uplink(peerSettings, send, seal, clock);
+    const downlinkListener: DownlinkListener = {
       onTracks: (subscriberId, tracks) => this.subscribers.get(subscriberId)?.onTracks(tracks),
       onFailure: (error) => exceptions.report(error),
-    });
+    };
+    this.downlink = new Downlink(peerSettings, send, seal, downlinkListener, clock);
     if (welcome.session.mediaMode === 'relayed') {
       this.peers = new PeerLinks(peerSettings, send, {
         onTracks: (subscriberId, tracks) => this.subscribers.get(subscriberId)?.onTracks(tracks),

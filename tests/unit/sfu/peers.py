@@ -11,8 +11,8 @@ from aiortc.rtcdtlstransport import SRTP_PROFILES
 from OpenSSL import SSL
 
 from sfu import commands
-from sfu.client_media import OFFER_INTERVAL_S
 from sfu.commands import Direction, MediaKind
+from sfu.downlink_offers import OFFER_INTERVAL_S
 from sfu.events import ConsentExpired, DtlsDatagram, IceValidated, NotEncrypted
 from sfu.fake import FakeMediaPlane
 from sfu.fake_router import FakeMediaRouter

@@ -6,8 +6,8 @@ import random
 import pytest
 
 from sfu import commands
-from sfu.client_media import OFFER_INTERVAL_S
 from sfu.commands import Codec, Direction, Extension, MediaKind, PayloadAccess, SrtpProfile
+from sfu.downlink_offers import OFFER_INTERVAL_S
 from sfu.events import CommandFailed, ConsentExpired, DtlsDatagram, IceValidated
 from sfu.media_plane import LayerWish, MediaError
 from sfu.sdp.parse import parse

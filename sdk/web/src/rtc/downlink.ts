@@ -1,8 +1,10 @@
 /** The peer connection that carries what this client subscribes to. The server offers. */
+import type { Clock } from '../clock';
 import type { SessionSeal } from '../e2ee/session-seal';
 import { asOTError, type OTError } from '../errors';
 import type { Reply, RequestMessage } from '../signaling/channel';
 import type { DownlinkOffer, DownlinkTrack } from '../signaling/messages';
+import { restartWhenLost } from './ice-restart';
 import { makePeerConnection, type PeerSettings } from './peer-connection';
 import { JobQueue } from './queue';
 import { dropStrayCodecLines, withAudioNack, withoutSources } from './sdp';
@@ -36,6 +38,7 @@ export class Downlink {
     private readonly request: (message: RequestMessage) => Promise<Reply>,
     private readonly seal: SessionSeal | undefined,
     private readonly listener: DownlinkListener,
+    private readonly clock: Clock,
   ) {}
 
   get connection(): RTCPeerConnection | undefined {
@@ -92,6 +95,10 @@ export class Downlink {
 
   private open(): RTCPeerConnection {
     const peer = makePeerConnection(this.settings);
+    // The next offer has other credentials.
+    restartWhenLost(peer, this.clock, async () => {
+      if (peer === this.peer) await this.request({ t: 'restartIce', direction: 'downlink' });
+    });
     peer.ontrack = ({ transceiver }): void => this.attach(transceiver);
     return peer;
   }

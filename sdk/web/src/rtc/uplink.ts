@@ -3,8 +3,10 @@ import type { SessionSeal } from '../e2ee/session-seal';
 import { otError } from '../errors';
 import type { Publish, Published, TrackOffer } from '../signaling/messages';
 import type { Reply, RequestMessage } from '../signaling/channel';
+import type { Clock } from '../clock';
 import { applyPreferences, type VideoCodecName } from './codecs';
 import type { MediaSender } from './fan-out';
+import { restartWhenLost } from './ice-restart';
 import { makePeerConnection, type PeerSettings } from './peer-connection';
 import { JobQueue } from './queue';
 import { dropStrayCodecLines } from './sdp';
@@ -46,6 +48,7 @@ export class Uplink {
     private readonly settings: PeerSettings,
     private readonly request: (message: RequestMessage) => Promise<Reply>,
     private readonly seal: SessionSeal | undefined,
+    private readonly clock: Clock,
   ) {}
 
   get connection(): RTCPeerConnection | undefined {
@@ -55,13 +58,38 @@ export class Uplink {
   /** Resolves when the server took the stream; its media flows once the transport is up. */
   publish(sources: readonly Source[], properties: StreamProperties): Promise<PublishedMedia> {
     return this.queue.run(async () => {
-      this.peer ??= makePeerConnection(this.settings);
+      this.peer ??= this.open();
       const { peer } = this;
       const lines = sources.map((source) => this.takeLine(peer, source));
       try {
         return await this.negotiate(peer, sources, lines, properties);
       } catch (error) {
         await this.undo(peer, lines);
+        throw error;
+      }
+    });
+  }
+
+  private open(): RTCPeerConnection {
+    const peer = makePeerConnection(this.settings);
+    restartWhenLost(peer, this.clock, () => this.restart(peer));
+    return peer;
+  }
+
+  /** Streams keep their ids: only the way to the server is another one. */
+  private restart(peer: RTCPeerConnection): Promise<void> {
+    return this.queue.run(async () => {
+      if (peer !== this.peer) return;
+      try {
+        await peer.setLocalDescription(
+          withoutStrayLines(await peer.createOffer({ iceRestart: true })),
+        );
+        const offer = dropStrayCodecLines(peer.localDescription?.sdp ?? '');
+        const reply = await this.request({ t: 'restartIce', direction: 'uplink', offer });
+        if (reply.t !== 'iceRestarted') throw otError('OT_UNEXPECTED_SERVER_RESPONSE', 'No answer');
+        await peer.setRemoteDescription({ type: 'answer', sdp: reply.answer });
+      } catch (error) {
+        await this.undo(peer, []);
         throw error;
       }
     });

@@ -85,6 +85,13 @@ export interface DownlinkAnswer {
   readonly id: number;
 }
 
+export interface RestartIce {
+  readonly t: 'restartIce';
+  readonly direction: 'downlink' | 'uplink';
+  readonly offer?: string;
+  readonly id: number;
+}
+
 export interface UpdateSubscriber {
   readonly t: 'updateSubscriber';
   readonly subscriberId: string;
@@ -283,6 +290,12 @@ export interface DownlinkTrack {
   readonly streamId: string;
 }
 
+export interface IceRestarted {
+  readonly t: 'iceRestarted';
+  readonly re: number;
+  readonly answer: string;
+}
+
 export interface SubscriberConnected {
   readonly t: 'subscriberConnected';
   readonly subscriberId: string;
@@ -396,6 +409,7 @@ export type ClientMessage =
   | DeclareKids
   | Subscribe
   | DownlinkAnswer
+  | RestartIce
   | UpdateSubscriber
   | Unsubscribe
   | PeerDescription
@@ -417,6 +431,7 @@ export type ServerMessage =
   | Published
   | Subscribed
   | DownlinkOffer
+  | IceRestarted
   | SubscriberConnected
   | PeerWanted
   | PeerGone

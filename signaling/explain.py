@@ -17,6 +17,7 @@ LOSS_WORTH_A_WORD = 0.02
 UNSEALED_RECENTLY_MS = 10_000
 _AWAITING_KEY_FRAME = "awaiting_key_frame"
 _HELD_BACK = "paused"
+_NO_ROOM = "bandwidth"
 
 
 class Code(StrEnum):
@@ -334,6 +335,8 @@ class _Look:
         waiting = self.sink.waiting
         if waiting == _AWAITING_KEY_FRAME:
             return Reason(Code.NO_KEY_FRAME)
+        if waiting == _NO_ROOM:
+            return Reason(Code.BANDWIDTH)
         if waiting is None and self.track.kind is MediaKind.VIDEO and self.sink.encoding is None:
             return Reason(Code.NO_KEY_FRAME)
         return Reason(Code.WITHHELD, waiting or _HELD_BACK)

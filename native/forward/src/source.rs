@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use sealroute_rtp::layers_allocation::LayersAllocation;
 use sealroute_rtp::{FullSequence, RtpPacket, Sequence, SequenceUnwrapper};
 
 use crate::drop_reason::DropReason;
-use crate::extensions::{BLOCK_BYTES, IdTable, collect};
+use crate::extensions::{BLOCK_BYTES, IdTable, collect, value_of};
 use crate::frame_mark::read;
 use crate::key_frame_requests::KeyFrameRequests;
 use crate::layer_selector::EncodingView;
@@ -13,7 +14,7 @@ use crate::layers::{Layer, LayerView};
 use crate::nack::NackGenerator;
 use crate::packet_cache::{CachedPacket, PacketCache};
 use crate::parameters::{
-    EncodingParameters, MediaKind, PayloadAccess, PublisherHandle, SourceParameters,
+    EncodingParameters, Extension, MediaKind, PayloadAccess, PublisherHandle, SourceParameters,
     TransportHandle,
 };
 use crate::reception::Reception;
@@ -317,6 +318,7 @@ impl Source {
             stream.requests.handle_key_frame();
             stream.size = reading.size.or(stream.size);
         }
+        self.read_sizes(encoding, packet);
         self.taken += 1;
         self.pending.push(Pending {
             encoding,
@@ -324,6 +326,21 @@ impl Source {
             key_frame,
         });
         Ok(())
+    }
+
+    /// The sender says how large the pictures of each encoding are; where sealing hides the frames'
+    /// own headers that is all there is.
+    fn read_sizes(&mut self, encoding: usize, packet: &RtpPacket<'_>) {
+        let Some(allocation) = value_of(&self.ids, packet, Extension::VideoLayersAllocation)
+            .and_then(LayersAllocation::parse)
+            .filter(|allocation| usize::from(allocation.stream) == encoding)
+        else {
+            return;
+        };
+        for (stream, layers) in self.encodings.iter_mut().zip(allocation.layers) {
+            let largest = layers.iter().rev().flatten().next();
+            stream.size = largest.and_then(|layer| layer.size).or(stream.size);
+        }
     }
 
     /// Wants a key frame of one encoding, or of all.

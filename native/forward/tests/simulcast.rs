@@ -5,7 +5,7 @@ mod support;
 
 use sealroute_forward::{Codec, Layer, LayerView, LayerWish, PayloadAccess};
 use std::time::Duration;
-use support::wire::{picture_of, rtp, vp8_sized};
+use support::wire::{picture_of, rtp, sealed, vp8_sized};
 use support::*;
 
 const FRAME: Duration = Duration::from_millis(33);
@@ -215,6 +215,76 @@ fn a_switch_happens_at_a_key_frame_with_numbers_times_and_pictures_that_go_on() 
         }
     }
     assert!(switches >= 5, "{switches}");
+}
+
+/// What a sender says of its three encodings with the sizes of [`SIZES`], on encoding `index`.
+fn layers_allocation(index: usize) -> Vec<u8> {
+    let mut value = vec![(index as u8) << 6 | 0x21, 0];
+    value.extend([50, 100, 127]);
+    for (width, height) in SIZES {
+        value.extend((width - 1).to_be_bytes());
+        value.extend((height - 1).to_be_bytes());
+        value.push(30);
+    }
+    value
+}
+
+/// One VP9 key frame, whose size is sealed, on each encoding; `said` = what comes with it.
+fn vp9_frame(session: &mut Session, frame: u16, said: impl Fn(usize) -> Option<Vec<u8>>) {
+    for (index, rid) in RIDS.into_iter().enumerate() {
+        let payload = [&[0x0C], sealed(&[index as u8; 40]).as_slice()].concat();
+        let mut packet = rtp(frame, u32::from(frame) * 2_970, &payload)
+            .ssrc(100 + index as u32)
+            .marker()
+            .extension(MID_ID, b"0")
+            .extension(RID_ID, rid);
+        if let Some(value) = said(index) {
+            packet = packet.extension(LAYERS_ID, &value);
+        }
+        session.rtp(&packet.bytes());
+    }
+    session.pass(FRAME);
+}
+
+fn last_encoding(session: &Session) -> Option<u8> {
+    let payloads = session.out.payloads(DOWNLINK, SINK_SSRC);
+    payloads.last()?.last().copied()
+}
+
+#[test]
+fn a_wish_finds_its_encoding_by_the_sizes_that_the_sender_says_where_frames_do_not_show_them() {
+    let mut session = Session::with(PayloadAccess::Opaque, simulcast(Codec::Vp9));
+    // As browsers do: now and then, and on some of the streams only.
+    let said = |index| (index == 1).then(|| layers_allocation(index));
+    for (step, (width, encoding)) in [(320, 0), (640, 1), (1280, 2)].into_iter().enumerate() {
+        let wish = LayerWish {
+            max_width_px: Some(width),
+            ..LayerWish::default()
+        };
+        session
+            .router
+            .set_layer_wish(SUBSCRIBER, wish)
+            .expect("set");
+        for frame in 0..30 {
+            vp9_frame(&mut session, step as u16 * 30 + frame, said);
+        }
+        assert_eq!(last_encoding(&session), Some(encoding), "{width}");
+    }
+}
+
+#[test]
+fn sizes_said_in_the_name_of_another_stream_or_cut_short_change_nothing() {
+    let mut session = Session::with(PayloadAccess::Opaque, simulcast(Codec::Vp9));
+    for frame in 0..30 {
+        vp9_frame(&mut session, frame, |index| {
+            let cut = usize::from(frame % 2);
+            let mut value = layers_allocation((index + 1 - cut) % 3);
+            value.truncate(value.len() - cut);
+            Some(value)
+        });
+    }
+    let layers = session.router.layers(session.now, SUBSCRIBER, "7");
+    assert!(layers.expect("a sink").all(|view| view.size.is_none()));
 }
 
 #[test]

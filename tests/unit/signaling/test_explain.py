@@ -185,6 +185,12 @@ def test_video_that_waits_for_a_key_frame_is_told_from_what_else_withholds_it():
     assert (reason.code, reason.detail) == (Code.WITHHELD, "paced_out")
 
 
+def test_video_that_the_link_has_no_room_for_is_told_so():
+    scene = Scene()
+    scene.video = SinkView(VIDEO, waiting="bandwidth")
+    assert scene.codes() == [Code.BANDWIDTH]
+
+
 def test_a_smaller_layer_has_its_reason_in_the_wish():
     scene = Scene()
     scene.video = replace(scene.video, encoding=0)

@@ -34,6 +34,7 @@ pub const MID_ID: u8 = 4;
 pub const RID_ID: u8 = 10;
 pub const REPAIRED_RID_ID: u8 = 11;
 pub const SINK_MID_ID: u8 = 9;
+pub const LAYERS_ID: u8 = 12;
 
 /// One packet as an outbox got it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -271,6 +272,7 @@ pub fn simulcast(codec: Codec) -> SourceParameters {
             (Extension::Mid, MID_ID),
             (Extension::Rid, RID_ID),
             (Extension::RepairedRid, REPAIRED_RID_ID),
+            (Extension::VideoLayersAllocation, LAYERS_ID),
         ]),
         ..source(codec)
     }

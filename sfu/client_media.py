@@ -424,6 +424,9 @@ class NativeClientMedia:
     def report_not_encrypted(self, stream: StreamId, mid: str, packets: int) -> None:
         self._tell(lambda: self.listener.on_not_encrypted(stream, mid, packets))
 
+    def report_speaking(self, stream: StreamId) -> None:
+        self._tell(lambda: self.listener.on_active_speaker(stream))
+
     def uplink_failed(self) -> None:
         """The core refused what was published: the transport's state is no longer the core's."""
         if self._uplink is not None:

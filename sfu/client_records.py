@@ -23,6 +23,7 @@ from sfu.sdp.slots import Slot
 class ClientOwner(Protocol):
     """The client's media that a record belongs to."""
 
+    def report_speaking(self, stream: StreamId) -> None: ...
     def report_not_encrypted(self, stream: StreamId, mid: str, packets: int) -> None: ...
     def uplink_failed(self) -> None: ...
     def unsubscribe(self, subscriber: SubscriberId) -> None: ...
@@ -40,6 +41,9 @@ class PublishedStream:
     live: bool = False
     key_frame_wanted: bool = False
     followers: "dict[int, Subscription]" = field(default_factory=dict)
+
+    def speaks(self) -> None:
+        self.owner.report_speaking(self.stream)
 
     def not_encrypted(self, mid: str, packets: int) -> None:
         self.owner.report_not_encrypted(self.stream, mid, packets)

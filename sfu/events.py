@@ -37,6 +37,13 @@ class SourceActive:
 
 
 @dataclass(frozen=True, slots=True)
+class DominantSpeaker:
+    """Another publisher of its session is the one who speaks (RFC 6464 levels)."""
+
+    publisher: PublisherHandle
+
+
+@dataclass(frozen=True, slots=True)
 class NotEncrypted:
     """The seal guard dropped packets of a source. At most one event per source and second."""
 
@@ -54,4 +61,12 @@ class CommandFailed:
     reason: str
 
 
-Event = IceValidated | DtlsDatagram | ConsentExpired | SourceActive | NotEncrypted | CommandFailed
+Event = (
+    IceValidated
+    | DtlsDatagram
+    | ConsentExpired
+    | SourceActive
+    | DominantSpeaker
+    | NotEncrypted
+    | CommandFailed
+)

@@ -154,6 +154,10 @@ class FakeClientMedia:
             self._free_mids.clear()
         self._tell(lambda: self.listener.on_transport_lost(direction))
 
+    def report_speaking(self, stream: StreamId) -> None:
+        """A stream of this client became the one that speaks."""
+        self._tell(lambda: self.listener.on_active_speaker(stream))
+
     def report_not_encrypted(self, stream: StreamId, mid: str, packets: int) -> None:
         """The seal guard dropped packets of a stream of this client."""
         self._tell(lambda: self.listener.on_not_encrypted(stream, mid, packets))

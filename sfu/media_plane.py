@@ -85,6 +85,9 @@ class ClientMediaListener(Protocol):
     def on_subscriber_connected(self, subscriber: SubscriberId) -> None:
         """The downlink is connected and the answer that carries the subscriber is applied."""
 
+    def on_active_speaker(self, stream: StreamId) -> None:
+        """An own stream became the one of its session that speaks."""
+
     def on_not_encrypted(self, stream: StreamId, mid: str, packets: int) -> None: ...
     def on_transport_lost(self, direction: Direction) -> None:
         """Consent expired or the handshake failed; the transport is closed."""

@@ -70,6 +70,7 @@ EVENT_OF_NAME: dict[str, type[Event]] = {
     "dtls_datagram": events.DtlsDatagram,
     "consent_expired": events.ConsentExpired,
     "source_active": events.SourceActive,
+    "dominant_speaker": events.DominantSpeaker,
     "not_encrypted": events.NotEncrypted,
     "command_failed": events.CommandFailed,
 }

@@ -143,6 +143,11 @@ class NativeMediaPlane:
     def _on_source_active(self, _: events.SourceActive) -> None:
         self.context.totals["sources_active"] += 1
 
+    def _on_dominant_speaker(self, event: events.DominantSpeaker) -> None:
+        published = self.context.publishers.get(event.publisher)
+        if published is not None:
+            published.speaks()
+
     def _on_not_encrypted(self, event: events.NotEncrypted) -> None:
         published = self.context.publishers.get(event.publisher)
         if published is not None:
@@ -169,6 +174,7 @@ _EVENT_HANDLERS: dict[type[Event], Callable[[NativeMediaPlane, Any], None]] = {
     events.DtlsDatagram: NativeMediaPlane._on_dtls_datagram,  # noqa: SLF001
     events.ConsentExpired: NativeMediaPlane._on_consent_expired,  # noqa: SLF001
     events.SourceActive: NativeMediaPlane._on_source_active,  # noqa: SLF001
+    events.DominantSpeaker: NativeMediaPlane._on_dominant_speaker,  # noqa: SLF001
     events.NotEncrypted: NativeMediaPlane._on_not_encrypted,  # noqa: SLF001
     events.CommandFailed: NativeMediaPlane._on_command_failed,  # noqa: SLF001
 }

@@ -113,6 +113,9 @@ class _Listener:
     def on_subscriber_connected(self, subscriber: SubscriberId) -> None:
         self.actor.send(self.connection, m.SubscriberConnected(subscriber_id=subscriber))
 
+    def on_active_speaker(self, stream: StreamId) -> None:
+        self.actor.apply(c.StreamSpeaks(stream))
+
     def on_not_encrypted(self, stream: StreamId, mid: str, packets: int) -> None:
         self.actor.apply(c.UnsealedDropped(stream, mid, packets))
 

@@ -88,6 +88,13 @@ class StreamLive:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamSpeaks:
+    """The stream became the one of its session that speaks."""
+
+    stream: StreamId
+
+
+@dataclass(frozen=True, slots=True)
 class UnsealedDropped:
     """The seal guard dropped packets of a stream that are not encrypted."""
 
@@ -151,6 +158,7 @@ Command = (
     | MediaPublished
     | MediaRefused
     | StreamLive
+    | StreamSpeaks
     | UnsealedDropped
     | TransportEnded
     | Play

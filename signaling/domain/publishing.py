@@ -5,7 +5,13 @@ from typing import Any
 import msgspec
 
 from sfu.ids import StreamId
-from signaling.domain.commands import FromClient, MediaPublished, MediaRefused, StreamLive
+from signaling.domain.commands import (
+    FromClient,
+    MediaPublished,
+    MediaRefused,
+    StreamLive,
+    StreamSpeaks,
+)
 from signaling.domain.effects import (
     Broadcast,
     Effects,
@@ -88,6 +94,14 @@ def handle_live(state: SessionState, command: StreamLive, now_ms: int) -> Effect
         _notice(state, found, "streamCreated"),
     ]
     return effects + (mute(found) if state.mute_forced else [])
+
+
+def handle_speaking(state: SessionState, command: StreamSpeaks, now_ms: int) -> Effects:
+    del now_ms
+    found = state.streams.get(command.stream)
+    if found is None or not found.live:
+        return []
+    return [Broadcast(m.ActiveSpeaker(stream_id=command.stream))]
 
 
 def mute(found: Stream) -> Effects:

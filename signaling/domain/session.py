@@ -51,6 +51,7 @@ COMMANDS: dict[type, Handler] = dict(
         _command(c.MediaPublished, publishing.handle_published),
         _command(c.MediaRefused, publishing.handle_refused),
         _command(c.StreamLive, publishing.handle_live),
+        _command(c.StreamSpeaks, publishing.handle_speaking),
         _command(c.UnsealedDropped, sealing.handle_unsealed),
         _command(c.Play, subscribing.handle_play),
         _command(c.RestSignal, signals.handle_rest_signal),

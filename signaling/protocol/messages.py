@@ -63,6 +63,7 @@ from signaling.protocol.parts import (
     VideoType,
 )
 from signaling.protocol.server_messages import (
+    ActiveSpeaker,
     ConnectionCreated,
     ConnectionDestroyed,
     Disconnected,
@@ -96,6 +97,7 @@ SUBPROTOCOL_JSON = "sealroute.v1.json"
 __all__ = [
     "SUBPROTOCOL_JSON",
     "SUBPROTOCOL_MSGPACK",
+    "ActiveSpeaker",
     "Bye",
     "Capabilities",
     "ClientCodec",

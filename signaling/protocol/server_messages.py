@@ -83,6 +83,12 @@ class DownlinkOffer(Message, frozen=True):
     tracks: tuple[DownlinkTrack, ...]
 
 
+class ActiveSpeaker(Message, frozen=True):
+    """Another stream is the one that speaks: by the audio levels of packet headers (RFC 6464)."""
+
+    stream_id: str
+
+
 class IceRestarted(Message, frozen=True):
     """The answer to the offer of a `RestartIce` for the uplink."""
 
@@ -219,6 +225,7 @@ ServerMessage = (
     | Subscribed
     | DownlinkOffer
     | IceRestarted
+    | ActiveSpeaker
     | SubscriberConnected
     | PeerWanted
     | PeerGone

@@ -259,6 +259,41 @@ async def test_losing_the_downlink_ends_its_subscribers_and_it_can_be_opened_aga
     assert ben.told[-1] == ("connected", "su")
 
 
+async def test_the_one_who_speaks_is_told(bench, ann):
+    await ann.publish_live()
+    bench.report_speaking(ann.media, "st")
+    await bench.settle()
+    assert ann.told == [("live", "st"), ("speaker", "st")]
+
+
+async def test_a_restarted_uplink_keeps_its_streams_and_their_subscribers(bench, ann, ben):
+    await ann.publish_live()
+    await ben.subscribe_connected()
+    told = list(ben.told)
+    assert ann.media.restart_uplink(ann.up.offer()).startswith("v=0")
+    await bench.settle()
+    assert ann.told == [("live", "st")]
+    assert ben.told == told
+
+
+async def test_a_restarted_downlink_is_offered_anew_with_the_subscribers_it_has(bench, ann, ben):
+    await ann.publish_live()
+    await ben.subscribe_connected()
+    told, before = list(ben.told), ben.offers[-1]
+    ben.media.restart_downlink()
+    await bench.settle()
+    assert ben.offers[-1].number == before.number + 1
+    assert ben.offers[-1].tracks == before.tracks
+    ben.answer()
+    await bench.settle()
+    assert ben.told == told
+
+
+async def test_what_there_is_not_can_not_be_restarted(ann, ben):
+    assert await refused(ann.media.restart_uplink, ann.up.offer()) == "transport_closed"
+    assert await refused(ben.media.restart_downlink) == "transport_closed"
+
+
 async def test_the_publisher_is_told_of_media_that_is_not_sealed(bench, ann):
     await ann.publish_live()
     bench.report_not_encrypted(ann.media, "st", "1", 12)

@@ -71,6 +71,9 @@ class Listener:
     def on_subscriber_connected(self, subscriber):
         self.connected.put_nowait(subscriber)
 
+    def on_active_speaker(self, stream):
+        pass
+
     def on_not_encrypted(self, stream, mid, packets):
         raise AssertionError("the session is clear")
 

@@ -66,6 +66,9 @@ class Listener:
     def on_downlink_offer(self, offer):
         self.told.put_nowait(offer)
 
+    def on_active_speaker(self, stream):
+        pass
+
     def on_stream_live(self, stream):
         self.told.put_nowait(("live", stream))
 

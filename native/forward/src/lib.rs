@@ -24,6 +24,7 @@ mod seal_guard;
 mod session_router;
 mod sink;
 mod source;
+mod speakers;
 
 pub use counters::ForwardCounters;
 pub use drop_reason::DropReason;
@@ -31,3 +32,4 @@ pub use layers::{Layer, LayerView};
 pub use outbox::{ForwardEvent, Outbox};
 pub use parameters::*;
 pub use session_router::{ForwardError, ForwardSettings, SessionRouter};
+pub use speakers::Speakers;

@@ -48,6 +48,11 @@ pub enum ForwardEvent {
         /// Which simulcast version.
         rid: Option<String>,
     },
+    /// Another publisher is the one who speaks.
+    DominantSpeaker {
+        /// Who.
+        publisher: PublisherHandle,
+    },
     /// The seal guard dropped packets. At most one per source and second.
     NotEncrypted {
         /// Whose.

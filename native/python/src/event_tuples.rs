@@ -17,6 +17,7 @@ pub(crate) fn tuple_of(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTup
             mid,
             rid,
         } => ("source_active", publisher.0, mid, rid).into_pyobject(py),
+        Event::DominantSpeaker { publisher } => ("dominant_speaker", publisher.0).into_pyobject(py),
         Event::NotEncrypted {
             publisher,
             mid,

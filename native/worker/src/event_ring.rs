@@ -38,6 +38,11 @@ pub enum Event {
         /// Which simulcast version.
         rid: Option<String>,
     },
+    /// Another publisher is the one who speaks.
+    DominantSpeaker {
+        /// Who.
+        publisher: PublisherHandle,
+    },
     /// The seal guard dropped packets of a source.
     NotEncrypted {
         /// Whose.

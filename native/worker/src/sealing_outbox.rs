@@ -77,6 +77,7 @@ impl<S: MessageSocket> Outbox for SealingOutbox<'_, S> {
                 mid,
                 rid,
             },
+            ForwardEvent::DominantSpeaker { publisher } => Event::DominantSpeaker { publisher },
             ForwardEvent::NotEncrypted {
                 publisher,
                 mid,

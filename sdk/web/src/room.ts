@@ -40,6 +40,7 @@ export interface RoomListener {
   onStreamChanged(stream: Stream, change: PropertyChange): void;
   onSignal(signal: ReceivedSignal): void;
   onMuteForced(active: boolean): void;
+  onActiveSpeaker(stream: Stream): void;
   onDisconnected(reason: string): void;
 }
 
@@ -243,6 +244,10 @@ export class Room {
     muteForced: ({ active, streamId }) => {
       if (!streamId) this.listener.onMuteForced(active);
       else if (active) this.publishers.get(streamId)?.onMuteForced();
+    },
+    activeSpeaker: ({ streamId }) => {
+      const stream = this.directory.stream(streamId);
+      if (stream) this.listener.onActiveSpeaker(stream);
     },
     notEncrypted: () => exceptions.report(sealFault('internal', 'send')),
     hintAnnounced: ({ connectionId, hint }) => this.onHint(connectionId, hint),

@@ -41,6 +41,8 @@ export interface SessionEvents {
   connectionCreated: { connection: Connection };
   connectionDestroyed: { connection: Connection; reason: string };
   muteForced: { active: boolean };
+  /** Another stream is the one that speaks. */
+  activeSpeakerChanged: { stream: Stream };
   sessionConnected: object;
   sessionDisconnected: { reason: string };
   sessionReconnected: object;
@@ -353,6 +355,7 @@ export class Session extends Emitter<SessionEvents> {
     onStreamChanged: (stream, change) =>
       this.dispatch('streamPropertyChanged', { stream, ...change }),
     onSignal: (signal) => this.onSignal(signal),
+    onActiveSpeaker: (stream) => this.dispatch('activeSpeakerChanged', { stream }),
     onMuteForced: (active) => this.dispatch('muteForced', { active }),
     onDisconnected: (reason) => {
       this.channel?.close();

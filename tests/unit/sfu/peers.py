@@ -13,7 +13,7 @@ from OpenSSL import SSL
 from sfu import commands
 from sfu.commands import Direction, MediaKind
 from sfu.downlink_offers import OFFER_INTERVAL_S
-from sfu.events import ConsentExpired, DtlsDatagram, IceValidated, NotEncrypted
+from sfu.events import ConsentExpired, DominantSpeaker, DtlsDatagram, IceValidated, NotEncrypted
 from sfu.fake import FakeMediaPlane
 from sfu.fake_router import FakeMediaRouter
 from sfu.media_plane import TrackOffer
@@ -39,6 +39,9 @@ class Listener:
 
     def on_subscriber_connected(self, subscriber):
         self.told.append(("connected", subscriber))
+
+    def on_active_speaker(self, stream):
+        self.told.append(("speaker", stream))
 
     def on_not_encrypted(self, stream, mid, packets):
         self.told.append(("not_encrypted", stream, mid, packets))
@@ -192,6 +195,9 @@ class FakeBench:
     def lose(self, client, direction):
         client.lose(direction)
 
+    def report_speaking(self, client, stream):
+        client.report_speaking(stream)
+
     def report_not_encrypted(self, client, stream, mid, packets):
         client.report_not_encrypted(stream, mid, packets)
 
@@ -218,6 +224,10 @@ class NativeBench:
 
     def lose(self, client, direction):
         self.router.deliver(ConsentExpired(self._transport(client, direction)))
+
+    def report_speaking(self, client, stream):
+        (handle,) = [h for h, p in self.plane.context.publishers.items() if p.stream == stream]
+        self.router.deliver(DominantSpeaker(handle))
 
     def report_not_encrypted(self, client, stream, mid, packets):
         (handle,) = [h for h, p in self.plane.context.publishers.items() if p.stream == stream]

@@ -354,3 +354,33 @@ async def test_wishes_soon_after_an_offer_share_the_next_one(scene):
     assert len(listener.offers) == 1
     scene.clock.advance(OFFER_INTERVAL_S)
     assert [len(offer.tracks) for offer in listener.offers] == [2, 8]
+
+
+async def test_a_restart_changes_the_credentials_and_nothing_else(peers):
+    scene = Scene(peers)
+    first = await scene.publish("ann")
+    scene.subscribe("ben")
+    handles = set(scene.router.transports)
+    media, _, up, _ = scene.member("ann")
+    ours = [parse(sdp).media[0].transport for sdp in (first.sdp, media.restart_uplink(up.offer()))]
+    assert ours[0].ice_ufrag != ours[1].ice_ufrag
+    assert ours[0].ice_pwd != ours[1].ice_pwd
+    assert ours[0].fingerprints == ours[1].fingerprints
+    assert ours[1].ice_ufrag in {t.local_ufrag for t in scene.router.transports.values()}
+    receiver, listener, _, _ = scene.member("ben")
+    receiver.restart_downlink()
+    scene.clock.advance(OFFER_INTERVAL_S)
+    scene.clock.run_soon()
+    again = [parse(offer.sdp).media[0].transport.ice_ufrag for offer in listener.offers]
+    assert len(set(again)) == 2
+    assert set(scene.router.transports) == handles
+    assert scene.plane.counters()["ice_restarts"] == 2
+
+
+async def test_another_certificate_is_no_restart(peers):
+    scene = Scene(peers)
+    await scene.publish("ann")
+    media = scene.member("ann")[0]
+    with pytest.raises(MediaError) as refused:
+        media.restart_uplink(peers.PeerConnection().offer())
+    assert refused.value.code == "setup_invalid"

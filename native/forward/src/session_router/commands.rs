@@ -140,6 +140,7 @@ impl SessionRouter {
             .publishers
             .remove(&publisher)
             .ok_or(ForwardError::UnknownHandle)?;
+        self.speakers.remove(publisher);
         for key in keys {
             let source = self.sources.remove(key);
             for _ in &source.pending {

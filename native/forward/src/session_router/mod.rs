@@ -17,6 +17,7 @@ use crate::parameters::{PayloadAccess, PublisherHandle, SubscriberHandle, Transp
 use crate::rewriter::Rewriter;
 use crate::sink::Sink;
 use crate::source::Source;
+use crate::speakers::Speakers;
 
 /// Knobs of forwarding.
 #[derive(Clone, Copy, Debug)]
@@ -87,6 +88,9 @@ pub struct SessionRouter {
     latches: HashMap<TransportHandle, u8>,
     /// Keys of sources with pending packets.
     dirty: Vec<usize>,
+    speakers: Speakers,
+    /// A change that is not told yet.
+    new_speaker: Option<PublisherHandle>,
     next_report: Option<Instant>,
     lost: Vec<Sequence>,
     compound: Vec<u8>,
@@ -110,6 +114,8 @@ impl SessionRouter {
             rtx_ssrcs: HashSet::default(),
             latches: HashMap::new(),
             dirty: Vec::new(),
+            speakers: Speakers::default(),
+            new_speaker: None,
             next_report: None,
             lost: Vec::new(),
             compound: Vec::new(),
@@ -128,6 +134,7 @@ impl SessionRouter {
             "access": format!("{:?}", self.access).to_lowercase(),
             "sources": self.sources.iter().map(|(_, source)| dump::source(source)).collect::<Vec<_>>(),
             "sinks": self.sinks.iter().map(|(_, sink)| dump::sink(sink)).collect::<Vec<_>>(),
+            "dominant_speaker": self.speakers.dominant().map(|publisher| publisher.0),
             "counters": dump::counters(&self.counters),
         })
     }

@@ -9,12 +9,18 @@ use super::{Route, SessionRouter};
 use crate::drop_reason::DropReason;
 use crate::extensions::value_of;
 use crate::outbox::{ForwardEvent, Outbox};
-use crate::parameters::{Extension, TransportHandle};
+use crate::parameters::{Extension, MediaKind, TransportHandle};
 use crate::reports::{OWN_SSRC, write_for_sink};
 use crate::source::Source;
 
 /// SSRCs of one transport that may be bound without having been declared.
 const MAX_LATCHES: u8 = 16;
+
+/// -dBov; the first bit says whether the encoder took it for a voice (RFC 6464, section 3).
+fn audio_level(source: &Source, packet: &RtpPacket<'_>) -> Option<u8> {
+    let value = value_of(&source.ids, packet, Extension::AudioLevel)?;
+    value.first().map(|byte| byte & 0x7f)
+}
 
 impl SessionRouter {
     /// Takes an authenticated, decrypted packet; `flush` forwards it.
@@ -43,7 +49,14 @@ impl SessionRouter {
         if route.retransmission {
             source.take_retransmission(now, route.encoding, &packet)
         } else {
-            source.take(now, route.encoding, &packet)
+            source.take(now, route.encoding, &packet)?;
+            if source.parameters.kind == MediaKind::Audio
+                && let Some(level) = audio_level(source, &packet)
+            {
+                let change = self.speakers.record(now, source.publisher, level);
+                self.new_speaker = change.or(self.new_speaker);
+            }
+            Ok(())
         }
     }
 
@@ -110,6 +123,9 @@ impl SessionRouter {
         }
         dirty.clear();
         self.dirty = dirty;
+        if let Some(publisher) = self.new_speaker.take() {
+            out.event(ForwardEvent::DominantSpeaker { publisher });
+        }
     }
 
     fn flush_source(&mut self, now: Instant, key: usize, out: &mut impl Outbox) {

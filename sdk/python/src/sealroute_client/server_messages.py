@@ -130,6 +130,9 @@ class ServerMessages:
             subscriber.is_connected.set()
             subscriber.emit("connected", streamId=subscriber.stream_id)
 
+    def _on_active_speaker(self, message: dict[str, Any]) -> None:
+        self._session.emit("activeSpeakerChanged", stream_id=str(message["streamId"]))
+
     def _on_transport_lost(self, message: dict[str, Any]) -> None:
         self._session.spawn(self._session.drop_link(str(message["direction"])))
 
@@ -182,6 +185,7 @@ HANDLERS: Final[dict[str, Callable[[ServerMessages, dict[str, Any]], None]]] = {
     "notEncrypted": ServerMessages._on_not_encrypted,  # noqa: SLF001
     "hintAnnounced": ServerMessages._on_hint,  # noqa: SLF001
     "subscriberConnected": ServerMessages._on_subscriber_connected,  # noqa: SLF001
+    "activeSpeaker": ServerMessages._on_active_speaker,  # noqa: SLF001
     "transportLost": ServerMessages._on_transport_lost,  # noqa: SLF001
     "peerWanted": ServerMessages._on_peer_wanted,  # noqa: SLF001
     "peerGone": ServerMessages._on_peer_gone,  # noqa: SLF001

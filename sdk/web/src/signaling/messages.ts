@@ -296,6 +296,11 @@ export interface IceRestarted {
   readonly answer: string;
 }
 
+export interface ActiveSpeaker {
+  readonly t: 'activeSpeaker';
+  readonly streamId: string;
+}
+
 export interface SubscriberConnected {
   readonly t: 'subscriberConnected';
   readonly subscriberId: string;
@@ -432,6 +437,7 @@ export type ServerMessage =
   | Subscribed
   | DownlinkOffer
   | IceRestarted
+  | ActiveSpeaker
   | SubscriberConnected
   | PeerWanted
   | PeerGone

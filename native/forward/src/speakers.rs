@@ -1,0 +1,237 @@
+//! Who speaks: from the audio levels that publishers put into their packets (RFC 6464).
+//!
+//! A voice has a loudness that follows its levels within some 100 ms and falls by half in 200 ms
+//! of nothing, so that packets left out in silence (DTX) are silence and not loss. The dominant
+//! speaker changes only to one that is clearly louder for a while: not for a cough.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use crate::parameters::PublisherHandle;
+
+/// The quietest level of RFC 6464: silence.
+const SILENCE: u8 = 127;
+/// Louder than -55 dBov is a voice, and not the room around it.
+const SPEAKING: f32 = 72.0;
+/// How much of the difference one packet of 20 ms takes over.
+const FOLLOW: f32 = 0.2;
+const HALF_LIFE: Duration = Duration::from_millis(200);
+/// A packet's own time: gaps begin after it.
+const PACKET_TIME: Duration = Duration::from_millis(60);
+/// How much louder, in dB, somebody must be than who speaks now.
+const MARGIN: f32 = 6.0;
+/// For how long.
+const INSISTENCE: Duration = Duration::from_millis(400);
+/// Who follows on silence needs less: a word.
+const FIRST_WORD: Duration = Duration::from_millis(150);
+
+#[derive(Clone, Copy, Debug)]
+struct Voice {
+    loudness: f32,
+    heard: Instant,
+    /// Since when it would replace the dominant one.
+    challenges: Option<Instant>,
+}
+
+impl Voice {
+    fn loudness_at(&self, now: Instant) -> f32 {
+        let gap = now.saturating_duration_since(self.heard);
+        let quiet = gap.saturating_sub(PACKET_TIME);
+        self.loudness * (-quiet.as_secs_f32() / HALF_LIFE.as_secs_f32()).exp2()
+    }
+}
+
+/// The voices of one session.
+#[derive(Debug, Default)]
+pub struct Speakers {
+    voices: HashMap<PublisherHandle, Voice>,
+    dominant: Option<PublisherHandle>,
+}
+
+impl Speakers {
+    /// Takes the level of one packet: 0 is the loudest, 127 silence. Returns the new dominant
+    /// speaker, if this packet made it one.
+    pub fn record(
+        &mut self,
+        now: Instant,
+        publisher: PublisherHandle,
+        level: u8,
+    ) -> Option<PublisherHandle> {
+        let measured = f32::from(SILENCE - level.min(SILENCE));
+        let voice = self.voices.entry(publisher).or_insert(Voice {
+            loudness: 0.0,
+            heard: now,
+            challenges: None,
+        });
+        let before = voice.loudness_at(now);
+        voice.loudness = before + (measured - before) * FOLLOW;
+        voice.heard = now;
+        self.challenge(now, publisher)
+    }
+
+    /// The publisher has ended.
+    pub fn remove(&mut self, publisher: PublisherHandle) {
+        self.voices.remove(&publisher);
+        if self.dominant == Some(publisher) {
+            self.dominant = None;
+        }
+    }
+
+    /// Who speaks, or spoke last.
+    pub fn dominant(&self) -> Option<PublisherHandle> {
+        self.dominant
+    }
+
+    /// Whether fewer than `count` voices are louder. The dominant speaker always is among them.
+    pub fn is_among_loudest(&self, now: Instant, publisher: PublisherHandle, count: usize) -> bool {
+        if self.dominant == Some(publisher) {
+            return true;
+        }
+        let own = self.voices.get(&publisher);
+        let own = own.map_or(0.0, |voice| voice.loudness_at(now));
+        let louder = self.voices.iter().filter(|(other, voice)| {
+            **other != publisher && (self.dominant == Some(**other) || voice.loudness_at(now) > own)
+        });
+        louder.take(count).count() < count
+    }
+
+    fn challenge(&mut self, now: Instant, publisher: PublisherHandle) -> Option<PublisherHandle> {
+        let present = self
+            .dominant
+            .and_then(|dominant| self.voices.get(&dominant));
+        let present = present.map_or(0.0, |voice| voice.loudness_at(now));
+        if self.dominant == Some(publisher) {
+            return None;
+        }
+        let (needed, insistence) = if present < SPEAKING {
+            (SPEAKING, FIRST_WORD)
+        } else {
+            (present + MARGIN, INSISTENCE)
+        };
+        let voice = self.voices.get_mut(&publisher)?;
+        if voice.loudness < needed {
+            voice.challenges = None;
+            return None;
+        }
+        let since = *voice.challenges.get_or_insert(now);
+        if now.saturating_duration_since(since) < insistence {
+            return None;
+        }
+        voice.challenges = None;
+        self.dominant = Some(publisher);
+        self.dominant
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANN: PublisherHandle = PublisherHandle(1);
+    const BEN: PublisherHandle = PublisherHandle(2);
+    const CAT: PublisherHandle = PublisherHandle(3);
+    const LOUD: u8 = 20;
+    const VOICE: u8 = 30;
+    const ROOM: u8 = 80;
+
+    struct Talk {
+        speakers: Speakers,
+        now: Instant,
+        changes: Vec<PublisherHandle>,
+    }
+
+    impl Talk {
+        fn new() -> Self {
+            Self {
+                speakers: Speakers::default(),
+                now: Instant::now(),
+                changes: Vec::new(),
+            }
+        }
+
+        /// Packets of 20 ms from each, with their levels.
+        fn go_on(&mut self, ms: u64, levels: &[(PublisherHandle, u8)]) {
+            for _ in 0..ms / 20 {
+                self.now += Duration::from_millis(20);
+                for (publisher, level) in levels {
+                    let change = self.speakers.record(self.now, *publisher, *level);
+                    self.changes.extend(change);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_who_says_a_word_is_the_speaker_and_stays_it_in_silence() {
+        let mut talk = Talk::new();
+        talk.go_on(2_000, &[(ANN, ROOM), (BEN, ROOM)]);
+        assert_eq!(talk.speakers.dominant(), None);
+        talk.go_on(600, &[(ANN, ROOM), (BEN, VOICE)]);
+        talk.go_on(5_000, &[(ANN, ROOM), (BEN, 127)]);
+        assert_eq!(talk.changes, [BEN]);
+        assert_eq!(talk.speakers.dominant(), Some(BEN));
+    }
+
+    #[test]
+    fn a_cough_interrupts_nobody() {
+        let mut talk = Talk::new();
+        talk.go_on(2_000, &[(ANN, VOICE), (BEN, ROOM)]);
+        for _ in 0..10 {
+            talk.go_on(200, &[(ANN, VOICE), (BEN, 0)]);
+            talk.go_on(600, &[(ANN, VOICE), (BEN, ROOM)]);
+        }
+        assert_eq!(talk.changes, [ANN]);
+    }
+
+    #[test]
+    fn two_of_one_loudness_do_not_take_turns_but_one_who_is_louder_prevails() {
+        let mut talk = Talk::new();
+        talk.go_on(1_000, &[(ANN, VOICE)]);
+        talk.go_on(10_000, &[(ANN, VOICE), (BEN, VOICE - 3)]);
+        assert_eq!(talk.changes, [ANN]);
+        talk.go_on(1_500, &[(ANN, VOICE), (BEN, LOUD)]);
+        assert_eq!(talk.changes, [ANN, BEN]);
+    }
+
+    #[test]
+    fn who_answers_is_the_speaker_within_half_a_second() {
+        let mut talk = Talk::new();
+        talk.go_on(3_000, &[(ANN, VOICE), (BEN, ROOM)]);
+        talk.go_on(500, &[(ANN, 127), (BEN, VOICE)]);
+        assert_eq!(talk.changes, [ANN, BEN]);
+    }
+
+    #[test]
+    fn packets_left_out_in_silence_are_silence() {
+        let mut talk = Talk::new();
+        talk.go_on(3_000, &[(ANN, VOICE)]);
+        // Ann's client sends nothing while she is quiet.
+        talk.go_on(2_000, &[(BEN, ROOM)]);
+        talk.go_on(500, &[(BEN, VOICE)]);
+        assert_eq!(talk.changes, [ANN, BEN]);
+    }
+
+    #[test]
+    fn who_has_left_gives_way_at_once() {
+        let mut talk = Talk::new();
+        talk.go_on(1_000, &[(ANN, LOUD), (BEN, VOICE)]);
+        talk.speakers.remove(ANN);
+        assert_eq!(talk.speakers.dominant(), None);
+        talk.go_on(400, &[(BEN, VOICE)]);
+        assert_eq!(talk.speakers.dominant(), Some(BEN));
+    }
+
+    #[test]
+    fn the_loudest_are_as_many_as_asked_for_and_the_speaker_is_one_of_them() {
+        let mut talk = Talk::new();
+        talk.go_on(2_000, &[(ANN, VOICE), (BEN, ROOM), (CAT, ROOM - 20)]);
+        talk.go_on(100, &[(ANN, 127), (BEN, ROOM), (CAT, VOICE)]);
+        let among =
+            |count| [ANN, BEN, CAT].map(|who| talk.speakers.is_among_loudest(talk.now, who, count));
+        assert_eq!(among(1), [true, false, false]);
+        assert_eq!(among(2), [true, false, true]);
+        assert_eq!(among(3), [true, true, true]);
+        let stranger = PublisherHandle(9);
+        assert!(!talk.speakers.is_among_loudest(talk.now, stranger, 3));
+    }
+}

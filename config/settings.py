@@ -57,6 +57,12 @@ class MediaSettings:
     host: str = knob("0.0.0.0", "Address the media socket binds.")  # noqa: S104 - as above
     port: int = knob(10_000, "Media port; 0 takes a free one.", 0, 65_535)
     tcp: bool = knob(True, "Take media over TCP on that port where a network passes no UDP.")
+    loudest_voices: int = knob(
+        0, "Voices forwarded in large sessions: the loudest. 0 forwards all.", 0, 1_000
+    )
+    voices_of_large_session: int = knob(
+        20, "A session is large with more audio streams than this.", 0, 100_000
+    )
     public_ips: str = knob(
         "",
         "Addresses that clients can reach, with blanks between. Empty: every local IPv4 address.",

@@ -23,6 +23,8 @@ class Worker:
         event_ring_size: int = 4_096,
         receive_buffer_bytes: int = 4_194_304,
         key_frame_interval_ms: int = 1_000,
+        loudest_voices: int = 0,
+        voices_of_large_session: int = 0,
     ) -> Worker: ...
     @property
     def local_port(self) -> int: ...

@@ -35,7 +35,8 @@ class MediaRouter(Protocol):
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
     """`host` '::' takes IPv4 too; port 0 lets the system choose. `tcp`: connections
-    to the same port carry media where the network passes no datagrams."""
+    to the same port carry media where the network passes no datagrams. `loudest_voices`: sessions with more than
+    `voices_of_large_session` audio sources forward only so many; 0 forwards all."""
 
     host: str = "0.0.0.0"  # noqa: S104 - media of all clients arrives here
     port: int = 0
@@ -44,6 +45,8 @@ class WorkerSettings:
     event_ring_size: int = 4_096
     receive_buffer_bytes: int = 4_194_304
     key_frame_interval_ms: int = 1_000
+    loudest_voices: int = 0
+    voices_of_large_session: int = 0
 
 
 METHOD_OF_COMMAND: dict[type[Command], str] = {
@@ -91,6 +94,8 @@ class NativeMediaRouter:
             event_ring_size=settings.event_ring_size,
             receive_buffer_bytes=settings.receive_buffer_bytes,
             key_frame_interval_ms=settings.key_frame_interval_ms,
+            loudest_voices=settings.loudest_voices,
+            voices_of_large_session=settings.voices_of_large_session,
         )
         self._loop = loop
         self._handles = count(1)

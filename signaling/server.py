@@ -58,7 +58,13 @@ class RunningServer:
 def open_media_plane(settings: Settings) -> tuple[MediaPlane, int]:
     """The media plane of this node and its port. Errors: `ConfigurationError`, `OSError`."""
     media = settings.media
-    worker = WorkerSettings(host=media.host, port=media.port, tcp=media.tcp)
+    worker = WorkerSettings(
+        host=media.host,
+        port=media.port,
+        tcp=media.tcp,
+        loudest_voices=media.loudest_voices,
+        voices_of_large_session=media.voices_of_large_session,
+    )
     addresses = public_addresses(media.public_ips, media.host)
     try:
         plane = NativeMediaPlane.open(

@@ -44,6 +44,8 @@ drop_reasons! {
     NoSubscriber = "no_subscriber",
     /// The sink is held back.
     Paused = "paused",
+    /// Others are louder, and the session is too large for all voices.
+    QuietVoice = "quiet_voice",
     /// The subscriber's link has no room for it.
     Bandwidth = "bandwidth",
     /// A video sink has not started.

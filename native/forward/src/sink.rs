@@ -246,6 +246,9 @@ impl Sink {
         if self.allocation == Allocation::Paused {
             return Err(DropReason::Bandwidth);
         }
+        if source.quiet {
+            return Err(DropReason::QuietVoice);
+        }
         let stream = &source.encodings[pending.encoding];
         let packet = stream
             .packet(pending.sequence)

@@ -151,6 +151,8 @@ pub(crate) struct Source {
     pub(crate) encodings: Vec<Encoding>,
     pub(crate) guard: SealGuard,
     pub(crate) forwarding: bool,
+    /// Others are louder: nobody gets it.
+    pub(crate) quiet: bool,
     pub(crate) pending: Vec<Pending>,
     /// Keys of the sinks that it feeds.
     pub(crate) sinks: Vec<usize>,
@@ -181,6 +183,7 @@ impl Source {
                 .collect(),
             guard: SealGuard::new(kids),
             forwarding: true,
+            quiet: false,
             pending: Vec::with_capacity(MAX_PENDING),
             sinks: Vec::new(),
             taken: 0,

@@ -82,6 +82,16 @@ impl Speakers {
         self.dominant
     }
 
+    /// Publishers whose packets say how loud they are.
+    pub fn voices(&self) -> usize {
+        self.voices.len()
+    }
+
+    /// Whether the publisher's packets say how loud they are.
+    pub fn knows(&self, publisher: PublisherHandle) -> bool {
+        self.voices.contains_key(&publisher)
+    }
+
     /// Whether fewer than `count` voices are louder. The dominant speaker always is among them.
     pub fn is_among_loudest(&self, now: Instant, publisher: PublisherHandle, count: usize) -> bool {
         if self.dominant == Some(publisher) {

@@ -47,6 +47,8 @@ impl Worker {
         event_ring_size = 4_096,
         receive_buffer_bytes = 4_194_304,
         key_frame_interval_ms = 1_000,
+        loudest_voices = 0,
+        voices_of_large_session = 0,
     ))]
     #[expect(clippy::too_many_arguments, reason = "Python names each of them")]
     fn new(
@@ -58,6 +60,8 @@ impl Worker {
         event_ring_size: usize,
         receive_buffer_bytes: usize,
         key_frame_interval_ms: u64,
+        loudest_voices: usize,
+        voices_of_large_session: usize,
     ) -> PyResult<Self> {
         let ip: IpAddr = host
             .parse()
@@ -69,6 +73,8 @@ impl Worker {
         )?;
         let forward = ForwardSettings {
             key_frame_interval: Duration::from_millis(key_frame_interval_ms),
+            loudest_voices,
+            voices_of_large_session,
         };
         let settings = WorkerSettings {
             address: SocketAddr::new(ip, port),

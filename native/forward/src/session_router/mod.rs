@@ -24,12 +24,18 @@ use crate::speakers::Speakers;
 pub struct ForwardSettings {
     /// At most one key-frame request per encoding in this time.
     pub key_frame_interval: Duration,
+    /// In large sessions only so many voices are forwarded: the loudest. 0: all of them.
+    pub loudest_voices: usize,
+    /// A session is large with more audio sources than this.
+    pub voices_of_large_session: usize,
 }
 
 impl Default for ForwardSettings {
     fn default() -> Self {
         Self {
             key_frame_interval: Duration::from_secs(1),
+            loudest_voices: 0,
+            voices_of_large_session: 0,
         }
     }
 }

@@ -5,13 +5,14 @@ use std::time::Instant;
 use sealroute_rtp::RtpPacket;
 use sealroute_rtp::rtcp::{write_nack, write_pli};
 
-use super::{Route, SessionRouter};
+use super::{ForwardSettings, Route, SessionRouter};
 use crate::drop_reason::DropReason;
 use crate::extensions::value_of;
 use crate::outbox::{ForwardEvent, Outbox};
 use crate::parameters::{Extension, MediaKind, TransportHandle};
 use crate::reports::{OWN_SSRC, write_for_sink};
 use crate::source::Source;
+use crate::speakers::Speakers;
 
 /// SSRCs of one transport that may be bound without having been declared.
 const MAX_LATCHES: u8 = 16;
@@ -20,6 +21,23 @@ const MAX_LATCHES: u8 = 16;
 fn audio_level(source: &Source, packet: &RtpPacket<'_>) -> Option<u8> {
     let value = value_of(&source.ids, packet, Extension::AudioLevel)?;
     value.first().map(|byte| byte & 0x7f)
+}
+
+/// Whether a voice became one of those left out, or is no longer. A source without levels never is.
+fn turned(
+    settings: &ForwardSettings,
+    speakers: &Speakers,
+    now: Instant,
+    source: &Source,
+) -> Option<bool> {
+    let limit = settings.loudest_voices;
+    if limit == 0 || source.parameters.kind != MediaKind::Audio {
+        return None;
+    }
+    let quiet = speakers.voices() > settings.voices_of_large_session
+        && speakers.knows(source.publisher)
+        && !speakers.is_among_loudest(now, source.publisher, limit);
+    (quiet != source.quiet).then_some(quiet)
 }
 
 impl SessionRouter {
@@ -133,6 +151,13 @@ impl SessionRouter {
             return;
         };
         announce(source, now, out);
+        if let Some(quiet) = turned(&self.settings, &self.speakers, now, source) {
+            source.quiet = quiet;
+            // Numbers go on without a gap when it is heard again.
+            for &sink in &source.sinks {
+                self.sinks[sink].restart();
+            }
+        }
         if source.sinks.is_empty() {
             for _ in &source.pending {
                 self.counters.drop_packet(DropReason::NoSubscriber);

@@ -1,0 +1,117 @@
+//! Who speaks, and who is left out of large sessions.
+#![allow(missing_docs, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::time::Duration;
+
+use sealroute_forward::{
+    Codec, Extension, ForwardEvent, ForwardSettings, PayloadAccess, PublisherHandle, SessionRouter,
+    SourceParameters, SubscriberHandle, TransportHandle,
+};
+use support::wire::rtp;
+use support::{DOWNLINK, Session, ids, sink, source};
+
+const LEVEL_ID: u8 = 1;
+const VOICE: u8 = 30;
+const ROOM: u8 = 90;
+const PACKET: Duration = Duration::from_millis(20);
+const PEOPLE: u64 = 4;
+
+fn uplink(person: u64) -> TransportHandle {
+    TransportHandle(100 + person)
+}
+
+fn voice() -> SourceParameters {
+    SourceParameters {
+        extensions: ids(&[(Extension::AudioLevel, LEVEL_ID)]),
+        declared_kids: Vec::new(),
+        ..source(Codec::Opus)
+    }
+}
+
+/// Everybody publishes a voice, and one listener subscribes to all.
+fn party(settings: ForwardSettings) -> Session {
+    let mut session = Session::new(PayloadAccess::Clear);
+    session.router = SessionRouter::new(PayloadAccess::Clear, settings);
+    for person in 0..PEOPLE {
+        let publisher = PublisherHandle(200 + person);
+        session.publish(publisher, uplink(person), voice());
+        let mut sink = sink();
+        sink.ssrc = person as u32 + 1;
+        sink.rtx_ssrc = None;
+        sink.mid = person.to_string();
+        let subscriber = SubscriberHandle(300 + person);
+        let outcome =
+            session
+                .router
+                .subscribe(session.now, subscriber, publisher, DOWNLINK, &[sink]);
+        outcome.expect("subscribed");
+    }
+    session
+}
+
+/// Packets `from..to` of everybody; `loud` talks.
+fn talk(session: &mut Session, (from, to): (u16, u16), loud: u64) {
+    for number in from..to {
+        session.now += PACKET;
+        for person in 0..PEOPLE {
+            let level = if person == loud { VOICE } else { ROOM };
+            let packet =
+                rtp(number, u32::from(number) * 960, b"sound").extension(LEVEL_ID, &[level]);
+            session.take(uplink(person), &packet.bytes());
+        }
+        session.router.flush(session.now, &mut session.out);
+    }
+}
+
+fn speakers(session: &Session) -> Vec<u64> {
+    let told = session.out.events.iter().filter_map(|event| match event {
+        ForwardEvent::DominantSpeaker { publisher } => Some(publisher.0 - 200),
+        _ => None,
+    });
+    told.collect()
+}
+
+fn large(loudest_voices: usize, voices_of_large_session: usize) -> ForwardSettings {
+    ForwardSettings {
+        loudest_voices,
+        voices_of_large_session,
+        ..ForwardSettings::default()
+    }
+}
+
+#[test]
+fn each_change_of_the_speaker_is_told_once() {
+    let mut session = party(ForwardSettings::default());
+    talk(&mut session, (1, 100), 2);
+    talk(&mut session, (100, 200), 0);
+    assert_eq!(speakers(&session), [2, 0]);
+    assert_eq!(session.dropped("quiet_voice"), 0);
+}
+
+#[test]
+fn a_large_session_forwards_only_the_loudest_without_gaps_in_their_numbers() {
+    let mut session = party(large(1, 3));
+    talk(&mut session, (1, 100), 2);
+    session.out.clear();
+    talk(&mut session, (100, 150), 2);
+    let heard = |session: &Session, person: u32| session.out.stream(DOWNLINK, person + 1).len();
+    assert_eq!(heard(&session, 2), 50);
+    assert_eq!([0, 1, 3].map(|person| heard(&session, person)), [0; 3]);
+    talk(&mut session, (150, 400), 0);
+    let numbers = session.out.sequences(DOWNLINK, 1);
+    assert!(numbers.len() > 200, "{}", numbers.len());
+    let steps = numbers
+        .windows(2)
+        .all(|pair| pair[1] == pair[0].wrapping_add(1));
+    assert!(steps, "{numbers:?}");
+}
+
+#[test]
+fn a_small_session_forwards_everybody() {
+    let mut session = party(large(1, 4));
+    talk(&mut session, (1, 100), 2);
+    assert_eq!(session.dropped("quiet_voice"), 0);
+    assert_eq!(session.counter("rtp_forwarded"), 99 * PEOPLE);
+}

@@ -34,9 +34,9 @@ class MediaRouter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """`host` '::' takes IPv4 too; port 0 lets the system choose. `tcp`: connections
-    to the same port carry media where the network passes no datagrams. `loudest_voices`: sessions with more than
-    `voices_of_large_session` audio sources forward only so many; 0 forwards all."""
+    """`host` '::' takes IPv4 too; port 0 lets the system choose. `tcp`: connections to the same
+    port carry media where the network passes no datagrams. `loudest_voices`: sessions with more
+    than `voices_of_large_session` audio sources forward only so many; 0 forwards all."""
 
     host: str = "0.0.0.0"  # noqa: S104 - media of all clients arrives here
     port: int = 0

@@ -94,9 +94,9 @@ class Peer:
         command = commands.OpenTransport(router, self.handle, direction, self.ufrag, PASSWORD)
         bench.worker.open_transport(command)
 
-    def new_socket(self) -> socket.socket:
+    def new_socket(self, host: str = "127.0.0.1") -> socket.socket:
         fresh = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        fresh.bind(("127.0.0.1", 0))
+        fresh.bind((host, 0))
         fresh.settimeout(WAIT_S)
         return fresh
 

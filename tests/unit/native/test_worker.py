@@ -137,6 +137,19 @@ def test_a_nominating_check_from_a_new_address_moves_the_peer(call):
     assert call.ben.receive_rtp().endswith(b"after the move")
 
 
+def test_media_follows_a_hundred_changes_of_both_addresses_and_no_keys_are_lost(call):
+    for change in range(100):
+        for peer in (call.ann, call.ben):
+            peer.socket.close()
+            peer.socket = peer.new_socket(f"127.0.0.{2 + change}")
+            peer.validate()
+        call.send(change, b"change %d." % change)
+        assert call.ben.receive_rtp().endswith(b"change %d." % change)
+    totals = call.bench.worker.counters()
+    assert totals["rtp_forwarded"] == 100
+    assert totals["drop.unknown_address"] == totals["drop.srtp_bad_tag"] == 0
+
+
 def test_a_check_without_nomination_from_a_new_address_moves_nothing(call):
     with call.ben.new_socket() as probe:
         probe.sendto(call.ben.check(nominate=False), call.ben.server)

@@ -14,6 +14,7 @@ from sfu.client_records import (
 )
 from sfu.commands import Codec, Direction, MediaKind
 from sfu.downlink_offers import DownlinkOffers
+from sfu.events import VideoSupply
 from sfu.ids import (
     ConnectionId,
     PublisherHandle,
@@ -426,6 +427,9 @@ class NativeClientMedia:
 
     def report_speaking(self, stream: StreamId) -> None:
         self._tell(lambda: self.listener.on_active_speaker(stream))
+
+    def report_video_supply(self, subscriber: SubscriberId, supply: VideoSupply) -> None:
+        self._tell(lambda: self.listener.on_video_supply(subscriber, supply))
 
     def uplink_failed(self) -> None:
         """The core refused what was published: the transport's state is no longer the core's."""

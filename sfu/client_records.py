@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from sfu.commands import MediaKind, SetLayerWish, SinkParameters
+from sfu.events import VideoSupply
 from sfu.ids import (
     ConnectionId,
     PublisherHandle,
@@ -25,6 +26,7 @@ class ClientOwner(Protocol):
 
     def report_speaking(self, stream: StreamId) -> None: ...
     def report_not_encrypted(self, stream: StreamId, mid: str, packets: int) -> None: ...
+    def report_video_supply(self, subscriber: SubscriberId, supply: VideoSupply) -> None: ...
     def uplink_failed(self) -> None: ...
     def unsubscribe(self, subscriber: SubscriberId) -> None: ...
 
@@ -86,6 +88,9 @@ class Subscription:
                 for slot, source_mid in self.slots
                 if slot.mid in answered
             )
+
+    def video_supply(self, supply: VideoSupply) -> None:
+        self.owner.report_video_supply(self.subscriber, supply)
 
     def subscribe_failed(self) -> None:
         """The core has no such subscriber: nothing to end there, all to end here."""

@@ -1,8 +1,9 @@
 """What the media core reports: one frozen dataclass per event, delivered in batches."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
-from sfu.ids import PublisherHandle, TransportHandle
+from sfu.ids import PublisherHandle, SubscriberHandle, TransportHandle
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,25 @@ class NotEncrypted:
     packets: int
 
 
+class VideoSupply(StrEnum):
+    """Whether a subscriber's link carries its video (docs/bandwidth.md)."""
+
+    ENOUGH = "enough"
+    SCARCE = "scarce"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class VideoSupplyChanged:
+    """What a subscriber's link carries of its video has changed."""
+
+    subscriber: SubscriberHandle
+    supply: VideoSupply
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "supply", VideoSupply(self.supply))
+
+
 @dataclass(frozen=True, slots=True)
 class CommandFailed:
     """A command conflicted with the core's state. `handle` is the command's main handle."""
@@ -68,5 +88,6 @@ Event = (
     | SourceActive
     | DominantSpeaker
     | NotEncrypted
+    | VideoSupplyChanged
     | CommandFailed
 )

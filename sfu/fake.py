@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sfu.commands import Codec, Direction, MediaKind
+from sfu.events import VideoSupply
 from sfu.ids import ConnectionId, SessionId, StreamId, SubscriberId
 from sfu.media_plane import (
     ClientMediaListener,
@@ -161,6 +162,10 @@ class FakeClientMedia:
     def report_not_encrypted(self, stream: StreamId, mid: str, packets: int) -> None:
         """The seal guard dropped packets of a stream of this client."""
         self._tell(lambda: self.listener.on_not_encrypted(stream, mid, packets))
+
+    def report_video_supply(self, subscriber: SubscriberId, supply: VideoSupply) -> None:
+        """The link of this client carries more or less of a subscriber's video."""
+        self._tell(lambda: self.listener.on_video_supply(subscriber, supply))
 
     @property
     def outstanding_offer(self) -> DownlinkOffer | None:

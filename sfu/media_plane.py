@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sfu.commands import Codec, Direction, MediaKind
+from sfu.events import VideoSupply
 from sfu.ids import ConnectionId, SessionId, StreamId, SubscriberId
 
 
@@ -89,6 +90,9 @@ class ClientMediaListener(Protocol):
         """An own stream became the one of its session that speaks."""
 
     def on_not_encrypted(self, stream: StreamId, mid: str, packets: int) -> None: ...
+    def on_video_supply(self, subscriber: SubscriberId, supply: VideoSupply) -> None:
+        """What the client's link carries of a subscriber's video has changed."""
+
     def on_transport_lost(self, direction: Direction) -> None:
         """Consent expired or the handshake failed; the transport is closed."""
 

@@ -75,6 +75,7 @@ EVENT_OF_NAME: dict[str, type[Event]] = {
     "source_active": events.SourceActive,
     "dominant_speaker": events.DominantSpeaker,
     "not_encrypted": events.NotEncrypted,
+    "video_supply_changed": events.VideoSupplyChanged,
     "command_failed": events.CommandFailed,
 }
 

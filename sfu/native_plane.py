@@ -153,6 +153,11 @@ class NativeMediaPlane:
         if published is not None:
             published.not_encrypted(event.mid, event.packets)
 
+    def _on_video_supply(self, event: events.VideoSupplyChanged) -> None:
+        subscription = self.context.subscribers.get(event.subscriber)
+        if subscription is not None:
+            subscription.video_supply(event.supply)
+
     def _on_command_failed(self, event: events.CommandFailed) -> None:
         """What could not be made in the core is closed here too: never half alive. Commands
         about things that ended meanwhile only count."""
@@ -176,5 +181,6 @@ _EVENT_HANDLERS: dict[type[Event], Callable[[NativeMediaPlane, Any], None]] = {
     events.SourceActive: NativeMediaPlane._on_source_active,  # noqa: SLF001
     events.DominantSpeaker: NativeMediaPlane._on_dominant_speaker,  # noqa: SLF001
     events.NotEncrypted: NativeMediaPlane._on_not_encrypted,  # noqa: SLF001
+    events.VideoSupplyChanged: NativeMediaPlane._on_video_supply,  # noqa: SLF001
     events.CommandFailed: NativeMediaPlane._on_command_failed,  # noqa: SLF001
 }

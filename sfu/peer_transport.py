@@ -10,6 +10,7 @@ from typing import Protocol
 from sfu import commands
 from sfu.commands import Command, Direction
 from sfu.dtls import DtlsIdentity, DtlsServer, DtlsState
+from sfu.events import VideoSupply
 from sfu.ids import PublisherHandle, RouterHandle, SubscriberHandle, TransportHandle
 from sfu.media_plane import MediaError
 from sfu.media_router import MediaRouter
@@ -62,6 +63,7 @@ class PublisherEvents(Protocol):
 
 class SubscriberEvents(Protocol):
     def subscribe_failed(self) -> None: ...
+    def video_supply(self, supply: VideoSupply) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

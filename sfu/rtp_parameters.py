@@ -53,9 +53,14 @@ DOWNLINK_EXTENSION_IDS: dict[Extension, int] = {
     Extension.COLOR_SPACE: 7,
     Extension.DEPENDENCY_DESCRIPTOR: 8,
     Extension.ABS_CAPTURE_TIME: 9,
+    Extension.TRANSPORT_CC: 10,
+    Extension.ABS_SEND_TIME: 11,
 }
 """Ours on every downlink, all within the one-byte form. What is not here is not carried on:
-abs-send-time, transport-cc and toffset describe one hop and would have to be written anew."""
+toffset describes one hop. transport-cc and abs-send-time do too, and are written anew for it."""
+
+OWN_EXTENSIONS = frozenset({Extension.MID, Extension.TRANSPORT_CC, Extension.ABS_SEND_TIME})
+"""On every downlink, whatever the publisher sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,14 +188,14 @@ def stream_format(media: NegotiatedMedia) -> StreamFormat:
     The dependency descriptor is carried on only when there is one encoding: its frame numbers
     run on within an encoding and would jump when a subscriber is switched to another one.
     """
-    carried = media.extensions.keys() & DOWNLINK_EXTENSION_IDS.keys()
+    carried = (media.extensions.keys() & DOWNLINK_EXTENSION_IDS.keys()) | OWN_EXTENSIONS
     if len(media.encodings) > 1:
         carried -= {Extension.DEPENDENCY_DESCRIPTOR}
     passed = CODEC_RULES[media.codec.codec].passed(media.codec.parameters)
     return StreamFormat(
         codec=media.codec.codec,
         parameters=tuple(sorted(passed.items())),
-        extensions=frozenset(carried | {Extension.MID}),
+        extensions=frozenset(carried),
         retransmission=media.kind is MediaKind.VIDEO,
     )
 

@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 
 from sfu.commands import Codec, Direction, MediaKind
+from sfu.events import VideoSupply
 from sfu.ids import ConnectionId, StreamId, SubscriberId, short
 from sfu.media_plane import (
     ClientMedia,
@@ -118,6 +119,10 @@ class _Listener:
 
     def on_not_encrypted(self, stream: StreamId, mid: str, packets: int) -> None:
         self.actor.apply(c.UnsealedDropped(stream, mid, packets))
+
+    def on_video_supply(self, subscriber: SubscriberId, supply: VideoSupply) -> None:
+        told = m.VideoSupplyChanged(subscriber_id=subscriber, supply=supply.value)
+        self.actor.send(self.connection, told)
 
     def on_transport_lost(self, direction: Direction) -> None:
         self.actor.apply(c.TransportEnded(self.connection, direction.value))

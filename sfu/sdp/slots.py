@@ -28,8 +28,8 @@ PAYLOAD_TYPES = (*range(96, 128), *range(35, 64))
 """What RFC 5761 leaves to dynamic types, 96 and up first. One number has one meaning on all
 m-lines of a bundle (RFC 8843 section 9.1)."""
 FEEDBACK = {
-    MediaKind.AUDIO: frozenset({"nack"}),
-    MediaKind.VIDEO: frozenset({"nack", "nack pli", "ccm fir"}),
+    MediaKind.AUDIO: frozenset({"nack", "transport-cc"}),
+    MediaKind.VIDEO: frozenset({"nack", "nack pli", "ccm fir", "transport-cc", "goog-remb"}),
 }
 _Config = tuple[Codec, tuple[tuple[str, str], ...]]
 

@@ -88,6 +88,7 @@ from signaling.protocol.server_messages import (
     Subscribed,
     SubscriberConnected,
     TransportLost,
+    VideoSupplyChanged,
     Welcome,
 )
 
@@ -173,6 +174,7 @@ __all__ = [
     "UpdateStream",
     "UpdateSubscriber",
     "Value",
+    "VideoSupplyChanged",
     "VideoType",
     "Welcome",
 ]

@@ -192,6 +192,13 @@ class NotEncrypted(Message, frozen=True):
     packets: int
 
 
+class VideoSupplyChanged(Message, frozen=True):
+    """What the link carries of a subscriber's video: `scarce` warns, `paused` holds it back."""
+
+    subscriber_id: str
+    supply: Literal["enough", "scarce", "paused"]
+
+
 class HintAnnounced(Message, frozen=True):
     """Another connection is ready for the secret that `hint` names."""
 
@@ -239,6 +246,7 @@ ServerMessage = (
     | SignalReceived
     | MuteForced
     | NotEncrypted
+    | VideoSupplyChanged
     | HintAnnounced
     | TransportLost
     | Disconnected

@@ -48,6 +48,10 @@ drop_reasons! {
     QuietVoice = "quiet_voice",
     /// The subscriber's link has no room for it.
     Bandwidth = "bandwidth",
+    /// More video waits for its time than the downlink carries soon.
+    PacerFull = "pacer_full",
+    /// It waited for its time until it was of no use.
+    PacerLate = "pacer_late",
     /// A video sink has not started.
     AwaitingKeyFrame = "awaiting_key_frame",
     /// The sink receives another encoding.

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::counters::ForwardCounters;
+use crate::layers::Allocation;
 use crate::sink::Sink;
 use crate::source::{Encoding, Source};
 
@@ -41,6 +42,12 @@ pub(crate) fn sink(sink: &Sink) -> Value {
         "kind": format!("{:?}", sink.kind).to_lowercase(),
         "forwarding": sink.forwarding,
         "encoding": sink.current,
+        "limit": match sink.allocation {
+            Allocation::Unlimited => Value::Null,
+            Allocation::UpTo(layer) => layer.encoding.into(),
+            Allocation::Paused => "paused".into(),
+        },
+        "supply": sink.supply.name(),
         "waiting": sink.waiting.map(crate::DropReason::name),
         "packets": sink.packets,
         "bytes": sink.bytes,

@@ -59,14 +59,14 @@ pub(crate) fn choose(
 }
 
 /// By picture size where it is known, else by bitrate.
-fn rank(view: EncodingView) -> (u32, u64) {
+pub(crate) fn rank(view: EncodingView) -> (u32, u64) {
     let pixels = view
         .size
         .map_or(0, |(width, height)| u32::from(width) * u32::from(height));
     (pixels, view.bitrate_bps as u64)
 }
 
-fn allows(wish: LayerWish, view: EncodingView) -> bool {
+pub(crate) fn allows(wish: LayerWish, view: EncodingView) -> bool {
     let Some((width, height)) = view.size else {
         return true;
     };

@@ -2,9 +2,10 @@
 //!
 //! The worker hands in authenticated, decrypted packets and takes out rewritten ones; time is a
 //! parameter. Order of a packet's way: demux → seal guard → cache → per subscriber: admit →
-//! rewrite → [`Outbox`]. Nothing is allocated per packet in the steady state.
+//! rewrite → pace → [`Outbox`]. Nothing is allocated per packet in the steady state.
 #![forbid(unsafe_code)]
 
+mod congestion;
 mod counters;
 mod drop_reason;
 mod dump;
@@ -29,7 +30,7 @@ mod speakers;
 pub use counters::ForwardCounters;
 pub use drop_reason::DropReason;
 pub use layers::{Layer, LayerView};
-pub use outbox::{ForwardEvent, Outbox};
+pub use outbox::{ForwardEvent, Outbox, VideoSupply};
 pub use parameters::*;
 pub use session_router::{ForwardError, ForwardSettings, SessionRouter};
 pub use speakers::Speakers;

@@ -1,6 +1,6 @@
 //! Where forwarding puts what it wants sent. The worker implements it over sealing send slots.
 
-use crate::parameters::{PublisherHandle, TransportHandle};
+use crate::parameters::{PublisherHandle, SubscriberHandle, TransportHandle};
 
 /// Takes finished packets. A call must not block and must not allocate per packet.
 pub trait Outbox {
@@ -36,6 +36,29 @@ pub trait Outbox {
     fn event(&mut self, event: ForwardEvent);
 }
 
+/// Whether a subscriber's link carries its video.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VideoSupply {
+    /// It does.
+    #[default]
+    Enough,
+    /// Hardly: the smallest layer is more than the estimate.
+    Scarce,
+    /// Not: video is held back so that sound passes.
+    Paused,
+}
+
+impl VideoSupply {
+    /// Stable name for events and dumps.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Enough => "enough",
+            Self::Scarce => "scarce",
+            Self::Paused => "paused",
+        }
+    }
+}
+
 /// What forwarding reports upward.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ForwardEvent {
@@ -52,6 +75,13 @@ pub enum ForwardEvent {
     DominantSpeaker {
         /// Who.
         publisher: PublisherHandle,
+    },
+    /// What a subscriber's link carries of its video has changed.
+    VideoSupply {
+        /// Whose.
+        subscriber: SubscriberHandle,
+        /// The new state.
+        supply: VideoSupply,
     },
     /// The seal guard dropped packets. At most one per source and second.
     NotEncrypted {

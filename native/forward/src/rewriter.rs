@@ -87,6 +87,8 @@ pub(crate) struct Sent {
     pub(crate) encoding: usize,
     pub(crate) input: FullSequence,
     pub(crate) resent: Option<Instant>,
+    /// It has not been sent yet: it waits for its time.
+    pub(crate) waits: bool,
 }
 
 /// The numbers of one outgoing packet.
@@ -233,7 +235,13 @@ impl Rewriter {
     }
 
     /// Remembers a packet so that it can be sent again.
-    pub(crate) fn remember(&mut self, encoding: usize, input: FullSequence, numbers: Numbers) {
+    pub(crate) fn remember(
+        &mut self,
+        encoding: usize,
+        input: FullSequence,
+        numbers: Numbers,
+        waits: bool,
+    ) {
         if self.sent.is_empty() {
             self.sent = vec![None; HISTORY].into_boxed_slice();
         }
@@ -242,6 +250,7 @@ impl Rewriter {
             encoding,
             input,
             resent: None,
+            waits,
         };
         self.sent[numbers.sequence as usize % HISTORY] = Some(entry);
     }
@@ -259,6 +268,15 @@ impl Rewriter {
         let length = self.sent.len().max(1);
         let entry = self.sent.get_mut(full as usize % length)?.as_mut()?;
         (entry.numbers.sequence == full).then_some(entry)
+    }
+
+    /// A packet that waited has been sent.
+    pub(crate) fn note_sent(&mut self, numbers: Numbers) {
+        if let Some(sent) = self.sent(numbers.sequence as u16)
+            && sent.numbers == numbers
+        {
+            sent.waits = false;
+        }
     }
 
     /// Forgets what can be sent again: the next packets are of another stream.
@@ -287,6 +305,11 @@ impl Rewriter {
     /// its repetition, so that both are the same bytes.
     pub(crate) fn age(&self, numbers: Numbers) -> u64 {
         numbers.sequence - self.first_sequence
+    }
+
+    /// The last timestamp that was sent, for padding.
+    pub(crate) fn last_timestamp(&self) -> u32 {
+        self.last.map_or(0, |last| last.timestamp)
     }
 
     /// What is added to the timestamps of the present encoding.

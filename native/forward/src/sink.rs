@@ -4,13 +4,15 @@ use std::time::{Duration, Instant};
 
 use sealroute_rtp::{FullSequence, MAX_PACKET_BYTES, RtpHeader};
 
+use crate::congestion::downlink::{Content, Downlink, Stamp};
+use crate::congestion::pacer::{Pace, Queued};
 use crate::counters::ForwardCounters;
 use crate::drop_reason::DropReason;
 use crate::extensions::{IdTable, Mapped};
 use crate::key_frame_requests::RequestBudget;
 use crate::layer_selector::choose;
 use crate::layers::{Allocation, Layer};
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, VideoSupply};
 use crate::packet_cache::CachedPacket;
 use crate::parameters::{
     Codec, Extension, LayerWish, MediaKind, PublisherHandle, SinkParameters, SubscriberHandle,
@@ -37,6 +39,14 @@ const ORIGINAL_SEQUENCE_BYTES: usize = 2;
 /// The largest VP8 descriptor.
 const DESCRIPTOR_BYTES: usize = 6;
 
+const PADDING_BIT: u8 = 0x20;
+/// RFC 3550 section 5.1: the last byte says how many there are.
+const PADDING: [u8; 255] = {
+    let mut padding = [0; 255];
+    padding[254] = 255;
+    padding
+};
+
 type HeaderBuffer = [u8; MAX_PACKET_BYTES];
 
 /// The last sender report to a subscriber, for its round-trip time.
@@ -52,11 +62,15 @@ pub(crate) struct Sink {
     pub(crate) publisher: PublisherHandle,
     pub(crate) transport: TransportHandle,
     pub(crate) source: usize,
+    pub(crate) downlink: usize,
     pub(crate) kind: MediaKind,
     pub(crate) parameters: SinkParameters,
     pub(crate) forwarding: bool,
     pub(crate) wish: LayerWish,
     pub(crate) allocation: Allocation,
+    pub(crate) supply: VideoSupply,
+    /// Since when the link has not carried the smallest layer.
+    pub(crate) starved: Option<Instant>,
     pub(crate) current: Option<usize>,
     pub(crate) budget: RequestBudget,
     pub(crate) packets: u64,
@@ -85,6 +99,7 @@ pub(crate) struct SinkPlace {
     pub(crate) subscriber: SubscriberHandle,
     pub(crate) transport: TransportHandle,
     pub(crate) source: usize,
+    pub(crate) downlink: usize,
 }
 
 impl Sink {
@@ -100,12 +115,15 @@ impl Sink {
             publisher: source.publisher,
             transport: place.transport,
             source: place.source,
+            downlink: place.downlink,
             kind: source.parameters.kind,
             ids: IdTable::new(&parameters.extensions),
             parameters,
             forwarding: true,
             wish: LayerWish::default(),
             allocation: Allocation::default(),
+            supply: VideoSupply::Enough,
+            starved: None,
             current: None,
             budget: RequestBudget::default(),
             packets: 0,
@@ -146,6 +164,7 @@ impl Sink {
         &mut self,
         now: Instant,
         source: &mut Source,
+        downlink: &mut Downlink,
         counters: &mut ForwardCounters,
         out: &mut impl Outbox,
     ) {
@@ -153,12 +172,12 @@ impl Sink {
         let mut wants_key_frame = false;
         for (place, &pending) in source.pending.iter().enumerate() {
             let before = self.current;
-            match self.forward_one(now, target, pending, source, out) {
-                Ok(()) => {
-                    counters.rtp_forwarded += 1;
+            match self.forward_one(now, (target, pending), source, downlink, out) {
+                Ok(pace) => {
+                    counters.rtp_forwarded += u64::from(pace == Pace::Now);
                     self.waiting = None;
                     if self.current != before {
-                        self.catch_up(now, place, source, out);
+                        self.catch_up(now, place, source, downlink, out);
                     }
                 }
                 Err(reason) => {
@@ -181,24 +200,40 @@ impl Sink {
     fn forward_one(
         &mut self,
         now: Instant,
-        target: Option<usize>,
-        pending: Pending,
+        (target, pending): (Option<usize>, Pending),
         source: &Source,
+        downlink: &mut Downlink,
         out: &mut impl Outbox,
-    ) -> Result<(), DropReason> {
+    ) -> Result<Pace, DropReason> {
         let (packet, numbers) = self.admit(now, target, pending, source)?;
-        self.send(packet, numbers, out);
-        if self.parameters.nack && !self.keeps_sealed() {
-            self.rewriter
-                .remember(pending.encoding, pending.sequence, numbers);
+        let pace = self.pace(now, pending, numbers, packet, downlink);
+        match pace {
+            Pace::Now => {
+                let stamp = self.stamp(now, packet.payload.len(), downlink);
+                self.send(packet, numbers, stamp, out);
+            }
+            Pace::Later => {}
+            Pace::Full => return Err(DropReason::PacerFull),
         }
-        Ok(())
+        if self.parameters.nack && !self.keeps_sealed() {
+            let (encoding, input) = (pending.encoding, pending.sequence);
+            let waits = pace == Pace::Later;
+            self.rewriter.remember(encoding, input, numbers, waits);
+        }
+        Ok(pace)
     }
 
     /// When the first packet of a key frame was lost and came again, those behind it have come
     /// before it and could not be used: they are sent now. Each has
     /// been counted as awaiting the key frame, and is not counted a second time.
-    fn catch_up(&mut self, now: Instant, place: usize, source: &Source, out: &mut impl Outbox) {
+    fn catch_up(
+        &mut self,
+        now: Instant,
+        place: usize,
+        source: &Source,
+        downlink: &mut Downlink,
+        out: &mut impl Outbox,
+    ) {
         let first = source.pending[place];
         let later = &source.pending[place + 1..];
         let newest = source.encodings[first.encoding].highest();
@@ -216,7 +251,8 @@ impl Sink {
                 continue;
             }
             // One that the cache has not (any more) stays a gap.
-            let _ = self.forward_one(now, self.current, pending, source, out);
+            let place = (self.current, pending);
+            let _ = self.forward_one(now, place, source, downlink, out);
         }
     }
 
@@ -279,7 +315,79 @@ impl Sink {
         Ok((packet, numbers))
     }
 
-    fn send(&mut self, packet: CachedPacket<'_>, numbers: Numbers, out: &mut impl Outbox) {
+    fn pace(
+        &self,
+        now: Instant,
+        pending: Pending,
+        numbers: Numbers,
+        packet: CachedPacket<'_>,
+        downlink: &mut Downlink,
+    ) -> Pace {
+        let bytes = packet.payload.len();
+        if self.kind == MediaKind::Audio {
+            downlink.pacer.spend(now, bytes);
+            return Pace::Now;
+        }
+        let pace = downlink.pacer.take(now, bytes);
+        if pace == Pace::Later {
+            downlink.pacer.push(Queued {
+                subscriber: self.subscriber,
+                ssrc: self.parameters.ssrc,
+                encoding: pending.encoding,
+                sequence: pending.sequence,
+                numbers,
+                bytes,
+                since: now,
+            });
+            downlink.wake_for_queue(now);
+        }
+        pace
+    }
+
+    /// Sends a packet whose time has come.
+    pub(crate) fn release(
+        &mut self,
+        now: Instant,
+        queued: Queued,
+        source: &Source,
+        downlink: &mut Downlink,
+        out: &mut impl Outbox,
+    ) -> Result<(), DropReason> {
+        if !self.forwarding || !source.forwarding {
+            return Err(DropReason::Paused);
+        }
+        if queued.is_late(now) {
+            return Err(DropReason::PacerLate);
+        }
+        let packet =
+            cached(source, queued.encoding, queued.sequence).ok_or(DropReason::PacerLate)?;
+        let stamp = self.stamp(now, packet.payload.len(), downlink);
+        self.send(packet, queued.numbers, stamp, out);
+        self.rewriter.note_sent(queued.numbers);
+        Ok(())
+    }
+
+    fn stamp(&self, now: Instant, bytes: usize, downlink: &mut Downlink) -> Stamp {
+        let content = if self.is_reported() {
+            Content::Media
+        } else {
+            Content::Unreported
+        };
+        downlink.stamp(now, bytes, content)
+    }
+
+    /// Whether the subscriber reports on packets of this sink.
+    fn is_reported(&self) -> bool {
+        self.ids.id(Extension::TransportCc) != 0
+    }
+
+    fn send(
+        &mut self,
+        packet: CachedPacket<'_>,
+        numbers: Numbers,
+        stamp: Stamp,
+        out: &mut impl Outbox,
+    ) {
         let mut buffer = [0; MAX_PACKET_BYTES];
         let header = RtpHeader {
             marker: packet.marker,
@@ -289,7 +397,8 @@ impl Sink {
             ssrc: self.parameters.ssrc,
         };
         let with_mid = self.rewriter.age(numbers) < PACKETS_WITH_MID;
-        let mut end = self.write_header(header, with_mid, packet.extensions, &mut buffer);
+        let head = (header, with_mid, stamp);
+        let mut end = self.write_header(head, packet.extensions, &mut buffer);
         let replaced = self.write_descriptor(numbers, packet.payload, &mut buffer[end..]);
         end += replaced;
         let payload = &packet.payload[replaced..];
@@ -308,8 +417,7 @@ impl Sink {
 
     fn write_header(
         &self,
-        header: RtpHeader,
-        with_mid: bool,
+        (header, with_mid, stamp): (RtpHeader, bool, Stamp),
         block: &[u8],
         buffer: &mut HeaderBuffer,
     ) -> usize {
@@ -319,7 +427,14 @@ impl Sink {
             block,
             ids: &self.ids,
         };
-        header.write(mid.into_iter().chain(mapped), buffer)
+        let stamped = [
+            (Extension::TransportCc, stamp.transport_sequence.as_slice()),
+            (Extension::AbsSendTime, stamp.send_time.as_slice()),
+        ]
+        .into_iter()
+        .map(|(kind, value)| (self.ids.id(kind), value))
+        .find(|&(id, _)| id != 0);
+        header.write(mid.into_iter().chain(stamped).chain(mapped), buffer)
     }
 
     fn write_descriptor(&self, numbers: Numbers, payload: &[u8], out: &mut [u8]) -> usize {
@@ -337,6 +452,7 @@ impl Sink {
         now: Instant,
         sequence: u16,
         source: &Source,
+        downlink: &mut Downlink,
         out: &mut impl Outbox,
     ) -> Result<(), DropReason> {
         if !self.forwarding {
@@ -358,6 +474,9 @@ impl Sink {
             return Err(DropReason::ResentRecently);
         }
         let entry = *sent;
+        if entry.waits {
+            return Err(DropReason::ResentRecently);
+        }
         let packet = cached(source, entry.encoding, entry.input).ok_or(DropReason::NotCached)?;
         if self.resend_bytes < packet.payload.len() as f64 {
             return Err(DropReason::ResendLimit);
@@ -365,7 +484,10 @@ impl Sink {
         self.resend_bytes -= packet.payload.len() as f64;
         sent.resent = Some(now);
         self.resent += 1;
-        self.send_retransmission(packet, entry.numbers, (ssrc, payload_type), out);
+        let bytes = packet.payload.len();
+        let stream = (ssrc, payload_type, self.stamp(now, bytes, downlink));
+        self.send_retransmission(packet, entry.numbers, stream, out);
+        downlink.pacer.spend(now, bytes);
         Ok(())
     }
 
@@ -430,7 +552,7 @@ impl Sink {
         &mut self,
         packet: CachedPacket<'_>,
         numbers: Numbers,
-        (ssrc, payload_type): (u32, u8),
+        (ssrc, payload_type, stamp): (u32, u8, Stamp),
         out: &mut impl Outbox,
     ) {
         let mut buffer = [0; MAX_PACKET_BYTES];
@@ -442,7 +564,7 @@ impl Sink {
             ssrc,
         };
         // Browsers of sealed sessions know this SSRC by nothing else (docs/e2ee.md).
-        let mut end = self.write_header(header, true, packet.extensions, &mut buffer);
+        let mut end = self.write_header((header, true, stamp), packet.extensions, &mut buffer);
         let original = (numbers.sequence as u16).to_be_bytes();
         buffer[end..end + ORIGINAL_SEQUENCE_BYTES].copy_from_slice(&original);
         end += ORIGINAL_SEQUENCE_BYTES;
@@ -452,6 +574,42 @@ impl Sink {
             &buffer[..end + replaced],
             &packet.payload[replaced..],
         );
+    }
+
+    /// Whether padding can be sent that the subscriber reports on.
+    pub(crate) fn can_probe(&self) -> bool {
+        self.kind == MediaKind::Video
+            && self.is_reported()
+            && self.parameters.rtx_payload_type.is_some()
+            && self.parameters.rtx_ssrc.is_some()
+    }
+
+    /// Sends one packet of padding over the retransmission stream. Returns its bytes.
+    pub(crate) fn send_padding(
+        &mut self,
+        now: Instant,
+        downlink: &mut Downlink,
+        out: &mut impl Outbox,
+    ) -> usize {
+        let (Some(ssrc), Some(payload_type)) =
+            (self.parameters.rtx_ssrc, self.parameters.rtx_payload_type)
+        else {
+            return 0;
+        };
+        let mut buffer = [0; MAX_PACKET_BYTES];
+        let header = RtpHeader {
+            marker: false,
+            payload_type,
+            sequence: self.rewriter.next_rtx_sequence(),
+            timestamp: self.rewriter.last_timestamp(),
+            ssrc,
+        };
+        let stamp = downlink.stamp(now, PADDING.len(), Content::Padding);
+        let end = self.write_header((header, true, stamp), &[], &mut buffer);
+        buffer[0] |= PADDING_BIT;
+        out.rtp(self.transport, &buffer[..end], &PADDING);
+        downlink.pacer.spend(now, PADDING.len());
+        PADDING.len()
     }
 }
 

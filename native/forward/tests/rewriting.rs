@@ -260,7 +260,9 @@ fn extensions_get_the_subscribers_ids_and_unknown_ones_are_left_out() {
             .collect::<Vec<_>>()
     };
     let first = found(session.out.stream(DOWNLINK, SINK_SSRC)[0]);
-    assert_eq!(first, [(SINK_MID_ID, b"7".to_vec()), (3, vec![1])]);
+    // The send time is this hop's own, not the publisher's.
+    let own = (2, vec![0, 0, 0]);
+    assert_eq!(first, [(SINK_MID_ID, b"7".to_vec()), own, (3, vec![1])]);
     let second = session.out.stream(OTHER_DOWNLINK, OTHER_SINK_SSRC)[0];
     assert_eq!(found(second), [(200, vec![1])]);
     assert_eq!(second.bytes[12..14], [0x10, 0x00]);

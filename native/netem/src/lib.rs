@@ -4,8 +4,10 @@
 //! same seed and the same input give the same output on every run.
 #![forbid(unsafe_code)]
 
+mod bottleneck;
 mod link;
 mod random;
 
+pub use bottleneck::Bottleneck;
 pub use link::{Conditions, Link};
 pub use random::Random;

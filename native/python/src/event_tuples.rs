@@ -18,6 +18,9 @@ pub(crate) fn tuple_of(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTup
             rid,
         } => ("source_active", publisher.0, mid, rid).into_pyobject(py),
         Event::DominantSpeaker { publisher } => ("dominant_speaker", publisher.0).into_pyobject(py),
+        Event::VideoSupply { subscriber, supply } => {
+            ("video_supply_changed", subscriber.0, supply.name()).into_pyobject(py)
+        }
         Event::NotEncrypted {
             publisher,
             mid,

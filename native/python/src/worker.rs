@@ -75,6 +75,7 @@ impl Worker {
             key_frame_interval: Duration::from_millis(key_frame_interval_ms),
             loudest_voices,
             voices_of_large_session,
+            ..ForwardSettings::default()
         };
         let settings = WorkerSettings {
             address: SocketAddr::new(ip, port),

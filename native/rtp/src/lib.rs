@@ -8,6 +8,8 @@ pub mod layers_allocation;
 mod packet;
 pub mod rtcp;
 mod sequence;
+mod transport_feedback;
 
 pub use packet::{HeaderExtensions, MAX_PACKET_BYTES, PacketError, RtpHeader, RtpPacket, is_rtcp};
 pub use sequence::{FullSequence, Sequence, SequenceUnwrapper};
+pub use transport_feedback::{PacketStatus, TransportFeedback, remb_bps};

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::RawFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use sealroute_forward::{PublisherHandle, TransportHandle};
+use sealroute_forward::{PublisherHandle, SubscriberHandle, TransportHandle, VideoSupply};
 
 use crate::socket::Wakeup;
 
@@ -42,6 +42,13 @@ pub enum Event {
     DominantSpeaker {
         /// Who.
         publisher: PublisherHandle,
+    },
+    /// What a subscriber's link carries of its video has changed.
+    VideoSupply {
+        /// Whose.
+        subscriber: SubscriberHandle,
+        /// The new state.
+        supply: VideoSupply,
     },
     /// The seal guard dropped packets of a source.
     NotEncrypted {

@@ -78,6 +78,9 @@ impl<S: MessageSocket> Outbox for SealingOutbox<'_, S> {
                 rid,
             },
             ForwardEvent::DominantSpeaker { publisher } => Event::DominantSpeaker { publisher },
+            ForwardEvent::VideoSupply { subscriber, supply } => {
+                Event::VideoSupply { subscriber, supply }
+            }
             ForwardEvent::NotEncrypted {
                 publisher,
                 mid,

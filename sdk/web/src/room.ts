@@ -253,6 +253,8 @@ export class Room {
     hintAnnounced: ({ connectionId, hint }) => this.onHint(connectionId, hint),
     downlinkOffer: (message) => this.downlink.onOffer(message),
     subscriberConnected: ({ subscriberId }) => this.onSubscriberConnected(subscriberId),
+    videoSupplyChanged: ({ subscriberId, supply }) =>
+      this.subscribers.get(subscriberId)?.onVideoSupply(supply),
     peerWanted: (message) => this.peers?.onWanted(message),
     peerGone: ({ subscriberId }) => this.peers?.drop(subscriberId),
     peerDescriptionReceived: (message) => this.peers?.onDescription(message),

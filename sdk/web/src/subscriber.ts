@@ -34,10 +34,15 @@ export interface SubscriberEvents {
   encryptionSecretMismatch: object;
   mediaStreamAvailable: { mediaStream: MediaStream };
   videoDimensionsChanged: { oldValue: Size; newValue: Size };
+  videoDisableWarning: object;
+  videoDisableWarningLifted: object;
   videoDisabled: { reason: string };
   videoElementCreated: { element: HTMLVideoElement };
   videoEnabled: { reason: string };
 }
+
+/** Whether the link carries the video. */
+export type VideoSupply = 'enough' | 'scarce' | 'paused';
 
 /** Members of UpdateSubscriber; what is missing stays as it was. */
 export interface SubscriberWish {
@@ -66,6 +71,7 @@ export class Subscriber extends Emitter<SubscriberEvents> {
   private binding: SubscriberBinding | undefined;
   private wantsAudio: boolean;
   private wantsVideo: boolean;
+  private supply: VideoSupply = 'enough';
   private volume: number;
   private size: Size = { width: 0, height: 0 };
   private isDestroyed = false;
@@ -255,9 +261,23 @@ export class Subscriber extends Emitter<SubscriberEvents> {
 
   /** @internal */
   onStreamChanged(hasVideo: boolean): void {
-    this.view.hideVideo(!hasVideo || !this.wantsVideo);
+    this.view.hideVideo(!hasVideo || !this.wantsVideo || this.supply === 'paused');
     const name = hasVideo ? 'videoEnabled' : 'videoDisabled';
     this.dispatch(name, { reason: 'publishVideo' });
+  }
+
+  /** @internal What the link carries of the video has changed. */
+  onVideoSupply(supply: VideoSupply): void {
+    const before = this.supply;
+    this.supply = supply;
+    if (before === supply) return;
+    if (before === 'scarce') this.dispatch('videoDisableWarningLifted', {});
+    if (supply === 'scarce') this.dispatch('videoDisableWarning', {});
+    if (supply === 'paused' || before === 'paused') {
+      this.view.hideVideo(supply === 'paused' || !this.wantsVideo || !this.stream.hasVideo);
+      const name = supply === 'paused' ? 'videoDisabled' : 'videoEnabled';
+      this.dispatch(name, { reason: 'quality' });
+    }
   }
 
   /** @internal What the worker sees on one of the tracks. */

@@ -184,7 +184,12 @@ async def test_a_subscription_reaches_the_core_when_it_can_flow(scene):
     scene.bench.connect(media, Direction.DOWNLINK, down)
     subscribe = scene.last(commands.Subscribe)
     assert [(s.mid, s.source_mid) for s in subscribe.sinks] == [("0", "0"), ("1", "1")]
-    assert subscribe.sinks[0].extensions == {Extension.MID: 1, Extension.AUDIO_LEVEL: 2}
+    assert subscribe.sinks[0].extensions == {
+        Extension.MID: 1,
+        Extension.AUDIO_LEVEL: 2,
+        Extension.TRANSPORT_CC: 10,
+        Extension.ABS_SEND_TIME: 11,
+    }
     assert subscribe.sinks[1].rtx_ssrc is not None
     kinds = [type(command) for command in scene.router.commands[-3:]]
     assert kinds == [commands.Subscribe, commands.SetSinkForwarding, commands.SetLayerWish]

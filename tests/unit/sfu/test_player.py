@@ -102,7 +102,7 @@ def test_the_answer_sends_what_there_is_and_rejects_the_rest() -> None:
     assert answer.bundle == ("v",)
     assert video.transport.setup == "passive"
     assert "a=candidate:1 1 udp" in text
-    assert "goog-remb" not in text
+    assert "goog-remb" in text
 
 
 def test_h264_is_matched_by_profile() -> None:

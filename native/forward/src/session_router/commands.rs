@@ -172,6 +172,7 @@ impl SessionRouter {
             .iter()
             .map(|parameters| self.source_key(publisher, &parameters.source_mid))
             .collect::<Result<_, _>>()?;
+        let downlink = self.open_downlink(now, transport);
         let mut keys = Vec::with_capacity(sinks.len());
         for (parameters, source) in sinks.iter().zip(sources) {
             let ssrc = parameters.ssrc;
@@ -188,6 +189,7 @@ impl SessionRouter {
                 subscriber,
                 transport,
                 source,
+                downlink,
             };
             let sink = Sink::new(place, &self.sources[source], parameters.clone(), numbers);
             let key = self.sinks.insert(sink);
@@ -367,6 +369,9 @@ impl SessionRouter {
         self.parked.retain(|&(of, _), _| of != transport);
         self.parked_rtx.retain(|&(of, _), _| of != transport);
         self.latches.remove(&transport);
+        if let Some(downlink) = self.downlink_of.remove(&transport) {
+            self.downlinks.remove(downlink);
+        }
         Ok(())
     }
 

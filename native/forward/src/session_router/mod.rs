@@ -1,5 +1,6 @@
 //! Forwarding state of one session: commands and packets in, rewritten packets out.
 
+mod bandwidth;
 mod commands;
 mod packets;
 mod reports;
@@ -11,6 +12,7 @@ use sealroute_rtp::Sequence;
 use serde_json::{Value, json};
 use slab::Slab;
 
+use crate::congestion::downlink::Downlink;
 use crate::counters::ForwardCounters;
 use crate::dump;
 use crate::parameters::{PayloadAccess, PublisherHandle, SubscriberHandle, TransportHandle};
@@ -28,6 +30,8 @@ pub struct ForwardSettings {
     pub loudest_voices: usize,
     /// A session is large with more audio sources than this.
     pub voices_of_large_session: usize,
+    /// No downlink is taken to carry more, whatever its peer says.
+    pub max_downlink_bps: f64,
 }
 
 impl Default for ForwardSettings {
@@ -36,6 +40,7 @@ impl Default for ForwardSettings {
             key_frame_interval: Duration::from_secs(1),
             loudest_voices: 0,
             voices_of_large_session: 0,
+            max_downlink_bps: 100_000_000.0,
         }
     }
 }
@@ -92,6 +97,8 @@ pub struct SessionRouter {
     /// Retransmission SSRCs of sinks.
     rtx_ssrcs: HashSet<(TransportHandle, u32), foldhash::fast::RandomState>,
     latches: HashMap<TransportHandle, u8>,
+    downlinks: Slab<Downlink>,
+    downlink_of: HashMap<TransportHandle, usize>,
     /// Keys of sources with pending packets.
     dirty: Vec<usize>,
     speakers: Speakers,
@@ -119,6 +126,8 @@ impl SessionRouter {
             parked_rtx: HashMap::default(),
             rtx_ssrcs: HashSet::default(),
             latches: HashMap::new(),
+            downlinks: Slab::new(),
+            downlink_of: HashMap::new(),
             dirty: Vec::new(),
             speakers: Speakers::default(),
             new_speaker: None,
@@ -141,6 +150,7 @@ impl SessionRouter {
             "sources": self.sources.iter().map(|(_, source)| dump::source(source)).collect::<Vec<_>>(),
             "sinks": self.sinks.iter().map(|(_, sink)| dump::sink(sink)).collect::<Vec<_>>(),
             "dominant_speaker": self.speakers.dominant().map(|publisher| publisher.0),
+            "downlinks": self.downlinks.iter().map(|(_, downlink)| downlink.dump()).collect::<Vec<_>>(),
             "counters": dump::counters(&self.counters),
         })
     }

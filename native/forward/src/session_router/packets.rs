@@ -166,7 +166,8 @@ impl SessionRouter {
         let sinks = std::mem::take(&mut source.sinks);
         for &sink in &sinks {
             let sink = &mut self.sinks[sink];
-            sink.forward(now, source, &mut self.counters, out);
+            let downlink = &mut self.downlinks[sink.downlink];
+            sink.forward(now, source, downlink, &mut self.counters, out);
             if sink.wants_report {
                 self.compound.clear();
                 if write_for_sink(now, sink, source, &mut self.compound) {

@@ -49,6 +49,16 @@ impl SessionRouter {
                     self.counters.plis_received += 1;
                     self.handle_key_frame_request(now, transport, media_ssrc, out);
                 }
+                RtcpPacket::TransportFeedback { body } => {
+                    if let Some(downlink) = self.downlink(transport) {
+                        downlink.handle_feedback(now, body);
+                    }
+                }
+                RtcpPacket::Remb { body } => {
+                    if let Some(downlink) = self.downlink(transport) {
+                        downlink.handle_remb(now, body);
+                    }
+                }
                 _ => {}
             }
         }
@@ -60,10 +70,16 @@ impl SessionRouter {
         transport: TransportHandle,
         reports: ReportBlocks<'_>,
     ) {
+        let mut worst = None;
         for block in reports {
             if let Some(&key) = self.sink_ssrcs.get(&(transport, block.ssrc)) {
                 handle_block(now, &mut self.sinks[key], block);
+                worst = worst.max(Some(block.fraction_lost));
             }
+        }
+        if let (Some(lost), Some(downlink)) = (worst, self.downlink(transport)) {
+            let share = f64::from(lost) / 256.0;
+            downlink.estimator.handle_report(now, share);
         }
     }
 
@@ -96,7 +112,8 @@ impl SessionRouter {
         let mut refused = false;
         for sequence in lost.take(MAX_NACKED) {
             self.counters.nacks_received += 1;
-            match sink.resend(now, sequence.0, source, out) {
+            let downlink = &mut self.downlinks[sink.downlink];
+            match sink.resend(now, sequence.0, source, downlink, out) {
                 Ok(()) => self.counters.rtx_sent += 1,
                 Err(reason) => {
                     self.counters.drop_packet(reason);
@@ -142,11 +159,16 @@ impl SessionRouter {
                     stream.requests.poll_timeout(interval),
                 ]
             });
-        asks.chain([self.next_report]).flatten().min()
+        let paced = self
+            .downlinks
+            .iter()
+            .map(|(_, downlink)| downlink.poll_timeout());
+        asks.chain(paced).chain([self.next_report]).flatten().min()
     }
 
     /// Sends what became due.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut impl Outbox) {
+        self.run_downlinks(now, out);
         let reports_due = self.next_report.is_some_and(|at| at <= now);
         for key in 0..self.sources.capacity() {
             if !self.sources.contains(key) {

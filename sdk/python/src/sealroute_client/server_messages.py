@@ -133,6 +133,11 @@ class ServerMessages:
     def _on_active_speaker(self, message: dict[str, Any]) -> None:
         self._session.emit("activeSpeakerChanged", stream_id=str(message["streamId"]))
 
+    def _on_video_supply(self, message: dict[str, Any]) -> None:
+        subscriber = self._session.subscribers.get(str(message["subscriberId"]))
+        if subscriber is not None:
+            subscriber.on_video_supply(str(message["supply"]))
+
     def _on_transport_lost(self, message: dict[str, Any]) -> None:
         self._session.spawn(self._session.drop_link(str(message["direction"])))
 
@@ -186,6 +191,7 @@ HANDLERS: Final[dict[str, Callable[[ServerMessages, dict[str, Any]], None]]] = {
     "hintAnnounced": ServerMessages._on_hint,  # noqa: SLF001
     "subscriberConnected": ServerMessages._on_subscriber_connected,  # noqa: SLF001
     "activeSpeaker": ServerMessages._on_active_speaker,  # noqa: SLF001
+    "videoSupplyChanged": ServerMessages._on_video_supply,  # noqa: SLF001
     "transportLost": ServerMessages._on_transport_lost,  # noqa: SLF001
     "peerWanted": ServerMessages._on_peer_wanted,  # noqa: SLF001
     "peerGone": ServerMessages._on_peer_gone,  # noqa: SLF001

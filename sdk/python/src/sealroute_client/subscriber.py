@@ -45,7 +45,9 @@ class ReceivedTrack:
 
 
 class Subscriber(Emitter):
-    """Events: `connected`, `encryptionSecretMismatch`, `encryptionSecretMatch`, `destroyed`."""
+    """Events: `connected`, `encryptionSecretMismatch`, `encryptionSecretMatch`, `destroyed`, and
+    for video that the link hardly carries or does not carry `videoDisableWarning`,
+    `videoDisableWarningLifted`, `videoDisabled` and `videoEnabled` (`reason` is `quality`)."""
 
     def __init__(
         self,
@@ -66,6 +68,7 @@ class Subscriber(Emitter):
         self._report = report
         self._has_tracks = asyncio.Event()
         self._clock = time.monotonic
+        self._supply = "enough"
 
     def bind(self, kind: str, codec: str, tap: InboundTap, media: Any) -> None:
         """Takes an m-line of the downlink; the same again when the server repeats an offer."""
@@ -141,6 +144,19 @@ class Subscriber(Emitter):
     def on_hint_announced(self) -> None:
         """The publisher may have moved to a secret we hold: asks for its video again."""
         self._tell(self.state.on_probe())
+
+    def on_video_supply(self, supply: str) -> None:
+        """What the link carries of the video has changed."""
+        before, self._supply = self._supply, supply
+        if before == supply:
+            return
+        if before == "scarce":
+            self.emit("videoDisableWarningLifted")
+        if supply == "scarce":
+            self.emit("videoDisableWarning")
+        if "paused" in (before, supply):
+            name = "videoDisabled" if supply == "paused" else "videoEnabled"
+            self.emit(name, reason="quality")
 
     def request_key_frame(self) -> None:
         for track in self.tracks.values():

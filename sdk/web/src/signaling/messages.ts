@@ -385,6 +385,12 @@ export interface NotEncrypted {
   readonly packets: number;
 }
 
+export interface VideoSupplyChanged {
+  readonly t: 'videoSupplyChanged';
+  readonly subscriberId: string;
+  readonly supply: 'enough' | 'paused' | 'scarce';
+}
+
 export interface HintAnnounced {
   readonly t: 'hintAnnounced';
   readonly connectionId: string;
@@ -451,6 +457,7 @@ export type ServerMessage =
   | SignalReceived
   | MuteForced
   | NotEncrypted
+  | VideoSupplyChanged
   | HintAnnounced
   | TransportLost
   | Disconnected

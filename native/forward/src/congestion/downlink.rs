@@ -1,0 +1,179 @@
+//! The congestion state of one downlink. Owner: the session's router.
+
+use std::time::{Duration, Instant};
+
+use sealroute_rtp::{TransportFeedback, remb_bps};
+use serde_json::{Value, json};
+
+use super::estimator::Estimator;
+use super::pacer::{INTERVAL, Pacer};
+use super::prober::Prober;
+use super::sent_packets::SentPackets;
+use crate::parameters::TransportHandle;
+
+/// Between two divisions of the estimate; also the longest a change waits.
+pub(crate) const TICK: Duration = Duration::from_millis(100);
+/// UDP, IPv4, RTP with its extensions and the tag of the seal, which count for the path.
+const OVERHEAD_BYTES: usize = 68;
+/// abs-send-time counts 64 s in 24 bits.
+const SEND_TIME_UNITS_PER_SECOND: f64 = 262_144.0;
+
+/// What one packet is stamped with. The same packet sent again has the same stamp.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub(crate) transport_sequence: [u8; 2],
+    pub(crate) send_time: [u8; 3],
+}
+
+/// What a packet is, for whoever measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// The subscriber does not report on it.
+    Unreported,
+    Media,
+    Padding,
+}
+
+/// One downlink.
+pub(crate) struct Downlink {
+    pub(crate) transport: TransportHandle,
+    pub(crate) estimator: Estimator,
+    pub(crate) pacer: Pacer,
+    pub(crate) prober: Prober,
+    packets: SentPackets,
+    epoch: Instant,
+    /// Something was sent since the last tick.
+    busy: bool,
+    next_tick: Option<Instant>,
+    next_release: Option<Instant>,
+    pub(crate) wanted_bps: f64,
+    pub(crate) granted_bps: f64,
+}
+
+impl Downlink {
+    pub(crate) fn new(now: Instant, transport: TransportHandle, max_bps: f64) -> Self {
+        Self {
+            transport,
+            estimator: Estimator::new(now, max_bps),
+            pacer: Pacer::default(),
+            prober: Prober::default(),
+            packets: SentPackets::default(),
+            epoch: now,
+            busy: false,
+            next_tick: None,
+            next_release: None,
+            wanted_bps: 0.0,
+            granted_bps: 0.0,
+        }
+    }
+
+    /// Counts a packet that leaves now and stamps it. `content`: what it is.
+    pub(crate) fn stamp(&mut self, now: Instant, bytes: usize, content: Content) -> Stamp {
+        let bytes = bytes + OVERHEAD_BYTES;
+        self.estimator.handle_sent(now, bytes);
+        // Without anything to estimate from there is nothing to divide.
+        let measured = content != Content::Unreported || self.estimator.has_evidence();
+        if measured && !std::mem::replace(&mut self.busy, true) {
+            self.next_tick.get_or_insert(now + TICK);
+        }
+        let transport_sequence = match content {
+            Content::Unreported => 0,
+            Content::Media | Content::Padding => {
+                let is_media = content == Content::Media;
+                let probe = self.prober.handle_sent(now, bytes, is_media);
+                self.packets.send(now, bytes, probe)
+            }
+        };
+        let elapsed = now.saturating_duration_since(self.epoch).as_secs_f64();
+        let units = (elapsed * SEND_TIME_UNITS_PER_SECOND) as u64;
+        let [.., high, middle, low] = units.to_be_bytes();
+        Stamp {
+            transport_sequence: transport_sequence.to_be_bytes(),
+            send_time: [high, middle, low],
+        }
+    }
+
+    pub(crate) fn handle_feedback(&mut self, now: Instant, body: &[u8]) {
+        let Some(feedback) = TransportFeedback::parse(body) else {
+            return;
+        };
+        let prober = &mut self.prober;
+        self.estimator
+            .handle_feedback(now, feedback, &mut self.packets, |packet, arrival_us| {
+                if packet.probe != 0 {
+                    prober.handle_arrival(packet.probe, arrival_us, packet.bytes);
+                }
+            });
+        if let Some(bps) = self.prober.poll_result(now, self.estimator.own_loss()) {
+            self.estimator.handle_probe(bps);
+        }
+        self.set_pace();
+    }
+
+    pub(crate) fn handle_remb(&mut self, now: Instant, body: &[u8]) {
+        if let Some(bps) = remb_bps(body) {
+            self.estimator.handle_remb(now, bps);
+            self.set_pace();
+        }
+    }
+
+    fn set_pace(&mut self) {
+        let estimate = self.estimator.estimate_bps();
+        // Where no limit has shown, only bursts are spread.
+        let rate = if self.estimator.is_limited() {
+            Some(estimate)
+        } else {
+            (self.wanted_bps > 0.0).then(|| estimate.max(self.wanted_bps))
+        };
+        self.pacer.set_estimate(rate);
+    }
+
+    /// A packet waits for its time.
+    pub(crate) fn wake_for_queue(&mut self, now: Instant) {
+        self.next_release.get_or_insert(now + INTERVAL);
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let times = [
+            self.next_tick,
+            self.next_release,
+            self.prober.poll_timeout(),
+        ];
+        times.into_iter().flatten().min()
+    }
+
+    /// Whether the pacer's next packets are due.
+    pub(crate) fn take_release(&mut self, now: Instant) -> bool {
+        let due = self.next_release.is_some_and(|at| at <= now);
+        if due {
+            self.next_release = None;
+        }
+        due
+    }
+
+    /// Whether the estimate is to be divided anew. Ticks end when nothing is sent.
+    pub(crate) fn take_tick(&mut self, now: Instant) -> bool {
+        let due = self.next_tick.is_some_and(|at| at <= now);
+        if due {
+            self.next_tick = std::mem::take(&mut self.busy).then(|| now + TICK);
+        }
+        due
+    }
+
+    pub(crate) fn dump(&self) -> Value {
+        json!({
+            "transport": self.transport.0,
+            "has_feedback": self.estimator.has_feedback(),
+            "estimate_bps": self.estimator.estimate_bps() as u64,
+            "budget_bps": self.estimator.budget_bps() as u64,
+            "reason": self.estimator.cause().name(),
+            "limited": self.estimator.is_limited(),
+            "queueing_ms": self.estimator.queueing().as_millis() as u64,
+            "loss_share": self.estimator.loss_share(),
+            "sent_bps": self.estimator.sent_bps().map(|bps| bps as u64),
+            "wanted_bps": self.wanted_bps as u64,
+            "granted_bps": self.granted_bps as u64,
+            "paced_packets": self.pacer.queued(),
+        })
+    }
+}

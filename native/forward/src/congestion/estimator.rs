@@ -1,0 +1,306 @@
+//! How much a downlink carries: delay first, loss second, probes upward.
+//!
+//! Source: draft-ietf-rmcat-gcc-02. While nothing has gone wrong the path is not `limited` and
+//! the figure is only what has been shown to pass; see docs/bandwidth.md.
+
+use std::time::{Duration, Instant};
+
+use sealroute_rtp::PacketStatus;
+
+use super::delay_trend::{DelayTrend, Usage};
+use super::loss_limit::{LossLimit, Verdict};
+use super::rate_meter::RateMeter;
+use super::sent_packets::{News, SentPacket, SentPackets};
+
+/// What a new path is taken to carry: a middle layer.
+pub(crate) const START_BPS: f64 = 1_000_000.0;
+/// Sound alone passes with this.
+const MIN_BPS: f64 = 20_000.0;
+/// Less than what arrives, so that the queue empties.
+const DECREASE: f64 = 0.85;
+/// A queue no longer than this is a key frame on its way.
+const TOLERATED: Duration = Duration::from_millis(60);
+const REDUCTION_INTERVAL: Duration = Duration::from_millis(200);
+const GROWTH_PER_SECOND: f64 = 1.08;
+/// As if one packet more were sent each response time.
+const ADDITIVE_BPS_PER_SECOND: f64 = 40_000.0;
+/// An estimate not nearly used is not confirmed by what arrives.
+const USED_SHARE: f64 = 0.65;
+/// No growing beyond what arrives times this.
+const MAX_AHEAD: f64 = 1.5;
+/// Queues longer than this are emptied by sending less than the path carries.
+const QUEUE_TARGET: Duration = Duration::from_millis(150);
+/// The queue is to be empty within about this time.
+const DRAIN_SECONDS: f64 = 0.8;
+const MIN_DRAIN_SHARE: f64 = 0.3;
+const FEEDBACK_SILENCE: Duration = Duration::from_secs(2);
+/// Receivers answer each sign of overuse with 85 % of what they get: only less is a limit.
+const REMB_LIMIT: f64 = 0.75;
+const REPORT_INTERVAL: Duration = Duration::from_millis(500);
+const LOSS_OF_REPORTS: f64 = 0.1;
+
+/// What the last change of the estimate came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    Start,
+    Delay,
+    Loss,
+    Growth,
+    Probe,
+    Remb,
+    Reports,
+}
+
+impl Cause {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Delay => "delay",
+            Self::Loss => "loss",
+            Self::Growth => "growth",
+            Self::Probe => "probe",
+            Self::Remb => "remb",
+            Self::Reports => "reports",
+        }
+    }
+}
+
+/// The estimate of one downlink.
+#[derive(Debug)]
+pub(crate) struct Estimator {
+    max_bps: f64,
+    estimate_bps: f64,
+    cause: Cause,
+    limited: bool,
+    epoch: Instant,
+    trend: DelayTrend,
+    loss: LossLimit,
+    arrived: RateMeter,
+    sent: RateMeter,
+    /// What arrived when the queue last grew: near it, growth is slow.
+    capacity_bps: Option<f64>,
+    last_change: Option<Instant>,
+    last_reduction: Option<Instant>,
+    last_feedback: Option<Instant>,
+}
+
+impl Estimator {
+    pub(crate) fn new(now: Instant, max_bps: f64) -> Self {
+        Self {
+            max_bps,
+            estimate_bps: START_BPS.min(max_bps),
+            cause: Cause::Start,
+            limited: false,
+            epoch: now,
+            trend: DelayTrend::default(),
+            loss: LossLimit::default(),
+            arrived: RateMeter::default(),
+            sent: RateMeter::default(),
+            capacity_bps: None,
+            last_change: None,
+            last_reduction: None,
+            last_feedback: None,
+        }
+    }
+
+    pub(crate) fn estimate_bps(&self) -> f64 {
+        self.estimate_bps
+    }
+
+    pub(crate) fn cause(&self) -> Cause {
+        self.cause
+    }
+
+    /// Whether the path has shown a limit: until then nothing is paused.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.limited
+    }
+
+    pub(crate) fn loss_share(&self) -> f64 {
+        self.loss.share()
+    }
+
+    /// What the path loses whatever is sent.
+    pub(crate) fn own_loss(&self) -> f64 {
+        self.loss.own()
+    }
+
+    pub(crate) fn queueing(&self) -> Duration {
+        self.trend.queueing()
+    }
+
+    pub(crate) fn sent_bps(&self) -> Option<f64> {
+        self.sent.bps()
+    }
+
+    /// Whether the peer says anything that an estimate can be made of.
+    pub(crate) fn has_feedback(&self) -> bool {
+        self.last_feedback.is_some()
+    }
+
+    /// Whether there is anything that an estimate can be made of.
+    pub(crate) fn has_evidence(&self) -> bool {
+        self.limited || self.has_feedback()
+    }
+
+    /// When the queue grew, or too much was lost, last.
+    pub(crate) fn last_reduction(&self) -> Option<Instant> {
+        self.last_reduction
+    }
+
+    /// What may be sent at present: less than the estimate while the path's queue is long.
+    pub(crate) fn budget_bps(&self) -> f64 {
+        let queueing = self.trend.queueing();
+        if !self.limited || queueing < QUEUE_TARGET {
+            return self.estimate_bps;
+        }
+        let arrived = self.arrived.bps().unwrap_or(self.estimate_bps);
+        let share = (1.0 - queueing.as_secs_f64() / DRAIN_SECONDS).max(MIN_DRAIN_SHARE);
+        self.estimate_bps.min(arrived * share)
+    }
+
+    /// Counts what leaves.
+    pub(crate) fn handle_sent(&mut self, now: Instant, bytes: usize) {
+        self.sent.add(self.micros(now), bytes);
+    }
+
+    /// Takes transport-wide feedback; `on_arrival` sees each packet that arrived.
+    pub(crate) fn handle_feedback(
+        &mut self,
+        now: Instant,
+        statuses: impl Iterator<Item = PacketStatus>,
+        packets: &mut SentPackets,
+        mut on_arrival: impl FnMut(SentPacket, i64),
+    ) {
+        let mut known = false;
+        for status in statuses {
+            match packets.take(status.sequence, status.arrival_us.is_some()) {
+                Some(News::Lost) => self.loss.count(0, 1),
+                Some(News::Arrived(packet) | News::LateArrival(packet)) => {
+                    known = true;
+                    let arrival_us = status.arrival_us.unwrap_or_default();
+                    self.loss.count(1, 0);
+                    self.arrived.add(arrival_us, usize::from(packet.bytes));
+                    self.trend.handle_arrival(packet.at, arrival_us);
+                    on_arrival(packet, arrival_us);
+                }
+                None => {}
+            }
+        }
+        if known {
+            self.last_feedback = Some(now);
+            self.update(now);
+        }
+    }
+
+    fn update(&mut self, now: Instant) {
+        let verdict = self.loss.judge(self.micros(now));
+        let Some(arrived) = self.arrived.bps() else {
+            return;
+        };
+        let recent = |at: Instant| now.saturating_duration_since(at) < REDUCTION_INTERVAL;
+        match self.trend.usage() {
+            Usage::Over if self.last_reduction.is_some_and(recent) => {}
+            Usage::Over if self.trend.queueing() > TOLERATED => {
+                let carried = self.arrived.recent_bps();
+                self.capacity_bps = Some(carried);
+                self.reduce(now, carried * DECREASE, Cause::Delay);
+            }
+            Usage::Over => {}
+            _ if verdict == Verdict::Reduce => self.reduce(now, arrived, Cause::Loss),
+            Usage::Normal if self.loss.may_grow() => self.grow(now, arrived),
+            Usage::Normal | Usage::Under => {}
+        }
+        self.last_change = Some(now);
+    }
+
+    fn reduce(&mut self, now: Instant, to_bps: f64, cause: Cause) {
+        self.last_reduction = Some(now);
+        self.limited = true;
+        if to_bps < self.estimate_bps {
+            self.set(to_bps, cause);
+        }
+    }
+
+    fn grow(&mut self, now: Instant, arrived: f64) {
+        let passed = self
+            .last_change
+            .map_or(0.0, |at| now.saturating_duration_since(at).as_secs_f64())
+            .min(1.0);
+        if arrived < self.estimate_bps * USED_SHARE {
+            return;
+        }
+        let near = self
+            .capacity_bps
+            .is_some_and(|capacity| (arrived / capacity - 1.0).abs() < 0.15);
+        let grown = if near {
+            self.estimate_bps + ADDITIVE_BPS_PER_SECOND * passed
+        } else {
+            self.estimate_bps * GROWTH_PER_SECOND.powf(passed)
+        };
+        let target = grown.min(arrived * MAX_AHEAD + 10_000.0);
+        if target > self.estimate_bps {
+            self.set(target, Cause::Growth);
+        }
+    }
+
+    /// A probe has shown that this much passes.
+    pub(crate) fn handle_probe(&mut self, bps: f64) {
+        if bps > self.estimate_bps {
+            self.capacity_bps = None;
+            self.set(bps, Cause::Probe);
+        }
+    }
+
+    /// A receiver without transport-wide feedback says what it can take. As receivers say no
+    /// more than a multiple of what they get, only a figure below what is sent is a limit.
+    pub(crate) fn handle_remb(&mut self, now: Instant, bps: f64) {
+        if !bps.is_finite() {
+            return;
+        }
+        self.last_feedback = Some(now);
+        let sent = self.sent.bps().unwrap_or_default();
+        if bps < sent * REMB_LIMIT {
+            self.reduce(now, bps, Cause::Remb);
+            return;
+        }
+        let grown = self.estimate_bps * GROWTH_PER_SECOND.powf(self.passed(now));
+        self.last_change = Some(now);
+        self.set(bps.max(grown), Cause::Remb);
+    }
+
+    /// The last resort: what receiver reports say of loss (0 to 1), once a second or so.
+    pub(crate) fn handle_report(&mut self, now: Instant, lost: f64) {
+        let silent = self
+            .last_feedback
+            .is_none_or(|at| now.saturating_duration_since(at) > FEEDBACK_SILENCE);
+        let recent = |at: Instant| now.saturating_duration_since(at) < REPORT_INTERVAL;
+        if !silent || self.last_change.is_some_and(recent) {
+            return;
+        }
+        if lost > LOSS_OF_REPORTS {
+            let sent = self.sent.bps().unwrap_or(self.estimate_bps);
+            let from = self.estimate_bps.min(sent.max(MIN_BPS));
+            self.reduce(now, from * (1.0 - 0.5 * lost), Cause::Reports);
+        } else if self.limited {
+            let grown = self.estimate_bps * GROWTH_PER_SECOND.powf(self.passed(now));
+            self.set(grown, Cause::Reports);
+        }
+        self.last_change = Some(now);
+    }
+
+    fn passed(&self, now: Instant) -> f64 {
+        self.last_change
+            .map_or(0.0, |at| now.saturating_duration_since(at).as_secs_f64())
+            .min(1.0)
+    }
+
+    fn set(&mut self, bps: f64, cause: Cause) {
+        self.estimate_bps = bps.clamp(MIN_BPS.min(self.max_bps), self.max_bps);
+        self.cause = cause;
+    }
+
+    fn micros(&self, now: Instant) -> i64 {
+        now.saturating_duration_since(self.epoch).as_micros() as i64
+    }
+}

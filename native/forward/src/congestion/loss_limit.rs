@@ -1,0 +1,138 @@
+//! What loss says of a path: ours by sending too much, or the path's own.
+//!
+//! Of draft-ietf-rmcat-gcc-02 section 6 the thresholds are taken; as its rule would give away a
+//! path that loses at random, a share that does not fall when less is sent counts as the path's
+//! own and is not answered any more.
+
+/// A judgement needs so many packets, and so much time.
+const MIN_PACKETS: u32 = 60;
+const MIN_WINDOW_US: i64 = 500_000;
+/// Above: send less. Below the second one: growing is allowed.
+const TOO_MUCH: f64 = 0.10;
+const LITTLE: f64 = 0.03;
+/// Less was sent and the loss kept this share of itself: it is the path's own.
+const UNMOVED: f64 = 0.6;
+const OWN_SHARE: f64 = 0.9;
+/// No path that is worth sending to loses more by itself.
+const MAX_OWN: f64 = 0.4;
+/// How fast the path's own loss is forgotten when less is seen.
+const FORGETTING: f64 = 0.3;
+
+/// What to do about loss.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) enum Verdict {
+    #[default]
+    Grow,
+    Hold,
+    /// Send at most this share of what arrives.
+    Reduce,
+}
+
+/// Judges windows of feedback.
+#[derive(Debug, Default)]
+pub(crate) struct LossLimit {
+    arrived: u32,
+    lost: u32,
+    since_us: Option<i64>,
+    own: f64,
+    /// The loss that was last answered by sending less.
+    answered: Option<f64>,
+    verdict: Verdict,
+    last: f64,
+}
+
+impl LossLimit {
+    pub(crate) fn count(&mut self, arrived: u32, lost: u32) {
+        self.arrived += arrived;
+        self.lost += lost;
+    }
+
+    /// Lost share of the last window.
+    pub(crate) fn share(&self) -> f64 {
+        self.last
+    }
+
+    /// What the path loses whatever is sent.
+    pub(crate) fn own(&self) -> f64 {
+        self.own
+    }
+
+    /// Whether growing is allowed.
+    pub(crate) fn may_grow(&self) -> bool {
+        self.verdict == Verdict::Grow
+    }
+
+    /// Ends a window when it is full. `Reduce` is given once per window.
+    pub(crate) fn judge(&mut self, now_us: i64) -> Verdict {
+        let since = *self.since_us.get_or_insert(now_us);
+        let total = self.arrived + self.lost;
+        if total < MIN_PACKETS || now_us - since < MIN_WINDOW_US {
+            return if self.verdict == Verdict::Reduce {
+                Verdict::Hold
+            } else {
+                self.verdict
+            };
+        }
+        let share = f64::from(self.lost) / f64::from(total);
+        (self.arrived, self.lost, self.since_us) = (0, 0, Some(now_us));
+        self.last = share;
+        if share < self.own {
+            self.own += (share - self.own) * FORGETTING;
+        }
+        if let Some(before) = self.answered.take()
+            && share > before * UNMOVED
+        {
+            self.own = self.own.max(share * OWN_SHARE).min(MAX_OWN);
+        }
+        let ours = share - self.own;
+        self.verdict = if ours > TOO_MUCH {
+            self.answered = Some(share);
+            Verdict::Reduce
+        } else if ours > LITTLE {
+            // Neither more nor less is sent: what stays is the path's own.
+            self.own += ours * FORGETTING;
+            Verdict::Hold
+        } else {
+            Verdict::Grow
+        };
+        self.verdict
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LossLimit, Verdict};
+
+    #[test]
+    fn loss_that_sending_less_ends_is_answered_each_time() {
+        let mut limit = LossLimit::default();
+        limit.judge(0);
+        for round in 0..4 {
+            limit.count(70, 30);
+            assert_eq!(limit.judge(round * 2_000_000 + 600_000), Verdict::Reduce);
+            limit.count(100, 0);
+            assert_eq!(limit.judge(round * 2_000_000 + 1_600_000), Verdict::Grow);
+        }
+    }
+
+    #[test]
+    fn loss_that_stays_whatever_is_sent_is_not_answered_for_ever() {
+        let mut limit = LossLimit::default();
+        limit.judge(0);
+        let mut reductions = 0;
+        for round in 1..40 {
+            limit.count(70, 30);
+            reductions += u32::from(limit.judge(round * 600_000) == Verdict::Reduce);
+        }
+        assert_eq!(reductions, 1);
+        assert!(limit.may_grow());
+    }
+
+    #[test]
+    fn a_few_packets_say_nothing() {
+        let mut limit = LossLimit::default();
+        limit.judge(0);
+        limit.count(1, 20);
+        assert_eq!(limit.judge(10_000_000), Verdict::Grow);
+    }
+}

@@ -1,0 +1,191 @@
+//! Spreads bursts of video over time where the path would have to queue them.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use sealroute_rtp::FullSequence;
+
+use crate::parameters::SubscriberHandle;
+use crate::rewriter::Numbers;
+
+/// Sent a little faster than the estimate, so that a frame is out before the next one.
+/// libwebrtc's 2.5 would queue each key frame of a source that fills its share.
+const FACTOR: f64 = 1.3;
+/// What may leave at once: a few packets at any rate.
+const DEPTH: Duration = Duration::from_millis(10);
+const MIN_DEPTH_BYTES: f64 = 6_000.0;
+pub(crate) const INTERVAL: Duration = Duration::from_millis(5);
+/// A frame older than this is of no use to a call any more.
+const MAX_WAIT: Duration = Duration::from_millis(500);
+const MAX_QUEUED: usize = 512;
+
+/// A packet that waits; it stands in the cache of its encoding.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Queued {
+    pub(crate) subscriber: SubscriberHandle,
+    pub(crate) ssrc: u32,
+    pub(crate) encoding: usize,
+    pub(crate) sequence: FullSequence,
+    pub(crate) numbers: Numbers,
+    pub(crate) bytes: usize,
+    pub(crate) since: Instant,
+}
+
+impl Queued {
+    pub(crate) fn is_late(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) > MAX_WAIT
+    }
+}
+
+/// What is to be done with a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    Now,
+    Later,
+    /// More waits than is of use.
+    Full,
+}
+
+/// The pacer of one downlink; without a rate everything leaves at once.
+#[derive(Debug, Default)]
+pub(crate) struct Pacer {
+    rate_bps: Option<f64>,
+    /// Bytes sent ahead of the rate.
+    ahead: f64,
+    at: Option<Instant>,
+    queue: VecDeque<Queued>,
+}
+
+impl Pacer {
+    /// None: no limit.
+    pub(crate) fn set_estimate(&mut self, bps: Option<f64>) {
+        self.rate_bps = bps.map(|bps| bps * FACTOR);
+    }
+
+    /// Counts what leaves whatever the rate: sound, repetitions, padding.
+    pub(crate) fn spend(&mut self, now: Instant, bytes: usize) {
+        if let Some(rate) = self.rate_bps {
+            self.refill(now, rate);
+            self.ahead += bytes as f64;
+        }
+    }
+
+    pub(crate) fn take(&mut self, now: Instant, bytes: usize) -> Pace {
+        let Some(rate) = self.rate_bps else {
+            return if self.queue.is_empty() {
+                Pace::Now
+            } else {
+                Pace::Later
+            };
+        };
+        self.refill(now, rate);
+        if self.queue.is_empty() && self.ahead < depth(rate) {
+            self.ahead += bytes as f64;
+            return Pace::Now;
+        }
+        if self.queue.len() >= MAX_QUEUED {
+            return Pace::Full;
+        }
+        Pace::Later
+    }
+
+    pub(crate) fn push(&mut self, packet: Queued) {
+        self.queue.push_back(packet);
+    }
+
+    /// The next packet that may leave; it counts as sent.
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<Queued> {
+        let first = self.queue.front()?;
+        if let Some(rate) = self.rate_bps {
+            let bytes = first.bytes;
+            self.refill(now, rate);
+            if self.ahead >= depth(rate) {
+                return None;
+            }
+            self.ahead += bytes as f64;
+        }
+        self.queue.pop_front()
+    }
+
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    fn refill(&mut self, now: Instant, rate: f64) {
+        let at = self.at.replace(now).unwrap_or(now);
+        let passed = now.saturating_duration_since(at).as_secs_f64();
+        self.ahead = (self.ahead - passed * rate / 8.0).max(0.0);
+    }
+}
+
+fn depth(rate: f64) -> f64 {
+    (rate / 8.0 * DEPTH.as_secs_f64()).max(MIN_DEPTH_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{INTERVAL, MAX_QUEUED, Pace, Pacer, Queued};
+    use crate::parameters::SubscriberHandle;
+    use crate::rewriter::Numbers;
+    use sealroute_rtp::FullSequence;
+    use std::time::Instant;
+
+    fn packet(now: Instant) -> Queued {
+        Queued {
+            subscriber: SubscriberHandle(1),
+            ssrc: 1,
+            encoding: 0,
+            sequence: FullSequence(0),
+            numbers: Numbers::default(),
+            bytes: 1_200,
+            since: now,
+        }
+    }
+
+    #[test]
+    fn without_a_rate_everything_leaves_at_once() {
+        let (mut pacer, now) = (Pacer::default(), Instant::now());
+        for _ in 0..1_000 {
+            assert_eq!(pacer.take(now, 1_200), Pace::Now);
+        }
+    }
+
+    #[test]
+    fn a_burst_is_spread_over_the_time_that_the_rate_gives_it() {
+        let (mut pacer, start) = (Pacer::default(), Instant::now());
+        pacer.set_estimate(Some(400_000.0));
+        let mut left = 0;
+        for _ in 0..100 {
+            match pacer.take(start, 1_200) {
+                Pace::Now => left += 1_200,
+                _ => pacer.push(packet(start)),
+            }
+        }
+        let mut now = start;
+        while pacer.queued() > 0 {
+            now += INTERVAL;
+            while pacer.pop(now).is_some() {
+                left += 1_200;
+            }
+        }
+        assert_eq!(left, 120_000);
+        let took = now.duration_since(start).as_secs_f64();
+        assert!((1.6..1.9).contains(&took), "{took}");
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let (mut pacer, now) = (Pacer::default(), Instant::now());
+        pacer.set_estimate(Some(1.0));
+        let mut refused = 0;
+        for _ in 0..10_000 {
+            match pacer.take(now, 1_200) {
+                Pace::Later => pacer.push(packet(now)),
+                Pace::Full => refused += 1,
+                Pace::Now => {}
+            }
+        }
+        assert_eq!(pacer.queued(), MAX_QUEUED);
+        assert!(refused > 9_000);
+    }
+}

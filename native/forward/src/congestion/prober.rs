@@ -1,0 +1,209 @@
+//! Short trains of padding that show whether a path carries more than it gets.
+//!
+//! Source of train length and judgement: libwebrtc's probe clusters (25 ms here for 15 ms there:
+//! the worker's timer is coarser than a pacer of its own).
+
+use std::time::{Duration, Instant};
+
+/// Between two bursts of a train, and how many there are.
+pub(crate) const BURST_INTERVAL: Duration = Duration::from_millis(5);
+const BURSTS: u32 = 6;
+const MIN_BURST_BYTES: f64 = 300.0;
+/// No answer for so long: the probe is over.
+const PATIENCE: Duration = Duration::from_secs(1);
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+/// After a sign of congestion the path is left alone for this long.
+const CALM: Duration = Duration::from_secs(2);
+/// A probe asks for this multiple of the estimate at most.
+const STEP: f64 = 2.0;
+const HEADROOM: f64 = 1.1;
+const NEARLY_ALL: f64 = 0.8;
+/// Arrived at less than this share of the speed sent: that was the path's limit.
+const PASSED: f64 = 0.9;
+/// What a probe saturated is believed with this share.
+const BELIEVED: f64 = 0.95;
+
+#[derive(Clone, Copy, Debug)]
+struct Train {
+    number: u16,
+    target_bps: f64,
+    began: Instant,
+    next_burst: Instant,
+    bursts_left: u32,
+    first_sent: Option<Instant>,
+    last_sent: Option<Instant>,
+    last_burst: Option<Instant>,
+    sent_bytes: f64,
+    last_burst_bytes: f64,
+    /// Media that left since the last burst and is part of the train.
+    media_bytes: f64,
+    arrived_bytes: f64,
+    first_arrival: Option<(i64, f64)>,
+    last_arrival_us: i64,
+}
+
+/// When to probe, and what came of it.
+#[derive(Debug)]
+pub(crate) struct Prober {
+    train: Option<Train>,
+    number: u16,
+    next: Option<Instant>,
+    pause: Duration,
+}
+
+impl Default for Prober {
+    fn default() -> Self {
+        Self {
+            train: None,
+            number: 0,
+            next: None,
+            pause: FIRST_PAUSE,
+        }
+    }
+}
+
+impl Prober {
+    /// Begins a train where more is wanted than the estimate has shown to pass.
+    pub(crate) fn consider(
+        &mut self,
+        now: Instant,
+        estimate_bps: f64,
+        wanted_bps: f64,
+        last_reduction: Option<Instant>,
+    ) {
+        let calm = last_reduction.is_none_or(|at| now.saturating_duration_since(at) >= CALM);
+        if self.train.is_some() || !calm || wanted_bps <= estimate_bps {
+            return;
+        }
+        if self.next.is_some_and(|at| now < at) {
+            return;
+        }
+        self.number = self.number.wrapping_add(1).max(1);
+        self.train = Some(Train {
+            number: self.number,
+            target_bps: (estimate_bps * STEP).min(wanted_bps * HEADROOM),
+            began: now,
+            next_burst: now,
+            bursts_left: BURSTS,
+            first_sent: None,
+            last_sent: None,
+            last_burst: None,
+            sent_bytes: 0.0,
+            last_burst_bytes: 0.0,
+            media_bytes: 0.0,
+            arrived_bytes: 0.0,
+            first_arrival: None,
+            last_arrival_us: 0,
+        });
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let train = self.train.as_ref()?;
+        Some(if train.bursts_left > 0 {
+            train.next_burst
+        } else {
+            train.began + PATIENCE
+        })
+    }
+
+    /// The bytes of the burst that is due. A train without an answer ends here.
+    pub(crate) fn poll_burst(&mut self, now: Instant) -> Option<f64> {
+        let train = self.train.as_mut()?;
+        if train.bursts_left == 0 {
+            if now >= train.began + PATIENCE {
+                self.fail(now);
+            }
+            return None;
+        }
+        if now < train.next_burst {
+            return None;
+        }
+        train.bursts_left -= 1;
+        let elapsed = train
+            .last_burst
+            .map_or(BURST_INTERVAL, |at| now.duration_since(at))
+            .min(4 * BURST_INTERVAL);
+        train.last_burst = Some(now);
+        train.next_burst = now + BURST_INTERVAL;
+        let bytes = (train.target_bps * elapsed.as_secs_f64() / 8.0
+            - std::mem::take(&mut train.media_bytes))
+        .max(MIN_BURST_BYTES);
+        Some(bytes)
+    }
+
+    /// A packet of a burst left, or media meanwhile (`is_media`). Returns the train it counts to.
+    pub(crate) fn handle_sent(&mut self, now: Instant, bytes: usize, is_media: bool) -> u16 {
+        let Some(train) = &mut self.train else {
+            return 0;
+        };
+        if is_media && (train.first_sent.is_none() || train.bursts_left == 0) {
+            return 0;
+        }
+        let bytes = bytes as f64;
+        train.first_sent.get_or_insert(now);
+        if train.last_sent != Some(now) {
+            train.last_burst_bytes = 0.0;
+        }
+        train.last_sent = Some(now);
+        train.sent_bytes += bytes;
+        train.last_burst_bytes += bytes;
+        if is_media {
+            train.media_bytes += bytes;
+        }
+        train.number
+    }
+
+    /// The path has no stream that could carry padding.
+    pub(crate) fn abandon(&mut self, now: Instant) {
+        self.fail(now);
+    }
+
+    pub(crate) fn handle_arrival(&mut self, probe: u16, arrival_us: i64, bytes: u16) {
+        let Some(train) = self.train.as_mut().filter(|train| train.number == probe) else {
+            return;
+        };
+        let bytes = f64::from(bytes);
+        train.arrived_bytes += bytes;
+        train.first_arrival.get_or_insert((arrival_us, bytes));
+        train.last_arrival_us = train.last_arrival_us.max(arrival_us);
+    }
+
+    /// What the train has shown to pass, once nearly all of it arrived. `own_loss`: what the
+    /// path loses whatever is sent.
+    pub(crate) fn poll_result(&mut self, now: Instant, own_loss: f64) -> Option<f64> {
+        let train = self.train.as_ref()?;
+        if train.bursts_left > 0
+            || train.arrived_bytes < NEARLY_ALL * train.sent_bytes * (1.0 - own_loss)
+        {
+            return None;
+        }
+        let sent_s = train
+            .last_sent?
+            .duration_since(train.first_sent?)
+            .as_secs_f64();
+        let (first_us, first_bytes) = train.first_arrival?;
+        let arrived_s = train.last_arrival_us.saturating_sub(first_us) as f64 / 1e6;
+        if sent_s <= 0.0 {
+            self.fail(now);
+            return None;
+        }
+        let sent_bps = (train.sent_bytes - train.last_burst_bytes) * 8.0 / sent_s;
+        let arrived_bytes = (train.arrived_bytes - first_bytes) / (1.0 - own_loss);
+        let arrived_bps = arrived_bytes * 8.0 / arrived_s.max(1e-3);
+        if arrived_bps < sent_bps * PASSED {
+            self.fail(now);
+            return Some(arrived_bps * BELIEVED);
+        }
+        self.train = None;
+        self.pause = FIRST_PAUSE;
+        self.next = None;
+        Some(sent_bps.min(arrived_bps))
+    }
+
+    fn fail(&mut self, now: Instant) {
+        self.train = None;
+        self.next = Some(now + self.pause);
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+    }
+}

@@ -1,0 +1,97 @@
+//! Bytes per time over a sliding window.
+
+const BUCKET_US: i64 = 25_000;
+const BUCKETS: usize = 16;
+const RECENT: i64 = 4;
+const WINDOW_US: i64 = BUCKET_US * BUCKETS as i64;
+
+/// The bitrate of the last 400 ms, on any clock in microseconds. Time that runs backwards or
+/// jumps begins anew.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RateMeter {
+    bytes: [u64; BUCKETS],
+    /// The newest bucket's number, and when measuring began.
+    newest: Option<i64>,
+    began: i64,
+}
+
+impl RateMeter {
+    pub(crate) fn add(&mut self, at_us: i64, bytes: usize) {
+        let bucket = at_us.div_euclid(BUCKET_US);
+        let Some(newest) = self.newest else {
+            self.restart(bucket, bytes);
+            return;
+        };
+        let ahead = bucket.saturating_sub(newest);
+        if ahead <= -(BUCKETS as i64) {
+            self.restart(bucket, bytes);
+            return;
+        }
+        for step in 1..=ahead.min(BUCKETS as i64) {
+            self.bytes[slot(newest + step)] = 0;
+        }
+        if ahead > BUCKETS as i64 {
+            self.bytes = [0; BUCKETS];
+        }
+        self.newest = Some(bucket.max(newest));
+        self.bytes[slot(bucket)] += bytes as u64;
+    }
+
+    fn restart(&mut self, bucket: i64, bytes: usize) {
+        self.bytes = [0; BUCKETS];
+        self.bytes[slot(bucket)] = bytes as u64;
+        self.newest = Some(bucket);
+        self.began = bucket;
+    }
+
+    /// Bits per second of the last 100 ms: what a full path has just carried.
+    pub(crate) fn recent_bps(&self) -> f64 {
+        let Some(newest) = self.newest else {
+            return 0.0;
+        };
+        let whole = (1..=RECENT).map(|back| self.bytes[slot(newest - back)]);
+        whole.sum::<u64>() as f64 * 8e6 / (RECENT * BUCKET_US) as f64
+    }
+
+    /// Bits per second; `None` before half a window has been seen.
+    pub(crate) fn bps(&self) -> Option<f64> {
+        let newest = self.newest?;
+        let seen_us = (newest - self.began) * BUCKET_US;
+        if seen_us < WINDOW_US / 2 {
+            return None;
+        }
+        // The newest bucket is not full yet.
+        let whole = self.bytes.iter().sum::<u64>() - self.bytes[slot(newest)];
+        let span_us = seen_us.min(WINDOW_US - BUCKET_US);
+        Some(whole as f64 * 8e6 / span_us as f64)
+    }
+}
+
+fn slot(bucket: i64) -> usize {
+    bucket.rem_euclid(BUCKETS as i64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RateMeter;
+
+    #[test]
+    fn an_even_stream_has_its_rate_and_a_pause_takes_it_away() {
+        let mut meter = RateMeter::default();
+        for step in 0..200 {
+            meter.add(step * 5_000, 625);
+        }
+        let bps = meter.bps().expect("measured");
+        assert!((900_000.0..1_100_000.0).contains(&bps), "{bps}");
+        meter.add(60_000_000, 100);
+        assert!(meter.bps().expect("measured") < 10_000.0);
+    }
+
+    #[test]
+    fn clocks_that_jump_back_begin_anew() {
+        let mut meter = RateMeter::default();
+        meter.add(i64::MAX / 2, 1_000);
+        meter.add(0, 1_000);
+        assert_eq!(meter.bps(), None);
+    }
+}

@@ -1,0 +1,120 @@
+//! What was sent under which transport-wide number, until its feedback is in.
+
+use std::time::Instant;
+
+/// More than a second of 8 Mbit/s; feedback comes several times a second.
+const KEPT: usize = 2_048;
+
+/// One packet on its way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SentPacket {
+    sequence: u64,
+    pub(crate) at: Instant,
+    pub(crate) bytes: u16,
+    /// Which probe it belongs to; 0 = none.
+    pub(crate) probe: u16,
+    told: Told,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    Lost,
+    Arrived,
+}
+
+/// What a status changed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum News {
+    Arrived(SentPacket),
+    Lost,
+    /// Reported lost before.
+    LateArrival(SentPacket),
+}
+
+/// Numbers packets of one transport and remembers the last ones.
+#[derive(Debug, Default)]
+pub(crate) struct SentPackets {
+    ring: Vec<SentPacket>,
+    next: u64,
+}
+
+impl SentPackets {
+    /// The number of a packet that is being sent.
+    pub(crate) fn send(&mut self, at: Instant, bytes: usize, probe: u16) -> u16 {
+        let sequence = self.next;
+        self.next += 1;
+        let packet = SentPacket {
+            sequence,
+            at,
+            bytes: bytes.min(usize::from(u16::MAX)) as u16,
+            probe,
+            told: Told::Nothing,
+        };
+        if self.ring.len() < KEPT {
+            self.ring.push(packet);
+        } else {
+            self.ring[sequence as usize % KEPT] = packet;
+        }
+        sequence as u16
+    }
+
+    /// Takes a status; each packet counts as lost once and as arrived once.
+    pub(crate) fn take(&mut self, sequence: u16, arrived: bool) -> Option<News> {
+        let last = self.next.checked_sub(1)?;
+        let behind = u64::from((last as u16).wrapping_sub(sequence));
+        let full = last.checked_sub(behind)?;
+        let packet = self.ring.get_mut(full as usize % KEPT)?;
+        if packet.sequence != full {
+            return None;
+        }
+        let before = packet.told;
+        match (before, arrived) {
+            (Told::Arrived, _) | (Told::Lost, false) => None,
+            (Told::Nothing, false) => {
+                packet.told = Told::Lost;
+                Some(News::Lost)
+            }
+            (Told::Nothing, true) => {
+                packet.told = Told::Arrived;
+                Some(News::Arrived(*packet))
+            }
+            (Told::Lost, true) => {
+                packet.told = Told::Arrived;
+                Some(News::LateArrival(*packet))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KEPT, News, SentPackets};
+    use std::time::Instant;
+
+    #[test]
+    fn a_packet_is_lost_once_and_arrives_once() {
+        let mut sent = SentPackets::default();
+        let number = sent.send(Instant::now(), 100, 0);
+        assert!(matches!(sent.take(number, false), Some(News::Lost)));
+        assert!(sent.take(number, false).is_none());
+        assert!(matches!(
+            sent.take(number, true),
+            Some(News::LateArrival(_))
+        ));
+        assert!(sent.take(number, true).is_none());
+    }
+
+    #[test]
+    fn numbers_never_sent_or_long_forgotten_change_nothing() {
+        let mut sent = SentPackets::default();
+        assert!(sent.take(0, true).is_none());
+        let now = Instant::now();
+        for _ in 0..=KEPT {
+            sent.send(now, 100, 0);
+        }
+        assert!(sent.take(0, true).is_none());
+        assert!(sent.take(KEPT as u16 + 1, true).is_none());
+        assert!(sent.take(1, true).is_some());
+    }
+}

@@ -1,0 +1,241 @@
+//! Downlinks: what waits, probes, and the division of their estimates.
+
+use std::time::{Duration, Instant};
+
+use super::SessionRouter;
+use crate::congestion::allocator::{Claim, Readiness, divide};
+use crate::congestion::downlink::Downlink;
+use crate::layer_selector::{allows, rank};
+use crate::layers::{Allocation, Layer};
+use crate::outbox::{ForwardEvent, Outbox, VideoSupply};
+use crate::parameters::{LayerWish, MediaKind, TransportHandle};
+use crate::sink::Sink;
+use crate::source::Source;
+
+/// After a sign of congestion nothing is given more for this long.
+const HOLD: Duration = Duration::from_secs(1);
+/// The smallest layer is paused when it has not fitted for so long.
+const STARVED: Duration = Duration::from_millis(800);
+/// A layer whose bitrate is not measured yet.
+const UNMEASURED_BPS: f64 = 30_000.0;
+/// Probes go a little beyond what the division asks for.
+const WANTED: f64 = 1.2;
+const WANTED_PAUSED: f64 = 1.45;
+/// A warning is lifted when there is this much room.
+const LIFTED: f64 = 1.1;
+const PIXELS_OF_NO_WISH: u32 = 1280 * 720;
+
+impl SessionRouter {
+    pub(super) fn open_downlink(&mut self, now: Instant, transport: TransportHandle) -> usize {
+        let (downlinks, max_bps) = (&mut self.downlinks, self.settings.max_downlink_bps);
+        *self
+            .downlink_of
+            .entry(transport)
+            .or_insert_with(|| downlinks.insert(Downlink::new(now, transport, max_bps)))
+    }
+
+    pub(super) fn downlink(&mut self, transport: TransportHandle) -> Option<&mut Downlink> {
+        let key = *self.downlink_of.get(&transport)?;
+        self.downlinks.get_mut(key)
+    }
+
+    /// Does what is due for downlinks.
+    pub(super) fn run_downlinks(&mut self, now: Instant, out: &mut impl Outbox) {
+        for key in 0..self.downlinks.capacity() {
+            let Some(downlink) = self.downlinks.get_mut(key) else {
+                continue;
+            };
+            let (release, tick) = (downlink.take_release(now), downlink.take_tick(now));
+            if release {
+                self.release(now, key, out);
+            }
+            if tick {
+                self.divide(now, key, out);
+            }
+            self.probe(now, key, out);
+        }
+    }
+
+    fn release(&mut self, now: Instant, key: usize, out: &mut impl Outbox) {
+        let downlink = &mut self.downlinks[key];
+        while let Some(queued) = downlink.pacer.pop(now) {
+            let sink = self
+                .sink_ssrcs
+                .get(&(downlink.transport, queued.ssrc))
+                .and_then(|&sink| self.sinks.get_mut(sink))
+                .filter(|sink| sink.subscriber == queued.subscriber);
+            // What an ended subscription left behind is nobody's.
+            let Some(sink) = sink else { continue };
+            let source = &self.sources[sink.source];
+            match sink.release(now, queued, source, downlink, out) {
+                Ok(()) => self.counters.rtp_forwarded += 1,
+                Err(reason) => self.counters.drop_packet(reason),
+            }
+        }
+        if downlink.pacer.queued() > 0 {
+            downlink.wake_for_queue(now);
+        }
+    }
+
+    fn probe(&mut self, now: Instant, key: usize, out: &mut impl Outbox) {
+        let downlink = &mut self.downlinks[key];
+        let Some(wanted) = downlink.prober.poll_burst(now) else {
+            return;
+        };
+        let of_downlink = |sink: &&mut Sink| sink.downlink == key && sink.can_probe();
+        let mut sinks = self.sinks.iter_mut().map(|(_, sink)| sink);
+        let Some(sink) = sinks.find(of_downlink) else {
+            downlink.prober.abandon(now);
+            return;
+        };
+        let mut bytes = 0;
+        while (bytes as f64) < wanted {
+            let sent = sink.send_padding(now, downlink, out);
+            if sent == 0 {
+                break;
+            }
+            bytes += sent;
+        }
+    }
+
+    /// Divides a downlink's estimate among its sinks and tells of what changed.
+    fn divide(&mut self, now: Instant, key: usize, out: &mut impl Outbox) {
+        let downlink = &mut self.downlinks[key];
+        let (mut audio_bps, mut wanted_bps) = (0.0, 0.0);
+        let mut claims = Vec::new();
+        for (index, sink) in &self.sinks {
+            let source = &self.sources[sink.source];
+            if sink.downlink != key || !sink.forwarding || !source.forwarding {
+                continue;
+            }
+            if sink.kind == MediaKind::Audio {
+                let bitrates = source.encodings.iter().map(|s| s.view().bitrate_bps);
+                audio_bps += bitrates.sum::<f64>();
+                continue;
+            }
+            let claim = claim_of(now, index, sink, source);
+            let room = if claim.current.is_some() {
+                WANTED
+            } else {
+                WANTED_PAUSED
+            };
+            wanted_bps += claim.layers.last().copied().unwrap_or_default() * room;
+            claims.push(claim);
+        }
+        downlink.wanted_bps = audio_bps + wanted_bps;
+        let estimator = &downlink.estimator;
+        if !estimator.has_evidence() {
+            return;
+        }
+        let budget_bps = (estimator.budget_bps() - audio_bps).max(0.0);
+        let last_reduction = estimator.last_reduction();
+        let limited = estimator.is_limited();
+        let readiness = Readiness {
+            keep_all: !limited,
+            hold: last_reduction.is_some_and(|at| now.saturating_duration_since(at) < HOLD),
+        };
+        let spent_bps = divide(budget_bps, &mut claims, readiness);
+        downlink.granted_bps = audio_bps + spent_bps;
+        let (estimate, wanted) = (estimator.estimate_bps(), downlink.wanted_bps);
+        downlink
+            .prober
+            .consider(now, estimate, wanted, last_reduction);
+        let share = Share {
+            budget_bps,
+            spent_bps,
+            limited,
+        };
+        for claim in &claims {
+            let sink = &mut self.sinks[claim.sink];
+            if let Some(supply) = apply(now, sink, claim, share) {
+                let subscriber = sink.subscriber;
+                out.event(ForwardEvent::VideoSupply { subscriber, supply });
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Share {
+    budget_bps: f64,
+    spent_bps: f64,
+    limited: bool,
+}
+
+fn claim_of(now: Instant, index: usize, sink: &Sink, source: &Source) -> Claim {
+    let views = || {
+        let views = source.encodings.iter().map(crate::source::Encoding::view);
+        views.enumerate().filter(|(_, view)| view.is_live(now))
+    };
+    let mut live: Vec<_> = views().filter(|(_, v)| allows(sink.wish, *v)).collect();
+    if live.is_empty() {
+        live.extend(views().min_by_key(|&(_, view)| rank(view)));
+    }
+    live.sort_by_key(|&(_, view)| rank(view));
+    let cost = |bps: f64| bps.max(UNMEASURED_BPS);
+    let held = |current| live.iter().position(|&(encoding, _)| encoding == current);
+    Claim {
+        sink: index,
+        layers: live
+            .iter()
+            .map(|(_, view)| cost(view.bitrate_bps))
+            .collect(),
+        encodings: live.iter().map(|&(encoding, _)| encoding).collect(),
+        current: match sink.allocation {
+            Allocation::Paused => None,
+            Allocation::UpTo(layer) => Some(held(layer.encoding.into()).unwrap_or_default()),
+            Allocation::Unlimited => Some(sink.current.and_then(held).unwrap_or_default()),
+        },
+        weight: pixels(sink.wish),
+        granted: None,
+    }
+}
+
+fn pixels(wish: LayerWish) -> u32 {
+    match (wish.max_width_px, wish.max_height_px) {
+        (Some(width), Some(height)) => width.saturating_mul(height),
+        _ => PIXELS_OF_NO_WISH,
+    }
+}
+
+fn layer_of(encoding: usize) -> Layer {
+    Layer {
+        encoding: u8::try_from(encoding).unwrap_or(u8::MAX),
+        ..Layer::default()
+    }
+}
+
+/// Gives a sink what it was granted; its new supply, if that changed.
+fn apply(now: Instant, sink: &mut Sink, claim: &Claim, share: Share) -> Option<VideoSupply> {
+    if claim.layers.is_empty() {
+        return None;
+    }
+    let granted = claim.granted.and_then(|layer| claim.encodings.get(layer));
+    match granted {
+        Some(&encoding) => {
+            sink.starved = None;
+            sink.set_allocation(Some(layer_of(encoding)));
+        }
+        None if sink.allocation != Allocation::Paused => {
+            let since = *sink.starved.get_or_insert(now);
+            if now.saturating_duration_since(since) >= STARVED {
+                sink.set_allocation(None);
+            } else {
+                sink.set_allocation(Some(layer_of(claim.encodings[0])));
+            }
+        }
+        None => {}
+    }
+    let lifted = share.spent_bps * LIFTED <= share.budget_bps;
+    let scarce = share.limited && claim.granted == Some(0) && share.spent_bps > share.budget_bps;
+    let supply = match sink.allocation {
+        Allocation::Paused => VideoSupply::Paused,
+        _ if sink.starved.is_some() || scarce => VideoSupply::Scarce,
+        _ if sink.supply == VideoSupply::Scarce && !lifted && claim.granted == Some(0) => {
+            VideoSupply::Scarce
+        }
+        _ => VideoSupply::Enough,
+    };
+    let changed = std::mem::replace(&mut sink.supply, supply) != supply;
+    changed.then_some(supply)
+}

@@ -1,0 +1,186 @@
+//! What a sink sends again, and padding that shows what its link carries.
+
+use std::time::{Duration, Instant};
+
+use sealroute_rtp::{MAX_PACKET_BYTES, RtpHeader};
+
+use super::{
+    ORIGINAL_SEQUENCE_BYTES, PADDING, PADDING_BIT, RESEND_INTERVAL, RESENT_REMEMBERED,
+    SECOND_REPEATS, Sink, cached,
+};
+use crate::congestion::downlink::{Content, Downlink, Stamp};
+use crate::drop_reason::DropReason;
+use crate::outbox::Outbox;
+use crate::packet_cache::CachedPacket;
+use crate::parameters::MediaKind;
+use crate::rewriter::Numbers;
+use crate::source::Source;
+
+impl Sink {
+    /// Sends a packet again that the subscriber lost, over its retransmission stream if it has
+    /// one.
+    pub(crate) fn resend(
+        &mut self,
+        now: Instant,
+        sequence: u16,
+        source: &Source,
+        downlink: &mut Downlink,
+        out: &mut impl Outbox,
+    ) -> Result<(), DropReason> {
+        if !self.forwarding {
+            return Err(DropReason::Paused);
+        }
+        if self.keeps_sealed() {
+            return self.resend_sealed(now, sequence, out);
+        }
+        let stream = (self.parameters.rtx_ssrc, self.parameters.rtx_payload_type);
+        let (Some(ssrc), Some(payload_type)) = stream else {
+            return Err(DropReason::NotCached);
+        };
+        let interval = self.resend_interval();
+        let sent = self.rewriter.sent(sequence).ok_or(DropReason::NotCached)?;
+        if sent
+            .resent
+            .is_some_and(|at| now.duration_since(at) < interval)
+        {
+            return Err(DropReason::ResentRecently);
+        }
+        let entry = *sent;
+        if entry.waits {
+            return Err(DropReason::ResentRecently);
+        }
+        let packet = cached(source, entry.encoding, entry.input).ok_or(DropReason::NotCached)?;
+        if self.resend_bytes < packet.payload.len() as f64 {
+            return Err(DropReason::ResendLimit);
+        }
+        self.resend_bytes -= packet.payload.len() as f64;
+        sent.resent = Some(now);
+        self.resent += 1;
+        let bytes = packet.payload.len();
+        let stream = (ssrc, payload_type, self.stamp(now, bytes, downlink));
+        self.send_retransmission(packet, entry.numbers, stream, out);
+        downlink.pacer.spend(now, bytes);
+        Ok(())
+    }
+
+    /// Whether lost packets come again under their own number.
+    pub(super) fn keeps_sealed(&self) -> bool {
+        self.parameters.nack && self.parameters.rtx_ssrc.is_none()
+    }
+
+    fn resend_interval(&self) -> Duration {
+        self.round_trip
+            .unwrap_or(RESEND_INTERVAL)
+            .max(RESEND_INTERVAL)
+    }
+
+    fn resend_sealed(
+        &mut self,
+        now: Instant,
+        sequence: u16,
+        out: &mut impl Outbox,
+    ) -> Result<(), DropReason> {
+        let interval = self.resend_interval();
+        let place = self.resent_at[usize::from(sequence) % RESENT_REMEMBERED];
+        if place.is_some_and(|(number, at)| number == sequence && now < at + interval) {
+            return Err(DropReason::ResentRecently);
+        }
+        let own = self.first.zip(self.rewriter.full(sequence));
+        if own.is_none_or(|(first, number)| number < first) {
+            return Err(DropReason::NotCached);
+        }
+        if self.resend_bytes <= 0.0 {
+            return Err(DropReason::ResendLimit);
+        }
+        let length = out
+            .rtp_again(self.transport, self.parameters.ssrc, sequence)
+            .ok_or(DropReason::NotCached)?;
+        self.resend_bytes -= length as f64;
+        self.resent += 1;
+        self.resent_at[usize::from(sequence) % RESENT_REMEMBERED] = Some((sequence, now));
+        if self.kind == MediaKind::Audio {
+            self.second_repeats[usize::from(sequence) % SECOND_REPEATS] = Some(sequence);
+        }
+        Ok(())
+    }
+
+    /// Sound is asked for once, for it can not wait: so it is repeated twice, the second time a
+    /// packet later, when what took the first has passed.
+    pub(super) fn repeat_once_more(&mut self, out: &mut impl Outbox) {
+        for sequence in std::mem::take(&mut self.second_repeats)
+            .into_iter()
+            .flatten()
+        {
+            if self.resend_bytes > 0.0
+                && let Some(length) = out.rtp_again(self.transport, self.parameters.ssrc, sequence)
+            {
+                self.resend_bytes -= length as f64;
+                self.resent += 1;
+            }
+        }
+    }
+
+    fn send_retransmission(
+        &mut self,
+        packet: CachedPacket<'_>,
+        numbers: Numbers,
+        (ssrc, payload_type, stamp): (u32, u8, Stamp),
+        out: &mut impl Outbox,
+    ) {
+        let mut buffer = [0; MAX_PACKET_BYTES];
+        let header = RtpHeader {
+            marker: packet.marker,
+            payload_type,
+            sequence: self.rewriter.next_rtx_sequence(),
+            timestamp: numbers.timestamp,
+            ssrc,
+        };
+        // Browsers of sealed sessions know this SSRC by nothing else (docs/e2ee.md).
+        let mut end = self.write_header((header, true, stamp), packet.extensions, &mut buffer);
+        let original = (numbers.sequence as u16).to_be_bytes();
+        buffer[end..end + ORIGINAL_SEQUENCE_BYTES].copy_from_slice(&original);
+        end += ORIGINAL_SEQUENCE_BYTES;
+        let replaced = self.write_descriptor(numbers, packet.payload, &mut buffer[end..]);
+        out.rtp(
+            self.transport,
+            &buffer[..end + replaced],
+            &packet.payload[replaced..],
+        );
+    }
+
+    /// Whether padding can be sent that the subscriber reports on.
+    pub(crate) fn can_probe(&self) -> bool {
+        self.kind == MediaKind::Video
+            && self.is_reported()
+            && self.parameters.rtx_payload_type.is_some()
+            && self.parameters.rtx_ssrc.is_some()
+    }
+
+    /// Sends one packet of padding over the retransmission stream. Returns its bytes.
+    pub(crate) fn send_padding(
+        &mut self,
+        now: Instant,
+        downlink: &mut Downlink,
+        out: &mut impl Outbox,
+    ) -> usize {
+        let (Some(ssrc), Some(payload_type)) =
+            (self.parameters.rtx_ssrc, self.parameters.rtx_payload_type)
+        else {
+            return 0;
+        };
+        let mut buffer = [0; MAX_PACKET_BYTES];
+        let header = RtpHeader {
+            marker: false,
+            payload_type,
+            sequence: self.rewriter.next_rtx_sequence(),
+            timestamp: self.rewriter.last_timestamp(),
+            ssrc,
+        };
+        let stamp = downlink.stamp(now, PADDING.len(), Content::Padding);
+        let end = self.write_header((header, true, stamp), &[], &mut buffer);
+        buffer[0] |= PADDING_BIT;
+        out.rtp(self.transport, &buffer[..end], &PADDING);
+        downlink.pacer.spend(now, PADDING.len());
+        PADDING.len()
+    }
+}

@@ -59,8 +59,9 @@ DOWNLINK_EXTENSION_IDS: dict[Extension, int] = {
 """Ours on every downlink, all within the one-byte form. What is not here is not carried on:
 toffset describes one hop. transport-cc and abs-send-time do too, and are written anew for it."""
 
-OWN_EXTENSIONS = frozenset({Extension.MID, Extension.TRANSPORT_CC, Extension.ABS_SEND_TIME})
-"""On every downlink, whatever the publisher sends."""
+OWN_EXTENSIONS = frozenset({Extension.MID, Extension.TRANSPORT_CC})
+"""On every downlink, whatever the publisher sends. abs-send-time is not: estimates that receivers
+make of it swing too far in their first seconds to pause video by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +190,7 @@ def stream_format(media: NegotiatedMedia) -> StreamFormat:
     run on within an encoding and would jump when a subscriber is switched to another one.
     """
     carried = (media.extensions.keys() & DOWNLINK_EXTENSION_IDS.keys()) | OWN_EXTENSIONS
+    carried -= {Extension.ABS_SEND_TIME}
     if len(media.encodings) > 1:
         carried -= {Extension.DEPENDENCY_DESCRIPTOR}
     passed = CODEC_RULES[media.codec.codec].passed(media.codec.parameters)

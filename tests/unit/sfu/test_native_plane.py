@@ -188,7 +188,6 @@ async def test_a_subscription_reaches_the_core_when_it_can_flow(scene):
         Extension.MID: 1,
         Extension.AUDIO_LEVEL: 2,
         Extension.TRANSPORT_CC: 10,
-        Extension.ABS_SEND_TIME: 11,
     }
     assert subscribe.sinks[1].rtx_ssrc is not None
     kinds = [type(command) for command in scene.router.commands[-3:]]

@@ -48,7 +48,7 @@ class Server:
         self.process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "signaling", "serve", "--data-dir", str(self.folder)),
             *("--host", "127.0.0.1", "--port", self.url.rpartition(":")[2]),
-            *("--media-port", str(free_port(socket.SOCK_DGRAM)), "--log-level", "warning"),
+            *("--media-port", "0", "--log-level", "warning"),
         )
         async with aiohttp.ClientSession() as http, asyncio.timeout(15):
             while True:

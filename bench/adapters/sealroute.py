@@ -95,13 +95,13 @@ class SealrouteAdapter:
             "project", "create", "--name", "bench", "--e2ee", "--data-dir", str(data), "--json"
         )
         self._credentials = Credentials(str(created["apiKey"]), str(created["apiSecret"]))
-        port, media_port = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
+        port = free_port(socket.SOCK_STREAM)
         self._url = f"http://127.0.0.1:{port}"
         with (data / "server.log").open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", self._module, "serve",
                 "--host", "127.0.0.1", "--port", str(port),
-                "--media-host", "127.0.0.1", "--media-port", str(media_port),
+                "--media-host", "127.0.0.1", "--media-port", "0",
                 "--public-ip", "127.0.0.1", "--data-dir", str(data), "--log-level", "warning",
                 cwd=ROOT, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import random
-import socket
 import sys
 from collections import defaultdict
 
@@ -13,7 +12,7 @@ import pytest
 import vonage_jwt
 from aiohttp import web
 
-from tests.served import Server, free_port, until
+from tests.served import Server, until
 
 pytestmark = pytest.mark.interop
 
@@ -61,13 +60,12 @@ class Node(Server):
 
     def __init__(self, folder) -> None:
         super().__init__(folder, e2ee=True)
-        self.media_port = free_port(socket.SOCK_DGRAM)
 
     async def serve(self) -> None:
         self.process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "signaling", "serve", "--data-dir", str(self.folder)),
             *("--host", "127.0.0.1", "--port", self.url.rpartition(":")[2]),
-            *("--media-port", str(self.media_port), "--log-level", "error"),
+            *("--media-port", "0", "--log-level", "error"),
             env={
                 **os.environ,
                 "SEALROUTE_CALLBACKS_ALLOWED_NETWORKS": "127.0.0.0/8",

@@ -29,13 +29,13 @@ export class Server {
   /** `environment`: settings beside the usual, as `SEALROUTE_…` variables. */
   static async start(environment = {}) {
     const dataDir = await mkdtemp(join(tmpdir(), 'sealroute-browser-'));
-    const [port, mediaPort] = await Promise.all([freeTcpPort(), freeUdpPort()]);
+    const port = await freeTcpPort();
     const server = new Server(
       spawn(
         program,
         [
           ...['serve', '--host', '127.0.0.1', '--port', String(port)],
-          ...['--media-port', String(mediaPort)],
+          ...['--media-port', '0'],
           ...['--data-dir', dataDir],
         ],
         { env: { ...process.env, ...environment } },

@@ -120,7 +120,7 @@ bench-guard: build ## Instructions per forwarded packet against the committed ba
 	$(BIN)/python -m bench.guard $(ARGS)
 
 bench-network: build ## Calls between real browsers on bad networks (root); writes bench/NETWORK.md
-	@scripts/require /usr/bin/chromium=chromium /usr/sbin/ip=iproute2 curl=curl
+	@scripts/require /usr/bin/chromium=chromium /usr/sbin/ip=iproute2 curl=curl ffmpeg=ffmpeg
 	$(BIN)/python -m bench.network $(ARGS)
 
 docs: build $(VENV)/dev.stamp ## Write the generated documents anew

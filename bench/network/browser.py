@@ -44,9 +44,13 @@ class BrowserError(Exception):
 class Browser:
     """One Chromium with one page. Owner of its process, its profile and its pipes."""
 
-    def __init__(self, namespace: Namespace, *, frame_rate: int = 20) -> None:
+    def __init__(
+        self, namespace: Namespace, *, frame_rate: int = 20, film: Path | None = None
+    ) -> None:
         self._namespace = namespace
-        self._camera = f"--use-fake-device-for-media-stream=fps={frame_rate}"
+        self._camera = [f"--use-fake-device-for-media-stream=fps={frame_rate}"]
+        if film is not None:
+            self._camera.append(f"--use-file-for-fake-video-capture={film}")
         self._numbers = count(1)
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._process: asyncio.subprocess.Process | None = None
@@ -126,7 +130,7 @@ class Browser:
             f'exec "$0" "$@" 3<&{commands} 4>&{write} {commands}<&- {write}>&-',
             CHROMIUM,
             *_FLAGS,
-            self._camera,
+            *self._camera,
             f"--unsafely-treat-insecure-origin-as-secure={origin}",
             f"--user-data-dir={self._profile}",
             "about:blank",

@@ -56,7 +56,7 @@ def grown(
 def per_s(
     before: Sample, after: Sample, kind: str, name: str, direction: str = "inbound-rtp"
 ) -> float:
-    elapsed_s = (after["at"] - before["at"]) / 1_000
+    elapsed_s = float(after["at"] - before["at"]) / 1_000
     return grown(before, after, kind, name, direction) / elapsed_s
 
 

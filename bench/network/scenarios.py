@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from bench.network import Json
 from bench.network.browser import Browser
 from bench.network.conditions import Conditions
 from bench.network.figures import (
@@ -26,8 +27,8 @@ from bench.network.stage import GOOD, IMPAIRED, MOBILE, Stage
 MEGABIT = 1_000_000
 SETTLE_S = 4.0
 _LOOK_EVERY_S = 0.25
-_CAMERA = {"resolution": "640x480", "frameRate": 20, "scalableVideo": False}
-_LAYERS = {"resolution": "1280x720", "frameRate": 20, "scalableVideo": True}
+_CAMERA: dict[str, Json] = {"resolution": "640x480", "frameRate": 20, "scalableVideo": False}
+_LAYERS: dict[str, Json] = {"resolution": "1280x720", "frameRate": 20, "scalableVideo": True}
 _WAY_MS = 25.0
 """One way of a round trip of 50 ms."""
 
@@ -113,7 +114,7 @@ async def _until_frame_rate(stage: Stage, browser: Browser, wanted: float, limit
 async def step_down(stage: Stage) -> list[Figure]:
     link = stage.link(IMPAIRED)
     link.set(_down(3 * MEGABIT))
-    await stage.publisher(**_LAYERS)
+    await stage.publisher(filmed=True, **_LAYERS)
     impaired, good = await stage.viewer(IMPAIRED), await stage.viewer(GOOD)
     await asyncio.sleep(15.0)
     ((before, usual), (good_before, good_usual)) = await stage.over(5.0, impaired, good)

@@ -8,6 +8,7 @@ from typing import Any
 from bench.network import Json
 from bench.network.browser import Browser
 from bench.network.figures import Sample
+from bench.network.film import film
 from bench.network.served import SECRET, URL, Room, Served
 from bench.network.topology import Link, Topology
 from bench.processes import stop
@@ -27,9 +28,9 @@ class Stage:
     def link(self, name: str) -> Link:
         return self.topology.links[name][0]
 
-    async def open(self, name: str, *, frame_rate: int = 20) -> Browser:
+    async def open(self, name: str, *, frame_rate: int = 20, film: Path | None = None) -> Browser:
         """A browser at the server's page, not in the room yet."""
-        browser = Browser(self.topology.clients[name], frame_rate=frame_rate)
+        browser = Browser(self.topology.clients[name], frame_rate=frame_rate, film=film)
         self._browsers[name] = browser
         await browser.open(f"{URL}/")
         return browser
@@ -39,9 +40,11 @@ class Stage:
         order = {**await self.order(), "secret": SECRET}
         return float(await browser.run(f"bench.join({json.dumps(order)})"))
 
-    async def publisher(self, **properties: Json) -> tuple[Browser, str]:
-        """Somebody who publishes, and the stream's id."""
-        browser = await self.open(PUBLISHER, frame_rate=int(properties.get("frameRate", 20)))
+    async def publisher(self, *, filmed: bool = False, **properties: Json) -> tuple[Browser, str]:
+        """Somebody who publishes, and the stream's id; `filmed` needs as much rate as a camera."""
+        frame_rate = int(properties.get("frameRate", 20))
+        played = await asyncio.to_thread(film, frame_rate) if filmed else None
+        browser = await self.open(PUBLISHER, frame_rate=frame_rate, film=played)
         await self.enter(browser)
         return browser, await browser.run(f"bench.publish({json.dumps(properties)})")
 

@@ -41,9 +41,18 @@ class HttpSettings:
     )
     read_timeout_ms: int = knob(
         10_000,
-        "How long a REST body may take to arrive. Slow links against slowloris.",
+        "Time for each of TLS handshake, request head and body. Slow links against slowloris.",
         100,
         120_000,
+    )
+    write_timeout_ms: int = knob(
+        60_000, "How long a client may take to read an answer.", 100, 600_000
+    )
+    idle_timeout_ms: int = knob(
+        75_000,
+        "How long a connection may wait for its next request. Longer than your load balancer's.",
+        100,
+        3_600_000,
     )
     allowed_origins: str = knob(
         "*", "Web origins that may open the WebSocket, with blanks between; * allows all."

@@ -1,23 +1,103 @@
-"""The HTTP server under the application: also what is no HTTP request is answered in JSON.
+"""The HTTP server under the application: nobody holds a connection by being slow, and also what
+is no HTTP request is answered in JSON.
 
-The library would repeat the peer's bytes in its answer and in its log; there could be a token
-among them.
+The library has no deadline for a request's head, a TLS handshake or a reader of an answer; and it
+would repeat the peer's bytes in its answer and in its log, where there could be a token among them.
 """
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from config.settings import HttpSettings
 from signaling.domain.errors import BadRequest, ErrorCode, Unavailable
 from signaling.rest.answers import error_answer
 
 log = structlog.get_logger(__name__)
 
+MAX_FIELD_BYTES = 16_384
+"""Of one header: tokens of the SDKs travel in them."""
+BACKLOG = 1_024
+"""Connections that the kernel holds until they are accepted; a flood must leave room for others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long a peer may take for the head of a request, for reading an answer, and for nothing
+    at all between two requests."""
+
+    head_s: float
+    answer_s: float
+    idle_s: float
+
+    @classmethod
+    def of(cls, http: HttpSettings) -> "Deadlines":
+        return cls(
+            head_s=http.read_timeout_ms / 1000,
+            answer_s=http.write_timeout_ms / 1000,
+            idle_s=http.idle_timeout_ms / 1000,
+        )
+
 
 class _Connection(RequestHandler):
     """One connection of a peer."""
 
-    __slots__ = ()
+    __slots__ = ("_deadlines", "_head_deadline")
+
+    def __init__(self, manager: web.Server, deadlines: Deadlines, **options: Any) -> None:  # noqa: ANN401 - the library's
+        super().__init__(manager, keepalive_timeout=deadlines.idle_s, **options)
+        self._deadlines = deadlines
+        self._head_deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._expect_head()
+
+    def data_received(self, data: bytes) -> None:
+        requests = self._request_count
+        # Who waits for a request waits for its head; bytes of a body come while one is handled.
+        waits = self._waiter is not None and not self._waiter.done()
+        super().data_received(data)
+        if self._request_count != requests:
+            self._forget_head()
+        elif waits and self._head_deadline is None:
+            self._expect_head()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._forget_head()
+        super().connection_lost(exc)
+
+    def _expect_head(self) -> None:
+        self._head_deadline = self._loop.call_later(self._deadlines.head_s, self._drop)
+
+    def _forget_head(self) -> None:
+        if self._head_deadline is not None:
+            self._head_deadline.cancel()
+            self._head_deadline = None
+
+    def _drop(self) -> None:
+        self._head_deadline = None
+        log.debug("slow client", reason="request head")
+        self.force_close()
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """A peer that does not read its answer loses it."""
+        transport = self.transport
+        try:
+            async with asyncio.timeout(self._deadlines.answer_s):
+                return await super().finish_response(request, resp, start_time)
+        except TimeoutError:
+            log.debug("slow client", reason="answer")
+            if isinstance(transport, asyncio.Transport):
+                transport.abort()
+            return resp, True
 
     def handle_error(
         self,
@@ -47,20 +127,67 @@ class _Connection(RequestHandler):
 
 
 class _Server(web.Server):
+    def __init__(self, made: web.Server, deadlines: Deadlines) -> None:
+        super().__init__(
+            made.request_handler,
+            request_factory=made.request_factory,
+            loop=made._loop,  # noqa: SLF001 - a twin of the library's own
+            **made._kwargs,  # noqa: SLF001 - the same
+        )
+        self._deadlines = deadlines
+
     def __call__(self) -> _Connection:
-        return _Connection(self, loop=self._loop, **self._kwargs)
+        return _Connection(self, self._deadlines, loop=self._loop, **self._kwargs)
 
 
 class HttpRunner(web.AppRunner):
     """Runs an application; the other parts of the library are as they come."""
 
-    __slots__ = ()
+    __slots__ = ("_deadlines",)
+
+    def __init__(self, app: web.Application, deadlines: Deadlines) -> None:
+        super().__init__(
+            app,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=1.0,
+            max_field_size=MAX_FIELD_BYTES,
+        )
+        self._deadlines = deadlines
 
     async def _make_server(self) -> web.Server:
-        made = await super()._make_server()
-        return _Server(
-            made.request_handler,
-            request_factory=made.request_factory,
-            loop=made._loop,  # noqa: SLF001 - a twin of the library's own
-            **made._kwargs,  # noqa: SLF001 - the same
+        return _Server(await super()._make_server(), self._deadlines)
+
+    async def listen(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+        """Errors: `OSError` when the address can not be had; then nothing stays open."""
+        await self.setup()
+        site = _Site(self, host, port, ssl_context=tls, backlog=BACKLOG, reuse_address=True)
+        site.handshake_s = self._deadlines.head_s
+        try:
+            await site.start()
+        except OSError:
+            await self.cleanup()
+            raise
+
+
+class _Site(web.TCPSite):
+    """One listening address. A TLS handshake has a deadline."""
+
+    __slots__ = ("handshake_s",)
+
+    handshake_s: float
+
+    async def start(self) -> None:
+        await web.BaseSite.start(self)
+        server = self._runner.server
+        if server is None:
+            raise RuntimeError("the runner has no server")
+        self._server = await asyncio.get_running_loop().create_server(
+            server,
+            self._host,
+            self._port,
+            ssl=self._ssl_context,
+            ssl_handshake_timeout=None if self._ssl_context is None else self.handshake_s,
+            backlog=self._backlog,
+            reuse_address=self._reuse_address,
         )

@@ -27,7 +27,7 @@ from signaling.authenticator import Authenticator
 from signaling.callbacks.service import running_callbacks, target_policy
 from signaling.clock import Clock, SystemClock
 from signaling.directory import SessionDirectory
-from signaling.http_runner import HttpRunner
+from signaling.http_runner import Deadlines, HttpRunner
 from signaling.ice_servers import ice_servers_of
 from signaling.live_actors import LiveActors
 from signaling.logs import configure_logs
@@ -148,19 +148,8 @@ def _where_the_project_is(settings: Settings) -> str:
 
 
 async def _listen(app: web.Application, settings: Settings) -> web.AppRunner:
-    runner = HttpRunner(
-        app, access_log=None, handle_signals=False, shutdown_timeout=1.0, max_field_size=16_384
-    )
-    await runner.setup()
-    http = settings.http
-    try:
-        site = web.TCPSite(
-            runner, http.host, http.port, ssl_context=_tls(settings), reuse_address=True
-        )
-        await site.start()
-    except OSError:
-        await runner.cleanup()
-        raise
+    runner = HttpRunner(app, Deadlines.of(settings.http))
+    await runner.listen(settings.http.host, settings.http.port, _tls(settings))
     return runner
 
 

@@ -11,7 +11,6 @@ import jwt
 import pytest
 import requests
 import schemathesis
-from aiohttp import web
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.strategies import booleans
 from schemathesis import GenerationMode
@@ -22,8 +21,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from config.settings import HttpSettings
 from signaling.domain.projects import Project
-from signaling.http_runner import HttpRunner
+from signaling.http_runner import Deadlines, HttpRunner
 from signaling.rest.live_sessions import LiveConnection, LiveStream
 from signaling.rest.openapi import openapi_document
 from signaling.rest.routes import ROUTES
@@ -79,9 +79,8 @@ def site(tmp_path_factory):
 
     async def start():
         server = await open_rest_server(tmp_path_factory.mktemp("fuzz"))
-        runner = HttpRunner(server.app)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        runner = HttpRunner(server.app, Deadlines.of(HttpSettings()))
+        await runner.listen("127.0.0.1", 0, None)
         return server, runner
 
     server, runner = run(start())

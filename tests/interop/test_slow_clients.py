@@ -1,0 +1,197 @@
+"""Clients that are slow on purpose, over real sockets: none of them holds what it was given."""
+
+import asyncio
+import ssl
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from aiohttp import ClientSession, web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from signaling.http_runner import Deadlines, HttpRunner
+
+pytestmark = pytest.mark.interop
+
+DEADLINES = Deadlines(head_s=0.4, answer_s=0.4, idle_s=0.8)
+HEAD = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+LARGE_BYTES = 32 * 1024 * 1024
+GIVEN_UP_S = 5.0
+
+
+async def health(request: web.Request) -> web.Response:
+    return web.Response(text=str(len(await request.read())))
+
+
+async def large(_request: web.Request) -> web.Response:
+    return web.Response(body=bytes(LARGE_BYTES))
+
+
+class Site:
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    async def open(self, **options):
+        return await asyncio.open_connection("127.0.0.1", self.port, **options)
+
+
+async def running(deadlines: Deadlines, tls: ssl.SSLContext | None = None):
+    app = web.Application()
+    app.router.add_get("/healthz", health)
+    app.router.add_post("/healthz", health)
+    app.router.add_get("/large", large)
+    runner = HttpRunner(app, deadlines)
+    await runner.listen("127.0.0.1", 0, tls)
+    return runner, Site(runner.addresses[0][1])
+
+
+@pytest.fixture
+async def site():
+    runner, made = await running(DEADLINES)
+    yield made
+    await runner.cleanup()
+
+
+async def ended_after(reader: asyncio.StreamReader) -> float:
+    began_s = time.monotonic()
+    async with asyncio.timeout(GIVEN_UP_S):
+        try:
+            while await reader.read(65_536):
+                pass
+        except ConnectionError:
+            pass
+    return time.monotonic() - began_s
+
+
+async def trickle(writer: asyncio.StreamWriter, data: bytes) -> None:
+    """One byte every 50 ms, until the other side has had enough."""
+    try:
+        for byte in data:
+            writer.write(bytes((byte,)))
+            await writer.drain()
+            await asyncio.sleep(0.05)
+    except ConnectionError:
+        pass
+
+
+async def answer_of(reader: asyncio.StreamReader) -> bytes:
+    async with asyncio.timeout(GIVEN_UP_S):
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        return await reader.readexactly(length)
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /healthz HT", HEAD[:-2]])
+async def test_a_head_that_never_ends_is_dropped_in_time(site, sent):
+    reader, writer = await site.open()
+    writer.write(sent)
+    assert 0.2 < await ended_after(reader) < 2.0
+    writer.close()
+
+
+async def test_a_head_that_trickles_is_dropped_in_time(site):
+    reader, writer = await site.open()
+    sending = asyncio.create_task(trickle(writer, b"GET /healthz HTTP/1.1\r\nX-A: " + b"a" * 400))
+    assert await ended_after(reader) < 2.0
+    await sending
+    writer.close()
+
+
+async def test_the_second_request_of_a_connection_has_the_same_deadline(site):
+    reader, writer = await site.open()
+    writer.write(HEAD)
+    assert await answer_of(reader) == b"0"
+    sending = asyncio.create_task(trickle(writer, HEAD[:-2] + b"X-A: " + b"a" * 400))
+    assert await ended_after(reader) < 0.7  # sooner than a connection that only idles
+    await sending
+    writer.close()
+
+
+async def test_requests_one_after_the_other_keep_their_connection(site):
+    reader, writer = await site.open()
+    for _ in range(4):
+        await asyncio.sleep(0.3)
+        writer.write(HEAD)
+        assert await answer_of(reader) == b"0"
+    writer.close()
+
+
+async def test_a_body_is_not_measured_by_the_deadline_of_heads(site):
+    reader, writer = await site.open()
+    writer.write(b"POST /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\n")
+    await trickle(writer, b"x" * 12)
+    assert await answer_of(reader) == b"12"
+    writer.close()
+
+
+async def test_a_connection_that_only_idles_ends(site):
+    reader, writer = await site.open()
+    writer.write(HEAD)
+    assert await answer_of(reader) == b"0"
+    assert 0.5 < await ended_after(reader) < 3.0
+    writer.close()
+
+
+async def test_who_does_not_read_an_answer_loses_it(site):
+    reader, writer = await site.open(limit=1_024)
+    writer.write(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+    await asyncio.sleep(1.2)
+    read = 0
+    async with asyncio.timeout(GIVEN_UP_S):
+        try:
+            while chunk := await reader.read(65_536):
+                read += len(chunk)
+        except ConnectionError:
+            pass
+    assert read < LARGE_BYTES
+    writer.close()
+
+
+async def test_who_reads_gets_the_whole_of_a_large_answer(site):
+    url = f"http://127.0.0.1:{site.port}/large"
+    async with ClientSession() as http, http.get(url) as answer:
+        assert len(await answer.read()) == LARGE_BYTES
+
+
+def server_tls(folder) -> ssl.SSLContext:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "tls.pem"
+    file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(file)
+    return context
+
+
+async def test_a_tls_handshake_that_never_ends_is_dropped_in_time(tmp_path):
+    tls = await asyncio.to_thread(server_tls, tmp_path)
+    runner, site = await running(replace(DEADLINES, idle_s=60), tls)
+    try:
+        reader, writer = await site.open()
+        writer.write(b"\x16\x03\x01")
+        assert await ended_after(reader) < 2.0
+        writer.close()
+    finally:
+        await runner.cleanup()

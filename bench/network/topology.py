@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import zlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -16,9 +17,10 @@ from typing import Self
 from bench.network import Json
 from bench.network.conditions import Conditions
 
-PREFIX = "srbench"
-SERVER_ADDRESS = "10.78.0.1"
 ROOT = Path(__file__).parents[2]
+PREFIX = f"srb{zlib.crc32(str(ROOT).encode()):08x}"
+"""Of all names that this checkout makes: the runs of another one are left alone."""
+SERVER_ADDRESS = "10.78.0.1"
 _COMMAND_TIMEOUT_S = 10
 _INTERFACE_LETTERS = 15
 

@@ -52,9 +52,9 @@ class Worker:
     def unsubscribe(self, command: commands.Unsubscribe) -> None: ...
     def counters(self) -> Mapping[str, int]:
         """Totals since start, read without stopping the thread. Keys: packets_received,
-        bytes_received, packets_sent, bytes_sent, rtp_received, rtp_forwarded, rtx_sent,
-        nacks_received, nacks_sent, plis_received, plis_sent, stun_requests, dtls_records,
-        events_dropped, transports, publishers, subscribers, tcp_connections, tcp_accepted,
+        bytes_received, packets_sent, bytes_sent, rtp_received, rtp_forwarded,
+        rtp_caught_up, rtx_sent, nacks_received, nacks_sent, plis_received, plis_sent,
+        stun_requests, dtls_records, events_dropped, transports, publishers, subscribers, tcp_connections, tcp_accepted,
         tcp_refused, tcp_bad_frames, tcp_expired, and `drop.<reason>` for every
         DropReason."""
 

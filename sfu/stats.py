@@ -21,6 +21,7 @@ class CoreFigures:
     bytes_sent: int = 0
     rtp_received: int = 0
     rtp_forwarded: int = 0
+    rtp_caught_up: int = 0
     rtx_sent: int = 0
     nacks_received: int = 0
     nacks_sent: int = 0

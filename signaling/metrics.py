@@ -40,6 +40,7 @@ _MEDIA_COUNTERS = {
     "bytes_sent": "Bytes sent.",
     "rtp_received": "RTP packets opened.",
     "rtp_forwarded": "RTP packets forwarded, once for each Subscriber.",
+    "rtp_caught_up": "Of these, packets that were dropped before a late key frame's begin came.",
     "rtx_sent": "RTP packets sent again.",
     "nacks_received": "NACKs of Subscribers.",
     "nacks_sent": "NACKs to Publishers.",

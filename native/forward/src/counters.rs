@@ -9,6 +9,9 @@ pub struct ForwardCounters {
     pub rtp_received: u64,
     /// Packets given to an outbox, those sent again not counted.
     pub rtp_forwarded: u64,
+    /// Packets forwarded after all that had been dropped or were from before the subscriber: those
+    /// behind the late first packet of a key frame. They are counted as forwarded too.
+    pub rtp_caught_up: u64,
     /// Packets sent again.
     pub rtx_sent: u64,
     /// Sequence numbers that subscribers asked for.
@@ -33,6 +36,7 @@ impl ForwardCounters {
         let totals = [
             ("rtp_received", self.rtp_received),
             ("rtp_forwarded", self.rtp_forwarded),
+            ("rtp_caught_up", self.rtp_caught_up),
             ("rtx_sent", self.rtx_sent),
             ("nacks_received", self.nacks_received),
             ("nacks_sent", self.nacks_sent),
@@ -46,6 +50,10 @@ impl ForwardCounters {
     }
 
     pub(crate) fn drop_packet(&mut self, reason: DropReason) {
-        self.drops[reason as usize] += 1;
+        self.drop_packets(reason, 1);
+    }
+
+    pub(crate) fn drop_packets(&mut self, reason: DropReason, packets: usize) {
+        self.drops[reason as usize] += packets as u64;
     }
 }

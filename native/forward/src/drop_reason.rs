@@ -58,6 +58,8 @@ drop_reasons! {
     OtherEncoding = "other_encoding",
     /// It came too late: from before the sink started or switched.
     TooLate = "too_late",
+    /// A packet was asked for again of a sink that is held back.
+    ResendPaused = "resend_paused",
     /// A packet that was asked for again is no longer kept.
     NotCached = "not_cached",
     /// It was sent again a moment ago.

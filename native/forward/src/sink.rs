@@ -179,7 +179,9 @@ impl Sink {
                     counters.rtp_forwarded += u64::from(pace == Pace::Now);
                     self.waiting = None;
                     if self.current != before {
-                        self.catch_up(now, place, source, downlink, out);
+                        let (sent, queued) = self.catch_up(now, place, source, downlink, out);
+                        counters.rtp_forwarded += sent;
+                        counters.rtp_caught_up += sent + queued;
                     }
                 }
                 Err(reason) => {
@@ -226,8 +228,8 @@ impl Sink {
     }
 
     /// When the first packet of a key frame was lost and came again, those behind it have come
-    /// before it and could not be used: they are sent now. Each has
-    /// been counted as awaiting the key frame, and is not counted a second time.
+    /// before it and could not be used: they are sent now. Returns how many were sent at once, and
+    /// how many wait for their time.
     fn catch_up(
         &mut self,
         now: Instant,
@@ -235,7 +237,8 @@ impl Sink {
         source: &Source,
         downlink: &mut Downlink,
         out: &mut impl Outbox,
-    ) {
+    ) -> (u64, u64) {
+        let (mut sent, mut queued) = (0, 0);
         let first = source.pending[place];
         let later = &source.pending[place + 1..];
         let newest = source.encodings[first.encoding].highest();
@@ -254,8 +257,13 @@ impl Sink {
             }
             // One that the cache has not (any more) stays a gap.
             let place = (self.current, pending);
-            let _ = self.forward_one(now, place, source, downlink, out);
+            match self.forward_one(now, place, source, downlink, out) {
+                Ok(Pace::Now) => sent += 1,
+                Ok(_) => queued += 1,
+                Err(_) => {}
+            }
         }
+        (sent, queued)
     }
 
     fn target(&self, now: Instant, source: &Source) -> Option<usize> {

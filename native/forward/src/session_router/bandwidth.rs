@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::SessionRouter;
 use crate::congestion::allocator::{Claim, Readiness, divide};
 use crate::congestion::downlink::Downlink;
+use crate::drop_reason::DropReason;
 use crate::layer_selector::{allows, rank};
 use crate::layers::{Allocation, Layer};
 use crate::outbox::{ForwardEvent, Outbox, VideoSupply};
@@ -64,8 +65,11 @@ impl SessionRouter {
                 .get(&(downlink.transport, queued.ssrc))
                 .and_then(|&sink| self.sinks.get_mut(sink))
                 .filter(|sink| sink.subscriber == queued.subscriber);
-            // What an ended subscription left behind is nobody's.
-            let Some(sink) = sink else { continue };
+            let Some(sink) = sink else {
+                // What an ended subscription left behind.
+                self.counters.drop_packet(DropReason::NoSubscriber);
+                continue;
+            };
             let source = &self.sources[sink.source];
             match sink.release(now, queued, source, downlink, out) {
                 Ok(()) => self.counters.rtp_forwarded += 1,

@@ -143,9 +143,8 @@ impl SessionRouter {
         self.speakers.remove(publisher);
         for key in keys {
             let source = self.sources.remove(key);
-            for _ in &source.pending {
-                self.counters.drop_packet(DropReason::NoSubscriber);
-            }
+            self.counters
+                .drop_packets(DropReason::NoSubscriber, source.pending.len());
             self.dirty.retain(|&dirty| dirty != key);
             for sink in source.sinks {
                 self.remove_sink(sink);
@@ -370,7 +369,9 @@ impl SessionRouter {
         self.parked_rtx.retain(|&(of, _), _| of != transport);
         self.latches.remove(&transport);
         if let Some(downlink) = self.downlink_of.remove(&transport) {
-            self.downlinks.remove(downlink);
+            let waiting = self.downlinks.remove(downlink).pacer.queued();
+            self.counters
+                .drop_packets(DropReason::NoSubscriber, waiting);
         }
         Ok(())
     }

@@ -159,9 +159,8 @@ impl SessionRouter {
             }
         }
         if source.sinks.is_empty() {
-            for _ in &source.pending {
-                self.counters.drop_packet(DropReason::NoSubscriber);
-            }
+            self.counters
+                .drop_packets(DropReason::NoSubscriber, source.pending.len());
         }
         let sinks = std::mem::take(&mut source.sinks);
         for &sink in &sinks {

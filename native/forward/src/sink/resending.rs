@@ -28,7 +28,7 @@ impl Sink {
         out: &mut impl Outbox,
     ) -> Result<(), DropReason> {
         if !self.forwarding {
-            return Err(DropReason::Paused);
+            return Err(DropReason::ResendPaused);
         }
         if self.keeps_sealed() {
             return self.resend_sealed(now, sequence, out);

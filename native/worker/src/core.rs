@@ -436,6 +436,9 @@ impl<S: MessageSocket> Core<S> {
 
     /// Lets other threads read the totals as they are now.
     pub(crate) fn publish_counters(&mut self) {
+        let lost = self.egress.socket_mut().poll_lost();
+        self.counters
+            .drop_packets(NetworkDrop::ReceiveBufferFull, lost);
         self.counters.transports = self.transports.len() as u64;
         self.counters.publishers = self.publications.len() as u64;
         self.counters.subscribers = self.subscriptions.len() as u64;

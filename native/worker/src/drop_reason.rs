@@ -18,6 +18,8 @@ macro_rules! network_drops {
 }
 
 network_drops! {
+    /// More came than the worker took in time: the kernel's receive buffer was full.
+    ReceiveBufferFull = "receive_buffer_full",
     /// Larger than any packet of ours.
     Oversize = "oversize",
     /// Neither STUN, DTLS nor RTP (RFC 7983).

@@ -29,6 +29,11 @@ pub(crate) trait MessageSocket {
 
     /// A valid check came over this connection: it may stay until `until`.
     fn keep(&mut self, connection: NonZeroU32, until: Instant);
+
+    /// How many datagrams were lost since the last call, before anybody could take them.
+    fn poll_lost(&mut self) -> usize {
+        0
+    }
 }
 
 #[derive(Clone, Copy)]

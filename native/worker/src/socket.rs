@@ -16,6 +16,9 @@ pub(crate) const DATAGRAM_BYTES: usize = 2_048;
 /// Room for one `in6_pktinfo` and one segment size.
 const CONTROL_WORDS: usize = 10;
 
+/// The figures of a socket, nine of them (asm-generic/socket.h; libc has not the name).
+const SO_MEMINFO: i32 = 55;
+
 type Control = [u64; CONTROL_WORDS];
 
 /// The UDP socket of a worker.
@@ -27,11 +30,8 @@ pub(crate) struct MediaSocket {
 impl MediaSocket {
     /// Binds without blocking; `::` takes IPv4 too.
     pub(crate) fn bind(address: SocketAddr, receive_buffer_bytes: usize) -> io::Result<Self> {
-        let domain = if address.is_ipv6() {
-            libc::AF_INET6
-        } else {
-            libc::AF_INET
-        };
+        let (v4, v6) = (address.is_ipv4(), address.is_ipv6());
+        let domain = [libc::AF_INET, libc::AF_INET6][usize::from(v6)];
         // SAFETY: plain numbers; the result is checked before it is used.
         let fd = unsafe {
             libc::socket(
@@ -46,34 +46,21 @@ impl MediaSocket {
         // SAFETY: the descriptor was opened above and has no other owner.
         let socket = unsafe { UdpSocket::from_raw_fd(fd) };
         let wildcard = address.ip().is_unspecified();
-        let (v4, v6) = (address.is_ipv4(), address.is_ipv6());
-        if v6 {
-            set_option(
-                fd,
-                libc::IPPROTO_IPV6,
-                libc::IPV6_V6ONLY,
-                i32::from(!wildcard),
-            )?;
-            set_option(
-                fd,
-                libc::IPPROTO_IPV6,
-                libc::IPV6_MTU_DISCOVER,
-                libc::IPV6_PMTUDISC_DO,
-            )?;
-            if wildcard {
-                set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
-            }
-        }
-        if v4 || wildcard {
-            set_option(
-                fd,
-                libc::IPPROTO_IP,
+        let (ip, ipv6) = (libc::IPPROTO_IP, libc::IPPROTO_IPV6);
+        let options = [
+            (v6, ipv6, libc::IPV6_V6ONLY, i32::from(!wildcard)),
+            (v6, ipv6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DO),
+            (v6 && wildcard, ipv6, libc::IPV6_RECVPKTINFO, 1),
+            (
+                v4 || wildcard,
+                ip,
                 libc::IP_MTU_DISCOVER,
                 libc::IP_PMTUDISC_DO,
-            )?;
-        }
-        if v4 && wildcard {
-            set_option(fd, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
+            ),
+            (v4 && wildcard, ip, libc::IP_PKTINFO, 1),
+        ];
+        for (_, level, name, value) in options.into_iter().filter(|(applies, ..)| *applies) {
+            set_option(fd, level, name, value)?;
         }
         let bytes = i32::try_from(receive_buffer_bytes).unwrap_or(i32::MAX);
         // FORCE is for root only; otherwise as much as the system allows.
@@ -97,8 +84,24 @@ impl MediaSocket {
         self.local
     }
 
-    fn is_ipv6(&self) -> bool {
-        self.local.is_ipv6()
+    /// How many datagrams the kernel threw away since the socket was opened, because its buffer
+    /// was full; the count wraps around.
+    pub(crate) fn lost(&self) -> u32 {
+        let mut figures = [0_u32; 9];
+        let mut length = mem::size_of_val(&figures) as libc::socklen_t;
+        // SAFETY: the kernel writes at most `length` bytes into `figures`, which outlives the call.
+        let result = unsafe {
+            libc::getsockopt(
+                self.socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                SO_MEMINFO,
+                figures.as_mut_ptr().cast(),
+                &raw mut length,
+            )
+        };
+        // Kernels before 4.12 do not answer.
+        let dropped = figures.get(libc::SK_MEMINFO_DROPS as usize);
+        dropped.filter(|_| result == 0).copied().unwrap_or_default()
     }
 }
 
@@ -285,7 +288,7 @@ pub(crate) fn send_batch(socket: &MediaSocket, batch: &[Message<'_>]) -> io::Res
         header.msg_name = (&raw mut names[index]).cast();
         header.msg_iov = &raw mut vectors[index];
         header.msg_iovlen = 1;
-        let used = write_control(&mut controls[index], socket.is_ipv6(), message);
+        let used = write_control(&mut controls[index], socket.local.is_ipv6(), message);
         if used > 0 {
             header.msg_control = controls[index].as_mut_ptr().cast();
             header.msg_controllen = used as _;
@@ -310,7 +313,9 @@ pub(crate) fn send_batch(socket: &MediaSocket, batch: &[Message<'_>]) -> io::Res
 
 fn as_seen_by(socket: &MediaSocket, remote: SocketAddr) -> SocketAddr {
     match remote {
-        SocketAddr::V4(v4) if socket.is_ipv6() => (v4.ip().to_ipv6_mapped(), v4.port()).into(),
+        SocketAddr::V4(v4) if socket.local.is_ipv6() => {
+            (v4.ip().to_ipv6_mapped(), v4.port()).into()
+        }
         other => other,
     }
 }

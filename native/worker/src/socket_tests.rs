@@ -93,3 +93,24 @@ fn a_wait_ends_by_a_signal_a_datagram_or_the_time() {
         }
     );
 }
+
+#[test]
+fn what_the_kernel_has_no_room_for_is_counted() {
+    let ours = MediaSocket::bind("127.0.0.1:0".parse().unwrap(), 4_096).unwrap();
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    assert_eq!(ours.lost(), 0);
+    let sent = 200;
+    for _ in 0..sent {
+        peer.send_to(&[1; 1_000], ours.local()).unwrap();
+    }
+    let mut batch = ReceiveBatch::new();
+    let mut received = 0;
+    loop {
+        match batch.receive(&ours).unwrap() {
+            0 => break,
+            more => received += more,
+        }
+    }
+    assert!(received < sent);
+    assert_eq!(ours.lost() as usize, sent - received);
+}

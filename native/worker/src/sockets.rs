@@ -17,6 +17,7 @@ const PORT_ATTEMPTS: usize = 16;
 pub(crate) struct Sockets {
     pub(crate) udp: MediaSocket,
     pub(crate) tcp: Option<TcpConnections>,
+    lost: u32,
 }
 
 impl Sockets {
@@ -35,12 +36,11 @@ impl Sockets {
             attempts -= 1;
             let udp = MediaSocket::bind(address, receive_buffer_bytes)?;
             if !with_tcp {
-                return Ok(Self { udp, tcp: None });
+                return Ok(Self::of(udp, None));
             }
             match TcpConnections::bind(udp.local()) {
                 Ok(tcp) => {
-                    let tcp = Some(tcp);
-                    return Ok(Self { udp, tcp });
+                    return Ok(Self::of(udp, Some(tcp)));
                 }
                 Err(error) if error.kind() != io::ErrorKind::AddrInUse || attempts == 0 => {
                     return Err(error);
@@ -48,6 +48,10 @@ impl Sockets {
                 Err(_) => {}
             }
         }
+    }
+
+    fn of(udp: MediaSocket, tcp: Option<TcpConnections>) -> Self {
+        Self { udp, tcp, lost: 0 }
     }
 
     /// Readable when a connection has something to do.
@@ -75,5 +79,10 @@ impl MessageSocket for Sockets {
         if let Some(tcp) = &mut self.tcp {
             tcp.keep(connection, until);
         }
+    }
+
+    fn poll_lost(&mut self) -> usize {
+        let lost = self.udp.lost();
+        lost.wrapping_sub(std::mem::replace(&mut self.lost, lost)) as usize
     }
 }

@@ -31,6 +31,7 @@ from sfu.media_plane import (
     PublishAnswer,
     PublishedTrack,
     TrackOffer,
+    VideoDemand,
 )
 from sfu.peer_transport import PeerTransport, PlaneContext
 from sfu.rtp_parameters import (
@@ -430,6 +431,9 @@ class NativeClientMedia:
 
     def report_video_supply(self, subscriber: SubscriberId, supply: VideoSupply) -> None:
         self._tell(lambda: self.listener.on_video_supply(subscriber, supply))
+
+    def report_video_demand(self, stream: StreamId, demand: VideoDemand) -> None:
+        self._tell(lambda: self.listener.on_video_demand(stream, demand))
 
     def uplink_failed(self) -> None:
         """The core refused what was published: the transport's state is no longer the core's."""

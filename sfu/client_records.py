@@ -1,6 +1,6 @@
 """What a client's media keeps of its streams and subscriptions."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -15,7 +15,7 @@ from sfu.ids import (
     SubscriberHandle,
     SubscriberId,
 )
-from sfu.media_plane import LayerWish, MediaError
+from sfu.media_plane import LayerWish, MediaError, VideoDemand
 from sfu.rtp_parameters import AcceptedSink, NegotiatedMedia, sink_parameters
 from sfu.sdp.errors import SdpError
 from sfu.sdp.slots import Slot
@@ -27,6 +27,7 @@ class ClientOwner(Protocol):
     def report_speaking(self, stream: StreamId) -> None: ...
     def report_not_encrypted(self, stream: StreamId, mid: str, packets: int) -> None: ...
     def report_video_supply(self, subscriber: SubscriberId, supply: VideoSupply) -> None: ...
+    def report_video_demand(self, stream: StreamId, demand: VideoDemand) -> None: ...
     def uplink_failed(self) -> None: ...
     def unsubscribe(self, subscriber: SubscriberId) -> None: ...
 
@@ -49,6 +50,10 @@ class PublishedStream:
 
     def not_encrypted(self, mid: str, packets: int) -> None:
         self.owner.report_not_encrypted(self.stream, mid, packets)
+
+    def video_demand(self, mid: str, wanted: Sequence[str | None]) -> None:
+        rids = tuple(rid for rid in wanted if rid is not None)
+        self.owner.report_video_demand(self.stream, VideoDemand(mid, bool(wanted), rids))
 
     def publish_failed(self) -> None:
         self.owner.uplink_failed()

@@ -1,5 +1,6 @@
 """What the media core reports: one frozen dataclass per event, delivered in batches."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -73,6 +74,16 @@ class VideoSupplyChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class VideoDemandChanged:
+    """Other encodings of a video than before are worth sending: `wanted` by RID, None for the only
+    one of a video without RIDs; empty: nobody watches."""
+
+    publisher: PublisherHandle
+    mid: str
+    wanted: Sequence[str | None]
+
+
+@dataclass(frozen=True, slots=True)
 class CommandFailed:
     """A command conflicted with the core's state. `handle` is the command's main handle."""
 
@@ -89,5 +100,6 @@ Event = (
     | DominantSpeaker
     | NotEncrypted
     | VideoSupplyChanged
+    | VideoDemandChanged
     | CommandFailed
 )

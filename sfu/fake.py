@@ -21,6 +21,7 @@ from sfu.media_plane import (
     PublishAnswer,
     PublishedTrack,
     TrackOffer,
+    VideoDemand,
 )
 
 MAX_SDP_BYTES = 131_072
@@ -166,6 +167,10 @@ class FakeClientMedia:
     def report_video_supply(self, subscriber: SubscriberId, supply: VideoSupply) -> None:
         """The link of this client carries more or less of a subscriber's video."""
         self._tell(lambda: self.listener.on_video_supply(subscriber, supply))
+
+    def report_video_demand(self, stream: StreamId, demand: VideoDemand) -> None:
+        """Others watch a stream of this client than before."""
+        self._tell(lambda: self.listener.on_video_demand(stream, demand))
 
     @property
     def outstanding_offer(self) -> DownlinkOffer | None:

@@ -76,6 +76,15 @@ class LayerWish:
     max_frame_rate: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class VideoDemand:
+    """What of an own video is worth sending: nothing unless `watched`; of simulcast, `rids`."""
+
+    mid: str
+    watched: bool
+    rids: tuple[str, ...]
+
+
 class ClientMediaListener(Protocol):
     """Told on the event loop, never re-entrantly from a call into the plane."""
 
@@ -92,6 +101,9 @@ class ClientMediaListener(Protocol):
     def on_not_encrypted(self, stream: StreamId, mid: str, packets: int) -> None: ...
     def on_video_supply(self, subscriber: SubscriberId, supply: VideoSupply) -> None:
         """What the client's link carries of a subscriber's video has changed."""
+
+    def on_video_demand(self, stream: StreamId, demand: VideoDemand) -> None:
+        """Others watch, or other layers are watched, than before."""
 
     def on_transport_lost(self, direction: Direction) -> None:
         """Consent expired or the handshake failed; the transport is closed."""

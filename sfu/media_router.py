@@ -76,6 +76,7 @@ EVENT_OF_NAME: dict[str, type[Event]] = {
     "dominant_speaker": events.DominantSpeaker,
     "not_encrypted": events.NotEncrypted,
     "video_supply_changed": events.VideoSupplyChanged,
+    "video_demand_changed": events.VideoDemandChanged,
     "command_failed": events.CommandFailed,
 }
 

@@ -17,13 +17,15 @@ _LOST_OF = 256
 @dataclass(frozen=True, slots=True)
 class EncodingView:
     """One simulcast version as its publisher sends it: `packets` since it began, the bitrate that
-    was last measured, `size` in pixels where it is readable."""
+    was last measured, `size` in pixels where it is readable, `wanted`: somebody could be given it,
+    so its publisher is to send it."""
 
     rid: str | None = None
     packets: int = 0
     bitrate_bps: int = 0
     size: tuple[int, int] | None = None
     frame_rate: float | None = None
+    wanted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,7 @@ def _encoding(row: Mapping[str, Any]) -> EncodingView:
         bitrate_bps=int(row.get("bitrate_bps", 0)),
         size=(int(size[0]), int(size[1])) if size else None,
         frame_rate=row.get("frame_rate"),
+        wanted=bool(row.get("wanted", True)),
     )
 
 

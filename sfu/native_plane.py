@@ -158,6 +158,11 @@ class NativeMediaPlane:
         if subscription is not None:
             subscription.video_supply(event.supply)
 
+    def _on_video_demand(self, event: events.VideoDemandChanged) -> None:
+        published = self.context.publishers.get(event.publisher)
+        if published is not None:
+            published.video_demand(event.mid, event.wanted)
+
     def _on_command_failed(self, event: events.CommandFailed) -> None:
         """What could not be made in the core is closed here too: never half alive. Commands
         about things that ended meanwhile only count."""
@@ -182,5 +187,6 @@ _EVENT_HANDLERS: dict[type[Event], Callable[[NativeMediaPlane, Any], None]] = {
     events.DominantSpeaker: NativeMediaPlane._on_dominant_speaker,  # noqa: SLF001
     events.NotEncrypted: NativeMediaPlane._on_not_encrypted,  # noqa: SLF001
     events.VideoSupplyChanged: NativeMediaPlane._on_video_supply,  # noqa: SLF001
+    events.VideoDemandChanged: NativeMediaPlane._on_video_demand,  # noqa: SLF001
     events.CommandFailed: NativeMediaPlane._on_command_failed,  # noqa: SLF001
 }

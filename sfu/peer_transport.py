@@ -3,7 +3,7 @@
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -58,6 +58,7 @@ class PublisherEvents(Protocol):
 
     def not_encrypted(self, mid: str, packets: int) -> None: ...
     def speaks(self) -> None: ...
+    def video_demand(self, mid: str, wanted: Sequence[str | None]) -> None: ...
     def publish_failed(self) -> None: ...
 
 

@@ -16,8 +16,7 @@ from typing import Any
 
 import structlog
 
-from sfu.commands import Codec, Direction, MediaKind
-from sfu.events import VideoSupply
+from sfu.commands import Codec, MediaKind
 from sfu.ids import ConnectionId, StreamId, SubscriberId, short
 from sfu.media_plane import (
     ClientMedia,
@@ -36,6 +35,7 @@ from signaling.domain.session import handle
 from signaling.domain.session_options import SessionRecord
 from signaling.domain.session_state import Limits, SessionState
 from signaling.ice_servers import IceServers
+from signaling.media_listener import MediaListener
 from signaling.outlet import Outgoing, Outlet
 from signaling.protocol import messages as m
 
@@ -98,36 +98,6 @@ class _Seat:
     publishing: asyncio.Task[None] | None = None
 
 
-@dataclass(frozen=True)
-class _Listener:
-    """What the media of one Connection reports, as commands and messages."""
-
-    actor: "SessionActor"
-    connection: ConnectionId
-
-    def on_downlink_offer(self, offer: DownlinkOffer) -> None:
-        self.actor.keep_offer(self.connection, offer)
-
-    def on_stream_live(self, stream: StreamId) -> None:
-        self.actor.apply(c.StreamLive(stream))
-
-    def on_subscriber_connected(self, subscriber: SubscriberId) -> None:
-        self.actor.send(self.connection, m.SubscriberConnected(subscriber_id=subscriber))
-
-    def on_active_speaker(self, stream: StreamId) -> None:
-        self.actor.apply(c.StreamSpeaks(stream))
-
-    def on_not_encrypted(self, stream: StreamId, mid: str, packets: int) -> None:
-        self.actor.apply(c.UnsealedDropped(stream, mid, packets))
-
-    def on_video_supply(self, subscriber: SubscriberId, supply: VideoSupply) -> None:
-        told = m.VideoSupplyChanged(subscriber_id=subscriber, supply=supply.value)
-        self.actor.send(self.connection, told)
-
-    def on_transport_lost(self, direction: Direction) -> None:
-        self.actor.apply(c.TransportEnded(self.connection, direction.value))
-
-
 class SessionActor:
     """One Session with clients in it. `on_empty` is called when the last one has left."""
 
@@ -150,7 +120,7 @@ class SessionActor:
     def join(self, hello: m.Hello, admission: JoiningClient, outlet: Outlet) -> ConnectionId:
         """Takes a client in; its `Welcome` is the first thing sent. Errors: those of `Join`."""
         connection = ConnectionId(str(uuid.uuid4()))
-        media = self._media.open_client(connection, _Listener(self, connection))
+        media = self._media.open_client(connection, MediaListener(self, connection))
         self._seats[connection] = seat = _Seat(media, _resume_token(), outlet)
         try:
             self.apply(

@@ -208,9 +208,14 @@ def _track(
     earlier = readings.before.sources.get(name, {}).get(kind)
     sending = source is not None and source.packets > (earlier.packets if earlier else 0)
     upstream = tuple(_upstream(state, stream, kind, source, readings.now_ms))
-    if not upstream and not sending:
+    if not upstream and not sending and _is_watched(source):
         upstream = (Reason(Code.PUBLISHER_SILENT),)
     return _Track(kind, source, sending, _encodings(source, earlier), upstream)
+
+
+def _is_watched(source: SourceView | None) -> bool:
+    """Unwatched, a video is not sent, which is no trouble of anybody's."""
+    return source is None or any(encoding.wanted for encoding in source.encodings)
 
 
 def _encodings(source: SourceView | None, earlier: SourceView | None) -> tuple[SentEncoding, ...]:

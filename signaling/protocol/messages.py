@@ -88,6 +88,7 @@ from signaling.protocol.server_messages import (
     Subscribed,
     SubscriberConnected,
     TransportLost,
+    VideoDemandChanged,
     VideoSupplyChanged,
     Welcome,
 )
@@ -174,6 +175,7 @@ __all__ = [
     "UpdateStream",
     "UpdateSubscriber",
     "Value",
+    "VideoDemandChanged",
     "VideoSupplyChanged",
     "VideoType",
     "Welcome",

@@ -199,6 +199,16 @@ class VideoSupplyChanged(Message, frozen=True):
     supply: Literal["enough", "scarce", "paused"]
 
 
+class VideoDemandChanged(Message, frozen=True):
+    """What of an own video is worth sending: nothing unless `watched`; of several encodings, only
+    `rids`. What is left out need not be encoded. A new stream is wanted whole."""
+
+    stream_id: str
+    mid: str
+    watched: bool
+    rids: tuple[str, ...]
+
+
 class HintAnnounced(Message, frozen=True):
     """Another connection is ready for the secret that `hint` names."""
 
@@ -247,6 +257,7 @@ ServerMessage = (
     | MuteForced
     | NotEncrypted
     | VideoSupplyChanged
+    | VideoDemandChanged
     | HintAnnounced
     | TransportLost
     | Disconnected

@@ -23,11 +23,13 @@ class Reason(Reply, kw_only=True, omit_defaults=True):
 
 
 class Encoding(Reply, kw_only=True, omit_defaults=True):
-    """One simulcast version. Size in pixels and frame rate where they are known."""
+    """One simulcast version. Size in pixels and frame rate where they are known. Not `wanted`: no
+    subscriber could be given it, so its publisher is told not to send it."""
 
     rid: str | None = None
     bitrate: Bps
     live: bool
+    wanted: bool
     width: int | None = None
     height: int | None = None
     frame_rate: float | None = None
@@ -127,6 +129,7 @@ def _encoding(view: EncodingView, *, live: bool) -> Encoding:
         rid=view.rid,
         bitrate=view.bitrate_bps if live else 0,
         live=live,
+        wanted=view.wanted,
         width=width,
         height=height,
         frame_rate=view.frame_rate,

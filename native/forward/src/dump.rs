@@ -16,16 +16,22 @@ pub(crate) fn source(source: &Source) -> Value {
         "codec": format!("{:?}", source.parameters.codec).to_lowercase(),
         "forwarding": source.forwarding,
         "packets": source.taken,
-        "encodings": source.encodings.iter().map(encoding).collect::<Vec<_>>(),
+        "encodings": source
+            .encodings
+            .iter()
+            .enumerate()
+            .map(|(index, stream)| encoding(stream, source.demands(index)))
+            .collect::<Vec<_>>(),
     })
 }
 
-fn encoding(encoding: &Encoding) -> Value {
+fn encoding(encoding: &Encoding, wanted: bool) -> Value {
     let view = encoding.view();
     json!({
         "ssrc": encoding.parameters.ssrc,
         "rid": encoding.parameters.rid,
         "active": encoding.active,
+        "wanted": wanted,
         "packets": encoding.reception.received(),
         "bitrate_bps": view.bitrate_bps as u64,
         "size": view.size,

@@ -7,6 +7,7 @@
 
 mod congestion;
 mod counters;
+mod demand;
 mod drop_reason;
 mod dump;
 mod extensions;

@@ -83,6 +83,16 @@ pub enum ForwardEvent {
         /// The new state.
         supply: VideoSupply,
     },
+    /// Other encodings of a video than before are worth sending.
+    VideoDemand {
+        /// Whose.
+        publisher: PublisherHandle,
+        /// Which m-line of the uplink.
+        mid: String,
+        /// RIDs of the encodings that somebody could be given; `None` is the only one of a video
+        /// without RIDs. Empty: nobody watches.
+        wanted: Vec<Option<String>>,
+    },
     /// The seal guard dropped packets. At most one per source and second.
     NotEncrypted {
         /// Whose.

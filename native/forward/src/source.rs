@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use sealroute_rtp::layers_allocation::LayersAllocation;
 use sealroute_rtp::{FullSequence, RtpPacket, Sequence, SequenceUnwrapper};
 
+use crate::demand::Demand;
 use crate::drop_reason::DropReason;
 use crate::extensions::{BLOCK_BYTES, IdTable, collect, value_of};
 use crate::frame_mark::read;
@@ -153,6 +154,8 @@ pub(crate) struct Source {
     pub(crate) forwarding: bool,
     /// Others are louder: nobody gets it.
     pub(crate) quiet: bool,
+    /// Which encodings are worth sending. Of video only.
+    pub(crate) demand: Option<Demand>,
     pub(crate) pending: Vec<Pending>,
     /// Keys of the sinks that it feeds.
     pub(crate) sinks: Vec<usize>,
@@ -184,6 +187,8 @@ impl Source {
             guard: SealGuard::new(kids),
             forwarding: true,
             quiet: false,
+            demand: (parameters.kind == MediaKind::Video)
+                .then(|| Demand::new(now, parameters.encodings.len())),
             pending: Vec::with_capacity(MAX_PENDING),
             sinks: Vec::new(),
             taken: 0,
@@ -344,6 +349,20 @@ impl Source {
             let largest = layers.iter().rev().flatten().next();
             stream.size = largest.and_then(|layer| layer.size).or(stream.size);
         }
+    }
+
+    /// Receivers of it or their wishes changed.
+    pub(crate) fn recheck_demand(&mut self) {
+        if let Some(demand) = &mut self.demand {
+            demand.recheck();
+        }
+    }
+
+    /// Whether the publisher has been told to send it, or not told otherwise.
+    pub(crate) fn demands(&self, encoding: usize) -> bool {
+        self.demand
+            .as_ref()
+            .is_none_or(|demand| demand.includes(encoding))
     }
 
     /// Wants a key frame of one encoding, or of all.

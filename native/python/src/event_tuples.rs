@@ -21,6 +21,11 @@ pub(crate) fn tuple_of(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyTup
         Event::VideoSupply { subscriber, supply } => {
             ("video_supply_changed", subscriber.0, supply.name()).into_pyobject(py)
         }
+        Event::VideoDemand {
+            publisher,
+            mid,
+            wanted,
+        } => ("video_demand_changed", publisher.0, mid, wanted).into_pyobject(py),
         Event::NotEncrypted {
             publisher,
             mid,

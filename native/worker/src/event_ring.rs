@@ -50,6 +50,15 @@ pub enum Event {
         /// The new state.
         supply: VideoSupply,
     },
+    /// Other encodings of a video than before are worth sending.
+    VideoDemand {
+        /// Whose.
+        publisher: PublisherHandle,
+        /// Which m-line of the uplink.
+        mid: String,
+        /// RIDs; `None` is the only encoding of a video without them. Empty: nobody watches.
+        wanted: Vec<Option<String>>,
+    },
     /// The seal guard dropped packets of a source.
     NotEncrypted {
         /// Whose.

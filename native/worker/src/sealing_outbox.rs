@@ -81,6 +81,15 @@ impl<S: MessageSocket> Outbox for SealingOutbox<'_, S> {
             ForwardEvent::VideoSupply { subscriber, supply } => {
                 Event::VideoSupply { subscriber, supply }
             }
+            ForwardEvent::VideoDemand {
+                publisher,
+                mid,
+                wanted,
+            } => Event::VideoDemand {
+                publisher,
+                mid,
+                wanted,
+            },
             ForwardEvent::NotEncrypted {
                 publisher,
                 mid,

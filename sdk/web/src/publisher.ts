@@ -1,6 +1,7 @@
 /** What this client sends: its tracks, its element, and the stream once it is published. */
 import { asOTError, type OTError, otError, withCallback } from './errors';
 import { Emitter } from './events';
+import { exceptions } from './exceptions';
 import { elementId } from './identifiers';
 import type { CaptureProperties } from './media/capture';
 import { parseResolution } from './media/capture';
@@ -8,7 +9,7 @@ import { LevelPoll, TrackMeter } from './media/level';
 import { LocalMedia } from './media/local-media';
 import { withPromise } from './promise-variant';
 import type { VideoCodecName } from './rtc/codecs';
-import { videoEncodings } from './rtc/encodings';
+import { meetDemand, type VideoDemand, videoEncodings } from './rtc/encodings';
 import type { MediaSender } from './rtc/fan-out';
 import { publisherStats, type PublisherStats, rowsOf } from './rtc/stats';
 import type { PublishedMedia, Source, StreamProperties } from './rtc/uplink';
@@ -336,6 +337,14 @@ export class Publisher extends Emitter<PublisherEvents> {
   onMuteForced(): void {
     this.setAudioWanted(false);
     this.dispatch('muteForced', {});
+  }
+
+  /** @internal Others watch, or other sizes are watched, than before. */
+  onVideoDemand(demand: VideoDemand): void {
+    const sender = this.binding?.media.senders.video;
+    const parameters = sender?.getParameters();
+    if (!sender || !parameters || !meetDemand(parameters.encodings, demand)) return;
+    sender.setParameters(parameters).catch((error: unknown) => exceptions.report(error));
   }
 
   protected override handlersChanged(): void {

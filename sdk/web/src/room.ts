@@ -255,6 +255,8 @@ export class Room {
     subscriberConnected: ({ subscriberId }) => this.onSubscriberConnected(subscriberId),
     videoSupplyChanged: ({ subscriberId, supply }) =>
       this.subscribers.get(subscriberId)?.onVideoSupply(supply),
+    videoDemandChanged: ({ streamId, ...demand }) =>
+      this.publishers.get(streamId)?.onVideoDemand(demand),
     peerWanted: (message) => this.peers?.onWanted(message),
     peerGone: ({ subscriberId }) => this.peers?.drop(subscriberId),
     peerDescriptionReceived: (message) => this.peers?.onDescription(message),

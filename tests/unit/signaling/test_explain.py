@@ -131,6 +131,14 @@ def test_a_publisher_that_sends_nothing_is_told_from_one_that_is_muted():
     assert scene.codes() == [Code.MUTED_BY_PUBLISHER]
 
 
+def test_a_video_that_is_not_sent_because_nobody_watches_is_no_fault_of_its_publisher():
+    scene = Scene()
+    scene.source_grows = False
+    scene.encodings = [replace(one, wanted=False) for one in scene.encodings]
+    scene.room.ask("ben", m.UpdateSubscriber(id=1, subscriber_id="sub", video=False))
+    assert scene.codes() == [Code.NOT_WANTED]
+
+
 def test_a_moderators_mute_is_told_from_the_publishers_own():
     scene = Scene()
     scene.room.do(RestMuteStream(CAM))

@@ -194,6 +194,7 @@ impl SessionRouter {
             let key = self.sinks.insert(sink);
             self.sink_ssrcs.insert((transport, ssrc), key);
             self.sources[source].sinks.push(key);
+            self.sources[source].recheck_demand();
             self.sources[source].want_key_frame(None);
             keys.push(key);
         }
@@ -251,8 +252,10 @@ impl SessionRouter {
             if sink.kind == kind && sink.forwarding != forwarding {
                 sink.forwarding = forwarding;
                 sink.restart();
+                let source = &mut self.sources[sink.source];
+                source.recheck_demand();
                 if forwarding {
-                    self.sources[sink.source].want_key_frame(None);
+                    source.want_key_frame(None);
                 }
             }
         }
@@ -270,7 +273,9 @@ impl SessionRouter {
             .get(&subscriber)
             .ok_or(ForwardError::UnknownHandle)?;
         for &key in keys {
-            self.sinks[key].wish = wish;
+            let sink = &mut self.sinks[key];
+            sink.wish = wish;
+            self.sources[sink.source].recheck_demand();
         }
         Ok(())
     }
@@ -335,6 +340,7 @@ impl SessionRouter {
         self.parked.insert(ssrc, sink.rewriter);
         if let Some(source) = self.sources.get_mut(sink.source) {
             source.sinks.retain(|&other| other != key);
+            source.recheck_demand();
         }
         if let Some(keys) = self.subscribers.get_mut(&sink.subscriber) {
             keys.retain(|&other| other != key);

@@ -2,6 +2,7 @@
 
 mod bandwidth;
 mod commands;
+mod demand;
 mod packets;
 mod reports;
 

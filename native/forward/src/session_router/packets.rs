@@ -184,7 +184,7 @@ impl SessionRouter {
     pub(super) fn ask_publisher(&mut self, now: Instant, key: usize, out: &mut impl Outbox) {
         let source = &mut self.sources[key];
         self.compound.clear();
-        for stream in &mut source.encodings {
+        for (encoding, stream) in source.encodings.iter_mut().enumerate() {
             let Some(ssrc) = stream.parameters.ssrc else {
                 continue;
             };
@@ -194,7 +194,8 @@ impl SessionRouter {
                 self.counters.nacks_sent += self.lost.len() as u64;
                 write_nack(&mut self.compound, OWN_SSRC, ssrc, &self.lost);
             }
-            if stream.requests.poll(now, self.settings.key_frame_interval) {
+            let sent = source.demand.is_none_or(|demand| demand.includes(encoding));
+            if sent && stream.requests.poll(now, self.settings.key_frame_interval) {
                 self.counters.plis_sent += 1;
                 write_pli(&mut self.compound, OWN_SSRC, ssrc);
             }

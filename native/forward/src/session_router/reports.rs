@@ -148,22 +148,32 @@ impl SessionRouter {
     /// When `handle_timeout` is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let interval = self.settings.key_frame_interval;
-        let asks = self
+        let asks = self.sources.iter().flat_map(|(_, source)| {
+            let streams = source.encodings.iter().enumerate();
+            streams
+                .filter(|(_, stream)| stream.parameters.ssrc.is_some())
+                .flat_map(move |(encoding, stream)| {
+                    let key_frame = stream.requests.poll_timeout(interval);
+                    [
+                        stream.nack.poll_timeout(),
+                        key_frame.filter(|_| source.demands(encoding)),
+                    ]
+                })
+        });
+        let demands = self
             .sources
             .iter()
-            .flat_map(|(_, source)| &source.encodings)
-            .filter(|stream| stream.parameters.ssrc.is_some())
-            .flat_map(|stream| {
-                [
-                    stream.nack.poll_timeout(),
-                    stream.requests.poll_timeout(interval),
-                ]
-            });
+            .filter_map(|(_, source)| source.demand.as_ref())
+            .map(|demand| Some(demand.poll_timeout()));
         let paced = self
             .downlinks
             .iter()
             .map(|(_, downlink)| downlink.poll_timeout());
-        asks.chain(paced).chain([self.next_report]).flatten().min()
+        asks.chain(demands)
+            .chain(paced)
+            .chain([self.next_report])
+            .flatten()
+            .min()
     }
 
     /// Sends what became due.
@@ -174,6 +184,7 @@ impl SessionRouter {
             if !self.sources.contains(key) {
                 continue;
             }
+            self.review_demand(now, key, out);
             self.ask_publisher(now, key, out);
             let source = &mut self.sources[key];
             announce(source, now, out);

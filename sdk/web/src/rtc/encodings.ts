@@ -30,6 +30,26 @@ export function videoEncodings(wish: VideoWish): RTCRtpEncodingParameters[] {
   }));
 }
 
+/** What of a video is watched: nothing, or of several encodings these. */
+export interface VideoDemand {
+  readonly watched: boolean;
+  readonly rids: readonly string[];
+}
+
+/** Switches off what nobody watches; true when something changed. */
+export function meetDemand(
+  encodings: readonly RTCRtpEncodingParameters[],
+  { watched, rids }: VideoDemand,
+): boolean {
+  let isChanged = false;
+  for (const encoding of encodings) {
+    const active = watched && (encoding.rid === undefined || rids.includes(encoding.rid));
+    isChanged ||= encoding.active !== active;
+    encoding.active = active;
+  }
+  return isChanged;
+}
+
 function layerScales({ size, isScreen, isScalable }: VideoWish): number[] {
   if (isScreen || !isScalable) return [1];
   const shorter = Math.min(size.width, size.height);

@@ -391,6 +391,14 @@ export interface VideoSupplyChanged {
   readonly supply: 'enough' | 'paused' | 'scarce';
 }
 
+export interface VideoDemandChanged {
+  readonly t: 'videoDemandChanged';
+  readonly streamId: string;
+  readonly mid: string;
+  readonly watched: boolean;
+  readonly rids: readonly string[];
+}
+
 export interface HintAnnounced {
   readonly t: 'hintAnnounced';
   readonly connectionId: string;
@@ -458,6 +466,7 @@ export type ServerMessage =
   | MuteForced
   | NotEncrypted
   | VideoSupplyChanged
+  | VideoDemandChanged
   | HintAnnounced
   | TransportLost
   | Disconnected

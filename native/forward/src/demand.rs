@@ -1,0 +1,219 @@
+//! Which encodings of a video somebody could be given: the publisher need not send the others. Pure.
+//!
+//! Only wishes count, not what links carry at the moment: a link that recovers must find its layer.
+//! The layers below a wanted one stay, for they are what a link falls back to.
+
+use std::time::{Duration, Instant};
+
+use crate::layer_selector::{EncodingView, allows, rank};
+use crate::parameters::LayerWish;
+
+/// A wish that changes back soon must not cost a key frame each time.
+const LINGER: Duration = Duration::from_secs(5);
+/// Sizes and rates change without anybody saying so.
+const REVIEW: Duration = Duration::from_secs(1);
+/// More encodings than this are all wanted.
+const MAX_ENCODINGS: usize = 32;
+
+/// A set of a source's encodings, by their index.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct EncodingSet(u32);
+
+impl EncodingSet {
+    pub(crate) fn contains(self, encoding: usize) -> bool {
+        encoding >= MAX_ENCODINGS || self.0 & (1 << encoding) != 0
+    }
+
+    fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl FromIterator<usize> for EncodingSet {
+    fn from_iter<I: IntoIterator<Item = usize>>(encodings: I) -> Self {
+        let in_range = encodings.into_iter().filter(|&one| one < MAX_ENCODINGS);
+        Self(in_range.fold(0, |set, encoding| set | 1 << encoding))
+    }
+}
+
+/// What receivers with these wishes could be given: the best that each allows, and all below it.
+pub(crate) fn wanted(
+    encodings: &(impl Iterator<Item = EncodingView> + Clone),
+    wishes: impl Iterator<Item = LayerWish>,
+) -> EncodingSet {
+    wishes.fold(EncodingSet::default(), |set, wish| {
+        set.with(wanted_by(encodings, wish))
+    })
+}
+
+fn wanted_by(
+    encodings: &(impl Iterator<Item = EncodingView> + Clone),
+    wish: LayerWish,
+) -> EncodingSet {
+    // What nothing is known of yet might be the one that is wanted.
+    let known = || encodings.clone().filter(|view| view.size.is_some());
+    let best = known().filter(|&view| allows(wish, view)).map(rank).max();
+    let ceiling = best.or_else(|| known().map(rank).min());
+    encodings
+        .clone()
+        .enumerate()
+        .filter(|&(_, view)| {
+            view.size.is_none() || ceiling.is_none_or(|ceiling| rank(view) <= ceiling)
+        })
+        .map(|(index, _)| index)
+        .collect()
+}
+
+/// What the publisher of one video was told, and when that is looked at again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Demand {
+    since: Instant,
+    review: Instant,
+    told: EncodingSet,
+    /// Since when less is wanted than was told.
+    less: Option<Instant>,
+}
+
+impl Demand {
+    /// Of a video with so many encodings that begins at `since`: all are wanted.
+    pub(crate) fn new(since: Instant, encodings: usize) -> Self {
+        Self {
+            since,
+            review: since,
+            told: (0..encodings).collect(),
+            less: None,
+        }
+    }
+
+    /// Leaves it as it is until the next look.
+    pub(crate) fn keep(&mut self, now: Instant) {
+        self.review = now + REVIEW;
+        self.less = None;
+    }
+
+    pub(crate) fn includes(&self, encoding: usize) -> bool {
+        self.told.contains(encoding)
+    }
+
+    /// Receivers or their wishes changed.
+    pub(crate) fn recheck(&mut self) {
+        self.review = self.since;
+    }
+
+    /// When `update` is due; in the past when it is.
+    pub(crate) fn poll_timeout(&self) -> Instant {
+        self.review
+    }
+
+    /// True when the publisher is to be told of another set. More is told at once, less after a while.
+    pub(crate) fn update(&mut self, now: Instant, wanted: EncodingSet) -> bool {
+        self.review = now + REVIEW;
+        let more = self.told.with(wanted);
+        if more == wanted {
+            self.less = None;
+        }
+        let lapsed = more != wanted
+            && now.saturating_duration_since(*self.less.get_or_insert(now)) >= LINGER;
+        let next = if lapsed { wanted } else { more };
+        if lapsed {
+            self.less = None;
+        }
+        std::mem::replace(&mut self.told, next) != next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{Demand, EncodingSet, LINGER, wanted};
+    use crate::layer_selector::EncodingView;
+    use crate::parameters::LayerWish;
+
+    fn view(size: Option<(u16, u16)>) -> EncodingView {
+        EncodingView {
+            size,
+            ..EncodingView::default()
+        }
+    }
+
+    fn camera() -> [EncodingView; 3] {
+        [(320, 180), (640, 360), (1_280, 720)].map(|size| view(Some(size)))
+    }
+
+    fn up_to(width: u32, height: u32) -> LayerWish {
+        LayerWish {
+            max_width_px: Some(width),
+            max_height_px: Some(height),
+            ..LayerWish::default()
+        }
+    }
+
+    fn set(encodings: &[usize]) -> EncodingSet {
+        encodings.iter().copied().collect()
+    }
+
+    #[test]
+    fn nothing_is_wanted_without_receivers() {
+        let found = wanted(&camera().into_iter(), std::iter::empty());
+        assert_eq!(found, set(&[]));
+    }
+
+    #[test]
+    fn the_largest_wish_decides_and_what_is_below_stays() {
+        let wishes = [up_to(320, 180), up_to(640, 360)];
+        let found = wanted(&camera().into_iter(), wishes.into_iter());
+        assert_eq!(found, set(&[0, 1]));
+        let wishes = [up_to(320, 180), LayerWish::default()];
+        let found = wanted(&camera().into_iter(), wishes.into_iter());
+        assert_eq!(found, set(&[0, 1, 2]));
+    }
+
+    #[test]
+    fn the_smallest_is_wanted_when_a_wish_allows_none() {
+        let found = wanted(&camera().into_iter(), [up_to(16, 16)].into_iter());
+        assert_eq!(found, set(&[0]));
+    }
+
+    #[test]
+    fn an_encoding_of_unknown_size_is_wanted_while_somebody_watches() {
+        let views = [view(Some((320, 180))), view(None)];
+        let found = wanted(&views.into_iter(), [up_to(320, 180)].into_iter());
+        assert_eq!(found, set(&[0, 1]));
+    }
+
+    #[test]
+    fn less_is_told_after_a_while_and_more_at_once() {
+        let start = Instant::now();
+        let mut demand = Demand::new(start, 3);
+        assert!(!demand.update(start, set(&[0])));
+        assert!(!demand.update(start + LINGER / 2, set(&[0])));
+        assert!(demand.includes(2));
+        assert!(demand.update(start + LINGER, set(&[0])));
+        assert!(demand.includes(0) && !demand.includes(2));
+        assert!(demand.update(start + LINGER, set(&[0, 1])));
+        assert!(demand.includes(1) && !demand.includes(2));
+    }
+
+    #[test]
+    fn a_wish_that_comes_back_in_time_changes_nothing() {
+        let start = Instant::now();
+        let mut demand = Demand::new(start, 3);
+        demand.update(start, set(&[0, 1, 2]));
+        demand.update(start + Duration::from_secs(1), set(&[0]));
+        demand.update(start + Duration::from_secs(4), set(&[0, 1, 2]));
+        assert!(!demand.update(start + Duration::from_secs(7), set(&[0])));
+        assert!(demand.includes(2));
+    }
+
+    #[test]
+    fn a_change_is_looked_at_at_once_and_otherwise_each_second() {
+        let start = Instant::now();
+        let mut demand = Demand::new(start, 3);
+        assert!(demand.poll_timeout() <= start);
+        demand.update(start, set(&[0, 1, 2]));
+        assert_eq!(demand.poll_timeout(), start + Duration::from_secs(1));
+        demand.recheck();
+        assert!(demand.poll_timeout() <= start);
+    }
+}

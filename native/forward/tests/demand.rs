@@ -1,0 +1,197 @@
+//! What a publisher is told that it need not send.
+#![allow(missing_docs, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::time::Duration;
+
+use sealroute_forward::{Codec, ForwardEvent, LayerWish, MediaKind, PayloadAccess};
+use support::wire::{rtp, vp8_sized};
+use support::*;
+
+const FRAME: Duration = Duration::from_millis(33);
+const SIZES: [(u16, u16); 3] = [(320, 180), (640, 360), (1_280, 720)];
+const RIDS: [&str; 3] = ["q", "h", "f"];
+
+/// A camera that sends what it is told to, and begins again with a key frame.
+struct Camera {
+    session: Session,
+    frames: u16,
+    sending: [bool; 3],
+    begins: [bool; 3],
+    told: usize,
+}
+
+impl Camera {
+    fn new() -> Self {
+        Self {
+            session: Session::with(PayloadAccess::Opaque, simulcast(Codec::Vp8)),
+            frames: 0,
+            sending: [true; 3],
+            begins: [true; 3],
+            told: 0,
+        }
+    }
+
+    fn demands(&self) -> Vec<Vec<Option<String>>> {
+        let events = self.session.out.events.iter();
+        events
+            .filter_map(|event| match event {
+                ForwardEvent::VideoDemand { wanted, .. } => Some(wanted.clone()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn obey(&mut self) {
+        let demands = self.demands();
+        for wanted in &demands[self.told..] {
+            for (index, rid) in RIDS.iter().enumerate() {
+                let sends = wanted.iter().flatten().any(|one| one == rid);
+                self.begins[index] |= sends && !self.sending[index];
+                self.sending[index] = sends;
+            }
+        }
+        self.told = demands.len();
+    }
+
+    fn frame(&mut self) {
+        self.obey();
+        self.frames += 1;
+        for index in (0..3).filter(|&index| self.sending[index]) {
+            let ssrc = 100 + index as u32;
+            let asked = self.session.out.plis(UPLINK, ssrc) > 0;
+            if asked {
+                self.session.out.rtcp.clear();
+            }
+            let key_frame = std::mem::take(&mut self.begins[index]) || asked;
+            let number = self.frames + 1_000 * index as u16;
+            let payload = vp8_sized(key_frame, number, SIZES[index], &[index as u8; 40]);
+            let packet = rtp(number, u32::from(self.frames) * 2_970, &payload)
+                .ssrc(ssrc)
+                .marker()
+                .extension(MID_ID, b"0");
+            let packet = packet.extension(RID_ID, RIDS[index].as_bytes());
+            self.session.rtp(&packet.bytes());
+        }
+        self.session.pass(FRAME);
+    }
+
+    fn seconds(&mut self, seconds: u32) {
+        for _ in 0..seconds * 30 {
+            self.frame();
+        }
+    }
+
+    fn wish(&mut self, width: Option<u32>) {
+        let wish = LayerWish {
+            max_width_px: width,
+            ..LayerWish::default()
+        };
+        let router = &mut self.session.router;
+        router.set_layer_wish(SUBSCRIBER, wish).expect("set");
+    }
+
+    /// The encoding of the last frame that was forwarded.
+    fn received(&self) -> u8 {
+        let payloads = self.session.out.payloads(DOWNLINK, SINK_SSRC);
+        *payloads.last().expect("a packet").last().expect("a byte")
+    }
+}
+
+fn rids(names: &[&str]) -> Vec<Option<String>> {
+    names.iter().map(|&name| Some(name.to_owned())).collect()
+}
+
+#[test]
+fn nothing_is_said_while_everything_is_watched() {
+    let mut camera = Camera::new();
+    camera.seconds(20);
+    assert!(camera.demands().is_empty());
+}
+
+#[test]
+fn what_nobody_watches_is_not_sent_after_a_while() {
+    let mut camera = Camera::new();
+    camera.seconds(2);
+    camera.wish(Some(320));
+    camera.seconds(4);
+    assert!(camera.demands().is_empty());
+    camera.seconds(3);
+    assert_eq!(camera.demands(), [rids(&["q"])]);
+    assert_eq!(camera.sending, [true, false, false]);
+    assert_eq!(camera.received(), 0);
+}
+
+#[test]
+fn what_is_watched_again_is_sent_at_once_and_the_lower_one_goes_on_meanwhile() {
+    let mut camera = Camera::new();
+    camera.seconds(2);
+    camera.wish(Some(320));
+    camera.seconds(8);
+    camera.wish(None);
+    let before = camera.session.out.payloads(DOWNLINK, SINK_SSRC).len();
+    camera.frame();
+    camera.frame();
+    assert_eq!(camera.demands().last(), Some(&rids(&["q", "h", "f"])));
+    camera.frame();
+    let after = camera.session.out.payloads(DOWNLINK, SINK_SSRC).len();
+    assert!(
+        after - before >= 3,
+        "no frame is missing while another begins"
+    );
+    assert_eq!(camera.received(), 2);
+}
+
+#[test]
+fn nobody_watching_stops_the_whole_video_and_a_watcher_starts_it() {
+    let mut camera = Camera::new();
+    camera.seconds(2);
+    let router = &mut camera.session.router;
+    let hold = router.set_sink_forwarding(SUBSCRIBER, MediaKind::Video, false);
+    hold.expect("held");
+    camera.seconds(8);
+    assert_eq!(camera.demands(), [vec![]]);
+    let router = &mut camera.session.router;
+    let resume = router.set_sink_forwarding(SUBSCRIBER, MediaKind::Video, true);
+    resume.expect("resumed");
+    camera.frame();
+    camera.frame();
+    assert_eq!(camera.demands().last(), Some(&rids(&["q", "h", "f"])));
+    assert_eq!(camera.received(), 2);
+}
+
+#[test]
+fn the_end_of_a_subscription_counts_as_nobody_watching() {
+    let mut camera = Camera::new();
+    camera.seconds(2);
+    let router = &mut camera.session.router;
+    router.unsubscribe(SUBSCRIBER).expect("ended");
+    camera.seconds(8);
+    assert_eq!(camera.demands(), [vec![]]);
+}
+
+#[test]
+fn no_key_frame_is_asked_of_an_encoding_that_is_not_to_be_sent() {
+    let mut camera = Camera::new();
+    camera.seconds(2);
+    camera.wish(Some(320));
+    camera.seconds(8);
+    let router = &mut camera.session.router;
+    router.request_key_frame(PUBLISHER).expect("asked");
+    camera.session.pass(Duration::from_secs(5));
+    assert!(camera.session.out.plis(UPLINK, 100) > 0);
+    assert_eq!(camera.session.out.plis(UPLINK, 102), 0);
+}
+
+#[test]
+fn a_muted_video_is_neither_stopped_nor_started() {
+    let mut camera = Camera::new();
+    camera.seconds(2);
+    let router = &mut camera.session.router;
+    let muted = router.set_source_forwarding(PUBLISHER, "0", false);
+    muted.expect("muted");
+    router.unsubscribe(SUBSCRIBER).expect("ended");
+    camera.seconds(10);
+    assert!(camera.demands().is_empty());
+}

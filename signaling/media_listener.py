@@ -1,0 +1,55 @@
+"""What the media of one Connection reports, as commands and messages of its session."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from sfu.commands import Direction
+from sfu.events import VideoSupply
+from sfu.ids import ConnectionId, StreamId, SubscriberId
+from sfu.media_plane import DownlinkOffer, VideoDemand
+from signaling.domain import commands as c
+from signaling.protocol import messages as m
+
+
+class Reported(Protocol):
+    """The session that is told."""
+
+    def apply(self, command: c.Command) -> None: ...
+    def send(self, connection: ConnectionId, message: m.Message) -> None: ...
+    def keep_offer(self, connection: ConnectionId, offer: DownlinkOffer) -> None: ...
+
+
+@dataclass(frozen=True)
+class MediaListener:
+    """Of one Connection."""
+
+    actor: Reported
+    connection: ConnectionId
+
+    def on_downlink_offer(self, offer: DownlinkOffer) -> None:
+        self.actor.keep_offer(self.connection, offer)
+
+    def on_stream_live(self, stream: StreamId) -> None:
+        self.actor.apply(c.StreamLive(stream))
+
+    def on_subscriber_connected(self, subscriber: SubscriberId) -> None:
+        self.actor.send(self.connection, m.SubscriberConnected(subscriber_id=subscriber))
+
+    def on_active_speaker(self, stream: StreamId) -> None:
+        self.actor.apply(c.StreamSpeaks(stream))
+
+    def on_not_encrypted(self, stream: StreamId, mid: str, packets: int) -> None:
+        self.actor.apply(c.UnsealedDropped(stream, mid, packets))
+
+    def on_video_supply(self, subscriber: SubscriberId, supply: VideoSupply) -> None:
+        told = m.VideoSupplyChanged(subscriber_id=subscriber, supply=supply.value)
+        self.actor.send(self.connection, told)
+
+    def on_video_demand(self, stream: StreamId, demand: VideoDemand) -> None:
+        told = m.VideoDemandChanged(
+            stream_id=stream, mid=demand.mid, watched=demand.watched, rids=demand.rids
+        )
+        self.actor.send(self.connection, told)
+
+    def on_transport_lost(self, direction: Direction) -> None:
+        self.actor.apply(c.TransportEnded(self.connection, direction.value))

@@ -1,0 +1,117 @@
+// Layers and videos that nobody watches are not sent, and come back when somebody does.
+import { after, afterEach, before, test } from 'node:test';
+import assert from 'node:assert/strict';
+import { Lab } from './support/lab.mjs';
+
+const SIZE = { width: 1280, height: 720 };
+const LINGER_MS = 5_000;
+const PATIENCE_MS = LINGER_MS + 10_000;
+
+let lab;
+before(async () => (lab = await Lab.open()));
+afterEach(() => lab.empty());
+after(() => lab?.close());
+
+/** Somebody whose peer connections the page can ask. */
+async function publisher(room, kind, properties) {
+  const person = await lab.person(kind);
+  await person.do(() => {
+    globalThis.peers = [];
+    globalThis.RTCPeerConnection = class extends RTCPeerConnection {
+      constructor(...given) {
+        super(...given);
+        globalThis.peers.push(this);
+      }
+    };
+  });
+  assert.equal(
+    await person.connect(room, await lab.server.token(room), 'a secret for the lab'),
+    null,
+  );
+  const streamId = await person.publish({ codec: 'vp8', size: SIZE, properties });
+  return { person, streamId };
+}
+
+/** Frames that each encoding sends within a second, by RID. */
+const sentFrames = (person) =>
+  person.do(async () => {
+    const read = async () => {
+      const found = {};
+      for (const peer of globalThis.peers) {
+        for (const row of (await peer.getStats()).values()) {
+          if (row.type === 'outbound-rtp' && row.kind === 'video') {
+            found[row.rid ?? 'only'] = row.framesSent ?? 0;
+          }
+        }
+      }
+      return found;
+    };
+    const earlier = await read();
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    const later = await read();
+    return Object.fromEntries(
+      Object.entries(later).map(([rid, frames]) => [rid, frames - (earlier[rid] ?? 0)]),
+    );
+  });
+
+async function untilSends(person, wanted, timeoutMs = PATIENCE_MS) {
+  const deadline = Date.now() + timeoutMs;
+  let frames;
+  do {
+    frames = await sentFrames(person);
+    const sends = Object.keys(frames).filter((rid) => frames[rid] > 0);
+    if (sends.sort().join() === [...wanted].sort().join()) return;
+  } while (Date.now() < deadline);
+  assert.fail(`sends ${JSON.stringify(frames)}, not ${wanted}`);
+}
+
+const prefer = (person, streamId, size) =>
+  person.do((id, given) => lab.subscribers.get(id).setPreferredResolution(given), streamId, size);
+
+/** Milliseconds until the stream's picture is so wide. */
+const untilWidth = (person, streamId, width) =>
+  person.do(
+    async (id, least) => {
+      const video = lab.subscribers.get(id).element.querySelector('video');
+      const begun = performance.now();
+      while (video.videoWidth < least) {
+        if (performance.now() - begun > 10_000) throw new Error(`only ${video.videoWidth} wide`);
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      return performance.now() - begun;
+    },
+    streamId,
+    width,
+  );
+
+test('sizes that nobody watches are not sent, and are back soon after somebody wants them', async (t) => {
+  const room = await lab.server.createRoom({ e2ee: true });
+  const { person: ada, streamId } = await publisher(room, 'chromium', { scalableVideo: true });
+  const bob = await lab.join(room);
+  await bob.sees(streamId);
+  await untilSends(ada, ['q', 'h', 'f'], 30_000);
+  await prefer(bob, streamId, { width: 320, height: 180 });
+  await untilSends(ada, ['q']);
+  await bob.sees(streamId);
+  await prefer(bob, streamId, null);
+  const milliseconds = await untilWidth(bob, streamId, SIZE.width);
+  t.diagnostic(`the large picture after ${Math.round(milliseconds)} ms`);
+  assert.equal(await ada.count('streamDestroyed'), 0);
+});
+
+for (const kind of ['chromium', 'firefox']) {
+  test(`${kind}: a video without viewers is not sent, and the next viewer sees it`, async (t) => {
+    const room = await lab.server.createRoom({ e2ee: true });
+    const { person: ada, streamId } = await publisher(room, kind, { scalableVideo: false });
+    const bob = await lab.join(room);
+    await bob.sees(streamId);
+    await bob.do((id) => lab.subscribers.get(id).subscribeToVideo(false), streamId);
+    await untilSends(ada, []);
+    const begun = Date.now();
+    await bob.do((id) => lab.subscribers.get(id).subscribeToVideo(true), streamId);
+    await bob.sees(streamId);
+    t.diagnostic(`a picture after ${Date.now() - begun} ms`);
+    const eve = await lab.join(room);
+    await eve.sees(streamId);
+  });
+}

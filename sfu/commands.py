@@ -149,6 +149,15 @@ class RestartIce:
 
 
 @dataclass(frozen=True, slots=True)
+class SetPeerCredentials:
+    """The peer's side of ICE, for checks of ours: they find a peer whose address changed."""
+
+    transport: TransportHandle
+    ufrag: str
+    pwd: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class SetSrtpKeys:
     """The keys of a finished DTLS handshake. `receive_*` opens what the client sends."""
 
@@ -249,6 +258,7 @@ Command = (
     | CloseRouter
     | OpenTransport
     | RestartIce
+    | SetPeerCredentials
     | SetSrtpKeys
     | SendDtls
     | CloseTransport

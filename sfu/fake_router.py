@@ -130,6 +130,10 @@ class FakeMediaRouter:
             local_pwd=command.local_pwd,
         )
 
+    def set_peer_credentials(self, command: commands.SetPeerCredentials) -> None:
+        _require(len(command.ufrag) >= 4 and len(command.pwd) >= 22, "credentials")
+        self._present(command.transport, self.transports)
+
     def set_srtp_keys(self, command: commands.SetSrtpKeys) -> None:
         key, salt = _KEY_SIZES[command.profile]
         _require(len(command.receive_key) == len(command.send_key) == key, "key size")

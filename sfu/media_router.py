@@ -54,6 +54,7 @@ METHOD_OF_COMMAND: dict[type[Command], str] = {
     commands.CloseRouter: "close_router",
     commands.OpenTransport: "open_transport",
     commands.RestartIce: "restart_ice",
+    commands.SetPeerCredentials: "set_peer_credentials",
     commands.SetSrtpKeys: "set_srtp_keys",
     commands.SendDtls: "send_dtls",
     commands.CloseTransport: "close_transport",

@@ -141,11 +141,16 @@ class PeerTransport:
     def set_remote(self, remote: RemoteTransport) -> None:
         """The peer's side from its SDP. Raises `MediaError` setup_invalid when its certificate
         changes: a DTLS association is made once in a transport's life."""
-        if self.remote is not None:
-            if self.remote.fingerprints != remote.fingerprints:
-                raise MediaError("setup_invalid", "the certificate's fingerprint has changed")
-            return
+        before = self.remote
+        if before is not None and before.fingerprints != remote.fingerprints:
+            raise MediaError("setup_invalid", "the certificate's fingerprint has changed")
         self.remote = remote
+        if before is None or before.ice_pwd != remote.ice_pwd:
+            self._plane.router.submit(
+                commands.SetPeerCredentials(self.handle, remote.ice_ufrag, remote.ice_pwd)
+            )
+        if before is not None:
+            return
         settings = self._plane.settings
         wait = settings.handshake_timeout_s if self._ice_validated else settings.ice_timeout_s
         self._deadline = self._plane.scheduler.time() + wait
@@ -157,7 +162,6 @@ class PeerTransport:
         Raises `MediaError` setup_invalid when its certificate is another one."""
         if remote is not None:
             self.set_remote(remote)
-            self.remote = remote
         self.local = replace(
             self.local, ice_ufrag=secrets.token_hex(8), ice_pwd=secrets.token_hex(16)
         )

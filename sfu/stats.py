@@ -28,6 +28,8 @@ class CoreFigures:
     plis_received: int = 0
     plis_sent: int = 0
     stun_requests: int = 0
+    checks_sent: int = 0
+    peer_moves: int = 0
     dtls_records: int = 0
     events_dropped: int = 0
     transports: int = 0

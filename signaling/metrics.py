@@ -47,6 +47,8 @@ _MEDIA_COUNTERS = {
     "plis_received": "Key-frame requests of Subscribers.",
     "plis_sent": "Key-frame requests to Publishers.",
     "stun_requests": "STUN checks answered.",
+    "checks_sent": "STUN checks sent to peers that fell silent or came from another address.",
+    "peer_moves": "Times that a peer's address became another one.",
     "tcp_accepted": "Connections taken on the media port (TCP).",
     "tcp_refused": "Connections beyond the limits, of all or of one address.",
     "tcp_bad_frames": "Connections ended for broken framing or media before a check.",

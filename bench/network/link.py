@@ -1,7 +1,8 @@
 """`python -m bench.network.link NEAR FAR SEED`: a cable between two TUN interfaces.
 
 Reads one JSON object a line: `{"down": {...}, "up": {...}}` sets conditions (NEAR to FAR is down),
-`{}` asks for the figures. Answers each with a line. Ends when its input ends.
+`{"rebind": 7}` shifts the ports that datagrams seem to come from, `{}` asks for the figures.
+Answers each with a line. Ends when its input ends.
 """
 
 import fcntl
@@ -12,8 +13,10 @@ import struct
 import sys
 import time
 from dataclasses import asdict
+from typing import Any
 
 from bench.network.conditions import Conditions, Direction
+from bench.network.rebinding import Rebinding
 
 _TUNSETIFF = 0x400454CA
 _IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
@@ -30,6 +33,7 @@ def open_tun(name: str) -> int:
 
 class Cable:
     def __init__(self, near: int, far: int, seed: int) -> None:
+        self._rebinding = Rebinding()
         self._ways = {"down": (near, far, Direction(seed)), "up": (far, near, Direction(seed + 1))}
 
     def run(self) -> None:
@@ -50,7 +54,7 @@ class Cable:
                     print(json.dumps(self._obey(json.loads(line))), flush=True)
             for source, _, direction in self._ways.values():
                 if source in ready:
-                    _take(source, direction)
+                    self._take(source, direction)
             self._deliver()
 
     def _wait_ms(self) -> float | None:
@@ -67,23 +71,27 @@ class Cable:
                     # The interface is down: as with a cable, what is sent there is gone.
                     continue
 
-    def _obey(self, order: dict[str, dict[str, float]]) -> dict[str, object]:
+    def _take(self, source: int, direction: Direction) -> None:
+        is_up = direction is self._ways["up"][2]
+        for _ in range(_BATCH):
+            try:
+                packet = os.read(source, _PACKET_BYTES)
+            except OSError:
+                return
+            passed = self._rebinding.outward(packet) if is_up else self._rebinding.inward(packet)
+            if passed is not None:
+                direction.send(time.monotonic(), passed)
+
+    def _obey(self, order: dict[str, Any]) -> dict[str, object]:
         answer: dict[str, object] = {}
+        if "rebind" in order:
+            self._rebinding.shift = int(order["rebind"])
         for name, (_, _, direction) in self._ways.items():
             if name in order:
-                direction.conditions = Conditions(**order[name])  # type: ignore[arg-type]
+                direction.conditions = Conditions(**order[name])
             if not order:
                 answer[name] = asdict(direction.take_figures())
         return answer
-
-
-def _take(source: int, direction: Direction) -> None:
-    for _ in range(_BATCH):
-        try:
-            packet = os.read(source, _PACKET_BYTES)
-        except OSError:
-            return
-        direction.send(time.monotonic(), packet)
 
 
 def main() -> None:

@@ -70,8 +70,9 @@ class Link:
             text=True,
         )
         self._answer()
-        self._attach(server, self.near, f"10.78.{number}.1", self.address)
-        self._attach(client, self.far, self.address, f"10.78.{number}.1")
+        self._gateway = f"10.78.{number}.1"
+        self._attach(server, self.near, self._gateway, self.address)
+        self._attach(client, self.far, self.address, self._gateway)
         self.route()
 
     @staticmethod
@@ -85,13 +86,21 @@ class Link:
         metric = str(100 + self.number)
         words = ("route", "replace", "default", "dev", self.far, "src", self.address)
         self.client.ip(*words, "metric", metric)
+        # What has an interface's address leaves by that interface, as on phones.
+        self.client.ip(*words, "table", metric)
+        rule = ("from", self.address, "table", metric)
+        self.client.ip("rule", "del", *rule, check=False)
+        self.client.ip("rule", "add", *rule)
 
     def plug(self) -> None:
+        self.client.ip("addr", "replace", self.address, "peer", self._gateway, "dev", self.far)
         self.client.ip("link", "set", self.far, "up")
         self.route()
 
     def unplug(self) -> None:
+        """The interface goes, and its address with it, as systems do when a network is left."""
         self.client.ip("link", "set", self.far, "down")
+        self.client.ip("addr", "flush", "dev", self.far)
 
     def set(self, down: Conditions | None = None, up: Conditions | None = None) -> None:
         """Changes conditions from now on."""
@@ -102,6 +111,11 @@ class Link:
         """Sets both directions to `changes` alone."""
         rules = replace(Conditions(), **changes)  # type: ignore[arg-type]
         self.set(rules, rules)
+
+    def rebind(self, shift: int) -> None:
+        """The client's datagrams come from ports that are so much higher; answers to the ports of
+        before reach nobody. As when a NAT forgets its table: no end notices by itself."""
+        self._tell({"rebind": shift})
 
     def clear(self) -> None:
         self.set(Conditions(), Conditions())

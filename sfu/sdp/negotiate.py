@@ -41,6 +41,7 @@ class RemoteTransport:
     """The client's side of a transport, from the m-line that carries its bundle."""
 
     ice_ufrag: str
+    ice_pwd: str = field(repr=False)
     fingerprints: tuple[Fingerprint, ...]
     setup: str
 
@@ -75,7 +76,7 @@ def remote_transport(description: SessionDescription, setups: frozenset[str]) ->
         own = _fingerprints(media.transport)
         if not media.rejected and own and own != fingerprints:
             raise invalid("m-lines of one bundle have different fingerprints")
-    return RemoteTransport(ufrag, fingerprints, setup)
+    return RemoteTransport(ufrag, pwd, fingerprints, setup)
 
 
 def _tagged(description: SessionDescription) -> MediaSection:

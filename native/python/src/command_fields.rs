@@ -94,6 +94,26 @@ impl CommandFields for RestartIce {
 }
 
 #[derive(FromPyObject)]
+pub(crate) struct SetPeerCredentials {
+    transport: u64,
+    ufrag: String,
+    pwd: String,
+}
+
+impl CommandFields for SetPeerCredentials {
+    fn into_command(self) -> PyResult<Command> {
+        // Which characters a peer takes for its own is not for us to say: they are only repeated.
+        let fit = (4..=256).contains(&self.ufrag.len()) && (22..=256).contains(&self.pwd.len());
+        require(fit, "ICE credentials are malformed")?;
+        Ok(Command::SetPeerCredentials {
+            transport: TransportHandle(self.transport),
+            ufrag: self.ufrag,
+            pwd: Secret(self.pwd),
+        })
+    }
+}
+
+#[derive(FromPyObject)]
 pub(crate) struct SetSrtpKeys {
     transport: u64,
     profile: String,

@@ -123,6 +123,10 @@ impl Worker {
         self.submit::<fields::RestartIce>(command)
     }
 
+    fn set_peer_credentials(&self, command: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.submit::<fields::SetPeerCredentials>(command)
+    }
+
     fn set_srtp_keys(&self, command: &Bound<'_, PyAny>) -> PyResult<()> {
         self.submit::<fields::SetSrtpKeys>(command)
     }

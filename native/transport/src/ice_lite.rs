@@ -75,7 +75,8 @@ pub enum IceOutcome {
 ///
 /// The first valid check selects its source as the remote address; later a nominating one changes
 /// it, or any where the selected address has fallen silent: a NAT gave the peer another one.
-/// Neither media nor an unauthentic check ever does.
+/// So does an answer to a check of ours, and authentic media from an address that was checked.
+/// Media from elsewhere and unauthentic checks never do.
 pub struct IceLite {
     local_ufrag: String,
     local_pwd: String,
@@ -129,6 +130,27 @@ impl IceLite {
         self.local_pwd = local_pwd;
         if let Some(selected) = &mut self.selected {
             selected.is_current = false;
+        }
+    }
+
+    /// The peer answered a check of ours from there: that is consent too (RFC 7675), and selects the
+    /// address. Whether it is another one.
+    pub fn handle_answer(&mut self, now: Instant, from: PeerAddress) -> bool {
+        let moved = self.remote() != Some(from);
+        self.selected = Some(Selected {
+            remote: Some(from),
+            checked: now,
+            consent_expires: now + self.consent_timeout,
+            is_current: self.selected.is_none_or(|selected| selected.is_current),
+        });
+        moved
+    }
+
+    /// The peer's media comes from another address that checks came from: so it prefers that one.
+    /// Consent is as it was.
+    pub fn prefer(&mut self, from: PeerAddress) {
+        if let Some(selected) = &mut self.selected {
+            selected.remote = Some(from);
         }
     }
 
@@ -361,6 +383,28 @@ mod tests {
         // From then on as ever: who is checked stays.
         ice.handle_request(now, address(3), &renewed, &mut out);
         assert_eq!(ice.remote(), Some(address(2).into()));
+    }
+
+    #[test]
+    fn an_answer_to_our_check_selects_its_source_and_is_consent() {
+        let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
+        ice.handle_request(now, address(1), &valid(true), &mut out);
+        let later = now + Duration::from_secs(9);
+        assert!(ice.handle_answer(later, address(2).into()));
+        assert_eq!(ice.remote(), Some(address(2).into()));
+        assert_eq!(ice.consent_expires(), Some(later + TIMEOUT));
+        assert!(!ice.handle_answer(later, address(2).into()));
+    }
+
+    #[test]
+    fn the_address_that_media_prefers_is_no_new_consent() {
+        let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
+        ice.prefer(address(2).into());
+        assert_eq!(ice.remote(), None);
+        ice.handle_request(now, address(1), &valid(true), &mut out);
+        ice.prefer(address(2).into());
+        assert_eq!(ice.remote(), Some(address(2).into()));
+        assert_eq!(ice.consent_expires(), Some(now + TIMEOUT));
     }
 
     #[test]

@@ -4,6 +4,8 @@
 
 mod demux;
 mod ice_lite;
+mod own_checks;
+mod reachability;
 mod srtp;
 pub mod stun;
 #[cfg(test)]
@@ -12,6 +14,8 @@ mod twcc;
 
 pub use demux::{PacketKind, classify};
 pub use ice_lite::{IceLite, IceOutcome, Ignored, PeerAddress};
+pub use own_checks::{OwnChecks, PeerCredentials};
+pub use reachability::{Reachability, Step};
 pub use srtp::{
     MAX_OVERHEAD_BYTES, SrtpError, SrtpKeys, SrtpProfile, SrtpReceiver, SrtpSender,
     rtp_header_bytes,

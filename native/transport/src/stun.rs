@@ -6,7 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 mod writer;
 
-pub use writer::{BindingRequest, MAX_SUCCESS_BYTES, write_binding_request, write_success};
+pub use writer::{
+    BindingRequest, MAX_SUCCESS_BYTES, write_binding_request, write_controlled_request,
+    write_success,
+};
 
 const COOKIE: u32 = 0x2112_a442;
 const FINGERPRINT_MASK: u32 = 0x5354_554e;

@@ -84,6 +84,15 @@ pub enum Command {
         /// Authenticates checks.
         local_pwd: Secret<String>,
     },
+    /// The peer's side of ICE, for checks of ours: they find a peer that moved.
+    SetPeerCredentials {
+        /// Whose.
+        transport: TransportHandle,
+        /// Names the peer.
+        ufrag: String,
+        /// Authenticates checks to the peer.
+        pwd: Secret<String>,
+    },
     /// From now on SRTP is opened and sealed.
     SetSrtpKeys {
         /// Whose.
@@ -195,6 +204,7 @@ impl Command {
             Self::CloseRouter { router } => ("close_router", router.0),
             Self::OpenTransport { transport, .. } => ("open_transport", transport.0),
             Self::RestartIce { transport, .. } => ("restart_ice", transport.0),
+            Self::SetPeerCredentials { transport, .. } => ("set_peer_credentials", transport.0),
             Self::SetSrtpKeys { transport, .. } => ("set_srtp_keys", transport.0),
             Self::SendDtls { transport, .. } => ("send_dtls", transport.0),
             Self::CloseTransport { transport } => ("close_transport", transport.0),

@@ -10,7 +10,7 @@ use sealroute_forward::{
     TransportHandle,
 };
 use sealroute_rtp::RtpPacket;
-use sealroute_transport::{IceOutcome, PacketKind, PeerAddress, SrtpError, classify, stun};
+use sealroute_transport::{PacketKind, PeerAddress, SrtpError, classify};
 
 use crate::commands::RouterHandle;
 use crate::deadlines::Deadlines;
@@ -18,6 +18,7 @@ use crate::drop_reason::NetworkDrop;
 use crate::egress::{Egress, MessageSocket, SLOT_BYTES};
 use crate::event_ring::{Event, EventRing};
 use crate::handles::HandleMap;
+use crate::movement::Strangers;
 use crate::network_counters::{NetworkCounters, SharedCounters};
 use crate::path::Path;
 use crate::sealing_outbox::SealingOutbox;
@@ -62,6 +63,7 @@ pub(crate) struct Subscription {
 pub(crate) enum Timer {
     Session(RouterHandle),
     Consent(TransportHandle),
+    Reach(TransportHandle),
     Feedback(TransportHandle),
     PublishCounters,
 }
@@ -78,6 +80,7 @@ pub(crate) struct Core<S> {
     pub(crate) counters: NetworkCounters,
     pub(crate) events: Arc<EventRing>,
     pub(crate) shared: Arc<SharedCounters>,
+    pub(crate) strangers: Strangers,
     touched: Vec<RouterHandle>,
     /// Sessions that counted since the totals were published.
     unpublished: Vec<RouterHandle>,
@@ -102,6 +105,7 @@ impl<S: MessageSocket> Core<S> {
             counters: NetworkCounters::default(),
             events,
             shared,
+            strangers: Strangers::default(),
             touched: Vec::new(),
             unpublished: Vec::new(),
             compound: Vec::new(),
@@ -114,18 +118,6 @@ impl<S: MessageSocket> Core<S> {
 
     pub(crate) fn socket_mut(&mut self) -> &mut S {
         self.egress.socket_mut()
-    }
-
-    /// A connection has ended: its peer's next valid check shows another way.
-    pub(crate) fn handle_connection_end(&mut self, peer: PeerAddress) {
-        let Some(handle) = self.transports.by_address(peer) else {
-            return;
-        };
-        if self.transports.forget_address(handle, peer)
-            && let Some(transport) = self.transports.get_mut(handle)
-        {
-            transport.ice.forget_remote();
-        }
     }
 
     /// Takes one datagram. None as path: the kernel had to cut it off.
@@ -141,8 +133,8 @@ impl<S: MessageSocket> Core<S> {
             (None, _) => Err(NetworkDrop::Oversize),
             (Some(path), PacketKind::Stun) => self.handle_stun(now, path, datagram),
             (Some(path), PacketKind::Dtls) => self.handle_dtls(path.peer(), datagram),
-            (Some(path), PacketKind::Rtp) => self.handle_rtp(now, path.peer(), datagram),
-            (Some(path), PacketKind::Rtcp) => self.handle_rtcp(now, path.peer(), datagram),
+            (Some(path), PacketKind::Rtp) => self.handle_rtp(now, path, datagram),
+            (Some(path), PacketKind::Rtcp) => self.handle_rtcp(now, path, datagram),
             (Some(_), PacketKind::Unknown) => Err(NetworkDrop::UnknownFirstByte),
         };
         if let Err(reason) = outcome {
@@ -184,6 +176,7 @@ impl<S: MessageSocket> Core<S> {
                     });
                 }
                 Timer::Consent(handle) => self.check_consent(now, handle),
+                Timer::Reach(handle) => did_work |= self.check_reach(now, handle),
                 Timer::Feedback(handle) => {
                     did_work = true;
                     self.send_feedback(now, handle);
@@ -233,86 +226,6 @@ impl<S: MessageSocket> Core<S> {
         }
     }
 
-    fn handle_stun(
-        &mut self,
-        now: Instant,
-        path: Path,
-        datagram: &[u8],
-    ) -> Result<(), NetworkDrop> {
-        self.counters.stun_requests += 1;
-        let request = stun::parse_request(datagram).map_err(|_| NetworkDrop::StunMalformed)?;
-        let ufrag = request
-            .local_ufrag()
-            .and_then(|ufrag| std::str::from_utf8(ufrag).ok());
-        let handle = ufrag
-            .and_then(|ufrag| self.transports.by_ufrag(ufrag))
-            .ok_or(NetworkDrop::StunUnknownUfrag)?;
-        // Whoever knows one transport's password must not take the address of another's peer.
-        let owner = self.transports.by_address(path.peer());
-        if owner.is_some_and(|owner| owner != handle && self.transports.is_at(owner, path.peer())) {
-            return Err(NetworkDrop::StunAddressTaken);
-        }
-        let transport = self
-            .transports
-            .get_mut(handle)
-            .ok_or(NetworkDrop::StunUnknownUfrag)?;
-        let slot = self.egress.slot(&mut self.counters);
-        match transport
-            .ice
-            .handle_request(now, path.peer(), datagram, slot)
-        {
-            IceOutcome::Ignored(_) => Err(NetworkDrop::StunRefused),
-            IceOutcome::Reply {
-                length,
-                newly_validated,
-                ..
-            } => {
-                self.egress.commit(path, length);
-                self.follow_peer(handle, path);
-                if newly_validated {
-                    self.push_event(Event::IceValidated { transport: handle });
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// After a valid check: the transport's path is that of its selected address.
-    fn follow_peer(&mut self, handle: TransportHandle, path: Path) {
-        let Some(transport) = self.transports.get(handle) else {
-            return;
-        };
-        let timer = Timer::Consent(handle);
-        if !self.timers.is_set(timer) {
-            self.timers.set(timer, transport.ice.consent_expires());
-        }
-        if let (Some(connection), Some(until)) = (path.connection, transport.ice.consent_expires())
-        {
-            self.egress.socket_mut().keep(connection, until);
-        }
-        self.transports.validate(handle, path.peer());
-        let Some(transport) = self.transports.get(handle) else {
-            return;
-        };
-        if transport.ice.remote() == Some(path.peer()) && transport.path != Some(path) {
-            self.transports.set_path(handle, path);
-        }
-    }
-
-    /// Every check moves consent on, but not its timer: that looks again when it is due.
-    fn check_consent(&mut self, now: Instant, handle: TransportHandle) {
-        let Some(transport) = self.transports.get(handle) else {
-            return;
-        };
-        match transport.ice.consent_expires() {
-            Some(at) if at > now => self.timers.set(Timer::Consent(handle), Some(at)),
-            _ => {
-                self.transports.forget_path(handle);
-                self.push_event(Event::ConsentExpired { transport: handle });
-            }
-        }
-    }
-
     fn handle_dtls(&mut self, from: PeerAddress, datagram: &[u8]) -> Result<(), NetworkDrop> {
         let transport = self
             .transports
@@ -333,19 +246,20 @@ impl<S: MessageSocket> Core<S> {
     fn handle_rtp(
         &mut self,
         now: Instant,
-        from: PeerAddress,
+        path: Path,
         datagram: &mut [u8],
     ) -> Result<(), NetworkDrop> {
-        let handle = self
-            .transports
-            .by_address(from)
-            .ok_or(NetworkDrop::UnknownAddress)?;
+        let Some(handle) = self.transports.by_address(path.peer()) else {
+            self.handle_stranger(now, path, datagram);
+            return Err(NetworkDrop::UnknownAddress);
+        };
         let transport = self
             .transports
             .get_mut(handle)
             .ok_or(NetworkDrop::UnknownAddress)?;
         let receiver = transport.receiver.as_mut().ok_or(NetworkDrop::NoKeys)?;
         let length = receiver.open_rtp(datagram).map_err(reason_of)?;
+        let elsewhere = !transport.hear(now, path);
         let packet = &datagram[..length];
         let router = transport.router;
         if let Some(id) = transport.feedback_extension
@@ -362,19 +276,22 @@ impl<S: MessageSocket> Core<S> {
             session.router.handle_rtp(now, handle, packet);
         }
         self.touch(router);
+        if elsewhere {
+            self.follow_media(now, handle, path);
+        }
         Ok(())
     }
 
     fn handle_rtcp(
         &mut self,
         now: Instant,
-        from: PeerAddress,
+        path: Path,
         datagram: &mut [u8],
     ) -> Result<(), NetworkDrop> {
-        let handle = self
-            .transports
-            .by_address(from)
-            .ok_or(NetworkDrop::UnknownAddress)?;
+        let Some(handle) = self.transports.by_address(path.peer()) else {
+            self.handle_stranger(now, path, datagram);
+            return Err(NetworkDrop::UnknownAddress);
+        };
         let transport = self
             .transports
             .get_mut(handle)
@@ -382,6 +299,11 @@ impl<S: MessageSocket> Core<S> {
         let receiver = transport.receiver.as_mut().ok_or(NetworkDrop::NoKeys)?;
         let length = receiver.open_rtcp(datagram).map_err(reason_of)?;
         let router = transport.router;
+        if transport.hear(now, path) {
+            transport.reach.on_heard(now);
+        } else {
+            self.follow_media(now, handle, path);
+        }
         let compound = &datagram[..length];
         self.with_session(router, |session, out| {
             session.router.handle_rtcp(now, handle, compound, out);
@@ -480,4 +402,4 @@ fn reason_of(error: SrtpError) -> NetworkDrop {
 
 #[cfg(test)]
 #[path = "core_tests.rs"]
-mod tests;
+pub(crate) mod tests;

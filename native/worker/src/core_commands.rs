@@ -6,7 +6,7 @@ use sealroute_forward::{
     ForwardError, PayloadAccess, PublisherHandle, SessionRouter, SinkParameters, SourceParameters,
     SubscriberHandle, TransportHandle,
 };
-use sealroute_transport::{IceLite, SrtpError};
+use sealroute_transport::{IceLite, PeerCredentials, SrtpError};
 use serde_json::{Value, json};
 
 use crate::commands::{Command, Direction, RouterHandle, Secret};
@@ -45,12 +45,25 @@ impl<S: MessageSocket> Core<S> {
                 direction,
                 local_ufrag,
                 local_pwd,
-            } => self.open_transport(router, transport, direction, (local_ufrag, local_pwd)),
+            } => self.open_transport(
+                now,
+                (router, transport, direction),
+                (local_ufrag, local_pwd),
+            ),
             Command::RestartIce {
                 transport,
                 local_ufrag,
                 local_pwd,
             } => self.restart_ice(transport, local_ufrag, local_pwd),
+            Command::SetPeerCredentials {
+                transport,
+                ufrag,
+                pwd,
+            } => {
+                let found = self.transports.get_mut(transport).ok_or(UNKNOWN_HANDLE)?;
+                found.checks.set_peer(PeerCredentials { ufrag, pwd: pwd.0 });
+                Ok(())
+            }
             Command::SetSrtpKeys { transport, secrets } => {
                 let found = self.transports.get_mut(transport).ok_or(UNKNOWN_HANDLE)?;
                 if found.has_keys() {
@@ -181,9 +194,8 @@ impl<S: MessageSocket> Core<S> {
 
     fn open_transport(
         &mut self,
-        router: RouterHandle,
-        handle: TransportHandle,
-        direction: Direction,
+        now: Instant,
+        (router, handle, direction): (RouterHandle, TransportHandle, Direction),
         (ufrag, pwd): (String, Secret<String>),
     ) -> Outcome {
         if !self.sessions.contains_key(&router) {
@@ -197,7 +209,7 @@ impl<S: MessageSocket> Core<S> {
         }
         let ice = IceLite::new(ufrag.clone(), pwd.0, self.settings.consent_timeout);
         self.transports
-            .insert(handle, ufrag, Transport::new(router, direction, ice));
+            .insert(handle, ufrag, Transport::new(now, router, direction, ice));
         Ok(())
     }
 
@@ -228,6 +240,7 @@ impl<S: MessageSocket> Core<S> {
     fn forget_transport(&mut self, handle: TransportHandle) {
         self.transports.remove(handle);
         self.timers.set(Timer::Consent(handle), None);
+        self.timers.set(Timer::Reach(handle), None);
         self.timers.set(Timer::Feedback(handle), None);
         self.publications
             .retain(|_, publication| publication.transport != handle);

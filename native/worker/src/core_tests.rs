@@ -9,25 +9,25 @@ use sealroute_forward::{
     Codec, EncodingParameters, Extension, MediaKind, PayloadAccess, SinkParameters,
     SourceParameters,
 };
-use sealroute_transport::{SrtpKeys, SrtpProfile, SrtpReceiver, SrtpSender};
+use sealroute_transport::{SrtpKeys, SrtpProfile, SrtpReceiver, SrtpSender, stun};
 
 use crate::commands::{Command, Direction, Secret, SrtpSecrets};
 use crate::path::Message;
 
-const PASSWORD: &str = "a+password+of+the+server";
+pub(crate) const PASSWORD: &str = "a+password+of+the+server";
 const CONSENT: Duration = Duration::from_secs(30);
 const ROUTER: RouterHandle = RouterHandle(1);
-const ANN: TransportHandle = TransportHandle(2);
-const BEN: TransportHandle = TransportHandle(3);
+pub(crate) const ANN: TransportHandle = TransportHandle(2);
+pub(crate) const BEN: TransportHandle = TransportHandle(3);
 const KEY: [u8; 16] = [7; 16];
 const SALT: [u8; 12] = [9; 12];
 const FEEDBACK_ID: u8 = 3;
 
-type Datagrams = Vec<(SocketAddr, Vec<u8>)>;
+pub(crate) type Datagrams = Vec<(SocketAddr, Vec<u8>)>;
 
 /// Keeps (peer, datagram) of everything sent, segmented messages as the kernel would cut them.
 #[derive(Clone, Default)]
-struct Wire(Rc<RefCell<Datagrams>>);
+pub(crate) struct Wire(Rc<RefCell<Datagrams>>);
 
 impl MessageSocket for Wire {
     fn send(&mut self, batch: &[Message<'_>]) -> io::Result<usize> {
@@ -47,13 +47,13 @@ impl MessageSocket for Wire {
     fn keep(&mut self, _: NonZeroU32, _: Instant) {}
 }
 
-struct Bench {
-    core: Core<Wire>,
+pub(crate) struct Bench {
+    pub(crate) core: Core<Wire>,
     wire: Wire,
-    now: Instant,
+    pub(crate) now: Instant,
 }
 
-fn path(port: u16) -> Path {
+pub(crate) fn path(port: u16) -> Path {
     Path {
         remote: (Ipv4Addr::LOCALHOST, port).into(),
         local: None,
@@ -61,7 +61,7 @@ fn path(port: u16) -> Path {
     }
 }
 
-fn secrets() -> SrtpSecrets {
+pub(crate) fn secrets() -> SrtpSecrets {
     SrtpSecrets {
         profile: SrtpProfile::AeadAes128Gcm,
         receive_key: Secret(KEY.to_vec()),
@@ -71,7 +71,7 @@ fn secrets() -> SrtpSecrets {
     }
 }
 
-fn check(ufrag: &str, password: &str, use_candidate: bool) -> Vec<u8> {
+pub(crate) fn check(ufrag: &str, password: &str, use_candidate: bool) -> Vec<u8> {
     let username = format!("{ufrag}:client");
     let request = stun::BindingRequest {
         transaction_id: [5; 12],
@@ -157,7 +157,7 @@ impl Bench {
     }
 
     /// Ann (port 1) publishes and Ben (port 2) subscribes; both have keys.
-    fn in_call() -> Self {
+    pub(crate) fn in_call() -> Self {
         let mut bench = Self::new();
         for (transport, ufrag, port) in [(ANN, "ann1", 1), (BEN, "ben1", 2)] {
             bench.receive(port, &check(ufrag, PASSWORD, true));
@@ -185,19 +185,19 @@ impl Bench {
         bench
     }
 
-    fn apply(&mut self, command: Command) {
+    pub(crate) fn apply(&mut self, command: Command) {
         self.core.apply(self.now, command);
         self.core.end_batch(self.now);
     }
 
-    fn receive(&mut self, port: u16, datagram: &[u8]) {
+    pub(crate) fn receive(&mut self, port: u16, datagram: &[u8]) {
         self.core
             .handle_datagram(self.now, Some(path(port)), &mut datagram.to_vec());
         self.core.end_batch(self.now);
     }
 
     /// Lets time pass, doing all that becomes due at its time.
-    fn pass(&mut self, time: Duration) {
+    pub(crate) fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         while let Some(at) = self.core.poll_timeout().filter(|at| *at <= end) {
             self.now = self.now.max(at);
@@ -206,23 +206,23 @@ impl Bench {
         self.now = end;
     }
 
-    fn sent(&self) -> Datagrams {
+    pub(crate) fn sent(&self) -> Datagrams {
         std::mem::take(&mut self.wire.0.borrow_mut())
     }
 
-    fn events(&self) -> Vec<Event> {
+    pub(crate) fn events(&self) -> Vec<Event> {
         self.core.events.drain().into()
     }
 
-    fn dropped(&self, reason: NetworkDrop) -> u64 {
+    pub(crate) fn dropped(&self, reason: NetworkDrop) -> u64 {
         self.core.counters.dropped(reason)
     }
 }
 
-struct Sealer(SrtpSender, u16);
+pub(crate) struct Sealer(SrtpSender, u16);
 
 impl Sealer {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let keys = SrtpKeys {
             key: &KEY,
             salt: &SALT,
@@ -234,7 +234,18 @@ impl Sealer {
     }
 
     /// The next packet of Ann's stream, with a transport-wide sequence number.
-    fn next(&mut self) -> Vec<u8> {
+    /// A receiver report of nothing.
+    pub(crate) fn report(&mut self) -> Vec<u8> {
+        let mut out = vec![0; 200];
+        let length = self
+            .0
+            .seal_rtcp(&[0x80, 201, 0, 1, 0, 0, 0, 1], &mut out)
+            .unwrap();
+        out.truncate(length);
+        out
+    }
+
+    pub(crate) fn next(&mut self) -> Vec<u8> {
         self.1 += 1;
         let [high, low] = self.1.to_be_bytes();
         let mut header = vec![0x90, 111, high, low, 0, 0, high, low, 0, 0, 0, 77];

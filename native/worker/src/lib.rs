@@ -8,6 +8,7 @@ mod drop_reason;
 mod egress;
 mod event_ring;
 mod handles;
+mod movement;
 mod network_counters;
 mod path;
 mod sealing_outbox;

@@ -15,6 +15,10 @@ pub(crate) struct NetworkCounters {
     packets_sent: u64,
     bytes_sent: u64,
     pub(crate) stun_requests: u64,
+    /// Checks of ours.
+    pub(crate) checks_sent: u64,
+    /// Times that a peer's address became another one.
+    pub(crate) peer_moves: u64,
     pub(crate) dtls_records: u64,
     pub(crate) events_dropped: u64,
     /// These are what there is now.
@@ -53,6 +57,8 @@ impl NetworkCounters {
             self.packets_sent,
             self.bytes_sent,
             self.stun_requests,
+            self.checks_sent,
+            self.peer_moves,
             self.dtls_records,
             self.events_dropped,
             self.transports,
@@ -69,12 +75,14 @@ impl NetworkCounters {
     }
 }
 
-const NETWORK_NAMES: [&str; 15] = [
+const NETWORK_NAMES: [&str; 17] = [
     "packets_received",
     "bytes_received",
     "packets_sent",
     "bytes_sent",
     "stun_requests",
+    "checks_sent",
+    "peer_moves",
     "dtls_records",
     "events_dropped",
     "transports",

@@ -31,6 +31,7 @@ impl<S: MessageSocket> SealingOutbox<'_, S> {
         let slot = self.egress.slot(self.counters);
         let length = seal(sender, slot).map_err(|_| NetworkDrop::SendNotSealed)?;
         self.egress.commit(path, length);
+        transport.reach.on_sent();
         Ok(length)
     }
 

@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use sealroute_forward::TransportHandle;
 use sealroute_transport::{
-    IceLite, PeerAddress, SrtpError, SrtpKeys, SrtpReceiver, SrtpSender, TwccReceiver,
+    IceLite, OwnChecks, PacketKind, PeerAddress, Reachability, SrtpError, SrtpKeys, SrtpReceiver,
+    SrtpSender, TwccReceiver, classify,
 };
 
 use crate::commands::{Direction, RouterHandle, SrtpSecrets};
@@ -15,6 +16,15 @@ use crate::path::Path;
 /// Ways to one peer; more than a browser with several networks tries.
 const MAX_VALIDATED: usize = 16;
 
+/// An address that valid checks came from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way {
+    pub(crate) path: Path,
+    pub(crate) checked: Instant,
+    /// When the peer, asked there, answered elsewhere.
+    pub(crate) failed: Option<Instant>,
+}
+
 /// One peer's transport.
 pub(crate) struct Transport {
     pub(crate) router: RouterHandle,
@@ -23,7 +33,11 @@ pub(crate) struct Transport {
     /// Where the peer is, as long as it consents to be sent to.
     pub(crate) path: Option<Path>,
     /// Where valid checks came from; media may come from there too.
-    validated: Vec<PeerAddress>,
+    validated: Vec<Way>,
+    /// When authentic packets last came from where `path` leads.
+    pub(crate) media_heard: Instant,
+    pub(crate) reach: Reachability,
+    pub(crate) checks: OwnChecks,
     pub(crate) receiver: Option<SrtpReceiver>,
     pub(crate) sender: Option<SrtpSender>,
     /// Negotiated id of the transport-wide sequence number, once a publisher uses it.
@@ -34,13 +48,21 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    pub(crate) fn new(router: RouterHandle, direction: Direction, ice: IceLite) -> Self {
+    pub(crate) fn new(
+        now: Instant,
+        router: RouterHandle,
+        direction: Direction,
+        ice: IceLite,
+    ) -> Self {
         Self {
             router,
             direction,
             ice,
             path: None,
             validated: Vec::new(),
+            media_heard: now,
+            reach: Reachability::default(),
+            checks: OwnChecks::default(),
             receiver: None,
             sender: None,
             feedback_extension: None,
@@ -63,6 +85,59 @@ impl Transport {
         self.sender = Some(SrtpSender::new(secrets.profile, keys)?);
         self.receiver = Some(receiver);
         Ok(())
+    }
+
+    pub(crate) fn ways(&self) -> impl Iterator<Item = &Way> {
+        self.validated.iter()
+    }
+
+    pub(crate) fn has_other_ways(&self) -> bool {
+        self.validated.len() > 1
+    }
+
+    /// What is sent to the peer goes over `path` from now on.
+    pub(crate) fn go(&mut self, now: Instant, path: Path) {
+        self.path = Some(path);
+        self.media_heard = now;
+        self.reach.on_answer(now);
+    }
+
+    /// An authentic packet came over `path`; whether that is where the peer is sent to.
+    pub(crate) fn hear(&mut self, now: Instant, path: Path) -> bool {
+        let there = self.path.is_some_and(|own| own.peer() == path.peer());
+        if there {
+            self.media_heard = now;
+        }
+        there
+    }
+
+    /// The peer was asked where it is, and answered elsewhere.
+    pub(crate) fn distrust_selected(&mut self, now: Instant) {
+        let selected = self.path.map(|path| path.peer());
+        for way in &mut self.validated {
+            if Some(way.path.peer()) == selected {
+                way.failed = Some(now);
+            }
+        }
+    }
+
+    /// Whether a packet of unknown origin looks like one of this peer.
+    pub(crate) fn expects(&self, datagram: &[u8]) -> bool {
+        let receiver = self.receiver.as_ref();
+        receiver.is_some_and(|receiver| receiver.expects(datagram))
+    }
+
+    /// Whether the peer's keys sealed a packet; it counts as received then.
+    pub(crate) fn sealed(&mut self, datagram: &[u8]) -> bool {
+        let mut copy = datagram.to_vec();
+        self.receiver.as_mut().is_some_and(|receiver| {
+            let opened = if classify(datagram) == PacketKind::Rtp {
+                receiver.open_rtp(&mut copy)
+            } else {
+                receiver.open_rtcp(&mut copy)
+            };
+            opened.is_ok()
+        })
     }
 
     pub(crate) fn has_keys(&self) -> bool {
@@ -130,23 +205,36 @@ impl Transports {
 
     /// A valid check came from there: so may media. A peer sends over the way it prefers before its
     /// check says so (RFC 8445, section 12.2).
-    pub(crate) fn validate(&mut self, handle: TransportHandle, peer: PeerAddress) {
+    pub(crate) fn validate(&mut self, now: Instant, handle: TransportHandle, path: Path) {
+        let peer = path.peer();
+        let way = Way {
+            path,
+            checked: now,
+            failed: None,
+        };
         let owner = self.addresses.insert(peer, handle);
         if owner == Some(handle) {
+            let known = self.members.get_mut(&handle).into_iter();
+            let mut ways = known.flat_map(|transport| &mut transport.validated);
+            if let Some(known) = ways.find(|known| known.path.peer() == peer) {
+                *known = way;
+            }
             return;
         }
         if let Some(before) = owner.and_then(|owner| self.members.get_mut(&owner)) {
-            before.validated.retain(|known| *known != peer);
+            before.validated.retain(|known| known.path.peer() != peer);
         }
         let Some(transport) = self.members.get_mut(&handle) else {
             return;
         };
         if transport.validated.len() >= MAX_VALIDATED {
             let selected = transport.path.map(|path| path.peer());
-            let oldest = usize::from(transport.validated.first().copied() == selected);
-            self.addresses.remove(&transport.validated.remove(oldest));
+            let first = transport.validated.first().map(|way| way.path.peer());
+            let oldest = usize::from(first == selected);
+            let forgotten = transport.validated.remove(oldest);
+            self.addresses.remove(&forgotten.path.peer());
         }
-        transport.validated.push(peer);
+        transport.validated.push(way);
     }
 
     /// Whether what is sent to the transport's peer goes there.
@@ -155,20 +243,13 @@ impl Transports {
         path.is_some_and(|path| path.peer() == peer)
     }
 
-    /// What is sent to the transport's peer goes over `path` from now on.
-    pub(crate) fn set_path(&mut self, handle: TransportHandle, path: Path) {
-        if let Some(transport) = self.members.get_mut(&handle) {
-            transport.path = Some(path);
-        }
-    }
-
     /// Nothing comes from there any more; whether it was the peer's path.
     pub(crate) fn forget_address(&mut self, handle: TransportHandle, peer: PeerAddress) -> bool {
         self.addresses.remove(&peer);
         let Some(transport) = self.members.get_mut(&handle) else {
             return false;
         };
-        transport.validated.retain(|known| *known != peer);
+        transport.validated.retain(|way| way.path.peer() != peer);
         let was_path = transport.path.is_some_and(|path| path.peer() == peer);
         if was_path {
             transport.path = None;
@@ -180,8 +261,8 @@ impl Transports {
     pub(crate) fn forget_path(&mut self, handle: TransportHandle) {
         if let Some(transport) = self.members.get_mut(&handle) {
             transport.path = None;
-            for peer in transport.validated.drain(..) {
-                self.addresses.remove(&peer);
+            for way in transport.validated.drain(..) {
+                self.addresses.remove(&way.path.peer());
             }
         }
     }

@@ -3,14 +3,18 @@
 use super::index::{SeenIndices, estimate};
 use super::session_keys::{PacketId, Purpose, SessionKeys, Trailer};
 use super::{
-    ENCRYPTED_FLAG, INDEX_BYTES, RTCP_HEADER_BYTES, SrtpError, SrtpKeys, SrtpProfile, be32,
-    rtp_header_bytes,
+    CM_TAG_BYTES, ENCRYPTED_FLAG, INDEX_BYTES, RTCP_HEADER_BYTES, SrtpError, SrtpKeys, SrtpProfile,
+    be32, rtp_header_bytes,
 };
+use crate::demux::{PacketKind, classify};
 use std::collections::HashMap;
 
 /// SSRCs a peer may use, of RTP and of RTCP each, in the life of a transport. Only packets with
 /// a right tag take a place.
 const MAX_STREAMS: usize = 1_024;
+
+/// RTCP packets that may have been lost while a peer moved.
+const MAX_MISSED_REPORTS: u64 = 256;
 
 /// Opens the SRTP and SRTCP packets of one peer. Nothing changes here before a tag is verified.
 pub struct SrtpReceiver {
@@ -36,6 +40,24 @@ impl SrtpReceiver {
             rtp_streams: HashMap::new(),
             rtcp_streams: HashMap::new(),
         })
+    }
+
+    /// Whether a packet of unknown origin looks like the next of this peer: cheap, and no proof.
+    pub fn expects(&self, packet: &[u8]) -> bool {
+        if classify(packet) == PacketKind::Rtp {
+            return be32(packet, 8).is_some_and(|ssrc| self.rtp_streams.contains_key(&ssrc));
+        }
+        let seen = be32(packet, 4).and_then(|ssrc| self.rtcp_streams.get(&ssrc));
+        let word_at = if self.profile.is_gcm() {
+            packet.len().checked_sub(INDEX_BYTES)
+        } else {
+            packet.len().checked_sub(INDEX_BYTES + CM_TAG_BYTES)
+        };
+        let (Some(seen), Some(word)) = (seen, word_at.and_then(|at| be32(packet, at))) else {
+            return false;
+        };
+        let ahead = u64::from(word & !ENCRYPTED_FLAG).checked_sub(seen.highest());
+        ahead.is_some_and(|ahead| (1..=MAX_MISSED_REPORTS).contains(&ahead))
     }
 
     /// Opens an SRTP packet in place; returns the length of the clear packet.

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 /// Bytes that are enough for every success: header, IPv6 address, integrity, fingerprint.
 pub const MAX_SUCCESS_BYTES: usize = HEADER_BYTES + 24 + 4 + INTEGRITY_BYTES + 8;
 
-/// Members of an ICE client's check.
+/// Members of an ICE check.
 #[derive(Clone, Copy, Debug)]
 pub struct BindingRequest<'a> {
     /// Unforeseeable, and of this request alone.
@@ -18,7 +18,7 @@ pub struct BindingRequest<'a> {
     pub username: &'a str,
     /// Of the candidate a success would reveal.
     pub priority: u32,
-    /// Tie-breaker of the controlling side.
+    /// Tie-breaker of the sender.
     pub controlling: u64,
     /// Whether the pair is nominated.
     pub use_candidate: bool,
@@ -64,6 +64,25 @@ pub fn write_binding_request(
     password: &[u8],
     out: &mut [u8],
 ) -> usize {
+    write_request(request, attribute::ICE_CONTROLLING, password, out)
+}
+
+/// Writes a check of the controlled side: `controlling` is its tie-breaker, and it nominates
+/// nothing. Returns its length, 0 when `out` is too short.
+pub fn write_controlled_request(
+    request: &BindingRequest<'_>,
+    password: &[u8],
+    out: &mut [u8],
+) -> usize {
+    write_request(request, attribute::ICE_CONTROLLED, password, out)
+}
+
+fn write_request(
+    request: &BindingRequest<'_>,
+    role: u16,
+    password: &[u8],
+    out: &mut [u8],
+) -> usize {
     let needed = HEADER_BYTES + 4 + request.username.len().next_multiple_of(4) + 8 + 12 + 4 + 32;
     if out.len() < needed {
         return 0;
@@ -71,9 +90,8 @@ pub fn write_binding_request(
     let mut writer = Writer::start(out, kind::BINDING_REQUEST, request.transaction_id);
     writer.attribute(attribute::USERNAME, request.username.as_bytes());
     writer.attribute(attribute::PRIORITY, &request.priority.to_be_bytes());
-    let tie_breaker = request.controlling.to_be_bytes();
-    writer.attribute(attribute::ICE_CONTROLLING, &tie_breaker);
-    if request.use_candidate {
+    writer.attribute(role, &request.controlling.to_be_bytes());
+    if request.use_candidate && role == attribute::ICE_CONTROLLING {
         writer.attribute(attribute::USE_CANDIDATE, &[]);
     }
     writer.finish(password)

@@ -1,0 +1,223 @@
+use std::time::Duration;
+
+use sealroute_forward::TransportHandle;
+use sealroute_transport::stun;
+
+use crate::commands::{Command, Secret};
+use crate::core::tests::{ANN, BEN, Bench, PASSWORD, Sealer, check, path};
+use crate::drop_reason::NetworkDrop;
+use crate::path::Path;
+
+const PEER_PASSWORD: &str = "a password of the peer";
+const REPORT: Duration = Duration::from_millis(100);
+
+/// Ann publishes and Ben subscribes; what their descriptions say of their ICE is known.
+fn call() -> Bench {
+    let mut bench = Bench::in_call();
+    for transport in [ANN, BEN] {
+        bench.apply(Command::SetPeerCredentials {
+            transport,
+            ufrag: "client".into(),
+            pwd: Secret(PEER_PASSWORD.into()),
+        });
+    }
+    bench
+}
+
+fn place(bench: &Bench, of: TransportHandle) -> Option<Path> {
+    bench.core.transports.get(of).unwrap().path
+}
+
+/// Ports that checks of ours went to, with the checks.
+fn checks(bench: &Bench) -> Vec<(u16, Vec<u8>)> {
+    let sent = bench.sent().into_iter();
+    sent.filter(|(_, datagram)| stun::parse_request(datagram).is_ok())
+        .map(|(to, datagram)| (to.port(), datagram))
+        .collect()
+}
+
+fn answer(check: &[u8], password: &str) -> Vec<u8> {
+    let id = stun::parse_request(check).unwrap().transaction_id;
+    let mut out = vec![0; 128];
+    let length = stun::write_success(id, path(9).remote, password.as_bytes(), &mut out);
+    out.truncate(length);
+    out
+}
+
+/// A call in which Ben, at ports 2 and 3, has reported for two seconds what comes from Ann.
+fn reported(ann: &mut Sealer, ben: &mut Sealer) -> Bench {
+    let mut bench = call();
+    bench.receive(3, &check("ben1", PASSWORD, false));
+    for _ in 0..20 {
+        talk(&mut bench, ann);
+        bench.receive(2, &ben.report());
+        bench.pass(REPORT);
+    }
+    bench.sent();
+    bench
+}
+
+fn talk(bench: &mut Bench, ann: &mut Sealer) {
+    for _ in 0..10 {
+        bench.receive(1, &ann.next());
+    }
+}
+
+#[test]
+fn a_peer_that_gets_another_address_is_asked_there_after_its_first_packet_and_moves_by_its_answer()
+{
+    let (mut ann, mut ben) = (Sealer::new(), Sealer::new());
+    let mut bench = call();
+    bench.receive(1, &ann.next());
+    bench.receive(2, &ben.report());
+    bench.sent();
+    for (of, port, packet) in [(ANN, 10, ann.next()), (BEN, 20, ben.report())] {
+        bench.receive(port, &packet);
+        let asked = checks(&bench);
+        assert_eq!(asked.len(), 1);
+        assert_eq!(asked[0].0, port);
+        assert_ne!(place(&bench, of), Some(path(port)));
+        bench.receive(port, &answer(&asked[0].1, PEER_PASSWORD));
+        assert_eq!(place(&bench, of), Some(path(port)));
+    }
+    bench.receive(10, &ann.next());
+    assert_eq!(bench.sent()[0].0, path(20).remote);
+    assert_eq!(bench.core.counters.peer_moves, 2);
+}
+
+#[test]
+fn a_copied_packet_moves_nobody() {
+    let (mut ann, mut bench) = (Sealer::new(), call());
+    bench.receive(1, &ann.next());
+    bench.sent();
+    let packet = ann.next();
+    bench.receive(66, &packet);
+    let asked = checks(&bench);
+    assert_eq!(asked.len(), 1);
+    // The one who copied it knows no password, nor is another's answer good for this address.
+    bench.receive(66, &answer(&asked[0].1, "a guess"));
+    bench.receive(67, &answer(&asked[0].1, PEER_PASSWORD));
+    assert_eq!(place(&bench, ANN), Some(path(1)));
+    // Seen before: no question at all.
+    bench.receive(68, &packet);
+    assert!(checks(&bench).is_empty());
+}
+
+#[test]
+fn packets_that_no_peer_sealed_cost_a_bounded_search_and_no_answer() {
+    let mut bench = call();
+    bench.receive(1, &Sealer::new().next());
+    bench.sent();
+    for port in 100..2_000 {
+        let mut packet = Sealer::new().next();
+        packet[20] ^= 1;
+        bench.receive(port, &packet);
+    }
+    assert!(bench.sent().is_empty());
+    assert_eq!(bench.dropped(NetworkDrop::UnknownAddress), 1_900);
+    // Within that second nobody is looked for any more.
+    let mut ann = Sealer::new();
+    ann.next();
+    let (late, later) = (ann.next(), ann.next());
+    bench.receive(30, &late);
+    assert!(checks(&bench).is_empty());
+    bench.pass(Duration::from_secs(1));
+    bench.receive(30, &later);
+    assert_eq!(checks(&bench).len(), 1);
+}
+
+#[test]
+fn media_from_another_checked_address_is_followed_when_nothing_comes_from_the_selected_one() {
+    let (mut ann, mut bench) = (Sealer::new(), call());
+    bench.receive(1, &ann.next());
+    bench.receive(10, &check("ann1", PASSWORD, false));
+    let early = ann.next();
+    bench.receive(10, &early);
+    assert_eq!(place(&bench, ANN), Some(path(1)));
+    bench.pass(Duration::from_millis(101));
+    bench.receive(10, &early);
+    assert_eq!(
+        place(&bench, ANN),
+        Some(path(1)),
+        "a replayed packet moved the peer"
+    );
+    bench.receive(10, &ann.next());
+    assert_eq!(place(&bench, ANN), Some(path(10)));
+}
+
+#[test]
+fn a_checked_address_is_believed_no_longer_than_consent_lasts() {
+    let (mut ann, mut bench) = (Sealer::new(), call());
+    bench.receive(1, &ann.next());
+    bench.receive(10, &check("ann1", PASSWORD, false));
+    for _ in 0..4 {
+        bench.pass(Duration::from_secs(10));
+        bench.receive(1, &check("ann1", PASSWORD, true));
+    }
+    bench.receive(10, &ann.next());
+    assert_eq!(place(&bench, ANN), Some(path(1)));
+}
+
+#[test]
+fn a_subscriber_that_falls_silent_gets_its_media_over_the_address_where_it_answers() {
+    let (mut ann, mut ben) = (Sealer::new(), Sealer::new());
+    let mut bench = reported(&mut ann, &mut ben);
+    talk(&mut bench, &mut ann);
+    bench.pass(Duration::from_millis(420));
+    let asked = checks(&bench);
+    let (_, question) = asked.iter().find(|(port, _)| *port == 3).unwrap();
+    assert!(asked.iter().any(|(port, _)| *port == 2));
+    bench.receive(3, &answer(question, PEER_PASSWORD));
+    assert_eq!(place(&bench, BEN), Some(path(3)));
+    bench.receive(1, &ann.next());
+    assert!(bench.sent().iter().any(|(to, _)| *to == path(3).remote));
+    // What still comes over the way that failed does not lead back to it.
+    bench.pass(Duration::from_millis(500));
+    bench.receive(2, &ben.report());
+    assert_eq!(place(&bench, BEN), Some(path(3)));
+}
+
+#[test]
+fn a_subscriber_that_is_only_quiet_stays_where_it_answers() {
+    let (mut ann, mut ben) = (Sealer::new(), Sealer::new());
+    let mut bench = reported(&mut ann, &mut ben);
+    talk(&mut bench, &mut ann);
+    bench.pass(Duration::from_millis(300));
+    let asked = checks(&bench);
+    assert!(asked.iter().all(|(port, _)| *port == 2), "{asked:?}");
+    bench.receive(2, &answer(&asked[0].1, PEER_PASSWORD));
+    bench.pass(Duration::from_millis(200));
+    assert!(checks(&bench).is_empty());
+    assert_eq!(place(&bench, BEN), Some(path(2)));
+}
+
+#[test]
+fn nobody_is_asked_who_has_one_address_or_is_sent_nothing() {
+    let (mut ann, mut ben) = (Sealer::new(), Sealer::new());
+    let mut bench = reported(&mut ann, &mut ben);
+    bench.pass(Duration::from_secs(5));
+    assert!(checks(&bench).is_empty());
+    let mut bench = call();
+    for _ in 0..20 {
+        talk(&mut bench, &mut ann);
+        bench.receive(2, &ben.report());
+        bench.pass(REPORT);
+    }
+    talk(&mut bench, &mut ann);
+    bench.pass(Duration::from_secs(5));
+    assert!(checks(&bench).is_empty());
+}
+
+#[test]
+fn a_thousand_peers_of_a_thousand_find_back_after_their_address_changed() {
+    let (mut ann, mut bench) = (Sealer::new(), call());
+    bench.receive(1, &ann.next());
+    for port in 1_000..2_000 {
+        bench.sent();
+        bench.pass(Duration::from_millis(50));
+        bench.receive(port, &ann.next());
+        let asked = checks(&bench);
+        bench.receive(port, &answer(&asked[0].1, PEER_PASSWORD));
+        assert_eq!(place(&bench, ANN), Some(path(port)));
+    }
+}

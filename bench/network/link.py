@@ -78,9 +78,8 @@ class Cable:
                 packet = os.read(source, _PACKET_BYTES)
             except OSError:
                 return
-            passed = self._rebinding.outward(packet) if is_up else self._rebinding.inward(packet)
-            if passed is not None:
-                direction.send(time.monotonic(), passed)
+            moved = self._rebinding.outward(packet) if is_up else self._rebinding.inward(packet)
+            direction.send(time.monotonic(), moved)
 
     def _obey(self, order: dict[str, Any]) -> dict[str, object]:
         answer: dict[str, object] = {}

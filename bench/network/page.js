@@ -120,7 +120,7 @@ globalThis.bench = (() => {
           .reduce((sum, row) => sum + row.packetsReceived, 0);
         if (packets !== count) {
           if (last !== undefined) watch.longestMs = Math.max(watch.longestMs, at - last);
-          [count, last] = [packets, at];
+          [count, last, watch.last] = [packets, at, at];
         }
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
@@ -128,6 +128,11 @@ globalThis.bench = (() => {
     };
     watch.done = look();
     bench.gaps = watch;
+  }
+
+  /** Packets have come in the last tenth of a second. */
+  function flows() {
+    return performance.now() - (bench.gaps.last ?? 0) < 100;
   }
 
   async function gap() {
@@ -160,6 +165,8 @@ globalThis.bench = (() => {
 
   function leave() {
     session.disconnect();
+    connections.splice(0);
+    subscribers.clear();
   }
 
   return {
@@ -171,6 +178,7 @@ globalThis.bench = (() => {
       sample,
       untilVideo,
       watchGaps,
+      flows,
       gap,
       watchFrames,
       framesSeen,

@@ -22,11 +22,9 @@ class Rebinding:
         """A client's packet as it leaves."""
         return _moved(packet, 0, self.shift) if self.shift else packet
 
-    def inward(self, packet: bytes) -> bytes | None:
-        """A packet to the client as it arrives; `None`: to a port that the NAT has forgotten."""
-        if not self.shift:
-            return packet
-        return _moved(packet, 2, -self.shift)
+    def inward(self, packet: bytes) -> bytes:
+        """A packet to the client as it arrives. Sent to a port of before, it comes to none."""
+        return _moved(packet, 2, -self.shift) if self.shift else packet
 
 
 def _moved(packet: bytes, at: int, shift: int) -> bytes:

@@ -1,0 +1,79 @@
+"""Scenarios in which a client's address changes in the middle of a call."""
+
+import asyncio
+
+from bench.network.browser import Browser
+from bench.network.figures import Figure, at_most, percentile, told
+from bench.network.stage import MOBILE, PUBLISHER, Stage
+
+_CAMERA = {"resolution": "640x480", "frameRate": 20, "scalableVideo": False}
+_MOVES = 100
+_REBINDINGS = 50
+_SETTLE_S = 1.5
+_USUAL_GAP_S = 1.2
+_LONGEST_GAP_S = 8.0
+_BOUND_MS = 700.0
+
+
+async def move(stage: Stage) -> list[Figure]:
+    """A client with two networks, of which the one in use goes: in turn its interface is taken
+    away, and its cable is cut where the client can not see it."""
+    await stage.publisher(**_CAMERA)
+    first, _ = stage.topology.links[MOBILE]
+    viewer = await stage.open(MOBILE)
+    gaps: dict[str, list[float]] = {"interface gone": [], "cable cut": []}
+    for number in range(_MOVES):
+        kind = "cable cut" if number % 2 else "interface gone"
+        await stage.enter(viewer)
+        await viewer.run("bench.untilVideo()")
+        await asyncio.sleep(_SETTLE_S)
+        await viewer.run("bench.watchGaps()")
+        if kind == "cable cut":
+            first.both(loss=1.0)
+        else:
+            first.unplug()
+        gaps[kind].append(await _gap_ms(viewer))
+        await viewer.run("bench.leave()")
+        first.clear()
+        first.plug()
+    return _told(gaps)
+
+
+async def rebind(stage: Stage) -> list[Figure]:
+    """The ports that a client's packets come from change, of which neither end hears: those of a
+    subscriber, then those of the publisher."""
+    await stage.publisher(**_CAMERA)
+    viewer = await stage.viewer(MOBILE)
+    gaps: dict[str, list[float]] = {}
+    for client, name in ((MOBILE, "subscriber"), (PUBLISHER, "publisher")):
+        link = stage.link(client)
+        await asyncio.sleep(_SETTLE_S)
+        for number in range(1, _REBINDINGS + 1):
+            await viewer.run("bench.watchGaps()")
+            link.rebind(number)
+            gaps.setdefault(name, []).append(await _gap_ms(viewer))
+    return _told(gaps)
+
+
+async def _gap_ms(viewer: Browser) -> float:
+    """The longest time without a packet, from now on until they come again."""
+    await asyncio.sleep(_USUAL_GAP_S)
+    waited_s = _USUAL_GAP_S
+    while waited_s < _LONGEST_GAP_S and not await viewer.run("bench.flows()"):
+        await asyncio.sleep(0.2)
+        waited_s += 0.2
+    return float(await viewer.run("bench.gap()"))
+
+
+def _told(gaps: dict[str, list[float]]) -> list[Figure]:
+    every = [gap for some in gaps.values() for gap in some]
+    return [
+        at_most("media gap, 95th percentile", percentile(every, 0.95), "ms", _BOUND_MS),
+        told("media gap, median", percentile(every, 0.5), "ms"),
+        told("media gap, longest", max(every), "ms"),
+        *(
+            told(f"95th percentile, {name}", percentile(some, 0.95), "ms")
+            for name, some in gaps.items()
+        ),
+        told("changes of address", len(every), ""),
+    ]

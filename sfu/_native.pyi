@@ -22,7 +22,7 @@ class Worker:
         consent_timeout_ms: int = 30_000,
         event_ring_size: int = 4_096,
         receive_buffer_bytes: int = 4_194_304,
-        key_frame_interval_ms: int = 1_000,
+        key_frame_interval_ms: int = 500,
         loudest_voices: int = 0,
         voices_of_large_session: int = 0,
     ) -> Worker: ...
@@ -54,7 +54,8 @@ class Worker:
     def counters(self) -> Mapping[str, int]:
         """Totals since start, read without stopping the thread. Keys: packets_received,
         bytes_received, packets_sent, bytes_sent, rtp_received, rtp_forwarded,
-        rtp_caught_up, rtx_sent, nacks_received, nacks_sent, plis_received, plis_sent,
+        rtp_caught_up, rtx_sent, nacks_received, nacks_sent, plis_received,
+        plis_refused, plis_sent,
         stun_requests, dtls_records, events_dropped, transports, publishers, subscribers, tcp_connections, tcp_accepted,
         tcp_refused, tcp_bad_frames, tcp_expired, and `drop.<reason>` for every
         DropReason."""

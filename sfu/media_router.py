@@ -44,7 +44,7 @@ class WorkerSettings:
     consent_timeout_ms: int = 30_000
     event_ring_size: int = 4_096
     receive_buffer_bytes: int = 4_194_304
-    key_frame_interval_ms: int = 1_000
+    key_frame_interval_ms: int = 500
     loudest_voices: int = 0
     voices_of_large_session: int = 0
 

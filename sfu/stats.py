@@ -26,6 +26,7 @@ class CoreFigures:
     nacks_received: int = 0
     nacks_sent: int = 0
     plis_received: int = 0
+    plis_refused: int = 0
     plis_sent: int = 0
     stun_requests: int = 0
     checks_sent: int = 0

@@ -45,6 +45,7 @@ _MEDIA_COUNTERS = {
     "nacks_received": "NACKs of Subscribers.",
     "nacks_sent": "NACKs to Publishers.",
     "plis_received": "Key-frame requests of Subscribers.",
+    "plis_refused": "Of these, requests beyond the Subscriber's budget.",
     "plis_sent": "Key-frame requests to Publishers.",
     "stun_requests": "STUN checks answered.",
     "checks_sent": "STUN checks sent to peers that fell silent or came from another address.",

@@ -20,6 +20,8 @@ pub struct ForwardCounters {
     pub nacks_sent: u64,
     /// Key-frame requests of subscribers.
     pub plis_received: u64,
+    /// Of these, what was beyond the receiver's budget.
+    pub plis_refused: u64,
     /// Key-frame requests to publishers.
     pub plis_sent: u64,
     drops: [u64; DropReason::ALL.len()],
@@ -41,6 +43,7 @@ impl ForwardCounters {
             ("nacks_received", self.nacks_received),
             ("nacks_sent", self.nacks_sent),
             ("plis_received", self.plis_received),
+            ("plis_refused", self.plis_refused),
             ("plis_sent", self.plis_sent),
         ];
         let drops = DropReason::ALL

@@ -266,7 +266,8 @@ impl Sink {
         (sent, queued)
     }
 
-    fn target(&self, now: Instant, source: &Source) -> Option<usize> {
+    /// The encoding that it is to get; `None`: not known yet.
+    pub(crate) fn target(&self, now: Instant, source: &Source) -> Option<usize> {
         if source.encodings.len() == 1 {
             return Some(0);
         }

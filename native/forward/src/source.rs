@@ -8,15 +8,15 @@ use sealroute_rtp::{FullSequence, RtpPacket, Sequence, SequenceUnwrapper};
 use crate::demand::Demand;
 use crate::drop_reason::DropReason;
 use crate::extensions::{BLOCK_BYTES, IdTable, collect, value_of};
-use crate::frame_mark::read;
-use crate::key_frame_requests::KeyFrameRequests;
+use crate::frame_mark::{Seal, read};
+use crate::key_frame_requests::{KeyFrameRequests, SourceBudget};
 use crate::layer_selector::EncodingView;
 use crate::layers::{Layer, LayerView};
 use crate::nack::NackGenerator;
 use crate::packet_cache::{CachedPacket, PacketCache};
 use crate::parameters::{
-    EncodingParameters, Extension, MediaKind, PayloadAccess, PublisherHandle, SourceParameters,
-    TransportHandle,
+    EncodingParameters, Extension, Kid, MediaKind, PayloadAccess, PublisherHandle,
+    SourceParameters, TransportHandle,
 };
 use crate::reception::Reception;
 use crate::rewriter::Skips;
@@ -30,6 +30,8 @@ const BITRATE_WINDOW: Duration = Duration::from_secs(1);
 /// Parameter sets, a delimiter and messages before a key frame's picture.
 const MAX_PARAMETER_PACKETS: u64 = 8;
 const ORIGINAL_SEQUENCE_BYTES: usize = 2;
+/// Senders that begin a new secret with a key frame of their own need this long (e2ee/1, 5.9).
+const OWN_KEY_FRAME: Duration = Duration::from_millis(300);
 
 /// One RtpStream of a source.
 pub(crate) struct Encoding {
@@ -42,6 +44,8 @@ pub(crate) struct Encoding {
     cache: Option<PacketCache>,
     unwrapper: SequenceUnwrapper,
     sealed: bool,
+    /// The end of the key id that says under which secret its frames are.
+    hint: Option<Hint>,
     first: Option<FullSequence>,
     last_packet: Option<Instant>,
     size: Option<(u16, u16)>,
@@ -49,6 +53,8 @@ pub(crate) struct Encoding {
     bitrate_bps: f64,
     frame_rate: Option<f32>,
 }
+
+type Hint = [u8; 2];
 
 /// What came since the last measurement.
 #[derive(Clone, Copy, Debug, Default)]
@@ -70,6 +76,7 @@ impl Encoding {
             cache: None,
             unwrapper: SequenceUnwrapper::default(),
             sealed: false,
+            hint: None,
             first: None,
             last_packet: None,
             size: None,
@@ -106,6 +113,16 @@ impl Encoding {
             }
         }
         false
+    }
+
+    /// Its newest frame is sealed with this key id. Whoever gets the secret late needs a key frame
+    /// under it: the sender makes one, or is asked.
+    fn note_kid(&mut self, now: Instant, kid: Kid) {
+        let [.., high, low] = kid;
+        let before = self.hint.replace([high, low]);
+        if before.is_some_and(|before| before != [high, low]) {
+            self.requests.want_after(now + OWN_KEY_FRAME);
+        }
     }
 
     pub(crate) fn view(&self) -> EncodingView {
@@ -151,6 +168,8 @@ pub(crate) struct Source {
     pub(crate) ids: IdTable,
     pub(crate) encodings: Vec<Encoding>,
     pub(crate) guard: SealGuard,
+    /// What its publisher may be asked.
+    pub(crate) budget: SourceBudget,
     pub(crate) forwarding: bool,
     /// Others are louder: nobody gets it.
     pub(crate) quiet: bool,
@@ -185,6 +204,7 @@ impl Source {
                 .map(|parameters| Encoding::new(now, parameters))
                 .collect(),
             guard: SealGuard::new(kids),
+            budget: SourceBudget::default(),
             forwarding: true,
             quiet: false,
             demand: (parameters.kind == MediaKind::Video)
@@ -240,7 +260,7 @@ impl Source {
             .reception
             .handle_arrival(now, sequence, packet.timestamp(), clock_rate_hz);
         stream.measure(now, packet.payload().len(), packet.marker());
-        let taken = self.admit(encoding, sequence, packet, packet.payload());
+        let taken = self.admit(now, (encoding, sequence), packet, packet.payload());
         if newest
             && matches!(
                 taken,
@@ -277,13 +297,13 @@ impl Source {
             .unwrapper
             .unwrap(Sequence(u16::from_be_bytes(*original)));
         stream.nack.handle_arrival(now, sequence);
-        self.admit(encoding, sequence, packet, payload)
+        self.admit(now, (encoding, sequence), packet, payload)
     }
 
     fn admit(
         &mut self,
-        encoding: usize,
-        sequence: FullSequence,
+        now: Instant,
+        (encoding, sequence): (usize, FullSequence),
         packet: &RtpPacket<'_>,
         payload: &[u8],
     ) -> Result<(), DropReason> {
@@ -319,6 +339,12 @@ impl Source {
         let cache = stream.cache.get_or_insert_with(|| PacketCache::new(kind));
         if !cache.insert(sequence, kept) {
             return Err(DropReason::Duplicate);
+        }
+        if let Seal::Kid(kid) = reading.seal
+            && kind == MediaKind::Video
+            && stream.highest() == Some(sequence)
+        {
+            stream.note_kid(now, kid);
         }
         let key_frame =
             reading.key_frame && (!reading.needs_earlier || stream.has_frame_up_to(sequence));
@@ -363,6 +389,27 @@ impl Source {
         self.demand
             .as_ref()
             .is_none_or(|demand| demand.includes(encoding))
+    }
+
+    /// Whether its publisher is to be asked for key frames now.
+    pub(crate) fn is_to_be_asked(&self, now: Instant, interval: Duration) -> bool {
+        let allowed = self.budget.due(interval).is_none_or(|due| due <= now);
+        let mut streams = self.encodings.iter().enumerate();
+        allowed
+            && streams.any(|(encoding, stream)| {
+                let live = stream.view().is_live(now);
+                stream.parameters.ssrc.is_some()
+                    && self.demands(encoding)
+                    && stream.requests.is_due(now, interval * 2, live)
+            })
+    }
+
+    /// Whether that key frame is wanted already.
+    pub(crate) fn wants_key_frame(&self, now: Instant, encoding: Option<usize>) -> bool {
+        let mut streams = self.encodings.iter().enumerate();
+        streams.all(|(index, stream)| {
+            encoding.is_some_and(|wanted| wanted != index) || stream.requests.is_wanted(now)
+        })
     }
 
     /// Wants a key frame of one encoding, or of all.

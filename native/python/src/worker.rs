@@ -46,7 +46,7 @@ impl Worker {
         consent_timeout_ms = 30_000,
         event_ring_size = 4_096,
         receive_buffer_bytes = 4_194_304,
-        key_frame_interval_ms = 1_000,
+        key_frame_interval_ms = 500,
         loudest_voices = 0,
         voices_of_large_session = 0,
     ))]

@@ -191,11 +191,12 @@ impl SessionRouter {
                 downlink,
             };
             let sink = Sink::new(place, &self.sources[source], parameters.clone(), numbers);
+            let target = sink.target(now, &self.sources[source]);
             let key = self.sinks.insert(sink);
             self.sink_ssrcs.insert((transport, ssrc), key);
             self.sources[source].sinks.push(key);
             self.sources[source].recheck_demand();
-            self.sources[source].want_key_frame(None);
+            self.sources[source].want_key_frame(target);
             keys.push(key);
         }
         self.subscribers.insert(subscriber, keys);

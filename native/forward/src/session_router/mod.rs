@@ -25,7 +25,8 @@ use crate::speakers::Speakers;
 /// Knobs of forwarding.
 #[derive(Clone, Copy, Debug)]
 pub struct ForwardSettings {
-    /// At most one key-frame request per encoding in this time.
+    /// A publisher is asked for key frames of a video at most once in this time, and half as
+    /// often when that goes on.
     pub key_frame_interval: Duration,
     /// In large sessions only so many voices are forwarded: the loudest. 0: all of them.
     pub loudest_voices: usize,
@@ -38,7 +39,7 @@ pub struct ForwardSettings {
 impl Default for ForwardSettings {
     fn default() -> Self {
         Self {
-            key_frame_interval: Duration::from_secs(1),
+            key_frame_interval: Duration::from_millis(500),
             loudest_voices: 0,
             voices_of_large_session: 0,
             max_downlink_bps: 100_000_000.0,

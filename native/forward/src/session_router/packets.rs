@@ -184,6 +184,9 @@ impl SessionRouter {
     pub(super) fn ask_publisher(&mut self, now: Instant, key: usize, out: &mut impl Outbox) {
         let source = &mut self.sources[key];
         self.compound.clear();
+        let interval = self.settings.key_frame_interval;
+        // All that is wanted is asked for at once, for all of it may come at once.
+        let asks = source.is_to_be_asked(now, interval);
         for (encoding, stream) in source.encodings.iter_mut().enumerate() {
             let Some(ssrc) = stream.parameters.ssrc else {
                 continue;
@@ -195,10 +198,13 @@ impl SessionRouter {
                 write_nack(&mut self.compound, OWN_SSRC, ssrc, &self.lost);
             }
             let sent = source.demand.is_none_or(|demand| demand.includes(encoding));
-            if sent && stream.requests.poll(now, self.settings.key_frame_interval) {
+            if asks && sent && stream.requests.ask(now) {
                 self.counters.plis_sent += 1;
                 write_pli(&mut self.compound, OWN_SSRC, ssrc);
             }
+        }
+        if asks {
+            source.budget.spend(now, interval);
         }
         if !self.compound.is_empty() {
             out.rtcp(source.transport, &self.compound);

@@ -138,11 +138,22 @@ impl SessionRouter {
             return;
         };
         let sink = &mut self.sinks[key];
-        if sink.kind == MediaKind::Video && sink.forwarding && sink.budget.take(now) {
-            let (source, current) = (sink.source, sink.current);
-            self.sources[source].want_key_frame(current);
-            self.ask_publisher(now, source, out);
+        if sink.kind != MediaKind::Video || !sink.forwarding {
+            return;
         }
+        let source = &mut self.sources[sink.source];
+        let needed = sink.current.or_else(|| sink.target(now, source));
+        if source.wants_key_frame(now, needed) {
+            // It is on its way: asking again changes nothing, and costs nothing.
+            return;
+        }
+        if !sink.budget.take(now) {
+            self.counters.plis_refused += 1;
+            return;
+        }
+        source.want_key_frame(needed);
+        let source = sink.source;
+        self.ask_publisher(now, source, out);
     }
 
     /// When `handle_timeout` is due.
@@ -153,10 +164,13 @@ impl SessionRouter {
             streams
                 .filter(|(_, stream)| stream.parameters.ssrc.is_some())
                 .flat_map(move |(encoding, stream)| {
-                    let key_frame = stream.requests.poll_timeout(interval);
+                    let key_frame = stream.requests.poll_timeout(interval * 2);
+                    let allowed = source.budget.due(interval);
                     [
                         stream.nack.poll_timeout(),
-                        key_frame.filter(|_| source.demands(encoding)),
+                        key_frame
+                            .filter(|_| source.demands(encoding))
+                            .map(|due| allowed.map_or(due, |at| at.max(due))),
                     ]
                 })
         });

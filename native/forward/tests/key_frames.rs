@@ -130,7 +130,7 @@ fn all_encodings_of_a_source_are_asked_for_together() {
     session.pass(Duration::from_secs(2));
     session.out.clear();
     session.router.request_key_frame(PUBLISHER).expect("asked");
-    session.pass(Duration::from_secs(1));
+    session.pass(900 * MILLISECOND);
     let compounds = session.out.rtcp.iter().filter(|sent| sent.to == UPLINK);
     let requests = compounds.map(|sent| {
         let packets = Compound::new(&sent.bytes);

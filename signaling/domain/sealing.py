@@ -64,8 +64,8 @@ def handle_ready(state: SessionState, command: FromClient[m.E2eeReady], now_ms: 
 def handle_declare(state: SessionState, command: FromClient[m.DeclareKids], now_ms: int) -> Effects:
     """A stream under another secret is tried again by all who could not open it.
 
-    The core asks for a key frame itself when frames under a new hint do not begin with one. Errors: `stream_not_found`,
-    `permission_denied`, `track_unknown`; later those of the media.
+    The core asks for a key frame itself when frames under a new hint do not begin with one.
+    Errors: `stream_not_found`, `permission_denied`, `track_unknown`; later those of the media.
     """
     del now_ms
     request = command.message

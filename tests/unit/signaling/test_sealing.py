@@ -3,9 +3,11 @@
 import pytest
 
 from sfu.ids import ConnectionId, StreamId, SubscriberId
+from signaling.domain.commands import Leave
 from signaling.domain.effects import (
     Broadcast,
     DeclareKidsMedia,
+    Effects,
     ForwardSubscriber,
     RequestKeyFrame,
     Send,
@@ -140,6 +142,21 @@ def test_key_ids_under_the_same_secret_try_nothing(room: Room) -> None:
     same_hint = b"\x09" * 6 + OLD_KID[-2:]
     effects = room.ask("a", m.DeclareKids(id=9, stream_id="s", mid="1", kids=(same_hint,)))
     assert effects == [DeclareKidsMedia(A, S, "1", (same_hint,), 9), Send(A, m.Ok(re=9))]
+
+
+def test_a_new_secret_that_all_have_in_time_asks_no_sender_for_anything(room: Room) -> None:
+    members = [f"member-{number}" for number in range(100)]
+    for name in members:
+        room.join(name)
+        room.subscribe(name, "s", f"of-{name}")
+    room.do(Leave(ConnectionId(members.pop()), "clientDisconnected"))
+    effects: Effects = []
+    for name in ("a", "b", *members):
+        effects += room.ask(name, m.E2eeReady(id=9, hint=2))
+    effects += room.ask("a", m.DeclareKids(id=9, stream_id="s", mid="1", kids=(OLD_KID, NEW_KID)))
+    effects += room.ask("a", m.DeclareKids(id=10, stream_id="s", mid="1", kids=(NEW_KID,)))
+    assert not of(RequestKeyFrame, effects)
+    assert not of(ForwardSubscriber, effects)
 
 
 def test_the_new_key_ids_told_again_try_nothing(room: Room) -> None:

@@ -18,6 +18,7 @@ UNSEALED_RECENTLY_MS = 10_000
 _AWAITING_KEY_FRAME = "awaiting_key_frame"
 _HELD_BACK = "paused"
 _NO_ROOM = "bandwidth"
+_QUIET_VOICE = "quiet_voice"
 
 
 class Code(StrEnum):
@@ -37,6 +38,7 @@ class Code(StrEnum):
     NO_KEY_FRAME = "no_key_frame"
     WITHHELD = "withheld"
     BANDWIDTH = "bandwidth_estimate"
+    QUIET_VOICE = "quiet_voice"
     LOSS = "loss"
     WISH = "wish_limit"
     LAYER_PAUSED = "layer_paused"
@@ -58,12 +60,20 @@ SENTENCES: dict[Code, str] = {
     Code.NO_KEY_FRAME: "No key frame has come since the subscriber began or changed its layer.",
     Code.WITHHELD: "The media core withholds the track from the subscriber.",
     Code.BANDWIDTH: "The subscriber's link is estimated too narrow for the next better layer.",
+    Code.QUIET_VOICE: "Others are louder: this large session forwards the loudest voices alone.",
     Code.LOSS: "The subscriber reports lost packets.",
     Code.WISH: "The subscriber wishes no larger picture or frame rate.",
     Code.LAYER_PAUSED: "The publisher does not send a better layer at present.",
     Code.BEST: "The subscriber gets the best that the publisher sends.",
 }
 
+
+_WAITING = {
+    _AWAITING_KEY_FRAME: Code.NO_KEY_FRAME,
+    _NO_ROOM: Code.BANDWIDTH,
+    _QUIET_VOICE: Code.QUIET_VOICE,
+}
+"""Drop reasons of the media core that have a code of their own."""
 
 _FINAL = frozenset({Code.NO_TRACK, Code.RELAYED})
 """Nothing else needs saying."""
@@ -338,10 +348,8 @@ class _Look:
 
     def _withheld(self) -> Reason:
         waiting = self.sink.waiting
-        if waiting == _AWAITING_KEY_FRAME:
-            return Reason(Code.NO_KEY_FRAME)
-        if waiting == _NO_ROOM:
-            return Reason(Code.BANDWIDTH)
+        if waiting in _WAITING:
+            return Reason(_WAITING[waiting])
         if waiting is None and self.track.kind is MediaKind.VIDEO and self.sink.encoding is None:
             return Reason(Code.NO_KEY_FRAME)
         return Reason(Code.WITHHELD, waiting or _HELD_BACK)

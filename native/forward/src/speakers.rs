@@ -24,6 +24,10 @@ const MARGIN: f32 = 6.0;
 const INSISTENCE: Duration = Duration::from_millis(400);
 /// Who follows on silence needs less: a word.
 const FIRST_WORD: Duration = Duration::from_millis(150);
+/// How often all are compared to find the loudest. Shorter than a syllable.
+const RANKING: Duration = Duration::from_millis(60);
+/// Somebody who becomes louder than one of them need not wait so long.
+const RISE: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Copy, Debug)]
 struct Voice {
@@ -31,6 +35,8 @@ struct Voice {
     heard: Instant,
     /// Since when it would replace the dominant one.
     challenges: Option<Instant>,
+    /// It was among the loudest when they were last compared.
+    among_loudest: bool,
 }
 
 impl Voice {
@@ -39,6 +45,12 @@ impl Voice {
         let quiet = gap.saturating_sub(PACKET_TIME);
         self.loudness * (-quiet.as_secs_f32() / HALF_LIFE.as_secs_f32()).exp2()
     }
+
+    /// Who is among the loudest stays it until another is clearly louder: words stay whole.
+    fn rank_at(&self, now: Instant) -> f32 {
+        let margin = if self.among_loudest { MARGIN } else { 0.0 };
+        self.loudness_at(now) + margin
+    }
 }
 
 /// The voices of one session.
@@ -46,6 +58,11 @@ impl Voice {
 pub struct Speakers {
     voices: HashMap<PublisherHandle, Voice>,
     dominant: Option<PublisherHandle>,
+    ranked: Option<Instant>,
+    /// The rank of the last of the loudest.
+    bar: f32,
+    /// Kept to be used again.
+    ranking: Vec<(f32, PublisherHandle)>,
 }
 
 impl Speakers {
@@ -62,6 +79,7 @@ impl Speakers {
             loudness: 0.0,
             heard: now,
             challenges: None,
+            among_loudest: false,
         });
         let before = voice.loudness_at(now);
         voice.loudness = before + (measured - before) * FOLLOW;
@@ -92,17 +110,52 @@ impl Speakers {
         self.voices.contains_key(&publisher)
     }
 
-    /// Whether fewer than `count` voices are louder. The dominant speaker always is among them.
-    pub fn is_among_loudest(&self, now: Instant, publisher: PublisherHandle, count: usize) -> bool {
-        if self.dominant == Some(publisher) {
-            return true;
+    /// Whether it is one of the `count` loudest voices. The dominant speaker always is. Cheap: all
+    /// are compared only now and then, so a voice may be found a few packets late.
+    pub fn is_among_loudest(
+        &mut self,
+        now: Instant,
+        publisher: PublisherHandle,
+        count: usize,
+    ) -> bool {
+        let Some(voice) = self.voices.get(&publisher) else {
+            return false;
+        };
+        let age = self.ranked.map(|at| now.saturating_duration_since(at));
+        let rises = !voice.among_loudest && voice.rank_at(now) > self.bar;
+        if age.is_none_or(|age| age >= RANKING || (rises && age >= RISE)) {
+            self.rank(now, count);
         }
-        let own = self.voices.get(&publisher);
-        let own = own.map_or(0.0, |voice| voice.loudness_at(now));
-        let louder = self.voices.iter().filter(|(other, voice)| {
-            **other != publisher && (self.dominant == Some(**other) || voice.loudness_at(now) > own)
-        });
-        louder.take(count).count() < count
+        let voice = self.voices.get(&publisher);
+        self.dominant == Some(publisher) || voice.is_some_and(|voice| voice.among_loudest)
+    }
+
+    fn rank(&mut self, now: Instant, count: usize) {
+        self.ranked = Some(now);
+        let mut ranking = std::mem::take(&mut self.ranking);
+        ranking.clear();
+        for (&publisher, voice) in &mut self.voices {
+            let first = self.dominant == Some(publisher);
+            let rank = if first {
+                f32::INFINITY
+            } else {
+                voice.rank_at(now)
+            };
+            ranking.push((rank, publisher));
+            voice.among_loudest = false;
+        }
+        let louder_first = |one: &(f32, _), other: &(f32, _)| other.0.total_cmp(&one.0);
+        self.bar = f32::NEG_INFINITY;
+        if count > 0 && count < ranking.len() {
+            let (_, last, _) = ranking.select_nth_unstable_by(count - 1, louder_first);
+            self.bar = last.0;
+        }
+        for (_, publisher) in ranking.iter().take(count) {
+            if let Some(voice) = self.voices.get_mut(publisher) {
+                voice.among_loudest = true;
+            }
+        }
+        self.ranking = ranking;
     }
 
     fn challenge(&mut self, now: Instant, publisher: PublisherHandle) -> Option<PublisherHandle> {
@@ -157,6 +210,13 @@ mod tests {
                 now: Instant::now(),
                 changes: Vec::new(),
             }
+        }
+
+        /// Whether each is among so many, when all have just been compared.
+        fn among(&mut self, count: usize) -> [bool; 3] {
+            self.speakers.rank(self.now, count);
+            let Self { speakers, now, .. } = self;
+            [ANN, BEN, CAT].map(|who| speakers.is_among_loudest(*now, who, count))
         }
 
         /// Packets of 20 ms from each, with their levels.
@@ -236,12 +296,52 @@ mod tests {
         let mut talk = Talk::new();
         talk.go_on(2_000, &[(ANN, VOICE), (BEN, ROOM), (CAT, ROOM - 20)]);
         talk.go_on(100, &[(ANN, 127), (BEN, ROOM), (CAT, VOICE)]);
-        let among =
-            |count| [ANN, BEN, CAT].map(|who| talk.speakers.is_among_loudest(talk.now, who, count));
-        assert_eq!(among(1), [true, false, false]);
-        assert_eq!(among(2), [true, false, true]);
-        assert_eq!(among(3), [true, true, true]);
+        assert_eq!(talk.among(1), [true, false, false]);
+        assert_eq!(talk.among(2), [true, false, true]);
+        assert_eq!(talk.among(3), [true, true, true]);
         let stranger = PublisherHandle(9);
-        assert!(!talk.speakers.is_among_loudest(talk.now, stranger, 3));
+        let Talk { speakers, now, .. } = &mut talk;
+        assert!(!speakers.is_among_loudest(*now, stranger, 3));
+    }
+
+    #[test]
+    fn voices_of_one_loudness_do_not_push_each_other_out() {
+        let mut talk = Talk::new();
+        talk.go_on(1_000, &[(ANN, VOICE), (BEN, VOICE), (CAT, ROOM)]);
+        assert_eq!(talk.among(2), [true, true, false]);
+        for _ in 0..50 {
+            talk.go_on(40, &[(ANN, VOICE), (BEN, VOICE + 2), (CAT, VOICE - 1)]);
+            assert_eq!(talk.among(2), [true, true, false]);
+        }
+        talk.go_on(300, &[(ANN, VOICE), (BEN, ROOM), (CAT, VOICE)]);
+        assert_eq!(talk.among(2), [true, false, true]);
+    }
+
+    #[test]
+    fn who_begins_to_talk_is_among_the_loudest_within_a_syllable() {
+        let mut talk = Talk::new();
+        let room: Vec<_> = (10..40).map(|who| (PublisherHandle(who), ROOM)).collect();
+        talk.go_on(2_000, &room);
+        talk.among(3);
+        let waited = (1..10).find(|_| {
+            talk.go_on(20, &[(ANN, VOICE)]);
+            talk.among(3)[0]
+        });
+        assert!(waited.is_some_and(|packets| packets <= 4), "{waited:?}");
+    }
+
+    #[test]
+    fn a_voice_that_sends_next_to_nothing_in_silence_stays_known_and_is_heard_again() {
+        let mut talk = Talk::new();
+        talk.go_on(1_000, &[(ANN, VOICE), (BEN, ROOM), (CAT, ROOM)]);
+        for _ in 0..150 {
+            // A packet of comfort noise every 400 ms.
+            talk.now += Duration::from_millis(380);
+            talk.go_on(20, &[(ANN, 127), (BEN, ROOM), (CAT, ROOM)]);
+        }
+        assert_eq!(talk.speakers.voices(), 3);
+        assert!(talk.speakers.knows(ANN));
+        talk.go_on(100, &[(ANN, VOICE), (BEN, ROOM), (CAT, ROOM)]);
+        assert!(talk.among(1)[0]);
     }
 }

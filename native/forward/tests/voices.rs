@@ -115,3 +115,57 @@ fn a_small_session_forwards_everybody() {
     assert_eq!(session.dropped("quiet_voice"), 0);
     assert_eq!(session.counter("rtp_forwarded"), 99 * PEOPLE);
 }
+
+#[test]
+fn a_voice_that_sent_nothing_in_silence_is_heard_again_as_if_it_had() {
+    let mut session = party(large(2, 3));
+    talk(&mut session, (1, 100), 2);
+    // The encoder of the first person leaves all packets out for a minute.
+    for number in 100..3_100 {
+        session.now += PACKET;
+        for person in 1..PEOPLE {
+            let level = if person == 2 { VOICE } else { ROOM };
+            let packet =
+                rtp(number, u32::from(number) * 960, b"sound").extension(LEVEL_ID, &[level]);
+            session.take(uplink(person), &packet.bytes());
+        }
+        session.router.flush(session.now, &mut session.out);
+    }
+    session.out.clear();
+    for number in 100..150_u16 {
+        session.now += PACKET;
+        let timestamp = (u32::from(number) + 3_000) * 960;
+        let packet = rtp(number, timestamp, b"sound").extension(LEVEL_ID, &[VOICE]);
+        session.take(uplink(0), &packet.bytes());
+        session.router.flush(session.now, &mut session.out);
+    }
+    let heard = session.out.sequences(DOWNLINK, 1);
+    assert!(heard.len() >= 46, "{}", heard.len());
+    assert!(
+        heard
+            .windows(2)
+            .all(|pair| pair[1] == pair[0].wrapping_add(1))
+    );
+    assert!(
+        session
+            .out
+            .events
+            .iter()
+            .all(|event| matches!(event, ForwardEvent::DominantSpeaker { .. }))
+    );
+}
+
+#[test]
+fn voices_that_are_left_out_take_no_room_of_the_downlink() {
+    let wanted = |settings| {
+        let mut session = party(settings);
+        talk(&mut session, (1, 200), 2);
+        session.pass(Duration::from_millis(500));
+        session.router.dump()["downlinks"][0]["wanted_bps"].as_f64()
+    };
+    let (all, loudest) = (wanted(large(0, 0)), wanted(large(1, 3)));
+    assert!(
+        all.expect("measured") >= 3.9 * loudest.expect("measured"),
+        "{all:?} {loudest:?}"
+    );
+}

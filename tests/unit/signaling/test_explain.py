@@ -184,6 +184,12 @@ def test_frames_in_clear_are_told_while_they_come():
     assert scene.codes() == [Code.BEST]
 
 
+def test_a_voice_left_out_for_louder_ones_is_told():
+    scene = Scene()
+    scene.audio = SinkView(AUDIO, waiting="quiet_voice")
+    assert scene.codes(AUDIO) == [Code.QUIET_VOICE]
+
+
 def test_video_that_waits_for_a_key_frame_is_told_from_what_else_withholds_it():
     scene = Scene()
     scene.video = SinkView(VIDEO, waiting="awaiting_key_frame")

@@ -112,6 +112,9 @@ impl SessionRouter {
             if sink.downlink != key || !sink.forwarding || !source.forwarding {
                 continue;
             }
+            if source.quiet {
+                continue;
+            }
             if sink.kind == MediaKind::Audio {
                 let bitrates = source.encodings.iter().map(|s| s.view().bitrate_bps);
                 audio_bps += bitrates.sum::<f64>();

@@ -26,7 +26,7 @@ fn audio_level(source: &Source, packet: &RtpPacket<'_>) -> Option<u8> {
 /// Whether a voice became one of those left out, or is no longer. A source without levels never is.
 fn turned(
     settings: &ForwardSettings,
-    speakers: &Speakers,
+    speakers: &mut Speakers,
     now: Instant,
     source: &Source,
 ) -> Option<bool> {
@@ -151,7 +151,7 @@ impl SessionRouter {
             return;
         };
         announce(source, now, out);
-        if let Some(quiet) = turned(&self.settings, &self.speakers, now, source) {
+        if let Some(quiet) = turned(&self.settings, &mut self.speakers, now, source) {
             source.quiet = quiet;
             // Numbers go on without a gap when it is heard again.
             for &sink in &source.sinks {

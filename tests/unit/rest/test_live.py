@@ -16,6 +16,7 @@ async def test_a_stream_is_explained_with_codes_sentences_and_figures(room):
             "rid": "f",
             "bitrate": 700_000,
             "live": True,
+            "wanted": True,
             "width": 640,
             "height": 360,
             "frameRate": 29.97,

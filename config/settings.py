@@ -40,7 +40,7 @@ class HttpSettings:
         1_048_576, "Largest REST body. More memory for each request.", 1_024, 67_108_864
     )
     read_timeout_ms: int = knob(
-        10_000,
+        8_000,
         "Time for each of TLS handshake, request head and body. Slow links against slowloris.",
         100,
         120_000,
@@ -118,7 +118,7 @@ class SignalingSettings:
     joins_per_s: float = knob(
         500.0, "Joins per second into one session; more wait for the next second.", 1, 100_000
     )
-    hello_timeout_ms: int = knob(10_000, "Time for the first message.", 100, 120_000)
+    hello_timeout_ms: int = knob(8_000, "Time for the first message.", 100, 120_000)
     keep_alive_ms: int = knob(
         10_000, "How often clients ping. Shorter finds dead ones sooner.", 500, 120_000
     )

@@ -5,6 +5,7 @@ import argparse
 import asyncio
 import json
 import os
+import resource
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -79,7 +80,14 @@ def serve(arguments: argparse.Namespace) -> int:
     from signaling.server import run_server  # noqa: PLC0415 - and without the media core
 
     settings = settings_of(arguments)
+    _allow_many_descriptors()
     return uvloop.run(run_server(settings, say, as_json=arguments.json))
+
+
+def _allow_many_descriptors() -> None:
+    """Each client has one: as many as the system allows, whatever the shell's own limit."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def migrate(arguments: argparse.Namespace) -> int:

@@ -95,7 +95,7 @@ class _Connection(RequestHandler):
                 return await super().finish_response(request, resp, start_time)
         except TimeoutError:
             log.debug("slow client", reason="answer")
-            if isinstance(transport, asyncio.Transport):
+            if transport is not None:
                 transport.abort()
             return resp, True
 

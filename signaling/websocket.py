@@ -42,6 +42,8 @@ IDLE_INTERVALS = 2.5
 """Silent keep-alive intervals after which a client is taken for lost: one ping may be late."""
 SLOW_READER_S = 10.0
 """How long the oldest message may wait for a client to read before its WebSocket is dropped."""
+GOODBYE_S = 1.0
+"""How long the end of a WebSocket waits for the client's own close frame."""
 MAX_INVALID_MESSAGES = 20
 """A client that does not speak the protocol is not going to learn it."""
 CLOSE_CODES = {
@@ -174,7 +176,7 @@ class WebSocketGate:
             protocols=tuple(ENCODINGS),
             max_msg_size=MAX_MESSAGE_BYTES,
             compress=False,
-            timeout=SLOW_READER_S / 2,
+            timeout=GOODBYE_S,
         )
         await ws.prepare(request)
         encoding = ENCODINGS[ws.ws_protocol or m.SUBPROTOCOL_MSGPACK]

@@ -80,6 +80,11 @@ class SealrouteAdapter:
             return "sealroute-blocked"
         return "sealroute" if self._profiles == GCM else "sealroute-cm80"
 
+    @property
+    def url(self) -> str:
+        """Of a server that was started."""
+        return self._url
+
     def supports(self, scenario: Scenario) -> bool:
         return self._module == "signaling" or scenario.name == BLOCKED
 

@@ -26,7 +26,7 @@ PLIS_PER_S = 1_000
 NACKS_PER_S = 600
 """Compounds; each names 17 numbers: 10,000 a second."""
 _CHECK_EVERY_S = 2.0
-_PLI, _RTPFB, _PSFB, _NACK = 1, 205, 206, 1
+_PLI, _RTPFB, _PSFB, _NACK, _REMB = 1, 205, 206, 1, 15
 _OWN_SSRC = 7
 _DATAGRAM_BYTES = 2_048
 
@@ -48,6 +48,12 @@ class Heard:
     def reset(self) -> None:
         self.packets.clear()
         self.volume.clear()
+
+
+def _remb(ssrc: int, rate: int) -> bytes:
+    """Any 24 bits of exponent and mantissa (draft-alvestrand-rmcat-remb-03 section 2.2)."""
+    head = struct.pack("!BBHII4s", 0x80 | _REMB, _PSFB, 5, _OWN_SSRC, 0, b"REMB")
+    return head + struct.pack("!II", 1 << 24 | rate, ssrc)
 
 
 class Flooder:
@@ -91,6 +97,8 @@ class Flooder:
                 first = recent[secrets.randbelow(len(recent))]
                 head = struct.pack("!BBHII", 0x80 | _NACK, _RTPFB, 3, _OWN_SSRC, ssrc)
                 yield head + struct.pack("!HH", first, 0xFFFF)
+            elif kind == "remb":
+                yield _remb(ssrc, secrets.choice((0, 0xFF_FFFF, secrets.randbits(24))))
 
     def _read(self) -> None:
         while True:

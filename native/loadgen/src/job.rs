@@ -10,6 +10,8 @@ pub enum Job {
     Load(Load),
     /// The same sends without a server and without crypto.
     Floor(Floor),
+    /// Strangers.
+    Attack(Attack),
 }
 
 /// Joined clients and how long they do what.
@@ -155,6 +157,50 @@ pub struct Floor {
     pub segmented: bool,
     /// The measured window.
     pub seconds: f64,
+}
+
+/// What is thrown at a media port.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum AttackKind {
+    /// Random bytes of random length.
+    Noise,
+    /// STUN checks for transports that there are not.
+    Checks,
+    /// DTLS `ClientHello`s that offer NULL ciphers.
+    Hellos,
+    /// RTP of a known SSRC whose seal is wrong.
+    Forged,
+}
+
+/// An attack without keys.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attack {
+    /// What is sent.
+    pub kind: AttackKind,
+    /// The media port.
+    pub target: std::net::SocketAddrV4,
+    /// Datagrams per second, of all sockets together.
+    pub rate_pps: f64,
+    /// How long.
+    pub seconds: f64,
+    /// The attackers' own sockets.
+    #[serde(default = "default_sockets")]
+    pub sockets: usize,
+    /// Inherited, connected sockets of victims: their addresses are forged, nothing is received.
+    #[serde(default)]
+    pub fds: Vec<i32>,
+    /// Of forged RTP.
+    #[serde(default)]
+    pub ssrc: u32,
+    /// Of what is random.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+fn default_sockets() -> usize {
+    16
 }
 
 fn default_poll_ms() -> f64 {

@@ -5,6 +5,7 @@
 //! that an error in its wire formats can not cancel itself out; SRTP and STUN are its own code,
 //! which is held against the RFCs' vectors and other implementations.
 
+pub mod attack;
 pub mod clock;
 pub mod floor;
 pub mod histogram;

@@ -1,7 +1,7 @@
 //! `sealroute-loadgen`: reads one job on stdin; writes a line per phase and the result on stdout.
 
 use sealroute_loadgen::job::Job;
-use sealroute_loadgen::{Error, floor, run};
+use sealroute_loadgen::{Error, attack, floor, run};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::process::ExitCode;
@@ -26,6 +26,7 @@ fn work() -> Result<Value, Error> {
     let result = match job {
         Job::Load(job) => serde_json::to_value(run::load(job, &mut announce)?),
         Job::Floor(job) => serde_json::to_value(floor::floor(&job)?),
+        Job::Attack(job) => serde_json::to_value(attack::attack(&job)?),
     };
     result.map_err(|error| Error::Job(error.to_string()))
 }

@@ -1,0 +1,222 @@
+"""The attacks, one function each: what is done, and what must hold."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from bench.attack.scene import Noticed, Scene
+from bench.network.figures import Figure, at_least, at_most, told
+from bench.network.flood import Flooder
+
+NOISE_PPS = 200_000
+CHECKS_PPS = 20_000
+FORGED_PPS_PER_VICTIM = 10_000
+HELLOS_PPS = 1_000
+HELLO_JOINS, SLOW_JOINS = 150, 100
+SLOW_CLIENTS = 5_000
+SLOW_SECONDS = 25.0
+_LOST = 0.001
+_ADDED_P99_US = 2_000
+_DROPPED_IN_S = 10.0
+PLI_PER_S, NACKS_PER_S, LIES_PER_S = 1_000, 600, 100
+
+Play = Callable[[Scene, Noticed], Awaitable[list[Figure]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """`gate` is the number in docs/hardening.md; `play` gets the quiet call to compare with."""
+
+    name: str
+    gate: int
+    does: str
+    play: Play
+
+
+def _call_goes_on(noticed: Noticed, quiet: Noticed) -> list[Figure]:
+    return [
+        at_most("packets of the call lost", noticed.lost_share * 100, "%", _LOST * 100),
+        told("p99 delay of the call, quiet", quiet.p99_us, "us"),
+        told("the same under attack", noticed.p99_us, "us"),
+        told("CPU of the server, quiet", quiet.server_cpu_share * 100, "% of a core"),
+        told("the same under attack", noticed.server_cpu_share * 100, "% of a core"),
+    ]
+
+
+def _sent(acted: dict[str, float]) -> list[Figure]:
+    return [
+        told("attackers' datagrams", acted["sent"], ""),
+        told("a second", acted["sent"] / acted["seconds"], "/s"),
+    ]
+
+
+async def noise(scene: Scene, quiet: Noticed) -> list[Figure]:
+    noticed = await scene.call(lambda on: on.attack("noise", NOISE_PPS, sockets=64))
+    return [
+        *_sent(noticed.acted),
+        at_most("datagrams that came back", noticed.acted["replies"], "", 0),
+        told("lost in the kernel's buffer", noticed.drops.get("receive_buffer_full", 0), ""),
+        *_call_goes_on(noticed, quiet),
+    ]
+
+
+async def checks(scene: Scene, quiet: Noticed) -> list[Figure]:
+    noticed = await scene.call(lambda on: on.attack("checks", CHECKS_PPS))
+    return [
+        *_sent(noticed.acted),
+        at_most("datagrams that came back", noticed.acted["replies"], "", 0),
+        told("dropped as stun_unknown_ufrag", noticed.drops.get("stun_unknown_ufrag", 0), ""),
+        *_call_goes_on(noticed, quiet),
+    ]
+
+
+async def forged(scene: Scene, quiet: Noticed) -> list[Figure]:
+    """From the addresses of the publisher and of one subscriber."""
+
+    def act(on: Scene) -> Awaitable[dict[str, float]]:
+        (publisher,) = on.joined.publishers
+        fds = [publisher.transport.fd, on.joined.subscribers[0].fd]
+        rate = FORGED_PPS_PER_VICTIM * len(fds)
+        return on.attack("forged", rate, fds=fds, ssrc=publisher.ssrc)
+
+    noticed = await scene.call(act)
+    # A number that was seen before is not worth looking at its seal.
+    known = sum(noticed.drops.get(name, 0) for name in ("srtp_bad_tag", "srtp_replayed"))
+    return [
+        *_sent(noticed.acted),
+        told("dropped as srtp_bad_tag", noticed.drops.get("srtp_bad_tag", 0), ""),
+        at_most("neither dropped nor counted", noticed.acted["sent"] - known, "", 0),
+        at_most("added p99 delay", noticed.p99_us - quiet.p99_us, "us", _ADDED_P99_US),
+        *_call_goes_on(noticed, quiet),
+    ]
+
+
+async def foreign(scene: Scene, quiet: Noticed) -> list[Figure]:
+    """The right SSRC from addresses that no check has validated."""
+
+    def act(on: Scene) -> Awaitable[dict[str, float]]:
+        ssrc = on.joined.publishers[0].ssrc
+        return on.attack("forged", NOISE_PPS / 2, ssrc=ssrc)
+
+    noticed = await scene.call(act)
+    known = noticed.drops.get("unknown_address", 0) + noticed.drops.get("receive_buffer_full", 0)
+    return [
+        *_sent(noticed.acted),
+        at_most("neither dropped nor counted", noticed.acted["sent"] - known, "", 0),
+        at_most("datagrams that came back", noticed.acted["replies"], "", 0),
+        *_call_goes_on(noticed, quiet),
+    ]
+
+
+async def hellos(scene: Scene, quiet: Noticed) -> list[Figure]:
+    async def act(on: Scene) -> tuple[dict[str, float], dict[str, float]]:
+        over_s = on.seconds - 2.0
+        attacked, joined = await asyncio.gather(
+            on.attack("hellos", HELLOS_PPS), on.joins(HELLO_JOINS, over_s)
+        )
+        return attacked, joined
+
+    noticed = await scene.call(act)
+    attacked, joined = noticed.acted
+    return [
+        *_sent(attacked),
+        at_most("datagrams that came back", attacked["replies"], "", 0),
+        at_least("joins during it", joined["joined"], "", HELLO_JOINS),
+        at_most("joins that failed", joined["failed"], "", 0),
+        told("p99 of a join", joined["p99_s"] * 1_000, "ms"),
+        *_call_goes_on(noticed, quiet),
+    ]
+
+
+async def slow_clients(scene: Scene, quiet: Noticed) -> list[Figure]:
+    async def act(on: Scene) -> tuple[dict[str, float], dict[str, float]]:
+        words = (on.url, str(SLOW_CLIENTS), f"{on.seconds - 1}")
+        # The herd is complete after some seconds; the honest come then.
+        herd = asyncio.create_task(on.helper("bench.attack.slow", *words))
+        await asyncio.sleep(8.0)
+        joined = await on.joins(SLOW_JOINS, on.seconds - 12.0)
+        return await herd, joined
+
+    longer = replace(scene, seconds=max(scene.seconds, SLOW_SECONDS))
+    noticed = await longer.call(act)
+    herd, joined = noticed.acted
+    return [
+        at_least("slow clients at once", herd["most_open"], "", SLOW_CLIENTS * 0.95),
+        told("dropped", herd["dropped"], ""),
+        at_most("borne longest", herd["borne_most_s"], "s", _DROPPED_IN_S),
+        at_most("joins that failed", joined["failed"], "", 0),
+        at_most("p99 of a join", joined["p99_s"], "s", 1.0),
+        *_call_goes_on(noticed, quiet),
+    ]
+
+
+async def _flood(scene: Scene, kind: str, per_s: float) -> tuple[Noticed, dict[str, float]]:
+    """One member of the call asks for too much, with the right keys."""
+
+    async def act(on: Scene) -> dict[str, float]:
+        flooder = Flooder(await on.adapter.join_late())
+        try:
+            # What it gets without asking, and the SSRCs that it can ask for.
+            await asyncio.to_thread(flooder.run, 2.0, 0.0, kind)
+            media = set(flooder.heard.packets)
+            flooder.heard.recent = {ssrc: flooder.heard.recent[ssrc] for ssrc in media}
+            flooder.heard.reset()
+            seconds = on.seconds - 4.0
+            sent = await asyncio.to_thread(flooder.run, seconds, per_s, kind)
+        finally:
+            flooder.close()
+        volume = flooder.heard.volume
+        again = sum(size for ssrc, size in volume.items() if ssrc not in media)
+        return {
+            "sent": sent,
+            "seconds": seconds,
+            "again_share": again / max(sum(volume.values()), 1),
+            "packets": sum(flooder.heard.packets.values()),
+        }
+
+    noticed = await scene.call(act)
+    return noticed, noticed.acted
+
+
+async def key_frame_requests(scene: Scene, quiet: Noticed) -> list[Figure]:
+    noticed, acted = await _flood(scene, "pli", PLI_PER_S)
+    passed_on = (noticed.key_frame_requests - quiet.key_frame_requests) / scene.seconds
+    return [
+        *_sent(acted),
+        at_most("key-frame requests that the publisher saw", passed_on, "/s", 2.0),
+        *_call_goes_on(noticed, quiet),
+    ]
+
+
+async def nacks(scene: Scene, quiet: Noticed) -> list[Figure]:
+    noticed, acted = await _flood(scene, "nack", NACKS_PER_S)
+    added = noticed.server_cpu_share - quiet.server_cpu_share
+    return [
+        *_sent(acted),
+        at_most("share of what it got that came again", acted["again_share"] * 100, "%", 20),
+        told("CPU added by it", added * 100, "% of a core"),
+        *_call_goes_on(noticed, quiet),
+    ]
+
+
+async def lies(scene: Scene, quiet: Noticed) -> list[Figure]:
+    """REMB of nothing, of everything, and of anything."""
+    noticed, acted = await _flood(scene, "remb", LIES_PER_S)
+    return [*_sent(acted), *_call_goes_on(noticed, quiet)]
+
+
+SCENARIOS = (
+    Scenario("noise", 3, f"random datagrams, {NOISE_PPS:,}/s if the machine gives them", noise),
+    Scenario("checks", 4, "STUN checks for transports that there are not", checks),
+    Scenario("hellos", 5, f"ClientHellos with NULL ciphers, {HELLOS_PPS:,}/s, while clients join",
+             hellos),
+    Scenario("forged", 6, "RTP with a wrong seal from the addresses of two victims, 10,000/s each",
+             forged),
+    Scenario("foreign", 7, "RTP of the right SSRC from addresses of strangers", foreign),
+    Scenario("slow-clients", 12, f"{SLOW_CLIENTS:,} clients that say one byte a second, "
+             "while others join", slow_clients),
+    Scenario("key-frames", 15, f"one subscriber asks for {PLI_PER_S:,} key frames a second",
+             key_frame_requests),
+    Scenario("nacks", 16, "one subscriber asks for 10,000 packets a second again", nacks),
+    Scenario("lies", 17, "one subscriber reports bandwidths of 0, of all and of anything", lies),
+)  # fmt: skip

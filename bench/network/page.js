@@ -8,16 +8,20 @@ globalThis.bench = (() => {
   let session;
   const subscribers = new Map();
 
+  const note = (name, detail = {}) => events.push({ name, at: performance.now(), ...detail });
+
   // The SDK keeps its peer connections to itself; the figures of all of them are wanted.
   const Original = globalThis.RTCPeerConnection;
   globalThis.RTCPeerConnection = class extends Original {
     constructor(...given) {
       super(...given);
       connections.push(this);
+      note('peerMade');
+      for (const state of ['signalingState', 'iceConnectionState', 'connectionState']) {
+        this.addEventListener(`${state.toLowerCase()}change`, () => note(state, { state: this[state] }));
+      }
     }
   };
-
-  const note = (name, detail = {}) => events.push({ name, at: performance.now(), ...detail });
 
   async function ready() {
     while (document.readyState !== 'complete') {
@@ -107,6 +111,23 @@ globalThis.bench = (() => {
     throw new Error(`no picture after ${limitMs} ms: ${JSON.stringify(events)}`);
   }
 
+  /** Joins and waits for a picture: milliseconds from the call on, of each step. */
+  async function firstPicture(order, limitMs) {
+    const begun = performance.now();
+    const joinedMs = await join(order);
+    const pictureMs = await untilVideo(begun, limitMs);
+    const when = (name, state) => {
+      const found = events.find((event) => event.at >= begun && event.name === name && event.state === state);
+      return found ? found.at - begun : null;
+    };
+    return {
+      ...{ joinedMs, pictureMs },
+      offeredMs: when('signalingState', 'have-remote-offer'),
+      iceMs: when('iceConnectionState', 'connected'),
+      keysMs: when('connectionState', 'connected'),
+    };
+  }
+
   /** Packets received in all, every 20 ms: the longest time in which none came. */
   function watchGaps() {
     const watch = { longestMs: 0, stopped: false };
@@ -177,6 +198,7 @@ globalThis.bench = (() => {
       prefer,
       sample,
       untilVideo,
+      firstPicture,
       watchGaps,
       flows,
       gap,

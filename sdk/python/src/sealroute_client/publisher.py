@@ -88,6 +88,7 @@ class Publisher(Emitter):
         self.tracks = tracks
         self.stream_id = ""
         self.video_codec = "vp8"
+        self.name = ""
         self._muted: set[str] = set()
         self.is_ended = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
@@ -97,7 +98,14 @@ class Publisher(Emitter):
         self.stream_id = stream_id
         for track in self.tracks:
             track.switch(stream_id)
-        self._watcher = asyncio.create_task(self._watch())
+        if self._watcher is None:
+            self._watcher = asyncio.create_task(self._watch())
+
+    def take_tracks(self, tracks: list[PublishedTrack]) -> None:
+        """The m-lines that send from now on; what is muted stays so."""
+        for track in tracks:
+            track.is_muted = self.is_muted(track.kind)
+        self.tracks = tracks
 
     async def _watch(self) -> None:
         await self.source.ended()

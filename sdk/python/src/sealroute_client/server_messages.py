@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from sealroute_client import recovery
 from sealroute_client.e2ee.keys import Outcome
 from sealroute_client.errors import ServerError
 from sealroute_client.signaling import Message
@@ -139,7 +140,7 @@ class ServerMessages:
             subscriber.on_video_supply(str(message["supply"]))
 
     def _on_transport_lost(self, message: dict[str, Any]) -> None:
-        self._session.spawn(self._session.drop_link(str(message["direction"])))
+        recovery.begin(self._session, str(message["direction"]))
 
     def _on_peer_wanted(self, message: dict[str, Any]) -> None:
         if self._session.relay is not None:

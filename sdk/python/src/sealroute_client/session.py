@@ -33,8 +33,6 @@ from sealroute_client.signaling import VERSION, Credentials, Message, Signaling
 from sealroute_client.subscriber import Subscriber
 from sealroute_client.uplink import VIDEO_CODECS, Uplink
 
-logger = logging.getLogger(__name__)
-
 CLIENT_CODECS: Final = ("opus", "vp8", "h264")
 
 
@@ -195,7 +193,7 @@ class Session(Emitter):
             if not self._is_leaving:
                 self.emit("error", error=error)
         else:
-            logger.error("A task of the session failed", exc_info=error)
+            logging.getLogger(__name__).error("A task of the session failed", exc_info=error)
 
     # --- publishing --------------------------------------------------------------------
 
@@ -230,11 +228,22 @@ class Session(Emitter):
         self._require_connected()
         if self.relay is not None:
             return await self._publish_relayed(source, video_codec, name)
+        publisher = Publisher(self, source, [])
+        publisher.video_codec, publisher.name = video_codec, name
+        try:
+            await self.negotiate(publisher)
+        except BaseException:
+            await publisher.stop()
+            raise
+        return publisher
+
+    async def negotiate(self, publisher: Publisher) -> None:
+        """Gives a Publisher a stream over the uplink; again, when the one before was lost.
+        Errors: ServerError, NotConnected, EncryptionError."""
         if self._uplink is None:
             self._uplink = Uplink(self._configuration, is_sealed=self.is_sealed)
-        publisher = Publisher(self, source, [])
 
-        async def negotiate(offer: str, tracks: list[PublishedTrack]) -> str:
+        async def prepare(offer: str, tracks: list[PublishedTrack]) -> str:
             for track in tracks:
                 if self.encryption is not None:
                     track.pending = PendingContext(self.encryption.current)
@@ -242,49 +251,46 @@ class Session(Emitter):
                 {"mid": track.mid, "kind": track.kind, "kids": track.declared_kids}
                 for track in tracks
             ]
-            answer = await self._request_publish(offer, rows, source, name)
-            publisher.tracks = tracks
+            answer = await self._request_publish(offer, rows, publisher)
+            publisher.take_tracks(tracks)
             publisher.start(str(answer["streamId"]))
             self.publishers[publisher.stream_id] = publisher
             return str(answer["answer"])
 
         try:
-            await self._uplink.publish(source, video_codec, negotiate)
+            await self._uplink.publish(publisher.source, publisher.video_codec, prepare)
         except BaseException:
             self.publishers.pop(publisher.stream_id, None)
-            await publisher.stop()
             raise
         for track in publisher.tracks:
             track.on_exhausted = self._renewal(publisher, track)
-        return publisher
 
     async def _publish_relayed(self, source: Source, video_codec: str, name: str) -> Publisher:
         """Nothing is sent before somebody subscribes: each Subscriber is a peer of its own."""
         if video_codec not in VIDEO_CODECS:
             raise InvalidParameter("The video codec is vp8 or h264")
-        kinds = [track.kind for track in (source.audio, source.video) if track is not None]
-        rows: list[dict[str, Any]] = [{"mid": kind, "kind": kind} for kind in kinds]
+        media = [track for track in (source.audio, source.video) if track is not None]
+        rows: list[dict[str, Any]] = [{"mid": t.kind, "kind": t.kind} for t in media]
         publisher = Publisher(self, source, [])
-        publisher.video_codec = video_codec
-        answer = await self._request_publish(None, rows, source, name)
+        publisher.video_codec, publisher.name = video_codec, name
+        answer = await self._request_publish(None, rows, publisher)
         publisher.start(str(answer["streamId"]))
         self.publishers[publisher.stream_id] = publisher
         return publisher
 
     async def _request_publish(
-        self, offer: str | None, tracks: list[dict[str, Any]], source: Source, name: str
+        self, offer: str | None, tracks: list[dict[str, Any]], publisher: Publisher
     ) -> Message:
-        size = None
-        if source.width and source.height:
-            size = {"width": source.width, "height": source.height}
+        source = publisher.source
+        size = {"width": source.width, "height": source.height} if source.width else None
         return await self.signaling.request(
             "publish",
             offer=offer,
             tracks=tracks,
-            name=name or None,
+            name=publisher.name or None,
             videoType="custom" if source.video is not None else None,
-            hasAudio=source.audio is not None,
-            hasVideo=source.video is not None,
+            hasAudio=publisher.has_audio,
+            hasVideo=publisher.has_video,
             videoDimensions=size,
             frameRate=source.frame_rate,
             e2eeFormat=FORMAT if self.is_sealed else None,
@@ -327,13 +333,18 @@ class Session(Emitter):
         known = self.streams.get(stream_id, {"streamId": stream_id})
         ring = self.encryption.ring if self.encryption is not None else None
         subscriber = Subscriber(known, ring, self._report_state)
+        subscriber.wanted = {"audio": audio, "video": video}
         subscriber.on("*", lambda event: self._on_subscriber_event(event.name, event.detail))
+        await self.request_subscription(subscriber)
+        return subscriber
+
+    async def request_subscription(self, subscriber: Subscriber) -> None:
+        """Asks for the Subscriber's stream; again, when the downlink was lost."""
         answer = await self.signaling.request(
-            "subscribe", streamId=stream_id, audio=audio, video=video
+            "subscribe", streamId=subscriber.stream_id, **subscriber.wanted
         )
         subscriber.subscriber_id = str(answer["subscriberId"])
         self.subscribers[subscriber.subscriber_id] = subscriber
-        return subscriber
 
     async def unsubscribe(self, subscriber: Subscriber) -> None:
         if self.subscribers.pop(subscriber.subscriber_id, None) is None:
@@ -437,24 +448,16 @@ class Session(Emitter):
         await subscriber.close()
         subscriber.emit("destroyed", streamId=subscriber.stream_id)
 
-    async def drop_link(self, direction: str) -> None:
+    async def close_link(self, direction: str) -> None:
+        """Ends a transport that was lost; the next negotiation makes another."""
         if direction == "uplink":
-            link, self._uplink = self._uplink, None
-            ended: list[Publisher] = list(self.publishers.values())
-            self.publishers.clear()
-            for publisher in ended:
-                await publisher.stop()
+            uplink, self._uplink = self._uplink, None
+            if uplink is not None:
+                await uplink.close()
         else:
             downlink, self._downlink = self._downlink, None
-            for subscriber in list(self.subscribers.values()):
-                await self.end_subscriber(subscriber)
-            self.subscribers.clear()
             if downlink is not None:
                 await downlink.close()
-            link = None
-        if link is not None:
-            await link.close()
-        self.emit("transportLost", direction=direction)
 
     def _on_resumed(self, welcome: dict[str, Any]) -> None:
         if str(welcome["connection"]["connectionId"]) != self.connection_id:

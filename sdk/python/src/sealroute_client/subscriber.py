@@ -16,7 +16,7 @@ from sealroute_client.e2ee.state import DecryptionState, Notice
 from sealroute_client.errors import DecryptionInternalError, NotConnected
 from sealroute_client.events import Emitter
 from sealroute_client.media.inbound import EncodedFrame, InboundTap
-from sealroute_client.media.recording import Recording, Sample, is_key_frame
+from sealroute_client.media.recording import CLOCK_HZ, Recording, Sample, is_key_frame
 
 CODECS: Final = {"opus": CodecId.OPUS, "vp8": CodecId.VP8, "h264": CodecId.H264}
 MAX_UNREAD_FRAMES: Final = 90
@@ -37,6 +37,19 @@ class ReceivedTrack:
     is_wanted: bool = False
     needs_key_frame: bool = True
     asked_s: float = float("-inf")
+    last: tuple[int, float] | None = None
+    """Recorded timestamp of the newest frame, and when it came."""
+    shift: int | None = 0
+    """What takes timestamps to those of the track before. None: the first frame will say."""
+
+    def recorded(self, timestamp: int, now_s: float) -> int:
+        """The timestamp on a clock that goes on when the track is replaced by another."""
+        if self.shift is None and self.last is not None:
+            before, at_s = self.last
+            self.shift = before + round((now_s - at_s) * CLOCK_HZ[self.kind]) - timestamp
+        moved = timestamp + (self.shift or 0)
+        self.last = (moved, now_s)
+        return moved
 
     def ask_for_key_frame(self, now_s: float) -> None:
         if self.kind == "video" and now_s >= self.asked_s + KEY_FRAME_INTERVAL_S:
@@ -45,7 +58,8 @@ class ReceivedTrack:
 
 
 class Subscriber(Emitter):
-    """Events: `connected`, `encryptionSecretMismatch`, `encryptionSecretMatch`, `destroyed`, and
+    """Events: `connected`, `disconnected` (the network was lost; `connected` comes again when the
+    stream is back), `encryptionSecretMismatch`, `encryptionSecretMatch`, `destroyed`, and
     for video that the link hardly carries or does not carry `videoDisableWarning`,
     `videoDisableWarningLifted`, `videoDisabled` and `videoEnabled` (`reason` is `quality`)."""
 
@@ -59,6 +73,7 @@ class Subscriber(Emitter):
         self.stream = stream
         self.stream_id = str(stream["streamId"])
         self.subscriber_id = ""
+        self.wanted = {"audio": True, "video": True}
         self.state = DecryptionState()
         self.tracks: dict[str, ReceivedTrack] = {}
         self.is_connected = asyncio.Event()
@@ -79,6 +94,11 @@ class Subscriber(Emitter):
         if self._secrets is not None:
             opener = Opener(self._secrets, lambda secret: secret.stream_base(self.stream_id))
         track = ReceivedTrack(kind, codec, tap, media, opener)
+        if known is not None:
+            track.frames, track.bytes = known.frames, known.bytes
+            track.is_wanted = known.is_wanted
+            if known.last is not None:
+                track.last, track.shift = known.last, None
         tap.take = lambda frame: self._take(track, frame)
         self.tracks[kind] = track
         self._has_tracks.set()
@@ -94,7 +114,14 @@ class Subscriber(Emitter):
         track.bytes += len(frame.data)
         if self.recording is not None:
             self.recording.put(
-                Sample(track.kind, frame.codec, plain, frame.timestamp, now_s, track.tap.report)
+                Sample(
+                    track.kind,
+                    frame.codec,
+                    plain,
+                    track.recorded(frame.timestamp, now_s),
+                    now_s,
+                    track.tap.report,
+                )
             )
         return plain if self._may_decode(track, frame.codec, plain, now_s) else None
 
@@ -177,21 +204,26 @@ class Subscriber(Emitter):
         return self._decoded("audio")
 
     async def _decoded(self, kind: str) -> AsyncIterator[Any]:
-        await self._has_tracks.wait()
-        track = self.tracks.get(kind)
-        if track is None:
-            return
-        track.needs_key_frame = True
-        track.is_wanted = True
-        track.ask_for_key_frame(self._clock())
+        track = None
         try:
             while not self.is_ended.is_set():
+                await self._has_tracks.wait()
+                if (replaced := self.tracks.get(kind)) is None:
+                    return
+                if replaced is not track:
+                    track = replaced
+                    track.needs_key_frame = True
+                    track.is_wanted = True
+                    track.ask_for_key_frame(self._clock())
                 try:
                     yield await track.media.recv()
                 except MediaStreamError:
-                    return
+                    # The transport is lost; whether the stream is, the server will say.
+                    if self.tracks.get(kind) is track and not self.is_ended.is_set():
+                        self._has_tracks.clear()
         finally:
-            track.is_wanted = False
+            if track is not None:
+                track.is_wanted = False
 
     def record(self, folder: Path) -> Path:
         """Starts a recording and gives its path. Errors: NotConnected before the tracks exist."""
@@ -208,9 +240,20 @@ class Subscriber(Emitter):
     async def wait_for_tracks(self) -> None:
         await self._has_tracks.wait()
 
+    def lose_tracks(self) -> None:
+        """The downlink was lost: readers and a recording wait for what comes over the next."""
+        self._has_tracks.clear()
+        self.is_connected.clear()
+        for track in self.tracks.values():
+            track.tap.take = None
+            if track.is_wanted:
+                track.media._queue.put_nowait(None)  # noqa: SLF001
+        self.emit("disconnected", streamId=self.stream_id)
+
     async def close(self) -> None:
         """Ends iterators and finishes a recording. Idempotent."""
         self.is_ended.set()
+        self._has_tracks.set()
         for track in self.tracks.values():
             track.tap.take = None
             if track.is_wanted:

@@ -4,7 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
+from aiortc import (
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
+from aiortc.mediastreams import MediaStreamError
 
 from sealroute_client.errors import EncryptionUnsupportedCodec, InvalidParameter
 from sealroute_client.media.sources import Source
@@ -14,6 +21,21 @@ Negotiate = Callable[[str, list[PublishedTrack]], Awaitable[str]]
 """(offer, tracks) → answer"""
 AUDIO_CODEC: Final = "audio/opus"
 VIDEO_CODECS: Final = {"vp8": "video/vp8", "h264": "video/h264"}
+
+
+class LentTrack(MediaStreamTrack):
+    """A source's track for one sender: senders stop what they send when their transport ends,
+    and the source goes on over the next one."""
+
+    def __init__(self, source: MediaStreamTrack) -> None:
+        super().__init__()
+        self.kind = source.kind
+        self._source = source
+
+    async def recv(self) -> Any:
+        if self.readyState != "live":
+            raise MediaStreamError
+        return await self._source.recv()
 
 
 class Uplink:
@@ -30,7 +52,7 @@ class Uplink:
             raise InvalidParameter("The video codec is vp8 or h264")
         async with self._lock:
             tracks = [
-                add_sender(self._peer, media, codec, is_sealed=self._is_sealed)
+                add_sender(self._peer, LentTrack(media), codec, is_sealed=self._is_sealed)
                 for media in (source.audio, source.video)
                 if media is not None
             ]

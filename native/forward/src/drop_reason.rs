@@ -56,6 +56,8 @@ drop_reasons! {
     AwaitingKeyFrame = "awaiting_key_frame",
     /// The sink receives another encoding.
     OtherEncoding = "other_encoding",
+    /// It is of a spatial or temporal layer above what the sink gets.
+    UpperLayer = "upper_layer",
     /// It came too late: from before the sink started or switched.
     TooLate = "too_late",
     /// A packet was asked for again of a sink that is held back.

@@ -72,10 +72,27 @@ pub(crate) fn collect(
     end
 }
 
+/// The entries of a block, by kind.
+#[derive(Clone)]
+pub(crate) struct Entries<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = (u8, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let &[kind, length, ..] = self.0 else {
+            return None;
+        };
+        let (value, rest) = self.0[ENTRY_HEAD_BYTES..].split_at_checked(usize::from(length))?;
+        self.0 = rest;
+        Some((kind, value))
+    }
+}
+
 /// The entries of a block under a receiver's ids.
 #[derive(Clone)]
 pub(crate) struct Mapped<'a> {
-    pub(crate) block: &'a [u8],
+    pub(crate) entries: Entries<'a>,
     pub(crate) ids: &'a IdTable,
 }
 
@@ -83,15 +100,11 @@ impl<'a> Iterator for Mapped<'a> {
     type Item = (u8, &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        while let &[kind, length, ..] = self.block {
-            let (value, rest) =
-                self.block[ENTRY_HEAD_BYTES..].split_at_checked(usize::from(length))?;
-            self.block = rest;
-            let id = self.ids.0[usize::from(kind) % KINDS];
-            if id != 0 {
-                return Some((id, value));
-            }
-        }
-        None
+        let ids = &self.ids.0;
+        self.entries
+            .find_map(|(kind, value)| match ids[usize::from(kind) % KINDS] {
+                0 => None,
+                id => Some((id, value)),
+            })
     }
 }

@@ -7,6 +7,7 @@ use sealroute_rtp::descriptor::{
     Av1Descriptor, NalStarts, ObuElements, Vp8Descriptor, Vp9Descriptor, slice_prefix_bytes,
 };
 
+use crate::layer_filter::{LayerMark, Level, Levels};
 use crate::parameters::{Codec, Kid};
 
 /// Parameter-set copies of H.264 stand before the seal header and take up to about 100 bytes.
@@ -52,6 +53,8 @@ pub(crate) struct Reading {
     pub(crate) size: Option<(u16, u16)>,
     /// Input of the seal guard.
     pub(crate) seal: Seal,
+    /// Its layer, where the codec's descriptor says it.
+    pub(crate) layer: LayerMark,
 }
 
 impl Reading {
@@ -61,6 +64,15 @@ impl Reading {
         needs_earlier: false,
         size: None,
         seal: Seal::Missing,
+        layer: LayerMark {
+            level: Level {
+                spatial: 0,
+                temporal: 0,
+            },
+            rises: Levels::NONE,
+            opens: false,
+            ends: false,
+        },
     };
 }
 
@@ -79,9 +91,8 @@ fn read_view(codec: Codec, view: &[u8]) -> Reading {
     match codec {
         Codec::Opus => Reading {
             key_frame: true,
-            needs_earlier: false,
-            size: None,
             seal: seal_at(view, 0),
+            ..Reading::default()
         },
         Codec::Vp8 => read_vp8(view),
         Codec::Vp9 => read_vp9(view),
@@ -94,8 +105,12 @@ fn read_vp8(view: &[u8]) -> Reading {
     let Some(descriptor) = Vp8Descriptor::parse(view) else {
         return Reading::UNREADABLE;
     };
+    let layer = vp8_layer(&descriptor);
     if !descriptor.frame_start {
-        return Reading::default();
+        return Reading {
+            layer,
+            ..Reading::default()
+        };
     }
     let frame = &view[descriptor.length..];
     let key_frame = frame.first().is_some_and(|first| first & 1 == 0);
@@ -117,6 +132,41 @@ fn read_vp8(view: &[u8]) -> Reading {
         needs_earlier: false,
         size,
         seal: seal_at(frame, clear),
+        layer,
+    }
+}
+
+fn vp8_layer(descriptor: &Vp8Descriptor) -> LayerMark {
+    let level = Level {
+        spatial: 0,
+        temporal: descriptor.temporal_layer.unwrap_or_default(),
+    };
+    let rises = Levels::default();
+    LayerMark {
+        level,
+        rises: if descriptor.layer_sync {
+            rises.with_larger(level)
+        } else {
+            rises
+        },
+        ..LayerMark::default()
+    }
+}
+
+fn vp9_layer(descriptor: &Vp9Descriptor) -> LayerMark {
+    LayerMark {
+        level: Level {
+            spatial: descriptor.spatial_layer,
+            temporal: descriptor.temporal_layer,
+        },
+        // What was not predicted from an earlier picture is predicted from the size below alone.
+        rises: if descriptor.inter_picture {
+            Levels::default()
+        } else {
+            Levels::of_spatial(descriptor.spatial_layer)
+        },
+        opens: descriptor.switching_up_point,
+        ends: descriptor.frame_end,
     }
 }
 
@@ -124,14 +174,19 @@ fn read_vp9(view: &[u8]) -> Reading {
     let Some(descriptor) = Vp9Descriptor::parse(view) else {
         return Reading::UNREADABLE;
     };
+    let layer = vp9_layer(&descriptor);
     if !descriptor.frame_start {
-        return Reading::default();
+        return Reading {
+            layer,
+            ..Reading::default()
+        };
     }
     Reading {
         key_frame: !descriptor.inter_picture && descriptor.spatial_layer == 0,
         needs_earlier: false,
-        size: None,
+        size: descriptor.size,
         seal: seal_at(view, descriptor.length),
+        layer,
     }
 }
 

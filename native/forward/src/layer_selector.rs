@@ -14,6 +14,8 @@ pub(crate) struct EncodingView {
     pub(crate) last_packet: Option<Instant>,
     pub(crate) bitrate_bps: f64,
     pub(crate) size: Option<(u16, u16)>,
+    /// Of its lowest spatial layer, if it has several.
+    pub(crate) smallest: Option<(u16, u16)>,
     pub(crate) frame_rate: Option<f32>,
 }
 
@@ -66,13 +68,9 @@ pub(crate) fn rank(view: EncodingView) -> (u32, u64) {
     (pixels, view.bitrate_bps as u64)
 }
 
+/// The smallest picture that the encoding can be given in must fit.
 pub(crate) fn allows(wish: LayerWish, view: EncodingView) -> bool {
-    let Some((width, height)) = view.size else {
-        return true;
-    };
-    wish.max_width_px
-        .is_none_or(|limit| u32::from(width) <= limit)
-        && wish
-            .max_height_px
-            .is_none_or(|limit| u32::from(height) <= limit)
+    view.smallest
+        .or(view.size)
+        .is_none_or(|size| wish.allows_size(size))
 }

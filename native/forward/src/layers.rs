@@ -14,6 +14,17 @@ pub struct Layer {
     pub temporal: u8,
 }
 
+impl Layer {
+    /// All of an encoding.
+    pub(crate) fn whole(encoding: u8) -> Self {
+        Self {
+            encoding,
+            spatial: u8::MAX,
+            temporal: u8::MAX,
+        }
+    }
+}
+
 /// One row of a source's layer table.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LayerView {

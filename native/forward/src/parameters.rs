@@ -173,3 +173,14 @@ pub struct LayerWish {
     /// Frames per second.
     pub max_frame_rate: Option<f32>,
 }
+
+impl LayerWish {
+    /// Whether a picture of this width and height in pixels is not too large.
+    pub(crate) fn allows_size(self, (width, height): (u16, u16)) -> bool {
+        self.max_width_px
+            .is_none_or(|limit| u32::from(width) <= limit)
+            && self
+                .max_height_px
+                .is_none_or(|limit| u32::from(height) <= limit)
+    }
+}

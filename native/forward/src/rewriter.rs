@@ -18,6 +18,7 @@ const MAX_RECENT_SKIPS: usize = 64;
 /// use either.
 const MAX_STEP: u64 = 0x1000;
 const PICTURE_ID_MASK: u16 = 0x7FFF;
+const PICTURE_IDS: u64 = 0x8000;
 
 /// Uplink sequence numbers that carried nothing to forward (probes, refused packets).
 #[derive(Clone, Debug, Default)]
@@ -29,6 +30,10 @@ pub(crate) struct Skips {
 }
 
 impl Skips {
+    fn is_empty(&self) -> bool {
+        self.recent.is_empty()
+    }
+
     /// Only numbers above all that were taken may be skipped: earlier ones have been counted.
     pub(crate) fn skip(&mut self, sequence: FullSequence) {
         if self.recent.len() == MAX_RECENT_SKIPS {
@@ -60,6 +65,7 @@ impl Skips {
 struct Anchor {
     from: FullSequence,
     skipped_before: u64,
+    left_out_before: u64,
     sequence: u64,
     timestamp_offset: u32,
     picture_offset: u16,
@@ -67,9 +73,59 @@ struct Anchor {
 }
 
 impl Anchor {
-    fn sequence_of(&self, input: &Input<'_>) -> u64 {
+    fn sequence_of(&self, input: &Input<'_>, left_out: &Skips) -> u64 {
         let skipped = input.skips.before(input.sequence) - self.skipped_before;
-        self.sequence + (input.sequence.0 - self.from.0) - skipped
+        let counted = self.sequence + (input.sequence.0 - self.from.0) - skipped;
+        if left_out.is_empty() {
+            return counted;
+        }
+        counted - (left_out.before(input.sequence) - self.left_out_before)
+    }
+}
+
+/// VP8 pictures that a sink does not get: receivers count them, so their ids close up.
+#[derive(Clone, Debug, Default)]
+struct Pictures {
+    newest: Option<FullSequence>,
+    left_out: Skips,
+}
+
+impl Pictures {
+    /// The full number of a 15-bit id, near the newest one.
+    fn unwrap(&self, id: u16) -> FullSequence {
+        let Some(newest) = self.newest else {
+            // Room for late ones below.
+            return FullSequence(u64::from(id) + PICTURE_IDS);
+        };
+        let ahead = i64::from(id.wrapping_sub(newest.0 as u16) & PICTURE_ID_MASK);
+        let ahead = if ahead >= PICTURE_IDS as i64 / 2 {
+            ahead - PICTURE_IDS as i64
+        } else {
+            ahead
+        };
+        FullSequence(newest.0.saturating_add_signed(ahead))
+    }
+
+    fn see(&mut self, picture: FullSequence) {
+        self.newest = self.newest.max(Some(picture));
+    }
+
+    fn leave_out(&mut self, picture: FullSequence) {
+        if self.newest.is_none_or(|newest| picture > newest) {
+            self.left_out.skip(picture);
+        }
+        self.see(picture);
+    }
+
+    /// How many were left out before the picture with this id. Nothing is kept of those before the
+    /// first that is.
+    fn left_out_before(&mut self, id: u16) -> u16 {
+        if self.left_out.is_empty() {
+            return 0;
+        }
+        let picture = self.unwrap(id);
+        self.see(picture);
+        self.left_out.before(picture) as u16
     }
 }
 
@@ -98,6 +154,10 @@ pub(crate) struct Numbers {
     pub(crate) timestamp: u32,
     picture_offset: u16,
     tl0_offset: u8,
+    /// It is the last one of its picture here, though not where it came from.
+    pub(crate) ends_picture: bool,
+    /// A later number was sent before it was known that it is not for this receiver.
+    pub(crate) is_filler: bool,
 }
 
 impl Numbers {
@@ -142,6 +202,11 @@ pub(crate) struct Rewriter {
     anchor: Option<Anchor>,
     last: Option<Last>,
     last_picture: Option<(u16, u8)>,
+    /// The newest number of the encoding that was counted or left out.
+    newest: Option<FullSequence>,
+    /// Numbers of the encoding that this receiver does not get: packets of higher layers.
+    left_out: Skips,
+    pictures: Pictures,
     first_sequence: u64,
     sent: Box<[Option<Sent>]>,
     rtx_sequence: u16,
@@ -153,6 +218,9 @@ impl Rewriter {
             anchor: None,
             last: None,
             last_picture: None,
+            newest: None,
+            left_out: Skips::default(),
+            pictures: Pictures::default(),
             first_sequence: 0,
             sent: Box::default(),
             rtx_sequence: 0,
@@ -175,9 +243,13 @@ impl Rewriter {
                 )
             }
         };
+        self.newest = None;
+        self.left_out = Skips::default();
+        self.pictures = Pictures::default();
         let mut anchor = Anchor {
             from: input.sequence,
             skipped_before: input.skips.before(input.sequence),
+            left_out_before: 0,
             sequence,
             timestamp_offset: timestamp.wrapping_sub(input.timestamp),
             picture_offset: 0,
@@ -197,21 +269,33 @@ impl Rewriter {
     /// The numbers of a packet, or `None` when it is from before the start.
     pub(crate) fn map(&mut self, input: &Input<'_>) -> Option<Numbers> {
         let mut anchor = self.anchor.filter(|anchor| input.sequence >= anchor.from)?;
-        let mut sequence = anchor.sequence_of(input);
+        if !self.left_out.is_empty() && self.left_out.covers(input.sequence) {
+            return None;
+        }
+        let mut sequence = anchor.sequence_of(input, &self.left_out);
         if let Some(last) = self.last
             && sequence > last.sequence + MAX_STEP
         {
             anchor.from = input.sequence;
             anchor.skipped_before = input.skips.before(input.sequence);
+            anchor.left_out_before = self.left_out.before(input.sequence);
             anchor.sequence = last.sequence + 1;
             self.anchor = Some(anchor);
             sequence = anchor.sequence;
         }
+        self.newest = self.newest.max(Some(input.sequence));
+        let descriptor = input.vp8.and_then(Vp8Descriptor::parse);
+        let mut picture_offset = anchor.picture_offset;
+        if let Some((id, true)) = descriptor.and_then(|descriptor| descriptor.picture_id) {
+            picture_offset = picture_offset.wrapping_sub(self.pictures.left_out_before(id));
+        }
         let numbers = Numbers {
             sequence,
             timestamp: input.timestamp.wrapping_add(anchor.timestamp_offset),
-            picture_offset: anchor.picture_offset,
+            picture_offset,
             tl0_offset: anchor.tl0_offset,
+            ends_picture: false,
+            is_filler: false,
         };
         if self
             .last
@@ -222,16 +306,31 @@ impl Rewriter {
                 timestamp: numbers.timestamp,
                 at: input.now,
             });
-            if let Some(descriptor) = input.vp8.and_then(Vp8Descriptor::parse) {
+            if let Some(descriptor) = descriptor {
                 let (id, _) = descriptor.picture_id.unwrap_or_default();
                 let tl0 = descriptor.tl0_picture_index.unwrap_or_default();
                 self.last_picture = Some((
-                    id.wrapping_add(anchor.picture_offset) & PICTURE_ID_MASK,
+                    id.wrapping_add(picture_offset) & PICTURE_ID_MASK,
                     tl0.wrapping_add(anchor.tl0_offset),
                 ));
             }
         }
         Some(numbers)
+    }
+
+    /// Leaves a packet out of the count, with its picture. `false`: its number has been counted, a
+    /// later one was sent.
+    pub(crate) fn leave_out(&mut self, input: &Input<'_>) -> bool {
+        if self.newest.is_some_and(|newest| input.sequence <= newest) {
+            return self.left_out.covers(input.sequence);
+        }
+        self.newest = Some(input.sequence);
+        self.left_out.skip(input.sequence);
+        let descriptor = input.vp8.and_then(Vp8Descriptor::parse);
+        if let Some((id, true)) = descriptor.and_then(|descriptor| descriptor.picture_id) {
+            self.pictures.leave_out(self.pictures.unwrap(id));
+        }
+        true
     }
 
     /// Remembers a packet so that it can be sent again.

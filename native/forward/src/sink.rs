@@ -1,5 +1,6 @@
 //! One m-line of a Subscriber: admits packets of its source, rewrites them, sends them again.
 
+mod layering;
 mod resending;
 
 use std::time::{Duration, Instant};
@@ -10,8 +11,9 @@ use crate::congestion::downlink::{Content, Downlink, Stamp};
 use crate::congestion::pacer::{Pace, Queued};
 use crate::counters::ForwardCounters;
 use crate::drop_reason::DropReason;
-use crate::extensions::{IdTable, Mapped};
+use crate::extensions::{Entries, IdTable, Mapped};
 use crate::key_frame_requests::RequestBudget;
+use crate::layer_filter::{LayerFilter, Verdict};
 use crate::layer_selector::choose;
 use crate::layers::{Allocation, Layer};
 use crate::outbox::{Outbox, VideoSupply};
@@ -84,6 +86,7 @@ pub(crate) struct Sink {
     pub(crate) round_trip: Option<Duration>,
     pub(crate) fraction_lost: u8,
     pub(crate) rewriter: Rewriter,
+    pub(crate) filter: LayerFilter,
     ids: IdTable,
     is_vp8: bool,
     clock_rate_hz: u32,
@@ -137,6 +140,7 @@ impl Sink {
             round_trip: None,
             fraction_lost: 0,
             rewriter,
+            filter: LayerFilter::default(),
             is_vp8: source.parameters.codec == Codec::Vp8,
             clock_rate_hz: source.parameters.clock_rate_hz,
             resend_bytes: RESEND_BURST_BYTES,
@@ -186,15 +190,16 @@ impl Sink {
                 }
                 Err(reason) => {
                     counters.drop_packet(reason);
-                    if reason != DropReason::OtherEncoding || self.current.is_none() {
+                    let elsewhere = [DropReason::OtherEncoding, DropReason::UpperLayer];
+                    if !elsewhere.contains(&reason) || self.current.is_none() {
                         self.waiting = Some(reason);
                     }
                 }
             }
         }
         let receives = self.forwarding && self.allocation != Allocation::Paused;
-        if receives && self.kind == MediaKind::Video && self.current != target {
-            wants_key_frame = true;
+        if receives && self.kind == MediaKind::Video {
+            wants_key_frame = self.current != target || self.awaits_size(source);
         }
         if wants_key_frame {
             source.want_key_frame(target);
@@ -210,6 +215,10 @@ impl Sink {
         out: &mut impl Outbox,
     ) -> Result<Pace, DropReason> {
         let (packet, numbers) = self.admit(now, target, pending, source)?;
+        if pending.layer.is_some() && numbers.is_filler {
+            self.fill(now, numbers, downlink, out);
+            return Err(DropReason::UpperLayer);
+        }
         let pace = self.pace(now, pending, numbers, packet, downlink);
         match pace {
             Pace::Now => {
@@ -247,6 +256,8 @@ impl Sink {
             let pending = Pending {
                 sequence: FullSequence(number),
                 key_frame: false,
+                layer: cached(source, first.encoding, FullSequence(number))
+                    .and_then(|packet| source.layer_of(first.encoding, packet)),
                 ..first
             };
             let comes = |other: &Pending| {
@@ -319,10 +330,19 @@ impl Sink {
                 return Err(DropReason::AwaitingKeyFrame);
             }
             self.rewriter.start(&input, self.clock_rate_hz);
+            self.filter.restart();
             self.current = Some(input.encoding);
             self.wants_report = true;
         }
-        let numbers = self.rewriter.map(&input).ok_or(DropReason::TooLate)?;
+        let verdict = self.judge(pending, packet.timestamp, stream);
+        if verdict == Verdict::Above && self.rewriter.leave_out(&input) {
+            return Err(DropReason::UpperLayer);
+        }
+        let mut numbers = self.rewriter.map(&input).ok_or(DropReason::TooLate)?;
+        match verdict {
+            Verdict::Pass { ends_picture } => numbers.ends_picture = ends_picture,
+            Verdict::Above => numbers.is_filler = true,
+        }
         Ok((packet, numbers))
     }
 
@@ -401,7 +421,7 @@ impl Sink {
     ) {
         let mut buffer = [0; MAX_PACKET_BYTES];
         let header = RtpHeader {
-            marker: packet.marker,
+            marker: packet.marker || numbers.ends_picture,
             payload_type: self.parameters.payload_type,
             sequence: numbers.sequence as u16,
             timestamp: numbers.timestamp,
@@ -435,7 +455,7 @@ impl Sink {
         let mid_id = self.ids.id(Extension::Mid);
         let mid = (with_mid && mid_id != 0).then_some((mid_id, self.parameters.mid.as_bytes()));
         let mapped = Mapped {
-            block,
+            entries: Entries(block),
             ids: &self.ids,
         };
         let stamped = [

@@ -7,15 +7,17 @@ use sealroute_rtp::{FullSequence, RtpPacket, Sequence, SequenceUnwrapper};
 
 use crate::demand::Demand;
 use crate::drop_reason::DropReason;
-use crate::extensions::{BLOCK_BYTES, IdTable, collect, value_of};
+use crate::encoding_layers::EncodingLayers;
+use crate::extensions::{BLOCK_BYTES, Entries, IdTable, collect, value_of};
 use crate::frame_mark::{Seal, read};
 use crate::key_frame_requests::{KeyFrameRequests, SourceBudget};
+use crate::layer_filter::{LayerMark, Level};
 use crate::layer_selector::EncodingView;
 use crate::layers::{Layer, LayerView};
 use crate::nack::NackGenerator;
 use crate::packet_cache::{CachedPacket, PacketCache};
 use crate::parameters::{
-    EncodingParameters, Extension, Kid, MediaKind, PayloadAccess, PublisherHandle,
+    Codec, EncodingParameters, Extension, Kid, MediaKind, PayloadAccess, PublisherHandle,
     SourceParameters, TransportHandle,
 };
 use crate::reception::Reception;
@@ -49,6 +51,7 @@ pub(crate) struct Encoding {
     first: Option<FullSequence>,
     last_packet: Option<Instant>,
     size: Option<(u16, u16)>,
+    pub(crate) layers: EncodingLayers,
     window: Window,
     bitrate_bps: f64,
     frame_rate: Option<f32>,
@@ -80,6 +83,7 @@ impl Encoding {
             first: None,
             last_packet: None,
             size: None,
+            layers: EncodingLayers::default(),
             window: Window::default(),
             bitrate_bps: 0.0,
             frame_rate: None,
@@ -130,8 +134,32 @@ impl Encoding {
             last_packet: self.last_packet,
             bitrate_bps: self.bitrate_bps,
             size: self.size,
+            smallest: (self.layers.top().spatial > 0)
+                .then(|| self.layers.size(0, self.size))
+                .flatten(),
             frame_rate: self.frame_rate,
         }
+    }
+
+    /// A row for each of its layers.
+    fn rows(&self, now: Instant, encoding: u8) -> impl Iterator<Item = LayerView> + '_ {
+        let (view, top) = (self.view(), self.layers.top());
+        let levels = (0..=top.spatial)
+            .flat_map(move |spatial| (0..=top.temporal).map(move |temporal| (spatial, temporal)));
+        levels.map(move |(spatial, temporal)| {
+            let measured = self.layers.up_to(Level { spatial, temporal });
+            LayerView {
+                layer: Layer {
+                    encoding,
+                    spatial,
+                    temporal,
+                },
+                bitrate_bps: measured.map_or(view.bitrate_bps, |(bps, _)| bps),
+                size: self.layers.size(spatial, view.size),
+                frame_rate: measured.map(|(_, rate)| rate).or(view.frame_rate),
+                live: view.is_live(now),
+            }
+        })
     }
 
     fn measure(&mut self, now: Instant, bytes: usize, frame_end: bool) {
@@ -144,6 +172,7 @@ impl Encoding {
         if elapsed >= BITRATE_WINDOW {
             self.bitrate_bps = (window.bytes * 8) as f64 / elapsed.as_secs_f64();
             self.frame_rate = Some(window.frames as f32 / elapsed.as_secs_f32());
+            self.layers.measure(elapsed.as_secs_f64());
             self.window = Window {
                 since: Some(now),
                 ..Window::default()
@@ -158,6 +187,8 @@ pub(crate) struct Pending {
     pub(crate) encoding: usize,
     pub(crate) sequence: FullSequence,
     pub(crate) key_frame: bool,
+    /// Its layer, where the encoding has several.
+    pub(crate) layer: Option<LayerMark>,
 }
 
 /// One m-line of a Publisher.
@@ -222,19 +253,7 @@ impl Source {
     pub(crate) fn layers(&self, now: Instant) -> impl Iterator<Item = LayerView> + '_ {
         (0_u8..)
             .zip(&self.encodings)
-            .map(move |(encoding, stream)| {
-                let view = stream.view();
-                LayerView {
-                    layer: Layer {
-                        encoding,
-                        ..Layer::default()
-                    },
-                    bitrate_bps: view.bitrate_bps,
-                    size: view.size,
-                    frame_rate: view.frame_rate,
-                    live: view.is_live(now),
-                }
-            })
+            .flat_map(move |(encoding, stream)| stream.rows(now, encoding))
     }
 
     /// Takes a packet of one of its RtpStreams for the next flush.
@@ -314,6 +333,10 @@ impl Source {
             return Err(DropReason::SourceMuted);
         }
         let reading = read(self.parameters.codec, payload);
+        let descriptor = self
+            .reads_dependencies()
+            .then(|| value_of(&self.ids, packet, Extension::DependencyDescriptor))
+            .flatten();
         let stream = &mut self.encodings[encoding];
         if self.access == PayloadAccess::Opaque
             && !self.guard.admit(reading.seal, &mut stream.sealed)
@@ -352,14 +375,36 @@ impl Source {
             stream.requests.handle_key_frame();
             stream.size = reading.size.or(stream.size);
         }
+        let layers = &mut stream.layers;
+        let layer = layers.mark(reading.layer, descriptor);
+        if let Some(mark) = layer {
+            let bytes = payload.len() + OVERHEAD_BYTES;
+            layers.count(mark.level, bytes, packet.marker());
+        }
         self.read_sizes(encoding, packet);
         self.taken += 1;
         self.pending.push(Pending {
             encoding,
             sequence,
             key_frame,
+            layer,
         });
         Ok(())
+    }
+
+    /// The layer of a packet that is kept.
+    pub(crate) fn layer_of(&self, encoding: usize, packet: CachedPacket<'_>) -> Option<LayerMark> {
+        let own = read(self.parameters.codec, packet.payload).layer;
+        let mut entries = Entries(packet.extensions);
+        let descriptor = entries.find(|&(kind, _)| kind == Extension::DependencyDescriptor as u8);
+        let descriptor = descriptor.filter(|_| self.reads_dependencies());
+        let layers = &self.encodings[encoding].layers;
+        layers.look(own, descriptor.map(|(_, value)| value))
+    }
+
+    /// The other codecs' own descriptors say it all.
+    fn reads_dependencies(&self) -> bool {
+        matches!(self.parameters.codec, Codec::Av1 | Codec::H264)
     }
 
     /// The sender says how large the pictures of each encoding are; where sealing hides the frames'

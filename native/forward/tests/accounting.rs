@@ -12,7 +12,9 @@ use sealroute_forward::{
 use sealroute_netem::Random;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
-use support::wire::{Rtp, probe, retransmission, rtp, sealed, vp8_continuation, vp8_sized};
+use support::wire::{
+    Rtp, at_temporal, probe, retransmission, rtp, sealed, temporal_of, vp8_continuation, vp8_sized,
+};
 use support::{PUBLISHER, RTX_SSRC, SINK_RTX_PAYLOAD_TYPE, UPLINK, nack, pli, sink, source};
 
 const AUDIO_PUBLISHER: PublisherHandle = PublisherHandle(11);
@@ -43,7 +45,8 @@ struct Sent {
 impl Outbox for Sent {
     fn rtp(&mut self, to: TransportHandle, header: &[u8], _payload: &[u8]) {
         let ssrc = u32::from_be_bytes(*header[8..].first_chunk().expect("a header"));
-        if ssrc & 1 == 1 {
+        let is_padding = header[0] & 0x20 != 0;
+        if ssrc & 1 == 1 || is_padding {
             self.other += 1;
             return;
         }
@@ -267,6 +270,8 @@ impl Room {
             } else {
                 vp8_continuation(frame as u16, &body)
             };
+            let (temporal, sync) = temporal_of(frame % 25);
+            let payload = at_temporal(payload, temporal, sync);
             let packet = rtp(self.next(layer), timestamp, &payload);
             self.carry(MediaKind::Video, packet.ssrc(0x1000 + 2 * layer as u32));
         }
@@ -320,10 +325,11 @@ impl Room {
             }
             2 => {
                 let size = SIZES[self.random.below(3) as usize];
+                let rates = [None, Some(15.0), Some(7.0)];
                 let wish = LayerWish {
                     max_width_px: Some(size.0.into()),
                     max_height_px: Some(size.1.into()),
-                    ..LayerWish::default()
+                    max_frame_rate: rates[self.random.below(3) as usize],
                 };
                 let _ = self.router.set_layer_wish(name, wish);
             }

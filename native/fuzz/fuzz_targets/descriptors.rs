@@ -2,6 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use sealroute_rtp::dependency_descriptor::DependencyDescriptor;
 use sealroute_rtp::descriptor::{
     Av1Descriptor, NalStarts, ObuElements, Vp8Descriptor, Vp9Descriptor, slice_prefix_bytes,
 };
@@ -19,6 +20,15 @@ fuzz_target!(|payload: &[u8]| {
     let elements = ObuElements::new(payload);
     assert!(elements.map(<[u8]>::len).sum::<usize>() <= payload.len());
     assert_eq!(Av1Descriptor::parse(payload).is_none(), payload.is_empty());
+    let dependencies = DependencyDescriptor::parse(payload, None);
+    if let Some(structure) = dependencies.and_then(|read| read.structure) {
+        assert!(matches!(structure.target_layers().len(), 1..=32));
+        // What a structure was read from is also a frame under it.
+        assert!(DependencyDescriptor::parse(payload, Some(&structure)).is_some());
+        let (head, tail) = payload.split_at(payload.len() / 2);
+        let _ = DependencyDescriptor::parse(tail, Some(&structure));
+        let _ = DependencyDescriptor::parse(head, Some(&structure));
+    }
     let allocation = LayersAllocation::parse(payload);
     let streams = allocation.map_or([[None; 4]; 4], |allocation| allocation.layers);
     let mut layers = streams.iter().flatten().flatten();

@@ -15,6 +15,8 @@ pub struct Vp8Descriptor {
     pub tl0_picture_index: Option<u8>,
     /// Temporal layer.
     pub temporal_layer: Option<u8>,
+    /// It depends on the lowest temporal layer alone.
+    pub layer_sync: bool,
     /// Bytes before the frame's.
     pub length: usize,
     /// Where the picture id stands, for rewriting.
@@ -57,6 +59,7 @@ impl Vp8Descriptor {
         if flags & 0x30 != 0 {
             let byte = *payload.get(at)?;
             descriptor.temporal_layer = (flags & 0x20 != 0).then_some(byte >> 6);
+            descriptor.layer_sync = byte & 0x20 != 0;
             at += 1;
         }
         descriptor.length = at;
@@ -65,6 +68,7 @@ impl Vp8Descriptor {
 }
 
 /// VP9 payload descriptor (RFC 9628 section 4.2).
+#[expect(clippy::struct_excessive_bools, reason = "flags of the wire")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Vp9Descriptor {
     /// First packet of a layer frame.
@@ -77,6 +81,11 @@ pub struct Vp9Descriptor {
     pub spatial_layer: u8,
     /// Temporal layer.
     pub temporal_layer: u8,
+    /// No later picture depends on an earlier one of a higher temporal layer.
+    pub switching_up_point: bool,
+    /// Picture width and height of the highest spatial layer, where the scalability structure
+    /// says it.
+    pub size: Option<(u16, u16)>,
     /// Bytes before the frame's.
     pub length: usize,
 }
@@ -105,6 +114,7 @@ impl Vp9Descriptor {
             let layers = take()?;
             descriptor.temporal_layer = layers >> 5;
             descriptor.spatial_layer = (layers >> 1) & 0x07;
+            descriptor.switching_up_point = layers & 0x10 != 0;
             if !flexible {
                 take()?;
             }
@@ -118,18 +128,23 @@ impl Vp9Descriptor {
             }
         }
         if flags & 0x02 != 0 {
-            skip_scalability_structure(&mut take)?;
+            read_scalability_structure(&mut take, &mut descriptor.size)?;
         }
         descriptor.length = at;
         (payload.len() >= at).then_some(descriptor)
     }
 }
 
-fn skip_scalability_structure(take: &mut impl FnMut() -> Option<u8>) -> Option<()> {
+/// The size of the highest spatial layer, if it is said; the description of groups is passed over.
+fn read_scalability_structure(
+    take: &mut impl FnMut() -> Option<u8>,
+    size: &mut Option<(u16, u16)>,
+) -> Option<()> {
     let head = take()?;
     if head & 0x10 != 0 {
-        for _ in 0..usize::from((head >> 5) + 1) * 4 {
-            take()?;
+        for _ in 0..=head >> 5 {
+            let width = u16::from_be_bytes([take()?, take()?]);
+            *size = Some((width, u16::from_be_bytes([take()?, take()?])));
         }
     }
     if head & 0x08 != 0 {

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod bits;
+pub mod dependency_descriptor;
 pub mod descriptor;
 pub mod layers_allocation;
 mod packet;

@@ -1,5 +1,7 @@
 //! Divides what a downlink carries among its video. Pure.
 
+use crate::layers::Layer;
+
 /// One video m-line that wants a share.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Claim {
@@ -7,8 +9,8 @@ pub(crate) struct Claim {
     pub(crate) sink: usize,
     /// Bitrates of the layers that may be given, from the smallest on.
     pub(crate) layers: Vec<f64>,
-    /// Which encodings these are: not looked at here.
-    pub(crate) encodings: Vec<usize>,
+    /// Which layers these are: not looked at here.
+    pub(crate) steps: Vec<Layer>,
     /// What it has at present; None: paused.
     pub(crate) current: Option<usize>,
     /// Larger pictures gain the upper layers first.
@@ -94,7 +96,7 @@ mod tests {
         Claim {
             sink,
             layers: vec![150e3, 500e3, 2e6],
-            encodings: vec![0, 1, 2],
+            steps: Vec::new(),
             current,
             weight: 1,
             granted: None,

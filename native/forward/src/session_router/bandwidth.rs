@@ -6,12 +6,14 @@ use super::SessionRouter;
 use crate::congestion::allocator::{Claim, Readiness, divide};
 use crate::congestion::downlink::Downlink;
 use crate::drop_reason::DropReason;
+use crate::encoding_layers::EncodingLayers;
+use crate::layer_filter::Level;
 use crate::layer_selector::{allows, rank};
 use crate::layers::{Allocation, Layer};
 use crate::outbox::{ForwardEvent, Outbox, VideoSupply};
 use crate::parameters::{LayerWish, MediaKind, TransportHandle};
 use crate::sink::Sink;
-use crate::source::Source;
+use crate::source::{Encoding, Source};
 
 /// After a sign of congestion nothing is given more for this long.
 const HOLD: Duration = Duration::from_secs(1);
@@ -170,32 +172,80 @@ struct Share {
 }
 
 fn claim_of(now: Instant, index: usize, sink: &Sink, source: &Source) -> Claim {
+    let steps: Vec<(Layer, f64)> = steps_of(now, sink, source);
+    let held = |encoding: usize| {
+        let of_it = |&(layer, _): &(Layer, f64)| usize::from(layer.encoding) == encoding;
+        steps.iter().rposition(of_it)
+    };
+    Claim {
+        sink: index,
+        layers: steps
+            .iter()
+            .map(|&(_, bps)| bps.max(UNMEASURED_BPS))
+            .collect(),
+        current: match sink.allocation {
+            Allocation::Paused => None,
+            Allocation::UpTo(layer) => {
+                let same = steps.iter().position(|&(step, _)| step == layer);
+                Some(
+                    same.or_else(|| held(layer.encoding.into()))
+                        .unwrap_or_default(),
+                )
+            }
+            Allocation::Unlimited => Some(sink.current.and_then(held).unwrap_or_default()),
+        },
+        steps: steps.into_iter().map(|(layer, _)| layer).collect(),
+        weight: pixels(sink.wish),
+        granted: None,
+    }
+}
+
+/// What a sink may be given, from the least on, with its cost. The smallest encoding comes in all
+/// its layers: fewer pictures are better than none. Of the others, whose layers below are another
+/// encoding, size counts before smoothness.
+fn steps_of(now: Instant, sink: &Sink, source: &Source) -> Vec<(Layer, f64)> {
     let views = || {
-        let views = source.encodings.iter().map(crate::source::Encoding::view);
-        views.enumerate().filter(|(_, view)| view.is_live(now))
+        let views = source.encodings.iter().map(Encoding::view);
+        (0_u8..).zip(views).filter(|(_, view)| view.is_live(now))
     };
     let mut live: Vec<_> = views().filter(|(_, v)| allows(sink.wish, *v)).collect();
     if live.is_empty() {
         live.extend(views().min_by_key(|&(_, view)| rank(view)));
     }
     live.sort_by_key(|&(_, view)| rank(view));
-    let cost = |bps: f64| bps.max(UNMEASURED_BPS);
-    let held = |current| live.iter().position(|&(encoding, _)| encoding == current);
-    Claim {
-        sink: index,
-        layers: live
-            .iter()
-            .map(|(_, view)| cost(view.bitrate_bps))
-            .collect(),
-        encodings: live.iter().map(|&(encoding, _)| encoding).collect(),
-        current: match sink.allocation {
-            Allocation::Paused => None,
-            Allocation::UpTo(layer) => Some(held(layer.encoding.into()).unwrap_or_default()),
-            Allocation::Unlimited => Some(sink.current.and_then(held).unwrap_or_default()),
-        },
-        weight: pixels(sink.wish),
-        granted: None,
+    let mut steps = Vec::with_capacity(live.len());
+    for (place, (encoding, view)) in live.into_iter().enumerate() {
+        if place == 0 {
+            let layers = &source.encodings[usize::from(encoding)].layers;
+            steps.extend(lower_steps(
+                layers,
+                encoding,
+                layers.wished(sink.wish, view.size),
+            ));
+        }
+        steps.push((Layer::whole(encoding), view.bitrate_bps));
     }
+    steps
+}
+
+/// The parts of an encoding that cost less than what a sink wishes of it: smoother before larger.
+fn lower_steps(
+    layers: &EncodingLayers,
+    encoding: u8,
+    wished: Level,
+) -> impl Iterator<Item = (Layer, f64)> + '_ {
+    let top = layers.top().min(wished);
+    let smooth = (0..top.temporal).map(|temporal| (0, temporal));
+    let large = (0..top.spatial).map(move |spatial| (spatial, top.temporal));
+    smooth.chain(large).filter_map(move |(spatial, temporal)| {
+        let (bps, _) = layers.up_to(Level { spatial, temporal })?;
+        let layer = Layer {
+            encoding,
+            spatial,
+            temporal,
+        };
+        Some((layer, bps))
+    })
 }
 
 fn pixels(wish: LayerWish) -> u32 {
@@ -205,30 +255,23 @@ fn pixels(wish: LayerWish) -> u32 {
     }
 }
 
-fn layer_of(encoding: usize) -> Layer {
-    Layer {
-        encoding: u8::try_from(encoding).unwrap_or(u8::MAX),
-        ..Layer::default()
-    }
-}
-
 /// Gives a sink what it was granted; its new supply, if that changed.
 fn apply(now: Instant, sink: &mut Sink, claim: &Claim, share: Share) -> Option<VideoSupply> {
     if claim.layers.is_empty() {
         return None;
     }
-    let granted = claim.granted.and_then(|layer| claim.encodings.get(layer));
+    let granted = claim.granted.and_then(|step| claim.steps.get(step));
     match granted {
-        Some(&encoding) => {
+        Some(&layer) => {
             sink.starved = None;
-            sink.set_allocation(Some(layer_of(encoding)));
+            sink.set_allocation(Some(layer));
         }
         None if sink.allocation != Allocation::Paused => {
             let since = *sink.starved.get_or_insert(now);
             if now.saturating_duration_since(since) >= STARVED {
                 sink.set_allocation(None);
             } else {
-                sink.set_allocation(Some(layer_of(claim.encodings[0])));
+                sink.set_allocation(Some(claim.steps[0]));
             }
         }
         None => {}

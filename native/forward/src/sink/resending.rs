@@ -129,7 +129,7 @@ impl Sink {
     ) {
         let mut buffer = [0; MAX_PACKET_BYTES];
         let header = RtpHeader {
-            marker: packet.marker,
+            marker: packet.marker || numbers.ends_picture,
             payload_type,
             sequence: self.rewriter.next_rtx_sequence(),
             timestamp: numbers.timestamp,

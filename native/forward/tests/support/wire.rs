@@ -107,6 +107,17 @@ pub fn vp8_continuation(picture_id: u16, body: &[u8]) -> Vec<u8> {
     [&[0x80, 0xE0, id[0], id[1], picture_id as u8, 0x20], body].concat()
 }
 
+/// Moves what [`vp8`] wrote into a temporal layer; `sync`: it depends on the lowest alone.
+pub fn at_temporal(mut payload: Vec<u8>, temporal: u8, sync: bool) -> Vec<u8> {
+    payload[5] = temporal << 6 | u8::from(sync) << 5;
+    payload
+}
+
+/// Three temporal layers: that of each picture, and whether it is synced.
+pub fn temporal_of(picture: u64) -> (u8, bool) {
+    [(0, false), (2, true), (1, true), (2, false)][picture as usize % 4]
+}
+
 /// The picture id and TL0PICIDX of what [`vp8`] wrote.
 pub fn picture_of(payload: &[u8]) -> (u16, u8) {
     (

@@ -1,0 +1,242 @@
+//! The spatial and temporal layers inside one encoding: where packets stand, and what each costs.
+
+use sealroute_rtp::dependency_descriptor::{
+    DependencyDescriptor, FrameDescriptor, Indication, Structure,
+};
+
+use crate::layer_filter::{LayerMark, Level, Levels};
+use crate::parameters::LayerWish;
+
+/// More are counted with the highest.
+const SPATIAL_LAYERS: usize = 4;
+const TEMPORAL_LAYERS: usize = 4;
+/// A wish for 15 pictures a second is met by 16.
+const FRAME_RATE_SLACK: f32 = 1.15;
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    bits: [[f64; TEMPORAL_LAYERS]; SPATIAL_LAYERS],
+    pictures: [f32; TEMPORAL_LAYERS],
+    top: Level,
+}
+
+/// What is known of one encoding's layers. Without any above the lowest it costs nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EncodingLayers {
+    structure: Option<Structure>,
+    layered: bool,
+    counting: Counts,
+    /// Per second.
+    measured: Option<Counts>,
+}
+
+impl EncodingLayers {
+    /// The layer of a packet, once anything above the lowest layer has come: by the dependency
+    /// descriptor where there is one, else as the codec's own descriptor says.
+    pub(crate) fn mark(&mut self, own: LayerMark, descriptor: Option<&[u8]>) -> Option<LayerMark> {
+        let read = descriptor
+            .and_then(|value| DependencyDescriptor::parse(value, self.structure.as_ref()));
+        let frame = read.map(|read| {
+            if let Some(structure) = read.structure {
+                self.layered = structure.is_layered();
+                self.structure = Some(structure);
+            }
+            read.frame
+        });
+        let mark = frame.and_then(|frame| self.mark_of(frame)).unwrap_or(own);
+        self.layered |= mark.level != Level::default();
+        self.layered.then_some(mark)
+    }
+
+    /// The same of a packet that was marked before.
+    pub(crate) fn look(&self, own: LayerMark, descriptor: Option<&[u8]>) -> Option<LayerMark> {
+        let read = descriptor
+            .and_then(|value| DependencyDescriptor::parse(value, self.structure.as_ref()))
+            .and_then(|read| self.mark_of(read.frame));
+        self.layered.then(|| read.unwrap_or(own))
+    }
+
+    fn mark_of(&self, frame: FrameDescriptor) -> Option<LayerMark> {
+        let structure = self.structure.as_ref()?;
+        let mut rises = Levels::default();
+        let targets = structure.target_layers();
+        let largest = targets.iter().map(|&(spatial, _)| spatial).max();
+        for (target, &(spatial, temporal)) in (0_u8..).zip(targets) {
+            if frame.indications.of(target) == Indication::Switch {
+                let level = Level { spatial, temporal };
+                rises = if Some(spatial) == largest {
+                    rises.with_larger(level)
+                } else {
+                    rises.with(level)
+                };
+            }
+        }
+        Some(LayerMark {
+            level: Level {
+                spatial: frame.spatial,
+                temporal: frame.temporal,
+            },
+            rises,
+            opens: false,
+            ends: frame.end,
+        })
+    }
+
+    /// Counts a packet of this layer; `ends`: it is the last one of its picture.
+    pub(crate) fn count(&mut self, level: Level, bytes: usize, ends: bool) {
+        let spatial = usize::from(level.spatial).min(SPATIAL_LAYERS - 1);
+        let temporal = usize::from(level.temporal).min(TEMPORAL_LAYERS - 1);
+        self.counting.bits[spatial][temporal] += (bytes * 8) as f64;
+        self.counting.pictures[temporal] += f32::from(u8::from(ends));
+        self.counting.top = self.counting.top.max(level);
+    }
+
+    /// Ends a measurement of so many seconds.
+    pub(crate) fn measure(&mut self, seconds: f64) {
+        if !self.layered {
+            return;
+        }
+        let mut counts = std::mem::take(&mut self.counting);
+        for bits in counts.bits.as_flattened_mut() {
+            *bits /= seconds;
+        }
+        for pictures in &mut counts.pictures {
+            *pictures /= seconds as f32;
+        }
+        self.measured = Some(counts);
+    }
+
+    /// The highest layers that came in the last second.
+    pub(crate) fn top(&self) -> Level {
+        let measured = self.measured.as_ref();
+        measured.map_or(Level::default(), |counts| counts.top)
+    }
+
+    /// Bits and pictures a second of everything up to a level; `None` until it has been measured,
+    /// or while there are no layers.
+    pub(crate) fn up_to(&self, level: Level) -> Option<(f64, f32)> {
+        let counts = self.measured.as_ref().filter(|_| self.layered)?;
+        let spatial = usize::from(level.spatial).min(SPATIAL_LAYERS - 1);
+        let temporal = usize::from(level.temporal).min(TEMPORAL_LAYERS - 1);
+        let sizes = &counts.bits[..=spatial];
+        let bits = sizes.iter().flat_map(|size| &size[..=temporal]).sum();
+        let pictures = counts.pictures[..=temporal].iter().sum();
+        Some((bits, pictures))
+    }
+
+    /// Picture size of a spatial layer of an encoding whose highest has this size. Each is taken
+    /// for half of the next where the sender does not say.
+    pub(crate) fn size(&self, spatial: u8, full: Option<(u16, u16)>) -> Option<(u16, u16)> {
+        let said = self.structure.as_ref().and_then(|s| s.resolution(spatial));
+        let halvings = self.top().spatial.saturating_sub(spatial);
+        said.or_else(|| full.map(|(width, height)| (width >> halvings, height >> halvings)))
+    }
+
+    /// The highest layers that a wish allows; the lowest when it allows none.
+    pub(crate) fn wished(&self, wish: LayerWish, full: Option<(u16, u16)>) -> Level {
+        let top = self.top();
+        let fits = |spatial: &u8| {
+            let size = self.size(*spatial, full);
+            size.is_none_or(|size| wish.allows_size(size))
+        };
+        let fast_enough = |temporal: &u8| {
+            let level = Level {
+                temporal: *temporal,
+                ..Level::TOP
+            };
+            let measured = self.up_to(level).map_or(0.0, |(_, pictures)| pictures);
+            wish.max_frame_rate
+                .is_none_or(|limit| measured <= limit * FRAME_RATE_SLACK)
+        };
+        let spatial = (0..=top.spatial).rev().find(fits).unwrap_or_default();
+        let temporal = (0..=top.temporal).rev().find(fast_enough);
+        let temporal = temporal.unwrap_or_default();
+        // What has not been measured may be above what has.
+        Level {
+            spatial: if spatial == top.spatial {
+                Level::TOP.spatial
+            } else {
+                spatial
+            },
+            temporal: if temporal == top.temporal {
+                Level::TOP.temporal
+            } else {
+                temporal
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::EncodingLayers;
+    use crate::layer_filter::{LayerMark, Level};
+    use crate::parameters::LayerWish;
+
+    fn level(spatial: u8, temporal: u8) -> Level {
+        Level { spatial, temporal }
+    }
+
+    /// Thirty pictures: every fourth of layer 0, every other one of layer 2.
+    fn second(sizes: u8) -> EncodingLayers {
+        let mut layers = EncodingLayers::default();
+        for picture in 0..32_usize {
+            let temporal = [0, 2, 1, 2][picture % 4];
+            for spatial in 0..sizes {
+                let mark = LayerMark {
+                    level: level(spatial, temporal),
+                    ..LayerMark::default()
+                };
+                layers.mark(mark, None);
+                let bytes = 1_000 << (2 * spatial);
+                layers.count(mark.level, bytes, spatial + 1 == sizes);
+            }
+        }
+        layers.measure(1.0);
+        layers
+    }
+
+    #[test]
+    fn nothing_is_said_of_an_encoding_without_layers() {
+        let mut layers = EncodingLayers::default();
+        assert_eq!(layers.mark(LayerMark::default(), None), None);
+        layers.count(Level::default(), 1_000, true);
+        layers.measure(1.0);
+        assert_eq!(layers.up_to(Level::TOP), None);
+    }
+
+    #[test]
+    fn rates_add_up_from_the_lowest_layer_on() {
+        let layers = second(1);
+        assert_eq!(layers.up_to(level(0, 0)), Some((64_000.0, 8.0)));
+        assert_eq!(layers.up_to(level(0, 1)), Some((128_000.0, 16.0)));
+        assert_eq!(layers.up_to(Level::TOP), Some((256_000.0, 32.0)));
+    }
+
+    #[test]
+    fn a_wish_for_fewer_pictures_leaves_the_layers_that_make_them() {
+        let layers = second(1);
+        let wish = |rate| LayerWish {
+            max_frame_rate: Some(rate),
+            ..LayerWish::default()
+        };
+        assert_eq!(
+            layers.wished(wish(30.0), None).temporal,
+            Level::TOP.temporal
+        );
+        assert_eq!(layers.wished(wish(15.0), None).temporal, 1);
+        assert_eq!(layers.wished(wish(1.0), None).temporal, 0);
+    }
+
+    #[test]
+    fn a_wish_for_a_smaller_picture_leaves_the_sizes_above() {
+        let layers = second(3);
+        let wish = LayerWish {
+            max_width_px: Some(640),
+            ..LayerWish::default()
+        };
+        assert_eq!(layers.wished(wish, Some((1_280, 720))).spatial, 1);
+        let all = layers.wished(LayerWish::default(), Some((1_280, 720)));
+        assert_eq!(all, Level::TOP);
+    }
+}

@@ -1,0 +1,81 @@
+//! Which layers of its encoding a sink gets.
+
+use std::time::Instant;
+
+use sealroute_rtp::{MAX_PACKET_BYTES, RtpHeader};
+
+use super::{PADDING_BIT, Sink};
+use crate::congestion::downlink::Downlink;
+use crate::layer_filter::{Level, Verdict};
+use crate::layers::Allocation;
+use crate::outbox::Outbox;
+use crate::parameters::LayerWish;
+use crate::rewriter::Numbers;
+use crate::source::{Encoding, Pending, Source};
+
+/// One byte of padding: a number without media.
+const FILLER: [u8; 1] = [1];
+
+impl Sink {
+    pub(super) fn judge(&mut self, pending: Pending, timestamp: u32, stream: &Encoding) -> Verdict {
+        let Some(mark) = pending.layer else {
+            return Verdict::Pass {
+                ends_picture: false,
+            };
+        };
+        let target = self.target_level(pending.encoding, stream);
+        self.filter
+            .judge(mark, timestamp, pending.key_frame, target)
+    }
+
+    /// The highest layers of an encoding that wish and allocation allow.
+    pub(super) fn target_level(&self, encoding: usize, stream: &Encoding) -> Level {
+        let wished = if self.wish == LayerWish::default() {
+            Level::TOP
+        } else {
+            stream.layers.wished(self.wish, stream.view().size)
+        };
+        match self.allocation {
+            Allocation::UpTo(layer) if usize::from(layer.encoding) == encoding => {
+                wished.min(Level {
+                    spatial: layer.spatial,
+                    temporal: layer.temporal,
+                })
+            }
+            _ => wished,
+        }
+    }
+
+    /// Larger pictures of the encoding begin with key frames only.
+    pub(super) fn awaits_size(&self, source: &Source) -> bool {
+        let Some(encoding) = self.current else {
+            return false;
+        };
+        let stream = &source.encodings[encoding];
+        let top = stream.layers.top();
+        let target = self.target_level(encoding, stream).min(top);
+        self.filter.level().spatial < target.spatial
+    }
+
+    /// Takes the place of a packet that the receiver counts on but is not to get.
+    pub(super) fn fill(
+        &mut self,
+        now: Instant,
+        numbers: Numbers,
+        downlink: &mut Downlink,
+        out: &mut impl Outbox,
+    ) {
+        let mut buffer = [0; MAX_PACKET_BYTES];
+        let header = RtpHeader {
+            marker: false,
+            payload_type: self.parameters.payload_type,
+            sequence: numbers.sequence as u16,
+            timestamp: numbers.timestamp,
+            ssrc: self.parameters.ssrc,
+        };
+        let stamp = self.stamp(now, FILLER.len(), downlink);
+        let end = self.write_header((header, false, stamp), &[], &mut buffer);
+        buffer[0] |= PADDING_BIT;
+        out.rtp(self.transport, &buffer[..end], &FILLER);
+    }
+}

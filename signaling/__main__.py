@@ -24,6 +24,7 @@ from signaling import (
     storage_commands,
 )
 from signaling.clock import SystemClock
+from signaling.command_record import CHANGING, record
 from signaling.doctor import examine
 from signaling.domain.errors import DomainError
 from signaling.domain.roles import Role
@@ -172,7 +173,7 @@ def _add(
     text: str,
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text, description=text)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, words=parser.prog.partition(" ")[2])
     parser.add_argument("--json", action="store_true", help="one JSON document instead of text")
     parser.add_argument("--data-dir", help="folder of the database (default ./data)")
     parser.add_argument("--config", help="TOML file with settings")
@@ -229,13 +230,30 @@ def main(argv: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 refused or failed, 2 wrong usage."""
     arguments = build_parser().parse_args(argv)
     try:
-        return int(arguments.run(arguments))
+        code = _recorded(arguments)
     except ConfigurationError as failure:
         return _fail(arguments, "configuration", str(failure))
     except DomainError as failure:
         return _fail(arguments, failure.code.value, failure.message)
     except OSError as failure:
         return _fail(arguments, "os", failure.strerror or str(failure))
+    return code
+
+
+def _recorded(arguments: argparse.Namespace) -> int:
+    """Runs the command. What it changed, or was refused, is put on record."""
+    outcome = "failed"
+    try:
+        code = int(arguments.run(arguments))
+        outcome = "done" if code == 0 else outcome
+    except DomainError as failure:
+        outcome = failure.code.value
+        raise
+    finally:
+        if arguments.words in CHANGING:
+            folder = Path(settings_of(arguments).storage.data_dir)
+            record(arguments, folder, CLOCK, outcome)
+    return code
 
 
 def _fail(arguments: argparse.Namespace, code: str, message: str) -> int:

@@ -1,5 +1,6 @@
 """`sealroute` as a shell uses it."""
 
+import argparse
 import asyncio
 import json
 import stat
@@ -9,10 +10,11 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from signaling.__main__ import main
+from signaling.__main__ import build_parser, main
 from signaling.administration import DEVELOPMENT_FILE, first_project
 from signaling.authenticator import Authenticator
 from signaling.clock import SystemClock
+from signaling.command_record import CHANGING
 from signaling.domain.roles import Role
 from signaling.storage.sqlite import open_sqlite
 
@@ -38,6 +40,44 @@ def test_a_new_project_is_printed_with_exactly_its_three_credentials(shell):
     _, listed, _ = shell("project", "list")
     assert [(one["name"], one["e2ee"]) for one in listed] == [("shop", True)]
     assert project["apiSecret"] not in json.dumps(listed)
+
+
+def test_what_a_shell_changes_is_on_record_without_values_or_credentials(shell):
+    _, project, _ = shell("project", "create", "--name", "shop")
+    words = ("--api-key", project["apiKey"])
+    shell("project", "update", *words, "--origins", "https://shop.example")
+    shell("project", "rotate", *words)
+    shell("project", "retire-key", *words, "--key-id", "unknown")
+    shell("project", "list")
+    _, added, _ = shell("operator", "add", "ada")
+    file = shell.data_dir / "audit.log"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    text = file.read_text()
+    for secret in (project["apiSecret"], added["token"], "shop.example"):
+        assert secret not in text
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert [(one["command"], one["about"], one["outcome"]) for one in lines] == [
+        ("project create", "shop", "done"),
+        ("project update", project["apiKey"], "done"),
+        ("project rotate", project["apiKey"], "done"),
+        ("project retire-key", project["apiKey"], "not_found"),
+        ("operator add", "ada", "done"),
+    ]
+    assert lines[1]["options"] == ["api_key", "origins"]
+    assert all(one["operator"].startswith("shell:") for one in lines)
+
+
+def test_every_command_on_record_exists():
+    parser = build_parser()
+    found = set()
+    pending = [parser]
+    while pending:
+        one = pending.pop()
+        found.add(one.get_default("words"))
+        for action in one._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                pending += action.choices.values()
+    assert found > CHANGING
 
 
 def test_a_project_can_be_changed(shell, tmp_path):

@@ -14,8 +14,9 @@ from signaling.metrics import CONTENT_TYPE, Metrics
 from signaling.rest.answers import Answer, error_answer, json_answer
 from signaling.rest.api import RestApi, is_rest_path
 from signaling.rest.call import Services
-from signaling.rest.openapi import OPENAPI_PATH, openapi_answer
+from signaling.rest.openapi import OPENAPI_PATH
 from signaling.rooms import ROOMS_PATH, Rooms
+from signaling.served_document import openapi_answer
 from signaling.static_files import WEB_ROOT, file_response, find_file
 
 WEBSOCKET_PATH = "/v1/signal"

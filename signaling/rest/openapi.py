@@ -2,18 +2,17 @@
 
 import inspect
 from collections.abc import Iterable, Mapping
-from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import msgspec
 
 from signaling.domain.errors import ERRORS, ErrorCode
-from signaling.rest.answers import JSON, Answer
+from signaling.rest.answers import JSON
 from signaling.rest.bodies import form_or_json_fields, no_fields
 from signaling.rest.replies import Failure
 from signaling.rest.requests import CreateSession
-from signaling.rest.routes import ROUTES, Route
+from signaling.rest.routes import Route
 
 OPENAPI_PATH = "/openapi.json"
 FORM = "application/x-www-form-urlencoded"
@@ -39,12 +38,6 @@ Sealed sessions (`e2ee`) are for clients that encrypt end to end. Whatever would
 is refused there, with the code 15900.
 """
 Json = dict[str, Any]
-
-
-@cache
-def openapi_answer() -> Answer:
-    """The document, made once."""
-    return Answer(200, msgspec.json.encode(openapi_document(ROUTES)), JSON)
 
 
 def openapi_document(routes: Iterable[Route]) -> Json:

@@ -5,17 +5,31 @@ import json
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from config.settings import HttpSettings
+from signaling import administration
+from signaling.admin_api import ADMIN_PATH, AdminApi
 from signaling.domain.errors import ERRORS
+from signaling.domain.projects import new_project
 from signaling.rest.openapi import openapi_document
 from signaling.rest.routes import ROUTES
+from signaling.rest.whip import WhipGate
+from signaling.served_document import AdminCredentials, AdminProject, served_document
 from tests.rest_server import open_rest_server
 
 DOCUMENT = openapi_document(ROUTES)
-OPERATIONS = {
-    (method.upper(), template): operation
-    for template, methods in DOCUMENT["paths"].items()
-    for method, operation in methods.items()
-}
+SERVED = served_document()
+
+
+def operations_of(document):
+    return {
+        (method.upper(), template): operation
+        for template, methods in document["paths"].items()
+        for method, operation in methods.items()
+        if method != "servers"
+    }
+
+
+OPERATIONS = operations_of(DOCUMENT)
 
 
 async def test_the_document_is_served_to_anybody(tmp_path):
@@ -25,7 +39,7 @@ async def test_the_document_is_served_to_anybody(tmp_path):
         client.get("/openapi.json") as answer,
     ):
         assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
-        assert await answer.json() == json.loads(json.dumps(DOCUMENT))
+        assert await answer.json() == json.loads(json.dumps(SERVED))
     await server.store.close()
 
 
@@ -34,7 +48,7 @@ def test_every_route_is_an_operation_and_nothing_else_is():
 
 
 def test_operations_have_names_of_their_own():
-    names = [operation["operationId"] for operation in OPERATIONS.values()]
+    names = [operation["operationId"] for operation in operations_of(SERVED).values()]
     assert all(names)
     assert len(set(names)) == len(names)
 
@@ -58,7 +72,27 @@ def test_an_operation_tells_its_summary_its_parameters_and_its_answers(route):
 
 
 def test_every_reference_leads_somewhere():
-    text = json.dumps(DOCUMENT)
+    text = json.dumps(SERVED)
     for part in text.split('"$ref": "')[1:]:
         name = part[: part.index('"')].rpartition("/")[2]
-        assert name in DOCUMENT["components"]["schemas"]
+        assert name in SERVED["components"]["schemas"]
+
+
+async def test_the_served_document_has_all_of_the_rest_admin_and_media_routes(tmp_path):
+    server = await open_rest_server(tmp_path)
+    gate = WhipGate(None, None, HttpSettings(), server.metrics)
+    admin = AdminApi(server.store, None, server.metrics, HttpSettings())
+    named = {(one.method, one.path) for one in admin.routes() if one.method != "*"}
+    documented = set(operations_of(SERVED)) - set(OPERATIONS)
+    assert {one for one in documented if one[1].startswith(ADMIN_PATH)} == named
+    media = {path for _, path in documented if not path.startswith(ADMIN_PATH)}
+    assert media == {one.path for one in gate.routes()}
+    await server.store.close()
+
+
+def test_the_admin_api_answers_what_its_document_says():
+    project = new_project(random_bytes=bytes(44), now_ms=1, e2ee_enabled=True)
+    shown = administration.described(project, 1)
+    assert set(shown) == set(AdminProject.__struct_encode_fields__)
+    made = {**shown, **administration.credentials(project)}
+    assert set(made) == set(AdminCredentials.__struct_encode_fields__)

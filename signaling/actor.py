@@ -292,7 +292,7 @@ class SessionActor:
 
     def _run_broadcast(self, effect: e.Broadcast) -> None:
         outgoing = Outgoing(effect.message)
-        for connection in list(self.state.members):
+        for connection in effect.to if effect.to is not None else list(self.state.members):
             if connection != effect.but:
                 self._deliver(connection, outgoing)
 

@@ -107,8 +107,12 @@ def sent(effects: Effects, name: str) -> list[m.Message]:
         effect.message
         for effect in effects
         if (isinstance(effect, Send) and effect.connection == name)
-        or (isinstance(effect, Broadcast) and effect.but != name)
+        or (isinstance(effect, Broadcast) and _is_for(effect, name))
     ]
+
+
+def _is_for(effect: Broadcast, name: str) -> bool:
+    return effect.but != name and (effect.to is None or name in effect.to)
 
 
 def broadcast(effects: Effects) -> list[m.Message]:

@@ -34,8 +34,11 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Broadcast:
+    """To all members, or to those of `to`; encoded once."""
+
     message: Message
     but: ConnectionId | None = None
+    to: tuple[ConnectionId, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

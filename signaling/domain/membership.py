@@ -28,6 +28,7 @@ def handle_join(state: SessionState, command: Join, now_ms: int) -> Effects:
         command.capabilities,
         command.codecs,
         requests=Bucket(float(state.limits.message_burst), now_ms),
+        heard_hints=state.hints_announced,
     )
     state.layout_classes[command.connection] = command.layout_classes
     return [
@@ -53,6 +54,7 @@ def handle_resume(state: SessionState, command: Resume, now_ms: int) -> Effects:
     del now_ms
     if command.connection not in state.members:
         raise error(ErrorCode.NOT_CONNECTED)
+    state.members[command.connection].heard_hints = state.hints_announced
     return [Send(command.connection, welcome(state, command, resumed=True))]
 
 

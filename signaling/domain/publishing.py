@@ -23,7 +23,7 @@ from signaling.domain.effects import (
     UnpublishMedia,
 )
 from signaling.domain.errors import ErrorCode, error, sdk_error
-from signaling.domain.sealing import hints_of
+from signaling.domain.sealing import hints_of, missed_hints
 from signaling.domain.session_state import SessionState, Stream
 from signaling.protocol import messages as m
 
@@ -60,11 +60,16 @@ def handle_publish(state: SessionState, command: FromClient[m.Publish], now_ms: 
         hints={track.mid: hints_of(track.kids) for track in request.tracks},
         layout_classes=state.layout_classes.get(command.connection, ()),
     )
+    missed = missed_hints(state, command.connection)
     state.add_stream(stream, published)
     if not state.relayed:
-        return [PublishMedia(command.connection, stream, request)]
+        return [*missed, PublishMedia(command.connection, stream, request)]
     done = m.Published(re=request.id, stream_id=stream, answer="", tracks=())
-    return [Send(command.connection, done), *handle_live(state, StreamLive(stream), now_ms)]
+    return [
+        *missed,
+        Send(command.connection, done),
+        *handle_live(state, StreamLive(stream), now_ms),
+    ]
 
 
 def handle_published(state: SessionState, command: MediaPublished, now_ms: int) -> Effects:

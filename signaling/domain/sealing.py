@@ -5,7 +5,7 @@ The server learns hints alone, never a secret. Source: e2ee/1, section 5.9.
 
 from collections.abc import Iterable
 
-from sfu.ids import StreamId, SubscriberId
+from sfu.ids import ConnectionId, StreamId, SubscriberId
 from signaling.domain.commands import FromClient, UnsealedDropped
 from signaling.domain.effects import (
     Broadcast,
@@ -16,7 +16,7 @@ from signaling.domain.effects import (
     Send,
 )
 from signaling.domain.errors import ErrorCode, error
-from signaling.domain.session_state import SessionState
+from signaling.domain.session_state import Member, SessionState
 from signaling.protocol import messages as m
 
 HINT_BYTES = 2
@@ -49,16 +49,44 @@ def handle_state(state: SessionState, command: FromClient[m.E2eeState], now_ms: 
 
 
 def handle_ready(state: SessionState, command: FromClient[m.E2eeReady], now_ms: int) -> Effects:
-    """A client that has another secret may open what it could not: its video is tried again."""
+    """A client that has another secret may open what it could not: its video is tried again.
+
+    Senders wait for the announcements of others, and receivers of the announcer's streams may
+    open them now. Nobody else is told: when a large Session changes its secret, everybody
+    announces it at once.
+    """
     del now_ms
     request, member = command.message, state.members[command.connection]
     effects: Effects = []
     if member.hint != request.hint:
         effects = _resume_video(state, member.deliveries)
     member.hint = request.hint
+    state.hints_announced += 1
+    member.hint_number = state.hints_announced
     announced = m.HintAnnounced(connection_id=command.connection, hint=request.hint)
-    ok = Send(command.connection, m.Ok(re=request.id))
-    return [Broadcast(announced, but=command.connection), *effects, ok]
+    told = Broadcast(announced, but=command.connection, to=_concerned(state, member))
+    return [told, *effects, Send(command.connection, m.Ok(re=request.id))]
+
+
+def _concerned(state: SessionState, announcer: Member) -> tuple[ConnectionId, ...]:
+    """Those who send, and those who receive from the announcer; once each."""
+    senders = dict.fromkeys(stream.owner for stream in state.streams.values())
+    for sender in senders:
+        state.members[sender].heard_hints = state.hints_announced
+    received = (name for own in announcer.streams for name in state.streams[own].deliveries)
+    return tuple(senders | dict.fromkeys(state.deliveries[name].owner for name in received))
+
+
+def missed_hints(state: SessionState, connection: ConnectionId) -> Effects:
+    """What a member that begins to send was not told of before."""
+    member = state.members[connection]
+    missed = [
+        Send(connection, m.HintAnnounced(connection_id=name, hint=other.hint))
+        for name, other in state.members.items()
+        if other.hint is not None and other.hint_number > member.heard_hints and name != connection
+    ]
+    member.heard_hints = state.hints_announced
+    return [*missed]
 
 
 def handle_declare(state: SessionState, command: FromClient[m.DeclareKids], now_ms: int) -> Effects:

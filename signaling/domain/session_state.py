@@ -58,7 +58,9 @@ class Bucket:
 @dataclass(slots=True)
 class Member:
     """`streams` and `deliveries` name the member's own, in the order in which they came.
-    `passed`: the bytes that it may have passed on to other clients (relayed Sessions)."""
+    `passed`: the bytes that it may have passed on to other clients (relayed Sessions).
+    `hint_number`: of its last announcement, as the Session counts them; `heard_hints`: up to which
+    it knows those of others."""
 
     info: ConnectionInfo
     capabilities: Capabilities
@@ -66,6 +68,8 @@ class Member:
     requests: Bucket
     passed: Bucket | None = None
     hint: int | None = None
+    hint_number: int = 0
+    heard_hints: int = 0
     streams: dict[StreamId, None] = field(default_factory=dict)
     deliveries: dict[SubscriberId, None] = field(default_factory=dict)
 
@@ -113,6 +117,7 @@ class SessionState:
     streams: dict[StreamId, Stream] = field(default_factory=dict)
     deliveries: dict[SubscriberId, Delivery] = field(default_factory=dict)
     joins: Bucket | None = None
+    hints_announced: int = 0
     mute_forced: bool = False
     layout_classes: dict[ConnectionId, tuple[str, ...]] = field(default_factory=dict)
 

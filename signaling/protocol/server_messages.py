@@ -210,7 +210,8 @@ class VideoDemandChanged(Message, frozen=True):
 
 
 class HintAnnounced(Message, frozen=True):
-    """Another connection is ready for the secret that `hint` names."""
+    """Another connection is ready for the secret that `hint` names. Told to clients that publish,
+    and to those that subscribe to it."""
 
     connection_id: str
     hint: Hint

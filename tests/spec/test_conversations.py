@@ -309,10 +309,10 @@ async def test_a_publisher_learns_that_its_packets_are_not_sealed() -> None:
 async def test_video_waits_while_secrets_differ_and_returns_with_one_key_frame() -> None:
     house = House(e2ee=True)
     ann, bob = await house.joined(), await house.joined()
-    ann.ask(m.E2eeReady, hint=1)
-    assert bob.heard(m.HintAnnounced) == [m.HintAnnounced(connection_id=ann.connection, hint=1)]
     stream = await ann.publish()
     subscriber = await bob.subscribe(stream)
+    ann.ask(m.E2eeReady, hint=1)
+    assert bob.heard(m.HintAnnounced) == [m.HintAnnounced(connection_id=ann.connection, hint=1)]
     bob.ask(m.E2eeState, subscriber_id=subscriber, state="mismatch", failed=5)
     assert not bob.forwarded(subscriber, VIDEO)
     assert bob.forwarded(subscriber, AUDIO)

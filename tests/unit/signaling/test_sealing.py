@@ -90,7 +90,42 @@ def test_a_hint_is_told_to_the_others(room: Room) -> None:
     announced = m.HintAnnounced(connection_id="b", hint=2)
     assert sent(effects, "a") == [announced]
     assert sent(effects, "b") == [m.Ok(re=9)]
-    assert of(Broadcast, effects) == [Broadcast(announced, but=B)]
+    assert of(Broadcast, effects) == [Broadcast(announced, but=B, to=(A,))]
+
+
+def test_a_hint_is_told_to_senders_and_to_those_who_receive_from_its_owner(room: Room) -> None:
+    for name in ("viewer", "other"):
+        room.join(name)
+    room.subscribe("viewer", "s", "viewers")
+    from_sender = room.ask("a", m.E2eeReady(id=9, hint=2))
+    of_sender = m.HintAnnounced(connection_id="a", hint=2)
+    assert sent(from_sender, "b") == sent(from_sender, "viewer") == [of_sender]
+    assert sent(from_sender, "other") == []
+    from_viewer = room.ask("viewer", m.E2eeReady(id=9, hint=2))
+    assert sent(from_viewer, "a") == [m.HintAnnounced(connection_id="viewer", hint=2)]
+    assert sent(from_viewer, "b") == sent(from_viewer, "other") == []
+
+
+def test_who_begins_to_send_hears_what_it_was_not_told_of(room: Room) -> None:
+    room.join("late")
+    room.ask("b", m.E2eeReady(id=9, hint=2))
+    room.ask("late", m.E2eeReady(id=9, hint=2))
+    begun = room.offer("late", "l")
+    assert sent(begun, "late") == [m.HintAnnounced(connection_id="b", hint=2)]
+    room.ask("b", m.E2eeReady(id=10, hint=3))
+    assert sent(room.offer("late", "m"), "late") == []
+
+
+def test_a_thousand_announcements_are_told_to_the_senders_alone(room: Room) -> None:
+    for number in range(1_000):
+        room.now_ms += 10
+        room.join(f"viewer-{number}")
+    told = [
+        one.to
+        for number in range(1_000)
+        for one in of(Broadcast, room.ask(f"viewer-{number}", m.E2eeReady(id=1, hint=2)))
+    ]
+    assert told == [(A,)] * 1_000
 
 
 def test_a_client_with_another_secret_gets_its_video_again(room: Room) -> None:

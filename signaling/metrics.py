@@ -4,6 +4,7 @@ The only module that knows the metrics library. Labels come from small enums and
 from a peer; per-object detail is `dump()`.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import (
@@ -68,6 +69,8 @@ class Metrics:
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
         registry.register(_MediaCounters(plane))
+        tasks = Gauge("sealroute_tasks", "Tasks of the event loop.", registry=registry)
+        tasks.set_function(_tasks)
         self.sessions = Gauge("sealroute_sessions", "Sessions in memory.", registry=registry)
         self.connections = Gauge(
             "sealroute_connections", "Clients connected to sessions.", registry=registry
@@ -160,6 +163,14 @@ class Metrics:
     def render(self) -> bytes:
         """The text that Prometheus scrapes."""
         return generate_latest(self.registry)
+
+
+def _tasks() -> float:
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:
+        # Read outside the loop, as by tests.
+        return 0.0
 
 
 class _MediaCounters(Collector):

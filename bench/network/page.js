@@ -18,7 +18,9 @@ globalThis.bench = (() => {
       connections.push(this);
       note('peerMade');
       for (const state of ['signalingState', 'iceConnectionState', 'connectionState']) {
-        this.addEventListener(`${state.toLowerCase()}change`, () => note(state, { state: this[state] }));
+        this.addEventListener(`${state.toLowerCase()}change`, () =>
+          note(state, { state: this[state] }),
+        );
       }
     }
   };
@@ -117,7 +119,9 @@ globalThis.bench = (() => {
     const joinedMs = await join(order);
     const pictureMs = await untilVideo(begun, limitMs);
     const when = (name, state) => {
-      const found = events.find((event) => event.at >= begun && event.name === name && event.state === state);
+      const found = events.find(
+        (event) => event.at >= begun && event.name === name && event.state === state,
+      );
       return found ? found.at - begun : null;
     };
     return {

@@ -305,18 +305,22 @@ async def killed(stage: Stage) -> list[Figure]:
 async def churn(stage: Stage) -> list[Figure]:
     _, stream = await stage.publisher(**_CAMERA)
 
-    async def rounds(times: int) -> tuple[float, int]:
+    async def rounds(times: int) -> tuple[float, int, int, float]:
         await stage.program(IMPAIRED, ("bench.network.churn",), streamId=stream, times=times)
         await asyncio.sleep(3.0)
-        return stage.served.resident_mb(), stage.served.descriptors()
+        served = stage.served
+        return served.resident_mb(), *served.descriptors(), await served.tasks()
 
-    await rounds(300)
-    memory, descriptors = await rounds(200)
-    later_memory, later_descriptors = await rounds(1_000)
+    await rounds(1_000)
+    memory, descriptors, of_database, tasks = await rounds(500)
+    later_memory, later_descriptors, later_of_database, later_tasks = await rounds(1_000)
+    more, more_of_database = later_descriptors - descriptors, later_of_database - of_database
     return [
         at_most("memory after 1,000 more", later_memory / memory * 100, "%", 101.0),
         told("memory", later_memory, "MB"),
-        at_most("descriptors more", later_descriptors - descriptors, "", 0.0),
+        at_most("descriptors more", more - more_of_database, "", 0.0),
+        told("database connections more, of its pool", more_of_database / 2, ""),
+        at_most("tasks more", later_tasks - tasks, "", 0.0),
     ]
 
 
@@ -368,7 +372,7 @@ SCENARIOS = (
     ),
     Scenario(
         "churn",
-        "1,000 joins and leaves leave memory and descriptors where they were",
+        "1,000 joins and leaves leave memory, descriptors and tasks where they were",
         churn,
         limit_s=300.0,
         repeats=1,

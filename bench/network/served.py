@@ -16,6 +16,13 @@ SECRET = "a secret of the bench"
 _START_TIMEOUT_S = 20.0
 
 
+def _target(descriptor: Path) -> str:
+    try:
+        return str(descriptor.readlink())
+    except OSError:
+        return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Room:
     """A session of the bench's project."""
@@ -47,8 +54,18 @@ class Served:
     def resident_mb(self) -> float:
         return resident_bytes(tree(self.pid)) / 1e6
 
-    def descriptors(self) -> int:
-        return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in tree(self.pid))
+    def descriptors(self) -> tuple[int, int]:
+        """Open ones, and those of them that are of the database: its pool opens a connection when
+        it first needs one more, and keeps up to its size."""
+        found = [
+            _target(one) for pid in tree(self.pid) for one in Path(f"/proc/{pid}/fd").iterdir()
+        ]
+        of_database = [target for target in found if target.startswith(self._folder.name)]
+        return len(found), len(of_database)
+
+    async def tasks(self) -> float:
+        """Of the event loop; the least of some looks, as requests under way have tasks too."""
+        return min([(await self.metrics())["sealroute_tasks"] for _ in range(5)])
 
     async def start(self) -> None:
         log = (Path(self._folder.name) / "log").open("wb")

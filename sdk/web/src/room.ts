@@ -42,6 +42,8 @@ export interface RoomListener {
   onMuteForced(active: boolean): void;
   onActiveSpeaker(stream: Stream): void;
   onDisconnected(reason: string): void;
+  /** Nothing comes over the uplink any more. */
+  onNetworkDoubt(): void;
 }
 
 type Handlers = {
@@ -79,7 +81,7 @@ export class Room {
     private readonly clock: Clock,
   ) {
     const peerSettings = { ...settings, isSealed: welcome.session.e2ee };
-    this.uplink = new Uplink(peerSettings, send, seal, clock);
+    this.uplink = new Uplink(peerSettings, send, seal, clock, () => listener.onNetworkDoubt());
     const downlinkListener: DownlinkListener = {
       onTracks: (subscriberId, tracks) => this.subscribers.get(subscriberId)?.onTracks(tracks),
       onFailure: (error) => exceptions.report(error),
@@ -145,6 +147,14 @@ export class Room {
       });
     }
     this.admit(welcome);
+    this.uplink.onResumed();
+    this.downlink.onResumed();
+  }
+
+  /** The network has changed or seems dead. */
+  hurry(): void {
+    this.uplink.hurry();
+    this.downlink.hurry();
   }
 
   /** Resolves with the stream once its media can flow. */

@@ -8,6 +8,7 @@ import { hasEndToEndEncryptionSupport } from './e2ee/support';
 import { asOTError, E2EE_ERRORS, type OTError, otError, withCallback } from './errors';
 import { Emitter } from './events';
 import { exceptions } from './exceptions';
+import { onNetworkChange } from './network';
 import { withPromise } from './promise-variant';
 import { type Callback, isTarget, optional } from './arguments';
 import { Publisher, type PublisherProperties } from './publisher';
@@ -65,6 +66,7 @@ export class Session extends Emitter<SessionEvents> {
   connection: Connection | undefined;
   capabilities: Capabilities | undefined;
   private channel: SignalingChannel | undefined;
+  private stopWatchingNetwork: () => void = () => undefined;
   private room: Room | undefined;
   private seal: SessionSeal | undefined;
   private secret: unknown;
@@ -277,6 +279,7 @@ export class Session extends Emitter<SessionEvents> {
   }
 
   private abandon(): void {
+    this.stopWatchingNetwork();
     this.channel?.close();
     this.channel = undefined;
   }
@@ -311,6 +314,7 @@ export class Session extends Emitter<SessionEvents> {
       },
     );
     this.channel = channel;
+    this.stopWatchingNetwork = onNetworkChange(() => this.roomListener.onNetworkDoubt());
     return channel.connect();
   }
 
@@ -360,6 +364,10 @@ export class Session extends Emitter<SessionEvents> {
     onDisconnected: (reason) => {
       this.channel?.close();
       this.end(reason);
+    },
+    onNetworkDoubt: () => {
+      this.channel?.check();
+      this.room?.hurry();
     },
   };
 
@@ -450,6 +458,7 @@ export class Session extends Emitter<SessionEvents> {
   /** The one way out: everything of the stay ends, and the session may connect again. */
   private end(reason: string): void {
     const { room } = this;
+    this.stopWatchingNetwork();
     this.channel = undefined;
     if (!room) return;
     this.room = undefined;

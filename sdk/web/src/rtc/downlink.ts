@@ -4,7 +4,7 @@ import type { SessionSeal } from '../e2ee/session-seal';
 import { asOTError, type OTError } from '../errors';
 import type { Reply, RequestMessage } from '../signaling/channel';
 import type { DownlinkOffer, DownlinkTrack } from '../signaling/messages';
-import { restartWhenLost } from './ice-restart';
+import { IceKeeper } from './ice-restart';
 import { makePeerConnection, type PeerSettings } from './peer-connection';
 import { JobQueue } from './queue';
 import { dropStrayCodecLines, withAudioNack, withoutSources } from './sdp';
@@ -27,6 +27,7 @@ export interface DownlinkListener {
 
 export class Downlink {
   private peer: RTCPeerConnection | undefined;
+  private keeper: IceKeeper | undefined;
   private queue = new JobQueue();
   /** Counts peer connections, so that their tracks have different names. */
   private generation = 0;
@@ -64,10 +65,19 @@ export class Downlink {
       });
   }
 
+  /** See `IceKeeper`. */
+  hurry(): void {
+    this.keeper?.hurry();
+  }
+
+  onResumed(): void {
+    this.keeper?.onResumed();
+  }
+
   /** Forgets the transport; the next offer makes another. */
   reset(): void {
     this.peer?.close();
-    this.peer = undefined;
+    this.peer = this.keeper = undefined;
     this.generation += 1;
     this.users = new Map();
     this.queue = new JobQueue();
@@ -96,7 +106,7 @@ export class Downlink {
   private open(): RTCPeerConnection {
     const peer = makePeerConnection(this.settings);
     // The next offer has other credentials.
-    restartWhenLost(peer, this.clock, async () => {
+    this.keeper = new IceKeeper(peer, this.clock, async () => {
       if (peer === this.peer) await this.request({ t: 'restartIce', direction: 'downlink' });
     });
     peer.ontrack = ({ transceiver }): void => this.attach(transceiver);

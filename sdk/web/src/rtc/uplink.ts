@@ -6,10 +6,11 @@ import type { Reply, RequestMessage } from '../signaling/channel';
 import type { Clock } from '../clock';
 import { applyPreferences, type VideoCodecName } from './codecs';
 import type { MediaSender } from './fan-out';
-import { restartWhenLost } from './ice-restart';
+import { IceKeeper } from './ice-restart';
 import { makePeerConnection, type PeerSettings } from './peer-connection';
 import { JobQueue } from './queue';
 import { dropStrayCodecLines } from './sdp';
+import { watchStalls } from './stall';
 
 type Kind = 'audio' | 'video';
 
@@ -40,6 +41,7 @@ export interface PublishedMedia {
 
 export class Uplink {
   private peer: RTCPeerConnection | undefined;
+  private keeper: IceKeeper | undefined;
   private lines: Line[] = [];
   private readonly queue = new JobQueue();
   private lineCount = 0;
@@ -49,6 +51,7 @@ export class Uplink {
     private readonly request: (message: RequestMessage) => Promise<Reply>,
     private readonly seal: SessionSeal | undefined,
     private readonly clock: Clock,
+    private readonly onStall: () => void,
   ) {}
 
   get connection(): RTCPeerConnection | undefined {
@@ -72,8 +75,18 @@ export class Uplink {
 
   private open(): RTCPeerConnection {
     const peer = makePeerConnection(this.settings);
-    restartWhenLost(peer, this.clock, () => this.restart(peer));
+    this.keeper = new IceKeeper(peer, this.clock, () => this.restart(peer));
+    watchStalls(peer, this.clock, this.onStall);
     return peer;
+  }
+
+  /** See `IceKeeper`. */
+  hurry(): void {
+    this.keeper?.hurry();
+  }
+
+  onResumed(): void {
+    this.keeper?.onResumed();
   }
 
   /** Streams keep their ids: only the way to the server is another one. */
@@ -120,7 +133,7 @@ export class Uplink {
   /** Forgets the transport and all that went over it; the next publish makes another. */
   reset(): void {
     this.peer?.close();
-    this.peer = undefined;
+    this.peer = this.keeper = undefined;
     for (const line of this.lines) this.seal?.removeSender(line.name);
     this.lines = [];
   }

@@ -43,6 +43,8 @@ export interface ChannelEnvironment {
 }
 
 interface Pending {
+  /** What it asks for is only good at that moment. */
+  readonly endsWithSocket: boolean;
   readonly resolve: (reply: Reply) => void;
   readonly reject: (error: OTError) => void;
   readonly cancelTimeout: () => void;
@@ -50,6 +52,8 @@ interface Pending {
 
 const REQUEST_TIMEOUT_MS = 20_000;
 const OPEN_TIMEOUT_MS = 10_000;
+/** In doubt, a server that is there answers within this time. */
+const CHECK_TIMEOUT_MS = 1_000;
 /** The server drops us after 2.5 silent keep-alive intervals; we are as patient with it. */
 const SILENT_INTERVALS = 2.5;
 
@@ -68,6 +72,9 @@ export class SignalingChannel {
   private lostAt = 0;
   private heardAt = 0;
   private cancelKeepAlive: () => void = () => undefined;
+  /** Ends the wait for the next attempt. */
+  private retryNow: (() => void) | undefined;
+  private isChecking = false;
 
   constructor(
     private readonly url: string,
@@ -101,6 +108,24 @@ export class SignalingChannel {
     return this.enqueue(message);
   }
 
+  /**
+   * The network may be another one: a socket over the one before says nothing of its end. Asks
+   * for an answer soon, or tries at once to resume.
+   */
+  check(): void {
+    if (this.state === 'lost') this.retryNow?.();
+    if (this.state !== 'open' || this.isChecking) return;
+    const askedAt = this.environment.clock.now();
+    const { socket } = this;
+    this.isChecking = true;
+    this.send({ t: 'ping', id: this.nextId++ });
+    this.environment.clock.after(CHECK_TIMEOUT_MS, () => {
+      this.isChecking = false;
+      const isSilent = this.heardAt < askedAt && socket === this.socket;
+      if (this.state === 'open' && isSilent) this.abandonSocket();
+    });
+  }
+
   /** Leaves politely and ends the channel without another event. */
   close(): void {
     if (this.state === 'open') this.send({ t: 'bye', id: this.nextId++ });
@@ -115,7 +140,8 @@ export class SignalingChannel {
         this.pending.delete(id);
         reject(otError('OT_TIMEOUT', 'The server did not answer in time'));
       });
-      this.pending.set(id, { resolve, reject, cancelTimeout });
+      const endsWithSocket = message.t === 'restartIce';
+      this.pending.set(id, { resolve, reject, cancelTimeout, endsWithSocket });
       if (this.state === 'lost') this.waiting.push(numbered);
       else this.send(numbered);
     });
@@ -135,7 +161,7 @@ export class SignalingChannel {
         this.pending.delete(id);
         reject(otError('OT_CONNECT_FAILED', 'The server did not answer in time'));
       });
-      this.pending.set(id, { resolve, reject, cancelTimeout });
+      this.pending.set(id, { resolve, reject, cancelTimeout, endsWithSocket: false });
     });
     this.send({ ...greeting, id });
     const welcome = await reply;
@@ -191,6 +217,7 @@ export class SignalingChannel {
     this.failGreeting();
     if (this.state === 'open') {
       this.state = 'lost';
+      this.failMomentary();
       this.lostAt = this.environment.clock.now();
       this.listener.onLost();
       this.retry(0);
@@ -203,8 +230,17 @@ export class SignalingChannel {
     const { clock, random } = this.environment;
     const lostFor = clock.now() - this.lostAt;
     const delay = retryDelay(attempt, lostFor, this.welcome.graceMs, random());
-    if (delay === undefined) this.end();
-    else clock.after(delay, () => void this.tryResume(attempt));
+    if (delay === undefined) {
+      this.end();
+      return;
+    }
+    const go = (): void => {
+      cancel();
+      this.retryNow = undefined;
+      void this.tryResume(attempt);
+    };
+    const cancel = clock.after(delay, go);
+    this.retryNow = go;
   }
 
   private async tryResume(attempt: number): Promise<void> {
@@ -288,6 +324,16 @@ export class SignalingChannel {
     this.greetingId = undefined;
     greeting.cancelTimeout();
     greeting.reject(otError('OT_CONNECT_FAILED', 'The server closed the connection'));
+  }
+
+  /** An answer may be lost with the socket, and would be outdated when it came with the next. */
+  private failMomentary(): void {
+    for (const [id, { endsWithSocket, reject, cancelTimeout }] of this.pending) {
+      if (!endsWithSocket) continue;
+      this.pending.delete(id);
+      cancelTimeout();
+      reject(otError('OT_NOT_CONNECTED', 'The connection was lost'));
+    }
   }
 
   private failPending(error: OTError): void {

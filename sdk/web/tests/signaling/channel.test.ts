@@ -218,6 +218,53 @@ describe('the signaling channel', () => {
     assert.equal((await answer).t, 'ok');
   });
 
+  test('in doubt asks, and gives up a socket that does not answer within a second', async () => {
+    const harness = await new Harness().connected();
+    harness.channel.check();
+    harness.channel.check();
+    assert.equal(harness.socket.sent.filter(({ t }) => t === 'ping').length, 1);
+    await harness.clock.advance(500);
+    harness.socket.deliver({ t: 'pong', re: harness.socket.last('ping').id });
+    await harness.clock.advance(600);
+    assert.deepEqual(harness.events, []);
+    harness.channel.check();
+    await harness.clock.advance(1_000);
+    assert.deepEqual(harness.events, ['lost']);
+    await harness.clock.advance(200);
+    await harness.accept(true);
+    assert.deepEqual(harness.events, ['lost', 'resumed']);
+  });
+
+  test('with a network that is back it resumes at once, not when the next attempt is due', async () => {
+    const harness = await new Harness().connected();
+    harness.socket.close();
+    for (let attempt = 0; attempt < 4; attempt += 1) {
+      await harness.clock.advance(1_500);
+      harness.socket.close();
+      await settled();
+    }
+    const count = harness.sockets.length;
+    harness.channel.check();
+    assert.equal(harness.sockets.length, count + 1);
+    await harness.accept(true);
+    assert.deepEqual(harness.events, ['lost', 'resumed']);
+    await harness.clock.advance(5_000);
+    assert.equal(harness.sockets.length, count + 1);
+  });
+
+  test('an ICE restart under way ends with its socket: its answer would be outdated', async () => {
+    const harness = await new Harness().connected();
+    const restart = failure(harness.channel.request({ t: 'restartIce', direction: 'uplink' }));
+    const other = harness.channel.request({ t: 'unsubscribe', subscriberId: 'one' });
+    const asked = harness.socket.last('unsubscribe').id;
+    harness.socket.close();
+    assert.equal((await restart).name, 'OT_NOT_CONNECTED');
+    await harness.clock.advance(200);
+    await harness.accept(true);
+    harness.socket.deliver({ t: 'done', re: asked });
+    assert.equal((await other).t, 'done');
+  });
+
   test('tries again when a resume fails half way, and ends after the grace time', async () => {
     const harness = await new Harness().connected();
     harness.socket.close();

@@ -1,0 +1,63 @@
+/** Notices that a transport's packets get no answer, seconds before ICE says so. */
+import type { Clock } from '../clock';
+
+const INTERVAL_MS = 250;
+/** The server reports on what it gets ten times a second and more. */
+const STALLED_MS = 750;
+/** Fewer packets than this may be a pause. */
+const MIN_SENT = 10;
+
+/** Totals of packets, again and again. Pure. */
+export class StallDetector {
+  private received = -1;
+  private sentThen = 0;
+  private since = 0;
+  private isTold = false;
+
+  /** True once for each time that packets were sent for so long without any that came. */
+  see(now: number, sent: number, received: number): boolean {
+    if (received !== this.received) {
+      this.received = received;
+      this.sentThen = sent;
+      this.since = now;
+      this.isTold = false;
+      return false;
+    }
+    const stalls = now - this.since >= STALLED_MS && sent - this.sentThen >= MIN_SENT;
+    if (!stalls || this.isTold) return false;
+    this.isTold = true;
+    return true;
+  }
+}
+
+interface TransportRow {
+  readonly type: string;
+  readonly packetsSent?: number;
+  readonly packetsReceived?: number;
+}
+
+/** Calls `onStall` until `peer` is closed. Browsers that count no packets are not watched. */
+export function watchStalls(peer: RTCPeerConnection, clock: Clock, onStall: () => void): void {
+  const detector = new StallDetector();
+  const look = async (): Promise<void> => {
+    if (peer.connectionState === 'closed') return;
+    const sender = peer.getSenders()[0];
+    for (const row of (await sender?.getStats())?.values() ?? []) {
+      const { type, packetsSent, packetsReceived } = row as TransportRow;
+      if (type !== 'transport' || packetsSent === undefined || packetsReceived === undefined) {
+        continue;
+      }
+      if (detector.see(clock.now(), packetsSent, packetsReceived)) onStall();
+    }
+  };
+  const later = (): void => {
+    clock.after(INTERVAL_MS, () => {
+      look()
+        .catch(() => undefined)
+        .finally(() => {
+          if (peer.connectionState !== 'closed') later();
+        });
+    });
+  };
+  later();
+}

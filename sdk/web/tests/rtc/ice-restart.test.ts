@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { IceKeeper } from '../../src/rtc/ice-restart';
+import { StallDetector } from '../../src/rtc/stall';
+import { FakeClock } from '../support';
+
+class Peer extends EventTarget {
+  connectionState: RTCPeerConnectionState = 'connected';
+
+  become(state: RTCPeerConnectionState): void {
+    this.connectionState = state;
+    this.dispatchEvent(new Event('connectionstatechange'));
+  }
+}
+
+class Bench {
+  readonly clock = new FakeClock();
+  readonly peer = new Peer();
+  readonly restarts: number[] = [];
+  fails = false;
+  readonly keeper = new IceKeeper(this.peer, this.clock, () => {
+    this.restarts.push(this.clock.now());
+    return this.fails ? Promise.reject(new Error('no signaling')) : Promise.resolve();
+  });
+
+  pass(milliseconds: number): Promise<void> {
+    return this.clock.advance(milliseconds);
+  }
+}
+
+describe('a transport whose network changes', () => {
+  test('gets a second to come back by itself, and a restart at once when it has failed', async () => {
+    const bench = new Bench();
+    bench.peer.become('disconnected');
+    await bench.pass(900);
+    bench.peer.become('connected');
+    await bench.pass(5_000);
+    assert.deepEqual(bench.restarts, []);
+    bench.peer.become('failed');
+    assert.equal(bench.restarts.length, 1);
+  });
+
+  test('is restarted until it is connected again', async () => {
+    const bench = new Bench();
+    bench.peer.become('disconnected');
+    await bench.pass(13_000);
+    assert.deepEqual(bench.restarts, [1_000, 5_000, 9_000, 13_000]);
+    bench.peer.become('connecting');
+    bench.peer.become('connected');
+    await bench.pass(20_000);
+    assert.equal(bench.restarts.length, 4);
+  });
+
+  test('is restarted at once and only once when the network became another one', async () => {
+    const bench = new Bench();
+    bench.keeper.hurry();
+    bench.keeper.hurry();
+    await bench.pass(1_000);
+    bench.keeper.hurry();
+    assert.deepEqual(bench.restarts, [0]);
+    await bench.pass(10_000);
+    bench.keeper.hurry();
+    assert.equal(bench.restarts.length, 2);
+  });
+
+  test('is restarted as soon as signaling is back, when that was lost at the same time', async () => {
+    const bench = new Bench();
+    bench.fails = true;
+    bench.keeper.hurry();
+    await bench.pass(1_300);
+    bench.fails = false;
+    bench.keeper.onResumed();
+    assert.deepEqual(bench.restarts, [0, 1_300]);
+    await bench.pass(20_000);
+    bench.keeper.onResumed();
+    assert.equal(bench.restarts.length, 2, 'nothing was open any more');
+  });
+
+  test('is left alone once it is closed', async () => {
+    const bench = new Bench();
+    bench.peer.become('disconnected');
+    bench.peer.become('closed');
+    bench.keeper.hurry();
+    bench.keeper.onResumed();
+    await bench.pass(10_000);
+    assert.deepEqual(bench.restarts, []);
+  });
+});
+
+describe('a stall', () => {
+  test('is told once, when packets were sent and none came for three quarters of a second', () => {
+    const detector = new StallDetector();
+    const told: number[] = [];
+    for (let now = 0; now <= 5_000; now += 250) {
+      const received = now < 2_000 ? now : 2_000;
+      if (detector.see(now, now / 10, received)) told.push(now);
+    }
+    assert.deepEqual(told, [2_750]);
+  });
+
+  test('ends with the next packet, and may come again', () => {
+    const detector = new StallDetector();
+    const told: number[] = [];
+    for (let now = 0; now <= 4_000; now += 250) {
+      if (detector.see(now, now, now < 2_000 ? 1 : 2)) told.push(now);
+    }
+    assert.deepEqual(told, [750, 2_750]);
+  });
+
+  test('is none while hardly anything is sent', () => {
+    const detector = new StallDetector();
+    for (let now = 0; now <= 60_000; now += 250) {
+      assert.equal(detector.see(now, Math.min(now, 9), 1), false);
+    }
+  });
+});

@@ -1,7 +1,7 @@
 // Layers and videos that nobody watches are not sent, and come back when somebody does.
 import { after, afterEach, before, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { Lab } from './support/lab.mjs';
+import { Lab, SECRET } from './support/lab.mjs';
 
 const SIZE = { width: 1280, height: 720 };
 const LINGER_MS = 5_000;
@@ -13,7 +13,7 @@ afterEach(() => lab.empty());
 after(() => lab?.close());
 
 /** Somebody whose peer connections the page can ask. */
-async function publisher(room, kind, properties) {
+async function watched(room, kind = 'chromium') {
   const person = await lab.person(kind);
   await person.do(() => {
     globalThis.peers = [];
@@ -24,10 +24,12 @@ async function publisher(room, kind, properties) {
       }
     };
   });
-  assert.equal(
-    await person.connect(room, await lab.server.token(room), 'a secret for the lab'),
-    null,
-  );
+  assert.equal(await person.connect(room, await lab.server.token(room), SECRET), null);
+  return person;
+}
+
+async function publisher(room, kind, properties) {
+  const person = await watched(room, kind);
   const streamId = await person.publish({ codec: 'vp8', size: SIZE, properties });
   return { person, streamId };
 }
@@ -97,6 +99,48 @@ test('sizes that nobody watches are not sent, and are back soon after somebody w
   const milliseconds = await untilWidth(bob, streamId, SIZE.width);
   t.diagnostic(`the large picture after ${Math.round(milliseconds)} ms`);
   assert.equal(await ada.count('streamDestroyed'), 0);
+});
+
+/** Pictures that a subscriber decodes in a second. */
+const decoded = (person) =>
+  person.do(async () => {
+    const read = async () => {
+      let frames = 0;
+      for (const peer of globalThis.peers) {
+        for (const row of (await peer.getStats()).values()) {
+          if (row.type === 'inbound-rtp' && row.kind === 'video') frames += row.framesDecoded;
+        }
+      }
+      return frames;
+    };
+    const earlier = await read();
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
+    return ((await read()) - earlier) / 2;
+  });
+
+async function untilDecodes(person, isWanted, wanted) {
+  let rate;
+  for (let tries = 0; tries < 10; tries += 1) {
+    rate = await decoded(person);
+    if (isWanted(rate)) return rate;
+  }
+  return assert.fail(`${rate} pictures a second, not ${wanted}`);
+}
+
+test('fewer pictures a second are had for the asking, and all of them again', async (t) => {
+  const room = await lab.server.createRoom({ e2ee: true });
+  const { streamId } = await publisher(room, 'chromium', { scalableVideo: true });
+  const bob = await watched(room);
+  await bob.sees(streamId);
+  const usual = await untilDecodes(bob, (rate) => rate > 12, 'many');
+  const ask = (rate) =>
+    bob.do((id, given) => lab.subscribers.get(id).setPreferredFrameRate(given), streamId, rate);
+  await ask(8);
+  const few = await untilDecodes(bob, (rate) => rate > 2 && rate < 0.7 * usual, 'few');
+  await bob.sees(streamId);
+  await ask(null);
+  const again = await untilDecodes(bob, (rate) => rate > 0.8 * usual, 'many again');
+  t.diagnostic(`${usual}, then ${few}, then ${again} pictures a second`);
 });
 
 for (const kind of ['chromium', 'firefox']) {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::counters::ForwardCounters;
+use crate::layer_filter::Level;
 use crate::layers::Allocation;
 use crate::sink::Sink;
 use crate::source::{Encoding, Source};
@@ -35,7 +36,14 @@ fn encoding(encoding: &Encoding, wanted: bool) -> Value {
         "packets": encoding.reception.received(),
         "bitrate_bps": view.bitrate_bps as u64,
         "size": view.size,
+        "frame_rate": view.frame_rate,
+        "layers": level(encoding.layers.top()),
     })
+}
+
+/// Spatial and temporal layer.
+fn level(level: Level) -> Value {
+    json!([level.spatial, level.temporal])
 }
 
 pub(crate) fn sink(sink: &Sink) -> Value {
@@ -48,6 +56,7 @@ pub(crate) fn sink(sink: &Sink) -> Value {
         "kind": format!("{:?}", sink.kind).to_lowercase(),
         "forwarding": sink.forwarding,
         "encoding": sink.current,
+        "level": level(sink.filter.level()),
         "limit": match sink.allocation {
             Allocation::Unlimited => Value::Null,
             Allocation::UpTo(layer) => layer.encoding.into(),

@@ -32,7 +32,8 @@ pub(crate) struct EncodingLayers {
 
 impl EncodingLayers {
     /// The layer of a packet, once anything above the lowest layer has come: by the dependency
-    /// descriptor where there is one, else as the codec's own descriptor says.
+    /// descriptor where there is one (senders then leave the layer out of VP8's own), else as the
+    /// codec's own descriptor says.
     pub(crate) fn mark(&mut self, own: LayerMark, descriptor: Option<&[u8]>) -> Option<LayerMark> {
         let read = descriptor
             .and_then(|value| DependencyDescriptor::parse(value, self.structure.as_ref()));

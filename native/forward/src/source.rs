@@ -17,7 +17,7 @@ use crate::layers::{Layer, LayerView};
 use crate::nack::NackGenerator;
 use crate::packet_cache::{CachedPacket, PacketCache};
 use crate::parameters::{
-    Codec, EncodingParameters, Extension, Kid, MediaKind, PayloadAccess, PublisherHandle,
+    EncodingParameters, Extension, Kid, MediaKind, PayloadAccess, PublisherHandle,
     SourceParameters, TransportHandle,
 };
 use crate::reception::Reception;
@@ -333,10 +333,7 @@ impl Source {
             return Err(DropReason::SourceMuted);
         }
         let reading = read(self.parameters.codec, payload);
-        let descriptor = self
-            .reads_dependencies()
-            .then(|| value_of(&self.ids, packet, Extension::DependencyDescriptor))
-            .flatten();
+        let descriptor = value_of(&self.ids, packet, Extension::DependencyDescriptor);
         let stream = &mut self.encodings[encoding];
         if self.access == PayloadAccess::Opaque
             && !self.guard.admit(reading.seal, &mut stream.sealed)
@@ -397,14 +394,8 @@ impl Source {
         let own = read(self.parameters.codec, packet.payload).layer;
         let mut entries = Entries(packet.extensions);
         let descriptor = entries.find(|&(kind, _)| kind == Extension::DependencyDescriptor as u8);
-        let descriptor = descriptor.filter(|_| self.reads_dependencies());
         let layers = &self.encodings[encoding].layers;
         layers.look(own, descriptor.map(|(_, value)| value))
-    }
-
-    /// The other codecs' own descriptors say it all.
-    fn reads_dependencies(&self) -> bool {
-        matches!(self.parameters.codec, Codec::Av1 | Codec::H264)
     }
 
     /// The sender says how large the pictures of each encoding are; where sealing hides the frames'

@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use sealroute_forward::{Codec, Layer, LayerWish, PayloadAccess};
+use sealroute_forward::{Codec, Extension, Layer, LayerWish, PayloadAccess};
 use support::wire::{at_temporal, picture_of, rtp, sealed, temporal_of, vp8, vp8_continuation};
 use support::*;
 
@@ -308,4 +308,58 @@ fn smaller_pictures_of_a_layered_vp9_end_with_the_marker_and_larger_ones_wait_fo
     assert_eq!(sizes(&session), whole);
     let numbers = session.out.sequences(DOWNLINK, SINK_SSRC);
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1));
+}
+
+/// Two temporal layers: the structure that a key frame brings, then the two templates.
+const KEY_DEPENDENCIES: [u8; 8] = [0xC0, 0, 0, 0x80, 0x01, 0x7A, 0x24, 0];
+const DEPENDENCIES_ID: u8 = 13;
+
+#[test]
+fn vp8_says_its_layer_by_the_dependency_descriptor_where_that_is_negotiated() {
+    let mut parameters = source(Codec::Vp8);
+    let descriptor = (Extension::DependencyDescriptor, DEPENDENCIES_ID);
+    parameters.extensions.0.push(descriptor);
+    let mut session = Session::with(PayloadAccess::Opaque, parameters);
+    let mut picture = 0_u16;
+    let mut send = |session: &mut Session, count: u16| {
+        for _ in 0..count {
+            let temporal = (picture % 2) as u8;
+            let dependencies = match picture {
+                0 => KEY_DEPENDENCIES.to_vec(),
+                _ => vec![0xC0 | temporal, 0, picture as u8],
+            };
+            // Without the optional bytes: no picture id, no temporal layer.
+            let clear: &[u8] = if picture == 0 {
+                &[0x10, 0x10, 0x02, 0x00, 0x9D, 0x01, 0x2A, 0, 5, 0xD0, 2]
+            } else {
+                &[0x10, 0x11]
+            };
+            let payload = [clear, &sealed(&[temporal; 20])].concat();
+            let packet = rtp(picture, u32::from(picture) * TICKS, &payload).ssrc(SSRC);
+            let packet = packet.marker().extension(MID_ID, b"0");
+            session.rtp(&packet.extension(DEPENDENCIES_ID, &dependencies).bytes());
+            picture += 1;
+            session.pass(FRAME);
+        }
+    };
+    send(&mut session, 60);
+    let limit = |session: &mut Session, rate| {
+        let wish = LayerWish {
+            max_frame_rate: rate,
+            ..LayerWish::default()
+        };
+        let set = session.router.set_layer_wish(SUBSCRIBER, wish);
+        set.expect("set");
+    };
+    for (rate, both) in [(Some(15.0), false), (None, true)] {
+        limit(&mut session, rate);
+        send(&mut session, 2);
+        session.out.clear();
+        send(&mut session, 20);
+        let payloads = session.out.payloads(DOWNLINK, SINK_SSRC);
+        let upper = payloads.iter().filter(|payload| payload.last() == Some(&1));
+        assert_eq!(upper.count(), if both { 10 } else { 0 });
+        let numbers = session.out.sequences(DOWNLINK, SINK_SSRC);
+        assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1));
+    }
 }

@@ -11,7 +11,7 @@ WEB_SOURCES := $(shell find sdk/web web -type f -not -path '*/node_modules/*' -n
 # An encoder of another make, for WHIP.
 GSTREAMER := $(foreach package,gstreamer1.0-nice gstreamer1.0-plugins-bad gstreamer1.0-plugins-good gir1.2-gst-plugins-bad-1.0 python3-gi,/usr/share/doc/$(package)=$(package))
 
-.PHONY: help run build test test-python test-native test-web test-browser lint format bench bench-quick bench-forwarding bench-rest bench-guard bench-network bench-attack docs clean
+.PHONY: check-switches help run build test test-python test-native test-web test-browser lint format bench bench-quick bench-forwarding bench-rest bench-guard bench-network bench-attack docs clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -125,6 +125,9 @@ bench-network: build ## Calls between real browsers on bad networks (root); writ
 
 bench-attack: build $(VENV)/dev.stamp ## A call under attack, about five minutes; writes bench/ATTACKS.md
 	$(BIN)/python -m bench.attack $(ARGS)
+
+check-switches: build $(VENV)/dev.stamp ## 10,000 layer switches for each codec, decoded; writes bench/SWITCHES.md
+	$(BIN)/python -m bench.switches --write $(ARGS)
 
 docs: build $(VENV)/dev.stamp ## Write the generated documents anew
 	$(BIN)/python -m signaling.protocol.document > docs/protocol.md

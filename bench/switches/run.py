@@ -1,0 +1,175 @@
+"""One run: a publisher, the core, subscribers with wishes of their own, until enough switches."""
+
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sealroute_client.e2ee.keys import Opener, PendingContext, Sealer, SecretRing
+from sealroute_client.e2ee.secret import SessionSecret
+
+from bench.switches.core import FIRST_SUBSCRIBER, UPLINK, Setup, Side, VirtualCore
+from bench.switches.library import FORMATS, FRAME_RATE, SIZES, Library
+from bench.switches.plan import Plan
+from bench.switches.publisher import MID_ID, REPAIRED_RID_ID, RID_ID, RIDS, Publisher
+from bench.switches.receiver import Receiver, Seen
+
+_STREAM = "stream"
+_DOWNLINK_MID_ID = 9
+_FRAME_US = 1_000_000 // FRAME_RATE
+_CLIPS, _CLIP_FRAMES = 4, 45
+_SETTLE_FRAMES = 90
+_FRAMES_PER_SWITCH = 60
+"""A run that needs more of them for each switch and subscriber has failed."""
+
+
+@dataclass(slots=True)
+class Result:
+    plan: Plan
+    pictures: int = 0
+    key_frames: int = 0
+    frames: int = 0
+    decoded: int = 0
+    switches: int = 0
+    layer_changes: int = 0
+    cut: int = 0
+    empty: int = 0
+    jumps: int = 0
+    gaps: int = 0
+    skipped: int = 0
+    longest_wait_s: float = 0.0
+    kinds: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+    drops: dict[str, int] = field(default_factory=dict)
+
+    def add(self, seen: Seen) -> None:
+        for name in (
+            "frames",
+            "decoded",
+            "switches",
+            "layer_changes",
+            "cut",
+            "jumps",
+            "gaps",
+            "skipped",
+        ):
+            setattr(self, name, getattr(self, name) + getattr(seen, name))
+        self.longest_wait_s = max(self.longest_wait_s, seen.longest_wait_s)
+        self.kinds += seen.kinds
+        self.faults += seen.faults
+
+    @property
+    def passed(self) -> bool:
+        """All that was forwarded was decoded, and there were as many changes as planned."""
+        whole = bool(self.plan.loss) or not (self.gaps or self.jumps or self.skipped)
+        enough = self.switches + self.layer_changes >= self.plan.switches
+        return enough and whole and not self.kinds and self.decoded == self.frames > 0
+
+
+class Call:
+    """Owner of all parts of a run."""
+
+    def __init__(self, plan: Plan, core: VirtualCore, library: Library) -> None:
+        self._plan = plan
+        self._core = core
+        self._random = random.Random(plan.seed)
+        secret = SessionSecret(self._random.randbytes(64))
+        pending = PendingContext(secret)
+        sealer = Sealer()
+        sealer.use(pending.context(secret.stream_base(_STREAM)))
+        self.publisher = Publisher(library, sealer, self._random, rtx=plan.rtx)
+        self.receivers = [
+            Receiver(number, library, _opener(secret), plan) for number in range(plan.subscribers)
+        ]
+        self._next_wish = [self._random.randrange(90) for _ in self.receivers]
+        self._now = 0.0
+        core.set_up(_setup(plan, library, pending.kid_bytes))
+
+    def picture(self, *, wishes: bool) -> None:
+        """One frame interval."""
+        for packet in self.publisher.step():
+            self._up(packet)
+        for number, receiver in enumerate(self.receivers):
+            if wishes:
+                self._wish(number)
+            for compound in receiver.ask(self._now):
+                self._core.rtcp(FIRST_SUBSCRIBER + number, compound)
+        self._pass()
+
+    def _pass(self) -> None:
+        sent = self._core.step(_FRAME_US)
+        for packet in sent:
+            if packet.to == UPLINK:
+                for again in self.publisher.take_rtcp(packet.data) if packet.is_rtcp else ():
+                    self._up(again)
+            elif not packet.is_rtcp and self._random.random() >= self._plan.loss:
+                self.receivers[packet.to - FIRST_SUBSCRIBER].take(self._now, packet.data)
+        self._now += _FRAME_US / 1e6
+
+    def _up(self, packet: bytes) -> None:
+        if self._random.random() >= self._plan.loss:
+            self._core.rtp(packet)
+
+    def _wish(self, number: int) -> None:
+        """Now and then another wish, another allocation, or a silent encoding."""
+        self._next_wish[number] -= 1
+        if self._next_wish[number] > 0:
+            return
+        random = self._random
+        self._next_wish[number] = random.randint(10, 60)
+        subscriber = FIRST_SUBSCRIBER + number
+        choice = random.random()
+        if choice < 0.5:
+            limits: dict[str, float] = {}
+            if random.random() < 0.8:
+                limits["width_px"] = random.choice(SIZES).width
+            if random.random() < 0.5:
+                limits["frame_rate"] = random.choice((7.5, 15, 30))
+            self._core.wish(subscriber, **limits)
+        elif choice < 0.95:
+            temporal = random.randrange(3)
+            layer = (random.randrange(self._plan.encodings), 0, temporal)
+            self._core.allocate(subscriber, None if choice > 0.92 else layer)
+        elif self._plan.silences:
+            self.publisher.silence(random.randrange(self._plan.encodings), random.randint(20, 60))
+
+
+def _opener(secret: SessionSecret) -> Opener:
+    ring = SecretRing()
+    ring.add(secret, 0.0)
+    return Opener(ring, lambda held: held.stream_base(_STREAM))
+
+
+def _setup(plan: Plan, library: Library, kid: bytes) -> Setup:
+    return Setup(
+        codec=library.form.codec,
+        kids=(kid.hex(),),
+        rids=RIDS[: plan.encodings],
+        subscribers=plan.subscribers,
+        uplink=Side(plan.nack, plan.rtx, {
+            "mid": MID_ID, "rid": RID_ID, "repaired_rid": REPAIRED_RID_ID,
+        }),
+        downlink=Side(plan.nack, plan.rtx, {"mid": _DOWNLINK_MID_ID}),
+    )  # fmt: skip
+
+
+def run(plan: Plan, binary: Path) -> Result:
+    """Errors: CoreError. What is wrong with the media is in the result."""
+    library = Library.encode(FORMATS[plan.form], plan.encodings, _CLIPS, _CLIP_FRAMES, plan.seed)
+    result = Result(plan)
+    limit = plan.switches * _FRAMES_PER_SWITCH // plan.subscribers + 1_000
+    with VirtualCore(binary) as core:
+        call = Call(plan, core, library)
+        while result.pictures < limit:
+            result.pictures += 1
+            call.picture(wishes=True)
+            seen = [receiver.seen for receiver in call.receivers]
+            if sum(one.switches + one.layer_changes for one in seen) >= plan.switches:
+                break
+        for _ in range(_SETTLE_FRAMES):
+            call.picture(wishes=False)
+        result.drops = core.counters()
+        for receiver in call.receivers:
+            result.add(receiver.seen)
+    result.key_frames = call.publisher.key_frames
+    return result

@@ -8,8 +8,8 @@ _DROP_PREFIX = "drop."
 
 @dataclass(frozen=True, slots=True)
 class CoreFigures:
-    """Totals since the core started; `transports`, `publishers`, `subscribers` and
-    `tcp_connections` are of now.
+    """Totals since the core started; `transports`, `publishers`, `subscribers`,
+    `tcp_connections` and `encodings_paused` are of now.
 
     `drops` has one entry for each `DropReason` the core knows; its sum is every packet that was
     received or made and not sent on.
@@ -28,6 +28,7 @@ class CoreFigures:
     plis_received: int = 0
     plis_refused: int = 0
     plis_sent: int = 0
+    encodings_paused: int = 0
     stun_requests: int = 0
     checks_sent: int = 0
     peer_moves: int = 0
@@ -49,7 +50,9 @@ class CoreFigures:
 
 
 _TOTALS = tuple(f.name for f in fields(CoreFigures) if f.name != "drops")
-_OF_NOW = frozenset({"transports", "publishers", "subscribers", "tcp_connections"})
+_OF_NOW = frozenset(
+    {"transports", "publishers", "subscribers", "tcp_connections", "encodings_paused"}
+)
 
 
 def core_figures(counters: Mapping[str, int]) -> CoreFigures:

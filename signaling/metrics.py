@@ -33,6 +33,7 @@ _MEDIA_GAUGES = {
     "tcp_connections": "Connections open to the media port (TCP).",
     "publishers": "Publishers in the media core.",
     "subscribers": "Subscribers in the media core.",
+    "encodings_paused": "Video encodings that publishers need not send: nobody watches them.",
 }
 _MEDIA_COUNTERS = {
     "packets_received": "Datagrams received.",

@@ -22,6 +22,8 @@ pub struct ForwardCounters {
     pub plis_received: u64,
     /// Of these, what was beyond the receiver's budget.
     pub plis_refused: u64,
+    /// Encodings that publishers need not send. Of now.
+    pub encodings_paused: u64,
     /// Key-frame requests to publishers.
     pub plis_sent: u64,
     drops: [u64; DropReason::ALL.len()],
@@ -45,6 +47,7 @@ impl ForwardCounters {
             ("plis_received", self.plis_received),
             ("plis_refused", self.plis_refused),
             ("plis_sent", self.plis_sent),
+            ("encodings_paused", self.encodings_paused),
         ];
         let drops = DropReason::ALL
             .iter()

@@ -12,6 +12,10 @@ use crate::parameters::LayerWish;
 const LINGER: Duration = Duration::from_secs(5);
 /// Sizes and rates change without anybody saying so.
 const REVIEW: Duration = Duration::from_secs(1);
+/// After this time, and twice as late each time, what was told is told again while something else
+/// comes: messages get lost with the connections that carry them.
+const REPEAT: Duration = Duration::from_secs(2);
+const MAX_REPEAT: Duration = Duration::from_secs(64);
 /// More encodings than this are all wanted.
 const MAX_ENCODINGS: usize = 32;
 
@@ -72,6 +76,8 @@ pub(crate) struct Demand {
     told: EncodingSet,
     /// Since when less is wanted than was told.
     less: Option<Instant>,
+    /// When it is told again, and how long that was waited for. `None`: nothing was told yet.
+    repeat: Option<(Instant, Duration)>,
 }
 
 impl Demand {
@@ -82,6 +88,7 @@ impl Demand {
             review: since,
             told: (0..encodings).collect(),
             less: None,
+            repeat: None,
         }
     }
 
@@ -118,7 +125,27 @@ impl Demand {
         if lapsed {
             self.less = None;
         }
-        std::mem::replace(&mut self.told, next) != next
+        let changed = std::mem::replace(&mut self.told, next) != next;
+        if changed {
+            self.repeat = Some((now + REPEAT, REPEAT));
+        }
+        changed
+    }
+
+    /// True when what was told is to be told again: these encodings come, and they are others.
+    pub(crate) fn is_unheard(&mut self, now: Instant, live: EncodingSet) -> bool {
+        let Some((due, waited)) = self.repeat else {
+            return false;
+        };
+        if live == self.told {
+            self.repeat = Some((now + REPEAT, REPEAT));
+        }
+        if live == self.told || due > now {
+            return false;
+        }
+        let wait = (waited * 2).min(MAX_REPEAT);
+        self.repeat = Some((now + wait, wait));
+        true
     }
 }
 
@@ -204,6 +231,23 @@ mod tests {
         demand.update(start + Duration::from_secs(4), set(&[0, 1, 2]));
         assert!(!demand.update(start + Duration::from_secs(7), set(&[0])));
         assert!(demand.includes(2));
+    }
+
+    #[test]
+    fn what_is_not_heard_is_told_again_less_and_less_often() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut demand = Demand::new(start, 2);
+        assert!(!demand.is_unheard(at(9), set(&[0])), "nothing was told");
+        demand.update(at(10), set(&[0]));
+        demand.update(at(15), set(&[0]));
+        let told: Vec<u64> = (15..300)
+            .filter(|&second| demand.is_unheard(at(second), set(&[0, 1])))
+            .collect();
+        assert_eq!(told, [17, 21, 29, 45, 77, 141, 205, 269]);
+        assert!(!demand.is_unheard(at(400), set(&[0])), "now it is heard");
+        assert!(!demand.is_unheard(at(401), set(&[0, 1])));
+        assert!(demand.is_unheard(at(402), set(&[0, 1])));
     }
 
     #[test]

@@ -29,6 +29,8 @@ const MAX_PENDING: usize = 256;
 /// RTP header with extensions, SRTP tag, UDP and IPv4.
 const OVERHEAD_BYTES: usize = 12 + 8 + 16 + 8 + 20;
 const BITRATE_WINDOW: Duration = Duration::from_secs(1);
+/// Nothing for so long is a pause, and not a picture that hardly changes.
+const PAUSE: Duration = Duration::from_secs(2);
 /// Parameter sets, a delimiter and messages before a key frame's picture.
 const MAX_PARAMETER_PACKETS: u64 = 8;
 const ORIGINAL_SEQUENCE_BYTES: usize = 2;
@@ -163,8 +165,12 @@ impl Encoding {
     }
 
     fn measure(&mut self, now: Instant, bytes: usize, frame_end: bool) {
-        self.last_packet = Some(now);
+        let before = self.last_packet.replace(now);
         let window = &mut self.window;
+        if before.is_some_and(|before| now.duration_since(before) >= PAUSE) {
+            // It was not sent: what was measured before counts until there is more.
+            *window = Window::default();
+        }
         let since = *window.since.get_or_insert(now);
         window.bytes += (bytes + OVERHEAD_BYTES) as u64;
         window.frames += u32::from(frame_end);
@@ -425,6 +431,12 @@ impl Source {
         self.demand
             .as_ref()
             .is_none_or(|demand| demand.includes(encoding))
+    }
+
+    /// How many of its encodings need not be sent.
+    pub(crate) fn paused(&self) -> usize {
+        let encodings = 0..self.encodings.len();
+        encodings.filter(|&one| !self.demands(one)).count()
     }
 
     /// Whether its publisher is to be asked for key frames now.

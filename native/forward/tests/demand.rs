@@ -195,3 +195,58 @@ fn a_muted_video_is_neither_stopped_nor_started() {
     camera.seconds(10);
     assert!(camera.demands().is_empty());
 }
+
+#[test]
+fn a_publisher_that_did_not_hear_is_told_again() {
+    let mut camera = Camera::new();
+    camera.seconds(2);
+    camera.wish(Some(320));
+    camera.seconds(8);
+    // The message that more is wanted is lost.
+    camera.wish(None);
+    camera.frame();
+    camera.told = camera.demands().len();
+    camera.frame();
+    assert_eq!(camera.sending, [true, false, false]);
+    camera.seconds(4);
+    assert_eq!(camera.demands().last(), Some(&rids(&["q", "h", "f"])));
+    assert_eq!(camera.sending, [true; 3]);
+    assert_eq!(camera.received(), 2);
+}
+
+#[test]
+fn what_need_not_be_sent_is_counted_while_its_publisher_lasts() {
+    let mut camera = Camera::new();
+    let paused = |camera: &Camera| camera.session.counter("encodings_paused");
+    camera.seconds(2);
+    camera.wish(Some(320));
+    camera.seconds(8);
+    assert_eq!(paused(&camera), 2);
+    camera.wish(Some(640));
+    camera.seconds(1);
+    assert_eq!(paused(&camera), 1);
+    camera.session.router.unpublish(PUBLISHER).expect("ended");
+    assert_eq!(paused(&camera), 0);
+}
+
+#[test]
+fn the_bitrate_of_what_was_paused_is_not_spread_over_the_pause() {
+    let mut camera = Camera::new();
+    camera.seconds(4);
+    let bitrate = |camera: &Camera| {
+        let dump = camera.session.router.dump();
+        dump["sources"][0]["encodings"][2]["bitrate_bps"].as_u64()
+    };
+    let before = bitrate(&camera);
+    camera.wish(Some(320));
+    camera.seconds(30);
+    camera.wish(None);
+    for _ in 0..60 {
+        camera.frame();
+        let now = bitrate(&camera);
+        assert!(
+            now >= before.map(|bps| bps * 9 / 10),
+            "{now:?} after {before:?}"
+        );
+    }
+}

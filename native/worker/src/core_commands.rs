@@ -174,8 +174,6 @@ impl<S: MessageSocket> Core<S> {
         if !self.sessions.contains_key(&router) {
             return Err(UNKNOWN_HANDLE);
         }
-        // What the session counted stays in the totals.
-        self.publish_counters();
         let inside = |(handle, transport): (TransportHandle, &Transport)| {
             (transport.router == router).then_some(handle)
         };
@@ -185,8 +183,10 @@ impl<S: MessageSocket> Core<S> {
             .filter_map(inside)
             .collect::<Vec<_>>()
         {
-            self.forget_transport(transport);
+            self.close_transport(transport)?;
         }
+        // What the session counted stays in the totals.
+        self.publish_counters();
         self.timers.set(Timer::Session(router), None);
         self.sessions.remove(&router);
         Ok(())

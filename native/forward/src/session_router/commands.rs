@@ -143,6 +143,7 @@ impl SessionRouter {
         self.speakers.remove(publisher);
         for key in keys {
             let source = self.sources.remove(key);
+            self.counters.encodings_paused -= source.paused() as u64;
             self.counters
                 .drop_packets(DropReason::NoSubscriber, source.pending.len());
             self.dirty.retain(|&dirty| dirty != key);

@@ -5,6 +5,7 @@ import os
 import shutil
 import struct
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -129,18 +130,23 @@ class VirtualCore:
         assert isinstance(counters, dict)
         return counters
 
-    def parse_layers_allocation(self, value: bytes) -> object:
-        return self._ask(b"L", value)
+    def parse_layers_allocations(self, values: Sequence[bytes]) -> list[object]:
+        """`None`: refused."""
+        return self._ask_all(b"L", values)
 
-    def parse_dependency_descriptor(self, value: bytes) -> object:
-        """With the structure of the last accepted value that had one; empty: forget it."""
-        return self._ask(b"D", value)
+    def parse_dependency_descriptors(self, values: Sequence[bytes]) -> list[object]:
+        """Each with the structure of the last accepted one that had one; empty: forget it."""
+        return self._ask_all(b"D", values)
 
     def _ask(self, kind: bytes, body: bytes) -> object:
-        self._write(kind, body)
+        return self._ask_all(kind, [body])[0]
+
+    def _ask_all(self, kind: bytes, bodies: Sequence[bytes]) -> list[object]:
+        """As many as the pipe has room for: they are written before an answer is read."""
+        for body in bodies:
+            self._write(kind, body)
         self._input.flush()
-        answer: object = json.loads(self._read()[1])
-        return answer
+        return [json.loads(self._read()[1]) for _ in bodies]
 
     def _write(self, kind: bytes, body: bytes) -> None:
         self._input.write(struct.pack("!I", len(body) + 1) + kind + body)

@@ -85,6 +85,12 @@ class SealrouteAdapter:
         """Of a server that was started."""
         return self._url
 
+    @property
+    def api_key(self) -> str:
+        if self._credentials is None:
+            raise UnavailableError("no credentials")
+        return self._credentials.api_key
+
     def supports(self, scenario: Scenario) -> bool:
         return self._module == "signaling" or scenario.name == BLOCKED
 
@@ -149,7 +155,8 @@ class SealrouteAdapter:
     def _api(self, credentials: Credentials) -> Client:
         return Client(credentials.api_key, credentials.api_secret, api_url=self._url, timeout=30)
 
-    def _new_session(self, clients: int) -> tuple[str, list[str]]:
+    def new_session(self, clients: int) -> tuple[str, list[str]]:
+        """A sealed session, and a token for each client. Blocks."""
         if self._credentials is None:
             raise UnavailableError("no credentials")
         api = self._api(self._credentials)
@@ -158,7 +165,7 @@ class SealrouteAdapter:
         return session.session_id, tokens
 
     async def join(self, scenario: Scenario) -> Joined:
-        session_id, tokens = await asyncio.to_thread(self._new_session, scenario.clients)
+        session_id, tokens = await asyncio.to_thread(self.new_session, scenario.clients)
         if self._http is None or self._credentials is None:
             raise UnavailableError("not started")
         self._clients = [LoadClient(self._http, self._profiles) for _ in tokens]
@@ -205,7 +212,7 @@ class SealrouteAdapter:
         connecting = Connecting()
 
         async def alone() -> TransportJob:
-            session_id, (token,) = await asyncio.to_thread(self._new_session, 1)
+            session_id, (token,) = await asyncio.to_thread(self.new_session, 1)
             client = LoadClient(http, self._profiles)
             self._clients.append(client)
             await client.join(self._url, api_key, session_id, token)

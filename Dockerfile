@@ -30,7 +30,7 @@ USER sealroute
 WORKDIR /var/lib/sealroute
 ENV SEALROUTE_DATA_DIR=/var/lib/sealroute/data
 VOLUME /var/lib/sealroute/data
-EXPOSE 8080/tcp 10000/udp
+EXPOSE 8080/tcp 10000/udp 10000/tcp
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
   CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/healthz', timeout=2)"]
 STOPSIGNAL SIGTERM

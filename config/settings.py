@@ -61,10 +61,17 @@ class HttpSettings:
 
 @dataclass(frozen=True, slots=True)
 class MediaSettings:
-    """The media port: one number for all clients, UDP and TCP."""
+    """The media ports: one number for each worker, UDP and TCP."""
 
     host: str = knob("0.0.0.0", "Address the media socket binds.")  # noqa: S104 - as above
     port: int = knob(10_000, "Media port; 0 takes a free one.", 0, 65_535)
+    workers: int = knob(
+        1,
+        "Threads that forward, each with a port of its own: port, port + 1, and so on. A session"
+        " stays on one. More serve more than one core can; 0 takes one for each core.",
+        0,
+        64,
+    )
     tcp: bool = knob(True, "Take media over TCP on that port where a network passes no UDP.")
     loudest_voices: int = knob(
         0, "Voices forwarded in large sessions: the loudest. 0 forwards all.", 0, 1_000

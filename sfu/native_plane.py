@@ -2,7 +2,10 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from sfu import commands, events
@@ -22,7 +25,7 @@ from sfu.ids import (
 )
 from sfu.media_plane import ClientMediaListener, MediaError
 from sfu.media_router import MediaRouter, NativeMediaRouter, WorkerSettings
-from sfu.peer_transport import MediaPlaneSettings, PeerTransport, PlaneContext, Scheduler
+from sfu.peer_transport import MediaPlaneSettings, PlaneContext, Scheduler
 
 __all__ = ["MediaPlaneSettings", "NativeMediaPlane", "NativeSessionMedia", "WorkerSettings"]
 
@@ -38,11 +41,13 @@ class NativeSessionMedia:
         self.max_publish_bps: int | None = None
         self.streams: dict[StreamId, PublishedStream] = {}
         self.clients: dict[ConnectionId, NativeClientMedia] = {}
-        self.handle = RouterHandle(plane.context.router.next_handle())
         self._plane = plane
+        self._context = plane.context_of_new_session()
+        self.handle = RouterHandle(self._context.router.next_handle())
         self._closed = False
         access = PayloadAccess.OPAQUE if e2ee else PayloadAccess.CLEAR
-        plane.context.router.submit(commands.OpenRouter(self.handle, access))
+        self._context.router.submit(commands.OpenRouter(self.handle, access))
+        self._context.sessions.add(self.handle)
 
     def open_client(
         self, connection: ConnectionId, listener: ClientMediaListener
@@ -51,7 +56,7 @@ class NativeSessionMedia:
             raise MediaError("transport_closed", "the session's media is closed")
         if connection in self.clients:
             raise ValueError("the connection has its media already")
-        client = NativeClientMedia(self._plane.context, self, connection, listener)
+        client = NativeClientMedia(self._context, self, connection, listener)
         self.clients[connection] = client
         return client
 
@@ -60,10 +65,11 @@ class NativeSessionMedia:
 
     async def dump(self) -> dict[str, object]:
         """Everything known of the session: here, and in the core (`core`)."""
-        core = None if self._closed else await self._plane.context.router.dump(self.handle)
+        core = None if self._closed else await self._context.router.dump(self.handle)
         return {
             "session": self.session,
             "e2ee": self.e2ee,
+            "worker": self._context.worker,
             "streams": sorted(self.streams),
             "connections": {name: client.dump() for name, client in self.clients.items()},
             "core": core,
@@ -76,26 +82,64 @@ class NativeSessionMedia:
         for client in list(self.clients.values()):
             client.close()
         self._closed = True
-        self._plane.context.submit_ending(commands.CloseRouter(self.handle))
+        self._context.sessions.discard(self.handle)
+        self._context.submit_ending(commands.CloseRouter(self.handle))
         self._plane.sessions.pop(self.session, None)
 
 
 class NativeMediaPlane:
-    """Implements `MediaPlane`. `open` makes one with a core of its own on the running loop."""
+    """Implements `MediaPlane` over one core or several, each a thread with a port of its own. A
+    session lives on one of them from its first to its last moment; they share nothing.
+    `open` makes the cores on the running loop."""
 
     def __init__(
-        self, router: MediaRouter, settings: MediaPlaneSettings, scheduler: Scheduler | None = None
+        self,
+        routers: Sequence[MediaRouter],
+        settings: MediaPlaneSettings,
+        scheduler: Scheduler | None = None,
     ) -> None:
-        self.context = PlaneContext(
-            router, scheduler or asyncio.get_running_loop(), settings, DtlsIdentity()
+        scheduler, identity = scheduler or asyncio.get_running_loop(), DtlsIdentity()
+        ports = [settings.port and settings.port + worker for worker in range(len(routers))]
+        self.contexts = tuple(
+            PlaneContext(router, scheduler, replace(settings, port=port), identity, worker=worker)
+            for worker, (router, port) in enumerate(zip(routers, ports, strict=True))
         )
         self.sessions: dict[SessionId, NativeSessionMedia] = {}
-        router.listen(self._on_events)
+        self._ended: set[int] = set()
+        for context in self.contexts:
+            context.router.listen(partial(self._on_events, context))
 
     @classmethod
-    def open(cls, worker: WorkerSettings, settings: MediaPlaneSettings) -> "NativeMediaPlane":
-        """A plane with a core that listens on `worker`'s address. Raises `OSError`."""
-        return cls(NativeMediaRouter(worker, asyncio.get_running_loop()), settings)
+    def open(
+        cls, worker: WorkerSettings, settings: MediaPlaneSettings, workers: int = 1
+    ) -> "NativeMediaPlane":
+        """A plane with `workers` cores on `worker`'s address: the first listens on its port, each
+        further one on the port above; all on free ones where it is 0. Raises `OSError`."""
+        routers: list[NativeMediaRouter] = []
+        try:
+            for index in range(workers):
+                one = replace(worker, port=worker.port and worker.port + index)
+                routers.append(NativeMediaRouter(one, asyncio.get_running_loop()))
+        except BaseException:
+            for router in routers:
+                router.close()
+            raise
+        return cls(routers, settings)
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Where the cores listen, UDP and TCP."""
+        return tuple(context.router.local_port for context in self.contexts)
+
+    def context_of_new_session(self) -> PlaneContext:
+        """The core with the fewest transports, of equal ones that with the fewest sessions; one
+        that has ended only when all have."""
+
+        def load(context: PlaneContext) -> tuple[bool, int, int, int]:
+            ended = context.worker in self._ended
+            return ended, len(context.transports), len(context.sessions), context.worker
+
+        return min(self.contexts, key=load)
 
     def open_session(
         self, session: SessionId, *, e2ee: bool, max_publish_bps: int | None = None
@@ -110,83 +154,96 @@ class NativeMediaPlane:
     def counters(self) -> dict[str, int]:
         """The core's totals, and ours: `handshakes.<result>`, `transports_lost.<reason>`,
         `commands_failed.<command>`, `dtls_discarded_records`, `dtls_before_ice`."""
-        return self.context.router.counters() | dict(self.context.totals)
+        totals: Counter[str] = Counter()
+        for context in self.contexts:
+            totals.update(context.router.counters())
+            totals.update(context.totals)
+        return dict(totals)
 
     async def close(self) -> None:
         for session in list(self.sessions.values()):
             session.close()
-        self.context.router.close()
+        for context in self.contexts:
+            context.router.close()
 
-    def _on_events(self, batch: Sequence[Event]) -> None:
+    def _on_events(self, context: PlaneContext, batch: Sequence[Event]) -> None:
         for event in batch:
+            if isinstance(event, events.CommandFailed) and event.command == "worker":
+                self._ended.add(context.worker)
             try:
-                _EVENT_HANDLERS[type(event)](self, event)
+                _EVENT_HANDLERS[type(event)](context, event)
             except Exception:
                 # one client's trouble must not cost the others their events
                 log.exception("an event of the media core could not be handled")
 
-    def _transport(self, handle: TransportHandle) -> PeerTransport | None:
-        return self.context.transports.get(handle)
 
-    def _on_ice_validated(self, event: events.IceValidated) -> None:
-        if transport := self._transport(event.transport):
-            transport.handle_ice_validated()
-
-    def _on_dtls_datagram(self, event: events.DtlsDatagram) -> None:
-        if transport := self._transport(event.transport):
-            transport.handle_dtls(event.datagram)
-
-    def _on_consent_expired(self, event: events.ConsentExpired) -> None:
-        if transport := self._transport(event.transport):
-            transport.handle_consent_expired()
-
-    def _on_source_active(self, _: events.SourceActive) -> None:
-        self.context.totals["sources_active"] += 1
-
-    def _on_dominant_speaker(self, event: events.DominantSpeaker) -> None:
-        published = self.context.publishers.get(event.publisher)
-        if published is not None:
-            published.speaks()
-
-    def _on_not_encrypted(self, event: events.NotEncrypted) -> None:
-        published = self.context.publishers.get(event.publisher)
-        if published is not None:
-            published.not_encrypted(event.mid, event.packets)
-
-    def _on_video_supply(self, event: events.VideoSupplyChanged) -> None:
-        subscription = self.context.subscribers.get(event.subscriber)
-        if subscription is not None:
-            subscription.video_supply(event.supply)
-
-    def _on_video_demand(self, event: events.VideoDemandChanged) -> None:
-        published = self.context.publishers.get(event.publisher)
-        if published is not None:
-            published.video_demand(event.mid, event.wanted)
-
-    def _on_command_failed(self, event: events.CommandFailed) -> None:
-        """What could not be made in the core is closed here too: never half alive. Commands
-        about things that ended meanwhile only count."""
-        self.context.totals[f"commands_failed.{event.command}"] += 1
-        log.warning("command %s of %d failed: %s", event.command, event.handle, event.reason)
-        transport = self._transport(TransportHandle(event.handle))
-        published = self.context.publishers.get(PublisherHandle(event.handle))
-        subscription = self.context.subscribers.get(SubscriberHandle(event.handle))
-        if event.command in ("open_transport", "set_srtp_keys") and transport is not None:
-            transport.handle_command_failed()
-        elif event.command == "publish" and published is not None:
-            published.publish_failed()
-        elif event.command == "subscribe" and subscription is not None:
-            subscription.subscribe_failed()
+def _on_ice_validated(context: PlaneContext, event: events.IceValidated) -> None:
+    if transport := context.transports.get(event.transport):
+        transport.handle_ice_validated()
 
 
-_EVENT_HANDLERS: dict[type[Event], Callable[[NativeMediaPlane, Any], None]] = {
-    events.IceValidated: NativeMediaPlane._on_ice_validated,  # noqa: SLF001
-    events.DtlsDatagram: NativeMediaPlane._on_dtls_datagram,  # noqa: SLF001
-    events.ConsentExpired: NativeMediaPlane._on_consent_expired,  # noqa: SLF001
-    events.SourceActive: NativeMediaPlane._on_source_active,  # noqa: SLF001
-    events.DominantSpeaker: NativeMediaPlane._on_dominant_speaker,  # noqa: SLF001
-    events.NotEncrypted: NativeMediaPlane._on_not_encrypted,  # noqa: SLF001
-    events.VideoSupplyChanged: NativeMediaPlane._on_video_supply,  # noqa: SLF001
-    events.VideoDemandChanged: NativeMediaPlane._on_video_demand,  # noqa: SLF001
-    events.CommandFailed: NativeMediaPlane._on_command_failed,  # noqa: SLF001
+def _on_dtls_datagram(context: PlaneContext, event: events.DtlsDatagram) -> None:
+    if transport := context.transports.get(event.transport):
+        transport.handle_dtls(event.datagram)
+
+
+def _on_consent_expired(context: PlaneContext, event: events.ConsentExpired) -> None:
+    if transport := context.transports.get(event.transport):
+        transport.handle_consent_expired()
+
+
+def _on_source_active(context: PlaneContext, _: events.SourceActive) -> None:
+    context.totals["sources_active"] += 1
+
+
+def _on_dominant_speaker(context: PlaneContext, event: events.DominantSpeaker) -> None:
+    published = context.publishers.get(event.publisher)
+    if published is not None:
+        published.speaks()
+
+
+def _on_not_encrypted(context: PlaneContext, event: events.NotEncrypted) -> None:
+    published = context.publishers.get(event.publisher)
+    if published is not None:
+        published.not_encrypted(event.mid, event.packets)
+
+
+def _on_video_supply(context: PlaneContext, event: events.VideoSupplyChanged) -> None:
+    subscription = context.subscribers.get(event.subscriber)
+    if subscription is not None:
+        subscription.video_supply(event.supply)
+
+
+def _on_video_demand(context: PlaneContext, event: events.VideoDemandChanged) -> None:
+    published = context.publishers.get(event.publisher)
+    if published is not None:
+        published.video_demand(event.mid, event.wanted)
+
+
+def _on_command_failed(context: PlaneContext, event: events.CommandFailed) -> None:
+    """What could not be made in the core is closed here too: never half alive. Commands
+    about things that ended meanwhile only count."""
+    context.totals[f"commands_failed.{event.command}"] += 1
+    log.warning("command %s of %d failed: %s", event.command, event.handle, event.reason)
+    transport = context.transports.get(TransportHandle(event.handle))
+    published = context.publishers.get(PublisherHandle(event.handle))
+    subscription = context.subscribers.get(SubscriberHandle(event.handle))
+    if event.command in ("open_transport", "set_srtp_keys") and transport is not None:
+        transport.handle_command_failed()
+    elif event.command == "publish" and published is not None:
+        published.publish_failed()
+    elif event.command == "subscribe" and subscription is not None:
+        subscription.subscribe_failed()
+
+
+_EVENT_HANDLERS: dict[type[Event], Callable[[PlaneContext, Any], None]] = {
+    events.IceValidated: _on_ice_validated,
+    events.DtlsDatagram: _on_dtls_datagram,
+    events.ConsentExpired: _on_consent_expired,
+    events.SourceActive: _on_source_active,
+    events.DominantSpeaker: _on_dominant_speaker,
+    events.NotEncrypted: _on_not_encrypted,
+    events.VideoSupplyChanged: _on_video_supply,
+    events.VideoDemandChanged: _on_video_demand,
+    events.CommandFailed: _on_command_failed,
 }

@@ -37,8 +37,9 @@ class Scheduler(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MediaPlaneSettings:
-    """`addresses` are advertised to clients in this order. `port` None: the core's own port;
-    another where a NAT maps it. `tcp`: the core takes connections there too, and clients learn it.
+    """`addresses` are advertised to clients in this order. `port` None: each core's own port;
+    another where a NAT maps it, with the number of the core added. `tcp`: the core takes
+    connections there too, and clients learn it.
 
     `ice_timeout_s`: from the SDP exchange to the first valid check; more helps slow clients, less
     frees dead ones sooner. `handshake_timeout_s`: from there to the keys. `max_downlink_media`
@@ -69,12 +70,15 @@ class SubscriberEvents(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PlaneContext:
-    """What all objects of one plane share: the core, the clock, and who owns which handle."""
+    """What all objects of one core share: the core, the clock, and who owns which handle.
+    `worker` is the core's number in its plane."""
 
     router: MediaRouter
     scheduler: Scheduler
     settings: MediaPlaneSettings
     identity: DtlsIdentity
+    worker: int = 0
+    sessions: set[RouterHandle] = field(default_factory=set)
     transports: "dict[TransportHandle, PeerTransport]" = field(default_factory=dict)
     publishers: dict[PublisherHandle, PublisherEvents] = field(default_factory=dict)
     subscribers: dict[SubscriberHandle, SubscriberEvents] = field(default_factory=dict)

@@ -42,12 +42,13 @@ from signaling.websocket import WebSocketGate
 log = structlog.get_logger(__name__)
 
 LAG_SAMPLE_S = 0.5
+MAX_PORT = 65_535
 COUNT_SAMPLE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """Where a server can be reached. `media_port` is its UDP port."""
+    """Where a server can be reached. `media_port` is its first UDP port."""
 
     url: str
     http_port: int
@@ -56,8 +57,11 @@ class RunningServer:
 
 
 def open_media_plane(settings: Settings) -> tuple[MediaPlane, int]:
-    """The media plane of this node and its port. Errors: `ConfigurationError`, `OSError`."""
+    """The media plane of this node and its first port. Errors: `ConfigurationError`, `OSError`."""
     media = settings.media
+    workers = media.workers or len(os.sched_getaffinity(0))
+    if media.port + workers - 1 > MAX_PORT:
+        raise ConfigurationError(f"[media] port {media.port} leaves no room for {workers} workers")
     worker = WorkerSettings(
         host=media.host,
         port=media.port,
@@ -68,13 +72,15 @@ def open_media_plane(settings: Settings) -> tuple[MediaPlane, int]:
     addresses = public_addresses(media.public_ips, media.host)
     try:
         plane = NativeMediaPlane.open(
-            worker, MediaPlaneSettings(addresses=addresses, tcp=media.tcp)
+            worker, MediaPlaneSettings(addresses=addresses, tcp=media.tcp), workers
         )
     except ImportError as cause:
         raise ConfigurationError(
             "the media core is not installed; install the wheel, or run `make build`"
         ) from cause
-    return plane, plane.context.router.local_port
+    if workers > 1:
+        log.info("media_workers", ports=list(plane.ports))
+    return plane, plane.ports[0]
 
 
 PlaneOpener = Callable[[Settings], tuple[MediaPlane, int]]

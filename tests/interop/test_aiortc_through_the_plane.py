@@ -136,7 +136,7 @@ def member(session, name, clients):
 
 
 async def test_aiortc_takes_our_answers_and_we_take_its_answers(clients):
-    plane = NativeMediaPlane(FakeMediaRouter(), MediaPlaneSettings(("127.0.0.1",)))
+    plane = NativeMediaPlane([FakeMediaRouter()], MediaPlaneSettings(("127.0.0.1",)))
     session = plane.open_session("S", e2ee=False)
     ann, ben = member(session, "ann", clients), member(session, "ben", clients)
     answer = await ann.publish("one", Tone(), Grey())
@@ -176,6 +176,40 @@ async def test_sound_and_picture_arrive(native_session, clients):
     assert abs(pictures[-1].to_ndarray(format="rgb24").mean() - BRIGHTNESS) < 12
     sounds = await frames(ben.tracks["audio"], 50)
     assert max(np.abs(sound.to_ndarray()).max() for sound in sounds) > 4_000
+
+
+@pytest.fixture
+async def two_workers():
+    if importlib.util.find_spec("sfu._native") is None:
+        pytest.skip("the compiled core is not built here")
+    plane = NativeMediaPlane.open(
+        WorkerSettings("127.0.0.1"), MediaPlaneSettings(("127.0.0.1",)), workers=2
+    )
+    yield plane
+    await plane.close()
+
+
+async def test_sessions_on_two_workers_have_ports_of_their_own_and_do_not_meet(
+    two_workers, clients
+):
+    seen = {}
+    for name in ("S", "T"):
+        session = two_workers.open_session(name, e2ee=False)
+        ann, ben = member(session, "ann", clients), member(session, "ben", clients)
+        answer = await ann.publish(f"{name}-one", Tone())
+        ben.media.subscribe("first", f"{name}-one", ALL, CODECS)
+        await ben.answer()
+        sounds = await frames(ben.tracks["audio"], 20)
+        assert max(np.abs(sound.to_ndarray()).max() for sound in sounds) > 4_000
+        seen[name] = (await session.dump(), answer.sdp)
+    assert [dump["worker"] for dump, _ in seen.values()] == [0, 1]
+    for port, (_, sdp) in zip(two_workers.ports, seen.values(), strict=True):
+        candidates = [line for line in sdp.splitlines() if "a=candidate" in line]
+        assert {line.split()[5] for line in candidates} == {str(port)}
+    one_each = [context.router.counters()["rtp_received"] for context in two_workers.contexts]
+    assert min(one_each) >= 20
+    assert two_workers.counters()["transports"] == 4
+    assert two_workers.counters()["rtp_received"] >= sum(one_each)
 
 
 async def test_both_ways_and_again_after_leaving(native_session, clients):

@@ -95,7 +95,7 @@ async def test_both_transports_connect_and_say_good_bye(monkeypatch):
     monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda **_: ["127.0.0.1"])
     loop = asyncio.get_running_loop()
     wire, core = await loop.create_datagram_endpoint(WiredCore, local_addr=("127.0.0.1", 0))
-    plane = NativeMediaPlane(core, MediaPlaneSettings(("127.0.0.1",)))
+    plane = NativeMediaPlane([core], MediaPlaneSettings(("127.0.0.1",)))
     listener = Listener()
     client = plane.open_session("S", e2ee=False).open_client("ann", listener)
     up, down = RTCPeerConnection(), RTCPeerConnection()

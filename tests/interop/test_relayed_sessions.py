@@ -54,7 +54,7 @@ async def test_pictures_and_sound_go_from_client_to_client_and_not_through_the_s
     listed = await asyncio.to_thread(site.application.list_streams, session)
     assert [(row.id, row.name) for row in listed] == [(publisher.stream_id, "camera")]
     assert not any(site.plane.counters().values())
-    assert not site.plane.context.transports
+    assert not site.plane.contexts[0].transports
 
 
 async def test_a_muted_kind_and_an_unwanted_one_stop_at_their_sender(site) -> None:

@@ -271,7 +271,7 @@ async def test_roles_hold_and_leave_nobody_behind(site, peers) -> None:
     encoder = peers(session, opentok.Roles.subscriber)
     refused = await encoder.begin(f"/whip/{session}", await encoder.publishing())
     assert (refused.status, (await refused.json())["error"]) == (403, "permission_denied")
-    assert site.plane.context.transports == {}
+    assert site.plane.contexts[0].transports == {}
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,7 @@ class NativeBench:
         self.router = FakeMediaRouter()
         self.clock = scheduler or VirtualScheduler()
         self.plane = NativeMediaPlane(
-            self.router, MediaPlaneSettings(addresses=("192.0.2.1",)), self.clock
+            [self.router], MediaPlaneSettings(addresses=("192.0.2.1",)), self.clock
         )
 
     async def settle(self):
@@ -226,11 +226,11 @@ class NativeBench:
         self.router.deliver(ConsentExpired(self._transport(client, direction)))
 
     def report_speaking(self, client, stream):
-        (handle,) = [h for h, p in self.plane.context.publishers.items() if p.stream == stream]
+        (handle,) = [h for h, p in self.plane.contexts[0].publishers.items() if p.stream == stream]
         self.router.deliver(DominantSpeaker(handle))
 
     def report_not_encrypted(self, client, stream, mid, packets):
-        (handle,) = [h for h, p in self.plane.context.publishers.items() if p.stream == stream]
+        (handle,) = [h for h, p in self.plane.contexts[0].publishers.items() if p.stream == stream]
         self.router.deliver(NotEncrypted(handle, mid, packets))
 
 

@@ -303,7 +303,7 @@ async def test_ending_works_after_the_core_has_ended(scene):
     scene.router.closed = True
     scene.session.close()
     assert scene.plane.sessions == {}
-    assert scene.plane.context.transports == {}
+    assert scene.plane.contexts[0].transports == {}
 
 
 async def test_a_thousand_joins_and_leaves_leave_nothing_behind(scene, peers):
@@ -328,7 +328,7 @@ async def test_a_thousand_joins_and_leaves_leave_nothing_behind(scene, peers):
     scene.session.close()
     scene.clock.run_soon()
     await asyncio.sleep(0)
-    context, router = scene.plane.context, scene.router
+    context, router = scene.plane.contexts[0], scene.router
     for table in (
         context.transports,
         context.publishers,

@@ -53,6 +53,8 @@ _SNAPSHOT_COVERS = (
     m.HintAnnounced,
 )
 """Not replayed to a client that comes back: its new `Welcome` says what they would."""
+_NOT_REPLAYED = (*_SNAPSHOT_COVERS, m.DownlinkOffer, m.VideoDemandChanged)
+"""What is told again as it is by then counts too."""
 
 _Answered = (
     e.PublishMedia | e.SubscribeMedia | e.DeclareKidsMedia | e.AnswerDownlink | e.RestartIceMedia
@@ -95,6 +97,7 @@ class _Seat:
     backlog: deque[Outgoing] = field(default_factory=deque)
     grace: Timer | None = None
     offer: DownlinkOffer | None = None
+    demands: dict[tuple[str, str], m.VideoDemandChanged] = field(default_factory=dict)
     publishing: asyncio.Task[None] | None = None
 
 
@@ -166,8 +169,11 @@ class SessionActor:
         ice_servers = self._ice_servers(connection)
         self.apply(c.Resume(connection, hello.id, seat.resume, ice_servers))
         for outgoing in missed:
-            if not isinstance(outgoing.message, (*_SNAPSHOT_COVERS, m.DownlinkOffer)):
+            if not isinstance(outgoing.message, _NOT_REPLAYED):
                 outlet.send(outgoing)
+        for told in seat.demands.values():
+            if StreamId(told.stream_id) in self.state.streams:
+                self.send(connection, told)
         if seat.offer is not None:
             self._send_offer(connection, seat.offer)
         self._log.info("resumed", connection=short(connection))
@@ -271,6 +277,15 @@ class SessionActor:
         if seat is not None:
             seat.offer = offer
             self._send_offer(connection, offer)
+
+    def keep_demand(self, connection: ConnectionId, told: m.VideoDemandChanged) -> None:
+        """A client that comes back learns again what of its videos is watched."""
+        seat = self._seats.get(connection)
+        if seat is None:
+            return
+        present = {k: v for k, v in seat.demands.items() if StreamId(k[0]) in self.state.streams}
+        seat.demands = {**present, (told.stream_id, told.mid): told}
+        self.send(connection, told)
 
     def _send_offer(self, connection: ConnectionId, offer: DownlinkOffer) -> None:
         tracks = tuple(

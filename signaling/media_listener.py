@@ -17,6 +17,7 @@ class Reported(Protocol):
     def apply(self, command: c.Command) -> None: ...
     def send(self, connection: ConnectionId, message: m.Message) -> None: ...
     def keep_offer(self, connection: ConnectionId, offer: DownlinkOffer) -> None: ...
+    def keep_demand(self, connection: ConnectionId, told: m.VideoDemandChanged) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class MediaListener:
         told = m.VideoDemandChanged(
             stream_id=stream, mid=demand.mid, watched=demand.watched, rids=demand.rids
         )
-        self.actor.send(self.connection, told)
+        self.actor.keep_demand(self.connection, told)
 
     def on_transport_lost(self, direction: Direction) -> None:
         self.actor.apply(c.TransportEnded(self.connection, direction.value))

@@ -111,6 +111,24 @@ async def test_a_secret_changes_in_the_call_without_a_failure(server, sessions) 
     assert viewer.state.failed == failed
 
 
+async def test_a_video_that_nobody_watches_is_not_sent_and_the_next_viewer_sees_it(
+    server, sessions
+) -> None:
+    sessions += [await server.join(), await server.join()]
+    publisher = await sessions[0].publish()
+    (video,) = (track for track in publisher.tracks if track.kind == "video")
+    viewer = await subscribed(sessions[1])
+    await until(lambda: viewer.tracks["video"].frames > 20)
+    await sessions[1].unsubscribe(viewer)
+    await until(lambda: video.is_held_back, 15)
+    frames = video.counts.frames
+    await asyncio.sleep(0.5)  # real time: what must not be sent needs a while to be missed
+    assert video.counts.frames <= frames + 1
+    viewer = await subscribed(sessions[1])
+    await until(lambda: viewer.tracks["video"].frames > 20)
+    assert not video.is_held_back
+
+
 async def test_frames_in_clear_are_dropped_by_the_server_and_told(server, sessions) -> None:
     sessions += [await server.join(), await server.join()]
     told: list[str] = []

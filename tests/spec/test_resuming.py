@@ -1,6 +1,7 @@
 """A WebSocket is lost: what its client finds when it comes back, and when it does not."""
 
 from sfu.ids import StreamId
+from sfu.media_plane import VideoDemand
 from signaling.protocol import messages as m
 from tests.conversation import House, settle
 
@@ -76,6 +77,28 @@ async def test_an_offer_that_was_not_answered_comes_again() -> None:
     await settle()
     assert bob.heard(m.DownlinkOffer) == [offer]
     assert bob.heard(m.SubscriberConnected) == [m.SubscriberConnected(subscriber_id=subscriber)]
+
+
+async def test_who_comes_back_learns_what_of_its_videos_is_watched_as_it_is_now() -> None:
+    house = House()
+    ann = await house.joined()
+    stream, ended = await ann.publish(), await ann.publish()
+    ann.media.report_video_demand(StreamId(ended), VideoDemand("1", watched=False, rids=()))
+    ann.media.report_video_demand(StreamId(stream), VideoDemand("1", watched=False, rids=()))
+    await settle()
+    assert [x.watched for x in ann.heard(m.VideoDemandChanged)] == [False, False]
+    ann.lose_socket()
+    ann.media.report_video_demand(StreamId(stream), VideoDemand("1", watched=True, rids=("q",)))
+    ann.media.report_video_demand(StreamId(stream), VideoDemand("1", watched=True, rids=()))
+    await settle()
+    assert ann.resume()
+    assert ann.heard(m.VideoDemandChanged) == [
+        m.VideoDemandChanged(stream_id=ended, mid="1", watched=False, rids=()),
+        m.VideoDemandChanged(stream_id=stream, mid="1", watched=True, rids=()),
+    ]
+    ann.ask(m.Unpublish, stream_id=ended)
+    assert ann.resume()
+    assert [x.stream_id for x in ann.heard(m.VideoDemandChanged)] == [stream]
 
 
 async def test_who_does_not_come_back_in_time_is_gone() -> None:

@@ -1,9 +1,14 @@
 """The private names of the media library that sealing leans on, and what it does without them."""
 
+from fractions import Fraction
+
 import pytest
 from aioice import ice
-from aiortc import RTCPeerConnection
+from aiortc import RTCPeerConnection, VideoStreamTrack
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 from aiortc.rtcrtpreceiver import RemoteStreamTrack
+from av import VideoFrame
+from sealroute_client.e2ee.frames import CodecId
 from sealroute_client.errors import DecryptionInternalError, EncryptionInternalError
 from sealroute_client.media import inbound, loopback, outbound
 
@@ -26,6 +31,37 @@ async def test_the_names_the_hooks_need_exist_in_this_aiortc() -> None:
 def test_a_sender_without_them_is_refused() -> None:
     with pytest.raises(EncryptionInternalError):
         outbound.attach(object(), lambda _codec, frame: frame, lambda _size: None)
+
+
+async def test_an_idle_sender_takes_frames_and_encodes_none() -> None:
+    sealed: list[bytes] = []
+
+    def seal(_codec: CodecId, frame: bytes) -> bytes:
+        sealed.append(frame)
+        return frame
+
+    class Camera(VideoStreamTrack):
+        taken = 0
+
+        async def recv(self) -> VideoFrame:
+            self.taken += 1
+            frame = VideoFrame(width=64, height=64)
+            frame.pts, frame.time_base = self.taken * 3_000, Fraction(1, 90_000)
+            return frame
+
+    peer, camera, idle = RTCPeerConnection(), Camera(), True
+    try:
+        sender = peer.addTransceiver(camera).sender
+        outbound.attach(sender, seal, lambda _size: None, lambda: idle)
+        vp8 = RTCRtpCodecParameters(mimeType="video/VP8", clockRate=90_000, payloadType=96)
+        take = sender._next_encoded_frame
+        assert [await take(vp8) for _ in range(5)] == [None] * 5
+        assert (camera.taken, sealed) == (5, [])
+        idle = False
+        assert await take(vp8) is not None
+        assert len(sealed) == 1
+    finally:
+        await peer.close()
 
 
 def test_a_receiver_without_them_is_refused() -> None:

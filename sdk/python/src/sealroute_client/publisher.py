@@ -28,7 +28,7 @@ class SendCounts:
 @dataclass(slots=True)
 class PublishedTrack:
     """One m-line that sends. On sealed Sessions nothing passes before the key is set.
-    `is_held_back`: its one receiver does not want it (relayed Sessions)."""
+    `is_held_back`: its one receiver does not want it (relayed Sessions), or nobody watches."""
 
     kind: str
     transceiver: RTCRtpTransceiver
@@ -41,7 +41,9 @@ class PublishedTrack:
     on_exhausted: Callable[[], None] | None = None
 
     def attach(self) -> None:
-        outbound.attach(self.transceiver.sender, self.seal, self._on_frame)
+        outbound.attach(
+            self.transceiver.sender, self.seal, self._on_frame, lambda: self.is_held_back
+        )
 
     def seal(self, codec: CodecId, frame: bytes) -> bytes | None:
         if self.is_muted or self.is_held_back:
@@ -73,6 +75,12 @@ class PublishedTrack:
             self.pending = None
         self.request_key_frame()
 
+    def hold_back(self, held: bool) -> None:
+        """Sends nothing while held; goes on with a key frame."""
+        was_held, self.is_held_back = self.is_held_back, held
+        if was_held and not held:
+            self.request_key_frame()
+
     def request_key_frame(self) -> None:
         if self.kind == "video":
             outbound.request_key_frame(self.transceiver.sender)
@@ -97,6 +105,8 @@ class Publisher(Emitter):
         """The server gave the stream its id: keys can be derived, frames may flow."""
         self.stream_id = stream_id
         for track in self.tracks:
+            # A new stream is wanted whole.
+            track.hold_back(False)
             track.switch(stream_id)
         if self._watcher is None:
             self._watcher = asyncio.create_task(self._watch())
@@ -122,6 +132,11 @@ class Publisher(Emitter):
     @property
     def has_video(self) -> bool:
         return self.source.video is not None and not self.is_muted("video")
+
+    def on_video_demand(self, mid: str, watched: bool) -> None:
+        for track in self.tracks:
+            if track.kind == "video" and track.mid == mid:
+                track.hold_back(not watched)
 
     async def publish_audio(self, on: bool) -> None:
         await self._set_sending("audio", on)

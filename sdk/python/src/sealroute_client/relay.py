@@ -247,6 +247,4 @@ class PeerLinks:
 
 def _hold_back(link: PeerLink, wanted: set[str]) -> None:
     for track in link.tracks:
-        was_held, track.is_held_back = track.is_held_back, track.kind not in wanted
-        if was_held and not track.is_held_back:
-            track.request_key_frame()
+        track.hold_back(track.kind not in wanted)

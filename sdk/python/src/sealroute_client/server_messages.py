@@ -139,6 +139,11 @@ class ServerMessages:
         if subscriber is not None:
             subscriber.on_video_supply(str(message["supply"]))
 
+    def _on_video_demand(self, message: dict[str, Any]) -> None:
+        publisher = self._session.publishers.get(str(message["streamId"]))
+        if publisher is not None:
+            publisher.on_video_demand(str(message["mid"]), bool(message["watched"]))
+
     def _on_transport_lost(self, message: dict[str, Any]) -> None:
         recovery.begin(self._session, str(message["direction"]))
 
@@ -193,6 +198,7 @@ HANDLERS: Final[dict[str, Callable[[ServerMessages, dict[str, Any]], None]]] = {
     "subscriberConnected": ServerMessages._on_subscriber_connected,  # noqa: SLF001
     "activeSpeaker": ServerMessages._on_active_speaker,  # noqa: SLF001
     "videoSupplyChanged": ServerMessages._on_video_supply,  # noqa: SLF001
+    "videoDemandChanged": ServerMessages._on_video_demand,  # noqa: SLF001
     "transportLost": ServerMessages._on_transport_lost,  # noqa: SLF001
     "peerWanted": ServerMessages._on_peer_wanted,  # noqa: SLF001
     "peerGone": ServerMessages._on_peer_gone,  # noqa: SLF001

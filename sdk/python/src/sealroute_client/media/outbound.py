@@ -127,8 +127,14 @@ def check_sender(sender: RTCRtpSender) -> None:
         raise EncryptionInternalError("This version of aiortc can not be used")
 
 
-def attach(sender: RTCRtpSender, seal: SealFrame, on_frame: Callable[[int], None]) -> None:
+def attach(
+    sender: RTCRtpSender,
+    seal: SealFrame,
+    on_frame: Callable[[int], None],
+    is_idle: Callable[[], bool] = lambda: False,
+) -> None:
     """From now on only what `seal` returns reaches RTP; `on_frame` hears each frame's bytes.
+    While `is_idle`, frames are taken from the source and not even encoded.
 
     Errors: EncryptionInternalError.
     """
@@ -138,6 +144,9 @@ def attach(sender: RTCRtpSender, seal: SealFrame, on_frame: Callable[[int], None
 
     async def next_encoded_frame(codec: RTCRtpCodecParameters) -> RTCEncodedFrame | None:
         nonlocal encoder
+        if is_idle() and sender.track is not None:
+            await sender.track.recv()
+            return None
         if encoder is None:
             build = ENCODERS.get(codec.mimeType.lower())
             if build is None:

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod demux;
+mod framing;
 mod ice_lite;
 mod own_checks;
 mod reachability;
@@ -13,6 +14,7 @@ mod test_hex;
 mod twcc;
 
 pub use demux::{PacketKind, classify};
+pub use framing::{BadFrame, Deframer, LENGTH_BYTES, frame};
 pub use ice_lite::{IceLite, IceOutcome, Ignored, PeerAddress};
 pub use own_checks::{OwnChecks, PeerCredentials};
 pub use reachability::{Reachability, Step};

@@ -178,7 +178,7 @@ impl TcpConnections {
     /// A valid check came over the connection: it stays until then.
     pub(crate) fn keep(&mut self, number: NonZeroU32, until: Instant) {
         if let Some(connection) = self.members.get_mut(&number) {
-            connection.is_confirmed = true;
+            connection.confirm();
             connection.expires = until;
         }
     }

@@ -5,13 +5,12 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::num::NonZeroU32;
 use std::time::Instant;
 
-use sealroute_transport::{PacketKind, PeerAddress, classify};
+use sealroute_transport::{BadFrame, Deframer, LENGTH_BYTES, PeerAddress, frame};
 
 use crate::egress::SLOT_BYTES;
 use crate::path::Path;
 use crate::socket::DATAGRAM_BYTES;
 
-const LENGTH_BYTES: usize = 2;
 /// What one read takes; at least one whole frame.
 const INBOUND_BYTES: usize = 8_192;
 /// What waits for a peer that takes less than is sent; some 100 ms of 2.5 Mbps. Later packets would be
@@ -26,13 +25,10 @@ pub(crate) const BACKLOG_FULL: io::ErrorKind = io::ErrorKind::StorageFull;
 pub(crate) struct Connection {
     stream: TcpStream,
     path: Path,
-    inbound: Box<[u8]>,
-    filled: usize,
+    inbound: Deframer,
     backlog: Vec<u8>,
     /// It ends then, unless a valid check comes before.
     pub(crate) expires: Instant,
-    /// A valid check came over it.
-    pub(crate) is_confirmed: bool,
 }
 
 impl Connection {
@@ -51,11 +47,9 @@ impl Connection {
                 local: local.map(|local| local.ip().to_canonical()),
                 connection: Some(number),
             },
-            inbound: vec![0; INBOUND_BYTES].into_boxed_slice(),
-            filled: 0,
+            inbound: Deframer::new(DATAGRAM_BYTES, INBOUND_BYTES),
             backlog: Vec::new(),
             expires,
-            is_confirmed: false,
         }
     }
 
@@ -71,6 +65,11 @@ impl Connection {
         self.path.peer()
     }
 
+    /// A valid check came over it.
+    pub(crate) fn confirm(&mut self) {
+        self.inbound.confirm();
+    }
+
     pub(crate) fn is_behind(&self) -> bool {
         !self.backlog.is_empty()
     }
@@ -80,25 +79,16 @@ impl Connection {
     /// # Errors
     /// The connection is of no more use: it ended, or `BAD_FRAME`.
     pub(crate) fn read(&mut self, mut take: impl FnMut(Path, &[u8])) -> io::Result<()> {
-        match self.stream.read(&mut self.inbound[self.filled..]) {
+        let bytes = match self.stream.read(self.inbound.space()) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(bytes) => self.filled += bytes,
+            Ok(bytes) => bytes,
             Err(error) if is_temporary(&error) => return Ok(()),
             Err(error) => return Err(error),
-        }
-        let mut at = 0;
-        while let Some(packet) = whole_packet(&self.inbound[at..self.filled])? {
-            if !self.is_confirmed && !packet.is_empty() && classify(packet) != PacketKind::Stun {
-                return Err(BAD_FRAME.into());
-            }
-            if !packet.is_empty() {
-                take(self.path, packet);
-            }
-            at += LENGTH_BYTES + packet.len();
-        }
-        self.inbound.copy_within(at..self.filled, 0);
-        self.filled -= at;
-        Ok(())
+        };
+        let path = self.path;
+        self.inbound
+            .advance(bytes, |packet| take(path, packet))
+            .map_err(|BadFrame| BAD_FRAME.into())
     }
 
     /// Sends a packet, or keeps what the system does not take now.
@@ -106,14 +96,11 @@ impl Connection {
     /// # Errors
     /// `BACKLOG_FULL`: the packet is dropped. All others: the connection is of no more use.
     pub(crate) fn send(&mut self, packet: &[u8]) -> io::Result<()> {
-        let mut frame = [0; LENGTH_BYTES + SLOT_BYTES];
-        let length = LENGTH_BYTES + packet.len();
-        let (Some(frame), Ok(stated)) = (frame.get_mut(..length), u16::try_from(packet.len()))
-        else {
+        let mut out = [0; LENGTH_BYTES + SLOT_BYTES];
+        let Some(length) = frame(packet, &mut out) else {
             return Err(BACKLOG_FULL.into());
         };
-        frame[..LENGTH_BYTES].copy_from_slice(&stated.to_be_bytes());
-        frame[LENGTH_BYTES..].copy_from_slice(packet);
+        let frame = &out[..length];
         let sent = if self.is_behind() {
             0
         } else {
@@ -139,18 +126,6 @@ impl Connection {
         self.backlog.drain(..sent);
         Ok(())
     }
-}
-
-/// The packet that `bytes` begin with, if it is whole.
-fn whole_packet(bytes: &[u8]) -> io::Result<Option<&[u8]>> {
-    let Some((length, rest)) = bytes.split_first_chunk::<LENGTH_BYTES>() else {
-        return Ok(None);
-    };
-    let length = usize::from(u16::from_be_bytes(*length));
-    if length > DATAGRAM_BYTES {
-        return Err(BAD_FRAME.into());
-    }
-    Ok(rest.get(..length))
 }
 
 fn write_some(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {

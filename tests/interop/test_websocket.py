@@ -119,6 +119,15 @@ async def test_a_client_is_welcomed_and_others_learn_of_it(gate):
     assert created["connection"]["connectionId"] == second["connection"]["connectionId"]
 
 
+async def test_compression_is_not_agreed_on_and_a_compressed_frame_ends_the_websocket(gate):
+    client = await gate.connect(compress=15)
+    assert (await hello(client))["t"] == "welcome"
+    assert not client.ws.compress
+    # One compressed binary message, empty and masked (RFC 7692 section 6).
+    client.ws._conn.transport.write(b"\xc2\x80\x00\x00\x00\x00")
+    assert await client.closed() == aiohttp.WSCloseCode.PROTOCOL_ERROR
+
+
 async def test_the_json_twin_speaks_the_same_protocol(gate):
     client = await gate.connect("sealroute.v1.json")
     await client.ws.send_json(

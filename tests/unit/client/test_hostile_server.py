@@ -12,8 +12,6 @@ SECRET = SessionSecret(session_key("correct horse battery", "session", iteration
 KEY_FRAME = b"\x10\x02\x00\x9d\x01\x2a\x80\x02\x68\x01" + bytes(range(200))
 SLICE = b"\x00\x00\x00\x01\x65\x88" + b"p" * 90
 SPS_PPS_IDR = b"\x00\x00\x00\x01\x67\x42\x00\x00\x00\x01\x68\xce" + SLICE
-    b"\x00\x00\x00\x01\x67\x42\x00\x00\x00\x01\x68\xce\x00\x00\x00\x01\x65\x88" + b"p" * 90
-)
 PLAIN = {
     CodecId.OPUS: b"\x78" + bytes(range(60)),
     CodecId.VP8: KEY_FRAME,

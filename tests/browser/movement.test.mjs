@@ -23,6 +23,12 @@ async function joined(room) {
         globalThis.peers.push(this);
       }
     };
+    globalThis.WebSocket = class extends WebSocket {
+      constructor(...given) {
+        super(...given);
+        globalThis.socket = this;
+      }
+    };
   });
   const token = await lab.server.token(room);
   assert.equal(await person.connect(room, token, SECRET), null);
@@ -75,4 +81,53 @@ test('transports that failed restart ICE with new credentials; streams stay what
     [await ada.count('streamDestroyed'), await bob.count('streamDestroyed')],
     [0, 0],
   );
+});
+
+test('a call goes on with its streams when the socket and both transports are lost at once', async () => {
+  const room = await lab.server.createRoom({ e2ee: true });
+  const [ada, bob] = [await joined(room), await joined(room)];
+  const streamId = await ada.publish({ hertz: TONE_HZ });
+  await bob.sees(streamId);
+  for (const person of [ada, bob]) {
+    const [before] = await fragments(person);
+    // The restart is asked for over a socket that is gone before the answer.
+    await fail(person);
+    await person.do(() => globalThis.socket.close());
+    await person.untilEvent('sessionReconnected');
+    await person.until(
+      (old) =>
+        globalThis.peers.every((peer) =>
+          [peer.localDescription, peer.remoteDescription].every(
+            ({ sdp }) => !old.some((fragment) => sdp.includes(`a=ice-ufrag:${fragment}`)),
+          ),
+        ),
+      'the credentials stay the same',
+      10_000,
+      before,
+    );
+    await bob.sees(streamId);
+    await bob.hears(streamId, TONE_HZ);
+  }
+  assert.deepEqual(
+    [await ada.count('streamDestroyed'), await bob.count('streamDestroyed')],
+    [0, 0],
+  );
+});
+
+test('a server that begins anew ends the stay, and the same token leads into the room again', async () => {
+  const room = await lab.server.createRoom({ e2ee: true });
+  const [ada, bob] = [await joined(room), await joined(room)];
+  await bob.sees(await ada.publish({ hertz: TONE_HZ }));
+  await lab.server.restart();
+  for (const person of [ada, bob]) {
+    await person.untilEvent('sessionDisconnected', 1, 20_000);
+    assert.deepEqual(await person.reasonOf('sessionDisconnected'), 'networkDisconnected');
+    assert.ok(
+      await person.do(() => globalThis.peers.every((peer) => peer.connectionState === 'closed')),
+    );
+  }
+  const [again, other] = [await joined(room), await joined(room)];
+  const streamId = await again.publish({ hertz: TONE_HZ });
+  await other.sees(streamId);
+  await other.hears(streamId, TONE_HZ);
 });

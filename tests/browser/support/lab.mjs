@@ -124,6 +124,14 @@ export class Person {
     assert.fail(`${this.kind} hears ${JSON.stringify(tone)} and not ${hertz} Hz`);
   }
 
+  /** Of the last event of that name. */
+  reasonOf(name) {
+    return this.do(
+      (wanted) => lab.events.findLast((event) => event.name === wanted)?.reason,
+      name,
+    );
+  }
+
   count(name) {
     return this.do((wanted) => lab.count(wanted), name);
   }

@@ -14,35 +14,48 @@ const root = fileURLToPath(new URL('../../..', import.meta.url));
 const program = process.env.SEALROUTE ?? join(root, '.venv/bin/sealroute');
 const START_TIMEOUT_MS = 15_000;
 
+function launch(port, dataDir, environment) {
+  return spawn(
+    program,
+    [
+      ...['serve', '--host', '127.0.0.1', '--port', String(port)],
+      ...['--media-port', '0'],
+      ...['--data-dir', dataDir],
+    ],
+    { env: { ...process.env, ...environment } },
+  );
+}
+
 export class Server {
   constructor(process, port, dataDir) {
-    this.process = process;
     this.url = `http://127.0.0.1:${port}`;
     this.dataDir = dataDir;
     this.program = program;
     this.output = '';
+    this.#run(process);
+  }
+
+  #run(process) {
+    this.process = process;
     for (const stream of [process.stdout, process.stderr]) {
       stream.on('data', (data) => (this.output += data));
     }
+  }
+
+  /** Ends without a word to anybody, and begins anew at the same port with the same data. */
+  async restart() {
+    this.process.kill('SIGKILL');
+    await once(this.process, 'exit');
+    const { port } = new URL(this.url);
+    this.#run(launch(port, this.dataDir, {}));
+    await this.#untilReady();
   }
 
   /** `environment`: settings beside the usual, as `SEALROUTE_…` variables. */
   static async start(environment = {}) {
     const dataDir = await mkdtemp(join(tmpdir(), 'sealroute-browser-'));
     const port = await freeTcpPort();
-    const server = new Server(
-      spawn(
-        program,
-        [
-          ...['serve', '--host', '127.0.0.1', '--port', String(port)],
-          ...['--media-port', '0'],
-          ...['--data-dir', dataDir],
-        ],
-        { env: { ...process.env, ...environment } },
-      ),
-      port,
-      dataDir,
-    );
+    const server = new Server(launch(port, dataDir, environment), port, dataDir);
     try {
       await server.#untilReady();
       server.project = await server.cli('project', 'create', '--e2ee');

@@ -58,16 +58,19 @@ def as_json(runs: Iterable[Run], about: dict[str, Any]) -> dict[str, Any]:
 
 
 def write(found: dict[str, Any], raw: Path = RAW, page: Path = PAGE) -> None:
-    """Writes both; scenarios that were not played this time keep their earlier results."""
+    """Writes both; scenarios that were not played this time keep their earlier results, on the
+    page also those that were measured elsewhere."""
+    kept = page.read_text() if page.exists() else ""
+    page.write_text(as_page(found, SCENARIOS, kept))
     if raw.exists():
         earlier = json.loads(raw.read_text())["scenarios"]
         found = {**found, "scenarios": {**earlier, **found["scenarios"]}}
     raw.parent.mkdir(exist_ok=True)
     raw.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-    page.write_text(as_page(found, SCENARIOS))
 
 
-def as_page(found: dict[str, Any], scenarios: Sequence[Scenario]) -> str:
+def as_page(found: dict[str, Any], scenarios: Sequence[Scenario], kept: str = "") -> str:
+    """`kept`: a page of before, for the scenarios that `found` does not have."""
     lines = [
         "# Calls on bad networks",
         "",
@@ -84,7 +87,15 @@ def as_page(found: dict[str, Any], scenarios: Sequence[Scenario]) -> str:
         result = found["scenarios"].get(scenario.name)
         if result is not None:
             lines += _section(scenario, result)
+        else:
+            lines += _kept_section(kept, scenario)
     return "\n".join(lines)
+
+
+def _kept_section(page: str, scenario: Scenario) -> list[str]:
+    sections = (section.strip() for section in page.split("\n## ")[1:])
+    found = [section for section in sections if section.startswith(f"{scenario.name}:")]
+    return [f"## {found[0]}", ""] if found else []
 
 
 def _section(scenario: Scenario, result: dict[str, Any]) -> list[str]:

@@ -114,3 +114,19 @@ def test_the_page_shows_the_spread_the_bound_and_the_verdict_of_each_scenario() 
     page = as_page(as_json([run], about), SCENARIOS)
     assert "## tcp: **FAIL**" in page
     assert "| took | 1.5 (1 to 2) s | at most 1.5 | FAIL |" in page
+
+
+def test_the_page_keeps_what_was_measured_of_scenarios_that_are_not_played_again():
+    first, second = SCENARIOS[:2]
+    about = {"date": "today", "commit": "abc", "machine": "one"}
+    runs = [
+        Run(one.name, ((at_most("a figure", number, "s", 5.0),),))
+        for number, one in enumerate((first, second))
+    ]
+    before = as_page(as_json(runs, about), SCENARIOS)
+    later = Run(second.name, ((at_most("a figure", 7.0, "s", 5.0),),))
+    after = as_page(as_json([later], about), SCENARIOS, before)
+    assert f"## {first.name}: pass" in after
+    assert f"## {second.name}: **FAIL**" in after
+    assert after.count("## ") == 2
+    assert as_page(as_json(runs, about), SCENARIOS, after) == before

@@ -44,7 +44,12 @@ pub(crate) struct Downlink {
     epoch: Instant,
     /// Something was sent since the last tick.
     busy: bool,
-    next_tick: Option<Instant>,
+    /// Something was sent in the tick before that.
+    lingers: bool,
+    /// Its router knows that it has a time of its own.
+    pub(crate) listed: bool,
+    /// Keys of the sinks that send over it.
+    pub(crate) sinks: Vec<usize>,
     next_release: Option<Instant>,
     pub(crate) wanted_bps: f64,
     pub(crate) granted_bps: f64,
@@ -60,7 +65,9 @@ impl Downlink {
             packets: SentPackets::default(),
             epoch: now,
             busy: false,
-            next_tick: None,
+            lingers: false,
+            listed: false,
+            sinks: Vec::new(),
             next_release: None,
             wanted_bps: 0.0,
             granted_bps: 0.0,
@@ -73,9 +80,7 @@ impl Downlink {
         self.estimator.handle_sent(now, bytes);
         // Without anything to estimate from there is nothing to divide.
         let measured = content != Content::Unreported || self.estimator.has_evidence();
-        if measured && !std::mem::replace(&mut self.busy, true) {
-            self.next_tick.get_or_insert(now + TICK);
-        }
+        self.busy |= measured;
         let transport_sequence = match content {
             Content::Unreported => 0,
             Content::Media | Content::Padding => {
@@ -133,12 +138,14 @@ impl Downlink {
         self.next_release.get_or_insert(now + INTERVAL);
     }
 
+    /// Something was sent since the last tick.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy
+    }
+
+    /// When its queue or probe goes on.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let times = [
-            self.next_tick,
-            self.next_release,
-            self.prober.poll_timeout(),
-        ];
+        let times = [self.next_release, self.prober.poll_timeout()];
         times.into_iter().flatten().min()
     }
 
@@ -152,11 +159,9 @@ impl Downlink {
     }
 
     /// Whether the estimate is to be divided anew. Ticks end when nothing is sent.
-    pub(crate) fn take_tick(&mut self, now: Instant) -> bool {
-        let due = self.next_tick.is_some_and(|at| at <= now);
-        if due {
-            self.next_tick = std::mem::take(&mut self.busy).then(|| now + TICK);
-        }
+    pub(crate) fn take_tick(&mut self) -> bool {
+        let due = self.busy || self.lingers;
+        self.lingers = std::mem::take(&mut self.busy);
         due
     }
 

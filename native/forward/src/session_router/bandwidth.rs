@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use super::SessionRouter;
 use crate::congestion::allocator::{Claim, Readiness, divide};
-use crate::congestion::downlink::Downlink;
 use crate::drop_reason::DropReason;
 use crate::encoding_layers::EncodingLayers;
 use crate::layer_filter::Level;
@@ -30,32 +29,23 @@ const PIXELS_OF_NO_WISH: u32 = 1280 * 720;
 
 impl SessionRouter {
     pub(super) fn open_downlink(&mut self, now: Instant, transport: TransportHandle) -> usize {
-        let (downlinks, max_bps) = (&mut self.downlinks, self.settings.max_downlink_bps);
-        *self
-            .downlink_of
-            .entry(transport)
-            .or_insert_with(|| downlinks.insert(Downlink::new(now, transport, max_bps)))
-    }
-
-    pub(super) fn downlink(&mut self, transport: TransportHandle) -> Option<&mut Downlink> {
-        let key = *self.downlink_of.get(&transport)?;
-        self.downlinks.get_mut(key)
+        let max_bps = self.settings.max_downlink_bps;
+        self.downlinks.open(now, transport, max_bps)
     }
 
     /// Does what is due for downlinks.
     pub(super) fn run_downlinks(&mut self, now: Instant, out: &mut impl Outbox) {
-        for key in 0..self.downlinks.capacity() {
-            let Some(downlink) = self.downlinks.get_mut(key) else {
-                continue;
-            };
-            let (release, tick) = (downlink.take_release(now), downlink.take_tick(now));
-            if release {
+        for key in self.downlinks.take_timed() {
+            if self.downlinks[key].take_release(now) {
                 self.release(now, key, out);
             }
-            if tick {
-                self.divide(now, key, out);
-            }
             self.probe(now, key, out);
+            self.downlinks.note(now, key);
+        }
+        for key in self.downlinks.take_tick(now) {
+            self.divide(now, key, out);
+            self.probe(now, key, out);
+            self.downlinks.note(now, key);
         }
     }
 
@@ -88,12 +78,12 @@ impl SessionRouter {
         let Some(wanted) = downlink.prober.poll_burst(now) else {
             return;
         };
-        let of_downlink = |sink: &&mut Sink| sink.downlink == key && sink.can_probe();
-        let mut sinks = self.sinks.iter_mut().map(|(_, sink)| sink);
-        let Some(sink) = sinks.find(of_downlink) else {
+        let sinks = downlink.sinks.iter().copied();
+        let Some(sink) = { sinks }.find(|&sink| self.sinks[sink].can_probe()) else {
             downlink.prober.abandon(now);
             return;
         };
+        let sink = &mut self.sinks[sink];
         let mut bytes = 0;
         while (bytes as f64) < wanted {
             let sent = sink.send_padding(now, downlink, out);
@@ -109,9 +99,10 @@ impl SessionRouter {
         let downlink = &mut self.downlinks[key];
         let (mut audio_bps, mut wanted_bps) = (0.0, 0.0);
         let mut claims = Vec::new();
-        for (index, sink) in &self.sinks {
+        for &index in &downlink.sinks {
+            let sink = &self.sinks[index];
             let source = &self.sources[sink.source];
-            if sink.downlink != key || !sink.forwarding || !source.forwarding {
+            if !sink.forwarding || !source.forwarding {
                 continue;
             }
             if source.quiet {

@@ -194,6 +194,7 @@ impl SessionRouter {
             let sink = Sink::new(place, &self.sources[source], parameters.clone(), numbers);
             let target = sink.target(now, &self.sources[source]);
             let key = self.sinks.insert(sink);
+            self.downlinks[downlink].sinks.push(key);
             self.sink_ssrcs.insert((transport, ssrc), key);
             self.sources[source].sinks.push(key);
             self.sources[source].recheck_demand();
@@ -340,6 +341,9 @@ impl SessionRouter {
         }
         sink.rewriter.forget();
         self.parked.insert(ssrc, sink.rewriter);
+        if let Some(downlink) = self.downlinks.get_mut(sink.downlink) {
+            downlink.sinks.retain(|&other| other != key);
+        }
         if let Some(source) = self.sources.get_mut(sink.source) {
             source.sinks.retain(|&other| other != key);
             source.recheck_demand();
@@ -376,8 +380,8 @@ impl SessionRouter {
         self.parked.retain(|&(of, _), _| of != transport);
         self.parked_rtx.retain(|&(of, _), _| of != transport);
         self.latches.remove(&transport);
-        if let Some(downlink) = self.downlink_of.remove(&transport) {
-            let waiting = self.downlinks.remove(downlink).pacer.queued();
+        if let Some(downlink) = self.downlinks.close(transport) {
+            let waiting = downlink.pacer.queued();
             self.counters
                 .drop_packets(DropReason::NoSubscriber, waiting);
         }

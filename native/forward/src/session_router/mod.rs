@@ -3,6 +3,7 @@
 mod bandwidth;
 mod commands;
 mod demand;
+mod downlinks;
 mod packets;
 mod reports;
 
@@ -21,6 +22,8 @@ use crate::rewriter::Rewriter;
 use crate::sink::Sink;
 use crate::source::Source;
 use crate::speakers::Speakers;
+
+use downlinks::Downlinks;
 
 /// Knobs of forwarding.
 #[derive(Clone, Copy, Debug)]
@@ -99,8 +102,7 @@ pub struct SessionRouter {
     /// Retransmission SSRCs of sinks.
     rtx_ssrcs: HashSet<(TransportHandle, u32), foldhash::fast::RandomState>,
     latches: HashMap<TransportHandle, u8>,
-    downlinks: Slab<Downlink>,
-    downlink_of: HashMap<TransportHandle, usize>,
+    downlinks: Downlinks,
     /// Keys of sources with pending packets.
     dirty: Vec<usize>,
     speakers: Speakers,
@@ -128,8 +130,7 @@ impl SessionRouter {
             parked_rtx: HashMap::default(),
             rtx_ssrcs: HashSet::default(),
             latches: HashMap::new(),
-            downlinks: Slab::new(),
-            downlink_of: HashMap::new(),
+            downlinks: Downlinks::default(),
             dirty: Vec::new(),
             speakers: Speakers::default(),
             new_speaker: None,
@@ -152,7 +153,7 @@ impl SessionRouter {
             "sources": self.sources.iter().map(|(_, source)| dump::source(source)).collect::<Vec<_>>(),
             "sinks": self.sinks.iter().map(|(_, sink)| dump::sink(sink)).collect::<Vec<_>>(),
             "dominant_speaker": self.speakers.dominant().map(|publisher| publisher.0),
-            "downlinks": self.downlinks.iter().map(|(_, downlink)| downlink.dump()).collect::<Vec<_>>(),
+            "downlinks": self.downlinks.iter().map(Downlink::dump).collect::<Vec<_>>(),
             "counters": dump::counters(&self.counters),
         })
     }

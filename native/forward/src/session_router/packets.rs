@@ -167,6 +167,7 @@ impl SessionRouter {
             let sink = &mut self.sinks[sink];
             let downlink = &mut self.downlinks[sink.downlink];
             sink.forward(now, source, downlink, &mut self.counters, out);
+            self.downlinks.note(now, sink.downlink);
             if sink.wants_report {
                 self.compound.clear();
                 if write_for_sink(now, sink, source, &mut self.compound) {

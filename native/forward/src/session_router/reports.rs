@@ -50,12 +50,12 @@ impl SessionRouter {
                     self.handle_key_frame_request(now, transport, media_ssrc, out);
                 }
                 RtcpPacket::TransportFeedback { body } => {
-                    if let Some(downlink) = self.downlink(transport) {
+                    if let Some(downlink) = self.downlinks.of(transport) {
                         downlink.handle_feedback(now, body);
                     }
                 }
                 RtcpPacket::Remb { body } => {
-                    if let Some(downlink) = self.downlink(transport) {
+                    if let Some(downlink) = self.downlinks.of(transport) {
                         downlink.handle_remb(now, body);
                     }
                 }
@@ -77,7 +77,7 @@ impl SessionRouter {
                 worst = worst.max(Some(block.fraction_lost));
             }
         }
-        if let (Some(lost), Some(downlink)) = (worst, self.downlink(transport)) {
+        if let (Some(lost), Some(downlink)) = (worst, self.downlinks.of(transport)) {
             let share = f64::from(lost) / 256.0;
             downlink.estimator.handle_report(now, share);
         }
@@ -121,6 +121,8 @@ impl SessionRouter {
                 }
             }
         }
+        let downlink = sink.downlink;
+        self.downlinks.note(now, downlink);
         if refused {
             // What is not sent again can not be decoded on: only a key frame helps.
             self.handle_key_frame_request(now, transport, media_ssrc, out);
@@ -179,13 +181,8 @@ impl SessionRouter {
             .iter()
             .filter_map(|(_, source)| source.demand.as_ref())
             .map(|demand| Some(demand.poll_timeout()));
-        let paced = self
-            .downlinks
-            .iter()
-            .map(|(_, downlink)| downlink.poll_timeout());
         asks.chain(demands)
-            .chain(paced)
-            .chain([self.next_report])
+            .chain([self.next_report, self.downlinks.poll_timeout()])
             .flatten()
             .min()
     }

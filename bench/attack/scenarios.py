@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from statistics import median
 
 from bench.attack.scene import Noticed, Scene
 from bench.network.figures import Figure, at_least, at_most, told
@@ -18,6 +19,8 @@ SLOW_SECONDS = 25.0
 _LOST = 0.001
 _ADDED_P99_US = 2_000
 _DROPPED_IN_S = 10.0
+_TURNS, _TURN_S = 3, 6.0
+_BAD_SEALS = ("srtp_bad_tag", "srtp_replayed")
 PLI_PER_S, NACKS_PER_S, LIES_PER_S = 1_000, 600, 100
 
 Play = Callable[[Scene, Noticed], Awaitable[list[Figure]]]
@@ -79,15 +82,21 @@ async def forged(scene: Scene, quiet: Noticed) -> list[Figure]:
         rate = FORGED_PPS_PER_VICTIM * len(fds)
         return on.attack("forged", rate, fds=fds, ssrc=publisher.ssrc)
 
-    noticed = await scene.call(act)
+    # Other work on the machine disturbs the delays for seconds: turn by turn, and the middle one.
+    short = replace(scene, seconds=_TURN_S)
+    attacked, calm = [], []
+    for _ in range(_TURNS):
+        attacked.append(await short.call(act))
+        calm.append(await short.call(None))
+    added_us = median(one.p99_us for one in attacked) - median(one.p99_us for one in calm)
     # A number that was seen before is not worth looking at its seal.
-    known = sum(noticed.drops.get(name, 0) for name in ("srtp_bad_tag", "srtp_replayed"))
+    dropped = [one.drops.get(name, 0) for one in attacked for name in _BAD_SEALS]
+    sent = {name: sum(one.acted[name] for one in attacked) for name in ("sent", "seconds")}
     return [
-        *_sent(noticed.acted),
-        told("dropped as srtp_bad_tag", noticed.drops.get("srtp_bad_tag", 0), ""),
-        at_most("neither dropped nor counted", noticed.acted["sent"] - known, "", 0),
-        at_most("added p99 delay", noticed.p99_us - quiet.p99_us, "us", _ADDED_P99_US),
-        *_call_goes_on(noticed, quiet),
+        *_sent(sent),
+        at_most("neither dropped nor counted", sent["sent"] - sum(dropped), "", 0),
+        at_most("added p99 delay", added_us, "us", _ADDED_P99_US),
+        *_call_goes_on(max(attacked, key=lambda one: one.lost_share), quiet),
     ]
 
 

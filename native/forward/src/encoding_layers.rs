@@ -12,6 +12,9 @@ const SPATIAL_LAYERS: usize = 4;
 const TEMPORAL_LAYERS: usize = 4;
 /// A wish for 15 pictures a second is met by 16.
 const FRAME_RATE_SLACK: f32 = 1.15;
+/// A structure of a frame up to so many before the present one's comes late; of one further back it
+/// is from a sender that counts anew.
+const LATE_FRAMES: u16 = 256;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
@@ -24,6 +27,8 @@ struct Counts {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EncodingLayers {
     structure: Option<Structure>,
+    /// Number of the frame that brought it.
+    structure_from: u16,
     layered: bool,
     counting: Counts,
     /// Per second.
@@ -39,14 +44,23 @@ impl EncodingLayers {
             .and_then(|value| DependencyDescriptor::parse(value, self.structure.as_ref()));
         let frame = read.map(|read| {
             if let Some(structure) = read.structure {
-                self.layered = structure.is_layered();
-                self.structure = Some(structure);
+                self.replace_structure(read.frame.number, structure);
             }
             read.frame
         });
         let mark = frame.and_then(|frame| self.mark_of(frame)).unwrap_or(own);
         self.layered |= mark.level != Level::default();
         self.layered.then_some(mark)
+    }
+
+    fn replace_structure(&mut self, from: u16, structure: Structure) {
+        let behind = self.structure_from.wrapping_sub(from);
+        if self.structure.is_some() && (1..=LATE_FRAMES).contains(&behind) {
+            return;
+        }
+        self.layered = structure.is_layered();
+        self.structure = Some(structure);
+        self.structure_from = from;
     }
 
     /// The same of a packet that was marked before.
@@ -78,6 +92,7 @@ impl EncodingLayers {
                 temporal: frame.temporal,
             },
             rises,
+            leans_on_own: true,
             opens: false,
             ends: frame.end,
         })
@@ -195,6 +210,44 @@ mod tests {
         }
         layers.measure(1.0);
         layers
+    }
+
+    /// A key frame with two temporal layers, whose templates count from `offset` on.
+    fn key_frame(number: u16, offset: u8) -> [u8; 8] {
+        let [high, low] = number.to_be_bytes();
+        // Offset (6 bits), targets (5); templates (0, 0) and (0, 1): switch, switch; none, last.
+        let head = [0xC0 | offset, high, low];
+        let [h0, h1, h2] = head;
+        [
+            h0,
+            h1,
+            h2,
+            0x80 | offset >> 3,
+            offset << 5 | 0x01,
+            0x7A,
+            0x24,
+            0,
+        ]
+    }
+
+    #[test]
+    fn a_structure_that_comes_late_does_not_replace_a_newer_one() {
+        let mut layers = EncodingLayers::default();
+        let mut mark = |value: &[u8]| layers.mark(LayerMark::default(), Some(value));
+        let of = |layer: Option<LayerMark>| layer.map(|mark| mark.level.temporal);
+        assert_eq!(of(mark(&key_frame(100, 8))), Some(0));
+        assert_eq!(of(mark(&key_frame(90, 0))), Some(0));
+        assert_eq!(
+            of(mark(&[0xC0 | 9, 0, 101])),
+            Some(1),
+            "the newer one's second template"
+        );
+        assert_eq!(of(mark(&key_frame(60_000, 0))), Some(0));
+        assert_eq!(
+            of(mark(&[0xC0 | 1, 0xEA, 0x61])),
+            Some(1),
+            "a sender that counts anew"
+        );
     }
 
     #[test]

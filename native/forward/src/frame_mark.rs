@@ -70,6 +70,7 @@ impl Reading {
                 temporal: 0,
             },
             rises: Levels::NONE,
+            leans_on_own: false,
             opens: false,
             ends: false,
         },
@@ -165,6 +166,7 @@ fn vp9_layer(descriptor: &Vp9Descriptor) -> LayerMark {
         } else {
             Levels::of_spatial(descriptor.spatial_layer)
         },
+        leans_on_own: false,
         opens: descriptor.switching_up_point,
         ends: descriptor.frame_end,
     }

@@ -79,6 +79,8 @@ pub(crate) struct LayerMark {
     pub(crate) level: Level,
     /// Whoever had the level just below may have these from this frame on.
     pub(crate) rises: Levels,
+    /// That holds only for those who get this frame anyway: it may need earlier ones of its layer.
+    pub(crate) leans_on_own: bool,
     /// Every temporal layer may begin with the next picture.
     pub(crate) opens: bool,
     /// The last packet of a layer's frame.
@@ -152,7 +154,9 @@ impl LayerFilter {
         if key_frame {
             self.level = target;
         }
-        self.climb(mark.rises, target);
+        if !mark.leans_on_own || self.level.reaches(mark.level) {
+            self.climb(mark.rises, target);
+        }
         self.opened |= mark.opens && mark.level.temporal <= self.level.temporal;
         self.level
     }
@@ -265,6 +269,21 @@ mod tests {
         filter.judge(plain(0, 0), 2, true, level(1, 1));
         assert!(passed(&mut filter, plain(1, 1), 2, level(1, 1)));
         assert!(!passed(&mut filter, plain(2, 1), 2, level(1, 1)));
+    }
+
+    #[test]
+    fn a_frame_that_leans_on_its_own_layer_lifts_only_those_who_have_that_layer() {
+        let mut filter = LayerFilter::default();
+        filter.judge(plain(0, 0), 1, true, level(0, 0));
+        let switching = LayerMark {
+            rises: Levels::of_spatial(1),
+            leans_on_own: true,
+            ..plain(1, 0)
+        };
+        assert!(!passed(&mut filter, switching, 2, level(1, 2)));
+        filter.judge(plain(0, 0), 3, true, level(1, 0));
+        assert!(passed(&mut filter, switching, 4, level(1, 2)));
+        assert_eq!(filter.level(), level(1, 2));
     }
 
     #[test]

@@ -11,7 +11,7 @@ WEB_SOURCES := $(shell find sdk/web web -type f -not -path '*/node_modules/*' -n
 # An encoder of another make, for WHIP.
 GSTREAMER := $(foreach package,gstreamer1.0-nice gstreamer1.0-plugins-bad gstreamer1.0-plugins-good gir1.2-gst-plugins-bad-1.0 python3-gi,/usr/share/doc/$(package)=$(package))
 
-.PHONY: check-switches help run build test test-python test-native test-web test-browser lint format bench bench-quick bench-forwarding bench-rest bench-guard bench-network bench-attack docs clean
+.PHONY: check-switches help run build test test-python test-native test-web test-browser lint format bench bench-quick bench-full bench-forwarding bench-rest bench-guard bench-network bench-attack docs clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -65,7 +65,7 @@ run: build ## Set up and serve (embedded default: SQLite, one process)
 
 # --- proof --------------------------------------------------------------------------------
 
-test: test-native test-python test-web test-browser ## Set up and run all tests
+test: test-native bench-guard test-python test-web test-browser ## Set up and run all tests
 	@echo "All tests passed."
 
 test-native: $(VENV)/tools.stamp ## Rust tests
@@ -103,11 +103,17 @@ format: $(VENV)/dev.stamp ## Format all sources
 	cd sdk/web && npm run --silent format
 	cd sdk/web && npx --no prettier -- --write ../react/src ../../web/demo ../../web/reference/page.js ../../web/reference/index.html ../../tests/browser ../../tests/official/bridge.mjs
 
-bench: build $(VENV)/dev.stamp ## Measure Sealroute and every peer found here; writes bench/RESULTS.md
+bench: build $(VENV)/dev.stamp ## Measure Sealroute and every peer found here, 25 minutes; writes bench/RESULTS.md
+	@$(BENCH_REQUIRES)
 	$(BIN)/python -m bench.compare $(ARGS)
 
 bench-quick: build $(VENV)/dev.stamp ## The same in three minutes
+	@$(BENCH_REQUIRES)
 	$(BIN)/python -m bench.compare --quick $(ARGS)
+
+bench-full: build $(VENV)/dev.stamp ## All scenarios with all servers, five rounds: hours
+	@$(BENCH_REQUIRES)
+	$(BIN)/python -m bench.compare --full $(ARGS)
 
 bench-forwarding: build $(VENV)/dev.stamp ## Cost of a forwarded packet, this server alone
 	$(BIN)/python -m bench.forwarding $(ARGS)

@@ -6,21 +6,25 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from bench import loadgen, namespace, report, targets
+from bench import extras, loadgen, namespace, plan, report, targets
 from bench.adapters import Adapter, UnavailableError
 from bench.adapters.janus import JanusAdapter
 from bench.adapters.janus import install as install_janus
 from bench.adapters.livekit import LivekitAdapter
 from bench.adapters.mediasoup import MediasoupAdapter
 from bench.adapters.sealroute import SealrouteAdapter
+from bench.extras import Extras
 from bench.forwarding import FloorCosts, add_floors
-from bench.loadgen import LoadError, Timing
+from bench.loadgen import LoadError
 from bench.measure import Round, machine, measure
 from bench.peer import LEGACY
-from bench.scenarios import EVERYTHING, QUICK, SCENARIOS
+from bench.plan import Plan, Step
+from bench.scenarios import SCENARIOS
+from bench.versions import versions
 
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
 PLOT = Path(__file__).resolve().parent / "results" / "compare.svg"
@@ -28,37 +32,80 @@ PLOT = Path(__file__).resolve().parent / "results" / "compare.svg"
 
 _INTRODUCTION = """Written by `python -m bench.compare`. Medians (least..most) over interleaved
 rounds; CPU is user and system time of all processes of the server, per forwarded packet; net leaves
-out what the joined, silent session costs. Ratios are taken round by round. Machine: {host}."""
+out what the joined, silent session costs. Ratios are taken round by round. AES-128-GCM, but for
+servers whose names end in `cm80` (AES_CM_128_HMAC_SHA1_80). Machine: {host}. Versions: {versions}.
+Took {minutes:.0f} minutes."""
 
 
-def adapters(*, quick: bool) -> list[Adapter]:
-    peers: list[Adapter] = [SealrouteAdapter(), JanusAdapter("videoroom", 0)]
-    peers += [JanusAdapter("videoroom", 2)]
-    if not quick:
-        peers += [SealrouteAdapter(profiles=LEGACY), SealrouteAdapter(blocked=True)]
-        peers += [JanusAdapter("videoroom", 1)]
-        peers += [JanusAdapter("streaming", loops) for loops in (0, 1, 2)]
-    return [*peers, LivekitAdapter(), MediasoupAdapter()]
+@dataclass(slots=True)
+class Run:
+    """What was measured, and what was not."""
+
+    rounds: list[Round] = field(default_factory=list)
+    floors: FloorCosts = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    extras: Extras = field(default_factory=Extras)
+    seconds: float = 0.0
+
+    def miss(self, what: str) -> None:
+        print(what, file=sys.stderr)
+        self.missing.append(what)
+
+    @property
+    def evidence(self) -> targets.Evidence:
+        return targets.Evidence(self.rounds, self.floors, self.extras.idle, self.extras.storm)
+
+
+def adapters() -> list[Adapter]:
+    return [
+        SealrouteAdapter(),
+        JanusAdapter("videoroom", 0),
+        JanusAdapter("videoroom", 2),
+        SealrouteAdapter(profiles=LEGACY),
+        SealrouteAdapter(blocked=True),
+        JanusAdapter("videoroom", 1),
+        *(JanusAdapter("streaming", loops) for loops in (0, 1, 2)),
+        JanusAdapter("videoroom", 2, profiles=LEGACY),
+        LivekitAdapter(),
+        MediasoupAdapter(),
+        MediasoupAdapter(profiles=LEGACY),
+    ]
 
 
 def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.compare", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few scenarios, short windows")
+    parser.add_argument("--quick", action="store_true", help="three minutes; writes no RESULTS.md")
+    parser.add_argument("--full", action="store_true", help="all of all, five rounds: hours")
     parser.add_argument("--scenario", action="append", choices=sorted(SCENARIOS))
     parser.add_argument("--server", action="append", help="only servers of these names")
-    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--seconds", type=float, help="measured window")
     parser.add_argument("--rounds", type=int)
+    parser.add_argument("--no-extras", action="store_true", help="rounds alone")
     parser.add_argument("--no-results", action="store_true", help="leave RESULTS.md as it is")
     return parser.parse_args(words)
 
 
-async def _started(all_of_them: Iterable[Adapter]) -> list[Adapter]:
+def plan_of(options: argparse.Namespace) -> Plan:
+    chosen = plan.QUICKLY if options.quick else plan.FULL if options.full else plan.STANDARD
+    steps = chosen.steps
+    if options.scenario:
+        steps = tuple(Step(name, 3) for name in options.scenario)
+    if options.rounds:
+        steps = tuple(replace(step, rounds=options.rounds) for step in steps)
+    timing = chosen.timing
+    if options.seconds:
+        timing = replace(timing, window_s=options.seconds)
+    extras = chosen.extras and not options.no_extras and not options.scenario
+    return Plan(steps, timing, extras)
+
+
+async def _started(all_of_them: Iterable[Adapter], run: Run) -> list[Adapter]:
     running = []
     for adapter in all_of_them:
         try:
             await adapter.start()
         except UnavailableError as error:
-            print(f"SKIPPED {adapter.name}: {error}", file=sys.stderr)
+            run.miss(f"SKIPPED {adapter.name}: {error}")
             with contextlib.suppress(ProcessLookupError):
                 await adapter.stop()
         else:
@@ -66,21 +113,26 @@ async def _started(all_of_them: Iterable[Adapter]) -> list[Adapter]:
     return running
 
 
-def document(rounds: list[Round], floors: FloorCosts) -> str:
+def document(run: Run) -> str:
     host = ", ".join(f"{name}: {value}" for name, value in machine().items())
+    known = ", ".join(f"{name} {value}" for name, value in versions().items())
+    missing = [f"- {what}" for what in run.missing] or ["Nothing."]
     return "\n\n".join(
         [
             "# Benchmark results",
-            _INTRODUCTION.format(host=host),
+            _INTRODUCTION.format(host=host, versions=known, minutes=run.seconds / 60),
             "## Targets",
-            targets.table(rounds, floors),
-            "## Rounds",
-            report.rounds_table(rounds),
+            targets.table(run.evidence),
+            "![CPU per packet](results/compare.svg)",
             "## Ratios",
-            report.ratio_table(rounds),
+            report.ratio_table(run.rounds),
+            "## Rounds",
+            report.rounds_table(run.rounds),
             "## Against the same sends without crypto",
-            report.floor_table(rounds, floors),
-            "![CPU per packet](results/compare.svg)\n",
+            report.floor_table(run.rounds, run.floors),
+            *run.extras.sections(),
+            "## Skipped and failed",
+            "\n".join(missing) + "\n",
         ]
     )
 
@@ -91,50 +143,60 @@ async def prepare() -> None:
     os.environ["BENCH_LOADGEN"] = str(await loadgen.build())
     with contextlib.suppress(UnavailableError):
         await install_janus()
+    extras.build()
 
 
-async def work(options: argparse.Namespace) -> int:
-    binary = await loadgen.build()
-    names = options.scenario or list(QUICK if options.quick else EVERYTHING)
-    seconds = options.seconds or (3.0 if options.quick else 10.0)
-    rounds_wanted = options.rounds or (1 if options.quick else 5)
-    timing = Timing(silent_s=1.0 if options.quick else 3.0, window_s=seconds)
-    wanted = [
-        one
-        for one in adapters(quick=options.quick and not options.server)
-        if not options.server or one.name in options.server
-    ]
-    rounds: list[Round] = []
-    floors: FloorCosts = {}
-    running = await _started(wanted)
+async def _turn(run: Run, todo: Plan, step: Step, running: Sequence[Adapter], binary: Path) -> None:
+    scenario = SCENARIOS[step.scenario]
+    for adapter in running:
+        if not adapter.supports(scenario) or not step.has(adapter.name):
+            continue
+        print(f"  {adapter.name}", file=sys.stderr)
+        try:
+            run.rounds.append(await measure(adapter, scenario, todo.timing, binary))
+        except (LoadError, UnavailableError, TimeoutError) as error:
+            run.miss(f"FAILED {scenario.name}, {adapter.name}: {error or type(error).__name__}")
+    if step.floor:
+        await add_floors(run.floors, binary, scenario.name, min(todo.timing.window_s, 3.0))
+
+
+async def _measure(options: argparse.Namespace, run: Run) -> None:
+    binary, todo = await loadgen.build(), plan_of(options)
+    used = [one for one in adapters() if any(step.has(one.name) for step in todo.steps)]
+    wanted = [one for one in used if not options.server or one.name in options.server]
+    running = await _started(wanted, run)
     try:
-        for name in names:
-            for number in range(rounds_wanted):
-                for adapter in (one for one in running if one.supports(SCENARIOS[name])):
-                    print(f"{name}, round {number + 1}: {adapter.name}", file=sys.stderr)
-                    try:
-                        rounds.append(await measure(adapter, SCENARIOS[name], timing, binary))
-                    except (LoadError, UnavailableError, TimeoutError) as error:
-                        print(f"FAILED {name} {adapter.name}: {error}", file=sys.stderr)
-                await add_floors(floors, binary, name, seconds)
+        for step, number in todo.turns():
+            print(f"{step.scenario}, round {number + 1} of {step.rounds}", file=sys.stderr)
+            await _turn(run, todo, step, running, binary)
     finally:
         for adapter in running:
             await adapter.stop()
-    report.write_raw(
-        "compare",
-        {
-            "unix_s": int(time.time()),
-            "machine": machine(),
-            "rounds": [one.as_json() for one in rounds],
-            "floors": [[name, segmented, costs] for (name, segmented), costs in floors.items()],
-        },
-    )
-    text = document(rounds, floors)
+    if todo.extras:
+        run.extras = await extras.measure(binary)
+
+
+async def work(options: argparse.Namespace) -> int:
+    run, began_s = Run(), time.monotonic()
+    await _measure(options, run)
+    run.seconds = time.monotonic() - began_s
+    text = document(run)
     print(text)
-    if not options.no_results:
-        RESULTS.write_text(text)
-        PLOT.write_text(report.plot(rounds))
-    return 0 if rounds else 2
+    if options.quick or options.no_results:
+        return 0 if run.rounds else 2
+    raw = {
+        "unix_s": int(time.time()),
+        "machine": machine(),
+        "versions": versions(),
+        "rounds": [one.as_json() for one in run.rounds],
+        "floors": [[name, segmented, costs] for (name, segmented), costs in run.floors.items()],
+        "extras": asdict(run.extras),
+        "skipped_and_failed": run.missing,
+    }
+    report.write_raw("compare", raw)
+    RESULTS.write_text(text)
+    PLOT.write_text(report.plot(run.rounds))
+    return 0 if run.rounds else 2
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ from bench import namespace, processes, sdp
 from bench.adapters import UnavailableError
 from bench.adapters.sealroute import free_port
 from bench.loadgen import Connecting, Joined, PublisherJob
-from bench.peer import Peer, TransportJob
+from bench.peer import GCM, Peer, TransportJob
 from bench.scenarios import Scenario
 
 Plugin = Literal["videoroom", "streaming"]
@@ -136,7 +136,8 @@ class _Api:
 class JanusAdapter:
     """One Janus process per adapter."""
 
-    def __init__(self, plugin: Plugin, event_loops: int) -> None:
+    def __init__(self, plugin: Plugin, event_loops: int, profiles: bytes = GCM) -> None:
+        self._profiles = profiles
         self._plugin: Plugin = plugin
         self._event_loops = event_loops
         self._process: asyncio.subprocess.Process | None = None
@@ -149,7 +150,8 @@ class JanusAdapter:
 
     @property
     def name(self) -> str:
-        return f"janus-{self._plugin}-ev{self._event_loops}"
+        suffix = "" if self._profiles == GCM else "-cm80"
+        return f"janus-{self._plugin}-ev{self._event_loops}{suffix}"
 
     def supports(self, scenario: Scenario) -> bool:
         return self._plugin == "videoroom" or (
@@ -197,7 +199,7 @@ class JanusAdapter:
         return processes.tree(self._process.pid) if self._process is not None else []
 
     def _peer(self) -> Peer:
-        peer = Peer(bind_host=namespace.ADDRESS)
+        peer = Peer(bind_host=namespace.ADDRESS, profiles=self._profiles)
         self._peers.append(peer)
         return peer
 

@@ -16,7 +16,7 @@ from typing import Any
 from bench import namespace, processes, sdp
 from bench.adapters import UnavailableError
 from bench.loadgen import Connecting, Joined, PublisherJob
-from bench.peer import Peer, TransportJob
+from bench.peer import GCM, Peer, TransportJob
 from bench.scenarios import Scenario
 from bench.sdp import RemoteDescription
 
@@ -28,14 +28,17 @@ _ANSWER_S = 30.0
 class MediasoupAdapter:
     """One worker, one router."""
 
-    name = "mediasoup"
-
-    def __init__(self) -> None:
+    def __init__(self, profiles: bytes = GCM) -> None:
+        self._profiles = profiles
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._numbers = itertools.count(1)
         self._peers: list[Peer] = []
+
+    @property
+    def name(self) -> str:
+        return "mediasoup" if self._profiles == GCM else "mediasoup-cm80"
 
     def supports(self, scenario: Scenario) -> bool:  # noqa: ARG002 - all are
         return True
@@ -87,7 +90,7 @@ class MediasoupAdapter:
 
     async def _connect(self) -> tuple[str, TransportJob]:
         address = namespace.ADDRESS if namespace.is_inside() else "127.0.0.1"
-        peer = Peer(bind_host=address)
+        peer = Peer(bind_host=address, profiles=self._profiles)
         self._peers.append(peer)
         made = await self._ask("transport")
         await self._ask("connect", transport=made["id"], fingerprint=peer.local.fingerprint)

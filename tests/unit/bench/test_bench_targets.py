@@ -3,13 +3,14 @@
 import pytest
 
 from bench import targets
-from bench.targets import OURS, TARGETS
+from bench.scale import Idle, Storm
+from bench.targets import OURS, TARGETS, Evidence
 from tests.unit.bench.test_bench_figures import made
 
 
 def verdict_of(text: str, rounds, floors=None) -> tuple[float | None, str]:
     (target,) = [target for target in TARGETS if target.text.startswith(text)]
-    value = target.value(rounds, floors or {})
+    value = target.value(Evidence(rounds, floors or {}))
     return value, target.verdict(value)
 
 
@@ -40,4 +41,14 @@ def test_less_is_better_against_the_floor():
 
 def test_what_was_not_measured_is_not_reached():
     assert verdict_of("p99 delay", [made(OURS, 2.0)]) == (None, "not measured")
-    assert "not measured" in targets.table([], {})
+    assert "not measured" in targets.table(Evidence([]))
+
+
+def test_a_storm_is_judged_by_failures_and_by_those_already_in():
+    storm = Storm(500, 1, 5.0, 0.1, 2.0, 3.0, 4.0, quiet_p99_us=1_000.0, stormy_p99_us=1_900.0)
+    found = Evidence([], idle=Idle(1_000, 0.01, 200_000_000, 70_000_000), storm=storm)
+    words = {target.text: target.verdict(target.value(found)) for target in TARGETS}
+    assert words["500 joins in 5 s: failed"] == "MISSED"
+    assert words["the same: p99 delay of those already in, against before"] == "goal"
+    assert words["the same: p95 of the time to connect"] == "below the goal"
+    assert words["memory of an idle server"] == "must"

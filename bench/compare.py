@@ -34,7 +34,7 @@ _INTRODUCTION = """Written by `python -m bench.compare`. Medians (least..most) o
 rounds; CPU is user and system time of all processes of the server, per forwarded packet; net leaves
 out what the joined, silent session costs. Ratios are taken round by round. AES-128-GCM, but for
 servers whose names end in `cm80` (AES_CM_128_HMAC_SHA1_80). Machine: {host}. Versions: {versions}.
-Took {minutes:.0f} minutes."""
+Took {minutes:.0f} minutes; arguments: {arguments}."""
 
 
 @dataclass(slots=True)
@@ -80,6 +80,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--server", action="append", help="only servers of these names")
     parser.add_argument("--seconds", type=float, help="measured window")
     parser.add_argument("--rounds", type=int)
+    parser.add_argument("--minutes", type=float, help="begin no round later")
     parser.add_argument("--no-extras", action="store_true", help="rounds alone")
     parser.add_argument("--no-results", action="store_true", help="leave RESULTS.md as it is")
     return parser.parse_args(words)
@@ -96,7 +97,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
     if options.seconds:
         timing = replace(timing, window_s=options.seconds)
     extras = chosen.extras and not options.no_extras and not options.scenario
-    return Plan(steps, timing, extras)
+    return Plan(steps, timing, options.minutes or chosen.minutes, extras)
 
 
 async def _started(all_of_them: Iterable[Adapter], run: Run) -> list[Adapter]:
@@ -120,7 +121,12 @@ def document(run: Run) -> str:
     return "\n\n".join(
         [
             "# Benchmark results",
-            _INTRODUCTION.format(host=host, versions=known, minutes=run.seconds / 60),
+            _INTRODUCTION.format(
+                host=host,
+                versions=known,
+                minutes=run.seconds / 60,
+                arguments=" ".join(sys.argv[1:]) or "none",
+            ),
             "## Targets",
             targets.table(run.evidence),
             "![CPU per packet](results/compare.svg)",
@@ -166,7 +172,11 @@ async def _measure(options: argparse.Namespace, run: Run) -> None:
     wanted = [one for one in used if not options.server or one.name in options.server]
     running = await _started(wanted, run)
     try:
+        began_s = time.monotonic()
         for step, number in todo.turns():
+            if todo.minutes is not None and time.monotonic() - began_s > todo.minutes * 60:
+                run.miss(f"LEFT OUT for want of time: {step.scenario}, round {number + 1}")
+                continue
             print(f"{step.scenario}, round {number + 1} of {step.rounds}", file=sys.stderr)
             await _turn(run, todo, step, running, binary)
     finally:

@@ -30,16 +30,16 @@ class Extras:
 
     idle: scale.Idle | None = None
     storm: scale.Storm | None = None
-    profile: tuple[profile.Line, ...] = ()
+    lines: tuple[profile.Line, ...] = ()
     instructions: dict[str, float] | None = None
 
     def sections(self) -> list[str]:
         parts = []
         if self.idle is not None or self.storm is not None:
             parts += ["## Many sessions, many joins", scale.document(self.idle, self.storm)]
-        if self.profile:
+        if self.lines:
             title = f"## Where the forwarding thread's time goes ({PROFILED})"
-            parts += [title, profile.table(self.profile)]
+            parts += [title, profile.table(self.lines)]
         if self.instructions is not None:
             rows = [(name, f"{value:.0f}") for name, value in self.instructions.items()]
             parts += [

@@ -79,6 +79,12 @@ class MediaSettings:
     voices_of_large_session: int = knob(
         20, "A session is large with more audio streams than this.", 0, 100_000
     )
+    max_downlink_kbps: int = knob(
+        100_000,
+        "No client is sent more media than this, in kbit/s, however much its link carries.",
+        100,
+        1_000_000,
+    )
     public_ips: str = knob(
         "",
         "Addresses that clients can reach, with blanks between. Empty: every local IPv4 address.",

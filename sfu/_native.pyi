@@ -25,6 +25,7 @@ class Worker:
         key_frame_interval_ms: int = 500,
         loudest_voices: int = 0,
         voices_of_large_session: int = 0,
+        max_downlink_kbps: int = 100_000,
     ) -> Worker: ...
     @property
     def local_port(self) -> int: ...

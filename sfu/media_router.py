@@ -36,7 +36,8 @@ class MediaRouter(Protocol):
 class WorkerSettings:
     """`host` '::' takes IPv4 too; port 0 lets the system choose. `tcp`: connections to the same
     port carry media where the network passes no datagrams. `loudest_voices`: sessions with more
-    than `voices_of_large_session` audio sources forward only so many; 0 forwards all."""
+    than `voices_of_large_session` audio sources forward only so many; 0 forwards all.
+    `max_downlink_kbps`: the most that a transport is sent."""
 
     host: str = "0.0.0.0"  # noqa: S104 - media of all clients arrives here
     port: int = 0
@@ -47,6 +48,7 @@ class WorkerSettings:
     key_frame_interval_ms: int = 500
     loudest_voices: int = 0
     voices_of_large_session: int = 0
+    max_downlink_kbps: int = 100_000
 
 
 METHOD_OF_COMMAND: dict[type[Command], str] = {
@@ -99,6 +101,7 @@ class NativeMediaRouter:
             key_frame_interval_ms=settings.key_frame_interval_ms,
             loudest_voices=settings.loudest_voices,
             voices_of_large_session=settings.voices_of_large_session,
+            max_downlink_kbps=settings.max_downlink_kbps,
         )
         self._loop = loop
         self._handles = count(1)

@@ -71,15 +71,18 @@ pub(crate) fn write_for_sink(
     true
 }
 
-/// What a subscriber says of a sink.
-pub(crate) fn handle_block(now: Instant, sink: &mut Sink, block: ReportBlock) {
+/// What a subscriber says of a sink. Returns the share that the way to it lost: numbers that were
+/// never sent, because the publisher's packets were lost on their way here, are not its fault.
+pub(crate) fn handle_block(now: Instant, sink: &mut Sink, block: ReportBlock) -> f64 {
     sink.fraction_lost = block.fraction_lost;
+    let lost = sink.blame(block);
     let Some(report) = sink
         .report
         .filter(|report| report.ntp_middle == block.last_sr)
     else {
-        return;
+        return lost;
     };
     let held = Duration::from_secs_f64(f64::from(block.delay_since_last_sr) / 65_536.0);
     sink.round_trip = now.saturating_duration_since(report.at).checked_sub(held);
+    lost
 }

@@ -406,6 +406,11 @@ impl Rewriter {
         numbers.sequence - self.first_sequence
     }
 
+    /// The last number that was given.
+    pub(crate) fn last_sequence(&self) -> u64 {
+        self.last.map_or(0, |last| last.sequence)
+    }
+
     /// The last timestamp that was sent, for padding.
     pub(crate) fn last_timestamp(&self) -> u32 {
         self.last.map_or(0, |last| last.timestamp)

@@ -1,5 +1,6 @@
 //! One m-line of a Subscriber: admits packets of its source, rewrites them, sends them again.
 
+mod blame;
 mod layering;
 mod resending;
 
@@ -80,11 +81,13 @@ pub(crate) struct Sink {
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
     pub(crate) resent: u64,
+    fillers: u64,
     pub(crate) waiting: Option<DropReason>,
     pub(crate) wants_report: bool,
     pub(crate) report: Option<SentReport>,
     pub(crate) round_trip: Option<Duration>,
     pub(crate) fraction_lost: u8,
+    reported: Option<blame::Reported>,
     pub(crate) rewriter: Rewriter,
     pub(crate) filter: LayerFilter,
     ids: IdTable,
@@ -134,11 +137,13 @@ impl Sink {
             packets: 0,
             bytes: 0,
             resent: 0,
+            fillers: 0,
             waiting: None,
             wants_report: false,
             report: None,
             round_trip: None,
             fraction_lost: 0,
+            reported: None,
             rewriter,
             filter: LayerFilter::default(),
             is_vp8: source.parameters.codec == Codec::Vp8,

@@ -253,3 +253,47 @@ fn a_subscribers_report_gives_its_round_trip_time_and_loss() {
     assert_eq!(sink["fraction_lost"], 13);
     assert_eq!(sink["round_trip_ms"], 50);
 }
+
+/// Whether reports of a subscriber without other feedback limit its link, when of every five
+/// numbers one is lost on the way here (`uplink`) or on the way there.
+fn reports_limit(uplink: bool) -> bool {
+    let mut session = Session::with(PayloadAccess::Opaque, source(Codec::Vp8));
+    let (mut lost, mut number) = (0, 0_u16);
+    for second in 0..10_u32 {
+        for index in 0..100_u32 {
+            let missing = index % 5 == 3;
+            lost += i32::from(missing);
+            if !(missing && uplink) {
+                let payload = wire::vp8(number == 0, number, &[7; 500]);
+                let timestamp = second * 90_000 + index * 900;
+                session.rtp(&wire::rtp(number, timestamp, &payload).bytes());
+            }
+            number += 1;
+            session.pass(Duration::from_millis(10));
+        }
+        let highest = *session
+            .out
+            .sequences(DOWNLINK, SINK_SSRC)
+            .last()
+            .expect("sent");
+        let block = ReportBlock {
+            ssrc: SINK_SSRC,
+            fraction_lost: 51,
+            cumulative_lost: lost,
+            highest_sequence: highest.into(),
+            jitter: 0,
+            last_sr: 0,
+            delay_since_last_sr: 0,
+        };
+        let mut compound = Vec::new();
+        write_receiver_report(&mut compound, 1, &[block]);
+        session.rtcp(DOWNLINK, &compound);
+    }
+    session.router.dump()["downlinks"][0]["limited"] == true
+}
+
+#[test]
+fn a_link_is_not_blamed_for_what_was_lost_before_it() {
+    assert!(reports_limit(false));
+    assert!(!reports_limit(true));
+}

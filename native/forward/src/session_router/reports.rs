@@ -70,16 +70,15 @@ impl SessionRouter {
         transport: TransportHandle,
         reports: ReportBlocks<'_>,
     ) {
-        let mut worst = None;
+        let mut worst: Option<f64> = None;
         for block in reports {
             if let Some(&key) = self.sink_ssrcs.get(&(transport, block.ssrc)) {
-                handle_block(now, &mut self.sinks[key], block);
-                worst = worst.max(Some(block.fraction_lost));
+                let lost = handle_block(now, &mut self.sinks[key], block);
+                worst = Some(worst.unwrap_or_default().max(lost));
             }
         }
         if let (Some(lost), Some(downlink)) = (worst, self.downlinks.of(transport)) {
-            let share = f64::from(lost) / 256.0;
-            downlink.estimator.handle_report(now, share);
+            downlink.estimator.handle_report(now, lost);
         }
     }
 

@@ -77,5 +77,6 @@ impl Sink {
         let end = self.write_header((header, false, stamp), &[], &mut buffer);
         buffer[0] |= PADDING_BIT;
         out.rtp(self.transport, &buffer[..end], &FILLER);
+        self.fillers += 1;
     }
 }

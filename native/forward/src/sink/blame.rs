@@ -1,0 +1,35 @@
+//! What of a subscriber's losses is the fault of the way to it.
+
+use sealroute_rtp::rtcp::ReportBlock;
+
+use super::Sink;
+
+/// Totals at a subscriber's last report.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reported {
+    highest: u32,
+    lost: i32,
+    /// Numbers given that were never sent, but for a constant.
+    gaps: i64,
+}
+
+impl Sink {
+    /// The share of packets lost since the last report, without numbers that nobody sent.
+    pub(crate) fn blame(&mut self, block: ReportBlock) -> f64 {
+        let now = Reported {
+            highest: block.highest_sequence,
+            lost: block.cumulative_lost,
+            gaps: self.rewriter.last_sequence() as i64 - (self.packets + self.fillers) as i64,
+        };
+        let Some(before) = self.reported.replace(now) else {
+            return 0.0;
+        };
+        let expected = now.highest.wrapping_sub(before.highest);
+        let lost = i64::from(now.lost) - i64::from(before.lost);
+        let lost = lost - (now.gaps - before.gaps).max(0);
+        if expected == 0 || expected > u32::from(u16::MAX) {
+            return 0.0;
+        }
+        (lost.max(0) as f64 / f64::from(expected)).min(1.0)
+    }
+}

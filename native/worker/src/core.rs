@@ -146,10 +146,13 @@ impl<S: MessageSocket> Core<S> {
     pub(crate) fn end_batch(&mut self, now: Instant) {
         let mut touched = std::mem::take(&mut self.touched);
         for handle in touched.drain(..) {
-            self.with_session(handle, |session, out| {
+            let due = self.run_session(handle, |session, out| {
                 session.touched = false;
                 session.router.flush(now, out);
+                session.router.poll_timeout()
             });
+            // Once for all that the batch brought: it is a look at every downlink.
+            self.timers.set(Timer::Session(handle), due.flatten());
         }
         self.touched = touched;
         self.egress.flush(&mut self.counters);
@@ -189,8 +192,19 @@ impl<S: MessageSocket> Core<S> {
         }
     }
 
-    /// Runs `act` on a session with everything it may send through, then re-arms its timer.
+    /// Runs `act` on a session with everything it may send through. Its timer is armed anew when
+    /// the batch ends.
     pub(crate) fn with_session<R>(
+        &mut self,
+        handle: RouterHandle,
+        act: impl FnOnce(&mut Session, &mut SealingOutbox<'_, S>) -> R,
+    ) -> Option<R> {
+        let result = self.run_session(handle, act);
+        self.touch(handle);
+        result
+    }
+
+    fn run_session<R>(
         &mut self,
         handle: RouterHandle,
         act: impl FnOnce(&mut Session, &mut SealingOutbox<'_, S>) -> R,
@@ -203,8 +217,6 @@ impl<S: MessageSocket> Core<S> {
             events: &self.events,
         };
         let result = act(session, &mut out);
-        self.timers
-            .set(Timer::Session(handle), session.router.poll_timeout());
         if !std::mem::replace(&mut session.unpublished, true) {
             self.unpublished.push(handle);
         }
@@ -403,3 +415,7 @@ fn reason_of(error: SrtpError) -> NetworkDrop {
 #[cfg(test)]
 #[path = "core_tests.rs"]
 pub(crate) mod tests;
+
+#[cfg(test)]
+#[path = "allocation_tests.rs"]
+mod allocation_tests;

@@ -333,14 +333,12 @@ impl<S: MessageSocket> Core<S> {
         self.forward(router, act)
     }
 
-    /// The session may have something to send at once (a key-frame request).
     fn forward(
         &mut self,
         router: RouterHandle,
         act: impl FnOnce(&mut SessionRouter) -> Result<(), ForwardError>,
     ) -> Outcome {
         let outcome = self.with_session(router, |session, _| act(&mut session.router));
-        self.touch(router);
         outcome.ok_or(UNKNOWN_HANDLE)?.map_err(ForwardError::name)
     }
 

@@ -316,7 +316,29 @@ const DEPENDENCIES_ID: u8 = 13;
 
 #[test]
 fn vp8_says_its_layer_by_the_dependency_descriptor_where_that_is_negotiated() {
-    let mut parameters = source(Codec::Vp8);
+    // Without the optional bytes: no picture id, no temporal layer.
+    assert_layers_are_read_from_the_dependency_descriptor(Codec::Vp8, |key| {
+        if key {
+            &[0x10, 0x10, 0x02, 0x00, 0x9D, 0x01, 0x2A, 0, 5, 0xD0, 2]
+        } else {
+            &[0x10, 0x11]
+        }
+    });
+}
+
+#[test]
+fn h264_says_its_layer_by_the_dependency_descriptor_alone() {
+    // The NAL header and a slice header of three codes of one bit.
+    assert_layers_are_read_from_the_dependency_descriptor(Codec::H264, |key| {
+        if key { &[0x65, 0xE0] } else { &[0x41, 0xE0] }
+    });
+}
+
+fn assert_layers_are_read_from_the_dependency_descriptor(
+    codec: Codec,
+    clear: impl Fn(bool) -> &'static [u8],
+) {
+    let mut parameters = source(codec);
     let descriptor = (Extension::DependencyDescriptor, DEPENDENCIES_ID);
     parameters.extensions.0.push(descriptor);
     let mut session = Session::with(PayloadAccess::Opaque, parameters);
@@ -328,13 +350,7 @@ fn vp8_says_its_layer_by_the_dependency_descriptor_where_that_is_negotiated() {
                 0 => KEY_DEPENDENCIES.to_vec(),
                 _ => vec![0xC0 | temporal, 0, picture as u8],
             };
-            // Without the optional bytes: no picture id, no temporal layer.
-            let clear: &[u8] = if picture == 0 {
-                &[0x10, 0x10, 0x02, 0x00, 0x9D, 0x01, 0x2A, 0, 5, 0xD0, 2]
-            } else {
-                &[0x10, 0x11]
-            };
-            let payload = [clear, &sealed(&[temporal; 20])].concat();
+            let payload = [clear(picture == 0), &sealed(&[temporal; 20])].concat();
             let packet = rtp(picture, u32::from(picture) * TICKS, &payload).ssrc(SSRC);
             let packet = packet.marker().extension(MID_ID, b"0");
             session.rtp(&packet.extension(DEPENDENCIES_ID, &dependencies).bytes());

@@ -9,7 +9,7 @@ import { LevelPoll, TrackMeter } from './media/level';
 import { LocalMedia } from './media/local-media';
 import { withPromise } from './promise-variant';
 import type { VideoCodecName } from './rtc/codecs';
-import { meetDemand, type VideoDemand, videoEncodings } from './rtc/encodings';
+import { meetDemand, type Scaling, type VideoDemand, videoEncodings } from './rtc/encodings';
 import type { MediaSender } from './rtc/fan-out';
 import { publisherStats, type PublisherStats, rowsOf } from './rtc/stats';
 import type { PublishedMedia, Source, StreamProperties } from './rtc/uplink';
@@ -428,7 +428,7 @@ export class Publisher extends Emitter<PublisherEvents> {
       isScreen: this.media.isScreen,
       maxBitrateBps,
       maxFrameRate: this.properties.frameRate,
-      isScalable: this.isScalable(),
+      scaling: this.scaling(),
     });
     const share = PRESETS[this.preset];
     return encodings.map((encoding) => ({
@@ -437,12 +437,12 @@ export class Publisher extends Emitter<PublisherEvents> {
     }));
   }
 
-  /** Chromium makes several sizes of VP8 and H.264 only; of the others it would send the smallest. */
-  private isScalable(): boolean {
+  /** Chromium makes simulcast of VP8 and H.264 only, and several sizes inside one of the others. */
+  private scaling(): Scaling {
     const { scalableVideo, preferredVideoCodecs: codecs } = this.properties;
+    if (!(scalableVideo ?? this.videoType() === 'camera')) return 'none';
     const first = Array.isArray(codecs) ? codecs[0] : undefined;
-    if (first !== undefined && first !== 'vp8' && first !== 'h264') return false;
-    return scalableVideo ?? this.videoType() === 'camera';
+    return first === 'vp9' || first === 'av1' ? 'svc' : 'simulcast';
   }
 
   private async applyEncodings(): Promise<void> {

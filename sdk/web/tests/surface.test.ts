@@ -164,7 +164,7 @@ test('encodings follow the size of the picture, and layers only where they help'
     isScreen: false,
     maxBitrateBps: undefined,
     maxFrameRate: undefined,
-    isScalable: true,
+    scaling: 'simulcast' as const,
   };
   const layers = videoEncodings(wish);
   assert.deepEqual(
@@ -180,7 +180,25 @@ test('encodings follow the size of the picture, and layers only where they help'
   assert.equal(small.length, 1);
   assert.equal(small[0]?.rid, undefined);
   assert.equal(videoEncodings({ ...wish, isScreen: true }).length, 1);
-  assert.equal(videoEncodings({ ...wish, isScalable: false }).length, 1);
+  assert.equal(videoEncodings({ ...wish, scaling: 'none' }).length, 1);
+});
+
+test('a video with several sizes inside one encoding says how many', () => {
+  const mode = (width: number, height: number): string | undefined => {
+    const encodings = videoEncodings({
+      size: { width, height },
+      isScreen: false,
+      maxBitrateBps: undefined,
+      maxFrameRate: undefined,
+      scaling: 'svc',
+    });
+    assert.equal(encodings.length, 1);
+    assert.equal(encodings[0]?.rid, undefined);
+    return encodings[0]?.scalabilityMode;
+  };
+  assert.equal(mode(1280, 720), 'L3T3_KEY');
+  assert.equal(mode(640, 480), 'L2T3_KEY');
+  assert.equal(mode(320, 240), 'L1T3');
 });
 
 test('jobs run one after the other, also after one that failed', async () => {

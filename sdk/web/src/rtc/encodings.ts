@@ -1,12 +1,20 @@
 /** Bit rates and simulcast layers for a source. Pure. */
 import type { Size } from '../stream';
 
+/** How a video is sent in several sizes: not at all, as encodings of their own, or inside one (SVC). */
+export type Scaling = 'none' | 'simulcast' | 'svc';
+
 export interface VideoWish {
   readonly size: Size;
   readonly isScreen: boolean;
   readonly maxBitrateBps: number | undefined;
   readonly maxFrameRate: number | undefined;
-  readonly isScalable: boolean;
+  readonly scaling: Scaling;
+}
+
+/** With what the DOM types do not have yet (W3C "Scalable Video Coding (SVC) for WebRTC"). */
+export interface VideoEncoding extends RTCRtpEncodingParameters {
+  scalabilityMode?: string;
 }
 
 /** bit/s per pixel of 30 pictures a second at 720p; smaller pictures need more per pixel. */
@@ -17,10 +25,13 @@ const SCREEN_BPS = 2_500_000;
 /** Half and quarter sizes below this help nobody. */
 const MIN_LAYER_HEIGHT = 180;
 
-export function videoEncodings(wish: VideoWish): RTCRtpEncodingParameters[] {
+export function videoEncodings(wish: VideoWish): VideoEncoding[] {
   const common = wish.maxFrameRate === undefined ? {} : { maxFramerate: wish.maxFrameRate };
   const full = wish.maxBitrateBps ?? defaultBitrate(wish);
   const scales = layerScales(wish);
+  if (wish.scaling === 'svc') {
+    return [{ ...common, maxBitrate: full, scalabilityMode: svcMode(scales.length) }];
+  }
   if (scales.length === 1) return [{ ...common, maxBitrate: full }];
   return scales.map((scale, index) => ({
     ...common,
@@ -50,8 +61,13 @@ export function meetDemand(
   return isChanged;
 }
 
-function layerScales({ size, isScreen, isScalable }: VideoWish): number[] {
-  if (isScreen || !isScalable) return [1];
+/** Sizes need each other at key pictures only: the largest alone costs little more than without. */
+function svcMode(sizes: number): string {
+  return sizes === 1 ? 'L1T3' : `L${sizes}T3_KEY`;
+}
+
+function layerScales({ size, isScreen, scaling }: VideoWish): number[] {
+  if (isScreen || scaling === 'none') return [1];
   const shorter = Math.min(size.width, size.height);
   return [4, 2, 1].filter((scale) => scale === 1 || shorter / scale >= MIN_LAYER_HEIGHT);
 }

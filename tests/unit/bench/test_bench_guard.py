@@ -1,5 +1,7 @@
 """The instruction guard's judgement."""
 
+import json
+
 import pytest
 
 from bench import guard
@@ -20,3 +22,15 @@ def test_counts_are_read_from_cachegrinds_summary() -> None:
     assert guard.parse_references("==1== \n==1== I   refs:      12,345,678\n") == 12_345_678
     with pytest.raises(guard.GuardError):
         guard.parse_references("nothing")
+
+
+def test_a_growth_is_judged_by_what_the_toolchain_allows() -> None:
+    baseline = {"paced": 1_000.0}
+    assert guard.verdicts({"paced": 1_200.0}, baseline, guard.ALLOWED_ELSEWHERE) == []
+    assert len(guard.verdicts({"paced": 1_301.0}, baseline, guard.ALLOWED_ELSEWHERE)) == 1
+
+
+def test_the_baseline_names_its_toolchain_and_has_all_runs() -> None:
+    document = json.loads(guard.BASELINE.read_text())
+    assert document["toolchain"].startswith("rustc ")
+    assert set(document["instructions"]) == {"paced", "bursts"}

@@ -77,6 +77,9 @@ class Member(LoadClient):
 class Rekey:
     members: int
     senders: int
+    joins_per_s: float
+    join_cpu_ms: float
+    """Of signaling alone: nobody has media yet."""
     announced_p99_s: float
     switched_most_s: float
     server_cpu_s: float
@@ -93,7 +96,10 @@ async def rekey(adapter: SealrouteAdapter, size: int, senders: int) -> Rekey:
                 await member.enter(adapter.url, adapter.api_key, session_id, token)
 
         try:
+            cpu_s, began_s = processes.cpu_s(adapter.pids()), time.monotonic()
             await asyncio.gather(*map(enter, members, tokens))
+            join_s = time.monotonic() - began_s
+            join_cpu_s = processes.cpu_s(adapter.pids()) - cpu_s
             for number, member in enumerate(members[:senders]):
                 kid = new_kid()[:-2] + OLD_HINT.to_bytes(2)
                 member.stream, _ = await member.publish("video", 1_000 + number, kid)
@@ -111,6 +117,8 @@ async def rekey(adapter: SealrouteAdapter, size: int, senders: int) -> Rekey:
     return Rekey(
         members=size,
         senders=senders,
+        joins_per_s=size / join_s,
+        join_cpu_ms=join_cpu_s * 1e3 / size,
         announced_p99_s=quantile([one.announced_s for one in members], 0.99),
         switched_most_s=max(one.switched_s for one in members[:senders]),
         server_cpu_s=cpu_s,

@@ -10,7 +10,7 @@ import secrets
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -38,11 +38,14 @@ from signaling.ice_servers import IceServers
 from signaling.media_listener import MediaListener
 from signaling.outlet import Outgoing, Outlet
 from signaling.protocol import messages as m
+from signaling.seat import Seat, Timer
 
 log = structlog.get_logger(__name__)
 
-BACKLOG_MESSAGES = 256
-"""What is kept for a client without a WebSocket. More means it will not come back in time."""
+LARGE_SESSION = 100
+"""Members beyond which news of connections wait for company: each would be a write to everybody."""
+WAIT_S_PER_MEMBER, MOST_WAIT_S = 0.000_1, 0.5
+_PATIENT = (m.ConnectionCreated, m.ConnectionDestroyed)
 RESUME_BYTES = 16
 _SNAPSHOT_COVERS = (
     m.ConnectionCreated,
@@ -62,7 +65,6 @@ _Answered = (
 """Effects that a client waits for: what media refuses of them is an answer."""
 
 Tell = Callable[[SessionRecord, e.Notify], None]
-Timer = asyncio.TimerHandle
 Schedule = Callable[[float, Callable[[], None]], Timer]
 
 
@@ -87,20 +89,6 @@ class DirectoryContext:
     ice_servers: IceServers
 
 
-@dataclass
-class _Seat:
-    """What belongs to one Connection beside the domain's state of it."""
-
-    media: ClientMedia
-    resume: str
-    outlet: Outlet | None
-    backlog: deque[Outgoing] = field(default_factory=deque)
-    grace: Timer | None = None
-    offer: DownlinkOffer | None = None
-    demands: dict[tuple[str, str], m.VideoDemandChanged] = field(default_factory=dict)
-    publishing: asyncio.Task[None] | None = None
-
-
 class SessionActor:
     """One Session with clients in it. `on_empty` is called when the last one has left."""
 
@@ -115,7 +103,8 @@ class SessionActor:
         self._media = media
         self._context = context
         self._on_empty = on_empty
-        self._seats: dict[ConnectionId, _Seat] = {}
+        self._seats: dict[ConnectionId, Seat] = {}
+        self._releasing: Timer | None = None
         self._log = log.bind(session=short(record.session_id[-12:]))
 
     # --- clients come and go ----------------------------------------------------------------
@@ -124,7 +113,7 @@ class SessionActor:
         """Takes a client in; its `Welcome` is the first thing sent. Errors: those of `Join`."""
         connection = ConnectionId(str(uuid.uuid4()))
         media = self._media.open_client(connection, MediaListener(self, connection))
-        self._seats[connection] = seat = _Seat(media, _resume_token(), outlet)
+        self._seats[connection] = seat = Seat(media, _resume_token(), outlet)
         try:
             self.apply(
                 c.Join(
@@ -156,7 +145,7 @@ class SessionActor:
         return None
 
     def _take_up(
-        self, connection: ConnectionId, seat: _Seat, hello: m.Hello, outlet: Outlet
+        self, connection: ConnectionId, seat: Seat, hello: m.Hello, outlet: Outlet
     ) -> None:
         if seat.grace is not None:
             seat.grace.cancel()
@@ -165,6 +154,7 @@ class SessionActor:
             # The client noticed the loss before we did.
             seat.outlet.close("networkDisconnected")
         missed, seat.backlog = seat.backlog, deque()
+        seat.held.clear()
         seat.outlet, seat.resume = outlet, _resume_token()
         ice_servers = self._ice_servers(connection)
         self.apply(c.Resume(connection, hello.id, seat.resume, ice_servers))
@@ -184,6 +174,7 @@ class SessionActor:
         if seat is None or seat.outlet is not outlet:
             return
         seat.outlet = None
+        seat.held.clear()
         grace_s = self.state.limits.grace_ms / 1000
         leave = partial(self._expire, connection)
         seat.grace = self._context.schedule(grace_s, leave)
@@ -264,12 +255,8 @@ class SessionActor:
 
     def _deliver(self, connection: ConnectionId, outgoing: Outgoing) -> None:
         seat = self._seats.get(connection)
-        if seat is None:
-            return
-        if seat.outlet is not None:
-            seat.outlet.send(outgoing)
-        elif len(seat.backlog) < BACKLOG_MESSAGES:
-            seat.backlog.append(outgoing)
+        if seat is not None:
+            seat.deliver(outgoing)
 
     def keep_offer(self, connection: ConnectionId, offer: DownlinkOffer) -> None:
         """An offer is kept until it is answered: a client that comes back gets it again."""
@@ -307,9 +294,26 @@ class SessionActor:
 
     def _run_broadcast(self, effect: e.Broadcast) -> None:
         outgoing = Outgoing(effect.message)
+        if isinstance(effect.message, _PATIENT) and len(self._seats) > LARGE_SESSION:
+            self._hold(outgoing, effect.but)
+            return
         for connection in effect.to if effect.to is not None else list(self.state.members):
             if connection != effect.but:
                 self._deliver(connection, outgoing)
+
+    def _hold(self, outgoing: Outgoing, but: ConnectionId | None) -> None:
+        """For all members: with what else comes in the next moment, in one write to each."""
+        for connection, seat in self._seats.items():
+            if connection != but:
+                seat.hold(outgoing)
+        if self._releasing is None:
+            wait_s = min(len(self._seats) * WAIT_S_PER_MEMBER, MOST_WAIT_S)
+            self._releasing = self._context.schedule(wait_s, self._release)
+
+    def _release(self) -> None:
+        self._releasing = None
+        for seat in list(self._seats.values()):
+            seat.release()
 
     def _run_close_connection(self, effect: e.CloseConnection) -> None:
         seat = self._seats.get(effect.connection)
@@ -326,7 +330,7 @@ class SessionActor:
         seat.publishing = task
 
     async def _publish(
-        self, seat: _Seat, effect: e.PublishMedia, before: asyncio.Task[None] | None
+        self, seat: Seat, effect: e.PublishMedia, before: asyncio.Task[None] | None
     ) -> None:
         """Offers of one client are negotiated one after the other."""
         if before is not None:

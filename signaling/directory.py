@@ -9,7 +9,7 @@ from config.settings import SignalingSettings
 from sfu.ids import SessionId
 from sfu.media_plane import MediaPlane, SessionMedia
 from sfu.no_media import NoSessionMedia
-from signaling.actor import DirectoryContext, Schedule, SessionActor, Tell, Timer
+from signaling.actor import DirectoryContext, Schedule, SessionActor, Tell
 from signaling.clock import Clock
 from signaling.domain.effects import Notify
 from signaling.domain.errors import ErrorCode, error
@@ -17,6 +17,7 @@ from signaling.domain.projects import Quotas
 from signaling.domain.session_options import MediaMode, SessionRecord
 from signaling.domain.session_state import limits_of
 from signaling.ice_servers import IceServers
+from signaling.seat import Timer
 
 NO_QUOTAS = Quotas()
 

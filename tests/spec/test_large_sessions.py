@@ -1,0 +1,84 @@
+"""Large sessions: who comes and goes is told in company, and nothing overtakes it."""
+
+import pytest
+
+from signaling.actor import LARGE_SESSION, MOST_WAIT_S
+from signaling.protocol import messages as m
+from tests.conversation import House, settle
+
+CONNECTIONS = (m.ConnectionCreated, m.ConnectionDestroyed)
+
+
+@pytest.fixture
+async def crowd():
+    """A house with as many members as make it large, and what they heard so far forgotten."""
+    house = House()
+    clients = []
+    for _ in range(LARGE_SESSION + 1):
+        house.time.advance(1)
+        clients.append(await house.joined())
+    house.time.advance(1)
+    for client in clients:
+        client.inbox.clear()
+    return house, clients
+
+
+def connections(client) -> list[str]:
+    """Of whom it heard, in order."""
+    found = []
+    for message in client.inbox:
+        if isinstance(message, m.ConnectionCreated):
+            found.append(f"+{message.connection.connection_id}")
+        elif isinstance(message, m.ConnectionDestroyed):
+            found.append(f"-{message.connection_id}")
+    return found
+
+
+async def test_who_comes_and_goes_is_told_after_a_moment_in_order(crowd):
+    house, (ann, ben, *_) = crowd
+    new = [await house.joined() for _ in range(3)]
+    new[0].ask(m.Bye)
+    await settle()
+    assert connections(ann) == []
+    house.time.advance(MOST_WAIT_S)
+    expected = [*(f"+{one.connection}" for one in new), f"-{new[0].connection}"]
+    assert connections(ann) == connections(ben) == expected
+    house.time.advance(MOST_WAIT_S)
+    assert connections(ann) == expected
+
+
+async def test_nothing_overtakes_the_news_of_a_connection(crowd):
+    _, (ann, *_) = crowd
+    house = ann.house
+    new = await house.joined()
+    new.ask(m.Signal, type="x", data="hello")
+    kinds = [type(message) for message in ann.inbox]
+    assert kinds.index(m.ConnectionCreated) < kinds.index(m.SignalReceived)
+    house.time.advance(MOST_WAIT_S)
+    assert len(connections(ann)) == 1
+
+
+async def test_who_joins_meanwhile_is_told_of_each_member_once(crowd):
+    house, _ = crowd
+    first, second = await house.joined(), await house.joined()
+    house.time.advance(MOST_WAIT_S)
+    assert connections(first) == [f"+{second.connection}"]
+    assert connections(second) == []
+    assert first.connection in {one.connection_id for one in second.welcome.connections}
+
+
+async def test_who_comes_back_meanwhile_is_told_by_its_welcome(crowd):
+    house, (ann, *_) = crowd
+    new = await house.joined()
+    ann.lose_socket()
+    assert ann.resume()
+    house.time.advance(MOST_WAIT_S)
+    assert connections(ann) == []
+    assert new.connection in {one.connection_id for one in ann.welcome.connections}
+
+
+async def test_a_small_session_waits_for_nothing():
+    house = House()
+    ann = await house.joined()
+    ben = await house.joined()
+    assert connections(ann) == [f"+{ben.connection}"]

@@ -26,7 +26,7 @@ TICKS_PER_FRAME = 3_000
 _PACKETS_WITH_NAMES = 60
 """As browsers: MID and RID until the receiver can be taken to know the SSRC."""
 _KEPT = 600
-_LONGEST_CLIP = 45
+_LONGEST_CLIP = 24
 
 
 def is_sync(frame: Frame) -> bool:

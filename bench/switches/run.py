@@ -116,20 +116,19 @@ class Call:
         if self._next_wish[number] > 0:
             return
         random = self._random
-        self._next_wish[number] = random.randint(10, 60)
+        self._next_wish[number] = random.randint(6, 24)
         subscriber = FIRST_SUBSCRIBER + number
         choice = random.random()
-        if choice < 0.5:
+        if choice < 0.25:
             limits: dict[str, float] = {}
-            if random.random() < 0.8:
+            if random.random() < 0.3:
                 limits["width_px"] = random.choice(SIZES).width
-            if random.random() < 0.5:
+            if random.random() < 0.4:
                 limits["frame_rate"] = random.choice((7.5, 15, 30))
             self._core.wish(subscriber, **limits)
-        elif choice < 0.95:
-            temporal = random.randrange(3)
-            layer = (random.randrange(self._plan.encodings), 0, temporal)
-            self._core.allocate(subscriber, None if choice > 0.92 else layer)
+        elif choice < 0.98:
+            layer = (random.randrange(self._plan.encodings), 0, random.randrange(3))
+            self._core.allocate(subscriber, None if choice > 0.96 else layer)
         elif self._plan.silences:
             self.publisher.silence(random.randrange(self._plan.encodings), random.randint(20, 60))
 

@@ -38,10 +38,18 @@ pub(crate) struct EncodingLayers {
 impl EncodingLayers {
     /// The layer of a packet, once anything above the lowest layer has come: by the dependency
     /// descriptor where there is one (senders then leave the layer out of VP8's own), else as the
-    /// codec's own descriptor says.
-    pub(crate) fn mark(&mut self, own: LayerMark, descriptor: Option<&[u8]>) -> Option<LayerMark> {
+    /// codec's own descriptor says. With it, what the dependency descriptor says of key frames:
+    /// whether one begins, for it brings a structure.
+    pub(crate) fn mark(
+        &mut self,
+        own: LayerMark,
+        descriptor: Option<&[u8]>,
+    ) -> (Option<LayerMark>, Option<bool>) {
         let read = descriptor
             .and_then(|value| DependencyDescriptor::parse(value, self.structure.as_ref()));
+        let key_frame = read
+            .as_ref()
+            .map(|read| read.frame.start && read.structure.is_some());
         let frame = read.map(|read| {
             if let Some(structure) = read.structure {
                 self.replace_structure(read.frame.number, structure);
@@ -50,7 +58,7 @@ impl EncodingLayers {
         });
         let mark = frame.and_then(|frame| self.mark_of(frame)).unwrap_or(own);
         self.layered |= mark.level != Level::default();
-        self.layered.then_some(mark)
+        (self.layered.then_some(mark), key_frame)
     }
 
     fn replace_structure(&mut self, from: u16, structure: Structure) {
@@ -138,6 +146,13 @@ impl EncodingLayers {
         let bits = sizes.iter().flat_map(|size| &size[..=temporal]).sum();
         let pictures = counts.pictures[..=temporal].iter().sum();
         Some((bits, pictures))
+    }
+
+    /// The size of the largest pictures, where the structure says it.
+    pub(crate) fn full_size(&self) -> Option<(u16, u16)> {
+        let structure = self.structure.as_ref()?;
+        let sizes = (0..SPATIAL_LAYERS as u8).map_while(|spatial| structure.resolution(spatial));
+        sizes.last()
     }
 
     /// Picture size of a spatial layer of an encoding whose highest has this size. Each is taken
@@ -253,7 +268,7 @@ mod tests {
     #[test]
     fn nothing_is_said_of_an_encoding_without_layers() {
         let mut layers = EncodingLayers::default();
-        assert_eq!(layers.mark(LayerMark::default(), None), None);
+        assert_eq!(layers.mark(LayerMark::default(), None), (None, None));
         layers.count(Level::default(), 1_000, true);
         layers.measure(1.0);
         assert_eq!(layers.up_to(Level::TOP), None);

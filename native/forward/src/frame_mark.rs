@@ -80,6 +80,10 @@ impl Reading {
 /// Reads what routing may know of a payload.
 pub(crate) fn read(codec: Codec, payload: &[u8]) -> Reading {
     let view = &payload[..payload.len().min(ROUTING_VIEW_BYTES)];
+    #[cfg(debug_assertions)]
+    let poisoned = crate::poison::poisoned(codec, view);
+    #[cfg(debug_assertions)]
+    let view = poisoned.bytes();
     let mut reading = read_view(codec, view);
     if reading.seal == Seal::Hints && payload.len() > view.len() {
         // Hints are short: behind them, where routing does not look, media could stand.

@@ -21,6 +21,8 @@ mod nack;
 mod outbox;
 mod packet_cache;
 mod parameters;
+#[cfg(debug_assertions)]
+mod poison;
 mod reception;
 mod reports;
 mod rewriter;

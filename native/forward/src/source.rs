@@ -367,19 +367,23 @@ impl Source {
             return Err(DropReason::Duplicate);
         }
         if let Seal::Kid(kid) = reading.seal
+            && self.access == PayloadAccess::Opaque
             && kind == MediaKind::Video
             && stream.highest() == Some(sequence)
         {
             stream.note_kid(now, kid);
         }
-        let key_frame =
-            reading.key_frame && (!reading.needs_earlier || stream.has_frame_up_to(sequence));
+        let (layer, told) = stream.layers.mark(reading.layer, descriptor);
+        let own =
+            || reading.key_frame && (!reading.needs_earlier || stream.has_frame_up_to(sequence));
+        let key_frame = told.unwrap_or_else(own);
         if key_frame {
             stream.requests.handle_key_frame();
-            stream.size = reading.size.or(stream.size);
+            // What the sender tells beside the payload goes before what may stand in it.
+            let said = told.and_then(|_| stream.layers.full_size());
+            stream.size = said.or(reading.size).or(stream.size);
         }
         let layers = &mut stream.layers;
-        let layer = layers.mark(reading.layer, descriptor);
         if let Some(mark) = layer {
             let bytes = payload.len() + OVERHEAD_BYTES;
             layers.count(mark.level, bytes, packet.marker());

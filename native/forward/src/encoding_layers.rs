@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn a_structure_that_comes_late_does_not_replace_a_newer_one() {
         let mut layers = EncodingLayers::default();
-        let mut mark = |value: &[u8]| layers.mark(LayerMark::default(), Some(value));
+        let mut mark = |value: &[u8]| layers.mark(LayerMark::default(), Some(value)).0;
         let of = |layer: Option<LayerMark>| layer.map(|mark| mark.level.temporal);
         assert_eq!(of(mark(&key_frame(100, 8))), Some(0));
         assert_eq!(of(mark(&key_frame(90, 0))), Some(0));

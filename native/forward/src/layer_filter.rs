@@ -68,6 +68,14 @@ impl Levels {
         })
     }
 
+    /// Whether a level within this one is in the set.
+    fn any_up_to(self, level: Level) -> bool {
+        self != Self::NONE
+            && (0..=level.spatial).any(|spatial| {
+                (0..=level.temporal).any(|temporal| self.contains(Level { spatial, temporal }))
+            })
+    }
+
     fn contains(self, level: Level) -> bool {
         self == self.with(level)
     }
@@ -103,6 +111,8 @@ pub(crate) struct LayerFilter {
     /// RTP timestamp of the newest picture.
     picture: Option<u32>,
     opened: bool,
+    /// Levels of the newest picture whose packets were not passed: it can not rise to them.
+    withheld: Levels,
     earlier: VecDeque<(u32, Level)>,
 }
 
@@ -116,6 +126,7 @@ impl LayerFilter {
     pub(crate) fn restart(&mut self) {
         self.picture = None;
         self.opened = false;
+        self.withheld = Levels::NONE;
         self.earlier.clear();
     }
 
@@ -128,6 +139,9 @@ impl LayerFilter {
     ) -> Verdict {
         let level = self.level_of(mark, timestamp, key_frame, target);
         if !level.reaches(mark.level) {
+            if self.picture == Some(timestamp) {
+                self.withheld = self.withheld.with(mark.level);
+            }
             return Verdict::Above;
         }
         Verdict::Pass {
@@ -171,6 +185,7 @@ impl LayerFilter {
                 self.earlier.push_back((picture, self.level));
             }
         }
+        self.withheld = Levels::NONE;
         self.level = self.level.min(target);
         if std::mem::take(&mut self.opened) {
             self.level.temporal = target.temporal;
@@ -184,7 +199,10 @@ impl LayerFilter {
             larger.spatial += 1;
             let next = [faster, larger];
             let next = next.into_iter().find(|&level| {
-                target.reaches(level) && Level::TOP.reaches(level) && rises.contains(level)
+                target.reaches(level)
+                    && Level::TOP.reaches(level)
+                    && rises.contains(level)
+                    && !self.withheld.any_up_to(level)
             });
             match next {
                 Some(level) => self.level = level,
@@ -230,6 +248,18 @@ mod tests {
         assert!(passed(&mut filter, plain(0, 2), 1, Level::TOP));
         assert!(passed(&mut filter, plain(0, 2), 1, level(0, 0)));
         assert!(!passed(&mut filter, plain(0, 2), 2, level(0, 0)));
+    }
+
+    #[test]
+    fn a_level_does_not_rise_in_a_picture_of_which_a_packet_was_left_out() {
+        let mut filter = LayerFilter::default();
+        filter.judge(plain(0, 0), 1, true, level(0, 0));
+        assert!(!passed(&mut filter, synced(1), 2, level(0, 0)));
+        assert!(
+            !passed(&mut filter, synced(1), 2, level(0, 1)),
+            "half of it"
+        );
+        assert!(passed(&mut filter, synced(1), 3, level(0, 1)));
     }
 
     #[test]

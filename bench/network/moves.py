@@ -9,6 +9,9 @@ from bench.network.stage import MOBILE, PUBLISHER, Stage
 _CAMERA = {"resolution": "640x480", "frameRate": 20, "scalableVideo": False}
 _MOVES = 100
 _REBINDINGS = 50
+_SWAPS = 20
+_OFFLINE_S = 0.3
+_RESTARTED_S = 5.0
 _SETTLE_S = 1.5
 _USUAL_GAP_S = 1.2
 _LONGEST_GAP_S = 8.0
@@ -37,6 +40,33 @@ async def move(stage: Stage) -> list[Figure]:
         first.clear()
         first.plug()
     return _told(gaps)
+
+
+async def swap(stage: Stage) -> list[Figure]:
+    """A subscriber with one network, which goes before another one comes: ICE restarts, and the
+    WebSocket is resumed over a new connection."""
+    await stage.publisher(**_CAMERA)
+    here, other = stage.topology.links[MOBILE]
+    other.unplug()
+    viewer = await stage.viewer(MOBILE)
+    gaps: list[float] = []
+    for _ in range(_SWAPS):
+        await asyncio.sleep(_RESTARTED_S)
+        await viewer.run("bench.watchGaps()")
+        here.unplug()
+        await asyncio.sleep(_OFFLINE_S)
+        other.plug()
+        gaps.append(await _gap_ms(viewer))
+        here, other = other, here
+    events = [event["name"] for event in await stage.events(viewer)]
+    return [
+        at_most("media gap, 95th percentile", percentile(gaps, 0.95), "ms", 2_000.0),
+        told("media gap, median", percentile(gaps, 0.5), "ms"),
+        told("of it without any network", _OFFLINE_S * 1_000, "ms"),
+        told("sockets resumed", events.count("sessionReconnected"), ""),
+        at_most("streams lost", events.count("streamDestroyed"), "", 0.0),
+        told("changes of network", len(gaps), ""),
+    ]
 
 
 async def rebind(stage: Stage) -> list[Figure]:

@@ -22,7 +22,7 @@ from bench.network.figures import (
     per_s,
     told,
 )
-from bench.network.moves import move, rebind
+from bench.network.moves import move, rebind, swap
 from bench.network.served import SECRET
 from bench.network.stage import GOOD, IMPAIRED, Stage
 
@@ -348,6 +348,13 @@ SCENARIOS = (
         "One of two networks goes, seen or unseen: media gap p95 < 700 ms",
         move,
         limit_s=900.0,
+        repeats=1,
+    ),
+    Scenario(
+        "swap",
+        "A client's only network goes, another one comes: media gap p95 < 2 s with ICE restart",
+        swap,
+        limit_s=300.0,
         repeats=1,
     ),
     Scenario(

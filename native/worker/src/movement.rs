@@ -21,8 +21,11 @@ const DISTRUST: Duration = Duration::from_secs(5);
 const MAX_STRANGERS: usize = 1_024;
 const STRANGER_ASKED_EVERY: Duration = Duration::from_millis(100);
 const STRANGER_FORGOTTEN: Duration = Duration::from_secs(3);
-/// Looking for the peer of an unknown address goes through all transports: so often a second.
-const SEARCHES_PER_SECOND: u32 = 100;
+/// Looking for the peer of an unknown address goes through all transports: through so many a
+/// second, some percent of a core.
+const LOOKS_PER_SECOND: usize = 200_000;
+/// What a search costs beside, in looks: trying keys.
+const LOOKS_PER_SEARCH: usize = 16;
 /// Packets are tried with the keys of so many peers.
 const MAX_CANDIDATES: usize = 8;
 
@@ -31,21 +34,28 @@ const MAX_CANDIDATES: usize = 8;
 pub(crate) struct Strangers {
     asked: HashMap<PeerAddress, (TransportHandle, Instant)>,
     second: Option<Instant>,
-    searches: u32,
+    looks: usize,
 }
 
 impl Strangers {
-    fn may_search(&mut self, now: Instant) -> bool {
+    /// Whether there may be a search through so many transports.
+    fn may_search(&mut self, now: Instant, transports: usize) -> bool {
         let begins = self
             .second
             .is_none_or(|at| now.saturating_duration_since(at) >= Duration::from_secs(1));
         if begins {
-            (self.second, self.searches) = (Some(now), 0);
+            (self.second, self.looks) = (Some(now), 0);
             self.asked
                 .retain(|_, (_, at)| now.saturating_duration_since(*at) < STRANGER_FORGOTTEN);
         }
-        self.searches += 1;
-        self.searches <= SEARCHES_PER_SECOND && self.asked.len() < MAX_STRANGERS
+        // The first of a second is always allowed, however many transports there are.
+        let allowed = self.looks < LOOKS_PER_SECOND && self.asked.len() < MAX_STRANGERS;
+        self.looks += if allowed {
+            transports + LOOKS_PER_SEARCH
+        } else {
+            0
+        };
+        allowed
     }
 }
 
@@ -230,7 +240,8 @@ impl<S: MessageSocket> Core<S> {
     }
 
     fn find_sealer(&mut self, now: Instant, datagram: &[u8]) -> Option<TransportHandle> {
-        if datagram.len() > SLOT_BYTES || !self.strangers.may_search(now) {
+        let transports = self.transports.len();
+        if datagram.len() > SLOT_BYTES || !self.strangers.may_search(now, transports) {
             return None;
         }
         let candidates: Vec<TransportHandle> = self

@@ -108,13 +108,13 @@ fn packets_that_no_peer_sealed_cost_a_bounded_search_and_no_answer() {
     let mut bench = call();
     bench.receive(1, &Sealer::new().next());
     bench.sent();
-    for port in 100..2_000 {
+    for port in 100..12_100 {
         let mut packet = Sealer::new().next();
         packet[20] ^= 1;
         bench.receive(port, &packet);
     }
     assert!(bench.sent().is_empty());
-    assert_eq!(bench.dropped(NetworkDrop::UnknownAddress), 1_900);
+    assert_eq!(bench.dropped(NetworkDrop::UnknownAddress), 12_000);
     // Within that second nobody is looked for any more.
     let mut ann = Sealer::new();
     ann.next();
@@ -206,6 +206,24 @@ fn nobody_is_asked_who_has_one_address_or_is_sent_nothing() {
     talk(&mut bench, &mut ann);
     bench.pass(Duration::from_secs(5));
     assert!(checks(&bench).is_empty());
+}
+
+#[test]
+fn a_peer_that_was_away_for_nearly_as_long_as_consent_lasts_is_found_at_its_new_address() {
+    let (mut ann, mut bench) = (Sealer::new(), call());
+    bench.receive(1, &ann.next());
+    bench.sent();
+    bench.pass(Duration::from_millis(29_900));
+    bench.receive(10, &ann.next());
+    let asked = checks(&bench);
+    bench.receive(10, &answer(&asked[0].1, PEER_PASSWORD));
+    assert_eq!(place(&bench, ANN), Some(path(10)));
+    bench.pass(Duration::from_secs(31));
+    assert_eq!(
+        place(&bench, ANN),
+        None,
+        "the answer is consent for no longer than a check"
+    );
 }
 
 #[test]

@@ -19,6 +19,7 @@ native = pytest.importorskip("sfu._native")
 
 WAIT_S = 10.0
 PASSWORD = "a-password-of-the-server".replace("-", "+")
+PEER_PASSWORD = "a+password+of+the+client"
 PROFILE = SrtpProfile.AEAD_AES_128_GCM
 TRANSPORT_CC = 3
 PAYLOAD_TYPE = 111
@@ -93,6 +94,8 @@ class Peer:
         self.socket = self.new_socket()
         command = commands.OpenTransport(router, self.handle, direction, self.ufrag, PASSWORD)
         bench.worker.open_transport(command)
+        peer = commands.SetPeerCredentials(self.handle, "client", PEER_PASSWORD)
+        bench.worker.set_peer_credentials(peer)
 
     def new_socket(self, host: str = "127.0.0.1") -> socket.socket:
         fresh = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -129,6 +132,16 @@ class Peer:
         answer = stun.parse_message(self.receive())
         assert answer.check_message_integrity(PASSWORD.encode())
         return answer
+
+    def answer_check(self) -> None:
+        """Answers the server's own check, as a full ICE agent does."""
+        request = stun.parse_message(self.receive())
+        assert request.attributes["USERNAME"] == f"client:{self.ufrag}"
+        assert request.check_message_integrity(PEER_PASSWORD.encode())
+        answer = stun.Message(stun.Method.BINDING, stun.Class.RESPONSE, request.transaction_id)
+        answer.attributes["XOR-MAPPED-ADDRESS"] = self.server
+        answer.add_message_integrity(PEER_PASSWORD.encode())
+        self.send(bytes(answer))
 
     def set_keys(self) -> None:
         client, server = bytes([self.handle] * 28), bytes([self.handle + 100] * 28)

@@ -149,6 +149,19 @@ def test_media_follows_a_hundred_changes_of_both_addresses_and_no_keys_are_lost(
     assert totals["drop.unknown_address"] == totals["drop.srtp_bad_tag"] == 0
 
 
+def test_a_thousand_of_a_thousand_peers_are_found_at_addresses_that_only_their_media_shows(call):
+    call.send(0, b"at home")
+    assert call.ben.receive_rtp().endswith(b"at home")
+    for change in range(1, 1_001):
+        call.ann.socket.close()
+        call.ann.socket = call.ann.new_socket(f"127.0.{change // 250}.{2 + change % 250}")
+        call.send(2 * change, b"asked")
+        call.ann.answer_check()
+        call.send(2 * change + 1, b"change %d." % change)
+        assert call.ben.receive_rtp().endswith(b"change %d." % change)
+    assert call.bench.worker.counters()["peer_moves"] == 1_000
+
+
 def test_a_check_without_nomination_from_a_new_address_moves_nothing(call):
     with call.ben.new_socket() as probe:
         probe.sendto(call.ben.check(nominate=False), call.ben.server)

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use sealroute_forward::TransportHandle;
 use sealroute_transport::{
-    IceLite, OwnChecks, PacketKind, PeerAddress, Reachability, SrtpError, SrtpKeys, SrtpReceiver,
-    SrtpSender, TwccReceiver, classify,
+    IceLite, OwnChecks, PeerAddress, Reachability, SrtpError, SrtpKeys, SrtpReceiver, SrtpSender,
+    TwccReceiver,
 };
 
 use crate::commands::{Direction, RouterHandle, SrtpSecrets};
@@ -127,17 +127,10 @@ impl Transport {
         receiver.is_some_and(|receiver| receiver.expects(datagram))
     }
 
-    /// Whether the peer's keys sealed a packet; it counts as received then.
+    /// Whether the peer's keys sealed a packet; it does not count as received.
     pub(crate) fn sealed(&mut self, datagram: &[u8]) -> bool {
-        let mut copy = datagram.to_vec();
-        self.receiver.as_mut().is_some_and(|receiver| {
-            let opened = if classify(datagram) == PacketKind::Rtp {
-                receiver.open_rtp(&mut copy)
-            } else {
-                receiver.open_rtcp(&mut copy)
-            };
-            opened.is_ok()
-        })
+        let receiver = self.receiver.as_mut();
+        receiver.is_some_and(|receiver| receiver.sealed(datagram))
     }
 
     pub(crate) fn has_keys(&self) -> bool {

@@ -66,6 +66,21 @@ impl SrtpReceiver {
     /// `TooShort`, `Malformed`, `Replayed`, `TooManyStreams`, `BadTag`; the packet's payload is
     /// then unusable.
     pub fn open_rtp(&mut self, packet: &mut [u8]) -> Result<usize, SrtpError> {
+        self.unseal_rtp(packet, true)
+    }
+
+    /// Whether the peer sealed a packet that was not received yet. It may still be received after.
+    pub fn sealed(&mut self, packet: &[u8]) -> bool {
+        let mut copy = packet.to_vec();
+        let opened = if classify(packet) == PacketKind::Rtp {
+            self.unseal_rtp(&mut copy, false)
+        } else {
+            self.unseal_rtcp(&mut copy, false)
+        };
+        opened.is_ok()
+    }
+
+    fn unseal_rtp(&mut self, packet: &mut [u8], remember: bool) -> Result<usize, SrtpError> {
         let header = rtp_header_bytes(packet)?;
         let length = packet
             .len()
@@ -84,6 +99,7 @@ impl SrtpReceiver {
         self.rtp_keys
             .open(PacketId { ssrc, index }, header, body_and_tag, trailer)?;
         match place {
+            _ if !remember => {}
             Some(seen) => seen.add(index),
             None => drop(
                 self.rtp_streams
@@ -99,6 +115,10 @@ impl SrtpReceiver {
     /// `TooShort`, `Malformed`, `NotEncrypted`, `Replayed`, `TooManyStreams`, `BadTag`; the
     /// packet is then unusable.
     pub fn open_rtcp(&mut self, packet: &mut [u8]) -> Result<usize, SrtpError> {
+        self.unseal_rtcp(packet, true)
+    }
+
+    fn unseal_rtcp(&mut self, packet: &mut [u8], remember: bool) -> Result<usize, SrtpError> {
         let tag_bytes = self.profile.tag_bytes();
         let length = packet
             .len()
@@ -130,6 +150,7 @@ impl SrtpReceiver {
         self.rtcp_keys
             .open(id, header, body_and_tag, Trailer::RtcpIndex(word))?;
         match place {
+            _ if !remember => {}
             Some(seen) => seen.add(index),
             None => drop(
                 self.rtcp_streams

@@ -11,7 +11,7 @@ WEB_SOURCES := $(shell find sdk/web web -type f -not -path '*/node_modules/*' -n
 # An encoder of another make, for WHIP.
 GSTREAMER := $(foreach package,gstreamer1.0-nice gstreamer1.0-plugins-bad gstreamer1.0-plugins-good gir1.2-gst-plugins-bad-1.0 python3-gi,/usr/share/doc/$(package)=$(package))
 
-.PHONY: check-switches help run build test test-python test-native test-web test-browser lint format bench bench-quick bench-full bench-forwarding bench-rest bench-guard bench-network bench-attack docs clean
+.PHONY: check-descriptors check-switches help run build test test-python test-native test-web test-browser lint format bench bench-quick bench-full bench-forwarding bench-rest bench-guard bench-network bench-attack docs clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -134,6 +134,9 @@ bench-attack: build $(VENV)/dev.stamp ## A call under attack, about five minutes
 
 check-switches: build $(VENV)/dev.stamp ## 10,000 layer switches for each codec, decoded; writes bench/SWITCHES.md
 	$(BIN)/python -m bench.switches --write $(ARGS)
+
+check-descriptors: build $(VENV)/dev.stamp ## A million layer extensions, each read by two readers, about five minutes
+	DESCRIPTORS=1000000 $(BIN)/python -m pytest -q tests/unit/native/test_header_extension_readers.py
 
 docs: build $(VENV)/dev.stamp ## Write the generated documents anew
 	$(BIN)/python -m signaling.protocol.document > docs/protocol.md

@@ -1,12 +1,13 @@
 """Scenarios in which a client's address changes in the middle of a call."""
 
 import asyncio
+from typing import Any
 
 from bench.network.browser import Browser
 from bench.network.figures import Figure, at_most, percentile, told
 from bench.network.stage import MOBILE, PUBLISHER, Stage
 
-_CAMERA = {"resolution": "640x480", "frameRate": 20, "scalableVideo": False}
+_CAMERA: dict[str, Any] = {"resolution": "640x480", "frameRate": 20, "scalableVideo": False}
 _MOVES = 100
 _REBINDINGS = 50
 _SWAPS = 20

@@ -91,6 +91,12 @@ class SealrouteAdapter:
             raise UnavailableError("no credentials")
         return self._credentials.api_key
 
+    def attached(self) -> "SealrouteAdapter":
+        """Another one for the server that this one has started: a second session at once."""
+        return SealrouteAdapter(
+            profiles=self._profiles, url=self._url, pid=self._pid, credentials=self._credentials
+        )
+
     def supports(self, scenario: Scenario) -> bool:
         return self._module == "signaling" or scenario.name == BLOCKED
 

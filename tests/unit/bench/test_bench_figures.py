@@ -11,6 +11,7 @@ from bench.client import new_kid
 from bench.loadgen import Outcome
 from bench.measure import Round, figures
 from bench.scenarios import SCENARIOS
+from bench.workers import shared_cost_us
 
 
 def made(server: str, gross_us: float, *, lost: int = 0, scenario: str = "1-50") -> Round:
@@ -72,3 +73,9 @@ def test_key_ids_have_the_top_bit_and_differ() -> None:
     kids = {new_kid() for _ in range(200)}
     assert len(kids) == 200
     assert all(len(kid) == 8 and kid[0] & 0x80 for kid in kids)
+
+
+def test_sessions_that_ran_at_once_share_the_servers_cpu() -> None:
+    # Each saw all of the server's two milliseconds for its own thousand packets.
+    pair = [made("sealroute", 2.0), made("sealroute", 2.0)]
+    assert shared_cost_us(pair) == pytest.approx(1.0)

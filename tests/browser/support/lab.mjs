@@ -126,10 +126,7 @@ export class Person {
 
   /** Of the last event of that name. */
   reasonOf(name) {
-    return this.do(
-      (wanted) => lab.events.findLast((event) => event.name === wanted)?.reason,
-      name,
-    );
+    return this.do((wanted) => lab.events.findLast((event) => event.name === wanted)?.reason, name);
   }
 
   count(name) {

@@ -15,9 +15,10 @@ that the decoder makes of the same frame without a server between, and carry its
 
 A run fails when a frame does not open or decode, two encodings or clips are mixed, a number has
 two packets, timestamps go back, or VP8 picture ids do. Without loss no sequence number may be
-missing. "Loss" is 2 % of the packets on each side of the core. "Cut" frames are ones whose rest was not sent because the key frame of another encoding
-came in their middle: receivers leave them behind. "In vain" counts gaps that a subscriber without
-retransmissions gave up; frames up to the next key frame are left out then, as browsers do.
+missing. "Loss" is 2 % of the packets on each side of the core, "repaired" with NACK and
+retransmissions. "Cut" frames are ones whose rest was not sent because the key frame of another
+encoding came in their middle: receivers leave them behind. "In vain" counts gaps that a
+subscriber gave up, "left out" the frames from there to the next key frame, as browsers do.
 
 | run | encoding switches | layer changes | frames | decoded | cut | in vain | left out |
 |---|---|---|---|---|---|---|---|

@@ -93,9 +93,13 @@ impl Pacer {
         self.queue.push_back(packet);
     }
 
-    /// The next packet that may leave; it counts as sent.
+    /// The next packet that may leave, which counts as sent, or that came too late: that one
+    /// costs nothing, for it is not sent, and what waits behind it must not become late as well.
     pub(crate) fn pop(&mut self, now: Instant) -> Option<Queued> {
         let first = self.queue.front()?;
+        if first.is_late(now) {
+            return self.queue.pop_front();
+        }
         if let Some(rate) = self.rate_bps {
             let bytes = first.bytes;
             self.refill(now, rate);
@@ -128,7 +132,7 @@ mod tests {
     use crate::parameters::SubscriberHandle;
     use crate::rewriter::Numbers;
     use sealroute_rtp::FullSequence;
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     fn packet(now: Instant) -> Queued {
         Queued {
@@ -155,7 +159,7 @@ mod tests {
         let (mut pacer, start) = (Pacer::default(), Instant::now());
         pacer.set_estimate(Some(400_000.0));
         let mut left = 0;
-        for _ in 0..100 {
+        for _ in 0..25 {
             match pacer.take(start, 1_200) {
                 Pace::Now => left += 1_200,
                 _ => pacer.push(packet(start)),
@@ -168,9 +172,24 @@ mod tests {
                 left += 1_200;
             }
         }
-        assert_eq!(left, 120_000);
+        assert_eq!(left, 30_000);
         let took = now.duration_since(start).as_secs_f64();
-        assert!((1.6..1.9).contains(&took), "{took}");
+        assert!((0.33..0.42).contains(&took), "{took}");
+    }
+
+    #[test]
+    fn what_came_too_late_goes_at_once_and_costs_what_is_behind_it_nothing() {
+        let (mut pacer, start) = (Pacer::default(), Instant::now());
+        pacer.set_estimate(Some(80_000.0));
+        for _ in 0..MAX_QUEUED - 1 {
+            pacer.push(packet(start));
+        }
+        let now = start + Duration::from_millis(600);
+        pacer.push(packet(now));
+        let popped: Vec<_> = std::iter::from_fn(|| pacer.pop(now)).collect();
+        assert_eq!(popped.len(), MAX_QUEUED);
+        assert!(!popped[MAX_QUEUED - 1].is_late(now));
+        assert_eq!(pacer.take(now, 1_200), Pace::Now);
     }
 
     #[test]

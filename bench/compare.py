@@ -27,7 +27,7 @@ from bench.scenarios import SCENARIOS
 from bench.versions import versions
 
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
-PLOT = Path(__file__).resolve().parent / "results" / "compare.svg"
+PLOT = RESULTS.with_name("compare.svg")
 
 
 _INTRODUCTION = """Written by `python -m bench.compare`. Medians (least..most) over interleaved
@@ -46,6 +46,8 @@ class Run:
     missing: list[str] = field(default_factory=list)
     extras: Extras = field(default_factory=Extras)
     seconds: float = 0.0
+    versions: dict[str, str] = field(default_factory=versions)
+    """As the run begins: sources may change while it goes on."""
 
     def miss(self, what: str) -> None:
         print(what, file=sys.stderr)
@@ -116,7 +118,7 @@ async def _started(all_of_them: Iterable[Adapter], run: Run) -> list[Adapter]:
 
 def document(run: Run) -> str:
     host = ", ".join(f"{name}: {value}" for name, value in machine().items())
-    known = ", ".join(f"{name} {value}" for name, value in versions().items())
+    known = ", ".join(f"{name} {value}" for name, value in run.versions.items())
     missing = [f"- {what}" for what in run.missing] or ["Nothing."]
     return "\n\n".join(
         [
@@ -129,7 +131,7 @@ def document(run: Run) -> str:
             ),
             "## Targets",
             targets.table(run.evidence),
-            "![CPU per packet](results/compare.svg)",
+            "![CPU per packet](compare.svg)",
             "## Ratios",
             report.ratio_table(run.rounds),
             "## Rounds",
@@ -197,7 +199,7 @@ async def work(options: argparse.Namespace) -> int:
     raw = {
         "unix_s": int(time.time()),
         "machine": machine(),
-        "versions": versions(),
+        "versions": run.versions,
         "rounds": [one.as_json() for one in run.rounds],
         "floors": [[name, segmented, costs] for (name, segmented), costs in run.floors.items()],
         "extras": asdict(run.extras),

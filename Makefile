@@ -11,6 +11,9 @@ WEB_SOURCES := $(shell find sdk/web web -type f -not -path '*/node_modules/*' -n
 # An encoder of another make, for WHIP.
 GSTREAMER := $(foreach package,gstreamer1.0-nice gstreamer1.0-plugins-bad gstreamer1.0-plugins-good gir1.2-gst-plugins-bad-1.0 python3-gi,/usr/share/doc/$(package)=$(package))
 
+# Namespaces, Janus, a profiler, and the counter of instructions.
+BENCH_REQUIRES := scripts/require /usr/sbin/ip=iproute2 unshare=util-linux janus=janus perf=linux-perf valgrind=valgrind
+
 .PHONY: check-descriptors check-switches help run build test test-python test-native test-web test-browser lint format bench bench-quick bench-full bench-forwarding bench-rest bench-guard bench-network bench-attack docs clean
 
 help: ## Show the targets

@@ -1,8 +1,15 @@
 """What tests of several folders share."""
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import postgres
+
+# No test fails because a machine is busy.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

@@ -94,6 +94,8 @@ lint: build $(VENV)/dev.stamp ## Formatting, lints, types, floors, stubs
 	$(BIN)/python -m mypy.stubtest sfu._native
 	cd native && cargo fmt --all --check
 	cd native && cargo clippy --workspace --all-targets --quiet --jobs $(JOBS) -- -D warnings
+	cd native && cargo fmt --manifest-path fuzz/Cargo.toml --check
+	cd native && cargo check --manifest-path fuzz/Cargo.toml --target-dir target --quiet --jobs $(JOBS)
 	cd sdk/web && npm run --silent lint
 	cd sdk/web && npx --no prettier -- --check ../react/src ../../web/demo ../../web/reference/page.js ../../web/reference/index.html ../../tests/browser ../../tests/official/bridge.mjs
 	cd sdk/web && npx --no tsc -- -p ../../web/demo/jsconfig.json

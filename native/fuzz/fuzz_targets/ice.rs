@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use sealroute_transport::stun::{self, BindingRequest};
-use sealroute_transport::{IceLite, IceOutcome};
+use sealroute_transport::{IceLite, IceOutcome, PeerAddress};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ fuzz_target!(|input: (Vec<u8>, Vec<(u8, u8)>)| {
         }
     }
     let mut ice = IceLite::new("server".into(), PASSWORD.into(), Duration::from_secs(30));
-    let from = SocketAddr::from(([192, 0, 2, 1], 9));
+    let from = PeerAddress::from(SocketAddr::from(([192, 0, 2, 1], 9)));
     let mut out = [0; 128];
     match ice.handle_request(Instant::now(), from, &datagram, &mut out) {
         IceOutcome::Reply { length, .. } => {

@@ -122,12 +122,16 @@ impl LayerFilter {
         self.level
     }
 
-    /// Another encoding begins, with a key frame.
-    pub(crate) fn restart(&mut self) {
-        self.picture = None;
-        self.opened = false;
-        self.withheld = Levels::NONE;
-        self.earlier.clear();
+    /// What comes next begins with a key frame. Returns what is known of the pictures before.
+    pub(crate) fn restart(&mut self) -> Self {
+        let level = self.level;
+        std::mem::replace(
+            self,
+            Self {
+                level,
+                ..Self::default()
+            },
+        )
     }
 
     pub(crate) fn judge(

@@ -4,130 +4,21 @@
 //! even other streams that use the SSRC later. A sequence number is never given to two
 //! different packets: with AES-GCM that would give the key away.
 
-use std::collections::VecDeque;
+mod run;
+mod skips;
+
 use std::time::Instant;
 
 use sealroute_rtp::FullSequence;
 use sealroute_rtp::descriptor::Vp8Descriptor;
 
+pub(crate) use skips::Skips;
+
+use run::{Offsets, Run};
+
 /// How many sent packets can be asked for again.
 const HISTORY: usize = 512;
-/// Uplink numbers that were skipped on purpose and may still lie ahead of late packets.
-const MAX_RECENT_SKIPS: usize = 64;
-/// A step by which a receiver could miscount the rollovers of 16 bits; as a gap it would be of no
-/// use either.
-const MAX_STEP: u64 = 0x1000;
 const PICTURE_ID_MASK: u16 = 0x7FFF;
-const PICTURE_IDS: u64 = 0x8000;
-
-/// Uplink sequence numbers that carried nothing to forward (probes, refused packets).
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Skips {
-    recent: VecDeque<FullSequence>,
-    older: u64,
-    /// The newest of the older ones: what lies before it can not be counted any more.
-    oldest_countable: Option<FullSequence>,
-}
-
-impl Skips {
-    fn is_empty(&self) -> bool {
-        self.recent.is_empty()
-    }
-
-    /// Only numbers above all that were taken may be skipped: earlier ones have been counted.
-    pub(crate) fn skip(&mut self, sequence: FullSequence) {
-        if self.recent.len() == MAX_RECENT_SKIPS {
-            self.oldest_countable = self.recent.pop_front();
-            self.older += 1;
-        }
-        self.recent.push_back(sequence);
-    }
-
-    /// Whether a number was skipped, or lies so far behind that skips before it are forgotten.
-    pub(crate) fn covers(&self, sequence: FullSequence) -> bool {
-        self.oldest_countable
-            .is_some_and(|oldest| sequence <= oldest)
-            || self.recent.binary_search(&sequence).is_ok()
-    }
-
-    fn before(&self, sequence: FullSequence) -> u64 {
-        let newer = self
-            .recent
-            .iter()
-            .rev()
-            .take_while(|&&skipped| skipped > sequence)
-            .count();
-        self.older + (self.recent.len() - newer) as u64
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Anchor {
-    from: FullSequence,
-    skipped_before: u64,
-    left_out_before: u64,
-    sequence: u64,
-    timestamp_offset: u32,
-    picture_offset: u16,
-    tl0_offset: u8,
-}
-
-impl Anchor {
-    fn sequence_of(&self, input: &Input<'_>, left_out: &Skips) -> u64 {
-        let skipped = input.skips.before(input.sequence) - self.skipped_before;
-        let counted = self.sequence + (input.sequence.0 - self.from.0) - skipped;
-        if left_out.is_empty() {
-            return counted;
-        }
-        counted - (left_out.before(input.sequence) - self.left_out_before)
-    }
-}
-
-/// VP8 pictures that a sink does not get: receivers count them, so their ids close up.
-#[derive(Clone, Debug, Default)]
-struct Pictures {
-    newest: Option<FullSequence>,
-    left_out: Skips,
-}
-
-impl Pictures {
-    /// The full number of a 15-bit id, near the newest one.
-    fn unwrap(&self, id: u16) -> FullSequence {
-        let Some(newest) = self.newest else {
-            // Room for late ones below.
-            return FullSequence(u64::from(id) + PICTURE_IDS);
-        };
-        let ahead = i64::from(id.wrapping_sub(newest.0 as u16) & PICTURE_ID_MASK);
-        let ahead = if ahead >= PICTURE_IDS as i64 / 2 {
-            ahead - PICTURE_IDS as i64
-        } else {
-            ahead
-        };
-        FullSequence(newest.0.saturating_add_signed(ahead))
-    }
-
-    fn see(&mut self, picture: FullSequence) {
-        self.newest = self.newest.max(Some(picture));
-    }
-
-    fn leave_out(&mut self, picture: FullSequence) {
-        if self.newest.is_none_or(|newest| picture > newest) {
-            self.left_out.skip(picture);
-        }
-        self.see(picture);
-    }
-
-    /// How many were left out before the picture with this id. Nothing is kept of those before the
-    /// first that is.
-    fn left_out_before(&mut self, id: u16) -> u16 {
-        if self.left_out.is_empty() {
-            return 0;
-        }
-        let picture = self.unwrap(id);
-        self.see(picture);
-        self.left_out.before(picture) as u16
-    }
-}
 
 #[derive(Clone, Copy, Debug)]
 struct Last {
@@ -197,38 +88,31 @@ pub(crate) struct Input<'a> {
     pub(crate) vp8: Option<&'a [u8]>,
 }
 
+/// A run that has ended.
+#[derive(Clone, Debug)]
+struct Ended {
+    run: Run,
+    /// The last number that it gave.
+    end: u64,
+}
+
 /// The numbers of one outgoing SSRC. Owner: its sink; kept while the transport lives.
+#[derive(Default)]
 pub(crate) struct Rewriter {
-    anchor: Option<Anchor>,
+    run: Option<Run>,
+    /// The run before, for what comes of it late.
+    ended: Option<Ended>,
     last: Option<Last>,
     last_picture: Option<(u16, u8)>,
-    /// The newest number of the encoding that was counted or left out.
-    newest: Option<FullSequence>,
-    /// Numbers of the encoding that this receiver does not get: packets of higher layers.
-    left_out: Skips,
-    pictures: Pictures,
     first_sequence: u64,
     sent: Box<[Option<Sent>]>,
     rtx_sequence: u16,
 }
 
 impl Rewriter {
-    pub(crate) fn new() -> Self {
-        Self {
-            anchor: None,
-            last: None,
-            last_picture: None,
-            newest: None,
-            left_out: Skips::default(),
-            pictures: Pictures::default(),
-            first_sequence: 0,
-            sent: Box::default(),
-            rtx_sequence: 0,
-        }
-    }
-
     /// Begins to count from `input` on: the first packet of a stream, encoding or resumption.
     pub(crate) fn start(&mut self, input: &Input<'_>, clock_rate_hz: u32) {
+        self.stop();
         let (sequence, timestamp) = match self.last {
             None => {
                 self.first_sequence = input.sequence.0;
@@ -243,60 +127,30 @@ impl Rewriter {
                 )
             }
         };
-        self.newest = None;
-        self.left_out = Skips::default();
-        self.pictures = Pictures::default();
-        let mut anchor = Anchor {
-            from: input.sequence,
-            skipped_before: input.skips.before(input.sequence),
-            left_out_before: 0,
-            sequence,
-            timestamp_offset: timestamp.wrapping_sub(input.timestamp),
-            picture_offset: 0,
-            tl0_offset: 0,
+        let mut offsets = Offsets {
+            timestamp: timestamp.wrapping_sub(input.timestamp),
+            ..Offsets::default()
         };
         if let (Some((picture, tl0)), Some(descriptor)) =
             (self.last_picture, input.vp8.and_then(Vp8Descriptor::parse))
         {
             let (id, _) = descriptor.picture_id.unwrap_or_default();
-            anchor.picture_offset = picture.wrapping_add(1).wrapping_sub(id) & PICTURE_ID_MASK;
+            offsets.picture = picture.wrapping_add(1).wrapping_sub(id) & PICTURE_ID_MASK;
             let index = descriptor.tl0_picture_index.unwrap_or_default();
-            anchor.tl0_offset = tl0.wrapping_add(1).wrapping_sub(index);
+            offsets.tl0 = tl0.wrapping_add(1).wrapping_sub(index);
         }
-        self.anchor = Some(anchor);
+        self.run = Some(Run::new(input, sequence, offsets));
     }
 
     /// The numbers of a packet, or `None` when it is from before the start.
     pub(crate) fn map(&mut self, input: &Input<'_>) -> Option<Numbers> {
-        let mut anchor = self.anchor.filter(|anchor| input.sequence >= anchor.from)?;
-        if !self.left_out.is_empty() && self.left_out.covers(input.sequence) {
-            return None;
-        }
-        let mut sequence = anchor.sequence_of(input, &self.left_out);
-        if let Some(last) = self.last
-            && sequence > last.sequence + MAX_STEP
-        {
-            anchor.from = input.sequence;
-            anchor.skipped_before = input.skips.before(input.sequence);
-            anchor.left_out_before = self.left_out.before(input.sequence);
-            anchor.sequence = last.sequence + 1;
-            self.anchor = Some(anchor);
-            sequence = anchor.sequence;
-        }
-        self.newest = self.newest.max(Some(input.sequence));
+        let run = self.run.as_mut()?;
         let descriptor = input.vp8.and_then(Vp8Descriptor::parse);
-        let mut picture_offset = anchor.picture_offset;
-        if let Some((id, true)) = descriptor.and_then(|descriptor| descriptor.picture_id) {
-            picture_offset = picture_offset.wrapping_sub(self.pictures.left_out_before(id));
-        }
-        let numbers = Numbers {
-            sequence,
-            timestamp: input.timestamp.wrapping_add(anchor.timestamp_offset),
-            picture_offset,
-            tl0_offset: anchor.tl0_offset,
-            ends_picture: false,
-            is_filler: false,
-        };
+        let numbers = run.map(
+            input,
+            descriptor.as_ref(),
+            self.last.map(|last| last.sequence),
+        )?;
         if self
             .last
             .is_none_or(|last| numbers.sequence > last.sequence)
@@ -310,27 +164,31 @@ impl Rewriter {
                 let (id, _) = descriptor.picture_id.unwrap_or_default();
                 let tl0 = descriptor.tl0_picture_index.unwrap_or_default();
                 self.last_picture = Some((
-                    id.wrapping_add(picture_offset) & PICTURE_ID_MASK,
-                    tl0.wrapping_add(anchor.tl0_offset),
+                    id.wrapping_add(numbers.picture_offset) & PICTURE_ID_MASK,
+                    tl0.wrapping_add(numbers.tl0_offset),
                 ));
             }
         }
         Some(numbers)
     }
 
+    /// The numbers of a packet that was lost in the run before and comes now: those that its gap
+    /// was left for. `None`: there is no such gap, or what stands there can no longer be of use.
+    pub(crate) fn map_late(&mut self, input: &Input<'_>) -> Option<Numbers> {
+        if self.run.as_ref().is_some_and(|run| run.counts(input)) {
+            // It has a number, or none on purpose.
+            return None;
+        }
+        let last = self.last?.sequence;
+        let ended = self.ended.as_mut()?;
+        let numbers = ended.run.map_late(input, ended.end)?;
+        (last - numbers.sequence < HISTORY as u64).then_some(numbers)
+    }
+
     /// Leaves a packet out of the count, with its picture. `false`: its number has been counted, a
     /// later one was sent.
     pub(crate) fn leave_out(&mut self, input: &Input<'_>) -> bool {
-        if self.newest.is_some_and(|newest| input.sequence <= newest) {
-            return self.left_out.covers(input.sequence);
-        }
-        self.newest = Some(input.sequence);
-        self.left_out.skip(input.sequence);
-        let descriptor = input.vp8.and_then(Vp8Descriptor::parse);
-        if let Some((id, true)) = descriptor.and_then(|descriptor| descriptor.picture_id) {
-            self.pictures.leave_out(self.pictures.unwrap(id));
-        }
-        true
+        self.run.as_mut().is_some_and(|run| run.leave_out(input))
     }
 
     /// Remembers a packet so that it can be sent again.
@@ -380,7 +238,8 @@ impl Rewriter {
 
     /// Forgets what can be sent again: the next packets are of another stream.
     pub(crate) fn forget(&mut self) {
-        self.anchor = None;
+        self.run = None;
+        self.ended = None;
         self.sent = Box::default();
     }
 
@@ -418,11 +277,17 @@ impl Rewriter {
 
     /// What is added to the timestamps of the present encoding.
     pub(crate) fn timestamp_offset(&self) -> Option<u32> {
-        self.anchor.map(|anchor| anchor.timestamp_offset)
+        self.run.as_ref().map(|run| run.offsets.timestamp)
     }
 
-    /// The receiver's stream ends or pauses; the next packet begins with `start`.
-    pub(crate) fn stop(&mut self) {
-        self.anchor = None;
+    /// The receiver's stream ends or pauses; the next packet begins with `start`. `false`: it had
+    /// ended before.
+    pub(crate) fn stop(&mut self) -> bool {
+        let Some(run) = self.run.take() else {
+            return false;
+        };
+        let end = self.last_sequence();
+        self.ended = Some(Ended { run, end });
+        true
     }
 }

@@ -1,5 +1,6 @@
 //! One m-line of a Subscriber: admits packets of its source, rewrites them, sends them again.
 
+mod admission;
 mod blame;
 mod layering;
 mod resending;
@@ -14,8 +15,7 @@ use crate::counters::ForwardCounters;
 use crate::drop_reason::DropReason;
 use crate::extensions::{Entries, IdTable, Mapped};
 use crate::key_frame_requests::RequestBudget;
-use crate::layer_filter::{LayerFilter, Verdict};
-use crate::layer_selector::choose;
+use crate::layer_filter::LayerFilter;
 use crate::layers::{Allocation, Layer};
 use crate::outbox::{Outbox, VideoSupply};
 use crate::packet_cache::CachedPacket;
@@ -23,7 +23,7 @@ use crate::parameters::{
     Codec, Extension, LayerWish, MediaKind, PublisherHandle, SinkParameters, SubscriberHandle,
     TransportHandle,
 };
-use crate::rewriter::{Input, Numbers, Rewriter};
+use crate::rewriter::{Numbers, Rewriter};
 use crate::source::{Pending, Source};
 
 /// The SSRC is in the SDP, so the MID is only needed until the first packets have come through.
@@ -90,6 +90,8 @@ pub(crate) struct Sink {
     reported: Option<blame::Reported>,
     pub(crate) rewriter: Rewriter,
     pub(crate) filter: LayerFilter,
+    /// That of the rewriter's run before.
+    ended_filter: LayerFilter,
     ids: IdTable,
     is_vp8: bool,
     clock_rate_hz: u32,
@@ -146,6 +148,7 @@ impl Sink {
             reported: None,
             rewriter,
             filter: LayerFilter::default(),
+            ended_filter: LayerFilter::default(),
             is_vp8: source.parameters.codec == Codec::Vp8,
             clock_rate_hz: source.parameters.clock_rate_hz,
             resend_bytes: RESEND_BURST_BYTES,
@@ -153,12 +156,6 @@ impl Sink {
             resent_at: [None; RESENT_REMEMBERED],
             second_repeats: [None; SECOND_REPEATS],
         }
-    }
-
-    /// The next packet is the first of a new run: video waits for a key frame.
-    pub(crate) fn restart(&mut self) {
-        self.current = None;
-        self.rewriter.stop();
     }
 
     /// The most that the link has room for; `None` = not even the smallest layer. What resumes
@@ -280,75 +277,6 @@ impl Sink {
             }
         }
         (sent, queued)
-    }
-
-    /// The encoding that it is to get; `None`: not known yet.
-    pub(crate) fn target(&self, now: Instant, source: &Source) -> Option<usize> {
-        if source.encodings.len() == 1 {
-            return Some(0);
-        }
-        choose(
-            now,
-            source.encodings.iter().map(crate::source::Encoding::view),
-            self.wish,
-            self.allocation,
-        )
-        .or(self.current)
-    }
-
-    fn admit<'s>(
-        &mut self,
-        now: Instant,
-        target: Option<usize>,
-        pending: Pending,
-        source: &'s Source,
-    ) -> Result<(CachedPacket<'s>, Numbers), DropReason> {
-        if !self.forwarding {
-            return Err(DropReason::Paused);
-        }
-        if self.allocation == Allocation::Paused {
-            return Err(DropReason::Bandwidth);
-        }
-        if source.quiet {
-            return Err(DropReason::QuietVoice);
-        }
-        let stream = &source.encodings[pending.encoding];
-        let packet = stream
-            .packet(pending.sequence)
-            .ok_or(DropReason::Overflow)?;
-        if stream.skips.covers(pending.sequence) {
-            return Err(DropReason::TooLate);
-        }
-        let input = Input {
-            now,
-            encoding: pending.encoding,
-            sequence: pending.sequence,
-            timestamp: packet.timestamp,
-            skips: &stream.skips,
-            vp8: self.is_vp8.then_some(packet.payload),
-        };
-        if self.current != Some(pending.encoding) {
-            if Some(pending.encoding) != target {
-                return Err(DropReason::OtherEncoding);
-            }
-            if self.kind == MediaKind::Video && !pending.key_frame {
-                return Err(DropReason::AwaitingKeyFrame);
-            }
-            self.rewriter.start(&input, self.clock_rate_hz);
-            self.filter.restart();
-            self.current = Some(input.encoding);
-            self.wants_report = true;
-        }
-        let verdict = self.judge(pending, packet.timestamp, stream);
-        if verdict == Verdict::Above && self.rewriter.leave_out(&input) {
-            return Err(DropReason::UpperLayer);
-        }
-        let mut numbers = self.rewriter.map(&input).ok_or(DropReason::TooLate)?;
-        match verdict {
-            Verdict::Pass { ends_picture } => numbers.ends_picture = ends_picture,
-            Verdict::Above => numbers.is_filler = true,
-        }
-        Ok((packet, numbers))
     }
 
     fn pace(

@@ -10,7 +10,6 @@ use crate::parameters::{
     TransportHandle,
 };
 use crate::reports::REPORT_INTERVAL;
-use crate::rewriter::Rewriter;
 use crate::sink::{Sink, SinkPlace};
 use crate::source::Source;
 
@@ -176,10 +175,7 @@ impl SessionRouter {
         let mut keys = Vec::with_capacity(sinks.len());
         for (parameters, source) in sinks.iter().zip(sources) {
             let ssrc = parameters.ssrc;
-            let mut numbers = self
-                .parked
-                .remove(&(transport, ssrc))
-                .unwrap_or_else(Rewriter::new);
+            let mut numbers = self.parked.remove(&(transport, ssrc)).unwrap_or_default();
             if let Some(rtx_ssrc) = parameters.rtx_ssrc {
                 let last = self.parked_rtx.remove(&(transport, rtx_ssrc));
                 numbers.set_rtx_sequence(last.unwrap_or_default());

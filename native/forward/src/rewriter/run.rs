@@ -1,0 +1,186 @@
+//! A run: what is sent of one encoding from a start to the next.
+
+use sealroute_rtp::FullSequence;
+use sealroute_rtp::descriptor::Vp8Descriptor;
+
+use super::skips::Skips;
+use super::{Input, Numbers, PICTURE_ID_MASK};
+
+/// A step by which a receiver could miscount the rollovers of 16 bits; as a gap it would be of no
+/// use either.
+const MAX_STEP: u64 = 0x1000;
+const PICTURE_IDS: u64 = 0x8000;
+
+/// What is added to what an encoding's packets say.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Offsets {
+    pub(super) timestamp: u32,
+    pub(super) picture: u16,
+    pub(super) tl0: u8,
+}
+
+/// How an encoding's numbers become those of the outgoing SSRC.
+#[derive(Clone, Debug)]
+pub(super) struct Run {
+    encoding: usize,
+    pub(super) offsets: Offsets,
+    from: FullSequence,
+    skipped_before: u64,
+    left_out_before: u64,
+    sequence: u64,
+    /// The newest number of the encoding that was counted or left out.
+    newest: Option<FullSequence>,
+    /// Numbers of the encoding that this receiver does not get: packets of higher layers.
+    left_out: Skips,
+    pictures: Pictures,
+}
+
+impl Run {
+    /// The first packet has the number `sequence`.
+    pub(super) fn new(input: &Input<'_>, sequence: u64, offsets: Offsets) -> Self {
+        Self {
+            encoding: input.encoding,
+            offsets,
+            from: input.sequence,
+            skipped_before: input.skips.before(input.sequence),
+            left_out_before: 0,
+            sequence,
+            newest: None,
+            left_out: Skips::default(),
+            pictures: Pictures::default(),
+        }
+    }
+
+    /// The numbers of a packet, or `None` when it is from before the start. `last`: the last
+    /// number that was given.
+    pub(super) fn map(
+        &mut self,
+        input: &Input<'_>,
+        descriptor: Option<&Vp8Descriptor>,
+        last: Option<u64>,
+    ) -> Option<Numbers> {
+        let mut sequence = self.sequence_of(input)?;
+        if let Some(last) = last
+            && sequence > last + MAX_STEP
+        {
+            self.from = input.sequence;
+            self.skipped_before = input.skips.before(input.sequence);
+            self.left_out_before = self.left_out.before(input.sequence);
+            self.sequence = last + 1;
+            sequence = self.sequence;
+        }
+        self.newest = self.newest.max(Some(input.sequence));
+        Some(self.numbers(input, descriptor, sequence))
+    }
+
+    /// The same when the run has ended with the number `end`: only what it has a gap for gets
+    /// numbers, for those behind it are another run's.
+    pub(super) fn map_late(&mut self, input: &Input<'_>, end: u64) -> Option<Numbers> {
+        if !self.counts(input) {
+            return None;
+        }
+        let sequence = self.sequence_of(input).filter(|&sequence| sequence < end)?;
+        let descriptor = input.vp8.and_then(Vp8Descriptor::parse);
+        Some(self.numbers(input, descriptor.as_ref(), sequence))
+    }
+
+    /// Whether the packet is not from before the start, and of the run's encoding.
+    pub(super) fn counts(&self, input: &Input<'_>) -> bool {
+        self.encoding == input.encoding && input.sequence >= self.from
+    }
+
+    fn sequence_of(&self, input: &Input<'_>) -> Option<u64> {
+        if input.sequence < self.from {
+            return None;
+        }
+        let skipped = input.skips.before(input.sequence) - self.skipped_before;
+        let counted = self.sequence + (input.sequence.0 - self.from.0) - skipped;
+        if self.left_out.is_empty() {
+            return Some(counted);
+        }
+        let left_out = self.left_out.before(input.sequence);
+        let is_left_out = self.left_out.covers(input.sequence);
+        (!is_left_out).then(|| counted - (left_out - self.left_out_before))
+    }
+
+    fn numbers(
+        &mut self,
+        input: &Input<'_>,
+        descriptor: Option<&Vp8Descriptor>,
+        sequence: u64,
+    ) -> Numbers {
+        let mut picture_offset = self.offsets.picture;
+        if let Some((id, true)) = descriptor.and_then(|descriptor| descriptor.picture_id) {
+            picture_offset = picture_offset.wrapping_sub(self.pictures.left_out_before(id));
+        }
+        Numbers {
+            sequence,
+            timestamp: input.timestamp.wrapping_add(self.offsets.timestamp),
+            picture_offset,
+            tl0_offset: self.offsets.tl0,
+            ends_picture: false,
+            is_filler: false,
+        }
+    }
+
+    /// Leaves a packet out of the count, with its picture. `false`: its number has been counted, a
+    /// later one was sent.
+    pub(super) fn leave_out(&mut self, input: &Input<'_>) -> bool {
+        if self.newest.is_some_and(|newest| input.sequence <= newest) {
+            return self.left_out.covers(input.sequence);
+        }
+        self.newest = Some(input.sequence);
+        self.left_out.skip(input.sequence);
+        let descriptor = input.vp8.and_then(Vp8Descriptor::parse);
+        if let Some((id, true)) = descriptor.and_then(|descriptor| descriptor.picture_id) {
+            self.pictures.leave_out(self.pictures.unwrap(id));
+        }
+        true
+    }
+}
+
+/// VP8 pictures that a sink does not get: receivers count them, so their ids close up.
+#[derive(Clone, Debug, Default)]
+struct Pictures {
+    newest: Option<FullSequence>,
+    left_out: Skips,
+}
+
+impl Pictures {
+    /// The full number of a 15-bit id, near the newest one.
+    fn unwrap(&self, id: u16) -> FullSequence {
+        let Some(newest) = self.newest else {
+            // Room for late ones below.
+            return FullSequence(u64::from(id) + PICTURE_IDS);
+        };
+        let ahead = i64::from(id.wrapping_sub(newest.0 as u16) & PICTURE_ID_MASK);
+        let ahead = if ahead >= PICTURE_IDS as i64 / 2 {
+            ahead - PICTURE_IDS as i64
+        } else {
+            ahead
+        };
+        FullSequence(newest.0.saturating_add_signed(ahead))
+    }
+
+    fn see(&mut self, picture: FullSequence) {
+        self.newest = self.newest.max(Some(picture));
+    }
+
+    fn leave_out(&mut self, picture: FullSequence) {
+        if self.newest.is_none_or(|newest| picture > newest) {
+            self.left_out.skip(picture);
+        }
+        self.see(picture);
+    }
+
+    /// How many were left out before the picture with this id. Nothing is kept of those before the
+    /// first that is.
+    fn left_out_before(&mut self, id: u16) -> u16 {
+        if self.left_out.is_empty() {
+            return 0;
+        }
+        let picture = self.unwrap(id);
+        self.see(picture);
+        self.left_out.before(picture) as u16
+    }
+}

@@ -1,0 +1,138 @@
+//! Which packets of its source a sink takes, and under which numbers.
+
+use std::time::Instant;
+
+use super::Sink;
+use crate::drop_reason::DropReason;
+use crate::layer_filter::Verdict;
+use crate::layer_selector::choose;
+use crate::layers::Allocation;
+use crate::packet_cache::CachedPacket;
+use crate::parameters::MediaKind;
+use crate::rewriter::{Input, Numbers};
+use crate::source::{Encoding, Pending, Source};
+
+impl Sink {
+    /// The encoding that it is to get; `None`: not known yet.
+    pub(crate) fn target(&self, now: Instant, source: &Source) -> Option<usize> {
+        if source.encodings.len() == 1 {
+            return Some(0);
+        }
+        choose(
+            now,
+            source.encodings.iter().map(Encoding::view),
+            self.wish,
+            self.allocation,
+        )
+        .or(self.current)
+    }
+
+    pub(super) fn admit<'s>(
+        &mut self,
+        now: Instant,
+        target: Option<usize>,
+        pending: Pending,
+        source: &'s Source,
+    ) -> Result<(CachedPacket<'s>, Numbers), DropReason> {
+        if !self.forwarding {
+            return Err(DropReason::Paused);
+        }
+        if self.allocation == Allocation::Paused {
+            return Err(DropReason::Bandwidth);
+        }
+        if source.quiet {
+            return Err(DropReason::QuietVoice);
+        }
+        let stream = &source.encodings[pending.encoding];
+        let packet = stream
+            .packet(pending.sequence)
+            .ok_or(DropReason::Overflow)?;
+        if stream.skips.covers(pending.sequence) {
+            return Err(DropReason::TooLate);
+        }
+        let input = Input {
+            now,
+            encoding: pending.encoding,
+            sequence: pending.sequence,
+            timestamp: packet.timestamp,
+            skips: &stream.skips,
+            vp8: self.is_vp8.then_some(packet.payload),
+        };
+        match self.admit_present((target, pending), &input, stream) {
+            Ok(numbers) => Ok((packet, numbers)),
+            Err(DropReason::UpperLayer) => Err(DropReason::UpperLayer),
+            Err(reason) => {
+                let late = self.admit_late(pending, &input);
+                late.map(|numbers| (packet, numbers)).ok_or(reason)
+            }
+        }
+    }
+
+    /// Whether an encoding begins to be sent with the packet; an error if it is of none that is.
+    fn starts(&self, target: Option<usize>, pending: Pending) -> Result<bool, DropReason> {
+        if self.current == Some(pending.encoding) {
+            return Ok(false);
+        }
+        if Some(pending.encoding) != target {
+            return Err(DropReason::OtherEncoding);
+        }
+        if self.kind == MediaKind::Video && !pending.key_frame {
+            return Err(DropReason::AwaitingKeyFrame);
+        }
+        Ok(true)
+    }
+
+    fn start(&mut self, input: &Input<'_>) {
+        self.restart();
+        self.rewriter.start(input, self.clock_rate_hz);
+        self.current = Some(input.encoding);
+        self.wants_report = true;
+    }
+
+    /// The next packet is the first of a new run: video waits for a key frame.
+    pub(crate) fn restart(&mut self) {
+        self.current = None;
+        if self.rewriter.stop() {
+            self.ended_filter = self.filter.restart();
+        }
+    }
+
+    fn admit_present(
+        &mut self,
+        (target, pending): (Option<usize>, Pending),
+        input: &Input<'_>,
+        stream: &Encoding,
+    ) -> Result<Numbers, DropReason> {
+        if self.starts(target, pending)? {
+            self.start(input);
+        }
+        let verdict = self.judge(pending, input.timestamp, stream);
+        if verdict == Verdict::Above && self.rewriter.leave_out(input) {
+            return Err(DropReason::UpperLayer);
+        }
+        let numbers = self.rewriter.map(input).ok_or(DropReason::TooLate)?;
+        Ok(judged(numbers, verdict))
+    }
+
+    /// What was lost before a switch or pause and came again after it: receivers wait for it.
+    fn admit_late(&mut self, pending: Pending, input: &Input<'_>) -> Option<Numbers> {
+        let numbers = self.rewriter.map_late(input)?;
+        let Some(mark) = pending.layer else {
+            return Some(numbers);
+        };
+        // A picture that has ended does not change its level.
+        let level = self.ended_filter.level();
+        let verdict = self
+            .ended_filter
+            .judge(mark, input.timestamp, pending.key_frame, level);
+        Some(judged(numbers, verdict))
+    }
+}
+
+fn judged(mut numbers: Numbers, verdict: Verdict) -> Numbers {
+    match verdict {
+        Verdict::Pass { ends_picture } => numbers.ends_picture = ends_picture,
+        Verdict::Above => numbers.is_filler = true,
+    }
+    numbers
+}

@@ -79,6 +79,13 @@ class MediaSettings:
     voices_of_large_session: int = knob(
         20, "A session is large with more audio streams than this.", 0, 100_000
     )
+    start_downlink_kbps: int = knob(
+        800,
+        "What a client's link is taken to carry, in kbit/s, until the client has said something of"
+        " it. More shows larger pictures from the first one on; less queues less on slow links.",
+        100,
+        1_000_000,
+    )
     max_downlink_kbps: int = knob(
         100_000,
         "No client is sent more media than this, in kbit/s, however much its link carries.",

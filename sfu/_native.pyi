@@ -25,6 +25,7 @@ class Worker:
         key_frame_interval_ms: int = 500,
         loudest_voices: int = 0,
         voices_of_large_session: int = 0,
+        start_downlink_kbps: int = 800,
         max_downlink_kbps: int = 100_000,
     ) -> Worker: ...
     @property

@@ -37,6 +37,7 @@ class WorkerSettings:
     """`host` '::' takes IPv4 too; port 0 lets the system choose. `tcp`: connections to the same
     port carry media where the network passes no datagrams. `loudest_voices`: sessions with more
     than `voices_of_large_session` audio sources forward only so many; 0 forwards all.
+    `start_downlink_kbps`: what a transport is taken to carry before its peer has reported anything.
     `max_downlink_kbps`: the most that a transport is sent."""
 
     host: str = "0.0.0.0"  # noqa: S104 - media of all clients arrives here
@@ -48,6 +49,7 @@ class WorkerSettings:
     key_frame_interval_ms: int = 500
     loudest_voices: int = 0
     voices_of_large_session: int = 0
+    start_downlink_kbps: int = 800
     max_downlink_kbps: int = 100_000
 
 
@@ -101,6 +103,7 @@ class NativeMediaRouter:
             key_frame_interval_ms=settings.key_frame_interval_ms,
             loudest_voices=settings.loudest_voices,
             voices_of_large_session=settings.voices_of_large_session,
+            start_downlink_kbps=settings.start_downlink_kbps,
             max_downlink_kbps=settings.max_downlink_kbps,
         )
         self._loop = loop

@@ -68,6 +68,7 @@ def open_media_plane(settings: Settings) -> tuple[MediaPlane, int]:
         tcp=media.tcp,
         loudest_voices=media.loudest_voices,
         voices_of_large_session=media.voices_of_large_session,
+        start_downlink_kbps=media.start_downlink_kbps,
         max_downlink_kbps=media.max_downlink_kbps,
     )
     addresses = public_addresses(media.public_ips, media.host)

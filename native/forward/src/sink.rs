@@ -341,7 +341,7 @@ impl Sink {
     }
 
     /// Whether the subscriber reports on packets of this sink.
-    fn is_reported(&self) -> bool {
+    pub(crate) fn is_reported(&self) -> bool {
         self.ids.id(Extension::TransportCc) != 0
     }
 

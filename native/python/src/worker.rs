@@ -49,6 +49,7 @@ impl Worker {
         key_frame_interval_ms = 500,
         loudest_voices = 0,
         voices_of_large_session = 0,
+        start_downlink_kbps = 800,
         max_downlink_kbps = 100_000,
     ))]
     #[expect(clippy::too_many_arguments, reason = "Python names each of them")]
@@ -63,6 +64,7 @@ impl Worker {
         key_frame_interval_ms: u64,
         loudest_voices: usize,
         voices_of_large_session: usize,
+        start_downlink_kbps: u32,
         max_downlink_kbps: u32,
     ) -> PyResult<Self> {
         let ip: IpAddr = host
@@ -77,6 +79,7 @@ impl Worker {
             key_frame_interval: Duration::from_millis(key_frame_interval_ms),
             loudest_voices,
             voices_of_large_session,
+            start_downlink_bps: f64::from(start_downlink_kbps) * 1_000.0,
             max_downlink_bps: f64::from(max_downlink_kbps) * 1_000.0,
         };
         let settings = WorkerSettings {

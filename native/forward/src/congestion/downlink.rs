@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use sealroute_rtp::{TransportFeedback, remb_bps};
 use serde_json::{Value, json};
 
-use super::estimator::Estimator;
+use super::estimator::{Cause, Estimator};
 use super::pacer::{INTERVAL, Pacer};
 use super::prober::Prober;
 use super::sent_packets::SentPackets;
@@ -13,6 +13,9 @@ use crate::parameters::TransportHandle;
 
 /// Between two divisions of the estimate; also the longest a change waits.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
+/// Transport-wide feedback comes ten times a second. Who has reported on packets without any after
+/// this long has not got it.
+const FEEDBACK_PATIENCE: Duration = Duration::from_secs(2);
 /// UDP, IPv4, RTP with its extensions and the tag of the seal, which count for the path.
 const OVERHEAD_BYTES: usize = 68;
 /// abs-send-time counts 64 s in 24 bits.
@@ -34,6 +37,17 @@ pub(crate) enum Content {
     Padding,
 }
 
+/// Transport-wide feedback, until it has come. While it can, the path is taken to carry what the
+/// estimate begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FirstFeedback {
+    NotAgreed,
+    Agreed,
+    /// The first packet that is to be reported on left then.
+    AwaitedSince(Instant),
+    Missing,
+}
+
 /// One downlink.
 pub(crate) struct Downlink {
     pub(crate) transport: TransportHandle,
@@ -42,6 +56,7 @@ pub(crate) struct Downlink {
     pub(crate) prober: Prober,
     packets: SentPackets,
     epoch: Instant,
+    first_feedback: FirstFeedback,
     /// Something was sent since the last tick.
     busy: bool,
     /// Something was sent in the tick before that.
@@ -56,14 +71,15 @@ pub(crate) struct Downlink {
 }
 
 impl Downlink {
-    pub(crate) fn new(now: Instant, transport: TransportHandle, max_bps: f64) -> Self {
+    pub(crate) fn new(now: Instant, transport: TransportHandle, estimator: Estimator) -> Self {
         Self {
             transport,
-            estimator: Estimator::new(now, max_bps),
+            estimator,
             pacer: Pacer::default(),
             prober: Prober::default(),
             packets: SentPackets::default(),
             epoch: now,
+            first_feedback: FirstFeedback::NotAgreed,
             busy: false,
             lingers: false,
             listed: false,
@@ -81,6 +97,9 @@ impl Downlink {
         // Without anything to estimate from there is nothing to divide.
         let measured = content != Content::Unreported || self.estimator.has_evidence();
         self.busy |= measured;
+        if content != Content::Unreported && self.first_feedback == FirstFeedback::Agreed {
+            self.first_feedback = FirstFeedback::AwaitedSince(now);
+        }
         let transport_sequence = match content {
             Content::Unreported => 0,
             Content::Media | Content::Padding => {
@@ -110,7 +129,7 @@ impl Downlink {
                 }
             });
         if let Some(bps) = self.prober.poll_result(now, self.estimator.own_loss()) {
-            self.estimator.handle_probe(bps);
+            self.estimator.handle_probe(now, bps);
         }
         self.set_pace();
     }
@@ -122,15 +141,58 @@ impl Downlink {
         }
     }
 
-    fn set_pace(&mut self) {
-        let estimate = self.estimator.estimate_bps();
-        // Where no limit has shown, only bursts are spread.
-        let rate = if self.estimator.is_limited() {
-            Some(estimate)
-        } else {
-            (self.wanted_bps > 0.0).then(|| estimate.max(self.wanted_bps))
+    /// A subscriber of this path has agreed to report on its packets.
+    pub(crate) fn expect_feedback(&mut self) {
+        if self.first_feedback == FirstFeedback::NotAgreed {
+            self.first_feedback = FirstFeedback::Agreed;
+        }
+    }
+
+    /// A receiver report came. Returns whether it shows that no other feedback will: what was
+    /// held back for want of it has to be let go.
+    pub(crate) fn handle_report(&mut self, now: Instant, lost: f64) -> bool {
+        self.estimator.handle_report(now, lost);
+        let FirstFeedback::AwaitedSince(at) = self.first_feedback else {
+            return false;
         };
-        self.pacer.set_estimate(rate);
+        let waits = now.saturating_duration_since(at) < FEEDBACK_PATIENCE;
+        if waits || self.estimator.has_evidence() {
+            return false;
+        }
+        self.first_feedback = FirstFeedback::Missing;
+        self.set_pace();
+        true
+    }
+
+    /// Whether there is a figure to divide: measured, or what a path begins with.
+    pub(crate) fn is_bounded(&self) -> bool {
+        let is_to_come = matches!(
+            self.first_feedback,
+            FirstFeedback::Agreed | FirstFeedback::AwaitedSince(_)
+        );
+        is_to_come || self.estimator.has_evidence()
+    }
+
+    /// To be called when any figure that it rests on has changed.
+    pub(crate) fn set_pace(&mut self) {
+        let estimator = &self.estimator;
+        let estimate = estimator.estimate_bps();
+        // Where no limit has shown, only bursts are spread; while nothing at all has shown, over
+        // the time that what was granted takes.
+        let used = match estimator.cause() {
+            _ if estimator.is_limited() => estimate,
+            Cause::Start => estimate.max(self.granted_bps),
+            _ => estimate.max(self.wanted_bps),
+        };
+        let paced = self.is_bounded() && (estimator.is_limited() || self.wanted_bps > 0.0);
+        self.pacer.set_estimate(paced.then_some(used));
+    }
+
+    /// Begins to probe where more is wanted than the path has shown to carry.
+    pub(crate) fn consider_probe(&mut self, now: Instant) {
+        let (estimator, wanted_bps) = (&self.estimator, self.wanted_bps);
+        let (estimate_bps, reduced) = (estimator.estimate_bps(), estimator.last_reduction());
+        self.prober.consider(now, estimate_bps, wanted_bps, reduced);
     }
 
     /// A packet waits for its time.

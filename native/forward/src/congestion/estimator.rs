@@ -12,8 +12,6 @@ use super::loss_limit::{LossLimit, Verdict};
 use super::rate_meter::RateMeter;
 use super::sent_packets::{News, SentPacket, SentPackets};
 
-/// What a new path is taken to carry: a middle layer.
-pub(crate) const START_BPS: f64 = 1_000_000.0;
 /// Sound alone passes with this.
 const MIN_BPS: f64 = 20_000.0;
 /// Less than what arrives, so that the queue empties.
@@ -85,10 +83,11 @@ pub(crate) struct Estimator {
 }
 
 impl Estimator {
-    pub(crate) fn new(now: Instant, max_bps: f64) -> Self {
+    /// `start_bps`: what a path is taken to carry that nothing is known of.
+    pub(crate) fn new(now: Instant, start_bps: f64, max_bps: f64) -> Self {
         Self {
             max_bps,
-            estimate_bps: START_BPS.min(max_bps),
+            estimate_bps: start_bps.min(max_bps),
             cause: Cause::Start,
             limited: false,
             epoch: now,
@@ -244,11 +243,15 @@ impl Estimator {
         }
     }
 
-    /// A probe has shown that this much passes.
-    pub(crate) fn handle_probe(&mut self, bps: f64) {
+    /// A probe has shown that this much passes. What a path began with is only a guess: a probe
+    /// that did not even get so much through has found its limit.
+    pub(crate) fn handle_probe(&mut self, now: Instant, bps: f64) {
         if bps > self.estimate_bps {
             self.capacity_bps = None;
             self.set(bps, Cause::Probe);
+        } else if self.cause == Cause::Start {
+            self.capacity_bps = Some(bps);
+            self.reduce(now, bps, Cause::Probe);
         }
     }
 

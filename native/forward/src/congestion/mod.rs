@@ -5,7 +5,7 @@
 pub(crate) mod allocator;
 mod delay_trend;
 pub(crate) mod downlink;
-mod estimator;
+pub(crate) mod estimator;
 mod loss_limit;
 pub(crate) mod pacer;
 mod prober;

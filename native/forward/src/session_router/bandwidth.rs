@@ -7,7 +7,7 @@ use crate::congestion::allocator::{Claim, Readiness, divide};
 use crate::drop_reason::DropReason;
 use crate::encoding_layers::EncodingLayers;
 use crate::layer_filter::Level;
-use crate::layer_selector::{allows, rank};
+use crate::layer_selector::{EncodingView, allows, rank};
 use crate::layers::{Allocation, Layer};
 use crate::outbox::{ForwardEvent, Outbox, VideoSupply};
 use crate::parameters::{LayerWish, MediaKind, TransportHandle};
@@ -18,8 +18,10 @@ use crate::source::{Encoding, Source};
 const HOLD: Duration = Duration::from_secs(1);
 /// The smallest layer is paused when it has not fitted for so long.
 const STARVED: Duration = Duration::from_millis(800);
-/// A layer whose bitrate is not measured yet.
-const UNMEASURED_BPS: f64 = 30_000.0;
+/// The least that a layer is taken to need.
+const LEAST_BPS: f64 = 30_000.0;
+/// What a picture is taken to need before its bitrate has been measured: 0.6 Mbit/s for 640x360.
+const BPS_OF_A_PIXEL: f64 = 2.5;
 /// Probes go a little beyond what the division asks for.
 const WANTED: f64 = 1.2;
 const WANTED_PAUSED: f64 = 1.45;
@@ -29,8 +31,7 @@ const PIXELS_OF_NO_WISH: u32 = 1280 * 720;
 
 impl SessionRouter {
     pub(super) fn open_downlink(&mut self, now: Instant, transport: TransportHandle) -> usize {
-        let max_bps = self.settings.max_downlink_bps;
-        self.downlinks.open(now, transport, max_bps)
+        self.downlinks.open(now, transport, &self.settings)
     }
 
     /// Does what is due for downlinks.
@@ -94,8 +95,46 @@ impl SessionRouter {
         }
     }
 
+    /// Gives new sinks, and others that have not begun, what the path has room for, and wants the
+    /// key frames that they begin with. What else there is changes with the next division.
+    pub(super) fn begin(&mut self, now: Instant, key: usize, new: &[usize]) {
+        if let Some((claims, _)) = self.claims(now, key) {
+            // Nothing is on its way yet that a probe could disturb.
+            self.downlinks[key].consider_probe(now);
+            self.downlinks.note(now, key);
+            for claim in &claims {
+                let sink = &mut self.sinks[claim.sink];
+                let granted = claim.steps.get(claim.granted.unwrap_or_default());
+                if let (None, Some(&layer)) = (sink.current, granted) {
+                    sink.set_allocation(Some(layer));
+                }
+            }
+        }
+        for &index in new {
+            let sink = &self.sinks[index];
+            let source = &mut self.sources[sink.source];
+            let target = sink.target(now, source);
+            source.want_key_frame(target);
+        }
+    }
+
     /// Divides a downlink's estimate among its sinks and tells of what changed.
     fn divide(&mut self, now: Instant, key: usize, out: &mut impl Outbox) {
+        let Some((claims, share)) = self.claims(now, key) else {
+            return;
+        };
+        self.downlinks[key].consider_probe(now);
+        for claim in &claims {
+            let sink = &mut self.sinks[claim.sink];
+            if let Some(supply) = apply(now, sink, claim, share) {
+                let subscriber = sink.subscriber;
+                out.event(ForwardEvent::VideoSupply { subscriber, supply });
+            }
+        }
+    }
+
+    /// What each video of a downlink is to have. `None`: nothing is known of the path, nor to be.
+    fn claims(&mut self, now: Instant, key: usize) -> Option<(Vec<Claim>, Share)> {
         let downlink = &mut self.downlinks[key];
         let (mut audio_bps, mut wanted_bps) = (0.0, 0.0);
         let mut claims = Vec::new();
@@ -123,10 +162,10 @@ impl SessionRouter {
             claims.push(claim);
         }
         downlink.wanted_bps = audio_bps + wanted_bps;
-        let estimator = &downlink.estimator;
-        if !estimator.has_evidence() {
-            return;
+        if !downlink.is_bounded() {
+            return None;
         }
+        let estimator = &downlink.estimator;
         let budget_bps = (estimator.budget_bps() - audio_bps).max(0.0);
         let last_reduction = estimator.last_reduction();
         let limited = estimator.is_limited();
@@ -136,22 +175,13 @@ impl SessionRouter {
         };
         let spent_bps = divide(budget_bps, &mut claims, readiness);
         downlink.granted_bps = audio_bps + spent_bps;
-        let (estimate, wanted) = (estimator.estimate_bps(), downlink.wanted_bps);
-        downlink
-            .prober
-            .consider(now, estimate, wanted, last_reduction);
+        downlink.set_pace();
         let share = Share {
             budget_bps,
             spent_bps,
             limited,
         };
-        for claim in &claims {
-            let sink = &mut self.sinks[claim.sink];
-            if let Some(supply) = apply(now, sink, claim, share) {
-                let subscriber = sink.subscriber;
-                out.event(ForwardEvent::VideoSupply { subscriber, supply });
-            }
-        }
+        Some((claims, share))
     }
 }
 
@@ -170,12 +200,11 @@ fn claim_of(now: Instant, index: usize, sink: &Sink, source: &Source) -> Claim {
     };
     Claim {
         sink: index,
-        layers: steps
-            .iter()
-            .map(|&(_, bps)| bps.max(UNMEASURED_BPS))
-            .collect(),
+        layers: steps.iter().map(|&(_, bps)| bps.max(LEAST_BPS)).collect(),
         current: match sink.allocation {
             Allocation::Paused => None,
+            // It has not begun: nothing is lost if it begins with less.
+            Allocation::UpTo(_) if sink.current.is_none() => Some(0),
             Allocation::UpTo(layer) => {
                 let same = steps.iter().position(|&(step, _)| step == layer);
                 Some(
@@ -214,9 +243,18 @@ fn steps_of(now: Instant, sink: &Sink, source: &Source) -> Vec<(Layer, f64)> {
                 layers.wished(sink.wish, view.size),
             ));
         }
-        steps.push((Layer::whole(encoding), view.bitrate_bps));
+        steps.push((Layer::whole(encoding), expected_bps(view)));
     }
     steps
+}
+
+/// Measured, or what its pictures let expect.
+fn expected_bps(view: EncodingView) -> f64 {
+    if view.bitrate_bps > 0.0 {
+        return view.bitrate_bps;
+    }
+    let (pixels, _) = rank(view);
+    f64::from(pixels) * BPS_OF_A_PIXEL
 }
 
 /// The parts of an encoding that cost less than what a sink wishes of it: smoother before larger.

@@ -188,15 +188,17 @@ impl SessionRouter {
                 downlink,
             };
             let sink = Sink::new(place, &self.sources[source], parameters.clone(), numbers);
-            let target = sink.target(now, &self.sources[source]);
+            if sink.is_reported() {
+                self.downlinks[downlink].expect_feedback();
+            }
             let key = self.sinks.insert(sink);
             self.downlinks[downlink].sinks.push(key);
             self.sink_ssrcs.insert((transport, ssrc), key);
             self.sources[source].sinks.push(key);
             self.sources[source].recheck_demand();
-            self.sources[source].want_key_frame(target);
             keys.push(key);
         }
+        self.begin(now, downlink, &keys);
         self.subscribers.insert(subscriber, keys);
         self.next_report.get_or_insert(now + REPORT_INTERVAL);
         Ok(())

@@ -9,7 +9,9 @@ use std::time::Instant;
 
 use slab::Slab;
 
+use super::ForwardSettings;
 use crate::congestion::downlink::{Downlink, TICK};
+use crate::congestion::estimator::Estimator;
 use crate::parameters::TransportHandle;
 
 /// Keys are those of [`crate::sink::Sink::downlink`].
@@ -24,9 +26,18 @@ pub(super) struct Downlinks {
 
 impl Downlinks {
     /// That of a transport, made now if it has none.
-    pub(super) fn open(&mut self, now: Instant, transport: TransportHandle, max_bps: f64) -> usize {
+    pub(super) fn open(
+        &mut self,
+        now: Instant,
+        transport: TransportHandle,
+        settings: &ForwardSettings,
+    ) -> usize {
         let all = &mut self.all;
-        let make = || all.insert(Downlink::new(now, transport, max_bps));
+        let make = || {
+            let (start_bps, max_bps) = (settings.start_downlink_bps, settings.max_downlink_bps);
+            let estimator = Estimator::new(now, start_bps, max_bps);
+            all.insert(Downlink::new(now, transport, estimator))
+        };
         *self.of.entry(transport).or_insert_with(make)
     }
 

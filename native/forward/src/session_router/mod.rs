@@ -35,6 +35,8 @@ pub struct ForwardSettings {
     pub loudest_voices: usize,
     /// A session is large with more audio sources than this.
     pub voices_of_large_session: usize,
+    /// What a downlink is taken to carry until something is known of it.
+    pub start_downlink_bps: f64,
     /// No downlink is taken to carry more, whatever its peer says.
     pub max_downlink_bps: f64,
 }
@@ -45,6 +47,7 @@ impl Default for ForwardSettings {
             key_frame_interval: Duration::from_millis(500),
             loudest_voices: 0,
             voices_of_large_session: 0,
+            start_downlink_bps: 800_000.0,
             max_downlink_bps: 100_000_000.0,
         }
     }

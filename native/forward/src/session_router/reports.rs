@@ -7,6 +7,7 @@ use sealroute_rtp::rtcp::{Compound, LostSequences, ReportBlocks, RtcpPacket};
 use super::packets::announce;
 use super::{Route, SessionRouter};
 use crate::drop_reason::DropReason;
+use crate::layers::Allocation;
 use crate::outbox::Outbox;
 use crate::parameters::{MediaKind, TransportHandle};
 use crate::reports::{REPORT_INTERVAL, handle_block, write_for_sink, write_reception};
@@ -77,8 +78,12 @@ impl SessionRouter {
                 worst = Some(worst.unwrap_or_default().max(lost));
             }
         }
-        if let (Some(lost), Some(downlink)) = (worst, self.downlinks.of(transport)) {
-            downlink.estimator.handle_report(now, lost);
+        if let (Some(lost), Some(downlink)) = (worst, self.downlinks.of(transport))
+            && downlink.handle_report(now, lost)
+        {
+            for &key in &downlink.sinks {
+                self.sinks[key].allocation = Allocation::Unlimited;
+            }
         }
     }
 

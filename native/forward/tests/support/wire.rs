@@ -101,6 +101,14 @@ pub fn vp8_sized(key_frame: bool, picture_id: u16, size: (u16, u16), body: &[u8]
     [&descriptor, clear, &sealed(body)].concat()
 }
 
+/// The picture size of what [`vp8_sized`] wrote, if it is a key frame's.
+pub fn vp8_key_frame_size(payload: &[u8]) -> Option<(u16, u16)> {
+    let clear = payload.get(6..16)?;
+    let begins = payload[0] == 0x90 && clear[..6] == [0x10, 0x02, 0x00, 0x9D, 0x01, 0x2A];
+    let number = |at: usize| u16::from_le_bytes([clear[at], clear[at + 1]]);
+    begins.then(|| (number(6), number(8)))
+}
+
 /// A VP8 packet that goes on with a frame.
 pub fn vp8_continuation(picture_id: u16, body: &[u8]) -> Vec<u8> {
     let id = (picture_id & 0x7FFF | 0x8000).to_be_bytes();

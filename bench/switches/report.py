@@ -17,8 +17,9 @@ A run fails when a frame does not open or decode, two encodings or clips are mix
 two packets, timestamps go back, or VP8 picture ids do. Without loss no sequence number may be
 missing. "Loss" is 2 % of the packets on each side of the core, "repaired" with NACK and
 retransmissions. "Cut" frames are ones whose rest was not sent because the key frame of another
-encoding came in their middle: receivers leave them behind. "In vain" counts gaps that a
-subscriber gave up, "left out" the frames from there to the next key frame, as browsers do.
+encoding came in their middle, and the rest not within 25 ms: receivers leave them behind. "In
+vain" counts gaps that a subscriber gave up, "left out" the frames from there to the next key
+frame, as browsers do.
 
 | run | encoding switches | layer changes | frames | decoded | cut | in vain | left out |
 |---|---|---|---|---|---|---|---|

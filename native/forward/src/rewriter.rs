@@ -191,6 +191,11 @@ impl Rewriter {
         self.run.as_mut().is_some_and(|run| run.leave_out(input))
     }
 
+    /// The newest packet of the present encoding that was counted or left out.
+    pub(crate) fn newest(&self) -> Option<FullSequence> {
+        self.run.as_ref()?.newest
+    }
+
     /// Remembers a packet so that it can be sent again.
     pub(crate) fn remember(
         &mut self,

@@ -4,6 +4,7 @@ mod admission;
 mod blame;
 mod layering;
 mod resending;
+mod switching;
 
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,8 @@ use crate::parameters::{
 use crate::rewriter::{Numbers, Rewriter};
 use crate::source::{Pending, Source};
 
+use switching::Held;
+
 /// The SSRC is in the SDP, so the MID is only needed until the first packets have come through.
 const PACKETS_WITH_MID: u64 = 64;
 /// A round trip takes longer than this wherever loss is common.
@@ -35,8 +38,6 @@ const RESEND_INTERVAL: Duration = Duration::from_millis(40);
 const RESEND_SHARE: f64 = 0.18;
 /// A gap of a third of a second in a stream of 1 Mbit/s.
 const RESEND_BURST_BYTES: f64 = 48_000.0;
-/// More than come within a round trip to a publisher.
-const MAX_CATCH_UP: usize = 256;
 /// More than are lost in a round trip of sound.
 const RESENT_REMEMBERED: usize = 16;
 const SECOND_REPEATS: usize = 8;
@@ -88,6 +89,8 @@ pub(crate) struct Sink {
     pub(crate) round_trip: Option<Duration>,
     pub(crate) fraction_lost: u8,
     reported: Option<blame::Reported>,
+    /// A switch that waits for the end of a picture.
+    held: Option<Held>,
     pub(crate) rewriter: Rewriter,
     pub(crate) filter: LayerFilter,
     /// That of the rewriter's run before.
@@ -146,6 +149,7 @@ impl Sink {
             round_trip: None,
             fraction_lost: 0,
             reported: None,
+            held: None,
             rewriter,
             filter: LayerFilter::default(),
             ended_filter: LayerFilter::default(),
@@ -184,11 +188,6 @@ impl Sink {
                 Ok(pace) => {
                     counters.rtp_forwarded += u64::from(pace == Pace::Now);
                     self.waiting = None;
-                    if self.current != before {
-                        let (sent, queued) = self.catch_up(now, place, source, downlink, out);
-                        counters.rtp_forwarded += sent;
-                        counters.rtp_caught_up += sent + queued;
-                    }
                 }
                 Err(reason) => {
                     counters.drop_packet(reason);
@@ -198,10 +197,20 @@ impl Sink {
                     }
                 }
             }
+            if self.current == before && self.held.is_none() {
+                continue;
+            }
+            let started = (self.current != before).then_some(pending);
+            let later = &source.pending[place + 1..];
+            let place = (target, started, later);
+            let (sent, queued) = self.go_on(now, place, source, downlink, out);
+            counters.rtp_forwarded += sent;
+            counters.rtp_caught_up += sent + queued;
         }
         let receives = self.forwarding && self.allocation != Allocation::Paused;
         if receives && self.kind == MediaKind::Video {
-            wants_key_frame = self.current != target || self.awaits_size(source);
+            let switches = self.current != target && self.held.is_none();
+            wants_key_frame = switches || self.awaits_size(source);
         }
         if wants_key_frame {
             source.want_key_frame(target);
@@ -236,47 +245,6 @@ impl Sink {
             self.rewriter.remember(encoding, input, numbers, waits);
         }
         Ok(pace)
-    }
-
-    /// When the first packet of a key frame was lost and came again, those behind it have come
-    /// before it and could not be used: they are sent now. Returns how many were sent at once, and
-    /// how many wait for their time.
-    fn catch_up(
-        &mut self,
-        now: Instant,
-        place: usize,
-        source: &Source,
-        downlink: &mut Downlink,
-        out: &mut impl Outbox,
-    ) -> (u64, u64) {
-        let (mut sent, mut queued) = (0, 0);
-        let first = source.pending[place];
-        let later = &source.pending[place + 1..];
-        let newest = source.encodings[first.encoding].highest();
-        let newest = newest.map_or(0, |newest| newest.0);
-        for number in (first.sequence.0 + 1..=newest).take(MAX_CATCH_UP) {
-            let pending = Pending {
-                sequence: FullSequence(number),
-                key_frame: false,
-                layer: cached(source, first.encoding, FullSequence(number))
-                    .and_then(|packet| source.layer_of(first.encoding, packet)),
-                ..first
-            };
-            let comes = |other: &Pending| {
-                (other.encoding, other.sequence) == (pending.encoding, pending.sequence)
-            };
-            if later.iter().any(comes) {
-                continue;
-            }
-            // One that the cache has not (any more) stays a gap.
-            let place = (self.current, pending);
-            match self.forward_one(now, place, source, downlink, out) {
-                Ok(Pace::Now) => sent += 1,
-                Ok(_) => queued += 1,
-                Err(_) => {}
-            }
-        }
-        (sent, queued)
     }
 
     fn pace(

@@ -4,8 +4,8 @@
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use sealroute_forward::{
-    Codec, EncodingParameters, Extension, ExtensionIds, ForwardEvent, ForwardSettings, LayerWish,
-    MediaKind, Outbox, PayloadAccess, PublisherHandle, SessionRouter, SinkParameters,
+    Codec, EncodingParameters, Extension, ExtensionIds, ForwardEvent, ForwardSettings, Layer,
+    LayerWish, MediaKind, Outbox, PayloadAccess, PublisherHandle, SessionRouter, SinkParameters,
     SourceParameters, SubscriberHandle, TransportHandle,
 };
 use sealroute_rtp::{FullSequence, MAX_PACKET_BYTES, RtpHeader, RtpPacket, SequenceUnwrapper};
@@ -22,6 +22,7 @@ enum Step {
         transport: u8,
         ssrc: u8,
         payload_type: u8,
+        marker: bool,
         sequence: u16,
         timestamp: u32,
         rid: Option<u8>,
@@ -64,6 +65,10 @@ enum Step {
     Wish {
         subscriber: u8,
         width: Option<u16>,
+    },
+    Allocate {
+        subscriber: u8,
+        layer: Option<(u8, u8)>,
     },
     Close {
         transport: u8,
@@ -114,9 +119,10 @@ impl Body {
 
 fn sealed(key_frame: bool, picture: u16, rest: u8) -> Vec<u8> {
     let [high, low] = (picture | 0x8000).to_be_bytes();
-    let key = [0x10, 2, 0, 0x9D, 1, 0x2A, 0x80, 2, 0x68, 1];
+    // Three sizes, so that one encoding is larger than another.
+    let key = [0x10, 2, 0, 0x9D, 1, 0x2A, 0x80, 1 + rest % 3, 0x68, 1];
     let clear: &[u8] = if key_frame { &key } else { &[0x11] };
-    let descriptor = [0x90, 0xE0, high, low, low, 0x20];
+    let descriptor = [0x90, 0xE0, high, low, low, rest & 0xC0 | 0x20];
     [&descriptor, clear, &[0xF0], &KID, &[rest; 12]].concat()
 }
 
@@ -213,7 +219,8 @@ fn sink(ssrc: u32, rtx_ssrc: Option<u32>) -> SinkParameters {
         rtx_ssrc,
         payload_type: 96,
         rtx_payload_type: rtx_ssrc.map(|_| 97),
-        extensions: ExtensionIds(vec![(Extension::Mid, 4)]),
+        // A packet that would be sent twice has another stamp.
+        extensions: ExtensionIds(vec![(Extension::Mid, 4), (Extension::TransportCc, 5)]),
         nack: true,
     }
 }
@@ -313,6 +320,17 @@ impl Session {
                 };
                 router.set_layer_wish(subscriber(s), wish)
             }
+            Step::Allocate {
+                subscriber: s,
+                layer,
+            } => {
+                let layer = layer.map(|(encoding, temporal)| Layer {
+                    encoding: encoding % 3,
+                    spatial: 0,
+                    temporal: temporal % 4,
+                });
+                router.set_allocation(subscriber(s), "1", layer)
+            }
             Step::Declare {
                 publisher: p,
                 known,
@@ -336,13 +354,14 @@ impl Session {
                 transport: from,
                 ssrc: of,
                 payload_type,
+                marker,
                 sequence,
                 timestamp,
                 rid,
                 body,
             } => {
                 let header = RtpHeader {
-                    marker: false,
+                    marker: *marker,
                     payload_type: 96 + payload_type % 3,
                     sequence: *sequence,
                     timestamp: *timestamp,
@@ -401,6 +420,19 @@ fuzz_target!(|input: (bool, Vec<Step>)| {
         transport: 2,
         ssrc: 6,
         rtx: Some(7),
+    });
+    session.command(&Step::Publish {
+        publisher: 1,
+        transport: 3,
+        codec: 0,
+        layers: 3,
+    });
+    session.command(&Step::Subscribe {
+        subscriber: 2,
+        publisher: 1,
+        transport: 1,
+        ssrc: 8,
+        rtx: Some(9),
     });
     for step in &input.1 {
         session.step(step);

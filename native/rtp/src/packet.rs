@@ -203,6 +203,7 @@ pub struct RtpHeader {
 impl RtpHeader {
     /// Writes the header and `extensions` into `out` and returns its length. Elements that do
     /// not fit are left out; the two-byte form is taken when an element needs it.
+    #[inline]
     pub fn write<'e, I>(&self, extensions: I, out: &mut [u8; MAX_PACKET_BYTES]) -> usize
     where
         I: Iterator<Item = (u8, &'e [u8])> + Clone,

@@ -29,7 +29,7 @@ pub(super) struct Run {
     left_out_before: u64,
     sequence: u64,
     /// The newest number of the encoding that was counted or left out.
-    newest: Option<FullSequence>,
+    pub(super) newest: Option<FullSequence>,
     /// Numbers of the encoding that this receiver does not get: packets of higher layers.
     left_out: Skips,
     pictures: Pictures,
@@ -53,6 +53,7 @@ impl Run {
 
     /// The numbers of a packet, or `None` when it is from before the start. `last`: the last
     /// number that was given.
+    #[inline]
     pub(super) fn map(
         &mut self,
         input: &Input<'_>,
@@ -89,6 +90,7 @@ impl Run {
         self.encoding == input.encoding && input.sequence >= self.from
     }
 
+    #[inline]
     fn sequence_of(&self, input: &Input<'_>) -> Option<u64> {
         if input.sequence < self.from {
             return None;
@@ -103,6 +105,7 @@ impl Run {
         (!is_left_out).then(|| counted - (left_out - self.left_out_before))
     }
 
+    #[inline]
     fn numbers(
         &mut self,
         input: &Input<'_>,

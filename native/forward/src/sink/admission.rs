@@ -58,7 +58,7 @@ impl Sink {
             skips: &stream.skips,
             vp8: self.is_vp8.then_some(packet.payload),
         };
-        match self.admit_present((target, pending), &input, stream) {
+        match self.admit_present((target, pending), &input, source) {
             Ok(numbers) => Ok((packet, numbers)),
             Err(DropReason::UpperLayer) => Err(DropReason::UpperLayer),
             Err(reason) => {
@@ -68,7 +68,7 @@ impl Sink {
         }
     }
 
-    /// Whether an encoding begins to be sent with the packet; an error if it is of none that is.
+    /// Whether another encoding can begin with the packet; an error if it is of none that is.
     fn starts(&self, target: Option<usize>, pending: Pending) -> Result<bool, DropReason> {
         if self.current == Some(pending.encoding) {
             return Ok(false);
@@ -92,6 +92,7 @@ impl Sink {
     /// The next packet is the first of a new run: video waits for a key frame.
     pub(crate) fn restart(&mut self) {
         self.current = None;
+        self.held = None;
         if self.rewriter.stop() {
             self.ended_filter = self.filter.restart();
         }
@@ -101,11 +102,15 @@ impl Sink {
         &mut self,
         (target, pending): (Option<usize>, Pending),
         input: &Input<'_>,
-        stream: &Encoding,
+        source: &Source,
     ) -> Result<Numbers, DropReason> {
         if self.starts(target, pending)? {
+            if self.holds(input.now, pending, source) {
+                return Err(DropReason::OtherEncoding);
+            }
             self.start(input);
         }
+        let stream = &source.encodings[pending.encoding];
         let verdict = self.judge(pending, input.timestamp, stream);
         if verdict == Verdict::Above && self.rewriter.leave_out(input) {
             return Err(DropReason::UpperLayer);

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // Each test file is a crate of its own and uses a part of this.
 #![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
+pub mod camera;
 pub mod room;
 pub mod wire;
 

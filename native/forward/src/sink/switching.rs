@@ -1,0 +1,134 @@
+//! From one encoding to another without a torn picture or a lost part of the key frame.
+
+use std::time::{Duration, Instant};
+
+use sealroute_rtp::FullSequence;
+
+use super::{Sink, cached};
+use crate::congestion::downlink::Downlink;
+use crate::congestion::pacer::Pace;
+use crate::outbox::Outbox;
+use crate::parameters::MediaKind;
+use crate::source::{Pending, Source};
+
+/// More than come within a round trip to a publisher.
+const MAX_CATCH_UP: usize = 256;
+/// Senders mix the packets of their encodings: the rest of a picture comes soon. Longer would spare
+/// few more of them and be felt where a link has to be relieved.
+const HOLD: Duration = Duration::from_millis(25);
+
+/// A key frame to switch with, when the picture that is being sent has ended.
+#[derive(Clone, Copy)]
+pub(super) struct Held {
+    first: Pending,
+    until: Instant,
+}
+
+impl Sink {
+    /// Whether the switch that could happen with this packet is to wait. Receivers drop a picture
+    /// whose rest does not come.
+    #[cold]
+    pub(super) fn holds(&mut self, now: Instant, first: Pending, source: &Source) -> bool {
+        let is_of_it = |held: Held| held.first.encoding == first.encoding;
+        if self.held.is_some_and(is_of_it) {
+            return true;
+        }
+        if self.kind != MediaKind::Video || self.has_ended_picture(now, source) {
+            return false;
+        }
+        let until = now + HOLD;
+        self.held = Some(Held { first, until });
+        true
+    }
+
+    /// Whether the newest picture that is being sent has come to its end, or will not.
+    fn has_ended_picture(&self, now: Instant, source: &Source) -> bool {
+        let Some(encoding) = self.current else {
+            return true;
+        };
+        let last_packet = source.encodings[encoding].view().last_packet;
+        let silent = last_packet.is_none_or(|at| now.saturating_duration_since(at) >= HOLD);
+        let newest = self.rewriter.newest();
+        let newest = newest.and_then(|newest| cached(source, encoding, newest));
+        silent || newest.is_none_or(|packet| packet.marker)
+    }
+
+    /// Goes on with an encoding that `started`, or makes the switch that waits, if it is time for it
+    /// and it is still wanted. `later`: what else comes in this flush. Returns how many packets were
+    /// sent at once, and how many wait for their time.
+    #[cold]
+    pub(super) fn go_on(
+        &mut self,
+        now: Instant,
+        (target, started, later): (Option<usize>, Option<Pending>, &[Pending]),
+        source: &Source,
+        downlink: &mut Downlink,
+        out: &mut impl Outbox,
+    ) -> (u64, u64) {
+        if let Some(first) = started {
+            let from = first.sequence.0 + 1;
+            return self.catch_up(now, (first, from, later), source, downlink, out);
+        }
+        let is_wanted = |held: &Held| target == Some(held.first.encoding);
+        let Some(Held { first, until }) = self.held.filter(is_wanted) else {
+            self.held = None;
+            return (0, 0);
+        };
+        if now < until && !self.has_ended_picture(now, source) {
+            return (0, 0);
+        }
+        if cached(source, first.encoding, first.sequence).is_none() {
+            // Another key frame is asked for.
+            self.held = None;
+            return (0, 0);
+        }
+        self.restart();
+        self.waiting = None;
+        let from = first.sequence.0;
+        self.catch_up(now, (first, from, later), source, downlink, out)
+    }
+
+    /// Packets of a key frame and behind it that came before they could be used, when its first one
+    /// was lost and came again or waited, are sent now, but for those that come later.
+    fn catch_up(
+        &mut self,
+        now: Instant,
+        (first, from, later): (Pending, u64, &[Pending]),
+        source: &Source,
+        downlink: &mut Downlink,
+        out: &mut impl Outbox,
+    ) -> (u64, u64) {
+        let (mut sent, mut queued) = (0, 0);
+        let newest = source.encodings[first.encoding].highest();
+        let newest = newest.map_or(0, |newest| newest.0);
+        for number in (from..=newest).take(MAX_CATCH_UP) {
+            let sequence = FullSequence(number);
+            let behind = Pending {
+                sequence,
+                key_frame: false,
+                layer: cached(source, first.encoding, sequence)
+                    .and_then(|packet| source.layer_of(first.encoding, packet)),
+                ..first
+            };
+            let pending = if sequence == first.sequence {
+                first
+            } else {
+                behind
+            };
+            let comes = |other: &Pending| {
+                (other.encoding, other.sequence) == (pending.encoding, pending.sequence)
+            };
+            if later.iter().any(comes) {
+                continue;
+            }
+            // One that the cache has not (any more) stays a gap.
+            let place = (Some(pending.encoding), pending);
+            match self.forward_one(now, place, source, downlink, out) {
+                Ok(Pace::Now) => sent += 1,
+                Ok(_) => queued += 1,
+                Err(_) => {}
+            }
+        }
+        (sent, queued)
+    }
+}

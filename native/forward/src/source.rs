@@ -12,7 +12,7 @@ use crate::extensions::{BLOCK_BYTES, Entries, IdTable, collect, value_of};
 use crate::frame_mark::{Seal, read};
 use crate::key_frame_requests::{KeyFrameRequests, SourceBudget};
 use crate::layer_filter::{LayerMark, Level};
-use crate::layer_selector::EncodingView;
+use crate::layer_selector::{EncodingView, SILENCE};
 use crate::layers::{Layer, LayerView};
 use crate::nack::NackGenerator;
 use crate::packet_cache::{CachedPacket, PacketCache};
@@ -45,6 +45,8 @@ pub(crate) struct Encoding {
     pub(crate) reception: Reception,
     pub(crate) skips: Skips,
     pub(crate) active: bool,
+    /// It began, for the first time or after a pause, since this was last taken.
+    pub(crate) woke: bool,
     cache: Option<PacketCache>,
     unwrapper: SequenceUnwrapper,
     sealed: bool,
@@ -78,6 +80,7 @@ impl Encoding {
             reception: Reception::default(),
             skips: Skips::default(),
             active: false,
+            woke: false,
             cache: None,
             unwrapper: SequenceUnwrapper::default(),
             sealed: false,
@@ -166,6 +169,7 @@ impl Encoding {
 
     fn measure(&mut self, now: Instant, bytes: usize, frame_end: bool) {
         let before = self.last_packet.replace(now);
+        self.woke |= before.is_none_or(|before| now.duration_since(before) > SILENCE);
         let window = &mut self.window;
         if before.is_some_and(|before| now.duration_since(before) >= PAUSE) {
             // It was not sent: what was measured before counts until there is more.

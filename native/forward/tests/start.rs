@@ -122,3 +122,18 @@ fn a_path_wide_enough_for_what_it_began_with_is_not_limited_by_the_first_probe()
     let estimate = downlink["estimate_bps"].as_f64().expect("a figure");
     assert!((2e6..3.1e6).contains(&estimate), "{downlink}");
 }
+
+#[test]
+fn who_waits_for_cameras_that_are_yet_to_begin_starts_with_no_more() {
+    let mut room = Room::with_cameras(3, &LAYERS);
+    room.key_frames_on_request = true;
+    let path = room.add_path(600e3);
+    room.join(path);
+    let longest = longest_queue(&mut room, Duration::from_secs(3));
+    assert!(
+        longest < Duration::from_millis(200),
+        "{longest:?} {}",
+        room.trace(0)
+    );
+    assert_eq!(room.paths[0].dropped(), 0, "{}", room.trace(0));
+}

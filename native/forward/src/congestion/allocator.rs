@@ -19,6 +19,15 @@ pub(crate) struct Claim {
     pub(crate) granted: Option<usize>,
 }
 
+impl Claim {
+    /// Gives up whatever is above a layer.
+    pub(crate) fn keep_to(&mut self, layer: Option<usize>) {
+        let count = layer.map_or(self.layers.len(), |layer| layer + 1);
+        self.layers.truncate(count);
+        self.steps.truncate(count);
+    }
+}
+
 /// How ready a division is to change.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Readiness {

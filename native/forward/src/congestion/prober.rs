@@ -98,6 +98,11 @@ impl Prober {
         });
     }
 
+    /// What the path carries is just being found out.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.train.is_some()
+    }
+
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let train = self.train.as_ref()?;
         Some(if train.bursts_left > 0 {

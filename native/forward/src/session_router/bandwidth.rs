@@ -99,8 +99,7 @@ impl SessionRouter {
     /// key frames that they begin with. What else there is changes with the next division.
     pub(super) fn begin(&mut self, now: Instant, key: usize, new: &[usize]) {
         if let Some((claims, _)) = self.claims(now, key) {
-            // Nothing is on its way yet that a probe could disturb.
-            self.downlinks[key].consider_probe(now);
+            // A probe may have begun: nothing is on its way yet that it could disturb.
             self.downlinks.note(now, key);
             for claim in &claims {
                 let sink = &mut self.sinks[claim.sink];
@@ -118,12 +117,32 @@ impl SessionRouter {
         }
     }
 
+    /// Gives the sinks of a video of which more can be had now what their paths have room for.
+    pub(super) fn begin_what_woke(&mut self, now: Instant, key: usize) {
+        let Some(source) = self.sources.get_mut(key) else {
+            return;
+        };
+        let woke = source.encodings.iter().any(|encoding| encoding.woke);
+        if !woke || source.parameters.kind != MediaKind::Video {
+            return;
+        }
+        for encoding in &mut source.encodings {
+            encoding.woke = false;
+        }
+        let sinks = source.sinks.clone();
+        for sink in sinks {
+            let sink = &self.sinks[sink];
+            if sink.current.is_none() && sink.forwarding {
+                self.begin(now, sink.downlink, &[]);
+            }
+        }
+    }
+
     /// Divides a downlink's estimate among its sinks and tells of what changed.
     fn divide(&mut self, now: Instant, key: usize, out: &mut impl Outbox) {
         let Some((claims, share)) = self.claims(now, key) else {
             return;
         };
-        self.downlinks[key].consider_probe(now);
         for claim in &claims {
             let sink = &mut self.sinks[claim.sink];
             if let Some(supply) = apply(now, sink, claim, share) {
@@ -164,6 +183,17 @@ impl SessionRouter {
         downlink.wanted_bps = audio_bps + wanted_bps;
         if !downlink.is_bounded() {
             return None;
+        }
+        downlink.consider_probe(now);
+        if downlink.prober.is_busy() {
+            // Key frames are few: the next one is for what the path turns out to carry.
+            for claim in &mut claims {
+                claim.keep_to(
+                    claim
+                        .current
+                        .filter(|_| self.sinks[claim.sink].current.is_some()),
+                );
+            }
         }
         let estimator = &downlink.estimator;
         let budget_bps = (estimator.budget_bps() - audio_bps).max(0.0);

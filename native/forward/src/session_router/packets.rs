@@ -147,6 +147,7 @@ impl SessionRouter {
     }
 
     fn flush_source(&mut self, now: Instant, key: usize, out: &mut impl Outbox) {
+        self.begin_what_woke(now, key);
         let Some(source) = self.sources.get_mut(key) else {
             return;
         };

@@ -7,7 +7,8 @@ import type { DownlinkOffer, DownlinkTrack } from '../signaling/messages';
 import { IceKeeper } from './ice-restart';
 import { makePeerConnection, type PeerSettings } from './peer-connection';
 import { JobQueue } from './queue';
-import { dropStrayCodecLines, withAudioNack, withoutSources } from './sdp';
+import { dropStrayCodecLines, withAudioNack } from './sdp';
+import { midsWithSources, sealedOffers } from './sources';
 
 type Kind = 'audio' | 'video';
 
@@ -33,6 +34,8 @@ export class Downlink {
   private generation = 0;
   /** mid → the Subscriber that uses it. */
   private users = new Map<string, DownlinkTrack>();
+  /** The m-lines that name their SSRCs in what was applied last. */
+  private named: ReadonlySet<string> = new Set();
 
   constructor(
     private readonly settings: PeerSettings,
@@ -80,27 +83,36 @@ export class Downlink {
     this.peer = this.keeper = undefined;
     this.generation += 1;
     this.users = new Map();
+    this.named = new Set();
     this.queue = new JobQueue();
   }
 
   private async negotiate(offer: DownlinkOffer): Promise<void> {
     const peer = (this.peer ??= this.open());
     await this.bind(offer.tracks);
-    const sdp = this.seal ? withoutSources(offer.sdp) : offer.sdp;
-    await peer.setRemoteDescription({ type: 'offer', sdp });
-    // Usually ontrack did it; lines that were used before do not fire it in every browser.
-    for (const transceiver of peer.getTransceivers()) this.attach(transceiver);
-    const answer = await peer.createAnswer();
-    await peer.setLocalDescription({
-      type: 'answer',
-      sdp: withAudioNack(answer.sdp ?? '', offer.sdp),
-    });
+    const offers = this.seal ? sealedOffers(offer.sdp, this.stillNamed(peer)) : [offer.sdp];
+    for (const sdp of offers) await this.apply(peer, sdp);
     this.report(peer, offer.tracks);
     await this.request({
       t: 'downlinkAnswer',
       number: offer.number,
       sdp: dropStrayCodecLines(peer.localDescription?.sdp ?? ''),
     });
+  }
+
+  private async apply(peer: RTCPeerConnection, sdp: string): Promise<void> {
+    await peer.setRemoteDescription({ type: 'offer', sdp });
+    this.named = midsWithSources(sdp);
+    // Usually ontrack did it; lines that were used before do not fire it in every browser.
+    for (const transceiver of peer.getTransceivers()) this.attach(transceiver);
+    const answer = await peer.createAnswer();
+    await peer.setLocalDescription({ type: 'answer', sdp: withAudioNack(answer.sdp ?? '', sdp) });
+  }
+
+  /** A rejected m-line's mid can come back as that of another receiver: it names nothing yet. */
+  private stillNamed(peer: RTCPeerConnection): ReadonlySet<string> {
+    const mids = peer.getTransceivers().map(({ mid }) => mid);
+    return new Set(mids.filter((mid): mid is string => mid !== null && this.named.has(mid)));
   }
 
   private open(): RTCPeerConnection {

@@ -41,13 +41,3 @@ export function withAudioNack(answer: string, offer: string): string {
 
 /** The session's lines, then those of each m-line. */
 const sectionsOf = (sdp: string): string[] => sdp.split(/^(?=m=)/m);
-
-/**
- * Removes the SSRCs that an offer names, so that m-lines are told apart by their MID alone.
- * Chromium passes frames of an SSRC that is not the one named, and of one that was named again
- * after a pause, to the decoder without calling the receiver's transform: a server could inject
- * clear media into a sealed session. Without named SSRCs the transform gets every frame.
- */
-export function withoutSources(sdp: string): string {
-  return sdp.replaceAll(/a=ssrc(?:-group)?:[^\r\n]*\r\n/g, '');
-}

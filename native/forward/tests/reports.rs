@@ -3,12 +3,15 @@
 
 mod support;
 
-use sealroute_forward::{Codec, EncodingParameters, MediaKind, PayloadAccess, TransportHandle};
+use sealroute_forward::{
+    Codec, EncodingParameters, LayerWish, MediaKind, PayloadAccess, TransportHandle,
+};
+use sealroute_netem::Random;
 use sealroute_rtp::rtcp::{
     Compound, ReportBlock, RtcpPacket, SenderInfo, write_receiver_report, write_sender_report,
 };
 use std::time::Duration;
-use support::wire::{rtp, vp8};
+use support::wire::{rtp, vp8, vp8_sized};
 use support::*;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -229,6 +232,61 @@ fn sound_and_picture_stay_in_step_over_pauses() {
     };
     let apart = wall(SINK_SSRC, 90_000.0) - wall(AUDIO_SINK_SSRC, 48_000.0);
     assert!(apart.abs() < 0.001, "{apart}");
+}
+
+#[test]
+fn reports_tell_the_wall_clock_of_each_picture_also_right_after_a_switch() {
+    let mut session = Session::with(PayloadAccess::Opaque, simulcast(Codec::Vp8));
+    let mut random = Random::new(5);
+    let start = session.now;
+    let (mut switches, mut current) = (0, serde_json::Value::Null);
+    for frame in 0..600_u32 {
+        let captured_ms = (session.now - start).as_millis() as u32;
+        // Each encoding has a clock of its own, and takes a while of its own to be sent.
+        let clock = |index: u32| 1_000_000 * index + captured_ms * 90;
+        if frame % 40 == 0 {
+            let sizes = [160, 640, 1_280];
+            let wish = LayerWish {
+                max_width_px: Some(sizes[random.below(3) as usize]),
+                ..LayerWish::default()
+            };
+            let set = session.router.set_layer_wish(SUBSCRIBER, wish);
+            set.expect("set");
+        }
+        for (index, rid) in (0..).zip([b"q", b"h", b"f"]) {
+            session.pass(Duration::from_millis(random.below(6)));
+            let ssrc = 100 + index;
+            if frame % 30 == 0 {
+                let wall = (7_000_u64 << 32) + (u64::from(captured_ms) << 32) / 1_000;
+                session.rtcp(UPLINK, &sender_report(ssrc, wall, clock(index)));
+            }
+            let size = [(320, 180), (640, 360), (1_280, 720)][index as usize];
+            let payload = vp8_sized(frame % 20 == 0, frame as u16, size, b"a");
+            let packet = rtp(frame as u16, clock(index), &payload)
+                .ssrc(ssrc)
+                .marker();
+            let packet = packet.extension(MID_ID, b"0").extension(RID_ID, rid);
+            session.rtp(&packet.bytes());
+        }
+        session.pass(20 * MILLISECOND);
+        let now = session.router.dump()["sinks"][0]["encoding"].clone();
+        switches += u32::from(current != now);
+        current = now;
+        let Some(info) = sender_reports(&session, DOWNLINK, SINK_SSRC)
+            .last()
+            .copied()
+        else {
+            assert!(frame < 60, "no report");
+            continue;
+        };
+        let stream = session.out.stream(DOWNLINK, SINK_SSRC);
+        let shown = stream.last().expect("a packet").packet().timestamp();
+        let ahead_s = f64::from(shown.wrapping_sub(info.rtp_time) as i32) / 90_000.0;
+        let wall_s = info.ntp_time as f64 / 4_294_967_296.0 + ahead_s - 7_000.0;
+        let wrong_s = wall_s - f64::from(captured_ms) / 1_000.0;
+        assert!(wrong_s.abs() < 0.001, "frame {frame}: {wrong_s}");
+    }
+    assert!(switches > 6, "{switches}");
 }
 
 #[test]

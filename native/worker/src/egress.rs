@@ -56,6 +56,8 @@ pub(crate) struct Egress<S> {
     buffer: Box<[u8]>,
     used: usize,
     waiting: Vec<Waiting>,
+    /// How often the peer changes in `waiting`: not less than one system call is to carry.
+    peers: usize,
     runs: Vec<Run>,
     segmentation: bool,
 }
@@ -67,6 +69,7 @@ impl<S: MessageSocket> Egress<S> {
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
             used: 0,
             waiting: Vec::with_capacity(MAX_WAITING),
+            peers: 0,
             runs: Vec::with_capacity(MAX_WAITING),
             segmentation: true,
         }
@@ -82,7 +85,9 @@ impl<S: MessageSocket> Egress<S> {
 
     /// A slot of `SLOT_BYTES` to write the next packet into; `commit` sends it on its way.
     pub(crate) fn slot(&mut self, counters: &mut NetworkCounters) -> &mut [u8] {
-        if self.used + SLOT_BYTES > BUFFER_BYTES || self.waiting.len() >= MAX_WAITING {
+        // In a large room the first do not wait until packets for the last are sealed.
+        let is_full = self.used + SLOT_BYTES > BUFFER_BYTES || self.waiting.len() >= MAX_WAITING;
+        if is_full || self.peers >= BATCH {
             self.flush(counters);
         }
         &mut self.buffer[self.used..self.used + SLOT_BYTES]
@@ -91,6 +96,7 @@ impl<S: MessageSocket> Egress<S> {
     /// Queues the first `length` bytes of the slot.
     pub(crate) fn commit(&mut self, path: Path, length: usize) {
         let start = self.used;
+        self.peers += usize::from(self.waiting.last().is_none_or(|last| last.path != path));
         self.used = (start + length).min(BUFFER_BYTES);
         self.waiting.push(Waiting {
             path,
@@ -110,7 +116,7 @@ impl<S: MessageSocket> Egress<S> {
             at += self.send_some(at, counters);
         }
         self.waiting.clear();
-        self.used = 0;
+        (self.used, self.peers) = (0, 0);
     }
 
     fn form_runs(&mut self) {

@@ -54,6 +54,21 @@ fn setup(socket: Recorder) -> (Egress<Recorder>, NetworkCounters) {
 }
 
 #[test]
+fn the_first_peers_of_a_large_room_do_not_wait_until_packets_for_all_are_sealed() {
+    let (mut egress, mut counters) = setup(Recorder::default());
+    let packets: Vec<_> = (0..BATCH as u16).map(|port| (port, 100)).collect();
+    queue(&mut egress, &mut counters, &packets);
+    assert!(egress.socket().messages.is_empty());
+    queue(&mut egress, &mut counters, &[(1_000, 100)]);
+    assert_eq!(
+        (egress.socket().messages.len(), egress.socket().calls),
+        (BATCH, 1)
+    );
+    egress.flush(&mut counters);
+    assert_eq!(egress.socket().messages.len(), BATCH + 1);
+}
+
+#[test]
 fn runs_of_equal_size_to_one_peer_leave_as_one_message() {
     let (mut egress, mut counters) = setup(Recorder::default());
     let packets = [

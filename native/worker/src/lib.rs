@@ -11,6 +11,7 @@ mod handles;
 mod movement;
 mod network_counters;
 mod path;
+mod priority;
 mod sealing_outbox;
 mod socket;
 mod sockets;

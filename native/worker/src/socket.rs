@@ -1,4 +1,4 @@
-//! The one file with `unsafe`: batched datagrams, eventfd and epoll, which std does not have.
+//! `unsafe` of the worker: batched datagrams, eventfd and epoll, which std does not have.
 #![allow(unsafe_code)]
 
 use std::io;

@@ -16,12 +16,10 @@ use crate::commands::{Command, RouterHandle};
 use crate::core::{Core, CoreSettings};
 use crate::event_ring::{Event, EventRing};
 use crate::network_counters::SharedCounters;
+use crate::priority::prefer_this_thread;
 use crate::socket::{Poller, ReceiveBatch, Wakeup};
 use crate::sockets::Sockets;
 use crate::tcp::{TcpBatch, TcpConnections};
-
-/// A nice value: as much before others as a desktop's sound server.
-const PRIORITY: i32 = -11;
 
 /// Knobs of a worker.
 #[derive(Clone, Copy, Debug)]
@@ -219,14 +217,6 @@ impl Drop for EndGuard {
             });
         }
     }
-}
-
-/// Packets go before whatever else the process does, where the system lets it say so (it takes
-/// `CAP_SYS_NICE`): a burst of joins keeps Python busy for seconds.
-fn prefer_this_thread() {
-    // On Linux this is of the calling thread, not of its process. Without the right, all is as
-    // before.
-    let _ = rustix::process::setpriority_process(None, PRIORITY);
 }
 
 fn run(mut core: Core<Sockets>, poller: &Poller, mut guard: EndGuard) {

@@ -9,7 +9,14 @@ import { LevelPoll, TrackMeter } from './media/level';
 import { LocalMedia } from './media/local-media';
 import { withPromise } from './promise-variant';
 import type { VideoCodecName } from './rtc/codecs';
-import { meetDemand, type Scaling, type VideoDemand, videoEncodings } from './rtc/encodings';
+import {
+  EncodingChanges,
+  limitRates,
+  meetDemand,
+  type Scaling,
+  type VideoDemand,
+  videoEncodings,
+} from './rtc/encodings';
 import type { MediaSender } from './rtc/fan-out';
 import { publisherStats, type PublisherStats, rowsOf } from './rtc/stats';
 import type { PublishedMedia, Source, StreamProperties } from './rtc/uplink';
@@ -78,6 +85,7 @@ export class Publisher extends Emitter<PublisherEvents> {
   private readonly media: LocalMedia;
   private readonly meter = new TrackMeter();
   private readonly levels: LevelPoll;
+  private readonly encodingChanges = new EncodingChanges();
   private binding: PublisherBinding | undefined;
   private wantsAudio: boolean;
   private wantsVideo: boolean;
@@ -341,10 +349,9 @@ export class Publisher extends Emitter<PublisherEvents> {
 
   /** @internal Others watch, or other sizes are watched, than before. */
   onVideoDemand(demand: VideoDemand): void {
-    const sender = this.binding?.media.senders.video;
-    const parameters = sender?.getParameters();
-    if (!sender || !parameters || !meetDemand(parameters.encodings, demand)) return;
-    sender.setParameters(parameters).catch((error: unknown) => exceptions.report(error));
+    this.encodingChanges
+      .run(this.binding?.media.senders.video, (encodings) => meetDemand(encodings, demand))
+      .catch((error: unknown) => exceptions.report(error));
   }
 
   protected override handlersChanged(): void {
@@ -446,16 +453,12 @@ export class Publisher extends Emitter<PublisherEvents> {
   }
 
   private async applyEncodings(): Promise<void> {
-    const sender = this.binding?.media.senders.video;
     const { video } = this.media;
-    if (!sender || !video) return;
-    const parameters = sender.getParameters();
+    if (!video) return;
     const wanted = this.encodings(video);
-    parameters.encodings.forEach((encoding, index) => {
-      const maxBitrate = wanted[index]?.maxBitrate;
-      if (maxBitrate !== undefined) encoding.maxBitrate = maxBitrate;
-    });
-    await sender.setParameters(parameters);
+    await this.encodingChanges.run(this.binding?.media.senders.video, (encodings) =>
+      limitRates(encodings, wanted),
+    );
   }
 
   private async constrain(constraints: MediaTrackConstraints): Promise<void> {

@@ -1,5 +1,7 @@
-/** Bit rates and simulcast layers for a source. Pure. */
+/** Bit rates and simulcast layers for a source. */
 import type { Size } from '../stream';
+import type { MediaSender } from './fan-out';
+import { JobQueue } from './queue';
 
 /** How a video is sent in several sizes: not at all, as encodings of their own, or inside one (SVC). */
 export type Scaling = 'none' | 'simulcast' | 'svc';
@@ -66,6 +68,21 @@ function svcMode(sizes: number): string {
   return sizes === 1 ? 'L1T3' : `L${sizes}T3_KEY`;
 }
 
+/** Gives encodings the bit rates of others; true when something changed. */
+export function limitRates(
+  encodings: readonly RTCRtpEncodingParameters[],
+  wanted: readonly RTCRtpEncodingParameters[],
+): boolean {
+  let isChanged = false;
+  encodings.forEach((encoding, index) => {
+    const maxBitrate = wanted[index]?.maxBitrate;
+    if (maxBitrate === undefined || encoding.maxBitrate === maxBitrate) return;
+    encoding.maxBitrate = maxBitrate;
+    isChanged = true;
+  });
+  return isChanged;
+}
+
 function layerScales({ size, isScreen, scaling }: VideoWish): number[] {
   if (isScreen || scaling === 'none') return [1];
   const shorter = Math.min(size.width, size.height);
@@ -76,4 +93,21 @@ function defaultBitrate({ size, isScreen }: VideoWish): number {
   if (isScreen) return SCREEN_BPS;
   const share = (size.width * size.height) / REFERENCE_PIXELS;
   return Math.max(MIN_VIDEO_BPS, Math.round(REFERENCE_BPS * share ** 0.75));
+}
+
+/** Changes of a sender's encodings, one after the other: what is read early undoes what is late. */
+export class EncodingChanges {
+  private readonly queue = new JobQueue();
+
+  run(
+    sender: MediaSender | undefined,
+    change: (encodings: RTCRtpEncodingParameters[]) => boolean,
+  ): Promise<void> {
+    return this.queue.run(async () => {
+      const parameters = sender?.getParameters();
+      if (sender && parameters && change(parameters.encodings)) {
+        await sender.setParameters(parameters);
+      }
+    });
+  }
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { meetDemand } from '../../src/rtc/encodings';
+import { EncodingChanges, limitRates, meetDemand } from '../../src/rtc/encodings';
+import type { MediaSender } from '../../src/rtc/fan-out';
 
 describe('what nobody watches', () => {
   const layers = (): RTCRtpEncodingParameters[] => ['q', 'h', 'f'].map((rid) => ({ rid }));
@@ -32,4 +33,24 @@ describe('what nobody watches', () => {
     meetDemand(encodings, { watched: true, rids: ['q'] });
     assert.equal(meetDemand(encodings, { watched: true, rids: ['q'] }), false);
   });
+});
+
+test('changes of a sender do not undo each other', async () => {
+  let stored: RTCRtpEncodingParameters[] = [{ rid: 'q' }, { rid: 'f' }];
+  const sender = {
+    getParameters: () => ({ encodings: stored.map((encoding) => ({ ...encoding })) }),
+    setParameters: async ({ encodings }: RTCRtpSendParameters) => {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      stored = encodings;
+    },
+  } as unknown as MediaSender;
+  const changes = new EncodingChanges();
+  await Promise.all([
+    changes.run(sender, (encodings) => meetDemand(encodings, { watched: true, rids: ['q'] })),
+    changes.run(sender, (encodings) => limitRates(encodings, [{}, { maxBitrate: 500 }])),
+  ]);
+  assert.deepEqual(stored, [
+    { rid: 'q', active: true },
+    { rid: 'f', active: false, maxBitrate: 500 },
+  ]);
 });

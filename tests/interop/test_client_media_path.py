@@ -44,7 +44,10 @@ class Call:
         self.uplink = Uplink(RTCConfiguration(iceServers=[]), is_sealed=is_sealed)
         self.downlink = Downlink(RTCConfiguration(iceServers=[]))
         self.subscriber = Subscriber(
-            {"streamId": STREAM}, ring, lambda _subscriber, state: self.reports.append(state)
+            {"streamId": STREAM},
+            ring,
+            lambda _subscriber, state: self.reports.append(state),
+            self._ask,
         )
         self.subscriber.on("*", lambda event: self.events.append(event.name))
         self.source = open_test_pattern(size=(320, 240))
@@ -66,6 +69,9 @@ class Call:
             return answer
 
         await self.uplink.publish(self.source, codec, negotiate)
+
+    async def _ask(self, kind: str, **members: object) -> None:
+        """There is no server here."""
 
     def bind(self, track, tap, media) -> None:
         self.subscriber.bind(track["kind"], track["codec"], tap, media)

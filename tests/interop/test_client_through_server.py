@@ -8,7 +8,7 @@ import sys
 import av
 import numpy as np
 import pytest
-from sealroute_client import Session, read_counter
+from sealroute_client import ServerError, Session, read_counter
 
 from tests.served import SECRET, Server, psnr, subscribed, until
 
@@ -70,6 +70,19 @@ async def test_three_recordings_hold_what_was_published(server, sessions, tmp_pa
         tone = sound[48_000:96_000]
         spectrum = np.abs(np.fft.rfft(tone * np.hanning(len(tone))))
         assert abs(np.argmax(spectrum) * 48_000 / len(tone) - 440) < 5
+
+
+async def test_a_wish_for_less_is_taken_and_one_for_nothing_is_refused(server, sessions) -> None:
+    sessions += [await server.join() for _ in range(2)]
+    await sessions[0].publish()
+    viewer = await subscribed(sessions[1])
+    await viewer.set_preferred_resolution((320, 180))
+    await viewer.set_preferred_frame_rate(7.5)
+    await viewer.set_preferred_resolution(None)
+    seen = viewer.tracks["video"].frames
+    await until(lambda: viewer.tracks["video"].frames > seen + 20, 15)
+    with pytest.raises(ServerError):
+        await viewer.set_preferred_frame_rate(-1)
 
 
 async def test_a_wrong_secret_shows_nothing_until_the_right_one_is_set(server, sessions) -> None:

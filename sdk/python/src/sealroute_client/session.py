@@ -332,7 +332,7 @@ class Session(Emitter):
         stream_id = stream if isinstance(stream, str) else str(stream["streamId"])
         known = self.streams.get(stream_id, {"streamId": stream_id})
         ring = self.encryption.ring if self.encryption is not None else None
-        subscriber = Subscriber(known, ring, self._report_state)
+        subscriber = Subscriber(known, ring, self._report_state, self.signaling.request)
         subscriber.wanted = {"audio": audio, "video": video}
         subscriber.on("*", lambda event: self._on_subscriber_event(event.name, event.detail))
         await self.request_subscription(subscriber)

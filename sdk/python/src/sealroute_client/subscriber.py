@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -68,12 +68,13 @@ class Subscriber(Emitter):
         stream: dict[str, Any],
         secrets: SecretRing | None,
         report: Callable[["Subscriber", str], None],
+        ask: Callable[..., Awaitable[object]],
     ) -> None:
         super().__init__()
         self.stream = stream
         self.stream_id = str(stream["streamId"])
         self.subscriber_id = ""
-        self.wanted = {"audio": True, "video": True}
+        self.wanted: dict[str, object] = {"audio": True, "video": True}
         self.state = DecryptionState()
         self.tracks: dict[str, ReceivedTrack] = {}
         self.is_connected = asyncio.Event()
@@ -81,6 +82,7 @@ class Subscriber(Emitter):
         self.recording: Recording | None = None
         self._secrets = secrets
         self._report = report
+        self._ask = ask
         self._has_tracks = asyncio.Event()
         self._clock = time.monotonic
         self._supply = "enough"
@@ -102,6 +104,20 @@ class Subscriber(Emitter):
         tap.take = lambda frame: self._take(track, frame)
         self.tracks[kind] = track
         self._has_tracks.set()
+
+    async def set_preferred_resolution(self, size: tuple[int, int] | None) -> None:
+        """No picture wider and higher than this, in pixels; None: the best. Errors: ServerError."""
+        names = ("width", "height")
+        wish = None if size is None else dict(zip(names, size, strict=True))
+        await self._update(preferredResolution=wish)
+
+    async def set_preferred_frame_rate(self, rate: float | None) -> None:
+        """No more pictures a second than this; None: all. Errors: ServerError."""
+        await self._update(preferredFrameRate=rate)
+
+    async def _update(self, **wish: object) -> None:
+        self.wanted |= wish
+        await self._ask("updateSubscriber", subscriberId=self.subscriber_id, **wish)
 
     # --- frames ------------------------------------------------------------------------
 

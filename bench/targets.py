@@ -117,6 +117,14 @@ def _idle_server(found: Evidence) -> float | None:
 
 
 _KIB = 1 / 1_024
+
+
+def _most_memory(found: Evidence) -> float | None:
+    """Of a server's first rounds: later ones fill again what earlier ones left."""
+    viewers = [r for r in found.rounds if r.server == OURS and r.scenario.startswith("1-50")]
+    return max((r.rss_per_receiver_bytes * _KIB for r in viewers), default=None)
+
+
 TARGETS = (
     Target(
         "1-50 paced: Janus at its best costs",
@@ -153,8 +161,8 @@ TARGETS = (
         "idle with 50 silent viewers", _own("1-50", "idle_share", 100), 1, 0.3, unit="% of a core"
     ),
     Target(
-        "memory for each of 200 viewers",
-        _own("1-200", "rss_per_receiver_bytes", _KIB),
+        "memory for each viewer, at most",
+        _most_memory,
         256,
         64,
         unit="KiB",

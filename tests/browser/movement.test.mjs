@@ -49,8 +49,8 @@ async function fail(person) {
     for (const peer of globalThis.peers) {
       Object.defineProperty(peer, 'connectionState', { value: 'failed', configurable: true });
       peer.dispatchEvent(new Event('connectionstatechange'));
+      // Nothing says that it is well again: a failed transport stays failed until a restart.
       delete peer.connectionState;
-      peer.dispatchEvent(new Event('connectionstatechange'));
     }
   });
 }

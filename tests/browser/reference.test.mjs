@@ -25,9 +25,14 @@ test('the API is shown, from this server alone and within its content security p
   page.on('pageerror', (failure) => failures.push(String(failure)));
   page.on('console', (line) => line.type() === 'error' && failures.push(line.text()));
   await page.goto(`${server.url}/docs`);
-  await page.waitForSelector('.opblock', { timeout: SHOWN_MS });
   const { paths } = await (await fetch(`${server.url}/openapi.json`)).json();
   const operations = Object.values(paths).flatMap((methods) => Object.keys(methods));
+  // The page draws them in several steps.
+  await page.waitForFunction(
+    (wanted) => document.querySelectorAll('.opblock').length >= wanted,
+    { timeout: SHOWN_MS },
+    operations.length,
+  );
   const shown = await page.$$eval('.opblock', (blocks) => blocks.length);
   assert.equal(shown, operations.length);
   const elsewhere = asked.filter(

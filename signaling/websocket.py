@@ -329,6 +329,10 @@ def _answering(refused: DomainError, request: m.Request) -> DomainError:
     return refused
 
 
+def _answered(refused: DomainError) -> int | None:
+    return refused.request_id if isinstance(refused, PeerProtocolError) else None
+
+
 def _answer_error(outlet: _Outlet, refused: DomainError, request: m.Request | None = None) -> None:
     request = request or refused.__dict__.get("request")
     tag = None if request is None else request.__struct_config__.tag
@@ -340,7 +344,7 @@ def _answer_error(outlet: _Outlet, refused: DomainError, request: m.Request | No
                 name=name,
                 number=number,
                 message=refused.message,
-                re=None if request is None else request.id,
+                re=_answered(refused) if request is None else request.id,
             )
         )
     )

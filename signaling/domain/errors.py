@@ -116,7 +116,9 @@ class Refused(DomainError):
 
 
 class PeerProtocolError(DomainError):
-    """The peer broke the protocol."""
+    """The peer broke the protocol; `request_id` tells which of its messages did, if known."""
+
+    request_id: int | None = None
 
 
 class Unavailable(DomainError):

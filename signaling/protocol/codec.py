@@ -59,6 +59,14 @@ def _decode(data: bytes | str, encoding: Encoding, table: Any) -> Any:  # noqa: 
     if len(data) > MAX_MESSAGE_BYTES:
         raise PeerProtocolError(ErrorCode.MESSAGE_TOO_LARGE)
     raw = _READERS[encoding](data)
+    try:
+        return _convert(raw, encoding, table)
+    except PeerProtocolError as refused:
+        refused.request_id = _request_id(raw)
+        raise
+
+
+def _convert(raw: object, encoding: Encoding, table: Any) -> Any:  # noqa: ANN401 - msgspec unions have no type
     _check_form(raw)
     # A union is taken apart anew by each conversion, which costs thirty times the conversion.
     tag = raw.get("t") if isinstance(raw, dict) else None
@@ -67,6 +75,13 @@ def _decode(data: bytes | str, encoding: Encoding, table: Any) -> Any:  # noqa: 
         return msgspec.convert(raw, shape, builtin_types=_BUILTIN_TYPES[encoding])
     except (ValueError, TypeError, RecursionError) as cause:
         raise _invalid(_path_of(cause)) from None
+
+
+def _request_id(raw: object) -> int | None:
+    """So that who sent a refused message learns it at once, and does not wait for an answer."""
+    number = raw.get("id") if isinstance(raw, dict) else None
+    fits = type(number) is int and 0 <= number <= MAX_INTEGER
+    return number if fits else None
 
 
 def _read_msgpack(data: bytes | str) -> object:

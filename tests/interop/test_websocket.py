@@ -181,6 +181,16 @@ async def test_a_client_that_says_nothing_is_closed(gate):
     assert await client.closed() == 4400
 
 
+async def test_a_message_that_is_not_valid_is_answered_by_its_number(gate):
+    client = await gate.connect()
+    await hello(client)
+    await client.ws.send_bytes(msgpack.packb({"t": "unsubscribe", "id": 77, "subscriberId": -1}))
+    answer = await client.receive("error")
+    assert (answer["re"], answer["code"]) == (77, "invalid_message")
+    await client.ws.send_bytes(msgpack.packb({"t": "unsubscribe", "id": "77"}))
+    assert "re" not in await client.receive("error")
+
+
 async def test_a_message_with_a_secret_is_refused_without_being_repeated(gate):
     client = await gate.connect()
     await hello(client)

@@ -228,6 +228,7 @@ impl Sink {
         let (packet, numbers) = self.admit(now, target, pending, source)?;
         if pending.layer.is_some() && numbers.is_filler {
             self.fill(now, numbers, downlink, out);
+            self.remember(pending, numbers, false);
             return Err(DropReason::UpperLayer);
         }
         let pace = self.pace(now, pending, numbers, packet, downlink);
@@ -239,12 +240,15 @@ impl Sink {
             Pace::Later => {}
             Pace::Full => return Err(DropReason::PacerFull),
         }
+        self.remember(pending, numbers, pace == Pace::Later);
+        Ok(pace)
+    }
+
+    fn remember(&mut self, pending: Pending, numbers: Numbers, waits: bool) {
         if self.parameters.nack && !self.keeps_sealed() {
             let (encoding, input) = (pending.encoding, pending.sequence);
-            let waits = pace == Pace::Later;
             self.rewriter.remember(encoding, input, numbers, waits);
         }
-        Ok(pace)
     }
 
     fn pace(

@@ -154,9 +154,8 @@ fn a_lower_layer_needs_no_key_frame_and_neither_does_a_higher_one() {
     assert_eq!(camera.received().last(), Some(&2));
 }
 
-#[test]
-fn a_packet_of_an_upper_layer_that_comes_late_fills_its_number_without_media() {
-    let mut camera = Camera::new();
+/// Only the lowest layer is passed; the first packet of an upper picture is late and comes last.
+fn one_filled(camera: &mut Camera) {
     camera.frames(60);
     camera.allocate(0);
     camera.frames(4);
@@ -170,6 +169,12 @@ fn a_packet_of_an_upper_layer_that_comes_late_fills_its_number_without_media() {
         camera.session.rtp(packet);
     }
     camera.session.rtp(&upper[0]);
+}
+
+#[test]
+fn a_packet_of_an_upper_layer_that_comes_late_fills_its_number_without_media() {
+    let mut camera = Camera::new();
+    one_filled(&mut camera);
     let stream = camera.session.out.stream(DOWNLINK, SINK_SSRC);
     let mut numbers: Vec<_> = stream.iter().map(|sent| sent.sequence()).collect();
     numbers.sort_unstable();
@@ -177,6 +182,35 @@ fn a_packet_of_an_upper_layer_that_comes_late_fills_its_number_without_media() {
     let media = camera.session.out.payloads(DOWNLINK, SINK_SSRC);
     let media = media.iter().filter(|payload| payload.len() > 1);
     assert!(media.clone().all(|payload| payload[5] >> 6 == 0));
+}
+
+#[test]
+fn a_number_without_media_comes_again_without_media() {
+    for rtx in [true, false] {
+        let mut camera = Camera::new();
+        if !rtx {
+            let router = &mut camera.session.router;
+            router.unsubscribe(SUBSCRIBER).expect("unsubscribed");
+            camera
+                .session
+                .subscribe(SUBSCRIBER, DOWNLINK, sink_without_rtx());
+        }
+        one_filled(&mut camera);
+        let stream = camera.session.out.stream(DOWNLINK, SINK_SSRC);
+        let filler = (*stream.last().expect("a packet")).clone();
+        assert!(filler.packet().payload().is_empty());
+        let compound = nack(SINK_SSRC, &[filler.sequence()]);
+        camera.session.rtcp(DOWNLINK, &compound);
+        assert_eq!(camera.session.counter("rtx_sent"), 1, "{rtx}");
+        let again = camera.session.out.rtp.last().expect("a packet");
+        if rtx {
+            assert_eq!(again.packet().ssrc(), SINK_RTX_SSRC);
+            let payload = again.packet().payload().to_vec();
+            assert_eq!(payload, filler.sequence().to_be_bytes());
+        } else {
+            assert_eq!(again.bytes, filler.bytes);
+        }
+    }
 }
 
 #[test]

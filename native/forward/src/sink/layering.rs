@@ -76,7 +76,12 @@ impl Sink {
         let stamp = self.stamp(now, FILLER.len(), downlink);
         let end = self.write_header((header, false, stamp), &[], &mut buffer);
         buffer[0] |= PADDING_BIT;
-        out.rtp(self.transport, &buffer[..end], &FILLER);
+        if self.keeps_sealed() {
+            self.first.get_or_insert(numbers.sequence);
+            out.rtp_kept(self.transport, &buffer[..end], &FILLER);
+        } else {
+            out.rtp(self.transport, &buffer[..end], &FILLER);
+        }
         self.fillers += 1;
     }
 }

@@ -16,6 +16,14 @@ use crate::parameters::MediaKind;
 use crate::rewriter::Numbers;
 use crate::source::Source;
 
+/// What comes again of a number that stood for no media.
+const NOTHING: CachedPacket<'static> = CachedPacket {
+    timestamp: 0,
+    marker: false,
+    extensions: &[],
+    payload: &[],
+};
+
 impl Sink {
     /// Sends a packet again that the subscriber lost, over its retransmission stream if it has
     /// one.
@@ -49,7 +57,11 @@ impl Sink {
         if entry.waits {
             return Err(DropReason::ResentRecently);
         }
-        let packet = cached(source, entry.encoding, entry.input).ok_or(DropReason::NotCached)?;
+        let packet = if entry.numbers.is_filler {
+            NOTHING
+        } else {
+            cached(source, entry.encoding, entry.input).ok_or(DropReason::NotCached)?
+        };
         if self.resend_bytes < packet.payload.len() as f64 {
             return Err(DropReason::ResendLimit);
         }

@@ -69,7 +69,7 @@ class LoadClient:
                 codecs=("opus", "vp8"),
             ),
         )
-        interval_s = max(welcome.keep_alive_ms / 3_000, 0.5)
+        interval_s = max(welcome.keep_alive_ms / 1_000, 0.5)
         self._tasks.append(asyncio.create_task(self._keep_alive(interval_s)))
         return welcome
 

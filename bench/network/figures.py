@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from statistics import median
 from typing import Any, Literal
 
 Row = Mapping[str, Any]
@@ -77,6 +78,24 @@ def buffered_ms(before: Sample, after: Sample, kind: str) -> float:
 
 def frozen_s(before: Sample, after: Sample) -> float:
     return grown(before, after, "video", "totalFreezesDuration")
+
+
+APART_MS = 80.0
+"""Between the two limits of ITU-R BT.1359-1 (1998): viewers begin to notice sound that is 45 ms
+early, or 125 ms late."""
+
+
+def in_step(ahead_ms: Iterable[float], whose: str = "") -> list[Figure]:
+    """Of the samples of by how much sound is ahead of its picture. Errors: `ValueError` when
+    there are none, for a stream without sound is not in step."""
+    apart = [abs(ahead) for ahead in ahead_ms]
+    if not apart:
+        raise ValueError("no sample of sound and picture")
+    name = f"sound and picture apart{whose}"
+    return [
+        at_most(f"{name}, middle", median(apart), "ms", APART_MS),
+        told(f"{name}, at most", max(apart), "ms"),
+    ]
 
 
 def percentile(values: Iterable[float], share: float) -> float:

@@ -188,6 +188,64 @@ globalThis.bench = (() => {
     return { changes, longestMs: ordered.at(-1), p95Ms };
   }
 
+  /** Milliseconds from now on until a picture of that width has been decoded. */
+  async function untilWidth(width, limitMs) {
+    const begun = performance.now();
+    while (performance.now() - begun < limitMs) {
+      const { rows } = await sample();
+      const wide = rows.some((row) => row.type === 'inbound-rtp' && row.frameWidth >= width);
+      if (wide) return performance.now() - begun;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    return limitMs;
+  }
+
+  /**
+   * By how much the capture time of what is heard is ahead of that of what is seen, of each
+   * stream with both. Without a new picture since the last call there is nothing to compare:
+   * Chromium would go on with what it found for the last one. `pictures`: those counted then.
+   */
+  async function soundAheadNow(pictures) {
+    const found = [];
+    for (const connection of connections) {
+      if (connection.connectionState === 'closed') continue;
+      const playing = new Map();
+      for (const row of (await connection.getStats()).values()) {
+        if (row.type === 'inbound-rtp' && row.estimatedPlayoutTimestamp) {
+          playing.set(row.trackIdentifier, row);
+        }
+      }
+      for (const { srcObject } of document.querySelectorAll('video')) {
+        const heard = playing.get(srcObject?.getAudioTracks()[0]?.id);
+        const seen = playing.get(srcObject?.getVideoTracks()[0]?.id);
+        if (!heard || !seen || pictures.get(seen.id) === seen.framesDecoded) continue;
+        pictures.set(seen.id, seen.framesDecoded);
+        found.push(heard.estimatedPlayoutTimestamp - seen.estimatedPlayoutTimestamp);
+      }
+    }
+    return found;
+  }
+
+  /** From now on: by how many milliseconds each stream's sound is ahead of its picture. */
+  function watchSync() {
+    const watch = { ahead: [], stopped: false };
+    const pictures = new Map();
+    const look = async () => {
+      while (!watch.stopped) {
+        watch.ahead.push(...(await soundAheadNow(pictures)));
+        await new Promise((resolve) => setTimeout(resolve, 250));
+      }
+    };
+    watch.done = look();
+    bench.sync = watch;
+  }
+
+  async function soundAhead() {
+    bench.sync.stopped = true;
+    await bench.sync.done;
+    return bench.sync.ahead;
+  }
+
   function leave() {
     session.disconnect();
     connections.splice(0);
@@ -208,6 +266,9 @@ globalThis.bench = (() => {
       gap,
       watchFrames,
       framesSeen,
+      untilWidth,
+      watchSync,
+      soundAhead,
       leave,
     },
     events: () => events,

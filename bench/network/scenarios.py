@@ -19,6 +19,7 @@ from bench.network.figures import (
     frame_rate,
     frozen_s,
     grown,
+    in_step,
     per_s,
     told,
 )
@@ -63,6 +64,7 @@ async def _lossy(stage: Stage, down: Conditions, up: Conditions) -> list[Figure]
     await stage.publisher(**_CAMERA)
     impaired, good = await stage.viewer(IMPAIRED), await stage.viewer(GOOD)
     stage.link(IMPAIRED).set(down, up)
+    await stage.watch_sync(impaired, good)
     await asyncio.sleep(SETTLE_S)
     (bad, fine) = await stage.over(20.0, impaired, good)
     return [
@@ -79,6 +81,8 @@ async def _lossy(stage: Stage, down: Conditions, up: Conditions) -> list[Figure]
         told("sound buffered", buffered_ms(*bad, "audio"), "ms"),
         told("retransmissions", per_s(*bad, "video", "retransmittedPacketsReceived"), "/s"),
         at_most("key frames asked for", per_s(*bad, "video", "pliCount"), "/s", 0.2),
+        *in_step(await stage.sound_ahead_ms(impaired)),
+        *in_step(await stage.sound_ahead_ms(good), " on the good link"),
     ]
 
 
@@ -86,6 +90,7 @@ async def loss_30(stage: Stage) -> list[Figure]:
     await stage.publisher(**_CAMERA)
     impaired = await stage.viewer(IMPAIRED)
     stage.link(IMPAIRED).both(delay_ms=_WAY_MS)
+    await stage.watch_sync(impaired)
     await asyncio.sleep(SETTLE_S)
     ((before, usual),) = await stage.over(5.0, impaired)
     stage.link(IMPAIRED).both(loss=0.30, delay_ms=_WAY_MS)
@@ -97,6 +102,7 @@ async def loss_30(stage: Stage) -> list[Figure]:
         told("frame rate during loss", frame_rate(usual, during), "/s"),
         told("sound made up during loss", concealed_share(usual, during) * 100, "%"),
         told("video frozen during loss", frozen_s(usual, during), "s"),
+        *in_step(await stage.sound_ahead_ms(impaired)),
     ]
 
 
@@ -118,6 +124,7 @@ async def step_down(stage: Stage) -> list[Figure]:
     link.set(_down(3 * MEGABIT))
     await stage.publisher(filmed=True, **_LAYERS)
     impaired, good = await stage.viewer(IMPAIRED), await stage.viewer(GOOD)
+    await stage.watch_sync(impaired, good)
     await asyncio.sleep(15.0)
     ((before, usual), (good_before, good_usual)) = await stage.over(5.0, impaired, good)
     usual_bps = per_s(before, usual, "video", "bytesReceived") * 8
@@ -139,6 +146,8 @@ async def step_down(stage: Stage) -> list[Figure]:
         told("sound made up at 600 kbit/s", concealed_share(narrow_before, narrow) * 100, "%"),
         at_least("the other's frame rate, of before", good_rate, "", 0.95),
         at_most("the other frozen", frozen_s(good_usual, good_after), "s", 0.0),
+        *in_step(await stage.sound_ahead_ms(impaired)),
+        *in_step(await stage.sound_ahead_ms(good), ", of the other"),
     ]
 
 
@@ -192,6 +201,7 @@ _SIZES = ((320, 180), (1280, 720), (640, 360), (1280, 720))
 async def switches(stage: Stage) -> list[Figure]:
     await stage.publisher(**_LAYERS)
     viewer = await stage.viewer(IMPAIRED)
+    await stage.watch_sync(viewer)
     await asyncio.sleep(SETTLE_S)
     await viewer.run("bench.watchFrames()")
     before = await stage.sample(viewer)
@@ -207,7 +217,45 @@ async def switches(stage: Stage) -> list[Figure]:
         told("95th percentile between pictures", seen["p95Ms"], "ms"),
         told("freezes counted by Chromium", grown(before, after, "video", "freezeCount"), ""),
         at_most("frames dropped undecoded", grown(before, after, "video", "framesDropped"), "", 20),
+        *in_step(await stage.sound_ahead_ms(viewer)),
     ]
+
+
+_NARROW_BPS = 600_000.0
+_LARGE_PX = 1_280
+
+
+async def start(stage: Stage) -> list[Figure]:
+    """Before a subscriber has reported anything."""
+    await stage.publisher(filmed=True, **_LAYERS)
+    await asyncio.sleep(8.0)
+    good = await stage.open(GOOD)
+    first = await _first_picture(stage, good)
+    large_ms = await good.run(f"bench.untilWidth({_LARGE_PX}, 10000)")
+    impaired = await stage.open(IMPAIRED)
+    link = stage.link(IMPAIRED)
+    link.set(_down(_NARROW_BPS))
+    narrow = await _first_picture(stage, impaired)
+    begun = await stage.sample(impaired)
+    await asyncio.sleep(2.0)
+    down = link.figures()["down"]
+    await asyncio.sleep(3.0)
+    later = await stage.sample(impaired)
+    return [
+        at_most("first picture on a good link, from the join on", first / 1_000, "s", 1.5),
+        at_most("large picture after it", large_ms / 1_000, "s", 1.5),
+        told("first picture at 600 kbit/s", narrow / 1_000, "s"),
+        at_most("queue at 600 kbit/s until 2 s after it", down["queued_ms"], "ms", 400.0),
+        at_most("packets that it dropped", down["overflowed"], "", 0.0),
+        told("video frozen in the 5 s after it", frozen_s(begun, later), "s"),
+    ]
+
+
+async def _first_picture(stage: Stage, browser: Browser) -> float:
+    """Milliseconds from the join on."""
+    order = {**await stage.order(), "secret": SECRET}
+    steps = await browser.run(f"bench.firstPicture({json.dumps(order)}, 10000)")
+    return float(steps["pictureMs"])
 
 
 async def tcp(stage: Stage) -> list[Figure]:
@@ -338,6 +386,12 @@ SCENARIOS = (
         "within 15 s, the other subscriber does not notice",
         step_down,
         limit_s=180.0,
+    ),
+    Scenario(
+        "start",
+        "Three sizes, nothing known of a link: a large picture soon where it passes, and no queue "
+        "above 400 ms at 600 kbit/s",
+        start,
     ),
     Scenario("starve", "80 kbit/s: sound goes on, video pauses and says so", starve),
     Scenario(

@@ -15,6 +15,8 @@ from bench.processes import stop
 
 PUBLISHER, IMPAIRED, GOOD = "publisher", "impaired", "good"
 MOBILE = "mobile"
+_IN_STEP_AFTER_S = 3.0
+"""Chromium moves sound and picture together in steps, one each second."""
 CABLES = {PUBLISHER: 1, IMPAIRED: 1, GOOD: 1, MOBILE: 2}
 
 
@@ -54,6 +56,17 @@ class Stage:
         await self.enter(browser)
         await browser.run("bench.untilVideo()")
         return browser
+
+    async def watch_sync(self, *browsers: Browser) -> None:
+        """Begins to compare sound and picture, once their first seconds are over."""
+        await asyncio.sleep(_IN_STEP_AFTER_S)
+        for browser in browsers:
+            await browser.run("bench.watchSync()")
+
+    async def sound_ahead_ms(self, browser: Browser) -> list[float]:
+        """Since `watch_sync`; below 0: the picture is ahead."""
+        found: list[float] = await browser.run("bench.soundAhead()")
+        return found
 
     async def sample(self, browser: Browser) -> Sample:
         found: Sample = await browser.run("bench.sample()")

@@ -12,6 +12,7 @@ from bench.network.figures import (
     at_most,
     concealed_share,
     frame_rate,
+    in_step,
     percentile,
     told,
 )
@@ -106,6 +107,19 @@ def test_a_scenario_passes_when_every_judged_figure_holds_and_one_was_judged() -
     assert not passed(good, bad)
     assert not passed(neither)
     assert not passed(good, error="it hung")
+
+
+def test_sound_is_in_step_when_the_middle_of_both_sides_is_near() -> None:
+    middle, longest = in_step([-70.0, 10.0, 60.0, 300.0, -20.0], ", of the other")
+    assert middle.name == "sound and picture apart, of the other, middle"
+    assert (middle.value, middle.holds) == (60.0, True)
+    assert (longest.value, longest.holds) == (300.0, None)
+    assert in_step([-81.0])[0].holds is False
+
+
+def test_a_stream_without_samples_is_not_taken_to_be_in_step() -> None:
+    with pytest.raises(ValueError, match="no sample"):
+        in_step([])
 
 
 def test_the_page_shows_the_spread_the_bound_and_the_verdict_of_each_scenario() -> None:

@@ -122,6 +122,18 @@ fn at_80_kbps_sound_passes_and_video_pauses_and_says_so() {
 }
 
 #[test]
+fn video_that_is_paused_stays_so_when_something_else_is_subscribed_to() {
+    let mut room = Room::new(&LAYERS, &[(3e6, 1)]);
+    room.run(seconds(5));
+    room.paths[0].set_rate(80e3);
+    room.run(seconds(8));
+    let paused = |room: &Room| room.session.router.dump()["sinks"][0]["limit"] == "paused";
+    assert!(paused(&room), "{}", room.trace(0));
+    room.subscribe_to_sound(room.viewers[0].transport, 7);
+    assert!(paused(&room), "{}", room.trace(0));
+}
+
+#[test]
 fn lies_neither_pass_the_cap_nor_touch_others() {
     let lies: [fn(&mut Random, &mut Vec<u8>); 3] = [
         |_, compound| compound.iter_mut().skip(12).for_each(|byte| *byte = 0),

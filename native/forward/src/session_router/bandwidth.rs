@@ -96,15 +96,17 @@ impl SessionRouter {
     }
 
     /// Gives new sinks, and others that have not begun, what the path has room for, and wants the
-    /// key frames that they begin with. What else there is changes with the next division.
+    /// key frames that they begin with. What else there is, paused video too, changes with the
+    /// next division.
     pub(super) fn begin(&mut self, now: Instant, key: usize, new: &[usize]) {
         if let Some((claims, _)) = self.claims(now, key) {
             // A probe may have begun: nothing is on its way yet that it could disturb.
             self.downlinks.note(now, key);
             for claim in &claims {
                 let sink = &mut self.sinks[claim.sink];
+                let waits = sink.current.is_none() && sink.allocation != Allocation::Paused;
                 let granted = claim.steps.get(claim.granted.unwrap_or_default());
-                if let (None, Some(&layer)) = (sink.current, granted) {
+                if let (true, Some(&layer)) = (waits, granted) {
                     sink.set_allocation(Some(layer));
                 }
             }

@@ -184,11 +184,7 @@ impl Room {
                 .subscribe(now, name, camera.publisher, transport, &[sink])
                 .expect("subscribed");
         }
-        let sound = viewer_sink(0xA000 + 16 * index, false);
-        let sound_name = SubscriberHandle(300 + u64::from(index));
-        router
-            .subscribe(now, sound_name, AUDIO_PUBLISHER, transport, &[sound])
-            .expect("subscribed");
+        self.subscribe_to_sound(transport, index);
         self.viewers.push(Viewer {
             transport,
             path,
@@ -202,6 +198,18 @@ impl Room {
             audio_sent: 0,
             sent: 0,
         });
+    }
+
+    /// Once more with each `index`.
+    pub fn subscribe_to_sound(&mut self, transport: TransportHandle, index: u32) {
+        let now = self.session.now;
+        let sound = viewer_sink(0xA000 + 16 * index, false);
+        let name = SubscriberHandle(300 + u64::from(index));
+        let subscribed =
+            self.session
+                .router
+                .subscribe(now, name, AUDIO_PUBLISHER, transport, &[sound]);
+        subscribed.expect("subscribed");
     }
 
     /// What cameras and a microphone send at this time.

@@ -1,7 +1,8 @@
 //! The downlinks of a session, and when something is due for one of them.
 //!
 //! In a large session most downlinks have nothing due at most times: those with a time of their
-//! own stand in a list, and all are divided anew at one common tick.
+//! own stand in a list, and all are divided anew at a common tick, the many of a large session in
+//! several parts, between which packets get through.
 
 use std::collections::HashMap;
 use std::ops::{Index, IndexMut};
@@ -14,6 +15,10 @@ use crate::congestion::downlink::{Downlink, TICK};
 use crate::congestion::estimator::Estimator;
 use crate::parameters::TransportHandle;
 
+/// Divided in one go.
+const AT_ONCE: usize = 64;
+const MAX_PARTS: usize = 10;
+
 /// Keys are those of [`crate::sink::Sink::downlink`].
 #[derive(Default)]
 pub(super) struct Downlinks {
@@ -22,6 +27,9 @@ pub(super) struct Downlinks {
     /// Those whose queue or probe has a time.
     timed: Vec<usize>,
     tick: Option<Instant>,
+    /// Whose turn it was at the last tick, and how many had nothing due since one had.
+    part: usize,
+    quiet_parts: usize,
 }
 
 impl Downlinks {
@@ -63,11 +71,13 @@ impl Downlinks {
 
     /// Something was sent over it or begun for it: keeps its times.
     pub(super) fn note(&mut self, now: Instant, key: usize) {
+        let parts = self.parts();
         let Some(downlink) = self.all.get_mut(key) else {
             return;
         };
         if self.tick.is_none() && downlink.is_busy() {
-            self.tick = Some(now + TICK);
+            self.tick = Some(now + TICK / parts as u32);
+            self.quiet_parts = 0;
         }
         if !downlink.listed && downlink.poll_timeout().is_some() {
             downlink.listed = true;
@@ -88,15 +98,30 @@ impl Downlinks {
         std::mem::take(&mut self.timed)
     }
 
-    /// Those whose estimate is to be divided anew, if it is time for that.
+    /// Those whose estimate is to be divided anew, if it is time for that. Each has its turn once
+    /// in `TICK`.
     pub(super) fn take_tick(&mut self, now: Instant) -> Vec<usize> {
         if self.tick.is_none_or(|at| at > now) {
             return Vec::new();
         }
-        let due = |(key, downlink): (usize, &mut Downlink)| downlink.take_tick().then_some(key);
+        let parts = self.parts();
+        self.part = (self.part + 1) % parts;
+        let part = self.part;
+        let due = |(key, downlink): (usize, &mut Downlink)| {
+            (key % parts == part && downlink.take_tick()).then_some(key)
+        };
         let due: Vec<_> = self.all.iter_mut().filter_map(due).collect();
-        self.tick = (!due.is_empty()).then(|| now + TICK);
+        self.quiet_parts = if due.is_empty() {
+            self.quiet_parts + 1
+        } else {
+            0
+        };
+        self.tick = (self.quiet_parts < parts).then(|| now + TICK / parts as u32);
         due
+    }
+
+    fn parts(&self) -> usize {
+        (self.all.len() / AT_ONCE).clamp(1, MAX_PARTS)
     }
 }
 
@@ -111,5 +136,56 @@ impl Index<usize> for Downlinks {
 impl IndexMut<usize> for Downlinks {
     fn index_mut(&mut self, key: usize) -> &mut Downlink {
         &mut self.all[key]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::congestion::downlink::Content;
+
+    const PEERS: usize = 500;
+
+    fn busy(now: Instant) -> Downlinks {
+        let mut downlinks = Downlinks::default();
+        for peer in 0..PEERS {
+            let key = downlinks.open(
+                now,
+                TransportHandle(peer as u64),
+                &ForwardSettings::default(),
+            );
+            downlinks[key].stamp(now, 1_000, Content::Media);
+        }
+        downlinks.note(now, 0);
+        downlinks
+    }
+
+    #[test]
+    fn the_many_of_a_large_session_are_divided_in_parts_each_once_in_a_tick() {
+        let begin = Instant::now();
+        let mut downlinks = busy(begin);
+        let mut seen = Vec::new();
+        while let Some(now) = downlinks.tick.filter(|&at| at <= begin + TICK) {
+            let due = downlinks.take_tick(now);
+            assert!(due.len() <= 2 * AT_ONCE, "{}", due.len());
+            seen.extend(due);
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, (0..PEERS).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn ticks_end_when_nothing_is_sent_and_begin_again_with_the_next_packet() {
+        let begin = Instant::now();
+        let mut downlinks = busy(begin);
+        let mut last = begin;
+        while let Some(now) = downlinks.tick {
+            last = now;
+            downlinks.take_tick(now);
+            assert!(now < begin + 5 * TICK);
+        }
+        downlinks[3].stamp(last, 1_000, Content::Media);
+        downlinks.note(last, 3);
+        assert!(downlinks.tick.is_some_and(|at| at <= last + TICK));
     }
 }

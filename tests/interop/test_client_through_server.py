@@ -157,3 +157,20 @@ async def test_frames_in_clear_are_dropped_by_the_server_and_told(server, sessio
     assert set(told) == {publisher.stream_id}
     (report,) = await diagnosed(server)
     assert {one["reasons"][0]["code"] for one in report["received"]} == {"not_encrypted"}
+
+
+async def test_who_leaves_while_the_connection_ends_waits_for_one_end(server, sessions) -> None:
+    sessions += [await server.join() for _ in range(2)]
+    for session in sessions:
+        await session.publish()
+    reasons: list[object] = []
+    for session in sessions:
+        await subscribed(session)
+        session.on("disconnected", lambda event: reasons.append(event.detail["reason"]))
+    # As when the server ended it: one does not leave it at that, and one is cancelled meanwhile.
+    sessions[0].signaling.on_closed("forceDisconnected")
+    hasty = asyncio.create_task(sessions[0].disconnect())
+    await asyncio.sleep(0)
+    hasty.cancel()
+    await asyncio.gather(*(session.disconnect() for session in [*sessions, *sessions]))
+    assert sorted(map(str, reasons)) == ["clientDisconnected", "forceDisconnected"]

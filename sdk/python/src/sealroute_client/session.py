@@ -81,7 +81,7 @@ class Session(Emitter):
         self.offers: asyncio.Queue[Message] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
         self._has_joined = False
-        self._is_leaving = False
+        self._ending: asyncio.Task[None] | None = None
         self._is_over = asyncio.Event()
 
     # --- joining and leaving -----------------------------------------------------------
@@ -136,21 +136,33 @@ class Session(Emitter):
             self.encryption.hints.update(welcome.get("hints", {}))
 
     async def disconnect(self) -> None:
-        """Leaves and frees everything. Idempotent."""
-        self._is_leaving = True
-        for publisher in list(self.publishers.values()):
-            await publisher.stop()
-        await self.signaling.close()
-        await self._close_media()
-        self._finish("clientDisconnected")
+        """Leaves and frees everything. Idempotent; waits for an end that has begun already."""
+        await asyncio.shield(self._begin_end("clientDisconnected"))
 
     async def wait_closed(self) -> None:
         """Returns when the Connection is over, for whatever reason."""
         await self._is_over.wait()
 
-    async def _close_media(self) -> None:
-        current = asyncio.current_task()
-        tasks = [task for task in self._tasks if task is not current]
+    def _begin_end(self, reason: str) -> "asyncio.Task[None]":
+        """The first reason counts. Of a task of its own: who asks may be cancelled or ended by it,
+        and two who close a peer connection at once break each other's wait."""
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._end(reason, asyncio.current_task()))
+        return self._ending
+
+    async def _end(self, reason: str, asker: "asyncio.Task[Any] | None") -> None:
+        try:
+            for publisher in list(self.publishers.values()):
+                await publisher.stop()
+            await self.signaling.close()
+            await self._close_media(asker)
+        finally:
+            self._is_over.set()
+            if self._has_joined:
+                self.emit("disconnected", reason=reason)
+
+    async def _close_media(self, asker: "asyncio.Task[Any] | None") -> None:
+        tasks = [task for task in self._tasks if task is not asker]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -164,21 +176,11 @@ class Session(Emitter):
         self._uplink = self._downlink = None
 
     def _on_closed(self, reason: str) -> None:
-        if not self._is_leaving:
-            self._is_leaving = True
-            self.spawn(self._end(reason))
+        self._begin_end(reason)
 
-    async def _end(self, reason: str) -> None:
-        await self._close_media()
-        await self.signaling.close()
-        self._finish(reason)
-
-    def _finish(self, reason: str) -> None:
-        if self._is_over.is_set():
-            return
-        self._is_over.set()
-        if self._has_joined:
-            self.emit("disconnected", reason=reason)
+    @property
+    def _is_leaving(self) -> bool:
+        return self._ending is not None
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

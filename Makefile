@@ -138,6 +138,7 @@ bench-attack: build $(VENV)/dev.stamp ## A call under attack, about five minutes
 	$(BIN)/python -m bench.attack $(ARGS)
 
 check-switches: build $(VENV)/dev.stamp ## 10,000 layer switches for each codec, decoded; writes bench/SWITCHES.md
+	@scripts/require ffmpeg=ffmpeg
 	$(BIN)/python -m bench.switches --write $(ARGS)
 
 check-descriptors: build $(VENV)/dev.stamp ## A million layer extensions, each read by two readers, about five minutes

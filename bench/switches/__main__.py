@@ -1,7 +1,6 @@
 """`python -m bench.switches [--switches N] [--seed N]`: prints a table, writes it with --write."""
 
 import argparse
-import os
 import sys
 import time
 from pathlib import Path
@@ -19,7 +18,6 @@ def main() -> int:
     words.add_argument("--only", help="codecs, with commas between")
     words.add_argument("--write", action="store_true", help="write bench/SWITCHES.md")
     chosen = words.parse_args()
-    os.environ.setdefault("SVT_LOG", "1")
     failed = False
     rows = []
     try:

@@ -6,7 +6,7 @@ from bench.switches.run import Result
 
 _HEAD = """# Layer switches, decoded
 
-Written by `make check-switches`. Frames of real encoders (libvpx, x264, SVT-AV1) in three
+Written by `make check-switches`. Frames of real encoders (libvpx, x264, libaom) in three
 encodings, sealed with the Python SDK's own code and cut into packets as browsers cut them, go
 through the forwarding core in virtual time to twelve subscribers, whose wishes and allocations
 change at random (seeded) while encodings fall silent and come back. What each gets is put

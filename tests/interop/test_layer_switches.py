@@ -21,11 +21,6 @@ def binary() -> Path:
     return build()
 
 
-@pytest.fixture(autouse=True)
-def quiet_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SVT_LOG", "1")
-
-
 @pytest.mark.parametrize("plan", plans(SWITCHES), ids=lambda plan: plan.name)
 def test_every_forwarded_frame_decodes_to_the_picture_of_its_encoding(
     plan: Plan, binary: Path

@@ -104,6 +104,8 @@ pub(crate) struct Sink {
     /// Of packets that come again under their own number.
     resent_at: [Option<(u16, Instant)>; RESENT_REMEMBERED],
     second_repeats: [Option<u16>; SECOND_REPEATS],
+    /// To be sent twice, the second time with the next packet.
+    twice: Option<u16>,
 }
 
 /// Where the m-line belongs.
@@ -159,6 +161,7 @@ impl Sink {
             first: None,
             resent_at: [None; RESENT_REMEMBERED],
             second_repeats: [None; SECOND_REPEATS],
+            twice: None,
         }
     }
 
@@ -234,6 +237,9 @@ impl Sink {
         let pace = self.pace(now, pending, numbers, packet, downlink);
         match pace {
             Pace::Now => {
+                if self.kind == MediaKind::Audio {
+                    self.send_twice(now, numbers, downlink, out);
+                }
                 let stamp = self.stamp(now, packet.payload.len(), downlink);
                 self.send(packet, numbers, stamp, out);
             }

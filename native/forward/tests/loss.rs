@@ -6,7 +6,7 @@ mod support;
 use sealroute_forward::{Codec, PayloadAccess, SinkParameters};
 use sealroute_netem::{Conditions, Link};
 use sealroute_rtp::RtpPacket;
-use sealroute_rtp::rtcp::{Compound, RtcpPacket};
+use sealroute_rtp::rtcp::{Compound, ReportBlock, RtcpPacket, write_receiver_report};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use support::wire::{retransmission, rtp, vp8, vp8_continuation};
@@ -376,6 +376,60 @@ fn lost_sound_is_repeated_at_once_and_with_the_next_packet() {
     session.rtp(&rtp(10, 9_600, b"sound").bytes());
     session.rtp(&rtp(11, 10_560, b"sound").bytes());
     assert_eq!(session.out.sequences(DOWNLINK, SINK_SSRC), [7, 7, 10, 11]);
+}
+
+/// Numbers that a subscriber of sound gets, of the next ten packets.
+fn ten_of_sound(session: &mut Session, first: u16) -> Vec<u16> {
+    session.out.clear();
+    for number in first..first + 10 {
+        session.rtp(&rtp(number, u32::from(number) * 960, b"sound").bytes());
+        session.pass(20 * MILLISECOND);
+    }
+    session.out.sequences(DOWNLINK, SINK_SSRC)
+}
+
+fn tell_loss(session: &mut Session, highest_sequence: u32, cumulative_lost: i32, share: f64) {
+    let block = ReportBlock {
+        ssrc: SINK_SSRC,
+        fraction_lost: (share * 256.0) as u8,
+        cumulative_lost,
+        highest_sequence,
+        ..ReportBlock::default()
+    };
+    let mut compound = Vec::new();
+    write_receiver_report(&mut compound, 1, &[block]);
+    session.rtcp(DOWNLINK, &compound);
+}
+
+#[test]
+fn who_loses_much_gets_each_packet_of_sound_twice_until_ten_seconds_after() {
+    let mut session = Session::new(PayloadAccess::Clear);
+    session.publish(PUBLISHER, UPLINK, source(Codec::Opus));
+    session.subscribe(SUBSCRIBER, DOWNLINK, sink_without_rtx());
+    assert_eq!(ten_of_sound(&mut session, 0), (0..10).collect::<Vec<_>>());
+    tell_loss(&mut session, 9, 0, 0.02);
+    assert_eq!(ten_of_sound(&mut session, 10), (10..20).collect::<Vec<_>>());
+    tell_loss(&mut session, 19, 2, 0.2);
+    let twice = [20, 20, 21, 21, 22, 22, 23, 23, 24, 24, 25, 25, 26, 26, 27];
+    assert_eq!(ten_of_sound(&mut session, 20)[..15], twice);
+    tell_loss(&mut session, 29, 2, 0.0);
+    assert_eq!(ten_of_sound(&mut session, 30)[..4], [29, 30, 30, 31]);
+    session.pass(Duration::from_secs(10));
+    assert_eq!(ten_of_sound(&mut session, 40)[..4], [39, 40, 41, 42]);
+}
+
+#[test]
+fn who_does_not_ask_for_lost_sound_gets_it_once() {
+    let mut session = Session::new(PayloadAccess::Clear);
+    session.publish(PUBLISHER, UPLINK, source(Codec::Opus));
+    let parameters = SinkParameters {
+        nack: false,
+        ..sink_without_rtx()
+    };
+    session.subscribe(SUBSCRIBER, DOWNLINK, parameters);
+    ten_of_sound(&mut session, 0);
+    tell_loss(&mut session, 9, 2, 0.2);
+    assert_eq!(ten_of_sound(&mut session, 10), (10..20).collect::<Vec<_>>());
 }
 
 #[test]

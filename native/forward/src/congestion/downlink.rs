@@ -16,6 +16,12 @@ pub(crate) const TICK: Duration = Duration::from_millis(100);
 /// Transport-wide feedback comes ten times a second. Who has reported on packets without any after
 /// this long has not got it.
 const FEEDBACK_PATIENCE: Duration = Duration::from_secs(2);
+/// Where so much is lost, sound is sent twice.
+const LOSSY: f64 = 0.05;
+/// And so long after: that it is sent twice makes the loss look smaller.
+const LOSSY_FOR: Duration = Duration::from_secs(10);
+/// Below, it would be sound that fills the path.
+const ROOM_FOR_REPEATS_BPS: f64 = 250_000.0;
 /// UDP, IPv4, RTP with its extensions and the tag of the seal, which count for the path.
 const OVERHEAD_BYTES: usize = 68;
 /// abs-send-time counts 64 s in 24 bits.
@@ -57,6 +63,7 @@ pub(crate) struct Downlink {
     packets: SentPackets,
     epoch: Instant,
     first_feedback: FirstFeedback,
+    lossy_until: Option<Instant>,
     /// Something was sent since the last tick.
     busy: bool,
     /// Something was sent in the tick before that.
@@ -80,6 +87,7 @@ impl Downlink {
             packets: SentPackets::default(),
             epoch: now,
             first_feedback: FirstFeedback::NotAgreed,
+            lossy_until: None,
             busy: false,
             lingers: false,
             listed: false,
@@ -128,6 +136,7 @@ impl Downlink {
                     prober.handle_arrival(packet.probe, arrival_us, packet.bytes);
                 }
             });
+        self.note_loss(now, self.estimator.loss_share());
         if let Some(bps) = self.prober.poll_result(now, self.estimator.own_loss()) {
             self.estimator.handle_probe(now, bps);
         }
@@ -152,6 +161,7 @@ impl Downlink {
     /// held back for want of it has to be let go.
     pub(crate) fn handle_report(&mut self, now: Instant, lost: f64) -> bool {
         self.estimator.handle_report(now, lost);
+        self.note_loss(now, lost);
         let FirstFeedback::AwaitedSince(at) = self.first_feedback else {
             return false;
         };
@@ -162,6 +172,18 @@ impl Downlink {
         self.first_feedback = FirstFeedback::Missing;
         self.set_pace();
         true
+    }
+
+    fn note_loss(&mut self, now: Instant, share: f64) {
+        if share >= LOSSY {
+            self.lossy_until = Some(now + LOSSY_FOR);
+        }
+    }
+
+    /// Whether much is lost, and not for want of room.
+    pub(crate) fn loses_with_room(&self, now: Instant) -> bool {
+        let roomy = self.estimator.estimate_bps() >= ROOM_FOR_REPEATS_BPS;
+        roomy && self.lossy_until.is_some_and(|until| now < until)
     }
 
     /// Whether there is a figure to divide: measured, or what a path begins with.

@@ -132,6 +132,26 @@ impl Sink {
         }
     }
 
+    /// Where much is lost, sound is not waited for to be asked for: requests are lost as well, and
+    /// the answer may come too late. Each packet goes a second time right before the next.
+    pub(super) fn send_twice(
+        &mut self,
+        now: Instant,
+        numbers: Numbers,
+        downlink: &mut Downlink,
+        out: &mut impl Outbox,
+    ) {
+        if let Some(sequence) = self.twice.take()
+            && let Some(length) = out.rtp_again(self.transport, self.parameters.ssrc, sequence)
+        {
+            self.resent += 1;
+            downlink.pacer.spend(now, length);
+        }
+        if self.keeps_sealed() && downlink.loses_with_room(now) {
+            self.twice = Some(numbers.sequence as u16);
+        }
+    }
+
     fn send_retransmission(
         &mut self,
         packet: CachedPacket<'_>,

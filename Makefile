@@ -76,7 +76,7 @@ test-native: $(VENV)/tools.stamp ## Rust tests
 
 test-python: build $(VENV)/dev.stamp $(VENV)/official.stamp ## Python tests, the official SDKs and real peers among them
 	@scripts/require ffmpeg=ffmpeg turnserver=coturn /usr/lib/postgresql=postgresql $(GSTREAMER)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile
 
 test-web: $(VENV)/web.stamp ## Browser SDK tests in Node
 	cd sdk/web && npm test --silent
@@ -95,7 +95,7 @@ lint: build $(VENV)/dev.stamp ## Formatting, lints, types, floors, stubs
 	cd native && cargo fmt --all --check
 	cd native && cargo clippy --workspace --all-targets --quiet --jobs $(JOBS) -- -D warnings
 	cd native && cargo fmt --manifest-path fuzz/Cargo.toml --check
-	cd native && cargo check --manifest-path fuzz/Cargo.toml --target-dir target --quiet --jobs $(JOBS)
+	cd native && cargo check --manifest-path fuzz/Cargo.toml --no-default-features --target-dir target --quiet --jobs $(JOBS)
 	cd sdk/web && npm run --silent lint
 	cd sdk/web && npx --no prettier -- --check ../react/src ../../web/demo ../../web/reference/page.js ../../web/reference/index.html ../../tests/browser ../../tests/official/bridge.mjs
 	cd sdk/web && npx --no tsc -- -p ../../web/demo/jsconfig.json

@@ -15,10 +15,10 @@ if (files.length === 0) {
   console.error('No browser test has such a name.');
   process.exit(2);
 }
-// One file at a time: browsers and server share the machine.
+// Two files at a time, for they mostly wait: each has browsers and a server of its own.
 const { status } = spawnSync(
   process.execPath,
-  ['--test', '--test-reporter=spec', '--test-concurrency=1', ...files],
+  ['--test', '--test-reporter=spec', '--test-concurrency=2', ...files],
   { stdio: 'inherit' },
 );
 process.exit(status ?? 1);

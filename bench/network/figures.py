@@ -85,17 +85,15 @@ APART_MS = 80.0
 early, or 125 ms late."""
 
 
-def in_step(ahead_ms: Iterable[float], whose: str = "", *, judged: bool = True) -> list[Figure]:
-    """Of the samples of by how much sound is ahead of its picture. `judged`: not where pictures
-    freeze for seconds, for then they are late, whatever the clocks say. Errors: `ValueError` when
+def in_step(ahead_ms: Iterable[float], whose: str = "") -> list[Figure]:
+    """Of the samples of by how much sound is ahead of its picture. Errors: `ValueError` when
     there are none, for a stream without sound is not in step."""
     apart = [abs(ahead) for ahead in ahead_ms]
     if not apart:
         raise ValueError("no sample of sound and picture")
     name = f"sound and picture apart{whose}"
-    middle, value = f"{name}, middle", median(apart)
     return [
-        at_most(middle, value, "ms", APART_MS) if judged else told(middle, value, "ms"),
+        at_most(f"{name}, middle", median(apart), "ms", APART_MS),
         told(f"{name}, at most", max(apart), "ms"),
     ]
 

@@ -102,7 +102,7 @@ async def loss_30(stage: Stage) -> list[Figure]:
         told("frame rate during loss", frame_rate(usual, during), "/s"),
         told("sound made up during loss", concealed_share(usual, during) * 100, "%"),
         told("video frozen during loss", frozen_s(usual, during), "s"),
-        *in_step(await stage.sound_ahead_ms(impaired), judged=False),
+        *in_step(await stage.sound_ahead_ms(impaired)),
     ]
 
 
@@ -146,7 +146,7 @@ async def step_down(stage: Stage) -> list[Figure]:
         told("sound made up at 600 kbit/s", concealed_share(narrow_before, narrow) * 100, "%"),
         at_least("the other's frame rate, of before", good_rate, "", 0.95),
         at_most("the other frozen", frozen_s(good_usual, good_after), "s", 0.0),
-        *in_step(await stage.sound_ahead_ms(impaired), judged=False),
+        *in_step(await stage.sound_ahead_ms(impaired)),
         *in_step(await stage.sound_ahead_ms(good), ", of the other"),
     ]
 

@@ -56,11 +56,12 @@ const untilWide = (person, streamId, width) =>
     PATIENCE_MS,
   );
 
-// Each codec's descriptor with each dependency between sizes, and each codec as the SDK chooses.
 for (const [codec, mode] of [
+  ['vp9', 'L3T3'],
   ['vp9', 'L3T3_KEY'],
   ['vp9', ''],
   ['av1', 'L3T3'],
+  ['av1', 'L3T3_KEY'],
   ['av1', ''],
 ]) {
   test(`${codec} ${mode || 'as the SDK chooses'}: smaller pictures for the asking, and the large ones again`, async (t) => {

@@ -184,6 +184,7 @@ impl Sink {
         out: &mut impl Outbox,
     ) {
         let target = self.target(now, source);
+        let resent = self.resent;
         let mut wants_key_frame = false;
         for (place, &pending) in source.pending.iter().enumerate() {
             let before = self.current;
@@ -210,6 +211,7 @@ impl Sink {
             counters.rtp_forwarded += sent;
             counters.rtp_caught_up += sent + queued;
         }
+        counters.sound_repeated += self.resent - resent;
         let receives = self.forwarding && self.allocation != Allocation::Paused;
         if receives && self.kind == MediaKind::Video {
             let switches = self.current != target && self.held.is_none();

@@ -412,6 +412,7 @@ fn who_loses_much_gets_each_packet_of_sound_twice_until_ten_seconds_after() {
     tell_loss(&mut session, 19, 2, 0.2);
     let twice = [20, 20, 21, 21, 22, 22, 23, 23, 24, 24, 25, 25, 26, 26, 27];
     assert_eq!(ten_of_sound(&mut session, 20)[..15], twice);
+    assert_eq!(session.counter("sound_repeated"), 9);
     tell_loss(&mut session, 29, 2, 0.0);
     assert_eq!(ten_of_sound(&mut session, 30)[..4], [29, 30, 30, 31]);
     session.pass(Duration::from_secs(10));

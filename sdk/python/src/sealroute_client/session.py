@@ -152,28 +152,23 @@ class Session(Emitter):
 
     async def _end(self, reason: str, asker: "asyncio.Task[Any] | None") -> None:
         try:
+            tasks = [task for task in self._tasks if task is not asker]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             for publisher in list(self.publishers.values()):
                 await publisher.stop()
             await self.signaling.close()
-            await self._close_media(asker)
+            for subscriber in list(self.subscribers.values()):
+                await subscriber.close()
+            for link in (self._uplink, self._downlink, self.relay):
+                if link is not None:
+                    await link.close()
+            self._uplink = self._downlink = None
         finally:
             self._is_over.set()
             if self._has_joined:
                 self.emit("disconnected", reason=reason)
-
-    async def _close_media(self, asker: "asyncio.Task[Any] | None") -> None:
-        tasks = [task for task in self._tasks if task is not asker]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for publisher in list(self.publishers.values()):
-            await publisher.stop()
-        for subscriber in list(self.subscribers.values()):
-            await subscriber.close()
-        for link in (self._uplink, self._downlink, self.relay):
-            if link is not None:
-                await link.close()
-        self._uplink = self._downlink = None
 
     def _on_closed(self, reason: str) -> None:
         self._begin_end(reason)

@@ -12,6 +12,7 @@ from sealroute_client.e2ee.keys import PendingContext, SecretRing
 from sealroute_client.e2ee.secret import SessionSecret, session_key
 from sealroute_client.media import loopback
 from sealroute_client.media.sources import draw_pattern, open_test_pattern, read_counter
+from sealroute_client.peers import PeerConnections
 from sealroute_client.publisher import Publisher
 from sealroute_client.subscriber import Subscriber
 from sealroute_client.uplink import Uplink
@@ -41,8 +42,8 @@ class Call:
         if ring is not None:
             ring.add(receiving, 0.0)
         self.ring = ring
-        self.uplink = Uplink(RTCConfiguration(iceServers=[]), is_sealed=is_sealed)
-        self.downlink = Downlink(RTCConfiguration(iceServers=[]))
+        self.uplink = Uplink(PeerConnections(RTCConfiguration(iceServers=[])), is_sealed=is_sealed)
+        self.downlink = Downlink(PeerConnections(RTCConfiguration(iceServers=[])))
         self.subscriber = Subscriber(
             {"streamId": STREAM},
             ring,

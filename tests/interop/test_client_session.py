@@ -23,6 +23,7 @@ from sealroute_client.e2ee.keys import PendingContext
 from sealroute_client.e2ee.secret import derive
 from sealroute_client.e2ee.signals import SignalSealer
 from sealroute_client.media.sources import open_test_pattern
+from sealroute_client.peers import PeerConnections
 from sealroute_client.publisher import Publisher
 from sealroute_client.uplink import Uplink
 
@@ -130,7 +131,7 @@ class Server:
         )
 
     async def published(self, message: dict) -> None:
-        self.sink = Downlink(RTCConfiguration(iceServers=[]))
+        self.sink = Downlink(PeerConnections(RTCConfiguration(iceServers=[])))
         answer = await self.sink.answer(message["offer"], [], lambda *_: None)
         await self.send(
             {
@@ -145,7 +146,7 @@ class Server:
     async def offer(self) -> None:
         secret = await derive(SECRET, "session")
         source = open_test_pattern(size=(320, 240))
-        self.source = Uplink(RTCConfiguration(iceServers=[]), is_sealed=True)
+        self.source = Uplink(PeerConnections(RTCConfiguration(iceServers=[])), is_sealed=True)
         self.publisher = Publisher(None, source, [])
 
         async def negotiate(offer, tracks):

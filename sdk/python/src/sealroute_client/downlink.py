@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCSessionDescription
 
 from sealroute_client.media.inbound import InboundTap
+from sealroute_client.peers import PeerConnections
 
 Bind = Callable[[dict[str, Any], InboundTap, Any], None]
 """(track of the offer, tap, decoded media)"""
@@ -14,8 +15,8 @@ Bind = Callable[[dict[str, Any], InboundTap, Any], None]
 class Downlink:
     """Every receiver has a tap from its first moment; unbound taps drop all."""
 
-    def __init__(self, configuration: RTCConfiguration) -> None:
-        self._peer = RTCPeerConnection(configuration)
+    def __init__(self, peers: PeerConnections) -> None:
+        self._peer = peers.open()
         self._taps: dict[str, InboundTap] = {}
 
     async def answer(self, offer: str, tracks: list[dict[str, Any]], bind: Bind) -> str:

@@ -9,12 +9,13 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCSessionDescription
 from aiortc.contrib.media import MediaRelay
 from aiortc.sdp import SessionDescription, candidate_from_sdp
 
 from sealroute_client.errors import SealrouteError
 from sealroute_client.media.inbound import InboundTap
+from sealroute_client.peers import PeerConnection, PeerConnections
 from sealroute_client.publisher import PublishedTrack, Publisher
 from sealroute_client.subscriber import Subscriber
 from sealroute_client.uplink import add_sender
@@ -31,7 +32,7 @@ class PeerLink:
     """The peer connection of one Subscriber, at either end. `lock`: one step at a time."""
 
     subscriber_id: str
-    peer: RTCPeerConnection
+    peer: PeerConnection
     publisher: Publisher | None = None
     tracks: list[PublishedTrack] = field(default_factory=list)
     taps: dict[str, InboundTap] = field(default_factory=dict)
@@ -44,9 +45,9 @@ class PeerLink:
 class PeerLinks:
     """All peer connections of one client in a relayed Session."""
 
-    def __init__(self, session: "Session", configuration: RTCConfiguration) -> None:
+    def __init__(self, session: "Session", peers: PeerConnections) -> None:
         self._session = session
-        self._configuration = configuration
+        self._peers = peers
         self._links: dict[str, PeerLink] = {}
         self._relay = MediaRelay()
 
@@ -103,11 +104,11 @@ class PeerLinks:
             if link.publisher is publisher:
                 self.drop(link.subscriber_id)
 
-    async def close(self) -> None:
+    def forget(self) -> None:
+        """The Session ends: it closes the peer connections."""
         links, self._links = list(self._links.values()), {}
         for link in links:
             self._forget_tracks(link)
-        await asyncio.gather(*(link.peer.close() for link in links), return_exceptions=True)
 
     async def packets_lost(self) -> int:
         taps = [tap for link in self._links.values() for tap in link.taps.values()]
@@ -116,7 +117,7 @@ class PeerLinks:
     # --- inside ------------------------------------------------------------------------
 
     def _open(self, subscriber_id: str, publisher: Publisher | None) -> PeerLink:
-        link = PeerLink(subscriber_id, RTCPeerConnection(self._configuration), publisher)
+        link = PeerLink(subscriber_id, self._peers.open(), publisher)
         self._links[subscriber_id] = link
 
         @link.peer.on("connectionstatechange")

@@ -26,6 +26,7 @@ from sealroute_client.events import Emitter
 from sealroute_client.media import loopback, sources
 from sealroute_client.media.inbound import InboundTap
 from sealroute_client.media.sources import Source
+from sealroute_client.peers import PeerConnections
 from sealroute_client.publisher import PublishedTrack, Publisher
 from sealroute_client.relay import PeerLinks
 from sealroute_client.server_messages import ServerMessages
@@ -74,7 +75,7 @@ class Session(Emitter):
         }
         self.signaling = Signaling(self._credentials, hello)
         self._messages = ServerMessages(self)
-        self._configuration = RTCConfiguration(iceServers=[])
+        self._peers = PeerConnections(RTCConfiguration(iceServers=[]))
         self.relay: PeerLinks | None = None
         self._uplink: Uplink | None = None
         self._downlink: Downlink | None = None
@@ -114,14 +115,15 @@ class Session(Emitter):
         self.connection_id = str(welcome["connection"]["connectionId"])
         self.is_sealed = bool(welcome["session"].get("e2ee", False))
         self.capabilities = dict(welcome.get("capabilities", {}))
-        self._configuration = RTCConfiguration(
+        configuration = RTCConfiguration(
             iceServers=[
                 RTCIceServer(row["urls"], row.get("username"), row.get("credential"))
                 for row in welcome.get("iceServers", ())
             ]
         )
+        self._peers = PeerConnections(configuration)
         if welcome["session"].get("mediaMode") == "relayed":
-            self.relay = PeerLinks(self, self._configuration)
+            self.relay = PeerLinks(self, self._peers)
         if self.is_sealed and secret is None:
             raise EncryptionSecretMissing(
                 "Tried to connect an e2ee session but the encryption secret was not set"
@@ -161,9 +163,9 @@ class Session(Emitter):
             await self.signaling.close()
             for subscriber in list(self.subscribers.values()):
                 await subscriber.close()
-            for link in (self._uplink, self._downlink, self.relay):
-                if link is not None:
-                    await link.close()
+            if self.relay is not None:
+                self.relay.forget()
+            await self._peers.close()
             self._uplink = self._downlink = None
         finally:
             self._is_over.set()
@@ -238,7 +240,7 @@ class Session(Emitter):
         """Gives a Publisher a stream over the uplink; again, when the one before was lost.
         Errors: ServerError, NotConnected, EncryptionError."""
         if self._uplink is None:
-            self._uplink = Uplink(self._configuration, is_sealed=self.is_sealed)
+            self._uplink = Uplink(self._peers, is_sealed=self.is_sealed)
 
         async def prepare(offer: str, tracks: list[PublishedTrack]) -> str:
             for track in tracks:
@@ -373,7 +375,7 @@ class Session(Emitter):
         while True:
             message: dict[str, Any] = await self.offers.get()
             if self._downlink is None:
-                self._downlink = Downlink(self._configuration)
+                self._downlink = Downlink(self._peers)
             answer = await self._downlink.answer(message["sdp"], message["tracks"], self._bind)
             try:
                 await self.signaling.request("downlinkAnswer", number=message["number"], sdp=answer)

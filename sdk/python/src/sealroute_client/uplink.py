@@ -4,17 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from aiortc import (
-    MediaStreamTrack,
-    RTCConfiguration,
-    RTCPeerConnection,
-    RTCRtpSender,
-    RTCSessionDescription,
-)
+from aiortc import MediaStreamTrack, RTCRtpSender, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 
 from sealroute_client.errors import EncryptionUnsupportedCodec, InvalidParameter
 from sealroute_client.media.sources import Source
+from sealroute_client.peers import PeerConnection, PeerConnections
 from sealroute_client.publisher import PublishedTrack
 
 Negotiate = Callable[[str, list[PublishedTrack]], Awaitable[str]]
@@ -41,8 +36,8 @@ class LentTrack(MediaStreamTrack):
 class Uplink:
     """One negotiation at a time; ended streams leave inactive m-lines behind."""
 
-    def __init__(self, configuration: RTCConfiguration, *, is_sealed: bool) -> None:
-        self._peer = RTCPeerConnection(configuration)
+    def __init__(self, peers: PeerConnections, *, is_sealed: bool) -> None:
+        self._peer = peers.open()
         self._is_sealed = is_sealed
         self._lock = asyncio.Lock()
 
@@ -78,9 +73,7 @@ class Uplink:
         await self._peer.close()
 
 
-def add_sender(
-    peer: RTCPeerConnection, media: Any, codec: str, *, is_sealed: bool
-) -> PublishedTrack:
+def add_sender(peer: PeerConnection, media: Any, codec: str, *, is_sealed: bool) -> PublishedTrack:
     """An m-line for one track. Errors: EncryptionUnsupportedCodec, EncryptionInternalError."""
     transceiver = peer.addTransceiver(media, direction="sendonly")
     mime = AUDIO_CODEC if media.kind == "audio" else VIDEO_CODECS[codec]

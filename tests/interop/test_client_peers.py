@@ -1,0 +1,103 @@
+"""Peer connections of the Python client end with their sockets, whenever they end."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from aiortc import RTCConfiguration
+from sealroute_client.media import loopback
+from sealroute_client.peers import PeerConnections
+
+pytestmark = pytest.mark.interop
+
+
+def sockets() -> int:
+    """Open ones of this process."""
+    return sum(_is_socket(descriptor) for descriptor in Path("/proc/self/fd").iterdir())
+
+
+def _is_socket(descriptor: Path) -> bool:
+    try:
+        return str(descriptor.readlink()).startswith("socket:")
+    except FileNotFoundError:
+        return False  # That of the listing itself.
+
+
+class SlowSockets:
+    """Every socket opens after a step of the event loop too many to be ready at once."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.opened = 0
+        loop = asyncio.get_running_loop()
+        create = loop.create_datagram_endpoint
+
+        async def slowly(*args, **options):
+            made = await create(*args, **options)
+            self.opened += 1
+            await asyncio.sleep(0.05)
+            return made
+
+        monkeypatch.setattr(loop, "create_datagram_endpoint", slowly)
+
+    async def first(self) -> None:
+        async with asyncio.timeout(5):
+            while not self.opened:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+async def peers():
+    loopback.install()
+    loopback.loopback_wanted.set(True)
+    return PeerConnections(RTCConfiguration(iceServers=[]))
+
+
+async def gather(peer) -> None:
+    peer.addTransceiver("audio")
+    await peer.setLocalDescription(await peer.createOffer())
+
+
+async def test_who_is_cancelled_while_sockets_open_leaves_none_behind(peers, monkeypatch) -> None:
+    before = sockets()
+    slow = SlowSockets(monkeypatch)
+    asked = asyncio.create_task(gather(peers.open()))
+    await slow.first()
+    asked.cancel()
+    await asyncio.gather(asked, return_exceptions=True)
+    await peers.close()
+    assert slow.opened
+    assert sockets() == before
+
+
+async def test_a_peer_connection_that_is_closed_while_sockets_open_leaves_none_behind(
+    peers, monkeypatch
+) -> None:
+    before = sockets()
+    slow = SlowSockets(monkeypatch)
+    peer = peers.open()
+    asked = asyncio.create_task(gather(peer))
+    await slow.first()
+    await peer.close()
+    await asyncio.gather(asked, return_exceptions=True)
+    assert sockets() == before
+
+
+async def test_a_close_that_is_cancelled_goes_on(peers) -> None:
+    before = sockets()
+    peer = peers.open()
+    await gather(peer)
+    assert sockets() > before
+    asked = asyncio.create_task(peer.close())
+    await asyncio.sleep(0)
+    asked.cancel()
+    await asyncio.gather(asked, return_exceptions=True)
+    await peers.close()
+    assert sockets() == before
+
+
+async def test_what_is_closed_is_not_kept(peers) -> None:
+    peer = peers.open()
+    await asyncio.gather(peer.close(), peer.close())
+    await peer.close()
+    assert peer.connectionState == "closed"
+    await peers.close()

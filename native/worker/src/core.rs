@@ -17,6 +17,7 @@ use crate::deadlines::Deadlines;
 use crate::drop_reason::NetworkDrop;
 use crate::egress::{Egress, MessageSocket, SLOT_BYTES};
 use crate::event_ring::{Event, EventRing};
+use crate::gathering::Burst;
 use crate::handles::HandleMap;
 use crate::movement::Strangers;
 use crate::network_counters::{NetworkCounters, SharedCounters};
@@ -82,6 +83,7 @@ pub(crate) struct Core<S> {
     pub(crate) shared: Arc<SharedCounters>,
     pub(crate) strangers: Strangers,
     touched: Vec<RouterHandle>,
+    burst: Burst,
     /// Sessions that counted since the totals were published.
     unpublished: Vec<RouterHandle>,
     compound: Vec<u8>,
@@ -107,6 +109,7 @@ impl<S: MessageSocket> Core<S> {
             shared,
             strangers: Strangers::default(),
             touched: Vec::new(),
+            burst: Burst::default(),
             unpublished: Vec::new(),
             compound: Vec::new(),
         }
@@ -142,6 +145,11 @@ impl<S: MessageSocket> Core<S> {
         }
     }
 
+    /// What media this batch has brought so far.
+    pub(crate) fn burst(&self) -> Burst {
+        self.burst
+    }
+
     /// Ends a batch: forwards what came, sends everything, arms what is due next.
     pub(crate) fn end_batch(&mut self, now: Instant) {
         let mut touched = std::mem::take(&mut self.touched);
@@ -155,6 +163,7 @@ impl<S: MessageSocket> Core<S> {
             self.timers.set(Timer::Session(handle), due.flatten());
         }
         self.touched = touched;
+        self.burst = Burst::default();
         self.egress.flush(&mut self.counters);
         if !self.timers.is_set(Timer::PublishCounters) {
             self.timers
@@ -286,6 +295,7 @@ impl<S: MessageSocket> Core<S> {
         }
         if let Some(session) = self.sessions.get_mut(&router) {
             session.router.handle_rtp(now, handle, packet);
+            self.burst.take(handle);
         }
         self.touch(router);
         if elsewhere {

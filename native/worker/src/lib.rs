@@ -7,6 +7,7 @@ mod deadlines;
 mod drop_reason;
 mod egress;
 mod event_ring;
+mod gathering;
 mod handles;
 mod movement;
 mod network_counters;

@@ -169,15 +169,17 @@ pub(crate) struct ReceiveBatch {
     paths: [Option<Path>; BATCH],
 }
 
-impl ReceiveBatch {
-    pub(crate) fn new() -> Self {
+impl Default for ReceiveBatch {
+    fn default() -> Self {
         Self {
             buffers: vec![[0; DATAGRAM_BYTES]; BATCH],
             lengths: [0; BATCH],
             paths: [None; BATCH],
         }
     }
+}
 
+impl ReceiveBatch {
     /// Takes what waits, without waiting. 0: nothing waits.
     pub(crate) fn receive(&mut self, socket: &MediaSocket) -> io::Result<usize> {
         // SAFETY: all-zero is a valid value of these C structures.

@@ -13,7 +13,7 @@ fn a_reply_leaves_from_the_address_the_peer_talks_to() {
         let (ours, peer) = pair(host);
         peer.send_to(b"hello", ("127.0.0.2", ours.local().port()))
             .unwrap();
-        let mut batch = ReceiveBatch::new();
+        let mut batch = ReceiveBatch::default();
         assert_eq!(batch.receive(&ours).unwrap(), 1);
         let (bytes, path) = batch.datagram(0);
         assert_eq!(bytes, b"hello");
@@ -60,7 +60,7 @@ fn one_segmented_message_arrives_as_many_datagrams_from_the_right_address() {
 fn a_datagram_larger_than_a_buffer_has_no_path() {
     let (ours, peer) = pair("127.0.0.1");
     peer.send_to(&[1; 3_000], ours.local()).unwrap();
-    let mut batch = ReceiveBatch::new();
+    let mut batch = ReceiveBatch::default();
     assert_eq!(batch.receive(&ours).unwrap(), 1);
     assert_eq!(batch.datagram(0).1, None);
     assert_eq!(batch.receive(&ours).unwrap(), 0);
@@ -103,7 +103,7 @@ fn what_the_kernel_has_no_room_for_is_counted() {
     for _ in 0..sent {
         peer.send_to(&[1; 1_000], ours.local()).unwrap();
     }
-    let mut batch = ReceiveBatch::new();
+    let mut batch = ReceiveBatch::default();
     let mut received = 0;
     loop {
         match batch.receive(&ours).unwrap() {

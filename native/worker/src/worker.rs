@@ -15,6 +15,7 @@ use sealroute_forward::ForwardSettings;
 use crate::commands::{Command, RouterHandle};
 use crate::core::{Core, CoreSettings};
 use crate::event_ring::{Event, EventRing};
+use crate::gathering::{Gathering, WAIT};
 use crate::network_counters::SharedCounters;
 use crate::priority::prefer_this_thread;
 use crate::socket::{Poller, ReceiveBatch, Wakeup};
@@ -220,13 +221,46 @@ impl Drop for EndGuard {
 }
 
 fn run(mut core: Core<Sockets>, poller: &Poller, mut guard: EndGuard) {
-    let mut batches = (ReceiveBatch::new(), TcpBatch::default());
+    let mut intake = Intake::default();
     // Only the system can end it otherwise: the socket or epoll is broken for good.
-    while let Ok(proceed) = turn(&mut core, poller, &guard.shared, &mut batches) {
+    while let Ok(proceed) = turn(&mut core, poller, &guard.shared, &mut intake) {
         if !proceed {
             guard.asked_to = true;
             break;
         }
+    }
+}
+
+/// Where packets come in.
+#[derive(Default)]
+struct Intake {
+    datagrams: ReceiveBatch,
+    connected: TcpBatch,
+    gathering: Gathering,
+}
+
+impl Intake {
+    /// Takes the datagrams that wait, and those of a burst that has begun; the time after it.
+    fn receive(&mut self, core: &mut Core<Sockets>, now: Instant) -> io::Result<Instant> {
+        self.receive_once(core, now)?;
+        let before = core.burst();
+        if !before.has_begun() || !self.gathering.waits() {
+            return Ok(now);
+        }
+        thread::sleep(WAIT);
+        let now = Instant::now();
+        self.receive_once(core, now)?;
+        self.gathering.waited(core.burst().has_grown_since(before));
+        Ok(now)
+    }
+
+    fn receive_once(&mut self, core: &mut Core<Sockets>, now: Instant) -> io::Result<()> {
+        let count = self.datagrams.receive(&core.socket().udp)?;
+        for index in 0..count {
+            let (datagram, path) = self.datagrams.datagram(index);
+            core.handle_datagram(now, path, datagram);
+        }
+        Ok(())
     }
 }
 
@@ -235,7 +269,7 @@ fn turn(
     core: &mut Core<Sockets>,
     poller: &Poller,
     shared: &Shared,
-    (batch, connected): &mut (ReceiveBatch, TcpBatch),
+    intake: &mut Intake,
 ) -> io::Result<bool> {
     let tcp = core.socket().tcp.as_ref();
     let sweep = tcp.and_then(TcpConnections::poll_timeout);
@@ -246,7 +280,7 @@ fn turn(
         .min()
         .map(|at| at.saturating_duration_since(Instant::now()));
     let ready = poller.wait(timeout)?;
-    let now = Instant::now();
+    let mut now = Instant::now();
     if ready.wakeup {
         for command in shared.take_commands() {
             if matches!(command, Command::Stop) {
@@ -258,15 +292,11 @@ fn turn(
         }
     }
     if ready.socket {
-        let count = batch.receive(&core.socket().udp)?;
-        for index in 0..count {
-            let (datagram, path) = batch.datagram(index);
-            core.handle_datagram(now, path, datagram);
-        }
+        now = intake.receive(core, now)?;
     }
     let connections = ready.connections || sweep.is_some_and(|at| at <= now);
     if connections {
-        serve_connections(core, now, connected);
+        serve_connections(core, now, &mut intake.connected);
     }
     if ready.socket || ready.wakeup || connections {
         core.end_batch(now);

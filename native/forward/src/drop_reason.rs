@@ -52,6 +52,8 @@ drop_reasons! {
     PacerFull = "pacer_full",
     /// It waited for its time until it was of no use.
     PacerLate = "pacer_late",
+    /// It waited for its time when its stream began anew, paused or fell behind.
+    PacerOvertaken = "pacer_overtaken",
     /// A video sink has not started.
     AwaitingKeyFrame = "awaiting_key_frame",
     /// The sink receives another encoding.

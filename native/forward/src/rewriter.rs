@@ -104,6 +104,8 @@ pub(crate) struct Rewriter {
     ended: Option<Ended>,
     last: Option<Last>,
     last_picture: Option<(u16, u8)>,
+    /// The packet with the highest number that has left.
+    newest_sent: Option<(u64, u32)>,
     first_sequence: u64,
     sent: Box<[Option<Sent>]>,
     rtx_sequence: u16,
@@ -215,6 +217,53 @@ impl Rewriter {
             waits,
         };
         self.sent[numbers.sequence as usize % HISTORY] = Some(entry);
+    }
+
+    /// A packet leaves.
+    pub(crate) fn count_sent(&mut self, numbers: Numbers) {
+        let newest = (numbers.sequence, numbers.timestamp);
+        if self.newest_sent.is_none_or(|sent| sent.0 < newest.0) {
+            self.newest_sent = Some(newest);
+        }
+    }
+
+    /// Whether some of the picture has left that the packet is of, which waits.
+    pub(crate) fn has_begun(&self, waiting: Numbers) -> bool {
+        self.newest_sent
+            .is_some_and(|(_, timestamp)| timestamp == waiting.timestamp)
+    }
+
+    /// Whether a number was given in the present run.
+    pub(crate) fn is_of_run(&self, numbers: Numbers) -> bool {
+        self.run
+            .as_ref()
+            .is_some_and(|run| run.gave(numbers.sequence))
+    }
+
+    /// A packet that waited will not be sent: it can not be asked for.
+    pub(crate) fn forget_waiting(&mut self, numbers: Numbers) {
+        if let Some(place) = self.sent.get_mut(numbers.sequence as usize % HISTORY)
+            && place.is_some_and(|sent| sent.numbers == numbers)
+        {
+            *place = None;
+        }
+    }
+
+    /// Numbers above all that were sent and above `kept`, the last that still waits, are given
+    /// again: nothing was sealed under them. The present run must end.
+    pub(crate) fn take_back(&mut self, kept: Option<u64>) {
+        let newest_sent = self.newest_sent.map(|(sequence, _)| sequence);
+        let Some(end) = newest_sent.max(kept) else {
+            // As if nothing had ever been.
+            (self.run, self.ended, self.last) = (None, None, None);
+            return;
+        };
+        if let Some(last) = &mut self.last {
+            last.sequence = last.sequence.min(end);
+        }
+        if let Some(ended) = &mut self.ended {
+            ended.end = ended.end.min(end);
+        }
     }
 
     /// The full number of one that was sent.

@@ -5,6 +5,7 @@ mod blame;
 mod layering;
 mod resending;
 mod switching;
+mod waiting;
 
 use std::time::{Duration, Instant};
 
@@ -106,6 +107,8 @@ pub(crate) struct Sink {
     second_repeats: [Option<u16>; SECOND_REPEATS],
     /// To be sent twice, the second time with the next packet.
     twice: Option<u16>,
+    /// Packets that waited and were given up, not counted yet.
+    overtaken: usize,
 }
 
 /// Where the m-line belongs.
@@ -162,6 +165,7 @@ impl Sink {
             resent_at: [None; RESENT_REMEMBERED],
             second_repeats: [None; SECOND_REPEATS],
             twice: None,
+            overtaken: 0,
         }
     }
 
@@ -204,13 +208,15 @@ impl Sink {
             if self.current == before && self.held.is_none() {
                 continue;
             }
-            let started = (self.current != before).then_some(pending);
+            let has_started = self.current.is_some() && self.current != before;
+            let started = has_started.then_some(pending);
             let later = &source.pending[place + 1..];
             let place = (target, started, later);
             let (sent, queued) = self.go_on(now, place, source, downlink, out);
             counters.rtp_forwarded += sent;
             counters.rtp_caught_up += sent + queued;
         }
+        self.count_overtaken(counters);
         counters.sound_repeated += self.resent - resent;
         let receives = self.forwarding && self.allocation != Allocation::Paused;
         if receives && self.kind == MediaKind::Video {
@@ -230,7 +236,7 @@ impl Sink {
         downlink: &mut Downlink,
         out: &mut impl Outbox,
     ) -> Result<Pace, DropReason> {
-        let (packet, numbers) = self.admit(now, target, pending, source)?;
+        let (packet, numbers) = self.admit(now, (target, pending), source, downlink)?;
         if pending.layer.is_some() && numbers.is_filler {
             self.fill(now, numbers, downlink, out);
             self.remember(pending, numbers, false);
@@ -246,7 +252,10 @@ impl Sink {
                 self.send(packet, numbers, stamp, out);
             }
             Pace::Later => {}
-            Pace::Full => return Err(DropReason::PacerFull),
+            Pace::Full => {
+                self.fall_behind(now, numbers, downlink, out);
+                return Err(DropReason::PacerFull);
+            }
         }
         self.remember(pending, numbers, pace == Pace::Later);
         Ok(pace)
@@ -286,29 +295,6 @@ impl Sink {
             downlink.wake_for_queue(now);
         }
         pace
-    }
-
-    /// Sends a packet whose time has come.
-    pub(crate) fn release(
-        &mut self,
-        now: Instant,
-        queued: Queued,
-        source: &Source,
-        downlink: &mut Downlink,
-        out: &mut impl Outbox,
-    ) -> Result<(), DropReason> {
-        if !self.forwarding || !source.forwarding {
-            return Err(DropReason::Paused);
-        }
-        if queued.is_late(now) {
-            return Err(DropReason::PacerLate);
-        }
-        let packet =
-            cached(source, queued.encoding, queued.sequence).ok_or(DropReason::PacerLate)?;
-        let stamp = self.stamp(now, packet.payload.len(), downlink);
-        self.send(packet, queued.numbers, stamp, out);
-        self.rewriter.note_sent(queued.numbers);
-        Ok(())
     }
 
     fn stamp(&self, now: Instant, bytes: usize, downlink: &mut Downlink) -> Stamp {
@@ -353,6 +339,7 @@ impl Sink {
         } else {
             out.rtp(self.transport, &buffer[..end], payload);
         }
+        self.rewriter.count_sent(numbers);
         self.packets += 1;
         self.bytes += packet.payload.len() as u64;
         let earned = packet.payload.len() as f64 * RESEND_SHARE;

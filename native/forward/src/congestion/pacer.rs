@@ -111,6 +111,11 @@ impl Pacer {
         self.queue.pop_front()
     }
 
+    /// Keeps of what waits what `stays`.
+    pub(crate) fn retain(&mut self, stays: impl FnMut(&Queued) -> bool) {
+        self.queue.retain(stays);
+    }
+
     pub(crate) fn queued(&self) -> usize {
         self.queue.len()
     }

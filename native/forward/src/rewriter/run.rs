@@ -85,6 +85,11 @@ impl Run {
         Some(self.numbers(input, descriptor.as_ref(), sequence))
     }
 
+    /// Whether a number is one of this run, or of a later one.
+    pub(super) fn gave(&self, sequence: u64) -> bool {
+        sequence >= self.sequence
+    }
+
     /// Whether the packet is not from before the start, and of the run's encoding.
     pub(super) fn counts(&self, input: &Input<'_>) -> bool {
         self.encoding == input.encoding && input.sequence >= self.from

@@ -66,7 +66,10 @@ impl SessionRouter {
             let source = &self.sources[sink.source];
             match sink.release(now, queued, source, downlink, out) {
                 Ok(()) => self.counters.rtp_forwarded += 1,
-                Err(reason) => self.counters.drop_packet(reason),
+                Err(reason) => {
+                    self.counters.drop_packet(reason);
+                    sink.count_overtaken(&mut self.counters);
+                }
             }
         }
         if downlink.pacer.queued() > 0 {
@@ -150,6 +153,10 @@ impl SessionRouter {
             if let Some(supply) = apply(now, sink, claim, share) {
                 let subscriber = sink.subscriber;
                 out.event(ForwardEvent::VideoSupply { subscriber, supply });
+            }
+            if sink.allocation == Allocation::Paused {
+                sink.withdraw(&mut self.downlinks[key]);
+                sink.count_overtaken(&mut self.counters);
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::Sink;
+use crate::congestion::downlink::Downlink;
 use crate::drop_reason::DropReason;
 use crate::layer_filter::Verdict;
 use crate::layer_selector::choose;
@@ -30,9 +31,9 @@ impl Sink {
     pub(super) fn admit<'s>(
         &mut self,
         now: Instant,
-        target: Option<usize>,
-        pending: Pending,
+        (target, pending): (Option<usize>, Pending),
         source: &'s Source,
+        downlink: &mut Downlink,
     ) -> Result<(CachedPacket<'s>, Numbers), DropReason> {
         if !self.forwarding {
             return Err(DropReason::Paused);
@@ -58,7 +59,7 @@ impl Sink {
             skips: &stream.skips,
             vp8: self.is_vp8.then_some(packet.payload),
         };
-        match self.admit_present((target, pending), &input, source) {
+        match self.admit_present((target, pending), &input, source, downlink) {
             Ok(numbers) => Ok((packet, numbers)),
             Err(DropReason::UpperLayer) => Err(DropReason::UpperLayer),
             Err(reason) => {
@@ -82,7 +83,10 @@ impl Sink {
         Ok(true)
     }
 
-    fn start(&mut self, input: &Input<'_>) {
+    fn start(&mut self, input: &Input<'_>, downlink: &mut Downlink) {
+        if self.kind == MediaKind::Video {
+            self.withdraw(downlink);
+        }
         self.restart();
         self.rewriter.start(input, self.clock_rate_hz);
         self.current = Some(input.encoding);
@@ -103,12 +107,13 @@ impl Sink {
         (target, pending): (Option<usize>, Pending),
         input: &Input<'_>,
         source: &Source,
+        downlink: &mut Downlink,
     ) -> Result<Numbers, DropReason> {
         if self.starts(target, pending)? {
             if self.holds(input.now, pending, source) {
                 return Err(DropReason::OtherEncoding);
             }
-            self.start(input);
+            self.start(input, downlink);
         }
         let stream = &source.encodings[pending.encoding];
         let verdict = self.judge(pending, input.timestamp, stream);

@@ -82,6 +82,7 @@ impl Sink {
         } else {
             out.rtp(self.transport, &buffer[..end], &FILLER);
         }
+        self.rewriter.count_sent(numbers);
         self.fillers += 1;
     }
 }

@@ -33,6 +33,10 @@ pub struct Viewer {
     pub received: Vec<(Instant, u32, usize)>,
     /// When a key frame of a size came first.
     pub first_key_frame: BTreeMap<(u16, u16), Instant>,
+    /// When key frames came, and how large.
+    pub key_frames: Vec<(Instant, (u16, u16))>,
+    /// SSRCs and numbers in the order in which they were sent.
+    pub numbers: Vec<(u32, u16)>,
     pub audio_sent: u64,
     sent: u64,
 }
@@ -63,7 +67,8 @@ struct Camera {
     uplink: TransportHandle,
     publisher: PublisherHandle,
     sequences: [u16; 3],
-    asked: [bool; 3],
+    /// When a key frame was asked for that has not been sent.
+    asked: [Option<Instant>; 3],
 }
 
 impl Camera {
@@ -72,7 +77,7 @@ impl Camera {
             uplink: TransportHandle(UPLINK.0 + 1_000 * number),
             publisher: PublisherHandle(PUBLISHER.0 + 1_000 * number),
             sequences: [0; 3],
-            asked: [false; 3],
+            asked: [None; 3],
         }
     }
 }
@@ -88,6 +93,8 @@ pub struct Room {
     cameras: Vec<Camera>,
     /// Otherwise one comes each second, so that switches need no second party.
     pub key_frames_on_request: bool,
+    /// From the request to the key frame.
+    pub key_frame_delay: Duration,
     random: Random,
     began: Instant,
     frame: u64,
@@ -154,6 +161,7 @@ impl Room {
             viewers: Vec::new(),
             cameras,
             key_frames_on_request: false,
+            key_frame_delay: Duration::ZERO,
             random: Random::new(7),
             frame: 0,
             audio: 0,
@@ -195,6 +203,8 @@ impl Room {
             feedback: Vec::new(),
             received: Vec::new(),
             first_key_frame: BTreeMap::new(),
+            key_frames: Vec::new(),
+            numbers: Vec::new(),
             audio_sent: 0,
             sent: 0,
         });
@@ -235,9 +245,11 @@ impl Room {
     }
 
     fn is_key_frame(&mut self, camera: usize, layer: usize) -> bool {
-        let asked = std::mem::take(&mut self.cameras[camera].asked[layer]);
         if self.key_frames_on_request {
-            return asked || self.frame == 0;
+            let (now, delay) = (self.session.now, self.key_frame_delay);
+            let asked = &mut self.cameras[camera].asked[layer];
+            let due = asked.take_if(|at| now >= *at + delay);
+            return due.is_some() || self.frame == 0;
         }
         self.frame.is_multiple_of(FRAMES_PER_SECOND)
     }
@@ -273,6 +285,7 @@ impl Room {
                 continue;
             };
             let ssrc = sent.packet().ssrc();
+            viewer.numbers.push((ssrc, sent.sequence()));
             viewer.audio_sent += u64::from(ssrc & 0xF000 == 0xA000);
             let size = sent.bytes.len() + OVERHEAD_BYTES;
             let Some(passed) = self.paths[viewer.path].send(now, size) else {
@@ -297,10 +310,12 @@ impl Room {
     }
 
     fn hear_requests(&mut self) {
-        let out = &self.session.out;
+        let (out, now) = (&self.session.out, self.session.now);
         for (number, camera) in self.cameras.iter_mut().enumerate() {
             for (layer, asked) in camera.asked.iter_mut().enumerate() {
-                *asked |= out.plis(camera.uplink, encoding_ssrc(number, layer)) > 0;
+                if out.plis(camera.uplink, encoding_ssrc(number, layer)) > 0 {
+                    asked.get_or_insert(now);
+                }
             }
         }
     }
@@ -320,6 +335,7 @@ impl Room {
                 .record(at, u16::from_be_bytes([number[0], number[1]]));
             if let Some(size) = wire::vp8_key_frame_size(packet.payload()) {
                 viewer.first_key_frame.entry(size).or_insert(at);
+                viewer.key_frames.push((at, size));
             }
             viewer
                 .received

@@ -1,0 +1,93 @@
+//! Packets that wait for their time in the pacer, and those for which it will not come.
+
+use std::time::Instant;
+
+use super::{Sink, cached};
+use crate::congestion::downlink::Downlink;
+use crate::congestion::pacer::Queued;
+use crate::counters::ForwardCounters;
+use crate::drop_reason::DropReason;
+use crate::outbox::Outbox;
+use crate::rewriter::Numbers;
+use crate::source::Source;
+
+impl Sink {
+    /// Sends a packet whose time has come.
+    pub(crate) fn release(
+        &mut self,
+        now: Instant,
+        queued: Queued,
+        source: &Source,
+        downlink: &mut Downlink,
+        out: &mut impl Outbox,
+    ) -> Result<(), DropReason> {
+        if !self.forwarding || !source.forwarding {
+            self.rewriter.forget_waiting(queued.numbers);
+            return Err(DropReason::Paused);
+        }
+        let packet = cached(source, queued.encoding, queued.sequence);
+        let Some(packet) = packet.filter(|_| !queued.is_late(now)) else {
+            self.fall_behind(now, queued.numbers, downlink, out);
+            return Err(DropReason::PacerLate);
+        };
+        let stamp = self.stamp(now, packet.payload.len(), downlink);
+        self.send(packet, queued.numbers, stamp, out);
+        self.rewriter.note_sent(queued.numbers);
+        Ok(())
+    }
+
+    /// A packet will not be sent for want of room: nor are those behind it, which need it, and
+    /// video begins anew with a key frame that is asked for. The receiver would only ask for what
+    /// is missing, and for a key frame when it has asked in vain. What is left of a run before has
+    /// numbers behind it: nothing takes its place.
+    #[cold]
+    pub(super) fn fall_behind(
+        &mut self,
+        now: Instant,
+        lost: Numbers,
+        downlink: &mut Downlink,
+        out: &mut impl Outbox,
+    ) {
+        self.rewriter.forget_waiting(lost);
+        if self.rewriter.is_of_run(lost) {
+            self.give_up(downlink, false);
+            self.restart();
+        } else {
+            self.fill(now, lost, downlink, out);
+        }
+    }
+
+    /// What waits is not sent, for something else begins or nothing goes on: it would only be late.
+    /// But the rest of a picture that has begun to leave is: receivers drop torn ones. Goes with a
+    /// `restart`.
+    pub(crate) fn withdraw(&mut self, downlink: &mut Downlink) {
+        if downlink.pacer.queued() > 0 {
+            self.give_up(downlink, true);
+        }
+    }
+
+    fn give_up(&mut self, downlink: &mut Downlink, keeps_begun: bool) {
+        let of_this = |queued: &Queued| {
+            (queued.subscriber, queued.ssrc) == (self.subscriber, self.parameters.ssrc)
+        };
+        let mut kept = None;
+        downlink.pacer.retain(|queued| {
+            if !of_this(queued) {
+                return true;
+            }
+            if keeps_begun && self.rewriter.has_begun(queued.numbers) {
+                kept = kept.max(Some(queued.numbers.sequence));
+                return true;
+            }
+            self.rewriter.forget_waiting(queued.numbers);
+            self.overtaken += 1;
+            false
+        });
+        self.rewriter.take_back(kept);
+    }
+
+    pub(crate) fn count_overtaken(&mut self, counters: &mut ForwardCounters) {
+        let overtaken = std::mem::take(&mut self.overtaken);
+        counters.drop_packets(DropReason::PacerOvertaken, overtaken);
+    }
+}

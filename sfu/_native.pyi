@@ -56,7 +56,7 @@ class Worker:
     def counters(self) -> Mapping[str, int]:
         """Totals since start, read without stopping the thread. Keys: packets_received,
         bytes_received, packets_sent, bytes_sent, rtp_received, rtp_forwarded,
-        rtp_caught_up, rtx_sent, sound_repeated, nacks_received, nacks_sent, plis_received,
+        rtp_caught_up, rtx_sent, repeated_unasked, nacks_received, nacks_sent, plis_received,
         plis_refused, plis_sent, encodings_paused,
         stun_requests, dtls_records, events_dropped, transports, publishers, subscribers, tcp_connections, tcp_accepted,
         tcp_refused, tcp_bad_frames, tcp_expired, and `drop.<reason>` for every

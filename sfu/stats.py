@@ -23,7 +23,7 @@ class CoreFigures:
     rtp_forwarded: int = 0
     rtp_caught_up: int = 0
     rtx_sent: int = 0
-    sound_repeated: int = 0
+    repeated_unasked: int = 0
     nacks_received: int = 0
     nacks_sent: int = 0
     plis_received: int = 0

@@ -44,7 +44,7 @@ _MEDIA_COUNTERS = {
     "rtp_forwarded": "RTP packets forwarded, once for each Subscriber.",
     "rtp_caught_up": "Of these, packets that were dropped before a late key frame's begin came.",
     "rtx_sent": "RTP packets sent again for a NACK.",
-    "sound_repeated": "RTP packets of sound sent once more than they were asked for.",
+    "repeated_unasked": "RTP packets sent once more than they were asked for.",
     "nacks_received": "NACKs of Subscribers.",
     "nacks_sent": "NACKs to Publishers.",
     "plis_received": "Key-frame requests of Subscribers.",

@@ -14,8 +14,8 @@ pub struct ForwardCounters {
     pub rtp_caught_up: u64,
     /// Packets sent again because they were asked for.
     pub rtx_sent: u64,
-    /// Packets of sound sent once more than they were asked for.
-    pub sound_repeated: u64,
+    /// Packets sent once more than they were asked for.
+    pub repeated_unasked: u64,
     /// Sequence numbers that subscribers asked for.
     pub nacks_received: u64,
     /// Sequence numbers that publishers were asked for.
@@ -44,7 +44,7 @@ impl ForwardCounters {
             ("rtp_forwarded", self.rtp_forwarded),
             ("rtp_caught_up", self.rtp_caught_up),
             ("rtx_sent", self.rtx_sent),
-            ("sound_repeated", self.sound_repeated),
+            ("repeated_unasked", self.repeated_unasked),
             ("nacks_received", self.nacks_received),
             ("nacks_sent", self.nacks_sent),
             ("plis_received", self.plis_received),

@@ -42,6 +42,8 @@ const RESEND_BURST_BYTES: f64 = 48_000.0;
 /// More than are lost in a round trip of sound.
 const RESENT_REMEMBERED: usize = 16;
 const SECOND_REPEATS: usize = 8;
+/// What takes a packet often takes the next ones, too.
+const SECOND_REPEAT_AFTER: Duration = Duration::from_millis(10);
 const ORIGINAL_SEQUENCE_BYTES: usize = 2;
 /// The largest VP8 descriptor.
 const DESCRIPTOR_BYTES: usize = 6;
@@ -107,8 +109,14 @@ pub(crate) struct Sink {
     second_repeats: [Option<u16>; SECOND_REPEATS],
     /// To be sent twice, the second time with the next packet.
     twice: Option<u16>,
+    /// To be sent a second time over the retransmission stream, and from when on.
+    second_retransmissions: [Option<(u16, Instant)>; SECOND_REPEATS],
+    /// When the first of them is due.
+    repeats_from: Option<Instant>,
     /// Packets that waited and were given up, not counted yet.
     overtaken: usize,
+    /// Packets sent once more than they were asked for, not counted yet.
+    unasked: u64,
 }
 
 /// Where the m-line belongs.
@@ -165,7 +173,10 @@ impl Sink {
             resent_at: [None; RESENT_REMEMBERED],
             second_repeats: [None; SECOND_REPEATS],
             twice: None,
+            second_retransmissions: [None; SECOND_REPEATS],
+            repeats_from: None,
             overtaken: 0,
+            unasked: 0,
         }
     }
 
@@ -188,7 +199,6 @@ impl Sink {
         out: &mut impl Outbox,
     ) {
         let target = self.target(now, source);
-        let resent = self.resent;
         let mut wants_key_frame = false;
         for (place, &pending) in source.pending.iter().enumerate() {
             let before = self.current;
@@ -216,8 +226,7 @@ impl Sink {
             counters.rtp_forwarded += sent;
             counters.rtp_caught_up += sent + queued;
         }
-        self.count_overtaken(counters);
-        counters.sound_repeated += self.resent - resent;
+        self.settle(counters);
         let receives = self.forwarding && self.allocation != Allocation::Paused;
         if receives && self.kind == MediaKind::Video {
             let switches = self.current != target && self.held.is_none();
@@ -247,6 +256,9 @@ impl Sink {
             Pace::Now => {
                 if self.kind == MediaKind::Audio {
                     self.send_twice(now, numbers, downlink, out);
+                }
+                if self.repeats_from.is_some_and(|at| at <= now) {
+                    self.retransmit_once_more(now, source, downlink, out);
                 }
                 let stamp = self.stamp(now, packet.payload.len(), downlink);
                 self.send(packet, numbers, stamp, out);

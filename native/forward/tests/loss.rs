@@ -412,11 +412,63 @@ fn who_loses_much_gets_each_packet_of_sound_twice_until_ten_seconds_after() {
     tell_loss(&mut session, 19, 2, 0.2);
     let twice = [20, 20, 21, 21, 22, 22, 23, 23, 24, 24, 25, 25, 26, 26, 27];
     assert_eq!(ten_of_sound(&mut session, 20)[..15], twice);
-    assert_eq!(session.counter("sound_repeated"), 9);
+    assert_eq!(session.counter("repeated_unasked"), 9);
     tell_loss(&mut session, 29, 2, 0.0);
     assert_eq!(ten_of_sound(&mut session, 30)[..4], [29, 30, 30, 31]);
     session.pass(Duration::from_secs(10));
     assert_eq!(ten_of_sound(&mut session, 40)[..4], [39, 40, 41, 42]);
+}
+
+/// Original numbers of the retransmissions that a subscriber got.
+fn retransmitted(session: &Session) -> Vec<u16> {
+    let stream = session.out.stream(DOWNLINK, SINK_RTX_SSRC);
+    let original = |sent: &&Sent| {
+        let number = sent.packet().payload().first_chunk::<2>().copied();
+        u16::from_be_bytes(number.expect("an original number"))
+    };
+    stream.iter().map(original).collect()
+}
+
+#[test]
+fn who_loses_much_gets_a_lost_picture_a_second_time_with_a_later_packet() {
+    let mut session = Session::with(PayloadAccess::Opaque, source(Codec::Vp8));
+    for number in 0..10 {
+        session.rtp(&media(number).bytes());
+    }
+    session.rtcp(DOWNLINK, &nack(SINK_SSRC, &[3]));
+    session.pass(20 * MILLISECOND);
+    session.rtp(&media(10).bytes());
+    assert_eq!(retransmitted(&session), [3]);
+    tell_loss(&mut session, 9, 0, 0.0);
+    tell_loss(&mut session, 10, 1, 0.1);
+    session.rtcp(DOWNLINK, &nack(SINK_SSRC, &[4, 5]));
+    assert_eq!(retransmitted(&session), [3, 4, 5]);
+    session.rtp(&media(11).bytes());
+    assert_eq!(retransmitted(&session), [3, 4, 5]);
+    session.pass(20 * MILLISECOND);
+    session.rtp(&media(12).bytes());
+    session.rtp(&media(13).bytes());
+    assert_eq!(retransmitted(&session), [3, 4, 5, 4, 5]);
+    assert_eq!(session.counter("repeated_unasked"), 2);
+}
+
+#[test]
+fn second_retransmissions_leave_half_of_the_share_to_those_that_are_asked_for() {
+    let mut session = Session::with(PayloadAccess::Opaque, source(Codec::Vp8));
+    let body = [9; 1_000];
+    for number in 0..60 {
+        let payload = vp8(number == 0, number, &body);
+        session.rtp(&rtp(number, u32::from(number) * 3_000, &payload).bytes());
+    }
+    tell_loss(&mut session, 0, 0, 0.0);
+    tell_loss(&mut session, 59, 12, 0.2);
+    session.rtcp(DOWNLINK, &nack(SINK_SSRC, &(0..30).collect::<Vec<_>>()));
+    assert_eq!(retransmitted(&session).len(), 30);
+    session.pass(20 * MILLISECOND);
+    let payload = vp8(false, 60, &body);
+    session.rtp(&rtp(60, 180_000, &payload).bytes());
+    assert_eq!(session.counter("repeated_unasked"), 0);
+    assert_eq!(session.dropped("resend_limit"), 0);
 }
 
 #[test]

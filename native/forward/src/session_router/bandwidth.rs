@@ -66,11 +66,9 @@ impl SessionRouter {
             let source = &self.sources[sink.source];
             match sink.release(now, queued, source, downlink, out) {
                 Ok(()) => self.counters.rtp_forwarded += 1,
-                Err(reason) => {
-                    self.counters.drop_packet(reason);
-                    sink.count_overtaken(&mut self.counters);
-                }
+                Err(reason) => self.counters.drop_packet(reason),
             }
+            sink.settle(&mut self.counters);
         }
         if downlink.pacer.queued() > 0 {
             downlink.wake_for_queue(now);
@@ -156,7 +154,7 @@ impl SessionRouter {
             }
             if sink.allocation == Allocation::Paused {
                 sink.withdraw(&mut self.downlinks[key]);
-                sink.count_overtaken(&mut self.counters);
+                sink.settle(&mut self.counters);
             }
         }
     }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use sealroute_rtp::{MAX_PACKET_BYTES, RtpHeader};
 
 use super::{
-    ORIGINAL_SEQUENCE_BYTES, PADDING, PADDING_BIT, RESEND_INTERVAL, RESENT_REMEMBERED,
-    SECOND_REPEATS, Sink, cached,
+    ORIGINAL_SEQUENCE_BYTES, PADDING, PADDING_BIT, RESEND_BURST_BYTES, RESEND_INTERVAL,
+    RESENT_REMEMBERED, SECOND_REPEAT_AFTER, SECOND_REPEATS, Sink, cached,
 };
 use crate::congestion::downlink::{Content, Downlink, Stamp};
 use crate::drop_reason::DropReason;
@@ -72,7 +72,54 @@ impl Sink {
         let stream = (ssrc, payload_type, self.stamp(now, bytes, downlink));
         self.send_retransmission(packet, entry.numbers, stream, out);
         downlink.pacer.spend(now, bytes);
+        if downlink.loses_with_room(now) {
+            let place = &mut self.second_retransmissions[usize::from(sequence) % SECOND_REPEATS];
+            *place = Some((sequence, now + SECOND_REPEAT_AFTER));
+            self.repeats_from.get_or_insert(now + SECOND_REPEAT_AFTER);
+        }
         Ok(())
+    }
+
+    /// Where much is lost, what was asked for is lost as well, and a picture would wait for another
+    /// round trip: it comes a second time with a later packet, as far as half of the share for
+    /// repetitions is left for those that are asked for.
+    #[cold]
+    pub(super) fn retransmit_once_more(
+        &mut self,
+        now: Instant,
+        source: &Source,
+        downlink: &mut Downlink,
+        out: &mut impl Outbox,
+    ) {
+        let stream = (self.parameters.rtx_ssrc, self.parameters.rtx_payload_type);
+        let (Some(ssrc), Some(payload_type)) = stream else {
+            return;
+        };
+        let mut waiting = std::mem::take(&mut self.second_retransmissions);
+        for place in &mut waiting {
+            let Some((sequence, _)) = place.take_if(|(_, at)| *at <= now) else {
+                continue;
+            };
+            let entry = self.rewriter.sent(sequence).map(|sent| *sent);
+            let Some(entry) = entry.filter(|sent| !sent.numbers.is_filler) else {
+                continue;
+            };
+            let Some(packet) = cached(source, entry.encoding, entry.input) else {
+                continue;
+            };
+            let bytes = packet.payload.len();
+            if self.resend_bytes - (bytes as f64) < RESEND_BURST_BYTES / 2.0 {
+                continue;
+            }
+            self.resend_bytes -= bytes as f64;
+            self.resent += 1;
+            self.unasked += 1;
+            let stream = (ssrc, payload_type, self.stamp(now, bytes, downlink));
+            self.send_retransmission(packet, entry.numbers, stream, out);
+            downlink.pacer.spend(now, bytes);
+        }
+        self.repeats_from = waiting.iter().flatten().map(|(_, at)| *at).min();
+        self.second_retransmissions = waiting;
     }
 
     /// Whether lost packets come again under their own number.
@@ -128,6 +175,7 @@ impl Sink {
             {
                 self.resend_bytes -= length as f64;
                 self.resent += 1;
+                self.unasked += 1;
             }
         }
     }
@@ -145,6 +193,7 @@ impl Sink {
             && let Some(length) = out.rtp_again(self.transport, self.parameters.ssrc, sequence)
         {
             self.resent += 1;
+            self.unasked += 1;
             downlink.pacer.spend(now, length);
         }
         if self.keeps_sealed() && downlink.loses_with_room(now) {

@@ -30,6 +30,9 @@ impl Sink {
             self.fall_behind(now, queued.numbers, downlink, out);
             return Err(DropReason::PacerLate);
         };
+        if self.repeats_from.is_some_and(|at| at <= now) {
+            self.retransmit_once_more(now, source, downlink, out);
+        }
         let stamp = self.stamp(now, packet.payload.len(), downlink);
         self.send(packet, queued.numbers, stamp, out);
         self.rewriter.note_sent(queued.numbers);
@@ -86,8 +89,10 @@ impl Sink {
         self.rewriter.take_back(kept);
     }
 
-    pub(crate) fn count_overtaken(&mut self, counters: &mut ForwardCounters) {
+    /// Adds what it has not counted yet.
+    pub(crate) fn settle(&mut self, counters: &mut ForwardCounters) {
         let overtaken = std::mem::take(&mut self.overtaken);
         counters.drop_packets(DropReason::PacerOvertaken, overtaken);
+        counters.repeated_unasked += std::mem::take(&mut self.unasked);
     }
 }

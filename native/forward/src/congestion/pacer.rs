@@ -8,9 +8,6 @@ use sealroute_rtp::FullSequence;
 use crate::parameters::SubscriberHandle;
 use crate::rewriter::Numbers;
 
-/// Sent a little faster than the estimate, so that a frame is out before the next one.
-/// libwebrtc's 2.5 would queue each key frame of a source that fills its share.
-const FACTOR: f64 = 1.3;
 /// What may leave at once: a few packets at any rate.
 const DEPTH: Duration = Duration::from_millis(10);
 const MIN_DEPTH_BYTES: f64 = 6_000.0;
@@ -58,8 +55,8 @@ pub(crate) struct Pacer {
 
 impl Pacer {
     /// None: no limit.
-    pub(crate) fn set_estimate(&mut self, bps: Option<f64>) {
-        self.rate_bps = bps.map(|bps| bps * FACTOR);
+    pub(crate) fn set_rate(&mut self, bps: Option<f64>) {
+        self.rate_bps = bps;
     }
 
     /// Counts what leaves whatever the rate: sound, repetitions, padding.
@@ -162,7 +159,7 @@ mod tests {
     #[test]
     fn a_burst_is_spread_over_the_time_that_the_rate_gives_it() {
         let (mut pacer, start) = (Pacer::default(), Instant::now());
-        pacer.set_estimate(Some(400_000.0));
+        pacer.set_rate(Some(520_000.0));
         let mut left = 0;
         for _ in 0..25 {
             match pacer.take(start, 1_200) {
@@ -185,7 +182,7 @@ mod tests {
     #[test]
     fn what_came_too_late_goes_at_once_and_costs_what_is_behind_it_nothing() {
         let (mut pacer, start) = (Pacer::default(), Instant::now());
-        pacer.set_estimate(Some(80_000.0));
+        pacer.set_rate(Some(80_000.0));
         for _ in 0..MAX_QUEUED - 1 {
             pacer.push(packet(start));
         }
@@ -200,7 +197,7 @@ mod tests {
     #[test]
     fn what_waits_is_bounded() {
         let (mut pacer, now) = (Pacer::default(), Instant::now());
-        pacer.set_estimate(Some(1.0));
+        pacer.set_rate(Some(1.0));
         let mut refused = 0;
         for _ in 0..10_000 {
             match pacer.take(now, 1_200) {

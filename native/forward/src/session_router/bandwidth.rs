@@ -16,6 +16,9 @@ use crate::source::{Encoding, Source};
 
 /// After a sign of congestion nothing is given more for this long.
 const HOLD: Duration = Duration::from_secs(1);
+/// As long as this is in the path's own queue, the receiver has pictures to show while a key frame
+/// of a smaller encoding is on its way.
+const STANDING: Duration = Duration::from_millis(150);
 /// The smallest layer is paused when it has not fitted for so long.
 const STARVED: Duration = Duration::from_millis(800);
 /// The least that a layer is taken to need.
@@ -152,10 +155,16 @@ impl SessionRouter {
                 let subscriber = sink.subscriber;
                 out.event(ForwardEvent::VideoSupply { subscriber, supply });
             }
-            if sink.allocation == Allocation::Paused {
-                sink.withdraw(&mut self.downlinks[key]);
-                sink.settle(&mut self.counters);
+            let downlink = &mut self.downlinks[key];
+            let stands = downlink.estimator.queueing() >= STANDING;
+            if stands && leaves_for_less(sink, claim) {
+                // What it goes on with would only be put behind what waits there already.
+                sink.withdraw(downlink);
+                sink.restart();
+            } else if sink.allocation == Allocation::Paused {
+                sink.withdraw(downlink);
             }
+            sink.settle(&mut self.counters);
         }
     }
 
@@ -319,6 +328,15 @@ fn pixels(wish: LayerWish) -> u32 {
         (Some(width), Some(height)) => width.saturating_mul(height),
         _ => PIXELS_OF_NO_WISH,
     }
+}
+
+/// Whether a sink is on an encoding of which all is more than it was granted.
+fn leaves_for_less(sink: &Sink, claim: &Claim) -> bool {
+    let least = sink.current.and_then(|current| {
+        let of_it = |step: &Layer| usize::from(step.encoding) == current;
+        claim.steps.iter().position(of_it)
+    });
+    least.is_some_and(|least| claim.granted.is_some_and(|granted| granted < least))
 }
 
 /// Gives a sink what it was granted; its new supply, if that changed.

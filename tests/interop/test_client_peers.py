@@ -24,7 +24,7 @@ def _is_socket(descriptor: Path) -> bool:
 
 
 class SlowSockets:
-    """Every socket opens after a step of the event loop too many to be ready at once."""
+    """Each socket takes 50 ms more to open."""
 
     def __init__(self, monkeypatch) -> None:
         self.opened = 0
@@ -95,7 +95,7 @@ async def test_a_close_that_is_cancelled_goes_on(peers) -> None:
     assert sockets() == before
 
 
-async def test_what_is_closed_is_not_kept(peers) -> None:
+async def test_who_closes_what_is_closing_or_closed_waits_for_no_more_than_that(peers) -> None:
     peer = peers.open()
     await asyncio.gather(peer.close(), peer.close())
     await peer.close()

@@ -21,7 +21,7 @@ const FEEDBACK_PATIENCE: Duration = Duration::from_secs(2);
 const PACE: f64 = 1.3;
 /// Where no limit has shown a key frame, five times a frame, is out before the picture stands still.
 const PACE_OF_AN_AMPLE_PATH: f64 = 2.5;
-/// Where so much is lost, sound is sent twice.
+/// Where so much is lost, sound is sent twice, and of pictures what was asked for.
 const LOSSY: f64 = 0.05;
 /// And so long after: that it is sent twice makes the loss look smaller.
 const LOSSY_FOR: Duration = Duration::from_secs(10);

@@ -42,7 +42,7 @@ impl Sink {
     /// A packet will not be sent for want of room: nor are those behind it, which need it, and
     /// video begins anew with a key frame that is asked for. The receiver would only ask for what
     /// is missing, and for a key frame when it has asked in vain. What is left of a run before has
-    /// numbers behind it: nothing takes its place.
+    /// numbers behind it that were sent: a packet without media takes its place.
     #[cold]
     pub(super) fn fall_behind(
         &mut self,

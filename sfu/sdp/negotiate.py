@@ -187,7 +187,7 @@ def _first_forwarded(media: MediaSection, kind: MediaKind) -> NegotiatedCodec | 
                 for name, value in description.parameters.items()
                 if name in rule.answered and SAFE_FORMAT_VALUE.fullmatch(value)
             },
-            frozenset(description.feedback & FEEDBACK[kind]),
+            media.feedback_of(payload_type) & FEEDBACK[kind],
         )
     return None
 
@@ -235,7 +235,8 @@ def _encodings(media: MediaSection) -> tuple[EncodingParameters, ...]:
         if semantics == "FID" and len(group) == 2
     }
     simulcast = next((g for semantics, g in media.ssrc_groups if semantics == "SIM"), ())
-    primary = simulcast or [s for s in media.ssrcs if s not in retransmits.values()][:1]
+    repeats = frozenset(retransmits.values())
+    primary = simulcast or [s for s in media.ssrcs if s not in repeats][:1]
     if not primary:
         return (EncodingParameters(),)
     return tuple(

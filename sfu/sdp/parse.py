@@ -12,11 +12,16 @@ from sfu.sdp.errors import SdpError, invalid
 
 MAX_BYTES = 131_072
 """A Chromium offer with 16 simulcast video m-lines has about 80 KiB."""
-MAX_LINES = 8_192
+MAX_LINES = 5_120
 MAX_LINE_CHARACTERS = 2_048
 MAX_MEDIA = 64
 """Of an offer. Answers are held to the m-lines they answer."""
 MAX_ATTRIBUTES_PER_MEDIA = 1_024
+MAX_ENTRIES = 8_192
+"""Of a whole description: each attribute is one, and so is each member of an attribute's list.
+Memory and time follow entries, not bytes: a parameter of two bytes costs as much as a long one."""
+ENTRIES_OF_FORMAT = 4
+"""What a payload type that is described for the first time counts for: its tables."""
 MAX_CANDIDATES = 256
 MAX_RIDS = 8
 
@@ -43,13 +48,14 @@ class ExtensionMap:
 
 @dataclass(slots=True)
 class FormatDescription:
-    """One payload type: its rtpmap, fmtp and rtcp-fb lines."""
+    """One payload type: its rtpmap, fmtp and rtcp-fb lines. What holds for all payload types of
+    the m-line (`a=rtcp-fb:*`) is the m-line's: `MediaSection.feedback_of`."""
 
     encoding_name: str = ""
     clock_rate_hz: int = 0
     channels: int | None = None
     parameters: dict[str, str] = field(default_factory=dict)
-    feedback: set[str] = field(default_factory=set)
+    feedback: dict[str, None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -77,6 +83,7 @@ class MediaSection:
     extmap_allow_mixed: bool = False
     transport: TransportAttributes = field(default_factory=TransportAttributes)
     descriptions: dict[int, FormatDescription] = field(default_factory=dict)
+    common_feedback: dict[str, None] = field(default_factory=dict)
     extensions: list[ExtensionMap] = field(default_factory=list)
     ssrcs: dict[int, None] = field(default_factory=dict)
     ssrc_groups: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
@@ -88,6 +95,12 @@ class MediaSection:
     def rejected(self) -> bool:
         """Port 0 says so (RFC 3264 section 6), unless it only waits for its bundle."""
         return self.port == 0 and not self.bundle_only
+
+    def feedback_of(self, payload_type: int) -> frozenset[str]:
+        """What the payload type's own lines say, and those for all payload types."""
+        description = self.descriptions.get(payload_type)
+        own = description.feedback if description is not None else {}
+        return frozenset(own) | self.common_feedback.keys()
 
 
 @dataclass(slots=True)
@@ -104,28 +117,59 @@ def parse(text: str, *, max_media: int = MAX_MEDIA) -> SessionDescription:
     Raises `SdpError` with sdp_too_large or sdp_invalid; work is linear in the text.
     """
     _check_size(text, max_media)
-    lines = text.replace("\r\n", "\n").split("\n")
-    if lines[0] != "v=0":
+    # Line by line: a list of all lines would cost several times the text.
+    lines = (found[0].rstrip("\r") for found in _LINE.finditer(text))
+    if next(lines, "") != "v=0":
         raise invalid("the description does not begin with v=0")
     session = SessionDescription()
     media: MediaSection | None = None
-    candidates = 0
-    for line in lines[1:]:
+    entries = _Entries()
+    for line in lines:
         if not line:
             continue
         if len(line) > MAX_LINE_CHARACTERS or len(line) < 2 or line[1] != "=":
             raise invalid("a line is malformed")
         if line.startswith("m="):
             media = _media_line(line)
+            entries.add(1 + len(media.formats))
             session.media.append(media)
         elif line.startswith("a="):
             name, _, value = line[2:].partition(":")
-            candidates += name == "candidate"
-            _attribute(session, media, name, value.strip())
-    if candidates > MAX_CANDIDATES:
-        raise SdpError("sdp_too_large", "there are too many candidates")
+            value = value.strip()
+            entries.count(name, value)
+            _attribute(session, media, name, value, entries)
     _check_mids(session)
     return session
+
+
+class _Entries:
+    """What a description has brought so far. Raises `SdpError` when it is too much, before the
+    attribute that goes too far is read."""
+
+    __slots__ = ("_candidates", "_total")
+
+    def __init__(self) -> None:
+        self._total = 0
+        self._candidates = 0
+
+    def add(self, count: int) -> None:
+        self._total += count
+        if self._total > MAX_ENTRIES:
+            raise SdpError("sdp_too_large", "the description has too many attributes")
+
+    def count(self, name: str, value: str) -> None:
+        members = value.count(_LISTS[name]) if name in _LISTS else 0
+        self.add(_COSTS.get(name, 1) + members)
+        self._candidates += name == "candidate"
+        if self._candidates > MAX_CANDIDATES:
+            raise SdpError("sdp_too_large", "there are too many candidates")
+
+
+_LINE = re.compile(r"[^\n]+")
+_LISTS = {"fmtp": ";", "ssrc-group": " ", "group": " ", "simulcast": ";", "rid": " "}
+"""Attributes whose value is a list, and what stands between its members."""
+_COSTS = {"extmap": 3}
+"""Attributes that take several times as long to read as others."""
 
 
 def _check_size(text: str, max_media: int) -> None:
@@ -157,7 +201,11 @@ def _number(word: str, maximum: int) -> int:
 
 
 def _attribute(
-    session: SessionDescription, media: MediaSection | None, name: str, value: str
+    session: SessionDescription,
+    media: MediaSection | None,
+    name: str,
+    value: str,
+    entries: _Entries,
 ) -> None:
     transport = session.transport if media is None else media.transport
     if name in _TRANSPORT_READERS:
@@ -172,7 +220,10 @@ def _attribute(
         if name in DIRECTIONS:
             media.direction = name
         elif name in _MEDIA_READERS:
+            described = len(media.descriptions)
             _MEDIA_READERS[name](media, value)
+            if len(media.descriptions) != described:
+                entries.add(ENTRIES_OF_FORMAT)
 
 
 def _check_mids(session: SessionDescription) -> None:
@@ -282,12 +333,10 @@ def _read_fmtp(media: MediaSection, value: str) -> None:
 
 def _read_feedback(media: MediaSection, value: str) -> None:
     payload_type, _, kind = value.partition(" ")
-    if payload_type == "*":
-        targets = [_description(media, f) for f in media.formats if f.isdecimal()]
-    else:
-        targets = [_description(media, payload_type)]
-    for target in targets:
-        target.feedback.add(kind.strip())
+    kinds = media.common_feedback
+    if payload_type != "*":
+        kinds = _description(media, payload_type).feedback
+    kinds[kind.strip()] = None
 
 
 def _read_extmap(media: MediaSection, value: str) -> None:
@@ -324,6 +373,8 @@ def _read_rid(media: MediaSection, value: str) -> None:
 
 def _read_simulcast(media: MediaSection, value: str) -> None:
     words = value.split()
+    if len(words) > 4:
+        raise invalid("a simulcast line is malformed")
     for direction, streams in zip(words[::2], words[1::2], strict=False):
         if direction == "send":
             # of alternatives ("1,2") the first counts; "~" marks one that starts paused

@@ -126,7 +126,7 @@ def _fill(
             number,
             rtx,
             dict(wanted.parameters),
-            frozenset(FEEDBACK[source.kind] & description.feedback),
+            media.feedback_of(number) & FEEDBACK[source.kind],
         )
         extensions = {
             extension: number

@@ -209,7 +209,7 @@ def _accepted(slot: Slot, media: MediaSection) -> AcceptedSink:
         payload_type=slot.codec.payload_type,
         rtx_payload_type=rtx if with_rtx else None,
         extensions=frozenset(slot.extensions & answered),
-        nack="nack" in media.descriptions[slot.codec.payload_type].feedback,
+        nack="nack" in media.feedback_of(slot.codec.payload_type),
     )
 
 

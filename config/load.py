@@ -1,7 +1,8 @@
 """Settings from defaults < TOML file < environment < flags. The only reader of the first three.
 
 A knob `port` of section `media` is `[media] port` in TOML and `SEALROUTE_MEDIA_PORT` in the
-environment. A few have shorter names besides (`SHORT_NAMES`). Unknown names are errors.
+environment. A few have shorter names besides (`SHORT_NAMES`). Unknown names are errors. A secret
+can lie in a file: `turn_secret_file` and `SEALROUTE_ICE_TURN_SECRET_FILE` name it.
 """
 
 import difflib
@@ -12,6 +13,7 @@ from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
 
+from config.environment import without_services
 from config.secret import Secret
 from config.settings import (
     NO_SECRET,
@@ -41,6 +43,8 @@ SHORT_NAMES: dict[str, tuple[str, str]] = {
 }
 # Not knobs of the server: where the file is, and a name that the client command line reads.
 _NOT_KNOBS = frozenset({f"{PREFIX}CONFIG", f"{PREFIX}SECRET"})
+_FILE = "_file"
+_MAX_SECRET_BYTES = 65_536
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 Value = str | int | float | bool | Secret[str]
@@ -111,20 +115,65 @@ def _from_file(file: Path) -> dict[tuple[str, str], Value]:
                 f"{file}: unknown section [{section}]" + _near(section, SECTIONS)
             )
         for knob, value in knobs.items():
-            chosen[section, knob] = _checked((section, knob), value, f"{file}: [{section}] {knob}")
+            _choose(chosen, (section, knob), value, f"{file}: [{section}] {knob}")
     return chosen
+
+
+def _choose(
+    chosen: dict[tuple[str, str], Value], where: tuple[str, str], value: object, source: str
+) -> None:
+    """Takes a value, or what is in the file that it names."""
+    secret = (where[0], where[1].removesuffix(_FILE))
+    if secret != where and where not in KNOBS and _is_secret(secret):
+        where, value = secret, _secret_in(value, source)
+    checked = _checked(where, value, source)
+    if _is_secret(where) and where in chosen and chosen[where] != NO_SECRET:
+        if checked == NO_SECRET:
+            return
+        raise ConfigurationError(f"{source}: give the secret or its file, not both")
+    chosen[where] = checked
+
+
+def _is_secret(where: tuple[str, str]) -> bool:
+    return where in KNOBS and isinstance(KNOBS[where].default, Secret)
+
+
+def _secret_in(name: object, source: str) -> str:
+    """The one line of a file. Errors never repeat it."""
+    file = Path(str(name))
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(_MAX_SECRET_BYTES + 1)
+        text = content.decode().strip()
+    except OSError as cause:
+        reason = cause.strerror or "it failed"
+        raise ConfigurationError(f"{source}: cannot read {file}: {reason}") from cause
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{source}: {file} is not text") from None
+    if len(content) > _MAX_SECRET_BYTES:
+        raise ConfigurationError(f"{source}: {file} is too long for a secret")
+    if not text:
+        raise ConfigurationError(f"{source}: {file} is empty")
+    if len(text.splitlines()) > 1:
+        raise ConfigurationError(f"{source}: {file} must hold one line")
+    return text
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[tuple[str, str], Value]:
     places = {f"{PREFIX}{name.upper()}": where for name, where in SHORT_NAMES.items()}
     places |= {f"{PREFIX}{section}_{knob}".upper(): (section, knob) for section, knob in KNOBS}
+    places |= {
+        f"{PREFIX}{section}_{knob}{_FILE}".upper(): (section, knob + _FILE)
+        for section, knob in KNOBS
+        if _is_secret((section, knob))
+    }
     chosen: dict[tuple[str, str], Value] = {}
-    for name, text in environment.items():
-        if not name.startswith(PREFIX) or name in _NOT_KNOBS:
+    for name, text in without_services(environment, PREFIX).items():
+        if name in _NOT_KNOBS:
             continue
         if name not in places:
             raise ConfigurationError(f"unknown environment variable {name}" + _near(name, places))
-        chosen[places[name]] = _checked(places[name], text, name)
+        _choose(chosen, places[name], text, name)
     return chosen
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib
-import os
 import socket
 import ssl
 import sys
@@ -19,6 +18,7 @@ from config.settings import Settings
 from signaling.addresses import public_addresses
 from signaling.domain.errors import DomainError
 from signaling.storage.choosing import open_store
+from signaling.storage.folder import FolderUnusable, can_be_made
 
 OLDEST_PYTHON = (3, 11)
 # What a worker asks for; the kernel cuts it to its maximum without a word.
@@ -110,17 +110,34 @@ def _bind(check: str, kind: int, address: tuple[str, int], *, running: bool) -> 
 
 def _data_dir(settings: Settings) -> Finding:
     path = Path(settings.storage.data_dir)
-    if path.exists() and not os.access(path, os.W_OK | os.X_OK):
-        return Finding("data folder", "error", f"{path} is not writable", "Change its owner.")
-    if not path.exists():
-        return Finding("data folder", "ok", f"{path} will be made at the first start")
-    mode = path.stat().st_mode & 0o777
     try:
+        if not path.exists():
+            can_be_made(path)
+            return Finding("data folder", "ok", f"{path} will be made at the first start")
+        mode = path.stat().st_mode & 0o777
         asyncio.run(_open_and_close(settings))
+    except FolderUnusable as failure:
+        return Finding("data folder", "error", failure.problem, failure.advice)
     except DomainError as failure:
         return Finding("data folder", "error", failure.message, "Restore it from a backup.")
-    if mode & 0o077:
-        return Finding("data folder", "warning", f"{path} had mode {mode:o}", "It is 700 now.")
+    except OSError as failure:
+        reason = failure.strerror or type(failure).__name__
+        return Finding("data folder", "error", f"{path}: {reason}", "Name another folder.")
+    return _mode_of(path, mode)
+
+
+def _mode_of(path: Path, before: int) -> Finding:
+    """Opening the store takes the folder from others, where it is ours."""
+    now = path.stat().st_mode & 0o777
+    if now & 0o077:
+        return Finding(
+            "data folder",
+            "warning",
+            f"others can get into {path} (mode {now:o}), which belongs to another user",
+            "Let only this server's user and group in.",
+        )
+    if before & 0o077:
+        return Finding("data folder", "warning", f"{path} had mode {before:o}", "It is 700 now.")
     return Finding("data folder", "ok", str(path))
 
 

@@ -35,7 +35,7 @@ from signaling.metrics import Metrics
 from signaling.rest.call import Services
 from signaling.rest.whip import WhipGate
 from signaling.rooms import Rooms
-from signaling.storage.choosing import open_store
+from signaling.storage.choosing import serving_store
 from signaling.web_app import Readiness, Surface, WebApp, listening_line
 from signaling.websocket import WebSocketGate
 
@@ -99,8 +99,7 @@ async def running_server(
     ice_servers = ice_servers_of(settings.ice)
     data_dir = Path(settings.storage.data_dir)
     async with contextlib.AsyncExitStack() as stack:
-        store = await open_store(settings.storage)
-        stack.push_async_callback(store.close)
+        store = await stack.enter_async_context(serving_store(settings.storage))
         plane, media_port = open_plane(settings)
         stack.push_async_callback(plane.close)
         metrics = Metrics(plane.counters)

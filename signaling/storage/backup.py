@@ -13,8 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 from signaling.domain.errors import BadRequest, Conflict, ErrorCode, Unavailable
-from signaling.storage.sealing import KEY_FILE
-from signaling.storage.sqlite import DATABASE
+from signaling.storage.folder import DATABASE, KEY_FILE
 
 _MAX_BYTES = 1 << 40
 _INTACT = "ok"

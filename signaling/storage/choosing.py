@@ -1,10 +1,14 @@
 """The store that the settings name."""
 
+import asyncio
+import contextlib
 import importlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from config.settings import StorageSettings
 from signaling.storage.base import Store
+from signaling.storage.folder import prepare, served
 from signaling.storage.sealing import sealer_of
 from signaling.storage.sqlite import open_sqlite
 
@@ -22,3 +26,17 @@ async def open_store(settings: StorageSettings) -> Store:
         settings.url, sealer
     )
     return opened
+
+
+@contextlib.asynccontextmanager
+async def serving_store(settings: StorageSettings) -> AsyncIterator[Store]:
+    """The store for a server. A folder with SQLite has one server at a time: two would each hold
+    half of a session's members. Errors: `storage_unavailable`."""
+    async with contextlib.AsyncExitStack() as stack:
+        if not settings.url.reveal():
+            data_dir = Path(settings.data_dir)
+            await asyncio.to_thread(prepare, data_dir)
+            stack.enter_context(served(data_dir))
+        store = await open_store(settings)
+        stack.push_async_callback(store.close)
+        yield store

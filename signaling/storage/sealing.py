@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from config.secret import Secret
 from signaling.domain.errors import ErrorCode, Unavailable
+from signaling.storage.folder import KEY_FILE
 
 KEY_BYTES = 32
-KEY_FILE = "sealing.key"
 _NONCE_BYTES = 12
 _MARK = "sealed1:"
 """API secrets are hexadecimal: what begins like this is none in clear."""

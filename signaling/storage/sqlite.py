@@ -5,7 +5,6 @@ disk before the answer leaves, so that a killed process loses nothing it promise
 """
 
 import asyncio
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,12 @@ import sqlalchemy as sa
 
 from config.secret import Secret
 from config.settings import NO_SECRET
-from signaling.domain.errors import ErrorCode, Unavailable
 from signaling.storage.database import Database
+from signaling.storage.folder import DATABASE, prepare
 from signaling.storage.opening import opened_store
 from signaling.storage.sealing import sealer_of
 from signaling.storage.store import SqlStore
 
-DATABASE = "sealroute.sqlite3"
 READERS = 3
 
 
@@ -31,12 +29,7 @@ async def open_sqlite(
     Errors: `Unavailable` when the folder or the database can not be used.
     """
     path = data_dir / DATABASE
-    try:
-        await asyncio.to_thread(_prepare, data_dir, path)
-    except OSError as cause:
-        raise Unavailable(
-            ErrorCode.STORAGE_UNAVAILABLE, f"{data_dir} can not be used: {cause.strerror}"
-        ) from cause
+    await asyncio.to_thread(prepare, data_dir)
     engine = sa.create_engine(f"sqlite:///{path}")
     sa.event.listen(engine, "connect", _configure(busy_timeout_ms))
     sa.event.listen(engine, "begin", _begin_writing)
@@ -46,14 +39,6 @@ async def open_sqlite(
     except BaseException:
         await database.close()
         raise
-
-
-def _prepare(data_dir: Path, path: Path) -> None:
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    data_dir.chmod(0o700)
-    # SQLite gives the WAL and its index the mode of the database.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    path.chmod(0o600)
 
 
 def _configure(busy_timeout_ms: int) -> Any:  # noqa: ANN401 - an event listener of SQLAlchemy

@@ -22,11 +22,12 @@ from signaling.domain.errors import BadRequest, ErrorCode, Unavailable
 from signaling.domain.operators import new_operator, token_hash
 from signaling.domain.projects import new_project
 from signaling.domain.session_options import ArchiveMode, MediaMode, SessionOptions, SessionRecord
+from signaling.storage.folder import DATABASE, KEY_FILE
 from signaling.storage.postgres import open_postgres
 from signaling.storage.revision import MIGRATIONS, latest_revision
 from signaling.storage.schema import metadata
-from signaling.storage.sealing import KEY_FILE, sealer_of
-from signaling.storage.sqlite import DATABASE, open_sqlite
+from signaling.storage.sealing import sealer_of
+from signaling.storage.sqlite import open_sqlite
 from tests import postgres
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,8 @@ import pytest
 
 from signaling.__main__ import main
 from signaling.domain.projects import new_project
-from signaling.storage.sqlite import DATABASE, open_sqlite
+from signaling.storage.folder import DATABASE
+from signaling.storage.sqlite import open_sqlite
 
 
 def project(seed: int):

@@ -1,0 +1,150 @@
+"""The data folder: made and kept for its owner where we may, and served by one server at a time.
+
+A volume often belongs to somebody else: to root, or to the user of an earlier start, with a group
+that may write (the `fsGroup` of Kubernetes). Whoever can read and write there can serve there.
+"""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from signaling.domain.errors import ErrorCode, Unavailable
+
+DATABASE = "sealroute.sqlite3"
+LOCK = "serving.lock"
+KEY_FILE = "sealing.key"
+# What the process must be able to do with each file. A key may be mounted read-only.
+_OURS = {
+    DATABASE: os.R_OK | os.W_OK,
+    f"{DATABASE}-wal": os.R_OK | os.W_OK,
+    f"{DATABASE}-shm": os.R_OK | os.W_OK,
+    KEY_FILE: os.R_OK,
+}
+_MAX_NOTE_BYTES = 1_024
+
+
+class FolderUnusable(Unavailable):
+    """The data folder cannot be used as it is; `advice` says what to do about it."""
+
+    def __init__(self, problem: str, advice: str) -> None:
+        self.problem, self.advice = problem, advice
+        super().__init__(ErrorCode.STORAGE_UNAVAILABLE, f"{problem}. {advice}")
+
+
+def prepare(data_dir: Path) -> None:
+    """Makes the folder and the database's file, for the owner only as far as they are ours.
+
+    Errors: `FolderUnusable`.
+    """
+    with _explained(data_dir, data_dir):
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _for_the_owner(data_dir, 0o700)
+        _permitted(data_dir, os.R_OK | os.W_OK | os.X_OK)
+    with _explained(data_dir / DATABASE, data_dir):
+        # SQLite gives the WAL and its index the mode of the database.
+        os.close(os.open(data_dir / DATABASE, os.O_RDWR | os.O_CREAT, 0o600))
+    for name, needed in _OURS.items():
+        path = data_dir / name
+        with _explained(path, data_dir):
+            if path.exists():
+                _for_the_owner(path, 0o600)
+                _permitted(path, needed)
+
+
+def _permitted(path: Path, needed: int) -> None:
+    if not os.access(path, needed, effective_ids=True):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def can_be_made(data_dir: Path) -> None:
+    """Whether a folder that is not there can be made; nothing of it stays.
+
+    Errors: `FolderUnusable`.
+    """
+    made: list[Path] = []
+    try:
+        with _explained(data_dir, data_dir):
+            for path in [*reversed(data_dir.absolute().parents), data_dir.absolute()]:
+                if not path.exists():
+                    path.mkdir(mode=0o700)
+                    made.append(path)
+    finally:
+        for path in reversed(made):
+            path.rmdir()
+
+
+@contextlib.contextmanager
+def served(data_dir: Path) -> Iterator[None]:
+    """Keeps other servers from the folder inside the block; the kernel lets go when we die.
+
+    Errors: `FolderUnusable`, also when another server has it.
+    """
+    path = data_dir / LOCK
+    with _explained(path, data_dir):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FolderUnusable(
+                f"Another server{_noted(descriptor)} already serves {data_dir}",
+                "Stop it, give this one a data folder of its own, or use PostgreSQL"
+                " (storage.url) for several nodes.",
+            ) from None
+        note = json.dumps({"process": os.getpid(), "host": socket.gethostname()})
+        with _explained(path, data_dir):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, note.encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _noted(descriptor: int) -> str:
+    """Who holds the lock, as far as it said so."""
+    try:
+        note = json.loads(os.pread(descriptor, _MAX_NOTE_BYTES, 0))
+        return f" (process {int(note['process'])} on {note['host']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _for_the_owner(path: Path, mode: int) -> None:
+    """Who does not own a file cannot change its mode, and need not."""
+    if path.stat().st_mode & 0o7777 != mode:
+        with contextlib.suppress(PermissionError):
+            path.chmod(mode)
+
+
+@contextlib.contextmanager
+def _explained(path: Path, data_dir: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as cause:
+        reason = cause.strerror or type(cause).__name__
+        raise FolderUnusable(
+            f"{path} cannot be used: {reason}", _advice(cause, data_dir)
+        ) from cause
+
+
+def _advice(cause: OSError, data_dir: Path) -> str:
+    if cause.errno in (errno.EACCES, errno.EPERM):
+        user = os.geteuid()
+        return (
+            f"This process is user {user}: run `chown -R {user} {data_dir}`, or run it as the user"
+            " whose files they are (Kubernetes: fsGroup)."
+        )
+    return _ADVICE.get(cause.errno or 0, "Name another folder with storage.data_dir.")
+
+
+_ADVICE = {
+    errno.EROFS: "Mount a volume there that can be written.",
+    errno.ENOSPC: "Make room on the disk.",
+    errno.EDQUOT: "Make room in the quota.",
+    errno.ENOLCK: "Use a file system that has locks: SQLite needs them too.",
+}

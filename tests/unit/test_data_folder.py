@@ -1,0 +1,161 @@
+"""Data folders that belong to somebody else, and folders that two servers want."""
+
+import asyncio
+import contextlib
+import errno
+import os
+import shutil
+import stat
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from config.settings import HttpSettings, MediaSettings, Settings, StorageSettings
+from sfu.fake import FakeMediaPlane
+from signaling.doctor import examine
+from signaling.domain.errors import Unavailable
+from signaling.server import running_server
+from signaling.storage.folder import DATABASE, KEY_FILE, LOCK, FolderUnusable, served
+from signaling.storage.sqlite import open_sqlite
+
+OTHER_USER = 20_000
+
+
+@pytest.fixture
+def volume():
+    """An empty folder that every user can reach; `tmp_path` is its owner's alone."""
+    parent = Path(tempfile.mkdtemp())
+    parent.chmod(0o755)
+    folder = parent / "data"
+    folder.mkdir(mode=0o755)
+    yield folder
+    shutil.rmtree(parent)
+
+
+@contextlib.contextmanager
+def somebody_else(monkeypatch):
+    """A user who does not own what is there. Only root can become one; for others the kernel's
+    refusal to change modes is played."""
+    if os.geteuid() != 0:
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "chmod", _refuse)
+            yield
+        return
+    os.seteuid(OTHER_USER)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def _refuse(_path, _mode):
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+
+def settings_in(folder: Path) -> Settings:
+    return Settings(
+        http=HttpSettings(host="127.0.0.1", port=0),
+        media=MediaSettings(host="127.0.0.1", port=0),
+        storage=StorageSettings(data_dir=str(folder)),
+    )
+
+
+def of_folder(settings: Settings):
+    return next(one for one in examine(settings, None) if one.check == "data folder")
+
+
+async def opens(folder: Path) -> None:
+    await (await open_sqlite(folder)).close()
+
+
+async def test_a_volume_that_root_owns_and_everybody_may_write_serves(volume, monkeypatch):
+    """Kubernetes' emptyDir."""
+    volume.chmod(0o777)
+    with somebody_else(monkeypatch):
+        await opens(volume)
+    assert stat.S_IMODE((volume / DATABASE).stat().st_mode) == 0o600
+
+
+async def test_data_of_another_user_that_the_group_may_write_serves(volume, monkeypatch):
+    """What the kubelet makes of a volume for an `fsGroup`; here "others" are the group."""
+    await opens(volume)
+    volume.chmod(0o777)
+    for file in volume.iterdir():
+        file.chmod(0o666)
+    with somebody_else(monkeypatch):
+        await opens(volume)
+
+
+def test_the_doctor_tells_of_a_volume_that_others_can_get_into(volume, monkeypatch):
+    volume.chmod(0o777)
+    with somebody_else(monkeypatch):
+        found = of_folder(settings_in(volume))
+    assert (found.state, "777" in found.detail) == ("warning", True)
+    assert "700 now" not in found.advice
+
+
+@pytest.mark.parametrize("file", [None, DATABASE, f"{DATABASE}-wal", KEY_FILE])
+async def test_a_permission_problem_says_who_and_what_to_do(volume, monkeypatch, file):
+    await opens(volume)
+    (volume / f"{DATABASE}-wal").touch()
+    for each in volume.iterdir():
+        each.chmod(0o666)
+    volume.chmod(0o777)
+    (volume / file if file else volume).chmod(0o100 if file else 0o555)
+    with somebody_else(monkeypatch):
+        user = os.geteuid()
+        with pytest.raises(Unavailable, match=f"chown -R {user} {volume}"):
+            await opens(volume)
+        found = await asyncio.to_thread(of_folder, settings_in(volume))
+    assert (found.state, file or "data") == ("error", Path(found.detail.split()[0]).name)
+    assert "backup" not in found.advice
+    assert "chown" in found.advice
+
+
+@pytest.mark.parametrize("where", ["/proc/nope", "/dev/null/data"])
+def test_a_folder_that_cannot_be_made_is_no_good_news(where):
+    found = of_folder(settings_in(Path(where)))
+    assert (found.state, "backup" in found.advice) == ("error", False)
+
+
+def test_the_doctor_leaves_no_folder_behind(tmp_path):
+    found = of_folder(settings_in(tmp_path / "a" / "b"))
+    assert found.state == "ok"
+    assert list(tmp_path.iterdir()) == []
+
+
+def fake_plane(_settings):
+    return FakeMediaPlane(connect_at_once=True), 0
+
+
+async def test_of_two_servers_on_one_folder_the_second_says_why_it_does_not_start(tmp_path):
+    settings = settings_in(tmp_path)
+    async with running_server(settings, open_plane=fake_plane):
+        with pytest.raises(FolderUnusable, match=f"process {os.getpid()} on .*already serves"):
+            async with running_server(settings, open_plane=fake_plane):
+                pytest.fail("two servers serve one folder")
+        await opens(tmp_path)  # command lines work beside it
+    async with running_server(settings, open_plane=fake_plane):
+        pass
+
+
+async def test_a_start_that_fails_lets_go_of_the_folder(tmp_path):
+    settings = settings_in(tmp_path)
+    broken = replace(settings, http=replace(settings.http, tls_certificate="/none"))
+    with pytest.raises(Exception, match="certificate"):
+        async with running_server(broken, open_plane=fake_plane):
+            pytest.fail("it started without its certificate")
+    with served(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize(
+    "note", [b"", b"{", b"[]", b'{"process": "x", "host": 1}', b"\xff" * 2_000]
+)
+def test_whatever_the_lock_file_says_the_second_server_is_refused(tmp_path, note):
+    with served(tmp_path):
+        (tmp_path / LOCK).write_bytes(note)
+        with pytest.raises(FolderUnusable, match="already serves"), served(tmp_path):
+            pytest.fail("both have it")

@@ -64,7 +64,7 @@ build: $(VENV)/native.stamp $(VENV)/client.stamp $(VENV)/web.stamp ## Build ever
 # --- the main job -------------------------------------------------------------------------
 
 run: build ## Set up and serve (embedded default: SQLite, one process)
-	@exec $(BIN)/sealroute serve $(ARGS)
+	@exec $(BIN)/sealroute serve --development $(ARGS)
 
 # --- proof --------------------------------------------------------------------------------
 

@@ -38,6 +38,7 @@ SHORT_NAMES: dict[str, tuple[str, str]] = {
     "media_port": ("media", "port"),
     "public_ip": ("media", "public_ips"),
     "data_dir": ("storage", "data_dir"),
+    "development": ("storage", "development_project"),
     "log_level": ("log", "level"),
     "log_format": ("log", "format"),
 }

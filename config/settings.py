@@ -94,7 +94,8 @@ class MediaSettings:
     )
     public_ips: str = knob(
         "",
-        "Addresses that clients can reach, with blanks between. Empty: every local IPv4 address.",
+        "Addresses that clients can reach, with blanks between. Empty: every local IPv4 address."
+        " With 127.0.0.1 alone no Firefox connects, and nobody from elsewhere.",
     )
 
 
@@ -177,6 +178,11 @@ class StorageSettings:
     )
     busy_timeout_ms: int = knob(
         5_000, "How long a write waits for another process. Then it fails.", 100, 60_000
+    )
+    development_project: bool = knob(
+        False,
+        "Make a project for trying things out where there is none, its credentials in a file of"
+        " data_dir. Not for production: whoever reads the file can do everything.",
     )
     cache_ms: int = knob(
         1_000, "How long a known project may be answered from memory. 0: always read.", 0, 60_000

@@ -1,5 +1,5 @@
 """The command line: `sealroute serve | migrate | project | operator | storage | session | token |
-callbacks | doctor`."""
+callbacks | health | doctor`."""
 
 import argparse
 import asyncio
@@ -29,6 +29,7 @@ from signaling.doctor import examine
 from signaling.domain.errors import DomainError
 from signaling.domain.roles import Role
 from signaling.domain.tokens import TokenClaims
+from signaling.health import ALIVE, READY, health_of
 from signaling.session_doctor import SessionDoctor
 from signaling.shell import Adder, Shell
 from signaling.storage.base import Store
@@ -130,6 +131,12 @@ def token(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def health(arguments: argparse.Namespace) -> int:
+    found = health_of(settings_of(arguments).http, READY if arguments.ready else ALIVE)
+    show(arguments, {"good": found.good, "detail": found.detail}, found.detail)
+    return 0 if found.good else 1
+
+
 def doctor(arguments: argparse.Namespace) -> int:
     findings = examine(settings_of(arguments), arguments.url)
     lines = []
@@ -156,6 +163,10 @@ def build_parser() -> argparse.ArgumentParser:
     for name, text, add_commands in GROUPS:
         _add_group(commands, name, text, add_commands)
     _add_sessions(commands)
+    probe = _add(commands, "health", health, "ask the server of these settings for its health")
+    probe.add_argument("--ready", action="store_true", help="whether it takes new clients")
+    probe.add_argument("--host", help="HTTP address (default 0.0.0.0)")
+    probe.add_argument("--port", type=int, help="HTTP port (default 8080)")
     check = _add(commands, "doctor", doctor, "say what is wrong, and what to do")
     check.add_argument("--url", help="also ask the server running there")
     _listening_flags(check)
@@ -191,6 +202,12 @@ def _listening_flags(parser: argparse.ArgumentParser) -> None:
 def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = _add(commands, "serve", serve, "run the server")
     _listening_flags(parser)
+    parser.add_argument(
+        "--development",
+        action="store_true",
+        default=None,
+        help="make a project for trying things out where there is none; not for production",
+    )
     parser.add_argument("--log-level", help="debug, info, warning or error")
     parser.add_argument("--log-format", help="json or console")
 

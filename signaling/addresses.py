@@ -1,6 +1,7 @@
 """The IPv4 addresses of this machine, in the order in which clients should try them."""
 
 import ipaddress
+from collections.abc import Iterable
 
 import ifaddr
 
@@ -23,6 +24,17 @@ def public_addresses(configured: str, bound: str) -> tuple[str, ...]:
     }
     found.setdefault("127.0.0.1", None)
     return tuple(sorted(found, key=_preference))
+
+
+ONLY_LOOPBACK = (
+    "Firefox does not connect to a loopback address, and nobody from another machine can: set"
+    " --public-ip (SEALROUTE_PUBLIC_IP) to an address of this machine in its network"
+)
+
+
+def only_loopback(addresses: Iterable[str]) -> bool:
+    """Whether no client but a Chromium on this machine can send its media here."""
+    return all(ipaddress.ip_address(address).is_loopback for address in addresses)
 
 
 def _checked(name: str) -> str:

@@ -153,19 +153,24 @@ async def first_project(store: Store, clock: Clock, data_dir: Path) -> Project |
     return project
 
 
-def welcome(project: Project, url: str, path: Path) -> str:
-    """What a person reads after the very first start."""
-    return f"""
-A development project was created (also in {path}):
+NO_PROJECT = (
+    "There is no project yet. Make one, and give its credentials to your application:"
+    " sealroute project create --name NAME --e2ee"
+)
 
-  API key         {project.api_key}
-  API secret      {project.api_secret}
-  application id  {project.application_id}
+
+def welcome(project: Project, url: str, path: Path) -> str:
+    """What a person reads after the very first start. Logs keep it, so the secret is not in it."""
+    return f"""
+A development project was created, with API key {project.api_key}.
+Its API secret is in {path}
 
 A first call with the `opentok` package:
 
+  import json
   from opentok import Client, MediaModes
-  opentok = Client("{project.api_key}", "{project.api_secret}", api_url="{url}")
+  project = json.load(open("{path}"))
+  opentok = Client(project["apiKey"], project["apiSecret"], api_url="{url}")
   session = opentok.create_session(media_mode=MediaModes.routed, e2ee=True)
   token = opentok.generate_token(session.session_id)
   print(session.session_id, token)

@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 
 from config.load import ConfigurationError
 from config.settings import Settings
-from signaling.addresses import public_addresses
+from signaling.addresses import ONLY_LOOPBACK, only_loopback, public_addresses
 from signaling.domain.errors import DomainError
 from signaling.storage.choosing import open_store
 from signaling.storage.folder import FolderUnusable, can_be_made
@@ -158,6 +158,8 @@ def _public_addresses(settings: Settings) -> Finding:
     except ConfigurationError as failure:
         return Finding("public ip", "error", str(failure), "Give --public-ip an IP address.")
     text = ", ".join(addresses)
+    if only_loopback(addresses):
+        return Finding("public ip", "warning", text, f"{ONLY_LOOPBACK}.")
     if not settings.media.public_ips:
         return Finding(
             "public ip",

@@ -21,8 +21,8 @@ from sfu.media_plane import MediaPlane
 from sfu.media_router import WorkerSettings
 from sfu.native_plane import NativeMediaPlane
 from sfu.peer_transport import MediaPlaneSettings
-from signaling.addresses import public_addresses
-from signaling.administration import DEVELOPMENT_FILE, first_project, welcome
+from signaling.addresses import ONLY_LOOPBACK, only_loopback, public_addresses
+from signaling.administration import DEVELOPMENT_FILE, NO_PROJECT, first_project, welcome
 from signaling.authenticator import Authenticator
 from signaling.callbacks.service import running_callbacks, target_policy
 from signaling.clock import Clock, SystemClock
@@ -35,6 +35,7 @@ from signaling.metrics import Metrics
 from signaling.rest.call import Services
 from signaling.rest.whip import WhipGate
 from signaling.rooms import Rooms
+from signaling.storage.base import Store
 from signaling.storage.choosing import serving_store
 from signaling.web_app import Readiness, Surface, WebApp, listening_line
 from signaling.websocket import WebSocketGate
@@ -48,11 +49,13 @@ COUNT_SAMPLE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """Where a server can be reached. `media_port` is its first UDP port."""
+    """Where a server can be reached. `media_port` is its first UDP port, `media_addresses` what
+    clients are told to send media to, `welcome` what a person reads at the start."""
 
     url: str
     http_port: int
     media_port: int
+    media_addresses: tuple[str, ...]
     welcome: str | None
 
 
@@ -126,11 +129,24 @@ async def running_server(
         port = runner.addresses[0][1]
         url = _url(settings, port)
         # Last, so that a start that fails does not use up the one welcome.
-        created = await first_project(store, clock, data_dir)
-        path = data_dir / DEVELOPMENT_FILE
-        text = None if created is None else welcome(created, url, path)
-        log.info("listening", http_port=port, media_port=media_port)
-        yield RunningServer(url, port, media_port, text)
+        text = await _first_words(store, clock, settings, url)
+        addresses = public_addresses(settings.media.public_ips, settings.media.host)
+        log.info("listening", http_port=port, media_port=media_port, media_addresses=addresses)
+        if only_loopback(addresses):
+            log.warning("media on loopback only", advice=ONLY_LOOPBACK)
+        yield RunningServer(url, port, media_port, addresses, text)
+
+
+async def _first_words(store: Store, clock: Clock, settings: Settings, url: str) -> str | None:
+    """What a person reads at the start: where the first project is, or how to make one."""
+    data_dir = Path(settings.storage.data_dir)
+    path = data_dir / DEVELOPMENT_FILE
+    if not settings.storage.development_project:
+        return None if await store.projects() else NO_PROJECT
+    created = await first_project(store, clock, data_dir)
+    if created is not None:
+        return welcome(created, url, path)
+    return f"Credentials of the development project: {path}" if path.exists() else None
 
 
 async def run_server(settings: Settings, say: Callable[[str], None], *, as_json: bool) -> int:
@@ -142,16 +158,18 @@ async def run_server(settings: Settings, say: Callable[[str], None], *, as_json:
         loop.add_signal_handler(number, stop.set)
     async with running_server(settings) as server:
         if not as_json:
-            say(server.welcome or _where_the_project_is(settings))
+            if server.welcome:
+                say(server.welcome)
+            say(_media_words(server.media_addresses))
         say(listening_line(server.url, server.media_port, as_json=as_json))
         await stop.wait()
         log.info("going down")
     return 0
 
 
-def _where_the_project_is(settings: Settings) -> str:
-    path = Path(settings.storage.data_dir) / DEVELOPMENT_FILE
-    return f"Credentials of the development project: {path}" if path.exists() else ""
+def _media_words(addresses: tuple[str, ...]) -> str:
+    told = f"Clients are told to send media to {', '.join(addresses)}"
+    return f"{told}\n{ONLY_LOOPBACK}" if only_loopback(addresses) else told
 
 
 async def _listen(app: web.Application, settings: Settings) -> web.AppRunner:

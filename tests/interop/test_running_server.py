@@ -26,6 +26,7 @@ from sfu.fake import FakeMediaPlane
 from signaling.administration import DEVELOPMENT_FILE
 from signaling.logs import configure_logs
 from signaling.server import running_server
+from signaling.storage.sqlite import open_sqlite
 
 pytestmark = [
     pytest.mark.interop,
@@ -36,7 +37,7 @@ pytestmark = [
 def settings_in(folder, **signaling):
     return Settings(
         http=HttpSettings(host="127.0.0.1", port=0),
-        storage=StorageSettings(data_dir=str(folder)),
+        storage=StorageSettings(data_dir=str(folder), development_project=True),
         signaling=SignalingSettings(**signaling),
     )
 
@@ -102,9 +103,23 @@ async def site(tmp_path):
         yield Site(server, tmp_path, http)
 
 
-async def test_a_first_start_says_how_to_make_the_first_call(site):
+async def test_a_first_start_says_how_to_make_the_first_call_without_the_secret(site):
     assert site.key in site.welcome
     assert "opentok.create_session" in site.welcome
+    assert DEVELOPMENT_FILE in site.welcome
+    assert site.secret not in site.welcome
+
+
+async def test_a_server_makes_no_project_unless_it_is_told_to(tmp_path):
+    settings = replace(settings_in(tmp_path), storage=StorageSettings(data_dir=str(tmp_path)))
+    for _ in range(2):
+        async with running_server(settings, open_plane=fake_plane) as server:
+            assert "sealroute project create" in server.welcome
+            assert server.media_addresses
+    assert not (tmp_path / DEVELOPMENT_FILE).exists()
+    store = await open_sqlite(tmp_path)
+    assert not await store.projects()
+    await store.close()
 
 
 async def test_probes_answer(site):
@@ -221,7 +236,7 @@ async def test_a_restart_keeps_projects_and_sessions(tmp_path):
             site = Site(server, tmp_path, http)
             session = await site.session(e2ee=True)
         async with running_server(settings_in(tmp_path), open_plane=fake_plane) as server:
-            assert server.welcome is None
+            assert DEVELOPMENT_FILE in server.welcome
             site = Site(server, tmp_path, http)
             socket = await site.join(session, site.token(session))
             assert (await expect(socket, "welcome"))["session"]["e2ee"] is True

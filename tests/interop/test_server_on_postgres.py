@@ -35,7 +35,11 @@ def node(database, folder):
     return Settings(
         http=HttpSettings(host="127.0.0.1", port=0),
         storage=StorageSettings(
-            data_dir=str(folder), url=Secret(database), sealing_key=Secret(key), cache_ms=0
+            data_dir=str(folder),
+            development_project=True,
+            url=Secret(database),
+            sealing_key=Secret(key),
+            cache_ms=0,
         ),
     )
 

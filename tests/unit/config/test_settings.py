@@ -40,7 +40,8 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path):
 @pytest.mark.parametrize("name", list(SHORT_NAMES))
 def test_every_short_name_works_in_the_environment(name):
     section, knob = SHORT_NAMES[name]
-    value = {"level": "debug", "format": "console"}.get(knob, "7")
+    odd = {"level": "debug", "format": "console", "development_project": "True"}
+    value = odd.get(knob, "7")
     settings = load_settings(None, {f"SEALROUTE_{name.upper()}": value})
     assert str(getattr(getattr(settings, section), knob)) == value
 

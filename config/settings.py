@@ -136,6 +136,37 @@ class SignalingSettings:
     message_burst: int = knob(
         200, "Messages a client may send at once before the rate counts.", 1, 100_000
     )
+    bytes_per_s: int = knob(
+        262_144,
+        "Steady rate of bytes of one client's messages. Large rooms answer with long descriptions.",
+        16_384,
+        16_777_216,
+    )
+    byte_burst: int = knob(
+        2_097_152,
+        "Bytes a client may send at once before the rate counts.",
+        524_288,
+        67_108_864,
+    )
+    fan_out_bytes_per_s: int = knob(
+        4_194_304,
+        "Steady rate of bytes that one client's messages cost on their way to others: the size of"
+        " each signal times its receivers.",
+        65_536,
+        1_073_741_824,
+    )
+    fan_out_burst: int = knob(
+        33_554_432,
+        "Bytes to others that a client may cause at once. 8 KB to 3,000 members are 25 MB.",
+        65_536,
+        1_073_741_824,
+    )
+    joins_per_token_per_min: int = knob(
+        600,
+        "Joins with one and the same token. Tokens may be shared, but not without end.",
+        1,
+        100_000,
+    )
     joins_per_s: float = knob(
         500.0, "Joins per second into one session; more wait for the next second.", 1, 100_000
     )
@@ -149,6 +180,12 @@ class SignalingSettings:
     linger_ms: int = knob(10_000, "How long an empty session stays in memory.", 0, 600_000)
     send_queue_bytes: int = knob(
         4_194_304, "What may wait for a slow client before it is dropped.", 65_536, 268_435_456
+    )
+    send_queues_total_bytes: int = knob(
+        268_435_456,
+        "What may wait for all slow clients together; beyond it whoever is slow is dropped.",
+        1_048_576,
+        68_719_476_736,
     )
     shutdown_ms: int = knob(5_000, "Time to say goodbye when the server stops.", 0, 300_000)
 

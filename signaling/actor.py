@@ -70,11 +70,12 @@ Schedule = Callable[[float, Callable[[], None]], Timer]
 
 @dataclass(frozen=True, slots=True)
 class JoiningClient:
-    """What admission found out about a client."""
+    """What admission found out about a client. `token`: a digest, to count its joins."""
 
     capabilities: Capabilities
     data: str
     layout_classes: tuple[str, ...]
+    token: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,7 @@ class SessionActor:
                     resume=seat.resume,
                     now_unix_ms=self._unix_ms(),
                     layout_classes=admission.layout_classes,
+                    token=admission.token,
                     ice_servers=self._ice_servers(connection),
                 )
             )
@@ -178,6 +180,10 @@ class SessionActor:
         grace_s = self.state.limits.grace_ms / 1000
         leave = partial(self._expire, connection)
         seat.grace = self._context.schedule(grace_s, leave)
+
+    def expel(self, connection: ConnectionId) -> None:
+        """The Connection ends at once, whatever it still has open."""
+        self.apply(c.Leave(connection, "forceDisconnected"))
 
     def _expire(self, connection: ConnectionId) -> None:
         self.apply(c.Leave(connection, "networkDisconnected"))

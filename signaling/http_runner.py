@@ -12,11 +12,11 @@ from typing import Any
 
 import structlog
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
 
 from config.settings import HttpSettings
 from signaling.domain.errors import BadRequest, ErrorCode, Unavailable
 from signaling.rest.answers import error_answer
+from signaling.websocket_connection import WebSocketConnection
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +44,7 @@ class Deadlines:
         )
 
 
-class _Connection(RequestHandler):
+class _Connection(WebSocketConnection):
     """One connection of a peer."""
 
     __slots__ = ("_deadlines", "_head_deadline")

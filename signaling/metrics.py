@@ -124,6 +124,18 @@ class Metrics:
             ("direction",),
             registry=registry,
         )
+        self.websocket_refused = Counter(
+            "sealroute_websocket_messages_refused_total",
+            "Messages of clients that were not decoded or not carried out.",
+            ("reason",),
+            registry=registry,
+        )
+        self.websocket_dropped = Counter(
+            "sealroute_websocket_dropped_total",
+            "Clients whose WebSocket the server ended.",
+            ("reason",),
+            registry=registry,
+        )
         self.callbacks_waiting = Gauge(
             "sealroute_callbacks_waiting",
             "Callbacks in the outbox, of all nodes on its storage.",

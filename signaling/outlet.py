@@ -12,12 +12,35 @@ class Outgoing:
     def __init__(self, message: m.Message) -> None:
         self.message = message
         self._encoded: dict[Encoding, bytes] = {}
+        self._framed: dict[Encoding, bytes] = {}
 
     def encoded(self, encoding: Encoding) -> bytes:
         data = self._encoded.get(encoding)
         if data is None:
             data = self._encoded[encoding] = encode(self.message, encoding)  # type: ignore[arg-type]
         return data
+
+    def framed(self, encoding: Encoding) -> bytes:
+        """The same as one frame of a WebSocket: the very bytes that all receivers share."""
+        frame = self._framed.get(encoding)
+        if frame is None:
+            data = self.encoded(encoding)
+            frame = frame_header(_FIRST_BYTES[encoding], len(data)) + data
+            self._framed[encoding] = frame
+        return frame
+
+
+_FIRST_BYTES = {Encoding.JSON: 0x81, Encoding.MSGPACK: 0x82}
+"""A whole text or binary message (RFC 6455 section 5.2); what a server sends is not masked."""
+_SHORT_BYTES, _MEDIUM_BYTES = 125, 0xFFFF
+
+
+def frame_header(first_byte: int, length: int) -> bytes:
+    if length <= _SHORT_BYTES:
+        return bytes((first_byte, length))
+    if length <= _MEDIUM_BYTES:
+        return bytes((first_byte, 126)) + length.to_bytes(2)
+    return bytes((first_byte, 127)) + length.to_bytes(8)
 
 
 class Outlet(Protocol):

@@ -5,11 +5,11 @@ readers: a client that does not read costs a bounded queue, and a bounded time.
 """
 
 import asyncio
-import contextlib
+import hashlib
 from dataclasses import dataclass
 
 import structlog
-from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+from aiohttp import WSMessage, WSMsgType, web
 
 from config.settings import Settings
 from sfu.ids import ConnectionId, short
@@ -20,17 +20,25 @@ from signaling.clock import Clock
 from signaling.directory import SessionDirectory
 from signaling.domain.errors import (
     ERRORS,
-    SERVICE_RESTART,
     DomainError,
     ErrorCode,
     PeerProtocolError,
+    Refused,
     Unavailable,
     sdk_error,
 )
+from signaling.domain.intake import Intake, IntakeRates
 from signaling.metrics import Metrics
 from signaling.outlet import Outgoing
 from signaling.protocol import messages as m
-from signaling.protocol.codec import MAX_MESSAGE_BYTES, Encoding, decode
+from signaling.protocol.codec import (
+    MAX_FIRST_MESSAGE_BYTES,
+    MAX_MESSAGE_BYTES,
+    Encoding,
+    decode,
+)
+from signaling.websocket_connection import WebSocketConnection
+from signaling.websocket_outlet import CLOSE_CODES, SendQueues, WebSocketOutlet
 
 log = structlog.get_logger(__name__)
 
@@ -40,105 +48,14 @@ ENCODINGS = {
 }
 IDLE_INTERVALS = 2.5
 """Silent keep-alive intervals after which a client is taken for lost: one ping may be late."""
-SLOW_READER_S = 10.0
-"""How long the oldest message may wait for a client to read before its WebSocket is dropped."""
 GOODBYE_S = 1.0
 """How long the end of a WebSocket waits for the client's own close frame."""
 MAX_INVALID_MESSAGES = 20
 """A client that does not speak the protocol is not going to learn it."""
-CLOSE_CODES = {
-    "clientDisconnected": WSCloseCode.OK,
-    "forceDisconnected": 4403,
-    "networkDisconnected": 4408,
-    "serverShutdown": SERVICE_RESTART,
-}
-
-
-class _Outlet:
-    """The way out of one WebSocket.
-
-    A message is one frame, written at once; the loop sends what was written in one turn together.
-    In a full room that is most of what signaling costs, so nothing else stands in between: no
-    queue, no task. What the client has not read yet waits in the transport, in bounds.
-    """
-
-    def __init__(
-        self,
-        ws: web.WebSocketResponse,
-        transport: asyncio.Transport,
-        encoding: Encoding,
-        limit_bytes: int,
-    ) -> None:
-        self._ws = ws
-        self._transport = transport
-        self._first_byte = _FIRST_BYTES[encoding]
-        self._encoding = encoding
-        self._limit_bytes = limit_bytes
-        self._written = 0
-        self._reading_check: asyncio.TimerHandle | None = None
-        self._closing: asyncio.Task[bool] | None = None
-        self.sent = 0
-
-    def send(self, outgoing: Outgoing) -> None:
-        if self._closing is not None or self._ws.closed or self._transport.is_closing():
-            return
-        data = outgoing.encoded(self._encoding)
-        frame = _header(self._first_byte, len(data)) + data
-        self._transport.write(frame)
-        self._written += len(frame)
-        self.sent += 1
-        waiting = self._transport.get_write_buffer_size()
-        if waiting > self._limit_bytes:
-            self._transport.abort()
-        elif waiting and self._reading_check is None:
-            self._check_later()
-
-    def close(self, reason: str) -> None:
-        if self._closing is None:
-            goodbye = m.Disconnected(reason=reason)  # type: ignore[arg-type]
-            self.send(Outgoing(goodbye))
-            self.end(CLOSE_CODES[reason])
-
-    def end(self, code: int) -> None:
-        """Closes the WebSocket after what was sent before; nothing more is sent."""
-        if self._closing is None:
-            self._closing = asyncio.create_task(self._ws.close(code=code))
-
-    async def finish(self) -> None:
-        """Lets what was said last go out, if the client still reads."""
-        self.end(WSCloseCode.OK)
-        if self._closing is not None:
-            with contextlib.suppress(asyncio.CancelledError, ConnectionError, TimeoutError):
-                async with asyncio.timeout(SLOW_READER_S):
-                    await self._closing
-        if self._reading_check is not None:
-            self._reading_check.cancel()
-
-    def _check_later(self) -> None:
-        """What waits now must be read in time, or the client is dropped."""
-        loop = asyncio.get_running_loop()
-        self._reading_check = loop.call_later(SLOW_READER_S, self._check_reading, self._written)
-
-    def _check_reading(self, written_then: int) -> None:
-        self._reading_check = None
-        waiting = self._transport.get_write_buffer_size()
-        if self._written - waiting < written_then:
-            self._transport.abort()
-        elif waiting:
-            self._check_later()
-
-
-_FIRST_BYTES = {Encoding.JSON: 0x81, Encoding.MSGPACK: 0x82}
-"""A whole text or binary message (RFC 6455 section 5.2); what a server sends is not masked."""
-_SHORT_BYTES, _MEDIUM_BYTES = 125, 0xFFFF
-
-
-def _header(first_byte: int, length: int) -> bytes:
-    if length <= _SHORT_BYTES:
-        return bytes((first_byte, length))
-    if length <= _MEDIUM_BYTES:
-        return bytes((first_byte, 126)) + length.to_bytes(2)
-    return bytes((first_byte, 127)) + length.to_bytes(8)
+STRANGER_BYTES = 2 * MAX_FIRST_MESSAGE_BYTES
+"""What may come before the first message was read: it, its framing, and some pings."""
+_CONTROL = (WSMsgType.PING, WSMsgType.PONG)
+_DATA = (WSMsgType.BINARY, WSMsgType.TEXT)
 
 
 @dataclass(slots=True)
@@ -147,6 +64,16 @@ class _Client:
 
     actor: SessionActor
     connection: ConnectionId
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """One WebSocket: in, out, and what is under it."""
+
+    ws: web.WebSocketResponse
+    connection: WebSocketConnection
+    encoding: Encoding
+    outlet: WebSocketOutlet
 
 
 class WebSocketGate:
@@ -166,6 +93,17 @@ class WebSocketGate:
         self._signaling = settings.signaling
         self._origins = frozenset(settings.http.allowed_origins.split())
         self._metrics = metrics
+        self._rates = IntakeRates(
+            messages_per_s=self._signaling.messages_per_s,
+            message_burst=self._signaling.message_burst,
+            bytes_per_s=self._signaling.bytes_per_s,
+            byte_burst=self._signaling.byte_burst,
+        )
+        self._queues = SendQueues(
+            self._signaling.send_queue_bytes,
+            self._signaling.send_queues_total_bytes,
+            dropped=self._note_dropped,
+        )
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Upgrades, and stays until the WebSocket ends."""
@@ -177,15 +115,22 @@ class WebSocketGate:
             max_msg_size=MAX_MESSAGE_BYTES,
             compress=False,
             timeout=GOODBYE_S,
+            # Pings of the WebSocket's own cost as much as others, and are counted like them.
+            autoping=False,
         )
+        connection = request.protocol
+        if not isinstance(connection, WebSocketConnection):
+            raise TypeError("a WebSocket needs a WebSocketConnection under it")
+        connection.expect_stranger(STRANGER_BYTES)
         await ws.prepare(request)
         encoding = ENCODINGS[ws.ws_protocol or m.SUBPROTOCOL_MSGPACK]
         transport = request.transport
         if transport is None:
             return ws  # gone already
-        outlet = _Outlet(ws, transport, encoding, self._signaling.send_queue_bytes)
+        outlet = WebSocketOutlet(ws, connection, transport, encoding, self._queues)
+        way = _Way(ws, connection, encoding, outlet)
         try:
-            await self._converse(ws, encoding, outlet, request.headers.get("Origin"))
+            await self._converse(way, request.headers.get("Origin"))
         finally:
             await outlet.finish()
             self._metrics.websocket_messages.labels("out").inc(outlet.sent)
@@ -203,46 +148,64 @@ class WebSocketGate:
             return web.json_response({"code": 400, "message": text}, status=400)
         return None
 
-    async def _converse(
-        self, ws: web.WebSocketResponse, encoding: Encoding, outlet: _Outlet, origin: str | None
-    ) -> None:
+    async def _converse(self, way: _Way, origin: str | None) -> None:
         try:
-            client = await self._welcome(ws, encoding, outlet, origin)
+            client = await self._welcome(way, origin)
         except DomainError as refused:
-            _answer_error(outlet, refused)
-            outlet.end(ERRORS[refused.code].close_code)
+            _answer_error(way.outlet, refused)
+            way.outlet.end(ERRORS[refused.code].close_code)
             self._metrics.joins.labels(refused.code.value).inc()
             return
         if client is None:
             return
         try:
-            await self._listen(ws, encoding, outlet, client)
+            await self._listen(way, client)
         finally:
-            client.actor.detach(client.connection, outlet)
+            client.actor.detach(client.connection, way.outlet)
 
-    async def _welcome(
-        self, ws: web.WebSocketResponse, encoding: Encoding, outlet: _Outlet, origin: str | None
-    ) -> _Client | None:
+    async def _welcome(self, way: _Way, origin: str | None) -> _Client | None:
         """Errors: those of the first message, of admission and of joining."""
         try:
             async with asyncio.timeout(self._signaling.hello_timeout_ms / 1000):
-                frame = await ws.receive()
+                frame = await self._first_message(way)
         except TimeoutError:
             raise PeerProtocolError(
                 ErrorCode.INVALID_MESSAGE, "The first message did not come in time."
             ) from None
-        if frame.type not in (WSMsgType.BINARY, WSMsgType.TEXT):
+        if frame is None:
             return None
         begin_s = self._clock.monotonic_s()
-        hello = self._decode(frame, encoding)
+        hello = _decode(frame, way.encoding)
         if not isinstance(hello, m.Hello):
             raise PeerProtocolError(ErrorCode.INVALID_MESSAGE, "The first message must be 'hello'.")
+        outlet = way.outlet
         client = self._resume(hello, outlet) or await self._join(hello, outlet, origin)
+        way.connection.admit()
         self._metrics.joins.labels("ok").inc()
         self._metrics.join_seconds.observe(self._clock.monotonic_s() - begin_s)
         return client
 
-    def _resume(self, hello: m.Hello, outlet: _Outlet) -> _Client | None:
+    async def _first_message(self, way: _Way) -> WSMessage | None:
+        """None: the WebSocket ended. Errors: `message_too_large`."""
+        frame = await way.ws.receive()
+        while frame.type in _CONTROL:
+            if frame.type is WSMsgType.PING:
+                way.outlet.pong(frame.data)
+            # So many as STRANGER_BYTES let through; others have their turn in between.
+            await asyncio.sleep(0)
+            frame = await way.ws.receive()
+        # Others may have sent theirs in the same turn of the loop.
+        await asyncio.sleep(0)
+        if way.connection.overran or (
+            frame.type in _DATA and len(frame.data) > MAX_FIRST_MESSAGE_BYTES
+        ):
+            raise PeerProtocolError(
+                ErrorCode.MESSAGE_TOO_LARGE,
+                f"The first message may have {MAX_FIRST_MESSAGE_BYTES:,} bytes.",
+            )
+        return frame if frame.type in _DATA else None
+
+    def _resume(self, hello: m.Hello, outlet: WebSocketOutlet) -> _Client | None:
         """The resume token is as good as the client's token, which may have expired since."""
         if hello.resume is None:
             return None
@@ -252,7 +215,7 @@ class WebSocketGate:
             return None
         return _Client(actor, connection)
 
-    async def _join(self, hello: m.Hello, outlet: _Outlet, origin: str | None) -> _Client:
+    async def _join(self, hello: m.Hello, outlet: WebSocketOutlet, origin: str | None) -> _Client:
         try:
             admission = await self._authenticator.authenticate(
                 hello.api_key, hello.session_id, hello.token, origin=origin
@@ -267,60 +230,101 @@ class WebSocketGate:
         except DomainError as refused:
             raise _answering(refused, hello) from None
         joining = JoiningClient(
-            admission.capabilities, admission.connection_data, admission.layout_classes
+            admission.capabilities,
+            admission.connection_data,
+            admission.layout_classes,
+            token=hashlib.sha256(hello.token.encode()).digest(),
         )
         try:
             return _Client(actor, actor.join(hello, joining, outlet))
         except DomainError as refused:
             raise _answering(refused, hello) from None
 
-    async def _listen(
-        self, ws: web.WebSocketResponse, encoding: Encoding, outlet: _Outlet, client: _Client
-    ) -> None:
+    async def _listen(self, way: _Way, client: _Client) -> None:
         idle_s = self._signaling.keep_alive_ms * IDLE_INTERVALS / 1000
+        intake = Intake(self._rates, self._now_ms())
         invalid = 0
         received = 0
         try:
             while invalid < MAX_INVALID_MESSAGES:
                 try:
                     async with asyncio.timeout(idle_s):
-                        frame = await ws.receive()
+                        frame = await way.ws.receive()
                 except TimeoutError:
                     log.info("silent client", connection=short(client.connection))
-                    outlet.end(CLOSE_CODES["networkDisconnected"])
+                    way.outlet.end(CLOSE_CODES["networkDisconnected"])
                     return
-                if frame.type not in (WSMsgType.BINARY, WSMsgType.TEXT):
+                if frame.type not in _DATA and frame.type not in _CONTROL:
                     return
                 received += 1
-                invalid += not self._serve(frame, encoding, outlet, client)
-            outlet.end(ERRORS[ErrorCode.INVALID_MESSAGE].close_code)
+                refused = self._take(frame, way, client, intake)
+                if refused is not None and not intake.bears(self._now_ms()):
+                    self._expel(way, client)
+                    return
+                invalid += isinstance(refused, PeerProtocolError)
+                # What one client has sent at once must not make others wait.
+                await asyncio.sleep(0)
+            way.outlet.end(ERRORS[ErrorCode.INVALID_MESSAGE].close_code)
         finally:
             self._metrics.websocket_messages.labels("in").inc(received)
 
-    def _serve(
-        self, frame: WSMessage, encoding: Encoding, outlet: _Outlet, client: _Client
-    ) -> bool:
-        """One message. False: it did not keep the protocol."""
+    def _take(
+        self, frame: WSMessage, way: _Way, client: _Client, intake: Intake
+    ) -> DomainError | None:
+        """One frame. The refusal, if it did not keep the protocol or the rates."""
+        if not intake.admits(len(frame.data), self._now_ms()):
+            refused: DomainError = Refused(ErrorCode.RATE_LIMITED)
+            if frame.type in _DATA:
+                _answer_error(way.outlet, refused)
+            self._metrics.websocket_refused.labels("undecoded").inc()
+            return refused
+        if frame.type in _CONTROL:
+            if frame.type is WSMsgType.PING:
+                way.outlet.pong(frame.data)
+            return None
+        return self._serve(frame, way, client)
+
+    def _serve(self, frame: WSMessage, way: _Way, client: _Client) -> DomainError | None:
+        """One message. The refusal, if it did not keep the protocol or the rates."""
         try:
-            message = self._decode(frame, encoding)
+            message = _decode(frame, way.encoding)
         except PeerProtocolError as refused:
-            _answer_error(outlet, refused)
-            return False
+            _answer_error(way.outlet, refused)
+            self._metrics.websocket_refused.labels(refused.code.value).inc()
+            return refused
         try:
             client.actor.handle_request(client.connection, message)
         except DomainError as refused:
-            _answer_error(outlet, refused, message)
+            _answer_error(way.outlet, refused, message)
+            self._metrics.websocket_refused.labels(refused.code.value).inc()
+            return refused if refused.code is ErrorCode.RATE_LIMITED else None
         except Exception:
             log.exception("request failed", connection=short(client.connection))
-            _answer_error(outlet, Unavailable(ErrorCode.INTERNAL), message)
-        return True
+            _answer_error(way.outlet, Unavailable(ErrorCode.INTERNAL), message)
+        return None
 
-    def _decode(self, frame: WSMessage, encoding: Encoding) -> m.ClientMessage:
-        if (frame.type is WSMsgType.TEXT) is not (encoding is Encoding.JSON):
-            raise PeerProtocolError(
-                ErrorCode.INVALID_MESSAGE, "The frame's type does not fit the subprotocol."
-            )
-        return decode(frame.data, encoding)
+    def _expel(self, way: _Way, client: _Client) -> None:
+        """A client that goes on sending too much: it leaves, and does not come back by resuming."""
+        log.info("message flood", connection=short(client.connection))
+        refused = Refused(ErrorCode.MESSAGE_FLOOD)
+        self._metrics.websocket_dropped.labels(refused.code.value).inc()
+        _answer_error(way.outlet, refused)
+        way.outlet.end(ERRORS[refused.code].close_code)
+        client.actor.expel(client.connection)
+
+    def _note_dropped(self, reason: str) -> None:
+        self._metrics.websocket_dropped.labels(reason).inc()
+
+    def _now_ms(self) -> int:
+        return int(self._clock.monotonic_s() * 1000)
+
+
+def _decode(frame: WSMessage, encoding: Encoding) -> m.ClientMessage:
+    if (frame.type is WSMsgType.TEXT) is not (encoding is Encoding.JSON):
+        raise PeerProtocolError(
+            ErrorCode.INVALID_MESSAGE, "The frame's type does not fit the subprotocol."
+        )
+    return decode(frame.data, encoding)
 
 
 def _answering(refused: DomainError, request: m.Request) -> DomainError:
@@ -333,7 +337,9 @@ def _answered(refused: DomainError) -> int | None:
     return refused.request_id if isinstance(refused, PeerProtocolError) else None
 
 
-def _answer_error(outlet: _Outlet, refused: DomainError, request: m.Request | None = None) -> None:
+def _answer_error(
+    outlet: WebSocketOutlet, refused: DomainError, request: m.Request | None = None
+) -> None:
     request = request or refused.__dict__.get("request")
     tag = None if request is None else request.__struct_config__.tag
     name, number = sdk_error(refused.code, str(tag) if tag is not None else None)

@@ -41,6 +41,7 @@ class Room:
         formats: tuple[str, ...] = ("e2ee/1",),
         data: str = "",
         layout_classes: tuple[str, ...] = (),
+        token: bytes = b"",
     ) -> Effects:
         return self.do(
             Join(
@@ -53,6 +54,7 @@ class Room:
                 resume=f"resume-{name}",
                 now_unix_ms=1_700_000_000_000,
                 layout_classes=layout_classes,
+                token=token,
             )
         )
 

@@ -21,7 +21,8 @@ RequestT_co = TypeVar("RequestT_co", bound=Request, covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """An admitted client. `resume` is the token that takes the connection up again."""
+    """An admitted client. `resume` is the token that takes the connection up again; `token` a
+    digest of the one it was admitted with."""
 
     connection: ConnectionId
     request: int
@@ -33,6 +34,7 @@ class Join:
     now_unix_ms: int
     layout_classes: tuple[str, ...] = ()
     ice_servers: tuple[IceServer, ...] = field(default=(), repr=False)
+    token: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,9 @@ class ErrorCode(StrEnum):
     STREAM_LIMIT = "stream_limit"
     SUBSCRIBER_LIMIT = "subscriber_limit"
     RATE_LIMITED = "rate_limited"
+    MESSAGE_FLOOD = "message_flood"
     SIGNAL_TOO_LONG = "signal_too_long"
+    SIGNAL_NOT_ENCRYPTED = "signal_not_encrypted"
     INVALID_PARAMETER = "invalid_parameter"
     E2EE_UNSUPPORTED = "e2ee_unsupported"
     E2EE_REQUIRED = "e2ee_required"
@@ -142,8 +144,10 @@ class ErrorRow:
     message: str
 
 
-# Close codes are 4000 + the HTTP status of the same meaning, but for the two that RFC 6455 has.
+# Close codes are 4000 + the HTTP status of the same meaning, but for those that RFC 6455 has and
+# for a flood, which clients must not take for one refusal.
 MESSAGE_TOO_BIG = 1009
+FLOOD = 4430
 INTERNAL_ERROR = 1011
 SERVICE_RESTART = 1012
 
@@ -239,11 +243,25 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
     _E.RATE_LIMITED: _row(
         Refused, 429, ("OT_RATE_LIMIT_EXCEEDED", 1550), "Too many requests; slow down."
     ),
+    _E.MESSAGE_FLOOD: _row(
+        Refused,
+        429,
+        ("OT_RATE_LIMIT_EXCEEDED", 1550),
+        "The client went on sending more than it may. Send less, and join again.",
+        close_code=FLOOD,
+    ),
     _E.SIGNAL_TOO_LONG: _row(
         BadRequest,
         413,
         ("OT_INVALID_PARAMETER", 1413),
         "A signal's type may have 128 bytes and its data 8,192.",
+    ),
+    _E.SIGNAL_NOT_ENCRYPTED: _row(
+        Refused,
+        409,
+        ("OT_INVALID_PARAMETER", 1413),
+        "Signals of an end-to-end encrypted session must be encrypted: set the encryption secret"
+        " before sending.",
     ),
     _E.INVALID_PARAMETER: _row(BadRequest, 400, _PARAMETER, "A parameter is not valid."),
     _E.E2EE_UNSUPPORTED: _row(

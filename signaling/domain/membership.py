@@ -10,6 +10,8 @@ from signaling.domain.session_state import Bucket, Member, SessionState
 from signaling.protocol import messages as m
 
 FORMAT = "e2ee/1"
+MAX_TOKENS = 10_000
+"""Whose joins are counted at a time, in one Session."""
 
 
 def handle_join(state: SessionState, command: Join, now_ms: int) -> Effects:
@@ -18,7 +20,7 @@ def handle_join(state: SessionState, command: Join, now_ms: int) -> Effects:
         raise error(ErrorCode.E2EE_UNSUPPORTED)
     if len(state.members) >= state.limits.connections:
         raise error(ErrorCode.CONNECTION_LIMIT)
-    _take_join(state, now_ms)
+    _take_join(state, command.token, now_ms)
     is_first = not state.members
     info = m.ConnectionInfo(
         connection_id=command.connection, creation_time=command.now_unix_ms, data=command.data
@@ -28,6 +30,7 @@ def handle_join(state: SessionState, command: Join, now_ms: int) -> Effects:
         command.capabilities,
         command.codecs,
         requests=Bucket(float(state.limits.message_burst), now_ms),
+        fan_out=Bucket(float(state.limits.fan_out_burst), now_ms),
         heard_hints=state.hints_announced,
     )
     state.layout_classes[command.connection] = command.layout_classes
@@ -42,12 +45,26 @@ def handle_join(state: SessionState, command: Join, now_ms: int) -> Effects:
     ]
 
 
-def _take_join(state: SessionState, now_ms: int) -> None:
+def _take_join(state: SessionState, token: bytes, now_ms: int) -> None:
+    if token:
+        _take_join_of_token(state, token, now_ms)
     per_s = state.limits.joins_per_s
     burst = max(1.0, per_s)
     if state.joins is None:
         state.joins = Bucket(burst, now_ms)
     state.joins.take(now_ms, per_s, burst)
+
+
+def _take_join_of_token(state: SessionState, token: bytes, now_ms: int) -> None:
+    burst = float(state.limits.joins_per_token_per_min)
+    per_s = burst / 60
+    known = state.joins_by_token
+    if token not in known and len(known) >= MAX_TOKENS:
+        # Those of which nobody made use for a minute are as good as new.
+        recent = {t: b for t, b in known.items() if now_ms - b.filled_ms < 60_000}
+        known.clear()
+        known.update(recent if len(recent) < MAX_TOKENS else {})
+    known.setdefault(token, Bucket(burst, now_ms)).take(now_ms, per_s, burst)
 
 
 def handle_resume(state: SessionState, command: Resume, now_ms: int) -> Effects:

@@ -1,10 +1,12 @@
 """One Session: command in, effects out. The tables name the handler of each command."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from signaling.domain import commands as c
 from signaling.domain import (
+    fan_out,
     membership,
     moderation,
     publishing,
@@ -26,6 +28,13 @@ CapabilityName = Literal[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class RequestRow:
+    handler: Handler
+    needs: CapabilityName | None
+    fans_out: bool
+
+
 def _command(
     kind: type[CommandT], handler: Callable[[SessionState, CommandT, int], Effects]
 ) -> tuple[type, Handler]:
@@ -37,9 +46,12 @@ def _request(
     kind: type[RequestT],
     handler: Callable[[SessionState, c.FromClient[RequestT], int], Effects],
     needs: CapabilityName | None = None,
-) -> tuple[type, tuple[Handler, CapabilityName | None]]:
-    """The same for a client's request. `needs`: the capability that its token must give."""
-    return kind, (handler, needs)
+    *,
+    fans_out: bool = False,
+) -> tuple[type, RequestRow]:
+    """The same for a client's request. `needs`: the capability that its token must give.
+    `fans_out`: others are told of it, which the client may cause only so often."""
+    return kind, RequestRow(handler, needs, fans_out)
 
 
 COMMANDS: dict[type, Handler] = dict(
@@ -62,11 +74,11 @@ COMMANDS: dict[type, Handler] = dict(
     ]
 )
 
-REQUESTS: dict[type, tuple[Handler, CapabilityName | None]] = dict(
+REQUESTS: dict[type, RequestRow] = dict(
     [
-        _request(m.Publish, publishing.handle_publish, "publish"),
+        _request(m.Publish, publishing.handle_publish, "publish", fans_out=True),
         _request(m.Unpublish, publishing.handle_unpublish),
-        _request(m.UpdateStream, publishing.handle_update),
+        _request(m.UpdateStream, publishing.handle_update, fans_out=True),
         _request(m.DeclareKids, sealing.handle_declare),
         _request(m.Subscribe, subscribing.handle_subscribe, "subscribe"),
         _request(m.DownlinkAnswer, subscribing.handle_answer),
@@ -76,12 +88,12 @@ REQUESTS: dict[type, tuple[Handler, CapabilityName | None]] = dict(
         _request(m.PeerDescription, relaying.handle_description),
         _request(m.PeerCandidate, relaying.handle_candidate),
         _request(m.E2eeState, sealing.handle_state),
-        _request(m.E2eeReady, sealing.handle_ready),
-        _request(m.Signal, signals.handle_signal, "signal"),
+        _request(m.E2eeReady, sealing.handle_ready, fans_out=True),
+        _request(m.Signal, signals.handle_signal, "signal", fans_out=True),
         _request(m.ForceDisconnect, moderation.handle_force_disconnect, "force_disconnect"),
         _request(m.ForceUnpublish, moderation.handle_force_unpublish, "force_unpublish"),
         _request(m.ForceMuteStream, moderation.handle_force_mute_stream, "force_mute"),
-        _request(m.ForceMuteAll, moderation.handle_force_mute_all, "force_mute"),
+        _request(m.ForceMuteAll, moderation.handle_force_mute_all, "force_mute", fans_out=True),
         _request(m.Ping, membership.handle_ping),
         _request(m.Bye, membership.handle_bye),
     ]
@@ -105,7 +117,10 @@ def _handle_request(state: SessionState, command: c.FromClient[m.Request], now_m
     row = REQUESTS.get(type(command.message))
     if row is None:
         raise error(ErrorCode.INVALID_MESSAGE)
-    handler, needs = row
-    if needs is not None and not getattr(member.capabilities, needs):
+    if row.needs is not None and not getattr(member.capabilities, row.needs):
         raise error(ErrorCode.PERMISSION_DENIED)
-    return handler(state, command, now_ms)
+    if row.fans_out:
+        fan_out.check(member.fan_out, limits, now_ms)
+    effects = row.handler(state, command, now_ms)
+    fan_out.charge(member.fan_out, state, effects)
+    return effects

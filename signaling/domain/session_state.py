@@ -20,6 +20,9 @@ class Limits:
     messages_per_s: float = 50.0
     message_burst: int = 400
     joins_per_s: float = 500.0
+    joins_per_token_per_min: int = 600
+    fan_out_bytes_per_s: int = 4_194_304
+    fan_out_burst: int = 33_554_432
     keep_alive_ms: int = 10_000
     grace_ms: int = 15_000
 
@@ -33,6 +36,9 @@ def limits_of(settings: SignalingSettings) -> Limits:
         messages_per_s=settings.messages_per_s,
         message_burst=settings.message_burst,
         joins_per_s=settings.joins_per_s,
+        joins_per_token_per_min=settings.joins_per_token_per_min,
+        fan_out_bytes_per_s=settings.fan_out_bytes_per_s,
+        fan_out_burst=settings.fan_out_burst,
         keep_alive_ms=settings.keep_alive_ms,
         grace_ms=settings.grace_ms,
     )
@@ -47,17 +53,27 @@ class Bucket:
 
     def take(self, now_ms: int, per_s: float, burst: float, cost: float = 1.0) -> None:
         """Errors: `rate_limited`."""
+        if not self.takes(now_ms, per_s, burst, cost):
+            raise error(ErrorCode.RATE_LIMITED)
+
+    def takes(self, now_ms: int, per_s: float, burst: float, cost: float = 1.0) -> bool:
+        """Takes the cost if there is enough."""
+        self.fill(now_ms, per_s, burst)
+        if self.tokens < cost:
+            return False
+        self.tokens -= cost
+        return True
+
+    def fill(self, now_ms: int, per_s: float, burst: float) -> None:
         refill = max(0, now_ms - self.filled_ms) * per_s / 1000
         self.tokens = min(burst, self.tokens + refill)
         self.filled_ms = now_ms
-        if self.tokens < cost:
-            raise error(ErrorCode.RATE_LIMITED)
-        self.tokens -= cost
 
 
 @dataclass(slots=True)
 class Member:
     """`streams` and `deliveries` name the member's own, in the order in which they came.
+    `fan_out`: the bytes to others that its messages may cost.
     `passed`: the bytes that it may have passed on to other clients (relayed Sessions).
     `hint_number`: of its last announcement, as the Session counts them; `heard_hints`: up to which
     it knows those of others."""
@@ -66,6 +82,7 @@ class Member:
     capabilities: Capabilities
     codecs: tuple[str, ...]
     requests: Bucket
+    fan_out: Bucket
     passed: Bucket | None = None
     hint: int | None = None
     hint_number: int = 0
@@ -117,6 +134,8 @@ class SessionState:
     streams: dict[StreamId, Stream] = field(default_factory=dict)
     deliveries: dict[SubscriberId, Delivery] = field(default_factory=dict)
     joins: Bucket | None = None
+    joins_by_token: dict[bytes, Bucket] = field(default_factory=dict)
+    rest_fan_out: Bucket | None = None
     hints_announced: int = 0
     mute_forced: bool = False
     layout_classes: dict[ConnectionId, tuple[str, ...]] = field(default_factory=dict)

@@ -3,10 +3,11 @@
 import re
 
 from sfu.ids import ConnectionId
+from signaling.domain import fan_out
 from signaling.domain.commands import FromClient, RestSignal
 from signaling.domain.effects import Broadcast, Effects, Send
 from signaling.domain.errors import ErrorCode, error
-from signaling.domain.session_state import SessionState
+from signaling.domain.session_state import Bucket, SessionState
 from signaling.protocol import messages as m
 
 MAX_TYPE_BYTES = 128
@@ -23,10 +24,14 @@ def _check(kind: str | None, data: str | None) -> None:
 
 
 def handle_signal(state: SessionState, command: FromClient[m.Signal], now_ms: int) -> Effects:
-    """Errors: `signal_too_long`, `invalid_parameter`, `connection_not_found`."""
+    """Errors: `signal_not_encrypted`, `signal_too_long`, `invalid_parameter`,
+    `connection_not_found`."""
     del now_ms
     request = command.message
     _check(request.type, request.data)
+    if state.e2ee and request.sealed is None:
+        # It would carry a member's name without a proof that it comes from that member.
+        raise error(ErrorCode.SIGNAL_NOT_ENCRYPTED)
     if request.sealed is not None:
         if not state.e2ee or request.data is not None:
             raise error(ErrorCode.INVALID_PARAMETER)
@@ -41,10 +46,16 @@ def handle_signal(state: SessionState, command: FromClient[m.Signal], now_ms: in
 
 
 def handle_rest_signal(state: SessionState, command: RestSignal, now_ms: int) -> Effects:
-    del now_ms
+    """Errors: `signal_too_long`, `invalid_parameter`, `connection_not_found`, `rate_limited`."""
     _check(command.type, command.data)
+    limits = state.limits
+    if state.rest_fan_out is None:
+        state.rest_fan_out = Bucket(float(limits.fan_out_burst), now_ms)
+    fan_out.check(state.rest_fan_out, limits, now_ms)
     received = m.SignalReceived(type=command.type, data=command.data)
-    return _deliver(state, received, command.to)
+    effects = _deliver(state, received, command.to)
+    fan_out.charge(state.rest_fan_out, state, effects)
+    return effects
 
 
 def _deliver(state: SessionState, received: m.SignalReceived, to: str | None) -> Effects:

@@ -1,7 +1,8 @@
 """Bytes ↔ messages. The only place that knows msgpack; JSON is its readable twin.
 
-Order of the checks: size, form (depth, lengths, no extension types, no member twice), secrets,
-then the table of messages. Errors name where, never what: peers' content is not repeated.
+Order of the checks: size, number of values (both on the bytes, before anything is made of them),
+form (depth, lengths, no extension types, no member twice), secrets, then the table of messages.
+Errors name where, never what: peers' content is not repeated.
 """
 
 import json
@@ -13,9 +14,17 @@ import msgpack  # type: ignore[import-untyped]
 import msgspec
 
 from signaling.domain.errors import ErrorCode, PeerProtocolError
+from signaling.protocol.counting import TooManyError, check_json, check_msgpack
 from signaling.protocol.messages import ClientMessage, ServerMessage
 
 MAX_MESSAGE_BYTES = 262_144
+MAX_FIRST_MESSAGE_BYTES = 16_384
+"""Of `hello`: whoever sends it is a stranger until it was read. Its token takes half of that."""
+MAX_VALUES = 4_096
+"""Of a client's message: each value and each name of a member is one. The largest that the table
+of messages allows is `forceMuteAll` with 3,000 streams."""
+MAX_SERVER_VALUES = 1_000_000
+"""A `welcome` to a session of many thousands."""
 MAX_DEPTH = 16
 MAX_ARRAY_ITEMS = 4_096
 MAX_MAP_MEMBERS = 256
@@ -37,13 +46,13 @@ class _TwiceError(ValueError):
 
 def decode(data: bytes | str, encoding: Encoding) -> ClientMessage:
     """A client's message. Errors: `message_too_large`, `invalid_message`, `secret_refused`."""
-    message: ClientMessage = _decode(data, encoding, ClientMessage)
+    message: ClientMessage = _decode(data, encoding, ClientMessage, MAX_VALUES)
     return message
 
 
 def decode_server_message(data: bytes | str, encoding: Encoding) -> ServerMessage:
     """A server's message, as clients of the same table read it."""
-    message: ServerMessage = _decode(data, encoding, ServerMessage)
+    message: ServerMessage = _decode(data, encoding, ServerMessage, MAX_SERVER_VALUES)
     return message
 
 
@@ -55,10 +64,13 @@ def encode(message: ClientMessage | ServerMessage, encoding: Encoding) -> bytes:
     return packed
 
 
-def _decode(data: bytes | str, encoding: Encoding, table: Any) -> Any:  # noqa: ANN401 - msgspec unions have no type
+def _decode(data: bytes | str, encoding: Encoding, table: Any, most_values: int) -> Any:  # noqa: ANN401 - msgspec unions have no type
     if len(data) > MAX_MESSAGE_BYTES:
         raise PeerProtocolError(ErrorCode.MESSAGE_TOO_LARGE)
-    raw = _READERS[encoding](data)
+    try:
+        raw = _READERS[encoding](data, most_values)
+    except TooManyError:
+        raise _invalid(f"more than {most_values:,} values, or nested too deep") from None
     try:
         return _convert(raw, encoding, table)
     except PeerProtocolError as refused:
@@ -84,9 +96,10 @@ def _request_id(raw: object) -> int | None:
     return number if fits else None
 
 
-def _read_msgpack(data: bytes | str) -> object:
+def _read_msgpack(data: bytes | str, most_values: int) -> object:
     if isinstance(data, str):
         _fail("a text frame on a binary protocol")
+    check_msgpack(data, most_values, MAX_DEPTH)
     try:
         return msgpack.unpackb(
             data,
@@ -103,7 +116,8 @@ def _read_msgpack(data: bytes | str) -> object:
         raise _invalid("not msgpack within the limits") from None
 
 
-def _read_json(data: bytes | str) -> object:
+def _read_json(data: bytes | str, most_values: int) -> object:
+    check_json(data if isinstance(data, bytes) else data.encode("utf-8", "replace"), most_values)
     try:
         return json.loads(
             data, object_pairs_hook=_members_once, parse_constant=lambda _: _fail("number")

@@ -13,8 +13,8 @@ import msgspec
 from msgspec import inspect as shape
 
 from config.settings import SignalingSettings
-from signaling.domain import signals
-from signaling.domain.errors import ERRORS, ERRORS_BY_REQUEST, ErrorCode, sdk_error
+from signaling.domain import intake, signals
+from signaling.domain.errors import ERRORS, ERRORS_BY_REQUEST, FLOOD, ErrorCode, sdk_error
 from signaling.protocol import codec
 from signaling.protocol.messages import SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, Message
 from signaling.protocol.shapes import (
@@ -31,6 +31,8 @@ _DEFAULTS = SignalingSettings()
 def _limits() -> str:
     rows = [
         ("bytes of a message", f"{codec.MAX_MESSAGE_BYTES:,}", "message_too_large"),
+        ("bytes of the first message", f"{codec.MAX_FIRST_MESSAGE_BYTES:,}", "message_too_large"),
+        ("values and names in a message", f"{codec.MAX_VALUES:,}", "invalid_message"),
         ("levels of nesting", codec.MAX_DEPTH, "invalid_message"),
         ("items of an array", f"{codec.MAX_ARRAY_ITEMS:,}", "invalid_message"),
         ("members of a map", codec.MAX_MAP_MEMBERS, "invalid_message"),
@@ -41,6 +43,16 @@ def _limits() -> str:
         ("bytes of a sealed signal", f"{signals.MAX_SEALED_BYTES:,}", "signal_too_long"),
         ("messages of one client per second *", f"{_DEFAULTS.messages_per_s:g}", "rate_limited"),
         ("messages of one client at once *", _DEFAULTS.message_burst, "rate_limited"),
+        ("bytes of one client per second *", f"{_DEFAULTS.bytes_per_s:,}", "rate_limited"),
+        ("bytes of one client at once *", f"{_DEFAULTS.byte_burst:,}", "rate_limited"),
+        (
+            "bytes to others, by one client, per second *",
+            f"{_DEFAULTS.fan_out_bytes_per_s:,}",
+            "rate_limited",
+        ),
+        ("bytes to others at once *", f"{_DEFAULTS.fan_out_burst:,}", "rate_limited"),
+        ("refusals of one client at once", f"{intake.PATIENCE:g}", "message_flood"),
+        ("joins with one token per minute *", _DEFAULTS.joins_per_token_per_min, "rate_limited"),
         ("joins into a session per second *", f"{_DEFAULTS.joins_per_s:g}", "rate_limited"),
         ("connections in a session *", _DEFAULTS.connections_per_session, "connection_limit"),
         ("streams of one client *", _DEFAULTS.streams_per_connection, "stream_limit"),
@@ -80,7 +92,8 @@ compression, no extension types, and no member stands twice in a map.
   is `welcome`, or `error` and the end of the WebSocket with the close code of the error table.
 - Every message of a client is a request and carries a number `id` of the client's choice (0 to
   2^31-1; count up). The server answers each with exactly one message whose `re` is that number:
-  `error`, or the message that the table of requests names.
+  `error`, or the message that the table of requests names. Messages far beyond the rates are not
+  read; their `error` has no `re`, and who goes on sending them is closed (`message_flood`).
 - Messages of the server without `re` are events, in the order in which things happen.
 - A client may have many requests under way.
 
@@ -123,13 +136,13 @@ _ERRORS = """\
 
 `code` is stable and for programs; `message` is for people and may change. `name` and `number` are
 what the SDKs raise. The close code ends the WebSocket when a failed `hello` is the cause; later
-errors leave it open.
+errors leave it open, but for those of a client that goes on breaking the rules.
 
 | code | name | number | close code | message |
 |---|---|---|---|---|
 """
 
-_ENDS = """
+_ENDS = f"""
 ## Close codes
 
 | code | meaning |
@@ -140,6 +153,7 @@ _ENDS = """
 | 1012 | after `disconnected` with the reason `serverShutdown`; come back in a moment |
 | 4000 + status | `hello` failed: the code of the error table; 4400 also after 20 invalid messages |
 | 4403 | after `disconnected` with the reason `forceDisconnected` |
+| {FLOOD} | went on sending more than it may (`message_flood`): the connection is gone |
 | 4408 | silent, or taken up on another WebSocket (`networkDisconnected`) |
 | none | a client that does not read what it is sent is dropped; it may resume |
 """

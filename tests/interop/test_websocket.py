@@ -18,6 +18,7 @@ from signaling.domain.errors import ErrorCode, Unauthorized
 from signaling.domain.roles import Role
 from signaling.domain.session_options import SessionRecord, parse_session_options
 from signaling.domain.tokens import Admission
+from signaling.http_runner import Deadlines, HttpRunner
 from signaling.metrics import Metrics
 from signaling.websocket import WebSocketGate
 
@@ -67,10 +68,15 @@ async def gate(request):
         http=HttpSettings(allowed_origins="https://good.example"),
         signaling=SignalingSettings(
             hello_timeout_ms=200,
-            keep_alive_ms=getattr(request, "param", 500),
-            grace_ms=400,
-            send_queue_bytes=65_536,
-            message_burst=10_000,
+            **{
+                "keep_alive_ms": 500,
+                "grace_ms": 400,
+                "send_queue_bytes": 65_536,
+                "message_burst": 10_000,
+                "byte_burst": 67_108_864,
+                "fan_out_burst": 1_073_741_824,
+                **getattr(request, "param", {}),
+            },
         ),
     )
     plane = FakeMediaPlane(connect_at_once=True)
@@ -80,16 +86,17 @@ async def gate(request):
     app = web.Application()
     handler = WebSocketGate(KnownTokens(), directory, clock, settings, metrics)
     app.router.add_get("/v1/signal", handler.handle)
-    runner = web.AppRunner(app, shutdown_timeout=1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    runner = HttpRunner(app, Deadlines.of(settings.http))
+    await runner.listen("127.0.0.1", 0, None)
     url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1/signal"
     http = aiohttp.ClientSession()
 
     async def connect(protocol="sealroute.v1.msgpack", **options):
         return Client(await http.ws_connect(url, protocols=[protocol], **options))
 
-    yield SimpleNamespace(connect=connect, directory=directory, url=url, http=http)
+    yield SimpleNamespace(
+        connect=connect, directory=directory, url=url, http=http, gate=handler, metrics=metrics
+    )
     await directory.close()
     await http.close()
     await runner.cleanup()
@@ -221,13 +228,13 @@ async def test_a_lost_client_comes_back_and_hears_what_it_missed(gate):
     await hello(bob)
     ada.ws._response.connection.transport.abort()
     await asyncio.sleep(0.05)  # the loss has to reach the server
-    await bob.send("signal", type="chat", data="are you there?")
+    await bob.send("signal", type="chat", sealed=b"are you there?")
     await bob.receive("signalReceived")
     again = await gate.connect()
     resumed = await hello(again, resume=welcome["resume"])
     assert resumed["resumed"] is True
     assert resumed["connection"] == welcome["connection"]
-    assert (await again.receive("signalReceived"))["data"] == "are you there?"
+    assert (await again.receive("signalReceived"))["sealed"] == b"are you there?"
 
 
 async def test_a_resume_token_works_once(gate):
@@ -291,7 +298,7 @@ async def never_reading(url):
     return writer
 
 
-@pytest.mark.parametrize("gate", [10_000], indirect=True)
+@pytest.mark.parametrize("gate", [{"keep_alive_ms": 10_000}], indirect=True)
 async def test_a_client_that_does_not_read_is_dropped_and_others_go_on(gate):
     fast = await gate.connect()
     await hello(fast)
@@ -299,7 +306,7 @@ async def test_a_client_that_does_not_read_is_dropped_and_others_go_on(gate):
     gone = await fast.receive("connectionCreated")
     destroyed = None
     for _ in range(3_000):
-        await fast.send("signal", type="chat", data="x" * 8_000)
+        await fast.send("signal", type="chat", sealed=b"x" * 8_000)
         message = await fast.receive()
         while message["t"] not in ("ok", "connectionDestroyed"):
             message = await fast.receive()
@@ -329,3 +336,108 @@ async def test_a_server_that_goes_down_says_so(gate):
     await gate.directory.close()
     assert (await ada.receive("disconnected"))["reason"] == "serverShutdown"
     assert await ada.closed() == 1012
+
+
+# --- floods ---------------------------------------------------------------------------------------
+
+
+def packed(t, **members):
+    return msgpack.packb({"t": t, **members})
+
+
+def counted(gate, name, **labels):
+    return gate.metrics.registry.get_sample_value(f"sealroute_websocket_{name}_total", labels)
+
+
+async def test_a_first_message_above_its_limit_is_refused_undecoded(gate):
+    client = await gate.connect()
+    answer = await hello(client, token="x" * 17_000)
+    assert answer["code"] == "message_too_large"
+    assert await client.closed() == 1009
+
+
+async def test_a_stranger_may_not_even_send_more(gate):
+    client = await gate.connect()
+    await client.ws.send_bytes(b"\x00" * 200_000)
+    assert await client.closed() == 1009
+    samples = gate.metrics.registry.get_sample_value
+    async with asyncio.timeout(5):
+        # The server learns of the end a moment later.
+        while not samples("sealroute_joins_total", {"result": "message_too_large"}):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def test_a_member_may_send_longer_messages_than_a_stranger(gate):
+    client = await gate.connect()
+    await hello(client)
+    await client.send("publish", tracks=[{"mid": "0", "kind": "audio"}], offer="x" * 100_000)
+    assert (await client.receive("error"))["code"] != "message_too_large"
+
+
+@pytest.mark.parametrize("gate", [{"message_burst": 20, "messages_per_s": 1.0}], indirect=True)
+@pytest.mark.parametrize(
+    "frame", ["ping message", "ping of the websocket", "invalid", "signal of 8 KB"]
+)
+async def test_a_client_that_goes_on_flooding_is_closed_and_gone(gate, frame):
+    flooder, other = await gate.connect(), await gate.connect()
+    gone = await hello(flooder)
+    await hello(other)
+    for number in range(400):
+        if frame == "ping message":
+            await flooder.ws.send_bytes(packed("ping", id=number))
+        elif frame == "signal of 8 KB":
+            await flooder.ws.send_bytes(packed("signal", id=number, sealed=b"x" * 8_000))
+        elif frame == "invalid":
+            await flooder.ws.send_bytes(b"\xc1")
+        else:
+            await flooder.ws.ping(b"x")
+    closed = await flooder.closed()
+    if frame == "invalid":
+        assert closed == 4400  # it does not speak the protocol at all
+        return
+    assert closed == 4430
+    destroyed = await other.receive("connectionDestroyed")
+    assert destroyed["connectionId"] == gone["connection"]["connectionId"]
+    assert counted(gate, "dropped", reason="message_flood") == 1
+    assert counted(gate, "messages_refused", reason="undecoded") > 0
+
+
+async def test_a_flood_of_one_client_does_not_keep_others_waiting(gate):
+    flooder, other = await gate.connect(), await gate.connect()
+    await hello(flooder)
+    await hello(other)
+    # All of it is in the server's hands at once.
+    for number in range(3_000):
+        await flooder.ws.send_bytes(packed("ping", id=number))
+    await other.send("ping")
+    await other.receive("pong")
+    answered = sum(1 for _ in flooder.ws._reader._buffer)
+    assert answered < 2_900
+
+
+async def test_a_ping_of_the_websocket_is_answered(gate):
+    client = await gate.connect(autoping=False)
+    await client.ws.ping(b"early")
+    assert (await hello_control(client)).data == b"early"
+    await hello(client)
+    await client.ws.ping(b"late")
+    assert (await hello_control(client)).data == b"late"
+
+
+async def hello_control(client):
+    frame = await client.ws.receive(timeout=5)
+    assert frame.type is WSMsgType.PONG
+    return frame
+
+
+@pytest.mark.parametrize("gate", [{"send_queues_total_bytes": 1_048_576}], indirect=True)
+async def test_what_waits_for_nobody_any_more_is_not_counted(gate):
+    fast = await gate.connect()
+    await hello(fast)
+    slow = await never_reading(gate.url)
+    await fast.receive("connectionCreated")
+    while not counted(gate, "dropped", reason="slow_reader"):
+        await fast.send("signal", sealed=b"x" * 8_000)
+        await fast.receive("ok")
+    assert gate.gate._queues.total == 0
+    slow.close()

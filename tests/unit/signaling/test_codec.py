@@ -2,6 +2,8 @@
 
 import json
 import random
+import time
+import tracemalloc
 from typing import Any
 
 import msgpack
@@ -22,6 +24,7 @@ from signaling.protocol.codec import (
     decode_server_message,
     encode,
 )
+from signaling.protocol.counting import TooManyError, check_json, check_msgpack
 from signaling.protocol.shapes import CLIENT_MESSAGES, SERVER_MESSAGES, struct_of
 from tests.message_strategies import messages
 
@@ -356,3 +359,86 @@ def test_mutated_messages_never_raise_anything_else() -> None:
                 decode(bytes(data), encoding)
             except PeerProtocolError:
                 continue
+
+
+# --- what a message may cost before anything is known of who sends it -------------------------
+
+
+def _array(items: int, item: bytes) -> bytes:
+    return b"\xdc" + items.to_bytes(2) + item * items
+
+
+COSTLY = {
+    "arrays that claim much, each in the other": b"\xdc\x10\x00" * 500,
+    "arrays of nothing": _array(63, _array(4_095, b"\xc0")),
+    "maps of nothing": _array(60, _array(4_000, b"\x80")),
+    "maps that claim much": b"\xdf\x00\xff\xff\xff" * 900,
+    "a few thousand maps": _array(4_000, b"\x80"),
+    "texts": _array(4_000, b"\xa3abc"),
+    "numbers": _array(4_000, b"\xca\0\0\0\0"),
+    "arrays of one": b"\x91" * MAX_MESSAGE_BYTES,
+    "one text": b"\xdb\x00\x03\xff\x00" + b"x" * 261_888,
+    "JSON arrays": b"[" + b"[]," * 80_000 + b"0]",
+    "JSON maps": b"[" + b"{}," * 80_000 + b"0]",
+    "JSON numbers": b"[" + b"0," * 130_000 + b"0]",
+    "JSON names": b"{" + b",".join(b'"%d":0' % n for n in range(20_000)) + b"}",
+    "JSON depth": b"[" * MAX_MESSAGE_BYTES,
+    "JSON escapes": b'"' + b"\\u0000" * 43_000 + b'"',
+    "JSON digits": b"9" * MAX_MESSAGE_BYTES,
+    "JSON texts without end": b'"' + b',\\"' * 87_000,
+    "JSON texts": b'["",""' + b'""' * 120_000 + b"," * 5_000,
+    "JSON text without end": b'"' + b'\\"' * 130_000,
+}
+
+
+@pytest.mark.parametrize("name", COSTLY)
+def test_no_message_costs_more_than_its_bytes_allow(name: str) -> None:
+    data = COSTLY[name]
+    encoding = Encoding.JSON if name.startswith("JSON") else Encoding.MSGPACK
+    took = []
+    for _ in range(5):
+        begin = time.thread_time()
+        refusal(data, encoding)
+        took.append(time.thread_time() - begin)
+    assert min(took) < min(0.020, 0.001 + len(data) * 1e-6)
+    tracemalloc.start()
+    try:
+        refusal(data, encoding)
+        assert tracemalloc.get_traced_memory()[1] < 65_536 + 16 * len(data)
+    finally:
+        tracemalloc.stop()
+
+
+@BOTH
+def test_the_largest_message_of_the_table_has_room(encoding: Encoding) -> None:
+    streams = tuple(f"stream-{n}" for n in range(3_000))
+    largest = m.ForceMuteAll(id=1, active=True, excluded_stream_ids=streams)
+    assert decode(encode(largest, encoding), encoding) == largest
+
+
+def test_commas_in_a_text_are_no_values() -> None:
+    text = m.Signal(id=1, data=",{[:" * 2_000)
+    assert decode(encode(text, Encoding.JSON), Encoding.JSON) == text
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(raw=JSON_VALUES)
+def test_both_counts_are_at_least_the_number_of_values(raw: object) -> None:
+    def count(value: object) -> int:
+        if isinstance(value, dict):
+            return 1 + sum(1 + count(member) for member in value.values())
+        return 1 + sum(map(count, value)) if isinstance(value, list) else 1
+
+    most = count(raw) - 1
+    text = json.dumps(raw).encode()
+    if most:
+        with pytest.raises(TooManyError):
+            check_json(text, most)
+    try:
+        packed = msgpack.packb(raw)
+    except (OverflowError, UnicodeEncodeError):
+        return
+    if most:
+        with pytest.raises(TooManyError):
+            check_msgpack(packed, most, 64)
+    check_msgpack(packed, 5 * (most + 1), 64)

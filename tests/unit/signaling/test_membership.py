@@ -7,6 +7,7 @@ from sfu.ids import ConnectionId
 from signaling.domain.commands import Leave, Resume, TransportEnded
 from signaling.domain.effects import CloseConnection, Notify, Send, UnpublishMedia
 from signaling.domain.errors import DomainError
+from signaling.domain.membership import MAX_TOKENS
 from signaling.domain.roles import Role
 from signaling.domain.session_state import Limits, limits_of
 from signaling.protocol import messages as m
@@ -106,6 +107,26 @@ def test_joins_are_limited_per_second() -> None:
     room.now_ms += 500
     room.join("c")
     assert list(room.state.members) == ["a", "b", "c"]
+
+
+def test_joins_with_one_token_are_limited_and_others_are_not() -> None:
+    room = Room(limits=Limits(joins_per_token_per_min=2))
+    room.join("a", token=b"1")
+    room.join("b", token=b"1")
+    with pytest.raises(DomainError, match="rate_limited"):
+        room.join("c", token=b"1")
+    room.join("c", token=b"2")
+    room.now_ms += 30_000
+    room.join("d", token=b"1")
+
+
+def test_tokens_that_are_not_used_any_more_are_forgotten() -> None:
+    limits = Limits(joins_per_s=100_000, connections=100_000)
+    room = Room(limits=limits)
+    for number in range(MAX_TOKENS + 5):
+        room.join(f"m{number}", token=str(number).encode())
+        room.do(Leave(ConnectionId(f"m{number}"), "clientDisconnected"))
+    assert len(room.state.joins_by_token) <= MAX_TOKENS
 
 
 def test_a_refused_join_costs_no_other_its_turn() -> None:
@@ -275,6 +296,9 @@ def test_limits_are_those_of_the_settings() -> None:
         messages_per_s=4.5,
         message_burst=5,
         joins_per_s=6.5,
+        joins_per_token_per_min=9,
+        fan_out_bytes_per_s=100_000,
+        fan_out_burst=110_000,
         keep_alive_ms=700,
         grace_ms=8,
     )
@@ -285,6 +309,9 @@ def test_limits_are_those_of_the_settings() -> None:
         messages_per_s=4.5,
         message_burst=5,
         joins_per_s=6.5,
+        joins_per_token_per_min=9,
+        fan_out_bytes_per_s=100_000,
+        fan_out_burst=110_000,
         keep_alive_ms=700,
         grace_ms=8,
     )

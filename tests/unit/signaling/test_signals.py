@@ -7,6 +7,7 @@ from signaling.domain.commands import RestSignal
 from signaling.domain.effects import Broadcast, Send
 from signaling.domain.errors import DomainError
 from signaling.domain.roles import Role
+from signaling.domain.session_state import Limits
 from signaling.protocol import messages as m
 from tests.domain_room import Room
 
@@ -61,18 +62,100 @@ def test_a_type_of_these_characters_is_fine(kind: str) -> None:
 
 
 def test_lengths_are_counted_in_bytes() -> None:
-    room = room_of_two(e2ee=True)
+    room, sealed = room_of_two(), room_of_two(e2ee=True)
     room.ask("a", m.Signal(id=2, data="x" * 8_192))
     room.ask("a", m.Signal(id=2, data="ü" * 4_096))
-    room.ask("a", m.Signal(id=2, sealed=bytes(8_448)))
-    for too_long in (
-        m.Signal(id=2, data="x" * 8_193),
-        m.Signal(id=2, data="ü" * 4_097),
-        m.Signal(id=2, type="x" * 129, data=""),
-        m.Signal(id=2, sealed=bytes(8_449)),
+    sealed.ask("a", m.Signal(id=2, sealed=bytes(8_448)))
+    for where, too_long in (
+        (room, m.Signal(id=2, data="x" * 8_193)),
+        (room, m.Signal(id=2, data="ü" * 4_097)),
+        (room, m.Signal(id=2, type="x" * 129, data="")),
+        (sealed, m.Signal(id=2, sealed=bytes(8_449))),
     ):
         with pytest.raises(DomainError, match="signal_too_long"):
-            room.ask("a", too_long)
+            where.ask("a", too_long)
+
+
+@pytest.mark.parametrize(
+    "clear", [m.Signal(id=2, data="x"), m.Signal(id=2, type="chat"), m.Signal(id=2, to="b")]
+)
+def test_a_clear_signal_of_a_member_is_refused_on_a_sealed_session(clear: m.Signal) -> None:
+    room = room_of_two(e2ee=True)
+    with pytest.raises(DomainError, match="signal_not_encrypted"):
+        room.ask("a", clear)
+
+
+# --- what signals cost on their way to others -------------------------------------------------
+
+LARGE = Limits(fan_out_bytes_per_s=1_000_000, fan_out_burst=2_000_000, message_burst=10_000)
+
+
+def full_room(members: int = 100) -> Room:
+    room = Room(limits=LARGE)
+    for number in range(members):
+        room.join(f"m{number}")
+    return room
+
+
+def test_signals_to_all_are_charged_by_receivers_and_bytes() -> None:
+    room = full_room()
+    # 100 receivers of 8 KB and the envelope: 0.8 MB each; the burst, and the one that makes a debt.
+    for _ in range(3):
+        room.ask("m0", m.Signal(id=2, data="x" * 8_000))
+    with pytest.raises(DomainError, match="rate_limited"):
+        room.ask("m0", m.Signal(id=2, data="x" * 8_000))
+
+
+def test_the_rate_of_what_goes_to_others_comes_back_with_time() -> None:
+    room = full_room()
+    for _ in range(3):
+        room.ask("m0", m.Signal(id=2, data="x" * 8_000))
+    room.now_ms += 400
+    with pytest.raises(DomainError, match="rate_limited"):
+        room.ask("m0", m.Signal(id=2, data="x"))
+    room.now_ms += 200
+    room.ask("m0", m.Signal(id=2, data="x"))
+
+
+def test_the_debt_of_one_is_not_that_of_another_and_one_receiver_costs_little() -> None:
+    room = full_room()
+    for _ in range(3):
+        room.ask("m0", m.Signal(id=2, data="x" * 8_000))
+    for _ in range(100):
+        room.ask("m1", m.Signal(id=2, to="m2", data="x" * 8_000))
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        m.Publish(id=2, tracks=(m.TrackOffer(mid="0", kind="audio"),), offer="v=0"),
+        m.Signal(id=2, data="x"),
+        m.E2eeReady(id=2, hint=1),
+    ],
+)
+def test_with_a_debt_nothing_is_told_to_all_but_the_client_may_leave(request_: m.Request) -> None:
+    room = full_room()
+    for _ in range(3):
+        room.ask("m0", m.Signal(id=2, data="x" * 8_000))
+    with pytest.raises(DomainError, match="rate_limited"):
+        room.ask("m0", request_)
+    room.ask("m0", m.Bye(id=3))
+
+
+def test_a_broadcast_above_the_burst_passes_once() -> None:
+    room = full_room(300)
+    room.ask("m0", m.Signal(id=2, data="x" * 8_000))
+    with pytest.raises(DomainError, match="rate_limited"):
+        room.ask("m0", m.Signal(id=2, data="x"))
+
+
+def test_signals_from_rest_are_charged_too() -> None:
+    room = full_room()
+    for _ in range(3):
+        room.do(RestSignal(None, "x" * 8_000))
+    with pytest.raises(DomainError, match="rate_limited"):
+        room.do(RestSignal(None, "x"))
+    room.ask("m0", m.Signal(id=2, data="x"))
 
 
 def test_a_sealed_signal_is_passed_on_as_it_is() -> None:

@@ -24,7 +24,7 @@ class ClientError(Exception):
 
 
 def new_kid() -> bytes:
-    """A key id as e2ee/1 5.2 has it: 48 random bits with the top bit set, and a hint."""
+    """A key id as e2ee/2 section 2 has it: 1, the sender, a context, and a hint."""
     context = secrets.randbits(47) | 1 << 47
     return context.to_bytes(6) + secrets.token_bytes(2)
 
@@ -65,7 +65,7 @@ class LoadClient:
                 session_id=session_id,
                 token=token,
                 sdk=messages.SdkInfo(name="sealroute-bench", version="1"),
-                e2ee=messages.E2eeSupport(formats=("e2ee/1",)),
+                e2ee=messages.E2eeSupport(formats=(messages.E2EE_FORMAT,)),
                 codecs=("opus", "vp8"),
             ),
         )
@@ -88,7 +88,7 @@ class LoadClient:
                 tracks=(track,),
                 has_audio=kind == "audio",
                 has_video=kind == "video",
-                e2ee_format="e2ee/1" if kid else None,
+                e2ee_format=messages.E2EE_FORMAT if kid else None,
             ),
         )
         remote = sdp.remote_description(published.answer)

@@ -1,8 +1,9 @@
 """`python -m bench.rekey`: a new secret in a large sealed session, as signaling has it.
 
 Some members send, each of the others receives from one of them; everybody announces the new
-secret, and each sender names its new keys once all have, as the SDKs do (e2ee/1 5.9). Measures how
-long it takes until every sender is on the new secret, and what it costs the server.
+secret, and each sender names its new keys once all have, as the SDKs do (docs/e2ee.md
+section 9). Measures how long it takes until every sender is on the new secret, and what it costs
+the server.
 """
 
 import argparse

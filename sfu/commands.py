@@ -79,7 +79,7 @@ class EncodingParameters:
 class SourceParameters:
     """One m-line of a Publisher.
 
-    `declared_kids` are the 8-byte SFrame key ids the publisher announced (e2ee/1 5.2);
+    `declared_kids` are the 8-byte SFrame key ids the publisher announced (e2ee/2 section 2);
     the seal guard lets only these through on an OPAQUE router.
     """
 

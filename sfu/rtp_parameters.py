@@ -119,7 +119,7 @@ CODEC_RULES: dict[Codec, CodecRule] = {
         None,
         frozenset({"level-asymmetry-allowed", "packetization-mode", "profile-level-id"}),
         _keep("level-asymmetry-allowed", "packetization-mode", "profile-level-id"),
-        # mode 0 can not carry a NAL unit above the MTU, and e2ee/1 makes one of each frame
+        # mode 0 can not carry a NAL unit above the MTU, and e2ee/2 makes one of each frame
         lambda offered: offered.get("packetization-mode") == "1",
     ),
     Codec.AV1: CodecRule(

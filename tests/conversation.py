@@ -131,7 +131,7 @@ class Client:
     encoding: Encoding
     answers: bool = True
     inbox: list[m.Message] = field(default_factory=list)
-    formats: tuple[str, ...] = ("e2ee/1",)
+    formats: tuple[str, ...] = ("e2ee/2",)
     welcome: m.Welcome = field(init=False)
     socket: Socket = field(init=False)
     actor: SessionActor = field(init=False)
@@ -209,7 +209,7 @@ class Client:
                     m.TrackOffer(mid=t.mid, kind=t.kind.value, kids=(KID,) if sealed else ())
                     for t in tracks
                 ),
-                e2ee_format="e2ee/1" if sealed else None,
+                e2ee_format="e2ee/2" if sealed else None,
                 **members,
             )
         )

@@ -38,7 +38,7 @@ class Room:
         self,
         name: str,
         role: Role = Role.PUBLISHER,
-        formats: tuple[str, ...] = ("e2ee/1",),
+        formats: tuple[str, ...] = ("e2ee/2",),
         data: str = "",
         layout_classes: tuple[str, ...] = (),
         token: bytes = b"",
@@ -72,7 +72,7 @@ class Room:
         """The publish request alone: the media plane has not answered yet."""
         kids = (OLD_KID,) if self.state.e2ee else ()
         offers = tuple(m.TrackOffer(mid=mid, kind=kind, kids=kids) for mid, kind in tracks)
-        sealed = {"e2ee_format": "e2ee/1"} if self.state.e2ee else {}
+        sealed = {"e2ee_format": "e2ee/2"} if self.state.e2ee else {}
         request = m.Publish(id=7, offer="v=0", tracks=offers, **{**sealed, **members})
         return self.ask(who, request, stream)
 

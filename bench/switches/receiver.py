@@ -12,7 +12,8 @@ from aiortc.rtp import (
 )
 from sealroute_client.e2ee.bitstream import join_annexb, split_annexb
 from sealroute_client.e2ee.frames import CodecId
-from sealroute_client.e2ee.keys import Opener, Outcome
+from sealroute_client.e2ee.identity import Outcome
+from sealroute_client.e2ee.opening import Opener
 
 from bench.switches.core import FIRST_SINK_SSRC, RTX_PAYLOAD_TYPE
 from bench.switches.library import Decoder, Frame, Library, checksum, shows

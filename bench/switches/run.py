@@ -5,8 +5,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sealroute_client.e2ee.keys import Opener, PendingContext, Sealer, SecretRing
-from sealroute_client.e2ee.secret import SessionSecret
+from sealroute_client.e2ee.identity import StreamHistory, Windows
+from sealroute_client.e2ee.keys import PendingContext, Sealer, SecretRing
+from sealroute_client.e2ee.opening import Opener
+from sealroute_client.e2ee.secret import KeyIds, SessionSecret
 
 from bench.switches.core import FIRST_SUBSCRIBER, UPLINK, Setup, Side, VirtualCore
 from bench.switches.library import FORMATS, FRAME_RATE, SIZES, Library
@@ -15,6 +17,7 @@ from bench.switches.publisher import MID_ID, REPAIRED_RID_ID, RID_ID, RIDS, Publ
 from bench.switches.receiver import Receiver, Seen
 
 _STREAM = "stream"
+_CONNECTION = "publisher"
 _DOWNLINK_MID_ID = 9
 _FRAME_US = 1_000_000 // FRAME_RATE
 _CLIPS, _CLIP_FRAMES = 4, 45
@@ -74,9 +77,9 @@ class Call:
         self._core = core
         self._random = random.Random(plan.seed)
         secret = SessionSecret(self._random.randbytes(64))
-        pending = PendingContext(secret)
+        pending = PendingContext(secret, KeyIds())
         sealer = Sealer()
-        sealer.use(pending.context(secret.stream_base(_STREAM)))
+        sealer.use(pending.context(secret.stream_base(_CONNECTION, _STREAM)))
         self.publisher = Publisher(library, sealer, self._random, rtx=plan.rtx)
         self.receivers = [
             Receiver(number, library, _opener(secret), plan) for number in range(plan.subscribers)
@@ -136,7 +139,8 @@ class Call:
 def _opener(secret: SessionSecret) -> Opener:
     ring = SecretRing()
     ring.add(secret, 0.0)
-    return Opener(ring, lambda held: held.stream_base(_STREAM))
+    windows = Windows(StreamHistory("video"), "video")
+    return Opener(ring, windows, lambda held: held.stream_base(_CONNECTION, _STREAM))
 
 
 def _setup(plan: Plan, library: Library, kid: bytes) -> Setup:

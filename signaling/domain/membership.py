@@ -9,14 +9,13 @@ from signaling.domain.relaying import tell_peer_gone
 from signaling.domain.session_state import Bucket, Member, SessionState
 from signaling.protocol import messages as m
 
-FORMAT = "e2ee/1"
 MAX_TOKENS = 10_000
 """Whose joins are counted at a time, in one Session."""
 
 
 def handle_join(state: SessionState, command: Join, now_ms: int) -> Effects:
     """Errors: `e2ee_unsupported`, `connection_limit`, `rate_limited`."""
-    if state.e2ee and FORMAT not in command.e2ee_formats:
+    if state.e2ee and m.E2EE_FORMAT not in command.e2ee_formats:
         raise error(ErrorCode.E2EE_UNSUPPORTED)
     if len(state.members) >= state.limits.connections:
         raise error(ErrorCode.CONNECTION_LIMIT)

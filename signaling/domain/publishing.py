@@ -27,8 +27,6 @@ from signaling.domain.sealing import hints_of, missed_hints
 from signaling.domain.session_state import SessionState, Stream
 from signaling.protocol import messages as m
 
-FORMAT = "e2ee/1"
-
 
 def handle_publish(state: SessionState, command: FromClient[m.Publish], now_ms: int) -> Effects:
     """Errors: `stream_limit`, `e2ee_required`; later those of the media. In a relayed session
@@ -38,7 +36,7 @@ def handle_publish(state: SessionState, command: FromClient[m.Publish], now_ms: 
         raise error(ErrorCode.INVALID_PARAMETER, "A relayed session takes no offer.")
     if len(state.members[command.connection].streams) >= state.limits.streams_per_connection:
         raise error(ErrorCode.STREAM_LIMIT)
-    unsealed = request.e2ee_format != FORMAT or not all(t.kids for t in request.tracks)
+    unsealed = request.e2ee_format != m.E2EE_FORMAT or not all(t.kids for t in request.tracks)
     if state.e2ee and unsealed:
         raise error(ErrorCode.E2EE_REQUIRED)
     kinds = {track.kind for track in request.tracks}

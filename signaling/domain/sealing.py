@@ -1,6 +1,6 @@
 """Sealed sessions: hints of secrets announced, and video held back while it can not be opened.
 
-The server learns hints alone, never a secret. Source: e2ee/1, section 5.9.
+The server learns hints alone, never a secret. Source: docs/e2ee.md section 9.
 """
 
 from collections.abc import Iterable

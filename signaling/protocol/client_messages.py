@@ -179,7 +179,7 @@ class ForceMuteAll(Request, frozen=True):
 
 
 class E2eeReady(Request, frozen=True):
-    """The client can open frames under the secret that `hint` names (e2ee/1 5.3, 5.9)."""
+    """The client can open frames under the secret that `hint` names (e2ee/2 sections 3 and 9)."""
 
     hint: Hint
 

@@ -16,7 +16,12 @@ from config.settings import SignalingSettings
 from signaling.domain import intake, signals
 from signaling.domain.errors import ERRORS, ERRORS_BY_REQUEST, FLOOD, ErrorCode, sdk_error
 from signaling.protocol import codec
-from signaling.protocol.messages import SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, Message
+from signaling.protocol.messages import (
+    E2EE_FORMAT,
+    SUBPROTOCOL_JSON,
+    SUBPROTOCOL_MSGPACK,
+    Message,
+)
 from signaling.protocol.shapes import (
     CLIENT_MESSAGES,
     SERVER_MESSAGES,
@@ -117,9 +122,9 @@ compression, no extension types, and no member stands twice in a map.
   too, when media can flow.
 - Downlink: after `subscribe` the server offers (`downlinkOffer`) and the client answers with the
   same `number` (`downlinkAnswer`). The server waits for the answer before its next offer.
-- On sealed sessions `e2ee.formats` of `hello` must hold `"e2ee/1"`, a `publish` must have
-  `e2eeFormat` `"e2ee/1"` and key ids (`kids`) for every track, and packets of frames that are not
-  sealed under a declared key are dropped (`notEncrypted`).
+- On sealed sessions `e2ee.formats` of `hello` must hold `"{E2EE_FORMAT}"`, a `publish` must have
+  `e2eeFormat` `"{E2EE_FORMAT}"` and key ids (`kids`) for every track, and packets of frames that
+  are not sealed under a declared key are dropped (`notEncrypted`).
 
 ## Limits
 

@@ -31,6 +31,7 @@ from signaling.protocol.client_messages import (
     UpdateSubscriber,
 )
 from signaling.protocol.parts import (
+    E2EE_FORMAT,
     Capabilities,
     ClientCodec,
     ConnectionInfo,
@@ -97,6 +98,7 @@ SUBPROTOCOL_MSGPACK = "sealroute.v1.msgpack"
 SUBPROTOCOL_JSON = "sealroute.v1.json"
 
 __all__ = [
+    "E2EE_FORMAT",
     "SUBPROTOCOL_JSON",
     "SUBPROTOCOL_MSGPACK",
     "ActiveSpeaker",

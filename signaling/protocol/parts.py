@@ -5,6 +5,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+E2EE_FORMAT = "e2ee/2"
+"""The only format of end-to-end encryption (docs/e2ee.md): none is negotiated."""
+
 RequestId = Annotated[int, Meta(ge=0, lt=2**31)]
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 Mid = Annotated[str, Meta(min_length=1, max_length=16)]

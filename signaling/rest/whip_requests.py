@@ -63,7 +63,7 @@ def tracks_of(
 
 
 def formats_of(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """The formats of end-to-end encryption that the client declares (`Sealroute-E2EE: e2ee/1`)."""
+    """The formats of end-to-end encryption that the client declares (`Sealroute-E2EE: e2ee/2`)."""
     words = headers.get(E2EE_HEADER, "").split(",")[:8]
     return tuple(word.strip()[:16] for word in words if word.strip())
 

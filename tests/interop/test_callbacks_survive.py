@@ -107,7 +107,7 @@ class Visitor:
                     **hello,
                     "token": self.token,
                     "sdk": {"name": "test", "version": "1"},
-                    "e2ee": {"formats": ["e2ee/1"]},
+                    "e2ee": {"formats": ["e2ee/2"]},
                 }
             )
             own = (await self._expect(socket_, "welcome"))["connection"]["connectionId"]

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from aiortc import RTCConfiguration
 from sealroute_client.downlink import Downlink
+from sealroute_client.e2ee.identity import StreamHistory, Windows
 from sealroute_client.e2ee.keys import PendingContext, SecretRing
+from sealroute_client.e2ee.opening import Opener
 from sealroute_client.e2ee.secret import SessionSecret, session_key
 from sealroute_client.media import loopback
 from sealroute_client.media.sources import draw_pattern, open_test_pattern, read_counter
@@ -20,10 +22,21 @@ from sealroute_client.uplink import Uplink
 pytestmark = pytest.mark.interop
 
 STREAM = "4f2a3f1c-0000-4000-8000-000000000001"
+PEER = "peer"
 
 
 def secret(text: str = "correct horse battery") -> SessionSecret:
     return SessionSecret(session_key(text, "session", iterations=1))
+
+
+def openers_of(ring: SecretRing | None) -> dict[str, Opener] | None:
+    if ring is None:
+        return None
+    history = StreamHistory("audio", "video")
+    return {
+        kind: Opener(ring, Windows(history, kind), lambda held: held.stream_base(PEER, STREAM))
+        for kind in ("audio", "video")
+    }
 
 
 class Call:
@@ -46,7 +59,7 @@ class Call:
         self.downlink = Downlink(PeerConnections(RTCConfiguration(iceServers=[])))
         self.subscriber = Subscriber(
             {"streamId": STREAM},
-            ring,
+            openers_of(ring),
             lambda _subscriber, state: self.reports.append(state),
             self._ask,
         )
@@ -59,7 +72,7 @@ class Call:
             for track in tracks:
                 self.capture(track)
                 if is_sealed:
-                    track.pending = PendingContext(sending)
+                    track.pending = PendingContext(sending, self.publisher.key_ids)
             described = [
                 {"mid": t.mid, "kind": t.kind, "codec": "opus" if t.kind == "audio" else codec}
                 for t in tracks
@@ -67,6 +80,8 @@ class Call:
             answer = await self.downlink.answer(offer, described, self.bind)
             if keyed:
                 self.publisher.start(STREAM)
+                for track in tracks:
+                    track.switch(PEER, STREAM)
             return answer
 
         await self.uplink.publish(self.source, codec, negotiate)
@@ -151,6 +166,8 @@ async def test_nothing_reaches_rtp_before_the_key_is_known(call) -> None:
     await call.until(lambda: all(t.counts.dropped > 20 for t in call.publisher.tracks))
     assert call.rtp == []
     call.publisher.start(STREAM)
+    for track in call.publisher.tracks:
+        track.switch(PEER, STREAM)
     await call.until(lambda: call.subscriber.state.opened > 10)
     kids = [t.sealer.kid.to_bytes(8, "big") for t in call.publisher.tracks]
     first_packets = [p for p in call.rtp if any(kid in p[:32] for kid in kids)]
@@ -183,8 +200,8 @@ async def test_a_new_secret_costs_no_frame_when_the_receiver_has_it_first(call) 
     newer = secret("another secret for all")
     call.ring.add(newer, call.subscriber._clock())
     for track in call.publisher.tracks:
-        track.pending = PendingContext(newer)
-        track.switch(STREAM)
+        track.pending = PendingContext(newer, call.publisher.key_ids)
+        track.switch(PEER, STREAM)
     opened = call.subscriber.state.opened
     await call.until(lambda: call.subscriber.state.opened > opened + 60)
     assert call.subscriber.state.failed == 0

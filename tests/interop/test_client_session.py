@@ -17,11 +17,12 @@ from sealroute_client import (
     InvalidEncryptionSecret,
     ServerError,
     Session,
+    encryption,
 )
 from sealroute_client.downlink import Downlink
 from sealroute_client.e2ee.keys import PendingContext
 from sealroute_client.e2ee.secret import derive
-from sealroute_client.e2ee.signals import SignalSealer
+from sealroute_client.e2ee.signals import SignalContent, SignalSealer
 from sealroute_client.media.sources import open_test_pattern
 from sealroute_client.peers import PeerConnections
 from sealroute_client.publisher import Publisher
@@ -34,6 +35,8 @@ pytestmark = pytest.mark.interop
 SECRET = "correct horse battery"
 ME = {"connectionId": "me", "creationTime": 1}
 PEER = {"connectionId": "peer", "creationTime": 2}
+OLD_HINT = 1
+"""What the other member announced before: anything but the hint of a new secret."""
 STREAM = {"streamId": "stream-peer", "connectionId": "peer", "creationTime": 3}
 
 
@@ -127,6 +130,7 @@ class Server:
                 "resumed": len(self.hellos) > 1,
                 "keepAliveMs": 10_000,
                 "graceMs": 5_000,
+                "hints": {"peer": OLD_HINT},
             }
         )
 
@@ -152,8 +156,10 @@ class Server:
         async def negotiate(offer, tracks):
             self.publisher.tracks = tracks
             for track in tracks:
-                track.pending = PendingContext(secret)
+                track.pending = PendingContext(secret, self.publisher.key_ids)
             self.publisher.start("stream-peer")
+            for track in tracks:
+                track.switch("peer", "stream-peer")
             self.answers[1] = asyncio.get_running_loop().create_future()
             rows = [
                 {
@@ -230,7 +236,7 @@ async def test_a_session_publishes_with_declared_keys_and_receives_pictures(serv
         publisher = await session.publish(video_codec="h264", name="pattern")
         offered = server.received("publish")[0]
         kids = [kid for track in offered["tracks"] for kid in track["kids"]]
-        assert offered["e2eeFormat"] == "e2ee/1"
+        assert offered["e2eeFormat"] == "e2ee/2"
         assert kids == [kid for track in publisher.tracks for kid in track.declared_kids]
         assert len(set(kids)) == 2
         subscriber = await session.subscribe("stream-peer")
@@ -250,22 +256,33 @@ async def test_a_session_publishes_with_declared_keys_and_receives_pictures(serv
 
 
 async def test_a_change_of_secret_declares_announces_and_switches_when_all_are_ready(
-    server,
+    server, monkeypatch
 ) -> None:
+    monkeypatch.setattr(encryption, "OLD_KIDS_DECLARED_S", 1.0)
     session = session_of(server)
     await session.connect()
     try:
         publisher = await session.publish()
         before = [track.sealer.kid for track in publisher.tracks]
         await session.set_encryption_secret("another secret for all")
-        hint = server.received("e2eeReady")[-1]["hint"]
         await until(lambda: len(server.received("declareKids")) == 2)
+        await until(lambda: len(server.received("e2eeReady")) == 2)
+        hint = server.received("e2eeReady")[-1]["hint"]
         assert [len(m["kids"]) for m in server.received("declareKids")] == [2, 2]
         assert [track.sealer.kid for track in publisher.tracks] == before
         await server.send({"t": "hintAnnounced", "connectionId": "peer", "hint": hint})
         await until(lambda: len(server.received("declareKids")) == 4, 3.0)
-        assert [track.sealer.kid & 0xFFFF for track in publisher.tracks] == [hint, hint]
-        assert [len(m["kids"]) for m in server.received("declareKids")[2:]] == [1, 1]
+        after = [track.sealer.kid for track in publisher.tracks]
+        assert [kid & 0xFFFF for kid in after] == [hint, hint]
+        # Packets under the old key are on the way: it stays declared for a while, then ends.
+        declared = [m["kids"] for m in server.received("declareKids")]
+        both = [
+            [kid.to_bytes(8, "big") for kid in pair] for pair in zip(before, after, strict=True)
+        ]
+        assert declared[2:4] == both
+        await until(lambda: len(server.received("declareKids")) == 6, 3.0)
+        declared = [m["kids"] for m in server.received("declareKids")]
+        assert declared[4:] == [[new] for _, new in both]
     finally:
         await session.disconnect()
 
@@ -301,7 +318,9 @@ async def test_signals_are_sealed_and_open_only_from_members(server) -> None:
         sent = server.received("signal")[0]
         assert "data" not in sent
         assert b"hello" not in sent["sealed"]
-        sealed = SignalSealer("peer").seal(await derive(SECRET, "session"), "chat", "hi")
+        sealed = SignalSealer("peer").seal(
+            await derive(SECRET, "session"), SignalContent("", "chat", "hi")
+        )
         for sender in ("stranger", "peer", "peer"):
             await server.send({"t": "signalReceived", "from": sender, "sealed": sealed})
         await server.send({"t": "signalReceived", "data": "from the server"})

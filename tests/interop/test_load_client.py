@@ -74,7 +74,7 @@ async def test_a_client_joins_keeps_alive_and_says_bye(
         welcome = await client.join(url, "1", "s", "t")
         assert welcome.session.e2ee
         assert isinstance(seen[0], messages.Hello)
-        assert seen[0].e2ee == messages.E2eeSupport(formats=("e2ee/1",))
+        assert seen[0].e2ee == messages.E2eeSupport(formats=("e2ee/2",))
         await client.leave()
     assert isinstance(seen[-1], messages.Bye)
 

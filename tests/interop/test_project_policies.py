@@ -61,7 +61,7 @@ async def client(site, session, token=None, origin=None):
             {
                 "t": "hello", "id": 1, "apiKey": site.key, "sessionId": session,
                 "token": token or site.token(session), "sdk": {"name": "test", "version": "1"},
-                "e2ee": {"formats": ["e2ee/1"]},
+                "e2ee": {"formats": ["e2ee/2"]},
             }
         )  # fmt: skip
         yield await asyncio.wait_for(socket.receive_json(), 5), socket

@@ -79,7 +79,7 @@ class Site:
                 "sessionId": session_id,
                 "token": token,
                 "sdk": {"name": "test", "version": "1"},
-                "e2ee": {"formats": ["e2ee/1"]},
+                "e2ee": {"formats": ["e2ee/2"]},
                 **hello,
             }
         )

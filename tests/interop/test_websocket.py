@@ -25,7 +25,7 @@ from signaling.websocket import WebSocketGate
 SEALED = SessionRecord(
     "2_sealed", "123", parse_session_options({"e2ee": "true", "p2p.preference": "disabled"}), 0
 )
-E2EE = {"formats": ["e2ee/1"]}
+E2EE = {"formats": ["e2ee/2"]}
 
 
 class KnownTokens:

@@ -251,7 +251,7 @@ async def test_sealed_sessions_take_only_who_declares_the_format_and_its_keys(si
     offer = await encoder.publishing()
     refused = await encoder.begin(f"/whip/{session}", offer)
     assert (refused.status, (await refused.json())["error"]) == (409, "e2ee_unsupported")
-    encoder.headers["Sealroute-E2EE"] = "e2ee/1"
+    encoder.headers["Sealroute-E2EE"] = "e2ee/2"
     refused = await encoder.begin(f"/whip/{session}", offer)
     assert (refused.status, (await refused.json())["error"]) == (409, "e2ee_required")
     encoder.headers["Sealroute-Kids"] = "0=0102030405060708, 1=0102030405060709"

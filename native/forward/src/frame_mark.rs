@@ -1,7 +1,7 @@
 //! What forwarding knows of a frame without opening it (docs/architecture.md, decision 4).
 //!
 //! Routing reads the first [`ROUTING_VIEW_BYTES`] of a payload and never more: the packetiser's
-//! descriptor, the clear prefix and the seal header that e2ee/1 declares all stand there.
+//! descriptor, the clear prefix and the seal header that e2ee/2 declares all stand there.
 
 use sealroute_rtp::descriptor::{
     Av1Descriptor, NalStarts, ObuElements, Vp8Descriptor, Vp9Descriptor, slice_prefix_bytes,
@@ -23,7 +23,7 @@ const FRAGMENTATION_UNIT: u8 = 28;
 const OBU_SEQUENCE_HEADER: u8 = 1;
 const OBU_TEMPORAL_DELIMITER: u8 = 2;
 const OBU_FRAME: u8 = 6;
-/// Config byte and key id (e2ee/1 section 4).
+/// Config byte and key id (e2ee/2 section 4).
 const SEAL_HEADER_BYTES: usize = 9;
 /// The same with the most emulation prevention that H.264 may add.
 const ESCAPED_SEAL_HEADER_BYTES: usize = SEAL_HEADER_BYTES + 5;
@@ -274,7 +274,7 @@ fn read_av1(view: &[u8]) -> Reading {
     reading
 }
 
-/// The e2ee/1 header at `at`: a config byte for an 8-byte key id, then the id.
+/// The e2ee/2 header at `at`: a config byte for an 8-byte key id, then the id.
 fn seal_at(bytes: &[u8], at: usize) -> Seal {
     match bytes.get(at..at + SEAL_HEADER_BYTES) {
         Some([0xF0..=0xFB, kid @ ..]) => kid.try_into().map_or(Seal::Missing, Seal::Kid),

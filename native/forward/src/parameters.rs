@@ -8,7 +8,7 @@ pub enum PayloadAccess {
     /// A clear session: payloads may be read and tapped.
     Clear,
     /// An end-to-end encrypted session: RTP header, header extensions, the packetiser's payload
-    /// descriptor and the clear prefix that e2ee/1 declares, never more.
+    /// descriptor and the clear prefix that e2ee/2 declares, never more.
     Opaque,
 }
 

@@ -1,6 +1,6 @@
 //! The plaintext guard of sealed sessions (docs/architecture.md, decision 6).
 //!
-//! Every frame must begin with the e2ee/1 header and a key id that its publisher declared. The
+//! Every frame must begin with the e2ee/2 header and a key id that its publisher declared. The
 //! guard can not open frames; it keeps a client that forgot to seal from leaking.
 
 use std::time::{Duration, Instant};

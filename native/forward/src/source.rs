@@ -34,7 +34,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// Parameter sets, a delimiter and messages before a key frame's picture.
 const MAX_PARAMETER_PACKETS: u64 = 8;
 const ORIGINAL_SEQUENCE_BYTES: usize = 2;
-/// Senders that begin a new secret with a key frame of their own need this long (e2ee/1, 5.9).
+/// Senders that begin a new secret with a key frame of their own need this long (e2ee/2 section 9).
 const OWN_KEY_FRAME: Duration = Duration::from_millis(300);
 
 /// One RtpStream of a source.

@@ -81,7 +81,7 @@ fn packetised(codec: Codec, key_frame: bool, picture_id: u16) -> Vec<u8> {
     }
 }
 
-/// What e2ee/1 leaves readable behind the descriptor.
+/// What e2ee/2 leaves readable behind the descriptor.
 fn declared(codec: Codec, key_frame: bool, (width, height): (u16, u16)) -> Vec<u8> {
     let ([w0, w1], [h0, h1]) = (width.to_le_bytes(), height.to_le_bytes());
     let clear = match codec {

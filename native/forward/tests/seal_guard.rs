@@ -1,4 +1,4 @@
-//! Sealed sessions forward what is in the e2ee/1 format under a declared key id, nothing else.
+//! Sealed sessions forward what is in the e2ee/2 format under a declared key id, nothing else.
 #![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use support::wire::{aggregate, fragments, packetise, rtp, sealed, units, vp8, vp8_continuation};
 use support::*;
 
-const VECTORS: &str = include_str!("../../../tests/vectors/e2ee-v1-vectors.json");
+const VECTORS: &str = include_str!("../../../tests/vectors/e2ee-v2-vectors.json");
 const OTHER_KID: [u8; 8] = [0x82; 8];
 
 struct Frame {

@@ -1,4 +1,4 @@
-//! Packetised media: RTP packets whose payloads look as e2ee/1 has them and carry a stamp.
+//! Packetised media: RTP packets whose payloads look as e2ee/2 has them and carry a stamp.
 
 use crate::Error;
 use crate::job::{MediaJob, WireCodec, unhex};

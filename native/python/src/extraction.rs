@@ -89,7 +89,7 @@ pub(crate) fn require(condition: bool, message: &'static str) -> PyResult<()> {
     }
 }
 
-/// Key ids of e2ee/1.
+/// Key ids of e2ee/2.
 pub(crate) fn kids(values: Vec<Vec<u8>>) -> PyResult<Vec<Kid>> {
     let convert = |kid: Vec<u8>| {
         Kid::try_from(kid).map_err(|_| PyValueError::new_err("a key id has 8 bytes"))

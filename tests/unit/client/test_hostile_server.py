@@ -4,8 +4,10 @@ import random
 
 import pytest
 from sealroute_client.e2ee.frames import CodecId
-from sealroute_client.e2ee.keys import Opener, Outcome, PendingContext, Sealer, SecretRing
-from sealroute_client.e2ee.secret import SessionSecret, session_key
+from sealroute_client.e2ee.identity import Outcome, StreamHistory, Windows
+from sealroute_client.e2ee.keys import PendingContext, Sealer, SecretRing
+from sealroute_client.e2ee.opening import Opener
+from sealroute_client.e2ee.secret import KeyIds, SessionSecret, session_key
 
 FRAMES = 400
 SECRET = SessionSecret(session_key("correct horse battery", "session", iterations=1))
@@ -21,16 +23,20 @@ PLAIN = {
 }
 
 
+IDS = KeyIds()
+
+
 def sealer(stream: str) -> Sealer:
     made = Sealer()
-    made.use(PendingContext(SECRET).context(SECRET.stream_base(stream)))
+    made.use(PendingContext(SECRET, IDS).context(SECRET.stream_base("alice", stream)))
     return made
 
 
 def opener(stream: str = "stream") -> Opener:
     ring = SecretRing()
     ring.add(SECRET, 0.0)
-    return Opener(ring, lambda held: held.stream_base(stream))
+    windows = Windows(StreamHistory("video"), "video")
+    return Opener(ring, windows, lambda held: held.stream_base("alice", stream))
 
 
 @pytest.fixture(params=list(PLAIN), ids=lambda codec: codec.name)

@@ -1,7 +1,7 @@
-"""Mismatch, match and the switch of senders (e2ee/1 sections 5.8 and 5.9), in virtual time."""
+"""Mismatch, match and the switch of senders (docs/e2ee.md sections 8 and 9), in virtual time."""
 
-from sealroute_client.e2ee.keys import Outcome
-from sealroute_client.e2ee.state import DecryptionState, Notice, SecretChange
+from sealroute_client.e2ee.identity import Outcome
+from sealroute_client.e2ee.state import DecryptionState, Notice
 
 MISMATCH = [Notice.MISMATCH, Notice.REPORT_MISMATCH]
 
@@ -81,16 +81,3 @@ def test_a_new_secret_asks_the_server_for_withheld_video_and_may_fail_again() ->
 def test_there_is_no_match_without_a_mismatch() -> None:
     state = DecryptionState()
     assert state.on_frame("video", Outcome.OK, 0.0) == []
-
-
-def test_a_sender_switches_when_all_others_are_ready() -> None:
-    change = SecretChange(hint=7, started_s=0.0)
-    assert not change.is_due(["a", "b"], {"a": 7}, 1.0)
-    assert not change.is_due(["a", "b"], {"a": 7, "b": 8}, 1.0)
-    assert change.is_due(["a", "b"], {"a": 7, "b": 7}, 1.0)
-
-
-def test_a_sender_switches_after_five_seconds_or_at_once_when_told() -> None:
-    assert not SecretChange(7, 0.0).is_due(["a"], {}, 4.9)
-    assert SecretChange(7, 0.0).is_due(["a"], {}, 5.0)
-    assert SecretChange(7, 0.0, immediate=True).is_due(["a"], {}, 0.0)

@@ -1,4 +1,4 @@
-"""The published SFrame vectors and the e2ee/1 vectors, byte for byte."""
+"""The published SFrame vectors and the e2ee/2 vectors, byte for byte."""
 
 import json
 from pathlib import Path
@@ -6,8 +6,19 @@ from pathlib import Path
 import pytest
 from sealroute_client.e2ee import frames
 from sealroute_client.e2ee.frames import CodecId
-from sealroute_client.e2ee.keys import Opener, SecretRing
-from sealroute_client.e2ee.secret import SessionSecret, key_context, session_key
+from sealroute_client.e2ee.identity import StreamHistory, Windows
+from sealroute_client.e2ee.keys import SecretRing
+from sealroute_client.e2ee.opening import Opener
+from sealroute_client.e2ee.secret import (
+    SessionSecret,
+    context_of,
+    hint_of,
+    key_context,
+    key_id,
+    length_prefixed,
+    sender_of,
+    session_key,
+)
 from sealroute_client.e2ee.sframe import (
     SUITES,
     KeyContext,
@@ -18,9 +29,12 @@ from sealroute_client.e2ee.sframe import (
     encode_header,
     hkdf_extract,
 )
+from sealroute_client.e2ee.signals import SignalContent, SignalOpener
+
+from tests.vectors import make
 
 ROOT = Path(__file__).parents[3]
-OURS = json.loads((ROOT / "tests/vectors/e2ee-v1-vectors.json").read_text())
+OURS = json.loads((ROOT / "tests/vectors/e2ee-v2-vectors.json").read_text())
 CODECS = {codec.name.lower(): codec for codec in CodecId}
 PUBLISHED = ROOT.parent / "shared" / "data"
 
@@ -81,46 +95,100 @@ def test_every_published_suite_derives_seals_and_opens(name, group, suites) -> N
 
 
 @pytest.mark.parametrize("row", OURS["kdf"], ids=range(len(OURS["kdf"])))
-def test_a_secret_gives_the_key_hint_and_stream_key_of_the_vectors(row) -> None:
+def test_a_secret_gives_the_keys_hint_and_code_of_the_vectors(row) -> None:
     key = session_key(row["secret"], row["sessionId"], row["iterations"])
     assert key.hex() == row["sessionKey"]
     secret = SessionSecret(key)
     assert secret.hint == row["hint"]
-    assert secret.stream_base(row["streamId"]).hex() == row["baseKey"]
+    assert secret.stream_base(row["connectionId"], row["streamId"]).hex() == row["baseKey"]
+    assert secret.signal_base(row["connectionId"]).hex() == row["signalBaseKey"]
+    assert secret.verification_code() == row["verificationCode"]
+
+
+@pytest.mark.parametrize("row", OURS["kids"], ids=[row["kid"] for row in OURS["kids"]])
+def test_a_key_id_is_made_of_sender_context_and_hint(row) -> None:
+    kid = key_id(row["sender"], row["context"], row["hint"])
+    assert f"{kid:016x}" == row["kid"]
+    assert (sender_of(kid), context_of(kid), hint_of(kid)) == (
+        row["sender"],
+        row["context"],
+        row["hint"],
+    )
 
 
 def first_secret() -> SessionSecret:
     return SessionSecret(unhex(OURS["kdf"][0]["sessionKey"]))
 
 
+def first_context() -> KeyContext:
+    base_key = first_secret().stream_base("conn-1", "stream-1")
+    return key_context(base_key, int(OURS["key"]["kid"], 16))
+
+
 def test_a_key_id_gives_the_key_of_the_vectors() -> None:
-    base_key = first_secret().stream_base("stream-1")
+    base_key = first_secret().stream_base("conn-1", "stream-1")
     key, salt = derive_key(SUITES[6], base_key, int(OURS["key"]["kid"], 16))
     assert (key.hex(), salt.hex()) == (OURS["key"]["sframeKey"], OURS["key"]["sframeSalt"])
 
 
+def test_the_vectors_hold_every_codec_at_every_length_of_the_counter() -> None:
+    rows = {(row["codec"], row["ctr"]) for row in OURS["frames"]}
+    counters = {0, 7, 8, 255, 256, 65_535, 65_536, 2**24, 2**32 - 1}
+    assert rows == {(c, n) for c in ("opus", "vp8", "vp9", "h264", "av1") for n in counters}
+
+
 @pytest.mark.parametrize("row", OURS["frames"], ids=range(len(OURS["frames"])))
-def test_a_frame_is_sealed_and_opened_as_in_the_vectors(row) -> None:
+def test_a_frame_is_encrypted_and_opened_as_in_the_vectors(row) -> None:
     codec = CODECS[row["codec"]]
-    secret = first_secret()
-    context = key_context(secret.stream_base("stream-1"), int(OURS["key"]["kid"], 16))
+    context = first_context()
     wire = frames.seal(
         codec, unhex(row["plain"]), lambda meta, part: context.seal(row["ctr"], meta, part)
     )
     assert wire.hex() == row["wire"]
     assert frames.split(codec, wire).clear.hex() == row["clear"]
-    opened = opener(secret, "stream-1").open(codec, wire, 0.0)
+    opened = opener("conn-1", "stream-1").open(codec, wire, 0.0)
     assert (opened.outcome, opened.frame.hex()) == ("ok", row["decrypted"])
 
 
-def opener(secret: SessionSecret, stream_id: str) -> Opener:
+def first_ring() -> SecretRing:
     ring = SecretRing()
-    ring.add(secret, 0.0)
-    return Opener(ring, lambda held: held.stream_base(stream_id))
+    ring.add(first_secret(), 0.0)
+    return ring
+
+
+def opener(connection_id: str, stream_id: str) -> Opener:
+    windows = Windows(StreamHistory("video"), "video")
+    return Opener(first_ring(), windows, lambda held: held.stream_base(connection_id, stream_id))
 
 
 @pytest.mark.parametrize("row", OURS["bad"], ids=[row["name"] for row in OURS["bad"]])
 def test_a_bad_frame_is_refused_for_the_reason_of_the_vectors(row) -> None:
-    receiver = opener(first_secret(), row["streamId"])
+    receiver = opener(row["connectionId"], row["streamId"])
     opened = receiver.open(CODECS[row["codec"]], unhex(row["wire"]), 0.0)
     assert (opened.outcome, opened.frame) == (row["expected"], b"")
+
+
+def signal_opener(sender: str) -> SignalOpener:
+    return SignalOpener(first_ring(), sender, StreamHistory("signal"))
+
+
+@pytest.mark.parametrize("row", OURS["signals"], ids=[row["ctr"] for row in OURS["signals"]])
+def test_a_signal_opens_as_in_the_vectors(row) -> None:
+    wire = unhex(row["wire"])
+    content = signal_opener(row["connectionId"]).open(wire, row["to"], 0.0)
+    assert content == SignalContent(row["to"], row["type"], row["data"])
+    context = key_context(
+        first_secret().signal_base(row["connectionId"]), int(OURS["key"]["kid"], 16)
+    )
+    plaintext = b"".join(map(length_prefixed, (row["to"], row["type"]))) + row["data"].encode()
+    assert context.seal(row["ctr"], frames.metadata(CodecId.SIGNAL), plaintext) == wire
+
+
+@pytest.mark.parametrize("row", OURS["badSignals"], ids=[r["name"] for r in OURS["badSignals"]])
+def test_a_bad_signal_is_not_delivered(row) -> None:
+    opened = signal_opener(row["from"]).open(unhex(row["wire"]), row["receiver"], 0.0)
+    assert opened == row["expected"]
+
+
+def test_the_files_are_what_their_maker_writes() -> None:
+    assert make.main(["--check"]) == 0

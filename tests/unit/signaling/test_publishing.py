@@ -89,7 +89,7 @@ def test_a_client_publishes_as_many_streams_as_it_may() -> None:
     "members",
     [
         {"e2ee_format": None},
-        {"e2ee_format": "e2ee/2"},
+        {"e2ee_format": "e2ee/1"},
         {"tracks": (m.TrackOffer(mid="0", kind="audio"),)},
         {
             "tracks": (
@@ -104,7 +104,7 @@ def test_an_unsealed_stream_is_refused_on_a_sealed_session(members: dict[str, ob
     sealed = {
         "offer": "v=0",
         "tracks": (m.TrackOffer(mid="0", kind="audio", kids=(OLD_KID,)),),
-        "e2ee_format": "e2ee/1",
+        "e2ee_format": "e2ee/2",
     }
     with pytest.raises(DomainError, match="e2ee_required"):
         room.ask("a", m.Publish(id=2, **{**sealed, **members}))

@@ -80,7 +80,7 @@ pub fn probe(sequence: u16) -> Vec<u8> {
     bytes
 }
 
-/// e2ee/1 header of a frame with a small counter, followed by `body`.
+/// e2ee/2 header of a frame with a small counter, followed by `body`.
 pub fn sealed(body: &[u8]) -> Vec<u8> {
     [&[0xF1], KID.as_slice(), body].concat()
 }

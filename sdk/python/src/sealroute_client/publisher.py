@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from aiortc import RTCRtpTransceiver
 
 from sealroute_client.e2ee.frames import CodecId
 from sealroute_client.e2ee.keys import PendingContext, Sealer
+from sealroute_client.e2ee.secret import KeyIds
 from sealroute_client.errors import NotConnected
 from sealroute_client.events import Emitter
 from sealroute_client.media import outbound
@@ -16,6 +17,10 @@ from sealroute_client.media.sources import Source
 
 if TYPE_CHECKING:
     from sealroute_client.session import Session
+
+
+MAX_DECLARED_KIDS: Final = 8
+"""Of one track (docs/protocol.md)."""
 
 
 @dataclass(slots=True)
@@ -38,6 +43,8 @@ class PublishedTrack:
     counts: SendCounts = field(default_factory=SendCounts)
     is_muted: bool = False
     is_held_back: bool = False
+    old_kids: list[int] = field(default_factory=list)
+    """Left, but declared still: packets under them are on the way."""
     on_exhausted: Callable[[], None] | None = None
 
     def attach(self) -> None:
@@ -65,13 +72,17 @@ class PublishedTrack:
 
     @property
     def declared_kids(self) -> list[bytes]:
-        kids = [] if self.sealer.kid is None else [self.sealer.kid.to_bytes(8, "big")]
-        return kids + ([self.pending.kid_bytes] if self.pending else [])
+        kids = [*self.old_kids, *([] if self.sealer.kid is None else [self.sealer.kid])]
+        declared = [kid.to_bytes(8, "big") for kid in kids[-MAX_DECLARED_KIDS + 1 :]]
+        return declared + ([self.pending.kid_bytes] if self.pending else [])
 
-    def switch(self, stream_id: str) -> None:
+    def switch(self, connection_id: str, stream_id: str) -> None:
         """Moves to the chosen key id, between two frames, and asks for a key frame."""
         if self.pending is not None:
-            self.sealer.use(self.pending.context(self.pending.secret.stream_base(stream_id)))
+            if self.sealer.kid is not None:
+                self.old_kids.append(self.sealer.kid)
+            base = self.pending.secret.stream_base(connection_id, stream_id)
+            self.sealer.use(self.pending.context(base))
             self.pending = None
         self.request_key_frame()
 
@@ -95,6 +106,7 @@ class Publisher(Emitter):
         self.source = source
         self.tracks = tracks
         self.stream_id = ""
+        self.key_ids = KeyIds()
         self.video_codec = "vp8"
         self.name = ""
         self._muted: set[str] = set()
@@ -102,12 +114,11 @@ class Publisher(Emitter):
         self._watcher: asyncio.Task[None] | None = None
 
     def start(self, stream_id: str) -> None:
-        """The server gave the stream its id: keys can be derived, frames may flow."""
+        """The server gave the stream its id."""
         self.stream_id = stream_id
         for track in self.tracks:
             # A new stream is wanted whole.
             track.hold_back(False)
-            track.switch(stream_id)
         if self._watcher is None:
             self._watcher = asyncio.create_task(self._watch())
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from sealroute_client import recovery
-from sealroute_client.e2ee.keys import Outcome
+from sealroute_client.e2ee.identity import Outcome
 from sealroute_client.errors import ServerError
 from sealroute_client.signaling import Message
 
@@ -78,7 +78,7 @@ class ServerMessages:
         connection_id = str(message["connectionId"])
         if self._session.connections.pop(connection_id, None) is not None:
             if self._session.encryption is not None:
-                self._session.encryption.forget(connection_id)
+                self._session.encryption.on_left(connection_id)
             self._session.emit(
                 "connectionDestroyed", connectionId=connection_id, reason=message.get("reason")
             )
@@ -91,9 +91,10 @@ class ServerMessages:
             # Only from members: replay protection lives as long as the Connection.
             if self._session.encryption is None or sender not in self._session.connections:
                 return
-            outcome, kind, data = self._session.encryption.open_signal(str(sender), bytes(sealed))
-            if outcome is not Outcome.OK:
+            content = self._session.encryption.open_signal(str(sender), bytes(sealed))
+            if isinstance(content, Outcome):
                 return
+            kind, data = content.type, content.data
         self._session.emit(
             "signal", connectionId=sender, type=kind, data=data, isSealed=sealed is not None
         )
@@ -119,7 +120,7 @@ class ServerMessages:
         if self._session.encryption is None:
             return
         sender, hint = str(message["connectionId"]), int(message["hint"])
-        self._session.encryption.hints[sender] = hint
+        self._session.encryption.on_hint(sender, hint)
         if hint in self._session.encryption.ring.hints:
             for subscriber in self._session.subscribers.values():
                 if subscriber.stream.get("connectionId") == sender:

@@ -13,7 +13,8 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCIceServer
 from sealroute_client.downlink import Downlink
 from sealroute_client.e2ee import secret as secrets
 from sealroute_client.e2ee.frames import FORMAT
-from sealroute_client.e2ee.keys import PendingContext
+from sealroute_client.e2ee.secret import KeyIds
+from sealroute_client.e2ee.signals import SignalContent
 from sealroute_client.encryption import SessionEncryption
 from sealroute_client.errors import (
     EncryptionInternalError,
@@ -134,8 +135,15 @@ class Session(Emitter):
                 "An encryption secret was set, but the server says the session is not encrypted"
             )
         if secret is not None:
-            self.encryption = SessionEncryption(secret, self.connection_id, self.signaling.request)
-            self.encryption.hints.update(welcome.get("hints", {}))
+            self.encryption = SessionEncryption(
+                secret, self.signaling.request, self.publishers.values, self.spawn
+            )
+            self._join_encryption(welcome)
+
+    def _join_encryption(self, welcome: dict[str, Any]) -> None:
+        if self.encryption is not None:
+            present = [str(row["connectionId"]) for row in welcome.get("connections", ())]
+            self.encryption.join(self.connection_id, dict(welcome.get("hints", {})), present)
 
     async def disconnect(self) -> None:
         """Leaves and frees everything. Idempotent; waits for an end that has begun already."""
@@ -243,9 +251,10 @@ class Session(Emitter):
             self._uplink = Uplink(self._peers, is_sealed=self.is_sealed)
 
         async def prepare(offer: str, tracks: list[PublishedTrack]) -> str:
+            publisher.key_ids = KeyIds()
             for track in tracks:
                 if self.encryption is not None:
-                    track.pending = PendingContext(self.encryption.current)
+                    track.pending = self.encryption.pending(publisher)
             rows = [
                 {"mid": track.mid, "kind": track.kind, "kids": track.declared_kids}
                 for track in tracks
@@ -254,6 +263,8 @@ class Session(Emitter):
             publisher.take_tracks(tracks)
             publisher.start(str(answer["streamId"]))
             self.publishers[publisher.stream_id] = publisher
+            if self.encryption is not None:
+                self.encryption.activate(publisher)
             return str(answer["answer"])
 
         try:
@@ -301,7 +312,7 @@ class Session(Emitter):
 
         def on_loop() -> None:
             if self.encryption is not None and not self._is_leaving:
-                self.spawn(self.encryption.renew(publisher, track))
+                self.encryption.renew(publisher, track)
 
         def on_exhausted() -> None:
             loop.call_soon_threadsafe(on_loop)
@@ -330,8 +341,10 @@ class Session(Emitter):
         self._require_connected()
         stream_id = stream if isinstance(stream, str) else str(stream["streamId"])
         known = self.streams.get(stream_id, {"streamId": stream_id})
-        ring = self.encryption.ring if self.encryption is not None else None
-        subscriber = Subscriber(known, ring, self._report_state, self.signaling.request)
+        openers = None
+        if self.encryption is not None:
+            openers = self.encryption.openers(str(known["connectionId"]), stream_id)
+        subscriber = Subscriber(known, openers, self._report_state, self.signaling.request)
         subscriber.wanted = {"audio": audio, "video": video}
         subscriber.on("*", lambda event: self._on_subscriber_event(event.name, event.detail))
         await self.request_subscription(subscriber)
@@ -405,25 +418,16 @@ class Session(Emitter):
         derived = await secrets.derive(secret, self._credentials.session_id)
         if self.encryption is None:
             raise InvalidParameter("The session is not encrypted end to end")
-        self.encryption.accept(derived, immediate=immediate)
-        for subscriber in self.subscribers.values():
-            subscriber.on_secret_change()
-        await self.encryption.announce()
-        self.spawn(
-            self.encryption.switch(
-                lambda: list(self.publishers.values()), self._others, immediate=immediate
-            )
-        )
-
-    def _others(self) -> list[str]:
-        return [connection for connection in self.connections if connection != self.connection_id]
+        if self.encryption.change(derived, immediate=immediate):
+            for subscriber in self.subscribers.values():
+                subscriber.on_secret_change()
 
     # --- signals and moderation --------------------------------------------------------
 
     async def signal(self, data: str, *, type: str = "", to: str | None = None) -> None:  # noqa: A002
         """To all, the sender too, or to one Connection. Sealed on sealed Sessions."""
         if self.encryption is not None:
-            sealed = self.encryption.seal_signal(type, data)
+            sealed = self.encryption.seal_signal(SignalContent(to or "", type, data))
             await self.signaling.request("signal", to=to, sealed=sealed)
         else:
             await self.signaling.request("signal", to=to, type=type or None, data=data)
@@ -462,8 +466,9 @@ class Session(Emitter):
         if str(welcome["connection"]["connectionId"]) != self.connection_id:
             self._on_closed("networkDisconnected")
             return
+        self._join_encryption(welcome)
         if self.encryption is not None:
-            self.encryption.hints.update(welcome.get("hints", {}))
+            self.spawn(self.encryption.tell_again())
         self._messages.take_snapshot(welcome)
         self.emit("sessionReconnected")
 

@@ -11,7 +11,8 @@ from typing import Any, Final
 from aiortc.mediastreams import MediaStreamError
 
 from sealroute_client.e2ee.frames import CodecId
-from sealroute_client.e2ee.keys import Opener, Outcome, SecretRing
+from sealroute_client.e2ee.identity import Outcome
+from sealroute_client.e2ee.opening import Opener
 from sealroute_client.e2ee.state import DecryptionState, Notice
 from sealroute_client.errors import DecryptionInternalError, NotConnected
 from sealroute_client.events import Emitter
@@ -66,7 +67,7 @@ class Subscriber(Emitter):
     def __init__(
         self,
         stream: dict[str, Any],
-        secrets: SecretRing | None,
+        openers: dict[str, Opener] | None,
         report: Callable[["Subscriber", str], None],
         ask: Callable[..., Awaitable[object]],
     ) -> None:
@@ -80,7 +81,7 @@ class Subscriber(Emitter):
         self.is_connected = asyncio.Event()
         self.is_ended = asyncio.Event()
         self.recording: Recording | None = None
-        self._secrets = secrets
+        self._openers = openers
         self._report = report
         self._ask = ask
         self._has_tracks = asyncio.Event()
@@ -93,8 +94,8 @@ class Subscriber(Emitter):
         if known is not None and known.tap is tap:
             return
         opener = None
-        if self._secrets is not None:
-            opener = Opener(self._secrets, lambda secret: secret.stream_base(self.stream_id))
+        if self._openers is not None:
+            opener = self._openers[kind]
         track = ReceivedTrack(kind, codec, tap, media, opener)
         if known is not None:
             track.frames, track.bytes = known.frames, known.bytes

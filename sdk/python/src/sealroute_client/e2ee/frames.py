@@ -1,4 +1,4 @@
-"""What e2ee/1 does to the frames of each codec (section 5.4): what stays clear, and wrapping."""
+"""What e2ee/2 does to the frames of each codec (section 4): what stays clear, and wrapping."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,21 +8,21 @@ from typing import Final
 from sealroute_client.e2ee import bitstream
 from sealroute_client.e2ee.bitstream import FormatError
 
-FORMAT: Final = "e2ee/1"
-VERSION: Final = 1
+FORMAT: Final = "e2ee/2"
+VERSION: Final = 2
 MAX_FRAME_BYTES: Final = 8 * 1024 * 1024
 """Far above any frame a real-time encoder makes; bounds the work a peer can cause."""
 
 
 class CodecId(IntEnum):
-    """The codec in the authenticated metadata; a sealed frame fits one decoder only."""
+    """The codec in the authenticated metadata; an encrypted frame fits one decoder only.
+    Audio is Opus or nothing."""
 
     OPUS = 0
     VP8 = 1
     VP9 = 2
     H264 = 3
     AV1 = 4
-    RED = 5
     SIGNAL = 0x10
 
 
@@ -138,7 +138,6 @@ def _split_av1(codec: CodecId, wire: bytes) -> Sealed:
 
 _SEAL: Final[dict[CodecId, Callable[[CodecId, bytes, SealPart], bytes]]] = {
     CodecId.OPUS: _seal_whole,
-    CodecId.RED: _seal_whole,
     CodecId.VP9: _seal_whole,
     CodecId.SIGNAL: _seal_whole,
     CodecId.VP8: _seal_vp8,
@@ -147,7 +146,6 @@ _SEAL: Final[dict[CodecId, Callable[[CodecId, bytes, SealPart], bytes]]] = {
 }
 _SPLIT: Final[dict[CodecId, Callable[[CodecId, bytes], Sealed]]] = {
     CodecId.OPUS: _split_whole,
-    CodecId.RED: _split_whole,
     CodecId.VP9: _split_whole,
     CodecId.SIGNAL: _split_whole,
     CodecId.VP8: _split_vp8,

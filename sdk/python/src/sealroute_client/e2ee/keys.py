@@ -1,51 +1,19 @@
-"""Keys in use: what a sender seals with, and what a receiver may open with."""
+"""Keys in use: what a sender encrypts with, and the secrets a receiver may open with."""
 
 import threading
-from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 from sealroute_client.e2ee import frames
 from sealroute_client.e2ee.bitstream import FormatError
 from sealroute_client.e2ee.frames import CodecId
-from sealroute_client.e2ee.secret import SessionSecret, key_context, key_id, new_context_id
-from sealroute_client.e2ee.sframe import (
-    AuthenticationError,
-    Header,
-    HeaderError,
-    KeyContext,
-    decode_header,
-)
+from sealroute_client.e2ee.secret import KeyIds, SessionSecret, key_context
+from sealroute_client.e2ee.sframe import KeyContext
 
 CTR_LIMIT: Final = 2**32
-REPLAY_WINDOW: Final = 1024
 MAX_SECRETS: Final = 3
-MAX_ACTIVE_KIDS: Final = 8
-DERIVATIONS_PER_S: Final = 20
 RETIRE_AFTER_S: Final = 10.0
 MAX_OVERLAP_S: Final = 60.0
-MAX_RETIRED: Final = 65_536
-"""Half a megabyte per track; a track that reaches it opens no further key ids."""
-
-BaseKey = Callable[[SessionSecret], bytes]
-
-
-class Outcome(StrEnum):
-    """What became of a received frame. All but OK are dropped; REPLAY is not counted."""
-
-    OK = "ok"
-    SECRET = "secret"  # noqa: S105
-    AUTH = "auth"
-    FORMAT = "format"
-    REPLAY = "replay"
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    outcome: Outcome
-    frame: bytes = b""
 
 
 class Sealer:
@@ -81,6 +49,11 @@ class Sealer:
             self._context = context
             self._ctr = 0
 
+    def close(self) -> None:
+        """Gives nothing any more."""
+        with self._lock:
+            self._context = None
+
     def seal(self, codec: CodecId, frame: bytes) -> bytes | None:
         """None: the frame must not be sent. Errors: none for bad frames; they are dropped."""
         with self._lock:
@@ -103,9 +76,10 @@ class Sealer:
 class PendingContext:
     """A key id chosen before the stream id, and so the key, is known."""
 
-    def __init__(self, secret: SessionSecret) -> None:
+    def __init__(self, secret: SessionSecret, ids: KeyIds) -> None:
+        """Errors: EncryptionInternalError when the publication has no key id left."""
         self.secret = secret
-        self.kid = key_id(new_context_id(), secret.hint)
+        self.kid = ids.next(secret.hint)
 
     @property
     def kid_bytes(self) -> bytes:
@@ -132,7 +106,7 @@ class _HeldSecret:
 
 
 class SecretRing:
-    """The secrets a client may open with, newest first (section 5.9)."""
+    """The secrets a client may open with, newest first (section 9)."""
 
     def __init__(self) -> None:
         self._held: list[_HeldSecret] = []
@@ -166,127 +140,3 @@ class SecretRing:
         for held in self._held:
             if held.secret is secret:
                 held.last_opened_s = now_s
-
-
-class ReplayWindow:
-    """Which of the last 1024 counters were seen (as RFC 3711 section 3.3.2)."""
-
-    __slots__ = ("_highest", "_seen")
-
-    def __init__(self) -> None:
-        self._highest = -1
-        self._seen = 0
-
-    def is_fresh(self, ctr: int) -> bool:
-        behind = self._highest - ctr
-        return behind < 0 or (behind < REPLAY_WINDOW and not self._seen >> behind & 1)
-
-    def record(self, ctr: int) -> None:
-        ahead = ctr - self._highest
-        if ahead > 0:
-            shifted = self._seen << ahead if ahead < REPLAY_WINDOW else 0
-            self._seen = (shifted | 1) & ((1 << REPLAY_WINDOW) - 1)
-            self._highest = ctr
-        else:
-            self._seen |= 1 << -ahead
-
-
-@dataclass(slots=True)
-class _ActiveKid:
-    context: KeyContext
-    secret: SessionSecret
-    window: ReplayWindow
-    last_opened_s: float
-
-
-class Opener:
-    """Opens one track's frames. A key id that was left is never accepted again."""
-
-    def __init__(self, secrets: SecretRing, base_key: BaseKey) -> None:
-        self._secrets = secrets
-        self._base_key = base_key
-        self._active: dict[int, _ActiveKid] = {}
-        self._retired: set[int] = set()
-        self._derivations_s: deque[float] = deque()
-        self.current_kid: int | None = None
-
-    def open(self, codec: CodecId, wire: bytes, now_s: float) -> Opened:
-        try:
-            sealed = frames.split(codec, wire)
-            header = decode_header(sealed.sframe)
-        except (FormatError, HeaderError):
-            return Opened(Outcome.FORMAT)
-        self._retire(now_s)
-        outcome, plaintext = self._open_part(header, sealed, now_s)
-        if outcome is not Outcome.OK:
-            return Opened(outcome)
-        return Opened(outcome, frames.join(codec, sealed, plaintext))
-
-    def _open_part(
-        self, header: Header, sealed: frames.Sealed, now_s: float
-    ) -> tuple[Outcome, bytes]:
-        if header.kid in self._retired:
-            return Outcome.REPLAY, b""
-        active = self._active.get(header.kid)
-        if active is None:
-            return self._open_unknown(header, sealed, now_s)
-        if not active.window.is_fresh(header.ctr):
-            return Outcome.REPLAY, b""
-        try:
-            plaintext = active.context.open(header, sealed.metadata, sealed.sframe)
-        except AuthenticationError:
-            return Outcome.AUTH, b""
-        self._accept(header, active, now_s)
-        return Outcome.OK, plaintext
-
-    def _open_unknown(
-        self, header: Header, sealed: frames.Sealed, now_s: float
-    ) -> tuple[Outcome, bytes]:
-        candidates = self._secrets.candidates(header.kid & 0xFFFF, now_s)
-        if not candidates:
-            return Outcome.SECRET, b""
-        if header.kid_bytes != 8 or not header.kid >> 63:
-            return Outcome.FORMAT, b""
-        for secret in candidates:
-            if not self._may_derive(now_s):
-                break
-            context = key_context(self._base_key(secret), header.kid)
-            try:
-                plaintext = context.open(header, sealed.metadata, sealed.sframe)
-            except AuthenticationError:
-                continue
-            self._accept(header, _ActiveKid(context, secret, ReplayWindow(), now_s), now_s)
-            return Outcome.OK, plaintext
-        return Outcome.AUTH, b""
-
-    def _accept(self, header: Header, active: _ActiveKid, now_s: float) -> None:
-        if header.kid not in self._active:
-            if len(self._active) >= MAX_ACTIVE_KIDS:
-                oldest = min(self._active, key=lambda kid: self._active[kid].last_opened_s)
-                self._forget(oldest)
-            self._active[header.kid] = active
-            self.current_kid = header.kid
-        active.window.record(header.ctr)
-        active.last_opened_s = now_s
-        self._secrets.opened_with(active.secret, now_s)
-
-    def _may_derive(self, now_s: float) -> bool:
-        while self._derivations_s and self._derivations_s[0] <= now_s - 1:
-            self._derivations_s.popleft()
-        if len(self._derivations_s) >= DERIVATIONS_PER_S or len(self._retired) >= MAX_RETIRED:
-            return False
-        self._derivations_s.append(now_s)
-        return True
-
-    def _retire(self, now_s: float) -> None:
-        """The sender has moved on and 10 s passed, or the secret is gone."""
-        for kid, active in list(self._active.items()):
-            has_moved_on = (
-                kid != self.current_kid and now_s >= active.last_opened_s + RETIRE_AFTER_S
-            )
-            if has_moved_on or not self._secrets.holds(active.secret, now_s):
-                self._forget(kid)
-
-    def _forget(self, kid: int) -> None:
-        del self._active[kid]
-        self._retired.add(kid)

@@ -1,48 +1,73 @@
-"""Signals on sealed Sessions: an SFrame whose key is bound to the sender's Connection."""
+"""Signals of encrypted Sessions: an SFrame whose key is bound to the sender's Connection."""
+
+from dataclasses import dataclass
 
 from sealroute_client.e2ee.frames import CodecId
-from sealroute_client.e2ee.keys import Opened, Opener, Outcome, PendingContext, Sealer, SecretRing
-from sealroute_client.e2ee.secret import SessionSecret, length_prefixed
+from sealroute_client.e2ee.identity import Outcome, StreamHistory, Windows
+from sealroute_client.e2ee.keys import PendingContext, Sealer, SecretRing
+from sealroute_client.e2ee.opening import Opener
+from sealroute_client.e2ee.secret import KeyIds, SessionSecret, length_prefixed
+
+
+@dataclass(frozen=True, slots=True)
+class SignalContent:
+    """`to` is a connection id, or empty: for everybody."""
+
+    to: str
+    type: str
+    data: str
 
 
 class SignalSealer:
-    """Seals the signals of one Connection; a new secret starts a new key id."""
+    """Encrypts the signals of one Connection; a new secret starts a new key id."""
 
     def __init__(self, connection_id: str) -> None:
         self._connection_id = connection_id
+        self._ids = KeyIds()
         self._sealer = Sealer()
         self._secret: SessionSecret | None = None
 
-    def seal(self, secret: SessionSecret, kind: str, data: str) -> bytes | None:
+    def seal(self, secret: SessionSecret, content: SignalContent) -> bytes | None:
         """Errors: ValueError when the type is longer than 65535 bytes."""
         if self._secret is not secret or self._sealer.is_exhausted:
-            pending = PendingContext(secret)
+            pending = PendingContext(secret, self._ids)
             self._sealer.use(pending.context(secret.signal_base(self._connection_id)))
             self._secret = secret
-        return self._sealer.seal(CodecId.SIGNAL, length_prefixed(kind) + data.encode())
+        names = length_prefixed(content.to) + length_prefixed(content.type)
+        return self._sealer.seal(CodecId.SIGNAL, names + content.data.encode())
 
 
 class SignalOpener:
-    """Opens what one other Connection sealed, each signal once."""
+    """Opens what one other Connection encrypted, each signal once, and only if it is for us."""
 
-    def __init__(self, secrets: SecretRing, sender_connection_id: str) -> None:
-        self._opener = Opener(secrets, lambda secret: secret.signal_base(sender_connection_id))
+    def __init__(self, secrets: SecretRing, sender: str, history: StreamHistory) -> None:
+        windows = Windows(history, "signal")
+        self._opener = Opener(secrets, windows, lambda secret: secret.signal_base(sender))
 
-    def open(self, sealed: bytes, now_s: float) -> tuple[Outcome, str, str]:
-        """Outcome, type and data; type and data are empty unless the outcome is OK."""
+    def open(self, sealed: bytes, addressee: str, now_s: float) -> SignalContent | Outcome:
+        """What the sender said, or why it is not delivered."""
         opened = self._opener.open(CodecId.SIGNAL, sealed, now_s)
         if opened.outcome is not Outcome.OK:
-            return opened.outcome, "", ""
-        return _parse(opened)
+            return opened.outcome
+        content = parse_content(opened.frame)
+        if content is None:
+            return Outcome.FORMAT
+        if content.to not in ("", addressee):
+            return Outcome.ADDRESSEE
+        return content
 
 
-def _parse(opened: Opened) -> tuple[Outcome, str, str]:
-    length = int.from_bytes(opened.frame[:2], "big")
-    if len(opened.frame) < 2 + length:
-        return Outcome.FORMAT, "", ""
+def parse_content(plaintext: bytes) -> SignalContent | None:
     try:
-        kind = opened.frame[2 : 2 + length].decode()
-        data = opened.frame[2 + length :].decode()
-    except UnicodeDecodeError:
-        return Outcome.FORMAT, "", ""
-    return Outcome.OK, kind, data
+        to, rest = _take_string(plaintext)
+        kind, rest = _take_string(rest)
+        return SignalContent(to, kind, rest.decode())
+    except ValueError:
+        return None
+
+
+def _take_string(data: bytes) -> tuple[str, bytes]:
+    length = int.from_bytes(data[:2], "big")
+    if len(data) < 2 + length:
+        raise ValueError("cut short")
+    return data[2 : 2 + length].decode(), data[2 + length :]

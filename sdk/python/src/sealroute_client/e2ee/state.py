@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from sealroute_client.e2ee.keys import Outcome
+from sealroute_client.e2ee.identity import Outcome
 
 MISMATCH_FAILURES: Final = 5
 MISMATCH_SPAN_S: Final = 0.4
@@ -35,7 +35,7 @@ class _TrackRun:
 
 @dataclass(slots=True)
 class DecryptionState:
-    """Mismatch and match of one Subscriber over its tracks (section 5.8).
+    """Mismatch and match of one Subscriber over its tracks (section 8).
 
     The server holds back video while it believes in a mismatch, so the first frame that
     opens on any track is reported at once; the application's match waits for all tracks.
@@ -74,10 +74,10 @@ class DecryptionState:
         self.opened += 1
         run.failures = 0
         run.has_failed = False
-        notices = []
+        notices: list[Notice] = []
         if self.is_reported:
-            self.is_reported = False
-            notices.append(Notice.REPORT_OK)
+            # The video that comes back now gets the whole span again.
+            notices += self.on_probe()
         if self.is_mismatched and not any(other.has_failed for other in self._tracks.values()):
             self.is_mismatched = False
             notices.append(Notice.MATCH)
@@ -88,7 +88,8 @@ class DecryptionState:
         if run.failures == 0:
             run.since_s = now_s
         run.failures += 1
-        if run.failures < MISMATCH_FAILURES or now_s - run.since_s < self._span_s(now_s):
+        failing_s = round(now_s - run.since_s, 6)
+        if run.failures < MISMATCH_FAILURES or failing_s < self._span_s(now_s):
             return []
         run.has_failed = True
         notices = []
@@ -107,15 +108,51 @@ class DecryptionState:
         return MISMATCH_SPAN_S
 
 
-@dataclass(slots=True)
-class SecretChange:
-    """When a sender moves to a new secret: all others are ready for it, or 5 s passed."""
+class KeySwitch:
+    """When the senders of a client move to a new secret (section 9): the one rule.
 
-    hint: int
-    started_s: float
-    immediate: bool = False
+    All others that announced a hint and are present have announced the new one, or 5 s passed.
+    Secrets go by their hints here.
+    """
 
-    def is_due(self, others: Iterable[str], ready: dict[str, int], now_s: float) -> bool:
-        if self.immediate or now_s >= self.started_s + SWITCH_TIMEOUT_S:
-            return True
-        return all(ready.get(connection) == self.hint for connection in others)
+    def __init__(self, hint: int) -> None:
+        self.current = hint
+        self.newest = hint
+        self._announced: dict[str, int] = {}
+        self._deadline_s: float | None = None
+
+    @property
+    def deadline_s(self) -> float | None:
+        """When a pending switch is due at the latest."""
+        return self._deadline_s
+
+    def announced(self, connection: str, hint: int) -> None:
+        self._announced[connection] = hint
+
+    def left(self, connection: str) -> None:
+        self._announced.pop(connection, None)
+
+    def keep_only(self, present: Iterable[str]) -> None:
+        """After a resume: who is not there any more has left."""
+        kept = set(present)
+        self._announced = {c: hint for c, hint in self._announced.items() if c in kept}
+
+    def set(self, hint: int, now_s: float, *, immediate: bool = False) -> None:
+        """A second change while one is pending does not prolong the use of the old key."""
+        self.newest = hint
+        if hint == self.current:
+            self._deadline_s = None
+        elif immediate:
+            self._deadline_s = now_s
+        elif self._deadline_s is None:
+            self._deadline_s = now_s + SWITCH_TIMEOUT_S
+
+    def take_due(self, now_s: float) -> bool:
+        """True once for each switch that is due."""
+        if self._deadline_s is None:
+            return False
+        all_ready = all(hint == self.newest for hint in self._announced.values())
+        if now_s < self._deadline_s and not all_ready:
+            return False
+        self.current, self._deadline_s = self.newest, None
+        return True

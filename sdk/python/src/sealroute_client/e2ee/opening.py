@@ -1,0 +1,98 @@
+"""Opening received frames: the key by key id, the history by stream, the frame by codec."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sealroute_client.e2ee import frames
+from sealroute_client.e2ee.bitstream import FormatError
+from sealroute_client.e2ee.frames import CodecId
+from sealroute_client.e2ee.identity import Outcome, Windows
+from sealroute_client.e2ee.keys import CTR_LIMIT, SecretRing
+from sealroute_client.e2ee.secret import SessionSecret, hint_of, key_context
+from sealroute_client.e2ee.sframe import (
+    AuthenticationError,
+    Header,
+    HeaderError,
+    KeyContext,
+    decode_header,
+)
+
+BaseKey = Callable[[SessionSecret], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    outcome: Outcome
+    frame: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    context: KeyContext
+    secret: SessionSecret
+
+
+class Opener:
+    """Opens what one subscription receives of one kind. Keeps keys only; what was opened before,
+    and by whom, is in `windows` and outlives it."""
+
+    def __init__(self, secrets: SecretRing, windows: Windows, base_key: BaseKey) -> None:
+        self._secrets = secrets
+        self._windows = windows
+        self._base_key = base_key
+        self._keys: dict[int, _Key] = {}
+
+    def open(self, codec: CodecId, wire: bytes, now_s: float) -> Opened:
+        try:
+            sealed = frames.split(codec, wire)
+            header = decode_header(sealed.sframe)
+        except (FormatError, HeaderError):
+            return Opened(Outcome.FORMAT)
+        if header.kid_bytes != 8 or not header.kid >> 63 or header.ctr >= CTR_LIMIT:
+            return Opened(Outcome.FORMAT)
+        outcome, plaintext = self._open_part(header, sealed, now_s)
+        if outcome is not Outcome.OK:
+            return Opened(outcome)
+        return Opened(outcome, frames.join(codec, sealed, plaintext))
+
+    def _open_part(
+        self, header: Header, sealed: frames.Sealed, now_s: float
+    ) -> tuple[Outcome, bytes]:
+        refusal = self._windows.refusal(header.kid, header.ctr, now_s)
+        if refusal is not None:
+            return refusal, b""
+        key = self._keys.get(header.kid)
+        if key is not None and self._secrets.holds(key.secret, now_s):
+            candidates = [key]
+        else:
+            self._forget_keys(now_s)
+            held = self._secrets.candidates(hint_of(header.kid), now_s)
+            if not held:
+                return Outcome.SECRET, b""
+            candidates = [
+                self._derived(header.kid, s) for s in held if self._may_derive(header, now_s)
+            ]
+        for candidate in candidates:
+            try:
+                plaintext = candidate.context.open(header, sealed.metadata, sealed.sframe)
+            except AuthenticationError:
+                continue
+            self._keys[header.kid] = candidate
+            self._windows.accept(header.kid, header.ctr, now_s)
+            self._secrets.opened_with(candidate.secret, now_s)
+            return Outcome.OK, plaintext
+        return Outcome.AUTH, b""
+
+    def _may_derive(self, header: Header, now_s: float) -> bool:
+        return self._windows.may_derive(header.kid, now_s)
+
+    def _derived(self, kid: int, secret: SessionSecret) -> _Key:
+        return _Key(key_context(self._base_key(secret), kid), secret)
+
+    def _forget_keys(self, now_s: float) -> None:
+        """Keys of secrets that ended, and of key ids that were left."""
+        self._keys = {
+            kid: key
+            for kid, key in self._keys.items()
+            if self._secrets.holds(key.secret, now_s) and self._windows.is_active(kid)
+        }

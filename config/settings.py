@@ -54,6 +54,10 @@ class HttpSettings:
         100,
         3_600_000,
     )
+    trusted_proxies: str = knob(
+        "",
+        "Networks of your own proxies, with blanks between, whose X-Forwarded-For is believed.",
+    )
     allowed_origins: str = knob(
         "*", "Web origins that may open the WebSocket, with blanks between; * allows all."
     )
@@ -232,6 +236,13 @@ class RoomsSettings:
 
     enabled: bool = knob(True, "Let visitors of the page open rooms. Off: only your applications.")
     per_minute: int = knob(60, "Rooms opened per minute by all visitors together.", 1, 100_000)
+    per_minute_of_network: int = knob(
+        20,
+        "Of these, by the visitors of one network (a /24 of IPv4, a /64 of IPv6). Behind a proxy"
+        " of yours set [http] trusted_proxies, or all visitors are one network.",
+        1,
+        100_000,
+    )
     joins_per_room: int = knob(
         25, "Joins per room that the limit of joins per minute counts with.", 1, 1_000
     )

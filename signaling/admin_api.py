@@ -4,7 +4,6 @@ Everything is JSON. A table names the routes; every one of them wants `Authoriza
 an operator's token. Secrets are in the answers that make them, and in no other.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
@@ -31,6 +30,7 @@ from signaling.domain.project_changes import ProjectChange, changed, with_key, w
 from signaling.domain.projects import Project
 from signaling.metrics import Metrics
 from signaling.rest.answers import Answer, error_answer, json_answer
+from signaling.rest.reading import read_body
 from signaling.storage.base import ProjectEdit, Store
 
 log = structlog.get_logger(__name__)
@@ -162,7 +162,10 @@ class AdminApi:
         info = request.match_info
         status = 0
         try:
-            body = await self._body(request)
+            settings = self._settings
+            body = await read_body(
+                request, settings.max_body_bytes, settings.read_timeout_ms / 1000
+            )
             answer = await run(_Call(info.get("project", ""), info.get("key", ""), body))
             status = answer.status
         except DomainError as refused:
@@ -172,16 +175,6 @@ class AdminApi:
             if request.method != "GET":
                 audit.administered(operator, request.method, request.path[:_MAX_PATH], status)
         return answer
-
-    async def _body(self, request: web.Request) -> bytes:
-        """Errors: `body_too_large`, `body_invalid`."""
-        try:
-            async with asyncio.timeout(self._settings.read_timeout_ms / 1000):
-                return await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            raise BadRequest(ErrorCode.BODY_TOO_LARGE) from None
-        except TimeoutError:
-            raise BadRequest(ErrorCode.BODY_INVALID, "The body took too long.") from None
 
     async def _operator(self, request: web.Request) -> str:
         """The hash is looked up, not the token: how long that takes says nothing of it."""

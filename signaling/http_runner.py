@@ -152,6 +152,8 @@ class HttpRunner(web.AppRunner):
             handle_signals=False,
             shutdown_timeout=1.0,
             max_field_size=MAX_FIELD_BYTES,
+            # Compressed bodies are refused; the library must not have opened them by then.
+            auto_decompress=False,
         )
         self._deadlines = deadlines
 

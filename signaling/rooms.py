@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import structlog
 from aiohttp import web
 
-from config.settings import RoomsSettings
+from config.settings import HttpSettings, RoomsSettings
 from signaling.administration import create_project, create_session
+from signaling.client_networks import NetworkBuckets, client_network, networks_of
 from signaling.clock import Clock
 from signaling.domain.errors import BadRequest, DomainError, ErrorCode, NotFound, Refused
 from signaling.domain.projects import Project
@@ -20,6 +21,7 @@ from signaling.domain.roles import Role
 from signaling.domain.session_state import Bucket
 from signaling.domain.tokens import TokenClaims, new_client_token
 from signaling.rest.answers import Answer, error_answer, json_answer
+from signaling.rest.reading import read_body
 from signaling.storage.base import Store
 
 log = structlog.get_logger(__name__)
@@ -33,30 +35,39 @@ MAX_NAME_CHARS = 60
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """`session` is None for a new room."""
+    """`session` is None for a new room; `network` is where the visitor comes from."""
 
     session: str | None
     name: str
+    network: str
 
 
 class Rooms:
     """Handles `POST /v1/rooms` and `POST /v1/rooms/{session}`, both without credentials."""
 
-    def __init__(self, store: Store, clock: Clock, settings: RoomsSettings) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, settings: RoomsSettings, http: HttpSettings
+    ) -> None:
         self._store = store
         self._clock = clock
         self._settings = settings
         self._project: Project | None = None
-        burst = float(settings.per_minute)
+        self._read_timeout_s = http.read_timeout_ms / 1000
+        self._proxies = networks_of(http.trusted_proxies)
+        burst, joins = float(settings.per_minute), float(settings.joins_per_room)
         self._opened = Bucket(burst, self._now_ms())
-        self._joined = Bucket(burst * settings.joins_per_room, self._now_ms())
+        self._joined = Bucket(burst * joins, self._now_ms())
+        # Charged first: who asks too often for what there is not uses up nobody else's turns.
+        of_network = float(settings.per_minute_of_network)
+        self._opened_by = NetworkBuckets(of_network, of_network / 60)
+        self._joined_by = NetworkBuckets(of_network * joins, of_network * joins / 60)
 
     async def handle(self, request: web.Request) -> Answer:
         """Errors are answers with the body of the REST API."""
         try:
-            wanted = await _read(request)
             if not self._settings.enabled:
                 raise NotFound(ErrorCode.NOT_FOUND)
+            wanted = await self._read(request)
             return json_answer(200, await self._enter(wanted))
         except DomainError as refused:
             return error_answer(refused)
@@ -64,15 +75,17 @@ class Rooms:
     async def _enter(self, wanted: _Request) -> dict[str, str]:
         project = await self._rooms_project()
         if wanted.session is None:
+            self._take_of_network(self._opened_by, wanted.network)
             self._take(self._opened, self._settings.per_minute)
             fields: dict[str, object] = {"e2ee": True, "p2p.preference": "disabled"}
             record = await create_session(self._store, self._clock, project.api_key, fields)
             session, role = record.session_id, Role.MODERATOR
         else:
-            self._take(self._joined, self._settings.per_minute * self._settings.joins_per_room)
+            self._take_of_network(self._joined_by, wanted.network)
             found = await self._store.session(wanted.session)
             if found is None or found.project_id != project.api_key:
                 raise NotFound(ErrorCode.SESSION_NOT_FOUND)
+            self._take(self._joined, self._settings.per_minute * self._settings.joins_per_room)
             session, role = found.session_id, Role.PUBLISHER
         now_s = int(self._clock.unix_s())
         claims = TokenClaims(
@@ -106,15 +119,23 @@ class Rooms:
         except DomainError:
             raise Refused(ErrorCode.RATE_LIMITED, "Too many rooms; try again.") from None
 
+    def _take_of_network(self, buckets: NetworkBuckets, network: str) -> None:
+        if not buckets.takes(network, self._now_ms()):
+            raise Refused(
+                ErrorCode.RATE_LIMITED, "Too many requests from your network; wait a minute."
+            )
+
     def _now_ms(self) -> int:
         return int(self._clock.monotonic_s() * 1000)
 
+    async def _read(self, request: web.Request) -> _Request:
+        body = await read_body(request, MAX_BODY_BYTES, self._read_timeout_s)
+        forwarded = ",".join(request.headers.getall("X-Forwarded-For", ()))
+        network = client_network(request.remote, forwarded, self._proxies)
+        return _Request(request.match_info.get("session"), _name(body), network)
 
-async def _read(request: web.Request) -> _Request:
-    session = request.match_info.get("session")
-    body = await request.content.read(MAX_BODY_BYTES + 1)
-    if len(body) > MAX_BODY_BYTES:
-        raise BadRequest(ErrorCode.BODY_TOO_LARGE)
+
+def _name(body: bytes) -> str:
     try:
         fields = json.loads(body or b"{}")
     except (ValueError, RecursionError) as cause:
@@ -124,4 +145,4 @@ async def _read(request: web.Request) -> _Request:
         raise BadRequest(
             ErrorCode.INVALID_PARAMETER, f"'name' is one line of up to {MAX_NAME_CHARS} characters."
         )
-    return _Request(session, name)
+    return name

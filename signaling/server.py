@@ -117,7 +117,7 @@ async def running_server(
         services = Services(store, authenticator, live, metrics, clock, os.urandom, targets)
         gate = WebSocketGate(authenticator, directory, clock, settings, metrics)
         readiness = Readiness()
-        rooms = Rooms(store, clock, settings.rooms)
+        rooms = Rooms(store, clock, settings.rooms, settings.http)
         whip = WhipGate(authenticator, directory, settings.http, metrics)
         surface = Surface(
             services, settings.http, gate.handle, rooms, whip.routes(), readiness=readiness

@@ -15,6 +15,7 @@ from signaling.rest.answers import Answer, error_answer, json_answer
 from signaling.rest.api import RestApi, is_rest_path
 from signaling.rest.call import Services
 from signaling.rest.openapi import OPENAPI_PATH
+from signaling.rest.reading import refuse_compressed
 from signaling.rooms import ROOMS_PATH, Rooms
 from signaling.served_document import openapi_answer
 from signaling.static_files import WEB_ROOT, file_response, find_file
@@ -57,6 +58,7 @@ class WebApp:
     def build(self) -> web.Application:
         app = web.Application(
             client_max_size=self._surface.http.max_body_bytes,
+            middlewares=[_compressed_refused],
         )
         app.router.add_get("/healthz", self._health)
         app.router.add_get("/readyz", self._ready)
@@ -115,6 +117,18 @@ def _plain(answer: Answer) -> web.Response:
         body=answer.body,
         headers={"Content-Type": answer.content_type, "Cache-Control": "no-store"},
     )
+
+
+@web.middleware
+async def _compressed_refused(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """For every route, before anything of a body was looked at."""
+    try:
+        refuse_compressed(request)
+    except DomainError as refused:
+        return _plain(error_answer(refused))
+    return await handler(request)
 
 
 async def _hide_version(_request: web.Request, response: web.StreamResponse) -> None:

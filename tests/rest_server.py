@@ -126,6 +126,6 @@ async def open_rest_server(data_dir: Path, http: HttpSettings | None = None, **p
         clock=clock,
         random_bytes=os.urandom,
     )
-    rooms = Rooms(store, clock, RoomsSettings())
+    rooms = Rooms(store, clock, RoomsSettings(), http or HttpSettings())
     surface = Surface(services, http or HttpSettings(), refuse_websocket, rooms, web_root=data_dir)
     return RestServer(WebApp(surface).build(), store, live, metrics, owner)

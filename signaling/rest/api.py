@@ -27,6 +27,7 @@ from signaling.domain.rest_credentials import Credential, read_credential
 from signaling.rest import features
 from signaling.rest.answers import Answer, error_answer, xml_error_answer
 from signaling.rest.call import Call, Services
+from signaling.rest.reading import read_body
 from signaling.rest.requests import read_query, read_shape
 from signaling.rest.routes import ROUTES, Route
 
@@ -131,7 +132,9 @@ class RestApi:
         """Order: credentials, project of the path, body, gate, handler."""
         credential, project = await self._identify(request, match)
         route = match.route
-        fields = route.read_body(await self._read_body(request))
+        settings = self._settings
+        body = await read_body(request, settings.max_body_bytes, settings.read_timeout_ms / 1000)
+        fields = route.read_body(body)
         if route.query is not None:
             read_query(request.rel_url.query, route.query)
         call = Call(
@@ -170,26 +173,6 @@ class RestApi:
         if named is not None and not project.is_named(named):
             raise Unauthorized(ErrorCode.PROJECT_MISMATCH)
         return project
-
-    async def _read_body(self, request: web.Request) -> bytes:
-        """The body within its limits of size and time; a stated length is believed first."""
-        if not request.body_exists:
-            return b""
-        limit = self._settings.max_body_bytes
-        if (request.content_length or 0) > limit:
-            raise BadRequest(ErrorCode.BODY_TOO_LARGE)
-        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-            raise BadRequest(ErrorCode.BODY_INVALID, "The body must not be compressed.")
-        body = bytearray()
-        try:
-            async with asyncio.timeout(self._settings.read_timeout_ms / 1000):
-                async for chunk in request.content.iter_any():
-                    body += chunk
-                    if len(body) > limit:
-                        raise BadRequest(ErrorCode.BODY_TOO_LARGE)
-        except TimeoutError as cause:
-            raise BadRequest(ErrorCode.BODY_INVALID, "The body took too long.") from cause
-        return bytes(body)
 
     @staticmethod
     def _refusal(request: web.Request, template: str, failure: DomainError) -> Answer:

@@ -1,0 +1,70 @@
+"""From which network a request comes: what limits for strangers go by.
+
+One stranger has a whole /64 of IPv6 addresses, and neighbors in a /24 of IPv4 are often one too.
+"""
+
+import ipaddress
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from config.load import ConfigurationError
+from signaling.domain.session_state import Bucket
+
+IPV4_PREFIX, IPV6_PREFIX = 24, 64
+MAX_NETWORKS = 10_000
+"""Known at a time; the one that was quiet longest is forgotten."""
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def networks_of(words: str) -> tuple[_Network, ...]:
+    """Errors: `ConfigurationError`."""
+    try:
+        return tuple(ipaddress.ip_network(word) for word in words.split())
+    except ValueError as cause:
+        raise ConfigurationError(
+            "[http] trusted_proxies: networks with blanks between, such as 10.0.0.0/8"
+        ) from cause
+
+
+def client_network(remote: str | None, forwarded: str, proxies: tuple[_Network, ...]) -> str:
+    """The client's network. `forwarded` is the `X-Forwarded-For` field; a proxy of ours appends
+    to it, so it is read from its end, as far as only our proxies have written it."""
+    address = _address(remote or "")
+    for word in reversed(forwarded.split(",")):
+        if address is None or not any(address in network for network in proxies):
+            break
+        address = _address(word.strip()) or address
+    if address is None:
+        return ""
+    prefix = IPV4_PREFIX if address.version == 4 else IPV6_PREFIX
+    return str(ipaddress.ip_network((address, prefix), strict=False))
+
+
+def _address(word: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        found = ipaddress.ip_address(word.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return mapped or found
+
+
+@dataclass(slots=True)
+class NetworkBuckets:
+    """A bucket for each network."""
+
+    burst: float
+    per_s: float
+    _known: OrderedDict[str, Bucket] = field(default_factory=OrderedDict)
+
+    def takes(self, network: str, now_ms: int) -> bool:
+        bucket = self._known.get(network)
+        if bucket is None:
+            if len(self._known) >= MAX_NETWORKS:
+                self._known.popitem(last=False)
+            bucket = self._known[network] = Bucket(self.burst, now_ms)
+        self._known.move_to_end(network)
+        return bucket.takes(now_ms, self.per_s, self.burst)
+
+    def __len__(self) -> int:
+        return len(self._known)

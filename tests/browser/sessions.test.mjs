@@ -111,7 +111,7 @@ test('a moderator mutes, unpublishes and disconnects others; a publisher may not
 
 test('a lost WebSocket is taken up again, and the media goes on meanwhile', async () => {
   const { ada, bob, streamId } = await call();
-  await bob.do(() => globalThis.lab.session.channel.socket.close());
+  await bob.do(() => globalThis.lab.session.stay.channel.socket.close());
   await bob.untilEvent('sessionReconnecting');
   await bob.sees(streamId);
   await bob.untilEvent('sessionReconnected');

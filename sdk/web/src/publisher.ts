@@ -1,14 +1,18 @@
 /** What this client sends: its tracks, its element, and the stream once it is published. */
 import { asOTError, type OTError, otError, withCallback } from './errors';
-import { Emitter } from './events';
 import { exceptions } from './exceptions';
 import { elementId } from './identifiers';
-import type { CaptureProperties } from './media/capture';
 import { parseResolution } from './media/capture';
 import { LevelPoll, TrackMeter } from './media/level';
 import { LocalMedia } from './media/local-media';
-import { withPromise } from './promise-variant';
-import type { VideoCodecName } from './rtc/codecs';
+import { definePromised, type WithPromise } from './promise-variant';
+import {
+  type BitratePreset,
+  type PublisherBinding,
+  type PublisherProperties,
+  PublisherSurface,
+  type VideoContentHint,
+} from './publisher-surface';
 import {
   EncodingChanges,
   limitRates,
@@ -18,55 +22,14 @@ import {
   videoEncodings,
 } from './rtc/encodings';
 import type { MediaSender } from './rtc/fan-out';
+import { JobQueue } from './rtc/queue';
 import { publisherStats, type PublisherStats, rowsOf } from './rtc/stats';
-import type { PublishedMedia, Source, StreamProperties } from './rtc/uplink';
+import type { Source, StreamProperties } from './rtc/uplink';
 import type { Size, Stream } from './stream';
 import { play } from './ui/playback';
-import { type Target, View, type WidgetProperties } from './ui/view';
-import { rejectsNotBuilt, throwsNotBuilt } from './unsupported';
+import { type Target, View } from './ui/view';
 
-export type VideoContentHint = '' | 'text' | 'detail' | 'motion';
-type BitratePreset = 'default' | 'bw_saver' | 'extra_bw_saver';
-
-export interface PublisherProperties extends WidgetProperties, CaptureProperties {
-  name?: string;
-  initials?: string;
-  mirror?: boolean;
-  publishAudio?: boolean;
-  publishVideo?: boolean;
-  audioBitrate?: number;
-  enableDtx?: boolean;
-  videoContentHint?: VideoContentHint;
-  /** Several sizes of the picture, so that each subscriber gets what it can show; for cameras. */
-  scalableVideo?: boolean;
-  preferredVideoCodecs?: 'automatic' | VideoCodecName[];
-  maxVideoBitrate?: number;
-}
-
-export interface PublisherEvents {
-  accessAllowed: object;
-  accessDenied: object;
-  accessDialogOpened: object;
-  accessDialogClosed: object;
-  audioInputDeviceChanged: { device: { deviceId: string; label: string } };
-  audioLevelUpdated: { audioLevel: number };
-  destroyed: object;
-  mediaStopped: { track: MediaStreamTrack };
-  mediaStreamAvailable: { mediaStream: MediaStream };
-  muteForced: object;
-  streamCreated: { stream: Stream };
-  streamDestroyed: { stream: Stream; reason: string };
-  videoDimensionsChanged: { oldValue: Size; newValue: Size };
-  videoElementCreated: { element: HTMLVideoElement };
-}
-
-/** What the session gives a publisher that is live. */
-export interface PublisherBinding {
-  readonly stream: Stream;
-  readonly media: PublishedMedia;
-  update(change: { hasAudio?: boolean; hasVideo?: boolean; videoDimensions?: Size }): void;
-  unpublish(reason: 'clientDisconnected' | 'mediaStopped'): void;
-}
+export type { PublisherEvents, PublisherProperties, VideoContentHint } from './publisher-surface';
 
 /** Share of the default bit rate that each preset may use. */
 const PRESETS: Readonly<Record<BitratePreset, number>> = {
@@ -76,7 +39,16 @@ const PRESETS: Readonly<Record<BitratePreset, number>> = {
 };
 const DEFAULT_AUDIO_BPS = 40_000;
 
-export class Publisher extends Emitter<PublisherEvents> {
+export class Publisher extends PublisherSurface {
+  declare readonly publishAudio: WithPromise<
+    (isWanted: boolean) => this,
+    (isWanted: boolean) => Promise<void>
+  >;
+  declare readonly publishVideo: WithPromise<
+    (isWanted: boolean, callback?: (error?: OTError) => void) => this,
+    (isWanted: boolean) => Promise<void>
+  >;
+  declare readonly destroy: WithPromise<() => this, () => Promise<void>>;
   readonly id = elementId('publisher');
   accessAllowed: boolean | undefined;
   /** @internal Settles when camera and microphone are there, or refused. */
@@ -86,6 +58,7 @@ export class Publisher extends Emitter<PublisherEvents> {
   private readonly meter = new TrackMeter();
   private readonly levels: LevelPoll;
   private readonly encodingChanges = new EncodingChanges();
+  private readonly videoChanges = new JobQueue();
   private binding: PublisherBinding | undefined;
   private wantsAudio: boolean;
   private wantsVideo: boolean;
@@ -132,24 +105,6 @@ export class Publisher extends Emitter<PublisherEvents> {
     return this.binding?.stream;
   }
 
-  readonly publishAudio = withPromise(
-    (isWanted: boolean): this => this.setAudioWanted(isWanted),
-    (isWanted: boolean): Promise<void> => Promise.resolve(void this.setAudioWanted(isWanted)),
-  );
-
-  readonly publishVideo = withPromise(
-    (isWanted: boolean, callback?: (error?: OTError) => void): this => {
-      withCallback(this.setVideoWanted(isWanted), callback);
-      return this;
-    },
-    (isWanted: boolean): Promise<void> => this.setVideoWanted(isWanted),
-  );
-
-  readonly destroy = withPromise(
-    (): this => this.end(),
-    (): Promise<void> => Promise.resolve(void this.end()),
-  );
-
   getAudioSource(): MediaStreamTrack | null {
     return this.media.audio ?? null;
   }
@@ -181,7 +136,7 @@ export class Publisher extends Emitter<PublisherEvents> {
     const track = await this.media.replace('video', source);
     track.enabled = this.wantsVideo;
     track.contentHint = this.contentHint;
-    if (this.wantsVideo) await this.binding?.media.senders.video?.replaceTrack(track);
+    await this.applyVideo();
     this.show();
   }
 
@@ -269,18 +224,6 @@ export class Publisher extends Emitter<PublisherEvents> {
     return this.view.video.videoHeight;
   }
 
-  publishCaptions = throwsNotBuilt('publishCaptions');
-  applyVideoFilter = rejectsNotBuilt('applyVideoFilter');
-  applyAudioFilter = rejectsNotBuilt('applyAudioFilter');
-  clearVideoFilter = rejectsNotBuilt('clearVideoFilter');
-  clearAudioFilter = rejectsNotBuilt('clearAudioFilter');
-  getVideoFilter = (): null => null;
-  getAudioFilter = (): null => null;
-  setVideoMediaProcessorConnector = rejectsNotBuilt('setVideoMediaProcessorConnector');
-  setAudioMediaProcessorConnector = rejectsNotBuilt('setAudioMediaProcessorConnector');
-  setTargetScalabilityMode = rejectsNotBuilt('setTargetScalabilityMode');
-  getTargetScalabilityMode = throwsNotBuilt('getTargetScalabilityMode');
-
   /** @internal */
   get isGone(): boolean {
     return this.isDestroyed;
@@ -325,6 +268,7 @@ export class Publisher extends Emitter<PublisherEvents> {
   /** @internal The stream is live. */
   bind(binding: PublisherBinding): void {
     this.binding = binding;
+    this.catchUp(binding).catch((error: unknown) => exceptions.report(error));
     this.dispatch('streamCreated', { stream: binding.stream });
   }
 
@@ -357,6 +301,35 @@ export class Publisher extends Emitter<PublisherEvents> {
   protected override handlersChanged(): void {
     // Called by the super constructor's users only after `levels` exists.
     this.levels.run(this.hasHandlers('audioLevelUpdated') && !this.isDestroyed);
+  }
+
+  /** What was muted, switched off or replaced while the stream was on its way. */
+  private async catchUp(binding: PublisherBinding): Promise<void> {
+    const { hasAudio = false } = this.streamProperties();
+    const { stream, media } = binding;
+    if (media.senders.audio) {
+      if (stream.hasAudio !== hasAudio) binding.update({ hasAudio });
+      await media.senders.audio.replaceTrack(this.media.audio ?? null);
+    }
+    await this.applyVideo();
+  }
+
+  /** One after the other, each with what is wanted by then; a stream that is over needs none. */
+  private applyVideo(): Promise<void> {
+    return this.videoChanges.run(async () => {
+      const { binding, wantsVideo } = this;
+      const sender = binding?.media.senders.video;
+      if (!binding || !sender) return;
+      try {
+        // No track at all: not even black pictures cost anything.
+        await sender.replaceTrack(wantsVideo ? (this.media.video ?? null) : null);
+      } catch (error) {
+        if (binding === this.binding) throw error;
+      }
+      if (binding === this.binding && binding.stream.hasVideo !== wantsVideo) {
+        binding.update({ hasVideo: wantsVideo });
+      }
+    });
   }
 
   private async acquire(): Promise<void> {
@@ -408,9 +381,7 @@ export class Publisher extends Emitter<PublisherEvents> {
     const { video } = this.media;
     if (!video) return;
     video.enabled = isWanted;
-    // No track at all: not even black pictures cost anything.
-    await this.binding?.media.senders.video?.replaceTrack(isWanted ? video : null);
-    this.binding?.update({ hasVideo: isWanted });
+    await this.applyVideo();
   }
 
   private onTrackEnded(track: MediaStreamTrack): void {
@@ -493,5 +464,35 @@ export class Publisher extends Emitter<PublisherEvents> {
     this.view.remove();
     this.dispatch('destroyed', {});
     return this;
+  }
+
+  static {
+    definePromised(this.prototype, {
+      publishAudio: {
+        call(isWanted: boolean) {
+          return this.setAudioWanted(isWanted);
+        },
+        promise(isWanted: boolean) {
+          return Promise.resolve(void this.setAudioWanted(isWanted));
+        },
+      },
+      publishVideo: {
+        call(isWanted: boolean, callback?: (error?: OTError) => void) {
+          withCallback(this.setVideoWanted(isWanted), callback);
+          return this;
+        },
+        promise(isWanted: boolean) {
+          return this.setVideoWanted(isWanted);
+        },
+      },
+      destroy: {
+        call() {
+          return this.end();
+        },
+        promise() {
+          return Promise.resolve(void this.end());
+        },
+      },
+    });
   }
 }

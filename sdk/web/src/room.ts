@@ -7,6 +7,7 @@ import { Watchdog } from './e2ee/watchdog';
 import { E2EE_ERRORS, OTError, otError } from './errors';
 import { exceptions } from './exceptions';
 import type { Publisher } from './publisher';
+import { Publications } from './publications';
 import { Downlink, type DownlinkListener } from './rtc/downlink';
 import type { PeerSettings } from './rtc/peer-connection';
 import { PeerLinks } from './rtc/peer-links';
@@ -21,7 +22,8 @@ import type {
   Welcome,
 } from './signaling/messages';
 import type { PropertyChange, Stream } from './stream';
-import type { Subscriber, SubscriberWish } from './subscriber';
+import type { Subscriber } from './subscriber';
+import { Subscriptions } from './subscriptions';
 
 export interface ReceivedSignal {
   readonly type: string;
@@ -50,25 +52,14 @@ type Handlers = {
   [Type in ServerMessage['t']]?: (message: Extract<ServerMessage, { t: Type }>) => void;
 };
 
-const LIVE_TIMEOUT_MS = 20_000;
-
-interface Waiting<Result> {
-  readonly resolve: (result: Result) => void;
-  readonly reject: (error: OTError) => void;
-}
-
 export class Room {
   readonly directory = new Directory();
-  readonly publishers = new Map<string, Publisher>();
-  /** By subscriber id. */
-  readonly subscribers = new Map<string, Subscriber>();
   private readonly uplink: Uplink;
   private readonly downlink: Downlink;
   /** Relayed sessions: instead of up- and downlink, a peer connection for each subscriber. */
   private readonly peers: PeerLinks | undefined;
-  /** Own streams that are not live yet. */
-  private readonly awaited = new Map<string, Waiting<Stream>>();
-  private readonly awaitedSubscribers = new Map<string, Waiting<undefined>>();
+  private readonly publications: Publications;
+  private readonly subscriptions: Subscriptions;
   private readonly watchdog: Watchdog | undefined;
   private isClosed = false;
 
@@ -78,7 +69,7 @@ export class Room {
     settings: Omit<PeerSettings, 'isSealed'>,
     private readonly seal: SessionSeal | undefined,
     private readonly listener: RoomListener,
-    private readonly clock: Clock,
+    clock: Clock,
   ) {
     const peerSettings = { ...settings, isSealed: welcome.session.e2ee };
     this.uplink = new Uplink(peerSettings, send, seal, clock, () => listener.onNetworkDoubt());
@@ -90,11 +81,26 @@ export class Room {
     if (welcome.session.mediaMode === 'relayed') {
       this.peers = new PeerLinks(peerSettings, send, {
         onTracks: (subscriberId, tracks) => this.subscribers.get(subscriberId)?.onTracks(tracks),
-        onConnected: (subscriberId) => this.onSubscriberConnected(subscriberId),
-        onLost: (subscriberId) => this.resubscribe(subscriberId),
+        onConnected: (subscriberId) => this.subscriptions.onConnected(subscriberId),
+        onLost: (subscriberId) => this.subscriptions.onPeerLost(subscriberId),
         onFailure: (error) => exceptions.report(error),
       });
     }
+    this.subscriptions = new Subscriptions({
+      clock,
+      send,
+      dropLink: (subscriberId) => this.peers?.drop(subscriberId),
+      binding: (subscriberId) => ({
+        tell: (state, counts) => this.tell({ t: 'e2eeState', subscriberId, state, ...counts }),
+        recheck: (tracks) => this.seal?.recheck(tracks),
+      }),
+    });
+    this.publications = new Publications({
+      clock,
+      directory: this.directory,
+      sending: this.peers ?? this.uplink,
+      update: (stream, change) => this.updateStream(stream, change),
+    });
     this.watchdog =
       seal &&
       new Watchdog(seal, this.uplink, this.downlink, clock, (error) => exceptions.report(error));
@@ -107,6 +113,20 @@ export class Room {
         exceptions.report(sealFault(notice.type, notice.role));
       }
     });
+  }
+
+  /** By stream id: those that the server took. */
+  get publishers(): ReadonlyMap<string, Publisher> {
+    return this.publications.byId;
+  }
+
+  /** By subscriber id: those that the server knows. */
+  get subscribers(): ReadonlyMap<string, Subscriber> {
+    return this.subscriptions.byId;
+  }
+
+  allSubscribers(): Subscriber[] {
+    return this.subscriptions.all();
   }
 
   get connectionId(): string {
@@ -160,66 +180,21 @@ export class Room {
   /** Resolves with the stream once its media can flow. */
   async publish(publisher: Publisher): Promise<Stream> {
     this.requireSecret(E2EE_ERRORS.publishWithoutSecret);
-    const media = await this.sending.publish(publisher.sources(), publisher.streamProperties());
-    const { streamId } = media;
-    this.publishers.set(streamId, publisher);
-    try {
-      const stream = this.directory.stream(streamId) ?? (await this.untilLive(streamId));
-      if (publisher.isGone) throw otError('OT_STREAM_CREATE_FAILED', 'The publisher was destroyed');
-      publisher.bind({
-        stream,
-        media,
-        update: (change) => this.updateStream(stream, change),
-        unpublish: (reason) => this.unpublish(streamId, reason),
-      });
-      return stream;
-    } catch (error) {
-      this.publishers.delete(streamId);
-      this.sending.unpublish(streamId).catch(() => undefined);
-      throw error;
-    }
+    return this.publications.add(publisher);
   }
 
-  unpublish(streamId: string, reason: string): void {
-    const publisher = this.publishers.get(streamId);
-    if (!publisher) return;
-    this.publishers.delete(streamId);
-    this.directory.removeStream(streamId);
-    this.sending.unpublish(streamId).catch((error: unknown) => exceptions.report(error));
-    publisher.unbind(reason);
+  unpublish(publisher: Publisher, reason: string): void {
+    this.publications.unpublish(publisher, reason);
   }
 
   /** Resolves when the subscriber's tracks are connected. */
   async subscribe(subscriber: Subscriber): Promise<void> {
     this.requireSecret(E2EE_ERRORS.subscribeWithoutSecret);
-    const { streamId } = subscriber.stream;
-    const reply = await this.send({ t: 'subscribe', streamId, ...subscriber.initialWish() });
-    if (reply.t !== 'subscribed') throw otError('OT_UNEXPECTED_SERVER_RESPONSE', 'Not subscribed');
-    const { subscriberId } = reply;
-    this.subscribers.set(subscriberId, subscriber);
-    subscriber.bind({
-      update: (wish) => this.updateSubscriber(subscriberId, wish),
-      tell: (state, counts) => void this.tell({ t: 'e2eeState', subscriberId, state, ...counts }),
-      recheck: (tracks) => this.seal?.recheck(tracks),
-      unsubscribe: () => this.unsubscribe(subscriber),
-    });
-    try {
-      await this.untilConnected(subscriberId);
-    } catch (error) {
-      this.peers?.drop(subscriberId);
-      if (this.subscribers.delete(subscriberId)) this.tell({ t: 'unsubscribe', subscriberId });
-      throw error;
-    }
+    await this.subscriptions.add(subscriber);
   }
 
   unsubscribe(subscriber: Subscriber): void {
-    for (const [subscriberId, candidate] of this.subscribers) {
-      if (candidate !== subscriber) continue;
-      this.subscribers.delete(subscriberId);
-      this.peers?.drop(subscriberId);
-      this.giveUp(subscriberId, otError('OT_STREAM_DESTROYED', 'The subscription ended'));
-      this.tell({ t: 'unsubscribe', subscriberId });
-    }
+    this.subscriptions.unsubscribe(subscriber);
   }
 
   /** The secrets of the session changed here: mismatched subscribers get another chance. */
@@ -231,9 +206,9 @@ export class Room {
     this.isClosed = true;
     this.watchdog?.stop();
     const gone = otError('OT_NOT_CONNECTED', 'The session is not connected');
-    for (const { reject } of this.awaited.values()) reject(gone);
-    for (const { reject } of this.awaitedSubscribers.values()) reject(gone);
-    this.uplink.reset();
+    this.publications.close(gone);
+    this.subscriptions.close(gone);
+    this.uplink.close();
     this.downlink.reset();
     this.peers?.reset();
     this.seal?.close();
@@ -262,7 +237,7 @@ export class Room {
     notEncrypted: () => exceptions.report(sealFault('internal', 'send')),
     hintAnnounced: ({ connectionId, hint }) => this.onHint(connectionId, hint),
     downlinkOffer: (message) => this.downlink.onOffer(message),
-    subscriberConnected: ({ subscriberId }) => this.onSubscriberConnected(subscriberId),
+    subscriberConnected: ({ subscriberId }) => this.subscriptions.onConnected(subscriberId),
     videoSupplyChanged: ({ subscriberId, supply }) =>
       this.subscribers.get(subscriberId)?.onVideoSupply(supply),
     videoDemandChanged: ({ streamId, ...demand }) =>
@@ -276,27 +251,6 @@ export class Room {
       this.listener.onDisconnected(reason === 'serverShutdown' ? 'networkDisconnected' : reason),
     error: ({ name, message, number }) => exceptions.report(new OTError(name, message, number)),
   };
-
-  /** Where own streams go. */
-  private get sending(): Pick<Uplink, 'publish' | 'unpublish' | 'forget'> {
-    return this.peers ?? this.uplink;
-  }
-
-  private onSubscriberConnected(subscriberId: string): void {
-    this.awaitedSubscribers.get(subscriberId)?.resolve(undefined);
-    this.awaitedSubscribers.delete(subscriberId);
-    this.subscribers.get(subscriberId)?.onConnected();
-  }
-
-  /** Relayed sessions: the peer that sent to this subscriber is lost. */
-  private resubscribe(subscriberId: string): void {
-    const subscriber = this.subscribers.get(subscriberId);
-    if (!subscriber || !this.subscribers.delete(subscriberId)) return;
-    this.tell({ t: 'unsubscribe', subscriberId });
-    if (this.giveUp(subscriberId, otError('OT_ICE_WORKFLOW_FAILED', 'The network failed'))) return;
-    subscriber.onDisconnected();
-    this.subscribe(subscriber).catch((error: unknown) => exceptions.report(error));
-  }
 
   private admit(welcome: Welcome): void {
     for (const connection of welcome.connections) {
@@ -321,30 +275,15 @@ export class Room {
       this.listener.onStreamCreated(stream);
       return;
     }
-    this.awaited.get(stream.streamId)?.resolve(stream);
-    this.awaited.delete(stream.streamId);
+    this.publications.onLive(stream);
   }
 
   private onStreamGone(streamId: string, reason: string): void {
-    const publisher = this.publishers.get(streamId);
-    if (publisher) {
-      this.publishers.delete(streamId);
-      this.directory.removeStream(streamId);
-      this.sending.forget(streamId).catch((error: unknown) => exceptions.report(error));
-      publisher.unbind(reason);
-      return;
-    }
+    if (this.publications.onStreamGone(streamId, reason)) return;
     const stream = this.directory.removeStream(streamId);
     if (!stream || stream.connection.connectionId === this.connectionId) return;
     const keepsElements = this.listener.onStreamDestroyed(stream, reason);
-    // The server ended the subscriptions with the stream.
-    for (const [subscriberId, subscriber] of [...this.subscribers]) {
-      if (subscriber.stream !== stream) continue;
-      this.subscribers.delete(subscriberId);
-      this.peers?.drop(subscriberId);
-      this.giveUp(subscriberId, otError('OT_STREAM_DESTROYED', 'The stream ended'));
-      subscriber.end('streamDestroyed', keepsElements);
-    }
+    this.subscriptions.onStreamGone(stream, keepsElements);
   }
 
   private onStreamChanged({ streamId, ...change }: StreamPropertyChanged): void {
@@ -397,42 +336,13 @@ export class Room {
 
   /** What went over the transport is gone on the server: it is done again on a new one. */
   private onTransportLost(direction: 'uplink' | 'downlink'): void {
-    if (direction === 'uplink') this.republishAll();
-    else this.resubscribeAll();
-  }
-
-  private republishAll(): void {
-    const lost = [...this.publishers];
-    this.uplink.reset();
-    for (const [streamId, publisher] of lost) {
-      this.publishers.delete(streamId);
-      this.directory.removeStream(streamId);
-      this.awaited.get(streamId)?.reject(otError('OT_ICE_WORKFLOW_FAILED', 'The network failed'));
-      this.awaited.delete(streamId);
-      if (!publisher.stream) continue;
-      publisher.unbind('networkDisconnected', true);
-      this.publish(publisher).catch((error: unknown) => exceptions.report(error));
+    if (direction === 'uplink') {
+      this.uplink.reset();
+      this.publications.onTransportLost();
+    } else {
+      this.downlink.reset();
+      this.subscriptions.onTransportLost();
     }
-  }
-
-  private resubscribeAll(): void {
-    const lost = [...this.subscribers];
-    this.downlink.reset();
-    for (const [subscriberId, subscriber] of lost) {
-      this.subscribers.delete(subscriberId);
-      // Who still waits for its first connection hears of the failure instead.
-      if (this.giveUp(subscriberId, otError('OT_ICE_WORKFLOW_FAILED', 'The network failed'))) {
-        continue;
-      }
-      subscriber.onDisconnected();
-      this.subscribe(subscriber).catch((error: unknown) => exceptions.report(error));
-    }
-  }
-
-  /** False when nobody waits for that subscriber's first connection. */
-  private giveUp(subscriberId: string, error: OTError): boolean {
-    this.awaitedSubscribers.get(subscriberId)?.reject(error);
-    return this.awaitedSubscribers.delete(subscriberId);
   }
 
   private updateStream(
@@ -443,10 +353,6 @@ export class Room {
     this.applyChange(stream, change);
   }
 
-  private async updateSubscriber(subscriberId: string, wish: SubscriberWish): Promise<void> {
-    await this.send({ t: 'updateSubscriber', subscriberId, ...wish });
-  }
-
   private tell(message: RequestMessage): void {
     this.send(message).catch((error: unknown) => {
       if (!this.isClosed) exceptions.report(error);
@@ -455,37 +361,6 @@ export class Room {
 
   private requireSecret(missing: () => OTError): void {
     if (this.welcome.session.e2ee && !this.seal?.hasSecret) throw missing();
-  }
-
-  private untilLive(streamId: string): Promise<Stream> {
-    return this.awaiting(this.awaited, streamId, 'The stream did not become live');
-  }
-
-  private untilConnected(subscriberId: string): Promise<undefined> {
-    return this.awaiting(this.awaitedSubscribers, subscriberId, 'No media connection came about');
-  }
-
-  private awaiting<Result>(
-    waiting: Map<string, Waiting<Result>>,
-    id: string,
-    complaint: string,
-  ): Promise<Result> {
-    return new Promise<Result>((resolve, reject) => {
-      const cancel = this.clock.after(LIVE_TIMEOUT_MS, () => {
-        waiting.delete(id);
-        reject(otError('OT_ICE_WORKFLOW_FAILED', complaint));
-      });
-      waiting.set(id, {
-        resolve: (result) => {
-          cancel();
-          resolve(result);
-        },
-        reject: (error) => {
-          cancel();
-          reject(error);
-        },
-      });
-    });
   }
 }
 

@@ -8,17 +8,18 @@ import { hasEndToEndEncryptionSupport } from './e2ee/support';
 import { asOTError, E2EE_ERRORS, type OTError, otError, withCallback } from './errors';
 import { Emitter } from './events';
 import { exceptions } from './exceptions';
-import { onNetworkChange } from './network';
-import { withPromise } from './promise-variant';
+import { definePromised, type WithPromise } from './promise-variant';
 import { type Callback, isTarget, optional } from './arguments';
 import { Publisher, type PublisherProperties } from './publisher';
-import { type ReceivedSignal, Room, type RoomListener } from './room';
+import type { Room } from './room';
+import { type ReceivedSignal, type RoomListener } from './room';
 import { decodableCodecs } from './rtc/codecs';
 import { type IceConfig, iceSettings } from './rtc/ice';
 import { signalingUrl } from './server-url';
 import { signalFault } from './signal-rules';
-import { type RequestMessage, SignalingChannel, type Socket } from './signaling/channel';
+import type { Reply, RequestMessage } from './signaling/channel';
 import type { Capabilities, Welcome } from './signaling/messages';
+import { type PreparedSeal, Stay } from './stay';
 import type { PropertyChange, Stream } from './stream';
 import { Subscriber, type SubscriberProperties } from './subscriber';
 import type { Target } from './ui/view';
@@ -63,12 +64,30 @@ export interface SignalDetails {
 }
 
 export class Session extends Emitter<SessionEvents> {
+  declare readonly connect: WithPromise<
+    (token: string, callback?: (error?: OTError) => void) => this,
+    (token: string) => Promise<void>
+  >;
+  declare readonly publish: WithPromise<
+    (
+      publisherOrTarget?: Publisher | Target,
+      propertiesOrCallback?: PublisherProperties | Callback<Publisher>,
+      callback?: Callback<Publisher>,
+    ) => Publisher,
+    (publisherOrTarget?: Publisher | Target, properties?: PublisherProperties) => Promise<Publisher>
+  >;
+  declare readonly subscribe: WithPromise<
+    (
+      stream: Stream,
+      targetOrProperties?: Target | SubscriberProperties | Callback<Subscriber>,
+      propertiesOrCallback?: SubscriberProperties | Callback<Subscriber>,
+      callback?: Callback<Subscriber>,
+    ) => Subscriber,
+    (stream: Stream, target?: Target, properties?: SubscriberProperties) => Promise<Subscriber>
+  >;
   connection: Connection | undefined;
   capabilities: Capabilities | undefined;
-  private channel: SignalingChannel | undefined;
-  private stopWatchingNetwork: () => void = () => undefined;
-  private room: Room | undefined;
-  private seal: SessionSeal | undefined;
+  private stay: Stay | undefined;
   private secret: unknown;
 
   /** @internal Use OT.initSession. */
@@ -79,77 +98,20 @@ export class Session extends Emitter<SessionEvents> {
   ) {
     super();
     this.secret = options.encryptionSecret;
-    // Who closes the page leaves at once, and not after the grace time of a lost network.
-    globalThis.addEventListener?.('pagehide', ({ persisted }: PageTransitionEvent) => {
-      if (!persisted) this.channel?.close();
-    });
   }
 
   get id(): string {
     return this.sessionId;
   }
 
-  readonly connect = withPromise(
-    (token: string, callback?: (error?: OTError) => void): this => {
-      withCallback(this.open(token), callback);
-      return this;
-    },
-    (token: string): Promise<void> => this.open(token),
-  );
-
   disconnect(): Promise<void> {
-    this.channel?.close();
-    this.end('clientDisconnected');
+    if (this.stay) this.end(this.stay, 'clientDisconnected');
     return Promise.resolve();
   }
 
-  readonly publish = withPromise(
-    (
-      publisherOrTarget?: Publisher | Target,
-      propertiesOrCallback?: PublisherProperties | Callback<Publisher>,
-      callback?: Callback<Publisher>,
-    ): Publisher => {
-      const [properties, done] = optional<PublisherProperties, Publisher>(
-        propertiesOrCallback,
-        callback,
-      );
-      const publisher = asPublisher(publisherOrTarget, properties);
-      withCallback(this.publishNow(publisher), done);
-      return publisher;
-    },
-    (
-      publisherOrTarget?: Publisher | Target,
-      properties?: PublisherProperties,
-    ): Promise<Publisher> => this.publishNow(asPublisher(publisherOrTarget, properties)),
-  );
-
   unpublish(publisher: Publisher): void {
-    const { stream } = publisher;
-    if (stream) this.room?.unpublish(stream.streamId, 'clientDisconnected');
+    this.room?.unpublish(publisher, 'clientDisconnected');
   }
-
-  readonly subscribe = withPromise(
-    (
-      stream: Stream,
-      targetOrProperties?: Target | SubscriberProperties | Callback<Subscriber>,
-      propertiesOrCallback?: SubscriberProperties | Callback<Subscriber>,
-      callback?: Callback<Subscriber>,
-    ): Subscriber => {
-      const [target, rest] = isTarget(targetOrProperties)
-        ? [targetOrProperties, propertiesOrCallback]
-        : [undefined, targetOrProperties];
-      const [properties, done] = optional<SubscriberProperties, Subscriber>(
-        rest,
-        propertiesOrCallback,
-        callback,
-      );
-      const subscriber = new Subscriber(stream, target, properties);
-      withCallback(this.subscribeNow(subscriber), done);
-      return subscriber;
-    },
-    (stream: Stream, target?: Target, properties?: SubscriberProperties): Promise<Subscriber> =>
-      this.subscribeNow(new Subscriber(stream, target, properties)),
-  );
 
   unsubscribe(subscriber: Subscriber): void {
     this.room?.unsubscribe(subscriber);
@@ -215,9 +177,8 @@ export class Session extends Emitter<SessionEvents> {
     if (!isValidSecret(secret)) throw E2EE_ERRORS.invalidSecret();
     if (this.room && !this.seal) throw E2EE_ERRORS.notSealed();
     this.secret = secret;
-    if (!this.room || !this.seal) return;
-    await this.seal.setSecret(secret, options.immediate);
-    this.room.onSecretSet();
+    const { stay } = this;
+    await stay?.setSecret(secret, options.immediate);
   }
 
   /** Digits that are equal for everybody with the same secret in this session: compare aloud. */
@@ -237,20 +198,45 @@ export class Session extends Emitter<SessionEvents> {
   // --- connecting ---------------------------------------------------------------------
 
   private async open(token: string): Promise<void> {
-    if (this.channel) throw otError('OT_CONNECT_FAILED', 'The session is connected already');
-    const seal = this.makeSeal();
+    if (this.stay) throw otError('OT_CONNECT_FAILED', 'The session is connected already');
+    if (typeof token !== 'string' || token === '') {
+      throw otError('OT_AUTHENTICATION_ERROR', 'A token is needed to connect');
+    }
+    const stay = this.newStay(token);
+    this.stay = stay;
     try {
-      const [welcome] = await Promise.all([this.greet(token, seal !== undefined), seal?.ready]);
-      this.enter(welcome, seal?.session);
+      this.enter(stay, await stay.greet());
     } catch (error) {
-      seal?.session.close();
-      this.abandon();
+      if (this.stay === stay) this.stay = undefined;
+      stay.end();
       throw asOTError(error, 'OT_CONNECT_FAILED');
     }
   }
 
-  /** The keys are derived while the server is greeted. */
-  private makeSeal(): { session: SessionSeal; ready: Promise<void> } | undefined {
+  private newStay(token: string): Stay {
+    const url = signalingUrl(this.options.serverUrl);
+    const seal = this.makeSeal();
+    const stay: Stay = new Stay(
+      url,
+      {
+        apiKey: this.apiKey,
+        sessionId: this.sessionId,
+        token,
+        sdk: { name: 'sealroute-web', version: VERSION },
+        codecs: decodableCodecs(),
+        ...(seal ? { e2ee: { formats: [FORMAT], signals: true } } : {}),
+      },
+      seal,
+      {
+        onReconnecting: () => this.dispatch('sessionReconnecting', {}),
+        onReconnected: () => this.dispatch('sessionReconnected', {}),
+        onEnded: (reason) => this.end(stay, reason),
+      },
+    );
+    return stay;
+  }
+
+  private makeSeal(): PreparedSeal | undefined {
     const { secret } = this;
     if (secret !== undefined && !isValidSecret(secret)) throw E2EE_ERRORS.invalidSecret();
     if (!hasEndToEndEncryptionSupport()) {
@@ -262,10 +248,9 @@ export class Session extends Emitter<SessionEvents> {
     const session = new SessionSeal(this.sessionId, client, systemClock, (error) =>
       exceptions.report(error),
     );
-    return {
-      session,
-      ready: secret === undefined ? Promise.resolve() : session.setSecret(secret),
-    };
+    const ready = secret === undefined ? Promise.resolve() : session.setSecret(secret);
+    ready.catch(() => undefined);
+    return { session, ready };
   }
 
   /** Only who has a secret must have a worker: the session may be a clear one. */
@@ -278,98 +263,48 @@ export class Session extends Emitter<SessionEvents> {
     }
   }
 
-  private abandon(): void {
-    this.stopWatchingNetwork();
-    this.channel?.close();
-    this.channel = undefined;
-  }
-
-  private async greet(token: string, canSeal: boolean): Promise<Welcome> {
-    if (typeof token !== 'string' || token === '') {
-      throw otError('OT_AUTHENTICATION_ERROR', 'A token is needed to connect');
-    }
-    const channel = new SignalingChannel(
-      signalingUrl(this.options.serverUrl),
-      {
-        apiKey: this.apiKey,
-        sessionId: this.sessionId,
-        token,
-        sdk: { name: 'sealroute-web', version: VERSION },
-        codecs: decodableCodecs(),
-        ...(canSeal ? { e2ee: { formats: [FORMAT], signals: true } } : {}),
-      },
-      {
-        onMessage: (message) => this.room?.handle(message),
-        onLost: () => this.dispatch('sessionReconnecting', {}),
-        onResumed: (welcome) => {
-          this.dispatch('sessionReconnected', {});
-          this.room?.reconcile(welcome);
-        },
-        onClosed: () => this.end('networkDisconnected'),
-      },
-      {
-        clock: systemClock,
-        random: Math.random,
-        openSocket: (url, subprotocol) => new WebSocket(url, subprotocol) as Socket,
-      },
-    );
-    this.channel = channel;
-    this.stopWatchingNetwork = onNetworkChange(() => this.roomListener.onNetworkDoubt());
-    return channel.connect();
-  }
-
-  private enter(welcome: Welcome, seal: SessionSeal | undefined): void {
+  private enter(stay: Stay, welcome: Welcome): void {
     const { e2ee } = welcome.session;
-    if (e2ee && !seal) throw E2EE_ERRORS.unsupportedBrowser();
+    if (e2ee && !stay.canSeal) throw E2EE_ERRORS.unsupportedBrowser();
     // A server that strips the flag must not get clear media from a client with a secret.
     if (!e2ee && this.secret !== undefined) throw E2EE_ERRORS.notSealed();
-    if (!e2ee) seal?.close();
-    this.seal = e2ee ? seal : undefined;
     this.capabilities = welcome.capabilities;
-    this.room = new Room(
-      welcome,
-      (message) => this.send(message),
-      iceSettings(this.options.iceConfig, welcome.iceServers ?? []),
-      this.seal,
-      this.roomListener,
-      systemClock,
-    );
-    this.connection = this.room.directory.addConnection(welcome.connection);
+    const settings = iceSettings(this.options.iceConfig, welcome.iceServers ?? []);
+    const room = stay.enter(welcome, settings, this.roomListener(stay));
+    this.connection = room.directory.addConnection(welcome.connection);
     this.dispatch('sessionConnected', {});
-    if (this.connection) this.roomListener.onConnectionCreated(this.connection);
-    this.room.begin();
+    if (this.connection) this.onConnectionCreated(this.connection);
+    stay.begin();
   }
 
-  private readonly roomListener: RoomListener = {
-    onConnectionCreated: (connection) => {
-      if (this.options.connectionEventsSuppressed) return;
-      this.dispatch('connectionCreated', { connection });
-    },
-    onConnectionDestroyed: (connection, reason) => {
-      if (this.options.connectionEventsSuppressed) return;
-      this.dispatch('connectionDestroyed', { connection, reason });
-    },
-    onStreamCreated: (stream) => this.dispatch('streamCreated', { stream }),
-    onStreamDestroyed: (stream, reason) =>
-      this.dispatch(
-        'streamDestroyed',
-        { stream, reason },
-        { cancelable: true },
-      ).isDefaultPrevented(),
-    onStreamChanged: (stream, change) =>
-      this.dispatch('streamPropertyChanged', { stream, ...change }),
-    onSignal: (signal) => this.onSignal(signal),
-    onActiveSpeaker: (stream) => this.dispatch('activeSpeakerChanged', { stream }),
-    onMuteForced: (active) => this.dispatch('muteForced', { active }),
-    onDisconnected: (reason) => {
-      this.channel?.close();
-      this.end(reason);
-    },
-    onNetworkDoubt: () => {
-      this.channel?.check();
-      this.room?.hurry();
-    },
-  };
+  private roomListener(stay: Stay): RoomListener {
+    return {
+      onConnectionCreated: (connection) => this.onConnectionCreated(connection),
+      onConnectionDestroyed: (connection, reason) => {
+        if (this.options.connectionEventsSuppressed) return;
+        this.dispatch('connectionDestroyed', { connection, reason });
+      },
+      onStreamCreated: (stream) => this.dispatch('streamCreated', { stream }),
+      onStreamDestroyed: (stream, reason) =>
+        this.dispatch(
+          'streamDestroyed',
+          { stream, reason },
+          { cancelable: true },
+        ).isDefaultPrevented(),
+      onStreamChanged: (stream, change) =>
+        this.dispatch('streamPropertyChanged', { stream, ...change }),
+      onSignal: (signal) => this.onSignal(signal),
+      onActiveSpeaker: (stream) => this.dispatch('activeSpeakerChanged', { stream }),
+      onMuteForced: (active) => this.dispatch('muteForced', { active }),
+      onDisconnected: (reason) => this.end(stay, reason),
+      onNetworkDoubt: () => stay.doubt(),
+    };
+  }
+
+  private onConnectionCreated(connection: Connection): void {
+    if (this.options.connectionEventsSuppressed) return;
+    this.dispatch('connectionCreated', { connection });
+  }
 
   private onSignal({ type, ...details }: ReceivedSignal): void {
     const name = type === '' ? 'signal' : (`signal:${type}` as const);
@@ -385,7 +320,6 @@ export class Session extends Emitter<SessionEvents> {
       throw otError('OT_PERMISSION_DENIED', 'The token does not allow to publish');
     }
     if (this.seal && !this.seal.hasSecret) throw E2EE_ERRORS.publishWithoutSecret();
-    await publisher.ready;
     await room.publish(publisher);
     return publisher;
   }
@@ -443,9 +377,9 @@ export class Session extends Emitter<SessionEvents> {
     return done;
   }
 
-  private send(message: RequestMessage): ReturnType<SignalingChannel['request']> {
+  private send(message: RequestMessage): Promise<Reply> {
     return (
-      this.channel?.request(message) ??
+      this.stay?.send(message) ??
       Promise.reject(otError('OT_NOT_CONNECTED', 'The session is not connected'))
     );
   }
@@ -456,21 +390,83 @@ export class Session extends Emitter<SessionEvents> {
   }
 
   /** The one way out: everything of the stay ends, and the session may connect again. */
-  private end(reason: string): void {
-    const { room } = this;
-    this.stopWatchingNetwork();
-    this.channel = undefined;
+  private end(stay: Stay, reason: string): void {
+    if (this.stay !== stay) return;
+    this.stay = undefined;
+    const { room } = stay;
+    const publishers = [...(room?.publishers.values() ?? [])];
+    const subscribers = room?.allSubscribers() ?? [];
+    stay.end();
     if (!room) return;
-    this.room = undefined;
-    room.close();
-    for (const publisher of [...room.publishers.values()]) publisher.unbind(reason);
+    for (const publisher of publishers) publisher.unbind(reason);
     const event = this.dispatch('sessionDisconnected', { reason }, { cancelable: true });
-    for (const subscriber of [...room.subscribers.values()]) {
-      subscriber.end(reason, event.isDefaultPrevented());
-    }
-    this.seal = undefined;
+    for (const subscriber of subscribers) subscriber.end(reason, event.isDefaultPrevented());
+    // A handler may have begun to connect again; nothing of that has come about yet.
     this.connection = undefined;
     this.capabilities = undefined;
+  }
+
+  private get room(): Room | undefined {
+    return this.stay?.room;
+  }
+
+  private get seal(): SessionSeal | undefined {
+    return this.stay?.seal;
+  }
+
+  static {
+    definePromised(this.prototype, {
+      connect: {
+        call(token: string, callback?: (error?: OTError) => void) {
+          withCallback(this.open(token), callback);
+          return this;
+        },
+        promise(token: string) {
+          return this.open(token);
+        },
+      },
+      publish: {
+        call(
+          publisherOrTarget?: Publisher | Target,
+          propertiesOrCallback?: PublisherProperties | Callback<Publisher>,
+          callback?: Callback<Publisher>,
+        ) {
+          const [properties, done] = optional<PublisherProperties, Publisher>(
+            propertiesOrCallback,
+            callback,
+          );
+          const publisher = asPublisher(publisherOrTarget, properties);
+          withCallback(this.publishNow(publisher), done);
+          return publisher;
+        },
+        promise(publisherOrTarget?: Publisher | Target, properties?: PublisherProperties) {
+          return this.publishNow(asPublisher(publisherOrTarget, properties));
+        },
+      },
+      subscribe: {
+        call(
+          stream: Stream,
+          targetOrProperties?: Target | SubscriberProperties | Callback<Subscriber>,
+          propertiesOrCallback?: SubscriberProperties | Callback<Subscriber>,
+          callback?: Callback<Subscriber>,
+        ) {
+          const [target, rest] = isTarget(targetOrProperties)
+            ? [targetOrProperties, propertiesOrCallback]
+            : [undefined, targetOrProperties];
+          const [properties, done] = optional<SubscriberProperties, Subscriber>(
+            rest,
+            propertiesOrCallback,
+            callback,
+          );
+          const subscriber = new Subscriber(stream, target, properties);
+          withCallback(this.subscribeNow(subscriber), done);
+          return subscriber;
+        },
+        promise(stream: Stream, target?: Target, properties?: SubscriberProperties) {
+          return this.subscribeNow(new Subscriber(stream, target, properties));
+        },
+      },
+    });
   }
 }
 

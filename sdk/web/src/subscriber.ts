@@ -3,16 +3,17 @@ import { SubscriberHealth, type FrameCounts, type HealthActions } from './e2ee/h
 import type { TrackResults } from './e2ee/protocol';
 import { asOTError, type OTError, otError, withCallback } from './errors';
 import { Emitter } from './events';
+import { exceptions } from './exceptions';
 import { elementId } from './identifiers';
 import { addOutput, removeOutput } from './media/devices';
 import { LevelPoll } from './media/level';
-import { withPromise } from './promise-variant';
+import { definePromised, type WithPromise } from './promise-variant';
 import type { ReceivedTrack } from './rtc/downlink';
 import { rowsOf, subscriberStats, type SubscriberStats } from './rtc/stats';
 import type { Size, Stream } from './stream';
 import { forgetPlayable, isBlocked, play, type Playable } from './ui/playback';
 import { type Target, View, type WidgetProperties } from './ui/view';
-import { rejectsNotBuilt, throwsNotBuilt } from './unsupported';
+import { defineNotBuilt, type Rejecting, type Throwing } from './unsupported';
 
 export interface SubscriberProperties extends WidgetProperties {
   /** 0..100 */
@@ -60,7 +61,21 @@ export interface SubscriberBinding {
   unsubscribe(): void;
 }
 
+type Switch = WithPromise<(isWanted: boolean) => Subscriber, (isWanted: boolean) => Promise<void>>;
+
 export class Subscriber extends Emitter<SubscriberEvents> {
+  declare readonly setAudioVolume: WithPromise<
+    (volume: number) => this,
+    (volume: number) => Promise<void>
+  >;
+  declare readonly subscribeToAudio: Switch;
+  declare readonly subscribeToVideo: Switch;
+  declare readonly restrictFrameRate: Switch;
+  declare getCaptionsTranslationLanguage: Throwing;
+  declare subscribeToCaptions: Rejecting;
+  declare setCaptionsTranslationLanguage: Rejecting;
+  declare setAudioMediaProcessorConnector: Rejecting;
+  declare setVideoMediaProcessorConnector: Rejecting;
   readonly id = elementId('subscriber');
   private readonly view: View;
   private readonly mediaStream = new MediaStream();
@@ -71,6 +86,8 @@ export class Subscriber extends Emitter<SubscriberEvents> {
   private binding: SubscriberBinding | undefined;
   private wantsAudio: boolean;
   private wantsVideo: boolean;
+  private preferredSize: Size | null;
+  private preferredRate: number | null;
   private supply: VideoSupply = 'enough';
   private volume: number;
   private size: Size = { width: 0, height: 0 };
@@ -86,6 +103,8 @@ export class Subscriber extends Emitter<SubscriberEvents> {
     super();
     this.wantsAudio = properties.subscribeToAudio ?? true;
     this.wantsVideo = properties.subscribeToVideo ?? true;
+    this.preferredSize = sizeOf(properties.preferredResolution);
+    this.preferredRate = properties.preferredFrameRate || null;
     this.levels = new LevelPoll(
       () => this.readLevel(),
       (audioLevel) => this.dispatch('audioLevelUpdated', { audioLevel }),
@@ -117,47 +136,16 @@ export class Subscriber extends Emitter<SubscriberEvents> {
     return this.volume;
   }
 
-  readonly setAudioVolume = withPromise(
-    (volume: number): this => {
-      this.setVolume(volume);
-      return this;
-    },
-    (volume: number): Promise<void> => Promise.resolve(void this.setVolume(volume)),
-  );
-
-  readonly subscribeToAudio = withPromise(
-    (isWanted: boolean): this => {
-      this.wish('audio', isWanted).catch(() => undefined);
-      return this;
-    },
-    (isWanted: boolean): Promise<void> => this.wish('audio', isWanted),
-  );
-
-  readonly subscribeToVideo = withPromise(
-    (isWanted: boolean): this => {
-      this.wish('video', isWanted).catch(() => undefined);
-      return this;
-    },
-    (isWanted: boolean): Promise<void> => this.wish('video', isWanted),
-  );
-
-  readonly restrictFrameRate = withPromise(
-    (isRestricted: boolean): this => {
-      this.setPreferredFrameRate(isRestricted ? 1 : null).catch(() => undefined);
-      return this;
-    },
-    (isRestricted: boolean): Promise<void> => this.setPreferredFrameRate(isRestricted ? 1 : null),
-  );
-
   /** Frames a second; `null` lets the server choose. */
   async setPreferredFrameRate(frameRate: number | null): Promise<void> {
+    this.preferredRate = frameRate || null;
     await this.binding?.update({ preferredFrameRate: frameRate });
   }
 
   /** `'auto'` and `null` let the server choose. */
   async setPreferredResolution(resolution: Size | 'auto' | null): Promise<void> {
-    const size = resolution === 'auto' || resolution === null ? null : { ...resolution };
-    await this.binding?.update({ preferredResolution: size });
+    this.preferredSize = sizeOf(resolution);
+    await this.binding?.update({ preferredResolution: this.preferredSize });
   }
 
   isAudioBlocked(): boolean {
@@ -202,29 +190,40 @@ export class Subscriber extends Emitter<SubscriberEvents> {
     return this.view.video.videoHeight;
   }
 
-  isSubscribedToCaptions = (): boolean => false;
-  subscribeToCaptions = rejectsNotBuilt('subscribeToCaptions');
-  setCaptionsTranslationLanguage = rejectsNotBuilt('setCaptionsTranslationLanguage');
-  getCaptionsTranslationLanguage = throwsNotBuilt('getCaptionsTranslationLanguage');
-  setAudioMediaProcessorConnector = rejectsNotBuilt('setAudioMediaProcessorConnector');
-  setVideoMediaProcessorConnector = rejectsNotBuilt('setVideoMediaProcessorConnector');
+  isSubscribedToCaptions(): boolean {
+    return false;
+  }
 
   // --- the session's side -------------------------------------------------------------
 
   /** @internal What to subscribe with. */
-  initialWish(): SubscriberWish {
-    const { preferredResolution, preferredFrameRate } = this.properties;
+  wishes(): SubscriberWish {
     return {
       audio: this.wantsAudio,
       video: this.wantsVideo,
-      ...(preferredResolution && preferredResolution !== 'auto' ? { preferredResolution } : {}),
-      ...(preferredFrameRate ? { preferredFrameRate } : {}),
+      ...(this.preferredSize ? { preferredResolution: this.preferredSize } : {}),
+      ...(this.preferredRate ? { preferredFrameRate: this.preferredRate } : {}),
     };
   }
 
-  /** @internal */
-  bind(binding: SubscriberBinding): void {
+  /** @internal The server subscribed with `told`; what was wished since then is told now. */
+  bind(binding: SubscriberBinding, told: SubscriberWish): void {
     this.binding = binding;
+    // The server begins with what it can send, whatever it could before.
+    this.onVideoSupply('enough');
+    const now: SubscriberWish = {
+      ...(told.audio === this.wantsAudio ? {} : { audio: this.wantsAudio }),
+      ...(told.video === this.wantsVideo ? {} : { video: this.wantsVideo }),
+      ...((told.preferredResolution ?? null) === this.preferredSize
+        ? {}
+        : { preferredResolution: this.preferredSize }),
+      ...((told.preferredFrameRate ?? null) === this.preferredRate
+        ? {}
+        : { preferredFrameRate: this.preferredRate }),
+    };
+    if (Object.keys(now).length > 0) {
+      binding.update(now).catch((error: unknown) => exceptions.report(error));
+    }
   }
 
   /** @internal The tracks of the newest offer. */
@@ -363,4 +362,49 @@ export class Subscriber extends Emitter<SubscriberEvents> {
   private track(kind: 'audio' | 'video'): ReceivedTrack | undefined {
     return this.tracks.find((track) => track.kind === kind);
   }
+
+  static {
+    definePromised(this.prototype, {
+      setAudioVolume: {
+        call(volume: number) {
+          this.setVolume(volume);
+          return this;
+        },
+        promise(volume: number) {
+          return Promise.resolve(void this.setVolume(volume));
+        },
+      },
+      subscribeToAudio: switching((one, isWanted) => one.wish('audio', isWanted)),
+      subscribeToVideo: switching((one, isWanted) => one.wish('video', isWanted)),
+      restrictFrameRate: switching((one, isRestricted) =>
+        one.setPreferredFrameRate(isRestricted ? 1 : null),
+      ),
+    });
+    defineNotBuilt(this.prototype, {
+      throwing: ['getCaptionsTranslationLanguage'],
+      rejecting: [
+        ...['subscribeToCaptions', 'setCaptionsTranslationLanguage'],
+        ...['setAudioMediaProcessorConnector', 'setVideoMediaProcessorConnector'],
+      ],
+    });
+  }
+}
+
+function switching(change: (one: Subscriber, isWanted: boolean) => Promise<void>): {
+  call(this: Subscriber, isWanted: boolean): Subscriber;
+  promise(this: Subscriber, isWanted: boolean): Promise<void>;
+} {
+  return {
+    call(isWanted) {
+      change(this, isWanted).catch(() => undefined);
+      return this;
+    },
+    promise(isWanted) {
+      return change(this, isWanted);
+    },
+  };
+}
+
+function sizeOf(resolution: Size | 'auto' | null | undefined): Size | null {
+  return resolution === 'auto' || !resolution ? null : { ...resolution };
 }

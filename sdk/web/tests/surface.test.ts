@@ -14,6 +14,9 @@ import { setServerUrl, signalingUrl } from '../src/server-url';
 import { signalFault } from '../src/signal-rules';
 import { VERSION } from '../src/version';
 import { Directory } from '../src/directory';
+import { Publisher } from '../src/publisher';
+import { Session } from '../src/session';
+import { Subscriber } from '../src/subscriber';
 import { readJson } from './support';
 
 class Bell extends Emitter<{ ring: { count: number }; hush: object }> {
@@ -318,6 +321,25 @@ test('the directory knows who was missed', () => {
   assert.deepEqual(directory.stream('s')?.apply({ hasVideo: true, hasAudio: false }), [
     { changedProperty: 'hasVideo', oldValue: false, newValue: true },
   ]);
+});
+
+test('the names of methods are on the prototypes, before anybody has an object', () => {
+  const names = {
+    Publisher: ['publishAudio', 'publishVideo', 'destroy', 'applyVideoFilter', 'publishCaptions'],
+    Subscriber: ['subscribeToVideo', 'setAudioVolume', 'restrictFrameRate', 'subscribeToCaptions'],
+    Session: ['connect', 'disconnect', 'publish', 'subscribe', 'unsubscribe'],
+  };
+  const prototypes: Record<string, object> = {
+    Publisher: Publisher.prototype,
+    Subscriber: Subscriber.prototype,
+    Session: Session.prototype,
+  };
+  for (const [owner, methods] of Object.entries(names)) {
+    for (const name of methods) {
+      const method = (prototypes[owner] as Record<string, unknown>)[name];
+      assert.equal(typeof method, 'function', `${owner}.prototype.${name}`);
+    }
+  }
 });
 
 test("the version is the package's", () => {

@@ -45,6 +45,7 @@ export class Uplink {
   private lines: Line[] = [];
   private readonly queue = new JobQueue();
   private lineCount = 0;
+  private isClosed = false;
 
   constructor(
     private readonly settings: PeerSettings,
@@ -61,6 +62,7 @@ export class Uplink {
   /** Resolves when the server took the stream; its media flows once the transport is up. */
   publish(sources: readonly Source[], properties: StreamProperties): Promise<PublishedMedia> {
     return this.queue.run(async () => {
+      if (this.isClosed) throw otError('OT_NOT_CONNECTED', 'The session is not connected');
       this.peer ??= this.open();
       const { peer } = this;
       const lines = sources.map((source) => this.takeLine(peer, source));
@@ -136,6 +138,12 @@ export class Uplink {
     this.peer = this.keeper = undefined;
     for (const line of this.lines) this.seal?.removeSender(line.name);
     this.lines = [];
+  }
+
+  /** The end: no other transport is made. */
+  close(): void {
+    this.isClosed = true;
+    this.reset();
   }
 
   private async negotiate(

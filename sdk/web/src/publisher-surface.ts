@@ -1,0 +1,83 @@
+/** What applications give a publisher, and what they hear of it. */
+import { Emitter } from './events';
+import type { CaptureProperties } from './media/capture';
+import type { VideoCodecName } from './rtc/codecs';
+import type { PublishedMedia } from './rtc/uplink';
+import type { Size, Stream } from './stream';
+import type { WidgetProperties } from './ui/view';
+import { defineNotBuilt, type Rejecting, type Throwing } from './unsupported';
+
+export type VideoContentHint = '' | 'text' | 'detail' | 'motion';
+export type BitratePreset = 'default' | 'bw_saver' | 'extra_bw_saver';
+
+export interface PublisherProperties extends WidgetProperties, CaptureProperties {
+  name?: string;
+  initials?: string;
+  mirror?: boolean;
+  publishAudio?: boolean;
+  publishVideo?: boolean;
+  audioBitrate?: number;
+  enableDtx?: boolean;
+  videoContentHint?: VideoContentHint;
+  /** Several sizes of the picture, so that each subscriber gets what it can show; for cameras. */
+  scalableVideo?: boolean;
+  preferredVideoCodecs?: 'automatic' | VideoCodecName[];
+  maxVideoBitrate?: number;
+}
+
+export interface PublisherEvents {
+  accessAllowed: object;
+  accessDenied: object;
+  accessDialogOpened: object;
+  accessDialogClosed: object;
+  audioInputDeviceChanged: { device: { deviceId: string; label: string } };
+  audioLevelUpdated: { audioLevel: number };
+  destroyed: object;
+  mediaStopped: { track: MediaStreamTrack };
+  mediaStreamAvailable: { mediaStream: MediaStream };
+  muteForced: object;
+  streamCreated: { stream: Stream };
+  streamDestroyed: { stream: Stream; reason: string };
+  videoDimensionsChanged: { oldValue: Size; newValue: Size };
+  videoElementCreated: { element: HTMLVideoElement };
+}
+
+/** What the session gives a publisher that is live. */
+export interface PublisherBinding {
+  readonly stream: Stream;
+  readonly media: PublishedMedia;
+  update(change: { hasAudio?: boolean; hasVideo?: boolean; videoDimensions?: Size }): void;
+  unpublish(reason: 'clientDisconnected' | 'mediaStopped'): void;
+}
+
+/** The members that are not built. */
+export abstract class PublisherSurface extends Emitter<PublisherEvents> {
+  declare publishCaptions: Throwing;
+  declare getTargetScalabilityMode: Throwing;
+  declare setTargetScalabilityMode: Rejecting;
+  declare applyVideoFilter: Rejecting;
+  declare applyAudioFilter: Rejecting;
+  declare clearVideoFilter: Rejecting;
+  declare clearAudioFilter: Rejecting;
+  declare setVideoMediaProcessorConnector: Rejecting;
+  declare setAudioMediaProcessorConnector: Rejecting;
+
+  getVideoFilter(): null {
+    return null;
+  }
+
+  getAudioFilter(): null {
+    return null;
+  }
+
+  static {
+    defineNotBuilt(this.prototype, {
+      throwing: ['publishCaptions', 'getTargetScalabilityMode'],
+      rejecting: [
+        ...['applyVideoFilter', 'applyAudioFilter', 'clearVideoFilter', 'clearAudioFilter'],
+        ...['setVideoMediaProcessorConnector', 'setAudioMediaProcessorConnector'],
+        'setTargetScalabilityMode',
+      ],
+    });
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * One stay in a session, from its greeting to its end: owner of the channel, the seal and the room.
+ * A session that connects again has another stay, and nothing of the one touches the other.
+ */
+import { systemClock } from './clock';
+import type { SessionSeal } from './e2ee/session-seal';
+import { asOTError, otError } from './errors';
+import { onNetworkChange } from './network';
+import { Room, type RoomListener } from './room';
+import type { PeerSettings } from './rtc/peer-connection';
+import {
+  type Reply,
+  type RequestMessage,
+  SignalingChannel,
+  type Socket,
+} from './signaling/channel';
+import type { Hello, Welcome } from './signaling/messages';
+
+/** The seal of a stay that may be sealed, and when its keys are derived. */
+export interface PreparedSeal {
+  readonly session: SessionSeal;
+  readonly ready: Promise<void>;
+}
+
+export interface StayListener {
+  onReconnecting(): void;
+  onReconnected(): void;
+  /** After the room was entered; before, `greet` rejects. */
+  onEnded(reason: string): void;
+}
+
+export class Stay {
+  readonly channel: SignalingChannel;
+  room: Room | undefined;
+  seal: SessionSeal | undefined;
+  /** What happens before the room is entered, in its order: nothing of it may be lost. */
+  private early: (() => void)[] | undefined = [];
+  private isOver = false;
+  private callOff: (reason: Error) => void = () => undefined;
+  private readonly stopWatching: () => void;
+
+  constructor(
+    url: string,
+    hello: Omit<Hello, 't' | 'id' | 'resume'>,
+    private readonly prepared: PreparedSeal | undefined,
+    private readonly listener: StayListener,
+  ) {
+    this.channel = new SignalingChannel(
+      url,
+      hello,
+      {
+        onMessage: (message) => this.inRoom(() => this.room?.handle(message)),
+        onLost: () => this.inRoom(() => this.listener.onReconnecting()),
+        onResumed: (welcome) =>
+          this.inRoom(() => {
+            this.listener.onReconnected();
+            this.room?.reconcile(welcome);
+          }),
+        onClosed: () => this.onClosed(),
+      },
+      {
+        clock: systemClock,
+        random: Math.random,
+        openSocket: (address, subprotocol) => new WebSocket(address, subprotocol) as Socket,
+      },
+    );
+    // Who closes the page leaves at once, and not after the grace time of a lost network.
+    const leave = ({ persisted }: PageTransitionEvent): void => {
+      if (!persisted) this.channel.close();
+    };
+    globalThis.addEventListener?.('pagehide', leave);
+    const stopWatchingNetwork = onNetworkChange(() => this.doubt());
+    this.stopWatching = (): void => {
+      globalThis.removeEventListener?.('pagehide', leave);
+      stopWatchingNetwork();
+    };
+  }
+
+  /** The keys are derived while the server is greeted. */
+  async greet(): Promise<Welcome> {
+    const calledOff = new Promise<never>((_, reject) => (this.callOff = reject));
+    calledOff.catch(() => undefined);
+    const [welcome] = await Promise.race([
+      Promise.all([this.channel.connect(), this.prepared?.ready]),
+      calledOff,
+    ]);
+    return welcome;
+  }
+
+  /** Makes the room of what the server said; the session tells of it before it `begin`s. */
+  enter(welcome: Welcome, settings: Omit<PeerSettings, 'isSealed'>, listener: RoomListener): Room {
+    if (welcome.session.e2ee) this.seal = this.prepared?.session;
+    else this.prepared?.session.close();
+    this.room = new Room(
+      welcome,
+      (message) => this.send(message),
+      settings,
+      this.seal,
+      listener,
+      systemClock,
+    );
+    return this.room;
+  }
+
+  /** Tells of everybody who was there, then of what happened since the welcome. */
+  begin(): void {
+    this.room?.begin();
+    const early = this.early ?? [];
+    this.early = undefined;
+    for (const step of early) this.inRoom(step);
+  }
+
+  send(message: RequestMessage): Promise<Reply> {
+    return this.channel.request(message);
+  }
+
+  /** The network has changed or seems dead. */
+  doubt(): void {
+    this.channel.check();
+    this.room?.hurry();
+  }
+
+  get canSeal(): boolean {
+    return this.prepared !== undefined;
+  }
+
+  /** Also while the greeting is under way: what is set last counts. */
+  async setSecret(secret: string, immediate: boolean | undefined): Promise<void> {
+    if (!this.room) await this.prepared?.session.setSecret(secret, immediate);
+    else await this.seal?.setSecret(secret, immediate);
+    this.room?.onSecretSet();
+  }
+
+  /** Ends everything of the stay, politely where that is possible. Idempotent. */
+  end(): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.stopWatching();
+    this.channel.close();
+    this.room?.close();
+    this.prepared?.session.close();
+    this.callOff(otError('OT_NOT_CONNECTED', 'The session was disconnected while it connected'));
+  }
+
+  private inRoom(step: () => void): void {
+    if (this.isOver) return;
+    if (this.early) this.early.push(step);
+    else step();
+  }
+
+  private onClosed(): void {
+    this.callOff(asOTError(new Error('The server can not be reached'), 'OT_CONNECT_FAILED'));
+    if (this.early === undefined && !this.isOver) this.listener.onEnded('networkDisconnected');
+  }
+}

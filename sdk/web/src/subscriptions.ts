@@ -1,0 +1,176 @@
+/** What this client subscribes to: owner of its Subscribers, from the wish to their end. */
+import type { Clock } from './clock';
+import { type OTError, otError } from './errors';
+import { exceptions } from './exceptions';
+import type { Reply, RequestMessage } from './signaling/channel';
+import type { Stream } from './stream';
+import type { Subscriber, SubscriberBinding } from './subscriber';
+import { retryDelayMs, Waiting } from './waiting';
+
+interface Entry {
+  readonly subscriber: Subscriber;
+  readonly waiting: Waiting<undefined>;
+  /** What the server calls it, once the server knows of it. */
+  id: string | undefined;
+  failures: number;
+}
+
+export interface SubscriptionsEnvironment {
+  readonly clock: Clock;
+  send(message: RequestMessage): Promise<Reply>;
+  /** Of a relayed session: the link of a Subscriber is not wanted any more. */
+  dropLink(subscriberId: string): void;
+  binding(subscriberId: string): Pick<SubscriberBinding, 'tell' | 'recheck'>;
+}
+
+export class Subscriptions {
+  /** By the server's names for them. */
+  readonly byId = new Map<string, Subscriber>();
+  /** Also those that the server does not know yet. */
+  private readonly entries = new Map<Subscriber, Entry>();
+
+  constructor(private readonly environment: SubscriptionsEnvironment) {}
+
+  all(): Subscriber[] {
+    return [...this.entries.keys()];
+  }
+
+  /** Resolves when the tracks are connected. */
+  add(subscriber: Subscriber): Promise<undefined> {
+    const waiting = new Waiting<undefined>();
+    const entry: Entry = { subscriber, waiting, id: undefined, failures: 0 };
+    this.entries.set(subscriber, entry);
+    waiting.limit(this.environment.clock, 'No media connection came about', (error) =>
+      this.remove(entry, error),
+    );
+    void this.attempt(entry);
+    return waiting.result;
+  }
+
+  unsubscribe(subscriber: Subscriber): void {
+    const entry = this.entries.get(subscriber);
+    if (entry) this.remove(entry, otError('OT_STREAM_DESTROYED', 'The subscription ended'));
+  }
+
+  onConnected(subscriberId: string): void {
+    const subscriber = this.byId.get(subscriberId);
+    const entry = subscriber && this.entries.get(subscriber);
+    if (!entry) return;
+    entry.failures = 0;
+    entry.waiting.resolve(undefined);
+    subscriber.onConnected();
+  }
+
+  /** The server ended the subscriptions with the stream. */
+  onStreamGone(stream: Stream, keepsElements: boolean): void {
+    for (const entry of [...this.entries.values()]) {
+      if (entry.subscriber.stream !== stream) continue;
+      this.forget(entry);
+      this.entries.delete(entry.subscriber);
+      entry.waiting.reject(otError('OT_STREAM_DESTROYED', 'The stream ended'));
+      entry.subscriber.end('streamDestroyed', keepsElements);
+    }
+  }
+
+  /** The server forgot what went over the downlink: it is subscribed to once more. */
+  onTransportLost(): void {
+    for (const entry of [...this.entries.values()]) {
+      // Who is not known to the server yet goes over the next transport by itself.
+      if (entry.id !== undefined) this.repeat(entry);
+    }
+  }
+
+  /** Relayed sessions: the peer that sent to this subscriber is lost. */
+  onPeerLost(subscriberId: string): void {
+    const subscriber = this.byId.get(subscriberId);
+    const entry = subscriber && this.entries.get(subscriber);
+    if (!entry) return;
+    this.tellGone(subscriberId);
+    this.repeat(entry);
+  }
+
+  close(error: OTError): void {
+    const entries = [...this.entries.values()];
+    this.entries.clear();
+    for (const { waiting } of entries) waiting.reject(error);
+  }
+
+  private repeat(entry: Entry): void {
+    this.forget(entry);
+    entry.subscriber.onDisconnected();
+    void this.attempt(entry);
+  }
+
+  private async attempt(entry: Entry): Promise<void> {
+    const { subscriber } = entry;
+    try {
+      const wish = subscriber.wishes();
+      const { streamId } = subscriber.stream;
+      const reply = await this.environment.send({ t: 'subscribe', streamId, ...wish });
+      if (reply.t !== 'subscribed') {
+        throw otError('OT_UNEXPECTED_SERVER_RESPONSE', 'Not subscribed');
+      }
+      const { subscriberId } = reply;
+      if (!this.isWanted(entry)) {
+        this.tellGone(subscriberId);
+        return;
+      }
+      entry.id = subscriberId;
+      this.byId.set(subscriberId, subscriber);
+      subscriber.bind(this.bindingOf(entry, subscriberId), wish);
+    } catch (error) {
+      this.onFailure(entry, error);
+    }
+  }
+
+  /** What was never connected fails for its application; what was connected is tried again. */
+  private onFailure(entry: Entry, error: unknown): void {
+    if (!this.isWanted(entry)) return;
+    if (entry.waiting.isOpen) {
+      this.entries.delete(entry.subscriber);
+      entry.waiting.reject(error);
+      return;
+    }
+    exceptions.report(error);
+    const delayMs = retryDelayMs(entry.failures);
+    entry.failures += 1;
+    this.environment.clock.after(delayMs, () => {
+      if (this.isWanted(entry)) void this.attempt(entry);
+    });
+  }
+
+  private bindingOf(entry: Entry, subscriberId: string): SubscriberBinding {
+    return {
+      ...this.environment.binding(subscriberId),
+      update: async (wish) => {
+        await this.environment.send({ t: 'updateSubscriber', subscriberId, ...wish });
+      },
+      unsubscribe: () => this.unsubscribe(entry.subscriber),
+    };
+  }
+
+  private remove(entry: Entry, error: OTError): void {
+    if (!this.isWanted(entry)) return;
+    this.entries.delete(entry.subscriber);
+    const { id } = entry;
+    this.forget(entry);
+    if (id !== undefined) this.tellGone(id);
+    entry.waiting.reject(error);
+  }
+
+  private forget(entry: Entry): void {
+    if (entry.id === undefined) return;
+    this.byId.delete(entry.id);
+    this.environment.dropLink(entry.id);
+    entry.id = undefined;
+  }
+
+  /** The server may have ended it by itself: that is as good. */
+  private tellGone(subscriberId: string): void {
+    this.environment.send({ t: 'unsubscribe', subscriberId }).catch(() => undefined);
+  }
+
+  private isWanted(entry: Entry): boolean {
+    return this.entries.get(entry.subscriber) === entry;
+  }
+}

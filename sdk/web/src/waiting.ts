@@ -1,0 +1,52 @@
+/** Who waits for media to flow: told once, whatever happens. */
+import type { Clock } from './clock';
+import { type OTError, otError } from './errors';
+
+/** How long media may take, retries of a lost transport included. */
+const LIVE_TIMEOUT_MS = 20_000;
+/** Between attempts to get back what the network took. */
+const RETRY_MS = [500, 1_000, 2_000, 4_000] as const;
+
+export class Waiting<Result> {
+  readonly result: Promise<Result>;
+  private isLimited = false;
+  private settle: { resolve(result: Result): void; reject(error: unknown): void } | undefined;
+  private cancel: () => void = () => undefined;
+
+  constructor() {
+    this.result = new Promise((resolve, reject) => (this.settle = { resolve, reject }));
+  }
+
+  /** Time runs from the first call on. */
+  limit(clock: Clock, complaint: string, onTimeout: (error: OTError) => void): void {
+    if (!this.isOpen || this.isLimited) return;
+    this.isLimited = true;
+    this.cancel = clock.after(LIVE_TIMEOUT_MS, () =>
+      onTimeout(otError('OT_ICE_WORKFLOW_FAILED', complaint)),
+    );
+  }
+
+  /** True before `resolve` and `reject`. */
+  get isOpen(): boolean {
+    return this.settle !== undefined;
+  }
+
+  resolve(result: Result): void {
+    this.finish()?.resolve(result);
+  }
+
+  reject(error: unknown): void {
+    this.finish()?.reject(error);
+  }
+
+  private finish(): typeof this.settle {
+    const { settle } = this;
+    this.settle = undefined;
+    this.cancel();
+    return settle;
+  }
+}
+
+export function retryDelayMs(attempt: number): number {
+  return RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)] ?? 0;
+}

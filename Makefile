@@ -11,10 +11,13 @@ WEB_SOURCES := $(shell find sdk/web web -type f -not -path '*/node_modules/*' -n
 # An encoder of another make, for WHIP.
 GSTREAMER := $(foreach package,gstreamer1.0-nice gstreamer1.0-plugins-bad gstreamer1.0-plugins-good gir1.2-gst-plugins-bad-1.0 python3-gi,/usr/share/doc/$(package)=$(package))
 
+# Mounts and other users are root's. CI is root.
+IMAGE := $(if $(filter 0,$(shell id -u)),test-image,image-not-tested)
+
 # Namespaces, Janus, a profiler, and the counter of instructions.
 BENCH_REQUIRES := scripts/require /usr/sbin/ip=iproute2 unshare=util-linux janus=janus perf=linux-perf valgrind=valgrind
 
-.PHONY: check-descriptors check-switches help run build test test-python test-native test-web test-browser lint format bench bench-quick bench-full bench-forwarding bench-rest bench-guard bench-network bench-attack docs clean
+.PHONY: check-descriptors check-switches help run build test test-image image-not-tested test-python test-native test-web test-browser lint format bench bench-quick bench-full bench-forwarding bench-rest bench-guard bench-network bench-attack docs clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -68,7 +71,7 @@ run: build ## Set up and serve (embedded default: SQLite, one process)
 
 # --- proof --------------------------------------------------------------------------------
 
-test: test-native bench-guard test-python test-web test-browser ## Set up and run all tests
+test: test-native bench-guard test-python test-web test-browser $(IMAGE) ## Set up and run all tests
 	@echo "All tests passed."
 
 test-native: $(VENV)/tools.stamp ## Rust tests
@@ -84,6 +87,14 @@ test-web: $(VENV)/web.stamp ## Browser SDK tests in Node
 test-browser: build ## The browser SDK in real Chromium and Firefox
 	@scripts/require /usr/bin/chromium=chromium /usr/bin/firefox-esr=firefox-esr ffmpeg=ffmpeg turnserver=coturn
 	cd sdk/web && npm run --silent test:browser
+
+test-image: build $(VENV)/dev.stamp ## The container image, built and run without a container engine (root)
+	@scripts/require buildah=buildah debootstrap=debootstrap docker-compose=docker-compose unshare=util-linux
+	JOBS=$(JOBS) scripts/image
+	$(BIN)/python -m pytest -q tests/image/checks.py tests/image/compose.py
+
+image-not-tested:
+	@echo "NOT TESTED: the container image, which takes root: sudo make test-image"
 
 lint: build $(VENV)/dev.stamp ## Formatting, lints, types, floors, stubs
 	$(BIN)/ruff format --check .
@@ -149,4 +160,4 @@ docs: build $(VENV)/dev.stamp ## Write the generated documents anew
 	$(BIN)/python -m signaling.protocol.typescript > sdk/web/src/signaling/messages.ts
 
 clean: ## Remove what was built
-	rm -rf $(VENV) native/target sdk/web/node_modules sdk/web/dist signaling/web
+	rm -rf $(VENV) .cache native/target sdk/web/node_modules sdk/web/dist signaling/web

@@ -142,7 +142,10 @@ async def _first_words(store: Store, clock: Clock, settings: Settings, url: str)
     data_dir = Path(settings.storage.data_dir)
     path = data_dir / DEVELOPMENT_FILE
     if not settings.storage.development_project:
-        return None if await store.projects() else NO_PROJECT
+        if await store.projects():
+            return None
+        log.warning("no project yet", advice=NO_PROJECT)
+        return NO_PROJECT
     created = await first_project(store, clock, data_dir)
     if created is not None:
         return welcome(created, url, path)

@@ -1,17 +1,16 @@
-"""A real coturn on loopback with the flags that the repository ships."""
+"""A real coturn on loopback, started as deploy/turn.yml starts it."""
 
 import asyncio
 import contextlib
-import shutil
+import os
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 from tests.served import free_port
 
-CONFIGURATION = Path(__file__).parents[1] / "deploy" / "turnserver.conf"
-PROGRAM = shutil.which("turnserver")
-SECRET = "shared by both servers"
+DEPLOY = Path(__file__).parents[1] / "deploy"
+SECRET = "shared by both servers, with 32 characters or more"
 LOOPBACK_PEERS = ("--allow-loopback-peers", "--allowed-peer-ip=127.0.0.1")
 """For tests in which all peers are on this machine."""
 
@@ -20,12 +19,17 @@ LOOPBACK_PEERS = ("--allow-loopback-peers", "--allowed-peer-ip=127.0.0.1")
 async def turn_server(folder: Path, *flags: str) -> AsyncIterator[int]:
     """The UDP port of a coturn that runs inside the block."""
     port = free_port(socket.SOCK_DGRAM)
+    (folder / "turn-secret").write_text(f"{SECRET}\n")
     process = await asyncio.create_subprocess_exec(
-        str(PROGRAM),
-        *("-c", str(CONFIGURATION), "--realm=test", f"--static-auth-secret={SECRET}"),
+        *("/bin/sh", str(DEPLOY / "turn.sh"), "--realm=test"),
         *("-L", "127.0.0.1", "-E", "127.0.0.1", "-p", str(port), "--no-tls", "--no-dtls"),
-        *(f"--userdb={folder / 'turndb'}", f"--pidfile={folder / 'turn.pid'}"),
         *("--log-file=stdout", *flags),
+        env={
+            "PATH": os.environ["PATH"],
+            "TURN_SECRET_FILE": str(folder / "turn-secret"),
+            "TURN_CONFIGURATION": str(DEPLOY / "turnserver.conf"),
+            "TURN_RUN_FOLDER": str(folder),
+        },
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )

@@ -10,12 +10,9 @@ from aioice.turn import TurnClientUdpProtocol
 from config.secret import Secret
 from config.settings import IceSettings
 from signaling.ice_servers import ice_servers_of
-from tests.turn_server import LOOPBACK_PEERS, PROGRAM, SECRET, turn_server
+from tests.turn_server import LOOPBACK_PEERS, SECRET, turn_server
 
-pytestmark = [
-    pytest.mark.interop,
-    pytest.mark.skipif(PROGRAM is None, reason="NOT CHECKED: coturn is not installed"),
-]
+pytestmark = pytest.mark.interop
 
 DENIED = [
     "127.0.0.1",

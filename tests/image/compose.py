@@ -1,0 +1,88 @@
+"""docker-compose.yml and what can be added to it, as Compose itself reads them."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+TURN, PRIORITY = "deploy/turn.yml", "deploy/priority.yml"
+TURN_VARIABLES = {"SEALROUTE_PUBLIC_IP": "203.0.113.7", "TURN_URLS": "turn:203.0.113.7"}
+
+
+def compose(*files: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    words = ["-f", "docker-compose.yml", *(word for file in files for word in ("-f", file))]
+    return subprocess.run(
+        [str(shutil.which("docker-compose")), *words, "config"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def services(*files: str, **variables: str) -> dict:
+    done = compose(*files, **variables)
+    assert done.returncode == 0, done.stderr
+    return yaml.safe_load(done.stdout)["services"]
+
+
+CHOICES = [
+    ((), {}),
+    ((TURN,), TURN_VARIABLES),
+    ((PRIORITY,), {}),
+    ((TURN, PRIORITY), TURN_VARIABLES),
+]
+
+
+@pytest.mark.parametrize(("files", "variables"), CHOICES)
+def test_every_service_of_every_choice_has_only_what_it_needs(files, variables):
+    for name, service in services(*files, **variables).items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["read_only"] is True, name
+        assert service["mem_limit"], name
+        assert service["pids_limit"], name
+        assert set(service.get("cap_add", [])) <= {"NET_BIND_SERVICE"}, name
+        assert "privileged" not in service, name
+
+
+def test_what_an_engine_without_root_refuses_is_only_added_on_request():
+    assert "ulimits" not in services()["sealroute"]
+    assert services(PRIORITY)["sealroute"]["ulimits"] == {"nice": 31}
+
+
+def test_the_node_publishes_its_calls_and_nothing_of_its_operation():
+    published = {(str(one["target"]), one.get("protocol", "tcp")) for one in _ports("sealroute")}
+    assert published == {("8080", "tcp"), ("10000", "udp"), ("10000", "tcp")}
+    assert all(one.startswith("127.0.0.1:") for one in _ports("prometheus"))
+
+
+def _ports(service: str) -> list:
+    return services()[service]["ports"]
+
+
+def test_no_address_is_claimed_that_nobody_named():
+    assert services()["sealroute"]["environment"]["SEALROUTE_PUBLIC_IP"] == ""
+
+
+def test_both_servers_read_the_turn_secret_from_one_file_and_it_is_nowhere_else():
+    found = services(TURN, **TURN_VARIABLES)
+    for name in ("sealroute", "turn"):
+        assert [one["source"] for one in found[name]["secrets"]] == ["turn-secret"]
+    variables = found["sealroute"]["environment"]
+    assert variables["SEALROUTE_ICE_TURN_SECRET_FILE"] == "/run/secrets/turn-secret"
+    assert "SEALROUTE_ICE_TURN_SECRET" not in variables
+    assert not [word for word in found["turn"]["command"] if "secret" in word]
+
+
+@pytest.mark.parametrize("missing", list(TURN_VARIABLES))
+def test_a_turn_server_that_nobody_could_reach_is_refused_with_what_is_missing(missing):
+    variables = {name: value for name, value in TURN_VARIABLES.items() if name != missing}
+    done = compose(TURN, **variables)
+    assert done.returncode != 0
+    assert missing in done.stderr

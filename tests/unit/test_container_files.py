@@ -1,0 +1,102 @@
+"""The Dockerfile copies what its steps read, and compiles the core before the Python files come.
+
+That it builds and runs is shown by `make test-image`.
+"""
+
+import re
+import shlex
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+
+
+def stages() -> dict[str, list[list[str]]]:
+    """The instructions of each stage, as words."""
+    found: dict[str, list[list[str]]] = {}
+    for line in DOCKERFILE.splitlines():
+        words = shlex.split(line, comments=True)
+        if not words:
+            continue
+        if words[0] == "FROM":
+            current = found.setdefault(words[3] if len(words) > 3 else "", [])
+        current.append(words)
+    return found
+
+
+def copied(stage: str) -> list[str]:
+    """What of the repository is in a stage."""
+    return [
+        path.rstrip("/")
+        for instruction, *words in stages()[stage]
+        if instruction == "COPY" and not words[0].startswith("--from")
+        for path in words[:-1]
+    ]
+
+
+def covers(paths: list[str], wanted: str) -> bool:
+    return any(wanted == path or wanted.startswith(f"{path}/") for path in paths)
+
+
+@pytest.mark.parametrize("stage", list(stages()))
+def test_everything_that_is_copied_is_in_the_repository_and_not_ignored(stage):
+    patterns = (ROOT / ".dockerignore").read_text().split()
+    for path in copied(stage):
+        tracked = subprocess.run(
+            ["git", "ls-files", "--", path], cwd=ROOT, capture_output=True, check=True, text=True
+        )
+        assert tracked.stdout, path
+        parts = Path(path).parts
+        above = {"/".join(parts[:count]) for count in range(1, len(parts) + 1)}
+        assert not above & set(patterns), path
+
+
+def test_the_web_stage_has_all_that_its_script_builds():
+    script = (ROOT / "scripts" / "web").read_text()
+    (packages,) = re.findall(r"for package in (.+); do", script)
+    folders = [*packages.split(), *re.findall(r"cd (web/\S+) &&", script)]
+    folders += [path.removesuffix("/.") for path in re.findall(r"cp -r (web/\S+)", script)]
+    assert len(folders) >= 4
+    for folder in [*folders, "scripts/web"]:
+        assert covers(copied("web"), folder), folder
+
+
+def test_the_core_stage_has_all_that_the_build_backend_packs():
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    maturin, project = tool["tool"]["maturin"], tool["project"]
+    wanted = [maturin["manifest-path"], *maturin["python-packages"], project["readme"], "LICENSE"]
+    for path in [*wanted, "pyproject.toml"]:
+        assert covers(copied("core"), path), path
+
+
+def test_the_core_is_compiled_before_anything_is_copied_that_changes_with_python():
+    lines = [" ".join(words) for words in stages()["core"]]
+    compiled = next(number for number, line in enumerate(lines) if "maturin build" in line)
+    assert covers([word for line in lines[:compiled] for word in line.split()], "native")
+    for package in ("config", "sfu", "signaling", "README.md"):
+        copies = [number for number, line in enumerate(lines) if line.endswith(f" {package}")]
+        for number in copies:
+            assert number > compiled or not lines[number].startswith("COPY"), lines[number]
+
+
+def test_the_dependencies_are_installed_before_the_package():
+    lines = [" ".join(words) for words in stages()[""]]
+    installs = [number for number, line in enumerate(lines) if "pip install" in line]
+    assert len(installs) == 2
+    between = lines[installs[0] + 1 : installs[1]]
+    assert between == ["COPY --from=wheel / wheels/"]
+    assert "--no-deps" in lines[installs[1]]
+
+
+def test_the_user_is_a_number_and_owns_the_data_folder():
+    lines = [" ".join(words) for words in stages()[""]]
+    (user,) = [line.split()[1] for line in lines if line.startswith("USER ")]
+    number = user.split(":")[0]
+    assert number.isdecimal()
+    assert int(number) > 0
+    (volume,) = [line.split()[1] for line in lines if line.startswith("VOLUME ")]
+    assert re.search(rf"install -d -o {number} .*{re.escape(volume)}", " ".join(lines))

@@ -1,0 +1,172 @@
+"""A call between real clients over the hostile server, and what is judged of it."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+from tests.hostile import content
+from tests.hostile.content import ADA, BOB, Person, Seen
+from tests.hostile.server import DownLine, HostileServer, Lie, Member, Stream, UpTrack
+
+SECRET = "correct horse battery"
+NEW_SECRET = "staple that was not in it"
+PATIENCE_S = 10.0
+AFTER_S = 6.0
+"""How long a call may take to go on after a lie, or its users to hear why it does not."""
+
+
+class Client(Protocol):
+    """What a driver gives: one client in one session, and what its user heard and saw."""
+
+    kind: str
+    person: Person
+    told: list[str]
+    uncoded: list[str]
+    """Errors without a code of the product: nobody can act on them."""
+    signals: list[dict[str, Any]]
+    played: dict[str, list[Seen]]
+    heard: dict[str, list[Seen]]
+    streams: list[str]
+
+    async def connect(self) -> bool: ...
+    async def publish(self) -> str | None: ...
+    async def unpublish(self) -> None: ...
+    async def set_secret(self, secret: str, *, immediate: bool = False) -> None: ...
+    async def signal(self, data: str, to: str | None = None) -> None: ...
+    async def code(self) -> str: ...
+    async def close(self) -> None: ...
+
+
+class Driver(Protocol):
+    """Makes clients of one kind."""
+
+    kind: str
+
+    async def client(self, url: str, token: str, secret: str | None, person: Person) -> Client: ...
+    async def close(self) -> None: ...
+
+
+async def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE_S) -> None:
+    """Errors: AssertionError, with what did not come."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not come about in {seconds:.0f} s")
+        await asyncio.sleep(0.03)
+
+
+class Call:
+    """Ada publishes, Bob watches. `mark`: what counts as after the lie begins there."""
+
+    def __init__(self, server: HostileServer, driver: Driver, lie: Lie) -> None:
+        self.server, self.driver = server, driver
+        self.room = server.open(lie)
+        self.clients: list[Client] = []
+        self.stream_id = ""
+        self.marked_s = time.monotonic()
+        self._told: dict[int, int] = {}
+
+    # --- people ----------------------------------------------------------------------------
+
+    async def person(self, who: Person, secret: str | None = SECRET) -> Client:
+        client = await self.driver.client(self.server.url, self.room.token, secret, who)
+        self.clients.append(client)
+        return client
+
+    async def join(self, who: Person) -> Client:
+        client = await self.person(who)
+        if not await client.connect():
+            raise AssertionError(f"{who.name} could not join: {client.told}")
+        return client
+
+    @property
+    def ada(self) -> Client:
+        return self.clients[0]
+
+    @property
+    def bob(self) -> Client:
+        return self.clients[1]
+
+    def member(self, client: Client) -> Member:
+        """The server's view of a client: it joined as the n-th."""
+        return self.room.everybody[self.clients.index(client)]
+
+    async def live(self) -> None:
+        """An honest call is up: Bob sees and hears Ada."""
+        await self.join(ADA)
+        await self.join(BOB)
+        self.stream_id = await self.ada.publish() or ""
+        await until(lambda: self.sees(self.bob, self.stream_id, 4), "the honest call")
+        self.mark()
+
+    def mark(self) -> None:
+        self.marked_s = time.monotonic()
+        self._told = {id(client): len(client.told) for client in self.clients}
+
+    # --- what the server has ---------------------------------------------------------------
+
+    @property
+    def stream(self) -> Stream:
+        return self.room.streams[self.stream_id]
+
+    def track(self, kind: str) -> UpTrack:
+        return self.stream.tracks[kind]
+
+    def line(self, kind: str) -> DownLine:
+        """Bob's m-line of Ada's stream."""
+        lines = self.member(self.bob).lines
+        return next(line for line in lines if line.kind == kind and line.stream_id)
+
+    # --- what people have seen -------------------------------------------------------------
+
+    def sees(self, client: Client, stream_id: str, count: int, since_s: float = 0.0) -> bool:
+        seen = client.played.get(stream_id, [])
+        return len([one for one in seen if one.number is not None and one.at_s > since_s]) >= count
+
+    def told(self, client: Client) -> list[str]:
+        """What a user heard since the mark."""
+        return list(client.told[self._told.get(id(client), 0) :])
+
+    def told_all(self) -> list[str]:
+        return [name for client in self.clients for name in self.told(client)]
+
+    async def goes_on(self, seconds: float = AFTER_S) -> bool:
+        """Bob sees Ada's pictures again, made after now."""
+        since_s = time.monotonic()
+        try:
+            await until(lambda: self.sees(self.bob, self.stream_id, 3, since_s), "", seconds)
+        except AssertionError:
+            return False
+        return True
+
+    # --- verdict ---------------------------------------------------------------------------
+
+    def faults(self) -> list[str]:
+        """What must never be, whatever the server does."""
+        found = []
+        for member in self.room.everybody:
+            leaks = member.judge.verdict()
+            if leaks:
+                found.append(f"{len(leaks)} leaks on the wire, the first: {leaks[0]}")
+        for client in self.clients:
+            found += self._wrongly_played(client)
+            found += [f"an error without a code: {error}" for error in client.uncoded]
+        return found
+
+    def _wrongly_played(self, client: Client) -> Iterable[str]:
+        for stream_id, seen in client.played.items():
+            owner = self._owner(stream_id)
+            yield from content.wrong_pictures(seen, owner)[:3]
+        for stream_id, seen in client.heard.items():
+            yield from content.wrong_tones(seen, self._owner(stream_id))[:3]
+
+    def _owner(self, stream_id: str) -> Person:
+        member = self.room.owners.get(stream_id)
+        if member is None:
+            return content.NOBODY
+        return self.clients[self.room.everybody.index(member)].person
+
+    async def close(self) -> None:
+        await asyncio.gather(*(client.close() for client in self.clients))
+        await self.room.close()

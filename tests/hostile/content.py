@@ -1,0 +1,137 @@
+"""Pictures and audio that say whose they are and when they were made.
+
+Pictures carry a number; each person counts in a range of its own, upwards. Audio is a tone that
+climbs a staircase of its own: going back a few steps means that something was played again.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from av import AudioFrame
+from sealroute_client.media.sources import draw_pattern
+
+WIDTH, HEIGHT = 256, 64
+FRAME_RATE = 12
+RANGE = 8_000
+STEP_HZ, STEPS, FRAMES_PER_STEP = 50, 32, 10
+STEP_S = FRAMES_PER_STEP * 0.02
+SLACK_STEPS = 5
+"""What a receiver may catch up at once."""
+RATE_HZ, SAMPLES = 48_000, 960
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """`first`: where its pictures begin to count. `base_hz`: the lowest of its tones."""
+
+    name: str
+    first: int
+    base_hz: int
+
+    def owns(self, number: int) -> bool:
+        return self.first < number < self.first + RANGE
+
+
+ADA = Person("ada", 1_000, 400)
+BOB = Person("bob", 10_000, 2_100)
+CID = Person("cid", 20_000, 5_500)
+LIAR = Person("the server", 30_000, 3_800)
+NOBODY = Person("nobody", 60_000, 20_000)
+"""Owns streams that nobody published."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """`number`: of the picture; of audio the tone in steps; None: noise, black or silence."""
+
+    at_s: float
+    number: int | None
+
+
+def picture(number: int, position: int) -> Any:
+    frame = draw_pattern(number, WIDTH, HEIGHT)
+    frame.time_base = Fraction(1, 90_000)
+    frame.pts = position * 90_000 // FRAME_RATE
+    return frame
+
+
+def read_picture(frame: Any) -> int | None:
+    if (frame.width, frame.height) != (WIDTH, HEIGHT):
+        return None
+    luma = frame.to_ndarray(format="yuv420p")[4:12]
+    levels = [luma[:, 16 * bit + 4 : 16 * bit + 12].mean() for bit in range(16)]
+    if any(60 < level < 190 for level in levels):
+        return None
+    number = sum(1 << bit for bit, level in enumerate(levels) if level > 125)
+    bar = frame.to_ndarray(format="yuv420p")[
+        20:30, number * 4 % WIDTH + 4 : number * 4 % WIDTH + 20
+    ]
+    # A picture that was put together from others has the bar elsewhere.
+    return number if bar.size == 0 or bar.mean() > 195 else None
+
+
+def tone(base_hz: int, number: int) -> AudioFrame:
+    hertz = base_hz + STEP_HZ * (number // FRAMES_PER_STEP % STEPS)
+    at = number * SAMPLES + np.arange(SAMPLES)
+    samples = (8_000 * np.sin(2 * np.pi * hertz * at / RATE_HZ)).astype(np.int16).reshape(1, -1)
+    frame = AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+    frame.sample_rate = RATE_HZ
+    frame.time_base = Fraction(1, RATE_HZ)
+    frame.pts = number * SAMPLES
+    return frame
+
+
+def read_tone(frame: Any) -> int | None:
+    """The tone in steps of `STEP_HZ`; None where no single tone stands out."""
+    samples = frame.to_ndarray().reshape(-1)
+    channels = len(frame.layout.channels)
+    mono = samples.reshape(-1, channels).mean(axis=1)
+    if np.sqrt(np.mean(mono**2)) < 500:
+        return None
+    spectrum = np.abs(np.fft.rfft(mono * np.hanning(len(mono)), 4 * len(mono)))
+    peak = int(spectrum.argmax())
+    if spectrum[max(0, peak - 12) : peak + 13].sum() < 0.6 * spectrum.sum():
+        return None
+    hertz = peak * RATE_HZ / (4 * len(mono))
+    return round(hertz / STEP_HZ)
+
+
+def wrong_pictures(seen: Iterable[Seen], person: Person) -> list[str]:
+    """What was shown and is not that person's, or not in its order."""
+    faults, newest = [], 0
+    for number in (one.number for one in seen if one.number is not None):
+        if not person.owns(number):
+            faults.append(f"picture {number} is not of {person.name}")
+        elif number < newest:
+            faults.append(f"picture {number} after {newest}: played again")
+        newest = max(newest, number)
+    return faults
+
+
+def wrong_tones(seen: Iterable[Seen], person: Person) -> list[str]:
+    """A tone counts when it is heard twice in a row: frames between two steps hold both."""
+    faults: list[str] = []
+    newest: Seen | None = None
+    before: int | None = None
+    for one in seen:
+        steady = one.number if one.number == before else None
+        before = one.number
+        if steady is None:
+            continue
+        step = steady - person.base_hz // STEP_HZ
+        if not 0 <= step < STEPS:
+            faults.append(f"a tone of {steady * STEP_HZ} Hz is not of {person.name}")
+        elif newest is not None and _is_back(step, one.at_s, newest):
+            faults.append(f"step {step} after {newest.number}: played again")
+        else:
+            newest = Seen(one.at_s, step)
+    return faults
+
+
+def _is_back(step: int, at_s: float, newest: Seen) -> bool:
+    """The staircase goes round: further ahead than the time that passed is back."""
+    ahead = (step - (newest.number or 0)) % STEPS
+    return ahead > (at_s - newest.at_s) / STEP_S + SLACK_STEPS

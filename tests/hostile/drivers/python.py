@@ -1,0 +1,155 @@
+"""The Python SDK in this process, as an application uses it: what it is told, and what it plays."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from aiortc import MediaStreamTrack
+from aiortc.mediastreams import MediaStreamError
+from av import AudioFrame
+from sealroute_client import Session
+from sealroute_client.errors import SealrouteError
+
+from tests.hostile import content
+from tests.hostile.server import SESSION_ID
+
+KIND = "python"
+
+
+class PatternVideo(MediaStreamTrack):
+    kind = "video"
+
+    def __init__(self, first: int) -> None:
+        super().__init__()
+        self._first, self._start, self._number = first, time.monotonic(), 0
+
+    async def recv(self) -> Any:
+        self._number += 1
+        await asyncio.sleep(
+            max(0.0, self._start + self._number / content.FRAME_RATE - time.monotonic())
+        )
+        if self.readyState != "live":
+            raise MediaStreamError
+        return content.picture(self._first + self._number, self._number)
+
+
+class PatternAudio(MediaStreamTrack):
+    kind = "audio"
+
+    def __init__(self, base_hz: int) -> None:
+        super().__init__()
+        self._base, self._start, self._number = base_hz, time.monotonic(), 0
+
+    async def recv(self) -> AudioFrame:
+        self._number += 1
+        await asyncio.sleep(max(0.0, self._start + self._number * 0.02 - time.monotonic()))
+        if self.readyState != "live":
+            raise MediaStreamError
+        return content.tone(self._base, self._number)
+
+
+class PythonClient:
+    """One Session. `told`: names of what the application heard of, errors by their class."""
+
+    kind = KIND
+
+    def __init__(self, url: str, token: str, secret: str | None, person: content.Person):
+        self.person = person
+        self.told: list[str] = []
+        self.uncoded: list[str] = []
+        self.signals: list[dict[str, Any]] = []
+        self.played: dict[str, list[content.Seen]] = {}
+        self.heard: dict[str, list[content.Seen]] = {}
+        self.streams: list[str] = []
+        self._session = Session(url, "key", SESSION_ID, token, secret)
+        self._session.on("*", self._on_event)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._publishers: list[Any] = []
+
+    def _on_event(self, event: Any) -> None:
+        if event.name == "error":
+            self.told.append(type(event.detail["error"]).__name__)
+            return
+        self.told.append(event.name)
+        if event.name == "signal":
+            self.signals.append(event.detail)
+        if event.name == "streamCreated":
+            stream_id = event.detail["stream"]["streamId"]
+            self.streams.append(stream_id)
+            self._tasks.append(asyncio.create_task(self._watch(stream_id)))
+
+    async def _guarded(self, step: Any) -> Any:
+        try:
+            return await step
+        except SealrouteError as error:
+            self.told.append(type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - judged: an application can do nothing with it
+            self.told.append(type(error).__name__)
+            self.uncoded.append(f"{type(error).__name__}: {error}")
+        return None
+
+    async def connect(self) -> bool:
+        await self._guarded(self._session.connect())
+        return bool(self._session.connection_id) and not self._session._is_leaving
+
+    async def publish(self) -> str | None:
+        tracks = {
+            "audio": PatternAudio(self.person.base_hz),
+            "video": PatternVideo(self.person.first),
+        }
+        publisher = await self._guarded(self._session.publish(**tracks))
+        if publisher is None:
+            return None
+        self._publishers.append(publisher)
+        return str(publisher.stream_id)
+
+    async def unpublish(self) -> None:
+        if self._publishers:
+            await self._guarded(self._session.unpublish(self._publishers.pop()))
+
+    async def set_secret(self, secret: str, *, immediate: bool = False) -> None:
+        await self._guarded(self._session.set_encryption_secret(secret, immediate=immediate))
+
+    async def signal(self, data: str, to: str | None = None) -> None:
+        await self._guarded(self._session.signal(data, type="chat", to=to))
+
+    async def code(self) -> str:
+        return str(self._session.verification_code)
+
+    async def _watch(self, stream_id: str) -> None:
+        subscriber = await self._guarded(self._session.subscribe(stream_id))
+        if subscriber is None:
+            return
+        subscriber.on("*", lambda event: self.told.append(f"subscriber {event.name}"))
+        played = self.played.setdefault(stream_id, [])
+        heard = self.heard.setdefault(stream_id, [])
+        await asyncio.gather(
+            self._read(subscriber.video, content.read_picture, played),
+            self._read(subscriber.audio, content.read_tone, heard),
+        )
+
+    async def _read(
+        self, frames: Any, read: Callable[[Any], int | None], seen: list[content.Seen]
+    ) -> None:
+        async for frame in frames:
+            number = read(frame)
+            seen.append(content.Seen(time.monotonic(), number))
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._session.disconnect()
+
+
+class PythonDriver:
+    kind = KIND
+
+    async def client(
+        self, url: str, token: str, secret: str | None, person: content.Person
+    ) -> PythonClient:
+        return PythonClient(url, token, secret, person)
+
+    async def close(self) -> None:
+        """Nothing outlives the clients."""

@@ -1,0 +1,286 @@
+"""Lies in the welcome, before anything is sent."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from tests.hostile.call import Call
+from tests.hostile.content import ADA
+from tests.hostile.lies.row import Must, Row
+from tests.hostile.server import Lie, Member, Message
+
+REFUSED = ("EncryptionError", "OT_ENCRYPTION_INTERNAL_ERROR", "OT_CONNECT_FAILED")
+REFUSALS = (
+    *REFUSED,
+    "EncryptionInternalError",
+    "EncryptionRefused",
+    "EncryptionNotConfirmed",
+    "OT_UNSUPPORTED_BROWSER",
+)
+ENDED = ("disconnected", "sessionDisconnected", *REFUSALS)
+
+
+class OtherWelcome(Lie):
+    """The first welcome, or each that resumes, with a change."""
+
+    def __init__(self, change: Callable[[Message], None], *, resumed: bool = False) -> None:
+        self._change, self._resumed = change, resumed
+
+    def tell(self, member: Member, message: Message) -> Iterable[Message]:
+        if message["t"] == "welcome" and message["resumed"] is self._resumed:
+            self._change(message)
+        return (message,)
+
+
+def session(**members: Any) -> Callable[[Message], None]:
+    def change(welcome: Message) -> None:
+        welcome["session"] |= members
+
+    return change
+
+
+def without(name: str) -> Callable[[Message], None]:
+    def change(welcome: Message) -> None:
+        del welcome["session"][name]
+
+    return change
+
+
+def welcoming(change: Callable[[Message], None]) -> Callable[[], Lie]:
+    return lambda: OtherWelcome(change)
+
+
+def resuming(change: Callable[[Message], None]) -> Callable[[], Lie]:
+    return lambda: OtherWelcome(change, resumed=True)
+
+
+class RelayedPeer(OtherWelcome):
+    """Says that media goes from client to client, and plays the other client itself."""
+
+    def __init__(self) -> None:
+        super().__init__(session(mediaMode="relayed"))
+
+    def reply(self, member: Member, message: Message) -> Iterable[Message] | None:
+        if message["t"] == "publish":
+            wanted = {"subscriberId": "sub-1", "streamId": "s-1", "connectionId": "c-1"}
+            return (
+                {
+                    "t": "published",
+                    "re": message["id"],
+                    "streamId": "s-1",
+                    "answer": "",
+                    "tracks": [],
+                },
+                {"t": "peerWanted", **wanted, "audio": True, "video": True},
+            )
+        if message["t"] == "peerDescription":
+            member.room.spawn(self._answer(member, message))
+        return None
+
+    async def _answer(self, member: Member, message: Message) -> None:
+        from tests.hostile import sdp
+        from tests.hostile.media import Transport
+
+        offer = message["sdp"]
+        member.uplink = await Transport(lambda p: member.judge.take("relayed", None, p)).open()
+        member.uplink.start(sdp.fingerprint(offer))
+        answer = sdp.describe(sdp.answer_lines(offer), member.uplink.ice, "passive")
+        told = {"subscriberId": "sub-1", "type": "answer", "sdp": answer}
+        member.write({"t": "peerDescriptionReceived", **told})
+
+
+async def knock(call: Call) -> None:
+    """One client comes to the door, and publishes if it is let in."""
+    ada = await call.person(ADA)
+    if await ada.connect():
+        publishing = asyncio.ensure_future(ada.publish())
+        await asyncio.wait((publishing,), timeout=2.5)
+        if not publishing.done():
+            publishing.cancel()
+        await asyncio.gather(publishing, return_exceptions=True)
+
+
+async def come_back(call: Call) -> None:
+    """A call is up; Bob's and Ada's WebSockets are lost and they resume."""
+    await call.live()
+    for member in call.room.members:
+        if member.socket is not None:
+            call.room.spawn(member.socket.close())
+    await asyncio.sleep(1.5)
+
+
+class FirstMessage(Lie):
+    """Answers `hello` with something else."""
+
+    def __init__(self, *messages: Message, honest_after: bool = False) -> None:
+        self._messages, self._honest_after = messages, honest_after
+
+    def reply(self, member: Member, message: Message) -> Iterable[Message] | None:
+        if message["t"] != "hello":
+            return None
+        made = [told | ({"re": message["id"]} if "re" in told else {}) for told in self._messages]
+        if self._honest_after:
+            made.append(member.welcome(message["id"], resumed=False))
+        return made
+
+
+class TwoWelcomes(Lie):
+    def tell(self, member: Member, message: Message) -> Iterable[Message]:
+        yield message
+        if message["t"] == "welcome":
+            again = message | {"session": message["session"] | {"e2ee": False}}
+            yield again
+            yield {k: v for k, v in again.items() if k != "re"}
+
+
+class InText(Lie):
+    """Speaks the debug encoding to clients that asked for the other."""
+
+    def reply(self, member: Member, message: Message) -> Iterable[Message] | None:
+        member.is_json = True
+        return None
+
+
+async def just_live(call: Call) -> None:
+    await call.live()
+
+
+def _rename(welcome: Message) -> None:
+    welcome["connection"] = welcome["connection"] | {"connectionId": "c-of-somebody-else"}
+
+
+def _twice_myself(welcome: Message) -> None:
+    welcome["connections"] = [welcome["connection"], welcome["connection"]]
+
+
+def _no_session(welcome: Message) -> None:
+    del welcome["session"]
+
+
+def _ice_elsewhere(welcome: Message) -> None:
+    welcome["iceServers"] = [
+        {"urls": ["turn:127.0.0.1:9?transport=udp"], "username": "u", "credential": "c"},
+        {"urls": ["stun:127.0.0.1:9"]},
+    ]
+
+
+def _old_format(welcome: Message) -> None:
+    welcome["session"] |= {"e2eeFormat": "e2ee/1", "formats": ["e2ee/0"]}
+    welcome["e2eeFormat"] = "e2ee/1"
+
+
+WELCOME = ("welcome",)
+ROWS = (
+    Row(
+        "relayed",
+        "e2ee and relayed; wants the stream and plays the other client itself",
+        ("welcome", "peerWanted", "peerDescriptionReceived"),
+        Must.REFUSE,
+        knock,
+        RelayedPeer,
+        REFUSALS,
+    ),
+    *(
+        Row(f"session-{name}", does, WELCOME, Must.REFUSE, knock, welcoming(change), REFUSALS)
+        for name, does, change in (
+            ("e2ee-false", "says that the session is clear", session(e2ee=False)),
+            ("e2ee-missing", "does not say whether it is encrypted", without("e2ee")),
+            ("e2ee-null", "e2ee is null", session(e2ee=None)),
+            ("e2ee-zero", "e2ee is 0", session(e2ee=0)),
+            ("mode-unknown", "another media mode", session(mediaMode="mesh")),
+            ("mode-missing", "names no media mode", without("mediaMode")),
+        )
+    ),
+    Row(
+        "session-missing",
+        "a welcome without a session",
+        WELCOME,
+        Must.REFUSE,
+        knock,
+        welcoming(_no_session),
+    ),
+    Row(
+        "hello-error",
+        "answers hello with an error",
+        ("error",),
+        Must.REFUSE,
+        knock,
+        lambda: FirstMessage({"t": "error", "re": 0, "code": "internal", "name": "OT_X"}),
+    ),
+    Row(
+        "offer-before-welcome",
+        "offers media before it has said anything of encryption",
+        ("downlinkOffer",),
+        Must.REFUSE,
+        knock,
+        lambda: FirstMessage({"t": "downlinkOffer", "number": 1, "sdp": "", "tracks": []}),
+        only=("python",),
+    ),
+    Row(
+        "ok-for-welcome",
+        "answers hello with ok",
+        ("ok",),
+        Must.REFUSE,
+        knock,
+        lambda: FirstMessage({"t": "ok", "re": 0}),
+    ),
+    Row(
+        "text-frames",
+        "answers in the encoding that was not asked for",
+        WELCOME,
+        Must.REFUSE,
+        knock,
+        InText,
+        only=("python",),
+    ),
+    Row(
+        "two-welcomes",
+        "a second welcome, which says that the session is clear",
+        WELCOME,
+        Must.EITHER,
+        just_live,
+        TwoWelcomes,
+    ),
+    Row(
+        "other-format",
+        "says that the session has an older format",
+        WELCOME,
+        Must.GO_ON,
+        just_live,
+        welcoming(_old_format),
+    ),
+    Row(
+        "ice-elsewhere",
+        "names ICE servers that are somewhere else",
+        WELCOME,
+        Must.GO_ON,
+        just_live,
+        welcoming(_ice_elsewhere),
+    ),
+    Row(
+        "myself-twice",
+        "the own connection stands twice in the welcome",
+        WELCOME,
+        Must.GO_ON,
+        just_live,
+        welcoming(_twice_myself),
+    ),
+    *(
+        Row(f"resume-{name}", does, WELCOME, Must.TELL, come_back, resuming(change), ENDED)
+        for name, does, change in (
+            ("e2ee-false", "after a resume the session is clear", session(e2ee=False)),
+            ("relayed", "after a resume it is relayed", session(mediaMode="relayed")),
+            ("other-session", "a resume into another session", session(sessionId="2_other")),
+            ("other-connection", "a resume as another connection", _rename),
+        )
+    ),
+    Row(
+        "resume",
+        "honest: sockets are lost and taken up again",
+        WELCOME,
+        Must.GO_ON,
+        come_back,
+        Lie,
+        ("sessionReconnected",),
+    ),
+)

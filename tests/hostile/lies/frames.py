@@ -1,0 +1,486 @@
+"""Lies in packets: recorded, made up, changed, swapped."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+
+from tests.hostile import forge
+from tests.hostile.call import NEW_SECRET, Call, until
+from tests.hostile.content import BOB, CID
+from tests.hostile.lies.row import Must, Row
+from tests.hostile.media import Rtp
+from tests.hostile.server import AUDIO_TYPE, DownLine, Lie, Member
+
+KINDS = ("audio", "video")
+MISMATCH = ("encryptionSecretMismatch",)
+
+
+async def pause(call: Call, seconds: float = 0.5) -> None:
+    await asyncio.sleep(seconds)
+
+
+def hold(call: Call, held: bool) -> None:
+    """Of Ada's stream to Bob."""
+    for line in call.member(call.bob).lines:
+        if line.stream_id in (call.stream_id, ""):
+            line.hold(held)
+
+
+async def inject(
+    call: Call, made: Callable[[str], list[Rtp]], kinds: Iterable[str] = KINDS
+) -> None:
+    """While nothing live is sent, so that what is injected must be shown if it can be."""
+    hold(call, True)
+    for kind in kinds:
+        call.line(kind).inject(made(kind))
+    await pause(call)
+    hold(call, False)
+
+
+def recording(call: Call) -> Callable[[str], list[Rtp]]:
+    """Of what Bob was sent: what he was not sent yet is late, and no replay."""
+    kept = {kind: forge.recorded(call.line(kind)) for kind in KINDS}
+    return kept.__getitem__
+
+
+# --- replay --------------------------------------------------------------------------------
+
+
+async def replay(call: Call) -> None:
+    await call.live()
+    await inject(call, recording(call))
+
+
+async def replay_beside_live(call: Call) -> None:
+    await call.live()
+    kept = recording(call)
+    for kind in KINDS:
+        call.line(kind).inject(kept(kind))
+    await pause(call)
+    hold(call, False)
+
+
+async def replay_on_reoffered_line(call: Call) -> None:
+    """The m-lines go away and come back with other SSRCs; then the recording."""
+    await call.live()
+    kept = recording(call)
+    hold(call, True)
+    bob = call.member(call.bob)
+    lines = [line for line in bob.lines if line.subscriber_id]
+    uses = [(line.subscriber_id, line.stream_id) for line in lines]
+    for line in lines:
+        line.subscriber_id = ""
+    await bob.send_offer()
+    await pause(call, 0.4)
+    for line, (line.subscriber_id, line.stream_id) in zip(lines, uses, strict=True):
+        line.ssrc += 1
+    await bob.send_offer()
+    await pause(call, 0.4)
+    for line in lines:
+        line.inject(kept(line.kind))
+    await pause(call)
+    hold(call, False)
+
+
+async def second_line(call: Call, made: Callable[[str], list[Rtp]] | None = None) -> None:
+    """A second m-line for the same Subscriber, beside the live one; then the recording there."""
+    await call.live()
+    kept = made or recording(call)
+    bob = call.member(call.bob)
+    added = []
+    for kind in KINDS:
+        first = call.line(kind)
+        line = DownLine(bob, kind, str(len(bob.lines)))
+        bob.lines.append(line)
+        line.subscriber_id, line.stream_id = first.subscriber_id, first.stream_id
+        added.append(line)
+    await bob.send_offer()
+    await pause(call)
+    for line in added:
+        line.inject(kept(line.kind))
+    await pause(call)
+    for line in added:
+        line.subscriber_id = ""
+    await bob.send_offer()
+
+
+async def replay_on_stream_again(call: Call) -> None:
+    """The stream ends and comes again under its id; the new Subscriber gets the recording."""
+    await call.live()
+    kept = recording(call)
+    stream, bob = call.stream, call.member(call.bob)
+    for line in bob.lines:
+        line.subscriber_id, line.source = "", None
+    gone = {"streamId": call.stream_id, "reason": "clientDisconnected"}
+    bob.write({"t": "streamDestroyed", **gone})
+    await pause(call, 0.3)
+    asked = len(bob.asked("downlinkAnswer"))
+    bob.write({"t": "streamCreated", "stream": stream.info()})
+    await until(lambda: len(bob.asked("downlinkAnswer")) > asked, "the new subscription")
+    hold(call, True)
+    await pause(call, 0.3)
+    await inject(call, kept)
+
+
+async def replay_after_resume(call: Call) -> None:
+    await call.live()
+    kept = recording(call)
+    bob = call.member(call.bob)
+    hold(call, True)
+    await bob.socket.close()
+    await until(lambda: len(bob.asked("hello")) > 1, "the resume")
+    await pause(call, 0.3)
+    await inject(call, kept)
+
+
+async def replay_after_transport_lost(call: Call) -> None:
+    await call.live()
+    kept = recording(call)
+    bob = call.member(call.bob)
+    asked = len(bob.asked("downlinkAnswer"))
+    for line in bob.lines:
+        line.subscriber_id, line.source = "", None
+    bob.lines = []
+    old, bob.downlink = bob.downlink, None
+    bob.write({"t": "transportLost", "direction": "downlink"})
+    await old.close()
+    await until(lambda: len(bob.asked("downlinkAnswer")) > asked, "the new downlink")
+    await until(bob.downlink.is_connected.is_set, "the new downlink's media")
+    await inject(call, kept)
+
+
+async def replay_after_rekey(call: Call) -> None:
+    """What was recorded under the old secret, after all have changed it at once."""
+    await call.live()
+    kept = recording(call)
+    await call.bob.set_secret(NEW_SECRET, immediate=True)
+    await call.ada.set_secret(NEW_SECRET, immediate=True)
+    await pause(call, 0.3)
+    await inject(call, kept)
+
+
+# --- somebody else's -------------------------------------------------------------------------
+
+
+async def swap_frames(call: Call) -> None:
+    """Cid's frames over Bob's m-lines of Ada's stream."""
+    await call.live()
+    cid = await call.join(CID)
+    other = await cid.publish()
+    await until(lambda: len(call.room.streams[other].tracks["video"].kept) > 10, "Cid's media")
+    tracks = call.room.streams[other].tracks
+    await inject(call, lambda kind: forge.recorded(tracks[kind]))
+
+
+async def reflect(call: Call) -> None:
+    """Bob's own frames as Ada's."""
+    await call.live()
+    other = await call.bob.publish()
+    await until(lambda: len(call.room.streams[other].tracks["video"].kept) > 10, "Bob's media")
+    tracks = call.room.streams[other].tracks
+    await inject(call, lambda kind: forge.recorded(tracks[kind]))
+
+
+async def told_as_other(call: Call) -> None:
+    """Cid's frames, and an offer that gives Ada's Subscriber Cid's stream id."""
+    await call.live()
+    cid = await call.join(CID)
+    other = await cid.publish()
+    await until(lambda: len(call.room.streams[other].tracks["video"].kept) > 10, "Cid's media")
+    bob, tracks = call.member(call.bob), call.room.streams[other].tracks
+    lines = [call.line(kind) for kind in KINDS]
+    hold(call, True)
+    for line in lines:
+        line.subscriber_id, used = "", line.subscriber_id
+        line.told_stream_id, line.ssrc = other, line.ssrc + 1
+        line.__dict__["used"] = used
+    await bob.send_offer()
+    await pause(call, 0.3)
+    for line in lines:
+        line.subscriber_id = line.__dict__["used"]
+    await bob.send_offer()
+    await pause(call, 0.4)
+    for line in lines:
+        line.inject(forge.recorded(tracks[line.kind]))
+    await pause(call)
+    for line in lines:
+        line.told_stream_id = ""
+    await bob.send_offer()
+    hold(call, False)
+
+
+class OneIdForAll(Lie):
+    """Ada's and Cid's streams get one id, and Cid's frames follow Ada's."""
+
+    def stream_id(self, member: Member) -> str:
+        return "s-one-for-all"
+
+
+async def one_id_for_two(call: Call) -> None:
+    await call.live()
+    ada = call.stream
+    cid = await call.join(CID)
+    await cid.publish()
+    theirs = call.room.streams[call.stream_id]
+    await until(lambda: len(theirs.tracks["video"].kept) > 10, "Cid's media")
+    await inject(call, lambda kind: forge.recorded(theirs.tracks[kind]))
+    call.room.streams[call.stream_id] = ada
+
+
+async def cross_kinds(call: Call) -> None:
+    """Video frames over the audio m-line, audio over the video one."""
+    await call.live()
+    other = {"audio": "video", "video": "audio"}
+    kept = recording(call)
+    await inject(call, lambda kind: kept(other[kind])[:40])
+
+
+# --- made up and changed -----------------------------------------------------------------------
+
+
+async def clear_on_line(call: Call) -> None:
+    await call.live()
+    await inject(call, forge.clear)
+
+
+async def clear_on_strange_ssrc(call: Call) -> None:
+    """In clear, under SSRCs that no offer named, with the m-line's MID and without."""
+    await call.live()
+    hold(call, True)
+    for kind in KINDS:
+        line = call.line(kind)
+        for packet in forge.clear(kind):
+            line.send(line.dress(packet).but(ssrc=111_111))
+            line.send(line.dress(packet).but(ssrc=222_222, extensions={}))
+    await pause(call)
+    hold(call, False)
+
+
+async def clear_on_strange_type(call: Call) -> None:
+    """G.711 and comfort noise on the audio m-line."""
+    await call.live()
+    line = call.line("audio")
+    for payload_type in (0, 8, 13, 101):
+        for number in range(30):
+            packet = Rtp(0, 0, line.last + 160 * number, 0, bytes([0x55 + number % 9]) * 160)
+            line.send(line.dress(packet).but(payload_type=payload_type))
+    await pause(call)
+
+
+class NeverReal(Lie):
+    """From the first packet on: what the server made, in place of what was sent."""
+
+    def down(self, line: DownLine, packet: Rtp) -> Iterable[Rtp]:
+        made = forge.clear(line.kind)
+        chosen = made[packet.number % len(made)] if line.kind == "audio" else made[0]
+        return (packet.but(payload=chosen.payload, marker=True),)
+
+
+async def join_and_wait(call: Call) -> None:
+    """Nothing honest is ever shown."""
+    from tests.hostile.content import ADA
+
+    await call.join(ADA)
+    await call.join(BOB)
+    call.mark()
+    call.stream_id = await call.ada.publish() or ""
+    await pause(call, 1.0)
+
+
+class Changed(Lie):
+    """Each packet after the first two seconds is changed, until `is_over`."""
+
+    def __init__(self, change: Callable[[Rtp, Rtp], Rtp | None]) -> None:
+        self._change = change
+        self._before: dict[int, Rtp] = {}
+        self.is_on = False
+
+    def down(self, line: DownLine, packet: Rtp) -> Iterable[Rtp]:
+        before = self._before.get(packet.ssrc, packet)
+        self._before[packet.ssrc] = packet
+        if not self.is_on:
+            return (packet,)
+        changed = self._change(packet, before)
+        return () if changed is None else (changed,)
+
+
+def changing(change: Callable[[Rtp, Rtp], Rtp | None]) -> Callable[[], Lie]:
+    return lambda: Changed(change)
+
+
+async def change_for_a_while(call: Call) -> None:
+    await call.live()
+    call.room.lie.is_on = True
+    await pause(call, 1.5)
+    hold(call, True)
+    call.room.lie.is_on = False
+    hold(call, False)
+
+
+def _cut_tag(packet: Rtp, _: Rtp) -> Rtp:
+    return packet.but(payload=packet.payload[:-1])
+
+
+def _flip(packet: Rtp, _: Rtp) -> Rtp:
+    payload = bytearray(packet.payload)
+    payload[-12] ^= 1
+    return packet.but(payload=bytes(payload))
+
+
+def _splice(packet: Rtp, before: Rtp) -> Rtp:
+    """The head of one frame, the tail of the one before."""
+    half = len(packet.payload) // 2
+    return packet.but(payload=packet.payload[:half] + before.payload[half:])
+
+
+def _garbage(packet: Rtp, _: Rtp) -> Rtp:
+    return forge.garbage(packet)
+
+
+def _empty(packet: Rtp, _: Rtp) -> Rtp:
+    """Audio only: packets without a VP8 descriptor count as lost, which nobody repairs here."""
+    is_audio = packet.payload_type == AUDIO_TYPE
+    return packet.but(payload=packet.payload[:1]) if is_audio else packet
+
+
+async def duplicates(call: Call) -> None:
+    await call.live()
+    call.room.lie.is_on = True
+    await pause(call, 1.0)
+    call.room.lie.is_on = False
+
+
+class Twice(Lie):
+    is_on = False
+
+    def down(self, line: DownLine, packet: Rtp) -> Iterable[Rtp]:
+        if not self.is_on:
+            return (packet,)
+        again = line.dress(packet)
+        return (packet, again.but(timestamp=packet.timestamp))
+
+
+class Late(Lie):
+    """Packets come in turned pairs."""
+
+    is_on = False
+
+    def __init__(self) -> None:
+        self._kept: dict[int, Rtp] = {}
+
+    def down(self, line: DownLine, packet: Rtp) -> Iterable[Rtp]:
+        kept = self._kept.pop(packet.ssrc, None)
+        if kept is not None:
+            return (packet, kept)
+        if self.is_on:
+            self._kept[packet.ssrc] = packet
+            return ()
+        return (packet,)
+
+
+async def inject_uplink(call: Call) -> None:
+    await call.live()
+    up = call.member(call.ada).uplink
+    for kind in KINDS:
+        for number, packet in enumerate(forge.clear(kind)):
+            payload_type = next(iter(call.track(kind).payload_types))
+            up.send(packet.but(number=number, ssrc=333_333, payload_type=payload_type))
+    await pause(call)
+
+
+def row(
+    name: str,
+    does: str,
+    act: Callable[[Call], Awaitable[None]],
+    lie: Callable[[], Lie] = Lie,
+    must: Must = Must.GO_ON,
+    **more: tuple[str, ...],
+) -> Row:
+    covers = more.pop("covers", ("rtp",))
+    return Row(name, does, covers, must, act, lie, **more)
+
+
+OFFER = ("downlinkOffer", "sdp:downlink.mid", "sdp:downlink.ssrc")
+ROWS = (
+    row("replay", "plays a recording on the same m-line", replay),
+    row("replay-beside-live", "plays a recording while live media goes on", replay_beside_live),
+    row(
+        "replay-reoffered",
+        "takes m-lines away, offers them again with other SSRCs, and plays a recording",
+        replay_on_reoffered_line,
+        covers=OFFER,
+    ),
+    row(
+        "replay-second-line",
+        "a second m-line for the same Subscriber, and a recording on it",
+        second_line,
+        covers=("sdp:downlink.second-line",),
+    ),
+    row(
+        "replay-stream-again",
+        "destroys a stream, creates it again under its id, and plays a recording",
+        replay_on_stream_again,
+        covers=("streamDestroyed", "streamCreated", "subscribed", "subscriberConnected"),
+    ),
+    row("replay-after-resume", "plays a recording after a resume", replay_after_resume),
+    row(
+        "replay-after-transport-lost",
+        "says that the downlink is lost, and plays a recording over the next",
+        replay_after_transport_lost,
+        covers=("transportLost",),
+    ),
+    row(
+        "replay-after-rekey",
+        "plays what was recorded under a secret that was given up",
+        replay_after_rekey,
+        covers=("hintAnnounced",),
+    ),
+    row("swap", "sends one member's frames as another's", swap_frames),
+    row("reflect", "sends a member its own frames as another's", reflect),
+    row(
+        "told-as-other",
+        "an offer that gives a Subscriber the stream id of another",
+        told_as_other,
+        covers=("downlinkOffer",),
+    ),
+    row(
+        "one-id-for-two",
+        "gives two publishers one stream id and joins their frames",
+        one_id_for_two,
+        OneIdForAll,
+        covers=("published",),
+    ),
+    row("cross-kinds", "sends video over the audio m-line and the reverse", cross_kinds),
+    row("clear-injected", "sends clear media of its own between encrypted frames", clear_on_line),
+    row(
+        "clear-strange-ssrc",
+        "sends clear media under SSRCs that no offer named",
+        clear_on_strange_ssrc,
+        must=Must.EITHER,
+    ),
+    row(
+        "clear-strange-type",
+        "sends G.711 and comfort noise that was not negotiated",
+        clear_on_strange_type,
+    ),
+    row(
+        "clear-from-the-start",
+        "never forwards: clear media of its own from the first packet on",
+        join_and_wait,
+        NeverReal,
+        Must.TELL,
+        told=MISMATCH,
+    ),
+    row("uplink-injected", "sends media over the uplink", inject_uplink),
+    row("duplicates", "sends every packet twice", duplicates, Twice),
+    row("reordered", "sends packets in turned pairs", duplicates, Late),
+    *(
+        row(name, does, change_for_a_while, changing(change), **more)
+        for name, does, change, more in (
+            ("cut-tags", "cuts the last byte of each frame", _cut_tag, {"told": MISMATCH}),
+            ("flipped", "flips one bit of each packet", _flip, {"told": MISMATCH}),
+            ("spliced", "joins the head of one frame and the tail of another", _splice, {}),
+            ("garbage", "replaces frames by garbage", _garbage, {}),
+            ("emptied", "cuts packets to one byte", _empty, {}),
+        )
+    ),
+)

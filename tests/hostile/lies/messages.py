@@ -1,0 +1,400 @@
+"""Lies in messages that carry neither media nor keys: false news, wrong shapes, strange order."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from tests.hostile import sdp
+from tests.hostile.call import Call, until
+from tests.hostile.lies.frames import pause
+from tests.hostile.lies.row import Must, Row
+from tests.hostile.media import Transport
+from tests.hostile.server import Lie, Member, Message, error
+
+SHAPES: dict[str, Message] = {
+    "ok": {"re": 1},
+    "error": {"code": "internal", "name": "OT_X", "number": 1, "message": "x", "re": 1},
+    "welcome": {"re": 1, "connection": {}, "session": {"e2ee": False}},
+    "published": {"re": 1, "streamId": "s-x", "answer": "", "tracks": []},
+    "subscribed": {"re": 1, "subscriberId": "sub-x", "streamId": "s-x"},
+    "downlinkOffer": {"number": 99, "sdp": "v=0", "tracks": []},
+    "iceRestarted": {"re": 1, "answer": ""},
+    "activeSpeaker": {"streamId": "s-x"},
+    "subscriberConnected": {"subscriberId": "sub-x"},
+    "peerWanted": {
+        "subscriberId": "sub-x",
+        "streamId": "s-x",
+        "connectionId": "c-x",
+        "audio": True,
+        "video": True,
+    },
+    "peerGone": {"subscriberId": "sub-x"},
+    "peerDescriptionReceived": {"subscriberId": "sub-x", "type": "offer", "sdp": "v=0"},
+    "peerCandidateReceived": {"subscriberId": "sub-x", "candidate": "candidate:1", "mid": "0"},
+    "connectionCreated": {"connection": {"connectionId": "c-x", "creationTime": 1, "data": ""}},
+    "connectionDestroyed": {"connectionId": "c-x", "reason": "clientDisconnected"},
+    "streamDestroyed": {"streamId": "s-x", "reason": "clientDisconnected"},
+    "streamPropertyChanged": {"streamId": "s-x", "hasVideo": False},
+    "signalReceived": {"from": "c-x", "type": "chat", "sealed": b"\xf0" * 40},
+    "muteForced": {"active": False},
+    "notEncrypted": {"streamId": "s-x", "mid": "0", "packets": 3},
+    "videoSupplyChanged": {"subscriberId": "sub-x", "supply": "paused"},
+    "videoDemandChanged": {"streamId": "s-x", "mid": "0", "watched": False, "rids": []},
+    "hintAnnounced": {"connectionId": "c-x", "hint": 7},
+    "pong": {"re": 1},
+}
+"""A message of each kind that speaks of nothing there is. `streamCreated`, `transportLost` and
+`disconnected` do something whatever they say, and have rows of their own."""
+
+
+async def unasked(call: Call) -> None:
+    """Each message, to both, with nothing behind it."""
+    await call.live()
+    for member in call.room.members:
+        for kind, members in SHAPES.items():
+            if kind != "downlinkOffer":  # an offer without m-lines takes all away, rightly
+                member.write({"t": kind, **members})
+    await pause(call)
+
+
+async def misshapen(call: Call) -> None:
+    """Each message without its members, and with members of other types."""
+    await call.live()
+    for member in call.room.members:
+        for kind, members in SHAPES.items():
+            member.write({"t": kind})
+            for wrong in (None, 7, "x", [], {}, True, b"x"):
+                member.write({"t": kind, **dict.fromkeys(members, wrong)})
+        member.write({"t": "noSuchThing", "x": 1})
+        member.write({"t": "streamCreated"})
+        member.write({"t": "streamCreated", "stream": {"streamId": "s-y"}})
+    await pause(call)
+
+
+async def peer_in_routed(call: Call) -> None:
+    """The whole play of a relayed session, though the session is routed."""
+    await call.live()
+    ada, bob = call.member(call.ada), call.member(call.bob)
+    wanted = {"subscriberId": "sub-p", "streamId": call.stream_id, "connectionId": "c-p"}
+    ada.write({"t": "peerWanted", **wanted, "audio": True, "video": True})
+    transport = await Transport(lambda p: bob.judge.take("peer", None, p)).open()
+    line = sdp.Line("audio", "0", {111: "opus/48000/2"}, "sendrecv", ssrc=555)
+    offer = sdp.describe([line], transport.ice, "actpass")
+    for subscriber_id in ("sub-p", call.line("audio").subscriber_id):
+        told = {"subscriberId": subscriber_id, "type": "offer", "sdp": offer}
+        for member in (ada, bob):
+            member.write({"t": "peerDescriptionReceived", **told})
+            member.write(
+                {
+                    "t": "peerCandidateReceived",
+                    "subscriberId": subscriber_id,
+                    "candidate": f"candidate:1 1 udp 1 127.0.0.1 {transport.ice.port} typ host",
+                    "mid": "0",
+                }
+            )
+    await pause(call, 0.8)
+    await transport.close()
+    for member in (ada, bob):
+        if member.asked("peerDescription") or member.asked("peerCandidate"):
+            raise AssertionError("a peer connection was made in an encrypted session")
+
+
+async def mute_all(call: Call) -> None:
+    """Says that a moderator muted Ada."""
+    await call.live()
+    ada = call.member(call.ada)
+    ada.write({"t": "muteForced", "active": True, "streamId": call.stream_id})
+    ada.write({"t": "muteForced", "active": True})
+    await pause(call)
+
+
+async def false_alarm(call: Call) -> None:
+    """Says that Ada's packets were not encrypted."""
+    await call.live()
+    about = {"streamId": call.stream_id, "mid": "0", "packets": 12}
+    call.member(call.ada).write({"t": "notEncrypted", **about})
+    await pause(call)
+
+
+async def stream_is_over(call: Call) -> None:
+    """To Bob alone; frames go on."""
+    await call.live()
+    about = {"streamId": call.stream_id, "reason": "mediaStopped"}
+    call.member(call.bob).write({"t": "streamDestroyed", **about})
+    await pause(call)
+
+
+async def own_stream_is_over(call: Call) -> None:
+    """To Ada: nothing of the stream may leave after it."""
+    await call.live()
+    about = {"streamId": call.stream_id, "reason": "forceUnpublished"}
+    call.member(call.ada).write({"t": "streamDestroyed", **about})
+    await pause(call)
+
+
+async def everybody_is_gone(call: Call) -> None:
+    """To Bob: Ada left, before any stream of hers ended."""
+    await call.live()
+    ada = call.member(call.ada)
+    about = {"connectionId": ada.connection_id, "reason": "clientDisconnected"}
+    call.member(call.bob).write({"t": "connectionDestroyed", **about})
+    await pause(call)
+
+
+async def strange_stream(call: Call) -> None:
+    """A stream of nobody, one of Bob's own that he does not publish, and Ada's once more."""
+    await call.live()
+    bob, ada = call.member(call.bob), call.member(call.ada)
+    info = call.stream.info()
+    for stream_id, owner in (
+        ("s-of-nobody", "c-nobody"),
+        ("s-of-bob", bob.connection_id),
+        (call.stream_id, bob.connection_id),
+        (call.stream_id, "c-nobody"),
+    ):
+        told = info | {"streamId": stream_id, "connectionId": owner}
+        bob.write({"t": "streamCreated", "stream": told})
+    ada.write({"t": "streamCreated", "stream": info})
+    await pause(call)
+
+
+async def properties(call: Call) -> None:
+    await call.live()
+    bob = call.member(call.bob)
+    for changes in (
+        {"hasVideo": False},
+        {"hasVideo": True, "hasAudio": False},
+        {"hasAudio": True, "videoDimensions": {"width": 9_999, "height": 1}},
+    ):
+        bob.write({"t": "streamPropertyChanged", "streamId": call.stream_id, **changes})
+    await pause(call)
+
+
+async def supply(call: Call) -> None:
+    """Says that the link carries no video, and sends it."""
+    await call.live()
+    bob, line = call.member(call.bob), call.line("video")
+    for state in ("scarce", "paused"):
+        about = {"subscriberId": line.subscriber_id, "supply": state}
+        bob.write({"t": "videoSupplyChanged", **about})
+    await pause(call)
+
+
+async def demand(call: Call) -> None:
+    """Says that nobody watches, then that somebody does."""
+    await call.live()
+    ada, track = call.member(call.ada), call.track("video")
+    about = {"streamId": call.stream_id, "mid": track.mid}
+    ada.write({"t": "videoDemandChanged", **about, "watched": False, "rids": []})
+    await pause(call)
+    ada.write({"t": "videoDemandChanged", **about, "watched": True, "rids": ["a", "b"]})
+    await pause(call, 0.2)
+
+
+async def uplink_lost(call: Call) -> None:
+    """Says that Ada's uplink is lost: she publishes again, under another id."""
+    await call.live()
+    ada = call.member(call.ada)
+    asked = len(ada.asked("publish"))
+    old, ada.uplink = ada.uplink, None
+    ada.write({"t": "transportLost", "direction": "uplink"})
+    call.room.end_stream(call.stream_id, "networkDisconnected")
+    await until(lambda: len(ada.asked("publish")) > asked, "the next publication")
+    await old.close()
+    await until(lambda: call.room.streams, "the next stream")
+    call.stream_id = next(iter(call.room.streams))
+
+
+async def thrown_out(call: Call) -> None:
+    await call.live()
+    for member in call.room.members:
+        member.write({"t": "disconnected", "reason": "forceDisconnected"})
+    await pause(call)
+
+
+async def speakers(call: Call) -> None:
+    await call.live()
+    for stream_id in (call.stream_id, "s-x", ""):
+        call.member(call.bob).write({"t": "activeSpeaker", "streamId": stream_id})
+    await pause(call)
+
+
+async def connected_early(call: Call) -> None:
+    """Says that Subscribers are connected, again and again."""
+    await call.live()
+    line = call.line("video")
+    for _ in range(3):
+        about = {"subscriberId": line.subscriber_id}
+        call.member(call.bob).write({"t": "subscriberConnected", **about})
+    await pause(call)
+
+
+class ForeignAnswers(Lie):
+    """Each answer carries the number of another request too."""
+
+    def tell(self, member: Member, message: Message) -> Iterable[Message]:
+        yield message
+        if message["t"] in ("ok", "pong"):
+            yield message | {"re": message["re"] + 1}
+            yield message | {"re": message["re"] - 1}
+
+
+class Unanswered(Lie):
+    """Does what one kind of request asks, and answers with an error or not at all."""
+
+    def __init__(self, kind: str, *, silent: bool) -> None:
+        self._kind, self._silent = kind, silent
+
+    def tell(self, member: Member, message: Message) -> Iterable[Message]:
+        asked = next((r for r in member.received if r["id"] == message.get("re")), None)
+        if message["t"] not in ("ok", "pong") or asked is None or asked["t"] != self._kind:
+            yield message
+        elif not self._silent:
+            yield error(asked)
+
+
+def unanswered(kind: str, *, silent: bool) -> Callable[[], Lie]:
+    return lambda: Unanswered(kind, silent=silent)
+
+
+async def just_live(call: Call) -> None:
+    await call.live()
+    await pause(call)
+
+
+def row(
+    name: str,
+    does: str,
+    act: Callable[[Call], Awaitable[None]],
+    must: Must,
+    *covers: str,
+    **more: Any,
+) -> Row:
+    return Row(name, does, covers, must, act, **more)
+
+
+ROWS = (
+    row("unasked", "every message with nothing behind it", unasked, Must.GO_ON, *SHAPES),
+    row("misshapen", "every message in wrong shapes", misshapen, Must.GO_ON, *SHAPES),
+    row(
+        "peer-in-routed",
+        "plays another client, though the session is routed",
+        peer_in_routed,
+        Must.GO_ON,
+        "peerWanted",
+        "peerGone",
+        "peerDescriptionReceived",
+        "peerCandidateReceived",
+    ),
+    row(
+        "mute-forced",
+        "says that a moderator muted",
+        mute_all,
+        Must.TELL,
+        "muteForced",
+        told=("muteForced", "publisher muteForced"),
+    ),
+    row(
+        "not-encrypted",
+        "says that packets were not encrypted",
+        false_alarm,
+        Must.TELL,
+        "notEncrypted",
+        told=("notEncrypted", "OT_ENCRYPTION_INTERNAL_ERROR"),
+    ),
+    row(
+        "stream-over",
+        "says that a stream is over, and goes on sending it",
+        stream_is_over,
+        Must.TELL,
+        "streamDestroyed",
+        told=("streamDestroyed",),
+    ),
+    row(
+        "own-stream-over",
+        "says that the own stream is over",
+        own_stream_is_over,
+        Must.TELL,
+        "streamDestroyed",
+        told=("streamDestroyed", "publisher streamDestroyed"),
+    ),
+    row(
+        "member-gone",
+        "says that a member left, whose stream goes on",
+        everybody_is_gone,
+        Must.TELL,
+        "connectionDestroyed",
+        told=("connectionDestroyed",),
+    ),
+    row(
+        "strange-streams",
+        "streams of nobody, of oneself, and one twice",
+        strange_stream,
+        Must.GO_ON,
+        "streamCreated",
+        "connectionCreated",
+    ),
+    row(
+        "properties",
+        "false properties of a stream",
+        properties,
+        Must.GO_ON,
+        "streamPropertyChanged",
+        told=("streamPropertyChanged",),
+    ),
+    row(
+        "supply",
+        "says that the link carries no video",
+        supply,
+        Must.TELL,
+        "videoSupplyChanged",
+        told=("subscriber videoDisabled", "videoDisabled"),
+    ),
+    row(
+        "demand",
+        "says that nobody watches, then somebody",
+        demand,
+        Must.GO_ON,
+        "videoDemandChanged",
+    ),
+    row("uplink-lost", "says that the uplink is lost", uplink_lost, Must.GO_ON, "transportLost"),
+    row(
+        "thrown-out",
+        "says that everybody was thrown out",
+        thrown_out,
+        Must.TELL,
+        "disconnected",
+        told=("disconnected", "sessionDisconnected"),
+    ),
+    row("speakers", "names speakers that are none", speakers, Must.GO_ON, "activeSpeaker"),
+    row(
+        "connected-early",
+        "says again and again that a Subscriber is connected",
+        connected_early,
+        Must.GO_ON,
+        "subscriberConnected",
+    ),
+    row(
+        "foreign-answers",
+        "answers requests that were not asked",
+        just_live,
+        Must.GO_ON,
+        "ok",
+        "pong",
+        lie=ForeignAnswers,
+    ),
+    *(
+        row(
+            f"{kind}-{name}",
+            f"{does} {kind}",
+            just_live,
+            Must.EITHER,
+            covers,
+            lie=unanswered(kind, silent=name == "silence"),
+        )
+        for name, does, covers in (
+            ("error", "an error to", "error"),
+            ("silence", "no answer to", "ok"),
+        )
+        for kind in ("downlinkAnswer", "updateSubscriber", "e2eeState", "ping")
+    ),
+)

@@ -1,0 +1,576 @@
+"""Lies in SDP: offers of the downlink, answers of the uplink."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from tests.hostile import forge, sdp
+from tests.hostile.call import Call, until
+from tests.hostile.content import ADA, BOB
+from tests.hostile.lies.frames import hold, pause
+from tests.hostile.lies.row import Must, Row
+from tests.hostile.media import Rtp
+from tests.hostile.server import DownLine, Lie, Member, Message, Stream, error
+
+STRANGE = {
+    "PCMU": {0: "PCMU/8000"},
+    "G722": {9: "G722/8000"},
+    "telephone-event": {101: "telephone-event/8000"},
+    "CN": {13: "CN/8000"},
+    "red": {63: "red/48000/2"},
+}
+
+
+# --- downlink ----------------------------------------------------------------------------------
+
+
+class Offers(Lie):
+    """A change to each offer once `is_on`."""
+
+    def __init__(
+        self, change: Callable[[list[sdp.Line]], list[sdp.Line]], *, is_on: bool = False
+    ) -> None:
+        self._change, self.is_on = change, is_on
+
+    def offer(self, member: Member, lines: list[sdp.Line]) -> list[sdp.Line]:
+        return self._change(lines) if self.is_on else lines
+
+
+def offering(change: Callable[[list[sdp.Line]], list[sdp.Line]]) -> Callable[[], Lie]:
+    return lambda: Offers(change)
+
+
+def from_the_start(change: Callable[[list[sdp.Line]], list[sdp.Line]]) -> Callable[[], Lie]:
+    return lambda: Offers(change, is_on=True)
+
+
+async def offer_again(call: Call) -> None:
+    """An honest call; then the lie in another offer; then an honest offer once more."""
+    await call.live()
+    call.room.lie.is_on = True
+    bob = call.member(call.bob)
+    await bob.send_offer()
+    await pause(call, 0.4)
+    call.room.lie.is_on = False
+    await honest_again(call)
+
+
+async def honest_again(call: Call) -> None:
+    """The next honest offer is answered, or somebody has heard why it is not."""
+    bob = call.member(call.bob)
+    await bob.send_offer()
+    hold(call, False)
+    number = bob.offer_number
+    await until(
+        lambda: any(a["number"] == number for a in bob.asked("downlinkAnswer")) or call.told_all(),
+        "an answer to the next honest offer, or a word,",
+    )
+
+
+def add(line: sdp.Line) -> Callable[[list[sdp.Line]], list[sdp.Line]]:
+    return lambda lines: [*lines, line]
+
+
+def each(**changes: Any) -> Callable[[list[sdp.Line]], list[sdp.Line]]:
+    def change(lines: list[sdp.Line]) -> list[sdp.Line]:
+        for line in lines:
+            for name, value in changes.items():
+                setattr(line, name, value)
+        return lines
+
+    return change
+
+
+def strange_codecs(lines: list[sdp.Line]) -> list[sdp.Line]:
+    for line in lines:
+        if line.kind == "audio":
+            line.formats = {}
+            for formats in STRANGE.values():
+                line.formats |= formats
+    return lines
+
+
+def more_codecs(lines: list[sdp.Line]) -> list[sdp.Line]:
+    """Beside the real ones; the clients may take what they like."""
+    for line in lines:
+        if line.kind == "audio":
+            for formats in STRANGE.values():
+                line.formats = line.formats | formats
+        else:
+            repair = {116: "red/90000", 117: "ulpfec/90000", 118: "flexfec-03/90000"}
+            line.formats = line.formats | repair
+    return lines
+
+
+def moved_types(lines: list[sdp.Line]) -> list[sdp.Line]:
+    for line in lines:
+        line.formats = {number - 3: name for number, name in line.formats.items()}
+    return lines
+
+
+def moved_extensions(lines: list[sdp.Line]) -> list[sdp.Line]:
+    for line in lines:
+        line.extensions = {
+            3: sdp.MID_URI,
+            4: "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
+            5: "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id",
+        }
+    return lines
+
+
+async def clear_codec(call: Call) -> None:
+    """The offer has codecs that are not encrypted, and the server sends them in clear."""
+    await call.join(ADA)
+    await call.join(BOB)
+    call.mark()
+    call.stream_id = await call.ada.publish() or ""
+    await pause(call, 1.2)
+    for line in call.member(call.bob).lines:
+        if line.kind == "audio":
+            for number in range(60):
+                packet = Rtp(0, 0, 160 * number, 0, bytes([0x55 + number % 9]) * 160)
+                line.send(line.dress(packet).but(payload_type=0))
+    await pause(call, 0.3)
+
+
+async def extra_line(call: Call, name: str = "known") -> None:
+    """One more m-line with the server's own clear media."""
+    await call.live()
+    bob = call.member(call.bob)
+    lines = []
+    for kind in ("audio", "video"):
+        line = DownLine(bob, kind, str(len(bob.lines)))
+        bob.lines.append(line)
+        line.subscriber_id, line.stream_id = "sub-unknown", "s-unknown"
+        lines.append(line)
+    await bob.send_offer()
+    await pause(call, 0.4)
+    for line in lines:
+        line.inject(forge.clear(line.kind))
+    await pause(call, 0.4)
+
+
+async def unlisted_line(call: Call) -> None:
+    """The same, but the message does not speak of the m-lines."""
+    await call.live()
+    bob = call.member(call.bob)
+    honest = [line.track() for line in bob.lines if line.subscriber_id]
+    lines = []
+    for kind in ("audio", "video"):
+        line = DownLine(bob, kind, str(len(bob.lines)))
+        bob.lines.append(line)
+        line.subscriber_id, line.stream_id = "sub-none", "s-none"
+        lines.append(line)
+    await bob.send_offer(honest)
+    await pause(call, 0.4)
+    for line in lines:
+        line.inject(forge.clear(line.kind))
+    await pause(call, 0.4)
+
+
+async def wrong_codec_names(call: Call) -> None:
+    """The message names other codecs than the SDP."""
+    await call.live()
+    bob = call.member(call.bob)
+    for audio, video in (("vp8", "opus"), ("opus", "h264"), ("av1", "vp9"), ("x", "")):
+        told = [line.track() for line in bob.lines if line.subscriber_id]
+        for track in told:
+            track["codec"] = audio if track["kind"] == "audio" else video
+        await bob.send_offer(told)
+        await pause(call, 0.2)
+    await honest_again(call)
+
+
+async def mid_to_other(call: Call) -> None:
+    """Ada's m-lines are told to carry Bob's own Subscriber of a stream he never asked for."""
+    await call.live()
+    bob = call.member(call.bob)
+    told = [line.track() | {"subscriberId": "sub-x"} for line in bob.lines if line.subscriber_id]
+    await bob.send_offer(told)
+    await pause(call, 0.4)
+    await honest_again(call)
+
+
+async def mids_swapped(call: Call) -> None:
+    """The message says audio of the video m-line and the reverse."""
+    await call.live()
+    bob = call.member(call.bob)
+    told = [line.track() for line in bob.lines if line.subscriber_id]
+    told[0]["mid"], told[1]["mid"] = told[1]["mid"], told[0]["mid"]
+    await bob.send_offer(told)
+    await pause(call, 0.4)
+    await honest_again(call)
+
+
+async def two_offers(call: Call) -> None:
+    """The second one before the first is answered; numbers out of order."""
+    await call.live()
+    bob = call.member(call.bob)
+    await bob.send_offer()
+    await bob.send_offer()
+    await honest_again(call)
+
+
+async def broken_offer(call: Call) -> None:
+    await call.live()
+    bob = call.member(call.bob)
+    for text in ("", "v=0", "v=0\r\nm=audio\r\n", "\x00" * 100):
+        bob.write({"t": "downlinkOffer", "number": 50, "sdp": text, "tracks": []})
+        await pause(call, 0.1)
+    await honest_again(call)
+
+
+class OtherPrints(Lie):
+    """Shows fingerprints that are not its certificate's."""
+
+    def __init__(self, *prints: str) -> None:
+        self._prints = prints
+
+    def prints(self, member: Member) -> tuple[str, ...]:
+        return self._prints
+
+
+async def join_and_try(call: Call) -> None:
+    """What never connects must be told."""
+    await call.join(ADA)
+    await call.join(BOB)
+    call.mark()
+    publishing = asyncio.ensure_future(call.ada.publish())
+    await asyncio.wait((publishing,), timeout=22.0)
+    if publishing.done():
+        call.stream_id = publishing.result() or ""
+    else:
+        publishing.cancel()
+    await asyncio.gather(publishing, return_exceptions=True)
+
+
+# --- uplink ------------------------------------------------------------------------------------
+
+
+class Answered(Lie):
+    """A change to the answers of `publish`."""
+
+    def __init__(self, change: Callable[[Member, list[sdp.Line]], list[sdp.Line]]) -> None:
+        self._change = change
+
+    def answer(self, member: Member, lines: list[sdp.Line]) -> list[sdp.Line]:
+        return self._change(member, lines)
+
+
+def answering(change: Callable[[Member, list[sdp.Line]], list[sdp.Line]]) -> Callable[[], Lie]:
+    return lambda: Answered(change)
+
+
+def _codecs(*names: str) -> Callable[[Member, list[sdp.Line]], list[sdp.Line]]:
+    """Codecs that are not encrypted, by the numbers that the client offered or the usual ones."""
+
+    def change(member: Member, lines: list[sdp.Line]) -> list[sdp.Line]:
+        offer = member.asked("publish")[-1]["offer"]
+        for section, line in zip(sdp.sections(offer), lines, strict=True):
+            if section.kind != "audio":
+                continue
+            wanted = {
+                number: mime
+                for number, mime in section.codecs.items()
+                if mime.partition("/")[0] in names
+            }
+            usual = {n: m for name in names for n, m in STRANGE.get(name, {}).items()}
+            line.formats = wanted or usual
+        return lines
+
+    return change
+
+
+def _beside(*names: str) -> Callable[[Member, list[sdp.Line]], list[sdp.Line]]:
+    def change(member: Member, lines: list[sdp.Line]) -> list[sdp.Line]:
+        before = {line.mid: dict(line.formats) for line in lines}
+        changed = _codecs(*names)(member, lines)
+        for line in changed:
+            line.formats = line.formats | before[line.mid] if line.kind == "audio" else line.formats
+        return changed
+
+    return change
+
+
+def _other_mids(_: Member, lines: list[sdp.Line]) -> list[sdp.Line]:
+    for number, line in enumerate(lines):
+        line.mid = f"x{number}"
+    return lines
+
+
+def _swapped_mids(_: Member, lines: list[sdp.Line]) -> list[sdp.Line]:
+    if len(lines) > 1:
+        lines[0].mid, lines[1].mid = lines[1].mid, lines[0].mid
+    return lines
+
+
+def _rids(_: Member, lines: list[sdp.Line]) -> list[sdp.Line]:
+    for line in lines:
+        if line.kind == "video":
+            line.extra += ["a=rid:a recv", "a=rid:b recv", "a=simulcast:recv a;b"]
+    return lines
+
+
+def _both_ways(_: Member, lines: list[sdp.Line]) -> list[sdp.Line]:
+    for number, line in enumerate(lines):
+        line.direction, line.ssrc = "sendrecv", 444_000 + number
+    return lines
+
+
+def _no_sdp(_: Member, lines: list[sdp.Line]) -> list[sdp.Line]:
+    return []
+
+
+def _moved(_: Member, lines: list[sdp.Line]) -> list[sdp.Line]:
+    for line in lines:
+        name = next(iter(line.formats.values()))
+        line.formats = {125 if line.kind == "video" else 115: name}
+    return lines
+
+
+class Published(Lie):
+    """Other members in `published`."""
+
+    def __init__(self, **members: Any) -> None:
+        self._members = members
+
+    def tell(self, member: Member, message: Message) -> Iterable[Message]:
+        if message["t"] == "published":
+            message |= self._members
+        return (message,)
+
+
+class NamedCodecs(Lie):
+    """`published` names codecs whose frames keep more in clear, or none that there are."""
+
+    def tell(self, member: Member, message: Message) -> Iterable[Message]:
+        if message["t"] == "published":
+            for track in message["tracks"]:
+                track["codec"] = "vp8" if track["kind"] == "audio" else "opus"
+        return (message,)
+
+
+class Instead(Lie):
+    """In place of the answer to a request of one kind."""
+
+    def __init__(self, kind: str, make: Callable[[Member, Message], Iterable[Message]]) -> None:
+        self._kind, self._make = kind, make
+
+    def reply(self, member: Member, message: Message) -> Iterable[Message] | None:
+        return self._make(member, message) if message["t"] == self._kind else None
+
+
+def failing(kind: str) -> Callable[[], Lie]:
+    return lambda: Instead(kind, lambda _, message: (error(message),))
+
+
+def silent(kind: str) -> Callable[[], Lie]:
+    return lambda: Instead(kind, lambda _member, _message: ())
+
+
+def wrong(kind: str) -> Callable[[], Lie]:
+    """An answer of another kind."""
+    return lambda: Instead(kind, lambda _, message: ({"t": "pong", "re": message["id"]},))
+
+
+class EarlyLive(Lie):
+    """The stream is created before its publication is answered."""
+
+    def tell(self, member: Member, message: Message) -> Iterable[Message]:
+        if message["t"] == "published":
+            stream: Stream = member.room.streams[message["streamId"]]
+            yield {"t": "streamCreated", "stream": stream.info()}
+        yield message
+
+
+class TwoAnswers(Lie):
+    """Two answers to one `publish`, with two stream ids."""
+
+    def tell(self, member: Member, message: Message) -> Iterable[Message]:
+        yield message
+        if message["t"] == "published":
+            yield message | {"streamId": "s-second"}
+            yield {k: v for k, v in message.items() if k != "re"}
+
+
+async def just_live(call: Call) -> None:
+    await call.live()
+
+
+async def inject_both_ways(call: Call) -> None:
+    await call.live()
+    up = call.member(call.ada).uplink
+    for index, kind in enumerate(("audio", "video")):
+        for number, packet in enumerate(forge.clear(kind)):
+            payload_type = next(iter(call.track(kind).payload_types))
+            up.send(packet.but(number=number, ssrc=444_000 + index, payload_type=payload_type))
+    await pause(call)
+
+
+def rows(
+    act: Callable[[Call], Awaitable[None]],
+    must: Must,
+    *entries: tuple[str, str, Callable[[], Lie], tuple[str, ...]],
+) -> tuple[Row, ...]:
+    return tuple(Row(name, does, covers, must, act, lie) for name, does, lie, covers in entries)
+
+
+DATA = sdp.Line("application", "d9", {}, "sendrecv")
+DOWN, UP = ("downlinkOffer",), ("published",)
+WRONG_PRINT = "sha-256 " + ":".join(["AB"] * 32)
+ROWS = (
+    *rows(
+        offer_again,
+        Must.EITHER,
+        (
+            "down-sendrecv",
+            "asks for media on the downlink",
+            offering(each(direction="sendrecv")),
+            (*DOWN, "sdp:downlink.direction"),
+        ),
+        (
+            "down-recvonly",
+            "offers to receive on the downlink",
+            offering(each(direction="recvonly")),
+            (*DOWN, "sdp:downlink.direction"),
+        ),
+        (
+            "down-datachannel",
+            "offers a data channel",
+            offering(add(DATA)),
+            (*DOWN, "sdp:downlink.kind"),
+        ),
+        (
+            "down-strange-codecs",
+            "offers codecs that are not encrypted",
+            offering(strange_codecs),
+            (*DOWN, "sdp:downlink.codec"),
+        ),
+        (
+            "down-more-codecs",
+            "offers those beside Opus and VP8, with red and FEC",
+            offering(more_codecs),
+            (*DOWN, "sdp:downlink.codec"),
+        ),
+        (
+            "down-moved-types",
+            "other payload types for the same codecs",
+            offering(moved_types),
+            (*DOWN, "sdp:downlink.payload-type"),
+        ),
+        (
+            "down-moved-extensions",
+            "other numbers for header extensions",
+            offering(moved_extensions),
+            (*DOWN, "sdp:downlink.extension"),
+        ),
+        (
+            "down-no-lines",
+            "an offer without the m-lines that were there",
+            offering(lambda lines: lines[:1]),
+            (*DOWN, "sdp:downlink.m-lines"),
+        ),
+    ),
+    *rows(
+        clear_codec,
+        Must.TELL,
+        (
+            "down-clear-codec",
+            "offers G.711 alone and sends it in clear",
+            from_the_start(strange_codecs),
+            (*DOWN, "sdp:downlink.codec"),
+        ),
+    ),
+    *rows(extra_line, Must.EITHER, ("down-extra-line", "m-lines of no Subscriber", Lie, DOWN)),
+    *rows(
+        unlisted_line,
+        Must.GO_ON,
+        ("down-unlisted-line", "m-lines that the message leaves out", Lie, DOWN),
+    ),
+    *rows(
+        wrong_codec_names,
+        Must.EITHER,
+        ("down-codec-names", "the message names other codecs than the SDP", Lie, DOWN),
+    ),
+    *rows(
+        mid_to_other,
+        Must.EITHER,
+        ("down-mid-given-away", "gives m-lines in use to somebody else and back", Lie, DOWN),
+    ),
+    *rows(
+        mids_swapped,
+        Must.EITHER,
+        ("down-mids-swapped", "says audio of the video m-line", Lie, (*DOWN, "sdp:downlink.mid")),
+    ),
+    *rows(two_offers, Must.GO_ON, ("down-two-offers", "two offers at once", Lie, DOWN)),
+    *rows(broken_offer, Must.EITHER, ("down-broken", "offers that are no SDP", Lie, DOWN)),
+    *rows(
+        join_and_try,
+        Must.TELL,
+        (
+            "wrong-fingerprint",
+            "shows a fingerprint that is not its certificate's",
+            lambda: OtherPrints(WRONG_PRINT),
+            ("sdp:fingerprint",),
+        ),
+        ("no-fingerprint", "shows none", OtherPrints, ("sdp:fingerprint",)),
+        (
+            "up-pcmu",
+            "answers with G.711",
+            answering(_codecs("PCMU")),
+            (*UP, "sdp:uplink.codec"),
+        ),
+        (
+            "up-events",
+            "answers with telephone events and comfort noise alone",
+            answering(_codecs("telephone-event", "CN")),
+            (*UP, "sdp:uplink.codec"),
+        ),
+        ("up-other-mids", "an answer with other mids", answering(_other_mids), ("sdp:uplink.mid",)),
+        (
+            "up-swapped-mids",
+            "an answer with swapped mids",
+            answering(_swapped_mids),
+            ("sdp:uplink.mid",),
+        ),
+        ("up-no-lines", "an answer without m-lines", answering(_no_sdp), ("sdp:uplink.m-lines",)),
+        ("up-error", "an error to publish", failing("publish"), ("error",)),
+        ("up-silence", "no answer to publish", silent("publish"), UP),
+        ("up-pong", "another answer to publish", wrong("publish"), ("pong",)),
+        ("up-broken", "an answer that is no SDP", lambda: Published(answer="x"), UP),
+        ("sub-error", "an error to subscribe", failing("subscribe"), ("subscribed",)),
+        ("sub-silence", "no answer to subscribe", silent("subscribe"), ("subscribed",)),
+        ("sub-pong", "another answer to subscribe", wrong("subscribe"), ("pong",)),
+    ),
+    *rows(
+        join_and_try,
+        Must.EITHER,
+        (
+            "up-red",
+            "answers with red beside Opus",
+            answering(_beside("red", "PCMU", "telephone-event", "CN")),
+            ("sdp:uplink.codec",),
+        ),
+        ("up-rids", "an answer that asks for simulcast", answering(_rids), ("sdp:uplink.rid",)),
+        (
+            "up-moved-types",
+            "an answer with other payload types",
+            answering(_moved),
+            ("sdp:uplink.payload-type",),
+        ),
+        ("up-codec-names", "published names other codecs", NamedCodecs, UP),
+        ("up-early", "the stream is created before the answer", EarlyLive, UP),
+        ("up-two-answers", "two answers with two ids", TwoAnswers, UP),
+        ("up-no-tracks", "published names no tracks", lambda: Published(tracks=[]), UP),
+    ),
+    *rows(
+        inject_both_ways,
+        Must.EITHER,
+        (
+            "up-sendrecv",
+            "an answer that sends too, and media of its own",
+            answering(_both_ways),
+            ("sdp:uplink.direction",),
+        ),
+    ),
+)

@@ -1,0 +1,95 @@
+"""One row of the table of lies."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from tests.hostile.call import AFTER_S, Call
+from tests.hostile.server import Lie
+
+Act = Callable[[Call], Awaitable[None]]
+
+
+class Must(Enum):
+    """What a client does. In every case: no leak, nothing played that is not its sender's."""
+
+    REFUSE = "does not join, and says why"
+    GO_ON = "goes on as if nothing had been"
+    TELL = "tells its user; the call need not go on"
+    EITHER = "goes on, or tells its user"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`covers`: messages of the server and rules of SDP. `told`: any of these names is told,
+    the Python SDK's or the browser's."""
+
+    name: str
+    does: str
+    covers: tuple[str, ...]
+    must: Must
+    act: Act
+    lie: Callable[[], Lie] = Lie
+    told: tuple[str, ...] = ()
+    only: tuple[str, ...] = field(default=("python", "chromium", "firefox"))
+
+    async def play(self, call: Call) -> list[str]:
+        """Tells the lie to a call. What is wrong then; nothing is right."""
+        await self.act(call)
+        faults = VERDICTS[self.must](self, call)
+        found = [*(await faults), *call.faults()]
+        return [*found, f"told: {[c.told for c in call.clients]}"] if found else []
+
+
+async def _refused(row: Row, call: Call) -> list[str]:
+    faults = [f"{c.person.name} is in the session" for c in call.clients if await is_in(c, call)]
+    return faults + _missing(row, call)
+
+
+async def is_in(client: object, call: Call) -> bool:
+    """Still joined, as far as it can be seen from here: it has not said goodbye."""
+    member = next(iter(call.room.everybody), None)
+    return member is not None and member in call.room.members and member.socket is not None
+
+
+async def _goes_on(row: Row, call: Call) -> list[str]:
+    if not await call.goes_on():
+        return [f"the call does not go on; told: {call.told_all()}"]
+    return _missing(row, call)
+
+
+async def _told(row: Row, call: Call) -> list[str]:
+    await _wait_for_words(row, call)
+    return _missing(row, call)
+
+
+async def _either(row: Row, call: Call) -> list[str]:
+    if await call.goes_on(AFTER_S):
+        return []
+    return [] if call.told_all() else ["a silent failure: nothing is shown, and nobody is told"]
+
+
+async def _wait_for_words(row: Row, call: Call) -> None:
+    from tests.hostile.call import until
+
+    try:
+        await until(lambda: not _missing(row, call), "", AFTER_S)
+    except AssertionError:
+        return
+
+
+def _missing(row: Row, call: Call) -> list[str]:
+    told = call.told_all()
+    if not row.told:
+        return [] if told or row.must is not Must.TELL else ["a silent failure: nobody is told"]
+    if any(name in told for name in row.told):
+        return []
+    return [f"nobody was told {' or '.join(row.told)}, but: {told}"]
+
+
+VERDICTS = {
+    Must.REFUSE: _refused,
+    Must.GO_ON: _goes_on,
+    Must.TELL: _told,
+    Must.EITHER: _either,
+}

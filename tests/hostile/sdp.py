@@ -1,0 +1,151 @@
+"""The hostile server's SDP as plain data, so that each rule of it can be broken by itself."""
+
+import re
+from dataclasses import dataclass, field
+
+from tests.hostile.media import FINGERPRINT, HOST, LiteIce
+
+MID_URI = "urn:ietf:params:rtp-hdrext:sdes:mid"
+MIME = {"opus": "opus/48000/2", "vp8": "VP8/90000", "pcmu": "PCMU/8000", "g722": "G722/8000"}
+
+
+@dataclass(slots=True)
+class Section:
+    """One m-line of a client's description."""
+
+    kind: str
+    port: int
+    mid: str
+    lines: list[str]
+
+    @property
+    def codecs(self) -> dict[int, str]:
+        """Payload type → name, in the order of preference."""
+        names = {
+            int(number): name
+            for number, name in re.findall(r"^a=rtpmap:(\d+) (\S+)", self.text, re.MULTILINE)
+        }
+        order = [int(word) for word in self.lines[0].split()[3:] if word.isdigit()]
+        return {number: names.get(number, "") for number in order}
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    @property
+    def ssrcs(self) -> set[int]:
+        return {int(number) for number in re.findall(r"^a=ssrc:(\d+)", self.text, re.MULTILINE)}
+
+    def extension(self, uri: str) -> int | None:
+        found = re.search(rf"^a=extmap:(\d+)(?:/\w+)? {re.escape(uri)}", self.text, re.MULTILINE)
+        return int(found[1]) if found else None
+
+    def payload_type(self, name: str) -> int | None:
+        return next((n for n, mime in self.codecs.items() if mime.lower() == name.lower()), None)
+
+    @property
+    def direction(self) -> str:
+        found = re.search(r"^a=(sendrecv|sendonly|recvonly|inactive)$", self.text, re.MULTILINE)
+        return found[1] if found else "sendrecv"
+
+
+def sections(sdp: str) -> list[Section]:
+    made: list[list[str]] = []
+    for line in sdp.replace("\r\n", "\n").split("\n"):
+        if line.startswith("m="):
+            made.append([])
+        if made and line:
+            made[-1].append(line)
+    return [_section(lines) for lines in made]
+
+
+def _section(lines: list[str]) -> Section:
+    kind, port = lines[0][2:].split()[:2]
+    mid = next((line[6:] for line in lines if line.startswith("a=mid:")), "")
+    return Section(kind, int(port), mid, lines)
+
+
+def fingerprint(sdp: str) -> str:
+    found = re.search(r"^a=fingerprint:(.*?)\r?$", sdp, re.MULTILINE)
+    return found[1] if found else ""
+
+
+@dataclass(slots=True)
+class Line:
+    """One m-line that the server writes. `formats`: payload type → rtpmap."""
+
+    kind: str
+    mid: str
+    formats: dict[int, str]
+    direction: str
+    extensions: dict[int, str] = field(default_factory=dict)
+    ssrc: int | None = None
+    cname: str = "liar"
+    extra: list[str] = field(default_factory=list)
+    feedback: bool = True
+
+    def write(self, ice: LiteIce, setup: str, prints: list[str]) -> list[str]:
+        if self.kind == "application":
+            head = "m=application 9 UDP/DTLS/SCTP webrtc-datachannel"
+        else:
+            numbers = " ".join(map(str, self.formats))
+            head = f"m={self.kind} 9 UDP/TLS/RTP/SAVPF {numbers}"
+        lines = [head, "c=IN IP4 0.0.0.0", f"a=mid:{self.mid}"]
+        lines += [f"a=ice-ufrag:{ice.ufrag}", f"a=ice-pwd:{ice.password}"]
+        lines += [f"a=fingerprint:{value}" for value in prints]
+        lines.append(f"a=setup:{setup}")
+        if self.kind == "application":
+            lines.append("a=sctp-port:5000")
+        else:
+            lines += self._media()
+        lines += self.extra
+        lines.append(f"a=candidate:1 1 udp 2130706431 {HOST} {ice.port} typ host")
+        lines.append("a=end-of-candidates")
+        return lines
+
+    def _media(self) -> list[str]:
+        lines = [f"a={self.direction}", "a=rtcp-mux"]
+        lines += [f"a=extmap:{number} {uri}" for number, uri in self.extensions.items()]
+        for number, name in self.formats.items():
+            lines.append(f"a=rtpmap:{number} {name}")
+            if self.kind == "video" and self.feedback:
+                lines += [f"a=rtcp-fb:{number} nack pli", f"a=rtcp-fb:{number} ccm fir"]
+            if name.startswith("H264"):
+                profile = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
+                lines.append(f"a=fmtp:{number} {profile}")
+        if self.ssrc is not None and self.direction in ("sendonly", "sendrecv"):
+            lines.append(f"a=msid:{self.cname} {self.mid}-{self.ssrc}")
+            lines.append(f"a=ssrc:{self.ssrc} cname:{self.cname}")
+        return lines
+
+
+HONEST_PRINTS = (f"sha-256 {FINGERPRINT}",)
+
+
+def describe(
+    lines: list[Line], ice: LiteIce, setup: str, prints: tuple[str, ...] = HONEST_PRINTS
+) -> str:
+    mids = " ".join(line.mid for line in lines)
+    head = ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0", "a=ice-lite"]
+    head.append(f"a=group:BUNDLE {mids}")
+    body = [text for line in lines for text in line.write(ice, setup, list(prints))]
+    return "\r\n".join([*head, *body, ""])
+
+
+def answer_lines(offer: str, codecs: tuple[str, ...] = ("opus/48000/2", "VP8/90000")) -> list[Line]:
+    """What an honest server takes of an uplink's offer: one codec for each m-line."""
+    made = []
+    for section in sections(offer):
+        number = next((n for c in codecs if (n := section.payload_type(c)) is not None), None)
+        chosen = {} if number is None else {number: section.codecs[number]}
+        mid_extension = section.extension(MID_URI)
+        made.append(
+            Line(
+                section.kind,
+                section.mid,
+                chosen or {0: "PCMU/8000"},
+                "recvonly" if section.direction in ("sendonly", "sendrecv") else "inactive",
+                {} if mid_extension is None else {mid_extension: MID_URI},
+            )
+        )
+    return made

@@ -1,0 +1,28 @@
+"""Each lie of the table against the Python SDK, in live calls."""
+
+import asyncio
+import functools
+
+import pytest
+from sealroute_client.e2ee import secret
+
+from tests.hostile.drivers.python import KIND, PythonDriver
+from tests.hostile.lies import TABLE
+from tests.hostile.running import play_all
+
+AT_ONCE = 4
+ROWS = [row for row in TABLE if KIND in row.only]
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def played():
+    """All rows at once, for they mostly wait; keys of the one session are derived once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(secret, "session_key", functools.cache(secret.session_key))
+        return asyncio.run(play_all(ROWS, PythonDriver(), AT_ONCE))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_lie(played, row) -> None:
+    assert played[row.name] == []

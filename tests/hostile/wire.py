@@ -1,0 +1,144 @@
+"""What a packet on the wire is: a part of an encrypted frame, or a leak.
+
+An own reading of RFC 9605 and RFC 7741, not the clients': a fault there must not hide here.
+"""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from aiortc.codecs.vpx import VpxPayloadDescriptor
+
+from tests.hostile.media import Rtp
+
+KEY_FRAME_CLEAR = 10
+"""Bytes of a VP8 key frame that stay clear: the frame tag, start code and size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sframe:
+    kid: bytes
+    ctr: int
+
+    @property
+    def hint(self) -> int:
+        return int.from_bytes(self.kid[-2:], "big")
+
+
+def read_header(data: bytes) -> Sframe | None:
+    """RFC 9605 section 4.3; None unless it is one of the format: a key id of eight bytes whose
+    top bit is set, and room for a tag of ten bytes behind it."""
+    if len(data) < 20 or data[0] & 0xF0 != 0xF0:
+        return None
+    kid, rest = data[1:9], data[9:]
+    ctr = data[0] & 7
+    if data[0] & 8:
+        length = ctr + 1
+        ctr, rest = int.from_bytes(rest[:length], "big"), rest[length:]
+    if len(rest) < 10 or not kid[0] & 0x80:
+        return None
+    return Sframe(kid, ctr)
+
+
+@dataclass(slots=True)
+class Frame:
+    """What came of one frame; whole with its marker."""
+
+    timestamp: int
+    packets: dict[int, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A frame, or a packet of no negotiated form, that was not encrypted as it must be."""
+
+    what: str
+    at_s: float
+    track: str
+    head: str
+
+
+@dataclass(slots=True)
+class WireJudge:
+    """Looks at all that one client sends."""
+
+    kids: set[bytes] = field(default_factory=set)
+    leaks: list[Leak] = field(default_factory=list)
+    hints: list[int] = field(default_factory=list)
+    frames: int = 0
+    forbidden: set[int] = field(default_factory=set)
+    announced: set[int] = field(default_factory=set)
+    """Hints of the secrets that the client named."""
+    undeclared: dict[bytes, Leak] = field(default_factory=dict)
+    """Of key ids that were never declared: no honest call has any. Clear Opus may look like the
+    header of a frame, so their secret must be one that was announced, sooner or later."""
+    doubtful: list[bytes] = field(default_factory=list)
+    _open: dict[int, Frame] = field(default_factory=dict)
+
+    def declare(self, kids: Iterable[bytes]) -> None:
+        self.kids |= set(kids)
+
+    def forbid(self, hints: Iterable[int]) -> None:
+        """From now on no frame may be under a secret with one of these hints."""
+        self.forbidden |= set(hints)
+
+    def verdict(self) -> list[Leak]:
+        """All leaks, once the client has said all that it says."""
+        clear = [k for k in self.doubtful if int.from_bytes(k[-2:], "big") not in self.announced]
+        return [*self.leaks, *(self.undeclared[kid] for kid in clear)]
+
+    def take(self, track: str, codec: str | None, packet: Rtp) -> None:
+        if not packet.payload:
+            return  # padding carries nothing
+        if codec == "opus":
+            self._judge(track, packet.payload)
+        elif codec == "VP8":
+            self._take_vp8(track, packet)
+        else:
+            self._leak("a payload type of no codec that is encrypted", track, packet.payload)
+
+    def _take_vp8(self, track: str, packet: Rtp) -> None:
+        frame = self._open.get(packet.ssrc)
+        if frame is None or frame.timestamp != packet.timestamp:
+            frame = self._open[packet.ssrc] = Frame(packet.timestamp)
+        frame.packets[packet.number] = packet.payload
+        if not packet.marker:
+            return
+        del self._open[packet.ssrc]
+        try:
+            parts = [VpxPayloadDescriptor.parse(part) for _, part in sorted(frame.packets.items())]
+        except ValueError:
+            self._leak("not VP8", track, packet.payload)
+            return
+        if not parts[0][0].partition_start:
+            return  # its beginning was lost
+        whole = b"".join(rest for _, rest in parts)
+        clear = 1 if whole[0] & 1 else KEY_FRAME_CLEAR
+        self._judge(track, whole[clear:])
+
+    def _judge(self, track: str, sframe: bytes) -> None:
+        self.frames += 1
+        header = read_header(sframe)
+        if header is None:
+            self._leak("a clear frame", track, sframe)
+        elif header.hint in self.forbidden:
+            self._leak("a frame under a secret that was given up", track, sframe)
+        else:
+            if header.kid not in self.kids:
+                leak = Leak("a clear frame", time.monotonic(), track, sframe[:16].hex())
+                self.undeclared.setdefault(header.kid, leak)
+                self.doubtful.append(header.kid)
+            if not self.hints or self.hints[-1] != header.hint:
+                self.hints.append(header.hint)
+
+    def _leak(self, what: str, track: str, data: bytes) -> None:
+        self.leaks.append(Leak(what, time.monotonic(), track, data[:16].hex()))
+
+
+def begins_key_frame(payload: bytes) -> bool:
+    """Whether a packet of VP8 holds the beginning of a key frame, which stays clear."""
+    try:
+        descriptor, rest = VpxPayloadDescriptor.parse(payload)
+    except ValueError:
+        return False
+    return bool(descriptor.partition_start and rest and not rest[0] & 1)

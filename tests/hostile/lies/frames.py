@@ -249,8 +249,8 @@ async def clear_on_strange_ssrc(call: Call) -> None:
     for kind in KINDS:
         line = call.line(kind)
         for packet in forge.clear(kind):
-            line.send(line.dress(packet).but(ssrc=111_111))
-            line.send(line.dress(packet).but(ssrc=222_222, extensions={}))
+            line.send(line.dress(packet).but(ssrc=line.ssrc ^ 1))
+            line.send(line.dress(packet).but(ssrc=line.ssrc ^ 2, extensions={}))
     await pause(call)
     hold(call, False)
 

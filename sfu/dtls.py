@@ -1,4 +1,6 @@
-"""DTLS-SRTP server of one transport (RFC 6347, RFC 5764), sans-IO: datagrams and time in, out.
+"""DTLS-SRTP of one transport (RFC 6347, RFC 5764), sans-IO: datagrams and time in, out.
+
+We are the server, but for peers that insist on being it.
 
 OpenSSL does the cryptography. Retransmission is ours: it keeps the last flight and sends it again
 when the peer stays silent, on the caller's clock, sooner than OpenSSL's one second.
@@ -37,7 +39,9 @@ _RECORD_HEADER_BYTES = 13
 _CONTENT_TYPES = frozenset({20, 21, 22, 23})
 _CIPHERS = (
     b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:"
-    b"ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA"
+    b"ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA:"
+    # where we are the client, the certificate is the peer's, and may be of RSA
+    b"ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-CHACHA20-POLY1305"
 )
 _DIGESTS: dict[str, hashes.HashAlgorithm] = {
     "sha-256": hashes.SHA256(),
@@ -68,7 +72,7 @@ class DtlsState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SrtpKeys:
-    """Exported keying material, split (RFC 5764 section 4.2). `receive_*` is the client's."""
+    """Exported keying material, split (RFC 5764 section 4.2). `receive_*` is the peer's."""
 
     profile: SrtpProfile
     receive_key: bytes = field(repr=False)
@@ -121,16 +125,19 @@ def _context(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> 
     return context
 
 
-def split_keys(profile: SrtpProfile, material: bytes) -> SrtpKeys:
+def split_keys(profile: SrtpProfile, material: bytes, *, as_client: bool = False) -> SrtpKeys:
     """Client key, server key, client salt, server salt, in this order (RFC 5764 section 4.2)."""
     sizes = _PROFILE_SIZES[profile]
     key, salt = sizes.key_bytes, sizes.salt_bytes
+    client = material[:key], material[2 * key : 2 * key + salt]
+    server = material[key : 2 * key], material[2 * key + salt : 2 * (key + salt)]
+    theirs, ours = (server, client) if as_client else (client, server)
     return SrtpKeys(
         profile,
-        receive_key=material[:key],
-        send_key=material[key : 2 * key],
-        receive_salt=material[2 * key : 2 * key + salt],
-        send_salt=material[2 * key + salt : 2 * (key + salt)],
+        receive_key=theirs[0],
+        send_key=ours[0],
+        receive_salt=theirs[1],
+        send_salt=ours[1],
     )
 
 
@@ -145,17 +152,21 @@ def certificate_matches(
     return found
 
 
-class DtlsServer:
-    """The handshake of one transport.
+class DtlsAssociation:
+    """The handshake of one transport. As client it begins itself, once told to (`begin`).
 
     Give it what arrives (`handle_datagram`), the fingerprints of the SDP when they are known
     (`expect`; the handshake may be earlier than the answer that carries them), and the time
     (`handle_timeout` at `poll_timeout`); send what `poll_datagrams` gives. `keys` are set when
-    `state` becomes CONNECTED. `reason` says why it FAILED.
+    `state` becomes CONNECTED. `reason` says why it FAILED, `broken_by` what OpenSSL said of the
+    last record that broke the handshake.
     """
 
-    def __init__(self, identity: DtlsIdentity) -> None:
+    def __init__(self, identity: DtlsIdentity, *, as_client: bool = False) -> None:
         self._identity = identity
+        self.as_client = as_client
+        self._begun = False
+        self.broken_by: str | None = None
         self._ssl = self._fresh()
         self._attempts = 1
         self._handshake_done = False
@@ -171,9 +182,15 @@ class DtlsServer:
         self.discarded_records = 0
 
     def expect(self, fingerprints: Sequence[tuple[str, bytes]]) -> None:
-        """The fingerprints one of which the client's certificate must have."""
+        """The fingerprints one of which the peer's certificate must have."""
         self._expected = tuple(fingerprints)
         self._finish()
+
+    def begin(self, now: float) -> None:
+        """Sends the first flight, where that is ours to do. Idempotent."""
+        if self.as_client and not self._begun and self.state is DtlsState.HANDSHAKING:
+            self._begun = True
+            self._advance(now)
 
     def handle_datagram(self, datagram: bytes, now: float) -> None:
         """Takes one datagram. What is not a chain of DTLS records is discarded and counted."""
@@ -219,7 +236,10 @@ class DtlsServer:
 
     def _fresh(self) -> SSL.Connection:
         connection = SSL.Connection(self._identity.context)
-        connection.set_accept_state()
+        if self.as_client:
+            connection.set_connect_state()
+        else:
+            connection.set_accept_state()
         connection.set_ciphertext_mtu(MTU_BYTES)
         return connection
 
@@ -229,8 +249,8 @@ class DtlsServer:
             self._handshake_done = True
         except SSL.WantReadError:
             self._send_flight(now)
-        except SSL.Error:
-            self._start_again()
+        except SSL.Error as broken:
+            self._start_again(broken, now)
         else:
             self._send(self._pending())
             self._retransmit_at = None
@@ -245,18 +265,21 @@ class DtlsServer:
             self._retransmit_after_s = RETRANSMIT_FIRST_S
             self._retransmit_at = now + self._retransmit_after_s
 
-    def _start_again(self) -> None:
+    def _start_again(self, broken: SSL.Error, now: float) -> None:
         """A bad record broke the handshake. Anybody who can write the peer's address into a
         datagram can send one, so it ends neither the transport nor tells the peer (no alert):
         the next ClientHello finds a fresh state."""
+        self.broken_by = _said(broken)
         self.discarded_records += 1
         self._attempts += 1
         self._flight = []
         self._retransmit_at = None
         if self._attempts > MAX_ATTEMPTS:
             self._fail("handshake_broken")
-        else:
-            self._ssl = self._fresh()
+            return
+        self._ssl = self._fresh()
+        if self.as_client:
+            self._advance(now)
 
     def _finish(self) -> None:
         """Checks the peer and exports keys, once both handshake and fingerprints are there."""
@@ -275,7 +298,7 @@ class DtlsServer:
         material = self._ssl.export_keying_material(
             b"EXTRACTOR-dtls_srtp", 2 * (sizes.key_bytes + sizes.salt_bytes)
         )
-        self.keys = split_keys(profile, material)
+        self.keys = split_keys(profile, material, as_client=self.as_client)
         self.state = DtlsState.CONNECTED
 
     def _fail(self, reason: str) -> None:
@@ -332,6 +355,12 @@ class DtlsServer:
                 current = b""
             current += record
         return [*datagrams, current] if current else datagrams
+
+
+def _said(broken: SSL.Error) -> str:
+    """OpenSSL's words for it: from its own table, nothing of the peer's."""
+    queue = broken.args[0] if broken.args else ()
+    return str(queue[-1][-1]) if queue else "unknown"
 
 
 def _records(data: bytes) -> Iterator[bytes]:

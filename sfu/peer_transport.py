@@ -9,7 +9,7 @@ from typing import Protocol
 
 from sfu import commands
 from sfu.commands import Command, Direction
-from sfu.dtls import DtlsIdentity, DtlsServer, DtlsState
+from sfu.dtls import DtlsAssociation, DtlsIdentity, DtlsState
 from sfu.events import VideoSupply
 from sfu.ids import PublisherHandle, RouterHandle, SubscriberHandle, TransportHandle
 from sfu.media_plane import MediaError
@@ -99,7 +99,7 @@ class TransportListener(Protocol):
 
 
 class PeerTransport:
-    """ICE-lite and DTLS server for one peer. Opens itself; closes itself when it is lost."""
+    """ICE-lite and DTLS for one peer. Opens itself; closes itself when it is lost."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class PeerTransport:
         self.remote: RemoteTransport | None = None
         self._plane = plane
         self._listener = listener
-        self._dtls = DtlsServer(plane.identity)
+        self._dtls = DtlsAssociation(plane.identity)
         self._ice_validated = False
         self._deadline: float | None = None
         self._timer: Cancellable | None = None
@@ -148,6 +148,8 @@ class PeerTransport:
         before = self.remote
         if before is not None and before.fingerprints != remote.fingerprints:
             raise MediaError("setup_invalid", "the certificate's fingerprint has changed")
+        if before is not None and remote.setup == self.local.answered_setup:
+            raise MediaError("setup_invalid", "the DTLS role has changed")
         self.remote = remote
         if before is None or before.ice_pwd != remote.ice_pwd:
             self._plane.router.submit(
@@ -155,6 +157,9 @@ class PeerTransport:
             )
         if before is not None:
             return
+        if remote.setup == "passive":
+            self._dtls = DtlsAssociation(self._plane.identity, as_client=True)
+            self.local = replace(self.local, answered_setup="active")
         settings = self._plane.settings
         wait = settings.handshake_timeout_s if self._ice_validated else settings.ice_timeout_s
         self._deadline = self._plane.scheduler.time() + wait
@@ -226,6 +231,8 @@ class PeerTransport:
 
     def _settle(self) -> None:
         """Acts on what the handshake has come to; called after every input."""
+        if self._ice_validated and not self.closed:
+            self._dtls.begin(self._plane.scheduler.time())
         self._send()
         if self._dtls.state is DtlsState.FAILED:
             self._lose(self._dtls.reason or "failed")
@@ -283,8 +290,16 @@ class PeerTransport:
         self._timer = None
         now = self._plane.scheduler.time()
         if self._deadline is not None and now >= self._deadline:
-            self._lose("handshake_timeout" if self._ice_validated else "ice_timeout")
+            self._lose(self._lateness())
             return
         self._dtls.handle_timeout(now)
         self._send()
         self._arm()
+
+    def _lateness(self) -> str:
+        if not self._ice_validated:
+            return "ice_timeout"
+        if self._dtls.broken_by is None:
+            return "handshake_timeout"
+        log.info("transport %d: the handshake broke: %s", self.handle, self._dtls.broken_by)
+        return "handshake_broken"

@@ -69,7 +69,8 @@ class CodecRule:
     """How a codec is recognised and which of its format parameters are carried on.
 
     `passed` are the parameters that describe the stream itself and so hold for whoever
-    receives it; `usable` tells whether a configuration can be forwarded.
+    receives it; `usable` tells whether a configuration can be forwarded, `open_ended` whether it
+    leaves out what most senders tell.
     """
 
     kind: MediaKind
@@ -79,6 +80,13 @@ class CodecRule:
     answered: frozenset[str]
     passed: Callable[[Mapping[str, str]], dict[str, str]]
     usable: Callable[[Mapping[str, str]], bool] = lambda _: True
+    open_ended: Callable[[Mapping[str, str]], bool] = lambda _: False
+
+    def describes(self, clock_rate_hz: int, channels: int | None) -> bool:
+        """Whether an rtpmap can mean this codec. Some leave the channels out."""
+        return clock_rate_hz == self.clock_rate_hz and (
+            self.channels is None or channels in (None, self.channels)
+        )
 
 
 def _opus_for_receivers(offered: Mapping[str, str]) -> dict[str, str]:
@@ -90,6 +98,19 @@ def _opus_for_receivers(offered: Mapping[str, str]) -> dict[str, str]:
 
 def _keep(*names: str) -> Callable[[Mapping[str, str]], dict[str, str]]:
     return lambda offered: {name: offered[name] for name in names if name in offered}
+
+
+_H264_UNTOLD = {
+    "level-asymmetry-allowed": "1",
+    "packetization-mode": "1",
+    "profile-level-id": "42e01f",
+}
+"""What browsers need to hear of a stream whose publisher does not tell. The stream's own parameter
+sets say how it is coded, and receivers go by them."""
+
+
+def _h264_for_receivers(offered: Mapping[str, str]) -> dict[str, str]:
+    return {name: offered.get(name, untold) for name, untold in _H264_UNTOLD.items()}
 
 
 CODEC_RULES: dict[Codec, CodecRule] = {
@@ -118,9 +139,11 @@ CODEC_RULES: dict[Codec, CodecRule] = {
         90_000,
         None,
         frozenset({"level-asymmetry-allowed", "packetization-mode", "profile-level-id"}),
-        _keep("level-asymmetry-allowed", "packetization-mode", "profile-level-id"),
-        # mode 0 can not carry a NAL unit above the MTU, and e2ee/2 makes one of each frame
-        lambda offered: offered.get("packetization-mode") == "1",
+        _h264_for_receivers,
+        # mode 0 cannot carry a NAL unit above the MTU, and e2ee/2 makes one of each frame; who
+        # names no mode is an encoder without a choice of them, and fragments as all do
+        lambda offered: offered.get("packetization-mode", "1") == "1",
+        lambda offered: "packetization-mode" not in offered,
     ),
     Codec.AV1: CodecRule(
         MediaKind.VIDEO,

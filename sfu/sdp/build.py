@@ -11,7 +11,8 @@ from sfu.sdp.parse import Fingerprint
 
 @dataclass(frozen=True, slots=True)
 class LocalTransport:
-    """Our side of one transport. `addresses` are advertised in this order of preference."""
+    """Our side of one transport. `addresses` are advertised in this order of preference.
+    `answered_setup` is the DTLS role that our answers name."""
 
     ice_ufrag: str
     ice_pwd: str = field(repr=False)
@@ -19,6 +20,7 @@ class LocalTransport:
     addresses: tuple[str, ...]
     port: int
     tcp: bool = False
+    answered_setup: str = "passive"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from sfu.commands import EncodingParameters, Extension, MediaKind
+from sfu.commands import Codec, EncodingParameters, Extension, MediaKind
 from sfu.rtp_parameters import (
     CODEC_OF_NAME,
     CODEC_RULES,
@@ -29,6 +29,8 @@ FEEDBACK = {
     MediaKind.VIDEO: frozenset({"nack", "nack pli", "ccm fir", "transport-cc", "goog-remb"}),
 }
 RTP_PROTOCOLS = frozenset({"UDP/TLS/RTP/SAVPF", "TCP/TLS/RTP/SAVPF", "RTP/SAVPF"})
+OFFERED_SETUPS = frozenset({"actpass", "active", "passive"})
+"""Browsers say actpass. Some encoders insist on passive (RFC 8842 section 5.2); then we begin."""
 SENDING = frozenset({"sendrecv", "sendonly"})
 RECEIVING = frozenset({"sendrecv", "recvonly"})
 MAX_ENCODINGS = 4
@@ -102,7 +104,7 @@ def read_uplink_offer(description: SessionDescription) -> UplinkOffer:
     Raises `SdpError` as `remote_transport` does, ssrc_conflict, and sdp_invalid when an
     extension id has two meanings.
     """
-    remote = remote_transport(description, frozenset({"actpass", "active"}))
+    remote = remote_transport(description, OFFERED_SETUPS)
     bundle = frozenset(description.bundle)
     check_extension_ids(description)
     candidates = {}
@@ -148,7 +150,7 @@ def _check_ssrcs(candidates: Mapping[str, NegotiatedMedia]) -> None:
 
 def _negotiate(media: MediaSection, mid: str) -> NegotiatedMedia | None:
     kind = MediaKind(media.kind)
-    codec = _first_forwarded(media, kind)
+    codec = first_forwarded(media, kind)
     if codec is None:
         return None
     extensions = {
@@ -168,7 +170,10 @@ def _usable_extensions(media: MediaSection) -> list[ExtensionMap]:
     return list(chosen.values())
 
 
-def _first_forwarded(media: MediaSection, kind: MediaKind) -> NegotiatedCodec | None:
+def first_forwarded(media: MediaSection, kind: MediaKind) -> NegotiatedCodec | None:
+    """The first codec of the m-line that is forwarded; of one that is described several times the
+    description that tells all, before one that leaves something open."""
+    open_ended: tuple[Codec, int] | None = None
     for word in media.formats:
         payload_type = payload_type_of(word)
         description = media.descriptions.get(payload_type)
@@ -177,19 +182,28 @@ def _first_forwarded(media: MediaSection, kind: MediaKind) -> NegotiatedCodec | 
         codec = CODEC_OF_NAME.get(description.encoding_name)
         if codec is None or not _matches(description, kind):
             continue
-        rule = CODEC_RULES[codec]
-        return NegotiatedCodec(
-            codec,
-            payload_type,
-            rtx_of(media, payload_type),
-            {
-                name: value
-                for name, value in description.parameters.items()
-                if name in rule.answered and SAFE_FORMAT_VALUE.fullmatch(value)
-            },
-            media.feedback_of(payload_type) & FEEDBACK[kind],
-        )
-    return None
+        if CODEC_RULES[codec].open_ended(description.parameters):
+            open_ended = open_ended or (codec, payload_type)
+        elif open_ended is None or codec is open_ended[0]:
+            return _negotiated_codec(media, kind, codec, payload_type)
+    return None if open_ended is None else _negotiated_codec(media, kind, *open_ended)
+
+
+def _negotiated_codec(
+    media: MediaSection, kind: MediaKind, codec: Codec, payload_type: int
+) -> NegotiatedCodec:
+    description = media.descriptions[payload_type]
+    return NegotiatedCodec(
+        codec,
+        payload_type,
+        rtx_of(media, payload_type),
+        {
+            name: value
+            for name, value in description.parameters.items()
+            if name in CODEC_RULES[codec].answered and SAFE_FORMAT_VALUE.fullmatch(value)
+        },
+        media.feedback_of(payload_type) & FEEDBACK[kind],
+    )
 
 
 def payload_type_of(word: str) -> int:
@@ -202,8 +216,7 @@ def _matches(description: FormatDescription, kind: MediaKind) -> bool:
     rule = CODEC_RULES[CODEC_OF_NAME[description.encoding_name]]
     return (
         rule.kind is kind
-        and description.clock_rate_hz == rule.clock_rate_hz
-        and (rule.channels is None or description.channels == rule.channels)
+        and rule.describes(description.clock_rate_hz, description.channels)
         and rule.usable(description.parameters)
     )
 
@@ -290,7 +303,7 @@ def build_uplink_answer(
         )
         for media in offer.description.media
     ]
-    return build(origin, transport, "passive", lines)
+    return build(origin, transport, transport.answered_setup, lines)
 
 
 def _answer_lines(

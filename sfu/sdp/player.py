@@ -7,7 +7,7 @@ player's. The stream is not coded anew: a player that opens none of its codecs i
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from sfu.commands import Codec, Extension, SinkParameters
+from sfu.commands import Codec, Extension, MediaKind, SinkParameters
 from sfu.rtp_parameters import (
     CODEC_RULES,
     EXTENSION_OF_URI,
@@ -18,9 +18,11 @@ from sfu.rtp_parameters import (
 from sfu.sdp.build import LocalTransport, MediaLines, Origin, build
 from sfu.sdp.errors import SdpError
 from sfu.sdp.negotiate import (
+    OFFERED_SETUPS,
     RECEIVING,
     RemoteTransport,
     check_extension_ids,
+    first_forwarded,
     forwardable,
     payload_type_of,
     remote_transport,
@@ -76,7 +78,7 @@ class PlayerPlan:
         return build(
             origin,
             transport,
-            "passive",
+            transport.answered_setup,
             [
                 _answer_lines(self.description, media, filled.get(id(media)), stream)
                 for media in self.description.media
@@ -91,7 +93,7 @@ def plan_playing(
 ) -> PlayerPlan:
     """Fills a player's m-lines. Errors (`SdpError`): those of `remote_transport`, sdp_invalid when
     an extension id has two meanings, codec_unsupported when nothing of the stream fits."""
-    remote = remote_transport(description, frozenset({"actpass", "active"}))
+    remote = remote_transport(description, OFFERED_SETUPS)
     check_extension_ids(description)
     free = [m for m in description.media if _receives(m, frozenset(description.bundle))]
     lines = []
@@ -151,16 +153,15 @@ def _opens(description: FormatDescription, source: NegotiatedMedia) -> bool:
     rule = CODEC_RULES[codec]
     if (
         description.encoding_name != rule.encoding_name.lower()
-        or description.clock_rate_hz != rule.clock_rate_hz
-        or (rule.channels is not None and description.channels != rule.channels)
+        or not rule.describes(description.clock_rate_hz, description.channels)
         or not rule.usable(description.parameters)
     ):
         return False
     name = _TOLD_BY_PROFILE.get(codec)
-    if name is None:
-        return True
+    if name is None or name not in description.parameters:
+        return True  # who names no profile decodes what there is
     length, default = _PROFILE_CHARS.get(codec), _DEFAULT_PROFILES[codec]
-    told = description.parameters.get(name, default)[:length]
+    told = description.parameters[name][:length]
     return told.lower() == source.codec.parameters.get(name, default)[:length].lower()
 
 
@@ -178,7 +179,7 @@ def _answer_lines(
     description: SessionDescription, media: MediaSection, line: PlayerLine | None, stream: str
 ) -> MediaLines:
     if line is None:
-        return MediaLines(media.kind, media.protocol, media.formats, media.mid)
+        return _unfilled(description, media)
     directions = {
         EXTENSION_OF_URI[extension.uri]: "sendonly" if extension.direction == "recvonly" else None
         for extension in media.extensions
@@ -198,3 +199,13 @@ def _answer_lines(
         ssrc=line.ssrc,
         rtx_ssrc=line.rtx_ssrc,
     )
+
+
+def _unfilled(description: SessionDescription, media: MediaSection) -> MediaLines:
+    """Inactive and in the bundle where we know a codec of it: players give up on a rejected m-line
+    (GStreamer's looks for our candidates in the first one)."""
+    codec = None
+    if forwardable(media, frozenset(description.bundle)):
+        codec = first_forwarded(media, MediaKind(media.kind))
+    formats = media.formats if codec is None else ()
+    return MediaLines(media.kind, media.protocol, formats, media.mid, codec=codec)

@@ -31,6 +31,7 @@ FEEDBACK = {
     MediaKind.AUDIO: frozenset({"nack", "transport-cc"}),
     MediaKind.VIDEO: frozenset({"nack", "nack pli", "ccm fir", "transport-cc", "goog-remb"}),
 }
+ANSWERED_SETUPS = frozenset({"active", "passive"})
 _Config = tuple[Codec, tuple[tuple[str, str], ...]]
 
 
@@ -120,7 +121,7 @@ class DownlinkSlots:
         for slot, media in pairs:
             _check_pair(slot, media)
         live = [media for media in description.media if not media.rejected]
-        remote = remote_transport(description, frozenset({"active"})) if live else None
+        remote = remote_transport(description, ANSWERED_SETUPS) if live else None
         bundle = frozenset(description.bundle)
         if any(media.mid not in bundle or not media.rtcp_mux for media in live):
             raise invalid("an m-line of the answer is not bundled, or has no rtcp-mux")

@@ -17,7 +17,7 @@ from bench.peer import GCM, LEGACY, Peer, PeerError, TransportJob
 from bench.scenarios import Scenario
 from bench.sdp import RemoteDescription
 from sfu.commands import SrtpProfile
-from sfu.dtls import DtlsIdentity, DtlsServer, DtlsState
+from sfu.dtls import DtlsAssociation, DtlsIdentity, DtlsState
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 
@@ -39,7 +39,7 @@ def srtp(key: bytes, salt: bytes, profile: int, kind: int) -> Session:
 class Connected:
     """One client's transport as the server sees it."""
 
-    def __init__(self, dtls: DtlsServer, address: tuple[str, int]) -> None:
+    def __init__(self, dtls: DtlsAssociation, address: tuple[str, int]) -> None:
         assert dtls.keys is not None
         keys = dtls.keys
         profile = PROFILES[keys.profile]
@@ -57,7 +57,7 @@ class Reflector:
         self.socket.settimeout(0.05)
         self.identity = DtlsIdentity()
         self.clients: dict[tuple[str, int], Connected] = {}
-        self.handshakes: dict[tuple[str, int], DtlsServer] = {}
+        self.handshakes: dict[tuple[str, int], DtlsAssociation] = {}
         self.fingerprints: list[tuple[str, bytes]] = []
         self.drops, self.damage = drops, damage
         self.packets = 0
@@ -111,7 +111,7 @@ class Reflector:
 
     def handle_dtls(self, datagram: bytes, address: tuple[str, int]) -> None:
         if address not in self.handshakes:
-            self.handshakes[address] = DtlsServer(self.identity)
+            self.handshakes[address] = DtlsAssociation(self.identity)
             self.handshakes[address].expect(self.fingerprints)
         dtls = self.handshakes[address]
         dtls.handle_datagram(datagram, 0.0)

@@ -111,16 +111,21 @@ _NUMBERS = itertools.count()
 
 
 class PeerConnection:
-    """One peer connection of a client: certificate, offers and answers, DTLS client."""
+    """One peer connection of a client: certificate, offers and answers, DTLS client (or server:
+    `passive`)."""
 
-    def __init__(self):
+    def __init__(self, *, passive=False):
+        self.setup = "passive" if passive else "active"
         # making keys costs more than all else in a churn test
         if len(_CERTIFICATES) < 8:
             _CERTIFICATES.append(RTCCertificate.generateCertificate())
         self.certificate = _CERTIFICATES[next(_NUMBERS) % len(_CERTIFICATES)]
         context = self.certificate._create_ssl_context(SRTP_PROFILES)
         self.ssl = SSL.Connection(context)
-        self.ssl.set_connect_state()
+        if passive:
+            self.ssl.set_accept_state()
+        else:
+            self.ssl.set_connect_state()
         self.done = False
 
     @property
@@ -129,13 +134,15 @@ class PeerConnection:
 
     def offer(self, name="chromium-156.0.8078.79-sendrecv"):
         text = (VECTORS / f"offer-{name}.sdp").read_text()
+        if self.setup == "passive":
+            text = text.replace("a=setup:actpass", "a=setup:passive")
         return re.sub(r"a=fingerprint:[^\r\n]*", self.fingerprint, text)
 
     def answer(self, offer, *, reject=()):
         """Accepts all of a downlink offer but the mids in `reject`."""
         text = re.sub(r"a=fingerprint:[^\r\n]*", self.fingerprint, offer.sdp)
         text = re.sub(r"a=(candidate|end-of|ssrc|msid)[^\r\n]*\r\n", "", text)
-        text = text.replace("a=sendonly", "a=recvonly").replace("actpass", "active")
+        text = text.replace("a=sendonly", "a=recvonly").replace("actpass", self.setup)
         for mid in reject:
             text = re.sub(rf"(m=\w+) 9 ([^\r]*\r\n[^\r]*\r\na=mid:{mid}\r\n)", r"\1 0 \2", text)
         return text

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
 from sfu.commands import SrtpProfile
-from sfu.dtls import MAX_ATTEMPTS, MTU_BYTES, DtlsIdentity, DtlsServer, DtlsState
+from sfu.dtls import MAX_ATTEMPTS, MTU_BYTES, DtlsAssociation, DtlsIdentity, DtlsState
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def connect(server, client, now=0.0):
 
 
 def connected_pair(identity, **options):
-    client, server = Client(**options), DtlsServer(identity)
+    client, server = Client(**options), DtlsAssociation(identity)
     server.expect([client.fingerprint()])
     connect(server, client)
     return client, server
@@ -121,7 +121,7 @@ def connected_pair(identity, **options):
 
 @pytest.mark.parametrize("algorithm", ["sha-256", "sha-384", "sha-512"])
 def test_a_client_with_the_announced_certificate_connects(identity, algorithm):
-    client, server = Client(), DtlsServer(identity)
+    client, server = Client(), DtlsAssociation(identity)
     server.expect([client.fingerprint(algorithm)])
     connect(server, client)
     assert client.done
@@ -160,7 +160,7 @@ def test_our_order_chooses_the_profile_and_both_sides_split_the_same_keys(
 
 
 def test_keys_wait_for_the_fingerprint_that_comes_after_the_handshake(identity):
-    client, server = Client(), DtlsServer(identity)
+    client, server = Client(), DtlsAssociation(identity)
     connect(server, client)
     assert client.done
     assert server.state is DtlsState.HANDSHAKING
@@ -170,7 +170,7 @@ def test_keys_wait_for_the_fingerprint_that_comes_after_the_handshake(identity):
 
 
 def test_another_certificate_than_announced_fails(identity):
-    client, server = Client(), DtlsServer(identity)
+    client, server = Client(), DtlsAssociation(identity)
     server.expect([("sha-256", bytes(32))])
     connect(server, client)
     assert server.state is DtlsState.FAILED
@@ -186,7 +186,7 @@ def test_a_client_without_srtp_fails(identity):
 
 
 def test_a_hello_in_fragments_over_several_datagrams_is_put_together(identity):
-    client, server = Client(), DtlsServer(identity)
+    client, server = Client(), DtlsAssociation(identity)
     server.expect([client.fingerprint()])
     (hello,) = client.advance()
     message = hello[13:]
@@ -213,7 +213,7 @@ def test_a_hello_in_fragments_over_several_datagrams_is_put_together(identity):
 
 
 def test_no_datagram_of_ours_is_longer_than_the_mtu(identity):
-    client, server = Client(), DtlsServer(identity)
+    client, server = Client(), DtlsAssociation(identity)
     sent = []
     datagrams = client.advance()
     while datagrams and not client.done:
@@ -227,7 +227,7 @@ def test_no_datagram_of_ours_is_longer_than_the_mtu(identity):
 
 
 def test_a_lost_flight_of_ours_is_sent_again_with_growing_pauses(identity):
-    client, server = Client(), DtlsServer(identity)
+    client, server = Client(), DtlsAssociation(identity)
     server.expect([client.fingerprint()])
     for datagram in client.advance():
         server.handle_datagram(datagram, 100.0)
@@ -251,7 +251,7 @@ def test_a_lost_flight_of_ours_is_sent_again_with_growing_pauses(identity):
 
 
 def test_a_repeated_last_flight_of_the_client_is_answered_again(identity):
-    client, server = Client(), DtlsServer(identity)
+    client, server = Client(), DtlsAssociation(identity)
     server.expect([client.fingerprint()])
     for datagram in client.advance():
         server.handle_datagram(datagram, 0.0)
@@ -270,7 +270,7 @@ def test_a_repeated_last_flight_of_the_client_is_answered_again(identity):
 @pytest.mark.parametrize("seed", range(20))
 def test_a_handshake_over_a_lossy_wire_ends_within_the_limit(identity, seed):
     wire = random.Random(seed)
-    client, server = Client(), DtlsServer(identity)
+    client, server = Client(), DtlsAssociation(identity)
     server.expect([client.fingerprint()])
     now, from_client = 0.0, client.advance()
     while now < 10 and server.state is DtlsState.HANDSHAKING:
@@ -287,7 +287,7 @@ def test_a_handshake_over_a_lossy_wire_ends_within_the_limit(identity, seed):
 @pytest.mark.parametrize("seed", range(30))
 def test_garbage_never_ends_a_handshake_or_a_connection(identity, seed):
     noise = random.Random(seed)
-    client, server = Client(), DtlsServer(identity)
+    client, server = Client(), DtlsAssociation(identity)
     server.expect([client.fingerprint()])
 
     def disturb():
@@ -306,7 +306,7 @@ def test_garbage_never_ends_a_handshake_or_a_connection(identity, seed):
 
 
 def test_a_broken_hello_neither_fails_the_transport_nor_is_answered(identity):
-    client, server = Client(), DtlsServer(identity)
+    client, server = Client(), DtlsAssociation(identity)
     server.expect([client.fingerprint()])
     (hello,) = client.advance()
     broken = hello[:60] + bytes(len(hello) - 60)
@@ -321,7 +321,7 @@ def test_a_broken_hello_neither_fails_the_transport_nor_is_answered(identity):
 
 
 def test_endless_broken_hellos_fail_in_the_end(identity):
-    client, server = Client(), DtlsServer(identity)
+    client, server = Client(), DtlsAssociation(identity)
     (hello,) = client.advance()
     broken = hello[:60] + bytes(len(hello) - 60)
     for _ in range(MAX_ATTEMPTS):

@@ -388,3 +388,56 @@ async def test_another_certificate_is_no_restart(peers):
     with pytest.raises(MediaError) as refused:
         media.restart_uplink(peers.PeerConnection().offer())
     assert refused.value.code == "setup_invalid"
+
+
+async def test_with_a_peer_that_waits_for_it_the_handshake_begins_here(scene, peers):
+    encoder, player = peers.PeerConnection(passive=True), peers.PeerConnection(passive=True)
+    media, listener, _, _ = scene.member("ann")
+    answer = await media.publish("st", encoder.offer(), peers.TRACKS)
+    assert {one.transport.setup for one in parse(answer.sdp).media if not one.rejected} == {
+        "active"
+    }
+    scene.clock.run_soon()
+    assert scene.router.sent(commands.SendDtls) == [], "nobody is known to be there before ICE"
+    scene.bench.connect(media, Direction.UPLINK, encoder)
+    scene.clock.run_soon()
+    assert ("live", "st") in listener.told
+    keys = scene.last(commands.SetSrtpKeys)
+    size, salt = len(keys.send_key), len(keys.send_salt)
+    material = encoder.ssl.export_keying_material(b"EXTRACTOR-dtls_srtp", 2 * (size + salt))
+    assert keys.send_key == material[:size], "the client's key is ours"
+    assert keys.receive_key == material[size : 2 * size]
+    scene.subscribe("ben", connect=False)
+    offer = scene.members["ben"][1].offers[-1]
+    scene.members["ben"][0].answer_downlink(offer.number, player.answer(offer))
+    scene.bench.connect(scene.members["ben"][0], Direction.DOWNLINK, player)
+    scene.clock.run_soon()
+    assert scene.members["ben"][1].told == [("connected", "su")]
+
+
+async def test_a_first_flight_that_is_lost_is_sent_again(scene, peers):
+    media, _, _, _ = scene.member("ann")
+    await media.publish("st", peers.PeerConnection(passive=True).offer(), peers.TRACKS)
+    handle = peers.transport_of(scene.router, Direction.UPLINK)
+    scene.router.deliver(IceValidated(handle))
+    assert len(scene.router.sent(commands.SendDtls)) == 1
+    scene.clock.advance(1)
+    assert len(scene.router.sent(commands.SendDtls)) > 1
+
+
+async def test_the_dtls_role_stays_what_the_first_offer_made_it(scene, peers):
+    media, _, up, _ = scene.member("ann")
+    await scene.publish("ann")
+    with pytest.raises(MediaError) as refused:
+        media.restart_uplink(up.offer().replace("a=setup:actpass", "a=setup:passive"))
+    assert refused.value.code == "setup_invalid"
+
+
+async def test_a_handshake_that_breaks_on_what_the_peer_sends_has_a_reason_of_its_own(scene, peers):
+    await scene.publish("ann", connect=False)
+    handle = peers.transport_of(scene.router, Direction.UPLINK)
+    (hello,) = scene.members["ann"][2].step([])
+    broken = hello[:60] + bytes(len(hello) - 60)
+    scene.router.deliver(IceValidated(handle), DtlsDatagram(handle, broken))
+    scene.clock.advance(11)
+    assert scene.plane.counters()["handshakes.handshake_broken"] == 1

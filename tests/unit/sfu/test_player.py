@@ -2,6 +2,8 @@
 
 import contextlib
 import itertools
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -93,16 +95,52 @@ def test_the_sinks_carry_the_players_numbers_and_the_streams_mids() -> None:
     assert len({audio.ssrc, video.ssrc, video.rtx_ssrc}) == 3
 
 
-def test_the_answer_sends_what_there_is_and_rejects_the_rest() -> None:
+def test_the_answer_sends_what_there_is_and_the_rest_stays_in_the_bundle() -> None:
     text = plan(offer(AUDIO, VIDEO), VP8).answer(TRANSPORT, Origin(1, 1), "s")
     answer = parse(text)
     audio, video = answer.media
-    assert (audio.rejected, video.rejected) == (True, False)
-    assert (video.direction, video.formats) == ("sendonly", ("120", "121"))
-    assert answer.bundle == ("v",)
+    assert (audio.rejected, audio.direction, audio.formats) == (False, "inactive", ("109",))
+    assert (video.rejected, video.direction) == (False, "sendonly")
+    assert video.formats == ("120", "121")
+    assert answer.bundle == ("a", "v")
+    assert audio.transport.ice_ufrag == video.transport.ice_ufrag == "ufrag"
     assert video.transport.setup == "passive"
-    assert "a=candidate:1 1 udp" in text
+    first = text[text.index("m=audio") : text.index("m=video")]
+    assert "a=candidate:1 1 udp" in first
     assert "goog-remb" in text
+
+
+def test_an_m_line_of_codecs_that_nobody_forwards_is_rejected() -> None:
+    unknown = tuple(line for line in AUDIO if "opus" not in line)
+    answer = parse(plan(offer(unknown, VIDEO), VP8).answer(TRANSPORT, Origin(1, 1), "s"))
+    assert answer.media[0].rejected
+    assert answer.bundle == ("v",)
+
+
+GSTREAMER = (
+    Path(__file__).parents[2] / "vectors" / "sdp" / "player-gstreamer-1.28.sdp"
+).read_text()
+
+
+@pytest.mark.parametrize(
+    ("source", "payload_type"),
+    [
+        (published("1", Codec.VP8), 101),
+        (published("1", Codec.VP9, profile_id="2"), 102),
+        (published("1", Codec.H264, profile_level_id="64001f", packetization_mode="1"), 103),
+        (published("1", Codec.AV1, profile="1"), 105),
+    ],
+)
+def test_a_player_that_names_no_profile_takes_what_there_is(source, payload_type) -> None:
+    audio, video = plan(GSTREAMER, published("0", Codec.OPUS), source).sinks
+    assert (audio.payload_type, video.payload_type) == (96, payload_type)
+
+
+def test_a_player_that_insists_on_being_the_dtls_server_is_answered_as_its_client() -> None:
+    made = plan(offer(AUDIO, VIDEO).replace("a=setup:actpass", "a=setup:passive"), VP8)
+    assert made.remote.setup == "passive"
+    answer = parse(made.answer(replace(TRANSPORT, answered_setup="active"), Origin(1, 1), "s"))
+    assert {media.transport.setup for media in answer.media} == {"active"}
 
 
 def test_h264_is_matched_by_profile() -> None:
@@ -118,7 +156,7 @@ def test_h264_is_matched_by_profile() -> None:
     [
         ("a=recvonly", "a=sendonly", "codec_unsupported"),
         ("a=group:BUNDLE a v", "a=x", "sdp_invalid"),
-        ("a=setup:actpass", "a=setup:passive", "setup_invalid"),
+        ("a=setup:actpass", "a=setup:holdconn", "setup_invalid"),
         ("a=fingerprint:sha-256", "a=fingerprint:sha-1", "fingerprint_unsupported"),
         ("VP8/90000", "VP8/8000", "codec_unsupported"),
     ],

@@ -1,6 +1,8 @@
 """Offers of real browsers, answers to them, and descriptions that are refused."""
 
+import re
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -201,7 +203,7 @@ def test_other_media_is_rejected_and_media_of_no_stream_is_inactive():
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        (("a=setup:actpass", "a=setup:passive"), "setup_invalid"),
+        (("a=setup:actpass", "a=setup:holdconn"), "setup_invalid"),
         (("a=setup:actpass", "a=x"), "setup_invalid"),
         (("a=fingerprint:sha-256", "a=fingerprint:sha-1"), "fingerprint_unsupported"),
         (("a=fingerprint:", "a=x:"), "fingerprint_unsupported"),
@@ -495,7 +497,7 @@ def test_payload_types_run_out_with_a_code_and_are_shared_by_equal_formats():
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        (lambda t: t.replace("a=setup:active", "a=setup:passive"), "setup_invalid"),
+        (lambda t: t.replace("a=setup:active", "a=setup:holdconn"), "setup_invalid"),
         (lambda t: t.replace("a=setup:active", "a=setup:actpass"), "setup_invalid"),
         (lambda t: t.replace("a=mid:1", "a=mid:9"), "sdp_invalid"),
         (lambda t: t.replace("VP8/", "VP9/"), "sdp_invalid"),
@@ -513,3 +515,43 @@ def test_an_answer_that_does_not_fit_its_offer_is_refused(change, code):
     slots.take("u1", "st1", VIDEO)
     answer = answer_of(slots.offer(1, LOCAL, ORIGIN), change=change)
     assert refusal(slots.apply_answer, 1, answer) == code
+
+
+ENCODER = (Path(__file__).parents[2] / "vectors" / "sdp" / "encoder-dtls-passive.sdp").read_text()
+
+
+def test_an_encoder_that_insists_on_being_the_dtls_server_is_answered_as_its_client():
+    offer = read_uplink_offer(parse(ENCODER))
+    assert offer.remote.setup == "passive"
+    live = {"1": choose(offer, "1", MediaKind.VIDEO)}
+    text = build_uplink_answer(offer, live, replace(LOCAL, answered_setup="active"), ORIGIN)
+    assert {media.transport.setup for media in parse(text).media} == {"active"}
+
+
+@pytest.mark.parametrize("name", ["opus/48000", "OPUS/48000", "opus/48000/2"])
+def test_opus_is_opus_whatever_is_said_of_its_channels(name):
+    offer = read_uplink_offer(parse(ENCODER.replace("opus/48000/2", name)))
+    assert choose(offer, "0", MediaKind.AUDIO).codec.codec is Codec.OPUS
+
+
+def test_h264_without_parameters_is_taken_and_receivers_are_told_the_usual_ones():
+    bare = re.sub(r"a=fmtp:106[^\r\n]*\r?\n", "", ENCODER)
+    media = choose(read_uplink_offer(parse(bare)), "1", MediaKind.VIDEO)
+    assert media.codec.codec is Codec.H264
+    told = dict(stream_format(media).parameters)
+    assert told["packetization-mode"] == "1"
+    assert told["profile-level-id"] == "42e01f"
+
+
+def test_of_two_h264_formats_the_one_that_names_its_mode_is_taken():
+    lines = ["a=rtpmap:107 H264/90000", "a=fmtp:107 packetization-mode=1;profile-level-id=42e01f"]
+    bare = re.sub(r"a=fmtp:106[^\r\n]*", "\r\n".join(lines), ENCODER).replace("106 105", "106 107")
+    assert choose(read_uplink_offer(parse(bare)), "1", MediaKind.VIDEO).codec.payload_type == 107
+
+
+def test_h264_that_names_mode_0_is_not_forwarded():
+    single = ENCODER.replace("packetization-mode=1", "packetization-mode=0")
+    assert (
+        refusal(lambda text: choose(read_uplink_offer(parse(text)), "1", MediaKind.VIDEO), single)
+        == "codec_unsupported"
+    )

@@ -133,6 +133,8 @@ class SessionActor:
             )
         except BaseException:
             self._drop_seat(connection)
+            if not self._seats:
+                self._on_empty()  # made for a client that is refused, it would stay for ever
             raise
         self._log.info("joined", connection=short(connection))
         return connection

@@ -36,9 +36,7 @@ def handle_publish(state: SessionState, command: FromClient[m.Publish], now_ms: 
         raise error(ErrorCode.INVALID_PARAMETER, "A relayed session takes no offer.")
     if len(state.members[command.connection].streams) >= state.limits.streams_per_connection:
         raise error(ErrorCode.STREAM_LIMIT)
-    unsealed = request.e2ee_format != m.E2EE_FORMAT or not all(t.kids for t in request.tracks)
-    if state.e2ee and unsealed:
-        raise error(ErrorCode.E2EE_REQUIRED)
+    check_encryption(request, e2ee=state.e2ee)
     kinds = {track.kind for track in request.tracks}
     stream = StreamId(command.fresh_id)
     published = Stream(
@@ -68,6 +66,13 @@ def handle_publish(state: SessionState, command: FromClient[m.Publish], now_ms: 
         Send(command.connection, done),
         *handle_live(state, StreamLive(stream), now_ms),
     ]
+
+
+def check_encryption(request: m.Publish, *, e2ee: bool) -> None:
+    """Errors: `e2ee_required`."""
+    unsealed = request.e2ee_format != m.E2EE_FORMAT or not all(t.kids for t in request.tracks)
+    if e2ee and unsealed:
+        raise error(ErrorCode.E2EE_REQUIRED)
 
 
 def handle_published(state: SessionState, command: MediaPublished, now_ms: int) -> Effects:

@@ -11,7 +11,6 @@ import hmac
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import structlog
 from aiohttp import web
@@ -23,8 +22,10 @@ from signaling.actor import JoiningClient
 from signaling.authenticator import Authenticator
 from signaling.directory import SessionDirectory
 from signaling.domain.errors import ERRORS, DomainError, ErrorCode, error
+from signaling.domain.publishing import check_encryption
 from signaling.domain.session_ids import project_of
 from signaling.domain.session_options import MediaMode
+from signaling.domain.tokens import Admission
 from signaling.metrics import Metrics
 from signaling.rest import whip_requests as requests
 from signaling.rest.answers import error_answer
@@ -34,8 +35,8 @@ log = structlog.get_logger(__name__)
 
 MAX_OFFER_BYTES = 131_072
 RESOURCE_BYTES = 16
-Role = Literal["whip", "whep"]
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_Beginning = Callable[[HttpMember], Awaitable["_Answered"]]
 CORS = {
     "Access-Control-Allow-Methods": "POST, PATCH, DELETE, OPTIONS",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match, "
@@ -53,7 +54,7 @@ class _Resource:
     member: HttpMember
     token_digest: bytes
     etag: str
-    ice: tuple[str, str] | None
+    ice: tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class WhipGate:
     # --- the way in --------------------------------------------------------------------------
 
     async def _begin(self, request: web.Request) -> web.StreamResponse:
-        role: Role = "whep" if request.path.startswith("/whep/") else "whip"
+        role: requests.Role = "whep" if request.path.startswith("/whep/") else "whip"
         token = _required_token(request)
         _require_type(request, requests.SDP)
         session = request.match_info["session"]
@@ -133,9 +134,9 @@ class WhipGate:
         formats = requests.formats_of(request.headers)
         if record.options.e2ee and not formats:
             raise error(ErrorCode.E2EE_UNSUPPORTED)
-        offer = await self._body(request)
-        description = requests.offered(offer, role)
-        kids = requests.kids_of(request.headers)
+        offer = requests.offered(await self._body(request), role)
+        do = self._playing if role == "whep" else self._publishing
+        begin = do(request, admission, offer, formats)
         name = secrets.token_urlsafe(RESOURCE_BYTES)
         member = HttpMember(lambda: self._forget(name))
         joining = JoiningClient(
@@ -143,26 +144,63 @@ class WhipGate:
         )
         hello = hello_of(session, record.project_id, role, formats)
         member.join(self._directory.open(record, admission.quotas), hello, joining)
+        # From here on somebody has joined: whatever fails, and however late, ends that.
         try:
-            if role == "whep":
-                stream = request.match_info["stream"]
-                answered = _Answered(member.play(stream, offer), stream)
-            else:
-                title = request.query.get("name", "")[: requests.MAX_NAME_CHARS]
-                tracks = requests.tracks_of(description, kids)
-                wanted = publish_of(offer, tracks, title, formats[0] if formats else None)
-                published = await member.publish(wanted)
-                answered = _Answered(published.answer, published.stream_id)
+            answered = await begin(member)
+            path = f"{request.path}/resource/{name}"
+            etag = f'"{secrets.token_urlsafe(RESOURCE_BYTES)}"'
+            resource = _Resource(path, member, _digest(token), etag, offer.ice)
+            response = _created(resource, answered)
+            self._resources[name] = resource
         except BaseException:
             member.leave()
             raise
-        path = f"{request.path}/resource/{name}"
-        etag = f'"{secrets.token_urlsafe(RESOURCE_BYTES)}"'
-        resource = _Resource(path, member, _digest(token), etag, requests.ice_of(offer[:16_384]))
-        self._resources[name] = resource
         self._metrics.joins.labels("ok").inc()
         log.info("http client", role=role, connection=short(member.connection or ""))
-        return _created(resource, answered)
+        return response
+
+    def _publishing(
+        self,
+        request: web.Request,
+        admission: Admission,
+        offer: requests.Offered,
+        formats: tuple[str, ...],
+    ) -> _Beginning:
+        """What a member does to publish. Errors: `permission_denied`, `invalid_parameter`,
+        `e2ee_required`: what would be refused later is refused now."""
+        title = request.query.get("name", "")[: requests.MAX_NAME_CHARS]
+        tracks = requests.tracks_of(offer, requests.kids_of(request.headers))
+        wanted = publish_of(offer.text, tracks, title, formats[0] if formats else None)
+        if not admission.capabilities.publish:
+            raise error(ErrorCode.PERMISSION_DENIED)
+        check_encryption(wanted, e2ee=admission.session.options.e2ee)
+
+        async def begin(member: HttpMember) -> _Answered:
+            published = await member.publish(wanted)
+            return _Answered(published.answer, published.stream_id)
+
+        return begin
+
+    def _playing(
+        self,
+        request: web.Request,
+        admission: Admission,
+        offer: requests.Offered,
+        _formats: tuple[str, ...],
+    ) -> _Beginning:
+        """What a member does to play. Errors: `permission_denied`, `stream_not_found`."""
+        stream = request.match_info["stream"]
+        actor = self._directory.find(admission.session.session_id)
+        if not admission.capabilities.subscribe:
+            raise error(ErrorCode.PERMISSION_DENIED)
+        if actor is None:
+            raise error(ErrorCode.STREAM_NOT_FOUND)
+        actor.state.live_stream(stream)
+
+        async def begin(member: HttpMember) -> _Answered:
+            return _Answered(member.play(stream, offer.text), stream)
+
+        return begin
 
     async def _body(self, request: web.Request) -> str:
         """Errors: `sdp_too_large`, `body_invalid`."""
@@ -194,7 +232,7 @@ class WhipGate:
         if matches is None:
             raise _StopError(428, "If-Match is missing.")
         ice = requests.ice_of(await self._body(request))
-        restarts = ice is not None and resource.ice is not None and ice != resource.ice
+        restarts = ice is not None and ice != resource.ice
         if matches.strip() == "*" or restarts:
             raise _StopError(422, "ICE restarts are not supported.")
         if resource.etag not in [tag.strip() for tag in matches.split(",")]:

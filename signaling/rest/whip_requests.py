@@ -2,9 +2,19 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
+from sfu.commands import MediaKind
 from sfu.sdp.errors import SdpError
+from sfu.sdp.negotiate import (
+    OFFERED_SETUPS,
+    RemoteTransport,
+    check_extension_ids,
+    choose,
+    read_uplink_offer,
+    remote_transport,
+)
 from sfu.sdp.parse import SessionDescription, parse
 from signaling.domain.errors import ErrorCode, error
 from signaling.protocol import messages as m
@@ -17,7 +27,19 @@ MAX_NAME_CHARS = 1_000
 _KID = re.compile(r"[0-9a-f]{16}")
 _DIRECTIONS = {"whip": ("sendonly", "sendrecv"), "whep": ("recvonly", "sendrecv")}
 _ICE_LINE = re.compile(r"a=ice-(ufrag|pwd):([A-Za-z0-9+/]{4,256})")
-_FRAGMENT_LINE = re.compile(r"[a-z]=[^\x00-\x1f]*")
+_FRAGMENT_LINE = re.compile(r"[a-z]=[^\x00\r\n]*")
+Role = Literal["whip", "whep"]
+Kind = Literal["audio", "video"]
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """An offer that the media plane will not refuse for what it says. `flowing` are mid and kind
+    of what is to be sent or played, `ice` the client's ufrag and pwd."""
+
+    text: str = field(repr=False)
+    flowing: tuple[tuple[str, Kind], ...]
+    ice: tuple[str, str] = field(repr=False)
 
 
 def bearer_of(headers: Mapping[str, str]) -> str | None:
@@ -26,22 +48,43 @@ def bearer_of(headers: Mapping[str, str]) -> str | None:
     return token.strip() or None if scheme.lower() == "bearer" else None
 
 
-def offered(text: str, role: Literal["whip", "whep"]) -> SessionDescription:
-    """Errors: `sdp_invalid`, `sdp_too_large`; `track_unknown` when nothing flows that way."""
+def offered(text: str, role: Role) -> Offered:
+    """Everything that an offer can be refused for is found here, before anybody has joined.
+
+    Errors: `sdp_invalid`, `sdp_too_large`, `setup_invalid`, `fingerprint_unsupported`,
+    `ssrc_conflict`, `codec_unsupported`; `track_unknown` when nothing flows that way.
+    """
     try:
         description = parse(text)
+        flowing = _flowing(description, role)
+        if not flowing:
+            text = f"No m-line of the offer is {_DIRECTIONS[role][0]}."
+            raise error(ErrorCode.TRACK_UNKNOWN, text)
+        remote = _CHECKS[role](description, flowing)
     except SdpError as refused:
         raise error(refused.code, refused.message) from None
-    if not _flowing(description, role):
-        raise error(ErrorCode.TRACK_UNKNOWN, f"No m-line of the offer is {_DIRECTIONS[role][0]}.")
-    return description
+    return Offered(text, tuple(flowing), (remote.ice_ufrag, remote.ice_pwd))
 
 
-def _flowing(
-    description: SessionDescription, role: Literal["whip", "whep"]
-) -> list[tuple[str, Literal["audio", "video"]]]:
+def _published(description: SessionDescription, flowing: list[tuple[str, Kind]]) -> RemoteTransport:
+    uplink = read_uplink_offer(description)
+    for mid, kind in flowing:
+        choose(uplink, mid, MediaKind(kind))
+    return uplink.remote
+
+
+def _played(description: SessionDescription, _: list[tuple[str, Kind]]) -> RemoteTransport:
+    """Whether a codec fits is told by the stream."""
+    check_extension_ids(description)
+    return remote_transport(description, OFFERED_SETUPS)
+
+
+_CHECKS = {"whip": _published, "whep": _played}
+
+
+def _flowing(description: SessionDescription, role: Role) -> list[tuple[str, Kind]]:
     """mid and kind of the first m-line of each kind that flows the way of the role."""
-    found: dict[Literal["audio", "video"], str] = {}
+    found: dict[Kind, str] = {}
     for media in description.media:
         usable = not media.rejected and media.direction in _DIRECTIONS[role]
         if usable and media.mid is not None:
@@ -52,13 +95,10 @@ def _flowing(
     return [(mid, kind) for kind, mid in found.items()]
 
 
-def tracks_of(
-    description: SessionDescription, kids: Mapping[str, tuple[bytes, ...]]
-) -> tuple[m.TrackOffer, ...]:
+def tracks_of(offer: Offered, kids: Mapping[str, tuple[bytes, ...]]) -> tuple[m.TrackOffer, ...]:
     """The tracks that a WHIP client publishes: one of each kind at most."""
     return tuple(
-        m.TrackOffer(mid=mid, kind=kind, kids=kids.get(mid, ()))
-        for mid, kind in _flowing(description, "whip")
+        m.TrackOffer(mid=mid, kind=kind, kids=kids.get(mid, ())) for mid, kind in offer.flowing
     )
 
 

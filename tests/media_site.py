@@ -59,7 +59,7 @@ async def media_site(folder: Path, **sections: Any) -> AsyncIterator[MediaSite]:
     sections.setdefault("media", MediaSettings(host="127.0.0.1", port=0))
     settings = Settings(
         http=HttpSettings(host="127.0.0.1", port=0),
-        storage=StorageSettings(data_dir=str(folder)),
+        storage=StorageSettings(data_dir=str(folder), development_project=True),
         **sections,
     )
     async with running_server(settings, open_plane=open_plane) as server:

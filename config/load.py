@@ -23,6 +23,7 @@ from config.settings import (
     IceSettings,
     LogSettings,
     MediaSettings,
+    OperationsSettings,
     RoomsSettings,
     Settings,
     SignalingSettings,
@@ -58,6 +59,7 @@ class ConfigurationError(Exception):
 
 SECTIONS = {
     "http": HttpSettings,
+    "operations": OperationsSettings,
     "media": MediaSettings,
     "ice": IceSettings,
     "signaling": SignalingSettings,

@@ -28,7 +28,7 @@ def knob(
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """REST, WebSocket, metrics and static files: one listener."""
+    """REST, WebSocket, WHIP, health and static files: the listener for everybody."""
 
     host: str = knob("0.0.0.0", "Address to listen on.")  # noqa: S104 - a server for others
     port: int = knob(8080, "TCP port; 0 takes a free one.", 0, 65_535)
@@ -60,6 +60,23 @@ class HttpSettings:
     )
     allowed_origins: str = knob(
         "*", "Web origins that may open the WebSocket, with blanks between; * allows all."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OperationsSettings:
+    """Metrics, health and the admin API: a listener of their own, for operators."""
+
+    host: str = knob(
+        "127.0.0.1",
+        "Address to listen on. Loopback: this machine alone. In a container 0.0.0.0, and do not"
+        " publish the port.",
+    )
+    port: int = knob(
+        9_091,
+        "TCP port; 0 takes a free one, and so does the default when [http] port is 0.",
+        0,
+        65_535,
     )
 
 
@@ -289,6 +306,7 @@ class LogSettings:
 @dataclass(frozen=True, slots=True)
 class Settings:
     http: HttpSettings = field(default_factory=HttpSettings)
+    operations: OperationsSettings = field(default_factory=OperationsSettings)
     media: MediaSettings = field(default_factory=MediaSettings)
     ice: IceSettings = field(default_factory=IceSettings)
     signaling: SignalingSettings = field(default_factory=SignalingSettings)

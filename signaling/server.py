@@ -16,7 +16,7 @@ import structlog
 from aiohttp import web
 
 from config.load import ConfigurationError
-from config.settings import Settings
+from config.settings import OperationsSettings, Settings
 from sfu.media_plane import MediaPlane
 from sfu.media_router import WorkerSettings
 from sfu.native_plane import NativeMediaPlane
@@ -50,13 +50,15 @@ COUNT_SAMPLE_S = 1.0
 @dataclass(frozen=True, slots=True)
 class RunningServer:
     """Where a server can be reached. `media_port` is its first UDP port, `media_addresses` what
-    clients are told to send media to, `welcome` what a person reads at the start."""
+    clients are told to send media to, `welcome` what a person reads at the start, and
+    `operations_port` where metrics and the admin API are."""
 
     url: str
     http_port: int
     media_port: int
     media_addresses: tuple[str, ...]
     welcome: str | None
+    operations_port: int | None = None
 
 
 def open_media_plane(settings: Settings) -> tuple[MediaPlane, int]:
@@ -122,7 +124,10 @@ async def running_server(
         surface = Surface(
             services, settings.http, gate.handle, rooms, whip.routes(), readiness=readiness
         )
-        runner = await _listen(WebApp(surface).build(), settings)
+        web_app = WebApp(surface)
+        operations = await _listen_for_operators(web_app.build_operations(), settings)
+        stack.push_async_callback(operations.cleanup)
+        runner = await _listen(web_app.build(), settings)
         stack.push_async_callback(_leave, runner, directory, readiness, settings)
         for sampler in (_sample_lag(metrics), _sample_counts(metrics, live)):
             stack.push_async_callback(_cancel, asyncio.create_task(sampler))
@@ -131,10 +136,16 @@ async def running_server(
         # Last, so that a start that fails does not use up the one welcome.
         text = await _first_words(store, clock, settings, url)
         addresses = public_addresses(settings.media.public_ips, settings.media.host)
-        log.info("listening", http_port=port, media_port=media_port, media_addresses=addresses)
+        log.info(
+            "listening",
+            http_port=port,
+            operations_port=_port_of(operations),
+            media_port=media_port,
+            media_addresses=addresses,
+        )
         if only_loopback(addresses):
             log.warning("media on loopback only", advice=ONLY_LOOPBACK)
-        yield RunningServer(url, port, media_port, addresses, text)
+        yield RunningServer(url, port, media_port, addresses, text, _port_of(operations))
 
 
 async def _first_words(store: Store, clock: Clock, settings: Settings, url: str) -> str | None:
@@ -179,6 +190,26 @@ async def _listen(app: web.Application, settings: Settings) -> web.AppRunner:
     runner = HttpRunner(app, Deadlines.of(settings.http))
     await runner.listen(settings.http.host, settings.http.port, _tls(settings))
     return runner
+
+
+async def _listen_for_operators(app: web.Application, settings: Settings) -> web.AppRunner:
+    """A taken port does not stop the calls: the server goes on without metrics, and says so."""
+    wanted = settings.operations
+    port = 0 if settings.http.port == 0 and wanted == OperationsSettings() else wanted.port
+    runner = HttpRunner(app, Deadlines.of(settings.http))
+    try:
+        await runner.listen(wanted.host, port, None)
+    except OSError as cause:
+        log.warning(
+            "no metrics and no admin API",
+            reason=cause.strerror,
+            advice=f"{wanted.host}:{port} can not be listened on: set [operations] host and port",
+        )
+    return runner
+
+
+def _port_of(runner: web.AppRunner) -> int | None:
+    return runner.addresses[0][1] if runner.addresses else None
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

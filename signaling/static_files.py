@@ -1,18 +1,33 @@
 """The web apps and the browser SDK that are packaged with the server."""
 
+import re
 from pathlib import Path
 from urllib.parse import unquote
 
 from aiohttp import web
 
 WEB_ROOT = Path(__file__).parent / "web"
-# The SDK's frame worker is made from a blob; nothing else comes from elsewhere.
-CONTENT_SECURITY_POLICY = (
+# The SDK's frame worker is made from a blob; nothing else comes from elsewhere, and nothing goes
+# anywhere but to this server.
+_CONTENT_SECURITY_POLICY = (
     "default-src 'self'; script-src 'self'; worker-src 'self' blob:; "
-    "connect-src 'self' ws: wss: http: https:; media-src 'self' blob: mediastream:; "
+    "connect-src 'self'{sockets}; media-src 'self' blob: mediastream:; "
     "img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+_HOST = re.compile(r"[A-Za-z0-9.\-]{1,255}(:[0-9]{1,5})?|\[[0-9a-fA-F:.]{2,45}\](:[0-9]{1,5})?")
+PERMISSIONS_POLICY = (
+    "camera=(self), microphone=(self), display-capture=(self), fullscreen=(self), "
+    "geolocation=(), payment=(), usb=(), serial=(), hid=(), bluetooth=(), midi=()"
+)
+
+
+def content_security_policy(host: str) -> str:
+    """`host` is the one that was asked for: not every browser counts WebSockets to it as 'self'."""
+    sockets = f" ws://{host} wss://{host}" if _HOST.fullmatch(host) else ""
+    return _CONTENT_SECURITY_POLICY.format(sockets=sockets)
+
+
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -42,14 +57,13 @@ def find_file(root: Path, raw_path: str) -> Path | None:
     return path if inside and path.is_file() and path.suffix in _TYPES else None
 
 
-def file_response(path: Path) -> web.FileResponse:
+def file_response(path: Path, host: str) -> web.FileResponse:
     return web.FileResponse(
         path,
         headers={
             "Content-Type": _TYPES[path.suffix],
-            "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-            "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "no-referrer",
+            "Content-Security-Policy": content_security_policy(host),
+            "Permissions-Policy": PERMISSIONS_POLICY,
             "Cache-Control": "no-cache",
             # Pages of other origins load the SDK as a module.
             "Access-Control-Allow-Origin": "*",

@@ -60,19 +60,30 @@ class WebApp:
             client_max_size=self._surface.http.max_body_bytes,
             middlewares=[_compressed_refused],
         )
-        app.router.add_get("/healthz", self._health)
-        app.router.add_get("/readyz", self._ready)
+        self._add_health(app)
         app.router.add_get(OPENAPI_PATH, self._openapi)
-        app.router.add_get("/metrics", self._metrics)
         app.router.add_get(WEBSOCKET_PATH, self._surface.websocket)
         app.router.add_routes(self._surface.http_media)
         app.router.add_post(ROOMS_PATH, self._rooms)
         app.router.add_post(ROOMS_PATH + "/{session}", self._rooms)
-        app.router.add_routes(self._admin.routes())
         # Line ends too: a path may hold them, percent-encoded.
         app.router.add_route("*", r"/{path:[\s\S]*}", self._other)
-        app.on_response_prepare.append(_hide_version)
+        app.on_response_prepare.append(_add_headers)
         return app
+
+    def build_operations(self) -> web.Application:
+        """What only operators are to reach: the metrics and the admin API."""
+        app = web.Application(middlewares=[_compressed_refused])
+        self._add_health(app)
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_routes(self._admin.routes())
+        app.router.add_route("*", r"/{path:[\s\S]*}", self._nothing)
+        app.on_response_prepare.append(_add_headers)
+        return app
+
+    def _add_health(self, app: web.Application) -> None:
+        app.router.add_get("/healthz", self._health)
+        app.router.add_get("/readyz", self._ready)
 
     @property
     def metrics(self) -> Metrics:
@@ -100,6 +111,9 @@ class WebApp:
     async def _rooms(self, request: web.Request) -> web.Response:
         return _plain(await self._surface.rooms.handle(request))
 
+    async def _nothing(self, _request: web.Request) -> web.Response:
+        return _plain(error_answer(NotFound(ErrorCode.NOT_FOUND)))
+
     async def _other(self, request: web.Request) -> web.StreamResponse:
         path = request.rel_url.raw_path
         if is_rest_path(path):
@@ -107,7 +121,7 @@ class WebApp:
         if request.method in ("GET", "HEAD"):
             file = find_file(self._surface.web_root, path)
             if file is not None:
-                return file_response(file)
+                return file_response(file, request.headers.get("Host", ""))
         return _plain(error_answer(NotFound(ErrorCode.NOT_FOUND)))
 
 
@@ -131,8 +145,14 @@ async def _compressed_refused(
     return await handler(request)
 
 
-async def _hide_version(_request: web.Request, response: web.StreamResponse) -> None:
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """What every answer has. The version of the library is nobody's business."""
     response.headers["Server"] = "Sealroute"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    if request.secure:
+        # TLS is ours, so it is for us to say that it stays.
+        response.headers["Strict-Transport-Security"] = "max-age=31536000"
 
 
 def listening_line(url: str, media_port: int, *, as_json: bool) -> str:

@@ -109,6 +109,7 @@ class RestServer:
     live: FakeLiveSessions
     metrics: Metrics
     project: Project
+    operations: web.Application
 
 
 async def open_rest_server(data_dir: Path, http: HttpSettings | None = None, **project: object):
@@ -128,4 +129,7 @@ async def open_rest_server(data_dir: Path, http: HttpSettings | None = None, **p
     )
     rooms = Rooms(store, clock, RoomsSettings(), http or HttpSettings())
     surface = Surface(services, http or HttpSettings(), refuse_websocket, rooms, web_root=data_dir)
-    return RestServer(WebApp(surface).build(), store, live, metrics, owner)
+    web_app = WebApp(surface)
+    return RestServer(
+        web_app.build(), store, live, metrics, owner, operations=web_app.build_operations()
+    )

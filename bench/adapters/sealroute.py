@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import secrets
 import socket
 import sys
@@ -66,6 +67,7 @@ class SealrouteAdapter:
         self._profiles = profiles
         self._module = "bench.blocked_server" if blocked else "signaling"
         self._url = url or ""
+        self.metrics_url = ""
         self._pid = pid
         self._credentials = credentials
         self._process: asyncio.subprocess.Process | None = None
@@ -114,6 +116,8 @@ class SealrouteAdapter:
         self._credentials = Credentials(str(created["apiKey"]), str(created["apiSecret"]))
         port = free_port(socket.SOCK_STREAM)
         self._url = f"http://127.0.0.1:{port}"
+        operations = free_port(socket.SOCK_STREAM)
+        self.metrics_url = f"http://127.0.0.1:{operations}/metrics"
         with (data / "server.log").open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", self._module, "serve",
@@ -121,6 +125,7 @@ class SealrouteAdapter:
                 "--media-host", "127.0.0.1", "--media-port", "0",
                 "--public-ip", "127.0.0.1", "--data-dir", str(data), "--log-level", "warning",
                 cwd=ROOT, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+                env={**os.environ, "SEALROUTE_OPERATIONS_PORT": str(operations)},
             )  # fmt: skip
         self._pid = self._process.pid
         await self._wait_ready(data / "server.log")

@@ -73,7 +73,7 @@ class Scene:
 
     def counters(self) -> tuple[dict[str, int], dict[str, int]]:
         """Totals, and drops by reason."""
-        with urlopen(f"{self.url}/metrics", timeout=10) as answer:
+        with urlopen(self.adapter.metrics_url, timeout=10) as answer:
             text = answer.read().decode()
         totals = {name: int(float(value)) for name, value in _COUNTERS.findall(text)}
         return totals, {name: int(float(value)) for name, value in _DROPS.findall(text)}

@@ -12,6 +12,8 @@ from bench.processes import cpu_s, resident_bytes, stop, tree
 
 PORT = 8080
 URL = f"http://{SERVER_ADDRESS}:{PORT}"
+OPERATIONS_URL = "http://127.0.0.1:9091"
+"""The default; the server has its namespace to itself."""
 SECRET = "a secret of the bench"
 _START_TIMEOUT_S = 20.0
 
@@ -81,10 +83,10 @@ class Served:
                 await asyncio.sleep(0.1)
         self._api_key = (await self.cli("project", "create", "--e2ee"))["apiKey"]
 
-    async def get(self, path: str) -> str | None:
+    async def get(self, path: str, base: str = URL) -> str | None:
         """The body of an answer, or `None` when there is none."""
         process = await asyncio.create_subprocess_exec(
-            *self._namespace.command("curl", "-sf", f"{URL}{path}"),
+            *self._namespace.command("curl", "-sf", f"{base}{path}"),
             stdout=asyncio.subprocess.PIPE,
         )
         out, _ = await process.communicate()
@@ -92,7 +94,7 @@ class Served:
 
     async def metrics(self) -> dict[str, float]:
         """Every sample of /metrics by its full name."""
-        text = await self.get("/metrics") or ""
+        text = await self.get("/metrics", OPERATIONS_URL) or ""
         lines = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
         return {name: float(value) for name, value in lines}
 

@@ -30,7 +30,7 @@ async def site(tmp_path):
     await store.close()
     settings = Settings(
         http=HttpSettings(host="127.0.0.1", port=0),
-        storage=StorageSettings(data_dir=str(tmp_path), cache_ms=0),
+        storage=StorageSettings(data_dir=str(tmp_path), cache_ms=0, development_project=True),
         signaling=SignalingSettings(grace_ms=0, linger_ms=0),
     )
     async with (
@@ -40,7 +40,7 @@ async def site(tmp_path):
         made = Site(server, tmp_path, http)
 
         async def admin(method, rest="", **body):
-            url = f"{server.url}/admin/v1/projects/{made.key}{rest}"
+            url = f"http://127.0.0.1:{server.operations_port}/admin/v1/projects/{made.key}{rest}"
             headers = {"Authorization": f"Bearer {token}"}
             async with http.request(method, url, json=body, headers=headers) as answer:
                 assert answer.status == 200, await answer.text()
@@ -158,7 +158,7 @@ async def test_sessions_are_sealed_by_default_where_the_project_says_so(site, sa
 
 
 async def test_a_projects_own_credentials_and_guesses_administer_nothing(site):
-    url = f"{site.url}/admin/v1/projects/{site.key}"
+    url = f"{site.operations_url}/admin/v1/projects/{site.key}"
     for token in (site.secret, rest_token(site, site.secret), "sealroute_operator_" + "0" * 64):
         headers = {"Authorization": f"Bearer {token}"}
         async with site.http.patch(url, json={"maxSessions": 1}, headers=headers) as answer:

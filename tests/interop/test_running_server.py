@@ -18,6 +18,7 @@ from aiohttp import web
 from config.settings import (
     CallbackSettings,
     HttpSettings,
+    OperationsSettings,
     Settings,
     SignalingSettings,
     StorageSettings,
@@ -51,6 +52,7 @@ class Site:
 
     def __init__(self, server, folder, http):
         self.url, self.http, self.welcome = server.url, http, server.welcome
+        self.operations_url = f"http://127.0.0.1:{server.operations_port}"
         project = json.loads((folder / DEVELOPMENT_FILE).read_text())
         self.key, self.secret = project["apiKey"], project["apiSecret"]
         self.application = opentok.Client(self.key, self.secret, api_url=self.url)
@@ -284,3 +286,26 @@ async def test_no_token_no_secret_and_no_data_of_anybody_reaches_the_log(tmp_pat
         "s3cr3t!",
     ):
         assert secret not in text
+
+
+async def test_metrics_are_on_the_operators_port_and_a_taken_one_stops_no_calls(tmp_path):
+    settings = Settings(
+        http=HttpSettings(host="127.0.0.1", port=0),
+        storage=StorageSettings(data_dir=str(tmp_path / "a")),
+    )
+    async with (
+        running_server(settings, open_plane=fake_plane) as first,
+        aiohttp.ClientSession() as http,
+    ):
+        url = f"http://127.0.0.1:{first.operations_port}/metrics"
+        async with http.get(url) as answer:
+            assert "sealroute_sessions" in await answer.text()
+        taken = replace(
+            settings,
+            operations=OperationsSettings(port=first.operations_port),
+            storage=StorageSettings(data_dir=str(tmp_path / "b")),
+        )
+        async with running_server(taken, open_plane=fake_plane) as second:
+            assert second.operations_port is None
+            async with http.get(f"{second.url}/healthz") as answer:
+                assert answer.status == 200

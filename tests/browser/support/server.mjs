@@ -22,13 +22,20 @@ function launch(port, dataDir, environment) {
       ...['--media-port', '0'],
       ...['--data-dir', dataDir],
     ],
-    { env: { ...process.env, ...environment } },
+    // Metrics beside the port of the server, so that many can run at once.
+    { env: { ...process.env, SEALROUTE_OPERATIONS_PORT: operationsPort(port), ...environment } },
   );
+}
+
+/** A port that goes with the other one. */
+function operationsPort(port) {
+  return String(Number(port) < 60_000 ? Number(port) + 5_000 : Number(port) - 5_000);
 }
 
 export class Server {
   constructor(process, port, dataDir) {
     this.url = `http://127.0.0.1:${port}`;
+    this.operationsUrl = `http://127.0.0.1:${operationsPort(port)}`;
     this.dataDir = dataDir;
     this.program = program;
     this.output = '';
@@ -88,7 +95,7 @@ export class Server {
 
   /** One sample of /metrics by its full name; fails when the server has none of that name. */
   async metric(name) {
-    const text = await (await fetch(`${this.url}/metrics`)).text();
+    const text = await (await fetch(`${this.operationsUrl}/metrics`)).text();
     const sample = text.split('\n').find((line) => line.startsWith(`${name} `));
     if (sample === undefined) throw new Error(`The server has no metric ${name}`);
     return Number(sample.split(' ').at(-1));
@@ -96,7 +103,7 @@ export class Server {
 
   /** The media core's totals that are not zero. */
   async mediaTotals() {
-    const text = await (await fetch(`${this.url}/metrics`)).text();
+    const text = await (await fetch(`${this.operationsUrl}/metrics`)).text();
     return text
       .split('\n')
       .filter((line) => line.startsWith('sealroute_media_') && Number(line.split(' ').at(-1)) > 0);

@@ -16,7 +16,7 @@ async def admin(tmp_path):
     server = await open_rest_server(tmp_path)
     operator, token = new_operator("ada", random_bytes=bytes(range(32)), now_ms=0)
     await server.store.operators.add_operator(operator)
-    client = TestClient(TestServer(server.app))
+    client = TestClient(TestServer(server.operations))
     await client.start_server()
 
     async def ask(method, path, body=None, *, authorization=f"Bearer {token}"):

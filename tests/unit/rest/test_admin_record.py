@@ -23,7 +23,7 @@ async def site(tmp_path):
     server = await open_rest_server(tmp_path, limits)
     operator, _ = new_operator("ada", random_bytes=bytes(range(32)), now_ms=0)
     await server.store.operators.add_operator(operator)
-    async with TestClient(TestServer(server.app)) as client:
+    async with TestClient(TestServer(server.operations)) as client:
         server.client = client
         yield server
     await server.store.close()

@@ -22,6 +22,7 @@ from signaling.rest.api import find_route, is_rest_path
 from signaling.rest.bodies import form_or_json_fields, json_fields
 from signaling.rest.requests import Start
 from signaling.rest.routes import ROUTES
+from signaling.static_files import content_security_policy
 from tests.rest_caller import Caller
 from tests.rest_server import open_rest_server
 
@@ -269,3 +270,52 @@ async def test_web_files_are_served_with_a_policy_and_nothing_outside(caller, tm
     for path in ("/sealroute.sqlite3", "/%2e%2e/x.js", "/sdk/..%2f..%2fa.js", "/.hidden.js"):
         async with caller.client.get(path) as answer:
             assert answer.status == 404
+
+
+# --- what is for operators alone ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "public", "operators"),
+    [
+        ("/metrics", 404, 200),
+        ("/admin/v1/projects", 404, 403),
+        ("/healthz", 200, 200),
+        ("/readyz", 200, 200),
+        ("/openapi.json", 200, 404),
+        ("/v2/project/1/archive", 403, 404),
+        ("/v1/signal", 426, 404),
+    ],
+)
+async def test_metrics_and_administration_have_a_listener_of_their_own(
+    tmp_path, path, public, operators
+):
+    server = await open_rest_server(tmp_path)
+    for app, status in ((server.app, public), (server.operations, operators)):
+        async with TestClient(TestServer(app)) as client, client.get(path) as answer:
+            assert answer.status == status
+    await server.store.close()
+
+
+async def test_every_answer_has_the_headers_that_browsers_keep_to(tmp_path):
+    (tmp_path / "index.html").write_text("<title>page</title>")
+    server = await open_rest_server(tmp_path)
+    async with TestClient(TestServer(server.app)) as client:
+        for path in ("/", "/nothing", "/healthz", "/v2/project/1/archive", "/openapi.json"):
+            async with client.get(path) as answer:
+                assert answer.headers["X-Content-Type-Options"] == "nosniff"
+                assert answer.headers["Referrer-Policy"] == "no-referrer"
+                # TLS is not ours here.
+                assert "Strict-Transport-Security" not in answer.headers
+        async with client.get("/") as answer:
+            assert "geolocation=()" in answer.headers["Permissions-Policy"]
+            host = f"{client.host}:{client.port}"
+            policy = answer.headers["Content-Security-Policy"].split("; ")
+            assert f"connect-src 'self' ws://{host} wss://{host}" in policy
+    await server.store.close()
+
+
+@pytest.mark.parametrize("host", ["a b", "a;script-src *", "", "x" * 300, "a'", "[::1", "a:b"])
+def test_a_host_that_is_none_does_not_reach_the_policy(host):
+    assert "connect-src 'self';" in content_security_policy(host)
+    assert content_security_policy("[::1]:8080").count("[::1]:8080") == 2

@@ -4,6 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# rustup puts itself there, and on the path of the next login only.
+export PATH := $(PATH):$(HOME)/.cargo/bin
 JOBS ?= $(shell nproc)
 
 NATIVE_SOURCES := $(shell find native -name '*.rs' -o -name 'Cargo.toml' -o -name 'Cargo.lock' 2>/dev/null | grep -v /target/)
@@ -25,8 +27,8 @@ help: ## Show the targets
 # --- set-up -------------------------------------------------------------------------------
 
 $(VENV)/tools.stamp:
+	@PYTHON=$(PYTHON) scripts/toolchain
 	@scripts/require cc=build-essential
-	@scripts/toolchain
 	@$(PYTHON) -m venv $(VENV) 2>/dev/null || { scripts/require /usr/share/doc/python3-venv=python3-venv && $(PYTHON) -m venv $(VENV); }
 	@$(BIN)/pip install --quiet --upgrade pip 'maturin>=1.9,<2'
 	@touch $@
@@ -48,7 +50,6 @@ $(VENV)/client.stamp: $(VENV)/runtime.stamp sdk/python/pyproject.toml
 
 $(VENV)/web.stamp: $(VENV)/tools.stamp $(WEB_SOURCES)
 	@echo "Building the browser SDK"
-	@scripts/require node=nodejs npm=npm
 	@scripts/web
 	@touch $@
 
@@ -58,7 +59,6 @@ $(VENV)/dev.stamp: $(VENV)/runtime.stamp
 	@touch $@
 
 $(VENV)/official.stamp: $(VENV)/tools.stamp tests/official/package-lock.json
-	@scripts/require node=nodejs npm=npm
 	@cd tests/official && npm ci --loglevel=error
 	@touch $@
 

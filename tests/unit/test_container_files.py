@@ -5,7 +5,6 @@ That it builds and runs is shown by `make test-image`.
 
 import re
 import shlex
-import subprocess
 import tomllib
 from pathlib import Path
 
@@ -46,10 +45,7 @@ def covers(paths: list[str], wanted: str) -> bool:
 def test_everything_that_is_copied_is_in_the_repository_and_not_ignored(stage):
     patterns = (ROOT / ".dockerignore").read_text().split()
     for path in copied(stage):
-        tracked = subprocess.run(
-            ["git", "ls-files", "--", path], cwd=ROOT, capture_output=True, check=True, text=True
-        )
-        assert tracked.stdout, path
+        assert (ROOT / path).exists(), path
         parts = Path(path).parts
         above = {"/".join(parts[:count]) for count in range(1, len(parts) + 1)}
         assert not above & set(patterns), path

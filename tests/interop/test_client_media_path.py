@@ -77,7 +77,11 @@ class Call:
                 {"mid": t.mid, "kind": t.kind, "codec": "opus" if t.kind == "audio" else codec}
                 for t in tracks
             ]
-            answer = await self.downlink.answer(offer, described, self.bind)
+            answer, lines = await self.downlink.answer(offer)
+            for row in described:
+                line = lines[row["mid"]]
+                assert line.codec == row["codec"]
+                self.subscriber.bind(line.kind, line.codec, line.tap, line.media)
             if keyed:
                 self.publisher.start(STREAM)
                 for track in tracks:
@@ -88,9 +92,6 @@ class Call:
 
     async def _ask(self, kind: str, **members: object) -> None:
         """There is no server here."""
-
-    def bind(self, track, tap, media) -> None:
-        self.subscriber.bind(track["kind"], track["codec"], tap, media)
 
     def capture(self, track) -> None:
         """Keeps every payload that is given to RTP."""
@@ -153,7 +154,7 @@ async def test_sealed_pictures_and_sound_arrive_as_they_were_sent(call, codec) -
     tone = np.concatenate([sound.to_ndarray()[0, ::2] for sound in sounds[20:]]).astype(float)
     spectrum = np.abs(np.fft.rfft(tone * np.hanning(len(tone))))
     assert abs(np.argmax(spectrum) * 48_000 / len(tone) - 440) < 5
-    assert call.events == []
+    assert call.events == ["encryptionStateChanged"]
 
 
 async def test_media_of_a_clear_session_arrives_too(call) -> None:
@@ -205,7 +206,7 @@ async def test_a_new_secret_costs_no_frame_when_the_receiver_has_it_first(call) 
     opened = call.subscriber.state.opened
     await call.until(lambda: call.subscriber.state.opened > opened + 60)
     assert call.subscriber.state.failed == 0
-    assert call.events == []
+    assert call.events == ["encryptionStateChanged"]
 
 
 @pytest.mark.parametrize("codec", ["vp8", "h264"])

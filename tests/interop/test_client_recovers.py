@@ -56,7 +56,7 @@ async def test_a_lost_downlink_is_made_anew_and_subscribers_go_on(server, sessio
     await until(lambda: viewer.recording.counts.frames["video"] > 20)
     seen, stream, name = events_of(viewer), viewer.stream_id, viewer.subscriber_id
     # The client's end goes, as with its process: its good-bye is the last that is heard of it.
-    await sessions[1]._downlink._peer.close()
+    await sessions[1].subscribing.downlink._peer.close()
     await until(lambda: "connected" in seen, 15)
     assert seen.index("disconnected") < seen.index("connected")
     assert viewer.stream_id == stream
@@ -86,7 +86,7 @@ async def test_a_lost_uplink_is_made_anew_and_the_publisher_sends_again(server, 
     viewer = await subscribed(sessions[1])
     await until(lambda: viewer.tracks["video"].frames > 20)
     gone = events_of(viewer)
-    await sessions[0]._uplink._peer.close()
+    await sessions[0].publishing.uplink._peer.close()
     await until(lambda: publisher.stream_id != before, 15)
     assert sessions[0].publishers == {publisher.stream_id: publisher}
     await until(lambda: publisher.stream_id in sessions[1].streams, 15)
@@ -106,7 +106,7 @@ async def test_what_can_not_be_taken_up_again_ends_with_its_reason(server, sessi
     await until(lambda: viewer.tracks["video"].frames > 10)
     ended = events_of(viewer)
     viewer.stream_id = "no-such-stream"
-    await sessions[1]._downlink._peer.close()
+    await sessions[1].subscribing.downlink._peer.close()
     await until(lambda: "destroyed" in ended, 15)
     assert sessions[1].subscribers == {}
     assert publisher.stream_id in sessions[1].streams

@@ -1,42 +1,61 @@
 """The peer connection that carries what this client subscribes to; the server offers."""
 
-from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from aiortc import RTCSessionDescription
+from aiortc import RTCRtpReceiver, RTCSessionDescription
+from aiortc.sdp import SessionDescription
 
+from sealroute_client.errors import DecryptionInternalError
 from sealroute_client.media.inbound import InboundTap
 from sealroute_client.peers import PeerConnections
 
-Bind = Callable[[dict[str, Any], InboundTap, Any], None]
-"""(track of the offer, tap, decoded media)"""
+if TYPE_CHECKING:
+    from sealroute_client.subscriber import Subscriber
+
+
+@dataclass(slots=True)
+class Line:
+    """One m-line that receives, and whose it is."""
+
+    kind: str
+    tap: InboundTap
+    media: Any
+    codec: str = ""
+    owner: "tuple[Subscriber, str] | None" = None
 
 
 class Downlink:
-    """Every receiver has a tap from its first moment; unbound taps drop all."""
+    """Every receiver has a tap of its own from its first moment; unbound taps drop all."""
 
     def __init__(self, peers: PeerConnections) -> None:
         self._peer = peers.open()
-        self._taps: dict[str, InboundTap] = {}
+        self._lines: dict[RTCRtpReceiver, Line] = {}
 
-    async def answer(self, offer: str, tracks: list[dict[str, Any]], bind: Bind) -> str:
+    async def answer(self, offer: str) -> tuple[str, dict[str, Line]]:
+        """The answer, and the m-lines by mid. Errors: DecryptionInternalError."""
         await self._peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
-        wanted = {str(track["mid"]): track for track in tracks}
+        lines: dict[str, Line] = {}
         for transceiver in self._peer.getTransceivers():
-            mid = str(transceiver.mid)
-            tap = self._taps.get(mid)
-            if tap is None:
-                tap = self._taps[mid] = InboundTap(transceiver.receiver)
-            track = wanted.get(mid)
-            if track is None:
-                tap.take = None
-            else:
-                bind(track, tap, transceiver.receiver.track)
+            # By receiver, not by mid: two m-lines may be given one mid.
+            receiver = transceiver.receiver
+            line = self._lines.get(receiver)
+            if line is None:
+                line = Line(transceiver.kind, InboundTap(receiver), receiver.track)
+                self._lines[receiver] = line
+            if str(transceiver.mid) in lines:
+                raise DecryptionInternalError("The server gave two m-lines one mid")
+            lines[str(transceiver.mid)] = line
         await self._peer.setLocalDescription(await self._peer.createAnswer())
-        return str(self._peer.localDescription.sdp)
+        answer = str(self._peer.localDescription.sdp)
+        for media in SessionDescription.parse(answer).media:
+            if media.rtp.codecs and media.rtp.muxId in lines:
+                mime = media.rtp.codecs[0].mimeType
+                lines[media.rtp.muxId].codec = mime.lower().partition("/")[2]
+        return answer, lines
 
     async def packets_lost(self) -> int:
-        return sum([await tap.packets_lost() for tap in self._taps.values()])
+        return sum([await line.tap.packets_lost() for line in self._lines.values()])
 
     @property
     def state(self) -> str:

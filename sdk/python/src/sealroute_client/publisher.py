@@ -10,6 +10,7 @@ from aiortc import RTCRtpTransceiver
 from sealroute_client.e2ee.frames import CodecId
 from sealroute_client.e2ee.keys import PendingContext, Sealer
 from sealroute_client.e2ee.secret import KeyIds
+from sealroute_client.e2ee.trust import StreamTrustState
 from sealroute_client.errors import NotConnected
 from sealroute_client.events import Emitter
 from sealroute_client.media import outbound
@@ -46,6 +47,8 @@ class PublishedTrack:
     old_kids: list[int] = field(default_factory=list)
     """Left, but declared still: packets under them are on the way."""
     on_exhausted: Callable[[], None] | None = None
+    on_sent: Callable[[], None] = lambda: None
+    """Called for each frame that goes out, on the event loop."""
 
     def attach(self) -> None:
         outbound.attach(
@@ -65,6 +68,7 @@ class PublishedTrack:
     def _on_frame(self, size: int) -> None:
         self.counts.frames += 1
         self.counts.bytes += size
+        self.on_sent()
 
     @property
     def mid(self) -> str:
@@ -107,6 +111,7 @@ class Publisher(Emitter):
         self.tracks = tracks
         self.stream_id = ""
         self.key_ids = KeyIds()
+        self.trust = StreamTrustState(is_encrypted=False)
         self.video_codec = "vp8"
         self.name = ""
         self._muted: set[str] = set()
@@ -124,9 +129,17 @@ class Publisher(Emitter):
 
     def take_tracks(self, tracks: list[PublishedTrack]) -> None:
         """The m-lines that send from now on; what is muted stays so."""
+        self.trust = StreamTrustState(is_encrypted=any(track.is_sealed for track in tracks))
         for track in tracks:
             track.is_muted = self.is_muted(track.kind)
+            track.on_sent = self._on_sent
         self.tracks = tracks
+
+    def _on_sent(self) -> None:
+        if self.trust.on_encrypted():
+            state = str(self.trust.state)
+            self.emit("encryptionStateChanged", streamId=self.stream_id, state=state)
+            self._session.emit("encryptionStateChanged", streamId=self.stream_id, state=state)
 
     async def _watch(self) -> None:
         await self.source.ended()

@@ -1,59 +1,53 @@
-"""A transport was lost: what it carried goes on over a fresh one, within the same Connection.
+"""What was lost goes on: over a fresh transport within the same Connection, or over a fresh
+Connection of the same Session.
 
 The server has forgotten the transport and all that went over it. Publishers get another stream
 id, since their streams have ended for everybody; Subscribers go on with the streams they had.
 """
 
-import logging
+import asyncio
 from typing import TYPE_CHECKING
 
-from sealroute_client.errors import SealrouteError
-
 if TYPE_CHECKING:
-    from sealroute_client.publisher import Publisher
     from sealroute_client.session import Session
-    from sealroute_client.subscriber import Subscriber
-
-logger = logging.getLogger(__name__)
 
 
-def begin(session: "Session", direction: str) -> None:
-    """Called as the server tells, before it tells which streams ended by that."""
-    if direction == "uplink":
-        publishers = list(session.publishers.values())
-        session.publishers.clear()
-        session.spawn(_republish(session, publishers))
-    else:
-        subscribers = list(session.subscribers.values())
-        session.subscribers.clear()
-        session.spawn(_resubscribe(session, subscribers))
+class Recovery:
+    """One at a time and direction: a second loss while one is made good waits for it."""
 
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+        self._locks = {"uplink": asyncio.Lock(), "downlink": asyncio.Lock()}
 
-async def _republish(session: "Session", publishers: "list[Publisher]") -> None:
-    await session.close_link("uplink")
-    session.emit("transportLost", direction="uplink")
-    for publisher in publishers:
-        if publisher.is_ended.is_set():
-            await publisher.stop()
-            continue
-        try:
-            await session.negotiate(publisher)
-        except SealrouteError as error:
-            await publisher.stop()
-            publisher.emit("streamDestroyed", streamId=publisher.stream_id, reason=error.code)
-            session.emit("error", error=error)
+    def begin(self, direction: str) -> None:
+        """Called as the server tells, before it tells which streams ended by that."""
+        if direction == "uplink":
+            self._session.publishing.lose()
+            self._session.spawn(self._publish_again(is_lost=True))
+        else:
+            self._session.subscribing.lose()
+            self._session.spawn(self._subscribe_again(is_lost=True))
 
+    def rejoin(self) -> None:
+        """The server knows the client no more, as after its restart: all is asked for again."""
+        self.begin("uplink")
+        self.begin("downlink")
 
-async def _resubscribe(session: "Session", subscribers: "list[Subscriber]") -> None:
-    for subscriber in subscribers:
-        subscriber.lose_tracks()
-    await session.close_link("downlink")
-    session.emit("transportLost", direction="downlink")
-    for subscriber in subscribers:
-        if subscriber.is_ended.is_set():
-            continue
-        try:
-            await session.request_subscription(subscriber)
-        except SealrouteError as error:
-            logger.info("a subscription was not taken up again: %s", error.code)
-            await session.end_subscriber(subscriber)
+    def resume(self) -> None:
+        """What failed for want of a connection is tried again."""
+        self._session.spawn(self._publish_again(is_lost=False))
+        self._session.spawn(self._subscribe_again(is_lost=False))
+
+    async def _publish_again(self, *, is_lost: bool) -> None:
+        async with self._locks["uplink"]:
+            if is_lost:
+                await self._session.publishing.close_uplink()
+                self._session.emit("transportLost", direction="uplink")
+            await self._session.publishing.take_up_again()
+
+    async def _subscribe_again(self, *, is_lost: bool) -> None:
+        async with self._locks["downlink"]:
+            if is_lost:
+                await self._session.subscribing.close_downlink()
+                self._session.emit("transportLost", direction="downlink")
+            await self._session.subscribing.take_up_again()

@@ -13,7 +13,7 @@ from aiortc import RTCSessionDescription
 from aiortc.contrib.media import MediaRelay
 from aiortc.sdp import SessionDescription, candidate_from_sdp
 
-from sealroute_client.errors import SealrouteError
+from sealroute_client.errors import EncryptionInternalError, SealrouteError
 from sealroute_client.media.inbound import InboundTap
 from sealroute_client.peers import PeerConnection, PeerConnections
 from sealroute_client.publisher import PublishedTrack, Publisher
@@ -46,6 +46,10 @@ class PeerLinks:
     """All peer connections of one client in a relayed Session."""
 
     def __init__(self, session: "Session", peers: PeerConnections) -> None:
+        """Errors: EncryptionInternalError in a Session that does not send in clear: peers of
+        other clients would get clear media, and the server can play any of them."""
+        if not session.trust.is_relayed or session.encryption is not None:
+            raise EncryptionInternalError("A session with a secret has no direct peers")
         self._session = session
         self._peers = peers
         self._links: dict[str, PeerLink] = {}
@@ -235,7 +239,7 @@ class PeerLinks:
         self.drop(link.subscriber_id)
         subscriber = self._session.subscribers.get(link.subscriber_id)
         if link.publisher is None and subscriber is not None:
-            self._session.spawn(self._session.lose_subscriber(subscriber))
+            self._session.spawn(self._session.subscribing.lose_one(subscriber))
 
     def _forget_tracks(self, link: PeerLink) -> None:
         for track in link.tracks:

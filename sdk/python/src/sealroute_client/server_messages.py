@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from sealroute_client import recovery
 from sealroute_client.e2ee.identity import Outcome
 from sealroute_client.errors import ServerError
 from sealroute_client.signaling import Message
@@ -48,13 +47,9 @@ class ServerMessages:
         reason = message.get("reason", "")
         publisher = self._session.publishers.pop(stream_id, None)
         if publisher is not None:
-            self._session.spawn(self._session.end_publisher(publisher))
+            self._session.spawn(self._session.publishing.end(publisher))
             publisher.emit("streamDestroyed", streamId=stream_id, reason=reason)
-        for subscriber in [
-            s for s in self._session.subscribers.values() if s.stream_id == stream_id
-        ]:
-            del self._session.subscribers[subscriber.subscriber_id]
-            self._session.spawn(self._session.end_subscriber(subscriber))
+        self._session.subscribing.end_stream(stream_id)
         if self._session.streams.pop(stream_id, None) is not None or publisher is not None:
             self._session.emit("streamDestroyed", streamId=stream_id, reason=reason)
 
@@ -95,6 +90,9 @@ class ServerMessages:
             if isinstance(content, Outcome):
                 return
             kind, data = content.type, content.data
+        elif self._session.encryption is not None and sender is not None:
+            # A member would have encrypted it; applications, over REST, have no member's name.
+            return
         self._session.emit(
             "signal", connectionId=sender, type=kind, data=data, isSealed=sealed is not None
         )
@@ -133,7 +131,7 @@ class ServerMessages:
             subscriber.emit("connected", streamId=subscriber.stream_id)
 
     def _on_active_speaker(self, message: dict[str, Any]) -> None:
-        self._session.emit("activeSpeakerChanged", stream_id=str(message["streamId"]))
+        self._session.emit("activeSpeakerChanged", streamId=str(message["streamId"]))
 
     def _on_video_supply(self, message: dict[str, Any]) -> None:
         subscriber = self._session.subscribers.get(str(message["subscriberId"]))
@@ -146,7 +144,7 @@ class ServerMessages:
             publisher.on_video_demand(str(message["mid"]), bool(message["watched"]))
 
     def _on_transport_lost(self, message: dict[str, Any]) -> None:
-        recovery.begin(self._session, str(message["direction"]))
+        self._session.recovery.begin(str(message["direction"]))
 
     def _on_peer_wanted(self, message: dict[str, Any]) -> None:
         if self._session.relay is not None:
@@ -165,7 +163,7 @@ class ServerMessages:
             self._session.relay.on_candidate(message)
 
     def _on_offer(self, message: Message) -> None:
-        self._session.offers.put_nowait(message)
+        self._session.subscribing.offers.put_nowait(message)
 
     def _on_error(self, message: dict[str, Any]) -> None:
         self._session.emit("error", error=ServerError.from_wire(message))

@@ -3,20 +3,20 @@
 import asyncio
 import ipaddress
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCIceServer
 
-from sealroute_client.downlink import Downlink
 from sealroute_client.e2ee import secret as secrets
 from sealroute_client.e2ee.frames import FORMAT
-from sealroute_client.e2ee.secret import KeyIds
 from sealroute_client.e2ee.signals import SignalContent
+from sealroute_client.e2ee.trust import SessionTrust, Trust
 from sealroute_client.encryption import SessionEncryption
 from sealroute_client.errors import (
+    ConnectFailed,
     EncryptionInternalError,
     EncryptionSecretMissing,
     InvalidParameter,
@@ -25,15 +25,15 @@ from sealroute_client.errors import (
 )
 from sealroute_client.events import Emitter
 from sealroute_client.media import loopback, sources
-from sealroute_client.media.inbound import InboundTap
-from sealroute_client.media.sources import Source
 from sealroute_client.peers import PeerConnections
-from sealroute_client.publisher import PublishedTrack, Publisher
+from sealroute_client.publisher import Publisher
+from sealroute_client.publishing import Publishing
+from sealroute_client.recovery import Recovery
 from sealroute_client.relay import PeerLinks
 from sealroute_client.server_messages import ServerMessages
 from sealroute_client.signaling import VERSION, Credentials, Message, Signaling
 from sealroute_client.subscriber import Subscriber
-from sealroute_client.uplink import VIDEO_CODECS, Uplink
+from sealroute_client.subscribing import Subscribing
 
 CLIENT_CODECS: Final = ("opus", "vp8", "h264")
 
@@ -57,12 +57,10 @@ class Session(Emitter):
         super().__init__()
         loopback.install()
         self.connection_id = ""
-        self.is_sealed = False
+        self.trust = Trust(has_secret=encryption_secret is not None)
         self.capabilities: dict[str, Any] = {}
         self.connections: dict[str, dict[str, Any]] = {}
         self.streams: dict[str, dict[str, Any]] = {}
-        self.publishers: dict[str, Publisher] = {}
-        self.subscribers: dict[str, Subscriber] = {}
         self.encryption: SessionEncryption | None = None
         self._credentials = Credentials(url, api_key, session_id, token)
         self._secret = encryption_secret
@@ -78,9 +76,9 @@ class Session(Emitter):
         self._messages = ServerMessages(self)
         self._peers = PeerConnections(RTCConfiguration(iceServers=[]))
         self.relay: PeerLinks | None = None
-        self._uplink: Uplink | None = None
-        self._downlink: Downlink | None = None
-        self.offers: asyncio.Queue[Message] = asyncio.Queue()
+        self.publishing = Publishing(self, self._peers)
+        self.subscribing = Subscribing(self, self._peers)
+        self.recovery = Recovery(self)
         self._tasks: set[asyncio.Task[None]] = set()
         self._has_joined = False
         self._ending: asyncio.Task[None] | None = None
@@ -104,17 +102,31 @@ class Session(Emitter):
         try:
             self._enter(welcome, derived)
             if self.encryption is not None:
-                await self.encryption.announce()
+                self.spawn(self.encryption.tell_again())
         except BaseException:
             await self.disconnect()
             raise
         self._has_joined = True
-        self.spawn(self._answer_offers())
+        self.spawn(self.subscribing.answer_offers())
         self._messages.take_snapshot(welcome)
 
+    def _check(self, welcome: dict[str, Any]) -> None:
+        """Before anything is made or sent: is this the session that was asked for?
+
+        Errors: EncryptionInternalError, EncryptionSecretMissing.
+        """
+        described = welcome["session"]
+        state = self.trust.on_welcome(described.get("e2ee"), described.get("mediaMode"))
+        if state is SessionTrust.REFUSED:
+            raise EncryptionInternalError(self.trust.reason)
+        if state is SessionTrust.CONFIRMED:
+            raise EncryptionSecretMissing(
+                "Tried to connect an e2ee session but the encryption secret was not set"
+            )
+
     def _enter(self, welcome: dict[str, Any], secret: secrets.SessionSecret | None) -> None:
+        self._check(welcome)
         self.connection_id = str(welcome["connection"]["connectionId"])
-        self.is_sealed = bool(welcome["session"].get("e2ee", False))
         self.capabilities = dict(welcome.get("capabilities", {}))
         configuration = RTCConfiguration(
             iceServers=[
@@ -123,22 +135,15 @@ class Session(Emitter):
             ]
         )
         self._peers = PeerConnections(configuration)
-        if welcome["session"].get("mediaMode") == "relayed":
-            self.relay = PeerLinks(self, self._peers)
-        if self.is_sealed and secret is None:
-            raise EncryptionSecretMissing(
-                "Tried to connect an e2ee session but the encryption secret was not set"
-            )
-        if not self.is_sealed and secret is not None:
-            # Who sets a secret wants no clear media, whatever the server says.
-            raise EncryptionInternalError(
-                "An encryption secret was set, but the server says the session is not encrypted"
-            )
+        self.publishing = Publishing(self, self._peers)
+        self.subscribing = Subscribing(self, self._peers)
         if secret is not None:
             self.encryption = SessionEncryption(
-                secret, self.signaling.request, self.publishers.values, self.spawn
+                secret, self.signaling.request, self.publishing.publishers.values, self.spawn
             )
             self._join_encryption(welcome)
+        if self.trust.is_relayed:
+            self.relay = PeerLinks(self, self._peers)
 
     def _join_encryption(self, welcome: dict[str, Any]) -> None:
         if self.encryption is not None:
@@ -166,15 +171,15 @@ class Session(Emitter):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            for publisher in list(self.publishers.values()):
-                await publisher.stop()
+            if self.encryption is not None:
+                self.encryption.close()
+            await self.publishing.stop()
             await self.signaling.close()
-            for subscriber in list(self.subscribers.values()):
-                await subscriber.close()
+            await self.subscribing.close()
             if self.relay is not None:
                 self.relay.forget()
             await self._peers.close()
-            self._uplink = self._downlink = None
+            self.publishing.uplink = self.subscribing.downlink = None
         finally:
             self._is_over.set()
             if self._has_joined:
@@ -184,7 +189,7 @@ class Session(Emitter):
         self._begin_end(reason)
 
     @property
-    def _is_leaving(self) -> bool:
+    def is_leaving(self) -> bool:
         return self._ending is not None
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -197,12 +202,20 @@ class Session(Emitter):
         if task.cancelled() or (error := task.exception()) is None:
             return
         if isinstance(error, SealrouteError):
-            if not self._is_leaving:
+            if not self.is_leaving:
                 self.emit("error", error=error)
         else:
             logging.getLogger(__name__).error("A task of the session failed", exc_info=error)
 
-    # --- publishing --------------------------------------------------------------------
+    # --- publishing and subscribing ------------------------------------------------------
+
+    @property
+    def publishers(self) -> dict[str, Publisher]:
+        return self.publishing.publishers
+
+    @property
+    def subscribers(self) -> dict[str, Subscriber]:
+        return self.subscribing.subscribers
 
     async def publish(  # noqa: PLR0913 - the options of a Publisher, all by name
         self,
@@ -219,9 +232,11 @@ class Session(Emitter):
 
         Errors: MediaSourceError, ServerError, NotConnected, EncryptionError.
         """
+        self._require_connected()
         source = await sources.open_source(media, audio, video, loop=loop, is_device=is_device)
         try:
-            return await self.publish_source(source, video_codec=video_codec, name=name)
+            self._require_connected()
+            return await self.publishing.publish(source, video_codec, name)
         except BaseException:
             source.close()
             for track in (source.audio, source.video):
@@ -229,179 +244,19 @@ class Session(Emitter):
                     track.stop()
             raise
 
-    async def publish_source(
-        self, source: Source, *, video_codec: str = "vp8", name: str = ""
-    ) -> Publisher:
-        self._require_connected()
-        if self.relay is not None:
-            return await self._publish_relayed(source, video_codec, name)
-        publisher = Publisher(self, source, [])
-        publisher.video_codec, publisher.name = video_codec, name
-        try:
-            await self.negotiate(publisher)
-        except BaseException:
-            await publisher.stop()
-            raise
-        return publisher
-
-    async def negotiate(self, publisher: Publisher) -> None:
-        """Gives a Publisher a stream over the uplink; again, when the one before was lost.
-        Errors: ServerError, NotConnected, EncryptionError."""
-        if self._uplink is None:
-            self._uplink = Uplink(self._peers, is_sealed=self.is_sealed)
-
-        async def prepare(offer: str, tracks: list[PublishedTrack]) -> str:
-            publisher.key_ids = KeyIds()
-            for track in tracks:
-                if self.encryption is not None:
-                    track.pending = self.encryption.pending(publisher)
-            rows = [
-                {"mid": track.mid, "kind": track.kind, "kids": track.declared_kids}
-                for track in tracks
-            ]
-            answer = await self._request_publish(offer, rows, publisher)
-            publisher.take_tracks(tracks)
-            publisher.start(str(answer["streamId"]))
-            self.publishers[publisher.stream_id] = publisher
-            if self.encryption is not None:
-                self.encryption.activate(publisher)
-            return str(answer["answer"])
-
-        try:
-            await self._uplink.publish(publisher.source, publisher.video_codec, prepare)
-        except BaseException:
-            self.publishers.pop(publisher.stream_id, None)
-            raise
-        for track in publisher.tracks:
-            track.on_exhausted = self._renewal(publisher, track)
-
-    async def _publish_relayed(self, source: Source, video_codec: str, name: str) -> Publisher:
-        """Nothing is sent before somebody subscribes: each Subscriber is a peer of its own."""
-        if video_codec not in VIDEO_CODECS:
-            raise InvalidParameter("The video codec is vp8 or h264")
-        media = [track for track in (source.audio, source.video) if track is not None]
-        rows: list[dict[str, Any]] = [{"mid": t.kind, "kind": t.kind} for t in media]
-        publisher = Publisher(self, source, [])
-        publisher.video_codec, publisher.name = video_codec, name
-        answer = await self._request_publish(None, rows, publisher)
-        publisher.start(str(answer["streamId"]))
-        self.publishers[publisher.stream_id] = publisher
-        return publisher
-
-    async def _request_publish(
-        self, offer: str | None, tracks: list[dict[str, Any]], publisher: Publisher
-    ) -> Message:
-        source = publisher.source
-        size = {"width": source.width, "height": source.height} if source.width else None
-        return await self.signaling.request(
-            "publish",
-            offer=offer,
-            tracks=tracks,
-            name=publisher.name or None,
-            videoType="custom" if source.video is not None else None,
-            hasAudio=publisher.has_audio,
-            hasVideo=publisher.has_video,
-            videoDimensions=size,
-            frameRate=source.frame_rate,
-            e2eeFormat=FORMAT if self.is_sealed else None,
-        )
-
-    def _renewal(self, publisher: Publisher, track: PublishedTrack) -> Callable[[], None]:
-        """Called in an encoder thread when the counter of the track's key has ended."""
-        loop = asyncio.get_running_loop()
-
-        def on_loop() -> None:
-            if self.encryption is not None and not self._is_leaving:
-                self.encryption.renew(publisher, track)
-
-        def on_exhausted() -> None:
-            loop.call_soon_threadsafe(on_loop)
-
-        return on_exhausted
-
     async def unpublish(self, publisher: Publisher) -> None:
-        if self.publishers.pop(publisher.stream_id, None) is None:
-            return
-        await self.end_publisher(publisher)
-        await self.signaling.request("unpublish", streamId=publisher.stream_id)
-
-    async def end_publisher(self, publisher: Publisher) -> None:
-        await publisher.stop()
-        if self.relay is not None:
-            self.relay.drop_stream(publisher)
-        if self._uplink is not None:
-            self._uplink.retire(publisher.tracks)
-
-    # --- subscribing -------------------------------------------------------------------
+        await self.publishing.unpublish(publisher)
 
     async def subscribe(
         self, stream: str | dict[str, Any], *, audio: bool = True, video: bool = True
     ) -> Subscriber:
-        """`stream` is an entry of `streams` or its id. Errors: ServerError, NotConnected."""
+        """`stream` is an entry of `streams` or its id. Errors: ServerError, NotConnected,
+        InvalidParameter where the session is encrypted and has no such stream."""
         self._require_connected()
-        stream_id = stream if isinstance(stream, str) else str(stream["streamId"])
-        known = self.streams.get(stream_id, {"streamId": stream_id})
-        openers = None
-        if self.encryption is not None:
-            openers = self.encryption.openers(str(known["connectionId"]), stream_id)
-        subscriber = Subscriber(known, openers, self._report_state, self.signaling.request)
-        subscriber.wanted = {"audio": audio, "video": video}
-        subscriber.on("*", lambda event: self._on_subscriber_event(event.name, event.detail))
-        await self.request_subscription(subscriber)
-        return subscriber
-
-    async def request_subscription(self, subscriber: Subscriber) -> None:
-        """Asks for the Subscriber's stream; again, when the downlink was lost."""
-        answer = await self.signaling.request(
-            "subscribe", streamId=subscriber.stream_id, **subscriber.wanted
-        )
-        subscriber.subscriber_id = str(answer["subscriberId"])
-        self.subscribers[subscriber.subscriber_id] = subscriber
+        return await self.subscribing.subscribe(stream, audio=audio, video=video)
 
     async def unsubscribe(self, subscriber: Subscriber) -> None:
-        if self.subscribers.pop(subscriber.subscriber_id, None) is None:
-            return
-        if self.relay is not None:
-            self.relay.drop(subscriber.subscriber_id)
-        await subscriber.close()
-        await self.signaling.request("unsubscribe", subscriberId=subscriber.subscriber_id)
-
-    def _on_subscriber_event(self, name: str, detail: dict[str, object]) -> None:
-        if name in ("encryptionSecretMismatch", "encryptionSecretMatch", "error"):
-            self.emit(name, **detail)
-
-    def _report_state(self, subscriber: Subscriber, state: str) -> None:
-        self.spawn(
-            self._tell(
-                "e2eeState",
-                subscriberId=subscriber.subscriber_id,
-                state=state,
-                opened=subscriber.state.opened,
-                failed=subscriber.state.failed,
-            )
-        )
-
-    async def _tell(self, kind: str, **members: object) -> None:
-        await self.signaling.request(kind, **members)
-
-    async def _answer_offers(self) -> None:
-        while True:
-            message: dict[str, Any] = await self.offers.get()
-            if self._downlink is None:
-                self._downlink = Downlink(self._peers)
-            answer = await self._downlink.answer(message["sdp"], message["tracks"], self._bind)
-            try:
-                await self.signaling.request("downlinkAnswer", number=message["number"], sdp=answer)
-            except SealrouteError as error:
-                # The server repeats or replaces the offer; keep answering.
-                self.emit("error", error=error)
-
-    def _bind(self, track: dict[str, Any], tap: InboundTap, media: Any) -> None:
-        subscriber = self.subscribers.get(str(track["subscriberId"]))
-        if subscriber is None:
-            tap.take = None
-        else:
-            subscriber.bind(str(track["kind"]), str(track["codec"]), tap, media)
+        await self.subscribing.unsubscribe(subscriber)
 
     # --- encryption --------------------------------------------------------------------
 
@@ -414,6 +269,7 @@ class Session(Emitter):
         secrets.normalise(secret)
         if not self.connection_id:
             self._secret = secret
+            self.trust = Trust(has_secret=True)
             return
         derived = await secrets.derive(secret, self._credentials.session_id)
         if self.encryption is None:
@@ -438,45 +294,54 @@ class Session(Emitter):
     async def force_disconnect(self, connection_id: str) -> None:
         await self.signaling.request("forceDisconnect", connectionId=connection_id)
 
-    async def lose_subscriber(self, subscriber: Subscriber) -> None:
-        """Relayed Sessions: its peer is lost."""
-        if self.subscribers.pop(subscriber.subscriber_id, None) is not None:
-            await self.end_subscriber(subscriber)
-            self.emit("transportLost", direction="downlink")
-            await self.signaling.request("unsubscribe", subscriberId=subscriber.subscriber_id)
-
-    async def end_subscriber(self, subscriber: Subscriber) -> None:
-        if self.relay is not None:
-            self.relay.drop(subscriber.subscriber_id)
-        await subscriber.close()
-        subscriber.emit("destroyed", streamId=subscriber.stream_id)
-
-    async def close_link(self, direction: str) -> None:
-        """Ends a transport that was lost; the next negotiation makes another."""
-        if direction == "uplink":
-            uplink, self._uplink = self._uplink, None
-            if uplink is not None:
-                await uplink.close()
-        else:
-            downlink, self._downlink = self._downlink, None
-            if downlink is not None:
-                await downlink.close()
+    # --- another WebSocket -----------------------------------------------------------------
 
     def _on_resumed(self, welcome: dict[str, Any]) -> None:
-        if str(welcome["connection"]["connectionId"]) != self.connection_id:
-            self._on_closed("networkDisconnected")
+        """The same Connection goes on, or, where the server knows it no more, another begins."""
+        try:
+            self._check(welcome)
+            connection_id = str(welcome["connection"]["connectionId"])
+        except (SealrouteError, LookupError, TypeError, AttributeError) as error:
+            self._on_refused(error)
             return
+        is_other = connection_id != self.connection_id
+        self.connection_id = connection_id
+        if is_other:
+            # Before the snapshot: what ends by it is not asked for again.
+            self.publishing.lose()
         self._join_encryption(welcome)
+        self._messages.take_snapshot(welcome)
+        if is_other:
+            self.recovery.rejoin()
+        else:
+            self.recovery.resume()
         if self.encryption is not None:
             self.spawn(self.encryption.tell_again())
-        self._messages.take_snapshot(welcome)
         self.emit("sessionReconnected")
+
+    def _on_refused(self, error: Exception) -> None:
+        if not isinstance(error, SealrouteError):
+            error = ConnectFailed("The server sent something that is no welcome")
+        self.emit("error", error=error)
+        self._begin_end("trustRefused")
 
     # --- figures -----------------------------------------------------------------------
 
+    @property
+    def is_encrypted(self) -> bool:
+        """Nothing is sent or played in clear. Whether a stream has proved it: see its `trust`."""
+        return self.trust.state is SessionTrust.KEYED
+
+    def verification_code(self) -> str:
+        """Six groups of five digits. People who read the same code to each other hold the same
+        secret in the same Session, under the same rules. Errors: EncryptionSecretMissing."""
+        if self.encryption is None:
+            raise EncryptionSecretMissing("The session is not encrypted end to end")
+        return self.encryption.current.verification_code()
+
     async def stats(self) -> dict[str, Any]:
         """Totals since the start: frames and bytes sent, received, opened, failed, lost."""
-        links = [link for link in (self._downlink, self.relay) if link is not None]
+        links = [link for link in (self.subscribing.downlink, self.relay) if link is not None]
         lost = sum([await link.packets_lost() for link in links])
         return {
             "sent": {i: p.describe() for i, p in self.publishers.items()},
@@ -492,7 +357,7 @@ class Session(Emitter):
         }
 
     def _require_connected(self) -> None:
-        if not self.connection_id or self._is_leaving:
+        if not self.connection_id or self.is_leaving:
             raise NotConnected("The session is not connected")
 
 

@@ -4,7 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,9 +14,10 @@ from sealroute_client.e2ee.frames import CodecId
 from sealroute_client.e2ee.identity import Outcome
 from sealroute_client.e2ee.opening import Opener
 from sealroute_client.e2ee.state import DecryptionState, Notice
+from sealroute_client.e2ee.trust import StreamTrustState
 from sealroute_client.errors import DecryptionInternalError, NotConnected
 from sealroute_client.events import Emitter
-from sealroute_client.media.inbound import EncodedFrame, InboundTap
+from sealroute_client.media.inbound import GENERATION_SHIFT, EncodedFrame, InboundTap
 from sealroute_client.media.recording import CLOCK_HZ, Recording, Sample, is_key_frame
 
 CODECS: Final = {"opus": CodecId.OPUS, "vp8": CodecId.VP8, "h264": CodecId.H264}
@@ -40,6 +41,8 @@ class ReceivedTrack:
     asked_s: float = float("-inf")
     last: tuple[int, float] | None = None
     """Recorded timestamp of the newest frame, and when it came."""
+    generation: int = 0
+    lost: asyncio.Event = field(default_factory=asyncio.Event)
     shift: int | None = 0
     """What takes timestamps to those of the track before. None: the first frame will say."""
 
@@ -87,6 +90,7 @@ class Subscriber(Emitter):
         self._has_tracks = asyncio.Event()
         self._clock = time.monotonic
         self._supply = "enough"
+        self.trust = StreamTrustState(is_encrypted=openers is not None)
 
     def bind(self, kind: str, codec: str, tap: InboundTap, media: Any) -> None:
         """Takes an m-line of the downlink; the same again when the server repeats an offer."""
@@ -102,7 +106,9 @@ class Subscriber(Emitter):
             track.is_wanted = known.is_wanted
             if known.last is not None:
                 track.last, track.shift = known.last, None
-        tap.take = lambda frame: self._take(track, frame)
+        if known is not None:
+            self._drop(known)
+        track.generation = tap.give_to(lambda frame: self._take(track, frame))
         self.tracks[kind] = track
         self._has_tracks.set()
 
@@ -154,6 +160,8 @@ class Subscriber(Emitter):
             self.emit("error", error=DecryptionInternalError("A frame could not be processed"))
             return None
         self._tell(self.state.on_frame(track.kind, opened.outcome, now_s))
+        if opened.outcome is Outcome.OK and not self.state.is_mismatched:
+            self._on_trust(self.trust.on_encrypted())
         return opened.frame if opened.outcome is Outcome.OK else None
 
     def _may_decode(self, track: ReceivedTrack, codec: str, plain: bytes, now_s: float) -> bool:
@@ -177,10 +185,17 @@ class Subscriber(Emitter):
                 self._report(self, "ok")
                 self.request_key_frame()
             elif notice is Notice.MISMATCH:
+                self._on_trust(self.trust.on_failing())
                 self.emit("encryptionSecretMismatch", streamId=self.stream_id)
             else:
                 self.emit("encryptionSecretMatch", streamId=self.stream_id)
                 self.request_key_frame()
+
+    def _on_trust(self, has_changed: bool) -> None:
+        if has_changed:
+            self.emit(
+                "encryptionStateChanged", streamId=self.stream_id, state=str(self.trust.state)
+            )
 
     def on_secret_change(self) -> None:
         self._tell(self.state.on_secret_change(self._clock()))
@@ -232,12 +247,12 @@ class Subscriber(Emitter):
                     track.needs_key_frame = True
                     track.is_wanted = True
                     track.ask_for_key_frame(self._clock())
-                try:
-                    yield await track.media.recv()
-                except MediaStreamError:
+                frame = await _next_frame(track)
+                if frame is not None:
+                    yield frame
+                elif self.tracks.get(kind) is track and not self.is_ended.is_set():
                     # The transport is lost; whether the stream is, the server will say.
-                    if self.tracks.get(kind) is track and not self.is_ended.is_set():
-                        self._has_tracks.clear()
+                    self._has_tracks.clear()
         finally:
             if track is not None:
                 track.is_wanted = False
@@ -262,21 +277,50 @@ class Subscriber(Emitter):
         self._has_tracks.clear()
         self.is_connected.clear()
         for track in self.tracks.values():
-            track.tap.take = None
-            if track.is_wanted:
-                track.media._queue.put_nowait(None)  # noqa: SLF001
+            self._drop(track)
         self.emit("disconnected", streamId=self.stream_id)
+
+    def lose_track(self, kind: str, tap: InboundTap) -> None:
+        """The m-line goes to another stream: not one frame of that is this one's."""
+        track = self.tracks.get(kind)
+        if track is not None and track.tap is tap:
+            self._drop(track)
+            del self.tracks[kind]
+
+    def _drop(self, track: ReceivedTrack) -> None:
+        track.tap.take = None
+        track.lost.set()
 
     async def close(self) -> None:
         """Ends iterators and finishes a recording. Idempotent."""
         self.is_ended.set()
         self._has_tracks.set()
         for track in self.tracks.values():
-            track.tap.take = None
-            if track.is_wanted:
-                track.media._queue.put_nowait(None)  # noqa: SLF001
+            self._drop(track)
         if self.recording is not None:
             await asyncio.to_thread(self.recording.close)
+
+
+async def _next_frame(track: ReceivedTrack) -> Any:
+    """The next decoded frame of this track's own, or None when the track is lost."""
+    lost = asyncio.ensure_future(track.lost.wait())
+    try:
+        while not track.lost.is_set():
+            received = asyncio.ensure_future(track.media.recv())
+            await asyncio.wait((received, lost), return_when=asyncio.FIRST_COMPLETED)
+            if not received.done():
+                received.cancel()
+                return None
+            try:
+                frame = received.result()
+            except MediaStreamError:
+                return None
+            if frame.pts >> GENERATION_SHIFT == track.generation and not track.lost.is_set():
+                frame.pts -= track.generation << GENERATION_SHIFT
+                return frame
+        return None
+    finally:
+        lost.cancel()
 
 
 def _free_path(folder: Path, stem: str, suffix: str) -> Path:

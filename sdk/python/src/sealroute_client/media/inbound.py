@@ -16,6 +16,8 @@ from sealroute_client.errors import DecryptionInternalError
 DECODER_QUEUE: Final = "_RTCRtpReceiver__decoder_queue"
 TIMESTAMPS: Final = "_RTCRtpReceiver__timestamp_mapper"
 RTX_SOURCES: Final = "_RTCRtpReceiver__rtx_ssrc"
+GENERATION_SHIFT: Final = 40
+"""Above every timestamp that a call can reach (141 days of the video clock)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,17 @@ class InboundTap:
         self._handle_rtcp = receiver._handle_rtcp_packet  # noqa: SLF001
         self._pli: set[asyncio.Future[None]] = set()
         self.take: TakeFrame | None = None
+        self.generation = 0
         self.report: SenderReport | None = None
         self._queue.put = self._on_item
         receiver._handle_rtcp_packet = self._on_rtcp  # type: ignore[method-assign]  # noqa: SLF001
+
+    def give_to(self, take: TakeFrame) -> int:
+        """What is decoded from now on carries the generation that this gives in its `pts`: frames
+        of the one before may still be in the decoder, and are not the new one's."""
+        self.take = take
+        self.generation += 1
+        return self.generation
 
     def _on_item(self, item: Any) -> None:
         if item is None:
@@ -68,6 +78,7 @@ class InboundTap:
         plain = self.take(EncodedFrame(mime, frame.data, frame.timestamp))
         if plain is not None:
             frame.data = plain
+            frame.timestamp += self.generation << GENERATION_SHIFT
             self._put((codec, frame))
 
     async def _on_rtcp(self, packet: Any) -> None:

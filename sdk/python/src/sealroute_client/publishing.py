@@ -1,0 +1,174 @@
+"""What one Session sends: its Publishers and the uplink that carries them."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sealroute_client.e2ee.frames import FORMAT
+from sealroute_client.e2ee.secret import KeyIds
+from sealroute_client.errors import InvalidParameter, NotConnected, RequestTimeout, SealrouteError
+from sealroute_client.media.sources import Source
+from sealroute_client.peers import PeerConnections
+from sealroute_client.publisher import PublishedTrack, Publisher
+from sealroute_client.signaling import Message
+from sealroute_client.uplink import VIDEO_CODECS, Uplink
+
+if TYPE_CHECKING:
+    from sealroute_client.session import Session
+
+
+class Publishing:
+    """Owns the Publishers by stream id, those that wait for a stream, and the uplink."""
+
+    def __init__(self, session: "Session", peers: PeerConnections) -> None:
+        self._session = session
+        self._peers = peers
+        self.publishers: dict[str, Publisher] = {}
+        self.uplink: Uplink | None = None
+        self._waiting: list[Publisher] = []
+
+    async def publish(self, source: Source, video_codec: str, name: str) -> Publisher:
+        """Errors: ServerError, NotConnected, EncryptionError, InvalidParameter."""
+        if video_codec not in VIDEO_CODECS:
+            raise InvalidParameter("The video codec is vp8 or h264")
+        publisher = Publisher(self._session, source, [])
+        publisher.video_codec, publisher.name = video_codec, name
+        if self._session.relay is not None:
+            await self._publish_relayed(publisher)
+            return publisher
+        try:
+            await self.negotiate(publisher)
+        except BaseException:
+            await publisher.stop()
+            raise
+        return publisher
+
+    async def negotiate(self, publisher: Publisher) -> None:
+        """Gives a Publisher a stream over the uplink; again, when the one before was lost.
+        Errors: ServerError, NotConnected, EncryptionError."""
+        encryption = self._session.encryption
+        if self.uplink is None:
+            is_sealed = not self._session.trust.may_send_clear
+            self.uplink = Uplink(self._peers, is_sealed=is_sealed)
+
+        async def prepare(offer: str, tracks: list[PublishedTrack]) -> str:
+            publisher.key_ids = KeyIds()
+            for track in tracks:
+                if encryption is not None:
+                    track.pending = encryption.pending(publisher)
+            rows = [
+                {"mid": track.mid, "kind": track.kind, "kids": track.declared_kids}
+                for track in tracks
+            ]
+            answer = await self._request(offer, rows, publisher)
+            publisher.take_tracks(tracks)
+            publisher.start(str(answer["streamId"]))
+            self.publishers[publisher.stream_id] = publisher
+            if encryption is not None:
+                encryption.activate(publisher)
+            return str(answer["answer"])
+
+        try:
+            await self.uplink.publish(publisher.source, publisher.video_codec, prepare)
+        except BaseException:
+            self.publishers.pop(publisher.stream_id, None)
+            raise
+        for track in publisher.tracks:
+            track.on_exhausted = self._renewal(publisher, track)
+
+    async def _publish_relayed(self, publisher: Publisher) -> None:
+        """Nothing is sent before somebody subscribes: each Subscriber is a peer of its own."""
+        source = publisher.source
+        media = [track for track in (source.audio, source.video) if track is not None]
+        rows: list[dict[str, Any]] = [{"mid": t.kind, "kind": t.kind} for t in media]
+        answer = await self._request(None, rows, publisher)
+        publisher.start(str(answer["streamId"]))
+        self.publishers[publisher.stream_id] = publisher
+
+    async def _request(
+        self, offer: str | None, tracks: list[dict[str, Any]], publisher: Publisher
+    ) -> Message:
+        source = publisher.source
+        size = {"width": source.width, "height": source.height} if source.width else None
+        return await self._session.signaling.request(
+            "publish",
+            offer=offer,
+            tracks=tracks,
+            name=publisher.name or None,
+            videoType="custom" if source.video is not None else None,
+            hasAudio=publisher.has_audio,
+            hasVideo=publisher.has_video,
+            videoDimensions=size,
+            frameRate=source.frame_rate,
+            e2eeFormat=FORMAT if self._session.encryption is not None else None,
+        )
+
+    def _renewal(self, publisher: Publisher, track: PublishedTrack) -> Callable[[], None]:
+        """Called in an encoder thread when the counter of the track's key has ended."""
+        loop = asyncio.get_running_loop()
+
+        def on_loop() -> None:
+            encryption = self._session.encryption
+            if encryption is not None and not self._session.is_leaving:
+                encryption.renew(publisher, track)
+
+        def on_exhausted() -> None:
+            loop.call_soon_threadsafe(on_loop)
+
+        return on_exhausted
+
+    # --- ends --------------------------------------------------------------------------
+
+    async def unpublish(self, publisher: Publisher) -> None:
+        if publisher in self._waiting:
+            self._waiting.remove(publisher)
+            await publisher.stop()
+            return
+        if self.publishers.pop(publisher.stream_id, None) is None:
+            return
+        await self.end(publisher)
+        await self._session.signaling.request("unpublish", streamId=publisher.stream_id)
+
+    async def end(self, publisher: Publisher) -> None:
+        await publisher.stop()
+        if self._session.relay is not None:
+            self._session.relay.drop_stream(publisher)
+        if self.uplink is not None:
+            self.uplink.retire(publisher.tracks)
+
+    async def stop(self) -> None:
+        for publisher in [*self.publishers.values(), *self._waiting]:
+            await publisher.stop()
+
+    # --- again -------------------------------------------------------------------------
+
+    def lose(self) -> None:
+        """The uplink is lost, and with it every stream; the Publishers wait for others."""
+        self._waiting += self.publishers.values()
+        self.publishers.clear()
+
+    async def take_up_again(self) -> None:
+        """Publishes what lost its stream, over a fresh uplink. What fails for want of a connection
+        goes on waiting, and is tried again with the next one."""
+        while self._waiting:
+            publisher = self._waiting.pop(0)
+            if publisher.is_ended.is_set():
+                await publisher.stop()
+                continue
+            try:
+                if self._session.relay is not None:
+                    await self._publish_relayed(publisher)
+                else:
+                    await self.negotiate(publisher)
+            except (NotConnected, RequestTimeout):
+                self._waiting.insert(0, publisher)
+                return
+            except SealrouteError as error:
+                await publisher.stop()
+                publisher.emit("streamDestroyed", streamId=publisher.stream_id, reason=error.code)
+                self._session.emit("error", error=error)
+
+    async def close_uplink(self) -> None:
+        uplink, self.uplink = self.uplink, None
+        if uplink is not None:
+            await uplink.close()

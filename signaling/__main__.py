@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import resource
+import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -77,6 +78,8 @@ def with_store(arguments: argparse.Namespace, work: Callable[[Store], Awaitable[
 
 
 def serve(arguments: argparse.Namespace) -> int:
+    # Service managers send it to every service; until the server listens it means nothing.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     import uvloop  # noqa: PLC0415 - the other commands do without the loop
 
     from signaling.server import run_server  # noqa: PLC0415 - and without the media core

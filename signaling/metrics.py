@@ -167,6 +167,17 @@ class Metrics:
             ("reason",),
             registry=registry,
         )
+        self.tls_reloads = Counter(
+            "sealroute_tls_reloads_total",
+            "Times that the TLS certificate was read again.",
+            ("result",),
+            registry=registry,
+        )
+        self.tls_certificate_expiry = Gauge(
+            "sealroute_tls_certificate_expiry_timestamp_seconds",
+            "When the TLS certificate in use ends, in Unix time; 0 without TLS.",
+            registry=registry,
+        )
         self.event_loop_lag_seconds = Histogram(
             "sealroute_event_loop_lag_seconds",
             "How late the event loop wakes up.",

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +34,7 @@ from signaling.metrics import Metrics
 from signaling.rest.call import Services
 from signaling.rest.whip import WhipGate
 from signaling.rooms import Rooms
+from signaling.served_certificate import CHECK_S, ServedCertificate
 from signaling.storage.base import Store
 from signaling.storage.choosing import serving_store
 from signaling.web_app import Readiness, Surface, WebApp, listening_line
@@ -50,14 +50,15 @@ COUNT_SAMPLE_S = 1.0
 @dataclass(frozen=True, slots=True)
 class RunningServer:
     """Where a server can be reached. `media_port` is its first UDP port, `media_addresses` what
-    clients are told to send media to, `welcome` what a person reads at the start, and
-    `operations_port` where metrics and the admin API are."""
+    clients are told to send media to, `welcome` what a person reads at the start, `reload` reads
+    the TLS certificate again, and `operations_port` is where metrics and the admin API are."""
 
     url: str
     http_port: int
     media_port: int
     media_addresses: tuple[str, ...]
     welcome: str | None
+    reload: Callable[[], None]
     operations_port: int | None = None
 
 
@@ -127,9 +128,13 @@ async def running_server(
         web_app = WebApp(surface)
         operations = await _listen_for_operators(web_app.build_operations(), settings)
         stack.push_async_callback(operations.cleanup)
-        runner = await _listen(web_app.build(), settings)
+        certificate = ServedCertificate.of(settings.http, metrics)
+        runner = await _listen(web_app.build(), settings, certificate)
         stack.push_async_callback(_leave, runner, directory, readiness, settings)
-        for sampler in (_sample_lag(metrics), _sample_counts(metrics, live)):
+        for sampler in (
+            *(_sample_lag(metrics), _sample_counts(metrics, live)),
+            *([] if certificate is None else [_watch(certificate)]),
+        ):
             stack.push_async_callback(_cancel, asyncio.create_task(sampler))
         port = runner.addresses[0][1]
         url = _url(settings, port)
@@ -145,7 +150,8 @@ async def running_server(
         )
         if only_loopback(addresses):
             log.warning("media on loopback only", advice=ONLY_LOOPBACK)
-        yield RunningServer(url, port, media_port, addresses, text, _port_of(operations))
+        reload = _nothing_to_reload if certificate is None else certificate.reload
+        yield RunningServer(url, port, media_port, addresses, text, reload, _port_of(operations))
 
 
 async def _first_words(store: Store, clock: Clock, settings: Settings, url: str) -> str | None:
@@ -164,13 +170,16 @@ async def _first_words(store: Store, clock: Clock, settings: Settings, url: str)
 
 
 async def run_server(settings: Settings, say: Callable[[str], None], *, as_json: bool) -> int:
-    """Serves until SIGTERM or SIGINT. Returns the exit code."""
+    """Serves until SIGTERM or SIGINT and returns the exit code. SIGHUP reads the TLS certificate
+    again."""
     configure_logs(settings.log.level, settings.log.format)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, log.info, "nothing to reload yet")
     async with running_server(settings) as server:
+        loop.add_signal_handler(signal.SIGHUP, server.reload)
         if not as_json:
             if server.welcome:
                 say(server.welcome)
@@ -186,9 +195,12 @@ def _media_words(addresses: tuple[str, ...]) -> str:
     return f"{told}\n{ONLY_LOOPBACK}" if only_loopback(addresses) else told
 
 
-async def _listen(app: web.Application, settings: Settings) -> web.AppRunner:
+async def _listen(
+    app: web.Application, settings: Settings, certificate: ServedCertificate | None
+) -> web.AppRunner:
     runner = HttpRunner(app, Deadlines.of(settings.http))
-    await runner.listen(settings.http.host, settings.http.port, _tls(settings))
+    tls = None if certificate is None else certificate.listening
+    await runner.listen(settings.http.host, settings.http.port, tls)
     return runner
 
 
@@ -212,16 +224,14 @@ def _port_of(runner: web.AppRunner) -> int | None:
     return runner.addresses[0][1] if runner.addresses else None
 
 
-def _tls(settings: Settings) -> ssl.SSLContext | None:
-    http = settings.http
-    if not http.tls_certificate and not http.tls_key:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(http.tls_certificate, http.tls_key or None)
-    except (OSError, ssl.SSLError) as cause:
-        raise ConfigurationError("the TLS certificate or its key can not be loaded") from cause
-    return context
+def _nothing_to_reload() -> None:
+    log.info("nothing to reload", reason="the server has no TLS certificate")
+
+
+async def _watch(certificate: ServedCertificate) -> None:
+    while True:
+        await asyncio.sleep(CHECK_S)
+        certificate.check()
 
 
 def _url(settings: Settings, port: int) -> str:

@@ -6,11 +6,12 @@ from dataclasses import replace
 from functools import partial
 
 from config.settings import SignalingSettings
-from sfu.ids import SessionId
+from sfu.ids import SessionId, StreamId
 from sfu.media_plane import MediaPlane, SessionMedia
 from sfu.no_media import NoSessionMedia
 from signaling.actor import DirectoryContext, Schedule, SessionActor, Tell
 from signaling.clock import Clock
+from signaling.domain.commands import RestMuteAll
 from signaling.domain.effects import Notify
 from signaling.domain.errors import ErrorCode, error
 from signaling.domain.projects import Quotas
@@ -20,6 +21,9 @@ from signaling.ice_servers import IceServers
 from signaling.seat import Timer
 
 NO_QUOTAS = Quotas()
+MAX_MUTED = 100_000
+"""Empty sessions whose mute is remembered: some 20 MB at most. Beyond, the oldest mute
+of all is forgotten, so that one project cannot keep others from muting."""
 
 
 class SessionDirectory:
@@ -45,6 +49,7 @@ class SessionDirectory:
         )
         self._actors: dict[SessionId, SessionActor] = {}
         self._lingering: dict[SessionId, Timer] = {}
+        self._muted: dict[SessionId, None] = {}
         self._closed = False
 
     def find(self, session: str) -> SessionActor | None:
@@ -70,7 +75,24 @@ class SessionDirectory:
                 context = replace(context, limits=replace(context.limits, connections=most))
             actor = SessionActor(record, media, context, partial(self._linger, session))
             self._actors[session] = actor
+            actor.state.mute_forced = session in self._muted
         return actor
+
+    def mute_all(self, session_id: str, *, active: bool, excluded: tuple[StreamId, ...]) -> None:
+        """Mutes who is there and who comes later; before anybody has joined it is remembered."""
+        session = SessionId(session_id)
+        actor = self._actors.get(session)
+        if actor is None:
+            self._remember_mute(session, active=active)
+        else:
+            actor.apply(RestMuteAll(active, excluded))
+
+    def _remember_mute(self, session: SessionId, *, active: bool) -> None:
+        self._muted.pop(session, None)
+        if active:
+            if len(self._muted) >= MAX_MUTED:
+                del self._muted[next(iter(self._muted))]
+            self._muted[session] = None
 
     def _check_sessions(self, project_id: str, quotas: Quotas) -> None:
         if quotas.sessions is None:
@@ -104,6 +126,7 @@ class SessionDirectory:
         actor = self._actors.get(session)
         if actor is not None and not actor.state.members:
             del self._actors[session]
+            self._remember_mute(session, active=actor.state.mute_forced)
             actor.end("clientDisconnected")
 
     async def close(self) -> None:

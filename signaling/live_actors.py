@@ -103,7 +103,7 @@ class LiveActors:
         self, record: SessionRecord, *, active: bool, excluded: tuple[str, ...]
     ) -> None:
         streams = tuple(StreamId(stream) for stream in excluded)
-        self._occupied(record).apply(commands.RestMuteAll(active, streams))
+        self._directory.mute_all(record.session_id, active=active, excluded=streams)
 
     async def explain(self, record: SessionRecord, stream_id: str) -> Explanation:
         actor = self._directory.find(record.session_id)

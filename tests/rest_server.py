@@ -94,7 +94,6 @@ class FakeLiveSessions:
         self.asked.append(("force_mute_stream", stream_id))
 
     async def force_mute_all(self, record, *, active, excluded) -> None:
-        self._member(record, None)
         self.asked.append(("force_mute_all", active, excluded))
 
 

@@ -1,19 +1,28 @@
 // @ts-check
 /// <reference path="./ot.d.ts" />
-/** One call: a session, what we publish into it and what we see of the others. */
+/** One call: a session and what we publish into it. It comes back by itself from a lost server. */
 
+import { People, WIDGET } from './people.js';
+import { enterRoom } from './rooms.js';
 import { Tile } from './tiles.js';
 
 const QUALITY_INTERVAL_MS = 2_000;
-const SPEAKING_LEVEL = 0.12;
-const SPEAKING_HOLD_MS = 800;
-const WIDGET = { insertMode: 'append', width: '100%', height: '100%', showControls: false };
+/** A server that is back is found within a second or two; more clients than one wait for it. */
+const FIRST_RETRY_MS = 300;
+const MAX_RETRY_MS = 2_000;
+/** Reasons of a refusal that another attempt does not change. */
+const FINAL = ['ROOM_UNKNOWN', 'OT_UNSUPPORTED_BROWSER', 'OT_INVALID_ENCRYPTION_SECRET'];
 
 /** @param {(done: (error?: Error) => void) => unknown} start @returns {Promise<void>} */
 function completion(start) {
   return new Promise((resolve, reject) => {
     start((error) => (error ? reject(error) : resolve()));
   });
+}
+
+/** @param {number} attempt from 0 */
+function retryDelay(attempt) {
+  return Math.min(FIRST_RETRY_MS * 2 ** attempt, MAX_RETRY_MS) * (0.5 + Math.random() / 2);
 }
 
 export class Call extends EventTarget {
@@ -25,12 +34,11 @@ export class Call extends EventTarget {
     super();
     this.grid = grid;
     this.template = template;
+    this.people = new People(grid, template, (type, detail) => this.#tell(type, detail));
     /** @type {any} */ this.session = null;
     /** @type {any} */ this.publisher = null;
     /** @type {any} */ this.screen = null;
-    /** @type {Map<string, any>} */ this.subscribers = new Map();
-    /** @type {Map<string, ReturnType<typeof setTimeout>>} */ this.speaking = new Map();
-    /** @type {Map<string, {received: number, lost: number}>} */ this.seen = new Map();
+    this.hasLeft = false;
   }
 
   /**
@@ -43,21 +51,23 @@ export class Call extends EventTarget {
       encryptionSecret: wish.secret,
     });
     this.session = session;
+    this.people.follow(session);
     session.on({
-      streamCreated: (event) => this.#show(event.stream),
-      streamDestroyed: (event) => this.#forget(event.stream.streamId),
-      streamPropertyChanged: (event) => this.#refresh(event.stream),
       sessionReconnecting: () => this.#tell('state', 'Connection lost. Reconnecting…'),
       sessionReconnected: () => this.#tell('state', ''),
-      sessionDisconnected: (event) => this.#tell('ended', event.reason),
+      sessionDisconnected: (event) => this.#end(event.reason),
     });
-    const publishing = wish.audio || wish.video ? this.#prepare(wish) : null;
+    const publishing = this.#prepare(wish);
+    publishing.catch(() => undefined);
     await completion((done) => session.connect(admission.token, done));
-    if (publishing) {
-      this.publisher = await publishing;
-      await completion((done) => session.publish(this.publisher, done));
-    }
-    this.timer = setInterval(() => void this.#measure(), QUALITY_INTERVAL_MS);
+    this.publisher = await publishing;
+    await this.#publish(this.publisher);
+    this.timer = setInterval(() => void this.people.measure(), QUALITY_INTERVAL_MS);
+  }
+
+  /** @param {any} publisher */
+  async #publish(publisher) {
+    if (publisher) await completion((done) => this.session.publish(publisher, done));
   }
 
   /** @param {{name: string, audio: boolean, video: boolean}} wish */
@@ -66,6 +76,10 @@ export class Call extends EventTarget {
     tile.setVideo(wish.video);
     tile.setAudio(wish.audio);
     this.grid.add('own', tile);
+    if (!wish.audio && !wish.video) {
+      tile.setPresence('no camera, no microphone');
+      return null;
+    }
     const properties = {
       ...WIDGET,
       name: wish.name,
@@ -75,7 +89,8 @@ export class Call extends EventTarget {
       videoSource: wish.video ? undefined : null,
     };
     const publisher = await OT.initPublisher.promise(tile.media, properties);
-    publisher.on('audioLevelUpdated', (event) => this.#level('own', event.audioLevel));
+    this.#keep(publisher);
+    publisher.on('audioLevelUpdated', (event) => this.people.level('own', event.audioLevel));
     publisher.on('muteForced', () => {
       tile.setAudio(false);
       this.#tell('muted', '');
@@ -83,64 +98,41 @@ export class Call extends EventTarget {
     return publisher;
   }
 
-  /** @param {any} stream */
-  async #show(stream) {
-    const id = stream.streamId;
-    const kind = stream.videoType === 'screen' ? 'screen' : 'camera';
-    const tile = new Tile(this.template, { name: stream.name || 'Guest', kind, own: false });
-    this.grid.add(id, tile);
-    this.#refresh(stream);
-    this.#tell('announce', `${stream.name || 'Guest'} joined`);
-    const subscriber = this.session.subscribe(stream, tile.media, WIDGET, (error) => {
-      if (error) tile.setNotice(error.message);
-    });
-    this.subscribers.set(id, subscriber);
-    subscriber.on({
-      connected: () => tile.setSeal('sealed'),
-      encryptionSecretMismatch: () => tile.setSeal('mismatch'),
-      encryptionSecretMatch: () => tile.setSeal('sealed'),
-      audioLevelUpdated: (event) => this.#level(id, event.audioLevel),
-      audioBlocked: () => this.#tell('blocked', ''),
-      videoDisabled: () => tile.setNotice('Picture paused: the connection is too slow.'),
-      videoEnabled: () => tile.setNotice(null),
+  /** Camera and screen stay as they are while the server is away. @param {any} publisher */
+  #keep(publisher) {
+    publisher.on('streamDestroyed', (event) => {
+      if (event.reason === 'networkDisconnected') event.preventDefault();
     });
   }
 
-  /** @param {string} id */
-  #forget(id) {
-    const tile = this.grid.tiles.get(id);
-    if (tile) this.#tell('announce', `${tile.name} left`);
-    this.subscribers.delete(id);
-    this.seen.delete(id);
-    this.grid.remove(id);
+  /** @param {string} reason */
+  #end(reason) {
+    this.people.clear();
+    if (this.hasLeft || reason === 'clientDisconnected') return;
+    if (reason !== 'networkDisconnected') {
+      this.#tell('ended', reason);
+      return;
+    }
+    this.#tell('state', 'Connection lost. Joining again…');
+    void this.#rejoin(0);
   }
 
-  /** @param {any} stream */
-  #refresh(stream) {
-    const tile = this.grid.tiles.get(stream.streamId);
-    tile?.setVideo(stream.hasVideo);
-    tile?.setAudio(stream.hasAudio);
-  }
-
-  /** @param {string} id @param {number} level */
-  #level(id, level) {
-    if (level < SPEAKING_LEVEL) return;
-    this.grid.tiles.get(id)?.setSpeaking(true);
-    clearTimeout(this.speaking.get(id));
-    const quiet = () => this.grid.tiles.get(id)?.setSpeaking(false);
-    this.speaking.set(id, setTimeout(quiet, SPEAKING_HOLD_MS));
-  }
-
-  async #measure() {
-    for (const [id, subscriber] of this.subscribers) {
-      const stats = await subscriber.getStats().catch(() => null);
-      const media = stats?.video?.packetsReceived ? stats.video : stats?.audio;
-      if (!media) continue;
-      const before = this.seen.get(id) ?? { received: 0, lost: 0 };
-      const received = media.packetsReceived - before.received;
-      const lost = Math.max(0, media.packetsLost - before.lost);
-      this.seen.set(id, { received: media.packetsReceived, lost: media.packetsLost });
-      this.grid.tiles.get(id)?.setQuality(qualityOf(received, lost));
+  /** @param {number} attempt */
+  async #rejoin(attempt) {
+    await new Promise((resolve) => setTimeout(resolve, retryDelay(attempt)));
+    if (this.hasLeft) return;
+    try {
+      const admission = await enterRoom(this.session.sessionId, this.name ?? '');
+      if (this.hasLeft) return;
+      await completion((done) => this.session.connect(admission.token, done));
+      await Promise.all([this.#publish(this.publisher), this.#publish(this.screen)]);
+      this.#tell('state', '');
+    } catch (error) {
+      // A connection that came about and is lost again tells so itself.
+      if (this.hasLeft || this.session.connection) return;
+      const { name } = error instanceof Error ? error : new Error();
+      if (FINAL.includes(name)) this.#tell('ended', name);
+      else void this.#rejoin(attempt + 1);
     }
   }
 
@@ -165,8 +157,9 @@ export class Call extends EventTarget {
     const properties = { ...WIDGET, name: tile.name, videoSource: 'screen', audioSource: null };
     this.screen = await OT.initPublisher.promise(tile.media, properties);
     this.grid.add('screen', tile);
+    this.#keep(this.screen);
     this.screen.on('mediaStopped', () => this.stopScreen());
-    await completion((done) => this.session.publish(this.screen, done));
+    await this.#publish(this.screen);
   }
 
   stopScreen() {
@@ -189,11 +182,12 @@ export class Call extends EventTarget {
   }
 
   async leave() {
+    this.hasLeft = true;
     clearInterval(this.timer);
     this.stopScreen();
     this.publisher?.destroy();
     await this.session?.disconnect();
-    this.subscribers.clear();
+    this.people.clear();
     this.grid.clear();
   }
 
@@ -201,12 +195,4 @@ export class Call extends EventTarget {
   #tell(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
-}
-
-/** @param {number} received @param {number} lost packets since the last look @returns {0|1|2|3} */
-function qualityOf(received, lost) {
-  if (received + lost <= 0) return 0;
-  const share = lost / (received + lost);
-  if (share > 0.08) return 1;
-  return share > 0.02 ? 2 : 3;
 }

@@ -10,7 +10,16 @@ const SECRET_BYTES = 18;
 export function readLink(location) {
   const room = new URLSearchParams(location.search).get('room');
   const fragment = location.hash.replace(/^#/, '');
-  return { room, secret: fragment ? decodeURIComponent(fragment) : null };
+  return { room, secret: fragment ? decoded(fragment) : null };
+}
+
+/** Links are typed and cut off, too: what is not encoded is taken as it is. @param {string} text */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** @param {string} base @param {string} room @param {string} secret */

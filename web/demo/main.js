@@ -29,13 +29,13 @@ function announce(text) {
   element('announcer').textContent = text;
 }
 
-/** @param {unknown} error */
-function complain(error) {
+/** @param {unknown} error @param {boolean} [stays] */
+function complain(error, stays = false) {
   const box = element('alert');
   box.textContent = sentenceFor(error);
   box.hidden = false;
   clearTimeout(alertTimer);
-  alertTimer = setTimeout(() => (box.hidden = true), ALERT_MS);
+  if (!stays) alertTimer = setTimeout(() => (box.hidden = true), ALERT_MS);
 }
 
 /** @param {string} name @param {boolean} on */
@@ -46,8 +46,36 @@ function press(name, on) {
 /** @param {string} name */
 const isPressed = (name) => element(`toggle-${name}`).getAttribute('aria-pressed') === 'true';
 
+/** Browsers that keep nothing for this page refuse even the question. */
+function storedName() {
+  try {
+    return localStorage.getItem(NAME_KEY) ?? '';
+  } catch {
+    return '';
+  }
+}
+
+/** @param {string} name */
+function storeName(name) {
+  try {
+    localStorage.setItem(NAME_KEY, name);
+  } catch {
+    // It is asked for again next time.
+  }
+}
+
+/** @param {string} name @returns {Error} whose sentence `sentences.js` has */
+const named = (name) => Object.assign(new Error(), { name });
+
+/** What the page needs and a newer browser would not change. */
+function checkPage() {
+  if (!window.isSecureContext) throw named('HTTPS_MISSING');
+  if (!('OT' in window)) throw named('SCRIPT_MISSING');
+  if (!OT.hasEndToEndEncryptionSupport()) throw named('OT_UNSUPPORTED_BROWSER');
+}
+
 function prepareLobby() {
-  element('name').value = localStorage.getItem(NAME_KEY) ?? '';
+  element('name').value = storedName();
   element('secret').value = secret;
   if (room) {
     element('lobby-title').textContent = 'Somebody is waiting for you';
@@ -58,17 +86,16 @@ function prepareLobby() {
 /** @param {SubmitEvent} event */
 async function join(event) {
   event.preventDefault();
-  const form = new FormData(element('join-form'));
   const wish = {
-    name: String(form.get('name') ?? '').trim() || 'Guest',
-    secret: String(form.get('secret') ?? ''),
-    audio: form.has('audio'),
-    video: form.has('video'),
+    name: element('name').value.trim() || 'Guest',
+    secret: element('secret').value,
+    audio: element('with-audio').checked,
+    video: element('with-video').checked,
   };
   const button = element('join');
   button.disabled = true;
   element('alert').hidden = true;
-  localStorage.setItem(NAME_KEY, wish.name);
+  storeName(wish.name);
   try {
     await enter(wish);
   } catch (error) {
@@ -81,13 +108,9 @@ async function join(event) {
 
 /** @param {{name: string, secret: string, audio: boolean, video: boolean}} wish */
 async function enter(wish) {
-  if (!OT.hasEndToEndEncryptionSupport()) {
-    throw Object.assign(new Error(), { name: 'OT_UNSUPPORTED_BROWSER' });
-  }
+  checkPage();
   const length = [...wish.secret].length;
-  if (length < 8 || length > 256) {
-    throw Object.assign(new Error(), { name: 'OT_INVALID_ENCRYPTION_SECRET' });
-  }
+  if (length < 8 || length > 256) throw named('OT_INVALID_ENCRYPTION_SECRET');
   secret = wish.secret;
   const admission = await enterRoom(room, wish.name);
   room = admission.sessionId;
@@ -126,17 +149,15 @@ function follow(started) {
     document.addEventListener('pointerdown', () => OT.unblockAudio(), { once: true }),
   );
   on('ended', (reason) => {
-    if (reason !== 'clientDisconnected') void leave().then(() => complain(endedBecause(reason)));
+    void leave().then(() => complain(endedBecause(reason)));
   });
   return started;
 }
 
 /** @param {string} reason */
 function endedBecause(reason) {
-  const removed = reason === 'forceDisconnected';
-  return new Error(
-    removed ? 'A moderator ended your part in the call.' : 'The connection to the server is gone.',
-  );
+  if (reason === 'forceDisconnected') return new Error('A moderator ended your part in the call.');
+  return named(reason);
 }
 
 async function leave() {
@@ -273,6 +294,12 @@ for (const [id, action] of Object.entries(CHANGES)) {
   );
 }
 element('join-form').addEventListener('submit', guarded(join));
+element('join').disabled = false;
 document.addEventListener('keydown', pressKey);
 window.addEventListener('pagehide', () => void call?.leave());
 prepareLobby();
+try {
+  checkPage();
+} catch (error) {
+  complain(error, true);
+}

@@ -22,6 +22,7 @@ export function layOut(count, width, height) {
 }
 
 const SEAL_WORDS = { waiting: 'waiting', sealed: 'sealed', mismatch: 'other secret' };
+const NOTICES = ['seal', 'error', 'quality'];
 const QUALITY_WORDS = ['unknown', 'poor', 'fair', 'good'];
 
 /** One person's tile. */
@@ -31,6 +32,7 @@ export class Tile {
     const copy = /** @type {DocumentFragment} */ (template.content.cloneNode(true));
     this.element = /** @type {HTMLElement} */ (copy.querySelector('.tile'));
     this.media = this.#part('.tile-media');
+    /** @type {Map<string, string>} */ this.notices = new Map();
     this.name = person.own ? `${person.name} (you)` : person.name;
     this.element.dataset.kind = person.kind;
     this.element.dataset.own = String(person.own);
@@ -45,16 +47,32 @@ export class Tile {
     seal.dataset.state = state;
     seal.textContent = SEAL_WORDS[state];
     this.setNotice(
+      'seal',
       state === 'mismatch' ? `${this.name} uses another secret. Compare your codes.` : null,
     );
     this.#describe();
   }
 
-  /** @param {string | null} text */
-  setNotice(text) {
+  /**
+   * The most important one is shown; one that is over does not take another along.
+   * @param {"seal" | "error" | "quality"} kind @param {string | null} text
+   */
+  setNotice(kind, text) {
+    if (text === null) this.notices.delete(kind);
+    else this.notices.set(kind, text);
+    const shown = NOTICES.map((one) => this.notices.get(one)).find((one) => one !== undefined);
     const notice = this.#part('.tile-notice');
-    notice.hidden = text === null;
-    notice.textContent = text ?? '';
+    notice.hidden = shown === undefined;
+    notice.textContent = shown ?? '';
+  }
+
+  /** In place of the seal, where nothing is sent that could be sealed. @param {string} text */
+  setPresence(text) {
+    const seal = this.#part('.tile-seal');
+    seal.dataset.state = 'present';
+    seal.textContent = text;
+    this.#part('.tile-muted').hidden = true;
+    this.#describe();
   }
 
   /** @param {boolean} on */

@@ -33,7 +33,8 @@ function operationsPort(port) {
 }
 
 export class Server {
-  constructor(process, port, dataDir) {
+  constructor(process, port, dataDir, environment) {
+    this.environment = environment;
     this.url = `http://127.0.0.1:${port}`;
     this.operationsUrl = `http://127.0.0.1:${operationsPort(port)}`;
     this.dataDir = dataDir;
@@ -49,12 +50,17 @@ export class Server {
     }
   }
 
-  /** Ends without a word to anybody, and begins anew at the same port with the same data. */
-  async restart() {
+  async kill() {
+    if (this.process.signalCode !== null || this.process.exitCode !== null) return;
     this.process.kill('SIGKILL');
     await once(this.process, 'exit');
+  }
+
+  /** Ends without a word to anybody, and begins again at the same port with the same data. */
+  async restart() {
+    await this.kill();
     const { port } = new URL(this.url);
-    this.#run(launch(port, this.dataDir, {}));
+    this.#run(launch(port, this.dataDir, this.environment));
     await this.#untilReady();
   }
 
@@ -62,7 +68,7 @@ export class Server {
   static async start(environment = {}) {
     const dataDir = await mkdtemp(join(tmpdir(), 'sealroute-browser-'));
     const port = await freeTcpPort();
-    const server = new Server(launch(port, dataDir, environment), port, dataDir);
+    const server = new Server(launch(port, dataDir, environment), port, dataDir, environment);
     try {
       await server.#untilReady();
       server.project = await server.cli('project', 'create', '--e2ee');

@@ -30,6 +30,8 @@ export class People {
     this.tell = tell;
     /** Of others. @type {Map<string, {name: string, streams: Set<string>}>} */
     this.persons = new Map();
+    /** Streams whose video the connection does not carry. @type {Set<string>} */
+    this.slow = new Set();
     /** @type {Map<string, any>} */ this.subscribers = new Map();
     /** @type {Map<string, ReturnType<typeof setTimeout>>} */ this.speaking = new Map();
     /** @type {Map<string, {received: number, lost: number}>} */ this.seen = new Map();
@@ -109,12 +111,12 @@ export class People {
       audioLevelUpdated: (event) => this.level(id, event.audioLevel),
       audioBlocked: () => this.tell('blocked', ''),
       videoDisabled: ({ reason }) => {
-        if (reason === 'quality') {
-          tile.setNotice('quality', 'Video paused: the connection is too slow.');
-        }
+        if (reason === 'quality') this.slow.add(id);
+        this.#refresh(stream);
       },
       videoEnabled: ({ reason }) => {
-        if (reason === 'quality') tile.setNotice('quality', null);
+        if (reason === 'quality') this.slow.delete(id);
+        this.#refresh(stream);
       },
     });
   }
@@ -124,6 +126,7 @@ export class People {
     const id = stream.streamId;
     const owner = stream.connection.connectionId;
     this.subscribers.delete(id);
+    this.slow.delete(id);
     this.seen.delete(id);
     this.grid.remove(id);
     this.persons.get(owner)?.streams.delete(id);
@@ -135,6 +138,9 @@ export class People {
     const tile = this.grid.tiles.get(stream.streamId);
     tile?.setVideo(stream.hasVideo);
     tile?.setAudio(stream.hasAudio || stream.videoType === 'screen');
+    // A camera that is off is no matter of the connection.
+    const isSlow = stream.hasVideo && this.slow.has(stream.streamId);
+    tile?.setNotice('quality', isSlow ? 'Video paused: the connection is too slow.' : null);
   }
 
   /** @param {string} id @param {number} level */
@@ -164,6 +170,7 @@ export class People {
     for (const id of [...this.subscribers.keys(), ...this.persons.keys()]) this.grid.remove(id);
     this.subscribers.clear();
     this.persons.clear();
+    this.slow.clear();
     this.seen.clear();
   }
 }

@@ -10,6 +10,9 @@ from typing import Any
 from sfu.commands import MediaKind
 from sfu.ids import StreamId, SubscriberId
 
+_ASSUMED = "start"
+_CONSENT_MS = 30_000
+"""A client's address is used for that long after its last check (RFC 7675)."""
 _LOST_OF = 256
 """Receiver reports give the lost share in 256ths (RFC 3550, 6.4.1)."""
 
@@ -58,11 +61,15 @@ class SinkView:
 
 @dataclass(frozen=True, slots=True)
 class SubscriberView:
-    """`connected`: the downlink is up and carries it. `estimate_bps`: what its link can take."""
+    """`connected`: the downlink is up and carries it. `estimate_bps`: what its link can take, None
+    while nothing is known of that. `narrow`: that is less than what its client wants. `unheard_ms`:
+    how long its client's address has not answered."""
 
     connected: bool = False
     sinks: Mapping[MediaKind, SinkView] = field(default_factory=dict)
     estimate_bps: int | None = None
+    narrow: bool = False
+    unheard_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +98,20 @@ def read_media(dump: Mapping[str, Any]) -> MediaView:
     for row in _rows(forwarding.get("sinks")):
         sink = _sink(row)
         sinks.setdefault(row.get("subscriber"), {})[sink.kind] = sink
-    estimates = {row.get("transport"): _estimate(row) for row in _rows(core.get("transports"))}
-    subscribers = {
-        SubscriberId(name): SubscriberView(
-            connected=bool(row.get("started")) and _downlink(client)[1],
-            sinks=sinks.get(row.get("handle"), {}),
-            estimate_bps=estimates.get(_downlink(client)[0]),
-        )
-        for client in clients
-        for name, row in _mapping(client.get("subscriptions")).items()
-    }
+    links = {row.get("transport"): row for row in _rows(forwarding.get("downlinks"))}
+    peers = {row.get("transport"): row for row in _rows(core.get("transports"))}
+    subscribers = {}
+    for client in clients:
+        transport, connected = _downlink(client)
+        link, peer = _mapping(links.get(transport)), _mapping(peers.get(transport))
+        for name, row in _mapping(client.get("subscriptions")).items():
+            subscribers[SubscriberId(name)] = SubscriberView(
+                connected=bool(row.get("started")) and connected,
+                sinks=sinks.get(row.get("handle"), {}),
+                estimate_bps=_estimate(link),
+                narrow=_is_narrow(link),
+                unheard_ms=_unheard_ms(peer),
+            )
     return MediaView(sources, subscribers)
 
 
@@ -146,9 +157,21 @@ def _sink(row: Mapping[str, Any]) -> SinkView:
     )
 
 
-def _estimate(row: Mapping[str, Any]) -> int | None:
-    value = row.get("estimate_bps")
-    return None if value is None else int(value)
+def _estimate(link: Mapping[str, Any]) -> int | None:
+    """What is assumed before the first report is no estimate."""
+    value = link.get("estimate_bps")
+    return None if value is None or link.get("reason") == _ASSUMED else int(value)
+
+
+def _is_narrow(link: Mapping[str, Any]) -> bool:
+    estimate_bps = _estimate(link)
+    wanted_bps = int(link.get("wanted_bps", 0))
+    return bool(link.get("limited")) and estimate_bps is not None and estimate_bps < wanted_bps
+
+
+def _unheard_ms(peer: Mapping[str, Any]) -> int:
+    left_ms = peer.get("consent_left_ms")
+    return 0 if left_ms is None else max(0, _CONSENT_MS - int(left_ms))
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -14,6 +14,8 @@ from sfu.media_view import EncodingView, MediaView, SinkView, SourceView, Subscr
 from signaling.domain.session_state import Delivery, SessionState, Stream
 
 LOSS_WORTH_A_WORD = 0.02
+UNHEARD_MS = 12_000
+"""Clients check every 5 s (RFC 7675): two checks are missing."""
 UNSEALED_RECENTLY_MS = 10_000
 _AWAITING_KEY_FRAME = "awaiting_key_frame"
 _HELD_BACK = "paused"
@@ -27,6 +29,7 @@ class Code(StrEnum):
     NOT_SUBSCRIBED = "not_subscribed"
     RELAYED = "relayed"
     NOT_CONNECTED = "not_connected"
+    NOT_ANSWERING = "not_answering"
     PUBLISHER_NOT_CONNECTED = "publisher_not_connected"
     NO_TRACK = "no_track"
     MUTED_BY_MODERATOR = "muted_by_moderator"
@@ -49,6 +52,10 @@ SENTENCES: dict[Code, str] = {
     Code.NOT_SUBSCRIBED: "The client has not subscribed to the stream.",
     Code.RELAYED: "Media of a relayed session goes from client to client, unseen by the server.",
     Code.NOT_CONNECTED: "The subscriber's media connection is not up yet, or was lost.",
+    Code.NOT_ANSWERING: (
+        "Nothing has come from the subscriber's address for some time: its network is gone, or its "
+        "device sleeps."
+    ),
     Code.PUBLISHER_NOT_CONNECTED: "The publisher's media connection is not up yet.",
     Code.NO_TRACK: "The stream has no track of this kind.",
     Code.MUTED_BY_MODERATOR: "A moderator has muted the stream, and its publisher has not unmuted.",
@@ -59,7 +66,7 @@ SENTENCES: dict[Code, str] = {
     Code.PUBLISHER_SILENT: "The publisher sends no packets of this track.",
     Code.NO_KEY_FRAME: "No key frame has come since the subscriber began or changed its layer.",
     Code.WITHHELD: "The media core withholds the track from the subscriber.",
-    Code.BANDWIDTH: "The subscriber's link is estimated too narrow for the next better layer.",
+    Code.BANDWIDTH: "The subscriber's link is estimated too narrow for more.",
     Code.QUIET_VOICE: "Others are louder: this large session forwards the loudest voices alone.",
     Code.LOSS: "The subscriber reports lost packets.",
     Code.WISH: "The subscriber wishes no larger picture or frame rate.",
@@ -317,7 +324,8 @@ class _Look:
         wanted = self.delivery.wants_audio
         if self.track.kind is MediaKind.VIDEO:
             wanted = self.delivery.wants_video and not self.delivery.sealed_off
-        return not self.view.connected or not wanted
+        unheard = self.view.unheard_ms >= UNHEARD_MS
+        return not self.view.connected or unheard or not wanted
 
     def _layer(self) -> EncodingView | None:
         index, encodings = self.sink.encoding, self.track.encodings
@@ -339,6 +347,8 @@ class _Look:
             return
         if not self.view.connected:
             yield Reason(Code.NOT_CONNECTED)
+        elif self.view.unheard_ms >= UNHEARD_MS:
+            yield Reason(Code.NOT_ANSWERING)
         is_video = self.track.kind is MediaKind.VIDEO
         # Audio is not held back on a mismatch, but the client can not play it either.
         if self.delivery.sealed_off:
@@ -360,6 +370,8 @@ class _Look:
             yield Reason(Code.LOSS)
         better = self._next_better()
         if better is None:
+            if self.view.narrow and self.track.kind is MediaKind.VIDEO:
+                yield Reason(Code.BANDWIDTH)
             return
         estimate_bps = self.view.estimate_bps
         if self._wish_excludes(better.view):

@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import jwt
 import opentok
 from sealroute_client import Session
 
@@ -22,7 +24,7 @@ class MediaSite:
     def __init__(self, server: RunningServer, folder: Path, plane: MediaPlane) -> None:
         self.url, self.plane = server.url, plane
         project = json.loads((folder / DEVELOPMENT_FILE).read_text())
-        self.key = str(project["apiKey"])
+        self.key, self.secret = str(project["apiKey"]), str(project["apiSecret"])
         self.application = opentok.Client(self.key, project["apiSecret"], api_url=self.url)
         self.joined: list[Session] = []
 
@@ -31,6 +33,11 @@ class MediaSite:
         create = self.application.create_session
         made = await asyncio.to_thread(create, media_mode=mode, **options)
         return str(made.session_id)
+
+    def rest_token(self) -> str:
+        now = int(time.time())
+        claims = {"iss": self.key, "ist": "project", "iat": now, "exp": now + 180}
+        return jwt.encode(claims, self.secret, algorithm="HS256")
 
     def token(self, session: str, role: opentok.Roles = opentok.Roles.publisher) -> str:
         return str(self.application.generate_token(session, role))

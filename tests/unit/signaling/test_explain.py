@@ -43,6 +43,8 @@ class Scene:
         self.audio = SinkView(AUDIO, encoding=0, packets=50, bytes=5_000)
         self.connected = True
         self.estimate_bps = None
+        self.narrow = False
+        self.unheard_ms = 0
         self.source_grows = True
         self.asleep: set[str] = set()
         self.has_source = True
@@ -66,7 +68,9 @@ class Scene:
             )
             for kind, sink in ((AUDIO, self.audio), (VIDEO, self.video))
         }
-        subscriber = SubscriberView(self.connected, sinks, self.estimate_bps)
+        subscriber = SubscriberView(
+            self.connected, sinks, self.estimate_bps, self.narrow, self.unheard_ms
+        )
         return MediaView({CAM: sources} if self.has_source else {}, {SUB: subscriber})
 
     def explain(self):
@@ -272,3 +276,50 @@ def test_a_dump_that_says_little_reads_as_little(dump):
 def test_the_page_about_diagnosis_lists_every_code():
     page = (Path(__file__).parents[3] / "docs/diagnosis.md").read_text()
     assert {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")} == set(Code)
+
+
+def test_a_narrow_link_is_told_where_there_is_no_better_layer():
+    scene = Scene()
+    scene.encodings = [LOW]
+    scene.video = replace(scene.video, encoding=0)
+    assert scene.codes() == [Code.BEST]
+    scene.narrow = True
+    assert scene.codes() == [Code.BANDWIDTH]
+
+
+def test_a_client_that_answers_nothing_gets_nothing_whatever_is_sent_to_it():
+    scene = Scene()
+    scene.unheard_ms = 5_000
+    assert scene.codes() == [Code.BEST]
+    scene.unheard_ms = 15_000
+    assert scene.codes() == [Code.NOT_ANSWERING]
+
+
+def test_the_estimate_is_read_where_the_core_writes_it():
+    dump = {
+        "connections": {
+            "ben": {
+                "transports": [{"handle": 4, "direction": "downlink", "connected": True}],
+                "subscriptions": {"sub": {"handle": 5, "started": True}},
+            }
+        },
+        "core": {
+            "transports": [{"transport": 4, "consent_left_ms": 10_000}],
+            "forwarding": {
+                "downlinks": [
+                    {
+                        "transport": 4,
+                        "estimate_bps": 90_000,
+                        "wanted_bps": 500_000,
+                        "limited": True,
+                        "reason": "delay",
+                    }
+                ]
+            },
+        },
+    }
+    view = read_media(dump).subscribers[SUB]
+    assert (view.estimate_bps, view.narrow, view.unheard_ms) == (90_000, True, 20_000)
+    dump["core"]["forwarding"]["downlinks"][0]["reason"] = "start"
+    view = read_media(dump).subscribers[SUB]
+    assert (view.estimate_bps, view.narrow) == (None, False)

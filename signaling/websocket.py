@@ -54,6 +54,7 @@ MAX_INVALID_MESSAGES = 20
 """A client that does not speak the protocol is not going to learn it."""
 STRANGER_BYTES = 2 * MAX_FIRST_MESSAGE_BYTES
 """What may come before the first message was read: it, its framing, and some pings."""
+_FORGOTTEN_AT_ONCE = 64
 _CONTROL = (WSMsgType.PING, WSMsgType.PONG)
 _DATA = (WSMsgType.BINARY, WSMsgType.TEXT)
 
@@ -260,11 +261,13 @@ class WebSocketGate:
                 refused = self._take(frame, way, client, intake)
                 if refused is not None and not intake.bears(self._now_ms()):
                     self._expel(way, client)
+                    await _forget(way)
                     return
                 invalid += isinstance(refused, PeerProtocolError)
                 # What one client has sent at once must not make others wait.
                 await asyncio.sleep(0)
-            way.outlet.end(ERRORS[ErrorCode.INVALID_MESSAGE].close_code)
+            way.connection.hang_up(ERRORS[ErrorCode.INVALID_MESSAGE].close_code)
+            await _forget(way)
         finally:
             self._metrics.websocket_messages.labels("in").inc(received)
 
@@ -309,7 +312,7 @@ class WebSocketGate:
         refused = Refused(ErrorCode.MESSAGE_FLOOD)
         self._metrics.websocket_dropped.labels(refused.code.value).inc()
         _answer_error(way.outlet, refused)
-        way.outlet.end(ERRORS[refused.code].close_code)
+        way.connection.hang_up(ERRORS[refused.code].close_code)
         client.actor.expel(client.connection)
 
     def _note_dropped(self, reason: str) -> None:
@@ -317,6 +320,16 @@ class WebSocketGate:
 
     def _now_ms(self) -> int:
         return int(self._clock.monotonic_s() * 1000)
+
+
+async def _forget(way: _Way) -> None:
+    """Throws away what had come before the connection was hung up, and lets others have their turn
+    in between: closing the WebSocket would read all of it at once."""
+    count = 0
+    while (await way.ws.receive()).type in (*_DATA, *_CONTROL):
+        count += 1
+        if count % _FORGOTTEN_AT_ONCE == 0:
+            await asyncio.sleep(0)
 
 
 def _decode(frame: WSMessage, encoding: Encoding) -> m.ClientMessage:

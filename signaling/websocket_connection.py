@@ -10,8 +10,9 @@ from typing import Any
 
 from aiohttp.web_protocol import RequestHandler
 
-_TOO_BIG = b"\x88\x02\x03\xf1"
-"""A close frame of code 1009 (RFC 6455 section 7.4.1)."""
+_CLOSE = b"\x88\x02"
+"""The head of a close frame with a code (RFC 6455 section 5.5.1)."""
+_TOO_BIG = 1009
 
 _LINGER_S = 0.5
 
@@ -20,11 +21,12 @@ class WebSocketConnection(RequestHandler):
     """`overran`: it sent more than a stranger may. `on_writable` is called when what waited in
     the transport has gone down; `writing_paused` until then."""
 
-    __slots__ = ("_stranger_left", "on_writable", "overran")
+    __slots__ = ("_hung_up", "_stranger_left", "on_writable", "overran")
 
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - the library's
         super().__init__(*arguments, **options)
         self._stranger_left: int | None = None
+        self._hung_up = False
         self.on_writable: Callable[[], None] | None = None
         self.overran = False
 
@@ -36,6 +38,8 @@ class WebSocketConnection(RequestHandler):
         self._stranger_left = None
 
     def data_received(self, data: bytes) -> None:
+        if self._hung_up:
+            return
         if self._stranger_left is not None:
             self._stranger_left -= len(data)
             if self._stranger_left < 0:
@@ -49,9 +53,13 @@ class WebSocketConnection(RequestHandler):
             self.on_writable()
 
     def _overrun(self) -> None:
-        """What still comes is thrown away for a moment: a socket that is closed with unread bytes
-        in it takes the reason along."""
-        if not self.overran and self.transport is not None:
-            self.overran = True
-            self.transport.write(_TOO_BIG)
+        self.overran = True
+        self.hang_up(_TOO_BIG)
+
+    def hang_up(self, code: int) -> None:
+        """Says why, and listens no more. What still comes is thrown away for a moment: a socket
+        that is closed with unread bytes in it takes the reason along."""
+        if not self._hung_up and self.transport is not None:
+            self._hung_up = True
+            self.transport.write(_CLOSE + code.to_bytes(2))
             self._loop.call_later(_LINGER_S, self.transport.close)

@@ -215,6 +215,18 @@ class SealrouteAdapter:
         await client.join(self._url, self._credentials.api_key, self._room.session_id, token)
         return await client.subscribe(list(self._room.streams))
 
+    def flood_job(self, members: int) -> dict[str, object]:
+        """What a flood of bench.attack needs: a sealed session, and tokens of it. Blocks."""
+        if self._credentials is None:
+            raise UnavailableError("not started")
+        session_id, tokens = self.new_session(1 + members)
+        return {
+            "url": self._url,
+            "apiKey": self._credentials.api_key,
+            "session": session_id,
+            "tokens": tokens,
+        }
+
     async def join_alone(self, sessions: int) -> list[TransportJob]:
         """Sessions with one publisher of sound each; their uplinks."""
         if self._http is None or self._credentials is None:

@@ -1,6 +1,7 @@
 """The attacks, one function each: what is done, and what must hold."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from statistics import median
@@ -8,6 +9,7 @@ from statistics import median
 from bench.attack.scene import Noticed, Scene
 from bench.network.figures import Figure, at_least, at_most, told
 from bench.network.flood import Flooder
+from bench.processes import resident_bytes
 
 NOISE_PPS = 200_000
 CHECKS_PPS = 20_000
@@ -18,6 +20,8 @@ SLOW_CLIENTS = 5_000
 SLOW_SECONDS = 25.0
 _LOST = 0.001
 _ADDED_P99_US = 2_000
+_HEALTH_MS = 50.0
+_PROBE_S, _FLOOD_S, _SETTLE_S = 4.0, 10.0, 4.0
 _DROPPED_IN_S = 10.0
 _TURNS, _TURN_S = 3, 6.0
 _BAD_SEALS = ("srtp_bad_tag", "srtp_replayed")
@@ -214,6 +218,55 @@ async def lies(scene: Scene, quiet: Noticed) -> list[Figure]:
     return [*_sent(acted), *_call_goes_on(noticed, quiet)]
 
 
+def _flood_of(kind: str, members: int = 0) -> Play:
+    """Signaling floods: what others wait for their answers, and whether memory comes back."""
+
+    # Members that join are no flood yet.
+    joins_s = 4.0 if members else 0.0
+
+    async def play(scene: Scene, quiet: Noticed) -> list[Figure]:
+        async def act(on: Scene) -> dict[str, float]:
+            job = json.dumps(await asyncio.to_thread(on.adapter.flood_job, members))
+            probe = ("bench.attack.floods", "probe")
+            before = await on.helper(*probe, str(_PROBE_S), job)
+            pids = on.adapter.pids()
+            memory = resident_bytes(pids)
+            flooding = asyncio.create_task(
+                on.helper("bench.attack.floods", kind, str(_FLOOD_S + joins_s), job)
+            )
+            await asyncio.sleep(joins_s)
+            during = await on.helper(*probe, str(_FLOOD_S), job)
+            flooded = await flooding
+            await asyncio.sleep(_SETTLE_S)
+            grown = resident_bytes(pids) / memory - 1
+            return {
+                **flooded,
+                "before_ms": before["p99_ms"],
+                "during_ms": during["p99_ms"],
+                "grown": grown,
+            }
+
+        seconds = joins_s + _PROBE_S + _FLOOD_S + _SETTLE_S + 2.0
+        noticed = await replace(scene, seconds=seconds).call(act)
+        acted = noticed.acted
+        return [
+            told("messages or chunks of 8 Mbit/s sent", acted["sent"], ""),
+            told("refused or closed", acted["refused"], ""),
+            told("/healthz p99 before", acted["before_ms"], "ms"),
+            at_most(
+                "/healthz p99, above that before",
+                acted["during_ms"] - acted["before_ms"],
+                "ms",
+                _HEALTH_MS,
+            ),
+            at_most("memory more than before", acted["grown"] * 100, "%", 10),
+            at_most("added p99 delay", noticed.p99_us - quiet.p99_us, "us", _ADDED_P99_US),
+            *_call_goes_on(noticed, quiet),
+        ]
+
+    return play
+
+
 SCENARIOS = (
     Scenario("noise", 3, f"random datagrams, {NOISE_PPS:,}/s if the machine gives them", noise),
     Scenario("checks", 4, "STUN checks for transports that there are not", checks),
@@ -227,5 +280,14 @@ SCENARIOS = (
     Scenario("key-frames", 15, f"one subscriber asks for {PLI_PER_S:,} key frames a second",
              key_frame_requests),
     Scenario("nacks", 16, "one subscriber asks for 10,000 packets a second again", nacks),
+    Scenario("descriptions", 42, "WHIP offers of 125 KB, 8 Mbit/s, made of what costs most",
+             _flood_of("descriptions")),
+    Scenario("first-messages", 43, "strangers' first messages of 16 KB, 8 Mbit/s",
+             _flood_of("first-messages")),
+    Scenario("pings", 44, "one member sends pings, 8 Mbit/s", _flood_of("pings")),
+    Scenario("signals", 45, "one member sends signals, 8 Mbit/s, to 150 that do not read",
+             _flood_of("signals", members=150)),
+    Scenario("rooms", 46, "a stranger joins rooms that there are not, 8 Mbit/s",
+             _flood_of("rooms")),
     Scenario("lies", 17, "one subscriber reports bandwidths of 0, of all and of anything", lies),
 )  # fmt: skip

@@ -40,11 +40,16 @@ class Site:
     def __init__(self, image: Image, volume: Path, folder: Path) -> None:
         self.image, self.volume, self.folder = image, volume, folder
         self.port, self.media = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
+        self.operations = free_port(socket.SOCK_STREAM)
         self.url = f"http://127.0.0.1:{self.port}"
 
     def environment(self, **more: str) -> dict[str, str]:
-        ports = {"SEALROUTE_PORT": str(self.port), "SEALROUTE_MEDIA_PORT": str(self.media)}
-        return ports | more
+        return {
+            "SEALROUTE_PORT": str(self.port),
+            "SEALROUTE_MEDIA_PORT": str(self.media),
+            "SEALROUTE_OPERATIONS_PORT": str(self.operations),
+            **more,
+        }
 
     def start(self, name="container", *, user=None, groups=(), command=None, **more):
         options = Options(self.environment(**more), command, user, groups)

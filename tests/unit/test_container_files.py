@@ -96,3 +96,17 @@ def test_the_user_is_a_number_and_owns_the_data_folder():
     assert int(number) > 0
     (volume,) = [line.split()[1] for line in lines if line.startswith("VOLUME ")]
     assert re.search(rf"install -d -o {number} .*{re.escape(volume)}", " ".join(lines))
+
+
+def test_the_base_images_of_the_test_are_those_of_the_dockerfile():
+    made = re.findall(
+        r"^\s*base (\S+:\S+) ", (ROOT / "scripts" / "image").read_text(), re.MULTILINE
+    )
+    named = {words[1] for stage in stages().values() for words in stage if words[0] == "FROM"}
+    assert set(made) == named - {"scratch"}
+
+
+def test_the_image_is_asked_for_its_health_and_stopped_as_the_server_expects():
+    lines = [" ".join(words) for words in stages()[""]]
+    assert any(line.startswith("HEALTHCHECK") and "signaling.health" in line for line in lines)
+    assert "STOPSIGNAL SIGTERM" in lines

@@ -1,12 +1,9 @@
 """`sealroute health` asks where the server of the same settings listens."""
 
-import asyncio
 import contextlib
 import datetime as dt
 import socket
 import ssl
-import subprocess
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -18,7 +15,8 @@ from cryptography.x509.oid import NameOID
 
 from config.load import ConfigurationError
 from config.settings import HttpSettings
-from signaling.health import READY, health_of
+from signaling.__main__ import main as sealroute
+from signaling.health import READY, health_of, main
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -112,15 +110,11 @@ def test_any_port_is_no_port_to_ask():
         health_of(HttpSettings(port=0))
 
 
-@pytest.mark.parametrize("words", [("signaling.health",), ("signaling", "health")])
-async def test_both_commands_read_the_environment_and_answer_by_their_exit_code(words):
-    with listening("127.0.0.1") as port:
-        for environment, code in (({"SEALROUTE_PORT": str(port)}, 0), ({"SEALROUTE_PORT": "0"}, 1)):
-            done = await asyncio.to_thread(
-                subprocess.run,
-                [sys.executable, "-m", *words],
-                env={"PATH": "/usr/bin", **environment},
-                capture_output=True,
-                timeout=30,
-            )
-            assert done.returncode == code, done.stderr
+@pytest.mark.parametrize(("port", "code"), [(None, 0), ("0", 1)])
+@pytest.mark.parametrize("command", [main, lambda: sealroute(["health"])])
+def test_both_commands_read_the_environment_and_answer_by_their_code(
+    monkeypatch, command, port, code
+):
+    with listening("127.0.0.1") as free:
+        monkeypatch.setenv("SEALROUTE_PORT", port or str(free))
+        assert command() == code

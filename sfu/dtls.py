@@ -27,8 +27,6 @@ RETRANSMIT_FIRST_S = 0.25
 RETRANSMIT_MOST_S = 2.0
 """Doubling between these. RFC 6347 4.2.4.1 allows less than its 1 s where the path is known to be
 short; a join must not wait a second for one lost datagram."""
-MAX_ATTEMPTS = 32
-"""Fresh starts after a handshake that broke on a bad record; more and the transport fails."""
 MAX_DATAGRAM_BYTES = 2_048
 CERTIFICATE_LIFETIME = timedelta(days=365)
 """Only the fingerprint is checked; a server that runs longer than this is no attack."""
@@ -168,7 +166,6 @@ class DtlsAssociation:
         self._begun = False
         self.broken_by: str | None = None
         self._ssl = self._fresh()
-        self._attempts = 1
         self._handshake_done = False
         self._expected: tuple[tuple[str, bytes], ...] = ()
         self._outbox: list[bytes] = []
@@ -267,16 +264,13 @@ class DtlsAssociation:
 
     def _start_again(self, broken: SSL.Error, now: float) -> None:
         """A bad record broke the handshake. Anybody who can write the peer's address into a
-        datagram can send one, so it ends neither the transport nor tells the peer (no alert):
-        the next ClientHello finds a fresh state."""
+        datagram can send one, so however many come, they end neither the transport nor tell the
+        peer (no alert): the next ClientHello finds a fresh state (RFC 6347 4.1.2.7). The core lets
+        few through, and the transport's deadline for the handshake ends the rest."""
         self.broken_by = _said(broken)
         self.discarded_records += 1
-        self._attempts += 1
         self._flight = []
         self._retransmit_at = None
-        if self._attempts > MAX_ATTEMPTS:
-            self._fail("handshake_broken")
-            return
         self._ssl = self._fresh()
         if self.as_client:
             self._advance(now)

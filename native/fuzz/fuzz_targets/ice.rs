@@ -30,7 +30,7 @@ fuzz_target!(|input: (Vec<u8>, Vec<(u8, u8)>)| {
     let mut ice = IceLite::new("server".into(), PASSWORD.into(), Duration::from_secs(30));
     let from = PeerAddress::from(SocketAddr::from(([192, 0, 2, 1], 9)));
     let mut out = [0; 128];
-    match ice.handle_request(Instant::now(), from, &datagram, &mut out) {
+    match ice.handle_request(Instant::now(), from, true, &datagram, &mut out) {
         IceOutcome::Reply { length, .. } => {
             assert!(length <= datagram.len());
             assert!(stun::verify_integrity(&datagram, PASSWORD.as_bytes()).is_ok());

@@ -66,6 +66,8 @@ pub enum IceOutcome {
         newly_validated: bool,
         /// The remote address became another one.
         moved: bool,
+        /// Its source is to be the remote address as soon as it is proven.
+        wanted: bool,
     },
     /// Nothing is to be sent.
     Ignored(Ignored),
@@ -75,7 +77,8 @@ pub enum IceOutcome {
 ///
 /// The first valid check selects its source as the remote address; later a nominating one changes
 /// it, or any where the selected address has fallen silent: a NAT gave the peer another one.
-/// So does an answer to a check of ours, and authentic media from an address that was checked.
+/// A source is easily forged, so only a proven one is selected; another is wanted until it has
+/// answered a check of ours. Authentic media from a proven address selects it as well.
 /// Media from elsewhere and unauthentic checks never do.
 pub struct IceLite {
     local_ufrag: String,
@@ -134,14 +137,14 @@ impl IceLite {
     }
 
     /// The peer answered a check of ours from there: that is consent too (RFC 7675), and selects the
-    /// address. Whether it is another one.
-    pub fn handle_answer(&mut self, now: Instant, from: PeerAddress) -> bool {
+    /// address. `wanted`: by a check with the present credentials. Whether it is another one.
+    pub fn handle_answer(&mut self, now: Instant, from: PeerAddress, wanted: bool) -> bool {
         let moved = self.remote() != Some(from);
         self.selected = Some(Selected {
             remote: Some(from),
             checked: now,
             consent_expires: now + self.consent_timeout,
-            is_current: self.selected.is_none_or(|selected| selected.is_current),
+            is_current: wanted || self.selected.is_none_or(|selected| selected.is_current),
         });
         moved
     }
@@ -161,15 +164,16 @@ impl IceLite {
 
     /// Takes a STUN message that came `from`, and writes the answer to a valid check. An answer
     /// is never longer than its request. Addresses of dual-stack sockets should be given in
-    /// canonical form, as they go into the answer.
+    /// canonical form, as they go into the answer. `proven`: the peer is there.
     pub fn handle_request(
         &mut self,
         now: Instant,
         from: impl Into<PeerAddress>,
+        proven: bool,
         datagram: &[u8],
         out: &mut [u8],
     ) -> IceOutcome {
-        match self.answer(now, from.into(), datagram, out) {
+        match self.answer(now, (from.into(), proven), datagram, out) {
             Ok(reply) => reply,
             Err(reason) => IceOutcome::Ignored(reason),
         }
@@ -178,7 +182,7 @@ impl IceLite {
     fn answer(
         &mut self,
         now: Instant,
-        from: PeerAddress,
+        (from, proven): (PeerAddress, bool),
         datagram: &[u8],
         out: &mut [u8],
     ) -> Result<IceOutcome, Ignored> {
@@ -199,30 +203,40 @@ impl IceLite {
         if length == 0 || length > datagram.len() {
             return Err(Ignored::NoRoom);
         }
-        let (newly_validated, moved) = self.select(now, from, request.use_candidate);
-        Ok(IceOutcome::Reply {
-            length,
-            newly_validated,
-            moved,
-        })
-    }
-
-    fn select(&mut self, now: Instant, from: PeerAddress, nominated: bool) -> (bool, bool) {
-        let before = self.selected;
-        let gives_way = before.is_none_or(|selected| {
-            let silent = now.saturating_duration_since(selected.checked) >= SILENT_AFTER;
-            selected.remote == Some(from) || selected.remote.is_none() || silent
-        });
-        if gives_way || nominated || before.is_some_and(|selected| !selected.is_current) {
+        let newly_validated = self.selected.is_none();
+        let before = self.remote();
+        let wins = self.wins(now, from, request.use_candidate);
+        if wins && proven {
             self.selected = Some(Selected {
                 remote: Some(from),
                 checked: now,
                 consent_expires: now + self.consent_timeout,
                 is_current: true,
             });
+        } else if before.is_none() {
+            // A peer that nothing is sent to may take its time to prove where it is.
+            self.selected = Some(Selected {
+                remote: None,
+                checked: now,
+                consent_expires: now + self.consent_timeout,
+                is_current: self.selected.is_none_or(|selected| selected.is_current),
+            });
         }
-        let moved = before.is_some_and(|selected| selected.remote != self.remote());
-        (before.is_none(), moved)
+        Ok(IceOutcome::Reply {
+            length,
+            newly_validated,
+            moved: !newly_validated && before != self.remote(),
+            wanted: wins && !proven,
+        })
+    }
+
+    /// Whether a valid check says that the peer is there now.
+    fn wins(&self, now: Instant, from: PeerAddress, nominated: bool) -> bool {
+        self.selected.is_none_or(|selected| {
+            let silent = now.saturating_duration_since(selected.checked) >= SILENT_AFTER;
+            let gives_way = selected.remote.is_none_or(|remote| remote == from) || silent;
+            gives_way || nominated || !selected.is_current
+        })
     }
 }
 
@@ -264,11 +278,12 @@ mod tests {
         let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
         assert_eq!((ice.remote(), ice.consent_expires()), (None, None));
         let datagram = valid(false);
-        let outcome = ice.handle_request(now, address(1), &datagram, &mut out);
+        let outcome = ice.handle_request(now, address(1), true, &datagram, &mut out);
         let IceOutcome::Reply {
             length,
             newly_validated: true,
             moved: false,
+            wanted: false,
         } = outcome
         else {
             panic!("{outcome:?}");
@@ -301,7 +316,7 @@ mod tests {
             (check("server:client", "guess", true), Ignored::Unauthentic),
             (vec![0; 20], Ignored::NotARequest(StunError::NotStun)),
         ] {
-            let outcome = ice.handle_request(now, address(1), &datagram, &mut out);
+            let outcome = ice.handle_request(now, address(1), true, &datagram, &mut out);
             assert_eq!(outcome, IceOutcome::Ignored(reason));
         }
         assert_eq!((ice.remote(), ice.consent_expires()), (None, None));
@@ -311,13 +326,13 @@ mod tests {
     #[test]
     fn only_a_nominating_check_moves_away_from_an_address_that_is_checked() {
         let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
-        ice.handle_request(now, address(1), &valid(true), &mut out);
+        ice.handle_request(now, address(1), true, &valid(true), &mut out);
         let later = now + Duration::from_secs(2);
-        let outcome = ice.handle_request(later, address(2), &valid(false), &mut out);
+        let outcome = ice.handle_request(later, address(2), true, &valid(false), &mut out);
         assert!(matches!(outcome, IceOutcome::Reply { moved: false, .. }));
         assert_eq!(ice.remote(), Some(address(1).into()));
         assert_eq!(ice.consent_expires(), Some(now + TIMEOUT));
-        let outcome = ice.handle_request(later, address(2), &valid(true), &mut out);
+        let outcome = ice.handle_request(later, address(2), true, &valid(true), &mut out);
         assert!(matches!(
             outcome,
             IceOutcome::Reply {
@@ -333,11 +348,17 @@ mod tests {
     #[test]
     fn any_valid_check_moves_away_from_an_address_that_fell_silent() {
         let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
-        ice.handle_request(now, address(1), &valid(true), &mut out);
+        ice.handle_request(now, address(1), true, &valid(true), &mut out);
         let guess = check("server:client", "guess", true);
-        ice.handle_request(now + SILENT_AFTER, address(2), &guess, &mut out);
+        ice.handle_request(now + SILENT_AFTER, address(2), true, &guess, &mut out);
         assert_eq!(ice.remote(), Some(address(1).into()));
-        ice.handle_request(now + SILENT_AFTER, address(2), &valid(false), &mut out);
+        ice.handle_request(
+            now + SILENT_AFTER,
+            address(2),
+            true,
+            &valid(false),
+            &mut out,
+        );
         assert_eq!(ice.remote(), Some(address(2).into()));
     }
 
@@ -348,12 +369,12 @@ mod tests {
             address: address(1),
             connection: NonZeroU32::new(7),
         };
-        ice.handle_request(now, connected, &valid(true), &mut out);
+        ice.handle_request(now, connected, true, &valid(true), &mut out);
         assert_eq!(ice.remote(), Some(connected));
         ice.forget_remote();
         assert_eq!(ice.remote(), None);
         assert_eq!(ice.consent_expires(), Some(now + TIMEOUT));
-        let outcome = ice.handle_request(now, address(1), &valid(false), &mut out);
+        let outcome = ice.handle_request(now, address(1), true, &valid(false), &mut out);
         let IceOutcome::Reply {
             newly_validated: false,
             moved: true,
@@ -368,32 +389,32 @@ mod tests {
     #[test]
     fn after_a_restart_the_first_check_with_the_new_credentials_moves_the_peer_the_old_never() {
         let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
-        ice.handle_request(now, address(1), &valid(true), &mut out);
+        ice.handle_request(now, address(1), true, &valid(true), &mut out);
         ice.restart("again".into(), "another password".into());
         assert_eq!(ice.remote(), Some(address(1).into()));
-        let outcome = ice.handle_request(now, address(2), &valid(true), &mut out);
+        let outcome = ice.handle_request(now, address(2), true, &valid(true), &mut out);
         assert_eq!(outcome, IceOutcome::Ignored(Ignored::UnknownUfrag));
         let mixed = check("again:client", "secret password", true);
-        let outcome = ice.handle_request(now, address(2), &mixed, &mut out);
+        let outcome = ice.handle_request(now, address(2), true, &mixed, &mut out);
         assert_eq!(outcome, IceOutcome::Ignored(Ignored::Unauthentic));
         assert_eq!(ice.remote(), Some(address(1).into()));
         let renewed = check("again:client", "another password", false);
-        ice.handle_request(now, address(2), &renewed, &mut out);
+        ice.handle_request(now, address(2), true, &renewed, &mut out);
         assert_eq!(ice.remote(), Some(address(2).into()));
         // From then on as ever: who is checked stays.
-        ice.handle_request(now, address(3), &renewed, &mut out);
+        ice.handle_request(now, address(3), true, &renewed, &mut out);
         assert_eq!(ice.remote(), Some(address(2).into()));
     }
 
     #[test]
     fn an_answer_to_our_check_selects_its_source_and_is_consent() {
         let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
-        ice.handle_request(now, address(1), &valid(true), &mut out);
+        ice.handle_request(now, address(1), true, &valid(true), &mut out);
         let later = now + Duration::from_secs(9);
-        assert!(ice.handle_answer(later, address(2).into()));
+        assert!(ice.handle_answer(later, address(2).into(), false));
         assert_eq!(ice.remote(), Some(address(2).into()));
         assert_eq!(ice.consent_expires(), Some(later + TIMEOUT));
-        assert!(!ice.handle_answer(later, address(2).into()));
+        assert!(!ice.handle_answer(later, address(2).into(), false));
     }
 
     #[test]
@@ -401,7 +422,7 @@ mod tests {
         let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
         ice.prefer(address(2).into());
         assert_eq!(ice.remote(), None);
-        ice.handle_request(now, address(1), &valid(true), &mut out);
+        ice.handle_request(now, address(1), true, &valid(true), &mut out);
         ice.prefer(address(2).into());
         assert_eq!(ice.remote(), Some(address(2).into()));
         assert_eq!(ice.consent_expires(), Some(now + TIMEOUT));
@@ -412,7 +433,7 @@ mod tests {
         let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
         for seconds in [0, 5, 11] {
             let at = now + Duration::from_secs(seconds);
-            ice.handle_request(at, address(1), &valid(false), &mut out);
+            ice.handle_request(at, address(1), true, &valid(false), &mut out);
             assert_eq!(ice.consent_expires(), Some(at + TIMEOUT));
         }
     }
@@ -420,7 +441,7 @@ mod tests {
     #[test]
     fn a_buffer_without_room_answers_nothing_and_selects_nothing() {
         let (mut ice, now) = (ice(), Instant::now());
-        let outcome = ice.handle_request(now, address(1), &valid(true), &mut [0; 10]);
+        let outcome = ice.handle_request(now, address(1), true, &valid(true), &mut [0; 10]);
         assert_eq!(outcome, IceOutcome::Ignored(Ignored::NoRoom));
         assert_eq!(ice.remote(), None);
     }
@@ -434,9 +455,58 @@ mod tests {
              000800149aeaa70cbfd8cb56781ef2b5b2d3f249c1b571a280280004e57a3bcf",
         );
         let mut ice = IceLite::new("evtj".into(), "VOkJxbRl1RmTxUk/WvJxBt".into(), TIMEOUT);
-        let outcome = ice.handle_request(Instant::now(), address(1), &sample, &mut [0; 128]);
+        let outcome = ice.handle_request(Instant::now(), address(1), true, &sample, &mut [0; 128]);
         assert_eq!(outcome, IceOutcome::Ignored(Ignored::RoleConflict));
         assert_eq!(ice.remote(), None);
+    }
+
+    #[test]
+    fn a_source_that_is_not_proven_is_wanted_and_selected_by_its_answer_alone() {
+        let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
+        let outcome = ice.handle_request(now, address(1), false, &valid(true), &mut out);
+        let first = |outcome| {
+            let IceOutcome::Reply {
+                newly_validated,
+                moved,
+                wanted,
+                ..
+            } = outcome
+            else {
+                panic!("{outcome:?}");
+            };
+            (newly_validated, moved, wanted)
+        };
+        assert_eq!(first(outcome), (true, false, true));
+        assert_eq!(ice.remote(), None);
+        assert!(ice.handle_answer(now, address(1).into(), true));
+        let outcome = ice.handle_request(now, address(2), false, &valid(true), &mut out);
+        assert_eq!(first(outcome), (false, false, true));
+        assert_eq!(ice.remote(), Some(address(1).into()));
+        let outcome = ice.handle_request(now, address(3), false, &valid(false), &mut out);
+        assert_eq!(first(outcome), (false, false, false));
+    }
+
+    #[test]
+    fn checks_of_an_unproven_source_keep_no_consent_to_send_elsewhere() {
+        let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
+        ice.handle_request(now, address(1), true, &valid(true), &mut out);
+        let later = now + Duration::from_secs(9);
+        ice.handle_request(later, address(2), false, &valid(true), &mut out);
+        ice.handle_request(later, address(1), false, &valid(true), &mut out);
+        assert_eq!(ice.consent_expires(), Some(now + TIMEOUT));
+    }
+
+    #[test]
+    fn after_a_restart_a_wanted_source_is_selected_by_its_answer() {
+        let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
+        ice.handle_request(now, address(1), true, &valid(true), &mut out);
+        ice.restart("again".into(), "another password".into());
+        let renewed = check("again:client", "another password", false);
+        ice.handle_request(now, address(2), false, &renewed, &mut out);
+        assert_eq!(ice.remote(), Some(address(1).into()));
+        ice.handle_answer(now, address(2).into(), true);
+        ice.handle_request(now, address(3), true, &renewed, &mut out);
+        assert_eq!(ice.remote(), Some(address(2).into()));
     }
 
     #[test]
@@ -446,7 +516,7 @@ mod tests {
             let datagram = valid(true);
             let from: SocketAddr = ip.parse().unwrap();
             let IceOutcome::Reply { length, .. } =
-                ice.handle_request(now, from, &datagram, &mut out)
+                ice.handle_request(now, from, true, &datagram, &mut out)
             else {
                 panic!("{ip}");
             };

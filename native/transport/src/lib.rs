@@ -3,9 +3,11 @@
 #![forbid(unsafe_code)]
 
 mod demux;
+mod dtls_gate;
 mod framing;
 mod ice_lite;
 mod own_checks;
+mod path_proof;
 mod reachability;
 mod srtp;
 pub mod stun;
@@ -14,9 +16,11 @@ mod test_hex;
 mod twcc;
 
 pub use demux::{PacketKind, classify};
+pub use dtls_gate::{DtlsGate, DtlsRefusal, check_datagram};
 pub use framing::{BadFrame, Deframer, LENGTH_BYTES, frame};
 pub use ice_lite::{IceLite, IceOutcome, Ignored, PeerAddress};
 pub use own_checks::{OwnChecks, PeerCredentials};
+pub use path_proof::PathProof;
 pub use reachability::{Reachability, Step};
 pub use srtp::{
     MAX_OVERHEAD_BYTES, SrtpError, SrtpKeys, SrtpProfile, SrtpReceiver, SrtpSender,

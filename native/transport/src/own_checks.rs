@@ -1,19 +1,22 @@
 //! Checks that this side sends to a peer, to learn where it is. A lite agent need not send any
 //! (RFC 8445, section 2.5); a peer that moved is found sooner by them.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::rand;
+use aws_lc_rs::{hmac, rand};
 
 use crate::ice_lite::PeerAddress;
 use crate::stun::{self, BindingRequest, TransactionId};
 
 /// An answer that takes longer is none.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
-/// Waiting for answers at a time: some rounds to every address of one peer.
-const MAX_OPEN: usize = 64;
+/// Answers that are remembered, so that none counts twice: more than come within that time.
+const MAX_TAKEN: usize = 64;
 /// Type preference 110 of a peer-reflexive candidate (RFC 8445, section 5.1.2.2).
 const PRIORITY: u32 = (110 << 24) | (65_535 << 8) | 255;
+/// Of a transaction id: when the check was made, in milliseconds.
+const STAMP_BYTES: usize = 4;
 
 /// The peer's side of ICE, which checks to it need.
 #[derive(Clone)]
@@ -24,18 +27,25 @@ pub struct PeerCredentials {
     pub pwd: String,
 }
 
-/// The checks of one transport that wait for an answer.
+/// The checks of one transport to its peer.
+///
+/// What was asked is not kept: the transaction id is a time and a code that only this side can make
+/// for that time and that address. So no number of false addresses uses up the room for a true one,
+/// and only who received a check can answer it, though the peer chose the password itself.
 #[derive(Default)]
 pub struct OwnChecks {
     peer: Option<PeerCredentials>,
-    open: Vec<(TransactionId, PeerAddress, Instant)>,
+    key: Option<(hmac::Key, Instant)>,
+    taken: Vec<(TransactionId, Instant)>,
 }
 
 impl OwnChecks {
     /// What its description says of the peer; without it no checks are sent.
     pub fn set_peer(&mut self, peer: PeerCredentials) {
         self.peer = Some(peer);
-        self.open.clear();
+        // What was asked under the credentials before is not answered any more.
+        self.key = None;
+        self.taken.clear();
     }
 
     /// Writes a check to `to`; its length, 0 when none can be sent.
@@ -47,47 +57,89 @@ impl OwnChecks {
         out: &mut [u8],
     ) -> usize {
         let Some(peer) = &self.peer else { return 0 };
-        self.open
-            .retain(|(.., at)| now.saturating_duration_since(*at) < ANSWER_WITHIN);
-        let (mut transaction_id, mut tie_breaker) = (TransactionId::default(), [0; 8]);
-        let random = rand::fill(&mut transaction_id).and_then(|()| rand::fill(&mut tie_breaker));
-        if random.is_err() || self.open.len() >= MAX_OPEN {
+        if self.key.is_none() {
+            let mut secret = [0; 32];
+            if rand::fill(&mut secret).is_err() {
+                return 0;
+            }
+            self.key = Some((hmac::Key::new(hmac::HMAC_SHA256, &secret), now));
+        }
+        let Some((key, start)) = &self.key else {
+            return 0;
+        };
+        let mut tie_breaker = [0; 8];
+        if rand::fill(&mut tie_breaker).is_err() {
             return 0;
         }
+        let elapsed = now.saturating_duration_since(*start).as_millis() as u32;
         let request = BindingRequest {
-            transaction_id,
+            transaction_id: transaction_id(key, elapsed, to),
             username: &format!("{}:{local_ufrag}", peer.ufrag),
             priority: PRIORITY,
             controlling: u64::from_be_bytes(tie_breaker),
             use_candidate: false,
         };
-        let length = stun::write_controlled_request(&request, peer.pwd.as_bytes(), out);
-        if length > 0 {
-            self.open.push((transaction_id, to, now));
-        }
-        length
+        stun::write_controlled_request(&request, peer.pwd.as_bytes(), out)
     }
 
     /// Whether the datagram that came `from` answers one of the checks that were sent there.
     /// Each is answered once.
     pub fn take_answer(&mut self, now: Instant, from: PeerAddress, datagram: &[u8]) -> bool {
-        let (Some(peer), Ok(response)) = (&self.peer, stun::parse_response(datagram)) else {
+        let (Some(peer), Some((key, start))) = (&self.peer, &self.key) else {
             return false;
         };
-        let asked = self.open.iter().position(|(id, to, at)| {
-            *id == response.transaction_id
-                && *to == from
-                && now.saturating_duration_since(*at) < ANSWER_WITHIN
-        });
-        let Some(asked) = asked.filter(|_| response.success) else {
+        let Ok(response) = stun::parse_response(datagram) else {
             return false;
         };
-        let authentic = stun::verify_integrity(datagram, peer.pwd.as_bytes()).is_ok();
-        if authentic {
-            self.open.swap_remove(asked);
+        let id = response.transaction_id;
+        let Some(stamp) = id.first_chunk::<STAMP_BYTES>() else {
+            return false;
+        };
+        let stamp = u32::from_be_bytes(*stamp);
+        let elapsed = now.saturating_duration_since(*start).as_millis() as u32;
+        let in_time = u128::from(elapsed.wrapping_sub(stamp)) < ANSWER_WITHIN.as_millis();
+        let asked = in_time && is_same(&id, &transaction_id(key, stamp, from));
+        if !response.success || !asked || self.taken.iter().any(|(taken, _)| *taken == id) {
+            return false;
         }
-        authentic
+        if stun::verify_integrity(datagram, peer.pwd.as_bytes()).is_err() {
+            return false;
+        }
+        self.taken
+            .retain(|(_, at)| now.saturating_duration_since(*at) < ANSWER_WITHIN);
+        if self.taken.len() >= MAX_TAKEN {
+            self.taken.remove(0);
+        }
+        self.taken.push((id, now));
+        true
     }
+}
+
+/// When a check was made, and a code of that and of where it goes.
+fn transaction_id(key: &hmac::Key, stamp: u32, to: PeerAddress) -> TransactionId {
+    let mut context = hmac::Context::with_key(key);
+    context.update(&stamp.to_be_bytes());
+    match to.address.ip() {
+        IpAddr::V4(ip) => context.update(&ip.octets()),
+        IpAddr::V6(ip) => context.update(&ip.octets()),
+    }
+    context.update(&to.address.port().to_be_bytes());
+    let connection = to.connection.map_or(0, std::num::NonZeroU32::get);
+    context.update(&connection.to_be_bytes());
+    let code = context.sign();
+    let mut id = TransactionId::default();
+    let (head, tail) = id.split_at_mut(STAMP_BYTES);
+    head.copy_from_slice(&stamp.to_be_bytes());
+    for (byte, code) in tail.iter_mut().zip(code.as_ref()) {
+        *byte = *code;
+    }
+    id
+}
+
+/// Takes as long wherever they differ.
+fn is_same(a: &TransactionId, b: &TransactionId) -> bool {
+    let differing = a.iter().zip(b).fold(0, |found, (a, b)| found | (a ^ b));
+    differing == 0
 }
 
 #[cfg(test)]
@@ -142,16 +194,40 @@ mod tests {
     }
 
     #[test]
-    fn without_the_peers_credentials_or_with_many_unanswered_none_is_sent() {
-        let (mut checks, now, mut out) = (checks(), Instant::now(), [0; 256]);
-        assert_eq!(
-            OwnChecks::default().write(now, "server", address(1), &mut out),
-            0
-        );
-        for _ in 0..MAX_OPEN {
-            assert!(checks.write(now, "server", address(1), &mut out) > 0);
-        }
+    fn without_the_peers_credentials_none_is_sent() {
+        let (now, mut out) = (Instant::now(), [0; 256]);
+        let mut checks = OwnChecks::default();
         assert_eq!(checks.write(now, "server", address(1), &mut out), 0);
-        assert!(checks.write(now + ANSWER_WITHIN, "server", address(1), &mut out) > 0);
+        assert!(!checks.take_answer(now, address(1), &[0; 20]));
+    }
+
+    #[test]
+    fn checks_to_a_thousand_other_addresses_take_no_room_from_one_that_answers() {
+        let (mut checks, now, mut out) = (checks(), Instant::now(), [0; 256]);
+        let length = checks.write(now, "server", address(1), &mut out);
+        let right = answer(&out[..length], b"the peer's password");
+        for port in 2..1_002 {
+            assert!(checks.write(now, "server", address(port), &mut out) > 0);
+        }
+        assert!(checks.take_answer(now, address(1), &right));
+    }
+
+    #[test]
+    fn who_knows_the_password_but_got_no_check_can_make_no_answer() {
+        let (mut checks, now, mut out) = (checks(), Instant::now(), [0; 256]);
+        let length = checks.write(now, "server", address(1), &mut out);
+        let right = answer(&out[..length], b"the peer's password");
+        for byte in 8..20 {
+            let mut id: TransactionId = right[8..20].try_into().unwrap();
+            id[byte - 8] ^= 1;
+            let mut forged = vec![0; 128];
+            let to = address(9).address;
+            let length = stun::write_success(id, to, b"the peer's password", &mut forged);
+            assert!(
+                !checks.take_answer(now, address(1), &forged[..length]),
+                "{byte}"
+            );
+        }
+        assert!(checks.take_answer(now, address(1), &right));
     }
 }

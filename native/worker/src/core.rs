@@ -10,7 +10,7 @@ use sealroute_forward::{
     TransportHandle,
 };
 use sealroute_rtp::RtpPacket;
-use sealroute_transport::{PacketKind, PeerAddress, SrtpError, classify};
+use sealroute_transport::{DtlsRefusal, PacketKind, PeerAddress, SrtpError, classify};
 
 use crate::commands::RouterHandle;
 use crate::deadlines::Deadlines;
@@ -65,6 +65,7 @@ pub(crate) enum Timer {
     Session(RouterHandle),
     Consent(TransportHandle),
     Reach(TransportHandle),
+    Proof(TransportHandle),
     Feedback(TransportHandle),
     PublishCounters,
 }
@@ -135,7 +136,7 @@ impl<S: MessageSocket> Core<S> {
         let outcome = match (path, classify(datagram)) {
             (None, _) => Err(NetworkDrop::Oversize),
             (Some(path), PacketKind::Stun) => self.handle_stun(now, path, datagram),
-            (Some(path), PacketKind::Dtls) => self.handle_dtls(path.peer(), datagram),
+            (Some(path), PacketKind::Dtls) => self.handle_dtls(now, path.peer(), datagram),
             (Some(path), PacketKind::Rtp) => self.handle_rtp(now, path, datagram),
             (Some(path), PacketKind::Rtcp) => self.handle_rtcp(now, path, datagram),
             (Some(_), PacketKind::Unknown) => Err(NetworkDrop::UnknownFirstByte),
@@ -189,6 +190,7 @@ impl<S: MessageSocket> Core<S> {
                 }
                 Timer::Consent(handle) => self.check_consent(now, handle),
                 Timer::Reach(handle) => did_work |= self.check_reach(now, handle),
+                Timer::Proof(handle) => did_work |= self.check_proofs(now, handle),
                 Timer::Feedback(handle) => {
                     did_work = true;
                     self.send_feedback(now, handle);
@@ -247,11 +249,24 @@ impl<S: MessageSocket> Core<S> {
         }
     }
 
-    fn handle_dtls(&mut self, from: PeerAddress, datagram: &[u8]) -> Result<(), NetworkDrop> {
+    fn handle_dtls(
+        &mut self,
+        now: Instant,
+        from: PeerAddress,
+        datagram: &[u8],
+    ) -> Result<(), NetworkDrop> {
         let transport = self
             .transports
             .by_address(from)
             .ok_or(NetworkDrop::UnknownAddress)?;
+        let found = self
+            .transports
+            .get_mut(transport)
+            .ok_or(NetworkDrop::UnknownAddress)?;
+        found.dtls.pass(now, datagram).map_err(refusal_of)?;
+        if let Some(proof) = found.proof_mut(from) {
+            proof.on_received(datagram.len());
+        }
         self.counters.dtls_records += 1;
         let event = Event::DtlsDatagram {
             transport,
@@ -359,15 +374,11 @@ impl<S: MessageSocket> Core<S> {
     }
 
     /// Queues handshake bytes; they need no keys.
-    pub(crate) fn send_plain(&mut self, handle: TransportHandle, datagram: &[u8]) {
-        let path = self
-            .transports
-            .get(handle)
-            .and_then(|transport| transport.path);
-        let outcome = match path {
-            None => Err(NetworkDrop::SendNoAddress),
-            Some(_) if datagram.len() > SLOT_BYTES => Err(NetworkDrop::SendTooLarge),
-            Some(path) => {
+    pub(crate) fn send_plain(&mut self, now: Instant, handle: TransportHandle, datagram: &[u8]) {
+        let outcome = match self.plain_path(now, handle, datagram.len()) {
+            Err(reason) => Err(reason),
+            Ok(_) if datagram.len() > SLOT_BYTES => Err(NetworkDrop::SendTooLarge),
+            Ok(path) => {
                 self.egress.slot(&mut self.counters)[..datagram.len()].copy_from_slice(datagram);
                 self.egress.commit(path, datagram.len());
                 Ok(())
@@ -375,6 +386,29 @@ impl<S: MessageSocket> Core<S> {
         };
         if let Err(reason) = outcome {
             self.counters.drop_packets(reason, 1);
+        }
+    }
+
+    /// Where so many handshake bytes may go. A client may begin before its description has come,
+    /// without which it cannot be asked where it is.
+    fn plain_path(
+        &mut self,
+        now: Instant,
+        handle: TransportHandle,
+        bytes: usize,
+    ) -> Result<Path, NetworkDrop> {
+        let transport = self
+            .transports
+            .get_mut(handle)
+            .ok_or(NetworkDrop::SendNoAddress)?;
+        if let Some(path) = transport.path {
+            return Ok(path);
+        }
+        let way = transport.provisional().ok_or(NetworkDrop::SendNoAddress)?;
+        if way.proof.spend(now, bytes) {
+            Ok(way.path)
+        } else {
+            Err(NetworkDrop::SendPathUnproven)
         }
     }
 
@@ -410,6 +444,15 @@ fn transport_sequence(packet: &[u8], id: u8) -> Option<(u16, u32)> {
     let packet = RtpPacket::parse(packet).ok()?;
     let (_, value) = packet.extensions().find(|(found, _)| *found == id)?;
     Some((u16::from_be_bytes(*value.first_chunk()?), packet.ssrc()))
+}
+
+fn refusal_of(refusal: DtlsRefusal) -> NetworkDrop {
+    match refusal {
+        DtlsRefusal::Malformed => NetworkDrop::DtlsMalformed,
+        DtlsRefusal::ClearAlert => NetworkDrop::DtlsClearAlert,
+        DtlsRefusal::ApplicationData => NetworkDrop::DtlsApplicationData,
+        DtlsRefusal::Flood => NetworkDrop::DtlsFlood,
+    }
 }
 
 fn reason_of(error: SrtpError) -> NetworkDrop {

@@ -62,6 +62,7 @@ impl<S: MessageSocket> Core<S> {
             } => {
                 let found = self.transports.get_mut(transport).ok_or(UNKNOWN_HANDLE)?;
                 found.checks.set_peer(PeerCredentials { ufrag, pwd: pwd.0 });
+                self.ask_anew(now, transport);
                 Ok(())
             }
             Command::SetSrtpKeys { transport, secrets } => {
@@ -76,7 +77,7 @@ impl<S: MessageSocket> Core<S> {
                 datagram,
             } => {
                 self.transports.get(transport).ok_or(UNKNOWN_HANDLE)?;
-                self.send_plain(transport, &datagram);
+                self.send_plain(now, transport, &datagram);
                 Ok(())
             }
             Command::CloseTransport { transport } => self.close_transport(transport),
@@ -241,6 +242,7 @@ impl<S: MessageSocket> Core<S> {
         self.transports.remove(handle);
         self.timers.set(Timer::Consent(handle), None);
         self.timers.set(Timer::Reach(handle), None);
+        self.timers.set(Timer::Proof(handle), None);
         self.timers.set(Timer::Feedback(handle), None);
         self.publications
             .retain(|_, publication| publication.transport != handle);

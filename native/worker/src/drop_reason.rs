@@ -36,6 +36,14 @@ network_drops! {
     UnknownAddress = "unknown_address",
     /// The DTLS handshake of the transport has not ended.
     NoKeys = "no_keys",
+    /// No chain of whole DTLS 1.2 records with messages of a handshake.
+    DtlsMalformed = "dtls_malformed",
+    /// A DTLS alert without protection: anybody can write it.
+    DtlsClearAlert = "dtls_clear_alert",
+    /// DTLS application data: there are no data channels.
+    DtlsApplicationData = "dtls_application_data",
+    /// More DTLS datagrams of one transport than handshakes take.
+    DtlsFlood = "dtls_flood",
     /// Too short for SRTP, or its header points behind its end.
     SrtpMalformed = "srtp_malformed",
     /// SRTP authentication failed.
@@ -50,6 +58,8 @@ network_drops! {
     EventRingFull = "event_ring_full",
     /// To be sent to a transport that no address has validated, or that is closed.
     SendNoAddress = "send_no_address",
+    /// To be sent where nobody has answered a check of ours yet, beyond what such an address gets.
+    SendPathUnproven = "send_path_unproven",
     /// To be sent before the DTLS handshake ended.
     SendNoKeys = "send_no_keys",
     /// To be sent, but SRTP refused to seal it.

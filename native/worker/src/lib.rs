@@ -12,6 +12,8 @@ mod handles;
 mod movement;
 mod network_counters;
 mod path;
+#[cfg(test)]
+mod path_properties;
 mod priority;
 mod sealing_outbox;
 mod socket;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use sealroute_forward::TransportHandle;
-use sealroute_transport::{IceOutcome, PeerAddress, Step, stun};
+use sealroute_transport::{IceOutcome, PathProof, PeerAddress, Step, stun};
 
 use crate::commands::Direction;
 use crate::core::{Core, Timer};
@@ -12,6 +12,7 @@ use crate::drop_reason::NetworkDrop;
 use crate::egress::{MessageSocket, SLOT_BYTES};
 use crate::event_ring::Event;
 use crate::path::Path;
+use crate::transports::Transport;
 
 /// Packets of the way before are still under way for so long after those of the new one.
 const OVERTAKEN: Duration = Duration::from_millis(100);
@@ -29,10 +30,16 @@ const LOOKS_PER_SEARCH: usize = 16;
 /// Packets are tried with the keys of so many peers.
 const MAX_CANDIDATES: usize = 8;
 
+struct Stranger {
+    peer: TransportHandle,
+    asked: Instant,
+    proof: PathProof,
+}
+
 /// Who may be at an address that no check came from: sealed by a known peer, not answered yet.
 #[derive(Default)]
 pub(crate) struct Strangers {
-    asked: HashMap<PeerAddress, (TransportHandle, Instant)>,
+    asked: HashMap<PeerAddress, Stranger>,
     second: Option<Instant>,
     looks: usize,
 }
@@ -46,7 +53,7 @@ impl Strangers {
         if begins {
             (self.second, self.looks) = (Some(now), 0);
             self.asked
-                .retain(|_, (_, at)| now.saturating_duration_since(*at) < STRANGER_FORGOTTEN);
+                .retain(|_, known| known.age(now) < STRANGER_FORGOTTEN);
         }
         // The first of a second is always allowed, however many transports there are.
         let allowed = self.looks < LOOKS_PER_SECOND && self.asked.len() < MAX_STRANGERS;
@@ -56,6 +63,12 @@ impl Strangers {
             0
         };
         allowed
+    }
+}
+
+impl Stranger {
+    fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.asked)
     }
 }
 
@@ -90,38 +103,113 @@ impl<S: MessageSocket> Core<S> {
         let handle = ufrag
             .and_then(|ufrag| self.transports.by_ufrag(ufrag))
             .ok_or(NetworkDrop::StunUnknownUfrag)?;
-        self.check_free(handle, path)?;
+        self.check_free(now, handle, path)?;
         let transport = self
             .transports
             .get_mut(handle)
             .ok_or(NetworkDrop::StunUnknownUfrag)?;
+        let peer = path.peer();
+        let proven = transport.is_at(now, peer);
         let slot = self.egress.slot(&mut self.counters);
-        match transport
+        let outcome = transport
             .ice
-            .handle_request(now, path.peer(), datagram, slot)
-        {
-            IceOutcome::Ignored(_) => Err(NetworkDrop::StunRefused),
-            IceOutcome::Reply {
-                length,
-                newly_validated,
-                moved,
-            } => {
-                self.egress.commit(path, length);
-                self.counters.peer_moves += u64::from(moved);
-                self.follow_peer(now, handle, path);
-                if newly_validated {
-                    self.push_event(Event::IceValidated { transport: handle });
-                }
-                Ok(())
-            }
+            .handle_request(now, peer, proven, datagram, slot);
+        let IceOutcome::Reply {
+            length,
+            newly_validated,
+            moved,
+            wanted,
+        } = outcome
+        else {
+            return Err(NetworkDrop::StunRefused);
+        };
+        self.transports.validate(now, handle, path);
+        let answered = self.answer_check(now, (handle, path), (datagram.len(), length), wanted);
+        self.counters.peer_moves += u64::from(moved);
+        self.follow_peer(now, handle, path);
+        if newly_validated {
+            self.push_event(Event::IceValidated { transport: handle });
         }
+        answered
+    }
+
+    /// The answer to a valid check is in the slot: it leaves, and behind it a check of ours where
+    /// the peer has not proven yet that it is there.
+    fn answer_check(
+        &mut self,
+        now: Instant,
+        (handle, path): (TransportHandle, Path),
+        (received, length): (usize, usize),
+        wanted: bool,
+    ) -> Result<(), NetworkDrop> {
+        let peer = path.peer();
+        let Some(transport) = self.transports.get_mut(handle) else {
+            return Ok(());
+        };
+        if wanted {
+            transport.want(now, peer);
+        }
+        let Some(proof) = transport.proof_mut(peer) else {
+            return Ok(());
+        };
+        proof.on_received(received);
+        let asks_back = proof.asks_back(now);
+        if !transport.may_send(now, peer, length) {
+            return Err(NetworkDrop::SendPathUnproven);
+        }
+        self.egress.commit(path, length);
+        if asks_back {
+            self.ask(now, handle, path);
+            self.arm_proofs(now, handle);
+        }
+        Ok(())
+    }
+
+    /// The peer's credentials are known, so it can be asked where it is.
+    pub(crate) fn ask_anew(&mut self, now: Instant, handle: TransportHandle) {
+        let wanted = self
+            .transports
+            .get_mut(handle)
+            .map(Transport::ask_anew)
+            .unwrap_or_default();
+        for path in wanted {
+            self.ask(now, handle, path);
+        }
+        self.arm_proofs(now, handle);
+    }
+
+    /// Asks again where a check of ours was lost, and where the last answer is long ago.
+    pub(crate) fn check_proofs(&mut self, now: Instant, handle: TransportHandle) -> bool {
+        let Some(transport) = self.transports.get_mut(handle) else {
+            return false;
+        };
+        transport.give_up_unproven(now);
+        let due = transport.due_asks(now);
+        for path in &due {
+            self.ask(now, handle, *path);
+        }
+        self.arm_proofs(now, handle);
+        !due.is_empty()
+    }
+
+    fn arm_proofs(&mut self, now: Instant, handle: TransportHandle) {
+        let next = self
+            .transports
+            .get(handle)
+            .and_then(|transport| transport.next_ask(now));
+        self.timers.set(Timer::Proof(handle), next);
     }
 
     /// Whoever knows one transport's password must not take the address of another's peer.
-    fn check_free(&self, handle: TransportHandle, path: Path) -> Result<(), NetworkDrop> {
+    fn check_free(
+        &self,
+        now: Instant,
+        handle: TransportHandle,
+        path: Path,
+    ) -> Result<(), NetworkDrop> {
         let owner = self.transports.by_address(path.peer());
-        let taken =
-            owner.is_some_and(|owner| owner != handle && self.transports.is_at(owner, path.peer()));
+        let taken = owner
+            .is_some_and(|owner| owner != handle && self.transports.is_at(now, owner, path.peer()));
         if taken {
             Err(NetworkDrop::StunAddressTaken)
         } else {
@@ -142,12 +230,13 @@ impl<S: MessageSocket> Core<S> {
         {
             self.egress.socket_mut().keep(connection, until);
         }
-        self.transports.validate(now, handle, path);
         let Some(transport) = self.transports.get_mut(handle) else {
             return;
         };
         if transport.ice.remote() == Some(path.peer()) && transport.path != Some(path) {
             transport.go(now, path);
+            let next = transport.next_ask(now);
+            self.timers.set(Timer::Proof(handle), next);
         }
         let watched = transport.direction == Direction::Downlink && transport.has_other_ways();
         if watched && !self.timers.is_set(Timer::Reach(handle)) {
@@ -188,7 +277,14 @@ impl<S: MessageSocket> Core<S> {
                     .failed
                     .is_none_or(|at| now.saturating_duration_since(at) >= DISTRUST)
         });
-        if trusted {
+        if trusted && !transport.is_at(now, path.peer()) {
+            transport.want(now, path.peer());
+            let proof = transport.proof_mut(path.peer());
+            if proof.is_some_and(|proof| proof.asks_back(now)) {
+                self.ask(now, handle, path);
+                self.arm_proofs(now, handle);
+            }
+        } else if trusted {
             transport.ice.prefer(path.peer());
             transport.go(now, path);
             self.counters.peer_moves += 1;
@@ -227,15 +323,25 @@ impl<S: MessageSocket> Core<S> {
         if path.connection.is_some() {
             return;
         }
-        let handle = match self.strangers.asked.get(&path.peer()) {
-            Some((_, at)) if now.saturating_duration_since(*at) < STRANGER_ASKED_EVERY => return,
-            Some((handle, _)) => *handle,
-            None => match self.find_sealer(now, datagram) {
-                Some(handle) => handle,
-                None => return,
-            },
+        if !self.strangers.asked.contains_key(&path.peer()) {
+            let Some(peer) = self.find_sealer(now, datagram) else {
+                return;
+            };
+            let stranger = Stranger {
+                peer,
+                asked: now,
+                proof: PathProof::default(),
+            };
+            self.strangers.asked.insert(path.peer(), stranger);
+        } else if self.strangers.asked[&path.peer()].age(now) < STRANGER_ASKED_EVERY {
+            return;
+        }
+        let Some(stranger) = self.strangers.asked.get_mut(&path.peer()) else {
+            return;
         };
-        self.strangers.asked.insert(path.peer(), (handle, now));
+        stranger.proof.on_received(datagram.len());
+        stranger.asked = now;
+        let handle = stranger.peer;
         self.ask(now, handle, path);
     }
 
@@ -264,9 +370,21 @@ impl<S: MessageSocket> Core<S> {
         let slot = self.egress.slot(&mut self.counters);
         let ufrag = transport.ice.local_ufrag();
         let length = transport.checks.write(now, ufrag, path.peer(), slot);
-        if length > 0 {
+        let peer = path.peer();
+        let allowed = if transport.knows(peer) {
+            transport.may_ask(now, peer, length)
+        } else {
+            let stranger = self.strangers.asked.get_mut(&peer);
+            stranger.is_some_and(|stranger| stranger.proof.spend(now, length))
+        };
+        if length == 0 {
+            return;
+        }
+        if allowed {
             self.counters.checks_sent += 1;
             self.egress.commit(path, length);
+        } else {
+            self.counters.drop_packets(NetworkDrop::SendPathUnproven, 1);
         }
     }
 
@@ -278,11 +396,11 @@ impl<S: MessageSocket> Core<S> {
         datagram: &[u8],
     ) -> Result<(), NetworkDrop> {
         let peer = path.peer();
-        let stranger = self.strangers.asked.get(&peer).map(|(handle, _)| *handle);
+        let stranger = self.strangers.asked.get(&peer).map(|known| known.peer);
         let handle = stranger
             .or_else(|| self.transports.by_address(peer))
             .ok_or(NetworkDrop::StunMalformed)?;
-        self.check_free(handle, path)?;
+        self.check_free(now, handle, path)?;
         let transport = self
             .transports
             .get_mut(handle)
@@ -291,17 +409,35 @@ impl<S: MessageSocket> Core<S> {
             return Err(NetworkDrop::StunRefused);
         }
         self.strangers.asked.remove(&peer);
-        let selected = transport.path.map(|path| path.peer());
-        // Nobody asks any more where the peer is, where the first answer has said it.
-        if selected == Some(peer) || stranger.is_some() || transport.reach.is_suspected() {
-            if selected != Some(peer) {
-                transport.distrust_selected(now);
-            }
-            self.counters.peer_moves += u64::from(transport.ice.handle_answer(now, peer));
-            transport.reach.on_answer(now);
-            self.follow_peer(now, handle, path);
+        if stranger.is_some() {
+            self.transports.validate(now, handle, path);
         }
+        self.take_proof(now, (handle, path), stranger.is_some());
+        self.arm_proofs(now, handle);
         Ok(())
+    }
+
+    /// The peer is at the end of `path`, which may be where it wants its media.
+    fn take_proof(&mut self, now: Instant, (handle, path): (TransportHandle, Path), found: bool) {
+        let peer = path.peer();
+        let Some(transport) = self.transports.get_mut(handle) else {
+            return;
+        };
+        let selected = transport.path.map(|path| path.peer());
+        let wanted = transport.prove(now, peer);
+        // Nobody asks any more where the peer is, where the first answer has said it.
+        if !wanted && !found && selected != Some(peer) && !transport.reach.is_suspected() {
+            return;
+        }
+        if !wanted && selected != Some(peer) {
+            transport.distrust_selected(now);
+        }
+        let first = !transport.has_had_path;
+        let moved = transport.ice.handle_answer(now, peer, wanted);
+        self.counters.peer_moves += u64::from(moved && !first);
+        transport.reach.on_answer(now);
+        self.transports.validate(now, handle, path);
+        self.follow_peer(now, handle, path);
     }
 }
 

@@ -3,25 +3,16 @@ use std::time::Duration;
 use sealroute_forward::TransportHandle;
 use sealroute_transport::stun;
 
-use crate::commands::{Command, Secret};
-use crate::core::tests::{ANN, BEN, Bench, PASSWORD, Sealer, check, path};
+use crate::commands::Command;
+use crate::core::tests::{ANN, BEN, Bench, PASSWORD, PEER_PASSWORD, Sealer, answer, check, path};
 use crate::drop_reason::NetworkDrop;
 use crate::path::Path;
 
-const PEER_PASSWORD: &str = "a password of the peer";
 const REPORT: Duration = Duration::from_millis(100);
 
 /// Ann publishes and Ben subscribes; what their descriptions say of their ICE is known.
 fn call() -> Bench {
-    let mut bench = Bench::in_call();
-    for transport in [ANN, BEN] {
-        bench.apply(Command::SetPeerCredentials {
-            transport,
-            ufrag: "client".into(),
-            pwd: Secret(PEER_PASSWORD.into()),
-        });
-    }
-    bench
+    Bench::in_call()
 }
 
 fn place(bench: &Bench, of: TransportHandle) -> Option<Path> {
@@ -34,14 +25,6 @@ fn checks(bench: &Bench) -> Vec<(u16, Vec<u8>)> {
     sent.filter(|(_, datagram)| stun::parse_request(datagram).is_ok())
         .map(|(to, datagram)| (to.port(), datagram))
         .collect()
-}
-
-fn answer(check: &[u8], password: &str) -> Vec<u8> {
-    let id = stun::parse_request(check).unwrap().transaction_id;
-    let mut out = vec![0; 128];
-    let length = stun::write_success(id, path(9).remote, password.as_bytes(), &mut out);
-    out.truncate(length);
-    out
 }
 
 /// A call in which Ben, at ports 2 and 3, has reported for two seconds what comes from Ann.
@@ -134,6 +117,7 @@ fn media_from_another_checked_address_is_followed_when_nothing_comes_from_the_se
     let (mut ann, mut bench) = (Sealer::new(), call());
     bench.receive(1, &ann.next());
     bench.receive(10, &check("ann1", PASSWORD, false));
+    bench.answered(&[10]);
     let early = ann.next();
     bench.receive(10, &early);
     assert_eq!(place(&bench, ANN), Some(path(1)));
@@ -218,8 +202,7 @@ fn a_peer_that_was_away_for_nearly_as_long_as_consent_lasts_is_found_at_its_new_
     bench.sent();
     bench.pass(Duration::from_millis(29_900));
     bench.receive(10, &ann.next());
-    let asked = checks(&bench);
-    bench.receive(10, &answer(&asked[0].1, PEER_PASSWORD));
+    bench.answered(&[10]);
     assert_eq!(place(&bench, ANN), Some(path(10)));
     bench.pass(Duration::from_secs(31));
     assert_eq!(
@@ -237,8 +220,178 @@ fn a_thousand_peers_of_a_thousand_find_back_after_their_address_changed() {
         bench.sent();
         bench.pass(Duration::from_millis(50));
         bench.receive(port, &ann.next());
-        let asked = checks(&bench);
-        bench.receive(port, &answer(&asked[0].1, PEER_PASSWORD));
+        bench.answered(&[port]);
         assert_eq!(place(&bench, ANN), Some(path(port)));
     }
+}
+
+/// Bytes that left for a port.
+fn bytes_to(bench: &Bench, port: u16) -> usize {
+    let sent = bench.sent().into_iter();
+    let there = sent.filter(|(to, _)| to.port() == port);
+    there.map(|(_, datagram)| datagram.len()).sum()
+}
+
+#[test]
+fn a_check_with_a_forged_source_turns_no_media_on_who_is_there() {
+    let (mut ann, mut bench) = (Sealer::new(), call());
+    let forged = check("ben1", PASSWORD, true);
+    bench.receive(66, &forged);
+    let mut to_third = bytes_to(&bench, 66);
+    for _ in 0..1_500 {
+        bench.receive(1, &ann.next());
+        to_third += bytes_to(&bench, 66);
+        bench.pass(Duration::from_millis(20));
+    }
+    to_third += bytes_to(&bench, 66);
+    assert!((1..=3 * forged.len()).contains(&to_third), "{to_third}");
+    assert!(bench.dropped(NetworkDrop::SendPathUnproven) > 0);
+}
+
+#[test]
+fn forged_checks_at_rate_get_ten_kilobytes_for_their_source_and_leave_the_peer_where_it_is() {
+    let (mut ann, mut bench) = (Sealer::new(), call());
+    let mut to_third = 0;
+    for _ in 0..2_000 {
+        bench.receive(66, &check("ben1", PASSWORD, true));
+        bench.receive(1, &ann.next());
+        to_third += bytes_to(&bench, 66);
+        bench.pass(Duration::from_millis(5));
+    }
+    assert!((1_000..=10_000).contains(&to_third), "{to_third}");
+    assert_eq!(place(&bench, BEN), Some(path(2)));
+}
+
+#[test]
+fn a_nominated_address_gets_media_after_its_answer_and_the_one_before_until_then() {
+    let (mut ann, mut bench) = (Sealer::new(), call());
+    bench.receive(3, &check("ben1", PASSWORD, true));
+    let asked = checks(&bench);
+    bench.receive(1, &ann.next());
+    assert!(bench.sent().iter().any(|(to, _)| to.port() == 2));
+    bench.receive(3, &answer(&asked[0].1, PEER_PASSWORD));
+    bench.receive(1, &ann.next());
+    assert!(bench.sent().iter().all(|(to, _)| to.port() != 2));
+    assert_eq!(place(&bench, BEN), Some(path(3)));
+}
+
+#[test]
+fn a_lost_question_is_asked_again_at_once() {
+    let mut bench = call();
+    bench.receive(3, &check("ben1", PASSWORD, true));
+    bench.sent();
+    bench.pass(Duration::from_millis(100));
+    bench.answered(&[3]);
+    assert_eq!(place(&bench, BEN), Some(path(3)));
+}
+
+#[test]
+fn who_says_that_it_is_still_there_and_never_answers_gets_media_for_thirty_seconds() {
+    let (mut ann, mut bench) = (Sealer::new(), call());
+    let mut gets = Vec::new();
+    for second in 0..40 {
+        bench.receive(2, &check("ben1", PASSWORD, true));
+        bench.receive(1, &ann.next());
+        if bytes_to(&bench, 2) > 1_000 || place(&bench, BEN).is_some() {
+            gets.push(second);
+        }
+        bench.pass(Duration::from_secs(1));
+    }
+    assert!((29..=31).contains(&gets.len()), "{gets:?}");
+    // It is known still, and gets its media again as soon as it answers.
+    bench.receive(2, &check("ben1", PASSWORD, true));
+    bench.answered(&[2]);
+    assert_eq!(place(&bench, BEN), Some(path(2)));
+}
+
+#[test]
+fn before_its_description_has_come_a_peer_gets_its_handshake_and_no_more() {
+    let mut bench = Bench::new();
+    let received = check("ben1", PASSWORD, true);
+    bench.receive(2, &received);
+    let send = |bench: &mut Bench| {
+        bench.apply(Command::SendDtls {
+            transport: BEN,
+            datagram: vec![22; 200],
+        });
+    };
+    send(&mut bench);
+    assert!(bytes_to(&bench, 2) > 200);
+    send(&mut bench);
+    assert_eq!(bytes_to(&bench, 2), 0);
+    assert_eq!(bench.dropped(NetworkDrop::SendPathUnproven), 1);
+    bench.introduce(BEN);
+    bench.pass(Duration::from_millis(50));
+    bench.receive(2, &received);
+    bench.answered(&[2]);
+    assert_eq!(place(&bench, BEN), Some(path(2)));
+    send(&mut bench);
+    assert_eq!(bytes_to(&bench, 2), 200);
+}
+
+#[test]
+fn an_address_where_another_peer_has_answered_is_not_taken_by_a_check() {
+    let mut bench = call();
+    bench.receive(7, &check("ann1", PASSWORD, false));
+    bench.answered(&[7]);
+    bench.receive(7, &check("ben1", PASSWORD, true));
+    assert_eq!(bench.dropped(NetworkDrop::StunAddressTaken), 1);
+    let owner = bench.core.transports.by_address(path(7).peer());
+    assert_eq!(owner, Some(ANN));
+}
+
+#[test]
+fn copies_of_a_check_from_many_sources_keep_no_peer_from_moving() {
+    let mut bench = call();
+    for port in 1_000..1_200 {
+        bench.receive(port, &check("ben1", PASSWORD, true));
+    }
+    bench.sent();
+    bench.receive(3, &check("ben1", PASSWORD, true));
+    bench.answered(&[3]);
+    assert_eq!(place(&bench, BEN), Some(path(3)));
+}
+
+#[test]
+fn media_is_taken_from_every_checked_address_and_sent_to_the_selected_one() {
+    let mut bench = Bench::in_call();
+    let owner = |bench: &Bench, port| bench.core.transports.by_address(path(port).peer());
+    bench.receive(7, &check("ann1", PASSWORD, false));
+    bench.receive(8, &check("ann1", "guess", true));
+    assert_eq!((owner(&bench, 7), owner(&bench, 8)), (Some(ANN), None));
+    assert_eq!(place(&bench, ANN), Some(path(1)));
+    // Another peer's network may give it an address that this one no longer uses.
+    bench.receive(7, &check("ben1", PASSWORD, true));
+    assert_eq!(owner(&bench, 7), Some(BEN));
+    // As many as a hostile peer likes are as few as are kept.
+    let kept = |bench: &Bench| {
+        let mine = (0..1_000).filter(|port| owner(bench, *port) == Some(ANN));
+        mine.collect::<Vec<_>>()
+    };
+    for port in 100..200 {
+        bench.receive(port, &check("ann1", PASSWORD, false));
+        bench.answered(&[port]);
+    }
+    assert_eq!(kept(&bench).len(), 16);
+    let proven = kept(&bench);
+    // And what does not answer takes the place of few that did.
+    for port in 200..300 {
+        bench.receive(port, &check("ann1", PASSWORD, false));
+    }
+    let left = kept(&bench);
+    assert_eq!(left.iter().filter(|port| **port >= 200).count(), 8);
+    assert_eq!(left.iter().filter(|port| proven.contains(port)).count(), 8);
+    assert_eq!(owner(&bench, 1), Some(ANN));
+}
+
+#[test]
+fn a_peer_whose_consent_ended_comes_back_by_a_check_and_its_answer() {
+    let mut bench = call();
+    bench.pass(Duration::from_secs(31));
+    assert_eq!(place(&bench, BEN), None);
+    bench.sent();
+    bench.receive(2, &check("ben1", PASSWORD, true));
+    bench.pass(Duration::from_millis(10));
+    bench.answered(&[2]);
+    assert_eq!(place(&bench, BEN), Some(path(2)));
 }

@@ -26,7 +26,7 @@ impl<S: MessageSocket> SealingOutbox<'_, S> {
             .transports
             .get_mut(transport)
             .ok_or(NetworkDrop::SendNoAddress)?;
-        let path = transport.path.ok_or(NetworkDrop::SendNoAddress)?;
+        let path = transport.path.ok_or_else(|| transport.why_no_path())?;
         let sender = transport.sender.as_mut().ok_or(NetworkDrop::SendNoKeys)?;
         let slot = self.egress.slot(self.counters);
         let length = seal(sender, slot).map_err(|_| NetworkDrop::SendNotSealed)?;

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::mem::MaybeUninit;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
@@ -24,8 +24,9 @@ pub(crate) const CONNECTION_GONE: io::ErrorKind = io::ErrorKind::NotConnected;
 const UNCONFIRMED_TIME: Duration = Duration::from_secs(10);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_CONNECTIONS: usize = 4_096;
-/// Many clients may share one address behind a NAT, each with two transports.
-const MAX_PER_ADDRESS: usize = 256;
+/// Many clients may share one address behind a NAT, each with two transports. Of IPv6, whoever has
+/// one address has its whole /64: that counts as one.
+const MAX_PER_PREFIX: usize = 256;
 const ACCEPTS_PER_TURN: usize = 16;
 const EVENTS_PER_TURN: usize = 64;
 /// More would only make what is sent older.
@@ -86,7 +87,7 @@ pub(crate) struct TcpConnections {
     is_listening: bool,
     epoll: OwnedFd,
     members: HashMap<NonZeroU32, Connection>,
-    per_address: HashMap<IpAddr, usize>,
+    per_prefix: HashMap<IpAddr, usize>,
     last_number: u32,
     next_sweep: Option<Instant>,
     counters: TcpCounters,
@@ -103,7 +104,7 @@ impl TcpConnections {
             is_listening: false,
             epoll,
             members: HashMap::new(),
-            per_address: HashMap::new(),
+            per_prefix: HashMap::new(),
             last_number: 0,
             next_sweep: None,
             counters: TcpCounters::default(),
@@ -209,9 +210,9 @@ impl TcpConnections {
 
     /// Takes a new stream, or closes it at once.
     fn admit(&mut self, now: Instant, stream: TcpStream, remote: SocketAddr) {
-        let ip = remote.ip().to_canonical();
-        let of_address = self.per_address.get(&ip).copied().unwrap_or(0);
-        let is_full = self.members.len() >= MAX_CONNECTIONS || of_address >= MAX_PER_ADDRESS;
+        let prefix = prefix_of(remote.ip());
+        let of_prefix = self.per_prefix.get(&prefix).copied().unwrap_or(0);
+        let is_full = self.members.len() >= MAX_CONNECTIONS || of_prefix >= MAX_PER_PREFIX;
         let number = self.last_number.checked_add(1).and_then(NonZeroU32::new);
         let Some(number) = number.filter(|_| !is_full && prepare(&stream).is_ok()) else {
             self.counters.refused += 1;
@@ -232,7 +233,7 @@ impl TcpConnections {
         }
         self.last_number = number.get();
         self.members.insert(number, connection);
-        self.per_address.insert(ip, of_address + 1);
+        self.per_prefix.insert(prefix, of_prefix + 1);
         self.counters.accepted += 1;
         self.next_sweep.get_or_insert(now + SWEEP_INTERVAL);
     }
@@ -281,12 +282,23 @@ impl TcpConnections {
             return;
         };
         batch.ended.push(connection.peer());
-        let ip = connection.remote_ip();
-        if let Some(count) = self.per_address.get_mut(&ip) {
+        let prefix = prefix_of(connection.remote_ip());
+        if let Some(count) = self.per_prefix.get_mut(&prefix) {
             *count -= 1;
             if *count == 0 {
-                self.per_address.remove(&ip);
+                self.per_prefix.remove(&prefix);
             }
+        }
+    }
+}
+
+/// What one holder of addresses has: an address of IPv4, a /64 of IPv6.
+fn prefix_of(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.into(),
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, ..] = ip.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
         }
     }
 }

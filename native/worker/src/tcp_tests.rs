@@ -141,7 +141,7 @@ fn a_connection_without_a_valid_check_ends_after_ten_seconds_a_kept_one_when_its
         assert_eq!(server.tcp.counters().expired, expired);
     }
     assert_eq!(server.tcp.poll_timeout(), None);
-    assert!(server.tcp.per_address.is_empty());
+    assert!(server.tcp.per_prefix.is_empty());
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn what_a_slow_peer_does_not_take_is_refused_and_what_it_gets_is_whole() {
 #[test]
 fn one_address_has_no_more_connections_than_its_share() {
     let mut server = Server::new();
-    let peers: Vec<_> = (0..MAX_PER_ADDRESS).map(|_| server.connect()).collect();
+    let peers: Vec<_> = (0..MAX_PER_PREFIX).map(|_| server.connect()).collect();
     let mut more = TcpStream::connect(server.tcp.listener.local_addr().unwrap()).unwrap();
     while server.tcp.counters().refused == 0 {
         server.tcp.receive(server.now, &mut server.batch);
@@ -205,4 +205,37 @@ fn the_end_of_a_connection_is_told_once_and_sending_over_it_fails_by_name() {
     assert_eq!(error.kind(), CONNECTION_GONE);
     server.tcp.receive(server.now, &mut server.batch);
     assert!(server.batch.ended().is_empty());
+}
+
+#[test]
+fn all_addresses_of_one_slash_64_share_one_limit() {
+    let mut server = Server::new();
+    let address = server.tcp.listener.local_addr().unwrap();
+    let mut peers = Vec::new();
+    let mut admit = |server: &mut Server, ip: Ipv6Addr| {
+        let peer = TcpStream::connect(address).unwrap();
+        let (stream, _) = loop {
+            match server.tcp.listener.accept() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::yield_now(),
+                accepted => break accepted.unwrap(),
+            }
+        };
+        server.tcp.admit(server.now, stream, (ip, 9).into());
+        peers.push(peer);
+    };
+    for host in 0..=MAX_PER_PREFIX as u16 {
+        admit(
+            &mut server,
+            Ipv6Addr::new(0x2001, 0xDB8, 0, 1, 0, 0, host, host),
+        );
+    }
+    assert_eq!(server.tcp.len(), MAX_PER_PREFIX);
+    assert_eq!(server.tcp.counters().refused, 1);
+    admit(&mut server, Ipv6Addr::new(0x2001, 0xDB8, 0, 2, 0, 0, 0, 1));
+    assert_eq!(server.tcp.len(), MAX_PER_PREFIX + 1);
+    // Their places are free when they have ended.
+    server
+        .tcp
+        .sweep(server.now + UNCONFIRMED_TIME, &mut server.batch);
+    assert_eq!((server.tcp.len(), server.tcp.per_prefix.len()), (0, 0));
 }

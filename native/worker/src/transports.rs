@@ -1,20 +1,26 @@
 //! The peers' transports, found by handle, by ICE user fragment or by validated address.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sealroute_forward::TransportHandle;
 use sealroute_transport::{
-    IceLite, OwnChecks, PeerAddress, Reachability, SrtpError, SrtpKeys, SrtpReceiver, SrtpSender,
-    TwccReceiver,
+    DtlsGate, IceLite, OwnChecks, PathProof, PeerAddress, Reachability, SrtpError, SrtpKeys,
+    SrtpReceiver, SrtpSender, TwccReceiver,
 };
 
 use crate::commands::{Direction, RouterHandle, SrtpSecrets};
+use crate::drop_reason::NetworkDrop;
 use crate::handles::HandleMap;
 use crate::path::Path;
 
 /// Ways to one peer; more than a browser with several networks tries.
 const MAX_VALIDATED: usize = 16;
+/// Of these, so many that have not answered a check of ours: a copied or forged check costs an
+/// address that has no place.
+const MAX_UNPROVEN: usize = 8;
+/// A check says for so long where the peer wants its media.
+const WANTED_FOR: Duration = Duration::from_secs(3);
 
 /// An address that valid checks came from.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +29,16 @@ pub(crate) struct Way {
     pub(crate) checked: Instant,
     /// When the peer, asked there, answered elsewhere.
     pub(crate) failed: Option<Instant>,
+    pub(crate) proof: PathProof,
+    /// When the peer last said that it is to be sent to there, which it has not proven yet.
+    wanted: Option<Instant>,
+}
+
+impl Way {
+    fn is_wanted(&self, now: Instant) -> bool {
+        let fresh = |at| now.saturating_duration_since(at) < WANTED_FOR;
+        self.wanted.is_some_and(fresh)
+    }
 }
 
 /// One peer's transport.
@@ -30,14 +46,16 @@ pub(crate) struct Transport {
     pub(crate) router: RouterHandle,
     pub(crate) direction: Direction,
     pub(crate) ice: IceLite,
-    /// Where the peer is, as long as it consents to be sent to.
+    /// Where the peer is, as long as it consents to be sent to, and has proven that it is there.
     pub(crate) path: Option<Path>,
+    pub(crate) has_had_path: bool,
     /// Where valid checks came from; media may come from there too.
     validated: Vec<Way>,
     /// When authentic packets last came from where `path` leads.
     pub(crate) media_heard: Instant,
     pub(crate) reach: Reachability,
     pub(crate) checks: OwnChecks,
+    pub(crate) dtls: DtlsGate,
     pub(crate) receiver: Option<SrtpReceiver>,
     pub(crate) sender: Option<SrtpSender>,
     /// Negotiated id of the transport-wide sequence number, once a publisher uses it.
@@ -59,10 +77,12 @@ impl Transport {
             direction,
             ice,
             path: None,
+            has_had_path: false,
             validated: Vec::new(),
             media_heard: now,
             reach: Reachability::default(),
             checks: OwnChecks::default(),
+            dtls: DtlsGate::new(now),
             receiver: None,
             sender: None,
             feedback_extension: None,
@@ -95,16 +115,157 @@ impl Transport {
         self.validated.len() > 1
     }
 
+    fn way_mut(&mut self, peer: PeerAddress) -> Option<&mut Way> {
+        self.validated
+            .iter_mut()
+            .find(|way| way.path.peer() == peer)
+    }
+
+    fn is_selected(&self, peer: PeerAddress) -> bool {
+        self.path.is_some_and(|path| path.peer() == peer)
+    }
+
+    /// Whether the peer has answered there, or is sent to there because it has; whoever has a connection has proven it by that.
+    pub(crate) fn is_at(&self, now: Instant, peer: PeerAddress) -> bool {
+        self.is_selected(peer) || self.is_proven(now, peer)
+    }
+
+    fn is_proven(&self, now: Instant, peer: PeerAddress) -> bool {
+        let way = self.validated.iter().find(|way| way.path.peer() == peer);
+        way.map_or(peer.connection.is_some(), |way| way.proof.is_proven(now))
+    }
+
+    pub(crate) fn knows(&self, peer: PeerAddress) -> bool {
+        self.validated.iter().any(|way| way.path.peer() == peer)
+    }
+
+    /// Whether a check of ours may go there, which is on its way then. Otherwise the peer's next
+    /// one from there is answered with another.
+    pub(crate) fn may_ask(&mut self, now: Instant, peer: PeerAddress, bytes: usize) -> bool {
+        let allowed = self.may_send(now, peer, bytes);
+        if let Some(proof) = self.proof_mut(peer) {
+            if allowed {
+                proof.on_asked(now);
+            } else {
+                proof.ask_anew();
+            }
+        }
+        allowed
+    }
+
+    /// Whether so many bytes may go there, beside media: an address without proof gets few.
+    pub(crate) fn may_send(&mut self, now: Instant, peer: PeerAddress, bytes: usize) -> bool {
+        self.is_selected(peer)
+            || self
+                .proof_mut(peer)
+                .is_some_and(|proof| proof.spend(now, bytes))
+    }
+
+    pub(crate) fn proof_mut(&mut self, peer: PeerAddress) -> Option<&mut PathProof> {
+        self.way_mut(peer).map(|way| &mut way.proof)
+    }
+
+    /// The peer is to be sent to there as soon as it has proven that it is there.
+    pub(crate) fn want(&mut self, now: Instant, peer: PeerAddress) {
+        if let Some(way) = self.way_mut(peer) {
+            way.wanted = Some(now);
+        }
+    }
+
+    /// The peer answered there; whether it wants its media there.
+    pub(crate) fn prove(&mut self, now: Instant, peer: PeerAddress) -> bool {
+        let Some(way) = self.way_mut(peer) else {
+            return false;
+        };
+        way.proof.on_answer(now);
+        let wanted = way.is_wanted(now);
+        if wanted {
+            self.forget_wants();
+        }
+        wanted
+    }
+
+    /// What the peer wanted by checks with other credentials counts no more.
+    pub(crate) fn forget_wants(&mut self) {
+        for way in &mut self.validated {
+            way.wanted = None;
+        }
+    }
+
+    /// The peer's credentials have become known: nothing was asked with them.
+    pub(crate) fn ask_anew(&mut self) -> Vec<Path> {
+        for way in &mut self.validated {
+            way.proof.ask_anew();
+        }
+        let wanted = self.validated.iter().filter(|way| way.wanted.is_some());
+        wanted.map(|way| way.path).collect()
+    }
+
+    /// Before there is a path, handshakes go to where the peer's last check came from.
+    pub(crate) fn provisional(&mut self) -> Option<&mut Way> {
+        self.validated.iter_mut().max_by_key(|way| way.checked)
+    }
+
+    #[cold]
+    pub(crate) fn why_no_path(&self) -> NetworkDrop {
+        if self.validated.iter().any(|way| way.wanted.is_some()) {
+            NetworkDrop::SendPathUnproven
+        } else {
+            NetworkDrop::SendNoAddress
+        }
+    }
+
+    /// Media goes on only where the peer has answered of late: a check that says it is still there
+    /// is as easily forged as one that says it has moved. What goes to a publisher is too little
+    /// to matter, and not every one answers while it sends.
+    pub(crate) fn give_up_unproven(&mut self, now: Instant) {
+        let Some(peer) = self.renewed().map(|path| path.peer()) else {
+            return;
+        };
+        if !self.is_proven(now, peer) {
+            self.path = None;
+            self.ice.forget_remote();
+            self.want(now, peer);
+        }
+    }
+
+    /// The path whose proof is to stay fresh.
+    fn renewed(&self) -> Option<Path> {
+        self.path
+            .filter(|path| path.connection.is_none() && self.direction == Direction::Downlink)
+    }
+
+    /// Where checks of ours go, with the time when they are due.
+    fn asks(&self, now: Instant) -> impl Iterator<Item = (Path, Instant)> {
+        let renewed = self.renewed().map(|path| path.peer());
+        let in_use = move |way: &&Way| {
+            let is_renewed = Some(way.path.peer()) == renewed;
+            is_renewed || (way.is_wanted(now) && !way.proof.is_proven(now))
+        };
+        let ways = self.validated.iter().filter(in_use);
+        ways.filter_map(move |way| Some((way.path, way.proof.next_ask(now)?)))
+    }
+
+    pub(crate) fn due_asks(&self, now: Instant) -> Vec<Path> {
+        let due = self.asks(now).filter(|(_, at)| *at <= now);
+        due.map(|(path, _)| path).collect()
+    }
+
+    pub(crate) fn next_ask(&self, now: Instant) -> Option<Instant> {
+        self.asks(now).map(|(_, at)| at).min()
+    }
+
     /// What is sent to the peer goes over `path` from now on.
     pub(crate) fn go(&mut self, now: Instant, path: Path) {
         self.path = Some(path);
+        self.has_had_path = true;
         self.media_heard = now;
         self.reach.on_answer(now);
     }
 
     /// An authentic packet came over `path`; whether that is where the peer is sent to.
     pub(crate) fn hear(&mut self, now: Instant, path: Path) -> bool {
-        let there = self.path.is_some_and(|own| own.peer() == path.peer());
+        let there = self.is_selected(path.peer());
         if there {
             self.media_heard = now;
         }
@@ -131,6 +292,25 @@ impl Transport {
     pub(crate) fn sealed(&mut self, datagram: &[u8]) -> bool {
         let receiver = self.receiver.as_mut();
         receiver.is_some_and(|receiver| receiver.sealed(datagram))
+    }
+
+    /// Takes a way out where one more has no place: the oldest but for the one in use, and one that
+    /// is not proven before one that is.
+    fn make_room(&mut self, now: Instant) -> Option<Way> {
+        let selected = self.path.map(|path| path.peer());
+        let unproven = |way: &Way| !way.proof.is_proven(now);
+        let crowded = self.validated.iter().filter(|way| unproven(way)).count() >= MAX_UNPROVEN;
+        if !crowded && self.validated.len() < MAX_VALIDATED {
+            return None;
+        }
+        let others =
+            self.validated.iter().enumerate().filter(|(_, way)| {
+                Some(way.path.peer()) != selected && (!crowded || unproven(way))
+            });
+        let oldest = others
+            .min_by_key(|(_, way)| way.checked)
+            .map(|(at, _)| at)?;
+        Some(self.validated.remove(oldest))
     }
 
     pub(crate) fn has_keys(&self) -> bool {
@@ -200,17 +380,12 @@ impl Transports {
     /// check says so (RFC 8445, section 12.2).
     pub(crate) fn validate(&mut self, now: Instant, handle: TransportHandle, path: Path) {
         let peer = path.peer();
-        let way = Way {
-            path,
-            checked: now,
-            failed: None,
-        };
         let owner = self.addresses.insert(peer, handle);
         if owner == Some(handle) {
             let known = self.members.get_mut(&handle).into_iter();
             let mut ways = known.flat_map(|transport| &mut transport.validated);
             if let Some(known) = ways.find(|known| known.path.peer() == peer) {
-                *known = way;
+                (known.path, known.checked, known.failed) = (path, now, None);
             }
             return;
         }
@@ -220,20 +395,22 @@ impl Transports {
         let Some(transport) = self.members.get_mut(&handle) else {
             return;
         };
-        if transport.validated.len() >= MAX_VALIDATED {
-            let selected = transport.path.map(|path| path.peer());
-            let first = transport.validated.first().map(|way| way.path.peer());
-            let oldest = usize::from(first == selected);
-            let forgotten = transport.validated.remove(oldest);
+        if let Some(forgotten) = transport.make_room(now) {
             self.addresses.remove(&forgotten.path.peer());
         }
-        transport.validated.push(way);
+        transport.validated.push(Way {
+            path,
+            checked: now,
+            failed: None,
+            proof: PathProof::new(path.connection.is_some()),
+            wanted: None,
+        });
     }
 
-    /// Whether what is sent to the transport's peer goes there.
-    pub(crate) fn is_at(&self, handle: TransportHandle, peer: PeerAddress) -> bool {
-        let path = self.members.get(&handle).and_then(|found| found.path);
-        path.is_some_and(|path| path.peer() == peer)
+    /// Whether the transport's peer is there: what is sent to it goes there, or it has answered.
+    pub(crate) fn is_at(&self, now: Instant, handle: TransportHandle, peer: PeerAddress) -> bool {
+        let transport = self.members.get(&handle);
+        transport.is_some_and(|transport| transport.is_at(now, peer))
     }
 
     /// Nothing comes from there any more; whether it was the peer's path.
@@ -254,6 +431,7 @@ impl Transports {
     pub(crate) fn forget_path(&mut self, handle: TransportHandle) {
         if let Some(transport) = self.members.get_mut(&handle) {
             transport.path = None;
+            transport.ice.forget_remote();
             for way in transport.validated.drain(..) {
                 self.addresses.remove(&way.path.peer());
             }
@@ -266,6 +444,7 @@ impl Transports {
             self.ufrags.remove(transport.ice.local_ufrag());
             self.ufrags.insert(ufrag.clone(), handle);
             transport.ice.restart(ufrag, pwd);
+            transport.forget_wants();
         }
     }
 

@@ -15,7 +15,7 @@ from sfu.stats import CoreFigures
 
 native = pytest.importorskip("sfu._native")
 
-CLIENT_HELLO = bytes.fromhex("16fefd") + bytes(20)
+CLIENT_HELLO = bytes.fromhex("16fefd0000000000000000000d01000001000000000000000107")
 
 
 def test_a_valid_check_is_answered_with_the_address_it_came_from(bench, make_peer):
@@ -175,6 +175,7 @@ def test_without_checks_consent_ends_and_nothing_more_is_sent(make_bench, make_c
     call = make_call(bench)
     expired = {bench.event("consent_expired")[1] for _ in range(2)}
     assert expired == {call.ann.handle, call.ben.handle}
+    call.ann.proven.clear()
     call.ann.validate()
     call.send(1)
     totals = bench.until(rtp_forwarded=1)

@@ -1,0 +1,230 @@
+//! What of DTLS goes up to the handshake: whole records that a peer may send, and not many.
+//!
+//! A handshake costs thousands of times what a datagram costs, and its records are in clear, so
+//! anybody who can write a peer's address into a datagram can send one. Bad ones are discarded in
+//! silence and change nothing (RFC 6347, section 4.1.2.7). Pure: time is a parameter.
+
+use std::time::{Duration, Instant};
+
+/// Larger than any datagram of a client.
+const MAX_DATAGRAM_BYTES: usize = 2_048;
+const RECORD_HEADER_BYTES: usize = 13;
+const HANDSHAKE_HEADER_BYTES: usize = 12;
+const CHANGE_CIPHER_SPEC: u8 = 20;
+const ALERT: u8 = 21;
+const HANDSHAKE: u8 = 22;
+const APPLICATION_DATA: u8 = 23;
+/// All of a handshake in either role: hellos, HelloVerifyRequest, tickets, certificates and their
+/// status, key exchanges, CertificateRequest, ServerHelloDone, CertificateVerify, Finished.
+const MESSAGES: [u8; 12] = [1, 2, 3, 4, 11, 12, 13, 14, 15, 16, 20, 22];
+/// A peer sends six at most, and begins a second time after a HelloVerifyRequest.
+const MAX_MESSAGE_SEQUENCE: u16 = 15;
+/// A certificate chain is the longest; clients of calls have one certificate of some 300 bytes.
+const MAX_MESSAGE_BYTES: usize = 16_384;
+
+/// A handshake takes some ten datagrams; so many at once leave room for repeated flights.
+const BURST: u32 = 64;
+/// One more after each of these: what Python handles of all this is some percent of a core.
+const REFILL_EVERY: Duration = Duration::from_millis(20);
+
+/// Why a DTLS datagram went no further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DtlsRefusal {
+    /// No chain of whole records of DTLS 1.2, or of messages of a handshake.
+    Malformed,
+    /// An alert without protection says nothing: everybody can write it.
+    ClearAlert,
+    /// Application data: there are no data channels.
+    ApplicationData,
+    /// More than handshakes take.
+    Flood,
+}
+
+/// Of one transport.
+#[derive(Clone, Copy, Debug)]
+pub struct DtlsGate {
+    tokens: u32,
+    refilled: Instant,
+}
+
+impl DtlsGate {
+    /// Open for a whole handshake.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            tokens: BURST,
+            refilled: now,
+        }
+    }
+
+    /// Whether a datagram goes up. Bad ones take nothing from those that are good.
+    ///
+    /// # Errors
+    /// Why it is discarded.
+    pub fn pass(&mut self, now: Instant, datagram: &[u8]) -> Result<(), DtlsRefusal> {
+        check_datagram(datagram)?;
+        let elapsed = now.saturating_duration_since(self.refilled);
+        let due = (elapsed.as_millis() / REFILL_EVERY.as_millis()).min(u128::from(BURST)) as u32;
+        if self.tokens + due >= BURST {
+            (self.tokens, self.refilled) = (BURST, now);
+        } else {
+            self.tokens += due;
+            self.refilled += REFILL_EVERY * due;
+        }
+        self.tokens = self.tokens.checked_sub(1).ok_or(DtlsRefusal::Flood)?;
+        Ok(())
+    }
+}
+
+/// Whether a datagram is a chain of records that a peer may send.
+///
+/// # Errors
+/// Why not.
+pub fn check_datagram(datagram: &[u8]) -> Result<(), DtlsRefusal> {
+    if datagram.is_empty() || datagram.len() > MAX_DATAGRAM_BYTES {
+        return Err(DtlsRefusal::Malformed);
+    }
+    let (mut rest, mut carries_data) = (datagram, false);
+    while !rest.is_empty() {
+        let (header, behind) = rest
+            .split_first_chunk::<RECORD_HEADER_BYTES>()
+            .ok_or(DtlsRefusal::Malformed)?;
+        let length = usize::from(u16::from_be_bytes([header[11], header[12]]));
+        let content = behind.get(..length).ok_or(DtlsRefusal::Malformed)?;
+        check_record(header, content)?;
+        carries_data |= header[0] == APPLICATION_DATA;
+        rest = &behind[length..];
+    }
+    if carries_data {
+        return Err(DtlsRefusal::ApplicationData);
+    }
+    Ok(())
+}
+
+fn check_record(header: &[u8; RECORD_HEADER_BYTES], content: &[u8]) -> Result<(), DtlsRefusal> {
+    // DTLS 1.2 under its own version, or that of 1.0 in a first hello. It has two epochs: in clear
+    // and with keys.
+    let known_version = header[1] == 0xFE && matches!(header[2], 0xFD | 0xFF);
+    let epoch = u16::from_be_bytes([header[3], header[4]]);
+    if !known_version || epoch > 1 || content.is_empty() {
+        return Err(DtlsRefusal::Malformed);
+    }
+    let in_clear = epoch == 0;
+    match header[0] {
+        ALERT if in_clear => Err(DtlsRefusal::ClearAlert),
+        HANDSHAKE if in_clear => check_handshake(content),
+        CHANGE_CIPHER_SPEC if in_clear && content != [1] => Err(DtlsRefusal::Malformed),
+        APPLICATION_DATA if in_clear => Err(DtlsRefusal::Malformed),
+        CHANGE_CIPHER_SPEC | ALERT | HANDSHAKE | APPLICATION_DATA => Ok(()),
+        _ => Err(DtlsRefusal::Malformed),
+    }
+}
+
+/// One or more handshake messages, or pieces of them, in clear.
+fn check_handshake(mut content: &[u8]) -> Result<(), DtlsRefusal> {
+    while !content.is_empty() {
+        let (header, behind) = content
+            .split_first_chunk::<HANDSHAKE_HEADER_BYTES>()
+            .ok_or(DtlsRefusal::Malformed)?;
+        let number =
+            |at: usize| u32::from_be_bytes([0, header[at], header[at + 1], header[at + 2]]);
+        let (length, offset, piece) = (number(1), number(6), number(9) as usize);
+        let sequence = u16::from_be_bytes([header[4], header[5]]);
+        let is_inside = offset as usize + piece <= length as usize;
+        let is_known = MESSAGES.contains(&header[0]) && sequence <= MAX_MESSAGE_SEQUENCE;
+        if !is_known || !is_inside || length as usize > MAX_MESSAGE_BYTES {
+            return Err(DtlsRefusal::Malformed);
+        }
+        content = behind.get(piece..).ok_or(DtlsRefusal::Malformed)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(kind: u8, epoch: u8, content: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![kind, 0xFE, 0xFD, 0, epoch, 0, 0, 0, 0, 0, 0];
+        bytes.extend_from_slice(&(content.len() as u16).to_be_bytes());
+        bytes.extend_from_slice(content);
+        bytes
+    }
+
+    fn message(kind: u8, sequence: u8, body: &[u8]) -> Vec<u8> {
+        let length = body.len() as u8;
+        let mut bytes = vec![kind, 0, 0, length, 0, sequence, 0, 0, 0, 0, 0, length];
+        bytes.extend_from_slice(body);
+        bytes
+    }
+
+    #[test]
+    fn what_a_peer_sends_goes_up() {
+        let hello = record(HANDSHAKE, 0, &message(1, 0, &[7; 90]));
+        let mut flight = record(HANDSHAKE, 0, &message(11, 1, &[7; 200]));
+        flight.extend(record(HANDSHAKE, 0, &message(16, 2, &[7; 66])));
+        flight.extend(record(HANDSHAKE, 0, &message(15, 3, &[7; 70])));
+        flight.extend(record(CHANGE_CIPHER_SPEC, 0, &[1]));
+        flight.extend(record(HANDSHAKE, 1, &[9; 48]));
+        for datagram in [hello, flight, record(ALERT, 1, &[9; 26])] {
+            assert_eq!(check_datagram(&datagram), Ok(()));
+        }
+    }
+
+    #[test]
+    fn what_no_peer_sends_is_discarded_by_name() {
+        let hello = record(HANDSHAKE, 0, &message(1, 0, &[7; 90]));
+        let with = |at: usize, value: u8| {
+            let mut bytes = hello.clone();
+            bytes[at] = value;
+            bytes
+        };
+        for (datagram, reason) in [
+            (Vec::new(), DtlsRefusal::Malformed),
+            (hello[..hello.len() - 1].to_vec(), DtlsRefusal::Malformed),
+            ([hello.as_slice(), &[22]].concat(), DtlsRefusal::Malformed),
+            (with(0, 24), DtlsRefusal::Malformed),
+            (with(1, 3), DtlsRefusal::Malformed),
+            (with(2, 0xFC), DtlsRefusal::Malformed),
+            (with(4, 2), DtlsRefusal::Malformed),
+            (with(13, 0), DtlsRefusal::Malformed),
+            (with(13 + 5, 16), DtlsRefusal::Malformed),
+            (with(13 + 3, 10), DtlsRefusal::Malformed),
+            (with(13 + 11, 99), DtlsRefusal::Malformed),
+            (record(HANDSHAKE, 0, &[]), DtlsRefusal::Malformed),
+            (record(CHANGE_CIPHER_SPEC, 0, &[2]), DtlsRefusal::Malformed),
+            (record(ALERT, 0, &[2, 40]), DtlsRefusal::ClearAlert),
+            (record(APPLICATION_DATA, 0, &[1]), DtlsRefusal::Malformed),
+            (
+                record(APPLICATION_DATA, 1, &[1]),
+                DtlsRefusal::ApplicationData,
+            ),
+            (vec![22; 3_000], DtlsRefusal::Malformed),
+        ] {
+            assert_eq!(check_datagram(&datagram), Err(reason), "{datagram:?}");
+        }
+    }
+
+    #[test]
+    fn a_flood_is_cut_to_fifty_a_second_and_junk_takes_no_place() {
+        let mut now = Instant::now();
+        let mut gate = DtlsGate::new(now);
+        let hello = record(HANDSHAKE, 0, &message(1, 0, &[7; 90]));
+        for _ in 0..10_000 {
+            assert_eq!(gate.pass(now, &[22; 40]), Err(DtlsRefusal::Malformed));
+        }
+        let mut passed = 0;
+        for _ in 0..50_000 {
+            now += Duration::from_micros(20);
+            match gate.pass(now, &hello) {
+                Ok(()) => passed += 1,
+                Err(reason) => assert_eq!(reason, DtlsRefusal::Flood),
+            }
+        }
+        assert!((110..=115).contains(&passed), "{passed}");
+        now += Duration::from_secs(100);
+        assert_eq!(
+            (0..100).filter(|_| gate.pass(now, &hello).is_ok()).count(),
+            64
+        );
+    }
+}

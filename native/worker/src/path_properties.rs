@@ -1,0 +1,198 @@
+//! Whatever clients and strangers send from true and false addresses, who has not answered gets at
+//! most three times what came from there and at most 10 kB, and an honest peer is always found.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use sealroute_transport::stun;
+
+use crate::core::tests::{ANN, BEN, Bench, PASSWORD, PEER_PASSWORD, Sealer, answer, check, path};
+
+/// Ports where the peers are, and those of others who send nothing themselves.
+const PEERS: std::ops::Range<u16> = 1..10;
+const THIRD: std::ops::Range<u16> = 60..64;
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// A valid check of one of the peers, from anywhere.
+    Check {
+        of_ben: bool,
+        port: u16,
+        nominates: bool,
+    },
+    /// The peer answers the checks that went to its port.
+    Answer {
+        port: u16,
+    },
+    /// Whoever is there knows no key, but copies an answer that went past.
+    CopyAnswer {
+        port: u16,
+    },
+    Media {
+        port: u16,
+        copied: bool,
+    },
+    Report {
+        port: u16,
+    },
+    Handshake,
+    Introduce {
+        of_ben: bool,
+    },
+    Wait {
+        milliseconds: u64,
+    },
+}
+
+fn any_port() -> impl Strategy<Value = u16> {
+    prop_oneof![PEERS, THIRD]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (any::<bool>(), any_port(), any::<bool>())
+            .prop_map(|(of_ben, port, nominates)| Step::Check { of_ben, port, nominates }),
+        3 => PEERS.prop_map(|port| Step::Answer { port }),
+        1 => THIRD.prop_map(|port| Step::CopyAnswer { port }),
+        3 => (any_port(), any::<bool>()).prop_map(|(port, copied)| Step::Media { port, copied }),
+        2 => any_port().prop_map(|port| Step::Report { port }),
+        1 => Just(Step::Handshake),
+        1 => any::<bool>().prop_map(|of_ben| Step::Introduce { of_ben }),
+        3 => prop_oneof![0_u64..300, 0_u64..12_000]
+            .prop_map(|milliseconds| Step::Wait { milliseconds }),
+    ]
+}
+
+/// What went to and came from each port, and the checks that wait there for an answer.
+struct Ledger {
+    bench: Bench,
+    ann: Sealer,
+    ben: Sealer,
+    last_media: Vec<u8>,
+    last_answer: Vec<u8>,
+    came: HashMap<u16, usize>,
+    went: HashMap<u16, usize>,
+    questions: HashMap<u16, Vec<Vec<u8>>>,
+}
+
+impl Ledger {
+    fn new() -> Self {
+        Self {
+            bench: Bench::in_call(),
+            ann: Sealer::new(),
+            ben: Sealer::new(),
+            last_media: vec![0x80; 40],
+            last_answer: vec![0; 20],
+            came: HashMap::new(),
+            went: HashMap::new(),
+            questions: HashMap::new(),
+        }
+    }
+
+    fn receive(&mut self, port: u16, datagram: &[u8]) {
+        *self.came.entry(port).or_default() += datagram.len();
+        self.bench.receive(port, datagram);
+        self.note();
+    }
+
+    fn note(&mut self) {
+        for (to, datagram) in self.bench.sent() {
+            *self.went.entry(to.port()).or_default() += datagram.len();
+            if stun::parse_request(&datagram).is_ok() {
+                self.questions.entry(to.port()).or_default().push(datagram);
+            }
+        }
+        self.bench.events();
+    }
+
+    fn answer(&mut self, port: u16) {
+        for question in self.questions.remove(&port).unwrap_or_default() {
+            self.last_answer = answer(&question, PEER_PASSWORD);
+            let reply = self.last_answer.clone();
+            self.receive(port, &reply);
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Check {
+                of_ben,
+                port,
+                nominates,
+            } => {
+                let ufrag = if of_ben { "ben1" } else { "ann1" };
+                self.receive(port, &check(ufrag, PASSWORD, nominates));
+            }
+            Step::Answer { port } => self.answer(port),
+            Step::CopyAnswer { port } => {
+                let copy = self.last_answer.clone();
+                self.receive(port, &copy);
+            }
+            Step::Media { port, copied } => {
+                if !copied {
+                    self.last_media = self.ann.next();
+                }
+                let packet = self.last_media.clone();
+                self.receive(port, &packet);
+            }
+            Step::Report { port } => {
+                let report = self.ben.report();
+                self.receive(port, &report);
+            }
+            Step::Handshake => self.bench.apply(crate::commands::Command::SendDtls {
+                transport: BEN,
+                datagram: vec![22; 700],
+            }),
+            Step::Introduce { of_ben } => self.bench.introduce(if of_ben { BEN } else { ANN }),
+            Step::Wait { milliseconds } => self.bench.pass(Duration::from_millis(milliseconds)),
+        }
+        self.note();
+    }
+
+    fn check_bound(&self) -> Result<(), TestCaseError> {
+        for port in THIRD {
+            let came = self.came.get(&port).copied().unwrap_or_default();
+            let went = self.went.get(&port).copied().unwrap_or_default();
+            prop_assert!(went <= 3 * came, "{port}: {went} for {came}");
+            prop_assert!(went <= 10_000, "{port}: {went}");
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn who_has_not_answered_is_never_sent_more_than_the_bound(
+        steps in proptest::collection::vec(step(), 1..120)
+    ) {
+        let mut ledger = Ledger::new();
+        for step in &steps {
+            ledger.step(step);
+            ledger.check_bound()?;
+        }
+    }
+
+    /// After anything at all, a peer that goes somewhere, checks from there every 50 ms and answers
+    /// what it is asked gets its media there within a second.
+    #[test]
+    fn an_honest_peer_that_moves_is_always_found(
+        steps in proptest::collection::vec(step(), 1..80),
+        port in 40_u16..50,
+    ) {
+        let mut ledger = Ledger::new();
+        for step in &steps {
+            ledger.step(step);
+        }
+        for _ in 0..20 {
+            ledger.receive(port, &check("ben1", PASSWORD, true));
+            ledger.answer(port);
+            ledger.bench.pass(Duration::from_millis(50));
+            ledger.note();
+        }
+        let place = ledger.bench.core.transports.get(BEN).and_then(|found| found.path);
+        prop_assert_eq!(place, Some(path(port)));
+    }
+}

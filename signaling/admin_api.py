@@ -186,7 +186,7 @@ class AdminApi:
         refused = Unauthorized(
             ErrorCode.CREDENTIALS_INVALID, "This needs the token of an operator."
         )
-        self._metrics.authentication_failures.labels("admin").inc()
+        self._metrics.authentication_failures.labels("admin", refused.code.value).inc()
         audit.credentials_refused("admin", refused)
         raise refused
 

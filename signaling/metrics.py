@@ -102,7 +102,7 @@ class Metrics:
         self.authentication_failures = Counter(
             "sealroute_authentication_failures_total",
             "Credentials refused.",
-            ("where",),
+            ("where", "code"),
             registry=registry,
         )
         self.rest_requests = Counter(

@@ -20,11 +20,13 @@ from signaling.clock import Clock
 from signaling.directory import SessionDirectory
 from signaling.domain.errors import (
     ERRORS,
+    REFUSED_TOKENS,
     DomainError,
     ErrorCode,
     PeerProtocolError,
     Refused,
     Unavailable,
+    error,
     sdk_error,
 )
 from signaling.domain.intake import Intake, IntakeRates
@@ -207,13 +209,17 @@ class WebSocketGate:
         return frame if frame.type in _DATA else None
 
     def _resume(self, hello: m.Hello, outlet: WebSocketOutlet) -> _Client | None:
-        """The resume token is as good as the client's token, which may have expired since."""
+        """The resume token is as good as the client's token, which may have expired since.
+
+        Errors: `resume_unknown`. It is no join in disguise: others would hear of somebody new who
+        leaves at once, and the client would not know what it lost.
+        """
         if hello.resume is None:
             return None
         actor = self._directory.find(hello.session_id)
         connection = None if actor is None else actor.resume(hello, outlet)
         if actor is None or connection is None:
-            return None
+            raise _answering(error(ErrorCode.RESUME_UNKNOWN), hello)
         return _Client(actor, connection)
 
     async def _join(self, hello: m.Hello, outlet: WebSocketOutlet, origin: str | None) -> _Client:
@@ -222,8 +228,8 @@ class WebSocketGate:
                 hello.api_key, hello.session_id, hello.token, origin=origin
             )
         except DomainError as refused:
-            if refused.code in (ErrorCode.AUTHENTICATION_FAILED, ErrorCode.TOKEN_EXPIRED):
-                self._metrics.authentication_failures.labels("websocket").inc()
+            if refused.code in REFUSED_TOKENS:
+                self._metrics.authentication_failures.labels("websocket", refused.code.value).inc()
                 audit.credentials_refused("websocket", refused, hello.api_key)
             raise _answering(refused, hello) from None
         try:

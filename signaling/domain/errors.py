@@ -20,6 +20,8 @@ class ErrorCode(StrEnum):
     SECRET_REFUSED = "secret_refused"  # noqa: S105 - the name of an error
     AUTHENTICATION_FAILED = "authentication_failed"
     TOKEN_EXPIRED = "token_expired"  # noqa: S105 - the name of an error
+    TOKEN_FROM_FUTURE = "token_from_future"  # noqa: S105 - the name of an error
+    RESUME_UNKNOWN = "resume_unknown"
     INVALID_SESSION_ID = "invalid_session_id"
     SESSION_UNKNOWN = "session_unknown"
     PERMISSION_DENIED = "permission_denied"
@@ -60,6 +62,7 @@ class ErrorCode(StrEnum):
 
     # What only REST meets.
     CREDENTIALS_INVALID = "credentials_invalid"
+    CREDENTIALS_CLOCK = "credentials_clock"
     PROJECT_MISMATCH = "project_mismatch"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
@@ -204,6 +207,19 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
         Unauthorized, 403, _AUTHENTICATION, "The token is not valid for this session."
     ),
     _E.TOKEN_EXPIRED: _row(Unauthorized, 403, _AUTHENTICATION, "The token has expired."),
+    _E.TOKEN_FROM_FUTURE: _row(
+        Unauthorized,
+        403,
+        _AUTHENTICATION,
+        "The token is from the future: compare the clock of the machine that made it with the "
+        "server's.",
+    ),
+    _E.RESUME_UNKNOWN: _row(
+        Conflict,
+        410,
+        ("OT_NOT_CONNECTED", 1010),
+        "The server does not know this connection any more; join again without a resume token.",
+    ),
     _E.INVALID_SESSION_ID: _row(
         BadRequest, 400, _SESSION_ID, "The session id is not one of this server's."
     ),
@@ -319,6 +335,13 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
     _E.CREDENTIALS_INVALID: _row(
         Unauthorized, 403, _AUTHENTICATION, "Invalid API key, secret or token."
     ),
+    _E.CREDENTIALS_CLOCK: _row(
+        Unauthorized,
+        403,
+        _AUTHENTICATION,
+        "The key and secret are right, and the credential's times are not: compare the clock of "
+        "the machine that made it with the server's.",
+    ),
     _E.PROJECT_MISMATCH: _row(
         Unauthorized,
         403,
@@ -423,6 +446,10 @@ ERRORS_BY_REQUEST: dict[tuple[ErrorCode, str], tuple[str, int]] = {
     (_E.PERMISSION_DENIED, "subscribe"): ("OT_UNABLE_TO_SUBSCRIBE", 1600),
     (_E.STREAM_NOT_FOUND, "forceUnpublish"): ("OT_INVALID_PARAMETER", 1535),
 }
+
+
+REFUSED_TOKENS = frozenset({_E.AUTHENTICATION_FAILED, _E.TOKEN_EXPIRED, _E.TOKEN_FROM_FUTURE})
+"""Failures of a client's token itself."""
 
 
 def error(code: ErrorCode | str, message: str | None = None) -> DomainError:

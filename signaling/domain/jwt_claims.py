@@ -129,7 +129,4 @@ def check_begun(claims: Claims, now_s: float) -> None:
     for name in ("iat", "nbf"):
         begin_s = seconds(claims, name)
         if begin_s is not None and begin_s > now_s + LEEWAY_S:
-            raise Unauthorized(
-                ErrorCode.AUTHENTICATION_FAILED,
-                "The token is from the future; compare the clocks of both machines.",
-            )
+            raise Unauthorized(ErrorCode.TOKEN_FROM_FUTURE)

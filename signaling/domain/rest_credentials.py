@@ -1,7 +1,8 @@
 """REST credentials: `X-OPENTOK-AUTH` (HS256) of legacy projects, `Bearer` (RS256) of unified ones.
 
 Client tokens are signed with the same keys; they are refused here. Every failure is the same
-`credentials_invalid` (403: the SDKs take a 401 for success in places).
+`credentials_invalid` (403: the SDKs take a 401 for success in places), but for times that do not
+fit (`credentials_clock`), once the signature was found to be the project's.
 """
 
 from dataclasses import dataclass
@@ -17,6 +18,12 @@ from signaling.domain.projects import Project
 LEGACY_MAX_LIFETIME_S = 305
 # Unified SDKs default to 900 s and let the application set more.
 UNIFIED_MAX_LIFETIME_S = 24 * 3600
+
+
+_COMPARE = "compare the clock of the machine that made it with the server's."
+_TELLING = frozenset({ErrorCode.CREDENTIALS_CLOCK})
+"""What is told of a credential that the project has signed: who signs with a wrong secret, or
+signs for something else, learns no more than that it is not valid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,8 @@ def verify_credential(credential: Credential, project: Project, now_s: float) ->
         _check_owner(claims, credential.kind, project)
         _check_times(claims, credential.kind, now_s)
     except Unauthorized as cause:
+        if cause.code in _TELLING:
+            raise
         raise Unauthorized(ErrorCode.CREDENTIALS_INVALID) from cause
 
 
@@ -81,6 +90,18 @@ def _check_times(claims: Claims, kind: Kind, now_s: float) -> None:
     longest_s = LEGACY_MAX_LIFETIME_S if kind == "secret" else UNIFIED_MAX_LIFETIME_S
     if issued_s is None or expires_s is None:
         raise Unauthorized(ErrorCode.CREDENTIALS_INVALID)
-    jwt_claims.check_begun(claims, now_s)
-    if expires_s + LEEWAY_S <= now_s or expires_s - issued_s > longest_s:
+    begin_s = jwt_claims.seconds(claims, "nbf")
+    ahead_s = max(issued_s, issued_s if begin_s is None else begin_s) - now_s
+    if ahead_s > LEEWAY_S:
+        raise Unauthorized(
+            ErrorCode.CREDENTIALS_CLOCK,
+            f"The credential is from the future, by {ahead_s:.0f} s: {_COMPARE}",
+        )
+    if expires_s + LEEWAY_S <= now_s:
+        raise Unauthorized(
+            ErrorCode.CREDENTIALS_CLOCK,
+            f"The credential has expired {now_s - expires_s:.0f} s ago: make one for each request, "
+            f"and {_COMPARE}",
+        )
+    if expires_s - issued_s > longest_s:
         raise Unauthorized(ErrorCode.CREDENTIALS_INVALID)

@@ -60,7 +60,8 @@ class Admission:
 def verify_client_token(token: str, project: Project, session_id: str, now_s: float) -> TokenClaims:
     """The claims of a client token for one session.
 
-    Errors: `token_expired`; `authentication_failed` for everything else that is wrong.
+    Errors: `token_expired`, `token_from_future`; `authentication_failed` for everything else that
+    is wrong.
     """
     if len(token) > MAX_TOKEN_CHARS:
         raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)

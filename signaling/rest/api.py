@@ -163,7 +163,7 @@ class RestApi:
             claimed = credential.claimed_project
             return credential, await self._project_of(credential, match)
         except Unauthorized as refused:
-            self._services.metrics.authentication_failures.labels("rest").inc()
+            self._services.metrics.authentication_failures.labels("rest", refused.code.value).inc()
             audit.credentials_refused("rest", refused, claimed)
             raise
 

@@ -21,7 +21,7 @@ from signaling import audit
 from signaling.actor import JoiningClient
 from signaling.authenticator import Authenticator
 from signaling.directory import SessionDirectory
-from signaling.domain.errors import ERRORS, DomainError, ErrorCode, error
+from signaling.domain.errors import ERRORS, REFUSED_TOKENS, DomainError, ErrorCode, error
 from signaling.domain.publishing import check_encryption
 from signaling.domain.session_ids import project_of
 from signaling.domain.session_options import MediaMode
@@ -266,8 +266,8 @@ class WhipGate:
             response = _failed(failure)
             if request.method == "POST":
                 self._metrics.joins.labels(failure.code.value).inc()
-            if failure.code in (ErrorCode.AUTHENTICATION_FAILED, ErrorCode.TOKEN_EXPIRED):
-                self._metrics.authentication_failures.labels("whip").inc()
+            if failure.code in REFUSED_TOKENS:
+                self._metrics.authentication_failures.labels("whip", failure.code.value).inc()
                 audit.credentials_refused("whip", failure, _claimed_project(request))
         except Exception:
             log.exception("whip request failed", method=request.method)
@@ -337,7 +337,7 @@ def _failed(failure: DomainError) -> web.Response:
     answer = error_answer(failure)
     headers = {"Content-Type": answer.content_type}
     status = ERRORS[failure.code].http_status
-    if failure.code in (ErrorCode.AUTHENTICATION_FAILED, ErrorCode.TOKEN_EXPIRED):
+    if failure.code in REFUSED_TOKENS:
         status = 401
         headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
     return web.Response(status=status, body=answer.body, headers=headers)

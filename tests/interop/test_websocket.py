@@ -242,9 +242,19 @@ async def test_a_resume_token_works_once(gate):
     welcome = await hello(ada)
     again, third = await gate.connect(), await gate.connect()
     await hello(again, resume=welcome["resume"])
-    fresh = await hello(third, resume=welcome["resume"])
-    assert fresh["resumed"] is False
-    assert fresh["connection"] != welcome["connection"]
+    refused = await hello(third, resume=welcome["resume"])
+    assert (refused["t"], refused["code"]) == ("error", "resume_unknown")
+
+
+async def test_nobody_hears_of_a_client_that_comes_back_too_late(gate):
+    ada, late = await gate.connect(), await gate.connect()
+    await hello(ada)
+    refused = await hello(late, resume="of a server that was restarted")
+    assert (refused["t"], refused["code"]) == ("error", "resume_unknown")
+    await ada.send("ping")
+    assert (await ada.receive())["t"] == "pong", "nothing was told before"
+    again = await gate.connect()
+    assert (await hello(again))["resumed"] is False, "who asks for no resume joins at once"
 
 
 async def test_a_lost_client_leaves_after_the_grace_time(gate):

@@ -177,14 +177,20 @@ def test_a_token_may_live_for_thirty_days_and_no_longer():
     assert refusal_of(legacy(exp=NOW_S + month_s + 60)) is ErrorCode.AUTHENTICATION_FAILED
 
 
+@pytest.mark.parametrize("claim", ["iat", "nbf"])
+def test_a_token_from_the_future_is_called_that(claim):
+    assert refusal_of(legacy(**{claim: NOW_S + 120})) is ErrorCode.TOKEN_FROM_FUTURE
+    assert refusal_of(legacy(**{claim: NOW_S + 120, "iss": OTHER.api_key})) is (
+        ErrorCode.AUTHENTICATION_FAILED
+    )
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"exp": None},
         {"exp": "soon"},
         {"exp": True},
-        {"iat": NOW_S + 120},
-        {"nbf": NOW_S + 120},
         {"session_id": new_session_id(PROJECT.api_key, "", 0, bytes(15) + b"x")},
         {"session_id": None},
         {"scope": "session.create"},

@@ -43,7 +43,7 @@ async def test_a_refused_token_is_one_line_and_one_count_and_is_not_in_the_line(
     (line,) = lines_of(record, "credentials refused")
     assert (line["where"], line["code"]) == ("admin", "credentials_invalid")
     assert guess not in json.dumps(record())
-    count = 'sealroute_authentication_failures_total{where="admin"} 1.0'
+    count = 'sealroute_authentication_failures_total{code="credentials_invalid",where="admin"} 1.0'
     assert count in site.metrics.render().decode()
 
 

@@ -19,6 +19,7 @@ PATH: Final = "/v1/signal"
 VERSION: Final = "0.1.0"
 REQUEST_TIMEOUT_S: Final = 15.0
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
+RESUME_UNKNOWN: Final = "resume_unknown"
 FIRST_BACKOFF_S: Final = 0.2
 MAX_BACKOFF_S: Final = 3.0
 
@@ -191,7 +192,12 @@ class Signaling:
         except ValueError:
             raise ConnectFailed("The server sent something that is no message") from None
         if message["t"] == "error":
-            raise ServerError.from_wire(message)
+            refused = ServerError.from_wire(message)
+            if refused.code == RESUME_UNKNOWN:
+                # After a restart of the server, or too late: the next attempt joins again.
+                self._resume = None
+                raise ConnectFailed("The server does not know the connection any more")
+            raise refused
         if message["t"] != "welcome":
             raise ConnectFailed("The server sent an unexpected message")
         self._resume = str(message.get("resume", ""))

@@ -65,7 +65,7 @@ test('everybody changes the secret in the middle of the call, and the picture go
   await ada.until(
     async () => {
       const { schedule } = globalThis.lab.session.seal;
-      return !schedule.isPending;
+      return schedule.deadline === undefined;
     },
     'the sender did not switch',
     8_000,

@@ -1,5 +1,7 @@
 /** Errors as applications know them: an Error whose `name` starts with OT_, and a number. */
 
+import type { Contradiction } from './e2ee/trust';
+
 /** Name → OpenTok's numeric code, for errors that begin here and not on the server. */
 const CODES = {
   OT_AUTHENTICATION_ERROR: 1004,
@@ -100,7 +102,45 @@ export const E2EE_ERRORS = {
       'OT_CONNECT_FAILED',
       'An encryption secret was set, but the session is not end-to-end encrypted',
     ),
+  notRouted: () =>
+    otError(
+      'OT_CONNECT_FAILED',
+      'The server says that the encrypted session is relayed; only routed sessions are encrypted',
+    ),
+  notASession: () =>
+    otError(
+      'OT_UNEXPECTED_SERVER_RESPONSE',
+      'The server let the client into something that is not the session it asked for',
+    ),
+  sessionChanged: () =>
+    otError(
+      'OT_UNEXPECTED_SERVER_RESPONSE',
+      'The server described the session differently when the connection was resumed; it was ended',
+    ),
+  workerFailed: () =>
+    otError(
+      'OT_ENCRYPTION_INTERNAL_ERROR',
+      'The encryption worker of this session ended; make another one with OT.initSession',
+    ),
+  clearSignal: () =>
+    otError(
+      'OT_UNEXPECTED_SERVER_RESPONSE',
+      'A signal in the clear claimed to be from a member of the encrypted session; it was dropped',
+    ),
+  strayedSignal: () =>
+    otError(
+      'OT_UNEXPECTED_SERVER_RESPONSE',
+      'A signal came that is for another member, or from nobody in the session; it was dropped',
+    ),
 } as const;
+
+/** What is said of each contradiction between the server and the encryption. */
+export const CONTRADICTIONS: Readonly<Record<Contradiction, () => OTError>> = {
+  clear: E2EE_ERRORS.notSealed,
+  notRouted: E2EE_ERRORS.notRouted,
+  nonsense: E2EE_ERRORS.notASession,
+  changed: E2EE_ERRORS.sessionChanged,
+};
 
 export type Completion<Result = void> = Result extends void
   ? (error?: OTError) => void

@@ -20,6 +20,7 @@ interface Entry {
 export interface PublicationsEnvironment {
   readonly clock: Clock;
   readonly directory: Directory;
+  readonly isEncrypted: boolean;
   /** Where own streams go. */
   readonly sending: Pick<Uplink, 'publish' | 'unpublish' | 'forget'>;
   update(stream: Stream, change: Parameters<PublisherBinding['update']>[0]): void;
@@ -101,11 +102,12 @@ export class Publications {
     try {
       await publisher.ready;
       if (!this.isWanted(entry)) return;
-      const { clock, sending } = this.environment;
+      const { clock, sending, isEncrypted } = this.environment;
       entry.waiting.limit(clock, 'The stream did not become live', (error) =>
         this.remove(entry, error),
       );
-      const media = await sending.publish(publisher.sources(), publisher.streamProperties());
+      const sources = publisher.sources(isEncrypted);
+      const media = await sending.publish(sources, publisher.streamProperties());
       if (generation !== this.generation || !this.isWanted(entry)) {
         sending.unpublish(media.streamId).catch(() => undefined);
         if (this.isWanted(entry)) void this.attempt(entry);

@@ -1,10 +1,11 @@
 /** What applications give a publisher, and what they hear of it. */
+import { type StreamEncryptionChange, type StreamEncryptionState, StreamTrust } from './e2ee/trust';
 import { Emitter } from './events';
 import type { CaptureProperties } from './media/capture';
 import type { VideoCodecName } from './rtc/codecs';
 import type { PublishedMedia } from './rtc/uplink';
 import type { Size, Stream } from './stream';
-import type { WidgetProperties } from './ui/view';
+import type { View, WidgetProperties } from './ui/view';
 import { defineNotBuilt, type Rejecting, type Throwing } from './unsupported';
 
 export type VideoContentHint = '' | 'text' | 'detail' | 'motion';
@@ -33,6 +34,8 @@ export interface PublisherEvents {
   audioInputDeviceChanged: { device: { deviceId: string; label: string } };
   audioLevelUpdated: { audioLevel: number };
   destroyed: object;
+  /** What is sent is encrypted, or nothing of it was yet. */
+  encryptionStateChanged: StreamEncryptionChange;
   mediaStopped: { track: MediaStreamTrack };
   mediaStreamAvailable: { mediaStream: MediaStream };
   muteForced: object;
@@ -50,7 +53,7 @@ export interface PublisherBinding {
   unpublish(reason: 'clientDisconnected' | 'mediaStopped'): void;
 }
 
-/** The members that are not built. */
+/** The members that are not built, and what is shown of the encryption. */
 export abstract class PublisherSurface extends Emitter<PublisherEvents> {
   declare publishCaptions: Throwing;
   declare getTargetScalabilityMode: Throwing;
@@ -61,6 +64,17 @@ export abstract class PublisherSurface extends Emitter<PublisherEvents> {
   declare clearAudioFilter: Rejecting;
   declare setVideoMediaProcessorConnector: Rejecting;
   declare setAudioMediaProcessorConnector: Rejecting;
+
+  protected abstract readonly view: View;
+  protected readonly trust = new StreamTrust((change) => {
+    this.view.showEncryption(change.newValue);
+    this.dispatch('encryptionStateChanged', change);
+  });
+
+  /** "encrypted" once a frame of the stream left encrypted, and not before. */
+  get encryptionState(): StreamEncryptionState {
+    return this.trust.state;
+  }
 
   getVideoFilter(): null {
     return null;

@@ -53,7 +53,7 @@ export class Publisher extends PublisherSurface {
   accessAllowed: boolean | undefined;
   /** @internal Settles when camera and microphone are there, or refused. */
   readonly ready: Promise<void>;
-  private readonly view: View;
+  protected readonly view: View;
   private readonly media: LocalMedia;
   private readonly meter = new TrackMeter();
   private readonly levels: LevelPoll;
@@ -232,18 +232,20 @@ export class Publisher extends PublisherSurface {
   // --- the session's side -------------------------------------------------------------
 
   /** @internal Throws when there is nothing to publish. */
-  sources(): Source[] {
+  sources(isEncrypted: boolean): Source[] {
+    const onSealed = this.trust.begin(isEncrypted);
     const preferred = this.properties.preferredVideoCodecs;
     const preferredCodecs = Array.isArray(preferred) ? preferred : [];
     const { audio, video } = this.media;
     const sources: Source[] = [];
     if (audio) {
       const encodings = [{ maxBitrate: this.properties.audioBitrate ?? DEFAULT_AUDIO_BPS }];
-      sources.push({ kind: 'audio', track: audio, encodings, preferredCodecs: [] });
+      sources.push({ kind: 'audio', track: audio, encodings, preferredCodecs: [], onSealed });
     }
     if (video) {
       const track = this.wantsVideo ? video : null;
-      sources.push({ kind: 'video', track, encodings: this.encodings(video), preferredCodecs });
+      const encodings = this.encodings(video);
+      sources.push({ kind: 'video', track, encodings, preferredCodecs, onSealed });
     }
     if (sources.length === 0 || this.isDestroyed) {
       throw otError('OT_STREAM_CREATE_FAILED', 'The publisher has nothing to publish');

@@ -3,6 +3,7 @@ import type { Clock } from './clock';
 import type { Connection } from './connection';
 import { Directory } from './directory';
 import type { SessionSeal } from './e2ee/session-seal';
+import type { SessionTrust } from './e2ee/trust';
 import { Watchdog } from './e2ee/watchdog';
 import { E2EE_ERRORS, OTError, otError } from './errors';
 import { exceptions } from './exceptions';
@@ -21,32 +22,10 @@ import type {
   StreamPropertyChanged,
   Welcome,
 } from './signaling/messages';
-import type { PropertyChange, Stream } from './stream';
+import type { Admission, RoomListener } from './room-listener';
+import type { Stream } from './stream';
 import type { Subscriber } from './subscriber';
 import { Subscriptions } from './subscriptions';
-
-export interface ReceivedSignal {
-  readonly type: string;
-  readonly data: string;
-  readonly from: Connection | null;
-  readonly encrypted: boolean;
-}
-
-/** What the room tells the session, in the order of happening. */
-export interface RoomListener {
-  onConnectionCreated(connection: Connection): void;
-  onConnectionDestroyed(connection: Connection, reason: string): void;
-  onStreamCreated(stream: Stream): void;
-  /** True: the application keeps the elements. */
-  onStreamDestroyed(stream: Stream, reason: string): boolean;
-  onStreamChanged(stream: Stream, change: PropertyChange): void;
-  onSignal(signal: ReceivedSignal): void;
-  onMuteForced(active: boolean): void;
-  onActiveSpeaker(stream: Stream): void;
-  onDisconnected(reason: string): void;
-  /** Nothing comes over the uplink any more. */
-  onNetworkDoubt(): void;
-}
 
 type Handlers = {
   [Type in ServerMessage['t']]?: (message: Extract<ServerMessage, { t: Type }>) => void;
@@ -63,17 +42,25 @@ export class Room {
   private readonly watchdog: Watchdog | undefined;
   private isClosed = false;
 
+  private readonly welcome: Welcome;
+  private readonly trust: SessionTrust;
+  private readonly seal: SessionSeal | undefined;
+
   constructor(
-    private readonly welcome: Welcome,
+    { welcome, trust, seal }: Admission,
     private readonly send: (message: RequestMessage) => Promise<Reply>,
     settings: Omit<PeerSettings, 'isSealed'>,
-    private readonly seal: SessionSeal | undefined,
     private readonly listener: RoomListener,
     clock: Clock,
   ) {
-    const peerSettings = { ...settings, isSealed: welcome.session.e2ee };
+    this.welcome = welcome;
+    this.trust = trust;
+    this.seal = seal;
+    const { isEncrypted } = trust;
+    const peerSettings = { ...settings, isSealed: isEncrypted };
     this.uplink = new Uplink(peerSettings, send, seal, clock, () => listener.onNetworkDoubt());
     const downlinkListener: DownlinkListener = {
+      ownerOf: (subscriberId) => this.ownerOf(subscriberId),
       onTracks: (subscriberId, tracks) => this.subscribers.get(subscriberId)?.onTracks(tracks),
       onFailure: (error) => exceptions.report(error),
     };
@@ -88,6 +75,7 @@ export class Room {
     }
     this.subscriptions = new Subscriptions({
       clock,
+      isEncrypted,
       send,
       dropLink: (subscriberId) => this.peers?.drop(subscriberId),
       binding: (subscriberId) => ({
@@ -97,6 +85,7 @@ export class Room {
     });
     this.publications = new Publications({
       clock,
+      isEncrypted,
       directory: this.directory,
       sending: this.peers ?? this.uplink,
       update: (stream, change) => this.updateStream(stream, change),
@@ -106,9 +95,8 @@ export class Room {
       new Watchdog(seal, this.uplink, this.downlink, clock, (error) => exceptions.report(error));
     seal?.onNotice((notice) => {
       if (notice.type === 'health') {
-        for (const subscriber of this.subscribers.values()) {
-          if (subscriber.onHealth(notice.track, notice)) return;
-        }
+        const subscriberId = this.downlink.userOf(notice.track);
+        this.subscribers.get(subscriberId ?? '')?.onHealth(notice.track, notice, clock.now());
       } else if (notice.type === 'internal' || notice.type === 'unsupportedCodec') {
         exceptions.report(sealFault(notice.type, notice.role));
       }
@@ -137,7 +125,7 @@ export class Room {
   begin(): void {
     this.admit(this.welcome);
     if (!this.seal) return;
-    this.seal.connected(this.send).catch((error: unknown) => exceptions.report(error));
+    this.seal.enter(this.connectionId, this.send);
     this.watchdog?.start();
   }
 
@@ -167,6 +155,7 @@ export class Room {
       });
     }
     this.admit(welcome);
+    this.seal?.onResumed();
     this.uplink.onResumed();
     this.downlink.onResumed();
   }
@@ -304,21 +293,23 @@ export class Room {
   private async onSignal({ from, type, data, sealed }: SignalReceived): Promise<void> {
     const sender = this.directory.connection(from ?? '') ?? null;
     if (sealed) {
-      await this.onSealedSignal(from ?? '', sender, sealed);
+      await this.onSealedSignal(sender, sealed);
       return;
     }
+    // Those of the REST API name nobody; a member's are encrypted here.
+    if (this.trust.isEncrypted && (from ?? '') !== '') throw E2EE_ERRORS.clearSignal();
     this.listener.onSignal({ type: type ?? '', data: data ?? '', from: sender, encrypted: false });
   }
 
-  private async onSealedSignal(
-    connectionId: string,
-    from: Connection | null,
-    sealed: Uint8Array,
-  ): Promise<void> {
-    const opened = await this.seal?.openSignal(connectionId, sealed);
+  private async onSealedSignal(from: Connection | null, sealed: Uint8Array): Promise<void> {
+    // Of nobody in the session: not worth a key.
+    if (!from) throw E2EE_ERRORS.strayedSignal();
+    const opened = await this.seal?.openSignal(from.connectionId, sealed);
     if (opened && 'signalType' in opened) {
       const { signalType: type, data } = opened;
       this.listener.onSignal({ type, data, from, encrypted: true });
+    } else if (opened?.refused === 'addressee') {
+      throw E2EE_ERRORS.strayedSignal();
     } else if (opened?.refused !== 'replay') {
       throw otError(
         'OT_ENCRYPTION_SECRET_MISMATCH',
@@ -360,7 +351,13 @@ export class Room {
   }
 
   private requireSecret(missing: () => OTError): void {
-    if (this.welcome.session.e2ee && !this.seal?.hasSecret) throw missing();
+    if (!this.trust.mayExchange) throw missing();
+  }
+
+  /** The ids of the Stream that the application subscribed to, whatever the server says later. */
+  private ownerOf(subscriberId: string): { connectionId: string; streamId: string } | undefined {
+    const stream = this.subscribers.get(subscriberId)?.stream;
+    return stream && { streamId: stream.streamId, connectionId: stream.connection.connectionId };
   }
 }
 

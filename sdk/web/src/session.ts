@@ -5,14 +5,22 @@ import { E2eeClient } from './e2ee/client';
 import { FORMAT, isValidSecret } from './e2ee/secret';
 import { SessionSeal } from './e2ee/session-seal';
 import { hasEndToEndEncryptionSupport } from './e2ee/support';
-import { asOTError, E2EE_ERRORS, type OTError, otError, withCallback } from './errors';
+import { type SessionEncryptionState, SessionTrust } from './e2ee/trust';
+import {
+  asOTError,
+  CONTRADICTIONS,
+  E2EE_ERRORS,
+  type OTError,
+  otError,
+  withCallback,
+} from './errors';
 import { Emitter } from './events';
 import { exceptions } from './exceptions';
 import { definePromised, type WithPromise } from './promise-variant';
 import { type Callback, isTarget, optional } from './arguments';
 import { Publisher, type PublisherProperties } from './publisher';
 import type { Room } from './room';
-import { type ReceivedSignal, type RoomListener } from './room';
+import type { ReceivedSignal, RoomListener } from './room-listener';
 import { decodableCodecs } from './rtc/codecs';
 import { type IceConfig, iceSettings } from './rtc/ice';
 import { signalingUrl } from './server-url';
@@ -20,7 +28,8 @@ import { signalFault } from './signal-rules';
 import type { Reply, RequestMessage } from './signaling/channel';
 import type { Capabilities, Welcome } from './signaling/messages';
 import { type PreparedSeal, Stay } from './stay';
-import type { PropertyChange, Stream } from './stream';
+import type { SessionEvents } from './session-events';
+import type { Stream } from './stream';
 import { Subscriber, type SubscriberProperties } from './subscriber';
 import type { Target } from './ui/view';
 import { VERSION } from './version';
@@ -36,32 +45,7 @@ export interface SessionOptions {
   e2eeWorkerUrl?: string;
 }
 
-export interface SessionEvents {
-  [signal: `signal:${string}`]: SignalDetails;
-  archiveStarted: { id: string; name: string };
-  archiveStopped: { id: string; name: string };
-  connectionCreated: { connection: Connection };
-  connectionDestroyed: { connection: Connection; reason: string };
-  muteForced: { active: boolean };
-  /** Another stream is the one that speaks. */
-  activeSpeakerChanged: { stream: Stream };
-  sessionConnected: object;
-  sessionDisconnected: { reason: string };
-  sessionReconnected: object;
-  sessionReconnecting: object;
-  signal: SignalDetails;
-  streamCreated: { stream: Stream };
-  streamDestroyed: { stream: Stream; reason: string };
-  streamPropertyChanged: { stream: Stream } & PropertyChange;
-}
-
-export interface SignalDetails {
-  data: string;
-  /** `null` when the REST API sent it. */
-  from: Connection | null;
-  /** Sealed by its sender; the server could not read or change it. */
-  encrypted: boolean;
-}
+export type { SessionEvents, SignalDetails } from './session-events';
 
 export class Session extends Emitter<SessionEvents> {
   declare readonly connect: WithPromise<
@@ -89,6 +73,9 @@ export class Session extends Emitter<SessionEvents> {
   capabilities: Capabilities | undefined;
   private stay: Stay | undefined;
   private secret: unknown;
+  /** Lives as long as this object: it remembers what was received (e2ee/2 section 7). */
+  private worker: E2eeClient | undefined;
+  private readonly trust: SessionTrust;
 
   /** @internal Use OT.initSession. */
   constructor(
@@ -98,10 +85,18 @@ export class Session extends Emitter<SessionEvents> {
   ) {
     super();
     this.secret = options.encryptionSecret;
+    this.trust = new SessionTrust(sessionId, (change) =>
+      this.dispatch('encryptionStateChanged', change),
+    );
   }
 
   get id(): string {
     return this.sessionId;
+  }
+
+  /** What the server has confirmed, and whether media and signals can be exchanged. */
+  get encryptionState(): SessionEncryptionState {
+    return this.trust.state;
   }
 
   disconnect(): Promise<void> {
@@ -175,8 +170,9 @@ export class Session extends Emitter<SessionEvents> {
    */
   async setEncryptionSecret(secret: string, options: { immediate?: boolean } = {}): Promise<void> {
     if (!isValidSecret(secret)) throw E2EE_ERRORS.invalidSecret();
-    if (this.room && !this.seal) throw E2EE_ERRORS.notSealed();
+    if (this.trust.isClear) throw E2EE_ERRORS.notSealed();
     this.secret = secret;
+    this.trust.require();
     const { stay } = this;
     await stay?.setSecret(secret, options.immediate);
   }
@@ -209,6 +205,7 @@ export class Session extends Emitter<SessionEvents> {
     } catch (error) {
       if (this.stay === stay) this.stay = undefined;
       stay.end();
+      this.trust.left();
       throw asOTError(error, 'OT_CONNECT_FAILED');
     }
   }
@@ -216,6 +213,7 @@ export class Session extends Emitter<SessionEvents> {
   private newStay(token: string): Stay {
     const url = signalingUrl(this.options.serverUrl);
     const seal = this.makeSeal();
+    this.trust.connecting(this.secret !== undefined);
     const stay: Stay = new Stay(
       url,
       {
@@ -227,6 +225,7 @@ export class Session extends Emitter<SessionEvents> {
         ...(seal ? { e2ee: { formats: [FORMAT], signals: true } } : {}),
       },
       seal,
+      this.trust,
       {
         onReconnecting: () => this.dispatch('sessionReconnecting', {}),
         onReconnected: () => this.dispatch('sessionReconnected', {}),
@@ -243,7 +242,8 @@ export class Session extends Emitter<SessionEvents> {
       if (secret !== undefined) throw E2EE_ERRORS.unsupportedBrowser();
       return undefined;
     }
-    const client = this.startWorker();
+    if (this.worker?.hasFailed) throw E2EE_ERRORS.workerFailed();
+    const client = (this.worker ??= this.startWorker());
     if (!client) return undefined;
     const session = new SessionSeal(this.sessionId, client, systemClock, (error) =>
       exceptions.report(error),
@@ -264,17 +264,24 @@ export class Session extends Emitter<SessionEvents> {
   }
 
   private enter(stay: Stay, welcome: Welcome): void {
-    const { e2ee } = welcome.session;
-    if (e2ee && !stay.canSeal) throw E2EE_ERRORS.unsupportedBrowser();
     // A server that strips the flag must not get clear media from a client with a secret.
-    if (!e2ee && this.secret !== undefined) throw E2EE_ERRORS.notSealed();
+    const contradiction = this.trust.onWelcome(welcome);
+    if (contradiction) throw CONTRADICTIONS[contradiction]();
+    if (this.trust.isEncrypted && !stay.canSeal) throw E2EE_ERRORS.unsupportedBrowser();
     this.capabilities = welcome.capabilities;
     const settings = iceSettings(this.options.iceConfig, welcome.iceServers ?? []);
     const room = stay.enter(welcome, settings, this.roomListener(stay));
+    if (!this.trust.isEncrypted) this.giveUpWorker();
     this.connection = room.directory.addConnection(welcome.connection);
     this.dispatch('sessionConnected', {});
     if (this.connection) this.onConnectionCreated(this.connection);
     stay.begin();
+  }
+
+  /** A clear session needs none, and has received nothing that must be remembered. */
+  private giveUpWorker(): void {
+    this.worker?.end();
+    this.worker = undefined;
   }
 
   private roomListener(stay: Stay): RoomListener {
@@ -319,7 +326,7 @@ export class Session extends Emitter<SessionEvents> {
     if (this.capabilities?.publish !== 1) {
       throw otError('OT_PERMISSION_DENIED', 'The token does not allow to publish');
     }
-    if (this.seal && !this.seal.hasSecret) throw E2EE_ERRORS.publishWithoutSecret();
+    if (!this.trust.mayExchange) throw E2EE_ERRORS.publishWithoutSecret();
     await room.publish(publisher);
     return publisher;
   }
@@ -347,17 +354,21 @@ export class Session extends Emitter<SessionEvents> {
     data?: string;
     to?: Connection;
   }): Promise<void> {
-    const room = this.connectedRoom();
+    this.connectedRoom();
     const fault = signalFault(type, data);
     if (fault) throw fault;
-    const address = to ? { to: to.connectionId } : {};
-    if (!this.seal) {
-      await this.send({ t: 'signal', ...address, type: type ?? '', data: data ?? '' });
-      return;
-    }
-    if (!this.seal.hasSecret) throw E2EE_ERRORS.signalWithoutSecret();
-    const sealed = await this.seal.sealSignal(room.connectionId, type ?? '', data ?? '');
-    await this.send({ t: 'signal', ...address, sealed });
+    const content = await this.signalContent(type ?? '', data ?? '', to?.connectionId ?? '');
+    await this.send({ t: 'signal', ...(to ? { to: to.connectionId } : {}), ...content });
+  }
+
+  private async signalContent(
+    type: string,
+    data: string,
+    to: string,
+  ): Promise<{ type: string; data: string } | { sealed: Uint8Array }> {
+    if (this.trust.isClear) return { type, data };
+    if (!this.seal || !this.trust.mayExchange) throw E2EE_ERRORS.signalWithoutSecret();
+    return { sealed: await this.seal.sealSignal(to, type, data) };
   }
 
   private moderate(
@@ -394,6 +405,7 @@ export class Session extends Emitter<SessionEvents> {
     if (this.stay !== stay) return;
     this.stay = undefined;
     const { room } = stay;
+    this.trust.left();
     const publishers = [...(room?.publishers.values() ?? [])];
     const subscribers = room?.allSubscribers() ?? [];
     stay.end();

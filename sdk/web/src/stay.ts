@@ -4,9 +4,12 @@
  */
 import { systemClock } from './clock';
 import type { SessionSeal } from './e2ee/session-seal';
-import { asOTError, otError } from './errors';
+import type { SessionTrust } from './e2ee/trust';
+import { asOTError, E2EE_ERRORS, otError } from './errors';
+import { exceptions } from './exceptions';
 import { onNetworkChange } from './network';
-import { Room, type RoomListener } from './room';
+import { Room } from './room';
+import type { RoomListener } from './room-listener';
 import type { PeerSettings } from './rtc/peer-connection';
 import {
   type Reply,
@@ -43,6 +46,7 @@ export class Stay {
     url: string,
     hello: Omit<Hello, 't' | 'id' | 'resume'>,
     private readonly prepared: PreparedSeal | undefined,
+    private readonly trust: SessionTrust,
     private readonly listener: StayListener,
   ) {
     this.channel = new SignalingChannel(
@@ -51,11 +55,7 @@ export class Stay {
       {
         onMessage: (message) => this.inRoom(() => this.room?.handle(message)),
         onLost: () => this.inRoom(() => this.listener.onReconnecting()),
-        onResumed: (welcome) =>
-          this.inRoom(() => {
-            this.listener.onReconnected();
-            this.room?.reconcile(welcome);
-          }),
+        onResumed: (welcome) => this.inRoom(() => this.onResumed(welcome)),
         onClosed: () => this.onClosed(),
       },
       {
@@ -89,13 +89,14 @@ export class Stay {
 
   /** Makes the room of what the server said; the session tells of it before it `begin`s. */
   enter(welcome: Welcome, settings: Omit<PeerSettings, 'isSealed'>, listener: RoomListener): Room {
-    if (welcome.session.e2ee) this.seal = this.prepared?.session;
+    const { trust } = this;
+    if (trust.isEncrypted) this.seal = this.prepared?.session;
     else this.prepared?.session.close();
+    if (this.seal?.hasSecret) trust.onKeyed();
     this.room = new Room(
-      welcome,
+      { welcome, trust, seal: this.seal },
       (message) => this.send(message),
       settings,
-      this.seal,
       listener,
       systemClock,
     );
@@ -128,6 +129,8 @@ export class Stay {
   async setSecret(secret: string, immediate: boolean | undefined): Promise<void> {
     if (!this.room) await this.prepared?.session.setSecret(secret, immediate);
     else await this.seal?.setSecret(secret, immediate);
+    if (this.isOver) return;
+    this.trust.onKeyed();
     this.room?.onSecretSet();
   }
 
@@ -146,6 +149,17 @@ export class Stay {
     if (this.isOver) return;
     if (this.early) this.early.push(step);
     else step();
+  }
+
+  /** A resume makes another welcome of the same session, or it is none. */
+  private onResumed(welcome: Welcome): void {
+    if (this.trust.onResumed(welcome)) {
+      exceptions.report(E2EE_ERRORS.sessionChanged());
+      this.listener.onEnded('networkDisconnected');
+      return;
+    }
+    this.listener.onReconnected();
+    this.room?.reconcile(welcome);
   }
 
   private onClosed(): void {

@@ -1,6 +1,7 @@
 /** A stream as this client gets it: its element, its wishes, and what decryption sees. */
 import { SubscriberHealth, type FrameCounts, type HealthActions } from './e2ee/health';
 import type { TrackResults } from './e2ee/protocol';
+import { type StreamEncryptionChange, type StreamEncryptionState, StreamTrust } from './e2ee/trust';
 import { asOTError, type OTError, otError, withCallback } from './errors';
 import { Emitter } from './events';
 import { exceptions } from './exceptions';
@@ -33,6 +34,8 @@ export interface SubscriberEvents {
   disconnected: object;
   encryptionSecretMatch: object;
   encryptionSecretMismatch: object;
+  /** What is shown and heard is encrypted, or not yet, or does not open. */
+  encryptionStateChanged: StreamEncryptionChange;
   mediaStreamAvailable: { mediaStream: MediaStream };
   videoDimensionsChanged: { oldValue: Size; newValue: Size };
   videoDisableWarning: object;
@@ -79,7 +82,11 @@ export class Subscriber extends Emitter<SubscriberEvents> {
   readonly id = elementId('subscriber');
   private readonly view: View;
   private readonly mediaStream = new MediaStream();
-  private readonly health = new SubscriberHealth();
+  private health = new SubscriberHealth();
+  private readonly trust = new StreamTrust((change) => {
+    this.view.showEncryption(change.newValue);
+    this.dispatch('encryptionStateChanged', change);
+  });
   private readonly levels: LevelPoll;
   private readonly playable: Playable;
   private tracks: readonly ReceivedTrack[] = [];
@@ -93,6 +100,7 @@ export class Subscriber extends Emitter<SubscriberEvents> {
   private size: Size = { width: 0, height: 0 };
   private isDestroyed = false;
   private isConnected = false;
+  private hasMedia = false;
 
   /** @internal Use session.subscribe. */
   constructor(
@@ -130,6 +138,11 @@ export class Subscriber extends Emitter<SubscriberEvents> {
 
   get element(): HTMLElement | undefined {
     return this.view.element;
+  }
+
+  /** "encrypted" once a frame of the stream was opened, and not before. */
+  get encryptionState(): StreamEncryptionState {
+    return this.trust.state;
   }
 
   getAudioVolume(): number {
@@ -207,8 +220,10 @@ export class Subscriber extends Emitter<SubscriberEvents> {
   }
 
   /** @internal The server subscribed with `told`; what was wished since then is told now. */
-  bind(binding: SubscriberBinding, told: SubscriberWish): void {
+  bind(binding: SubscriberBinding, told: SubscriberWish, isEncrypted: boolean): void {
     this.binding = binding;
+    this.health = new SubscriberHealth();
+    this.trust.begin(isEncrypted);
     // The server begins with what it can send, whatever it could before.
     this.onVideoSupply('enough');
     const now: SubscriberWish = {
@@ -228,7 +243,8 @@ export class Subscriber extends Emitter<SubscriberEvents> {
 
   /** @internal The tracks of the newest offer. */
   onTracks(tracks: readonly ReceivedTrack[]): void {
-    const isFirst = this.tracks.length === 0;
+    const isFirst = !this.hasMedia && tracks.length > 0;
+    this.hasMedia ||= tracks.length > 0;
     this.tracks = tracks;
     const wanted = tracks.map(({ receiver }) => receiver.track);
     for (const track of this.mediaStream.getTracks()) {
@@ -280,10 +296,10 @@ export class Subscriber extends Emitter<SubscriberEvents> {
   }
 
   /** @internal What the worker sees on one of the tracks. */
-  onHealth(track: string, results: TrackResults): boolean {
-    if (!this.tracks.some(({ name }) => name === track)) return false;
-    this.act(this.health.onTrack(track, results));
-    return true;
+  onHealth(track: string, results: TrackResults, now: number): void {
+    this.act(this.health.onTrack(track, results, now));
+    if (results.change !== 'failing') this.trust.onPassed();
+    this.trust.onFailing(this.health.isMismatched);
   }
 
   /** @internal The next frames may open: a secret came that could fit. */

@@ -17,6 +17,7 @@ interface Entry {
 
 export interface SubscriptionsEnvironment {
   readonly clock: Clock;
+  readonly isEncrypted: boolean;
   send(message: RequestMessage): Promise<Reply>;
   /** Of a relayed session: the link of a Subscriber is not wanted any more. */
   dropLink(subscriberId: string): void;
@@ -117,7 +118,7 @@ export class Subscriptions {
       }
       entry.id = subscriberId;
       this.byId.set(subscriberId, subscriber);
-      subscriber.bind(this.bindingOf(entry, subscriberId), wish);
+      subscriber.bind(this.bindingOf(entry, subscriberId), wish, this.environment.isEncrypted);
     } catch (error) {
       this.onFailure(entry, error);
     }

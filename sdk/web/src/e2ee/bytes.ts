@@ -42,13 +42,13 @@ export function toBigInt(bytes: Uint8Array): bigint {
   return value;
 }
 
-/** str(x) of e2ee/1 5.2: a 2-byte big-endian length, then the text in UTF-8. */
+/** str(x) of e2ee/2 section 2: a 2-byte big-endian length, then the text in UTF-8. */
 export function lengthPrefixed(text: string): Bytes {
   const bytes = utf8(text);
   return concat(bigEndian(bytes.length, 2), bytes);
 }
 
-/** Takes the same time for every difference, so that a tag can not be guessed byte by byte. */
+/** Takes the same time for every difference, so that a tag cannot be guessed byte by byte. */
 export function equalInConstantTime(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
   let difference = 0;

@@ -16,11 +16,21 @@ interface Pending {
   readonly reject: (error: Error) => void;
 }
 
+/** Media under the transforms of a worker that ended stops; it never goes on in the clear. */
+const workersOf = new FinalizationRegistry<Worker>((worker) => worker.terminate());
+
+let sharedUrl: string | undefined;
+
+function blobUrl(): string {
+  sharedUrl ??= URL.createObjectURL(new Blob([workerSource], { type: 'text/javascript' }));
+  return sharedUrl;
+}
+
 type NoticeListener = (notice: Notice) => void;
 
+/** One worker for the life of a Session object, over all its connections. */
 export class E2eeClient {
   private readonly worker: Worker;
-  private readonly objectUrl: string | undefined;
   private readonly pending = new Map<number, Pending>();
   private readonly listeners = new Set<NoticeListener>();
   /** An endpoint gets one transform for its life; secrets and streams are swapped behind it. */
@@ -30,13 +40,14 @@ export class E2eeClient {
 
   /** `workerUrl`: for pages whose CSP has no `worker-src blob:`; dist/e2ee-worker.js. */
   constructor(workerUrl?: string) {
-    this.objectUrl =
-      workerUrl === undefined
-        ? URL.createObjectURL(new Blob([workerSource], { type: 'text/javascript' }))
-        : undefined;
-    this.worker = new Worker(workerUrl ?? this.objectUrl ?? '', { name: 'sealroute-e2ee' });
-    this.worker.onmessage = ({ data }: MessageEvent<FromWorker>): void => this.onMessage(data);
-    this.worker.onerror = (): void => this.fail();
+    const url = workerUrl ?? blobUrl();
+    this.worker = new Worker(url, { name: 'sealroute-e2ee' });
+    workersOf.register(this, this.worker);
+    // Weakly: a worker ends with the Session object that it belongs to.
+    const self = new WeakRef(this);
+    this.worker.onmessage = ({ data }: MessageEvent<FromWorker>): void =>
+      self.deref()?.onMessage(data);
+    this.worker.onerror = (): void => self.deref()?.fail();
   }
 
   onNotice(listener: NoticeListener): () => void {
@@ -58,7 +69,7 @@ export class E2eeClient {
 
   /**
    * Puts the worker between encoder and network, or network and decoder. To be called in the
-   * task that made the sender or receiver (e2ee/1 5.10); a second call does nothing.
+   * task that made the sender or receiver (e2ee/2 section 10); a second call does nothing.
    */
   attach(endpoint: RTCRtpSender | RTCRtpReceiver, options: TransformOptions): void {
     if (this.attached.has(endpoint)) return;
@@ -72,12 +83,15 @@ export class E2eeClient {
     this.worker.postMessage(message, [readable, writable]);
   }
 
-  /** Ends the worker. Media under its transforms stops; it never goes on in the clear. */
-  close(): void {
+  /** What the worker remembers is gone with it: it does not begin again. */
+  get hasFailed(): boolean {
+    return this.failure !== undefined;
+  }
+
+  /** Only for a session that has nothing encrypted: what the worker remembers is gone. */
+  end(): void {
     this.worker.terminate();
-    if (this.objectUrl !== undefined) URL.revokeObjectURL(this.objectUrl);
     this.failAll(otError('OT_NOT_CONNECTED', 'The session is not connected'));
-    this.listeners.clear();
   }
 
   private onMessage(message: FromWorker): void {

@@ -1,4 +1,4 @@
-/** From per-frame results to mismatch and match (e2ee/1 5.8). Pure: time is a parameter. */
+/** From per-frame results to mismatch and match (e2ee/2 section 8). Pure: time is a parameter. */
 import type { TrackResults } from './protocol';
 import type { Refusal } from './receiver';
 
@@ -9,8 +9,10 @@ const SPAN_AFTER_CHANGE_MS = 2_000;
 const CHANGE_GRACE_MS = 5_000;
 /** While frames keep failing, the server's counts of them are renewed this often. */
 const REPORT_EVERY_MS = 5_000;
+/** Notices of the worker take a moment, not always the same. */
+const JITTER_MS = 500;
 
-export type HealthChange = 'failing' | 'ok' | undefined;
+export type HealthChange = 'opened' | 'failing' | 'ok' | undefined;
 
 /** One received track in the worker. */
 export class TrackHealth {
@@ -26,9 +28,11 @@ export class TrackHealth {
     this.opened += 1;
     this.failures = 0;
     this.reported = false;
-    if (!this.failing) return undefined;
-    this.failing = false;
-    return 'ok';
+    if (this.failing) {
+      this.failing = false;
+      return 'ok';
+    }
+    return this.opened === 1 ? 'opened' : undefined;
   }
 
   /** `secretChangedAt`: when the application last set a secret. */
@@ -46,7 +50,7 @@ export class TrackHealth {
     return 'failing';
   }
 
-  /** Counts anew, so that a track that still fails is reported once more. */
+  /** Counts from the start, so that a track that still fails is reported once more. */
   recheck(): void {
     this.failures = 0;
     this.reported = false;
@@ -58,7 +62,7 @@ export interface HealthActions {
   readonly event?: 'mismatch' | 'match';
   /** What to tell the server, if something. */
   readonly tell?: 'mismatch' | 'ok';
-  /** Tracks whose results count anew. */
+  /** Tracks whose results are counted from the start. */
   readonly recheck?: readonly string[];
 }
 
@@ -72,6 +76,8 @@ export interface FrameCounts {
 export class SubscriberHealth {
   private readonly failing = new Set<string>();
   private readonly totals = new Map<string, FrameCounts>();
+  /** When the server was told of the mismatch last; `undefined`: it holds nothing back. */
+  private toldAt: number | undefined;
 
   /** Frames of all tracks, as of their last change. */
   get counts(): FrameCounts {
@@ -88,9 +94,9 @@ export class SubscriberHealth {
     return this.failing.size > 0;
   }
 
-  onTrack(track: string, { change, opened, failed }: TrackResults): HealthActions {
+  onTrack(track: string, { change, opened, failed }: TrackResults, now: number): HealthActions {
     this.totals.set(track, { opened, failed });
-    return change === 'failing' ? this.onFailing(track) : this.onOk(track);
+    return change === 'failing' ? this.onFailing(track, now) : this.onOpened(track);
   }
 
   /**
@@ -98,19 +104,30 @@ export class SubscriberHealth {
    * The server holds back video since the mismatch, so it must be asked for frames to try.
    */
   onHope(): HealthActions {
-    return this.isMismatched ? { tell: 'ok', recheck: [...this.failing] } : {};
+    return this.isMismatched ? { ...this.tellOk(), recheck: [...this.failing] } : {};
   }
 
-  private onFailing(track: string): HealthActions {
+  private onFailing(track: string, now: number): HealthActions {
     const isFirst = !this.isMismatched;
     this.failing.add(track);
-    return isFirst ? { event: 'mismatch', tell: 'mismatch' } : { tell: 'mismatch' };
+    const isTold = this.toldAt !== undefined && now - this.toldAt < REPORT_EVERY_MS - JITTER_MS;
+    if (!isTold) this.toldAt = now;
+    return {
+      ...(isFirst ? { event: 'mismatch' } : {}),
+      ...(isTold ? {} : { tell: 'mismatch' }),
+    };
   }
 
-  private onOk(track: string): HealthActions {
+  private onOpened(track: string): HealthActions {
     if (!this.failing.delete(track)) return {};
     return this.isMismatched
-      ? { tell: 'ok', recheck: [...this.failing] }
-      : { event: 'match', tell: 'ok' };
+      ? { ...this.tellOk(), recheck: [...this.failing] }
+      : { ...this.tellOk(), event: 'match' };
+  }
+
+  private tellOk(): { tell?: 'ok' } {
+    const wasTold = this.toldAt !== undefined;
+    this.toldAt = undefined;
+    return wasTold ? { tell: 'ok' } : {};
   }
 }

@@ -1,37 +1,63 @@
 /** What the page and the e2ee worker say to each other. Tracks have names made by the page. */
 
+export type Kind = 'audio' | 'video';
+
 export interface TransformOptions {
   readonly role: 'send' | 'receive';
   readonly track: string;
-  readonly kind: 'audio' | 'video';
+  readonly kind: Kind;
 }
+
+/** The publisher's ids: its own, or those of the Stream that the application subscribed to. */
+export interface StreamOwner {
+  readonly connectionId: string;
+  readonly streamId: string;
+}
+
+/** A track's key id, to be declared to the server; absent when the track could not switch. */
+export type KidsByTrack = Record<string, Uint8Array>;
 
 /** Each request's type, with what it carries and what comes back. */
 export interface Requests {
-  /** Derives the keys; frames under them can be opened once this returns. */
-  setSecret: [{ secret: string; sessionId: string; immediate: boolean }, { hint: number }];
-  /** Chooses the next KID of a sending track, under the newest secret. */
-  prepare: [{ track: string }, { kid: Uint8Array }];
-  bindSender: [{ track: string; streamId: string }, null];
-  /** Sends under the prepared KID from the next frame on. */
-  activate: [{ track: string; kid: Uint8Array }, { isActive: boolean }];
+  /**
+   * Derives the keys; frames under them can be opened once this returns. `immediate`: senders
+   * have switched, and the older secrets are gone.
+   */
+  setSecret: [
+    { secret: string; sessionId: string; immediate: boolean },
+    { hint: number; isNew: boolean; kids: KidsByTrack },
+  ];
+  /** Senders use the newest secret from now on: media and signals. */
+  switch: [object, { kids: KidsByTrack }];
+  /** Chooses the first KID of a sending track. Tracks of one publication share its sender part. */
+  prepare: [{ track: string; publication: string }, { kid: Uint8Array }];
+  /** Chooses the KID of the next switch; `null` when the track uses the newest secret already. */
+  prepareNext: [{ track: string }, { kid: Uint8Array | null }];
+  /** Binds the track to its stream and encrypts under the secret that is in use now. */
+  startSender: [{ track: string; codec: string | undefined } & StreamOwner, { kid: Uint8Array }];
+  /** Takes the next context of the same secret. */
+  renew: [{ track: string }, { kid: Uint8Array | null }];
   releaseSender: [{ track: string }, null];
-  bindReceiver: [{ track: string; streamId: string }, null];
+  bindReceiver: [{ track: string; kind: Kind } & StreamOwner, null];
   releaseReceiver: [{ track: string }, null];
+  /** For browsers whose frames do not name their codec: what the browser itself negotiated. */
+  setCodec: [{ track: string; codec: string | undefined }, null];
   recheck: [{ track: string }, null];
-  /** For browsers whose frames do not name their codec. */
-  setCodec: [{ track: string; mimeType: string }, null];
   keyFrame: [{ track: string; rids: readonly string[] }, null];
   /** By track, since it was made. */
   counters: [
     object,
     { sent: Record<string, SentCounts>; received: Record<string, ReceivedCounts> },
   ];
-  /** Signals are sealed under the newest secret from now on. */
-  switchSignals: [object, null];
-  sealSignal: [{ connectionId: string; signalType: string; data: string }, { sealed: Uint8Array }];
-  openSignal: [{ connectionId: string; sealed: Uint8Array }, OpenedSignal];
+  sealSignal: [
+    { connectionId: string; to: string; signalType: string; data: string },
+    { sealed: Uint8Array },
+  ];
+  /** `from`: the member that the server names; `to`: the own connection id. */
+  openSignal: [{ from: string; to: string; sealed: Uint8Array }, OpenedSignal];
   verificationCode: [object, { code: string }];
+  /** The end of one stay: keys and tracks go, what was received is remembered. */
+  leave: [object, null];
 }
 
 /** Frames that came to the worker: passed on sealed, or not passed on. */
@@ -69,7 +95,8 @@ export type ToWorker = Request | StreamsMessage;
 
 /** What became of a track's frames; the counts are totals, for diagnosis. */
 export interface TrackResults {
-  readonly change: 'failing' | 'ok';
+  /** `opened`: the first frame of a subscription; `ok`: the first one after failures. */
+  readonly change: 'opened' | 'failing' | 'ok';
   readonly opened: number;
   readonly failed: number;
 }
@@ -77,8 +104,10 @@ export interface TrackResults {
 export type Notice =
   /** The transform runs and has a key: the real track may be attached. */
   | { readonly type: 'running'; readonly track: string }
+  /** The first frame of this stream left, encrypted. */
+  | { readonly type: 'sealed'; readonly track: string }
   | ({ readonly type: 'health'; readonly track: string } & TrackResults)
-  /** The context used up its counters; prepare and activate another. */
+  /** The context used up its counters; take another. */
   | { readonly type: 'exhausted'; readonly track: string }
   | { readonly type: 'unsupportedCodec'; readonly track: string; readonly role: 'send' | 'receive' }
   | { readonly type: 'internal'; readonly track: string; readonly role: 'send' | 'receive' };

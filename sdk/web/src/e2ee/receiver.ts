@@ -1,113 +1,274 @@
-/** The receiving side of one track: finds the key by KID, refuses replays (e2ee/1 5.3, 5.7). */
+/** The receiving side: finds the key by KID, refuses replays and other senders (e2ee/2, 3 and 7). */
 import type { Bytes } from './bytes';
+import { DerivationBudget } from './derivations';
 import type { FrameFormat, Sealed } from './frames/index';
+import { contextOf, isKid, isOlderContext, senderOf } from './kid';
 import { ReplayWindow } from './replay';
 import { openFrame } from './seal';
-import type { SessionKeys } from './secret';
-import { hintOf } from './secret';
+import type { KeyOwner, SessionKeys } from './secret';
 import type { SecretRing } from './secret-ring';
 import type { Header, SFrameKey } from './sframe';
 import { decodeHeader } from './sframe';
 
 /** Why a frame was not opened. `replay` does not count as a failure. */
-export type Refusal = 'secret' | 'auth' | 'format' | 'replay';
+export type Refusal = 'secret' | 'auth' | 'sender' | 'format' | 'replay';
 export type OpenResult = { readonly frame: Bytes } | { readonly refused: Refusal };
-/** How frames of one owner are keyed: by stream for media, by connection for signals. */
-export type KeySource = (keys: SessionKeys, kid: bigint) => Promise<SFrameKey>;
 
-const MAX_ACTIVE_KIDS = 8;
-/** Deriving a key costs far more than a frame: strangers' KIDs get this many tries a second. */
-const MAX_DERIVATIONS_PER_S = 20;
-/** How long frames of a sender's old context may still arrive after its new one began. */
+/** No sender counts further (e2ee/2 section 2). */
+const MAX_CTR = 2 ** 32;
+const MAX_ACTIVE_CONTEXTS = 8;
+/** How long frames of a sender's old contexts may still arrive after its new one began. */
 const OLD_CONTEXT_MS = 10_000;
+const WINDOWS = { audio: 128, signals: 128, video: 1_024 } as const;
+
+type LogKind = keyof typeof WINDOWS;
 
 interface Context {
-  readonly key: SFrameKey;
-  readonly keys: SessionKeys;
-  readonly replay: ReplayWindow;
-  supersededAt: number | undefined;
+  readonly number: number;
+  readonly connectionId: string;
+  readonly secretId: string;
+  /** `undefined`: the secret was given up since. */
+  key: SFrameKey | undefined;
+  /** What all subscriptions together have opened. */
+  readonly opened: ReplayWindow;
+  readonly openedAt: number;
 }
 
-export class TrackOpener {
-  private readonly contexts = new Map<bigint, Context>();
-  /** Authenticated once and over: never accepted again, for the life of the subscription. */
+/** The one publication that a stream id, or a connection id for signals, stands for. */
+interface Pin {
+  sender: number | undefined;
+}
+
+/** All that was ever received of one kind of one stream. It outlives every m-line of it. */
+class ReceiveLog {
+  readonly contexts = new Map<bigint, Context>();
+  /** Authenticated once and over: never accepted again. */
   private readonly retired = new Set<bigint>();
-  private derivations: number[] = [];
+  /** The newest context that was retired: nothing before it is accepted either. */
+  private floor: number | undefined;
+
+  constructor(
+    readonly name: string,
+    readonly kind: LogKind,
+    readonly pin: Pin,
+  ) {}
+
+  newWindow(): ReplayWindow {
+    return new ReplayWindow(WINDOWS[this.kind]);
+  }
+
+  /** Retired, or older than what the sender has long moved on from. */
+  isOver(kid: bigint, now: number): boolean {
+    if (this.contexts.size > 1) this.retireOld(now);
+    if (this.retired.has(kid)) return true;
+    if (this.contexts.has(kid) || this.pin.sender !== senderOf(kid)) return false;
+    const number = contextOf(kid);
+    if (this.floor !== undefined && isOlderContext(number, this.floor)) return true;
+    return now - this.supersededAt(number) >= OLD_CONTEXT_MS;
+  }
+
+  /** A frame under this KID was authenticated for the first time. */
+  begin(kid: bigint, context: Context): void {
+    this.contexts.set(kid, context);
+    while (this.contexts.size > MAX_ACTIVE_CONTEXTS) this.retireOldest();
+  }
+
+  /** When the first newer context began; `Infinity`: there is none. */
+  private supersededAt(number: number): number {
+    let at = Infinity;
+    for (const other of this.contexts.values()) {
+      if (isOlderContext(number, other.number)) at = Math.min(at, other.openedAt);
+    }
+    return at;
+  }
+
+  private retireOld(now: number): void {
+    for (const [kid, { number }] of this.contexts) {
+      if (now - this.supersededAt(number) >= OLD_CONTEXT_MS) this.retire(kid, number);
+    }
+  }
+
+  private retireOldest(): void {
+    let oldest: [bigint, Context] | undefined;
+    for (const entry of this.contexts) {
+      if (!oldest || isOlderContext(entry[1].number, oldest[1].number)) oldest = entry;
+    }
+    if (oldest) this.retire(oldest[0], oldest[1].number);
+  }
+
+  private retire(kid: bigint, number: number): void {
+    this.contexts.delete(kid);
+    this.retired.add(kid);
+    if (this.floor === undefined || isOlderContext(this.floor, number)) this.floor = number;
+  }
+}
+
+interface StreamLogs {
+  readonly audio: ReceiveLog;
+  readonly video: ReceiveLog;
+}
+
+/** What was received in the life of the Session object. Nothing the server says resets it. */
+export class ReceiveHistory {
+  private readonly streams = new Map<string, StreamLogs>();
+  private readonly signals = new Map<string, Opener>();
+  private readonly budget = new DerivationBudget();
+
+  constructor(private readonly ring: SecretRing) {}
+
+  /** For one subscription: it plays nothing that another one has already opened. */
+  subscribe(owner: { connectionId: string; streamId: string }, kind: 'audio' | 'video'): Opener {
+    let logs = this.streams.get(owner.streamId);
+    if (!logs) {
+      const pin: Pin = { sender: undefined };
+      const logOf = (of: 'audio' | 'video'): ReceiveLog =>
+        new ReceiveLog(`${of} ${owner.streamId}`, of, pin);
+      logs = { audio: logOf('audio'), video: logOf('video') };
+      this.streams.set(owner.streamId, logs);
+    }
+    return new Opener(this.ring, this.budget, logs[kind], owner);
+  }
+
+  /** Connections are the server's word: one is remembered once a signal of it was opened. */
+  async openSignal(
+    connectionId: string,
+    format: FrameFormat,
+    sealed: Bytes,
+    now: number,
+  ): Promise<OpenResult> {
+    const opener = this.signals.get(connectionId) ?? this.signalOpener(connectionId);
+    const result = await opener.open(format, sealed, now);
+    if ('frame' in result) {
+      const known = this.signals.get(connectionId) ?? opener;
+      this.signals.set(connectionId, known);
+      // Two that came at once, and both were the first: only one of them counts.
+      if (known !== opener) return known.open(format, sealed, now);
+    }
+    return result;
+  }
+
+  /** Keys of secrets that ended are not kept; what was opened under them is remembered. */
+  forgetKeys(now: number): void {
+    const logs = [...this.streams.values()].flatMap(({ audio, video }) => [audio, video]);
+    for (const { contexts } of [...logs, ...[...this.signals.values()].map(({ log }) => log)]) {
+      for (const context of contexts.values()) {
+        if (!this.ring.find(context.secretId, now)) context.key = undefined;
+      }
+    }
+  }
+
+  private signalOpener(connectionId: string): Opener {
+    const log = new ReceiveLog(`signals ${connectionId}`, 'signals', { sender: undefined });
+    return new Opener(this.ring, this.budget, log, { connectionId, streamId: undefined });
+  }
+}
+
+/** One subscription's view of a log. */
+export class Opener {
+  private readonly windows: Map<bigint, ReplayWindow>;
 
   constructor(
     private readonly ring: SecretRing,
-    private readonly keySource: KeySource,
-  ) {}
+    private readonly budget: DerivationBudget,
+    readonly log: ReceiveLog,
+    private readonly owner: KeyOwner,
+  ) {
+    this.windows = new Map([...log.contexts].map(([kid, { opened }]) => [kid, opened.copy()]));
+  }
+
+  get kind(): LogKind {
+    return this.log.kind;
+  }
 
   async open(format: FrameFormat, wire: Bytes, now: number): Promise<OpenResult> {
     const parts = format.parse(wire);
     const header = parts && decodeHeader(parts.sframe);
-    if (!parts || !header || header.ctr > BigInt(Number.MAX_SAFE_INTEGER)) {
+    if (!parts || !header || !isKid(header.kid) || header.ctr >= MAX_CTR) {
       return { refused: 'format' };
     }
-    this.retireOld(now);
-    if (this.retired.has(header.kid)) return { refused: 'replay' };
-    const context = this.contexts.get(header.kid);
-    return context
-      ? this.openWith(context, { format, parts, header, now })
-      : this.openUnknown({ format, parts, header, now });
+    if (this.log.isOver(header.kid, now)) return { refused: 'replay' };
+    const attempt = { format, parts, header, now };
+    const context = this.log.contexts.get(header.kid);
+    return context ? this.openKnown(context, attempt) : this.openUnknown(attempt);
   }
 
-  private async openWith(context: Context, frame: Attempt): Promise<OpenResult> {
-    const ctr = Number(frame.header.ctr);
-    if (context.replay.isReplay(ctr)) return { refused: 'replay' };
-    if (!this.ring.has(context.keys, frame.now)) return { refused: 'secret' };
-    const plain = await openFrame(frame.format, context.key, frame.header, frame.parts);
-    if (!plain) return { refused: 'auth' };
-    // Again: the same frame may have come twice while the first was being opened.
-    if (context.replay.isReplay(ctr)) return { refused: 'replay' };
-    context.replay.accept(ctr);
-    this.ring.opened(context.keys, frame.now);
-    return { frame: plain };
+  private async openKnown(context: Context, attempt: Attempt): Promise<OpenResult> {
+    const { kid } = attempt.header;
+    const keys = this.ring.find(context.secretId, attempt.now);
+    if (!keys) {
+      context.key = undefined;
+      return { refused: 'secret' };
+    }
+    if (context.connectionId !== this.owner.connectionId) return { refused: 'auth' };
+    if (!context.key) {
+      if (!this.budget.take(this.log.name, attempt.now)) return { refused: 'auth' };
+      context.key = await keys.sframeKey(this.owner, kid);
+    }
+    return this.openWith(context, context.key, attempt);
   }
 
   /** A KID becomes a context only when a frame under it was authenticated. */
-  private async openUnknown(frame: Attempt): Promise<OpenResult> {
-    const { kid } = frame.header;
-    const candidates = this.ring.candidates(hintOf(kid), frame.now);
+  private async openUnknown(attempt: Attempt): Promise<OpenResult> {
+    const { header, now } = attempt;
+    const candidates = this.ring.candidates(header.kid, now);
     if (candidates.length === 0) return { refused: 'secret' };
+    if (this.isOfAnother(header.kid)) return { refused: 'sender' };
     for (const keys of candidates) {
-      if (!this.mayDerive(frame.now)) break;
-      const key = await this.keySource(keys, kid);
-      const context = this.contexts.get(kid) ?? newContext(key, keys);
-      const result = await this.openWith(context, frame);
-      if ('frame' in result) this.begin(kid, context, frame.now);
+      if (!this.budget.take(this.log.name, now)) break;
+      const key = await keys.sframeKey(this.owner, header.kid);
+      const context = this.log.contexts.get(header.kid) ?? this.newContext(attempt, keys, key);
+      const result = await this.openWith(context, key, attempt);
       if (!('refused' in result) || result.refused !== 'auth') return result;
     }
     return { refused: 'auth' };
   }
 
-  private begin(kid: bigint, context: Context, now: number): void {
-    if (this.contexts.has(kid)) return;
-    for (const older of this.contexts.values()) older.supersededAt ??= now;
-    this.contexts.set(kid, context);
-    while (this.contexts.size > MAX_ACTIVE_KIDS) {
-      const [oldest] = this.contexts.keys();
-      if (oldest !== undefined) this.retire(oldest);
+  private async openWith(context: Context, key: SFrameKey, attempt: Attempt): Promise<OpenResult> {
+    const { header, now } = attempt;
+    if (this.windowOf(header.kid).isReplay(header.ctr)) return { refused: 'replay' };
+    const frame = await openFrame(attempt.format, key, header, attempt.parts);
+    if (!frame) return { refused: 'auth' };
+    // Again, for all of it may have changed while the frame was being opened.
+    if (!this.ring.find(context.secretId, now)) return { refused: 'secret' };
+    if (this.isOfAnother(header.kid)) return { refused: 'sender' };
+    const known = this.log.contexts.get(header.kid);
+    if (!known && this.log.isOver(header.kid, now)) return { refused: 'replay' };
+    const window = this.windowOf(header.kid);
+    if (window.isReplay(header.ctr)) return { refused: 'replay' };
+    this.log.pin.sender = senderOf(header.kid);
+    if (!known) this.log.begin(header.kid, context);
+    window.accept(header.ctr);
+    (known ?? context).opened.accept(header.ctr);
+    this.ring.opened(context.secretId, now);
+    return { frame };
+  }
+
+  private isOfAnother(kid: bigint): boolean {
+    const { sender } = this.log.pin;
+    return sender !== undefined && sender !== senderOf(kid);
+  }
+
+  private windowOf(kid: bigint): ReplayWindow {
+    let window = this.windows.get(kid);
+    if (!window) {
+      for (const old of this.windows.keys()) {
+        if (!this.log.contexts.has(old)) this.windows.delete(old);
+      }
+      window = this.log.newWindow();
+      this.windows.set(kid, window);
     }
+    return window;
   }
 
-  private retireOld(now: number): void {
-    for (const [kid, { supersededAt }] of this.contexts) {
-      if (supersededAt !== undefined && now - supersededAt >= OLD_CONTEXT_MS) this.retire(kid);
-    }
-  }
-
-  private retire(kid: bigint): void {
-    this.contexts.delete(kid);
-    this.retired.add(kid);
-  }
-
-  private mayDerive(now: number): boolean {
-    this.derivations = this.derivations.filter((at) => now - at < 1_000);
-    if (this.derivations.length >= MAX_DERIVATIONS_PER_S) return false;
-    this.derivations.push(now);
-    return true;
+  private newContext({ header, now }: Attempt, keys: SessionKeys, key: SFrameKey): Context {
+    return {
+      number: contextOf(header.kid),
+      connectionId: this.owner.connectionId,
+      secretId: keys.id,
+      key,
+      opened: this.log.newWindow(),
+      openedAt: now,
+    };
   }
 }
 
@@ -116,13 +277,4 @@ interface Attempt {
   readonly parts: Sealed;
   readonly header: Header;
   readonly now: number;
-}
-
-function newContext(key: SFrameKey, keys: SessionKeys): Context {
-  return {
-    key,
-    keys,
-    replay: new ReplayWindow(),
-    supersededAt: undefined,
-  };
 }

@@ -1,40 +1,56 @@
-/** Which frame counters of one KID were seen (RFC 3711 3.3.2 style, e2ee/1 5.7). */
-const WINDOW = 1024;
-const WORDS = WINDOW / 32;
-
+/** Which frame counters of one KID were seen (RFC 3711 section 3.3.2 style, e2ee/2 section 7). */
 export class ReplayWindow {
   private highest = -1;
-  /** A ring of bits: counter n is bit n % 1024. */
-  private readonly seen = new Uint32Array(WORDS);
+  /** A ring of bits: counter n is bit n % width. */
+  private readonly seen: Uint32Array;
+
+  /** `width`: a multiple of 32. */
+  constructor(private readonly width: number) {
+    this.seen = new Uint32Array(width / 32);
+  }
+
+  copy(): ReplayWindow {
+    const copy = new ReplayWindow(this.width);
+    copy.highest = this.highest;
+    copy.seen.set(this.seen);
+    return copy;
+  }
 
   isReplay(ctr: number): boolean {
     if (ctr > this.highest) return false;
-    if (ctr <= this.highest - WINDOW) return true;
-    return (this.word(ctr) & mask(ctr)) !== 0;
+    return this.isTooOld(ctr) || (this.word(ctr) & mask(ctr)) !== 0;
   }
 
-  /** Call only for a counter whose frame was authenticated and is no replay. */
+  /** Call only for a counter whose frame was authenticated. */
   accept(ctr: number): void {
+    if (this.isTooOld(ctr)) return;
     if (ctr > this.highest) {
       this.forget(this.highest + 1, ctr);
       this.highest = ctr;
     }
-    const index = Math.floor(ctr / 32) % WORDS;
-    this.seen[index] = this.word(ctr) | mask(ctr);
+    this.seen[this.index(ctr)] = this.word(ctr) | mask(ctr);
+  }
+
+  private isTooOld(ctr: number): boolean {
+    return ctr <= this.highest - this.width;
+  }
+
+  private index(ctr: number): number {
+    return Math.floor(ctr / 32) % this.seen.length;
   }
 
   private word(ctr: number): number {
-    return this.seen[Math.floor(ctr / 32) % WORDS] ?? 0;
+    return this.seen[this.index(ctr)] ?? 0;
   }
 
   /** Clears the bits of counters that enter the window; never more than the window holds. */
   private forget(from: number, to: number): void {
-    if (to - from >= WINDOW) {
+    if (to - from >= this.width) {
       this.seen.fill(0);
       return;
     }
     for (let ctr = from; ctr <= to; ctr += 1) {
-      this.seen[Math.floor(ctr / 32) % WORDS] = this.word(ctr) & ~mask(ctr);
+      this.seen[this.index(ctr)] = this.word(ctr) & ~mask(ctr);
     }
   }
 }

@@ -1,17 +1,17 @@
-/** One frame in, one frame out, with a key already chosen (e2ee/1 5.4 and 5.5). */
+/** One frame in, one frame out, with a key already chosen (e2ee/2, sections 4 and 5). */
 import type { Bytes } from './bytes';
 import { concat } from './bytes';
 import type { FrameFormat, Sealed } from './frames/index';
 import type { Header, SFrameKey } from './sframe';
 
-const VERSION = 1;
+const VERSION = 2;
 
 /** `undefined`: the frame is nothing that may be sent. */
 export async function sealFrame(
   format: FrameFormat,
   key: SFrameKey,
   kid: bigint,
-  ctr: bigint,
+  ctr: number,
   frame: Bytes,
 ): Promise<Bytes | undefined> {
   const parts = format.split(frame);

@@ -1,4 +1,5 @@
-/** The secrets a client can open frames with: the newest first, at most three (e2ee/1 5.3, 5.9). */
+/** The secrets a client can open frames with: the newest first, at most three (e2ee/2, 3 and 9). */
+import { keyOf } from './kid';
 import type { SessionKeys } from './secret';
 
 const MAX_SECRETS = 3;
@@ -21,29 +22,37 @@ export class SecretRing {
     return this.entries[0]?.keys;
   }
 
-  /** `immediate`: the older secrets end now, to shut out somebody who knows them. */
-  add(keys: SessionKeys, now: number, immediate = false): void {
-    for (const entry of this.entries) entry.replacedAt ??= now;
-    const kept = immediate ? [] : this.entries;
-    this.entries = [{ keys, replacedAt: undefined, lastOpenedAt: now }, ...kept].slice(
+  /**
+   * Returns the keys that stand in front now: those held already when the secret is an old one.
+   * `immediate`: the older secrets end now, to shut out somebody who knows them.
+   */
+  add(given: SessionKeys, now: number, immediate = false): SessionKeys {
+    const held = this.entries.find(({ keys }) => keys.id === given.id);
+    const keys = held?.keys ?? given;
+    const older = immediate ? [] : this.entries.filter((entry) => entry !== held);
+    for (const entry of older) entry.replacedAt ??= now;
+    this.entries = [{ keys, replacedAt: undefined, lastOpenedAt: now }, ...older].slice(
       0,
       MAX_SECRETS,
     );
+    return keys;
   }
 
-  /** Secrets that may have sealed a frame with this hint. */
-  candidates(hint: number, now: number): SessionKeys[] {
+  /** Secrets that a frame with this KID may be encrypted under. */
+  candidates(kid: bigint, now: number): SessionKeys[] {
     this.expire(now);
+    const hint = keyOf(kid);
     return this.entries.filter(({ keys }) => keys.hint === hint).map(({ keys }) => keys);
   }
 
-  has(keys: SessionKeys, now: number): boolean {
+  /** `undefined`: that secret is not held, or not any more. */
+  find(id: string, now: number): SessionKeys | undefined {
     this.expire(now);
-    return this.entries.some((entry) => entry.keys === keys);
+    return this.entries.find(({ keys }) => keys.id === id)?.keys;
   }
 
-  opened(keys: SessionKeys, now: number): void {
-    const entry = this.entries.find((candidate) => candidate.keys === keys);
+  opened(id: string, now: number): void {
+    const entry = this.entries.find(({ keys }) => keys.id === id);
     if (entry) entry.lastOpenedAt = now;
   }
 

@@ -1,9 +1,9 @@
-/** From the encryption secret to keys (e2ee/1 5.2). Runs in the worker. */
+/** From the encryption secret to keys (e2ee/2 section 2). Runs in the worker. */
 import type { Bytes } from './bytes';
-import { bigEndian, concat, lengthPrefixed, toBigInt, utf8 } from './bytes';
+import { concat, lengthPrefixed, toBigInt, utf8 } from './bytes';
 import { expand, importHkdf, SFrameKey, SUITES } from './sframe';
 
-export const FORMAT = 'e2ee/1';
+export const FORMAT = 'e2ee/2';
 const SUITE = SUITES[6]!;
 const SECRET_MIN_LENGTH = 8;
 const SECRET_MAX_LENGTH = 256;
@@ -11,8 +11,17 @@ const SECRET_MAX_LENGTH = 256;
 const PBKDF2_ITERATIONS = 600_000;
 const SESSION_KEY_BYTES = 64;
 const VERIFICATION_GROUPS = 6;
+/** This format exists in sessions of this media mode alone; the verification code says so. */
+const MEDIA_MODE = 'routed';
 
-/** 8..256 Unicode code points, counted before normalising. */
+/** Whose frames a key is for: a stream of a connection, or the signals of a connection. */
+export interface KeyOwner {
+  readonly connectionId: string;
+  /** `undefined`: signals. */
+  readonly streamId: string | undefined;
+}
+
+/** 8..256 Unicode code points, counted before normalizing. */
 export function isValidSecret(secret: unknown): secret is string {
   if (typeof secret !== 'string' || secret.length > 2 * SECRET_MAX_LENGTH) return false;
   const length = [...secret].length;
@@ -34,12 +43,16 @@ export async function deriveSessionKey(
   return new Uint8Array(await subtle.deriveBits(parameters, password, SESSION_KEY_BYTES * 8));
 }
 
-/** All that is derived from one secret. K itself can not be read back from it. */
+/** All that is derived from one secret. K itself cannot be read back from it. */
 export class SessionKeys {
   private constructor(
     private readonly key: CryptoKey,
     /** 2 bytes that name the secret; equal for everybody who holds it. */
     readonly hint: number,
+    /** Digits to compare aloud. Equal when, and only when, the secret, session and format are. */
+    readonly verificationCode: string,
+    /** Tells secrets apart here: the bytes behind the code, whole. */
+    readonly id: string,
   ) {}
 
   static async fromSecret(secret: string, sessionId: string): Promise<SessionKeys> {
@@ -51,51 +64,30 @@ export class SessionKeys {
     const key = await importHkdf(sessionKey);
     sessionKey.fill(0);
     const hint = await expand('SHA-512', key, utf8(`${FORMAT} hint`), 2);
-    return new SessionKeys(key, Number(toBigInt(hint)));
+    const info = concat(utf8(`${FORMAT} verify `), lengthPrefixed(MEDIA_MODE));
+    const verification = await expand('SHA-512', key, info, VERIFICATION_GROUPS * 5);
+    const id = toBigInt(verification).toString(16);
+    return new SessionKeys(key, Number(toBigInt(hint)), codeOf(verification), id);
   }
 
-  async streamBaseKey(streamId: string): Promise<Bytes> {
-    return this.baseKey('base', streamId);
+  /** The key of one KID of one owner: all that frames are ever encrypted with. */
+  async sframeKey(owner: KeyOwner, kid: bigint): Promise<SFrameKey> {
+    return SFrameKey.derive(SUITE, await importHkdf(await this.baseKey(owner)), kid);
   }
 
-  async streamKey(streamId: string, kid: bigint): Promise<SFrameKey> {
-    return SFrameKey.derive(SUITE, await importHkdf(await this.baseKey('base', streamId)), kid);
-  }
-
-  async signalKey(connectionId: string, kid: bigint): Promise<SFrameKey> {
-    return SFrameKey.derive(
-      SUITE,
-      await importHkdf(await this.baseKey('signal', connectionId)),
-      kid,
-    );
-  }
-
-  /** Six groups of five digits that people compare aloud: equal when their secrets are. */
-  async verificationCode(): Promise<string> {
-    const bytes = await expand(
-      'SHA-512',
-      this.key,
-      utf8(`${FORMAT} verify`),
-      VERIFICATION_GROUPS * 5,
-    );
-    return Array.from({ length: VERIFICATION_GROUPS }, (_, group) =>
-      (toBigInt(bytes.subarray(group * 5, group * 5 + 5)) % 100_000n).toString().padStart(5, '0'),
-    ).join(' ');
-  }
-
-  private async baseKey(use: 'base' | 'signal', owner: string): Promise<Bytes> {
-    const info = concat(utf8(`${FORMAT} ${use} `), lengthPrefixed(owner));
+  async baseKey({ connectionId, streamId }: KeyOwner): Promise<Bytes> {
+    const info =
+      streamId === undefined
+        ? concat(utf8(`${FORMAT} signal `), lengthPrefixed(connectionId))
+        : concat(utf8(`${FORMAT} stream `), lengthPrefixed(connectionId), lengthPrefixed(streamId));
     return expand('SHA-512', this.key, info, SESSION_KEY_BYTES);
   }
 }
 
-/** A fresh KID: 48 random bits with the top bit set, then the hint. */
-export function makeKid(hint: number): bigint {
-  const context = globalThis.crypto.getRandomValues(new Uint8Array(6));
-  context[0] = (context[0] ?? 0) | 0x80;
-  return toBigInt(concat(context, bigEndian(hint, 2)));
-}
-
-export function hintOf(kid: bigint): number {
-  return Number(kid & 0xffffn);
+function codeOf(verification: Bytes): string {
+  return Array.from({ length: VERIFICATION_GROUPS }, (_, group) =>
+    (toBigInt(verification.subarray(group * 5, group * 5 + 5)) % 100_000n)
+      .toString()
+      .padStart(5, '0'),
+  ).join(' ');
 }

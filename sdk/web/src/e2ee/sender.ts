@@ -1,78 +1,101 @@
 /** The sending side of one track: contexts (KID, key, counter) and the switch between them. */
 import type { Bytes } from './bytes';
 import type { FrameFormat } from './frames/index';
+import type { Publication } from './kid';
 import { sealFrame } from './seal';
-import type { SessionKeys } from './secret';
-import { makeKid } from './secret';
+import type { KeyOwner, SessionKeys } from './secret';
 import type { SFrameKey } from './sframe';
 
-interface Context {
+interface Prepared {
   readonly kid: bigint;
   readonly keys: SessionKeys;
-  readonly key: SFrameKey | undefined;
 }
 
-/** e2ee/1 5.2: a context ends here, long before a counter could be used twice. */
+interface Active extends Prepared {
+  readonly key: SFrameKey;
+  ctr: number;
+  /** Frames under it that are not out yet never leave. */
+  isRevoked: boolean;
+}
+
+/** e2ee/2 section 2: a context ends here, before a counter could be used twice. */
 const MAX_CTR = 2 ** 32;
 
 export type SealResult = Bytes | 'no-key' | 'format' | 'exhausted';
 
 export class TrackSealer {
-  private streamId: string | undefined;
-  private active: (Context & { ctr: number }) | undefined;
-  private prepared: Context | undefined;
+  private publication: Publication | undefined;
+  private owner: KeyOwner | undefined;
+  private active: Active | undefined;
+  private prepared: Prepared | undefined;
   sealed = 0;
   dropped = 0;
 
   get isReady(): boolean {
-    return this.active?.key !== undefined;
+    return this.active !== undefined;
   }
 
-  /** Makes the context to switch to next. Its KID is declared to the server before its use. */
-  async prepare(keys: SessionKeys): Promise<bigint> {
-    const kid = makeKid(keys.hint);
-    this.prepared = { kid, keys, key: undefined };
-    const key = this.streamId === undefined ? undefined : await keys.streamKey(this.streamId, kid);
-    if (this.prepared?.kid === kid) this.prepared = { kid, keys, key };
-    return kid;
+  /** What frames are encrypted under now. */
+  get keys(): SessionKeys | undefined {
+    return this.active?.keys;
+  }
+
+  /** The first context of another publication: nothing is sent before its stream is bound. */
+  begin(publication: Publication, keys: SessionKeys): bigint {
+    this.release();
+    this.publication = publication;
+    return this.prepare(keys);
+  }
+
+  /** The KID that `use` with the same keys will switch to; it may be declared before that. */
+  prepare(keys: SessionKeys): bigint {
+    if (!this.publication) throw new Error('the track was not prepared');
+    this.prepared = { kid: this.publication.nextKid(keys.hint), keys };
+    return this.prepared.kid;
   }
 
   /** The stream that this track belongs to from now on; it changes all keys. */
-  async bind(streamId: string): Promise<void> {
-    this.streamId = streamId;
+  bind(owner: KeyOwner): void {
+    this.owner = owner;
     this.active = undefined;
-    const waiting = this.prepared;
-    if (!waiting) return;
-    const key = await waiting.keys.streamKey(streamId, waiting.kid);
-    if (this.prepared?.kid === waiting.kid && this.streamId === streamId) {
-      this.prepared = { ...waiting, key };
-    }
   }
 
-  /** One atomic swap of KID, key and counter between two frames; false when `kid` is not ready. */
-  activate(kid: bigint): boolean {
-    if (this.prepared?.kid !== kid || !this.prepared.key) return false;
-    this.active = { ...this.prepared, ctr: 0 };
+  /**
+   * One atomic swap of KID, key and counter between two frames. `undefined`: the track belongs
+   * to no stream, or not any more. Throws when no context is left.
+   */
+  async use(keys: SessionKeys, isRevoking = false): Promise<bigint | undefined> {
+    const { owner } = this;
+    if (!owner) return undefined;
+    if (this.prepared?.keys !== keys) this.prepare(keys);
+    const { prepared, active } = this;
     this.prepared = undefined;
-    return true;
+    if (!prepared) return undefined;
+    if (active && isRevoking) active.isRevoked = true;
+    const key = await keys.sframeKey(owner, prepared.kid);
+    if (this.owner !== owner) return undefined;
+    this.active = { ...prepared, key, ctr: 0, isRevoked: false };
+    return prepared.kid;
   }
 
   /** Nothing is sent until the next stream is bound. */
   release(): void {
-    this.streamId = undefined;
+    this.publication = undefined;
+    this.owner = undefined;
     this.active = undefined;
     this.prepared = undefined;
   }
 
   async seal(format: FrameFormat, frame: Bytes): Promise<SealResult> {
     const context = this.active;
-    if (!context?.key) return this.drop('no-key');
+    if (!context || context.isRevoked) return this.drop('no-key');
     if (context.ctr >= MAX_CTR) return this.drop('exhausted');
     const ctr = context.ctr;
     // Counted before the first await: two frames never share a counter.
     context.ctr += 1;
-    const wire = await sealFrame(format, context.key, context.kid, BigInt(ctr), frame);
+    const wire = await sealFrame(format, context.key, context.kid, ctr, frame);
     if (!wire) return this.drop('format');
+    if (context.isRevoked) return this.drop('no-key');
     this.sealed += 1;
     return wire;
   }

@@ -1,29 +1,26 @@
-/** What a sealed session does with its secrets: the page's half of e2ee/1 5.8 to 5.10. */
+/** One stay in an encrypted session: the page's half of e2ee/2, sections 8 to 10. */
 import type { Clock } from '../clock';
 import { otError } from '../errors';
-import type { Reply, RequestMessage } from '../signaling/channel';
+import { JobQueue } from '../rtc/queue';
 import type { E2eeClient } from './client';
-import type { Notice, OpenedSignal, Requests } from './protocol';
-import { toBigInt } from './bytes';
-import { FORMAT, hintOf } from './secret';
+import { KidDeclarations, type Send } from './kid-declarations';
+import type { Kind, KidsByTrack, Notice, OpenedSignal, Requests, StreamOwner } from './protocol';
+import { FORMAT } from './secret';
 import { SwitchSchedule } from './switch-schedule';
 
-type Kind = 'audio' | 'video';
-
-/** How long old KIDs stay declared after the switch: late packets are still sealed with them. */
-const OVERLAP_MS = 10_000;
 const RUNNING_TIMEOUT_MS = 10_000;
 
 interface SenderBinding {
   readonly streamId: string;
   readonly mid: string;
-  readonly mimeType: string;
+  /** What the browser itself negotiated, for browsers whose frames do not name their codec. */
+  readonly codec: string | undefined;
   readonly sender: RTCRtpSender;
 }
 
 interface Sender {
-  kid: Uint8Array;
-  next: Uint8Array | undefined;
+  /** Declared when the stream was published. */
+  readonly kid: Uint8Array;
   binding: SenderBinding | undefined;
 }
 
@@ -31,13 +28,23 @@ interface KeyFrameSender {
   setParameters(parameters: RTCRtpSendParameters, options?: object): Promise<void>;
 }
 
+/** Where this client is in the session, once it is there. */
+interface Place {
+  readonly connectionId: string;
+  readonly send: Send;
+  readonly declarations: KidDeclarations;
+}
+
 export class SessionSeal {
   readonly format = FORMAT;
   private readonly schedule = new SwitchSchedule();
   private readonly senders = new Map<string, Sender>();
+  /** Changes of the secret happen in the order they were asked for. */
+  private readonly changes = new JobQueue();
   /** Hints of the secrets set here, the newest last. */
   private readonly ownHints: number[] = [];
-  private send: ((message: RequestMessage) => Promise<Reply>) | undefined;
+  private readonly stopListening: (() => void)[] = [];
+  private place: Place | undefined;
   private cancelSwitch: () => void = () => undefined;
 
   constructor(
@@ -46,7 +53,7 @@ export class SessionSeal {
     private readonly clock: Clock,
     private readonly onError: (error: unknown) => void,
   ) {
-    client.onNotice((notice) => {
+    this.onNotice((notice) => {
       if (notice.type === 'exhausted') this.renewContext(notice.track).catch(onError);
     });
   }
@@ -56,26 +63,48 @@ export class SessionSeal {
   }
 
   onNotice(listener: (notice: Notice) => void): () => void {
-    return this.client.onNotice(listener);
+    const stop = this.client.onNotice(listener);
+    this.stopListening.push(stop);
+    return stop;
   }
 
-  /** Signaling is up: says which secret can be opened here. */
-  async connected(send: (message: RequestMessage) => Promise<Reply>): Promise<void> {
-    this.send = send;
-    const hint = this.ownHints.at(-1);
-    if (hint !== undefined) await send({ t: 'e2eeReady', hint });
+  /** The session was entered under this id: says which secret can be opened here. */
+  enter(connectionId: string, send: Send): void {
+    this.place = {
+      connectionId,
+      send,
+      declarations: new KidDeclarations(this.clock, send, this.onError),
+    };
+    this.announce();
+  }
+
+  /** What the server was told before may be lost: it is told again. */
+  onResumed(): void {
+    this.announce();
+    this.place?.declarations.declareAll();
   }
 
   /**
-   * Resolves when frames under the secret can be opened. Sending moves over when all others
-   * announced the same secret, or after five seconds; `immediate` does both at once.
+   * Resolves when frames under the secret can be opened. Senders move over when all others
+   * announced the same secret, and at the latest after five seconds; with `immediate` they have
+   * done so when this resolves. Nothing of it waits for the server.
    */
-  async setSecret(secret: string, immediate = false): Promise<void> {
-    const { sessionId } = this;
-    const { hint } = await this.client.request('setSecret', { secret, sessionId, immediate });
-    this.ownHints.push(hint);
-    if (!this.send) return;
-    this.startSwitch(hint, immediate).catch(this.onError);
+  setSecret(secret: string, immediate = false): Promise<void> {
+    return this.changes.run(async () => {
+      const { sessionId } = this;
+      const reply = await this.client.request('setSecret', { secret, sessionId, immediate });
+      if (reply.isNew) this.ownHints.push(reply.hint);
+      this.schedule.set(reply.hint, this.clock.now(), immediate);
+      if (reply.isNew) this.announce();
+      if (immediate) {
+        // The worker has switched already.
+        this.schedule.isDue(this.clock.now());
+        this.cancelSwitch();
+        this.onSwitched(reply.kids, true);
+      } else if (reply.isNew) {
+        this.beginSwitch();
+      }
+    });
   }
 
   /** True when frames of that connection may open from now on. */
@@ -98,40 +127,54 @@ export class SessionSeal {
     this.client.attach(receiver, { role: 'receive', track, kind });
   }
 
-  /** The KID to declare before the stream exists; frames are dropped until it has a key. */
-  async prepareSender(track: string): Promise<Uint8Array> {
-    const { kid } = await this.client.request('prepare', { track });
-    this.senders.set(track, { kid, next: undefined, binding: undefined });
+  /**
+   * The KID to declare before the stream exists; frames are dropped until it has a key.
+   * `publication`: another name for each stream, one for its audio and video.
+   */
+  async prepareSender(track: string, publication: string): Promise<Uint8Array> {
+    const { kid } = await this.client.request('prepare', { track, publication });
+    this.senders.set(track, { kid, binding: undefined });
     return kid;
   }
 
-  /** Resolves when the worker's transform runs and has a key. */
+  /** Resolves when the worker's transform runs and has a key, of the secret in use by then. */
   async startSender(track: string, binding: SenderBinding): Promise<void> {
+    const { place } = this;
     const sender = this.senders.get(track);
-    if (!sender) throw otError('OT_ENCRYPTION_INTERNAL_ERROR', 'The track was not prepared');
+    if (!sender || !place) {
+      throw otError('OT_ENCRYPTION_INTERNAL_ERROR', 'The track was not prepared');
+    }
+    const { streamId, mid, codec } = binding;
+    const owner: StreamOwner = { connectionId: place.connectionId, streamId };
     const running = this.untilRunning(track);
     // It may fail while the worker is still being asked: then it is awaited too late to be seen.
     running.catch(() => undefined);
-    await this.client.request('setCodec', { track, mimeType: binding.mimeType });
-    await this.client.request('bindSender', { track, streamId: binding.streamId });
-    await this.client.request('activate', { track, kid: sender.kid });
+    const { kid } = await this.client.request('startSender', { track, codec, ...owner });
     await running;
+    if (this.senders.get(track) !== sender) return;
     sender.binding = binding;
-    await this.catchUp(track, sender);
+    const isKnown = kid.every((byte, index) => byte === sender.kid[index]);
+    place.declarations.add(track, { streamId, mid, kid, isKnown });
+    if (this.schedule.deadline !== undefined) this.prepareNext(track);
   }
 
   removeSender(track: string): void {
+    this.place?.declarations.remove(track);
     if (!this.senders.delete(track)) return;
     this.client.request('releaseSender', { track }).catch(() => undefined);
   }
 
-  async bindReceiver(track: string, streamId: string, mimeType: string): Promise<void> {
-    await this.client.request('bindReceiver', { track, streamId });
-    await this.client.request('setCodec', { track, mimeType });
+  async bindReceiver(track: string, owner: StreamOwner, kind: Kind): Promise<void> {
+    await this.client.request('bindReceiver', { track, kind, ...owner });
   }
 
   async releaseReceiver(track: string): Promise<void> {
     await this.client.request('releaseReceiver', { track });
+  }
+
+  /** `codec`: as the browser names it, never a word of the server. */
+  async setCodec(track: string, codec: string | undefined): Promise<void> {
+    await this.client.request('setCodec', { track, codec });
   }
 
   recheck(tracks: readonly string[]): void {
@@ -142,22 +185,36 @@ export class SessionSeal {
     return this.client.request('counters', {});
   }
 
-  async sealSignal(connectionId: string, signalType: string, data: string): Promise<Uint8Array> {
-    const body = { connectionId, signalType, data };
+  /** `to`: a connection id, or "" for everybody. */
+  async sealSignal(to: string, signalType: string, data: string): Promise<Uint8Array> {
+    const connectionId = this.place?.connectionId ?? '';
+    const body = { connectionId, to, signalType, data };
     return (await this.client.request('sealSignal', body)).sealed;
   }
 
-  openSignal(connectionId: string, sealed: Uint8Array): Promise<OpenedSignal> {
-    return this.client.request('openSignal', { connectionId, sealed });
+  openSignal(from: string, sealed: Uint8Array): Promise<OpenedSignal> {
+    return this.client.request('openSignal', {
+      from,
+      to: this.place?.connectionId ?? '',
+      sealed,
+    });
   }
 
   async verificationCode(): Promise<string> {
     return (await this.client.request('verificationCode', {})).code;
   }
 
+  /** The worker goes on to remember what was received; its keys and tracks end here. */
   close(): void {
     this.cancelSwitch();
-    this.client.close();
+    for (const stop of this.stopListening) stop();
+    this.place = undefined;
+    this.client.request('leave', {}).catch(() => undefined);
+  }
+
+  private announce(): void {
+    const hint = this.ownHints.at(-1);
+    if (hint !== undefined) this.place?.send({ t: 'e2eeReady', hint }).catch(this.onError);
   }
 
   private untilRunning(track: string): Promise<void> {
@@ -175,68 +232,53 @@ export class SessionSeal {
     });
   }
 
-  private async startSwitch(hint: number, immediate: boolean): Promise<void> {
+  private beginSwitch(): void {
     this.cancelSwitch();
-    await this.send?.({ t: 'e2eeReady', hint });
-    await Promise.all([...this.senders.keys()].map((track) => this.prepareNext(track)));
-    const now = this.clock.now();
-    const deadline = this.schedule.start(hint, now, immediate);
-    this.cancelSwitch = this.clock.after(deadline - now, () => this.switchIfDue());
+    const { deadline } = this.schedule;
+    if (deadline === undefined) return;
+    this.cancelSwitch = this.clock.after(deadline - this.clock.now(), () => this.switchIfDue());
+    for (const track of this.senders.keys()) this.prepareNext(track);
     this.switchIfDue();
-  }
-
-  /** The secret was changed while the stream was being published. */
-  private async catchUp(track: string, sender: Sender): Promise<void> {
-    const hint = this.ownHints.at(-1);
-    if (hint === undefined || hintOf(toBigInt(sender.kid)) === hint) return;
-    await this.prepareNext(track);
-    if (!this.schedule.isPending) await this.switchSender(track);
-  }
-
-  private async prepareNext(track: string): Promise<void> {
-    const sender = this.senders.get(track);
-    if (!sender?.binding) return;
-    const { kid } = await this.client.request('prepare', { track });
-    sender.next = kid;
-    await this.declare(sender, [sender.kid, kid]);
   }
 
   private switchIfDue(): void {
     if (!this.schedule.isDue(this.clock.now())) return;
-    this.schedule.finish();
     this.cancelSwitch();
-    const jobs = [...this.senders.keys()].map((track) => this.switchSender(track));
-    Promise.all([...jobs, this.client.request('switchSignals', {})]).catch(this.onError);
+    this.client
+      .request('switch', {})
+      .then(({ kids }) => this.onSwitched(kids, false))
+      .catch(this.onError);
   }
 
-  private async switchSender(track: string): Promise<void> {
+  private onSwitched(kids: KidsByTrack, isWithdrawing: boolean): void {
+    for (const [track, kid] of Object.entries(kids)) this.onContext(track, kid, isWithdrawing);
+  }
+
+  private onContext(track: string, kid: Uint8Array, isWithdrawing: boolean): void {
     const sender = this.senders.get(track);
-    if (!sender?.next) return;
-    const kid = sender.next;
-    sender.next = undefined;
-    await this.client.request('activate', { track, kid });
-    sender.kid = kid;
-    await this.requestKeyFrame(track, sender);
-    this.clock.after(OVERLAP_MS, () => {
-      if (this.senders.get(track) !== sender || sender.kid !== kid) return;
-      const kids = sender.next ? [kid, sender.next] : [kid];
-      this.declare(sender, kids).catch(this.onError);
-    });
+    if (!sender) return;
+    this.place?.declarations.use(track, kid, isWithdrawing);
+    this.requestKeyFrame(track, sender).catch(this.onError);
+  }
+
+  /** Declared ahead, so that the server's guard knows it when it is used. */
+  private prepareNext(track: string): void {
+    if (!this.senders.get(track)?.binding) return;
+    this.client
+      .request('prepareNext', { track })
+      .then(({ kid }) => {
+        if (kid) this.place?.declarations.prepare(track, kid);
+      })
+      .catch(this.onError);
   }
 
   /** A context that used up its counters: the next one begins at once. */
   private async renewContext(track: string): Promise<void> {
-    await this.prepareNext(track);
-    await this.switchSender(track);
+    const { kid } = await this.client.request('renew', { track });
+    if (kid) this.onContext(track, kid, false);
   }
 
-  private async declare(sender: Sender, kids: readonly Uint8Array[]): Promise<void> {
-    if (!sender.binding || !this.send) return;
-    const { streamId, mid } = sender.binding;
-    await this.send({ t: 'declareKids', streamId, mid, kids });
-  }
-
-  /** For receivers that get the secret late (e2ee/1 5.9): each browser has its own way. */
+  /** For receivers that get the secret late (e2ee/2 section 9): each browser has its own way. */
   private async requestKeyFrame(track: string, { binding }: Sender): Promise<void> {
     if (!binding || binding.sender.track?.kind !== 'video') return;
     const parameters = binding.sender.getParameters();

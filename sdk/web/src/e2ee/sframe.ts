@@ -28,48 +28,77 @@ const NONCE_BYTES = 12;
 
 export interface Header {
   readonly kid: bigint;
-  readonly ctr: bigint;
+  /** Exact up to 2^53; readers refuse larger ones. */
+  readonly ctr: number;
   /** Length of the encoded header in bytes. */
   readonly length: number;
 }
 
 /** RFC 9605 4.3: config byte, KID, CTR, each in its shortest form. */
-export function encodeHeader(kid: bigint, ctr: bigint): Bytes {
-  const [kidBits, kidBytes] = encodeField(kid);
-  const [ctrBits, ctrBytes] = encodeField(ctr);
-  return concat(Uint8Array.of((kidBits << 4) | ctrBits), kidBytes, ctrBytes);
+export function encodeHeader(kid: bigint, ctr: number): Bytes {
+  const kidLength = lengthOf(kid);
+  const ctrLength = ctr < 2 ** 32 ? numberLength(ctr) : lengthOf(BigInt(ctr));
+  const header = new Uint8Array(1 + kidLength + ctrLength);
+  const kidBits = kidLength === 0 ? Number(kid) : 0b1000 | (kidLength - 1);
+  header[0] = (kidBits << 4) | (ctrLength === 0 ? ctr : 0b1000 | (ctrLength - 1));
+  if (kidLength === 8) new DataView(header.buffer).setBigUint64(1, kid);
+  else if (kidLength > 0) header.set(bigEndian(kid, kidLength), 1);
+  for (let index = header.length - 1, rest = ctr; index > kidLength; index -= 1) {
+    header[index] = rest % 256;
+    rest = Math.floor(rest / 256);
+  }
+  return header;
 }
 
-function encodeField(value: bigint): [number, Bytes] {
-  if (value < 8n) return [Number(value), EMPTY];
-  const length = Math.ceil(value.toString(16).length / 2);
-  return [0b1000 | (length - 1), bigEndian(value, length)];
+/** In bytes; 0: the value stands in the config byte. */
+function numberLength(value: number): number {
+  if (value < 8) return 0;
+  if (value < 2 ** 8) return 1;
+  if (value < 2 ** 16) return 2;
+  return value < 2 ** 24 ? 3 : 4;
+}
+
+function lengthOf(value: bigint): number {
+  if (value >> 56n !== 0n) return 8;
+  return value < 8n ? 0 : Math.ceil(value.toString(16).length / 2);
 }
 
 /** `undefined` when the bytes are not a header in its shortest form. */
 export function decodeHeader(bytes: Uint8Array): Header | undefined {
   if (bytes.length === 0) return undefined;
   const config = at(bytes, 0);
-  const kid = decodeField(bytes, 1, config >> 4);
-  if (!kid) return undefined;
-  const ctr = decodeField(bytes, kid.end, config & 0b1111);
-  return ctr && { kid: kid.value, ctr: ctr.value, length: ctr.end };
+  const kid = endOf(bytes, 1, config >> 4);
+  if (kid === undefined) return undefined;
+  const end = endOf(bytes, kid, config & 0b1111);
+  if (end === undefined) return undefined;
+  return {
+    kid: kid === 1 ? BigInt(config >> 4) : kidIn(bytes, kid),
+    ctr: end === kid ? config & 0b1111 : numberIn(bytes, kid, end),
+    length: end,
+  };
 }
 
-function decodeField(
-  bytes: Uint8Array,
-  start: number,
-  bits: number,
-): { value: bigint; end: number } | undefined {
-  if ((bits & 0b1000) === 0) return { value: BigInt(bits), end: start };
+function kidIn(bytes: Uint8Array, end: number): bigint {
+  if (end < 9) return toBigInt(bytes.subarray(1, end));
+  return new DataView(bytes.buffer, bytes.byteOffset, end).getBigUint64(1);
+}
+
+function numberIn(bytes: Uint8Array, start: number, end: number): number {
+  let value = 0;
+  for (let index = start; index < end; index += 1) value = value * 256 + at(bytes, index);
+  return value;
+}
+
+/** Where a field ends that begins at `start`; `undefined` when it is not in its shortest form. */
+function endOf(bytes: Uint8Array, start: number, bits: number): number | undefined {
+  if ((bits & 0b1000) === 0) return start;
   const end = start + (bits & 0b111) + 1;
   if (end > bytes.length) return undefined;
-  const value = toBigInt(bytes.subarray(start, end));
-  const shortest = end - start === 1 ? value >= 8n : at(bytes, start) !== 0;
-  return shortest ? { value, end } : undefined;
+  const isShortest = end - start === 1 ? at(bytes, start) >= 8 : at(bytes, start) !== 0;
+  return isShortest ? end : undefined;
 }
 
-/** What one KID seals with. The key stays in WebCrypto and can not be read back. */
+/** What one KID seals with. The key stays in WebCrypto and cannot be read back. */
 export class SFrameKey {
   private constructor(
     private readonly suite: Suite,
@@ -105,7 +134,7 @@ export class SFrameKey {
   }
 
   /** header || ciphertext || tag. `metadata` is authenticated, not sent. */
-  async seal(kid: bigint, ctr: bigint, metadata: Uint8Array, plaintext: Bytes): Promise<Bytes> {
+  async seal(kid: bigint, ctr: number, metadata: Uint8Array, plaintext: Bytes): Promise<Bytes> {
     const header = encodeHeader(kid, ctr);
     return concat(header, await this.encrypt(ctr, concat(header, metadata), plaintext));
   }
@@ -116,7 +145,7 @@ export class SFrameKey {
     return this.decrypt(header.ctr, aad, sframe.subarray(header.length));
   }
 
-  async encrypt(ctr: bigint, aad: Bytes, plaintext: Bytes): Promise<Bytes> {
+  async encrypt(ctr: number, aad: Bytes, plaintext: Bytes): Promise<Bytes> {
     const nonce = this.nonce(ctr);
     if (!this.mac) {
       const parameters = { name: 'AES-GCM', iv: nonce, additionalData: aad };
@@ -128,7 +157,7 @@ export class SFrameKey {
     return concat(ciphertext, await this.tag(this.mac, nonce, aad, ciphertext));
   }
 
-  async decrypt(ctr: bigint, aad: Bytes, sealed: Bytes): Promise<Bytes | undefined> {
+  async decrypt(ctr: number, aad: Bytes, sealed: Bytes): Promise<Bytes | undefined> {
     const length = sealed.length - this.suite.nt;
     if (length < 0) return undefined;
     const nonce = this.nonce(ctr);
@@ -160,7 +189,7 @@ export class SFrameKey {
     return new Uint8Array(await globalThis.crypto.subtle[direction](parameters, this.aes, input));
   }
 
-  /** RFC 9605 4.5.1. The tag's length is under the MAC, so suites can not be mixed. */
+  /** RFC 9605 4.5.1. The tag's length is under the MAC, so suites cannot be mixed. */
   private async tag(mac: CryptoKey, nonce: Bytes, aad: Bytes, ciphertext: Bytes): Promise<Bytes> {
     const lengths = new Uint8Array(24);
     const view = new DataView(lengths.buffer);
@@ -172,10 +201,12 @@ export class SFrameKey {
     return new Uint8Array(full, 0, this.suite.nt);
   }
 
-  private nonce(ctr: bigint): Bytes {
+  private nonce(ctr: number): Bytes {
     const nonce = this.salt.slice();
     const view = new DataView(nonce.buffer);
-    view.setBigUint64(4, view.getBigUint64(4) ^ ctr);
+    // Counters of senders end at 2^32; what receivers are sent may be larger.
+    view.setUint32(4, (view.getUint32(4) ^ Math.floor(ctr / 2 ** 32)) >>> 0);
+    view.setUint32(8, (view.getUint32(8) ^ (ctr % 2 ** 32)) >>> 0);
     return nonce;
   }
 }

@@ -1,64 +1,88 @@
-/** Signals sealed between members of a session: the server relays opaque bytes. */
+/** Signals encrypted between members of a session: the server relays opaque bytes. */
 import type { Bytes } from './bytes';
 import { at, concat, fromUtf8, lengthPrefixed, utf8 } from './bytes';
 import { SIGNAL_FORMAT } from './frames/index';
-import { TrackOpener } from './receiver';
+import { Publication } from './kid';
+import type { ReceiveHistory } from './receiver';
 import { sealFrame } from './seal';
 import type { SessionKeys } from './secret';
-import { makeKid } from './secret';
-import type { SecretRing } from './secret-ring';
 import type { SFrameKey } from './sframe';
 
+export interface SignalContent {
+  /** The addressee's connection id, "" for everybody. */
+  readonly to: string;
+  readonly signalType: string;
+  readonly data: string;
+}
+
+interface Context {
+  readonly keys: SessionKeys;
+  readonly kid: bigint;
+  readonly key: SFrameKey;
+  ctr: number;
+}
+
+/** A counter ends here, long before it could be used twice. */
+const MAX_CTR = 2 ** 32;
+
+/** What one connection sends: each secret that it uses gets a context of its own. */
 export class SignalSealer {
-  private context: { kid: bigint; key: SFrameKey; ctr: number; connectionId: string } | undefined;
+  private readonly publication = new Publication();
+  private context: Context | undefined;
 
-  constructor(private readonly keys: SessionKeys) {}
+  constructor(private readonly connectionId: string) {}
 
-  async seal(connectionId: string, type: string, data: string): Promise<Bytes> {
-    if (this.context?.connectionId !== connectionId) {
-      const kid = makeKid(this.keys.hint);
-      const key = await this.keys.signalKey(connectionId, kid);
+  async seal(keys: SessionKeys, { to, signalType, data }: SignalContent): Promise<Bytes> {
+    if (this.context?.keys !== keys || this.context.ctr >= MAX_CTR) {
+      const kid = this.publication.nextKid(keys.hint);
+      const key = await keys.sframeKey(
+        { connectionId: this.connectionId, streamId: undefined },
+        kid,
+      );
       // A concurrent call may have been first; two contexts are as good as one.
-      this.context = { kid, key, ctr: 0, connectionId };
+      this.context = { keys, kid, key, ctr: 0 };
     }
     const { kid, key, ctr } = this.context;
     this.context.ctr += 1;
-    const plaintext = concat(lengthPrefixed(type), utf8(data));
-    const sealed = await sealFrame(SIGNAL_FORMAT, key, kid, BigInt(ctr), plaintext);
-    return sealed ?? new Uint8Array(0);
+    const plaintext = concat(lengthPrefixed(to), lengthPrefixed(signalType), utf8(data));
+    const sealed = await sealFrame(SIGNAL_FORMAT, key, kid, ctr, plaintext);
+    if (!sealed) throw new Error('the signal could not be encrypted');
+    return sealed;
   }
 }
 
-/** `refused`: why a signal could not be opened. */
+/** `refused`: why a signal was not opened; `addressee`: it is for somebody else. */
 export type SignalResult =
   { readonly signalType: string; readonly data: string } | { readonly refused: string };
 
-export class SignalOpener {
-  private readonly openers = new Map<string, TrackOpener>();
+export async function openSignal(
+  history: ReceiveHistory,
+  { from, to, sealed, now }: { from: string; to: string; sealed: Bytes; now: number },
+): Promise<SignalResult> {
+  const result = await history.openSignal(from, SIGNAL_FORMAT, sealed, now);
+  if ('refused' in result) return result;
+  const content = decode(result.frame);
+  if (!content) return { refused: 'format' };
+  if (content.to !== '' && content.to !== to) return { refused: 'addressee' };
+  return { signalType: content.signalType, data: content.data };
+}
 
-  constructor(private readonly ring: SecretRing) {}
-
-  async open(connectionId: string, sealed: Bytes, now: number): Promise<SignalResult> {
-    const result = await this.opener(connectionId).open(SIGNAL_FORMAT, sealed, now);
-    return 'refused' in result ? result : decode(result.frame);
-  }
-
-  private opener(connectionId: string): TrackOpener {
-    let opener = this.openers.get(connectionId);
-    if (!opener) {
-      opener = new TrackOpener(this.ring, (keys, kid) => keys.signalKey(connectionId, kid));
-      this.openers.set(connectionId, opener);
-    }
-    return opener;
+function decode(plain: Bytes): SignalContent | undefined {
+  const typeStart = endOfText(plain, 0);
+  const dataStart = endOfText(plain, typeStart);
+  if (plain.length < dataStart) return undefined;
+  try {
+    return {
+      to: fromUtf8(plain.subarray(2, typeStart)),
+      signalType: fromUtf8(plain.subarray(typeStart + 2, dataStart)),
+      data: fromUtf8(plain.subarray(dataStart)),
+    };
+  } catch {
+    return undefined;
   }
 }
 
-function decode(plain: Bytes): SignalResult {
-  const end = 2 + ((at(plain, 0) << 8) | at(plain, 1));
-  if (plain.length < end) return { refused: 'format' };
-  try {
-    return { signalType: fromUtf8(plain.subarray(2, end)), data: fromUtf8(plain.subarray(end)) };
-  } catch {
-    return { refused: 'format' };
-  }
+/** Behind a text with its length before it; past the end when it is cut short. */
+function endOfText(bytes: Bytes, start: number): number {
+  return start + 2 + ((at(bytes, start) << 8) | at(bytes, start + 1));
 }

@@ -1,9 +1,18 @@
-/** When a sender starts to use a new secret (e2ee/1 5.9). Pure: time is a parameter. */
+/** When senders start to use a new secret (e2ee/2 section 9). Pure: time is a parameter. */
 const SWITCH_AFTER_MS = 5_000;
 
 export class SwitchSchedule {
+  /** What those who are present announced last; who never announced is not waited for. */
   private readonly hints = new Map<string, number>();
-  private target: { hint: number; deadline: number } | undefined;
+  private target: { readonly hint: number; readonly deadline: number } | undefined;
+
+  /** `current`: the hint of the secret that senders use. */
+  constructor(private current?: number) {}
+
+  /** When the switch happens at the latest; `undefined`: none is pending. */
+  get deadline(): number | undefined {
+    return this.target?.deadline;
+  }
 
   /** Another connection can open frames under the secret that `hint` names. */
   onAnnounced(connectionId: string, hint: number): void {
@@ -14,29 +23,29 @@ export class SwitchSchedule {
     this.hints.delete(connectionId);
   }
 
-  hintOf(connectionId: string): number | undefined {
-    return this.hints.get(connectionId);
+  /** The newest secret is the one that `hint` names now. */
+  set(hint: number, now: number, immediate = false): void {
+    this.current ??= hint;
+    if (hint === this.current) {
+      this.target = undefined;
+      return;
+    }
+    // A second change does not prolong the use of the old key.
+    const deadline = this.target?.deadline ?? now + SWITCH_AFTER_MS;
+    this.target = { hint, deadline: immediate ? now : deadline };
   }
 
-  /** Returns the time at which the switch is due at the latest. */
-  start(hint: number, now: number, immediate: boolean): number {
-    const deadline = immediate ? now : now + SWITCH_AFTER_MS;
-    this.target = { hint, deadline };
-    return deadline;
-  }
-
-  /** Due when everybody who ever announced a secret announced this one, or time is up. */
+  /**
+   * True once when senders have to switch: everybody who ever announced a secret announced this
+   * one, or time is up.
+   */
   isDue(now: number): boolean {
     const { target } = this;
     if (!target) return false;
-    return now >= target.deadline || [...this.hints.values()].every((hint) => hint === target.hint);
-  }
-
-  get isPending(): boolean {
-    return this.target !== undefined;
-  }
-
-  finish(): void {
+    const areReady = [...this.hints.values()].every((hint) => hint === target.hint);
+    if (now < target.deadline && !areReady) return false;
+    this.current = target.hint;
     this.target = undefined;
+    return true;
   }
 }

@@ -1,4 +1,4 @@
-/** Notices media that goes around the worker, in either direction (e2ee/1 5.10). */
+/** Notices media that goes around the worker, in either direction (e2ee/2 section 10). */
 import type { Clock } from '../clock';
 import { otError, type OTError } from '../errors';
 import type { Downlink } from '../rtc/downlink';

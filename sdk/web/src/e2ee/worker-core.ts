@@ -1,9 +1,8 @@
 /** The e2ee worker without its scope: owner of all keys, and of the frames that pass. */
 import type { Bytes } from './bytes';
-import { bigEndian, toBigInt } from './bytes';
 import { formatOf } from './frames/index';
-import { TrackHealth } from './health';
 import type {
+  KidsByTrack,
   Notice,
   OpenedSignal,
   Request,
@@ -11,43 +10,17 @@ import type {
   RequestType,
   TransformOptions,
 } from './protocol';
-import { TrackOpener } from './receiver';
+import { ReceiveHistory } from './receiver';
+import { ReceivingTracks } from './receiving-tracks';
 import { SessionKeys } from './secret';
 import { SecretRing } from './secret-ring';
-import { TrackSealer } from './sender';
-import { SignalOpener, SignalSealer } from './signals';
+import { type KeyFrameSource, SendingTracks } from './sending-tracks';
+import { openSignal, SignalSealer } from './signals';
 
 /** What both browsers' encoded frames have in common. */
 export interface EncodedFrame {
   data: ArrayBuffer;
   getMetadata(): { mimeType?: string };
-}
-
-/** The part of RTCRtpScriptTransformer that is asked for key frames. */
-export interface KeyFrameSource {
-  generateKeyFrame?(rid?: string): Promise<unknown>;
-  sendKeyFrameRequest?(): Promise<unknown>;
-}
-
-interface Track {
-  readonly kind: 'audio' | 'video' | undefined;
-  isAttached: boolean;
-  mimeType: string | undefined;
-  source: KeyFrameSource | undefined;
-}
-
-interface SendTrack extends Track {
-  readonly sealer: TrackSealer;
-  isRunningReported: boolean;
-  isExhaustionReported: boolean;
-  /** Frames of codecs that have no format. */
-  unsupported: number;
-}
-
-interface ReceiveTrack extends Track {
-  opener: TrackOpener | undefined;
-  health: TrackHealth;
-  seen: number;
 }
 
 type Handlers = {
@@ -58,20 +31,29 @@ type Handlers = {
 
 export class WorkerCore {
   private readonly ring = new SecretRing();
-  private readonly senders = new Map<string, SendTrack>();
-  private readonly receivers = new Map<string, ReceiveTrack>();
-  private readonly signalOpener = new SignalOpener(this.ring);
-  private signalSealer: SignalSealer | undefined;
+  private readonly history = new ReceiveHistory(this.ring);
+  private readonly senders: SendingTracks;
+  private readonly receivers: ReceivingTracks;
+  /** What senders encrypt under: the newest secret, or the one before until the switch. */
+  private sending: SessionKeys | undefined;
+  private signalSealers = new Map<string, SignalSealer>();
   private secretChangedAt = -Infinity;
+  /** Counts connections of the session: a secret that was for an earlier one is not used. */
+  private stay = 0;
+  /** What changes senders' keys happens one after the other, so that the newest secret wins. */
+  private lastSenderJob: Promise<unknown> = Promise.resolve();
   /** Faults told once per track: they tend to come with every frame. */
   private readonly toldFaults = new Set<string>();
 
   constructor(
     private readonly notify: (notice: Notice) => void,
     private readonly now: () => number,
-  ) {}
+  ) {
+    this.senders = new SendingTracks(notify);
+    this.receivers = new ReceivingTracks(this.history, notify);
+  }
 
-  /** Throws with a short, harmless reason when the request can not be met. */
+  /** Throws with a short, harmless reason when the request cannot be met. */
   async handle(request: Request): Promise<unknown> {
     const handler = this.handlers[request.type] as (request: Request) => unknown;
     return await handler(request);
@@ -79,94 +61,72 @@ export class WorkerCore {
 
   private readonly handlers: Handlers = {
     setSecret: (request) => this.setSecret(request),
-    prepare: async ({ track }) => {
-      const { newest } = this.ring;
-      if (!newest) throw new Error('no secret');
-      return { kid: bigEndian(await this.sender(track).sealer.prepare(newest), 8) };
-    },
-    bindSender: async ({ track, streamId }) => {
-      const sender = this.sender(track);
-      sender.isRunningReported = false;
-      await sender.sealer.bind(streamId);
-      return null;
-    },
-    activate: ({ track, kid }) => {
-      const sender = this.sender(track);
-      const isActive = sender.sealer.activate(toBigInt(kid));
-      sender.isExhaustionReported = false;
-      this.reportRunning(track, sender);
-      return { isActive };
-    },
+    switch: () => this.inTurn(async () => ({ kids: await this.switchAll(false) })),
+    prepare: ({ track, publication }) =>
+      this.inTurn(() => ({ kid: this.senders.prepare(track, publication, this.keysInUse()) })),
+    prepareNext: ({ track }) =>
+      this.inTurn(() => {
+        const { newest } = this.ring;
+        const isDone = !newest || newest === this.sending;
+        return { kid: isDone ? null : this.senders.prepareNext(track, newest) };
+      }),
+    startSender: ({ track, codec, ...owner }) =>
+      this.inTurn(async () => ({
+        kid: await this.senders.start(track, owner, this.keysInUse(), codec),
+      })),
+    renew: ({ track }) =>
+      this.inTurn(async () => ({ kid: (await this.senders.use(track, this.keysInUse())) ?? null })),
     releaseSender: ({ track }) => {
-      this.sender(track).sealer.release();
+      this.senders.release(track);
       return null;
     },
-    bindReceiver: ({ track, streamId }) => {
-      const receiver = this.receiver(track);
-      receiver.opener = new TrackOpener(this.ring, (keys, kid) => keys.streamKey(streamId, kid));
-      receiver.health = new TrackHealth();
+    bindReceiver: ({ track, kind, ...owner }) => {
+      this.receivers.bind(track, owner, kind);
       return null;
     },
     releaseReceiver: ({ track }) => {
-      this.receiver(track).opener = undefined;
+      this.receivers.release(track);
+      return null;
+    },
+    setCodec: ({ track, codec }) => {
+      if (!this.senders.setCodec(track, codec)) this.receivers.setCodec(track, codec);
       return null;
     },
     recheck: ({ track }) => {
-      this.receiver(track).health.recheck();
-      return null;
-    },
-    setCodec: ({ track, mimeType }) => {
-      (this.senders.get(track) ?? this.receiver(track)).mimeType = mimeType;
+      this.receivers.recheck(track);
       return null;
     },
     keyFrame: async ({ track, rids }) => {
-      await this.generateKeyFrames(this.sender(track).source, rids);
+      await this.senders.generateKeyFrames(track, rids);
       return null;
     },
-    counters: () => ({
-      sent: Object.fromEntries(
-        [...this.senders].map(([track, { sealer, unsupported }]) => [
-          track,
-          { sealed: sealer.sealed, dropped: sealer.dropped + unsupported },
-        ]),
-      ),
-      received: Object.fromEntries(
-        [...this.receivers].map(([track, { seen, health }]) => [
-          track,
-          { seen, opened: health.opened, failed: health.failed },
-        ]),
-      ),
-    }),
-    switchSignals: () => {
-      const { newest } = this.ring;
-      this.signalSealer = newest && new SignalSealer(newest);
-      return null;
-    },
-    sealSignal: async ({ connectionId, signalType, data }) => {
-      if (!this.signalSealer) throw new Error('no secret');
-      return { sealed: await this.signalSealer.seal(connectionId, signalType, data) };
-    },
-    openSignal: ({ connectionId, sealed }): Promise<OpenedSignal> =>
-      this.signalOpener.open(connectionId, Uint8Array.from(sealed), this.now()),
-    verificationCode: async () => {
+    counters: () => ({ sent: this.senders.counters(), received: this.receivers.counters() }),
+    sealSignal: (request) => this.sealSignal(request),
+    openSignal: ({ from, to, sealed }): Promise<OpenedSignal> =>
+      openSignal(this.history, { from, to, sealed: Uint8Array.from(sealed), now: this.now() }),
+    verificationCode: () => {
       const { newest } = this.ring;
       if (!newest) throw new Error('no secret');
-      return { code: await newest.verificationCode() };
+      return { code: newest.verificationCode };
+    },
+    leave: () => {
+      this.stay += 1;
+      this.ring.clear();
+      this.sending = undefined;
+      this.signalSealers = new Map();
+      this.senders.clear();
+      this.receivers.clear();
+      this.history.forgetKeys(this.now());
+      return null;
     },
   };
 
   /** The transform of a track began: from now on its frames come through here. */
-  attach(options: TransformOptions, source: KeyFrameSource | undefined): void {
-    if (options.role === 'send') {
-      const sender = this.sender(options.track, options.kind);
-      Object.assign(sender, { isAttached: true, source });
-      this.reportRunning(options.track, sender);
-    } else {
-      Object.assign(this.receiver(options.track, options.kind), { isAttached: true, source });
-    }
+  attach({ role, track }: TransformOptions, source: KeyFrameSource | undefined): void {
+    (role === 'send' ? this.senders : this.receivers).attach(track, source);
   }
 
-  /** Passes a frame on through `enqueue` sealed or opened, or drops it; never in the clear. */
+  /** Passes a frame on through `enqueue` encrypted or opened, or drops it; never in the clear. */
   async onFrame<Frame extends EncodedFrame>(
     options: TransformOptions,
     frame: Frame,
@@ -188,18 +148,10 @@ export class WorkerCore {
     options: TransformOptions,
     frame: EncodedFrame,
   ): Promise<Bytes | undefined> {
-    const sender = this.sender(options.track, options.kind);
-    const format = this.formatFor(options, frame, sender);
-    if (!format) {
-      sender.unsupported += 1;
-      return undefined;
-    }
-    const result = await sender.sealer.seal(format, new Uint8Array(frame.data));
-    if (typeof result !== 'string') return result;
-    if (result === 'exhausted' && !sender.isExhaustionReported) {
-      sender.isExhaustionReported = true;
-      this.notify({ type: 'exhausted', track: options.track });
-    }
+    const { senders } = this;
+    const format = this.formatFor(options, frame, senders.codecOf(options.track));
+    if (format) return senders.seal(options.track, format, new Uint8Array(frame.data));
+    senders.onUnsupported(options.track);
     return undefined;
   }
 
@@ -207,40 +159,22 @@ export class WorkerCore {
     options: TransformOptions,
     frame: EncodedFrame,
   ): Promise<Bytes | undefined> {
-    const receiver = this.receiver(options.track, options.kind);
-    receiver.seen += 1;
-    const { opener, health } = receiver;
-    // A track nobody subscribes to now, or the end of one: nothing to open it with.
-    if (!opener || frame.data.byteLength === 0) return undefined;
-    const format = this.formatFor(options, frame, receiver);
+    const { receivers } = this;
+    const { track, kind } = options;
+    receivers.onFrame(track);
+    if (!receivers.isBound(track, kind) || frame.data.byteLength === 0) return undefined;
+    const format = this.formatFor(options, frame, receivers.codecOf(track));
     if (!format) return undefined;
-    const result = await opener.open(format, new Uint8Array(frame.data), this.now());
-    const change =
-      'refused' in result
-        ? health.onRefused(result.refused, this.now(), this.secretChangedAt)
-        : health.onOpened();
-    if (change && receiver.health === health) this.reportHealth(options, receiver, change);
-    return 'refused' in result ? undefined : result.frame;
-  }
-
-  private reportHealth(
-    options: TransformOptions,
-    receiver: ReceiveTrack,
-    change: 'failing' | 'ok',
-  ): void {
-    const { opened, failed } = receiver.health;
-    this.notify({ type: 'health', track: options.track, change, opened, failed });
-    if (change === 'ok' && options.kind === 'video') {
-      receiver.source?.sendKeyFrameRequest?.().catch(() => undefined);
-    }
+    const times = { now: this.now(), secretChangedAt: this.secretChangedAt };
+    return receivers.open(track, format, new Uint8Array(frame.data), times);
   }
 
   private formatFor(
     options: TransformOptions,
     frame: EncodedFrame,
-    track: Track,
+    codec: string | undefined,
   ): ReturnType<typeof formatOf> {
-    const format = formatOf(frame.getMetadata().mimeType ?? track.mimeType);
+    const format = formatOf(options.kind, frame.getMetadata().mimeType ?? codec);
     if (!format) {
       this.notifyOnce({ type: 'unsupportedCodec', track: options.track, role: options.role });
     }
@@ -258,58 +192,57 @@ export class WorkerCore {
     secret,
     sessionId,
     immediate,
-  }: Requests['setSecret'][0]): Promise<{ hint: number }> {
-    const keys = await SessionKeys.fromSecret(secret, sessionId);
-    const isFirst = this.ring.newest === undefined;
-    this.ring.add(keys, this.now(), immediate);
-    this.secretChangedAt = isFirst ? -Infinity : this.now();
-    if (isFirst) this.signalSealer = new SignalSealer(keys);
-    return { hint: keys.hint };
+  }: Requests['setSecret'][0]): Promise<Requests['setSecret'][1]> {
+    const { stay } = this;
+    const derived = await SessionKeys.fromSecret(secret, sessionId);
+    return this.inTurn(async () => {
+      if (stay !== this.stay) throw new Error('the session ended');
+      const before = this.ring.newest;
+      const keys = this.ring.add(derived, this.now(), immediate);
+      const { hint } = keys;
+      const isNew = keys !== before;
+      if (isNew && before) {
+        this.secretChangedAt = this.now();
+        this.receivers.recheckAll();
+      }
+      this.sending ??= keys;
+      if (!immediate) return { hint, isNew, kids: {} };
+      this.history.forgetKeys(this.now());
+      return { hint, isNew, kids: await this.switchAll(true) };
+    });
   }
 
-  private async generateKeyFrames(
-    source: KeyFrameSource | undefined,
-    rids: readonly string[],
-  ): Promise<void> {
-    if (!source?.generateKeyFrame) return;
-    const wanted = rids.length > 0 ? rids : [undefined];
-    // A layer that is switched off has no key frame to give.
-    await Promise.allSettled(wanted.map(async (rid) => source.generateKeyFrame?.(rid)));
+  private async switchAll(isRevoking: boolean): Promise<KidsByTrack> {
+    const { newest } = this.ring;
+    if (!newest) return {};
+    this.sending = newest;
+    return this.senders.switchAll(newest, isRevoking);
   }
 
-  private reportRunning(track: string, sender: SendTrack): void {
-    if (!sender.isAttached || !sender.sealer.isReady || sender.isRunningReported) return;
-    sender.isRunningReported = true;
-    this.notify({ type: 'running', track });
-  }
-
-  private sender(track: string, kind?: 'audio' | 'video'): SendTrack {
-    let sender = this.senders.get(track);
-    if (!sender) {
-      sender = {
-        ...newTrack(kind),
-        sealer: new TrackSealer(),
-        isRunningReported: false,
-        isExhaustionReported: false,
-        unsupported: 0,
-      };
-      this.senders.set(track, sender);
+  private async sealSignal({
+    connectionId,
+    ...content
+  }: Requests['sealSignal'][0]): Promise<{ sealed: Uint8Array }> {
+    const sealer = this.signalSealers.get(connectionId) ?? new SignalSealer(connectionId);
+    this.signalSealers.set(connectionId, sealer);
+    for (;;) {
+      const keys = this.keysInUse();
+      const sealed = await sealer.seal(keys, content);
+      // What was encrypted before a switch does not leave after it.
+      if (keys === this.sending) return { sealed };
     }
-    return sender;
   }
 
-  private receiver(track: string, kind?: 'audio' | 'video'): ReceiveTrack {
-    let receiver = this.receivers.get(track);
-    if (!receiver) {
-      receiver = { ...newTrack(kind), opener: undefined, health: new TrackHealth(), seen: 0 };
-      this.receivers.set(track, receiver);
-    }
-    return receiver;
+  private keysInUse(): SessionKeys {
+    if (!this.sending) throw new Error('no secret');
+    return this.sending;
   }
-}
 
-function newTrack(kind: 'audio' | 'video' | undefined): Track {
-  return { kind, isAttached: false, mimeType: undefined, source: undefined };
+  private inTurn<Result>(job: () => Result | Promise<Result>): Promise<Result> {
+    const result = this.lastSenderJob.then(job);
+    this.lastSenderJob = result.catch(() => undefined);
+    return result;
+  }
 }
 
 function exact(bytes: Bytes): ArrayBuffer {

@@ -1,6 +1,7 @@
 /** The worker's scope: messages and transforms in, WorkerCore behind them. */
 import type { FromWorker, ToWorker, TransformOptions } from './protocol';
-import type { EncodedFrame, KeyFrameSource } from './worker-core';
+import type { KeyFrameSource } from './sending-tracks';
+import type { EncodedFrame } from './worker-core';
 import { WorkerCore } from './worker-core';
 
 interface Transformer extends KeyFrameSource {

@@ -12,7 +12,7 @@ const VIDEO_ORDER: readonly VideoCodecName[] = ['vp8', 'vp9', 'h264', 'av1'];
 
 /**
  * Opus, or the video codecs in the wished order, with RTX. RED, FEC, comfort noise,
- * telephone-event and G.7xx are left out: they can not be sealed (e2ee/1 5.4).
+ * telephone-event and G.7xx are left out: they can not be sealed (e2ee/2 section 4).
  */
 export function codecPreferences<Entry extends Codec>(
   kind: Kind,

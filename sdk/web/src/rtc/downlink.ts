@@ -1,37 +1,41 @@
 /** The peer connection that carries what this client subscribes to. The server offers. */
 import type { Clock } from '../clock';
 import type { SessionSeal } from '../e2ee/session-seal';
-import { asOTError, type OTError } from '../errors';
+import type { Kind, StreamOwner } from '../e2ee/protocol';
+import { asOTError, otError, type OTError } from '../errors';
 import type { Reply, RequestMessage } from '../signaling/channel';
 import type { DownlinkOffer, DownlinkTrack } from '../signaling/messages';
 import { IceKeeper } from './ice-restart';
+import { OfferRules } from './offer-rules';
 import { makePeerConnection, type PeerSettings } from './peer-connection';
 import { JobQueue } from './queue';
 import { dropStrayCodecLines, withAudioNack } from './sdp';
 import { midsWithSources, sealedOffers } from './sources';
-
-type Kind = 'audio' | 'video';
 
 export interface ReceivedTrack {
   readonly kind: Kind;
   /** The worker's name for the received track. */
   readonly name: string;
   readonly receiver: RTCRtpReceiver;
-  readonly codec: string;
 }
 
 export interface DownlinkListener {
-  /** All tracks of a Subscriber, each time an offer names it. */
+  /** Whose frames that Subscriber asked for; `undefined`: it is not one of ours, or not any more. */
+  ownerOf(subscriberId: string): StreamOwner | undefined;
+  /** All tracks of a Subscriber, each time an offer names it, and when it loses one. */
   onTracks(subscriberId: string, tracks: readonly ReceivedTrack[]): void;
   onFailure(error: OTError): void;
 }
+
+/** Over all peer connections of the page: receivers' tracks never share a name. */
+let generations = 0;
 
 export class Downlink {
   private peer: RTCPeerConnection | undefined;
   private keeper: IceKeeper | undefined;
   private queue = new JobQueue();
-  /** Counts peer connections, so that their tracks have different names. */
-  private generation = 0;
+  private generation = generations++;
+  private rules = new OfferRules();
   /** mid → the Subscriber that uses it. */
   private users = new Map<string, DownlinkTrack>();
   /** The m-lines that name their SSRCs in what was applied last. */
@@ -81,23 +85,48 @@ export class Downlink {
   reset(): void {
     this.peer?.close();
     this.peer = this.keeper = undefined;
-    this.generation += 1;
+    this.generation = generations++;
+    this.rules = new OfferRules();
     this.users = new Map();
     this.named = new Set();
     this.queue = new JobQueue();
   }
 
+  /** The Subscriber whose frames the worker gets under that name. */
+  userOf(name: string): string | undefined {
+    for (const [mid, { subscriberId }] of this.users) {
+      if (this.nameOf(mid) === name) return subscriberId;
+    }
+    return undefined;
+  }
+
   private async negotiate(offer: DownlinkOffer): Promise<void> {
+    if (this.seal) this.refuseLies(offer);
     const peer = (this.peer ??= this.open());
-    await this.bind(offer.tracks);
+    const tracks = offer.tracks.filter(({ subscriberId }) => this.listener.ownerOf(subscriberId));
+    const fresh = await this.bind(peer, tracks);
     const offers = this.seal ? sealedOffers(offer.sdp, this.stillNamed(peer)) : [offer.sdp];
     for (const sdp of offers) await this.apply(peer, sdp);
-    this.report(peer, offer.tracks);
+    await this.nameCodecs(peer, fresh);
+    this.report(peer, tracks);
     await this.request({
       t: 'downlinkAnswer',
       number: offer.number,
       sdp: dropStrayCodecLines(peer.localDescription?.sdp ?? ''),
     });
+  }
+
+  private refuseLies({ sdp, tracks }: DownlinkOffer): void {
+    const refusal = this.rules.refusal(
+      sdp,
+      tracks,
+      (subscriberId) => this.listener.ownerOf(subscriberId)?.streamId,
+    );
+    if (refusal === undefined) return;
+    throw otError(
+      'OT_UNEXPECTED_SERVER_RESPONSE',
+      `The server made an offer that an encrypted session does not allow: ${refusal}`,
+    );
   }
 
   private async apply(peer: RTCPeerConnection, sdp: string): Promise<void> {
@@ -130,31 +159,58 @@ export class Downlink {
     this.seal?.attachReceiver(receiver, this.nameOf(mid), receiver.track.kind as Kind);
   }
 
-  /** Tells the worker whose frames come over which m-line before any can come. */
-  private async bind(tracks: readonly DownlinkTrack[]): Promise<void> {
+  /** Tells the worker whose frames come over which m-line before any can come. Returns the new. */
+  private async bind(
+    peer: RTCPeerConnection,
+    tracks: readonly DownlinkTrack[],
+  ): Promise<readonly DownlinkTrack[]> {
     const users = new Map(tracks.map((track) => [track.mid, track]));
-    const jobs: Promise<unknown>[] = [];
-    for (const [mid, user] of users) {
-      if (this.users.get(mid)?.subscriberId === user.subscriberId) continue;
-      const mimeType = `${user.kind}/${user.codec}`;
-      jobs.push(
-        this.seal?.bindReceiver(this.nameOf(mid), user.streamId, mimeType) ?? Promise.resolve(),
-      );
-    }
-    for (const mid of this.users.keys()) {
-      if (!users.has(mid))
-        jobs.push(this.seal?.releaseReceiver(this.nameOf(mid)) ?? Promise.resolve());
-    }
-    this.users = users;
-    await Promise.all(jobs);
+    const given = [...this.users].filter(
+      ([mid, { subscriberId }]) => users.get(mid)?.subscriberId !== subscriberId,
+    );
+    for (const [mid] of given) this.users.delete(mid);
+    // Who had an m-line before has its track no more when frames of another come over it.
+    for (const [, { subscriberId }] of given) this.report(peer, [], subscriberId);
+    const fresh = [...users.values()].filter(({ mid }) => !this.users.has(mid));
+    await Promise.all([
+      ...given.map(async ([mid]) => this.seal?.releaseReceiver(this.nameOf(mid))),
+      ...fresh.map((user) => this.bindOne(user)),
+    ]);
+    return fresh;
   }
 
-  private report(peer: RTCPeerConnection, tracks: readonly DownlinkTrack[]): void {
+  private async bindOne(user: DownlinkTrack): Promise<void> {
+    const { generation } = this;
+    const owner = this.listener.ownerOf(user.subscriberId);
+    if (!owner) return;
+    await this.seal?.bindReceiver(this.nameOf(user.mid), owner, user.kind);
+    if (generation === this.generation) this.users.set(user.mid, user);
+  }
+
+  /** For browsers whose frames do not say it: what they have negotiated themselves. */
+  private async nameCodecs(
+    peer: RTCPeerConnection,
+    tracks: readonly DownlinkTrack[],
+  ): Promise<void> {
+    await Promise.all(
+      peer.getTransceivers().map(async ({ mid, receiver }) => {
+        if (!tracks.some((track) => track.mid === mid)) return;
+        const codec = receiver.getParameters().codecs[0]?.mimeType;
+        await this.seal?.setCodec(this.nameOf(mid ?? ''), codec);
+      }),
+    );
+  }
+
+  /** The tracks that Subscribers have now; `loser`: one that may have none left. */
+  private report(peer: RTCPeerConnection, tracks: readonly DownlinkTrack[], loser?: string): void {
     const received = new Map<string, ReceivedTrack[]>();
-    for (const { mid, kind, subscriberId, codec } of tracks) {
+    if (loser !== undefined) received.set(loser, []);
+    const used = loser === undefined ? tracks : [...this.users.values()];
+    for (const { mid, kind, subscriberId } of used) {
+      if (loser !== undefined && subscriberId !== loser) continue;
       const transceiver = peer.getTransceivers().find((candidate) => candidate.mid === mid);
       if (!transceiver) continue;
-      const track = { kind, name: this.nameOf(mid), receiver: transceiver.receiver, codec };
+      const track = { kind, name: this.nameOf(mid), receiver: transceiver.receiver };
       received.set(subscriberId, [...(received.get(subscriberId) ?? []), track]);
     }
     for (const [subscriberId, list] of received) this.listener.onTracks(subscriberId, list);

@@ -4,7 +4,7 @@ import { otError } from '../errors';
 export interface PeerSettings {
   readonly iceServers: readonly RTCIceServer[];
   readonly iceTransportPolicy: RTCIceTransportPolicy;
-  /** Sealed sessions: Chromium lets no frame pass before its transform is there (e2ee/1 5.10). */
+  /** Sealed sessions: Chromium lets no frame pass before its transform is there (e2ee/2 section 10). */
   readonly isSealed: boolean;
 }
 

@@ -53,7 +53,12 @@ export class PeerLinks {
     private readonly settings: PeerSettings,
     private readonly request: (message: RequestMessage) => Promise<Reply>,
     private readonly listener: PeerLinksListener,
-  ) {}
+  ) {
+    // Frames between clients go through no transform here: whoever asks for encryption asks wrong.
+    if (settings.isSealed) {
+      throw otError('OT_ENCRYPTION_INTERNAL_ERROR', 'A relayed session cannot be encrypted');
+    }
+  }
 
   /** Nothing is sent before somebody subscribes. */
   async publish(sources: readonly Source[], properties: StreamProperties): Promise<PublishedMedia> {
@@ -181,7 +186,7 @@ export class PeerLinks {
     await peer.setLocalDescription(withoutStrayLines(await peer.createAnswer()));
     const tracks = peer.getTransceivers().map(({ receiver, mid }): ReceivedTrack => {
       const kind = receiver.track.kind as Kind;
-      return { kind, name: `peer-${link.subscriberId}-${mid ?? ''}`, receiver, codec: '' };
+      return { kind, name: `peer-${link.subscriberId}-${mid ?? ''}`, receiver };
     });
     this.listener.onTracks(link.subscriberId, tracks);
     await this.describe(link, 'answer');

@@ -1,5 +1,5 @@
 /**
- * When a sealed session's browser is told the SSRCs of its downlink (e2ee/1 5.10).
+ * When a sealed session's browser is told the SSRCs of its downlink (e2ee/2 section 10).
  *
  * Chromium plays sound and picture in step only where an offer names the SSRCs of both. But a
  * transform that is attached to an SSRC that was named gets frames of that one alone: a server

@@ -19,6 +19,8 @@ export interface Source {
   readonly track: MediaStreamTrack | null;
   readonly encodings: RTCRtpEncodingParameters[];
   readonly preferredCodecs: readonly VideoCodecName[];
+  /** The first frame left encrypted. */
+  readonly onSealed?: () => void;
 }
 
 export type StreamProperties = Omit<Publish, 't' | 'id' | 'offer' | 'tracks' | 'e2eeFormat'>;
@@ -32,7 +34,11 @@ interface Line {
   readonly transceiver: RTCRtpTransceiver;
   streamId: string | undefined;
   isTaken: boolean;
+  onSealed: (() => void) | undefined;
 }
+
+/** Over all uplinks of the page: senders' tracks and publications never share a name. */
+let names = 0;
 
 export interface PublishedMedia {
   readonly streamId: string;
@@ -44,7 +50,6 @@ export class Uplink {
   private keeper: IceKeeper | undefined;
   private lines: Line[] = [];
   private readonly queue = new JobQueue();
-  private lineCount = 0;
   private isClosed = false;
 
   constructor(
@@ -53,7 +58,12 @@ export class Uplink {
     private readonly seal: SessionSeal | undefined,
     private readonly clock: Clock,
     private readonly onStall: () => void,
-  ) {}
+  ) {
+    seal?.onNotice((notice) => {
+      if (notice.type !== 'sealed') return;
+      this.lines.find(({ name }) => name === notice.track)?.onSealed?.();
+    });
+  }
 
   get connection(): RTCPeerConnection | undefined {
     return this.peer;
@@ -152,7 +162,10 @@ export class Uplink {
     lines: readonly Line[],
     properties: StreamProperties,
   ): Promise<PublishedMedia> {
-    const kids = await Promise.all(lines.map(async ({ name }) => this.seal?.prepareSender(name)));
+    const publication = `publication-${names++}`;
+    const kids = await Promise.all(
+      lines.map(async ({ name }) => this.seal?.prepareSender(name, publication)),
+    );
     await peer.setLocalDescription(withoutStrayLines(await peer.createOffer()));
     const tracks = lines.map(({ transceiver, kind }, index): TrackOffer => {
       const kid = kids[index];
@@ -199,11 +212,11 @@ export class Uplink {
       lines.map(async (line, index) => {
         line.streamId = published.streamId;
         const { sender, mid } = line.transceiver;
-        const codec = published.tracks.find((track) => track.mid === mid)?.codec;
+        line.onSealed = sources[index]?.onSealed;
         await this.seal?.startSender(line.name, {
           streamId: published.streamId,
           mid: mid ?? '',
-          mimeType: `${line.kind}/${codec ?? ''}`,
+          codec: sender.getParameters().codecs[0]?.mimeType,
           sender,
         });
         await sender.replaceTrack(sources[index]?.track ?? null);
@@ -228,16 +241,23 @@ export class Uplink {
       direction: 'sendonly',
       sendEncodings: encodings,
     });
-    const name = `up-${this.lineCount}`;
-    this.lineCount += 1;
+    const name = `up-${names++}`;
     this.seal?.attachSender(transceiver.sender, name, kind);
-    const line: Line = { kind, name, layers, transceiver, streamId: undefined, isTaken: true };
+    const line: Line = {
+      kind,
+      name,
+      layers,
+      transceiver,
+      streamId: undefined,
+      isTaken: true,
+      onSealed: undefined,
+    };
     this.lines.push(line);
     return line;
   }
 
   private async release(line: Line): Promise<void> {
-    line.streamId = undefined;
+    line.streamId = line.onSealed = undefined;
     this.seal?.removeSender(line.name);
     await line.transceiver.sender.replaceTrack(null).catch(() => undefined);
     line.isTaken = false;

@@ -1,4 +1,5 @@
 /** The element of a Publisher or Subscriber: a box with a video, a name and few controls. */
+import type { StreamEncryptionState } from '../e2ee/trust';
 import { otError } from '../errors';
 
 export type InsertMode = 'replace' | 'after' | 'before' | 'append';
@@ -23,6 +24,18 @@ export interface ViewOptions {
   readonly properties: WidgetProperties;
 }
 
+const LOCKS: Readonly<Record<StreamEncryptionState, string>> = {
+  none: '',
+  pending: '…',
+  encrypted: '🔒',
+  failing: '⚠',
+};
+const LOCK_TITLES: Readonly<Record<StreamEncryptionState, string>> = {
+  none: 'Not end-to-end encrypted',
+  pending: 'Waiting for the first encrypted frame',
+  encrypted: 'End-to-end encrypted',
+  failing: 'Encrypted with another secret',
+};
 const DEFAULT_WIDTH = 264;
 const DEFAULT_HEIGHT = 198;
 
@@ -30,6 +43,7 @@ export class View {
   readonly element: HTMLElement | undefined;
   readonly video: HTMLVideoElement;
   private readonly nameLabel: HTMLElement | undefined;
+  private lock: HTMLElement | undefined;
   private muteButton: HTMLButtonElement | undefined;
   private wasInserted = false;
 
@@ -76,6 +90,17 @@ export class View {
     if (!this.muteButton) return;
     this.muteButton.textContent = isMuted ? '🔇' : '🔊';
     this.muteButton.setAttribute('aria-pressed', String(isMuted));
+  }
+
+  /** Exactly the state of trust, for the application's style and for people. */
+  showEncryption(state: StreamEncryptionState): void {
+    if (!this.element) return;
+    this.element.dataset['encryption'] = state;
+    if (!this.nameLabel) return;
+    this.lock ??= makeLock(this.element);
+    this.lock.textContent = LOCKS[state];
+    this.lock.title = LOCK_TITLES[state];
+    this.lock.setAttribute('aria-label', LOCK_TITLES[state]);
   }
 
   hideVideo(isHidden: boolean): void {
@@ -161,6 +186,22 @@ function makeNameLabel(name: string): HTMLElement {
     textShadow: '0 0 4px #000',
   });
   return label;
+}
+
+function makeLock(element: HTMLElement): HTMLElement {
+  const lock = document.createElement('span');
+  lock.className = 'OT_encryption';
+  lock.setAttribute('role', 'img');
+  Object.assign(lock.style, {
+    position: 'absolute',
+    right: '8px',
+    top: '4px',
+    color: '#fff',
+    font: '14px system-ui, sans-serif',
+    textShadow: '0 0 4px #000',
+  });
+  element.append(lock);
+  return lock;
 }
 
 function cssLength(value: string | number | undefined, fallback: number): string {

@@ -110,11 +110,27 @@ test('a VP8 key frame shorter than its clear part is not sent', () => {
 });
 
 test('only codecs of the format have one', () => {
-  assert.equal(formatOf('video/VP8'), FORMATS.vp8);
-  assert.equal(formatOf('audio/opus'), FORMATS.opus);
-  for (const mimeType of ['audio/red', 'audio/PCMU', 'video/H265', 'constructor', '', undefined]) {
-    assert.equal(formatOf(mimeType), undefined);
+  assert.equal(formatOf('video', 'video/VP8'), FORMATS.vp8);
+  assert.equal(formatOf('audio', 'audio/opus'), FORMATS.opus);
+  // Browsers that do not name it have Opus alone; of video nothing is guessed.
+  assert.equal(formatOf('audio', undefined), FORMATS.opus);
+  assert.equal(formatOf('video', undefined), undefined);
+  // A video codec's clear bytes are never left of audio, whatever a track is called.
+  for (const mimeType of [
+    'audio/red',
+    'audio/PCMU',
+    'video/H265',
+    'video/opus',
+    'constructor',
+    '',
+  ]) {
+    assert.equal(formatOf('audio', mimeType), undefined);
+    assert.equal(formatOf('video', mimeType), undefined);
   }
+  for (const mimeType of ['audio/vp8', 'video/vp8']) {
+    assert.equal(formatOf('audio', mimeType), undefined);
+  }
+  assert.equal(formatOf('video', 'audio/opus'), undefined);
 });
 
 function accessUnit(random: Random): Bytes {

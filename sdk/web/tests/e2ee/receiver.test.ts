@@ -2,30 +2,42 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Bytes } from '../../src/e2ee/bytes';
 import { FORMATS } from '../../src/e2ee/frames/index';
-import { TrackOpener } from '../../src/e2ee/receiver';
+import { Publication, senderOf } from '../../src/e2ee/kid';
+import { type Opener, ReceiveHistory } from '../../src/e2ee/receiver';
 import { ReplayWindow } from '../../src/e2ee/replay';
 import { sealFrame } from '../../src/e2ee/seal';
-import { deriveSessionKey, makeKid, SessionKeys } from '../../src/e2ee/secret';
+import { deriveSessionKey, SessionKeys } from '../../src/e2ee/secret';
 import { SecretRing } from '../../src/e2ee/secret-ring';
 import { TrackSealer } from '../../src/e2ee/sender';
 import { hex, Random } from '../support';
 
 const { opus } = FORMATS;
 const FRAME = hex('780102030405');
+const OWNER = { connectionId: 'connection', streamId: 'stream' };
 
 async function keysOf(secret: string): Promise<SessionKeys> {
   return SessionKeys.fromSessionKey(await deriveSessionKey(secret, 'session', 10));
 }
 
-function openerFor(ring: SecretRing, streamId = 'stream'): TrackOpener {
-  return new TrackOpener(ring, (keys, kid) => keys.streamKey(streamId, kid));
+function ringOf(...newestLast: SessionKeys[]): SecretRing {
+  const ring = new SecretRing();
+  for (const keys of newestLast) ring.add(keys, 0);
+  return ring;
 }
 
-async function sealerFor(keys: SessionKeys, streamId = 'stream'): Promise<TrackSealer> {
+function openerFor(ring: SecretRing, owner = OWNER): Opener {
+  return new ReceiveHistory(ring).subscribe(owner, 'audio');
+}
+
+async function sealerFor(
+  keys: SessionKeys,
+  publication = new Publication(),
+  owner = OWNER,
+): Promise<TrackSealer> {
   const sealer = new TrackSealer();
-  const kid = await sealer.prepare(keys);
-  await sealer.bind(streamId);
-  assert.ok(sealer.activate(kid));
+  sealer.begin(publication, keys);
+  sealer.bind(owner);
+  assert.ok(await sealer.use(keys));
   return sealer;
 }
 
@@ -35,7 +47,7 @@ async function sealed(sealer: TrackSealer, frame = FRAME): Promise<Bytes> {
   return result;
 }
 
-async function outcome(opener: TrackOpener, wire: Bytes, now: number): Promise<string> {
+async function outcome(opener: Opener, wire: Bytes, now: number): Promise<string> {
   const result = await opener.open(opus, wire, now);
   return 'refused' in result ? result.refused : 'opened';
 }
@@ -43,13 +55,14 @@ async function outcome(opener: TrackOpener, wire: Bytes, now: number): Promise<s
 describe('a sending track', () => {
   test('drops every frame until its stream is known and its context active', async () => {
     const sealer = new TrackSealer();
+    const keys = await keysOf('a secret');
     assert.equal(await sealer.seal(opus, FRAME), 'no-key');
-    const kid = await sealer.prepare(await keysOf('a secret'));
+    const kid = sealer.begin(new Publication(), keys);
     assert.equal(await sealer.seal(opus, FRAME), 'no-key');
-    assert.equal(sealer.activate(kid), false);
-    await sealer.bind('stream');
+    assert.equal(await sealer.use(keys), undefined);
+    sealer.bind(OWNER);
     assert.equal(await sealer.seal(opus, FRAME), 'no-key');
-    assert.ok(sealer.activate(kid));
+    assert.equal(await sealer.use(keys), kid);
     assert.notEqual(typeof (await sealer.seal(opus, FRAME)), 'string');
   });
 
@@ -59,31 +72,84 @@ describe('a sending track', () => {
     assert.equal(new Set(wires.map(String)).size, 300);
   });
 
-  test('drops frames again when its stream ended', async () => {
-    const sealer = await sealerFor(await keysOf('a secret'));
+  test('never encrypts two streams under one nonce, though the server gives both one id', async () => {
+    const keys = await keysOf('a secret');
+    const [one, two] = [await sealerFor(keys), await sealerFor(keys)];
+    const [first, second] = [await sealed(one), await sealed(two)];
+    assert.notDeepEqual(first.subarray(1, 9), second.subarray(1, 9));
+    assert.notDeepEqual(first.subarray(9), second.subarray(9));
+  });
+
+  test('never encrypts under one nonce again after it was bound again, to the same id', async () => {
+    const keys = await keysOf('a secret');
+    const sealer = await sealerFor(keys);
+    const before = await sealed(sealer);
+    sealer.bind(OWNER);
+    assert.equal(await sealer.seal(opus, FRAME), 'no-key');
+    await sealer.use(keys);
+    assert.notDeepEqual((await sealed(sealer)).subarray(0, 9), before.subarray(0, 9));
+  });
+
+  test('drops frames again when its stream ended, also one that ends while a key is derived', async () => {
+    const keys = await keysOf('a secret');
+    const sealer = await sealerFor(keys);
     sealer.release();
+    assert.equal(await sealer.seal(opus, FRAME), 'no-key');
+    sealer.begin(new Publication(), keys);
+    sealer.bind(OWNER);
+    const using = sealer.use(keys);
+    sealer.release();
+    assert.equal(await using, undefined);
     assert.equal(await sealer.seal(opus, FRAME), 'no-key');
   });
 
-  test('makes another context for every secret and every start', () => {
-    const kids = new Set(Array.from({ length: 1_000 }, () => makeKid(7)));
-    assert.equal(kids.size, 1_000);
-    for (const kid of kids) {
-      assert.equal(kid >> 63n, 1n);
-      assert.equal(kid & 0xffffn, 7n);
-    }
+  test('lets no frame out that was being encrypted when its key was revoked', async () => {
+    const [old, next] = [await keysOf('a secret'), await keysOf('next secret')];
+    const sealer = await sealerFor(old);
+    const underway = sealer.seal(opus, FRAME);
+    const switching = sealer.use(next, true);
+    assert.equal(await underway, 'no-key');
+    assert.ok(await switching);
+    assert.notEqual(typeof (await sealer.seal(opus, FRAME)), 'string');
+  });
+
+  test('has one sender part through all changes, and never a context twice', () => {
+    const publication = new Publication();
+    const kids = Array.from({ length: 65_536 }, (_, index) => publication.nextKid(index & 0xff));
+    assert.equal(new Set(kids.map((kid) => kid >> 16n)).size, 65_536);
+    assert.equal(new Set(kids.map(senderOf)).size, 1);
+    for (const kid of kids.slice(0, 100)) assert.equal(kid >> 63n, 1n);
+    assert.throws(() => publication.nextKid(0));
+    assert.notEqual(senderOf(new Publication().nextKid(0)), senderOf(kids[0]!));
+    // A context that wraps on its way is the next one all the same.
+    const random = new Set(Array.from({ length: 50 }, () => new Publication().nextKid(0)));
+    assert.equal(random.size, 50);
   });
 });
 
 describe('a received track', () => {
   test('opens a frame once and drops its replay silently', async () => {
     const keys = await keysOf('a secret');
-    const ring = new SecretRing();
-    ring.add(keys, 0);
-    const opener = openerFor(ring);
+    const opener = openerFor(ringOf(keys));
     const wire = await sealed(await sealerFor(keys));
     assert.equal(await outcome(opener, wire, 0), 'opened');
     assert.equal(await outcome(opener, wire, 1), 'replay');
+  });
+
+  test('opens a frame once though it comes twice at the same time, as the first of all', async () => {
+    const keys = await keysOf('a secret');
+    const opener = openerFor(ringOf(keys));
+    const wire = await sealed(await sealerFor(keys));
+    const outcomes = await Promise.all([0, 0, 0].map((now) => outcome(opener, wire, now)));
+    assert.deepEqual(outcomes.sort(), ['opened', 'replay', 'replay']);
+  });
+
+  test('pins one of two publications that come at the same time', async () => {
+    const keys = await keysOf('a secret');
+    const opener = openerFor(ringOf(keys));
+    const wires = [await sealed(await sealerFor(keys)), await sealed(await sealerFor(keys))];
+    const outcomes = await Promise.all(wires.map((wire) => outcome(opener, wire, 0)));
+    assert.deepEqual(outcomes.sort(), ['opened', 'sender']);
   });
 
   test('opens frames of two secrets with equal hints', async () => {
@@ -92,68 +158,89 @@ describe('a received track', () => {
       ...(await keysOf('another')),
       hint: first.hint,
     });
-    const ring = new SecretRing();
-    ring.add(first, 0);
-    ring.add(twin, 0);
-    const opener = openerFor(ring);
-    assert.equal(await outcome(opener, await sealed(await sealerFor(first)), 0), 'opened');
-    assert.equal(await outcome(opener, await sealed(await sealerFor(twin)), 0), 'opened');
+    const publication = new Publication();
+    const opener = openerFor(ringOf(first, twin));
+    for (const keys of [first, twin]) {
+      const wire = await sealed(await sealerFor(keys, publication));
+      assert.equal(await outcome(opener, wire, 0), 'opened');
+    }
   });
 
-  test('retires the old context ten seconds after a new one began, for ever', async () => {
-    const keys = await keysOf('a secret');
-    const ring = new SecretRing();
-    ring.add(keys, 0);
+  test('goes on to open when the same secret is set again, and after it had ended', async () => {
+    const [keys, other] = [await keysOf('a secret'), await keysOf('another')];
+    const ring = ringOf(keys);
     const opener = openerFor(ring);
-    const [old, next] = [await sealerFor(keys), await sealerFor(keys)];
-    assert.equal(await outcome(opener, await sealed(old), 0), 'opened');
-    assert.equal(await outcome(opener, await sealed(next), 1_000), 'opened');
-    assert.equal(await outcome(opener, await sealed(old), 10_900), 'opened');
-    assert.equal(await outcome(opener, await sealed(old), 11_000), 'replay');
-    assert.equal(await outcome(opener, await sealed(old), 9_999_999), 'replay');
-    assert.equal(await outcome(opener, await sealed(next), 9_999_999), 'opened');
+    const sealer = await sealerFor(keys);
+    const first = await sealed(sealer);
+    assert.equal(await outcome(opener, first, 0), 'opened');
+    assert.equal(ring.add(await keysOf('a secret'), 0), keys);
+    assert.equal(await outcome(opener, await sealed(sealer), 1), 'opened');
+    ring.add(other, 2, true);
+    assert.equal(await outcome(opener, await sealed(sealer), 3), 'secret');
+    ring.add(await keysOf('a secret'), 4);
+    assert.equal(await outcome(opener, await sealed(sealer), 5), 'opened');
+    assert.equal(await outcome(opener, first, 6), 'replay');
   });
 
-  test('derives keys for at most twenty unknown KIDs a second', async () => {
+  test('derives keys for at most twenty unknown KIDs a second, and sixty in all', async () => {
     const keys = await keysOf('a secret');
     let derivations = 0;
-    const ring = new SecretRing();
-    ring.add(keys, 0);
-    const opener = new TrackOpener(ring, (candidate, kid) => {
-      derivations += 1;
-      return candidate.streamKey('stream', kid);
+    const counted = Object.assign(Object.create(SessionKeys.prototype) as SessionKeys, keys, {
+      sframeKey: (...of: Parameters<SessionKeys['sframeKey']>) => {
+        derivations += 1;
+        return keys.sframeKey(...of);
+      },
     });
+    const history = new ReceiveHistory(ringOf(counted));
     const forged = async (): Promise<Bytes> => {
-      const kid = makeKid(keys.hint);
-      const key = await keys.streamKey('another stream', kid);
-      return (await sealFrame(opus, key, kid, 0n, FRAME))!;
+      const kid = new Publication().nextKid(keys.hint);
+      const key = await keys.sframeKey({ connectionId: 'x', streamId: 'y' }, kid);
+      return (await sealFrame(opus, key, kid, 0, FRAME))!;
     };
-    for (let index = 0; index < 60; index += 1) {
-      assert.equal(await outcome(opener, await forged(), 500), 'auth');
-    }
+    const flood = async (streamId: string, now: number): Promise<void> => {
+      const opener = history.subscribe({ connectionId: 'c', streamId }, 'audio');
+      for (let index = 0; index < 30; index += 1) {
+        assert.equal(await outcome(opener, await forged(), now), 'auth');
+      }
+    };
+    await flood('stream', 500);
     assert.equal(derivations, 20);
-    assert.equal(await outcome(opener, await forged(), 1_501), 'auth');
-    assert.equal(derivations, 21);
+    for (let index = 0; index < 4; index += 1) await flood(`stream ${index}`, 600);
+    assert.equal(derivations, 60);
+    await flood('stream', 1_501);
+    assert.equal(derivations, 80);
   });
 
-  test('of another stream, secret or codec is refused', async () => {
+  test('of another stream, connection, secret or codec is refused', async () => {
     const keys = await keysOf('a secret');
-    const ring = new SecretRing();
-    ring.add(keys, 0);
+    const ring = ringOf(keys);
     const wire = await sealed(await sealerFor(keys));
-    assert.equal(await outcome(openerFor(ring, 'other stream'), wire, 0), 'auth');
+    for (const owner of [
+      { ...OWNER, streamId: 'other' },
+      { ...OWNER, connectionId: 'other' },
+    ]) {
+      assert.equal(await outcome(openerFor(ring, owner), wire, 0), 'auth');
+    }
     const result = await openerFor(ring).open(FORMATS.vp9, wire, 0);
     assert.deepEqual(result, { refused: 'auth' });
-    const strangers = new SecretRing();
-    strangers.add(await keysOf('a stranger'), 0);
+    const strangers = ringOf(await keysOf('a stranger'));
     assert.equal(await outcome(openerFor(strangers), wire, 0), 'secret');
+  });
+
+  test('does not open for another connection what it knows the key of', async () => {
+    const keys = await keysOf('a secret');
+    const history = new ReceiveHistory(ringOf(keys));
+    const sealer = await sealerFor(keys);
+    const opener = history.subscribe(OWNER, 'audio');
+    assert.equal(await outcome(opener, await sealed(sealer), 0), 'opened');
+    const swapped = history.subscribe({ ...OWNER, connectionId: 'eve' }, 'audio');
+    assert.equal(await outcome(swapped, await sealed(sealer), 1), 'auth');
   });
 
   test('never raises on random bytes, nor on sealed frames with random damage', async () => {
     const random = new Random(11);
     const keys = await keysOf('a secret');
-    const ring = new SecretRing();
-    ring.add(keys, 0);
+    const ring = ringOf(keys);
     const sealer = await sealerFor(keys);
     for (let round = 0; round < 1_500; round += 1) {
       const opener = openerFor(ring);
@@ -171,11 +258,13 @@ describe('a received track', () => {
 describe('the secrets in use', () => {
   test('are at most three, the newest first', async () => {
     const ring = new SecretRing();
-    const all = await Promise.all(['one secret', 'two secret', 'three ', 'four'].map(keysOf));
+    const all = await Promise.all(
+      ['one secret', 'two secret', 'three secret', 'four secret'].map(keysOf),
+    );
     for (const keys of all) ring.add(keys, 0);
     assert.equal(ring.newest, all[3]);
-    assert.equal(ring.has(all[0]!, 1), false);
-    for (const keys of all.slice(1)) assert.ok(ring.has(keys, 1));
+    assert.equal(ring.find(all[0]!.id, 1), undefined);
+    for (const keys of all.slice(1)) assert.ok(ring.find(keys.id, 1));
   });
 
   test('end ten seconds after the last frame they opened, sixty after they were replaced', async () => {
@@ -183,13 +272,13 @@ describe('the secrets in use', () => {
     const ring = new SecretRing();
     ring.add(old, 0);
     ring.add(next, 100_000);
-    assert.ok(ring.has(old, 109_999));
-    ring.opened(old, 109_999);
-    assert.ok(ring.has(old, 119_998));
-    for (let now = 119_000; now < 160_000; now += 5_000) ring.opened(old, now);
-    assert.ok(ring.has(old, 159_999));
-    assert.equal(ring.has(old, 160_000), false);
-    assert.ok(ring.has(next, 9_999_999));
+    assert.ok(ring.find(old.id, 109_999));
+    ring.opened(old.id, 109_999);
+    assert.ok(ring.find(old.id, 119_998));
+    for (let now = 119_000; now < 160_000; now += 5_000) ring.opened(old.id, now);
+    assert.ok(ring.find(old.id, 159_999));
+    assert.equal(ring.find(old.id, 160_000), undefined);
+    assert.ok(ring.find(next.id, 9_999_999));
   });
 
   test('end at once when somebody is to be shut out', async () => {
@@ -197,25 +286,32 @@ describe('the secrets in use', () => {
     const ring = new SecretRing();
     ring.add(old, 0);
     ring.add(next, 1, true);
-    assert.equal(ring.has(old, 1), false);
+    assert.equal(ring.find(old.id, 1), undefined);
   });
 });
 
-test('the replay window agrees with a set of all counters seen', () => {
-  const random = new Random(12);
-  const window = new ReplayWindow();
-  const seen = new Set<number>();
-  let highest = -1;
-  for (let round = 0; round < 30_000; round += 1) {
-    const jump = random.below(200) === 0 ? random.below(5_000) : random.below(8);
-    const ctr = Math.max(0, highest + 3 - jump - random.below(2) * random.below(1_400));
-    const expected = seen.has(ctr) || ctr <= highest - 1_024;
-    assert.equal(window.isReplay(ctr), expected, `counter ${ctr} after ${highest}`);
-    if (expected) continue;
-    window.accept(ctr);
-    seen.add(ctr);
-    highest = Math.max(highest, ctr);
-  }
-  window.accept(highest + 4_000_000_000);
-  assert.equal(window.isReplay(highest), true);
-});
+for (const width of [128, 1_024]) {
+  test(`a replay window of ${width} agrees with a set of all counters seen`, () => {
+    const random = new Random(12);
+    const window = new ReplayWindow(width);
+    const seen = new Set<number>();
+    let highest = -1;
+    for (let round = 0; round < 30_000; round += 1) {
+      const jump = random.below(200) === 0 ? random.below(5 * width) : random.below(8);
+      const ctr = Math.max(0, highest + 3 - jump - random.below(2) * random.below(1.4 * width));
+      const expected = seen.has(ctr) || ctr <= highest - width;
+      assert.equal(window.isReplay(ctr), expected, `counter ${ctr} after ${highest}`);
+      // What is too old changes nothing.
+      if (expected && round % 3 !== 0) continue;
+      window.accept(ctr);
+      if (expected) continue;
+      seen.add(ctr);
+      highest = Math.max(highest, ctr);
+    }
+    const copy = window.copy();
+    window.accept(highest + 4_000_000_000);
+    assert.equal(window.isReplay(highest), true);
+    assert.equal(copy.isReplay(highest), true);
+    assert.equal(copy.isReplay(highest + 1), false);
+  });
+}

@@ -5,8 +5,8 @@ import type { Notice, Request, Requests, RequestType } from '../../src/e2ee/prot
 import { SessionSeal } from '../../src/e2ee/session-seal';
 import type { EncodedFrame } from '../../src/e2ee/worker-core';
 import { WorkerCore } from '../../src/e2ee/worker-core';
-import type { RequestMessage } from '../../src/signaling/channel';
-import { FakeClock, toHex, until } from '../support';
+import type { Reply, RequestMessage } from '../../src/signaling/channel';
+import { FakeClock, settled, toHex, until } from '../support';
 
 /** The worker's core behind the client's interface, in this thread. */
 class DirectClient {
@@ -40,12 +40,20 @@ class DirectClient {
   }
 }
 
+type Answer = (message: RequestMessage) => Promise<Reply>;
+
+/** What servers do with requests: answer, refuse, or never say a word. */
+const OK: Answer = () => Promise.resolve({ t: 'ok', re: 1 });
+const REFUSES: Answer = () => Promise.reject(new Error('refused'));
+const SILENT: Answer = () => new Promise(() => undefined);
+
 class Stage {
   readonly clock = new FakeClock();
   readonly client = new DirectClient(this.clock);
   readonly sent: RequestMessage[] = [];
   readonly errors: unknown[] = [];
   readonly keyFrames: unknown[] = [];
+  answer = OK;
   readonly seal = new SessionSeal(
     'session',
     this.client as unknown as E2eeClient,
@@ -62,60 +70,86 @@ class Stage {
     },
   } as unknown as RTCRtpSender;
 
-  async connected(secret = 'a long secret'): Promise<this> {
+  async entered(secret = 'a long secret'): Promise<this> {
     await this.seal.setSecret(secret);
-    await this.seal.connected((message) => {
+    this.seal.enter('ada', (message) => {
       this.sent.push(message);
-      return Promise.resolve({ t: 'ok', re: 1 });
+      return this.answer(message);
     });
     return this;
   }
 
-  async publish(track = 'up-0'): Promise<Uint8Array> {
-    this.seal.attachSender(this.sender, track, 'video');
-    const kid = await this.seal.prepareSender(track);
-    const { sender } = this;
-    await this.seal.startSender(track, { streamId: 's', mid: '0', mimeType: 'video/vp8', sender });
+  async publish(track = 'up-0', mid = '0'): Promise<Uint8Array> {
+    const kid = await this.prepare(track);
+    await this.start(track, mid);
     return kid;
   }
 
-  messages(tag: string): RequestMessage[] {
-    return this.sent.filter(({ t }) => t === tag);
+  prepare(track: string): Promise<Uint8Array> {
+    this.seal.attachSender(this.sender, track, 'video');
+    return this.seal.prepareSender(track, 'publication');
+  }
+
+  start(track: string, mid = '0'): Promise<void> {
+    const { sender } = this;
+    return this.seal.startSender(track, { streamId: 's', mid, codec: undefined, sender });
+  }
+
+  /** The KID that a frame leaves under now. */
+  async kidInUse(track = 'up-0'): Promise<string | undefined> {
+    const frame: EncodedFrame = {
+      data: Uint8Array.of(1, 2, 3).buffer,
+      getMetadata: () => ({ mimeType: 'video/VP9' }),
+    };
+    const passed: EncodedFrame[] = [];
+    const options = { role: 'send', track, kind: 'video' } as const;
+    await this.client.core.onFrame<EncodedFrame>(options, frame, (output) => passed.push(output));
+    return passed[0] && toHex(new Uint8Array(passed[0].data).subarray(1, 9));
+  }
+
+  async untilUnder(kid: (now: string | undefined) => boolean, complaint: string): Promise<void> {
+    for (let turn = 0; turn < 500; turn += 1) {
+      if (kid(await this.kidInUse())) return;
+      await settled();
+    }
+    assert.fail(complaint);
+  }
+
+  messages<Type extends RequestMessage['t']>(tag: Type): Extract<RequestMessage, { t: Type }>[] {
+    return this.sent.filter(({ t }) => t === tag) as Extract<RequestMessage, { t: Type }>[];
   }
 
   declared(): string[][] {
-    return this.sent.flatMap((message) =>
-      message.t === 'declareKids' ? [message.kids.map(toHex)] : [],
-    );
+    return this.messages('declareKids').map(({ kids }) => kids.map(toHex));
   }
 
-  activations(): number {
-    return this.client.asked.filter((type) => type === 'activate').length;
-  }
-
-  async untilActivations(count: number): Promise<void> {
-    await until(() => this.activations() === count, `not ${count} activations`);
+  hint(): number {
+    return this.messages('e2eeReady').at(-1)?.hint ?? -1;
   }
 
   async untilDeclared(count: number): Promise<void> {
-    await until(() => this.declared().length === count, `not ${count} declarations`);
-    // What follows a declaration waits for its answer.
-    await until(() => this.seal['schedule'].isPending, 'no switch is pending');
+    await until(() => this.declared().length >= count, `not ${count} declarations`);
   }
 }
 
-describe('a sealed session', () => {
-  test('announces its secret when it is connected, and every new one', async () => {
-    const stage = await new Stage().connected();
+describe('an encrypted session', () => {
+  test('announces its secret when it is entered, and every new one, and again on resume', async () => {
+    const stage = await new Stage().entered();
     assert.equal(stage.messages('e2eeReady').length, 1);
     await stage.seal.setSecret('the next secret');
-    await until(() => stage.messages('e2eeReady').length === 2, 'no second announcement');
-    const hints = stage.messages('e2eeReady').map((message) => 'hint' in message && message.hint);
+    assert.equal(stage.messages('e2eeReady').length, 2);
+    const hints = stage.messages('e2eeReady').map(({ hint }) => hint);
     assert.equal(new Set(hints).size, 2);
+    await stage.seal.setSecret('the next secret');
+    assert.equal(stage.messages('e2eeReady').length, 2);
+    const kid = toHex(await stage.publish());
+    stage.seal.onResumed();
+    assert.equal(stage.hint(), hints[1]);
+    assert.deepEqual(stage.declared().at(-1), [kid]);
   });
 
   test('declares the new key beside the old one, switches when all are ready, then lets go of the old', async () => {
-    const stage = await new Stage().connected();
+    const stage = await new Stage().entered();
     const old = toHex(await stage.publish());
     assert.equal(stage.seal.onAnnounced('bob', 1), false);
     await stage.seal.setSecret('the next secret');
@@ -123,15 +157,12 @@ describe('a sealed session', () => {
     const [[first, next] = []] = stage.declared();
     assert.equal(first, old);
     assert.notEqual(next, old);
-    assert.equal(stage.activations(), 1);
+    assert.equal(await stage.kidInUse(), old);
 
-    const announced = stage.messages('e2eeReady').at(-1);
-    assert.ok(announced?.t === 'e2eeReady');
-    assert.equal(stage.seal.onAnnounced('bob', announced.hint), true);
+    assert.equal(stage.seal.onAnnounced('bob', stage.hint()), true);
     await until(() => stage.keyFrames.length > 0, 'no key frame was asked for');
-    assert.equal(stage.activations(), 2);
+    assert.equal(await stage.kidInUse(), next);
     assert.deepEqual(stage.keyFrames, [{ encodingOptions: [{ keyFrame: true }] }]);
-    assert.ok(stage.client.asked.includes('switchSignals'));
 
     await stage.clock.advance(9_999);
     assert.equal(stage.declared().length, 1);
@@ -140,75 +171,132 @@ describe('a sealed session', () => {
     assert.deepEqual(stage.errors, []);
   });
 
-  test('switches after five seconds though somebody is not ready, and at once when asked so', async () => {
-    const stage = await new Stage().connected();
-    await stage.publish();
-    stage.seal.onAnnounced('bob', 1);
+  for (const [name, answer] of [
+    ['answers with errors', REFUSES],
+    ['never answers', SILENT],
+  ] as const) {
+    test(`switches after five seconds though the server ${name}`, async () => {
+      const stage = await new Stage().entered();
+      const old = await stage.publish();
+      stage.seal.onAnnounced('bob', 1);
+      stage.answer = answer;
+      await stage.seal.setSecret('the next secret');
+      await stage.clock.advance(4_999);
+      assert.equal(await stage.kidInUse(), toHex(old));
+      await stage.clock.advance(1);
+      await stage.untilUnder((kid) => kid !== toHex(old), 'it did not switch');
+    });
+
+    test(`has switched when an immediate change resolves though the server ${name}`, async () => {
+      const stage = await new Stage().entered();
+      const old = toHex(await stage.publish());
+      stage.seal.onAnnounced('bob', 1);
+      stage.answer = answer;
+      await stage.seal.setSecret('the next secret', true);
+      const kid = await stage.kidInUse();
+      assert.ok(kid && kid !== old);
+      // The old one is withdrawn, as far as the server listens.
+      assert.deepEqual(stage.declared().at(-1), [kid]);
+    });
+  }
+
+  test('switches every track though one of them cannot be declared', async () => {
+    const stage = await new Stage().entered();
+    const [camera, screen] = [
+      toHex(await stage.publish()),
+      toHex(await stage.publish('up-1', '1')),
+    ];
+    stage.answer = (message) =>
+      message.t === 'declareKids' && message.mid === '1' ? REFUSES(message) : OK(message);
     await stage.seal.setSecret('the next secret');
-    await stage.untilDeclared(1);
-    await stage.clock.advance(4_999);
-    assert.equal(stage.activations(), 1);
-    await stage.clock.advance(1);
-    await stage.untilActivations(2);
-    await stage.seal.setSecret('a third secret', true);
-    await stage.untilActivations(3);
+    await stage.untilUnder((kid) => kid !== camera, 'the camera stays under the old secret');
+    assert.notEqual(await stage.kidInUse('up-1'), screen);
+    await until(() => stage.errors.length > 0, 'the failure is not told');
   });
 
   test('does not wait for somebody who leaves', async () => {
-    const stage = await new Stage().connected();
-    await stage.publish();
+    const stage = await new Stage().entered();
+    const old = toHex(await stage.publish());
     stage.seal.onAnnounced('bob', 1);
     await stage.seal.setSecret('the next secret');
-    await stage.untilDeclared(1);
-    assert.equal(stage.activations(), 1);
+    assert.equal(await stage.kidInUse(), old);
     stage.seal.onConnectionLeft('bob');
-    await stage.untilActivations(2);
+    await stage.untilUnder((kid) => kid !== old, 'it did not switch');
+  });
+
+  test('changes the secret in the order that was asked for', async () => {
+    const stage = await new Stage().entered();
+    const old = toHex(await stage.publish());
+    const changes = ['the second secret', 'the third secret', 'the fourth secret'];
+    await Promise.all(changes.map((secret) => stage.seal.setSecret(secret)));
+    const newest = new Stage();
+    await newest.entered(changes.at(-1));
+    assert.equal(stage.hint(), newest.hint());
+    const suffix = newest.hint().toString(16).padStart(4, '0');
+    await stage.untilUnder((kid) => kid?.endsWith(suffix) === true, `not under ${suffix}`);
+    assert.ok(!old.endsWith(suffix));
+  });
+
+  test('an immediate change ends one that is pending, also to the same secret', async () => {
+    const stage = await new Stage().entered();
+    const old = toHex(await stage.publish());
+    stage.seal.onAnnounced('bob', 1);
+    await stage.seal.setSecret('the next secret');
+    assert.equal(await stage.kidInUse(), old);
+    await stage.seal.setSecret('the next secret', true);
+    const kid = await stage.kidInUse();
+    assert.notEqual(kid, old);
+    await stage.clock.advance(20_000);
+    assert.equal(await stage.kidInUse(), kid);
   });
 
   test('moves a stream that was being published during the change to the new secret', async () => {
-    const stage = await new Stage().connected();
-    stage.seal.attachSender(stage.sender, 'up-0', 'video');
-    const kid = await stage.seal.prepareSender('up-0');
+    const stage = await new Stage().entered();
+    const kid = toHex(await stage.prepare('up-0'));
     await stage.seal.setSecret('the next secret');
-    const { sender } = stage;
-    const binding = { streamId: 's', mid: '0', mimeType: 'video/vp8', sender };
-    await stage.seal.startSender('up-0', binding);
-    await stage.untilActivations(2);
-    assert.equal(stage.declared()[0]?.[0], toHex(kid));
+    await stage.start('up-0');
+    await stage.untilUnder((now) => now !== undefined && now !== kid, 'it stays under the old one');
+    const inUse = await stage.kidInUse();
+    assert.ok(stage.declared().some((kids) => kids.includes(inUse ?? '')));
+  });
+
+  test('a stream that is published while a change is pending follows it', async () => {
+    const stage = await new Stage().entered();
+    stage.seal.onAnnounced('bob', 1);
+    const kid = toHex(await stage.prepare('up-0'));
+    await stage.seal.setSecret('the next secret');
+    await stage.start('up-0');
+    assert.equal(await stage.kidInUse(), kid);
+    await stage.untilDeclared(1);
+    await stage.clock.advance(5_000);
+    await stage.untilUnder((now) => now !== kid, 'it stays under the old one');
+    assert.ok(stage.declared()[0]?.includes((await stage.kidInUse()) ?? ''));
   });
 
   test('says so when a transform does not start', async () => {
-    const stage = await new Stage().connected();
-    await stage.seal.prepareSender('up-0');
-    const { sender } = stage;
-    const started = stage.seal
-      .startSender('up-0', { streamId: 's', mid: '0', mimeType: 'video/vp8', sender })
-      .then(
-        () => assert.fail('nothing runs'),
-        (error: unknown) => error as Error,
-      );
-    await until(() => stage.activations() === 1, 'the worker was not asked');
+    const stage = await new Stage().entered();
+    await stage.seal.prepareSender('up-0', 'publication');
+    const started = stage.start('up-0').then(
+      () => assert.fail('nothing runs'),
+      (error: unknown) => error as Error,
+    );
+    await until(() => stage.client.asked.includes('startSender'), 'the worker was not asked');
     await stage.clock.advance(10_000);
     assert.equal((await started).name, 'OT_ENCRYPTION_INTERNAL_ERROR');
   });
 
   test('takes another context when the counters of one are used up', async () => {
-    const stage = await new Stage().connected();
-    await stage.publish();
-    const senders = (stage.client.core as unknown as { senders: Map<string, object> }).senders;
-    const { sealer } = senders.get('up-0') as { sealer: { active: { ctr: number } } };
+    const stage = await new Stage().entered();
+    const kid = toHex(await stage.publish());
+    const { tracks } = (
+      stage.client.core as unknown as { senders: { tracks: Map<string, object> } }
+    ).senders;
+    const { sealer } = tracks.get('up-0') as { sealer: { active: { ctr: number } } };
     sealer.active.ctr = 2 ** 32;
-    const frame: EncodedFrame = {
-      data: Uint8Array.of(1, 2, 3).buffer,
-      getMetadata: () => ({ mimeType: 'video/VP8' }),
-    };
-    const options = { role: 'send', track: 'up-0', kind: 'video' } as const;
-    const passed: EncodedFrame[] = [];
-    await stage.client.core.onFrame<EncodedFrame>(options, frame, (output) => passed.push(output));
-    assert.equal(passed.length, 0);
-    await stage.untilActivations(2);
+    assert.equal(await stage.kidInUse(), undefined);
     await until(() => stage.keyFrames.length > 0, 'no key frame was asked for');
-    await stage.client.core.onFrame<EncodedFrame>(options, frame, (output) => passed.push(output));
-    assert.equal(passed.length, 1);
+    const next = await stage.kidInUse();
+    assert.ok(next && next !== kid);
+    assert.equal(next.slice(0, 8), kid.slice(0, 8));
   });
 });

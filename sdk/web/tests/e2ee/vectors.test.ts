@@ -1,28 +1,51 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { bigEndian } from '../../src/e2ee/bytes';
 import type { CodecName } from '../../src/e2ee/frames/index';
-import { FORMATS } from '../../src/e2ee/frames/index';
+import { FORMATS, SIGNAL_FORMAT } from '../../src/e2ee/frames/index';
+import { composeKid, contextOf, keyOf, senderOf } from '../../src/e2ee/kid';
+import { ReceiveHistory } from '../../src/e2ee/receiver';
 import { openFrame, sealFrame } from '../../src/e2ee/seal';
 import { deriveSessionKey, SessionKeys } from '../../src/e2ee/secret';
-import { decodeHeader, encodeHeader, importHkdf, SFrameKey, SUITES } from '../../src/e2ee/sframe';
-import { TrackOpener } from '../../src/e2ee/receiver';
 import { SecretRing } from '../../src/e2ee/secret-ring';
+import { decodeHeader, encodeHeader, importHkdf, SFrameKey, SUITES } from '../../src/e2ee/sframe';
+import { openSignal } from '../../src/e2ee/signals';
+import { bigEndian, concat, lengthPrefixed, utf8 } from '../../src/e2ee/bytes';
 import { hex, readJson, toHex } from '../support';
 
 interface Ours {
+  format: string;
   kdf: {
     secret: string;
     sessionId: string;
     iterations: number;
     sessionKey: string;
     hint: number;
+    connectionId: string;
     streamId: string;
     baseKey: string;
+    signalBaseKey: string;
+    verificationCode: string;
   }[];
+  kids: { sender: number; context: number; hint: number; kid: string }[];
+  key: { kid: string; sframeKey: string; sframeSalt: string };
   frames: { codec: CodecName; ctr: number; plain: string; decrypted: string; wire: string }[];
-  bad: { name: string; codec: CodecName; streamId: string; wire: string; expected: string }[];
-  key: { contextId: string; kid: string; sframeKey: string; sframeSalt: string };
+  bad: {
+    name: string;
+    codec: CodecName;
+    connectionId: string;
+    streamId: string;
+    wire: string;
+    expected: string;
+  }[];
+  signals: {
+    connectionId: string;
+    ctr: number;
+    to: string;
+    type: string;
+    data: string;
+    wire: string;
+  }[];
+  badSignals: { name: string; from: string; receiver: string; wire: string; expected: string }[];
 }
 
 interface Published {
@@ -30,32 +53,50 @@ interface Published {
   [aead: string]: unknown[];
 }
 
-const ours = readJson<Ours>('../../tests/vectors/e2ee-v1-vectors.json');
-assert.ok(ours, 'tests/vectors/e2ee-v1-vectors.json is part of the repository');
-const [firstKdf] = ours.kdf;
-assert.ok(firstKdf);
+const ours = readJson<Ours>('../../tests/vectors/e2ee-v2-vectors.json');
+assert.ok(ours, 'tests/vectors/e2ee-v2-vectors.json is part of the repository');
+const [first] = ours.kdf;
+assert.ok(first);
 const kid = BigInt(`0x${ours.key.kid}`);
+const RECEIVER = 'conn-9';
 
-describe('e2ee/1 vectors', () => {
+describe('e2ee/2 vectors', () => {
+  test('are of this format', () => assert.equal(ours.format, 'e2ee/2'));
+
   for (const [index, row] of ours.kdf.entries()) {
-    test(`derive session key, hint and base key of case ${index}`, async () => {
+    test(`derive keys, hint and verification code of case ${index}`, async () => {
+      const { connectionId, streamId } = row;
       const raw = await deriveSessionKey(row.secret, row.sessionId, row.iterations);
       assert.equal(toHex(raw), row.sessionKey);
       const keys = await SessionKeys.fromSessionKey(raw);
       assert.equal(keys.hint, row.hint);
-      assert.equal(toHex(await keys.streamBaseKey(row.streamId)), row.baseKey);
+      assert.equal(toHex(await keys.baseKey({ connectionId, streamId })), row.baseKey);
+      const signals = await keys.baseKey({ connectionId, streamId: undefined });
+      assert.equal(toHex(signals), row.signalBaseKey);
+      assert.equal(keys.verificationCode, row.verificationCode);
     });
   }
 
+  test('compose key ids', () => {
+    for (const row of ours.kids) {
+      const composed = composeKid(row.sender, row.context, row.hint);
+      assert.equal(toHex(bigEndian(composed, 8)), row.kid);
+      assert.deepEqual(
+        [senderOf(composed), contextOf(composed), keyOf(composed)],
+        [row.sender, row.context, row.hint],
+      );
+    }
+  });
+
   for (const row of ours.frames) {
-    test(`seal and open ${row.codec} at counter ${row.ctr}`, async () => {
+    test(`encrypt and open ${row.codec} at counter ${row.ctr}`, async () => {
       const format = FORMATS[row.codec];
       const key = await SFrameKey.fromRaw(
         SUITES[6]!,
         hex(ours.key.sframeKey),
         hex(ours.key.sframeSalt),
       );
-      const wire = await sealFrame(format, key, kid, BigInt(row.ctr), hex(row.plain));
+      const wire = await sealFrame(format, key, kid, row.ctr, hex(row.plain));
       assert.ok(wire);
       assert.equal(toHex(wire), row.wire);
       const parts = format.parse(hex(row.wire));
@@ -66,11 +107,8 @@ describe('e2ee/1 vectors', () => {
       const opened = await openFrame(format, key, header, parts);
       assert.ok(opened);
       assert.equal(toHex(opened), row.decrypted);
-    });
-
-    test(`open ${row.codec} at counter ${row.ctr} from the secret alone`, async () => {
-      const opener = await openerFor(firstKdf.streamId);
-      const result = await opener.open(FORMATS[row.codec], hex(row.wire), 0);
+      // And from the secret alone.
+      const result = await open(row.codec, first, row.wire);
       assert.ok('frame' in result);
       assert.equal(toHex(result.frame), row.decrypted);
     });
@@ -78,20 +116,50 @@ describe('e2ee/1 vectors', () => {
 
   for (const row of ours.bad) {
     test(`refuse "${row.name}" as ${row.expected}`, async () => {
-      const opener = await openerFor(row.streamId);
-      const result = await opener.open(FORMATS[row.codec], hex(row.wire), 0);
-      assert.deepEqual(result, { refused: row.expected });
+      assert.deepEqual(await open(row.codec, row, row.wire), { refused: row.expected });
+    });
+  }
+
+  for (const { to, type, data, ctr, connectionId, wire } of ours.signals) {
+    test(`encrypt and open the signal "${type}" to "${to}"`, async () => {
+      const keys = await firstKeys();
+      const key = await keys.sframeKey({ connectionId, streamId: undefined }, kid);
+      const plain = concat(lengthPrefixed(to), lengthPrefixed(type), utf8(data));
+      const sealed = await sealFrame(SIGNAL_FORMAT, key, kid, ctr, plain);
+      assert.equal(sealed && toHex(sealed), wire);
+      const sent = { from: connectionId, to: RECEIVER, sealed: hex(wire), now: 0 };
+      const opened = await openSignal(await history(), sent);
+      assert.deepEqual(opened, { signalType: type, data });
+    });
+  }
+
+  for (const row of ours.badSignals) {
+    test(`refuse the signal "${row.name}" as ${row.expected}`, async () => {
+      const sent = { from: row.from, to: row.receiver, sealed: hex(row.wire), now: 0 };
+      assert.deepEqual(await openSignal(await history(), sent), { refused: row.expected });
     });
   }
 });
 
-async function openerFor(streamId: string): Promise<TrackOpener> {
-  const keys = await SessionKeys.fromSessionKey(hex(firstKdf!.sessionKey));
-  const ring = new SecretRing();
-  ring.add(keys, 0);
-  return new TrackOpener(ring, (candidate, id) => candidate.streamKey(streamId, id));
+async function firstKeys(): Promise<SessionKeys> {
+  return SessionKeys.fromSessionKey(hex(first!.sessionKey));
 }
 
+async function history(): Promise<ReceiveHistory> {
+  const ring = new SecretRing();
+  ring.add(await firstKeys(), 0);
+  return new ReceiveHistory(ring);
+}
+
+async function open(
+  codec: CodecName,
+  { connectionId, streamId }: { connectionId: string; streamId: string },
+  wire: string,
+): Promise<Awaited<ReturnType<ReturnType<ReceiveHistory['subscribe']>['open']>>> {
+  const kind = codec === 'opus' ? 'audio' : 'video';
+  const opener = (await history()).subscribe({ connectionId, streamId }, kind);
+  return opener.open(FORMATS[codec], hex(wire), 0);
+}
 interface AeadRow {
   cipher_suite: number;
   key: string;
@@ -141,12 +209,12 @@ async function checkAeads(rows: AeadRow[]): Promise<void> {
   for (const row of rows) {
     // The nonce of counter 0 is the salt.
     const key = await SFrameKey.fromRaw(SUITES[row.cipher_suite]!, hex(row.key), hex(row.nonce));
-    const sealed = await key.encrypt(0n, hex(row.aad), hex(row.pt));
+    const sealed = await key.encrypt(0, hex(row.aad), hex(row.pt));
     assert.equal(toHex(sealed), row.ct);
-    const opened = await key.decrypt(0n, hex(row.aad), sealed);
+    const opened = await key.decrypt(0, hex(row.aad), sealed);
     assert.equal(opened && toHex(opened), row.pt);
     sealed[0] = (sealed[0] ?? 0) ^ 1;
-    assert.equal(await key.decrypt(0n, hex(row.aad), sealed), undefined);
+    assert.equal(await key.decrypt(0, hex(row.aad), sealed), undefined);
   }
 }
 
@@ -155,7 +223,7 @@ async function checkSFrames(rows: SFrameRow[]): Promise<void> {
   for (const row of rows) {
     const base = await importHkdf(hex(row.base_key));
     const key = await SFrameKey.derive(SUITES[row.cipher_suite]!, base, BigInt(row.kid));
-    const sframe = await key.seal(BigInt(row.kid), BigInt(row.ctr), hex(row.metadata), hex(row.pt));
+    const sframe = await key.seal(BigInt(row.kid), row.ctr, hex(row.metadata), hex(row.pt));
     assert.equal(toHex(sframe), row.ct);
     const header = decodeHeader(sframe);
     assert.ok(header);

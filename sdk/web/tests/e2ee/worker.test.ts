@@ -17,8 +17,8 @@ class Peer {
     return this.core.handle({ type, id: 1, ...body } as never) as Promise<Requests[Type][1]>;
   }
 
-  secret(secret: string): Promise<{ hint: number }> {
-    return this.ask('setSecret', { secret, sessionId: 'session', immediate: false });
+  secret(secret: string, immediate = false): Promise<Requests['setSecret'][1]> {
+    return this.ask('setSecret', { secret, sessionId: 'session', immediate });
   }
 
   attach(options: TransformOptions): void {
@@ -43,9 +43,13 @@ class Peer {
   }
 
   async publish(track: string, streamId: string): Promise<void> {
-    const { kid } = await this.ask('prepare', { track });
-    await this.ask('bindSender', { track, streamId });
-    assert.deepEqual(await this.ask('activate', { track, kid }), { isActive: true });
+    const { kid } = await this.ask('prepare', { track, publication: `of ${streamId}` });
+    const owner = { connectionId: 'ada', streamId };
+    assert.deepEqual(await this.ask('startSender', { track, codec: undefined, ...owner }), { kid });
+  }
+
+  async subscribe(streamId = 'stream', track = 'down-0'): Promise<void> {
+    await this.ask('bindReceiver', { track, kind: 'audio', connectionId: 'ada', streamId });
   }
 }
 
@@ -63,7 +67,10 @@ describe('the e2ee worker', () => {
     assert.equal(await peer.pass(RECEIVE, PLAIN, 'audio/opus'), undefined);
     await peer.secret('a long secret');
     assert.equal(await peer.pass(SEND, PLAIN, 'audio/opus'), undefined);
-    await assert.rejects(new Peer().ask('prepare', { track: 'up-0' }), /no secret/);
+    await assert.rejects(
+      new Peer().ask('prepare', { track: 'up-0', publication: 'p' }),
+      /no secret/,
+    );
     assert.deepEqual(peer.notices, []);
   });
 
@@ -74,6 +81,9 @@ describe('the e2ee worker', () => {
     assert.deepEqual(late.notices, []);
     late.attach(SEND);
     assert.deepEqual(late.notices, [{ type: 'running', track: 'up-0' }]);
+    assert.ok(await late.pass(SEND, PLAIN));
+    assert.ok(await late.pass(SEND, PLAIN));
+    assert.deepEqual(late.notices.slice(1), [{ type: 'sealed', track: 'up-0' }]);
 
     const early = new Peer();
     early.attach(SEND);
@@ -91,7 +101,7 @@ describe('the e2ee worker', () => {
     await eve.secret('another secret');
     await ada.publish('up-0', 'stream');
     for (const peer of [bob, eve]) {
-      await peer.ask('bindReceiver', { track: 'down-0', streamId: 'stream' });
+      await peer.subscribe();
     }
     const wire = await ada.pass(SEND, PLAIN, 'audio/opus');
     assert.ok(wire && !wire.includes(PLAIN));
@@ -111,14 +121,25 @@ describe('the e2ee worker', () => {
       assert.equal(await peer.pass(SEND, PLAIN, 'audio/red'), undefined);
     }
     assert.deepEqual(peer.notices, [{ type: 'unsupportedCodec', track: 'up-0', role: 'send' }]);
-    await peer.ask('setCodec', { track: 'up-0', mimeType: 'audio/opus' });
     assert.ok(await peer.pass(SEND, PLAIN));
+  });
+
+  test('drops video whose codec nobody but the server names, with all of its bytes', async () => {
+    const peer = new Peer();
+    await peer.secret('a long secret');
+    await peer.publish('up-0', 'stream');
+    const video = { ...SEND, kind: 'video' } as const;
+    assert.equal(await peer.pass(video, PLAIN), undefined);
+    await peer.ask('setCodec', { track: 'up-0', codec: 'video/VP9' });
+    assert.ok(await peer.pass(video, PLAIN));
+    // The frame's own word counts more.
+    assert.equal(await peer.pass(video, PLAIN, 'video/H265'), undefined);
   });
 
   test('never lets a received frame pass in the clear', async () => {
     const peer = new Peer();
     await peer.secret('a long secret');
-    await peer.ask('bindReceiver', { track: 'down-0', streamId: 'stream' });
+    await peer.subscribe();
     for (const mimeType of ['audio/opus', 'video/VP8', 'video/VP9', 'video/H264', 'video/AV1']) {
       assert.equal(await peer.pass(RECEIVE, PLAIN, mimeType), undefined);
     }
@@ -128,7 +149,7 @@ describe('the e2ee worker', () => {
     const [ada, bob] = [new Peer(), new Peer()];
     await Promise.all([ada.secret('a long secret'), bob.secret('another secret')]);
     await ada.publish('up-0', 'stream');
-    await bob.ask('bindReceiver', { track: 'down-0', streamId: 'stream' });
+    await bob.subscribe();
     const deliver = async (): Promise<string | undefined> => {
       bob.now += 20;
       return bob.pass(RECEIVE, (await ada.pass(SEND, PLAIN, 'audio/opus')) ?? '', 'audio/opus');
@@ -136,7 +157,7 @@ describe('the e2ee worker', () => {
     for (let index = 0; index < 20; index += 1) assert.equal(await deliver(), undefined);
     assert.deepEqual(bob.notices, []);
     assert.equal(await deliver(), undefined);
-    const [failing] = heard(bob.notices);
+    const [failing] = heard(bob.notices).filter(({ type }) => type === 'health');
     assert.ok(failing?.type === 'health');
     assert.deepEqual([failing.track, failing.change, failing.opened], ['down-0', 'failing', 0]);
     assert.ok(failing.failed >= 5);
@@ -151,38 +172,143 @@ describe('the e2ee worker', () => {
     const [ada, bob] = [new Peer(), new Peer()];
     await Promise.all([ada.secret('a long secret'), bob.secret('a long secret')]);
     await ada.publish('up-0', 'stream');
-    await bob.ask('bindReceiver', { track: 'down-0', streamId: 'stream' });
+    await bob.subscribe();
     const deliver = async (): Promise<string | undefined> =>
       bob.pass(RECEIVE, (await ada.pass(SEND, PLAIN, 'audio/opus')) ?? '', 'audio/opus');
     assert.equal(await deliver(), PLAIN);
     await Promise.all([ada.secret('the next secret'), bob.secret('the next secret')]);
-    const { kid } = await ada.ask('prepare', { track: 'up-0' });
+    const { kid } = await ada.ask('prepareNext', { track: 'up-0' });
+    assert.ok(kid);
     assert.equal(await deliver(), PLAIN);
-    assert.deepEqual(await ada.ask('activate', { track: 'up-0', kid }), { isActive: true });
+    assert.deepEqual(await ada.ask('switch', {}), { kids: { 'up-0': kid } });
     const wire = (await ada.pass(SEND, PLAIN, 'audio/opus')) ?? '';
     assert.ok(wire.startsWith(`f0${toHex(kid)}`));
     assert.equal(await bob.pass(RECEIVE, wire, 'audio/opus'), PLAIN);
+    assert.deepEqual(await ada.ask('prepareNext', { track: 'up-0' }), { kid: null });
   });
 
-  test('seals signals for members, bound to their sender, and opens each once', async () => {
+  test('has switched when an immediate change returns, media and signals', async () => {
+    const [ada, eve] = [new Peer(), new Peer()];
+    await Promise.all([ada.secret('a long secret'), eve.secret('a long secret')]);
+    await ada.publish('up-0', 'stream');
+    await eve.subscribe();
+    const underway = ada.pass(SEND, PLAIN);
+    const { kids, isNew } = await ada.secret('the next secret', true);
+    assert.ok(isNew && kids['up-0']);
+    await underway;
+    const wire = (await ada.pass(SEND, PLAIN)) ?? '';
+    assert.ok(wire.startsWith(`f0${toHex(kids['up-0'])}`));
+    assert.equal(await eve.pass(RECEIVE, wire), undefined);
+    const content = { connectionId: 'ada', to: '', signalType: '', data: 'secret plans' };
+    const { sealed } = await ada.ask('sealSignal', content);
+    const opened = await eve.ask('openSignal', { from: 'ada', to: 'eve', sealed });
+    assert.deepEqual(opened, { refused: 'secret' });
+  });
+
+  test('publishes under the secret in use when the stream starts, not when it was prepared', async () => {
+    const ada = new Peer();
+    await ada.secret('a long secret');
+    const { kid } = await ada.ask('prepare', { track: 'up-0', publication: 'p' });
+    await ada.secret('the next secret', true);
+    const owner = { connectionId: 'ada', streamId: 'stream' };
+    const started = await ada.ask('startSender', { track: 'up-0', codec: undefined, ...owner });
+    assert.notDeepEqual(started.kid, kid);
+    assert.notDeepEqual(started.kid.subarray(6), kid.subarray(6));
+    const wire = (await ada.pass(SEND, PLAIN)) ?? '';
+    assert.ok(wire.startsWith(`f0${toHex(started.kid)}`));
+  });
+
+  test('gives audio and video of one stream one sender part, and every stream another', async () => {
+    const ada = new Peer();
+    await ada.secret('a long secret');
+    const kids = await Promise.all(
+      [
+        ['up-0', 'p'],
+        ['up-1', 'p'],
+        ['up-2', 'q'],
+      ].map(async ([track = '', publication = '']) => {
+        const { kid } = await ada.ask('prepare', { track, publication });
+        return toHex(kid).slice(0, 8);
+      }),
+    );
+    assert.equal(kids[0], kids[1]);
+    assert.notEqual(kids[0], kids[2]);
+  });
+
+  test('remembers what it opened over a new m-line, another subscription and another stay', async () => {
     const [ada, bob] = [new Peer(), new Peer()];
     await Promise.all([ada.secret('a long secret'), bob.secret('a long secret')]);
-    const { sealed } = await ada.ask('sealSignal', {
-      connectionId: 'ada',
-      signalType: 'chat',
-      data: 'grüß dich 🔑',
-    });
+    await ada.publish('up-0', 'stream');
+    await bob.subscribe();
+    const wire = (await ada.pass(SEND, PLAIN)) ?? '';
+    assert.equal(await bob.pass(RECEIVE, wire), PLAIN);
+    await bob.subscribe();
+    assert.equal(await bob.pass(RECEIVE, wire), undefined);
+    await bob.subscribe('stream', 'down-1');
+    assert.equal(await bob.pass({ ...RECEIVE, track: 'down-1' }, wire), undefined);
+    await bob.ask('leave', {});
+    assert.equal(await bob.pass(RECEIVE, wire), undefined);
+    await bob.secret('a long secret');
+    await bob.subscribe('stream', 'down-2');
+    const later = { ...RECEIVE, track: 'down-2' };
+    assert.equal(await bob.pass(later, wire), undefined);
+    const next = (await ada.pass(SEND, PLAIN)) ?? '';
+    assert.equal(await bob.pass(later, next), PLAIN);
+  });
+
+  test('sends nothing after a stay ended, and takes no secret that was for it', async () => {
+    const ada = new Peer();
+    await ada.secret('a long secret');
+    await ada.publish('up-0', 'stream');
+    const late = ada.secret('the next secret');
+    await ada.ask('leave', {});
+    await assert.rejects(late, /ended/);
+    assert.equal(await ada.pass(SEND, PLAIN), undefined);
+    await assert.rejects(ada.ask('verificationCode', {}), /no secret/);
+  });
+
+  test('setting the same secret again changes nothing, for senders and for receivers', async () => {
+    const [ada, bob] = [new Peer(), new Peer()];
+    await Promise.all([ada.secret('a long secret'), bob.secret('a long secret')]);
+    await ada.publish('up-0', 'stream');
+    await bob.subscribe();
+    assert.equal(await bob.pass(RECEIVE, (await ada.pass(SEND, PLAIN)) ?? ''), PLAIN);
+    for (const peer of [ada, bob]) {
+      assert.equal((await peer.secret('a long secret')).isNew, false);
+    }
+    assert.deepEqual(await ada.ask('switch', {}), { kids: {} });
+    assert.equal(await bob.pass(RECEIVE, (await ada.pass(SEND, PLAIN)) ?? ''), PLAIN);
+  });
+
+  test('drops frames of the other kind on a track, whatever the offer called it', async () => {
+    const [ada, bob] = [new Peer(), new Peer()];
+    await Promise.all([ada.secret('a long secret'), bob.secret('a long secret')]);
+    await ada.publish('up-0', 'stream');
+    await bob.subscribe();
+    const wire = (await ada.pass({ ...SEND, kind: 'video' }, PLAIN, 'video/VP9')) ?? '';
+    assert.ok(wire);
+    assert.equal(await bob.pass({ ...RECEIVE, kind: 'video' }, wire, 'video/VP9'), undefined);
+  });
+
+  test('encrypts signals for members, bound to sender and addressee, and opens each once', async () => {
+    const [ada, bob] = [new Peer(), new Peer()];
+    await Promise.all([ada.secret('a long secret'), bob.secret('a long secret')]);
+    const content = { connectionId: 'ada', signalType: 'chat', data: 'grüß dich 🔑' };
+    const { sealed } = await ada.ask('sealSignal', { ...content, to: 'bob' });
     assert.ok(!toHex(sealed).includes(toHex(new TextEncoder().encode('chat'))));
-    assert.deepEqual(await bob.ask('openSignal', { connectionId: 'eve', sealed }), {
-      refused: 'auth',
-    });
-    assert.deepEqual(await bob.ask('openSignal', { connectionId: 'ada', sealed }), {
-      signalType: 'chat',
-      data: 'grüß dich 🔑',
-    });
-    assert.deepEqual(await bob.ask('openSignal', { connectionId: 'ada', sealed }), {
-      refused: 'replay',
-    });
+    const opened = { signalType: 'chat', data: 'grüß dich 🔑' };
+    const open = (from: string, to: string, of = sealed): Promise<unknown> =>
+      bob.ask('openSignal', { from, to, sealed: of });
+    assert.deepEqual(await open('eve', 'bob'), { refused: 'auth' });
+    assert.deepEqual(await open('ada', 'bob'), opened);
+    assert.deepEqual(await open('ada', 'bob'), { refused: 'replay' });
+    const next = await ada.ask('sealSignal', { ...content, to: 'carol' });
+    assert.deepEqual(await open('ada', 'bob', next.sealed), { refused: 'addressee' });
+    const toAll = await ada.ask('sealSignal', { ...content, to: '' });
+    assert.deepEqual(await open('ada', 'bob', toAll.sealed), opened);
+    await bob.ask('leave', {});
+    await bob.secret('a long secret');
+    assert.deepEqual(await open('ada', 'bob', toAll.sealed), { refused: 'replay' });
   });
 
   test('gives members with one secret the same verification code, and others another', async () => {

@@ -1,6 +1,6 @@
 /**
- * How each codec's frames carry an SFrame (e2ee/1 5.4): which bytes stay in the clear for
- * packetisers, and what surrounds the sealed part.
+ * How each codec's frames carry an SFrame (e2ee/2 section 4): which bytes stay in the clear for
+ * packetizers, and what surrounds the sealed part.
  */
 import type { Bytes } from '../bytes';
 import { at, EMPTY } from '../bytes';
@@ -11,7 +11,7 @@ import { h264 } from './h264';
 export interface Unsealed {
   readonly clear: Bytes;
   readonly plaintext: Bytes;
-  /** Puts the finished SFrame where packetisers and decoders expect frame bytes. */
+  /** Puts the finished SFrame where packetizers and decoders expect frame bytes. */
   wrap(sframe: Bytes): Bytes;
 }
 
@@ -23,7 +23,7 @@ export interface Sealed {
 }
 
 export interface FrameFormat {
-  /** The codec id under the authentication (e2ee/1 5.5). */
+  /** The codec id under the authentication (e2ee/2 section 5). */
   readonly id: number;
   /** `undefined`: nothing that may be sent. */
   split(frame: Bytes): Unsealed | undefined;
@@ -33,6 +33,7 @@ export interface FrameFormat {
 
 export type CodecName = 'opus' | 'vp8' | 'vp9' | 'h264' | 'av1';
 
+const VIDEO_CODECS = ['vp8', 'vp9', 'h264', 'av1'] as const;
 const VP8_KEY_FRAME_CLEAR_BYTES = 10;
 
 export const FORMATS: Readonly<Record<CodecName, FrameFormat>> = {
@@ -46,12 +47,15 @@ export const FORMATS: Readonly<Record<CodecName, FrameFormat>> = {
 /** Signals are sealed like frames of a codec of their own. */
 export const SIGNAL_FORMAT: FrameFormat = prefixed(0x10, () => 0);
 
-/** The format for the MIME type that an encoded frame's metadata names. */
-export function formatOf(mimeType: string | undefined): FrameFormat | undefined {
-  const name = mimeType?.toLowerCase().split('/')[1];
-  return name !== undefined && Object.hasOwn(FORMATS, name)
-    ? FORMATS[name as CodecName]
-    : undefined;
+/** The format for a codec that the browser named; audio is Opus or nothing. */
+export function formatOf(
+  kind: 'audio' | 'video',
+  mimeType: string | undefined,
+): FrameFormat | undefined {
+  const name = mimeType?.toLowerCase() ?? (kind === 'audio' ? 'audio/opus' : '');
+  if (kind === 'audio') return name === 'audio/opus' ? FORMATS.opus : undefined;
+  const codec = VIDEO_CODECS.find((candidate) => name === `video/${candidate}`);
+  return codec && FORMATS[codec];
 }
 
 /** The first bytes stay clear, the rest is sealed. */

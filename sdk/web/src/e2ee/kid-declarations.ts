@@ -1,0 +1,86 @@
+/** What the server's guard is told of key ids: best effort, nothing here waits for an answer. */
+import type { Clock } from '../clock';
+import type { Reply, RequestMessage } from '../signaling/channel';
+
+/** How long old KIDs stay declared after the switch: late packets are still encrypted with them. */
+const OVERLAP_MS = 10_000;
+
+export type Send = (message: RequestMessage) => Promise<Reply>;
+
+interface Declared {
+  readonly streamId: string;
+  readonly mid: string;
+  /** In use; undefined once the overlap is over for those before it. */
+  current: Uint8Array;
+  before: Uint8Array | undefined;
+  /** Chosen for the switch to come. */
+  next: Uint8Array | undefined;
+}
+
+export class KidDeclarations {
+  private readonly tracks = new Map<string, Declared>();
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly send: Send,
+    /** Frames under what could not be declared are dropped by the server: the user is told. */
+    private readonly onFailure: (error: unknown) => void,
+  ) {}
+
+  /** A stream is published; its first KID was declared with it, if it still is the one in use. */
+  add(
+    track: string,
+    place: { streamId: string; mid: string; kid: Uint8Array; isKnown: boolean },
+  ): void {
+    const { streamId, mid, kid, isKnown } = place;
+    this.tracks.set(track, { streamId, mid, current: kid, before: undefined, next: undefined });
+    if (!isKnown) this.declare(track);
+  }
+
+  remove(track: string): void {
+    this.tracks.delete(track);
+  }
+
+  prepare(track: string, kid: Uint8Array): void {
+    const declared = this.tracks.get(track);
+    if (!declared) return;
+    declared.next = kid;
+    this.declare(track);
+  }
+
+  /** `isWithdrawing`: the KID before is not good any more. */
+  use(track: string, kid: Uint8Array, isWithdrawing: boolean): void {
+    const declared = this.tracks.get(track);
+    if (!declared) return;
+    const wasDeclared = declared.next !== undefined && isSame(declared.next, kid);
+    declared.before = isWithdrawing ? undefined : declared.current;
+    declared.current = kid;
+    declared.next = undefined;
+    if (isWithdrawing || !wasDeclared) this.declare(track);
+    if (isWithdrawing) return;
+    this.clock.after(OVERLAP_MS, () => {
+      if (this.tracks.get(track) !== declared || declared.current !== kid) return;
+      declared.before = undefined;
+      this.declare(track);
+    });
+  }
+
+  /** After a resume: the server may have missed any of it. */
+  declareAll(): void {
+    for (const track of this.tracks.keys()) this.declare(track);
+  }
+
+  private declare(track: string): void {
+    const declared = this.tracks.get(track);
+    if (!declared) return;
+    const { streamId, mid, before, current, next } = declared;
+    const kids = [before, current, next].filter((kid): kid is Uint8Array => kid !== undefined);
+    this.send({ t: 'declareKids', streamId, mid, kids }).catch((error: unknown) => {
+      if (this.tracks.get(track) === declared) this.onFailure(error);
+    });
+  }
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, index) => byte === b[index]);
+}

@@ -1,0 +1,125 @@
+/** All received tracks of the worker: which subscription uses each, and what became of its frames. */
+import type { Bytes } from './bytes';
+import type { FrameFormat } from './frames/index';
+import { TrackHealth } from './health';
+import type { Kind, Notice, ReceivedCounts, StreamOwner } from './protocol';
+import type { Opener, ReceiveHistory } from './receiver';
+import type { KeyFrameSource } from './sending-tracks';
+
+interface ReceiveTrack {
+  opener: Opener | undefined;
+  health: TrackHealth;
+  source: KeyFrameSource | undefined;
+  codec: string | undefined;
+  seen: number;
+}
+
+export class ReceivingTracks {
+  private tracks = new Map<string, ReceiveTrack>();
+
+  constructor(
+    private readonly history: ReceiveHistory,
+    private readonly notify: (notice: Notice) => void,
+  ) {}
+
+  attach(name: string, source: KeyFrameSource | undefined): void {
+    this.track(name).source = source;
+  }
+
+  codecOf(name: string): string | undefined {
+    return this.tracks.get(name)?.codec;
+  }
+
+  setCodec(name: string, codec: string | undefined): void {
+    this.track(name).codec = codec;
+  }
+
+  /** Another subscription uses the track: it begins behind all that was opened of its stream. */
+  bind(name: string, owner: StreamOwner, kind: Kind): void {
+    const track = this.track(name);
+    track.opener = this.history.subscribe(owner, kind);
+    track.health = new TrackHealth();
+    track.codec = undefined;
+  }
+
+  release(name: string): void {
+    this.track(name).opener = undefined;
+  }
+
+  recheck(name: string): void {
+    this.tracks.get(name)?.health.recheck();
+  }
+
+  recheckAll(): void {
+    for (const { health } of this.tracks.values()) health.recheck();
+  }
+
+  clear(): void {
+    this.tracks = new Map();
+  }
+
+  counters(): Record<string, ReceivedCounts> {
+    return Object.fromEntries(
+      [...this.tracks].map(([name, { seen, health }]) => [
+        name,
+        { seen, opened: health.opened, failed: health.failed },
+      ]),
+    );
+  }
+
+  onFrame(name: string): void {
+    this.track(name).seen += 1;
+  }
+
+  /** A track nobody subscribes to now has nothing to open its frames with. */
+  isBound(name: string, kind: Kind): boolean {
+    return this.track(name).opener?.kind === kind;
+  }
+
+  /** `undefined`: the frame is not played. */
+  async open(
+    name: string,
+    format: FrameFormat,
+    frame: Bytes,
+    times: { now: number; secretChangedAt: number },
+  ): Promise<Bytes | undefined> {
+    const track = this.track(name);
+    const { opener, health } = track;
+    if (!opener) return undefined;
+    const result = await opener.open(format, frame, times.now);
+    // It was bound to another subscription meanwhile: the frame is not that one's.
+    if (track.opener !== opener) return undefined;
+    const change =
+      'refused' in result
+        ? health.onRefused(result.refused, times.now, times.secretChangedAt)
+        : health.onOpened();
+    if (change) this.report(name, track, change);
+    if (change === 'ok' && opener.kind === 'video') {
+      track.source?.sendKeyFrameRequest?.().catch(() => undefined);
+    }
+    return 'refused' in result ? undefined : result.frame;
+  }
+
+  private report(
+    name: string,
+    { health: { opened, failed } }: ReceiveTrack,
+    change: 'opened' | 'failing' | 'ok',
+  ): void {
+    this.notify({ type: 'health', track: name, change, opened, failed });
+  }
+
+  private track(name: string): ReceiveTrack {
+    let track = this.tracks.get(name);
+    if (!track) {
+      track = {
+        opener: undefined,
+        health: new TrackHealth(),
+        source: undefined,
+        codec: undefined,
+        seen: 0,
+      };
+      this.tracks.set(name, track);
+    }
+    return track;
+  }
+}

@@ -1,0 +1,343 @@
+/** A whole Session against a server that lies: what it is told, and what it never does. */
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { decode, encode } from '@msgpack/msgpack';
+import type { FromWorker, Notice, Request } from '../src/e2ee/protocol';
+import { WorkerCore } from '../src/e2ee/worker-core';
+import { exceptions } from '../src/exceptions';
+import { Session } from '../src/session';
+import { until } from './support';
+
+type Message = Record<string, unknown> & { t: string };
+
+const SECRET = 'a long secret';
+const WELCOME = {
+  t: 'welcome',
+  connection: { connectionId: 'ada', creationTime: 1, data: '' },
+  session: { sessionId: 'session', e2ee: true, mediaMode: 'routed' },
+  capabilities: {
+    publish: 1,
+    subscribe: 1,
+    signal: 1,
+    forceUnpublish: 0,
+    forceDisconnect: 0,
+    forceMute: 0,
+  },
+  connections: [{ connectionId: 'bob', creationTime: 1, data: '' }],
+  streams: [],
+  resume: 'token',
+  resumed: false,
+  keepAliveMs: 60_000,
+  graceMs: 60_000,
+};
+
+/** The server's end of the socket: it answers as the test wants, by default with "ok". */
+class LyingSocket {
+  static sockets: LyingSocket[] = [];
+  static welcome: object = WELCOME;
+  static answer: (message: Message) => object | undefined = () => ({ t: 'ok' });
+  binaryType = '';
+  onopen: (() => void) | null = null;
+  onmessage: ((event: { data: unknown }) => void) | null = null;
+  onclose: ((event: { code: number }) => void) | null = null;
+  readonly received: Message[] = [];
+
+  constructor() {
+    LyingSocket.sockets.push(this);
+    setImmediate(() => this.onopen?.());
+  }
+
+  send(data: Uint8Array): void {
+    const message = decode(data) as Message;
+    this.received.push(message);
+    const isHello = message.t === 'hello';
+    const resumed = message['resume'] !== undefined;
+    const reply = isHello ? { resumed, ...LyingSocket.welcome } : LyingSocket.answer(message);
+    if (reply) setImmediate(() => this.say({ ...reply, re: message['id'] }));
+  }
+
+  say(message: object): void {
+    const bytes = encode(message);
+    this.onmessage?.({ data: bytes.slice().buffer });
+  }
+
+  /** The network goes away. */
+  drop(): void {
+    this.onclose?.({ code: 1006 });
+  }
+
+  close(): void {}
+}
+
+/** The worker's core in this thread. */
+class InlineWorker {
+  static made = 0;
+  onmessage: ((event: { data: FromWorker }) => void) | null = null;
+  onerror: (() => void) | null = null;
+  private readonly core = new WorkerCore(
+    (notice: Notice) => this.onmessage?.({ data: notice }),
+    () => performance.now(),
+  );
+
+  constructor() {
+    InlineWorker.made += 1;
+  }
+
+  postMessage(request: Request): void {
+    this.core.handle(request).then(
+      (result) => this.onmessage?.({ data: { type: 'reply', id: request.id, result } }),
+      (error: Error) =>
+        this.onmessage?.({ data: { type: 'refusal', id: request.id, reason: error.message } }),
+    );
+  }
+
+  terminate(): void {}
+}
+
+let peersMade = 0;
+const told: string[] = [];
+const browser = {
+  WebSocket: LyingSocket,
+  Worker: InlineWorker,
+  RTCRtpScriptTransform: class {},
+  RTCRtpReceiver: { getCapabilities: () => ({ codecs: [] }) },
+  RTCPeerConnection: class {
+    constructor() {
+      peersMade += 1;
+    }
+  },
+};
+const missing = Object.keys(browser).filter((name) => !(name in globalThis));
+before(() => {
+  Object.assign(globalThis, browser);
+  URL.createObjectURL = () => 'blob:worker';
+  exceptions.on('exception', ({ title, message }) => told.push(`${title}: ${message}`));
+});
+after(() => {
+  for (const name of missing) Reflect.deleteProperty(globalThis, name);
+});
+const sessions: Session[] = [];
+afterEach(async () => {
+  await Promise.all(sessions.splice(0).map((session) => session.disconnect()));
+  LyingSocket.welcome = WELCOME;
+  LyingSocket.answer = () => ({ t: 'ok' });
+  told.length = 0;
+  peersMade = 0;
+});
+
+function makeSession(secret: string | undefined = SECRET): Session {
+  const options = { serverUrl: 'https://hostile.example' };
+  const session = new Session(
+    'key',
+    'session',
+    secret ? { ...options, encryptionSecret: secret } : options,
+  );
+  sessions.push(session);
+  return session;
+}
+
+const socket = (): LyingSocket => LyingSocket.sockets.at(-1)!;
+
+async function connected(session = makeSession()): Promise<Session> {
+  await session.connect.promise('token');
+  return session;
+}
+
+const saying = (session: object): object => ({
+  ...WELCOME,
+  session: { ...WELCOME.session, ...session },
+});
+
+describe('a server that denies the encryption', () => {
+  for (const lie of [
+    { e2ee: false },
+    { mediaMode: 'relayed' },
+    { e2ee: false, mediaMode: 'relayed' },
+    { e2ee: 'true' },
+    { e2ee: null },
+    { mediaMode: 'direct' },
+    { mediaMode: null },
+    { sessionId: 'another' },
+  ]) {
+    test(`${JSON.stringify(lie)}: a client with a secret makes nothing and says why`, async () => {
+      LyingSocket.welcome = saying(lie);
+      const session = makeSession();
+      const states: string[] = [];
+      session.on('encryptionStateChanged', ({ newValue }) => states.push(newValue));
+      await assert.rejects(session.connect.promise('token'), /OT_(CONNECT_FAILED|UNEXPECTED)/);
+      const { received } = socket();
+      socket().say({ t: 'peerWanted', subscriberId: 's', streamId: 'x', audio: true, video: true });
+      assert.deepEqual(states, ['required', 'refused']);
+      assert.deepEqual(
+        received.map(({ t }) => t),
+        ['hello', 'bye'],
+      );
+      assert.equal(peersMade, 0);
+      await assert.rejects(session.signal({ data: 'x' }), /not connected/);
+    });
+  }
+
+  test('an encrypted relayed session is refused without a secret too', async () => {
+    LyingSocket.welcome = saying({ mediaMode: 'relayed' });
+    await assert.rejects(makeSession('').connect.promise('token'), /relayed/);
+    assert.equal(peersMade, 0);
+  });
+
+  test('once it was an encrypted session, it cannot be a clear one', async () => {
+    const session = await connected(makeSession(''));
+    assert.equal(session.encryptionState, 'confirmed');
+    await session.disconnect();
+    LyingSocket.welcome = saying({ e2ee: false });
+    await assert.rejects(session.connect.promise('token'), /not end-to-end encrypted/);
+  });
+
+  test('a secret for a clear session is refused', async () => {
+    LyingSocket.welcome = saying({ e2ee: false });
+    const session = await connected(makeSession(''));
+    assert.equal(session.encryptionState, 'none');
+    await assert.rejects(session.setEncryptionSecret(SECRET), /not end-to-end encrypted/);
+  });
+
+  test('a secret that is set while connecting counts', async () => {
+    LyingSocket.welcome = saying({ e2ee: false });
+    const session = makeSession('');
+    const connecting = session.connect.promise('token');
+    const setting = session.setEncryptionSecret(SECRET).catch(() => undefined);
+    await assert.rejects(connecting, /not end-to-end encrypted/);
+    await setting;
+    LyingSocket.welcome = WELCOME;
+    await connected(session);
+    assert.equal(session.encryptionState, 'keyed');
+  });
+});
+
+describe('a server of an encrypted session', () => {
+  test('cannot make links between clients', async () => {
+    await connected();
+    const wanted = { subscriberId: 's', streamId: 'x', audio: true, video: true };
+    socket().say({ t: 'peerWanted', connectionId: 'bob', ...wanted });
+    socket().say({ t: 'peerDescriptionReceived', subscriberId: 's', type: 'offer', sdp: 'v=0' });
+    socket().say({ t: 'peerCandidateReceived', subscriberId: 's', candidate: 'x', mid: '0' });
+    assert.equal(peersMade, 0);
+  });
+
+  for (const lie of [{ e2ee: false }, { mediaMode: 'relayed' }, { sessionId: 'another' }]) {
+    test(`cannot change it by a resume: ${JSON.stringify(lie)}`, async () => {
+      const session = await connected();
+      const reasons: string[] = [];
+      session.on('sessionDisconnected', ({ reason }) => reasons.push(reason));
+      LyingSocket.welcome = { ...saying(lie), resumed: true };
+      socket().drop();
+      await until(() => reasons.length > 0, 'the session goes on');
+      assert.equal(session.encryptionState, 'refused');
+      assert.match(told.join(), /differently/);
+      assert.equal(session.connection, undefined);
+    });
+  }
+
+  test('cannot make another client of it by a resume', async () => {
+    const session = await connected();
+    LyingSocket.welcome = {
+      ...WELCOME,
+      resumed: true,
+      connection: { ...WELCOME.connection, connectionId: 'eve' },
+    };
+    socket().drop();
+    await until(() => session.encryptionState === 'refused', 'the session goes on');
+  });
+
+  test('announces the secret again after a resume', async () => {
+    await connected();
+    LyingSocket.welcome = { ...WELCOME, resumed: true };
+    socket().drop();
+    await until(
+      () => socket().received.some(({ t }) => t === 'e2eeReady'),
+      'nothing was announced on the new socket',
+    );
+  });
+
+  test('cannot put words into the mouth of a member', async () => {
+    const session = await connected();
+    const heard: unknown[] = [];
+    session.on('signal', ({ data, from, encrypted }) => heard.push([data, from, encrypted]));
+    for (const from of ['bob', 'ada', 'nobody']) {
+      socket().say({ t: 'signalReceived', from, type: '', data: `I am ${from}` });
+    }
+    socket().say({ t: 'signalReceived', from: 'nobody', sealed: new Uint8Array(40) });
+    socket().say({ t: 'signalReceived', sealed: new Uint8Array(40) });
+    await until(() => told.length === 5, `told: ${told.join()}`);
+    assert.deepEqual(heard, []);
+    // Those of the REST API have no sender, and say that they were readable.
+    socket().say({ t: 'signalReceived', type: '', data: 'maintenance at ten' });
+    assert.deepEqual(heard, [['maintenance at ten', null, false]]);
+  });
+
+  test('cannot deliver a signal twice or elsewhere, nor after the connection began again', async () => {
+    const bob = new WorkerCore(
+      () => undefined,
+      () => 0,
+    );
+    await bob.handle({
+      type: 'setSecret',
+      id: 1,
+      secret: SECRET,
+      sessionId: 'session',
+      immediate: false,
+    });
+    const sealed = async (to: string): Promise<Uint8Array> => {
+      const content = { connectionId: 'bob', to, signalType: '', data: `to ${to}` };
+      const reply = await bob.handle({ type: 'sealSignal', id: 2, ...content });
+      return (reply as { sealed: Uint8Array }).sealed;
+    };
+    const session = await connected();
+    const heard: string[] = [];
+    session.on('signal', ({ data }) => heard.push(data));
+    const [toAll, toAda, toEve] = [await sealed(''), await sealed('ada'), await sealed('eve')];
+    const deliver = (): void => {
+      for (const given of [toAll, toAda, toEve, toAll]) {
+        socket().say({ t: 'signalReceived', from: 'bob', sealed: given });
+      }
+    };
+    deliver();
+    await until(() => heard.length === 2 && told.length === 1, `heard ${heard.join()}`);
+    assert.deepEqual(heard.sort(), ['to ', 'to ada']);
+    assert.match(told.join(), /another member/);
+    await session.disconnect();
+    await connected(session);
+    deliver();
+    const fresh = await sealed('');
+    socket().say({ t: 'signalReceived', from: 'bob', sealed: fresh });
+    await until(() => heard.length >= 3, 'a new signal is not heard');
+    assert.equal(heard.length, 3);
+  });
+
+  test('has one worker for all connections of a Session object, none for a clear one', async () => {
+    const before = InlineWorker.made;
+    const session = await connected();
+    await session.disconnect();
+    await connected(session);
+    assert.equal(InlineWorker.made, before + 1);
+  });
+
+  for (const [name, answer] of [
+    ['with errors', () => ({ t: 'error', code: 'x', name: 'OT_X', number: 1, message: 'no' })],
+    ['with silence', () => undefined],
+  ] as const) {
+    test(`cannot stop a change of the secret ${name}`, async () => {
+      const session = await connected();
+      const before = await session.getVerificationCode();
+      LyingSocket.answer = answer;
+      await session.setEncryptionSecret('the next secret', { immediate: true });
+      assert.notEqual(await session.getVerificationCode(), before);
+      session.signal({ data: 'x' }).catch(() => undefined);
+      const isSignal = ({ t }: Message): boolean => t === 'signal';
+      await until(() => socket().received.some(isSignal), 'no signal left');
+      const hint = (of: Message | undefined): number => of?.['hint'] as number;
+      const announced = socket().received.filter(({ t }) => t === 'e2eeReady');
+      const { sealed } = socket().received.find(isSignal) as unknown as { sealed: Uint8Array };
+      const under = ((sealed[7] ?? 0) << 8) | (sealed[8] ?? 0);
+      assert.equal(under, hint(announced.at(-1)));
+      assert.notEqual(under, hint(announced[0]));
+    });
+  }
+});

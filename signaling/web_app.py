@@ -1,5 +1,6 @@
 """The HTTP surface of one server as an aiohttp application: REST, WebSocket, probes, web files."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from aiohttp import web
 
 from config.settings import HttpSettings
 from signaling.admin_api import AdminApi
+from signaling.clock import Clock
 from signaling.domain.errors import DomainError, ErrorCode, NotFound
 from signaling.metrics import CONTENT_TYPE, Metrics
 from signaling.rest.answers import Answer, error_answer, json_answer
@@ -19,7 +21,9 @@ from signaling.rest.reading import refuse_compressed
 from signaling.rooms import ROOMS_PATH, Rooms
 from signaling.served_document import openapi_answer
 from signaling.static_files import WEB_ROOT, file_response, find_file
+from signaling.storage.base import Store
 
+CHECK_S = 1.0
 WEBSOCKET_PATH = "/v1/signal"
 WebSocketHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -45,11 +49,35 @@ class Surface:
     web_root: Path = WEB_ROOT
 
 
+class StorageCheck:
+    """Whether new sessions can be stored. Owner: the event loop. Anybody may ask, so it writes
+    once in `CHECK_S` at most, whoever asks how often."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+        self._asking = asyncio.Lock()
+        self._next_s = 0.0
+        self._takes = False
+
+    async def takes_sessions(self) -> bool:
+        async with self._asking:
+            now_s = self._clock.monotonic_s()
+            if now_s >= self._next_s:
+                try:
+                    await self._store.check_writing()
+                    self._takes = True
+                except DomainError:
+                    self._takes = False
+                self._next_s = self._clock.monotonic_s() + CHECK_S
+            return self._takes
+
+
 class WebApp:
     """Handlers of everything that is not a table of its own."""
 
     def __init__(self, surface: Surface) -> None:
         self._surface = surface
+        self._storage = StorageCheck(surface.services.store, surface.services.clock)
         self._rest = RestApi(surface.services, surface.http)
         self._admin = AdminApi(
             surface.services.store, surface.services.clock, self.metrics, surface.http
@@ -93,12 +121,11 @@ class WebApp:
         return _plain(json_answer(200, {"status": "ok"}))
 
     async def _ready(self, _request: web.Request) -> web.Response:
-        """Ready means: new sessions and clients are welcome, and the store answers."""
+        """Ready means: new sessions and clients are welcome, and the store takes what they write.
+        Calls that go on, and joins to sessions that exist, need no write."""
         if not self._surface.readiness.accepting:
             return _plain(json_answer(503, {"status": "draining"}))
-        try:
-            await self._surface.services.store.session("readiness")
-        except DomainError:
+        if not await self._storage.takes_sessions():
             return _plain(json_answer(503, {"status": "storage unavailable"}))
         return _plain(json_answer(200, {"status": "ready"}))
 

@@ -99,6 +99,12 @@ class Store(ProjectStore, SessionStore, Protocol):
     @property
     def operators(self) -> OperatorStore: ...
 
+    async def check_writing(self) -> None:
+        """Whether new sessions can be stored; costs as much as one.
+
+        Errors: `storage_unavailable`.
+        """
+
     async def seal_all(self) -> int:
         """Seals every secret with the newest key; how many projects there are."""
 

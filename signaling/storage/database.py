@@ -5,17 +5,53 @@ an idle server) and hops between threads for each statement instead of each tran
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+import structlog
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from signaling.domain.errors import ErrorCode, Unavailable
 
 T = TypeVar("T")
 Work = Callable[[sa.Connection], T]
+
+
+log = structlog.get_logger(__name__)
+
+REMIND_S = 60.0
+"""A storage that stays away is said once and then each minute, not once for each request."""
+
+
+def reason_of(failure: SQLAlchemyError) -> str:
+    """The database's or the system's own words, on one line: neither statement nor parameters."""
+    if isinstance(failure, DBAPIError) and failure.orig is not None:
+        lines = str(failure.orig).strip().splitlines()
+        return lines[0][:300] if lines else type(failure.orig).__name__
+    return type(failure).__name__
+
+
+class Trouble:
+    """What the log says of a storage that does not take what it is given. Owner: the loop. Until it
+    was `opened`, who opens it is told instead."""
+
+    def __init__(self) -> None:
+        self.opened = False
+        self._said_at: float | None = None
+
+    def says(self, reason: str, now: float) -> None:
+        if self.opened and (self._said_at is None or now - self._said_at >= REMIND_S):
+            self._said_at = now
+            log.error("storage unavailable", reason=reason)
+
+    def is_over(self) -> None:
+        """Something was written."""
+        if self._said_at is not None:
+            self._said_at = None
+            log.warning("storage available again")
 
 
 def may_be_name(text: str) -> bool:
@@ -33,6 +69,7 @@ class Database:
     def __init__(self, engine: sa.Engine, *, readers: int, writers: int) -> None:
         self._engine = engine
         self._reading = engine.execution_options(reading=True)
+        self.trouble = Trouble()
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="storage-read")
         self._writers = ThreadPoolExecutor(writers, thread_name_prefix="storage-write")
 
@@ -43,7 +80,9 @@ class Database:
     async def write(self, work: Work[T]) -> T:
         """One transaction, committed on return. Errors: `storage_unavailable`; SQLAlchemy's
         `IntegrityError` as it is."""
-        return await self._run(self._writers, self._write, work)
+        written = await self._run(self._writers, self._write, work)
+        self.trouble.is_over()
+        return written
 
     async def close(self) -> None:
         for threads in (self._writers, self._readers):
@@ -58,13 +97,13 @@ class Database:
         with self._engine.begin() as connection:
             return work(connection)
 
-    @staticmethod
     async def _run(
-        threads: ThreadPoolExecutor, transaction: Callable[[Work[T]], T], work: Work[T]
+        self, threads: ThreadPoolExecutor, transaction: Callable[[Work[T]], T], work: Work[T]
     ) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(threads, transaction, work)
         except IntegrityError:
             raise
         except SQLAlchemyError as cause:
+            self.trouble.says(reason_of(cause), time.monotonic())
             raise Unavailable(ErrorCode.STORAGE_UNAVAILABLE) from cause

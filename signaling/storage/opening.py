@@ -22,6 +22,7 @@ async def opened_store(database: Database, sealer: Sealer) -> SqlStore:
     if await store.holds_clear_secrets():
         await store.seal_all()
     await store.projects()
+    database.trouble.opened = True
     return store
 
 

@@ -1,11 +1,11 @@
 """The store in PostgreSQL, for several nodes."""
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from config.secret import Secret
 from signaling.domain.errors import ErrorCode, Unavailable
-from signaling.storage.database import Database
+from signaling.storage.database import Database, reason_of
 from signaling.storage.opening import opened_store
 from signaling.storage.sealing import Sealer
 from signaling.storage.store import SqlStore
@@ -14,6 +14,7 @@ SCHEMES = ("postgresql", "postgres")
 _DRIVER = "postgresql+psycopg"
 _THREADS = 4
 _CONNECT_S = 5
+DEFAULT_PORT = 5432
 
 
 async def open_postgres(url: Secret[str], sealer: Sealer) -> SqlStore:
@@ -36,6 +37,15 @@ async def open_postgres(url: Secret[str], sealer: Sealer) -> SqlStore:
     database = Database(engine, readers=_THREADS, writers=_THREADS)
     try:
         return await opened_store(database, sealer)
+    except Unavailable as failure:
+        await database.close()
+        if not isinstance(failure.__cause__, SQLAlchemyError):
+            raise
+        where = f"{address.host or 'localhost'}:{address.port or DEFAULT_PORT}"
+        raise Unavailable(
+            ErrorCode.STORAGE_UNAVAILABLE,
+            f"PostgreSQL at {where} cannot be used: {reason_of(failure.__cause__)}",
+        ) from failure
     except BaseException:
         await database.close()
         raise

@@ -1,5 +1,6 @@
 """Projects and sessions in a SQL database; the contract is `base.Store`."""
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import fields, replace
 
@@ -116,20 +117,8 @@ class SqlStore:
         return self._sealer.open(kept, owner) if self._sealer.is_sealed(kept) else kept
 
     async def add_session(self, record: SessionRecord) -> None:
-        options = record.options
-        row: dict[str, object] = {
-            "session_id": record.session_id,
-            "project_id": record.project_id,
-            "media_mode": options.media_mode.value,
-            "archive_mode": options.archive_mode.value,
-            "e2ee": options.e2ee,
-            "archive_name": options.archive_name,
-            "archive_resolution": options.archive_resolution,
-            "location": options.location,
-            "created_ms": record.created_ms,
-        }
         try:
-            await self._new_sessions.add(row)
+            await self._new_sessions.add(_session_row(record))
         except IntegrityError as cause:
             raise BadRequest(
                 ErrorCode.INVALID_PARAMETER, "The session exists already, or its project does not."
@@ -145,6 +134,20 @@ class SqlStore:
         row = await self._database.read(lambda c: c.execute(query).mappings().first())
         return None if row is None else _session(row)
 
+    async def check_writing(self) -> None:
+        """Stores a session and removes it, in one transaction: what takes that takes new ones."""
+        name = f"readiness-{secrets.token_hex(8)}"
+
+        def work(connection: sa.Connection) -> None:
+            owner = connection.execute(sa.select(projects.c.api_key).limit(1)).scalar()
+            if owner is None:
+                return  # nobody can make a session either
+            row = _session_row(SessionRecord(name, owner, SessionOptions(), 0))
+            connection.execute(sessions.insert(), row)
+            connection.execute(sessions.delete().where(sessions.c.session_id == name))
+
+        await self._database.write(work)
+
     async def close(self) -> None:
         await self._new_sessions.close()
         await self._database.close()
@@ -152,6 +155,21 @@ class SqlStore:
 
 def _named(identity: str) -> sa.ColumnElement[bool]:
     return sa.or_(projects.c.api_key == identity, projects.c.application_id == identity)
+
+
+def _session_row(record: SessionRecord) -> dict[str, object]:
+    options = record.options
+    return {
+        "session_id": record.session_id,
+        "project_id": record.project_id,
+        "media_mode": options.media_mode.value,
+        "archive_mode": options.archive_mode.value,
+        "e2ee": options.e2ee,
+        "archive_name": options.archive_name,
+        "archive_resolution": options.archive_resolution,
+        "location": options.location,
+        "created_ms": record.created_ms,
+    }
 
 
 def _session(row: sa.RowMapping) -> SessionRecord:

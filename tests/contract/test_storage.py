@@ -382,3 +382,54 @@ def test_the_newest_migration_by_name_is_the_head_of_the_chain():
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     assert ScriptDirectory.from_config(config).get_current_head() == latest_revision()
+
+
+_READ_ONLY = {"sqlite": "PRAGMA query_only = ON", "postgresql": "SET TRANSACTION READ ONLY"}
+
+
+async def test_what_cannot_be_written_is_known_and_said_once(store, capsys):
+    """As on a full disk, and on a file system that was mounted again read-only."""
+    owner = project(1)
+    await store.add_project(owner)
+    await store.check_writing()
+    engine = store._database._engine
+
+    def read_only(connection):
+        connection.exec_driver_sql(_READ_ONLY[connection.dialect.name])
+
+    sa.event.listen(engine, "begin", read_only)
+    for number in range(3):
+        with pytest.raises(Unavailable):
+            await store.add_session(record(owner, f"2_{number}"))
+        with pytest.raises(Unavailable):
+            await store.check_writing()
+    assert await store.project_named(owner.api_key) == owner, "reading goes on"
+    said = capsys.readouterr().out
+    assert said.count("storage unavailable") == 1
+    assert "read" in said.split("reason=")[1]
+    sa.event.remove(engine, "begin", read_only)
+    if engine.dialect.name == "sqlite":
+        engine.dispose()
+    await store.check_writing()
+    assert "storage available again" in capsys.readouterr().out
+    assert await store.session("2_0") is None
+
+
+async def test_checking_leaves_no_session_behind(store):
+    await store.check_writing()
+    await store.add_project(project(1))
+    await store.check_writing()
+
+    def count(connection):
+        return connection.exec_driver_sql("SELECT count(*) FROM sessions").scalar()
+
+    assert await store._database.read(count) == 0
+
+
+async def test_a_postgresql_that_is_not_there_is_named_with_the_cause(tmp_path):
+    url = Secret("postgresql://someone:the-password@127.0.0.1:1/x")
+    with pytest.raises(Unavailable) as refused:
+        await open_postgres(url, sealer_of(Secret(""), tmp_path))
+    assert "127.0.0.1:1" in refused.value.message
+    assert "refused" in refused.value.message
+    assert "the-password" not in refused.value.message

@@ -37,7 +37,7 @@ class HttpSettings:
     )
     tls_key: str = knob("", "PEM file with the certificate's key.")
     max_body_bytes: int = knob(
-        1_048_576, "Largest REST body. More memory for each request.", 1_024, 67_108_864
+        262_144, "Largest REST body. More memory for each request.", 1_024, 67_108_864
     )
     read_timeout_ms: int = knob(
         8_000,

@@ -20,6 +20,7 @@ from signaling.domain.projects import Project
 from signaling.domain.roles import Role
 from signaling.domain.session_state import Bucket
 from signaling.domain.tokens import TokenClaims, new_client_token
+from signaling.protocol.counting import check_json
 from signaling.rest.answers import Answer, error_answer, json_answer
 from signaling.rest.reading import read_body
 from signaling.storage.base import Store
@@ -31,6 +32,7 @@ PROJECT_NAME = "rooms of the page"
 TOKEN_LIFETIME_S = 24 * 3600
 MAX_BODY_BYTES = 4_096
 MAX_NAME_CHARS = 60
+MAX_VALUES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,7 @@ class Rooms:
 
 def _name(body: bytes) -> str:
     try:
+        check_json(body, MAX_VALUES)
         fields = json.loads(body or b"{}")
     except (ValueError, RecursionError) as cause:
         raise BadRequest(ErrorCode.BODY_INVALID) from cause

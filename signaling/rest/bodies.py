@@ -9,9 +9,14 @@ from typing import NoReturn
 from urllib.parse import parse_qsl
 
 from signaling.domain.errors import BadRequest, ErrorCode
+from signaling.protocol.counting import TooManyError, check_json
 
 MAX_DEPTH = 32
 MAX_FORM_FIELDS = 64
+MAX_FORM_BYTES = 4_096
+"""Escapes cost more than other bytes, and forms have short fields."""
+MAX_VALUES = 8_192
+"""Of a JSON body, counted before it is read."""
 _HALF_PAIR = rb"\ud"
 
 Fields = Mapping[str, object]
@@ -25,7 +30,12 @@ def json_fields(body: bytes) -> Fields:
     if not body.strip():
         return {}
     try:
+        check_json(body, MAX_VALUES)
         value = json.loads(body, parse_constant=_refuse_constant)
+    except TooManyError as cause:
+        raise BadRequest(
+            ErrorCode.BODY_INVALID, f"The body may have {MAX_VALUES:,} values."
+        ) from cause
     except (ValueError, RecursionError) as cause:
         raise BadRequest(ErrorCode.BODY_INVALID, "The body is not valid JSON.") from cause
     if not isinstance(value, dict):
@@ -49,6 +59,8 @@ def form_or_json_fields(body: bytes) -> Fields:
     text = body.strip()
     if text.startswith(b"{"):
         return json_fields(text)
+    if len(text) > MAX_FORM_BYTES:
+        raise BadRequest(ErrorCode.BODY_TOO_LARGE)
     try:
         pairs = parse_qsl(
             text.decode(),

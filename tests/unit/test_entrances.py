@@ -1,0 +1,259 @@
+"""Every entrance of the server, and what one input to it may cost before anybody is known.
+
+The tables name each route, message and kind of datagram; what has no row fails a test here. The
+worst inputs of each are made by a generator and measured: at most 1 µs of CPU and 16 bytes of
+memory for each byte of input, beside a small start, and 20 ms for one input.
+"""
+
+import re
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import msgpack
+import pytest
+
+from config.settings import HttpSettings
+from sfu.sdp.errors import SdpError
+from sfu.sdp.parse import MAX_BYTES, parse
+from signaling.admin_api import Properties
+from signaling.domain.errors import DomainError
+from signaling.protocol.codec import (
+    MAX_FIRST_MESSAGE_BYTES,
+    MAX_MESSAGE_BYTES,
+    Encoding,
+    decode,
+)
+from signaling.protocol.shapes import CLIENT_MESSAGES, struct_of
+from signaling.rest import bodies
+from signaling.rest.routes import ROUTES
+from signaling.rest.whip import WhipGate
+from signaling.rooms import MAX_BODY_BYTES as MAX_ROOM_BYTES
+from signaling.rooms import _name as room_of_body
+from tests.rest_server import open_rest_server
+
+INPUT_CPU_S, CPU_S_PER_BYTE, CPU_S_AT_ALL = 0.020, 1e-6, 0.001
+MEMORY_PER_BYTE, MEMORY_AT_ALL = 16, 65_536
+MEMORY_WITH_CREDENTIALS = 1_048_576
+"""REST reads a body after it has checked the credentials: an application may cost a little more."""
+REPEATS = 7
+"""The fastest counts: what else the machine does makes a run slower, never faster."""
+ROOT = Path(__file__).parents[2]
+MAX_REST_BYTES = HttpSettings().max_body_bytes
+Reader = Callable[[bytes], object]
+
+
+def _nothing(_body: bytes) -> None:
+    """The route reads no body."""
+
+
+def _admin(body: bytes) -> object:
+    return bodies.json_fields(body) and Properties
+
+
+def _sdp(body: bytes) -> object:
+    return parse(body.decode("utf-8", "replace"))
+
+
+# Routes outside the table of REST: method and path → what reads the body, and its limit.
+HTTP: dict[tuple[str, str], tuple[Reader, int]] = {
+    ("GET", "/healthz"): (_nothing, 0),
+    ("GET", "/readyz"): (_nothing, 0),
+    ("GET", "/openapi.json"): (_nothing, 0),
+    ("GET", "/metrics"): (_nothing, 0),
+    ("GET", "/v1/signal"): (_nothing, 0),
+    ("POST", "/v1/rooms"): (room_of_body, MAX_ROOM_BYTES),
+    ("POST", "/v1/rooms/{session}"): (room_of_body, MAX_ROOM_BYTES),
+    # Everything else: REST by its own table, files, and 404.
+    ("*", "/{path}"): (_nothing, 0),
+    ("*", "/whip/{session}"): (_sdp, MAX_BYTES),
+    ("*", "/whep/{session}/{stream}"): (_sdp, MAX_BYTES),
+    ("*", "/whip/{session}/resource/{resource}"): (_sdp, MAX_BYTES),
+    ("*", "/whep/{session}/{stream}/resource/{resource}"): (_sdp, MAX_BYTES),
+}
+# Client messages whose cost goes on after they were decoded, and what bounds that.
+_SDP = "tests/unit/sfu/test_sdp_cost.py"
+_FAN_OUT = "tests/unit/signaling/test_signals.py"
+_OWN = "tests/unit/signaling/test_intake.py"
+MESSAGES = {
+    "hello": "tests/unit/signaling/test_membership.py",
+    "publish": _SDP,
+    "unpublish": _OWN,
+    "updateStream": _FAN_OUT,
+    "declareKids": _OWN,
+    "subscribe": _OWN,
+    "downlinkAnswer": _SDP,
+    "restartIce": _SDP,
+    "updateSubscriber": _OWN,
+    "unsubscribe": _OWN,
+    "peerDescription": "tests/unit/signaling/test_relaying.py",
+    "peerCandidate": "tests/unit/signaling/test_relaying.py",
+    "signal": _FAN_OUT,
+    "forceDisconnect": _OWN,
+    "forceUnpublish": _OWN,
+    "forceMuteStream": _OWN,
+    "forceMuteAll": _FAN_OUT,
+    "e2eeReady": _FAN_OUT,
+    "e2eeState": _OWN,
+    "ping": _OWN,
+    "bye": _OWN,
+}
+# Kinds of datagrams, and of connections on the media port: where their cost is bounded.
+DATAGRAMS = {
+    "Stun": "native/transport/src/ice_lite.rs",
+    "Dtls": "native/worker/src/core.rs",
+    "Rtp": "native/transport/src/srtp/tests.rs",
+    "Rtcp": "native/transport/src/srtp/tests.rs",
+    "Unknown": "bench/attack/scenarios.py",
+}
+FRAMING = ("native/transport/src/framing.rs", "native/fuzz/fuzz_targets")
+
+
+# --- every entrance has a row -----------------------------------------------------------------
+
+
+def _routes(app: object) -> set[tuple[str, str]]:
+    found = set()
+    for route in app.router.routes():  # type: ignore[attr-defined]
+        if route.method != "HEAD":
+            path = re.sub(r"\{(\w+):[^}]*\}+\)?", r"{\1}", route.resource.canonical)
+            found.add((route.method, path))
+    return found
+
+
+async def test_every_http_route_has_a_row(tmp_path: Path) -> None:
+    server = await open_rest_server(tmp_path)
+    media = WhipGate(None, None, HttpSettings(), server.metrics).routes()  # type: ignore[arg-type]
+    named = _routes(server.app) | _routes(server.operations)
+    named |= {(route.method, route.path) for route in media}
+    await server.store.close()
+    admin = {row for row in named if row[1].startswith("/admin/v1")}
+    assert named - admin == set(HTTP)
+    assert admin
+
+
+def test_every_rest_route_reads_by_a_reader_that_is_measured() -> None:
+    assert {route.read_body for route in ROUTES} <= {reader for reader, _ in REST_READERS}
+
+
+def test_every_message_of_a_client_has_a_row() -> None:
+    assert {struct_of(cls).tag for cls in CLIENT_MESSAGES} == set(MESSAGES)
+
+
+def test_every_kind_of_datagram_has_a_row() -> None:
+    source = (ROOT / "native/transport/src/demux.rs").read_text()
+    (kinds,) = re.findall(r"pub enum PacketKind \{(.*?)\n\}", source, re.DOTALL)
+    assert set(re.findall(r"^\s+(\w+),", kinds, re.MULTILINE)) == set(DATAGRAMS)
+
+
+def test_what_the_rows_name_is_there() -> None:
+    for place in {*MESSAGES.values(), *DATAGRAMS.values(), *FRAMING}:
+        assert (ROOT / place).exists(), place
+
+
+# --- and keeps to its cost --------------------------------------------------------------------
+
+
+def _filled(most: int, head: bytes, unit: bytes, tail: bytes = b"") -> bytes:
+    return head + unit * ((most - len(head) - len(tail)) // len(unit)) + tail
+
+
+def worst_json(most: int) -> list[bytes]:
+    units = (b"[],", b"{},", b"0,", b'"ab",', b"1.5,", b"null,", b'{"a":0},', b"[[[]]],")
+    lists = [_filled(most, b'{"a":[', unit, b"0]}") for unit in units]
+    names = b"{" + b",".join(b'"%x":0' % number for number in range(most // 9))[: most - 2] + b"}"
+    texts = (b"\\ud83d\\ude00", b"\\u0000", b"x", b'"' + b",", b'\\"')
+    return [
+        *lists,
+        names,
+        *(_filled(most, b'{"name":"', text, b'"}') for text in texts),
+        b"[" * most,
+        b" " * most,
+        b"9" * most,
+        b'{"a":' * (most // 5),
+    ]
+
+
+def worst_forms(most: int) -> list[bytes]:
+    most = min(most, bodies.MAX_FORM_BYTES)
+    return [_filled(most, b"a=", unit) for unit in (b"%41", b"+", b"%", b"&b=", b"x")]
+
+
+def worst_msgpack(most: int, tag: str) -> list[bytes]:
+    start = b"\x83" + msgpack.packb("t") + msgpack.packb(tag) + msgpack.packb("id") + b"\x01"
+    items = (b"\xc0", b"\x80", b"\x90", b"\xa3abc", b"\xca\0\0\0\0", b"\xdc\x10\x00", b"\x91")
+    start += msgpack.packb("a")
+    arrays = [_filled(most, start + b"\xdc\x0f\xff", item) for item in items]
+    few = [start + b"\xdc\x03\x00" + item * 768 for item in items[:5]]
+    text = start + msgpack.packb("x" * (most - len(start) - 5))
+    return [*arrays, *few, text, start + b"\xdf\x00\xff\xff\xff" * (most // 5 - 10)]
+
+
+REST_READERS: list[tuple[Reader, list[bytes]]] = [
+    (bodies.json_fields, worst_json(MAX_REST_BYTES)),
+    (bodies.form_or_json_fields, [*worst_json(MAX_REST_BYTES), *worst_forms(MAX_REST_BYTES)]),
+    (bodies.no_fields, [b"x" * MAX_REST_BYTES]),
+]
+
+
+def _use(reader: Reader, data: bytes) -> None:
+    try:
+        reader(data)
+    except (DomainError, SdpError):
+        return
+
+
+def _check(reader: Reader, data: bytes, at_all: int = MEMORY_AT_ALL) -> None:
+    took = []
+    allowed_s = min(INPUT_CPU_S, CPU_S_AT_ALL + len(data) * CPU_S_PER_BYTE)
+    for _ in range(REPEATS):
+        begin = time.thread_time()
+        _use(reader, data)
+        took.append(time.thread_time() - begin)
+        if took[-1] < allowed_s / 2:
+            break
+    assert min(took) < allowed_s, data[:40]
+    tracemalloc.start()
+    try:
+        _use(reader, data)
+        assert tracemalloc.get_traced_memory()[1] < at_all + MEMORY_PER_BYTE * len(data), data[:40]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("most", [1_000, 16_384, MAX_REST_BYTES])
+@pytest.mark.parametrize("number", range(len(REST_READERS)))
+def test_bodies_of_rest_keep_to_their_cost(number: int, most: int) -> None:
+    reader, _ = REST_READERS[number]
+    forms = worst_forms(most) if reader is bodies.form_or_json_fields else []
+    for data in [*worst_json(most), *forms]:
+        _check(reader, data, MEMORY_WITH_CREDENTIALS)
+
+
+@pytest.mark.parametrize(
+    "row", [row for row, (reader, _) in HTTP.items() if reader is not _nothing]
+)
+def test_bodies_of_other_routes_keep_to_their_cost(row: tuple[str, str]) -> None:
+    reader, most = HTTP[row]
+    for data in worst_json(most):
+        _check(reader, data)
+
+
+def _read_msgpack(data: bytes) -> object:
+    return decode(data, Encoding.MSGPACK)
+
+
+def _read_json(data: bytes) -> object:
+    return decode(data, Encoding.JSON)
+
+
+@pytest.mark.parametrize("tag", MESSAGES)
+@pytest.mark.parametrize("most", [MAX_FIRST_MESSAGE_BYTES, MAX_MESSAGE_BYTES])
+def test_messages_keep_to_their_cost(tag: str, most: int) -> None:
+    for data in worst_msgpack(most, tag):
+        _check(_read_msgpack, data)
+    head = b'{"t":"%s","id":1,"a":[' % tag.encode()
+    for unit in (b"[],", b"{},", b"0,", b'"ab",', b"1.5,"):
+        _check(_read_json, _filled(most, head, unit, b"0]}"))
+        _check(_read_json, _filled(4_000, head, unit, b"0]}"))

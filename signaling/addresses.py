@@ -1,7 +1,8 @@
-"""The IPv4 addresses of this machine, in the order in which clients should try them."""
+"""The addresses of this machine, in the order in which clients should try them."""
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from pathlib import Path
 
 import ifaddr
 
@@ -10,20 +11,64 @@ from config.load import ConfigurationError
 
 def public_addresses(configured: str, bound: str) -> tuple[str, ...]:
     """Addresses to advertise: the configured ones, else the one that the media socket is bound
-    to, else every local one with loopback last.
+    to, else every local one with loopback last. A socket bound to `::` takes both families, one
+    bound to 0.0.0.0 IPv4 alone.
 
     Errors: `ConfigurationError` when one of them is no IP address.
     """
     names = configured.replace(",", " ").split()
     if names:
         return tuple(_checked(name) for name in names)
-    if not _parsed("media host", bound).is_unspecified:
+    host = _parsed("media host", bound)
+    if not host.is_unspecified:
         return (bound,)
-    found = {
-        str(ip.ip): None for adapter in ifaddr.get_adapters() for ip in adapter.ips if ip.is_IPv4
-    }
+    ips = [ip for adapter in ifaddr.get_adapters() for ip in adapter.ips]
+    found = {str(ip.ip): None for ip in ips if ip.is_IPv4}
+    if host.version == 6:
+        passing = short_lived(_read_if_inet6())
+        found |= dict.fromkeys(lasting((_ipv6_of(ip) for ip in ips if ip.is_IPv6), passing))
     found.setdefault("127.0.0.1", None)
     return tuple(sorted(found, key=_preference))
+
+
+def lasting(addresses: Iterable[str], passing: Collection[str]) -> list[str]:
+    """The IPv6 addresses that clients elsewhere can reach for as long as a call: neither loopback
+    nor of this link alone, nor one of `passing`."""
+    parsed = [ipaddress.IPv6Address(name) for name in addresses]
+    return [
+        str(one)
+        for one in parsed
+        if not (one.is_loopback or one.is_link_local or one.is_multicast or one.ipv4_mapped)
+        and str(one) not in passing
+    ]
+
+
+def short_lived(table: str) -> frozenset[str]:
+    """Of the kernel's table of IPv6 addresses (/proc/net/if_inet6) those that are temporary
+    (RFC 8981), deprecated, tentative or duplicates."""
+    found = set()
+    for row in table.splitlines():
+        digits, _, _, _, flags, *_ = row.split()
+        if int(flags, 16) & _PASSING_FLAGS:
+            found.add(str(ipaddress.IPv6Address(int(digits, 16))))
+    return frozenset(found)
+
+
+_PASSING_FLAGS = 0x01 | 0x08 | 0x20 | 0x40
+"""IFA_F_TEMPORARY, _DADFAILED, _DEPRECATED, _TENTATIVE (linux/if_addr.h)."""
+
+
+def _read_if_inet6() -> str:
+    """Empty where the system has no such table; then nothing is known to be short-lived."""
+    try:
+        return Path("/proc/net/if_inet6").read_text()
+    except OSError:
+        return ""
+
+
+def _ipv6_of(ip: ifaddr.IP) -> str:
+    """ifaddr gives address, flow and scope."""
+    return str(ip.ip[0])
 
 
 ONLY_LOOPBACK = (

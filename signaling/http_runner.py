@@ -6,6 +6,7 @@ would repeat the peer's bytes in its answer and in its log, where there could be
 """
 
 import asyncio
+import socket
 import ssl
 from dataclasses import dataclass
 from typing import Any
@@ -184,12 +185,22 @@ class _Site(web.TCPSite):
         server = self._runner.server
         if server is None:
             raise RuntimeError("the runner has no server")
+        # The loop would take IPv6 alone for "::"; for media it means both families.
+        both = _both_families(self._port, self._backlog) if self._host == "::" else None
+        where = {"host": self._host, "port": self._port, "reuse_address": self._reuse_address}
         self._server = await asyncio.get_running_loop().create_server(
             server,
-            self._host,
-            self._port,
             ssl=self._ssl_context,
             ssl_handshake_timeout=None if self._ssl_context is None else self.handshake_s,
             backlog=self._backlog,
-            reuse_address=self._reuse_address,
+            **(where if both is None else {"sock": both}),
         )
+
+
+def _both_families(port: int, backlog: int) -> socket.socket:
+    """A socket on `::` that takes IPv4 too. Errors: `OSError`."""
+    opened = socket.create_server(
+        ("::", port), family=socket.AF_INET6, backlog=backlog, dualstack_ipv6=True
+    )
+    opened.setblocking(False)
+    return opened

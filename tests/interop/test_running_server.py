@@ -309,3 +309,15 @@ async def test_metrics_are_on_the_operators_port_and_a_taken_one_stops_no_calls(
             assert second.operations_port is None
             async with http.get(f"{second.url}/healthz") as answer:
                 assert answer.status == 200
+
+
+async def test_a_server_on_all_ipv6_addresses_is_reached_over_both_families(tmp_path):
+    settings = settings_in(tmp_path)
+    settings = replace(settings, http=HttpSettings(host="::", port=0))
+    async with (
+        running_server(settings, open_plane=fake_plane) as server,
+        aiohttp.ClientSession() as http,
+    ):
+        for host in ("127.0.0.1", "[::1]"):
+            async with http.get(f"http://{host}:{server.http_port}/healthz") as answer:
+                assert answer.status == 200

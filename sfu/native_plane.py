@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -114,12 +115,13 @@ class NativeMediaPlane:
         cls, worker: WorkerSettings, settings: MediaPlaneSettings, workers: int = 1
     ) -> "NativeMediaPlane":
         """A plane with `workers` cores on `worker`'s address: the first listens on its port, each
-        further one on the port above; all on free ones where it is 0. Raises `OSError`."""
+        further one on the port above; all on free ones where it is 0. Raises `OSError` that
+        names the port."""
         routers: list[NativeMediaRouter] = []
         try:
             for index in range(workers):
                 one = replace(worker, port=worker.port and worker.port + index)
-                routers.append(NativeMediaRouter(one, asyncio.get_running_loop()))
+                routers.append(_opened(one))
         except BaseException:
             for router in routers:
                 router.close()
@@ -175,6 +177,19 @@ class NativeMediaPlane:
             except Exception:
                 # one client's trouble must not cost the others their events
                 log.exception("an event of the media core could not be handled")
+
+
+def _opened(worker: WorkerSettings) -> NativeMediaRouter:
+    try:
+        return NativeMediaRouter(worker, asyncio.get_running_loop())
+    except OSError as cause:
+        kinds = "UDP and TCP" if worker.tcp else "UDP"
+        reason = os.strerror(cause.errno) if cause.errno else str(cause)
+        raise OSError(
+            cause.errno,
+            f"the media port {worker.host}:{worker.port} ({kinds}) cannot be used: {reason}. Stop "
+            "what uses it, or choose another with --media-port",
+        ) from cause
 
 
 def _on_ice_validated(context: PlaneContext, event: events.IceValidated) -> None:

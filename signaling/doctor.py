@@ -108,7 +108,19 @@ def _bind(check: str, kind: int, address: tuple[str, int], *, running: bool) -> 
     return Finding(check, "ok", f"{name} is free")
 
 
+def _database(settings: Settings) -> Finding:
+    try:
+        asyncio.run(_open_and_close(settings))
+    except (FolderUnusable, DomainError) as failure:
+        return Finding(
+            "database", "error", failure.message, "Start it, or correct storage.url and its grants."
+        )
+    return Finding("database", "ok", "PostgreSQL answers")
+
+
 def _data_dir(settings: Settings) -> Finding:
+    if settings.storage.url.reveal():
+        return _database(settings)
     path = Path(settings.storage.data_dir)
     try:
         if not path.exists():

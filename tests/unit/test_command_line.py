@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import socket
 import stat
 from pathlib import Path
 
@@ -10,11 +11,15 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from config.secret import Secret
+from config.settings import Settings, StorageSettings
+from sfu.native_plane import MediaPlaneSettings, NativeMediaPlane, WorkerSettings
 from signaling.__main__ import build_parser, main
 from signaling.administration import DEVELOPMENT_FILE, first_project
 from signaling.authenticator import Authenticator
 from signaling.clock import SystemClock
 from signaling.command_record import CHANGING
+from signaling.doctor import examine
 from signaling.domain.roles import Role
 from signaling.storage.sqlite import open_sqlite
 
@@ -185,3 +190,28 @@ async def test_the_first_start_makes_a_development_project_once(tmp_path):
     assert await first_project(store, SystemClock(), tmp_path) is None
     assert len(await store.projects()) == 1
     await store.close()
+
+
+def test_a_media_port_in_use_is_named():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match="Address already in use") as refused:
+            asyncio.run(_open_core(port))
+    assert f"127.0.0.1:{port} (UDP and TCP)" in refused.value.strerror
+    assert "--media-port" in refused.value.strerror
+
+
+async def _open_core(port: int) -> None:
+    settings = MediaPlaneSettings(addresses=("127.0.0.1",))
+    NativeMediaPlane.open(WorkerSettings(host="127.0.0.1", port=port), settings)
+
+
+def test_the_doctor_names_a_postgresql_that_cannot_be_used(tmp_path):
+    url = Secret("postgresql://someone:the-password@127.0.0.1:1/x")
+    settings = Settings(storage=StorageSettings(data_dir=str(tmp_path), url=url))
+    (finding,) = [one for one in examine(settings, None) if one.check == "database"]
+    assert finding.state == "error"
+    assert "127.0.0.1:1" in finding.detail
+    assert "refused" in finding.detail
+    assert "the-password" not in str(finding)

@@ -131,11 +131,31 @@ def _data_dir(settings: Settings) -> Finding:
     except FolderUnusable as failure:
         return Finding("data folder", "error", failure.problem, failure.advice)
     except DomainError as failure:
-        return Finding("data folder", "error", failure.message, "Restore it from a backup.")
+        return Finding("data folder", "error", failure.message, _storage_advice(failure))
     except OSError as failure:
         reason = failure.strerror or type(failure).__name__
         return Finding("data folder", "error", f"{path}: {reason}", "Name another folder.")
     return _mode_of(path, mode)
+
+
+# What SQLite says is wrong, by the beginning of its name.
+_SQLITE_ADVICE = {
+    "SQLITE_FULL": "Make room on the disk.",
+    "SQLITE_BUSY": "Another process holds the database: stop it, or try again.",
+    "SQLITE_READONLY": "Mount a volume there that can be written.",
+    "SQLITE_IOERR": "The disk or its file system fails: look at the kernel's log.",
+    "SQLITE_CORRUPT": "Restore it from a backup.",
+    "SQLITE_NOTADB": "Restore it from a backup.",
+}
+
+
+def _storage_advice(failure: DomainError) -> str:
+    """A backup helps against damage, and against nothing else."""
+    name = str(getattr(getattr(failure.__cause__, "orig", None), "sqlite_errorname", ""))
+    for beginning, advice in _SQLITE_ADVICE.items():
+        if name.startswith(beginning):
+            return advice
+    return "Check storage.url and the sealing key, or restore a backup that fits this release."
 
 
 def _mode_of(path: Path, before: int) -> Finding:

@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import errno
+import importlib
 import os
 import shutil
+import sqlite3
 import stat
 import tempfile
 from dataclasses import replace
@@ -21,6 +23,8 @@ from signaling.storage.folder import DATABASE, KEY_FILE, LOCK, FolderUnusable, s
 from signaling.storage.sqlite import open_sqlite
 
 OTHER_USER = 20_000
+# Loaded at the first migration: another user may not be able to read where it is installed.
+importlib.import_module("signaling.storage.migrate")
 
 
 @pytest.fixture
@@ -124,6 +128,21 @@ def test_the_doctor_leaves_no_folder_behind(tmp_path):
     found = of_folder(settings_in(tmp_path / "a" / "b"))
     assert found.state == "ok"
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_the_doctor_advises_a_backup_against_damage_only(tmp_path):
+    await opens(tmp_path)
+    settings = settings_in(tmp_path)
+    settings = replace(settings, storage=replace(settings.storage, busy_timeout_ms=100))
+    with contextlib.closing(sqlite3.connect(tmp_path / DATABASE)) as other:
+        other.execute("PRAGMA locking_mode=EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        held = await asyncio.to_thread(of_folder, settings)
+    (tmp_path / DATABASE).write_bytes(b"not a database" * 100)
+    damaged = await asyncio.to_thread(of_folder, settings)
+    assert (held.state, damaged.state) == ("error", "error")
+    assert "Another process" in held.advice
+    assert "backup" in damaged.advice
 
 
 def fake_plane(_settings):

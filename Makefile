@@ -19,7 +19,7 @@ IMAGE := $(if $(filter 0,$(shell id -u)),test-image,image-not-tested)
 # Namespaces, Janus, a profiler, and the counter of instructions.
 BENCH_REQUIRES := scripts/require /usr/sbin/ip=iproute2 unshare=util-linux janus=janus perf=linux-perf valgrind=valgrind
 
-.PHONY: check-descriptors check-switches help run build test test-image image-not-tested test-python test-native test-web test-browser lint format bench bench-quick bench-full bench-forwarding bench-rest bench-guard bench-network bench-attack docs clean
+.PHONY: fuzz check-descriptors check-switches help run build test test-image image-not-tested test-python test-native test-web test-browser lint format bench bench-quick bench-full bench-forwarding bench-rest bench-guard bench-network bench-attack docs clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -147,6 +147,11 @@ bench-network: build ## Calls between real browsers on bad networks (root); writ
 
 bench-attack: build $(VENV)/dev.stamp ## A call under attack, about five minutes; writes bench/ATTACKS.md
 	$(BIN)/python -m bench.attack $(ARGS)
+
+FUZZ_SECONDS ?= 600
+fuzz: build $(VENV)/dev.stamp ## Every fuzz target for ten minutes (FUZZ_SECONDS=600), or one (TARGET=stun)
+	@scripts/require cc=build-essential
+	@scripts/fuzz $(FUZZ_SECONDS) $(TARGET)
 
 check-switches: build $(VENV)/dev.stamp ## 10,000 layer switches for each codec, decoded; writes bench/SWITCHES.md
 	@scripts/require ffmpeg=ffmpeg

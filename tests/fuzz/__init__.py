@@ -1,0 +1,1 @@
+"""Fuzz targets of the Python parsers of network input."""

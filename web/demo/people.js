@@ -2,7 +2,7 @@
 /// <reference path="./ot.d.ts" />
 /** Who is in the call and what we see of them: one tile for each stream, and for each person without. */
 
-import { Tile } from './tiles.js';
+import { SEALS, Tile } from './tiles.js';
 
 const SPEAKING_LEVEL = 0.12;
 const SPEAKING_HOLD_MS = 800;
@@ -104,10 +104,7 @@ export class People {
     });
     this.subscribers.set(id, subscriber);
     subscriber.on({
-      connected: () => tile.setSeal('sealed'),
-      disconnected: () => tile.setSeal('waiting'),
-      encryptionSecretMismatch: () => tile.setSeal('mismatch'),
-      encryptionSecretMatch: () => tile.setSeal('sealed'),
+      encryptionStateChanged: (event) => tile.setSeal(SEALS[event.newValue]),
       audioLevelUpdated: (event) => this.level(id, event.audioLevel),
       audioBlocked: () => this.tell('blocked', ''),
       videoDisabled: ({ reason }) => {

@@ -22,6 +22,13 @@ export function layOut(count, width, height) {
 }
 
 const SEAL_WORDS = { waiting: 'waiting', sealed: 'sealed', mismatch: 'other secret' };
+/** What the SDK says of a stream's encryption, and nothing else. */
+export const SEALS = /** @type {const} */ ({
+  none: 'waiting',
+  pending: 'waiting',
+  encrypted: 'sealed',
+  failing: 'mismatch',
+});
 const NOTICES = ['seal', 'error', 'quality'];
 const QUALITY_WORDS = ['unknown', 'poor', 'fair', 'good'];
 
@@ -38,7 +45,7 @@ export class Tile {
     this.element.dataset.own = String(person.own);
     this.#part('.tile-name').textContent = this.name;
     this.#part('.tile-initials').textContent = initials(person.name);
-    this.setSeal(person.own ? 'sealed' : 'waiting');
+    this.setSeal('waiting');
   }
 
   /** @param {keyof typeof SEAL_WORDS} state */

@@ -8,7 +8,6 @@ command sees the state whole; that is why there is neither a lock nor a queue. W
 import asyncio
 import secrets
 import uuid
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -47,18 +46,6 @@ LARGE_SESSION = 100
 WAIT_S_PER_MEMBER, MOST_WAIT_S = 0.000_1, 0.5
 _PATIENT = (m.ConnectionCreated, m.ConnectionDestroyed)
 RESUME_BYTES = 16
-_SNAPSHOT_COVERS = (
-    m.ConnectionCreated,
-    m.ConnectionDestroyed,
-    m.StreamCreated,
-    m.StreamDestroyed,
-    m.StreamPropertyChanged,
-    m.HintAnnounced,
-)
-"""Not replayed to a client that comes back: its new `Welcome` says what they would."""
-_NOT_REPLAYED = (*_SNAPSHOT_COVERS, m.DownlinkOffer, m.VideoDemandChanged)
-"""What is told again as it is by then counts too."""
-
 _Answered = (
     e.PublishMedia | e.SubscribeMedia | e.DeclareKidsMedia | e.AnswerDownlink | e.RestartIceMedia
 )
@@ -114,7 +101,7 @@ class SessionActor:
         """Takes a client in; its `Welcome` is the first thing sent. Errors: those of `Join`."""
         connection = ConnectionId(str(uuid.uuid4()))
         media = self._media.open_client(connection, MediaListener(self, connection))
-        self._seats[connection] = seat = Seat(media, _resume_token(), outlet)
+        self._seats[connection] = seat = Seat(media, _resume_token(), outlet, hello.id)
         try:
             self.apply(
                 c.Join(
@@ -157,18 +144,16 @@ class SessionActor:
         if seat.outlet is not None:
             # The client noticed the loss before we did.
             seat.outlet.close("networkDisconnected")
-        missed, seat.backlog = seat.backlog, deque()
-        seat.held.clear()
-        seat.outlet, seat.resume = outlet, _resume_token()
+        missed = seat.move(outlet, hello.received)
+        seat.resume = _resume_token()
         ice_servers = self._ice_servers(connection)
-        self.apply(c.Resume(connection, hello.id, seat.resume, ice_servers))
+        self.apply(c.Resume(connection, hello.id, seat.resume, ice_servers, seat.last_request))
         for outgoing in missed:
-            if not isinstance(outgoing.message, _NOT_REPLAYED):
-                outlet.send(outgoing)
+            seat.deliver(outgoing)
         for told in seat.demands.values():
             if StreamId(told.stream_id) in self.state.streams:
                 self.send(connection, told)
-        if seat.offer is not None:
+        if seat.offer is not None and not seat.offer_is_known:
             self._send_offer(connection, seat.offer)
         self._log.info("resumed", connection=short(connection))
 
@@ -192,7 +177,20 @@ class SessionActor:
 
     def handle_request(self, connection: ConnectionId, request: m.Request) -> None:
         """A client's request. Errors: `DomainError`, to be answered with the request's id."""
+        if (seat := self._seats.get(connection)) is not None:
+            seat.take(request)
         self.apply(c.FromClient(connection, request, str(uuid.uuid4()), self._unix_ms()))
+
+    def is_at(self, connection: ConnectionId, outlet: Outlet) -> bool:
+        """Whether that is the Connection's WebSocket; one that it has left says nothing more."""
+        return connection in self._seats and self._seats[connection].outlet is outlet
+
+    def answer(self, connection: ConnectionId, outlet: Outlet, outgoing: Outgoing) -> None:
+        """What the gate answers by itself: in its turn with what else goes there."""
+        if self.is_at(connection, outlet):
+            self._seats[connection].deliver(outgoing)
+        else:
+            outlet.send(outgoing)
 
     def play(self, connection: ConnectionId, stream: str, offer: str) -> str:
         """The answer to a player's own offer for one stream. Errors: `DomainError`."""
@@ -270,7 +268,7 @@ class SessionActor:
         """An offer is kept until it is answered: a client that comes back gets it again."""
         seat = self._seats.get(connection)
         if seat is not None:
-            seat.offer = offer
+            seat.offer, seat.offer_sent_as = offer, None
             self._send_offer(connection, offer)
 
     def keep_demand(self, connection: ConnectionId, told: m.VideoDemandChanged) -> None:

@@ -9,32 +9,56 @@ from signaling.outlet import Outgoing, Outlet
 from signaling.protocol import messages as m
 
 BACKLOG_MESSAGES = 256
-"""What is kept for a client without a WebSocket. More means it will not come back in time."""
+"""What is kept for a client without a WebSocket, and of what went over its present one. More means
+it will not come back in time."""
 Timer = asyncio.TimerHandle
+SNAPSHOT_COVERS = (
+    m.ConnectionCreated,
+    m.ConnectionDestroyed,
+    m.StreamCreated,
+    m.StreamDestroyed,
+    m.StreamPropertyChanged,
+    m.HintAnnounced,
+)
+"""Not replayed to a client that comes back: its new `Welcome` says what they would."""
+NOT_REPLAYED = (*SNAPSHOT_COVERS, m.DownlinkOffer, m.VideoDemandChanged, m.Pong)
+"""What is told again as it is by then counts too."""
 
 
 @dataclass
 class Seat:
-    """Owner: the actor. `held` waits for company: what follows goes behind it."""
+    """Owner: the actor. `held` waits for company: what follows goes behind it. `sent` counts what
+    went over the present WebSocket, and `unconfirmed` has what may be lost with it."""
 
     media: ClientMedia
     resume: str
     outlet: Outlet | None
+    last_request: int
     backlog: deque[Outgoing] = field(default_factory=deque)
     held: list[Outgoing] = field(default_factory=list)
     grace: Timer | None = None
     offer: DownlinkOffer | None = None
     demands: dict[tuple[str, str], m.VideoDemandChanged] = field(default_factory=dict)
     publishing: asyncio.Task[None] | None = None
+    sent: int = 0
+    unconfirmed: deque[tuple[int, Outgoing]] = field(default_factory=deque)
+    offer_sent_as: int | None = None
 
     def deliver(self, outgoing: Outgoing) -> None:
         """Now, or into the backlog while there is no WebSocket."""
         if self.outlet is not None:
             if self.held:
                 self.release()
-            self.outlet.send(outgoing)
+            self._write(self.outlet, outgoing)
         elif len(self.backlog) < BACKLOG_MESSAGES:
             self.backlog.append(outgoing)
+
+    def take(self, request: m.Request) -> None:
+        """Notes what came, so that a client that comes back need not guess. The `Hello` of a
+        resume does not count: it overtakes what waited for it."""
+        self.last_request = max(self.last_request, request.id)
+        if isinstance(request, m.Ping) and request.received is not None:
+            self.confirm(request.received)
 
     def hold(self, outgoing: Outgoing) -> None:
         """What can wait a little, so that several leave together."""
@@ -47,4 +71,42 @@ class Seat:
         held, self.held = self.held, []
         if self.outlet is not None:
             for outgoing in held:
-                self.outlet.send(outgoing)
+                self._write(self.outlet, outgoing)
+
+    def confirm(self, received: int) -> None:
+        """So many messages of the present WebSocket have come."""
+        while self.unconfirmed and self.unconfirmed[0][0] <= received:
+            self.unconfirmed.popleft()
+
+    def move(self, outlet: Outlet, received: int | None) -> list[Outgoing]:
+        """To another WebSocket. The result is what the client missed; without a count of what it
+        received, what was written is taken for received."""
+        self.confirm(self.sent if received is None else received)
+        if self.offer_sent_as is not None:
+            came = received is not None and self.offer_sent_as <= received
+            self.offer_sent_as = 0 if came else None
+        missed = [outgoing for _, outgoing in self.unconfirmed]
+        missed += [o for o in self.backlog if not isinstance(o.message, NOT_REPLAYED)]
+        self.unconfirmed.clear()
+        self.backlog.clear()
+        self.held.clear()
+        self.outlet, self.sent = outlet, 0
+        return missed
+
+    @property
+    def offer_is_known(self) -> bool:
+        """The client has the offer that waits for its answer."""
+        return self.offer_sent_as is not None
+
+    def _write(self, outlet: Outlet, outgoing: Outgoing) -> None:
+        message = outgoing.message
+        # A welcome is what the count begins with.
+        if not isinstance(message, m.Welcome):
+            self.sent += 1
+            if isinstance(message, m.DownlinkOffer):
+                self.offer_sent_as = self.sent
+            elif not isinstance(message, NOT_REPLAYED):
+                self.unconfirmed.append((self.sent, outgoing))
+                if len(self.unconfirmed) > BACKLOG_MESSAGES:
+                    self.unconfirmed.popleft()
+        outlet.send(outgoing)

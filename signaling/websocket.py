@@ -6,6 +6,7 @@ readers: a client that does not read costs a bounded queue, and a bounded time.
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -67,6 +68,14 @@ class _Client:
 
     actor: SessionActor
     connection: ConnectionId
+    outlet: WebSocketOutlet
+
+    def send(self, outgoing: Outgoing) -> None:
+        self.actor.answer(self.connection, self.outlet, outgoing)
+
+    @property
+    def is_here(self) -> bool:
+        return self.actor.is_at(self.connection, self.outlet)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +164,7 @@ class WebSocketGate:
         try:
             client = await self._welcome(way, origin)
         except DomainError as refused:
-            _answer_error(way.outlet, refused)
+            _answer_error(way.outlet.send, refused)
             way.outlet.end(ERRORS[refused.code].close_code)
             self._metrics.joins.labels(refused.code.value).inc()
             return
@@ -220,7 +229,7 @@ class WebSocketGate:
         connection = None if actor is None else actor.resume(hello, outlet)
         if actor is None or connection is None:
             raise _answering(error(ErrorCode.RESUME_UNKNOWN), hello)
-        return _Client(actor, connection)
+        return _Client(actor, connection, outlet)
 
     async def _join(self, hello: m.Hello, outlet: WebSocketOutlet, origin: str | None) -> _Client:
         try:
@@ -243,7 +252,7 @@ class WebSocketGate:
             token=hashlib.sha256(hello.token.encode()).digest(),
         )
         try:
-            return _Client(actor, actor.join(hello, joining, outlet))
+            return _Client(actor, actor.join(hello, joining, outlet), outlet)
         except DomainError as refused:
             raise _answering(refused, hello) from None
 
@@ -284,7 +293,7 @@ class WebSocketGate:
         if not intake.admits(len(frame.data), self._now_ms()):
             refused: DomainError = Refused(ErrorCode.RATE_LIMITED)
             if frame.type in _DATA:
-                _answer_error(way.outlet, refused)
+                _answer_error(client.send, refused)
             self._metrics.websocket_refused.labels("undecoded").inc()
             return refused
         if frame.type in _CONTROL:
@@ -295,21 +304,23 @@ class WebSocketGate:
 
     def _serve(self, frame: WSMessage, way: _Way, client: _Client) -> DomainError | None:
         """One message. The refusal, if it did not keep the protocol or the rates."""
+        if not client.is_here:
+            return None
         try:
             message = _decode(frame, way.encoding)
         except PeerProtocolError as refused:
-            _answer_error(way.outlet, refused)
+            _answer_error(client.send, refused)
             self._metrics.websocket_refused.labels(refused.code.value).inc()
             return refused
         try:
             client.actor.handle_request(client.connection, message)
         except DomainError as refused:
-            _answer_error(way.outlet, refused, message)
+            _answer_error(client.send, refused, message)
             self._metrics.websocket_refused.labels(refused.code.value).inc()
             return refused if refused.code is ErrorCode.RATE_LIMITED else None
         except Exception:
             log.exception("request failed", connection=short(client.connection))
-            _answer_error(way.outlet, Unavailable(ErrorCode.INTERNAL), message)
+            _answer_error(client.send, Unavailable(ErrorCode.INTERNAL), message)
         return None
 
     def _expel(self, way: _Way, client: _Client) -> None:
@@ -317,7 +328,7 @@ class WebSocketGate:
         log.info("message flood", connection=short(client.connection))
         refused = Refused(ErrorCode.MESSAGE_FLOOD)
         self._metrics.websocket_dropped.labels(refused.code.value).inc()
-        _answer_error(way.outlet, refused)
+        _answer_error(client.send, refused)
         way.connection.hang_up(ERRORS[refused.code].close_code)
         client.actor.expel(client.connection)
 
@@ -357,12 +368,12 @@ def _answered(refused: DomainError) -> int | None:
 
 
 def _answer_error(
-    outlet: WebSocketOutlet, refused: DomainError, request: m.Request | None = None
+    send: Callable[[Outgoing], None], refused: DomainError, request: m.Request | None = None
 ) -> None:
     request = request or refused.__dict__.get("request")
     tag = None if request is None else request.__struct_config__.tag
     name, number = sdk_error(refused.code, str(tag) if tag is not None else None)
-    outlet.send(
+    send(
         Outgoing(
             m.Error(
                 code=refused.code.value,

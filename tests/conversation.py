@@ -140,7 +140,7 @@ class Client:
 
     # --- coming and going -------------------------------------------------------------------
 
-    def hello(self, resume: str | None = None) -> m.Hello:
+    def hello(self, resume: str | None = None, received: int | None = None) -> m.Hello:
         return m.Hello(
             id=next(self._numbers),
             api_key="1",
@@ -149,6 +149,7 @@ class Client:
             sdk=m.SdkInfo(name="test", version="1"),
             e2ee=m.E2eeSupport(formats=self.formats),
             resume=resume,
+            received=received,
         )
 
     def join(self) -> None:
@@ -160,11 +161,11 @@ class Client:
     def lose_socket(self) -> None:
         self.actor.detach(self.connection, self.socket)
 
-    def resume(self) -> bool:
+    def resume(self, received: int | None = None) -> bool:
         """Takes the connection up on another WebSocket, if the server still has it."""
         socket = Socket(self.encoding, self._receive)
         self.inbox.clear()
-        found = self.actor.resume(self.hello(self.welcome.resume), socket)
+        found = self.actor.resume(self.hello(self.welcome.resume, received), socket)
         if found is not None:
             assert found == self.connection
             self.socket = socket

@@ -45,6 +45,7 @@ class Resume:
     request: int
     resume: str
     ice_servers: tuple[IceServer, ...] = field(default=(), repr=False)
+    last_request: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

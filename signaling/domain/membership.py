@@ -102,6 +102,7 @@ def welcome(state: SessionState, command: Join | Resume, *, resumed: bool) -> m.
         ice_servers=command.ice_servers,
         hints={c: o.hint for c, o in state.members.items() if o.hint is not None},
         mute_forced=state.mute_forced,
+        last_request=command.last_request if isinstance(command, Resume) else None,
     )
 
 

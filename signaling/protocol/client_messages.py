@@ -28,7 +28,8 @@ from signaling.protocol.parts import (
 
 class Hello(Request, frozen=True):
     """The first message. Answered by `Welcome`. `resume` takes up a connection that lost its
-    WebSocket within the grace time; the media goes on meanwhile."""
+    WebSocket within the grace time; the media goes on meanwhile. `received` counts what came over
+    that WebSocket after its `Welcome`: what was sent after that comes again."""
 
     api_key: Annotated[str, Meta(max_length=64)]
     session_id: Annotated[str, Meta(max_length=255)]
@@ -37,6 +38,7 @@ class Hello(Request, frozen=True):
     e2ee: E2eeSupport | None = None
     codecs: Annotated[tuple[ClientCodec, ...], Meta(max_length=16)] = ("opus", "vp8")
     resume: Annotated[str, Meta(max_length=128)] | None = None
+    received: Count | None = None
 
 
 class Publish(Request, frozen=True):
@@ -196,7 +198,10 @@ class E2eeState(Request, frozen=True):
 
 
 class Ping(Request, frozen=True):
-    """Sent every `keepAliveMs`; answered by `Pong`."""
+    """Sent every `keepAliveMs`; answered by `Pong`. `received` as in `Hello`, of the present
+    WebSocket: what came need not be kept."""
+
+    received: Count | None = None
 
 
 class Bye(Request, frozen=True):

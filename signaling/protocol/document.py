@@ -111,7 +111,11 @@ compression, no extension types, and no member stands twice in a map.
   of its last `welcome`. Each `resume` works once.
 - `welcome` with `resumed` true has the state of the session as it is now and a new `resume`.
   Signals, answers and mutes that were missed follow it, and so does an unanswered
-  `downlinkOffer`. With `resumed` false the connection is a new one: publish and subscribe again.
+  `downlinkOffer`. A connection that is gone is refused (`resume_unknown`), and nobody hears of it:
+  join, publish and subscribe again.
+- A WebSocket may be dead for seconds before either side knows. `received` of `hello` says how many
+  messages came over the last one after its `welcome`: what was sent after them is missed too and
+  follows. Requests after `lastRequest` of `welcome` did not come: send them again.
 - `bye` leaves at once: the others get `connectionDestroyed` with the reason `clientDisconnected`.
   After the grace time the reason is `networkDisconnected`.
 

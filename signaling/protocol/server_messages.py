@@ -40,7 +40,8 @@ class Error(Message, frozen=True):
 
 class Welcome(Message, frozen=True):
     """`resume` is presented in the next `Hello` to take up this connection again.
-    `connections` includes the client's own; `hints` names the secrets in use."""
+    `connections` includes the client's own; `hints` names the secrets in use. `last_request` is
+    the last request that came over the WebSockets before: later ones did not come."""
 
     re: RequestId
     connection: ConnectionInfo
@@ -55,6 +56,7 @@ class Welcome(Message, frozen=True):
     ice_servers: tuple[IceServer, ...] = ()
     hints: dict[str, Hint] = msgspec.field(default_factory=dict)
     mute_forced: bool = False
+    last_request: RequestId | None = None
 
 
 class Published(Message, frozen=True):

@@ -127,3 +127,54 @@ async def test_what_waits_for_a_lost_client_is_bounded() -> None:
     assert [int(x.data or "") for x in waited] == list(range(len(waited)))
     ann.ask(m.Signal, data="live again")
     assert [x.data for x in bob.heard(m.SignalReceived)] == ["live again"]
+
+
+async def test_what_was_lost_on_its_way_comes_again_in_its_order() -> None:
+    """The WebSocket was dead for a while before either side knew."""
+    house = House()
+    ann, bob = await house.joined(), await house.joined()
+    stream = await ann.publish()
+    received = len(bob.inbox) - 1
+    ann.ask(m.Signal, data="one")
+    subscriber = await bob.subscribe(stream)
+    ann.ask(m.Signal, data="two")
+    assert bob.resume(received)
+    kinds = [type(message) for message in bob.inbox]
+    assert kinds[0] is m.Welcome
+    assert [x.data for x in bob.heard(m.SignalReceived)] == ["one", "two"]
+    assert [x.subscriber_id for x in bob.heard(m.Subscribed)] == [subscriber]
+    assert bob.heard(m.SubscriberConnected) == [m.SubscriberConnected(subscriber_id=subscriber)]
+
+
+async def test_what_came_does_not_come_again() -> None:
+    house = House()
+    ann, bob = await house.joined(), await house.joined()
+    ann.ask(m.Signal, data="one")
+    assert bob.resume(len(bob.inbox) - 1)
+    assert not bob.heard(m.SignalReceived)
+    ann.ask(m.Signal, data="two")
+    bob.send(m.Ping(id=500, received=1))
+    assert bob.resume(0)
+    assert not bob.heard(m.SignalReceived), "it was confirmed"
+
+
+async def test_the_welcome_says_which_requests_came() -> None:
+    house = House()
+    ann = await house.joined()
+    assert ann.welcome.last_request is None
+    ann.send(m.Ping(id=41))
+    assert ann.resume(0)
+    assert ann.welcome.last_request == 41
+
+
+async def test_an_offer_that_came_is_not_made_again() -> None:
+    house = House()
+    ann, bob = await house.joined(), await house.joined()
+    bob.answers = False
+    stream = await ann.publish()
+    await bob.subscribe(stream)
+    assert bob.heard(m.DownlinkOffer)
+    assert bob.resume(500)
+    assert not bob.heard(m.DownlinkOffer)
+    assert bob.resume(0)
+    assert not bob.heard(m.DownlinkOffer), "it came over the WebSocket before"

@@ -43,8 +43,8 @@ export interface ChannelEnvironment {
 }
 
 interface Pending {
-  /** What it asks for is only good at that moment. */
-  readonly endsWithSocket: boolean;
+  /** Sent again when it was lost on its way; undefined: it ends with its socket. */
+  readonly message: ClientMessage | undefined;
   readonly resolve: (reply: Reply) => void;
   readonly reject: (error: OTError) => void;
   readonly cancelTimeout: () => void;
@@ -69,6 +69,7 @@ export class SignalingChannel {
   private welcome: Welcome | undefined;
   /** The greeting under way: it ends with its socket, other requests outlive theirs. */
   private greetingId: number | undefined;
+  private received = 0;
   private lostAt = 0;
   private heardAt = 0;
   private cancelKeepAlive: () => void = () => undefined;
@@ -128,7 +129,10 @@ export class SignalingChannel {
 
   /** Leaves politely and ends the channel without another event. */
   close(): void {
-    if (this.state === 'open') this.send({ t: 'bye', id: this.nextId++ });
+    // Who is greeted is a member, even if the answer has not come yet.
+    if (this.state === 'open' || this.greetingId !== undefined) {
+      this.send({ t: 'bye', id: this.nextId++ });
+    }
     this.shut();
   }
 
@@ -140,8 +144,9 @@ export class SignalingChannel {
         this.pending.delete(id);
         reject(otError('OT_TIMEOUT', 'The server did not answer in time'));
       });
-      const endsWithSocket = message.t === 'restartIce';
-      this.pending.set(id, { resolve, reject, cancelTimeout, endsWithSocket });
+      // An ICE restart is only good at its moment.
+      const again = message.t === 'restartIce' ? undefined : numbered;
+      this.pending.set(id, { resolve, reject, cancelTimeout, message: again });
       if (this.state === 'lost') this.waiting.push(numbered);
       else this.send(numbered);
     });
@@ -152,7 +157,7 @@ export class SignalingChannel {
     const greeting: RequestMessage = {
       t: 'hello',
       ...this.hello,
-      ...(resume === undefined ? {} : { resume }),
+      ...(resume === undefined ? {} : { resume, received: this.received }),
     };
     const id = this.nextId++;
     this.greetingId = id;
@@ -161,11 +166,10 @@ export class SignalingChannel {
         this.pending.delete(id);
         reject(otError('OT_CONNECT_FAILED', 'The server did not answer in time'));
       });
-      this.pending.set(id, { resolve, reject, cancelTimeout, endsWithSocket: false });
+      this.pending.set(id, { resolve, reject, cancelTimeout, message: undefined });
     });
     this.send({ ...greeting, id });
     const welcome = await reply;
-    this.greetingId = undefined;
     if (welcome.t !== 'welcome') throw otError('OT_UNEXPECTED_SERVER_RESPONSE', 'No welcome');
     return welcome;
   }
@@ -195,12 +199,14 @@ export class SignalingChannel {
     this.heardAt = this.environment.clock.now();
     const message = decodeMessage(data);
     if (!message) return;
+    this.count(message);
     if ('re' in message && typeof message.re === 'number') this.settle(message.re, message);
     else this.listener.onMessage(message);
   }
 
   private settle(id: number, message: ServerMessage): void {
     const pending = this.pending.get(id);
+    if (id === this.greetingId) this.greetingId = undefined;
     if (!pending) return;
     this.pending.delete(id);
     pending.cancelTimeout();
@@ -256,15 +262,31 @@ export class SignalingChannel {
       }
       this.becomeOpen(welcome);
       this.listener.onResumed(welcome);
-      const waiting = this.waiting;
-      this.waiting = [];
-      waiting.forEach((message) => this.send(message));
+      this.sendAgain(welcome);
     } catch (error) {
       const isRefused = error instanceof OTError && error.name !== 'OT_CONNECT_FAILED';
       this.socket?.close();
       if (isRefused) this.end();
       else this.retry(attempt + 1);
     }
+  }
+
+  /** The server says up to which request all came; the answers to those follow by themselves. */
+  private sendAgain({ lastRequest }: Welcome): void {
+    const waiting = this.waiting;
+    this.waiting = [];
+    if (typeof lastRequest === 'number') {
+      for (const [id, { message }] of this.pending) {
+        if (message && id > lastRequest && !waiting.includes(message)) this.send(message);
+      }
+    }
+    waiting.forEach((message) => this.send(message));
+  }
+
+  /** What came over this socket after its welcome. */
+  private count(message: ServerMessage): void {
+    if (message.t === 'welcome') this.received = 0;
+    else this.received += 1;
   }
 
   private becomeOpen(welcome: Welcome): void {
@@ -281,7 +303,7 @@ export class SignalingChannel {
         this.abandonSocket();
         return;
       }
-      this.send({ t: 'ping', id: this.nextId++ });
+      this.send({ t: 'ping', id: this.nextId++, received: this.received });
       this.keepAlive(intervalMs);
     });
   }
@@ -328,8 +350,8 @@ export class SignalingChannel {
 
   /** An answer may be lost with the socket, and would be outdated when it came with the next. */
   private failMomentary(): void {
-    for (const [id, { endsWithSocket, reject, cancelTimeout }] of this.pending) {
-      if (!endsWithSocket) continue;
+    for (const [id, { message, reject, cancelTimeout }] of this.pending) {
+      if (message) continue;
       this.pending.delete(id);
       cancelTimeout();
       reject(otError('OT_NOT_CONNECTED', 'The connection was lost'));

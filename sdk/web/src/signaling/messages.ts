@@ -7,6 +7,7 @@ export interface Hello {
   readonly e2ee?: E2eeSupport | null;
   readonly codecs?: readonly ('av1' | 'h264' | 'opus' | 'vp8' | 'vp9')[];
   readonly resume?: string | null;
+  readonly received?: number | null;
   readonly id: number;
 }
 
@@ -175,6 +176,7 @@ export interface E2eeState {
 
 export interface Ping {
   readonly t: 'ping';
+  readonly received?: number | null;
   readonly id: number;
 }
 
@@ -212,6 +214,7 @@ export interface Welcome {
   readonly iceServers?: readonly IceServer[];
   readonly hints?: { readonly [key: string]: number };
   readonly muteForced?: boolean;
+  readonly lastRequest?: number | null;
 }
 
 export interface ConnectionInfo {

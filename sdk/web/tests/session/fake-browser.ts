@@ -182,6 +182,8 @@ export function installBrowser(random: Random): FakeClock {
     now: () => clock.now(),
     after: (delayMs: number, call: Listener) => clock.after(delayMs, call),
   });
+  // The SDK spreads its retries: a seed must give the same run again.
+  Math.random = () => random.next();
   FakePeer.open.clear();
   FakePeer.moment = () =>
     new Promise((resolve) => {

@@ -66,6 +66,8 @@ export class FakeServer {
   private next = 1;
   private heard = 0;
   private sent = 0;
+  /** How many had been sent before the present socket. */
+  private base = 0;
   private log: { number: number; message: Outgoing }[] = [];
   private slots: string[] = [];
   private offer: number | undefined;
@@ -143,7 +145,7 @@ export class FakeServer {
     }
     this.socket = socket;
     const lastRequest = resumed ? this.heard : id;
-    this.heard = Math.max(this.heard, id);
+    if (!resumed) this.heard = id;
     socket.deliver({
       ...{ t: 'welcome', re: id, resume: 'again', resumed, keepAliveMs: 10_000, graceMs: 15_000 },
       ...{ connection: { connectionId: ME, creationTime: 1 }, lastRequest },
@@ -153,8 +155,10 @@ export class FakeServer {
       streams: [...this.streams.keys(), ...this.own.keys()].map((one) => this.info(one)),
     });
     if (!resumed) return;
-    const missed = this.log.filter(({ number }) => number > Number(received ?? 0));
-    for (const { message } of missed) socket.deliver(message);
+    const missed = this.log.filter(({ number }) => number > this.base + Number(received ?? 0));
+    this.log = [];
+    this.base = this.sent;
+    for (const { message } of missed) this.tell(message);
   }
 
   private answer(message: Message): void {
@@ -278,7 +282,7 @@ export class FakeServer {
     this.subscribers.clear();
     this.log = [];
     this.slots = [];
-    this.sent = this.heard = 0;
+    this.sent = this.heard = this.base = 0;
     this.offer = undefined;
     this.isOfferWanted = false;
   }

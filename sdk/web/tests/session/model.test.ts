@@ -9,6 +9,10 @@ import { type FakeClock, Random } from '../support';
 import { FakePeer, installBrowser, newTrack } from './fake-browser';
 import { FakeServer, type FakeSocket } from './fake-server';
 
+/** More of them: SEEDS=1000 FIRST_SEED=1 npm test. */
+const SEEDS = Number(process.env['SEEDS'] ?? 80);
+const FIRST_SEED = Number(process.env['FIRST_SEED'] ?? 1);
+
 interface Call {
   readonly what: string;
   readonly outcomes: string[];
@@ -230,6 +234,23 @@ describe('a session', () => {
       application.check();
     }
   });
+
+  test('whose socket is lost while it joins is not lost with it', async () => {
+    for (let delayMs = 0; delayMs < 300; delayMs += 10) {
+      const application = await joined(500 + delayMs);
+      application.subscribe(onlyStream(application));
+      application.publish(application.newPublisher());
+      await application.clock.advance(delayMs);
+      application.server.loseSocket();
+      await application.rest();
+      application.check();
+      assert.deepEqual(
+        application.calls.map(({ outcomes }) => outcomes),
+        [['ok'], ['ok'], ['ok']],
+        `after ${delayMs} ms`,
+      );
+    }
+  });
 });
 
 type Action = (application: Application) => void;
@@ -276,12 +297,15 @@ const ACTIONS: readonly Action[] = [
     else server.endOther(pick(random, server.streams.keys()) ?? '');
   },
   ({ server, random }) => {
+    if (random.below(4) === 0) server.loseSocket();
+  },
+  ({ server, random }) => {
     if (random.below(4) === 0) server.loseTransport(random.below(2) === 0 ? 'uplink' : 'downlink');
   },
 ];
 
 test('whatever is done in whatever order: every callback once, nothing black, nothing left', async () => {
-  for (let seed = 1; seed <= 150; seed += 1) {
+  for (let seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed += 1) {
     const application = await joined(seed);
     for (let step = 0; step < 25; step += 1) {
       pick(application.random, ACTIONS)?.(application);
@@ -297,7 +321,9 @@ test('whatever is done in whatever order: every callback once, nothing black, no
       await application.rest();
       application.check();
     } catch (error) {
-      throw new Error(`seed ${seed}: ${String(error)}`, { cause: error });
+      throw new Error(`seed ${seed}: ${JSON.stringify(application.calls)} ${String(error)}`, {
+        cause: error,
+      });
     }
   }
 });

@@ -12,6 +12,7 @@ interface Sent {
   t: string;
   id: number;
   resume?: string;
+  received?: number;
 }
 
 class FakeSocket implements Socket {
@@ -216,6 +217,42 @@ describe('the signaling channel', () => {
     assert.deepEqual(harness.events, ['lost', 'resumed']);
     harness.socket.deliver({ t: 'ok', re: harness.socket.last('unpublish').id });
     assert.equal((await answer).t, 'ok');
+  });
+
+  test('sends again what did not come, and asks for what it did not get', async () => {
+    const harness = await new Harness().connected();
+    harness.socket.deliver({ t: 'streamDestroyed' });
+    const came = harness.channel.request({ t: 'unpublish', streamId: 'came' });
+    const lastRequest = harness.socket.last('unpublish').id;
+    const lost = harness.channel.request({ t: 'unpublish', streamId: 'lost' });
+    harness.socket.close();
+    await harness.clock.advance(200);
+    harness.socket.open();
+    await settled();
+    const { id, received } = harness.socket.last('hello');
+    assert.equal(received, 1);
+    harness.socket.deliver({ ...welcome(id, true), lastRequest });
+    await settled();
+    const again = harness.socket.sent.filter(({ t }) => t === 'unpublish');
+    assert.deepEqual(
+      again.map((sent) => sent.id),
+      [lastRequest + 1],
+    );
+    for (const re of [lastRequest, lastRequest + 1]) harness.socket.deliver({ t: 'ok', re });
+    assert.deepEqual([(await came).t, (await lost).t], ['ok', 'ok']);
+  });
+
+  test('that is closed while it greets takes its leave', async () => {
+    const harness = new Harness();
+    const connecting = failure(harness.channel.connect());
+    harness.socket.open();
+    await settled();
+    harness.channel.close();
+    assert.deepEqual(
+      harness.socket.sent.map(({ t }) => t),
+      ['hello', 'bye'],
+    );
+    assert.equal((await connecting).name, 'OT_NOT_CONNECTED');
   });
 
   test('in doubt asks, and gives up a socket that does not answer within a second', async () => {

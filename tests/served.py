@@ -45,6 +45,10 @@ class Server:
             self.ask, "session", "create", "--api-key", self.api_key, *self.e2ee
         )
         self.session_id = session["sessionId"]
+        await self.serve()
+
+    async def serve(self) -> None:
+        """Starts the process, again after its end, on the same port and data."""
         self.process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "signaling", "serve", "--data-dir", str(self.folder)),
             *("--host", "127.0.0.1", "--port", self.url.rpartition(":")[2]),

@@ -266,7 +266,7 @@ async def _client(verb: str, *words: str) -> asyncio.subprocess.Process:
 
 
 async def _all_of(client: asyncio.subprocess.Process) -> str:
-    """What it said to its end. Its standard input stays open: at its end a client leaves."""
+    """What it said to its end."""
     assert client.stdout is not None
     async with asyncio.timeout(45):
         said = await client.stdout.read()

@@ -21,7 +21,7 @@ export class PythonClient {
     if (secret !== null) await writeFile(secretFile, secret);
     client.process = spawn(program, [
       ...[verb, '--url', room.url, '--api-key', room.apiKey, '--session', room.sessionId],
-      ...['--token', token, ...(secret === null ? [] : ['--secret-file', secretFile]), ...flags],
+      ...['--commands', '--token', token, ...(secret === null ? [] : ['--secret-file', secretFile]), ...flags],
     ]);
     client.errors = '';
     client.process.stderr.on('data', (data) => (client.errors += data));
@@ -49,7 +49,7 @@ export class PythonClient {
   async leave() {
     if (this.process.exitCode === null) {
       const exited = once(this.process, 'exit');
-      this.process.stdin.end();
+      this.command({ command: 'leave' });
       await exited;
     }
     return this.process.exitCode;

@@ -91,7 +91,7 @@ class PythonClient:
 
     async def connect(self) -> bool:
         await self._guarded(self._session.connect())
-        return bool(self._session.connection_id) and not self._session._is_leaving
+        return bool(self._session.connection_id) and not self._session.is_leaving
 
     async def publish(self) -> str | None:
         tracks = {
@@ -115,7 +115,7 @@ class PythonClient:
         await self._guarded(self._session.signal(data, type="chat", to=to))
 
     async def code(self) -> str:
-        return str(self._session.verification_code)
+        return str(self._session.verification_code())
 
     async def _watch(self, stream_id: str) -> None:
         subscriber = await self._guarded(self._session.subscribe(stream_id))

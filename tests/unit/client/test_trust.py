@@ -74,6 +74,13 @@ def test_a_resume_that_contradicts_the_first_welcome_is_refused(later) -> None:
     assert trust.on_welcome(True, "routed") is SessionTrust.REFUSED
 
 
+@pytest.mark.parametrize("later", [(False, "relayed"), (True, "routed")])
+def test_so_is_one_of_a_clear_session(later) -> None:
+    trust = Trust(has_secret=False)
+    trust.on_welcome(False, "routed")
+    assert trust.on_welcome(*later) is SessionTrust.REFUSED
+
+
 def test_a_stream_is_encrypted_only_after_a_frame_of_it_was() -> None:
     stream = StreamTrustState(is_encrypted=True)
     assert stream.state is StreamTrust.PENDING

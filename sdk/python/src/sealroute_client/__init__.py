@@ -2,6 +2,7 @@
 
 from sealroute_client.e2ee.secret import generate_encryption_secret
 from sealroute_client.errors import (
+    AlreadyConnected,
     ConnectFailed,
     DecryptionInternalError,
     DecryptionUnsupportedCodec,
@@ -13,18 +14,21 @@ from sealroute_client.errors import (
     InvalidEncryptionSecret,
     InvalidParameter,
     MediaSourceError,
+    MediaUnreachable,
     NotConnected,
     RequestTimeout,
     SealrouteError,
     ServerError,
 )
 from sealroute_client.events import Event
+from sealroute_client.media.recording import RecordingError
 from sealroute_client.media.sources import read_counter
 from sealroute_client.publisher import Publisher
 from sealroute_client.session import Session
 from sealroute_client.subscriber import Subscriber
 
 __all__ = [
+    "AlreadyConnected",
     "ConnectFailed",
     "DecryptionInternalError",
     "DecryptionUnsupportedCodec",
@@ -37,8 +41,10 @@ __all__ = [
     "InvalidEncryptionSecret",
     "InvalidParameter",
     "MediaSourceError",
+    "MediaUnreachable",
     "NotConnected",
     "Publisher",
+    "RecordingError",
     "RequestTimeout",
     "SealrouteError",
     "ServerError",

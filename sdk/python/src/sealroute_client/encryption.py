@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from sealroute_client import events
 from sealroute_client.e2ee.identity import (
     ALL_DERIVATIONS_PER_S,
     Budget,
@@ -112,6 +113,12 @@ class SessionEncryption:
         self._spawn(self._best_effort(self.announce()))
         return is_new
 
+    def _on_deadline(self) -> None:
+        """The timer is the clock here: timers may be a little early by another one."""
+        deadline_s = self._switch.deadline_s
+        if deadline_s is not None and self._switch.take_due(max(self._clock(), deadline_s)):
+            self._move(immediate=False)
+
     def _switch_when_due(self, *, immediate: bool = False) -> None:
         now_s = self._clock()
         if self._switch.take_due(now_s):
@@ -122,7 +129,7 @@ class SessionEncryption:
         if self._switch.deadline_s is not None:
             delay_s = max(0.0, self._switch.deadline_s - now_s)
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(delay_s, self._switch_when_due)
+            self._timer = loop.call_later(delay_s, self._on_deadline)
 
     def _move(self, *, immediate: bool) -> None:
         """All senders use the newest secret from their next frame on. One that can not stops."""
@@ -138,7 +145,7 @@ class SessionEncryption:
                 track.switch(self._connection_id, publisher.stream_id)
             except SealrouteError as error:
                 track.sealer.close()
-                publisher.emit("error", error=error)
+                publisher.emit(events.ErrorOccurred(error=error))
                 continue
             if immediate:
                 track.old_kids.clear()

@@ -65,6 +65,12 @@ class NotConnected(SealrouteError):
     number = 1010
 
 
+class AlreadyConnected(SealrouteError):
+    code = "already_connected"
+    name = "AlreadyConnected"
+    number = 1011
+
+
 class ConnectFailed(SealrouteError):
     code = "connect_failed"
     name = "ConnectFailed"
@@ -81,6 +87,14 @@ class RequestTimeout(SealrouteError):
     code = "request_timeout"
     name = "Timeout"
     number = 1542
+
+
+class MediaUnreachable(SealrouteError):
+    """No media path to the server (or to a peer) could be found."""
+
+    code = "media_unreachable"
+    name = "IceFailed"
+    number = 1554
 
 
 class MediaSourceError(SealrouteError):

@@ -21,7 +21,18 @@ class PeerConnection(RTCPeerConnection):
         super().__init__(configuration)
         self._forget = forget
         self._step = asyncio.Lock()
+        self._was_connected = False
+        self.on_unreachable: Callable[[], None] = lambda: None
+        """Called once when no path was found; not for a path that was lost later."""
+        self.on("connectionstatechange", self._on_state)
         self._ending: asyncio.Task[None] | None = None
+
+    def _on_state(self) -> None:
+        if self.connectionState == "connected":
+            self._was_connected = True
+        elif self.connectionState == "failed" and not self._was_connected:
+            self._was_connected = True
+            self.on_unreachable()
 
     async def setLocalDescription(  # noqa: N802 - the name of WebRTC
         self,
@@ -56,12 +67,16 @@ class PeerConnection(RTCPeerConnection):
 class PeerConnections:
     """Owns all of a Session's, those too that nobody uses any more."""
 
-    def __init__(self, configuration: RTCConfiguration) -> None:
+    def __init__(
+        self, configuration: RTCConfiguration, on_unreachable: Callable[[], None] = lambda: None
+    ) -> None:
+        self._on_unreachable = on_unreachable
         self._configuration = configuration
         self._open: set[PeerConnection] = set()
 
     def open(self) -> PeerConnection:
         peer = PeerConnection(self._configuration, self._open.discard)
+        peer.on_unreachable = self._on_unreachable
         self._open.add(peer)
         return peer
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiortc import RTCRtpTransceiver
 
+from sealroute_client import events
 from sealroute_client.e2ee.frames import CodecId
 from sealroute_client.e2ee.keys import PendingContext, Sealer
 from sealroute_client.e2ee.secret import KeyIds
@@ -138,13 +139,13 @@ class Publisher(Emitter):
     def _on_sent(self) -> None:
         if self.trust.on_encrypted():
             state = str(self.trust.state)
-            self.emit("encryptionStateChanged", streamId=self.stream_id, state=state)
-            self._session.emit("encryptionStateChanged", streamId=self.stream_id, state=state)
+            self.emit(events.EncryptionStateChanged(stream_id=self.stream_id, state=state))
+            self._session.emit(events.EncryptionStateChanged(stream_id=self.stream_id, state=state))
 
     async def _watch(self) -> None:
         await self.source.ended()
         self.is_ended.set()
-        self.emit("ended", streamId=self.stream_id)
+        self.emit(events.Ended(stream_id=self.stream_id))
 
     def is_muted(self, kind: str) -> bool:
         return kind in self._muted

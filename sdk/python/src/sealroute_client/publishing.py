@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from sealroute_client import events
 from sealroute_client.e2ee.frames import FORMAT
 from sealroute_client.e2ee.secret import KeyIds
 from sealroute_client.errors import InvalidParameter, NotConnected, RequestTimeout, SealrouteError
@@ -165,8 +166,10 @@ class Publishing:
                 return
             except SealrouteError as error:
                 await publisher.stop()
-                publisher.emit("streamDestroyed", streamId=publisher.stream_id, reason=error.code)
-                self._session.emit("error", error=error)
+                publisher.emit(
+                    events.StreamDestroyed(stream_id=publisher.stream_id, reason=error.code)
+                )
+                self._session.emit(events.ErrorOccurred(error=error))
 
     async def close_uplink(self) -> None:
         uplink, self.uplink = self.uplink, None

@@ -8,6 +8,8 @@ id, since their streams have ended for everybody; Subscribers go on with the str
 import asyncio
 from typing import TYPE_CHECKING
 
+from sealroute_client import events
+
 if TYPE_CHECKING:
     from sealroute_client.session import Session
 
@@ -42,12 +44,12 @@ class Recovery:
         async with self._locks["uplink"]:
             if is_lost:
                 await self._session.publishing.close_uplink()
-                self._session.emit("transportLost", direction="uplink")
+                self._session.emit(events.TransportLost(direction="uplink"))
             await self._session.publishing.take_up_again()
 
     async def _subscribe_again(self, *, is_lost: bool) -> None:
         async with self._locks["downlink"]:
             if is_lost:
                 await self._session.subscribing.close_downlink()
-                self._session.emit("transportLost", direction="downlink")
+                self._session.emit(events.TransportLost(direction="downlink"))
             await self._session.subscribing.take_up_again()

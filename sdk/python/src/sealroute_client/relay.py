@@ -13,6 +13,7 @@ from aiortc import RTCSessionDescription
 from aiortc.contrib.media import MediaRelay
 from aiortc.sdp import SessionDescription, candidate_from_sdp
 
+from sealroute_client import events
 from sealroute_client.errors import EncryptionInternalError, SealrouteError
 from sealroute_client.media.inbound import InboundTap
 from sealroute_client.peers import PeerConnection, PeerConnections
@@ -230,7 +231,7 @@ class PeerLinks:
             subscriber = self._session.subscribers.get(link.subscriber_id)
             if link.publisher is None and subscriber is not None:
                 subscriber.is_connected.set()
-                subscriber.emit("connected", streamId=subscriber.stream_id)
+                subscriber.emit(events.SubscriberConnected(stream_id=subscriber.stream_id))
         elif state in ("failed", "closed"):
             self._lose(link)
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from sealroute_client import events
 from sealroute_client.e2ee.identity import Outcome
 from sealroute_client.errors import ServerError
 from sealroute_client.signaling import Message
@@ -34,13 +35,13 @@ class ServerMessages:
         stream = message["stream"]
         stream_id = str(stream["streamId"])
         if stream_id in self._session.publishers:
-            self._session.publishers[stream_id].emit("streamCreated", stream=stream)
+            self._session.publishers[stream_id].emit(events.StreamCreated(stream=stream))
         elif (
             stream_id not in self._session.streams
             and stream.get("connectionId") != self._session.connection_id
         ):
             self._session.streams[stream_id] = stream
-            self._session.emit("streamCreated", stream=stream)
+            self._session.emit(events.StreamCreated(stream=stream))
 
     def _on_stream_destroyed(self, message: dict[str, Any]) -> None:
         stream_id = str(message["streamId"])
@@ -48,10 +49,10 @@ class ServerMessages:
         publisher = self._session.publishers.pop(stream_id, None)
         if publisher is not None:
             self._session.spawn(self._session.publishing.end(publisher))
-            publisher.emit("streamDestroyed", streamId=stream_id, reason=reason)
+            publisher.emit(events.StreamDestroyed(stream_id=stream_id, reason=reason))
         self._session.subscribing.end_stream(stream_id)
         if self._session.streams.pop(stream_id, None) is not None or publisher is not None:
-            self._session.emit("streamDestroyed", streamId=stream_id, reason=reason)
+            self._session.emit(events.StreamDestroyed(stream_id=stream_id, reason=reason))
 
     def _on_stream_changed(self, message: dict[str, Any]) -> None:
         changes = {k: v for k, v in message.items() if k not in ("t", "streamId")}
@@ -59,7 +60,7 @@ class ServerMessages:
         if stream is not None:
             stream.update(changes)
             self._session.emit(
-                "streamPropertyChanged", streamId=message["streamId"], changes=changes
+                events.StreamPropertyChanged(stream_id=message["streamId"], changes=changes)
             )
 
     def _on_connection_created(self, message: dict[str, Any]) -> None:
@@ -67,7 +68,7 @@ class ServerMessages:
         connection_id = str(connection["connectionId"])
         if connection_id not in self._session.connections:
             self._session.connections[connection_id] = connection
-            self._session.emit("connectionCreated", connection=connection)
+            self._session.emit(events.ConnectionCreated(connection=connection))
 
     def _on_connection_destroyed(self, message: dict[str, Any]) -> None:
         connection_id = str(message["connectionId"])
@@ -75,7 +76,9 @@ class ServerMessages:
             if self._session.encryption is not None:
                 self._session.encryption.on_left(connection_id)
             self._session.emit(
-                "connectionDestroyed", connectionId=connection_id, reason=message.get("reason")
+                events.ConnectionDestroyed(
+                    connection_id=connection_id, reason=message.get("reason")
+                )
             )
 
     def _on_signal(self, message: dict[str, Any]) -> None:
@@ -94,7 +97,9 @@ class ServerMessages:
             # A member would have encrypted it; applications, over REST, have no member's name.
             return
         self._session.emit(
-            "signal", connectionId=sender, type=kind, data=data, isSealed=sealed is not None
+            events.SignalReceived(
+                connection_id=sender, type=kind, data=data, encrypted=sealed is not None
+            )
         )
 
     def _on_mute_forced(self, message: dict[str, Any]) -> None:
@@ -104,15 +109,16 @@ class ServerMessages:
         if active:
             for publisher in targets:
                 publisher.mute_locally("audio", muted=True)
-                publisher.emit("muteForced", streamId=publisher.stream_id)
-        self._session.emit("muteForced", streamId=stream_id, active=active)
+                publisher.emit(events.MuteForced(stream_id=publisher.stream_id))
+        self._session.emit(events.MuteForced(stream_id=stream_id, active=active))
 
     def _on_not_encrypted(self, message: dict[str, Any]) -> None:
-        detail = {k: message.get(k) for k in ("streamId", "mid", "packets")}
-        publisher = self._session.publishers.get(str(message["streamId"]))
+        stream_id = str(message["streamId"])
+        told = events.NotEncrypted(stream_id, message.get("mid"), message.get("packets"))
+        publisher = self._session.publishers.get(stream_id)
         if publisher is not None:
-            publisher.emit("notEncrypted", **detail)
-        self._session.emit("notEncrypted", **detail)
+            publisher.emit(told)
+        self._session.emit(told)
 
     def _on_hint(self, message: dict[str, Any]) -> None:
         if self._session.encryption is None:
@@ -128,10 +134,10 @@ class ServerMessages:
         subscriber = self._session.subscribers.get(str(message["subscriberId"]))
         if subscriber is not None:
             subscriber.is_connected.set()
-            subscriber.emit("connected", streamId=subscriber.stream_id)
+            subscriber.emit(events.SubscriberConnected(stream_id=subscriber.stream_id))
 
     def _on_active_speaker(self, message: dict[str, Any]) -> None:
-        self._session.emit("activeSpeakerChanged", streamId=str(message["streamId"]))
+        self._session.emit(events.ActiveSpeakerChanged(stream_id=str(message["streamId"])))
 
     def _on_video_supply(self, message: dict[str, Any]) -> None:
         subscriber = self._session.subscribers.get(str(message["subscriberId"]))
@@ -166,7 +172,7 @@ class ServerMessages:
         self._session.subscribing.offers.put_nowait(message)
 
     def _on_error(self, message: dict[str, Any]) -> None:
-        self._session.emit("error", error=ServerError.from_wire(message))
+        self._session.emit(events.ErrorOccurred(error=ServerError.from_wire(message)))
 
     def take_snapshot(self, welcome: dict[str, Any]) -> None:
         """Tells as events what changed since the last look at the Session."""

@@ -5,21 +5,24 @@ import ipaddress
 import logging
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCIceServer
 
+from sealroute_client import events
 from sealroute_client.e2ee import secret as secrets
 from sealroute_client.e2ee.frames import FORMAT
 from sealroute_client.e2ee.signals import SignalContent
 from sealroute_client.e2ee.trust import SessionTrust, Trust
 from sealroute_client.encryption import SessionEncryption
 from sealroute_client.errors import (
+    AlreadyConnected,
     ConnectFailed,
     EncryptionInternalError,
     EncryptionSecretMissing,
     InvalidParameter,
+    MediaUnreachable,
     NotConnected,
     SealrouteError,
 )
@@ -41,9 +44,8 @@ CLIENT_CODECS: Final = ("opus", "vp8", "h264")
 class Session(Emitter):
     """One client in one Session.
 
-    Events: `streamCreated`, `streamDestroyed`, `streamPropertyChanged`, `connectionCreated`,
-    `connectionDestroyed`, `signal`, `muteForced`, `notEncrypted`, `encryptionSecretMismatch`,
-    `encryptionSecretMatch`, `sessionReconnecting`, `sessionReconnected`, `disconnected`.
+    Its events are the classes of `sealroute_client.events`. `async with Session(...)` joins and
+    leaves.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Session(Emitter):
         self.encryption: SessionEncryption | None = None
         self._credentials = Credentials(url, api_key, session_id, token)
         self._secret = encryption_secret
+        self._derived: secrets.SessionSecret | None = None
         hello: Message = {
             "apiKey": api_key,
             "sessionId": session_id,
@@ -80,27 +83,31 @@ class Session(Emitter):
         self.subscribing = Subscribing(self, self._peers)
         self.recovery = Recovery(self)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._was_connected = False
         self._has_joined = False
         self._ending: asyncio.Task[None] | None = None
         self._is_over = asyncio.Event()
 
     # --- joining and leaving -----------------------------------------------------------
 
+    def check_url(self) -> None:
+        """Errors: InvalidParameter, as `connect` would raise it."""
+        _ = self._credentials.socket_url
+
     async def connect(self) -> None:
-        """Joins. Errors: InvalidEncryptionSecret before any network use, EncryptionSecretMissing,
-        ConnectFailed, ServerError."""
-        derived = None
-        if self._secret is not None:
-            derived = await secrets.derive(self._secret, self._credentials.session_id)
-        self._secret = None
-        loopback.loopback_wanted.set(_is_loopback(self._credentials.url))
-        self.signaling.on_message = self._messages.handle
-        self.signaling.on_lost = lambda: self.emit("sessionReconnecting")
-        self.signaling.on_resumed = self._on_resumed
-        self.signaling.on_closed = self._on_closed
-        welcome: dict[str, Any] = await self.signaling.connect()
+        """Joins. Errors, before any network use: AlreadyConnected, InvalidParameter,
+        InvalidEncryptionSecret; then EncryptionError, ConnectFailed, ServerError."""
+        if self._was_connected:
+            raise AlreadyConnected("A Session is connected once; make another one to join again")
+        self._was_connected = True
         try:
-            self._enter(welcome, derived)
+            welcome = await self._reach()
+        except BaseException:
+            # Nothing was joined: it may be tried again.
+            self._was_connected = False
+            raise
+        try:
+            self._enter(welcome, self._derived)
             if self.encryption is not None:
                 self.spawn(self.encryption.tell_again())
         except BaseException:
@@ -109,6 +116,18 @@ class Session(Emitter):
         self._has_joined = True
         self.spawn(self.subscribing.answer_offers())
         self._messages.take_snapshot(welcome)
+
+    async def _reach(self) -> dict[str, Any]:
+        if self._secret is not None:
+            self._derived = await secrets.derive(self._secret, self._credentials.session_id)
+        self._secret = None
+        loopback.loopback_wanted.set(_is_loopback(self._credentials.url))
+        self.signaling.on_message = self._messages.handle
+        self.signaling.on_lost = lambda: self.emit(events.SessionReconnecting())
+        self.signaling.on_resumed = self._on_resumed
+        self.signaling.on_closed = self._on_closed
+        welcome: dict[str, Any] = await self.signaling.connect()
+        return welcome
 
     def _check(self, welcome: dict[str, Any]) -> None:
         """Before anything is made or sent: is this the session that was asked for?
@@ -134,7 +153,7 @@ class Session(Emitter):
                 for row in welcome.get("iceServers", ())
             ]
         )
-        self._peers = PeerConnections(configuration)
+        self._peers = PeerConnections(configuration, self._on_unreachable)
         self.publishing = Publishing(self, self._peers)
         self.subscribing = Subscribing(self, self._peers)
         if secret is not None:
@@ -145,10 +164,24 @@ class Session(Emitter):
         if self.trust.is_relayed:
             self.relay = PeerLinks(self, self._peers)
 
+    def _on_unreachable(self) -> None:
+        error = MediaUnreachable(
+            "No media path was found: this client needs UDP to the server's media port, or a TURN "
+            "server; it has no ICE over TCP"
+        )
+        self.emit(events.ErrorOccurred(error))
+
     def _join_encryption(self, welcome: dict[str, Any]) -> None:
         if self.encryption is not None:
             present = [str(row["connectionId"]) for row in welcome.get("connections", ())]
             self.encryption.join(self.connection_id, dict(welcome.get("hints", {})), present)
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.disconnect()
 
     async def disconnect(self) -> None:
         """Leaves and frees everything. Idempotent; waits for an end that has begun already."""
@@ -183,9 +216,11 @@ class Session(Emitter):
         finally:
             self._is_over.set()
             if self._has_joined:
-                self.emit("disconnected", reason=reason)
+                self.emit(events.Disconnected(reason=reason))
 
     def _on_closed(self, reason: str) -> None:
+        if self.signaling.refusal is not None and not self.is_leaving:
+            self.emit(events.ErrorOccurred(error=self.signaling.refusal))
         self._begin_end(reason)
 
     @property
@@ -203,7 +238,7 @@ class Session(Emitter):
             return
         if isinstance(error, SealrouteError):
             if not self.is_leaving:
-                self.emit("error", error=error)
+                self.emit(events.ErrorOccurred(error=error))
         else:
             logging.getLogger(__name__).error("A task of the session failed", exc_info=error)
 
@@ -317,12 +352,12 @@ class Session(Emitter):
             self.recovery.resume()
         if self.encryption is not None:
             self.spawn(self.encryption.tell_again())
-        self.emit("sessionReconnected")
+        self.emit(events.SessionReconnected(is_new_connection=is_other))
 
     def _on_refused(self, error: Exception) -> None:
         if not isinstance(error, SealrouteError):
             error = ConnectFailed("The server sent something that is no welcome")
-        self.emit("error", error=error)
+        self.emit(events.ErrorOccurred(error=error))
         self._begin_end("trustRefused")
 
     # --- figures -----------------------------------------------------------------------

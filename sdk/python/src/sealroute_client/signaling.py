@@ -12,7 +12,13 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 import msgpack  # type: ignore[import-untyped]
 
-from sealroute_client.errors import ConnectFailed, NotConnected, RequestTimeout, ServerError
+from sealroute_client.errors import (
+    ConnectFailed,
+    InvalidParameter,
+    NotConnected,
+    RequestTimeout,
+    ServerError,
+)
 
 SUBPROTOCOL: Final = "sealroute.v1.msgpack"
 PATH: Final = "/v1/signal"
@@ -21,7 +27,12 @@ REQUEST_TIMEOUT_S: Final = 15.0
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
 RESUME_UNKNOWN: Final = "resume_unknown"
 FIRST_BACKOFF_S: Final = 0.2
-MAX_BACKOFF_S: Final = 3.0
+MAX_BACKOFF_S: Final = 1.0
+RECONNECT_FOR_S: Final = 120.0
+"""Longer than a server takes to restart. After its grace time the connection is another one."""
+PASSING: Final = frozenset({"rate_limited", "storage_unavailable"})
+"""Refusals that say: later. Any other ends the session."""
+SCHEMES: Final = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 
 Message = dict[str, object]
 
@@ -35,8 +46,17 @@ class Credentials:
 
     @property
     def socket_url(self) -> str:
-        parts = urlsplit(self.url)
-        scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
+        """Errors: InvalidParameter."""
+        try:
+            parts = urlsplit(self.url)
+            host = parts.hostname
+        except ValueError:
+            raise InvalidParameter("The URL of the server is not a URL") from None
+        scheme = SCHEMES.get(parts.scheme)
+        if scheme is None or not host:
+            raise InvalidParameter(
+                "The URL of the server begins with http:// or https://, as in http://host:8080"
+            )
         return urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + PATH, "", ""))
 
 
@@ -85,13 +105,16 @@ class Signaling:
         self._keep_alive_s = 10.0
         self._is_up = asyncio.Event()
         self.is_closed = False
+        self.refusal: ServerError | None = None
+        """Why the server did not take the client back."""
         self.on_message: Callable[[Message], None] = lambda _message: None
         self.on_lost: Callable[[], None] = lambda: None
         self.on_resumed: Callable[[Message], None] = lambda _welcome: None
         self.on_closed: Callable[[str], None] = lambda _reason: None
 
     async def connect(self) -> Message:
-        """The Welcome. Errors: ConnectFailed, ServerError."""
+        """The Welcome. Errors: InvalidParameter, ConnectFailed, ServerError."""
+        _ = self._credentials.socket_url
         self._http = aiohttp.ClientSession()
         try:
             welcome = await self._open()
@@ -271,19 +294,21 @@ class Signaling:
                 future.set_exception(NotConnected("The connection was lost"))
 
     async def _take_up_again(self) -> bool:
-        """Reconnects with back-off for as long as the server keeps the connection."""
+        """Reconnects with back-off: within the server's grace time to the same connection, later,
+        or after a restart of the server, to another one of the same session."""
         self._is_up.clear()
         self._fail_waiting()
         self.on_lost()
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._grace_s
+        deadline = loop.time() + max(self._grace_s, RECONNECT_FOR_S)
         backoff_s = FIRST_BACKOFF_S
         while loop.time() < deadline:
             try:
                 welcome = await self._open()
-            except ServerError:
-                return False
-            except ConnectFailed:
+            except (ServerError, ConnectFailed) as error:
+                if isinstance(error, ServerError) and error.code not in PASSING:
+                    self.refusal = error
+                    return False
                 await asyncio.sleep(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311
                 backoff_s = min(2 * backoff_s, MAX_BACKOFF_S)
                 continue

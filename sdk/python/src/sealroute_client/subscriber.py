@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from aiortc.mediastreams import MediaStreamError
 
+from sealroute_client import events
 from sealroute_client.e2ee.frames import CodecId
 from sealroute_client.e2ee.identity import Outcome
 from sealroute_client.e2ee.opening import Opener
@@ -18,7 +19,7 @@ from sealroute_client.e2ee.trust import StreamTrustState
 from sealroute_client.errors import DecryptionInternalError, NotConnected
 from sealroute_client.events import Emitter
 from sealroute_client.media.inbound import GENERATION_SHIFT, EncodedFrame, InboundTap
-from sealroute_client.media.recording import CLOCK_HZ, Recording, Sample, is_key_frame
+from sealroute_client.media.recording import CLOCK_HZ, Recording, Sample, check_folder, is_key_frame
 
 CODECS: Final = {"opus": CodecId.OPUS, "vp8": CodecId.VP8, "h264": CodecId.H264}
 MAX_UNREAD_FRAMES: Final = 90
@@ -157,7 +158,11 @@ class Subscriber(Emitter):
         try:
             opened = track.opener.open(codec, frame.data, now_s)
         except Exception:  # noqa: BLE001 - a fault of ours is no mismatch, and no frame passes
-            self.emit("error", error=DecryptionInternalError("A frame could not be processed"))
+            self.emit(
+                events.ErrorOccurred(
+                    error=DecryptionInternalError("A frame could not be processed")
+                )
+            )
             return None
         self._tell(self.state.on_frame(track.kind, opened.outcome, now_s))
         if opened.outcome is Outcome.OK and not self.state.is_mismatched:
@@ -186,15 +191,15 @@ class Subscriber(Emitter):
                 self.request_key_frame()
             elif notice is Notice.MISMATCH:
                 self._on_trust(self.trust.on_failing())
-                self.emit("encryptionSecretMismatch", streamId=self.stream_id)
+                self.emit(events.EncryptionSecretMismatch(stream_id=self.stream_id))
             else:
-                self.emit("encryptionSecretMatch", streamId=self.stream_id)
+                self.emit(events.EncryptionSecretMatch(stream_id=self.stream_id))
                 self.request_key_frame()
 
     def _on_trust(self, has_changed: bool) -> None:
         if has_changed:
             self.emit(
-                "encryptionStateChanged", streamId=self.stream_id, state=str(self.trust.state)
+                events.EncryptionStateChanged(stream_id=self.stream_id, state=str(self.trust.state))
             )
 
     def on_secret_change(self) -> None:
@@ -210,12 +215,12 @@ class Subscriber(Emitter):
         if before == supply:
             return
         if before == "scarce":
-            self.emit("videoDisableWarningLifted")
+            self.emit(events.VideoDisableWarningLifted(self.stream_id))
         if supply == "scarce":
-            self.emit("videoDisableWarning")
+            self.emit(events.VideoDisableWarning(self.stream_id))
         if "paused" in (before, supply):
-            name = "videoDisabled" if supply == "paused" else "videoEnabled"
-            self.emit(name, reason="quality")
+            changed = events.VideoDisabled if supply == "paused" else events.VideoEnabled
+            self.emit(changed(self.stream_id))
 
     def request_key_frame(self) -> None:
         for track in self.tracks.values():
@@ -258,11 +263,15 @@ class Subscriber(Emitter):
                 track.is_wanted = False
 
     def record(self, folder: Path) -> Path:
-        """Starts a recording and gives its path. Errors: NotConnected before the tracks exist."""
+        """Starts a recording and gives its path.
+
+        Errors: NotConnected before the tracks exist, RecordingError for a bad folder.
+        """
         if not self.tracks:
             raise NotConnected("The subscriber has no tracks yet")
         video = self.tracks.get("video")
         suffix = ".mkv" if video is not None and video.codec == "h264" else ".webm"
+        check_folder(folder)
         # The id comes from the server: never let it choose a folder.
         path = _free_path(folder, _UNSAFE.sub("_", self.stream_id)[:64], suffix)
         self.recording = Recording(path, frozenset(self.tracks))
@@ -278,7 +287,7 @@ class Subscriber(Emitter):
         self.is_connected.clear()
         for track in self.tracks.values():
             self._drop(track)
-        self.emit("disconnected", streamId=self.stream_id)
+        self.emit(events.SubscriberDisconnected(stream_id=self.stream_id))
 
     def lose_track(self, kind: str, tap: InboundTap) -> None:
         """The m-line goes to another stream: not one frame of that is this one's."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from sealroute_client import events
 from sealroute_client.downlink import Downlink, Line
 from sealroute_client.errors import (
     DecryptionInternalError,
@@ -49,7 +50,7 @@ class Subscribing:
             self._session.signaling.request,
         )
         subscriber.wanted = dict(wanted)
-        subscriber.on("*", lambda event: self._on_event(event.name, event.detail))
+        subscriber.on("*", self._on_event)
         await self.request(subscriber)
         return subscriber
 
@@ -76,9 +77,9 @@ class Subscribing:
             self._session.relay.drop(subscriber.subscriber_id)
         await self._session.signaling.request("unsubscribe", subscriberId=subscriber.subscriber_id)
 
-    def _on_event(self, name: str, detail: dict[str, object]) -> None:
-        if name in FOR_THE_SESSION:
-            self._session.emit(name, **detail)
+    def _on_event(self, event: events.Event) -> None:
+        if isinstance(event, FOR_THE_SESSION):
+            self._session.emit(event)
 
     def _report_state(self, subscriber: Subscriber, state: str) -> None:
         self._session.spawn(
@@ -113,7 +114,7 @@ class Subscribing:
                 )
             except SealrouteError as error:
                 # The server repeats or replaces the offer; keep answering.
-                self._session.emit("error", error=error)
+                self._session.emit(events.ErrorOccurred(error=error))
 
     async def _refuse_offer(self, error: Exception) -> None:
         """What is half applied is no ground to stand on: the downlink ends."""
@@ -123,7 +124,7 @@ class Subscribing:
         await self.close_downlink()
         if not isinstance(error, SealrouteError):
             error = DecryptionInternalError("An offer of the server could not be used")
-        self._session.emit("error", error=error)
+        self._session.emit(events.ErrorOccurred(error=error))
 
     def _bind(self, lines: dict[str, Line], tracks: list[dict[str, Any]]) -> None:
         """Each m-line goes to the Subscriber that asked for its stream, or to nobody."""
@@ -135,7 +136,7 @@ class Subscribing:
                 continue
             fault = self._fault(subscriber, track, lines.get(mid), wanted)
             if fault:
-                self._session.emit("error", error=DecryptionInternalError(fault))
+                self._session.emit(events.ErrorOccurred(error=DecryptionInternalError(fault)))
             else:
                 wanted[mid] = (subscriber, kind)
         for mid, line in lines.items():
@@ -176,7 +177,7 @@ class Subscribing:
         if self._session.relay is not None:
             self._session.relay.drop(subscriber.subscriber_id)
         await subscriber.close()
-        subscriber.emit("destroyed", streamId=subscriber.stream_id)
+        subscriber.emit(events.SubscriberDestroyed(stream_id=subscriber.stream_id))
 
     def end_stream(self, stream_id: str) -> None:
         """The stream is gone for everybody."""
@@ -192,7 +193,7 @@ class Subscribing:
         """Relayed Sessions: its peer is lost."""
         if self.subscribers.pop(subscriber.subscriber_id, None) is not None:
             await self.end(subscriber)
-            self._session.emit("transportLost", direction="downlink")
+            self._session.emit(events.TransportLost(direction="downlink"))
             await self._session.signaling.request(
                 "unsubscribe", subscriberId=subscriber.subscriber_id
             )
@@ -226,7 +227,10 @@ class Subscribing:
                 await self.end(subscriber)
 
 
-FOR_THE_SESSION = frozenset(
-    {"encryptionSecretMismatch", "encryptionSecretMatch", "encryptionStateChanged", "error"}
+FOR_THE_SESSION = (
+    events.EncryptionSecretMismatch,
+    events.EncryptionSecretMatch,
+    events.EncryptionStateChanged,
+    events.ErrorOccurred,
 )
 """Events of Subscribers that the Session tells too."""

@@ -7,6 +7,7 @@ import fractions
 import io
 import queue
 import struct
+import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,6 +29,18 @@ TIME_BASE: Final = fractions.Fraction(1, 1000)
 class RecordingError(SealrouteError):
     code = "recording_failed"
     name = "RecordingError"
+
+
+def check_folder(folder: Path, *, make: bool = False) -> None:
+    """Errors: RecordingError when no file can be written there; it says why."""
+    try:
+        if make:
+            folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise RecordingError(f"The folder for recordings cannot be written to: {why}") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,7 +204,14 @@ def _device_format(path: str) -> str:
     for prefix, name in _DEVICE_FORMATS.items():
         if path.startswith(prefix):
             return name
-    raise MediaSourceError("Only video4linux and ALSA devices can be captured")
+    raise MediaSourceError(
+        "This device cannot be captured: video4linux (/dev/video0) and ALSA (hw:0, default) can"
+    )
+
+
+def is_device_name(media: str | Path) -> bool:
+    """Whether this names a capture device, and no file."""
+    return str(media).startswith(tuple(_DEVICE_FORMATS)) and not Path(media).is_file()
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,8 +235,16 @@ def _probe(path: str, format_name: str | None) -> _Probe:
                 video.height & ~1 if video else None,  # type: ignore[attr-defined]
                 float(rate) if rate else None,
             )
+    except FileNotFoundError:
+        raise MediaSourceError("The media file does not exist") from None
+    except PermissionError:
+        raise MediaSourceError("The media file may not be read by this user") from None
+    except IsADirectoryError:
+        raise MediaSourceError("The media is a folder, not a file") from None
     except (av.FFmpegError, OSError) as error:
-        raise MediaSourceError(f"The media can not be read: {type(error).__name__}") from None
+        raise MediaSourceError(
+            f"The file holds no media that can be read ({type(error).__name__})"
+        ) from None
 
 
 async def open_media(
@@ -374,6 +389,14 @@ async def open_source(
 
     Errors: InvalidParameter, MediaSourceError.
     """
+    for kind, track in (("audio", audio), ("video", video)):
+        if not isinstance(track, bool | MediaStreamTrack):
+            raise InvalidParameter(
+                f"`{kind}` is True, False or a MediaStreamTrack of aiortc, not a "
+                f"{type(track).__name__}; own frames come from a track whose recv() gives them"
+            )
+        if isinstance(track, MediaStreamTrack) and track.kind != kind:
+            raise InvalidParameter(f"The track for `{kind}` is one of {track.kind}")
     own = [t for t in (audio, video) if isinstance(t, MediaStreamTrack)]
     if own:
         return Source(

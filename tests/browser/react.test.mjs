@@ -25,9 +25,10 @@ before(async () => {
 afterEach(() => lab.empty());
 after(() => lab?.close());
 
-async function open(room, secret = SECRET) {
+async function open(room, secret = SECRET, extra = {}) {
   const token = await lab.server.token(room);
-  const hash = new URLSearchParams({ ...room, token, ...(secret === null ? {} : { secret }) });
+  const given = { ...room, token, ...(secret === null ? {} : { secret }), ...extra };
+  const hash = new URLSearchParams(given);
   const query = new URLSearchParams({ server: lab.server.url });
   return lab.person('chromium', { path: `/pages/react.html?${query}#${hash}` });
 }
@@ -51,6 +52,23 @@ test('components publish and show each other in a sealed session', async () => {
   await Promise.all([plays(ada), plays(bob)]);
   await bob.do(() => globalThis.setShown(false));
   await ada.untilPage(() => document.querySelector('.OTSubscriberContainer') === null);
+});
+
+test('components in strict mode show each other, and are in the session once', async () => {
+  const room = await lab.server.createRoom();
+  const [ada, bob] = [
+    await open(room, SECRET, { strict: '1' }),
+    await open(room, SECRET, { strict: '1' }),
+  ];
+  await Promise.all([plays(ada), plays(bob)]);
+  for (const person of [ada, bob]) {
+    const [subscribed, shown] = await person.do(() => [
+      globalThis.events.filter(([name]) => name === 'subscribed').length,
+      document.querySelectorAll('.OTSubscriberContainer video').length,
+    ]);
+    assert.deepEqual([subscribed, shown], [1, 1]);
+    assert.deepEqual(await person.do(() => globalThis.events.filter(([n]) => /rror/.test(n))), []);
+  }
 });
 
 test('a changed prop changes the secret mid-call', async () => {

@@ -1,5 +1,5 @@
 // A small application of the React components: publishes, shows everybody, changes its secret.
-import { useState } from 'react';
+import { Fragment, StrictMode, useState } from 'react';
 import { createRoot } from 'react-dom/client';
 import { OTPublisher, OTSession, OTStreams, OTSubscriber } from 'sealroute-react';
 
@@ -41,4 +41,10 @@ function App() {
   );
 }
 
-createRoot(document.getElementById('root')).render(<App />);
+// Development servers wrap applications like this: each effect begins, ends and begins again.
+const Mode = given.has('strict') ? StrictMode : Fragment;
+createRoot(document.getElementById('root')).render(
+  <Mode>
+    <App />
+  </Mode>,
+);

@@ -124,9 +124,12 @@ async def test_a_lost_socket_is_resumed_while_the_media_goes_on(server) -> None:
     try:
         publisher = await session.publish(video=False)
         await until(lambda: publisher.tracks[0].counts.frames > 10)
+        before = len(server.messages) - 1
         await server.socket.close()
         await until(lambda: "sessionReconnected" in events)
         assert server.hellos[1]["resume"] == "resume-1"
+        # What it has of the socket that was lost: the server sends the rest again.
+        assert server.hellos[1]["received"] == before
         sent = publisher.tracks[0].counts.frames
         await until(lambda: publisher.tracks[0].counts.frames > sent + 10)
         assert "disconnected" not in events

@@ -101,6 +101,8 @@ class Signaling:
         self._waiting: dict[int, asyncio.Future[Message]] = {}
         self._task: asyncio.Task[None] | None = None
         self._resume: str | None = None
+        self._received = 0
+        """Messages after the welcome of the present WebSocket; later ones come again."""
         self._grace_s = 15.0
         self._keep_alive_s = 10.0
         self._is_up = asyncio.Event()
@@ -201,7 +203,9 @@ class Signaling:
 
     async def _greet(self, socket: aiohttp.ClientWebSocketResponse) -> Message:
         number = next(self._numbers)
-        hello = {"t": "hello", "id": number, **self._hello, "resume": self._resume}
+        received = None if self._resume is None else self._received
+        resuming = {"resume": self._resume, "received": received}
+        hello = {"t": "hello", "id": number, **self._hello, **resuming}
         await socket.send_bytes(encode(hello))
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
@@ -224,6 +228,7 @@ class Signaling:
         if message["t"] != "welcome":
             raise ConnectFailed("The server sent an unexpected message")
         self._resume = str(message.get("resume", ""))
+        self._received = 0
         self._grace_s = _milliseconds(message.get("graceMs"), self._grace_s)
         self._keep_alive_s = _milliseconds(message.get("keepAliveMs"), self._keep_alive_s)
         return message
@@ -256,6 +261,7 @@ class Signaling:
                     message = decode(frame.data)
                 except ValueError:
                     break
+                self._received += 1
                 if message["t"] == "disconnected":
                     reason = str(message.get("reason", "forceDisconnected"))
                     self.is_closed = True
@@ -271,7 +277,7 @@ class Signaling:
             await asyncio.sleep(self._keep_alive_s)
             try:
                 async with asyncio.timeout(self._keep_alive_s):
-                    await self.request("ping")
+                    await self.request("ping", received=self._received)
             except (TimeoutError, RequestTimeout):
                 await self._socket.close()
             except (NotConnected, ServerError):

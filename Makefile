@@ -103,6 +103,7 @@ lint: build $(VENV)/dev.stamp ## Formatting, lints, types, floors, stubs
 	$(BIN)/mypy sdk/python/src
 	$(BIN)/lint-imports
 	$(BIN)/python -m mypy.stubtest sfu._native
+	cd native && cargo run --quiet --jobs $(JOBS) -p sealroute-schema | ../$(BIN)/python ../scripts/core_api.py | ../$(BIN)/ruff format --stdin-filename sfu/core_api.py - | diff - ../sfu/core_api.py || { echo "sfu/core_api.py is not what native/worker/src/api says: make docs"; exit 1; }
 	cd native && cargo fmt --all --check
 	cd native && cargo clippy --workspace --all-targets --quiet --jobs $(JOBS) -- -D warnings
 	cd native && cargo fmt --manifest-path fuzz/Cargo.toml --check
@@ -161,6 +162,8 @@ check-descriptors: build $(VENV)/dev.stamp ## A million layer extensions, each r
 	DESCRIPTORS=1000000 $(BIN)/python -m pytest -q tests/unit/native/test_header_extension_readers.py
 
 docs: build $(VENV)/dev.stamp ## Write the generated documents anew
+	cd native && cargo run --quiet -p sealroute-schema | ../$(BIN)/python ../scripts/core_api.py | ../$(BIN)/ruff format --stdin-filename sfu/core_api.py - > ../.core_api.tmp
+	mv .core_api.tmp sfu/core_api.py
 	$(BIN)/python -m signaling.protocol.document > docs/protocol.md
 	$(BIN)/python -m signaling.protocol.typescript > sdk/web/src/signaling/messages.ts
 

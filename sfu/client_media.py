@@ -3,18 +3,16 @@
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 
-from sfu import commands
+from sfu import core_api
 from sfu.client_records import (
     PublishedStream,
     SessionStreams,
     Subscription,
-    layer_wish,
     live_media,
     media_errors,
 )
-from sfu.commands import Codec, Direction, MediaKind
+from sfu.core_api import Codec, Direction, LayerWish, MediaKind, VideoSupply
 from sfu.downlink_offers import DownlinkOffers
-from sfu.events import VideoSupply
 from sfu.ids import (
     ConnectionId,
     PublisherHandle,
@@ -23,10 +21,10 @@ from sfu.ids import (
     SubscriberId,
 )
 from sfu.media_plane import (
+    ClientDump,
     ClientMediaListener,
     DownlinkOffer,
     DownlinkTrack,
-    LayerWish,
     MediaError,
     PublishAnswer,
     PublishedTrack,
@@ -96,7 +94,7 @@ class NativeClientMedia:
         handle = PublisherHandle(self._plane.router.next_handle())
         sources = tuple(source_parameters(m, kids[m.mid]) for m in media.values())
         self._plane.router.submit(
-            commands.Publish(self._session.handle, handle, uplink.handle, sources)
+            core_api.Publish(self._session.handle, handle, uplink.handle, sources)
         )
         published = PublishedStream(stream, self, handle, media, kids)
         self._published[stream] = published
@@ -163,7 +161,7 @@ class NativeClientMedia:
         before = {kid[-2:] for kid in published.kids[mid]}
         after = {kid[-2:] for kid in kids}
         published.kids[mid] = tuple(kids)
-        self._plane.router.submit(commands.DeclareKids(published.handle, mid, tuple(kids)))
+        self._plane.router.submit(core_api.DeclareKids(published.handle, mid, tuple(kids)))
         # while both hints are declared the sender may not have switched yet
         if before - after and published.media[mid].kind is MediaKind.VIDEO:
             self._want_key_frame(published)
@@ -172,7 +170,7 @@ class NativeClientMedia:
         published = self._own(stream)
         for mid in published.mids(kind):
             self._plane.router.submit(
-                commands.SetSourceForwarding(published.handle, mid, forwarding)
+                core_api.SetSourceForwarding(published.handle, mid, forwarding)
             )
 
     def request_key_frame(self, stream: StreamId) -> None:
@@ -188,7 +186,7 @@ class NativeClientMedia:
     def _ask_key_frame(self, published: PublishedStream) -> None:
         published.key_frame_wanted = False
         if published.handle in self._plane.publishers:
-            self._plane.submit_ending(commands.RequestKeyFrame(published.handle))
+            self._plane.submit_ending(core_api.RequestKeyFrame(published.handle))
 
     def unpublish(self, stream: StreamId) -> None:
         published = self._published.pop(stream, None)
@@ -198,7 +196,7 @@ class NativeClientMedia:
             subscription.owner.unsubscribe(subscription.subscriber)
         del self._session.streams[stream]
         del self._plane.publishers[published.handle]
-        self._plane.submit_ending(commands.Unpublish(published.handle))
+        self._plane.submit_ending(core_api.Unpublish(published.handle))
 
     # --- subscribing -----------------------------------------------------------------------
 
@@ -253,7 +251,7 @@ class NativeClientMedia:
         subscriber: SubscriberId,
         published: PublishedStream,
         slots: tuple[tuple[Slot, str], ...],
-        sinks: tuple[commands.SinkParameters, ...],
+        sinks: tuple[core_api.SinkParameters, ...],
     ) -> None:
         handle = SubscriberHandle(self._plane.router.next_handle())
         subscription = Subscription(subscriber, self, published, handle, slots, sinks)
@@ -300,7 +298,7 @@ class NativeClientMedia:
             return
         submit = self._plane.router.submit
         submit(
-            commands.Subscribe(
+            core_api.Subscribe(
                 self._session.handle,
                 subscription.handle,
                 subscription.published.handle,
@@ -309,9 +307,9 @@ class NativeClientMedia:
             )
         )
         for kind in subscription.held_back:
-            submit(commands.SetSinkForwarding(subscription.handle, kind, forwarding=False))
+            submit(core_api.SetSinkForwarding(subscription.handle, kind, forwarding=False))
         if subscription.wish is not None:
-            submit(layer_wish(subscription.handle, subscription.wish))
+            submit(core_api.SetLayerWish(subscription.handle, subscription.wish))
         self._tell(lambda: self.listener.on_subscriber_connected(subscription.subscriber))
 
     def set_subscriber_forwarding(
@@ -324,14 +322,14 @@ class NativeClientMedia:
             subscription.held_back.add(kind)
         if subscription.started:
             self._plane.router.submit(
-                commands.SetSinkForwarding(subscription.handle, kind, forwarding)
+                core_api.SetSinkForwarding(subscription.handle, kind, forwarding)
             )
 
     def set_layer_wish(self, subscriber: SubscriberId, wish: LayerWish) -> None:
         subscription = self._subscription(subscriber)
         subscription.wish = wish
         if subscription.started:
-            self._plane.router.submit(layer_wish(subscription.handle, wish))
+            self._plane.router.submit(core_api.SetLayerWish(subscription.handle, wish))
 
     def unsubscribe(self, subscriber: SubscriberId) -> None:
         subscription = self._subscriptions.pop(subscriber, None)
@@ -345,7 +343,7 @@ class NativeClientMedia:
         del subscription.published.followers[subscription.handle]
         del self._plane.subscribers[subscription.handle]
         if subscription.started:
-            self._plane.submit_ending(commands.Unsubscribe(subscription.handle))
+            self._plane.submit_ending(core_api.Unsubscribe(subscription.handle))
 
     def _send_offer(self, number: int) -> None:
         if self._closed or self._downlink is None:
@@ -456,19 +454,15 @@ class NativeClientMedia:
         self._closed = True
         self._session.forget_client(self.connection)
 
-    def dump(self) -> dict[str, object]:
+    def dump(self) -> ClientDump:
         transports = [t for t in (self._uplink, self._downlink) if t is not None]
-        return {
-            "transports": [transport.dump() for transport in transports],
-            "streams": sorted(self._published),
-            "publishers": {name: one.handle for name, one in self._published.items()},
-            "subscriptions": {
-                subscription.subscriber: subscription.dump()
-                for subscription in self._subscriptions.values()
-            },
-            "downlink_media": len(self._slots),
-            "offer_outstanding": self._offers.outstanding,
-        }
+        return ClientDump(
+            transports=tuple(transport.dump() for transport in transports),
+            publishers={name: one.handle for name, one in self._published.items()},
+            subscriptions={one.subscriber: one.dump() for one in self._subscriptions.values()},
+            downlink_media=len(self._slots),
+            offer_outstanding=self._offers.outstanding is not None,
+        )
 
     def _no_slots(self) -> DownlinkSlots:
         limit = self._plane.settings.max_downlink_media

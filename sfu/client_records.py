@@ -5,8 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sfu.commands import MediaKind, SetLayerWish, SinkParameters
-from sfu.events import VideoSupply
+from sfu.core_api import LayerWish, MediaKind, SinkParameters, VideoSupply
 from sfu.ids import (
     ConnectionId,
     PublisherHandle,
@@ -15,7 +14,7 @@ from sfu.ids import (
     SubscriberHandle,
     SubscriberId,
 )
-from sfu.media_plane import LayerWish, MediaError, VideoDemand
+from sfu.media_plane import MediaError, SubscriptionDump, VideoDemand
 from sfu.rtp_parameters import AcceptedSink, NegotiatedMedia, sink_parameters
 from sfu.sdp.errors import SdpError
 from sfu.sdp.slots import Slot
@@ -77,13 +76,9 @@ class Subscription:
     held_back: set[MediaKind] = field(default_factory=set)
     wish: LayerWish | None = None
 
-    def dump(self) -> dict[str, object]:
-        return {
-            "stream": self.published.stream,
-            "handle": self.handle,
-            "mids": [slot.mid for slot, _ in self.slots],
-            "started": self.started,
-        }
+    def dump(self) -> SubscriptionDump:
+        mids = tuple(slot.mid for slot, _ in self.slots)
+        return SubscriptionDump(self.published.stream, self.handle, mids, self.started)
 
     def accept(self, answered: Mapping[str, AcceptedSink]) -> None:
         """Takes what the client answered of its m-lines, once."""
@@ -101,10 +96,6 @@ class Subscription:
         """The core has no such subscriber: nothing to end there, all to end here."""
         self.started = False
         self.owner.unsubscribe(self.subscriber)
-
-
-def layer_wish(handle: SubscriberHandle, wish: LayerWish) -> SetLayerWish:
-    return SetLayerWish(handle, wish.max_width_px, wish.max_height_px, wish.max_frame_rate)
 
 
 class SessionStreams(Protocol):

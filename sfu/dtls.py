@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
 
-from sfu.commands import SrtpProfile
+from sfu.core_api import SrtpProfile
 
 MTU_BYTES = 1_200
 """Largest datagram of ours: passes every path that WebRTC passes (libwebrtc uses the same)."""

@@ -9,17 +9,17 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from sfu.commands import Codec, Direction, MediaKind
-from sfu.events import VideoSupply
+from sfu.core_api import Codec, Direction, LayerWish, MediaKind, VideoSupply
 from sfu.ids import ConnectionId, SessionId, StreamId, SubscriberId
 from sfu.media_plane import (
+    ClientDump,
     ClientMediaListener,
     DownlinkOffer,
     DownlinkTrack,
-    LayerWish,
     MediaError,
     PublishAnswer,
     PublishedTrack,
+    SessionDump,
     TrackOffer,
     VideoDemand,
 )
@@ -444,13 +444,13 @@ class FakeSessionMedia:
         self.clients[connection] = client
         return client
 
-    async def dump(self) -> dict[str, object]:
-        return {
-            "session": self.session,
-            "e2ee": self.e2ee,
-            "streams": sorted(self.streams),
-            "connections": sorted(self.clients),
-        }
+    async def dump(self) -> SessionDump:
+        return SessionDump(
+            session=self.session,
+            e2ee=self.e2ee,
+            streams=tuple(sorted(self.streams)),
+            connections=dict.fromkeys(self.clients, ClientDump()),
+        )
 
     def close(self) -> None:
         for client in list(self.clients.values()):

@@ -11,11 +11,20 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
-from sfu import commands
-from sfu.commands import Command, SinkParameters, SourceParameters, SrtpProfile
-from sfu.events import CommandFailed, Event
+from sfu import core_api
+from sfu.core_api import (
+    COMMAND_NAMES,
+    Command,
+    CommandFailed,
+    Event,
+    PayloadAccess,
+    SinkParameters,
+    Snapshot,
+    SourceParameters,
+    SrtpProfile,
+)
 from sfu.ids import PublisherHandle, RouterHandle, SubscriberHandle, TransportHandle
-from sfu.media_router import METHOD_OF_COMMAND, EventListener
+from sfu.media_router import EventListener
 
 _MID = re.compile(r"[!-~]{1,16}")
 _KEY_SIZES = {
@@ -55,11 +64,11 @@ class FakeMediaRouter:
     def __init__(self, *, local_port: int = 10_000) -> None:
         self.local_port = local_port
         self.commands: list[Command] = []
-        self.routers: set[RouterHandle] = set()
-        self.transports: dict[TransportHandle, commands.OpenTransport] = {}
-        self.keys: dict[TransportHandle, commands.SetSrtpKeys] = {}
-        self.publishers: dict[PublisherHandle, commands.Publish] = {}
-        self.subscribers: dict[SubscriberHandle, commands.Subscribe] = {}
+        self.routers: dict[RouterHandle, PayloadAccess] = {}
+        self.transports: dict[TransportHandle, core_api.OpenTransport] = {}
+        self.keys: dict[TransportHandle, core_api.SetSrtpKeys] = {}
+        self.publishers: dict[PublisherHandle, core_api.Publish] = {}
+        self.subscribers: dict[SubscriberHandle, core_api.Subscribe] = {}
         self.closed = False
         self._handles = count(1)
         self._listener: EventListener | None = None
@@ -70,7 +79,7 @@ class FakeMediaRouter:
     def submit(self, command: Command) -> None:
         if self.closed:
             raise RuntimeError("the worker has ended")
-        name = METHOD_OF_COMMAND[type(command)]
+        name = COMMAND_NAMES[type(command)]
         self.commands.append(command)
         try:
             _HANDLERS[type(command)](self, command)
@@ -97,31 +106,34 @@ class FakeMediaRouter:
             "subscribers": len(self.subscribers),
         }
 
-    async def dump(self, router: RouterHandle) -> dict[str, Any] | None:
-        return {"router": router} if router in self.routers else None
+    async def snapshot(self, router: RouterHandle) -> Snapshot | None:
+        if router not in self.routers:
+            return None
+        forwarding = core_api.ForwardingSnapshot(self.routers[router], (), (), None, (), {})
+        return Snapshot(router, (), forwarding)
 
     def close(self) -> None:
         self.closed = True
 
     # --- one method per command ------------------------------------------------------------
 
-    def open_router(self, command: commands.OpenRouter) -> None:
+    def open_router(self, command: core_api.OpenRouter) -> None:
         self._absent(command.router, self.routers)
-        self.routers.add(command.router)
+        self.routers[command.router] = command.access
 
-    def close_router(self, command: commands.CloseRouter) -> None:
+    def close_router(self, command: core_api.CloseRouter) -> None:
         self._present(command.router, self.routers)
-        self.routers.discard(command.router)
+        del self.routers[command.router]
         for transport in [h for h, t in self.transports.items() if t.router == command.router]:
             self._drop_transport(transport)
 
-    def open_transport(self, command: commands.OpenTransport) -> None:
+    def open_transport(self, command: core_api.OpenTransport) -> None:
         _require(len(command.local_ufrag) >= 4 and len(command.local_pwd) >= 22, "credentials")
         self._present(command.router, self.routers)
         self._absent(command.transport, self.transports)
         self.transports[command.transport] = command
 
-    def restart_ice(self, command: commands.RestartIce) -> None:
+    def restart_ice(self, command: core_api.RestartIce) -> None:
         _require(len(command.local_ufrag) >= 4 and len(command.local_pwd) >= 22, "credentials")
         self._present(command.transport, self.transports)
         self.transports[command.transport] = replace(
@@ -130,26 +142,27 @@ class FakeMediaRouter:
             local_pwd=command.local_pwd,
         )
 
-    def set_peer_credentials(self, command: commands.SetPeerCredentials) -> None:
+    def set_peer_credentials(self, command: core_api.SetPeerCredentials) -> None:
         _require(len(command.ufrag) >= 4 and len(command.pwd) >= 22, "credentials")
         self._present(command.transport, self.transports)
 
-    def set_srtp_keys(self, command: commands.SetSrtpKeys) -> None:
-        key, salt = _KEY_SIZES[command.profile]
-        _require(len(command.receive_key) == len(command.send_key) == key, "key size")
-        _require(len(command.receive_salt) == len(command.send_salt) == salt, "salt size")
+    def set_srtp_keys(self, command: core_api.SetSrtpKeys) -> None:
+        secrets = command.secrets
+        key, salt = _KEY_SIZES[secrets.profile]
+        _require(len(secrets.receive_key) == len(secrets.send_key) == key, "key size")
+        _require(len(secrets.receive_salt) == len(secrets.send_salt) == salt, "salt size")
         self._present(command.transport, self.transports)
         self.keys[command.transport] = command
 
-    def send_dtls(self, command: commands.SendDtls) -> None:
+    def send_dtls(self, command: core_api.SendDtls) -> None:
         _require(0 < len(command.datagram) <= 1_500, "datagram size")
         self._present(command.transport, self.transports)
 
-    def close_transport(self, command: commands.CloseTransport) -> None:
+    def close_transport(self, command: core_api.CloseTransport) -> None:
         self._present(command.transport, self.transports)
         self._drop_transport(command.transport)
 
-    def publish(self, command: commands.Publish) -> None:
+    def publish(self, command: core_api.Publish) -> None:
         _require(command.sources, "a publisher needs a source")
         for source in command.sources:
             _check_source(source)
@@ -158,24 +171,24 @@ class FakeMediaRouter:
         self._absent(command.publisher, self.publishers)
         mids = {s.mid for p in self._published_on(command.transport) for s in p.sources}
         if mids & {source.mid for source in command.sources}:
-            raise _ConflictError("mid_taken")
+            raise _ConflictError("conflict")
         self.publishers[command.publisher] = command
 
-    def declare_kids(self, command: commands.DeclareKids) -> None:
+    def declare_kids(self, command: core_api.DeclareKids) -> None:
         _require(all(len(kid) == 8 for kid in command.kids), "a key id has 8 bytes")
         self._has_source(command.publisher, command.mid)
 
-    def set_source_forwarding(self, command: commands.SetSourceForwarding) -> None:
+    def set_source_forwarding(self, command: core_api.SetSourceForwarding) -> None:
         self._has_source(command.publisher, command.mid)
 
-    def request_key_frame(self, command: commands.RequestKeyFrame) -> None:
+    def request_key_frame(self, command: core_api.RequestKeyFrame) -> None:
         self._present(command.publisher, self.publishers)
 
-    def unpublish(self, command: commands.Unpublish) -> None:
+    def unpublish(self, command: core_api.Unpublish) -> None:
         self._present(command.publisher, self.publishers)
         self._drop_publisher(command.publisher)
 
-    def subscribe(self, command: commands.Subscribe) -> None:
+    def subscribe(self, command: core_api.Subscribe) -> None:
         _require(command.sinks, "a subscriber needs a sink")
         for sink in command.sinks:
             _check_sink(sink)
@@ -186,16 +199,16 @@ class FakeMediaRouter:
             self._has_source(command.publisher, sink.source_mid)
         taken = {s.ssrc for c in self._delivered_on(command.transport) for s in c.sinks}
         if taken & {sink.ssrc for sink in command.sinks}:
-            raise _ConflictError("ssrc_taken")
+            raise _ConflictError("conflict")
         self.subscribers[command.subscriber] = command
 
-    def set_sink_forwarding(self, command: commands.SetSinkForwarding) -> None:
+    def set_sink_forwarding(self, command: core_api.SetSinkForwarding) -> None:
         self._present(command.subscriber, self.subscribers)
 
-    def set_layer_wish(self, command: commands.SetLayerWish) -> None:
+    def set_layer_wish(self, command: core_api.SetLayerWish) -> None:
         self._present(command.subscriber, self.subscribers)
 
-    def unsubscribe(self, command: commands.Unsubscribe) -> None:
+    def unsubscribe(self, command: core_api.Unsubscribe) -> None:
         self._present(command.subscriber, self.subscribers)
         del self.subscribers[command.subscriber]
 
@@ -212,12 +225,12 @@ class FakeMediaRouter:
     def _has_source(self, publisher: PublisherHandle, mid: str) -> None:
         self._present(publisher, self.publishers)
         if mid not in {source.mid for source in self.publishers[publisher].sources}:
-            raise _ConflictError("unknown_mid")
+            raise _ConflictError("unknown_handle")
 
-    def _published_on(self, transport: TransportHandle) -> list[commands.Publish]:
+    def _published_on(self, transport: TransportHandle) -> list[core_api.Publish]:
         return [p for p in self.publishers.values() if p.transport == transport]
 
-    def _delivered_on(self, transport: TransportHandle) -> list[commands.Subscribe]:
+    def _delivered_on(self, transport: TransportHandle) -> list[core_api.Subscribe]:
         return [s for s in self.subscribers.values() if s.transport == transport]
 
     def _drop_publisher(self, publisher: PublisherHandle) -> None:
@@ -235,7 +248,7 @@ class FakeMediaRouter:
 
 
 _HANDLERS: dict[type[Command], Callable[[FakeMediaRouter, Any], None]] = {
-    command: getattr(FakeMediaRouter, name) for command, name in METHOD_OF_COMMAND.items()
+    command: getattr(FakeMediaRouter, name) for command, name in COMMAND_NAMES.items()
 }
 
 

@@ -4,13 +4,20 @@ SDP, DTLS, handles and the media core stay behind it. `sfu.native_plane` impleme
 the compiled core, `sfu.fake` in memory; both pass the same contract tests.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from sfu.commands import Codec, Direction, MediaKind
-from sfu.events import VideoSupply
-from sfu.ids import ConnectionId, SessionId, StreamId, SubscriberId
+from sfu.core_api import Codec, Direction, LayerWish, MediaKind, Snapshot, VideoSupply
+from sfu.ids import (
+    ConnectionId,
+    PublisherHandle,
+    SessionId,
+    StreamId,
+    SubscriberHandle,
+    SubscriberId,
+    TransportHandle,
+)
 
 
 class MediaError(Exception):
@@ -70,19 +77,57 @@ class DownlinkOffer:
 
 
 @dataclass(frozen=True, slots=True)
-class LayerWish:
-    max_width_px: int | None = None
-    max_height_px: int | None = None
-    max_frame_rate: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class VideoDemand:
     """What of an own video is worth sending: nothing unless `watched`; of simulcast, `rids`."""
 
     mid: str
     watched: bool
     rids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TransportDump:
+    """One peer of a client, as the control plane knows it. `dtls`: state of the handshake."""
+
+    handle: TransportHandle
+    direction: Direction
+    ice_validated: bool
+    dtls: str
+    connected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionDump:
+    """`started`: the core forwards to it."""
+
+    stream: StreamId
+    handle: SubscriberHandle
+    mids: tuple[str, ...]
+    started: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ClientDump:
+    """The media of one Connection. `downlink_media`: m-lines of its downlink."""
+
+    transports: tuple[TransportDump, ...] = ()
+    publishers: Mapping[StreamId, PublisherHandle] = field(default_factory=dict)
+    subscriptions: Mapping[SubscriberId, SubscriptionDump] = field(default_factory=dict)
+    downlink_media: int = 0
+    offer_outstanding: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDump:
+    """Everything known of a Session's media, for diagnosis. `core` is None where no media goes
+    through this server, and when the session has just ended; `worker` numbers its core."""
+
+    session: SessionId
+    e2ee: bool = False
+    streams: tuple[StreamId, ...] = ()
+    connections: Mapping[ConnectionId, ClientDump] = field(default_factory=dict)
+    worker: int | None = None
+    core: Snapshot | None = None
 
 
 class ClientMediaListener(Protocol):
@@ -160,7 +205,7 @@ class SessionMedia(Protocol):
     def open_client(
         self, connection: ConnectionId, listener: ClientMediaListener
     ) -> ClientMedia: ...
-    async def dump(self) -> dict[str, object]: ...
+    async def dump(self) -> SessionDump: ...
     def close(self) -> None: ...
 
 

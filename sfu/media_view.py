@@ -1,14 +1,19 @@
-"""A session's media as diagnosis reads it: typed views of what `SessionMedia.dump()` says.
+"""A session's media as diagnosis reads it: views of what `SessionMedia.dump()` says."""
 
-Total: what a dump does not say (another core, a session that just closed) reads as absent.
-"""
-
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from sfu.commands import MediaKind
-from sfu.ids import StreamId, SubscriberId
+from sfu.core_api import (
+    Direction,
+    DownlinkSnapshot,
+    EncodingSnapshot,
+    MediaKind,
+    SinkSnapshot,
+    SourceSnapshot,
+    TransportSnapshot,
+)
+from sfu.ids import StreamId, SubscriberHandle, SubscriberId
+from sfu.media_plane import ClientDump, SessionDump, TransportDump
 
 _ASSUMED = "start"
 _CONSENT_MS = 30_000
@@ -78,36 +83,30 @@ class MediaView:
     subscribers: Mapping[SubscriberId, SubscriberView] = field(default_factory=dict)
 
 
-def read_media(dump: Mapping[str, Any]) -> MediaView:
-    """The view of a session's dump."""
-    core = _mapping(dump.get("core"))
-    forwarding = _mapping(core.get("forwarding"))
-    clients = [_mapping(client) for client in _mapping(dump.get("connections")).values()]
-    publishers = {
-        handle: StreamId(stream)
-        for client in clients
-        for stream, handle in _mapping(client.get("publishers")).items()
-    }
+def read_media(dump: SessionDump) -> MediaView:
+    """The view of a session's dump; an empty one while its media is not in the core."""
+    if dump.core is None:
+        return MediaView()
+    forwarding, clients = dump.core.forwarding, dump.connections.values()
+    streams = {handle: stream for client in clients for stream, handle in client.publishers.items()}
     sources: dict[StreamId, dict[MediaKind, SourceView]] = {}
-    for row in _rows(forwarding.get("sources")):
-        stream = publishers.get(row.get("publisher"))
-        if stream is not None:
-            view = _source(row)
-            sources.setdefault(stream, {})[view.kind] = view
-    sinks: dict[object, dict[MediaKind, SinkView]] = {}
-    for row in _rows(forwarding.get("sinks")):
-        sink = _sink(row)
-        sinks.setdefault(row.get("subscriber"), {})[sink.kind] = sink
-    links = {row.get("transport"): row for row in _rows(forwarding.get("downlinks"))}
-    peers = {row.get("transport"): row for row in _rows(core.get("transports"))}
-    subscribers = {}
+    for source in forwarding.sources:
+        if stream := streams.get(source.publisher):
+            sources.setdefault(stream, {})[source.kind] = _source(source)
+    sinks: dict[SubscriberHandle, dict[MediaKind, SinkView]] = {}
+    for sink in forwarding.sinks:
+        sinks.setdefault(sink.subscriber, {})[sink.kind] = _sink(sink)
+    links = {link.transport: link for link in forwarding.downlinks}
+    peers = {peer.transport: peer for peer in dump.core.transports}
+    subscribers: dict[SubscriberId, SubscriberView] = {}
     for client in clients:
-        transport, connected = _downlink(client)
-        link, peer = _mapping(links.get(transport)), _mapping(peers.get(transport))
-        for name, row in _mapping(client.get("subscriptions")).items():
-            subscribers[SubscriberId(name)] = SubscriberView(
-                connected=bool(row.get("started")) and connected,
-                sinks=sinks.get(row.get("handle"), {}),
+        downlink = _downlink(client)
+        link = None if downlink is None else links.get(downlink.handle)
+        peer = None if downlink is None else peers.get(downlink.handle)
+        for name, row in client.subscriptions.items():
+            subscribers[name] = SubscriberView(
+                connected=row.started and downlink is not None and downlink.connected,
+                sinks=sinks.get(row.handle, {}),
                 estimate_bps=_estimate(link),
                 narrow=_is_narrow(link),
                 unheard_ms=_unheard_ms(peer),
@@ -115,68 +114,58 @@ def read_media(dump: Mapping[str, Any]) -> MediaView:
     return MediaView(sources, subscribers)
 
 
-def _downlink(client: Mapping[str, Any]) -> tuple[object, bool]:
-    for row in _rows(client.get("transports")):
-        if row.get("direction") == "downlink":
-            return row.get("handle"), bool(row.get("connected"))
-    return None, False
+def _downlink(client: ClientDump) -> TransportDump | None:
+    found = (one for one in client.transports if one.direction is Direction.DOWNLINK)
+    return next(found, None)
 
 
-def _source(row: Mapping[str, Any]) -> SourceView:
+def _source(row: SourceSnapshot) -> SourceView:
     return SourceView(
-        kind=MediaKind(row["kind"]),
-        codec=str(row.get("codec", "")),
-        forwarding=bool(row.get("forwarding", True)),
-        packets=int(row.get("packets", 0)),
-        encodings=tuple(_encoding(one) for one in _rows(row.get("encodings"))),
+        kind=row.kind,
+        codec=row.codec,
+        forwarding=row.forwarding,
+        packets=row.packets,
+        encodings=tuple(_encoding(one) for one in row.encodings),
     )
 
 
-def _encoding(row: Mapping[str, Any]) -> EncodingView:
-    size = row.get("size")
+def _encoding(row: EncodingSnapshot) -> EncodingView:
     return EncodingView(
-        rid=row.get("rid"),
-        packets=int(row.get("packets", 0)),
-        bitrate_bps=int(row.get("bitrate_bps", 0)),
-        size=(int(size[0]), int(size[1])) if size else None,
-        frame_rate=row.get("frame_rate"),
-        wanted=bool(row.get("wanted", True)),
+        rid=row.rid,
+        packets=row.packets,
+        bitrate_bps=row.bitrate_bps,
+        size=row.size,
+        frame_rate=row.frame_rate,
+        wanted=row.wanted,
     )
 
 
-def _sink(row: Mapping[str, Any]) -> SinkView:
+def _sink(row: SinkSnapshot) -> SinkView:
     return SinkView(
-        kind=MediaKind(row["kind"]),
-        forwarding=bool(row.get("forwarding", True)),
-        encoding=row.get("encoding"),
-        waiting=row.get("waiting"),
-        packets=int(row.get("packets", 0)),
-        bytes=int(row.get("bytes", 0)),
-        lost=int(row.get("fraction_lost", 0)) / _LOST_OF,
-        round_trip_ms=row.get("round_trip_ms"),
+        kind=row.kind,
+        forwarding=row.forwarding,
+        encoding=row.encoding,
+        waiting=row.waiting,
+        packets=row.packets,
+        bytes=row.bytes,
+        lost=row.fraction_lost / _LOST_OF,
+        round_trip_ms=row.round_trip_ms,
     )
 
 
-def _estimate(link: Mapping[str, Any]) -> int | None:
+def _estimate(link: DownlinkSnapshot | None) -> int | None:
     """What is assumed before the first report is no estimate."""
-    value = link.get("estimate_bps")
-    return None if value is None or link.get("reason") == _ASSUMED else int(value)
+    return None if link is None or link.reason == _ASSUMED else link.estimate_bps
 
 
-def _is_narrow(link: Mapping[str, Any]) -> bool:
+def _is_narrow(link: DownlinkSnapshot | None) -> bool:
     estimate_bps = _estimate(link)
-    wanted_bps = int(link.get("wanted_bps", 0))
-    return bool(link.get("limited")) and estimate_bps is not None and estimate_bps < wanted_bps
+    if link is None or estimate_bps is None:
+        return False
+    return link.limited and estimate_bps < link.wanted_bps
 
 
-def _unheard_ms(peer: Mapping[str, Any]) -> int:
-    left_ms = peer.get("consent_left_ms")
-    return 0 if left_ms is None else max(0, _CONSENT_MS - int(left_ms))
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _rows(value: object) -> Iterable[Mapping[str, Any]]:
-    return [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
+def _unheard_ms(peer: TransportSnapshot | None) -> int:
+    if peer is None or peer.consent_left_ms is None:
+        return 0
+    return max(0, _CONSENT_MS - peer.consent_left_ms)

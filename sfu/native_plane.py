@@ -9,12 +9,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from sfu import commands, events
+from sfu import core_api
 from sfu.client_media import NativeClientMedia
 from sfu.client_records import PublishedStream
-from sfu.commands import PayloadAccess
+from sfu.core_api import Event, PayloadAccess, WorkerSettings
 from sfu.dtls import DtlsIdentity
-from sfu.events import Event
 from sfu.ids import (
     ConnectionId,
     PublisherHandle,
@@ -24,11 +23,10 @@ from sfu.ids import (
     SubscriberHandle,
     TransportHandle,
 )
-from sfu.media_plane import ClientMediaListener, MediaError
-from sfu.media_router import MediaRouter, NativeMediaRouter, WorkerSettings
+from sfu.media_plane import ClientMediaListener, MediaError, SessionDump
+from sfu.media_router import MediaRouter, NativeMediaRouter
 from sfu.peer_transport import MediaPlaneSettings, PlaneContext, Scheduler
-
-__all__ = ["MediaPlaneSettings", "NativeMediaPlane", "NativeSessionMedia", "WorkerSettings"]
+from sfu.plane_counters import PlaneCounter
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +45,7 @@ class NativeSessionMedia:
         self.handle = RouterHandle(self._context.router.next_handle())
         self._closed = False
         access = PayloadAccess.OPAQUE if e2ee else PayloadAccess.CLEAR
-        self._context.router.submit(commands.OpenRouter(self.handle, access))
+        self._context.router.submit(core_api.OpenRouter(self.handle, access))
         self._context.sessions.add(self.handle)
 
     def open_client(
@@ -64,17 +62,17 @@ class NativeSessionMedia:
     def forget_client(self, connection: ConnectionId) -> None:
         self.clients.pop(connection, None)
 
-    async def dump(self) -> dict[str, object]:
-        """Everything known of the session: here, and in the core (`core`)."""
-        core = None if self._closed else await self._context.router.dump(self.handle)
-        return {
-            "session": self.session,
-            "e2ee": self.e2ee,
-            "worker": self._context.worker,
-            "streams": sorted(self.streams),
-            "connections": {name: client.dump() for name, client in self.clients.items()},
-            "core": core,
-        }
+    async def dump(self) -> SessionDump:
+        """Everything known of the session: here, and in the core."""
+        core = None if self._closed else await self._context.router.snapshot(self.handle)
+        return SessionDump(
+            session=self.session,
+            e2ee=self.e2ee,
+            streams=tuple(sorted(self.streams)),
+            connections={name: client.dump() for name, client in self.clients.items()},
+            worker=self._context.worker,
+            core=core,
+        )
 
     def close(self) -> None:
         """Ends all clients' media, then the session in the core. Idempotent."""
@@ -84,7 +82,7 @@ class NativeSessionMedia:
             client.close()
         self._closed = True
         self._context.sessions.discard(self.handle)
-        self._context.submit_ending(commands.CloseRouter(self.handle))
+        self._context.submit_ending(core_api.CloseRouter(self.handle))
         self._plane.sessions.pop(self.session, None)
 
 
@@ -154,8 +152,7 @@ class NativeMediaPlane:
         return opened
 
     def counters(self) -> dict[str, int]:
-        """The core's totals, and ours: `handshakes.<result>`, `transports_lost.<reason>`,
-        `commands_failed.<command>`, `dtls_discarded_records`, `dtls_before_ice`."""
+        """The totals of the cores (`core_api.COUNTERS`, `drop.<reason>`) and `PlaneCounter`."""
         totals: Counter[str] = Counter()
         for context in self.contexts:
             totals.update(context.router.counters())
@@ -170,7 +167,7 @@ class NativeMediaPlane:
 
     def _on_events(self, context: PlaneContext, batch: Sequence[Event]) -> None:
         for event in batch:
-            if isinstance(event, events.CommandFailed) and event.command == "worker":
+            if isinstance(event, core_api.CommandFailed) and event.command == "worker":
                 self._ended.add(context.worker)
             try:
                 _EVENT_HANDLERS[type(event)](context, event)
@@ -192,53 +189,49 @@ def _opened(worker: WorkerSettings) -> NativeMediaRouter:
         ) from cause
 
 
-def _on_ice_validated(context: PlaneContext, event: events.IceValidated) -> None:
+def _on_ice_validated(context: PlaneContext, event: core_api.IceValidated) -> None:
     if transport := context.transports.get(event.transport):
         transport.handle_ice_validated()
 
 
-def _on_dtls_datagram(context: PlaneContext, event: events.DtlsDatagram) -> None:
+def _on_dtls_datagram(context: PlaneContext, event: core_api.DtlsDatagram) -> None:
     if transport := context.transports.get(event.transport):
         transport.handle_dtls(event.datagram)
 
 
-def _on_consent_expired(context: PlaneContext, event: events.ConsentExpired) -> None:
+def _on_consent_expired(context: PlaneContext, event: core_api.ConsentExpired) -> None:
     if transport := context.transports.get(event.transport):
         transport.handle_consent_expired()
 
 
-def _on_source_active(context: PlaneContext, _: events.SourceActive) -> None:
-    context.totals["sources_active"] += 1
-
-
-def _on_dominant_speaker(context: PlaneContext, event: events.DominantSpeaker) -> None:
+def _on_dominant_speaker(context: PlaneContext, event: core_api.DominantSpeaker) -> None:
     published = context.publishers.get(event.publisher)
     if published is not None:
         published.speaks()
 
 
-def _on_not_encrypted(context: PlaneContext, event: events.NotEncrypted) -> None:
+def _on_not_encrypted(context: PlaneContext, event: core_api.NotEncrypted) -> None:
     published = context.publishers.get(event.publisher)
     if published is not None:
         published.not_encrypted(event.mid, event.packets)
 
 
-def _on_video_supply(context: PlaneContext, event: events.VideoSupplyChanged) -> None:
+def _on_video_supply(context: PlaneContext, event: core_api.VideoSupplyChanged) -> None:
     subscription = context.subscribers.get(event.subscriber)
     if subscription is not None:
         subscription.video_supply(event.supply)
 
 
-def _on_video_demand(context: PlaneContext, event: events.VideoDemandChanged) -> None:
+def _on_video_demand(context: PlaneContext, event: core_api.VideoDemandChanged) -> None:
     published = context.publishers.get(event.publisher)
     if published is not None:
         published.video_demand(event.mid, event.wanted)
 
 
-def _on_command_failed(context: PlaneContext, event: events.CommandFailed) -> None:
+def _on_command_failed(context: PlaneContext, event: core_api.CommandFailed) -> None:
     """What could not be made in the core is closed here too: never half alive. Commands
     about things that ended meanwhile only count."""
-    context.totals[f"commands_failed.{event.command}"] += 1
+    context.totals[PlaneCounter.COMMANDS_FAILED.of(event.command)] += 1
     log.warning("command %s of %d failed: %s", event.command, event.handle, event.reason)
     transport = context.transports.get(TransportHandle(event.handle))
     published = context.publishers.get(PublisherHandle(event.handle))
@@ -252,13 +245,12 @@ def _on_command_failed(context: PlaneContext, event: events.CommandFailed) -> No
 
 
 _EVENT_HANDLERS: dict[type[Event], Callable[[PlaneContext, Any], None]] = {
-    events.IceValidated: _on_ice_validated,
-    events.DtlsDatagram: _on_dtls_datagram,
-    events.ConsentExpired: _on_consent_expired,
-    events.SourceActive: _on_source_active,
-    events.DominantSpeaker: _on_dominant_speaker,
-    events.NotEncrypted: _on_not_encrypted,
-    events.VideoSupplyChanged: _on_video_supply,
-    events.VideoDemandChanged: _on_video_demand,
-    events.CommandFailed: _on_command_failed,
+    core_api.IceValidated: _on_ice_validated,
+    core_api.DtlsDatagram: _on_dtls_datagram,
+    core_api.ConsentExpired: _on_consent_expired,
+    core_api.DominantSpeaker: _on_dominant_speaker,
+    core_api.NotEncrypted: _on_not_encrypted,
+    core_api.VideoSupplyChanged: _on_video_supply,
+    core_api.VideoDemandChanged: _on_video_demand,
+    core_api.CommandFailed: _on_command_failed,
 }

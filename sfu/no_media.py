@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import NoReturn
 
-from sfu.commands import Codec, MediaKind
-from sfu.ids import ConnectionId, StreamId, SubscriberId
-from sfu.media_plane import ClientMediaListener, LayerWish, MediaError, TrackOffer
+from sfu.core_api import Codec, LayerWish, MediaKind
+from sfu.ids import ConnectionId, SessionId, StreamId, SubscriberId
+from sfu.media_plane import ClientMediaListener, MediaError, SessionDump, TrackOffer
 
 
 class NoClientMedia:
@@ -60,12 +60,15 @@ class NoClientMedia:
 class NoSessionMedia:
     """Implements `SessionMedia`."""
 
+    def __init__(self, session: SessionId) -> None:
+        self._session = session
+
     def open_client(self, connection: ConnectionId, listener: ClientMediaListener) -> NoClientMedia:
         del connection, listener
         return NoClientMedia()
 
-    async def dump(self) -> dict[str, object]:
-        return {"relayed": True}
+    async def dump(self) -> SessionDump:
+        return SessionDump(self._session)
 
     def close(self) -> None: ...
 

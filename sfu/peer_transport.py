@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from sfu import commands
-from sfu.commands import Command, Direction
+from sfu import core_api
+from sfu.core_api import Command, Direction, VideoSupply
 from sfu.dtls import DtlsAssociation, DtlsIdentity, DtlsState
-from sfu.events import VideoSupply
 from sfu.ids import PublisherHandle, RouterHandle, SubscriberHandle, TransportHandle
-from sfu.media_plane import MediaError
+from sfu.media_plane import MediaError, TransportDump
 from sfu.media_router import MediaRouter
+from sfu.plane_counters import PlaneCounter
 from sfu.sdp.build import LocalTransport, Origin
 from sfu.sdp.negotiate import RemoteTransport
 from sfu.sdp.parse import Fingerprint
@@ -89,7 +89,7 @@ class PlaneContext:
         try:
             self.router.submit(command)
         except RuntimeError:
-            self.totals["commands_after_core_end"] += 1
+            self.totals[PlaneCounter.COMMANDS_AFTER_CORE_END] += 1
 
 
 class TransportListener(Protocol):
@@ -132,7 +132,7 @@ class PeerTransport:
             tcp=plane.settings.tcp,
         )
         plane.router.submit(
-            commands.OpenTransport(
+            core_api.OpenTransport(
                 router, self.handle, direction, self.local.ice_ufrag, self.local.ice_pwd
             )
         )
@@ -153,7 +153,7 @@ class PeerTransport:
         self.remote = remote
         if before is None or before.ice_pwd != remote.ice_pwd:
             self._plane.router.submit(
-                commands.SetPeerCredentials(self.handle, remote.ice_ufrag, remote.ice_pwd)
+                core_api.SetPeerCredentials(self.handle, remote.ice_ufrag, remote.ice_pwd)
             )
         if before is not None:
             return
@@ -174,9 +174,9 @@ class PeerTransport:
         self.local = replace(
             self.local, ice_ufrag=secrets.token_hex(8), ice_pwd=secrets.token_hex(16)
         )
-        self._plane.totals["ice_restarts"] += 1
+        self._plane.totals[PlaneCounter.ICE_RESTARTS] += 1
         self._plane.router.submit(
-            commands.RestartIce(self.handle, self.local.ice_ufrag, self.local.ice_pwd)
+            core_api.RestartIce(self.handle, self.local.ice_ufrag, self.local.ice_pwd)
         )
 
     def handle_ice_validated(self) -> None:
@@ -191,7 +191,7 @@ class PeerTransport:
     def handle_dtls(self, datagram: bytes) -> None:
         """A record for the handshake; before a valid check of ICE nothing is taken."""
         if not self._ice_validated or self.closed:
-            self._plane.totals["dtls_before_ice"] += 1
+            self._plane.totals[PlaneCounter.DTLS_BEFORE_ICE] += 1
             return
         self._dtls.handle_datagram(datagram, self._plane.scheduler.time())
         self._settle()
@@ -212,20 +212,21 @@ class PeerTransport:
         self.connected = False
         self._dtls.close()
         self._send()
-        self._plane.totals["dtls_discarded_records"] += self._dtls.discarded_records
+        discarded = self._dtls.discarded_records
+        self._plane.totals[PlaneCounter.DTLS_DISCARDED_RECORDS] += discarded
         if self._timer is not None:
             self._timer.cancel()
         del self._plane.transports[self.handle]
-        self._plane.submit_ending(commands.CloseTransport(self.handle))
+        self._plane.submit_ending(core_api.CloseTransport(self.handle))
 
-    def dump(self) -> dict[str, object]:
-        return {
-            "handle": self.handle,
-            "direction": self.direction.value,
-            "ice_validated": self._ice_validated,
-            "dtls": self._dtls.state.value,
-            "connected": self.connected,
-        }
+    def dump(self) -> TransportDump:
+        return TransportDump(
+            handle=self.handle,
+            direction=self.direction,
+            ice_validated=self._ice_validated,
+            dtls=self._dtls.state.value,
+            connected=self.connected,
+        )
 
     # --- inside ----------------------------------------------------------------------------
 
@@ -248,28 +249,30 @@ class PeerTransport:
             return
         self.connected = True
         self._deadline = None
-        self._plane.totals["handshakes.connected"] += 1
+        self._plane.totals[PlaneCounter.HANDSHAKES.of("connected")] += 1
         self._plane.router.submit(
-            commands.SetSrtpKeys(
+            core_api.SetSrtpKeys(
                 self.handle,
-                keys.profile,
-                receive_key=keys.receive_key,
-                receive_salt=keys.receive_salt,
-                send_key=keys.send_key,
-                send_salt=keys.send_salt,
+                core_api.SrtpSecrets(
+                    keys.profile,
+                    receive_key=keys.receive_key,
+                    receive_salt=keys.receive_salt,
+                    send_key=keys.send_key,
+                    send_salt=keys.send_salt,
+                ),
             )
         )
         self._listener.transport_connected(self)
 
     def _send(self) -> None:
         for datagram in self._dtls.poll_datagrams():
-            self._plane.submit_ending(commands.SendDtls(self.handle, datagram))
+            self._plane.submit_ending(core_api.SendDtls(self.handle, datagram))
 
     def _lose(self, reason: str) -> None:
         if self.closed:
             return
-        kind = "transports_lost" if self.connected else "handshakes"
-        self._plane.totals[f"{kind}.{reason}"] += 1
+        lost = PlaneCounter.TRANSPORTS_LOST if self.connected else PlaneCounter.HANDSHAKES
+        self._plane.totals[lost.of(reason)] += 1
         log.info("transport %d (%s) lost: %s", self.handle, self.direction.value, reason)
         self.closed = True
         # first what the transport carried, then the transport: the core's order of ends

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from sfu.commands import (
+from sfu.core_api import (
     Codec,
     EncodingParameters,
     Extension,
@@ -25,7 +25,7 @@ EXTENSION_URIS: dict[Extension, str] = {
     Extension.TRANSPORT_CC: (
         "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
     ),
-    Extension.TOFFSET: "urn:ietf:params:rtp-hdrext:toffset",
+    Extension.TRANSMISSION_OFFSET: "urn:ietf:params:rtp-hdrext:toffset",
     Extension.VIDEO_ORIENTATION: "urn:3gpp:video-orientation",
     Extension.PLAYOUT_DELAY: "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay",
     Extension.VIDEO_CONTENT_TYPE: (

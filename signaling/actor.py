@@ -15,13 +15,13 @@ from typing import Any
 
 import structlog
 
-from sfu.commands import Codec, MediaKind
+from sfu.core_api import Codec, LayerWish, MediaKind
 from sfu.ids import ConnectionId, StreamId, SubscriberId, short
 from sfu.media_plane import (
     ClientMedia,
     DownlinkOffer,
-    LayerWish,
     MediaError,
+    SessionDump,
     SessionMedia,
     TrackOffer,
 )
@@ -440,7 +440,7 @@ class SessionActor:
         self._log.info(effect.event, subject=short(effect.subject), reason=effect.reason)
         self._context.tell(self.state.record, effect)
 
-    async def dump_media(self) -> dict[str, object]:
+    async def dump_media(self) -> SessionDump:
         """Everything known of the session's media, for diagnosis."""
         return await self._media.dump()
 

@@ -108,7 +108,7 @@ class SessionDirectory:
         self, session: SessionId, record: SessionRecord, quotas: Quotas
     ) -> SessionMedia:
         if record.options.media_mode is MediaMode.RELAYED:
-            return NoSessionMedia()
+            return NoSessionMedia(session)
         return self._plane.open_session(
             session, e2ee=record.options.e2ee, max_publish_bps=quotas.publish_bps
         )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from sfu.commands import MediaKind
+from sfu.core_api import MediaKind
 from sfu.ids import ConnectionId, StreamId, SubscriberId
 from sfu.media_view import EncodingView, MediaView, SinkView, SourceView, SubscriberView
 from signaling.domain.session_state import Delivery, SessionState, Stream

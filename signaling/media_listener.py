@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from sfu.commands import Direction
-from sfu.events import VideoSupply
+from sfu.core_api import Direction, VideoSupply
 from sfu.ids import ConnectionId, StreamId, SubscriberId
 from sfu.media_plane import DownlinkOffer, VideoDemand
 from signaling.domain import commands as c

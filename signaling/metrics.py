@@ -1,7 +1,8 @@
 """Every metric: name with unit, what it counts, and its closed set of labels.
 
 The only module that knows the metrics library. Labels come from small enums and tables, never
-from a peer; per-object detail is `dump()`.
+from a peer; per-object detail is `dump()`. The media plane's totals have their one description
+where they are counted (`sfu.core_api`, `sfu.plane_counters`); a total that has none is an error.
 """
 
 import asyncio
@@ -20,45 +21,27 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from sfu.core_api import COUNTERS, CounterInfo
+from sfu.plane_counters import HELP, LABELS, PlaneCounter
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-# Counters of the media plane whose names end in a reason: prefix → metric, help, label.
-_LABELLED = {
-    "drop.": ("sealroute_packets_dropped", "Packets not forwarded.", "reason"),
-    "handshakes.": ("sealroute_dtls_handshakes", "DTLS handshakes.", "result"),
-    "transports_lost.": ("sealroute_transports_lost", "Transports that ended unasked.", "reason"),
+_DROPS = "drop"
+_MEDIA_TOTALS: Mapping[str, CounterInfo] = {info.name: info for info in COUNTERS} | {
+    counter: CounterInfo(counter, "counter", HELP[counter])
+    for counter in PlaneCounter
+    if counter not in LABELS
 }
-_MEDIA_GAUGES = {
-    "transports": "Transports open.",
-    "tcp_connections": "Connections open to the media port (TCP).",
-    "publishers": "Publishers in the media core.",
-    "subscribers": "Subscribers in the media core.",
-    "encodings_paused": "Video encodings that publishers need not send: nobody watches them.",
-}
-_MEDIA_COUNTERS = {
-    "packets_received": "Datagrams received.",
-    "bytes_received": "Bytes received.",
-    "packets_sent": "Datagrams sent.",
-    "bytes_sent": "Bytes sent.",
-    "rtp_received": "RTP packets opened.",
-    "rtp_forwarded": "RTP packets forwarded, once for each Subscriber.",
-    "rtp_caught_up": "Of these, packets that were dropped before a late key frame's begin came.",
-    "rtx_sent": "RTP packets sent again for a NACK.",
-    "repeated_unasked": "RTP packets sent once more than they were asked for.",
-    "nacks_received": "NACKs of Subscribers.",
-    "nacks_sent": "NACKs to Publishers.",
-    "plis_received": "Key-frame requests of Subscribers.",
-    "plis_refused": "Of these, requests beyond the Subscriber's budget.",
-    "plis_sent": "Key-frame requests to Publishers.",
-    "stun_requests": "STUN checks answered.",
-    "checks_sent": "STUN checks sent to peers that fell silent or came from another address.",
-    "peer_moves": "Times that a peer's address became another one.",
-    "tcp_accepted": "Connections taken on the media port (TCP).",
-    "tcp_refused": "Connections beyond the limits, of all or of one address.",
-    "tcp_bad_frames": "Connections ended for broken framing or media before a check.",
-    "tcp_expired": "Connections ended without a valid check in time.",
-    "dtls_records": "DTLS records handed to handshakes.",
-    "events_dropped": "Events lost because nobody read them.",
+# Totals of the media plane whose names end in a label: prefix → metric, help, label.
+_LABELED: Mapping[str, tuple[str, str, str]] = {
+    _DROPS: ("sealroute_packets_dropped", "Packets not forwarded.", "reason"),
+} | {
+    counter: (f"sealroute_{name}", HELP[counter], LABELS[counter])
+    for counter, name in (
+        (PlaneCounter.HANDSHAKES, "dtls_handshakes"),
+        (PlaneCounter.TRANSPORTS_LOST, "transports_lost"),
+        (PlaneCounter.COMMANDS_FAILED, "media_commands_failed"),
+    )
 }
 
 
@@ -205,20 +188,25 @@ class _MediaCounters(Collector):
         self._plane = plane
 
     def collect(self) -> Iterator[Metric]:
-        labelled = {
-            prefix: CounterMetricFamily(name, text, labels=[label])
-            for prefix, (name, text, label) in _LABELLED.items()
-        }
+        labeled = {prefix: _labeled_family(prefix) for prefix in _LABELED}
         for name, value in sorted(self._plane().items()):
-            prefix, dot, reason = name.partition(".")
-            if prefix + dot in labelled:
-                labelled[prefix + dot].add_metric([reason], value)
-            elif name in _MEDIA_GAUGES:
-                yield GaugeMetricFamily(f"sealroute_media_{name}", _MEDIA_GAUGES[name], value)
-            elif name in _MEDIA_COUNTERS:
-                yield CounterMetricFamily(f"sealroute_media_{name}", _MEDIA_COUNTERS[name], value)
-        yield from labelled.values()
+            prefix, _, label = name.partition(".")
+            if label:
+                labeled[prefix].add_metric([label], value)
+            else:
+                yield _media_family(_MEDIA_TOTALS[name], value)
+        yield from labeled.values()
 
     def describe(self) -> Iterator[Metric]:
         """Nothing yet: the plane is asked when it is scraped, not when it is registered."""
         return iter(())
+
+
+def _labeled_family(prefix: str) -> CounterMetricFamily:
+    name, text, label = _LABELED[prefix]
+    return CounterMetricFamily(name, text, labels=[label])
+
+
+def _media_family(info: CounterInfo, value: int) -> Metric:
+    family = GaugeMetricFamily if info.kind == "gauge" else CounterMetricFamily
+    return family(f"sealroute_media_{info.name}", info.help, value)

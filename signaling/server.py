@@ -16,8 +16,8 @@ from aiohttp import web
 
 from config.load import ConfigurationError
 from config.settings import OperationsSettings, Settings
+from sfu.core_api import WorkerSettings
 from sfu.media_plane import MediaPlane
-from sfu.media_router import WorkerSettings
 from sfu.native_plane import NativeMediaPlane
 from sfu.peer_transport import MediaPlaneSettings
 from signaling.addresses import ONLY_LOOPBACK, only_loopback, public_addresses

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from config.settings import SignalingSettings
 from sfu import media_plane
-from sfu.commands import Codec, MediaKind
+from sfu.core_api import Codec, MediaKind
 from sfu.fake import FakeClientMedia, FakeMediaPlane, FakeStream, answer_for, offer_for
 from sfu.ids import ConnectionId, SessionId, StreamId, SubscriberId
 from signaling.actor import JoiningClient, SessionActor

@@ -8,7 +8,7 @@ from pathlib import Path
 from aiohttp import web
 
 from config.settings import HttpSettings, RoomsSettings
-from sfu.commands import MediaKind
+from sfu.core_api import MediaKind
 from sfu.ids import ConnectionId, SubscriberId
 from sfu.media_view import EncodingView
 from signaling.authenticator import Authenticator

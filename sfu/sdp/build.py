@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sfu.commands import Extension
+from sfu.core_api import Extension
 from sfu.rtp_parameters import CODEC_RULES, EXTENSION_URIS, NegotiatedCodec
 from sfu.sdp.parse import Fingerprint
 

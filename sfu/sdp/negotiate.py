@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from sfu.commands import Codec, EncodingParameters, Extension, MediaKind
+from sfu.core_api import Codec, EncodingParameters, Extension, MediaKind
 from sfu.rtp_parameters import (
     CODEC_OF_NAME,
     CODEC_RULES,

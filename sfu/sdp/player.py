@@ -7,7 +7,7 @@ player's. The stream is not coded anew: a player that opens none of its codecs i
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from sfu.commands import Codec, Extension, MediaKind, SinkParameters
+from sfu.core_api import Codec, Extension, MediaKind, SinkParameters
 from sfu.rtp_parameters import (
     CODEC_RULES,
     EXTENSION_OF_URI,

@@ -8,7 +8,7 @@ under churn. A slot that the client rejected stays rejected.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from sfu.commands import Codec, Extension, MediaKind
+from sfu.core_api import Codec, Extension, MediaKind
 from sfu.ids import StreamId, SubscriberId
 from sfu.rtp_parameters import (
     CODEC_RULES,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sfu.commands import MediaKind
+from sfu.core_api import MediaKind
 from sfu.sdp.errors import SdpError
 from sfu.sdp.negotiate import (
     OFFERED_SETUPS,

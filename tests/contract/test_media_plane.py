@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sfu.commands import Codec, Direction, MediaKind
-from sfu.media_plane import LayerWish, MediaError, TrackOffer
+from sfu.core_api import Codec, Direction, LayerWish, MediaKind
+from sfu.media_plane import MediaError, TrackOffer
 
 _spec = importlib.util.spec_from_file_location(
     "media_plane_peers", Path(__file__).parents[1] / "unit" / "sfu" / "peers.py"
@@ -331,7 +331,7 @@ async def test_closing_ends_everything_and_says_nothing_more(bench, ann, ben, se
     session.close()
     assert await refused(session.open_client, "new", peers.Listener()) == "transport_closed"
     again = bench.plane.open_session("S", e2ee=True)
-    assert (await again.dump())["streams"] == []
+    assert (await again.dump()).streams == ()
 
 
 async def test_a_player_is_answered_at_once_and_connected_after_its_handshake(

@@ -10,10 +10,11 @@ import pytest
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 from av import AudioFrame, VideoFrame
 
-from sfu.commands import Codec, MediaKind
+from sfu.core_api import Codec, MediaKind, WorkerSettings
 from sfu.fake_router import FakeMediaRouter
 from sfu.media_plane import TrackOffer
-from sfu.native_plane import MediaPlaneSettings, NativeMediaPlane, WorkerSettings
+from sfu.native_plane import NativeMediaPlane
+from sfu.peer_transport import MediaPlaneSettings
 
 pytestmark = pytest.mark.interop
 ALL = frozenset(MediaKind)
@@ -202,7 +203,7 @@ async def test_sessions_on_two_workers_have_ports_of_their_own_and_do_not_meet(
         sounds = await frames(ben.tracks["audio"], 20)
         assert max(np.abs(sound.to_ndarray()).max() for sound in sounds) > 4_000
         seen[name] = (await session.dump(), answer.sdp)
-    assert [dump["worker"] for dump, _ in seen.values()] == [0, 1]
+    assert [dump.worker for dump, _ in seen.values()] == [0, 1]
     for port, (_, sdp) in zip(two_workers.ports, seen.values(), strict=True):
         candidates = [line for line in sdp.splitlines() if "a=candidate" in line]
         assert {line.split()[5] for line in candidates} == {str(port)}

@@ -7,12 +7,12 @@ import pytest
 from aioice import stun
 from aiortc import RTCPeerConnection, RTCSessionDescription
 
-from sfu import commands
-from sfu.commands import Codec, MediaKind
-from sfu.events import DtlsDatagram, IceValidated
+from sfu import core_api
+from sfu.core_api import Codec, DtlsDatagram, IceValidated, MediaKind
 from sfu.fake_router import FakeMediaRouter
 from sfu.media_plane import TrackOffer
-from sfu.native_plane import MediaPlaneSettings, NativeMediaPlane
+from sfu.native_plane import NativeMediaPlane
+from sfu.peer_transport import MediaPlaneSettings
 
 pytestmark = pytest.mark.interop
 
@@ -55,7 +55,7 @@ class WiredCore(FakeMediaRouter, asyncio.DatagramProtocol):
 
     def submit(self, command):
         super().submit(command)
-        if isinstance(command, commands.SendDtls):
+        if isinstance(command, core_api.SendDtls):
             self.socket.sendto(command.datagram, self.address_of[command.transport])
 
 

@@ -16,7 +16,7 @@ from bench.loadgen import Joined, PublisherJob, Timing
 from bench.peer import GCM, LEGACY, Peer, PeerError, TransportJob
 from bench.scenarios import Scenario
 from bench.sdp import RemoteDescription
-from sfu.commands import SrtpProfile
+from sfu.core_api import SrtpProfile
 from sfu.dtls import DtlsAssociation, DtlsIdentity, DtlsState
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]

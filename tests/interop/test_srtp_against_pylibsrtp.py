@@ -6,7 +6,7 @@ import struct
 import pytest
 from pylibsrtp import Error, Policy, Session
 
-from sfu.commands import SrtpProfile
+from sfu.core_api import SrtpProfile
 
 native = pytest.importorskip("sfu._native")
 pytestmark = pytest.mark.interop

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from sfu.commands import Direction, MediaKind
+from sfu.core_api import Direction, MediaKind
 from sfu.ids import ConnectionId, StreamId
 from signaling.domain.commands import RestForceDisconnect, RestSignal
 from signaling.domain.errors import DomainError

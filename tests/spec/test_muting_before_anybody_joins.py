@@ -2,7 +2,7 @@
 
 import pytest
 
-from sfu.commands import MediaKind
+from sfu.core_api import MediaKind
 from signaling.directory import MAX_MUTED
 from signaling.live_actors import LiveActors
 from signaling.protocol import messages as m

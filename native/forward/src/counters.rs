@@ -1,34 +1,94 @@
-//! Totals of one session's forwarding.
+//! Totals of one session's forwarding, and the macro that declares totals.
+
+use serde::Serialize;
 
 use crate::drop_reason::DropReason;
 
-/// Totals since start. Cheap to read, dense.
+/// What a total means to whoever reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum CounterKind {
+    /// Only grows.
+    Counter,
+    /// What there is now.
+    Gauge,
+}
+
+/// One total: the one description of it, from which its metric is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct CounterInfo {
+    /// Stable.
+    pub name: &'static str,
+    /// What a reader may do with it.
+    pub kind: CounterKind,
+    /// What it counts.
+    pub help: &'static str,
+}
+
+/// Declares a struct of totals: `kind name "what it counts",`. The struct gets `INFO`, and `totals`
+/// in the same order.
+#[macro_export]
+macro_rules! counters {
+    ($(#[$doc:meta])* $visibility:vis struct $struct:ident {
+        $($kind:ident $field:ident $help:literal,)*
+    }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default)]
+        $visibility struct $struct { $(#[doc = $help] $visibility $field: u64,)* }
+
+        impl $struct {
+            /// Name, kind and meaning of each total.
+            $visibility const INFO: &'static [$crate::CounterInfo] = &[$($crate::CounterInfo {
+                name: stringify!($field),
+                kind: $crate::CounterKind::$kind,
+                help: $help,
+            },)*];
+
+            /// The totals in the order of `INFO`.
+            $visibility fn totals(&self) -> impl Iterator<Item = u64> + use<> {
+                [$(self.$field,)*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// Totals of packets and reports, since the session began.
+    pub struct ForwardTotals {
+        Counter rtp_received "RTP packets received and decrypted.",
+        Counter rtp_forwarded "RTP packets forwarded, once for each Subscriber; retransmissions are not among them.",
+        Counter rtp_caught_up "Forwarded packets that were dropped at first: they follow the late first packet of a key frame.",
+        Counter rtx_sent "RTP packets retransmitted because a Subscriber asked for them.",
+        Counter repeated_unasked "RTP packets sent once more than a Subscriber asked for.",
+        Counter nacks_received "Sequence numbers that Subscribers asked for.",
+        Counter nacks_sent "Sequence numbers that Publishers were asked for.",
+        Counter plis_received "Key-frame requests of Subscribers.",
+        Counter plis_refused "Key-frame requests beyond a Subscriber's budget.",
+        Counter plis_sent "Key-frame requests to Publishers.",
+        Gauge encodings_paused "Video encodings that their Publishers need not send, since nobody watches them.",
+    }
+}
+
+/// Totals since start, and the packets that were dropped, by reason. Cheap to read, dense.
 #[derive(Clone, Debug, Default)]
 pub struct ForwardCounters {
-    /// Packets given to `handle_rtp`.
-    pub rtp_received: u64,
-    /// Packets given to an outbox, those sent again not counted.
-    pub rtp_forwarded: u64,
-    /// Packets forwarded after all that had been dropped or were from before the subscriber: those
-    /// behind the late first packet of a key frame. They are counted as forwarded too.
-    pub rtp_caught_up: u64,
-    /// Packets sent again because they were asked for.
-    pub rtx_sent: u64,
-    /// Packets sent once more than they were asked for.
-    pub repeated_unasked: u64,
-    /// Sequence numbers that subscribers asked for.
-    pub nacks_received: u64,
-    /// Sequence numbers that publishers were asked for.
-    pub nacks_sent: u64,
-    /// Key-frame requests of subscribers.
-    pub plis_received: u64,
-    /// Of these, what was beyond the receiver's budget.
-    pub plis_refused: u64,
-    /// Encodings that publishers need not send. Of now.
-    pub encodings_paused: u64,
-    /// Key-frame requests to publishers.
-    pub plis_sent: u64,
+    totals: ForwardTotals,
     drops: [u64; DropReason::ALL.len()],
+}
+
+impl std::ops::Deref for ForwardCounters {
+    type Target = ForwardTotals;
+
+    fn deref(&self) -> &ForwardTotals {
+        &self.totals
+    }
+}
+
+impl std::ops::DerefMut for ForwardCounters {
+    fn deref_mut(&mut self) -> &mut ForwardTotals {
+        &mut self.totals
+    }
 }
 
 impl ForwardCounters {
@@ -37,25 +97,16 @@ impl ForwardCounters {
         self.drops[reason as usize]
     }
 
+    /// All totals: those of `ForwardTotals::INFO`, then one for each `DropReason`.
+    pub fn values(&self) -> impl Iterator<Item = u64> + '_ {
+        self.totals.totals().chain(self.drops.iter().copied())
+    }
+
     /// All totals by name; drops under the name of their reason.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        let totals = [
-            ("rtp_received", self.rtp_received),
-            ("rtp_forwarded", self.rtp_forwarded),
-            ("rtp_caught_up", self.rtp_caught_up),
-            ("rtx_sent", self.rtx_sent),
-            ("repeated_unasked", self.repeated_unasked),
-            ("nacks_received", self.nacks_received),
-            ("nacks_sent", self.nacks_sent),
-            ("plis_received", self.plis_received),
-            ("plis_refused", self.plis_refused),
-            ("plis_sent", self.plis_sent),
-            ("encodings_paused", self.encodings_paused),
-        ];
-        let drops = DropReason::ALL
-            .iter()
-            .map(|&reason| (reason.name(), self.dropped(reason)));
-        totals.into_iter().chain(drops)
+        let totals = ForwardTotals::INFO.iter().map(|info| info.name);
+        let drops = DropReason::ALL.iter().map(|reason| reason.name());
+        totals.chain(drops).zip(self.values())
     }
 
     pub(crate) fn drop_packet(&mut self, reason: DropReason) {

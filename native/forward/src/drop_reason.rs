@@ -5,11 +5,11 @@
 //! `no_subscriber` once.
 
 macro_rules! drop_reasons {
-    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal,)*) => {
         /// Why a packet was not forwarded.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(usize)]
-        pub enum DropReason { $($(#[$doc])* $name,)* }
+        pub enum DropReason { $($(#[doc = $doc])+ $name,)* }
 
         impl DropReason {
             /// All of them, in the order of their counters.
@@ -18,6 +18,11 @@ macro_rules! drop_reasons {
             /// Stable name for metrics.
             pub fn name(self) -> &'static str {
                 match self { $(DropReason::$name => $text,)* }
+            }
+
+            /// What happened to the packet.
+            pub fn help(self) -> &'static str {
+                match self { $(DropReason::$name => concat!($($doc,)+).trim_ascii(),)* }
             }
         }
     };

@@ -9,7 +9,8 @@ use crate::parameters::{Extension, ExtensionIds};
 
 /// Enough for every extension that is passed on; a larger element is left out.
 pub(crate) const BLOCK_BYTES: usize = 256;
-const KINDS: usize = 16;
+/// One place for each extension that the core knows.
+const KINDS: usize = Extension::ALL.len();
 const ENTRY_HEAD_BYTES: usize = 2;
 
 /// Per transport hop, or replaced by ours: never passed on.
@@ -102,9 +103,9 @@ impl<'a> Iterator for Mapped<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let ids = &self.ids.0;
         self.entries
-            .find_map(|(kind, value)| match ids[usize::from(kind) % KINDS] {
-                0 => None,
-                id => Some((id, value)),
+            .find_map(|(kind, value)| match ids.get(usize::from(kind)) {
+                None | Some(0) => None,
+                Some(&id) => Some((id, value)),
             })
     }
 }

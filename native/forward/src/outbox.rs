@@ -37,7 +37,9 @@ pub trait Outbox {
 }
 
 /// Whether a subscriber's link carries its video.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
 pub enum VideoSupply {
     /// It does.
     #[default]
@@ -60,31 +62,24 @@ impl VideoSupply {
 }
 
 /// What forwarding reports upward.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
 pub enum ForwardEvent {
-    /// The first packet of a source (and RID) was accepted.
-    SourceActive {
-        /// Whose.
-        publisher: PublisherHandle,
-        /// Which m-line of the uplink.
-        mid: String,
-        /// Which simulcast version.
-        rid: Option<String>,
-    },
-    /// Another publisher is the one who speaks.
+    /// Another publisher of its session is the one that speaks (RFC 6464 levels).
     DominantSpeaker {
-        /// Who.
+        /// Which.
         publisher: PublisherHandle,
     },
     /// What a subscriber's link carries of its video has changed.
-    VideoSupply {
+    VideoSupplyChanged {
         /// Whose.
         subscriber: SubscriberHandle,
         /// The new state.
         supply: VideoSupply,
     },
     /// Other encodings of a video than before are worth sending.
-    VideoDemand {
+    VideoDemandChanged {
         /// Whose.
         publisher: PublisherHandle,
         /// Which m-line of the uplink.
@@ -93,7 +88,7 @@ pub enum ForwardEvent {
         /// without RIDs. Empty: nobody watches.
         wanted: Vec<Option<String>>,
     },
-    /// The seal guard dropped packets. At most one per source and second.
+    /// The plaintext guard dropped packets of a source. At most one per source and second.
     NotEncrypted {
         /// Whose.
         publisher: PublisherHandle,

@@ -1,9 +1,15 @@
 //! What the control plane tells the forwarding of a session: plain data, validated by it.
 
+use std::collections::HashMap;
 use std::fmt;
 
+use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_bytes::ByteArray;
+
 /// How much of a payload this session's forwarding may read. Fixed for the session's life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
 pub enum PayloadAccess {
     /// A clear session: payloads may be read and tapped.
     Clear,
@@ -15,7 +21,10 @@ pub enum PayloadAccess {
 macro_rules! handle {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+        )]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub struct $name(pub u64);
 
         impl fmt::Display for $name {
@@ -40,7 +49,9 @@ handle!(
 );
 
 /// Audio or video.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
 pub enum MediaKind {
     /// Sound.
     Audio,
@@ -49,7 +60,9 @@ pub enum MediaKind {
 }
 
 /// The codecs that are forwarded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
 pub enum Codec {
     /// RFC 7587.
     Opus,
@@ -63,10 +76,23 @@ pub enum Codec {
     Av1,
 }
 
-/// RTP header extensions the core knows, by their meaning; ids differ per transport.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Extension {
+macro_rules! extensions {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// RTP header extensions the core knows, by their meaning; ids differ per transport.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        #[serde(rename_all = "snake_case")]
+        #[repr(u8)]
+        pub enum Extension { $($(#[$doc])* $name,)* }
+
+        impl Extension {
+            /// All of them; the position of each is its number.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+        }
+    };
+}
+
+extensions! {
     /// urn:ietf:params:rtp-hdrext:sdes:mid (RFC 9143)
     Mid,
     /// urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id (RFC 8852)
@@ -103,8 +129,32 @@ pub enum Extension {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExtensionIds(pub Vec<(Extension, u8)>);
 
+impl<'de> Deserialize<'de> for ExtensionIds {
+    /// From a map. Ids come in ascending order, so that equal maps give equal parameters.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let map = HashMap::<Extension, u8>::deserialize(deserializer)?;
+        let mut ids: Vec<(Extension, u8)> = map.into_iter().collect();
+        ids.sort_unstable_by_key(|(_, id)| *id);
+        Ok(Self(ids))
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for ExtensionIds {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ExtensionIds".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let key = generator.subschema_for::<Extension>();
+        schemars::json_schema!({ "x-python": "Mapping[Extension, int]", "x-key": key })
+    }
+}
+
 /// One `RtpStream` of a source.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct EncodingParameters {
     /// Known from the offer, else found by RID or MID.
     pub ssrc: Option<u32>,
@@ -117,8 +167,35 @@ pub struct EncodingParameters {
 /// An 8-byte SFrame key id.
 pub type Kid = [u8; 8];
 
+/// Reads key ids that come as byte strings.
+pub fn kids<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Kid>, D::Error> {
+    let kids = Vec::<ByteArray<8>>::deserialize(deserializer)
+        .map_err(|_| de::Error::custom("a key id has 8 bytes"))?;
+    Ok(kids.into_iter().map(ByteArray::into_array).collect())
+}
+
+/// How key ids look to Python.
+#[cfg(feature = "schema")]
+pub struct KidList;
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for KidList {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "KidList".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "x-python": "tuple[bytes, ...]" })
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
 /// One m-line of a Publisher.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SourceParameters {
     /// The m-line's identification tag on the uplink.
     pub mid: String,
@@ -138,12 +215,15 @@ pub struct SourceParameters {
     pub extensions: ExtensionIds,
     /// Generic NACK was negotiated.
     pub nack: bool,
-    /// Key ids that the seal guard accepts; empty on clear sessions.
+    /// Key ids that the plaintext guard accepts; empty on clear sessions.
+    #[serde(default, deserialize_with = "kids")]
+    #[cfg_attr(feature = "schema", schemars(with = "KidList"))]
     pub declared_kids: Vec<Kid>,
 }
 
 /// One m-line of a Subscriber.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SinkParameters {
     /// The m-line's identification tag on the downlink.
     pub mid: String,
@@ -159,12 +239,15 @@ pub struct SinkParameters {
     pub rtx_payload_type: Option<u8>,
     /// Ids on the downlink.
     pub extensions: ExtensionIds,
-    /// Generic NACK was negotiated. Without a retransmission stream sealed packets are kept.
+    /// Generic NACK was negotiated. Without a retransmission stream protected packets are kept.
+    #[serde(default = "yes")]
     pub nack: bool,
 }
 
 /// What a Subscriber wants at most; `None` = whatever its link carries.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct LayerWish {
     /// Picture width in pixels.
     pub max_width_px: Option<u32>,

@@ -62,9 +62,7 @@ fn a_tenth_lost_at_random_leaves_the_path_in_use() {
     let bps = room.viewers[0].bps(now, seconds(10));
     let arriving = LAYERS[2] * 0.9 * 0.95;
     assert!(bps > arriving, "{bps} {}", room.trace(0));
-    let estimate = room.session.router.dump()["downlinks"][0]["estimate_bps"]
-        .as_f64()
-        .expect("a figure");
+    let estimate = room.session.router.snapshot().downlinks[0].estimate_bps as f64;
     assert!(estimate >= 0.7 * 3e6, "{estimate} {}", room.trace(0));
 }
 
@@ -127,7 +125,7 @@ fn video_that_is_paused_stays_so_when_something_else_is_subscribed_to() {
     room.run(seconds(5));
     room.paths[0].set_rate(80e3);
     room.run(seconds(8));
-    let paused = |room: &Room| room.session.router.dump()["sinks"][0]["limit"] == "paused";
+    let paused = |room: &Room| room.session.router.snapshot().sinks[0].paused;
     assert!(paused(&room), "{}", room.trace(0));
     room.subscribe_to_sound(room.viewers[0].transport, 7);
     assert!(paused(&room), "{}", room.trace(0));
@@ -155,9 +153,8 @@ fn lies_neither_pass_the_cap_nor_touch_others() {
         let liar = room.viewers[0].transport;
         room.session.rtcp(liar, &remb);
         room.run(seconds(10));
-        let dump = room.session.router.dump();
-        let estimate = dump["downlinks"][0]["estimate_bps"].as_f64();
-        assert!(estimate.expect("a figure") <= 100e6);
+        let estimate = room.session.router.snapshot().downlinks[0].estimate_bps;
+        assert!(estimate <= 100_000_000);
         let now = room.session.now;
         let honest = room.viewers[1].bps(now, seconds(5));
         assert!(honest > 0.9 * LAYERS[2], "{honest} {}", room.trace(1));

@@ -4,8 +4,7 @@
 mod support;
 
 use sealroute_forward::{
-    Codec, EncodingParameters, ForwardError, ForwardEvent, PayloadAccess, PublisherHandle,
-    TransportHandle,
+    Codec, EncodingParameters, ForwardError, PayloadAccess, PublisherHandle, TransportHandle,
 };
 use support::wire::{retransmission, rtp, vp8};
 use support::*;
@@ -91,7 +90,7 @@ fn a_mid_that_nobody_has_is_not_replaced_by_the_payload_type() {
 }
 
 #[test]
-fn simulcast_encodings_are_found_by_rid_and_announced_once_each() {
+fn simulcast_encodings_are_found_by_rid() {
     let mut session = Session::with(PayloadAccess::Clear, simulcast(Codec::Vp8));
     for (index, rid) in ["q", "h", "f"].into_iter().enumerate() {
         for sequence in 1..3 {
@@ -102,12 +101,13 @@ fn simulcast_encodings_are_found_by_rid_and_announced_once_each() {
             session.rtp(&packet.bytes());
         }
     }
-    let active = |rid: &str| ForwardEvent::SourceActive {
-        publisher: PUBLISHER,
-        mid: "0".into(),
-        rid: Some(rid.into()),
-    };
-    assert_eq!(session.out.events, [active("q"), active("h"), active("f")]);
+    let source = &session.router.snapshot().sources[0];
+    let found = source.encodings.iter().map(|encoding| {
+        let rid = encoding.rid.as_deref().expect("a RID");
+        (rid.to_owned(), encoding.active, encoding.packets)
+    });
+    let expected = ["q", "h", "f"].map(|rid| (rid.to_owned(), true, 2));
+    assert_eq!(found.collect::<Vec<_>>(), expected);
 }
 
 #[test]

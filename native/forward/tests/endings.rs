@@ -17,9 +17,8 @@ fn two_subscribers() -> Session {
 }
 
 fn lengths(session: &Session) -> (usize, usize) {
-    let dump = session.router.dump();
-    let length = |name: &str| dump[name].as_array().map_or(0, Vec::len);
-    (length("sources"), length("sinks"))
+    let snapshot = session.router.snapshot();
+    (snapshot.sources.len(), snapshot.sinks.len())
 }
 
 #[test]

@@ -210,9 +210,7 @@ fn every_packet_has_exactly_one_outcome() {
         }
         let session = &mut run.session;
         session.router.flush(session.now, &mut session.out);
-        let taken = session.router.dump()["sources"][0]["packets"]
-            .as_u64()
-            .expect("a number");
+        let taken = session.router.snapshot().sources[0].packets;
         let sum = |names: &[&str]| names.iter().map(|name| session.counter(name)).sum::<u64>();
         let to_sinks = ["rtp_forwarded", "awaiting_key_frame", "other_encoding"];
         let (late, paused) = (session.counter("too_late"), session.counter("paused"));

@@ -239,7 +239,7 @@ fn reports_tell_the_wall_clock_of_each_picture_also_right_after_a_switch() {
     let mut session = Session::with(PayloadAccess::Opaque, simulcast(Codec::Vp8));
     let mut random = Random::new(5);
     let start = session.now;
-    let (mut switches, mut current) = (0, serde_json::Value::Null);
+    let (mut switches, mut current) = (0, None);
     for frame in 0..600_u32 {
         let captured_ms = (session.now - start).as_millis() as u32;
         // Each encoding has a clock of its own, and takes a while of its own to be sent.
@@ -269,7 +269,7 @@ fn reports_tell_the_wall_clock_of_each_picture_also_right_after_a_switch() {
             session.rtp(&packet.bytes());
         }
         session.pass(20 * MILLISECOND);
-        let now = session.router.dump()["sinks"][0]["encoding"].clone();
+        let now = session.router.snapshot().sinks[0].encoding;
         switches += u32::from(current != now);
         current = now;
         let Some(info) = sender_reports(&session, DOWNLINK, SINK_SSRC)
@@ -305,11 +305,11 @@ fn a_subscribers_report_gives_its_round_trip_time_and_loss() {
     let mut compound = Vec::new();
     write_receiver_report(&mut compound, 1, &[block]);
     session.rtcp(OTHER_DOWNLINK, &compound);
-    assert!(session.router.dump()["sinks"][0]["round_trip_ms"].is_null());
+    assert_eq!(session.router.snapshot().sinks[0].round_trip_ms, None);
     session.rtcp(DOWNLINK, &compound);
-    let sink = &session.router.dump()["sinks"][0];
-    assert_eq!(sink["fraction_lost"], 13);
-    assert_eq!(sink["round_trip_ms"], 50);
+    let sink = &session.router.snapshot().sinks[0];
+    assert_eq!(sink.fraction_lost, 13);
+    assert_eq!(sink.round_trip_ms, Some(50));
 }
 
 /// Whether reports of a subscriber without other feedback limit its link, when of every five
@@ -347,7 +347,7 @@ fn reports_limit(uplink: bool) -> bool {
         write_receiver_report(&mut compound, 1, &[block]);
         session.rtcp(DOWNLINK, &compound);
     }
-    session.router.dump()["downlinks"][0]["limited"] == true
+    session.router.snapshot().downlinks[0].limited
 }
 
 #[test]

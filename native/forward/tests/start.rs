@@ -117,10 +117,10 @@ fn who_reports_without_the_feedback_that_was_agreed_on_is_not_held_back_for_long
 fn a_path_wide_enough_for_what_it_began_with_is_not_limited_by_the_first_probe() {
     let mut room = joined(3, 3e6);
     room.run(Duration::from_secs(1));
-    let downlink = &room.session.router.dump()["downlinks"][0];
-    assert_eq!(downlink["limited"], false, "{downlink}");
-    let estimate = downlink["estimate_bps"].as_f64().expect("a figure");
-    assert!((2e6..3.1e6).contains(&estimate), "{downlink}");
+    let downlink = &room.session.router.snapshot().downlinks[0];
+    assert!(!downlink.limited, "{downlink:?}");
+    let expected = 2_000_000..3_100_000;
+    assert!(expected.contains(&downlink.estimate_bps), "{downlink:?}");
 }
 
 #[test]

@@ -89,8 +89,7 @@ impl Turmoil {
 
 /// Every packet was forwarded or dropped for one reason, but for those that were both.
 fn account(session: &Session) {
-    let dump = session.router.dump();
-    let taken = dump["sources"][0]["packets"].as_u64().expect("a number");
+    let taken = session.router.snapshot().sources[0].packets;
     let outcomes = [
         "rtp_forwarded",
         "awaiting_key_frame",

@@ -438,5 +438,5 @@ fuzz_target!(|input: (bool, Vec<Step>)| {
         session.step(step);
     }
     session.router.flush(session.now, &mut session.out);
-    let _ = session.router.dump();
+    let _ = session.router.snapshot();
 });

@@ -10,8 +10,6 @@ use sealroute_transport::{
     rtp_header_bytes,
 };
 
-use crate::extraction::named;
-
 struct Pair {
     sender: SrtpSender,
     receiver: SrtpReceiver,
@@ -35,7 +33,8 @@ impl SrtpSession {
 impl SrtpSession {
     #[new]
     fn new(profile: &str, key: &[u8], salt: &[u8]) -> PyResult<Self> {
-        let profile: SrtpProfile = named(profile)?;
+        let profile = SrtpProfile::from_name(profile)
+            .ok_or_else(|| PyValueError::new_err("unknown SRTP profile"))?;
         let keys = SrtpKeys { key, salt };
         let sender = SrtpSender::new(profile, keys).map_err(refused)?;
         let receiver = SrtpReceiver::new(profile, keys).map_err(refused)?;

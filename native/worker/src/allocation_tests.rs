@@ -11,7 +11,10 @@ use sealroute_forward::{
 };
 use sealroute_transport::{SrtpKeys, SrtpProfile, SrtpSender};
 
-use crate::commands::{Command, Direction, Secret};
+use crate::api::{
+    Command, Direction, OpenRouter, OpenTransport, Publish, Secret, SetPeerCredentials,
+    SetSrtpKeys, Subscribe,
+};
 use crate::path::Message;
 
 const ROUTER: RouterHandle = RouterHandle(1);
@@ -103,10 +106,10 @@ fn core_of_a_call(now: Instant, kind: MediaKind) -> Core<Sink> {
     let mut core = Core::new(settings, Sink::default(), events, shared);
     core.apply(
         now,
-        Command::OpenRouter {
+        Command::OpenRouter(OpenRouter {
             router: ROUTER,
             access: PayloadAccess::Clear,
-        },
+        }),
     );
     let viewers = (0..VIEWERS).map(|n| (TransportHandle(FIRST_VIEWER + n), Direction::Downlink));
     for (port, (transport, direction)) in
@@ -115,21 +118,21 @@ fn core_of_a_call(now: Instant, kind: MediaKind) -> Core<Sink> {
         let ufrag = format!("of{}", transport.0);
         core.apply(
             now,
-            Command::OpenTransport {
+            Command::OpenTransport(OpenTransport {
                 router: ROUTER,
                 transport,
                 direction,
                 local_ufrag: ufrag.clone(),
                 local_pwd: Secret(PASSWORD.into()),
-            },
+            }),
         );
         core.apply(
             now,
-            Command::SetPeerCredentials {
+            Command::SetPeerCredentials(SetPeerCredentials {
                 transport,
                 ufrag: "client".into(),
                 pwd: Secret(PEER_PASSWORD.into()),
-            },
+            }),
         );
         core.handle_datagram(now, Some(path(port)), &mut check(&ufrag, PASSWORD, true));
         core.end_batch(now);
@@ -137,27 +140,30 @@ fn core_of_a_call(now: Instant, kind: MediaKind) -> Core<Sink> {
         let mut proof = answer(&question, PEER_PASSWORD);
         core.handle_datagram(now, Some(path(port)), &mut proof);
         let secrets = Box::new(secrets());
-        core.apply(now, Command::SetSrtpKeys { transport, secrets });
+        core.apply(
+            now,
+            Command::SetSrtpKeys(SetSrtpKeys { transport, secrets }),
+        );
     }
     core.apply(
         now,
-        Command::Publish {
+        Command::Publish(Publish {
             router: ROUTER,
             publisher: PUBLISHER,
             transport: UPLINK,
             sources: vec![source(kind)],
-        },
+        }),
     );
     for index in 0..VIEWERS {
         core.apply(
             now,
-            Command::Subscribe {
+            Command::Subscribe(Subscribe {
                 router: ROUTER,
                 subscriber: SubscriberHandle(FIRST_VIEWER + index),
                 publisher: PUBLISHER,
                 transport: TransportHandle(FIRST_VIEWER + index),
                 sinks: vec![sink(index, kind)],
-            },
+            }),
         );
     }
     core.end_batch(now);

@@ -12,11 +12,12 @@ use sealroute_forward::{
 use sealroute_rtp::RtpPacket;
 use sealroute_transport::{DtlsRefusal, PacketKind, PeerAddress, SrtpError, classify};
 
-use crate::commands::RouterHandle;
+use crate::api::Event;
+use crate::api::RouterHandle;
 use crate::deadlines::Deadlines;
 use crate::drop_reason::NetworkDrop;
 use crate::egress::{Egress, MessageSocket, SLOT_BYTES};
-use crate::event_ring::{Event, EventRing};
+use crate::event_ring::EventRing;
 use crate::gathering::Burst;
 use crate::handles::HandleMap;
 use crate::movement::Strangers;
@@ -270,7 +271,7 @@ impl<S: MessageSocket> Core<S> {
         self.counters.dtls_records += 1;
         let event = Event::DtlsDatagram {
             transport,
-            datagram: datagram.to_vec(),
+            datagram: datagram.to_vec().into(),
         };
         if self.events.push(event) {
             Ok(())

@@ -3,16 +3,16 @@
 use std::time::Instant;
 
 use sealroute_forward::{
-    ForwardError, PayloadAccess, PublisherHandle, SessionRouter, SinkParameters, SourceParameters,
-    SubscriberHandle, TransportHandle,
+    ForwardError, PublisherHandle, SessionRouter, SubscriberHandle, TransportHandle,
 };
 use sealroute_transport::{IceLite, PeerCredentials, SrtpError};
-use serde_json::{Value, json};
 
-use crate::commands::{Command, Direction, RouterHandle, Secret};
+use crate::api::{
+    Command, Event, OpenRouter, OpenTransport, Publish, RestartIce, RouterHandle, SendDtls,
+    SetPeerCredentials, SetSrtpKeys, Snapshot, Subscribe,
+};
 use crate::core::{Core, Publication, Session, Subscription, Timer, transport_cc_id};
 use crate::egress::MessageSocket;
-use crate::event_ring::Event;
 use crate::transports::Transport;
 
 type Outcome = Result<(), &'static str>;
@@ -37,127 +37,37 @@ impl<S: MessageSocket> Core<S> {
 
     fn try_apply(&mut self, now: Instant, command: Command) -> Outcome {
         match command {
-            Command::OpenRouter { router, access } => self.open_router(router, access),
-            Command::CloseRouter { router } => self.close_router(router),
-            Command::OpenTransport {
-                router,
-                transport,
-                direction,
-                local_ufrag,
-                local_pwd,
-            } => self.open_transport(
-                now,
-                (router, transport, direction),
-                (local_ufrag, local_pwd),
-            ),
-            Command::RestartIce {
-                transport,
-                local_ufrag,
-                local_pwd,
-            } => self.restart_ice(transport, local_ufrag, local_pwd),
-            Command::SetPeerCredentials {
-                transport,
-                ufrag,
-                pwd,
-            } => {
-                let found = self.transports.get_mut(transport).ok_or(UNKNOWN_HANDLE)?;
-                found.checks.set_peer(PeerCredentials { ufrag, pwd: pwd.0 });
-                self.ask_anew(now, transport);
-                Ok(())
-            }
-            Command::SetSrtpKeys { transport, secrets } => {
-                let found = self.transports.get_mut(transport).ok_or(UNKNOWN_HANDLE)?;
-                if found.has_keys() {
-                    return Err(KEYS_TAKEN);
-                }
-                found.set_keys(&secrets).map_err(SrtpError::name)
-            }
-            Command::SendDtls {
-                transport,
-                datagram,
-            } => {
-                self.transports.get(transport).ok_or(UNKNOWN_HANDLE)?;
-                self.send_plain(now, transport, &datagram);
-                Ok(())
-            }
-            Command::CloseTransport { transport } => self.close_transport(transport),
-            Command::Publish {
-                router,
-                publisher,
-                transport,
-                sources,
-            } => self.publish(now, (router, publisher, transport), sources),
-            Command::Subscribe {
-                router,
-                subscriber,
-                publisher,
-                transport,
-                sinks,
-            } => {
-                let subscription = Subscription {
-                    router,
-                    transport,
-                    publisher,
-                };
-                self.subscribe(now, subscriber, subscription, &sinks)
-            }
-            Command::Dump { router, reply } => {
-                // Nobody waits any more where the channel is closed.
-                let _ = reply.send(self.dump(now, router));
-                Ok(())
-            }
-            Command::Stop => Ok(()),
-            other => self.apply_to_member(other),
+            Command::OpenRouter(of) => self.open_router(of),
+            Command::CloseRouter(of) => self.close_router(of.router),
+            Command::OpenTransport(of) => self.open_transport(now, of),
+            Command::RestartIce(of) => self.restart_ice(of),
+            Command::SetPeerCredentials(of) => self.set_peer_credentials(now, of),
+            Command::SetSrtpKeys(of) => self.set_srtp_keys(&of),
+            Command::SendDtls(of) => self.send_dtls(now, &of),
+            Command::CloseTransport(of) => self.close_transport(of.transport),
+            Command::Publish(of) => self.publish(now, of),
+            Command::DeclareKids(of) => self.with_publisher(of.publisher, |router| {
+                router.declare_kids(of.publisher, &of.mid, of.kids)
+            }),
+            Command::SetSourceForwarding(of) => self.with_publisher(of.publisher, |router| {
+                router.set_source_forwarding(of.publisher, &of.mid, of.forwarding)
+            }),
+            Command::RequestKeyFrame(of) => self.with_publisher(of.publisher, |router| {
+                router.request_key_frame(of.publisher)
+            }),
+            Command::Unpublish(of) => self.unpublish(of.publisher),
+            Command::Subscribe(of) => self.subscribe(now, &of),
+            Command::SetSinkForwarding(of) => self.with_subscriber(of.subscriber, |router| {
+                router.set_sink_forwarding(of.subscriber, of.kind, of.forwarding)
+            }),
+            Command::SetLayerWish(of) => self.with_subscriber(of.subscriber, |router| {
+                router.set_layer_wish(of.subscriber, of.wish)
+            }),
+            Command::Unsubscribe(of) => self.unsubscribe(of.subscriber),
         }
     }
 
-    /// Commands to a publisher or subscriber that there is.
-    fn apply_to_member(&mut self, command: Command) -> Outcome {
-        match command {
-            Command::DeclareKids {
-                publisher,
-                mid,
-                kids,
-            } => self.with_publisher(publisher, |router| {
-                router.declare_kids(publisher, &mid, kids)
-            }),
-            Command::SetSourceForwarding {
-                publisher,
-                mid,
-                forwarding,
-            } => self.with_publisher(publisher, |router| {
-                router.set_source_forwarding(publisher, &mid, forwarding)
-            }),
-            Command::RequestKeyFrame { publisher } => {
-                self.with_publisher(publisher, |router| router.request_key_frame(publisher))
-            }
-            Command::Unpublish { publisher } => {
-                self.with_publisher(publisher, |router| router.unpublish(publisher))?;
-                self.publications.remove(&publisher);
-                self.subscriptions
-                    .retain(|_, subscription| subscription.publisher != publisher);
-                Ok(())
-            }
-            Command::SetSinkForwarding {
-                subscriber,
-                kind,
-                forwarding,
-            } => self.with_subscriber(subscriber, |router| {
-                router.set_sink_forwarding(subscriber, kind, forwarding)
-            }),
-            Command::SetLayerWish { subscriber, wish } => {
-                self.with_subscriber(subscriber, |router| router.set_layer_wish(subscriber, wish))
-            }
-            Command::Unsubscribe { subscriber } => {
-                self.with_subscriber(subscriber, |router| router.unsubscribe(subscriber))?;
-                self.subscriptions.remove(&subscriber);
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn open_router(&mut self, router: RouterHandle, access: PayloadAccess) -> Outcome {
+    fn open_router(&mut self, OpenRouter { router, access }: OpenRouter) -> Outcome {
         if self.sessions.contains_key(&router) {
             return Err(HANDLE_TAKEN);
         }
@@ -193,12 +103,14 @@ impl<S: MessageSocket> Core<S> {
         Ok(())
     }
 
-    fn open_transport(
-        &mut self,
-        now: Instant,
-        (router, handle, direction): (RouterHandle, TransportHandle, Direction),
-        (ufrag, pwd): (String, Secret<String>),
-    ) -> Outcome {
+    fn open_transport(&mut self, now: Instant, command: OpenTransport) -> Outcome {
+        let OpenTransport {
+            router,
+            transport: handle,
+            direction,
+            local_ufrag: ufrag,
+            local_pwd: pwd,
+        } = command;
         if !self.sessions.contains_key(&router) {
             return Err(UNKNOWN_HANDLE);
         }
@@ -209,25 +121,49 @@ impl<S: MessageSocket> Core<S> {
             return Err(UFRAG_TAKEN);
         }
         let ice = IceLite::new(ufrag.clone(), pwd.0, self.settings.consent_timeout);
-        self.transports
-            .insert(handle, ufrag, Transport::new(now, router, direction, ice));
+        let opened = Transport::new(now, router, direction, ice);
+        self.transports.insert(handle, ufrag, opened);
         Ok(())
     }
 
-    fn restart_ice(
-        &mut self,
-        handle: TransportHandle,
-        ufrag: String,
-        pwd: Secret<String>,
-    ) -> Outcome {
-        if self.transports.by_ufrag(&ufrag).is_some() {
+    fn restart_ice(&mut self, command: RestartIce) -> Outcome {
+        if self.transports.by_ufrag(&command.local_ufrag).is_some() {
             return Err(UFRAG_TAKEN);
         }
-        if !self.transports.contains(handle) {
+        if !self.transports.contains(command.transport) {
             return Err(UNKNOWN_HANDLE);
         }
-        self.transports.restart_ice(handle, ufrag, pwd.0);
+        let (ufrag, pwd) = (command.local_ufrag, command.local_pwd.0);
+        self.transports.restart_ice(command.transport, ufrag, pwd);
         Ok(())
+    }
+
+    fn set_peer_credentials(&mut self, now: Instant, command: SetPeerCredentials) -> Outcome {
+        let found = self.transport_mut(command.transport)?;
+        found.checks.set_peer(PeerCredentials {
+            ufrag: command.ufrag,
+            pwd: command.pwd.0,
+        });
+        self.ask_anew(now, command.transport);
+        Ok(())
+    }
+
+    fn set_srtp_keys(&mut self, command: &SetSrtpKeys) -> Outcome {
+        let found = self.transport_mut(command.transport)?;
+        if found.has_keys() {
+            return Err(KEYS_TAKEN);
+        }
+        found.set_keys(&command.secrets).map_err(SrtpError::name)
+    }
+
+    fn send_dtls(&mut self, now: Instant, command: &SendDtls) -> Outcome {
+        self.transport_mut(command.transport)?;
+        self.send_plain(now, command.transport, &command.datagram.0);
+        Ok(())
+    }
+
+    fn transport_mut(&mut self, handle: TransportHandle) -> Result<&mut Transport, &'static str> {
+        self.transports.get_mut(handle).ok_or(UNKNOWN_HANDLE)
     }
 
     fn close_transport(&mut self, handle: TransportHandle) -> Outcome {
@@ -252,12 +188,13 @@ impl<S: MessageSocket> Core<S> {
         });
     }
 
-    fn publish(
-        &mut self,
-        now: Instant,
-        (router, publisher, transport): (RouterHandle, PublisherHandle, TransportHandle),
-        sources: Vec<SourceParameters>,
-    ) -> Outcome {
+    fn publish(&mut self, now: Instant, command: Publish) -> Outcome {
+        let Publish {
+            router,
+            publisher,
+            transport,
+            sources,
+        } = command;
         self.check_transport(router, transport)?;
         if self.publications.contains_key(&publisher) {
             return Err(HANDLE_TAKEN);
@@ -270,24 +207,27 @@ impl<S: MessageSocket> Core<S> {
         })?;
         self.publications
             .insert(publisher, Publication { router, transport });
-        if let Some(transport) = self.transports.get_mut(transport) {
-            transport.feedback_extension = feedback_id.or(transport.feedback_extension);
-        }
+        let transport = self.transport_mut(transport)?;
+        transport.feedback_extension = feedback_id.or(transport.feedback_extension);
         Ok(())
     }
 
-    fn subscribe(
-        &mut self,
-        now: Instant,
-        subscriber: SubscriberHandle,
-        subscription: Subscription,
-        sinks: &[SinkParameters],
-    ) -> Outcome {
-        let Subscription {
+    fn unpublish(&mut self, publisher: PublisherHandle) -> Outcome {
+        self.with_publisher(publisher, |router| router.unpublish(publisher))?;
+        self.publications.remove(&publisher);
+        self.subscriptions
+            .retain(|_, subscription| subscription.publisher != publisher);
+        Ok(())
+    }
+
+    fn subscribe(&mut self, now: Instant, command: &Subscribe) -> Outcome {
+        let &Subscribe {
             router,
-            transport,
+            subscriber,
             publisher,
-        } = subscription;
+            transport,
+            ref sinks,
+        } = command;
         self.check_transport(router, transport)?;
         if self.subscriptions.contains_key(&subscriber) {
             return Err(HANDLE_TAKEN);
@@ -295,7 +235,18 @@ impl<S: MessageSocket> Core<S> {
         self.forward(router, |session| {
             session.subscribe(now, subscriber, publisher, transport, sinks)
         })?;
+        let subscription = Subscription {
+            router,
+            transport,
+            publisher,
+        };
         self.subscriptions.insert(subscriber, subscription);
+        Ok(())
+    }
+
+    fn unsubscribe(&mut self, subscriber: SubscriberHandle) -> Outcome {
+        self.with_subscriber(subscriber, |router| router.unsubscribe(subscriber))?;
+        self.subscriptions.remove(&subscriber);
         Ok(())
     }
 
@@ -344,16 +295,19 @@ impl<S: MessageSocket> Core<S> {
         outcome.ok_or(UNKNOWN_HANDLE)?.map_err(ForwardError::name)
     }
 
-    fn dump(&self, now: Instant, handle: RouterHandle) -> Option<Value> {
+    /// Everything known of a session; `None` where there is no such session.
+    pub(crate) fn snapshot(&self, now: Instant, handle: RouterHandle) -> Option<Snapshot> {
         let session = self.sessions.get(&handle)?;
         let own = self
             .transports
             .iter()
             .filter(|(_, transport)| transport.router == handle);
-        Some(json!({
-            "router": handle.0,
-            "transports": own.map(|(handle, transport)| transport.dump(handle, now)).collect::<Vec<_>>(),
-            "forwarding": session.router.dump(),
-        }))
+        Some(Snapshot {
+            router: handle,
+            transports: own
+                .map(|(name, transport)| transport.snapshot(name, now))
+                .collect(),
+            forwarding: session.router.snapshot(),
+        })
     }
 }

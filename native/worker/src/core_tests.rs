@@ -11,7 +11,10 @@ use sealroute_forward::{
 };
 use sealroute_transport::{SrtpKeys, SrtpProfile, SrtpReceiver, SrtpSender, stun};
 
-use crate::commands::{Command, Direction, Secret, SrtpSecrets};
+use crate::api::{
+    CloseRouter, Command, Direction, OpenRouter, OpenTransport, Publish, RestartIce, Secret,
+    SetPeerCredentials, SetSrtpKeys, SrtpSecrets, Subscribe,
+};
 use crate::path::Message;
 
 pub(crate) const PASSWORD: &str = "a+password+of+the+server";
@@ -65,10 +68,10 @@ pub(crate) fn path(port: u16) -> Path {
 pub(crate) fn secrets() -> SrtpSecrets {
     SrtpSecrets {
         profile: SrtpProfile::AeadAes128Gcm,
-        receive_key: Secret(KEY.to_vec()),
-        receive_salt: Secret(SALT.to_vec()),
-        send_key: Secret(KEY.to_vec()),
-        send_salt: Secret(SALT.to_vec()),
+        receive_key: Secret(KEY.to_vec().into()),
+        receive_salt: Secret(SALT.to_vec().into()),
+        send_key: Secret(KEY.to_vec().into()),
+        send_salt: Secret(SALT.to_vec().into()),
     }
 }
 
@@ -146,21 +149,21 @@ impl Bench {
             wire,
             now: Instant::now(),
         };
-        bench.apply(Command::OpenRouter {
+        bench.apply(Command::OpenRouter(OpenRouter {
             router: ROUTER,
             access: PayloadAccess::Clear,
-        });
+        }));
         for (transport, ufrag, direction) in [
             (ANN, "ann1", Direction::Uplink),
             (BEN, "ben1", Direction::Downlink),
         ] {
-            bench.apply(Command::OpenTransport {
+            bench.apply(Command::OpenTransport(OpenTransport {
                 router: ROUTER,
                 transport,
                 direction,
                 local_ufrag: ufrag.into(),
                 local_pwd: Secret(PASSWORD.into()),
-            });
+            }));
         }
         bench
     }
@@ -190,25 +193,25 @@ impl Bench {
             bench.introduce(transport);
             bench.receive(port, &check(ufrag, PASSWORD, true));
             bench.answered(&[port]);
-            bench.apply(Command::SetSrtpKeys {
+            bench.apply(Command::SetSrtpKeys(SetSrtpKeys {
                 transport,
                 secrets: Box::new(secrets()),
-            });
+            }));
         }
         let (publisher, subscriber) = (PublisherHandle(4), SubscriberHandle(5));
-        bench.apply(Command::Publish {
+        bench.apply(Command::Publish(Publish {
             router: ROUTER,
             publisher,
             transport: ANN,
             sources: vec![source()],
-        });
-        bench.apply(Command::Subscribe {
+        }));
+        bench.apply(Command::Subscribe(Subscribe {
             router: ROUTER,
             subscriber,
             publisher,
             transport: BEN,
             sinks: vec![sink()],
-        });
+        }));
         bench.sent();
         assert_eq!(bench.events().len(), 2);
         bench
@@ -216,11 +219,11 @@ impl Bench {
 
     /// The description of the peer has come.
     pub(crate) fn introduce(&mut self, transport: TransportHandle) {
-        self.apply(Command::SetPeerCredentials {
+        self.apply(Command::SetPeerCredentials(SetPeerCredentials {
             transport,
             ufrag: "client".into(),
             pwd: Secret(PEER_PASSWORD.into()),
-        });
+        }));
     }
 
     pub(crate) fn apply(&mut self, command: Command) {
@@ -369,7 +372,7 @@ fn nothing_is_due_where_nothing_goes_on() {
 fn what_is_closed_is_forgotten_everywhere() {
     let mut bench = Bench::in_call();
     bench.receive(1, &Sealer::new().next());
-    bench.apply(Command::CloseRouter { router: ROUTER });
+    bench.apply(Command::CloseRouter(CloseRouter { router: ROUTER }));
     let core = &bench.core;
     assert_eq!(core.transports.len() + core.sessions.len(), 0);
     assert_eq!(core.publications.len() + core.subscriptions.len(), 0);
@@ -386,17 +389,17 @@ fn what_is_closed_is_forgotten_everywhere() {
 fn a_transport_serves_its_own_session_only() {
     let mut bench = Bench::in_call();
     let router = RouterHandle(50);
-    bench.apply(Command::OpenRouter {
+    bench.apply(Command::OpenRouter(OpenRouter {
         router,
         access: PayloadAccess::Clear,
-    });
+    }));
     let publisher = PublisherHandle(51);
-    bench.apply(Command::Publish {
+    bench.apply(Command::Publish(Publish {
         router,
         publisher,
         transport: ANN,
         sources: vec![source()],
-    });
+    }));
     let failed = Event::CommandFailed {
         command: "publish",
         handle: 51,
@@ -478,11 +481,11 @@ fn no_datagram_ends_the_worker_and_a_stranger_gets_back_three_times_its_bytes_at
 #[test]
 fn after_an_ice_restart_only_the_new_credentials_reach_the_transport_and_its_keys_stay() {
     let mut bench = Bench::in_call();
-    bench.apply(Command::RestartIce {
+    bench.apply(Command::RestartIce(RestartIce {
         transport: ANN,
         local_ufrag: "again".into(),
         local_pwd: Secret(PASSWORD.into()),
-    });
+    }));
     let place = |bench: &Bench| bench.core.transports.get(ANN).unwrap().path;
     assert_eq!(place(&bench), Some(path(1)));
     bench.receive(11, &check("ann1", PASSWORD, true));

@@ -1,10 +1,10 @@
 //! Why the network side dropped a packet; forwarding has reasons of its own.
 
 macro_rules! network_drops {
-    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal,)*) => {
         /// Why a datagram received, or a packet to be sent, went no further.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum NetworkDrop { $($(#[$doc])* $name,)* }
+        pub(crate) enum NetworkDrop { $($(#[doc = $doc])+ $name,)* }
 
         impl NetworkDrop {
             pub(crate) const ALL: &'static [NetworkDrop] = &[$(NetworkDrop::$name,)*];
@@ -12,6 +12,11 @@ macro_rules! network_drops {
             /// Stable name for metrics.
             pub(crate) fn name(self) -> &'static str {
                 match self { $(NetworkDrop::$name => $text,)* }
+            }
+
+            /// What happened to the packet.
+            pub(crate) fn help(self) -> &'static str {
+                match self { $(NetworkDrop::$name => concat!($($doc,)+).trim_ascii(),)* }
             }
         }
     };

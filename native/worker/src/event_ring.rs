@@ -5,79 +5,8 @@ use std::io;
 use std::os::fd::RawFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use sealroute_forward::{PublisherHandle, SubscriberHandle, TransportHandle, VideoSupply};
-
+use crate::api::Event;
 use crate::socket::Wakeup;
-
-/// What the worker reports upward; names and order of the fields are those of `sfu.events`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The first connectivity check with the right password arrived.
-    IceValidated {
-        /// Whose.
-        transport: TransportHandle,
-    },
-    /// A DTLS record from the validated address.
-    DtlsDatagram {
-        /// Whose.
-        transport: TransportHandle,
-        /// As received.
-        datagram: Vec<u8>,
-    },
-    /// No valid check for the consent time (RFC 7675).
-    ConsentExpired {
-        /// Whose.
-        transport: TransportHandle,
-    },
-    /// The first packet of a source was accepted.
-    SourceActive {
-        /// Whose.
-        publisher: PublisherHandle,
-        /// Which m-line of the uplink.
-        mid: String,
-        /// Which simulcast version.
-        rid: Option<String>,
-    },
-    /// Another publisher is the one who speaks.
-    DominantSpeaker {
-        /// Who.
-        publisher: PublisherHandle,
-    },
-    /// What a subscriber's link carries of its video has changed.
-    VideoSupply {
-        /// Whose.
-        subscriber: SubscriberHandle,
-        /// The new state.
-        supply: VideoSupply,
-    },
-    /// Other encodings of a video than before are worth sending.
-    VideoDemand {
-        /// Whose.
-        publisher: PublisherHandle,
-        /// Which m-line of the uplink.
-        mid: String,
-        /// RIDs; `None` is the only encoding of a video without them. Empty: nobody watches.
-        wanted: Vec<Option<String>>,
-    },
-    /// The seal guard dropped packets of a source.
-    NotEncrypted {
-        /// Whose.
-        publisher: PublisherHandle,
-        /// Which m-line of the uplink.
-        mid: String,
-        /// How many since the last report.
-        packets: u64,
-    },
-    /// A command conflicted with the worker's state, or (`worker`, 0) the worker ended by itself.
-    CommandFailed {
-        /// The command's name.
-        command: &'static str,
-        /// Its main handle.
-        handle: u64,
-        /// Stable.
-        reason: &'static str,
-    },
-}
 
 /// First in, first out; a full ring refuses.
 pub(crate) struct EventRing {
@@ -133,6 +62,9 @@ impl EventRing {
 
 #[cfg(test)]
 mod tests {
+    use sealroute_forward::TransportHandle;
+    use serde_bytes::ByteBuf;
+
     use super::*;
 
     #[test]
@@ -143,7 +75,7 @@ mod tests {
             .filter(|_| {
                 ring.push(Event::DtlsDatagram {
                     transport,
-                    datagram: vec![22],
+                    datagram: ByteBuf::from(vec![22]),
                 })
             })
             .count();

@@ -1,6 +1,6 @@
 //! The only I/O and the only clock of the media core.
 
-mod commands;
+pub mod api;
 mod core;
 mod core_commands;
 mod deadlines;
@@ -23,7 +23,6 @@ mod tcp_connection;
 mod transports;
 mod worker;
 
-pub use commands::{Command, Direction, RouterHandle, Secret, SrtpSecrets};
-pub use event_ring::Event;
-pub use network_counters::drop_reasons;
-pub use worker::{Ended, Worker, WorkerSettings};
+pub use api::{Command, Direction, Event, RouterHandle, Secret, SrtpSecrets, WorkerSettings};
+pub use network_counters::{counter_infos, drop_reasons};
+pub use worker::{Ended, Worker};

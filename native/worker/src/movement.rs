@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use sealroute_forward::TransportHandle;
 use sealroute_transport::{IceOutcome, PathProof, PeerAddress, Step, stun};
 
-use crate::commands::Direction;
+use crate::api::Direction;
+use crate::api::Event;
 use crate::core::{Core, Timer};
 use crate::drop_reason::NetworkDrop;
 use crate::egress::{MessageSocket, SLOT_BYTES};
-use crate::event_ring::Event;
 use crate::path::Path;
 use crate::transports::Transport;
 

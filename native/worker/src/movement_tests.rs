@@ -3,7 +3,7 @@ use std::time::Duration;
 use sealroute_forward::TransportHandle;
 use sealroute_transport::stun;
 
-use crate::commands::Command;
+use crate::api::{Command, Secret, SendDtls};
 use crate::core::tests::{ANN, BEN, Bench, PASSWORD, PEER_PASSWORD, Sealer, answer, check, path};
 use crate::drop_reason::NetworkDrop;
 use crate::path::Path;
@@ -310,10 +310,10 @@ fn before_its_description_has_come_a_peer_gets_its_handshake_and_no_more() {
     let received = check("ben1", PASSWORD, true);
     bench.receive(2, &received);
     let send = |bench: &mut Bench| {
-        bench.apply(Command::SendDtls {
+        bench.apply(Command::SendDtls(SendDtls {
             transport: BEN,
-            datagram: vec![22; 200],
-        });
+            datagram: Secret(vec![22; 200].into()),
+        }));
     };
     send(&mut bench);
     assert!(bytes_to(&bench, 2) > 200);

@@ -2,43 +2,58 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sealroute_forward::{DropReason, ForwardCounters};
+use sealroute_forward::{CounterInfo, DropReason, ForwardCounters, ForwardTotals, counters};
 
 use crate::drop_reason::NetworkDrop;
-use crate::tcp::TcpCounters;
 
-/// Totals since start; owner: the worker thread.
+counters! {
+    /// Totals of the network side; owner: the worker thread.
+    pub(crate) struct NetworkTotals {
+        Counter packets_received "Datagrams received.",
+        Counter bytes_received "Bytes received.",
+        Counter packets_sent "Datagrams sent.",
+        Counter bytes_sent "Bytes sent.",
+        Counter stun_requests "Connectivity checks of peers answered.",
+        Counter checks_sent "Connectivity checks sent to peers that fell silent or came from another address.",
+        Counter peer_moves "Times that a peer's address changed.",
+        Counter dtls_records "DTLS records handed to handshakes.",
+        Counter events_dropped "Events lost because the control plane did not read them.",
+        Gauge transports "Transports open.",
+        Gauge publishers "Publishers in the media core.",
+        Gauge subscribers "Subscribers in the media core.",
+        Gauge tcp_connections "Connections open to the media port (TCP).",
+        Counter tcp_accepted "Connections accepted on the media port (TCP).",
+        Counter tcp_refused "Connections beyond the limits, in all or of one address.",
+        Counter tcp_bad_frames "Connections ended for broken framing, or for media before a check.",
+        Counter tcp_expired "Connections ended without a valid check in time.",
+    }
+}
+
+/// Totals since start, and the packets that were dropped, by reason.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NetworkCounters {
-    pub(crate) packets_received: u64,
-    pub(crate) bytes_received: u64,
-    packets_sent: u64,
-    bytes_sent: u64,
-    pub(crate) stun_requests: u64,
-    /// Checks of ours.
-    pub(crate) checks_sent: u64,
-    /// Times that a peer's address became another one.
-    pub(crate) peer_moves: u64,
-    pub(crate) dtls_records: u64,
-    pub(crate) events_dropped: u64,
-    /// These are what there is now.
-    pub(crate) transports: u64,
-    pub(crate) publishers: u64,
-    pub(crate) subscribers: u64,
-    tcp_connections: u64,
-    tcp: TcpCounters,
+    totals: NetworkTotals,
     drops: [u64; NetworkDrop::ALL.len()],
+}
+
+impl std::ops::Deref for NetworkCounters {
+    type Target = NetworkTotals;
+
+    fn deref(&self) -> &NetworkTotals {
+        &self.totals
+    }
+}
+
+impl std::ops::DerefMut for NetworkCounters {
+    fn deref_mut(&mut self) -> &mut NetworkTotals {
+        &mut self.totals
+    }
 }
 
 impl NetworkCounters {
     pub(crate) fn sent(&mut self, packets: usize, bytes: usize) {
         self.packets_sent += packets as u64;
         self.bytes_sent += bytes as u64;
-    }
-
-    pub(crate) fn connections(&mut self, open: u64, totals: TcpCounters) {
-        self.tcp_connections = open;
-        self.tcp = totals;
     }
 
     pub(crate) fn drop_packets(&mut self, reason: NetworkDrop, packets: usize) {
@@ -50,61 +65,23 @@ impl NetworkCounters {
         self.drops[reason as usize]
     }
 
-    fn iter(&self) -> impl Iterator<Item = u64> + '_ {
-        [
-            self.packets_received,
-            self.bytes_received,
-            self.packets_sent,
-            self.bytes_sent,
-            self.stun_requests,
-            self.checks_sent,
-            self.peer_moves,
-            self.dtls_records,
-            self.events_dropped,
-            self.transports,
-            self.publishers,
-            self.subscribers,
-            self.tcp_connections,
-            self.tcp.accepted,
-            self.tcp.refused,
-            self.tcp.bad_frames,
-            self.tcp.expired,
-        ]
-        .into_iter()
-        .chain(self.drops)
+    fn values(&self) -> impl Iterator<Item = u64> + '_ {
+        self.totals.totals().chain(self.drops.iter().copied())
     }
 }
 
-const NETWORK_NAMES: [&str; 17] = [
-    "packets_received",
-    "bytes_received",
-    "packets_sent",
-    "bytes_sent",
-    "stun_requests",
-    "checks_sent",
-    "peer_moves",
-    "dtls_records",
-    "events_dropped",
-    "transports",
-    "publishers",
-    "subscribers",
-    "tcp_connections",
-    "tcp_accepted",
-    "tcp_refused",
-    "tcp_bad_frames",
-    "tcp_expired",
-];
-
-/// Names of all reasons why a packet went no further, network first.
-pub fn drop_reasons() -> Vec<&'static str> {
-    let network = NetworkDrop::ALL.iter().map(|reason| reason.name());
-    network
-        .chain(DropReason::ALL.iter().map(|reason| reason.name()))
-        .collect()
+/// Every total except the drops, network first.
+pub fn counter_infos() -> impl Iterator<Item = &'static CounterInfo> {
+    NetworkTotals::INFO.iter().chain(ForwardTotals::INFO)
 }
 
-fn is_drop_reason(name: &str) -> bool {
-    DropReason::ALL.iter().any(|reason| reason.name() == name)
+/// Name and meaning of every reason why a packet went no further, network first.
+pub fn drop_reasons() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let network = NetworkDrop::ALL.iter();
+    let forward = DropReason::ALL.iter();
+    network
+        .map(|reason| (reason.name(), reason.help()))
+        .chain(forward.map(|reason| (reason.name(), reason.help())))
 }
 
 /// All totals by name, written by the worker thread and read by any.
@@ -115,16 +92,15 @@ pub(crate) struct SharedCounters {
 
 impl SharedCounters {
     pub(crate) fn new() -> Self {
-        let plain = NETWORK_NAMES.iter().map(|name| (*name).to_owned());
-        let drops = NetworkDrop::ALL
-            .iter()
-            .map(|reason| format!("drop.{}", reason.name()));
-        let empty = ForwardCounters::default();
-        let forward = empty.iter().map(|(name, _)| {
-            let prefix = if is_drop_reason(name) { "drop." } else { "" };
-            format!("{prefix}{name}")
-        });
-        let names: Vec<String> = plain.chain(drops).chain(forward).collect();
+        let drop = |name: &str| format!("drop.{name}");
+        let total = |info: &CounterInfo| info.name.to_owned();
+        let network = NetworkTotals::INFO.iter().map(total);
+        let forward = ForwardTotals::INFO.iter().map(total);
+        let names: Vec<String> = network
+            .chain(NetworkDrop::ALL.iter().map(|reason| drop(reason.name())))
+            .chain(forward)
+            .chain(DropReason::ALL.iter().map(|reason| drop(reason.name())))
+            .collect();
         let values = names.iter().map(|_| AtomicU64::new(0)).collect();
         Self { names, values }
     }
@@ -138,17 +114,17 @@ impl SharedCounters {
     }
 
     pub(crate) fn store_network(&self, counters: &NetworkCounters) {
-        for (value, total) in self.values.iter().zip(counters.iter()) {
+        for (value, total) in self.values.iter().zip(counters.values()) {
             value.store(total, Ordering::Relaxed);
         }
     }
 
     /// Adds what one session counted since `published`, which becomes its present totals.
     pub(crate) fn add_forward(&self, counters: &ForwardCounters, published: &mut Vec<u64>) {
-        let start = NETWORK_NAMES.len() + NetworkDrop::ALL.len();
+        let start = NetworkTotals::INFO.len() + NetworkDrop::ALL.len();
         published.resize(self.values.len() - start, 0);
         let known = self.values[start..].iter().zip(published);
-        for ((value, before), (_, total)) in known.zip(counters.iter()) {
+        for ((value, before), total) in known.zip(counters.values()) {
             value.fetch_add(total.wrapping_sub(*before), Ordering::Relaxed);
             *before = total;
         }
@@ -165,21 +141,23 @@ mod tests {
         let shared = SharedCounters::new();
         let names: Vec<&str> = shared.read().into_iter().map(|(name, _)| name).collect();
         assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len());
-        for reason in drop_reasons() {
+        for (reason, help) in drop_reasons() {
             assert!(
                 names.contains(&format!("drop.{reason}").as_str()),
                 "{reason}"
             );
+            assert!(!help.is_empty(), "{reason}");
+        }
+        for info in counter_infos() {
+            assert!(names.contains(&info.name), "{}", info.name);
         }
     }
 
     #[test]
     fn network_totals_are_read_under_their_names() {
         let shared = SharedCounters::new();
-        let mut counters = NetworkCounters {
-            stun_requests: 7,
-            ..NetworkCounters::default()
-        };
+        let mut counters = NetworkCounters::default();
+        counters.stun_requests = 7;
         counters.drop_packets(NetworkDrop::SendFailed, 3);
         counters.sent(2, 500);
         shared.store_network(&counters);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use sealroute_transport::stun;
 
+use crate::api::{Command, Secret, SendDtls};
 use crate::core::tests::{ANN, BEN, Bench, PASSWORD, PEER_PASSWORD, Sealer, answer, check, path};
 
 /// Ports where the peers are, and those of others who send nothing themselves.
@@ -140,10 +141,10 @@ impl Ledger {
                 let report = self.ben.report();
                 self.receive(port, &report);
             }
-            Step::Handshake => self.bench.apply(crate::commands::Command::SendDtls {
+            Step::Handshake => self.bench.apply(Command::SendDtls(SendDtls {
                 transport: BEN,
-                datagram: vec![22; 700],
-            }),
+                datagram: Secret(vec![22; 700].into()),
+            })),
             Step::Introduce { of_ben } => self.bench.introduce(if of_ben { BEN } else { ANN }),
             Step::Wait { milliseconds } => self.bench.pass(Duration::from_millis(milliseconds)),
         }

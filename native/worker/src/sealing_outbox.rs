@@ -3,9 +3,10 @@
 use sealroute_forward::{ForwardEvent, Outbox, TransportHandle};
 use sealroute_transport::{SrtpError, SrtpSender};
 
+use crate::api::Event;
 use crate::drop_reason::NetworkDrop;
 use crate::egress::{Egress, MessageSocket};
-use crate::event_ring::{Event, EventRing};
+use crate::event_ring::EventRing;
 use crate::network_counters::NetworkCounters;
 use crate::transports::Transports;
 
@@ -68,40 +69,7 @@ impl<S: MessageSocket> Outbox for SealingOutbox<'_, S> {
     }
 
     fn event(&mut self, event: ForwardEvent) {
-        let event = match event {
-            ForwardEvent::SourceActive {
-                publisher,
-                mid,
-                rid,
-            } => Event::SourceActive {
-                publisher,
-                mid,
-                rid,
-            },
-            ForwardEvent::DominantSpeaker { publisher } => Event::DominantSpeaker { publisher },
-            ForwardEvent::VideoSupply { subscriber, supply } => {
-                Event::VideoSupply { subscriber, supply }
-            }
-            ForwardEvent::VideoDemand {
-                publisher,
-                mid,
-                wanted,
-            } => Event::VideoDemand {
-                publisher,
-                mid,
-                wanted,
-            },
-            ForwardEvent::NotEncrypted {
-                publisher,
-                mid,
-                packets,
-            } => Event::NotEncrypted {
-                publisher,
-                mid,
-                packets,
-            },
-        };
-        if !self.events.push(event) {
+        if !self.events.push(Event::Forward(event)) {
             self.counters.events_dropped += 1;
         }
     }

@@ -9,7 +9,7 @@ use sealroute_transport::{
     SrtpReceiver, SrtpSender, TwccReceiver,
 };
 
-use crate::commands::{Direction, RouterHandle, SrtpSecrets};
+use crate::api::{Direction, RouterHandle, SrtpSecrets, TransportSnapshot};
 use crate::drop_reason::NetworkDrop;
 use crate::handles::HandleMap;
 use crate::path::Path;
@@ -317,18 +317,28 @@ impl Transport {
         self.receiver.is_some()
     }
 
-    pub(crate) fn dump(&self, handle: TransportHandle, now: Instant) -> serde_json::Value {
+    pub(crate) fn snapshot(&self, handle: TransportHandle, now: Instant) -> TransportSnapshot {
         let expires = self.ice.consent_expires();
-        serde_json::json!({
-            "transport": handle.0,
-            "direction": match self.direction { Direction::Uplink => "uplink", Direction::Downlink => "downlink" },
-            "remote": self.path.map(|path| path.remote.to_string()),
-            "protocol": self.path.map(|path| if path.connection.is_some() { "tcp" } else { "udp" }),
-            "local": self.path.and_then(|path| path.local).map(|ip| ip.to_string()),
-            "consent_left_ms": expires.map(|at| at.saturating_duration_since(now).as_millis() as u64),
-            "has_keys": self.has_keys(),
-            "feedback_extension": self.feedback_extension,
-        })
+        let protocol = |path: Path| {
+            if path.connection.is_some() {
+                "tcp"
+            } else {
+                "udp"
+            }
+        };
+        TransportSnapshot {
+            transport: handle,
+            direction: self.direction,
+            remote: self.path.map(|path| path.remote.to_string()),
+            protocol: self.path.map(protocol),
+            local: self
+                .path
+                .and_then(|path| path.local)
+                .map(|ip| ip.to_string()),
+            consent_left_ms: expires.map(|at| at.saturating_duration_since(now).as_millis() as u64),
+            has_keys: self.has_keys(),
+            feedback_extension: self.feedback_extension,
+        }
     }
 }
 

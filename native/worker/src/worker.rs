@@ -5,39 +5,20 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use sealroute_forward::ForwardSettings;
-
-use crate::commands::{Command, RouterHandle};
+use crate::api::{Command, Event, RouterHandle, Snapshot, WorkerSettings};
 use crate::core::{Core, CoreSettings};
-use crate::event_ring::{Event, EventRing};
+use crate::event_ring::EventRing;
 use crate::gathering::{Gathering, WAIT};
 use crate::network_counters::SharedCounters;
 use crate::priority::prefer_this_thread;
 use crate::socket::{Poller, ReceiveBatch, Wakeup};
 use crate::sockets::Sockets;
 use crate::tcp::{TcpBatch, TcpConnections};
-
-/// Knobs of a worker.
-#[derive(Clone, Copy, Debug)]
-pub struct WorkerSettings {
-    /// Where media arrives; `::` takes IPv4 too, port 0 lets the system choose.
-    pub address: SocketAddr,
-    /// Takes connections on the same port (ICE-TCP), for networks that pass no datagrams.
-    pub tcp: bool,
-    /// Without a valid check for so long a peer is gone (RFC 7675).
-    pub consent_timeout: Duration,
-    /// At most so many events wait.
-    pub event_ring_size: usize,
-    /// Of the UDP socket.
-    pub receive_buffer_bytes: usize,
-    /// Of every session.
-    pub forward: ForwardSettings,
-}
 
 /// The worker's thread is no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,9 +32,21 @@ impl fmt::Display for Ended {
 
 impl std::error::Error for Ended {}
 
+/// What the owner wants of the thread.
+#[derive(Debug)]
+enum Request {
+    Command(Command),
+    /// `None` where there is no such session.
+    Snapshot {
+        router: RouterHandle,
+        reply: SyncSender<Option<Snapshot>>,
+    },
+    Stop,
+}
+
 #[derive(Default)]
 struct Inbox {
-    commands: Vec<Command>,
+    requests: Vec<Request>,
     ended: bool,
 }
 
@@ -80,9 +73,9 @@ impl Shared {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take_commands(&self) -> Vec<Command> {
+    fn take_requests(&self) -> Vec<Request> {
         self.wakeup.clear();
-        std::mem::take(&mut self.inbox().commands)
+        std::mem::take(&mut self.inbox().requests)
     }
 }
 
@@ -99,14 +92,15 @@ impl Worker {
     /// # Errors
     /// Those of the system: the address is in use or not ours, no descriptors are left.
     pub fn start(settings: WorkerSettings) -> io::Result<Self> {
-        let (address, buffer_bytes) = (settings.address, settings.receive_buffer_bytes);
+        let address = SocketAddr::new(settings.host, settings.port);
+        let buffer_bytes = settings.receive_buffer_bytes;
         let sockets = Sockets::bind(address, buffer_bytes, settings.tcp)?;
         let local = sockets.udp.local();
         let shared = Arc::new(Shared::new(settings.event_ring_size)?);
         let poller = Poller::new(&sockets.udp, &shared.wakeup, sockets.connections_fd())?;
         let core_settings = CoreSettings {
-            consent_timeout: settings.consent_timeout,
-            forward: settings.forward,
+            consent_timeout: settings.consent_timeout(),
+            forward: settings.forward(),
         };
         let (events, counters) = (Arc::clone(&shared.events), Arc::clone(&shared.counters));
         let core = Core::new(core_settings, sockets, events, counters);
@@ -137,12 +131,16 @@ impl Worker {
     /// # Errors
     /// [`Ended`] after `close`, or if the thread ended by itself.
     pub fn submit(&self, command: Command) -> Result<(), Ended> {
+        self.ask(Request::Command(command))
+    }
+
+    fn ask(&self, request: Request) -> Result<(), Ended> {
         let mut inbox = self.shared.inbox();
         if inbox.ended {
             return Err(Ended);
         }
-        inbox.commands.push(command);
-        if inbox.commands.len() == 1 {
+        inbox.requests.push(request);
+        if inbox.requests.len() == 1 {
             self.shared.wakeup.signal();
         }
         Ok(())
@@ -167,9 +165,9 @@ impl Worker {
     ///
     /// # Errors
     /// [`Ended`].
-    pub fn dump(&self, router: RouterHandle) -> Result<Option<serde_json::Value>, Ended> {
+    pub fn snapshot(&self, router: RouterHandle) -> Result<Option<Snapshot>, Ended> {
         let (reply, answer) = sync_channel(1);
-        self.submit(Command::Dump { router, reply })?;
+        self.ask(Request::Snapshot { router, reply })?;
         answer.recv().map_err(|_| Ended)
     }
 
@@ -182,7 +180,7 @@ impl Worker {
             .take();
         if let Some(thread) = thread {
             // Where the thread has ended already there is nothing to stop.
-            let _ = self.submit(Command::Stop);
+            let _ = self.ask(Request::Stop);
             let _ = thread.join();
         }
     }
@@ -205,7 +203,7 @@ impl Drop for EndGuard {
         let unanswered = {
             let mut inbox = self.shared.inbox();
             inbox.ended = true;
-            std::mem::take(&mut inbox.commands)
+            std::mem::take(&mut inbox.requests)
         };
         // Whoever waits for the answer to one of these learns that none will come.
         drop(unanswered);
@@ -282,13 +280,19 @@ fn turn(
     let ready = poller.wait(timeout)?;
     let mut now = Instant::now();
     if ready.wakeup {
-        for command in shared.take_commands() {
-            if matches!(command, Command::Stop) {
-                core.end_batch(now);
-                core.publish_counters();
-                return Ok(false);
+        for request in shared.take_requests() {
+            match request {
+                Request::Command(command) => core.apply(now, command),
+                // Nobody waits any longer where the channel is closed.
+                Request::Snapshot { router, reply } => {
+                    let _ = reply.send(core.snapshot(now, router));
+                }
+                Request::Stop => {
+                    core.end_batch(now);
+                    core.publish_counters();
+                    return Ok(false);
+                }
             }
-            core.apply(now, command);
         }
     }
     if ready.socket {
@@ -311,7 +315,11 @@ fn serve_connections(core: &mut Core<Sockets>, now: Instant, batch: &mut TcpBatc
     };
     tcp.receive(now, batch);
     let (open, totals) = (tcp.len() as u64, tcp.counters());
-    core.counters.connections(open, totals);
+    core.counters.tcp_connections = open;
+    core.counters.tcp_accepted = totals.accepted;
+    core.counters.tcp_refused = totals.refused;
+    core.counters.tcp_bad_frames = totals.bad_frames;
+    core.counters.tcp_expired = totals.expired;
     for (path, packet) in batch.packets() {
         core.handle_datagram(now, Some(path), packet);
     }
@@ -323,6 +331,7 @@ fn serve_connections(core: &mut Core<Sockets>, now: Instant, batch: &mut TcpBatc
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::CloseRouter;
 
     /// A worker whose thread does `act` instead of its work.
     fn worker_of(act: impl FnOnce(EndGuard) + Send + 'static) -> Worker {
@@ -351,15 +360,18 @@ mod tests {
         });
         let router = RouterHandle(1);
         let answer = thread::scope(|scope| {
-            let asking = scope.spawn(|| worker.dump(router));
-            while worker.shared.inbox().commands.is_empty() {
+            let asking = scope.spawn(|| worker.snapshot(router));
+            while worker.shared.inbox().requests.is_empty() {
                 thread::yield_now();
             }
             drop(go);
             asking.join().unwrap()
         });
-        assert_eq!(answer, Err(Ended));
-        assert_eq!(worker.submit(Command::CloseRouter { router }), Err(Ended));
+        assert_eq!(answer.err(), Some(Ended));
+        assert_eq!(
+            worker.submit(Command::CloseRouter(CloseRouter { router })),
+            Err(Ended)
+        );
         let told = Event::CommandFailed {
             command: "worker",
             handle: 0,
@@ -373,16 +385,13 @@ mod tests {
     #[test]
     fn a_worker_that_is_closed_says_nothing_of_it() {
         let worker = Worker::start(WorkerSettings {
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
-            tcp: true,
-            consent_timeout: Duration::from_secs(30),
+            host: [127, 0, 0, 1].into(),
             event_ring_size: 8,
-            receive_buffer_bytes: 1 << 20,
-            forward: ForwardSettings::default(),
+            ..WorkerSettings::default()
         })
         .unwrap();
         worker.close();
         assert!(worker.drain().is_empty());
-        assert_eq!(worker.dump(RouterHandle(1)), Err(Ended));
+        assert_eq!(worker.snapshot(RouterHandle(1)).err(), Some(Ended));
     }
 }

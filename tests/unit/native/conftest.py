@@ -6,16 +6,30 @@ import struct
 import time
 from collections.abc import Iterator
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
+import msgpack
 import pytest
 from aioice import stun
 from pylibsrtp import Policy, Session
 
-from sfu import commands
-from sfu.commands import Codec, Direction, MediaKind, PayloadAccess, SrtpProfile
+from sfu import core_api
+from sfu.core_api import (
+    Codec,
+    Command,
+    Direction,
+    Event,
+    IceValidated,
+    MediaKind,
+    PayloadAccess,
+    Snapshot,
+    SrtpProfile,
+)
+from sfu.media_router import decode_events, decode_snapshot, encode_command
 
 native = pytest.importorskip("sfu._native")
+
+E = TypeVar("E", bound=Event)
 
 WAIT_S = 10.0
 PASSWORD = "a-password-of-the-server".replace("-", "+")
@@ -39,23 +53,29 @@ class Bench:
     """Owns one worker, and collects its events."""
 
     def __init__(self, host: str = "127.0.0.1", **options: int) -> None:
-        self.worker = native.Worker(host, 0, **options)
+        self.worker = native.Worker(msgpack.packb({"host": host, **options}))
         self.handles = count(1)
-        self.events: list[tuple[Any, ...]] = []
+        self.events: list[Event] = []
+
+    def submit(self, command: Command) -> None:
+        self.worker.submit(encode_command(command))
+
+    def snapshot(self, router: int) -> Snapshot | None:
+        return decode_snapshot(self.worker.snapshot(router))
 
     def take_events(self, wait_s: float = 0.0) -> None:
         if select.select([self.worker.fileno()], [], [], wait_s)[0]:
-            self.events += self.worker.drain()
+            self.events += decode_events(self.worker.drain())
 
-    def event(self, name: str) -> tuple[Any, ...]:
-        """The next event of a name; others stay."""
+    def event(self, kind: type[E]) -> E:
+        """The next event of a kind; others stay."""
         deadline = time.monotonic() + WAIT_S
         while True:
             for event in self.events:
-                if event[0] == name:
+                if isinstance(event, kind):
                     self.events.remove(event)
                     return event
-            assert time.monotonic() < deadline, f"no {name}; there are {self.events}"
+            assert time.monotonic() < deadline, f"no {kind.__name__}; there are {self.events}"
             self.take_events(0.2)
 
     def until(self, **expected: int) -> dict[str, int]:
@@ -76,7 +96,7 @@ class Bench:
 
     def open_router(self, access: PayloadAccess = PayloadAccess.CLEAR) -> int:
         router = next(self.handles)
-        self.worker.open_router(commands.OpenRouter(router, access))
+        self.submit(core_api.OpenRouter(router, access))
         return router
 
 
@@ -93,10 +113,10 @@ class Peer:
         self.server = (ip, bench.worker.local_port)
         self.socket = self.new_socket()
         self.proven: set[tuple[str, int]] = set()
-        command = commands.OpenTransport(router, self.handle, direction, self.ufrag, PASSWORD)
-        bench.worker.open_transport(command)
-        peer = commands.SetPeerCredentials(self.handle, "client", PEER_PASSWORD)
-        bench.worker.set_peer_credentials(peer)
+        command = core_api.OpenTransport(router, self.handle, direction, self.ufrag, PASSWORD)
+        bench.submit(command)
+        peer = core_api.SetPeerCredentials(self.handle, "client", PEER_PASSWORD)
+        bench.submit(peer)
 
     def new_socket(self, host: str = "127.0.0.1") -> socket.socket:
         fresh = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -164,10 +184,9 @@ class Peer:
 
     def set_keys(self) -> None:
         client, server = bytes([self.handle] * 28), bytes([self.handle + 100] * 28)
-        command = commands.SetSrtpKeys(
-            self.handle, PROFILE, client[:16], client[16:], server[:16], server[16:]
-        )
-        self.bench.worker.set_srtp_keys(command)
+        secrets = core_api.SrtpSecrets(PROFILE, client[:16], client[16:], server[:16], server[16:])
+        command = core_api.SetSrtpKeys(self.handle, secrets)
+        self.bench.submit(command)
         self.outbound = self._session(client, Policy.SSRC_ANY_OUTBOUND)
         self.inbound = self._session(server, Policy.SSRC_ANY_INBOUND)
 
@@ -180,7 +199,7 @@ class Peer:
 
     def connect(self) -> "Peer":
         self.validate()
-        assert self.bench.event("ice_validated") == ("ice_validated", self.handle)
+        assert self.bench.event(IceValidated) == IceValidated(self.handle)
         self.set_keys()
         return self
 
@@ -211,18 +230,18 @@ class Call:
         self.ann = Peer(bench, self.router, Direction.UPLINK).connect()
         self.ben = Peer(bench, self.router, Direction.DOWNLINK).connect()
         self.publisher, self.subscriber = next(bench.handles), next(bench.handles)
-        source = commands.SourceParameters(
+        source = core_api.SourceParameters(
             mid="0",
             kind=MediaKind.AUDIO,
             codec=Codec.OPUS,
             payload_type=PAYLOAD_TYPE,
             rtx_payload_type=None,
             clock_rate_hz=48_000,
-            encodings=(commands.EncodingParameters(ssrc=self.SSRC),),
-            extensions={commands.Extension.TRANSPORT_CC: TRANSPORT_CC},
+            encodings=(core_api.EncodingParameters(ssrc=self.SSRC),),
+            extensions={core_api.Extension.TRANSPORT_CC: TRANSPORT_CC},
             nack=False,
         )
-        sink = commands.SinkParameters(
+        sink = core_api.SinkParameters(
             mid="5",
             source_mid="0",
             ssrc=self.SINK_SSRC,
@@ -231,12 +250,12 @@ class Call:
             rtx_payload_type=None,
             extensions={},
         )
-        worker, ann, ben = bench.worker, self.ann, self.ben
-        worker.publish(commands.Publish(self.router, self.publisher, ann.handle, (source,)))
-        command = commands.Subscribe(
+        ann, ben = self.ann, self.ben
+        bench.submit(core_api.Publish(self.router, self.publisher, ann.handle, (source,)))
+        command = core_api.Subscribe(
             self.router, self.subscriber, self.publisher, ben.handle, (sink,)
         )
-        worker.subscribe(command)
+        bench.submit(command)
 
     def send(self, sequence: int, payload: bytes = b"sound", **options: int) -> bytes:
         sealed = self.ann.outbound.protect(rtp(sequence, self.SSRC, payload, **options))

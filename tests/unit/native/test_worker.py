@@ -4,14 +4,21 @@ import random
 import socket
 import struct
 import threading
-from dataclasses import fields
 from pathlib import Path
 
+import msgpack
 import pytest
 
-from sfu import commands
-from sfu.commands import Direction, PayloadAccess
-from sfu.stats import CoreFigures
+from sfu import core_api
+from sfu.core_api import (
+    CommandFailed,
+    ConsentExpired,
+    Direction,
+    DtlsDatagram,
+    IceValidated,
+    PayloadAccess,
+)
+from sfu.media_router import decode_events, encode_command
 
 native = pytest.importorskip("sfu._native")
 
@@ -22,7 +29,7 @@ def test_a_valid_check_is_answered_with_the_address_it_came_from(bench, make_pee
     peer = make_peer(bench.open_router())
     answer = peer.validate()
     assert answer.attributes["XOR-MAPPED-ADDRESS"] == peer.socket.getsockname()
-    assert bench.event("ice_validated") == ("ice_validated", peer.handle)
+    assert bench.event(IceValidated) == IceValidated(peer.handle)
 
 
 def test_checks_that_are_not_valid_get_no_answer_and_are_counted(bench, make_peer):
@@ -40,7 +47,7 @@ def test_a_second_valid_check_is_answered_but_reported_once(bench, make_peer):
     peer = make_peer(bench.open_router())
     peer.validate()
     peer.validate()
-    bench.event("ice_validated")
+    bench.event(IceValidated)
     bench.take_events()
     assert bench.events == []
 
@@ -52,7 +59,7 @@ def test_the_address_of_one_peer_is_not_taken_by_another_transport(bench, make_p
     victim.send(thief.check())
     bench.until(drop__stun_address_taken=1)
     victim.send(CLIENT_HELLO)
-    assert bench.event("dtls_datagram") == ("dtls_datagram", victim.handle, CLIENT_HELLO)
+    assert bench.event(DtlsDatagram) == DtlsDatagram(victim.handle, CLIENT_HELLO)
 
 
 def test_dtls_goes_up_only_from_the_validated_address(bench, make_peer):
@@ -61,7 +68,7 @@ def test_dtls_goes_up_only_from_the_validated_address(bench, make_peer):
     bench.until(drop__unknown_address=1)
     peer.validate()
     peer.send(CLIENT_HELLO)
-    assert bench.event("dtls_datagram") == ("dtls_datagram", peer.handle, CLIENT_HELLO)
+    assert bench.event(DtlsDatagram) == DtlsDatagram(peer.handle, CLIENT_HELLO)
     with peer.new_socket() as stranger:
         stranger.sendto(CLIENT_HELLO, peer.server)
         bench.until(drop__unknown_address=2, dtls_records=1)
@@ -69,10 +76,10 @@ def test_dtls_goes_up_only_from_the_validated_address(bench, make_peer):
 
 def test_handshake_bytes_go_to_the_validated_address_and_nowhere_else(bench, make_peer):
     peer = make_peer(bench.open_router())
-    bench.worker.send_dtls(commands.SendDtls(peer.handle, b"\x16early"))
+    bench.submit(core_api.SendDtls(peer.handle, b"\x16early"))
     bench.until(drop__send_no_address=1)
     peer.validate()
-    bench.worker.send_dtls(commands.SendDtls(peer.handle, b"\x16hello"))
+    bench.submit(core_api.SendDtls(peer.handle, b"\x16hello"))
     assert peer.receive() == b"\x16hello"
 
 
@@ -81,7 +88,6 @@ def test_a_packet_arrives_under_the_sinks_ssrc_and_sealed_with_its_keys(call):
     packet = call.ben.receive_rtp()
     assert struct.unpack("!I", packet[8:12])[0] == call.SINK_SSRC
     assert packet.endswith(b"one sound")
-    assert call.bench.event("source_active") == ("source_active", call.publisher, "0", None)
 
 
 def test_a_burst_of_equal_packets_arrives_whole_and_in_order(call):
@@ -173,7 +179,7 @@ def test_a_check_without_nomination_from_a_new_address_moves_nothing(call):
 def test_without_checks_consent_ends_and_nothing_more_is_sent(make_bench, make_call):
     bench = make_bench(consent_timeout_ms=300)
     call = make_call(bench)
-    expired = {bench.event("consent_expired")[1] for _ in range(2)}
+    expired = {bench.event(ConsentExpired).transport for _ in range(2)}
     assert expired == {call.ann.handle, call.ben.handle}
     call.ann.proven.clear()
     call.ann.validate()
@@ -209,7 +215,7 @@ def test_every_datagram_is_forwarded_answered_or_has_one_reason(call):
         call.send(sequence)
     sent = len(junk) + 20
     totals = bench.until(rtp_forwarded=20, packets_received=before["packets_received"] + sent)
-    dropped = sum(totals[f"drop.{reason}"] for reason in native.DROP_REASONS)
+    dropped = sum(totals[f"drop.{reason}"] for reason in core_api.DROP_REASONS)
     records = totals["dtls_records"]
     dropped -= totals["drop.event_ring_full"]
     assert dropped + records == len(junk)
@@ -222,60 +228,60 @@ def test_a_flood_of_dtls_fills_half_the_ring_and_other_events_still_come(make_be
     router = bench.open_router()
     peer, other = make_peer(router, bench=bench), make_peer(router, bench=bench)
     peer.validate()
-    assert bench.event("ice_validated")
+    assert bench.event(IceValidated)
     for _ in range(50):
         peer.send(CLIENT_HELLO)
     bench.until(dtls_records=50, drop__event_ring_full=46)
     other.validate()
     bench.take_events()
-    assert [event[0] for event in bench.events] == ["dtls_datagram"] * 4 + ["ice_validated"]
+    assert [type(event) for event in bench.events] == [DtlsDatagram] * 4 + [IceValidated]
     assert bench.worker.counters()["events_dropped"] == 0
 
 
 def test_the_control_plane_that_never_drains_loses_events_by_count(make_bench):
     bench = make_bench(event_ring_size=4)
     for router in range(10):
-        bench.worker.close_router(commands.CloseRouter(router))
+        bench.submit(core_api.CloseRouter(router))
     bench.until(events_dropped=6)
-    assert len(bench.worker.drain()) == 4
-    assert bench.worker.drain() == []
+    assert len(decode_events(bench.worker.drain())) == 4
+    assert decode_events(bench.worker.drain()) == []
 
 
 CONFLICTS = [
-    (commands.OpenRouter(1, PayloadAccess.CLEAR), ("open_router", 1, "handle_taken")),
-    (commands.CloseRouter(9), ("close_router", 9, "unknown_handle")),
+    (core_api.OpenRouter(1, PayloadAccess.CLEAR), ("open_router", 1, "handle_taken")),
+    (core_api.CloseRouter(9), ("close_router", 9, "unknown_handle")),
     (
-        commands.OpenTransport(9, 50, Direction.UPLINK, "ufrag", "p" * 22),
+        core_api.OpenTransport(9, 50, Direction.UPLINK, "ufrag", "p" * 22),
         ("open_transport", 50, "unknown_handle"),
     ),
     (
-        commands.OpenTransport(1, 50, Direction.UPLINK, "server2", "p" * 22),
+        core_api.OpenTransport(1, 50, Direction.UPLINK, "server2", "p" * 22),
         ("open_transport", 50, "ufrag_taken"),
     ),
-    (commands.CloseTransport(9), ("close_transport", 9, "unknown_handle")),
-    (commands.SendDtls(9, b"x"), ("send_dtls", 9, "unknown_handle")),
-    (commands.RequestKeyFrame(9), ("request_key_frame", 9, "unknown_handle")),
-    (commands.Unpublish(9), ("unpublish", 9, "unknown_handle")),
-    (commands.Unsubscribe(9), ("unsubscribe", 9, "unknown_handle")),
-    (commands.SetLayerWish(9, None, None, None), ("set_layer_wish", 9, "unknown_handle")),
+    (core_api.CloseTransport(9), ("close_transport", 9, "unknown_handle")),
+    (core_api.SendDtls(9, b"x"), ("send_dtls", 9, "unknown_handle")),
+    (core_api.RequestKeyFrame(9), ("request_key_frame", 9, "unknown_handle")),
+    (core_api.Unpublish(9), ("unpublish", 9, "unknown_handle")),
+    (core_api.Unsubscribe(9), ("unsubscribe", 9, "unknown_handle")),
+    (core_api.SetLayerWish(9, core_api.LayerWish()), ("set_layer_wish", 9, "unknown_handle")),
 ]
 
 
 @pytest.mark.parametrize(("command", "failure"), CONFLICTS, ids=lambda case: str(case)[:40])
 def test_a_command_that_conflicts_comes_back_as_an_event(bench, make_peer, command, failure):
     make_peer(bench.open_router())
-    getattr(bench.worker, failure[0])(command)
-    assert bench.event("command_failed") == ("command_failed", *failure)
+    bench.submit(command)
+    assert bench.event(CommandFailed) == CommandFailed(*failure)
 
 
 def test_keys_are_set_once(call):
     call.ann.set_keys()
-    failed = call.bench.event("command_failed")
-    assert failed == ("command_failed", "set_srtp_keys", call.ann.handle, "keys_taken")
+    failed = call.bench.event(CommandFailed)
+    assert failed == CommandFailed("set_srtp_keys", call.ann.handle, "keys_taken")
 
 
 def malformed_commands():
-    encoding = commands.EncodingParameters()
+    encoding = core_api.EncodingParameters()
     good = {
         "mid": "0",
         "kind": "audio",
@@ -297,74 +303,98 @@ def malformed_commands():
         {"payload_type": "111"},
         {"clock_rate_hz": 0},
         {"encodings": ()},
-        {"encodings": (commands.EncodingParameters(rid=""),)},
+        {"encodings": (core_api.EncodingParameters(rid=""),)},
         {"extensions": {"mid": 15}},
         {"extensions": {"mid": 256}},
         {"extensions": {"unheard": 1}},
         {"declared_kids": (b"short",)},
     ]
     for change in bad:
-        source = commands.SourceParameters(**{**good, **change})
-        yield "publish", commands.Publish(1, 2, 3, (source,))
-    yield "publish", commands.Publish(1, 2, 3, ())
-    yield "publish", commands.Publish(1, -2, 3, ())
-    yield "publish", object()
-    yield "open_router", commands.OpenRouter(1, "secret")
-    yield "open_transport", commands.OpenTransport(1, 2, Direction.UPLINK, "abc", "p" * 22)
-    yield "open_transport", commands.OpenTransport(1, 2, Direction.UPLINK, "a:cd", "p" * 22)
-    yield "open_transport", commands.OpenTransport(1, 2, Direction.UPLINK, "abcd", "p" * 21)
-    yield "send_dtls", commands.SendDtls(1, b"")
-    yield "send_dtls", commands.SendDtls(1, bytes(1_501))
-    yield "set_layer_wish", commands.SetLayerWish(1, None, None, float("nan"))
+        source = core_api.SourceParameters(**{**good, **change})
+        yield core_api.Publish(1, 2, 3, (source,))
+    yield core_api.Publish(1, 2, 3, ())
+    yield core_api.Publish(1, -2, 3, ())
+    yield core_api.OpenRouter(1, "secret")
+    yield core_api.OpenTransport(1, 2, Direction.UPLINK, "abc", "p" * 22)
+    yield core_api.OpenTransport(1, 2, Direction.UPLINK, "a:cd", "p" * 22)
+    yield core_api.OpenTransport(1, 2, Direction.UPLINK, "abcd", "p" * 21)
+    yield core_api.SendDtls(1, b"")
+    yield core_api.SendDtls(1, bytes(1_501))
+    yield core_api.SetLayerWish(1, core_api.LayerWish(max_frame_rate=float("nan")))
     keys = (b"k" * 16, b"s" * 12)
-    profile = commands.SrtpProfile.AEAD_AES_256_GCM
-    yield "set_srtp_keys", commands.SetSrtpKeys(1, profile, *keys, *keys)
+    profile = core_api.SrtpProfile.AEAD_AES_256_GCM
+    yield core_api.SetSrtpKeys(1, core_api.SrtpSecrets(profile, *keys, *keys))
 
 
-@pytest.mark.parametrize(("method", "command"), list(malformed_commands()))
-def test_a_malformed_command_is_refused_where_it_is_given(bench, method, command):
+@pytest.mark.parametrize("command", list(malformed_commands()), ids=lambda case: str(case)[:60])
+def test_a_malformed_command_is_refused_where_it_is_given(bench, command):
     with pytest.raises(ValueError, match=r"\w"):
-        getattr(bench.worker, method)(command)
+        bench.submit(command)
     bench.take_events()
     assert bench.events == []
 
 
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        b"",
+        b"\xc1",
+        msgpack.packb({}),
+        msgpack.packb({"open_sesame": {"router": 1}}),
+        msgpack.packb({"close_router": {}}),
+        msgpack.packb({"close_router": {"router": "1"}}),
+        msgpack.packb(["close_router"]),
+    ],
+)
+def test_what_is_no_command_is_refused(bench, encoded):
+    with pytest.raises(ValueError, match="command"):
+        bench.worker.submit(encoded)
+
+
+def test_the_refusal_of_a_command_does_not_repeat_its_values(bench):
+    command = {"restart_ice": {"transport": "pass+phrase", "local_ufrag": 1, "local_pwd": 2}}
+    with pytest.raises(ValueError) as refused:
+        bench.worker.submit(msgpack.packb(command))
+    assert "pass+phrase" not in str(refused.value)
+
+
 def test_what_ends_leaves_nothing_behind(call):
-    bench, worker = call.bench, call.bench.worker
+    bench = call.bench
     bench.until(transports=2, publishers=1, subscribers=1)
-    worker.unpublish(commands.Unpublish(call.publisher))
+    bench.submit(core_api.Unpublish(call.publisher))
     bench.until(transports=2, publishers=0, subscribers=0)
-    worker.close_transport(commands.CloseTransport(call.ann.handle))
+    bench.submit(core_api.CloseTransport(call.ann.handle))
     call.ann.send(call.ann.check())
     bench.until(transports=1, drop__stun_unknown_ufrag=1)
-    worker.close_router(commands.CloseRouter(call.router))
+    bench.submit(core_api.CloseRouter(call.router))
     bench.until(transports=0)
-    assert worker.dump(call.router) is None
+    assert bench.snapshot(call.router) is None
 
 
 def test_a_publisher_whose_transport_closes_ends_with_its_subscribers(call):
-    call.bench.worker.close_transport(commands.CloseTransport(call.ann.handle))
+    call.bench.submit(core_api.CloseTransport(call.ann.handle))
     call.bench.until(transports=1, publishers=0, subscribers=0)
-    call.bench.worker.unsubscribe(commands.Unsubscribe(call.subscriber))
-    failed = call.bench.event("command_failed")
-    assert failed == ("command_failed", "unsubscribe", call.subscriber, "unknown_handle")
+    call.bench.submit(core_api.Unsubscribe(call.subscriber))
+    failed = call.bench.event(CommandFailed)
+    assert failed == CommandFailed("unsubscribe", call.subscriber, "unknown_handle")
 
 
 def test_what_a_session_counted_outlives_it(call):
     call.send(1)
     call.ben.receive_rtp()
-    call.bench.worker.close_router(commands.CloseRouter(call.router))
+    call.bench.submit(core_api.CloseRouter(call.router))
     call.bench.until(transports=0, rtp_received=1, rtp_forwarded=1)
 
 
-def test_the_dump_tells_where_a_peer_is_and_no_secret(call):
+def test_the_snapshot_tells_where_a_peer_is_and_no_secret(call):
     call.send(1)
     call.ben.receive_rtp()
-    dump = call.bench.worker.dump(call.router)
-    ports = {transport["remote"] for transport in dump["transports"]}
+    snapshot = call.bench.snapshot(call.router)
+    ports = {transport.remote for transport in snapshot.transports}
     assert ports == {f"127.0.0.1:{peer.socket.getsockname()[1]}" for peer in (call.ann, call.ben)}
-    assert dump["forwarding"]["sources"]
-    assert "password" not in str(dump)
+    (source,) = snapshot.forwarding.sources
+    assert (source.publisher, source.packets) == (call.publisher, 1)
+    assert "password" not in str(snapshot)
 
 
 def test_a_wildcard_worker_answers_from_the_address_it_was_asked_at(make_bench, make_peer):
@@ -372,7 +402,7 @@ def test_a_wildcard_worker_answers_from_the_address_it_was_asked_at(make_bench, 
         bench = make_bench(host)
         peer = make_peer(bench.open_router(), bench=bench, ip="127.0.0.7")
         peer.validate()
-        bench.worker.send_dtls(commands.SendDtls(peer.handle, b"\x16hello"))
+        bench.submit(core_api.SendDtls(peer.handle, b"\x16hello"))
         assert peer.receive() == b"\x16hello"
 
 
@@ -390,42 +420,41 @@ def test_close_leaves_no_thread_and_no_descriptor():
     def alive():
         return [len(list(Path("/proc/self", name).iterdir())) for name in ("task", "fd")]
 
-    native.Worker("127.0.0.1", 0).close()
+    native.Worker(msgpack.packb({"host": "127.0.0.1"})).close()
     before = alive()
     for _ in range(5):
-        worker = native.Worker("127.0.0.1", 0)
-        worker.open_router(commands.OpenRouter(1, PayloadAccess.OPAQUE))
+        worker = native.Worker(msgpack.packb({"host": "127.0.0.1"}))
+        worker.submit(encode_command(core_api.OpenRouter(1, PayloadAccess.OPAQUE)))
         worker.close()
         worker.close()
         with pytest.raises(RuntimeError, match="has ended"):
-            worker.open_router(commands.OpenRouter(2, PayloadAccess.OPAQUE))
+            worker.submit(encode_command(core_api.OpenRouter(2, PayloadAccess.OPAQUE)))
         with pytest.raises(RuntimeError, match="has ended"):
-            worker.dump(1)
-        assert worker.drain() == []
+            worker.snapshot(1)
+        assert decode_events(worker.drain()) == []
         del worker
     assert alive() == before
 
 
 def test_a_port_in_use_and_a_host_that_is_no_address_are_told_apart(bench):
     with pytest.raises(OSError, match="in use"):
-        native.Worker("127.0.0.1", bench.worker.local_port)
+        native.Worker(msgpack.packb({"host": "127.0.0.1", "port": bench.worker.local_port}))
     with pytest.raises(ValueError, match="IP address"):
-        native.Worker("localhost", 0)
+        native.Worker(msgpack.packb({"host": "localhost"}))
 
 
 def test_every_figure_and_every_reason_has_a_total(bench):
     totals = bench.worker.counters()
-    figures = {field.name for field in fields(CoreFigures)} - {"drops"}
-    reasons = {f"drop.{reason}" for reason in native.DROP_REASONS}
+    figures = {info.name for info in core_api.COUNTERS}
+    reasons = {f"drop.{reason}" for reason in core_api.DROP_REASONS}
     assert set(totals) == figures | reasons
-    assert len(set(native.DROP_REASONS)) == len(native.DROP_REASONS)
 
 
 def test_threads_may_share_a_worker(bench):
     def submit(first):
         for router in range(first, first + 100):
-            bench.worker.open_router(commands.OpenRouter(router, PayloadAccess.CLEAR))
-            assert bench.worker.dump(router)["router"] == router
+            bench.submit(core_api.OpenRouter(router, PayloadAccess.CLEAR))
+            assert bench.snapshot(router).router == router
 
     threads = [threading.Thread(target=submit, args=(1_000 * n,)) for n in range(1, 4)]
     for thread in threads:

@@ -10,14 +10,22 @@ from aiortc import RTCCertificate
 from aiortc.rtcdtlstransport import SRTP_PROFILES
 from OpenSSL import SSL
 
-from sfu import commands
-from sfu.commands import Direction, MediaKind
+from sfu import core_api
+from sfu.core_api import (
+    ConsentExpired,
+    Direction,
+    DominantSpeaker,
+    DtlsDatagram,
+    IceValidated,
+    MediaKind,
+    NotEncrypted,
+)
 from sfu.downlink_offers import OFFER_INTERVAL_S
-from sfu.events import ConsentExpired, DominantSpeaker, DtlsDatagram, IceValidated, NotEncrypted
 from sfu.fake import FakeMediaPlane
 from sfu.fake_router import FakeMediaRouter
 from sfu.media_plane import TrackOffer
-from sfu.native_plane import MediaPlaneSettings, NativeMediaPlane
+from sfu.native_plane import NativeMediaPlane
+from sfu.peer_transport import MediaPlaneSettings
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "sdp"
 KID = b"\x80CTXCT\x11\x22"
@@ -176,7 +184,7 @@ def connect_through(router, handle, peer):
     for _ in range(6):
         for datagram in datagrams:
             router.deliver(DtlsDatagram(handle, datagram))
-        mine = [c.datagram for c in router.sent(commands.SendDtls) if c.transport == handle]
+        mine = [c.datagram for c in router.sent(core_api.SendDtls) if c.transport == handle]
         datagrams = peer.step(mine[sent:])
         sent = len(mine)
 
@@ -223,8 +231,8 @@ class NativeBench:
         self.clock.advance(OFFER_INTERVAL_S)
 
     def _transport(self, client, direction):
-        owned = [t for t in client.dump()["transports"] if t["direction"] == direction.value]
-        return owned[0]["handle"]
+        owned = [t for t in client.dump().transports if t.direction is direction]
+        return owned[0].handle
 
     def connect(self, client, direction, peer):
         connect_through(self.router, self._transport(client, direction), peer)

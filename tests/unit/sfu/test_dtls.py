@@ -14,7 +14,7 @@ from aiortc.rtcdtlstransport import (
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
-from sfu.commands import SrtpProfile
+from sfu.core_api import SrtpProfile
 from sfu.dtls import MTU_BYTES, DtlsAssociation, DtlsIdentity, DtlsState
 
 

@@ -5,11 +5,22 @@ import random
 
 import pytest
 
-from sfu import commands
-from sfu.commands import Codec, Direction, Extension, MediaKind, PayloadAccess, SrtpProfile
+from sfu import core_api
+from sfu.core_api import (
+    Codec,
+    CommandFailed,
+    ConsentExpired,
+    Direction,
+    DtlsDatagram,
+    Extension,
+    IceValidated,
+    LayerWish,
+    MediaKind,
+    PayloadAccess,
+    SrtpProfile,
+)
 from sfu.downlink_offers import OFFER_INTERVAL_S
-from sfu.events import CommandFailed, ConsentExpired, DtlsDatagram, IceValidated
-from sfu.media_plane import LayerWish, MediaError
+from sfu.media_plane import MediaError
 from sfu.sdp.parse import parse
 
 ALL = frozenset(MediaKind)
@@ -58,7 +69,7 @@ class Scene:
             self.clock.run_soon()
 
     def _unconnected(self, media):
-        return [t["direction"] for t in media.dump()["transports"] if not t["connected"]]
+        return [t.direction.value for t in media.dump().transports if not t.connected]
 
     def last(self, kind):
         return self.router.sent(kind)[-1]
@@ -70,9 +81,9 @@ def scene(peers):
 
 
 async def test_a_sealed_session_is_opaque_in_the_core_and_a_clear_one_is_not(scene):
-    assert scene.last(commands.OpenRouter).access is PayloadAccess.OPAQUE
+    assert scene.last(core_api.OpenRouter).access is PayloadAccess.OPAQUE
     scene.plane.open_session("clear", e2ee=False)
-    assert scene.last(commands.OpenRouter).access is PayloadAccess.CLEAR
+    assert scene.last(core_api.OpenRouter).access is PayloadAccess.CLEAR
 
 
 async def test_a_publisher_is_asked_to_keep_its_video_to_the_projects_bit_rate(scene):
@@ -94,14 +105,14 @@ async def test_nothing_is_opened_before_it_is_needed(scene):
 
 async def test_the_core_learns_the_keys_of_the_handshake_and_the_negotiated_source(scene, peers):
     answer = await scene.publish("ann")
-    keys = scene.last(commands.SetSrtpKeys)
+    keys = scene.last(core_api.SetSrtpKeys).secrets
     assert keys.profile is SrtpProfile.AEAD_AES_128_GCM
     ours = scene.members["ann"][2].ssl.export_keying_material(b"EXTRACTOR-dtls_srtp", 56)
     assert (keys.receive_key, keys.send_key) == (ours[:16], ours[16:32])
-    publish = scene.last(commands.Publish)
+    publish = scene.last(core_api.Publish)
     assert [source.mid for source in publish.sources] == ["0", "1"]
     assert publish.sources[1].declared_kids == (peers.KID,)
-    opened = scene.last(commands.OpenTransport)
+    opened = scene.last(core_api.OpenTransport)
     assert opened.local_ufrag == parse(answer.sdp).media[0].transport.ice_ufrag
     assert opened.local_pwd not in repr(opened)
 
@@ -111,10 +122,10 @@ async def test_no_handshake_before_ice(scene, peers):
     handle = peers.transport_of(scene.router, Direction.UPLINK)
     (hello,) = scene.members["ann"][2].step([])
     scene.router.deliver(DtlsDatagram(handle, hello))
-    assert scene.router.sent(commands.SendDtls) == []
+    assert scene.router.sent(core_api.SendDtls) == []
     assert scene.plane.counters()["dtls_before_ice"] == 1
     scene.router.deliver(IceValidated(handle), DtlsDatagram(handle, hello))
-    assert len(scene.router.sent(commands.SendDtls)) == 1
+    assert len(scene.router.sent(core_api.SendDtls)) == 1
 
 
 async def test_a_client_that_never_shows_up_loses_its_transport(scene):
@@ -133,7 +144,7 @@ async def test_a_handshake_that_stands_still_ends_after_ten_seconds(scene, peers
     (hello,) = scene.members["ann"][2].step([])
     scene.router.deliver(IceValidated(handle), DtlsDatagram(handle, hello))
     scene.clock.advance(9)
-    assert len(scene.router.sent(commands.SendDtls)) > 3
+    assert len(scene.router.sent(core_api.SendDtls)) > 3
     scene.clock.advance(2)
     assert scene.members["ann"][1].told == [("lost", Direction.UPLINK)]
     assert scene.clock.timers == 0
@@ -145,7 +156,7 @@ async def test_another_certificate_than_in_the_offer_never_gets_keys(scene, peer
     await media.publish("st", up.offer(), peers.TRACKS)
     peers.connect_through(scene.router, peers.transport_of(scene.router, Direction.UPLINK), liar)
     scene.clock.run_soon()
-    assert scene.router.sent(commands.SetSrtpKeys) == []
+    assert scene.router.sent(core_api.SetSrtpKeys) == []
     assert listener.told == [("lost", Direction.UPLINK)]
     assert scene.plane.counters()["handshakes.fingerprint_mismatch"] == 1
 
@@ -166,10 +177,10 @@ async def test_a_handshake_may_be_done_before_the_answer_that_names_the_certific
     media, listener, _, down = scene.members["ben"]
     peers.connect_through(scene.router, peers.transport_of(scene.router, Direction.DOWNLINK), down)
     assert down.done
-    assert len(scene.router.sent(commands.SetSrtpKeys)) == 1
+    assert len(scene.router.sent(core_api.SetSrtpKeys)) == 1
     media.answer_downlink(1, down.answer(listener.offers[0]))
     scene.clock.run_soon()
-    assert len(scene.router.sent(commands.SetSrtpKeys)) == 2
+    assert len(scene.router.sent(core_api.SetSrtpKeys)) == 2
     assert listener.told == [("connected", "su")]
 
 
@@ -180,9 +191,9 @@ async def test_a_subscription_reaches_the_core_when_it_can_flow(scene):
     media.set_subscriber_forwarding("su", MediaKind.VIDEO, forwarding=False)
     media.set_layer_wish("su", LayerWish(320, 240, None))
     media.answer_downlink(1, down.answer(listener.offers[0]))
-    assert scene.router.sent(commands.Subscribe) == []
+    assert scene.router.sent(core_api.Subscribe) == []
     scene.bench.connect(media, Direction.DOWNLINK, down)
-    subscribe = scene.last(commands.Subscribe)
+    subscribe = scene.last(core_api.Subscribe)
     assert [(s.mid, s.source_mid) for s in subscribe.sinks] == [("0", "0"), ("1", "1")]
     assert subscribe.sinks[0].extensions == {
         Extension.MID: 1,
@@ -191,7 +202,7 @@ async def test_a_subscription_reaches_the_core_when_it_can_flow(scene):
     }
     assert subscribe.sinks[1].rtx_ssrc is not None
     kinds = [type(command) for command in scene.router.commands[-3:]]
-    assert kinds == [commands.Subscribe, commands.SetSinkForwarding, commands.SetLayerWish]
+    assert kinds == [core_api.Subscribe, core_api.SetSinkForwarding, core_api.SetLayerWish]
 
 
 async def test_a_changed_secret_asks_for_one_key_frame_after_the_switch(scene, peers):
@@ -201,15 +212,15 @@ async def test_a_changed_secret_asks_for_one_key_frame_after_the_switch(scene, p
     for mid in ("0", "1"):
         media.declare_kids("st", mid, [peers.KID, new])
     scene.clock.advance(1)
-    assert scene.router.sent(commands.RequestKeyFrame) == []
+    assert scene.router.sent(core_api.RequestKeyFrame) == []
     for mid in ("0", "1"):
         media.declare_kids("st", mid, [new])
     media.request_key_frame("st")
     scene.clock.advance(1)
-    assert len(scene.router.sent(commands.RequestKeyFrame)) == 1
+    assert len(scene.router.sent(core_api.RequestKeyFrame)) == 1
     media.declare_kids("st", "1", [b"\x90FRESH" + b"\x33\x44"])
     scene.clock.advance(1)
-    assert len(scene.router.sent(commands.RequestKeyFrame)) == 1
+    assert len(scene.router.sent(core_api.RequestKeyFrame)) == 1
 
 
 async def test_a_key_frame_wanted_for_a_stream_that_ends_is_not_asked(scene):
@@ -218,13 +229,13 @@ async def test_a_key_frame_wanted_for_a_stream_that_ends_is_not_asked(scene):
     media.request_key_frame("st")
     media.unpublish("st")
     scene.clock.advance(1)
-    assert scene.router.sent(commands.RequestKeyFrame) == []
+    assert scene.router.sent(core_api.RequestKeyFrame) == []
 
 
 async def test_muting_holds_back_the_sources_of_that_kind(scene):
     await scene.publish("ann")
     scene.members["ann"][0].set_stream_forwarding("st", MediaKind.AUDIO, forwarding=False)
-    (command,) = scene.router.sent(commands.SetSourceForwarding)
+    (command,) = scene.router.sent(core_api.SetSourceForwarding)
     assert (command.mid, command.forwarding) == ("0", False)
 
 
@@ -271,7 +282,7 @@ async def test_a_new_peer_connection_after_the_last_stream_gets_a_new_transport(
 async def test_what_the_core_refuses_is_never_half_alive(scene, peers, command, told):
     await scene.publish("ann")
     handle = (
-        scene.last(commands.Publish).publisher
+        scene.last(core_api.Publish).publisher
         if command == "publish"
         else peers.transport_of(scene.router, Direction.UPLINK)
     )
@@ -284,11 +295,11 @@ async def test_what_the_core_refuses_is_never_half_alive(scene, peers, command, 
 async def test_a_subscription_the_core_refuses_is_ended_and_offered_away(scene):
     await scene.publish("ann")
     scene.subscribe("ben")
-    handle = scene.last(commands.Subscribe).subscriber
+    handle = scene.last(core_api.Subscribe).subscriber
     scene.router.deliver(CommandFailed("subscribe", handle, "ssrc_taken"))
     scene.clock.advance(OFFER_INTERVAL_S)
     assert scene.members["ben"][1].offers[-1].tracks == ()
-    assert scene.router.sent(commands.Unsubscribe) == []
+    assert scene.router.sent(core_api.Unsubscribe) == []
 
 
 async def test_late_events_of_what_is_gone_do_nothing(scene):
@@ -398,11 +409,11 @@ async def test_with_a_peer_that_waits_for_it_the_handshake_begins_here(scene, pe
         "active"
     }
     scene.clock.run_soon()
-    assert scene.router.sent(commands.SendDtls) == [], "nobody is known to be there before ICE"
+    assert scene.router.sent(core_api.SendDtls) == [], "nobody is known to be there before ICE"
     scene.bench.connect(media, Direction.UPLINK, encoder)
     scene.clock.run_soon()
     assert ("live", "st") in listener.told
-    keys = scene.last(commands.SetSrtpKeys)
+    keys = scene.last(core_api.SetSrtpKeys).secrets
     size, salt = len(keys.send_key), len(keys.send_salt)
     material = encoder.ssl.export_keying_material(b"EXTRACTOR-dtls_srtp", 2 * (size + salt))
     assert keys.send_key == material[:size], "the client's key is ours"
@@ -420,9 +431,9 @@ async def test_a_first_flight_that_is_lost_is_sent_again(scene, peers):
     await media.publish("st", peers.PeerConnection(passive=True).offer(), peers.TRACKS)
     handle = peers.transport_of(scene.router, Direction.UPLINK)
     scene.router.deliver(IceValidated(handle))
-    assert len(scene.router.sent(commands.SendDtls)) == 1
+    assert len(scene.router.sent(core_api.SendDtls)) == 1
     scene.clock.advance(1)
-    assert len(scene.router.sent(commands.SendDtls)) > 1
+    assert len(scene.router.sent(core_api.SendDtls)) > 1
 
 
 async def test_the_dtls_role_stays_what_the_first_offer_made_it(scene, peers):

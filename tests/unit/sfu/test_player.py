@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfu.commands import Codec, EncodingParameters, Extension, MediaKind
+from sfu.core_api import Codec, EncodingParameters, Extension, MediaKind
 from sfu.rtp_parameters import NegotiatedCodec, NegotiatedMedia
 from sfu.sdp.build import LocalTransport, Origin
 from sfu.sdp.errors import SdpError

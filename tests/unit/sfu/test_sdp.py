@@ -10,7 +10,7 @@ from aiortc.sdp import SessionDescription as AiortcDescription
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfu.commands import Codec, Extension, MediaKind
+from sfu.core_api import Codec, Extension, MediaKind
 from sfu.rtp_parameters import StreamFormat, source_parameters, stream_format
 from sfu.sdp.build import LocalTransport, Origin
 from sfu.sdp.errors import SdpError

@@ -2,11 +2,11 @@
 
 import pytest
 
-from sfu import commands
-from sfu.commands import Direction, PayloadAccess
-from sfu.events import CommandFailed, ConsentExpired
+from sfu import core_api
+from sfu.core_api import CommandFailed, ConsentExpired, Direction, PayloadAccess
 from sfu.fake_router import FakeMediaRouter
-from sfu.native_plane import MediaPlaneSettings, NativeMediaPlane
+from sfu.native_plane import NativeMediaPlane
+from sfu.peer_transport import MediaPlaneSettings
 
 
 class Farm:
@@ -46,17 +46,17 @@ async def test_a_new_session_goes_where_the_fewest_clients_are(two):
     await two.publisher(second)
     third = two.plane.open_session("three", e2ee=True)
     dumps = [await session.dump() for session in (first, second, third)]
-    assert [dump["worker"] for dump in dumps] == [0, 1, 1]
+    assert [dump.worker for dump in dumps] == [0, 1, 1]
 
 
 async def test_empty_sessions_are_dealt_out_in_turn_and_give_their_place_back(two):
     sessions = [two.plane.open_session(name, e2ee=True) for name in "abcd"]
-    assert [(await session.dump())["worker"] for session in sessions] == [0, 1, 0, 1]
+    assert [(await session.dump()).worker for session in sessions] == [0, 1, 0, 1]
     sessions[1].close()
     sessions[3].close()
     dump = await two.plane.open_session("e", e2ee=True).dump()
-    assert dump["worker"] == 1
-    access = commands.OpenRouter(two.plane.sessions["e"].handle, PayloadAccess.OPAQUE)
+    assert dump.worker == 1
+    access = core_api.OpenRouter(two.plane.sessions["e"].handle, PayloadAccess.OPAQUE)
     assert two.routers[1].commands[-1] == access
 
 
@@ -80,10 +80,10 @@ async def test_handles_of_one_worker_mean_nothing_to_another(two):
     clients = [
         (await two.publisher(two.plane.open_session(name, e2ee=True)))[0] for name in ("a", "b")
     ]
-    handles = [client.dump()["transports"][0]["handle"] for client in clients]
+    handles = [client.dump().transports[0].handle for client in clients]
     assert handles[0] == handles[1], "both count from the start"
     two.routers[1].deliver(ConsentExpired(handles[1]))
-    assert [len(client.dump()["transports"]) for client in clients] == [1, 0]
+    assert [len(client.dump().transports) for client in clients] == [1, 0]
     assert two.plane.contexts[0].transports[handles[0]].direction is Direction.UPLINK
 
 
@@ -97,7 +97,7 @@ async def test_the_counters_are_those_of_all_workers_together(two):
 async def test_a_worker_that_has_ended_is_given_no_more_sessions(two):
     two.routers[0].deliver(CommandFailed("worker", 0, "thread_ended"))
     sessions = [two.plane.open_session(name, e2ee=True) for name in "abc"]
-    assert [(await session.dump())["worker"] for session in sessions] == [1, 1, 1]
+    assert [(await session.dump()).worker for session in sessions] == [1, 1, 1]
     assert two.plane.counters()["commands_failed.worker"] == 1
 
 

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use sealroute_rtp::{TransportFeedback, remb_bps};
-use serde_json::{Value, json};
 
 use super::estimator::{Cause, Estimator};
 use super::pacer::{INTERVAL, Pacer};
 use super::prober::Prober;
 use super::sent_packets::SentPackets;
 use crate::parameters::TransportHandle;
+use crate::snapshot::DownlinkSnapshot;
 
 /// Between two divisions of the estimate; also the longest a change waits.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
@@ -254,20 +254,21 @@ impl Downlink {
         due
     }
 
-    pub(crate) fn dump(&self) -> Value {
-        json!({
-            "transport": self.transport.0,
-            "has_feedback": self.estimator.has_feedback(),
-            "estimate_bps": self.estimator.estimate_bps() as u64,
-            "budget_bps": self.estimator.budget_bps() as u64,
-            "reason": self.estimator.cause().name(),
-            "limited": self.estimator.is_limited(),
-            "queueing_ms": self.estimator.queueing().as_millis() as u64,
-            "loss_share": self.estimator.loss_share(),
-            "sent_bps": self.estimator.sent_bps().map(|bps| bps as u64),
-            "wanted_bps": self.wanted_bps as u64,
-            "granted_bps": self.granted_bps as u64,
-            "paced_packets": self.pacer.queued(),
-        })
+    pub(crate) fn snapshot(&self) -> DownlinkSnapshot {
+        let estimator = &self.estimator;
+        DownlinkSnapshot {
+            transport: self.transport,
+            has_feedback: estimator.has_feedback(),
+            estimate_bps: estimator.estimate_bps() as u64,
+            budget_bps: estimator.budget_bps() as u64,
+            reason: estimator.cause().name(),
+            limited: estimator.is_limited(),
+            queueing_ms: estimator.queueing().as_millis() as u64,
+            loss_share: estimator.loss_share(),
+            sent_bps: estimator.sent_bps().map(|bps| bps as u64),
+            wanted_bps: self.wanted_bps as u64,
+            granted_bps: self.granted_bps as u64,
+            paced_packets: self.pacer.queued(),
+        }
     }
 }

@@ -153,7 +153,7 @@ impl SessionRouter {
             let sink = &mut self.sinks[claim.sink];
             if let Some(supply) = apply(now, sink, claim, share) {
                 let subscriber = sink.subscriber;
-                out.event(ForwardEvent::VideoSupply { subscriber, supply });
+                out.event(ForwardEvent::VideoSupplyChanged { subscriber, supply });
             }
             let downlink = &mut self.downlinks[key];
             let stands = downlink.estimator.queueing() >= STANDING;

@@ -39,7 +39,7 @@ impl SessionRouter {
 
 fn told(source: &Source) -> ForwardEvent {
     let streams = source.encodings.iter().enumerate();
-    ForwardEvent::VideoDemand {
+    ForwardEvent::VideoDemandChanged {
         publisher: source.publisher,
         mid: source.parameters.mid.clone(),
         wanted: streams

@@ -11,15 +11,13 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use sealroute_rtp::Sequence;
-use serde_json::{Value, json};
 use slab::Slab;
 
-use crate::congestion::downlink::Downlink;
 use crate::counters::ForwardCounters;
-use crate::dump;
 use crate::parameters::{PayloadAccess, PublisherHandle, SubscriberHandle, TransportHandle};
 use crate::rewriter::Rewriter;
 use crate::sink::Sink;
+use crate::snapshot::{self, DownlinkSnapshot, ForwardingSnapshot};
 use crate::source::Source;
 use crate::speakers::Speakers;
 
@@ -150,14 +148,18 @@ impl SessionRouter {
     }
 
     /// Everything known of the session.
-    pub fn dump(&self) -> Value {
-        json!({
-            "access": format!("{:?}", self.access).to_lowercase(),
-            "sources": self.sources.iter().map(|(_, source)| dump::source(source)).collect::<Vec<_>>(),
-            "sinks": self.sinks.iter().map(|(_, sink)| dump::sink(sink)).collect::<Vec<_>>(),
-            "dominant_speaker": self.speakers.dominant().map(|publisher| publisher.0),
-            "downlinks": self.downlinks.iter().map(Downlink::dump).collect::<Vec<_>>(),
-            "counters": dump::counters(&self.counters),
-        })
+    pub fn snapshot(&self) -> ForwardingSnapshot {
+        ForwardingSnapshot {
+            access: self.access,
+            sources: self
+                .sources
+                .iter()
+                .map(|(_, source)| source.into())
+                .collect(),
+            sinks: self.sinks.iter().map(|(_, sink)| sink.into()).collect(),
+            dominant_speaker: self.speakers.dominant(),
+            downlinks: self.downlinks.iter().map(DownlinkSnapshot::from).collect(),
+            counters: snapshot::counters(&self.counters),
+        }
     }
 }

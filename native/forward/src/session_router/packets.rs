@@ -214,17 +214,10 @@ impl SessionRouter {
     }
 }
 
-/// Tells of RtpStreams that began, and of packets that the seal guard refused.
+/// Notes which encodings began, and tells of packets that the plaintext guard refused.
 pub(super) fn announce(source: &mut Source, now: Instant, out: &mut impl Outbox) {
     for pending in &source.pending {
-        let stream = &mut source.encodings[pending.encoding];
-        if !std::mem::replace(&mut stream.active, true) {
-            out.event(ForwardEvent::SourceActive {
-                publisher: source.publisher,
-                mid: source.parameters.mid.clone(),
-                rid: stream.parameters.rid.clone(),
-            });
-        }
+        source.encodings[pending.encoding].active = true;
     }
     if let Some(packets) = source.guard.poll_report(now) {
         out.event(ForwardEvent::NotEncrypted {

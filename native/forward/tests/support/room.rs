@@ -374,7 +374,9 @@ impl Room {
     /// Of the first camera.
     pub fn supply(&self, viewer: u64) -> Option<VideoSupply> {
         let of_viewer = |event: &ForwardEvent| match event {
-            ForwardEvent::VideoSupply { subscriber, supply } if subscriber.0 == 200 + viewer => {
+            ForwardEvent::VideoSupplyChanged { subscriber, supply }
+                if subscriber.0 == 200 + viewer =>
+            {
                 Some(*supply)
             }
             _ => None,
@@ -386,6 +388,6 @@ impl Room {
     }
 
     pub fn trace(&self, index: usize) -> String {
-        self.session.router.dump()["downlinks"][index].to_string()
+        format!("{:?}", self.session.router.snapshot().downlinks[index])
     }
 }

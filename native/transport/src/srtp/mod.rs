@@ -20,13 +20,17 @@ const ENCRYPTED_FLAG: u32 = 0x8000_0000;
 pub const MAX_OVERHEAD_BYTES: usize = GCM_TAG_BYTES + INDEX_BYTES;
 
 /// A protection profile (RFC 5764, section 4.1.2; RFC 7714, section 14.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum SrtpProfile {
     /// AES-GCM with a key of 128 bits.
+    #[serde(rename = "SRTP_AEAD_AES_128_GCM")]
     AeadAes128Gcm,
     /// AES-GCM with a key of 256 bits.
+    #[serde(rename = "SRTP_AEAD_AES_256_GCM")]
     AeadAes256Gcm,
     /// AES counter mode with HMAC-SHA1, 80 bits of it.
+    #[serde(rename = "SRTP_AES128_CM_SHA1_80")]
     Aes128CmHmacSha1_80,
 }
 

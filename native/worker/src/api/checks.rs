@@ -1,0 +1,158 @@
+//! Ranges of a command's values that its types do not hold.
+
+use std::fmt;
+
+use sealroute_forward::{ExtensionIds, LayerWish, SinkParameters, SourceParameters};
+
+use super::commands::{Command, SrtpSecrets};
+use super::settings::WorkerSettings;
+
+/// The text names what is wrong, never a value: values may be secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed(pub &'static str);
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+type Check = Result<(), Malformed>;
+
+fn require(condition: bool, message: &'static str) -> Check {
+    if condition {
+        Ok(())
+    } else {
+        Err(Malformed(message))
+    }
+}
+
+impl Command {
+    /// Whether all values are in range.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn check(&self) -> Check {
+        match self {
+            Self::OpenTransport(of) => own_credentials(&of.local_ufrag, &of.local_pwd.0),
+            Self::RestartIce(of) => own_credentials(&of.local_ufrag, &of.local_pwd.0),
+            // Which characters a peer uses is its own affair: they are only repeated.
+            Self::SetPeerCredentials(of) => credentials(&of.ufrag, &of.pwd.0),
+            Self::SetSrtpKeys(of) => srtp_secrets(&of.secrets),
+            Self::SendDtls(of) => {
+                require((1..=1_500).contains(&of.datagram.0.len()), "datagram size")
+            }
+            Self::Publish(of) => {
+                require(!of.sources.is_empty(), "a publisher needs a source")?;
+                of.sources.iter().try_for_each(source)
+            }
+            Self::Subscribe(of) => {
+                require(!of.sinks.is_empty(), "a subscriber needs a sink")?;
+                of.sinks.iter().try_for_each(sink)
+            }
+            Self::DeclareKids(of) => mid(&of.mid),
+            Self::SetSourceForwarding(of) => mid(&of.mid),
+            Self::SetLayerWish(of) => layer_wish(of.wish),
+            Self::OpenRouter(_)
+            | Self::CloseRouter(_)
+            | Self::CloseTransport(_)
+            | Self::RequestKeyFrame(_)
+            | Self::Unpublish(_)
+            | Self::SetSinkForwarding(_)
+            | Self::Unsubscribe(_) => Ok(()),
+        }
+    }
+}
+
+impl WorkerSettings {
+    /// Whether all values are in range.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn check(&self) -> Check {
+        require(
+            self.consent_timeout_ms > 0,
+            "consent timeout is out of range",
+        )?;
+        let ring = (2..=1 << 20).contains(&self.event_ring_size);
+        require(ring, "event ring size is out of range")
+    }
+}
+
+/// ice-char of RFC 8839 section 5.4.
+fn is_ice_chars(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/')
+}
+
+fn own_credentials(ufrag: &str, pwd: &str) -> Check {
+    let own = is_ice_chars(ufrag) && is_ice_chars(pwd);
+    require(own, "ICE credentials are malformed")?;
+    credentials(ufrag, pwd)
+}
+
+/// RFC 8839 section 5.4: 4 to 256 and 22 to 256 characters.
+fn credentials(ufrag: &str, pwd: &str) -> Check {
+    let fit = (4..=256).contains(&ufrag.len()) && (22..=256).contains(&pwd.len());
+    require(fit, "ICE credentials are malformed")
+}
+
+fn srtp_secrets(secrets: &SrtpSecrets) -> Check {
+    let (key, salt) = (secrets.profile.key_bytes(), secrets.profile.salt_bytes());
+    let keys = [&secrets.receive_key, &secrets.send_key];
+    require(keys.iter().all(|one| one.0.len() == key), "key size")?;
+    let salts = [&secrets.receive_salt, &secrets.send_salt];
+    require(salts.iter().all(|one| one.0.len() == salt), "salt size")
+}
+
+fn source(source: &SourceParameters) -> Check {
+    require(!source.encodings.is_empty(), "a source needs an encoding")?;
+    require(source.clock_rate_hz > 0, "clock rate is out of range")?;
+    let rids = source.encodings.iter().filter_map(|one| one.rid.as_ref());
+    let is_rid = |rid: &String| (1..=255).contains(&rid.len()) && is_graphic(rid);
+    require(rids.into_iter().all(is_rid), "rid is malformed")?;
+    mid(&source.mid)?;
+    payload_types(source.payload_type, source.rtx_payload_type)?;
+    extension_ids(&source.extensions)
+}
+
+fn sink(sink: &SinkParameters) -> Check {
+    require(sink.ssrc > 0, "SSRC is out of range")?;
+    let both = sink.rtx_ssrc.is_some() == sink.rtx_payload_type.is_some();
+    require(both, "rtx is half given")?;
+    mid(&sink.mid)?;
+    mid(&sink.source_mid)?;
+    payload_types(sink.payload_type, sink.rtx_payload_type)?;
+    extension_ids(&sink.extensions)
+}
+
+fn layer_wish(wish: LayerWish) -> Check {
+    let is_rate = |rate: f32| rate.is_finite() && rate >= 0.0;
+    require(
+        wish.max_frame_rate.is_none_or(is_rate),
+        "frame rate is out of range",
+    )
+}
+
+fn is_graphic(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// An m-line's identification tag.
+fn mid(value: &str) -> Check {
+    let fits = is_graphic(value) && (1..=16).contains(&value.len());
+    require(fits, "mid is malformed")
+}
+
+fn payload_types(media: u8, rtx: Option<u8>) -> Check {
+    let fit = media < 128 && rtx.is_none_or(|rtx| rtx < 128);
+    require(fit, "payload type is out of range")
+}
+
+/// 15 is reserved in the one-byte form (RFC 8285 section 4.2).
+fn extension_ids(ids: &ExtensionIds) -> Check {
+    let fit = ids.0.iter().all(|&(_, id)| id != 0 && id != 15);
+    require(fit, "extension id is out of range")
+}

@@ -1,0 +1,333 @@
+//! What the control plane tells the worker: plain data.
+
+use std::fmt;
+
+use sealroute_forward::{
+    Kid, LayerWish, MediaKind, PayloadAccess, PublisherHandle, SinkParameters, SourceParameters,
+    SubscriberHandle, TransportHandle, kids,
+};
+use sealroute_transport::SrtpProfile;
+use serde::{Deserialize, Serialize};
+
+/// Names one session within the worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RouterHandle(pub u64);
+
+/// Seen from the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// The client sends media.
+    Uplink,
+    /// The client receives media.
+    Downlink,
+}
+
+/// What must never reach a log.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret<T = serde_bytes::ByteBuf>(pub T);
+
+/// Marks the field, so that Python does not print it either.
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Secret<String> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "SecretText".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "x-python": "str", "x-secret": true })
+    }
+}
+
+/// See `Secret<String>`.
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Secret {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "SecretBytes".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "x-python": "bytes", "x-secret": true })
+    }
+}
+
+impl<T> fmt::Debug for Secret<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret")
+    }
+}
+
+/// Master keys and salts of a finished DTLS handshake.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SrtpSecrets {
+    /// Negotiated by DTLS.
+    pub profile: SrtpProfile,
+    /// Opens what the client sends.
+    pub receive_key: Secret,
+    /// See `receive_key`.
+    pub receive_salt: Secret,
+    /// Seals what the client receives.
+    pub send_key: Secret,
+    /// See `send_key`.
+    pub send_salt: Secret,
+}
+
+/// A new session. `access` is fixed for its life.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct OpenRouter {
+    /// Not in use.
+    pub router: RouterHandle,
+    /// Fixed for its life.
+    pub access: PayloadAccess,
+}
+
+/// Ends a session with every transport, publisher and subscriber in it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct CloseRouter {
+    /// Which.
+    pub router: RouterHandle,
+}
+
+/// A new peer transport: from now on checks with USERNAME `local_ufrag:*` are answered (ICE-lite,
+/// RFC 8445).
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct OpenTransport {
+    /// Its session.
+    pub router: RouterHandle,
+    /// Not in use.
+    pub transport: TransportHandle,
+    /// Its direction.
+    pub direction: Direction,
+    /// Unique within the worker.
+    pub local_ufrag: String,
+    /// Authenticates checks.
+    pub local_pwd: Secret<String>,
+}
+
+/// An ICE restart: checks need these credentials from now on, and the first valid one selects its
+/// source. The present path, the DTLS association and the SRTP state stay.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RestartIce {
+    /// Whose.
+    pub transport: TransportHandle,
+    /// Unique within the worker.
+    pub local_ufrag: String,
+    /// Authenticates checks.
+    pub local_pwd: Secret<String>,
+}
+
+/// The peer's side of ICE, for our own checks: they find a peer whose address changed.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SetPeerCredentials {
+    /// Whose.
+    pub transport: TransportHandle,
+    /// Names the peer.
+    pub ufrag: String,
+    /// Authenticates checks to the peer.
+    pub pwd: Secret<String>,
+}
+
+/// The keys of a finished DTLS handshake: media can flow.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SetSrtpKeys {
+    /// Whose.
+    pub transport: TransportHandle,
+    /// Both directions.
+    pub secrets: Box<SrtpSecrets>,
+}
+
+/// One datagram of the handshake for the validated address.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SendDtls {
+    /// Whose.
+    pub transport: TransportHandle,
+    /// One datagram.
+    pub datagram: Secret,
+}
+
+/// Ends a transport and what used it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct CloseTransport {
+    /// Which.
+    pub transport: TransportHandle,
+}
+
+/// A new publisher.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Publish {
+    /// Its session.
+    pub router: RouterHandle,
+    /// Not in use.
+    pub publisher: PublisherHandle,
+    /// Its uplink.
+    pub transport: TransportHandle,
+    /// Its m-lines.
+    pub sources: Vec<SourceParameters>,
+}
+
+/// Replaces the key ids that the plaintext guard accepts for one source.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct DeclareKids {
+    /// Whose.
+    pub publisher: PublisherHandle,
+    /// Which m-line.
+    pub mid: String,
+    /// All of them.
+    #[serde(deserialize_with = "kids")]
+    #[cfg_attr(feature = "schema", schemars(with = "sealroute_forward::KidList"))]
+    pub kids: Vec<Kid>,
+}
+
+/// Holds back what a source sends (force mute), or lets it pass again.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SetSourceForwarding {
+    /// Whose.
+    pub publisher: PublisherHandle,
+    /// Which m-line.
+    pub mid: String,
+    /// False: held back.
+    pub forwarding: bool,
+}
+
+/// Asks a publisher for one key frame on every video encoding (key change, late joiner).
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RequestKeyFrame {
+    /// Of whom.
+    pub publisher: PublisherHandle,
+}
+
+/// Ends a publisher and its subscribers.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Unpublish {
+    /// Which.
+    pub publisher: PublisherHandle,
+}
+
+/// A new subscriber.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Subscribe {
+    /// Its session.
+    pub router: RouterHandle,
+    /// Not in use.
+    pub subscriber: SubscriberHandle,
+    /// What it receives.
+    pub publisher: PublisherHandle,
+    /// Its downlink.
+    pub transport: TransportHandle,
+    /// Its m-lines.
+    pub sinks: Vec<SinkParameters>,
+}
+
+/// Pauses or resumes one kind of media to a subscriber (subscribeToVideo, wrong secret).
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SetSinkForwarding {
+    /// Whose.
+    pub subscriber: SubscriberHandle,
+    /// Audio or video.
+    pub kind: MediaKind,
+    /// False: held back.
+    pub forwarding: bool,
+}
+
+/// The most that a subscriber wants of a video.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SetLayerWish {
+    /// Whose.
+    pub subscriber: SubscriberHandle,
+    /// None: no limit.
+    pub wish: LayerWish,
+}
+
+/// Ends a subscriber.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Unsubscribe {
+    /// Which.
+    pub subscriber: SubscriberHandle,
+}
+
+/// What may be asked of the worker. A conflict with its state comes back as `CommandFailed`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    /// See [`OpenRouter`].
+    OpenRouter(OpenRouter),
+    /// See [`CloseRouter`].
+    CloseRouter(CloseRouter),
+    /// See [`OpenTransport`].
+    OpenTransport(OpenTransport),
+    /// See [`RestartIce`].
+    RestartIce(RestartIce),
+    /// See [`SetPeerCredentials`].
+    SetPeerCredentials(SetPeerCredentials),
+    /// See [`SetSrtpKeys`].
+    SetSrtpKeys(SetSrtpKeys),
+    /// See [`SendDtls`].
+    SendDtls(SendDtls),
+    /// See [`CloseTransport`].
+    CloseTransport(CloseTransport),
+    /// See [`Publish`].
+    Publish(Publish),
+    /// See [`DeclareKids`].
+    DeclareKids(DeclareKids),
+    /// See [`SetSourceForwarding`].
+    SetSourceForwarding(SetSourceForwarding),
+    /// See [`RequestKeyFrame`].
+    RequestKeyFrame(RequestKeyFrame),
+    /// See [`Unpublish`].
+    Unpublish(Unpublish),
+    /// See [`Subscribe`].
+    Subscribe(Subscribe),
+    /// See [`SetSinkForwarding`].
+    SetSinkForwarding(SetSinkForwarding),
+    /// See [`SetLayerWish`].
+    SetLayerWish(SetLayerWish),
+    /// See [`Unsubscribe`].
+    Unsubscribe(Unsubscribe),
+}
+
+impl Command {
+    /// Its name and main handle, as `CommandFailed` reports them.
+    pub(crate) fn identity(&self) -> (&'static str, u64) {
+        match self {
+            Self::OpenRouter(of) => ("open_router", of.router.0),
+            Self::CloseRouter(of) => ("close_router", of.router.0),
+            Self::OpenTransport(of) => ("open_transport", of.transport.0),
+            Self::RestartIce(of) => ("restart_ice", of.transport.0),
+            Self::SetPeerCredentials(of) => ("set_peer_credentials", of.transport.0),
+            Self::SetSrtpKeys(of) => ("set_srtp_keys", of.transport.0),
+            Self::SendDtls(of) => ("send_dtls", of.transport.0),
+            Self::CloseTransport(of) => ("close_transport", of.transport.0),
+            Self::Publish(of) => ("publish", of.publisher.0),
+            Self::DeclareKids(of) => ("declare_kids", of.publisher.0),
+            Self::SetSourceForwarding(of) => ("set_source_forwarding", of.publisher.0),
+            Self::RequestKeyFrame(of) => ("request_key_frame", of.publisher.0),
+            Self::Unpublish(of) => ("unpublish", of.publisher.0),
+            Self::Subscribe(of) => ("subscribe", of.subscriber.0),
+            Self::SetSinkForwarding(of) => ("set_sink_forwarding", of.subscriber.0),
+            Self::SetLayerWish(of) => ("set_layer_wish", of.subscriber.0),
+            Self::Unsubscribe(of) => ("unsubscribe", of.subscriber.0),
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Everything the worker knows of one session.
+
+use sealroute_forward::{ForwardingSnapshot, TransportHandle};
+use serde::Serialize;
+
+use super::commands::{Direction, RouterHandle};
+
+/// Everything the worker knows of one session.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Snapshot {
+    /// Which.
+    pub router: RouterHandle,
+    /// Its peers.
+    pub transports: Vec<TransportSnapshot>,
+    /// What goes between them.
+    pub forwarding: ForwardingSnapshot,
+}
+
+/// One peer of the session on the network.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct TransportSnapshot {
+    /// Which.
+    pub transport: TransportHandle,
+    /// Its direction.
+    pub direction: Direction,
+    /// The peer's validated address and port.
+    pub remote: Option<String>,
+    /// `udp` or `tcp`.
+    pub protocol: Option<&'static str>,
+    /// Our address on that path.
+    pub local: Option<String>,
+    /// Until consent expires (RFC 7675).
+    pub consent_left_ms: Option<u64>,
+    /// Its DTLS handshake has ended well.
+    pub has_keys: bool,
+    /// The id of transport-wide sequence numbers.
+    pub feedback_extension: Option<u8>,
+}

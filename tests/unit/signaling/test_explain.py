@@ -5,9 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from sfu.core_api import MediaKind
+from sfu.core_api import (
+    Direction,
+    DownlinkSnapshot,
+    ForwardingSnapshot,
+    MediaKind,
+    PayloadAccess,
+    Snapshot,
+    TransportSnapshot,
+)
 from sfu.ids import StreamId, SubscriberId
-from sfu.media_plane import SessionDump
+from sfu.media_plane import ClientDump, SessionDump, SubscriptionDump, TransportDump
 from sfu.media_view import (
     EncodingView,
     MediaView,
@@ -295,31 +303,33 @@ def test_a_client_that_answers_nothing_gets_nothing_whatever_is_sent_to_it():
     assert scene.codes() == [Code.NOT_ANSWERING]
 
 
-def test_the_estimate_is_read_where_the_core_writes_it():
-    dump = {
-        "connections": {
-            "ben": {
-                "transports": [{"handle": 4, "direction": "downlink", "connected": True}],
-                "subscriptions": {"sub": {"handle": 5, "started": True}},
-            }
-        },
-        "core": {
-            "transports": [{"transport": 4, "consent_left_ms": 10_000}],
-            "forwarding": {
-                "downlinks": [
-                    {
-                        "transport": 4,
-                        "estimate_bps": 90_000,
-                        "wanted_bps": 500_000,
-                        "limited": True,
-                        "reason": "delay",
-                    }
-                ]
-            },
-        },
-    }
-    view = read_media(dump).subscribers[SUB]
-    assert (view.estimate_bps, view.narrow, view.unheard_ms) == (90_000, True, 20_000)
-    dump["core"]["forwarding"]["downlinks"][0]["reason"] = "start"
-    view = read_media(dump).subscribers[SUB]
-    assert (view.estimate_bps, view.narrow) == (None, False)
+def test_an_assumed_estimate_is_none_and_a_measured_one_tells_a_narrow_link():
+    assumed = DownlinkSnapshot(
+        transport=4,
+        has_feedback=True,
+        estimate_bps=90_000,
+        budget_bps=90_000,
+        reason="start",
+        limited=True,
+        queueing_ms=0,
+        loss_share=0.0,
+        sent_bps=None,
+        wanted_bps=500_000,
+        granted_bps=90_000,
+        paced_packets=0,
+    )
+    peer = TransportSnapshot(4, Direction.DOWNLINK, None, None, None, 10_000, True, None)
+    client = ClientDump(
+        transports=(TransportDump(4, Direction.DOWNLINK, True, "connected", True),),
+        subscriptions={SUB: SubscriptionDump(CAM, 5, ("0",), True)},
+    )
+
+    def view(link: DownlinkSnapshot) -> SubscriberView:
+        forwarding = ForwardingSnapshot(PayloadAccess.OPAQUE, (), (), None, (link,), {})
+        core = Snapshot(1, (peer,), forwarding)
+        return read_media(SessionDump("s", connections={"ben": client}, core=core)).subscribers[SUB]
+
+    seen = view(replace(assumed, reason="delay"))
+    assert (seen.estimate_bps, seen.narrow, seen.unheard_ms) == (90_000, True, 20_000)
+    seen = view(assumed)
+    assert (seen.estimate_bps, seen.narrow) == (None, False)

@@ -1,6 +1,6 @@
 //! The worker's Python face. Calls that may wait let go of the interpreter; the thread never has it.
 //!
-//! Commands, events, snapshots and settings cross as MessagePack; `sealroute_worker::api` is the
+//! Commands, events, snapshots and settings cross as `MessagePack`; `sealroute_worker::api` is the
 //! one description of them.
 
 use std::os::fd::RawFd;

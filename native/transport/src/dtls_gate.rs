@@ -14,10 +14,10 @@ const CHANGE_CIPHER_SPEC: u8 = 20;
 const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
 const APPLICATION_DATA: u8 = 23;
-/// All of a handshake in either role: hellos, HelloVerifyRequest, tickets, certificates and their
-/// status, key exchanges, CertificateRequest, ServerHelloDone, CertificateVerify, Finished.
+/// All of a handshake in either role: hellos, `HelloVerifyRequest`, tickets, certificates and their
+/// status, key exchanges, `CertificateRequest`, `ServerHelloDone`, `CertificateVerify`, Finished.
 const MESSAGES: [u8; 12] = [1, 2, 3, 4, 11, 12, 13, 14, 15, 16, 20, 22];
-/// A peer sends six at most, and begins a second time after a HelloVerifyRequest.
+/// A peer sends six at most, and begins a second time after a `HelloVerifyRequest`.
 const MAX_MESSAGE_SEQUENCE: u16 = 15;
 /// A certificate chain is the longest; clients of calls have one certificate of some 300 bytes.
 const MAX_MESSAGE_BYTES: usize = 16_384;

@@ -417,7 +417,7 @@ fn junk_of_a_client_reaches_no_handshake_and_hellos_at_rate_a_few() {
         bytes
     };
     for round in 0..50_000 {
-        bench.receive(2, &vec![22; 40]);
+        bench.receive(2, &[22; 40]);
         bench.receive(2, &hello(round as u8));
         bench.pass(Duration::from_micros(20));
         bench.core.events.drain();

@@ -123,6 +123,7 @@ class LiteIce(asyncio.DatagramProtocol):
             )
             answer.attributes["XOR-MAPPED-ADDRESS"] = addr
             answer.add_message_integrity(self.password.encode())
+            answer.add_fingerprint()
             self._peer = addr
             self._socket.sendto(bytes(answer), addr)
 

@@ -150,7 +150,7 @@ def _rename(welcome: Message) -> None:
 
 
 def _twice_myself(welcome: Message) -> None:
-    welcome["connections"] = [welcome["connection"], welcome["connection"]]
+    welcome["connections"] = [*welcome["connections"], welcome["connection"]]
 
 
 def _no_session(welcome: Message) -> None:

@@ -398,8 +398,10 @@ async def just_live(call: Call) -> None:
 
 
 async def inject_both_ways(call: Call) -> None:
-    await call.live()
+    await join_and_try(call)
     up = call.member(call.ada).uplink
+    if not call.stream_id:
+        return
     for index, kind in enumerate(("audio", "video")):
         for number, packet in enumerate(forge.clear(kind)):
             payload_type = next(iter(call.track(kind).payload_types))

@@ -1,0 +1,262 @@
+// One client of a server that lies, in a frame of its own, for OT's exceptions belong to a window;
+// and the page that holds such frames. What the user hears and sees is kept until it is fetched.
+'use strict';
+
+const FRAME_RATE = 12;
+const STEP_SECONDS = 0.2;
+const STEP_HZ = 50;
+const STEPS = 32;
+const LOOK_MS = 70;
+
+const SESSION_EVENTS = [
+  'connectionCreated',
+  'connectionDestroyed',
+  'encryptionStateChanged',
+  'muteForced',
+  'sessionDisconnected',
+  'sessionReconnected',
+  'sessionReconnecting',
+  'streamPropertyChanged',
+  'activeSpeakerChanged',
+];
+const SUBSCRIBER_EVENTS = [
+  'connected',
+  'disconnected',
+  'destroyed',
+  'encryptionSecretMismatch',
+  'encryptionSecretMatch',
+  'encryptionStateChanged',
+  'videoDisabled',
+  'videoEnabled',
+  'videoDisableWarning',
+];
+const PUBLISHER_EVENTS = ['streamDestroyed', 'muteForced', 'destroyed'];
+
+const hostile = {
+  told: [],
+  uncoded: [],
+  signals: [],
+  streams: [],
+  played: {},
+  heard: {},
+  publishers: [],
+
+  tell(name) {
+    hostile.told.push(name);
+  },
+
+  /** An application can act on names that begin with OT_ only. */
+  fail(error) {
+    const name = error?.name ?? String(error);
+    hostile.tell(name);
+    if (!name.startsWith('OT_')) hostile.uncoded.push(`${name}: ${error?.message}`);
+  },
+
+  async guarded(promise) {
+    try {
+      return (await promise) ?? true;
+    } catch (error) {
+      hostile.fail(error);
+      return null;
+    }
+  },
+
+  async connect({ url, sessionId, token, secret }) {
+    const options = { serverUrl: url };
+    if (secret !== null) options.encryptionSecret = secret;
+    const session = OT.initSession('key', sessionId, options);
+    hostile.session = session;
+    for (const name of SESSION_EVENTS) session.on(name, () => hostile.tell(name));
+    session.on({
+      streamCreated: ({ stream }) => {
+        hostile.tell('streamCreated');
+        hostile.streams.push(stream.streamId);
+        hostile.watch(stream);
+      },
+      streamDestroyed: () => hostile.tell('streamDestroyed'),
+      signal: ({ data, encrypted }) => {
+        hostile.tell('signal');
+        hostile.signals.push({ data, encrypted });
+      },
+    });
+    OT.on('exception', ({ title }) => hostile.tell(title));
+    return (await hostile.guarded(session.connect.promise(token))) !== null;
+  },
+
+  async publish({ first, baseHz }) {
+    const publisher = OT.initPublisher('publishers', {
+      insertMode: 'append',
+      videoSource: pictures(first),
+      audioSource: await staircase(baseHz),
+      preferredVideoCodecs: ['vp8'],
+    });
+    for (const name of PUBLISHER_EVENTS) {
+      publisher.on(name, () => hostile.tell(`publisher ${name}`));
+    }
+    const published = await hostile.guarded(hostile.session.publish.promise(publisher));
+    if (published === null) return null;
+    hostile.publishers.push(publisher);
+    return publisher.stream?.streamId ?? null;
+  },
+
+  unpublish() {
+    const publisher = hostile.publishers.pop();
+    if (publisher) hostile.session.unpublish(publisher);
+  },
+
+  setSecret({ secret, immediate }) {
+    return hostile.guarded(hostile.session.setEncryptionSecret(secret, { immediate }));
+  },
+
+  signal({ data, to }) {
+    const body = { type: 'chat', data };
+    if (to !== null) body.to = { connectionId: to };
+    return hostile.guarded(hostile.session.signal(body));
+  },
+
+  code() {
+    return hostile.guarded(hostile.session.getVerificationCode());
+  },
+
+  watch(stream) {
+    const { streamId } = stream;
+    const properties = { insertMode: 'append', width: 160, height: 120 };
+    const subscriber = hostile.session.subscribe(stream, 'subscribers', properties, (error) => {
+      if (error) hostile.fail(error);
+    });
+    for (const name of SUBSCRIBER_EVENTS) {
+      subscriber.on(name, () => {
+        hostile.tell(`subscriber ${name}`);
+        if (name.startsWith('encryptionSecret')) hostile.tell(name);
+      });
+    }
+    const video = () => subscriber.element?.querySelector('video');
+    const seen = (hostile.played[streamId] ??= []);
+    setInterval(() => {
+      const element = video();
+      if (element) seen.push([performance.now(), readPattern(element)]);
+    }, LOOK_MS);
+    hostile.listen(streamId, video);
+  },
+
+  /** By WebAudio, where it runs. */
+  listen(streamId, video) {
+    if (audio?.state !== 'running') return;
+    const heard = (hostile.heard[streamId] ??= []);
+    const analyser = new AnalyserNode(audio, { fftSize: 4_096, smoothingTimeConstant: 0 });
+    const bins = new Float32Array(analyser.frequencyBinCount);
+    let track;
+    let source;
+    setInterval(() => {
+      const stream = video()?.srcObject;
+      const [present] = stream?.getAudioTracks() ?? [];
+      if (present && present !== track) {
+        source?.disconnect();
+        track = present;
+        source = new MediaStreamAudioSourceNode(audio, { mediaStream: new MediaStream([track]) });
+        source.connect(analyser);
+      }
+      analyser.getFloatFrequencyData(bins);
+      const peak = bins.reduce((best, level, bin) => (level > bins[best] ? bin : best), 0);
+      const hertz = (peak * audio.sampleRate) / analyser.fftSize;
+      heard.push([performance.now(), bins[peak] > -45 ? Math.round(hertz / STEP_HZ) : null]);
+    }, LOOK_MS);
+  },
+
+  /** What came since the last time. */
+  fetch() {
+    const { told, uncoded, signals, streams, played, heard } = hostile;
+    const taken = { now: performance.now(), told, uncoded, signals, streams, played: {}, heard: {} };
+    for (const [from, to] of [
+      [played, taken.played],
+      [heard, taken.heard],
+    ]) {
+      for (const [streamId, seen] of Object.entries(from)) to[streamId] = seen.splice(0);
+    }
+    Object.assign(hostile, { told: [], uncoded: [], signals: [], streams: [] });
+    return taken;
+  },
+};
+
+let audio;
+
+/** Pictures that count from `first`. */
+function pictures(first) {
+  const canvas = Object.assign(document.createElement('canvas'), { width: 160, height: 120 });
+  const context = canvas.getContext('2d');
+  context.scale(160 / pattern.WIDTH, 120 / pattern.HEIGHT);
+  let number = first;
+  const draw = () => {
+    number += 1;
+    for (const { colour, x, y, width, height } of pattern.rectangles(number)) {
+      context.fillStyle = `rgb(${colour.join(' ')})`;
+      context.fillRect(x, y, width, height);
+    }
+  };
+  draw();
+  setInterval(draw, 1_000 / FRAME_RATE);
+  return canvas.captureStream(FRAME_RATE).getVideoTracks()[0];
+}
+
+/** A tone that climbs; where WebAudio does not run, the browser's own test microphone. */
+async function staircase(baseHz) {
+  await hear();
+  if (audio.state !== 'running') {
+    const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
+    return stream.getAudioTracks()[0];
+  }
+  const oscillator = new OscillatorNode(audio, { frequency: baseHz });
+  for (let step = 0; step < 400; step += 1) {
+    const at = audio.currentTime + step * STEP_SECONDS;
+    oscillator.frequency.setValueAtTime(baseHz + STEP_HZ * (step % STEPS), at);
+  }
+  const gain = new GainNode(audio, { gain: 0.4 });
+  const destination = new MediaStreamAudioDestinationNode(audio);
+  oscillator.connect(gain).connect(destination);
+  oscillator.start();
+  return destination.stream.getAudioTracks()[0];
+}
+
+async function hear() {
+  audio ??= new AudioContext();
+  const patience = new Promise((resolve) => setTimeout(resolve, 300));
+  await Promise.race([audio.resume(), patience]);
+}
+
+addEventListener('error', ({ message }) => hostile.uncoded.push(message));
+addEventListener('unhandledrejection', ({ reason }) => hostile.uncoded.push(String(reason)));
+
+// --- the page that holds the frames ---------------------------------------------------------
+
+const holder = {
+  frames: new Map(),
+
+  async open(id) {
+    const frame = document.createElement('iframe');
+    frame.allow = 'camera; microphone; autoplay';
+    frame.width = 400;
+    frame.height = 300;
+    const loaded = new Promise((resolve) => (frame.onload = resolve));
+    frame.src = 'hostile.html';
+    document.body.append(frame);
+    await loaded;
+    holder.frames.set(id, frame);
+    await frame.contentWindow.hear();
+  },
+
+  call(id, method, argument) {
+    return holder.frames.get(id).contentWindow.hostile[method](argument);
+  },
+
+  fetch() {
+    return [...holder.frames].map(([id, frame]) => [id, frame.contentWindow.hostile.fetch()]);
+  },
+
+  close(id) {
+    const frame = holder.frames.get(id);
+    holder.frames.delete(id);
+    frame?.remove();
+  },
+};
+
+Object.assign(globalThis, { hostile, holder, hear });

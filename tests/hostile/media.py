@@ -11,11 +11,21 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+import ifaddr
 from aioice import stun
 from aiortc import RTCCertificate, RTCDtlsTransport
 from aiortc.rtcdtlstransport import RTCDtlsFingerprint, RTCDtlsParameters
 
 HOST = "127.0.0.1"
+
+
+def addresses() -> list[str]:
+    """Of this machine, loopback among them: Firefox has no candidate on the loopback interface
+    where there is another."""
+    found = [ip.ip for adapter in ifaddr.get_adapters() for ip in adapter.ips]
+    return [HOST, *(ip for ip in found if isinstance(ip, str) and ip != HOST)]
+
+
 CERTIFICATE = RTCCertificate.generateCertificate()
 FINGERPRINT = next(f.value for f in CERTIFICATE.getFingerprints() if f.algorithm == "sha-256")
 
@@ -105,7 +115,7 @@ class LiteIce(asyncio.DatagramProtocol):
 
     async def open(self) -> None:
         loop = asyncio.get_running_loop()
-        self._socket, _ = await loop.create_datagram_endpoint(lambda: self, (HOST, 0))
+        self._socket, _ = await loop.create_datagram_endpoint(lambda: self, ("0.0.0.0", 0))
         self.port = self._socket.get_extra_info("sockname")[1]
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:

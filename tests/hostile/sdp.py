@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
-from tests.hostile.media import FINGERPRINT, HOST, LiteIce
+from tests.hostile.media import FINGERPRINT, LiteIce, addresses
 
 MID_URI = "urn:ietf:params:rtp-hdrext:sdes:mid"
 MIME = {"opus": "opus/48000/2", "vp8": "VP8/90000", "pcmu": "PCMU/8000", "g722": "G722/8000"}
@@ -99,7 +99,9 @@ class Line:
         else:
             lines += self._media()
         lines += self.extra
-        lines.append(f"a=candidate:1 1 udp 2130706431 {HOST} {ice.port} typ host")
+        for number, address in enumerate(addresses(), 1):
+            priority = 2_130_706_431 - 256 * number
+            lines.append(f"a=candidate:{number} 1 udp {priority} {address} {ice.port} typ host")
         lines.append("a=end-of-candidates")
         return lines
 

@@ -90,8 +90,11 @@ class PythonClient:
         return None
 
     async def connect(self) -> bool:
-        await self._guarded(self._session.connect())
-        return bool(self._session.connection_id) and not self._session.is_leaving
+        async def join() -> bool:
+            await self._session.connect()
+            return True
+
+        return bool(await self._guarded(join()))
 
     async def publish(self) -> str | None:
         tracks = {

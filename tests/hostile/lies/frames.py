@@ -440,6 +440,7 @@ ROWS = (
         "told-as-other",
         "an offer that gives a Subscriber the stream id of another",
         told_as_other,
+        must=Must.EITHER,
         covers=("downlinkOffer",),
     ),
     row(

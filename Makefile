@@ -19,7 +19,7 @@ IMAGE := $(if $(filter 0,$(shell id -u)),test-image,image-not-tested)
 # Namespaces, Janus, a profiler, and the counter of instructions.
 BENCH_REQUIRES := scripts/require /usr/sbin/ip=iproute2 unshare=util-linux janus=janus perf=linux-perf valgrind=valgrind
 
-.PHONY: fuzz check-descriptors check-switches help run build test test-image image-not-tested test-python test-native test-web test-browser lint format bench bench-quick bench-full bench-forwarding bench-rest bench-guard bench-network bench-attack docs clean
+.PHONY: fuzz check-descriptors check-switches help run build test test-image image-not-tested test-python test-native test-web test-browser test-hostile lint format bench bench-quick bench-full bench-forwarding bench-rest bench-guard bench-network bench-attack docs clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -79,7 +79,7 @@ test-native: $(VENV)/tools.stamp ## Rust tests
 
 test-python: build $(VENV)/dev.stamp $(VENV)/official.stamp ## Python tests, the official SDKs and real peers among them
 	@scripts/require ffmpeg=ffmpeg turnserver=coturn /usr/lib/postgresql=postgresql $(GSTREAMER)
-	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile --ignore tests/hostile
 
 test-web: $(VENV)/web.stamp ## Browser SDK tests in Node
 	cd sdk/web && npm test --silent
@@ -95,6 +95,10 @@ test-image: build $(VENV)/dev.stamp ## The container image, built and run withou
 
 image-not-tested:
 	@echo "NOT TESTED: the container image, which takes root: sudo make test-image"
+
+test-hostile: build $(VENV)/dev.stamp ## The clients against a server that lies
+	@scripts/require /usr/bin/chromium=chromium /usr/bin/firefox-esr=firefox-esr node=nodejs
+	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile tests/hostile
 
 lint: build $(VENV)/dev.stamp ## Formatting, lints, types, floors, stubs
 	$(BIN)/ruff format --check .

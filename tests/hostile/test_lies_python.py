@@ -7,11 +7,11 @@ import pytest
 from sealroute_client.e2ee import secret
 
 from tests.hostile.drivers.python import KIND, PythonDriver
-from tests.hostile.lies import TABLE
+from tests.hostile.lies import rows_for
 from tests.hostile.running import play_all
 
 AT_ONCE = 4
-ROWS = [row for row in TABLE if KIND in row.only]
+ROWS = rows_for(KIND)
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 
 

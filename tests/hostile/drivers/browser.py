@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from tests.hostile import content
+from tests.hostile.lies import Row
+from tests.hostile.running import play_all
 from tests.hostile.server import SESSION_ID
 
 SCRIPT = Path(__file__).with_name("browser.mjs")
 FETCH_S = 0.15
 START_S = 60.0
+AT_ONCE = 5
 
 
 class BrowserClient:
@@ -156,3 +159,12 @@ class BrowserDriver:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def play_in(kind: str, rows: list[Row]) -> dict[str, list[str]]:
+    """All rows in one browser, some at once. Name of the row → its faults."""
+    driver = await BrowserDriver.start(kind)
+    try:
+        return await play_all(rows, driver, AT_ONCE)
+    finally:
+        await driver.close()

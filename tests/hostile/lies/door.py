@@ -159,8 +159,8 @@ def _no_session(welcome: Message) -> None:
 
 def _ice_elsewhere(welcome: Message) -> None:
     welcome["iceServers"] = [
-        {"urls": ["turn:127.0.0.1:9?transport=udp"], "username": "u", "credential": "c"},
-        {"urls": ["stun:127.0.0.1:9"]},
+        {"urls": ["turn:127.0.0.1:3479?transport=udp"], "username": "u", "credential": "c"},
+        {"urls": ["stun:127.0.0.1:3479"]},
     ]
 
 
@@ -270,6 +270,11 @@ ROWS = (
         for name, does, change in (
             ("e2ee-false", "after a resume the session is clear", session(e2ee=False)),
             ("relayed", "after a resume it is relayed", session(mediaMode="relayed")),
+        )
+    ),
+    *(
+        Row(f"resume-{name}", does, WELCOME, Must.EITHER, come_back, resuming(change))
+        for name, does, change in (
             ("other-session", "a resume into another session", session(sessionId="2_other")),
             ("other-connection", "a resume as another connection", _rename),
         )

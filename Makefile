@@ -71,7 +71,7 @@ run: build ## Set up and serve (embedded default: SQLite, one process)
 
 # --- proof --------------------------------------------------------------------------------
 
-test: test-native bench-guard test-python test-web test-browser $(IMAGE) ## Set up and run all tests
+test: test-native bench-guard test-python test-web test-browser test-hostile $(IMAGE) ## Set up and run all tests
 	@echo "All tests passed."
 
 test-native: $(VENV)/tools.stamp ## Rust tests

@@ -166,7 +166,15 @@ const hostile = {
   /** What came since the last time. */
   fetch() {
     const { told, uncoded, signals, streams, played, heard } = hostile;
-    const taken = { now: performance.now(), told, uncoded, signals, streams, played: {}, heard: {} };
+    const taken = {
+      now: performance.now(),
+      told,
+      uncoded,
+      signals,
+      streams,
+      played: {},
+      heard: {},
+    };
     for (const [from, to] of [
       [played, taken.played],
       [heard, taken.heard],

@@ -72,6 +72,8 @@ class WireJudge:
     undeclared: dict[bytes, Leak] = field(default_factory=dict)
     """Of key ids that were never declared: no honest call has any. Clear Opus may look like the
     header of a frame, so their secret must be one that was announced, sooner or later."""
+    last_s: dict[int, float] = field(default_factory=dict)
+    """When the newest frame under each hint came."""
     doubtful: list[bytes] = field(default_factory=list)
     _open: dict[int, Frame] = field(default_factory=dict)
 
@@ -128,6 +130,7 @@ class WireJudge:
                 leak = Leak("a clear frame", time.monotonic(), track, sframe[:16].hex())
                 self.undeclared.setdefault(header.kid, leak)
                 self.doubtful.append(header.kid)
+            self.last_s[header.hint] = time.monotonic()
             if not self.hints or self.hints[-1] != header.hint:
                 self.hints.append(header.hint)
 

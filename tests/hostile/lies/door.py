@@ -16,6 +16,7 @@ REFUSALS = (
     "EncryptionRefused",
     "EncryptionNotConfirmed",
     "OT_UNSUPPORTED_BROWSER",
+    "OT_UNEXPECTED_SERVER_RESPONSE",
 )
 ENDED = ("disconnected", "sessionDisconnected", *REFUSALS)
 

@@ -178,6 +178,9 @@ class SessionMachine(RuleBasedStateMachine):
         self.run(asyncio.sleep(SETTLE_S))
         self.check_streams()
         self.check_secrets()
+        links = (self.session.publishing.uplink, self.session.subscribing.downlink)
+        in_use = {link._peer for link in links if link is not None}
+        assert self.peers.open_peers == in_use, "a transport that nobody uses is open"
         self.run(self.session.disconnect())
         self.run(asyncio.sleep(LATE_S))
         assert self.peers.open_peers == set(), "a transport was left open"

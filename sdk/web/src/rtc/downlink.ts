@@ -107,7 +107,7 @@ export class Downlink {
     const fresh = await this.bind(peer, tracks);
     const offers = this.seal ? sealedOffers(offer.sdp, this.stillNamed(peer)) : [offer.sdp];
     for (const sdp of offers) await this.apply(peer, sdp);
-    await this.nameCodecs(peer, fresh);
+    if (this.seal) await this.nameCodecs(this.seal, peer, fresh);
     this.report(peer, tracks);
     await this.request({
       t: 'downlinkAnswer',
@@ -189,6 +189,7 @@ export class Downlink {
 
   /** For browsers whose frames do not say it: what they have negotiated themselves. */
   private async nameCodecs(
+    seal: SessionSeal,
     peer: RTCPeerConnection,
     tracks: readonly DownlinkTrack[],
   ): Promise<void> {
@@ -196,7 +197,7 @@ export class Downlink {
       peer.getTransceivers().map(async ({ mid, receiver }) => {
         if (!tracks.some((track) => track.mid === mid)) return;
         const codec = receiver.getParameters().codecs[0]?.mimeType;
-        await this.seal?.setCodec(this.nameOf(mid ?? ''), codec);
+        await seal.setCodec(this.nameOf(mid ?? ''), codec);
       }),
     );
   }

@@ -99,6 +99,8 @@ class Application {
   check(): void {
     for (const { what, outcomes } of this.calls) {
       assert.equal(outcomes.length, 1, `${what}: ${JSON.stringify(outcomes)}`);
+      // This server connects everybody, sooner or later.
+      assert.doesNotMatch(outcomes.join(), /No media connection/);
     }
     const told = [...this.server.subscribers.values()];
     const wanted = [...this.subscribers].map(({ stream }) => stream.streamId);

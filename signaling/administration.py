@@ -10,8 +10,9 @@ from signaling.clock import Clock
 from signaling.domain.errors import BadRequest, ErrorCode, NotFound
 from signaling.domain.project_changes import key_id, rotated
 from signaling.domain.projects import SECRET_BYTES, Project, new_project
-from signaling.domain.session_ids import RANDOM_BYTES, new_session_id
-from signaling.domain.session_options import SessionOptions, SessionRecord, parse_session_options
+from signaling.domain.session_creation import Circumstances, new_session
+from signaling.domain.session_ids import RANDOM_BYTES
+from signaling.domain.session_options import SessionRecord
 from signaling.domain.tokens import MAX_CONNECTION_DATA_CHARS, TokenClaims, new_client_token
 from signaling.storage.base import ProjectEdit, Store
 
@@ -81,14 +82,12 @@ async def create_session(
 ) -> SessionRecord:
     """A session as `POST /session/create` makes it, without a running server."""
     project = await existing_project(store, api_key)
-    options: SessionOptions = parse_session_options(fields, e2ee_default=project.e2ee_by_default)
-    if options.e2ee and not project.e2ee_enabled:
-        raise BadRequest(ErrorCode.E2EE_NOT_ENABLED)
-    now_ms = int(clock.unix_s() * 1000)
-    session_id = new_session_id(
-        project.api_key, options.location, now_ms, secrets.token_bytes(RANDOM_BYTES)
+    circumstances = Circumstances(
+        now_ms=int(clock.unix_s() * 1000),
+        random_bytes=secrets.token_bytes(RANDOM_BYTES),
+        named_by=project.api_key,
     )
-    record = SessionRecord(session_id, project.api_key, options, now_ms)
+    record = new_session(project, fields, circumstances)
     await store.add_session(record)
     return record
 

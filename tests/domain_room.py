@@ -1,21 +1,28 @@
 """A Session of the domain with a virtual clock: commands in, effects seen per client."""
 
 import itertools
+from dataclasses import replace
 from typing import TypeVar
 
+from config.settings import SignalingSettings
 from sfu.ids import ConnectionId, StreamId, SubscriberId
 from signaling.domain.commands import Command, FromClient, Join, MediaPublished, StreamLive
 from signaling.domain.effects import Broadcast, Effects, Send
 from signaling.domain.roles import CAPABILITIES, Role
 from signaling.domain.session import handle
 from signaling.domain.session_options import MediaMode, SessionOptions, SessionRecord
-from signaling.domain.session_state import Limits, SessionState
+from signaling.domain.session_state import Limits, SessionState, limits_of
 from signaling.protocol import messages as m
 
 OLD_KID = b"\x01\x02\x03\x04\x05\x06\x00\x0a"
 NEW_KID = b"\x01\x02\x03\x04\x05\x06\x00\x0b"
 BOTH_TRACKS = (("0", "audio"), ("1", "video"))
 EffectT = TypeVar("EffectT")
+
+
+def limits_with(**changes: float) -> Limits:
+    """The limits of a new installation, some of them changed."""
+    return replace(limits_of(SignalingSettings()), **changes)
 
 
 class Room:
@@ -26,7 +33,7 @@ class Room:
     ) -> None:
         mode = MediaMode.RELAYED if relayed else MediaMode.ROUTED
         record = SessionRecord("2_MX4x", "1", SessionOptions(media_mode=mode, e2ee=e2ee), 0)
-        self.state = SessionState(record, limits or Limits())
+        self.state = SessionState(record, limits or limits_with())
         self.now_ms = 1_000
         self._ids = itertools.count(1)
         self._requests = itertools.count(1)

@@ -14,17 +14,17 @@ from signaling.protocol.messages import ConnectionInfo, Dimensions, StreamInfo
 class Limits:
     """`keep_alive_ms` and `grace_ms` are told to clients; the shell keeps them."""
 
-    connections: int = 3_000
-    streams_per_connection: int = 8
-    subscribers_per_connection: int = 200
-    messages_per_s: float = 50.0
-    message_burst: int = 400
-    joins_per_s: float = 500.0
-    joins_per_token_per_min: int = 600
-    fan_out_bytes_per_s: int = 4_194_304
-    fan_out_burst: int = 33_554_432
-    keep_alive_ms: int = 10_000
-    grace_ms: int = 15_000
+    connections: int
+    streams_per_connection: int
+    subscribers_per_connection: int
+    messages_per_s: float
+    message_burst: int
+    joins_per_s: float
+    joins_per_token_per_min: int
+    fan_out_bytes_per_s: int
+    fan_out_burst: int
+    keep_alive_ms: int
+    grace_ms: int
 
 
 def limits_of(settings: SignalingSettings) -> Limits:

@@ -16,7 +16,7 @@ MAX_SEALED_BYTES = MAX_DATA_BYTES + 256
 _TYPE = re.compile(r"[A-Za-z0-9_~-]*")
 
 
-def _check(kind: str | None, data: str | None) -> None:
+def check_signal(kind: str | None, data: str | None) -> None:
     if len((kind or "").encode()) > MAX_TYPE_BYTES or len((data or "").encode()) > MAX_DATA_BYTES:
         raise error(ErrorCode.SIGNAL_TOO_LONG)
     if _TYPE.fullmatch(kind or "") is None:
@@ -28,7 +28,7 @@ def handle_signal(state: SessionState, command: FromClient[m.Signal], now_ms: in
     `connection_not_found`."""
     del now_ms
     request = command.message
-    _check(request.type, request.data)
+    check_signal(request.type, request.data)
     if state.e2ee and request.sealed is None:
         # It would carry a member's name without a proof that it comes from that member.
         raise error(ErrorCode.SIGNAL_NOT_ENCRYPTED)
@@ -47,7 +47,7 @@ def handle_signal(state: SessionState, command: FromClient[m.Signal], now_ms: in
 
 def handle_rest_signal(state: SessionState, command: RestSignal, now_ms: int) -> Effects:
     """Errors: `signal_too_long`, `invalid_parameter`, `connection_not_found`, `rate_limited`."""
-    _check(command.type, command.data)
+    check_signal(command.type, command.data)
     limits = state.limits
     if state.rest_fan_out is None:
         state.rest_fan_out = Bucket(float(limits.fan_out_burst), now_ms)

@@ -107,13 +107,6 @@ def text_field(fields: Fields, name: str) -> str | None:
     return value
 
 
-def required_text(fields: Fields, name: str) -> str:
-    value = text_field(fields, name)
-    if not value:
-        raise BadRequest(ErrorCode.INVALID_PARAMETER, f"'{name}' must be set.")
-    return value
-
-
 def no_fields(_body: bytes) -> Fields:
     """For requests without parameters: the SDKs send nothing, `{}` or anything."""
     return {}

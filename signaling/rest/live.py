@@ -6,13 +6,12 @@ They work on sealed sessions too: none of them needs media.
 from collections.abc import Iterable
 
 from signaling.domain.errors import BadRequest, ErrorCode, NotFound
+from signaling.domain.signals import check_signal
 from signaling.rest import replies, requests
 from signaling.rest.answers import JSON, Answer, empty_answer, json_answer
 from signaling.rest.call import Call
 from signaling.rest.live_sessions import LiveStream
 
-MAX_TYPE_BYTES = 128
-MAX_DATA_BYTES = 8_192
 # This SDK parses the answer of GET stream once more when it is labelled JSON.
 _PARSES_TWICE = "OpenTok-Node-SDK/"
 _TEXT = "text/plain; charset=utf-8"
@@ -24,8 +23,7 @@ async def signal(call: Call) -> Answer:
     type_, data = body.type, body.data
     if data is None:
         raise BadRequest(ErrorCode.SIGNAL_DATA_MISSING)
-    if len((type_ or "").encode()) > MAX_TYPE_BYTES or len(data.encode()) > MAX_DATA_BYTES:
-        raise BadRequest(ErrorCode.SIGNAL_TOO_LONG)
+    check_signal(type_, data)
     record = await call.session()
     await call.services.live.signal(record, call.path.get("connection"), type_, data)
     return empty_answer(204)

@@ -46,11 +46,6 @@ impl Link {
         }
     }
 
-    /// Changes the path for datagrams sent from now on.
-    pub fn set_conditions(&mut self, conditions: Conditions) {
-        self.conditions = conditions;
-    }
-
     /// Puts a datagram on its way.
     pub fn send(&mut self, now: Instant, datagram: &[u8]) {
         if self.random.chance(self.conditions.loss) {

@@ -11,7 +11,7 @@ from signaling.domain.membership import MAX_TOKENS
 from signaling.domain.roles import Role
 from signaling.domain.session_state import Limits, limits_of
 from signaling.protocol import messages as m
-from tests.domain_room import Room, broadcast, of, sent
+from tests.domain_room import Room, broadcast, limits_with, of, sent
 
 A, B = ConnectionId("a"), ConnectionId("b")
 
@@ -87,7 +87,7 @@ def test_the_welcome_names_the_hints_in_use() -> None:
 
 
 def test_a_full_session_refuses_until_somebody_leaves() -> None:
-    room = Room(limits=Limits(connections=2))
+    room = Room(limits=limits_with(connections=2))
     room.join("a")
     room.join("b")
     with pytest.raises(DomainError, match="connection_limit"):
@@ -98,7 +98,7 @@ def test_a_full_session_refuses_until_somebody_leaves() -> None:
 
 
 def test_joins_are_limited_per_second() -> None:
-    room = Room(limits=Limits(joins_per_s=2))
+    room = Room(limits=limits_with(joins_per_s=2))
     room.join("a")
     room.join("b")
     with pytest.raises(DomainError, match="rate_limited"):
@@ -110,7 +110,7 @@ def test_joins_are_limited_per_second() -> None:
 
 
 def test_joins_with_one_token_are_limited_and_others_are_not() -> None:
-    room = Room(limits=Limits(joins_per_token_per_min=2))
+    room = Room(limits=limits_with(joins_per_token_per_min=2))
     room.join("a", token=b"1")
     room.join("b", token=b"1")
     with pytest.raises(DomainError, match="rate_limited"):
@@ -121,7 +121,7 @@ def test_joins_with_one_token_are_limited_and_others_are_not() -> None:
 
 
 def test_tokens_that_are_not_used_any_more_are_forgotten() -> None:
-    limits = Limits(joins_per_s=100_000, connections=100_000)
+    limits = limits_with(joins_per_s=100_000, connections=100_000)
     room = Room(limits=limits)
     for number in range(MAX_TOKENS + 5):
         room.join(f"m{number}", token=str(number).encode())
@@ -130,7 +130,7 @@ def test_tokens_that_are_not_used_any_more_are_forgotten() -> None:
 
 
 def test_a_refused_join_costs_no_other_its_turn() -> None:
-    room = Room(e2ee=True, limits=Limits(joins_per_s=1))
+    room = Room(e2ee=True, limits=limits_with(joins_per_s=1))
     for _ in range(5):
         with pytest.raises(DomainError, match="e2ee_unsupported"):
             room.join("x", formats=())
@@ -257,7 +257,7 @@ def test_a_second_hello_is_no_request() -> None:
 
 
 def test_a_client_may_burst_and_then_gets_its_steady_rate() -> None:
-    room = Room(limits=Limits(messages_per_s=2, message_burst=3))
+    room = Room(limits=limits_with(messages_per_s=2, message_burst=3))
     room.join("a")
     room.join("b")
     for number in range(3):
@@ -278,7 +278,7 @@ def test_a_client_may_burst_and_then_gets_its_steady_rate() -> None:
 
 
 def test_a_clock_that_steps_back_gives_and_takes_nothing() -> None:
-    room = Room(limits=Limits(messages_per_s=1, message_burst=1))
+    room = Room(limits=limits_with(messages_per_s=1, message_burst=1))
     room.join("a")
     room.ask("a", m.Ping(id=1))
     room.now_ms -= 10_000

@@ -9,7 +9,7 @@ from signaling.domain.errors import DomainError
 from signaling.domain.roles import Role
 from signaling.domain.session_state import Limits
 from signaling.protocol import messages as m
-from tests.domain_room import OLD_KID, Room, broadcast, of, sent
+from tests.domain_room import OLD_KID, Room, broadcast, limits_with, of, sent
 
 A = ConnectionId("a")
 AUDIO = (("0", "audio"),)
@@ -74,7 +74,7 @@ def test_who_may_publish_does(role: Role) -> None:
 
 
 def test_a_client_publishes_as_many_streams_as_it_may() -> None:
-    room = room_of("a", "b", limits=Limits(streams_per_connection=2))
+    room = room_of("a", "b", limits=limits_with(streams_per_connection=2))
     room.publish("a", "s")
     room.offer("a", "t")
     with pytest.raises(DomainError, match="stream_limit"):

@@ -7,9 +7,8 @@ from signaling.domain.commands import RestSignal
 from signaling.domain.effects import Broadcast, Send
 from signaling.domain.errors import DomainError
 from signaling.domain.roles import Role
-from signaling.domain.session_state import Limits
 from signaling.protocol import messages as m
-from tests.domain_room import Room
+from tests.domain_room import Room, limits_with
 
 A, B = ConnectionId("a"), ConnectionId("b")
 
@@ -87,7 +86,7 @@ def test_a_clear_signal_of_a_member_is_refused_on_a_sealed_session(clear: m.Sign
 
 # --- what signals cost on their way to others -------------------------------------------------
 
-LARGE = Limits(fan_out_bytes_per_s=1_000_000, fan_out_burst=2_000_000, message_burst=10_000)
+LARGE = limits_with(fan_out_bytes_per_s=1_000_000, fan_out_burst=2_000_000, message_burst=10_000)
 
 
 def full_room(members: int = 100) -> Room:

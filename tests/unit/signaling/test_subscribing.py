@@ -16,7 +16,7 @@ from signaling.domain.errors import DomainError
 from signaling.domain.roles import Role
 from signaling.domain.session_state import Limits
 from signaling.protocol import messages as m
-from tests.domain_room import Room, of, sent
+from tests.domain_room import Room, limits_with, of, sent
 
 B = ConnectionId("b")
 SUB = SubscriberId("sub")
@@ -70,7 +70,7 @@ def test_a_stream_that_is_unknown_or_not_live_can_not_be_subscribed_to() -> None
 
 
 def test_a_client_subscribes_as_often_as_it_may() -> None:
-    room = room_with_stream(Limits(subscribers_per_connection=2))
+    room = room_with_stream(limits_with(subscribers_per_connection=2))
     room.subscribe("b", "s", "one")
     room.subscribe("b", "s", "two")
     with pytest.raises(DomainError, match="subscriber_limit"):
@@ -82,7 +82,7 @@ def test_a_client_subscribes_as_often_as_it_may() -> None:
 
 
 def test_places_of_an_ended_stream_are_free_again() -> None:
-    room = room_with_stream(Limits(subscribers_per_connection=1))
+    room = room_with_stream(limits_with(subscribers_per_connection=1))
     room.subscribe("b", "s", "one")
     room.ask("a", m.Unpublish(id=4, stream_id="s"))
     room.publish("a", "t")
@@ -200,7 +200,7 @@ def test_a_player_of_nothing_or_from_nowhere_is_refused(who: str, stream: str, c
 
 
 def test_players_count_as_subscribers() -> None:
-    room = room_with_stream(Limits(subscribers_per_connection=1))
+    room = room_with_stream(limits_with(subscribers_per_connection=1))
     room.do(Play(B, SUB, StreamId("s")))
     with pytest.raises(DomainError) as caught:
         room.do(Play(B, SubscriberId("more"), StreamId("s")))

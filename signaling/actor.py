@@ -33,6 +33,7 @@ from signaling.domain.roles import Capabilities
 from signaling.domain.session import handle
 from signaling.domain.session_options import SessionRecord
 from signaling.domain.session_state import Limits, SessionState
+from signaling.domain.tokens import Admission
 from signaling.ice_servers import IceServers
 from signaling.media_listener import MediaListener
 from signaling.outlet import Outgoing, Outlet
@@ -63,6 +64,15 @@ class JoiningClient:
     data: str
     layout_classes: tuple[str, ...]
     token: bytes = b""
+
+    @classmethod
+    def of(cls, admission: Admission) -> "JoiningClient":
+        return cls(
+            admission.capabilities,
+            admission.connection_data,
+            admission.layout_classes,
+            admission.token,
+        )
 
 
 @dataclass(frozen=True, slots=True)

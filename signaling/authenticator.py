@@ -89,6 +89,7 @@ class Authenticator:
             connection_data=claims.connection_data,
             layout_classes=claims.layout_classes,
             quotas=project.quotas,
+            token=claims.digest,
         )
 
     async def project_of_request(self, credential: Credential) -> Project:

@@ -5,7 +5,6 @@ readers: a client that does not read costs a bounded queue, and a bounded time.
 """
 
 import asyncio
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -245,12 +244,7 @@ class WebSocketGate:
             actor = self._directory.open(admission.session, admission.quotas)
         except DomainError as refused:
             raise _answering(refused, hello) from None
-        joining = JoiningClient(
-            admission.capabilities,
-            admission.connection_data,
-            admission.layout_classes,
-            token=hashlib.sha256(hello.token.encode()).digest(),
-        )
+        joining = JoiningClient.of(admission)
         try:
             return _Client(actor, actor.join(hello, joining, outlet), outlet)
         except DomainError as refused:

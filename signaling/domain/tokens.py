@@ -8,6 +8,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import json
 import math
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
@@ -39,6 +40,8 @@ class TokenClaims:
     expires_s: float
     connection_data: str = field(default="", repr=False)
     layout_classes: tuple[str, ...] = ()
+    digest: bytes = field(default=b"", repr=False, compare=False)
+    """Names the token without being one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ class Admission:
     connection_data: str = field(default="", repr=False)
     layout_classes: tuple[str, ...] = ()
     quotas: Quotas = field(default_factory=Quotas)
+    token: bytes = field(default=b"", repr=False)
+    """A digest of it, by which joins with one token are counted, whichever door they come by."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -140,11 +145,17 @@ def _checked(claims: jwt_claims.Claims, session_id: str, now_s: float) -> TokenC
         raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED, "The token is not for connecting.")
     return TokenClaims(
         session_id=session_id,
+        digest=_digest(claims),
         role=_role(claims),
         expires_s=_checked_expiry(claims, now_s),
         connection_data=_connection_data(claims),
         layout_classes=_layout_classes(claims.get("initial_layout_class_list")),
     )
+
+
+def _digest(claims: jwt_claims.Claims) -> bytes:
+    """Of what is signed: the rest of a token can be written in any number of ways."""
+    return hashlib.sha256(json.dumps(claims, sort_keys=True).encode()).digest()
 
 
 def _checked_expiry(claims: jwt_claims.Claims, now_s: float) -> float:

@@ -139,9 +139,7 @@ class WhipGate:
         begin = do(request, admission, offer, formats)
         name = secrets.token_urlsafe(RESOURCE_BYTES)
         member = HttpMember(lambda: self._forget(name))
-        joining = JoiningClient(
-            admission.capabilities, admission.connection_data, admission.layout_classes
-        )
+        joining = JoiningClient.of(admission)
         hello = hello_of(session, record.project_id, role, formats)
         member.join(self._directory.open(record, admission.quotas), hello, joining)
         # From here on somebody has joined: whatever fails, and however late, ends that.

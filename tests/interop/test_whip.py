@@ -8,11 +8,11 @@ import aiohttp
 import opentok
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
-from sealroute_client import read_counter
+from sealroute_client import ServerError, Session, read_counter
 from sealroute_client.media.sources import open_test_pattern
 
 from config.secret import Secret
-from config.settings import IceSettings
+from config.settings import IceSettings, SignalingSettings
 from tests.media_site import MediaSite, media_site
 from tests.served import psnr, subscribed, until
 
@@ -243,6 +243,28 @@ async def test_trickled_candidates_and_restarts(site, peers, headers, body, stat
     assert answer.status == status
     if status >= 400:
         assert (await answer.json())["message"]
+
+
+async def test_joins_with_one_token_are_limited_through_all_doors_together(tmp_path, http) -> None:
+    few = SignalingSettings(joins_per_token_per_min=2)
+    async with media_site(tmp_path, signaling=few) as site:
+        session = await site.session()
+        token = site.token(session)
+        peer = Peer(site, http, session)
+        peer.headers["Authorization"] = f"Bearer {token}"
+        offer = await peer.publishing()
+        taken = await peer.begin(f"/whip/{session}", offer)
+        client = Session(site.url, site.key, session, token)
+        await client.connect()
+        refused = await http.post(
+            f"{site.url}/whip/{session}", data=offer, headers={**SDP, **peer.headers}
+        )
+        another = Session(site.url, site.key, session, token)
+        with pytest.raises(ServerError, match="Too many requests"):
+            await another.connect()
+        await client.disconnect()
+        await peer.close()
+        assert (taken.status, refused.status) == (201, 429)
 
 
 async def test_sealed_sessions_take_only_who_declares_the_format_and_its_keys(site, peers) -> None:

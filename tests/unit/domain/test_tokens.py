@@ -330,6 +330,37 @@ def test_a_token_with_one_bit_changed_is_refused_or_says_the_same(position, bit)
     assert changed == verify(token)
 
 
+def test_one_token_has_one_digest_however_it_is_spelled():
+    made = new_client_token(
+        PROJECT, TokenClaims(SESSION, Role.PUBLISHER, NOW_S + 60), NOW_S, nonce=1
+    )
+    head, _, payload = base64.b64decode(t1()[4:]).partition(b":")
+    heads = (
+        head,
+        head + b"&x=1",
+        head + b"&x=2",
+        head.upper().replace(b"PARTNER_ID", b"partner_id").replace(b"SIG", b"sig"),
+    )
+    spelled = ["T1==" + base64.b64encode(one + b":" + payload).decode() for one in heads]
+    signature = made.rindex(".") + 1
+    jwts = [made, made[:signature] + "!" + made[signature:], made + "=", made[:-1] + "!" + made[-1]]
+    for same in (spelled, jwts):
+        digests = {admitted.digest for admitted in map(_admitted_if, same) if admitted is not None}
+        assert len(digests) == 1
+        assert digests != {b""}
+    other = new_client_token(
+        PROJECT, TokenClaims(SESSION, Role.PUBLISHER, NOW_S + 60), NOW_S, nonce=2
+    )
+    assert _admitted_if(other).digest != _admitted_if(made).digest
+
+
+def _admitted_if(token):
+    try:
+        return verify_client_token(token, PROJECT, SESSION, NOW_S)
+    except Unauthorized:
+        return None
+
+
 def test_a_token_made_here_is_accepted_here():
     wanted = TokenClaims(SESSION, Role.PUBLISHER_ONLY, NOW_S + 60, "data", ("focus",))
     assert verify(new_client_token(PROJECT, wanted, NOW_S, 7)) == wanted

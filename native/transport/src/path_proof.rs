@@ -121,7 +121,13 @@ mod tests {
         assert!(!proof.spend(now, 112));
         proof.on_answer(now);
         assert!(proof.spend(now, 1_000_000));
-        assert!(proof.is_proven((now + PROVEN_FOR).checked_sub(Duration::from_millis(1)).unwrap()));
+        assert!(
+            proof.is_proven(
+                (now + PROVEN_FOR)
+                    .checked_sub(Duration::from_millis(1))
+                    .unwrap()
+            )
+        );
         assert!(!proof.is_proven(now + PROVEN_FOR) && !proof.spend(now + PROVEN_FOR, 1));
     }
 

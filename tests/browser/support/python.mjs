@@ -21,7 +21,13 @@ export class PythonClient {
     if (secret !== null) await writeFile(secretFile, secret);
     client.process = spawn(program, [
       ...[verb, '--url', room.url, '--api-key', room.apiKey, '--session', room.sessionId],
-      ...['--commands', '--token', token, ...(secret === null ? [] : ['--secret-file', secretFile]), ...flags],
+      ...[
+        '--commands',
+        '--token',
+        token,
+        ...(secret === null ? [] : ['--secret-file', secretFile]),
+        ...flags,
+      ],
     ]);
     client.errors = '';
     client.process.stderr.on('data', (data) => (client.errors += data));

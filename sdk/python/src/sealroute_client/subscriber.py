@@ -147,6 +147,9 @@ class Subscriber(Emitter):
                     track.tap.report,
                 )
             )
+            if self.recording.needs_key_frame:
+                # The one that was asked for at the start can be lost on the way.
+                track.ask_for_key_frame(now_s)
         return plain if self._may_decode(track, frame.codec, plain, now_s) else None
 
     def _open(self, track: ReceivedTrack, frame: EncodedFrame, now_s: float) -> bytes | None:

@@ -16,13 +16,15 @@ from typing import Any, Final
 
 import av
 
-from sealroute_client.e2ee.bitstream import NAL_IDR, split_annexb
+from sealroute_client.e2ee.bitstream import NAL_IDR, NAL_PPS, NAL_SPS, split_annexb
 from sealroute_client.errors import SealrouteError
 from sealroute_client.media.inbound import SenderReport
 
 CLOCK_HZ: Final = {"audio": 48_000, "video": 90_000}
 ALIGN_WAIT_S: Final = 2.5
 """Sender reports come every 0.5 to 1.5 s; without them arrival times align the tracks."""
+_VP8_START: Final = b"\x9d\x01\x2a"
+_VP8_HEADER_BYTES: Final = 10
 TIME_BASE: Final = fractions.Fraction(1, 1000)
 
 
@@ -62,9 +64,22 @@ class RecordingCounts:
 
 
 def is_key_frame(codec: str, data: bytes) -> bool:
+    """VP8 that lost its first packet is none, whatever it looks like: the start code (RFC 6386
+    section 9.1) is missing then."""
     if codec == "vp8":
-        return bool(data) and not data[0] & 1
-    return any(nal[0] & 0x1F == NAL_IDR for nal in split_annexb(data))
+        return len(data) >= _VP8_HEADER_BYTES and not data[0] & 1 and data[3:6] == _VP8_START
+    return NAL_IDR in _nal_kinds(data)
+
+
+def can_begin(codec: str, data: bytes) -> bool:
+    """Whether a file can begin with this frame: for H.264 it has the parameter sets with it."""
+    if codec == "h264":
+        return _nal_kinds(data) >= {NAL_SPS, NAL_PPS, NAL_IDR}
+    return is_key_frame(codec, data)
+
+
+def _nal_kinds(data: bytes) -> set[int]:
+    return {nal[0] & 0x1F for nal in split_annexb(data)}
 
 
 def _video_template(codec: str, key_frame: bytes) -> Any:
@@ -110,6 +125,8 @@ class Recording:
         self.path = path
         self.counts = RecordingCounts()
         self.error: str | None = None
+        self.needs_key_frame = "video" in kinds
+        """Until one has come there is nothing to begin with. Owner: who calls `put`."""
         self._kinds = kinds
         self._inbox: queue.SimpleQueue[Sample | None] = queue.SimpleQueue()
         self._waiting: list[Sample] = []
@@ -123,6 +140,11 @@ class Recording:
         self._thread.start()
 
     def put(self, sample: Sample) -> None:
+        if self.error is not None:
+            # Nobody reads the inbox any more.
+            return
+        if sample.kind == "video" and self.needs_key_frame:
+            self.needs_key_frame = not can_begin(sample.codec, sample.data)
         self._inbox.put(sample)
 
     def close(self) -> None:
@@ -156,7 +178,7 @@ class Recording:
             self._write(sample)
             return
         has_key = any(s.kind == "video" for s in self._waiting)
-        if sample.kind == "video" and not has_key and not is_key_frame(sample.codec, sample.data):
+        if sample.kind == "video" and not has_key and not can_begin(sample.codec, sample.data):
             return
         self._waiting.append(sample)
         if self._may_begin(sample.arrived_s):

@@ -1,0 +1,87 @@
+"""A recording begins with the first key frame that is whole, and asks until there is one."""
+
+from types import SimpleNamespace
+
+import av
+import pytest
+from aiortc.codecs.h264 import H264Encoder
+from aiortc.codecs.vpx import Vp8Encoder, VpxPayloadDescriptor
+from sealroute_client.media.inbound import EncodedFrame
+from sealroute_client.media.recording import Recording, Sample, can_begin
+from sealroute_client.media.sources import draw_pattern
+from sealroute_client.subscriber import Subscriber
+
+PACKET_BYTES = 500
+
+
+def vp8_frames(count: int) -> list[bytes]:
+    """Of a real encoder, the first a key frame."""
+    encoder, frames = Vp8Encoder(), []
+    for number in range(count):
+        payloads, _ = encoder.encode(draw_pattern(number, 640, 480), force_keyframe=number == 0)
+        frames.append(b"".join(VpxPayloadDescriptor.parse(payload)[1] for payload in payloads))
+    return frames
+
+
+def sample(data: bytes, at: int, codec: str = "vp8") -> Sample:
+    return Sample("video", codec, data, at * 3_000, at / 30, None)
+
+
+def test_a_key_frame_without_its_first_packet_is_none() -> None:
+    (whole,) = vp8_frames(1)
+    assert can_begin("vp8", whole)
+    # Each looks like a key frame by its first bit.
+    for at in (at for at in range(PACKET_BYTES, len(whole)) if not whole[at] & 1):
+        assert not can_begin("vp8", whole[at:])
+    encoder = H264Encoder()
+    nals = [bytes(p) for p in encoder._encode_frame(draw_pattern(0, 320, 240), True)]
+    start = b"\0\0\0\1"
+    kinds = {nal[0] & 0x1F: nal for nal in nals}
+    assert can_begin("h264", start + start.join(nals))
+    assert not can_begin("h264", start + kinds[5])
+
+
+def test_a_torn_key_frame_at_the_start_does_not_end_the_recording(tmp_path) -> None:
+    recording = Recording(tmp_path / "r.webm", frozenset({"video"}))
+    frames = vp8_frames(4)
+    recording.put(sample(b"\0" + frames[0][PACKET_BYTES:], 0))
+    assert recording.needs_key_frame
+    for number, whole in enumerate(frames, 1):
+        recording.put(sample(whole, number))
+    recording.close()
+    assert (recording.error, recording.counts.frames["video"]) == (None, 4)
+    with av.open(str(recording.path)) as written:
+        assert len(list(written.decode(video=0))) == 4
+
+
+@pytest.fixture
+def subscriber():
+    asked = []
+    made = Subscriber({"streamId": "s"}, None, lambda *_: None, lambda **_: None)
+    tap = SimpleNamespace(
+        give_to=lambda take: setattr(tap, "take", take) or 1,
+        request_key_frame=lambda: asked.append(made._clock()),
+        report=None,
+        take=None,
+    )
+    made.bind("video", "vp8", tap, None)
+    made.asked, made.tap = asked, tap
+    return made
+
+
+async def test_a_recording_asks_until_the_key_frame_has_come(subscriber, tmp_path) -> None:
+    now_s = 0.0
+    subscriber._clock = lambda: now_s
+    subscriber.record(tmp_path)
+    subscriber.asked.clear()  # that one is lost
+    key, *deltas = vp8_frames(3)
+    for number in range(90):
+        now_s = number / 30
+        subscriber.tap.take(EncodedFrame("vp8", deltas[number % 2], number * 3_000))
+    assert subscriber.asked == [0.0, 1.0, 2.0]
+    subscriber.tap.take(EncodedFrame("vp8", key, 270_000))
+    now_s = 10.0
+    subscriber.tap.take(EncodedFrame("vp8", deltas[0], 273_000))
+    assert len(subscriber.asked) == 3
+    await subscriber.close()
+    assert subscriber.recording.counts.frames["video"] == 2

@@ -3,8 +3,11 @@
 import argparse
 import asyncio
 import json
+import signal
 import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,10 +17,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from config.secret import Secret
 from config.settings import Settings, StorageSettings
 from sfu.native_plane import MediaPlaneSettings, NativeMediaPlane, WorkerSettings
-from signaling.__main__ import build_parser, main
 from signaling.administration import DEVELOPMENT_FILE, first_project
 from signaling.authenticator import Authenticator
 from signaling.clock import SystemClock
+from signaling.command_line import build_parser, main
 from signaling.command_record import CHANGING
 from signaling.doctor import examine
 from signaling.domain.roles import Role
@@ -215,3 +218,22 @@ def test_the_doctor_names_a_postgresql_that_cannot_be_used(tmp_path):
     assert "127.0.0.1:1" in finding.detail
     assert "refused" in finding.detail
     assert "the-password" not in str(finding)
+
+
+def _told_to_stop_while_it_imports(*words: str) -> int:
+    """The exit code of a process that gets SIGTERM before it has read its arguments."""
+    command = [sys.executable, "-X", "importtime", "-m", "signaling", *words]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
+            # The first import of the command line itself: its own modules come after it.
+            if line.endswith(" argparse\n"):
+                process.terminate()
+                break
+        process.stderr.read()
+    return process.returncode
+
+
+def test_a_server_that_is_told_to_stop_while_it_starts_stops(tmp_path):
+    data = ("--data-dir", str(tmp_path))
+    assert _told_to_stop_while_it_imports("serve", "--port", "0", *data) == 0
+    assert _told_to_stop_while_it_imports("migrate", *data) == 128 + signal.SIGTERM

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from config.load import ConfigurationError
 from config.settings import HttpSettings
-from signaling.__main__ import main as sealroute
+from signaling.command_line import main as sealroute
 from signaling.health import READY, health_of, main
 
 

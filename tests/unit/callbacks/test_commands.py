@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 import vonage_jwt
 
-from signaling.__main__ import main
+from signaling.command_line import main
 from signaling.domain.deliveries import NewDelivery, Outcome
 from signaling.session_doctor import describe
 from signaling.storage.sqlite import open_sqlite

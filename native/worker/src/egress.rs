@@ -27,6 +27,11 @@ pub(crate) trait MessageSocket {
     /// How many of the messages, from the first on, were taken. An error is that of the first.
     fn send(&mut self, batch: &[Message<'_>]) -> io::Result<usize>;
 
+    /// Whether the kernel knows how to segment at all.
+    fn segments(&self) -> bool {
+        true
+    }
+
     /// A valid check came over this connection: it may stay until `until`.
     fn keep(&mut self, connection: NonZeroU32, until: Instant);
 
@@ -64,6 +69,7 @@ pub(crate) struct Egress<S> {
 
 impl<S: MessageSocket> Egress<S> {
     pub(crate) fn new(socket: S) -> Self {
+        let segmentation = socket.segments();
         Self {
             socket,
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
@@ -71,7 +77,7 @@ impl<S: MessageSocket> Egress<S> {
             waiting: Vec::with_capacity(MAX_WAITING),
             peers: 0,
             runs: Vec::with_capacity(MAX_WAITING),
-            segmentation: true,
+            segmentation,
         }
     }
 
@@ -170,7 +176,8 @@ impl<S: MessageSocket> Egress<S> {
         1
     }
 
-    /// The kernel refused to segment: where plain packets pass, it never will.
+    /// The kernel refused to segment. It never will where it says that it cannot; `EINVAL` and
+    /// `EMSGSIZE` say that this path is narrower than a segment, and a plain packet is fragmented.
     fn send_one_by_one(&mut self, run: Run, error: &io::Error, counters: &mut NetworkCounters) {
         let mut passed = false;
         for index in run.first..run.first + run.packets {
@@ -188,10 +195,7 @@ impl<S: MessageSocket> Egress<S> {
                 Err(error) => counters.drop_packets(reason_of(&error), 1),
             }
         }
-        let unsupported = matches!(
-            error.raw_os_error(),
-            Some(libc::EINVAL | libc::EIO | libc::EOPNOTSUPP)
-        );
+        let unsupported = matches!(error.raw_os_error(), Some(libc::EIO | libc::EOPNOTSUPP));
         if passed && unsupported {
             self.segmentation = false;
         }

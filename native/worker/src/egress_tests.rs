@@ -136,7 +136,7 @@ fn a_full_buffer_leaves_by_itself_and_nothing_is_lost() {
 
 #[test]
 fn where_segmentation_is_refused_the_packets_still_leave_and_it_is_not_tried_again() {
-    for code in [libc::EINVAL, libc::EIO] {
+    for code in [libc::EOPNOTSUPP, libc::EIO] {
         let (mut egress, mut counters) = setup(Recorder {
             refuse_segments: Some(code),
             ..Recorder::default()
@@ -153,6 +153,24 @@ fn where_segmentation_is_refused_the_packets_still_leave_and_it_is_not_tried_aga
         egress.flush(&mut counters);
         assert_eq!(egress.socket.calls, 1);
         assert_eq!(SharedTotals::of(&counters)["packets_sent"], 6);
+    }
+}
+
+#[test]
+fn a_path_too_narrow_for_segments_gets_its_packets_and_costs_no_other_path_its_segments() {
+    for code in [libc::EINVAL, libc::EMSGSIZE] {
+        let (mut egress, mut counters) = setup(Recorder {
+            refuse_segments: Some(code),
+            ..Recorder::default()
+        });
+        queue(&mut egress, &mut counters, &[(1, 1_350), (1, 1_350)]);
+        egress.flush(&mut counters);
+        assert_eq!(egress.socket.messages, [(1_350, None); 2]);
+        egress.socket.refuse_segments = None;
+        queue(&mut egress, &mut counters, &[(2, 1_350), (2, 1_350)]);
+        egress.flush(&mut counters);
+        assert_eq!(egress.socket.messages[2], (2_700, Some(1_350)));
+        assert_eq!(SharedTotals::of(&counters)["packets_sent"], 4);
     }
 }
 

@@ -49,13 +49,15 @@ impl MediaSocket {
         let (ip, ipv6) = (libc::IPPROTO_IP, libc::IPPROTO_IPV6);
         let options = [
             (v6, ipv6, libc::IPV6_V6ONLY, i32::from(!wildcard)),
-            (v6, ipv6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_DO),
+            // Find out what fits, and fragment what does not: sealed packets of encoders that
+            // write large ones cannot be made smaller, and a VPN's viewer would get none of them.
+            (v6, ipv6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_WANT),
             (v6 && wildcard, ipv6, libc::IPV6_RECVPKTINFO, 1),
             (
                 v4 || wildcard,
                 ip,
                 libc::IP_MTU_DISCOVER,
-                libc::IP_PMTUDISC_DO,
+                libc::IP_PMTUDISC_WANT,
             ),
             (v4 && wildcard, ip, libc::IP_PKTINFO, 1),
         ];
@@ -114,6 +116,23 @@ fn set_option(fd: RawFd, level: i32, name: i32, value: i32) -> io::Result<()> {
     } else {
         Err(io::Error::last_os_error())
     }
+}
+
+/// Whether the kernel has UDP segmentation (Linux 4.18).
+pub(crate) fn can_segment(socket: &MediaSocket) -> bool {
+    let mut value = 0i32;
+    let mut length = mem::size_of::<i32>() as libc::socklen_t;
+    // SAFETY: both pointers are to locals of the right size that outlive the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.socket.as_raw_fd(),
+            libc::SOL_UDP,
+            libc::UDP_SEGMENT,
+            (&raw mut value).cast(),
+            &raw mut length,
+        )
+    };
+    result == 0
 }
 
 fn kernel_address(address: SocketAddr) -> (libc::sockaddr_in6, libc::socklen_t) {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::egress::MessageSocket;
 use crate::path::Message;
-use crate::socket::{MediaSocket, send_batch};
+use crate::socket::{MediaSocket, can_segment, send_batch};
 use crate::tcp::TcpConnections;
 
 /// How often another port is tried where the system chose one that is taken for TCP.
@@ -61,6 +61,10 @@ impl Sockets {
 }
 
 impl MessageSocket for Sockets {
+    fn segments(&self) -> bool {
+        can_segment(&self.udp)
+    }
+
     fn send(&mut self, batch: &[Message<'_>]) -> io::Result<usize> {
         let datagrams = batch
             .iter()

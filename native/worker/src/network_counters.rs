@@ -157,7 +157,7 @@ mod tests {
     fn network_totals_are_read_under_their_names() {
         let shared = SharedCounters::new();
         let mut counters = NetworkCounters::default();
-        counters.stun_requests = 7;
+        counters.totals.stun_requests = 7;
         counters.drop_packets(NetworkDrop::SendFailed, 3);
         counters.sent(2, 500);
         shared.store_network(&counters);

@@ -125,7 +125,8 @@ impl Transport {
         self.path.is_some_and(|path| path.peer() == peer)
     }
 
-    /// Whether the peer has answered there, or is sent to there because it has; whoever has a connection has proven it by that.
+    /// Whether the peer has answered there, or is sent to there because it has; whoever has a
+    /// connection has proven it by that.
     pub(crate) fn is_at(&self, now: Instant, peer: PeerAddress) -> bool {
         self.is_selected(peer) || self.is_proven(now, peer)
     }

@@ -735,6 +735,11 @@ COUNTERS = (
         "Connections ended for broken framing, or for media before a check.",
     ),
     CounterInfo("tcp_expired", "counter", "Connections ended without a valid check in time."),
+    CounterInfo(
+        "tcp_gave_way",
+        "counter",
+        "Connections ended without a valid check, for another one at the limit.",
+    ),
     CounterInfo("rtp_received", "counter", "RTP packets received and decrypted."),
     CounterInfo(
         "rtp_forwarded",

@@ -26,6 +26,7 @@ counters! {
         Counter tcp_refused "Connections beyond the limits, in all or of one address.",
         Counter tcp_bad_frames "Connections ended for broken framing, or for media before a check.",
         Counter tcp_expired "Connections ended without a valid check in time.",
+        Counter tcp_gave_way "Connections ended without a valid check, for another one at the limit.",
     }
 }
 

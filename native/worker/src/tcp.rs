@@ -3,7 +3,7 @@
 //! They have an epoll instance of their own, which the worker's watches as one descriptor: as long
 //! as no connection does anything, the datagrams' path is as if there were none.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -23,6 +23,8 @@ pub(crate) const CONNECTION_GONE: io::ErrorKind = io::ErrorKind::NotConnected;
 /// A connection without a valid check ends after this time.
 const UNCONFIRMED_TIME: Duration = Duration::from_secs(10);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// Beyond this the oldest connection without a valid check gives way: whoever opens many cannot keep
+/// peers with checks out.
 const MAX_CONNECTIONS: usize = 4_096;
 /// Many clients may share one address behind a NAT, each with two transports. Of IPv6, whoever has
 /// one address has its whole /64: that counts as one.
@@ -43,6 +45,8 @@ pub(crate) struct TcpCounters {
     pub(crate) bad_frames: u64,
     /// No valid check came in time.
     pub(crate) expired: u64,
+    /// No valid check had come, and another one needed the place.
+    pub(crate) gave_way: u64,
 }
 
 /// What connections brought in one turn; its memory is used again.
@@ -88,6 +92,9 @@ pub(crate) struct TcpConnections {
     epoll: OwnedFd,
     members: HashMap<NonZeroU32, Connection>,
     per_prefix: HashMap<IpAddr, usize>,
+    /// Those without a valid check, the oldest first.
+    unconfirmed: BTreeSet<NonZeroU32>,
+    limit: usize,
     last_number: u32,
     next_sweep: Option<Instant>,
     counters: TcpCounters,
@@ -105,6 +112,8 @@ impl TcpConnections {
             epoll,
             members: HashMap::new(),
             per_prefix: HashMap::new(),
+            unconfirmed: BTreeSet::new(),
+            limit: MAX_CONNECTIONS,
             last_number: 0,
             next_sweep: None,
             counters: TcpCounters::default(),
@@ -143,7 +152,7 @@ impl TcpConnections {
             for event in events {
                 let number = u32::try_from(event.data.u64()).ok();
                 match number.and_then(NonZeroU32::new) {
-                    None => self.accept(now),
+                    None => self.accept(now, batch),
                     Some(number) => self.serve(number, event.flags, batch),
                 }
             }
@@ -181,6 +190,7 @@ impl TcpConnections {
         if let Some(connection) = self.members.get_mut(&number) {
             connection.confirm();
             connection.expires = until;
+            self.unconfirmed.remove(&number);
         }
     }
 
@@ -191,10 +201,10 @@ impl TcpConnections {
         Ok(())
     }
 
-    fn accept(&mut self, now: Instant) {
+    fn accept(&mut self, now: Instant, batch: &mut TcpBatch) {
         for _ in 0..ACCEPTS_PER_TURN {
             match self.listener.accept() {
-                Ok((stream, remote)) => self.admit(now, stream, remote),
+                Ok((stream, remote)) => self.admit(now, stream, remote, batch),
                 Err(error) => {
                     if is_shortage(&error) {
                         // What waits would wake us for ever: look again with the next sweep.
@@ -209,12 +219,12 @@ impl TcpConnections {
     }
 
     /// Takes a new stream, or closes it at once.
-    fn admit(&mut self, now: Instant, stream: TcpStream, remote: SocketAddr) {
+    fn admit(&mut self, now: Instant, stream: TcpStream, remote: SocketAddr, batch: &mut TcpBatch) {
         let prefix = prefix_of(remote.ip());
-        let of_prefix = self.per_prefix.get(&prefix).copied().unwrap_or(0);
-        let is_full = self.members.len() >= MAX_CONNECTIONS || of_prefix >= MAX_PER_PREFIX;
+        let has_share = self.of_prefix(prefix) < MAX_PER_PREFIX;
+        let has_place = has_share && prepare(&stream).is_ok() && self.make_room(batch);
         let number = self.last_number.checked_add(1).and_then(NonZeroU32::new);
-        let Some(number) = number.filter(|_| !is_full && prepare(&stream).is_ok()) else {
+        let Some(number) = number.filter(|_| has_place) else {
             self.counters.refused += 1;
             return;
         };
@@ -233,9 +243,25 @@ impl TcpConnections {
         }
         self.last_number = number.get();
         self.members.insert(number, connection);
-        self.per_prefix.insert(prefix, of_prefix + 1);
+        self.unconfirmed.insert(number);
+        *self.per_prefix.entry(prefix).or_default() += 1;
         self.counters.accepted += 1;
         self.next_sweep.get_or_insert(now + SWEEP_INTERVAL);
+    }
+
+    fn of_prefix(&self, prefix: IpAddr) -> usize {
+        self.per_prefix.get(&prefix).copied().unwrap_or(0)
+    }
+
+    /// Whether there is a place for one more.
+    fn make_room(&mut self, batch: &mut TcpBatch) -> bool {
+        if self.members.len() >= self.limit
+            && let Some(oldest) = self.unconfirmed.first().copied()
+        {
+            self.counters.gave_way += 1;
+            self.end(oldest, batch);
+        }
+        self.members.len() < self.limit
     }
 
     fn serve(&mut self, number: NonZeroU32, flags: epoll::EventFlags, batch: &mut TcpBatch) {
@@ -281,6 +307,7 @@ impl TcpConnections {
         let Some(connection) = self.members.remove(&number) else {
             return;
         };
+        self.unconfirmed.remove(&number);
         batch.ended.push(connection.peer());
         let prefix = prefix_of(connection.remote_ip());
         if let Some(count) = self.per_prefix.get_mut(&prefix) {

@@ -220,7 +220,10 @@ fn all_addresses_of_one_slash_64_share_one_limit() {
                 accepted => break accepted.unwrap(),
             }
         };
-        server.tcp.admit(server.now, stream, (ip, 9).into());
+        let remote = (ip, 9).into();
+        server
+            .tcp
+            .admit(server.now, stream, remote, &mut server.batch);
         peers.push(peer);
     };
     for host in 0..=MAX_PER_PREFIX as u16 {
@@ -238,4 +241,43 @@ fn all_addresses_of_one_slash_64_share_one_limit() {
         .tcp
         .sweep(server.now + UNCONFIRMED_TIME, &mut server.batch);
     assert_eq!((server.tcp.len(), server.tcp.per_prefix.len()), (0, 0));
+}
+
+#[test]
+fn in_a_full_house_the_oldest_without_a_check_gives_way_and_no_other() {
+    let mut server = Server::new();
+    server.tcp.limit = 3;
+    let mut peers: Vec<_> = (0..3).map(|_| server.connect()).collect();
+    let confirm = |server: &mut Server, peer: &mut TcpStream| {
+        peer.write_all(&frame(&check())).unwrap();
+        let number = server.packets(1)[0].0.connection.unwrap();
+        server.tcp.keep(number, server.now + UNCONFIRMED_TIME);
+    };
+    confirm(&mut server, &mut peers[0]);
+    let come = |server: &mut Server| {
+        let stream = TcpStream::connect(server.tcp.listener.local_addr().unwrap()).unwrap();
+        let before = server.tcp.counters();
+        loop {
+            server.tcp.receive(server.now, &mut server.batch);
+            let now = server.tcp.counters();
+            if (now.accepted, now.refused) != (before.accepted, before.refused) {
+                return stream;
+            }
+            thread::yield_now();
+        }
+    };
+    let mut late = come(&mut server);
+    assert_eq!(server.batch.ended().len(), 1);
+    assert_eq!(peers[1].read(&mut [0; 8]).unwrap_or(0), 0);
+    confirm(&mut server, &mut late);
+    confirm(&mut server, &mut peers[2]);
+    // Where all have proven themselves, nobody gives way.
+    let mut refused = come(&mut server);
+    assert_eq!(refused.read(&mut [0; 8]).unwrap_or(0), 0);
+    let totals = server.tcp.counters();
+    assert_eq!(
+        (totals.gave_way, totals.refused, server.tcp.len()),
+        (1, 1, 3)
+    );
+    assert!(server.tcp.unconfirmed.is_empty());
 }

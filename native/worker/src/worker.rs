@@ -320,6 +320,7 @@ fn serve_connections(core: &mut Core<Sockets>, now: Instant, batch: &mut TcpBatc
     core.counters.tcp_refused = totals.refused;
     core.counters.tcp_bad_frames = totals.bad_frames;
     core.counters.tcp_expired = totals.expired;
+    core.counters.tcp_gave_way = totals.gave_way;
     for (path, packet) in batch.packets() {
         core.handle_datagram(now, Some(path), packet);
     }

@@ -17,6 +17,7 @@ REFUSALS = (
     "EncryptionNotConfirmed",
     "OT_UNSUPPORTED_BROWSER",
     "OT_UNEXPECTED_SERVER_RESPONSE",
+    "UnexpectedServerResponse",
 )
 ENDED = ("disconnected", "sessionDisconnected", *REFUSALS)
 

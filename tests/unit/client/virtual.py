@@ -11,6 +11,12 @@ from sealroute_client.e2ee.secret import SessionSecret, session_key
 
 ME, PEER = "me", "peer"
 REQUEST_TIMEOUT_S = 15.0
+CERTIFICATE = "\r\na=setup:active\r\na=fingerprint:sha-256 AB"
+M_LINE = {
+    "audio": f"\r\nm=audio 9 RTP/SAVPF 96\r\na=rtpmap:96 opus/48000/2{CERTIFICATE}\r\na=mid:",
+    "video": f"\r\nm=video 9 RTP/SAVPF 97\r\na=rtpmap:97 VP8/90000{CERTIFICATE}\r\na=mid:",
+}
+"""Of an offer, or of its answer: what rules look at."""
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -53,10 +59,14 @@ class FakePeer:
         self._owner = owner
         self._transceivers: list[Any] = []
         self.connectionState = "connected"
-        self.localDescription = SimpleNamespace(sdp="offer")
+
+    @property
+    def localDescription(self) -> Any:  # noqa: N802
+        return SimpleNamespace(sdp="".join(M_LINE[t.kind] + t.mid for t in self._transceivers))
 
     def addTransceiver(self, track: Any, direction: str) -> Any:  # noqa: N802 - WebRTC's name
         transceiver = SimpleNamespace(
+            kind=track.kind,
             mid=str(len(self._transceivers)),
             sender=FakeSender(track),
             direction=direction,
@@ -191,10 +201,10 @@ class FakeServer:
 
     # --- what it does --------------------------------------------------------------------
 
-    def _publish(self, **_members: Any) -> dict[str, Any]:
+    def _publish(self, offer: str, **_members: Any) -> dict[str, Any]:
         stream_id = f"own-{next(self._numbers)}"
         self.published.add(stream_id)
-        return {"streamId": stream_id, "answer": "answer"}
+        return {"streamId": stream_id, "answer": offer}
 
     def _unpublish(self, streamId: str) -> dict[str, Any]:  # noqa: N803 - the wire's name
         if streamId not in self.published:

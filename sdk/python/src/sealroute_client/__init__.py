@@ -19,6 +19,7 @@ from sealroute_client.errors import (
     RequestTimeout,
     SealrouteError,
     ServerError,
+    UnexpectedServerResponse,
 )
 from sealroute_client.events import Event
 from sealroute_client.media.recording import RecordingError
@@ -50,6 +51,7 @@ __all__ = [
     "ServerError",
     "Session",
     "Subscriber",
+    "UnexpectedServerResponse",
     "generate_encryption_secret",
     "read_counter",
 ]

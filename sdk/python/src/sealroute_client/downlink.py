@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from aiortc import RTCRtpReceiver, RTCSessionDescription
 from aiortc.sdp import SessionDescription
 
+from sealroute_client.answers import check_certificate, parse
 from sealroute_client.errors import DecryptionInternalError
 from sealroute_client.media.inbound import InboundTap
 from sealroute_client.peers import PeerConnections
@@ -33,7 +34,11 @@ class Downlink:
         self._lines: dict[RTCRtpReceiver, Line] = {}
 
     async def answer(self, offer: str) -> tuple[str, dict[str, Line]]:
-        """The answer, and the m-lines by mid. Errors: DecryptionInternalError."""
+        """The answer, and the m-lines by mid.
+
+        Errors: DecryptionInternalError, UnexpectedServerResponse."""
+        for media in parse(offer):
+            check_certificate(media)
         await self._peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
         lines: dict[str, Line] = {}
         for transceiver in self._peer.getTransceivers():

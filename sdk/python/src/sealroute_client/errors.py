@@ -89,6 +89,15 @@ class RequestTimeout(SealrouteError):
     number = 1542
 
 
+class UnexpectedServerResponse(SealrouteError):
+    """The server sent what the protocol does not allow: a newer or broken server, or a hostile
+    one. Nothing of it was used."""
+
+    code = "unexpected_server_response"
+    name = "UnexpectedServerResponse"
+    number = 2000
+
+
 class MediaUnreachable(SealrouteError):
     """No media path to the server (or to a peer) could be found."""
 

@@ -1,13 +1,21 @@
 """What one Session sends: its Publishers and the uplink that carries them."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sealroute_client import events
+from sealroute_client.answers import check_answer
 from sealroute_client.e2ee.frames import FORMAT
 from sealroute_client.e2ee.secret import KeyIds
-from sealroute_client.errors import InvalidParameter, NotConnected, RequestTimeout, SealrouteError
+from sealroute_client.errors import (
+    InvalidParameter,
+    NotConnected,
+    RequestTimeout,
+    SealrouteError,
+    UnexpectedServerResponse,
+)
 from sealroute_client.media.sources import Source
 from sealroute_client.peers import PeerConnections
 from sealroute_client.publisher import PublishedTrack, Publisher
@@ -29,7 +37,8 @@ class Publishing:
         self._waiting: list[Publisher] = []
 
     async def publish(self, source: Source, video_codec: str, name: str) -> Publisher:
-        """Errors: ServerError, NotConnected, EncryptionError, InvalidParameter."""
+        """Errors: ServerError, NotConnected, EncryptionError, InvalidParameter,
+        UnexpectedServerResponse."""
         if video_codec not in VIDEO_CODECS:
             raise InvalidParameter("The video codec is vp8 or h264")
         publisher = Publisher(self._session, source, [])
@@ -62,8 +71,14 @@ class Publishing:
                 for track in tracks
             ]
             answer = await self._request(offer, rows, publisher)
+            stream_id = str(answer["streamId"])
+            try:
+                check_answer(offer, str(answer["answer"]))
+            except UnexpectedServerResponse:
+                self._session.spawn(self._give_back(stream_id))
+                raise
             publisher.take_tracks(tracks)
-            publisher.start(str(answer["streamId"]))
+            publisher.start(stream_id)
             self.publishers[publisher.stream_id] = publisher
             if encryption is not None:
                 encryption.activate(publisher)
@@ -71,11 +86,19 @@ class Publishing:
 
         try:
             await self.uplink.publish(publisher.source, publisher.video_codec, prepare)
-        except BaseException:
+        except BaseException as error:
             self.publishers.pop(publisher.stream_id, None)
+            if isinstance(error, UnexpectedServerResponse) and not self.publishers:
+                # It carries nothing, and what it was told last may be half applied.
+                await asyncio.shield(self.close_uplink())
             raise
         for track in publisher.tracks:
             track.on_exhausted = self._renewal(publisher, track)
+
+    async def _give_back(self, stream_id: str) -> None:
+        """A stream that the server has made and that nothing will be sent for."""
+        with contextlib.suppress(SealrouteError):
+            await self._session.signaling.request("unpublish", streamId=stream_id)
 
     async def _publish_relayed(self, publisher: Publisher) -> None:
         """Nothing is sent before somebody subscribes: each Subscriber is a peer of its own."""

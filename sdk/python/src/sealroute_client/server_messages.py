@@ -12,6 +12,7 @@ from sealroute_client.signaling import Message
 if TYPE_CHECKING:
     from sealroute_client.session import Session
 
+CHANGING: Final = ("hasAudio", "hasVideo", "videoDimensions")
 logger = logging.getLogger(__name__)
 
 
@@ -55,7 +56,8 @@ class ServerMessages:
             self._session.emit(events.StreamDestroyed(stream_id=stream_id, reason=reason))
 
     def _on_stream_changed(self, message: dict[str, Any]) -> None:
-        changes = {k: v for k, v in message.items() if k not in ("t", "streamId")}
+        # Nothing else of a stream ever changes: least of all whose it is.
+        changes = {name: message[name] for name in CHANGING if message.get(name) is not None}
         stream = self._session.streams.get(str(message["streamId"]))
         if stream is not None:
             stream.update(changes)

@@ -18,7 +18,6 @@ from sealroute_client.e2ee.trust import SessionTrust, Trust
 from sealroute_client.encryption import SessionEncryption
 from sealroute_client.errors import (
     AlreadyConnected,
-    ConnectFailed,
     EncryptionInternalError,
     EncryptionSecretMissing,
     InvalidParameter,
@@ -96,7 +95,8 @@ class Session(Emitter):
 
     async def connect(self) -> None:
         """Joins. Errors, before any network use: AlreadyConnected, InvalidParameter,
-        InvalidEncryptionSecret; then EncryptionError, ConnectFailed, ServerError."""
+        InvalidEncryptionSecret; then EncryptionError, ConnectFailed, ServerError,
+        UnexpectedServerResponse."""
         if self._was_connected:
             raise AlreadyConnected("A Session is connected once; make another one to join again")
         self._was_connected = True
@@ -123,6 +123,7 @@ class Session(Emitter):
         self._secret = None
         loopback.loopback_wanted.set(_is_loopback(self._credentials.url))
         self.signaling.on_message = self._messages.handle
+        self.signaling.on_fault = lambda error: self.emit(events.ErrorOccurred(error=error))
         self.signaling.on_lost = lambda: self.emit(events.SessionReconnecting())
         self.signaling.on_resumed = self._on_resumed
         self.signaling.on_closed = self._on_closed
@@ -265,7 +266,8 @@ class Session(Emitter):
     ) -> Publisher:
         """Publishes a file or device (`media`), own aiortc tracks, or generated test media.
 
-        Errors: MediaSourceError, ServerError, NotConnected, EncryptionError.
+        Errors: MediaSourceError, ServerError, NotConnected, EncryptionError,
+        UnexpectedServerResponse.
         """
         self._require_connected()
         source = await sources.open_source(media, audio, video, loop=loop, is_device=is_device)
@@ -335,10 +337,10 @@ class Session(Emitter):
         """The same Connection goes on, or, where the server knows it no more, another begins."""
         try:
             self._check(welcome)
-            connection_id = str(welcome["connection"]["connectionId"])
-        except (SealrouteError, LookupError, TypeError, AttributeError) as error:
+        except SealrouteError as error:
             self._on_refused(error)
             return
+        connection_id = str(welcome["connection"]["connectionId"])
         is_other = connection_id != self.connection_id
         self.connection_id = connection_id
         if is_other:
@@ -354,9 +356,7 @@ class Session(Emitter):
             self.spawn(self.encryption.tell_again())
         self.emit(events.SessionReconnected(is_new_connection=is_other))
 
-    def _on_refused(self, error: Exception) -> None:
-        if not isinstance(error, SealrouteError):
-            error = ConnectFailed("The server sent something that is no welcome")
+    def _on_refused(self, error: SealrouteError) -> None:
         self.emit(events.ErrorOccurred(error=error))
         self._begin_end("trustRefused")
 

@@ -17,8 +17,11 @@ from sealroute_client.errors import (
     InvalidParameter,
     NotConnected,
     RequestTimeout,
+    SealrouteError,
     ServerError,
+    UnexpectedServerResponse,
 )
+from sealroute_client.shapes import check_answer, check_message
 
 SUBPROTOCOL: Final = "sealroute.v1.msgpack"
 PATH: Final = "/v1/signal"
@@ -88,8 +91,8 @@ def decode(data: bytes) -> Message:
 class Signaling:
     """One logical connection that outlives its WebSockets within the server's grace time.
 
-    `on_message` is called for what answers no request, `on_lost` and `on_resumed` around a
-    lost socket, `on_closed` once with the reason when it is over.
+    `on_message` is called for what answers no request, `on_fault` for what is misshapen, `on_lost`
+    and `on_resumed` around a lost socket, `on_closed` once with the reason when it is over.
     """
 
     def __init__(self, credentials: Credentials, hello: Message) -> None:
@@ -98,7 +101,9 @@ class Signaling:
         self._http: aiohttp.ClientSession | None = None
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._numbers = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[Message]] = {}
+        self._waiting: dict[int, _Request] = {}
+        self._told: set[str] = set()
+        """Kinds of messages that came misshapen, and were told of: once each."""
         self._task: asyncio.Task[None] | None = None
         self._resume: str | None = None
         self._received = 0
@@ -107,15 +112,17 @@ class Signaling:
         self._keep_alive_s = 10.0
         self._is_up = asyncio.Event()
         self.is_closed = False
-        self.refusal: ServerError | None = None
+        self.refusal: SealrouteError | None = None
         """Why the server did not take the client back."""
         self.on_message: Callable[[Message], None] = lambda _message: None
+        self.on_fault: Callable[[SealrouteError], None] = lambda _error: None
         self.on_lost: Callable[[], None] = lambda: None
         self.on_resumed: Callable[[Message], None] = lambda _welcome: None
         self.on_closed: Callable[[str], None] = lambda _reason: None
 
     async def connect(self) -> Message:
-        """The Welcome. Errors: InvalidParameter, ConnectFailed, ServerError."""
+        """The Welcome. Errors: InvalidParameter, ConnectFailed, ServerError,
+        UnexpectedServerResponse."""
         _ = self._credentials.socket_url
         self._http = aiohttp.ClientSession()
         try:
@@ -129,13 +136,13 @@ class Signaling:
     async def request(self, kind: str, **members: object) -> Message:
         """Sends and awaits the answer; while the socket is being replaced it waits for that.
 
-        Errors: ServerError, NotConnected, RequestTimeout.
+        Errors: ServerError, NotConnected, RequestTimeout, UnexpectedServerResponse.
         """
         if self.is_closed:
             raise NotConnected("The session is not connected")
         number = next(self._numbers)
         future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = future
+        self._waiting[number] = _Request(kind, future)
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
                 await self._send({"t": kind, "id": number, **members})
@@ -218,15 +225,14 @@ class Signaling:
             message = decode(frame.data)
         except ValueError:
             raise ConnectFailed("The server sent something that is no message") from None
-        if message["t"] == "error":
-            refused = ServerError.from_wire(message)
+        try:
+            _answer("hello", message)
+        except ServerError as refused:
             if refused.code == RESUME_UNKNOWN:
                 # After a restart of the server, or too late: the next attempt joins again.
                 self._resume = None
-                raise ConnectFailed("The server does not know the connection any more")
-            raise refused
-        if message["t"] != "welcome":
-            raise ConnectFailed("The server sent an unexpected message")
+                raise ConnectFailed("The server does not know the connection any more") from None
+            raise
         self._resume = str(message.get("resume", ""))
         self._received = 0
         self._grace_s = _milliseconds(message.get("graceMs"), self._grace_s)
@@ -280,24 +286,37 @@ class Signaling:
                     await self.request("ping", received=self._received)
             except (TimeoutError, RequestTimeout):
                 await self._socket.close()
-            except (NotConnected, ServerError):
+            except (ServerError, UnexpectedServerResponse):
+                continue  # it answers: that is all that was asked
+            except NotConnected:
                 return
 
     def _dispatch(self, message: Message) -> None:
         number = message.get("re")
         waiting = self._waiting.get(number) if isinstance(number, int) else None
         if waiting is None:
-            self.on_message(message)
-        elif not waiting.done():
-            if message["t"] == "error":
-                waiting.set_exception(ServerError.from_wire(message))
-            else:
-                waiting.set_result(message)
+            self._hand_on(message)
+        elif not waiting.answer.done():
+            try:
+                waiting.answer.set_result(_answer(waiting.kind, message))
+            except SealrouteError as error:
+                waiting.answer.set_exception(error)
+
+    def _hand_on(self, message: Message) -> None:
+        try:
+            check_message(message)
+        except UnexpectedServerResponse as error:
+            kind = str(message["t"])
+            if kind not in self._told:
+                self._told.add(kind)
+                self.on_fault(error)
+            return
+        self.on_message(message)
 
     def _fail_waiting(self) -> None:
-        for future in self._waiting.values():
-            if not future.done():
-                future.set_exception(NotConnected("The connection was lost"))
+        for waiting in self._waiting.values():
+            if not waiting.answer.done():
+                waiting.answer.set_exception(NotConnected("The connection was lost"))
 
     async def _take_up_again(self) -> bool:
         """Reconnects with back-off: within the server's grace time to the same connection, later,
@@ -311,8 +330,8 @@ class Signaling:
         while loop.time() < deadline:
             try:
                 welcome = await self._open()
-            except (ServerError, ConnectFailed) as error:
-                if isinstance(error, ServerError) and error.code not in PASSING:
+            except (ServerError, ConnectFailed, UnexpectedServerResponse) as error:
+                if not isinstance(error, ConnectFailed) and error.code not in PASSING:
                     self.refusal = error
                     return False
                 await asyncio.sleep(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311
@@ -321,6 +340,23 @@ class Signaling:
             self.on_resumed(welcome)
             return True
         return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One that waits for its answer."""
+
+    kind: str
+    answer: asyncio.Future[Message]
+
+
+def _answer(request: str, message: Message) -> Message:
+    """Errors: ServerError, UnexpectedServerResponse."""
+    if message["t"] == "error":
+        check_message(message)
+        raise ServerError.from_wire(message)
+    check_answer(request, message)
+    return message
 
 
 def _milliseconds(value: object, default_s: float) -> float:

@@ -44,6 +44,8 @@ class ReceivedTrack:
     """Recorded timestamp of the newest frame, and when it came."""
     generation: int = 0
     lost: asyncio.Event = field(default_factory=asyncio.Event)
+    replaced: asyncio.Event = field(default_factory=asyncio.Event)
+    """By another of the same kind, or the subscriber has ended."""
     shift: int | None = 0
     """What takes timestamps to those of the track before. None: the first frame will say."""
 
@@ -96,7 +98,7 @@ class Subscriber(Emitter):
     def bind(self, kind: str, codec: str, tap: InboundTap, media: Any) -> None:
         """Takes an m-line of the downlink; the same again when the server repeats an offer."""
         known = self.tracks.get(kind)
-        if known is not None and known.tap is tap:
+        if known is not None and known.tap is tap and not known.lost.is_set():
             return
         opener = None
         if self._openers is not None:
@@ -111,6 +113,8 @@ class Subscriber(Emitter):
             self._drop(known)
         track.generation = tap.give_to(lambda frame: self._take(track, frame))
         self.tracks[kind] = track
+        if known is not None:
+            known.replaced.set()
         self._has_tracks.set()
 
     async def set_preferred_resolution(self, size: tuple[int, int] | None) -> None:
@@ -259,8 +263,9 @@ class Subscriber(Emitter):
                 if frame is not None:
                     yield frame
                 elif self.tracks.get(kind) is track and not self.is_ended.is_set():
-                    # The transport is lost; whether the stream is, the server will say.
-                    self._has_tracks.clear()
+                    # The transport or the m-line is lost; whether the stream is, the server will
+                    # say.
+                    await track.replaced.wait()
         finally:
             if track is not None:
                 track.is_wanted = False
@@ -297,7 +302,6 @@ class Subscriber(Emitter):
         track = self.tracks.get(kind)
         if track is not None and track.tap is tap:
             self._drop(track)
-            del self.tracks[kind]
 
     def _drop(self, track: ReceivedTrack) -> None:
         track.tap.take = None
@@ -309,6 +313,7 @@ class Subscriber(Emitter):
         self._has_tracks.set()
         for track in self.tracks.values():
             self._drop(track)
+            track.replaced.set()
         if self.recording is not None:
             await asyncio.to_thread(self.recording.close)
 
@@ -316,12 +321,12 @@ class Subscriber(Emitter):
 async def _next_frame(track: ReceivedTrack) -> Any:
     """The next decoded frame of this track's own, or None when the track is lost."""
     lost = asyncio.ensure_future(track.lost.wait())
+    received: asyncio.Future[Any] | None = None
     try:
         while not track.lost.is_set():
             received = asyncio.ensure_future(track.media.recv())
             await asyncio.wait((received, lost), return_when=asyncio.FIRST_COMPLETED)
             if not received.done():
-                received.cancel()
                 return None
             try:
                 frame = received.result()
@@ -333,6 +338,8 @@ async def _next_frame(track: ReceivedTrack) -> Any:
         return None
     finally:
         lost.cancel()
+        if received is not None and not received.cancel() and not received.cancelled():
+            received.exception()  # the end of a track that nobody reads any more
 
 
 def _free_path(folder: Path, stem: str, suffix: str) -> Path:

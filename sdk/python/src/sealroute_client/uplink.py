@@ -7,7 +7,11 @@ from typing import Any, Final
 from aiortc import MediaStreamTrack, RTCRtpSender, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 
-from sealroute_client.errors import EncryptionUnsupportedCodec, InvalidParameter
+from sealroute_client.errors import (
+    EncryptionUnsupportedCodec,
+    InvalidParameter,
+    UnexpectedServerResponse,
+)
 from sealroute_client.media.sources import Source
 from sealroute_client.peers import PeerConnection, PeerConnections
 from sealroute_client.publisher import PublishedTrack
@@ -54,11 +58,18 @@ class Uplink:
             try:
                 await self._peer.setLocalDescription(await self._peer.createOffer())
                 answer = await prepare(self._peer.localDescription.sdp, tracks)
-                await self._peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+                await self._apply(answer)
             except BaseException:
                 self.retire(tracks)
                 raise
         return tracks
+
+    async def _apply(self, answer: str) -> None:
+        try:
+            await self._peer.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        except Exception as error:
+            # aiortc raises whatever it met; the rules before it are known to be fewer than its own.
+            raise UnexpectedServerResponse("The server's answer cannot be used") from error
 
     def retire(self, tracks: list[PublishedTrack]) -> None:
         for track in tracks:

@@ -27,6 +27,8 @@ class Client(Protocol):
     signals: list[dict[str, Any]]
     played: dict[str, list[Seen]]
     heard: dict[str, list[Seen]]
+    sample_s: float
+    """How much audio stands behind each entry of `heard`."""
     streams: list[str]
 
     async def connect(self) -> bool: ...
@@ -159,7 +161,7 @@ class Call:
             owner = self._owner(stream_id)
             yield from content.wrong_pictures(seen, owner)[:3]
         for stream_id, seen in client.heard.items():
-            yield from content.wrong_tones(seen, self._owner(stream_id))[:3]
+            yield from content.wrong_tones(seen, self._owner(stream_id), client.sample_s)[:3]
 
     def _owner(self, stream_id: str) -> Person:
         member = self.room.owners.get(stream_id)

@@ -16,6 +16,8 @@ SCRIPT = Path(__file__).with_name("browser.mjs")
 FETCH_S = 0.15
 START_S = 60.0
 AT_ONCE = 5
+LOOK_S = 0.07
+"""Between two looks of the page (LOOK_MS)."""
 
 
 class BrowserClient:
@@ -25,6 +27,7 @@ class BrowserClient:
         self, driver: "BrowserDriver", number: int, joining: dict[str, Any], person: content.Person
     ) -> None:
         self.kind, self.person, self.number = driver.kind, person, number
+        self.sample_s = LOOK_S
         self.told: list[str] = []
         self.uncoded: list[str] = []
         self.signals: list[dict[str, Any]] = []

@@ -53,6 +53,7 @@ class PythonClient:
     """One Session. `told`: names of what the application heard of, errors by their class."""
 
     kind = KIND
+    sample_s = 0.02
 
     def __init__(self, url: str, token: str, secret: str | None, person: content.Person):
         self.person = person

@@ -10,17 +10,11 @@ TABLE: tuple[Row, ...] = (
     *secrets.ROWS,
     *messages.ROWS,
 )
-_OPEN = {
-    "python": ["told-as-other"],
-    "chromium": ["told-as-other"],
-    "firefox": [],
-}
-"""Lies that a client still falls for, or whose verdict is not yet clear: not played against it."""
 
 
 def rows_for(kind: str) -> list[Row]:
     """The lies that are told to a kind of client."""
-    return [row for row in TABLE if kind in row.only and row.name not in _OPEN[kind]]
+    return [row for row in TABLE if kind in row.only]
 
 
 __all__ = ["TABLE", "Must", "Row", "rows_for"]

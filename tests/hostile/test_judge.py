@@ -1,0 +1,50 @@
+"""The judge of what was played: what is played twice is found, what is late is not."""
+
+import pytest
+
+from tests.hostile.content import ADA, FRAMES_PER_STEP, STEP_HZ, Seen, wrong_pictures, wrong_tones
+
+FRAME_S = 0.02
+FIRST = ADA.base_hz // STEP_HZ
+
+
+def tones(frames: list[int]) -> list[Seen]:
+    """Numbers of frames, each heard 20 ms after the one before."""
+    return [
+        Seen(index * FRAME_S, FIRST + frame // FRAMES_PER_STEP % 32)
+        for index, frame in enumerate(frames)
+    ]
+
+
+def pictures(numbers: list[int]) -> list[Seen]:
+    return [Seen(index / 12, ADA.first + number) for index, number in enumerate(numbers)]
+
+
+def test_what_goes_on_is_right() -> None:
+    assert wrong_tones(tones(list(range(1_000))), ADA, FRAME_S) == []
+    assert wrong_pictures(pictures(list(range(1, 100))), ADA) == []
+
+
+@pytest.mark.parametrize("back", [20, 50, 100, 150])
+def test_what_was_heard_is_found_when_it_comes_again(back) -> None:
+    again = [*range(200), *range(200 - back, 200 - back + 20), *range(200, 400)]
+    assert wrong_tones(tones(again), ADA, FRAME_S)
+
+
+@pytest.mark.parametrize("back", [20, 50, 100])
+def test_what_never_was_heard_may_come_late(back) -> None:
+    gone = range(200 - back, 200 - back + 10)
+    frames = [n for n in range(200) if n not in gone]
+    assert wrong_tones(tones([*frames, *gone, *range(200, 400)]), ADA, FRAME_S) == []
+
+
+def test_a_picture_that_was_shown_is_found_and_one_that_was_not_may_come_late() -> None:
+    assert wrong_pictures(pictures([20, 21, 23, 22, 22, 24]), ADA) == []
+    assert wrong_pictures(pictures([20, 21, 22, 23, 20, 24]), ADA) == []
+    assert wrong_pictures(pictures([20, 21, 22, 23, 20, 21, 22, 24]), ADA)
+    assert wrong_pictures(pictures([20, 21, 23, 22, 24, 22, 21, 20]), ADA)
+
+
+def test_what_is_of_another_is_found() -> None:
+    assert wrong_tones([Seen(0.0, 5), Seen(0.02, 5)], ADA, FRAME_S)
+    assert wrong_pictures([Seen(0.0, 9_999)], ADA)

@@ -1,9 +1,11 @@
 /** The peer connection that carries what this client publishes. The client offers. */
 import type { SessionSeal } from '../e2ee/session-seal';
-import { otError } from '../errors';
+import { asOTError, OTError, otError } from '../errors';
+import { exceptions } from '../exceptions';
 import type { Publish, Published, TrackOffer } from '../signaling/messages';
 import type { Reply, RequestMessage } from '../signaling/channel';
 import type { Clock } from '../clock';
+import { answerRefusal } from './answer-rules';
 import { applyPreferences, type VideoCodecName } from './codecs';
 import type { MediaSender } from './fan-out';
 import { IceKeeper } from './ice-restart';
@@ -13,6 +15,9 @@ import { dropStrayCodecLines } from './sdp';
 import { watchStalls } from './stall';
 
 type Kind = 'audio' | 'video';
+
+/** What is said of a server that does not keep to the rules. */
+const LIE = 'OT_UNEXPECTED_SERVER_RESPONSE';
 
 export interface Source {
   readonly kind: Kind;
@@ -112,9 +117,10 @@ export class Uplink {
         const offer = dropStrayCodecLines(peer.localDescription?.sdp ?? '');
         const reply = await this.request({ t: 'restartIce', direction: 'uplink', offer });
         if (reply.t !== 'iceRestarted') throw otError('OT_UNEXPECTED_SERVER_RESPONSE', 'No answer');
-        await peer.setRemoteDescription({ type: 'answer', sdp: reply.answer });
+        await this.apply(peer, reply.answer);
       } catch (error) {
         await this.undo(peer, []);
+        if (error instanceof OTError && error.name === LIE) exceptions.report(error);
         throw error;
       }
     });
@@ -192,14 +198,24 @@ export class Uplink {
     { answer, streamId }: Published,
   ): Promise<void> {
     try {
-      await peer.setRemoteDescription({ type: 'answer', sdp: answer });
+      await this.apply(peer, answer);
     } catch (error) {
       this.request({ t: 'unpublish', streamId }).catch(() => undefined);
+      throw asOTError(error, 'OT_SET_REMOTE_DESCRIPTION_FAILED');
+    }
+  }
+
+  /** Encrypted: an answer that takes anything else than what was offered is not applied. */
+  private async apply(peer: RTCPeerConnection, answer: string): Promise<void> {
+    const offer = peer.localDescription?.sdp ?? '';
+    const refusal = this.seal && answerRefusal(offer, answer);
+    if (refusal !== undefined) {
       throw otError(
-        'OT_SET_REMOTE_DESCRIPTION_FAILED',
-        error instanceof Error ? error.message : 'The answer was refused',
+        LIE,
+        `The server made an answer that an encrypted session does not allow: ${refusal}`,
       );
     }
+    await peer.setRemoteDescription({ type: 'answer', sdp: answer });
   }
 
   /** Sealed: the real track comes only after the worker says that its transform runs. */

@@ -13,6 +13,8 @@ const SENTENCES = /** @type {Record<string, string>} */ ({
   OT_UNSUPPORTED_BROWSER:
     'This browser cannot encrypt media. Use a current Chromium-based browser or Firefox.',
   OT_INVALID_ENCRYPTION_SECRET: 'A secret has 8 to 256 characters.',
+  encryptionFailed:
+    'The encryption of this page stopped, and the call ended with it. Nothing was sent unencrypted. Load the page again.',
   OT_AUTHENTICATION_ERROR: 'The server did not accept the way in. Open the link again.',
   OT_CONNECT_FAILED: 'The server does not answer. Check your connection and try again.',
   OT_CONNECTION_LIMIT_EXCEEDED: 'This room is full.',

@@ -15,7 +15,11 @@ interface Entry {
   /** Once the server took it; what comes later is of another attempt. */
   media: PublishedMedia | undefined;
   failures: number;
+  cancelRecovery: () => void;
 }
+
+/** Without another word of dropped frames for this long, none are dropped any more. */
+const RECOVERED_MS = 3_000;
 
 export interface PublicationsEnvironment {
   readonly clock: Clock;
@@ -43,7 +47,10 @@ export class Publications {
       return Promise.reject(error);
     }
     const waiting = new Waiting<Stream>();
-    const entry: Entry = { publisher, waiting, media: undefined, failures: 0 };
+    const entry: Entry = {
+      ...{ publisher, waiting, media: undefined, failures: 0 },
+      cancelRecovery: () => undefined,
+    };
     this.entries.set(publisher, entry);
     void this.attempt(entry);
     return waiting.result;
@@ -62,6 +69,18 @@ export class Publications {
     const publisher = this.byId.get(stream.streamId);
     const entry = publisher && this.entries.get(publisher);
     if (entry) this.begin(entry, stream);
+  }
+
+  /** The server drops frames of an own stream, and says so every second while it does. */
+  onNotEncrypted(streamId: string): void {
+    const publisher = this.byId.get(streamId);
+    const entry = publisher && this.entries.get(publisher);
+    if (!entry) return;
+    entry.cancelRecovery();
+    publisher.onNotEncrypted(true);
+    entry.cancelRecovery = this.environment.clock.after(RECOVERED_MS, () =>
+      publisher.onNotEncrypted(false),
+    );
   }
 
   /** False: no stream of this client. */

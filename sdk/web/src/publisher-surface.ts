@@ -76,6 +76,11 @@ export abstract class PublisherSurface extends Emitter<PublisherEvents> {
     return this.trust.state;
   }
 
+  /** @internal The server drops frames of the stream: under no key that was declared to it. */
+  onNotEncrypted(isDropped: boolean): void {
+    this.trust.onFailing(isDropped);
+  }
+
   getVideoFilter(): null {
     return null;
   }

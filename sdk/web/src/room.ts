@@ -223,7 +223,10 @@ export class Room {
       const stream = this.directory.stream(streamId);
       if (stream) this.listener.onActiveSpeaker(stream);
     },
-    notEncrypted: () => exceptions.report(sealFault('internal', 'send')),
+    notEncrypted: ({ streamId }) => {
+      this.publications.onNotEncrypted(streamId);
+      exceptions.report(sealFault('internal', 'send'));
+    },
     hintAnnounced: ({ connectionId, hint }) => this.onHint(connectionId, hint),
     downlinkOffer: (message) => this.downlink.onOffer(message),
     subscriberConnected: ({ subscriberId }) => this.subscriptions.onConnected(subscriberId),

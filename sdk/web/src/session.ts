@@ -268,6 +268,7 @@ export class Session extends Emitter<SessionEvents> {
     const contradiction = this.trust.onWelcome(welcome);
     if (contradiction) throw CONTRADICTIONS[contradiction]();
     if (this.trust.isEncrypted && !stay.canSeal) throw E2EE_ERRORS.unsupportedBrowser();
+    if (this.trust.isEncrypted && this.worker?.hasFailed) throw E2EE_ERRORS.workerFailed();
     this.capabilities = welcome.capabilities;
     const settings = iceSettings(this.options.iceConfig, welcome.iceServers ?? []);
     const room = stay.enter(welcome, settings, this.roomListener(stay));

@@ -5,7 +5,7 @@
 import { systemClock } from './clock';
 import type { SessionSeal } from './e2ee/session-seal';
 import type { SessionTrust } from './e2ee/trust';
-import { asOTError, E2EE_ERRORS, otError } from './errors';
+import { asOTError, E2EE_ERRORS, type OTError, otError } from './errors';
 import { exceptions } from './exceptions';
 import { onNetworkChange } from './network';
 import { Room } from './room';
@@ -56,7 +56,7 @@ export class Stay {
         onMessage: (message) => this.inRoom(() => this.room?.handle(message)),
         onLost: () => this.inRoom(() => this.listener.onReconnecting()),
         onResumed: (welcome) => this.inRoom(() => this.onResumed(welcome)),
-        onClosed: () => this.onClosed(),
+        onClosed: (isExpelled) => this.onClosed(isExpelled),
       },
       {
         clock: systemClock,
@@ -64,6 +64,7 @@ export class Stay {
         openSocket: (address, subprotocol) => new WebSocket(address, subprotocol) as Socket,
       },
     );
+    prepared?.session.onFailure((error) => this.inRoom(() => this.onWorkerFailed(error)));
     // Who closes the page leaves at once, and not after the grace time of a lost network.
     const leave = ({ persisted }: PageTransitionEvent): void => {
       if (!persisted) this.channel.close();
@@ -162,8 +163,17 @@ export class Stay {
     this.room?.reconcile(welcome);
   }
 
-  private onClosed(): void {
+  /** Applications join again by themselves after a lost network; who was expelled must not. */
+  private onClosed(isExpelled: boolean): void {
     this.callOff(asOTError(new Error('The server can not be reached'), 'OT_CONNECT_FAILED'));
-    if (this.early === undefined && !this.isOver) this.listener.onEnded('networkDisconnected');
+    if (this.early !== undefined || this.isOver) return;
+    this.listener.onEnded(isExpelled ? 'forceDisconnected' : 'networkDisconnected');
+  }
+
+  /** Nothing can be opened or encrypted any more, and what was received is forgotten: the end. */
+  private onWorkerFailed(error: OTError): void {
+    if (!this.seal) return;
+    exceptions.report(error);
+    this.listener.onEnded('encryptionFailed');
   }
 }

@@ -72,6 +72,8 @@ class LyingSocket {
 /** The worker's core in this thread. */
 class InlineWorker {
   static made = 0;
+  static last: InlineWorker | undefined;
+  isTerminated = false;
   onmessage: ((event: { data: FromWorker }) => void) | null = null;
   onerror: (() => void) | null = null;
   private readonly core = new WorkerCore(
@@ -81,6 +83,7 @@ class InlineWorker {
 
   constructor() {
     InlineWorker.made += 1;
+    InlineWorker.last = this;
   }
 
   postMessage(request: Request): void {
@@ -91,7 +94,9 @@ class InlineWorker {
     );
   }
 
-  terminate(): void {}
+  terminate(): void {
+    this.isTerminated = true;
+  }
 }
 
 let peersMade = 0;
@@ -317,6 +322,52 @@ describe('a server of an encrypted session', () => {
     await session.disconnect();
     await connected(session);
     assert.equal(InlineWorker.made, before + 1);
+  });
+
+  test('that expels the client does not get it back', async () => {
+    const session = await connected();
+    const reasons: string[] = [];
+    session.on('sessionDisconnected', ({ reason }) => reasons.push(reason));
+    const sockets = LyingSocket.sockets.length;
+    socket().onclose?.({ code: 4430 });
+    // Applications join again after "networkDisconnected", and would be expelled again.
+    assert.deepEqual(reasons, ['forceDisconnected']);
+    assert.equal(LyingSocket.sockets.length, sockets);
+  });
+
+  test('and a worker that ended: the session is over, says so, and does not go on', async () => {
+    const session = await connected();
+    const reasons: string[] = [];
+    session.on('sessionDisconnected', ({ reason }) => reasons.push(reason));
+    const { last: worker } = InlineWorker;
+    worker?.onerror?.();
+    worker?.onerror?.();
+    assert.deepEqual(reasons, ['encryptionFailed']);
+    assert.match(
+      told.join(),
+      /^OT_ENCRYPTION_INTERNAL_ERROR: [^,]*worker[^,]*, and load the page again$/,
+    );
+    assert.equal(worker?.isTerminated, true);
+    assert.equal(session.encryptionState, 'required');
+    await assert.rejects(session.signal({ data: 'x' }), /not connected/);
+    await assert.rejects(session.connect.promise('token'), /worker of this session ended/);
+  });
+
+  test('and a worker that ends while it connects', async () => {
+    const session = makeSession();
+    const connecting = session.connect.promise('token');
+    InlineWorker.last?.onerror?.();
+    await assert.rejects(connecting, /worker/);
+    assert.equal(session.encryptionState, 'required');
+  });
+
+  test('and a worker without which a clear session goes on', async () => {
+    LyingSocket.welcome = saying({ e2ee: false });
+    const session = makeSession('');
+    const connecting = session.connect.promise('token');
+    InlineWorker.last?.onerror?.();
+    await connecting;
+    assert.equal(session.encryptionState, 'none');
   });
 
   for (const [name, answer] of [

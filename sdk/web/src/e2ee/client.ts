@@ -1,6 +1,6 @@
 /** The page's side of the e2ee worker: requests, notices, and attaching transforms. */
 import workerSource from 'virtual:e2ee-worker';
-import { otError } from '../errors';
+import { type OTError, otError } from '../errors';
 import type {
   FromWorker,
   Notice,
@@ -27,6 +27,7 @@ function blobUrl(): string {
 }
 
 type NoticeListener = (notice: Notice) => void;
+type FailureListener = (error: OTError) => void;
 
 /** One worker for the life of a Session object, over all its connections. */
 export class E2eeClient {
@@ -35,8 +36,9 @@ export class E2eeClient {
   private readonly listeners = new Set<NoticeListener>();
   /** An endpoint gets one transform for its life; secrets and streams are swapped behind it. */
   private readonly attached = new WeakSet<RTCRtpSender | RTCRtpReceiver>();
+  private readonly failureListeners = new Set<FailureListener>();
   private nextId = 1;
-  private failure: Error | undefined;
+  private failure: OTError | undefined;
 
   /** `workerUrl`: for pages whose CSP has no `worker-src blob:`; dist/e2ee-worker.js. */
   constructor(workerUrl?: string) {
@@ -48,6 +50,13 @@ export class E2eeClient {
     this.worker.onmessage = ({ data }: MessageEvent<FromWorker>): void =>
       self.deref()?.onMessage(data);
     this.worker.onerror = (): void => self.deref()?.fail();
+    this.worker.onmessageerror = (): void => self.deref()?.fail();
+  }
+
+  /** Called once, when the worker cannot go on. */
+  onFailure(listener: FailureListener): () => void {
+    this.failureListeners.add(listener);
+    return () => this.failureListeners.delete(listener);
   }
 
   onNotice(listener: NoticeListener): () => void {
@@ -112,13 +121,22 @@ export class E2eeClient {
     return pending;
   }
 
-  private fail(): void {
-    this.failAll(
-      otError('OT_ENCRYPTION_INTERNAL_ERROR', 'The encryption worker could not run; check the CSP'),
+  /**
+   * The worker could not start, ended, or does not answer. It is ended for good: the media under
+   * its transforms stops, and nothing of it goes on in the clear.
+   */
+  fail(): void {
+    if (this.failure) return;
+    this.worker.terminate();
+    const error = otError(
+      'OT_ENCRYPTION_INTERNAL_ERROR',
+      'The encryption worker could not start or has ended; check the CSP, and load the page again',
     );
+    this.failAll(error);
+    for (const listener of [...this.failureListeners]) listener(error);
   }
 
-  private failAll(error: Error): void {
+  private failAll(error: OTError): void {
     this.failure = error;
     for (const { reject } of this.pending.values()) reject(error);
     this.pending.clear();

@@ -4,15 +4,18 @@ import type { Reply, RequestMessage } from '../signaling/channel';
 
 /** How long old KIDs stay declared after the switch: late packets are still encrypted with them. */
 const OVERLAP_MS = 10_000;
+/** What the server takes for one track: the present one, the next, and six before them. */
+const MAX_BEFORE = 6;
 
 export type Send = (message: RequestMessage) => Promise<Reply>;
 
 interface Declared {
   readonly streamId: string;
   readonly mid: string;
-  /** In use; undefined once the overlap is over for those before it. */
+  /** In use. */
   current: Uint8Array;
-  before: Uint8Array | undefined;
+  /** Of the last ten seconds, the oldest first: packets under them are still on the way. */
+  before: readonly Uint8Array[];
   /** Chosen for the switch to come. */
   next: Uint8Array | undefined;
 }
@@ -33,7 +36,7 @@ export class KidDeclarations {
     place: { streamId: string; mid: string; kid: Uint8Array; isKnown: boolean },
   ): void {
     const { streamId, mid, kid, isKnown } = place;
-    this.tracks.set(track, { streamId, mid, current: kid, before: undefined, next: undefined });
+    this.tracks.set(track, { streamId, mid, current: kid, before: [], next: undefined });
     if (!isKnown) this.declare(track);
   }
 
@@ -53,14 +56,15 @@ export class KidDeclarations {
     const declared = this.tracks.get(track);
     if (!declared) return;
     const wasDeclared = declared.next !== undefined && isSame(declared.next, kid);
-    declared.before = isWithdrawing ? undefined : declared.current;
+    const old = declared.current;
+    declared.before = isWithdrawing ? [] : [...declared.before, old].slice(-MAX_BEFORE);
     declared.current = kid;
     declared.next = undefined;
     if (isWithdrawing || !wasDeclared) this.declare(track);
     if (isWithdrawing) return;
     this.clock.after(OVERLAP_MS, () => {
-      if (this.tracks.get(track) !== declared || declared.current !== kid) return;
-      declared.before = undefined;
+      if (this.tracks.get(track) !== declared || !declared.before.includes(old)) return;
+      declared.before = declared.before.filter((other) => other !== old);
       this.declare(track);
     });
   }
@@ -74,7 +78,7 @@ export class KidDeclarations {
     const declared = this.tracks.get(track);
     if (!declared) return;
     const { streamId, mid, before, current, next } = declared;
-    const kids = [before, current, next].filter((kid): kid is Uint8Array => kid !== undefined);
+    const kids = [...before, current, ...(next ? [next] : [])];
     this.send({ t: 'declareKids', streamId, mid, kids }).catch((error: unknown) => {
       if (this.tracks.get(track) === declared) this.onFailure(error);
     });

@@ -60,8 +60,10 @@ export interface Requests {
   leave: [object, null];
 }
 
-/** Frames that came to the worker: passed on sealed, or not passed on. */
+/** Frames of one sender, since its track was made. */
 export interface SentCounts {
+  /** All that came, counted before anything is done with them. */
+  readonly seen: number;
   readonly sealed: number;
   readonly dropped: number;
 }

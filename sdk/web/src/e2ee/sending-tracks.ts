@@ -21,6 +21,8 @@ interface SendTrack {
   isRunningReported: boolean;
   isSealedReported: boolean;
   isExhaustionReported: boolean;
+  /** Frames that came, whatever became of them. */
+  seen: number;
   /** Frames of codecs that have no format. */
   unsupported: number;
 }
@@ -122,9 +124,9 @@ export class SendingTracks {
 
   counters(): Record<string, SentCounts> {
     return Object.fromEntries(
-      [...this.tracks].map(([name, { sealer, unsupported }]) => [
+      [...this.tracks].map(([name, { seen, sealer, unsupported }]) => [
         name,
-        { sealed: sealer.sealed, dropped: sealer.dropped + unsupported },
+        { seen, sealed: sealer.sealed, dropped: sealer.dropped + unsupported },
       ]),
     );
   }
@@ -135,6 +137,10 @@ export class SendingTracks {
     const wanted = rids.length > 0 ? rids : [undefined];
     // A layer that is switched off has no key frame to give.
     await Promise.allSettled(wanted.map(async (rid) => source.generateKeyFrame?.(rid)));
+  }
+
+  onFrame(name: string): void {
+    this.track(name).seen += 1;
   }
 
   onUnsupported(name: string): void {
@@ -181,6 +187,7 @@ export class SendingTracks {
         isRunningReported: false,
         isSealedReported: false,
         isExhaustionReported: false,
+        seen: 0,
         unsupported: 0,
       };
       this.tracks.set(name, track);

@@ -1,6 +1,6 @@
 /** One stay in an encrypted session: the page's half of e2ee/2, sections 8 to 10. */
 import type { Clock } from '../clock';
-import { otError } from '../errors';
+import { type OTError, otError } from '../errors';
 import { JobQueue } from '../rtc/queue';
 import type { E2eeClient } from './client';
 import { KidDeclarations, type Send } from './kid-declarations';
@@ -66,6 +66,16 @@ export class SessionSeal {
     const stop = this.client.onNotice(listener);
     this.stopListening.push(stop);
     return stop;
+  }
+
+  /** Called once, when the worker cannot go on: the session ends. */
+  onFailure(listener: (error: OTError) => void): void {
+    this.stopListening.push(this.client.onFailure(listener));
+  }
+
+  /** The worker does not answer any more. */
+  giveUpWorker(): void {
+    this.client.fail();
   }
 
   /** The session was entered under this id: says which secret can be opened here. */

@@ -4,15 +4,31 @@ import { otError, type OTError } from '../errors';
 import type { Downlink } from '../rtc/downlink';
 import { framesReceived, framesSent, isStray, rowsOf } from '../rtc/stats';
 import type { Uplink } from '../rtc/uplink';
+import type { Requests } from './protocol';
 import type { SessionSeal } from './session-seal';
 
 const INTERVAL_MS = 2_000;
-/** Frames between the two counts when they are read: everything goes on meanwhile. */
-const SLACK = 30;
+/**
+ * The browser may count a frame a moment before the worker does: then the next look shows both.
+ * What went around the worker is missing in every look.
+ */
+const LOOKS = 5;
+const LOOK_MS = 100;
+/** A worker that did not answer for so many periods has ended. A sleep of the machine is one. */
+const SILENT_PERIODS = 5;
 
-/** Both are totals of one sender or receiver since it was made. */
-export function isBypassed(counted: number, passedWorker: number): boolean {
-  return counted - passedWorker > SLACK;
+type Counters = Requests['counters'][1];
+
+/** Of one sender or receiver since it was made. */
+export interface Passage {
+  /** Frames, as the browser counts them. */
+  readonly counted: number;
+  /** Frames that came to the worker, asked for after the browser was. */
+  readonly seen: number;
+}
+
+export function isBypassed({ counted, seen }: Passage): boolean {
+  return counted > seen;
 }
 
 /** Stops what it catches: a sender loses its track, the whole downlink is closed. */
@@ -44,6 +60,10 @@ export class Watchdog {
   }
 
   private async look(): Promise<void> {
+    if (!(await this.counters())) {
+      if (!this.isStopped) this.seal.giveUpWorker();
+      return;
+    }
     await this.lookAtSenders();
     if (!this.isStopped && (await this.isDownlinkBypassed())) {
       this.downlink.reset();
@@ -53,9 +73,11 @@ export class Watchdog {
 
   private async lookAtSenders(): Promise<void> {
     for (const { name, kind, sender } of this.uplink.senders()) {
-      const counted = framesSent(rowsOf([await sender.getStats()]), kind);
-      const { sealed = 0, dropped = 0 } = (await this.seal.counters()).sent[name] ?? {};
-      if (this.isStopped || !isBypassed(counted, sealed + dropped)) continue;
+      const isCaught = await this.isEverBypassed(async () => ({
+        counted: framesSent(rowsOf([await sender.getStats()]), kind),
+        seen: await this.seen('sent', name),
+      }));
+      if (!isCaught) continue;
       await sender.replaceTrack(null);
       this.onFault(fault('OT_ENCRYPTION_INTERNAL_ERROR', 'left'));
     }
@@ -66,11 +88,46 @@ export class Watchdog {
     if (!connection || connection.connectionState !== 'connected') return false;
     if (rowsOf([await connection.getStats()]).some(isStray)) return true;
     for (const { name, kind, receiver } of this.downlink.receivers()) {
-      const counted = framesReceived(rowsOf([await receiver.getStats()]), kind);
-      const { seen = 0 } = (await this.seal.counters()).received[name] ?? {};
-      if (connection === this.downlink.connection && isBypassed(counted, seen)) return true;
+      const isCaught = await this.isEverBypassed(async () => ({
+        counted: framesReceived(rowsOf([await receiver.getStats()]), kind),
+        seen: await this.seen('received', name),
+      }));
+      if (isCaught && connection === this.downlink.connection) return true;
     }
     return false;
+  }
+
+  /** In every one of several looks. */
+  private async isEverBypassed(read: () => Promise<Passage>): Promise<boolean> {
+    for (let look = 0; look < LOOKS; look += 1) {
+      if (look > 0) await this.wait(LOOK_MS);
+      const passage = await read();
+      if (this.isStopped || !isBypassed(passage)) return false;
+    }
+    return true;
+  }
+
+  /** A worker that does not answer has another fault, which the next period finds. */
+  private async seen(way: 'sent' | 'received', track: string): Promise<number> {
+    const counters = await this.counters();
+    return counters ? (counters[way][track]?.seen ?? 0) : Infinity;
+  }
+
+  /** `undefined`: the worker has ended without a word. */
+  private async counters(): Promise<Counters | undefined> {
+    const counters = this.seal.counters();
+    for (let period = 0; period < SILENT_PERIODS && !this.isStopped; period += 1) {
+      const answer = await Promise.race([counters, this.wait(INTERVAL_MS)]);
+      this.cancel();
+      if (answer) return answer;
+    }
+    return undefined;
+  }
+
+  private wait(delayMs: number): Promise<undefined> {
+    return new Promise((resolve) => {
+      this.cancel = this.clock.after(delayMs, () => resolve(undefined));
+    });
   }
 }
 

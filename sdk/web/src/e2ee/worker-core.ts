@@ -149,6 +149,7 @@ export class WorkerCore {
     frame: EncodedFrame,
   ): Promise<Bytes | undefined> {
     const { senders } = this;
+    senders.onFrame(options.track);
     const format = this.formatFor(options, frame, senders.codecOf(options.track));
     if (format) return senders.seal(options.track, format, new Uint8Array(frame.data));
     senders.onUnsupported(options.track);

@@ -22,8 +22,8 @@ export interface ChannelListener {
   onMessage(message: ServerMessage): void;
   onLost(): void;
   onResumed(welcome: Welcome): void;
-  /** The end: nothing comes after it. */
-  onClosed(): void;
+  /** The end: nothing comes after it. `isExpelled`: the server does not want this client back. */
+  onClosed(isExpelled: boolean): void;
 }
 
 /** What the channel needs of a WebSocket. */
@@ -56,6 +56,9 @@ const OPEN_TIMEOUT_MS = 10_000;
 const CHECK_TIMEOUT_MS = 1_000;
 /** The server drops us after 2.5 silent keep-alive intervals; we are as patient with it. */
 const SILENT_INTERVALS = 2.5;
+
+/** The client went on sending more than it may: who comes back at once does so again. */
+const FLOODED = 4430;
 
 type State = 'new' | 'connecting' | 'open' | 'lost' | 'closed';
 
@@ -187,10 +190,10 @@ export class SignalingChannel {
       socket.onmessage = ({ data }): void => {
         if (socket === this.socket) this.onData(data);
       };
-      socket.onclose = (): void => {
+      socket.onclose = ({ code }): void => {
         cancelTimeout();
         reject(otError('OT_CONNECT_FAILED', 'The server can not be reached'));
-        if (socket === this.socket) this.onSocketClosed();
+        if (socket === this.socket) this.onSocketClosed(code);
       };
     });
   }
@@ -217,11 +220,13 @@ export class SignalingChannel {
     }
   }
 
-  private onSocketClosed(): void {
+  private onSocketClosed(code?: number): void {
     this.socket = undefined;
     this.cancelKeepAlive();
     this.failGreeting();
-    if (this.state === 'open') {
+    if (code === FLOODED && this.isOpen) {
+      this.end(true);
+    } else if (this.state === 'open') {
       this.state = 'lost';
       this.failMomentary();
       this.lostAt = this.environment.clock.now();
@@ -323,10 +328,10 @@ export class SignalingChannel {
     return this.state === 'closed';
   }
 
-  private end(): void {
+  private end(isExpelled = false): void {
     if (this.isClosed()) return;
     this.shut();
-    this.listener.onClosed();
+    this.listener.onClosed(isExpelled);
   }
 
   private shut(): void {

@@ -35,6 +35,10 @@ class DirectClient {
     this.core.attach({ ...options, kind: 'video' }, undefined);
   }
 
+  onFailure(): () => void {
+    return () => undefined;
+  }
+
   close(): void {
     this.listeners.clear();
   }
@@ -169,6 +173,26 @@ describe('an encrypted session', () => {
     await stage.clock.advance(1);
     assert.deepEqual(stage.declared()[1], [next]);
     assert.deepEqual(stage.errors, []);
+  });
+
+  test('keeps every key declared for ten seconds, over any number of changes', async () => {
+    const stage = await new Stage().entered();
+    const used = [toHex(await stage.publish())];
+    for (const [index, secret] of ['secret two', 'secret three', 'secret four'].entries()) {
+      await stage.seal.setSecret(secret);
+      await stage.untilUnder((kid) => kid !== used.at(-1), `change ${index} did not happen`);
+      used.push((await stage.kidInUse()) ?? '');
+      await stage.untilDeclared(index + 1);
+      await stage.clock.advance(2_000);
+      assert.deepEqual(stage.declared().at(-1), used);
+    }
+    // The first change was at 0 s, the second at 2 s, the third at 4 s; it is 6 s now.
+    for (const gone of [1, 2, 3]) {
+      await stage.clock.advance(gone === 1 ? 3_999 : 1_999);
+      assert.deepEqual(stage.declared().at(-1), used.slice(gone - 1));
+      await stage.clock.advance(1);
+      assert.deepEqual(stage.declared().at(-1), used.slice(gone));
+    }
   });
 
   for (const [name, answer] of [

@@ -32,10 +32,10 @@ class FakeSocket implements Socket {
     this.sent.push(decode(data) as Sent);
   }
 
-  close(): void {
+  close(code = 1006): void {
     if (this.isClosed) return;
     this.isClosed = true;
-    this.onclose?.({ code: 1006 });
+    this.onclose?.({ code });
   }
 
   open(): void {
@@ -67,7 +67,7 @@ class Harness {
         onMessage: (message: ServerMessage) => this.events.push(message.t),
         onLost: () => this.events.push('lost'),
         onResumed: () => this.events.push('resumed'),
-        onClosed: () => this.events.push('closed'),
+        onClosed: (isExpelled) => this.events.push(isExpelled ? 'expelled' : 'closed'),
       },
       {
         clock: this.clock,
@@ -327,6 +327,31 @@ describe('the signaling channel', () => {
     await harness.accept(false);
     assert.deepEqual(harness.events, ['lost', 'closed']);
     assert.equal((await pending).name, 'OT_NOT_CONNECTED');
+  });
+
+  test('ends at once when a resume is refused: its application can join again', async () => {
+    const harness = await new Harness().connected();
+    harness.socket.close();
+    await harness.clock.advance(200);
+    harness.socket.open();
+    await settled();
+    const refusal = { code: 'resume_unknown', name: 'OT_NOT_CONNECTED', number: 1010, message: '' };
+    harness.socket.deliver({ t: 'error', re: harness.socket.last('hello').id, ...refusal });
+    harness.socket.close(4410);
+    await settled();
+    assert.deepEqual(harness.events, ['lost', 'closed']);
+    await harness.clock.advance(60_000);
+    assert.equal(harness.sockets.length, 2);
+  });
+
+  test('does not come back when it sent more than it may', async () => {
+    const harness = await new Harness().connected();
+    const pending = failure(harness.channel.request({ t: 'unpublish', streamId: 'x' }));
+    harness.socket.close(4430);
+    assert.deepEqual(harness.events, ['expelled']);
+    assert.equal((await pending).name, 'OT_NOT_CONNECTED');
+    await harness.clock.advance(60_000);
+    assert.equal(harness.sockets.length, 1);
   });
 
   test('pings, and gives up a socket that stays silent', async () => {

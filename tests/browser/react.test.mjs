@@ -50,6 +50,19 @@ test('components publish and show each other in a sealed session', async () => {
   const room = await lab.server.createRoom();
   const [ada, bob] = [await open(room), await open(room)];
   await Promise.all([plays(ada), plays(bob)]);
+  for (const person of [ada, bob]) {
+    const [shown, ...states] = await person.do(() => [
+      document.getElementById('encryption').textContent,
+      ...['publisher', 'subscriber'].map((of) =>
+        globalThis.events.filter(([name]) => name === of).map(([, state]) => state),
+      ),
+    ]);
+    assert.equal(shown, 'keyed');
+    assert.deepEqual(
+      states.map((of) => of.at(-1)),
+      ['encrypted', 'encrypted'],
+    );
+  }
   await bob.do(() => globalThis.setShown(false));
   await ada.untilPage(() => document.querySelector('.OTSubscriberContainer') === null);
 });
@@ -77,6 +90,8 @@ test('a changed prop changes the secret mid-call', async () => {
   await Promise.all([plays(ada), plays(bob)]);
   await ada.do(() => globalThis.setSecret('another secret of ours'));
   await noted(bob, 'mismatch');
+  const last = await bob.do(() => globalThis.events.findLast(([name]) => name === 'subscriber'));
+  assert.equal(last[1], 'failing');
   await bob.do(() => globalThis.setSecret('another secret of ours'));
   await noted(bob, 'match');
 });

@@ -11,6 +11,7 @@ export interface OTPublisherProperties {
 
 export interface OTPublisherProps {
   properties?: OTPublisherProperties;
+  /** `encryptionStateChanged` is among the events. */
   eventHandlers?: EventHandlers;
   onInit?: () => void;
   onPublish?: () => void;

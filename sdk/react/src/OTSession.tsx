@@ -1,7 +1,14 @@
 import { useEffect, useMemo, useState, type ReactNode } from 'react';
 import { SessionContext } from './context';
 import { useEvents, useLatest } from './hooks';
-import { loadedOpenTok, type EventHandlers, type OpenTok, type Session, type Stream } from './ot';
+import {
+  loadedOpenTok,
+  type EventHandlers,
+  type OpenTok,
+  type Session,
+  type SessionEncryptionState,
+  type Stream,
+} from './ot';
 
 export interface OTSessionProps {
   apiKey?: string;
@@ -29,6 +36,7 @@ export function OTSession(props: OTSessionProps): ReactNode {
   const latest = useLatest(props);
   const [session, setSession] = useState<Session | null>(null);
   const [connected, setConnected] = useState(false);
+  const [encryptionState, setEncryptionState] = useState<SessionEncryptionState>('unknown');
   const [streams, setStreams] = useState<readonly Stream[]>([]);
 
   useEffect(() => {
@@ -41,15 +49,19 @@ export function OTSession(props: OTSessionProps): ReactNode {
       latest.current.onError?.(error);
       latest.current.eventHandlers?.error?.(error);
     };
+    let mounted = true;
     started.on({
       streamCreated: ({ stream }: { stream: Stream }) =>
         setStreams((known) => [...known.filter(({ id }) => id !== stream.id), stream]),
       streamDestroyed: ({ stream }: { stream: Stream }) =>
         setStreams((known) => known.filter(({ id }) => id !== stream.id)),
       sessionDisconnected: () => setConnected(false),
+      encryptionStateChanged: ({ newValue }: { newValue: SessionEncryptionState }) => {
+        if (mounted) setEncryptionState(newValue);
+      },
     });
-    let mounted = true;
     setSession(started);
+    setEncryptionState(started.encryptionState);
     started.connect(token, (error) => {
       if (!mounted) return;
       if (error) {
@@ -78,8 +90,8 @@ export function OTSession(props: OTSessionProps): ReactNode {
 
   useEvents(session, props.eventHandlers);
   const state = useMemo(
-    () => (session ? { ot, session, connected, streams } : null),
-    [ot, session, connected, streams],
+    () => (session ? { ot, session, connected, encryptionState, streams } : null),
+    [ot, session, connected, encryptionState, streams],
   );
   return <SessionContext.Provider value={state}>{children}</SessionContext.Provider>;
 }

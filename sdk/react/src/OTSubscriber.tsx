@@ -16,7 +16,7 @@ export interface OTSubscriberProps {
   /** Given by `OTStreams`, or by the page. Without one nothing is shown. */
   stream?: Stream;
   properties?: OTSubscriberProperties;
-  /** `encryptionSecretMismatch` and `encryptionSecretMatch` are among the events. */
+  /** Also `encryptionStateChanged`, `encryptionSecretMismatch` and `encryptionSecretMatch`. */
   eventHandlers?: EventHandlers;
   onSubscribe?: () => void;
   onError?: (error: Error) => void;

@@ -1,10 +1,12 @@
 import { createContext, useContext } from 'react';
-import type { OpenTok, Session, Stream } from './ot';
+import type { OpenTok, Session, SessionEncryptionState, Stream } from './ot';
 
 export interface SessionState {
   readonly ot: OpenTok;
   readonly session: Session;
   readonly connected: boolean;
+  /** Exactly the session's own. */
+  readonly encryptionState: SessionEncryptionState;
   readonly streams: readonly Stream[];
 }
 

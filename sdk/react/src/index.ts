@@ -3,3 +3,4 @@ export { OTPublisher, type OTPublisherProps, type OTPublisherProperties } from '
 export { OTSubscriber, type OTSubscriberProps, type OTSubscriberProperties } from './OTSubscriber';
 export { OTStreams, type OTStreamsProps } from './OTStreams';
 export { useSession, type SessionState } from './context';
+export type { SessionEncryptionState } from './ot';

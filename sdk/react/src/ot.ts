@@ -26,7 +26,12 @@ export interface Subscriber extends Emitter {
   subscribeToVideo(on: boolean): unknown;
 }
 
+/** "keyed": media and signals are exchanged, and encrypted; "none": the session is clear. */
+export type SessionEncryptionState =
+  'unknown' | 'none' | 'required' | 'confirmed' | 'keyed' | 'refused';
+
 export interface Session extends Emitter {
+  readonly encryptionState: SessionEncryptionState;
   connect(token: string, done: Done): unknown;
   disconnect(): unknown;
   publish(publisher: Publisher, done: Done): unknown;

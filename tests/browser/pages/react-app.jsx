@@ -1,11 +1,18 @@
 // A small application of the React components: publishes, shows everybody, changes its secret.
 import { Fragment, StrictMode, useState } from 'react';
 import { createRoot } from 'react-dom/client';
-import { OTPublisher, OTSession, OTStreams, OTSubscriber } from 'sealroute-react';
+import { OTPublisher, OTSession, OTStreams, OTSubscriber, useSession } from 'sealroute-react';
 
 const given = new URLSearchParams(location.hash.slice(1));
 const events = (globalThis.events = []);
 const note = (name) => (event) => events.push([name, event?.name ?? event?.type ?? null]);
+
+const noteState = (name) => (event) => events.push([name, event.newValue]);
+
+/** What an application shows of the encryption. */
+function Encryption() {
+  return <output id="encryption">{useSession()?.encryptionState}</output>;
+}
 
 function App() {
   const [secret, setSecret] = useState(given.get('secret') ?? undefined);
@@ -21,10 +28,12 @@ function App() {
       onError={note('error')}
       eventHandlers={{ error: note('handlerError') }}
     >
+      <Encryption />
       {shown && (
         <OTPublisher
           properties={{ name: 'React', publishAudio: false }}
           onPublish={note('published')}
+          eventHandlers={{ encryptionStateChanged: noteState('publisher') }}
           onError={note('publishError')}
         />
       )}
@@ -34,6 +43,7 @@ function App() {
           eventHandlers={{
             encryptionSecretMismatch: note('mismatch'),
             encryptionSecretMatch: note('match'),
+            encryptionStateChanged: noteState('subscriber'),
           }}
         />
       </OTStreams>

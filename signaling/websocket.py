@@ -134,6 +134,7 @@ class WebSocketGate:
             raise TypeError("a WebSocket needs a WebSocketConnection under it")
         connection.expect_stranger(STRANGER_BYTES)
         await ws.prepare(request)
+        connection.begin()
         encoding = ENCODINGS[ws.ws_protocol or m.SUBPROTOCOL_MSGPACK]
         transport = request.transport
         if transport is None:
@@ -202,7 +203,7 @@ class WebSocketGate:
         while frame.type in _CONTROL:
             if frame.type is WSMsgType.PING:
                 way.outlet.pong(frame.data)
-            # So many as STRANGER_BYTES let through; others have their turn in between.
+            # So many as a stranger may send; others have their turn in between.
             await asyncio.sleep(0)
             frame = await way.ws.receive()
         # Others may have sent theirs in the same turn of the loop.

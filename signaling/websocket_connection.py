@@ -10,42 +10,76 @@ from typing import Any
 
 from aiohttp.web_protocol import RequestHandler
 
+from signaling.stranger_frames import StrangerFrames
+
 _CLOSE = b"\x88\x02"
 """The head of a close frame with a code (RFC 6455 section 5.5.1)."""
 _TOO_BIG = 1009
 
 _LINGER_S = 0.5
+MOST_AT_ONCE = 4_096
+"""Bytes that are parsed before others have their turn: a segment may hold 40,000 empty frames."""
 
 
 class WebSocketConnection(RequestHandler):
     """`overran`: it sent more than a stranger may. `on_writable` is called when what waited in
     the transport has gone down; `writing_paused` until then."""
 
-    __slots__ = ("_hung_up", "_stranger_left", "on_writable", "overran")
+    __slots__ = ("_hung_up", "_stranger", "_upgrade_answered", "_waiting", "on_writable", "overran")
 
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - the library's
         super().__init__(*arguments, **options)
-        self._stranger_left: int | None = None
+        self._stranger: StrangerFrames | None = None
         self._hung_up = False
+        self._upgrade_answered = False
+        self._waiting = bytearray()
         self.on_writable: Callable[[], None] | None = None
         self.overran = False
 
     def expect_stranger(self, most_bytes: int) -> None:
-        """From here on at most so many bytes come, until `admit`."""
-        self._stranger_left = most_bytes
+        """Until `admit` at most so many bytes come, in few frames. What came behind the request in
+        the same segment counts; called before the library parses it."""
+        self._stranger = StrangerFrames(most_bytes)
+        if not self._stranger.takes(self._message_tail):
+            self._message_tail = b""
+            self._overrun()
+
+    def begin(self) -> None:
+        """The upgrade was answered: from here on a close frame is understood."""
+        self._upgrade_answered = True
+        if self.overran:
+            self.hang_up(_TOO_BIG)
 
     def admit(self) -> None:
-        self._stranger_left = None
+        self._stranger = None
 
     def data_received(self, data: bytes) -> None:
-        if self._hung_up:
+        if self._hung_up or self.overran:
             return
-        if self._stranger_left is not None:
-            self._stranger_left -= len(data)
-            if self._stranger_left < 0:
-                self._overrun()
-                return
-        super().data_received(data)
+        if self._stranger is not None and not self._stranger.takes(data):
+            self._overrun()
+        elif self._waiting or (len(data) > MOST_AT_ONCE and self._payload_parser is not None):
+            self._put_off(data)
+        else:
+            super().data_received(data)
+
+    def _put_off(self, data: bytes) -> None:
+        if not self._waiting:
+            self._loop.call_soon(self._parse_some)
+        self._waiting += data
+        self._pause_transport_reading()
+
+    def _parse_some(self) -> None:
+        if self._hung_up or self.transport is None:
+            self._waiting.clear()
+            return
+        some = bytes(self._waiting[:MOST_AT_ONCE])
+        del self._waiting[:MOST_AT_ONCE]
+        super().data_received(some)
+        if self._waiting:
+            self._loop.call_soon(self._parse_some)
+        elif not self._reading_paused:
+            self._resume_transport_reading()
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -54,7 +88,8 @@ class WebSocketConnection(RequestHandler):
 
     def _overrun(self) -> None:
         self.overran = True
-        self.hang_up(_TOO_BIG)
+        if self._upgrade_answered:
+            self.hang_up(_TOO_BIG)
 
     def hang_up(self, code: int) -> None:
         """Says why, and listens no more. What still comes is thrown away for a moment: a socket

@@ -1,6 +1,7 @@
 """The WebSocket of signaling over a real socket: who gets in, who is dropped, who comes back."""
 
 import asyncio
+import base64
 import itertools
 import socket
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ import aiohttp
 import msgpack
 import pytest
 from aiohttp import WSMsgType, web
+from aiohttp.web_protocol import RequestHandler
 
 from config.settings import HttpSettings, Settings, SignalingSettings
 from sfu.fake import FakeMediaPlane
@@ -20,7 +22,10 @@ from signaling.domain.session_options import SessionRecord, parse_session_option
 from signaling.domain.tokens import Admission
 from signaling.http_runner import Deadlines, HttpRunner
 from signaling.metrics import Metrics
-from signaling.websocket import WebSocketGate
+from signaling.protocol import messages as m
+from signaling.stranger_frames import MAX_FRAMES
+from signaling.websocket import STRANGER_BYTES, WebSocketGate
+from signaling.websocket_connection import MOST_AT_ONCE
 
 SEALED = SessionRecord(
     "2_sealed", "123", parse_session_options({"e2ee": "true", "p2p.preference": "disabled"}), 0
@@ -451,3 +456,66 @@ async def test_what_waits_for_nobody_any_more_is_not_counted(gate):
         await fast.receive("ok")
     assert gate.gate._queues.total == 0
     slow.close()
+
+
+UPGRADE = (
+    b"GET /v1/signal HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\nSec-WebSocket-Protocol: %s\r\n\r\n"
+) % (base64.b64encode(b"k" * 16), m.SUBPROTOCOL_MSGPACK.encode())
+EMPTY_PING = b"\x89\x80\0\0\0\0"
+EMPTY_PARTS = b"\x01\x80\0\0\0\0" + b"\x00\x80\0\0\0\0"
+TOO_BIG = b"\x88\x02" + (1009).to_bytes(2)
+
+
+class Parsed:
+    """The library's parser of frames, and how many bytes it was given at once."""
+
+    def __init__(self, parser, sizes):
+        self.parser, self.sizes = parser, sizes
+
+    def feed_data(self, data):
+        self.sizes.append(len(data))
+        return self.parser.feed_data(data)
+
+    def feed_eof(self):
+        self.parser.feed_eof()
+
+
+@pytest.fixture
+def parsed(monkeypatch):
+    sizes = []
+    set_parser = RequestHandler.set_parser
+
+    def recorded(self, parser, **others):
+        set_parser(self, Parsed(parser, sizes), **others)
+
+    monkeypatch.setattr(RequestHandler, "set_parser", recorded)
+    return sizes
+
+
+@pytest.mark.parametrize("frame", [EMPTY_PING, EMPTY_PARTS])
+@pytest.mark.parametrize("flood", [250_000, STRANGER_BYTES])
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_flood_of_frames_before_hello_is_never_parsed(gate, parsed, frame, flood, at_once):
+    port = int(gate.url.rpartition(":")[2].partition("/")[0])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    sent = frame * (flood // len(frame))
+    writer.write(UPGRADE + sent if at_once else UPGRADE)
+    answer = await reader.readuntil(b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 101")
+    if not at_once:
+        writer.write(sent)
+    assert (await asyncio.wait_for(reader.read(), 5)).startswith(TOO_BIG)
+    writer.close()
+    assert sum(parsed) <= MAX_FRAMES * len(EMPTY_PING)
+
+
+async def test_a_large_segment_of_a_member_is_parsed_a_little_at_a_time(gate, parsed):
+    client = await gate.connect()
+    await hello(client)
+    parsed.clear()
+    client.ws._writer.transport.write(EMPTY_PING * 5_000)
+    await client.send("ping")
+    await client.receive("pong")
+    assert sum(parsed) > 5_000 * len(EMPTY_PING)
+    assert max(parsed) <= MOST_AT_ONCE

@@ -31,6 +31,8 @@ from signaling.rest.routes import ROUTES
 from signaling.rest.whip import WhipGate
 from signaling.rooms import MAX_BODY_BYTES as MAX_ROOM_BYTES
 from signaling.rooms import _name as room_of_body
+from signaling.stranger_frames import MAX_CONTROL_FRAMES, MAX_FRAMES, StrangerFrames
+from signaling.websocket import STRANGER_BYTES
 from tests.rest_server import open_rest_server
 
 INPUT_CPU_S, CPU_S_PER_BYTE, CPU_S_AT_ALL = 0.020, 1e-6, 0.001
@@ -257,3 +259,59 @@ def test_messages_keep_to_their_cost(tag: str, most: int) -> None:
     for unit in (b"[],", b"{},", b"0,", b'"ab",', b"1.5,"):
         _check(_read_json, _filled(most, head, unit, b"0]}"))
         _check(_read_json, _filled(4_000, head, unit, b"0]}"))
+
+
+# --- frames of WebSockets ---------------------------------------------------------------------
+
+_PING, _PART, _MORE = b"\x89\x80\0\0\0\0", b"\x01\x80\0\0\0\0", b"\x00\x80\0\0\0\0"
+_SEGMENT_BYTES = 250_000
+# What strangers send in one segment, or in one write behind the upgrade.
+FRAMES = {
+    "control frames": _PING * (_SEGMENT_BYTES // len(_PING)),
+    "several frames in one segment": _PART + _MORE * (_SEGMENT_BYTES // len(_MORE)),
+    "control frames within the bytes of a stranger": _PING * (STRANGER_BYTES // len(_PING)),
+    "fragments within the bytes of a stranger": _PART + _MORE * (STRANGER_BYTES // 6 - 1),
+}
+
+
+def _stranger(data: bytes) -> object:
+    return StrangerFrames(STRANGER_BYTES).takes(data)
+
+
+@pytest.mark.parametrize("row", FRAMES)
+def test_frames_are_refused_at_little_cost_before_they_are_parsed(row: str) -> None:
+    assert not _stranger(FRAMES[row])
+    _check(_stranger, FRAMES[row])
+
+
+def _frame(opcode: int, payload: bytes) -> bytes:
+    size = len(payload)
+    if size < 126:
+        length = bytes([0x80 | size])
+    elif size < 65_536:
+        length = b"\xfe" + size.to_bytes(2)
+    else:
+        length = b"\xff" + size.to_bytes(8)
+    return bytes([0x80 | opcode]) + length + bytes(4) + payload
+
+
+@pytest.mark.parametrize("pieces", [1, 7, 100_000])
+@pytest.mark.parametrize(
+    ("sent", "fine"),
+    [
+        (_frame(1, b"x" * MAX_FIRST_MESSAGE_BYTES), True),
+        (_frame(9, b"x" * 125) * MAX_CONTROL_FRAMES + _frame(1, _PING * 100), True),
+        (_frame(9, b"") * (MAX_CONTROL_FRAMES + 1), False),
+        (_frame(0, b"x" * 200) * MAX_FRAMES, True),
+        (_frame(0, b"x" * 200) * (MAX_FRAMES + 1), False),
+        (_frame(2, b"x" * 70_000)[:STRANGER_BYTES], True),
+        (_frame(2, b"x" * 70_000)[: STRANGER_BYTES + 1], False),
+    ],
+)
+def test_frames_of_a_stranger_are_counted_however_they_are_cut(
+    sent: bytes, fine: bool, pieces: int
+) -> None:
+    frames = StrangerFrames(STRANGER_BYTES)
+    size = -(-len(sent) // pieces)
+    cut = [sent[at : at + size] for at in range(0, len(sent), size)]
+    assert all(frames.takes(piece) for piece in cut) is fine

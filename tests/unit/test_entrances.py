@@ -17,7 +17,7 @@ import pytest
 from config.settings import HttpSettings
 from sfu.sdp.errors import SdpError
 from sfu.sdp.parse import MAX_BYTES, parse
-from signaling.admin_api import Properties
+from signaling.admin_api import Properties, PublicKey, Rotation, _Call
 from signaling.domain.errors import DomainError
 from signaling.protocol.codec import (
     MAX_FIRST_MESSAGE_BYTES,
@@ -48,10 +48,6 @@ Reader = Callable[[bytes], object]
 
 def _nothing(_body: bytes) -> None:
     """The route reads no body."""
-
-
-def _admin(body: bytes) -> object:
-    return bodies.json_fields(body) and Properties
 
 
 def _sdp(body: bytes) -> object:
@@ -102,14 +98,9 @@ MESSAGES = {
     "bye": _OWN,
 }
 # Kinds of datagrams, and of connections on the media port: where their cost is bounded.
-DATAGRAMS = {
-    "Stun": "native/transport/src/ice_lite.rs",
-    "Dtls": "native/worker/src/core.rs",
-    "Rtp": "native/transport/src/srtp/tests.rs",
-    "Rtcp": "native/transport/src/srtp/tests.rs",
-    "Unknown": "bench/attack/scenarios.py",
-}
-FRAMING = ("native/transport/src/framing.rs", "native/fuzz/fuzz_targets")
+_BY_SOCKET = "tests/unit/native/test_datagram_cost.py"
+DATAGRAMS = dict.fromkeys(("Stun", "Dtls", "Rtp", "Rtcp", "Unknown"), _BY_SOCKET)
+FRAMING = (_BY_SOCKET, "native/fuzz/fuzz_targets")
 
 
 # --- every entrance has a row -----------------------------------------------------------------
@@ -122,6 +113,11 @@ def _routes(app: object) -> set[tuple[str, str]]:
             path = re.sub(r"\{(\w+):[^}]*\}+\)?", r"{\1}", route.resource.canonical)
             found.add((route.method, path))
     return found
+
+
+def test_every_body_of_the_admin_api_is_one_that_is_measured() -> None:
+    read = re.findall(r"call\.read\((\w+)\)", (ROOT / "signaling/admin_api.py").read_text())
+    assert set(read) == {"Properties", "Rotation", "PublicKey"}
 
 
 async def test_every_http_route_has_a_row(tmp_path: Path) -> None:
@@ -231,6 +227,23 @@ def test_bodies_of_rest_keep_to_their_cost(number: int, most: int) -> None:
     forms = worst_forms(most) if reader is bodies.form_or_json_fields else []
     for data in [*worst_json(most), *forms]:
         _check(reader, data, MEMORY_WITH_CREDENTIALS)
+
+
+def worst_properties(most: int) -> list[bytes]:
+    units = (b'"",', b'"https://a.b",', b'"\\u00e9",')
+    return [
+        *worst_json(most),
+        *(_filled(most, b'{"allowedOrigins":[', unit, b'""]}') for unit in units),
+        _filled(most, b'{"allowedOrigins":[]', b',"allowedOrigins":[]', b"}"),
+        _filled(most, b'{"publicKey":"', b"\\n", b'"}'),
+    ]
+
+
+@pytest.mark.parametrize("shape", [Properties, Rotation, PublicKey])
+@pytest.mark.parametrize("most", [1_000, MAX_REST_BYTES])
+def test_bodies_of_the_admin_api_keep_to_their_cost(shape: type, most: int) -> None:
+    for data in worst_properties(most):
+        _check(lambda body: _Call("", "", body).read(shape), data, MEMORY_WITH_CREDENTIALS)
 
 
 @pytest.mark.parametrize(

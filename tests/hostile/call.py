@@ -72,7 +72,9 @@ class Call:
     # --- people ----------------------------------------------------------------------------
 
     async def person(self, who: Person, secret: str | None = SECRET) -> Client:
-        client = await self.driver.client(self.server.url, self.room.token, secret, who)
+        client = await self.driver.client(
+            self.server.url + self.room.lie.path, self.room.token, secret, who
+        )
         self.clients.append(client)
         return client
 

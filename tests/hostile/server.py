@@ -31,8 +31,15 @@ SESSION_ID = "1_hostile"
 """One for all rooms, so that keys are derived once."""
 
 
+CHOSEN = {"/none": "", "/json": SUBPROTOCOL_JSON, "/old": "sealroute.v0.msgpack"}
+"""First part of a path → the subprotocol that the server chooses there, whatever was offered."""
+
+
 class Lie:
     """What a server may change. This one changes nothing: the honest server."""
+
+    path = ""
+    """In front of the WebSocket's: what the server agrees to before it knows who asks."""
 
     def tell(self, member: "Member", message: Message) -> Iterable[Message]:
         """Each message of the server on its way out."""
@@ -569,6 +576,8 @@ class HostileServer:
     async def __aenter__(self) -> Self:
         application = web.Application()
         application.router.add_get("/v1/signal", self._serve)
+        for path in CHOSEN:
+            application.router.add_get(f"{path}/v1/signal", self._serve)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, HOST, 0)
@@ -586,7 +595,12 @@ class HostileServer:
         offered = request.headers.get("Sec-WebSocket-Protocol", "")
         is_json = offered == SUBPROTOCOL_JSON
         subprotocol = SUBPROTOCOL_JSON if is_json else SUBPROTOCOL_MSGPACK
-        socket = web.WebSocketResponse(protocols=(subprotocol,), max_msg_size=2**20)
+        chosen = CHOSEN.get(request.path.removesuffix("/v1/signal"))
+        socket = web.WebSocketResponse(
+            protocols=(subprotocol,) if chosen is None else (), max_msg_size=2**20
+        )
+        if chosen:
+            socket.headers["Sec-WebSocket-Protocol"] = chosen
         await socket.prepare(request)
         member: Member | None = None
         async for frame in socket:

@@ -1,6 +1,8 @@
 """Lies in the welcome, before anything is sent."""
 
 import asyncio
+import functools
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -147,6 +149,30 @@ async def just_live(call: Call) -> None:
     await call.live()
 
 
+class Speaks(Lie):
+    """Chooses a subprotocol that was not offered, or none."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+
+class OtherSessionForOne(Lie):
+    """Tells the second that it is in another session than the first."""
+
+    def tell(self, member: Member, message: Message) -> Iterable[Message]:
+        if message["t"] == "welcome" and member is not member.room.everybody[0]:
+            message["session"] = message["session"] | {"sessionId": "2_other"}
+        return (message,)
+
+
+async def compare_codes(call: Call) -> None:
+    """What people read to each other does not depend on what the server says."""
+    await call.live()
+    codes = {await client.code() for client in call.clients}
+    if len(codes) != 1 or not re.fullmatch(r"(\d{5} ){5}\d{5}", codes.pop()):
+        raise AssertionError("two who hold the same secret read different codes")
+
+
 def _rename(welcome: Message) -> None:
     welcome["connection"] = welcome["connection"] | {"connectionId": "c-of-somebody-else"}
 
@@ -234,6 +260,31 @@ ROWS = (
         knock,
         InText,
         only=("python",),
+    ),
+    *(
+        Row(
+            f"speaks-{name}",
+            f"chooses {does} as the protocol",
+            WELCOME,
+            Must.REFUSE,
+            knock,
+            functools.partial(Speaks, f"/{name}"),
+            ("ConnectFailed", "OT_CONNECT_FAILED", *REFUSALS),
+            only=("python",),
+        )
+        for name, does in (
+            ("none", "nothing"),
+            ("json", "the debug encoding"),
+            ("old", "an older version"),
+        )
+    ),
+    Row(
+        "code",
+        "tells two members of a session that they are in different ones",
+        WELCOME,
+        Must.GO_ON,
+        compare_codes,
+        OtherSessionForOne,
     ),
     Row(
         "two-welcomes",

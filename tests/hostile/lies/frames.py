@@ -8,7 +8,7 @@ from tests.hostile.call import NEW_SECRET, Call, until
 from tests.hostile.content import BOB, CID
 from tests.hostile.lies.row import Must, Row
 from tests.hostile.media import Rtp
-from tests.hostile.server import AUDIO_TYPE, DownLine, Lie, Member
+from tests.hostile.server import AUDIO_TYPE, DownLine, Lie, Member, Message
 
 KINDS = ("audio", "video")
 MISMATCH = ("encryptionSecretMismatch",)
@@ -266,6 +266,30 @@ async def clear_on_strange_type(call: Call) -> None:
     await pause(call)
 
 
+class AsOthers(Lie):
+    """Ada's stream is told to others as one of Cid's."""
+
+    def tell(self, member: Member, message: Message) -> Iterable[Message]:
+        everybody = member.room.everybody
+        if message["t"] == "streamCreated" and member is not everybody[0]:
+            stream = message["stream"] | {"connectionId": everybody[2].connection_id}
+            message = message | {"stream": stream}
+        return (message,)
+
+
+async def stream_of_other(call: Call) -> None:
+    """Bob must not take Ada for Cid: not one frame is shown."""
+    from tests.hostile.content import ADA
+
+    for who in (ADA, BOB, CID):
+        await call.join(who)
+    call.mark()
+    call.stream_id = await call.ada.publish() or ""
+    await pause(call, 1.5)
+    if call.sees(call.bob, call.stream_id, 1):
+        raise AssertionError("a stream is shown as that of another member")
+
+
 class NeverReal(Lie):
     """From the first packet on: what the server made, in place of what was sent."""
 
@@ -442,6 +466,15 @@ ROWS = (
         told_as_other,
         must=Must.EITHER,
         covers=("downlinkOffer",),
+    ),
+    row(
+        "stream-of-other",
+        "tells of a stream as another member's",
+        stream_of_other,
+        AsOthers,
+        Must.TELL,
+        told=MISMATCH,
+        covers=("streamCreated",),
     ),
     row(
         "one-id-for-two",

@@ -261,6 +261,15 @@ async def just_live(call: Call) -> None:
     await pause(call)
 
 
+async def ask_for_all(call: Call) -> None:
+    """Requests that people make in a call; the call itself does not need their answers."""
+    await call.live()
+    await call.ada.signal("hello")
+    await call.bob.publish()
+    await call.bob.unpublish()
+    await pause(call)
+
+
 def row(
     name: str,
     does: str,
@@ -396,5 +405,16 @@ ROWS = (
             ("silence", "no answer to", "ok"),
         )
         for kind in ("downlinkAnswer", "updateSubscriber", "e2eeState", "ping")
+    ),
+    *(
+        row(
+            f"{kind}-error",
+            f"an error to {kind}",
+            ask_for_all,
+            Must.GO_ON,
+            "error",
+            lie=unanswered(kind, silent=False),
+        )
+        for kind in ("signal", "unpublish", "updateStream", "unsubscribe")
     ),
 )

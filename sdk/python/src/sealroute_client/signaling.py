@@ -209,6 +209,8 @@ class Signaling:
         return welcome
 
     async def _greet(self, socket: aiohttp.ClientWebSocketResponse) -> Message:
+        if socket.protocol != SUBPROTOCOL:
+            raise ConnectFailed("The server does not speak this client's protocol")
         number = next(self._numbers)
         received = None if self._resume is None else self._received
         resuming = {"resume": self._resume, "received": received}

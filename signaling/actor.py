@@ -29,16 +29,14 @@ from signaling.clock import Clock
 from signaling.domain import commands as c
 from signaling.domain import effects as e
 from signaling.domain.errors import ErrorCode, error
-from signaling.domain.roles import Capabilities
 from signaling.domain.session import handle
 from signaling.domain.session_options import SessionRecord
 from signaling.domain.session_state import Limits, SessionState
-from signaling.domain.tokens import Admission
 from signaling.ice_servers import IceServers
 from signaling.media_listener import MediaListener
 from signaling.outlet import Outgoing, Outlet
 from signaling.protocol import messages as m
-from signaling.seat import Seat, Timer
+from signaling.seat import JoiningClient, Seat, Timer, named_by, resume_token
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +44,6 @@ LARGE_SESSION = 100
 """Members beyond which news of connections wait for company: each would be a write to everybody."""
 WAIT_S_PER_MEMBER, MOST_WAIT_S = 0.000_1, 0.5
 _PATIENT = (m.ConnectionCreated, m.ConnectionDestroyed)
-RESUME_BYTES = 16
 _Answered = (
     e.PublishMedia | e.SubscribeMedia | e.DeclareKidsMedia | e.AnswerDownlink | e.RestartIceMedia
 )
@@ -54,25 +51,6 @@ _Answered = (
 
 Tell = Callable[[SessionRecord, e.Notify], None]
 Schedule = Callable[[float, Callable[[], None]], Timer]
-
-
-@dataclass(frozen=True, slots=True)
-class JoiningClient:
-    """What admission found out about a client. `token`: a digest, to count its joins."""
-
-    capabilities: Capabilities
-    data: str
-    layout_classes: tuple[str, ...]
-    token: bytes = b""
-
-    @classmethod
-    def of(cls, admission: Admission) -> "JoiningClient":
-        return cls(
-            admission.capabilities,
-            admission.connection_data,
-            admission.layout_classes,
-            admission.token,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +89,7 @@ class SessionActor:
         """Takes a client in; its `Welcome` is the first thing sent. Errors: those of `Join`."""
         connection = ConnectionId(str(uuid.uuid4()))
         media = self._media.open_client(connection, MediaListener(self, connection))
-        self._seats[connection] = seat = Seat(media, _resume_token(), outlet, hello.id)
+        self._seats[connection] = seat = Seat(media, resume_token(connection), outlet, hello.id)
         try:
             self.apply(
                 c.Join(
@@ -139,11 +117,12 @@ class SessionActor:
     def resume(self, hello: m.Hello, outlet: Outlet) -> ConnectionId | None:
         """Takes up the Connection that `hello.resume` names; None when there is none."""
         wanted = hello.resume or ""
-        for connection, seat in self._seats.items():
-            if secrets.compare_digest(seat.resume.encode(), wanted.encode()):
-                self._take_up(connection, seat, hello, outlet)
-                return connection
-        return None
+        connection = named_by(wanted)
+        seat = self._seats.get(connection)
+        if seat is None or not secrets.compare_digest(seat.resume.encode(), wanted.encode()):
+            return None
+        self._take_up(connection, seat, hello, outlet)
+        return connection
 
     def _take_up(
         self, connection: ConnectionId, seat: Seat, hello: m.Hello, outlet: Outlet
@@ -155,7 +134,7 @@ class SessionActor:
             # The client noticed the loss before we did.
             seat.outlet.close("networkDisconnected")
         missed = seat.move(outlet, hello.received)
-        seat.resume = _resume_token()
+        seat.resume = resume_token(connection)
         ice_servers = self._ice_servers(connection)
         self.apply(c.Resume(connection, hello.id, seat.resume, ice_servers, seat.last_request))
         for outgoing in missed:
@@ -500,7 +479,3 @@ _REFUSED_TAGS: dict[type, str] = {
     e.AnswerDownlink: "downlinkAnswer",
     e.RestartIceMedia: "restartIce",
 }
-
-
-def _resume_token() -> str:
-    return secrets.token_urlsafe(RESUME_BYTES)

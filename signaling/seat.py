@@ -1,10 +1,14 @@
 """What belongs to one Connection beside the domain's state of it, and the way of messages to it."""
 
 import asyncio
+import secrets
 from collections import deque
 from dataclasses import dataclass, field
 
+from sfu.ids import ConnectionId
 from sfu.media_plane import ClientMedia, DownlinkOffer
+from signaling.domain.roles import Capabilities
+from signaling.domain.tokens import Admission
 from signaling.outlet import Outgoing, Outlet
 from signaling.protocol import messages as m
 
@@ -21,8 +25,28 @@ SNAPSHOT_COVERS = (
     m.HintAnnounced,
 )
 """Not replayed to a client that comes back: its new `Welcome` says what they would."""
+RESUME_BYTES = 16
 NOT_REPLAYED = (*SNAPSHOT_COVERS, m.DownlinkOffer, m.VideoDemandChanged, m.Pong)
 """What is told again as it is by then counts too."""
+
+
+@dataclass(frozen=True, slots=True)
+class JoiningClient:
+    """What admission found out about a client. `token`: a digest, to count its joins."""
+
+    capabilities: Capabilities
+    data: str
+    layout_classes: tuple[str, ...]
+    token: bytes = b""
+
+    @classmethod
+    def of(cls, admission: Admission) -> "JoiningClient":
+        return cls(
+            admission.capabilities,
+            admission.connection_data,
+            admission.layout_classes,
+            admission.token,
+        )
 
 
 @dataclass
@@ -110,3 +134,12 @@ class Seat:
                 if len(self.unconfirmed) > BACKLOG_MESSAGES:
                     self.unconfirmed.popleft()
         outlet.send(outgoing)
+
+
+def resume_token(connection: ConnectionId) -> str:
+    """It begins with the name of what it resumes, which one look-up finds."""
+    return f"{connection}.{secrets.token_urlsafe(RESUME_BYTES)}"
+
+
+def named_by(token: str) -> ConnectionId:
+    return ConnectionId(token.partition(".")[0])

@@ -14,7 +14,7 @@ from aiohttp import WSMessage, WSMsgType, web
 from config.settings import Settings
 from sfu.ids import ConnectionId, short
 from signaling import audit
-from signaling.actor import JoiningClient, SessionActor
+from signaling.actor import SessionActor
 from signaling.authenticator import Authenticator
 from signaling.clock import Clock
 from signaling.directory import SessionDirectory
@@ -39,6 +39,7 @@ from signaling.protocol.codec import (
     Encoding,
     decode,
 )
+from signaling.seat import JoiningClient
 from signaling.websocket_connection import WebSocketConnection
 from signaling.websocket_outlet import CLOSE_CODES, SendQueues, WebSocketOutlet
 

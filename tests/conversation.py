@@ -15,13 +15,14 @@ from sfu import media_plane
 from sfu.core_api import Codec, MediaKind
 from sfu.fake import FakeClientMedia, FakeMediaPlane, FakeStream, answer_for, offer_for
 from sfu.ids import ConnectionId, SessionId, StreamId, SubscriberId
-from signaling.actor import JoiningClient, SessionActor
+from signaling.actor import SessionActor
 from signaling.directory import SessionDirectory
 from signaling.domain.roles import CAPABILITIES, Role
 from signaling.domain.session_options import SessionOptions, SessionRecord
 from signaling.outlet import Outgoing
 from signaling.protocol import messages as m
 from signaling.protocol.codec import Encoding, decode, decode_server_message, encode
+from signaling.seat import JoiningClient
 
 KID = b"\x01\x02\x03\x04\x05\x06\x00\x0a"
 OTHER_KID = b"\x01\x02\x03\x04\x05\x06\x00\x0b"

@@ -18,7 +18,6 @@ from aiohttp import web
 from config.settings import HttpSettings
 from sfu.ids import short
 from signaling import audit
-from signaling.actor import JoiningClient
 from signaling.authenticator import Authenticator
 from signaling.directory import SessionDirectory
 from signaling.domain.errors import ERRORS, REFUSED_TOKENS, DomainError, ErrorCode, error
@@ -30,6 +29,7 @@ from signaling.metrics import Metrics
 from signaling.rest import whip_requests as requests
 from signaling.rest.answers import error_answer
 from signaling.rest.whip_client import HttpMember, hello_of, publish_of
+from signaling.seat import JoiningClient
 
 log = structlog.get_logger(__name__)
 

@@ -8,10 +8,11 @@ import asyncio
 from collections.abc import Callable
 
 from sfu.ids import ConnectionId, StreamId
-from signaling.actor import JoiningClient, SessionActor
+from signaling.actor import SessionActor
 from signaling.domain.errors import DomainError, ErrorCode, error
 from signaling.outlet import Outgoing
 from signaling.protocol import messages as m
+from signaling.seat import JoiningClient
 
 ANSWER_TIMEOUT_S = 10.0
 _HELLO, _REQUEST, _BYE = 1, 2, 3

@@ -4,10 +4,11 @@ A broadcast is charged after it was made, and may leave a debt; with a debt the 
 So one broadcast passes whatever its session's size, and a stream of them keeps to the rate.
 """
 
+import msgspec
+
 from signaling.domain.effects import Broadcast, Effects
 from signaling.domain.errors import ErrorCode, error
 from signaling.domain.session_state import Bucket, Limits, SessionState
-from signaling.protocol import messages as m
 
 ENVELOPE_BYTES = 128
 """Of any message: names of members, ids and framing, and what the kernel keeps beside them."""
@@ -23,19 +24,15 @@ def check(bucket: Bucket, limits: Limits, now_ms: int) -> None:
         )
 
 
-def charge(bucket: Bucket, state: SessionState, effects: Effects) -> None:
+def charge(bucket: Bucket, state: SessionState, effects: Effects, now_ms: int) -> None:
     cost = sum(_cost(state, one) for one in effects if isinstance(one, Broadcast))
-    bucket.tokens = max(bucket.tokens - cost, -state.limits.fan_out_burst)
+    if cost:
+        # Filled first: the time before the charge must not pay for it.
+        bucket.fill(now_ms, state.limits.fan_out_bytes_per_s, state.limits.fan_out_burst)
+        bucket.tokens = max(bucket.tokens - cost, -state.limits.fan_out_burst)
 
 
 def _cost(state: SessionState, effect: Broadcast) -> int:
     receivers = len(state.members) if effect.to is None else len(effect.to)
-    return receivers * (ENVELOPE_BYTES + _content_bytes(effect.message))
-
-
-def _content_bytes(message: m.Message) -> int:
-    if isinstance(message, m.SignalReceived):
-        return sum(len(part or "") for part in (message.type, message.data, message.sealed))
-    if isinstance(message, m.StreamCreated):
-        return len(message.stream.name)
-    return 0
+    # JSON is the larger one of the encodings; characters would say little of either.
+    return receivers * (ENVELOPE_BYTES + len(msgspec.json.encode(effect.message)))

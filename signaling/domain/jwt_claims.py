@@ -6,7 +6,6 @@ which know what time it is.
 
 import base64
 import json
-import math
 from functools import lru_cache
 from typing import Literal, TypeGuard
 
@@ -21,6 +20,8 @@ from signaling.domain.projects import Project
 MAX_TOKEN_CHARS = 8_192
 # Clocks of application servers drift; this is how far they may be ahead or behind.
 LEEWAY_S = 30
+MAX_EXACT = 2**53
+"""Numbers of claims are below: every JSON reader takes them for the same (RFC 7493)."""
 
 Claims = dict[str, object]
 Kind = Literal["secret", "application"]
@@ -100,7 +101,10 @@ def seconds(claims: Claims, name: str) -> float | None:
     value = claims.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
+    # False for NaN, too; a larger integer is none that a float can hold.
+    if not -MAX_EXACT < value < MAX_EXACT:
         raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
     return float(value)
 

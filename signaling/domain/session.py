@@ -17,7 +17,7 @@ from signaling.domain import (
 )
 from signaling.domain.effects import Effects
 from signaling.domain.errors import ErrorCode, error
-from signaling.domain.session_state import SessionState
+from signaling.domain.session_state import Member, SessionState
 from signaling.protocol import messages as m
 
 CommandT = TypeVar("CommandT")
@@ -105,7 +105,22 @@ def handle(state: SessionState, command: c.Command, now_ms: int) -> Effects:
     rates."""
     if isinstance(command, c.FromClient):
         return _handle_request(state, command, now_ms)
-    return COMMANDS[type(command)](state, command, now_ms)
+    effects = COMMANDS[type(command)](state, command, now_ms)
+    causer = _causer(state, command)
+    if causer is not None:
+        fan_out.charge(causer.fan_out, state, effects, now_ms)
+    return effects
+
+
+def _causer(state: SessionState, command: c.Command) -> Member | None:
+    """The client that pays for what others are told because of a command that is no request of
+    its own. Of one that leaves there is nobody to pay any more: joins are limited by themselves."""
+    if isinstance(command, c.StreamLive | c.StreamSpeaks):
+        stream = state.streams.get(command.stream)
+        return None if stream is None else state.members.get(stream.owner)
+    if isinstance(command, c.Join | c.MediaRefused | c.TransportEnded):
+        return state.members.get(command.connection)
+    return None
 
 
 def _handle_request(state: SessionState, command: c.FromClient[m.Request], now_ms: int) -> Effects:
@@ -122,5 +137,5 @@ def _handle_request(state: SessionState, command: c.FromClient[m.Request], now_m
     if row.fans_out:
         fan_out.check(member.fan_out, limits, now_ms)
     effects = row.handler(state, command, now_ms)
-    fan_out.charge(member.fan_out, state, effects)
+    fan_out.charge(member.fan_out, state, effects, now_ms)
     return effects

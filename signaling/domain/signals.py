@@ -54,7 +54,7 @@ def handle_rest_signal(state: SessionState, command: RestSignal, now_ms: int) ->
     fan_out.check(state.rest_fan_out, limits, now_ms)
     received = m.SignalReceived(type=command.type, data=command.data)
     effects = _deliver(state, received, command.to)
-    fan_out.charge(state.rest_fan_out, state, effects)
+    fan_out.charge(state.rest_fan_out, state, effects, now_ms)
     return effects
 
 

@@ -1,14 +1,23 @@
 """Signals: to whom, how long, and sealed or not."""
 
+from collections.abc import Callable
+
+import msgspec
 import pytest
 
-from sfu.ids import ConnectionId
-from signaling.domain.commands import RestSignal
-from signaling.domain.effects import Broadcast, Send
+from sfu.ids import ConnectionId, StreamId
+from signaling.domain.commands import (
+    MediaRefused,
+    RestSignal,
+    StreamLive,
+    StreamSpeaks,
+    TransportEnded,
+)
+from signaling.domain.effects import Broadcast, Effects, Send
 from signaling.domain.errors import DomainError
 from signaling.domain.roles import Role
 from signaling.protocol import messages as m
-from tests.domain_room import Room, limits_with
+from tests.domain_room import Room, limits_with, of
 
 A, B = ConnectionId("a"), ConnectionId("b")
 
@@ -155,6 +164,59 @@ def test_signals_from_rest_are_charged_too() -> None:
     with pytest.raises(DomainError, match="rate_limited"):
         room.do(RestSignal(None, "x"))
     room.ask("m0", m.Signal(id=2, data="x"))
+
+
+def test_characters_count_by_their_encoded_bytes() -> None:
+    room = full_room()
+    for _ in range(3):
+        room.ask("m0", m.Signal(id=2, data="\U0001f600" * 2_000))
+    with pytest.raises(DomainError, match="rate_limited"):
+        room.ask("m0", m.Signal(id=2, data="x"))
+
+
+def test_the_time_before_a_charge_does_not_pay_for_it() -> None:
+    room = full_room(300)
+    room.now_ms += 60_000
+    for number in range(2):
+        room.publish("m0", f"s{number}", name="\U0001f600" * 1_000)
+        room.ask("m0", m.Unpublish(id=3, stream_id=f"s{number}"))
+    with pytest.raises(DomainError, match="rate_limited"):
+        room.ask("m0", m.Signal(id=2, data="x"))
+
+
+def _caused(room: Room) -> dict[str, Callable[[], Effects]]:
+    """What a client can cause: each of its doings, and each thing that follows from one."""
+    room.publish("m0", "live", name="n" * 500)
+    room.offer("m0", "begun", name="n" * 500)
+    return {
+        "joins": lambda: room.join("new", data="d" * 500),
+        "goes live": lambda: room.do(StreamLive(StreamId("begun"))),
+        "speaks": lambda: room.do(StreamSpeaks(StreamId("live"))),
+        "is refused": lambda: room.do(
+            MediaRefused(ConnectionId("m0"), 9, "publish", "internal", StreamId("live"))
+        ),
+        "loses its uplink": lambda: room.do(TransportEnded(ConnectionId("m0"), "uplink")),
+        "signals": lambda: room.ask("m0", m.Signal(id=2, data="x" * 500)),
+        "changes": lambda: room.ask("m0", m.UpdateStream(id=2, stream_id="live", has_audio=False)),
+        "unpublishes": lambda: room.ask("m0", m.Unpublish(id=2, stream_id="live")),
+        "is ready": lambda: room.ask("m0", m.E2eeReady(id=2, hint=3)),
+    }
+
+
+@pytest.mark.parametrize("doing", _caused(full_room(2)))
+def test_every_broadcast_that_a_client_causes_is_charged_to_it(doing: str) -> None:
+    room = full_room()
+    cause = _caused(room)[doing]
+    before = {name: member.fan_out.tokens for name, member in room.state.members.items()}
+    effects = cause()
+    receivers = sum(
+        len(room.state.members) if one.to is None else len(one.to) for one in of(Broadcast, effects)
+    )
+    assert receivers
+    who = ConnectionId("new" if doing == "joins" else "m0")
+    spent = before.get(who, float(LARGE.fan_out_burst)) - room.state.members[who].fan_out.tokens
+    size = min(len(msgspec.msgpack.encode(one.message)) for one in of(Broadcast, effects))
+    assert spent >= receivers * size
 
 
 def test_a_sealed_signal_is_passed_on_as_it_is() -> None:

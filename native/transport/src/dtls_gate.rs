@@ -22,10 +22,22 @@ const MAX_MESSAGE_SEQUENCE: u16 = 15;
 /// A certificate chain is the longest; clients of calls have one certificate of some 300 bytes.
 const MAX_MESSAGE_BYTES: usize = 16_384;
 
-/// A handshake takes some ten datagrams; so many at once leave room for repeated flights.
-const BURST: u32 = 64;
-/// One more after each of these: what Python handles of all this is some percent of a core.
-const REFILL_EVERY: Duration = Duration::from_millis(20);
+/// A handshake takes some ten datagrams; this burst leaves room for repeated flights.
+const HANDSHAKING: Rate = Rate {
+    burst: 64,
+    every: Duration::from_millis(20),
+};
+/// After the handshake only a repeated last flight and an alert are left to come.
+const CONNECTED: Rate = Rate {
+    burst: 8,
+    every: Duration::from_secs(1),
+};
+/// All transports of a worker together. A storm of 100 joins a second takes some 2,000 datagrams a
+/// second; a bad record costs OpenSSL 0.2 ms, so a flood from many transports must end here too.
+const OF_A_WORKER: Rate = Rate {
+    burst: 5_000,
+    every: Duration::from_micros(400),
+};
 
 /// Why a DTLS datagram went no further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,37 +52,87 @@ pub enum DtlsRefusal {
     Flood,
 }
 
-/// Of one transport.
+/// So many at once, and one more after each of these times.
 #[derive(Clone, Copy, Debug)]
-pub struct DtlsGate {
+struct Rate {
+    burst: u32,
+    every: Duration,
+}
+
+/// What a `Rate` has left.
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    rate: Rate,
     tokens: u32,
     refilled: Instant,
 }
 
-impl DtlsGate {
-    /// Open for a whole handshake.
-    pub fn new(now: Instant) -> Self {
+impl Bucket {
+    fn new(rate: Rate, now: Instant) -> Self {
         Self {
-            tokens: BURST,
+            rate,
+            tokens: rate.burst,
             refilled: now,
         }
     }
 
-    /// Whether a datagram goes up. Bad ones take nothing from those that are good.
+    fn has_one(&mut self, now: Instant) -> bool {
+        let Rate { burst, every } = self.rate;
+        let elapsed = now.saturating_duration_since(self.refilled);
+        let due = (elapsed.as_micros() / every.as_micros()).min(u128::from(burst)) as u32;
+        if self.tokens + due >= burst {
+            (self.tokens, self.refilled) = (burst, now);
+        } else {
+            self.tokens += due;
+            self.refilled += every * due;
+        }
+        self.tokens > 0
+    }
+}
+
+/// What all transports of a worker have together.
+#[derive(Clone, Copy, Debug)]
+pub struct SharedDtlsGate(Bucket);
+
+impl SharedDtlsGate {
+    /// Open for a storm of joins.
+    pub fn new(now: Instant) -> Self {
+        Self(Bucket::new(OF_A_WORKER, now))
+    }
+}
+
+/// Of one transport.
+#[derive(Clone, Copy, Debug)]
+pub struct DtlsGate(Bucket);
+
+impl DtlsGate {
+    /// Open for a whole handshake.
+    pub fn new(now: Instant) -> Self {
+        Self(Bucket::new(HANDSHAKING, now))
+    }
+
+    /// The handshake has ended well: hardly anything more is to come.
+    pub fn on_connected(&mut self, now: Instant) {
+        self.0 = Bucket::new(CONNECTED, now);
+    }
+
+    /// Whether a datagram goes up. Bad ones take nothing from those that are good, and what one
+    /// transport sends too much takes nothing from the others.
     ///
     /// # Errors
     /// Why it is discarded.
-    pub fn pass(&mut self, now: Instant, datagram: &[u8]) -> Result<(), DtlsRefusal> {
+    pub fn pass(
+        &mut self,
+        now: Instant,
+        datagram: &[u8],
+        shared: &mut SharedDtlsGate,
+    ) -> Result<(), DtlsRefusal> {
         check_datagram(datagram)?;
-        let elapsed = now.saturating_duration_since(self.refilled);
-        let due = (elapsed.as_millis() / REFILL_EVERY.as_millis()).min(u128::from(BURST)) as u32;
-        if self.tokens + due >= BURST {
-            (self.tokens, self.refilled) = (BURST, now);
-        } else {
-            self.tokens += due;
-            self.refilled += REFILL_EVERY * due;
+        if !self.0.has_one(now) || !shared.0.has_one(now) {
+            return Err(DtlsRefusal::Flood);
         }
-        self.tokens = self.tokens.checked_sub(1).ok_or(DtlsRefusal::Flood)?;
+        self.0.tokens -= 1;
+        shared.0.tokens -= 1;
         Ok(())
     }
 }
@@ -207,24 +269,53 @@ mod tests {
     #[test]
     fn a_flood_is_cut_to_fifty_a_second_and_junk_takes_no_place() {
         let mut now = Instant::now();
-        let mut gate = DtlsGate::new(now);
+        let (mut gate, mut shared) = (DtlsGate::new(now), SharedDtlsGate::new(now));
         let hello = record(HANDSHAKE, 0, &message(1, 0, &[7; 90]));
         for _ in 0..10_000 {
-            assert_eq!(gate.pass(now, &[22; 40]), Err(DtlsRefusal::Malformed));
+            let refused = gate.pass(now, &[22; 40], &mut shared);
+            assert_eq!(refused, Err(DtlsRefusal::Malformed));
         }
         let mut passed = 0;
         for _ in 0..50_000 {
             now += Duration::from_micros(20);
-            match gate.pass(now, &hello) {
+            match gate.pass(now, &hello, &mut shared) {
                 Ok(()) => passed += 1,
                 Err(reason) => assert_eq!(reason, DtlsRefusal::Flood),
             }
         }
         assert!((110..=115).contains(&passed), "{passed}");
         now += Duration::from_secs(100);
-        assert_eq!(
-            (0..100).filter(|_| gate.pass(now, &hello).is_ok()).count(),
-            64
-        );
+        let at_once = (0..100).filter(|_| gate.pass(now, &hello, &mut shared).is_ok());
+        assert_eq!(at_once.count(), 64);
+    }
+
+    #[test]
+    fn after_the_handshake_hardly_anything_goes_up() {
+        let mut now = Instant::now();
+        let (mut gate, mut shared) = (DtlsGate::new(now), SharedDtlsGate::new(now));
+        let hello = record(HANDSHAKE, 0, &message(1, 0, &[7; 90]));
+        gate.on_connected(now);
+        let mut passed = 0;
+        for _ in 0..10_000 {
+            now += Duration::from_millis(1);
+            passed += usize::from(gate.pass(now, &hello, &mut shared).is_ok());
+        }
+        assert!((17..=19).contains(&passed), "{passed}");
+    }
+
+    #[test]
+    fn many_transports_together_are_cut_too_and_take_turns() {
+        let mut now = Instant::now();
+        let mut shared = SharedDtlsGate::new(now);
+        let mut gates = vec![DtlsGate::new(now); 400];
+        let hello = record(HANDSHAKE, 0, &message(1, 0, &[7; 90]));
+        let mut passed = 0;
+        for _ in 0..100 {
+            now += Duration::from_millis(10);
+            for gate in &mut gates {
+                passed += usize::from(gate.pass(now, &hello, &mut shared).is_ok());
+            }
+        }
+        assert!((7_400..=7_600).contains(&passed), "{passed}");
     }
 }

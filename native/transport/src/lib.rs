@@ -16,7 +16,7 @@ mod test_hex;
 mod twcc;
 
 pub use demux::{PacketKind, classify};
-pub use dtls_gate::{DtlsGate, DtlsRefusal, check_datagram};
+pub use dtls_gate::{DtlsGate, DtlsRefusal, SharedDtlsGate, check_datagram};
 pub use framing::{BadFrame, Deframer, LENGTH_BYTES, frame};
 pub use ice_lite::{IceLite, IceOutcome, Ignored, PeerAddress};
 pub use own_checks::{OwnChecks, PeerCredentials};

@@ -10,7 +10,9 @@ use sealroute_forward::{
     TransportHandle,
 };
 use sealroute_rtp::RtpPacket;
-use sealroute_transport::{DtlsRefusal, PacketKind, PeerAddress, SrtpError, classify};
+use sealroute_transport::{
+    DtlsRefusal, PacketKind, PeerAddress, SharedDtlsGate, SrtpError, classify,
+};
 
 use crate::api::Event;
 use crate::api::RouterHandle;
@@ -84,6 +86,8 @@ pub(crate) struct Core<S> {
     pub(crate) events: Arc<EventRing>,
     pub(crate) shared: Arc<SharedCounters>,
     pub(crate) strangers: Strangers,
+    /// Made with the first DTLS datagram.
+    dtls: Option<SharedDtlsGate>,
     touched: Vec<RouterHandle>,
     burst: Burst,
     /// Sessions that counted since the totals were published.
@@ -110,6 +114,7 @@ impl<S: MessageSocket> Core<S> {
             events,
             shared,
             strangers: Strangers::default(),
+            dtls: None,
             touched: Vec::new(),
             burst: Burst::default(),
             unpublished: Vec::new(),
@@ -264,7 +269,9 @@ impl<S: MessageSocket> Core<S> {
             .transports
             .get_mut(transport)
             .ok_or(NetworkDrop::UnknownAddress)?;
-        found.dtls.pass(now, datagram).map_err(refusal_of)?;
+        let shared = self.dtls.get_or_insert_with(|| SharedDtlsGate::new(now));
+        let passed = found.dtls.pass(now, datagram, shared);
+        passed.map_err(refusal_of)?;
         if let Some(proof) = found.proof_mut(from) {
             proof.on_received(datagram.len());
         }

@@ -42,7 +42,7 @@ impl<S: MessageSocket> Core<S> {
             Command::OpenTransport(of) => self.open_transport(now, of),
             Command::RestartIce(of) => self.restart_ice(of),
             Command::SetPeerCredentials(of) => self.set_peer_credentials(now, of),
-            Command::SetSrtpKeys(of) => self.set_srtp_keys(&of),
+            Command::SetSrtpKeys(of) => self.set_srtp_keys(now, &of),
             Command::SendDtls(of) => self.send_dtls(now, &of),
             Command::CloseTransport(of) => self.close_transport(of.transport),
             Command::Publish(of) => self.publish(now, of),
@@ -148,12 +148,14 @@ impl<S: MessageSocket> Core<S> {
         Ok(())
     }
 
-    fn set_srtp_keys(&mut self, command: &SetSrtpKeys) -> Outcome {
+    fn set_srtp_keys(&mut self, now: Instant, command: &SetSrtpKeys) -> Outcome {
         let found = self.transport_mut(command.transport)?;
         if found.has_keys() {
             return Err(KEYS_TAKEN);
         }
-        found.set_keys(&command.secrets).map_err(SrtpError::name)
+        found.set_keys(&command.secrets).map_err(SrtpError::name)?;
+        found.dtls.on_connected(now);
+        Ok(())
     }
 
     fn send_dtls(&mut self, now: Instant, command: &SendDtls) -> Outcome {

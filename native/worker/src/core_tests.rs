@@ -409,7 +409,7 @@ fn a_transport_serves_its_own_session_only() {
 }
 
 #[test]
-fn junk_of_a_client_reaches_no_handshake_and_hellos_at_rate_a_few() {
+fn junk_of_a_connected_client_reaches_no_handshake_and_of_its_hellos_hardly_any() {
     let mut bench = Bench::in_call();
     let hello = |body: u8| {
         let mut bytes = vec![22, 0xFE, 0xFD, 0, 0, 0, 0, 0, 0, 0, 0, 0, 13];
@@ -424,7 +424,7 @@ fn junk_of_a_client_reaches_no_handshake_and_hellos_at_rate_a_few() {
     }
     assert_eq!(bench.dropped(NetworkDrop::DtlsMalformed), 50_000);
     let passed = bench.core.counters.dtls_records;
-    assert!((110..=120).contains(&passed), "{passed}");
+    assert!((8..=10).contains(&passed), "{passed}");
     assert_eq!(bench.dropped(NetworkDrop::DtlsFlood), 50_000 - passed);
 }
 

@@ -5,7 +5,7 @@ import secrets
 
 from signaling.domain.errors import ErrorCode, NotFound
 from signaling.domain.operators import TOKEN_BYTES, Operator, new_operator
-from signaling.shell import Adder, Shell, add_showing, check_reader
+from signaling.shell import Adder, Shell
 from signaling.storage.base import Store
 
 
@@ -16,7 +16,6 @@ class OperatorCommands:
         self._shell = shell
 
     def add(self, arguments: argparse.Namespace) -> int:
-        check_reader(arguments)
         operator, token = new_operator(
             arguments.name,
             random_bytes=secrets.token_bytes(TOKEN_BYTES),
@@ -48,6 +47,5 @@ def add_commands(add: Adder, shell: Shell) -> None:
     new = add("add", commands.add, "make an operator and print the token, once")
     add("list", commands.list, "list operators, without tokens")
     gone = add("remove", commands.remove, "remove an operator; the token is refused from then on")
-    add_showing(new)
     for parser in (new, gone):
         parser.add_argument("name")

@@ -6,7 +6,7 @@ from signaling import administration
 from signaling.domain import project_changes
 from signaling.domain.project_changes import ProjectChange, changed
 from signaling.domain.projects import Project
-from signaling.shell import Adder, Shell, add_showing, check_reader, read_pem
+from signaling.shell import Adder, Shell, read_pem
 from signaling.storage.base import ProjectEdit, Store
 
 _HOUR_MS = 3_600_000
@@ -20,7 +20,6 @@ class ProjectCommands:
         self._shell = shell
 
     def create(self, arguments: argparse.Namespace) -> int:
-        check_reader(arguments)
         settings = self._shell.settings_of(arguments)
 
         async def work(store: Store) -> Project:
@@ -62,8 +61,6 @@ class ProjectCommands:
         return self._change(arguments, apply)
 
     def rotate(self, arguments: argparse.Namespace) -> int:
-        check_reader(arguments)
-
         async def work(store: Store) -> Project:
             return await administration.rotate_secret(
                 store, self._shell.clock, arguments.api_key, arguments.grace_hours * _HOUR_MS
@@ -111,8 +108,6 @@ def add_commands(add: Adder, shell: Shell) -> None:
     update = add("update", commands.update, "change a project")
     rotate = add("rotate", commands.rotate, "give a project a new API secret and print it")
     retire = add("retire-key", commands.retire_key, "take a public key away")
-    for parser in (create, rotate):
-        add_showing(parser)
     for parser in (update, rotate, retire):
         parser.add_argument("--api-key", required=True, help="or the application id")
     _add_properties(update)

@@ -237,30 +237,3 @@ def test_a_server_that_is_told_to_stop_while_it_starts_stops(tmp_path):
     data = ("--data-dir", str(tmp_path))
     assert _told_to_stop_while_it_imports("serve", "--port", "0", *data) == 0
     assert _told_to_stop_while_it_imports("migrate", *data) == 128 + signal.SIGTERM
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("project", "create"),
-        ("project", "rotate", "--api-key", "{key}"),
-        ("operator", "add", "ada"),
-    ],
-)
-def test_a_secret_goes_to_terminals_and_to_who_asks_and_into_no_log(
-    shell, capsys, monkeypatch, words
-):
-    _, project, _ = shell("project", "create")
-    words = [word.format(key=project["apiKey"]) for word in words]
-    _, before, _ = shell("project", "list")
-    assert main(words) == 1
-    streams = capsys.readouterr()
-    assert (streams.out, "--show-secret" in streams.err) == ("", True)
-    assert shell("project", "list")[1] == before
-    assert shell("operator", "list")[1] == []
-    assert main([*words, "--show-secret"]) == 0
-    assert capsys.readouterr().out
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    again = [*words[:-1], "bob"] if words[0] == "operator" else words
-    assert main(again) == 0
-    assert capsys.readouterr().out

@@ -19,7 +19,7 @@ IMAGE := $(if $(filter 0,$(shell id -u)),test-image,image-not-tested)
 # Namespaces, Janus, a profiler, and the counter of instructions.
 BENCH_REQUIRES := scripts/require /usr/sbin/ip=iproute2 unshare=util-linux janus=janus perf=linux-perf valgrind=valgrind
 
-.PHONY: fuzz check-descriptors check-switches help run build test test-image image-not-tested test-python test-native test-web test-browser test-hostile lint format bench bench-quick bench-full bench-forwarding bench-rest bench-guard bench-network bench-attack docs clean
+.PHONY: fuzz test-fuzz check-descriptors check-switches help run build test test-image image-not-tested test-python test-native test-web test-browser test-hostile lint format bench bench-quick bench-full bench-forwarding bench-rest bench-guard bench-network bench-attack docs clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -71,11 +71,14 @@ run: build ## Set up and serve (embedded default: SQLite, one process)
 
 # --- proof --------------------------------------------------------------------------------
 
-test: test-native bench-guard test-python test-web test-browser test-hostile $(IMAGE) ## Set up and run all tests
+test: test-native test-fuzz bench-guard test-python test-web test-browser test-hostile $(IMAGE) ## Set up and run all tests
 	@echo "All tests passed."
 
 test-native: $(VENV)/tools.stamp ## Rust tests
 	cd native && cargo test --workspace --quiet --jobs $(JOBS)
+
+test-fuzz: $(VENV)/tools.stamp ## The media core's fuzz targets for three seconds each; `make fuzz` for long
+	@JOBS=$(JOBS) scripts/fuzz 3 native
 
 test-python: build $(VENV)/dev.stamp $(VENV)/official.stamp ## Python tests, the official SDKs and real peers among them
 	@scripts/require ffmpeg=ffmpeg turnserver=coturn /usr/lib/postgresql=postgresql $(GSTREAMER)
@@ -154,7 +157,7 @@ bench-attack: build $(VENV)/dev.stamp ## A call under attack, about five minutes
 	$(BIN)/python -m bench.attack $(ARGS)
 
 FUZZ_SECONDS ?= 600
-fuzz: build $(VENV)/dev.stamp ## Every fuzz target for ten minutes (FUZZ_SECONDS=600), or one (TARGET=stun)
+fuzz: build $(VENV)/dev.stamp ## Every fuzz target for ten minutes (FUZZ_SECONDS=600), or one (TARGET=stun), or one side (TARGET=native)
 	@scripts/require cc=build-essential
 	@scripts/fuzz $(FUZZ_SECONDS) $(TARGET)
 

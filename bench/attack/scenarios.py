@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from bench.adapters.sealroute import SealrouteAdapter
+from bench.attack.forged_checks import Named, name_third_party
 from bench.attack.scene import Noticed, Scene
 from bench.network.figures import Figure, at_least, at_most, told
 from bench.network.flood import Flooder
@@ -27,6 +28,10 @@ _DROPPED_IN_S = 10.0
 _TURNS, _TURN_S = 3, 6.0
 _BAD_SEALS = ("srtp_bad_tag", "srtp_replayed")
 PLI_PER_S, NACKS_PER_S, LIES_PER_S = 1_000, 600, 100
+FORGED_CHECKS_PER_S = 200
+RECORDS_PPS = 50_000
+_MOST_TIMES, _MOST_BYTES = 3.0, 10_000
+_RECORDS_PER_S, _RECORDS_BURST = 50, 64
 
 Play = Callable[[Scene, Noticed], Awaitable[list[Figure]]]
 
@@ -36,7 +41,7 @@ class Scenario:
     """`gate` is the number in docs/hardening.md; `play` gets the quiet call to compare with."""
 
     name: str
-    gate: int
+    gate: int | str
     does: str
     play: Play
 
@@ -219,6 +224,71 @@ async def lies(scene: Scene, quiet: Noticed) -> list[Figure]:
     return [*_sent(acted), *_call_goes_on(noticed, quiet)]
 
 
+async def third_party(scene: Scene, quiet: Noticed) -> list[Figure]:
+    """A viewer forges the source of its checks: of one, and of many."""
+
+    async def act(on: Scene) -> tuple[Named, Named]:
+        job = await on.adapter.join_late()
+        flooder = Flooder(job)
+        ice = job.ice or {}
+        try:
+            viewing = asyncio.create_task(asyncio.to_thread(flooder.run, on.seconds - 2, 0.0, ""))
+            await asyncio.sleep(1.0)
+            half_s = on.seconds / 2 - 2.0
+            one = await asyncio.to_thread(name_third_party, ice, on.media, half_s, 0.0)
+            many = await asyncio.to_thread(
+                name_third_party, ice, on.media, half_s, FORGED_CHECKS_PER_S
+            )
+            await viewing
+        finally:
+            flooder.close()
+        return one, many
+
+    noticed = await scene.call(act)
+    one, many = noticed.acted
+    return [
+        told("bytes of one forged check", one.sent_bytes, ""),
+        told("bytes that its third party got", one.got_bytes, ""),
+        at_most("for each byte of it", one.got_bytes / one.sent_bytes, "", _MOST_TIMES),
+        told(f"bytes of checks forged {FORGED_CHECKS_PER_S} times a second", many.sent_bytes, ""),
+        at_most("bytes that their third party got", many.got_bytes, "", _MOST_BYTES),
+        at_most("packets of media among them", one.media + many.media, "", 0),
+        told("withheld as send_path_unproven", noticed.drops.get("send_path_unproven", 0), ""),
+        *_call_goes_on(noticed, quiet),
+    ]
+
+
+async def records(scene: Scene, quiet: Noticed) -> list[Figure]:
+    """DTLS records from the address of a connected viewer, whole and broken ones."""
+
+    async def act(on: Scene) -> tuple[dict[str, float], float, float]:
+        ask = ("bench.attack.floods", "probe")
+        job = json.dumps({"url": on.url})
+        before = await on.helper(*ask, str(_PROBE_S), job)
+        fds = [on.joined.subscribers[0].fd]
+        attacking = on.attack("records", RECORDS_PPS, fds=fds, seconds=_FLOOD_S)
+        attacked, during = await asyncio.gather(attacking, on.helper(*ask, str(_FLOOD_S), job))
+        return attacked, before["p99_ms"], during["p99_ms"]
+
+    longer = replace(scene, seconds=max(scene.seconds, _PROBE_S + _FLOOD_S + 3.0))
+    noticed = await longer.call(act)
+    attacked, before_ms, during_ms = noticed.acted
+    reached = noticed.counters.get("dtls_records", 0)
+    allowed = _RECORDS_BURST + _RECORDS_PER_S * (attacked["seconds"] + 1)
+    return [
+        *_sent(attacked),
+        at_most("records that reached handshakes", reached, "", allowed),
+        *(
+            told(f"dropped as {name}", noticed.drops.get(name, 0), "")
+            for name in ("dtls_malformed", "dtls_flood", "receive_buffer_full")
+        ),
+        told("/healthz p99 before", before_ms, "ms"),
+        at_most("/healthz p99, above that before", during_ms - before_ms, "ms", _HEALTH_MS),
+        told("p99 delay added to the call", noticed.p99_us - quiet.p99_us, "us"),
+        *_call_goes_on(noticed, quiet),
+    ]
+
+
 async def _flooded(scene: Scene, kind: str, members: int, aim: SealrouteAdapter) -> Noticed:
     """The call while `aim` is flooded: its own server, or one beside it, which takes the same CPU
     from the machine and can touch nothing of this one."""
@@ -284,6 +354,10 @@ def _flood_of(kind: str, members: int = 0) -> Play:
 SCENARIOS = (
     Scenario("noise", 3, f"random datagrams, {NOISE_PPS:,}/s if the machine gives them", noise),
     Scenario("checks", 4, "STUN checks for transports that there are not", checks),
+    Scenario("third-party", "4b", "a viewer's checks with the address of somebody else",
+             third_party),
+    Scenario("records", "4c", f"DTLS records of a connected viewer, {RECORDS_PPS:,}/s, broken and "
+             "whole", records),
     Scenario("hellos", 5, f"ClientHellos with NULL ciphers, {HELLOS_PPS:,}/s, while clients join",
              hellos),
     Scenario("forged", 6, "RTP with a wrong seal from the addresses of two victims, 10,000/s each",

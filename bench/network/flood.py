@@ -56,6 +56,17 @@ def _remb(ssrc: int, rate: int) -> bytes:
     return head + struct.pack("!II", 1 << 24 | rate, ssrc)
 
 
+def signed_check(ice: dict[str, str]) -> bytes:
+    """A nominating check of the client's side, from wherever it is sent."""
+    request = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
+    request.attributes["USERNAME"] = f"{ice['remote_ufrag']}:{ice['local_ufrag']}"
+    request.attributes["PRIORITY"] = 0x7EFF_FFFF
+    request.attributes["ICE-CONTROLLING"] = 1
+    request.attributes["USE-CANDIDATE"] = None
+    request.add_message_integrity(ice["remote_password"].encode())
+    return bytes(request)
+
+
 class Flooder:
     def __init__(self, job: TransportJob) -> None:
         if job.srtp is None or job.ice is None:
@@ -106,6 +117,9 @@ class Flooder:
                 datagram = self._socket.recv(_DATAGRAM_BYTES)
             except BlockingIOError:
                 return
+            if datagram[0] < 4:
+                self._answer(datagram)
+                continue
             if not 128 <= datagram[0] <= 191 or 192 <= datagram[1] <= 223:
                 continue
             try:
@@ -117,14 +131,25 @@ class Flooder:
         if time.monotonic() < self._next_check:
             return
         self._next_check = time.monotonic() + _CHECK_EVERY_S
-        request = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
-        remote, local = self._ice["remote_ufrag"], self._ice["local_ufrag"]
-        request.attributes["USERNAME"] = f"{remote}:{local}"
-        request.attributes["PRIORITY"] = 0x7EFF_FFFF
-        request.attributes["ICE-CONTROLLING"] = 1
-        request.attributes["USE-CANDIDATE"] = None
-        request.add_message_integrity(self._ice["remote_password"].encode())
-        self._socket.send(bytes(request))
+        self._socket.send(signed_check(self._ice))
+
+    def _answer(self, datagram: bytes) -> None:
+        """Whoever does not answer the server's checks gets no media from it."""
+        password = self._ice["local_password"].encode()
+        try:
+            request = stun.parse_message(datagram)
+        except ValueError:
+            return
+        if request.message_class is not stun.Class.REQUEST:
+            return
+        answer = stun.Message(
+            message_method=stun.Method.BINDING,
+            message_class=stun.Class.RESPONSE,
+            transaction_id=request.transaction_id,
+        )
+        answer.attributes["XOR-MAPPED-ADDRESS"] = self._socket.getpeername()[:2]
+        answer.add_message_integrity(password)
+        self._socket.send(bytes(answer))
 
     def close(self) -> None:
         self._socket.close()

@@ -26,6 +26,9 @@ const HELLO_HEAD: [u8; 27] = [
 ];
 const HELLO_TAIL: [u8; 10] = [0, 0, 0, 4, 0x00, 0x01, 0x00, 0x02, 1, 0];
 const RANDOM_BYTES: usize = 32;
+/// First bytes that belong to DTLS (RFC 7983).
+const DTLS_FIRST: u8 = 20;
+const DTLS_KINDS: u8 = 44;
 
 /// What an attack sent and got.
 #[derive(Debug, Serialize)]
@@ -82,6 +85,7 @@ impl Forger {
             AttackKind::Checks => self.check(packet),
             AttackKind::Hellos => self.hello(packet),
             AttackKind::Forged => self.forged(packet),
+            AttackKind::Records => self.record(packet),
         }
     }
 
@@ -110,6 +114,16 @@ impl Forger {
         self.noise.fill(&mut packet[random..tail]);
         packet[tail..tail + HELLO_TAIL.len()].copy_from_slice(&HELLO_TAIL);
         tail + HELLO_TAIL.len()
+    }
+
+    fn record(&mut self, packet: &mut [u8]) -> usize {
+        if self.noise.next().is_multiple_of(4) {
+            return self.hello(packet);
+        }
+        let length = 1 + (self.noise.next() % 300) as usize;
+        self.noise.fill(&mut packet[..length]);
+        packet[0] = DTLS_FIRST + packet[0] % DTLS_KINDS;
+        length
     }
 
     fn forged(&mut self, packet: &mut [u8]) -> usize {
@@ -279,6 +293,11 @@ mod tests {
         let length = forger(AttackKind::Forged).write(&mut packet);
         assert_eq!(classify(&packet[..length]), PacketKind::Rtp);
         assert_eq!(&packet[8..12], &[0x12, 0x34, 0x56, 0x78]);
+        let mut records = forger(AttackKind::Records);
+        for _ in 0..100 {
+            let length = records.write(&mut packet);
+            assert_eq!(classify(&packet[..length]), PacketKind::Dtls);
+        }
         let length = forger(AttackKind::Checks).write(&mut packet);
         assert!(stun::parse_request(&packet[..length]).is_ok());
     }

@@ -171,6 +171,8 @@ pub enum AttackKind {
     Hellos,
     /// RTP of a known SSRC whose seal is wrong.
     Forged,
+    /// What has the first byte of DTLS; every fourth is a whole `ClientHello`.
+    Records,
 }
 
 /// An attack without keys.

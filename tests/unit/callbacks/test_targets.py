@@ -1,6 +1,9 @@
 """Callbacks reach the public net and what the operator names, however an address is written."""
 
+import re
 import socket
+from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 from aiohttp.abc import AbstractResolver
@@ -28,6 +31,22 @@ PRIVATE = [
     "::ffff:127.0.0.1",
     "64:ff9b::7f00:1",
     "2002:7f00:1::",
+    "168.63.129.16",
+    "::ffff:168.63.129.16",
+    "64:ff9b::a83f:8110",
+    "192.88.99.1",
+    "::127.0.0.1",
+    "::10.0.0.1",
+    "::ffff:0:127.0.0.1",
+    "64:ff9b:1::7f00:1",
+    "64:ff9b:1:ffff::1",
+    "100::1",
+    "100:0:0:1::1",
+    "5f00::1",
+    "fec0::1",
+    "feff::1",
+    "2001:0:7f00:1::",
+    "2001:db8::1",
     "not an address",
 ]
 
@@ -35,6 +54,17 @@ PRIVATE = [
 @pytest.mark.parametrize("address", PUBLIC)
 def test_public_addresses_are_permitted(address):
     assert TargetPolicy().permits(address)
+
+
+@pytest.mark.parametrize("address", PRIVATE[:-1])
+def test_the_turn_server_relays_to_none_of_them_either(address):
+    inner = ip_address(address.partition("%")[0])
+    text = (Path(__file__).parents[3] / "deploy" / "turnserver.conf").read_text()
+    ranges = [
+        row.partition("-") for row in re.findall(r"^denied-peer-ip=(\S+)", text, re.MULTILINE)
+    ]
+    bounds = [(ip_address(first), ip_address(last or first)) for first, _, last in ranges]
+    assert any(first.version == inner.version and first <= inner <= last for first, last in bounds)
 
 
 @pytest.mark.parametrize("address", PRIVATE)

@@ -9,6 +9,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from multidict import CIMultiDict
 
 from config.settings import HttpSettings, RoomsSettings
+from signaling.administration import create_project
 from signaling.client_networks import MAX_NETWORKS, NetworkBuckets, client_network, networks_of
 from signaling.domain.tokens import verify_client_token
 from signaling.rooms import Rooms
@@ -76,6 +77,20 @@ async def test_sessions_of_applications_can_not_be_joined_through_rooms(store):
     rooms = rooms_of(store, FakeClock())
     await enter(rooms)
     assert (await enter(rooms, "2_somebody-elses"))[0] == 404
+
+
+async def test_first_visitors_at_once_share_one_project(store):
+    rooms = rooms_of(store, FakeClock())
+    entered = await asyncio.gather(*(enter(rooms) for _ in range(3)))
+    assert len({answer["apiKey"] for _, answer in entered}) == 1
+    assert len(await store.projects()) == 1
+
+
+async def test_a_project_of_somebody_else_with_the_name_is_not_that_of_the_rooms(store):
+    clock = FakeClock()
+    other = await create_project(store, clock, name="rooms of the page")
+    opened = await enter(rooms_of(store, clock))
+    assert opened[1]["apiKey"] != other.api_key
 
 
 async def test_rooms_keep_their_project_over_a_restart(store):
@@ -157,6 +172,12 @@ async def test_joins_of_rooms_that_are_not_there_take_nobodys_turn(store):
         ("10.0.0.5", "203.0.113.9, 198.51.100.1", "198.51.100.0/24"),
         ("10.0.0.5", "198.51.100.1, 10.0.0.6", "198.51.100.0/24"),
         ("10.0.0.5", "not an address", "10.0.0.0/24"),
+        ("10.0.0.5", "203.0.113.9, unknown", "10.0.0.0/24"),
+        ("10.0.0.5", "203.0.113.9,", "10.0.0.0/24"),
+        ("10.0.0.5", "203.0.113.9, 198.51.100.1:4711", "198.51.100.0/24"),
+        ("10.0.0.5", "203.0.113.9, [2001:db8::1]:4711", "2001:db8::/64"),
+        ("10.0.0.5", "203.0.113.9, [2001:db8::1]", "2001:db8::/64"),
+        ("10.0.0.5", "203.0.113.9, unknown, 10.0.0.6:80", "10.0.0.0/24"),
         (None, "", ""),
     ],
 )

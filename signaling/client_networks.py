@@ -28,16 +28,27 @@ def networks_of(words: str) -> tuple[_Network, ...]:
 
 def client_network(remote: str | None, forwarded: str, proxies: tuple[_Network, ...]) -> str:
     """The client's network. `forwarded` is the `X-Forwarded-For` field; a proxy of ours appends
-    to it, so it is read from its end, as far as only our proxies have written it."""
+    to it, so it is read from its end, as far as only our proxies have written it. An entry that is
+    no address ends that: what is before it was written by somebody else."""
     address = _address(remote or "")
     for word in reversed(forwarded.split(",")):
         if address is None or not any(address in network for network in proxies):
             break
-        address = _address(word.strip()) or address
+        written = _address(_without_port(word.strip()))
+        if written is None:
+            break
+        address = written
     if address is None:
         return ""
     prefix = IPV4_PREFIX if address.version == 4 else IPV6_PREFIX
     return str(ipaddress.ip_network((address, prefix), strict=False))
+
+
+def _without_port(word: str) -> str:
+    """Some proxies write `192.0.2.7:4711`, `[2001:db8::1]:4711` or `[2001:db8::1]`."""
+    if word.startswith("["):
+        return word[1:].partition("]")[0]
+    return word.partition(":")[0] if word.count(":") == 1 else word
 
 
 def _address(word: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -4,9 +4,10 @@ A room is a sealed session of a project of its own, so the tokens given away her
 else. An operator who does not want the page switches rooms off.
 """
 
+import asyncio
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from aiohttp import web
@@ -29,6 +30,8 @@ log = structlog.get_logger(__name__)
 
 ROOMS_PATH = "/v1/rooms"
 PROJECT_NAME = "rooms of the page"
+PROJECT_ID = "5ea1f0c1-0000-4000-8000-000000000001"
+"""Its application id. A name is anybody's, and strangers get tokens of this project."""
 TOKEN_LIFETIME_S = 24 * 3600
 MAX_BODY_BYTES = 4_096
 MAX_NAME_CHARS = 60
@@ -54,6 +57,7 @@ class Rooms:
         self._clock = clock
         self._settings = settings
         self._project: Project | None = None
+        self._finding = asyncio.Lock()
         self._read_timeout_s = http.read_timeout_ms / 1000
         self._proxies = networks_of(http.trusted_proxies)
         burst, joins = float(settings.per_minute), float(settings.joins_per_room)
@@ -100,20 +104,29 @@ class Rooms:
         return {"apiKey": project.api_key, "sessionId": session, "token": token}
 
     async def _rooms_project(self) -> Project:
-        if self._project is None:
-            known = [p for p in await self._store.projects() if p.name == PROJECT_NAME]
-            self._project = (
-                known[0]
-                if known
-                else await create_project(
-                    self._store,
-                    self._clock,
-                    name=PROJECT_NAME,
-                    e2ee_enabled=True,
-                    public_key_pem=None,
-                )
-            )
+        # One at a time: first visitors who come at once must not make a project each.
+        async with self._finding:
+            if self._project is None:
+                self._project = await self._store.project_named(PROJECT_ID)
+            if self._project is None:
+                self._project = await self._new_project()
         return self._project
+
+    async def _new_project(self) -> Project:
+        try:
+            return await create_project(
+                self._store,
+                self._clock,
+                name=PROJECT_NAME,
+                e2ee_enabled=True,
+                change=lambda project: replace(project, application_id=PROJECT_ID),
+            )
+        except BadRequest:
+            # Another server with the same database was faster.
+            found = await self._store.project_named(PROJECT_ID)
+            if found is None:
+                raise
+            return found
 
     def _take(self, bucket: Bucket, per_minute: float) -> None:
         try:

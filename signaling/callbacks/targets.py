@@ -24,6 +24,29 @@ from aiohttp.resolver import DefaultResolver
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 _LOOPBACK_NAME = "localhost"
+_DENIED = tuple(
+    ip_network(network)
+    for network in (
+        # Azure's wire server: metadata of the machine at an address that counts as public.
+        "168.63.129.16/32",
+        # RFC 7526: anycast of 6to4 relays.
+        "192.88.99.0/24",
+        # RFC 4291: IPv4-compatible addresses, with :: and ::1.
+        "::/96",
+        # RFC 2765: IPv4-translated addresses.
+        "::ffff:0:0:0/96",
+        # RFC 8215: translators inside a network, which may have any form.
+        "64:ff9b:1::/48",
+        # RFC 6666 and RFC 9780: discarded, and dummy addresses.
+        "100::/64",
+        "100:0:0:1::/64",
+        # RFC 9602: segment routing.
+        "5f00::/16",
+        # RFC 3879: site-local addresses.
+        "fec0::/10",
+    )
+)
+"""Not public in effect, although some versions of Python's `is_global` say so."""
 # RFC 6052: the last 32 bits are an IPv4 address behind a translator.
 _TRANSLATED = IPv6Network("64:ff9b::/96")
 
@@ -50,6 +73,8 @@ class TargetPolicy:
             return False
         if any(address in network for network in self.allowed):
             return True
+        if any(address in network for network in _DENIED):
+            return False
         return address.is_global and not address.is_multicast
 
     def check_host(self, host: str) -> None:

@@ -25,6 +25,17 @@ export const SUITES: Readonly<Record<number, Suite>> = {
 };
 
 const NONCE_BYTES = 12;
+const MAC_LENGTHS = 24;
+
+type Parts = readonly Uint8Array[];
+
+/**
+ * WebCrypto copies what it is given before a call returns (Web Cryptography API, "get a copy of
+ * the bytes"), so one block and one buffer serve all frames, also those under way.
+ */
+const counterBlock = new Uint8Array(16);
+const COUNTER: AesCtrParams = { name: 'AES-CTR', counter: counterBlock, length: 32 };
+let macBuffer = new Uint8Array(2_048);
 
 export interface Header {
   readonly kid: bigint;
@@ -136,36 +147,51 @@ export class SFrameKey {
   /** header || ciphertext || tag. `metadata` is authenticated, not sent. */
   async seal(kid: bigint, ctr: number, metadata: Uint8Array, plaintext: Bytes): Promise<Bytes> {
     const header = encodeHeader(kid, ctr);
-    return concat(header, await this.encrypt(ctr, concat(header, metadata), plaintext));
+    return this.encryptBehind(header, ctr, [header, metadata], plaintext);
   }
 
   /** `undefined` when the tag does not verify. `header` is what decodeHeader read from `sframe`. */
   async open(header: Header, metadata: Uint8Array, sframe: Bytes): Promise<Bytes | undefined> {
-    const aad = concat(sframe.subarray(0, header.length), metadata);
-    return this.decrypt(header.ctr, aad, sframe.subarray(header.length));
+    const aad = [sframe.subarray(0, header.length), metadata];
+    return this.decryptParts(header.ctr, aad, sframe.subarray(header.length));
   }
 
   async encrypt(ctr: number, aad: Bytes, plaintext: Bytes): Promise<Bytes> {
-    const nonce = this.nonce(ctr);
-    if (!this.mac) {
-      const parameters = { name: 'AES-GCM', iv: nonce, additionalData: aad };
-      return new Uint8Array(
-        await globalThis.crypto.subtle.encrypt(parameters, this.aes, plaintext),
-      );
-    }
-    const ciphertext = await this.applyCtr('encrypt', nonce, plaintext);
-    return concat(ciphertext, await this.tag(this.mac, nonce, aad, ciphertext));
+    return this.encryptBehind(EMPTY, ctr, [aad], plaintext);
   }
 
   async decrypt(ctr: number, aad: Bytes, sealed: Bytes): Promise<Bytes | undefined> {
+    return this.decryptParts(ctr, [aad], sealed);
+  }
+
+  private async encryptBehind(
+    header: Bytes,
+    ctr: number,
+    aad: Parts,
+    plaintext: Bytes,
+  ): Promise<Bytes> {
+    const { subtle } = globalThis.crypto;
+    if (!this.mac) {
+      const parameters = { name: 'AES-GCM', iv: this.nonce(ctr), additionalData: concat(...aad) };
+      const sealed = await subtle.encrypt(parameters, this.aes, plaintext);
+      return concat(header, new Uint8Array(sealed));
+    }
+    const ciphertext = new Uint8Array(await subtle.encrypt(this.counter(ctr), this.aes, plaintext));
+    return concat(header, ciphertext, await this.tag(this.mac, ctr, aad, ciphertext));
+  }
+
+  private async decryptParts(ctr: number, aad: Parts, sealed: Bytes): Promise<Bytes | undefined> {
     const length = sealed.length - this.suite.nt;
     if (length < 0) return undefined;
-    const nonce = this.nonce(ctr);
-    if (!this.mac) return this.decryptGcm(nonce, aad, sealed);
+    if (!this.mac) return this.decryptGcm(this.nonce(ctr), concat(...aad), sealed);
     const ciphertext = sealed.subarray(0, length);
-    const tag = await this.tag(this.mac, nonce, aad, ciphertext);
-    if (!equalInConstantTime(tag, sealed.subarray(length))) return undefined;
-    return this.applyCtr('decrypt', nonce, ciphertext);
+    // Both at once, on threads of their own. Nothing is given out before the tag is compared.
+    const [tag, plaintext] = await Promise.all([
+      this.tag(this.mac, ctr, aad, ciphertext),
+      globalThis.crypto.subtle.decrypt(this.counter(ctr), this.aes, ciphertext),
+    ]);
+    const isAuthentic = equalInConstantTime(tag, sealed.subarray(length));
+    return isAuthentic ? new Uint8Array(plaintext) : undefined;
   }
 
   private async decryptGcm(iv: Bytes, aad: Bytes, sealed: Bytes): Promise<Bytes | undefined> {
@@ -178,36 +204,51 @@ export class SFrameKey {
     }
   }
 
-  private async applyCtr(
-    direction: 'encrypt' | 'decrypt',
-    nonce: Bytes,
-    input: Bytes,
-  ): Promise<Bytes> {
-    const counter = new Uint8Array(16);
-    counter.set(nonce);
-    const parameters = { name: 'AES-CTR', counter, length: 32 };
-    return new Uint8Array(await globalThis.crypto.subtle[direction](parameters, this.aes, input));
+  /** Valid until the next call. */
+  private counter(ctr: number): AesCtrParams {
+    this.writeNonce(counterBlock, 0, ctr);
+    return COUNTER;
   }
 
   /** RFC 9605 4.5.1. The tag's length is under the MAC, so suites cannot be mixed. */
-  private async tag(mac: CryptoKey, nonce: Bytes, aad: Bytes, ciphertext: Bytes): Promise<Bytes> {
-    const lengths = new Uint8Array(24);
-    const view = new DataView(lengths.buffer);
-    view.setUint32(4, aad.length);
-    view.setUint32(12, ciphertext.length);
-    view.setUint32(20, this.suite.nt);
-    const input = concat(lengths, nonce, aad, ciphertext);
+  private async tag(mac: CryptoKey, ctr: number, aad: Parts, ciphertext: Bytes): Promise<Bytes> {
+    const input = this.macInput(ctr, aad, ciphertext);
     const full = await globalThis.crypto.subtle.sign('HMAC', mac, input);
     return new Uint8Array(full, 0, this.suite.nt);
   }
 
+  /** Valid until the next call. */
+  private macInput(ctr: number, aad: Parts, ciphertext: Bytes): Bytes {
+    let aadLength = 0;
+    for (const part of aad) aadLength += part.length;
+    const length = MAC_LENGTHS + NONCE_BYTES + aadLength + ciphertext.length;
+    if (macBuffer.length < length) macBuffer = new Uint8Array(2 * length);
+    const view = new DataView(macBuffer.buffer);
+    // Three lengths of 8 bytes; the upper halves stay zero.
+    view.setUint32(4, aadLength);
+    view.setUint32(12, ciphertext.length);
+    view.setUint32(20, this.suite.nt);
+    this.writeNonce(macBuffer, MAC_LENGTHS, ctr);
+    let end = MAC_LENGTHS + NONCE_BYTES;
+    for (const part of [...aad, ciphertext]) {
+      macBuffer.set(part, end);
+      end += part.length;
+    }
+    return macBuffer.subarray(0, length);
+  }
+
   private nonce(ctr: number): Bytes {
-    const nonce = this.salt.slice();
-    const view = new DataView(nonce.buffer);
+    const nonce = new Uint8Array(NONCE_BYTES);
+    this.writeNonce(nonce, 0, ctr);
+    return nonce;
+  }
+
+  private writeNonce(target: Bytes, start: number, ctr: number): void {
+    target.set(this.salt, start);
+    const view = new DataView(target.buffer, start, NONCE_BYTES);
     // Counters of senders end at 2^32; what receivers are sent may be larger.
     view.setUint32(4, (view.getUint32(4) ^ Math.floor(ctr / 2 ** 32)) >>> 0);
     view.setUint32(8, (view.getUint32(8) ^ (ctr % 2 ** 32)) >>> 0);
-    return nonce;
   }
 }
 

@@ -1,3 +1,4 @@
+import { decodeHeader, SFrameKey, SUITES } from '../../src/e2ee/sframe';
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Bytes } from '../../src/e2ee/bytes';
@@ -315,3 +316,20 @@ for (const width of [128, 1_024]) {
     assert.equal(copy.isReplay(highest + 1), false);
   });
 }
+
+test('frames that are encrypted and opened at the same time do not mix', async () => {
+  const random = new Random(11);
+  const metadata = Uint8Array.of(2, 0);
+  const keys = await Promise.all(
+    [1, 2].map(() => SFrameKey.fromRaw(SUITES[6]!, random.bytes(96), random.bytes(12))),
+  );
+  const plain = Array.from({ length: 60 }, () => random.bytes(random.below(6_000)));
+  const keyOf = (index: number): SFrameKey => keys[index % 2]!;
+  const sealed = await Promise.all(
+    plain.map((frame, index) => keyOf(index).seal(7n, index, metadata, frame)),
+  );
+  const opened = await Promise.all(
+    sealed.map((frame, index) => keyOf(index).open(decodeHeader(frame)!, metadata, frame)),
+  );
+  assert.deepEqual(opened, plain);
+});

@@ -271,6 +271,8 @@ describe('a server of an encrypted session', () => {
     socket().say({ t: 'signalReceived', from: 'nobody', sealed: new Uint8Array(40) });
     socket().say({ t: 'signalReceived', sealed: new Uint8Array(40) });
     await until(() => told.length === 5, `told: ${told.join()}`);
+    // Those of nobody are not even tried.
+    assert.equal(told.filter((one) => /from nobody in the session/.test(one)).length, 2);
     assert.deepEqual(heard, []);
     // Those of the REST API have no sender, and say that they were readable.
     socket().say({ t: 'signalReceived', type: '', data: 'maintenance at ten' });

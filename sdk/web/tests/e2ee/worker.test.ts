@@ -205,6 +205,39 @@ describe('the e2ee worker', () => {
     assert.deepEqual(opened, { refused: 'secret' });
   });
 
+  test('lets no signal out that was being encrypted when senders switched', async () => {
+    const ada = new Peer();
+    await ada.secret('a long secret');
+    const { hint } = await ada.secret('the next secret');
+    const content = { connectionId: 'ada', to: '', signalType: '', data: 'x' };
+    // The key of its context is still being derived when the switch comes.
+    const underway = ada.ask('sealSignal', content);
+    await ada.ask('switch', {});
+    const { sealed } = await underway;
+    assert.equal(((sealed[7] ?? 0) << 8) | (sealed[8] ?? 0), hint);
+  });
+
+  test('forgets the codec of a track when another subscription gets it', async () => {
+    const [ada, bob] = [new Peer(), new Peer()];
+    await Promise.all([ada.secret('a long secret'), bob.secret('a long secret')]);
+    const [send, receive] = [SEND, RECEIVE].map((of) => ({ ...of, kind: 'video' as const }));
+    assert.ok(send && receive);
+    await ada.publish('up-0', 'stream');
+    await bob.ask('bindReceiver', {
+      ...{ track: 'down-0', kind: 'video', connectionId: 'ada', streamId: 'stream' },
+    });
+    const frames = [
+      await ada.pass(send, PLAIN, 'video/VP9'),
+      await ada.pass(send, PLAIN, 'video/VP9'),
+    ];
+    await bob.ask('setCodec', { track: 'down-0', codec: 'video/VP9' });
+    assert.equal(await bob.pass(receive, frames[0] ?? ''), PLAIN);
+    await bob.ask('bindReceiver', {
+      ...{ track: 'down-0', kind: 'video', connectionId: 'ada', streamId: 'stream' },
+    });
+    assert.equal(await bob.pass(receive, frames[1] ?? ''), undefined);
+  });
+
   test('publishes under the secret in use when the stream starts, not when it was prepared', async () => {
     const ada = new Peer();
     await ada.secret('a long secret');

@@ -104,7 +104,7 @@ export class FakePeer extends EventTarget {
         peer().check();
         sender.track = track;
       },
-      getParameters: () => ({ encodings: [] }),
+      getParameters: () => ({ encodings: [], codecs: [] }),
       setParameters: () => Promise.resolve(),
       getStats: () => Promise.resolve(new Map()),
     };

@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { SessionSeal } from '../../src/e2ee/session-seal';
+import { exceptions } from '../../src/exceptions';
+import { Uplink } from '../../src/rtc/uplink';
+import type { Reply, RequestMessage } from '../../src/signaling/channel';
+import { FakePeer, installBrowser, newTrack } from '../session/fake-browser';
+import { type FakeClock, Random, settled } from '../support';
+
+const OFFER = [
+  ...['v=0', 's=-', 'm=audio 9 UDP/TLS/RTP/SAVPF 111', 'a=mid:0', 'a=sendonly'],
+  ...['a=rtpmap:111 opus/48000/2', ''],
+].join('\r\n');
+const HONEST = OFFER.replace('a=sendonly', 'a=recvonly');
+const LIES = {
+  'media of its own': OFFER.replace('a=sendonly', 'a=sendrecv'),
+  'another codec': HONEST.replace('opus/48000/2', 'PCMU/8000'),
+};
+
+let applied: string[] = [];
+
+class Peer extends FakePeer {
+  override createOffer(): Promise<{ type: string; sdp: string }> {
+    return Promise.resolve({ type: 'offer', sdp: OFFER });
+  }
+
+  override setRemoteDescription(description: { sdp: string }): Promise<void> {
+    applied.push(description.sdp);
+    return super.setRemoteDescription(description);
+  }
+}
+
+const seal = {
+  format: 'e2ee/2',
+  onNotice: () => () => undefined,
+  attachSender: () => undefined,
+  prepareSender: () => Promise.resolve(new Uint8Array(8)),
+  startSender: () => Promise.resolve(),
+  removeSender: () => undefined,
+} as unknown as SessionSeal;
+
+let clock: FakeClock;
+const told: string[] = [];
+before(() => {
+  clock = installBrowser(new Random(1));
+  FakePeer.moment = () => Promise.resolve();
+  Object.assign(globalThis, { RTCPeerConnection: Peer });
+  Object.assign(Peer.prototype, { getStats: () => Promise.resolve(new Map()) });
+  exceptions.on('exception', ({ message }) => told.push(message));
+});
+after(() => Reflect.deleteProperty(globalThis, 'RTCPeerConnection'));
+
+/** An uplink, and what the server is asked; it answers with `answer`. */
+function stage(isSealed = true): {
+  uplink: Uplink;
+  asked: string[];
+  answers: { sdp: string };
+  publish: () => Promise<unknown>;
+} {
+  applied = [];
+  told.length = 0;
+  const asked: string[] = [];
+  const answers = { sdp: HONEST };
+  const request = (message: RequestMessage): Promise<Reply> => {
+    asked.push(message.t);
+    if (message.t === 'restartIce') {
+      return Promise.resolve({ t: 'iceRestarted', re: 1, answer: answers.sdp });
+    }
+    if (message.t !== 'publish') return Promise.resolve({ t: 'ok', re: 1 });
+    return Promise.resolve({
+      t: 'published',
+      re: 1,
+      streamId: 's',
+      answer: answers.sdp,
+      tracks: [],
+    });
+  };
+  const settings = { iceServers: [], iceTransportPolicy: 'all', isSealed } as const;
+  const uplink = new Uplink(settings, request, isSealed ? seal : undefined, clock, () => undefined);
+  const source = { kind: 'audio', track: newTrack('audio'), encodings: [], preferredCodecs: [] };
+  const properties = { name: '', hasAudio: true, hasVideo: false };
+  const publish = (): Promise<unknown> => uplink.publish([source as never], properties);
+  return { uplink, asked, answers, publish };
+}
+
+for (const [name, sdp] of Object.entries(LIES)) {
+  test(`a stream is not published over an answer with ${name}`, async () => {
+    const { asked, answers, publish } = stage();
+    answers.sdp = sdp;
+    await assert.rejects(publish(), /an answer that an encrypted session does not allow/);
+    assert.deepEqual(applied, []);
+    assert.deepEqual(asked, ['publish', 'unpublish']);
+    // The next one may be honest.
+    answers.sdp = HONEST;
+    await publish();
+    assert.deepEqual(applied, [HONEST]);
+  });
+
+  test(`ICE is not restarted over an answer with ${name}`, async () => {
+    const { uplink, asked, answers, publish } = stage();
+    await publish();
+    answers.sdp = sdp;
+    uplink.hurry();
+    await settled();
+    assert.ok(asked.includes('restartIce'));
+    assert.deepEqual(applied, [HONEST]);
+    assert.match(told.join(), /an answer that an encrypted session does not allow/);
+    uplink.close();
+  });
+}
+
+test('a clear session takes what its server answers', async () => {
+  const { answers, publish } = stage(false);
+  answers.sdp = LIES['media of its own'];
+  await publish();
+  assert.deepEqual(applied, [answers.sdp]);
+});

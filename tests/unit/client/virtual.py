@@ -162,6 +162,9 @@ class FakeServer:
     async def connect(self) -> dict[str, Any]:
         return self.welcome()
 
+    def start_reading(self) -> None:
+        pass
+
     async def close(self) -> None:
         self.drop()
 

@@ -49,6 +49,7 @@ class Run:
     recordings: dict[str, Subscriber] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     failure: SealrouteError | None = None
+    has_joined: asyncio.Event = field(default_factory=asyncio.Event)
 
     def spawn(self, work: Awaitable[None]) -> None:
         async def guarded() -> None:
@@ -64,6 +65,7 @@ class Run:
     async def play(self) -> None:
         self.session.on("*", self._on_event)
         await self.session.connect()
+        self.has_joined.set()
         trust: dict[str, object] = {"trust": str(self.session.trust.state)}
         if self.session.is_encrypted:
             trust["verificationCode"] = self.session.verification_code()
@@ -175,6 +177,8 @@ class Run:
             raise InvalidParameter("secretFile is missing")
         secret = await asyncio.to_thread(read_text, Path(path), "secret")
         await self.session.set_encryption_secret(secret, immediate=command.get("immediate") is True)
+        # There is no code to read out before: it belongs to the rules of the session too.
+        await self.has_joined.wait()
         self.output.line("encryptionSecretSet", verificationCode=self.session.verification_code())
 
     async def _signal(self, command: dict[str, Any]) -> None:

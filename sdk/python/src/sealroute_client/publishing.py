@@ -56,7 +56,7 @@ class Publishing:
     async def negotiate(self, publisher: Publisher) -> None:
         """Gives a Publisher a stream over the uplink; again, when the one before was lost.
         Errors: ServerError, NotConnected, EncryptionError."""
-        encryption = self._session.encryption
+        encryption = self._session.encryption_in_use()
         if self.uplink is None:
             is_sealed = not self._session.trust.may_send_clear
             self.uplink = Uplink(self._peers, is_sealed=is_sealed)
@@ -124,7 +124,7 @@ class Publishing:
             hasVideo=publisher.has_video,
             videoDimensions=size,
             frameRate=source.frame_rate,
-            e2eeFormat=FORMAT if self._session.encryption is not None else None,
+            e2eeFormat=None if self._session.trust.may_send_clear else FORMAT,
         )
 
     def _renewal(self, publisher: Publisher, track: PublishedTrack) -> Callable[[], None]:

@@ -95,7 +95,7 @@ class ServerMessages:
             if isinstance(content, Outcome):
                 return
             kind, data = content.type, content.data
-        elif self._session.encryption is not None and sender is not None:
+        elif sender is not None and not self._session.trust.may_send_clear:
             # A member would have encrypted it; applications, over REST, have no member's name.
             return
         self._session.emit(

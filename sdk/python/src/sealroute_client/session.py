@@ -65,6 +65,9 @@ class Session(Emitter):
         self.encryption: SessionEncryption | None = None
         self._credentials = Credentials(url, api_key, session_id, token)
         self._secret = encryption_secret
+        """Not derived yet: the latest that was set."""
+        self._changing = asyncio.Lock()
+        """Held by one change of secret at a time, in the order of the calls."""
         self._derived: secrets.SessionSecret | None = None
         hello: Message = {
             "apiKey": api_key,
@@ -101,12 +104,17 @@ class Session(Emitter):
             raise AlreadyConnected("A Session is connected once; make another one to join again")
         self._was_connected = True
         try:
+            await self._derive()
             welcome = await self._reach()
         except BaseException:
             # Nothing was joined: it may be tried again.
             self._was_connected = False
             raise
         try:
+            # A secret that was set meanwhile is the one that counts.
+            await self._derive()
+            if self.is_leaving:
+                raise NotConnected("The session was left before it was joined")  # noqa: TRY301
             self._enter(welcome, self._derived)
             if self.encryption is not None:
                 self.spawn(self.encryption.tell_again())
@@ -116,11 +124,14 @@ class Session(Emitter):
         self._has_joined = True
         self.spawn(self.subscribing.answer_offers())
         self._messages.take_snapshot(welcome)
+        self.signaling.start_reading()
+
+    async def _derive(self) -> None:
+        while self._secret is not None:
+            text, self._secret = self._secret, None
+            self._derived = await secrets.derive(text, self._credentials.session_id)
 
     async def _reach(self) -> dict[str, Any]:
-        if self._secret is not None:
-            self._derived = await secrets.derive(self._secret, self._credentials.session_id)
-        self._secret = None
         loopback.loopback_wanted.set(_is_loopback(self._credentials.url))
         self.signaling.on_message = self._messages.handle
         self.signaling.on_fault = lambda error: self.emit(events.ErrorOccurred(error=error))
@@ -146,6 +157,8 @@ class Session(Emitter):
 
     def _enter(self, welcome: dict[str, Any], secret: secrets.SessionSecret | None) -> None:
         self._check(welcome)
+        if secret is None and not self.trust.may_send_clear:
+            raise EncryptionSecretMissing("An encryption secret was set, but no key was made of it")
         self.connection_id = str(welcome["connection"]["connectionId"])
         self.capabilities = dict(welcome.get("capabilities", {}))
         configuration = RTCConfiguration(
@@ -301,29 +314,47 @@ class Session(Emitter):
         """Returns when frames under the new secret can be opened; senders follow when all
         others are ready, or after 5 s. `immediate` shuts out who has only the old secret.
 
-        Errors: InvalidEncryptionSecret, NotConnected.
+        Before the session is joined it returns at once: the latest secret is the one that counts,
+        and nothing is sent or opened under any other. Calls take effect in their order.
+
+        Errors: InvalidEncryptionSecret, NotConnected, InvalidParameter in a clear session.
         """
         secrets.normalise(secret)
+        self._refuse_if_leaving()
         if not self.connection_id:
             self._secret = secret
             self.trust = Trust(has_secret=True)
             return
-        derived = await secrets.derive(secret, self._credentials.session_id)
-        if self.encryption is None:
-            raise InvalidParameter("The session is not encrypted end to end")
-        if self.encryption.change(derived, immediate=immediate):
-            for subscriber in self.subscribers.values():
-                subscriber.on_secret_change()
+        async with self._changing:
+            derived = await secrets.derive(secret, self._credentials.session_id)
+            self._refuse_if_leaving()
+            if self.encryption is None:
+                raise InvalidParameter("The session is not encrypted end to end")
+            if self.encryption.change(derived, immediate=immediate):
+                for subscriber in self.subscribers.values():
+                    subscriber.on_secret_change()
+
+    def encryption_in_use(self) -> SessionEncryption | None:
+        """None in clear sessions, as the trust says, and only there.
+
+        Errors: EncryptionInternalError where nothing may be sent or played."""
+        if self.trust.may_send_clear:
+            return None
+        if self.encryption is None or not self.trust.may_use_media:
+            raise EncryptionInternalError("Nothing is sent or played: the session is not trusted")
+        return self.encryption
 
     # --- signals and moderation --------------------------------------------------------
 
     async def signal(self, data: str, *, type: str = "", to: str | None = None) -> None:  # noqa: A002
         """To all, the sender too, or to one Connection. Sealed on sealed Sessions."""
-        if self.encryption is not None:
-            sealed = self.encryption.seal_signal(SignalContent(to or "", type, data))
-            await self.signaling.request("signal", to=to, sealed=sealed)
-        else:
+        self._require_connected()
+        encryption = self.encryption_in_use()
+        if encryption is None:
             await self.signaling.request("signal", to=to, type=type or None, data=data)
+        else:
+            sealed = encryption.seal_signal(SignalContent(to or "", type, data))
+            await self.signaling.request("signal", to=to, sealed=sealed)
 
     async def force_mute(self, stream_id: str) -> None:
         await self.signaling.request("forceMuteStream", streamId=stream_id)
@@ -392,7 +423,12 @@ class Session(Emitter):
         }
 
     def _require_connected(self) -> None:
-        if not self.connection_id or self.is_leaving:
+        if not self.connection_id:
+            raise NotConnected("The session is not connected")
+        self._refuse_if_leaving()
+
+    def _refuse_if_leaving(self) -> None:
+        if self.is_leaving:
             raise NotConnected("The session is not connected")
 
 

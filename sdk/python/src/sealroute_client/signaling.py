@@ -121,8 +121,9 @@ class Signaling:
         self.on_closed: Callable[[str], None] = lambda _reason: None
 
     async def connect(self) -> Message:
-        """The Welcome. Errors: InvalidParameter, ConnectFailed, ServerError,
-        UnexpectedServerResponse."""
+        """The welcome; what comes after it waits for `start_reading`.
+
+        Errors: InvalidParameter, ConnectFailed, ServerError, UnexpectedServerResponse."""
         _ = self._credentials.socket_url
         self._http = aiohttp.ClientSession()
         try:
@@ -130,8 +131,10 @@ class Signaling:
         except BaseException:
             await self._close_http()
             raise
-        self._task = asyncio.create_task(self._run())
         return welcome
+
+    def start_reading(self) -> None:
+        self._task = asyncio.create_task(self._run())
 
     async def request(self, kind: str, **members: object) -> Message:
         """Sends and awaits the answer; while the socket is being replaced it waits for that.

@@ -37,7 +37,7 @@ class Subscribing:
     async def subscribe(self, stream: str | dict[str, Any], **wanted: bool) -> Subscriber:
         stream_id = stream if isinstance(stream, str) else str(stream["streamId"])
         known = self._session.streams.get(stream_id)
-        encryption, openers = self._session.encryption, None
+        encryption, openers = self._session.encryption_in_use(), None
         if encryption is not None:
             if known is None:
                 # Its keys belong to its publisher's connection, which the directory names.

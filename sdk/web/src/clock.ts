@@ -9,7 +9,8 @@ export interface Clock {
 export const systemClock: Clock = {
   now: () => performance.now(),
   after(delayMs, call) {
-    const timer = setTimeout(call, delayMs);
+    // Engines cut fractions off, and the call would come before its time.
+    const timer = setTimeout(call, Math.ceil(delayMs));
     return () => clearTimeout(timer);
   },
 };

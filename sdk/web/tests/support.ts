@@ -46,6 +46,8 @@ export function readJson<Content>(path: string): Content | undefined {
 
 /** Time that moves when told to. */
 export class FakeClock implements Clock {
+  /** Timers come this much before their time, as those of engines with a coarse clock do. */
+  earlyMs = 0;
   private time = 0;
   private timers: { at: number; call: () => void }[] = [];
 
@@ -54,7 +56,7 @@ export class FakeClock implements Clock {
   }
 
   after(delayMs: number, call: () => void): () => void {
-    const timer = { at: this.time + delayMs, call };
+    const timer = { at: this.time + Math.max(0, delayMs - this.earlyMs), call };
     this.timers.push(timer);
     return () => {
       this.timers = this.timers.filter((other) => other !== timer);

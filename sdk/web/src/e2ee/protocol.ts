@@ -25,7 +25,8 @@ export interface Requests {
    */
   setSecret: [
     { secret: string; sessionId: string; immediate: boolean },
-    { hint: number; isNew: boolean; kids: KidsByTrack },
+    /** `isInUse`: senders used this secret already, whatever its hint. */
+    { hint: number; isNew: boolean; isInUse: boolean; kids: KidsByTrack },
   ];
   /** Senders use the newest secret from now on: media and signals. */
   switch: [object, { kids: KidsByTrack }];

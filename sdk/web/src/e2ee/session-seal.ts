@@ -104,7 +104,8 @@ export class SessionSeal {
       const { sessionId } = this;
       const reply = await this.client.request('setSecret', { secret, sessionId, immediate });
       if (reply.isNew) this.ownHints.push(reply.hint);
-      this.schedule.set(reply.hint, this.clock.now(), immediate);
+      const { hint, isInUse } = reply;
+      this.schedule.set(hint, this.clock.now(), { immediate, isInUse });
       if (reply.isNew) this.announce();
       if (immediate) {
         // The worker has switched already.
@@ -246,13 +247,16 @@ export class SessionSeal {
     this.cancelSwitch();
     const { deadline } = this.schedule;
     if (deadline === undefined) return;
-    this.cancelSwitch = this.clock.after(deadline - this.clock.now(), () => this.switchIfDue());
+    this.cancelSwitch = this.clock.after(deadline - this.clock.now(), () =>
+      // Timers come early by their clock's grain: this one is the deadline, nothing follows it.
+      this.switchIfDue(Math.max(this.clock.now(), deadline)),
+    );
     for (const track of this.senders.keys()) this.prepareNext(track);
     this.switchIfDue();
   }
 
-  private switchIfDue(): void {
-    if (!this.schedule.isDue(this.clock.now())) return;
+  private switchIfDue(now = this.clock.now()): void {
+    if (!this.schedule.isDue(now)) return;
     this.cancelSwitch();
     this.client
       .request('switch', {})

@@ -1,10 +1,22 @@
 /** When senders start to use a new secret (e2ee/2 section 9). Pure: time is a parameter. */
 const SWITCH_AFTER_MS = 5_000;
 
+interface Target {
+  readonly hint: number;
+  readonly deadline: number;
+  /** Another secret has the same hint: who announces it may hold that one only. */
+  readonly isAmbiguous: boolean;
+}
+
+interface SetOptions {
+  readonly immediate?: boolean;
+  readonly isInUse: boolean;
+}
+
 export class SwitchSchedule {
   /** What those who are present announced last; who never announced is not waited for. */
   private readonly hints = new Map<string, number>();
-  private target: { readonly hint: number; readonly deadline: number } | undefined;
+  private target: Target | undefined;
 
   /** `current`: the hint of the secret that senders use. */
   constructor(private current?: number) {}
@@ -23,16 +35,20 @@ export class SwitchSchedule {
     this.hints.delete(connectionId);
   }
 
-  /** The newest secret is the one that `hint` names now. */
-  set(hint: number, now: number, immediate = false): void {
+  /**
+   * The newest secret is one with this hint now. `isInUse`: it is the one that senders use; two
+   * secrets can have one hint, so the hint alone does not say it.
+   */
+  set(hint: number, now: number, { immediate = false, isInUse }: SetOptions): void {
     this.current ??= hint;
-    if (hint === this.current) {
+    if (isInUse) {
       this.target = undefined;
       return;
     }
     // A second change does not prolong the use of the old key.
     const deadline = this.target?.deadline ?? now + SWITCH_AFTER_MS;
-    this.target = { hint, deadline: immediate ? now : deadline };
+    const isAmbiguous = hint === this.current;
+    this.target = { hint, deadline: immediate ? now : deadline, isAmbiguous };
   }
 
   /**
@@ -42,7 +58,8 @@ export class SwitchSchedule {
   isDue(now: number): boolean {
     const { target } = this;
     if (!target) return false;
-    const areReady = [...this.hints.values()].every((hint) => hint === target.hint);
+    const areReady =
+      !target.isAmbiguous && [...this.hints.values()].every((hint) => hint === target.hint);
     if (now < target.deadline && !areReady) return false;
     this.current = target.hint;
     this.target = undefined;

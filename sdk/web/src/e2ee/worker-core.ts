@@ -207,9 +207,10 @@ export class WorkerCore {
         this.receivers.recheckAll();
       }
       this.sending ??= keys;
-      if (!immediate) return { hint, isNew, kids: {} };
+      const isInUse = keys === this.sending;
+      if (!immediate) return { hint, isNew, isInUse, kids: {} };
       this.history.forgetKeys(this.now());
-      return { hint, isNew, kids: await this.switchAll(true) };
+      return { hint, isNew, isInUse, kids: await this.switchAll(true) };
     });
   }
 

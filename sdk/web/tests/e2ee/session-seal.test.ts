@@ -238,6 +238,18 @@ describe('an encrypted session', () => {
     await until(() => stage.errors.length > 0, 'the failure is not told');
   });
 
+  test('switches when the time is up by a timer that comes early', async () => {
+    const stage = await new Stage().entered();
+    stage.clock.earlyMs = 0.5;
+    const old = toHex(await stage.publish());
+    stage.seal.onAnnounced('ghost', 1);
+    await stage.seal.setSecret('the next secret');
+    await stage.untilDeclared(1);
+    assert.equal(await stage.kidInUse(), old);
+    await stage.clock.advance(5_000);
+    await stage.untilUnder((now) => now !== undefined && now !== old, 'the old key is used on');
+  });
+
   test('does not wait for somebody who leaves', async () => {
     const stage = await new Stage().entered();
     const old = toHex(await stage.publish());

@@ -81,7 +81,8 @@ function switchesOf({ hint, steps, end_ms }: SwitchTrace): SwitchTrace['switches
     else if (step.do === 'announced') schedule.onAnnounced(step.connection, step.hint);
     else {
       newest = step.hint;
-      schedule.set(step.hint, step.at_ms, step.immediate);
+      const isInUse = newest === (switches.at(-1)?.hint ?? hint);
+      schedule.set(newest, step.at_ms, { immediate: step.immediate, isInUse });
     }
     look(step.at_ms);
   }

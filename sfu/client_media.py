@@ -89,13 +89,19 @@ class NativeClientMedia:
             live = live_media(self._published)
             check_kept(offer, live)
             media = self._choose(offer, live, tracks)
-        uplink = self._uplink_for(offer)
         kids = {track.mid: tuple(track.kids) for track in tracks}
         handle = PublisherHandle(self._plane.router.next_handle())
         sources = tuple(source_parameters(m, kids[m.mid]) for m in media.values())
-        self._plane.router.submit(
-            core_api.Publish(self._session.handle, handle, uplink.handle, sources)
-        )
+        before = self._uplink
+        try:
+            uplink = self._uplink_for(offer)
+            self._plane.router.submit(
+                core_api.Publish(self._session.handle, handle, uplink.handle, sources)
+            )
+        except BaseException:
+            if self._uplink is not before:
+                self._drop_uplink()
+            raise
         published = PublishedStream(stream, self, handle, media, kids)
         self._published[stream] = published
         self._session.streams[stream] = published
@@ -144,14 +150,18 @@ class NativeClientMedia:
         """
         uplink = self._uplink
         if uplink is not None and not self._published and uplink.remote != offer.remote:
-            self._uplink = None
-            uplink.close()
+            self._drop_uplink()
             uplink = None
         if uplink is None:
             uplink = PeerTransport(self._plane, self._session.handle, Direction.UPLINK, self)
             self._uplink = uplink
         uplink.set_remote(offer.remote)
         return uplink
+
+    def _drop_uplink(self) -> None:
+        uplink, self._uplink = self._uplink, None
+        if uplink is not None:
+            uplink.close()
 
     def declare_kids(self, stream: StreamId, mid: str, kids: Sequence[bytes]) -> None:
         published = self._own(stream)
@@ -232,8 +242,12 @@ class NativeClientMedia:
                 parse(offer_sdp), published.media.values(), lambda: secrets.randbits(32)
             )
         downlink = PeerTransport(self._plane, self._session.handle, Direction.DOWNLINK, self)
+        try:
+            downlink.set_remote(plan.remote)
+        except BaseException:
+            downlink.close()
+            raise
         self._downlink = downlink
-        downlink.set_remote(plan.remote)
         self._follow(subscriber, published, (), plan.sinks)
         return plan.answer(downlink.local, downlink.next_origin(), stream)
 

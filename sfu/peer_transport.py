@@ -150,11 +150,12 @@ class PeerTransport:
             raise MediaError("setup_invalid", "the certificate's fingerprint has changed")
         if before is not None and remote.setup == self.local.answered_setup:
             raise MediaError("setup_invalid", "the DTLS role has changed")
-        self.remote = remote
         if before is None or before.ice_pwd != remote.ice_pwd:
             self._plane.router.submit(
                 core_api.SetPeerCredentials(self.handle, remote.ice_ufrag, remote.ice_pwd)
             )
+        # Only now: what the core did not take must not pass for known next time.
+        self.remote = remote
         if before is not None:
             return
         if remote.setup == "passive":
@@ -171,13 +172,10 @@ class PeerTransport:
         Raises `MediaError` setup_invalid when its certificate is another one."""
         if remote is not None:
             self.set_remote(remote)
-        self.local = replace(
-            self.local, ice_ufrag=secrets.token_hex(8), ice_pwd=secrets.token_hex(16)
-        )
+        local = replace(self.local, ice_ufrag=secrets.token_hex(8), ice_pwd=secrets.token_hex(16))
+        self._plane.router.submit(core_api.RestartIce(self.handle, local.ice_ufrag, local.ice_pwd))
+        self.local = local
         self._plane.totals[PlaneCounter.ICE_RESTARTS] += 1
-        self._plane.router.submit(
-            core_api.RestartIce(self.handle, self.local.ice_ufrag, self.local.ice_pwd)
-        )
 
     def handle_ice_validated(self) -> None:
         if self._ice_validated or self.closed:

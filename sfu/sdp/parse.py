@@ -234,15 +234,18 @@ def _check_mids(session: SessionDescription) -> None:
 
 # --- transport attributes ----------------------------------------------------------------
 
+# ice-char of RFC 8839 section 5.4: with others, characters and the core's bytes would differ.
+_ICE_CHARS = re.compile(r"[A-Za-z0-9+/]*")
+
 
 def _read_ufrag(transport: TransportAttributes, value: str) -> None:
-    if not 4 <= len(value) <= 256:
+    if not 4 <= len(value) <= 256 or not _ICE_CHARS.fullmatch(value):
         raise invalid("an ICE ufrag is malformed")
     transport.ice_ufrag = value
 
 
 def _read_pwd(transport: TransportAttributes, value: str) -> None:
-    if not 22 <= len(value) <= 256:
+    if not 22 <= len(value) <= 256 or not _ICE_CHARS.fullmatch(value):
         raise invalid("an ICE password is malformed")
     transport.ice_pwd = value
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 
 import pytest
 
@@ -290,6 +291,58 @@ async def test_what_the_core_refuses_is_never_half_alive(scene, peers, command, 
     scene.clock.run_soon()
     assert scene.members["ann"][1].told[-1] == told
     assert scene.plane.counters()[f"commands_failed.{command}"] == 1
+
+
+def refuse(scene, monkeypatch, kind):
+    """The core finds commands of this kind malformed, for as long as the patch lasts."""
+    submit = scene.router.submit
+
+    def refused(command):
+        if type(command) is kind:
+            raise ValueError("malformed")
+        submit(command)
+
+    monkeypatch.setattr(scene.router, "submit", refused)
+
+
+@pytest.mark.parametrize("kind", [core_api.SetPeerCredentials, core_api.Publish])
+async def test_a_publish_that_fails_leaves_nothing_and_the_next_one_works(scene, monkeypatch, kind):
+    media, _, up, _ = scene.member("ann")
+    with monkeypatch.context() as patch:
+        refuse(scene, patch, kind)
+        with pytest.raises(ValueError):
+            await media.publish("st", up.offer(), scene.peers.TRACKS)
+    assert media.dump().transports == ()
+    assert scene.router.transports == {}
+    assert scene.session.streams == {}
+    await scene.publish("ann")
+    assert len(scene.router.sent(core_api.SetPeerCredentials)[-1].pwd) >= 22
+    assert scene.members["ann"][1].told == [("live", "st")]
+
+
+async def test_a_restart_the_core_refuses_is_as_if_it_never_was(scene, monkeypatch):
+    await scene.publish("ann")
+    media, _, up, _ = scene.members["ann"]
+    offer = re.sub(r"a=ice-pwd:\S+", "a=ice-pwd:" + "n" * 24, up.offer())
+    with monkeypatch.context() as patch:
+        refuse(scene, patch, core_api.SetPeerCredentials)
+        with pytest.raises(ValueError):
+            media.restart_uplink(offer)
+    told = len(scene.router.sent(core_api.SetPeerCredentials))
+    media.restart_uplink(offer)
+    assert [one.pwd for one in scene.router.sent(core_api.SetPeerCredentials)[told:]] == ["n" * 24]
+
+
+async def test_a_player_the_core_refuses_has_no_downlink(scene, monkeypatch):
+    await scene.publish("ann")
+    media, _, down, _ = scene.member("ben")
+    offer = down.offer().replace("a=sendrecv", "a=recvonly")
+    with monkeypatch.context() as patch:
+        refuse(scene, patch, core_api.SetPeerCredentials)
+        with pytest.raises(ValueError):
+            media.play("su", "st", offer)
+    assert media.dump().transports == ()
+    media.play("su", "st", offer)
 
 
 async def test_a_subscription_the_core_refuses_is_ended_and_offered_away(scene):

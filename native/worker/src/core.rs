@@ -26,7 +26,7 @@ use crate::movement::Strangers;
 use crate::network_counters::{NetworkCounters, SharedCounters};
 use crate::path::Path;
 use crate::sealing_outbox::SealingOutbox;
-use crate::transports::Transports;
+use crate::transports::{Transport, Transports};
 
 /// Sender of our own RTCP feedback; of no stream.
 const FEEDBACK_SENDER_SSRC: u32 = 1;
@@ -392,8 +392,20 @@ impl<S: MessageSocket> Core<S> {
                 Ok(())
             }
         };
-        if let Err(reason) = outcome {
+        let Err(reason) = outcome else { return };
+        let waits = reason == NetworkDrop::SendPathUnproven && datagram.len() <= SLOT_BYTES;
+        let transport = self.transports.get_mut(handle).filter(|_| waits);
+        if !transport.is_some_and(|transport| transport.hold(datagram)) {
             self.counters.drop_packets(reason, 1);
+        }
+    }
+
+    /// The peer has proven where it is: what waited for that leaves.
+    pub(crate) fn send_held(&mut self, now: Instant, handle: TransportHandle) {
+        let transport = self.transports.get_mut(handle);
+        let held = transport.filter(|transport| transport.path.is_some());
+        for datagram in held.map(Transport::take_held).unwrap_or_default() {
+            self.send_plain(now, handle, &datagram);
         }
     }
 

@@ -438,6 +438,7 @@ impl<S: MessageSocket> Core<S> {
         transport.reach.on_answer(now);
         self.transports.validate(now, handle, path);
         self.follow_peer(now, handle, path);
+        self.send_held(now, handle);
     }
 }
 

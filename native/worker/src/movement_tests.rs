@@ -319,7 +319,7 @@ fn before_its_description_has_come_a_peer_gets_its_handshake_and_no_more() {
     assert!(bytes_to(&bench, 2) > 200);
     send(&mut bench);
     assert_eq!(bytes_to(&bench, 2), 0);
-    assert_eq!(bench.dropped(NetworkDrop::SendPathUnproven), 1);
+    assert_eq!(bench.dropped(NetworkDrop::SendPathUnproven), 0);
     bench.introduce(BEN);
     bench.pass(Duration::from_millis(50));
     bench.receive(2, &received);
@@ -394,4 +394,27 @@ fn a_peer_whose_consent_ended_comes_back_by_a_check_and_its_answer() {
     bench.pass(Duration::from_millis(10));
     bench.answered(&[2]);
     assert_eq!(place(&bench, BEN), Some(path(2)));
+}
+
+#[test]
+fn what_a_handshake_could_not_send_yet_leaves_at_once_when_the_peer_has_answered() {
+    let mut bench = Bench::new();
+    bench.receive(2, &check("ben1", PASSWORD, true));
+    let flight = |bench: &mut Bench| {
+        bench.apply(Command::SendDtls(SendDtls {
+            transport: BEN,
+            datagram: Secret(vec![22; 900].into()),
+        }));
+    };
+    flight(&mut bench);
+    assert!(bytes_to(&bench, 2) < 900);
+    bench.introduce(BEN);
+    let left = bench.answered(&[2]);
+    let whole = left.iter().filter(|(_, datagram)| datagram.len() == 900);
+    assert_eq!(whole.count(), 1);
+    // And no more than a flight waits for one who never answers.
+    let mut bench = Bench::new();
+    bench.receive(2, &check("ben1", PASSWORD, true));
+    (0..20).for_each(|_| flight(&mut bench));
+    assert_eq!(bench.dropped(NetworkDrop::SendPathUnproven), 12);
 }

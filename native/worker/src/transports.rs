@@ -19,6 +19,8 @@ const MAX_VALIDATED: usize = 16;
 /// Of these, so many that have not answered a check of ours: a copied or forged check costs an
 /// address that has no place.
 const MAX_UNPROVEN: usize = 8;
+/// One flight of a handshake: sent again by its timer alone, it would delay every join.
+const MAX_HELD: usize = 8;
 /// A check says for so long where the peer wants its media.
 const WANTED_FOR: Duration = Duration::from_secs(3);
 
@@ -49,6 +51,8 @@ pub(crate) struct Transport {
     /// Where the peer is, as long as it consents to be sent to, and has proven that it is there.
     pub(crate) path: Option<Path>,
     pub(crate) has_had_path: bool,
+    /// Of the handshake, for when the peer has proven where it is.
+    held: Vec<Vec<u8>>,
     /// Where valid checks came from; media may come from there too.
     validated: Vec<Way>,
     /// When authentic packets last came from where `path` leads.
@@ -78,6 +82,7 @@ impl Transport {
             ice,
             path: None,
             has_had_path: false,
+            held: Vec::new(),
             validated: Vec::new(),
             media_heard: now,
             reach: Reachability::default(),
@@ -200,6 +205,19 @@ impl Transport {
         }
         let wanted = self.validated.iter().filter(|way| way.wanted.is_some());
         wanted.map(|way| way.path).collect()
+    }
+
+    /// Keeps handshake bytes until there is a path; whether there was room.
+    pub(crate) fn hold(&mut self, datagram: &[u8]) -> bool {
+        let has_room = self.held.len() < MAX_HELD;
+        if has_room {
+            self.held.push(datagram.to_vec());
+        }
+        has_room
+    }
+
+    pub(crate) fn take_held(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.held)
     }
 
     /// Before there is a path, handshakes go to where the peer's last check came from.

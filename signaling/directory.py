@@ -13,8 +13,9 @@ from signaling.actor import DirectoryContext, Schedule, SessionActor, Tell
 from signaling.clock import Clock
 from signaling.domain.commands import RestMuteAll
 from signaling.domain.effects import Notify
-from signaling.domain.errors import ErrorCode, error
+from signaling.domain.errors import BadRequest, ErrorCode, error
 from signaling.domain.projects import Quotas
+from signaling.domain.session_ids import project_of
 from signaling.domain.session_options import MediaMode, SessionRecord
 from signaling.domain.session_state import limits_of
 from signaling.ice_servers import IceServers
@@ -22,8 +23,47 @@ from signaling.seat import Timer
 
 NO_QUOTAS = Quotas()
 MAX_MUTED = 100_000
-"""Empty sessions whose mute is remembered: some 20 MB at most. Beyond, the oldest mute
-of all is forgotten, so that one project cannot keep others from muting."""
+"""Empty sessions whose mute is remembered: some 20 MB at most. Beyond, the oldest mute of the
+project that has the most is forgotten, so that one project costs no other its mutes."""
+
+
+class _Mutes:
+    """The empty sessions that are muted, by project, oldest first."""
+
+    def __init__(self) -> None:
+        self._of_project: dict[str, dict[SessionId, None]] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __contains__(self, session: SessionId) -> bool:
+        return session in self._of_project.get(_owner_of(session), ())
+
+    def note(self, session: SessionId, *, active: bool) -> None:
+        self._forget(_owner_of(session), session)
+        if not active:
+            return
+        if self._count >= MAX_MUTED:
+            largest, own = max(self._of_project.items(), key=lambda item: len(item[1]))
+            self._forget(largest, next(iter(own)))
+        self._of_project.setdefault(_owner_of(session), {})[session] = None
+        self._count += 1
+
+    def _forget(self, owner: str, session: SessionId) -> None:
+        own = self._of_project.get(owner, {})
+        if session in own:
+            del own[session]
+            self._count -= 1
+            if not own:
+                del self._of_project[owner]
+
+
+def _owner_of(session: SessionId) -> str:
+    try:
+        return project_of(session)
+    except BadRequest:
+        return ""  # an id from elsewhere: these share one place
 
 
 class SessionDirectory:
@@ -49,7 +89,7 @@ class SessionDirectory:
         )
         self._actors: dict[SessionId, SessionActor] = {}
         self._lingering: dict[SessionId, Timer] = {}
-        self._muted: dict[SessionId, None] = {}
+        self._muted = _Mutes()
         self._closed = False
 
     def find(self, session: str) -> SessionActor | None:
@@ -83,16 +123,9 @@ class SessionDirectory:
         session = SessionId(session_id)
         actor = self._actors.get(session)
         if actor is None:
-            self._remember_mute(session, active=active)
+            self._muted.note(session, active=active)
         else:
             actor.apply(RestMuteAll(active, excluded))
-
-    def _remember_mute(self, session: SessionId, *, active: bool) -> None:
-        self._muted.pop(session, None)
-        if active:
-            if len(self._muted) >= MAX_MUTED:
-                del self._muted[next(iter(self._muted))]
-            self._muted[session] = None
 
     def _check_sessions(self, project_id: str, quotas: Quotas) -> None:
         if quotas.sessions is None:
@@ -126,7 +159,7 @@ class SessionDirectory:
         actor = self._actors.get(session)
         if actor is not None and not actor.state.members:
             del self._actors[session]
-            self._remember_mute(session, active=actor.state.mute_forced)
+            self._muted.note(session, active=actor.state.mute_forced)
             actor.end("clientDisconnected")
 
     async def close(self) -> None:

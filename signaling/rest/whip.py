@@ -149,6 +149,8 @@ class WhipGate:
             etag = f'"{secrets.token_urlsafe(RESOURCE_BYTES)}"'
             resource = _Resource(path, member, _digest(token), etag, offer.ice)
             response = _created(resource, answered)
+            # Of one that has ended since, nobody would take the entry away again.
+            member.check_present()
             self._resources[name] = resource
         except BaseException:
             member.leave()

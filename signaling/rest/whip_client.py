@@ -79,6 +79,11 @@ class HttpMember:
         self.stream = StreamId(stream)
         return self._actor.play(self.connection, stream, offer)
 
+    def check_present(self) -> None:
+        """Errors: `not_connected` when the Connection is over."""
+        if self._on_end is None:
+            raise error(ErrorCode.NOT_CONNECTED)
+
     def leave(self) -> None:
         """Idempotent; `on_end` is called in it."""
         if self._on_end is None:

@@ -13,6 +13,8 @@ from sealroute_client.media.sources import open_test_pattern
 
 from config.secret import Secret
 from config.settings import IceSettings, SignalingSettings
+from signaling.rest.whip import WhipGate
+from signaling.rest.whip_client import HttpMember
 from tests.media_site import MediaSite, media_site
 from tests.served import psnr, subscribed, until
 
@@ -341,3 +343,25 @@ async def test_a_player_of_an_unknown_stream_hears_so(site, peers) -> None:
     player = peers(session)
     refused = await player.begin(f"/whep/{session}/nobody", await player.playing())
     assert (refused.status, (await refused.json())["error"]) == (404, "stream_not_found")
+
+
+async def test_who_ends_before_the_answer_leaves_no_resource(site, peers, monkeypatch) -> None:
+    gates = []
+    begin, publish = WhipGate._begin, HttpMember.publish
+
+    async def noted(self, request):
+        gates.append(self)
+        return await begin(self, request)
+
+    async def ended(self, request):
+        published = await publish(self, request)
+        self._actor.expel(self.connection)
+        return published
+
+    monkeypatch.setattr(WhipGate, "_begin", noted)
+    monkeypatch.setattr(HttpMember, "publish", ended)
+    session = await site.session()
+    encoder = peers(session)
+    answer = await encoder.begin(f"/whip/{session}", await encoder.publishing())
+    assert answer.status >= 400
+    assert gates[0]._resources == {}

@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
@@ -110,3 +111,13 @@ def test_the_image_is_asked_for_its_health_and_stopped_as_the_server_expects():
     lines = [" ".join(words) for words in stages()[""]]
     assert any(line.startswith("HEALTHCHECK") and "signaling.health" in line for line in lines)
     assert "STOPSIGNAL SIGTERM" in lines
+
+
+@pytest.mark.parametrize("name", ["docker-compose.yml", "deploy/turn.yml"])
+def test_the_logs_of_every_container_are_bounded(name):
+    services = yaml.safe_load((ROOT / name).read_text())["services"]
+    # A service without an image only adds to that of another file.
+    own = {key: one for key, one in services.items() if "image" in one or "build" in one}
+    assert own
+    for key, one in own.items():
+        assert {"max-size", "max-file"} <= set(one["logging"]["options"]), key

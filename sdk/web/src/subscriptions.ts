@@ -29,6 +29,8 @@ export class Subscriptions {
   readonly byId = new Map<string, Subscriber>();
   /** Also those that the server does not know yet. */
   private readonly entries = new Map<Subscriber, Entry>();
+  /** Every name that the server ever gave in this stay: none comes to mean another Subscriber. */
+  private readonly usedIds = new Set<string>();
 
   constructor(private readonly environment: SubscriptionsEnvironment) {}
 
@@ -112,6 +114,13 @@ export class Subscriptions {
         throw otError('OT_UNEXPECTED_SERVER_RESPONSE', 'Not subscribed');
       }
       const { subscriberId } = reply;
+      if (this.usedIds.has(subscriberId)) {
+        throw otError(
+          'OT_UNEXPECTED_SERVER_RESPONSE',
+          'The server gave a subscriber an id that it had given before',
+        );
+      }
+      this.usedIds.add(subscriberId);
       if (!this.isWanted(entry)) {
         this.tellGone(subscriberId);
         return;

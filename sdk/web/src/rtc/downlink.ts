@@ -19,6 +19,11 @@ export interface ReceivedTrack {
   readonly receiver: RTCRtpReceiver;
 }
 
+/** Whose frames come over an m-line, by what the server calls it and by what its keys are for. */
+interface User extends DownlinkTrack {
+  readonly owner: StreamOwner;
+}
+
 export interface DownlinkListener {
   /** Whose frames that Subscriber asked for; `undefined`: it is not one of ours, or not any more. */
   ownerOf(subscriberId: string): StreamOwner | undefined;
@@ -37,7 +42,7 @@ export class Downlink {
   private generation = generations++;
   private rules = new OfferRules();
   /** mid → the Subscriber that uses it. */
-  private users = new Map<string, DownlinkTrack>();
+  private users = new Map<string, User>();
   /** The m-lines that name their SSRCs in what was applied last. */
   private named: ReadonlySet<string> = new Set();
 
@@ -85,6 +90,7 @@ export class Downlink {
   reset(): void {
     this.peer?.close();
     this.peer = this.keeper = undefined;
+    for (const mid of this.users.keys()) this.release(this.nameOf(mid));
     this.generation = generations++;
     this.rules = new OfferRules();
     this.users = new Map();
@@ -103,11 +109,14 @@ export class Downlink {
   private async negotiate(offer: DownlinkOffer): Promise<void> {
     if (this.seal) this.refuseLies(offer);
     const peer = (this.peer ??= this.open());
-    const tracks = offer.tracks.filter(({ subscriberId }) => this.listener.ownerOf(subscriberId));
-    const fresh = await this.bind(peer, tracks);
+    const tracks = offer.tracks.flatMap((track): User[] => {
+      const owner = this.listener.ownerOf(track.subscriberId);
+      return owner ? [{ ...track, owner }] : [];
+    });
+    await this.bind(peer, tracks);
     const offers = this.seal ? sealedOffers(offer.sdp, this.stillNamed(peer)) : [offer.sdp];
     for (const sdp of offers) await this.apply(peer, sdp);
-    if (this.seal) await this.nameCodecs(this.seal, peer, fresh);
+    if (this.seal) await this.nameCodecs(this.seal, peer, tracks);
     this.report(peer, tracks);
     await this.request({
       t: 'downlinkAnswer',
@@ -159,15 +168,10 @@ export class Downlink {
     this.seal?.attachReceiver(receiver, this.nameOf(mid), receiver.track.kind as Kind);
   }
 
-  /** Tells the worker whose frames come over which m-line before any can come. Returns the new. */
-  private async bind(
-    peer: RTCPeerConnection,
-    tracks: readonly DownlinkTrack[],
-  ): Promise<readonly DownlinkTrack[]> {
+  /** Tells the worker whose frames come over which m-line before any can come. */
+  private async bind(peer: RTCPeerConnection, tracks: readonly User[]): Promise<void> {
     const users = new Map(tracks.map((track) => [track.mid, track]));
-    const given = [...this.users].filter(
-      ([mid, { subscriberId }]) => users.get(mid)?.subscriberId !== subscriberId,
-    );
+    const given = [...this.users].filter(([mid, user]) => !isSameUser(user, users.get(mid)));
     for (const [mid] of given) this.users.delete(mid);
     // Who had an m-line before has its track no more when frames of another come over it.
     for (const [, { subscriberId }] of given) this.report(peer, [], subscriberId);
@@ -176,15 +180,19 @@ export class Downlink {
       ...given.map(async ([mid]) => this.seal?.releaseReceiver(this.nameOf(mid))),
       ...fresh.map((user) => this.bindOne(user)),
     ]);
-    return fresh;
   }
 
-  private async bindOne(user: DownlinkTrack): Promise<void> {
+  private async bindOne(user: User): Promise<void> {
     const { generation } = this;
-    const owner = this.listener.ownerOf(user.subscriberId);
-    if (!owner) return;
-    await this.seal?.bindReceiver(this.nameOf(user.mid), owner, user.kind);
+    const name = this.nameOf(user.mid);
+    await this.seal?.bindReceiver(name, user.owner, user.kind);
     if (generation === this.generation) this.users.set(user.mid, user);
+    else this.release(name);
+  }
+
+  /** Of a transport that is over: the worker holds no keys for what cannot come any more. */
+  private release(name: string): void {
+    this.seal?.releaseReceiver(name).catch(() => undefined);
   }
 
   /** For browsers whose frames do not say it: what they have negotiated themselves. */
@@ -220,4 +228,12 @@ export class Downlink {
   private nameOf(mid: string): string {
     return `down-${this.generation}-${mid}`;
   }
+}
+
+function isSameUser(before: User, now: User | undefined): boolean {
+  return (
+    before.subscriberId === now?.subscriberId &&
+    before.owner.connectionId === now.owner.connectionId &&
+    before.owner.streamId === now.owner.streamId
+  );
 }

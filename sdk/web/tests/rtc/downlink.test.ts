@@ -59,6 +59,7 @@ const track = (mid: string, subscriberId: string, streamId: string): DownlinkTra
 
 class Stage {
   readonly done: string[] = [];
+  readonly codecsNamed: string[] = [];
   readonly failures: OTError[] = [];
   readonly owners = new Map([
     ['bob', { connectionId: 'of bob', streamId: 'stream of bob' }],
@@ -67,7 +68,10 @@ class Stage {
 
   private readonly seal = {
     attachReceiver: () => undefined,
-    setCodec: () => Promise.resolve(),
+    setCodec: (name: string) => {
+      this.codecsNamed.push(name);
+      return Promise.resolve();
+    },
     bindReceiver: (_: string, { connectionId, streamId }: Record<string, string>) => {
       this.done.push(`bind ${connectionId}, ${streamId}`);
       return Promise.resolve();
@@ -123,6 +127,31 @@ describe('the downlink of an encrypted session', () => {
       ...['bob has 0', 'release', 'bind of eve, stream of eve'],
       ...['eve has 1', 'answer'],
     ]);
+  });
+
+  test('binds again when a known name means the stream of somebody else now', async () => {
+    const stage = new Stage();
+    await stage.offer(line('0'), track('0', 'bob', 'stream of bob'));
+    stage.owners.set('bob', { connectionId: 'of carol', streamId: 'stream of carol' });
+    const done = await stage.offer(line('0'), track('0', 'bob', 'stream of carol'));
+    assert.deepEqual(done, [
+      ...['bob has 0', 'release', 'bind of carol, stream of carol'],
+      ...['bob has 1', 'answer'],
+    ]);
+  });
+
+  test('names the codec of every track of every offer', async () => {
+    const stage = new Stage();
+    await stage.offer(line('0'), track('0', 'bob', 'stream of bob'));
+    await stage.offer(line('0'), track('0', 'bob', 'stream of bob'));
+    assert.equal(stage.codecsNamed.length, 2);
+  });
+
+  test('lets the worker forget the tracks of a lost transport', async () => {
+    const stage = new Stage();
+    await stage.offer(line('0'), track('0', 'bob', 'stream of bob'));
+    stage.downlink.reset();
+    assert.deepEqual(stage.done, ['release']);
   });
 
   test('binds nothing for who is no Subscriber any more, and goes on', async () => {

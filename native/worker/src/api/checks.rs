@@ -19,6 +19,9 @@ impl fmt::Display for Malformed {
 
 impl std::error::Error for Malformed {}
 
+/// One hour: deadlines are sums of durations, and must not overflow.
+const MAX_DURATION_MS: u64 = 3_600_000;
+
 type Check = Result<(), Malformed>;
 
 fn require(condition: bool, message: &'static str) -> Check {
@@ -72,10 +75,10 @@ impl WorkerSettings {
     /// # Errors
     /// The first that is not.
     pub fn check(&self) -> Check {
-        require(
-            self.consent_timeout_ms > 0,
-            "consent timeout is out of range",
-        )?;
+        let consent = (1..=MAX_DURATION_MS).contains(&self.consent_timeout_ms);
+        require(consent, "consent timeout is out of range")?;
+        let interval = self.key_frame_interval_ms <= MAX_DURATION_MS;
+        require(interval, "key frame interval is out of range")?;
         let ring = (2..=1 << 20).contains(&self.event_ring_size);
         require(ring, "event ring size is out of range")
     }
@@ -155,4 +158,27 @@ fn payload_types(media: u8, rtx: Option<u8>) -> Check {
 fn extension_ids(ids: &ExtensionIds) -> Check {
     let fit = ids.0.iter().all(|&(_, id)| id != 0 && id != 15);
     require(fit, "extension id is out of range")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_DURATION_MS, WorkerSettings};
+
+    #[test]
+    fn durations_have_bounds() {
+        let with = |consent_timeout_ms, key_frame_interval_ms| WorkerSettings {
+            consent_timeout_ms,
+            key_frame_interval_ms,
+            ..WorkerSettings::default()
+        };
+        assert_eq!(with(MAX_DURATION_MS, MAX_DURATION_MS).check(), Ok(()));
+        for (consent, interval) in [
+            (0, 0),
+            (MAX_DURATION_MS + 1, 0),
+            (u64::MAX, 0),
+            (1, u64::MAX),
+        ] {
+            assert!(with(consent, interval).check().is_err());
+        }
+    }
 }

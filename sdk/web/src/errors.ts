@@ -127,6 +127,11 @@ export const E2EE_ERRORS = {
       'OT_UNEXPECTED_SERVER_RESPONSE',
       'A signal in the clear claimed to be from a member of the encrypted session; it was dropped',
     ),
+  misshapenSignal: () =>
+    otError(
+      'OT_UNEXPECTED_SERVER_RESPONSE',
+      'An encrypted signal came in a form that no member sends; it was dropped',
+    ),
   strayedSignal: () =>
     otError(
       'OT_UNEXPECTED_SERVER_RESPONSE',

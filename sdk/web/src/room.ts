@@ -31,6 +31,9 @@ type Handlers = {
   [Type in ServerMessage['t']]?: (message: Extract<ServerMessage, { t: Type }>) => void;
 };
 
+/** More than the longest signal of a member. */
+const MAX_SEALED_BYTES = 16_384;
+
 export class Room {
   readonly directory = new Directory();
   private readonly uplink: Uplink;
@@ -250,7 +253,7 @@ export class Room {
     }
     for (const stream of welcome.streams) this.onStreamCreated(stream);
     for (const [connectionId, hint] of Object.entries(welcome.hints ?? {})) {
-      if (connectionId !== this.connectionId) this.onHint(connectionId, hint);
+      this.onHint(connectionId, hint);
     }
   }
 
@@ -295,18 +298,27 @@ export class Room {
 
   private async onSignal({ from, type, data, sealed }: SignalReceived): Promise<void> {
     const sender = this.directory.connection(from ?? '') ?? null;
-    if (sealed) {
+    if (sealed !== undefined && sealed !== null) {
       await this.onSealedSignal(sender, sealed);
       return;
     }
-    // Those of the REST API name nobody; a member's are encrypted here.
-    if (this.trust.isEncrypted && (from ?? '') !== '') throw E2EE_ERRORS.clearSignal();
-    this.listener.onSignal({ type: type ?? '', data: data ?? '', from: sender, encrypted: false });
+    this.onClearSignal(sender, { from: from ?? '', type: type ?? '', data: data ?? '' });
+  }
+
+  /** Those of the REST API name nobody; a member's are encrypted in an encrypted session. */
+  private onClearSignal(
+    sender: Connection | null,
+    { from, type, data }: { from: string; type: string; data: string },
+  ): void {
+    const { isEncrypted } = this.trust;
+    if (isEncrypted && from !== '') throw E2EE_ERRORS.clearSignal();
+    this.listener.onSignal({ type, data, from: isEncrypted ? null : sender, encrypted: false });
   }
 
   private async onSealedSignal(from: Connection | null, sealed: Uint8Array): Promise<void> {
     // Of nobody in the session: not worth a key.
     if (!from) throw E2EE_ERRORS.strayedSignal();
+    requireSealed(sealed);
     const opened = await this.seal?.openSignal(from.connectionId, sealed);
     if (opened && 'signalType' in opened) {
       const { signalType: type, data } = opened;
@@ -322,6 +334,8 @@ export class Room {
   }
 
   private onHint(connectionId: string, hint: number): void {
+    // Of nobody who is here: a change of the secret would wait for it.
+    if (connectionId === this.connectionId || !this.directory.connection(connectionId)) return;
     if (!this.seal?.onAnnounced(connectionId, hint)) return;
     for (const subscriber of this.subscribers.values()) {
       if (subscriber.stream.connection.connectionId === connectionId) subscriber.onHope();
@@ -369,4 +383,9 @@ function sealFault(type: 'internal' | 'unsupportedCodec', role: 'send' | 'receiv
   return type === 'internal'
     ? otError(`OT_${direction}_INTERNAL_ERROR`, 'Frames could not be sealed or opened')
     : otError(`OT_${direction}_UNSUPPORTED_CODEC`, 'The codec can not be sealed');
+}
+
+function requireSealed(sealed: unknown): void {
+  if (sealed instanceof Uint8Array && sealed.length <= MAX_SEALED_BYTES) return;
+  throw E2EE_ERRORS.misshapenSignal();
 }

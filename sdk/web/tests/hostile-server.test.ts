@@ -279,6 +279,21 @@ describe('a server of an encrypted session', () => {
     assert.deepEqual(heard, [['maintenance at ten', null, false]]);
   });
 
+  test('cannot let a clear signal come from a member without a name, nor hand the worker a map', async () => {
+    LyingSocket.welcome = { ...WELCOME, connections: [{ connectionId: '', creationTime: 1 }] };
+    await assert.rejects(connected(), { name: 'OT_UNEXPECTED_SERVER_RESPONSE' });
+    LyingSocket.welcome = WELCOME;
+    const session = await connected();
+    const heard: unknown[] = [];
+    session.on('signal', ({ data }) => heard.push(data));
+    socket().say({ t: 'signalReceived', from: '', type: '', data: 'I am Bob' });
+    socket().say({ t: 'signalReceived', from: 'bob', sealed: { length: 2e7 } });
+    socket().say({ t: 'signalReceived', from: 'bob', sealed: new Uint8Array(16_385) });
+    await until(() => told.length === 3, `told: ${told.join()}`);
+    assert.deepEqual(heard, []);
+    assert.equal(told.filter((text) => text.includes('a form that no member sends')).length, 2);
+  });
+
   test('cannot deliver a signal twice or elsewhere, nor after the connection began again', async () => {
     const bob = new WorkerCore(
       () => undefined,

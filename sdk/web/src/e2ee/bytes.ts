@@ -45,6 +45,8 @@ export function toBigInt(bytes: Uint8Array): bigint {
 /** str(x) of e2ee/2 section 2: a 2-byte big-endian length, then the text in UTF-8. */
 export function lengthPrefixed(text: string): Bytes {
   const bytes = utf8(text);
+  // Either would give two texts the same bytes.
+  if (bytes.length > 0xffff || /\p{Cs}/u.test(text)) throw new RangeError('no text for a key');
   return concat(bigEndian(bytes.length, 2), bytes);
 }
 

@@ -10,6 +10,9 @@ const FORBIDDEN = /^a=(?:rid|simulcast|sctp-port|sctpmap|crypto|ssrc-group:SIM)\
 
 const MODE = /^a=(?:sendrecv|sendonly|recvonly|inactive)\b/;
 
+/** More than any subscriber needs; a browser makes a receiver for each. */
+const MAX_LINES = 1_024;
+
 interface Line {
   readonly mid: string;
   readonly kind: string;
@@ -74,6 +77,7 @@ function linesOf(sdp: string): readonly Line[] | string {
     if (line.startsWith('m=')) sections.push([]);
     sections.at(-1)?.push(line);
   }
+  if (sections.length > MAX_LINES) return `it has more than ${MAX_LINES} m-lines`;
   const lines: Line[] = [];
   for (const section of sections) {
     const line = lineOf(section);

@@ -2,6 +2,7 @@
 import type { Clock } from '../clock';
 import { OTError, otError } from '../errors';
 import { retryDelay } from './backoff';
+import { clampedTimes } from './times';
 import { decodeMessage, encodeMessage, SUBPROTOCOL } from './codec';
 import type {
   ClientMessage,
@@ -296,9 +297,9 @@ export class SignalingChannel {
 
   private becomeOpen(welcome: Welcome): void {
     this.state = 'open';
-    this.welcome = welcome;
+    this.welcome = { ...welcome, ...clampedTimes(welcome) };
     this.heardAt = this.environment.clock.now();
-    this.keepAlive(welcome.keepAliveMs);
+    this.keepAlive(this.welcome.keepAliveMs);
   }
 
   private keepAlive(intervalMs: number): void {

@@ -52,7 +52,7 @@ async def test_an_idle_sender_takes_frames_and_encodes_none() -> None:
     peer, camera, idle = RTCPeerConnection(), Camera(), True
     try:
         sender = peer.addTransceiver(camera).sender
-        outbound.attach(sender, seal, lambda _size: None, lambda: idle)
+        outbound.attach(sender, seal, lambda _size: None, outbound.Gate(lambda: idle))
         vp8 = RTCRtpCodecParameters(mimeType="video/VP8", clockRate=90_000, payloadType=96)
         take = sender._next_encoded_frame
         assert [await take(vp8) for _ in range(5)] == [None] * 5

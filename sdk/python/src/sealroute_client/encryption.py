@@ -142,7 +142,7 @@ class SessionEncryption:
             try:
                 if track.pending is None or track.pending.secret is not self.sending:
                     track.pending = PendingContext(self.sending, publisher.key_ids)
-                track.switch(self._connection_id, publisher.stream_id)
+                track.switch(self._connection_id, publisher.stream_id, revoke=immediate)
             except SealrouteError as error:
                 track.sealer.close()
                 publisher.emit(events.ErrorOccurred(error=error))

@@ -53,7 +53,10 @@ class PublishedTrack:
 
     def attach(self) -> None:
         outbound.attach(
-            self.transceiver.sender, self.seal, self._on_frame, lambda: self.is_held_back
+            self.transceiver.sender,
+            self.seal,
+            self._on_frame,
+            outbound.Gate(lambda: self.is_held_back, self._may_send),
         )
 
     def seal(self, codec: CodecId, frame: bytes) -> bytes | None:
@@ -65,6 +68,11 @@ class PublishedTrack:
             if self.sealer.is_exhausted and self.on_exhausted is not None:
                 self.on_exhausted()
         return wire
+
+    def _may_send(self) -> bool:
+        """Asked when the encoder has given a frame: its key may be revoked meanwhile."""
+        is_current = self.sealer.may_send()
+        return is_current and not self.is_muted and not self.is_held_back
 
     def _on_frame(self, size: int) -> None:
         self.counts.frames += 1
@@ -81,13 +89,14 @@ class PublishedTrack:
         declared = [kid.to_bytes(8, "big") for kid in kids[-MAX_DECLARED_KIDS + 1 :]]
         return declared + ([self.pending.kid_bytes] if self.pending else [])
 
-    def switch(self, connection_id: str, stream_id: str) -> None:
-        """Moves to the chosen key id, between two frames, and asks for a key frame."""
+    def switch(self, connection_id: str, stream_id: str, *, revoke: bool = False) -> None:
+        """Moves to the chosen key id, between two frames, and asks for a key frame. `revoke`: no
+        frame under the one before goes out any more."""
         if self.pending is not None:
             if self.sealer.kid is not None:
                 self.old_kids.append(self.sealer.kid)
             base = self.pending.secret.stream_base(connection_id, stream_id)
-            self.sealer.use(self.pending.context(base))
+            self.sealer.use(self.pending.context(base), revoke=revoke)
             self.pending = None
         self.request_key_frame()
 

@@ -353,7 +353,14 @@ class Session(Emitter):
         if encryption is None:
             await self.signaling.request("signal", to=to, type=type or None, data=data)
         else:
-            sealed = encryption.seal_signal(SignalContent(to or "", type, data))
+            content = SignalContent(to or "", type, data)
+
+            def sealed() -> bytes:
+                # When it goes out: while the socket is down the secret may change, and the trust.
+                if self.encryption_in_use() is None:
+                    raise EncryptionInternalError("The signal cannot be encrypted")
+                return encryption.seal_signal(content)
+
             await self.signaling.request("signal", to=to, sealed=sealed)
 
     async def force_mute(self, stream_id: str) -> None:

@@ -137,7 +137,8 @@ class Signaling:
         self._task = asyncio.create_task(self._run())
 
     async def request(self, kind: str, **members: object) -> Message:
-        """Sends and awaits the answer; while the socket is being replaced it waits for that.
+        """Sends and awaits the answer; while the socket is being replaced it waits for that. A
+        member may be a function: its value is taken when the message goes out.
 
         Errors: ServerError, NotConnected, RequestTimeout, UnexpectedServerResponse.
         """
@@ -161,7 +162,7 @@ class Signaling:
         if self._socket is None:
             raise NotConnected("The session is not connected")
         try:
-            await self._socket.send_bytes(encode(message))
+            await self._socket.send_bytes(encode(_evaluated(message)))
         except (ConnectionError, aiohttp.ClientError):
             # The reader sees the loss too, and fails what waits for an answer.
             raise NotConnected("The connection was lost") from None
@@ -362,6 +363,10 @@ def _answer(request: str, message: Message) -> Message:
         raise ServerError.from_wire(message)
     check_answer(request, message)
     return message
+
+
+def _evaluated(message: Message) -> Message:
+    return {name: value() if callable(value) else value for name, value in message.items()}
 
 
 def _milliseconds(value: object, default_s: float) -> float:

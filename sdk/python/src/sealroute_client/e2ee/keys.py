@@ -27,6 +27,9 @@ class Sealer:
         self._lock = threading.Lock()
         self._context: KeyContext | None = None
         self._ctr = 0
+        self._epoch = 0
+        """What was encrypted in an earlier one must not go out any more."""
+        self._given_in: set[int] = set()
         self.sealed_frames = 0
         self.dropped_frames = 0
 
@@ -38,8 +41,15 @@ class Sealer:
     def is_exhausted(self) -> bool:
         return self._context is not None and self._ctr >= self._limit
 
-    def use(self, context: KeyContext) -> None:
-        """Swaps key id, key and counter at once, between two frames.
+    def may_send(self) -> bool:
+        """Whether all that was given since the last call may go out still."""
+        with self._lock:
+            given, self._given_in = self._given_in, set()
+            return given <= {self._epoch}
+
+    def use(self, context: KeyContext, *, revoke: bool = False) -> None:
+        """Swaps key id, key and counter at once, between two frames. `revoke`: frames that are
+        encrypted already, or right now, under the key before are dropped.
 
         Errors: ValueError for the key id in use, whose counter must not start again.
         """
@@ -48,11 +58,13 @@ class Sealer:
                 raise ValueError("a key id is used once")
             self._context = context
             self._ctr = 0
+            self._epoch += revoke
 
     def close(self) -> None:
         """Gives nothing any more."""
         with self._lock:
             self._context = None
+            self._epoch += 1
 
     def seal(self, codec: CodecId, frame: bytes) -> bytes | None:
         """None: the frame must not be sent. Errors: none for bad frames; they are dropped."""
@@ -64,12 +76,18 @@ class Sealer:
             ctr = self._ctr
             # Taken before anything can fail: a counter is never used twice.
             self._ctr += 1
+            epoch = self._epoch
         try:
             wire = frames.seal(codec, frame, lambda meta, part: context.seal(ctr, meta, part))
         except FormatError:
             self.dropped_frames += 1
             return None
-        self.sealed_frames += 1
+        with self._lock:
+            if epoch != self._epoch:
+                self.dropped_frames += 1
+                return None
+            self._given_in.add(epoch)
+            self.sealed_frames += 1
         return wire
 
 

@@ -5,6 +5,7 @@ aiortc has no public hook there. The private names this module leans on are chec
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from aiortc import RTCRtpSender
@@ -127,14 +128,23 @@ def check_sender(sender: RTCRtpSender) -> None:
         raise EncryptionInternalError("This version of aiortc can not be used")
 
 
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """While `is_idle`, frames are taken from the source and not even encoded. What an encoder, in a
+    thread of its own, has given is dropped unless it `may_send` at that moment."""
+
+    is_idle: Callable[[], bool] = lambda: False
+    may_send: Callable[[], bool] = lambda: True
+
+
 def attach(
     sender: RTCRtpSender,
     seal: SealFrame,
     on_frame: Callable[[int], None],
-    is_idle: Callable[[], bool] = lambda: False,
+    gate: Gate = Gate(),
 ) -> None:
-    """From now on only what `seal` returns reaches RTP; `on_frame` hears each frame's bytes.
-    While `is_idle`, frames are taken from the source and not even encoded.
+    """From now on only what `seal` returns and `gate` lets through reaches RTP; `on_frame` hears
+    each frame's bytes.
 
     Errors: EncryptionInternalError.
     """
@@ -144,7 +154,7 @@ def attach(
 
     async def next_encoded_frame(codec: RTCRtpCodecParameters) -> RTCEncodedFrame | None:
         nonlocal encoder
-        if is_idle() and sender.track is not None:
+        if gate.is_idle() and sender.track is not None:
             await sender.track.recv()
             return None
         if encoder is None:
@@ -156,6 +166,8 @@ def attach(
         frame = await original(codec)
         # The frame of any other encoder would be in clear: never pass it on.
         if frame is None or getattr(sender, ENCODER) is not encoder:
+            return None
+        if not gate.may_send():
             return None
         on_frame(sum(map(len, frame.payloads)))
         return frame

@@ -49,11 +49,13 @@ def names(media: MediaDescription) -> frozenset[str]:
 
 def parse(sdp: str) -> list[MediaDescription]:
     """Errors: UnexpectedServerResponse for what is no description."""
+    if sdp.count("\nm=") > MAX_LINES:
+        raise UnexpectedServerResponse("The server sent a description with too many m-lines")
     try:
         media = SessionDescription.parse(sdp).media
     except Exception as error:
         # aiortc's parser raises whatever its lines lead it to.
         raise UnexpectedServerResponse("The server sent a description that is none") from error
-    if not media or len(media) > MAX_LINES:
+    if not media:
         raise UnexpectedServerResponse("The server sent a description without m-lines")
     return media

@@ -4,6 +4,7 @@ it the members that a kind of message must have are there, and have their types.
 Members that are not named here pass, so that messages can grow; so do messages of unknown kinds.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -11,6 +12,7 @@ from typing import Any, Final
 from sealroute_client.errors import UnexpectedServerResponse
 
 Check = Callable[[object], bool]
+_CONTROLS: Final = re.compile("[\\x00-\\x1f\\x7f-\\x9f]")
 ANSWERS: Final = {
     "hello": "welcome",
     "publish": "published",
@@ -23,6 +25,11 @@ ANSWERS: Final = {
 
 def text(value: object) -> bool:
     return isinstance(value, str)
+
+
+def identifier(value: object) -> bool:
+    """Ids are keys of tables, and are shown: 1 to 256 characters, none of them a control."""
+    return isinstance(value, str) and 1 <= len(value) <= 256 and not _CONTROLS.search(value)
 
 
 def flag(value: object) -> bool:
@@ -81,9 +88,9 @@ class Shape:
 
 KIND: Final = one_of("audio", "video")
 SIZE: Final = Shape({"width": whole, "height": whole})
-CONNECTION: Final = Shape({"connectionId": text}, {"creationTime": number, "data": text})
+CONNECTION: Final = Shape({"connectionId": identifier}, {"creationTime": number, "data": text})
 STREAM: Final = Shape(
-    {"streamId": text, "connectionId": text},
+    {"streamId": identifier, "connectionId": identifier},
     {
         "creationTime": number,
         "name": text,
@@ -99,7 +106,7 @@ ICE_SERVER: Final = Shape({"urls": many(text)}, {"username": text, "credential":
 SESSION: Final = Shape({}, {"sessionId": text, "e2ee": anything, "mediaMode": anything})
 TRACK: Final = Shape({"mid": text, "kind": KIND}, {"codec": text})
 DOWNLINK_TRACK: Final = Shape(
-    {"mid": text, "kind": KIND, "subscriberId": text, "streamId": text}, {"codec": text}
+    {"mid": text, "kind": KIND, "subscriberId": identifier, "streamId": identifier}, {"codec": text}
 )
 ANSWER: Final[dict[str, Check]] = {"re": whole}
 MESSAGES: Final = {
@@ -123,38 +130,40 @@ MESSAGES: Final = {
             "lastRequest": whole,
         },
     ),
-    "published": Shape({"streamId": text, "answer": text}, {"re": whole, "tracks": many(TRACK)}),
-    "subscribed": Shape({"subscriberId": text}, {"re": whole, "streamId": text}),
+    "published": Shape(
+        {"streamId": identifier, "answer": text}, {"re": whole, "tracks": many(TRACK)}
+    ),
+    "subscribed": Shape({"subscriberId": identifier}, {"re": whole, "streamId": identifier}),
     "downlinkOffer": Shape({"number": whole, "sdp": text, "tracks": many(DOWNLINK_TRACK)}),
     "iceRestarted": Shape({"answer": text}, {"re": whole}),
-    "activeSpeaker": Shape({"streamId": text}),
-    "subscriberConnected": Shape({"subscriberId": text}),
+    "activeSpeaker": Shape({"streamId": identifier}),
+    "subscriberConnected": Shape({"subscriberId": identifier}),
     "peerWanted": Shape(
-        {"subscriberId": text, "streamId": text},
-        {"connectionId": text, "audio": flag, "video": flag},
+        {"subscriberId": identifier, "streamId": identifier},
+        {"connectionId": identifier, "audio": flag, "video": flag},
     ),
-    "peerGone": Shape({"subscriberId": text}),
+    "peerGone": Shape({"subscriberId": identifier}),
     "peerDescriptionReceived": Shape(
-        {"subscriberId": text, "type": one_of("offer", "answer"), "sdp": text}
+        {"subscriberId": identifier, "type": one_of("offer", "answer"), "sdp": text}
     ),
-    "peerCandidateReceived": Shape({"subscriberId": text, "candidate": text, "mid": text}),
+    "peerCandidateReceived": Shape({"subscriberId": identifier, "candidate": text, "mid": text}),
     "connectionCreated": Shape({"connection": CONNECTION}),
-    "connectionDestroyed": Shape({"connectionId": text}, {"reason": text}),
+    "connectionDestroyed": Shape({"connectionId": identifier}, {"reason": text}),
     "streamCreated": Shape({"stream": STREAM}),
-    "streamDestroyed": Shape({"streamId": text}, {"reason": text}),
+    "streamDestroyed": Shape({"streamId": identifier}, {"reason": text}),
     "streamPropertyChanged": Shape(
-        {"streamId": text}, {"hasAudio": flag, "hasVideo": flag, "videoDimensions": SIZE}
+        {"streamId": identifier}, {"hasAudio": flag, "hasVideo": flag, "videoDimensions": SIZE}
     ),
-    "signalReceived": Shape({}, {"from": text, "type": text, "data": text, "sealed": data}),
-    "muteForced": Shape({"active": flag}, {"streamId": text}),
-    "notEncrypted": Shape({"streamId": text}, {"mid": text, "packets": whole}),
+    "signalReceived": Shape({}, {"from": identifier, "type": text, "data": text, "sealed": data}),
+    "muteForced": Shape({"active": flag}, {"streamId": identifier}),
+    "notEncrypted": Shape({"streamId": identifier}, {"mid": text, "packets": whole}),
     "videoSupplyChanged": Shape(
-        {"subscriberId": text, "supply": one_of("enough", "scarce", "paused")}
+        {"subscriberId": identifier, "supply": one_of("enough", "scarce", "paused")}
     ),
     "videoDemandChanged": Shape(
-        {"streamId": text, "mid": text, "watched": flag}, {"rids": many(text)}
+        {"streamId": identifier, "mid": text, "watched": flag}, {"rids": many(text)}
     ),
-    "hintAnnounced": Shape({"connectionId": text, "hint": hint}),
+    "hintAnnounced": Shape({"connectionId": identifier, "hint": hint}),
     "transportLost": Shape({"direction": one_of("uplink", "downlink")}),
     "disconnected": Shape({}, {"reason": text}),
 }

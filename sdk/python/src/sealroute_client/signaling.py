@@ -33,6 +33,10 @@ FIRST_BACKOFF_S: Final = 0.2
 MAX_BACKOFF_S: Final = 1.0
 RECONNECT_FOR_S: Final = 120.0
 """Longer than a server takes to restart. After its grace time the connection is another one."""
+MAX_GRACE_S: Final = 3600.0
+MAX_KEEP_ALIVE_S: Final = 60.0
+MIN_TIME_S: Final = 0.1
+"""Bounds of what the server chooses: no flood of pings, and no wait without end."""
 PASSING: Final = frozenset({"rate_limited", "storage_unavailable"})
 """Refusals that say: later. Any other ends the session."""
 SCHEMES: Final = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
@@ -241,8 +245,10 @@ class Signaling:
             raise
         self._resume = str(message.get("resume", ""))
         self._received = 0
-        self._grace_s = _milliseconds(message.get("graceMs"), self._grace_s)
-        self._keep_alive_s = _milliseconds(message.get("keepAliveMs"), self._keep_alive_s)
+        self._grace_s = _milliseconds(message.get("graceMs"), self._grace_s, MAX_GRACE_S)
+        self._keep_alive_s = _milliseconds(
+            message.get("keepAliveMs"), self._keep_alive_s, MAX_KEEP_ALIVE_S
+        )
         return message
 
     async def _run(self) -> None:
@@ -369,5 +375,7 @@ def _evaluated(message: Message) -> Message:
     return {name: value() if callable(value) else value for name, value in message.items()}
 
 
-def _milliseconds(value: object, default_s: float) -> float:
-    return value / 1000 if isinstance(value, int) and value > 0 else default_s
+def _milliseconds(value: object, default_s: float, max_s: float) -> float:
+    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+        return default_s
+    return min(max(value / 1000, MIN_TIME_S), max_s)

@@ -127,6 +127,11 @@ export const E2EE_ERRORS = {
       'OT_UNEXPECTED_SERVER_RESPONSE',
       'A signal in the clear claimed to be from a member of the encrypted session; it was dropped',
     ),
+  secretReplaced: () =>
+    otError(
+      'OT_NOT_CONNECTED',
+      'The signal waited for the connection under a secret that was replaced; send it again',
+    ),
   misshapenSignal: () =>
     otError(
       'OT_UNEXPECTED_SERVER_RESPONSE',

@@ -130,6 +130,12 @@ export class Stay {
   async setSecret(secret: string, immediate: boolean | undefined): Promise<void> {
     if (!this.room) await this.prepared?.session.setSecret(secret, immediate);
     else await this.seal?.setSecret(secret, immediate);
+    if (immediate) {
+      this.channel.withdraw(
+        (message) => message.t === 'signal' && message.sealed instanceof Uint8Array,
+        E2EE_ERRORS.secretReplaced(),
+      );
+    }
     if (this.isOver) return;
     this.trust.onKeyed();
     this.room?.onSecretSet();

@@ -35,6 +35,8 @@ const WELCOME = {
 class LyingSocket {
   static sockets: LyingSocket[] = [];
   static welcome: object = WELCOME;
+  /** Sockets open when it has. */
+  static gate: Promise<void> = Promise.resolve();
   static answer: (message: Message) => object | undefined = () => ({ t: 'ok' });
   binaryType = '';
   onopen: (() => void) | null = null;
@@ -44,7 +46,7 @@ class LyingSocket {
 
   constructor() {
     LyingSocket.sockets.push(this);
-    setImmediate(() => this.onopen?.());
+    void LyingSocket.gate.then(() => setImmediate(() => this.onopen?.()));
   }
 
   send(data: Uint8Array): void {
@@ -331,6 +333,32 @@ describe('a server of an encrypted session', () => {
     socket().say({ t: 'signalReceived', from: 'bob', sealed: fresh });
     await until(() => heard.length >= 3, 'a new signal is not heard');
     assert.equal(heard.length, 3);
+  });
+
+  test('gets no signal under a replaced secret when the connection comes back', async () => {
+    const session = await connected();
+    LyingSocket.answer = ({ t }) => (t === 'signal' ? undefined : { t: 'ok' });
+    const fails = (data: string): Promise<void> =>
+      assert.rejects(session.signal({ data }), /secret that was replaced/);
+    const sent = fails('not answered');
+    const before = socket();
+    await until(() => before.received.some(({ t }) => t === 'signal'), 'no signal left');
+    LyingSocket.welcome = { ...WELCOME, resumed: true, lastRequest: 0 };
+    let open = (): void => undefined;
+    LyingSocket.gate = new Promise((resolve) => (open = resolve));
+    before.drop();
+    const waiting = fails('after the cut');
+    await session.setEncryptionSecret('the next secret', { immediate: true });
+    open();
+    await Promise.all([sent, waiting]);
+    session.signal({ data: 'under the new one' }).catch(() => undefined);
+    const signals = (): Message[] => socket().received.filter(({ t }) => t === 'signal');
+    await until(() => signals().length > 0, 'the new signal does not leave');
+    const announced = socket().received.filter(({ t }) => t === 'e2eeReady');
+    const [{ sealed } = { sealed: undefined }, ...others] = signals();
+    const bytes = sealed as Uint8Array;
+    assert.equal(((bytes[7] ?? 0) << 8) | (bytes[8] ?? 0), announced.at(-1)?.['hint']);
+    assert.deepEqual(others, []);
   });
 
   test('has one worker for all connections of a Session object, none for a clear one', async () => {

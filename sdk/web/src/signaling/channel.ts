@@ -140,6 +140,16 @@ export class SignalingChannel {
     this.shut();
   }
 
+  /** No such request leaves from now on: what waits for a socket ends, what left goes once. */
+  withdraw(isMeant: (message: ClientMessage) => boolean, error: OTError): void {
+    for (const [id, { message, ...rest }] of [...this.pending]) {
+      if (!message || !isMeant(message)) continue;
+      this.pending.set(id, { ...rest, message: undefined });
+    }
+    this.waiting = this.waiting.filter((message) => !isMeant(message));
+    if (this.state === 'lost') this.failMomentary(error);
+  }
+
   private enqueue(message: RequestMessage): Promise<Reply> {
     const id = this.nextId++;
     const numbered: ClientMessage = { ...message, id };
@@ -355,12 +365,12 @@ export class SignalingChannel {
   }
 
   /** An answer may be lost with the socket, and would be outdated when it came with the next. */
-  private failMomentary(): void {
+  private failMomentary(error = otError('OT_NOT_CONNECTED', 'The connection was lost')): void {
     for (const [id, { message, reject, cancelTimeout }] of this.pending) {
       if (message) continue;
       this.pending.delete(id);
       cancelTimeout();
-      reject(otError('OT_NOT_CONNECTED', 'The connection was lost'));
+      reject(error);
     }
   }
 

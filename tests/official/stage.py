@@ -127,7 +127,7 @@ class Stage:
         self.joined += [alice, bob]
         for session in (alice, bob):
             await session.connect()
-            assert session.is_sealed is sealed
+            assert session.is_encrypted is sealed
         live = Live(alice, bob, "")
         alice.on("signal", lambda event: live.heard.append(event.detail))
         bob.on("disconnected", lambda event: live.over.append(str(event.detail["reason"])))

@@ -56,13 +56,18 @@ def test_public_addresses_are_permitted(address):
     assert TargetPolicy().permits(address)
 
 
-@pytest.mark.parametrize("address", PRIVATE[:-1])
+UNSPECIFIED = "::"
+"""coturn refuses it by itself, and reads a range that begins with it as every address there is."""
+
+
+@pytest.mark.parametrize("address", [one for one in PRIVATE[:-1] if one != UNSPECIFIED])
 def test_the_turn_server_relays_to_none_of_them_either(address):
     inner = ip_address(address.partition("%")[0])
     text = (Path(__file__).parents[3] / "deploy" / "turnserver.conf").read_text()
     ranges = [
         row.partition("-") for row in re.findall(r"^denied-peer-ip=(\S+)", text, re.MULTILINE)
     ]
+    assert all(first != UNSPECIFIED for first, _, _ in ranges)
     bounds = [(ip_address(first), ip_address(last or first)) for first, _, last in ranges]
     assert any(first.version == inner.version and first <= inner <= last for first, last in bounds)
 

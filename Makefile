@@ -19,6 +19,9 @@ IMAGE := $(if $(filter 0,$(shell id -u)),test-image,image-not-tested)
 # Namespaces, Janus, a profiler, and the counter of instructions.
 BENCH_REQUIRES := scripts/require /usr/sbin/ip=iproute2 unshare=util-linux janus=janus perf=linux-perf valgrind=valgrind
 
+# Python's side of the seam to the media core, from its description in Rust.
+CORE_API = cargo run --quiet --manifest-path native/Cargo.toml --jobs $(JOBS) -p sealroute-schema | $(BIN)/python scripts/core_api.py | $(BIN)/ruff format --stdin-filename sfu/core_api.py -
+
 .PHONY: fuzz test-fuzz check-descriptors check-switches help run build test test-image image-not-tested test-python test-native test-web test-browser test-hostile lint format bench bench-quick bench-full bench-forwarding bench-rest bench-guard bench-network bench-attack docs clean
 
 help: ## Show the targets
@@ -110,7 +113,7 @@ lint: build $(VENV)/dev.stamp ## Formatting, lints, types, floors, stubs
 	$(BIN)/mypy sdk/python/src
 	$(BIN)/lint-imports
 	$(BIN)/python -m mypy.stubtest sfu._native
-	cd native && cargo run --quiet --jobs $(JOBS) -p sealroute-schema | ../$(BIN)/python ../scripts/core_api.py | ../$(BIN)/ruff format --stdin-filename sfu/core_api.py - | diff - ../sfu/core_api.py || { echo "sfu/core_api.py is not what native/worker/src/api says: make docs"; exit 1; }
+	$(CORE_API) | diff - sfu/core_api.py || { echo "sfu/core_api.py is not what native/worker/src/api says: make docs"; exit 1; }
 	cd native && cargo fmt --all --check
 	cd native && cargo clippy --workspace --all-targets --quiet --jobs $(JOBS) -- -D warnings
 	cd native && cargo fmt --manifest-path fuzz/Cargo.toml --check
@@ -169,8 +172,8 @@ check-descriptors: build $(VENV)/dev.stamp ## A million layer extensions, each r
 	DESCRIPTORS=1000000 $(BIN)/python -m pytest -q tests/unit/native/test_header_extension_readers.py
 
 docs: build $(VENV)/dev.stamp ## Write the generated documents anew
-	cd native && cargo run --quiet -p sealroute-schema | ../$(BIN)/python ../scripts/core_api.py | ../$(BIN)/ruff format --stdin-filename sfu/core_api.py - > ../.core_api.tmp
-	mv .core_api.tmp sfu/core_api.py
+	$(CORE_API) > $(VENV)/core_api.py
+	mv $(VENV)/core_api.py sfu/core_api.py
 	$(BIN)/python -m signaling.protocol.document > docs/protocol.md
 	$(BIN)/python -m signaling.protocol.typescript > sdk/web/src/signaling/messages.ts
 

@@ -1,6 +1,6 @@
 """Writes `sfu/core_api.py` from the description of the seam to the media core.
 
-    cargo run -p sealroute-schema | python scripts/core_api.py > sfu/core_api.py   (make docs)
+    make docs
 
 The input has a JSON Schema for commands, events, settings and snapshots (native/worker/src/api)
 and the tables of totals. Anything in it that this script does not know ends it with an error.

@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useState, type ReactNode } from 'react';
+import { useEffect, useMemo, useRef, useState, type ReactNode } from 'react';
 import { SessionContext } from './context';
 import { useEvents, useLatest } from './hooks';
 import {
@@ -34,6 +34,8 @@ export function OTSession(props: OTSessionProps): ReactNode {
   const apiKey = props.apiKey ?? props.applicationId ?? '';
   const ot = useMemo(() => props.ot ?? loadedOpenTok(), [props.ot]);
   const latest = useLatest(props);
+  /** Sessions that could not connect: what else of them fails is no news. */
+  const failed = useRef(new WeakSet<Session>());
   const [session, setSession] = useState<Session | null>(null);
   const [connected, setConnected] = useState(false);
   const [encryptionState, setEncryptionState] = useState<SessionEncryptionState>('unknown');
@@ -65,6 +67,7 @@ export function OTSession(props: OTSessionProps): ReactNode {
     started.connect(token, (error) => {
       if (!mounted) return;
       if (error) {
+        failed.current.add(started);
         fail(error);
         return;
       }
@@ -81,12 +84,20 @@ export function OTSession(props: OTSessionProps): ReactNode {
   }, [ot, apiKey, sessionId, token, latest]);
 
   useEffect(() => {
-    if (!session || !connected || encryptionSecret === undefined) return;
+    if (!session || encryptionSecret === undefined) return undefined;
+    let isCurrent = true;
+    // Also while it connects: nothing may be published under the secret before.
     session.setEncryptionSecret(encryptionSecret).catch((error: Error) => {
+      if (!isCurrent || failed.current.has(session)) return;
+      // Without a key of its own the session must not go on; with one it keeps that.
+      if (session.encryptionState !== 'keyed') session.disconnect();
       latest.current.onError?.(error);
       latest.current.eventHandlers?.error?.(error);
     });
-  }, [session, connected, encryptionSecret, latest]);
+    return () => {
+      isCurrent = false;
+    };
+  }, [session, encryptionSecret, latest]);
 
   useEvents(session, props.eventHandlers);
   const state = useMemo(

@@ -286,12 +286,15 @@ ROWS = (
     ),
     on("change", "honest: both change the secret", Answers, change, "hintAnnounced"),
     on("evict", "honest: both change it at once", Answers, evict, "hintAnnounced"),
-    on(
+    Row(
         "change-while-publishing",
         "answers publish only after the secret has changed",
-        SlowPublish,
+        ("published",),
+        Must.GO_ON,
         change_while_publishing,
-        "published",
+        SlowPublish,
+        # Open: Chromium refuses this server's answer to the second publication, so no media flows.
+        only=("python", "firefox"),
     ),
     on("hints-false", "announces hints of others falsely", FalseHints, change, "hintAnnounced"),
     on("hints-old", "announces old hints and strangers'", StrangeHints, change, "hintAnnounced"),

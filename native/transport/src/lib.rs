@@ -23,7 +23,7 @@ pub use own_checks::{OwnChecks, PeerCredentials};
 pub use path_proof::PathProof;
 pub use reachability::{Reachability, Step};
 pub use srtp::{
-    MAX_OVERHEAD_BYTES, SrtpError, SrtpKeys, SrtpProfile, SrtpReceiver, SrtpSender,
-    rtp_header_bytes,
+    MAX_MISSED_REPORTS, MAX_OVERHEAD_BYTES, SrtpClue, SrtpError, SrtpKeys, SrtpProfile,
+    SrtpReceiver, SrtpSender, rtp_header_bytes,
 };
 pub use twcc::TwccReceiver;

@@ -22,10 +22,10 @@ use crate::egress::{Egress, MessageSocket, SLOT_BYTES};
 use crate::event_ring::EventRing;
 use crate::gathering::Burst;
 use crate::handles::HandleMap;
-use crate::movement::Strangers;
 use crate::network_counters::{NetworkCounters, SharedCounters};
 use crate::path::Path;
 use crate::sealing_outbox::SealingOutbox;
+use crate::strangers::Strangers;
 use crate::transports::{Transport, Transports};
 
 /// Sender of our own RTCP feedback; of no stream.

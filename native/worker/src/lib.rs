@@ -18,6 +18,7 @@ mod priority;
 mod sealing_outbox;
 mod socket;
 mod sockets;
+mod strangers;
 mod tcp;
 mod tcp_connection;
 mod transports;

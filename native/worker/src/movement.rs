@@ -1,10 +1,9 @@
 //! Where peers are: by their checks, by our own, and by which of the checked addresses they use.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use sealroute_forward::TransportHandle;
-use sealroute_transport::{IceOutcome, PathProof, PeerAddress, Step, stun};
+use sealroute_transport::{IceOutcome, PeerAddress, Step, stun};
 
 use crate::api::Direction;
 use crate::api::Event;
@@ -12,65 +11,13 @@ use crate::core::{Core, Timer};
 use crate::drop_reason::NetworkDrop;
 use crate::egress::{MessageSocket, SLOT_BYTES};
 use crate::path::Path;
+use crate::strangers::STRANGER_ASKED_EVERY;
 use crate::transports::Transport;
 
 /// Packets of the way before are still under way for so long after those of the new one.
 const OVERTAKEN: Duration = Duration::from_millis(100);
 /// A way on which the peer did not answer is not believed by media alone for this time.
 const DISTRUST: Duration = Duration::from_secs(5);
-/// Senders of unknown addresses that are asked at a time.
-const MAX_STRANGERS: usize = 1_024;
-const STRANGER_ASKED_EVERY: Duration = Duration::from_millis(100);
-const STRANGER_FORGOTTEN: Duration = Duration::from_secs(3);
-/// Looking for the peer of an unknown address goes through all transports: through so many a
-/// second, some percent of a core.
-const LOOKS_PER_SECOND: usize = 200_000;
-/// What a search costs beside, in looks: trying keys.
-const LOOKS_PER_SEARCH: usize = 16;
-/// Packets are tried with the keys of so many peers.
-const MAX_CANDIDATES: usize = 8;
-
-struct Stranger {
-    peer: TransportHandle,
-    asked: Instant,
-    proof: PathProof,
-}
-
-/// Who may be at an address that no check came from: sealed by a known peer, not answered yet.
-#[derive(Default)]
-pub(crate) struct Strangers {
-    asked: HashMap<PeerAddress, Stranger>,
-    second: Option<Instant>,
-    looks: usize,
-}
-
-impl Strangers {
-    /// Whether there may be a search through so many transports.
-    fn may_search(&mut self, now: Instant, transports: usize) -> bool {
-        let begins = self
-            .second
-            .is_none_or(|at| now.saturating_duration_since(at) >= Duration::from_secs(1));
-        if begins {
-            (self.second, self.looks) = (Some(now), 0);
-            self.asked
-                .retain(|_, known| known.age(now) < STRANGER_FORGOTTEN);
-        }
-        // The first of a second is always allowed, however many transports there are.
-        let allowed = self.looks < LOOKS_PER_SECOND && self.asked.len() < MAX_STRANGERS;
-        self.looks += if allowed {
-            transports + LOOKS_PER_SEARCH
-        } else {
-            0
-        };
-        allowed
-    }
-}
-
-impl Stranger {
-    fn age(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.asked)
-    }
-}
 
 impl<S: MessageSocket> Core<S> {
     /// A connection has ended: its peer's next valid check shows another way.
@@ -324,15 +271,10 @@ impl<S: MessageSocket> Core<S> {
             return;
         }
         if !self.strangers.asked.contains_key(&path.peer()) {
-            let Some(peer) = self.find_sealer(now, datagram) else {
+            let Some(peer) = self.find_sealer(now, path, datagram) else {
                 return;
             };
-            let stranger = Stranger {
-                peer,
-                asked: now,
-                proof: PathProof::default(),
-            };
-            self.strangers.asked.insert(path.peer(), stranger);
+            self.strangers.add(now, path.peer(), peer);
         } else if self.strangers.asked[&path.peer()].age(now) < STRANGER_ASKED_EVERY {
             return;
         }
@@ -345,18 +287,19 @@ impl<S: MessageSocket> Core<S> {
         self.ask(now, handle, path);
     }
 
-    fn find_sealer(&mut self, now: Instant, datagram: &[u8]) -> Option<TransportHandle> {
-        let transports = self.transports.len();
-        if datagram.len() > SLOT_BYTES || !self.strangers.may_search(now, transports) {
+    fn find_sealer(
+        &mut self,
+        now: Instant,
+        path: Path,
+        datagram: &[u8],
+    ) -> Option<TransportHandle> {
+        if datagram.len() > SLOT_BYTES {
             return None;
         }
-        let candidates: Vec<TransportHandle> = self
-            .transports
-            .iter()
-            .filter(|(_, transport)| transport.path.is_some() && transport.expects(datagram))
-            .map(|(handle, _)| handle)
-            .take(MAX_CANDIDATES)
-            .collect();
+        let from = path.remote.ip();
+        let candidates = self
+            .strangers
+            .candidates(now, from, datagram, &self.transports);
         candidates.into_iter().find(|handle| {
             let transport = self.transports.get_mut(*handle);
             transport.is_some_and(|transport| transport.sealed(datagram))

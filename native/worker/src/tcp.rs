@@ -27,7 +27,8 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// peers with checks out.
 const MAX_CONNECTIONS: usize = 4_096;
 /// Many clients may share one address behind a NAT, each with two transports. Of IPv6, whoever has
-/// one address has its whole /64: that counts as one.
+/// one address has its whole /64: that counts as one. Here too the oldest one without a valid check
+/// gives way: a neighbor behind the same NAT keeps nobody out who can check.
 const MAX_PER_PREFIX: usize = 256;
 const ACCEPTS_PER_TURN: usize = 16;
 const EVENTS_PER_TURN: usize = 64;
@@ -39,7 +40,7 @@ const LISTENER_TOKEN: u64 = 0;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TcpCounters {
     pub(crate) accepted: u64,
-    /// Too many connections, of all or of one address.
+    /// Too many connections with valid checks, of all or of one address.
     pub(crate) refused: u64,
     /// Framing was broken, or media came before a check.
     pub(crate) bad_frames: u64,
@@ -221,8 +222,7 @@ impl TcpConnections {
     /// Takes a new stream, or closes it at once.
     fn admit(&mut self, now: Instant, stream: TcpStream, remote: SocketAddr, batch: &mut TcpBatch) {
         let prefix = prefix_of(remote.ip());
-        let has_share = self.of_prefix(prefix) < MAX_PER_PREFIX;
-        let has_place = has_share && prepare(&stream).is_ok() && self.make_room(batch);
+        let has_place = prepare(&stream).is_ok() && self.make_room(prefix, batch);
         let number = self.last_number.checked_add(1).and_then(NonZeroU32::new);
         let Some(number) = number.filter(|_| has_place) else {
             self.counters.refused += 1;
@@ -253,15 +253,27 @@ impl TcpConnections {
         self.per_prefix.get(&prefix).copied().unwrap_or(0)
     }
 
-    /// Whether there is a place for one more.
-    fn make_room(&mut self, batch: &mut TcpBatch) -> bool {
-        if self.members.len() >= self.limit
-            && let Some(oldest) = self.unconfirmed.first().copied()
-        {
-            self.counters.gave_way += 1;
-            self.end(oldest, batch);
+    /// Whether there is a place for one more of the prefix. Only with a share of its own it takes
+    /// the place of another prefix's connection.
+    fn make_room(&mut self, prefix: IpAddr, batch: &mut TcpBatch) -> bool {
+        if self.of_prefix(prefix) >= MAX_PER_PREFIX {
+            return self.give_way(Some(prefix), batch);
         }
-        self.members.len() < self.limit
+        self.members.len() < self.limit || self.give_way(None, batch)
+    }
+
+    /// Ends the oldest connection without a valid check, of one prefix or of all.
+    fn give_way(&mut self, prefix: Option<IpAddr>, batch: &mut TcpBatch) -> bool {
+        let is_of = |number: &&NonZeroU32| {
+            let of = |connection: &Connection| prefix_of(connection.remote_ip());
+            prefix.is_none() || self.members.get(*number).map(of) == prefix
+        };
+        let Some(oldest) = self.unconfirmed.iter().find(is_of).copied() else {
+            return false;
+        };
+        self.counters.gave_way += 1;
+        self.end(oldest, batch);
+        true
     }
 
     fn serve(&mut self, number: NonZeroU32, flags: epoll::EventFlags, batch: &mut TcpBatch) {

@@ -177,15 +177,38 @@ fn what_a_slow_peer_does_not_take_is_refused_and_what_it_gets_is_whole() {
 }
 
 #[test]
-fn one_address_has_no_more_connections_than_its_share() {
+fn one_address_has_no_more_connections_than_its_share_and_its_oldest_without_a_check_gives_way() {
     let mut server = Server::new();
-    let peers: Vec<_> = (0..MAX_PER_PREFIX).map(|_| server.connect()).collect();
-    let mut more = TcpStream::connect(server.tcp.listener.local_addr().unwrap()).unwrap();
-    while server.tcp.counters().refused == 0 {
-        server.tcp.receive(server.now, &mut server.batch);
+    let mut peers: Vec<_> = (0..MAX_PER_PREFIX).map(|_| server.connect()).collect();
+    let address = server.tcp.listener.local_addr().unwrap();
+    let come = |server: &mut Server| {
+        let peer = TcpStream::connect(address).unwrap();
+        let before = server.tcp.counters();
+        while server.tcp.counters() == before {
+            server.tcp.receive(server.now, &mut server.batch);
+        }
+        peer
+    };
+    // A neighbor behind the same NAT has taken all places, and checks nothing.
+    let mut honest = come(&mut server);
+    assert_eq!(peers[0].read(&mut [0; 8]).unwrap_or(0), 0);
+    honest.write_all(&frame(&check())).unwrap();
+    let number = server.packets(1)[0].0.connection.unwrap();
+    server.tcp.keep(number, server.now + UNCONFIRMED_TIME);
+    let more: Vec<_> = (0..2 * MAX_PER_PREFIX).map(|_| come(&mut server)).collect();
+    assert_eq!(server.tcp.len(), MAX_PER_PREFIX);
+    assert!(server.tcp.members.contains_key(&number));
+    // Where all of them have checked, none gives way.
+    for number in server.tcp.members.keys().copied().collect::<Vec<_>>() {
+        server.tcp.keep(number, server.now + UNCONFIRMED_TIME);
     }
-    assert_eq!(more.read(&mut [0; 8]).unwrap_or(0), 0);
-    drop(peers);
+    come(&mut server);
+    let totals = server.tcp.counters();
+    assert_eq!(
+        (totals.gave_way as usize, totals.refused),
+        (1 + 2 * MAX_PER_PREFIX, 1)
+    );
+    drop((peers, honest, more));
     while server.tcp.len() > 0 {
         server.tcp.receive(server.now, &mut server.batch);
     }
@@ -233,7 +256,7 @@ fn all_addresses_of_one_slash_64_share_one_limit() {
         );
     }
     assert_eq!(server.tcp.len(), MAX_PER_PREFIX);
-    assert_eq!(server.tcp.counters().refused, 1);
+    assert_eq!(server.tcp.counters().gave_way, 1);
     admit(&mut server, Ipv6Addr::new(0x2001, 0xDB8, 0, 2, 0, 0, 0, 1));
     assert_eq!(server.tcp.len(), MAX_PER_PREFIX + 1);
     // Their places are free when they have ended.

@@ -7,7 +7,7 @@ mod sender;
 mod session_keys;
 
 pub use error::SrtpError;
-pub use receiver::SrtpReceiver;
+pub use receiver::{MAX_MISSED_REPORTS, SrtpClue, SrtpReceiver};
 pub use sender::SrtpSender;
 
 const GCM_TAG_BYTES: usize = 16;

@@ -14,7 +14,39 @@ use std::collections::HashMap;
 const MAX_STREAMS: usize = 1_024;
 
 /// RTCP packets that may have been lost while a peer moved.
-const MAX_MISSED_REPORTS: u64 = 256;
+pub const MAX_MISSED_REPORTS: u64 = 256;
+
+/// What a packet says of its sender in clear text. Anybody can write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SrtpClue {
+    /// A packet of media.
+    Rtp {
+        /// Whose.
+        ssrc: u32,
+    },
+    /// A compound of reports.
+    Rtcp {
+        /// Whose.
+        ssrc: u32,
+        /// The SRTCP index, where the AEAD profiles have it and where the others have it.
+        indices: [Option<u64>; 2],
+    },
+}
+
+impl SrtpClue {
+    /// None: it is too short to say anything.
+    pub fn of(packet: &[u8]) -> Option<Self> {
+        if classify(packet) == PacketKind::Rtp {
+            return be32(packet, 8).map(|ssrc| Self::Rtp { ssrc });
+        }
+        let index = |behind: usize| {
+            let at = packet.len().checked_sub(INDEX_BYTES + behind)?;
+            be32(packet, at).map(|word| u64::from(word & !ENCRYPTED_FLAG))
+        };
+        let indices = [index(0), index(CM_TAG_BYTES)];
+        be32(packet, 4).map(|ssrc| Self::Rtcp { ssrc, indices })
+    }
+}
 
 /// Opens the SRTP and SRTCP packets of one peer. Nothing changes here before a tag is verified.
 pub struct SrtpReceiver {
@@ -44,20 +76,29 @@ impl SrtpReceiver {
 
     /// Whether a packet of unknown origin looks like the next of this peer: cheap, and no proof.
     pub fn expects(&self, packet: &[u8]) -> bool {
-        if classify(packet) == PacketKind::Rtp {
-            return be32(packet, 8).is_some_and(|ssrc| self.rtp_streams.contains_key(&ssrc));
+        match SrtpClue::of(packet) {
+            None => false,
+            Some(SrtpClue::Rtp { ssrc }) => self.rtp_streams.contains_key(&ssrc),
+            Some(SrtpClue::Rtcp { ssrc, indices }) => {
+                let index = indices[usize::from(!self.profile.is_gcm())];
+                let seen = self.rtcp_streams.get(&ssrc);
+                let ahead = seen
+                    .zip(index)
+                    .and_then(|(seen, index)| index.checked_sub(seen.highest()));
+                ahead.is_some_and(|ahead| (1..=MAX_MISSED_REPORTS).contains(&ahead))
+            }
         }
-        let seen = be32(packet, 4).and_then(|ssrc| self.rtcp_streams.get(&ssrc));
-        let word_at = if self.profile.is_gcm() {
-            packet.len().checked_sub(INDEX_BYTES)
-        } else {
-            packet.len().checked_sub(INDEX_BYTES + CM_TAG_BYTES)
-        };
-        let (Some(seen), Some(word)) = (seen, word_at.and_then(|at| be32(packet, at))) else {
-            return false;
-        };
-        let ahead = u64::from(word & !ENCRYPTED_FLAG).checked_sub(seen.highest());
-        ahead.is_some_and(|ahead| (1..=MAX_MISSED_REPORTS).contains(&ahead))
+    }
+
+    /// SSRCs of RTP that the peer has used.
+    pub fn rtp_ssrcs(&self) -> impl Iterator<Item = u32> {
+        self.rtp_streams.keys().copied()
+    }
+
+    /// SSRCs of RTCP that the peer has used, each with the highest index received.
+    pub fn rtcp_places(&self) -> impl Iterator<Item = (u32, u64)> {
+        let streams = self.rtcp_streams.iter();
+        streams.map(|(ssrc, seen)| (*ssrc, seen.highest()))
     }
 
     /// Opens an SRTP packet in place; returns the length of the clear packet.

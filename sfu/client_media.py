@@ -37,7 +37,6 @@ from sfu.rtp_parameters import (
     source_parameters,
     stream_format,
 )
-from sfu.sdp.errors import SdpError
 from sfu.sdp.negotiate import (
     UplinkOffer,
     build_uplink_answer,
@@ -170,8 +169,9 @@ class NativeClientMedia:
         self._check_kids(kids)
         before = {kid[-2:] for kid in published.kids[mid]}
         after = {kid[-2:] for kid in kids}
-        published.kids[mid] = tuple(kids)
         self._plane.router.submit(core_api.DeclareKids(published.handle, mid, tuple(kids)))
+        # Only now: what the core did not take is not declared.
+        published.kids[mid] = tuple(kids)
         # while both hints are declared the sender may not have switched yet
         if before - after and published.media[mid].kind is MediaKind.VIDEO:
             self._want_key_frame(published)
@@ -227,9 +227,13 @@ class NativeClientMedia:
             raise MediaError("codec_unsupported", "no wanted kind has a codec the client opens")
         slots = self._take_slots(subscriber, stream, wanted)
         if self._downlink is None:
-            self._downlink = PeerTransport(
-                self._plane, self._session.handle, Direction.DOWNLINK, self
-            )
+            try:
+                self._downlink = PeerTransport(
+                    self._plane, self._session.handle, Direction.DOWNLINK, self
+                )
+            except BaseException:
+                self._slots.release(subscriber)
+                raise
         self._follow(subscriber, published, slots, ())
         self._offers.want()
 
@@ -244,12 +248,13 @@ class NativeClientMedia:
         downlink = PeerTransport(self._plane, self._session.handle, Direction.DOWNLINK, self)
         try:
             downlink.set_remote(plan.remote)
+            answer = plan.answer(downlink.local, downlink.next_origin(), stream)
         except BaseException:
             downlink.close()
             raise
         self._downlink = downlink
         self._follow(subscriber, published, (), plan.sinks)
-        return plan.answer(downlink.local, downlink.next_origin(), stream)
+        return answer
 
     def _to_follow(self, subscriber: SubscriberId, stream: StreamId) -> PublishedStream:
         self._check_open()
@@ -277,26 +282,22 @@ class NativeClientMedia:
         self, subscriber: SubscriberId, stream: StreamId, wanted: Sequence[NegotiatedMedia]
     ) -> tuple[tuple[Slot, str], ...]:
         with media_errors():
-            try:
-                return tuple(
-                    (self._slots.take(subscriber, stream, stream_format(media)), media.mid)
-                    for media in wanted
-                )
-            except SdpError:
-                self._slots.release(subscriber)
-                raise
+            slots = self._slots.take_all(subscriber, stream, [stream_format(m) for m in wanted])
+        return tuple((slot, media.mid) for slot, media in zip(slots, wanted, strict=True))
 
     def answer_downlink(self, number: int, answer_sdp: str) -> None:
         self._check_open()
         if self._downlink is None or number != self._offers.outstanding:
             raise MediaError("answer_unexpected", "no offer of this number waits for an answer")
         with media_errors():
-            applied = self._slots.apply_answer(number, answer_sdp)
-        if applied.remote is not None:
-            self._downlink.set_remote(applied.remote)
+            answer = self._slots.read_answer(number, answer_sdp)
+        if answer.remote is not None:
+            # It may refuse too: nothing has changed until then.
+            self._downlink.set_remote(answer.remote)
+        self._slots.settle(answer)
         self._offers.answered()
         for subscription in self._subscriptions.values():
-            subscription.accept(applied.sinks)
+            subscription.accept(answer.sinks)
         if self._downlink is not None and self._downlink.connected:
             self._start_subscriptions()
         self._offers.offer_what_waits()
@@ -330,20 +331,20 @@ class NativeClientMedia:
         self, subscriber: SubscriberId, kind: MediaKind, forwarding: bool
     ) -> None:
         subscription = self._subscription(subscriber)
-        if forwarding:
-            subscription.held_back.discard(kind)
-        else:
-            subscription.held_back.add(kind)
         if subscription.started:
             self._plane.router.submit(
                 core_api.SetSinkForwarding(subscription.handle, kind, forwarding)
             )
+        if forwarding:
+            subscription.held_back.discard(kind)
+        else:
+            subscription.held_back.add(kind)
 
     def set_layer_wish(self, subscriber: SubscriberId, wish: LayerWish) -> None:
         subscription = self._subscription(subscriber)
-        subscription.wish = wish
         if subscription.started:
             self._plane.router.submit(core_api.SetLayerWish(subscription.handle, wish))
+        subscription.wish = wish
 
     def unsubscribe(self, subscriber: SubscriberId) -> None:
         subscription = self._subscriptions.pop(subscriber, None)

@@ -5,7 +5,7 @@ is used again by the next subscriber of the same format, so that the description
 under churn. A slot that the client rejected stays rejected.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sfu.core_api import Codec, Extension, MediaKind
@@ -52,11 +52,12 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
-class AppliedAnswer:
-    """`sinks`: accepted m-lines by mid."""
+class ReadAnswer:
+    """`sinks`: accepted m-lines by mid; `rejected`: mids of those that the client does not take."""
 
     remote: RemoteTransport | None
     sinks: Mapping[str, AcceptedSink] = field(default_factory=dict)
+    rejected: frozenset[str] = frozenset()
 
 
 class DownlinkSlots:
@@ -94,11 +95,35 @@ class DownlinkSlots:
         slot.subscriber, slot.stream, slot.taken_in = subscriber, stream, 0
         return slot
 
+    def take_all(
+        self, subscriber: SubscriberId, stream: StreamId, wanted: Sequence[StreamFormat]
+    ) -> tuple[Slot, ...]:
+        """A slot for each, or none: then no m-line, SSRC or payload type is used up either.
+
+        Raises `SdpError`: subscriptions_exhausted.
+        """
+        slots, formats = len(self._slots), len(self._payload_types)
+        try:
+            return tuple(self.take(subscriber, stream, one) for one in wanted)
+        except SdpError:
+            self.release(subscriber)
+            self._forget_later_than(slots, formats)
+            raise
+
+    def _forget_later_than(self, slots: int, formats: int) -> None:
+        for slot in self._slots[slots:]:
+            self._ssrcs -= {slot.ssrc, slot.rtx_ssrc}
+        del self._slots[slots:]
+        while len(self._payload_types) > formats:
+            _, (payload_type, rtx) = self._payload_types.popitem()
+            self._free_payload_types += [number for number in (rtx, payload_type) if number]
+
     def release(self, subscriber: SubscriberId) -> None:
         for slot in self._slots:
             if slot.subscriber == subscriber:
                 slot.subscriber = slot.stream = None
                 slot.extensions = frozenset({Extension.MID})
+                slot.taken_in = 0
 
     def offer(self, number: int, transport: LocalTransport, origin: Origin) -> str:
         """The text of offer `number`: every slot, in the order they were made."""
@@ -108,11 +133,10 @@ class DownlinkSlots:
                 slot.taken_in = number
         return build(origin, transport, "actpass", [_offer_lines(slot) for slot in self._slots])
 
-    def apply_answer(self, number: int, text: str) -> AppliedAnswer:
-        """Reads the answer to offer `number`.
+    def read_answer(self, number: int, text: str) -> ReadAnswer:
+        """Reads the answer to offer `number`; nothing changes before `settle`.
 
-        Raises `SdpError`: sdp_too_large, sdp_invalid, setup_invalid, fingerprint_unsupported;
-        then nothing has changed.
+        Raises `SdpError`: sdp_too_large, sdp_invalid, setup_invalid, fingerprint_unsupported.
         """
         description = parse(text, max_media=max(1, self._offered))
         if len(description.media) != self._offered:
@@ -133,9 +157,13 @@ class DownlinkSlots:
             and not media.rejected
             and media.direction in RECEIVING
         }
-        for slot, media in pairs:
-            slot.rejected = slot.rejected or media.rejected
-        return AppliedAnswer(remote, sinks)
+        rejected = frozenset(slot.mid for slot, media in pairs if media.rejected)
+        return ReadAnswer(remote, sinks, rejected)
+
+    def settle(self, answer: ReadAnswer) -> None:
+        """Takes over an answer of which the transport took its part."""
+        for slot in self._slots:
+            slot.rejected = slot.rejected or slot.mid in answer.rejected
 
     def _new_slot(self, wanted: StreamFormat, config: _Config) -> Slot:
         if len(self._slots) >= self._limit:

@@ -403,6 +403,12 @@ def answer_of(offer, *, setup="active", reject=(), change=lambda text: text):
     return change("\r\n".join(lines) + "\r\n")
 
 
+def apply_answer(slots, number, text):
+    answer = slots.read_answer(number, text)
+    slots.settle(answer)
+    return answer
+
+
 def test_a_downlink_offer_is_read_by_another_parser():
     slots = new_slots()
     slots.take("u1", "st1", AUDIO)
@@ -425,7 +431,7 @@ def test_an_answer_gives_sinks_with_the_extensions_both_sides_have():
     text = answer_of(
         slots.offer(1, LOCAL, ORIGIN), change=lambda t: t.replace("a=extmap:3 ", "a=x:3 ")
     )
-    applied = slots.apply_answer(1, text)
+    applied = apply_answer(slots, 1, text)
     assert applied.remote.fingerprints == (Fingerprint("sha-256", b"\xab" * 32),)
     assert applied.sinks["0"].extensions == {Extension.MID, Extension.AUDIO_LEVEL}
     assert applied.sinks["1"].extensions == {Extension.MID}
@@ -439,7 +445,7 @@ def test_a_slot_is_used_again_with_its_mid_and_ssrc_so_churn_does_not_grow_the_o
         who = f"u{turn}"
         seen.add((slots.take(who, "st", AUDIO).ssrc, slots.take(who, "st", VIDEO).ssrc))
         offer = slots.offer(turn, LOCAL, Origin(1, turn))
-        assert set(slots.apply_answer(turn, answer_of(offer)).sinks) == {"0", "1"}
+        assert set(apply_answer(slots, turn, answer_of(offer)).sinks) == {"0", "1"}
         slots.release(who)
     assert len(seen) == 1
     assert len(slots) == 2
@@ -452,7 +458,7 @@ def test_a_released_slot_is_offered_inactive_without_a_stream():
     offer = slots.offer(1, LOCAL, ORIGIN)
     assert "a=inactive" in offer
     assert "st1" not in offer
-    assert slots.apply_answer(1, answer_of(offer)).sinks == {}
+    assert apply_answer(slots, 1, answer_of(offer)).sinks == {}
 
 
 def test_a_slot_taken_after_the_offer_is_not_in_its_answer():
@@ -461,8 +467,8 @@ def test_a_slot_taken_after_the_offer_is_not_in_its_answer():
     answer = answer_of(slots.offer(1, LOCAL, ORIGIN))
     slots.release("u1")
     slots.take("u2", "st2", VIDEO)
-    assert slots.apply_answer(1, answer).sinks == {}
-    assert set(slots.apply_answer(2, answer_of(slots.offer(2, LOCAL, ORIGIN))).sinks) == {"0"}
+    assert apply_answer(slots, 1, answer).sinks == {}
+    assert set(apply_answer(slots, 2, answer_of(slots.offer(2, LOCAL, ORIGIN))).sinks) == {"0"}
 
 
 def test_a_rejected_m_line_stays_rejected_and_the_others_work():
@@ -470,7 +476,7 @@ def test_a_rejected_m_line_stays_rejected_and_the_others_work():
     slots.take("u1", "st1", AUDIO)
     slots.take("u1", "st1", VIDEO)
     answer = answer_of(slots.offer(1, LOCAL, ORIGIN), reject={"1"})
-    assert set(slots.apply_answer(1, answer).sinks) == {"0"}
+    assert set(apply_answer(slots, 1, answer).sinks) == {"0"}
     slots.release("u1")
     assert slots.take("u2", "st2", VIDEO).mid == "2"
     offer = parse(slots.offer(2, LOCAL, ORIGIN))
@@ -482,6 +488,18 @@ def test_the_limit_of_m_lines_is_kept():
     slots = new_slots(limit=1)
     slots.take("u1", "st1", AUDIO)
     assert refusal(slots.take, "u2", "st2", AUDIO) == "subscriptions_exhausted"
+
+
+def test_a_subscription_for_which_there_is_not_enough_room_uses_nothing_up():
+    slots = new_slots(limit=3)
+    slots.take("u1", "st1", AUDIO)
+    slots.take("u1", "st1", AUDIO)
+    slots.release("u1")
+    before = repr(vars(slots))
+    crowd = [VIDEO, AUDIO, AUDIO, AUDIO]
+    assert refusal(slots.take_all, "u2", "st2", crowd) == "subscriptions_exhausted"
+    assert repr(vars(slots)) == before
+    assert [slot.mid for slot in slots.take_all("u3", "st3", [AUDIO, VIDEO])] == ["0", "2"]
 
 
 def test_payload_types_run_out_with_a_code_and_are_shared_by_equal_formats():
@@ -518,7 +536,7 @@ def test_an_answer_that_does_not_fit_its_offer_is_refused(change, code):
     slots.take("u1", "st1", AUDIO)
     slots.take("u1", "st1", VIDEO)
     answer = answer_of(slots.offer(1, LOCAL, ORIGIN), change=change)
-    assert refusal(slots.apply_answer, 1, answer) == code
+    assert refusal(slots.read_answer, 1, answer) == code
 
 
 ENCODER = (Path(__file__).parents[2] / "vectors" / "sdp" / "encoder-dtls-passive.sdp").read_text()

@@ -144,10 +144,11 @@ fn one_network_that_guesses_right_has_its_share_of_tries_and_no_more() {
 #[test]
 fn of_many_with_one_ssrc_each_gets_its_turn() {
     let clue = super::SrtpClue::Rtp { ssrc: 5 };
-    let mut expected = super::ExpectedPackets::default();
-    expected.rtp = (0..100)
-        .map(|number| (5, TransportHandle(number)))
-        .collect();
+    let handles = (0..100).map(TransportHandle);
+    let mut expected = super::ExpectedPackets {
+        rtp: handles.map(|handle| (5, handle)).collect(),
+        ..Default::default()
+    };
     let mut found = std::collections::BTreeSet::new();
     for _ in 0..100 {
         let some = expected.find(clue);

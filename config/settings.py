@@ -58,6 +58,19 @@ class HttpSettings:
         "",
         "Networks of your own proxies, with blanks between, whose X-Forwarded-For is believed.",
     )
+    requests_per_s_of_network: int = knob(
+        500,
+        "Requests that one network (a /24 of IPv4, a /64 of IPv6) may make, with ten seconds of them"
+        " at once. 0: no limit. Behind a proxy of yours set trusted_proxies, or all clients are one.",
+        0,
+        1_000_000,
+    )
+    requests_per_s_of_connection: int = knob(
+        250,
+        "Of these, over one connection, unless it is a trusted proxy's. 0: no limit.",
+        0,
+        1_000_000,
+    )
     allowed_origins: str = knob(
         "*", "Web origins that may open the WebSocket, with blanks between; * allows all."
     )

@@ -13,10 +13,10 @@ from signaling.domain.session_state import Bucket
 IPV4_PREFIX, IPV6_PREFIX = 24, 64
 MAX_NETWORKS = 10_000
 """Known at a time; the one that was quiet longest is forgotten."""
-_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
 
-def networks_of(words: str) -> tuple[_Network, ...]:
+def networks_of(words: str) -> Networks:
     """Errors: `ConfigurationError`."""
     try:
         return tuple(ipaddress.ip_network(word) for word in words.split())
@@ -26,7 +26,7 @@ def networks_of(words: str) -> tuple[_Network, ...]:
         ) from cause
 
 
-def client_network(remote: str | None, forwarded: str, proxies: tuple[_Network, ...]) -> str:
+def client_network(remote: str | None, forwarded: str, proxies: Networks) -> str:
     """The client's network. `forwarded` is the `X-Forwarded-For` field; a proxy of ours appends
     to it, so it is read from its end, as far as only our proxies have written it. An entry that is
     no address ends that: what is before it was written by somebody else."""
@@ -42,6 +42,12 @@ def client_network(remote: str | None, forwarded: str, proxies: tuple[_Network, 
         return ""
     prefix = IPV4_PREFIX if address.version == 4 else IPV6_PREFIX
     return str(ipaddress.ip_network((address, prefix), strict=False))
+
+
+def is_proxy(remote: str | None, proxies: Networks) -> bool:
+    """Whether a connection is one of our proxies'."""
+    address = _address(remote or "")
+    return address is not None and any(address in network for network in proxies)
 
 
 def _without_port(word: str) -> str:

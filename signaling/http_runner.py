@@ -8,6 +8,7 @@ would repeat the peer's bytes in its answer and in its log, where there could be
 import asyncio
 import socket
 import ssl
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,10 @@ import structlog
 from aiohttp import web
 
 from config.settings import HttpSettings
-from signaling.domain.errors import BadRequest, ErrorCode, Unavailable
-from signaling.rest.answers import error_answer
+from signaling.domain.errors import BadRequest, DomainError, ErrorCode, Unavailable
+from signaling.domain.session_state import Bucket
+from signaling.request_gate import RETRY_AFTER_S, RequestGate
+from signaling.rest.answers import Answer, error_answer
 from signaling.websocket_connection import WebSocketConnection
 
 log = structlog.get_logger(__name__)
@@ -48,15 +51,21 @@ class Deadlines:
 class _Connection(WebSocketConnection):
     """One connection of a peer."""
 
-    __slots__ = ("_deadlines", "_head_deadline")
+    __slots__ = ("_deadlines", "_gate", "_head_deadline", "bucket")
 
-    def __init__(self, manager: web.Server, deadlines: Deadlines, **options: Any) -> None:  # noqa: ANN401 - the library's
+    def __init__(self, manager: "_Server", **options: Any) -> None:  # noqa: ANN401 - the library's
+        deadlines = manager.deadlines
         super().__init__(manager, keepalive_timeout=deadlines.idle_s, **options)
+        self._gate = manager.gate
+        self.bucket: Bucket | None = None
         self._deadlines = deadlines
         self._head_deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        if self._gate is not None:
+            peer = transport.get_extra_info("peername")
+            self.bucket = self._gate.bucket(peer[0] if peer else None)
         self._expect_head()
 
     def data_received(self, data: bytes) -> None:
@@ -118,35 +127,62 @@ class _Connection(WebSocketConnection):
             )
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun already")
-        response = web.Response(
-            status=answer.status,
-            body=answer.body,
-            headers={"Content-Type": answer.content_type, "Server": "Sealroute"},
-        )
-        response.force_close()
-        return response
+        return _last_response(answer)
+
+
+def _last_response(answer: Answer, **headers: str) -> web.Response:
+    """Of a connection, which ends behind it."""
+    response = web.Response(
+        status=answer.status,
+        body=answer.body,
+        headers={"Content-Type": answer.content_type, "Server": "Sealroute", **headers},
+    )
+    response.force_close()
+    return response
+
+
+_Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+def _behind(gate: RequestGate, handler: _Handler) -> _Handler:
+    """The handler of all requests, for those that the gate admits."""
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        connection = request.protocol
+        own = connection.bucket if isinstance(connection, _Connection) else None
+        refusal: DomainError | None = gate.refusal(request, own)
+        if refusal is None:
+            return await handler(request)
+        log.debug("request refused", reason=refusal.message)
+        answer = error_answer(refusal)
+        return _last_response(answer, **{"Retry-After": str(RETRY_AFTER_S)})
+
+    return handle
 
 
 class _Server(web.Server):
-    def __init__(self, made: web.Server, deadlines: Deadlines) -> None:
+    def __init__(self, made: web.Server, deadlines: Deadlines, gate: RequestGate | None) -> None:
+        handler = made.request_handler
         super().__init__(
-            made.request_handler,
+            handler if gate is None else _behind(gate, handler),
             request_factory=made.request_factory,
             loop=made._loop,  # noqa: SLF001 - a twin of the library's own
             **made._kwargs,  # noqa: SLF001 - the same
         )
-        self._deadlines = deadlines
+        self.deadlines, self.gate = deadlines, gate
 
     def __call__(self) -> _Connection:
-        return _Connection(self, self._deadlines, loop=self._loop, **self._kwargs)
+        return _Connection(self, loop=self._loop, **self._kwargs)
 
 
 class HttpRunner(web.AppRunner):
     """Runs an application; the other parts of the library are as they come."""
 
-    __slots__ = ("_deadlines",)
+    __slots__ = ("_deadlines", "_gate")
 
-    def __init__(self, app: web.Application, deadlines: Deadlines) -> None:
+    def __init__(
+        self, app: web.Application, deadlines: Deadlines, gate: RequestGate | None = None
+    ) -> None:
         super().__init__(
             app,
             access_log=None,
@@ -156,10 +192,10 @@ class HttpRunner(web.AppRunner):
             # Compressed bodies are refused; the library must not have opened them by then.
             auto_decompress=False,
         )
-        self._deadlines = deadlines
+        self._deadlines, self._gate = deadlines, gate
 
     async def _make_server(self) -> web.Server:
-        return _Server(await super()._make_server(), self._deadlines)
+        return _Server(await super()._make_server(), self._deadlines, self._gate)
 
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
         """Errors: `OSError` when the address can not be had; then nothing stays open."""

@@ -31,6 +31,7 @@ from signaling.ice_servers import ice_servers_of
 from signaling.live_actors import LiveActors
 from signaling.logs import configure_logs
 from signaling.metrics import Metrics
+from signaling.request_gate import RequestGate
 from signaling.rest.call import Services
 from signaling.rest.whip import WhipGate
 from signaling.rooms import Rooms
@@ -126,10 +127,10 @@ async def running_server(
             services, settings.http, gate.handle, rooms, whip.routes(), readiness=readiness
         )
         web_app = WebApp(surface)
-        operations = await _listen_for_operators(web_app.build_operations(), settings)
+        operations = await _listen_for_operators(web_app.build_operations(), settings, clock)
         stack.push_async_callback(operations.cleanup)
         certificate = ServedCertificate.of(settings.http, metrics)
-        runner = await _listen(web_app.build(), settings, certificate)
+        runner = await _listen(web_app.build(), settings, clock, certificate)
         stack.push_async_callback(_leave, runner, directory, readiness, settings)
         for sampler in (
             *(_sample_lag(metrics), _sample_counts(metrics, live)),
@@ -196,19 +197,21 @@ def _media_words(addresses: tuple[str, ...]) -> str:
 
 
 async def _listen(
-    app: web.Application, settings: Settings, certificate: ServedCertificate | None
+    app: web.Application, settings: Settings, clock: Clock, certificate: ServedCertificate | None
 ) -> web.AppRunner:
-    runner = HttpRunner(app, Deadlines.of(settings.http))
+    runner = HttpRunner(app, Deadlines.of(settings.http), RequestGate(settings.http, clock))
     tls = None if certificate is None else certificate.listening
     await runner.listen(settings.http.host, settings.http.port, tls)
     return runner
 
 
-async def _listen_for_operators(app: web.Application, settings: Settings) -> web.AppRunner:
+async def _listen_for_operators(
+    app: web.Application, settings: Settings, clock: Clock
+) -> web.AppRunner:
     """A taken port does not stop the calls: the server goes on without metrics, and says so."""
     wanted = settings.operations
     port = 0 if settings.http.port == 0 and wanted == OperationsSettings() else wanted.port
-    runner = HttpRunner(app, Deadlines.of(settings.http))
+    runner = HttpRunner(app, Deadlines.of(settings.http), RequestGate(settings.http, clock))
     try:
         await runner.listen(wanted.host, port, None)
     except OSError as cause:

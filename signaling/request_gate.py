@@ -1,0 +1,73 @@
+"""How many HTTP requests one connection and one network may make, charged before they are routed.
+
+Most requests of strangers cost little, but without a limit one connection makes thousands of them a
+second. Health checks have turns of their own: what their network asks beside must not end them.
+"""
+
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from config.settings import HttpSettings
+from signaling.client_networks import (
+    NetworkBuckets,
+    Networks,
+    client_network,
+    is_proxy,
+    networks_of,
+)
+from signaling.clock import Clock
+from signaling.domain.errors import DomainError, ErrorCode, Refused
+from signaling.domain.session_state import Bucket
+
+BURST_S = 10.0
+"""A rate's burst is what it gives in this time: a server that starts asks for much at once."""
+HEALTH_PATHS = frozenset({"/healthz", "/readyz"})
+HEALTH_PER_S = 20.0
+RETRY_AFTER_S = 1
+
+
+@dataclass(slots=True)
+class RequestGate:
+    """Of one listener. `admits` is asked once for each request."""
+
+    http: HttpSettings
+    clock: Clock
+    _proxies: Networks = field(init=False)
+    _networks: NetworkBuckets = field(init=False)
+    _health: NetworkBuckets = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._proxies = networks_of(self.http.trusted_proxies)
+        per_s = float(self.http.requests_per_s_of_network)
+        self._networks = NetworkBuckets(per_s * BURST_S, per_s)
+        self._health = NetworkBuckets(HEALTH_PER_S * BURST_S, HEALTH_PER_S)
+
+    def refusal(self, request: web.BaseRequest, own: Bucket | None) -> DomainError | None:
+        """Why a request is not taken; `own` is its connection's bucket."""
+        now_ms = self._now_ms()
+        forwarded = ",".join(request.headers.getall("X-Forwarded-For", ()))
+        network = client_network(request.remote, forwarded, self._proxies)
+        if request.rel_url.raw_path in HEALTH_PATHS:
+            taken = self._health.takes(network, now_ms)
+            return None if taken else _refused("Too many health checks from your network.")
+        per_s = float(self.http.requests_per_s_of_connection)
+        if own is not None and not own.takes(now_ms, per_s, per_s * BURST_S):
+            return _refused("Too many requests on one connection.")
+        if self.http.requests_per_s_of_network and not self._networks.takes(network, now_ms):
+            return _refused("Too many requests from your network.")
+        return None
+
+    def bucket(self, remote: str | None) -> Bucket | None:
+        """For a new connection; a proxy of ours brings many clients over one."""
+        per_s = float(self.http.requests_per_s_of_connection)
+        if not per_s or is_proxy(remote, self._proxies):
+            return None
+        return Bucket(per_s * BURST_S, self._now_ms())
+
+    def _now_ms(self) -> int:
+        return int(self.clock.monotonic_s() * 1000)
+
+
+def _refused(why: str) -> DomainError:
+    return Refused(ErrorCode.RATE_LIMITED, f"{why} Try again in a second.")

@@ -1,6 +1,7 @@
 """What is fuzzed: each takes any bytes, and may refuse them by its own errors alone."""
 
 import contextlib
+import json
 from collections.abc import Callable
 
 from sealroute_client.e2ee import bitstream, frames, sframe, signals
@@ -11,12 +12,17 @@ from sealroute_client.e2ee.sframe import HeaderError
 from sfu.sdp.errors import SdpError
 from sfu.sdp.negotiate import remote_transport
 from sfu.sdp.parse import parse
+from signaling.client_networks import client_network, networks_of
 from signaling.domain.errors import DomainError, PeerProtocolError
 from signaling.domain.projects import Project
+from signaling.domain.rest_credentials import read_credential, verify_credential
 from signaling.domain.tokens import verify_client_token
 from signaling.protocol import codec
 from signaling.protocol.codec import Encoding
+from signaling.protocol.counting import check_json
+from signaling.rest import whip_requests
 from signaling.rest.bodies import form_or_json_fields, json_fields
+from signaling.stranger_frames import StrangerFrames
 
 _PROJECT = Project("100", "a secret of the project that is long enough", "app")
 _ROLES = frozenset({"active", "passive", "actpass"})
@@ -53,6 +59,68 @@ def tokens(data: bytes) -> None:
         raise AssertionError("nobody can guess a token")
 
 
+def credentials(data: bytes) -> None:
+    """The two headers of a REST request, by turns."""
+    text = data.decode("latin-1")
+    for headers in ((text, None), (None, text), (None, f"Bearer {text}")):
+        with contextlib.suppress(DomainError):
+            verify_credential(read_credential(*headers), _PROJECT, 1e9)
+            raise AssertionError("nobody can guess a credential")
+
+
+def whip_offers(data: bytes) -> None:
+    """An offer of WHIP and of WHEP, whose credentials of ICE are those of its lines."""
+    text = data.decode("utf-8", "replace")
+    roles: tuple[whip_requests.Role, ...] = ("whip", "whep")
+    for role in roles:
+        with contextlib.suppress(DomainError):
+            offer = whip_requests.offered(text, role)
+            assert 1 <= len(offer.flowing) <= 2
+            whip_requests.tracks_of(offer, {})
+
+
+def whip_fragments(data: bytes) -> None:
+    """What trickles in behind an offer (RFC 8840)."""
+    with contextlib.suppress(DomainError):
+        text = data.decode("utf-8", "replace")
+        found = whip_requests.ice_of(text)
+        assert found is None or all(f":{one}" in text for one in found)
+
+
+def whip_headers(data: bytes) -> None:
+    text = data.decode("latin-1")
+    bearer = whip_requests.bearer_of({"Authorization": text})
+    assert bearer is None or bearer in text
+    assert len(whip_requests.formats_of({whip_requests.E2EE_HEADER: text})) <= 8
+    with contextlib.suppress(DomainError):
+        kids = whip_requests.kids_of({whip_requests.KIDS_HEADER: text})
+        assert sum(map(len, kids.values())) <= 16
+        assert all(len(kid) == 8 for some in kids.values() for kid in some)
+
+
+def forwarded(data: bytes) -> None:
+    """`X-Forwarded-For`, as far as our proxies wrote it."""
+    text = data.decode("latin-1")
+    network = client_network("10.0.0.1", text, networks_of("10.0.0.0/8 fd00::/8"))
+    assert network.rpartition("/")[2] in ("24", "64")
+    assert client_network("192.0.2.9", text, networks_of("10.0.0.0/8")) == "192.0.2.0/24"
+
+
+def values(data: bytes) -> None:
+    """JSON of a stranger, counted before it is decoded."""
+    with contextlib.suppress(ValueError, RecursionError):
+        check_json(data, 64)
+        json.loads(data)
+
+
+def stranger_frames(data: bytes) -> None:
+    """Heads of WebSocket frames, cut anywhere: the same as in one piece."""
+    whole, parts = StrangerFrames(4_096), StrangerFrames(4_096)
+    cut = data[0] % len(data) if data else 0
+    taken = parts.takes(data[:cut]) and parts.takes(data[cut:])
+    assert whole.takes(data) == taken
+
+
 def client_frames(data: bytes) -> None:
     """What a publisher that is not what it says can send to subscribers."""
     if not data:
@@ -80,5 +148,9 @@ def client_signals(data: bytes) -> None:
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     target.__name__: target
-    for target in (sdp, messages, bodies, tokens, client_frames, bitstreams, client_signals)
+    for target in (
+        *(sdp, messages, bodies, values, tokens, credentials, forwarded, stranger_frames),
+        *(whip_offers, whip_fragments, whip_headers),
+        *(client_frames, bitstreams, client_signals),
+    )
 }

@@ -154,6 +154,8 @@ def _behind(gate: RequestGate, handler: _Handler) -> _Handler:
         if refusal is None:
             return await handler(request)
         log.debug("request refused", reason=refusal.message)
+        if not await gate.hold() and request.transport is not None:
+            request.transport.abort()
         answer = error_answer(refusal)
         return _last_response(answer, **{"Retry-After": str(RETRY_AFTER_S)})
 

@@ -1,9 +1,12 @@
 """How many HTTP requests one connection and one network may make, charged before they are routed.
 
 Most requests of strangers cost little, but without a limit one connection makes thousands of them a
-second. Health checks have turns of their own: what their network asks beside must not end them.
+second. A refusal comes late, because a connection for each costs the server as much as an answer
+does. Health checks have turns of their own: what their network asks beside must not end them.
 """
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -25,14 +28,18 @@ BURST_S = 10.0
 HEALTH_PATHS = frozenset({"/healthz", "/readyz"})
 HEALTH_PER_S = 20.0
 RETRY_AFTER_S = 1
+MAX_WAITING = 1_024
+"""Refusals that are held back at a time; beyond them a connection ends without an answer."""
 
 
 @dataclass(slots=True)
 class RequestGate:
-    """Of one listener. `admits` is asked once for each request."""
+    """Of one listener. `refusal` is asked once for each request, and `hold` for each refusal."""
 
     http: HttpSettings
     clock: Clock
+    wait: Callable[[float], Awaitable[None]] = asyncio.sleep
+    _waiting: int = 0
     _proxies: Networks = field(init=False)
     _networks: NetworkBuckets = field(init=False)
     _health: NetworkBuckets = field(init=False)
@@ -57,6 +64,17 @@ class RequestGate:
         if self.http.requests_per_s_of_network and not self._networks.takes(network, now_ms):
             return _refused("Too many requests from your network.")
         return None
+
+    async def hold(self) -> bool:
+        """Returns when a refusal may be answered; False: it is not worth an answer."""
+        if self._waiting >= MAX_WAITING:
+            return False
+        self._waiting += 1
+        try:
+            await self.wait(RETRY_AFTER_S)
+        finally:
+            self._waiting -= 1
+        return True
 
     def bucket(self, remote: str | None) -> Bucket | None:
         """For a new connection; a proxy of ours brings many clients over one."""

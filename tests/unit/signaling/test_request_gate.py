@@ -5,6 +5,7 @@ import pytest
 from aiohttp import web
 
 from config.settings import HttpSettings
+from signaling import request_gate
 from signaling.http_runner import Deadlines, HttpRunner
 from signaling.request_gate import BURST_S, HEALTH_PER_S, RequestGate
 
@@ -26,8 +27,12 @@ class Site:
         self.clock, self.routed = FakeClock(), 0
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._route)
-        gate = RequestGate(settings, self.clock)
+        self.gate = gate = RequestGate(settings, self.clock, self._wait)
+        self.waited = []
         self.runner = HttpRunner(app, Deadlines.of(settings), gate)
+
+    async def _wait(self, delay_s):
+        self.waited.append(delay_s)
 
     async def _route(self, request):
         self.routed += 1
@@ -71,6 +76,8 @@ async def test_a_connection_that_asks_without_end_is_refused_before_a_route_and_
     assert (status, headers["Retry-After"], headers["Connection"]) == (429, "1", "close")
     assert "rate_limited" in body
     assert site.routed == most
+    # It was told late: whoever comes again at once must not cost what it cost before.
+    assert site.waited == [1]
     # Another connection has its own.
     assert await statuses(site, http, 1) == [404]
 
@@ -108,6 +115,15 @@ async def test_what_a_stranger_writes_of_its_address_gives_it_no_more_turns(serv
         for number in range(20)
     ]
     assert made == [404] * int(BURST_S) + [429] * (20 - int(BURST_S))
+
+
+async def test_when_many_refusals_wait_the_next_ends_without_an_answer(served, monkeypatch):
+    monkeypatch.setattr(request_gate, "MAX_WAITING", 0)
+    site, http = await served(requests_per_s_of_network=1)
+    await statuses(site, http, int(BURST_S))
+    with pytest.raises(aiohttp.ClientError):
+        await ask(site, http)
+    assert (site.waited, await statuses(site, http, 1, "/healthz")) == ([], [404])
 
 
 async def test_without_limits_nothing_is_refused(served):

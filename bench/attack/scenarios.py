@@ -23,6 +23,7 @@ SLOW_SECONDS = 25.0
 _LOST = 0.001
 _ADDED_P99_US = 2_000
 _HEALTH_MS = 50.0
+_GROWN_PERCENT = 10
 _PROBE_S, _FLOOD_S, _SETTLE_S = 4.0, 10.0, 4.0
 _DROPPED_IN_S = 10.0
 _TURNS, _TURN_S = 3, 6.0
@@ -31,7 +32,9 @@ PLI_PER_S, NACKS_PER_S, LIES_PER_S = 1_000, 600, 100
 FORGED_CHECKS_PER_S = 200
 RECORDS_PPS = 50_000
 _MOST_TIMES, _MOST_BYTES = 3.0, 10_000
-_RECORDS_PER_S, _RECORDS_BURST = 50, 64
+# Of a viewer that is connected: a last flight that is repeated, and an alert (dtls_gate.rs). The 50 a
+# second of a handshake are not for it.
+_RECORDS_PER_S, _RECORDS_BURST = 1, 8
 
 Play = Callable[[Scene, Noticed], Awaitable[list[Figure]]]
 
@@ -261,18 +264,22 @@ async def third_party(scene: Scene, quiet: Noticed) -> list[Figure]:
 async def records(scene: Scene, quiet: Noticed) -> list[Figure]:
     """DTLS records from the address of a connected viewer, whole and broken ones."""
 
-    async def act(on: Scene) -> tuple[dict[str, float], float, float]:
+    async def act(on: Scene) -> tuple[dict[str, float], float, float, float]:
         ask = ("bench.attack.floods", "probe")
         job = json.dumps({"url": on.url})
         before = await on.helper(*ask, str(_PROBE_S), job)
+        pids = on.adapter.pids()
+        memory = resident_bytes(pids)
         fds = [on.joined.subscribers[0].fd]
         attacking = on.attack("records", RECORDS_PPS, fds=fds, seconds=_FLOOD_S)
         attacked, during = await asyncio.gather(attacking, on.helper(*ask, str(_FLOOD_S), job))
-        return attacked, before["p99_ms"], during["p99_ms"]
+        await asyncio.sleep(_SETTLE_S)
+        grown = resident_bytes(pids) / memory - 1
+        return attacked, before["p99_ms"], during["p99_ms"], grown
 
-    longer = replace(scene, seconds=max(scene.seconds, _PROBE_S + _FLOOD_S + 3.0))
-    noticed = await longer.call(act)
-    attacked, before_ms, during_ms = noticed.acted
+    seconds = _PROBE_S + _FLOOD_S + _SETTLE_S + 3.0
+    noticed = await replace(scene, seconds=max(scene.seconds, seconds)).call(act)
+    attacked, before_ms, during_ms, grown = noticed.acted
     reached = noticed.counters.get("dtls_records", 0)
     allowed = _RECORDS_BURST + _RECORDS_PER_S * (attacked["seconds"] + 1)
     return [
@@ -284,7 +291,8 @@ async def records(scene: Scene, quiet: Noticed) -> list[Figure]:
         ),
         told("/healthz p99 before", before_ms, "ms"),
         at_most("/healthz p99, above that before", during_ms - before_ms, "ms", _HEALTH_MS),
-        told("p99 delay added to the call", noticed.p99_us - quiet.p99_us, "us"),
+        at_most("memory more than before", grown * 100, "%", _GROWN_PERCENT),
+        at_most("added p99 delay", noticed.p99_us - quiet.p99_us, "us", _ADDED_P99_US),
         *_call_goes_on(noticed, quiet),
     ]
 
@@ -338,7 +346,7 @@ def _flood_of(kind: str, members: int = 0) -> Play:
             told("/healthz p99 before", acted["before_ms"], "ms"),
             at_most("/healthz p99, above that before", acted["added_ms"], "ms", _HEALTH_MS),
             told("the same, while a server beside is flooded", other["added_ms"], "ms"),
-            at_most("memory more than before", acted["grown"] * 100, "%", 10),
+            at_most("memory more than before", acted["grown"] * 100, "%", _GROWN_PERCENT),
             at_most("added p99 delay", noticed.p99_us - quiet.p99_us, "us", _ADDED_P99_US),
             told(
                 "the same, while a server beside is flooded", elsewhere.p99_us - quiet.p99_us, "us"

@@ -60,8 +60,9 @@ class HttpSettings:
     )
     requests_per_s_of_network: int = knob(
         500,
-        "Requests that one network (a /24 of IPv4, a /64 of IPv6) may make, with ten seconds of them"
-        " at once. 0: no limit. Behind a proxy of yours set trusted_proxies, or all clients are one.",
+        "Requests that one network (a /24 of IPv4, a /64 of IPv6) may make, with ten seconds of"
+        " them at once; 0: no limit. Behind a proxy of yours set trusted_proxies, or all clients"
+        " are one network.",
         0,
         1_000_000,
     )

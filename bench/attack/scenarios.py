@@ -32,8 +32,8 @@ PLI_PER_S, NACKS_PER_S, LIES_PER_S = 1_000, 600, 100
 FORGED_CHECKS_PER_S = 200
 RECORDS_PPS = 50_000
 _MOST_TIMES, _MOST_BYTES = 3.0, 10_000
-# Of a viewer that is connected: a last flight that is repeated, and an alert (dtls_gate.rs). The 50 a
-# second of a handshake are not for it.
+# Of a viewer that is connected: a last flight that is repeated, and an alert (dtls_gate.rs). The
+# 50 a second of a handshake are not for it.
 _RECORDS_PER_S, _RECORDS_BURST = 1, 8
 
 Play = Callable[[Scene, Noticed], Awaitable[list[Figure]]]

@@ -50,7 +50,14 @@ async def _serve(folder: Path) -> None:
     settings = Settings()
     settings = replace(
         settings,
-        http=replace(settings.http, host="127.0.0.1", port=0),
+        # What a request costs, not how many one network may make.
+        http=replace(
+            settings.http,
+            host="127.0.0.1",
+            port=0,
+            requests_per_s_of_network=0,
+            requests_per_s_of_connection=0,
+        ),
         media=replace(settings.media, host="127.0.0.1", port=0),
         storage=replace(settings.storage, data_dir=str(folder)),
     )

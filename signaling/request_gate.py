@@ -26,7 +26,7 @@ from signaling.domain.session_state import Bucket
 BURST_S = 10.0
 """A rate's burst is what it gives in this time: a server that starts asks for much at once."""
 HEALTH_PATHS = frozenset({"/healthz", "/readyz"})
-HEALTH_PER_S = 20.0
+HEALTH_PER_S = 100.0
 RETRY_AFTER_S = 1
 MAX_WAITING = 1_024
 """Refusals that are held back at a time; beyond them a connection ends without an answer."""

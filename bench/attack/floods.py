@@ -189,7 +189,7 @@ async def probe(url: str, seconds: float) -> dict[str, float]:
     async with aiohttp.ClientSession() as http:
         while time.monotonic() < end_s:
             begin_s = time.monotonic()
-            async with http.get(f"{url}/healthz") as answer:
+            async with http.get(f"{url}/healthz", raise_for_status=True) as answer:
                 await answer.read()
             took_s.append(time.monotonic() - begin_s)
             await asyncio.sleep(_PROBE_EVERY_S)

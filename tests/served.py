@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -24,8 +25,16 @@ def free_port(kind: socket.SocketKind) -> int:
 class Server:
     """One server process with a project and one session of it."""
 
-    def __init__(self, folder, *, e2ee: bool, project: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        folder,
+        *,
+        e2ee: bool,
+        project: tuple[str, ...] = (),
+        config: dict[str, str] | None = None,
+    ) -> None:
         self.folder = folder
+        self.environment = os.environ | (config or {})
         self.project_words = project
         self.e2ee = ["--e2ee"] if e2ee else []
         self.url = f"http://127.0.0.1:{free_port(socket.SOCK_STREAM)}"
@@ -41,11 +50,14 @@ class Server:
         words = ("project", "create", "--e2ee", *self.project_words)
         self.project = await asyncio.to_thread(self.ask, *words)
         self.api_key = str(self.project["apiKey"])
+        await self.new_session()
+        await self.serve()
+
+    async def new_session(self) -> None:
         session = await asyncio.to_thread(
             self.ask, "session", "create", "--api-key", self.api_key, *self.e2ee
         )
         self.session_id = session["sessionId"]
-        await self.serve()
 
     async def serve(self) -> None:
         """Starts the process, again after its end, on the same port and data."""
@@ -53,6 +65,7 @@ class Server:
             *(sys.executable, "-m", "signaling", "serve", "--data-dir", str(self.folder)),
             *("--host", "127.0.0.1", "--port", self.url.rpartition(":")[2]),
             *("--media-port", "0", "--log-level", "warning"),
+            env=self.environment,
         )
         async with aiohttp.ClientSession() as http, asyncio.timeout(15):
             while True:
@@ -62,9 +75,13 @@ class Server:
                             return
                 await asyncio.sleep(0.1)
 
-    async def join(self, secret: str | None = SECRET) -> Session:
+    async def member(self, secret: str | None = SECRET) -> Session:
+        """Not yet connected."""
         minted = await asyncio.to_thread(self.ask, "token", "--session", self.session_id)
-        session = Session(self.url, self.api_key, self.session_id, minted["token"], secret)
+        return Session(self.url, self.api_key, self.session_id, minted["token"], secret)
+
+    async def join(self, secret: str | None = SECRET) -> Session:
+        session = await self.member(secret)
         await session.connect()
         return session
 

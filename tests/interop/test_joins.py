@@ -1,0 +1,88 @@
+"""People who join at once with the Python client: everybody sees and hears everybody.
+
+JOINS: how often for each number of people; JOIN_SEED: the first round's seed.
+"""
+
+import asyncio
+import importlib.util
+import os
+import random
+
+import pytest
+from sealroute_client import Session
+from sealroute_client.events import StreamCreated
+
+from tests.served import Server
+
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.skipif(
+        not all(importlib.util.find_spec(name) for name in ("signaling.server", "sfu._native")),
+        reason="NOT CHECKED: the media core is not built here",
+    ),
+]
+
+ROUNDS = int(os.environ.get("JOINS", "2"))
+FIRST_SEED = int(os.environ.get("JOIN_SEED", "1"))
+MAX_GAP_S = 0.4
+ALL_THERE_S = 40.0
+
+
+class Person:
+    """Joins, publishes and subscribes to every stream, as an application does."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.subscriptions: list[asyncio.Task[object]] = []
+        self.subscribers: dict[str, object] = {}
+        session.on(StreamCreated, lambda event: self.subscribe(event.stream))
+
+    def subscribe(self, stream) -> None:
+        async def run() -> None:
+            self.subscribers[stream["streamId"]] = await self.session.subscribe(stream)
+
+        self.subscriptions.append(asyncio.create_task(run()))
+
+    async def come(self, gap_s: float) -> None:
+        await asyncio.sleep(gap_s)  # real time: people come when they come
+        await self.session.connect()
+        await self.session.publish()
+
+    @property
+    def seen_and_heard(self) -> int:
+        """Streams of others of which frames of both kinds were opened."""
+        return sum(
+            all(kind in one.tracks and one.tracks[kind].frames > 0 for kind in ("audio", "video"))
+            for one in self.subscribers.values()
+        )
+
+    async def leave(self) -> None:
+        await self.session.disconnect()
+        await asyncio.gather(*self.subscriptions)
+
+
+@pytest.fixture
+async def server(tmp_path):
+    running = Server(tmp_path / "data", e2ee=True, config={"SEALROUTE_SIGNALING_JOINS_PER_S": "50"})
+    await running.start()
+    yield running
+    await running.stop()
+
+
+@pytest.mark.parametrize("size", [2, 3, 8])
+@pytest.mark.timeout(60 + 50 * ROUNDS)
+async def test_all_who_join_at_once_see_and_hear_each_other(server, size) -> None:
+    for seed in range(FIRST_SEED, FIRST_SEED + ROUNDS):
+        gaps = random.Random(f"{size} {seed}")
+        await server.new_session()
+        people = [Person(await server.member()) for _ in range(size)]
+        try:
+            await asyncio.gather(*(one.come(gaps.uniform(0, MAX_GAP_S)) for one in people))
+            async with asyncio.timeout(ALL_THERE_S):
+                while any(one.seen_and_heard < size - 1 for one in people):
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            counts = [one.seen_and_heard for one in people]
+            pytest.fail(f"JOIN_SEED={seed}: of {size - 1} others are seen and heard: {counts}")
+        finally:
+            await asyncio.gather(*(one.leave() for one in people))

@@ -19,12 +19,14 @@ RANGE = 8_000
 STEP_HZ, STEPS, FRAMES_PER_STEP = 50, 32, 10
 STEP_S = FRAMES_PER_STEP * 0.02
 LAP_S = STEPS * STEP_S
+SLACK_STEPS = 5
+"""What a receiver may catch up at once."""
+REMEMBERED_S = LAP_S - (SLACK_STEPS + 1) * STEP_S
+"""The same tone this long ago is of the same lap."""
 HEARD_ONCE_S = 1.5 * STEP_S
 """Receivers stretch audio where they have none."""
 KEPT_BY_DECODER = 2
 """Older pictures: the golden frame and the alternative reference."""
-SLACK_STEPS = 5
-"""What a receiver may catch up at once."""
 RATE_HZ, SAMPLES = 48_000, 960
 
 
@@ -125,8 +127,10 @@ def wrong_pictures(seen: Iterable[Seen], person: Person) -> list[str]:
 
 def wrong_tones(seen: Iterable[Seen], person: Person, sample_s: float) -> list[str]:
     """A tone counts when it is heard twice in a row: frames between two steps hold both. One that
-    is back in time is played again when it was heard for longer, in all, than it was sent.
-    `sample_s`: how much audio stands behind each that was seen."""
+    is back in time is played again when it was heard for longer, in all, than it was sent. A jump
+    of less than half a lap to a tone that this lap has not heard yet goes forward: a busy machine
+    plays late what it received in time. `sample_s`: how much audio stands behind each that was
+    seen."""
     faults: list[str] = []
     newest: Seen | None = None
     before: int | None = None
@@ -140,16 +144,18 @@ def wrong_tones(seen: Iterable[Seen], person: Person, sample_s: float) -> list[s
         if not 0 <= step < STEPS:
             faults.append(f"a tone of {steady * STEP_HZ} Hz is not of {person.name}")
             continue
-        lap = [at_s for at_s in heard.get(step, ()) if at_s > one.at_s - LAP_S / 2]
+        lap = [at_s for at_s in heard.get(step, ()) if at_s > one.at_s - REMEMBERED_S]
         heard[step] = [*lap, one.at_s]
-        if newest is None or not _is_back(step, one.at_s, newest):
+        if newest is None or not _is_back(step, one.at_s, newest, is_new=not lap):
             newest = Seen(one.at_s, step)
         elif len(heard[step]) * sample_s > HEARD_ONCE_S:
             faults.append(f"step {step} after {newest.number}: played again")
     return faults
 
 
-def _is_back(step: int, at_s: float, newest: Seen) -> bool:
+def _is_back(step: int, at_s: float, newest: Seen, *, is_new: bool) -> bool:
     """The staircase goes round: further ahead than the time that passed is back."""
     ahead = (step - (newest.number or 0)) % STEPS
+    if is_new and ahead < STEPS // 2:
+        return False
     return ahead > (at_s - newest.at_s) / STEP_S + SLACK_STEPS

@@ -38,6 +38,16 @@ def test_what_never_was_heard_may_come_late(back) -> None:
     assert wrong_tones(tones([*frames, *gone, *range(200, 400)]), ADA, FRAME_S) == []
 
 
+def test_what_a_busy_machine_plays_late_is_not_played_again() -> None:
+    # 1.6 s were lost, and the next tones are stretched to make up for it.
+    late = [n for n in range(130, 330) for _ in range(2)]
+    assert wrong_tones(tones([*range(60), *late]), ADA, FRAME_S) == []
+
+
+def test_a_recording_of_most_of_a_lap_ago_is_found() -> None:
+    assert wrong_tones(tones([*range(240), *range(20, 60), *range(240, 400)]), ADA, FRAME_S)
+
+
 def test_a_picture_that_was_shown_is_found_and_one_that_was_not_may_come_late() -> None:
     assert wrong_pictures(pictures([20, 21, 23, 22, 22, 24]), ADA) == []
     assert wrong_pictures(pictures([20, 21, 22, 23, 20, 24]), ADA) == []

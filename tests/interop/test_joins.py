@@ -79,7 +79,7 @@ async def test_all_who_join_at_once_see_and_hear_each_other(server, size) -> Non
         try:
             await asyncio.gather(*(one.come(gaps.uniform(0, MAX_GAP_S)) for one in people))
             async with asyncio.timeout(ALL_THERE_S):
-                while any(one.seen_and_heard < size - 1 for one in people):
+                while any(one.seen_and_heard < size - 1 for one in people):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
         except TimeoutError:
             counts = [one.seen_and_heard for one in people]

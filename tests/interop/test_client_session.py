@@ -173,3 +173,19 @@ async def test_an_end_by_the_server_is_told_with_its_reason(server) -> None:
     await server.send({"t": "disconnected", "reason": "forceDisconnected"})
     await asyncio.wait_for(session.wait_closed(), 5)
     assert reasons == ["forceDisconnected"]
+
+
+async def test_a_client_that_sent_too_much_ends_with_that_error_and_does_not_come_back(
+    server,
+) -> None:
+    session = session_of(server)
+    told: list[str] = []
+    session.on("*", lambda event: told.append(event.name))
+    codes: list[str] = []
+    session.on("error", lambda event: codes.append(event.error.code))
+    await session.connect()
+    await server.socket.close(code=4430, message=b"message_flood")
+    await until(lambda: "disconnected" in told or "sessionDisconnected" in told)
+    await session.disconnect()
+    assert codes == ["message_flood"]
+    assert len(server.hellos) == 1

@@ -3,6 +3,7 @@ import type { Clock } from './clock';
 import type { Directory } from './directory';
 import { type OTError, otError } from './errors';
 import { exceptions } from './exceptions';
+import { lostTooOften } from './losses';
 import type { Publisher } from './publisher';
 import type { PublisherBinding } from './publisher-surface';
 import type { PublishedMedia, Uplink } from './rtc/uplink';
@@ -37,6 +38,8 @@ export class Publications {
   private readonly entries = new Map<Publisher, Entry>();
   /** Counts lost transports: what was under way over one fails, and is no fault. */
   private generation = 0;
+  /** When the next uplink may be made; `undefined`: it has been lost too often. */
+  private notBeforeMs: number | undefined = 0;
 
   constructor(private readonly environment: PublicationsEnvironment) {}
 
@@ -97,15 +100,19 @@ export class Publications {
     return true;
   }
 
-  /** What went over the uplink is gone on the server: it is published again over the next one. */
-  onTransportLost(): void {
+  /**
+   * What went over the uplink is gone on the server: it is published again over the next one,
+   * after `delayMs`; `undefined`: no more, it ends.
+   */
+  onTransportLost(delayMs: number | undefined): void {
     this.generation += 1;
+    this.notBeforeMs = delayMs === undefined ? undefined : this.environment.clock.now() + delayMs;
     for (const entry of [...this.entries.values()]) {
       if (!entry.media) continue;
       this.forget(entry.media.streamId);
       entry.media = undefined;
-      entry.publisher.unbind('networkDisconnected', true);
-      void this.attempt(entry);
+      entry.publisher.unbind('networkDisconnected', delayMs !== undefined);
+      this.again(entry);
     }
   }
 
@@ -129,7 +136,7 @@ export class Publications {
       const media = await sending.publish(sources, publisher.streamProperties());
       if (generation !== this.generation || !this.isWanted(entry)) {
         sending.unpublish(media.streamId).catch(() => undefined);
-        if (this.isWanted(entry)) void this.attempt(entry);
+        this.again(entry);
         return;
       }
       entry.media = media;
@@ -137,9 +144,27 @@ export class Publications {
       const stream = this.environment.directory.stream(media.streamId);
       if (stream) this.begin(entry, stream);
     } catch (error) {
-      if (generation !== this.generation && this.isWanted(entry)) void this.attempt(entry);
-      else this.onFailure(entry, error);
+      if (generation === this.generation) this.onFailure(entry, error);
+      else this.again(entry);
     }
+  }
+
+  /** What lost its uplink, as soon as another may be made. */
+  private again(entry: Entry): void {
+    if (!this.isWanted(entry)) return;
+    if (this.notBeforeMs === undefined) {
+      const error = lostTooOften();
+      exceptions.report(error);
+      this.remove(entry, error);
+      return;
+    }
+    const { clock } = this.environment;
+    const delayMs = this.notBeforeMs - clock.now();
+    if (delayMs <= 0) void this.attempt(entry);
+    else
+      clock.after(delayMs, () => {
+        if (this.isWanted(entry)) void this.attempt(entry);
+      });
   }
 
   private begin(entry: Entry, stream: Stream): void {

@@ -7,6 +7,7 @@ import type { SessionTrust } from './e2ee/trust';
 import { Watchdog } from './e2ee/watchdog';
 import { E2EE_ERRORS, OTError, otError } from './errors';
 import { exceptions } from './exceptions';
+import { LossBackoff } from './losses';
 import type { Publisher } from './publisher';
 import { Publications } from './publications';
 import { Downlink, type DownlinkListener } from './rtc/downlink';
@@ -43,6 +44,7 @@ export class Room {
   private readonly publications: Publications;
   private readonly subscriptions: Subscriptions;
   private readonly watchdog: Watchdog | undefined;
+  private readonly losses = { uplink: new LossBackoff(), downlink: new LossBackoff() };
   private isClosed = false;
 
   private readonly welcome: Welcome;
@@ -54,7 +56,7 @@ export class Room {
     private readonly send: (message: RequestMessage) => Promise<Reply>,
     settings: Omit<PeerSettings, 'isSealed'>,
     private readonly listener: RoomListener,
-    clock: Clock,
+    private readonly clock: Clock,
   ) {
     this.welcome = welcome;
     this.trust = trust;
@@ -344,12 +346,13 @@ export class Room {
 
   /** What went over the transport is gone on the server: it is done again on a new one. */
   private onTransportLost(direction: 'uplink' | 'downlink'): void {
+    const delayMs = this.losses[direction].onLoss(this.clock.now());
     if (direction === 'uplink') {
       this.uplink.reset();
-      this.publications.onTransportLost();
+      this.publications.onTransportLost(delayMs);
     } else {
       this.downlink.reset();
-      this.subscriptions.onTransportLost();
+      this.subscriptions.onTransportLost(delayMs);
     }
   }
 

@@ -2,6 +2,7 @@
 import type { Clock } from './clock';
 import { type OTError, otError } from './errors';
 import { exceptions } from './exceptions';
+import { lostTooOften } from './losses';
 import type { Reply, RequestMessage } from './signaling/channel';
 import type { Stream } from './stream';
 import type { Subscriber, SubscriberBinding } from './subscriber';
@@ -75,11 +76,16 @@ export class Subscriptions {
     }
   }
 
-  /** The server forgot what went over the downlink: it is subscribed to once more. */
-  onTransportLost(): void {
+  /**
+   * The server forgot what went over the downlink: it is subscribed to once more, after `delayMs`;
+   * `undefined`: no more, it ends.
+   */
+  onTransportLost(delayMs: number | undefined): void {
     for (const entry of [...this.entries.values()]) {
       // Who is not known to the server yet goes over the next transport by itself.
-      if (entry.id !== undefined) this.repeat(entry);
+      if (entry.id === undefined) continue;
+      if (delayMs === undefined) this.giveUp(entry, lostTooOften());
+      else this.repeat(entry, delayMs);
     }
   }
 
@@ -98,10 +104,22 @@ export class Subscriptions {
     for (const { waiting } of entries) waiting.reject(error);
   }
 
-  private repeat(entry: Entry): void {
+  private repeat(entry: Entry, delayMs = 0): void {
     this.forget(entry);
     entry.subscriber.onDisconnected();
-    void this.attempt(entry);
+    if (delayMs <= 0) void this.attempt(entry);
+    else
+      this.environment.clock.after(delayMs, () => {
+        if (this.isWanted(entry)) void this.attempt(entry);
+      });
+  }
+
+  private giveUp(entry: Entry, error: OTError): void {
+    this.forget(entry);
+    this.entries.delete(entry.subscriber);
+    entry.waiting.reject(error);
+    entry.subscriber.end('networkDisconnected', false);
+    exceptions.report(error);
   }
 
   private async attempt(entry: Entry): Promise<void> {

@@ -89,6 +89,14 @@ class RequestTimeout(SealrouteError):
     number = 1542
 
 
+class MessageFlood(SealrouteError):
+    """This client sent more than the server allows, and is not taken back."""
+
+    code = "message_flood"
+    name = "RateLimitExceeded"
+    number = 1550
+
+
 class UnexpectedServerResponse(SealrouteError):
     """The server sent what the protocol does not allow: a newer or broken server, or a hostile
     one. Nothing of it was used."""
@@ -102,6 +110,14 @@ class MediaUnreachable(SealrouteError):
     """No media path to the server (or to a peer) could be found."""
 
     code = "media_unreachable"
+    name = "IceFailed"
+    number = 1554
+
+
+class TransportLostTooOften(SealrouteError):
+    """The server gave up the media transport again and again; what went over it has ended."""
+
+    code = "transport_lost"
     name = "IceFailed"
     number = 1554
 

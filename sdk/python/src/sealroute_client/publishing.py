@@ -188,11 +188,19 @@ class Publishing:
                 self._waiting.insert(0, publisher)
                 return
             except SealrouteError as error:
-                await publisher.stop()
-                publisher.emit(
-                    events.StreamDestroyed(stream_id=publisher.stream_id, reason=error.code)
-                )
+                await self._give_up(publisher, error)
                 self._session.emit(events.ErrorOccurred(error=error))
+
+    async def give_up(self, error: SealrouteError) -> bool:
+        """What lost its stream ends. False: there is nothing."""
+        lost, self._waiting = self._waiting, []
+        for publisher in lost:
+            await self._give_up(publisher, error)
+        return bool(lost)
+
+    async def _give_up(self, publisher: Publisher, error: SealrouteError) -> None:
+        await publisher.stop()
+        publisher.emit(events.StreamDestroyed(stream_id=publisher.stream_id, reason=error.code))
 
     async def close_uplink(self) -> None:
         uplink, self.uplink = self.uplink, None

@@ -9,6 +9,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from sealroute_client import events
+from sealroute_client.errors import TransportLostTooOften
+from sealroute_client.losses import LossBackoff
 
 if TYPE_CHECKING:
     from sealroute_client.session import Session
@@ -20,15 +22,26 @@ class Recovery:
     def __init__(self, session: "Session") -> None:
         self._session = session
         self._locks = {"uplink": asyncio.Lock(), "downlink": asyncio.Lock()}
+        self._backoffs = {"uplink": LossBackoff(), "downlink": LossBackoff()}
+        self._lost: set[str] = set()
+        """Directions that wait to be made good: what is not there cannot be lost once more."""
 
     def begin(self, direction: str) -> None:
         """Called as the server tells, before it tells which streams ended by that."""
         if direction == "uplink":
             self._session.publishing.lose()
-            self._session.spawn(self._publish_again(is_lost=True))
         else:
             self._session.subscribing.lose()
-            self._session.spawn(self._subscribe_again(is_lost=True))
+        if direction in self._lost:
+            return
+        self._lost.add(direction)
+        delay_s = self._backoffs[direction].on_loss(asyncio.get_running_loop().time())
+        if delay_s is None:
+            self._session.spawn(self._give_up(direction))
+        elif direction == "uplink":
+            self._session.spawn(self._publish_again(lost_for_s=delay_s))
+        else:
+            self._session.spawn(self._subscribe_again(lost_for_s=delay_s))
 
     def rejoin(self) -> None:
         """The server knows the client no more, as after its restart: all is asked for again."""
@@ -37,19 +50,39 @@ class Recovery:
 
     def resume(self) -> None:
         """What failed for want of a connection is tried again."""
-        self._session.spawn(self._publish_again(is_lost=False))
-        self._session.spawn(self._subscribe_again(is_lost=False))
+        self._session.spawn(self._publish_again())
+        self._session.spawn(self._subscribe_again())
 
-    async def _publish_again(self, *, is_lost: bool) -> None:
+    async def _publish_again(self, *, lost_for_s: float | None = None) -> None:
         async with self._locks["uplink"]:
-            if is_lost:
+            if lost_for_s is not None:
                 await self._session.publishing.close_uplink()
                 self._session.emit(events.TransportLost(direction="uplink"))
+                await asyncio.sleep(lost_for_s)
+                self._lost.discard("uplink")
             await self._session.publishing.take_up_again()
 
-    async def _subscribe_again(self, *, is_lost: bool) -> None:
+    async def _subscribe_again(self, *, lost_for_s: float | None = None) -> None:
         async with self._locks["downlink"]:
-            if is_lost:
+            if lost_for_s is not None:
                 await self._session.subscribing.close_downlink()
                 self._session.emit(events.TransportLost(direction="downlink"))
+                await asyncio.sleep(lost_for_s)
+                self._lost.discard("downlink")
             await self._session.subscribing.take_up_again()
+
+    async def _give_up(self, direction: str) -> None:
+        async with self._locks[direction]:
+            if direction == "uplink":
+                await self._session.publishing.close_uplink()
+            else:
+                await self._session.subscribing.close_downlink()
+            self._session.emit(events.TransportLost(direction=direction))
+            error = TransportLostTooOften(f"The {direction} was lost too often; try again later")
+            if direction == "uplink":
+                is_over = await self._session.publishing.give_up(error)
+            else:
+                is_over = await self._session.subscribing.give_up()
+            self._lost.discard(direction)
+            if is_over:
+                self._session.emit(events.ErrorOccurred(error=error))

@@ -15,6 +15,7 @@ import msgpack  # type: ignore[import-untyped]
 from sealroute_client.errors import (
     ConnectFailed,
     InvalidParameter,
+    MessageFlood,
     NotConnected,
     RequestTimeout,
     SealrouteError,
@@ -37,6 +38,10 @@ MAX_GRACE_S: Final = 3600.0
 MAX_KEEP_ALIVE_S: Final = 60.0
 MIN_TIME_S: Final = 0.1
 """Bounds of what the server chooses: no flood of pings, and no wait without end."""
+STAYED_UP_S: Final = 10.0
+"""A WebSocket that ends before was of no use: the next one waits as after a failure."""
+FLOODED: Final = 4430
+"""Close code of a connection that sent more than the server allows: coming back would repeat it."""
 PASSING: Final = frozenset({"rate_limited", "storage_unavailable"})
 """Refusals that say: later. Any other ends the session."""
 SCHEMES: Final = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
@@ -115,6 +120,8 @@ class Signaling:
         self._grace_s = 15.0
         self._keep_alive_s = 10.0
         self._is_up = asyncio.Event()
+        self._up_since_s = 0.0
+        self._backoff_s = FIRST_BACKOFF_S
         self.is_closed = False
         self.refusal: SealrouteError | None = None
         """Why the server did not take the client back."""
@@ -213,6 +220,7 @@ class Signaling:
             await socket.close()
             raise
         self._socket = socket
+        self._up_since_s = asyncio.get_running_loop().time()
         self._is_up.set()
         return welcome
 
@@ -274,6 +282,10 @@ class Signaling:
             while socket is not None:
                 frame = await socket.receive()
                 if frame.type is not aiohttp.WSMsgType.BINARY:
+                    if socket.close_code == FLOODED:
+                        reason = "forceDisconnected"
+                        self.refusal = MessageFlood("The server closed the connection: too much")
+                        self.is_closed = True
                     break
                 try:
                     message = decode(frame.data)
@@ -338,7 +350,10 @@ class Signaling:
         self.on_lost()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + max(self._grace_s, RECONNECT_FOR_S)
-        backoff_s = FIRST_BACKOFF_S
+        if loop.time() - self._up_since_s < STAYED_UP_S:
+            await self._pause()
+        else:
+            self._backoff_s = FIRST_BACKOFF_S
         while loop.time() < deadline:
             try:
                 welcome = await self._open()
@@ -346,12 +361,15 @@ class Signaling:
                 if not isinstance(error, ConnectFailed) and error.code not in PASSING:
                     self.refusal = error
                     return False
-                await asyncio.sleep(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311
-                backoff_s = min(2 * backoff_s, MAX_BACKOFF_S)
+                await self._pause()
                 continue
             self.on_resumed(welcome)
             return True
         return False
+
+    async def _pause(self) -> None:
+        await asyncio.sleep(self._backoff_s * random.uniform(0.5, 1.0))  # noqa: S311
+        self._backoff_s = min(2 * self._backoff_s, MAX_BACKOFF_S)
 
 
 @dataclass(frozen=True, slots=True)

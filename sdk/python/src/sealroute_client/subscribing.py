@@ -226,6 +226,13 @@ class Subscribing:
                 logger.info("a subscription was not taken up again: %s", error.code)
                 await self.end(subscriber)
 
+    async def give_up(self) -> bool:
+        """What lost its media ends. False: there is nothing."""
+        lost, self._waiting = self._waiting, []
+        for subscriber in lost:
+            await self.end(subscriber)
+        return bool(lost)
+
 
 FOR_THE_SESSION = (
     events.EncryptionSecretMismatch,

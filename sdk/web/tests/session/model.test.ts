@@ -237,6 +237,26 @@ describe('a session', () => {
     }
   });
 
+  test('whose transports are lost in a loop ends what went over them', async () => {
+    const application = await joined(7);
+    const { server } = application;
+    application.subscribe(onlyStream(application));
+    application.publish(application.newPublisher());
+    await application.rest();
+    const published = new Set<string>();
+    const subscribed = new Set<string>();
+    for (let loss = 0; loss < 700; loss += 1) {
+      server.loseTransport('uplink');
+      server.loseTransport('downlink');
+      await application.clock.advance(250);
+      for (const streamId of server.own.keys()) published.add(streamId);
+      for (const id of server.subscribers.keys()) subscribed.add(id);
+    }
+    assert.equal(server.own.size + server.subscribers.size, 0);
+    assert.ok(published.size <= 10 && subscribed.size <= 10, `${published.size}`);
+    assert.ok(published.size > 1 && subscribed.size > 1, `${published.size} ${subscribed.size}`);
+  });
+
   test('whose socket is lost while it joins is not lost with it', async () => {
     for (let delayMs = 0; delayMs < 300; delayMs += 10) {
       const application = await joined(500 + delayMs);

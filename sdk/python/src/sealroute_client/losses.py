@@ -1,0 +1,34 @@
+"""How soon a lost transport is made again, and when no more.
+
+Every transport takes fresh key ids, and the server says when one is lost: a server that says so
+in a loop must not draw them without end. The browser SDK has the same numbers (docs/e2ee.md
+section 2).
+"""
+
+from typing import Final
+
+FIRST_DELAY_S: Final = 0.5
+MAX_DELAY_S: Final = 30.0
+QUIET_S: Final = 60.0
+MAX_LOSSES: Final = 10
+
+
+class LossBackoff:
+    """Of one direction. Times are seconds of any monotonic clock."""
+
+    def __init__(self) -> None:
+        self._losses = 0
+        self._taken_up_s = 0.0
+
+    def on_loss(self, now_s: float) -> float | None:
+        """The delay in seconds before it is made again; None: it has been lost too often."""
+        if now_s >= self._taken_up_s + QUIET_S:
+            self._losses = 0
+        if self._losses >= MAX_LOSSES:
+            return None
+        delay_s = 0.0
+        if self._losses > 0:
+            delay_s = min(FIRST_DELAY_S * 2 ** (self._losses - 1), MAX_DELAY_S)
+        self._losses += 1
+        self._taken_up_s = max(now_s, self._taken_up_s) + delay_s
+        return delay_s

@@ -1,0 +1,76 @@
+"""A server that says again and again that a transport is lost does not draw key ids without end."""
+
+import asyncio
+from unittest import mock
+
+import pytest
+from sealroute_client import Session, session, subscribing
+from sealroute_client.events import ErrorOccurred, StreamDestroyed, SubscriberDestroyed
+from sealroute_client.losses import LossBackoff
+
+from tests.unit.client import virtual
+
+SECRET = "correct horse battery"
+
+
+def test_the_first_loss_is_made_good_at_once_and_the_eleventh_no_more() -> None:
+    backoff = LossBackoff()
+    delays, now_s = [], 0.0
+    while (delay_s := backoff.on_loss(now_s)) is not None:
+        delays.append(delay_s)
+        now_s += delay_s
+    assert delays == [0, 0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+
+
+def test_a_quiet_minute_after_the_take_up_forgets_the_losses() -> None:
+    backoff = LossBackoff()
+    assert [backoff.on_loss(0.0) for _ in range(3)] == [0, 0.5, 1]
+    assert backoff.on_loss(61.4) == 2
+    assert backoff.on_loss(61.4 + 2 + 60) == 0
+
+
+@pytest.fixture
+def loop():
+    made = virtual.VirtualLoop()
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("direction", ["uplink", "downlink"])
+def test_losses_in_a_loop_end_what_went_over_the_transport_with_an_error(loop, direction) -> None:
+    async def work() -> None:
+        server = virtual.FakeServer()
+        one = Session("http://server", "key", "session", "token", SECRET)
+        one.signaling = server
+        server.session = one
+        told: list[str] = []
+        one.on(ErrorOccurred, lambda event: told.append(event.error.code))
+        await one.connect()
+        publisher = await one.publish()
+        subscriber = await one.subscribe("stream-1")
+        ended: list[str] = []
+        publisher.on(StreamDestroyed, lambda event: ended.append(event.reason))
+        subscriber.on(SubscriberDestroyed, lambda _event: ended.append("transport_lost"))
+        asked = []
+        request = server.request
+
+        async def counted(kind: str, **members: object):
+            asked.append(kind)
+            return await request(kind, **members)
+
+        server.request = counted
+        for _ in range(1_000):
+            server.lose(direction)
+            await asyncio.sleep(0.2)
+        assert ended == ["transport_lost"]
+        assert asked.count("publish" if direction == "uplink" else "subscribe") == 10
+        assert told == ["transport_lost"]
+        await one.disconnect()
+
+    patches = (
+        mock.patch.object(session.secrets, "derive", virtual.derive),
+        mock.patch.object(subscribing, "Downlink", virtual.FakeDownlink),
+        mock.patch.object(session, "PeerConnections", return_value=virtual.FakePeers()),
+    )
+    with patches[0], patches[1], patches[2]:
+        loop.run_until_complete(work())

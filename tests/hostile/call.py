@@ -7,7 +7,10 @@ from typing import Any, Protocol
 
 from tests.hostile import content
 from tests.hostile.content import ADA, BOB, Person, Seen
-from tests.hostile.server import DownLine, HostileServer, Lie, Member, Stream, UpTrack
+from tests.hostile.lie import Lie
+from tests.hostile.member import Member
+from tests.hostile.server import HostileServer
+from tests.hostile.tracks import DownLine, Stream, UpTrack
 
 SECRET = "correct horse battery"
 NEW_SECRET = "staple that was not in it"

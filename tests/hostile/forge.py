@@ -7,7 +7,7 @@ from aiortc.codecs.vpx import Vp8Encoder
 
 from tests.hostile import content
 from tests.hostile.media import Rtp
-from tests.hostile.server import DownLine, UpTrack
+from tests.hostile.tracks import DownLine, UpTrack
 
 CANARY_FRAMES = 12
 

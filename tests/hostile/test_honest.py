@@ -7,8 +7,9 @@ from signaling.protocol.codec import Encoding, decode_server_message
 from tests.hostile import content
 from tests.hostile.call import Call, until
 from tests.hostile.drivers.python import PythonDriver
+from tests.hostile.lie import Lie
 from tests.hostile.media import Rtp
-from tests.hostile.server import HostileServer, Lie
+from tests.hostile.server import HostileServer
 from tests.hostile.wire import WireJudge, read_header
 
 pytestmark = pytest.mark.interop

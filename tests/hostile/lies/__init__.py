@@ -1,12 +1,14 @@
 """The table of lies: what the server does, what the client must do, what the user must hear."""
 
-from tests.hostile.lies import door, frames, messages, offers, secrets
+from tests.hostile.lies import answers, door, frames, messages, offers, replays, secrets
 from tests.hostile.lies.row import Must, Row
 
 TABLE: tuple[Row, ...] = (
     *door.ROWS,
+    *replays.ROWS,
     *frames.ROWS,
     *offers.ROWS,
+    *answers.ROWS,
     *secrets.ROWS,
     *messages.ROWS,
 )

@@ -8,8 +8,9 @@ from typing import Any
 
 from tests.hostile.call import Call
 from tests.hostile.content import ADA
+from tests.hostile.lie import Lie, Message
 from tests.hostile.lies.row import Must, Row
-from tests.hostile.server import Lie, Member, Message
+from tests.hostile.member import Member
 
 REFUSED = ("EncryptionError", "OT_ENCRYPTION_INTERNAL_ERROR", "OT_CONNECT_FAILED")
 REFUSALS = (

@@ -5,10 +5,11 @@ from typing import Any
 
 from tests.hostile import sdp
 from tests.hostile.call import Call, until
-from tests.hostile.lies.frames import pause
+from tests.hostile.lie import Lie, Message, error
+from tests.hostile.lies.acts import pause
 from tests.hostile.lies.row import Must, Row
 from tests.hostile.media import Transport
-from tests.hostile.server import Lie, Member, Message, error
+from tests.hostile.member import Member
 
 SHAPES: dict[str, Message] = {
     "ok": {"re": 1},

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from tests.hostile.call import AFTER_S, Call
-from tests.hostile.server import Lie
+from tests.hostile.lie import Lie
 
 Act = Callable[[Call], Awaitable[None]]
 
@@ -91,3 +91,23 @@ VERDICTS = {
     Must.TELL: _told,
     Must.EITHER: _either,
 }
+
+
+def rows(
+    act: Callable[[Call], Awaitable[None]],
+    must: Must,
+    *entries: tuple[str, str, Callable[[], Lie], tuple[str, ...]],
+) -> tuple[Row, ...]:
+    return tuple(Row(name, does, covers, must, act, lie) for name, does, lie, covers in entries)
+
+
+def packet_row(
+    name: str,
+    does: str,
+    act: Callable[[Call], Awaitable[None]],
+    lie: Callable[[], Lie] = Lie,
+    must: Must = Must.GO_ON,
+    **more: tuple[str, ...],
+) -> Row:
+    covers = more.pop("covers", ("rtp",))
+    return Row(name, does, covers, must, act, lie, **more)

@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from tests.hostile.call import NEW_SECRET, Call, until
+from tests.hostile.lie import Lie, Message, error
 from tests.hostile.lies.row import Must, Row
-from tests.hostile.server import Lie, Member, Message, error
+from tests.hostile.member import Member
 
 SWITCH_S = 5.0
 PROMISE_S = 10.0

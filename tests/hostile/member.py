@@ -1,0 +1,304 @@
+"""One client as the hostile server has it: its messages, its uplink and its downlink."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+import msgpack
+import msgspec
+from aiohttp import web
+
+from tests.hostile import sdp
+from tests.hostile.lie import Message, error
+from tests.hostile.media import Rtp, Transport, pli, wants_key_frame
+from tests.hostile.tracks import DownLine, Stream, UpTrack
+from tests.hostile.wire import WireJudge
+
+if TYPE_CHECKING:
+    from tests.hostile.server import Room
+
+
+class Member:
+    """One client, through all its WebSockets."""
+
+    def __init__(self, room: Room, hello: Message) -> None:
+        self.room, self.hello = room, hello
+        self.connection_id = f"c-{secrets.token_hex(8)}"
+        self.resume = secrets.token_hex(8)
+        self.socket: web.WebSocketResponse | None = None
+        self.is_json = False
+        self.uplink: Transport | None = None
+        self.downlink: Transport | None = None
+        self.judge = WireJudge()
+        self.received: list[Message] = []
+        self.lines: list[DownLine] = []
+        self.offer_number = 0
+        self.hint: int | None = None
+        self._tracks: list[UpTrack] = []
+        self._codecs: dict[int, UpTrack] = {}
+
+    # --- messages --------------------------------------------------------------------------
+
+    def tell(self, message: Message) -> None:
+        for told in self.room.lie.tell(self, message):
+            self.write(told)
+
+    def write(self, message: Message) -> None:
+        """Past the lie: exactly this."""
+        socket = self.socket
+        if socket is None or socket.closed:
+            return
+        if self.is_json:
+            self.room.spawn(socket.send_str(msgspec.json.encode(message).decode()))
+        else:
+            self.room.spawn(socket.send_bytes(msgpack.packb(message)))
+
+    def asked(self, kind: str) -> list[Message]:
+        return [message for message in self.received if message["t"] == kind]
+
+    async def take(self, message: Message) -> None:
+        self.received.append(message)
+        self._note(message)
+        instead = self.room.lie.reply(self, message)
+        if instead is not None:
+            for told in instead:
+                self.write(told)
+            return
+        handler = HANDLERS.get(message["t"])
+        if handler is None:
+            self.tell({"t": "ok", "re": message["id"]})
+        else:
+            await handler(self, message)
+
+    def _note(self, message: Message) -> None:
+        """What the judge of the wire must know, whatever becomes of the request."""
+        if message["t"] == "declareKids":
+            self.judge.declare(message["kids"])
+        elif message["t"] == "publish":
+            for track in message["tracks"]:
+                self.judge.declare(track.get("kids", ()))
+        elif message["t"] == "e2eeReady":
+            self.hint = message["hint"]
+            self.judge.announced.add(message["hint"])
+
+    def fail(self, message: Message, code: str = "internal") -> None:
+        self.tell(error(message, code))
+
+    def ok(self, message: Message) -> None:
+        self.tell({"t": "ok", "re": message["id"]})
+
+    def info(self) -> Message:
+        return {"connectionId": self.connection_id, "creationTime": 1, "data": ""}
+
+    def welcome(self, number: int, *, resumed: bool) -> Message:
+        room = self.room
+        return {
+            "t": "welcome",
+            "re": number,
+            "connection": self.info(),
+            "session": {"sessionId": room.session_id, "e2ee": True, "mediaMode": "routed"},
+            "capabilities": dict.fromkeys(
+                ("publish", "subscribe", "signal", "forceUnpublish", "forceDisconnect"), 1
+            )
+            | {"forceMute": 1},
+            "connections": [m.info() for m in room.members],
+            "streams": [s.info() for s in room.streams.values() if s.is_live],
+            "resume": self.resume,
+            "resumed": resumed,
+            "keepAliveMs": 5_000,
+            "graceMs": 10_000,
+            "hints": {m.connection_id: m.hint for m in room.members if m.hint is not None},
+        }
+
+    # --- uplink ----------------------------------------------------------------------------
+
+    async def publish(self, message: Message) -> None:
+        room = self.room
+        stream = Stream(self, room.lie.stream_id(self), message)
+        lines = sdp.answer_lines(message["offer"])
+        wanted = {track["mid"] for track in message["tracks"]}
+        told = room.lie.answer(self, lines)
+        for section, line in zip(sdp.sections(message["offer"]), told, strict=False):
+            if section.mid in wanted:
+                track = UpTrack(stream, section, line)
+                stream.tracks[track.kind] = track
+                self._tracks.append(track)
+        if self.uplink is None:
+            self.uplink = await Transport(self._take_rtp).open()
+        self.uplink.start(sdp.fingerprint(message["offer"]))
+        room.streams[stream.stream_id] = stream
+        room.owners.setdefault(stream.stream_id, self)
+        answer = sdp.describe(told, self.uplink.ice, "passive", room.lie.prints(self))
+        tracks = [
+            {"mid": t.mid, "kind": t.kind, "codec": {"audio": "opus", "video": "vp8"}[t.kind]}
+            for t in stream.tracks.values()
+        ]
+        self.tell(
+            {
+                "t": "published",
+                "re": message["id"],
+                "streamId": stream.stream_id,
+                "answer": answer,
+                "tracks": tracks,
+            }
+        )
+        room.spawn(self._go_live(stream))
+
+    async def _go_live(self, stream: Stream) -> None:
+        await self.uplink.is_connected.wait()
+        stream.is_live = True
+        for member in self.room.members:
+            member.tell({"t": "streamCreated", "stream": stream.info()})
+
+    def _take_rtp(self, packet: Rtp) -> None:
+        track = self._track_of(packet)
+        if track is None:
+            self.judge.take("unknown", None, packet)
+            return
+        name = f"{track.stream.stream_id}/{track.kind}"
+        self.judge.take(name, track.payload_types.get(packet.payload_type), packet)
+        if packet.payload:
+            track.kept.append(packet)
+            self.room.route(track, packet)
+
+    def _track_of(self, packet: Rtp) -> UpTrack | None:
+        known = self._codecs.get(packet.ssrc)
+        if known is not None:
+            return known
+        for track in reversed(self._tracks):
+            mid = packet.extensions.get(track.mid_extension or 0)
+            if packet.ssrc in track.ssrcs or mid == track.mid.encode():
+                self._codecs[packet.ssrc] = track
+                return track
+        return None
+
+    def ask_for_key_frame(self, track: UpTrack) -> None:
+        for ssrc, known in self._codecs.items():
+            if known is track and self.uplink is not None:
+                self.uplink.send_rtcp(pli(ssrc))
+
+    # --- downlink --------------------------------------------------------------------------
+
+    async def subscribe(self, message: Message) -> None:
+        stream = self.room.streams.get(message["streamId"])
+        if stream is None:
+            self.fail(message, "stream_not_found")
+            return
+        subscriber_id = f"sub-{secrets.token_hex(6)}"
+        self.tell(
+            {
+                "t": "subscribed",
+                "re": message["id"],
+                "subscriberId": subscriber_id,
+                "streamId": stream.stream_id,
+            }
+        )
+        for kind in stream.tracks:
+            line = self.add_line(kind)
+            line.subscriber_id, line.stream_id = subscriber_id, stream.stream_id
+            line.source = stream.tracks[kind]
+        await self.send_offer()
+
+    def add_line(self, kind: str) -> DownLine:
+        free = next((li for li in self.lines if li.kind == kind and not li.subscriber_id), None)
+        if free is None:
+            free = DownLine(self, kind, str(len(self.lines)))
+            self.lines.append(free)
+        return free
+
+    async def send_offer(self, tracks: list[Message] | None = None) -> None:
+        if self.downlink is None:
+            self.downlink = await Transport(self._take_stray).open()
+            self.downlink.on_rtcp = self._take_rtcp
+        lie = self.room.lie
+        offered = lie.offer(self, [line.offered() for line in self.lines])
+        text = sdp.describe(offered, self.downlink.ice, "actpass", lie.prints(self))
+        used = [line.track() for line in self.lines if line.subscriber_id]
+        self.offer_number += 1
+        self.tell(
+            {
+                "t": "downlinkOffer",
+                "number": self.offer_number,
+                "sdp": text,
+                "tracks": used if tracks is None else tracks,
+            }
+        )
+
+    async def take_answer(self, message: Message) -> None:
+        self.ok(message)
+        if self.downlink is None:
+            return
+        role = "client" if "a=setup:passive" in message["sdp"] else "server"
+        self.downlink.start(sdp.fingerprint(message["sdp"]), role)
+        self.room.spawn(self._connected())
+
+    async def _connected(self) -> None:
+        await self.downlink.is_connected.wait()
+        for subscriber_id in dict.fromkeys(li.subscriber_id for li in self.lines):
+            if subscriber_id:
+                self.tell({"t": "subscriberConnected", "subscriberId": subscriber_id})
+        for line in self.lines:
+            line.ask_for_key_frame()
+
+    def _take_stray(self, packet: Rtp) -> None:
+        """Nothing may come up the downlink."""
+        self.judge.take("downlink", None, packet)
+
+    def _take_rtcp(self, data: bytes) -> None:
+        if wants_key_frame(data):
+            for line in self.lines:
+                line.ask_for_key_frame()
+
+    async def unsubscribe(self, message: Message) -> None:
+        self.ok(message)
+        for line in self.lines:
+            if line.subscriber_id == message["subscriberId"]:
+                line.subscriber_id, line.source = "", None
+        await self.send_offer()
+
+    async def unpublish(self, message: Message) -> None:
+        self.ok(message)
+        self.room.end_stream(message["streamId"], "clientDisconnected")
+
+    # --- the rest --------------------------------------------------------------------------
+
+    async def ready(self, message: Message) -> None:
+        self.ok(message)
+        for member in self.room.members:
+            if member is not self:
+                told = {"connectionId": self.connection_id, "hint": message["hint"]}
+                member.tell({"t": "hintAnnounced", **told})
+
+    async def signal(self, message: Message) -> None:
+        self.ok(message)
+        body = {k: v for k in ("type", "data", "sealed") if (v := message.get(k)) is not None}
+        for member in self.room.members:
+            if message.get("to") in (None, member.connection_id):
+                member.tell({"t": "signalReceived", "from": self.connection_id, **body})
+
+    async def ping(self, message: Message) -> None:
+        self.tell({"t": "pong", "re": message["id"]})
+
+    async def bye(self, message: Message) -> None:
+        self.room.leave(self)
+
+    async def close(self) -> None:
+        for transport in (self.uplink, self.downlink):
+            if transport is not None:
+                await transport.close()
+        if self.socket is not None:
+            await self.socket.close()
+
+
+HANDLERS = {
+    "publish": Member.publish,
+    "subscribe": Member.subscribe,
+    "downlinkAnswer": Member.take_answer,
+    "unsubscribe": Member.unsubscribe,
+    "unpublish": Member.unpublish,
+    "e2eeReady": Member.ready,
+    "signal": Member.signal,
+    "ping": Member.ping,
+    "bye": Member.bye,
+}

@@ -118,6 +118,10 @@ class Member:
         stream = Stream(self, room.lie.stream_id(self), message)
         lines = sdp.answer_lines(message["offer"])
         wanted = {track["mid"] for track in message["tracks"]}
+        # A browser goes on with the SSRCs of an m-line that another stream takes over.
+        self._codecs = {
+            ssrc: track for ssrc, track in self._codecs.items() if track.mid not in wanted
+        }
         told = room.lie.answer(self, lines)
         for section, line in zip(sdp.sections(message["offer"]), told, strict=False):
             if section.mid in wanted:

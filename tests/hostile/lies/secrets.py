@@ -294,8 +294,6 @@ ROWS = (
         Must.GO_ON,
         change_while_publishing,
         SlowPublish,
-        # Open: Chromium refuses this server's answer to the second publication, so no media flows.
-        only=("python", "firefox"),
     ),
     on("hints-false", "announces hints of others falsely", FalseHints, change, "hintAnnounced"),
     on("hints-old", "announces old hints and strangers'", StrangeHints, change, "hintAnnounced"),

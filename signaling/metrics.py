@@ -101,6 +101,12 @@ class Metrics:
             buckets=_SECONDS,
             registry=registry,
         )
+        self.requests_refused = Counter(
+            "sealroute_http_requests_refused_total",
+            "HTTP requests beyond the limits of their network or connection.",
+            ("reason",),
+            registry=registry,
+        )
         self.websocket_messages = Counter(
             "sealroute_websocket_messages_total",
             "Signaling messages.",

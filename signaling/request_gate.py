@@ -8,6 +8,8 @@ does. Health checks have turns of their own: what their network asks beside must
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
 
 from aiohttp import web
 
@@ -32,12 +34,28 @@ MAX_WAITING = 1_024
 """Refusals that are held back at a time; beyond them a connection ends without an answer."""
 
 
+class Limit(StrEnum):
+    """Which one a request is beyond: the metric's label and what its sender is told."""
+
+    CONNECTION = "connection"
+    NETWORK = "network"
+    HEALTH = "health"
+
+
+_WORDS: Final = {
+    Limit.CONNECTION: "Too many requests on one connection.",
+    Limit.NETWORK: "Too many requests from your network.",
+    Limit.HEALTH: "Too many health checks from your network.",
+}
+
+
 @dataclass(slots=True)
 class RequestGate:
     """Of one listener. `refusal` is asked once for each request, and `hold` for each refusal."""
 
     http: HttpSettings
     clock: Clock
+    count: Callable[[str], None]
     wait: Callable[[float], Awaitable[None]] = asyncio.sleep
     _waiting: int = 0
     _proxies: Networks = field(init=False)
@@ -51,18 +69,24 @@ class RequestGate:
         self._health = NetworkBuckets(HEALTH_PER_S * BURST_S, HEALTH_PER_S)
 
     def refusal(self, request: web.BaseRequest, own: Bucket | None) -> DomainError | None:
-        """Why a request is not taken; `own` is its connection's bucket."""
+        """Why a request is not taken, which is counted; `own` is its connection's bucket."""
+        limit = self._limit(request, own)
+        if limit is None:
+            return None
+        self.count(limit)
+        return Refused(ErrorCode.RATE_LIMITED, f"{_WORDS[limit]} Try again in a second.")
+
+    def _limit(self, request: web.BaseRequest, own: Bucket | None) -> Limit | None:
         now_ms = self._now_ms()
         forwarded = ",".join(request.headers.getall("X-Forwarded-For", ()))
         network = client_network(request.remote, forwarded, self._proxies)
         if request.rel_url.raw_path in HEALTH_PATHS:
-            taken = self._health.takes(network, now_ms)
-            return None if taken else _refused("Too many health checks from your network.")
+            return None if self._health.takes(network, now_ms) else Limit.HEALTH
         per_s = float(self.http.requests_per_s_of_connection)
         if own is not None and not own.takes(now_ms, per_s, per_s * BURST_S):
-            return _refused("Too many requests on one connection.")
+            return Limit.CONNECTION
         if self.http.requests_per_s_of_network and not self._networks.takes(network, now_ms):
-            return _refused("Too many requests from your network.")
+            return Limit.NETWORK
         return None
 
     async def hold(self) -> bool:
@@ -77,7 +101,7 @@ class RequestGate:
         return True
 
     def bucket(self, remote: str | None) -> Bucket | None:
-        """For a new connection; a proxy of ours brings many clients over one."""
+        """For a new connection; a trusted proxy brings many clients over one."""
         per_s = float(self.http.requests_per_s_of_connection)
         if not per_s or is_proxy(remote, self._proxies):
             return None
@@ -85,7 +109,3 @@ class RequestGate:
 
     def _now_ms(self) -> int:
         return int(self.clock.monotonic_s() * 1000)
-
-
-def _refused(why: str) -> DomainError:
-    return Refused(ErrorCode.RATE_LIMITED, f"{why} Try again in a second.")

@@ -127,10 +127,19 @@ async def running_server(
             services, settings.http, gate.handle, rooms, whip.routes(), readiness=readiness
         )
         web_app = WebApp(surface)
-        operations = await _listen_for_operators(web_app.build_operations(), settings, clock)
+
+        def request_gate() -> RequestGate:
+            def count(limit: str) -> None:
+                metrics.requests_refused.labels(limit).inc()
+
+            return RequestGate(settings.http, clock, count)
+
+        operations = await _listen_for_operators(
+            web_app.build_operations(), settings, request_gate()
+        )
         stack.push_async_callback(operations.cleanup)
         certificate = ServedCertificate.of(settings.http, metrics)
-        runner = await _listen(web_app.build(), settings, clock, certificate)
+        runner = await _listen(web_app.build(), settings, request_gate(), certificate)
         stack.push_async_callback(_leave, runner, directory, readiness, settings)
         for sampler in (
             *(_sample_lag(metrics), _sample_counts(metrics, live)),
@@ -197,21 +206,24 @@ def _media_words(addresses: tuple[str, ...]) -> str:
 
 
 async def _listen(
-    app: web.Application, settings: Settings, clock: Clock, certificate: ServedCertificate | None
+    app: web.Application,
+    settings: Settings,
+    gate: RequestGate,
+    certificate: ServedCertificate | None,
 ) -> web.AppRunner:
-    runner = HttpRunner(app, Deadlines.of(settings.http), RequestGate(settings.http, clock))
+    runner = HttpRunner(app, Deadlines.of(settings.http), gate)
     tls = None if certificate is None else certificate.listening
     await runner.listen(settings.http.host, settings.http.port, tls)
     return runner
 
 
 async def _listen_for_operators(
-    app: web.Application, settings: Settings, clock: Clock
+    app: web.Application, settings: Settings, gate: RequestGate
 ) -> web.AppRunner:
     """A taken port does not stop the calls: the server goes on without metrics, and says so."""
     wanted = settings.operations
     port = 0 if settings.http.port == 0 and wanted == OperationsSettings() else wanted.port
-    runner = HttpRunner(app, Deadlines.of(settings.http), RequestGate(settings.http, clock))
+    runner = HttpRunner(app, Deadlines.of(settings.http), gate)
     try:
         await runner.listen(wanted.host, port, None)
     except OSError as cause:

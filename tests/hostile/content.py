@@ -141,11 +141,9 @@ def wrong_tones(seen: Iterable[Seen], person: Person, sample_s: float) -> list[s
         if steady is None:
             continue
         step = steady - person.base_hz // STEP_HZ
-        if not -1 <= step <= STEPS:
+        if not 0 <= step < STEPS:
             faults.append(f"a tone of {steady * STEP_HZ} Hz is not of {person.name}")
             continue
-        # Stretched audio is read one step off now and then; others are three steps away.
-        step = min(max(step, 0), STEPS - 1)
         lap = [at_s for at_s in heard.get(step, ()) if at_s > one.at_s - REMEMBERED_S]
         heard[step] = [*lap, one.at_s]
         if newest is None or not _is_back(step, one.at_s, newest, is_new=not lap):

@@ -55,12 +55,6 @@ def test_a_picture_that_was_shown_is_found_and_one_that_was_not_may_come_late() 
     assert wrong_pictures(pictures([20, 21, 23, 22, 24, 22, 21, 20]), ADA)
 
 
-@pytest.mark.parametrize("step", [-1, 32])
-def test_a_tone_that_is_read_one_step_off_is_of_its_owner(step) -> None:
-    assert wrong_tones([Seen(0.0, FIRST + step)] * 2, ADA, FRAME_S) == []
-    assert wrong_tones([Seen(0.0, FIRST + (step - 1 if step < 0 else step + 1))] * 2, ADA, FRAME_S)
-
-
 def test_what_is_of_another_is_found() -> None:
     assert wrong_tones([Seen(0.0, 5), Seen(0.02, 5)], ADA, FRAME_S)
     assert wrong_pictures([Seen(0.0, 9_999)], ADA)

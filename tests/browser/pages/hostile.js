@@ -143,7 +143,8 @@ const hostile = {
   listen(streamId, video) {
     if (audio?.state !== 'running') return;
     const heard = (hostile.heard[streamId] ??= []);
-    const analyser = new AnalyserNode(audio, { fftSize: 4_096, smoothingTimeConstant: 0 });
+    // What is read at one look ends before the next: two that agree are two witnesses.
+    const analyser = new AnalyserNode(audio, { fftSize: 2_048, smoothingTimeConstant: 0 });
     const bins = new Float32Array(analyser.frequencyBinCount);
     let track;
     let source;
@@ -157,9 +158,7 @@ const hostile = {
         source.connect(analyser);
       }
       analyser.getFloatFrequencyData(bins);
-      const peak = bins.reduce((best, level, bin) => (level > bins[best] ? bin : best), 0);
-      const hertz = (peak * audio.sampleRate) / analyser.fftSize;
-      heard.push([performance.now(), bins[peak] > -45 ? Math.round(hertz / STEP_HZ) : null]);
+      heard.push([performance.now(), toneIn(bins, audio.sampleRate / analyser.fftSize)]);
     }, LOOK_MS);
   },
 
@@ -187,6 +186,20 @@ const hostile = {
 };
 
 let audio;
+
+/** The tone in steps of `STEP_HZ`; null where no single one stands out, as content.py has it. */
+function toneIn(bins, hertzOfBin) {
+  const peak = bins.reduce((best, level, bin) => (level > bins[best] ? bin : best), 0);
+  if (!(bins[peak] > -45)) return null;
+  let near = 0;
+  let all = 0;
+  bins.forEach((level, bin) => {
+    const amplitude = 10 ** (level / 20);
+    all += amplitude;
+    if (Math.abs(bin - peak) <= 3) near += amplitude;
+  });
+  return near < 0.6 * all ? null : Math.round((peak * hertzOfBin) / STEP_HZ);
+}
 
 /** Pictures that count from `first`. */
 function pictures(first) {

@@ -67,6 +67,37 @@ def test_losses_in_a_loop_end_what_went_over_the_transport_with_an_error(loop, d
         assert told == ["transport_lost"]
         await one.disconnect()
 
+    in_virtual_time(loop, work)
+
+
+def test_a_link_that_is_made_and_lost_while_another_waits_is_not_used_again(loop) -> None:
+    async def work() -> None:
+        server = virtual.FakeServer()
+        one = Session("http://server", "key", "session", "token", SECRET)
+        one.signaling = server
+        server.session = one
+        await one.connect()
+        await one.publish()
+        for _ in range(4):
+            server.lose("uplink")
+            await asyncio.sleep(0.2)
+        await asyncio.sleep(0.5)
+        server.lose("uplink")
+        await asyncio.sleep(0.5)
+        await one.publish()
+        dead = one.publishing.uplink
+        assert dead is not None
+        server.lose("uplink")
+        await asyncio.sleep(60)
+        assert one.publishing.uplink is not dead
+        assert set(one.publishers) == server.published
+        assert len(one.publishers) == 2
+        await one.disconnect()
+
+    in_virtual_time(loop, work)
+
+
+def in_virtual_time(loop, work) -> None:
     patches = (
         mock.patch.object(session.secrets, "derive", virtual.derive),
         mock.patch.object(subscribing, "Downlink", virtual.FakeDownlink),

@@ -25,9 +25,10 @@ class Site:
 
     def __init__(self, settings):
         self.clock, self.routed = FakeClock(), 0
+        self.counted = []
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._route)
-        self.gate = gate = RequestGate(settings, self.clock, self._wait)
+        self.gate = gate = RequestGate(settings, self.clock, self.counted.append, self._wait)
         self.waited = []
         self.runner = HttpRunner(app, Deadlines.of(settings), gate)
 
@@ -75,7 +76,7 @@ async def test_a_connection_that_asks_without_end_is_refused_before_a_route_and_
     status, headers, body = await ask(site, http)
     assert (status, headers["Retry-After"], headers["Connection"]) == (429, "1", "close")
     assert "rate_limited" in body
-    assert site.routed == most
+    assert (site.routed, site.counted) == (most, ["connection"])
     # It was told late: whoever comes again at once must not cost what it cost before.
     assert site.waited == [1]
     # Another connection has its own.
@@ -86,6 +87,7 @@ async def test_a_network_has_one_limit_for_all_its_connections_which_time_gives_
     site, http = await served(requests_per_s_of_connection=0, requests_per_s_of_network=2)
     most = int(2 * BURST_S)
     assert await statuses(site, http, most + 3) == [404] * most + [429] * 3
+    assert site.counted == ["network"] * 3
     site.clock.now_s += 1
     assert await statuses(site, http, 3) == [404, 404, 429]
 
@@ -96,6 +98,7 @@ async def test_health_checks_have_turns_of_their_own(served):
     assert await statuses(site, http, 5, "/healthz") == [404] * 5
     most = int(HEALTH_PER_S * BURST_S)
     assert (await statuses(site, http, most + 1, "/readyz"))[-1] == 429
+    assert site.counted[-1] == "health"
 
 
 async def test_behind_a_trusted_proxy_each_network_has_its_own_limit(served):

@@ -15,10 +15,12 @@ from sealroute_client.errors import (
     InvalidParameter,
     MediaSourceError,
     MediaUnreachable,
+    MessageFlood,
     NotConnected,
     RequestTimeout,
     SealrouteError,
     ServerError,
+    TransportLostTooOften,
     UnexpectedServerResponse,
 )
 from sealroute_client.events import Event
@@ -43,6 +45,7 @@ __all__ = [
     "InvalidParameter",
     "MediaSourceError",
     "MediaUnreachable",
+    "MessageFlood",
     "NotConnected",
     "Publisher",
     "RecordingError",
@@ -51,6 +54,7 @@ __all__ = [
     "ServerError",
     "Session",
     "Subscriber",
+    "TransportLostTooOften",
     "UnexpectedServerResponse",
     "generate_encryption_secret",
     "read_counter",

@@ -25,6 +25,9 @@ class Recovery:
         self._backoffs = {"uplink": LossBackoff(), "downlink": LossBackoff()}
         self._lost: set[str] = set()
         """Directions that wait to be made good: what is not there cannot be lost once more."""
+        self._lost_again: set[str] = set()
+        """Of these, those where the application's next publication or subscription made a link
+        meanwhile that is lost too."""
 
     def begin(self, direction: str) -> None:
         """Called as the server tells, before it tells which streams ended by that."""
@@ -33,6 +36,7 @@ class Recovery:
         else:
             self._session.subscribing.lose()
         if direction in self._lost:
+            self._lost_again.add(direction)
             return
         self._lost.add(direction)
         delay_s = self._backoffs[direction].on_loss(asyncio.get_running_loop().time())
@@ -56,27 +60,26 @@ class Recovery:
     async def _publish_again(self, *, lost_for_s: float | None = None) -> None:
         async with self._locks["uplink"]:
             if lost_for_s is not None:
-                await self._session.publishing.close_uplink()
-                self._session.emit(events.TransportLost(direction="uplink"))
-                await asyncio.sleep(lost_for_s)
-                self._lost.discard("uplink")
+                await self._wait_out("uplink", lost_for_s)
             await self._session.publishing.take_up_again()
 
     async def _subscribe_again(self, *, lost_for_s: float | None = None) -> None:
         async with self._locks["downlink"]:
             if lost_for_s is not None:
-                await self._session.subscribing.close_downlink()
-                self._session.emit(events.TransportLost(direction="downlink"))
-                await asyncio.sleep(lost_for_s)
-                self._lost.discard("downlink")
+                await self._wait_out("downlink", lost_for_s)
             await self._session.subscribing.take_up_again()
+
+    async def _wait_out(self, direction: str, delay_s: float) -> None:
+        await self._close(direction)
+        self._session.emit(events.TransportLost(direction=direction))
+        await asyncio.sleep(delay_s)
+        self._lost.discard(direction)
+        if direction in self._lost_again:
+            await self._close(direction)
 
     async def _give_up(self, direction: str) -> None:
         async with self._locks[direction]:
-            if direction == "uplink":
-                await self._session.publishing.close_uplink()
-            else:
-                await self._session.subscribing.close_downlink()
+            await self._close(direction)
             self._session.emit(events.TransportLost(direction=direction))
             error = TransportLostTooOften(f"The {direction} was lost too often; try again later")
             if direction == "uplink":
@@ -86,3 +89,10 @@ class Recovery:
             self._lost.discard(direction)
             if is_over:
                 self._session.emit(events.ErrorOccurred(error=error))
+
+    async def _close(self, direction: str) -> None:
+        self._lost_again.discard(direction)
+        if direction == "uplink":
+            await self._session.publishing.close_uplink()
+        else:
+            await self._session.subscribing.close_downlink()

@@ -284,7 +284,9 @@ class Signaling:
                 if frame.type is not aiohttp.WSMsgType.BINARY:
                     if socket.close_code == FLOODED:
                         reason = "forceDisconnected"
-                        self.refusal = MessageFlood("The server closed the connection: too much")
+                        self.refusal = MessageFlood(
+                            "This client sent more than the server allows and was disconnected"
+                        )
                         self.is_closed = True
                     break
                 try:

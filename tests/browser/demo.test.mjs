@@ -69,6 +69,8 @@ test('two people in Chromium and Firefox see each other, sealed, by a link', asy
   const names = await grace.$$eval('.tile-name', (found) => found.map((one) => one.textContent));
   assert.deepEqual(names.sort(), ['Ada', 'Grace (you)']);
   const secret = decodeURIComponent(new URL(await ada.evaluate(() => location.href)).hash.slice(1));
+  const fields = () => [...document.querySelectorAll('input')].map(({ value }) => value);
+  for (const page of [ada, grace]) assert.ok(!(await page.evaluate(fields)).includes(secret));
   assert.ok(ada.requests.some((request) => request.includes('/v1/rooms')));
   for (const request of [...ada.requests, ...grace.requests]) {
     assert.ok(!request.includes(secret), 'the secret left the browser');
@@ -96,6 +98,7 @@ test('a changed secret shows a mismatch until the other changes too', async () =
     await page.$eval('#changed-secret', (field) => (field.value = 'another secret of ours'));
     await page.click('#apply-secret');
     await page.click('#settings button.primary');
+    await page.waitForFunction(() => document.querySelector('#changed-secret').value === '');
   };
   await change(ada);
   await sealOf(grace, 'mismatch');

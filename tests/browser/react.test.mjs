@@ -63,6 +63,8 @@ test('components publish and show each other in a sealed session', async () => {
       ['encrypted', 'encrypted'],
     );
   }
+  const held = (secret) => pathsTo(secret, { state: globalThis.sessionState }).found;
+  assert.deepEqual(await ada.do(held, SECRET), []);
   await bob.do(() => globalThis.setShown(false));
   await ada.untilPage(() => document.querySelector('.OTSubscriberContainer') === null);
 });

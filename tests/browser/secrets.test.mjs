@@ -159,3 +159,21 @@ test('signals of a sealed session are opened by members and unreadable for the s
   await stranger.untilEvent('exception');
   assert.equal(await stranger.count('signal'), 0);
 });
+
+test('a script of the page finds the secret nowhere on what the SDK made', async () => {
+  const room = await lab.server.createRoom();
+  const [ada, bob] = [await lab.join(room), await lab.join(room)];
+  await bob.sees(await ada.publish());
+  await ada.sees(await bob.publish());
+  const search = (secret) =>
+    ada.do((given) => {
+      const { session, publishers, subscribers } = globalThis.lab;
+      return pathsTo(given, { OT, session, publishers, subscribers });
+    }, secret);
+  const { found, count } = await search(SECRET);
+  assert.deepEqual(found, []);
+  assert.ok(count > 500, `only ${count} objects were looked at`);
+  assert.equal(await setSecret(ada, NEXT), null);
+  await ada.do(() => globalThis.lab.session.disconnect());
+  for (const secret of [SECRET, NEXT]) assert.deepEqual((await search(secret)).found, []);
+});

@@ -121,6 +121,8 @@ async function enter(wish) {
   element('toggle-video').disabled = !wish.video;
   call = follow(new Call(grid, element('tile-template')));
   element('lobby').hidden = true;
+  // The link has the secret; no field of the page goes on to hold it.
+  element('secret').value = '';
   element('call').hidden = false;
   element('call-state').textContent = 'Connecting…';
   await call.join(admission, wish);
@@ -293,6 +295,7 @@ for (const [id, action] of Object.entries(CHANGES)) {
     guarded((event) => action(event.target.value)),
   );
 }
+element('settings').addEventListener('close', () => (element('changed-secret').value = ''));
 element('join-form').addEventListener('submit', guarded(join));
 element('join').disabled = false;
 document.addEventListener('keydown', pressKey);

@@ -2,6 +2,7 @@
 import { systemClock } from './clock';
 import type { Connection } from './connection';
 import { E2eeClient } from './e2ee/client';
+import { KeptSecret, secretOf } from './e2ee/kept-secret';
 import { FORMAT, isValidSecret } from './e2ee/secret';
 import { SessionSeal } from './e2ee/session-seal';
 import { hasEndToEndEncryptionSupport } from './e2ee/support';
@@ -72,7 +73,8 @@ export class Session extends Emitter<SessionEvents> {
   connection: Connection | undefined;
   capabilities: Capabilities | undefined;
   private stay: Stay | undefined;
-  private secret: unknown;
+  private secret: KeptSecret | undefined;
+  private readonly options: Omit<SessionOptions, 'encryptionSecret'>;
   /** Lives as long as this object: it remembers what was received (e2ee/2 section 7). */
   private worker: E2eeClient | undefined;
   private readonly trust: SessionTrust;
@@ -81,10 +83,11 @@ export class Session extends Emitter<SessionEvents> {
   constructor(
     private readonly apiKey: string,
     readonly sessionId: string,
-    private readonly options: SessionOptions = {},
+    { encryptionSecret, ...options }: SessionOptions = {},
   ) {
     super();
-    this.secret = options.encryptionSecret;
+    this.options = options;
+    this.secret = encryptionSecret === undefined ? undefined : new KeptSecret(encryptionSecret);
     this.trust = new SessionTrust(sessionId, (change) =>
       this.dispatch('encryptionStateChanged', change),
     );
@@ -171,7 +174,7 @@ export class Session extends Emitter<SessionEvents> {
   async setEncryptionSecret(secret: string, options: { immediate?: boolean } = {}): Promise<void> {
     if (!isValidSecret(secret)) throw E2EE_ERRORS.invalidSecret();
     if (this.trust.isClear) throw E2EE_ERRORS.notSealed();
-    this.secret = secret;
+    this.secret = new KeptSecret(secret);
     this.trust.require();
     const { stay } = this;
     await stay?.setSecret(secret, options.immediate);
@@ -236,7 +239,7 @@ export class Session extends Emitter<SessionEvents> {
   }
 
   private makeSeal(): PreparedSeal | undefined {
-    const { secret } = this;
+    const secret = this.secret && secretOf(this.secret);
     if (secret !== undefined && !isValidSecret(secret)) throw E2EE_ERRORS.invalidSecret();
     if (!hasEndToEndEncryptionSupport()) {
       if (secret !== undefined) throw E2EE_ERRORS.unsupportedBrowser();

@@ -6,7 +6,16 @@ import type { FromWorker, Notice, Request } from '../src/e2ee/protocol';
 import { WorkerCore } from '../src/e2ee/worker-core';
 import { exceptions } from '../src/exceptions';
 import { Session } from '../src/session';
+import '../../../tests/browser/pages/reachable.js';
 import { until } from './support';
+
+declare global {
+  function pathsTo(
+    text: string,
+    roots: Readonly<Record<string, unknown>>,
+    isShut?: (value: unknown) => boolean,
+  ): { found: string[]; count: number };
+}
 
 type Message = Record<string, unknown> & { t: string };
 
@@ -437,3 +446,41 @@ describe('a server of an encrypted session', () => {
     });
   }
 });
+
+describe('a script of the page', () => {
+  test('finds the secret nowhere on a Session, whatever became of it', async () => {
+    const next = 'the next secret';
+    const sessions = new Map([
+      ['fresh', makeSession()],
+      ['connected', await connected()],
+      ['changed', await connected()],
+      ['left', await connected()],
+    ]);
+    await sessions.get('changed')?.setEncryptionSecret(next);
+    await sessions.get('left')?.disconnect();
+    const isWorker = (value: unknown): boolean => value instanceof InlineWorker;
+    for (const secret of [SECRET, next]) {
+      const { found, count } = pathsTo(secret, Object.fromEntries(sessions), isWorker);
+      assert.deepEqual(found, []);
+      assert.ok(count > 200, `only ${count} objects were looked at`);
+    }
+  });
+
+  test('that observes a Session through a proxy can use it', async () => {
+    const session = observed(makeSession());
+    await session.connect.promise('token');
+    assert.equal(session.encryptionState, 'keyed');
+    await session.setEncryptionSecret('the next secret');
+  });
+});
+
+/** As frameworks do it: plain objects and class instances, and what they hold, unless frozen. */
+function observed<Value extends object>(target: Value): Value {
+  return new Proxy(target, {
+    get(from, key, receiver) {
+      const value: unknown = Reflect.get(from, key, receiver);
+      const isPlain = Object.prototype.toString.call(value) === '[object Object]';
+      return isPlain && Object.isExtensible(value) ? observed(value as object) : value;
+    },
+  });
+}

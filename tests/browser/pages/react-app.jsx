@@ -11,7 +11,9 @@ const noteState = (name) => (event) => events.push([name, event.newValue]);
 
 /** What an application shows of the encryption. */
 function Encryption() {
-  return <output id="encryption">{useSession()?.encryptionState}</output>;
+  const state = useSession();
+  globalThis.sessionState = state;
+  return <output id="encryption">{state?.encryptionState}</output>;
 }
 
 function App() {

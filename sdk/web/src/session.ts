@@ -239,7 +239,7 @@ export class Session extends Emitter<SessionEvents> {
   }
 
   private makeSeal(): PreparedSeal | undefined {
-    const secret = this.secret && secretOf(this.secret);
+    const secret = secretOf(this.secret);
     if (secret !== undefined && !isValidSecret(secret)) throw E2EE_ERRORS.invalidSecret();
     if (!hasEndToEndEncryptionSupport()) {
       if (secret !== undefined) throw E2EE_ERRORS.unsupportedBrowser();

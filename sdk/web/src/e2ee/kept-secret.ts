@@ -1,7 +1,7 @@
 /** The encryption secret of a Session, for its next connection. */
 
 /** For the SDK's own modules: nothing that a page can reach leads to this function. */
-export let secretOf: (kept: KeptSecret) => unknown;
+export let secretOf: (kept: KeptSecret | undefined) => unknown;
 
 /**
  * Scripts of the page can reach the object, and can read nothing from it. Frozen, so that
@@ -16,6 +16,6 @@ export class KeptSecret {
   }
 
   static {
-    secretOf = (kept): unknown => kept.#secret;
+    secretOf = (kept): unknown => kept?.#secret;
   }
 }

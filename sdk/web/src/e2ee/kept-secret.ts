@@ -16,6 +16,6 @@ export class KeptSecret {
   }
 
   static {
-    secretOf = (kept): unknown => kept?.#secret;
+    secretOf = (kept): unknown => kept && kept.#secret;
   }
 }

@@ -1,9 +1,12 @@
 // The page at `/` as two people use it: one opens a room, the other comes by its link.
 import { after, before, afterEach, test } from 'node:test';
 import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
 import { browsers } from './support/browsers.mjs';
 import { Server } from './support/server.mjs';
 
+const require = createRequire(new URL('../../sdk/web/package.json', import.meta.url));
+const { encode } = require('@msgpack/msgpack');
 const CALL_MS = 20_000;
 let server;
 const opened = new Map();
@@ -119,6 +122,68 @@ test('who mutes is seen muted, who leaves is gone, and the keyboard does both', 
     timeout: CALL_MS,
     polling: 50,
   });
+});
+
+/** Keeps the page's WebSocket, to say what a lying server would. */
+const keepSocket = (page) =>
+  page.evaluateOnNewDocument(() => {
+    globalThis.WebSocket = class extends WebSocket {
+      constructor(...given) {
+        super(...given);
+        globalThis.lyingSocket = this;
+      }
+    };
+  });
+
+async function say(page, message) {
+  const bytes = Buffer.from(encode(message)).toString('base64');
+  await page.evaluate((text) => {
+    const data = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
+    globalThis.lyingSocket.onmessage({ data });
+  }, bytes);
+}
+
+test('a stream whose name is one of the page, or of a person, is a tile beside theirs', async () => {
+  const page = await visit('chromium', 'about:blank');
+  await keepSocket(page);
+  await page.goto(server.url.replace('127.0.0.1', 'localhost'));
+  await join(page, 'Ada');
+  const names = ['own', 'screen', 'own:camera', 'own:screen', 'mallory', 'constructor'];
+  const connection = { connectionId: 'mallory', creationTime: 1, data: '{"name":"Mallory"}' };
+  await say(page, { t: 'connectionCreated', connection });
+  for (const streamId of names) {
+    const stream = { streamId, connectionId: 'mallory', creationTime: 1, name: streamId };
+    await say(page, { t: 'streamCreated', stream: { ...stream, hasAudio: true, hasVideo: true } });
+  }
+  await page.keyboard.press('m');
+  const muted = () =>
+    page.$$eval('.tile', (tiles) =>
+      tiles.map((tile) => [
+        tile.querySelector('.tile-name').textContent,
+        !tile.querySelector('.tile-muted').hidden,
+      ]),
+    );
+  assert.deepEqual(await muted(), [['Ada (you)', true], ...names.map((name) => [name, false])]);
+  await say(page, { t: 'connectionCreated', connection: { ...connection, connectionId: 'own' } });
+  for (const streamId of names) {
+    await say(page, { t: 'streamDestroyed', streamId, reason: 'clientDisconnected' });
+  }
+  await say(page, { t: 'connectionDestroyed', connectionId: 'own', reason: 'clientDisconnected' });
+  assert.deepEqual(await muted(), [
+    ['Ada (you)', true],
+    ['Mallory', false],
+  ]);
+  await page.keyboard.press('m');
+  assert.deepEqual((await muted())[0], ['Ada (you)', false]);
+});
+
+test('an error of the name of what every object has is said in a sentence', async () => {
+  const page = await visit('chromium');
+  const sentence = await page.evaluate(async () => {
+    const { sentenceFor } = await import('/sentences.js');
+    return sentenceFor(Object.assign(new Error('No.'), { name: 'constructor' }));
+  });
+  assert.equal(sentence, 'No.');
 });
 
 test('a secret that is too short and a room that is not there are said in a sentence', async () => {

@@ -4,7 +4,7 @@
 
 import { People, WIDGET } from './people.js';
 import { enterRoom } from './rooms.js';
-import { SEALS, Tile } from './tiles.js';
+import { SEALS, TILE, Tile } from './tiles.js';
 
 const QUALITY_INTERVAL_MS = 2_000;
 /** A server that is back is found within a second or two; more clients than one wait for it. */
@@ -75,7 +75,7 @@ export class Call extends EventTarget {
     const tile = new Tile(this.template, { name: wish.name, kind: 'camera', own: true });
     tile.setVideo(wish.video);
     tile.setAudio(wish.audio);
-    this.grid.add('own', tile);
+    this.grid.add(TILE.camera, tile);
     if (!wish.audio && !wish.video) {
       tile.setPresence('no camera, no microphone');
       return null;
@@ -90,7 +90,7 @@ export class Call extends EventTarget {
     };
     const publisher = await OT.initPublisher.promise(tile.media, properties);
     this.#keep(publisher);
-    publisher.on('audioLevelUpdated', (event) => this.people.level('own', event.audioLevel));
+    publisher.on('audioLevelUpdated', (event) => this.people.level(TILE.camera, event.audioLevel));
     publisher.on('encryptionStateChanged', (event) => tile.setSeal(SEALS[event.newValue]));
     publisher.on('muteForced', () => {
       tile.setAudio(false);
@@ -140,13 +140,13 @@ export class Call extends EventTarget {
   /** @param {boolean} on */
   setAudio(on) {
     this.publisher?.publishAudio(on);
-    this.grid.tiles.get('own')?.setAudio(on);
+    this.grid.tiles.get(TILE.camera)?.setAudio(on);
   }
 
   /** @param {boolean} on */
   setVideo(on) {
     this.publisher?.publishVideo(on);
-    this.grid.tiles.get('own')?.setVideo(on);
+    this.grid.tiles.get(TILE.camera)?.setVideo(on);
   }
 
   async shareScreen() {
@@ -157,7 +157,7 @@ export class Call extends EventTarget {
     });
     const properties = { ...WIDGET, name: tile.name, videoSource: 'screen', audioSource: null };
     this.screen = await OT.initPublisher.promise(tile.media, properties);
-    this.grid.add('screen', tile);
+    this.grid.add(TILE.screen, tile);
     this.#keep(this.screen);
     this.screen.on('mediaStopped', () => this.stopScreen());
     await this.#publish(this.screen);
@@ -168,7 +168,7 @@ export class Call extends EventTarget {
     this.session.unpublish(this.screen);
     this.screen.destroy();
     this.screen = null;
-    this.grid.remove('screen');
+    this.grid.remove(TILE.screen);
     this.#tell('screen', '');
   }
 

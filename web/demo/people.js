@@ -2,7 +2,7 @@
 /// <reference path="./ot.d.ts" />
 /** Who is in the call and what we see of them: one tile for each stream, and for each person without. */
 
-import { SEALS, Tile } from './tiles.js';
+import { SEALS, TILE, Tile } from './tiles.js';
 
 const SPEAKING_LEVEL = 0.12;
 const SPEAKING_HOLD_MS = 800;
@@ -33,7 +33,7 @@ export class People {
     /** Streams whose video the connection does not carry. @type {Set<string>} */
     this.slow = new Set();
     /** @type {Map<string, any>} */ this.subscribers = new Map();
-    /** @type {Map<string, ReturnType<typeof setTimeout>>} */ this.speaking = new Map();
+    /** By tile. @type {Map<string, ReturnType<typeof setTimeout>>} */ this.speaking = new Map();
     /** @type {Map<string, {received: number, lost: number}>} */ this.seen = new Map();
   }
 
@@ -63,20 +63,21 @@ export class People {
     const id = connection.connectionId;
     const person = this.persons.get(id);
     this.persons.delete(id);
-    this.grid.remove(id);
+    this.grid.remove(TILE.person(id));
     if (person) this.tell('announce', `${person.name} left`);
   }
 
   /** Who sends nothing sees and hears all the same. @param {string} id */
   #showPerson(id) {
     const person = this.persons.get(id);
+    const key = TILE.person(id);
     if (!person || person.streams.size > 0) {
-      this.grid.remove(id);
-    } else if (!this.grid.tiles.has(id)) {
+      this.grid.remove(key);
+    } else if (!this.grid.tiles.has(key)) {
       const tile = new Tile(this.template, { name: person.name, kind: 'person', own: false });
       tile.setVideo(false);
       tile.setPresence('no camera, no microphone');
-      this.grid.add(id, tile);
+      this.grid.add(key, tile);
     }
   }
 
@@ -87,7 +88,8 @@ export class People {
     const owner = stream.connection.connectionId;
     if (kind === 'camera') this.persons.get(owner)?.streams.add(id);
     this.#showPerson(owner);
-    this.grid.add(id, new Tile(this.template, { name: stream.name || 'Guest', kind, own: false }));
+    const tile = new Tile(this.template, { name: stream.name || 'Guest', kind, own: false });
+    this.grid.add(TILE.stream(id), tile);
     this.#refresh(stream);
     this.#subscribe(session, stream);
   }
@@ -95,7 +97,7 @@ export class People {
   /** @param {any} session @param {any} stream */
   #subscribe(session, stream) {
     const id = stream.streamId;
-    const tile = this.grid.tiles.get(id);
+    const tile = this.grid.tiles.get(TILE.stream(id));
     if (!tile || session.connection === undefined) return;
     const subscriber = session.subscribe(stream, tile.media, WIDGET, (error) => {
       if (this.subscribers.get(id) !== subscriber) return;
@@ -105,7 +107,7 @@ export class People {
     this.subscribers.set(id, subscriber);
     subscriber.on({
       encryptionStateChanged: (event) => tile.setSeal(SEALS[event.newValue]),
-      audioLevelUpdated: (event) => this.level(id, event.audioLevel),
+      audioLevelUpdated: (event) => this.level(TILE.stream(id), event.audioLevel),
       audioBlocked: () => this.tell('blocked', ''),
       videoDisabled: ({ reason }) => {
         if (reason === 'quality') this.slow.add(id);
@@ -125,14 +127,14 @@ export class People {
     this.subscribers.delete(id);
     this.slow.delete(id);
     this.seen.delete(id);
-    this.grid.remove(id);
+    this.grid.remove(TILE.stream(id));
     this.persons.get(owner)?.streams.delete(id);
     this.#showPerson(owner);
   }
 
   /** @param {any} stream */
   #refresh(stream) {
-    const tile = this.grid.tiles.get(stream.streamId);
+    const tile = this.grid.tiles.get(TILE.stream(stream.streamId));
     tile?.setVideo(stream.hasVideo);
     tile?.setAudio(stream.hasAudio || stream.videoType === 'screen');
     // A camera that is off is no matter of the connection.
@@ -140,13 +142,13 @@ export class People {
     tile?.setNotice('quality', isSlow ? 'Video paused: the connection is too slow.' : null);
   }
 
-  /** @param {string} id @param {number} level */
-  level(id, level) {
+  /** @param {string} key one of TILE @param {number} level */
+  level(key, level) {
     if (level < SPEAKING_LEVEL) return;
-    this.grid.tiles.get(id)?.setSpeaking(true);
-    clearTimeout(this.speaking.get(id));
-    const quiet = () => this.grid.tiles.get(id)?.setSpeaking(false);
-    this.speaking.set(id, setTimeout(quiet, SPEAKING_HOLD_MS));
+    this.grid.tiles.get(key)?.setSpeaking(true);
+    clearTimeout(this.speaking.get(key));
+    const quiet = () => this.grid.tiles.get(key)?.setSpeaking(false);
+    this.speaking.set(key, setTimeout(quiet, SPEAKING_HOLD_MS));
   }
 
   async measure() {
@@ -158,13 +160,14 @@ export class People {
       const received = media.packetsReceived - before.received;
       const lost = Math.max(0, media.packetsLost - before.lost);
       this.seen.set(id, { received: media.packetsReceived, lost: media.packetsLost });
-      this.grid.tiles.get(id)?.setQuality(qualityOf(received, lost));
+      this.grid.tiles.get(TILE.stream(id))?.setQuality(qualityOf(received, lost));
     }
   }
 
   /** The session is gone, and everybody of it; own tiles stay. */
   clear() {
-    for (const id of [...this.subscribers.keys(), ...this.persons.keys()]) this.grid.remove(id);
+    for (const id of this.subscribers.keys()) this.grid.remove(TILE.stream(id));
+    for (const id of this.persons.keys()) this.grid.remove(TILE.person(id));
     this.subscribers.clear();
     this.persons.clear();
     this.slow.clear();

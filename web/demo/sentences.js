@@ -30,5 +30,7 @@ const SENTENCES = /** @type {Record<string, string>} */ ({
 /** @param {unknown} error @returns {string} */
 export function sentenceFor(error) {
   const { name, message } = error instanceof Error ? error : new Error(String(error));
-  return SENTENCES[name] ?? (message || 'Something went wrong. Try again.');
+  // Names come from the server too, and every object has a "constructor".
+  if (Object.hasOwn(SENTENCES, name)) return SENTENCES[name];
+  return message || 'Something went wrong. Try again.';
 }

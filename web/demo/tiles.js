@@ -29,6 +29,15 @@ export const SEALS = /** @type {const} */ ({
   encrypted: 'sealed',
   failing: 'mismatch',
 });
+/** What a tile is called: the server names streams and people, and none of its names is one of ours. */
+export const TILE = {
+  camera: 'own:camera',
+  screen: 'own:screen',
+  /** @param {string} connectionId */
+  person: (connectionId) => `person:${connectionId}`,
+  /** @param {string} streamId */
+  stream: (streamId) => `stream:${streamId}`,
+};
 const NOTICES = ['seal', 'error', 'quality'];
 const QUALITY_WORDS = ['unknown', 'poor', 'fair', 'good'];
 
@@ -138,22 +147,23 @@ export class Grid {
     new ResizeObserver(() => this.arrange()).observe(container);
   }
 
-  /** @param {string} id @param {Tile} tile */
-  add(id, tile) {
-    this.tiles.set(id, tile);
+  /** @param {string} key one of TILE @param {Tile} tile */
+  add(key, tile) {
+    this.tiles.get(key)?.element.remove();
+    this.tiles.set(key, tile);
     this.container.append(tile.element);
     this.arrange();
   }
 
-  /** @param {string} id */
-  remove(id) {
-    this.tiles.get(id)?.element.remove();
-    this.tiles.delete(id);
+  /** @param {string} key */
+  remove(key) {
+    this.tiles.get(key)?.element.remove();
+    this.tiles.delete(key);
     this.arrange();
   }
 
   clear() {
-    for (const id of [...this.tiles.keys()]) this.remove(id);
+    for (const key of [...this.tiles.keys()]) this.remove(key);
   }
 
   arrange() {

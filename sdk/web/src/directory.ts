@@ -16,6 +16,8 @@ export interface Departures {
 export class Directory {
   private readonly connections = new Map<string, Connection>();
   private readonly streams = new Map<string, Stream>();
+  /** Every name of a stream of this client: none comes to mean another one. */
+  private readonly claimed = new Set<string>();
 
   connection(connectionId: string): Connection | undefined {
     return this.connections.get(connectionId);
@@ -40,6 +42,14 @@ export class Directory {
     const stream = new Stream(info, connection);
     this.streams.set(stream.streamId, stream);
     return stream;
+  }
+
+  /** For a new stream of `connectionId`; false: another stream has, or had, that name. */
+  claim(streamId: string, connectionId: string): boolean {
+    const owner = this.streams.get(streamId)?.connection.connectionId ?? connectionId;
+    if (owner !== connectionId || this.claimed.has(streamId)) return false;
+    this.claimed.add(streamId);
+    return true;
   }
 
   removeConnection(connectionId: string): Connection | undefined {

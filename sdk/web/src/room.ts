@@ -63,7 +63,8 @@ export class Room {
     this.seal = seal;
     const { isEncrypted } = trust;
     const peerSettings = { ...settings, isSealed: isEncrypted };
-    this.uplink = new Uplink(peerSettings, send, seal, clock, () => listener.onNetworkDoubt());
+    const publish = (message: RequestMessage): Promise<Reply> => this.sendPublishing(message);
+    this.uplink = new Uplink(peerSettings, publish, seal, clock, () => listener.onNetworkDoubt());
     const downlinkListener: DownlinkListener = {
       ownerOf: (subscriberId) => this.ownerOf(subscriberId),
       onTracks: (subscriberId, tracks) => this.subscribers.get(subscriberId)?.onTracks(tracks),
@@ -71,7 +72,7 @@ export class Room {
     };
     this.downlink = new Downlink(peerSettings, send, seal, downlinkListener, clock);
     if (welcome.session.mediaMode === 'relayed') {
-      this.peers = new PeerLinks(peerSettings, send, {
+      this.peers = new PeerLinks(peerSettings, publish, {
         onTracks: (subscriberId, tracks) => this.subscribers.get(subscriberId)?.onTracks(tracks),
         onConnected: (subscriberId) => this.subscriptions.onConnected(subscriberId),
         onLost: (subscriberId) => this.subscriptions.onPeerLost(subscriberId),
@@ -135,8 +136,9 @@ export class Room {
   }
 
   handle(message: ServerMessage): void {
+    // What every object has, such as "constructor", is no message.
+    if (this.isClosed || !Object.hasOwn(this.handlers, message.t)) return;
     const handler = this.handlers[message.t] as ((message: ServerMessage) => void) | undefined;
-    if (this.isClosed) return;
     try {
       handler?.(message);
     } catch (error) {
@@ -368,6 +370,18 @@ export class Room {
     this.send(message).catch((error: unknown) => {
       if (!this.isClosed) exceptions.report(error);
     });
+  }
+
+  /** A stream that the server calls as it called another one is not published. */
+  private async sendPublishing(message: RequestMessage): Promise<Reply> {
+    const reply = await this.send(message);
+    if (reply.t !== 'published' || this.directory.claim(reply.streamId, this.connectionId)) {
+      return reply;
+    }
+    throw otError(
+      'OT_UNEXPECTED_SERVER_RESPONSE',
+      'The server gave a published stream the id of another stream',
+    );
   }
 
   private requireSecret(missing: () => OTError): void {

@@ -262,6 +262,14 @@ describe('a server of an encrypted session', () => {
     await until(() => session.encryptionState === 'refused', 'the session goes on');
   });
 
+  test('sends no message by the name of what every object has', async () => {
+    const session = await connected();
+    const names = ['constructor', '__proto__', 'toString', 'hasOwnProperty', '__defineGetter__'];
+    for (const t of names) socket().say({ t, streamId: 's', connectionId: 'bob' });
+    assert.deepEqual(told, []);
+    assert.equal(session.encryptionState, 'keyed');
+  });
+
   test('announces the secret again after a resume', async () => {
     await connected();
     LyingSocket.welcome = { ...WELCOME, resumed: true };

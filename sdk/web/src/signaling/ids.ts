@@ -6,10 +6,10 @@ const NOT_IN_IDS = /[\p{Cc}\p{Cs}]/u;
 
 const ID_FIELDS = new Set(['connectionId', 'streamId', 'subscriberId', 'mid', 'sessionId', 'from']);
 /** A field of these messages that may name nobody. */
-const OPTIONAL: Readonly<Record<string, string>> = {
-  signalReceived: 'from',
-  muteForced: 'streamId',
-};
+const OPTIONAL: ReadonlyMap<string, string> = new Map([
+  ['signalReceived', 'from'],
+  ['muteForced', 'streamId'],
+]);
 /** Deeper than any message nests its ids. */
 const MAX_DEPTH = 8;
 
@@ -24,7 +24,7 @@ export function isId(value: unknown): value is string {
 
 /** The first field of the message that should hold an id and does not. */
 export function fieldWithoutId(message: { readonly t: string }): string | undefined {
-  const optional = OPTIONAL[message.t];
+  const optional = OPTIONAL.get(message.t);
   for (const [field, value] of Object.entries(message)) {
     if (field === optional && (value === null || value === undefined)) continue;
     const fault = field === 'hints' ? faultInKeys(value) : faultIn(field, value, 0);

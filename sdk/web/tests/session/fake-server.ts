@@ -61,6 +61,8 @@ export class FakeServer {
   readonly own = new Map<string, { hasAudio: boolean; hasVideo: boolean }>();
   readonly subscribers = new Map<string, Told>();
   joins = 0;
+  /** What the next published stream is called; a server may lie there. */
+  nextStreamId: string | undefined;
   isJoined = false;
   private socket: FakeSocket | undefined;
   private next = 1;
@@ -192,7 +194,8 @@ export class FakeServer {
   }
 
   private publish({ tracks, hasAudio, hasVideo }: Message): Outgoing {
-    const streamId = `own-${this.next++}`;
+    const streamId = this.nextStreamId ?? `own-${this.next++}`;
+    this.nextStreamId = undefined;
     this.own.set(streamId, { hasAudio: hasAudio !== false, hasVideo: hasVideo !== false });
     this.clock.after(this.random.below(MAX_DELAY_MS), () => {
       if (this.own.has(streamId)) this.tell({ t: 'streamCreated', stream: this.info(streamId) });

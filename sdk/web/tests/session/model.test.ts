@@ -199,6 +199,30 @@ describe('a session', () => {
     assert.equal(application.server.own.size, 1);
   });
 
+  test('publishes nothing under the name of another stream, of whomever and whenever', async () => {
+    const application = await joined(6);
+    const { server } = application;
+    const [before, now] = [application.newPublisher(), application.newPublisher()];
+    for (const publisher of [before, now]) application.publish(publisher);
+    await application.rest();
+    const names = [before, now].map(({ stream }) => stream?.streamId ?? '');
+    application.unpublish(before);
+    await application.rest();
+    for (const name of [...names, onlyStream(application).streamId]) {
+      server.nextStreamId = name;
+      const liar = application.newPublisher();
+      application.session.publish(liar, application.done('refused'));
+      await application.rest();
+      assert.match(application.calls.at(-1)?.outcomes.join() ?? '', /id of another stream/);
+      assert.equal(liar.stream, undefined);
+    }
+    assert.equal(now.stream?.streamId, names[1]);
+    const connected = application.session as unknown as {
+      room: { publishers: Map<string, object> };
+    };
+    assert.deepEqual([...connected.room.publishers.values()], [now]);
+  });
+
   test('publishes what its publisher was told while it was on its way', async () => {
     const application = await joined(5);
     const publisher = application.newPublisher();

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tests.hostile import content
@@ -19,12 +20,22 @@ AFTER_S = 6.0
 """How long a call may take to go on after a lie, or its users to hear why it does not."""
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An error as an application sees it. `code`: of the Python SDK; of the browser's its name,
+    which begins with OT_."""
+
+    code: str
+    words: str
+
+
 class Client(Protocol):
     """What a driver gives: one client in one session, and what its user heard and saw."""
 
     kind: str
     person: Person
     told: list[str]
+    problems: list[Problem]
     uncoded: list[str]
     """Errors without a code of the product: nobody can act on them."""
     signals: list[dict[str, Any]]
@@ -39,6 +50,9 @@ class Client(Protocol):
     async def unpublish(self) -> None: ...
     async def set_secret(self, secret: str, *, immediate: bool = False) -> None: ...
     async def signal(self, data: str, to: str | None = None) -> None: ...
+    async def mute(self, muted: bool) -> None: ...
+    async def unsubscribe(self, stream_id: str) -> None: ...
+    async def prefer_size(self, stream_id: str, width: int, height: int) -> None: ...
     async def code(self) -> str: ...
     async def close(self) -> None: ...
 
@@ -71,12 +85,13 @@ class Call:
         self.stream_id = ""
         self.marked_s = time.monotonic()
         self._told: dict[int, int] = {}
+        self._problems: dict[int, int] = {}
 
     # --- people ----------------------------------------------------------------------------
 
     async def person(self, who: Person, secret: str | None = SECRET) -> Client:
         client = await self.driver.client(
-            self.server.url + self.room.lie.path, self.room.token, secret, who
+            self.server.url + self.room.path, self.room.token, secret, who
         )
         self.clients.append(client)
         return client
@@ -110,6 +125,7 @@ class Call:
     def mark(self) -> None:
         self.marked_s = time.monotonic()
         self._told = {id(client): len(client.told) for client in self.clients}
+        self._problems = {id(client): len(client.problems) for client in self.clients}
 
     # --- what the server has ---------------------------------------------------------------
 
@@ -134,6 +150,10 @@ class Call:
     def told(self, client: Client) -> list[str]:
         """What a user heard since the mark."""
         return list(client.told[self._told.get(id(client), 0) :])
+
+    def problems(self, client: Client) -> list[Problem]:
+        """What went wrong for a user since the mark."""
+        return list(client.problems[self._problems.get(id(client), 0) :])
 
     def told_all(self) -> list[str]:
         return [name for client in self.clients for name in self.told(client)]

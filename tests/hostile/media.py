@@ -193,9 +193,11 @@ class Transport:
     async def _take_rtcp(self, data: bytes) -> None:
         self.on_rtcp(data)
 
-    def send(self, packet: Rtp) -> None:
+    def send(self, packet: Rtp) -> bool:
+        """False: nobody is there yet."""
         if self.is_connected.is_set():
             self.ice.send(self._dtls._tx_srtp.protect(packet.pack()))
+        return self.is_connected.is_set()
 
     def send_rtcp(self, data: bytes) -> None:
         if self.is_connected.is_set():

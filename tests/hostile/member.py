@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import secrets
 from typing import TYPE_CHECKING
 
@@ -35,24 +36,35 @@ class Member:
         self.lines: list[DownLine] = []
         self.offer_number = 0
         self.hint: int | None = None
+        self._subscribers: set[str] = set()
+        self._offered: dict[str, sdp.Carried] = {}
         self._tracks: list[UpTrack] = []
         self._codecs: dict[int, UpTrack] = {}
 
     # --- messages --------------------------------------------------------------------------
 
     def tell(self, message: Message) -> None:
-        for told in self.room.lie.tell(self, message):
-            self.write(told)
+        honest = copy.deepcopy(message)
+        told = list(self.room.lie.tell(self, message))
+        if told != [honest]:
+            self.room.lied(honest["t"], *(changed["t"] for changed in told))
+        for changed in told:
+            self._send(changed)
 
     def write(self, message: Message) -> None:
-        """Past the lie: exactly this."""
+        """A lie: exactly this."""
+        if self._send(message):
+            self.room.lied(message["t"])
+
+    def _send(self, message: Message) -> bool:
         socket = self.socket
         if socket is None or socket.closed:
-            return
+            return False
         if self.is_json:
             self.room.spawn(socket.send_str(msgspec.json.encode(message).decode()))
         else:
             self.room.spawn(socket.send_bytes(msgpack.packb(message)))
+        return True
 
     def asked(self, kind: str) -> list[Message]:
         return [message for message in self.received if message["t"] == kind]
@@ -62,6 +74,7 @@ class Member:
         self._note(message)
         instead = self.room.lie.reply(self, message)
         if instead is not None:
+            self.room.lied(ANSWERS.get(message["t"], "ok"))
             for told in instead:
                 self.write(told)
             return
@@ -116,13 +129,19 @@ class Member:
     async def publish(self, message: Message) -> None:
         room = self.room
         stream = Stream(self, room.lie.stream_id(self), message)
+        if stream.stream_id in room.owners:
+            room.lied("published")
         lines = sdp.answer_lines(message["offer"])
+        honest = copy.deepcopy(lines)
         wanted = {track["mid"] for track in message["tracks"]}
         # A browser goes on with the SSRCs of an m-line that another stream takes over.
         self._codecs = {
             ssrc: track for ssrc, track in self._codecs.items() if track.mid not in wanted
         }
         told = room.lie.answer(self, lines)
+        broken = sdp.broken_rules(honest, told)
+        if broken:
+            room.lied("published", *(f"sdp:uplink.{rule}" for rule in broken))
         for section, line in zip(sdp.sections(message["offer"]), told, strict=False):
             if section.mid in wanted:
                 track = UpTrack(stream, section, line)
@@ -133,7 +152,7 @@ class Member:
         self.uplink.start(sdp.fingerprint(message["offer"]))
         room.streams[stream.stream_id] = stream
         room.owners.setdefault(stream.stream_id, self)
-        answer = sdp.describe(told, self.uplink.ice, "passive", room.lie.prints(self))
+        answer = sdp.describe(told, self.uplink.ice, "passive", self._prints())
         tracks = [
             {"mid": t.mid, "kind": t.kind, "codec": {"audio": "opus", "video": "vp8"}[t.kind]}
             for t in stream.tracks.values()
@@ -154,6 +173,12 @@ class Member:
         stream.is_live = True
         for member in self.room.members:
             member.tell({"t": "streamCreated", "stream": stream.info()})
+
+    def _prints(self) -> tuple[str, ...]:
+        prints = self.room.lie.prints(self)
+        if prints != sdp.HONEST_PRINTS:
+            self.room.lied("sdp:fingerprint")
+        return prints
 
     def _take_rtp(self, packet: Rtp) -> None:
         track = self._track_of(packet)
@@ -177,6 +202,11 @@ class Member:
                 return track
         return None
 
+    def inject_up(self, packet: Rtp) -> None:
+        """A lie: media down the uplink."""
+        if self.uplink is not None and self.uplink.send(packet):
+            self.room.lied("rtp", "sdp:uplink.direction")
+
     def ask_for_key_frame(self, track: UpTrack) -> None:
         for ssrc, known in self._codecs.items():
             if known is track and self.uplink is not None:
@@ -190,6 +220,7 @@ class Member:
             self.fail(message, "stream_not_found")
             return
         subscriber_id = f"sub-{secrets.token_hex(6)}"
+        self._subscribers.add(subscriber_id)
         self.tell(
             {
                 "t": "subscribed",
@@ -215,10 +246,13 @@ class Member:
         if self.downlink is None:
             self.downlink = await Transport(self._take_stray).open()
             self.downlink.on_rtcp = self._take_rtcp
-        lie = self.room.lie
-        offered = lie.offer(self, [line.offered() for line in self.lines])
-        text = sdp.describe(offered, self.downlink.ice, "actpass", lie.prints(self))
         used = [line.track() for line in self.lines if line.subscriber_id]
+        self._note_uses(used, tracks)
+        offered = self.room.lie.offer(self, [line.offered() for line in self.lines])
+        broken = sdp.broken_rules([line.offered() for line in self.lines], offered)
+        if broken:
+            self.room.lied("downlinkOffer", *(f"sdp:downlink.{rule}" for rule in broken))
+        text = sdp.describe(offered, self.downlink.ice, "actpass", self._prints())
         self.offer_number += 1
         self.tell(
             {
@@ -228,6 +262,24 @@ class Member:
                 "tracks": used if tracks is None else tracks,
             }
         )
+
+    def _note_uses(self, used: list[Message], told: list[Message] | None) -> None:
+        """What this offer says of the m-lines, and the one before did not; what none may say."""
+        carried = {
+            line.mid: sdp.Carried(line.ssrc, line.subscriber_id, line.told_stream_id)
+            for line in self.lines
+        }
+        broken = sdp.broken_uses(self._offered, carried)
+        self._offered = carried
+        uses = [(track["subscriberId"], track["kind"]) for track in used]
+        if len(set(uses)) < len(uses):
+            broken.add("second-line")
+        if told is not None and told != used:
+            broken.add("mid")
+        answered = [answer["number"] for answer in self.asked("downlinkAnswer")]
+        is_early = self.offer_number not in (0, *answered)
+        if broken or is_early or any(one not in self._subscribers for one, _ in uses):
+            self.room.lied("downlinkOffer", *(f"sdp:downlink.{rule}" for rule in broken))
 
     async def take_answer(self, message: Message) -> None:
         self.ok(message)
@@ -295,6 +347,8 @@ class Member:
             await self.socket.close()
 
 
+ANSWERS = {"hello": "welcome", "publish": "published", "subscribe": "subscribed", "ping": "pong"}
+"""Request → what an honest server answers, where that is not `ok`."""
 HANDLERS = {
     "publish": Member.publish,
     "subscribe": Member.subscribe,

@@ -1,6 +1,7 @@
 """The hostile server's SDP as plain data, so that each rule of it can be broken by itself."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.hostile.media import FINGERPRINT, LiteIce, addresses
@@ -119,6 +120,47 @@ class Line:
             lines.append(f"a=msid:{self.cname} {self.mid}-{self.ssrc}")
             lines.append(f"a=ssrc:{self.ssrc} cname:{self.cname}")
         return lines
+
+
+def broken_rules(honest: list[Line], told: list[Line]) -> set[str]:
+    """What one description says that the other does not, by the names of the rules."""
+    broken = set() if len(honest) == len(told) else {"m-lines"}
+    broken |= {"kind" for line in told if line.kind not in ("audio", "video")}
+    for one, other in zip(honest, told, strict=False):
+        broken |= {rule for rule, read in RULES.items() if read(one) != read(other)}
+    return broken
+
+
+RULES: dict[str, Callable[[Line], object]] = {
+    "kind": lambda line: line.kind,
+    "mid": lambda line: line.mid,
+    "direction": lambda line: line.direction,
+    "codec": lambda line: sorted(line.formats.values()),
+    "payload-type": lambda line: sorted(line.formats) if line.formats else None,
+    "extension": lambda line: line.extensions,
+    "ssrc": lambda line: line.ssrc,
+    "rid": lambda line: [text for text in line.extra if text.startswith("a=rid:")],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What an offer and its message say of an m-line."""
+
+    ssrc: int
+    subscriber_id: str
+    told_stream_id: str
+
+
+def broken_uses(before: dict[str, Carried], now: dict[str, Carried]) -> set[str]:
+    """An m-line that is given to another or taken away while nobody left it, with another SSRC."""
+    pairs = [(before[mid], now[mid]) for mid in before.keys() & now.keys()]
+    broken = {"ssrc" for one, other in pairs if one.ssrc != other.ssrc}
+    return broken | {
+        "mid"
+        for one, other in pairs
+        if (one.subscriber_id, one.told_stream_id) != (other.subscriber_id, other.told_stream_id)
+    }
 
 
 HONEST_PRINTS = (f"sha-256 {FINGERPRINT}",)

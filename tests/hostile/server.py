@@ -40,6 +40,8 @@ class Room:
         self.streams: dict[str, Stream] = {}
         self.owners: dict[str, Member] = {}
         """Stream id → who had it first."""
+        self.told_lies: set[str] = set()
+        """Messages, rules of SDP and `rtp` that a lie was told in: what did leave this server."""
         self._tasks: set[asyncio.Future[Any]] = set()
 
     def spawn(self, work: Any) -> None:
@@ -51,6 +53,14 @@ class Room:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # a client that is gone takes no more messages
+
+    @property
+    def path(self) -> str:
+        """What a server agrees to before it knows who asks goes by the path."""
+        return f"{self.lie.path}/{self.token}" if self.lie.path else ""
+
+    def lied(self, *about: str) -> None:
+        self.told_lies |= set(about)
 
     def join(self, hello: Message) -> tuple[Member, bool]:
         token = hello.get("resume")
@@ -113,7 +123,7 @@ class HostileServer:
         application = web.Application()
         application.router.add_get("/v1/signal", self._serve)
         for path in CHOSEN:
-            application.router.add_get(f"{path}/v1/signal", self._serve)
+            application.router.add_get(f"{path}/{{token}}/v1/signal", self._serve)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, HOST, 0)
@@ -131,13 +141,16 @@ class HostileServer:
         offered = request.headers.get("Sec-WebSocket-Protocol", "")
         is_json = offered == SUBPROTOCOL_JSON
         subprotocol = SUBPROTOCOL_JSON if is_json else SUBPROTOCOL_MSGPACK
-        chosen = CHOSEN.get(request.path.removesuffix("/v1/signal"))
+        room = self.rooms.get(request.match_info.get("token", ""))
+        chosen = None if room is None else CHOSEN[room.lie.path]
         socket = web.WebSocketResponse(
             protocols=(subprotocol,) if chosen is None else (), max_msg_size=2**20
         )
         if chosen:
             socket.headers["Sec-WebSocket-Protocol"] = chosen
         await socket.prepare(request)
+        if room is not None:
+            room.lied("welcome")
         member: Member | None = None
         async for frame in socket:
             if frame.type not in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT):
@@ -158,8 +171,11 @@ class HostileServer:
         member.received.append(hello)
         instead = room.lie.reply(member, hello)
         if instead is None:
+            if member.is_json is not is_json:
+                room.lied("welcome")
             member.tell(member.welcome(hello["id"], resumed=resumed))
         else:
+            room.lied("welcome")
             for told in instead:
                 member.write(told)
         return member

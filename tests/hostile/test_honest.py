@@ -8,7 +8,9 @@ from tests.hostile import content
 from tests.hostile.call import Call, until
 from tests.hostile.drivers.python import PythonDriver
 from tests.hostile.lie import Lie
+from tests.hostile.lies import Must, Row
 from tests.hostile.media import Rtp
+from tests.hostile.running import play
 from tests.hostile.server import HostileServer
 from tests.hostile.wire import WireJudge, read_header
 
@@ -44,6 +46,24 @@ async def test_without_a_lie_two_clients_have_an_encrypted_call() -> None:
             assert {"welcome", "published", "subscribed", "downlinkOffer"} <= checked.kinds
         finally:
             await call.close()
+
+
+async def test_a_row_whose_lie_is_not_told_fails_and_so_does_an_honest_one_with_a_lie() -> None:
+    async def live(call: Call) -> None:
+        await call.live()
+
+    async def lie(call: Call) -> None:
+        await call.live()
+        call.member(call.ada).write({"t": "muteForced", "active": False})
+
+    untold = Row("untold", "", ("muteForced",), Must.EITHER, live)
+    told = Row("told", "", (), Must.EITHER, lie)
+    async with HostileServer() as server:
+        for row, fault in (
+            (untold, "no lie was told in muteForced"),
+            (told, "an honest row told a lie in muteForced"),
+        ):
+            assert fault in (await play(row, server, PythonDriver())).missing
 
 
 async def test_the_judge_of_the_wire_sees_clear_frames() -> None:

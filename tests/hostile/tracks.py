@@ -111,10 +111,13 @@ class DownLine:
         )
 
     def send(self, packet: Rtp) -> None:
-        """A packet as it is: what `dress` gave, or a made-up one."""
+        """A lie: a packet that was not forwarded now."""
+        if self._send(packet):
+            self.owner.room.lied("rtp")
+
+    def _send(self, packet: Rtp) -> bool:
         self.last = packet.timestamp
-        if self.owner.downlink is not None:
-            self.owner.downlink.send(packet)
+        return self.owner.downlink is not None and self.owner.downlink.send(packet)
 
     def inject(self, packets: list[Rtp]) -> None:
         """Sends these as if they were live: later ones, with numbers and times that go on."""
@@ -139,10 +142,13 @@ class DownLine:
                 gap = 960 if self.kind == "audio" else 7_500
                 self._shift, self._is_moved = self.last + gap - packet.timestamp, False
             dressed = self.dress(packet)
+            told = list(self.owner.room.lie.down(self, dressed))
             if self.owner.downlink is not None and self.owner.downlink.is_connected.is_set():
                 self.kept.append(dressed)
-            for made in self.owner.room.lie.down(self, dressed):
-                self.send(made)
+                if told != [dressed]:
+                    self.owner.room.lied("rtp")
+            for made in told:
+                self._send(made)
 
     def ask_for_key_frame(self) -> None:
         if self.source is not None and self.kind == "video":

@@ -34,12 +34,14 @@ const PUBLISHER_EVENTS = ['streamDestroyed', 'muteForced', 'destroyed'];
 
 const hostile = {
   told: [],
+  problems: [],
   uncoded: [],
   signals: [],
   streams: [],
   played: {},
   heard: {},
   publishers: [],
+  subscribers: {},
 
   tell(name) {
     hostile.told.push(name);
@@ -47,9 +49,14 @@ const hostile = {
 
   /** An application can act on names that begin with OT_ only. */
   fail(error) {
-    const name = error?.name ?? String(error);
-    hostile.tell(name);
+    const name = String(error?.name ?? error);
+    hostile.report({ title: name, message: error?.message });
     if (!name.startsWith('OT_')) hostile.uncoded.push(`${name}: ${error?.message}`);
+  },
+
+  report({ title, message }) {
+    hostile.tell(String(title));
+    hostile.problems.push([String(title), String(message)]);
   },
 
   async guarded(promise) {
@@ -79,7 +86,7 @@ const hostile = {
         hostile.signals.push({ data, encrypted });
       },
     });
-    OT.on('exception', ({ title }) => hostile.tell(title));
+    OT.on('exception', hostile.report);
     return (await hostile.guarded(session.connect.promise(token))) !== null;
   },
 
@@ -114,6 +121,19 @@ const hostile = {
     return hostile.guarded(hostile.session.signal(body));
   },
 
+  mute({ muted }) {
+    hostile.publishers.at(-1).publishAudio(!muted);
+  },
+
+  unsubscribe({ streamId }) {
+    hostile.session.unsubscribe(hostile.subscribers[streamId]);
+  },
+
+  preferSize({ streamId, width, height }) {
+    const resolution = { width, height };
+    return hostile.guarded(hostile.subscribers[streamId].setPreferredResolution(resolution));
+  },
+
   code() {
     return hostile.guarded(hostile.session.getVerificationCode());
   },
@@ -130,6 +150,7 @@ const hostile = {
         if (name.startsWith('encryptionSecret')) hostile.tell(name);
       });
     }
+    hostile.subscribers[streamId] = subscriber;
     const video = () => subscriber.element?.querySelector('video');
     const seen = (hostile.played[streamId] ??= []);
     setInterval(() => {
@@ -164,10 +185,11 @@ const hostile = {
 
   /** What came since the last time. */
   fetch() {
-    const { told, uncoded, signals, streams, played, heard } = hostile;
+    const { told, problems, uncoded, signals, streams, played, heard } = hostile;
     const taken = {
       now: performance.now(),
       told,
+      problems,
       uncoded,
       signals,
       streams,
@@ -180,7 +202,7 @@ const hostile = {
     ]) {
       for (const [streamId, seen] of Object.entries(from)) to[streamId] = seen.splice(0);
     }
-    Object.assign(hostile, { told: [], uncoded: [], signals: [], streams: [] });
+    Object.assign(hostile, { told: [], problems: [], uncoded: [], signals: [], streams: [] });
     return taken;
   },
 };

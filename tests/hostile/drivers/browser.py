@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.hostile import content
+from tests.hostile.call import Problem
 from tests.hostile.lies import Row
 from tests.hostile.running import play_all
 from tests.hostile.server import SESSION_ID
@@ -29,6 +30,7 @@ class BrowserClient:
         self.kind, self.person, self.number = driver.kind, person, number
         self.sample_s = LOOK_S
         self.told: list[str] = []
+        self.problems: list[Problem] = []
         self.uncoded: list[str] = []
         self.signals: list[dict[str, Any]] = []
         self.streams: list[str] = []
@@ -60,12 +62,22 @@ class BrowserClient:
     async def signal(self, data: str, to: str | None = None) -> None:
         await self._call("signal", data=data, to=to)
 
+    async def mute(self, muted: bool) -> None:
+        await self._call("mute", muted=muted)
+
+    async def unsubscribe(self, stream_id: str) -> None:
+        await self._call("unsubscribe", streamId=stream_id)
+
+    async def prefer_size(self, stream_id: str, width: int, height: int) -> None:
+        await self._call("preferSize", streamId=stream_id, width=width, height=height)
+
     async def code(self) -> str:
         return str(await self._call("code"))
 
     def take(self, fetched: dict[str, Any]) -> None:
         began = time.monotonic() - fetched["now"] / 1000
         self.told += fetched["told"]
+        self.problems += [Problem(code, words) for code, words in fetched["problems"]]
         self.uncoded += fetched["uncoded"]
         self.signals += fetched["signals"]
         self.streams += fetched["streams"]

@@ -12,6 +12,7 @@ from sealroute_client import Session
 from sealroute_client.errors import SealrouteError
 
 from tests.hostile import content
+from tests.hostile.call import Problem
 from tests.hostile.server import SESSION_ID
 
 KIND = "python"
@@ -58,6 +59,7 @@ class PythonClient:
     def __init__(self, url: str, token: str, secret: str | None, person: content.Person):
         self.person = person
         self.told: list[str] = []
+        self.problems: list[Problem] = []
         self.uncoded: list[str] = []
         self.signals: list[dict[str, Any]] = []
         self.played: dict[str, list[content.Seen]] = {}
@@ -67,10 +69,11 @@ class PythonClient:
         self._session.on("*", self._on_event)
         self._tasks: list[asyncio.Task[None]] = []
         self._publishers: list[Any] = []
+        self._subscribers: dict[str, Any] = {}
 
     def _on_event(self, event: Any) -> None:
         if event.name == "error":
-            self.told.append(type(event.detail["error"]).__name__)
+            self._fail(event.detail["error"])
             return
         self.told.append(event.name)
         if event.name == "signal":
@@ -80,11 +83,15 @@ class PythonClient:
             self.streams.append(stream_id)
             self._tasks.append(asyncio.create_task(self._watch(stream_id)))
 
+    def _fail(self, error: SealrouteError) -> None:
+        self.told.append(type(error).__name__)
+        self.problems.append(Problem(error.code, str(error)))
+
     async def _guarded(self, step: Any) -> Any:
         try:
             return await step
         except SealrouteError as error:
-            self.told.append(type(error).__name__)
+            self._fail(error)
         except Exception as error:  # noqa: BLE001 - judged: an application can do nothing with it
             self.told.append(type(error).__name__)
             self.uncoded.append(f"{type(error).__name__}: {error}")
@@ -118,6 +125,15 @@ class PythonClient:
     async def signal(self, data: str, to: str | None = None) -> None:
         await self._guarded(self._session.signal(data, type="chat", to=to))
 
+    async def mute(self, muted: bool) -> None:
+        await self._guarded(self._publishers[-1].publish_audio(not muted))
+
+    async def unsubscribe(self, stream_id: str) -> None:
+        await self._guarded(self._session.unsubscribe(self._subscribers[stream_id]))
+
+    async def prefer_size(self, stream_id: str, width: int, height: int) -> None:
+        await self._guarded(self._subscribers[stream_id].set_preferred_resolution((width, height)))
+
     async def code(self) -> str:
         return str(self._session.verification_code())
 
@@ -126,6 +142,7 @@ class PythonClient:
         if subscriber is None:
             return
         subscriber.on("*", lambda event: self.told.append(f"subscriber {event.name}"))
+        self._subscribers[stream_id] = subscriber
         played = self.played.setdefault(stream_id, [])
         heard = self.heard.setdefault(stream_id, [])
         await asyncio.gather(

@@ -1,6 +1,6 @@
 """The table of lies: what the server does, what the client must do, what the user must hear."""
 
-from tests.hostile.lies import answers, door, frames, messages, offers, replays, secrets
+from tests.hostile.lies import answers, door, frames, messages, offers, replays, requests, secrets
 from tests.hostile.lies.row import Must, Row
 
 TABLE: tuple[Row, ...] = (
@@ -11,6 +11,7 @@ TABLE: tuple[Row, ...] = (
     *answers.ROWS,
     *secrets.ROWS,
     *messages.ROWS,
+    *requests.ROWS,
 )
 
 

@@ -191,13 +191,15 @@ async def just_live(call: Call) -> None:
 
 async def inject_both_ways(call: Call) -> None:
     await join_and_try(call)
-    up = call.member(call.ada).uplink
+    ada = call.member(call.ada)
     if not call.stream_id:
         return
     for index, kind in enumerate(("audio", "video")):
         for number, packet in enumerate(forge.clear(kind)):
             payload_type = next(iter(call.track(kind).payload_types))
-            up.send(packet.but(number=number, ssrc=444_000 + index, payload_type=payload_type))
+            ada.inject_up(
+                packet.but(number=number, ssrc=444_000 + index, payload_type=payload_type)
+            )
     await pause(call)
 
 

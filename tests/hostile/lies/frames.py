@@ -254,11 +254,11 @@ class Late(Lie):
 
 async def inject_uplink(call: Call) -> None:
     await call.live()
-    up = call.member(call.ada).uplink
+    ada = call.member(call.ada)
     for kind in KINDS:
         for number, packet in enumerate(forge.clear(kind)):
             payload_type = next(iter(call.track(kind).payload_types))
-            up.send(packet.but(number=number, ssrc=333_333, payload_type=payload_type))
+            ada.inject_up(packet.but(number=number, ssrc=333_333, payload_type=payload_type))
     await pause(call)
 
 

@@ -122,7 +122,7 @@ async def replay_after_rekey(call: Call) -> None:
     await inject(call, kept)
 
 
-OFFER = ("downlinkOffer", "sdp:downlink.mid", "sdp:downlink.ssrc")
+OFFER = ("rtp", "downlinkOffer", "sdp:downlink.mid", "sdp:downlink.ssrc")
 ROWS = (
     row("replay", "plays a recording on the same m-line", replay),
     row("replay-beside-live", "plays a recording while live media goes on", replay_beside_live),
@@ -136,25 +136,24 @@ ROWS = (
         "replay-second-line",
         "a second m-line for the same Subscriber, and a recording on it",
         second_line,
-        covers=("sdp:downlink.second-line",),
+        covers=("rtp", "sdp:downlink.second-line"),
     ),
     row(
         "replay-stream-again",
         "destroys a stream, creates it again under its id, and plays a recording",
         replay_on_stream_again,
-        covers=("streamDestroyed", "streamCreated", "subscribed", "subscriberConnected"),
+        covers=("streamDestroyed", "streamCreated", "rtp"),
     ),
     row("replay-after-resume", "plays a recording after a resume", replay_after_resume),
     row(
         "replay-after-transport-lost",
         "says that the downlink is lost, and plays a recording over the next",
         replay_after_transport_lost,
-        covers=("transportLost",),
+        covers=("transportLost", "rtp"),
     ),
     row(
         "replay-after-rekey",
         "plays what was recorded under a secret that was given up",
         replay_after_rekey,
-        covers=("hintAnnounced",),
     ),
 )

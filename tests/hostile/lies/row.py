@@ -21,8 +21,8 @@ class Must(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`covers`: messages of the server and rules of SDP. `told`: any of these names is told,
-    the Python SDK's or the browser's."""
+    """`covers`: messages of the server and rules of SDP that the lie is told in; of none: an honest
+    row. `told`: any of these names is told, the Python SDK's or the browser's."""
 
     name: str
     does: str
@@ -36,7 +36,14 @@ class Row:
     async def play(self, call: Call) -> list[str]:
         """Tells the lie to a call, and says what the client or its user did not do then."""
         await self.act(call)
-        return await VERDICTS[self.must](self, call)
+        return [*await VERDICTS[self.must](self, call), *self._untold(call)]
+
+    def _untold(self, call: Call) -> list[str]:
+        """A lie that was never told shows nothing."""
+        lies = call.room.told_lies
+        if not self.covers:
+            return [f"an honest row told a lie in {about}" for about in sorted(lies)]
+        return [f"no lie was told in {about}" for about in self.covers if about not in lies]
 
 
 async def _refused(row: Row, call: Call) -> list[str]:

@@ -224,7 +224,7 @@ async def clear_signal(call: Call) -> None:
 async def clear_signal_of_api(call: Call) -> None:
     """Honest: the REST API's signals come in clear and say so."""
     await call.live()
-    call.member(call.bob).write({"t": "signalReceived", "type": "chat", "data": "of the API"})
+    call.member(call.bob).tell({"t": "signalReceived", "type": "chat", "data": "of the API"})
     await expect_signals(call, 1)
     if call.bob.signals[0].get("encrypted", call.bob.signals[0].get("isSealed")):
         raise AssertionError("a clear signal counts as encrypted")
@@ -285,8 +285,8 @@ ROWS = (
         for act, suffix in ((evict, "evict"), (change, "change"))
         for row in blocked(kind, act, suffix)
     ),
-    on("change", "honest: both change the secret", Answers, change, "hintAnnounced"),
-    on("evict", "honest: both change it at once", Answers, evict, "hintAnnounced"),
+    on("change", "honest: both change the secret", Answers, change),
+    on("evict", "honest: both change it at once", Answers, evict),
     Row(
         "change-while-publishing",
         "answers publish only after the secret has changed",
@@ -310,7 +310,7 @@ ROWS = (
     on("signal-of-other", "a signal as another member's", Lie, signal_of_other, "signalReceived"),
     on("signal-to-other", "a signal to another member", Lie, signal_to_other, "signalReceived"),
     on("signal-clear", "a clear signal as a member's", Lie, clear_signal, "signalReceived"),
-    on("signal-api", "honest: a signal of the API", Lie, clear_signal_of_api, "signalReceived"),
+    on("signal-api", "honest: a signal of the API", Lie, clear_signal_of_api),
     on("signal-changed", "a signal that was changed", Lie, changed_signal, "signalReceived"),
     on("signal-both", "clear words beside the seal", Unsealed, signal_with_both, "signalReceived"),
 )

@@ -72,6 +72,19 @@ class HttpSettings:
         0,
         1_000_000,
     )
+    pending_connections: int = knob(
+        2_048,
+        "Connections that have not joined a session: handshakes of TLS, requests, idle ones. Beyond"
+        " them somebody who only waits gives way, of the network that has the most. 0: no limit.",
+        0,
+        1_000_000,
+    )
+    pending_connections_of_network: int = knob(
+        1_024,
+        "Of these, from one network, unless it is a trusted proxy's. 0: no limit.",
+        0,
+        1_000_000,
+    )
     allowed_origins: str = knob(
         "*", "Web origins that may open the WebSocket, with blanks between; * allows all."
     )

@@ -6,7 +6,6 @@ would repeat the peer's bytes in its answer and in its log, where there could be
 """
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -16,8 +15,10 @@ import structlog
 from aiohttp import web
 
 from config.settings import HttpSettings
+from signaling.connection_gate import ConnectionGate, Ending, Place
 from signaling.domain.errors import BadRequest, DomainError, ErrorCode, Unavailable
 from signaling.domain.session_state import Bucket
+from signaling.http_listener import Listener, Reception, listening_sockets
 from signaling.request_gate import RETRY_AFTER_S, RequestGate
 from signaling.rest.answers import Answer, error_answer
 from signaling.websocket_connection import WebSocketConnection
@@ -51,18 +52,26 @@ class Deadlines:
 class _Connection(WebSocketConnection):
     """One connection of a peer."""
 
-    __slots__ = ("_deadlines", "_gate", "_head_deadline", "bucket")
+    __slots__ = ("_deadlines", "_gate", "_head_deadline", "_places", "bucket")
 
-    def __init__(self, manager: "_Server", **options: Any) -> None:  # noqa: ANN401 - the library's
+    def __init__(
+        self,
+        manager: "_Server",
+        place: Place | None,
+        **options: Any,  # noqa: ANN401 - the library's
+    ) -> None:
         deadlines = manager.deadlines
         super().__init__(manager, keepalive_timeout=deadlines.idle_s, **options)
-        self._gate = manager.gate
+        self._gate, self._places = manager.gate, manager.places
+        self.place = place
         self.bucket: Bucket | None = None
         self._deadlines = deadlines
         self._head_deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        if self.place is not None:
+            self.place.ends_by(self._abort)
         if self._gate is not None:
             peer = transport.get_extra_info("peername")
             self.bucket = self._gate.bucket(peer[0] if peer else None)
@@ -80,7 +89,13 @@ class _Connection(WebSocketConnection):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._forget_head()
+        if self.place is not None:
+            self.place.leave()
         super().connection_lost(exc)
+
+    def _abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
 
     def _expect_head(self) -> None:
         self._head_deadline = self._loop.call_later(self._deadlines.head_s, self._drop)
@@ -93,18 +108,25 @@ class _Connection(WebSocketConnection):
     def _drop(self) -> None:
         self._head_deadline = None
         log.debug("slow client", reason="request head")
+        self._count(Ending.HEAD_TIMEOUT)
         self.force_close()
+
+    def _count(self, ending: Ending) -> None:
+        if self._places is not None:
+            self._places.count(ending)
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """A peer that does not read its answer loses it."""
         transport = self.transport
+        self.await_client()
         try:
             async with asyncio.timeout(self._deadlines.answer_s):
                 return await super().finish_response(request, resp, start_time)
         except TimeoutError:
             log.debug("slow client", reason="answer")
+            self._count(Ending.ANSWER_TIMEOUT)
             if transport is not None:
                 transport.abort()
             return resp, True
@@ -144,14 +166,17 @@ def _last_response(answer: Answer, **headers: str) -> web.Response:
 _Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
-def _behind(gate: RequestGate, handler: _Handler) -> _Handler:
+def _behind(gate: RequestGate | None, handler: _Handler) -> _Handler:
     """The handler of all requests, for those that the gate admits."""
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         connection = request.protocol
-        own = connection.bucket if isinstance(connection, _Connection) else None
-        refusal: DomainError | None = gate.refusal(request, own)
-        if refusal is None:
+        own = None
+        if isinstance(connection, _Connection):
+            connection.work()
+            own = connection.bucket
+        refusal: DomainError | None = None if gate is None else gate.refusal(request, own)
+        if gate is None or refusal is None:
             return await handler(request)
         log.debug("request refused", reason=refusal.message)
         if not await gate.hold() and request.transport is not None:
@@ -163,27 +188,34 @@ def _behind(gate: RequestGate, handler: _Handler) -> _Handler:
 
 
 class _Server(web.Server):
-    def __init__(self, made: web.Server, deadlines: Deadlines, gate: RequestGate | None) -> None:
-        handler = made.request_handler
+    def __init__(self, made: web.Server, deadlines: Deadlines, gates: "Gates") -> None:
         super().__init__(
-            handler if gate is None else _behind(gate, handler),
+            _behind(gates.requests, made.request_handler),
             request_factory=made.request_factory,
             loop=made._loop,  # noqa: SLF001 - a twin of the library's own
             **made._kwargs,  # noqa: SLF001 - the same
         )
-        self.deadlines, self.gate = deadlines, gate
+        self.deadlines, self.gate, self.places = deadlines, gates.requests, gates.connections
 
-    def __call__(self) -> _Connection:
-        return _Connection(self, loop=self._loop, **self._kwargs)
+    def connection(self, place: Place | None) -> _Connection:
+        return _Connection(self, place, loop=self._loop, **self._kwargs)
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """Of one listener: what limits strangers before a route is asked. None: nothing does."""
+
+    requests: RequestGate | None = None
+    connections: ConnectionGate | None = None
 
 
 class HttpRunner(web.AppRunner):
     """Runs an application; the other parts of the library are as they come."""
 
-    __slots__ = ("_deadlines", "_gate")
+    __slots__ = ("_deadlines", "_gates")
 
     def __init__(
-        self, app: web.Application, deadlines: Deadlines, gate: RequestGate | None = None
+        self, app: web.Application, deadlines: Deadlines, gates: Gates | None = None
     ) -> None:
         super().__init__(
             app,
@@ -194,16 +226,27 @@ class HttpRunner(web.AppRunner):
             # Compressed bodies are refused; the library must not have opened them by then.
             auto_decompress=False,
         )
-        self._deadlines, self._gate = deadlines, gate
+        self._deadlines, self._gates = deadlines, gates or Gates()
 
     async def _make_server(self) -> web.Server:
-        return _Server(await super()._make_server(), self._deadlines, self._gate)
+        return _Server(await super()._make_server(), self._deadlines, self._gates)
+
+    @property
+    def addresses(self) -> list[Any]:
+        return [
+            address for site in self.sites if isinstance(site, _Site) for address in site.addresses
+        ]
 
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
         """Errors: `OSError` when the address can not be had; then nothing stays open."""
         await self.setup()
-        site = _Site(self, host, port, ssl_context=tls, backlog=BACKLOG, reuse_address=True)
-        site.handshake_s = self._deadlines.head_s
+        server = self.server
+        if not isinstance(server, _Server):
+            raise TypeError("the runner has no server of ours")
+        reception = Reception(
+            server.connection, self._gates.connections, tls, self._deadlines.head_s
+        )
+        site = _Site(self, host, port, reception)
         try:
             await site.start()
         except OSError:
@@ -212,33 +255,28 @@ class HttpRunner(web.AppRunner):
 
 
 class _Site(web.TCPSite):
-    """One listening address. A TLS handshake has a deadline."""
+    """One listening address. A TLS handshake has a deadline, and every connection a place."""
 
-    __slots__ = ("handshake_s",)
+    __slots__ = ("_listener", "_reception", "_where")
 
-    handshake_s: float
+    def __init__(self, runner: HttpRunner, host: str, port: int, reception: Reception) -> None:
+        super().__init__(runner, host, port, backlog=BACKLOG)
+        self._where = (host, port)
+        self._reception = reception
+        self._listener: Listener | None = None
 
     async def start(self) -> None:
         await web.BaseSite.start(self)
-        server = self._runner.server
-        if server is None:
-            raise RuntimeError("the runner has no server")
-        # The loop would take IPv6 alone for "::"; for media it means both families.
-        both = _both_families(self._port, self._backlog) if self._host == "::" else None
-        where = {"host": self._host, "port": self._port, "reuse_address": self._reuse_address}
-        self._server = await asyncio.get_running_loop().create_server(
-            server,
-            ssl=self._ssl_context,
-            ssl_handshake_timeout=None if self._ssl_context is None else self.handshake_s,
-            backlog=self._backlog,
-            **(where if both is None else {"sock": both}),
+        self._listener = Listener(
+            await listening_sockets(*self._where, self._backlog), self._reception
         )
 
+    async def stop(self) -> None:
+        await super().stop()
+        if self._listener is not None:
+            self._listener.close()
 
-def _both_families(port: int, backlog: int) -> socket.socket:
-    """A socket on `::` that takes IPv4 too. Errors: `OSError`."""
-    opened = socket.create_server(
-        ("::", port), family=socket.AF_INET6, backlog=backlog, dualstack_ipv6=True
-    )
-    opened.setblocking(False)
-    return opened
+    @property
+    def addresses(self) -> list[Any]:
+        listener = self._listener
+        return [] if listener is None else [one.getsockname() for one in listener.sockets]

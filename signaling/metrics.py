@@ -107,6 +107,12 @@ class Metrics:
             ("reason",),
             registry=registry,
         )
+        self.connections_ended = Counter(
+            "sealroute_http_connections_ended_total",
+            "HTTP connections of strangers that the server refused or ended.",
+            ("reason",),
+            registry=registry,
+        )
         self.websocket_messages = Counter(
             "sealroute_websocket_messages_total",
             "Signaling messages.",

@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -25,8 +26,9 @@ from signaling.administration import DEVELOPMENT_FILE, NO_PROJECT, first_project
 from signaling.authenticator import Authenticator
 from signaling.callbacks.service import running_callbacks, target_policy
 from signaling.clock import Clock, SystemClock
+from signaling.connection_gate import ConnectionGate
 from signaling.directory import SessionDirectory
-from signaling.http_runner import Deadlines, HttpRunner
+from signaling.http_runner import Deadlines, Gates, HttpRunner
 from signaling.ice_servers import ice_servers_of
 from signaling.live_actors import LiveActors
 from signaling.logs import configure_logs
@@ -128,18 +130,11 @@ async def running_server(
         )
         web_app = WebApp(surface)
 
-        def request_gate() -> RequestGate:
-            def count(limit: str) -> None:
-                metrics.requests_refused.labels(limit).inc()
-
-            return RequestGate(settings.http, clock, count)
-
-        operations = await _listen_for_operators(
-            web_app.build_operations(), settings, request_gate()
-        )
+        gates = partial(_gates, settings, clock, metrics)
+        operations = await _listen_for_operators(web_app.build_operations(), settings, gates())
         stack.push_async_callback(operations.cleanup)
         certificate = ServedCertificate.of(settings.http, metrics)
-        runner = await _listen(web_app.build(), settings, request_gate(), certificate)
+        runner = await _listen(web_app.build(), settings, gates(), certificate)
         stack.push_async_callback(_leave, runner, directory, readiness, settings)
         for sampler in (
             *(_sample_lag(metrics), _sample_counts(metrics, live)),
@@ -205,25 +200,40 @@ def _media_words(addresses: tuple[str, ...]) -> str:
     return f"{told}\n{ONLY_LOOPBACK}" if only_loopback(addresses) else told
 
 
+def _gates(settings: Settings, clock: Clock, metrics: Metrics) -> Gates:
+    """For one listener; what they refuse is counted for all of them."""
+
+    def count_request(limit: str) -> None:
+        metrics.requests_refused.labels(limit).inc()
+
+    def count_connection(ending: str) -> None:
+        metrics.connections_ended.labels(ending).inc()
+
+    return Gates(
+        RequestGate(settings.http, clock, count_request),
+        ConnectionGate(settings.http, clock, count_connection),
+    )
+
+
 async def _listen(
     app: web.Application,
     settings: Settings,
-    gate: RequestGate,
+    gates: Gates,
     certificate: ServedCertificate | None,
 ) -> web.AppRunner:
-    runner = HttpRunner(app, Deadlines.of(settings.http), gate)
+    runner = HttpRunner(app, Deadlines.of(settings.http), gates)
     tls = None if certificate is None else certificate.listening
     await runner.listen(settings.http.host, settings.http.port, tls)
     return runner
 
 
 async def _listen_for_operators(
-    app: web.Application, settings: Settings, gate: RequestGate
+    app: web.Application, settings: Settings, gates: Gates
 ) -> web.AppRunner:
     """A taken port does not stop the calls: the server goes on without metrics, and says so."""
     wanted = settings.operations
     port = 0 if settings.http.port == 0 and wanted == OperationsSettings() else wanted.port
-    runner = HttpRunner(app, Deadlines.of(settings.http), gate)
+    runner = HttpRunner(app, Deadlines.of(settings.http), gates)
     try:
         await runner.listen(wanted.host, port, None)
     except OSError as cause:

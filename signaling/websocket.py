@@ -187,6 +187,7 @@ class WebSocketGate:
             ) from None
         if frame is None:
             return None
+        way.connection.work()
         begin_s = self._clock.monotonic_s()
         hello = _decode(frame, way.encoding)
         if not isinstance(hello, m.Hello):

@@ -10,6 +10,7 @@ from typing import Any
 
 from aiohttp.web_protocol import RequestHandler
 
+from signaling.connection_gate import Place
 from signaling.stranger_frames import StrangerFrames
 
 _CLOSE = b"\x88\x02"
@@ -23,9 +24,18 @@ MOST_AT_ONCE = 4_096
 
 class WebSocketConnection(RequestHandler):
     """`overran`: it sent more than a stranger may. `on_writable` is called when what waited in
-    the transport has gone down; `writing_paused` until then."""
+    the transport has gone down; `writing_paused` until then. `place`: among the connections of
+    strangers, while it is one."""
 
-    __slots__ = ("_hung_up", "_stranger", "_upgrade_answered", "_waiting", "on_writable", "overran")
+    __slots__ = (
+        "_hung_up",
+        "_stranger",
+        "_upgrade_answered",
+        "_waiting",
+        "on_writable",
+        "overran",
+        "place",
+    )
 
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - the library's
         super().__init__(*arguments, **options)
@@ -35,6 +45,17 @@ class WebSocketConnection(RequestHandler):
         self._waiting = bytearray()
         self.on_writable: Callable[[], None] | None = None
         self.overran = False
+        self.place: Place | None = None
+
+    def await_client(self) -> None:
+        """The client's turn: to send a body or a first message, or to read an answer."""
+        if self.place is not None:
+            self.place.wait()
+
+    def work(self) -> None:
+        """The server's turn."""
+        if self.place is not None:
+            self.place.work()
 
     def expect_stranger(self, most_bytes: int) -> None:
         """Until `admit` at most so many bytes come, in few frames. What came behind the request in
@@ -47,11 +68,14 @@ class WebSocketConnection(RequestHandler):
     def begin(self) -> None:
         """The upgrade was answered: from here on a close frame is understood."""
         self._upgrade_answered = True
+        self.await_client()
         if self.overran:
             self.hang_up(_TOO_BIG)
 
     def admit(self) -> None:
         self._stranger = None
+        if self.place is not None:
+            self.place.leave()
 
     def data_received(self, data: bytes) -> None:
         if self._hung_up or self.overran:

@@ -70,7 +70,7 @@ class Server:
         async with aiohttp.ClientSession() as http, asyncio.timeout(15):
             while True:
                 with contextlib.suppress(aiohttp.ClientError):
-                    async with http.get(f"{self.url}/readyz") as answer:
+                    async with http.get(f"{self.url}/readyz", ssl=False) as answer:
                         if answer.status == 200:
                             return
                 await asyncio.sleep(0.1)

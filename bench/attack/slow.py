@@ -25,6 +25,8 @@ _FRAME = b"\x82\xfe\x10\x00\x00\x00\x00\x00"
 """Of a binary message of 4,096 bytes (RFC 6455 section 5.2)."""
 _UPGRADED_SHARE = 5
 """One client in so many."""
+_NETWORK = "127.0.{}.1"
+"""They have many networks, and the honest are of another one."""
 _STARTED_PER_S = 1_000
 _BYTE_EVERY_S = 1.0
 
@@ -67,7 +69,7 @@ class Herd:
     def __init__(self, host: str, port: int, size: int) -> None:
         self._host, self._port, self._size = host, port, size
         self._missing = size
-        self._made = 0
+        self.made = 0
         self.open: deque[Slow] = deque()
         self.borne_s: list[float] = []
         self.most = 0
@@ -83,12 +85,15 @@ class Herd:
         await asyncio.gather(*(self._start() for _ in range(count)))
 
     async def _start(self) -> None:
-        self._made += 1
-        upgrades = self._made % _UPGRADED_SHARE == 0
+        self.made += 1
+        upgrades = self.made % _UPGRADED_SHARE == 0
         loop = asyncio.get_running_loop()
         try:
             await loop.create_connection(
-                lambda: Slow(self, upgrades=upgrades), self._host, self._port
+                lambda: Slow(self, upgrades=upgrades),
+                self._host,
+                self._port,
+                local_addr=(_NETWORK.format(self.made % 250 + 1), 0),
             )
         except OSError:
             self.refused += 1
@@ -113,6 +118,7 @@ async def work(url: str, size: int, seconds: float) -> dict[str, float]:
     herd = Herd(place.hostname or "127.0.0.1", place.port or 80, size)
     await herd.run(seconds)
     return {
+        "made": herd.made,
         "most_open": herd.most,
         "dropped": len(herd.borne_s),
         "refused": herd.refused,

@@ -1,10 +1,12 @@
 """The body of a request, within its limits of size and time. Every route reads by this."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 from aiohttp import web
 
 from signaling.domain.errors import BadRequest, ErrorCode
+from signaling.websocket_connection import WebSocketConnection
 
 
 def refuse_compressed(request: web.Request) -> None:
@@ -28,10 +30,22 @@ async def read_body(request: web.Request, limit: int, timeout_s: float) -> bytes
     body = bytearray()
     try:
         async with asyncio.timeout(timeout_s):
-            async for chunk in request.content.iter_any():
+            async for chunk in body_chunks(request):
                 body += chunk
                 if len(body) > limit:
                     raise BadRequest(ErrorCode.BODY_TOO_LARGE)
     except TimeoutError as cause:
         raise BadRequest(ErrorCode.BODY_INVALID, "The body took too long.") from cause
     return bytes(body)
+
+
+async def body_chunks(request: web.Request) -> AsyncIterator[bytes]:
+    """As they come; until the last one it is the client's turn."""
+    connection = request.protocol
+    stranger = connection if isinstance(connection, WebSocketConnection) else None
+    if stranger is not None:
+        stranger.await_client()
+    async for chunk in request.content.iter_any():
+        yield chunk
+    if stranger is not None:
+        stranger.work()

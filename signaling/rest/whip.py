@@ -28,6 +28,7 @@ from signaling.domain.tokens import Admission
 from signaling.metrics import Metrics
 from signaling.rest import whip_requests as requests
 from signaling.rest.answers import error_answer
+from signaling.rest.reading import body_chunks
 from signaling.rest.whip_client import HttpMember, hello_of, publish_of
 from signaling.seat import JoiningClient
 
@@ -207,7 +208,7 @@ class WhipGate:
         body = bytearray()
         try:
             async with asyncio.timeout(self._read_timeout_s):
-                async for chunk in request.content.iter_any():
+                async for chunk in body_chunks(request):
                     body += chunk
                     if len(body) > MAX_OFFER_BYTES:
                         raise error(ErrorCode.SDP_TOO_LARGE)

@@ -46,6 +46,7 @@ async def enter(rooms, session=None, body=b"{}", remote="192.0.2.7", headers=(),
             yield body[begin : begin + size]
 
     request = SimpleNamespace(
+        protocol=None,
         match_info={} if session is None else {"session": session},
         content=SimpleNamespace(iter_any=segments),
         body_exists=True,
@@ -135,6 +136,7 @@ async def test_a_body_that_does_not_end_has_a_deadline(store):
         await asyncio.Event().wait()
 
     request = SimpleNamespace(
+        protocol=None,
         match_info={},
         content=SimpleNamespace(iter_any=never),
         body_exists=True,

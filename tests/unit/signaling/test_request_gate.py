@@ -6,7 +6,7 @@ from aiohttp import web
 
 from config.settings import HttpSettings
 from signaling import request_gate
-from signaling.http_runner import Deadlines, HttpRunner
+from signaling.http_runner import Deadlines, Gates, HttpRunner
 from signaling.request_gate import BURST_S, HEALTH_PER_S, RequestGate
 
 
@@ -30,7 +30,7 @@ class Site:
         app.router.add_route("*", "/{path:.*}", self._route)
         self.gate = gate = RequestGate(settings, self.clock, self.counted.append, self._wait)
         self.waited = []
-        self.runner = HttpRunner(app, Deadlines.of(settings), gate)
+        self.runner = HttpRunner(app, Deadlines.of(settings), Gates(gate))
 
     async def _wait(self, delay_s):
         self.waited.append(delay_s)

@@ -1,0 +1,164 @@
+"""Whose connection gives way where there are more of strangers than there may be."""
+
+import random
+from collections import Counter
+
+import pytest
+
+from config.settings import HttpSettings
+from signaling.connection_gate import ConnectionGate, Ending
+
+
+class FakeClock:
+    now_s = 1_000.0
+
+    def monotonic_s(self):
+        return self.now_s
+
+    def unix_s(self):
+        return self.now_s
+
+
+class Hall:
+    """A gate, and the connections that came through it in the order of their names."""
+
+    def __init__(self, **settings):
+        self.clock, self.counted, self.open = FakeClock(), Counter(), {}
+        made = {"requests_per_s_of_network": 0, **settings}
+        self.gate = ConnectionGate(HttpSettings(**made), self.clock, self._count)
+
+    def _count(self, ending):
+        self.counted[ending] += 1
+
+    def come(self, name, network=1):
+        """Whether it was taken; `self.open` has those that still are."""
+        place = self.gate.take(f"10.0.{network}.{len(name)}", lambda: self.open.pop(name))
+        if place is not None:
+            self.open[name] = place
+        return place is not None
+
+
+@pytest.fixture
+def small():
+    return Hall(pending_connections=6, pending_connections_of_network=3)
+
+
+def test_in_a_full_network_the_one_that_waits_longest_gives_way(small):
+    for name in "abc":
+        assert small.come(name)
+    small.open["a"].work()
+    small.open["a"].wait()
+    assert small.come("d")
+    assert small.come("e")
+    assert sorted(small.open) == ["a", "d", "e"]
+    assert small.counted == {Ending.GAVE_WAY: 2}
+
+
+def test_whom_the_server_works_for_does_not_give_way_to_neighbors(small):
+    for name in "abc":
+        small.come(name)
+        small.open[name].work()
+    assert not small.come("d")
+    assert (sorted(small.open), small.counted) == (["a", "b", "c"], {Ending.NETWORK_LIMIT: 1})
+    small.open.pop("b").leave()
+    assert small.come("d")
+
+
+def test_in_a_full_server_somebody_of_the_largest_network_gives_way(small):
+    for name in "abc":
+        small.come(name, network=1)
+    small.come("x", network=2)
+    for name in "yz":
+        small.come(name, network=3)
+    assert small.come("new", network=4)
+    assert small.come("other", network=5)
+    assert sorted(small.open) == ["b", "c", "new", "other", "x", "z"]
+
+
+def test_even_one_that_is_worked_for_gives_way_to_another_network(small):
+    for name, network in (("a", 1), ("b", 1), ("c", 1), ("x", 2), ("y", 2), ("z", 2)):
+        small.come(name, network)
+        small.open[name].work()
+    assert small.come("new", network=3)
+    assert sorted(small.open) == ["b", "c", "new", "x", "y", "z"]
+
+
+def test_a_network_that_has_the_most_takes_no_other_networks_place():
+    hall = Hall(pending_connections=2, pending_connections_of_network=0)
+    hall.come("a", network=1)
+    hall.come("x", network=2)
+    for number in range(20):
+        assert hall.come(f"b{number}", network=1)
+    assert sorted(hall.open) == ["b19", "x"]
+    hall.open["b19"].work()
+    assert not hall.come("c", network=1)
+    assert hall.counted[Ending.LIMIT] == 1
+
+
+def test_an_admitted_client_has_left_and_gives_way_to_nobody(small):
+    small.come("member")
+    small.open["member"].leave()
+    for number in range(50):
+        small.come(f"s{number}")
+    assert "member" in small.open
+    assert len(small.gate) == 3
+    # What it does later is no news to the gate.
+    small.open["member"].wait()
+    small.open["member"].leave()
+    assert len(small.gate) == 3
+
+
+def test_connections_of_one_network_have_a_rate_that_time_gives_back():
+    hall = Hall(requests_per_s_of_network=2)
+    taken = [hall.come(f"a{number}") for number in range(25)]
+    assert taken == [True] * 20 + [False] * 5
+    assert hall.counted == {Ending.NETWORK_RATE: 5}
+    assert hall.come("x", network=2)
+    hall.clock.now_s += 1
+    assert [hall.come(f"b{number}") for number in range(3)] == [True, True, False]
+
+
+def test_a_trusted_proxy_opens_as_many_as_it_likes():
+    hall = Hall(
+        pending_connections=2, pending_connections_of_network=1, trusted_proxies="10.0.9.0/24"
+    )
+    assert all(hall.come(f"p{number}", network=9) for number in range(100))
+    assert (len(hall.gate), len(hall.open)) == (0, 100)
+
+
+def test_without_limits_everybody_is_taken():
+    hall = Hall(pending_connections=0, pending_connections_of_network=0)
+    assert all(hall.come(f"a{number}") for number in range(5_000))
+    assert not hall.counted
+
+
+def test_where_the_system_has_no_descriptor_somebody_gives_way(small):
+    small.gate.make_room()
+    small.come("a")
+    small.come("b", network=2)
+    small.gate.make_room()
+    assert len(small.open) == 1
+    assert small.counted == {Ending.NO_DESCRIPTORS: 2, Ending.GAVE_WAY: 1}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_comes_and_goes_the_limits_hold_and_the_books_balance(seed):
+    draw = random.Random(seed)
+    hall = Hall(pending_connections=40, pending_connections_of_network=15)
+    networks = {}
+    for number in range(3_000):
+        act = draw.randrange(4)
+        if act < 2 or not hall.open:
+            name, network = f"c{number}", draw.choice([1, 1, 1, 2, 3, draw.randrange(4, 60)])
+            if hall.come(name, network):
+                networks[name] = network
+        else:
+            name = draw.choice(list(hall.open))
+            place = hall.open[name]
+            (place.work, place.wait)[draw.randrange(2)]()
+            if act == 3:
+                hall.open.pop(name).leave()
+        of_networks = Counter(networks[name] for name in hall.open)
+        assert len(hall.gate) == len(hall.open) <= 40
+        assert max(of_networks.values(), default=0) <= 15
+        assert hall.gate._largest == max(of_networks.values(), default=0)

@@ -32,6 +32,9 @@ class Server:
     def __init__(self, *, e2ee: object = True, refuse: bool = False) -> None:
         self.e2ee = e2ee
         self.media_mode: object = "routed"
+        self.session_id = "session"
+        self.answers_to: int | None = None
+        """The number of the request that the welcome names; None: the one that came."""
         self.refuse = refuse
         self.silent: set[str] = set()
         """Requests that get no answer."""
@@ -117,10 +120,10 @@ class Server:
         await self.send(
             {
                 "t": "welcome",
-                "re": message["id"],
+                "re": message["id"] if self.answers_to is None else self.answers_to,
                 "connection": self.connection,
                 "session": {
-                    "sessionId": "session",
+                    "sessionId": self.session_id,
                     "e2ee": self.e2ee,
                     "mediaMode": self.media_mode,
                 },

@@ -154,17 +154,22 @@ errors leave it open, but for those of a client that goes on breaking the rules.
 _ENDS = f"""
 ## Close codes
 
-| code | meaning |
-|---|---|
-| 1000 | after `bye`, and after `disconnected` with the reason `clientDisconnected` |
-| 1009 | a frame is larger than a message may be |
-| 1011 | the server failed |
-| 1012 | after `disconnected` with the reason `serverShutdown`; come back in a moment |
-| 4000 + status | `hello` failed: the code of the error table; 4400 also after 20 invalid messages |
-| 4403 | after `disconnected` with the reason `forceDisconnected` |
-| {FLOOD} | went on sending more than it may (`message_flood`): the connection is gone |
-| 4408 | silent, or taken up on another WebSocket (`networkDisconnected`) |
-| none | a client that does not read what it is sent is dropped; it may resume |
+"Ends": the client tells the application that it was disconnected, and does not come back by itself.
+"Comes back": the client takes its connection up again. Where the server does not know it any more,
+the Python client joins again; the browser's tells `networkDisconnected`, and the application does.
+
+| code | meaning | the client |
+|---|---|---|
+| 1000 | after `bye`, and after `disconnected` with the reason `clientDisconnected` | ends |
+| 1009 | a frame is larger than a message may be | ends |
+| 1011 | the server failed | comes back |
+| 1012 | after `disconnected` with the reason `serverShutdown` | comes back, as another connection |
+| 4000 + status | `hello` failed: the code of the error table | see the code |
+| 4400 | also after 20 invalid messages | ends |
+| 4403 | after `disconnected` with the reason `forceDisconnected` | ends |
+| {FLOOD} | went on sending more than it may (`message_flood`): the connection is gone | ends |
+| 4408 | silent, or taken up on another WebSocket (`networkDisconnected`) | comes back |
+| none | a client that does not read what it is sent is dropped | comes back |
 """
 
 _LAST_CLIENT_CODE = ErrorCode.TRANSPORT_CLOSED

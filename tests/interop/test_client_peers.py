@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from aiortc import RTCConfiguration
+from aiortc import RTCConfiguration, RTCPeerConnection
 from sealroute_client.media import loopback
 from sealroute_client.peers import PeerConnections
 
@@ -101,3 +101,33 @@ async def test_who_closes_what_is_closing_or_closed_waits_for_no_more_than_that(
     await peer.close()
     assert peer.connectionState == "closed"
     await peers.close()
+
+
+async def test_a_handshake_that_the_other_end_leaves_unfinished_is_told(peers, monkeypatch) -> None:
+    """ICE connects, and then nothing comes: it would wait for ever."""
+    monkeypatch.setattr("sealroute_client.peers.CONNECT_TIMEOUT_S", 2.0)
+    told: list[bool] = []
+    near = peers.open()
+    near.on_unreachable = lambda: told.append(True)
+    far = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+
+    async def silence(*_parameters: object) -> None:
+        await asyncio.sleep(60)
+
+    try:
+        await gather(near)
+        await far.setRemoteDescription(near.localDescription)
+        for transceiver in far.getTransceivers():
+            monkeypatch.setattr(transceiver.receiver.transport, "start", silence)
+        await far.setLocalDescription(await far.createAnswer())
+        await near.setRemoteDescription(far.localDescription)
+        async with asyncio.timeout(10):
+            while near.iceConnectionState != "completed":  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            assert near.connectionState == "connecting"
+            while not told:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    finally:
+        await far.close()
+        await peers.close()
+    assert told == [True]

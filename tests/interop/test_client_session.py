@@ -2,18 +2,25 @@
 by the client's own two ends joined crosswise."""
 
 import asyncio
+import re
+from unittest import mock
 
 import pytest
 from sealroute_client import (
+    ConnectFailed,
     EncryptionError,
     EncryptionSecretMissing,
     InvalidEncryptionSecret,
     ServerError,
     encryption,
+    server_messages,
 )
 from sealroute_client.e2ee.secret import derive
 from sealroute_client.e2ee.signals import SignalContent, SignalSealer
+from sealroute_client.signaling import FINAL, PASSING
 
+from signaling.domain.errors import ERRORS, Unavailable
+from signaling.protocol.document import document
 from tests.small_server import SECRET, Server, session_of, until
 
 pytestmark = pytest.mark.interop
@@ -175,17 +182,107 @@ async def test_an_end_by_the_server_is_told_with_its_reason(server) -> None:
     assert reasons == ["forceDisconnected"]
 
 
-async def test_a_client_that_sent_too_much_ends_with_that_error_and_does_not_come_back(
-    server,
-) -> None:
+ENDS = {
+    1009: ["message_too_large"],
+    4400: ["invalid_message"],
+    4403: [],
+    4430: ["message_flood"],
+}
+"""Close codes of who must not come back, and the errors that are told."""
+
+
+@pytest.mark.parametrize("code", ENDS)
+async def test_a_client_that_must_not_come_back_ends_with_the_reason(server, code) -> None:
+    session = session_of(server)
+    codes: list[str] = []
+    session.on("error", lambda event: codes.append(event.error.code))
+    reasons: list[str] = []
+    session.on("disconnected", lambda event: reasons.append(event.reason))
+    await session.connect()
+    await server.socket.close(code=code)
+    await asyncio.wait_for(session.wait_closed(), 5)
+    assert codes == ENDS[code]
+    assert reasons == ["forceDisconnected"]
+    assert len(server.hellos) == 1
+
+
+COMES_BACK = {1000, 1001, 1006, 1011, 1012, 4408, 4429, 4503}
+
+
+@pytest.mark.parametrize("code", sorted(COMES_BACK - {1006}))
+async def test_after_any_other_end_of_its_websocket_a_client_comes_back(server, code) -> None:
     session = session_of(server)
     told: list[str] = []
     session.on("*", lambda event: told.append(event.name))
+    await session.connect()
+    await server.socket.close(code=code)
+    await until(lambda: "sessionReconnected" in told)
+    await session.disconnect()
+    assert len(server.hellos) == 2
+
+
+def test_each_close_code_of_the_protocol_is_an_end_or_a_way_back() -> None:
+    """`document` lists them; those of a refused greeting come before there is a session."""
+    listed = {int(code) for code in re.findall(r"^\| (\d{4}) \|", document(), re.MULTILINE)}
+    assert listed <= ENDS.keys() | COMES_BACK
+    assert ENDS.keys() == FINAL.keys()
+
+
+def test_what_the_server_refuses_for_a_while_is_asked_again() -> None:
+    passing = {code.value for code, row in ERRORS.items() if row.kind is Unavailable}
+    assert passing - {"feature_unavailable"} | {"rate_limited"} == PASSING
+
+
+async def test_a_server_that_goes_down_as_planned_finds_its_clients_again(server) -> None:
+    session = session_of(server)
+    told: list[str] = []
+    session.on("*", lambda event: told.append(event.name))
+    await session.connect()
+    await server.send({"t": "disconnected", "reason": "serverShutdown"})
+    await until(lambda: "sessionReconnected" in told)
+    await session.disconnect()
+    assert told.index("sessionReconnecting") < told.index("sessionReconnected")
+    assert len(server.hellos) == 2
+
+
+async def test_a_farewell_without_a_reason_is_told_and_is_none(server) -> None:
+    session = session_of(server)
     codes: list[str] = []
     session.on("error", lambda event: codes.append(event.error.code))
     await session.connect()
-    await server.socket.close(code=4430, message=b"message_flood")
-    await until(lambda: "disconnected" in told or "sessionDisconnected" in told)
+    await server.send({"t": "disconnected"})
+    await until(lambda: codes == ["unexpected_server_response"])
+    assert session.connection_id
     await session.disconnect()
-    assert codes == ["message_flood"]
-    assert len(server.hellos) == 1
+
+
+async def test_a_welcome_into_another_session_is_refused(server) -> None:
+    server.session_id = "another"
+    with pytest.raises(EncryptionError, match="another session"):
+        await session_of(server).connect()
+    assert server.received("publish") == []
+
+
+async def test_a_welcome_that_answers_another_request_is_none(server) -> None:
+    server.answers_to = 7
+    with pytest.raises(ConnectFailed):
+        await session_of(server).connect()
+
+
+async def test_a_message_that_makes_no_sense_is_told_once_and_the_session_goes_on(server) -> None:
+    session = session_of(server)
+    codes: list[str] = []
+    session.on("error", lambda event: codes.append(event.error.code))
+    await session.connect()
+
+    def fail(_message: object) -> None:
+        raise KeyError
+
+    with mock.patch.dict(
+        server_messages.HANDLERS, activeSpeaker=lambda _self, message: fail(message)
+    ):
+        for _ in range(3):
+            await server.send({"t": "activeSpeaker", "streamId": "stream-peer"})
+        await session.signaling.request("forceMuteAll", active=True)
+    assert codes == ["unexpected_server_response"]
+    await session.disconnect()

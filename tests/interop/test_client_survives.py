@@ -1,7 +1,8 @@
-"""The Python client when `sealroute serve` is killed and comes back: it comes back by itself."""
+"""The Python client when `sealroute serve` ends and comes back: it comes back by itself."""
 
 import asyncio
 import importlib.util
+import signal
 import time
 
 import pytest
@@ -59,16 +60,20 @@ class Viewer:
         return tracks["video"].frames if "video" in tracks else 0
 
 
-@pytest.mark.parametrize(("down_s", "back_s"), [(0.0, 5.0), (24.0, 8.0)])
-async def test_a_killed_server_that_comes_back_finds_its_clients_again(
-    server, sessions, down_s, back_s
+@pytest.mark.parametrize(
+    ("end", "down_s", "back_s"),
+    [(signal.SIGKILL, 0.0, 5.0), (signal.SIGKILL, 24.0, 8.0), (signal.SIGTERM, 0.0, 5.0)],
+    ids=["killed", "killed-for-24-s", "restarted-as-planned"],
+)
+async def test_a_server_that_ends_and_comes_back_finds_its_clients_again(
+    server, sessions, end, down_s, back_s
 ) -> None:
     sessions += [await server.join() for _ in range(3)]
     publisher = await sessions[0].publish()
     viewers = [Viewer(session) for session in sessions[1:]]
     await until(lambda: all(viewer.frames > 20 for viewer in viewers), 15)
     before = (publisher.stream_id, sessions[0].connection_id)
-    server.process.kill()
+    server.process.send_signal(end)
     await server.process.wait()
     await asyncio.sleep(down_s)  # real time: an outage lasts
     await server.serve()

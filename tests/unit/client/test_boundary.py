@@ -5,8 +5,57 @@ from sealroute_client import UnexpectedServerResponse, answers
 from sealroute_client.shapes import check_message
 from sealroute_client.signaling import _milliseconds
 
+NO_IDS = ["", "x" * 257, "\U0001f600" * 129, "a\nb", "\x1b[2J", "\x7f", "\x85", "\ud800"]
+IDS_EVERYWHERE = {
+    "downlinkOffer": lambda name: {
+        "number": 1,
+        "sdp": "",
+        "tracks": [{"mid": name, "kind": "audio", "subscriberId": "s", "streamId": "s"}],
+    },
+    "peerCandidateReceived": lambda name: {"subscriberId": "s", "candidate": "", "mid": name},
+    "notEncrypted": lambda name: {"streamId": "s", "mid": name},
+    "videoDemandChanged": lambda name: {"streamId": "s", "mid": name, "watched": True},
+    "published": lambda name: {
+        "streamId": "s",
+        "answer": "",
+        "tracks": [{"mid": name, "kind": "audio"}],
+    },
+    "welcome": lambda name: {
+        "connection": {"connectionId": "c"},
+        "session": {"sessionId": "s"},
+        "hints": {name: 1},
+    },
+}
+"""Where ids stand that are no member of their message's own."""
 
-@pytest.mark.parametrize("name", ["", "x" * 257, "a\nb", "\x1b[2J", "\x7f", "\x85"])
+
+@pytest.mark.parametrize("name", NO_IDS)
+@pytest.mark.parametrize("kind", IDS_EVERYWHERE)
+def test_an_id_is_one_wherever_it_stands(kind, name) -> None:
+    check_message({"t": kind, **IDS_EVERYWHERE[kind]("x" * 256)})
+    with pytest.raises(UnexpectedServerResponse, match=kind):
+        check_message({"t": kind, **IDS_EVERYWHERE[kind](name)})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), True, "1", None])
+def test_a_number_is_finite(value) -> None:
+    connection = {"connectionId": "c", "creationTime": value}
+    if value is None:
+        check_message({"t": "connectionCreated", "connection": connection})
+        return
+    with pytest.raises(UnexpectedServerResponse):
+        check_message({"t": "connectionCreated", "connection": connection})
+
+
+@pytest.mark.parametrize("value", [-1, 2**53 + 1, 2**64 - 1, 1.0, True])
+def test_a_count_is_a_whole_number_that_every_client_can_read(value) -> None:
+    offer = {"t": "downlinkOffer", "number": value, "sdp": "", "tracks": []}
+    with pytest.raises(UnexpectedServerResponse):
+        check_message(offer)
+    check_message(offer | {"number": 2**53})
+
+
+@pytest.mark.parametrize("name", NO_IDS)
 @pytest.mark.parametrize(
     ("kind", "member"),
     [("peerGone", "subscriberId"), ("streamDestroyed", "streamId"), ("signalReceived", "from")],

@@ -2,6 +2,7 @@
 
 import fractions
 import itertools
+import tracemalloc
 
 import av
 import msgpack
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sealroute_client import MediaSourceError
+from sealroute_client.bounds import is_bounded
 from sealroute_client.cli import parser
 from sealroute_client.media.sources import Playout, draw_pattern, open_media, read_counter
 from sealroute_client.signaling import Credentials, decode, encode
@@ -22,6 +24,55 @@ def test_random_bytes_are_a_message_or_a_value_error(data) -> None:
     except ValueError:
         return
     assert isinstance(message["t"], str)
+
+
+CLAIM = 2**20
+"""Members that an array claims to have, whatever follows."""
+GREEDY = {
+    "arrays that claim a million": b"\xdd" + CLAIM.to_bytes(4),
+    "maps that claim a million": b"\xdf" + CLAIM.to_bytes(4),
+    "arrays that claim thousands": b"\xdc\x40\x00",
+    "empty arrays": b"\x90",
+    "nested arrays": b"\x91",
+    "empty maps": b"\x80",
+    "empty texts": b"\xa0",
+    "numbers": b"\xcb\x40\x00\x00\x00\x00\x00\x00\x01",
+}
+
+
+@pytest.mark.parametrize("greedy", GREEDY)
+def test_a_message_costs_what_its_bytes_can_hold_and_not_what_they_claim(greedy) -> None:
+    """Dicts and small objects of this language take some 70 bytes where the wire has one."""
+    size = 2**17
+    members = size // len(GREEDY[greedy])
+    data = b"\xdd" + members.to_bytes(4) + GREEDY[greedy] * members
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="not"):
+            decode(data)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 128 * len(data)
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats()
+    | st.text()
+    | st.binary(max_size=70_000),
+    lambda inner: st.lists(inner, max_size=20) | st.dictionaries(st.text(), inner, max_size=20),
+)
+
+
+@given(VALUES, st.integers(0, 2**31))
+def test_what_a_value_claims_is_there_and_not_when_it_is_cut_or_longer(value, cut) -> None:
+    whole = msgpack.packb(value)
+    assert is_bounded(whole)
+    assert not is_bounded(whole[: cut % len(whole)])
+    assert not is_bounded(whole + b"\x00")
 
 
 def test_absent_members_stay_off_the_wire() -> None:

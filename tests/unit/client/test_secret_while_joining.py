@@ -179,7 +179,8 @@ async def test_a_session_that_was_left_takes_no_secret(deriving) -> None:
 async def test_a_refused_session_is_not_made_usable_by_a_secret(deriving) -> None:
     one, server = joining(OLD)
     server.may_welcome.set()
-    lie = server.welcome() | {"session": {"e2ee": False, "mediaMode": "routed"}}
+    told = {"sessionId": "session", "e2ee": False, "mediaMode": "routed"}
+    lie = server.welcome() | {"session": told}
     server.welcome = lambda: lie  # type: ignore[method-assign]
     with pytest.raises(SealrouteError):
         await one.connect()

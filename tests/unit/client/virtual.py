@@ -263,7 +263,7 @@ class FakeServer:
         streams = [{"streamId": name, "connectionId": PEER} for name in sorted(self.others)]
         return {
             "connection": {"connectionId": self.connection_id},
-            "session": {"e2ee": True, "mediaMode": "routed"},
+            "session": {"sessionId": "session", "e2ee": True, "mediaMode": "routed"},
             "connections": [{"connectionId": self.connection_id}, {"connectionId": PEER}],
             "streams": streams,
             "hints": {PEER: 1},

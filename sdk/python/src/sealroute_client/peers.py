@@ -7,9 +7,13 @@ connection before would leave the others open.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+
+CONNECT_TIMEOUT_S: Final = 30.0
+"""For ICE and DTLS together. ICE gives up by itself; a DTLS handshake that the other end leaves
+unfinished would wait for ever."""
 
 
 class PeerConnection(RTCPeerConnection):
@@ -21,18 +25,29 @@ class PeerConnection(RTCPeerConnection):
         super().__init__(configuration)
         self._forget = forget
         self._step = asyncio.Lock()
-        self._was_connected = False
+        self._is_decided = False
+        """It was connected, or it was told that it could not be."""
+        self._deadline: asyncio.TimerHandle | None = None
         self.on_unreachable: Callable[[], None] = lambda: None
         """Called once when no path was found; not for a path that was lost later."""
         self.on("connectionstatechange", self._on_state)
         self._ending: asyncio.Task[None] | None = None
 
     def _on_state(self) -> None:
-        if self.connectionState == "connected":
-            self._was_connected = True
-        elif self.connectionState == "failed" and not self._was_connected:
-            self._was_connected = True
-            self.on_unreachable()
+        state = self.connectionState
+        if state == "connecting" and self._deadline is None and not self._is_decided:
+            loop = asyncio.get_running_loop()
+            self._deadline = loop.call_later(CONNECT_TIMEOUT_S, self._decide, False)
+        elif state in ("connected", "failed", "closed"):
+            self._decide(state != "failed")
+
+    def _decide(self, is_well: bool) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if not self._is_decided:
+            self._is_decided = True
+            if not is_well:
+                self.on_unreachable()
 
     async def setLocalDescription(  # noqa: N802 - the name of WebRTC
         self,

@@ -1,19 +1,17 @@
 """What the server tells a Session: each message's effect on its state, and its events."""
 
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from sealroute_client import events
 from sealroute_client.e2ee.identity import Outcome
-from sealroute_client.errors import ServerError
+from sealroute_client.errors import ServerError, UnexpectedServerResponse
 from sealroute_client.signaling import Message
 
 if TYPE_CHECKING:
     from sealroute_client.session import Session
 
 CHANGING: Final = ("hasAudio", "hasVideo", "videoDimensions")
-logger = logging.getLogger(__name__)
 
 
 class ServerMessages:
@@ -23,14 +21,17 @@ class ServerMessages:
         self._session = session
 
     def handle(self, message: Message) -> None:
+        """Errors: UnexpectedServerResponse."""
         handler = HANDLERS.get(str(message["t"]))
         if handler is None:
             return
         try:
             handler(self, message)
-        except (KeyError, TypeError, ValueError, AttributeError):
-            # A message of another shape than the protocol's; the next one may be fine.
-            logger.warning("A message of the server could not be understood")
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            # Its shape was right; what it says was not. The next one may be fine.
+            raise UnexpectedServerResponse(
+                f"The server sent a message {message['t']} that makes no sense"
+            ) from error
 
     def _on_stream_created(self, message: dict[str, Any]) -> None:
         stream = message["stream"]

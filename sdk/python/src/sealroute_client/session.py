@@ -147,6 +147,8 @@ class Session(Emitter):
         Errors: EncryptionInternalError, EncryptionSecretMissing.
         """
         described = welcome["session"]
+        if described.get("sessionId") != self._credentials.session_id:
+            self.trust.refuse("The server says that this client is in another session")
         state = self.trust.on_welcome(described.get("e2ee"), described.get("mediaMode"))
         if state is SessionTrust.REFUSED:
             raise EncryptionInternalError(self.trust.reason)

@@ -4,6 +4,7 @@ it the members that a kind of message must have are there, and have their types.
 Members that are not named here pass, so that messages can grow; so do messages of unknown kinds.
 """
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,7 +13,10 @@ from typing import Any, Final
 from sealroute_client.errors import UnexpectedServerResponse
 
 Check = Callable[[object], bool]
-_CONTROLS: Final = re.compile("[\\x00-\\x1f\\x7f-\\x9f]")
+_NOT_IN_IDS: Final = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
+MAX_ID_UNITS: Final = 256
+MAX_WHOLE: Final = 2**53
+"""Every client reads whole numbers up to here as they are."""
 ANSWERS: Final = {
     "hello": "welcome",
     "publish": "published",
@@ -28,8 +32,11 @@ def text(value: object) -> bool:
 
 
 def identifier(value: object) -> bool:
-    """Ids are keys of tables, and are shown: 1 to 256 characters, none of them a control."""
-    return isinstance(value, str) and 1 <= len(value) <= 256 and not _CONTROLS.search(value)
+    """Ids are keys of tables, and are shown: 1 to 256 UTF-16 code units (docs/e2ee.md section 2),
+    none of them a control character or half of a pair."""
+    if not isinstance(value, str) or _NOT_IN_IDS.search(value):
+        return False
+    return 1 <= len(value.encode("utf-16-le")) // 2 <= MAX_ID_UNITS
 
 
 def flag(value: object) -> bool:
@@ -37,11 +44,16 @@ def flag(value: object) -> bool:
 
 
 def number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return is_number and -MAX_WHOLE <= value <= MAX_WHOLE  # type: ignore[operator]
+
+
+def count(value: object) -> bool:
+    return whole(value) and value >= 0  # type: ignore[operator]
 
 
 def hint(value: object) -> bool:
@@ -65,8 +77,10 @@ def many(check: Check) -> Check:
     return lambda value: isinstance(value, list) and all(check(entry) for entry in value)
 
 
-def named(check: Check) -> Check:
-    return lambda value: isinstance(value, dict) and all(check(entry) for entry in value.values())
+def table(key: Check, check: Check) -> Check:
+    return lambda value: (
+        isinstance(value, dict) and all(key(name) and check(entry) for name, entry in value.items())
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +101,7 @@ class Shape:
 
 
 KIND: Final = one_of("audio", "video")
-SIZE: Final = Shape({"width": whole, "height": whole})
+SIZE: Final = Shape({"width": count, "height": count})
 CONNECTION: Final = Shape({"connectionId": identifier}, {"creationTime": number, "data": text})
 STREAM: Final = Shape(
     {"streamId": identifier, "connectionId": identifier},
@@ -99,43 +113,44 @@ STREAM: Final = Shape(
         "videoType": text,
         "videoDimensions": SIZE,
         "frameRate": number,
-        "codecs": named(text),
+        "codecs": table(text, text),
     },
 )
 ICE_SERVER: Final = Shape({"urls": many(text)}, {"username": text, "credential": text})
-SESSION: Final = Shape({}, {"sessionId": text, "e2ee": anything, "mediaMode": anything})
-TRACK: Final = Shape({"mid": text, "kind": KIND}, {"codec": text})
+SESSION: Final = Shape({}, {"sessionId": identifier, "e2ee": anything, "mediaMode": anything})
+TRACK: Final = Shape({"mid": identifier, "kind": KIND}, {"codec": text})
 DOWNLINK_TRACK: Final = Shape(
-    {"mid": text, "kind": KIND, "subscriberId": identifier, "streamId": identifier}, {"codec": text}
+    {"mid": identifier, "kind": KIND, "subscriberId": identifier, "streamId": identifier},
+    {"codec": text},
 )
-ANSWER: Final[dict[str, Check]] = {"re": whole}
+ANSWER: Final[dict[str, Check]] = {"re": count}
 MESSAGES: Final = {
     "ok": Shape(ANSWER),
     "pong": Shape(ANSWER),
-    "error": Shape({}, {"re": whole, "code": text, "name": text, "number": whole, "message": text}),
+    "error": Shape({}, {"re": count, "code": text, "name": text, "number": whole, "message": text}),
     "welcome": Shape(
         {"connection": CONNECTION, "session": SESSION},
         {
-            "re": whole,
-            "capabilities": named(whole),
+            "re": count,
+            "capabilities": table(text, count),
             "connections": many(CONNECTION),
             "streams": many(STREAM),
             "resume": text,
             "resumed": flag,
-            "keepAliveMs": whole,
-            "graceMs": whole,
+            "keepAliveMs": count,
+            "graceMs": count,
             "iceServers": many(ICE_SERVER),
-            "hints": named(hint),
+            "hints": table(identifier, hint),
             "muteForced": flag,
-            "lastRequest": whole,
+            "lastRequest": count,
         },
     ),
     "published": Shape(
-        {"streamId": identifier, "answer": text}, {"re": whole, "tracks": many(TRACK)}
+        {"streamId": identifier, "answer": text}, {"re": count, "tracks": many(TRACK)}
     ),
-    "subscribed": Shape({"subscriberId": identifier}, {"re": whole, "streamId": identifier}),
-    "downlinkOffer": Shape({"number": whole, "sdp": text, "tracks": many(DOWNLINK_TRACK)}),
-    "iceRestarted": Shape({"answer": text}, {"re": whole}),
+    "subscribed": Shape({"subscriberId": identifier}, {"re": count, "streamId": identifier}),
+    "downlinkOffer": Shape({"number": count, "sdp": text, "tracks": many(DOWNLINK_TRACK)}),
+    "iceRestarted": Shape({"answer": text}, {"re": count}),
     "activeSpeaker": Shape({"streamId": identifier}),
     "subscriberConnected": Shape({"subscriberId": identifier}),
     "peerWanted": Shape(
@@ -146,7 +161,9 @@ MESSAGES: Final = {
     "peerDescriptionReceived": Shape(
         {"subscriberId": identifier, "type": one_of("offer", "answer"), "sdp": text}
     ),
-    "peerCandidateReceived": Shape({"subscriberId": identifier, "candidate": text, "mid": text}),
+    "peerCandidateReceived": Shape(
+        {"subscriberId": identifier, "candidate": text, "mid": identifier}
+    ),
     "connectionCreated": Shape({"connection": CONNECTION}),
     "connectionDestroyed": Shape({"connectionId": identifier}, {"reason": text}),
     "streamCreated": Shape({"stream": STREAM}),
@@ -156,16 +173,16 @@ MESSAGES: Final = {
     ),
     "signalReceived": Shape({}, {"from": identifier, "type": text, "data": text, "sealed": data}),
     "muteForced": Shape({"active": flag}, {"streamId": identifier}),
-    "notEncrypted": Shape({"streamId": identifier}, {"mid": text, "packets": whole}),
+    "notEncrypted": Shape({"streamId": identifier}, {"mid": identifier, "packets": count}),
     "videoSupplyChanged": Shape(
         {"subscriberId": identifier, "supply": one_of("enough", "scarce", "paused")}
     ),
     "videoDemandChanged": Shape(
-        {"streamId": identifier, "mid": text, "watched": flag}, {"rids": many(text)}
+        {"streamId": identifier, "mid": identifier, "watched": flag}, {"rids": many(text)}
     ),
     "hintAnnounced": Shape({"connectionId": identifier, "hint": hint}),
     "transportLost": Shape({"direction": one_of("uplink", "downlink")}),
-    "disconnected": Shape({}, {"reason": text}),
+    "disconnected": Shape({"reason": text}),
 }
 
 

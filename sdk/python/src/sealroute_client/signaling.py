@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 import msgpack  # type: ignore[import-untyped]
 
+from sealroute_client.bounds import is_bounded
 from sealroute_client.errors import (
     ConnectFailed,
     InvalidParameter,
@@ -40,11 +41,26 @@ MIN_TIME_S: Final = 0.1
 """Bounds of what the server chooses: no flood of pings, and no wait without end."""
 STAYED_UP_S: Final = 10.0
 """A WebSocket that ends before was of no use: the next one waits as after a failure."""
-FLOODED: Final = 4430
-"""Close code of a connection that sent more than the server allows: coming back would repeat it."""
-PASSING: Final = frozenset({"rate_limited", "storage_unavailable"})
+SHUTDOWN: Final = "serverShutdown"
+"""The reason of an end that is none: the server, or another one of its kind, will be back."""
+PASSING: Final = frozenset(
+    {"rate_limited", "storage_unavailable", "server_shutdown", "overloaded", "internal"}
+)
 """Refusals that say: later. Any other ends the session."""
 SCHEMES: Final = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
+
+FINAL: Final[dict[int, SealrouteError | None]] = {
+    1009: ServerError(
+        "message_too_large", "OT_INVALID_PARAMETER", 1011, "A message was too large for the server"
+    ),
+    4400: ServerError(
+        "invalid_message", "OT_INVALID_PARAMETER", 1011, "The server refused too many messages"
+    ),
+    4403: None,
+    4430: MessageFlood("This client sent more than the server allows and was disconnected"),
+}
+"""Close codes (docs/protocol.md) of who must not come back: the same would happen again. After any
+other, and without one, the client takes its connection up again."""
 
 Message = dict[str, object]
 
@@ -82,6 +98,8 @@ def encode(message: Message) -> bytes:
 
 def decode(data: bytes) -> Message:
     """Errors: ValueError for anything that is not a message."""
+    if not is_bounded(data):
+        raise ValueError("not msgpack")
     try:
         message = msgpack.unpackb(data, raw=False, strict_map_key=True)
     except (
@@ -231,18 +249,23 @@ class Signaling:
         received = None if self._resume is None else self._received
         resuming = {"resume": self._resume, "received": received}
         hello = {"t": "hello", "id": number, **self._hello, **resuming}
-        await socket.send_bytes(encode(hello))
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                # Sending waits too: for a server that reads nothing.
+                await socket.send_bytes(encode(hello))
                 frame = await socket.receive()
         except TimeoutError:
             raise ConnectFailed("The server did not answer") from None
+        except (ConnectionError, aiohttp.ClientError):
+            raise ConnectFailed("The server closed the connection") from None
         if frame.type is not aiohttp.WSMsgType.BINARY:
             raise ConnectFailed("The server closed the connection")
         try:
             message = decode(frame.data)
         except ValueError:
             raise ConnectFailed("The server sent something that is no message") from None
+        if message.get("re") not in (number, None) and message["t"] != "error":
+            raise ConnectFailed("The server answered another request than the first")
         try:
             _answer("hello", message)
         except ServerError as refused:
@@ -282,27 +305,30 @@ class Signaling:
             while socket is not None:
                 frame = await socket.receive()
                 if frame.type is not aiohttp.WSMsgType.BINARY:
-                    if socket.close_code == FLOODED:
-                        reason = "forceDisconnected"
-                        self.refusal = MessageFlood(
-                            "This client sent more than the server allows and was disconnected"
-                        )
-                        self.is_closed = True
+                    reason = self._on_close_code(socket.close_code)
                     break
                 try:
                     message = decode(frame.data)
                 except ValueError:
                     break
                 self._received += 1
-                if message["t"] == "disconnected":
-                    reason = str(message.get("reason", "forceDisconnected"))
-                    self.is_closed = True
+                is_whole = self._dispatch(message)
+                if is_whole and message["t"] == "disconnected":
+                    if message["reason"] != SHUTDOWN:
+                        reason = str(message["reason"])
+                        self.is_closed = True
                     break
-                self._dispatch(message)
         finally:
             pinger.cancel()
             await asyncio.gather(pinger, return_exceptions=True)
         return reason
+
+    def _on_close_code(self, code: int | None) -> str | None:
+        if code not in FINAL:
+            return None
+        self.refusal = FINAL[code]
+        self.is_closed = True
+        return "forceDisconnected"
 
     async def _ping(self) -> None:
         while self._socket is not None:
@@ -317,27 +343,33 @@ class Signaling:
             except NotConnected:
                 return
 
-    def _dispatch(self, message: Message) -> None:
+    def _dispatch(self, message: Message) -> bool:
+        """False for a message of its own that is misshapen."""
         number = message.get("re")
-        waiting = self._waiting.get(number) if isinstance(number, int) else None
+        waiting = None
+        if isinstance(number, int) and number is not True:  # which is 1 to a dict
+            waiting = self._waiting.get(number)
         if waiting is None:
-            self._hand_on(message)
-        elif not waiting.answer.done():
+            return self._hand_on(message)
+        if not waiting.answer.done():
             try:
                 waiting.answer.set_result(_answer(waiting.kind, message))
             except SealrouteError as error:
                 waiting.answer.set_exception(error)
+        return True
 
-    def _hand_on(self, message: Message) -> None:
+    def _hand_on(self, message: Message) -> bool:
+        """False: it is misshapen, and nothing was made of it."""
         try:
             check_message(message)
+            self.on_message(message)
         except UnexpectedServerResponse as error:
             kind = str(message["t"])
             if kind not in self._told:
                 self._told.add(kind)
                 self.on_fault(error)
-            return
-        self.on_message(message)
+            return False
+        return True
 
     def _fail_waiting(self) -> None:
         for waiting in self._waiting.values():

@@ -62,12 +62,17 @@ class Trust:
 
     def on_welcome(self, e2ee: object, media_mode: object) -> SessionTrust:
         """What the first welcome, or a later one, says of the session."""
-        self.reason = self._fault(e2ee, media_mode)
-        if self.reason:
-            self._is_refused = True
+        fault = self._fault(e2ee, media_mode)
+        if fault:
+            self.refuse(fault)
         elif self._first is None:
             self._first = (e2ee, media_mode)
         return self.state
+
+    def refuse(self, reason: str) -> None:
+        """What the server said is not acceptable. The first reason stays."""
+        self.reason = self.reason or reason
+        self._is_refused = True
 
     def _fault(self, e2ee: object, media_mode: object) -> str:
         if not isinstance(e2ee, bool) or media_mode not in (ROUTED, RELAYED):

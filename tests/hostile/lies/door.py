@@ -161,12 +161,12 @@ class Speaks(Lie):
         self.path = path
 
 
-class OtherSessionForOne(Lie):
-    """Tells the second that it is in another session than the first."""
+class OtherFormatForOne(Lie):
+    """Tells the second that the session has another format than it told the first."""
 
     def tell(self, member: Member, message: Message) -> Iterable[Message]:
         if message["t"] == "welcome" and member is not member.room.everybody[0]:
-            message["session"] = message["session"] | {"sessionId": "2_other"}
+            _old_format(message)
         return (message,)
 
 
@@ -195,6 +195,10 @@ def _ice_elsewhere(welcome: Message) -> None:
         {"urls": ["turn:127.0.0.1:3479?transport=udp"], "username": "u", "credential": "c"},
         {"urls": ["stun:127.0.0.1:3479"]},
     ]
+
+
+def _other_session(welcome: Message) -> None:
+    welcome["session"] |= {"sessionId": "2_other"}
 
 
 def _old_format(welcome: Message) -> None:
@@ -285,13 +289,20 @@ ROWS = (
     ),
     Row(
         "code",
-        "tells two members of a session that they are in different ones",
+        "tells two members of a session that it has different formats",
         WELCOME,
         Must.GO_ON,
         compare_codes,
-        OtherSessionForOne,
-        # Browsers refuse a welcome to another session than the one they asked for.
+        OtherFormatForOne,
         only=("python",),
+    ),
+    Row(
+        "other-session",
+        "welcomes into another session than the one that was asked for",
+        WELCOME,
+        Must.REFUSE,
+        knock,
+        welcoming(_other_session),
     ),
     Row(
         "two-welcomes",

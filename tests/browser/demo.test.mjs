@@ -1,6 +1,7 @@
 // The page at `/` as two people use it: one opens a room, the other comes by its link.
 import { after, before, afterEach, test } from 'node:test';
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { browsers } from './support/browsers.mjs';
 import { Server } from './support/server.mjs';
@@ -144,10 +145,7 @@ async function say(page, message) {
 }
 
 test('a stream whose name is one of the page, or of a person, is a tile beside theirs', async () => {
-  const page = await visit('chromium', 'about:blank');
-  await keepSocket(page);
-  await page.goto(server.url.replace('127.0.0.1', 'localhost'));
-  await join(page, 'Ada');
+  const page = await joinWatched('Ada');
   const names = ['own', 'screen', 'own:camera', 'own:screen', 'mallory', 'constructor'];
   const connection = { connectionId: 'mallory', creationTime: 1, data: '{"name":"Mallory"}' };
   await say(page, { t: 'connectionCreated', connection });
@@ -175,6 +173,89 @@ test('a stream whose name is one of the page, or of a person, is a tile beside t
   ]);
   await page.keyboard.press('m');
   assert.deepEqual((await muted())[0], ['Ada (you)', false]);
+});
+
+/** Joins with a page whose WebSocket can be made to lie. */
+async function joinWatched(name) {
+  const page = await visit('chromium', 'about:blank');
+  await keepSocket(page);
+  await page.goto(server.url.replace('127.0.0.1', 'localhost'));
+  await join(page, name);
+  return page;
+}
+
+for (const [code, sentence] of [
+  [4403, /^A moderator ended your part/],
+  [4430, /sent more than the server allows/],
+]) {
+  test(`who is closed with ${code} reads why, and does not come back by itself`, async () => {
+    const page = await joinWatched('Ada');
+    await page.evaluate((given) => globalThis.lyingSocket.onclose({ code: given }), code);
+    await page.waitForSelector('#alert:not([hidden])');
+    assert.match(await page.$eval('#alert', (box) => box.textContent), sentence);
+    assert.equal(await page.$eval('#lobby', ({ hidden }) => hidden), false);
+  });
+}
+
+test('who did not leave comes back, whatever the server says of it', async () => {
+  const page = await joinWatched('Ada');
+  await page.evaluate(() => (globalThis.firstSocket = globalThis.lyingSocket));
+  await say(page, { t: 'disconnected', reason: 'clientDisconnected' });
+  await page.waitForFunction(
+    () =>
+      globalThis.lyingSocket !== globalThis.firstSocket &&
+      document.querySelector('#call-state').textContent === 'End-to-end encrypted',
+    { timeout: CALL_MS, polling: 50 },
+  );
+});
+
+test('every error of the protocol is said in a sentence of the page', async () => {
+  const protocol = await readFile(new URL('../../docs/protocol.md', import.meta.url), 'utf8');
+  const names = [...protocol.matchAll(/^\| `\w+` \| `(OT_\w+)` \| \d+ \| \d+ \|/gm)];
+  assert.ok(names.length > 30);
+  const page = await visit('chromium');
+  const unsaid = await page.evaluate(
+    async (given) => {
+      const { sentenceFor } = await import('/sentences.js');
+      const said = (name) => sentenceFor(Object.assign(new Error('of the server'), { name }));
+      return given.filter((name) => said(name) === 'of the server');
+    },
+    [...new Set(names.map(([, name]) => name))],
+  );
+  assert.deepEqual(unsaid, []);
+});
+
+test('a room that was not asked for is not entered', async () => {
+  const page = await visit('chromium');
+  const outcomes = await page.evaluate(async () => {
+    const { enterRoom } = await import('/rooms.js');
+    const part = (value) => btoa(JSON.stringify(value)).replaceAll('=', '');
+    const token = (session_id) => `${part({ alg: 'HS256' })}.${part({ session_id })}.x`;
+    const good = { apiKey: 'k', sessionId: 'mine', token: token('mine') };
+    const cases = [
+      ['mine', good],
+      [null, good],
+      ['mine', { ...good, sessionId: 'other', token: token('other') }],
+      ['mine', { ...good, token: token('other') }],
+      [null, { ...good, token: token('other') }],
+      [null, { ...good, token: 'none' }],
+      ['mine', { ...good, sessionId: ['mine'] }],
+      ['mine', null],
+    ];
+    const found = [];
+    for (const [room, body] of cases) {
+      globalThis.fetch = async () => new Response(JSON.stringify(body));
+      found.push(
+        await enterRoom(room, 'Ada').then(
+          ({ sessionId }) => sessionId,
+          ({ name }) => name,
+        ),
+      );
+    }
+    return found;
+  });
+  const another = Array(4).fill('ROOM_ANOTHER');
+  assert.deepEqual(outcomes, ['mine', 'mine', ...another, 'ROOM_REFUSED', 'ROOM_REFUSED']);
 });
 
 test('an error of the name of what every object has is said in a sentence', async () => {

@@ -86,6 +86,22 @@ test('components in strict mode show each other, and are in the session once', a
   }
 });
 
+for (const [code, end, error] of [
+  [4403, 'forceDisconnected', null],
+  [4430, 'forceDisconnected', 'OT_RATE_LIMIT_EXCEEDED'],
+]) {
+  test(`who is closed with ${code} hears ${end} with ${error ?? 'no error'}`, async () => {
+    const room = await lab.server.createRoom();
+    const ada = await open(room, SECRET, { watched: '1' });
+    await noted(ada, 'published');
+    await ada.do((given) => globalThis.lyingSocket.onclose({ code: given }), code);
+    await noted(ada, end);
+    const events = await ada.do(() => globalThis.events);
+    const found = (wanted) => events.find(([name]) => name === wanted)?.[1] ?? null;
+    assert.deepEqual([found(end), found('error')], [error, error]);
+  });
+}
+
 test('a changed prop changes the secret mid-call', async () => {
   const room = await lab.server.createRoom();
   const [ada, bob] = [await open(room), await open(room)];

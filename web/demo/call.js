@@ -11,7 +11,12 @@ const QUALITY_INTERVAL_MS = 2_000;
 const FIRST_RETRY_MS = 300;
 const MAX_RETRY_MS = 2_000;
 /** Reasons of a refusal that another attempt does not change. */
-const FINAL = ['ROOM_UNKNOWN', 'OT_UNSUPPORTED_BROWSER', 'OT_INVALID_ENCRYPTION_SECRET'];
+const FINAL = [
+  'ROOM_UNKNOWN',
+  'ROOM_ANOTHER',
+  'OT_UNSUPPORTED_BROWSER',
+  'OT_INVALID_ENCRYPTION_SECRET',
+];
 
 /** @param {(done: (error?: Error) => void) => unknown} start @returns {Promise<void>} */
 function completion(start) {
@@ -19,6 +24,13 @@ function completion(start) {
     start((error) => (error ? reject(error) : resolve()));
   });
 }
+
+/**
+ * What `sentences.js` calls the end of a session.
+ * @param {{reason: string, error?: {name: string}}} event
+ */
+const nameOfEnd = ({ reason, error }) =>
+  error?.name === 'OT_RATE_LIMIT_EXCEEDED' ? 'MESSAGE_FLOOD' : reason;
 
 /** @param {number} attempt from 0 */
 function retryDelay(attempt) {
@@ -55,7 +67,7 @@ export class Call extends EventTarget {
     session.on({
       sessionReconnecting: () => this.#tell('state', 'Connection lost. Reconnecting…'),
       sessionReconnected: () => this.#tell('state', ''),
-      sessionDisconnected: (event) => this.#end(event.reason),
+      sessionDisconnected: (event) => this.#end(nameOfEnd(event)),
     });
     const publishing = this.#prepare(wish);
     publishing.catch(() => undefined);

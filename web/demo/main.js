@@ -151,15 +151,9 @@ function follow(started) {
     document.addEventListener('pointerdown', () => OT.unblockAudio(), { once: true }),
   );
   on('ended', (reason) => {
-    void leave().then(() => complain(endedBecause(reason)));
+    void leave().then(() => complain(named(reason)));
   });
   return started;
-}
-
-/** @param {string} reason */
-function endedBecause(reason) {
-  if (reason === 'forceDisconnected') return new Error('A moderator ended your part in the call.');
-  return named(reason);
 }
 
 async function leave() {

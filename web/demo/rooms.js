@@ -1,6 +1,9 @@
 // @ts-check
 /** @typedef {{apiKey: string, sessionId: string, token: string}} Admission */
 
+/** @param {string} name @returns {Error} whose sentence `sentences.js` has */
+const refusal = (name) => Object.assign(new Error('The server did not open the room.'), { name });
+
 /**
  * Asks the server for a room: a new one, or the way into one that exists.
  * @param {string | null} room @param {string} name
@@ -13,11 +16,33 @@ export async function enterRoom(room, name) {
     headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify({ name }),
   });
-  const body = await response.json().catch(() => ({}));
-  if (!response.ok) {
-    throw Object.assign(new Error(body.message ?? 'The server did not open the room.'), {
-      name: response.status === 404 ? 'ROOM_UNKNOWN' : 'ROOM_REFUSED',
-    });
+  const body = await response.json().catch(() => null);
+  if (!response.ok) throw refusal(response.status === 404 ? 'ROOM_UNKNOWN' : 'ROOM_REFUSED');
+  return checked(body, room);
+}
+
+/**
+ * The way into the room that was asked for, and into no other: the secret of one room must not
+ * come to serve another one.
+ * @param {any} body @param {string | null} room
+ * @returns {Admission}
+ */
+function checked(body, room) {
+  const { apiKey, sessionId, token } = body ?? {};
+  if (![apiKey, sessionId, token].every((text) => typeof text === 'string' && text !== '')) {
+    throw refusal('ROOM_REFUSED');
   }
-  return body;
+  const isAsked = room === null || room === sessionId;
+  if (!isAsked || sessionOf(token) !== sessionId) throw refusal('ROOM_ANOTHER');
+  return { apiKey, sessionId, token };
+}
+
+/** The session that a token is for. @param {string} token @returns {unknown} */
+function sessionOf(token) {
+  try {
+    const [, claims = ''] = token.split('.');
+    return JSON.parse(atob(claims.replaceAll('-', '+').replaceAll('_', '/'))).session_id;
+  } catch {
+    return undefined;
+  }
 }

@@ -21,7 +21,7 @@ export interface OTSessionProps {
   options?: object;
   eventHandlers?: EventHandlers;
   onConnect?: () => void;
-  /** Also gets errors about the secret. `eventHandlers.error` gets the same. */
+  /** Also gets errors about the secret, and why the server or the encryption ended the session. `eventHandlers.error` gets the same. */
   onError?: (error: Error) => void;
   /** Instead of the global `OT`. */
   ot?: OpenTok;
@@ -57,7 +57,10 @@ export function OTSession(props: OTSessionProps): ReactNode {
         setStreams((known) => [...known.filter(({ id }) => id !== stream.id), stream]),
       streamDestroyed: ({ stream }: { stream: Stream }) =>
         setStreams((known) => known.filter(({ id }) => id !== stream.id)),
-      sessionDisconnected: () => setConnected(false),
+      sessionDisconnected: ({ error }: { error?: Error }) => {
+        setConnected(false);
+        if (error && mounted) fail(error);
+      },
       encryptionStateChanged: ({ newValue }: { newValue: SessionEncryptionState }) => {
         if (mounted) setEncryptionState(newValue);
       },

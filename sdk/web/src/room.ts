@@ -15,6 +15,7 @@ import type { PeerSettings } from './rtc/peer-connection';
 import { PeerLinks } from './rtc/peer-links';
 import { Uplink } from './rtc/uplink';
 import type { Reply, RequestMessage } from './signaling/channel';
+import { reasonTold } from './signaling/endings';
 import type {
   ConnectionDestroyed,
   ServerMessage,
@@ -246,8 +247,7 @@ export class Room {
     peerDescriptionReceived: (message) => this.peers?.onDescription(message),
     peerCandidateReceived: (message) => this.peers?.onCandidate(message),
     transportLost: ({ direction }) => this.onTransportLost(direction),
-    disconnected: ({ reason }) =>
-      this.listener.onDisconnected(reason === 'serverShutdown' ? 'networkDisconnected' : reason),
+    disconnected: ({ reason }) => this.listener.onDisconnected(reasonTold(reason)),
     error: ({ name, message, number }) => exceptions.report(new OTError(name, message, number)),
   };
 

@@ -1,6 +1,7 @@
 /** What sessions tell applications. */
 import type { Connection } from './connection';
 import type { SessionEncryptionChange } from './e2ee/trust';
+import type { OTError } from './errors';
 import type { PropertyChange, Stream } from './stream';
 
 export interface SessionEvents {
@@ -14,7 +15,8 @@ export interface SessionEvents {
   /** Another stream is the one that speaks. */
   activeSpeakerChanged: { stream: Stream };
   sessionConnected: object;
-  sessionDisconnected: { reason: string };
+  /** `error`: why, where the reason alone says too little. */
+  sessionDisconnected: { reason: string; error?: OTError };
   sessionReconnected: object;
   sessionReconnecting: object;
   signal: SignalDetails;

@@ -232,7 +232,7 @@ export class Session extends Emitter<SessionEvents> {
       {
         onReconnecting: () => this.dispatch('sessionReconnecting', {}),
         onReconnected: () => this.dispatch('sessionReconnected', {}),
-        onEnded: (reason) => this.end(stay, reason),
+        onEnded: (reason, error) => this.end(stay, reason, error),
       },
     );
     return stay;
@@ -405,7 +405,7 @@ export class Session extends Emitter<SessionEvents> {
   }
 
   /** The one way out: everything of the stay ends, and the session may connect again. */
-  private end(stay: Stay, reason: string): void {
+  private end(stay: Stay, reason: string, error?: OTError): void {
     if (this.stay !== stay) return;
     this.stay = undefined;
     const { room } = stay;
@@ -415,7 +415,8 @@ export class Session extends Emitter<SessionEvents> {
     stay.end();
     if (!room) return;
     for (const publisher of publishers) publisher.unbind(reason);
-    const event = this.dispatch('sessionDisconnected', { reason }, { cancelable: true });
+    const details = { reason, ...(error ? { error } : {}) };
+    const event = this.dispatch('sessionDisconnected', details, { cancelable: true });
     for (const subscriber of subscribers) subscriber.end(reason, event.isDefaultPrevented());
     // A handler may have begun to connect again; nothing of that has come about yet.
     this.connection = undefined;

@@ -17,6 +17,7 @@ import {
   SignalingChannel,
   type Socket,
 } from './signaling/channel';
+import type { Ending } from './signaling/endings';
 import type { Hello, Welcome } from './signaling/messages';
 
 /** The seal of a stay that may be sealed, and when its keys are derived. */
@@ -29,7 +30,7 @@ export interface StayListener {
   onReconnecting(): void;
   onReconnected(): void;
   /** After the room was entered; before, `greet` rejects. */
-  onEnded(reason: string): void;
+  onEnded(reason: string, error?: OTError): void;
 }
 
 export class Stay {
@@ -56,7 +57,7 @@ export class Stay {
         onMessage: (message) => this.inRoom(() => this.room?.handle(message)),
         onLost: () => this.inRoom(() => this.listener.onReconnecting()),
         onResumed: (welcome) => this.inRoom(() => this.onResumed(welcome)),
-        onClosed: (isExpelled) => this.onClosed(isExpelled),
+        onClosed: (ending) => this.onClosed(ending),
       },
       {
         clock: systemClock,
@@ -161,8 +162,9 @@ export class Stay {
   /** A resume makes another welcome of the same session, or it is none. */
   private onResumed(welcome: Welcome): void {
     if (this.trust.onResumed(welcome)) {
-      exceptions.report(E2EE_ERRORS.sessionChanged());
-      this.listener.onEnded('networkDisconnected');
+      const error = E2EE_ERRORS.sessionChanged();
+      exceptions.report(error);
+      this.listener.onEnded('networkDisconnected', error);
       return;
     }
     this.listener.onReconnected();
@@ -170,16 +172,16 @@ export class Stay {
   }
 
   /** Applications join again by themselves after a lost network; who was expelled must not. */
-  private onClosed(isExpelled: boolean): void {
+  private onClosed(ending: Ending = { reason: 'networkDisconnected' }): void {
     this.callOff(asOTError(new Error('The server can not be reached'), 'OT_CONNECT_FAILED'));
     if (this.early !== undefined || this.isOver) return;
-    this.listener.onEnded(isExpelled ? 'forceDisconnected' : 'networkDisconnected');
+    this.listener.onEnded(ending.reason, ending.error);
   }
 
   /** Nothing can be opened or encrypted any more, and what was received is forgotten: the end. */
   private onWorkerFailed(error: OTError): void {
     if (!this.seal) return;
     exceptions.report(error);
-    this.listener.onEnded('encryptionFailed');
+    this.listener.onEnded('encryptionFailed', error);
   }
 }

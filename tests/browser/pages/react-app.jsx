@@ -7,6 +7,16 @@ const given = new URLSearchParams(location.hash.slice(1));
 const events = (globalThis.events = []);
 const note = (name) => (event) => events.push([name, event?.name ?? event?.type ?? null]);
 
+// For tests that say what a lying server would.
+if (given.has('watched')) {
+  globalThis.WebSocket = class extends WebSocket {
+    constructor(...args) {
+      super(...args);
+      globalThis.lyingSocket = this;
+    }
+  };
+}
+
 const noteState = (name) => (event) => events.push([name, event.newValue]);
 
 /** What an application shows of the encryption. */
@@ -28,7 +38,10 @@ function App() {
       encryptionSecret={secret}
       onConnect={note('connected')}
       onError={note('error')}
-      eventHandlers={{ error: note('handlerError') }}
+      eventHandlers={{
+        error: note('handlerError'),
+        sessionDisconnected: ({ reason, error }) => note(reason)(error),
+      }}
     >
       <Encryption />
       {shown && (

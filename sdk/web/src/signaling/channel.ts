@@ -2,8 +2,8 @@
 import type { Clock } from '../clock';
 import { OTError, otError } from '../errors';
 import { retryDelay } from './backoff';
-import { clampedTimes } from './times';
-import { decodeMessage, encodeMessage, SUBPROTOCOL } from './codec';
+import { decodeMessage, encodeMessage, isTooLarge, SUBPROTOCOL } from './codec';
+import { type Ending, endingOf } from './endings';
 import type {
   ClientMessage,
   Error as ErrorMessage,
@@ -11,6 +11,7 @@ import type {
   ServerMessage,
   Welcome,
 } from './messages';
+import { clampedTimes } from './times';
 
 type DistributiveOmit<Union, Key extends PropertyKey> = Union extends unknown
   ? Omit<Union, Key>
@@ -23,8 +24,8 @@ export interface ChannelListener {
   onMessage(message: ServerMessage): void;
   onLost(): void;
   onResumed(welcome: Welcome): void;
-  /** The end: nothing comes after it. `isExpelled`: the server does not want this client back. */
-  onClosed(isExpelled: boolean): void;
+  /** The end: nothing comes after it. Without an ending the server was not found again. */
+  onClosed(ending: Ending | undefined): void;
 }
 
 /** What the channel needs of a WebSocket. */
@@ -57,9 +58,6 @@ const OPEN_TIMEOUT_MS = 10_000;
 const CHECK_TIMEOUT_MS = 1_000;
 /** The server drops us after 2.5 silent keep-alive intervals; we are as patient with it. */
 const SILENT_INTERVALS = 2.5;
-
-/** The client went on sending more than it may: who comes back at once does so again. */
-const FLOODED = 4430;
 
 type State = 'new' | 'connecting' | 'open' | 'lost' | 'closed';
 
@@ -153,6 +151,10 @@ export class SignalingChannel {
   private enqueue(message: RequestMessage): Promise<Reply> {
     const id = this.nextId++;
     const numbered: ClientMessage = { ...message, id };
+    // The server would close the WebSocket, and this message would come again over the next one.
+    if (isTooLarge(numbered)) {
+      return Promise.reject(otError('OT_INVALID_PARAMETER', 'The request is too large'));
+    }
     return new Promise((resolve, reject) => {
       const cancelTimeout = this.environment.clock.after(REQUEST_TIMEOUT_MS, () => {
         this.pending.delete(id);
@@ -235,8 +237,9 @@ export class SignalingChannel {
     this.socket = undefined;
     this.cancelKeepAlive();
     this.failGreeting();
-    if (code === FLOODED && this.isOpen) {
-      this.end(true);
+    const ending = endingOf(code);
+    if (ending && this.isOpen) {
+      this.end(ending);
     } else if (this.state === 'open') {
       this.state = 'lost';
       this.failMomentary();
@@ -339,10 +342,10 @@ export class SignalingChannel {
     return this.state === 'closed';
   }
 
-  private end(isExpelled = false): void {
+  private end(ending?: Ending): void {
     if (this.isClosed()) return;
     this.shut();
-    this.listener.onClosed(isExpelled);
+    this.listener.onClosed(ending);
   }
 
   private shut(): void {

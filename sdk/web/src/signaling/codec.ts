@@ -7,10 +7,16 @@ import type { ClientMessage, ServerMessage } from './messages';
 
 export const SUBPROTOCOL = 'sealroute.v1.msgpack';
 const MAX_MESSAGE_BYTES = 1_048_576;
+/** What the server takes (docs/protocol.md, "Limits"). */
+const MAX_REQUEST_BYTES = 262_144;
 
 export function encodeMessage(message: ClientMessage): Uint8Array<ArrayBuffer> {
   // A copy: the encoder hands out a view into a buffer that it uses again.
   return encode(message, { ignoreUndefined: true }).slice();
+}
+
+export function isTooLarge(message: ClientMessage): boolean {
+  return encodeMessage(message).length > MAX_REQUEST_BYTES;
 }
 
 /** `undefined` for bytes that are no message. */

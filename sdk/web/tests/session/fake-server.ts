@@ -49,6 +49,14 @@ export class FakeSocket implements Socket {
     this.isDead = true;
     this.clock.after(1, () => this.onclose?.({ code: 1006 }));
   }
+
+  /** The server's own end of it, after what it said before. */
+  hangUp(code: number): void {
+    this.clock.after(MAX_DELAY_MS, () => {
+      this.isDead = true;
+      this.onclose?.({ code });
+    });
+  }
 }
 
 export interface Told {
@@ -63,6 +71,8 @@ export class FakeServer {
   joins = 0;
   /** What the next published stream is called; a server may lie there. */
   nextStreamId: string | undefined;
+  /** What every greeting is answered with before the WebSocket is closed. */
+  refusal: { error: Outgoing; closeCode: number } | undefined;
   isJoined = false;
   private socket: FakeSocket | undefined;
   private next = 1;
@@ -107,6 +117,13 @@ export class FakeServer {
     socket?.close();
   }
 
+  endSocket(code: number, lastWords?: Outgoing): void {
+    const { socket } = this;
+    if (lastWords) this.tell(lastWords);
+    this.socket = undefined;
+    socket?.hangUp(code);
+  }
+
   loseTransport(direction: 'uplink' | 'downlink'): void {
     if (!this.isJoined) return;
     this.tell({ t: 'transportLost', direction });
@@ -135,6 +152,11 @@ export class FakeServer {
   }
 
   private onHello(socket: FakeSocket, { id, resume, received }: Message): void {
+    if (this.refusal) {
+      socket.deliver({ ...this.refusal.error, re: id });
+      socket.hangUp(this.refusal.closeCode);
+      return;
+    }
     const resumed = resume === 'again' && this.isJoined;
     if (resume !== undefined && !resumed) {
       socket.deliver({ t: 'error', re: id, code: 'x', name: 'OT_NOT_CONNECTED', number: 1010 });

@@ -67,7 +67,7 @@ class Harness {
         onMessage: (message: ServerMessage) => this.events.push(message.t),
         onLost: () => this.events.push('lost'),
         onResumed: () => this.events.push('resumed'),
-        onClosed: (isExpelled) => this.events.push(isExpelled ? 'expelled' : 'closed'),
+        onClosed: (ending) => this.events.push(ending?.reason ?? 'closed'),
       },
       {
         clock: this.clock,
@@ -348,10 +348,18 @@ describe('the signaling channel', () => {
     const harness = await new Harness().connected();
     const pending = failure(harness.channel.request({ t: 'unpublish', streamId: 'x' }));
     harness.socket.close(4430);
-    assert.deepEqual(harness.events, ['expelled']);
+    assert.deepEqual(harness.events, ['forceDisconnected']);
     assert.equal((await pending).name, 'OT_NOT_CONNECTED');
     await harness.clock.advance(60_000);
     assert.equal(harness.sockets.length, 1);
+  });
+
+  test('does not send what the server would close the socket for', async () => {
+    const harness = await new Harness().connected();
+    const sent = harness.socket.sent.length;
+    const update = { t: 'updateStream', streamId: 'x'.repeat(262_144) } as const;
+    assert.equal((await failure(harness.channel.request(update))).name, 'OT_INVALID_PARAMETER');
+    assert.equal(harness.socket.sent.length, sent);
   });
 
   test('pings, and gives up a socket that stays silent', async () => {

@@ -32,6 +32,7 @@ from signaling.http_runner import Deadlines, Gates, HttpRunner
 from signaling.ice_servers import ice_servers_of
 from signaling.live_actors import LiveActors
 from signaling.logs import configure_logs
+from signaling.memory import MemoryReturn, system_trim
 from signaling.metrics import Metrics
 from signaling.request_gate import RequestGate
 from signaling.rest.call import Services
@@ -296,9 +297,11 @@ async def _sample_lag(metrics: Metrics) -> None:
 
 
 async def _sample_counts(metrics: Metrics, live: LiveActors) -> None:
+    memory = MemoryReturn(system_trim())
     while True:
         counts = live.counts()
         metrics.sessions.set(counts.sessions)
         metrics.connections.set(counts.connections)
         metrics.streams.set(counts.streams)
+        memory.sample(counts.connections)
         await asyncio.sleep(COUNT_SAMPLE_S)

@@ -24,7 +24,9 @@ _LOST = 0.001
 _ADDED_P99_US = 2_000
 _HEALTH_MS = 50.0
 _GROWN_PERCENT = 10
-_PROBE_S, _FLOOD_S, _SETTLE_S = 4.0, 10.0, 4.0
+_PROBE_S, _FLOOD_S = 4.0, 10.0
+_SETTLE_S = 20.0
+"""Longer than connections are kept for clients that may come back (`signaling.grace_ms`)."""
 _DROPPED_IN_S = 10.0
 _TURNS, _TURN_S = 3, 6.0
 _BAD_SEALS = ("srtp_bad_tag", "srtp_replayed")

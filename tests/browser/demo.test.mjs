@@ -185,6 +185,8 @@ async function joinWatched(name) {
 }
 
 for (const [code, sentence] of [
+  [1009, /did not understand this page/],
+  [4400, /did not understand this page/],
   [4403, /^A moderator ended your part/],
   [4430, /sent more than the server allows/],
 ]) {

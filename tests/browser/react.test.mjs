@@ -87,6 +87,7 @@ test('components in strict mode show each other, and are in the session once', a
 });
 
 for (const [code, end, error] of [
+  [4400, 'forceDisconnected', 'OT_INVALID_PARAMETER'],
   [4403, 'forceDisconnected', null],
   [4430, 'forceDisconnected', 'OT_RATE_LIMIT_EXCEEDED'],
 ]) {

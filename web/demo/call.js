@@ -29,8 +29,10 @@ function completion(start) {
  * What `sentences.js` calls the end of a session.
  * @param {{reason: string, error?: {name: string}}} event
  */
-const nameOfEnd = ({ reason, error }) =>
-  error?.name === 'OT_RATE_LIMIT_EXCEEDED' ? 'MESSAGE_FLOOD' : reason;
+function nameOfEnd({ reason, error }) {
+  if (reason !== 'forceDisconnected' || !error) return reason;
+  return error.name === 'OT_RATE_LIMIT_EXCEEDED' ? 'MESSAGE_FLOOD' : error.name;
+}
 
 /** @param {number} attempt from 0 */
 function retryDelay(attempt) {

@@ -11,25 +11,26 @@ export interface Ending {
   readonly error?: OTError;
 }
 
-const flooded = (): OTError =>
-  otError(
-    'OT_RATE_LIMIT_EXCEEDED',
-    'This client sent more than the server allows and was disconnected; send less, and join again',
-  );
-
-/**
- * Each code that a member can get, and what it ends. Without an entry the client resumes: the
- * server keeps its place for the grace time, or says that it does not.
- */
-const ENDINGS: ReadonlyMap<number, () => Ending> = new Map([
-  [4403, () => ({ reason: 'forceDisconnected' })],
-  // Who comes back at once would go on.
-  [4430, () => ({ reason: 'forceDisconnected', error: flooded() })],
+/** Why the server does not want this client back: the same would happen again. */
+const EXPELLED: ReadonlyMap<number, (() => OTError) | undefined> = new Map([
+  [1009, () => otError('OT_INVALID_PARAMETER', 'A message was too large for the server')],
+  [4400, () => otError('OT_INVALID_PARAMETER', 'The server refused too many messages')],
+  [4403, undefined],
+  [
+    4430,
+    () =>
+      otError(
+        'OT_RATE_LIMIT_EXCEEDED',
+        'This client sent more than the server allows and was disconnected; send less, and join again',
+      ),
+  ],
 ]);
 
-/** `undefined`: the client resumes. */
+/** `undefined`: the client resumes, and the server says whether it still knows it. */
 export function endingOf(closeCode: number | undefined): Ending | undefined {
-  return closeCode === undefined ? undefined : ENDINGS.get(closeCode)?.();
+  if (closeCode === undefined || !EXPELLED.has(closeCode)) return undefined;
+  const error = EXPELLED.get(closeCode)?.();
+  return { reason: 'forceDisconnected', ...(error ? { error } : {}) };
 }
 
 /** Of the message `disconnected`. Who hears it did not leave; whoever was not expelled may come back. */

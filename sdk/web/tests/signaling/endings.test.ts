@@ -23,7 +23,9 @@ function tableOf(title: string): string[][] {
   );
 }
 
-const CLOSE_CODES = tableOf('## Close codes').map(([code = '']) => code);
+const CLOSE_CODES = new Map(
+  tableOf('## Close codes').map(([code = '', , what = '']) => [code, what]),
+);
 const ERRORS = tableOf('## Errors').map(
   ([code = '', name = '', number, closeCode, message = '']) => ({
     error: { t: 'error', code, name, number: Number(number), message },
@@ -35,20 +37,28 @@ const REASONS = [...(tableOf('### disconnected')[0]?.[1] ?? '').matchAll(/"(\w+)
 );
 
 const RESUMES = ['reconnecting', 'reconnected'];
-const FLOODED = 'forceDisconnected OT_RATE_LIMIT_EXCEEDED';
 
-/** What an application of a client that was in the session hears: rows of the table of close codes. */
-const HEARD: Readonly<Record<string, readonly string[]>> = {
-  '1000': RESUMES,
-  '1009': RESUMES,
-  '1011': RESUMES,
-  '1012': RESUMES,
-  '4000 + status': RESUMES,
-  '4403': ['forceDisconnected'],
-  '4430': [FLOODED],
-  '4408': RESUMES,
-  none: RESUMES,
+interface Row {
+  readonly heard: readonly string[];
+  /** The reason of the `disconnected` that comes before it. */
+  readonly told?: string;
+}
+
+/** What the application of a member hears: rows of the table of close codes. */
+const ROWS: Readonly<Record<string, Row>> = {
+  '1000': { told: 'clientDisconnected', heard: ['networkDisconnected'] },
+  '1009': { heard: ['forceDisconnected OT_INVALID_PARAMETER'] },
+  '1011': { heard: RESUMES },
+  '1012': { told: 'serverShutdown', heard: ['networkDisconnected'] },
+  '4000 + status': { heard: RESUMES },
+  '4400': { heard: ['forceDisconnected OT_INVALID_PARAMETER'] },
+  '4403': { heard: ['forceDisconnected'] },
+  '4430': { heard: ['forceDisconnected OT_RATE_LIMIT_EXCEEDED'] },
+  '4408': { heard: RESUMES },
+  none: { heard: RESUMES },
 };
+/** After these the application joins again, and not the SDK. */
+const BY_APPLICATION = ['1012'];
 
 interface Stay {
   readonly clock: FakeClock;
@@ -90,11 +100,15 @@ function codesOf(row: string): number[] {
   if (row === 'none') return [1006];
   if (row !== '4000 + status') return [Number(row)];
   const codes = ERRORS.map(({ closeCode }) => closeCode);
-  return [...new Set(codes)].filter((code) => code >= 4000 && !CLOSE_CODES.includes(String(code)));
+  return [...new Set(codes)].filter((code) => code >= 4000 && !CLOSE_CODES.has(String(code)));
 }
 
 test('the protocol has no other close codes and reasons than those that are tested here', () => {
-  assert.deepEqual([...CLOSE_CODES].sort(), Object.keys(HEARD).sort());
+  assert.deepEqual([...CLOSE_CODES.keys()].sort(), Object.keys(ROWS).sort());
+  for (const [row, what] of CLOSE_CODES) {
+    if (row === '4000 + status' || BY_APPLICATION.includes(row)) continue;
+    assert.equal(what, ROWS[row]?.heard === RESUMES ? 'comes back' : 'ends', row);
+  }
   assert.ok(ERRORS.length > 30 && codesOf('4000 + status').length > 5);
   assert.deepEqual(REASONS, [
     ...['clientDisconnected', 'forceDisconnected', 'networkDisconnected', 'serverShutdown'],
@@ -102,11 +116,11 @@ test('the protocol has no other close codes and reasons than those that are test
 });
 
 describe('a member whose WebSocket is closed with', () => {
-  for (const [row, heard] of Object.entries(HEARD)) {
+  for (const [row, { heard, told: reason }] of Object.entries(ROWS)) {
     for (const code of codesOf(row)) {
       test(`${code} (${row}): ${heard.join()}`, async () => {
         const stay = await joined();
-        stay.server.endSocket(code);
+        stay.server.endSocket(code, reason === undefined ? reason : { t: 'disconnected', reason });
         await stay.clock.advance(60_000);
         assert.deepEqual(stay.heard, heard);
         assert.equal(stay.server.joins, 1);

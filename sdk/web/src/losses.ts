@@ -20,13 +20,22 @@ export class LossBackoff {
     if (nowMs < this.takenUpMs) return this.takenUpMs - nowMs;
     if (nowMs >= this.takenUpMs + QUIET_MS) this.losses = 0;
     if (this.losses >= MAX_LOSSES) return undefined;
-    const delayMs =
-      this.losses === 0 ? 0 : Math.min(FIRST_DELAY_MS * 2 ** (this.losses - 1), MAX_DELAY_MS);
+    const delayMs = this.losses === 0 ? 0 : delayOf(this.losses - 1);
     this.losses += 1;
     this.takenUpMs = nowMs + delayMs;
     return delayMs;
   }
 }
+
+/**
+ * How long to wait after attempt number `attempt` (from 0) to get back what the network took was
+ * refused; `undefined`: it has been refused too often.
+ */
+export function retryDelayMs(attempt: number): number | undefined {
+  return attempt < MAX_LOSSES ? delayOf(attempt) : undefined;
+}
+
+const delayOf = (step: number): number => Math.min(FIRST_DELAY_MS * 2 ** step, MAX_DELAY_MS);
 
 export function lostTooOften(): OTError {
   return otError(

@@ -3,12 +3,12 @@ import type { Clock } from './clock';
 import type { Directory } from './directory';
 import { type OTError, otError } from './errors';
 import { exceptions } from './exceptions';
-import { lostTooOften } from './losses';
+import { lostTooOften, retryDelayMs } from './losses';
 import type { Publisher } from './publisher';
 import type { PublisherBinding } from './publisher-surface';
 import type { PublishedMedia, Uplink } from './rtc/uplink';
 import type { Stream } from './stream';
-import { retryDelayMs, Waiting } from './waiting';
+import { Waiting } from './waiting';
 
 interface Entry {
   readonly publisher: Publisher;
@@ -153,9 +153,7 @@ export class Publications {
   private again(entry: Entry): void {
     if (!this.isWanted(entry)) return;
     if (this.notBeforeMs === undefined) {
-      const error = lostTooOften();
-      exceptions.report(error);
-      this.remove(entry, error);
+      this.giveUp(entry);
       return;
     }
     const { clock } = this.environment;
@@ -194,10 +192,20 @@ export class Publications {
     }
     exceptions.report(error);
     const delayMs = retryDelayMs(entry.failures);
+    if (delayMs === undefined) {
+      this.giveUp(entry);
+      return;
+    }
     entry.failures += 1;
     this.environment.clock.after(delayMs, () => {
       if (this.isWanted(entry)) void this.attempt(entry);
     });
+  }
+
+  private giveUp(entry: Entry): void {
+    const error = lostTooOften();
+    exceptions.report(error);
+    this.remove(entry, error);
   }
 
   private remove(entry: Entry, error: OTError): void {

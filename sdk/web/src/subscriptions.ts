@@ -2,11 +2,11 @@
 import type { Clock } from './clock';
 import { type OTError, otError } from './errors';
 import { exceptions } from './exceptions';
-import { lostTooOften } from './losses';
+import { LossBackoff, lostTooOften, retryDelayMs } from './losses';
 import type { Reply, RequestMessage } from './signaling/channel';
 import type { Stream } from './stream';
 import type { Subscriber, SubscriberBinding } from './subscriber';
-import { retryDelayMs, Waiting } from './waiting';
+import { Waiting } from './waiting';
 
 interface Entry {
   readonly subscriber: Subscriber;
@@ -14,6 +14,8 @@ interface Entry {
   /** What the server calls it, once the server knows of it. */
   id: string | undefined;
   failures: number;
+  /** Relayed sessions: of the peer that sends to it. */
+  readonly losses: LossBackoff;
 }
 
 export interface SubscriptionsEnvironment {
@@ -42,7 +44,8 @@ export class Subscriptions {
   /** Resolves when the tracks are connected. */
   add(subscriber: Subscriber): Promise<undefined> {
     const waiting = new Waiting<undefined>();
-    const entry: Entry = { subscriber, waiting, id: undefined, failures: 0 };
+    const losses = new LossBackoff();
+    const entry: Entry = { subscriber, waiting, id: undefined, failures: 0, losses };
     this.entries.set(subscriber, entry);
     waiting.limit(this.environment.clock, 'No media connection came about', (error) =>
       this.remove(entry, error),
@@ -95,7 +98,9 @@ export class Subscriptions {
     const entry = subscriber && this.entries.get(subscriber);
     if (!entry) return;
     this.tellGone(subscriberId);
-    this.repeat(entry);
+    const delayMs = entry.losses.onLoss(this.environment.clock.now());
+    if (delayMs === undefined) this.giveUp(entry, lostTooOften());
+    else this.repeat(entry, delayMs);
   }
 
   close(error: OTError): void {
@@ -104,7 +109,7 @@ export class Subscriptions {
     for (const { waiting } of entries) waiting.reject(error);
   }
 
-  private repeat(entry: Entry, delayMs = 0): void {
+  private repeat(entry: Entry, delayMs: number): void {
     this.forget(entry);
     entry.subscriber.onDisconnected();
     if (delayMs <= 0) void this.attempt(entry);
@@ -159,8 +164,12 @@ export class Subscriptions {
       entry.waiting.reject(error);
       return;
     }
-    exceptions.report(error);
     const delayMs = retryDelayMs(entry.failures);
+    if (delayMs === undefined) {
+      this.giveUp(entry, lostTooOften());
+      return;
+    }
+    exceptions.report(error);
     entry.failures += 1;
     this.environment.clock.after(delayMs, () => {
       if (this.isWanted(entry)) void this.attempt(entry);

@@ -4,8 +4,6 @@ import { type OTError, otError } from './errors';
 
 /** How long media may take, retries of a lost transport included. */
 const LIVE_TIMEOUT_MS = 20_000;
-/** Between attempts to get back what the network took. */
-const RETRY_MS = [500, 1_000, 2_000, 4_000] as const;
 
 export class Waiting<Result> {
   readonly result: Promise<Result>;
@@ -45,8 +43,4 @@ export class Waiting<Result> {
     this.cancel();
     return settle;
   }
-}
-
-export function retryDelayMs(attempt: number): number {
-  return RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)] ?? 0;
 }

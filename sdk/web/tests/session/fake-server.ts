@@ -71,6 +71,8 @@ export class FakeServer {
   joins = 0;
   /** What the next published stream is called; a server may lie there. */
   nextStreamId: string | undefined;
+  /** Takes no stream any more, and counts those that it was offered. */
+  streamsRefused: number | undefined;
   /** What every greeting is answered with before the WebSocket is closed. */
   refusal: { error: Outgoing; closeCode: number } | undefined;
   isJoined = false;
@@ -216,6 +218,10 @@ export class FakeServer {
   }
 
   private publish({ tracks, hasAudio, hasVideo }: Message): Outgoing {
+    if (this.streamsRefused !== undefined) {
+      this.streamsRefused += 1;
+      return refusal();
+    }
     const streamId = this.nextStreamId ?? `own-${this.next++}`;
     this.nextStreamId = undefined;
     this.own.set(streamId, { hasAudio: hasAudio !== false, hasVideo: hasVideo !== false });

@@ -281,6 +281,22 @@ describe('a session', () => {
     assert.ok(published.size > 1 && subscribed.size > 1, `${published.size} ${subscribed.size}`);
   });
 
+  test('whose stream is not taken again offers it ten times more, and then no more', async () => {
+    const application = await joined(8);
+    const { server, clock } = application;
+    const publisher = application.newPublisher();
+    application.publish(publisher);
+    await application.rest();
+    server.streamsRefused = 0;
+    server.loseTransport('uplink');
+    await clock.advance(600_000);
+    assert.equal(server.streamsRefused, 11);
+    server.streamsRefused = undefined;
+    application.publish(publisher);
+    await application.rest();
+    assert.equal(server.own.size, 1);
+  });
+
   test('whose socket is lost while it joins is not lost with it', async () => {
     for (let delayMs = 0; delayMs < 300; delayMs += 10) {
       const application = await joined(500 + delayMs);

@@ -5,13 +5,13 @@ import type { Subscriber } from '../../src/subscriber';
 import { Subscriptions } from '../../src/subscriptions';
 import { FakeClock, settled } from '../support';
 
-/** A server that calls every subscription by one name. */
-function subscriptions(): Subscriptions {
+/** A server that calls every subscription by one name, or as it is told. */
+function subscriptions(clock = new FakeClock(), nextName = (): string => 'one'): Subscriptions {
   return new Subscriptions({
-    clock: new FakeClock(),
+    clock,
     isEncrypted: true,
-    send: ({ t }) => {
-      const reply = t === 'subscribe' ? { t: 'subscribed', subscriberId: 'one' } : { t: 'ok' };
+    send: async ({ t }) => {
+      const reply = t === 'subscribe' ? { t: 'subscribed', subscriberId: nextName() } : { t: 'ok' };
       return Promise.resolve({ re: 1, ...reply } as Reply);
     },
     dropLink: () => undefined,
@@ -19,8 +19,15 @@ function subscriptions(): Subscriptions {
   });
 }
 
-const tile = (streamId: string): Subscriber =>
-  ({ stream: { streamId }, wishes: () => ({}), bind: () => undefined }) as unknown as Subscriber;
+const tile = (streamId: string, ended: string[] = []): Subscriber =>
+  ({
+    stream: { streamId },
+    wishes: () => ({}),
+    bind: () => undefined,
+    onConnected: () => undefined,
+    onDisconnected: () => undefined,
+    end: (reason: string) => ended.push(reason),
+  }) as unknown as Subscriber;
 
 describe('a server that gives two Subscribers one name', () => {
   test('is refused, and the first keeps it', async () => {
@@ -40,5 +47,43 @@ describe('a server that gives two Subscribers one name', () => {
     all.unsubscribe(alice);
     await assert.rejects(all.add(tile('of bob')), { name: 'OT_UNEXPECTED_SERVER_RESPONSE' });
     assert.equal(all.byId.size, 0);
+  });
+});
+
+describe('a Subscriber of a relayed session', () => {
+  /** Loses the peer whenever there is one, for ten minutes. */
+  async function losses(refuses: boolean): Promise<{ asked: number[]; ended: string[] }> {
+    const clock = new FakeClock();
+    const asked: number[] = [];
+    const ended: string[] = [];
+    const all = subscriptions(clock, () => {
+      asked.push(clock.now());
+      if (refuses && asked.length > 1) throw new Error('refused');
+      return `name-${asked.length}`;
+    });
+    all.add(tile('of alice', ended)).catch(() => undefined);
+    for (let ms = 0; ms < 600_000; ms += 250) {
+      await clock.advance(250);
+      for (const subscriberId of [...all.byId.keys()]) {
+        all.onConnected(subscriberId);
+        all.onPeerLost(subscriberId);
+      }
+    }
+    assert.equal(all.all().length, 0);
+    return { asked, ended };
+  }
+
+  test('whose peer is lost in a loop is subscribed to ever later, ten times, and ends', async () => {
+    const { asked, ended } = await losses(false);
+    const gaps = asked.slice(1).map((at, index) => at - (asked[index] ?? 0));
+    assert.equal(gaps.length, 10);
+    assert.ok((gaps[0] ?? 0) <= 250 && (gaps.at(-1) ?? 0) >= 30_000, gaps.join());
+    assert.deepEqual(ended, ['networkDisconnected']);
+  });
+
+  test('that the server refuses to give back is asked for ten times more, and ends', async () => {
+    const { asked, ended } = await losses(true);
+    assert.equal(asked.length, 12);
+    assert.deepEqual(ended, ['networkDisconnected']);
   });
 });

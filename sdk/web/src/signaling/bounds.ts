@@ -1,13 +1,21 @@
-/** Whether bytes are one whole MessagePack value of little depth, before anything is made of it. */
+/**
+ * Whether bytes are one whole MessagePack value of little depth and not too many parts, before
+ * anything is made of it. It counts as the server does (signaling/protocol/counting.py).
+ */
 
-/** No message nests deeper than half of this. */
+/** Levels of nesting, as the protocol has them; no message has more than half of them. */
 const MAX_DEPTH = 16;
+/** A welcome to 3,000 members that all publish has 160,000. */
+const MAX_VALUES = 262_144;
+/** What an array or a map counts for beside its members: an empty one is an object of its own. */
+const CONTAINER_VALUES = 4;
 
 interface Item {
   /** Where its own bytes end. */
   readonly end: number;
   /** How many values it holds. */
   readonly values: number;
+  readonly isContainer: boolean;
 }
 
 interface Shape {
@@ -58,6 +66,7 @@ export function isBounded(bytes: Uint8Array): boolean {
   /** Values that are still to come, by depth. */
   const open = [1];
   let offset = 0;
+  let total = 1;
   while (open.length > 0) {
     const left = open.pop() ?? 0;
     if (left === 0) continue;
@@ -66,8 +75,10 @@ export function isBounded(bytes: Uint8Array): boolean {
     if (!item) return false;
     offset = item.end;
     if (offset + item.values > bytes.length) return false;
-    if (item.values > 0) open.push(item.values);
-    if (open.length > MAX_DEPTH) return false;
+    if (!item.isContainer) continue;
+    total += item.values + CONTAINER_VALUES;
+    open.push(item.values);
+    if (total > MAX_VALUES || open.length > MAX_DEPTH + 1) return false;
   }
   return offset === bytes.length;
 }
@@ -76,10 +87,10 @@ function itemAt(bytes: Uint8Array, offset: number): Item | undefined {
   const tag = bytes[offset];
   if (tag === undefined) return undefined;
   const next = offset + 1;
-  if (tag <= 0x7f || tag >= 0xe0) return { end: next, values: 0 };
-  if (tag <= 0x8f) return { end: next, values: (tag & 0x0f) * 2 };
-  if (tag <= 0x9f) return { end: next, values: tag & 0x0f };
-  if (tag <= 0xbf) return { end: next + (tag & 0x1f), values: 0 };
+  if (tag <= 0x7f || tag >= 0xe0) return scalar(next);
+  if (tag <= 0x8f) return container(next, (tag & 0x0f) * 2);
+  if (tag <= 0x9f) return container(next, tag & 0x0f);
+  if (tag <= 0xbf) return scalar(next + (tag & 0x1f));
   const shape = SHAPES[tag];
   return shape && longItem(bytes, next, shape);
 }
@@ -89,5 +100,9 @@ function longItem(bytes: Uint8Array, next: number, shape: Shape): Item {
   let count = 0;
   for (let index = 0; index < width; index += 1) count = count * 256 + (bytes[next + index] ?? 0);
   const end = next + width + fixed;
-  return values ? { end, values: count * values } : { end: end + count, values: 0 };
+  return values ? container(end, count * values) : scalar(end + count);
 }
+
+const scalar = (end: number): Item => ({ end, values: 0, isContainer: false });
+
+const container = (end: number, values: number): Item => ({ end, values, isContainer: true });

@@ -72,10 +72,67 @@ describe('shapes', () => {
     assert.equal(isBounded(Uint8Array.of(0xc1)), false);
   });
 
-  test('messages nest a little', () => {
+  test('messages nest sixteen levels', () => {
     const nested = (depth: number): unknown => (depth === 0 ? 1 : [nested(depth - 1)]);
-    assert.equal(isBounded(encode(nested(8))), true);
-    assert.equal(isBounded(encode(nested(64))), false);
+    assert.equal(isBounded(encode(nested(16))), true);
+    assert.equal(isBounded(encode(nested(17))), false);
+    for (const head of [0x91, 0x81, 0x90, 0x80]) {
+      assert.equal(isBounded(new Uint8Array(1_048_576).fill(head)), false);
+    }
+  });
+
+  /** An array of `count` times the same bytes. */
+  const many = (count: number, ...value: number[]): Uint8Array => {
+    const bytes = new Uint8Array(5 + count * value.length);
+    bytes.set([0xdd, count >>> 24, count >>> 16, count >>> 8, count]);
+    for (let index = 0; index < count; index += 1) bytes.set(value, 5 + index * value.length);
+    return bytes;
+  };
+
+  test('messages have 262,144 values at most, and a container counts for four more', () => {
+    const limit = 262_144 - 5;
+    for (const [count, value] of [
+      [limit, [0xc0]],
+      [limit, [0]],
+      [limit, [0xa0]],
+      [Math.floor(limit / 5), [0x90]],
+      [Math.floor(limit / 5), [0x80]],
+      [Math.floor(limit / 6), [0x91, 0xc0]],
+      [Math.floor(limit / 7), [0x81, 0xa0, 0xc0]],
+      [Math.floor(limit / 5), [0xdc, 0, 0]],
+    ] as const) {
+      assert.equal(isBounded(many(count, ...value)), true);
+      assert.equal(isBounded(many(count + 1, ...value)), false);
+    }
+  });
+
+  test('what claims four thousand million entries is refused on its head', () => {
+    const claim = [0xff, 0xff, 0xff, 0xff];
+    for (const head of [0xdd, 0xdf]) {
+      for (const padding of [0, 1_048_576 - 5]) {
+        const bytes = new Uint8Array(5 + padding);
+        bytes.set([head, ...claim]);
+        assert.equal(isBounded(bytes), false);
+      }
+    }
+    // Claims that each fit, one in the other.
+    const nested = new Uint8Array(1_048_576);
+    for (let level = 0; level < 16; level += 1) nested.set([0xdd, 0, 3, 0xff, 0], level * 5);
+    assert.equal(isBounded(nested), false);
+  });
+
+  test('a message of too many values makes nothing', () => {
+    const head = [0x83, ...[...encode({ t: 'ok', re: 1 })].slice(1), 0xa1, 0x78];
+    const withNulls = (count: number): Uint8Array => {
+      const nulls = many(count, 0xc0);
+      const bytes = new Uint8Array(head.length + nulls.length);
+      bytes.set(head);
+      bytes.set(nulls, head.length);
+      return bytes;
+    };
+    assert.equal(decodeMessage(withNulls(300_000).buffer), undefined);
+    const small = decodeMessage(withNulls(3).buffer);
+    assert.deepEqual(small, { t: 'ok', re: 1, x: [null, null, null] });
   });
 
   test('all that the encoder makes is whole', () => {

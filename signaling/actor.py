@@ -88,9 +88,9 @@ class SessionActor:
     def join(self, hello: m.Hello, admission: JoiningClient, outlet: Outlet) -> ConnectionId:
         """Takes a client in; its `Welcome` is the first thing sent. Errors: those of `Join`."""
         connection = ConnectionId(str(uuid.uuid4()))
-        media = self._media.open_client(connection, MediaListener(self, connection))
-        self._seats[connection] = seat = Seat(media, resume_token(connection), outlet, hello.id)
         try:
+            media = self._media.open_client(connection, MediaListener(self, connection))
+            self._seats[connection] = seat = Seat(media, resume_token(connection), outlet, hello.id)
             self.apply(
                 c.Join(
                     connection=connection,
@@ -368,6 +368,8 @@ class SessionActor:
     def _run_declare_kids(self, effect: e.DeclareKidsMedia) -> None:
         if (media := self._media_of(effect.connection)) is not None:
             media.declare_kids(effect.stream, effect.mid, effect.kids)
+            where = (effect.connection, effect.stream, effect.mid)
+            self.apply(c.KidsDeclared(*where, effect.kids, effect.request))
 
     def _run_forward_stream(self, effect: e.ForwardStream) -> None:
         if (media := self._media_of(effect.connection)) is not None:
@@ -412,9 +414,10 @@ class SessionActor:
 
     def _run_answer_downlink(self, effect: e.AnswerDownlink) -> None:
         seat = self._seats[effect.connection]
+        seat.media.answer_downlink(effect.number, effect.sdp)
+        # Only now: an offer whose answer is refused waits for a better one.
         if seat.offer is not None and seat.offer.number == effect.number:
             seat.offer = None
-        seat.media.answer_downlink(effect.number, effect.sdp)
 
     def _run_restart_ice(self, effect: e.RestartIceMedia) -> None:
         media, request = self._seats[effect.connection].media, effect.request

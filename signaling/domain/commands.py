@@ -74,6 +74,17 @@ class MediaPublished:
 
 
 @dataclass(frozen=True, slots=True)
+class KidsDeclared:
+    """The media plane has taken the key ids of a track."""
+
+    connection: ConnectionId
+    stream: StreamId
+    mid: str
+    kids: tuple[bytes, ...]
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
 class MediaRefused:
     """The media plane refused what a request asked; what the request made is undone."""
 
@@ -159,6 +170,7 @@ Command = (
     | FromClient[Request]
     | Leave
     | MediaPublished
+    | KidsDeclared
     | MediaRefused
     | StreamLive
     | StreamSpeaks

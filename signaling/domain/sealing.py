@@ -6,7 +6,7 @@ The server learns hints alone, never a secret. Source: docs/e2ee.md section 9.
 from collections.abc import Iterable
 
 from sfu.ids import ConnectionId, StreamId, SubscriberId
-from signaling.domain.commands import FromClient, UnsealedDropped
+from signaling.domain.commands import FromClient, KidsDeclared, UnsealedDropped
 from signaling.domain.effects import (
     Broadcast,
     DeclareKidsMedia,
@@ -90,24 +90,29 @@ def missed_hints(state: SessionState, connection: ConnectionId) -> Effects:
 
 
 def handle_declare(state: SessionState, command: FromClient[m.DeclareKids], now_ms: int) -> Effects:
-    """A stream under another secret is tried again by all who could not open it.
-
-    The core asks for a key frame itself when frames under a new hint do not begin with one.
-    Errors: `stream_not_found`, `permission_denied`, `track_unknown`; later those of the media.
-    """
+    """Errors: `stream_not_found`, `permission_denied`, `track_unknown`; those of the media, before
+    anything has changed."""
     del now_ms
     request = command.message
     found = state.own_stream(command.connection, request.stream_id)
     if request.mid not in found.mids:
         raise error(ErrorCode.TRACK_UNKNOWN)
-    stream, hints = StreamId(request.stream_id), hints_of(request.kids)
-    effects: Effects = [
-        DeclareKidsMedia(command.connection, stream, request.mid, request.kids, request.id)
-    ]
-    if hints != found.hints[request.mid]:
-        found.hints[request.mid] = hints
-        effects += _resume_video(state, found.deliveries)
-    return [*effects, Send(command.connection, m.Ok(re=request.id))]
+    stream = StreamId(request.stream_id)
+    return [DeclareKidsMedia(command.connection, stream, request.mid, request.kids, request.id)]
+
+
+def handle_declared(state: SessionState, command: KidsDeclared, now_ms: int) -> Effects:
+    """A stream under another secret is tried again by all who could not open it.
+
+    The core asks for a key frame itself when frames under a new hint do not begin with one.
+    """
+    del now_ms
+    found, hints = state.streams.get(command.stream), hints_of(command.kids)
+    effects: Effects = []
+    if found is not None and hints != found.hints[command.mid]:
+        found.hints[command.mid] = hints
+        effects = _resume_video(state, found.deliveries)
+    return [*effects, Send(command.connection, m.Ok(re=command.request))]
 
 
 def handle_unsealed(state: SessionState, command: UnsealedDropped, now_ms: int) -> Effects:

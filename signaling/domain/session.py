@@ -61,6 +61,7 @@ COMMANDS: dict[type, Handler] = dict(
         _command(c.Leave, membership.handle_leave),
         _command(c.TransportEnded, membership.handle_transport_ended),
         _command(c.MediaPublished, publishing.handle_published),
+        _command(c.KidsDeclared, sealing.handle_declared),
         _command(c.MediaRefused, publishing.handle_refused),
         _command(c.StreamLive, publishing.handle_live),
         _command(c.StreamSpeaks, publishing.handle_speaking),

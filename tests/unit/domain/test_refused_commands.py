@@ -195,6 +195,7 @@ NEVER_REFUSED = {
     c.Leave,
     c.TransportEnded,
     c.MediaPublished,
+    c.KidsDeclared,
     c.MediaRefused,
     c.StreamLive,
     c.StreamSpeaks,

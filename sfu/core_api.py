@@ -472,6 +472,18 @@ class WorkerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class NotSent:
+    """Packets of one stream that did not leave."""
+
+    ssrc: int
+    """The stream as the peer sees it."""
+    reason: str
+    """A drop reason of the network side."""
+    packets: int
+    """Since the transport was opened."""
+
+
+@dataclass(frozen=True, slots=True)
 class TransportSnapshot:
     """One peer of the session on the network."""
 
@@ -489,6 +501,8 @@ class TransportSnapshot:
     """Its DTLS handshake has ended well."""
     feedback_extension: int | None
     """The id of transport-wide sequence numbers."""
+    not_sent: tuple[NotSent, ...]
+    """Media that was to be sent to it and was not, by stream and reason."""
 
 
 @dataclass(frozen=True, slots=True)

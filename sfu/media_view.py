@@ -51,7 +51,8 @@ class SourceView:
 class SinkView:
     """One m-line of a Subscriber. `waiting`: name of the reason why its video is withheld.
 
-    `lost`: share of packets that the subscriber missed in its last report.
+    `lost`: share of packets that the subscriber missed in its last report. `not_sent`: of
+    `packets`, those that did not leave, by the network side's reason.
     """
 
     kind: MediaKind
@@ -62,6 +63,7 @@ class SinkView:
     bytes: int = 0
     lost: float = 0.0
     round_trip_ms: int | None = None
+    not_sent: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +95,11 @@ def read_media(dump: SessionDump) -> MediaView:
     for source in forwarding.sources:
         if stream := streams.get(source.publisher):
             sources.setdefault(stream, {})[source.kind] = _source(source)
-    sinks: dict[SubscriberHandle, dict[MediaKind, SinkView]] = {}
-    for sink in forwarding.sinks:
-        sinks.setdefault(sink.subscriber, {})[sink.kind] = _sink(sink)
     links = {link.transport: link for link in forwarding.downlinks}
     peers = {peer.transport: peer for peer in dump.core.transports}
+    sinks: dict[SubscriberHandle, dict[MediaKind, SinkView]] = {}
+    for sink in forwarding.sinks:
+        sinks.setdefault(sink.subscriber, {})[sink.kind] = _sink(sink, peers.get(sink.transport))
     subscribers: dict[SubscriberId, SubscriberView] = {}
     for client in clients:
         downlink = _downlink(client)
@@ -140,7 +142,8 @@ def _encoding(row: EncodingSnapshot) -> EncodingView:
     )
 
 
-def _sink(row: SinkSnapshot) -> SinkView:
+def _sink(row: SinkSnapshot, peer: TransportSnapshot | None) -> SinkView:
+    unsent = () if peer is None else peer.not_sent
     return SinkView(
         kind=row.kind,
         forwarding=row.forwarding,
@@ -150,6 +153,7 @@ def _sink(row: SinkSnapshot) -> SinkView:
         bytes=row.bytes,
         lost=row.fraction_lost / _LOST_OF,
         round_trip_ms=row.round_trip_ms,
+        not_sent={one.reason: one.packets for one in unsent if one.ssrc == row.ssrc},
     )
 
 

@@ -21,6 +21,7 @@ _AWAITING_KEY_FRAME = "awaiting_key_frame"
 _HELD_BACK = "paused"
 _NO_ROOM = "bandwidth"
 _QUIET_VOICE = "quiet_voice"
+_TOO_LARGE = "send_too_large"
 
 
 class Code(StrEnum):
@@ -30,6 +31,8 @@ class Code(StrEnum):
     RELAYED = "relayed"
     NOT_CONNECTED = "not_connected"
     NOT_ANSWERING = "not_answering"
+    TOO_LARGE = "send_too_large"
+    NOT_SENT = "not_sent"
     PUBLISHER_NOT_CONNECTED = "publisher_not_connected"
     NO_TRACK = "no_track"
     MUTED_BY_MODERATOR = "muted_by_moderator"
@@ -56,6 +59,11 @@ SENTENCES: dict[Code, str] = {
         "Nothing has come from the subscriber's address for some time: its network is gone, or its "
         "device sleeps."
     ),
+    Code.TOO_LARGE: (
+        "The publisher's packets are larger than the subscriber's path carries (a VPN, a tunnel): "
+        "set its encoder to packets of 1,200 bytes."
+    ),
+    Code.NOT_SENT: "The server could not send the media to the subscriber's address.",
     Code.PUBLISHER_NOT_CONNECTED: "The publisher's media connection is not up yet.",
     Code.NO_TRACK: "The stream has no track of this kind.",
     Code.MUTED_BY_MODERATOR: "A moderator has muted the stream, and its publisher has not unmuted.",
@@ -305,9 +313,10 @@ class _Look:
     def received(self) -> Received:
         sink = self.sink
         before = self.earlier or self._missing
-        packets = max(0, sink.packets - before.packets) if self.earlier else 0
+        packets = self._packets()
         sent_bytes = max(0, sink.bytes - before.bytes) if self.earlier else 0
-        flowing = packets > 0 and not self._blocked_here()
+        left = packets - sum(self._unsent().values())
+        flowing = left > 0 and not self._blocked_here()
         return Received(
             kind=self.track.kind,
             flowing=flowing,
@@ -319,6 +328,26 @@ class _Look:
             lost=round(sink.lost, 3),
             round_trip_ms=sink.round_trip_ms,
         )
+
+    def _packets(self) -> int:
+        """Forwarded while we measured, whether they left or not."""
+        return max(0, self.sink.packets - self.earlier.packets) if self.earlier else 0
+
+    def _unsent(self) -> dict[str, int]:
+        """Of these, those that did not leave, by reason."""
+        if self.earlier is None:
+            return {}
+        before = self.earlier.not_sent
+        grown = {r: count - before.get(r, 0) for r, count in self.sink.not_sent.items()}
+        return {reason: count for reason, count in grown.items() if count > 0}
+
+    def _why_unsent(self) -> Reason | None:
+        """The reason that most packets did not leave for, if they are worth a word."""
+        unsent = self._unsent()
+        if not unsent or sum(unsent.values()) < LOSS_WORTH_A_WORD * self._packets():
+            return None
+        most = max(sorted(unsent), key=lambda reason: unsent[reason])
+        return Reason(Code.TOO_LARGE) if most == _TOO_LARGE else Reason(Code.NOT_SENT, most)
 
     def _blocked_here(self) -> bool:
         wanted = self.delivery.wants_audio
@@ -336,6 +365,9 @@ class _Look:
     def _reasons(self, *, flowing: bool) -> Iterator[Reason]:
         """Blocks first, nearest to the subscriber's own doing last; then limits."""
         found = [*self._blocks()]
+        unsent = self._why_unsent()
+        if unsent is not None and not any(one.code is Code.NOT_CONNECTED for one in found):
+            found.append(unsent)
         if not found and not flowing:
             found = [self._withheld()]
         found += self._limits() if flowing else ()

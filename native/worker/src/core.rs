@@ -23,6 +23,7 @@ use crate::event_ring::EventRing;
 use crate::gathering::Burst;
 use crate::handles::HandleMap;
 use crate::network_counters::{NetworkCounters, SharedCounters};
+use crate::not_sent;
 use crate::path::Path;
 use crate::sealing_outbox::SealingOutbox;
 use crate::strangers::Strangers;
@@ -172,6 +173,7 @@ impl<S: MessageSocket> Core<S> {
         self.touched = touched;
         self.burst = Burst::default();
         self.egress.flush(&mut self.counters);
+        not_sent::note_refused(&mut self.transports, self.egress.refused());
         if !self.timers.is_set(Timer::PublishCounters) {
             self.timers
                 .set(Timer::PublishCounters, Some(now + PUBLISH_INTERVAL));

@@ -1,5 +1,5 @@
 use super::*;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -29,12 +29,16 @@ const FEEDBACK_ID: u8 = 3;
 
 pub(crate) type Datagrams = Vec<(SocketAddr, Vec<u8>)>;
 
-/// Keeps (peer, datagram) of everything sent, segmented messages as the kernel would cut them.
+/// Keeps (peer, datagram) of everything sent, segmented messages as the kernel would cut them; or
+/// refuses it with an error of the kernel.
 #[derive(Clone, Default)]
-pub(crate) struct Wire(Rc<RefCell<Datagrams>>);
+pub(crate) struct Wire(Rc<RefCell<Datagrams>>, Rc<Cell<Option<i32>>>);
 
 impl MessageSocket for Wire {
     fn send(&mut self, batch: &[Message<'_>]) -> io::Result<usize> {
+        if let Some(code) = self.1.get() {
+            return Err(io::Error::from_raw_os_error(code));
+        }
         for message in batch {
             let size = message
                 .segment_bytes
@@ -249,6 +253,10 @@ impl Bench {
 
     pub(crate) fn sent(&self) -> Datagrams {
         std::mem::take(&mut self.wire.0.borrow_mut())
+    }
+
+    pub(crate) fn refuse(&self, code: Option<i32>) {
+        self.wire.1.set(code);
     }
 
     pub(crate) fn events(&self) -> Vec<Event> {

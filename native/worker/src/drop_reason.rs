@@ -3,7 +3,7 @@
 macro_rules! network_drops {
     ($($(#[doc = $doc:literal])+ $name:ident = $text:literal,)*) => {
         /// Why a datagram received, or a packet to be sent, went no further.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub(crate) enum NetworkDrop { $($(#[doc = $doc])+ $name,)* }
 
         impl NetworkDrop {

@@ -7,8 +7,11 @@ use std::io;
 use std::num::NonZeroU32;
 use std::time::Instant;
 
+use sealroute_transport::PeerAddress;
+
 use crate::drop_reason::NetworkDrop;
 use crate::network_counters::NetworkCounters;
+use crate::not_sent::ssrc_of_rtp;
 use crate::path::{Message, Path};
 use crate::socket::BATCH;
 use crate::tcp;
@@ -18,6 +21,8 @@ pub(crate) const SLOT_BYTES: usize = 1_600;
 /// Small enough to stay in the second-level cache until the kernel has read it.
 const BUFFER_BYTES: usize = 256 * 1_024;
 const MAX_WAITING: usize = 512;
+/// Rows for diagnosis until somebody takes them; the totals know of every packet.
+const MAX_REFUSED: usize = 512;
 /// Limits of the kernel: segments per message, and the length field of the UDP header.
 const MAX_SEGMENTS: usize = 64;
 const MAX_MESSAGE_BYTES: usize = 65_000;
@@ -55,6 +60,15 @@ struct Run {
     packets: usize,
 }
 
+/// Media of one stream that the kernel did not take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) peer: PeerAddress,
+    pub(crate) ssrc: u32,
+    pub(crate) reason: NetworkDrop,
+    pub(crate) packets: u64,
+}
+
 /// Packets on their way to the kernel.
 pub(crate) struct Egress<S> {
     socket: S,
@@ -65,6 +79,7 @@ pub(crate) struct Egress<S> {
     peers: usize,
     runs: Vec<Run>,
     segmentation: bool,
+    refused: Vec<Refused>,
 }
 
 impl<S: MessageSocket> Egress<S> {
@@ -78,6 +93,7 @@ impl<S: MessageSocket> Egress<S> {
             peers: 0,
             runs: Vec::with_capacity(MAX_WAITING),
             segmentation,
+            refused: Vec::with_capacity(MAX_REFUSED),
         }
     }
 
@@ -163,13 +179,14 @@ impl<S: MessageSocket> Egress<S> {
     /// Deals with a run that the kernel did not take; how many runs that settles.
     fn refuse(&mut self, at: usize, error: &io::Error, counters: &mut NetworkCounters) -> usize {
         if error.kind() == io::ErrorKind::WouldBlock {
-            let lost: usize = self.runs[at..].iter().map(|run| run.packets).sum();
-            counters.drop_packets(NetworkDrop::SendBufferFull, lost);
+            for run in at..self.runs.len() {
+                self.drop_run(self.runs[run], NetworkDrop::SendBufferFull, counters);
+            }
             return self.runs.len() - at;
         }
         let run = self.runs[at];
         if run.packets == 1 {
-            counters.drop_packets(reason_of(error), 1);
+            self.drop_run(run, reason_of(error), counters);
         } else {
             self.send_one_by_one(run, error, counters);
         }
@@ -191,14 +208,40 @@ impl<S: MessageSocket> Egress<S> {
                     passed = true;
                     counters.sent(1, message.bytes.len());
                 }
-                Ok(0) => counters.drop_packets(NetworkDrop::SendFailed, 1),
-                Err(error) => counters.drop_packets(reason_of(&error), 1),
+                Ok(0) => self.drop_run(single, NetworkDrop::SendFailed, counters),
+                Err(error) => self.drop_run(single, reason_of(&error), counters),
             }
         }
         let unsupported = matches!(error.raw_os_error(), Some(libc::EIO | libc::EOPNOTSUPP));
         if passed && unsupported {
             self.segmentation = false;
         }
+    }
+
+    fn drop_run(&mut self, run: Run, reason: NetworkDrop, counters: &mut NetworkCounters) {
+        counters.drop_packets(reason, run.packets);
+        for packet in &self.waiting[run.first..run.first + run.packets] {
+            let Some(ssrc) = ssrc_of_rtp(&self.buffer[packet.start..packet.end]) else {
+                continue;
+            };
+            let peer = packet.path.peer();
+            let same = |row: &&mut Refused| (row.peer, row.ssrc, row.reason) == (peer, ssrc, reason);
+            if let Some(row) = self.refused.last_mut().filter(same) {
+                row.packets += 1;
+            } else if self.refused.len() < MAX_REFUSED {
+                self.refused.push(Refused {
+                    peer,
+                    ssrc,
+                    reason,
+                    packets: 1,
+                });
+            }
+        }
+    }
+
+    /// What the kernel did not take since the last call.
+    pub(crate) fn refused(&mut self) -> std::vec::Drain<'_, Refused> {
+        self.refused.drain(..)
     }
 }
 

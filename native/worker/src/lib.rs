@@ -11,6 +11,7 @@ mod gathering;
 mod handles;
 mod movement;
 mod network_counters;
+mod not_sent;
 mod path;
 #[cfg(test)]
 mod path_properties;

@@ -8,6 +8,7 @@ use crate::drop_reason::NetworkDrop;
 use crate::egress::{Egress, MessageSocket};
 use crate::event_ring::EventRing;
 use crate::network_counters::NetworkCounters;
+use crate::not_sent::ssrc_of_rtp;
 use crate::transports::Transports;
 
 /// Borrows what sending needs for one call into a session.
@@ -36,9 +37,17 @@ impl<S: MessageSocket> SealingOutbox<'_, S> {
         Ok(length)
     }
 
-    fn count(&mut self, outcome: Result<usize, NetworkDrop>) {
-        if let Err(reason) = outcome {
-            self.counters.drop_packets(reason, 1);
+    fn count_rtp(
+        &mut self,
+        transport: TransportHandle,
+        header: &[u8],
+        outcome: Result<usize, NetworkDrop>,
+    ) {
+        let Err(reason) = outcome else { return };
+        self.counters.drop_packets(reason, 1);
+        let ssrc = ssrc_of_rtp(header);
+        if let (Some(ssrc), Some(transport)) = (ssrc, self.transports.get_mut(transport)) {
+            transport.not_sent.note(ssrc, reason, 1);
         }
     }
 }
@@ -48,14 +57,14 @@ impl<S: MessageSocket> Outbox for SealingOutbox<'_, S> {
         let outcome = self.send(transport, |sender, slot| {
             sender.seal_rtp(header, payload, slot)
         });
-        self.count(outcome);
+        self.count_rtp(transport, header, outcome);
     }
 
     fn rtp_kept(&mut self, transport: TransportHandle, header: &[u8], payload: &[u8]) {
         let outcome = self.send(transport, |sender, slot| {
             sender.seal_rtp_kept(header, payload, slot)
         });
-        self.count(outcome);
+        self.count_rtp(transport, header, outcome);
     }
 
     fn rtp_again(&mut self, transport: TransportHandle, ssrc: u32, sequence: u16) -> Option<usize> {
@@ -65,7 +74,9 @@ impl<S: MessageSocket> Outbox for SealingOutbox<'_, S> {
 
     fn rtcp(&mut self, transport: TransportHandle, compound: &[u8]) {
         let outcome = self.send(transport, |sender, slot| sender.seal_rtcp(compound, slot));
-        self.count(outcome);
+        if let Err(reason) = outcome {
+            self.counters.drop_packets(reason, 1);
+        }
     }
 
     fn event(&mut self, event: ForwardEvent) {

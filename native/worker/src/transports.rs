@@ -12,6 +12,7 @@ use sealroute_transport::{
 use crate::api::{Direction, RouterHandle, SrtpSecrets, TransportSnapshot};
 use crate::drop_reason::NetworkDrop;
 use crate::handles::HandleMap;
+use crate::not_sent::NotSentPackets;
 use crate::path::Path;
 
 /// Ways to one peer; more than a browser with several networks tries.
@@ -67,6 +68,7 @@ pub(crate) struct Transport {
     pub(crate) feedback: TwccReceiver,
     /// The feedback names a stream of the peer: the last that was received.
     pub(crate) feedback_ssrc: u32,
+    pub(crate) not_sent: NotSentPackets,
 }
 
 impl Transport {
@@ -93,6 +95,7 @@ impl Transport {
             feedback_extension: None,
             feedback: TwccReceiver::new(),
             feedback_ssrc: 0,
+            not_sent: NotSentPackets::default(),
         }
     }
 
@@ -357,6 +360,7 @@ impl Transport {
             consent_left_ms: expires.map(|at| at.saturating_duration_since(now).as_millis() as u64),
             has_keys: self.has_keys(),
             feedback_extension: self.feedback_extension,
+            not_sent: self.not_sent.snapshot(),
         }
     }
 }

@@ -10,9 +10,12 @@ from sfu.core_api import (
     DownlinkSnapshot,
     ForwardingSnapshot,
     MediaKind,
+    NotSent,
     PayloadAccess,
+    SinkSnapshot,
     Snapshot,
     TransportSnapshot,
+    VideoSupply,
 )
 from sfu.ids import StreamId, SubscriberId
 from sfu.media_plane import ClientDump, SessionDump, SubscriptionDump, TransportDump
@@ -57,6 +60,7 @@ class Scene:
         self.source_grows = True
         self.asleep: set[str] = set()
         self.has_source = True
+        self.not_sent_before = 0
 
     def view(self, step: int) -> MediaView:
         """The first (0) or the second (1) reading."""
@@ -74,6 +78,10 @@ class Scene:
                 sink,
                 packets=sink.packets * (1 + step) if self.source_grows else sink.packets,
                 bytes=sink.bytes * (1 + step),
+                not_sent={
+                    reason: self.not_sent_before or step * count
+                    for reason, count in sink.not_sent.items()
+                },
             )
             for kind, sink in ((AUDIO, self.audio), (VIDEO, self.video))
         }
@@ -318,7 +326,7 @@ def test_an_assumed_estimate_is_none_and_a_measured_one_tells_a_narrow_link():
         granted_bps=90_000,
         paced_packets=0,
     )
-    peer = TransportSnapshot(4, Direction.DOWNLINK, None, None, None, 10_000, True, None)
+    peer = TransportSnapshot(4, Direction.DOWNLINK, None, None, None, 10_000, True, None, ())
     client = ClientDump(
         transports=(TransportDump(4, Direction.DOWNLINK, True, "connected", True),),
         subscriptions={SUB: SubscriptionDump(CAM, 5, ("0",), True)},
@@ -333,3 +341,60 @@ def test_an_assumed_estimate_is_none_and_a_measured_one_tells_a_narrow_link():
     assert (seen.estimate_bps, seen.narrow, seen.unheard_ms) == (90_000, True, 20_000)
     seen = view(assumed)
     assert (seen.estimate_bps, seen.narrow) == (None, False)
+
+
+def test_packets_that_did_not_leave_are_told_with_the_reason():
+    """`packets` counts them: to forwarding they are sent."""
+    scene = Scene()
+    scene.video = replace(scene.video, not_sent={"send_too_large": 50})
+    got = scene.received()
+    assert (got.flowing, got.reasons[0].code) == (False, Code.TOO_LARGE)
+    assert "1,200 bytes" in got.reasons[0].message
+    assert scene.codes(AUDIO) == [Code.BEST]
+
+
+def test_what_did_not_leave_before_the_measurement_is_past():
+    scene = Scene()
+    scene.not_sent_before = 50
+    scene.video = replace(scene.video, not_sent={"send_too_large": 50})
+    assert scene.codes() == [Code.BEST]
+
+
+@pytest.mark.parametrize("reason", ["send_failed", "send_path_unproven", "send_buffer_full"])
+def test_other_reasons_not_to_leave_have_the_cores_own_word(reason):
+    scene = Scene()
+    scene.audio = replace(scene.audio, not_sent={reason: 50})
+    got = scene.received(AUDIO)
+    assert not got.flowing
+    assert [(one.code, one.detail) for one in got.reasons] == [(Code.NOT_SENT, reason)]
+    assert scene.codes() == [Code.BEST]
+
+
+def test_while_some_leave_the_reason_is_a_limit_and_a_few_are_not_worth_a_word():
+    scene = Scene()
+    scene.video = replace(scene.video, not_sent={"send_buffer_full": 10, "send_failed": 2})
+    got = scene.received()
+    assert got.flowing
+    assert [(one.code, one.detail) for one in got.reasons] == [(Code.NOT_SENT, "send_buffer_full")]
+    scene.video = replace(scene.video, packets=1_000, not_sent={"send_buffer_full": 1})
+    assert scene.codes() == [Code.BEST]
+
+
+def test_the_rows_of_a_peer_belong_to_the_streams_that_they_name():
+    def sink(kind: MediaKind, ssrc: int) -> SinkSnapshot:
+        return SinkSnapshot(
+            *(5, 1, 4, "0", ssrc, kind, True, None, (0, 0), None, False, VideoSupply.ENOUGH),
+            *(None, 9, 9, 0, 0, None),
+        )
+
+    rows = (NotSent(1, "send_too_large", 3), NotSent(2, "send_failed", 4))
+    peer = TransportSnapshot(4, Direction.DOWNLINK, None, None, None, 10_000, True, None, rows)
+    sinks = (sink(AUDIO, 2), sink(VIDEO, 1))
+    forwarding = ForwardingSnapshot(PayloadAccess.OPAQUE, (), sinks, None, (), {})
+    client = ClientDump(subscriptions={SUB: SubscriptionDump(CAM, 5, ("0",), True)})
+    dump = SessionDump("s", connections={"ben": client}, core=Snapshot(1, (peer,), forwarding))
+    seen = read_media(dump).subscribers[SUB].sinks
+    assert {kind: dict(view.not_sent) for kind, view in seen.items()} == {
+        AUDIO: {"send_failed": 4},
+        VIDEO: {"send_too_large": 3},
+    }

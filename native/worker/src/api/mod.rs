@@ -19,4 +19,4 @@ pub use events::Event;
 #[cfg(feature = "schema")]
 pub use schema::schema;
 pub use settings::WorkerSettings;
-pub use snapshot::{Snapshot, TransportSnapshot};
+pub use snapshot::{NotSent, Snapshot, TransportSnapshot};

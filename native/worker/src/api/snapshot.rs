@@ -37,4 +37,18 @@ pub struct TransportSnapshot {
     pub has_keys: bool,
     /// The id of transport-wide sequence numbers.
     pub feedback_extension: Option<u8>,
+    /// Media that was to be sent to it and was not, by stream and reason.
+    pub not_sent: Vec<NotSent>,
+}
+
+/// Packets of one stream that did not leave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct NotSent {
+    /// The stream as the peer sees it.
+    pub ssrc: u32,
+    /// A drop reason of the network side.
+    pub reason: &'static str,
+    /// Since the transport was opened.
+    pub packets: u64,
 }

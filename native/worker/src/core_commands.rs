@@ -313,3 +313,7 @@ impl<S: MessageSocket> Core<S> {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "refused_commands_tests.rs"]
+mod refused_commands_tests;

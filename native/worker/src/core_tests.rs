@@ -102,7 +102,7 @@ pub(crate) fn answer(check: &[u8], password: &str) -> Vec<u8> {
     out
 }
 
-fn source() -> SourceParameters {
+pub(crate) fn source() -> SourceParameters {
     SourceParameters {
         mid: "0".into(),
         kind: MediaKind::Audio,
@@ -120,7 +120,7 @@ fn source() -> SourceParameters {
     }
 }
 
-fn sink() -> SinkParameters {
+pub(crate) fn sink() -> SinkParameters {
     SinkParameters {
         mid: "1".into(),
         source_mid: "0".into(),

@@ -225,7 +225,8 @@ impl<S: MessageSocket> Egress<S> {
                 continue;
             };
             let peer = packet.path.peer();
-            let same = |row: &&mut Refused| (row.peer, row.ssrc, row.reason) == (peer, ssrc, reason);
+            let same =
+                |row: &&mut Refused| (row.peer, row.ssrc, row.reason) == (peer, ssrc, reason);
             if let Some(row) = self.refused.last_mut().filter(same) {
                 row.packets += 1;
             } else if self.refused.len() < MAX_REFUSED {

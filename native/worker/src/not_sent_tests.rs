@@ -66,9 +66,12 @@ fn media_without_an_address_is_told_of_the_stream() {
 fn only_media_has_a_stream() {
     let rtp = [0x80, 111, 0, 1, 0, 0, 0, 0, 0, 0, 1, 2, 9];
     assert_eq!(ssrc_of_rtp(&rtp), Some(258));
-    let rtcp = [0x81, 201, 0, 7, 0, 0, 0, 1, 0, 0, 0, 0];
-    assert_eq!(ssrc_of_rtp(&rtcp), None);
-    assert_eq!(ssrc_of_rtp(&[22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0]), None);
+    let report = [0x81, 201, 0, 7, 0, 0, 0, 1, 0, 0, 0, 0];
+    assert_eq!(ssrc_of_rtp(&report), None);
+    assert_eq!(
+        ssrc_of_rtp(&[22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+        None
+    );
     assert_eq!(ssrc_of_rtp(&rtp[..11]), None);
 }
 

@@ -1,0 +1,390 @@
+//! A refused command leaves the core as it was, whatever it asked for.
+
+use std::time::Duration;
+
+use sealroute_forward::{
+    EncodingParameters, LayerWish, MediaKind, PayloadAccess, PublisherHandle, SinkParameters,
+    SourceParameters, SubscriberHandle, TransportHandle,
+};
+
+use crate::api::{
+    CloseRouter, CloseTransport, Command, DeclareKids, Direction, Event, OpenRouter, OpenTransport,
+    Publish, RequestKeyFrame, RestartIce, RouterHandle, Secret, SendDtls, SetLayerWish,
+    SetPeerCredentials, SetSinkForwarding, SetSourceForwarding, SetSrtpKeys, Subscribe, Unpublish,
+    Unsubscribe,
+};
+use crate::core::tests::{ANN, BEN, Bench, PASSWORD, PEER_PASSWORD, Sealer, secrets, sink, source};
+
+const ROUTER: RouterHandle = RouterHandle(1);
+const OTHER: RouterHandle = RouterHandle(50);
+const NO_TRANSPORT: TransportHandle = TransportHandle(90);
+const ANNS: PublisherHandle = PublisherHandle(4);
+const NEW: PublisherHandle = PublisherHandle(91);
+const BENS: SubscriberHandle = SubscriberHandle(5);
+const FRESH: SubscriberHandle = SubscriberHandle(92);
+const COMMANDS: usize = 17;
+
+/// Each has its place; a new one does not compile until it has one, and fails until it has a row.
+fn place(command: &Command) -> usize {
+    match command {
+        Command::OpenRouter(_) => 0,
+        Command::CloseRouter(_) => 1,
+        Command::OpenTransport(_) => 2,
+        Command::RestartIce(_) => 3,
+        Command::SetPeerCredentials(_) => 4,
+        Command::SetSrtpKeys(_) => 5,
+        Command::SendDtls(_) => 6,
+        Command::CloseTransport(_) => 7,
+        Command::Publish(_) => 8,
+        Command::DeclareKids(_) => 9,
+        Command::SetSourceForwarding(_) => 10,
+        Command::RequestKeyFrame(_) => 11,
+        Command::Unpublish(_) => 12,
+        Command::Subscribe(_) => 13,
+        Command::SetSinkForwarding(_) => 14,
+        Command::SetLayerWish(_) => 15,
+        Command::Unsubscribe(_) => 16,
+    }
+}
+
+fn open(router: RouterHandle, transport: TransportHandle, ufrag: &str) -> Command {
+    Command::OpenTransport(OpenTransport {
+        router,
+        transport,
+        direction: Direction::Uplink,
+        local_ufrag: ufrag.into(),
+        local_pwd: Secret(PASSWORD.into()),
+    })
+}
+
+fn restart(transport: TransportHandle, ufrag: &str) -> Command {
+    Command::RestartIce(RestartIce {
+        transport,
+        local_ufrag: ufrag.into(),
+        local_pwd: Secret(PASSWORD.into()),
+    })
+}
+
+fn keys(transport: TransportHandle) -> Command {
+    Command::SetSrtpKeys(SetSrtpKeys {
+        transport,
+        secrets: Box::new(secrets()),
+    })
+}
+
+fn publish(
+    router: RouterHandle,
+    publisher: PublisherHandle,
+    transport: TransportHandle,
+    sources: Vec<SourceParameters>,
+) -> Command {
+    Command::Publish(Publish {
+        router,
+        publisher,
+        transport,
+        sources,
+    })
+}
+
+fn subscribe(
+    subscriber: SubscriberHandle,
+    publisher: PublisherHandle,
+    transport: TransportHandle,
+    sinks: Vec<SinkParameters>,
+) -> Command {
+    Command::Subscribe(Subscribe {
+        router: ROUTER,
+        subscriber,
+        publisher,
+        transport,
+        sinks,
+    })
+}
+
+fn fresh_source(mid: &str, ssrc: u32) -> SourceParameters {
+    SourceParameters {
+        mid: mid.into(),
+        encodings: vec![EncodingParameters {
+            ssrc: Some(ssrc),
+            ..EncodingParameters::default()
+        }],
+        ..source()
+    }
+}
+
+fn twice_the_same_rid() -> SourceParameters {
+    let encoding = EncodingParameters {
+        rid: Some("h".into()),
+        ..EncodingParameters::default()
+    };
+    SourceParameters {
+        encodings: vec![encoding.clone(), encoding],
+        ..fresh_source("9", 9)
+    }
+}
+
+fn fresh_sink(ssrc: u32, rtx_ssrc: Option<u32>, source_mid: &str) -> SinkParameters {
+    SinkParameters {
+        ssrc,
+        rtx_ssrc,
+        rtx_payload_type: rtx_ssrc.map(|_| 112),
+        source_mid: source_mid.into(),
+        ..sink()
+    }
+}
+
+fn of_transports() -> Vec<(Command, &'static str)> {
+    let unknown = "unknown_handle";
+    let access = PayloadAccess::Opaque;
+    vec![
+        (
+            Command::OpenRouter(OpenRouter {
+                router: ROUTER,
+                access,
+            }),
+            "handle_taken",
+        ),
+        (
+            Command::CloseRouter(CloseRouter {
+                router: RouterHandle(99),
+            }),
+            unknown,
+        ),
+        (open(RouterHandle(99), NO_TRANSPORT, "new1"), unknown),
+        (open(ROUTER, ANN, "new1"), "handle_taken"),
+        (open(OTHER, ANN, "new1"), "handle_taken"),
+        (open(ROUTER, NO_TRANSPORT, "ben1"), "ufrag_taken"),
+        (restart(ANN, "ben1"), "ufrag_taken"),
+        (restart(ANN, "ann1"), "ufrag_taken"),
+        (restart(NO_TRANSPORT, "new1"), unknown),
+        (
+            Command::SetPeerCredentials(SetPeerCredentials {
+                transport: NO_TRANSPORT,
+                ufrag: "client".into(),
+                pwd: Secret(PEER_PASSWORD.into()),
+            }),
+            unknown,
+        ),
+        (keys(NO_TRANSPORT), unknown),
+        (keys(ANN), "keys_taken"),
+        (
+            Command::SendDtls(SendDtls {
+                transport: NO_TRANSPORT,
+                datagram: Secret(vec![22; 20].into()),
+            }),
+            unknown,
+        ),
+        (
+            Command::CloseTransport(CloseTransport {
+                transport: NO_TRANSPORT,
+            }),
+            unknown,
+        ),
+    ]
+}
+
+fn of_publishers() -> Vec<(Command, &'static str)> {
+    let (unknown, conflict) = ("unknown_handle", "conflict");
+    let fine = || fresh_source("9", 9);
+    let no_clock = SourceParameters {
+        clock_rate_hz: 0,
+        ..fine()
+    };
+    let mid = |publisher, mid: &str| (publisher, String::from(mid));
+    let mut rows = vec![
+        (publish(ROUTER, NEW, NO_TRANSPORT, vec![fine()]), unknown),
+        (publish(OTHER, NEW, ANN, vec![fine()]), unknown),
+        (publish(RouterHandle(99), NEW, ANN, vec![fine()]), unknown),
+        (publish(ROUTER, ANNS, ANN, vec![fine()]), "handle_taken"),
+        (
+            publish(ROUTER, NEW, ANN, vec![fresh_source("0", 9)]),
+            conflict,
+        ),
+        (
+            publish(ROUTER, NEW, ANN, vec![fresh_source("9", 77)]),
+            conflict,
+        ),
+        // The first of the two is in order.
+        (
+            publish(ROUTER, NEW, ANN, vec![fine(), fresh_source("8", 9)]),
+            conflict,
+        ),
+        (
+            publish(ROUTER, NEW, ANN, vec![fine(), fresh_source("9", 8)]),
+            conflict,
+        ),
+        (
+            publish(ROUTER, NEW, ANN, vec![fine(), fresh_source("8", 77)]),
+            conflict,
+        ),
+        (
+            publish(ROUTER, NEW, ANN, vec![twice_the_same_rid()]),
+            conflict,
+        ),
+        (
+            publish(ROUTER, NEW, ANN, vec![fresh_source("8", 8), no_clock]),
+            "invalid",
+        ),
+        (
+            Command::RequestKeyFrame(RequestKeyFrame { publisher: NEW }),
+            unknown,
+        ),
+        (Command::Unpublish(Unpublish { publisher: NEW }), unknown),
+    ];
+    for (publisher, mid) in [mid(NEW, "0"), mid(ANNS, "7")] {
+        let kids = Vec::new();
+        rows.push((
+            Command::DeclareKids(DeclareKids {
+                publisher,
+                mid: mid.clone(),
+                kids,
+            }),
+            unknown,
+        ));
+        rows.push((
+            Command::SetSourceForwarding(SetSourceForwarding {
+                publisher,
+                mid,
+                forwarding: false,
+            }),
+            unknown,
+        ));
+    }
+    rows
+}
+
+fn of_subscribers() -> Vec<(Command, &'static str)> {
+    let (unknown, conflict) = ("unknown_handle", "conflict");
+    let fine = || fresh_sink(9, None, "0");
+    let two = |second| vec![fine(), second];
+    let kind = MediaKind::Audio;
+    let (subscriber, forwarding) = (FRESH, false);
+    vec![
+        (subscribe(FRESH, ANNS, NO_TRANSPORT, vec![fine()]), unknown),
+        (subscribe(BENS, ANNS, BEN, vec![fine()]), "handle_taken"),
+        (subscribe(FRESH, NEW, BEN, vec![fine()]), unknown),
+        (
+            subscribe(FRESH, ANNS, BEN, vec![fresh_sink(9, None, "7")]),
+            unknown,
+        ),
+        (
+            subscribe(FRESH, ANNS, BEN, vec![fresh_sink(88, None, "0")]),
+            conflict,
+        ),
+        (
+            subscribe(FRESH, ANNS, BEN, vec![fresh_sink(9, Some(88), "0")]),
+            conflict,
+        ),
+        (
+            subscribe(FRESH, ANNS, BEN, vec![fresh_sink(9, Some(9), "0")]),
+            conflict,
+        ),
+        (
+            subscribe(FRESH, ANNS, BEN, two(fresh_sink(9, None, "0"))),
+            conflict,
+        ),
+        (
+            subscribe(FRESH, ANNS, BEN, two(fresh_sink(8, None, "7"))),
+            unknown,
+        ),
+        (
+            Command::SetSinkForwarding(SetSinkForwarding {
+                subscriber,
+                kind,
+                forwarding,
+            }),
+            unknown,
+        ),
+        (
+            Command::SetLayerWish(SetLayerWish {
+                subscriber,
+                wish: LayerWish::default(),
+            }),
+            unknown,
+        ),
+        (Command::Unsubscribe(Unsubscribe { subscriber }), unknown),
+    ]
+}
+
+/// The call of the bench, and another session beside it.
+fn call() -> Bench {
+    let mut bench = Bench::in_call();
+    bench.apply(Command::OpenRouter(OpenRouter {
+        router: OTHER,
+        access: PayloadAccess::Clear,
+    }));
+    bench.apply(open(OTHER, TransportHandle(51), "cat1"));
+    bench.receive(1, &Sealer::new().next());
+    bench.sent();
+    bench.events();
+    bench
+}
+
+/// All that the core keeps, as far as it can be told from outside its parts.
+fn whole(bench: &Bench) -> String {
+    let core = &bench.core;
+    let sessions: Vec<_> = [ROUTER, OTHER]
+        .map(|router| core.snapshot(bench.now, router))
+        .into();
+    let sizes = (
+        core.sessions.len(),
+        core.transports.len(),
+        core.publications.len(),
+        core.subscriptions.len(),
+    );
+    let ufrags = ["ann1", "ben1", "cat1", "new1"].map(|ufrag| core.transports.by_ufrag(ufrag));
+    format!(
+        "{sessions:?} {sizes:?} {ufrags:?} {:?}",
+        core.poll_timeout()
+    )
+}
+
+fn rows() -> Vec<(Command, &'static str)> {
+    let parts = [of_transports(), of_publishers(), of_subscribers()];
+    parts.into_iter().flatten().collect()
+}
+
+#[test]
+fn every_command_has_a_row() {
+    let mut places: Vec<_> = rows().iter().map(|(command, _)| place(command)).collect();
+    places.sort_unstable();
+    places.dedup();
+    assert_eq!(places, (0..COMMANDS).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_refused_command_leaves_everything_as_it_was() {
+    for (command, reason) in rows() {
+        let mut bench = call();
+        let before = whole(&bench);
+        let (name, handle) = command.identity();
+        bench.apply(command.clone());
+        let failed = Event::CommandFailed {
+            command: name,
+            handle,
+            reason,
+        };
+        assert_eq!(bench.events(), [failed], "{command:?}");
+        assert_eq!(whole(&bench), before, "{command:?}");
+        assert!(bench.sent().is_empty(), "{command:?}");
+    }
+}
+
+#[test]
+fn after_all_refusals_the_call_goes_on_and_what_was_refused_can_be_had() {
+    let mut bench = call();
+    for (command, _) in rows() {
+        bench.apply(command);
+    }
+    bench.events();
+    bench.pass(Duration::from_millis(20));
+    bench.sent();
+    bench.apply(publish(ROUTER, NEW, ANN, vec![fresh_source("9", 9)]));
+    bench.apply(subscribe(FRESH, NEW, BEN, vec![fresh_sink(9, None, "9")]));
+    bench.apply(open(ROUTER, NO_TRANSPORT, "new1"));
+    assert_eq!(bench.events(), []);
+    let mut sealer = Sealer::new();
+    sealer.next();
+    bench.receive(1, &sealer.next());
+    assert!(bench.sent().iter().any(|(to, _)| to.port() == 2));
+}

@@ -115,6 +115,47 @@ test('a changed prop changes the secret mid-call', async () => {
   await noted(bob, 'match');
 });
 
+for (const relayed of [false, true]) {
+  const mode = relayed ? 'relayed' : 'routed';
+  test(`a server that says "clear, ${mode}" before the secret is there gets nothing`, async () => {
+    const room = await lab.server.createRoom({ e2ee: false, relayed });
+    const witness = await lab.join(room, { secret: null });
+    const before = await lab.server.metric('sealroute_media_rtp_received_total');
+    const ada = await open(room, null);
+    await noted(ada, 'error');
+    await ada.do((secret) => globalThis.setSecret(secret), SECRET);
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    const names = await ada.do(() => globalThis.events.map(([name, what]) => `${name} ${what}`));
+    assert.deepEqual(names.slice(0, 2), [
+      'error OT_CONNECT_FAILED',
+      'handlerError OT_CONNECT_FAILED',
+    ]);
+    assert.ok(!names.some((name) => /^(connected|published|subscribed)/.test(name)), names.join());
+    assert.equal(await ada.do(() => globalThis.sessionState.encryptionState), 'refused');
+    assert.equal(await witness.count('streamCreated'), 0);
+    assert.equal(await lab.server.metric('sealroute_media_rtp_received_total'), before);
+  });
+}
+
+test('a secret that comes after the session was entered is published and played with', async () => {
+  const room = await lab.server.createRoom();
+  const [ada, bob] = [await open(room, null), await open(room)];
+  await noted(bob, 'published');
+  await noted(ada, 'publishError');
+  await ada.do((secret) => globalThis.setSecret(secret), SECRET);
+  await Promise.all([plays(ada), plays(bob)]);
+});
+
+test('without the prop a clear session is used as one', async () => {
+  const room = await lab.server.createRoom({ e2ee: false });
+  const [ada, bob] = [
+    await open(room, null, { prop: 'none' }),
+    await open(room, null, { prop: 'null' }),
+  ];
+  await Promise.all([plays(ada), plays(bob)]);
+  assert.equal(await ada.do(() => globalThis.sessionState.encryptionState), 'none');
+});
+
 test('errors about the secret reach the props, and a missing one is never the text undefined', async () => {
   const room = await lab.server.createRoom();
   const short = await open(room, 'short');

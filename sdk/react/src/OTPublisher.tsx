@@ -30,6 +30,8 @@ export function OTPublisher(props: OTPublisherProps): ReactNode {
   const [publisher, setPublisher] = useState<Publisher | null>(null);
   const ot = state?.ot;
   const session = state?.connected ? state.session : null;
+  // What fails for want of the secret is tried again when it is there.
+  const usable = state?.usable ?? false;
 
   useEffect(() => {
     if (!ot || !session || !container.current) return undefined;
@@ -58,7 +60,7 @@ export function OTPublisher(props: OTPublisherProps): ReactNode {
       created.destroy();
       target.remove();
     };
-  }, [ot, session, latest]);
+  }, [ot, session, usable, latest]);
 
   useEffect(() => {
     if (publishAudio !== undefined) publisher?.publishAudio(publishAudio);

@@ -16,8 +16,11 @@ export interface OTSessionProps {
   applicationId?: string;
   sessionId: string;
   token: string;
-  /** 8 to 256 characters. Left out: no secret is set. A changed value changes it mid-call. */
-  encryptionSecret?: string | undefined;
+  /**
+   * 8 to 256 characters. A changed value changes it mid-call. `undefined`: it is still to come, and
+   * the session must be encrypted. Left out or `null`: none is set.
+   */
+  encryptionSecret?: string | null | undefined;
   options?: object;
   eventHandlers?: EventHandlers;
   onConnect?: () => void;
@@ -36,17 +39,17 @@ export function OTSession(props: OTSessionProps): ReactNode {
   const latest = useLatest(props);
   /** Sessions that could not connect: what else of them fails is no news. */
   const failed = useRef(new WeakSet<Session>());
+  /** What each session has, or gets, already: a key is derived once for it. */
+  const given = useRef(new WeakMap<Session, string>());
   const [session, setSession] = useState<Session | null>(null);
   const [connected, setConnected] = useState(false);
   const [encryptionState, setEncryptionState] = useState<SessionEncryptionState>('unknown');
   const [streams, setStreams] = useState<readonly Stream[]>([]);
 
   useEffect(() => {
-    const { options, encryptionSecret: secret } = latest.current;
-    const started = ot.initSession(apiKey, sessionId, {
-      ...options,
-      ...(secret === undefined ? {} : { encryptionSecret: secret }),
-    });
+    const { encryptionSecret: secret } = latest.current;
+    const started = ot.initSession(apiKey, sessionId, optionsOf(latest.current));
+    if (typeof secret === 'string') given.current.set(started, secret);
     const fail = (error: Error): void => {
       latest.current.onError?.(error);
       latest.current.eventHandlers?.error?.(error);
@@ -87,7 +90,9 @@ export function OTSession(props: OTSessionProps): ReactNode {
   }, [ot, apiKey, sessionId, token, latest]);
 
   useEffect(() => {
-    if (!session || encryptionSecret === undefined) return undefined;
+    if (!session || typeof encryptionSecret !== 'string') return undefined;
+    if (given.current.get(session) === encryptionSecret) return undefined;
+    given.current.set(session, encryptionSecret);
     let isCurrent = true;
     // Also while it connects: nothing may be published under the secret before.
     session.setEncryptionSecret(encryptionSecret).catch((error: Error) => {
@@ -103,9 +108,18 @@ export function OTSession(props: OTSessionProps): ReactNode {
   }, [session, encryptionSecret, latest]);
 
   useEvents(session, props.eventHandlers);
-  const state = useMemo(
-    () => (session ? { ot, session, connected, encryptionState, streams } : null),
-    [ot, session, connected, encryptionState, streams],
-  );
+  const state = useMemo(() => {
+    const usable = connected && (encryptionState === 'keyed' || encryptionState === 'none');
+    return session ? { ot, session, connected, usable, encryptionState, streams } : null;
+  }, [ot, session, connected, encryptionState, streams]);
   return <SessionContext.Provider value={state}>{children}</SessionContext.Provider>;
+}
+
+function optionsOf(props: OTSessionProps): object {
+  const { options, encryptionSecret } = props;
+  if (!('encryptionSecret' in props) || encryptionSecret === null) return { ...options };
+  // Whoever names the prop means to encrypt: a server that says otherwise must not win the time
+  // until the secret is there.
+  if (encryptionSecret === undefined) return { ...options, requireEncryption: true };
+  return { ...options, encryptionSecret };
 }

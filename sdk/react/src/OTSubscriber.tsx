@@ -37,6 +37,8 @@ export function OTSubscriber(props: OTSubscriberProps): ReactNode {
   const [subscriber, setSubscriber] = useState<Subscriber | null>(null);
   const [attempt, setAttempt] = useState(0);
   const session = state?.connected ? state.session : null;
+  // What fails for want of the secret is tried again when it is there.
+  const usable = state?.usable ?? false;
 
   useEffect(() => {
     if (!session || !stream || !container.current) return undefined;
@@ -62,7 +64,7 @@ export function OTSubscriber(props: OTSubscriberProps): ReactNode {
       session.unsubscribe(created);
       target.remove();
     };
-  }, [session, stream, attempt, latest]);
+  }, [session, usable, stream, attempt, latest]);
 
   useEffect(() => {
     if (subscribeToAudio !== undefined) subscriber?.subscribeToAudio(subscribeToAudio);

@@ -5,6 +5,8 @@ export interface SessionState {
   readonly ot: OpenTok;
   readonly session: Session;
   readonly connected: boolean;
+  /** Streams can be sent and received: where the secret comes late, once it is set. */
+  readonly usable: boolean;
   /** Exactly the session's own. */
   readonly encryptionState: SessionEncryptionState;
   readonly streams: readonly Stream[];

@@ -100,7 +100,7 @@ export const E2EE_ERRORS = {
   notSealed: () =>
     otError(
       'OT_CONNECT_FAILED',
-      'An encryption secret was set, but the session is not end-to-end encrypted',
+      'Encryption was asked for, by a secret or an option, but the session is not end-to-end encrypted',
     ),
   notRouted: () =>
     otError(

@@ -38,6 +38,8 @@ import { VERSION } from './version';
 export interface SessionOptions {
   /** 8..256 characters; makes an end-to-end encrypted session usable. Never sent anywhere. */
   encryptionSecret?: string;
+  /** Refuses a session that the server calls clear, also while the secret is still to come. */
+  requireEncryption?: boolean;
   connectionEventsSuppressed?: boolean;
   iceConfig?: IceConfig;
   /** Where the server is, when not where the script came from. */
@@ -216,7 +218,7 @@ export class Session extends Emitter<SessionEvents> {
   private newStay(token: string): Stay {
     const url = signalingUrl(this.options.serverUrl);
     const seal = this.makeSeal();
-    this.trust.connecting(this.secret !== undefined);
+    this.trust.connecting(this.secret !== undefined || Boolean(this.options.requireEncryption));
     const stay: Stay = new Stay(
       url,
       {

@@ -129,8 +129,11 @@ export class Stay {
 
   /** Also while the greeting is under way: what is set last counts. */
   async setSecret(secret: string, immediate: boolean | undefined): Promise<void> {
-    if (!this.room) await this.prepared?.session.setSecret(secret, immediate);
-    else await this.seal?.setSecret(secret, immediate);
+    const seal = this.room ? this.seal : this.prepared?.session;
+    await seal?.setSecret(secret, immediate).catch((error: unknown) => {
+      // The next stay has the secret; that this one could not take it any more is no fault.
+      if (!this.isOver) throw error;
+    });
     if (immediate) {
       this.channel.withdraw(
         (message) => message.t === 'signal' && message.sealed instanceof Uint8Array,

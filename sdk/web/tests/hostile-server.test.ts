@@ -9,14 +9,6 @@ import { Session } from '../src/session';
 import '../../../tests/browser/pages/reachable.js';
 import { until } from './support';
 
-declare global {
-  function pathsTo(
-    text: string,
-    roots: Readonly<Record<string, unknown>>,
-    isShut?: (value: unknown) => boolean,
-  ): { found: string[]; count: number };
-}
-
 type Message = Record<string, unknown> & { t: string };
 
 const SECRET = 'a long secret';
@@ -395,6 +387,17 @@ describe('a server of an encrypted session', () => {
     // Applications join again after "networkDisconnected", and would be expelled again.
     assert.deepEqual(reasons, ['forceDisconnected']);
     assert.equal(LyingSocket.sockets.length, sockets);
+  });
+
+  test('that ends the session while the secret changes makes no error of it', async () => {
+    const session = await connected();
+    const settings = [session.setEncryptionSecret('the next secret')];
+    await new Promise((resolve) => setImmediate(resolve));
+    settings.push(session.setEncryptionSecret('the one after it'));
+    socket().onclose?.({ code: 4403 });
+    await Promise.all(settings);
+    assert.equal(session.encryptionState, 'required');
+    assert.deepEqual(told, []);
   });
 
   test('and a worker that ended: the session is over, says so, and does not go on', async () => {

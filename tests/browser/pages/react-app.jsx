@@ -27,7 +27,9 @@ function Encryption() {
 }
 
 function App() {
-  const [secret, setSecret] = useState(given.get('secret') ?? undefined);
+  const [secret, setSecret] = useState(
+    given.get('secret') ?? (given.get('prop') === 'null' ? null : undefined),
+  );
   const [shown, setShown] = useState(true);
   Object.assign(globalThis, { setSecret, setShown });
   return (
@@ -35,7 +37,7 @@ function App() {
       apiKey={given.get('apiKey')}
       sessionId={given.get('sessionId')}
       token={given.get('token')}
-      encryptionSecret={secret}
+      {...(given.get('prop') === 'none' ? {} : { encryptionSecret: secret })}
       onConnect={note('connected')}
       onError={note('error')}
       eventHandlers={{

@@ -45,6 +45,7 @@ export class SessionSeal {
   private readonly ownHints: number[] = [];
   private readonly stopListening: (() => void)[] = [];
   private place: Place | undefined;
+  private isClosed = false;
   private cancelSwitch: () => void = () => undefined;
 
   constructor(
@@ -101,6 +102,8 @@ export class SessionSeal {
    */
   setSecret(secret: string, immediate = false): Promise<void> {
     return this.changes.run(async () => {
+      // A secret of one stay is not the worker's in the next one.
+      if (this.isClosed) return;
       const { sessionId } = this;
       const reply = await this.client.request('setSecret', { secret, sessionId, immediate });
       if (reply.isNew) this.ownHints.push(reply.hint);
@@ -217,6 +220,7 @@ export class SessionSeal {
 
   /** The worker goes on to remember what was received; its keys and tracks end here. */
   close(): void {
+    this.isClosed = true;
     this.cancelSwitch();
     for (const stop of this.stopListening) stop();
     this.place = undefined;

@@ -8,7 +8,7 @@ export type SessionEncryptionState =
   | 'unknown'
   /** No secret, and the server said that the session is clear. */
   | 'none'
-  /** There is a secret, and the server has confirmed nothing yet. */
+  /** There is a secret, or one is to come, and the server has confirmed nothing yet. */
   | 'required'
   /** An encrypted, routed session; no secret is in use. */
   | 'confirmed'
@@ -64,9 +64,9 @@ export class SessionTrust {
   }
 
   /** Another connection begins. Once encryption was meant, the way back to clear is closed. */
-  connecting(hasSecret: boolean): void {
+  connecting(isRequired: boolean): void {
     this.claimed = undefined;
-    if (hasSecret || this.isEncrypted) this.become('required');
+    if (isRequired || this.isEncrypted) this.become('required');
     else this.become('unknown');
   }
 

@@ -107,11 +107,14 @@ class LiteIce(asyncio.DatagramProtocol):
     state = "completed"
 
     def __init__(self) -> None:
-        self.ufrag, self.password = secrets.token_hex(4), secrets.token_hex(16)
+        self.renew()
         self.port = 0
         self._socket: asyncio.DatagramTransport | None = None
         self._peer: tuple[str, int] | None = None
         self._arrived: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+    def renew(self) -> None:
+        self.ufrag, self.password = secrets.token_hex(4), secrets.token_hex(16)
 
     async def open(self) -> None:
         loop = asyncio.get_running_loop()

@@ -174,6 +174,22 @@ class Member:
         for member in self.room.members:
             member.tell({"t": "streamCreated", "stream": stream.info()})
 
+    async def restart(self, message: Message) -> None:
+        """Other credentials. Browsers restart where their network seems to be another one."""
+        is_up = message["direction"] == "uplink"
+        transport = self.uplink if is_up else self.downlink
+        if transport is None:
+            self.fail(message, "invalid_parameter")
+            return
+        transport.ice.renew()
+        if is_up:
+            lines = sdp.answer_lines(message["offer"])
+            answer = sdp.describe(lines, transport.ice, "passive", self._prints())
+            self.tell({"t": "iceRestarted", "re": message["id"], "answer": answer})
+        else:
+            self.ok(message)
+            await self.send_offer()
+
     def _prints(self) -> tuple[str, ...]:
         prints = self.room.lie.prints(self)
         if prints != sdp.HONEST_PRINTS:
@@ -347,12 +363,19 @@ class Member:
             await self.socket.close()
 
 
-ANSWERS = {"hello": "welcome", "publish": "published", "subscribe": "subscribed", "ping": "pong"}
+ANSWERS = {
+    "hello": "welcome",
+    "ping": "pong",
+    "publish": "published",
+    "restartIce": "iceRestarted",
+    "subscribe": "subscribed",
+}
 """Request → what an honest server answers, where that is not `ok`."""
 HANDLERS = {
     "publish": Member.publish,
     "subscribe": Member.subscribe,
     "downlinkAnswer": Member.take_answer,
+    "restartIce": Member.restart,
     "unsubscribe": Member.unsubscribe,
     "unpublish": Member.unpublish,
     "e2eeReady": Member.ready,

@@ -103,7 +103,7 @@ image-not-tested:
 	@echo "NOT TESTED: the container image, which takes root: sudo make test-image"
 
 test-hostile: build $(VENV)/dev.stamp ## The clients against a server that lies
-	@scripts/require /usr/bin/chromium=chromium /usr/bin/firefox-esr=firefox-esr node=nodejs
+	@scripts/require /usr/bin/chromium=chromium /usr/bin/firefox-esr=firefox-esr node=nodejs pulseaudio=pulseaudio
 	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile tests/hostile
 
 lint: build $(VENV)/dev.stamp ## Formatting, lints, types, floors, stubs

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tests.hostile import content
+from tests.hostile import content, passed
 from tests.hostile.content import ADA, BOB, Person, Seen
 from tests.hostile.lie import Lie
 from tests.hostile.member import Member
+from tests.hostile.passed import Passed
 from tests.hostile.server import HostileServer
 from tests.hostile.tracks import DownLine, Stream, UpTrack
 
@@ -41,6 +42,9 @@ class Client(Protocol):
     signals: list[dict[str, Any]]
     played: dict[str, list[Seen]]
     heard: dict[str, list[Seen]]
+    passed: list[Passed]
+    changed_s: float
+    """When the newest promise of a new secret resolved."""
     sample_s: float
     """How much audio stands behind each entry of `heard`."""
     streams: list[str]
@@ -79,11 +83,12 @@ class Call:
     """Ada publishes, Bob watches. `mark`: what counts as after the lie begins there."""
 
     def __init__(self, server: HostileServer, driver: Driver, lie: Lie) -> None:
-        self.server, self.driver = server, driver
+        self.server, self.driver, self.kind = server, driver, driver.kind
         self.room = server.open(lie)
         self.clients: list[Client] = []
         self.stream_id = ""
         self.marked_s = time.monotonic()
+        self._given_up: list[tuple[Client, int, bool]] = []
         self._told: dict[int, int] = {}
         self._problems: dict[int, int] = {}
 
@@ -120,12 +125,19 @@ class Call:
         await self.join(BOB)
         self.stream_id = await self.ada.publish() or ""
         await until(lambda: self.sees(self.bob, self.stream_id, 4), "the honest call")
+        await until(lambda: self.hears(self.bob, self.stream_id, 4), "the honest call's audio")
         self.mark()
 
     def mark(self) -> None:
         self.marked_s = time.monotonic()
         self._told = {id(client): len(client.told) for client in self.clients}
         self._problems = {id(client): len(client.problems) for client in self.clients}
+
+    def gives_up(self, client: Client, hint: int, *, at_switch: bool = False) -> None:
+        """No frame may be encrypted under this secret after the promise of the new one resolved;
+        `at_switch`: after the track's first frame under another. Frames that were encrypted before
+        may still be on their way: the judge knows them by the tap."""
+        self._given_up.append((client, hint, at_switch))
 
     # --- what the server has ---------------------------------------------------------------
 
@@ -144,8 +156,16 @@ class Call:
     # --- what people have seen -------------------------------------------------------------
 
     def sees(self, client: Client, stream_id: str, count: int, since_s: float = 0.0) -> bool:
+        """New pictures: one that stays on the screen is looked at again and again."""
         seen = client.played.get(stream_id, [])
-        return len([one for one in seen if one.number is not None and one.at_s > since_s]) >= count
+        before = {one.number for one in seen if one.at_s <= since_s}
+        since = {one.number for one in seen if one.at_s > since_s and one.number is not None}
+        return len(since - before) >= count
+
+    def hears(self, client: Client, stream_id: str, count: int, since_s: float = 0.0) -> bool:
+        """Single tones; what is lost is none."""
+        heard = client.heard.get(stream_id, [])
+        return len([one for one in heard if one.number is not None and one.at_s > since_s]) >= count
 
     def told(self, client: Client) -> list[str]:
         """What a user heard since the mark."""
@@ -158,11 +178,16 @@ class Call:
     def told_all(self) -> list[str]:
         return [name for client in self.clients for name in self.told(client)]
 
-    async def goes_on(self, seconds: float = AFTER_S) -> bool:
-        """Bob sees Ada's pictures again, made after now."""
+    async def goes_on(self, seconds: float = AFTER_S, *, has_audio: bool = True) -> bool:
+        """Bob sees Ada's pictures again, made after now, and hears her."""
         since_s = time.monotonic()
+
+        def has_come() -> bool:
+            sees = self.sees(self.bob, self.stream_id, 3, since_s)
+            return sees and (not has_audio or self.hears(self.bob, self.stream_id, 3, since_s))
+
         try:
-            await until(lambda: self.sees(self.bob, self.stream_id, 3, since_s), "", seconds)
+            await until(has_come, "", seconds)
         except AssertionError:
             return False
         return True
@@ -178,13 +203,29 @@ class Call:
                 found.append(f"{len(leaks)} leaks on the wire, the first: {leaks[0]}")
         for client in self.clients:
             found += self._wrongly_played(client)
+            found += self._late(client)[:3]
+            found += passed.given_twice(client.passed)[:3]
             found += [f"an error without a code: {error}" for error in client.uncoded]
+        return found
+
+    def _late(self, client: Client) -> list[str]:
+        found = []
+        for one, hint, at_switch in self._given_up:
+            ids = self.member(one).judge.ids if one is client else {}
+            for (of, track), old in ids.items():
+                if of == hint:
+                    new = [i for (h, t), i in ids.items() if (h, t) != (of, track) and t == track]
+                    at_s = passed.first_sent(one.passed, new) if at_switch else one.changed_s
+                    found += passed.sent_after(one.passed, old, at_s)
         return found
 
     def _wrongly_played(self, client: Client) -> Iterable[str]:
         for stream_id, seen in client.played.items():
             owner = self._owner(stream_id)
             yield from content.wrong_pictures(seen, owner)[:3]
+            shown = {one.number for one in seen} - {None}
+            if len(shown) > sum(one.role == "receive" for one in client.passed):
+                yield f"{len(shown)} pictures were shown that did not pass the encryption"
         for stream_id, seen in client.heard.items():
             yield from content.wrong_tones(seen, self._owner(stream_id), client.sample_s)[:3]
 

@@ -25,8 +25,6 @@ REMEMBERED_S = LAP_S - (SLACK_STEPS + 1) * STEP_S
 """The same tone this long ago is of the same lap."""
 HEARD_ONCE_S = 1.5 * STEP_S
 """Receivers stretch audio where they have none."""
-KEPT_BY_DECODER = 2
-"""Older pictures: the golden frame and the alternative reference."""
 RATE_HZ, SAMPLES = 48_000, 960
 
 
@@ -107,22 +105,11 @@ def read_tone(frame: Any) -> int | None:
 
 
 def wrong_pictures(seen: Iterable[Seen], person: Person) -> list[str]:
-    """What was shown and is not that person's, or was shown before. A late picture that never was
-    shown is none: the format allows packets to be reordered, and a busy machine loses some. Nor is
-    a single one that returns: VP8 keeps a golden frame and a decoder shows it again when it goes on
-    after a gap. A recording brings back more."""
-    faults: list[str] = []
-    again: list[str] = []
-    shown: set[int] = set()
-    newest = now = 0
-    for number in (one.number for one in seen if one.number is not None):
-        if not person.owns(number):
-            faults.append(f"picture {number} is not of {person.name}")
-        elif number < newest and number != now and number in shown:
-            again.append(f"picture {number} after {newest}: played again")
-        newest, now = max(newest, number), number
-        shown.add(number)
-    return faults + (again if len(again) > KEPT_BY_DECODER else [])
+    """What was shown and is not that person's. What was given to a decoder twice is known by its
+    frame (`passed.py`): a decoder keeps pictures, and shows them again when it goes on after a
+    gap."""
+    numbers = dict.fromkeys(one.number for one in seen if one.number is not None)
+    return [f"picture {n} is not of {person.name}" for n in numbers if not person.owns(n)]
 
 
 def wrong_tones(seen: Iterable[Seen], person: Person, sample_s: float) -> list[str]:

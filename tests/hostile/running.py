@@ -46,7 +46,7 @@ async def play_all(rows: Iterable[Row], driver: Driver, at_once: int) -> dict[st
     for the machine may have been busy; what must never be gets none."""
     gate = asyncio.Semaphore(at_once)
     outcomes: dict[str, Outcome] = {}
-    rows = list(rows)
+    rows = sorted(rows, key=lambda row: -row.patience_s)
 
     async def one(row: Row) -> None:
         async with gate:

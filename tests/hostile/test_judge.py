@@ -2,7 +2,12 @@
 
 import pytest
 
+from tests.hostile.call import Call
 from tests.hostile.content import ADA, FRAMES_PER_STEP, STEP_HZ, Seen, wrong_pictures, wrong_tones
+from tests.hostile.drivers.python import PythonClient, PythonDriver
+from tests.hostile.lie import Lie
+from tests.hostile.passed import Passed, first_sent, given_twice, sent_after
+from tests.hostile.server import HostileServer
 
 FRAME_S = 0.02
 FIRST = ADA.base_hz // STEP_HZ
@@ -48,11 +53,32 @@ def test_a_recording_of_most_of_a_lap_ago_is_found() -> None:
     assert wrong_tones(tones([*range(240), *range(20, 60), *range(240, 400)]), ADA, FRAME_S)
 
 
-def test_a_picture_that_was_shown_is_found_and_one_that_was_not_may_come_late() -> None:
-    assert wrong_pictures(pictures([20, 21, 23, 22, 22, 24]), ADA) == []
+def frames(role: str, *ids: str) -> list[Passed]:
+    return [Passed(float(at), role, "video", id_) for at, id_ in enumerate(ids)]
+
+
+def test_a_picture_that_returns_is_the_decoder_s_unless_a_frame_was_given_to_it_twice() -> None:
     assert wrong_pictures(pictures([20, 21, 22, 23, 20, 24]), ADA) == []
-    assert wrong_pictures(pictures([20, 21, 22, 23, 20, 21, 22, 24]), ADA)
-    assert wrong_pictures(pictures([20, 21, 23, 22, 24, 22, 21, 20]), ADA)
+    assert given_twice(frames("receive", "20", "21", "22")) == []
+    assert given_twice(frames("send", "20", "20")) == []
+    assert given_twice(frames("receive", "20", "21", "22", "20"))
+
+
+def test_a_frame_that_was_encrypted_before_may_be_on_its_way_and_no_other() -> None:
+    sent = frames("send", "0", "1", "2")
+    assert sent_after(sent, ["0", "1"], 1.0) == []
+    assert len(sent_after(sent, ["0", "1", "2"], 1.0)) == 1
+    assert len(sent_after(sent, ["0", "past the tap"], 1.0)) == 1
+    assert first_sent(sent, [["2"], ["1"]]) == 1.0
+
+
+def test_a_picture_that_stays_on_the_screen_is_no_call_that_goes_on() -> None:
+    call = Call(HostileServer(), PythonDriver(), Lie())
+    looker = PythonClient("http://localhost", "", None, ADA)
+    looker.played["s"] = [Seen(1.0, 1_001), Seen(2.0, 1_001), Seen(2.1, None), Seen(2.2, 1_002)]
+    assert call.sees(looker, "s", 2)
+    assert not call.sees(looker, "s", 2, since_s=1.5)
+    assert not call.sees(looker, "s", 1, since_s=2.2)
 
 
 def test_what_is_of_another_is_found() -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from aiortc.codecs.vpx import VpxPayloadDescriptor
 
 from tests.hostile.media import Rtp
+from tests.hostile.passed import frame_id
 
 KEY_FRAME_CLEAR = 10
 """Bytes of a VP8 key frame that stay clear: the frame tag, start code and size."""
@@ -66,7 +67,8 @@ class WireJudge:
     leaks: list[Leak] = field(default_factory=list)
     hints: list[int] = field(default_factory=list)
     frames: int = 0
-    forbidden: set[int] = field(default_factory=set)
+    ids: dict[tuple[int, str], list[str]] = field(default_factory=dict)
+    """Frames by the hint of their secret and their track."""
     announced: set[int] = field(default_factory=set)
     """Hints of the secrets that the client named."""
     undeclared: dict[bytes, Leak] = field(default_factory=dict)
@@ -80,10 +82,6 @@ class WireJudge:
     def declare(self, kids: Iterable[bytes]) -> None:
         self.kids |= set(kids)
 
-    def forbid(self, hints: Iterable[int]) -> None:
-        """From now on no frame may be under a secret with one of these hints."""
-        self.forbidden |= set(hints)
-
     def verdict(self) -> list[Leak]:
         """All leaks, once the client has said all that it says."""
         clear = [k for k in self.doubtful if int.from_bytes(k[-2:], "big") not in self.announced]
@@ -93,7 +91,7 @@ class WireJudge:
         if not packet.payload:
             return  # padding carries nothing
         if codec == "opus":
-            self._judge(track, packet.payload)
+            self._judge(track, packet.payload, packet.payload)
         elif codec == "VP8":
             self._take_vp8(track, packet)
         else:
@@ -116,20 +114,19 @@ class WireJudge:
             return  # its beginning was lost
         whole = b"".join(rest for _, rest in parts)
         clear = 1 if whole[0] & 1 else KEY_FRAME_CLEAR
-        self._judge(track, whole[clear:])
+        self._judge(track, whole[clear:], whole)
 
-    def _judge(self, track: str, sframe: bytes) -> None:
+    def _judge(self, track: str, sframe: bytes, whole: bytes) -> None:
         self.frames += 1
         header = read_header(sframe)
         if header is None:
             self._leak("a clear frame", track, sframe)
-        elif header.hint in self.forbidden:
-            self._leak("a frame under a secret that was given up", track, sframe)
         else:
             if header.kid not in self.kids:
                 leak = Leak("a clear frame", time.monotonic(), track, sframe[:16].hex())
                 self.undeclared.setdefault(header.kid, leak)
                 self.doubtful.append(header.kid)
+            self.ids.setdefault((header.hint, track), []).append(frame_id(whole))
             self.last_s[header.hint] = time.monotonic()
             if not self.hints or self.hints[-1] != header.hint:
                 self.hints.append(header.hint)

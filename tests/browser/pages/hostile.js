@@ -35,6 +35,8 @@ const PUBLISHER_EVENTS = ['streamDestroyed', 'muteForced', 'destroyed'];
 const hostile = {
   told: [],
   problems: [],
+  /** When the newest promise of a new secret resolved. */
+  changed: null,
   uncoded: [],
   signals: [],
   streams: [],
@@ -111,8 +113,9 @@ const hostile = {
     if (publisher) hostile.session.unpublish(publisher);
   },
 
-  setSecret({ secret, immediate }) {
-    return hostile.guarded(hostile.session.setEncryptionSecret(secret, { immediate }));
+  async setSecret({ secret, immediate }) {
+    await hostile.guarded(hostile.session.setEncryptionSecret(secret, { immediate }));
+    hostile.changed = performance.now();
   },
 
   signal({ data, to }) {
@@ -160,9 +163,7 @@ const hostile = {
     hostile.listen(streamId, video);
   },
 
-  /** By WebAudio, where it runs. */
   listen(streamId, video) {
-    if (audio?.state !== 'running') return;
     const heard = (hostile.heard[streamId] ??= []);
     // What is read at one look ends before the next: two that agree are two witnesses.
     const analyser = new AnalyserNode(audio, { fftSize: 2_048, smoothingTimeConstant: 0 });
@@ -190,6 +191,8 @@ const hostile = {
       now: performance.now(),
       told,
       problems,
+      passed: tap.passed.splice(0),
+      changed: hostile.changed,
       uncoded,
       signals,
       streams,
@@ -241,13 +244,9 @@ function pictures(first) {
   return canvas.captureStream(FRAME_RATE).getVideoTracks()[0];
 }
 
-/** A tone that climbs; where WebAudio does not run, the browser's own test microphone. */
+/** A tone that climbs. */
 async function staircase(baseHz) {
   await hear();
-  if (audio.state !== 'running') {
-    const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
-    return stream.getAudioTracks()[0];
-  }
   const oscillator = new OscillatorNode(audio, { frequency: baseHz });
   for (let step = 0; step < 400; step += 1) {
     const at = audio.currentTime + step * STEP_SECONDS;
@@ -262,8 +261,9 @@ async function staircase(baseHz) {
 
 async function hear() {
   audio ??= new AudioContext();
-  const patience = new Promise((resolve) => setTimeout(resolve, 300));
+  const patience = new Promise((resolve) => setTimeout(resolve, 5_000));
   await Promise.race([audio.resume(), patience]);
+  if (audio.state !== 'running') throw new Error('WebAudio does not run: nothing can be heard');
 }
 
 addEventListener('error', ({ message }) => hostile.uncoded.push(message));

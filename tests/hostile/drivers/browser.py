@@ -9,7 +9,9 @@ from typing import Any
 
 from tests.hostile import content
 from tests.hostile.call import Problem
+from tests.hostile.drivers.audio import NullAudio
 from tests.hostile.lies import Row
+from tests.hostile.passed import Passed
 from tests.hostile.running import play_all
 from tests.hostile.server import SESSION_ID
 
@@ -31,12 +33,15 @@ class BrowserClient:
         self.sample_s = LOOK_S
         self.told: list[str] = []
         self.problems: list[Problem] = []
+        self.passed: list[Passed] = []
+        self.changed_s = 0.0
         self.uncoded: list[str] = []
         self.signals: list[dict[str, Any]] = []
         self.streams: list[str] = []
         self.played: dict[str, list[content.Seen]] = {}
         self.heard: dict[str, list[content.Seen]] = {}
         self._driver, self._joining = driver, joining
+        self._began: float | None = None
 
     async def _call(self, method: str, **argument: Any) -> Any:
         return await self._driver.ask("call", self.number, method, argument)
@@ -75,9 +80,14 @@ class BrowserClient:
         return str(await self._call("code"))
 
     def take(self, fetched: dict[str, Any]) -> None:
-        began = time.monotonic() - fetched["now"] / 1000
+        if self._began is None:  # once: what is compared is of one clock
+            self._began = time.monotonic() - fetched["now"] / 1000
+        began = self._began
         self.told += fetched["told"]
         self.problems += [Problem(code, words) for code, words in fetched["problems"]]
+        self.passed += [Passed(began + at / 1000, *frame) for at, *frame in fetched["passed"]]
+        if fetched["changed"] is not None:
+            self.changed_s = began + fetched["changed"] / 1000
         self.uncoded += fetched["uncoded"]
         self.signals += fetched["signals"]
         self.streams += fetched["streams"]
@@ -95,9 +105,9 @@ class BrowserClient:
 class BrowserDriver:
     """One browser process. `start`, then `client` as often as wanted, then `close`."""
 
-    def __init__(self, kind: str, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, kind: str, process: asyncio.subprocess.Process, audio: NullAudio) -> None:
         self.kind = kind
-        self._process = process
+        self._process, self._audio = process, audio
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._clients: dict[int, BrowserClient] = {}
@@ -108,6 +118,7 @@ class BrowserDriver:
 
     @classmethod
     async def start(cls, kind: str) -> "BrowserDriver":
+        audio = await NullAudio().start()
         process = await asyncio.create_subprocess_exec(
             "node",
             str(SCRIPT),
@@ -115,12 +126,13 @@ class BrowserDriver:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=2**24,
+            env=audio.environment,
         )
         async with asyncio.timeout(START_S):
             line = await process.stdout.readline()
         if not line:
             raise RuntimeError(f"{kind} did not start")
-        return cls(kind, process)
+        return cls(kind, process, audio)
 
     async def client(
         self, url: str, token: str, secret: str | None, person: content.Person
@@ -174,6 +186,7 @@ class BrowserDriver:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._audio.close()
 
 
 async def play_in(kind: str, rows: list[Row]) -> dict[str, list[str]]:

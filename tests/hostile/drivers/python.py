@@ -13,6 +13,8 @@ from sealroute_client.errors import SealrouteError
 
 from tests.hostile import content
 from tests.hostile.call import Problem
+from tests.hostile.drivers import tap
+from tests.hostile.passed import Passed
 from tests.hostile.server import SESSION_ID
 
 KIND = "python"
@@ -60,6 +62,7 @@ class PythonClient:
         self.person = person
         self.told: list[str] = []
         self.problems: list[Problem] = []
+        self.changed_s = 0.0
         self.uncoded: list[str] = []
         self.signals: list[dict[str, Any]] = []
         self.played: dict[str, list[content.Seen]] = {}
@@ -70,6 +73,12 @@ class PythonClient:
         self._tasks: list[asyncio.Task[None]] = []
         self._publishers: list[Any] = []
         self._subscribers: dict[str, Any] = {}
+        self._watched: list[Any] = []
+
+    @property
+    def passed(self) -> list[Passed]:
+        mine = [tap.received(subscriber) for subscriber in self._watched]
+        return [*tap.SENT, *(one for noted in mine for one in noted)]
 
     def _on_event(self, event: Any) -> None:
         if event.name == "error":
@@ -121,6 +130,7 @@ class PythonClient:
 
     async def set_secret(self, secret: str, *, immediate: bool = False) -> None:
         await self._guarded(self._session.set_encryption_secret(secret, immediate=immediate))
+        self.changed_s = time.monotonic()
 
     async def signal(self, data: str, to: str | None = None) -> None:
         await self._guarded(self._session.signal(data, type="chat", to=to))
@@ -143,6 +153,7 @@ class PythonClient:
             return
         subscriber.on("*", lambda event: self.told.append(f"subscriber {event.name}"))
         self._subscribers[stream_id] = subscriber
+        self._watched.append(subscriber)
         played = self.played.setdefault(stream_id, [])
         heard = self.heard.setdefault(stream_id, [])
         await asyncio.gather(
@@ -166,6 +177,9 @@ class PythonClient:
 
 class PythonDriver:
     kind = KIND
+
+    def __init__(self) -> None:
+        tap.install()
 
     async def client(
         self, url: str, token: str, secret: str | None, person: content.Person

@@ -7,7 +7,7 @@ from tests.hostile.call import Call, until
 from tests.hostile.content import ADA, BOB, CID
 from tests.hostile.lie import Lie, Message
 from tests.hostile.lies.acts import KINDS, MISMATCH, hold, inject, pause, recording
-from tests.hostile.lies.row import Must
+from tests.hostile.lies.row import Must, by
 from tests.hostile.lies.row import packet_row as row
 from tests.hostile.media import Rtp
 from tests.hostile.member import Member
@@ -74,7 +74,8 @@ async def one_id_for_two(call: Call) -> None:
     await call.live()
     ada = call.stream
     cid = await call.join(CID)
-    await cid.publish()
+    if await cid.publish() is None:
+        return  # refused: there is nothing to inject
     theirs = call.room.streams[call.stream_id]
     await until(lambda: len(theirs.tracks["video"].kept) > 10, "Cid's media")
     await inject(call, lambda kind: forge.recorded(theirs.tracks[kind]))
@@ -269,7 +270,7 @@ ROWS = (
         "told-as-other",
         "an offer that gives a Subscriber the stream id of another",
         told_as_other,
-        must=Must.EITHER,
+        must=by(Must.STOP, Must.GO_ON),
         covers=("downlinkOffer",),
     ),
     row(
@@ -277,7 +278,7 @@ ROWS = (
         "tells of a stream as another member's",
         stream_of_other,
         AsOthers,
-        Must.TELL,
+        Must.STOP,
         told=MISMATCH,
         covers=("streamCreated",),
     ),
@@ -294,7 +295,8 @@ ROWS = (
         "clear-strange-ssrc",
         "sends clear media under SSRCs that no offer named",
         clear_on_strange_ssrc,
-        must=Must.EITHER,
+        # Chromium may open a track for such an SSRC, between two descriptions; it is stopped.
+        must=by(Must.GO_ON, Must.GO_ON, chromium=Must.EITHER),
     ),
     row(
         "clear-strange-type",
@@ -306,7 +308,7 @@ ROWS = (
         "never forwards: clear media of its own from the first packet on",
         join_and_wait,
         NeverReal,
-        Must.TELL,
+        Must.STOP,
         told=MISMATCH,
     ),
     row("uplink-injected", "sends media over the uplink", inject_uplink),

@@ -8,7 +8,7 @@ from tests.hostile.call import Call, until
 from tests.hostile.content import ADA, BOB
 from tests.hostile.lie import Lie
 from tests.hostile.lies.acts import hold, pause
-from tests.hostile.lies.row import Must, rows
+from tests.hostile.lies.row import BROWSERS, Must, Row, by, rows
 from tests.hostile.media import Rtp
 from tests.hostile.member import Member
 from tests.hostile.tracks import DownLine
@@ -223,17 +223,11 @@ DOWN = ("downlinkOffer",)
 ROWS = (
     *rows(
         offer_again,
-        Must.EITHER,
+        Must.GO_ON,
         (
             "down-sendrecv",
             "asks for media on the downlink",
             offering(each(direction="sendrecv")),
-            (*DOWN, "sdp:downlink.direction"),
-        ),
-        (
-            "down-recvonly",
-            "offers to receive on the downlink",
-            offering(each(direction="recvonly")),
             (*DOWN, "sdp:downlink.direction"),
         ),
         (
@@ -273,9 +267,18 @@ ROWS = (
             (*DOWN, "sdp:downlink.m-lines"),
         ),
     ),
+    Row(
+        "down-recvonly",
+        "offers to receive on the downlink",
+        (*DOWN, "sdp:downlink.direction"),
+        Must.GO_ON,
+        offer_again,
+        offering(each(direction="recvonly")),
+        only=BROWSERS,
+    ),
     *rows(
         clear_codec,
-        Must.TELL,
+        Must.SEE,
         (
             "down-clear-codec",
             "offers G.711 alone and sends it in clear",
@@ -283,7 +286,7 @@ ROWS = (
             (*DOWN, "sdp:downlink.codec"),
         ),
     ),
-    *rows(extra_line, Must.EITHER, ("down-extra-line", "m-lines of no Subscriber", Lie, DOWN)),
+    *rows(extra_line, Must.GO_ON, ("down-extra-line", "m-lines of no Subscriber", Lie, DOWN)),
     *rows(
         unlisted_line,
         Must.GO_ON,
@@ -291,19 +294,23 @@ ROWS = (
     ),
     *rows(
         wrong_codec_names,
-        Must.EITHER,
+        Must.GO_ON,
         ("down-codec-names", "the message names other codecs than the SDP", Lie, DOWN),
     ),
     *rows(
         mid_to_other,
-        Must.EITHER,
+        Must.GO_ON,
         ("down-mid-given-away", "gives m-lines in use to somebody else and back", Lie, DOWN),
     ),
     *rows(
         mids_swapped,
-        Must.EITHER,
+        Must.GO_ON,
         ("down-mids-swapped", "says audio of the video m-line", Lie, (*DOWN, "sdp:downlink.mid")),
     ),
     *rows(two_offers, Must.GO_ON, ("down-two-offers", "two offers at once", Lie, DOWN)),
-    *rows(broken_offer, Must.EITHER, ("down-broken", "offers that are no SDP", Lie, DOWN)),
+    *rows(
+        broken_offer,
+        by(Must.STOP, Must.GO_ON),
+        ("down-broken", "offers that are no SDP", Lie, DOWN),
+    ),
 )

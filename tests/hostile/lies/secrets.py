@@ -12,8 +12,6 @@ from tests.hostile.member import Member
 SWITCH_S = 5.0
 PROMISE_S = 10.0
 """Keys are derived meanwhile, on a busy machine."""
-ON_THE_WAY_S = 0.1
-"""What a client's network has taken over when a promise resolves has left it by then."""
 
 
 class Answers(Lie):
@@ -41,22 +39,13 @@ async def change_at_once(call: Call) -> None:
         raise AssertionError("the promise of the new secret does not resolve") from None
 
 
-async def given_up(call: Call, old: int) -> None:
-    """From now on no frame may be under the old secret, but those that were handed to the network
-    before. The bed tells them by a message that Ada sends now and that is answered: what she sent
-    before it has come when its answer has reached her, or comes within `ON_THE_WAY_S`."""
-    await call.ada.signal("after the change")
-    await asyncio.sleep(ON_THE_WAY_S)
-    call.member(call.ada).judge.forbid([old])
-
-
 async def evict(call: Call) -> None:
     """Both change at once; from when Ada's promise has resolved nothing leaves under the old."""
     await call.live()
     old = old_hint(call)
     call.room.lie.is_on = True
     await change_at_once(call)
-    await given_up(call, old)
+    call.gives_up(call.ada, old)
     await asyncio.sleep(0.8)
 
 
@@ -67,8 +56,13 @@ async def change(call: Call) -> None:
     call.room.lie.is_on = True
     setting = [asyncio.ensure_future(c.set_secret(NEW_SECRET)) for c in (call.bob, call.ada)]
     judge = call.member(call.ada).judge
-    await until(lambda: judge.hints[-1] != old, "the switch", SWITCH_S + 4.0)
-    await given_up(call, old)
+    tracks = {track for _, track in judge.ids}
+
+    def have_switched() -> bool:
+        return all(any(hint != old for hint, t in judge.ids if t == track) for track in tracks)
+
+    await until(have_switched, "the switch", SWITCH_S + 4.0)
+    call.gives_up(call.ada, old, at_switch=True)
     await asyncio.sleep(0.5)
     await asyncio.gather(*setting)
 
@@ -85,7 +79,7 @@ async def change_while_publishing(call: Call) -> None:
     await until(lambda: len(ada.asked("publish")) > asked - 1, "publish")
     await asyncio.sleep(0.3)
     await change_at_once(call)
-    await given_up(call, old)
+    call.gives_up(call.ada, old)
     call.stream_id = await publishing or ""
     await asyncio.sleep(0.8)
 

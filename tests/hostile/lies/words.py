@@ -1,0 +1,238 @@
+"""What people are told, by row: each error's code and how its words begin; all of them, no other.
+
+A row that is not here tells nobody of an error. `browsers`: both of them.
+"""
+
+Words = dict[str, tuple[str, ...]]
+
+FAILED = "The server failed."
+ANOTHER = (
+    "OT_UNEXPECTED_SERVER_RESPONSE: The server described the session differently when the "
+    "connection was resumed; it was ended"
+)
+STRANGER = (
+    "OT_UNEXPECTED_SERVER_RESPONSE: A signal came that is for another member, or from nobody in "
+    "the session; it was dropped"
+)
+MISMATCHED = (
+    "OT_ENCRYPTION_SECRET_MISMATCH: A signal could not be opened with the present encryption secret"
+)
+UNOPENED = "OT_ENCRYPTION_INTERNAL_ERROR: Frames could not be sealed or opened"
+ENDED = "OT_STREAM_DESTROYED: The stream ended"
+BESIDE = "OT_DECRYPTION_INTERNAL_ERROR: Media arrived without passing the encryption worker"
+NO_SESSION = (
+    "OT_UNEXPECTED_SERVER_RESPONSE: The server let the client into something that is not the "
+    "session it asked for"
+)
+
+
+def _offer(words: str) -> str:
+    made = "The server made an offer that an encrypted session does not allow: "
+    return f"OT_UNEXPECTED_SERVER_RESPONSE: {made}{words}"
+
+
+def _answer(words: str) -> str:
+    made = "The server made an answer that an encrypted session does not allow: "
+    return f"OT_UNEXPECTED_SERVER_RESPONSE: {made}{words}"
+
+
+def _strange(words: str) -> str:
+    """The Python SDK's of what the protocol does not allow."""
+    return f"unexpected_server_response: {words}"
+
+
+def _told(python: str | tuple[str, ...], browsers: str | tuple[str, ...]) -> Words:
+    both = {"python": python, "browsers": browsers}
+    return {kind: (words,) if isinstance(words, str) else words for kind, words in both.items()}
+
+
+UNSURE = "encryption_internal: The server does not say whether the session is encrypted and routed"
+CLEAR = "encryption_internal: An encryption secret was set, but the server says the session is not"
+RELAYED = "encryption_internal: The server says that the session is encrypted and relayed"
+NOT_HELLO = _strange("The server answered hello with something else")
+NOT_OURS = "The server does not speak this client's protocol"
+FAILURE = _told(f"internal: {FAILED}", f"OT_UNEXPECTED_SERVER_RESPONSE: {FAILED}")
+DOOR: dict[str, Words] = {
+    "relayed": _told(RELAYED, "OT_CONNECT_FAILED: The server says that the encrypted session is"),
+    "session-e2ee-false": _told(CLEAR, "OT_CONNECT_FAILED: An encryption secret was set, but the"),
+    **{
+        f"session-{name}": _told(UNSURE, NO_SESSION)
+        for name in ("e2ee-missing", "e2ee-null", "e2ee-zero", "mode-unknown", "mode-missing")
+    },
+    "session-missing": _told(
+        _strange("The server sent a message welcome of a wrong shape"), NO_SESSION
+    ),
+    "hello-error": _told("internal: ", "OT_X: "),
+    # Browsers go on waiting for the welcome.
+    "offer-before-welcome": _told(
+        NOT_HELLO, "OT_CONNECT_FAILED: The server did not answer in time"
+    ),
+    "ok-for-welcome": _told(NOT_HELLO, "OT_UNEXPECTED_SERVER_RESPONSE: No welcome"),
+    "other-session": _told(
+        "encryption_internal: The server says that this client is in another session", NO_SESSION
+    ),
+    "text-frames": _told("connect_failed: The server closed the connection", ""),
+    **{
+        f"speaks-{name}": _told(f"connect_failed: {NOT_OURS}", "OT_CONNECT_FAILED: ")
+        for name in ("none", "json", "old")
+    },
+    "resume-e2ee-false": _told(CLEAR, ANOTHER),
+    "resume-relayed": _told(RELAYED, ANOTHER),
+    "resume-other-session": _told(
+        "encryption_internal: The server says that this client is in another session", ANOTHER
+    ),
+    # The Python SDK takes the new connection, and loses what it sent and received as the other.
+    "resume-other-connection": _told((), ANOTHER),
+}
+SDP: dict[str, Words] = {
+    "replay-second-line": _told(
+        "decryption_internal: The server offered one stream twice to one subscriber",
+        _offer("a subscriber or an m-line has two tracks"),
+    ),
+    "told-as-other": _told(
+        "decryption_internal: The server offered one stream under the name of another",
+        _offer("a subscriber is offered a stream that it did not ask"),
+    ),
+    # The Python SDK answers that it only receives: nothing is sent over its downlink.
+    "down-sendrecv": _told((), _offer("an m-line does more than send")),
+    "down-recvonly": _told((), _offer("an m-line does more than send")),
+    "down-datachannel": _told((), _offer("it has the line a=sctp-port")),
+    "down-strange-codecs": _told((), "OT_DECRYPTION_UNSUPPORTED_CODEC: The codec can"),
+    "down-clear-codec": _told((), "OT_DECRYPTION_UNSUPPORTED_CODEC: The codec can"),
+    # Browsers' own words.
+    "down-moved-types": _told((), "OT_SET_REMOTE_DESCRIPTION_FAILED: "),
+    "down-moved-extensions": _told((), "OT_SET_REMOTE_DESCRIPTION_FAILED: "),
+    "down-no-lines": _told((), _offer("an m-line became another one")),
+    "down-mids-swapped": _told(
+        "decryption_internal: The server named an m-line that its offer does not have",
+        _offer("a track is on no m-line of its kind"),
+    ),
+    "down-broken": _told(
+        (
+            _strange("The server sent a description that is none"),
+            _strange("The server sent a description without m-lines"),
+        ),
+        (_offer("an m-line became another one"), _offer("an m-line is neither audio nor video")),
+    ),
+    "no-fingerprint": _told(
+        _strange("The server's description names no certificate"),
+        "OT_SET_REMOTE_DESCRIPTION_FAILED: ",
+    ),
+    "wrong-fingerprint": _told(
+        "media_unreachable: No media path was found",
+        "OT_ICE_WORKFLOW_FAILED: The stream did not become live",
+    ),
+    **{
+        f"up-{name}": _told(
+            _strange("The server's answer has no codec that was offered"),
+            _answer("it has payload types of its own"),
+        )
+        for name in ("pcmu", "events")
+    },
+    **{
+        f"up-{name}": _told(
+            _strange("The server's answer has other m-lines than the offer"),
+            _answer("an m-line became another one"),
+        )
+        for name in ("other-mids", "swapped-mids")
+    },
+    **{
+        f"up-{name}": _told(
+            _strange("The server sent a description without m-lines"),
+            _answer("it has other m-lines than the offer"),
+        )
+        for name in ("no-lines", "broken")
+    },
+    "up-red": _told((), _answer("it has payload types of its own")),
+    "up-moved-types": _told((), _answer("it has payload types of its own")),
+    "up-rids": _told((), _answer("it has layers of its own")),
+    "up-sendrecv": _told((), _answer("it has the line a=msid")),
+}
+ANSWERS: dict[str, Words] = {
+    "up-error": FAILURE,
+    "up-silence": _told(
+        "request_timeout: The server did not answer publish",
+        "OT_ICE_WORKFLOW_FAILED: The stream did not become live",
+    ),
+    "up-pong": _told(
+        _strange("The server answered publish with something else"),
+        "OT_UNEXPECTED_SERVER_RESPONSE: No answer",
+    ),
+    "sub-error": FAILURE,
+    "sub-silence": _told(
+        "request_timeout: The server did not answer subscribe",
+        "OT_ICE_WORKFLOW_FAILED: No media connection came about",
+    ),
+    "sub-pong": _told(
+        _strange("The server answered subscribe with something else"),
+        "OT_UNEXPECTED_SERVER_RESPONSE: Not subscribed",
+    ),
+    "one-id-for-two": _told(
+        (), "OT_UNEXPECTED_SERVER_RESPONSE: The server gave a published stream the id of another"
+    ),
+    # The Python SDK changes its secret whatever a server answers, and has nobody to tell.
+    **{
+        f"{row}-{kind}-error": _told((), FAILURE["browsers"])
+        for row in ("evict", "change")
+        for kind in ("e2eeReady", "declareKids")
+    },
+    **{
+        f"{kind}-error": FAILURE
+        for kind in ("downlinkAnswer", "e2eeState", "signal", "updateStream", "updateSubscriber")
+    },
+    # Browsers' `unpublish` and `unsubscribe` give the application no promise: both are done.
+    "unpublish-error": _told(FAILURE["python"], ()),
+    "unsubscribe-error": _told(FAILURE["python"], ()),
+}
+NEWS: dict[str, Words] = {
+    "hints-misshaped": _told(
+        _strange("The server sent a message hintAnnounced of a wrong shape"), ()
+    ),
+    "signal-of-other": _told((), (MISMATCHED, STRANGER)),
+    "signal-clear": _told((), "OT_UNEXPECTED_SERVER_RESPONSE: A signal in the clear claimed to"),
+    "signal-to-other": _told((), STRANGER),
+    "signal-changed": _told((), MISMATCHED),
+    "unasked": _told(
+        ("internal: x", _strange("The server sent a message welcome of a wrong shape")),
+        (UNOPENED, STRANGER),
+    ),
+    "not-encrypted": _told(
+        (), "OT_ENCRYPTION_INTERNAL_ERROR: Frames could not be sealed or opened"
+    ),
+    "strange-streams": _told(f"stream_not_found: {FAILED}", ()),
+    "speakers": _told(
+        _strange("The server sent a message activeSpeaker of a wrong shape"),
+        'OT_UNEXPECTED_SERVER_RESPONSE: The server sent "activeSpeaker" with a "streamId" that is',
+    ),
+    "misshapen": _told(
+        _strange("The server sent a message "), 'OT_UNEXPECTED_SERVER_RESPONSE: The server sent "'
+    ),
+}
+ERRORS = DOOR | SDP | ANSWERS | NEWS
+SOMETIMES: dict[str, Words] = {
+    # Chromium opens a track for an SSRC that no offer named if it comes between two descriptions.
+    "clear-strange-ssrc": {"chromium": (BESIDE,)},
+    # A signal under the new secret that overtakes the own change of it.
+    "hints-false": _told((), MISMATCHED),
+    # A subscription that was just about to begin when its stream ended.
+    "unpublish-error": _told(
+        f"stream_not_found: {FAILED}", "OT_STREAM_DESTROYED: The stream ended"
+    ),
+    # Each shape that is refused has words of its own; those of `error` are the server's.
+    "misshapen": _told("", ""),
+}
+
+
+def errors_of(row: str, kind: str) -> tuple[str, ...]:
+    """The errors that this kind of client tells in a row."""
+    return _of(ERRORS, row, kind)
+
+
+def sometimes_of(row: str, kind: str) -> tuple[str, ...]:
+    """Those that timing decides of."""
+    return _of(SOMETIMES, row, kind)
+
+
+def _of(table: dict[str, Words], row: str, kind: str) -> tuple[str, ...]:
+    words = table.get(row, {})
+    return (*words.get(kind, ()), *(() if kind == "python" else words.get("browsers", ())))

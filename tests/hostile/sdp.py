@@ -139,6 +139,7 @@ RULES: dict[str, Callable[[Line], object]] = {
     "payload-type": lambda line: sorted(line.formats) if line.formats else None,
     "extension": lambda line: line.extensions,
     "ssrc": lambda line: line.ssrc,
+    "lines": lambda line: [text for text in line.extra if not text.startswith("a=rid:")],
     "rid": lambda line: [text for text in line.extra if text.startswith("a=rid:")],
 }
 

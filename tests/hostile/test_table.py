@@ -6,7 +6,7 @@ import pytest
 
 from signaling.protocol.messages import ServerMessage
 from tests.hostile.lies import TABLE, Must
-from tests.hostile.lies.rules import RULES
+from tests.hostile.lies.rules import OTHERS, PARTS, REFUSALS
 from tests.hostile.lies.words import ERRORS, SOMETIMES, errors_of
 
 TAGS = sorted(shape.__struct_config__.tag for shape in get_args(ServerMessage))
@@ -18,9 +18,16 @@ def test_each_message_of_a_server_has_a_lie(tag) -> None:
     assert tag in COVERED
 
 
-@pytest.mark.parametrize("rule", sorted(RULES))
-def test_each_rule_of_sdp_has_a_lie(rule) -> None:
-    assert rule in COVERED
+@pytest.mark.parametrize("part", sorted(PARTS | OTHERS))
+def test_each_part_of_sdp_has_a_lie(part) -> None:
+    assert part in COVERED
+
+
+@pytest.mark.parametrize("who", REFUSALS)
+def test_each_refusal_of_a_description_is_what_a_row_tells_its_user(who) -> None:
+    told = [words for row in TABLE for words in ERRORS.get(row.name, {}).get(who, ())]
+    assert len(REFUSALS[who]) > 8
+    assert [words for words in REFUSALS[who] if not any(words in one for one in told)] == []
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
@@ -35,5 +42,5 @@ def test_words_are_of_rows_that_there_are() -> None:
 
 
 def test_rows_cover_what_there_is_and_have_names_of_their_own() -> None:
-    assert {*TAGS, *RULES} >= COVERED
+    assert {*TAGS, *PARTS, *OTHERS} >= COVERED
     assert len({row.name for row in TABLE}) == len(TABLE) >= 40

@@ -9,8 +9,8 @@ from tests.hostile.call import Call
 from tests.hostile.content import ADA, BOB
 from tests.hostile.lie import Lie, Message, error
 from tests.hostile.lies.acts import pause
-from tests.hostile.lies.offers import STRANGE
-from tests.hostile.lies.row import Must, Row, by, rows
+from tests.hostile.lies.offers import MIXED_ENDS, STRANGE
+from tests.hostile.lies.row import BROWSERS, Must, Row, by, rows
 from tests.hostile.member import Member
 from tests.hostile.tracks import Stream
 
@@ -117,6 +117,44 @@ def _moved(_: Member, lines: list[sdp.Line]) -> list[sdp.Line]:
     for line in lines:
         name = next(iter(line.formats.values()))
         line.formats = {125 if line.kind == "video" else 115: name}
+    return lines
+
+
+def _other_kind(_: Member, lines: list[sdp.Line]) -> list[sdp.Line]:
+    for line in lines:
+        line.kind = "audio" if line.kind == "video" else "video"
+    return lines
+
+
+def _renamed(_: Member, lines: list[sdp.Line]) -> list[sdp.Line]:
+    """Other codecs under the numbers that were offered."""
+    for line in lines:
+        name = "PCMU/8000" if line.kind == "audio" else "VP9/90000"
+        line.formats = dict.fromkeys(line.formats, name)
+    return lines
+
+
+def _sending(_: Member, lines: list[sdp.Line]) -> list[sdp.Line]:
+    for line in lines:
+        line.direction = "sendonly"
+    return lines
+
+
+def _more_extensions(_: Member, lines: list[sdp.Line]) -> list[sdp.Line]:
+    for line in lines:
+        line.extensions = line.extensions | {13: "urn:3gpp:video-orientation"}
+    return lines
+
+
+def _repairing(_: Member, lines: list[sdp.Line]) -> list[sdp.Line]:
+    """Calls what was offered as media the retransmissions of something else."""
+    for line in lines:
+        line.extra += [f"a=fmtp:{number} apt=13" for number in line.formats]
+    return lines
+
+
+def _mixed_ends(_: Member, lines: list[sdp.Line]) -> list[sdp.Line]:
+    lines[0].extra.append(MIXED_ENDS)
     return lines
 
 
@@ -238,6 +276,13 @@ ROWS = (
             ("sdp:uplink.mid",),
         ),
         ("up-no-lines", "an answer without m-lines", answering(_no_sdp), ("sdp:uplink.m-lines",)),
+        ("up-other-kind", "an answer of other kinds", answering(_other_kind), ("sdp:uplink.kind",)),
+        (
+            "up-renamed",
+            "other codecs under the numbers that were offered",
+            answering(_renamed),
+            ("sdp:uplink.codec",),
+        ),
         ("up-error", "an error to publish", failing("publish"), ("error",)),
         ("up-silence", "no answer to publish", silent("publish"), UP),
         ("up-pong", "another answer to publish", wrong("publish"), ("pong",)),
@@ -274,6 +319,37 @@ ROWS = (
     ),
     *rows(
         join_and_try,
+        by(Must.GO_ON, Must.STOP),
+        (
+            "up-extensions",
+            "an answer with header extensions that were not offered",
+            answering(_more_extensions),
+            ("sdp:uplink.extension",),
+        ),
+        (
+            "up-repairing",
+            "an answer that makes media retransmissions",
+            answering(_repairing),
+            ("sdp:uplink.lines",),
+        ),
+        (
+            "up-mixed-ends",
+            "an answer whose lines end in different ways",
+            answering(_mixed_ends),
+            ("sdp:uplink.lines",),
+        ),
+    ),
+    Row(
+        "up-sendonly",
+        "an answer that sends and does not receive",
+        ("sdp:uplink.direction",),
+        Must.STOP,
+        join_and_try,
+        answering(_sending),
+        only=BROWSERS,
+    ),
+    *rows(
+        join_and_try,
         Must.GO_ON,
         ("up-codec-names", "published names other codecs", NamedCodecs, UP),
         ("up-early", "the stream is created before the answer", EarlyLive, UP),
@@ -287,7 +363,7 @@ ROWS = (
             "up-sendrecv",
             "an answer that sends too, and media of its own",
             answering(_both_ways),
-            ("sdp:uplink.direction",),
+            ("sdp:uplink.direction", "sdp:uplink.ssrc"),
         ),
     ),
 )

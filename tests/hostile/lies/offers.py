@@ -218,6 +218,24 @@ async def broken_offer(call: Call) -> None:
     await honest_again(call)
 
 
+def one_mid(lines: list[sdp.Line]) -> list[sdp.Line]:
+    for line in lines:
+        line.mid = lines[0].mid
+    return lines
+
+
+def saying(*text: str) -> Callable[[list[sdp.Line]], list[sdp.Line]]:
+    """More lines in the first m-line."""
+
+    def change(lines: list[sdp.Line]) -> list[sdp.Line]:
+        lines[0].extra += text
+        return lines
+
+    return change
+
+
+MANY = ["m=audio 9 UDP/TLS/RTP/SAVPF 111"] * 1_100
+MIXED_ENDS = "a=x:1\ra=y:1"
 DATA = sdp.Line("application", "d9", {}, "sendrecv")
 DOWN = ("downlinkOffer",)
 ROWS = (
@@ -265,6 +283,44 @@ ROWS = (
             "an offer without the m-lines that were there",
             offering(lambda lines: lines[:1]),
             (*DOWN, "sdp:downlink.m-lines"),
+        ),
+    ),
+    *rows(
+        offer_again,
+        Must.GO_ON,
+        (
+            "down-mixed-ends",
+            "ends a line in another way than the others",
+            offering(saying(MIXED_ENDS)),
+            (*DOWN, "sdp:downlink.lines"),
+        ),
+        (
+            "down-rid",
+            "offers layers",
+            offering(saying("a=rid:a send")),
+            (*DOWN, "sdp:downlink.rid"),
+        ),
+    ),
+    *rows(
+        offer_again,
+        by(Must.STOP, Must.GO_ON),
+        (
+            "down-two-mids",
+            "gives an m-line two mids",
+            offering(saying("a=mid:other")),
+            (*DOWN, "sdp:downlink.lines"),
+        ),
+        (
+            "down-one-mid",
+            "gives all m-lines one mid",
+            offering(one_mid),
+            (*DOWN, "sdp:downlink.mid"),
+        ),
+        (
+            "down-many-lines",
+            "offers more m-lines than any call has",
+            offering(saying(*MANY)),
+            (*DOWN, "sdp:downlink.lines"),
         ),
     ),
     Row(

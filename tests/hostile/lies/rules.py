@@ -1,29 +1,43 @@
-"""What a table of lies must cover beside the messages: the rules of SDP and RTP that clients keep.
+"""What a table of lies must cover beside the messages, read from what the clients check.
 
-Each is a thing that the server writes and a client must not simply believe.
+Each refusal of a description, in the sources of the SDKs, must be what a row tells its user; and
+each part of a description must be lied about, in each direction.
 """
 
-DOWNLINK = {
-    "sdp:downlink.kind": "m-lines other than audio and video carry nothing",
-    "sdp:downlink.direction": "nothing is sent over the downlink",
-    "sdp:downlink.codec": "Opus and the encrypted video codecs, or nothing",
-    "sdp:downlink.payload-type": "the codec is the description's, not a number's",
-    "sdp:downlink.extension": "header extensions say nothing of who sent",
-    "sdp:downlink.mid": "an m-line is one Subscriber's, until it is given away",
-    "sdp:downlink.ssrc": "another SSRC is no other stream",
-    "sdp:downlink.second-line": "one m-line for each Subscriber and kind",
-    "sdp:downlink.m-lines": "m-lines do not disappear",
+import re
+from pathlib import Path
+
+from tests.hostile import sdp
+
+SDK = Path(__file__).parents[3] / "sdk"
+WEB = SDK / "web" / "src" / "rtc"
+PYTHON = SDK / "python" / "src" / "sealroute_client"
+NAME = "${name}"
+"""In the rules of answers: one refusal for each entry of the table of what an answer takes."""
+
+
+def _web(file: str) -> set[str]:
+    source = (WEB / file).read_text()
+    said = re.findall(r"""['`]((?:an?|its?) [a-z][^'`]*)['`]""", source)
+    names = re.findall(r"\{ name: '([^']+)'", source)
+    plain = {words for words in said if NAME not in words}
+    each = {words.replace(NAME, name) for words in said if NAME in words for name in names}
+    return {words.partition("${")[0] for words in plain | each}
+
+
+def _python() -> set[str]:
+    raised = r'Error\(\s*f?"([^"]+)"|Response\(\s*f?"([^"]+)"'
+    sources = [(PYTHON / file).read_text() for file in ("answers.py", "downlink.py")]
+    said = {a or b for source in sources for a, b in re.findall(raised, source)}
+    binding = (PYTHON / "subscribing.py").read_text()
+    return said | set(re.findall(r'return "(The server [^"]+)"', binding))
+
+
+REFUSALS = {
+    "python": _python(),
+    "browsers": _web("offer-rules.ts") | _web("answer-rules.ts"),
 }
-UPLINK = {
-    "sdp:uplink.codec": "what can not be encrypted is not sent",
-    "sdp:uplink.mid": "an answer is to the m-lines that were offered",
-    "sdp:uplink.rid": "layers are the client's choice",
-    "sdp:uplink.payload-type": "the codec is the description's, not a number's",
-    "sdp:uplink.direction": "nothing is received over the uplink",
-    "sdp:uplink.m-lines": "m-lines do not disappear",
-}
-BOTH = {
-    "sdp:fingerprint": "media goes to the certificate that the description named",
-    "rtp": "frames that do not open are not shown, and none is shown twice",
-}
-RULES = DOWNLINK | UPLINK | BOTH
+"""What is said of a description that is refused, by whom: how it begins."""
+WAYS = ("uplink", "downlink")
+PARTS = {f"sdp:{way}.{rule}" for way in WAYS for rule in ("m-lines", *sdp.RULES)}
+OTHERS = {"rtp", "sdp:fingerprint", "sdp:downlink.second-line"}

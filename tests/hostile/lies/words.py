@@ -91,7 +91,7 @@ SDP: dict[str, Words] = {
     ),
     "told-as-other": _told(
         "decryption_internal: The server offered one stream under the name of another",
-        _offer("a subscriber is offered a stream that it did not ask"),
+        _offer("a subscriber is offered a stream that it did not ask for"),
     ),
     # The Python SDK answers that it only receives: nothing is sent over its downlink.
     "down-sendrecv": _told((), _offer("an m-line does more than send")),
@@ -143,6 +143,31 @@ SDP: dict[str, Words] = {
         )
         for name in ("no-lines", "broken")
     },
+    "up-other-kind": _told(
+        _strange("The server's answer has other m-lines than the offer"),
+        _answer("an m-line became another one"),
+    ),
+    "up-renamed": _told(
+        _strange("The server's answer has no codec that was offered"),
+        _answer("it has codecs of its own"),
+    ),
+    "up-extensions": _told((), _answer("it has header extensions of its own")),
+    "up-repairing": _told((), _answer("it has retransmissions of its own")),
+    "up-mixed-ends": _told((), _answer("its lines end in different ways")),
+    "up-sendonly": _told((), _answer("an m-line does more than receive")),
+    "down-two-mids": _told(
+        "decryption_internal: The server gave two m-lines one mid",
+        _offer("an m-line has not exactly one mid"),
+    ),
+    "down-mixed-ends": _told((), _offer("its lines end in different ways")),
+    "down-rid": _told((), _offer("it has the line a=rid")),
+    "down-one-mid": _told(
+        "decryption_internal: The server gave two m-lines one mid", _offer("a mid comes twice")
+    ),
+    "down-many-lines": _told(
+        _strange("The server sent a description with too many m-lines"),
+        _offer("it has more than 1024 m-lines"),
+    ),
     "up-red": _told((), _answer("it has payload types of its own")),
     "up-moved-types": _told((), _answer("it has payload types of its own")),
     "up-rids": _told((), _answer("it has layers of its own")),

@@ -35,6 +35,8 @@ class Client(Protocol):
 
     kind: str
     person: Person
+    codec: str
+    """In which it sends video."""
     told: list[str]
     problems: list[Problem]
     uncoded: list[str]
@@ -82,9 +84,9 @@ async def until(condition: Callable[[], object], what: str, seconds: float = PAT
 class Call:
     """Ada publishes, Bob watches. `mark`: what counts as after the lie begins there."""
 
-    def __init__(self, server: HostileServer, driver: Driver, lie: Lie) -> None:
+    def __init__(self, server: HostileServer, driver: Driver, lie: Lie, codec: str = "vp8") -> None:
         self.server, self.driver, self.kind = server, driver, driver.kind
-        self.room = server.open(lie)
+        self.room = server.open(lie, codec)
         self.clients: list[Client] = []
         self.stream_id = ""
         self.marked_s = time.monotonic()
@@ -98,6 +100,7 @@ class Call:
         client = await self.driver.client(
             self.server.url + self.room.path, self.room.token, secret, who
         )
+        client.codec = self.room.video_codec
         self.clients.append(client)
         return client
 

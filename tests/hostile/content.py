@@ -74,8 +74,9 @@ def read_picture(frame: Any) -> int | None:
     bar = frame.to_ndarray(format="yuv420p")[
         20:30, number * 4 % WIDTH + 4 : number * 4 % WIDTH + 20
     ]
-    # A picture that was put together from others has the bar elsewhere.
-    return number if bar.size == 0 or bar.mean() > 195 else None
+    # A picture that was put together from others has the bar elsewhere. One without any bit is what
+    # a decoder makes of nothing; no person's picture is.
+    return number if number and (bar.size == 0 or bar.mean() > 195) else None
 
 
 def tone(base_hz: int, number: int) -> AudioFrame:

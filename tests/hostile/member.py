@@ -131,7 +131,7 @@ class Member:
         stream = Stream(self, room.lie.stream_id(self), message)
         if stream.stream_id in room.owners:
             room.lied("published")
-        lines = sdp.answer_lines(message["offer"])
+        lines = sdp.answer_lines(message["offer"], room.mimes)
         honest = copy.deepcopy(lines)
         wanted = {track["mid"] for track in message["tracks"]}
         # A browser goes on with the SSRCs of an m-line that another stream takes over.
@@ -154,7 +154,7 @@ class Member:
         room.owners.setdefault(stream.stream_id, self)
         answer = sdp.describe(told, self.uplink.ice, "passive", self._prints())
         tracks = [
-            {"mid": t.mid, "kind": t.kind, "codec": {"audio": "opus", "video": "vp8"}[t.kind]}
+            {"mid": t.mid, "kind": t.kind, "codec": room.codec(t.kind)}
             for t in stream.tracks.values()
         ]
         self.tell(
@@ -183,7 +183,7 @@ class Member:
             return
         transport.ice.renew()
         if is_up:
-            lines = sdp.answer_lines(message["offer"])
+            lines = sdp.answer_lines(message["offer"], self.room.mimes)
             answer = sdp.describe(lines, transport.ice, "passive", self._prints())
             self.tell({"t": "iceRestarted", "re": message["id"], "answer": answer})
         else:

@@ -25,7 +25,7 @@ class Outcome:
 
 
 async def play(row: Row, server: HostileServer, driver: Driver) -> Outcome:
-    call = Call(server, driver, row.lie())
+    call = Call(server, driver, row.lie(), row.codec)
     try:
         async with asyncio.timeout(ROW_LIMIT_S):
             missing = await row.play(call)

@@ -41,6 +41,11 @@ class Section:
         found = re.search(rf"^a=extmap:(\d+)(?:/\w+)? {re.escape(uri)}", self.text, re.MULTILINE)
         return int(found[1]) if found else None
 
+    def format(self, payload_type: int) -> str:
+        """Its parameters."""
+        found = re.search(rf"^a=fmtp:{payload_type} (.*)$", self.text, re.MULTILINE)
+        return found[1] if found else ""
+
     def payload_type(self, name: str) -> int | None:
         return next((n for n, mime in self.codecs.items() if mime.lower() == name.lower()), None)
 
@@ -84,6 +89,7 @@ class Line:
     cname: str = "liar"
     extra: list[str] = field(default_factory=list)
     feedback: bool = True
+    h264: str = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
 
     def write(self, ice: LiteIce, setup: str, prints: list[str]) -> list[str]:
         if self.kind == "application":
@@ -114,8 +120,7 @@ class Line:
             if self.kind == "video" and self.feedback:
                 lines += [f"a=rtcp-fb:{number} nack pli", f"a=rtcp-fb:{number} ccm fir"]
             if name.startswith("H264"):
-                profile = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
-                lines.append(f"a=fmtp:{number} {profile}")
+                lines.append(f"a=fmtp:{number} {self.h264}")
         if self.ssrc is not None and self.direction in ("sendonly", "sendrecv"):
             lines.append(f"a=msid:{self.cname} {self.mid}-{self.ssrc}")
             lines.append(f"a=ssrc:{self.ssrc} cname:{self.cname}")
@@ -184,13 +189,14 @@ def answer_lines(offer: str, codecs: tuple[str, ...] = ("opus/48000/2", "VP8/900
         number = next((n for c in codecs if (n := section.payload_type(c)) is not None), None)
         chosen = {} if number is None else {number: section.codecs[number]}
         mid_extension = section.extension(MID_URI)
-        made.append(
-            Line(
-                section.kind,
-                section.mid,
-                chosen or {0: "PCMU/8000"},
-                "recvonly" if section.direction in ("sendonly", "sendrecv") else "inactive",
-                {} if mid_extension is None else {mid_extension: MID_URI},
-            )
+        line = Line(
+            section.kind,
+            section.mid,
+            chosen or {0: "PCMU/8000"},
+            "recvonly" if section.direction in ("sendonly", "sendrecv") else "inactive",
+            {} if mid_extension is None else {mid_extension: MID_URI},
         )
+        if number is not None:
+            line.h264 = section.format(number) or line.h264
+        made.append(line)
     return made

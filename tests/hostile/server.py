@@ -15,6 +15,7 @@ from aiohttp import web
 
 from signaling.protocol import codec
 from signaling.protocol.messages import SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK
+from tests.hostile.codecs import CODECS
 from tests.hostile.lie import Lie, Message
 from tests.hostile.media import HOST, Rtp
 from tests.hostile.member import Member
@@ -33,8 +34,8 @@ class Room:
 
     session_id = SESSION_ID
 
-    def __init__(self, token: str, lie: Lie) -> None:
-        self.token, self.lie = token, lie
+    def __init__(self, token: str, lie: Lie, video_codec: str) -> None:
+        self.token, self.lie, self.video_codec = token, lie, video_codec
         self.members: list[Member] = []
         self.everybody: list[Member] = []
         self.streams: dict[str, Stream] = {}
@@ -58,6 +59,14 @@ class Room:
     def path(self) -> str:
         """What a server agrees to before it knows who asks goes by the path."""
         return f"{self.lie.path}/{self.token}" if self.lie.path else ""
+
+    def codec(self, kind: str) -> str:
+        return "opus" if kind == "audio" else self.video_codec
+
+    @property
+    def mimes(self) -> tuple[str, str]:
+        """What this server takes of what is offered."""
+        return ("opus/48000/2", CODECS[self.video_codec].mime)
 
     def lied(self, *about: str) -> None:
         self.told_lies |= set(about)
@@ -114,8 +123,8 @@ class HostileServer:
         self.rooms: dict[str, Room] = {}
         self.url = ""
 
-    def open(self, lie: Lie | None = None) -> Room:
-        room = Room(secrets.token_hex(8), lie or Lie())
+    def open(self, lie: Lie | None = None, video_codec: str = "vp8") -> Room:
+        room = Room(secrets.token_hex(8), lie or Lie(), video_codec)
         self.rooms[room.token] = room
         return room
 

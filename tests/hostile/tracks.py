@@ -8,9 +8,9 @@ import time
 from typing import TYPE_CHECKING
 
 from tests.hostile import sdp
+from tests.hostile.codecs import CODECS, begins_key_frame
 from tests.hostile.lie import Message
 from tests.hostile.media import Rtp
-from tests.hostile.wire import begins_key_frame
 
 if TYPE_CHECKING:
     from tests.hostile.member import Member
@@ -50,7 +50,7 @@ class Stream:
             "videoType": self.request.get("videoType") or "camera",
             "videoDimensions": self.request.get("videoDimensions"),
             "frameRate": self.request.get("frameRate"),
-            "codecs": {kind: {"audio": "opus", "video": "vp8"}[kind] for kind in self.tracks},
+            "codecs": {kind: self.owner.room.codec(kind) for kind in self.tracks},
         }
 
 
@@ -76,13 +76,17 @@ class DownLine:
 
     @property
     def codec(self) -> str:
-        return {"audio": "opus", "video": "vp8"}[self.kind]
+        return self.owner.room.codec(self.kind)
+
+    @property
+    def _mime(self) -> str:
+        return CODECS[self.codec].mime
 
     def offered(self) -> sdp.Line:
         return sdp.Line(
             self.kind,
             self.mid,
-            {self.payload_type: sdp.MIME[self.codec]},
+            {self.payload_type: "opus/48000/2" if self.kind == "audio" else self._mime},
             "sendonly" if self.subscriber_id else "inactive",
             {MID_EXTENSION: sdp.MID_URI},
             self.ssrc,
@@ -136,7 +140,7 @@ class DownLine:
             self.ask_for_key_frame()
 
     def forward(self, packet: Rtp) -> None:
-        self._needs_key = self._needs_key and not begins_key_frame(packet.payload)
+        self._needs_key = self._needs_key and not begins_key_frame(self.codec, packet.payload)
         if not self.is_held and not self._needs_key:
             if self._is_moved:
                 gap = 960 if self.kind == "audio" else 7_500

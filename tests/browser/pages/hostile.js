@@ -92,12 +92,12 @@ const hostile = {
     return (await hostile.guarded(session.connect.promise(token))) !== null;
   },
 
-  async publish({ first, baseHz }) {
+  async publish({ first, baseHz, codec }) {
     const publisher = OT.initPublisher('publishers', {
       insertMode: 'append',
       videoSource: pictures(first),
       audioSource: await staircase(baseHz),
-      preferredVideoCodecs: ['vp8'],
+      preferredVideoCodecs: [codec],
     });
     for (const name of PUBLISHER_EVENTS) {
       publisher.on(name, () => hostile.tell(`publisher ${name}`));

@@ -30,7 +30,7 @@ class BrowserClient:
         self, driver: "BrowserDriver", number: int, joining: dict[str, Any], person: content.Person
     ) -> None:
         self.kind, self.person, self.number = driver.kind, person, number
-        self.sample_s = LOOK_S
+        self.sample_s, self.codec = LOOK_S, "vp8"
         self.told: list[str] = []
         self.problems: list[Problem] = []
         self.passed: list[Passed] = []
@@ -54,7 +54,7 @@ class BrowserClient:
 
     async def publish(self) -> str | None:
         person = {"first": self.person.first, "baseHz": self.person.base_hz}
-        stream_id = await self._call("publish", **person)
+        stream_id = await self._call("publish", **person, codec=self.codec)
         await self._driver.fetch()
         return stream_id
 

@@ -59,7 +59,7 @@ class PythonClient:
     sample_s = 0.02
 
     def __init__(self, url: str, token: str, secret: str | None, person: content.Person):
-        self.person = person
+        self.person, self.codec = person, "vp8"
         self.told: list[str] = []
         self.problems: list[Problem] = []
         self.changed_s = 0.0
@@ -118,7 +118,7 @@ class PythonClient:
             "audio": PatternAudio(self.person.base_hz),
             "video": PatternVideo(self.person.first),
         }
-        publisher = await self._guarded(self._session.publish(**tracks))
+        publisher = await self._guarded(self._session.publish(**tracks, video_codec=self.codec))
         if publisher is None:
             return None
         self._publishers.append(publisher)

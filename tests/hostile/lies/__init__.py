@@ -1,6 +1,16 @@
 """The table of lies: what the server does, what the client must do, what the user must hear."""
 
-from tests.hostile.lies import answers, door, frames, messages, offers, replays, requests, secrets
+from tests.hostile.lies import (
+    answers,
+    codecs,
+    door,
+    frames,
+    messages,
+    offers,
+    replays,
+    requests,
+    secrets,
+)
 from tests.hostile.lies.row import Must, Row
 
 TABLE: tuple[Row, ...] = (
@@ -12,6 +22,7 @@ TABLE: tuple[Row, ...] = (
     *secrets.ROWS,
     *messages.ROWS,
     *requests.ROWS,
+    *codecs.ROWS,
 )
 
 

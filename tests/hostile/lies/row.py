@@ -43,6 +43,7 @@ class Row:
     told: tuple[str, ...] = ()
     only: tuple[str, ...] = KINDS
     patience_s: float = AFTER_S
+    codec: str = "vp8"
 
     def must_of(self, kind: str) -> Must:
         return self.must if isinstance(self.must, Must) else self.must[kind]
@@ -121,6 +122,9 @@ async def _stopped(call: Call) -> list[str]:
 
 async def _either(call: Call) -> list[str]:
     if problems(call) or await call.goes_on():
+        return []
+    with contextlib.suppress(AssertionError):
+        await until(lambda: problems(call), "")
         return []
     return ["a silent failure: nothing is shown, and nobody is told"]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -47,8 +48,6 @@ class Client(Protocol):
     passed: list[Passed]
     changed_s: float
     """When the newest promise of a new secret resolved."""
-    sample_s: float
-    """How much audio stands behind each entry of `heard`."""
     streams: list[str]
 
     async def connect(self) -> bool: ...
@@ -206,6 +205,7 @@ class Call:
                 found.append(f"{len(leaks)} leaks on the wire, the first: {leaks[0]}")
         for client in self.clients:
             found += self._wrongly_played(client)
+            found += self._past_the_tap(client)
             found += self._late(client)[:3]
             found += passed.given_twice(client.passed)[:3]
             found += [f"an error without a code: {error}" for error in client.uncoded]
@@ -226,11 +226,18 @@ class Call:
         for stream_id, seen in client.played.items():
             owner = self._owner(stream_id)
             yield from content.wrong_pictures(seen, owner)[:3]
-            shown = {one.number for one in seen} - {None}
-            if len(shown) > sum(one.role == "receive" for one in client.passed):
-                yield f"{len(shown)} pictures were shown that did not pass the encryption"
         for stream_id, seen in client.heard.items():
-            yield from content.wrong_tones(seen, self._owner(stream_id), client.sample_s)[:3]
+            yield from content.wrong_tones(seen, self._owner(stream_id))[:3]
+
+    def _past_the_tap(self, client: Client) -> list[str]:
+        """The tap is in the way of everything that is played."""
+        played = {"video": client.played, "audio": client.heard}
+        passed_ = Counter(one.kind for one in client.passed if one.role == "receive")
+        return [
+            f"{kind} was played that did not pass the tap"
+            for kind, streams in played.items()
+            if len({s.number for seen in streams.values() for s in seen} - {None}) > passed_[kind]
+        ]
 
     def _owner(self, stream_id: str) -> Person:
         member = self.room.owners.get(stream_id)

@@ -1,12 +1,13 @@
-"""Pictures and audio that say whose they are and when they were made.
+"""Pictures and audio that say whose they are.
 
 Pictures carry a number; each person counts in a range of its own, upwards. Audio is a tone that
-climbs a staircase of its own: going back a few steps means that something was played again.
+climbs a staircase of its own.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,6 @@ WIDTH, HEIGHT = 256, 64
 FRAME_RATE = 12
 RANGE = 8_000
 STEP_HZ, STEPS, FRAMES_PER_STEP = 50, 32, 10
-STEP_S = FRAMES_PER_STEP * 0.02
-LAP_S = STEPS * STEP_S
-SLACK_STEPS = 5
-"""What a receiver may catch up at once."""
-REMEMBERED_S = LAP_S - (SLACK_STEPS + 1) * STEP_S
-"""The same tone this long ago is of the same lap."""
-HEARD_ONCE_S = 1.5 * STEP_S
-"""Receivers stretch audio where they have none."""
 RATE_HZ, SAMPLES = 48_000, 960
 
 
@@ -113,37 +106,12 @@ def wrong_pictures(seen: Iterable[Seen], person: Person) -> list[str]:
     return [f"picture {n} is not of {person.name}" for n in numbers if not person.owns(n)]
 
 
-def wrong_tones(seen: Iterable[Seen], person: Person, sample_s: float) -> list[str]:
-    """A tone counts when it is heard twice in a row: frames between two steps hold both. One that
-    is back in time is played again when it was heard for longer, in all, than it was sent. A jump
-    of less than half a lap to a tone that this lap has not heard yet goes forward: a busy machine
-    plays late what it received in time. `sample_s`: how much audio stands behind each that was
-    seen."""
-    faults: list[str] = []
-    newest: Seen | None = None
-    before: int | None = None
-    heard: dict[int, list[float]] = {}
-    for one in seen:
-        steady = one.number if one.number == before else None
-        before = one.number
-        if steady is None:
-            continue
-        step = steady - person.base_hz // STEP_HZ
-        if not 0 <= step < STEPS:
-            faults.append(f"a tone of {steady * STEP_HZ} Hz is not of {person.name}")
-            continue
-        lap = [at_s for at_s in heard.get(step, ()) if at_s > one.at_s - REMEMBERED_S]
-        heard[step] = [*lap, one.at_s]
-        if newest is None or not _is_back(step, one.at_s, newest, is_new=not lap):
-            newest = Seen(one.at_s, step)
-        elif len(heard[step]) * sample_s > HEARD_ONCE_S:
-            faults.append(f"step {step} after {newest.number}: played again")
-    return faults
-
-
-def _is_back(step: int, at_s: float, newest: Seen, *, is_new: bool) -> bool:
-    """The staircase goes round: further ahead than the time that passed is back."""
-    ahead = (step - (newest.number or 0)) % STEPS
-    if is_new and ahead < STEPS // 2:
-        return False
-    return ahead > (at_s - newest.at_s) / STEP_S + SLACK_STEPS
+def wrong_tones(heard: Iterable[Seen], person: Person) -> list[str]:
+    """What was heard and is not that person's. A tone counts when it is heard twice in a row:
+    frames between two steps hold both. What was played twice is known by its frame, as of
+    pictures: a busy machine stretches audio, leaves some out, and has no time to tell which."""
+    first = person.base_hz // STEP_HZ
+    steady = [one.number for one, next_ in pairwise(heard) if one.number == next_.number]
+    tones = dict.fromkeys(number for number in steady if number is not None)
+    wrong = [number for number in tones if not first <= number < first + STEPS]
+    return [f"a tone of {number * STEP_HZ} Hz is not of {person.name}" for number in wrong]

@@ -89,7 +89,7 @@ async def test_the_judge_of_the_wire_sees_clear_frames() -> None:
             await call.close()
 
 
-async def test_the_judge_of_pictures_and_tones_sees_what_is_played_again_or_is_another_s() -> None:
+async def test_the_judge_of_pictures_and_tones_sees_what_is_another_s() -> None:
     seen = [content.Seen(n / 12, content.ADA.first + n) for n in range(1, 30)]
     assert content.wrong_pictures(seen, content.ADA) == []
     assert content.wrong_pictures(seen, content.BOB)
@@ -97,10 +97,8 @@ async def test_the_judge_of_pictures_and_tones_sees_what_is_played_again_or_is_a
         content.Seen(n * 0.02, content.read_tone(content.tone(content.ADA.base_hz, n)))
         for n in range(200)
     ]
-    assert content.wrong_tones(tones, content.ADA, 0.02) == []
-    assert content.wrong_tones(tones, content.BOB, 0.02)
-    again = [content.Seen(4 + n * 0.02, tones[n % 80].number) for n in range(400)]
-    assert content.wrong_tones([*tones, *again], content.ADA, 0.02)
+    assert content.wrong_tones(tones, content.ADA) == []
+    assert content.wrong_tones(tones, content.BOB)
 
 
 def test_only_sframe_of_the_format_counts_as_encrypted() -> None:

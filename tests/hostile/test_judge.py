@@ -1,7 +1,5 @@
 """The judge of what was played: what is played twice is found, what is late is not."""
 
-import pytest
-
 from tests.hostile.call import Call
 from tests.hostile.content import ADA, FRAMES_PER_STEP, STEP_HZ, Seen, wrong_pictures, wrong_tones
 from tests.hostile.drivers.python import PythonClient, PythonDriver
@@ -26,31 +24,8 @@ def pictures(numbers: list[int]) -> list[Seen]:
 
 
 def test_what_goes_on_is_right() -> None:
-    assert wrong_tones(tones(list(range(1_000))), ADA, FRAME_S) == []
+    assert wrong_tones(tones(list(range(1_000))), ADA) == []
     assert wrong_pictures(pictures(list(range(1, 100))), ADA) == []
-
-
-@pytest.mark.parametrize("back", [20, 50, 100, 150])
-def test_what_was_heard_is_found_when_it_comes_again(back) -> None:
-    again = [*range(200), *range(200 - back, 200 - back + 20), *range(200, 400)]
-    assert wrong_tones(tones(again), ADA, FRAME_S)
-
-
-@pytest.mark.parametrize("back", [20, 50, 100])
-def test_what_never_was_heard_may_come_late(back) -> None:
-    gone = range(200 - back, 200 - back + 10)
-    frames = [n for n in range(200) if n not in gone]
-    assert wrong_tones(tones([*frames, *gone, *range(200, 400)]), ADA, FRAME_S) == []
-
-
-def test_what_a_busy_machine_plays_late_is_not_played_again() -> None:
-    # 1.6 s were lost, and the next tones are stretched to make up for it.
-    late = [n for n in range(130, 330) for _ in range(2)]
-    assert wrong_tones(tones([*range(60), *late]), ADA, FRAME_S) == []
-
-
-def test_a_recording_of_most_of_a_lap_ago_is_found() -> None:
-    assert wrong_tones(tones([*range(240), *range(20, 60), *range(240, 400)]), ADA, FRAME_S)
 
 
 def frames(role: str, *ids: str) -> list[Passed]:
@@ -82,5 +57,6 @@ def test_a_picture_that_stays_on_the_screen_is_no_call_that_goes_on() -> None:
 
 
 def test_what_is_of_another_is_found() -> None:
-    assert wrong_tones([Seen(0.0, 5), Seen(0.02, 5)], ADA, FRAME_S)
+    assert wrong_tones([Seen(0.0, 5), Seen(0.02, 5)], ADA)
+    assert wrong_tones([Seen(0.0, 5), Seen(0.02, 9)], ADA) == []
     assert wrong_pictures([Seen(0.0, 9_999)], ADA)

@@ -19,8 +19,6 @@ SCRIPT = Path(__file__).with_name("browser.mjs")
 FETCH_S = 0.15
 START_S = 60.0
 AT_ONCE = 5
-LOOK_S = 0.07
-"""Between two looks of the page (LOOK_MS)."""
 
 
 class BrowserClient:
@@ -30,7 +28,7 @@ class BrowserClient:
         self, driver: "BrowserDriver", number: int, joining: dict[str, Any], person: content.Person
     ) -> None:
         self.kind, self.person, self.number = driver.kind, person, number
-        self.sample_s, self.codec = LOOK_S, "vp8"
+        self.codec = "vp8"
         self.told: list[str] = []
         self.problems: list[Problem] = []
         self.passed: list[Passed] = []

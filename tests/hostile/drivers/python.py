@@ -56,7 +56,6 @@ class PythonClient:
     """One Session. `told`: names of what the application heard of, errors by their class."""
 
     kind = KIND
-    sample_s = 0.02
 
     def __init__(self, url: str, token: str, secret: str | None, person: content.Person):
         self.person, self.codec = person, "vp8"

@@ -1,0 +1,302 @@
+"""Which rows turn red when one check of a client is taken away: `python -m tests.hostile.mutate`.
+
+With names, only those mutations; `--in KIND` for browsers, Chromium else. Each is a change of one
+place in a copy of an SDK. Not part of the tests: it takes a minute for each.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+WEB, PYTHON = "sdk/web", "sdk/python/src/sealroute_client"
+COPIED = ("tests/browser", "tests/hostile/drivers")
+"""What finds the browser SDK by its own place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """`rows`: those that may find it, and some that should not."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    rows: tuple[str, ...]
+
+    @property
+    def is_web(self) -> bool:
+        return self.file.startswith(WEB)
+
+
+REPLAYS = (
+    "replay",
+    "replay-beside-live",
+    "replay-reoffered",
+    "replay-stream-again",
+    "replay-after-resume",
+    "replay-after-rekey",
+    "duplicates",
+    "signal-replay",
+)
+OTHERS = ("swap", "reflect", "stream-of-other", "one-id-for-two", "cross-kinds", "signal-of-other")
+DOORS = ("relayed", "session-e2ee-false", "session-mode-unknown", "other-session", "two-welcomes")
+RESUMES = ("resume-e2ee-false", "resume-relayed", "resume-other-session", "resume")
+UPS = ("up-pcmu", "up-other-mids", "up-swapped-mids", "up-no-lines", "up-red", "up-sendrecv")
+DOWNS = (
+    "down-sendrecv",
+    "down-datachannel",
+    "down-mids-swapped",
+    "replay-second-line",
+    "told-as-other",
+    "down-mid-given-away",
+    "down-extra-line",
+)
+EVICTS = ("evict", "evict-e2eeReady-silence", "evict-declareKids-silence", "replay-after-rekey")
+SIGNALS = ("signal-clear", "signal-to-other", "signal-of-other", "signal-replay", "signal-changed")
+TRUST = f"{WEB}/src/e2ee/trust.ts"
+RECEIVER = f"{WEB}/src/e2ee/receiver.ts"
+ROOM = f"{WEB}/src/room.ts"
+MUTATIONS = (
+    Mutation(
+        "web: only routed sessions are encrypted",
+        TRUST,
+        "return mediaMode === 'routed' ? undefined : 'notRouted';",
+        "return undefined;",
+        DOORS,
+    ),
+    Mutation(
+        "web: no clear session with a secret",
+        TRUST,
+        "return this.isEncrypted ? 'clear' : undefined;",
+        "return undefined;",
+        DOORS,
+    ),
+    Mutation(
+        "web: the session that was asked for",
+        TRUST,
+        "if (!isPlace || !isSense) return 'nonsense';",
+        "if (!isSense) return 'nonsense';",
+        DOORS,
+    ),
+    Mutation(
+        "web: a resume repeats the first welcome",
+        TRUST,
+        "if (this.claimed === fingerprint(claims)) return undefined;",
+        "if (this.claimed !== '') return undefined;",
+        RESUMES,
+    ),
+    Mutation(
+        "web: the replay window",
+        f"{WEB}/src/e2ee/replay.ts",
+        "if (ctr > this.highest) return false;",
+        "if (ctr >= 0) return false;",
+        REPLAYS,
+    ),
+    Mutation(
+        "web: the pinned sender",
+        RECEIVER,
+        "return sender !== undefined && sender !== senderOf(kid);",
+        "return sender === -1 && sender !== senderOf(kid);",
+        OTHERS,
+    ),
+    Mutation(
+        "web: the rules of offers",
+        f"{WEB}/src/rtc/downlink.ts",
+        "if (this.seal) this.refuseLies(offer);",
+        "if (!this.seal) this.refuseLies(offer);",
+        DOWNS,
+    ),
+    Mutation(
+        "web: the rules of answers",
+        f"{WEB}/src/rtc/uplink.ts",
+        "const refusal = this.seal && answerRefusal(offer, answer);",
+        "const refusal = this.seal ? undefined : answerRefusal(offer, answer);",
+        UPS,
+    ),
+    Mutation(
+        "web: no clear signals of members",
+        ROOM,
+        "if (isEncrypted && from !== '') throw E2EE_ERRORS.clearSignal();",
+        "",
+        SIGNALS,
+    ),
+    Mutation(
+        "web: a stream id is one publisher's",
+        ROOM,
+        "if (reply.t !== 'published' || this.directory.claim(reply.streamId, this.connectionId)) {",
+        "if (reply.t !== '') {",
+        OTHERS,
+    ),
+    Mutation(
+        "web: `immediate` switches before its promise resolves",
+        f"{WEB}/src/e2ee/session-seal.ts",
+        "{ secret, sessionId, immediate });",
+        "{ secret, sessionId, immediate: false });",
+        EVICTS,
+    ),
+    Mutation(
+        "python: only routed sessions are encrypted",
+        f"{PYTHON}/e2ee/trust.py",
+        "if e2ee and media_mode != ROUTED:",
+        "if e2ee and media_mode == 0:",
+        DOORS,
+    ),
+    Mutation(
+        "python: no clear session with a secret",
+        f"{PYTHON}/e2ee/trust.py",
+        "if self._has_secret and not e2ee:",
+        "if self._has_secret and e2ee == 0 and self._first:",
+        DOORS,
+    ),
+    Mutation(
+        "python: the session that was asked for",
+        f"{PYTHON}/session.py",
+        'if described.get("sessionId") != self._credentials.session_id:',
+        'if described.get("sessionId") == 0:',
+        (*DOORS, *RESUMES),
+    ),
+    Mutation(
+        "python: the replay window",
+        f"{PYTHON}/e2ee/identity.py",
+        "return behind < 0 or (behind < self._width and not self._seen >> behind & 1)",
+        "return behind <= 1 << 40",
+        REPLAYS,
+    ),
+    Mutation(
+        "python: the pinned sender",
+        f"{PYTHON}/e2ee/identity.py",
+        "if self._stream.sender is not None and sender_of(kid) != self._stream.sender:",
+        "if self._stream.sender == -1:",
+        OTHERS,
+    ),
+    Mutation(
+        "python: retired key ids",
+        f"{PYTHON}/e2ee/identity.py",
+        "return is_old or kid in self._retired",
+        "return is_old and kid == 0",
+        REPLAYS,
+    ),
+    Mutation(
+        "python: m-lines of their own Subscriber",
+        f"{PYTHON}/subscribing.py",
+        'if str(track["streamId"]) != subscriber.stream_id:',
+        'if str(track["streamId"]) == "":',
+        DOWNS,
+    ),
+    Mutation(
+        "python: one m-line for each Subscriber and kind",
+        f"{PYTHON}/subscribing.py",
+        'if str(track["mid"]) in wanted or (subscriber, line.kind) in wanted.values():',
+        'if str(track["mid"]) == "":',
+        DOWNS,
+    ),
+    Mutation(
+        "python: the rules of answers",
+        f"{PYTHON}/publishing.py",
+        'check_answer(offer, str(answer["answer"]))',
+        "pass",
+        UPS,
+    ),
+    Mutation(
+        "python: no clear signals of members",
+        f"{PYTHON}/server_messages.py",
+        "elif sender is not None and not self._session.trust.may_send_clear:",
+        'elif sender == "":',
+        SIGNALS,
+    ),
+    Mutation(
+        "python: whom a signal is for",
+        f"{PYTHON}/e2ee/signals.py",
+        'if content.to not in ("", addressee):',
+        'if content.to == "-":',
+        SIGNALS,
+    ),
+    Mutation(
+        "python: `immediate` switches before its promise resolves",
+        f"{PYTHON}/encryption.py",
+        "self._switch.set(self.current.hint, now_s, immediate=immediate)",
+        "self._switch.set(self.current.hint, now_s, immediate=False)",
+        EVICTS,
+    ),
+)
+
+
+def mutated(mutation: Mutation, where: Path) -> dict[str, str]:
+    """A copy with the mutation, and the environment in which it is played.
+
+    Errors: SystemExit where the place to change is not there, or more than once."""
+    folder = where / (WEB if mutation.is_web else "sdk/python")
+    skipped = shutil.ignore_patterns("node_modules", "dist", "__pycache__")
+    shutil.copytree(ROOT / folder.relative_to(where), folder, ignore=skipped)
+    file = where / mutation.file
+    text = file.read_text()
+    if text.count(mutation.old) != 1:
+        raise SystemExit(f"{mutation.name}: its place is not there in {mutation.file}")
+    file.write_text(text.replace(mutation.old, mutation.new))
+    if not mutation.is_web:
+        return {"PYTHONPATH": f"{where / 'sdk/python/src'}{os.pathsep}{ROOT}"}
+    (folder / "node_modules").symlink_to(ROOT / WEB / "node_modules")
+    subprocess.run(["node", "scripts/build.mjs"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    for copied in COPIED:
+        shutil.copytree(ROOT / copied, where / copied)
+    script = where / "tests/hostile/drivers/browser.mjs"
+    return {"HOSTILE_SCRIPT": str(script), "PYTHONPATH": str(ROOT)}
+
+
+def red_rows(mutation: Mutation, kind: str) -> dict[str, list[str]]:
+    with tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | mutated(mutation, Path(folder))
+        played = subprocess.run(
+            [sys.executable, "-m", "tests.hostile.mutate", "--play", kind, *mutation.rows],
+            env=environment,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            check=True,
+        )
+        return json.loads(played.stdout.splitlines()[-1])
+
+
+def play(kind: str, names: list[str]) -> None:
+    from tests.hostile.drivers import browser
+    from tests.hostile.drivers.python import PythonDriver
+    from tests.hostile.lies import rows_for
+    from tests.hostile.running import play_all
+
+    rows = [row for row in rows_for(kind) if row.name in names]
+    if kind == "python":
+        faults = asyncio.run(play_all(rows, PythonDriver(), 4))
+    else:
+        browser.SCRIPT = Path(os.environ["HOSTILE_SCRIPT"])
+        faults = asyncio.run(browser.play_in(kind, rows))
+    sys.stdout.write(json.dumps({name: found for name, found in faults.items() if found}))
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("names", nargs="*", metavar="NAME")
+    arguments.add_argument("--in", dest="kind", default="chromium")
+    arguments.add_argument("--play", metavar="KIND", help=argparse.SUPPRESS)
+    given = arguments.parse_args()
+    if given.play:
+        play(given.play, given.names)
+        return
+    for mutation in MUTATIONS:
+        if given.names and not any(name in mutation.name for name in given.names):
+            continue
+        red = red_rows(mutation, given.kind if mutation.is_web else "python")
+        found = ", ".join(f"`{name}`" for name in red) or "none"
+        sys.stdout.write(f"| {mutation.name} | {found} |\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -73,14 +73,14 @@ class HttpSettings:
         1_000_000,
     )
     pending_connections: int = knob(
-        2_048,
+        4_096,
         "Connections that have not joined a session: handshakes of TLS, requests, idle ones. Beyond"
         " them somebody who only waits gives way, of the network that has the most. 0: no limit.",
         0,
         1_000_000,
     )
     pending_connections_of_network: int = knob(
-        1_024,
+        2_048,
         "Of these, from one network, unless it is a trusted proxy's. 0: no limit.",
         0,
         1_000_000,

@@ -3,7 +3,8 @@
 A connection costs memory and a descriptor as soon as it is accepted, whether a request ever comes
 or not; deadlines end it, but many can be opened in that time. Each has a place until a client is
 admitted over it. Where the places run out, somebody who only waits gives way: first of the same
-network, else of the one that has the most.
+network, else of the one that has the most. Whom the server is working for gives way to no network
+that has as many: where more come than it can serve, those who came first are served.
 """
 
 from collections import OrderedDict
@@ -94,6 +95,7 @@ class ConnectionGate:
     _rates: NetworkBuckets = field(init=False)
     _networks: dict[str, _Network] = field(default_factory=dict)
     _by_size: dict[int, OrderedDict[str, None]] = field(default_factory=dict)
+    _waiting: OrderedDict[Place, None] = field(default_factory=OrderedDict)
     _largest: int = 0
     _taken: int = 0
 
@@ -117,13 +119,14 @@ class ConnectionGate:
             self.count(refusal)
             return None
         self._networks.setdefault(network, _Network()).waiting[place] = None
+        self._waiting[place] = None
         self._resize(network, 1)
         return place
 
     def make_room(self) -> None:
         """The system has no descriptor for another one."""
         self.count(Ending.NO_DESCRIPTORS)
-        self._end_first_of_largest()
+        self._take_from_others(0)
 
     def move(self, network: str, place: Place, *, works: bool) -> None:
         """Notes whose turn it is; of a place that was left nothing."""
@@ -133,12 +136,16 @@ class ConnectionGate:
         known.leave(place)
         turn = known.working if works else known.waiting
         turn[place] = None
+        self._waiting.pop(place, None)
+        if not works:
+            self._waiting[place] = None
 
     def forget(self, network: str, place: Place) -> None:
         known = self._networks.get(network)
         if known is None or place not in known:
             return
         known.leave(place)
+        self._waiting.pop(place, None)
         self._resize(network, -1)
 
     def _refusal(self, network: str) -> Ending | None:
@@ -155,13 +162,18 @@ class ConnectionGate:
         # A network that has the most itself takes no other network's place.
         if own is not None and len(own) == self._largest:
             return None if self._end_first(own.waiting) else Ending.LIMIT
-        return None if self._end_first_of_largest() else Ending.LIMIT
+        return None if self._take_from_others(0 if own is None else len(own)) else Ending.LIMIT
 
-    def _end_first_of_largest(self) -> bool:
+    def _take_from_others(self, own: int) -> bool:
+        """Whether somebody gives way to a network that has `own` places."""
         if not self._largest:
             return False
         largest = self._networks[next(iter(self._by_size[self._largest]))]
-        return self._end_first(largest.waiting) or self._end_first(largest.working)
+        if self._end_first(largest.waiting):
+            return True
+        if self._largest > own + 1:
+            return self._end_first(largest.working)
+        return self._end_first(self._waiting)
 
     def _end_first(self, places: OrderedDict[Place, None]) -> bool:
         if not places:

@@ -83,6 +83,20 @@ def test_even_one_that_is_worked_for_gives_way_to_another_network(small):
     assert sorted(small.open) == ["b", "c", "new", "x", "y", "z"]
 
 
+def test_of_more_than_can_be_served_those_who_came_first_are_served():
+    """A crowd of networks with one connection each, all of them in work."""
+    hall = Hall(pending_connections=4, pending_connections_of_network=0)
+    for number in range(4):
+        hall.come(f"c{number}", network=number)
+        hall.open[f"c{number}"].work()
+    assert not hall.come("late", network=9)
+    assert (len(hall.open), hall.counted) == (4, {Ending.LIMIT: 1})
+    # Of networks that have one each the one that waits longest gives way, wherever it stands.
+    hall.open["c2"].wait()
+    assert hall.come("next", network=9)
+    assert sorted(hall.open) == ["c0", "c1", "c3", "next"]
+
+
 def test_a_network_that_has_the_most_takes_no_other_networks_place():
     hall = Hall(pending_connections=2, pending_connections_of_network=0)
     hall.come("a", network=1)

@@ -13,7 +13,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from signaling.http_runner import Deadlines, HttpRunner
+from config.settings import HttpSettings
+from signaling.clock import SystemClock
+from signaling.connection_gate import ConnectionGate, Ending
+from signaling.http_runner import Deadlines, Gates, HttpRunner
+from signaling.rest.reading import read_body
 
 pytestmark = pytest.mark.interop
 
@@ -39,12 +43,19 @@ class Site:
         return await asyncio.open_connection("127.0.0.1", self.port, **options)
 
 
-async def running(deadlines: Deadlines, tls: ssl.SSLContext | None = None):
+async def slow_body(request: web.Request) -> web.Response:
+    return web.Response(body=await read_body(request, 1_000, 60))
+
+
+async def running(
+    deadlines: Deadlines, tls: ssl.SSLContext | None = None, gates: Gates | None = None
+):
     app = web.Application()
     app.router.add_get("/healthz", health)
     app.router.add_post("/healthz", health)
     app.router.add_get("/large", large)
-    runner = HttpRunner(app, deadlines)
+    app.router.add_post("/body", slow_body)
+    runner = HttpRunner(app, deadlines, gates)
     await runner.listen("127.0.0.1", 0, tls)
     return runner, Site(runner.addresses[0][1])
 
@@ -195,3 +206,37 @@ async def test_a_tls_handshake_that_never_ends_is_dropped_in_time(tmp_path):
         writer.close()
     finally:
         await runner.cleanup()
+
+
+SLOW = {
+    "a head": b"GET /healthz HT",
+    "a body": b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nx",
+    "an answer": b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n",
+    "the next request": HEAD,
+}
+
+
+@pytest.mark.parametrize("what", SLOW)
+async def test_whoever_is_slow_gives_way_where_the_places_run_out(what):
+    """Two places, and deadlines that end nothing here."""
+    counted: list[Ending] = []
+    settings = HttpSettings(pending_connections=2)
+    gate = ConnectionGate(settings, SystemClock(), counted.append)
+    runner, site = await running(
+        Deadlines(head_s=60, answer_s=60, idle_s=60), gates=Gates(connections=gate)
+    )
+    try:
+        slow = [await site.open(limit=1_024) for _ in range(2)]
+        for _, writer in slow:
+            writer.write(SLOW[what])
+        await asyncio.sleep(0.3)
+        reader, writer = await site.open()
+        writer.write(HEAD)
+        assert await answer_of(reader) == b"0"
+        assert counted == [Ending.GAVE_WAY]
+        assert len(gate) == 2
+        for other in (*(writer for _, writer in slow), writer):
+            other.transport.abort()
+    finally:
+        await runner.cleanup()
+    assert len(gate) == 0

@@ -18,6 +18,7 @@ from signaling.clock import SystemClock
 from signaling.connection_gate import ConnectionGate, Ending
 from signaling.http_runner import Deadlines, Gates, HttpRunner
 from signaling.rest.reading import read_body
+from tests.served import until
 
 pytestmark = pytest.mark.interop
 
@@ -229,7 +230,8 @@ async def test_whoever_is_slow_gives_way_where_the_places_run_out(what):
         slow = [await site.open(limit=1_024) for _ in range(2)]
         for _, writer in slow:
             writer.write(SLOW[what])
-        await asyncio.sleep(0.3)
+        begun = 0 if what == "a head" else len(slow)
+        await until(lambda: runner.server.requests_count == begun and len(gate._waiting) == 2)
         reader, writer = await site.open()
         writer.write(HEAD)
         assert await answer_of(reader) == b"0"

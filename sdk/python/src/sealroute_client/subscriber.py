@@ -92,7 +92,8 @@ class Subscriber(Emitter):
         self._ask = ask
         self._has_tracks = asyncio.Event()
         self._clock = time.monotonic
-        self._supply = "enough"
+        self.video_supply = "enough"
+        """What the path carries of the video: `enough`, `scarce`, or `paused` (none)."""
         self.trust = StreamTrustState(is_encrypted=openers is not None)
 
     def bind(self, kind: str, codec: str, tap: InboundTap, media: Any) -> None:
@@ -218,7 +219,7 @@ class Subscriber(Emitter):
 
     def on_video_supply(self, supply: str) -> None:
         """What the link carries of the video has changed."""
-        before, self._supply = self._supply, supply
+        before, self.video_supply = self.video_supply, supply
         if before == supply:
             return
         if before == "scarce":

@@ -1,0 +1,197 @@
+"""Two Python clients publish, unpublish, subscribe, unsubscribe, mute and change the secret in any
+order, in live calls: no call of the SDK is lost, no stream stays black, nothing is left open.
+
+RANDOM_RUNS: how often; RANDOM_SEED: the first run's seed.
+"""
+
+import asyncio
+import importlib.util
+import os
+import random
+from collections.abc import Coroutine
+from pathlib import Path
+
+import pytest
+from sealroute_client import Publisher, SealrouteError, Session, Subscriber
+
+from tests.served import SECRET, Server
+
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.skipif(
+        not all(importlib.util.find_spec(name) for name in ("signaling.server", "sfu._native")),
+        reason="NOT CHECKED: the media core is not built here",
+    ),
+]
+
+RUNS = int(os.environ.get("RANDOM_RUNS", "2"))
+FIRST_SEED = int(os.environ.get("RANDOM_SEED", "1"))
+ACTS = 14
+CALL_S = 60.0
+"""Several changes of secret, one after the other, each with a request without an answer."""
+PLAYS_S = 20.0
+SECRETS = (SECRET, "another secret for all", "a third secret for all")
+
+
+def open_sockets() -> int:
+    return sum(
+        str(descriptor.readlink()).startswith("socket:")
+        for descriptor in Path("/proc/self/fd").iterdir()
+        if descriptor.is_symlink()
+    )
+
+
+class Actor:
+    """What one application does with its Session; every call is awaited at the end."""
+
+    def __init__(self, session: Session, chance: random.Random) -> None:
+        self.session = session
+        self._chance = chance
+        self.publishers: list[Publisher] = []
+        self.subscribers: list[Subscriber] = []
+        self._calls: list[asyncio.Task[None]] = []
+        self._ended: set[str] = set()
+
+    def act(self) -> None:
+        chosen = self._chance.choice(
+            (self._publish, self._unpublish, self._subscribe, self._subscribe, self._unsubscribe,
+             self._mute, self._flicker)
+        )  # fmt: skip
+        chosen()
+
+    def start(self, call: Coroutine[None, None, None]) -> None:
+        async def bounded() -> None:
+            try:
+                async with asyncio.timeout(CALL_S):
+                    await call
+            except SealrouteError:
+                pass  # its answer: a coded error
+
+        self._calls.append(asyncio.create_task(bounded()))
+
+    def _publish(self) -> None:
+        async def call() -> None:
+            self.publishers.append(await self.session.publish())
+
+        if len(self.publishers) < 2:
+            self.start(call())
+
+    def _unpublish(self) -> None:
+        if self.publishers:
+            self.start(self.session.unpublish(self._take(self.publishers)))
+
+    def _subscribe(self) -> None:
+        async def call(stream: str) -> None:
+            self.subscribers.append(await self.session.subscribe(stream))
+
+        if self.session.streams:
+            self.start(call(self._chance.choice(sorted(self.session.streams))))
+
+    def _unsubscribe(self) -> None:
+        if self.subscribers:
+            self.start(self.session.unsubscribe(self._take(self.subscribers)))
+
+    def _flicker(self) -> None:
+        """Subscribes, unsubscribes and subscribes again at once."""
+
+        async def call(stream: str) -> None:
+            await self.session.unsubscribe(await self.session.subscribe(stream))
+
+        if self.session.streams:
+            stream = self._chance.choice(sorted(self.session.streams))
+            self.start(call(stream))
+            self._subscribe()
+
+    def _mute(self) -> None:
+        if self.publishers:
+            publisher = self._chance.choice(self.publishers)
+            is_on = self._chance.random() < 0.5
+            kind = self._chance.choice((publisher.publish_audio, publisher.publish_video))
+            self.start(kind(is_on))
+
+    def _take(self, things):
+        return things.pop(self._chance.randrange(len(things)))
+
+    async def answered(self) -> None:
+        await asyncio.gather(*self._calls)
+
+
+def is_paused(watching: Subscriber, kind: str) -> bool:
+    """The application was told that the connection is too slow for the video."""
+    return kind == "video" and watching.video_supply == "paused"
+
+
+def frames_of(watching: Subscriber) -> dict[str, int]:
+    return {kind: track.frames for kind, track in watching.tracks.items()}
+
+
+async def everything_plays(actors: tuple[Actor, Actor]) -> None:
+    """Each subscription to what is still published shows frames that are new."""
+    sent = {one.stream_id: one for actor in actors for one in actor.publishers}
+    waiting: dict[tuple[Subscriber, str], int] = {}
+    for actor in actors:
+        for watching in actor.subscribers:
+            publisher = sent.get(watching.stream_id)
+            if publisher is not None and not watching.is_ended.is_set():
+                for kind in ("audio", "video"):
+                    if not publisher.is_muted(kind):
+                        waiting[watching, kind] = frames_of(watching).get(kind, 0)
+    deadline_s = asyncio.get_running_loop().time() + PLAYS_S
+    while waiting:
+        waiting = {
+            (watching, kind): before
+            for (watching, kind), before in waiting.items()
+            if frames_of(watching).get(kind, 0) <= before + 3 and not is_paused(watching, kind)
+        }
+        if asyncio.get_running_loop().time() > deadline_s:
+            black = [(w.stream_id, kind, frames_of(w), w.state.failed) for w, kind in waiting]
+            raise AssertionError(f"nothing new is shown of {black}")
+        await asyncio.sleep(0.05)
+
+
+async def run(server: Server, seed: int) -> None:
+    chance = random.Random(seed)
+    await server.new_session()
+    sessions = (await server.join(), await server.join())
+    actors = (Actor(sessions[0], chance), Actor(sessions[1], chance))
+    try:
+        actors[0].start(_first_stream(actors[0]))
+        for _ in range(ACTS):
+            if chance.random() < 0.15:
+                secret, is_immediate = chance.choice(SECRETS), chance.random() < 0.5
+                for actor in chance.sample(actors, 2):
+                    change = actor.session.set_encryption_secret(secret, immediate=is_immediate)
+                    actor.start(change)
+            else:
+                chance.choice(actors).act()
+            # Real time: sometimes in the same turn, sometimes when the one before is done.
+            await asyncio.sleep(chance.choice((0, 0, 0.02, 0.1, 0.4)))
+        await asyncio.gather(*(actor.answered() for actor in actors))
+        await everything_plays(actors)
+    finally:
+        await asyncio.gather(*(session.disconnect() for session in sessions))
+    assert [len(session._peers._open) for session in sessions] == [0, 0]
+
+
+async def _first_stream(actor: Actor) -> None:
+    actor.publishers.append(await actor.session.publish())
+
+
+@pytest.fixture
+async def server(tmp_path):
+    running = Server(tmp_path / "data", e2ee=True, config={"SEALROUTE_SIGNALING_JOINS_PER_S": "50"})
+    await running.start()
+    yield running
+    await running.stop()
+
+
+@pytest.mark.timeout(60 + 60 * RUNS)
+async def test_whatever_two_clients_do_every_call_ends_and_every_stream_plays(server) -> None:
+    before = open_sockets()
+    for seed in range(FIRST_SEED, FIRST_SEED + RUNS):
+        try:
+            await run(server, seed)
+        except BaseException as error:
+            error.add_note(f"RANDOM_SEED={seed}")
+            raise
+    assert open_sockets() <= before

@@ -184,7 +184,11 @@ class Member:
         transport.ice.renew()
         if is_up:
             lines = sdp.answer_lines(message["offer"], self.room.mimes)
-            answer = sdp.describe(lines, transport.ice, "passive", self._prints())
+            honest = copy.deepcopy(lines)
+            told, prints = self.room.lie.answer(self, lines), self._prints()
+            if told != honest or prints != sdp.HONEST_PRINTS:
+                self.room.lied("iceRestarted")
+            answer = sdp.describe(told, transport.ice, "passive", prints)
             self.tell({"t": "iceRestarted", "re": message["id"], "answer": answer})
         else:
             self.ok(message)

@@ -137,6 +137,10 @@ const hostile = {
     return hostile.guarded(hostile.subscribers[streamId].setPreferredResolution(resolution));
   },
 
+  doubt() {
+    globalThis.dispatchEvent(new Event('online'));
+  },
+
   code() {
     return hostile.guarded(hostile.session.getVerificationCode());
   },

@@ -74,6 +74,10 @@ class BrowserClient:
     async def prefer_size(self, stream_id: str, width: int, height: int) -> None:
         await self._call("preferSize", streamId=stream_id, width=width, height=height)
 
+    async def doubt(self) -> None:
+        """Its network may be another one."""
+        await self._call("doubt")
+
     async def code(self) -> str:
         return str(await self._call("code"))
 

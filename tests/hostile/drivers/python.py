@@ -143,6 +143,9 @@ class PythonClient:
     async def prefer_size(self, stream_id: str, width: int, height: int) -> None:
         await self._guarded(self._subscribers[stream_id].set_preferred_resolution((width, height)))
 
+    async def doubt(self) -> None:
+        """The Python SDK has nobody who tells it of networks."""
+
     async def code(self) -> str:
         return str(self._session.verification_code())
 

@@ -9,6 +9,7 @@ from tests.hostile.lies import (
     offers,
     replays,
     requests,
+    restarts,
     secrets,
 )
 from tests.hostile.lies.row import Must, Row
@@ -22,6 +23,7 @@ TABLE: tuple[Row, ...] = (
     *secrets.ROWS,
     *messages.ROWS,
     *requests.ROWS,
+    *restarts.ROWS,
     *codecs.ROWS,
 )
 

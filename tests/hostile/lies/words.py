@@ -51,10 +51,11 @@ CLEAR = "encryption_internal: An encryption secret was set, but the server says 
 RELAYED = "encryption_internal: The server says that the session is encrypted and relayed"
 NOT_HELLO = _strange("The server answered hello with something else")
 NOT_OURS = "The server does not speak this client's protocol"
-FAILURE = _told(f"internal: {FAILED}", f"OT_UNEXPECTED_SERVER_RESPONSE: {FAILED}")
+FAILED_BROWSERS = f"OT_UNEXPECTED_SERVER_RESPONSE: {FAILED}"
+FAILURE = _told(f"internal: {FAILED}", FAILED_BROWSERS)
 DOOR: dict[str, Words] = {
     "relayed": _told(RELAYED, "OT_CONNECT_FAILED: The server says that the encrypted session is"),
-    "session-e2ee-false": _told(CLEAR, "OT_CONNECT_FAILED: An encryption secret was set, but the"),
+    "session-e2ee-false": _told(CLEAR, "OT_CONNECT_FAILED: Encryption was asked for"),
     **{
         f"session-{name}": _told(UNSURE, NO_SESSION)
         for name in ("e2ee-missing", "e2ee-null", "e2ee-zero", "mode-unknown", "mode-missing")
@@ -168,6 +169,10 @@ SDP: dict[str, Words] = {
         _strange("The server sent a description with too many m-lines"),
         _offer("it has more than 1024 m-lines"),
     ),
+    "restart-error": _told((), FAILED_BROWSERS),
+    "restart-pcmu": _told((), _answer("it has payload types of its own")),
+    "restart-rids": _told((), _answer("it has layers of its own")),
+    "restart-mids": _told((), _answer("an m-line became another one")),
     "up-red": _told((), _answer("it has payload types of its own")),
     "up-moved-types": _told((), _answer("it has payload types of its own")),
     "up-rids": _told((), _answer("it has layers of its own")),
@@ -239,6 +244,8 @@ SOMETIMES: dict[str, Words] = {
     "clear-strange-ssrc": {"chromium": (BESIDE,)},
     # A signal under the new secret that overtakes the own change of it.
     "hints-false": _told((), MISMATCHED),
+    # A request of the browser's own that waits meanwhile, such as a restart of ICE.
+    "foreign-answers": _told((), "OT_UNEXPECTED_SERVER_RESPONSE: No answer"),
     # A subscription that was just about to begin when its stream ended.
     "unpublish-error": _told(
         f"stream_not_found: {FAILED}", "OT_STREAM_DESTROYED: The stream ended"

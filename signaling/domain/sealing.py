@@ -4,6 +4,7 @@ The server learns hints alone, never a secret. Source: docs/e2ee.md section 9.
 """
 
 from collections.abc import Iterable
+from itertools import groupby
 
 from sfu.ids import ConnectionId, StreamId, SubscriberId
 from signaling.domain.commands import FromClient, KidsDeclared, UnsealedDropped
@@ -22,9 +23,10 @@ from signaling.protocol import messages as m
 HINT_BYTES = 2
 
 
-def hints_of(kids: Iterable[bytes]) -> frozenset[bytes]:
-    """The part of key ids that says under which secret they are."""
-    return frozenset(kid[-HINT_BYTES:] for kid in kids)
+def hints_of(kids: Iterable[bytes]) -> tuple[bytes, ...]:
+    """The part of key ids that says under which secret they are, in the order of their use: a
+    secret that was left may come back."""
+    return tuple(hint for hint, _ in groupby(kid[-HINT_BYTES:] for kid in kids))
 
 
 def handle_state(state: SessionState, command: FromClient[m.E2eeState], now_ms: int) -> Effects:

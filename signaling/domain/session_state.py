@@ -100,7 +100,7 @@ class Stream:
     info: StreamInfo
     owner: ConnectionId
     mids: dict[str, str]
-    hints: dict[str, frozenset[bytes]]
+    hints: dict[str, tuple[bytes, ...]]
     live: bool = False
     muted: bool = False
     complied: bool = False

@@ -183,6 +183,14 @@ def test_key_ids_under_the_same_secret_try_nothing(room: Room) -> None:
     assert declared(room, same_hint) == [Send(A, m.Ok(re=9))]
 
 
+def test_a_stream_that_goes_back_to_the_secret_before_is_tried_again(room: Room) -> None:
+    """Its old key id is still declared: the set of hints is the same, their order is not."""
+    back = b"\x09" * 6 + OLD_KID[-2:]
+    declared(room, OLD_KID, NEW_KID)
+    room.ask("b", MISMATCH)
+    assert resumed("sub") in declared(room, OLD_KID, NEW_KID, back)
+
+
 def test_a_new_secret_that_all_have_in_time_asks_no_sender_for_anything(room: Room) -> None:
     members = [f"member-{number}" for number in range(100)]
     for name in members:

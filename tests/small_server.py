@@ -33,6 +33,8 @@ class Server:
         self.e2ee = e2ee
         self.media_mode: object = "routed"
         self.session_id = "session"
+        self.stream_id = "stream-me"
+        """Of what the client publishes next."""
         self.answers_to: int | None = None
         """The number of the request that the welcome names; None: the one that came."""
         self.refuse = refuse
@@ -147,7 +149,7 @@ class Server:
             {
                 "t": "published",
                 "re": message["id"],
-                "streamId": "stream-me",
+                "streamId": self.stream_id,
                 "answer": answer,
                 "tracks": [],
             }

@@ -11,7 +11,9 @@ from sealroute_client import (
     EncryptionError,
     EncryptionSecretMissing,
     InvalidEncryptionSecret,
+    InvalidParameter,
     ServerError,
+    UnexpectedServerResponse,
     encryption,
     server_messages,
 )
@@ -285,4 +287,31 @@ async def test_a_message_that_makes_no_sense_is_told_once_and_the_session_goes_o
             await server.send({"t": "activeSpeaker", "streamId": "stream-peer"})
         await session.signaling.request("forceMuteAll", active=True)
     assert codes == ["unexpected_server_response"]
+    await session.disconnect()
+
+
+@pytest.mark.parametrize("taken", ["stream-me", "stream-peer"])
+async def test_a_stream_that_is_named_as_another_one_is_not_published(server, taken) -> None:
+    session = session_of(server)
+    await session.connect()
+    first = await session.publish(video=False)
+    server.stream_id = taken
+    with pytest.raises(UnexpectedServerResponse, match="one id"):
+        await session.publish(video=False)
+    assert session.publishers == {"stream-me": first}
+    await session.unpublish(first)
+    server.stream_id = "stream-me"
+    with pytest.raises(UnexpectedServerResponse, match="one id"):
+        await session.publish(video=False)
+    await session.disconnect()
+
+
+async def test_a_request_that_the_server_would_not_take_is_refused_here(server) -> None:
+    """For it the server would end the connection."""
+    session = session_of(server)
+    await session.connect()
+    with pytest.raises(InvalidParameter, match="too large"):
+        await session.signaling.request("signal", data="x" * 262_144)
+    assert server.received("signal") == []
+    assert await session.signaling.request("signal", type="x", sealed=b"x")
     await session.disconnect()

@@ -35,6 +35,8 @@ class Publishing:
         self.publishers: dict[str, Publisher] = {}
         self.uplink: Uplink | None = None
         self._waiting: list[Publisher] = []
+        self._named: set[str] = set()
+        """Every id of a stream of this client: none comes to mean another one."""
 
     async def publish(self, source: Source, video_codec: str, name: str) -> Publisher:
         """Errors: ServerError, NotConnected, EncryptionError, InvalidParameter,
@@ -71,7 +73,7 @@ class Publishing:
                 for track in tracks
             ]
             answer = await self._request(offer, rows, publisher)
-            stream_id = str(answer["streamId"])
+            stream_id = self._named_by(answer)
             try:
                 check_answer(offer, str(answer["answer"]))
             except UnexpectedServerResponse:
@@ -95,6 +97,18 @@ class Publishing:
         for track in publisher.tracks:
             track.on_exhausted = self._renewal(publisher, track)
 
+    def _named_by(self, answer: Message) -> str:
+        """Errors: UnexpectedServerResponse where another stream has, or had, that id: keys, and
+        what others remember of a stream, go by it."""
+        stream_id = str(answer["streamId"])
+        known = self._session.streams.get(stream_id)
+        own_id = self._session.connection_id
+        is_other = known is not None and known.get("connectionId") != own_id
+        if is_other or stream_id in self._named:
+            raise UnexpectedServerResponse("The server gave two streams one id")
+        self._named.add(stream_id)
+        return stream_id
+
     async def _give_back(self, stream_id: str) -> None:
         """A stream that the server has made and that nothing will be sent for."""
         with contextlib.suppress(SealrouteError):
@@ -106,7 +120,7 @@ class Publishing:
         media = [track for track in (source.audio, source.video) if track is not None]
         rows: list[dict[str, Any]] = [{"mid": t.kind, "kind": t.kind} for t in media]
         answer = await self._request(None, rows, publisher)
-        publisher.start(str(answer["streamId"]))
+        publisher.start(self._named_by(answer))
         self.publishers[publisher.stream_id] = publisher
 
     async def _request(

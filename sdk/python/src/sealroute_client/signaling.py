@@ -30,6 +30,8 @@ PATH: Final = "/v1/signal"
 VERSION: Final = "0.1.0"
 REQUEST_TIMEOUT_S: Final = 15.0
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
+MAX_REQUEST_BYTES: Final = 262_144
+"""What the server takes (docs/protocol.md, "Limits"); for more it would close the WebSocket."""
 RESUME_UNKNOWN: Final = "resume_unknown"
 FIRST_BACKOFF_S: Final = 0.2
 MAX_BACKOFF_S: Final = 1.0
@@ -169,7 +171,8 @@ class Signaling:
         """Sends and awaits the answer; while the socket is being replaced it waits for that. A
         member may be a function: its value is taken when the message goes out.
 
-        Errors: ServerError, NotConnected, RequestTimeout, UnexpectedServerResponse.
+        Errors: ServerError, NotConnected, RequestTimeout, InvalidParameter,
+        UnexpectedServerResponse.
         """
         if self.is_closed:
             raise NotConnected("The session is not connected")
@@ -190,8 +193,11 @@ class Signaling:
         await self._is_up.wait()
         if self._socket is None:
             raise NotConnected("The session is not connected")
+        data = encode(_evaluated(message))
+        if len(data) > MAX_REQUEST_BYTES:
+            raise InvalidParameter(f"The request {message['t']} is too large")
         try:
-            await self._socket.send_bytes(encode(_evaluated(message)))
+            await self._socket.send_bytes(data)
         except (ConnectionError, aiohttp.ClientError):
             # The reader sees the loss too, and fails what waits for an answer.
             raise NotConnected("The connection was lost") from None

@@ -82,8 +82,9 @@ DOOR: dict[str, Words] = {
     "resume-other-session": _told(
         "encryption_internal: The server says that this client is in another session", ANOTHER
     ),
-    # The Python SDK takes the new connection, and loses what it sent and received as the other.
-    "resume-other-connection": _told((), ANOTHER),
+    # The Python SDK takes the new connection, and loses what it sent and received as the other:
+    # over the new one the server calls what it publishes as before.
+    "resume-other-connection": _told(_strange("The server gave two streams one id"), ANOTHER),
 }
 SDP: dict[str, Words] = {
     "replay-second-line": _told(
@@ -198,7 +199,8 @@ ANSWERS: dict[str, Words] = {
         "OT_UNEXPECTED_SERVER_RESPONSE: Not subscribed",
     ),
     "one-id-for-two": _told(
-        (), "OT_UNEXPECTED_SERVER_RESPONSE: The server gave a published stream the id of another"
+        _strange("The server gave two streams one id"),
+        "OT_UNEXPECTED_SERVER_RESPONSE: The server gave a published stream the id of another",
     ),
     # The Python SDK changes its secret whatever a server answers, and has nobody to tell.
     **{

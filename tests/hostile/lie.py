@@ -39,6 +39,9 @@ class Lie:
     def prints(self, member: Member) -> tuple[str, ...]:
         return sdp.HONEST_PRINTS
 
+    def connection_id(self, member: Member) -> str:
+        return f"c-{secrets.token_hex(8)}"
+
     def stream_id(self, member: Member) -> str:
         return f"s-{secrets.token_hex(8)}"
 

@@ -25,7 +25,9 @@ class Member:
 
     def __init__(self, room: Room, hello: Message) -> None:
         self.room, self.hello = room, hello
-        self.connection_id = f"c-{secrets.token_hex(8)}"
+        self.connection_id = room.lie.connection_id(self)
+        if any(other.connection_id == self.connection_id for other in room.everybody):
+            room.lied("welcome")
         self.resume = secrets.token_hex(8)
         self.socket: web.WebSocketResponse | None = None
         self.is_json = False

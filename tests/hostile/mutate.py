@@ -46,7 +46,15 @@ REPLAYS = (
     "duplicates",
     "signal-replay",
 )
-OTHERS = ("swap", "reflect", "stream-of-other", "one-id-for-two", "cross-kinds", "signal-of-other")
+OTHERS = (
+    "swap",
+    "reflect",
+    "stream-of-other",
+    "one-id-for-two",
+    "one-name-for-two",
+    "cross-kinds",
+    "signal-of-other",
+)
 DOORS = ("relayed", "session-e2ee-false", "session-mode-unknown", "other-session", "two-welcomes")
 RESUMES = ("resume-e2ee-false", "resume-relayed", "resume-other-session", "resume")
 UPS = ("up-pcmu", "up-other-mids", "up-swapped-mids", "up-no-lines", "up-red", "up-sendrecv")

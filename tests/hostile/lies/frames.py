@@ -70,6 +70,13 @@ class OneIdForAll(Lie):
         return "s-one-for-all"
 
 
+class OneNameForTwo(OneIdForAll):
+    """Cid gets Ada's connection id too: the keys of both are the same."""
+
+    def connection_id(self, member: Member) -> str:
+        return "c-of-bob" if len(member.room.everybody) == 1 else "c-of-ada-and-cid"
+
+
 async def one_id_for_two(call: Call) -> None:
     await call.live()
     ada = call.stream
@@ -288,6 +295,13 @@ ROWS = (
         one_id_for_two,
         OneIdForAll,
         covers=("published",),
+    ),
+    row(
+        "one-name-for-two",
+        "gives two publishers one connection id too",
+        one_id_for_two,
+        OneNameForTwo,
+        covers=("welcome", "published"),
     ),
     row("cross-kinds", "sends video over the audio m-line and the reverse", cross_kinds),
     row("clear-injected", "sends clear media of its own between encrypted frames", clear_on_line),

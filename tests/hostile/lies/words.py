@@ -50,6 +50,9 @@ UNSURE = "encryption_internal: The server does not say whether the session is en
 CLEAR = "encryption_internal: An encryption secret was set, but the server says the session is not"
 RELAYED = "encryption_internal: The server says that the session is encrypted and relayed"
 NOT_HELLO = _strange("The server answered hello with something else")
+UNANSWERED = "OT_CONNECT_FAILED: The server did not answer in time"
+# A browser says nothing of a WebSocket that it refused.
+UNREACHED = "OT_CONNECT_FAILED: The server can not be reached"
 NOT_OURS = "The server does not speak this client's protocol"
 FAILED_BROWSERS = f"OT_UNEXPECTED_SERVER_RESPONSE: {FAILED}"
 FAILURE = _told(f"internal: {FAILED}", FAILED_BROWSERS)
@@ -65,16 +68,14 @@ DOOR: dict[str, Words] = {
     ),
     "hello-error": _told("internal: ", "OT_X: "),
     # Browsers go on waiting for the welcome.
-    "offer-before-welcome": _told(
-        NOT_HELLO, "OT_CONNECT_FAILED: The server did not answer in time"
-    ),
+    "offer-before-welcome": _told(NOT_HELLO, UNANSWERED),
     "ok-for-welcome": _told(NOT_HELLO, "OT_UNEXPECTED_SERVER_RESPONSE: No welcome"),
     "other-session": _told(
         "encryption_internal: The server says that this client is in another session", NO_SESSION
     ),
-    "text-frames": _told("connect_failed: The server closed the connection", ""),
+    "text-frames": _told("connect_failed: The server closed the connection", UNANSWERED),
     **{
-        f"speaks-{name}": _told(f"connect_failed: {NOT_OURS}", "OT_CONNECT_FAILED: ")
+        f"speaks-{name}": _told(f"connect_failed: {NOT_OURS}", UNREACHED)
         for name in ("none", "json", "old")
     },
     "resume-e2ee-false": _told(CLEAR, ANOTHER),
@@ -252,8 +253,18 @@ SOMETIMES: dict[str, Words] = {
     "unpublish-error": _told(
         f"stream_not_found: {FAILED}", "OT_STREAM_DESTROYED: The stream ended"
     ),
-    # Each shape that is refused has words of its own; those of `error` are the server's.
-    "misshapen": _told("", ""),
+    # Each shape that is refused has words of its own; those of `error` are the server's, as it
+    # sent them.
+    "misshapen": _told(
+        ("internal: ", "None: None"),
+        (
+            "OT_UNEXPECTED_SERVER_RESPONSE: ",
+            "OT_SET_REMOTE_DESCRIPTION_FAILED: ",
+            UNOPENED,
+            *("undefined: ", "null: null", "x: x", ": ", "true: true", "120: 120"),
+            "[object Object]: ",
+        ),
+    ),
 }
 
 

@@ -1,14 +1,21 @@
 // People who join at once, on machines of different speed: everybody sees and hears everybody.
-// JOINS: how often for each number of people (2 unless told otherwise), JOIN_PEOPLE: which numbers.
+// JOINS: how often for each number of people (2 unless told otherwise), JOIN_PEOPLE: which numbers,
+// JOIN_SEED: of the gaps and speeds; each run tells its own.
+import { randomInt } from 'node:crypto';
 import { after, afterEach, before, test } from 'node:test';
 import process from 'node:process';
 import { Lab, SECRET } from './support/lab.mjs';
+import { seeded } from './support/random.mjs';
 
 const ROUNDS = Number(process.env.JOINS ?? 2);
 const SIZES = (process.env.JOIN_PEOPLE ?? '2,3').split(',').map(Number);
+const SEED = Number(process.env.JOIN_SEED ?? randomInt(2 ** 31));
 const MAX_GAP_MS = 400;
 const MAX_SLOWDOWN = 4;
 const ALL_THERE_MS = 40_000;
+/** Eight people decode 56 videos on the cores of one machine. */
+const SMALL = { width: 160, height: 120, frameRate: 5 };
+const MANY = 4;
 
 let lab;
 before(async () => (lab = await Lab.open({ SEALROUTE_SIGNALING_JOINS_PER_S: '50' })));
@@ -18,15 +25,13 @@ after(() => lab?.close());
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** A person who comes a moment later than others, with a page that is slower than theirs. */
-async function comes(room, person, token) {
+async function comes(room, { person, token, slowdown, gapMs, size }) {
   const devtools = await person.page.createCDPSession();
-  await devtools.send('Emulation.setCPUThrottlingRate', {
-    rate: 1 + Math.random() * (MAX_SLOWDOWN - 1),
-  });
-  await pause(Math.random() * MAX_GAP_MS);
+  await devtools.send('Emulation.setCPUThrottlingRate', { rate: slowdown });
+  await pause(gapMs);
   const failure = await person.connect(room, token, SECRET);
   if (failure) throw new Error(`could not join: ${failure.message}`);
-  await person.publish({ hertz: 1_000 });
+  await person.publish({ hertz: 1_000, size });
 }
 
 /** Streams of others that are seen and heard here. */
@@ -53,15 +58,29 @@ async function seesAll(person, others) {
 }
 
 for (const size of SIZES) {
-  test(`${size} who join at once see and hear each other, ${ROUNDS} times`, async () => {
+  test(`${size} who join at once see and hear each other, ${ROUNDS} times`, async (context) => {
+    context.diagnostic(`JOIN_SEED=${SEED}`);
+    const random = seeded(SEED + size);
     for (let round = 0; round < ROUNDS; round += 1) {
       const room = await lab.server.createRoom();
       const people = [];
       for (let index = 0; index < size; index += 1) {
-        people.push([await lab.person(), await lab.server.token(room)]);
+        people.push({
+          person: await lab.person(),
+          token: await lab.server.token(room),
+          slowdown: 1 + random() * (MAX_SLOWDOWN - 1),
+          gapMs: random() * MAX_GAP_MS,
+          ...(size < MANY ? {} : { size: SMALL }),
+        });
       }
-      await Promise.all(people.map(([person, token]) => comes(room, person, token)));
-      await Promise.all(people.map(([person]) => seesAll(person, size - 1)));
+      try {
+        await Promise.all(people.map((one) => comes(room, one)));
+        await Promise.all(people.map(({ person }) => seesAll(person, size - 1)));
+      } catch (error) {
+        throw new Error(`JOIN_SEED=${SEED}, round ${round + 1}: ${error.message}`, {
+          cause: error,
+        });
+      }
       await lab.empty();
     }
   });

@@ -13,6 +13,7 @@ import {
   PublisherSurface,
   type VideoContentHint,
 } from './publisher-surface';
+import { audioSending } from './rtc/audio';
 import {
   EncodingChanges,
   limitRates,
@@ -37,7 +38,6 @@ const PRESETS: Readonly<Record<BitratePreset, number>> = {
   bw_saver: 0.5,
   extra_bw_saver: 0.25,
 };
-const DEFAULT_AUDIO_BPS = 40_000;
 
 export class Publisher extends PublisherSurface {
   declare readonly publishAudio: WithPromise<
@@ -239,8 +239,8 @@ export class Publisher extends PublisherSurface {
     const { audio, video } = this.media;
     const sources: Source[] = [];
     if (audio) {
-      const encodings = [{ maxBitrate: this.properties.audioBitrate ?? DEFAULT_AUDIO_BPS }];
-      sources.push({ kind: 'audio', track: audio, encodings, preferredCodecs: [], onSealed });
+      const sending = audioSending(this.properties);
+      sources.push({ kind: 'audio', track: audio, ...sending, onSealed });
     }
     if (video) {
       const track = this.wantsVideo ? video : null;

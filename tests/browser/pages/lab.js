@@ -98,6 +98,11 @@ const lab = {
     return stream ? measureTone(stream) : null;
   },
 
+  async listenApart(streamId) {
+    const stream = lab.video(streamId)?.srcObject;
+    return stream ? measureChannels(stream) : [];
+  },
+
   async stats(streamId) {
     return lab.subscribers.get(streamId).getStats();
   },

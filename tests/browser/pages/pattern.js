@@ -1,7 +1,7 @@
 // A picture that says which one it is, and a tone: made here, recognised there.
 'use strict';
 
-/** A video track of the moving pattern and an audio track with a tone of `hertz`. */
+/** A video track of the moving pattern and an audio track with a tone of `hertz`: two, left and right. */
 async function makePattern({
   hertz = 1_000,
   frameRate = 15,
@@ -42,11 +42,18 @@ async function makeTone(hertz) {
     const stream = await navigator.mediaDevices.getUserMedia({ audio: unprocessed });
     return stream.getAudioTracks()[0];
   }
-  const oscillator = new OscillatorNode(audioContext, { frequency: hertz });
-  const gain = new GainNode(audioContext, { gain: 0.3 });
-  const destination = new MediaStreamAudioDestinationNode(audioContext);
-  oscillator.connect(gain).connect(destination);
-  oscillator.start();
+  const channels = [hertz].flat();
+  const merger = new ChannelMergerNode(audioContext, { numberOfInputs: channels.length });
+  channels.forEach((frequency, channel) => {
+    const oscillator = new OscillatorNode(audioContext, { frequency });
+    const gain = new GainNode(audioContext, { gain: 0.3 });
+    oscillator.connect(gain).connect(merger, 0, channel);
+    oscillator.start();
+  });
+  const destination = new MediaStreamAudioDestinationNode(audioContext, {
+    channelCount: channels.length,
+  });
+  merger.connect(destination);
   return destination.stream.getAudioTracks()[0];
 }
 
@@ -63,12 +70,18 @@ function readPattern(video) {
 
 /** The loudest frequency of a stream in hertz, and its share of the loudness. */
 async function measureTone(stream, milliseconds = 700) {
-  const samples = await recordSamples(stream, milliseconds);
+  const [samples] = await recordSamples(stream, milliseconds);
   return samples ? pattern.loudest(samples) : { hertz: 0, share: 0 };
 }
 
+/** The loudest frequency of the left and of the right channel; one that comes as mono is twice the same. */
+async function measureChannels(stream, milliseconds = 700) {
+  const channels = await recordSamples(stream, milliseconds, 2);
+  return channels.map((samples) => pattern.loudest(samples));
+}
+
 /** By recording and decoding: WebAudio does not run everywhere. */
-async function recordSamples(stream, milliseconds) {
+async function recordSamples(stream, milliseconds, channels = 1) {
   const recorder = new MediaRecorder(new MediaStream(stream.getAudioTracks()));
   const chunks = [];
   recorder.ondataavailable = ({ data }) => chunks.push(data);
@@ -78,15 +91,19 @@ async function recordSamples(stream, milliseconds) {
   recorder.stop();
   await stopped;
   const encoded = await new Blob(chunks).arrayBuffer();
-  if (encoded.byteLength === 0) return null;
+  if (encoded.byteLength === 0) return [];
   try {
-    const offline = new OfflineAudioContext(1, pattern.RATE_HZ, pattern.RATE_HZ);
+    const offline = new OfflineAudioContext(channels, pattern.RATE_HZ, pattern.RATE_HZ);
     const decoded = await offline.decodeAudioData(encoded);
     const middle = Math.floor(decoded.length / 2);
-    return decoded.getChannelData(0).slice(Math.max(0, middle - 8_192), middle + 8_192);
+    return Array.from({ length: channels }, (_, channel) =>
+      decoded
+        .getChannelData(Math.min(channel, decoded.numberOfChannels - 1))
+        .slice(Math.max(0, middle - 8_192), middle + 8_192),
+    );
   } catch {
-    return null;
+    return [];
   }
 }
 
-Object.assign(globalThis, { makePattern, readPattern, measureTone });
+Object.assign(globalThis, { makePattern, readPattern, measureTone, measureChannels });

@@ -124,6 +124,17 @@ export class Person {
     assert.fail(`${this.kind} hears ${JSON.stringify(tone)} and not ${hertz} Hz`);
   }
 
+  /** Left one tone, right another one. */
+  async hearsApart(streamId, left, right) {
+    let heard;
+    const is = (tone, hertz) => Math.abs(tone?.hertz - hertz) <= 30 && tone.share > 0.15;
+    for (let attempt = 0; attempt < 6; attempt += 1) {
+      heard = await this.do((id) => lab.listenApart(id), streamId);
+      if (is(heard[0], left) && is(heard[1], right)) return;
+    }
+    assert.fail(`${this.kind} hears ${JSON.stringify(heard)} and not ${left} and ${right} Hz`);
+  }
+
   /** Of the last event of that name. */
   reasonOf(name) {
     return this.do((wanted) => lab.events.findLast((event) => event.name === wanted)?.reason, name);

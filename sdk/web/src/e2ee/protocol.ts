@@ -65,6 +65,8 @@ export interface Requests {
 export interface SentCounts {
   /** All that came, counted before anything is done with them. */
   readonly seen: number;
+  /** Of the encrypted frames that were given out. */
+  readonly bytes: number;
   readonly sealed: number;
   readonly dropped: number;
 }

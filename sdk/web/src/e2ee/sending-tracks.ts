@@ -23,6 +23,8 @@ interface SendTrack {
   isExhaustionReported: boolean;
   /** Frames that came, whatever became of them. */
   seen: number;
+  /** Of the encrypted frames that were given out. */
+  bytes: number;
   /** Frames of codecs that have no format. */
   unsupported: number;
 }
@@ -124,9 +126,9 @@ export class SendingTracks {
 
   counters(): Record<string, SentCounts> {
     return Object.fromEntries(
-      [...this.tracks].map(([name, { seen, sealer, unsupported }]) => [
+      [...this.tracks].map(([name, { seen, bytes, sealer, unsupported }]) => [
         name,
-        { seen, sealed: sealer.sealed, dropped: sealer.dropped + unsupported },
+        { seen, bytes, sealed: sealer.sealed, dropped: sealer.dropped + unsupported },
       ]),
     );
   }
@@ -156,6 +158,7 @@ export class SendingTracks {
     const track = this.track(name);
     const result = await track.sealer.seal(format, frame);
     if (typeof result !== 'string') {
+      track.bytes += result.length;
       if (!track.isSealedReported) {
         track.isSealedReported = true;
         this.notify({ type: 'sealed', track: name });
@@ -188,6 +191,7 @@ export class SendingTracks {
         isSealedReported: false,
         isExhaustionReported: false,
         seen: 0,
+        bytes: 0,
         unsupported: 0,
       };
       this.tracks.set(name, track);

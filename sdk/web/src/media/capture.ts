@@ -91,11 +91,16 @@ async function captureScreen(properties: CaptureProperties): Promise<MediaStream
   try {
     return await devices.getDisplayMedia({
       video: { frameRate: properties.frameRate ?? 15 },
-      audio: properties.audioSource === true,
+      audio: properties.audioSource === true && screenAudio(properties),
     });
   } catch (error) {
     throw captureError(error);
   }
+}
+
+/** Two channels survive only without the processing that is made for voices. */
+function screenAudio(properties: CaptureProperties): boolean | MediaTrackConstraints {
+  return properties.enableStereo ? audioConstraints(properties) : true;
 }
 
 /** Pure. `true` in a section means any device. */

@@ -9,6 +9,7 @@ import { IceKeeper } from './ice-restart';
 import { OfferRules } from './offer-rules';
 import { makePeerConnection, type PeerSettings } from './peer-connection';
 import { JobQueue } from './queue';
+import { withOfferedStereo } from './audio';
 import { dropStrayCodecLines, withAudioNack } from './sdp';
 import { midsWithSources, sealedOffers } from './sources';
 
@@ -144,7 +145,8 @@ export class Downlink {
     // Usually ontrack did it; lines that were used before do not fire it in every browser.
     for (const transceiver of peer.getTransceivers()) this.attach(transceiver);
     const answer = await peer.createAnswer();
-    await peer.setLocalDescription({ type: 'answer', sdp: withAudioNack(answer.sdp ?? '', sdp) });
+    const taken = withOfferedStereo(withAudioNack(answer.sdp ?? '', sdp), sdp);
+    await peer.setLocalDescription({ type: 'answer', sdp: taken });
   }
 
   /** A rejected m-line's mid can come back as that of another receiver: it names nothing yet. */

@@ -10,6 +10,7 @@ import type {
   PeerWanted,
   TrackOffer,
 } from '../signaling/messages';
+import { withAudioFormats, withOfferedStereo } from './audio';
 import { applyPreferences } from './codecs';
 import type { ReceivedTrack } from './downlink';
 import { FanOut } from './fan-out';
@@ -118,7 +119,7 @@ export class PeerLinks {
     } else if (known?.stream) {
       this.run(known, async () => {
         if (known.peer.signalingState !== 'have-local-offer') return;
-        await known.peer.setRemoteDescription({ type, sdp });
+        await known.peer.setRemoteDescription({ type, sdp: withFormats(known, sdp) });
         await takeEarly(known);
       });
     }
@@ -183,7 +184,9 @@ export class PeerLinks {
     const { peer } = link;
     await peer.setRemoteDescription({ type: 'offer', sdp });
     await takeEarly(link);
-    await peer.setLocalDescription(withoutStrayLines(await peer.createAnswer()));
+    const { type, sdp: answer = '' } = await peer.createAnswer();
+    const taken = dropStrayCodecLines(withOfferedStereo(answer, sdp));
+    await peer.setLocalDescription({ type, sdp: taken });
     const tracks = peer.getTransceivers().map(({ receiver, mid }): ReceivedTrack => {
       const kind = receiver.track.kind as Kind;
       return { kind, name: `peer-${link.subscriberId}-${mid ?? ''}`, receiver };
@@ -193,7 +196,7 @@ export class PeerLinks {
   }
 
   private async describe(link: Link, type: 'offer' | 'answer'): Promise<void> {
-    const sdp = dropStrayCodecLines(link.peer.localDescription?.sdp ?? '');
+    const sdp = withFormats(link, dropStrayCodecLines(link.peer.localDescription?.sdp ?? ''));
     await this.request({ t: 'peerDescription', subscriberId: link.subscriberId, type, sdp });
   }
 
@@ -231,6 +234,12 @@ async function addOutput(
   });
   applyPreferences(transceiver, kind, preferredCodecs);
   await output.add(link.subscriberId, transceiver.sender, wanted[kind]);
+}
+
+/** Written into the own stream's offer, and into the answer that is applied to it. */
+function withFormats({ stream }: Link, sdp: string): string {
+  const format = stream?.sources.find(({ kind }) => kind === 'audio')?.format;
+  return withAudioFormats(sdp, () => format);
 }
 
 /** One that this browser does not understand is left out; others may do. */

@@ -129,6 +129,12 @@ export function framesSent(rows: Rows, kind: 'audio' | 'video'): number {
     : sum(outbound, 'packetsSent') - sum(outbound, 'retransmittedPacketsSent');
 }
 
+/** Bytes of the frames that left an audio sender: packets of padding alone have none. */
+export function audioBytesSent(rows: Rows): number {
+  const outbound = select(rows, 'outbound-rtp', 'audio');
+  return sum(outbound, 'bytesSent') - sum(outbound, 'retransmittedBytesSent');
+}
+
 /** Frames that a receiver took in: for audio one packet is one frame. */
 export function framesReceived(rows: Rows, kind: 'audio' | 'video'): number {
   const inbound = select(rows, 'inbound-rtp', kind);

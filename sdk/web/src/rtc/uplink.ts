@@ -6,6 +6,7 @@ import type { Publish, Published, TrackOffer } from '../signaling/messages';
 import type { Reply, RequestMessage } from '../signaling/channel';
 import type { Clock } from '../clock';
 import { answerRefusal } from './answer-rules';
+import { type AudioFormat, withAudioFormats } from './audio';
 import { applyPreferences, type VideoCodecName } from './codecs';
 import type { MediaSender } from './fan-out';
 import { IceKeeper } from './ice-restart';
@@ -24,6 +25,8 @@ export interface Source {
   readonly track: MediaStreamTrack | null;
   readonly encodings: RTCRtpEncodingParameters[];
   readonly preferredCodecs: readonly VideoCodecName[];
+  /** Of audio; left out, the browser and its peer decide. */
+  readonly format?: AudioFormat;
   /** The first frame left encrypted. */
   readonly onSealed?: () => void;
 }
@@ -39,6 +42,7 @@ interface Line {
   readonly transceiver: RTCRtpTransceiver;
   streamId: string | undefined;
   isTaken: boolean;
+  format: AudioFormat | undefined;
   onSealed: (() => void) | undefined;
 }
 
@@ -114,7 +118,7 @@ export class Uplink {
         await peer.setLocalDescription(
           withoutStrayLines(await peer.createOffer({ iceRestart: true })),
         );
-        const offer = dropStrayCodecLines(peer.localDescription?.sdp ?? '');
+        const offer = this.offerOf(peer);
         const reply = await this.request({ t: 'restartIce', direction: 'uplink', offer });
         if (reply.t !== 'iceRestarted') throw otError('OT_UNEXPECTED_SERVER_RESPONSE', 'No answer');
         await this.apply(peer, reply.answer);
@@ -180,7 +184,7 @@ export class Uplink {
     const reply = await this.request({
       t: 'publish',
       ...properties,
-      offer: dropStrayCodecLines(peer.localDescription?.sdp ?? ''),
+      offer: this.offerOf(peer),
       tracks,
       ...(this.seal ? { e2eeFormat: this.seal.format } : {}),
     });
@@ -215,7 +219,19 @@ export class Uplink {
         `The server made an answer that an encrypted session does not allow: ${refusal}`,
       );
     }
-    await peer.setRemoteDescription({ type: 'answer', sdp: answer });
+    await peer.setRemoteDescription({ type: 'answer', sdp: this.withFormats(answer) });
+  }
+
+  /** What the server gets of the browser's offer. */
+  private offerOf(peer: RTCPeerConnection): string {
+    return this.withFormats(dropStrayCodecLines(peer.localDescription?.sdp ?? ''));
+  }
+
+  private withFormats(sdp: string): string {
+    return withAudioFormats(
+      sdp,
+      (mid) => this.lines.find(({ transceiver }) => transceiver.mid === mid)?.format,
+    );
   }
 
   /** Sealed: the real track comes only after the worker says that its transform runs. */
@@ -248,6 +264,7 @@ export class Uplink {
     );
     const line = free ?? this.addLine(peer, source, layers);
     line.isTaken = true;
+    line.format = source.format;
     applyPreferences(line.transceiver, source.kind, source.preferredCodecs);
     return line;
   }
@@ -266,6 +283,7 @@ export class Uplink {
       transceiver,
       streamId: undefined,
       isTaken: true,
+      format: undefined,
       onSealed: undefined,
     };
     this.lines.push(line);

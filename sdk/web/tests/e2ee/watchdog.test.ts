@@ -12,7 +12,9 @@ type Row = Record<string, unknown>;
 class Stage {
   readonly clock = new FakeClock();
   readonly faults: string[] = [];
-  sent = { counted: 0, seen: 0 };
+  sent = { counted: 0, seen: 0, bytes: 0 };
+  /** Of audio. */
+  sentBytes = 0;
   received = { counted: 0, seen: 0 };
   stray: Row[] = [];
   isSilent = false;
@@ -21,11 +23,15 @@ class Stage {
   isDownlinkClosed = false;
   private readonly watchdog: Watchdog;
 
-  constructor() {
+  constructor(kind: 'audio' | 'video' = 'video') {
     const stats = (...rows: Row[]): Promise<Map<string, Row>> =>
       Promise.resolve(new Map(rows.map((row, index) => [String(index), row])));
     const sender = {
-      getStats: () => stats({ type: 'outbound-rtp', kind: 'video', framesSent: this.sent.counted }),
+      getStats: () => {
+        const { counted } = this.sent;
+        const counts = { framesSent: counted, packetsSent: counted, bytesSent: this.sentBytes };
+        return stats({ type: 'outbound-rtp', kind, ...counts });
+      },
       replaceTrack: () => {
         this.isSenderStopped = true;
         return Promise.resolve();
@@ -49,7 +55,7 @@ class Stage {
     };
     this.watchdog = new Watchdog(
       seal as unknown as SessionSeal,
-      { senders: () => [{ name: 'up', kind: 'video', sender }] } as unknown as Uplink,
+      { senders: () => [{ name: 'up', kind, sender }] } as unknown as Uplink,
       downlink as unknown as Downlink,
       this.clock,
       (error) => this.faults.push((error as Error).message),
@@ -74,11 +80,22 @@ describe('the watchdog', () => {
 
   test('stops a sender of which a single frame went around the worker', async () => {
     const stage = new Stage();
-    stage.sent = { counted: 1_001, seen: 1_000 };
+    stage.sent = { counted: 1_001, seen: 1_000, bytes: 0 };
     await stage.clock.advance(2_600);
     assert.equal(stage.isSenderStopped, true);
     assert.equal(stage.isDownlinkClosed, false);
     assert.match(stage.faults.join(), /left without passing the encryption worker/);
+  });
+
+  test('takes packets of padding for no audio, and a single frame of it for one', async () => {
+    const stage = new Stage('audio');
+    stage.sent = { counted: 1_020, seen: 1_000, bytes: 90_000 };
+    stage.sentBytes = 90_000;
+    await stage.clock.advance(20_000);
+    assert.deepEqual(stage.faults, []);
+    stage.sentBytes = 90_003;
+    await stage.clock.advance(2_600);
+    assert.equal(stage.isSenderStopped, true);
   });
 
   test('closes a downlink of which a single frame went around the worker', async () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { SessionSeal } from '../../src/e2ee/session-seal';
 import { exceptions } from '../../src/exceptions';
+import type { AudioFormat } from '../../src/rtc/audio';
 import { Uplink } from '../../src/rtc/uplink';
 import type { Reply, RequestMessage } from '../../src/signaling/channel';
 import { FakePeer, installBrowser, newTrack } from '../session/fake-browser';
@@ -51,8 +52,12 @@ before(() => {
 after(() => Reflect.deleteProperty(globalThis, 'RTCPeerConnection'));
 
 /** An uplink, and what the server is asked; it answers with `answer`. */
-function stage(isSealed = true): {
+function stage(
+  isSealed = true,
+  format?: AudioFormat,
+): {
   uplink: Uplink;
+  offers: string[];
   asked: string[];
   answers: { sdp: string };
   publish: () => Promise<unknown>;
@@ -60,9 +65,11 @@ function stage(isSealed = true): {
   applied = [];
   told.length = 0;
   const asked: string[] = [];
+  const offers: string[] = [];
   const answers = { sdp: HONEST };
   const request = (message: RequestMessage): Promise<Reply> => {
     asked.push(message.t);
+    if ('offer' in message) offers.push(message.offer ?? '');
     if (message.t === 'restartIce') {
       return Promise.resolve({ t: 'iceRestarted', re: 1, answer: answers.sdp });
     }
@@ -77,10 +84,16 @@ function stage(isSealed = true): {
   };
   const settings = { iceServers: [], iceTransportPolicy: 'all', isSealed } as const;
   const uplink = new Uplink(settings, request, isSealed ? seal : undefined, clock, () => undefined);
-  const source = { kind: 'audio', track: newTrack('audio'), encodings: [], preferredCodecs: [] };
+  const source = {
+    kind: 'audio',
+    track: newTrack('audio'),
+    encodings: [],
+    preferredCodecs: [],
+    format,
+  };
   const properties = { name: '', hasAudio: true, hasVideo: false };
   const publish = (): Promise<unknown> => uplink.publish([source as never], properties);
-  return { uplink, asked, answers, publish };
+  return { uplink, asked, offers, answers, publish };
 }
 
 for (const [name, sdp] of Object.entries(LIES)) {
@@ -108,6 +121,33 @@ for (const [name, sdp] of Object.entries(LIES)) {
     uplink.close();
   });
 }
+
+test('how audio is sent is what the publisher wants, whatever the server answers', async () => {
+  const opus = (parameters: string): string => HONEST + `a=fmtp:111 ${parameters}\r\n`;
+  for (const [format, offered] of [
+    [{ stereo: true, dtx: false }, 'stereo=1;sprop-stereo=1'],
+    [{ stereo: true, dtx: true }, 'stereo=1;sprop-stereo=1;usedtx=1'],
+    [{ stereo: false, dtx: true }, 'usedtx=1'],
+    [{ stereo: false, dtx: false }, ''],
+  ] as const) {
+    for (const lie of [
+      'stereo=0',
+      'stereo=1;sprop-stereo=1;usedtx=1',
+      'usedtx=1;cbr=0',
+      'minptime=10',
+    ]) {
+      const { answers, publish, offers } = stage(true, format);
+      answers.sdp = opus(lie);
+      await publish();
+      const wanted = offered === '' ? [] : offered.split(';');
+      const kept = lie.split(';').filter((one) => !/^(?:stereo|sprop-stereo|usedtx)=/.test(one));
+      const parametersOf = (sdp = ''): string[] =>
+        (/^a=fmtp:111 (.*)\r$/m.exec(sdp)?.[1]?.split(';') ?? []).sort();
+      assert.deepEqual(parametersOf(applied[0]), [...kept, ...wanted].sort());
+      assert.deepEqual(parametersOf(offers[0]), wanted.sort());
+    }
+  }
+});
 
 test('a clear session takes what its server answers', async () => {
   const { answers, publish } = stage(false);

@@ -231,13 +231,15 @@ class Call:
             yield from content.wrong_tones(seen, self._owner(stream_id))[:3]
 
     def _past_the_tap(self, client: Client) -> list[str]:
-        """The tap is in the way of everything that is played."""
+        """The tap is in the way of everything that is played. What it notes may come late on a busy
+        machine: it is not compared picture by picture."""
         played = {"video": client.played, "audio": client.heard}
         passed_ = Counter(one.kind for one in client.passed if one.role == "receive")
         return [
             f"{kind} was played that did not pass the tap"
             for kind, streams in played.items()
-            if len({s.number for seen in streams.values() for s in seen} - {None}) > passed_[kind]
+            if any(s.number is not None for seen in streams.values() for s in seen)
+            and not passed_[kind]
         ]
 
     def _owner(self, stream_id: str) -> Person:

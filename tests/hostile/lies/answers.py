@@ -10,7 +10,7 @@ from tests.hostile.content import ADA, BOB
 from tests.hostile.lie import Lie, Message, error
 from tests.hostile.lies.acts import pause
 from tests.hostile.lies.offers import MIXED_ENDS, STRANGE
-from tests.hostile.lies.row import BROWSERS, Must, Row, by, rows
+from tests.hostile.lies.row import Must, Row, by, rows
 from tests.hostile.member import Member
 from tests.hostile.tracks import Stream
 
@@ -346,7 +346,6 @@ ROWS = (
         Must.STOP,
         join_and_try,
         answering(_sending),
-        only=BROWSERS,
     ),
     *rows(
         join_and_try,
@@ -358,7 +357,7 @@ ROWS = (
     ),
     *rows(
         inject_both_ways,
-        by(Must.GO_ON, Must.STOP),
+        Must.STOP,
         (
             "up-sendrecv",
             "an answer that sends too, and media of its own",

@@ -157,7 +157,10 @@ SDP: dict[str, Words] = {
     "up-extensions": _told((), _answer("it has header extensions of its own")),
     "up-repairing": _told((), _answer("it has retransmissions of its own")),
     "up-mixed-ends": _told((), _answer("its lines end in different ways")),
-    "up-sendonly": _told((), _answer("an m-line does more than receive")),
+    "up-sendonly": _told(
+        _strange("The server's answer does more than receive"),
+        _answer("an m-line does more than receive"),
+    ),
     "down-two-mids": _told(
         "decryption_internal: The server gave two m-lines one mid",
         _offer("an m-line has not exactly one mid"),
@@ -178,7 +181,9 @@ SDP: dict[str, Words] = {
     "up-red": _told((), _answer("it has payload types of its own")),
     "up-moved-types": _told((), _answer("it has payload types of its own")),
     "up-rids": _told((), _answer("it has layers of its own")),
-    "up-sendrecv": _told((), _answer("it has the line a=msid")),
+    "up-sendrecv": _told(
+        _strange("The server's answer does more than receive"), _answer("it has the line a=msid")
+    ),
 }
 ANSWERS: dict[str, Words] = {
     "up-error": FAILURE,

@@ -1,7 +1,7 @@
 """What a server names, and how long or large it may make anything, is bounded at the boundary."""
 
 import pytest
-from sealroute_client import UnexpectedServerResponse, answers
+from sealroute_client import ServerError, UnexpectedServerResponse, answers
 from sealroute_client.shapes import check_message
 from sealroute_client.signaling import _milliseconds
 
@@ -77,3 +77,10 @@ def test_a_description_with_too_many_m_lines_is_never_parsed(monkeypatch) -> Non
 )
 def test_a_time_of_the_server_has_bounds(told, taken_s) -> None:
     assert _milliseconds(told, 7.0, 60.0) == taken_s
+
+
+def test_an_error_without_a_word_is_one_all_the_same() -> None:
+    for message in ({}, {"code": None, "name": None, "number": None, "message": None}):
+        made = ServerError.from_wire(message)
+        assert (made.code, made.name) == ("internal", "OT_UNEXPECTED_SERVER_RESPONSE")
+        assert (made.number, bool(str(made))) == (2000, True)

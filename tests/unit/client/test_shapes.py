@@ -94,6 +94,9 @@ def test_an_answer_to_the_offered_m_lines_is_taken() -> None:
         TWO_LINES.replace("opus/48000/2", "PCMU/8000"),
         TWO_LINES.replace("a=fingerprint", "a=x"),
         TWO_LINES.replace("a=setup", "a=x"),
+        TWO_LINES.replace("a=recvonly", "a=sendonly"),
+        TWO_LINES.replace("a=recvonly", "a=sendrecv"),
+        TWO_LINES.replace("a=recvonly", "a=x"),
     ],
 )
 def test_any_other_answer_is_refused_with_a_code(answer) -> None:

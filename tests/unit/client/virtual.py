@@ -11,7 +11,7 @@ from sealroute_client.e2ee.secret import SessionSecret, session_key
 
 ME, PEER = "me", "peer"
 REQUEST_TIMEOUT_S = 15.0
-CERTIFICATE = "\r\na=setup:active\r\na=fingerprint:sha-256 AB"
+CERTIFICATE = "\r\na=recvonly\r\na=setup:active\r\na=fingerprint:sha-256 AB"
 M_LINE = {
     "audio": f"\r\nm=audio 9 RTP/SAVPF 96\r\na=rtpmap:96 opus/48000/2{CERTIFICATE}\r\na=mid:",
     "video": f"\r\nm=video 9 RTP/SAVPF 97\r\na=rtpmap:97 VP8/90000{CERTIFICATE}\r\na=mid:",

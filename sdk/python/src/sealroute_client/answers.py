@@ -14,13 +14,16 @@ CODECS: Final = {
     "video": frozenset({"video/vp8", "video/h264"}),
 }
 """What is encrypted, and so what is sent."""
+RECEIVES: Final = frozenset({"recvonly", "inactive"})
+"""What an answer to an uplink may do; without a word of it, it would send too."""
 MAX_LINES: Final = 1024
 """More m-lines than any call has."""
 
 
 def check_answer(offer: str, answer: str) -> None:
     """Errors: UnexpectedServerResponse for an answer to other m-lines than those of the offer, or
-    one that leaves an m-line without a codec that is sent, or without a certificate."""
+    one that leaves an m-line without a codec that is sent, without a certificate, or that does
+    more with it than receive."""
     offered, answered = parse(offer), parse(answer)
     if len(offered) != len(answered):
         raise UnexpectedServerResponse("The server's answer has other m-lines than the offer")
@@ -34,6 +37,8 @@ def _check_line(asked: MediaDescription, got: MediaDescription) -> None:
     ours = names(asked) & CODECS.get(asked.kind, frozenset())
     if not names(got) & ours:
         raise UnexpectedServerResponse("The server's answer has no codec that was offered")
+    if got.direction not in RECEIVES:
+        raise UnexpectedServerResponse("The server's answer does more than receive")
     check_certificate(got)
 
 

@@ -141,10 +141,11 @@ class ServerError(SealrouteError):
 
     @classmethod
     def from_wire(cls, message: Mapping[str, object]) -> "ServerError":
-        number = message.get("number", 2000)
+        """Members that are absent, which is the same as null, say nothing."""
+        number = message.get("number")
         return cls(
-            str(message.get("code", "internal")),
-            str(message.get("name", "OT_UNEXPECTED_SERVER_RESPONSE")),
+            str(message.get("code") or "internal"),
+            str(message.get("name") or "OT_UNEXPECTED_SERVER_RESPONSE"),
             number if isinstance(number, int) else 2000,
-            str(message.get("message", "")),
+            str(message.get("message") or "The server refused the request and did not say why"),
         )

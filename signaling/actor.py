@@ -36,7 +36,15 @@ from signaling.ice_servers import IceServers
 from signaling.media_listener import MediaListener
 from signaling.outlet import Outgoing, Outlet
 from signaling.protocol import messages as m
-from signaling.seat import JoiningClient, Seat, Timer, named_by, resume_token
+from signaling.seat import (
+    RESUMES_AT_ONCE,
+    RESUMES_PER_S,
+    JoiningClient,
+    Seat,
+    Timer,
+    named_by,
+    resume_token,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -115,12 +123,18 @@ class SessionActor:
         return connection
 
     def resume(self, hello: m.Hello, outlet: Outlet) -> ConnectionId | None:
-        """Takes up the Connection that `hello.resume` names; None when there is none."""
+        """Takes up the Connection that `hello.resume` names; None when there is none.
+
+        Errors: `overloaded` for one that is taken up again and again; it stays as it is.
+        """
         wanted = hello.resume or ""
         connection = named_by(wanted)
         seat = self._seats.get(connection)
         if seat is None or not secrets.compare_digest(seat.resume.encode(), wanted.encode()):
             return None
+        now_ms = int(self._context.clock.monotonic_s() * 1000)
+        if not seat.resumes.takes(now_ms, RESUMES_PER_S, RESUMES_AT_ONCE):
+            raise error(ErrorCode.OVERLOADED)
         self._take_up(connection, seat, hello, outlet)
         return connection
 

@@ -23,6 +23,10 @@ from signaling.client_networks import (
 from signaling.clock import Clock
 from signaling.request_gate import BURST_S
 
+ROOM = 32
+"""How many give way together where descriptors are short: one at a time would let a flood that
+waits in front of the others keep its pace."""
+
 
 class Ending(StrEnum):
     """Why a connection ended that the client had not ended: the metric's label."""
@@ -84,13 +88,15 @@ class _Network:
         self.working.pop(place, None)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class ConnectionGate:
-    """Of one listener."""
+    """Of one listener. `beside`: the gates of all listeners of the process, which have their
+    descriptors in common; this one enters itself."""
 
     http: HttpSettings
     clock: Clock
     count: Callable[[Ending], None]
+    beside: list["ConnectionGate"] = field(default_factory=list)
     _proxies: Networks = field(init=False)
     _rates: NetworkBuckets = field(init=False)
     _networks: dict[str, _Network] = field(default_factory=dict)
@@ -103,6 +109,7 @@ class ConnectionGate:
         self._proxies = networks_of(self.http.trusted_proxies)
         per_s = float(self.http.requests_per_s_of_network)
         self._rates = NetworkBuckets(per_s * BURST_S, per_s)
+        self.beside.append(self)
 
     def __len__(self) -> int:
         return self._taken
@@ -123,10 +130,18 @@ class ConnectionGate:
         self._resize(network, 1)
         return place
 
-    def make_room(self) -> None:
-        """The system has no descriptor for another one."""
+    def make_room(self) -> bool:
+        """The system has no descriptor for another one. False: nobody gives way."""
         self.count(Ending.NO_DESCRIPTORS)
-        self._take_from_others(0)
+        fullest = max(self.beside, key=len)
+        ended = 0
+        while ended < ROOM and fullest.end_one():
+            ended += 1
+        return ended > 0
+
+    def end_one(self) -> bool:
+        """Whether somebody gave way."""
+        return self._take_from_others(0)
 
     def move(self, network: str, place: Place, *, works: bool) -> None:
         """Notes whose turn it is; of a place that was left nothing."""

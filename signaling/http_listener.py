@@ -5,6 +5,7 @@ The loop's own servers begin the TLS handshake of whatever they accept, and tell
 
 import asyncio
 import errno
+import select
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -20,6 +21,10 @@ ACCEPTED_AT_ONCE = 64
 """Connections accepted before others have their turn."""
 SHORTAGE_S = 0.1
 """How long a listener that finds no descriptor waits: what waits would wake it for ever."""
+ROOM_S = 0.01
+"""The same where somebody gave way: their sockets are closed by then."""
+TOLD_EVERY_S = 10.0
+"""How often a shortage is logged."""
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _NO_SUCH_FAMILY = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
@@ -52,9 +57,9 @@ class Reception:
         self._arriving.add(task)
         task.add_done_callback(self._arriving.discard)
 
-    def make_room(self) -> None:
-        if self._gate is not None:
-            self._gate.make_room()
+    def make_room(self) -> bool:
+        """False: nobody gave way."""
+        return self._gate is not None and self._gate.make_room()
 
     async def connect(self, accepted: socket.socket, place: Place | None) -> None:
         """Errors: `OSError` when the handshake fails or takes too long."""
@@ -115,6 +120,7 @@ class Listener:
         self.sockets = tuple(sockets)
         self._reception = reception
         self._resting: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._told_s = -TOLD_EVERY_S
         for listening in self.sockets:
             self._listen(listening)
 
@@ -131,16 +137,19 @@ class Listener:
             except OSError as cause:
                 if cause.errno not in _SHORTAGES:
                     raise
-                log.warning("no connection can be accepted", reason=cause.strerror)
-                self._rest(listening)
+                if _is_waited_at(listening):
+                    self._rest(listening, cause)
                 return
             accepted.setblocking(False)
             self._reception.take(accepted, address[0])
 
-    def _rest(self, listening: socket.socket) -> None:
+    def _rest(self, listening: socket.socket, cause: OSError) -> None:
+        if self._loop.time() >= self._told_s + TOLD_EVERY_S:
+            self._told_s = self._loop.time()
+            log.warning("no connection can be accepted", reason=cause.strerror)
         self._loop.remove_reader(listening)
-        self._resting[listening] = self._loop.call_later(SHORTAGE_S, self._listen, listening)
-        self._reception.make_room()
+        rest_s = ROOM_S if self._reception.make_room() else SHORTAGE_S
+        self._resting[listening] = self._loop.call_later(rest_s, self._listen, listening)
 
     def close(self) -> None:
         """Connections that are there go on; handshakes end."""
@@ -151,6 +160,14 @@ class Listener:
             listening.close()
         self.sockets = ()
         self._reception.close()
+
+
+def _is_waited_at(listening: socket.socket) -> bool:
+    """The system looks for a descriptor first, and only then for somebody who waits: after the last
+    descriptor was given away it reports a shortage to nobody's harm."""
+    poll = select.poll()
+    poll.register(listening, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 async def listening_sockets(host: str, port: int, backlog: int) -> list[socket.socket]:

@@ -139,7 +139,10 @@ class _Connection(WebSocketConnection):
         message: str | None = None,  # noqa: ARG002 - holds the peer's bytes
     ) -> web.StreamResponse:
         """Errors: `ConnectionError` when the answer has begun already."""
-        if status >= 500:
+        if isinstance(exc, ConnectionError) and _is_gone(request):
+            log.debug("client gone", reason=type(exc).__name__)
+            answer = error_answer(Unavailable(ErrorCode.INTERNAL))
+        elif status >= 500:
             log.error("request failed", exc_info=exc)
             answer = error_answer(Unavailable(ErrorCode.INTERNAL))
         else:
@@ -150,6 +153,11 @@ class _Connection(WebSocketConnection):
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun already")
         return _last_response(answer)
+
+
+def _is_gone(request: web.BaseRequest) -> bool:
+    """Nobody reads what is answered, and nothing of ours has failed."""
+    return request.transport is None or request.transport.is_closing()
 
 
 def _last_response(answer: Answer, **headers: str) -> web.Response:

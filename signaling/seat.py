@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from sfu.ids import ConnectionId
 from sfu.media_plane import ClientMedia, DownlinkOffer
 from signaling.domain.roles import Capabilities
+from signaling.domain.session_state import Bucket
 from signaling.domain.tokens import Admission
 from signaling.outlet import Outgoing, Outlet
 from signaling.protocol import messages as m
@@ -26,6 +27,8 @@ SNAPSHOT_COVERS = (
 )
 """Not replayed to a client that comes back: its new `Welcome` says what they would."""
 RESUME_BYTES = 16
+RESUMES_PER_S, RESUMES_AT_ONCE = 0.5, 10.0
+"""Each costs a whole `Welcome`; a network that comes and goes takes fewer."""
 NOT_REPLAYED = (*SNAPSHOT_COVERS, m.DownlinkOffer, m.VideoDemandChanged, m.Pong)
 """What is told again as it is by then counts too."""
 
@@ -67,6 +70,7 @@ class Seat:
     sent: int = 0
     unconfirmed: deque[tuple[int, Outgoing]] = field(default_factory=deque)
     offer_sent_as: int | None = None
+    resumes: Bucket = field(default_factory=lambda: Bucket(RESUMES_AT_ONCE, 0))
 
     def deliver(self, outgoing: Outgoing) -> None:
         """Now, or into the backlog while there is no WebSocket."""

@@ -131,7 +131,7 @@ async def running_server(
         )
         web_app = WebApp(surface)
 
-        gates = partial(_gates, settings, clock, metrics)
+        gates = partial(_gates, settings, clock, metrics, [])
         operations = await _listen_for_operators(web_app.build_operations(), settings, gates())
         stack.push_async_callback(operations.cleanup)
         certificate = ServedCertificate.of(settings.http, metrics)
@@ -201,8 +201,10 @@ def _media_words(addresses: tuple[str, ...]) -> str:
     return f"{told}\n{ONLY_LOOPBACK}" if only_loopback(addresses) else told
 
 
-def _gates(settings: Settings, clock: Clock, metrics: Metrics) -> Gates:
-    """For one listener; what they refuse is counted for all of them."""
+def _gates(
+    settings: Settings, clock: Clock, metrics: Metrics, beside: list[ConnectionGate]
+) -> Gates:
+    """For one listener; what they refuse is counted for all of them. `beside`: one list for all."""
 
     def count_request(limit: str) -> None:
         metrics.requests_refused.labels(limit).inc()
@@ -212,7 +214,7 @@ def _gates(settings: Settings, clock: Clock, metrics: Metrics) -> Gates:
 
     return Gates(
         RequestGate(settings.http, clock, count_request),
-        ConnectionGate(settings.http, clock, count_connection),
+        ConnectionGate(settings.http, clock, count_connection, beside),
     )
 
 

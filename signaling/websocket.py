@@ -167,6 +167,7 @@ class WebSocketGate:
         except DomainError as refused:
             _answer_error(way.outlet.send, refused)
             way.outlet.end(ERRORS[refused.code].close_code)
+            way.connection.await_client()
             self._metrics.joins.labels(refused.code.value).inc()
             return
         if client is None:
@@ -222,13 +223,16 @@ class WebSocketGate:
     def _resume(self, hello: m.Hello, outlet: WebSocketOutlet) -> _Client | None:
         """The resume token is as good as the client's token, which may have expired since.
 
-        Errors: `resume_unknown`. It is no join in disguise: others would hear of somebody new who
-        leaves at once, and the client would not know what it lost.
+        Errors: `resume_unknown`, `overloaded`. It is no join in disguise: others would hear of
+        somebody new who leaves at once, and the client would not know what it lost.
         """
         if hello.resume is None:
             return None
         actor = self._directory.find(hello.session_id)
-        connection = None if actor is None else actor.resume(hello, outlet)
+        try:
+            connection = None if actor is None else actor.resume(hello, outlet)
+        except DomainError as refused:
+            raise _answering(refused, hello) from None
         if actor is None or connection is None:
             raise _answering(error(ErrorCode.RESUME_UNKNOWN), hello)
         return _Client(actor, connection, outlet)

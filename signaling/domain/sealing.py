@@ -56,8 +56,12 @@ def handle_ready(state: SessionState, command: FromClient[m.E2eeReady], now_ms: 
     Senders wait for the announcements of others, and receivers of the announcer's streams may
     open them now. Nobody else is told: when a large Session changes its secret, everybody
     announces it at once.
+
+    Errors: `invalid_parameter` on a clear Session.
     """
     del now_ms
+    if not state.e2ee:
+        raise error(ErrorCode.INVALID_PARAMETER)
     request, member = command.message, state.members[command.connection]
     effects: Effects = []
     if member.hint != request.hint:

@@ -246,3 +246,27 @@ async def test_where_the_system_gives_no_more_descriptors_others_are_served(serv
     for _ in range(3):
         assert await health(server, OTHER) == 200
     assert (await ended(server))["no_descriptors"] >= 1
+
+
+async def test_a_flood_that_goes_on_while_descriptors_are_short_shuts_nobody_out(server, crowd):
+    """Neither from the other listener of the process, which has its descriptors in common."""
+    pid, port = server.process.pid, int(server.url.rpartition(":")[2])
+    leave_descriptors(pid, 60)
+
+    async def flood() -> None:
+        while True:
+            await crowd.come(port, FLOODER, 10)
+            await asyncio.sleep(0.1)  # real time: a flood has a pace
+
+    flooding = asyncio.create_task(flood())
+    try:
+        for _ in range(8):
+            async with asyncio.timeout(3):
+                assert await health(server, OTHER) == 200
+            async with asyncio.timeout(3):
+                assert isinstance(await ended(server), dict)
+            await asyncio.sleep(0.5)  # real time, too
+    finally:
+        flooding.cancel()
+        await asyncio.gather(flooding, return_exceptions=True)
+    assert (await ended(server))["no_descriptors"] >= 1

@@ -1,12 +1,15 @@
 """Clients that are slow on purpose, over real sockets: none of them holds what it was given."""
 
 import asyncio
+import socket
 import ssl
+import struct
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import structlog.testing
 from aiohttp import ClientSession, web
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -242,3 +245,20 @@ async def test_whoever_is_slow_gives_way_where_the_places_run_out(what):
     finally:
         await runner.cleanup()
     assert len(gate) == 0
+
+
+async def test_a_peer_that_resets_its_connection_is_no_failure_of_ours(site) -> None:
+    """Else strangers fill the log with tracebacks."""
+    half = b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf"
+    with structlog.testing.capture_logs() as logged:
+        for _ in range(20):
+            _, writer = await site.open()
+            abort_now = struct.pack("ii", 1, 0)
+            plain = writer.get_extra_info("socket")
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, abort_now)
+            writer.write(half)
+            await writer.drain()
+            await asyncio.sleep(0.005)  # real time: the request has begun
+            writer.transport.abort()
+        await until(lambda: sum(row["event"] == "client gone" for row in logged) == 20)
+    assert not [row for row in logged if row["log_level"] in ("warning", "error")]

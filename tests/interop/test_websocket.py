@@ -251,6 +251,20 @@ async def test_a_resume_token_works_once(gate):
     assert (refused["t"], refused["code"]) == ("error", "resume_unknown")
 
 
+async def test_a_connection_that_is_taken_up_again_and_again_is_told_to_wait(gate):
+    """Each time costs a whole welcome."""
+    client = await gate.connect()
+    latest = await hello(client)
+    for _ in range(10):
+        client = await gate.connect()
+        latest = await hello(client, resume=latest["resume"])
+        assert latest["resumed"] is True
+    refused = await hello(await gate.connect(), resume=latest["resume"])
+    assert (refused["t"], refused["code"]) == ("error", "overloaded")
+    await client.send("ping")
+    assert (await client.receive())["t"] == "pong", "it stays as it is"
+
+
 async def test_nobody_hears_of_a_client_that_comes_back_too_late(gate):
     ada, late = await gate.connect(), await gate.connect()
     await hello(ada)

@@ -127,6 +127,7 @@ ASKED_ELSEWHERE: list[tuple[Callable[[], Room], Row]] = [
         ("ben", m.E2eeState(id=1, subscriber_id="cam-of-ben", state="ok"), E.INVALID_PARAMETER),
     ),
     (clear, ("ben", m.Signal(id=1, sealed=b"x"), E.INVALID_PARAMETER)),
+    (clear, ("ben", m.E2eeReady(id=1, hint=7), E.INVALID_PARAMETER)),
     (clear, ("ben", m.Signal(id=1, data="x" * 9_000), E.SIGNAL_TOO_LONG)),
     (relayed, ("ben", m.Publish(id=1, tracks=TRACKS, offer="v=0"), E.INVALID_PARAMETER)),
     (relayed, ("ann", m.Subscribe(id=1, stream_id="cam"), E.INVALID_PARAMETER)),
@@ -149,7 +150,7 @@ ASKED_ELSEWHERE: list[tuple[Callable[[], Room], Row]] = [
         )
     ),
 ]
-NEVER_REFUSED_REQUESTS = {m.DownlinkAnswer, m.E2eeReady, m.Ping, m.Bye}
+NEVER_REFUSED_REQUESTS = {m.DownlinkAnswer, m.Ping, m.Bye}
 """Unless their sender asks too often or is not there; an answer is refused by the media."""
 
 
@@ -266,7 +267,6 @@ def test_who_asks_too_often_or_is_not_there_changes_nothing(kind: type) -> None:
     (message, *_) = asked or [
         {
             m.DownlinkAnswer: m.DownlinkAnswer(id=1, number=1, sdp="v=0"),
-            m.E2eeReady: m.E2eeReady(id=1, hint=9),
             m.Ping: m.Ping(id=1),
             m.Bye: m.Bye(id=1),
         }[kind]

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from config.settings import HttpSettings
-from signaling.connection_gate import ConnectionGate, Ending
+from signaling.connection_gate import ROOM, ConnectionGate, Ending
 
 
 class FakeClock:
@@ -146,13 +146,28 @@ def test_without_limits_everybody_is_taken():
     assert not hall.counted
 
 
-def test_where_the_system_has_no_descriptor_somebody_gives_way(small):
-    small.gate.make_room()
-    small.come("a")
-    small.come("b", network=2)
-    small.gate.make_room()
-    assert len(small.open) == 1
-    assert small.counted == {Ending.NO_DESCRIPTORS: 2, Ending.GAVE_WAY: 1}
+def test_where_the_system_has_no_descriptor_many_give_way_together():
+    """One at a time would let a flood that waits in front of the others keep its pace."""
+    hall = Hall()
+    assert not hall.gate.make_room()
+    for number in range(100):
+        hall.come(f"a{number}")
+    hall.come("x", network=2)
+    assert hall.gate.make_room()
+    assert len(hall.open) == 101 - ROOM
+    assert "x" in hall.open
+    assert hall.counted == {Ending.NO_DESCRIPTORS: 2, Ending.GAVE_WAY: ROOM}
+
+
+def test_a_listener_without_a_descriptor_takes_those_of_another_listener():
+    full, empty = Hall(), Hall()
+    full.gate.beside.append(empty.gate)
+    empty.gate.beside = full.gate.beside
+    full.come("a")
+    empty.come("x")
+    full.come("b")
+    assert empty.gate.make_room()
+    assert (sorted(full.open), sorted(empty.open)) == ([], ["x"])
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -98,8 +98,8 @@ def test_a_clear_signal_of_a_member_is_refused_on_a_sealed_session(clear: m.Sign
 LARGE = limits_with(fan_out_bytes_per_s=1_000_000, fan_out_burst=2_000_000, message_burst=10_000)
 
 
-def full_room(members: int = 100) -> Room:
-    room = Room(limits=LARGE)
+def full_room(members: int = 100, *, e2ee: bool = False) -> Room:
+    room = Room(limits=LARGE, e2ee=e2ee)
     for number in range(members):
         room.join(f"m{number}")
     return room
@@ -205,7 +205,8 @@ def _caused(room: Room) -> dict[str, Callable[[], Effects]]:
 
 @pytest.mark.parametrize("doing", _caused(full_room(2)))
 def test_every_broadcast_that_a_client_causes_is_charged_to_it(doing: str) -> None:
-    room = full_room()
+    # Hints are of encrypted sessions alone.
+    room = full_room(e2ee=doing == "is ready")
     cause = _caused(room)[doing]
     before = {name: member.fan_out.tokens for name, member in room.state.members.items()}
     effects = cause()

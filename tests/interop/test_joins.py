@@ -25,7 +25,8 @@ pytestmark = [
 ROUNDS = int(os.environ.get("JOINS", "2"))
 FIRST_SEED = int(os.environ.get("JOIN_SEED", "1"))
 MAX_GAP_S = 0.4
-ALL_THERE_S = 40.0
+ALL_THERE_S = 90.0
+"""Eight clients encode and decode 64 tracks in one process, beside other tests."""
 
 
 class Person:
@@ -70,7 +71,7 @@ async def server(tmp_path):
 
 
 @pytest.mark.parametrize("size", [2, 3, 8])
-@pytest.mark.timeout(60 + 50 * ROUNDS)
+@pytest.mark.timeout(60 + 100 * ROUNDS)
 async def test_all_who_join_at_once_see_and_hear_each_other(server, size) -> None:
     for seed in range(FIRST_SEED, FIRST_SEED + ROUNDS):
         gaps = random.Random(f"{size} {seed}")

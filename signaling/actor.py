@@ -29,6 +29,7 @@ from signaling.clock import Clock
 from signaling.domain import commands as c
 from signaling.domain import effects as e
 from signaling.domain.errors import ErrorCode, error
+from signaling.domain.intake import RESUMES_AT_ONCE, RESUMES_PER_S
 from signaling.domain.session import handle
 from signaling.domain.session_options import SessionRecord
 from signaling.domain.session_state import Limits, SessionState
@@ -36,15 +37,7 @@ from signaling.ice_servers import IceServers
 from signaling.media_listener import MediaListener
 from signaling.outlet import Outgoing, Outlet
 from signaling.protocol import messages as m
-from signaling.seat import (
-    RESUMES_AT_ONCE,
-    RESUMES_PER_S,
-    JoiningClient,
-    Seat,
-    Timer,
-    named_by,
-    resume_token,
-)
+from signaling.seat import JoiningClient, Seat, Timer, named_by, resume_token
 
 log = structlog.get_logger(__name__)
 

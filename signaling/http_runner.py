@@ -156,7 +156,7 @@ class _Connection(WebSocketConnection):
 
 
 def _is_gone(request: web.BaseRequest) -> bool:
-    """Nobody reads what is answered, and nothing of ours has failed."""
+    """Nobody reads what is answered, and nothing has failed here."""
     return request.transport is None or request.transport.is_closing()
 
 
@@ -250,7 +250,7 @@ class HttpRunner(web.AppRunner):
         await self.setup()
         server = self.server
         if not isinstance(server, _Server):
-            raise TypeError("the runner has no server of ours")
+            raise TypeError("the runner was set up with another server")
         reception = Reception(
             server.connection, self._gates.connections, tls, self._deadlines.head_s
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from sfu.ids import ConnectionId
 from sfu.media_plane import ClientMedia, DownlinkOffer
+from signaling.domain.intake import RESUMES_AT_ONCE
 from signaling.domain.roles import Capabilities
 from signaling.domain.session_state import Bucket
 from signaling.domain.tokens import Admission
@@ -27,8 +28,6 @@ SNAPSHOT_COVERS = (
 )
 """Not replayed to a client that comes back: its new `Welcome` says what they would."""
 RESUME_BYTES = 16
-RESUMES_PER_S, RESUMES_AT_ONCE = 0.5, 10.0
-"""Each costs a whole `Welcome`; a network that comes and goes takes fewer."""
 NOT_REPLAYED = (*SNAPSHOT_COVERS, m.DownlinkOffer, m.VideoDemandChanged, m.Pong)
 """What is told again as it is by then counts too."""
 

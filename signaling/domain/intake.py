@@ -12,6 +12,8 @@ from signaling.domain.session_state import Bucket
 HEADROOM = 2.0
 """More messages are decoded than the domain allows, so that a client that is a little too fast
 learns which of its requests was refused."""
+RESUMES_PER_S, RESUMES_AT_ONCE = 0.5, 10.0
+"""Of one Connection. Each costs a whole `Welcome`; a network that comes and goes takes fewer."""
 PATIENCE, PATIENCE_PER_S = 100.0, 1.0
 """Refusals borne at once, and how fast they are forgotten."""
 

@@ -58,6 +58,8 @@ def _limits() -> str:
         ("bytes to others at once *", f"{_DEFAULTS.fan_out_burst:,}", "rate_limited"),
         ("refusals of one client at once", f"{intake.PATIENCE:g}", "message_flood"),
         ("joins with one token per minute *", _DEFAULTS.joins_per_token_per_min, "rate_limited"),
+        ("resumes of one connection at once", f"{intake.RESUMES_AT_ONCE:g}", "overloaded"),
+        ("resumes of one connection per second", f"{intake.RESUMES_PER_S:g}", "overloaded"),
         ("joins into a session per second *", f"{_DEFAULTS.joins_per_s:g}", "rate_limited"),
         ("connections in a session *", _DEFAULTS.connections_per_session, "connection_limit"),
         ("streams of one client *", _DEFAULTS.streams_per_connection, "stream_limit"),

@@ -159,7 +159,7 @@ class Call:
     # --- what people have seen -------------------------------------------------------------
 
     def sees(self, client: Client, stream_id: str, count: int, since_s: float = 0.0) -> bool:
-        """New pictures: one that stays on the screen is looked at again and again."""
+        """New frames: one that stays on the screen is looked at again and again."""
         seen = client.played.get(stream_id, [])
         before = {one.number for one in seen if one.at_s <= since_s}
         since = {one.number for one in seen if one.at_s > since_s and one.number is not None}
@@ -182,7 +182,7 @@ class Call:
         return [name for client in self.clients for name in self.told(client)]
 
     async def goes_on(self, seconds: float = AFTER_S, *, has_audio: bool = True) -> bool:
-        """Bob sees Ada's pictures again, made after now, and hears her."""
+        """Bob sees Ada's video again, made after now, and hears her."""
         since_s = time.monotonic()
 
         def has_come() -> bool:
@@ -232,7 +232,7 @@ class Call:
 
     def _past_the_tap(self, client: Client) -> list[str]:
         """The tap is in the way of everything that is played. What it notes may come late on a busy
-        machine: it is not compared picture by picture."""
+        machine: it is not compared frame by frame."""
         played = {"video": client.played, "audio": client.heard}
         passed_ = Counter(one.kind for one in client.passed if one.role == "receive")
         return [

@@ -75,8 +75,8 @@ def _vp9_structure(payload: bytes, at: int) -> int:
     if head & 0x10:
         at += 4 * ((head >> 5) + 1)
     if head & 0x08:
-        pictures, at = payload[at], at + 1
-        for _ in range(pictures):
+        entries, at = payload[at], at + 1
+        for _ in range(entries):
             at += 1 + (payload[at] >> 2 & 3)
     return at
 

@@ -67,8 +67,8 @@ def read_picture(frame: Any) -> int | None:
     bar = frame.to_ndarray(format="yuv420p")[
         20:30, number * 4 % WIDTH + 4 : number * 4 % WIDTH + 20
     ]
-    # A picture that was put together from others has the bar elsewhere. One without any bit is what
-    # a decoder makes of nothing; no person's picture is.
+    # A frame that was put together from others has the bar elsewhere. One without any bit is what
+    # a decoder makes of nothing; no person's frame is.
     return number if number and (bar.size == 0 or bar.mean() > 195) else None
 
 
@@ -100,16 +100,16 @@ def read_tone(frame: Any) -> int | None:
 
 def wrong_pictures(seen: Iterable[Seen], person: Person) -> list[str]:
     """What was shown and is not that person's. What was given to a decoder twice is known by its
-    frame (`passed.py`): a decoder keeps pictures, and shows them again when it goes on after a
+    frame (`passed.py`): a decoder keeps frames, and shows them again when it goes on after a
     gap."""
     numbers = dict.fromkeys(one.number for one in seen if one.number is not None)
-    return [f"picture {n} is not of {person.name}" for n in numbers if not person.owns(n)]
+    return [f"frame {n} is not of {person.name}" for n in numbers if not person.owns(n)]
 
 
 def wrong_tones(heard: Iterable[Seen], person: Person) -> list[str]:
     """What was heard and is not that person's. A tone counts when it is heard twice in a row:
     frames between two steps hold both. What was played twice is known by its frame, as of
-    pictures: a busy machine stretches audio, leaves some out, and has no time to tell which."""
+    frames: a busy machine stretches audio, leaves some out, and has no time to tell which."""
     first = person.base_hz // STEP_HZ
     steady = [one.number for one, next_ in pairwise(heard) if one.number == next_.number]
     tones = dict.fromkeys(number for number in steady if number is not None)

@@ -186,6 +186,13 @@ MUTATIONS = (
         OTHERS,
     ),
     Mutation(
+        "python: a stream id is one publisher's",
+        f"{PYTHON}/publishing.py",
+        "if is_other or stream_id in self._named:",
+        'if is_other and stream_id == "":',
+        OTHERS,
+    ),
+    Mutation(
         "python: retired key ids",
         f"{PYTHON}/e2ee/identity.py",
         "return is_old or kid in self._retired",

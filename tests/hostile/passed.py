@@ -28,7 +28,7 @@ def frame_id(encrypted: bytes) -> str:
 
 
 def given_twice(passed: Iterable[Passed]) -> list[str]:
-    """What a decoder got more than once. A picture that it shows again of itself is none."""
+    """What a decoder got more than once. A frame that it shows again by itself is none."""
     times = Counter((one.kind, one.id) for one in passed if one.role == "receive")
     return [f"a decoder got a frame {n} times: {one}" for one, n in times.items() if n > 1]
 

@@ -29,7 +29,7 @@ export const SEALS = /** @type {const} */ ({
   encrypted: 'sealed',
   failing: 'mismatch',
 });
-/** What a tile is called: the server names streams and people, and none of its names is one of ours. */
+/** What a tile is called: the server names streams and people, and none of those names takes one that the page has chosen. */
 export const TILE = {
   camera: 'own:camera',
   screen: 'own:screen',

@@ -113,7 +113,7 @@ async def _goes_on(call: Call) -> list[str]:
 async def _seen(call: Call) -> list[str]:
     if await call.goes_on(has_audio=False):
         return []
-    return [f"the pictures do not go on; told: {call.told_all()}"]
+    return [f"the video does not go on; told: {call.told_all()}"]
 
 
 async def _stopped(call: Call) -> list[str]:

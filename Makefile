@@ -174,7 +174,7 @@ check-descriptors: build $(VENV)/dev.stamp ## A million layer extensions, each r
 docs: build $(VENV)/dev.stamp ## Write the generated documents anew
 	$(CORE_API) > $(VENV)/core_api.py
 	mv $(VENV)/core_api.py sfu/core_api.py
-	$(BIN)/python -m signaling.protocol.document > docs/protocol.md
+	$(BIN)/python -m signaling.protocol.document docs/protocol
 	$(BIN)/python -m signaling.protocol.typescript > sdk/web/src/signaling/messages.ts
 
 clean: ## Remove what was built

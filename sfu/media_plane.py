@@ -21,7 +21,7 @@ from sfu.ids import (
 
 
 class MediaError(Exception):
-    """A request the media plane refuses. `code` is stable and listed in docs/protocol.md.
+    """A request the media plane refuses. `code` is stable and listed in docs/protocol/errors.md.
 
     Codes: sdp_invalid, sdp_too_large, codec_unsupported, track_unknown, stream_unknown,
     stream_exists, kids_missing, answer_unexpected, setup_invalid, fingerprint_unsupported,

@@ -1,12 +1,13 @@
-"""`docs/protocol.md`, from the table of messages and the table of errors.
+"""The pages of `docs/protocol/`, from the table of messages and the table of errors.
 
-`python -m signaling.protocol.document` prints it.
+`python -m signaling.protocol.document FOLDER` writes them.
 """
 
 import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -45,7 +46,7 @@ def _limits() -> str:
         ("members named like a secret, anywhere", 0, "secret_refused"),
         ("bytes of a signal's type", signals.MAX_TYPE_BYTES, "signal_too_long"),
         ("bytes of a signal's data", f"{signals.MAX_DATA_BYTES:,}", "signal_too_long"),
-        ("bytes of a sealed signal", f"{signals.MAX_SEALED_BYTES:,}", "signal_too_long"),
+        ("bytes of an encrypted signal", f"{signals.MAX_SEALED_BYTES:,}", "signal_too_long"),
         ("messages of one client per second *", f"{_DEFAULTS.messages_per_s:g}", "rate_limited"),
         ("messages of one client at once *", _DEFAULTS.message_burst, "rate_limited"),
         ("bytes of one client per second *", f"{_DEFAULTS.bytes_per_s:,}", "rate_limited"),
@@ -68,69 +69,82 @@ def _limits() -> str:
     return "".join(f"| {what} | {limit} | `{code}` |\n" for what, limit, code in rows)
 
 
+_GENERATED = """\
+Generated from `signaling/protocol/messages.py` and `signaling/domain/errors.py` by `make docs`;
+edit those.
+"""
+
 _INTRODUCTION = f"""\
 # The signaling protocol, version 1
 
-Generated from `signaling/protocol/messages.py` and `signaling/domain/errors.py` by `make docs`;
-edit those.
+{_GENERATED}
+A client uses this protocol to join a session, publish, subscribe, send signals and moderate. No
+media and no key passes here: media flows over the peer connections that the messages negotiate,
+and encryption secrets stay in the clients (see [e2ee.md](../e2ee.md)).
 
-Clients speak it to join a session, publish, subscribe, signal and moderate. Media and its keys
-never pass here: media flows over the peer connections that are negotiated with it, secrets stay
-in the clients (see [e2ee.md](e2ee.md)).
+| page | contents |
+|---|---|
+| this page | transport, requests and answers, resuming, media, limits |
+| [Requests](requests.md) | each message of a client, and its answer |
+| [Messages of the server](server-messages.md) | answers and events |
+| [Parts of messages](parts.md) | types that several messages share |
+| [Errors and close codes](errors.md) | what the server refuses, and what a client does then |
 
 ## Transport
 
 `GET /v1/signal` opens a WebSocket (RFC 6455). The client names its encoding as the subprotocol;
-without one of these two the server refuses the upgrade:
+the server refuses an upgrade that names neither of these two:
 
 | subprotocol | one message is | byte strings |
 |---|---|---|
 | `{SUBPROTOCOL_MSGPACK}` | a binary frame with one MessagePack map | `bin` |
 | `{SUBPROTOCOL_JSON}` | a text frame with one JSON object, for debugging | base64 |
 
-A message is a map. Its member `t` names the message; the other members are in the tables below,
-in camelCase. Unknown members of a message are an error; unknown members of its parts are ignored,
-so that parts can grow. A member that is left out has the default of the table. There are no
-compression, no extension types, and no member stands twice in a map.
+A message is a map. Its member `t` names the message; the other members are in the tables of the
+following pages, in camelCase. An unknown member of a message is an error. An unknown member of a
+part is ignored, so that parts can grow. An absent member has the default of its table. Messages
+have no compression, no extension types and no duplicate members.
 
 ## Requests and answers
 
-- The first message is `hello`, within {_DEFAULTS.hello_timeout_ms:,} ms. The answer
-  is `welcome`, or `error` and the end of the WebSocket with the close code of the error table.
-- Every message of a client is a request and carries a number `id` of the client's choice (0 to
-  2^31-1; count up). The server answers each with exactly one message whose `re` is that number:
-  `error`, or the message that the table of requests names. Messages far beyond the rates are not
-  read; their `error` has no `re`, and who goes on sending them is closed (`message_flood`).
-- Messages of the server without `re` are events, in the order in which things happen.
-- A client may have many requests under way.
+- The first message is `hello`, within {_DEFAULTS.hello_timeout_ms:,} ms. The answer is `welcome`.
+  If the server refuses, the answer is `error`, and the WebSocket ends with the close code of the
+  error table.
+- Every message of a client is a request and carries a sequence number `id` that the client chooses
+  (0 to 2^31-1; count up). The server answers each request with exactly one message whose `re` is
+  that number: `error`, or the message that the table of requests names.
+- The server does not read messages far beyond the rate limits. Their `error` has no `re`, and a
+  client that continues is disconnected (`message_flood`).
+- Messages of the server without `re` are events. They arrive in the order in which things happen.
+- A client may have many requests outstanding.
 
 ## Keep-alive and resuming
 
 - The client sends `ping` every `keepAliveMs` of `welcome` ({_DEFAULTS.keep_alive_ms:,} unless
-  configured). After 2.5 silent intervals either side takes the WebSocket for lost.
-- A client whose WebSocket is lost stays in the session for `graceMs` ({_DEFAULTS.grace_ms:,} unless
-  configured), and its media goes on. It opens a new WebSocket and sends `hello` with the `resume`
-  of its last `welcome`. Each `resume` works once.
-- `welcome` with `resumed` true has the state of the session as it is now and a new `resume`.
-  Signals, answers and mutes that were missed follow it, and so does an unanswered
-  `downlinkOffer`. A connection that is gone is refused (`resume_unknown`), and nobody hears of it:
-  join, publish and subscribe again.
-- A WebSocket may be dead for seconds before either side knows. `received` of `hello` says how many
-  messages came over the last one after its `welcome`: what was sent after them is missed too and
-  follows. Requests after `lastRequest` of `welcome` did not come: send them again.
+  configured). After 2.5 silent intervals, either side treats the WebSocket as lost.
+- A client that loses its WebSocket stays in the session for `graceMs`
+  ({_DEFAULTS.grace_ms:,} unless configured), and its media continues. It opens a new WebSocket and
+  sends `hello` with the `resume` of its last `welcome`. Each `resume` works once.
+- `welcome` with `resumed` true has the current state of the session and a new `resume`. Missed
+  signals, answers and mutes follow, and so does an unanswered `downlinkOffer`.
+- If the connection no longer exists, the server refuses (`resume_unknown`) and no other client is
+  notified. The client then joins, publishes and subscribes again.
+- A WebSocket can be dead for seconds before either side notices. `received` of `hello` counts the
+  messages that arrived over the last WebSocket after its `welcome`; the server sends the later ones
+  again. Requests after `lastRequest` of `welcome` did not arrive: the client sends them again.
 - `bye` leaves at once: the others get `connectionDestroyed` with the reason `clientDisconnected`.
   After the grace time the reason is `networkDisconnected`.
 
 ## Media
 
-- Uplink: the client offers (`publish`), the server answers (`published`). The offer of a later
-  stream holds the m-lines of the earlier ones. `streamCreated` tells everybody, the publisher
-  too, when media can flow.
+- Uplink: the client offers (`publish`) and the server answers (`published`). The offer of a later
+  stream contains the m-lines of the earlier ones. `streamCreated` notifies every client, including
+  the publisher, when media can flow.
 - Downlink: after `subscribe` the server offers (`downlinkOffer`) and the client answers with the
   same `number` (`downlinkAnswer`). The server waits for the answer before its next offer.
-- On sealed sessions `e2ee.formats` of `hello` must hold `"{E2EE_FORMAT}"`, a `publish` must have
-  `e2eeFormat` `"{E2EE_FORMAT}"` and key ids (`kids`) for every track, and packets of frames that
-  are not sealed under a declared key are dropped (`notEncrypted`).
+- In an end-to-end encrypted session, `e2ee.formats` of `hello` must contain `"{E2EE_FORMAT}"`. A
+  `publish` must have `e2eeFormat` `"{E2EE_FORMAT}"` and key ids (`kids`) for every track. The
+  server drops packets of frames that are not encrypted under a declared key (`notEncrypted`).
 
 ## Limits
 
@@ -138,16 +152,28 @@ compression, no extension types, and no member stands twice in a map.
 |---|---|---|
 {_limits()}
 \\* unless configured otherwise, in the section `signaling` of the settings.
+"""
 
+_REQUESTS = f"""\
+# Requests
+
+{_GENERATED}
+Members named `id` (of requests) and `re` (of answers) are left out of the tables.
+
+| request | answered by |
+|---|---|
 """
 
 
-_ERRORS = """\
+_ERRORS = f"""\
+# Errors and close codes
+
+{_GENERATED}
 ## Errors
 
-`code` is stable and for programs; `message` is for people and may change. `name` and `number` are
-what the SDKs raise. The close code ends the WebSocket when a failed `hello` is the cause; later
-errors leave it open, but for those of a client that goes on breaking the rules.
+`code` is stable and for programs; `message` is for people and may change. The SDKs raise `name` and
+`number`. The close code ends the WebSocket when a `hello` fails. A later error leaves the WebSocket
+open, unless the client keeps breaking the rules.
 
 | code | name | number | close code | message |
 |---|---|---|---|---|
@@ -156,9 +182,10 @@ errors leave it open, but for those of a client that goes on breaking the rules.
 _ENDS = f"""
 ## Close codes
 
-"Ends": the client tells the application that it was disconnected, and does not come back by itself.
-"Comes back": the client takes its connection up again. Where the server does not know it any more,
-the Python client joins again; the browser's tells `networkDisconnected`, and the application does.
+"Ends": the client reports the end to the application and does not reconnect by itself.
+"Comes back": the client resumes its connection. If the server does not know the connection any
+more, the Python client joins again; the browser client ends with `networkDisconnected`, and the
+application decides.
 
 | code | meaning | the client |
 |---|---|---|
@@ -169,43 +196,55 @@ the Python client joins again; the browser's tells `networkDisconnected`, and th
 | 4000 + status | `hello` failed: the code of the error table | see the code |
 | 4400 | also after 20 invalid messages | ends |
 | 4403 | after `disconnected` with the reason `forceDisconnected` | ends |
-| {FLOOD} | went on sending more than it may (`message_flood`): the connection is gone | ends |
-| 4408 | silent, or taken up on another WebSocket (`networkDisconnected`) | comes back |
-| none | a client that does not read what it is sent is dropped | comes back |
+| {FLOOD} | kept sending beyond the rate limits (`message_flood`): the connection is gone | ends |
+| 4408 | silent, or resumed on another WebSocket (`networkDisconnected`) | comes back |
+| none | a client that does not read its messages is dropped | comes back |
 """
 
 _LAST_CLIENT_CODE = ErrorCode.TRANSPORT_CLOSED
 
 
-def document() -> str:
-    """The whole page."""
-    parts = [struct for struct in all_structs() if not is_message(struct)]
-    blocks = [
-        _INTRODUCTION,
-        "## Requests\n\n",
-        _request_table(),
-        *(_section(struct_of(cls)) for cls in CLIENT_MESSAGES),
-        "\n## Messages of the server\n",
-        *(_section(struct_of(cls)) for cls in SERVER_MESSAGES),
-        "\n## Parts of messages\n",
-        *(_section(struct) for struct in parts),
-        "\n",
-        _ERRORS,
-        *(_error_line(code) for code in _client_codes()),
-        _by_request(),
-        _ENDS,
-    ]
-    return "".join(blocks)
+def pages() -> dict[str, str]:
+    """The text of each page, by its file name."""
+    return {
+        "index.md": _INTRODUCTION,
+        "requests.md": "".join(
+            [_REQUESTS, _request_table(), *(_section(struct_of(cls)) for cls in CLIENT_MESSAGES)]
+        ),
+        "server-messages.md": "".join(
+            [
+                f"# Messages of the server\n\n{_GENERATED}",
+                *(_section(struct_of(cls)) for cls in SERVER_MESSAGES),
+            ]
+        ),
+        "parts.md": "".join(
+            [f"# Parts of messages\n\n{_GENERATED}", *(_section(struct) for struct in _PARTS)]
+        ),
+        "errors.md": "".join(
+            [_ERRORS, *(_error_line(code) for code in _client_codes()), _by_request(), _ENDS]
+        ),
+    }
+
+
+def write(folder: Path) -> None:
+    """Makes `folder` hold these pages and no others."""
+    texts = pages()
+    folder.mkdir(exist_ok=True)
+    for path in folder.glob("*.md"):
+        if path.name not in texts:
+            path.unlink()
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def _request_table() -> str:
-    lines = ["| request | answered by |\n|---|---|\n"]
-    for cls in CLIENT_MESSAGES:
-        answer = _ANSWERS.get(_tag(cls), "ok")
-        lines.append(f"| {_link(_tag(cls))} | {_link(answer)} |\n")
-    return "".join(lines)
+    return "".join(
+        f"| {_link(_tag(cls))} | {_link(_ANSWERS.get(_tag(cls), 'ok'))} |\n"
+        for cls in CLIENT_MESSAGES
+    )
 
 
+_PARTS = [struct for struct in all_structs() if not is_message(struct)]
 _ANSWERS = {
     "hello": "welcome",
     "publish": "published",
@@ -223,11 +262,11 @@ def _title(struct: shape.StructType) -> str:
 
 
 def _link(title: str) -> str:
-    return f"[`{title}`](#{title.lower()})"
+    return f"[`{title}`]({_PAGE_OF[title]}#{title.lower()})"
 
 
 def _section(struct: shape.StructType) -> str:
-    lines = [f"\n### {_title(struct)}\n\n{_prose(struct)}\n"]
+    lines = [f"\n## {_title(struct)}\n\n{_prose(struct)}\n"]
     fields = [field for field in struct.fields if field.name not in {"id", "re"}]
     if not fields:
         return "".join(lines)
@@ -253,6 +292,11 @@ def _wire_name(name: str) -> str:
     return head + "".join(word.capitalize() for word in tail)
 
 
+_PAGE_OF = {
+    **{_tag(cls): "requests.md" for cls in CLIENT_MESSAGES},
+    **{_tag(cls): "server-messages.md" for cls in SERVER_MESSAGES},
+    **{_title(struct): "parts.md" for struct in _PARTS},
+}
 _TITLES = {struct.cls.__name__: _title(struct) for struct in all_structs()}
 
 
@@ -340,4 +384,4 @@ def _by_request() -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(document())
+    write(Path(sys.argv[1]))

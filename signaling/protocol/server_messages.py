@@ -29,7 +29,7 @@ class Ok(Message, frozen=True):
 
 class Error(Message, frozen=True):
     """`re` is absent when no request caused it. `code` is stable, `name` is what the SDKs
-    raise (docs/protocol.md has the table), `number` the numeric code of OpenTok."""
+    raise (docs/protocol/errors.md has the table), `number` the numeric code of OpenTok."""
 
     code: str
     name: str

@@ -212,7 +212,10 @@ test('who did not leave comes back, whatever the server says of it', async () =>
 });
 
 test('every error of the protocol is said in a sentence of the page', async () => {
-  const protocol = await readFile(new URL('../../docs/protocol.md', import.meta.url), 'utf8');
+  const protocol = await readFile(
+    new URL('../../docs/protocol/errors.md', import.meta.url),
+    'utf8',
+  );
   const names = [...protocol.matchAll(/^\| `\w+` \| `(OT_\w+)` \| \d+ \| \d+ \|/gm)];
   assert.ok(names.length > 30);
   const page = await visit('chromium');

@@ -16,7 +16,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
 Roles = opentok.Roles
-# What a role may do: publish, subscribe, signal, moderate (docs/protocol.md).
+# What a role may do: publish, subscribe, signal, moderate (docs/protocol/requests.md).
 MAY = {
     Roles.subscriber: (False, True, False, False),
     Roles.publisher: (True, True, True, False),

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import fields
 
 from signaling.domain.errors import ErrorCode
-from signaling.protocol.document import document
+from signaling.protocol.document import pages, write
 from signaling.protocol.shapes import CLIENT_MESSAGES, SERVER_MESSAGES, all_structs
 from signaling.protocol.typescript import typescript
 from signaling.websocket import CLOSE_CODES, MAX_INVALID_MESSAGES
@@ -14,8 +14,15 @@ from signaling.websocket import CLOSE_CODES, MAX_INVALID_MESSAGES
 ROOT = Path(__file__).parents[3]
 
 
-def test_the_page_about_the_protocol_is_not_stale() -> None:
-    assert (ROOT / "docs/protocol.md").read_text(encoding="utf-8") == document(), "run: make docs"
+def test_the_pages_about_the_protocol_are_not_stale() -> None:
+    found = {path.name: path.read_text() for path in (ROOT / "docs/protocol").iterdir()}
+    assert found == pages(), "run: make docs"
+
+
+def test_a_page_that_is_generated_no_longer_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "gone.md").write_text("# Gone\n")
+    write(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == set(pages())
 
 
 def test_the_types_of_the_browser_sdk_are_not_stale() -> None:
@@ -27,9 +34,9 @@ def test_the_types_of_the_browser_sdk_are_not_stale() -> None:
 def test_every_message_and_part_has_its_section_with_each_member(struct: object) -> None:
     cls = struct.cls
     title = struct.tag or cls.__name__
-    _, found, rest = document().partition(f"\n### {title}\n")
+    _, found, rest = "".join(pages().values()).partition(f"\n## {title}\n")
     assert found
-    section = rest.partition("\n### ")[0]
+    section = rest.partition("\n## ")[0]
     for field in fields(cls):
         if field.name not in {"id", "re"}:
             assert f"| `{field.encode_name}` |" in section
@@ -43,15 +50,15 @@ def test_every_message_stands_in_the_unions_of_the_types() -> None:
 
 @pytest.mark.parametrize("code", ["rate_limited", "e2ee_required", "transport_closed"])
 def test_codes_that_clients_meet_are_in_the_table_of_errors(code: str) -> None:
-    assert f"| `{ErrorCode(code).value}` | `OT_" in document()
+    assert f"| `{ErrorCode(code).value}` | `OT_" in pages()["errors.md"]
 
 
 def test_codes_of_rest_alone_are_not_on_the_page() -> None:
-    assert "e2ee_never_archived" not in document()
+    assert "e2ee_never_archived" not in "".join(pages().values())
 
 
 def test_the_codes_that_close_a_websocket_are_on_the_page() -> None:
-    table = document().partition("## Close codes")[2]
+    table = pages()["errors.md"].partition("## Close codes")[2]
     for reason, code in CLOSE_CODES.items():
         (line,) = (line for line in table.splitlines() if line.startswith(f"| {int(code)} |"))
         assert f"`{reason}`" in line

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 MAX_DECLARED_KIDS: Final = 8
-"""Of one track (docs/protocol.md)."""
+"""Of one track (docs/protocol/parts.md)."""
 
 
 @dataclass(slots=True)

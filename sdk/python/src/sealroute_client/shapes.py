@@ -1,4 +1,4 @@
-"""What a message of the server must look like (docs/protocol.md). The one place that looks: behind
+"""What a message of the server must look like (docs/protocol/). The one place that looks: behind
 it the members that a kind of message must have are there, and have their types.
 
 Members that are not named here pass, so that messages can grow; so do messages of unknown kinds.

@@ -7,7 +7,7 @@ import type { ClientMessage, ServerMessage } from './messages';
 
 export const SUBPROTOCOL = 'sealroute.v1.msgpack';
 const MAX_MESSAGE_BYTES = 1_048_576;
-/** What the server takes (docs/protocol.md, "Limits"). */
+/** What the server takes (docs/protocol/index.md, "Limits"). */
 const MAX_REQUEST_BYTES = 262_144;
 
 export function encodeMessage(message: ClientMessage): Uint8Array<ArrayBuffer> {

@@ -1,4 +1,4 @@
-/** When a lost WebSocket ends the stay, and what is said of it (docs/protocol.md, "Close codes"). Pure. */
+/** When a lost WebSocket ends the stay, and what is said of it (docs/protocol/errors.md, "Close codes"). Pure. */
 import { type OTError, otError } from '../errors';
 import type { Disconnected } from './messages';
 

@@ -1,4 +1,4 @@
-/** Every end of a WebSocket that docs/protocol.md knows, as an application meets it. */
+/** Every end of a WebSocket that docs/protocol/errors.md knows, as an application meets it. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
@@ -8,7 +8,9 @@ import { type FakeClock, Random } from '../support';
 import { installBrowser } from '../session/fake-browser';
 import { FakeServer } from '../session/fake-server';
 
-const PROTOCOL = readFileSync('../../docs/protocol.md', 'utf8');
+const PROTOCOL = ['errors', 'server-messages']
+  .map((page) => readFileSync(`../../docs/protocol/${page}.md`, 'utf8'))
+  .join('\n');
 
 /** The cells of the first table behind a title, without its head. */
 function tableOf(title: string): string[][] {
@@ -32,7 +34,7 @@ const ERRORS = tableOf('## Errors').map(
     closeCode: Number(closeCode),
   }),
 );
-const REASONS = [...(tableOf('### disconnected')[0]?.[1] ?? '').matchAll(/"(\w+)"/g)].map(
+const REASONS = [...(tableOf('## disconnected')[0]?.[1] ?? '').matchAll(/"(\w+)"/g)].map(
   ([, reason]) => reason ?? '',
 );
 

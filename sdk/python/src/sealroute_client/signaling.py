@@ -31,7 +31,7 @@ VERSION: Final = "0.1.0"
 REQUEST_TIMEOUT_S: Final = 15.0
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
 MAX_REQUEST_BYTES: Final = 262_144
-"""What the server takes (docs/protocol/index.md, "Limits"); for more it would close the WebSocket."""
+"""What the server takes (docs/protocol/index.md, "Limits"). It closes the WebSocket for more."""
 RESUME_UNKNOWN: Final = "resume_unknown"
 FIRST_BACKOFF_S: Final = 0.2
 MAX_BACKOFF_S: Final = 1.0
@@ -61,8 +61,8 @@ FINAL: Final[dict[int, SealrouteError | None]] = {
     4403: None,
     4430: MessageFlood("This client sent more than the server allows and was disconnected"),
 }
-"""Close codes (docs/protocol/errors.md) of who must not come back: the same would happen again. After any
-other, and without one, the client takes its connection up again."""
+"""Close codes (docs/protocol/errors.md) after which the client must not come back: the same would
+happen again. After any other, and without one, it resumes its connection."""
 
 Message = dict[str, object]
 

@@ -1,25 +1,30 @@
 """`sealroute callbacks …`: registrations, a shot to try a receiver, and what was given up."""
 
 import argparse
+import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from config.settings import CallbackSettings
 from signaling.administration import existing_project
 from signaling.callbacks import registration
+from signaling.callbacks.journal import not_queued
 from signaling.callbacks.sender import Result, Sent
-from signaling.callbacks.service import open_sender, target_policy
+from signaling.callbacks.service import journal_folder, open_sender, target_policy
 from signaling.domain.callbacks import (
     EVENT_NAMES,
     EVERY,
     GROUPS,
     Callback,
+    Occurrence,
     checked_url,
     sample,
     signature_secret,
+    wanting,
 )
 from signaling.domain.deliveries import DeadLetter, QueueFigures
 from signaling.domain.effects import EventName
@@ -140,23 +145,34 @@ class CallbackCommands:
         return Shot(url, sent, int((time.monotonic() - begin_s) * 1000))
 
     def queue(self, arguments: argparse.Namespace) -> int:
-        async def work(store: Store) -> "tuple[QueueFigures, tuple[DeadLetter, ...]]":
-            owner = await _owner(store, arguments.api_key)
-            figures = await store.callbacks.queue_figures()
-            return figures, await store.callbacks.dead_letters(owner, MAX_SHOWN)
+        folder = journal_folder(Path(self._shell.settings_of(arguments).storage.data_dir))
 
-        figures, letters = self._run(arguments, work)
+        async def work(store: Store) -> "tuple[QueueFigures, int, tuple[DeadLetter, ...]]":
+            owner = await _owner(store, arguments.api_key)
+            # The journal first: what moves on meanwhile is counted twice rather than not at all.
+            events = await asyncio.to_thread(not_queued, folder, self._shell.now_ms())
+            coming = await _deliveries_of(store, events)
+            figures = (await store.callbacks.queue_figures()).and_coming(coming)
+            return figures, len(coming), await store.callbacks.dead_letters(owner, MAX_SHOWN)
+
+        figures, in_journal, letters = self._run(arguments, work)
         age_s = 0.0
         if figures.oldest_ms is not None:
             age_s = (self._shell.now_ms() - figures.oldest_ms) / 1000
         lines = [
             f"{figures.waiting} waiting, the oldest for {age_s:.0f} s; {figures.dead} given up"
         ]
+        if in_journal:
+            lines[0] += f"; {in_journal} of those waiting are not in the outbox yet"
         lines += [
             f"{one.id:>8}  {one.event:20} {one.attempts:3} attempts  {one.result:20} {one.url}"
             for one in letters
         ]
-        document = {**asdict(figures), "givenUp": [asdict(one) for one in letters]}
+        document = {
+            **asdict(figures),
+            "notInOutbox": in_journal,
+            "givenUp": [asdict(one) for one in letters],
+        }
         self._shell.show(arguments, document, "\n".join(lines))
         return 0
 
@@ -182,6 +198,13 @@ class CallbackCommands:
 async def _owner(store: Store, identity: str | None) -> str | None:
     """The project that is meant, by either of its names; None for all."""
     return None if identity is None else (await existing_project(store, identity)).api_key
+
+
+async def _deliveries_of(store: Store, events: "Sequence[Occurrence]") -> list[int]:
+    """When each delivery that these events are going to be happened: one for each registration."""
+    projects = {one.project_id for one in events}
+    known = {name: await store.callbacks.callbacks_of(name) for name in projects}
+    return [one.at_ms for one in events for _ in wanting(known[one.project_id], one.event)]
 
 
 async def _urls(store: Store, project: Project, event: EventName, url: str | None) -> list[str]:

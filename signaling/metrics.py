@@ -136,6 +136,11 @@ class Metrics:
             "Callbacks in the outbox, of all nodes on its storage.",
             registry=registry,
         )
+        self.callback_events_not_queued = Gauge(
+            "sealroute_callback_events_not_queued",
+            "Events of this node that are in its journal and not in the outbox yet.",
+            registry=registry,
+        )
         self.callbacks_oldest_seconds = Gauge(
             "sealroute_callbacks_oldest_age_seconds",
             "How long ago the oldest waiting callback happened.",

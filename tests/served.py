@@ -42,7 +42,7 @@ class Server:
     def ask(self, *words: str) -> dict:
         command = [sys.executable, "-m", "signaling", *words, "--json"]
         done = subprocess.run(
-            [*command, "--data-dir", str(self.folder)], check=True, capture_output=True, timeout=20
+            [*command, "--data-dir", str(self.folder)], check=True, capture_output=True, timeout=60
         )
         return json.loads(done.stdout)
 

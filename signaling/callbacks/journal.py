@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 _LOCK = "lock"
 _ENDINGS = (".0.jsonl", ".1.jsonl")
 _OPEN = ".open.jsonl"
+_OVER = ".over.jsonl"
+"""The same file of a process that is known to be dead: what stands open there has ended."""
 
 
 class Journal:
@@ -50,20 +52,17 @@ class Journal:
     def _adopt(self, folder: Path, now_ms: int) -> Iterator[Occurrence]:
         """Reads what processes that live no more have left, and keeps it from others."""
         for first in sorted(folder.glob(f"*{_ENDINGS[0]}"), key=_age):
-            descriptor = os.open(first, os.O_RDONLY)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(descriptor)
+            descriptor = _lock_of_dead(first)
+            if descriptor is None:
                 continue
             self._adopted_locks.append(descriptor)
             stem = first.name.removesuffix(_ENDINGS[0])
             paths = [first, folder / f"{stem}{_ENDINGS[1]}"]
-            presence = folder / f"{stem}{_OPEN}"
-            yield from _in_order(paths)
-            # The last event may have reached one of the files alone.
-            yield from endings(still_open(_in_order([presence, *paths])).values(), now_ms)
-            self._adopted += [*paths, presence, presence.with_suffix(".new")]
+            presence, over = folder / f"{stem}{_OPEN}", folder / f"{stem}{_OVER}"
+            if presence.exists():
+                presence.replace(over)
+            yield from _left_by(paths, over, now_ms)
+            self._adopted += [*paths, over, presence.with_suffix(".new")]
 
     def write(self, happened: Occurrence) -> None:
         """Keeps an event. Errors: `OSError` when the disk does not take it."""
@@ -99,6 +98,54 @@ class Journal:
         self._adopted_locks.clear()
 
 
+def not_queued(folder: Path, now_ms: int) -> tuple[Occurrence, ...]:
+    """What the journals of a folder hold for the outbox, those of living processes too: for
+    whoever looks from outside. An event that is on its way may be in both by then.
+
+    Errors: `OSError` when the folder can not be read.
+    """
+    if not folder.exists():
+        return ()
+    with _locked(folder / _LOCK):
+        return tuple(_all_not_queued(folder, now_ms))
+
+
+def _all_not_queued(folder: Path, now_ms: int) -> Iterator[Occurrence]:
+    for first in sorted(folder.glob(f"*{_ENDINGS[0]}"), key=_age):
+        stem = first.name.removesuffix(_ENDINGS[0])
+        paths = [first, folder / f"{stem}{_ENDINGS[1]}"]
+        presence, over = folder / f"{stem}{_OPEN}", folder / f"{stem}{_OVER}"
+        lock = _lock_of_dead(first)
+        if lock is not None:
+            os.close(lock)
+        if lock is not None or over.exists():
+            yield from _left_by(paths, presence if presence.exists() else over, now_ms)
+        else:
+            yield from _in_order(paths)
+
+
+def _lock_of_dead(first: Path) -> int | None:
+    """The lock on a journal whose process is gone, by its first file; None: it lives, or has just
+    ended well. Asked while the folder is locked: no start takes a look for a life."""
+    try:
+        descriptor = os.open(first, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _left_by(paths: list[Path], presence: Path, now_ms: int) -> Iterator[Occurrence]:
+    """What a dead process has not queued, and the ends of what it took along."""
+    yield from _in_order(paths)
+    # The last event may have reached one of the files alone.
+    yield from endings(still_open(_in_order([presence, *paths])).values(), now_ms)
+
+
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Held while files are found and made, so that no start adopts what another one makes."""
@@ -117,17 +164,24 @@ def _create(path: Path) -> int:
 
 
 def _age(path: Path) -> int:
-    return path.stat().st_mtime_ns
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0  # a process that ends well removes its files
 
 
 def _in_order(paths: list[Path]) -> list[Occurrence]:
-    lines = [line for path in paths if path.exists() for line in _lines(path)]
+    lines = [line for path in paths for line in _lines(path)]
     return [happened for _, happened in sorted(lines, key=lambda line: line[0])]
 
 
 def _lines(path: Path) -> Iterator[tuple[int, Occurrence]]:
     """The events of a file. A line cut short by a failing machine is left out, and said."""
-    for line in path.read_bytes().splitlines():
+    try:
+        whole = path.read_bytes()
+    except FileNotFoundError:
+        return
+    for line in whole.splitlines():
         try:
             number, happened = _read(json.loads(line))
         except (ValueError, TypeError, KeyError):

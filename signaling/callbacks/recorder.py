@@ -50,6 +50,7 @@ class Recorder:
         self._spool: deque[Occurrence] = deque(journal.leftovers)
         self._wake = asyncio.Event()
         self.on_queued: Callable[[], None] = _nobody
+        self._show()
         if self._spool:
             log.info("callbacks of an earlier run are taken up", events=len(self._spool))
             self._wake.set()
@@ -66,7 +67,11 @@ class Recorder:
             # It may still get through; a kill before that would lose it.
             log.error("the callback journal can not be written", reason=failure.strerror)  # noqa: TRY400
         self._spool.append(happened)
+        self._show()
         self._wake.set()
+
+    def _show(self) -> None:
+        self._metrics.callback_events_not_queued.set(len(self._spool))
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -92,6 +97,7 @@ class Recorder:
                 break
         for _ in batch:
             self._spool.popleft()
+        self._show()
         self._journal.done()
         self.on_queued()
 

@@ -17,9 +17,12 @@ from signaling.clock import Clock
 from signaling.metrics import Metrics
 from signaling.storage.base import Store
 
-JOURNAL_FOLDER = "callbacks"
 _HOUR_MS = 3_600_000
 _CLOSE_S = 3.0
+
+
+def journal_folder(data_dir: Path) -> Path:
+    return data_dir / "callbacks"
 
 
 def target_policy(settings: CallbackSettings) -> TargetPolicy:
@@ -46,7 +49,7 @@ async def running_callbacks(
     """Records and delivers inside the block; at its end what was recorded is in the outbox."""
     sender = open_sender(settings)
     now_ms = int(clock.unix_s() * 1000)
-    journal = await asyncio.to_thread(Journal, data_dir / JOURNAL_FOLDER, now_ms)
+    journal = await asyncio.to_thread(Journal, journal_folder(data_dir), now_ms)
     bounds = Bounds(settings.max_waiting_per_project, settings.give_up_after_h * _HOUR_MS)
     recorder = Recorder(store, journal, clock, metrics, bounds)
     limits = DeliveryLimits(

@@ -1,6 +1,7 @@
 """Deliveries of callbacks as the outbox keeps them. Times are Unix milliseconds."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from signaling.domain.callbacks import Callback, Occurrence, origin_of
 
@@ -70,6 +71,12 @@ class QueueFigures:
     waiting: int
     oldest_ms: int | None
     dead: int
+
+    def and_coming(self, happened_ms: Sequence[int]) -> "QueueFigures":
+        """With deliveries that are not queued yet, by when they happened."""
+        known = () if self.oldest_ms is None else (self.oldest_ms,)
+        oldest_ms = min((*known, *happened_ms), default=None)
+        return replace(self, waiting=self.waiting + len(happened_ms), oldest_ms=oldest_ms)
 
 
 def new_delivery(

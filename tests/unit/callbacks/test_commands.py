@@ -8,7 +8,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 import vonage_jwt
 
+from signaling.callbacks.journal import Journal
+from signaling.callbacks.service import journal_folder
 from signaling.command_line import main
+from signaling.domain.callbacks import Occurrence
 from signaling.domain.deliveries import NewDelivery, Outcome
 from signaling.session_doctor import describe
 from signaling.storage.sqlite import open_sqlite
@@ -132,6 +135,21 @@ def test_what_was_given_up_is_listed_and_queued_again(shell):
     assert shell("callbacks", "retry", *words)[1] == {"queued": 1}
     _, queue, _ = shell("callbacks", "queue")
     assert (queue["waiting"], queue["dead"]) == (1, 0)
+
+
+def test_what_a_killed_server_left_in_its_journal_waits_too(shell):
+    words = ("--api-key", shell.key)
+    for path in "xy":
+        shell("callbacks", "add", *words, "--url", f"https://app.example/{path}")
+    silent = Journal(journal_folder(shell.data_dir), 0)
+    silent.write(Occurrence("e1", "another", "s", "sessionDestroyed", 1, {}))
+    silent.write(Occurrence("e2", shell.key, "s", "sessionDestroyed", 2_000, {}))
+    silent.close(empty=False)
+    _, queue, _ = shell("callbacks", "queue")
+    assert (queue["waiting"], queue["notInOutbox"], queue["oldest_ms"]) == (2, 2, 2_000)
+    assert (
+        "2 of those waiting are not in the outbox" in shell("callbacks", "queue", as_json=False)[1]
+    )
 
 
 def test_the_doctor_of_sessions_says_when_there_is_no_session_or_no_server(shell):

@@ -342,6 +342,14 @@ async def test_a_spool_that_is_full_is_counted(world, monkeypatch):
     assert world.count("callback_events_lost_total", reason="spool_full") == 3
 
 
+async def test_events_that_are_not_queued_yet_are_measured(world):
+    world.tell("s")
+    world.tell("s")
+    assert world.count("callback_events_not_queued") == 2
+    await world.flush()
+    assert world.count("callback_events_not_queued") == 0
+
+
 async def test_figures_of_the_queue_are_measured(world):
     await world.register()
     world.receiver.answers["http://app.test/x"] = BROKEN

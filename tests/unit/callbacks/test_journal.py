@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from signaling.callbacks.journal import Journal
+from signaling.callbacks.journal import Journal, not_queued
 from signaling.domain.callbacks import Occurrence
 
 ROOT = Path(__file__).parents[3]
@@ -97,7 +97,7 @@ def test_a_line_that_was_cut_short_is_left_out(tmp_path):
 
 WRITER = """
 import pathlib, sys
-from signaling.callbacks.journal import Journal
+from signaling.callbacks.journal import Journal, not_queued
 from signaling.domain.callbacks import Occurrence
 journal = Journal(pathlib.Path(sys.argv[1]), 0)
 number = 0
@@ -200,3 +200,31 @@ def test_the_file_of_the_open_stays_small_and_right_however_long_it_lives(tmp_pa
     assert [one.event for one in heir.leftovers] == ["connectionDestroyed", "sessionDestroyed"]
     assert heir.leftovers[0].details["connection"] == {"id": "3000"}
     heir.close(empty=True)
+
+
+def named(events):
+    return [(one.event, one.details["connection"]["id"]) for one in events]
+
+
+def test_whoever_looks_from_outside_sees_what_is_not_queued_of_the_living_and_the_dead(tmp_path):
+    """What a dead process took along has ended, whether a living one has adopted it or not."""
+    assert not_queued(tmp_path / "none", 7) == ()
+    dead = Journal(tmp_path, 1)
+    dead.write(life("connectionCreated", "a"))
+    dead.turn()
+    dead.done()
+    assert not_queued(tmp_path, 7) == ()
+    die(dead)
+    assert named(not_queued(tmp_path, 7)) == [("connectionDestroyed", "a")]
+    living = Journal(tmp_path, 7)
+    living.write(life("connectionCreated", "b"))
+    seen = [("connectionDestroyed", "a"), ("connectionCreated", "b")]
+    assert named(not_queued(tmp_path, 7)) == seen
+    # To look changes nothing: neither for the living nor for the next start.
+    die(living)
+    last = Journal(tmp_path, 9)
+    assert named(last.leftovers) == [*seen, ("connectionDestroyed", "b")]
+    last.turn()
+    last.done()
+    assert not_queued(tmp_path, 9) == ()
+    last.close(empty=True)

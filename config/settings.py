@@ -41,7 +41,8 @@ class HttpSettings:
     )
     read_timeout_ms: int = knob(
         8_000,
-        "Time for each of TLS handshake, request head and body. Slow links against slowloris.",
+        "Time for a request as a whole: TLS handshake, head and body together. Slow links against"
+        " slowloris.",
         100,
         120_000,
     )
@@ -218,7 +219,12 @@ class SignalingSettings:
     joins_per_s: float = knob(
         500.0, "Joins per second into one session; more wait for the next second.", 1, 100_000
     )
-    hello_timeout_ms: int = knob(8_000, "Time for the first message.", 100, 120_000)
+    hello_timeout_ms: int = knob(
+        8_000,
+        "Time for the first message, with the TLS handshake and the head before it.",
+        100,
+        120_000,
+    )
     keep_alive_ms: int = knob(
         10_000, "How often clients ping. Shorter finds dead ones sooner.", 500, 120_000
     )

@@ -28,7 +28,8 @@ TOLD_EVERY_S = 10.0
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _NO_SUCH_FAMILY = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
-Protocol = Callable[[Place | None], asyncio.Protocol]
+Protocol = Callable[[Place | None, float], asyncio.Protocol]
+"""Of a place and the time of the loop at which it was given."""
 
 
 class Reception:
@@ -61,10 +62,12 @@ class Reception:
         """False: nobody gave way."""
         return self._gate is not None and self._gate.make_room()
 
-    async def connect(self, accepted: socket.socket, place: Place | None) -> None:
+    async def connect(
+        self, accepted: socket.socket, place: Place | None, accepted_s: float
+    ) -> None:
         """Errors: `OSError` when the handshake fails or takes too long."""
         await asyncio.get_running_loop().connect_accepted_socket(
-            partial(self._protocol, place),
+            partial(self._protocol, place, accepted_s),
             accepted,
             ssl=self._tls,
             ssl_handshake_timeout=None if self._tls is None else self._handshake_s,
@@ -82,18 +85,19 @@ class Reception:
 class _Arrival:
     """A socket until it is a connection."""
 
-    __slots__ = ("_began", "_reception", "_socket", "place", "task")
+    __slots__ = ("_accepted_s", "_began", "_reception", "_socket", "place", "task")
 
     def __init__(self, accepted: socket.socket, reception: Reception) -> None:
         self._socket, self._reception = accepted, reception
         self._began = False
+        self._accepted_s = asyncio.get_running_loop().time()
         self.place: Place | None = None
         self.task: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         self._began = True
         try:
-            await self._reception.connect(self._socket, self.place)
+            await self._reception.connect(self._socket, self.place, self._accepted_s)
         except OSError:
             self._leave()
             self._reception.failed()

@@ -29,6 +29,9 @@ MAX_FIELD_BYTES = 16_384
 """Of one header: tokens of the SDKs travel in them."""
 BACKLOG = 1_024
 """Connections that the kernel holds until they are accepted; a flood must leave room for others."""
+LINGERING_S = 1.0
+"""How long the rest of a body that nobody wants is read, on top of the time for the request:
+whoever still sends has to find the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +61,17 @@ class _Connection(WebSocketConnection):
         self,
         manager: "_Server",
         place: Place | None,
+        accepted_s: float,
         **options: Any,  # noqa: ANN401 - the library's
     ) -> None:
         deadlines = manager.deadlines
-        super().__init__(manager, keepalive_timeout=deadlines.idle_s, **options)
+        super().__init__(
+            manager,
+            keepalive_timeout=deadlines.idle_s,
+            lingering_time=LINGERING_S,
+            **options,
+        )
+        self.began_s = accepted_s
         self._gate, self._places = manager.gate, manager.places
         self.place = place
         self.bucket: Bucket | None = None
@@ -81,6 +91,8 @@ class _Connection(WebSocketConnection):
         requests = self._request_count
         # Who waits for a request waits for its head; bytes of a body come while one is handled.
         waits = self._waiter is not None and not self._waiter.done()
+        if waits and self._head_deadline is None:
+            self.began_s = self._loop.time()
         super().data_received(data)
         if self._request_count != requests:
             self._forget_head()
@@ -98,7 +110,8 @@ class _Connection(WebSocketConnection):
             self.transport.abort()
 
     def _expect_head(self) -> None:
-        self._head_deadline = self._loop.call_later(self._deadlines.head_s, self._drop)
+        by_s = self.began_s + self._deadlines.head_s
+        self._head_deadline = self._loop.call_at(by_s, self._drop)
 
     def _forget_head(self) -> None:
         if self._head_deadline is not None:
@@ -130,6 +143,9 @@ class _Connection(WebSocketConnection):
             if transport is not None:
                 transport.abort()
             return resp, True
+        finally:
+            # The next request may be here already: it has waited for its turn.
+            self.began_s = self._loop.time()
 
     def handle_error(
         self,
@@ -205,8 +221,8 @@ class _Server(web.Server):
         )
         self.deadlines, self.gate, self.places = deadlines, gates.requests, gates.connections
 
-    def connection(self, place: Place | None) -> _Connection:
-        return _Connection(self, place, loop=self._loop, **self._kwargs)
+    def connection(self, place: Place | None, accepted_s: float) -> _Connection:
+        return _Connection(self, place, accepted_s, loop=self._loop, **self._kwargs)
 
 
 @dataclass(frozen=True, slots=True)

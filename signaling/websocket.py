@@ -180,7 +180,9 @@ class WebSocketGate:
     async def _welcome(self, way: _Way, origin: str | None) -> _Client | None:
         """Errors: those of the first message, of admission and of joining."""
         try:
-            async with asyncio.timeout(self._signaling.hello_timeout_ms / 1000):
+            # The handshake of TLS and the head before it are the client's time too.
+            allowed_s = way.connection.time_left(self._signaling.hello_timeout_ms / 1000)
+            async with asyncio.timeout(allowed_s):
                 frame = await self._first_message(way)
         except TimeoutError:
             raise PeerProtocolError(

@@ -18,6 +18,8 @@ _CLOSE = b"\x88\x02"
 _TOO_BIG = 1009
 
 _LINGER_S = 0.5
+LEAST_S = 1.0
+"""What a client always has to go on with its request: the server's own turn may have been long."""
 MOST_AT_ONCE = 4_096
 """Bytes that are parsed before others have their turn: a segment may hold 40,000 empty frames."""
 
@@ -25,13 +27,15 @@ MOST_AT_ONCE = 4_096
 class WebSocketConnection(RequestHandler):
     """`overran`: it sent more than a stranger may. `on_writable` is called when what waited in
     the transport has gone down; `writing_paused` until then. `place`: among the connections of
-    strangers, while it is one."""
+    strangers, while it is one. `began_s`, by the loop's clock: when the present request began; the
+    first one begins with the connection."""
 
     __slots__ = (
         "_hung_up",
         "_stranger",
         "_upgrade_answered",
         "_waiting",
+        "began_s",
         "on_writable",
         "overran",
         "place",
@@ -43,9 +47,15 @@ class WebSocketConnection(RequestHandler):
         self._hung_up = False
         self._upgrade_answered = False
         self._waiting = bytearray()
+        self.began_s = self._loop.time()
         self.on_writable: Callable[[], None] | None = None
         self.overran = False
         self.place: Place | None = None
+
+    def time_left(self, allowed_s: float) -> float:
+        """Of what a client has for a request from its first byte to its last."""
+        left = allowed_s - (self._loop.time() - self.began_s)
+        return min(allowed_s, max(LEAST_S, left))
 
     def await_client(self) -> None:
         """The client's turn: to send a body or a first message, or to read an answer."""

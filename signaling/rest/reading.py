@@ -29,7 +29,7 @@ async def read_body(request: web.Request, limit: int, timeout_s: float) -> bytes
     refuse_compressed(request)
     body = bytearray()
     try:
-        async with asyncio.timeout(timeout_s):
+        async with time_for(request, timeout_s):
             async for chunk in body_chunks(request):
                 body += chunk
                 if len(body) > limit:
@@ -37,6 +37,14 @@ async def read_body(request: web.Request, limit: int, timeout_s: float) -> bytes
     except TimeoutError as cause:
         raise BadRequest(ErrorCode.BODY_INVALID, "The body took too long.") from cause
     return bytes(body)
+
+
+def time_for(request: web.Request, timeout_s: float) -> asyncio.Timeout:
+    """For a body, of what there is for the whole request: its head has used some of it."""
+    connection = request.protocol
+    if isinstance(connection, WebSocketConnection):
+        timeout_s = connection.time_left(timeout_s)
+    return asyncio.timeout(timeout_s)
 
 
 async def body_chunks(request: web.Request) -> AsyncIterator[bytes]:

@@ -5,7 +5,6 @@ token of the session. The answer's `Location` ends it with DELETE. Who comes thi
 Connection like any other: REST, callbacks and moderation see no difference.
 """
 
-import asyncio
 import hashlib
 import hmac
 import secrets
@@ -28,7 +27,7 @@ from signaling.domain.tokens import Admission
 from signaling.metrics import Metrics
 from signaling.rest import whip_requests as requests
 from signaling.rest.answers import error_answer
-from signaling.rest.reading import body_chunks
+from signaling.rest.reading import body_chunks, time_for
 from signaling.rest.whip_client import HttpMember, hello_of, publish_of
 from signaling.seat import JoiningClient
 
@@ -207,7 +206,7 @@ class WhipGate:
         """Errors: `sdp_too_large`, `body_invalid`."""
         body = bytearray()
         try:
-            async with asyncio.timeout(self._read_timeout_s):
+            async with time_for(request, self._read_timeout_s):
                 async for chunk in body_chunks(request):
                     body += chunk
                     if len(body) > MAX_OFFER_BYTES:

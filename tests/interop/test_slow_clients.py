@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID
 from config.settings import HttpSettings
 from signaling.clock import SystemClock
 from signaling.connection_gate import ConnectionGate, Ending
+from signaling.domain.errors import DomainError
 from signaling.http_runner import Deadlines, Gates, HttpRunner
 from signaling.rest.reading import read_body
 from tests.served import until
@@ -26,6 +27,8 @@ from tests.served import until
 pytestmark = pytest.mark.interop
 
 DEADLINES = Deadlines(head_s=0.4, answer_s=0.4, idle_s=0.8)
+TOGETHER = Deadlines(head_s=3.0, answer_s=60, idle_s=60)
+"""Of a request as a whole. Neither twice that nor the library's ten seconds on top are in time."""
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
 LARGE_BYTES = 32 * 1024 * 1024
 GIVEN_UP_S = 5.0
@@ -51,6 +54,18 @@ async def slow_body(request: web.Request) -> web.Response:
     return web.Response(body=await read_body(request, 1_000, 60))
 
 
+async def timed_body(request: web.Request) -> web.Response:
+    try:
+        return web.Response(body=await read_body(request, 1_000, TOGETHER.head_s))
+    except DomainError:
+        return web.Response(status=400)
+
+
+async def long(_request: web.Request) -> web.Response:
+    await asyncio.sleep(2)
+    return web.Response(text="long")
+
+
 async def running(
     deadlines: Deadlines, tls: ssl.SSLContext | None = None, gates: Gates | None = None
 ):
@@ -58,7 +73,9 @@ async def running(
     app.router.add_get("/healthz", health)
     app.router.add_post("/healthz", health)
     app.router.add_get("/large", large)
+    app.router.add_get("/long", long)
     app.router.add_post("/body", slow_body)
+    app.router.add_post("/timed", timed_body)
     runner = HttpRunner(app, deadlines, gates)
     await runner.listen("127.0.0.1", 0, tls)
     return runner, Site(runner.addresses[0][1])
@@ -207,6 +224,60 @@ async def test_a_tls_handshake_that_never_ends_is_dropped_in_time(tmp_path):
         reader, writer = await site.open()
         writer.write(b"\x16\x03\x01")
         assert await ended_after(reader) < 2.0
+        writer.close()
+    finally:
+        await runner.cleanup()
+
+
+SLOW_HEAD_S, IN_TIME_S = 2.2, 4.7
+
+
+async def test_a_handshake_and_a_head_have_one_deadline_together(tmp_path):
+    tls = await asyncio.to_thread(server_tls, tmp_path)
+    runner, site = await running(TOGETHER, tls)
+    try:
+        reader, writer = await site.open()
+        began_s = time.monotonic()
+        await asyncio.sleep(SLOW_HEAD_S)
+        trusting = ssl.create_default_context()
+        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+        await writer.start_tls(trusting)
+        await ended_after(reader)
+        assert time.monotonic() - began_s < IN_TIME_S
+        writer.close()
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize("route", ["/timed", "/nothing"])
+async def test_a_head_and_a_body_have_one_deadline_together(route):
+    """Whether somebody reads the body or nobody wants it."""
+    runner, site = await running(TOGETHER)
+    try:
+        reader, writer = await site.open()
+        began_s = time.monotonic()
+        writer.write(f"POST {route} HTTP/1.1\r\n".encode())
+        await asyncio.sleep(SLOW_HEAD_S)
+        writer.write(b"Host: a\r\nContent-Length: 900\r\n\r\n")
+        sending = asyncio.create_task(trickle(writer, b"x" * 900))
+        await ended_after(reader)
+        assert time.monotonic() - began_s < IN_TIME_S
+        sending.cancel()
+        writer.close()
+    finally:
+        await runner.cleanup()
+
+
+async def test_what_waited_for_its_turn_has_its_own_time():
+    """The second of two requests in one segment is not late because the first one took long."""
+    runner, site = await running(replace(TOGETHER, head_s=1.5))
+    try:
+        reader, writer = await site.open()
+        writer.write(b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n")
+        writer.write(b"POST /timed HTTP/1.1\r\nHost: a\r\nContent-Length: 24\r\n\r\n")
+        assert await answer_of(reader) == b"long"
+        await trickle(writer, b"x" * 24)
+        assert await answer_of(reader) == b"x" * 24
         writer.close()
     finally:
         await runner.cleanup()

@@ -8,7 +8,11 @@ from sealroute_client import EncryptionError, EncryptionSecretMissing
 from sealroute_client.downlink import Downlink
 from sealroute_client.e2ee.secret import derive
 from sealroute_client.e2ee.signals import SignalContent, SignalSealer
-from sealroute_client.errors import DecryptionInternalError, EncryptionInternalError
+from sealroute_client.errors import (
+    DecryptionInternalError,
+    EncryptionInternalError,
+    UnexpectedServerResponse,
+)
 from sealroute_client.media.sources import open_test_pattern
 from sealroute_client.peers import PeerConnections
 from sealroute_client.relay import PeerLinks
@@ -236,8 +240,8 @@ async def test_two_m_lines_with_one_mid_are_refused() -> None:
     peers = PeerConnections(RTCConfiguration(iceServers=[]))
     try:
         offer = (await offerer.offer()).replace("a=mid:1", "a=mid:0")
-        with pytest.raises(DecryptionInternalError):
-            await Downlink(peers).answer(offer)
+        with pytest.raises(UnexpectedServerResponse):
+            Downlink(peers).check(offer)
     finally:
         await peers.close()
         await offerer.close()

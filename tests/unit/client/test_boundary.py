@@ -1,7 +1,7 @@
 """What a server names, and how long or large it may make anything, is bounded at the boundary."""
 
 import pytest
-from sealroute_client import ServerError, UnexpectedServerResponse, answers
+from sealroute_client import ServerError, UnexpectedServerResponse, descriptions
 from sealroute_client.shapes import check_message
 from sealroute_client.signaling import _milliseconds
 
@@ -67,9 +67,9 @@ def test_an_id_is_1_to_256_characters_without_control_characters(kind, member, n
 
 
 def test_a_description_with_too_many_m_lines_is_never_parsed(monkeypatch) -> None:
-    monkeypatch.setattr(answers, "SessionDescription", None)
+    monkeypatch.setattr(descriptions, "SessionDescription", None)
     with pytest.raises(UnexpectedServerResponse, match="m-lines"):
-        answers.parse("v=0" + "\nm=audio 9 RTP/SAVPF 96" * (answers.MAX_LINES + 1))
+        descriptions.parse("v=0" + "\nm=audio 9 RTP/SAVPF 96" * (descriptions.MAX_LINES + 1))
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def subscriber():
     asked = []
     made = Subscriber({"streamId": "s"}, None, lambda *_: None, lambda **_: None)
     tap = SimpleNamespace(
-        give_to=lambda take: setattr(tap, "take", take) or 1,
+        give_to=lambda take, _on_gap: setattr(tap, "take", take) or 1,
         request_key_frame=lambda: asked.append(made._clock()),
         report=None,
         take=None,

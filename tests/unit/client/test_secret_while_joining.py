@@ -161,6 +161,60 @@ async def test_two_changes_take_effect_in_the_order_of_the_calls(deriving) -> No
     await one.disconnect()
 
 
+@pytest.mark.parametrize("immediate", [False, True])
+async def test_of_changes_that_wait_the_newest_alone_is_derived(deriving, immediate) -> None:
+    """And one of them that shuts somebody out does so all the same."""
+    one, server = joining(OLD)
+    server.may_welcome.set()
+    await one.connect()
+    one.encryption.on_hint("peer", 1)  # who is not ready: senders follow after 5 s
+    first, second, third = (f"secret number {number}" for number in (1, 2, 3))
+    deriving.gates[first] = asyncio.Event()
+    changes = [asyncio.create_task(one.set_encryption_secret(first))]
+    await turns()
+    changes += [
+        asyncio.create_task(one.set_encryption_secret(second, immediate=immediate)),
+        asyncio.create_task(one.set_encryption_secret(OLD)),
+        asyncio.create_task(one.set_encryption_secret(third)),
+    ]
+    await turns()
+    assert not any(change.done() for change in changes)
+    deriving.gates[first].set()
+    await asyncio.gather(*changes)
+    assert deriving.begun == [OLD, first, third]
+    wanted = await virtual.derive(third, "session")
+    assert one.encryption.current.is_same(wanted)
+    assert one.encryption.sending.is_same(wanted) == immediate
+    await one.disconnect()
+
+
+async def test_a_change_whose_caller_has_gone_is_made(deriving) -> None:
+    one, server = joining(OLD)
+    server.may_welcome.set()
+    await one.connect()
+    deriving.gates[NEW] = asyncio.Event()
+    change = asyncio.create_task(one.set_encryption_secret(NEW, immediate=True))
+    await turns()
+    change.cancel()
+    await turns()
+    deriving.gates[NEW].set()
+    await turns()
+    assert await holds(one, NEW)
+    await one.disconnect()
+
+
+async def test_changes_that_a_disconnect_meets_end_with_its_error(deriving) -> None:
+    one, server = joining(OLD)
+    server.may_welcome.set()
+    await one.connect()
+    deriving.gates[NEW] = asyncio.Event()
+    changes = [asyncio.create_task(one.set_encryption_secret(NEW)) for _ in range(3)]
+    await asyncio.sleep(0)  # the first has not even begun
+    await one.disconnect()
+    ends = await asyncio.gather(*changes, return_exceptions=True)
+    assert [type(end) for end in ends] == [NotConnected] * 3
+
+
 async def test_a_session_that_was_left_takes_no_secret(deriving) -> None:
     one, server = joining(OLD)
     server.may_welcome.set()

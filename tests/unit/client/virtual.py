@@ -108,7 +108,7 @@ class FakeTap:
         self.take: Any = None
         self.generation = 0
 
-    def give_to(self, take: Any) -> int:
+    def give_to(self, take: Any, _on_gap: Any) -> int:
         self.take = take
         self.generation += 1
         return self.generation
@@ -123,6 +123,9 @@ class FakeDownlink:
     def __init__(self, peers: FakePeers) -> None:
         self._peer = peers.open()
         self._lines: dict[str, Line] = {}
+
+    def check(self, _offer: str, _carrying: Any) -> None:
+        """It is no description."""
 
     async def answer(self, offer: str) -> tuple[str, dict[str, Line]]:
         await asyncio.sleep(0.02)

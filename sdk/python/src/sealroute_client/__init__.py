@@ -3,6 +3,7 @@
 from sealroute_client.e2ee.secret import generate_encryption_secret
 from sealroute_client.errors import (
     AlreadyConnected,
+    CertificateMismatch,
     ConnectFailed,
     DecryptionInternalError,
     DecryptionUnsupportedCodec,
@@ -11,6 +12,7 @@ from sealroute_client.errors import (
     EncryptionSecretMismatch,
     EncryptionSecretMissing,
     EncryptionUnsupportedCodec,
+    HandshakeFailed,
     InvalidEncryptionSecret,
     InvalidParameter,
     MediaSourceError,
@@ -32,6 +34,7 @@ from sealroute_client.subscriber import Subscriber
 
 __all__ = [
     "AlreadyConnected",
+    "CertificateMismatch",
     "ConnectFailed",
     "DecryptionInternalError",
     "DecryptionUnsupportedCodec",
@@ -41,6 +44,7 @@ __all__ = [
     "EncryptionSecretMissing",
     "EncryptionUnsupportedCodec",
     "Event",
+    "HandshakeFailed",
     "InvalidEncryptionSecret",
     "InvalidParameter",
     "MediaSourceError",

@@ -1,13 +1,13 @@
 """The peer connection that carries what this client subscribes to; the server offers."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aiortc import RTCRtpReceiver, RTCSessionDescription
 from aiortc.sdp import SessionDescription
 
-from sealroute_client.answers import check_certificate, parse
-from sealroute_client.errors import DecryptionInternalError
+from sealroute_client.descriptions import OfferRules
 from sealroute_client.media.inbound import InboundTap
 from sealroute_client.peers import PeerConnections
 
@@ -32,24 +32,24 @@ class Downlink:
     def __init__(self, peers: PeerConnections) -> None:
         self._peer = peers.open()
         self._lines: dict[RTCRtpReceiver, Line] = {}
+        self._rules = OfferRules()
+
+    def check(self, offer: str, carrying: Collection[str] = ()) -> None:
+        """Before any of it is applied; `answer` relies on it.
+
+        Errors: UnexpectedServerResponse, DecryptionUnsupportedCodec."""
+        self._rules.check(offer, carrying)
 
     async def answer(self, offer: str) -> tuple[str, dict[str, Line]]:
-        """The answer, and the m-lines by mid.
-
-        Errors: DecryptionInternalError, UnexpectedServerResponse."""
-        for media in parse(offer):
-            check_certificate(media)
+        """The answer, and the m-lines by mid."""
         await self._peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
         lines: dict[str, Line] = {}
         for transceiver in self._peer.getTransceivers():
-            # By receiver, not by mid: two m-lines may be given one mid.
             receiver = transceiver.receiver
             line = self._lines.get(receiver)
             if line is None:
                 line = Line(transceiver.kind, InboundTap(receiver), receiver.track)
                 self._lines[receiver] = line
-            if str(transceiver.mid) in lines:
-                raise DecryptionInternalError("The server gave two m-lines one mid")
             lines[str(transceiver.mid)] = line
         await self._peer.setLocalDescription(await self._peer.createAnswer())
         answer = str(self._peer.localDescription.sdp)

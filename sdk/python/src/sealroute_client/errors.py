@@ -114,6 +114,23 @@ class MediaUnreachable(SealrouteError):
     number = 1554
 
 
+class CertificateMismatch(SealrouteError):
+    """Who answered on the media path is not who the server's description named: somebody stands
+    between, or the server lies. Nothing was sent or played over that path."""
+
+    code = "certificate_mismatch"
+    name = "IceFailed"
+    number = 1554
+
+
+class HandshakeFailed(SealrouteError):
+    """A media path was found, and the DTLS handshake over it failed or did not end."""
+
+    code = "handshake_failed"
+    name = "IceFailed"
+    number = 1554
+
+
 class TransportLostTooOften(SealrouteError):
     """The server gave up the media transport again and again; what went over it has ended."""
 

@@ -9,11 +9,28 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import (
+    RTCConfiguration,
+    RTCDtlsTransport,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
+
+from sealroute_client.errors import (
+    CertificateMismatch,
+    HandshakeFailed,
+    MediaUnreachable,
+    SealrouteError,
+)
 
 CONNECT_TIMEOUT_S: Final = 30.0
 """For ICE and DTLS together. ICE gives up by itself; a DTLS handshake that the other end leaves
 unfinished would wait for ever."""
+Told = Callable[[SealrouteError], None]
+
+
+def _ignore(_error: SealrouteError) -> None:
+    """Nobody wants to know."""
 
 
 class PeerConnection(RTCPeerConnection):
@@ -28,8 +45,8 @@ class PeerConnection(RTCPeerConnection):
         self._is_decided = False
         """It was connected, or it was told that it could not be."""
         self._deadline: asyncio.TimerHandle | None = None
-        self.on_unreachable: Callable[[], None] = lambda: None
-        """Called once when no path was found; not for a path that was lost later."""
+        self.on_unreachable: Told = _ignore
+        """Called once when no connection came about; not for one that was lost later."""
         self.on("connectionstatechange", self._on_state)
         self._ending: asyncio.Task[None] | None = None
 
@@ -47,7 +64,24 @@ class PeerConnection(RTCPeerConnection):
         if not self._is_decided:
             self._is_decided = True
             if not is_well:
-                self.on_unreachable()
+                self.on_unreachable(self._failure())
+
+    def _failure(self) -> SealrouteError:
+        transports = {one.receiver.transport for one in self.getTransceivers()}
+        if any(_shows_another_certificate(one) for one in transports):
+            return CertificateMismatch(
+                "The certificate on the media path is not the one that the server named; nothing "
+                "was sent or played over it"
+            )
+        if any(one.transport.state in ("connected", "completed") for one in transports):
+            return HandshakeFailed(
+                "A media path was found, but the DTLS handshake over it failed or did not end; try "
+                "again, and look for what holds large UDP packets back"
+            )
+        return MediaUnreachable(
+            "No media path was found: this client needs UDP to the server's media port, or a TURN "
+            "server; it has no ICE over TCP"
+        )
 
     async def setLocalDescription(  # noqa: N802 - the name of WebRTC
         self,
@@ -79,12 +113,17 @@ class PeerConnection(RTCPeerConnection):
             step.close()
 
 
+def _shows_another_certificate(transport: RTCDtlsTransport) -> bool:
+    """The handshake ended well, with keys for SRTP, and aiortc refused the other end after it."""
+    tls = transport._ssl  # noqa: SLF001 - its hook test says that it is there
+    has_keys = transport.encrypted and tls is not None and bool(tls.get_selected_srtp_profile())
+    return has_keys and transport.state == "failed"
+
+
 class PeerConnections:
     """Owns all of a Session's, those too that nobody uses any more."""
 
-    def __init__(
-        self, configuration: RTCConfiguration, on_unreachable: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, configuration: RTCConfiguration, on_unreachable: Told = _ignore) -> None:
         self._on_unreachable = on_unreachable
         self._configuration = configuration
         self._open: set[PeerConnection] = set()

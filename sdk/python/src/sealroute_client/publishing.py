@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sealroute_client import events
-from sealroute_client.answers import check_answer
 from sealroute_client.e2ee.frames import FORMAT
 from sealroute_client.e2ee.secret import KeyIds
 from sealroute_client.errors import (
@@ -62,6 +61,7 @@ class Publishing:
         if self.uplink is None:
             is_sealed = not self._session.trust.may_send_clear
             self.uplink = Uplink(self._peers, is_sealed=is_sealed)
+        uplink = self.uplink
 
         async def prepare(offer: str, tracks: list[PublishedTrack]) -> str:
             publisher.key_ids = KeyIds()
@@ -75,7 +75,7 @@ class Publishing:
             answer = await self._request(offer, rows, publisher)
             stream_id = self._named_by(answer)
             try:
-                check_answer(offer, str(answer["answer"]))
+                uplink.check(offer, str(answer["answer"]))
             except UnexpectedServerResponse:
                 self._session.spawn(self._give_back(stream_id))
                 raise
@@ -87,7 +87,7 @@ class Publishing:
             return str(answer["answer"])
 
         try:
-            await self.uplink.publish(publisher.source, publisher.video_codec, prepare)
+            await uplink.publish(publisher.source, publisher.video_codec, prepare)
         except BaseException as error:
             self.publishers.pop(publisher.stream_id, None)
             if isinstance(error, UnexpectedServerResponse) and not self.publishers:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from sealroute_client import events
-from sealroute_client.e2ee.identity import Outcome
 from sealroute_client.errors import ServerError, UnexpectedServerResponse
+from sealroute_client.received_signals import ReceivedSignals
 from sealroute_client.signaling import Message
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ class ServerMessages:
 
     def __init__(self, session: "Session") -> None:
         self._session = session
+        self.signals = ReceivedSignals(session)
 
     def handle(self, message: Message) -> None:
         """Errors: UnexpectedServerResponse."""
@@ -85,25 +86,7 @@ class ServerMessages:
             )
 
     def _on_signal(self, message: dict[str, Any]) -> None:
-        sender = message.get("from")
-        sealed = message.get("sealed")
-        kind, data = message.get("type") or "", message.get("data") or ""
-        if sealed is not None:
-            # Only from members: replay protection lives as long as the Connection.
-            if self._session.encryption is None or sender not in self._session.connections:
-                return
-            content = self._session.encryption.open_signal(str(sender), bytes(sealed))
-            if isinstance(content, Outcome):
-                return
-            kind, data = content.type, content.data
-        elif sender is not None and not self._session.trust.may_send_clear:
-            # A member would have encrypted it; applications, over REST, have no member's name.
-            return
-        self._session.emit(
-            events.SignalReceived(
-                connection_id=sender, type=kind, data=data, encrypted=sealed is not None
-            )
-        )
+        self.signals.take(message)
 
     def _on_mute_forced(self, message: dict[str, Any]) -> None:
         stream_id = message.get("streamId")
@@ -175,7 +158,7 @@ class ServerMessages:
         self._session.subscribing.offers.put_nowait(message)
 
     def _on_error(self, message: dict[str, Any]) -> None:
-        self._session.emit(events.ErrorOccurred(error=ServerError.from_wire(message)))
+        self._session.complain(ServerError.from_wire(message))
 
     def take_snapshot(self, welcome: dict[str, Any]) -> None:
         """Tells as events what changed since the last look at the Session."""

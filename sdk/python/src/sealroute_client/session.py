@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCIceServer
 
 from sealroute_client import events
+from sealroute_client.complaints import Complaints
 from sealroute_client.e2ee import secret as secrets
 from sealroute_client.e2ee.frames import FORMAT
 from sealroute_client.e2ee.signals import SignalContent
@@ -21,9 +22,9 @@ from sealroute_client.errors import (
     EncryptionInternalError,
     EncryptionSecretMissing,
     InvalidParameter,
-    MediaUnreachable,
     NotConnected,
     SealrouteError,
+    ServerError,
 )
 from sealroute_client.events import Emitter
 from sealroute_client.media import loopback, sources
@@ -32,6 +33,7 @@ from sealroute_client.publisher import Publisher
 from sealroute_client.publishing import Publishing
 from sealroute_client.recovery import Recovery
 from sealroute_client.relay import PeerLinks
+from sealroute_client.secret_changes import SecretChanges
 from sealroute_client.server_messages import ServerMessages
 from sealroute_client.signaling import VERSION, Credentials, Message, Signaling
 from sealroute_client.subscriber import Subscriber
@@ -66,8 +68,7 @@ class Session(Emitter):
         self._credentials = Credentials(url, api_key, session_id, token)
         self._secret = encryption_secret
         """Not derived yet: the latest that was set."""
-        self._changing = asyncio.Lock()
-        """Held by one change of secret at a time, in the order of the calls."""
+        self._changes = SecretChanges(self._change_secret, self.spawn)
         self._derived: secrets.SessionSecret | None = None
         hello: Message = {
             "apiKey": api_key,
@@ -79,6 +80,7 @@ class Session(Emitter):
         }
         self.signaling = Signaling(self._credentials, hello)
         self._messages = ServerMessages(self)
+        self._complaints = Complaints()
         self._peers = PeerConnections(RTCConfiguration(iceServers=[]))
         self.relay: PeerLinks | None = None
         self.publishing = Publishing(self, self._peers)
@@ -134,7 +136,7 @@ class Session(Emitter):
     async def _reach(self) -> dict[str, Any]:
         loopback.loopback_wanted.set(_is_loopback(self._credentials.url))
         self.signaling.on_message = self._messages.handle
-        self.signaling.on_fault = lambda error: self.emit(events.ErrorOccurred(error=error))
+        self.signaling.on_fault = self.complain
         self.signaling.on_lost = lambda: self.emit(events.SessionReconnecting())
         self.signaling.on_resumed = self._on_resumed
         self.signaling.on_closed = self._on_closed
@@ -169,7 +171,7 @@ class Session(Emitter):
                 for row in welcome.get("iceServers", ())
             ]
         )
-        self._peers = PeerConnections(configuration, self._on_unreachable)
+        self._peers = PeerConnections(configuration, self._on_error)
         self.publishing = Publishing(self, self._peers)
         self.subscribing = Subscribing(self, self._peers)
         if secret is not None:
@@ -180,12 +182,18 @@ class Session(Emitter):
         if self.trust.is_relayed:
             self.relay = PeerLinks(self, self._peers)
 
-    def _on_unreachable(self) -> None:
-        error = MediaUnreachable(
-            "No media path was found: this client needs UDP to the server's media port, or a TURN "
-            "server; it has no ICE over TCP"
-        )
-        self.emit(events.ErrorOccurred(error))
+    def _on_error(self, error: SealrouteError) -> None:
+        self.emit(events.ErrorOccurred(error=error))
+
+    def complain(self, error: SealrouteError) -> None:
+        """Tells what the server did wrong: at once, and when it does the same again at most once in
+        ten seconds, with how often it came since."""
+        now_s = asyncio.get_running_loop().time()
+        count = self._complaints.take(f"{error.code} {error}", now_s)
+        if count > 1 and not isinstance(error, ServerError):
+            error = type(error)(f"{error} ({count} times)")
+        if count:
+            self._on_error(error)
 
     def _join_encryption(self, welcome: dict[str, Any]) -> None:
         if self.encryption is not None:
@@ -220,6 +228,7 @@ class Session(Emitter):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._changes.close()
             if self.encryption is not None:
                 self.encryption.close()
             await self.publishing.stop()
@@ -317,7 +326,8 @@ class Session(Emitter):
         others are ready, or after 5 s. `immediate` shuts out who has only the old secret.
 
         Before the session is joined it returns at once: the latest secret is the one that counts,
-        and nothing is sent or opened under any other. Calls take effect in their order.
+        and nothing is sent or opened under any other. Calls take effect in their order; one that a
+        later call overtakes before its key is derived takes effect with that one.
 
         Errors: InvalidEncryptionSecret, NotConnected, InvalidParameter in a clear session.
         """
@@ -327,14 +337,16 @@ class Session(Emitter):
             self._secret = secret
             self.trust = Trust(has_secret=True)
             return
-        async with self._changing:
-            derived = await secrets.derive(secret, self._credentials.session_id)
-            self._refuse_if_leaving()
-            if self.encryption is None:
-                raise InvalidParameter("The session is not encrypted end to end")
-            if self.encryption.change(derived, immediate=immediate):
-                for subscriber in self.subscribers.values():
-                    subscriber.on_secret_change()
+        await self._changes.ask(secret, is_immediate=immediate)
+
+    async def _change_secret(self, secret: str, is_immediate: bool) -> None:
+        derived = await secrets.derive(secret, self._credentials.session_id)
+        self._refuse_if_leaving()
+        if self.encryption is None:
+            raise InvalidParameter("The session is not encrypted end to end")
+        if self.encryption.change(derived, immediate=is_immediate):
+            for subscriber in self.subscribers.values():
+                subscriber.on_secret_change()
 
     def encryption_in_use(self) -> SessionEncryption | None:
         """None in clear sessions, as the trust says, and only there.
@@ -415,7 +427,8 @@ class Session(Emitter):
         return self.encryption.current.verification_code()
 
     async def stats(self) -> dict[str, Any]:
-        """Totals since the start: frames and bytes sent, received, opened, failed, lost."""
+        """Totals since the start: frames and bytes sent, received, opened, failed, lost; signals
+        that were not delivered, by reason."""
         links = [link for link in (self.subscribing.downlink, self.relay) if link is not None]
         lost = sum([await link.packets_lost() for link in links])
         return {
@@ -429,6 +442,7 @@ class Session(Emitter):
             "decrypted": sum(s.state.opened for s in self.subscribers.values()),
             "failed": sum(s.state.failed for s in self.subscribers.values()),
             "packetsLost": lost,
+            "signalsDropped": dict(self._messages.signals.dropped),
         }
 
     def _require_connected(self) -> None:

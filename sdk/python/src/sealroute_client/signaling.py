@@ -142,6 +142,8 @@ class Signaling:
         self._is_up = asyncio.Event()
         self._up_since_s = 0.0
         self._backoff_s = FIRST_BACKOFF_S
+        self._lost_since_s: float | None = None
+        """Since when no WebSocket has been of use."""
         self.is_closed = False
         self.refusal: SealrouteError | None = None
         """Why the server did not take the client back."""
@@ -389,11 +391,14 @@ class Signaling:
         self._fail_waiting()
         self.on_lost()
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + max(self._grace_s, RECONNECT_FOR_S)
-        if loop.time() - self._up_since_s < STAYED_UP_S:
+        is_useless = loop.time() - self._up_since_s < STAYED_UP_S
+        if self._lost_since_s is None or not is_useless:
+            self._lost_since_s, self._backoff_s = loop.time(), FIRST_BACKOFF_S
+        # A server that lets the client in and ends it at once, as one in a loop of restarts, has no
+        # more time than one that does not answer.
+        deadline = self._lost_since_s + max(self._grace_s, RECONNECT_FOR_S)
+        if is_useless:
             await self._pause()
-        else:
-            self._backoff_s = FIRST_BACKOFF_S
         while loop.time() < deadline:
             try:
                 welcome = await self._open()

@@ -11,12 +11,18 @@ from typing import Any, Final
 from aiortc.mediastreams import MediaStreamError
 
 from sealroute_client import events
+from sealroute_client.complaints import Complaints
 from sealroute_client.e2ee.frames import CodecId
 from sealroute_client.e2ee.identity import Outcome
 from sealroute_client.e2ee.opening import Opener
 from sealroute_client.e2ee.state import DecryptionState, Notice
 from sealroute_client.e2ee.trust import StreamTrustState
-from sealroute_client.errors import DecryptionInternalError, NotConnected
+from sealroute_client.errors import (
+    DecryptionInternalError,
+    DecryptionUnsupportedCodec,
+    NotConnected,
+    SealrouteError,
+)
 from sealroute_client.events import Emitter
 from sealroute_client.media.inbound import GENERATION_SHIFT, EncodedFrame, InboundTap
 from sealroute_client.media.recording import CLOCK_HZ, Recording, Sample, check_folder, is_key_frame
@@ -92,6 +98,9 @@ class Subscriber(Emitter):
         self._ask = ask
         self._has_tracks = asyncio.Event()
         self._clock = time.monotonic
+        self._complaints = Complaints()
+        self._refused: set[str] = set()
+        """Kinds of which the application knows that their codec cannot be decrypted."""
         self.video_supply = "enough"
         """What the path carries of the video: `enough`, `scarce`, or `paused` (none)."""
         self.trust = StreamTrustState(is_encrypted=openers is not None)
@@ -112,7 +121,9 @@ class Subscriber(Emitter):
                 track.last, track.shift = known.last, None
         if known is not None:
             self._drop(known)
-        track.generation = tap.give_to(lambda frame: self._take(track, frame))
+        track.generation = tap.give_to(
+            lambda frame: self._take(track, frame), lambda: self._on_gap(track)
+        )
         self.tracks[kind] = track
         if known is not None:
             known.replaced.set()
@@ -162,20 +173,44 @@ class Subscriber(Emitter):
             return frame.data
         codec = CODECS.get(frame.codec)
         if codec is None:
+            self._refuse_codec(track.kind, frame.codec)
             return None
         try:
             opened = track.opener.open(codec, frame.data, now_s)
         except Exception:  # noqa: BLE001 - a fault of ours is no mismatch, and no frame passes
-            self.emit(
-                events.ErrorOccurred(
-                    error=DecryptionInternalError("A frame could not be processed")
-                )
-            )
+            self._complain(DecryptionInternalError("A frame could not be processed"))
             return None
         self._tell(self.state.on_frame(track.kind, opened.outcome, now_s))
         if opened.outcome is Outcome.OK and not self.state.is_mismatched:
             self._on_trust(self.trust.on_encrypted())
         return opened.frame if opened.outcome is Outcome.OK else None
+
+    def on_codec(self, kind: str, codec: str) -> None:
+        """What an offer says that comes over an m-line of this stream."""
+        if self._openers is not None and codec not in CODECS:
+            self._refuse_codec(kind, codec)
+        else:
+            self._refused.discard(kind)
+
+    def _refuse_codec(self, kind: str, codec: str) -> None:
+        """Told once, and again when the server has offered another one meanwhile."""
+        if kind not in self._refused:
+            self._refused.add(kind)
+            self._complain(
+                DecryptionUnsupportedCodec(
+                    f"The {kind} of a stream comes as {codec}, which is never encrypted; it is not "
+                    "played"
+                )
+            )
+
+    def _complain(self, error: SealrouteError) -> None:
+        if self._complaints.take(str(error), self._clock()):
+            self.emit(events.ErrorOccurred(error=error))
+
+    def _on_gap(self, track: ReceivedTrack) -> None:
+        """What was lost did not come again: the video goes on with its next key frame."""
+        track.needs_key_frame = True
+        track.ask_for_key_frame(self._clock())
 
     def _may_decode(self, track: ReceivedTrack, codec: str, plain: bytes, now_s: float) -> bool:
         if not track.is_wanted:

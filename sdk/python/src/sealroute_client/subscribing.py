@@ -103,6 +103,13 @@ class Subscribing:
             if self.downlink is None:
                 self.downlink = Downlink(self._peers)
             try:
+                carrying = {str(track["mid"]) for track in message["tracks"]}
+                self.downlink.check(str(message["sdp"]), carrying)
+            except SealrouteError as error:
+                # Nothing of it was applied: what was agreed on before goes on.
+                self._session.complain(error)
+                continue
+            try:
                 answer, lines = await self.downlink.answer(str(message["sdp"]))
                 self._bind(lines, message["tracks"])
             except Exception as error:  # noqa: BLE001 - whatever it is, nothing of it is played
@@ -114,7 +121,7 @@ class Subscribing:
                 )
             except SealrouteError as error:
                 # The server repeats or replaces the offer; keep answering.
-                self._session.emit(events.ErrorOccurred(error=error))
+                self._session.complain(error)
 
     async def _refuse_offer(self, error: Exception) -> None:
         """What is half applied is no ground to stand on: the downlink ends."""
@@ -124,7 +131,7 @@ class Subscribing:
         await self.close_downlink()
         if not isinstance(error, SealrouteError):
             error = DecryptionInternalError("An offer of the server could not be used")
-        self._session.emit(events.ErrorOccurred(error=error))
+        self._session.complain(error)
 
     def _bind(self, lines: dict[str, Line], tracks: list[dict[str, Any]]) -> None:
         """Each m-line goes to the Subscriber that asked for its stream, or to nobody."""
@@ -136,7 +143,7 @@ class Subscribing:
                 continue
             fault = self._fault(subscriber, track, lines.get(mid), wanted)
             if fault:
-                self._session.emit(events.ErrorOccurred(error=DecryptionInternalError(fault)))
+                self._session.complain(DecryptionInternalError(fault))
             else:
                 wanted[mid] = (subscriber, kind)
         for mid, line in lines.items():
@@ -150,6 +157,7 @@ class Subscribing:
             if line.owner is None:
                 line.owner = owner
                 owner[0].bind(owner[1], line.codec, line.tap, line.media)
+            owner[0].on_codec(owner[1], line.codec)
 
     def _fault(
         self,

@@ -7,6 +7,7 @@ from typing import Any, Final
 from aiortc import MediaStreamTrack, RTCRtpSender, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 
+from sealroute_client.descriptions import AnswerRules
 from sealroute_client.errors import (
     EncryptionUnsupportedCodec,
     InvalidParameter,
@@ -44,6 +45,11 @@ class Uplink:
         self._peer = peers.open()
         self._is_sealed = is_sealed
         self._lock = asyncio.Lock()
+        self._rules = AnswerRules()
+
+    def check(self, offer: str, answer: str) -> None:
+        """Before any of it is applied. Errors: UnexpectedServerResponse."""
+        self._rules.check(offer, answer)
 
     async def publish(self, source: Source, codec: str, prepare: Negotiate) -> list[PublishedTrack]:
         """Adds the source's tracks. Errors: those of `prepare`; the tracks are then inactive."""

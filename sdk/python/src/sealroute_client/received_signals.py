@@ -1,0 +1,96 @@
+"""Signals as the server hands them on: which are delivered, and what is said of the others."""
+
+from collections import Counter
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from sealroute_client import events
+from sealroute_client.e2ee.identity import Outcome
+from sealroute_client.e2ee.signals import SignalContent
+from sealroute_client.errors import (
+    EncryptionSecretMismatch,
+    SealrouteError,
+    UnexpectedServerResponse,
+)
+
+if TYPE_CHECKING:
+    from sealroute_client.session import Session
+
+MAX_ENCRYPTED_BYTES: Final = 16_384
+"""What the largest signal takes (docs/protocol/index.md, "Limits"), with room to spare."""
+
+
+class Dropped(StrEnum):
+    """Why a signal is not delivered."""
+
+    CLEAR = "clear"
+    STRAYED = "strayed"
+    MISSHAPEN = "misshapen"
+    UNOPENED = "unopened"
+    REPLAYED = "replayed"
+
+
+FAULTS: Final[dict[Dropped, SealrouteError]] = {
+    Dropped.CLEAR: UnexpectedServerResponse(
+        "A signal in the clear claimed to be from a member of the encrypted session; it was dropped"
+    ),
+    Dropped.STRAYED: UnexpectedServerResponse(
+        "A signal came that is for another member, or from nobody in the session; it was dropped"
+    ),
+    Dropped.MISSHAPEN: UnexpectedServerResponse(
+        "An encrypted signal came in a form that no member sends; it was dropped"
+    ),
+    Dropped.UNOPENED: EncryptionSecretMismatch(
+        "A signal could not be opened with the present encryption secret"
+    ),
+}
+"""What the application is told. A signal that came before is only counted: after a resume an honest
+server may send one again."""
+
+
+class ReceivedSignals:
+    """Of one Session."""
+
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+        self.dropped: Counter[str] = Counter()
+
+    def take(self, message: dict[str, Any]) -> None:
+        sender, encrypted = message.get("from"), message.get("sealed")
+        content = self._content(message) if encrypted is None else self._open(sender, encrypted)
+        if isinstance(content, Dropped):
+            self.dropped[str(content)] += 1
+            if content in FAULTS:
+                self._session.complain(FAULTS[content])
+            return
+        self._session.emit(
+            events.SignalReceived(
+                connection_id=sender,
+                type=content.type,
+                data=content.data,
+                encrypted=encrypted is not None,
+            )
+        )
+
+    def _content(self, message: dict[str, Any]) -> SignalContent | Dropped:
+        if message.get("from") is not None and not self._session.trust.may_send_clear:
+            # A member would have encrypted it; applications, over REST, have no member's name.
+            return Dropped.CLEAR
+        return SignalContent("", message.get("type") or "", message.get("data") or "")
+
+    def _open(self, sender: str | None, encrypted: bytes) -> SignalContent | Dropped:
+        if sender is None or sender not in self._session.connections:
+            # Only from members: replay protection lives as long as the Connection.
+            return Dropped.STRAYED
+        if len(encrypted) > MAX_ENCRYPTED_BYTES:
+            return Dropped.MISSHAPEN
+        encryption = self._session.encryption
+        if encryption is None:
+            return Dropped.UNOPENED
+        content = encryption.open_signal(sender, bytes(encrypted))
+        if isinstance(content, SignalContent):
+            return content
+        return _OUTCOMES.get(content, Dropped.UNOPENED)
+
+
+_OUTCOMES: Final = {Outcome.ADDRESSEE: Dropped.STRAYED, Outcome.REPLAY: Dropped.REPLAYED}

@@ -1,0 +1,98 @@
+"""Signals that are not delivered are counted and told, and told no more often than is of use."""
+
+from unittest import mock
+
+import pytest
+from sealroute_client import Session, events, session
+from sealroute_client.e2ee.secret import SessionSecret
+from sealroute_client.e2ee.signals import SignalContent, SignalSealer
+
+from tests.unit.client import virtual
+
+SECRET = "correct horse battery"
+
+
+class Listener:
+    """An application, and the other member, who encrypts."""
+
+    def __init__(self, one: Session, secret: SessionSecret) -> None:
+        self.one, self._secret = one, secret
+        self._sealer = SignalSealer(virtual.PEER)
+        self.heard: list[str] = []
+        self.errors: list[str] = []
+        one.on(events.SignalReceived, lambda event: self.heard.append(event.data))
+        one.on(events.ErrorOccurred, lambda event: self.errors.append(event.error.code))
+
+    def encrypted(self, to: str = "", data: str = "hello") -> bytes:
+        made = self._sealer.seal(self._secret, SignalContent(to, "chat", data))
+        assert made is not None
+        return made
+
+    def take(self, **members: object) -> None:
+        self.one._messages.handle({"t": "signalReceived", **members})
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        return dict(self.one._messages.signals.dropped)
+
+
+@pytest.fixture
+async def listener():
+    one, server = Session("http://server", "key", "session", "token", SECRET), virtual.FakeServer()
+    one.signaling, server.session = server, one  # type: ignore[assignment]
+    server.latency_s = 0.0
+    with (
+        mock.patch.object(session.secrets, "derive", virtual.derive),
+        mock.patch.object(session, "PeerConnections", return_value=virtual.FakePeers()),
+    ):
+        await one.connect()
+    yield Listener(one, await virtual.derive(SECRET, "session"))
+    await one.disconnect()
+
+
+STRANGE, UNOPENED = "unexpected_server_response", "encryption_secret_mismatch"
+ROUNDS = 15
+"""Fewer than the keys that are derived in a second for one sender."""
+DROPPED = {
+    "clear": ({"from": virtual.PEER, "type": "chat", "data": "x"}, "clear", STRANGE),
+    "of nobody": ({"from": "nobody"}, "strayed", STRANGE),
+    "of no sender": ({"from": None}, "strayed", STRANGE),
+    "for another": ({"from": virtual.PEER, "to": "another"}, "strayed", STRANGE),
+    "as one's own": ({"from": virtual.ME}, "unopened", UNOPENED),
+    "changed": ({"from": virtual.PEER, "change": True}, "unopened", UNOPENED),
+    "empty": ({"from": virtual.PEER, "sealed": b""}, "unopened", UNOPENED),
+    "too large": ({"from": virtual.PEER, "sealed": bytes(16_385)}, "misshapen", STRANGE),
+}
+
+
+@pytest.mark.parametrize("name", DROPPED)
+async def test_what_is_dropped_is_counted_and_told_with_its_code(listener, name) -> None:
+    members, reason, code = DROPPED[name]
+    for _ in range(ROUNDS):
+        told = {name: value for name, value in members.items() if name in ("from", "data")}
+        if "data" not in members:
+            made = bytearray(listener.encrypted(str(members.get("to", ""))))
+            made[-1] ^= bool(members.get("change"))
+            told["sealed"] = members.get("sealed", bytes(made))
+        listener.take(**told)
+    assert listener.dropped == {reason: ROUNDS}
+    assert listener.errors == [code]
+    assert listener.heard == []
+    listener.take(**{"from": virtual.PEER}, sealed=listener.encrypted(data="still heard"))
+    assert listener.heard == ["still heard"]
+    assert (await listener.one.stats())["signalsDropped"] == {reason: ROUNDS}
+
+
+async def test_a_signal_that_came_before_is_counted_and_not_told(listener) -> None:
+    """After a resume an honest server may send one again."""
+    sealed = listener.encrypted()
+    for _ in range(3):
+        listener.take(**{"from": virtual.PEER}, sealed=sealed)
+    assert (listener.heard, listener.dropped) == (["hello"], {"replayed": 2})
+    assert listener.errors == []
+
+
+async def test_a_server_that_pushes_errors_in_a_loop_is_told_of_now_and_then(listener) -> None:
+    for number in range(1_000):
+        listener.one._messages.handle({"t": "error", "code": "internal", "message": f"no {number}"})
+    assert 1 <= len(listener.errors) <= 20

@@ -39,6 +39,14 @@ class Lie:
     def prints(self, member: Member) -> tuple[str, ...]:
         return sdp.HONEST_PRINTS
 
+    def setup(self, member: Member) -> str:
+        """The role in the DTLS handshake that an offer names."""
+        return "actpass"
+
+    def shakes_hands(self, member: Member) -> bool:
+        """Whether the server takes part in the DTLS handshake."""
+        return True
+
     def connection_id(self, member: Member) -> str:
         return f"c-{secrets.token_hex(8)}"
 

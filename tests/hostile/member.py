@@ -151,7 +151,7 @@ class Member:
                 self._tracks.append(track)
         if self.uplink is None:
             self.uplink = await Transport(self._take_rtp).open()
-        self.uplink.start(sdp.fingerprint(message["offer"]))
+        self._shake_hands(self.uplink, message["offer"])
         room.streams[stream.stream_id] = stream
         room.owners.setdefault(stream.stream_id, self)
         answer = sdp.describe(told, self.uplink.ice, "passive", self._prints())
@@ -195,6 +195,12 @@ class Member:
         else:
             self.ok(message)
             await self.send_offer()
+
+    def _shake_hands(self, transport: Transport, told: str, role: str = "server") -> None:
+        if self.room.lie.shakes_hands(self):
+            transport.start(sdp.fingerprint(told), role)
+        else:
+            self.room.lied("dtls")
 
     def _prints(self) -> tuple[str, ...]:
         prints = self.room.lie.prints(self)
@@ -274,7 +280,10 @@ class Member:
         broken = sdp.broken_rules([line.offered() for line in self.lines], offered)
         if broken:
             self.room.lied("downlinkOffer", *(f"sdp:downlink.{rule}" for rule in broken))
-        text = sdp.describe(offered, self.downlink.ice, "actpass", self._prints())
+        setup = self.room.lie.setup(self)
+        if setup != "actpass":
+            self.room.lied("sdp:setup")
+        text = sdp.describe(offered, self.downlink.ice, setup, self._prints())
         self.offer_number += 1
         self.tell(
             {
@@ -308,7 +317,7 @@ class Member:
         if self.downlink is None:
             return
         role = "client" if "a=setup:passive" in message["sdp"] else "server"
-        self.downlink.start(sdp.fingerprint(message["sdp"]), role)
+        self._shake_hands(self.downlink, message["sdp"], role)
         self.room.spawn(self._connected())
 
     async def _connected(self) -> None:

@@ -45,6 +45,7 @@ REPLAYS = (
     "replay-after-rekey",
     "duplicates",
     "signal-replay",
+    "late-retired",
 )
 OTHERS = (
     "swap",
@@ -66,7 +67,13 @@ DOWNS = (
     "told-as-other",
     "down-mid-given-away",
     "down-extra-line",
+    "down-recvonly",
+    "down-inactive",
+    "down-other-print",
+    "down-other-role",
+    "down-two-prints",
 )
+LOST = ("lost", "emptied", "reordered")
 EVICTS = ("evict", "evict-e2eeReady-silence", "evict-declareKids-silence", "replay-after-rekey")
 SIGNALS = ("signal-clear", "signal-to-other", "signal-of-other", "signal-replay", "signal-changed")
 TRUST = f"{WEB}/src/e2ee/trust.ts"
@@ -216,15 +223,29 @@ MUTATIONS = (
     Mutation(
         "python: the rules of answers",
         f"{PYTHON}/publishing.py",
-        'check_answer(offer, str(answer["answer"]))',
+        'uplink.check(offer, str(answer["answer"]))',
         "pass",
         UPS,
     ),
     Mutation(
+        "python: the rules of offers",
+        f"{PYTHON}/subscribing.py",
+        'self.downlink.check(str(message["sdp"]), carrying)',
+        "pass",
+        DOWNS,
+    ),
+    Mutation(
+        "python: video after what was lost for good",
+        f"{PYTHON}/media/inbound.py",
+        "if is_media and self._gap.on_packet(packet.timestamp, self._clock()):",
+        "if is_media and packet.timestamp < 0:",
+        LOST,
+    ),
+    Mutation(
         "python: no clear signals of members",
-        f"{PYTHON}/server_messages.py",
-        "elif sender is not None and not self._session.trust.may_send_clear:",
-        'elif sender == "":',
+        f"{PYTHON}/received_signals.py",
+        'if message.get("from") is not None and not self._session.trust.may_send_clear:',
+        'if message.get("from") == "":',
         SIGNALS,
     ),
     Mutation(

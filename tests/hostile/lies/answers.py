@@ -9,7 +9,7 @@ from tests.hostile.call import Call
 from tests.hostile.content import ADA, BOB
 from tests.hostile.lie import Lie, Message, error
 from tests.hostile.lies.acts import pause
-from tests.hostile.lies.offers import MIXED_ENDS, STRANGE
+from tests.hostile.lies.offers import MIXED_ENDS, PYTHON, STRANGE, WRONG_PRINT, OtherEnd
 from tests.hostile.lies.row import Must, Row, by, rows
 from tests.hostile.member import Member
 from tests.hostile.tracks import Stream
@@ -140,6 +140,12 @@ def _sending(_: Member, lines: list[sdp.Line]) -> list[sdp.Line]:
     return lines
 
 
+def _inactive(_: Member, lines: list[sdp.Line]) -> list[sdp.Line]:
+    for line in lines:
+        line.direction = "inactive"
+    return lines
+
+
 def _more_extensions(_: Member, lines: list[sdp.Line]) -> list[sdp.Line]:
     for line in lines:
         line.extensions = line.extensions | {13: "urn:3gpp:video-orientation"}
@@ -227,6 +233,22 @@ async def just_live(call: Call) -> None:
     await call.live()
 
 
+class Silent(Lie):
+    """A path, and nobody who shakes hands over it."""
+
+    def shakes_hands(self, member: Member) -> bool:
+        return False
+
+
+async def publish_again(call: Call) -> None:
+    """A second stream over the uplink of the first, which goes on."""
+    await call.live()
+    call.room.lie.is_on = True
+    if await call.ada.publish() is not None:
+        raise AssertionError("a stream was published to another end of the transport")
+    call.room.lie.is_on = False
+
+
 async def inject_both_ways(call: Call) -> None:
     await join_and_try(call)
     ada = call.member(call.ada)
@@ -244,7 +266,8 @@ async def inject_both_ways(call: Call) -> None:
 UP = ("published",)
 TIMEOUT_S = 22.0
 """Longer than any client waits for an answer."""
-WRONG_PRINT = "sha-256 " + ":".join(["AB"] * 32)
+HANDSHAKE_S = 36.0
+"""Longer than any client waits for DTLS."""
 ROWS = (
     *rows(
         join_and_try,
@@ -346,6 +369,34 @@ ROWS = (
         Must.STOP,
         join_and_try,
         answering(_sending),
+    ),
+    Row(
+        "up-inactive",
+        "an answer that does not receive",
+        ("sdp:uplink.direction",),
+        Must.STOP,
+        join_and_try,
+        answering(_inactive),
+        only=PYTHON,
+    ),
+    Row(
+        "up-other-print",
+        "names another certificate in a later answer",
+        ("sdp:fingerprint",),
+        Must.GO_ON,
+        publish_again,
+        lambda: OtherEnd(WRONG_PRINT),
+        only=PYTHON,
+    ),
+    Row(
+        "no-handshake",
+        "answers ICE and no DTLS",
+        ("dtls",),
+        Must.STOP,
+        join_and_try,
+        Silent,
+        only=PYTHON,
+        patience_s=HANDSHAKE_S,
     ),
     *rows(
         join_and_try,

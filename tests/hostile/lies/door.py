@@ -14,6 +14,8 @@ from tests.hostile.lies.row import KINDS, Must, Row
 from tests.hostile.member import Member
 
 LOST = ("transportLost", "sessionDisconnected")
+GOODBYE = {"t": "disconnected", "reason": "serverShutdown"}
+LOOP_S, MAX_RETURNS = 5.0, 12
 ENDED = ("disconnected", "sessionDisconnected")
 
 
@@ -131,6 +133,30 @@ class TwoWelcomes(Lie):
             again = message | {"session": message["session"] | {"e2ee": False}}
             yield again
             yield {k: v for k, v in again.items() if k != "re"}
+
+
+class ShutsDown(Lie):
+    """Says goodbye after each welcome, as a server that is restarted, once `is_on`."""
+
+    is_on = False
+
+    def tell(self, member: Member, message: Message) -> Iterable[Message]:
+        yield message
+        if self.is_on and message["t"] == "welcome":
+            yield GOODBYE
+
+
+async def shut_down_in_a_loop(call: Call) -> None:
+    """Who comes back takes its time, more of it each time."""
+    await call.live()
+    call.room.lie.is_on = True
+    bob = call.member(call.bob)
+    bob.write(GOODBYE)
+    await pause(call, LOOP_S)
+    came_back = len(bob.asked("hello")) - 1
+    call.room.lie.is_on = False
+    if not 2 <= came_back <= MAX_RETURNS:
+        raise AssertionError(f"came back {came_back} times in {LOOP_S:.0f} s")
 
 
 class InText(Lie):
@@ -336,6 +362,16 @@ ROWS = (
             ("other-session", "a resume into another session", session(sessionId="2_other"), ENDED),
             ("other-connection", "a resume as another connection", _rename, LOST),
         )
+    ),
+    Row(
+        "shutdown-loop",
+        "says that it shuts down, each time that a client comes back",
+        ("disconnected",),
+        Must.GO_ON,
+        shut_down_in_a_loop,
+        ShutsDown,
+        ("sessionReconnecting",),
+        ("python",),
     ),
     Row(
         "resume",

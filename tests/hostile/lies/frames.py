@@ -225,6 +225,11 @@ def _empty(packet: Rtp, _: Rtp) -> Rtp:
     return packet.but(payload=packet.payload[:1]) if is_audio else packet
 
 
+def _lose(packet: Rtp, _: Rtp) -> Rtp | None:
+    """For good: no repair of it ever comes."""
+    return None if packet.number % 3 == 0 else packet
+
+
 async def duplicates(call: Call) -> None:
     await call.live()
     call.room.lie.is_on = True
@@ -327,6 +332,13 @@ ROWS = (
     ),
     row("uplink-injected", "sends media over the uplink", inject_uplink),
     row("duplicates", "sends every packet twice", duplicates, Twice),
+    row(
+        "lost",
+        "loses every third packet for a while, and repairs none",
+        change_for_a_while,
+        changing(_lose),
+        only=("python",),
+    ),
     row("reordered", "sends packets in turned pairs", duplicates, Late),
     *(
         row(name, does, change_for_a_while, changing(change), **more)

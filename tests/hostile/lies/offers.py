@@ -8,7 +8,7 @@ from tests.hostile.call import Call, until
 from tests.hostile.content import ADA, BOB
 from tests.hostile.lie import Lie
 from tests.hostile.lies.acts import hold, pause
-from tests.hostile.lies.row import BROWSERS, Must, Row, by, rows
+from tests.hostile.lies.row import Must, Row, rows
 from tests.hostile.media import Rtp
 from tests.hostile.member import Member
 from tests.hostile.tracks import DownLine
@@ -63,6 +63,29 @@ async def honest_again(call: Call) -> None:
         lambda: any(a["number"] == number for a in bob.asked("downlinkAnswer")) or call.told_all(),
         "an answer to the next honest offer, or a word,",
     )
+
+
+class OtherEnd(Lie):
+    """Another certificate, or another role in the handshake, once `is_on`."""
+
+    is_on = False
+
+    def __init__(self, *prints: str, setup: str = "actpass") -> None:
+        self._prints, self._setup = prints or sdp.HONEST_PRINTS, setup
+
+    def prints(self, member: Member) -> tuple[str, ...]:
+        return self._prints if self.is_on else sdp.HONEST_PRINTS
+
+    def setup(self, member: Member) -> str:
+        return self._setup if self.is_on else "actpass"
+
+
+def other_codec(lines: list[sdp.Line]) -> list[sdp.Line]:
+    """Of which no frame can be decoded, on the video's m-line alone."""
+    for line in lines:
+        if line.kind == "video":
+            line.formats = dict.fromkeys(line.formats, "AV2/90000")
+    return lines
 
 
 def add(line: sdp.Line) -> Callable[[list[sdp.Line]], list[sdp.Line]]:
@@ -235,6 +258,8 @@ def saying(*text: str) -> Callable[[list[sdp.Line]], list[sdp.Line]]:
 
 
 MANY = ["m=audio 9 UDP/TLS/RTP/SAVPF 111"] * 1_100
+WRONG_PRINT = "sha-256 " + ":".join(["AB"] * 32)
+PYTHON = ("python",)
 MIXED_ENDS = "a=x:1\ra=y:1"
 DATA = sdp.Line("application", "d9", {}, "sendrecv")
 DOWN = ("downlinkOffer",)
@@ -279,6 +304,12 @@ ROWS = (
             (*DOWN, "sdp:downlink.extension"),
         ),
         (
+            "down-recvonly",
+            "offers to receive on the downlink",
+            offering(each(direction="recvonly")),
+            (*DOWN, "sdp:downlink.direction"),
+        ),
+        (
             "down-no-lines",
             "an offer without the m-lines that were there",
             offering(lambda lines: lines[:1]),
@@ -303,7 +334,7 @@ ROWS = (
     ),
     *rows(
         offer_again,
-        by(Must.STOP, Must.GO_ON),
+        Must.GO_ON,
         (
             "down-two-mids",
             "gives an m-line two mids",
@@ -323,14 +354,40 @@ ROWS = (
             (*DOWN, "sdp:downlink.lines"),
         ),
     ),
-    Row(
-        "down-recvonly",
-        "offers to receive on the downlink",
-        (*DOWN, "sdp:downlink.direction"),
-        Must.GO_ON,
-        offer_again,
-        offering(each(direction="recvonly")),
-        only=BROWSERS,
+    *(
+        Row(name, does, covers, Must.GO_ON, offer_again, lie, only=PYTHON)
+        for name, does, covers, lie in (
+            (
+                "down-inactive",
+                "offers nothing where a stream is said to come",
+                (*DOWN, "sdp:downlink.direction"),
+                offering(each(direction="inactive")),
+            ),
+            (
+                "down-other-codec",
+                "offers a codec that nobody has",
+                (*DOWN, "sdp:downlink.codec"),
+                offering(other_codec),
+            ),
+            (
+                "down-other-print",
+                "names another certificate in a later offer",
+                ("sdp:fingerprint",),
+                lambda: OtherEnd(WRONG_PRINT),
+            ),
+            (
+                "down-two-prints",
+                "names another certificate for one m-line",
+                (*DOWN, "sdp:downlink.lines"),
+                offering(saying(f"a=fingerprint:{WRONG_PRINT}")),
+            ),
+            (
+                "down-other-role",
+                "changes its role in the handshake",
+                ("sdp:setup",),
+                lambda: OtherEnd(setup="active"),
+            ),
+        )
     ),
     *rows(
         clear_codec,
@@ -366,7 +423,7 @@ ROWS = (
     *rows(two_offers, Must.GO_ON, ("down-two-offers", "two offers at once", Lie, DOWN)),
     *rows(
         broken_offer,
-        by(Must.STOP, Must.GO_ON),
+        Must.GO_ON,
         ("down-broken", "offers that are no SDP", Lie, DOWN),
     ),
 )

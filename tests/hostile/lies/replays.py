@@ -1,12 +1,20 @@
 """Lies in packets that were sent once: recordings, over every way there is to a decoder."""
 
+import asyncio
+import time
 from collections.abc import Callable
 
-from tests.hostile.call import NEW_SECRET, Call, until
+from tests.hostile.call import NEW_SECRET, SECRET, Call, until
 from tests.hostile.lies.acts import KINDS, hold, inject, pause, recording
 from tests.hostile.lies.row import packet_row as row
 from tests.hostile.media import Rtp
+from tests.hostile.passed import frame_id
 from tests.hostile.tracks import DownLine
+
+SWITCH_S = 12.0
+"""With two keys to derive, on a busy machine."""
+RETIRED_S = 11.0
+"""After the next context, the one before is taken for ten seconds more."""
 
 
 async def replay(call: Call) -> None:
@@ -122,6 +130,29 @@ async def replay_after_rekey(call: Call) -> None:
     await inject(call, kept)
 
 
+async def late_under_retired(call: Call) -> None:
+    """Frames that Bob was never sent, under a key id that was left more than ten seconds ago, and
+    whose secret is in use again: no replay, and too late all the same."""
+    await call.live()
+    hold(call, True)
+    before = {kind: len(call.track(kind).kept) for kind in KINDS}
+    await pause(call, 0.8)
+    late = {kind: call.track(kind).kept[before[kind] :] for kind in KINDS}
+    hold(call, False)
+    judge = call.member(call.ada).judge
+    for secret in (NEW_SECRET, SECRET):
+        hint = judge.hints[-1]
+        await asyncio.gather(*(c.set_secret(secret) for c in (call.bob, call.ada)))
+        await until(lambda hint=hint: judge.hints[-1] != hint, "the switch", SWITCH_S)
+    await pause(call, RETIRED_S)
+    since_s = time.monotonic()
+    await inject(call, late.__getitem__)
+    ids = {frame_id(packet.payload) for packet in late["audio"]}
+    played = [one for one in call.bob.passed if one.id in ids and one.at_s > since_s]
+    if played:
+        raise AssertionError(f"{len(played)} frames were played that were sent long before")
+
+
 OFFER = ("rtp", "downlinkOffer", "sdp:downlink.mid", "sdp:downlink.ssrc")
 ROWS = (
     row("replay", "plays a recording on the same m-line", replay),
@@ -150,6 +181,12 @@ ROWS = (
         "says that the downlink is lost, and plays a recording over the next",
         replay_after_transport_lost,
         covers=("transportLost", "rtp"),
+    ),
+    row(
+        "late-retired",
+        "plays what it held back, under a key id that was left long ago",
+        late_under_retired,
+        only=("python",),
     ),
     row(
         "replay-after-rekey",

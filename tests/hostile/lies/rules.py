@@ -26,9 +26,9 @@ def _web(file: str) -> set[str]:
 
 
 def _python() -> set[str]:
-    raised = r'Error\(\s*f?"([^"]+)"|Response\(\s*f?"([^"]+)"'
-    sources = [(PYTHON / file).read_text() for file in ("answers.py", "downlink.py")]
-    said = {a or b for source in sources for a, b in re.findall(raised, source)}
+    raised = r'(?:Error|Response|Codec)\(\s*f?"([^"]+)"'
+    sources = [(PYTHON / file).read_text() for file in ("descriptions.py", "downlink.py")]
+    said = {words for source in sources for words in re.findall(raised, source)}
     binding = (PYTHON / "subscribing.py").read_text()
     return said | set(re.findall(r'return "(The server [^"]+)"', binding))
 
@@ -40,4 +40,4 @@ REFUSALS = {
 """What is said of a description that is refused, by whom: how it begins."""
 WAYS = ("uplink", "downlink")
 PARTS = {f"sdp:{way}.{rule}" for way in WAYS for rule in ("m-lines", *sdp.RULES)}
-OTHERS = {"rtp", "sdp:fingerprint", "sdp:downlink.second-line"}
+OTHERS = {"rtp", "dtls", "sdp:fingerprint", "sdp:setup", "sdp:downlink.second-line"}

@@ -41,6 +41,13 @@ def _strange(words: str) -> str:
     return f"unexpected_server_response: {words}"
 
 
+OTHER_LINE = _strange("The server's offer makes an m-line another one")
+STRAYED = _strange("A signal came that is for another member, or from nobody in the session")
+UNOPENED_SIGNAL = (
+    "encryption_secret_mismatch: A signal could not be opened with the present encryption secret"
+)
+
+
 def _told(python: str | tuple[str, ...], browsers: str | tuple[str, ...]) -> Words:
     both = {"python": python, "browsers": browsers}
     return {kind: (words,) if isinstance(words, str) else words for kind, words in both.items()}
@@ -96,16 +103,40 @@ SDP: dict[str, Words] = {
         "decryption_internal: The server offered one stream under the name of another",
         _offer("a subscriber is offered a stream that it did not ask for"),
     ),
-    # The Python SDK answers that it only receives: nothing is sent over its downlink.
-    "down-sendrecv": _told((), _offer("an m-line does more than send")),
-    "down-recvonly": _told((), _offer("an m-line does more than send")),
-    "down-datachannel": _told((), _offer("it has the line a=sctp-port")),
-    "down-strange-codecs": _told((), "OT_DECRYPTION_UNSUPPORTED_CODEC: The codec can"),
-    "down-clear-codec": _told((), "OT_DECRYPTION_UNSUPPORTED_CODEC: The codec can"),
+    **{
+        f"down-{name}": _told(
+            _strange("The server's offer does more than send"),
+            _offer("an m-line does more than send"),
+        )
+        for name in ("sendrecv", "recvonly")
+    },
+    "down-inactive": _told(_strange("The server's offer does not send what it is said to"), ()),
+    "down-datachannel": _told(
+        _strange("The server's offer has more than audio and video"),
+        _offer("it has the line a=sctp-port"),
+    ),
+    **{
+        f"down-{name}-codec{more}": _told(
+            "decryption_codec_unsupported: The audio of a stream comes as pcmu",
+            "OT_DECRYPTION_UNSUPPORTED_CODEC: The codec can",
+        )
+        for name, more in (("strange", "s"), ("clear", ""))
+    },
+    "down-other-codec": _told(
+        "decryption_codec_unsupported: The server's offer has no codec that can be decoded", ()
+    ),
+    **{
+        f"down-other-{name}": _told(_strange("The server's offer names another certificate"), ())
+        for name in ("print", "role")
+    },
+    "down-two-prints": _told(_strange("The server's description names two certificates"), ()),
+    "up-other-print": _told(_strange("The server's answer names another certificate"), ()),
+    "up-inactive": _told(_strange("The server's answer does not receive what is sent"), ()),
+    "no-handshake": _told("handshake_failed: A media path was found", ()),
     # Browsers' own words.
     "down-moved-types": _told((), "OT_SET_REMOTE_DESCRIPTION_FAILED: "),
     "down-moved-extensions": _told((), "OT_SET_REMOTE_DESCRIPTION_FAILED: "),
-    "down-no-lines": _told((), _offer("an m-line became another one")),
+    "down-no-lines": _told(OTHER_LINE, _offer("an m-line became another one")),
     "down-mids-swapped": _told(
         "decryption_internal: The server named an m-line that its offer does not have",
         _offer("a track is on no m-line of its kind"),
@@ -122,7 +153,7 @@ SDP: dict[str, Words] = {
         "OT_SET_REMOTE_DESCRIPTION_FAILED: ",
     ),
     "wrong-fingerprint": _told(
-        "media_unreachable: No media path was found",
+        "certificate_mismatch: The certificate on the media path is not the one",
         "OT_ICE_WORKFLOW_FAILED: The stream did not become live",
     ),
     **{
@@ -162,13 +193,13 @@ SDP: dict[str, Words] = {
         _answer("an m-line does more than receive"),
     ),
     "down-two-mids": _told(
-        "decryption_internal: The server gave two m-lines one mid",
+        OTHER_LINE,
         _offer("an m-line has not exactly one mid"),
     ),
     "down-mixed-ends": _told((), _offer("its lines end in different ways")),
     "down-rid": _told((), _offer("it has the line a=rid")),
     "down-one-mid": _told(
-        "decryption_internal: The server gave two m-lines one mid", _offer("a mid comes twice")
+        _strange("The server gave two m-lines one mid"), _offer("a mid comes twice")
     ),
     "down-many-lines": _told(
         _strange("The server sent a description with too many m-lines"),
@@ -226,12 +257,15 @@ NEWS: dict[str, Words] = {
     "hints-misshaped": _told(
         _strange("The server sent a message hintAnnounced of a wrong shape"), ()
     ),
-    "signal-of-other": _told((), (MISMATCHED, STRANGER)),
-    "signal-clear": _told((), "OT_UNEXPECTED_SERVER_RESPONSE: A signal in the clear claimed to"),
-    "signal-to-other": _told((), STRANGER),
-    "signal-changed": _told((), MISMATCHED),
+    "signal-of-other": _told((UNOPENED_SIGNAL, STRAYED), (MISMATCHED, STRANGER)),
+    "signal-clear": _told(
+        _strange("A signal in the clear claimed to"),
+        "OT_UNEXPECTED_SERVER_RESPONSE: A signal in the clear claimed to",
+    ),
+    "signal-to-other": _told(STRAYED, STRANGER),
+    "signal-changed": _told(UNOPENED_SIGNAL, MISMATCHED),
     "unasked": _told(
-        ("internal: x", _strange("The server sent a message welcome of a wrong shape")),
+        ("internal: x", _strange("The server sent a message welcome of a wrong shape"), STRAYED),
         (UNOPENED, STRANGER),
     ),
     "not-encrypted": _told(
@@ -250,6 +284,8 @@ ERRORS = DOOR | SDP | ANSWERS | NEWS
 SOMETIMES: dict[str, Words] = {
     # Chromium opens a track for an SSRC that no offer named if it comes between two descriptions.
     "clear-strange-ssrc": {"chromium": (BESIDE,)},
+    # Who hears of the stream that is refused and given back asks for it too late.
+    "up-other-print": _told(f"stream_not_found: {FAILED}", ()),
     # A signal under the new secret that overtakes the own change of it.
     "hints-false": _told((), MISMATCHED),
     # A request of the browser's own that waits meanwhile, such as a restart of ICE.

@@ -46,6 +46,17 @@ class Server:
         )
         return json.loads(done.stdout)
 
+    def explained(self) -> list[dict]:
+        """Each stream of the session, as `sealroute doctor session` has it."""
+        command = [sys.executable, "-m", "signaling", "doctor", "session", self.session_id]
+        done = subprocess.run(  # it exits with 1 where something does not flow
+            [*command, "--json", "--url", self.url, "--data-dir", str(self.folder)],
+            check=False,
+            capture_output=True,
+            timeout=30,
+        )
+        return json.loads(done.stdout)
+
     async def start(self) -> None:
         words = ("project", "create", "--e2ee", *self.project_words)
         self.project = await asyncio.to_thread(self.ask, *words)

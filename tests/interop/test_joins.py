@@ -13,6 +13,7 @@ from sealroute_client import Session
 from sealroute_client.events import StreamCreated
 
 from tests.served import Server
+from tests.what_was_told import Told, dump
 
 pytestmark = [
     pytest.mark.interop,
@@ -34,6 +35,7 @@ class Person:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        self.told = Told(session)
         self.subscriptions: list[asyncio.Task[object]] = []
         self.subscribers: dict[str, object] = {}
         session.on(StreamCreated, lambda event: self.subscribe(event.stream))
@@ -84,6 +86,9 @@ async def test_all_who_join_at_once_see_and_hear_each_other(server, size) -> Non
                     await asyncio.sleep(0.05)
         except TimeoutError:
             counts = [one.seen_and_heard for one in people]
-            pytest.fail(f"JOIN_SEED={seed}: of {size - 1} others are seen and heard: {counts}")
+            known = await dump(server, [one.told for one in people])
+            pytest.fail(
+                f"JOIN_SEED={seed}: of {size - 1} others are seen and heard: {counts}\n{known}"
+            )
         finally:
             await asyncio.gather(*(one.leave() for one in people))

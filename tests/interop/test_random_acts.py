@@ -6,6 +6,7 @@ RANDOM_RUNS: how often; RANDOM_SEED: the first run's seed.
 
 import asyncio
 import importlib.util
+import logging
 import os
 import random
 from collections.abc import Coroutine
@@ -15,6 +16,7 @@ import pytest
 from sealroute_client import Publisher, SealrouteError, Session, Subscriber
 
 from tests.served import SECRET, Server
+from tests.what_was_told import Told, dump, reasons_of
 
 pytestmark = [
     pytest.mark.interop,
@@ -24,6 +26,7 @@ pytestmark = [
     ),
 ]
 
+logger = logging.getLogger(__name__)
 RUNS = int(os.environ.get("RANDOM_RUNS", "2"))
 FIRST_SEED = int(os.environ.get("RANDOM_SEED", "1"))
 ACTS = 14
@@ -46,6 +49,7 @@ class Actor:
 
     def __init__(self, session: Session, chance: random.Random) -> None:
         self.session = session
+        self.told = Told(session)
         self._chance = chance
         self.publishers: list[Publisher] = []
         self.subscribers: list[Subscriber] = []
@@ -116,6 +120,10 @@ class Actor:
         await asyncio.gather(*self._calls)
 
 
+Waiting = dict[tuple[Subscriber, str], int]
+"""Subscriptions and kinds of which nothing new has come, and how many frames had come before."""
+
+
 def is_paused(watching: Subscriber, kind: str) -> bool:
     """The application was told that the connection is too slow for the video."""
     return kind == "video" and watching.video_supply == "paused"
@@ -125,10 +133,22 @@ def frames_of(watching: Subscriber) -> dict[str, int]:
     return {kind: track.frames for kind, track in watching.tracks.items()}
 
 
-async def everything_plays(actors: tuple[Actor, Actor]) -> None:
+async def explain_what_is_paused(server: Server, waiting: Waiting) -> None:
+    """The application was told that its link is too slow for the video: the server must give that
+    as its reason, unless the video has come back meanwhile."""
+    streams = await asyncio.to_thread(server.explained)
+    for (watching, kind), before in waiting.items():
+        found = reasons_of(streams, watching.subscriber_id, kind)
+        has_come = frames_of(watching).get(kind, 0) > before + 3
+        logger.warning("paused: %s %s, has come since: %s", watching.stream_id, found, has_come)
+        if not has_come and is_paused(watching, kind):
+            assert any(code.startswith("bandwidth_estimate") for code in found), found
+
+
+async def everything_plays(server: Server, actors: tuple[Actor, Actor]) -> None:
     """Each subscription to what is still published shows frames that are new."""
     sent = {one.stream_id: one for actor in actors for one in actor.publishers}
-    waiting: dict[tuple[Subscriber, str], int] = {}
+    waiting: Waiting = {}
     for actor in actors:
         for watching in actor.subscribers:
             publisher = sent.get(watching.stream_id)
@@ -141,11 +161,15 @@ async def everything_plays(actors: tuple[Actor, Actor]) -> None:
         waiting = {
             (watching, kind): before
             for (watching, kind), before in waiting.items()
-            if frames_of(watching).get(kind, 0) <= before + 3 and not is_paused(watching, kind)
+            if frames_of(watching).get(kind, 0) <= before + 3
         }
         if asyncio.get_running_loop().time() > deadline_s:
-            black = [(w.stream_id, kind, frames_of(w), w.state.failed) for w, kind in waiting]
-            raise AssertionError(f"nothing new is shown of {black}")
+            black = [(w.stream_id, kind) for w, kind in waiting if not is_paused(w, kind)]
+            if black:
+                known = await dump(server, [actor.told for actor in actors])
+                raise AssertionError(f"nothing new is shown of {black}\n{known}")
+            await explain_what_is_paused(server, waiting)
+            return
         await asyncio.sleep(0.05)
 
 
@@ -167,7 +191,7 @@ async def run(server: Server, seed: int) -> None:
             # Real time: sometimes in the same turn, sometimes when the one before is done.
             await asyncio.sleep(chance.choice((0, 0, 0.02, 0.1, 0.4)))
         await asyncio.gather(*(actor.answered() for actor in actors))
-        await everything_plays(actors)
+        await everything_plays(server, actors)
     finally:
         await asyncio.gather(*(session.disconnect() for session in sessions))
     assert [len(session._peers._open) for session in sessions] == [0, 0]

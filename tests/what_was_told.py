@@ -1,0 +1,65 @@
+"""Why somebody sees or hears nothing: what clients were told and have, and what the server says."""
+
+import asyncio
+import time
+from typing import Any
+
+from sealroute_client import Session
+from sealroute_client.events import Event
+
+from tests.served import Server
+
+
+class Told:
+    """What one Session and its Subscribers told their application, and when."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._began_s = time.monotonic()
+        self._events: list[str] = []
+        session.on("*", self._on_event)
+
+    def _on_event(self, event: Event) -> None:
+        about = ", ".join(str(value)[:80] for value in event.detail.values())
+        self._events.append(f"{time.monotonic() - self._began_s:.2f} {event.name} {about}")
+
+    def describe(self) -> dict[str, Any]:
+        session = self.session
+        return {
+            "connection": session.connection_id,
+            "publishes": session.publishing.publishers and list(session.publishers),
+            "knows": sorted(session.streams),
+            "downlink": session.subscribing.downlink and session.subscribing.downlink.state,
+            "uplink": session.publishing.uplink and session.publishing.uplink.state,
+            "watches": [
+                {
+                    "stream": one.stream_id,
+                    "subscriber": one.subscriber_id,
+                    "frames": {kind: track.frames for kind, track in one.tracks.items()},
+                    "failed": one.state.failed,
+                    "supply": one.video_supply,
+                    "connected": one.is_connected.is_set(),
+                    "trust": str(one.trust.state),
+                }
+                for one in session.subscribers.values()
+            ],
+            "told": self._events[-60:],
+        }
+
+
+async def dump(server: Server, all_told: list[Told]) -> str:
+    lines = [str(told.describe()) for told in all_told]
+    return "\n".join([*lines, *map(str, await asyncio.to_thread(server.explained))])
+
+
+def reasons_of(streams: list[dict[str, Any]], subscriber_id: str, kind: str) -> list[str]:
+    """The codes that the server names for one subscription, and for what it carries."""
+    return [
+        f"{reason['code']} {reason.get('detail') or ''}".strip()
+        for stream in streams
+        for report in stream["subscribers"]
+        if report["subscriberId"] == subscriber_id
+        for received in report["received"]
+        if received["kind"] == kind
+        for reason in received["reasons"]
+    ]

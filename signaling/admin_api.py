@@ -151,7 +151,7 @@ class AdminApi:
             return web.Response(
                 status=answer.status,
                 body=answer.body,
-                headers={"Content-Type": answer.content_type, "Cache-Control": "no-store"},
+                headers=answer.headers,
             )
 
         return handle

@@ -16,7 +16,14 @@ from aiohttp import web
 
 from config.settings import HttpSettings
 from signaling.connection_gate import ConnectionGate, Ending, Place
-from signaling.domain.errors import BadRequest, DomainError, ErrorCode, Unavailable
+from signaling.domain.errors import (
+    BadRequest,
+    DomainError,
+    ErrorCode,
+    MethodNotAllowed,
+    Unavailable,
+    error,
+)
 from signaling.domain.session_state import Bucket
 from signaling.http_listener import Listener, Reception, listening_sockets
 from signaling.request_gate import RETRY_AFTER_S, RequestGate
@@ -181,10 +188,37 @@ def _last_response(answer: Answer, **headers: str) -> web.Response:
     response = web.Response(
         status=answer.status,
         body=answer.body,
-        headers={"Content-Type": answer.content_type, "Server": "Sealroute", **headers},
+        headers={**answer.headers, "Server": "Sealroute", **headers},
     )
     response.force_close()
     return response
+
+
+_MEANINGS = {
+    404: ErrorCode.NOT_FOUND,
+    413: ErrorCode.BODY_TOO_LARGE,
+    417: ErrorCode.EXPECTATION_FAILED,
+}
+
+
+def _meaning(refused: web.HTTPException) -> DomainError:
+    """What the library refuses by itself, in our words: its own may repeat the peer's."""
+    if isinstance(refused, web.HTTPMethodNotAllowed):
+        return MethodNotAllowed(sorted(refused.allowed_methods))
+    if refused.status in _MEANINGS:
+        return error(_MEANINGS[refused.status])
+    if refused.status >= 500:
+        return Unavailable(ErrorCode.INTERNAL)
+    return BadRequest(ErrorCode.BODY_INVALID, "This is no valid HTTP request.")
+
+
+async def _answered(handler: "_Handler", request: web.BaseRequest) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as refused:
+        return _last_response(error_answer(_meaning(refused)))
+    except DomainError as refused:
+        return _last_response(error_answer(refused))
 
 
 _Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -201,7 +235,7 @@ def _behind(gate: RequestGate | None, handler: _Handler) -> _Handler:
             own = connection.bucket
         refusal: DomainError | None = None if gate is None else gate.refusal(request, own)
         if gate is None or refusal is None:
-            return await handler(request)
+            return await _answered(handler, request)
         log.debug("request refused", reason=refusal.message)
         if not await gate.hold() and request.transport is not None:
             request.transport.abort()

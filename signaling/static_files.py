@@ -6,6 +6,8 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
+from signaling.domain.errors import DomainError, ErrorCode, error
+
 WEB_ROOT = Path(__file__).parent / "web"
 # The SDK's frame worker is made from a blob; nothing else comes from elsewhere, and nothing goes
 # anywhere but to this server.
@@ -55,6 +57,24 @@ def find_file(root: Path, raw_path: str) -> Path | None:
     except (OSError, ValueError):
         return None
     return path if inside and path.is_file() and path.suffix in _TYPES else None
+
+
+def refusal_of(request: web.Request, path: Path) -> DomainError | None:
+    """What the request asks of a file and cannot have; the library would say so without a word."""
+    found = path.stat()
+    tags = request.if_match
+    unchanged_since = request.if_unmodified_since
+    if tags is not None and not {f"{found.st_mtime_ns:x}-{found.st_size:x}", "*"} & {
+        tag.value for tag in tags
+    }:
+        return error(ErrorCode.PRECONDITION_FAILED)
+    if tags is None and unchanged_since and found.st_mtime > unchanged_since.timestamp():
+        return error(ErrorCode.PRECONDITION_FAILED)
+    try:
+        begin = request.http_range.start
+    except ValueError:
+        return error(ErrorCode.RANGE_INVALID)
+    return error(ErrorCode.RANGE_INVALID) if (begin or 0) >= max(found.st_size, 1) else None
 
 
 def file_response(path: Path, host: str) -> web.FileResponse:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from aiohttp import web
 from config.settings import HttpSettings
 from signaling.admin_api import AdminApi
 from signaling.clock import Clock
-from signaling.domain.errors import DomainError, ErrorCode, NotFound
+from signaling.domain.errors import DomainError, ErrorCode, MethodNotAllowed, NotFound
 from signaling.metrics import CONTENT_TYPE, Metrics
 from signaling.rest.answers import Answer, error_answer, json_answer
 from signaling.rest.api import RestApi, is_rest_path
@@ -20,11 +20,12 @@ from signaling.rest.openapi import OPENAPI_PATH
 from signaling.rest.reading import refuse_compressed
 from signaling.rooms import ROOMS_PATH, Rooms
 from signaling.served_document import openapi_answer
-from signaling.static_files import WEB_ROOT, file_response, find_file
+from signaling.static_files import WEB_ROOT, file_response, find_file, refusal_of
 from signaling.storage.base import Store
 
 CHECK_S = 1.0
 WEBSOCKET_PATH = "/v1/signal"
+_READING = ("GET", "HEAD")
 WebSocketHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -138,25 +139,40 @@ class WebApp:
     async def _rooms(self, request: web.Request) -> web.Response:
         return _plain(await self._surface.rooms.handle(request))
 
-    async def _nothing(self, _request: web.Request) -> web.Response:
-        return _plain(error_answer(NotFound(ErrorCode.NOT_FOUND)))
+    async def _nothing(self, request: web.Request) -> web.Response:
+        """What there is for other methods, if anything."""
+        allowed: set[str] = set()
+        for resource in request.app.router.resources():
+            match, methods = await resource.resolve(request)
+            if match is None:  # else it is the route that has come here
+                allowed |= methods
+        return _absent(sorted(allowed))
 
     async def _other(self, request: web.Request) -> web.StreamResponse:
         path = request.rel_url.raw_path
         if is_rest_path(path):
             return await self._rest.handle(request)
-        if request.method in ("GET", "HEAD"):
-            file = find_file(self._surface.web_root, path)
-            if file is not None:
-                return file_response(file, request.headers.get("Host", ""))
-        return _plain(error_answer(NotFound(ErrorCode.NOT_FOUND)))
+        file = find_file(self._surface.web_root, path)
+        if file is None:
+            return await self._nothing(request)
+        if request.method not in _READING:
+            return _absent(_READING)
+        refusal = refusal_of(request, file)
+        if refusal is not None:
+            return _plain(error_answer(refusal))
+        return file_response(file, request.headers.get("Host", ""))
+
+
+def _absent(allowed: Collection[str]) -> web.Response:
+    refusal = MethodNotAllowed(allowed) if allowed else NotFound(ErrorCode.NOT_FOUND)
+    return _plain(error_answer(refusal))
 
 
 def _plain(answer: Answer) -> web.Response:
     return web.Response(
         status=answer.status,
         body=answer.body,
-        headers={"Content-Type": answer.content_type, "Cache-Control": "no-store"},
+        headers=answer.headers,
     )
 
 

@@ -118,10 +118,10 @@ class WebSocketGate:
         )
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Upgrades, and stays until the WebSocket ends."""
-        refusal = self._refuse_upgrade(request)
-        if refusal is not None:
-            return refusal
+        """Upgrades, and stays until the WebSocket ends.
+
+        Errors: `origin_refused`, `upgrade_invalid`."""
+        self._check_origin(request)
         ws = web.WebSocketResponse(
             protocols=tuple(ENCODINGS),
             max_msg_size=MAX_MESSAGE_BYTES,
@@ -130,6 +130,13 @@ class WebSocketGate:
             # Pings of the WebSocket's own cost as much as others, and are counted like them.
             autoping=False,
         )
+        upgrade = ws.can_prepare(request)
+        if not upgrade.ok or upgrade.protocol is None:
+            names = " or ".join(ENCODINGS)
+            raise error(
+                ErrorCode.UPGRADE_INVALID,
+                f"This address takes WebSockets only, with the subprotocol {names}.",
+            )
         connection = request.protocol
         if not isinstance(connection, WebSocketConnection):
             raise TypeError("a WebSocket needs a WebSocketConnection under it")
@@ -149,17 +156,10 @@ class WebSocketGate:
             self._metrics.websocket_messages.labels("out").inc(outlet.sent)
         return ws
 
-    def _refuse_upgrade(self, request: web.Request) -> web.Response | None:
+    def _check_origin(self, request: web.Request) -> None:
         origin = request.headers.get("Origin")
         if origin is not None and "*" not in self._origins and origin not in self._origins:
-            return web.json_response(
-                {"code": 403, "message": "This origin may not connect."}, status=403
-            )
-        offered = request.headers.get("Sec-WebSocket-Protocol", "")
-        if not any(name.strip() in ENCODINGS for name in offered.split(",")):
-            text = f"The WebSocket subprotocol must be one of: {', '.join(ENCODINGS)}."
-            return web.json_response({"code": 400, "message": text}, status=400)
-        return None
+            raise error(ErrorCode.ORIGIN_REFUSED, "This origin may not connect.")
 
     async def _converse(self, way: _Way, origin: str | None) -> None:
         try:

@@ -7,6 +7,7 @@ written by us alone and never repeat what a peer sent.
 
 # ruff: noqa: N818 - the names of the kinds are the vocabulary of docs/architecture.md
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -66,6 +67,13 @@ class ErrorCode(StrEnum):
     PROJECT_MISMATCH = "project_mismatch"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
+    UPGRADE_INVALID = "upgrade_invalid"
+    CONTENT_TYPE_INVALID = "content_type_invalid"
+    EXPECTATION_FAILED = "expectation_failed"
+    RANGE_INVALID = "range_invalid"
+    PRECONDITION_MISSING = "precondition_missing"
+    PRECONDITION_FAILED = "precondition_failed"
+    ICE_RESTART_UNSUPPORTED = "ice_restart_unsupported"
     BODY_INVALID = "body_invalid"
     BODY_TOO_LARGE = "body_too_large"
     SESSION_NOT_FOUND = "session_not_found"
@@ -102,6 +110,14 @@ class DomainError(Exception):
 
 class BadRequest(DomainError):
     """The caller's fault: the request can not be understood or asks for the impossible."""
+
+
+class MethodNotAllowed(BadRequest):
+    """There is something here, for other methods: `allowed`."""
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        self.allowed = tuple(allowed)
+        super().__init__(ErrorCode.METHOD_NOT_ALLOWED)
 
 
 class Unauthorized(DomainError):
@@ -352,6 +368,28 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
     _E.NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "There is nothing here."),
     _E.METHOD_NOT_ALLOWED: _row(
         BadRequest, 405, _NOT_SUPPORTED, "This method is not allowed here."
+    ),
+    _E.UPGRADE_INVALID: _row(
+        BadRequest,
+        400,
+        _PARAMETER,
+        "This address takes WebSockets only (RFC 6455, version 13), with a subprotocol of ours.",
+    ),
+    _E.CONTENT_TYPE_INVALID: _row(
+        BadRequest, 415, _PARAMETER, "The body is of another content type."
+    ),
+    _E.EXPECTATION_FAILED: _row(
+        BadRequest, 417, _NOT_SUPPORTED, "The header Expect may only ask for 100-continue."
+    ),
+    _E.RANGE_INVALID: _row(
+        BadRequest, 416, _PARAMETER, "The file has no such range: ask for bytes within its length."
+    ),
+    _E.PRECONDITION_MISSING: _row(BadRequest, 428, _PARAMETER, "If-Match is missing."),
+    _E.PRECONDITION_FAILED: _row(
+        Conflict, 412, _PARAMETER, "What you have is not what is here: get it again."
+    ),
+    _E.ICE_RESTART_UNSUPPORTED: _row(
+        BadRequest, 422, _NOT_SUPPORTED, "ICE restarts are not supported: begin again instead."
     ),
     _E.BODY_INVALID: _row(BadRequest, 400, _PARAMETER, "The body is not valid."),
     _E.BODY_TOO_LARGE: _row(BadRequest, 413, _PARAMETER, "The body is too large."),

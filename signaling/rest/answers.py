@@ -1,11 +1,11 @@
 """Answers of the REST API in the shapes that the official SDKs can read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from xml.sax.saxutils import escape, quoteattr
 
 import msgspec
 
-from signaling.domain.errors import ERRORS, DomainError
+from signaling.domain.errors import ERRORS, DomainError, MethodNotAllowed
 from signaling.rest.replies import Failure
 
 # Exactly this: one SDK compares the whole header value.
@@ -15,11 +15,21 @@ XML = "text/xml"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status and a body; `content_type` is sent as it stands, without a charset."""
+    """A status and a body; `content_type` is sent as it stands, without a charset. `allow`: the
+    methods that there are, if another one was tried."""
 
     status: int
     body: bytes = b""
     content_type: str = JSON
+    allow: str = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What an answer has to say of itself; nothing of these is to be kept."""
+        found = {"Content-Type": self.content_type} if self.content_type else {}
+        if self.allow:
+            found["Allow"] = self.allow
+        return {**found, "Cache-Control": "no-store"}
 
 
 def json_answer(status: int, value: object, content_type: str = JSON) -> Answer:
@@ -33,7 +43,7 @@ def empty_answer(status: int) -> Answer:
 def error_answer(failure: DomainError) -> Answer:
     """Never empty: SDKs fall over an empty body that is labelled JSON."""
     row = ERRORS[failure.code]
-    return json_answer(
+    made = json_answer(
         row.http_status,
         Failure(
             code=row.rest_code,
@@ -42,6 +52,8 @@ def error_answer(failure: DomainError) -> Answer:
             error=failure.code.value,
         ),
     )
+    allowed = failure.allowed if isinstance(failure, MethodNotAllowed) else ()
+    return replace(made, allow=", ".join(allowed))
 
 
 def xml_error_answer(failure: DomainError) -> Answer:

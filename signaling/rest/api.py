@@ -15,9 +15,9 @@ from aiohttp import web
 from config.settings import HttpSettings
 from signaling import audit
 from signaling.domain.errors import (
-    BadRequest,
     DomainError,
     ErrorCode,
+    MethodNotAllowed,
     NotFound,
     Unauthorized,
     Unavailable,
@@ -91,7 +91,7 @@ def find_route(method: str, raw_path: str) -> Match:
     if node is None or not node.routes:
         raise NotFound(ErrorCode.NOT_FOUND)
     if method not in node.routes:
-        raise BadRequest(ErrorCode.METHOD_NOT_ALLOWED)
+        raise MethodNotAllowed(node.routes)
     route, names = node.routes[method]
     return Match(route, dict(zip(names, values, strict=True)), e2ee_default)
 
@@ -184,9 +184,6 @@ class RestApi:
 
 def _response(answer: Answer) -> web.Response:
     response = web.Response(status=answer.status, body=answer.body or None)
-    if answer.content_type:
-        response.headers["Content-Type"] = answer.content_type
-    else:
-        response.headers.popall("Content-Type", None)
-    response.headers["Cache-Control"] = "no-store"
+    response.headers.popall("Content-Type", None)
+    response.headers.update(answer.headers)
     return response

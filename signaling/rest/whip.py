@@ -19,7 +19,7 @@ from sfu.ids import short
 from signaling import audit
 from signaling.authenticator import Authenticator
 from signaling.directory import SessionDirectory
-from signaling.domain.errors import ERRORS, REFUSED_TOKENS, DomainError, ErrorCode, error
+from signaling.domain.errors import REFUSED_TOKENS, DomainError, ErrorCode, MethodNotAllowed, error
 from signaling.domain.publishing import check_encryption
 from signaling.domain.session_ids import project_of
 from signaling.domain.session_options import MediaMode
@@ -63,16 +63,6 @@ class _Answered:
     stream: str
 
 
-class _StopError(Exception):
-    """An answer that is not the failure of a domain rule."""
-
-    def __init__(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(text)
-        self.response = web.json_response(
-            {"code": status, "message": text, "description": text}, status=status, headers=headers
-        )
-
-
 class WhipGate:
     """Handles everything below `/whip` and `/whep`."""
 
@@ -103,7 +93,7 @@ class WhipGate:
         if request.method == "OPTIONS":
             return self._with_cors(request, web.Response(status=204), {"Accept-Post": requests.SDP})
         if request.method != "POST":
-            return self._with_cors(request, _not_allowed("POST, OPTIONS"))
+            return self._with_cors(request, _failed(MethodNotAllowed(("POST", "OPTIONS"))))
         return await self._guarded(request, self._begin)
 
     async def handle_resource(self, request: web.Request) -> web.StreamResponse:
@@ -114,7 +104,7 @@ class WhipGate:
         handlers = {"DELETE": self._end, "PATCH": self._patch}
         handler = handlers.get(request.method)
         if handler is None:
-            return self._with_cors(request, _not_allowed("PATCH, DELETE, OPTIONS"))
+            return self._with_cors(request, _failed(MethodNotAllowed((*handlers, "OPTIONS"))))
         return await self._guarded(request, handler)
 
     # --- the way in --------------------------------------------------------------------------
@@ -230,13 +220,13 @@ class WhipGate:
         _require_type(request, requests.FRAGMENT)
         matches = request.headers.get("If-Match")
         if matches is None:
-            raise _StopError(428, "If-Match is missing.")
+            raise error(ErrorCode.PRECONDITION_MISSING)
         ice = requests.ice_of(await self._body(request))
         restarts = ice is not None and ice != resource.ice
         if matches.strip() == "*" or restarts:
-            raise _StopError(422, "ICE restarts are not supported.")
+            raise error(ErrorCode.ICE_RESTART_UNSUPPORTED)
         if resource.etag not in [tag.strip() for tag in matches.split(",")]:
-            raise _StopError(412, "If-Match names another ICE session.")
+            raise error(ErrorCode.PRECONDITION_FAILED, "If-Match names another ICE session.")
         return web.Response(status=204, headers={"ETag": resource.etag})
 
     def _resource(self, request: web.Request) -> _Resource:
@@ -260,8 +250,6 @@ class WhipGate:
         try:
             self._check_origin(request)
             response = await handler(request)
-        except _StopError as stop:
-            response = stop.response
         except DomainError as failure:
             response = _failed(failure)
             if request.method == "POST":
@@ -277,7 +265,7 @@ class WhipGate:
     def _check_origin(self, request: web.Request) -> None:
         origin = request.headers.get("Origin")
         if origin is not None and "*" not in self._origins and origin not in self._origins:
-            raise _StopError(403, "This origin may not connect.")
+            raise error(ErrorCode.ORIGIN_REFUSED, "This origin may not connect.")
 
     def _with_cors(
         self,
@@ -307,13 +295,13 @@ def _claimed_project(request: web.Request) -> str:
 def _required_token(request: web.Request) -> str:
     token = requests.bearer_of(request.headers)
     if token is None:
-        raise _StopError(401, "A client token is needed as bearer.", {"WWW-Authenticate": "Bearer"})
+        raise error(ErrorCode.CREDENTIALS_INVALID, "A client token is needed as bearer.")
     return token
 
 
 def _require_type(request: web.Request, wanted: str) -> None:
     if request.content_type != wanted:
-        raise _StopError(415, f"The content type must be {wanted}.")
+        raise error(ErrorCode.CONTENT_TYPE_INVALID, f"The content type must be {wanted}.")
 
 
 def _digest(token: str) -> bytes:
@@ -333,15 +321,13 @@ def _created(resource: _Resource, answered: _Answered) -> web.Response:
 
 
 def _failed(failure: DomainError) -> web.Response:
-    """The statuses of REST, but 401 where a token is not valid, as bearers have it."""
+    """The statuses of REST, but 401 where a token is missing or not valid, as bearers have it."""
     answer = error_answer(failure)
-    headers = {"Content-Type": answer.content_type}
-    status = ERRORS[failure.code].http_status
-    if failure.code in REFUSED_TOKENS:
+    headers, status = answer.headers, answer.status
+    if failure.code is ErrorCode.CREDENTIALS_INVALID:
+        status = 401
+        headers["WWW-Authenticate"] = "Bearer"
+    elif failure.code in REFUSED_TOKENS:
         status = 401
         headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
     return web.Response(status=status, body=answer.body, headers=headers)
-
-
-def _not_allowed(allowed: str) -> web.Response:
-    return web.Response(status=405, headers={"Allow": allowed})

@@ -22,7 +22,7 @@ BENCH_REQUIRES := scripts/require /usr/sbin/ip=iproute2 unshare=util-linux janus
 # Python's side of the seam to the media core, from its description in Rust.
 CORE_API = cargo run --quiet --manifest-path native/Cargo.toml --jobs $(JOBS) -p sealroute-schema | $(BIN)/python scripts/core_api.py | $(BIN)/ruff format --stdin-filename sfu/core_api.py -
 
-.PHONY: fuzz test-fuzz check-descriptors check-switches help run build test test-image image-not-tested test-python test-native test-web test-browser test-hostile lint format bench bench-quick bench-full bench-forwarding bench-rest bench-guard bench-network bench-attack docs clean
+.PHONY: fuzz test-fuzz check-descriptors check-switches help run build test test-image image-not-tested test-python test-native test-web test-browser test-hostile lint format bench bench-quick bench-full bench-forwarding bench-rest bench-guard bench-network bench-attack docs docs-site clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -59,6 +59,11 @@ $(VENV)/web.stamp: $(VENV)/tools.stamp $(WEB_SOURCES)
 $(VENV)/dev.stamp: $(VENV)/runtime.stamp
 	@$(BIN)/python scripts/dependencies.py dev > $(VENV)/dev.txt
 	@$(BIN)/pip install --quiet --constraint constraints.txt --requirement $(VENV)/dev.txt
+	@touch $@
+
+$(VENV)/docs.stamp: $(VENV)/runtime.stamp
+	@$(BIN)/python scripts/dependencies.py docs > $(VENV)/docs.txt
+	@$(BIN)/pip install --quiet --constraint constraints.txt --requirement $(VENV)/docs.txt
 	@touch $@
 
 $(VENV)/official.stamp: $(VENV)/tools.stamp tests/official/package-lock.json
@@ -171,11 +176,15 @@ check-switches: build $(VENV)/dev.stamp ## 10,000 layer switches for each codec,
 check-descriptors: build $(VENV)/dev.stamp ## A million layer extensions, each read by two readers, about five minutes
 	DESCRIPTORS=1000000 $(BIN)/python -m pytest -q tests/unit/native/test_header_extension_readers.py
 
-docs: build $(VENV)/dev.stamp ## Write the generated documents anew
+docs: build $(VENV)/dev.stamp ## Write the generated documents again
 	$(CORE_API) > $(VENV)/core_api.py
 	mv $(VENV)/core_api.py sfu/core_api.py
 	$(BIN)/python -m signaling.protocol.document docs/protocol
 	$(BIN)/python -m signaling.protocol.typescript > sdk/web/src/signaling/messages.ts
+	$(BIN)/python -m bench.plot
+
+docs-site: $(VENV)/web.stamp $(VENV)/docs.stamp ## Build the documentation site into .cache/site/html
+	@scripts/site/build
 
 clean: ## Remove what was built
 	rm -rf $(VENV) .cache native/target sdk/web/node_modules sdk/web/dist signaling/web

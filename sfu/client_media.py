@@ -34,8 +34,8 @@ from sfu.media_plane import (
 from sfu.peer_transport import PeerTransport, PlaneContext
 from sfu.rtp_parameters import (
     NegotiatedMedia,
-    source_parameters,
     stream_format,
+    up_track_parameters,
 )
 from sfu.sdp.negotiate import (
     UplinkOffer,
@@ -90,12 +90,12 @@ class NativeClientMedia:
             media = self._choose(offer, live, tracks)
         kids = {track.mid: tuple(track.kids) for track in tracks}
         handle = PublisherHandle(self._plane.router.next_handle())
-        sources = tuple(source_parameters(m, kids[m.mid]) for m in media.values())
+        up_tracks = tuple(up_track_parameters(m, kids[m.mid]) for m in media.values())
         before = self._uplink
         try:
             uplink = self._uplink_for(offer)
             self._plane.router.submit(
-                core_api.Publish(self._session.handle, handle, uplink.handle, sources)
+                core_api.Publish(self._session.handle, handle, uplink.handle, up_tracks)
             )
         except BaseException:
             if self._uplink is not before:
@@ -180,7 +180,7 @@ class NativeClientMedia:
         published = self._own(stream)
         for mid in published.mids(kind):
             self._plane.router.submit(
-                core_api.SetSourceForwarding(published.handle, mid, forwarding)
+                core_api.SetUpTrackForwarding(published.handle, mid, forwarding)
             )
 
     def request_key_frame(self, stream: StreamId) -> None:
@@ -253,7 +253,7 @@ class NativeClientMedia:
             downlink.close()
             raise
         self._downlink = downlink
-        self._follow(subscriber, published, (), plan.sinks)
+        self._follow(subscriber, published, (), plan.down_tracks)
         return answer
 
     def _to_follow(self, subscriber: SubscriberId, stream: StreamId) -> PublishedStream:
@@ -270,10 +270,10 @@ class NativeClientMedia:
         subscriber: SubscriberId,
         published: PublishedStream,
         slots: tuple[tuple[Slot, str], ...],
-        sinks: tuple[core_api.SinkParameters, ...],
+        down_tracks: tuple[core_api.DownTrackParameters, ...],
     ) -> None:
         handle = SubscriberHandle(self._plane.router.next_handle())
-        subscription = Subscription(subscriber, self, published, handle, slots, sinks)
+        subscription = Subscription(subscriber, self, published, handle, slots, down_tracks)
         self._subscriptions[subscriber] = subscription
         self._plane.subscribers[handle] = subscription
         published.followers[handle] = subscription
@@ -297,14 +297,14 @@ class NativeClientMedia:
         self._slots.settle(answer)
         self._offers.answered()
         for subscription in self._subscriptions.values():
-            subscription.accept(answer.sinks)
+            subscription.accept(answer.down_tracks)
         if self._downlink is not None and self._downlink.connected:
             self._start_subscriptions()
         self._offers.offer_what_waits()
 
     def _start_subscriptions(self) -> None:
         for subscription in self._subscriptions.values():
-            if subscription.sinks and not subscription.started:
+            if subscription.down_tracks and not subscription.started:
                 subscription.started = True
                 self._start(subscription)
 
@@ -318,11 +318,11 @@ class NativeClientMedia:
                 subscription.handle,
                 subscription.published.handle,
                 self._downlink.handle,
-                subscription.sinks,
+                subscription.down_tracks,
             )
         )
         for kind in subscription.held_back:
-            submit(core_api.SetSinkForwarding(subscription.handle, kind, forwarding=False))
+            submit(core_api.SetDownTrackForwarding(subscription.handle, kind, forwarding=False))
         if subscription.wish is not None:
             submit(core_api.SetLayerWish(subscription.handle, subscription.wish))
         self._tell(lambda: self.listener.on_subscriber_connected(subscription.subscriber))
@@ -333,7 +333,7 @@ class NativeClientMedia:
         subscription = self._subscription(subscriber)
         if subscription.started:
             self._plane.router.submit(
-                core_api.SetSinkForwarding(subscription.handle, kind, forwarding)
+                core_api.SetDownTrackForwarding(subscription.handle, kind, forwarding)
             )
         if forwarding:
             subscription.held_back.discard(kind)

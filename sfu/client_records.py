@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sfu.core_api import LayerWish, MediaKind, SinkParameters, VideoSupply
+from sfu.core_api import DownTrackParameters, LayerWish, MediaKind, VideoSupply
 from sfu.ids import (
     ConnectionId,
     PublisherHandle,
@@ -15,7 +15,7 @@ from sfu.ids import (
     SubscriberId,
 )
 from sfu.media_plane import MediaError, SubscriptionDump, VideoDemand
-from sfu.rtp_parameters import AcceptedSink, NegotiatedMedia, sink_parameters
+from sfu.rtp_parameters import AcceptedDownTrack, NegotiatedMedia, down_track_parameters
 from sfu.sdp.errors import SdpError
 from sfu.sdp.slots import Slot
 
@@ -64,14 +64,14 @@ class PublishedStream:
 @dataclass(slots=True)
 class Subscription:
     """A delivery to this client. It begins in the core once the downlink is connected and the
-    client has accepted at least one of its m-lines (`sinks`)."""
+    client has accepted at least one of its m-lines (`down_tracks`)."""
 
     subscriber: SubscriberId
     owner: ClientOwner
     published: PublishedStream
     handle: SubscriberHandle
     slots: tuple[tuple[Slot, str], ...]
-    sinks: tuple[SinkParameters, ...] = ()
+    down_tracks: tuple[DownTrackParameters, ...] = ()
     started: bool = False
     held_back: set[MediaKind] = field(default_factory=set)
     wish: LayerWish | None = None
@@ -80,12 +80,12 @@ class Subscription:
         mids = tuple(slot.mid for slot, _ in self.slots)
         return SubscriptionDump(self.published.stream, self.handle, mids, self.started)
 
-    def accept(self, answered: Mapping[str, AcceptedSink]) -> None:
+    def accept(self, answered: Mapping[str, AcceptedDownTrack]) -> None:
         """Takes what the client answered of its m-lines, once."""
-        if not self.sinks:
-            self.sinks = tuple(
-                sink_parameters(answered[slot.mid], source_mid)
-                for slot, source_mid in self.slots
+        if not self.down_tracks:
+            self.down_tracks = tuple(
+                down_track_parameters(answered[slot.mid], up_track_mid)
+                for slot, up_track_mid in self.slots
                 if slot.mid in answered
             )
 

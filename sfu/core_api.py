@@ -162,7 +162,7 @@ class Codec(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EncodingParameters:
-    """One `RtpStream` of a source."""
+    """One `RtpStream` of an up track."""
 
     ssrc: int | None = None
     """Known from the offer, else found by RID or MID."""
@@ -208,7 +208,7 @@ class Extension(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class SourceParameters:
+class UpTrackParameters:
     """One m-line of a Publisher."""
 
     mid: str
@@ -240,12 +240,12 @@ class Publish:
     publisher: PublisherHandle
     """Not in use."""
     transport: TransportHandle
-    sources: tuple[SourceParameters, ...]
+    up_tracks: tuple[UpTrackParameters, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class DeclareKids:
-    """Replaces the key ids that the plaintext guard accepts for one source."""
+    """Replaces the key ids that the plaintext guard accepts for one up track."""
 
     publisher: PublisherHandle
     mid: str
@@ -254,8 +254,8 @@ class DeclareKids:
 
 
 @dataclass(frozen=True, slots=True)
-class SetSourceForwarding:
-    """Holds back what a source sends (force mute), or lets it pass again."""
+class SetUpTrackForwarding:
+    """Holds back what an up track sends (force mute), or lets it pass again."""
 
     publisher: PublisherHandle
     mid: str
@@ -278,13 +278,13 @@ class Unpublish:
 
 
 @dataclass(frozen=True, slots=True)
-class SinkParameters:
+class DownTrackParameters:
     """One m-line of a Subscriber."""
 
     mid: str
     """The m-line's identification tag on the downlink."""
-    source_mid: str
-    """The publisher's source that feeds it."""
+    up_track_mid: str
+    """The publisher's up track that feeds it."""
     ssrc: int
     """What the subscriber sees. Outlives the Subscriber: sequence numbers go on."""
     rtx_ssrc: int | None
@@ -311,11 +311,11 @@ class Subscribe:
     publisher: PublisherHandle
     """What it receives."""
     transport: TransportHandle
-    sinks: tuple[SinkParameters, ...]
+    down_tracks: tuple[DownTrackParameters, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class SetSinkForwarding:
+class SetDownTrackForwarding:
     """Pauses or resumes one kind of media to a subscriber (subscribeToVideo, wrong secret)."""
 
     subscriber: SubscriberHandle
@@ -430,7 +430,7 @@ class VideoDemandChanged:
 
 @dataclass(frozen=True, slots=True)
 class NotEncrypted:
-    """The plaintext guard dropped packets of a source. At most one per source and second."""
+    """The plaintext guard dropped packets of an up track. At most one per up track and second."""
 
     publisher: PublisherHandle
     mid: str
@@ -464,7 +464,7 @@ class WorkerSettings:
     loudest_voices: int = 0
     """Large sessions forward only this many voices, the loudest; 0: all."""
     voices_of_large_session: int = 0
-    """A session with more audio sources than this is large."""
+    """A session with more audio up tracks than this is large."""
     start_downlink_kbps: int = 800
     """Initial bandwidth estimate per subscriber, used until feedback arrives."""
     max_downlink_kbps: int = 100000
@@ -528,7 +528,7 @@ class EncodingSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceSnapshot:
+class UpTrackSnapshot:
     """One m-line of a Publisher."""
 
     publisher: PublisherHandle
@@ -548,7 +548,7 @@ class SourceSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class SinkSnapshot:
+class DownTrackSnapshot:
     """One m-line of a Subscriber."""
 
     subscriber: SubscriberHandle
@@ -622,9 +622,9 @@ class ForwardingSnapshot:
 
     access: PayloadAccess
     """How much of a payload may be read."""
-    sources: tuple[SourceSnapshot, ...]
+    up_tracks: tuple[UpTrackSnapshot, ...]
     """Each m-line of each Publisher."""
-    sinks: tuple[SinkSnapshot, ...]
+    down_tracks: tuple[DownTrackSnapshot, ...]
     """Each m-line of each Subscriber."""
     dominant_speaker: PublisherHandle | None
     """The publisher that speaks."""
@@ -655,11 +655,11 @@ Command = (
     | CloseTransport
     | Publish
     | DeclareKids
-    | SetSourceForwarding
+    | SetUpTrackForwarding
     | RequestKeyFrame
     | Unpublish
     | Subscribe
-    | SetSinkForwarding
+    | SetDownTrackForwarding
     | SetLayerWish
     | Unsubscribe
 )
@@ -688,11 +688,11 @@ COMMAND_NAMES: Mapping[type[Command], str] = {
     CloseTransport: "close_transport",
     Publish: "publish",
     DeclareKids: "declare_kids",
-    SetSourceForwarding: "set_source_forwarding",
+    SetUpTrackForwarding: "set_up_track_forwarding",
     RequestKeyFrame: "request_key_frame",
     Unpublish: "unpublish",
     Subscribe: "subscribe",
-    SetSinkForwarding: "set_sink_forwarding",
+    SetDownTrackForwarding: "set_down_track_forwarding",
     SetLayerWish: "set_layer_wish",
     Unsubscribe: "unsubscribe",
 }
@@ -814,25 +814,25 @@ DROP_REASONS: Mapping[str, str] = {
     "send_too_large": "Larger than the path to the peer carries.",
     "send_failed": "The kernel refused it for another reason (no route, a firewall).",
     "malformed": "Not an RTP packet.",
-    "unknown_stream": "No source of the transport claims it.",
-    "payload_type": "The payload type is not the source's.",
+    "unknown_stream": "No up track of the transport claims it.",
+    "payload_type": "The payload type is not the up track's.",
     "padding_only": "Nothing but padding: a bandwidth probe.",
     "duplicate": "It came before.",
     "overflow": "More was received between two flushes than is held.",
-    "source_muted": "The source is muted.",
+    "muted": "The up track is muted.",
     "not_encrypted": "The frame does not carry a declared key id.",
-    "no_subscriber": "Nobody subscribes to the source.",
-    "paused": "The sink is held back.",
+    "no_subscriber": "Nobody subscribes to the up track.",
+    "paused": "The down track is held back.",
     "quiet_voice": "Others are louder, and the session is too large for all voices.",
     "bandwidth": "The subscriber's link has no room for it.",
     "pacer_full": "More video waits for its time than the downlink carries soon.",
     "pacer_late": "It waited for its time until it was of no use.",
     "pacer_overtaken": "It waited for its time when its stream began anew, paused or fell behind.",
-    "awaiting_key_frame": "A video sink has not started.",
-    "other_encoding": "The sink receives another encoding.",
-    "upper_layer": "It is of a spatial or temporal layer above what the sink gets.",
-    "too_late": "It came too late: from before the sink started or switched.",
-    "resend_paused": "A packet was asked for again of a sink that is held back.",
+    "awaiting_key_frame": "A video down track has not started.",
+    "other_encoding": "The down track receives another encoding.",
+    "upper_layer": "It is of a spatial or temporal layer above what the down track gets.",
+    "too_late": "It came too late: from before the down track started or switched.",
+    "resend_paused": "A packet was asked for again of a down track that is held back.",
     "not_cached": "A packet that was asked for again is no longer kept.",
     "resent_recently": "It was sent again a moment ago.",
     "resend_limit": "Packets sent again would take too large a share of what the subscriber gets.",

@@ -16,12 +16,12 @@ from sfu.core_api import (
     COMMAND_NAMES,
     Command,
     CommandFailed,
+    DownTrackParameters,
     Event,
     PayloadAccess,
-    SinkParameters,
     Snapshot,
-    SourceParameters,
     SrtpProfile,
+    UpTrackParameters,
 )
 from sfu.ids import PublisherHandle, RouterHandle, SubscriberHandle, TransportHandle
 from sfu.media_router import EventListener
@@ -43,19 +43,21 @@ def _require(condition: object, message: str) -> None:
         raise ValueError(message)
 
 
-def _check_source(source: SourceParameters) -> None:
-    _require(_MID.fullmatch(source.mid), "mid is malformed")
-    _require(0 <= source.payload_type <= 127, "payload type is out of range")
-    _require(source.encodings, "a source needs an encoding")
-    _require(all(1 <= i <= 255 and i != 15 for i in source.extensions.values()), "extension id")
-    _require(all(len(kid) == 8 for kid in source.declared_kids), "a key id has 8 bytes")
+def _check_up_track(up_track: UpTrackParameters) -> None:
+    _require(_MID.fullmatch(up_track.mid), "mid is malformed")
+    _require(0 <= up_track.payload_type <= 127, "payload type is out of range")
+    _require(up_track.encodings, "an up track needs an encoding")
+    _require(all(1 <= i <= 255 and i != 15 for i in up_track.extensions.values()), "extension id")
+    _require(all(len(kid) == 8 for kid in up_track.declared_kids), "a key id has 8 bytes")
 
 
-def _check_sink(sink: SinkParameters) -> None:
-    _require(_MID.fullmatch(sink.mid), "mid is malformed")
-    _require(0 < sink.ssrc < 2**32, "SSRC is out of range")
-    _require(0 <= sink.payload_type <= 127, "payload type is out of range")
-    _require((sink.rtx_ssrc is None) == (sink.rtx_payload_type is None), "rtx is half given")
+def _check_down_track(down_track: DownTrackParameters) -> None:
+    _require(_MID.fullmatch(down_track.mid), "mid is malformed")
+    _require(0 < down_track.ssrc < 2**32, "SSRC is out of range")
+    _require(0 <= down_track.payload_type <= 127, "payload type is out of range")
+    _require(
+        (down_track.rtx_ssrc is None) == (down_track.rtx_payload_type is None), "rtx is half given"
+    )
 
 
 class FakeMediaRouter:
@@ -163,23 +165,23 @@ class FakeMediaRouter:
         self._drop_transport(command.transport)
 
     def publish(self, command: core_api.Publish) -> None:
-        _require(command.sources, "a publisher needs a source")
-        for source in command.sources:
-            _check_source(source)
+        _require(command.up_tracks, "a publisher needs an up track")
+        for up_track in command.up_tracks:
+            _check_up_track(up_track)
         self._present(command.router, self.routers)
         self._present(command.transport, self.transports)
         self._absent(command.publisher, self.publishers)
-        mids = {s.mid for p in self._published_on(command.transport) for s in p.sources}
-        if mids & {source.mid for source in command.sources}:
+        mids = {s.mid for p in self._published_on(command.transport) for s in p.up_tracks}
+        if mids & {up_track.mid for up_track in command.up_tracks}:
             raise _ConflictError("conflict")
         self.publishers[command.publisher] = command
 
     def declare_kids(self, command: core_api.DeclareKids) -> None:
         _require(all(len(kid) == 8 for kid in command.kids), "a key id has 8 bytes")
-        self._has_source(command.publisher, command.mid)
+        self._has_up_track(command.publisher, command.mid)
 
-    def set_source_forwarding(self, command: core_api.SetSourceForwarding) -> None:
-        self._has_source(command.publisher, command.mid)
+    def set_up_track_forwarding(self, command: core_api.SetUpTrackForwarding) -> None:
+        self._has_up_track(command.publisher, command.mid)
 
     def request_key_frame(self, command: core_api.RequestKeyFrame) -> None:
         self._present(command.publisher, self.publishers)
@@ -189,20 +191,20 @@ class FakeMediaRouter:
         self._drop_publisher(command.publisher)
 
     def subscribe(self, command: core_api.Subscribe) -> None:
-        _require(command.sinks, "a subscriber needs a sink")
-        for sink in command.sinks:
-            _check_sink(sink)
+        _require(command.down_tracks, "a subscriber needs a down track")
+        for down_track in command.down_tracks:
+            _check_down_track(down_track)
         self._present(command.publisher, self.publishers)
         self._present(command.transport, self.transports)
         self._absent(command.subscriber, self.subscribers)
-        for sink in command.sinks:
-            self._has_source(command.publisher, sink.source_mid)
-        taken = {s.ssrc for c in self._delivered_on(command.transport) for s in c.sinks}
-        if taken & {sink.ssrc for sink in command.sinks}:
+        for down_track in command.down_tracks:
+            self._has_up_track(command.publisher, down_track.up_track_mid)
+        taken = {s.ssrc for c in self._delivered_on(command.transport) for s in c.down_tracks}
+        if taken & {down_track.ssrc for down_track in command.down_tracks}:
             raise _ConflictError("conflict")
         self.subscribers[command.subscriber] = command
 
-    def set_sink_forwarding(self, command: core_api.SetSinkForwarding) -> None:
+    def set_down_track_forwarding(self, command: core_api.SetDownTrackForwarding) -> None:
         self._present(command.subscriber, self.subscribers)
 
     def set_layer_wish(self, command: core_api.SetLayerWish) -> None:
@@ -222,9 +224,9 @@ class FakeMediaRouter:
         if handle in table:
             raise _ConflictError("handle_taken")
 
-    def _has_source(self, publisher: PublisherHandle, mid: str) -> None:
+    def _has_up_track(self, publisher: PublisherHandle, mid: str) -> None:
         self._present(publisher, self.publishers)
-        if mid not in {source.mid for source in self.publishers[publisher].sources}:
+        if mid not in {up_track.mid for up_track in self.publishers[publisher].up_tracks}:
             raise _ConflictError("unknown_handle")
 
     def _published_on(self, transport: TransportHandle) -> list[core_api.Publish]:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from sfu.core_api import (
     Direction,
     DownlinkSnapshot,
+    DownTrackSnapshot,
     EncodingSnapshot,
     MediaKind,
-    SinkSnapshot,
-    SourceSnapshot,
     TransportSnapshot,
+    UpTrackSnapshot,
 )
 from sfu.ids import StreamId, SubscriberHandle, SubscriberId
 from sfu.media_plane import ClientDump, SessionDump, TransportDump
@@ -37,7 +37,7 @@ class EncodingView:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceView:
+class UpTrackView:
     """One m-line of a Publisher. `packets`: taken for forwarding since it began."""
 
     kind: MediaKind
@@ -48,7 +48,7 @@ class SourceView:
 
 
 @dataclass(frozen=True, slots=True)
-class SinkView:
+class DownTrackView:
     """One m-line of a Subscriber. `waiting`: name of the reason why its video is withheld.
 
     `lost`: share of packets that the subscriber missed in its last report. `not_sent`: of
@@ -73,7 +73,7 @@ class SubscriberView:
     how long its client's address has not answered."""
 
     connected: bool = False
-    sinks: Mapping[MediaKind, SinkView] = field(default_factory=dict)
+    down_tracks: Mapping[MediaKind, DownTrackView] = field(default_factory=dict)
     estimate_bps: int | None = None
     narrow: bool = False
     unheard_ms: int = 0
@@ -81,7 +81,7 @@ class SubscriberView:
 
 @dataclass(frozen=True, slots=True)
 class MediaView:
-    sources: Mapping[StreamId, Mapping[MediaKind, SourceView]] = field(default_factory=dict)
+    up_tracks: Mapping[StreamId, Mapping[MediaKind, UpTrackView]] = field(default_factory=dict)
     subscribers: Mapping[SubscriberId, SubscriberView] = field(default_factory=dict)
 
 
@@ -91,15 +91,17 @@ def read_media(dump: SessionDump) -> MediaView:
         return MediaView()
     forwarding, clients = dump.core.forwarding, dump.connections.values()
     streams = {handle: stream for client in clients for stream, handle in client.publishers.items()}
-    sources: dict[StreamId, dict[MediaKind, SourceView]] = {}
-    for source in forwarding.sources:
-        if stream := streams.get(source.publisher):
-            sources.setdefault(stream, {})[source.kind] = _source(source)
+    up_tracks: dict[StreamId, dict[MediaKind, UpTrackView]] = {}
+    for up_track in forwarding.up_tracks:
+        if stream := streams.get(up_track.publisher):
+            up_tracks.setdefault(stream, {})[up_track.kind] = _up_track(up_track)
     links = {link.transport: link for link in forwarding.downlinks}
     peers = {peer.transport: peer for peer in dump.core.transports}
-    sinks: dict[SubscriberHandle, dict[MediaKind, SinkView]] = {}
-    for sink in forwarding.sinks:
-        sinks.setdefault(sink.subscriber, {})[sink.kind] = _sink(sink, peers.get(sink.transport))
+    down_tracks: dict[SubscriberHandle, dict[MediaKind, DownTrackView]] = {}
+    for down_track in forwarding.down_tracks:
+        down_tracks.setdefault(down_track.subscriber, {})[down_track.kind] = _down_track(
+            down_track, peers.get(down_track.transport)
+        )
     subscribers: dict[SubscriberId, SubscriberView] = {}
     for client in clients:
         downlink = _downlink(client)
@@ -108,12 +110,12 @@ def read_media(dump: SessionDump) -> MediaView:
         for name, row in client.subscriptions.items():
             subscribers[name] = SubscriberView(
                 connected=row.started and downlink is not None and downlink.connected,
-                sinks=sinks.get(row.handle, {}),
+                down_tracks=down_tracks.get(row.handle, {}),
                 estimate_bps=_estimate(link),
                 narrow=_is_narrow(link),
                 unheard_ms=_unheard_ms(peer),
             )
-    return MediaView(sources, subscribers)
+    return MediaView(up_tracks, subscribers)
 
 
 def _downlink(client: ClientDump) -> TransportDump | None:
@@ -121,8 +123,8 @@ def _downlink(client: ClientDump) -> TransportDump | None:
     return next(found, None)
 
 
-def _source(row: SourceSnapshot) -> SourceView:
-    return SourceView(
+def _up_track(row: UpTrackSnapshot) -> UpTrackView:
+    return UpTrackView(
         kind=row.kind,
         codec=row.codec,
         forwarding=row.forwarding,
@@ -142,9 +144,9 @@ def _encoding(row: EncodingSnapshot) -> EncodingView:
     )
 
 
-def _sink(row: SinkSnapshot, peer: TransportSnapshot | None) -> SinkView:
+def _down_track(row: DownTrackSnapshot, peer: TransportSnapshot | None) -> DownTrackView:
     unsent = () if peer is None else peer.not_sent
-    return SinkView(
+    return DownTrackView(
         kind=row.kind,
         forwarding=row.forwarding,
         encoding=row.encoding,

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 from sfu.core_api import (
     Codec,
+    DownTrackParameters,
     EncodingParameters,
     Extension,
     MediaKind,
-    SinkParameters,
-    SourceParameters,
+    UpTrackParameters,
 )
 
 EXTENSION_URIS: dict[Extension, str] = {
@@ -182,7 +182,7 @@ class NegotiatedMedia:
 
 @dataclass(frozen=True, slots=True)
 class StreamFormat:
-    """What receivers of a source have to be offered."""
+    """What receivers of an up track have to be offered."""
 
     codec: Codec
     parameters: tuple[tuple[str, str], ...]
@@ -190,9 +190,9 @@ class StreamFormat:
     retransmission: bool
 
 
-def source_parameters(media: NegotiatedMedia, kids: tuple[bytes, ...]) -> SourceParameters:
+def up_track_parameters(media: NegotiatedMedia, kids: tuple[bytes, ...]) -> UpTrackParameters:
     """What the core is told of one published m-line."""
-    return SourceParameters(
+    return UpTrackParameters(
         mid=media.mid,
         kind=media.kind,
         codec=media.codec.codec,
@@ -226,7 +226,7 @@ def stream_format(media: NegotiatedMedia) -> StreamFormat:
 
 
 @dataclass(frozen=True, slots=True)
-class AcceptedSink:
+class AcceptedDownTrack:
     """One m-line of a downlink as the client answered it."""
 
     mid: str
@@ -238,16 +238,18 @@ class AcceptedSink:
     nack: bool
 
 
-def sink_parameters(sink: AcceptedSink, source_mid: str) -> SinkParameters:
+def down_track_parameters(down_track: AcceptedDownTrack, up_track_mid: str) -> DownTrackParameters:
     """What the core is told of one subscribed m-line."""
-    with_rtx = sink.rtx_payload_type is not None
-    return SinkParameters(
-        mid=sink.mid,
-        source_mid=source_mid,
-        ssrc=sink.ssrc,
-        rtx_ssrc=sink.rtx_ssrc if with_rtx else None,
-        payload_type=sink.payload_type,
-        rtx_payload_type=sink.rtx_payload_type,
-        extensions={extension: DOWNLINK_EXTENSION_IDS[extension] for extension in sink.extensions},
-        nack=sink.nack,
+    with_rtx = down_track.rtx_payload_type is not None
+    return DownTrackParameters(
+        mid=down_track.mid,
+        up_track_mid=up_track_mid,
+        ssrc=down_track.ssrc,
+        rtx_ssrc=down_track.rtx_ssrc if with_rtx else None,
+        payload_type=down_track.payload_type,
+        rtx_payload_type=down_track.rtx_payload_type,
+        extensions={
+            extension: DOWNLINK_EXTENSION_IDS[extension] for extension in down_track.extensions
+        },
+        nack=down_track.nack,
     )

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from sfu.core_api import MediaKind
 from sfu.ids import ConnectionId, StreamId, SubscriberId
-from sfu.media_view import EncodingView, MediaView, SinkView, SourceView, SubscriberView
+from sfu.media_view import DownTrackView, EncodingView, MediaView, SubscriberView, UpTrackView
 from signaling.domain.session_state import Delivery, SessionState, Stream
 
 LOSS_WORTH_A_WORD = 0.02
@@ -178,7 +178,7 @@ class _Track:
     """What all Subscribers of one kind of a Stream have in common."""
 
     kind: MediaKind
-    source: SourceView | None
+    up_track: UpTrackView | None
     sending: bool
     encodings: tuple[SentEncoding, ...]
     upstream: tuple[Reason, ...]
@@ -216,10 +216,10 @@ def _nothing(tracks: list[_Track]) -> tuple[Received, ...]:
 
 
 def _report(track: _Track) -> TrackReport:
-    source = track.source
+    up_track = track.up_track
     return TrackReport(
         kind=track.kind,
-        codec=source.codec if source else "",
+        codec=up_track.codec if up_track else "",
         sending=track.sending,
         encodings=track.encodings,
         reasons=track.upstream,
@@ -229,39 +229,41 @@ def _report(track: _Track) -> TrackReport:
 def _track(
     state: SessionState, name: StreamId, stream: Stream, kind: MediaKind, readings: Readings
 ) -> _Track:
-    source = readings.after.sources.get(name, {}).get(kind)
-    earlier = readings.before.sources.get(name, {}).get(kind)
-    sending = source is not None and source.packets > (earlier.packets if earlier else 0)
-    upstream = tuple(_upstream(state, stream, kind, source, readings.now_ms))
-    if not upstream and not sending and _is_watched(source):
+    up_track = readings.after.up_tracks.get(name, {}).get(kind)
+    earlier = readings.before.up_tracks.get(name, {}).get(kind)
+    sending = up_track is not None and up_track.packets > (earlier.packets if earlier else 0)
+    upstream = tuple(_upstream(state, stream, kind, up_track, readings.now_ms))
+    if not upstream and not sending and _is_watched(up_track):
         upstream = (Reason(Code.PUBLISHER_SILENT),)
-    return _Track(kind, source, sending, _encodings(source, earlier), upstream)
+    return _Track(kind, up_track, sending, _encodings(up_track, earlier), upstream)
 
 
-def _is_watched(source: SourceView | None) -> bool:
+def _is_watched(up_track: UpTrackView | None) -> bool:
     """Unwatched, a video is not sent, which is no trouble of anybody's."""
-    return source is None or any(encoding.wanted for encoding in source.encodings)
+    return up_track is None or any(encoding.wanted for encoding in up_track.encodings)
 
 
-def _encodings(source: SourceView | None, earlier: SourceView | None) -> tuple[SentEncoding, ...]:
-    if source is None:
+def _encodings(
+    up_track: UpTrackView | None, earlier: UpTrackView | None
+) -> tuple[SentEncoding, ...]:
+    if up_track is None:
         return ()
     before = [one.packets for one in earlier.encodings] if earlier else []
-    before += [0] * (len(source.encodings) - len(before))
+    before += [0] * (len(up_track.encodings) - len(before))
     return tuple(
         SentEncoding(one, live=one.packets > packets)
-        for one, packets in zip(source.encodings, before, strict=False)
+        for one, packets in zip(up_track.encodings, before, strict=False)
     )
 
 
 def _upstream(
-    state: SessionState, stream: Stream, kind: MediaKind, source: SourceView | None, now_ms: int
+    state: SessionState, stream: Stream, kind: MediaKind, up_track: UpTrackView | None, now_ms: int
 ) -> Iterator[Reason]:
     """What the publisher's side does to the track, for everybody."""
     if kind.value not in _kinds(stream):
         yield Reason(Code.NO_TRACK)
         return
-    if source is None:
+    if up_track is None:
         yield Reason(Code.RELAYED if state.relayed else Code.PUBLISHER_NOT_CONNECTED)
         return
     has_it = stream.info.has_audio if kind is MediaKind.AUDIO else stream.info.has_video
@@ -281,7 +283,7 @@ def _subscriber(
     view = readings.after.subscribers.get(name, SubscriberView())
     earlier = readings.before.subscribers.get(name, SubscriberView())
     looks = [
-        _Look(track, delivery, view, earlier.sinks.get(track.kind), readings.measured_s)
+        _Look(track, delivery, view, earlier.down_tracks.get(track.kind), readings.measured_s)
         for track in tracks
     ]
     return SubscriberReport(
@@ -302,19 +304,19 @@ class _Look:
     track: _Track
     delivery: Delivery
     view: SubscriberView
-    earlier: SinkView | None
+    earlier: DownTrackView | None
     seconds: float
-    _missing: SinkView = field(default=SinkView(MediaKind.VIDEO), repr=False)
+    _missing: DownTrackView = field(default=DownTrackView(MediaKind.VIDEO), repr=False)
 
     @property
-    def sink(self) -> SinkView:
-        return self.view.sinks.get(self.track.kind, self._missing)
+    def down_track(self) -> DownTrackView:
+        return self.view.down_tracks.get(self.track.kind, self._missing)
 
     def received(self) -> Received:
-        sink = self.sink
+        down_track = self.down_track
         before = self.earlier or self._missing
         packets = self._packets()
-        sent_bytes = max(0, sink.bytes - before.bytes) if self.earlier else 0
+        sent_bytes = max(0, down_track.bytes - before.bytes) if self.earlier else 0
         left = packets - sum(self._unsent().values())
         flowing = left > 0 and not self._blocked_here()
         return Received(
@@ -323,22 +325,22 @@ class _Look:
             reasons=tuple(self._reasons(flowing=flowing)),
             bitrate_bps=int(sent_bytes * 8 / self.seconds),
             packets_per_s=round(packets / self.seconds, 1),
-            encoding=sink.encoding,
+            encoding=down_track.encoding,
             layer=self._layer(),
-            lost=round(sink.lost, 3),
-            round_trip_ms=sink.round_trip_ms,
+            lost=round(down_track.lost, 3),
+            round_trip_ms=down_track.round_trip_ms,
         )
 
     def _packets(self) -> int:
         """Forwarded while we measured, whether they left or not."""
-        return max(0, self.sink.packets - self.earlier.packets) if self.earlier else 0
+        return max(0, self.down_track.packets - self.earlier.packets) if self.earlier else 0
 
     def _unsent(self) -> dict[str, int]:
         """Of these, those that did not leave, by reason."""
         if self.earlier is None:
             return {}
         before = self.earlier.not_sent
-        grown = {r: count - before.get(r, 0) for r, count in self.sink.not_sent.items()}
+        grown = {r: count - before.get(r, 0) for r, count in self.down_track.not_sent.items()}
         return {reason: count for reason, count in grown.items() if count > 0}
 
     def _why_unsent(self) -> Reason | None:
@@ -357,7 +359,7 @@ class _Look:
         return not self.view.connected or unheard or not wanted
 
     def _layer(self) -> EncodingView | None:
-        index, encodings = self.sink.encoding, self.track.encodings
+        index, encodings = self.down_track.encoding, self.track.encodings
         if index is None or index >= len(encodings):
             return None
         return encodings[index].view
@@ -389,16 +391,20 @@ class _Look:
             yield Reason(Code.NOT_WANTED)
 
     def _withheld(self) -> Reason:
-        waiting = self.sink.waiting
+        waiting = self.down_track.waiting
         if waiting in _WAITING:
             return Reason(_WAITING[waiting])
-        if waiting is None and self.track.kind is MediaKind.VIDEO and self.sink.encoding is None:
+        if (
+            waiting is None
+            and self.track.kind is MediaKind.VIDEO
+            and self.down_track.encoding is None
+        ):
             return Reason(Code.NO_KEY_FRAME)
         return Reason(Code.WITHHELD, waiting or _HELD_BACK)
 
     def _limits(self) -> Iterator[Reason]:
         """Why it is not better, while it flows."""
-        if self.sink.lost >= LOSS_WORTH_A_WORD:
+        if self.down_track.lost >= LOSS_WORTH_A_WORD:
             yield Reason(Code.LOSS)
         better = self._next_better()
         if better is None:
@@ -412,13 +418,13 @@ class _Look:
             yield Reason(Code.LAYER_PAUSED)
         elif estimate_bps is not None and estimate_bps < better.view.bitrate_bps:
             yield Reason(Code.BANDWIDTH)
-        elif self.sink.waiting == _AWAITING_KEY_FRAME:
+        elif self.down_track.waiting == _AWAITING_KEY_FRAME:
             yield Reason(Code.NO_KEY_FRAME)
-        elif self.sink.waiting is not None:
-            yield Reason(Code.WITHHELD, self.sink.waiting)
+        elif self.down_track.waiting is not None:
+            yield Reason(Code.WITHHELD, self.down_track.waiting)
 
     def _next_better(self) -> SentEncoding | None:
-        """The next larger encoding of the source that is live, else one that is not."""
+        """The next larger encoding of the up track that is live, else one that is not."""
         layer = self._layer()
         if layer is None:
             return None

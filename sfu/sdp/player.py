@@ -7,7 +7,7 @@ player's. The stream is not coded anew: a player that opens none of its codecs i
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from sfu.core_api import Codec, Extension, MediaKind, SinkParameters
+from sfu.core_api import Codec, DownTrackParameters, Extension, MediaKind
 from sfu.rtp_parameters import (
     CODEC_RULES,
     EXTENSION_OF_URI,
@@ -58,11 +58,11 @@ class PlayerPlan:
     lines: tuple[PlayerLine, ...]
 
     @property
-    def sinks(self) -> tuple[SinkParameters, ...]:
+    def down_tracks(self) -> tuple[DownTrackParameters, ...]:
         return tuple(
-            SinkParameters(
+            DownTrackParameters(
                 mid=line.media.mid or "",
-                source_mid=line.source.mid,
+                up_track_mid=line.source.mid,
                 ssrc=line.ssrc,
                 rtx_ssrc=line.rtx_ssrc,
                 payload_type=line.codec.payload_type,

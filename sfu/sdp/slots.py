@@ -14,7 +14,7 @@ from sfu.rtp_parameters import (
     CODEC_RULES,
     DOWNLINK_EXTENSION_IDS,
     EXTENSION_OF_URI,
-    AcceptedSink,
+    AcceptedDownTrack,
     NegotiatedCodec,
     StreamFormat,
 )
@@ -53,10 +53,10 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class ReadAnswer:
-    """`sinks`: accepted m-lines by mid; `rejected`: mids of those that the client does not take."""
+    """`down_tracks`: accepted m-lines by mid; `rejected`: mids that the client does not take."""
 
     remote: RemoteTransport | None
-    sinks: Mapping[str, AcceptedSink] = field(default_factory=dict)
+    down_tracks: Mapping[str, AcceptedDownTrack] = field(default_factory=dict)
     rejected: frozenset[str] = frozenset()
 
 
@@ -149,7 +149,7 @@ class DownlinkSlots:
         bundle = frozenset(description.bundle)
         if any(media.mid not in bundle or not media.rtcp_mux for media in live):
             raise invalid("an m-line of the answer is not bundled, or has no rtcp-mux")
-        sinks = {
+        down_tracks = {
             slot.mid: _accepted(slot, media)
             for slot, media in pairs
             if slot.subscriber is not None
@@ -158,7 +158,7 @@ class DownlinkSlots:
             and media.direction in RECEIVING
         }
         rejected = frozenset(slot.mid for slot, media in pairs if media.rejected)
-        return ReadAnswer(remote, sinks, rejected)
+        return ReadAnswer(remote, down_tracks, rejected)
 
     def settle(self, answer: ReadAnswer) -> None:
         """Takes over an answer of which the transport took its part."""
@@ -222,7 +222,7 @@ def _check_pair(slot: Slot, media: MediaSection) -> None:
         raise invalid("an m-line of the answer has not the codec offered")
 
 
-def _accepted(slot: Slot, media: MediaSection) -> AcceptedSink:
+def _accepted(slot: Slot, media: MediaSection) -> AcceptedDownTrack:
     rtx = slot.codec.rtx_payload_type
     with_rtx = rtx is not None and str(rtx) in media.formats
     answered = {
@@ -231,7 +231,7 @@ def _accepted(slot: Slot, media: MediaSection) -> AcceptedSink:
         if extension.uri in EXTENSION_OF_URI
         and DOWNLINK_EXTENSION_IDS.get(EXTENSION_OF_URI[extension.uri]) == extension.id
     }
-    return AcceptedSink(
+    return AcceptedDownTrack(
         mid=slot.mid,
         ssrc=slot.ssrc,
         rtx_ssrc=slot.rtx_ssrc,

@@ -1,4 +1,5 @@
-//! Which encodings of a video somebody could be given: the publisher need not send the others. Pure.
+//! Which encodings of a video somebody could be given: the publisher need not send the others.
+//! Pure.
 //!
 //! Only wishes count, not what links carry at the moment: a link that recovers must find its layer.
 //! The layers below a wanted one stay, for they are what a link falls back to.
@@ -19,7 +20,7 @@ const MAX_REPEAT: Duration = Duration::from_secs(64);
 /// More encodings than this are all wanted.
 const MAX_ENCODINGS: usize = 32;
 
-/// A set of a source's encodings, by their index.
+/// A set of an up track's encodings, by their index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EncodingSet(u32);
 
@@ -112,7 +113,8 @@ impl Demand {
         self.review
     }
 
-    /// True when the publisher is to be told of another set. More is told at once, less after a while.
+    /// True when the publisher is to be told of another set. More is told at once, less after a
+    /// while.
     pub(crate) fn update(&mut self, now: Instant, wanted: EncodingSet) -> bool {
         self.review = now + REVIEW;
         let more = self.told.with(wanted);

@@ -1,7 +1,7 @@
 //! Why a packet was not forwarded.
 //!
 //! A packet that is not taken has one reason. A packet that is taken is, for each Subscriber of
-//! its source, either forwarded or dropped for one reason; without Subscribers it is
+//! its up track, either forwarded or dropped for one reason; without Subscribers it is
 //! `no_subscriber` once.
 
 macro_rules! drop_reasons {
@@ -31,9 +31,9 @@ macro_rules! drop_reasons {
 drop_reasons! {
     /// Not an RTP packet.
     Malformed = "malformed",
-    /// No source of the transport claims it.
+    /// No up track of the transport claims it.
     UnknownStream = "unknown_stream",
-    /// The payload type is not the source's.
+    /// The payload type is not the up track's.
     PayloadType = "payload_type",
     /// Nothing but padding: a bandwidth probe.
     PaddingOnly = "padding_only",
@@ -41,13 +41,13 @@ drop_reasons! {
     Duplicate = "duplicate",
     /// More was received between two flushes than is held.
     Overflow = "overflow",
-    /// The source is muted.
-    SourceMuted = "source_muted",
+    /// The up track is muted.
+    Muted = "muted",
     /// The frame does not carry a declared key id.
     NotEncrypted = "not_encrypted",
-    /// Nobody subscribes to the source.
+    /// Nobody subscribes to the up track.
     NoSubscriber = "no_subscriber",
-    /// The sink is held back.
+    /// The down track is held back.
     Paused = "paused",
     /// Others are louder, and the session is too large for all voices.
     QuietVoice = "quiet_voice",
@@ -59,15 +59,15 @@ drop_reasons! {
     PacerLate = "pacer_late",
     /// It waited for its time when its stream began anew, paused or fell behind.
     PacerOvertaken = "pacer_overtaken",
-    /// A video sink has not started.
+    /// A video down track has not started.
     AwaitingKeyFrame = "awaiting_key_frame",
-    /// The sink receives another encoding.
+    /// The down track receives another encoding.
     OtherEncoding = "other_encoding",
-    /// It is of a spatial or temporal layer above what the sink gets.
+    /// It is of a spatial or temporal layer above what the down track gets.
     UpperLayer = "upper_layer",
-    /// It came too late: from before the sink started or switched.
+    /// It came too late: from before the down track started or switched.
     TooLate = "too_late",
-    /// A packet was asked for again of a sink that is held back.
+    /// A packet was asked for again of a down track that is held back.
     ResendPaused = "resend_paused",
     /// A packet that was asked for again is no longer kept.
     NotCached = "not_cached",

@@ -1,6 +1,6 @@
 //! When a publisher is asked for a key frame (RFC 4585 section 6.3.1).
 //!
-//! Requests of receivers become one wish of each encoding, and all wishes of a source share what
+//! Requests of receivers become one wish of each encoding, and all wishes of an up track share what
 //! its publisher may be asked: many encoders answer any request with key frames of all encodings.
 
 use std::time::{Duration, Instant};
@@ -99,21 +99,21 @@ impl Allowance {
     }
 }
 
-/// What one source's publisher may be asked: soon after each other for a few times, as when
+/// What one up track's publisher may be asked: soon after each other for a few times, as when
 /// several join, then half as often.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct SourceBudget {
+pub(crate) struct UpTrackBudget {
     last: Option<Instant>,
     allowance: Allowance,
 }
 
-const SOURCE_BURST: u32 = 4;
+const UP_TRACK_BURST: u32 = 4;
 
-impl SourceBudget {
+impl UpTrackBudget {
     /// From when on the publisher may be asked again; `None`: at any time.
     pub(crate) fn due(&self, interval: Duration) -> Option<Instant> {
         let next = self.last.map(|at| at + interval);
-        next.max(self.allowance.due(interval * 2, SOURCE_BURST))
+        next.max(self.allowance.due(interval * 2, UP_TRACK_BURST))
     }
 
     pub(crate) fn spend(&mut self, now: Instant, interval: Duration) {
@@ -198,9 +198,9 @@ mod tests {
     }
 
     #[test]
-    fn a_source_is_asked_soon_for_a_few_times_and_then_half_as_often() {
+    fn an_up_track_is_asked_soon_for_a_few_times_and_then_half_as_often() {
         let start = Instant::now();
-        let mut budget = SourceBudget::default();
+        let mut budget = UpTrackBudget::default();
         let asked: Vec<u64> = (0..8_000)
             .step_by(10)
             .filter(|&ms| {

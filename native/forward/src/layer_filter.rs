@@ -1,7 +1,7 @@
-//! Which packets of an encoding with spatial and temporal layers a sink gets. Pure.
+//! Which packets of an encoding with spatial and temporal layers a down track gets. Pure.
 //!
-//! Every frame up to the sink's level is passed, those above are not. A level sinks between any two
-//! pictures, and rises where the sender says that it may: at key frames and switch points.
+//! Every frame up to the down track's level is passed, those above are not. A level drops between
+//! any two pictures, and rises where the sender says that it may: at key frames and switch points.
 
 use std::collections::VecDeque;
 
@@ -104,7 +104,7 @@ pub(crate) enum Verdict {
     Above,
 }
 
-/// The level of one sink, picture by picture.
+/// The level of one down track, picture by picture.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LayerFilter {
     level: Level,
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_level_sinks_with_the_next_picture_not_within_one() {
+    fn a_level_drops_with_the_next_picture_not_within_one() {
         let mut filter = LayerFilter::default();
         assert!(passed(&mut filter, plain(0, 2), 1, Level::TOP));
         assert!(passed(&mut filter, plain(0, 2), 1, level(0, 0)));

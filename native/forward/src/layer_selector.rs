@@ -1,4 +1,4 @@
-//! Which encoding of a source a Subscriber is to get. Pure.
+//! Which encoding of an up track a Subscriber is to get. Pure.
 
 use std::time::{Duration, Instant};
 

@@ -1,12 +1,13 @@
-//! The seam between layers and bandwidth: what a source offers, and up to where a sink may go.
+//! The seam between layers and bandwidth: what an up track offers, and up to where a down track may
+//! go.
 //!
-//! A sink's target is the best layer that all three of its limits allow: the default (everything
-//! that is live), the subscriber's wish, and the allocation of its link's bandwidth.
+//! A down track's target is the best layer that all three of its limits allow: the default
+//! (everything that is live), the subscriber's wish, and the allocation of its link's bandwidth.
 
-/// One version of a picture, in the order of a source's versions.
+/// One version of a picture, in the order of an up track's versions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Layer {
-    /// Index of the `RtpStream` in the source's parameters.
+    /// Index of the `RtpStream` in the up track's parameters.
     pub encoding: u8,
     /// Spatial layer within it.
     pub spatial: u8,
@@ -25,7 +26,7 @@ impl Layer {
     }
 }
 
-/// One row of a source's layer table.
+/// One row of an up track's layer table.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LayerView {
     /// Which one.
@@ -41,7 +42,7 @@ pub struct LayerView {
     pub live: bool,
 }
 
-/// What a link's bandwidth allows a sink.
+/// What a link's bandwidth allows a down track.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Allocation {
     /// Nothing has been allocated: all is allowed.

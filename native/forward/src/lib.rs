@@ -8,6 +8,7 @@
 mod congestion;
 mod counters;
 mod demand;
+mod down_track;
 mod drop_reason;
 mod encoding_layers;
 mod extensions;
@@ -27,10 +28,9 @@ mod reports;
 mod rewriter;
 mod seal_guard;
 mod session_router;
-mod sink;
 mod snapshot;
-mod source;
 mod speakers;
+mod up_track;
 
 pub use counters::{CounterInfo, CounterKind, ForwardCounters, ForwardTotals};
 pub use drop_reason::DropReason;

@@ -88,7 +88,7 @@ pub enum ForwardEvent {
         /// without RIDs. Empty: nobody watches.
         wanted: Vec<Option<String>>,
     },
-    /// The plaintext guard dropped packets of a source. At most one per source and second.
+    /// The plaintext guard dropped packets of an up track. At most one per up track and second.
     NotEncrypted {
         /// Whose.
         publisher: PublisherHandle,

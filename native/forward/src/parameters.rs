@@ -151,7 +151,7 @@ impl schemars::JsonSchema for ExtensionIds {
     }
 }
 
-/// One `RtpStream` of a source.
+/// One `RtpStream` of an up track.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
@@ -196,7 +196,7 @@ fn yes() -> bool {
 /// One m-line of a Publisher.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct SourceParameters {
+pub struct UpTrackParameters {
     /// The m-line's identification tag on the uplink.
     pub mid: String,
     /// Audio or video.
@@ -224,11 +224,11 @@ pub struct SourceParameters {
 /// One m-line of a Subscriber.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct SinkParameters {
+pub struct DownTrackParameters {
     /// The m-line's identification tag on the downlink.
     pub mid: String,
-    /// The publisher's source that feeds it.
-    pub source_mid: String,
+    /// The publisher's up track that feeds it.
+    pub up_track_mid: String,
     /// What the subscriber sees. Outlives the Subscriber: sequence numbers go on.
     pub ssrc: u32,
     /// Retransmission stream, if the subscriber negotiated one.

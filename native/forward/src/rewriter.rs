@@ -96,7 +96,7 @@ struct Ended {
     end: u64,
 }
 
-/// The numbers of one outgoing SSRC. Owner: its sink; kept while the transport lives.
+/// The numbers of one outgoing SSRC. Owner: its down track; kept while the transport lives.
 #[derive(Default)]
 pub(crate) struct Rewriter {
     run: Option<Run>,

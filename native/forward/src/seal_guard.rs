@@ -11,7 +11,7 @@ use crate::parameters::Kid;
 /// How often a publisher is told of dropped packets.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The key ids of one source and what was dropped for want of them.
+/// The key ids of one up track and what was dropped for want of them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SealGuard {
     kids: Vec<Kid>,

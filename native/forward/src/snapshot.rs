@@ -6,13 +6,13 @@ use serde::Serialize;
 
 use crate::congestion::downlink::Downlink;
 use crate::counters::ForwardCounters;
+use crate::down_track::DownTrack;
 use crate::layers::Allocation;
 use crate::outbox::VideoSupply;
 use crate::parameters::{
     Codec, MediaKind, PayloadAccess, PublisherHandle, SubscriberHandle, TransportHandle,
 };
-use crate::sink::Sink;
-use crate::source::{Encoding, Source};
+use crate::up_track::{Encoding, UpTrack};
 
 /// One session's forwarding.
 #[derive(Clone, Debug, Serialize)]
@@ -21,9 +21,9 @@ pub struct ForwardingSnapshot {
     /// How much of a payload may be read.
     pub access: PayloadAccess,
     /// Each m-line of each Publisher.
-    pub sources: Vec<SourceSnapshot>,
+    pub up_tracks: Vec<UpTrackSnapshot>,
     /// Each m-line of each Subscriber.
-    pub sinks: Vec<SinkSnapshot>,
+    pub down_tracks: Vec<DownTrackSnapshot>,
     /// The publisher that speaks.
     pub dominant_speaker: Option<PublisherHandle>,
     /// What is known of each subscriber's link.
@@ -35,7 +35,7 @@ pub struct ForwardingSnapshot {
 /// One m-line of a Publisher.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct SourceSnapshot {
+pub struct UpTrackSnapshot {
     /// Whose.
     pub publisher: PublisherHandle,
     /// Its uplink.
@@ -81,7 +81,7 @@ pub struct EncodingSnapshot {
 /// One m-line of a Subscriber.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct SinkSnapshot {
+pub struct DownTrackSnapshot {
     /// Whose.
     pub subscriber: SubscriberHandle,
     /// What it receives.
@@ -150,19 +150,19 @@ pub struct DownlinkSnapshot {
     pub paced_packets: usize,
 }
 
-impl From<&Source> for SourceSnapshot {
-    fn from(source: &Source) -> Self {
-        let encodings = source.encodings.iter().enumerate();
+impl From<&UpTrack> for UpTrackSnapshot {
+    fn from(up_track: &UpTrack) -> Self {
+        let encodings = up_track.encodings.iter().enumerate();
         Self {
-            publisher: source.publisher,
-            transport: source.transport,
-            mid: source.parameters.mid.clone(),
-            kind: source.parameters.kind,
-            codec: source.parameters.codec,
-            forwarding: source.forwarding,
-            packets: source.taken,
+            publisher: up_track.publisher,
+            transport: up_track.transport,
+            mid: up_track.parameters.mid.clone(),
+            kind: up_track.parameters.kind,
+            codec: up_track.parameters.codec,
+            forwarding: up_track.forwarding,
+            packets: up_track.taken,
             encodings: encodings
-                .map(|(index, encoding)| EncodingSnapshot::of(encoding, source.demands(index)))
+                .map(|(index, encoding)| EncodingSnapshot::of(encoding, up_track.demands(index)))
                 .collect(),
         }
     }
@@ -186,31 +186,31 @@ impl EncodingSnapshot {
     }
 }
 
-impl From<&Sink> for SinkSnapshot {
-    fn from(sink: &Sink) -> Self {
-        let level = sink.filter.level();
+impl From<&DownTrack> for DownTrackSnapshot {
+    fn from(down_track: &DownTrack) -> Self {
+        let level = down_track.filter.level();
         Self {
-            subscriber: sink.subscriber,
-            publisher: sink.publisher,
-            transport: sink.transport,
-            mid: sink.parameters.mid.clone(),
-            ssrc: sink.parameters.ssrc,
-            kind: sink.kind,
-            forwarding: sink.forwarding,
-            encoding: sink.current,
+            subscriber: down_track.subscriber,
+            publisher: down_track.publisher,
+            transport: down_track.transport,
+            mid: down_track.parameters.mid.clone(),
+            ssrc: down_track.parameters.ssrc,
+            kind: down_track.kind,
+            forwarding: down_track.forwarding,
+            encoding: down_track.current,
             level: (level.spatial, level.temporal),
-            limit: match sink.allocation {
+            limit: match down_track.allocation {
                 Allocation::UpTo(layer) => Some(layer.encoding.into()),
                 Allocation::Unlimited | Allocation::Paused => None,
             },
-            paused: matches!(sink.allocation, Allocation::Paused),
-            supply: sink.supply,
-            waiting: sink.waiting.map(crate::DropReason::name),
-            packets: sink.packets,
-            bytes: sink.bytes,
-            resent: sink.resent,
-            fraction_lost: sink.fraction_lost,
-            round_trip_ms: sink.round_trip.map(|time| time.as_millis() as u64),
+            paused: matches!(down_track.allocation, Allocation::Paused),
+            supply: down_track.supply,
+            waiting: down_track.waiting.map(crate::DropReason::name),
+            packets: down_track.packets,
+            bytes: down_track.bytes,
+            resent: down_track.resent,
+            fraction_lost: down_track.fraction_lost,
+            round_trip_ms: down_track.round_trip.map(|time| time.as_millis() as u64),
         }
     }
 }

@@ -5,9 +5,9 @@
 mod support;
 
 use sealroute_forward::{
-    Codec, DropReason, EncodingParameters, ForwardEvent, ForwardSettings, LayerWish, MediaKind,
-    Outbox, PayloadAccess, PublisherHandle, SessionRouter, SinkParameters, SourceParameters,
-    SubscriberHandle, TransportHandle,
+    Codec, DownTrackParameters, DropReason, EncodingParameters, ForwardEvent, ForwardSettings,
+    LayerWish, MediaKind, Outbox, PayloadAccess, PublisherHandle, SessionRouter, SubscriberHandle,
+    TransportHandle, UpTrackParameters,
 };
 use sealroute_netem::Random;
 use std::collections::HashMap;
@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 use support::wire::{
     Rtp, at_temporal, probe, retransmission, rtp, sealed, temporal_of, vp8_continuation, vp8_sized,
 };
-use support::{PUBLISHER, RTX_SSRC, SINK_RTX_PAYLOAD_TYPE, UPLINK, nack, pli, sink, source};
+use support::{
+    DOWN_TRACK_RTX_PAYLOAD_TYPE, PUBLISHER, RTX_SSRC, UPLINK, down_track, nack, pli, up_track,
+};
 
 const AUDIO_PUBLISHER: PublisherHandle = PublisherHandle(11);
 const AUDIO_UPLINK: TransportHandle = TransportHandle(8);
@@ -65,25 +67,25 @@ impl Outbox for Sent {
     fn event(&mut self, _event: ForwardEvent) {}
 }
 
-fn video() -> SourceParameters {
+fn video() -> UpTrackParameters {
     let encoding = |index: u32| EncodingParameters {
         ssrc: Some(0x1000 + 2 * index),
         rtx_ssrc: Some(RTX_SSRC + 2 * index),
         rid: None,
     };
-    SourceParameters {
+    UpTrackParameters {
         encodings: (0..3).map(encoding).collect(),
-        ..source(Codec::Vp8)
+        ..up_track(Codec::Vp8)
     }
 }
 
-fn sound() -> SourceParameters {
-    SourceParameters {
+fn sound() -> UpTrackParameters {
+    UpTrackParameters {
         encodings: vec![EncodingParameters {
             ssrc: Some(AUDIO_SSRC),
             ..EncodingParameters::default()
         }],
-        ..source(Codec::Opus)
+        ..up_track(Codec::Opus)
     }
 }
 
@@ -106,14 +108,14 @@ fn ssrc(viewer: u64, kind: MediaKind) -> u32 {
 }
 
 /// The last viewer has no retransmission stream.
-fn sink_for(viewer: u64, kind: MediaKind) -> SinkParameters {
+fn down_track_for(viewer: u64, kind: MediaKind) -> DownTrackParameters {
     let has_rtx = kind == MediaKind::Video && viewer + 1 < VIEWERS;
     let ssrc = ssrc(viewer, kind);
-    SinkParameters {
+    DownTrackParameters {
         ssrc,
         rtx_ssrc: has_rtx.then_some(ssrc + 1),
-        rtx_payload_type: has_rtx.then_some(SINK_RTX_PAYLOAD_TYPE),
-        ..sink()
+        rtx_payload_type: has_rtx.then_some(DOWN_TRACK_RTX_PAYLOAD_TYPE),
+        ..down_track()
     }
 }
 
@@ -141,7 +143,7 @@ struct Room {
     out: Sent,
     now: Instant,
     random: Random,
-    /// Taken since the last flush, by source.
+    /// Taken since the last flush, by up track.
     pending: HashMap<MediaKind, u64>,
     subscribed: HashMap<MediaKind, Vec<u64>>,
     given: u64,
@@ -156,11 +158,11 @@ impl Room {
     fn new(seed: u64) -> Self {
         let mut router = SessionRouter::new(PayloadAccess::Opaque, ForwardSettings::default());
         let now = Instant::now();
-        for (publisher, uplink, source) in [
+        for (publisher, uplink, up_track) in [
             (PUBLISHER, UPLINK, video()),
             (AUDIO_PUBLISHER, AUDIO_UPLINK, sound()),
         ] {
-            let outcome = router.publish(now, publisher, uplink, vec![source]);
+            let outcome = router.publish(now, publisher, uplink, vec![up_track]);
             outcome.expect("published");
         }
         Self {
@@ -321,7 +323,7 @@ impl Room {
             0 => self.toggle_subscription(viewer, kind),
             1 => {
                 let wanted = self.random.chance(0.7);
-                let _ = self.router.set_sink_forwarding(name, kind, wanted);
+                let _ = self.router.set_down_track_forwarding(name, kind, wanted);
             }
             2 => {
                 let size = SIZES[self.random.below(3) as usize];
@@ -337,7 +339,7 @@ impl Room {
                 let sends = self.random.chance(0.8);
                 let muted = self
                     .router
-                    .set_source_forwarding(publisher_of(kind), "0", sends);
+                    .set_up_track_forwarding(publisher_of(kind), "0", sends);
                 muted.expect("the publisher is there");
             }
             4..=6 => {
@@ -357,10 +359,10 @@ impl Room {
             self.router.unsubscribe(name).expect("it was subscribed");
         } else {
             those.push(viewer);
-            let (publisher, sink) = (publisher_of(kind), sink_for(viewer, kind));
+            let (publisher, down_track) = (publisher_of(kind), down_track_for(viewer, kind));
             let outcome =
                 self.router
-                    .subscribe(self.now, name, publisher, transport(viewer), &[sink]);
+                    .subscribe(self.now, name, publisher, transport(viewer), &[down_track]);
             outcome.expect("subscribed");
         }
     }
@@ -413,7 +415,8 @@ fn every_packet_is_forwarded_or_has_one_named_reason() {
         let counters = room.router.counters();
         assert_eq!(room.given, counters.rtp_received);
         assert_eq!(room.out.media, counters.rtp_forwarded, "seed {seed}");
-        // Each taken packet once for each subscriber of its source, and what a sink takes up later.
+        // Each taken packet once for each subscriber of its up track, and what a down track takes
+        // up later.
         let wanted = room.refused + room.due + counters.rtp_caught_up;
         assert_eq!(wanted, room.out.media + room.drops(), "seed {seed}");
         assert!(room.out.media > 20_000, "{}", room.out.media);

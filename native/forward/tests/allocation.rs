@@ -51,9 +51,9 @@ impl Outbox for Sum {
 
 #[test]
 fn packets_are_forwarded_to_many_subscribers_without_allocating() {
-    let mut session = Session::with(PayloadAccess::Opaque, source(Codec::Vp8));
+    let mut session = Session::with(PayloadAccess::Opaque, up_track(Codec::Vp8));
     for index in 0..20 {
-        let mut parameters = sink();
+        let mut parameters = down_track();
         parameters.ssrc += 10 * (index + 1);
         parameters.rtx_ssrc = Some(parameters.ssrc + 1);
         let transport = TransportHandle(100 + u64::from(index));

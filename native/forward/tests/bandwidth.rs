@@ -125,7 +125,7 @@ fn video_that_is_paused_stays_so_when_something_else_is_subscribed_to() {
     room.run(seconds(5));
     room.paths[0].set_rate(80e3);
     room.run(seconds(8));
-    let paused = |room: &Room| room.session.router.snapshot().sinks[0].paused;
+    let paused = |room: &Room| room.session.router.snapshot().down_tracks[0].paused;
     assert!(paused(&room), "{}", room.trace(0));
     room.subscribe_to_sound(room.viewers[0].transport, 7);
     assert!(paused(&room), "{}", room.trace(0));
@@ -163,11 +163,11 @@ fn lies_neither_pass_the_cap_nor_touch_others() {
 
 #[test]
 fn without_feedback_nothing_is_held_back() {
-    let mut session = Session::with(PayloadAccess::Opaque, source(Codec::Vp8));
+    let mut session = Session::with(PayloadAccess::Opaque, up_track(Codec::Vp8));
     for number in 0..200_u16 {
         let payload = vp8_sized(number == 0, number, SIZES[0], &[1; 1_000]);
         session.rtp(&rtp(number, 0, &payload).bytes());
     }
-    assert_eq!(session.out.stream(DOWNLINK, SINK_SSRC).len(), 200);
-    assert_eq!(source(Codec::Vp8).kind, MediaKind::Video);
+    assert_eq!(session.out.stream(DOWNLINK, DOWN_TRACK_SSRC).len(), 200);
+    assert_eq!(up_track(Codec::Vp8).kind, MediaKind::Video);
 }

@@ -94,7 +94,7 @@ impl Camera {
 
     /// The encoding of the last frame that was forwarded.
     fn received(&self) -> u8 {
-        let payloads = self.session.out.payloads(DOWNLINK, SINK_SSRC);
+        let payloads = self.session.out.payloads(DOWNLINK, DOWN_TRACK_SSRC);
         *payloads.last().expect("a packet").last().expect("a byte")
     }
 }
@@ -130,12 +130,12 @@ fn what_is_watched_again_is_sent_at_once_and_the_lower_one_goes_on_meanwhile() {
     camera.wish(Some(320));
     camera.seconds(8);
     camera.wish(None);
-    let before = camera.session.out.payloads(DOWNLINK, SINK_SSRC).len();
+    let before = camera.session.out.payloads(DOWNLINK, DOWN_TRACK_SSRC).len();
     camera.frame();
     camera.frame();
     assert_eq!(camera.demands().last(), Some(&rids(&["q", "h", "f"])));
     camera.frame();
-    let after = camera.session.out.payloads(DOWNLINK, SINK_SSRC).len();
+    let after = camera.session.out.payloads(DOWNLINK, DOWN_TRACK_SSRC).len();
     assert!(
         after - before >= 3,
         "no frame is missing while another begins"
@@ -148,12 +148,12 @@ fn nobody_watching_stops_the_whole_video_and_a_watcher_starts_it() {
     let mut camera = Camera::new();
     camera.seconds(2);
     let router = &mut camera.session.router;
-    let hold = router.set_sink_forwarding(SUBSCRIBER, MediaKind::Video, false);
+    let hold = router.set_down_track_forwarding(SUBSCRIBER, MediaKind::Video, false);
     hold.expect("held");
     camera.seconds(8);
     assert_eq!(camera.demands(), [vec![]]);
     let router = &mut camera.session.router;
-    let resume = router.set_sink_forwarding(SUBSCRIBER, MediaKind::Video, true);
+    let resume = router.set_down_track_forwarding(SUBSCRIBER, MediaKind::Video, true);
     resume.expect("resumed");
     camera.frame();
     camera.frame();
@@ -189,7 +189,7 @@ fn a_muted_video_is_neither_stopped_nor_started() {
     let mut camera = Camera::new();
     camera.seconds(2);
     let router = &mut camera.session.router;
-    let muted = router.set_source_forwarding(PUBLISHER, "0", false);
+    let muted = router.set_up_track_forwarding(PUBLISHER, "0", false);
     muted.expect("muted");
     router.unsubscribe(SUBSCRIBER).expect("ended");
     camera.seconds(10);
@@ -235,7 +235,7 @@ fn the_bitrate_of_what_was_paused_is_not_spread_over_the_pause() {
     camera.seconds(4);
     let bitrate = |camera: &Camera| {
         let snapshot = camera.session.router.snapshot();
-        snapshot.sources[0].encodings[2].bitrate_bps
+        snapshot.up_tracks[0].encodings[2].bitrate_bps
     };
     let before = bitrate(&camera);
     camera.wish(Some(320));

@@ -13,11 +13,11 @@ const STRANGER: TransportHandle = TransportHandle(99);
 const SECOND: PublisherHandle = PublisherHandle(11);
 
 fn clear() -> Session {
-    Session::with(PayloadAccess::Clear, source(Codec::Vp8))
+    Session::with(PayloadAccess::Clear, up_track(Codec::Vp8))
 }
 
 fn undeclared() -> Session {
-    let mut parameters = source(Codec::Vp8);
+    let mut parameters = up_track(Codec::Vp8);
     parameters.encodings = vec![EncodingParameters::default()];
     Session::with(PayloadAccess::Clear, parameters)
 }
@@ -26,9 +26,9 @@ fn undeclared() -> Session {
 fn a_declared_ssrc_is_forwarded_under_the_subscribers_ssrc_and_payload_type() {
     let mut session = clear();
     session.rtp(&rtp(1, 0, &vp8(true, 1, b"a")).marker().bytes());
-    let sent = session.out.stream(DOWNLINK, SINK_SSRC);
+    let sent = session.out.stream(DOWNLINK, DOWN_TRACK_SSRC);
     assert_eq!(sent.len(), 1);
-    assert_eq!(sent[0].packet().payload_type(), SINK_PAYLOAD_TYPE);
+    assert_eq!(sent[0].packet().payload_type(), DOWN_TRACK_PAYLOAD_TYPE);
     assert!(sent[0].packet().marker());
     assert_eq!(sent[0].packet().payload(), vp8(true, 1, b"a"));
 }
@@ -57,20 +57,20 @@ fn an_ssrc_that_no_offer_named_is_found_by_its_mid_and_stays_found_without() {
             .bytes(),
     );
     session.rtp(&rtp(2, 0, &vp8(false, 2, b"b")).bytes());
-    assert_eq!(session.out.stream(DOWNLINK, SINK_SSRC).len(), 2);
+    assert_eq!(session.out.stream(DOWNLINK, DOWN_TRACK_SSRC).len(), 2);
 }
 
 #[test]
-fn an_ssrc_without_mid_is_found_by_a_payload_type_that_one_source_has() {
+fn an_ssrc_without_mid_is_found_by_a_payload_type_that_one_up_track_has() {
     let mut session = undeclared();
     session.rtp(&rtp(1, 0, &vp8(true, 1, b"a")).bytes());
     assert_eq!(session.out.rtp.len(), 1);
 }
 
 #[test]
-fn a_payload_type_of_two_sources_finds_neither() {
+fn a_payload_type_of_two_up_tracks_finds_neither() {
     let mut session = undeclared();
-    let mut second = source(Codec::Vp8);
+    let mut second = up_track(Codec::Vp8);
     second.mid = "1".into();
     second.encodings = vec![EncodingParameters::default()];
     session.publish(SECOND, UPLINK, second);
@@ -101,8 +101,8 @@ fn simulcast_encodings_are_found_by_rid() {
             session.rtp(&packet.bytes());
         }
     }
-    let source = &session.router.snapshot().sources[0];
-    let found = source.encodings.iter().map(|encoding| {
+    let up_track = &session.router.snapshot().up_tracks[0];
+    let found = up_track.encodings.iter().map(|encoding| {
         let rid = encoding.rid.as_deref().expect("a RID");
         (rid.to_owned(), encoding.active, encoding.packets)
     });
@@ -122,7 +122,7 @@ fn a_retransmission_found_by_its_repaired_rid_fills_the_gap() {
     let mut again = retransmission(1, &named(2)).ssrc(200);
     again.extensions = vec![(MID_ID, b"0".to_vec()), (REPAIRED_RID_ID, b"q".to_vec())];
     session.rtp(&again.bytes());
-    let sequences = session.out.sequences(DOWNLINK, SINK_SSRC);
+    let sequences = session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC);
     assert_eq!(sequences, [1, 3, 2]);
     let payload = session.out.rtp[2].packet().payload().to_vec();
     assert_eq!(payload, vp8(true, 2, &[2]));
@@ -131,16 +131,16 @@ fn a_retransmission_found_by_its_repaired_rid_fills_the_gap() {
 #[test]
 fn a_taken_ssrc_or_mid_refuses_the_second_publisher_and_leaves_the_first() {
     let mut session = clear();
-    let mut same_ssrc = source(Codec::Vp8);
+    let mut same_ssrc = up_track(Codec::Vp8);
     same_ssrc.mid = "1".into();
-    for second in [same_ssrc, source(Codec::Vp8)] {
+    for second in [same_ssrc, up_track(Codec::Vp8)] {
         let outcome = session
             .router
             .publish(session.now, SECOND, UPLINK, vec![second]);
         assert_eq!(outcome, Err(ForwardError::Conflict));
     }
     session.rtp(&rtp(1, 0, &vp8(true, 1, b"a")).bytes());
-    assert_eq!(session.out.stream(DOWNLINK, SINK_SSRC).len(), 1);
+    assert_eq!(session.out.stream(DOWNLINK, DOWN_TRACK_SSRC).len(), 1);
     assert_eq!(
         session.router.unpublish(SECOND),
         Err(ForwardError::UnknownHandle)

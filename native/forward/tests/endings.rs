@@ -9,8 +9,8 @@ use support::wire::{rtp, vp8};
 use support::*;
 
 fn two_subscribers() -> Session {
-    let mut session = Session::with(PayloadAccess::Opaque, source(Codec::Vp8));
-    session.subscribe(OTHER_SUBSCRIBER, OTHER_DOWNLINK, other_sink());
+    let mut session = Session::with(PayloadAccess::Opaque, up_track(Codec::Vp8));
+    session.subscribe(OTHER_SUBSCRIBER, OTHER_DOWNLINK, other_down_track());
     session.rtp(&rtp(1, 0, &vp8(true, 1, b"a")).bytes());
     session.out.clear();
     session
@@ -18,7 +18,7 @@ fn two_subscribers() -> Session {
 
 fn lengths(session: &Session) -> (usize, usize) {
     let snapshot = session.router.snapshot();
-    (snapshot.sources.len(), snapshot.sinks.len())
+    (snapshot.up_tracks.len(), snapshot.down_tracks.len())
 }
 
 #[test]
@@ -29,8 +29,14 @@ fn an_unsubscribed_client_gets_nothing_more_and_the_other_goes_on() {
         .unsubscribe(SUBSCRIBER)
         .expect("unsubscribed");
     session.rtp(&rtp(2, 0, &vp8(false, 2, b"b")).bytes());
-    assert!(session.out.stream(DOWNLINK, SINK_SSRC).is_empty());
-    assert_eq!(session.out.stream(OTHER_DOWNLINK, OTHER_SINK_SSRC).len(), 1);
+    assert!(session.out.stream(DOWNLINK, DOWN_TRACK_SSRC).is_empty());
+    assert_eq!(
+        session
+            .out
+            .stream(OTHER_DOWNLINK, OTHER_DOWN_TRACK_SSRC)
+            .len(),
+        1
+    );
     assert_eq!(
         session.router.unsubscribe(SUBSCRIBER),
         Err(ForwardError::UnknownHandle)
@@ -51,9 +57,9 @@ fn unpublishing_ends_the_deliveries_and_frees_every_handle_and_ssrc() {
     );
     session.rtp(&rtp(3, 0, &vp8(true, 3, b"c")).bytes());
     assert_eq!(session.dropped("unknown_stream"), 1);
-    session.publish(PUBLISHER, UPLINK, source(Codec::Vp8));
-    session.subscribe(SUBSCRIBER, DOWNLINK, sink());
-    session.subscribe(OTHER_SUBSCRIBER, OTHER_DOWNLINK, other_sink());
+    session.publish(PUBLISHER, UPLINK, up_track(Codec::Vp8));
+    session.subscribe(SUBSCRIBER, DOWNLINK, down_track());
+    session.subscribe(OTHER_SUBSCRIBER, OTHER_DOWNLINK, other_down_track());
     session.rtp(&rtp(4, 0, &vp8(true, 4, b"d")).bytes());
     assert_eq!(session.out.rtp.len(), 2);
 }
@@ -63,14 +69,20 @@ fn a_closed_subscriber_transport_frees_its_handles_and_ssrcs() {
     let mut session = two_subscribers();
     session.router.close_transport(DOWNLINK).expect("closed");
     assert_eq!(lengths(&session), (1, 1));
-    session.subscribe(SUBSCRIBER, DOWNLINK, sink());
+    session.subscribe(SUBSCRIBER, DOWNLINK, down_track());
     session.rtp(&rtp(90, 0, &vp8(true, 2, b"b")).bytes());
     assert_eq!(
-        session.out.sequences(DOWNLINK, SINK_SSRC),
+        session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC),
         [90],
         "numbers begin anew"
     );
-    assert_eq!(session.out.stream(OTHER_DOWNLINK, OTHER_SINK_SSRC).len(), 1);
+    assert_eq!(
+        session
+            .out
+            .stream(OTHER_DOWNLINK, OTHER_DOWN_TRACK_SSRC)
+            .len(),
+        1
+    );
 }
 
 #[test]
@@ -95,8 +107,8 @@ fn commands_for_handles_that_do_not_exist_are_refused_by_name() {
         router.unsubscribe(SUBSCRIBER),
         router.request_key_frame(PUBLISHER),
         router.declare_kids(PUBLISHER, "0", vec![KID]),
-        router.set_source_forwarding(PUBLISHER, "0", true),
-        router.subscribe(now, SUBSCRIBER, PUBLISHER, DOWNLINK, &[sink()]),
+        router.set_up_track_forwarding(PUBLISHER, "0", true),
+        router.subscribe(now, SUBSCRIBER, PUBLISHER, DOWNLINK, &[down_track()]),
     ];
     for outcome in outcomes {
         assert_eq!(outcome.map_err(ForwardError::name), Err("unknown_handle"));
@@ -109,23 +121,24 @@ fn a_handle_in_use_and_an_ssrc_in_use_are_refused() {
     let now = session.now;
     let again = session
         .router
-        .publish(now, PUBLISHER, OTHER_DOWNLINK, vec![source(Codec::Vp8)]);
+        .publish(now, PUBLISHER, OTHER_DOWNLINK, vec![up_track(Codec::Vp8)]);
     assert_eq!(again, Err(ForwardError::HandleTaken));
-    let again = session
-        .router
-        .subscribe(now, SUBSCRIBER, PUBLISHER, DOWNLINK, &[other_sink()]);
+    let again =
+        session
+            .router
+            .subscribe(now, SUBSCRIBER, PUBLISHER, DOWNLINK, &[other_down_track()]);
     assert_eq!(again, Err(ForwardError::HandleTaken));
     let third = sealroute_forward::SubscriberHandle(40);
     let again = session
         .router
-        .subscribe(now, third, PUBLISHER, DOWNLINK, &[sink()]);
+        .subscribe(now, third, PUBLISHER, DOWNLINK, &[down_track()]);
     assert_eq!(again, Err(ForwardError::Conflict));
 }
 
 #[test]
 fn packets_that_nobody_subscribes_to_are_counted_once() {
     let mut session = Session::new(PayloadAccess::Opaque);
-    session.publish(PUBLISHER, UPLINK, source(Codec::Vp8));
+    session.publish(PUBLISHER, UPLINK, up_track(Codec::Vp8));
     session.rtp(&rtp(1, 0, &vp8(true, 1, b"a")).bytes());
     assert_eq!(session.dropped("no_subscriber"), 1);
 }
@@ -138,5 +151,5 @@ fn more_packets_between_two_flushes_than_are_held_overflow() {
     }
     session.router.flush(session.now, &mut session.out);
     assert_eq!(session.dropped("overflow"), 400 - 256);
-    assert_eq!(session.out.stream(DOWNLINK, SINK_SSRC).len(), 256);
+    assert_eq!(session.out.stream(DOWNLINK, DOWN_TRACK_SSRC).len(), 256);
 }

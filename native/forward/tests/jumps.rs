@@ -16,7 +16,7 @@ const SAMPLES: u32 = 960;
 const MOST_ASKED_AT_ONCE: usize = 512;
 
 fn playing() -> Session {
-    let mut session = Session::with(PayloadAccess::Opaque, source(Codec::Opus));
+    let mut session = Session::with(PayloadAccess::Opaque, up_track(Codec::Opus));
     for number in 0..3 {
         session.rtp(&voice(number, u32::from(number) * SAMPLES));
     }
@@ -37,7 +37,11 @@ fn a_stream_goes_on_with_its_next_packet_after_any_jump_ahead() {
         for number in [first, first.wrapping_add(1)] {
             session.rtp(&voice(number, u32::from(number) * SAMPLES));
         }
-        assert_eq!(session.out.stream(DOWNLINK, SINK_SSRC).len(), 2, "{offset}");
+        assert_eq!(
+            session.out.stream(DOWNLINK, DOWN_TRACK_SSRC).len(),
+            2,
+            "{offset}"
+        );
         let asked = session.out.asked(UPLINK, SSRC).len();
         assert!(asked <= MOST_ASKED_AT_ONCE, "{offset}: {asked}");
     }
@@ -50,7 +54,7 @@ fn what_jumps_back_is_dropped_by_name_and_the_stream_goes_on() {
         session.now += FRAME;
         session.rtp(&voice(2_u16.wrapping_add(offset), 0));
         session.rtp(&voice(3, 3 * SAMPLES));
-        let sent = session.out.stream(DOWNLINK, SINK_SSRC).len();
+        let sent = session.out.stream(DOWNLINK, DOWN_TRACK_SSRC).len();
         let dropped = session.dropped("too_late") + session.dropped("duplicate");
         assert_eq!(sent as u64 + dropped, 2, "{offset}");
         assert!(sent >= 1, "{offset}");
@@ -69,7 +73,7 @@ fn a_stream_goes_on_with_its_next_packet_after_any_jump_of_its_clock() {
         session.rtp(&voice(4, jumped.wrapping_add(SAMPLES)));
         let times: Vec<u32> = session
             .out
-            .stream(DOWNLINK, SINK_SSRC)
+            .stream(DOWNLINK, DOWN_TRACK_SSRC)
             .iter()
             .map(|sent| sent.packet().timestamp())
             .collect();

@@ -4,7 +4,7 @@
 mod support;
 
 use sealroute_forward::{
-    Codec, MediaKind, PayloadAccess, PublisherHandle, SinkParameters, SubscriberHandle,
+    Codec, DownTrackParameters, MediaKind, PayloadAccess, PublisherHandle, SubscriberHandle,
     TransportHandle,
 };
 use sealroute_rtp::rtcp::{Compound, RtcpPacket};
@@ -16,8 +16,8 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// A session of two subscribers that both receive.
 fn playing() -> Session {
-    let mut session = Session::with(PayloadAccess::Opaque, source(Codec::Vp8));
-    session.subscribe(OTHER_SUBSCRIBER, OTHER_DOWNLINK, other_sink());
+    let mut session = Session::with(PayloadAccess::Opaque, up_track(Codec::Vp8));
+    session.subscribe(OTHER_SUBSCRIBER, OTHER_DOWNLINK, other_down_track());
     session.rtp(&rtp(1, 0, &vp8(true, 1, b"a")).bytes());
     session.pass(Duration::from_secs(2));
     session.out.clear();
@@ -26,7 +26,7 @@ fn playing() -> Session {
 
 #[test]
 fn video_starts_at_a_key_frame_and_the_publisher_is_asked_for_it_until_it_comes() {
-    let mut session = Session::with(PayloadAccess::Opaque, source(Codec::Vp8));
+    let mut session = Session::with(PayloadAccess::Opaque, up_track(Codec::Vp8));
     for number in 0..250 {
         session.rtp(&rtp(number, 0, &vp8(false, number, b"a")).bytes());
         session.pass(10 * MILLISECOND);
@@ -44,7 +44,7 @@ fn video_starts_at_a_key_frame_and_the_publisher_is_asked_for_it_until_it_comes(
 #[test]
 fn the_first_request_goes_to_the_publisher_at_once() {
     let mut session = playing();
-    session.rtcp(DOWNLINK, &pli(SINK_SSRC));
+    session.rtcp(DOWNLINK, &pli(DOWN_TRACK_SSRC));
     assert_eq!(session.out.plis(UPLINK, SSRC), 1);
 }
 
@@ -54,7 +54,7 @@ fn a_flood_of_requests_becomes_at_most_one_in_half_a_second_and_stops_no_other_r
     let seconds = 10;
     let mut asked_at = Vec::new();
     for millisecond in 0..seconds * 1_000_u32 {
-        session.rtcp(DOWNLINK, &pli(SINK_SSRC));
+        session.rtcp(DOWNLINK, &pli(DOWN_TRACK_SSRC));
         session.pass(MILLISECOND);
         if session.out.plis(UPLINK, SSRC) > asked_at.len() {
             asked_at.push(millisecond);
@@ -69,12 +69,15 @@ fn a_flood_of_requests_becomes_at_most_one_in_half_a_second_and_stops_no_other_r
     assert_eq!(session.counter("plis_received"), 10_000);
     assert!(session.counter("plis_refused") > 5_000);
     assert_eq!(
-        session.out.stream(OTHER_DOWNLINK, OTHER_SINK_SSRC).len(),
+        session
+            .out
+            .stream(OTHER_DOWNLINK, OTHER_DOWN_TRACK_SSRC)
+            .len(),
         100
     );
     session.out.clear();
     session.pass(Duration::from_secs(1));
-    session.rtcp(OTHER_DOWNLINK, &pli(OTHER_SINK_SSRC));
+    session.rtcp(OTHER_DOWNLINK, &pli(OTHER_DOWN_TRACK_SSRC));
     assert_eq!(
         session.out.plis(UPLINK, SSRC),
         1,
@@ -87,12 +90,12 @@ fn however_many_ask_a_publisher_is_asked_once_a_second_in_the_long_run() {
     let mut session = playing();
     for number in 0..200 {
         let subscriber = SubscriberHandle(1_000 + u64::from(number));
-        let sink = SinkParameters {
+        let down_track = DownTrackParameters {
             ssrc: 0x2_0000 + number,
             rtx_ssrc: None,
-            ..sink()
+            ..down_track()
         };
-        session.subscribe(subscriber, DOWNLINK, sink);
+        session.subscribe(subscriber, DOWNLINK, down_track);
     }
     session.rtp(&rtp(2, 0, &vp8(true, 2, b"a")).bytes());
     session.pass(Duration::from_secs(2));
@@ -110,18 +113,18 @@ fn however_many_ask_a_publisher_is_asked_once_a_second_in_the_long_run() {
 fn a_request_for_what_is_on_its_way_costs_its_receiver_nothing() {
     let mut session = playing();
     for _ in 0..100 {
-        session.rtcp(DOWNLINK, &pli(SINK_SSRC));
+        session.rtcp(DOWNLINK, &pli(DOWN_TRACK_SSRC));
         session.pass(MILLISECOND);
     }
     assert_eq!(session.counter("plis_refused"), 0);
     session.rtp(&rtp(2, 0, &vp8(true, 2, b"a")).bytes());
     session.pass(Duration::from_secs(1));
-    session.rtcp(DOWNLINK, &pli(SINK_SSRC));
+    session.rtcp(DOWNLINK, &pli(DOWN_TRACK_SSRC));
     assert_eq!(session.out.plis(UPLINK, SSRC), 2);
 }
 
 #[test]
-fn all_encodings_of_a_source_are_asked_for_together() {
+fn all_encodings_of_an_up_track_are_asked_for_together() {
     let mut session = Session::with(PayloadAccess::Opaque, simulcast(Codec::Vp8));
     for (number, rid) in (0..).zip([b"q", b"h", b"f"]) {
         let first = rtp(1, 0, &vp8(true, 1, b"a")).ssrc(SSRC + 16 * number);
@@ -150,7 +153,7 @@ fn a_new_subscriber_asks_for_the_encoding_that_it_is_to_get() {
         let first = rtp(1, 0, &vp8_sized(true, 1, size, b"a")).ssrc(SSRC + 16 * number);
         session.rtp(&first.extension(RID_ID, rid).bytes());
     }
-    session.subscribe(SUBSCRIBER, DOWNLINK, sink());
+    session.subscribe(SUBSCRIBER, DOWNLINK, down_track());
     session.pass(Duration::from_millis(100));
     let asked = [0, 16, 32].map(|step| session.out.plis(UPLINK, SSRC + step));
     assert_eq!(asked, [0, 0, 1]);
@@ -184,19 +187,19 @@ fn meeting() -> Session {
     let mut session = Session::new(PayloadAccess::Opaque);
     for of in 0..SENDERS {
         let (publisher, uplink) = sender(of);
-        let mut source = source(Codec::Vp8);
-        source.declared_kids = vec![KID, NEXT_KID];
-        session.publish(publisher, uplink, source);
+        let mut up_track = up_track(Codec::Vp8);
+        up_track.declared_kids = vec![KID, NEXT_KID];
+        session.publish(publisher, uplink, up_track);
         for number in 0..MEMBERS {
             let (subscriber, downlink) = member(number, of);
-            let sink = SinkParameters {
+            let down_track = DownTrackParameters {
                 ssrc: 1 + of as u32,
                 rtx_ssrc: None,
                 mid: of.to_string(),
-                ..sink()
+                ..down_track()
             };
             let (router, now) = (&mut session.router, session.now);
-            let made = router.subscribe(now, subscriber, publisher, downlink, &[sink]);
+            let made = router.subscribe(now, subscriber, publisher, downlink, &[down_track]);
             made.expect("subscribed");
         }
     }
@@ -209,7 +212,8 @@ fn meeting() -> Session {
     session
 }
 
-/// Each sender's frame of one moment: `frame` says for each its key id and whether it is a key frame.
+/// Each sender's frame of one moment: `frame` says for each its key id and whether it is a key
+/// frame.
 fn play(session: &mut Session, number: u16, frame: impl Fn(u64) -> ([u8; 8], bool)) {
     for of in 0..SENDERS {
         let (kid, key_frame) = frame(of);
@@ -269,14 +273,14 @@ fn those_who_get_the_secret_late_make_no_more_requests_than_the_interval_allows(
     let late = || (0..400).flat_map(|number| (0..SENDERS).map(move |of| member(number, of).0));
     for subscriber in late() {
         let router = &mut session.router;
-        let held = router.set_sink_forwarding(subscriber, MediaKind::Video, false);
+        let held = router.set_down_track_forwarding(subscriber, MediaKind::Video, false);
         held.expect("held");
     }
     let mut returning = late();
     for number in 2..62_u16 {
         for subscriber in returning.by_ref().take(40) {
             let router = &mut session.router;
-            let resumed = router.set_sink_forwarding(subscriber, MediaKind::Video, true);
+            let resumed = router.set_down_track_forwarding(subscriber, MediaKind::Video, true);
             resumed.expect("resumed");
         }
         // Senders answer with the next frame.
@@ -294,10 +298,10 @@ fn requests_of_a_paused_subscriber_or_for_unknown_streams_are_ignored() {
     let mut session = playing();
     session
         .router
-        .set_sink_forwarding(SUBSCRIBER, MediaKind::Video, false)
+        .set_down_track_forwarding(SUBSCRIBER, MediaKind::Video, false)
         .expect("paused");
-    session.rtcp(DOWNLINK, &pli(SINK_SSRC));
-    session.rtcp(DOWNLINK, &pli(OTHER_SINK_SSRC));
+    session.rtcp(DOWNLINK, &pli(DOWN_TRACK_SSRC));
+    session.rtcp(DOWNLINK, &pli(OTHER_DOWN_TRACK_SSRC));
     session.rtcp(DOWNLINK, &pli(SSRC));
     session.pass(Duration::from_secs(1));
     assert_eq!(session.out.plis(UPLINK, SSRC), 0);
@@ -309,10 +313,10 @@ fn the_control_plane_may_ask_and_audio_is_never_asked() {
     session.router.request_key_frame(PUBLISHER).expect("asked");
     session.pass(900 * MILLISECOND);
     assert_eq!(session.out.plis(UPLINK, SSRC), 1);
-    let mut audio = Session::with(PayloadAccess::Clear, source(Codec::Opus));
+    let mut audio = Session::with(PayloadAccess::Clear, up_track(Codec::Opus));
     audio.rtp(&rtp(1, 0, b"sound").bytes());
     audio.router.request_key_frame(PUBLISHER).expect("asked");
-    audio.rtcp(DOWNLINK, &pli(SINK_SSRC));
+    audio.rtcp(DOWNLINK, &pli(DOWN_TRACK_SSRC));
     audio.pass(Duration::from_secs(5));
     assert_eq!(audio.out.plis(UPLINK, SSRC), 0);
 }
@@ -324,7 +328,7 @@ fn a_new_subscriber_of_a_quiet_stream_has_its_key_frame_asked_for_at_once() {
         .router
         .unsubscribe(SUBSCRIBER)
         .expect("unsubscribed");
-    session.subscribe(SUBSCRIBER, DOWNLINK, sink());
+    session.subscribe(SUBSCRIBER, DOWNLINK, down_track());
     assert!(
         session
             .router
@@ -337,7 +341,7 @@ fn a_new_subscriber_of_a_quiet_stream_has_its_key_frame_asked_for_at_once() {
 
 #[test]
 fn a_key_frame_whose_first_packet_came_late_is_forwarded_whole() {
-    let mut session = Session::with(PayloadAccess::Opaque, source(Codec::Vp8));
+    let mut session = Session::with(PayloadAccess::Opaque, up_track(Codec::Vp8));
     session.rtp(&rtp(1, 0, &vp8(false, 1, b"a")).bytes());
     let first = rtp(2, 3_000, &vp8(true, 2, b"a"));
     for number in 3..6 {
@@ -348,21 +352,21 @@ fn a_key_frame_whose_first_packet_came_late_is_forwarded_whole() {
     session.rtp(&retransmission(1, &first).bytes());
     session.rtp(&rtp(7, 9_000, &vp8(false, 4, b"d")).bytes());
     assert_eq!(
-        session.out.sequences(DOWNLINK, SINK_SSRC),
+        session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC),
         [2, 3, 4, 5, 6, 7]
     );
 }
 
 #[test]
 fn what_comes_in_one_batch_with_a_late_key_frame_is_forwarded_once() {
-    let mut session = Session::with(PayloadAccess::Opaque, source(Codec::Vp8));
+    let mut session = Session::with(PayloadAccess::Opaque, up_track(Codec::Vp8));
     session.rtp(&rtp(1, 0, &vp8(false, 1, b"a")).bytes());
     session.rtp(&rtp(3, 3_000, &vp8_continuation(2, b"b")).bytes());
     let first = rtp(2, 3_000, &vp8(true, 2, b"a"));
     session.take(UPLINK, &retransmission(1, &first).bytes());
     session.take(UPLINK, &rtp(4, 3_000, &vp8_continuation(2, b"b")).bytes());
     session.router.flush(session.now, &mut session.out);
-    assert_eq!(session.out.sequences(DOWNLINK, SINK_SSRC), [2, 3, 4]);
+    assert_eq!(session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC), [2, 3, 4]);
 }
 
 /// A sealed H.264 slice of the given unit type.
@@ -372,20 +376,20 @@ fn slice(unit_type: u8) -> Vec<u8> {
 
 #[test]
 fn nobody_starts_at_an_idr_whose_parameter_sets_were_lost() {
-    let mut session = Session::with(PayloadAccess::Clear, source(Codec::H264));
+    let mut session = Session::with(PayloadAccess::Clear, up_track(Codec::H264));
     let sps = rtp(2, 3_000, &[0x67, 0x42, 0xE0, 0x1F]);
     session.rtp(&rtp(1, 0, &slice(1)).bytes());
     session.rtp(&rtp(3, 3_000, &[0x68, 0xCE, 0x3C, 0x80]).bytes());
     session.rtp(&rtp(4, 3_000, &slice(5)).bytes());
     assert!(session.out.rtp.is_empty());
     session.rtp(&retransmission(1, &sps).bytes());
-    assert_eq!(session.out.sequences(DOWNLINK, SINK_SSRC), [2, 3, 4]);
+    assert_eq!(session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC), [2, 3, 4]);
 }
 
 #[test]
 fn an_idr_without_parameter_sets_of_its_own_starts_when_nothing_before_it_was_lost() {
-    let mut session = Session::with(PayloadAccess::Clear, source(Codec::H264));
+    let mut session = Session::with(PayloadAccess::Clear, up_track(Codec::H264));
     session.rtp(&rtp(1, 0, &slice(1)).bytes());
     session.rtp(&rtp(2, 3_000, &slice(5)).bytes());
-    assert_eq!(session.out.sequences(DOWNLINK, SINK_SSRC), [2]);
+    assert_eq!(session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC), [2]);
 }

@@ -64,7 +64,7 @@ fn dependencies(template: u8, number: u16, key: bool) -> Vec<u8> {
 
 impl KeySvc {
     fn new(codec: Codec) -> Self {
-        let mut parameters = source(codec);
+        let mut parameters = up_track(codec);
         let descriptor = (Extension::DependencyDescriptor, DEPENDENCIES_ID);
         parameters.extensions.0.push(descriptor);
         Self {
@@ -123,7 +123,7 @@ impl KeySvc {
 
     /// Layers and markers of what was sent since the last limit.
     fn sent(&self) -> Vec<(u8, u8, bool)> {
-        let stream = self.session.out.stream(DOWNLINK, SINK_SSRC);
+        let stream = self.session.out.stream(DOWNLINK, DOWN_TRACK_SSRC);
         let read = |sent: &&Sent| {
             let packet = sent.packet();
             let body = *packet.payload().last().expect("a body");
@@ -168,7 +168,7 @@ fn pictures_between_come_back_without_a_key_picture_by_the_dependency_descriptor
     let fast = [(0, 0, false), (1, 0, true), (0, 1, false), (1, 1, true)];
     assert_eq!(camera.sent(), [fast, fast].concat());
     assert_eq!(camera.session.out.plis(UPLINK, SSRC), 0);
-    let numbers = camera.session.out.sequences(DOWNLINK, SINK_SSRC);
+    let numbers = camera.session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC);
     assert!(
         numbers
             .windows(2)

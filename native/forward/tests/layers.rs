@@ -22,7 +22,7 @@ struct Camera {
 impl Camera {
     fn new() -> Self {
         Self {
-            session: Session::with(PayloadAccess::Opaque, source(Codec::Vp8)),
+            session: Session::with(PayloadAccess::Opaque, up_track(Codec::Vp8)),
             picture: 0,
             number: 100,
         }
@@ -87,13 +87,13 @@ impl Camera {
 
     /// Temporal layers of the packets that were sent since the last call.
     fn received(&mut self) -> Vec<u8> {
-        let payloads = self.session.out.payloads(DOWNLINK, SINK_SSRC);
+        let payloads = self.session.out.payloads(DOWNLINK, DOWN_TRACK_SSRC);
         payloads.iter().map(|payload| payload[5] >> 6).collect()
     }
 
     /// Sequence numbers and picture ids count on without a gap, and timestamps do not go back.
     fn assert_whole(&self) {
-        let stream = self.session.out.stream(DOWNLINK, SINK_SSRC);
+        let stream = self.session.out.stream(DOWNLINK, DOWN_TRACK_SSRC);
         for pair in stream.windows(2) {
             let step = pair[1].sequence().wrapping_sub(pair[0].sequence());
             assert_eq!(step, 1);
@@ -175,11 +175,11 @@ fn one_filled(camera: &mut Camera) {
 fn a_packet_of_an_upper_layer_that_comes_late_fills_its_number_without_media() {
     let mut camera = Camera::new();
     one_filled(&mut camera);
-    let stream = camera.session.out.stream(DOWNLINK, SINK_SSRC);
+    let stream = camera.session.out.stream(DOWNLINK, DOWN_TRACK_SSRC);
     let mut numbers: Vec<_> = stream.iter().map(|sent| sent.sequence()).collect();
     numbers.sort_unstable();
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1));
-    let media = camera.session.out.payloads(DOWNLINK, SINK_SSRC);
+    let media = camera.session.out.payloads(DOWNLINK, DOWN_TRACK_SSRC);
     let media = media.iter().filter(|payload| payload.len() > 1);
     assert!(media.clone().all(|payload| payload[5] >> 6 == 0));
 }
@@ -193,18 +193,18 @@ fn a_number_without_media_comes_again_without_media() {
             router.unsubscribe(SUBSCRIBER).expect("unsubscribed");
             camera
                 .session
-                .subscribe(SUBSCRIBER, DOWNLINK, sink_without_rtx());
+                .subscribe(SUBSCRIBER, DOWNLINK, down_track_without_rtx());
         }
         one_filled(&mut camera);
-        let stream = camera.session.out.stream(DOWNLINK, SINK_SSRC);
+        let stream = camera.session.out.stream(DOWNLINK, DOWN_TRACK_SSRC);
         let filler = (*stream.last().expect("a packet")).clone();
         assert!(filler.packet().payload().is_empty());
-        let compound = nack(SINK_SSRC, &[filler.sequence()]);
+        let compound = nack(DOWN_TRACK_SSRC, &[filler.sequence()]);
         camera.session.rtcp(DOWNLINK, &compound);
         assert_eq!(camera.session.counter("rtx_sent"), 1, "{rtx}");
         let again = camera.session.out.rtp.last().expect("a packet");
         if rtx {
-            assert_eq!(again.packet().ssrc(), SINK_RTX_SSRC);
+            assert_eq!(again.packet().ssrc(), DOWN_TRACK_RTX_SSRC);
             let payload = again.packet().payload().to_vec();
             assert_eq!(payload, filler.sequence().to_be_bytes());
         } else {
@@ -234,7 +234,7 @@ fn a_lost_packet_of_a_wanted_layer_comes_again_with_its_own_number() {
         camera.session.pass(FRAME);
     }
     camera.session.rtp(&lost);
-    let mut numbers = camera.session.out.sequences(DOWNLINK, SINK_SSRC);
+    let mut numbers = camera.session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC);
     numbers.sort_unstable();
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1));
 }
@@ -245,7 +245,7 @@ fn the_layer_table_has_a_row_for_each_temporal_layer() {
     camera.frames(90);
     let now = camera.session.now;
     let rows = camera.session.router.layers(now, SUBSCRIBER, "7");
-    let rows: Vec<_> = rows.expect("a sink").collect();
+    let rows: Vec<_> = rows.expect("a down track").collect();
     assert_eq!(rows.len(), 3);
     let rates: Vec<_> = rows
         .iter()
@@ -288,7 +288,7 @@ fn vp9_picture(picture: u16, inter: bool) -> [Vec<u8>; 3] {
 
 /// Sizes and markers of what was sent since the last clear.
 fn sizes(session: &Session) -> Vec<(u8, bool)> {
-    let stream = session.out.stream(DOWNLINK, SINK_SSRC);
+    let stream = session.out.stream(DOWNLINK, DOWN_TRACK_SSRC);
     let read = |sent: &&Sent| {
         let packet = sent.packet();
         let size = packet.payload()[3] >> 1;
@@ -299,7 +299,7 @@ fn sizes(session: &Session) -> Vec<(u8, bool)> {
 
 #[test]
 fn smaller_pictures_of_a_layered_vp9_end_with_the_marker_and_larger_ones_wait_for_a_key_picture() {
-    let mut session = Session::with(PayloadAccess::Opaque, source(Codec::Vp9));
+    let mut session = Session::with(PayloadAccess::Opaque, up_track(Codec::Vp9));
     let mut picture = 0;
     let mut send = |session: &mut Session, count: u16, key: bool| {
         for index in 0..count {
@@ -340,7 +340,7 @@ fn smaller_pictures_of_a_layered_vp9_end_with_the_marker_and_larger_ones_wait_fo
     session.out.clear();
     send(&mut session, 1, true);
     assert_eq!(sizes(&session), whole);
-    let numbers = session.out.sequences(DOWNLINK, SINK_SSRC);
+    let numbers = session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC);
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1));
 }
 
@@ -372,7 +372,7 @@ fn assert_layers_are_read_from_the_dependency_descriptor(
     codec: Codec,
     clear: impl Fn(bool) -> &'static [u8],
 ) {
-    let mut parameters = source(codec);
+    let mut parameters = up_track(codec);
     let descriptor = (Extension::DependencyDescriptor, DEPENDENCIES_ID);
     parameters.extensions.0.push(descriptor);
     let mut session = Session::with(PayloadAccess::Opaque, parameters);
@@ -406,10 +406,10 @@ fn assert_layers_are_read_from_the_dependency_descriptor(
         send(&mut session, 2);
         session.out.clear();
         send(&mut session, 20);
-        let payloads = session.out.payloads(DOWNLINK, SINK_SSRC);
+        let payloads = session.out.payloads(DOWNLINK, DOWN_TRACK_SSRC);
         let upper = payloads.iter().filter(|payload| payload.last() == Some(&1));
         assert_eq!(upper.count(), if both { 10 } else { 0 });
-        let numbers = session.out.sequences(DOWNLINK, SINK_SSRC);
+        let numbers = session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC);
         assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1));
     }
 }

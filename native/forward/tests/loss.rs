@@ -3,7 +3,7 @@
 
 mod support;
 
-use sealroute_forward::{Codec, PayloadAccess, SinkParameters};
+use sealroute_forward::{Codec, DownTrackParameters, PayloadAccess};
 use sealroute_netem::{Conditions, Link};
 use sealroute_rtp::RtpPacket;
 use sealroute_rtp::rtcp::{Compound, ReportBlock, RtcpPacket, write_receiver_report};
@@ -38,8 +38,8 @@ impl Receiver {
     fn take(&mut self, now: Instant, datagram: &[u8]) {
         let packet = RtpPacket::parse(datagram).expect("RTP");
         let number = match packet.ssrc() {
-            SINK_SSRC => packet.sequence().0,
-            SINK_RTX_SSRC => u16::from_be_bytes([packet.payload()[0], packet.payload()[1]]),
+            DOWN_TRACK_SSRC => packet.sequence().0,
+            DOWN_TRACK_RTX_SSRC => u16::from_be_bytes([packet.payload()[0], packet.payload()[1]]),
             other => panic!("SSRC {other:#x}"),
         };
         self.arrived.entry(number).or_insert(now);
@@ -75,11 +75,15 @@ struct Call {
 impl Call {
     fn new(seed: u64, (up, down): (f64, f64), with_rtx: bool) -> Self {
         let mut session = Session::new(PayloadAccess::Opaque);
-        session.publish(PUBLISHER, UPLINK, source(Codec::Vp8));
+        session.publish(PUBLISHER, UPLINK, up_track(Codec::Vp8));
         session.subscribe(
             SUBSCRIBER,
             DOWNLINK,
-            if with_rtx { sink() } else { sink_without_rtx() },
+            if with_rtx {
+                down_track()
+            } else {
+                down_track_without_rtx()
+            },
         );
         let link = |index: u64, loss: f64| {
             let conditions = Conditions {
@@ -142,7 +146,7 @@ impl Call {
         }
         let missing = self.receiver.missing(now);
         if !missing.is_empty() {
-            self.down_rtcp.send(now, &nack(SINK_SSRC, &missing));
+            self.down_rtcp.send(now, &nack(DOWN_TRACK_SSRC, &missing));
         }
     }
 
@@ -223,7 +227,7 @@ fn at_heavy_loss_of_a_subscriber_only_the_share_for_repeats_leaves_gaps() {
 }
 
 fn playing() -> Session {
-    let mut session = Session::with(PayloadAccess::Opaque, source(Codec::Vp8));
+    let mut session = Session::with(PayloadAccess::Opaque, up_track(Codec::Vp8));
     session.rtp(&media(0).bytes());
     session.out.clear();
     session
@@ -267,8 +271,8 @@ fn what_is_outstanding_at_one_time_is_bounded() {
 }
 
 #[test]
-fn a_source_without_nack_is_never_asked() {
-    let mut parameters = source(Codec::Opus);
+fn an_up_track_without_nack_is_never_asked() {
+    let mut parameters = up_track(Codec::Opus);
     parameters.nack = false;
     let mut session = Session::with(PayloadAccess::Clear, parameters);
     session.rtp(&rtp(1, 0, b"a").bytes());
@@ -282,10 +286,10 @@ fn a_packet_is_sent_again_over_rtx_with_its_number_first() {
     let mut session = playing();
     session.rtp(&media(1).bytes());
     session.out.clear();
-    session.rtcp(DOWNLINK, &nack(SINK_SSRC, &[1]));
-    let sent = session.out.stream(DOWNLINK, SINK_RTX_SSRC);
+    session.rtcp(DOWNLINK, &nack(DOWN_TRACK_SSRC, &[1]));
+    let sent = session.out.stream(DOWNLINK, DOWN_TRACK_RTX_SSRC);
     let packet = sent[0].packet();
-    assert_eq!(packet.payload_type(), SINK_RTX_PAYLOAD_TYPE);
+    assert_eq!(packet.payload_type(), DOWN_TRACK_RTX_PAYLOAD_TYPE);
     assert_eq!(
         packet.payload(),
         [&[0, 1], media(1).payload.as_slice()].concat()
@@ -301,63 +305,63 @@ fn every_retransmission_names_its_m_line_however_old_the_stream() {
     }
     session.out.clear();
     for number in 980..990 {
-        session.rtcp(DOWNLINK, &nack(SINK_SSRC, &[number]));
+        session.rtcp(DOWNLINK, &nack(DOWN_TRACK_SSRC, &[number]));
     }
-    let sent = session.out.stream(DOWNLINK, SINK_RTX_SSRC);
+    let sent = session.out.stream(DOWNLINK, DOWN_TRACK_RTX_SSRC);
     assert_eq!(sent.len(), 10);
     for again in sent {
         let mid = again
             .packet()
             .extensions()
-            .find(|&(id, _)| id == SINK_MID_ID);
-        assert_eq!(mid, Some((SINK_MID_ID, b"7".as_slice())));
+            .find(|&(id, _)| id == DOWN_TRACK_MID_ID);
+        assert_eq!(mid, Some((DOWN_TRACK_MID_ID, b"7".as_slice())));
     }
 }
 
 #[test]
 fn without_rtx_the_same_bytes_are_sent_again() {
     let mut session = Session::new(PayloadAccess::Opaque);
-    session.publish(PUBLISHER, UPLINK, source(Codec::Vp8));
-    session.subscribe(SUBSCRIBER, DOWNLINK, sink_without_rtx());
+    session.publish(PUBLISHER, UPLINK, up_track(Codec::Vp8));
+    session.subscribe(SUBSCRIBER, DOWNLINK, down_track_without_rtx());
     for number in 0..200 {
         session.rtp(&media(number).bytes());
     }
     let first = session.out.rtp[3].clone();
     session.out.clear();
-    session.rtcp(DOWNLINK, &nack(SINK_SSRC, &[3]));
+    session.rtcp(DOWNLINK, &nack(DOWN_TRACK_SSRC, &[3]));
     assert_eq!(session.out.rtp, [first]);
 }
 
 #[test]
 fn a_receiver_without_nack_gets_nothing_twice() {
-    for parameters in [sink(), sink_without_rtx()] {
+    for parameters in [down_track(), down_track_without_rtx()] {
         let mut session = Session::new(PayloadAccess::Opaque);
-        session.publish(PUBLISHER, UPLINK, source(Codec::Vp8));
-        let without = SinkParameters {
+        session.publish(PUBLISHER, UPLINK, up_track(Codec::Vp8));
+        let without = DownTrackParameters {
             nack: false,
             ..parameters
         };
         session.subscribe(SUBSCRIBER, DOWNLINK, without);
         session.rtp(&media(0).bytes());
         session.out.clear();
-        session.rtcp(DOWNLINK, &nack(SINK_SSRC, &[0]));
+        session.rtcp(DOWNLINK, &nack(DOWN_TRACK_SSRC, &[0]));
         assert!(session.out.rtp.is_empty());
     }
 }
 
 #[test]
 fn a_packet_asked_for_twice_within_a_round_trip_is_sent_once() {
-    for parameters in [sink(), sink_without_rtx()] {
+    for parameters in [down_track(), down_track_without_rtx()] {
         let mut session = Session::new(PayloadAccess::Opaque);
-        session.publish(PUBLISHER, UPLINK, source(Codec::Vp8));
+        session.publish(PUBLISHER, UPLINK, up_track(Codec::Vp8));
         session.subscribe(SUBSCRIBER, DOWNLINK, parameters);
         session.rtp(&media(0).bytes());
         session.out.clear();
-        session.rtcp(DOWNLINK, &nack(SINK_SSRC, &[0]));
-        session.rtcp(DOWNLINK, &nack(SINK_SSRC, &[0]));
+        session.rtcp(DOWNLINK, &nack(DOWN_TRACK_SSRC, &[0]));
+        session.rtcp(DOWNLINK, &nack(DOWN_TRACK_SSRC, &[0]));
         assert_eq!(session.dropped("resent_recently"), 1);
         session.pass(50 * MILLISECOND);
-        session.rtcp(DOWNLINK, &nack(SINK_SSRC, &[0]));
+        session.rtcp(DOWNLINK, &nack(DOWN_TRACK_SSRC, &[0]));
         assert_eq!(session.out.rtp.len(), 2);
     }
 }
@@ -365,17 +369,20 @@ fn a_packet_asked_for_twice_within_a_round_trip_is_sent_once() {
 #[test]
 fn lost_sound_is_repeated_at_once_and_with_the_next_packet() {
     let mut session = Session::new(PayloadAccess::Clear);
-    session.publish(PUBLISHER, UPLINK, source(Codec::Opus));
-    session.subscribe(SUBSCRIBER, DOWNLINK, sink_without_rtx());
+    session.publish(PUBLISHER, UPLINK, up_track(Codec::Opus));
+    session.subscribe(SUBSCRIBER, DOWNLINK, down_track_without_rtx());
     for number in 0..10 {
         session.rtp(&rtp(number, u32::from(number) * 960, b"sound").bytes());
     }
     session.out.clear();
-    session.rtcp(DOWNLINK, &nack(SINK_SSRC, &[7]));
-    assert_eq!(session.out.sequences(DOWNLINK, SINK_SSRC), [7]);
+    session.rtcp(DOWNLINK, &nack(DOWN_TRACK_SSRC, &[7]));
+    assert_eq!(session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC), [7]);
     session.rtp(&rtp(10, 9_600, b"sound").bytes());
     session.rtp(&rtp(11, 10_560, b"sound").bytes());
-    assert_eq!(session.out.sequences(DOWNLINK, SINK_SSRC), [7, 7, 10, 11]);
+    assert_eq!(
+        session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC),
+        [7, 7, 10, 11]
+    );
 }
 
 /// Numbers that a subscriber of sound gets, of the next ten packets.
@@ -385,12 +392,12 @@ fn ten_of_sound(session: &mut Session, first: u16) -> Vec<u16> {
         session.rtp(&rtp(number, u32::from(number) * 960, b"sound").bytes());
         session.pass(20 * MILLISECOND);
     }
-    session.out.sequences(DOWNLINK, SINK_SSRC)
+    session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC)
 }
 
 fn tell_loss(session: &mut Session, highest_sequence: u32, cumulative_lost: i32, share: f64) {
     let block = ReportBlock {
-        ssrc: SINK_SSRC,
+        ssrc: DOWN_TRACK_SSRC,
         fraction_lost: (share * 256.0) as u8,
         cumulative_lost,
         highest_sequence,
@@ -404,8 +411,8 @@ fn tell_loss(session: &mut Session, highest_sequence: u32, cumulative_lost: i32,
 #[test]
 fn who_loses_much_gets_each_packet_of_sound_twice_until_ten_seconds_after() {
     let mut session = Session::new(PayloadAccess::Clear);
-    session.publish(PUBLISHER, UPLINK, source(Codec::Opus));
-    session.subscribe(SUBSCRIBER, DOWNLINK, sink_without_rtx());
+    session.publish(PUBLISHER, UPLINK, up_track(Codec::Opus));
+    session.subscribe(SUBSCRIBER, DOWNLINK, down_track_without_rtx());
     assert_eq!(ten_of_sound(&mut session, 0), (0..10).collect::<Vec<_>>());
     tell_loss(&mut session, 9, 0, 0.02);
     assert_eq!(ten_of_sound(&mut session, 10), (10..20).collect::<Vec<_>>());
@@ -421,7 +428,7 @@ fn who_loses_much_gets_each_packet_of_sound_twice_until_ten_seconds_after() {
 
 /// Original numbers of the retransmissions that a subscriber got.
 fn retransmitted(session: &Session) -> Vec<u16> {
-    let stream = session.out.stream(DOWNLINK, SINK_RTX_SSRC);
+    let stream = session.out.stream(DOWNLINK, DOWN_TRACK_RTX_SSRC);
     let original = |sent: &&Sent| {
         let number = sent.packet().payload().first_chunk::<2>().copied();
         u16::from_be_bytes(number.expect("an original number"))
@@ -431,17 +438,17 @@ fn retransmitted(session: &Session) -> Vec<u16> {
 
 #[test]
 fn who_loses_much_gets_a_lost_picture_a_second_time_with_a_later_packet() {
-    let mut session = Session::with(PayloadAccess::Opaque, source(Codec::Vp8));
+    let mut session = Session::with(PayloadAccess::Opaque, up_track(Codec::Vp8));
     for number in 0..10 {
         session.rtp(&media(number).bytes());
     }
-    session.rtcp(DOWNLINK, &nack(SINK_SSRC, &[3]));
+    session.rtcp(DOWNLINK, &nack(DOWN_TRACK_SSRC, &[3]));
     session.pass(20 * MILLISECOND);
     session.rtp(&media(10).bytes());
     assert_eq!(retransmitted(&session), [3]);
     tell_loss(&mut session, 9, 0, 0.0);
     tell_loss(&mut session, 10, 1, 0.1);
-    session.rtcp(DOWNLINK, &nack(SINK_SSRC, &[4, 5]));
+    session.rtcp(DOWNLINK, &nack(DOWN_TRACK_SSRC, &[4, 5]));
     assert_eq!(retransmitted(&session), [3, 4, 5]);
     session.rtp(&media(11).bytes());
     assert_eq!(retransmitted(&session), [3, 4, 5]);
@@ -454,7 +461,7 @@ fn who_loses_much_gets_a_lost_picture_a_second_time_with_a_later_packet() {
 
 #[test]
 fn second_retransmissions_leave_half_of_the_share_to_those_that_are_asked_for() {
-    let mut session = Session::with(PayloadAccess::Opaque, source(Codec::Vp8));
+    let mut session = Session::with(PayloadAccess::Opaque, up_track(Codec::Vp8));
     let body = [9; 1_000];
     for number in 0..60 {
         let payload = vp8(number == 0, number, &body);
@@ -462,7 +469,10 @@ fn second_retransmissions_leave_half_of_the_share_to_those_that_are_asked_for() 
     }
     tell_loss(&mut session, 0, 0, 0.0);
     tell_loss(&mut session, 59, 12, 0.2);
-    session.rtcp(DOWNLINK, &nack(SINK_SSRC, &(0..30).collect::<Vec<_>>()));
+    session.rtcp(
+        DOWNLINK,
+        &nack(DOWN_TRACK_SSRC, &(0..30).collect::<Vec<_>>()),
+    );
     assert_eq!(retransmitted(&session).len(), 30);
     session.pass(20 * MILLISECOND);
     let payload = vp8(false, 60, &body);
@@ -474,10 +484,10 @@ fn second_retransmissions_leave_half_of_the_share_to_those_that_are_asked_for() 
 #[test]
 fn who_does_not_ask_for_lost_sound_gets_it_once() {
     let mut session = Session::new(PayloadAccess::Clear);
-    session.publish(PUBLISHER, UPLINK, source(Codec::Opus));
-    let parameters = SinkParameters {
+    session.publish(PUBLISHER, UPLINK, up_track(Codec::Opus));
+    let parameters = DownTrackParameters {
         nack: false,
-        ..sink_without_rtx()
+        ..down_track_without_rtx()
     };
     session.subscribe(SUBSCRIBER, DOWNLINK, parameters);
     ten_of_sound(&mut session, 0);
@@ -493,11 +503,11 @@ fn a_flood_of_nacks_gets_at_most_a_fifth_of_the_media_and_a_burst() {
     for number in 1..5_000_u16 {
         session.rtp(&media(number).bytes());
         let recent: Vec<u16> = (number.saturating_sub(300)..=number).collect();
-        session.rtcp(DOWNLINK, &nack(SINK_SSRC, &recent));
+        session.rtcp(DOWNLINK, &nack(DOWN_TRACK_SSRC, &recent));
         session.pass(3 * MILLISECOND);
         for sent in session.out.rtp.drain(..) {
             let packet = sent.packet();
-            if packet.ssrc() == SINK_SSRC {
+            if packet.ssrc() == DOWN_TRACK_SSRC {
                 media_bytes += packet.payload().len();
             } else {
                 again_bytes += packet.payload().len() - 2;
@@ -526,11 +536,11 @@ fn where_the_share_for_repeats_is_used_up_a_key_frame_is_asked_for_instead() {
     }
     session.out.clear();
     let lost: Vec<u16> = (100..110).collect();
-    session.rtcp(DOWNLINK, &nack(SINK_SSRC, &lost));
+    session.rtcp(DOWNLINK, &nack(DOWN_TRACK_SSRC, &lost));
     assert_eq!(session.dropped("resend_limit"), 0);
     assert_eq!(session.out.plis(UPLINK, SSRC), 0);
     let many: Vec<u16> = (110..290).collect();
-    session.rtcp(DOWNLINK, &nack(SINK_SSRC, &many));
+    session.rtcp(DOWNLINK, &nack(DOWN_TRACK_SSRC, &many));
     assert!(session.dropped("resend_limit") > 0);
     assert_eq!(session.out.plis(UPLINK, SSRC), 1);
 }
@@ -538,7 +548,7 @@ fn where_the_share_for_repeats_is_used_up_a_key_frame_is_asked_for_instead() {
 #[test]
 fn nobody_gets_packets_of_anothers_stream_by_asking() {
     let mut session = playing();
-    session.rtcp(OTHER_DOWNLINK, &nack(SINK_SSRC, &[0]));
+    session.rtcp(OTHER_DOWNLINK, &nack(DOWN_TRACK_SSRC, &[0]));
     session.rtcp(DOWNLINK, &nack(SSRC, &[0]));
     assert!(session.out.rtp.is_empty());
 }

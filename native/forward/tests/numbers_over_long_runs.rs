@@ -18,7 +18,7 @@ const NOT_TAKEN: [&str; 7] = [
     "payload_type",
     "padding_only",
     "duplicate",
-    "source_muted",
+    "muted",
     "not_encrypted",
 ];
 
@@ -37,11 +37,15 @@ struct Run {
 impl Run {
     fn new(seed: u64, rtx: bool) -> Self {
         let mut session = Session::new(PayloadAccess::Opaque);
-        session.publish(PUBLISHER, UPLINK, source(Codec::Vp8));
+        session.publish(PUBLISHER, UPLINK, up_track(Codec::Vp8));
         session.subscribe(
             SUBSCRIBER,
             DOWNLINK,
-            if rtx { sink() } else { sink_without_rtx() },
+            if rtx {
+                down_track()
+            } else {
+                down_track_without_rtx()
+            },
         );
         let conditions = Conditions {
             loss: 0.08,
@@ -114,16 +118,16 @@ impl Run {
         let router = &mut self.session.router;
         match self.random.below(300) {
             0 if self.subscribed => router
-                .set_sink_forwarding(SUBSCRIBER, MediaKind::Video, forwarding)
+                .set_down_track_forwarding(SUBSCRIBER, MediaKind::Video, forwarding)
                 .expect("set"),
             1 => router
-                .set_source_forwarding(PUBLISHER, "0", forwarding)
+                .set_up_track_forwarding(PUBLISHER, "0", forwarding)
                 .expect("set"),
             _ => {}
         }
     }
 
-    fn resubscribe(&mut self, parameters: &sealroute_forward::SinkParameters) {
+    fn resubscribe(&mut self, parameters: &sealroute_forward::DownTrackParameters) {
         if self.random.below(2_000) == 0 {
             if self.subscribed {
                 self.session
@@ -139,11 +143,15 @@ impl Run {
     }
 
     fn ask_again(&mut self) {
-        let highest = self.highest.get(&SINK_SSRC).copied().unwrap_or_default() as u16;
+        let highest = self
+            .highest
+            .get(&DOWN_TRACK_SSRC)
+            .copied()
+            .unwrap_or_default() as u16;
         let lost: Vec<u16> = (0..5)
             .map(|_| highest.wrapping_sub(self.random.below(700) as u16))
             .collect();
-        self.session.rtcp(DOWNLINK, &nack(SINK_SSRC, &lost));
+        self.session.rtcp(DOWNLINK, &nack(DOWN_TRACK_SSRC, &lost));
     }
 
     /// Every pair of SSRC and (rollover-extended) number stands for one packet's bytes.
@@ -189,7 +197,11 @@ impl Run {
 fn a_number_never_stands_for_two_packets() {
     for (seed, rtx) in [(1, false), (2, true), (3, false), (4, true)] {
         let mut run = Run::new(seed, rtx);
-        let parameters = if rtx { sink() } else { sink_without_rtx() };
+        let parameters = if rtx {
+            down_track()
+        } else {
+            down_track_without_rtx()
+        };
         for _ in 0..STEPS {
             run.step();
             run.resubscribe(&parameters);
@@ -204,15 +216,15 @@ fn every_packet_has_exactly_one_outcome() {
     for seed in [11, 12] {
         let mut run = Run::new(seed, true);
         run.session
-            .subscribe(OTHER_SUBSCRIBER, OTHER_DOWNLINK, other_sink());
+            .subscribe(OTHER_SUBSCRIBER, OTHER_DOWNLINK, other_down_track());
         for _ in 0..STEPS {
             run.step();
         }
         let session = &mut run.session;
         session.router.flush(session.now, &mut session.out);
-        let taken = session.router.snapshot().sources[0].packets;
+        let taken = session.router.snapshot().up_tracks[0].packets;
         let sum = |names: &[&str]| names.iter().map(|name| session.counter(name)).sum::<u64>();
-        let to_sinks = ["rtp_forwarded", "awaiting_key_frame", "other_encoding"];
+        let to_down_tracks = ["rtp_forwarded", "awaiting_key_frame", "other_encoding"];
         let (late, paused) = (session.counter("too_late"), session.counter("paused"));
         let refused = [
             "resend_paused",
@@ -225,10 +237,10 @@ fn every_packet_has_exactly_one_outcome() {
         let not_taken = session.counter("rtp_received") - sum(&NOT_TAKEN) - taken;
         assert!(not_taken <= late, "{not_taken} of {late}");
         assert_eq!(
-            sum(&to_sinks) + (late - not_taken) + paused,
+            sum(&to_down_tracks) + (late - not_taken) + paused,
             2 * taken + session.counter("rtp_caught_up")
         );
-        for name in NOT_TAKEN.iter().chain(&to_sinks[..2]) {
+        for name in NOT_TAKEN.iter().chain(&to_down_tracks[..2]) {
             assert!(session.counter(name) > 0, "{name}");
         }
         assert!(late > 0 && paused > 0);

@@ -16,7 +16,7 @@ use support::*;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const AUDIO_SSRC: u32 = 0x2222;
-const AUDIO_SINK_SSRC: u32 = 0x9003;
+const AUDIO_DOWN_TRACK_SSRC: u32 = 0x9003;
 
 fn receiver_reports(session: &Session) -> Vec<ReportBlock> {
     let sent = session.out.rtcp.iter().filter(|sent| sent.to == UPLINK);
@@ -53,7 +53,7 @@ fn sender_report(ssrc: u32, ntp_time: u64, rtp_time: u32) -> Vec<u8> {
 
 /// Audio of 20 ms packets, each at its offset from the one before in milliseconds.
 fn audio() -> Session {
-    let mut parameters = source(Codec::Opus);
+    let mut parameters = up_track(Codec::Opus);
     parameters.nack = false;
     Session::with(PayloadAccess::Clear, parameters)
 }
@@ -141,7 +141,7 @@ fn a_sender_report_comes_under_the_subscribers_numbers_with_a_common_name() {
     let mut session = audio();
     session.rtp(&rtp(1, 5_000, b"abc").bytes());
     session.rtcp(UPLINK, &sender_report(SSRC, 7 << 32, 5_000));
-    let info = sender_reports(&session, DOWNLINK, SINK_SSRC)[0];
+    let info = sender_reports(&session, DOWNLINK, DOWN_TRACK_SSRC)[0];
     let expected = SenderInfo {
         ntp_time: 7 << 32,
         rtp_time: 5_000,
@@ -163,10 +163,10 @@ fn a_sender_report_comes_under_the_subscribers_numbers_with_a_common_name() {
 
 #[test]
 fn a_report_on_retransmissions_is_not_taken_for_one_on_the_media() {
-    let mut session = Session::with(PayloadAccess::Opaque, source(Codec::Vp8));
+    let mut session = Session::with(PayloadAccess::Opaque, up_track(Codec::Vp8));
     session.rtp(&rtp(1, 0, &vp8(true, 1, b"a")).bytes());
     session.rtcp(UPLINK, &sender_report(RTX_SSRC, 7 << 32, 9));
-    assert!(sender_reports(&session, DOWNLINK, SINK_SSRC).is_empty());
+    assert!(sender_reports(&session, DOWNLINK, DOWN_TRACK_SSRC).is_empty());
     session.pass(Duration::from_secs(1));
     assert_eq!(receiver_reports(&session)[0].last_sr, 0);
 }
@@ -174,7 +174,7 @@ fn a_report_on_retransmissions_is_not_taken_for_one_on_the_media() {
 #[test]
 fn sound_and_picture_stay_in_step_over_pauses() {
     let mut session = Session::new(PayloadAccess::Clear);
-    let mut sound = source(Codec::Opus);
+    let mut sound = up_track(Codec::Opus);
     sound.mid = "1".into();
     sound.payload_type = 111;
     sound.encodings = vec![EncodingParameters {
@@ -182,16 +182,17 @@ fn sound_and_picture_stay_in_step_over_pauses() {
         ..EncodingParameters::default()
     }];
     let now = session.now;
-    let published = session
-        .router
-        .publish(now, PUBLISHER, UPLINK, vec![source(Codec::Vp8), sound]);
+    let published =
+        session
+            .router
+            .publish(now, PUBLISHER, UPLINK, vec![up_track(Codec::Vp8), sound]);
     published.expect("published");
-    let mut sound = sink_without_rtx();
-    (sound.source_mid, sound.ssrc) = ("1".into(), AUDIO_SINK_SSRC);
+    let mut sound = down_track_without_rtx();
+    (sound.up_track_mid, sound.ssrc) = ("1".into(), AUDIO_DOWN_TRACK_SSRC);
     let subscribed =
         session
             .router
-            .subscribe(now, SUBSCRIBER, PUBLISHER, DOWNLINK, &[sink(), sound]);
+            .subscribe(now, SUBSCRIBER, PUBLISHER, DOWNLINK, &[down_track(), sound]);
     subscribed.expect("subscribed");
     let start = session.now;
     for step in 0..400_u32 {
@@ -210,7 +211,7 @@ fn sound_and_picture_stay_in_step_over_pauses() {
             let forwarding = step == 200;
             session
                 .router
-                .set_sink_forwarding(SUBSCRIBER, MediaKind::Video, forwarding)
+                .set_down_track_forwarding(SUBSCRIBER, MediaKind::Video, forwarding)
                 .expect("set");
         }
         if step % 50 == 0 {
@@ -230,7 +231,7 @@ fn sound_and_picture_stay_in_step_over_pauses() {
         let ahead = f64::from(last.wrapping_sub(info.rtp_time) as i32) / clock;
         info.ntp_time as f64 / 4_294_967_296.0 + ahead
     };
-    let apart = wall(SINK_SSRC, 90_000.0) - wall(AUDIO_SINK_SSRC, 48_000.0);
+    let apart = wall(DOWN_TRACK_SSRC, 90_000.0) - wall(AUDIO_DOWN_TRACK_SSRC, 48_000.0);
     assert!(apart.abs() < 0.001, "{apart}");
 }
 
@@ -269,17 +270,17 @@ fn reports_tell_the_wall_clock_of_each_picture_also_right_after_a_switch() {
             session.rtp(&packet.bytes());
         }
         session.pass(20 * MILLISECOND);
-        let now = session.router.snapshot().sinks[0].encoding;
+        let now = session.router.snapshot().down_tracks[0].encoding;
         switches += u32::from(current != now);
         current = now;
-        let Some(info) = sender_reports(&session, DOWNLINK, SINK_SSRC)
+        let Some(info) = sender_reports(&session, DOWNLINK, DOWN_TRACK_SSRC)
             .last()
             .copied()
         else {
             assert!(frame < 60, "no report");
             continue;
         };
-        let stream = session.out.stream(DOWNLINK, SINK_SSRC);
+        let stream = session.out.stream(DOWNLINK, DOWN_TRACK_SSRC);
         let shown = stream.last().expect("a packet").packet().timestamp();
         let ahead_s = f64::from(shown.wrapping_sub(info.rtp_time) as i32) / 90_000.0;
         let wall_s = info.ntp_time as f64 / 4_294_967_296.0 + ahead_s - 7_000.0;
@@ -296,7 +297,7 @@ fn a_subscribers_report_gives_its_round_trip_time_and_loss() {
     session.rtcp(UPLINK, &sender_report(SSRC, 0x0007_1234_5678_0000, 5_000));
     session.pass(150 * MILLISECOND);
     let block = ReportBlock {
-        ssrc: SINK_SSRC,
+        ssrc: DOWN_TRACK_SSRC,
         fraction_lost: 13,
         last_sr: 0x1234_5678,
         delay_since_last_sr: 65_536 / 10,
@@ -305,17 +306,17 @@ fn a_subscribers_report_gives_its_round_trip_time_and_loss() {
     let mut compound = Vec::new();
     write_receiver_report(&mut compound, 1, &[block]);
     session.rtcp(OTHER_DOWNLINK, &compound);
-    assert_eq!(session.router.snapshot().sinks[0].round_trip_ms, None);
+    assert_eq!(session.router.snapshot().down_tracks[0].round_trip_ms, None);
     session.rtcp(DOWNLINK, &compound);
-    let sink = &session.router.snapshot().sinks[0];
-    assert_eq!(sink.fraction_lost, 13);
-    assert_eq!(sink.round_trip_ms, Some(50));
+    let down_track = &session.router.snapshot().down_tracks[0];
+    assert_eq!(down_track.fraction_lost, 13);
+    assert_eq!(down_track.round_trip_ms, Some(50));
 }
 
 /// Whether reports of a subscriber without other feedback limit its link, when of every five
 /// numbers one is lost on the way here (`uplink`) or on the way there.
 fn reports_limit(uplink: bool) -> bool {
-    let mut session = Session::with(PayloadAccess::Opaque, source(Codec::Vp8));
+    let mut session = Session::with(PayloadAccess::Opaque, up_track(Codec::Vp8));
     let (mut lost, mut number) = (0, 0_u16);
     for second in 0..10_u32 {
         for index in 0..100_u32 {
@@ -331,11 +332,11 @@ fn reports_limit(uplink: bool) -> bool {
         }
         let highest = *session
             .out
-            .sequences(DOWNLINK, SINK_SSRC)
+            .sequences(DOWNLINK, DOWN_TRACK_SSRC)
             .last()
             .expect("sent");
         let block = ReportBlock {
-            ssrc: SINK_SSRC,
+            ssrc: DOWN_TRACK_SSRC,
             fraction_lost: 51,
             cumulative_lost: lost,
             highest_sequence: highest.into(),

@@ -8,10 +8,10 @@ use std::time::Duration;
 use support::wire::{picture_of, probe, retransmission, rtp, vp8, vp8_continuation};
 use support::*;
 
-const SECOND_SOURCE_SSRC: u32 = 0x5555;
+const SECOND_UP_TRACK_SSRC: u32 = 0x5555;
 
 fn opaque() -> Session {
-    Session::with(PayloadAccess::Opaque, source(Codec::Vp8))
+    Session::with(PayloadAccess::Opaque, up_track(Codec::Vp8))
 }
 
 fn delta(number: u16) -> Vec<u8> {
@@ -33,7 +33,7 @@ fn key(number: u16) -> Vec<u8> {
 }
 
 fn timestamps(session: &Session) -> Vec<u32> {
-    let stream = session.out.stream(DOWNLINK, SINK_SSRC);
+    let stream = session.out.stream(DOWNLINK, DOWN_TRACK_SSRC);
     stream
         .iter()
         .map(|sent| sent.packet().timestamp())
@@ -49,7 +49,10 @@ fn probes_and_refused_packets_leave_no_gap_and_lost_ones_do() {
     session.rtp(&rtp(13, 0, b"\x10\x11 not sealed at all").bytes());
     session.rtp(&delta(14));
     session.rtp(&delta(16));
-    assert_eq!(session.out.sequences(DOWNLINK, SINK_SSRC), [10, 11, 12, 14]);
+    assert_eq!(
+        session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC),
+        [10, 11, 12, 14]
+    );
     assert_eq!(session.dropped("padding_only"), 1);
     assert_eq!(session.dropped("not_encrypted"), 1);
 }
@@ -61,7 +64,10 @@ fn a_late_packet_from_before_a_probe_gets_the_number_that_was_left_for_it() {
     session.rtp(&probe(12));
     session.rtp(&delta(13));
     session.rtp(&delta(11));
-    assert_eq!(session.out.sequences(DOWNLINK, SINK_SSRC), [10, 12, 11]);
+    assert_eq!(
+        session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC),
+        [10, 12, 11]
+    );
 }
 
 #[test]
@@ -71,7 +77,7 @@ fn a_probe_that_comes_again_is_counted_once() {
     session.rtp(&probe(11));
     session.rtp(&probe(11));
     session.rtp(&delta(12));
-    assert_eq!(session.out.sequences(DOWNLINK, SINK_SSRC), [10, 11]);
+    assert_eq!(session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC), [10, 11]);
 }
 
 #[test]
@@ -82,7 +88,7 @@ fn media_under_the_number_of_a_probe_comes_too_late() {
     let original = rtp(11, 0, &vp8(false, 11, b"late"));
     session.rtp(&retransmission(1, &original).bytes());
     assert_eq!(session.dropped("too_late"), 1);
-    assert_eq!(session.out.sequences(DOWNLINK, SINK_SSRC), [10]);
+    assert_eq!(session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC), [10]);
 }
 
 #[test]
@@ -90,9 +96,10 @@ fn a_pause_leaves_no_gap_and_time_goes_on() {
     let mut session = opaque();
     session.rtp(&key(10));
     let set = |session: &mut Session, forwarding| {
-        let outcome = session
-            .router
-            .set_sink_forwarding(SUBSCRIBER, MediaKind::Video, forwarding);
+        let outcome =
+            session
+                .router
+                .set_down_track_forwarding(SUBSCRIBER, MediaKind::Video, forwarding);
         assert_eq!(outcome, Ok(()));
     };
     set(&mut session, false);
@@ -103,27 +110,27 @@ fn a_pause_leaves_no_gap_and_time_goes_on() {
     session.rtp(&key(13));
     assert_eq!(session.dropped("paused"), 1);
     assert_eq!(session.dropped("awaiting_key_frame"), 1);
-    assert_eq!(session.out.sequences(DOWNLINK, SINK_SSRC), [10, 11]);
+    assert_eq!(session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC), [10, 11]);
     let times = timestamps(&session);
     assert_eq!(times[1].wrapping_sub(times[0]), 180_000);
 }
 
 #[test]
-fn a_muted_source_forwards_nothing_and_goes_on_without_a_gap() {
+fn a_muted_up_track_forwards_nothing_and_goes_on_without_a_gap() {
     let mut session = opaque();
     session.rtp(&key(10));
     session
         .router
-        .set_source_forwarding(PUBLISHER, "0", false)
+        .set_up_track_forwarding(PUBLISHER, "0", false)
         .expect("muted");
     session.rtp(&key(11));
     session
         .router
-        .set_source_forwarding(PUBLISHER, "0", true)
+        .set_up_track_forwarding(PUBLISHER, "0", true)
         .expect("unmuted");
     session.rtp(&key(12));
-    assert_eq!(session.dropped("source_muted"), 1);
-    assert_eq!(session.out.sequences(DOWNLINK, SINK_SSRC), [10, 11]);
+    assert_eq!(session.dropped("muted"), 1);
+    assert_eq!(session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC), [10, 11]);
 }
 
 #[test]
@@ -136,9 +143,12 @@ fn an_ssrc_used_again_by_another_subscriber_goes_on_with_its_numbers() {
         .unsubscribe(SUBSCRIBER)
         .expect("unsubscribed");
     session.pass(Duration::from_secs(1));
-    session.subscribe(SubscriberHandle(30), DOWNLINK, sink());
+    session.subscribe(SubscriberHandle(30), DOWNLINK, down_track());
     session.rtp(&key(500));
-    assert_eq!(session.out.sequences(DOWNLINK, SINK_SSRC), [10, 11, 12]);
+    assert_eq!(
+        session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC),
+        [10, 11, 12]
+    );
     let times = timestamps(&session);
     assert_eq!(times[2].wrapping_sub(times[1]), 90_000);
 }
@@ -150,20 +160,20 @@ fn an_ssrc_used_again_never_sends_the_former_streams_numbers_with_other_contents
         .router
         .unsubscribe(SUBSCRIBER)
         .expect("unsubscribed");
-    session.subscribe(SUBSCRIBER, DOWNLINK, sink_without_rtx());
+    session.subscribe(SUBSCRIBER, DOWNLINK, down_track_without_rtx());
     session.rtp(&key(10));
     session.rtp(&delta(11));
     session.router.unpublish(PUBLISHER).expect("unpublished");
-    let mut second = source(Codec::Vp8);
-    second.encodings[0].ssrc = Some(SECOND_SOURCE_SSRC);
+    let mut second = up_track(Codec::Vp8);
+    second.encodings[0].ssrc = Some(SECOND_UP_TRACK_SSRC);
     session.publish(PUBLISHER, UPLINK, second);
-    session.subscribe(OTHER_SUBSCRIBER, DOWNLINK, sink_without_rtx());
+    session.subscribe(OTHER_SUBSCRIBER, DOWNLINK, down_track_without_rtx());
     for number in 10..14 {
-        let packet = rtp(number, 0, &vp8(true, 900, b"another")).ssrc(SECOND_SOURCE_SSRC);
+        let packet = rtp(number, 0, &vp8(true, 900, b"another")).ssrc(SECOND_UP_TRACK_SSRC);
         session.rtp(&packet.bytes());
     }
     session.out.clear();
-    session.rtcp(DOWNLINK, &nack(SINK_SSRC, &[10, 11]));
+    session.rtcp(DOWNLINK, &nack(DOWN_TRACK_SSRC, &[10, 11]));
     assert!(session.out.rtp.is_empty(), "{:?}", session.out.rtp);
     assert_eq!(session.dropped("not_cached"), 2);
 }
@@ -171,16 +181,16 @@ fn an_ssrc_used_again_never_sends_the_former_streams_numbers_with_other_contents
 #[test]
 fn a_retransmission_ssrc_used_again_under_another_ssrc_goes_on_with_its_numbers() {
     let mut session = opaque();
-    let mut again = sink();
+    let mut again = down_track();
     again.ssrc = 0x7777;
-    for (number, parameters) in [(10, sink()), (20, again)] {
+    for (number, parameters) in [(10, down_track()), (20, again)] {
         let ssrc = parameters.ssrc;
         let _ = session.router.unsubscribe(SUBSCRIBER);
         session.subscribe(SUBSCRIBER, DOWNLINK, parameters);
         session.rtp(&key(number));
         session.rtcp(DOWNLINK, &nack(ssrc, &[number]));
     }
-    assert_eq!(session.out.sequences(DOWNLINK, SINK_RTX_SSRC), [1, 2]);
+    assert_eq!(session.out.sequences(DOWNLINK, DOWN_TRACK_RTX_SSRC), [1, 2]);
 }
 
 #[test]
@@ -190,8 +200,8 @@ fn an_ssrc_never_changes_its_role_on_a_transport() {
         .router
         .unsubscribe(SUBSCRIBER)
         .expect("unsubscribed");
-    let mut swapped = sink();
-    (swapped.ssrc, swapped.rtx_ssrc) = (SINK_RTX_SSRC, Some(SINK_SSRC));
+    let mut swapped = down_track();
+    (swapped.ssrc, swapped.rtx_ssrc) = (DOWN_TRACK_RTX_SSRC, Some(DOWN_TRACK_SSRC));
     let now = session.now;
     let outcome = session
         .router
@@ -205,15 +215,16 @@ fn vp8_picture_ids_go_on_by_one_over_a_resumption() {
     session.rtp(&rtp(1, 0, &vp8(true, 0x7FFE, b"a")).bytes());
     session.rtp(&rtp(2, 3_000, &vp8(false, 0x7FFF, b"b")).bytes());
     for forwarding in [false, true] {
-        let outcome = session
-            .router
-            .set_sink_forwarding(SUBSCRIBER, MediaKind::Video, forwarding);
+        let outcome =
+            session
+                .router
+                .set_down_track_forwarding(SUBSCRIBER, MediaKind::Video, forwarding);
         outcome.expect("set");
     }
     session.rtp(&rtp(3, 6_000, &vp8(true, 1_234, b"c")).bytes());
     session.rtp(&rtp(4, 6_000, &vp8_continuation(1_234, b"d")).bytes());
     session.rtp(&rtp(5, 9_000, &vp8(false, 1_235, b"e")).bytes());
-    let payloads = session.out.payloads(DOWNLINK, SINK_SSRC);
+    let payloads = session.out.payloads(DOWNLINK, DOWN_TRACK_SSRC);
     let pictures: Vec<_> = payloads.iter().map(|payload| picture_of(payload)).collect();
     let ids: Vec<u16> = pictures.iter().map(|&(id, _)| id).collect();
     assert_eq!(ids, [0x7FFE, 0x7FFF, 0, 0, 1]);
@@ -224,7 +235,7 @@ fn vp8_picture_ids_go_on_by_one_over_a_resumption() {
 
 #[test]
 fn extensions_get_the_subscribers_ids_and_unknown_ones_are_left_out() {
-    let mut parameters = source(Codec::Vp8);
+    let mut parameters = up_track(Codec::Vp8);
     let known = [
         (Extension::Mid, MID_ID),
         (Extension::VideoOrientation, 13),
@@ -233,14 +244,14 @@ fn extensions_get_the_subscribers_ids_and_unknown_ones_are_left_out() {
     parameters.extensions = ids(&known);
     let mut session = Session::new(PayloadAccess::Clear);
     session.publish(PUBLISHER, UPLINK, parameters);
-    let mut one_byte = sink();
+    let mut one_byte = down_track();
     one_byte.extensions = ids(&[
-        (Extension::Mid, SINK_MID_ID),
+        (Extension::Mid, DOWN_TRACK_MID_ID),
         (Extension::VideoOrientation, 3),
         (Extension::AbsSendTime, 2),
     ]);
     session.subscribe(SUBSCRIBER, DOWNLINK, one_byte);
-    let mut two_byte = other_sink();
+    let mut two_byte = other_down_track();
     two_byte.extensions = ids(&[(Extension::VideoOrientation, 200)]);
     session.subscribe(OTHER_SUBSCRIBER, OTHER_DOWNLINK, two_byte);
     let packet = rtp(1, 0, &vp8(true, 1, b"a"))
@@ -259,25 +270,28 @@ fn extensions_get_the_subscribers_ids_and_unknown_ones_are_left_out() {
             .map(|(id, value)| (id, value.to_vec()))
             .collect::<Vec<_>>()
     };
-    let first = found(session.out.stream(DOWNLINK, SINK_SSRC)[0]);
+    let first = found(session.out.stream(DOWNLINK, DOWN_TRACK_SSRC)[0]);
     // The send time is this hop's own, not the publisher's.
     let own = (2, vec![0, 0, 0]);
-    assert_eq!(first, [(SINK_MID_ID, b"7".to_vec()), own, (3, vec![1])]);
-    let second = session.out.stream(OTHER_DOWNLINK, OTHER_SINK_SSRC)[0];
+    assert_eq!(
+        first,
+        [(DOWN_TRACK_MID_ID, b"7".to_vec()), own, (3, vec![1])]
+    );
+    let second = session.out.stream(OTHER_DOWNLINK, OTHER_DOWN_TRACK_SSRC)[0];
     assert_eq!(found(second), [(200, vec![1])]);
     assert_eq!(second.bytes[12..14], [0x10, 0x00]);
 }
 
 #[test]
 fn a_large_extension_goes_over_in_the_two_byte_form() {
-    let mut parameters = source(Codec::Vp8);
+    let mut parameters = up_track(Codec::Vp8);
     parameters.extensions = ids(&[
         (Extension::Mid, MID_ID),
         (Extension::DependencyDescriptor, 12),
     ]);
     let mut session = Session::new(PayloadAccess::Clear);
     session.publish(PUBLISHER, UPLINK, parameters);
-    let mut receiver = sink();
+    let mut receiver = down_track();
     receiver.extensions = ids(&[(Extension::DependencyDescriptor, 5)]);
     session.subscribe(SUBSCRIBER, DOWNLINK, receiver);
     let descriptor = [0xC3; 23];
@@ -286,7 +300,7 @@ fn a_large_extension_goes_over_in_the_two_byte_form() {
             .extension(12, &descriptor)
             .bytes(),
     );
-    let sent = session.out.stream(DOWNLINK, SINK_SSRC)[0];
+    let sent = session.out.stream(DOWNLINK, DOWN_TRACK_SSRC)[0];
     assert_eq!(
         sent.packet().extensions().get(5),
         Some(descriptor.as_slice())
@@ -302,6 +316,9 @@ fn a_jump_of_the_uplink_that_numbers_can_not_follow_becomes_one_step() {
     session.rtp(&delta(60_000));
     session.rtp(&delta(60_001));
     session.rtp(&delta(59_000));
-    assert_eq!(session.out.sequences(DOWNLINK, SINK_SSRC), [10, 11, 12]);
+    assert_eq!(
+        session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC),
+        [10, 11, 12]
+    );
     assert_eq!(session.dropped("too_late"), 1);
 }

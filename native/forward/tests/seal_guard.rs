@@ -51,7 +51,7 @@ fn frames() -> Vec<Frame> {
 
 /// Sends payloads into a sealed session; returns how many the guard refused.
 fn refused(codec: Codec, payloads: &[Vec<u8>]) -> u64 {
-    let mut session = Session::with(PayloadAccess::Opaque, source(codec));
+    let mut session = Session::with(PayloadAccess::Opaque, up_track(codec));
     for (index, payload) in payloads.iter().enumerate() {
         session.rtp(&rtp(index as u16, 0, payload).bytes());
     }
@@ -176,7 +176,7 @@ fn a_continuation_passes_after_a_sealed_start_and_not_before_one() {
 
 #[test]
 fn an_undeclared_key_id_is_refused_until_it_is_declared_and_the_old_one_afterwards() {
-    let mut session = Session::with(PayloadAccess::Opaque, source(Codec::Opus));
+    let mut session = Session::with(PayloadAccess::Opaque, up_track(Codec::Opus));
     let frame = |kid: [u8; 8]| [&[0xF0], kid.as_slice(), b"body"].concat();
     session.rtp(&rtp(1, 0, &frame(OTHER_KID)).bytes());
     assert_eq!(session.dropped("not_encrypted"), 1);
@@ -186,13 +186,13 @@ fn an_undeclared_key_id_is_refused_until_it_is_declared_and_the_old_one_afterwar
     session.rtp(&rtp(3, 0, &frame(OTHER_KID)).bytes());
     session.rtp(&rtp(4, 0, &frame(KID)).bytes());
     assert_eq!(session.dropped("not_encrypted"), 2);
-    let sent = session.out.payloads(DOWNLINK, SINK_SSRC);
+    let sent = session.out.payloads(DOWNLINK, DOWN_TRACK_SSRC);
     assert_eq!(sent, [frame(KID), frame(OTHER_KID)]);
 }
 
 #[test]
 fn refused_packets_are_reported_at_most_once_a_second_with_their_number() {
-    let mut session = Session::with(PayloadAccess::Opaque, source(Codec::Opus));
+    let mut session = Session::with(PayloadAccess::Opaque, up_track(Codec::Opus));
     for sequence in 0..150 {
         session.rtp(&rtp(sequence, 0, b"plain").bytes());
         session.pass(Duration::from_millis(10));
@@ -216,16 +216,16 @@ fn refused_packets_are_reported_at_most_once_a_second_with_their_number() {
 
 #[test]
 fn clear_sessions_forward_plaintext() {
-    let mut session = Session::with(PayloadAccess::Clear, source(Codec::Opus));
+    let mut session = Session::with(PayloadAccess::Clear, up_track(Codec::Opus));
     session.rtp(&rtp(1, 0, b"plain").bytes());
-    assert_eq!(session.out.payloads(DOWNLINK, SINK_SSRC), [b"plain"]);
+    assert_eq!(session.out.payloads(DOWNLINK, DOWN_TRACK_SSRC), [b"plain"]);
 }
 
 #[test]
 fn what_is_forwarded_does_not_depend_on_bytes_that_routing_must_not_read() {
     for codec in [Codec::Opus, Codec::Vp8, Codec::Vp9, Codec::H264, Codec::Av1] {
         let run = |filler: u8| {
-            let mut session = Session::with(PayloadAccess::Opaque, source(codec));
+            let mut session = Session::with(PayloadAccess::Opaque, up_track(codec));
             let mut number = 0;
             for (index, frame) in frames().iter().filter(|f| f.codec == codec).enumerate() {
                 for mut payload in packetise(codec, &frame.wire, 1_200) {
@@ -262,7 +262,7 @@ fn a_unit_that_begins_behind_the_first_160_bytes_is_not_looked_at() {
     let mut first = units(&frame.wire).pop().expect("a slice");
     first.resize(200, 0x5A);
     let run = |second: &[u8]| {
-        let mut session = Session::with(PayloadAccess::Opaque, source(Codec::H264));
+        let mut session = Session::with(PayloadAccess::Opaque, up_track(Codec::H264));
         session.rtp(&rtp(1, 0, &aggregate(&[first.clone(), second.to_vec()])).bytes());
         let counters: Vec<_> = session.router.counters().iter().collect();
         (session.out.rtp.len(), counters)

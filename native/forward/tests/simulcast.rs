@@ -86,12 +86,12 @@ impl Camera {
     fn layers(&self) -> Vec<LayerView> {
         let now = self.session.now;
         let layers = self.session.router.layers(now, SUBSCRIBER, "7");
-        layers.expect("a sink").collect()
+        layers.expect("a down track").collect()
     }
 
     /// The encoding of the last frame that was forwarded.
     fn received(&self) -> u8 {
-        let payloads = self.session.out.payloads(DOWNLINK, SINK_SSRC);
+        let payloads = self.session.out.payloads(DOWNLINK, DOWN_TRACK_SSRC);
         *payloads.last().expect("a packet").last().expect("a byte")
     }
 }
@@ -138,10 +138,10 @@ fn a_link_without_room_for_the_smallest_layer_gets_nothing_and_resumes_at_a_key_
     let mut camera = Camera::new();
     camera.frames(60);
     camera.allocate(None);
-    let before = camera.session.out.stream(DOWNLINK, SINK_SSRC).len();
+    let before = camera.session.out.stream(DOWNLINK, DOWN_TRACK_SSRC).len();
     camera.session.out.rtcp.clear();
     camera.frames(60);
-    let paused = camera.session.out.stream(DOWNLINK, SINK_SSRC).len();
+    let paused = camera.session.out.stream(DOWNLINK, DOWN_TRACK_SSRC).len();
     assert_eq!(paused, before);
     assert_eq!(camera.session.dropped("bandwidth"), 180);
     for ssrc in 100..103 {
@@ -149,7 +149,7 @@ fn a_link_without_room_for_the_smallest_layer_gets_nothing_and_resumes_at_a_key_
     }
     camera.allocate(Some(1));
     camera.frames(60);
-    let stream = camera.session.out.stream(DOWNLINK, SINK_SSRC);
+    let stream = camera.session.out.stream(DOWNLINK, DOWN_TRACK_SSRC);
     let first = stream[paused].packet();
     assert_eq!(first.payload()[6] & 1, 0, "a key frame");
     let last = stream[paused - 1].packet();
@@ -199,7 +199,7 @@ fn a_switch_happens_at_a_key_frame_with_numbers_times_and_pictures_that_go_on() 
         camera.wish(width);
         camera.frames(50);
     }
-    let stream = camera.session.out.stream(DOWNLINK, SINK_SSRC);
+    let stream = camera.session.out.stream(DOWNLINK, DOWN_TRACK_SSRC);
     let mut switches = 0;
     for pair in stream.windows(2) {
         let (before, after) = (pair[0].packet(), pair[1].packet());
@@ -247,7 +247,7 @@ fn vp9_frame(session: &mut Session, frame: u16, said: impl Fn(usize) -> Option<V
 }
 
 fn last_encoding(session: &Session) -> Option<u8> {
-    let payloads = session.out.payloads(DOWNLINK, SINK_SSRC);
+    let payloads = session.out.payloads(DOWNLINK, DOWN_TRACK_SSRC);
     payloads.last()?.last().copied()
 }
 
@@ -284,7 +284,11 @@ fn sizes_said_in_the_name_of_another_stream_or_cut_short_change_nothing() {
         });
     }
     let layers = session.router.layers(session.now, SUBSCRIBER, "7");
-    assert!(layers.expect("a sink").all(|view| view.size.is_none()));
+    assert!(
+        layers
+            .expect("a down track")
+            .all(|view| view.size.is_none())
+    );
 }
 
 #[test]
@@ -302,10 +306,13 @@ fn two_subscribers_get_encodings_of_their_own() {
     let mut camera = Camera::new();
     camera
         .session
-        .subscribe(OTHER_SUBSCRIBER, OTHER_DOWNLINK, other_sink());
+        .subscribe(OTHER_SUBSCRIBER, OTHER_DOWNLINK, other_down_track());
     camera.wish(Some(320));
     camera.frames(60);
     assert_eq!(camera.received(), 0);
-    let other = camera.session.out.payloads(OTHER_DOWNLINK, OTHER_SINK_SSRC);
+    let other = camera
+        .session
+        .out
+        .payloads(OTHER_DOWNLINK, OTHER_DOWN_TRACK_SSRC);
     assert_eq!(other.last().and_then(|payload| payload.last()), Some(&2));
 }

@@ -3,7 +3,7 @@
 
 mod support;
 
-use sealroute_forward::{Layer, SinkParameters};
+use sealroute_forward::{DownTrackParameters, Layer};
 use std::time::Duration;
 use support::camera::{Camera, LARGE, Part, SMALL, WHOLE};
 use support::wire::{Rtp, at_temporal};
@@ -11,8 +11,8 @@ use support::*;
 
 /// The small encoding until packet 103 of picture 3, of which 102 was lost, then the large one
 /// from 10000 on.
-fn one_lost_then_switched(sink: SinkParameters) -> Camera {
-    let mut camera = Camera::of(sink);
+fn one_lost_then_switched(down_track: DownTrackParameters) -> Camera {
+    let mut camera = Camera::of(down_track);
     camera.send(SMALL, 100, 1, Part::WholeKey);
     camera.send(SMALL, 101, 2, Part::First);
     camera.send(SMALL, 103, 3, Part::Whole);
@@ -24,7 +24,7 @@ fn one_lost_then_switched(sink: SinkParameters) -> Camera {
 
 #[test]
 fn a_packet_lost_before_a_switch_and_repaired_after_it_gets_the_number_left_for_it() {
-    let mut camera = one_lost_then_switched(sink());
+    let mut camera = one_lost_then_switched(down_track());
     camera.repair(SMALL, 102, 2, Part::Last);
     assert_eq!(camera.last().0, 102);
     camera.send(LARGE, 10_001, 4, Part::Whole);
@@ -33,10 +33,12 @@ fn a_packet_lost_before_a_switch_and_repaired_after_it_gets_the_number_left_for_
 
 #[test]
 fn what_was_repaired_after_a_switch_can_be_asked_for_again() {
-    let mut camera = one_lost_then_switched(sink());
+    let mut camera = one_lost_then_switched(down_track());
     camera.repair(SMALL, 102, 2, Part::Last);
-    camera.session.rtcp(DOWNLINK, &nack(SINK_SSRC, &[102]));
-    let again = camera.session.out.payloads(DOWNLINK, SINK_RTX_SSRC);
+    camera
+        .session
+        .rtcp(DOWNLINK, &nack(DOWN_TRACK_SSRC, &[102]));
+    let again = camera.session.out.payloads(DOWNLINK, DOWN_TRACK_RTX_SSRC);
     assert_eq!(again.len(), 1);
     assert_eq!(again[0][..2], 102_u16.to_be_bytes());
     assert!(again[0].ends_with(&102_u16.to_be_bytes()));
@@ -44,14 +46,14 @@ fn what_was_repaired_after_a_switch_can_be_asked_for_again() {
 
 #[test]
 fn without_retransmission_streams_it_keeps_its_number_too() {
-    let mut camera = one_lost_then_switched(sink_without_rtx());
+    let mut camera = one_lost_then_switched(down_track_without_rtx());
     camera.repair(SMALL, 102, 2, Part::Last);
     assert_eq!(camera.last().0, 102);
 }
 
 #[test]
 fn a_packet_repaired_after_a_switch_has_the_time_and_picture_id_of_its_own_frame() {
-    let mut camera = one_lost_then_switched(sink());
+    let mut camera = one_lost_then_switched(down_track());
     camera.wish(SMALL);
     camera.send(SMALL, 120, 20, Part::WholeKey);
     camera.send(SMALL, 121, 21, Part::First);
@@ -90,7 +92,7 @@ fn probes_before_and_after_a_switch_do_not_move_a_late_packet() {
 
 #[test]
 fn of_the_encoding_before_nothing_is_sent_that_lies_behind_the_switch() {
-    let mut camera = one_lost_then_switched(sink());
+    let mut camera = one_lost_then_switched(down_track());
     camera.send(SMALL, 104, 4, Part::First);
     camera.send(SMALL, 106, 5, Part::Whole);
     camera.repair(SMALL, 105, 4, Part::Last);
@@ -100,7 +102,7 @@ fn of_the_encoding_before_nothing_is_sent_that_lies_behind_the_switch() {
 
 #[test]
 fn after_one_more_switch_a_lost_packet_comes_too_late() {
-    let mut camera = one_lost_then_switched(sink());
+    let mut camera = one_lost_then_switched(down_track());
     camera.wish(1);
     camera.send(1, 1_000, 4, Part::WholeKey);
     camera.repair(SMALL, 102, 2, Part::Last);
@@ -110,7 +112,7 @@ fn after_one_more_switch_a_lost_packet_comes_too_late() {
 
 #[test]
 fn what_can_no_longer_be_sent_again_is_not_sent_late_either() {
-    let mut camera = one_lost_then_switched(sink());
+    let mut camera = one_lost_then_switched(down_track());
     for packet in 1..520 {
         camera.send(LARGE, 10_000 + packet, 3 + packet, Part::Whole);
     }
@@ -151,7 +153,7 @@ fn a_late_packet_of_an_upper_layer_is_sent_to_whoever_had_that_layer() {
     camera.wish(LARGE);
     camera.send(LARGE, 10_000, 5, Part::WholeKey);
     camera.repair_packet(SMALL, &layered(104, 4, 1, Part::Last));
-    let stream = camera.session.out.stream(DOWNLINK, SINK_SSRC);
+    let stream = camera.session.out.stream(DOWNLINK, DOWN_TRACK_SSRC);
     let repaired = stream.last().expect("a packet").packet();
     assert_eq!(repaired.sequence().0, 104);
     assert!(repaired.payload().ends_with(&104_u16.to_be_bytes()));
@@ -175,7 +177,7 @@ fn a_late_packet_of_a_left_out_layer_does_not_take_the_number_of_the_key_frame()
     camera.repair_packet(SMALL, &layered(106, 7, 0, Part::Whole));
     assert_eq!(camera.sequences(), [100, 101, 102, 103, 105, 106]);
     camera.repair_packet(SMALL, &layered(104, 5, 1, Part::Whole));
-    let stream = camera.session.out.stream(DOWNLINK, SINK_SSRC);
+    let stream = camera.session.out.stream(DOWNLINK, DOWN_TRACK_SSRC);
     let filler = stream.last().expect("a packet").packet();
     assert_eq!((filler.sequence().0, filler.payload().len()), (104, 0));
 }
@@ -190,8 +192,8 @@ fn amid_a_picture() -> Camera {
 }
 
 /// The ends of all payloads that were sent: the publisher's numbers.
-fn sources(camera: &Camera) -> Vec<u16> {
-    let payloads = camera.session.out.payloads(DOWNLINK, SINK_SSRC);
+fn published_sequences(camera: &Camera) -> Vec<u16> {
+    let payloads = camera.session.out.payloads(DOWNLINK, DOWN_TRACK_SSRC);
     let end = |payload: Vec<u8>| payload.last_chunk().copied().map(u16::from_be_bytes);
     payloads.into_iter().filter_map(end).collect()
 }
@@ -206,7 +208,7 @@ fn a_switch_waits_for_the_end_of_the_picture_that_is_being_sent() {
     camera.send(SMALL, 103, 3, Part::Whole);
     camera.send(LARGE, 10_003, 3, Part::Whole);
     let expected = [100, 101, 102, 10_000, 10_001, 10_002, 10_003];
-    assert_eq!(sources(&camera), expected);
+    assert_eq!(published_sequences(&camera), expected);
     assert_eq!(camera.sequences(), [100, 101, 102, 103, 104, 105, 106]);
     assert_eq!(camera.session.counter("rtp_caught_up"), 2);
 }
@@ -225,7 +227,10 @@ fn a_switch_waits_within_what_came_at_once_too() {
         .session
         .router
         .flush(camera.session.now, &mut camera.session.out);
-    assert_eq!(sources(&camera), [100, 101, 102, 10_000, 10_001]);
+    assert_eq!(
+        published_sequences(&camera),
+        [100, 101, 102, 10_000, 10_001]
+    );
 }
 
 #[test]
@@ -233,7 +238,7 @@ fn when_its_end_is_the_last_that_came_the_switch_does_not_wait_for_more() {
     let mut camera = amid_a_picture();
     camera.send(LARGE, 10_000, 2, Part::WholeKey);
     camera.send(SMALL, 102, 2, Part::Last);
-    assert_eq!(sources(&camera), [100, 101, 102, 10_000]);
+    assert_eq!(published_sequences(&camera), [100, 101, 102, 10_000]);
 }
 
 #[test]
@@ -242,7 +247,7 @@ fn a_switch_does_not_wait_long() {
     camera.send(LARGE, 10_000, 2, Part::Key);
     camera.session.pass(Duration::from_millis(25));
     camera.send(LARGE, 10_001, 2, Part::Last);
-    assert_eq!(sources(&camera), [100, 101, 10_000, 10_001]);
+    assert_eq!(published_sequences(&camera), [100, 101, 10_000, 10_001]);
     camera.send(SMALL, 102, 2, Part::Last);
     assert_eq!(camera.sequences(), [100, 101, 102, 103]);
 }
@@ -252,7 +257,7 @@ fn a_switch_does_not_wait_for_an_encoding_that_fell_silent() {
     let mut camera = amid_a_picture();
     camera.session.pass(Duration::from_millis(30));
     camera.send(LARGE, 10_000, 2, Part::Key);
-    assert_eq!(sources(&camera), [100, 101, 10_000]);
+    assert_eq!(published_sequences(&camera), [100, 101, 10_000]);
 }
 
 #[test]
@@ -262,10 +267,10 @@ fn a_switch_that_waits_does_not_happen_when_it_is_no_longer_wanted() {
     camera.wish(SMALL);
     camera.send(SMALL, 102, 2, Part::Last);
     camera.send(SMALL, 103, 3, Part::Whole);
-    assert_eq!(sources(&camera), [100, 101, 102, 103]);
+    assert_eq!(published_sequences(&camera), [100, 101, 102, 103]);
     camera.wish(LARGE);
     camera.send(SMALL, 104, 4, Part::Whole);
-    assert_eq!(sources(&camera), [100, 101, 102, 103, 104]);
+    assert_eq!(published_sequences(&camera), [100, 101, 102, 103, 104]);
 }
 
 #[test]
@@ -288,7 +293,7 @@ fn the_key_frame_that_a_switch_waits_with_is_not_asked_for_again() {
     camera.send(LARGE, 10_003, 3, Part::Whole);
     assert_eq!(camera.session.out.plis(UPLINK, 102), 0);
     let expected = [100, 101, 102, 103, 10_001, 10_002, 10_003];
-    assert_eq!(sources(&camera), expected);
+    assert_eq!(published_sequences(&camera), expected);
 }
 
 #[test]
@@ -299,7 +304,7 @@ fn a_switch_that_waits_gives_way_to_one_to_another_encoding() {
     camera.send(1, 1_000, 2, Part::WholeKey);
     camera.send(SMALL, 102, 2, Part::Last);
     camera.send(LARGE, 10_001, 2, Part::Last);
-    assert_eq!(sources(&camera), [100, 101, 102, 1_000]);
+    assert_eq!(published_sequences(&camera), [100, 101, 102, 1_000]);
 }
 
 #[test]
@@ -309,5 +314,5 @@ fn a_switch_that_waited_too_long_begins_with_the_first_packet_of_its_key_frame()
     camera.session.pass(Duration::from_millis(25));
     // As a sender that marks all packets of a key frame.
     camera.send(LARGE, 10_001, 2, Part::Key);
-    assert_eq!(sources(&camera), [100, 101, 10_000, 10_001]);
+    assert_eq!(published_sequences(&camera), [100, 101, 10_000, 10_001]);
 }

@@ -89,7 +89,7 @@ impl Turmoil {
 
 /// Every packet was forwarded or dropped for one reason, but for those that were both.
 fn account(session: &Session) {
-    let taken = session.router.snapshot().sources[0].packets;
+    let taken = session.router.snapshot().up_tracks[0].packets;
     let outcomes = [
         "rtp_forwarded",
         "awaiting_key_frame",
@@ -110,7 +110,7 @@ fn however_packets_are_repaired_around_switches_numbers_times_and_pictures_stay_
             turmoil.picture();
         }
         account(&turmoil.camera.session);
-        let stream = turmoil.camera.session.out.stream(DOWNLINK, SINK_SSRC);
+        let stream = turmoil.camera.session.out.stream(DOWNLINK, DOWN_TRACK_SSRC);
         let mut by_number = BTreeMap::new();
         let mut newest = 0x1_0000 + i64::from(stream[0].sequence());
         for sent in stream {

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use sealroute_forward::{
     Codec, Extension, ForwardEvent, ForwardSettings, PayloadAccess, PublisherHandle, SessionRouter,
-    SourceParameters, SubscriberHandle, TransportHandle,
+    SubscriberHandle, TransportHandle, UpTrackParameters,
 };
 use support::wire::rtp;
-use support::{DOWNLINK, Session, ids, sink, source};
+use support::{DOWNLINK, Session, down_track, ids, up_track};
 
 const LEVEL_ID: u8 = 1;
 const TRANSPORT_CC_ID: u8 = 5;
@@ -23,11 +23,11 @@ fn uplink(person: u64) -> TransportHandle {
     TransportHandle(100 + person)
 }
 
-fn voice() -> SourceParameters {
-    SourceParameters {
+fn voice() -> UpTrackParameters {
+    UpTrackParameters {
         extensions: ids(&[(Extension::AudioLevel, LEVEL_ID)]),
         declared_kids: Vec::new(),
-        ..source(Codec::Opus)
+        ..up_track(Codec::Opus)
     }
 }
 
@@ -38,17 +38,17 @@ fn party(settings: ForwardSettings) -> Session {
     for person in 0..PEOPLE {
         let publisher = PublisherHandle(200 + person);
         session.publish(publisher, uplink(person), voice());
-        let mut sink = sink();
-        sink.ssrc = person as u32 + 1;
-        sink.rtx_ssrc = None;
-        sink.mid = person.to_string();
+        let mut down_track = down_track();
+        down_track.ssrc = person as u32 + 1;
+        down_track.rtx_ssrc = None;
+        down_track.mid = person.to_string();
         // Without feedback of its packets a downlink is not divided.
-        sink.extensions = ids(&[(Extension::TransportCc, TRANSPORT_CC_ID)]);
+        down_track.extensions = ids(&[(Extension::TransportCc, TRANSPORT_CC_ID)]);
         let subscriber = SubscriberHandle(300 + person);
         let outcome =
             session
                 .router
-                .subscribe(session.now, subscriber, publisher, DOWNLINK, &[sink]);
+                .subscribe(session.now, subscriber, publisher, DOWNLINK, &[down_track]);
         outcome.expect("subscribed");
     }
     session

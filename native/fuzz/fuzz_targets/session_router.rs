@@ -4,9 +4,9 @@
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use sealroute_forward::{
-    Codec, EncodingParameters, Extension, ExtensionIds, ForwardEvent, ForwardSettings, Layer,
-    LayerWish, MediaKind, Outbox, PayloadAccess, PublisherHandle, SessionRouter, SinkParameters,
-    SourceParameters, SubscriberHandle, TransportHandle,
+    Codec, DownTrackParameters, EncodingParameters, Extension, ExtensionIds, ForwardEvent,
+    ForwardSettings, Layer, LayerWish, MediaKind, Outbox, PayloadAccess, PublisherHandle,
+    SessionRouter, SubscriberHandle, TransportHandle, UpTrackParameters,
 };
 use sealroute_rtp::{FullSequence, MAX_PACKET_BYTES, RtpHeader, RtpPacket, SequenceUnwrapper};
 use std::collections::HashMap;
@@ -175,14 +175,14 @@ fn ssrc(index: u8) -> u32 {
     u32::from(index % 12)
 }
 
-fn source(codec: u8, layers: u8) -> SourceParameters {
+fn up_track(codec: u8, layers: u8) -> UpTrackParameters {
     let codecs = [Codec::Vp8, Codec::Opus, Codec::Vp9, Codec::H264, Codec::Av1];
     let codec = codecs[usize::from(codec) % codecs.len()];
     let encoding = |index: u8| EncodingParameters {
         rid: Some(char::from(b'a' + index).into()),
         ..EncodingParameters::default()
     };
-    SourceParameters {
+    UpTrackParameters {
         mid: "0".into(),
         kind: if codec == Codec::Opus {
             MediaKind::Audio
@@ -211,10 +211,10 @@ fn source(codec: u8, layers: u8) -> SourceParameters {
     }
 }
 
-fn sink(ssrc: u32, rtx_ssrc: Option<u32>) -> SinkParameters {
-    SinkParameters {
+fn down_track(ssrc: u32, rtx_ssrc: Option<u32>) -> DownTrackParameters {
+    DownTrackParameters {
         mid: "1".into(),
-        source_mid: "0".into(),
+        up_track_mid: "0".into(),
         ssrc,
         rtx_ssrc,
         payload_type: 96,
@@ -290,7 +290,12 @@ impl Session {
                 transport: t,
                 codec,
                 layers,
-            } => router.publish(now, publisher(p), transport(t), vec![source(codec, layers)]),
+            } => router.publish(
+                now,
+                publisher(p),
+                transport(t),
+                vec![up_track(codec, layers)],
+            ),
             Step::Unpublish { publisher: p } => router.unpublish(publisher(p)),
             Step::Subscribe {
                 subscriber: s,
@@ -299,8 +304,8 @@ impl Session {
                 ssrc: of,
                 rtx,
             } => {
-                let sinks = [sink(ssrc(of), rtx.map(ssrc))];
-                router.subscribe(now, subscriber(s), publisher(p), transport(t), &sinks)
+                let down_tracks = [down_track(ssrc(of), rtx.map(ssrc))];
+                router.subscribe(now, subscriber(s), publisher(p), transport(t), &down_tracks)
             }
             Step::Unsubscribe { subscriber: s } => router.unsubscribe(subscriber(s)),
             Step::Forward {
@@ -308,8 +313,8 @@ impl Session {
                 publisher: p,
                 forwarding,
             } => router
-                .set_source_forwarding(publisher(p), "0", forwarding)
-                .and(router.set_sink_forwarding(subscriber(s), MediaKind::Video, forwarding)),
+                .set_up_track_forwarding(publisher(p), "0", forwarding)
+                .and(router.set_down_track_forwarding(subscriber(s), MediaKind::Video, forwarding)),
             Step::Wish {
                 subscriber: s,
                 width,

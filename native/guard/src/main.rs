@@ -4,9 +4,9 @@
 //! run. Prints how many packets were forwarded; exits with an error when any was dropped.
 
 use sealroute_forward::{
-    Codec, EncodingParameters, Extension, ExtensionIds, ForwardEvent, ForwardSettings, MediaKind,
-    Outbox, PayloadAccess, PublisherHandle, SessionRouter, SinkParameters, SourceParameters,
-    SubscriberHandle, TransportHandle,
+    Codec, DownTrackParameters, EncodingParameters, Extension, ExtensionIds, ForwardEvent,
+    ForwardSettings, MediaKind, Outbox, PayloadAccess, PublisherHandle, SessionRouter,
+    SubscriberHandle, TransportHandle, UpTrackParameters,
 };
 use sealroute_loadgen::job::{MediaJob, WireCodec};
 use sealroute_loadgen::media::Packetiser;
@@ -74,8 +74,8 @@ impl Outbox for SealingOutbox {
     fn event(&mut self, _event: ForwardEvent) {}
 }
 
-fn source() -> SourceParameters {
-    SourceParameters {
+fn up_track() -> UpTrackParameters {
+    UpTrackParameters {
         mid: "0".into(),
         kind: MediaKind::Video,
         codec: Codec::Vp8,
@@ -93,10 +93,10 @@ fn source() -> SourceParameters {
     }
 }
 
-fn sink(index: u64) -> SinkParameters {
-    SinkParameters {
+fn down_track(index: u64) -> DownTrackParameters {
+    DownTrackParameters {
         mid: "0".into(),
-        source_mid: "0".into(),
+        up_track_mid: "0".into(),
         ssrc: 0x2000 + 2 * index as u32,
         rtx_ssrc: Some(0x2001 + 2 * index as u32),
         payload_type: 100,
@@ -122,14 +122,14 @@ fn media(burst: u32) -> MediaJob {
 
 fn session(now: Instant) -> Result<SessionRouter, String> {
     let mut router = SessionRouter::new(PayloadAccess::Opaque, ForwardSettings::default());
-    let published = router.publish(now, PUBLISHER, UPLINK, vec![source()]);
+    let published = router.publish(now, PUBLISHER, UPLINK, vec![up_track()]);
     published.map_err(|error| error.name().to_owned())?;
     for index in 0..SUBSCRIBERS {
         let (subscriber, transport) = (
             SubscriberHandle(FIRST_SUBSCRIBER + index),
             TransportHandle(FIRST_SUBSCRIBER + index),
         );
-        let outcome = router.subscribe(now, subscriber, PUBLISHER, transport, &[sink(index)]);
+        let outcome = router.subscribe(now, subscriber, PUBLISHER, transport, &[down_track(index)]);
         outcome.map_err(|error| error.name().to_owned())?;
     }
     Ok(router)

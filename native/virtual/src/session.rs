@@ -64,12 +64,12 @@ impl Session {
         let now = Instant::now();
         let mut router = SessionRouter::new(setup.access(), ForwardSettings::default());
         router
-            .publish(now, PUBLISHER, UPLINK, vec![setup.source()?])
+            .publish(now, PUBLISHER, UPLINK, vec![setup.up_track()?])
             .map_err(refused)?;
         for number in 0..setup.subscribers {
-            let (subscriber, transport, sink) = setup.sink(number)?;
+            let (subscriber, transport, down_track) = setup.down_track(number)?;
             router
-                .subscribe(now, subscriber, PUBLISHER, transport, &[sink])
+                .subscribe(now, subscriber, PUBLISHER, transport, &[down_track])
                 .map_err(refused)?;
         }
         Ok(Self {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use sealroute_forward::{
-    Codec, EncodingParameters, Extension, ExtensionIds, Kid, MediaKind, PayloadAccess,
-    PublisherHandle, SinkParameters, SourceParameters, SubscriberHandle, TransportHandle,
+    Codec, DownTrackParameters, EncodingParameters, Extension, ExtensionIds, Kid, MediaKind,
+    PayloadAccess, PublisherHandle, SubscriberHandle, TransportHandle, UpTrackParameters,
 };
 use serde::Deserialize;
 
@@ -14,12 +14,12 @@ pub const UPLINK: TransportHandle = TransportHandle(1);
 pub const PUBLISHER: PublisherHandle = PublisherHandle(1);
 /// Subscriber `n` and its transport are this plus `n`.
 pub const FIRST_SUBSCRIBER: u64 = 100;
-/// MID of the source and of every sink.
+/// MID of the up track and of every down track.
 pub const MID: &str = "0";
 /// Payload types on both sides; RTX has the next one.
 pub const PAYLOAD_TYPE: u8 = 96;
 /// Subscriber `n` sees this plus `2 n`; its retransmission stream has the next one.
-pub const FIRST_SINK_SSRC: u32 = 0x9000;
+pub const FIRST_DOWN_TRACK_SSRC: u32 = 0x9000;
 
 /// One publisher of one video, and its subscribers.
 #[derive(Debug, Deserialize)]
@@ -58,7 +58,7 @@ impl Setup {
     }
 
     /// The publisher's video.
-    pub fn source(&self) -> Result<SourceParameters, String> {
+    pub fn up_track(&self) -> Result<UpTrackParameters, String> {
         let encoding = |rid: &String| EncodingParameters {
             rid: Some(rid.clone()),
             ..EncodingParameters::default()
@@ -71,7 +71,7 @@ impl Setup {
                 rid: None,
             });
         }
-        Ok(SourceParameters {
+        Ok(UpTrackParameters {
             mid: MID.to_owned(),
             kind: MediaKind::Video,
             codec: codec(&self.codec)?,
@@ -90,15 +90,15 @@ impl Setup {
     }
 
     /// Subscriber, its transport and what it receives.
-    pub fn sink(
+    pub fn down_track(
         &self,
         number: u64,
-    ) -> Result<(SubscriberHandle, TransportHandle, SinkParameters), String> {
+    ) -> Result<(SubscriberHandle, TransportHandle, DownTrackParameters), String> {
         let handle = FIRST_SUBSCRIBER + number;
-        let ssrc = FIRST_SINK_SSRC + 2 * number as u32;
-        let sink = SinkParameters {
+        let ssrc = FIRST_DOWN_TRACK_SSRC + 2 * number as u32;
+        let down_track = DownTrackParameters {
             mid: MID.to_owned(),
-            source_mid: MID.to_owned(),
+            up_track_mid: MID.to_owned(),
             ssrc,
             rtx_ssrc: self.downlink.rtx.then_some(ssrc + 1),
             payload_type: PAYLOAD_TYPE,
@@ -106,7 +106,11 @@ impl Setup {
             extensions: self.downlink.extensions()?,
             nack: self.downlink.nack,
         };
-        Ok((SubscriberHandle(handle), TransportHandle(handle), sink))
+        Ok((
+            SubscriberHandle(handle),
+            TransportHandle(handle),
+            down_track,
+        ))
     }
 }
 

@@ -6,8 +6,8 @@ use std::io;
 use std::num::NonZeroU32;
 
 use sealroute_forward::{
-    Codec, EncodingParameters, Extension, MediaKind, PayloadAccess, SinkParameters,
-    SourceParameters,
+    Codec, DownTrackParameters, EncodingParameters, Extension, MediaKind, PayloadAccess,
+    UpTrackParameters,
 };
 use sealroute_transport::{SrtpKeys, SrtpProfile, SrtpSender};
 
@@ -56,9 +56,9 @@ impl MessageSocket for Sink {
     fn keep(&mut self, _: NonZeroU32, _: Instant) {}
 }
 
-fn source(kind: MediaKind) -> SourceParameters {
+fn up_track(kind: MediaKind) -> UpTrackParameters {
     let is_video = kind == MediaKind::Video;
-    SourceParameters {
+    UpTrackParameters {
         mid: "0".into(),
         kind,
         codec: if is_video { Codec::Vp8 } else { Codec::Opus },
@@ -79,11 +79,11 @@ fn source(kind: MediaKind) -> SourceParameters {
     }
 }
 
-fn sink(index: u64, kind: MediaKind) -> SinkParameters {
+fn down_track(index: u64, kind: MediaKind) -> DownTrackParameters {
     let is_video = kind == MediaKind::Video;
-    SinkParameters {
+    DownTrackParameters {
         mid: "0".into(),
-        source_mid: "0".into(),
+        up_track_mid: "0".into(),
         ssrc: 0x2000 + 2 * index as u32,
         rtx_ssrc: is_video.then_some(0x2001 + 2 * index as u32),
         payload_type: 100,
@@ -151,7 +151,7 @@ fn core_of_a_call(now: Instant, kind: MediaKind) -> Core<Sink> {
             router: ROUTER,
             publisher: PUBLISHER,
             transport: UPLINK,
-            sources: vec![source(kind)],
+            up_tracks: vec![up_track(kind)],
         }),
     );
     for index in 0..VIEWERS {
@@ -162,7 +162,7 @@ fn core_of_a_call(now: Instant, kind: MediaKind) -> Core<Sink> {
                 subscriber: SubscriberHandle(FIRST_VIEWER + index),
                 publisher: PUBLISHER,
                 transport: TransportHandle(FIRST_VIEWER + index),
-                sinks: vec![sink(index, kind)],
+                down_tracks: vec![down_track(index, kind)],
             }),
         );
     }

@@ -49,16 +49,16 @@ impl<S: MessageSocket> Core<S> {
             Command::DeclareKids(of) => self.with_publisher(of.publisher, |router| {
                 router.declare_kids(of.publisher, &of.mid, of.kids)
             }),
-            Command::SetSourceForwarding(of) => self.with_publisher(of.publisher, |router| {
-                router.set_source_forwarding(of.publisher, &of.mid, of.forwarding)
+            Command::SetUpTrackForwarding(of) => self.with_publisher(of.publisher, |router| {
+                router.set_up_track_forwarding(of.publisher, &of.mid, of.forwarding)
             }),
             Command::RequestKeyFrame(of) => self.with_publisher(of.publisher, |router| {
                 router.request_key_frame(of.publisher)
             }),
             Command::Unpublish(of) => self.unpublish(of.publisher),
             Command::Subscribe(of) => self.subscribe(now, &of),
-            Command::SetSinkForwarding(of) => self.with_subscriber(of.subscriber, |router| {
-                router.set_sink_forwarding(of.subscriber, of.kind, of.forwarding)
+            Command::SetDownTrackForwarding(of) => self.with_subscriber(of.subscriber, |router| {
+                router.set_down_track_forwarding(of.subscriber, of.kind, of.forwarding)
             }),
             Command::SetLayerWish(of) => self.with_subscriber(of.subscriber, |router| {
                 router.set_layer_wish(of.subscriber, of.wish)
@@ -195,17 +195,17 @@ impl<S: MessageSocket> Core<S> {
             router,
             publisher,
             transport,
-            sources,
+            up_tracks,
         } = command;
         self.check_transport(router, transport)?;
         if self.publications.contains_key(&publisher) {
             return Err(HANDLE_TAKEN);
         }
-        let feedback_id = sources
+        let feedback_id = up_tracks
             .iter()
-            .find_map(|source| transport_cc_id(&source.extensions));
+            .find_map(|up_track| transport_cc_id(&up_track.extensions));
         self.forward(router, |session| {
-            session.publish(now, publisher, transport, sources)
+            session.publish(now, publisher, transport, up_tracks)
         })?;
         self.publications
             .insert(publisher, Publication { router, transport });
@@ -228,14 +228,14 @@ impl<S: MessageSocket> Core<S> {
             subscriber,
             publisher,
             transport,
-            ref sinks,
+            ref down_tracks,
         } = command;
         self.check_transport(router, transport)?;
         if self.subscriptions.contains_key(&subscriber) {
             return Err(HANDLE_TAKEN);
         }
         self.forward(router, |session| {
-            session.subscribe(now, subscriber, publisher, transport, sinks)
+            session.subscribe(now, subscriber, publisher, transport, down_tracks)
         })?;
         let subscription = Subscription {
             router,

@@ -6,8 +6,8 @@ use std::num::NonZeroU32;
 use std::rc::Rc;
 
 use sealroute_forward::{
-    Codec, EncodingParameters, Extension, MediaKind, PayloadAccess, SinkParameters,
-    SourceParameters,
+    Codec, DownTrackParameters, EncodingParameters, Extension, MediaKind, PayloadAccess,
+    UpTrackParameters,
 };
 use sealroute_transport::{SrtpKeys, SrtpProfile, SrtpReceiver, SrtpSender, stun};
 
@@ -102,8 +102,8 @@ pub(crate) fn answer(check: &[u8], password: &str) -> Vec<u8> {
     out
 }
 
-pub(crate) fn source() -> SourceParameters {
-    SourceParameters {
+pub(crate) fn up_track() -> UpTrackParameters {
+    UpTrackParameters {
         mid: "0".into(),
         kind: MediaKind::Audio,
         codec: Codec::Opus,
@@ -120,10 +120,10 @@ pub(crate) fn source() -> SourceParameters {
     }
 }
 
-pub(crate) fn sink() -> SinkParameters {
-    SinkParameters {
+pub(crate) fn down_track() -> DownTrackParameters {
+    DownTrackParameters {
         mid: "1".into(),
-        source_mid: "0".into(),
+        up_track_mid: "0".into(),
         ssrc: 88,
         rtx_ssrc: None,
         payload_type: 111,
@@ -207,14 +207,14 @@ impl Bench {
             router: ROUTER,
             publisher,
             transport: ANN,
-            sources: vec![source()],
+            up_tracks: vec![up_track()],
         }));
         bench.apply(Command::Subscribe(Subscribe {
             router: ROUTER,
             subscriber,
             publisher,
             transport: BEN,
-            sinks: vec![sink()],
+            down_tracks: vec![down_track()],
         }));
         bench.sent();
         assert_eq!(bench.events().len(), 2);
@@ -406,7 +406,7 @@ fn a_transport_serves_its_own_session_only() {
         router,
         publisher,
         transport: ANN,
-        sources: vec![source()],
+        up_tracks: vec![up_track()],
     }));
     let failed = Event::CommandFailed {
         command: "publish",

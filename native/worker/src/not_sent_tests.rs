@@ -45,8 +45,8 @@ fn what_the_kernel_refuses_is_told_of_the_stream_and_the_peer() {
     let before = not_sent(&bench);
     bench.receive(1, &sealer.next());
     assert_eq!(not_sent(&bench), before);
-    let sink = &snapshot(&bench).forwarding.sinks[0];
-    assert_eq!((sink.ssrc, sink.packets), (BENS_SSRC, 8));
+    let down_track = &snapshot(&bench).forwarding.down_tracks[0];
+    assert_eq!((down_track.ssrc, down_track.packets), (BENS_SSRC, 8));
 }
 
 #[test]

@@ -3,17 +3,19 @@
 use std::time::Duration;
 
 use sealroute_forward::{
-    EncodingParameters, LayerWish, MediaKind, PayloadAccess, PublisherHandle, SinkParameters,
-    SourceParameters, SubscriberHandle, TransportHandle,
+    DownTrackParameters, EncodingParameters, LayerWish, MediaKind, PayloadAccess, PublisherHandle,
+    SubscriberHandle, TransportHandle, UpTrackParameters,
 };
 
 use crate::api::{
     CloseRouter, CloseTransport, Command, DeclareKids, Direction, Event, OpenRouter, OpenTransport,
-    Publish, RequestKeyFrame, RestartIce, RouterHandle, Secret, SendDtls, SetLayerWish,
-    SetPeerCredentials, SetSinkForwarding, SetSourceForwarding, SetSrtpKeys, Subscribe, Unpublish,
+    Publish, RequestKeyFrame, RestartIce, RouterHandle, Secret, SendDtls, SetDownTrackForwarding,
+    SetLayerWish, SetPeerCredentials, SetSrtpKeys, SetUpTrackForwarding, Subscribe, Unpublish,
     Unsubscribe,
 };
-use crate::core::tests::{ANN, BEN, Bench, PASSWORD, PEER_PASSWORD, Sealer, secrets, sink, source};
+use crate::core::tests::{
+    ANN, BEN, Bench, PASSWORD, PEER_PASSWORD, Sealer, down_track, secrets, up_track,
+};
 
 const ROUTER: RouterHandle = RouterHandle(1);
 const OTHER: RouterHandle = RouterHandle(50);
@@ -37,11 +39,11 @@ fn place(command: &Command) -> usize {
         Command::CloseTransport(_) => 7,
         Command::Publish(_) => 8,
         Command::DeclareKids(_) => 9,
-        Command::SetSourceForwarding(_) => 10,
+        Command::SetUpTrackForwarding(_) => 10,
         Command::RequestKeyFrame(_) => 11,
         Command::Unpublish(_) => 12,
         Command::Subscribe(_) => 13,
-        Command::SetSinkForwarding(_) => 14,
+        Command::SetDownTrackForwarding(_) => 14,
         Command::SetLayerWish(_) => 15,
         Command::Unsubscribe(_) => 16,
     }
@@ -76,13 +78,13 @@ fn publish(
     router: RouterHandle,
     publisher: PublisherHandle,
     transport: TransportHandle,
-    sources: Vec<SourceParameters>,
+    up_tracks: Vec<UpTrackParameters>,
 ) -> Command {
     Command::Publish(Publish {
         router,
         publisher,
         transport,
-        sources,
+        up_tracks,
     })
 }
 
@@ -90,46 +92,46 @@ fn subscribe(
     subscriber: SubscriberHandle,
     publisher: PublisherHandle,
     transport: TransportHandle,
-    sinks: Vec<SinkParameters>,
+    down_tracks: Vec<DownTrackParameters>,
 ) -> Command {
     Command::Subscribe(Subscribe {
         router: ROUTER,
         subscriber,
         publisher,
         transport,
-        sinks,
+        down_tracks,
     })
 }
 
-fn fresh_source(mid: &str, ssrc: u32) -> SourceParameters {
-    SourceParameters {
+fn fresh_up_track(mid: &str, ssrc: u32) -> UpTrackParameters {
+    UpTrackParameters {
         mid: mid.into(),
         encodings: vec![EncodingParameters {
             ssrc: Some(ssrc),
             ..EncodingParameters::default()
         }],
-        ..source()
+        ..up_track()
     }
 }
 
-fn twice_the_same_rid() -> SourceParameters {
+fn twice_the_same_rid() -> UpTrackParameters {
     let encoding = EncodingParameters {
         rid: Some("h".into()),
         ..EncodingParameters::default()
     };
-    SourceParameters {
+    UpTrackParameters {
         encodings: vec![encoding.clone(), encoding],
-        ..fresh_source("9", 9)
+        ..fresh_up_track("9", 9)
     }
 }
 
-fn fresh_sink(ssrc: u32, rtx_ssrc: Option<u32>, source_mid: &str) -> SinkParameters {
-    SinkParameters {
+fn fresh_down_track(ssrc: u32, rtx_ssrc: Option<u32>, up_track_mid: &str) -> DownTrackParameters {
+    DownTrackParameters {
         ssrc,
         rtx_ssrc,
         rtx_payload_type: rtx_ssrc.map(|_| 112),
-        source_mid: source_mid.into(),
-        ..sink()
+        up_track_mid: up_track_mid.into(),
+        ..down_track()
     }
 }
 
@@ -185,8 +187,8 @@ fn of_transports() -> Vec<(Command, &'static str)> {
 
 fn of_publishers() -> Vec<(Command, &'static str)> {
     let (unknown, conflict) = ("unknown_handle", "conflict");
-    let fine = || fresh_source("9", 9);
-    let no_clock = SourceParameters {
+    let fine = || fresh_up_track("9", 9);
+    let no_clock = UpTrackParameters {
         clock_rate_hz: 0,
         ..fine()
     };
@@ -197,24 +199,24 @@ fn of_publishers() -> Vec<(Command, &'static str)> {
         (publish(RouterHandle(99), NEW, ANN, vec![fine()]), unknown),
         (publish(ROUTER, ANNS, ANN, vec![fine()]), "handle_taken"),
         (
-            publish(ROUTER, NEW, ANN, vec![fresh_source("0", 9)]),
+            publish(ROUTER, NEW, ANN, vec![fresh_up_track("0", 9)]),
             conflict,
         ),
         (
-            publish(ROUTER, NEW, ANN, vec![fresh_source("9", 77)]),
+            publish(ROUTER, NEW, ANN, vec![fresh_up_track("9", 77)]),
             conflict,
         ),
         // The first of the two is in order.
         (
-            publish(ROUTER, NEW, ANN, vec![fine(), fresh_source("8", 9)]),
+            publish(ROUTER, NEW, ANN, vec![fine(), fresh_up_track("8", 9)]),
             conflict,
         ),
         (
-            publish(ROUTER, NEW, ANN, vec![fine(), fresh_source("9", 8)]),
+            publish(ROUTER, NEW, ANN, vec![fine(), fresh_up_track("9", 8)]),
             conflict,
         ),
         (
-            publish(ROUTER, NEW, ANN, vec![fine(), fresh_source("8", 77)]),
+            publish(ROUTER, NEW, ANN, vec![fine(), fresh_up_track("8", 77)]),
             conflict,
         ),
         (
@@ -222,7 +224,7 @@ fn of_publishers() -> Vec<(Command, &'static str)> {
             conflict,
         ),
         (
-            publish(ROUTER, NEW, ANN, vec![fresh_source("8", 8), no_clock]),
+            publish(ROUTER, NEW, ANN, vec![fresh_up_track("8", 8), no_clock]),
             "invalid",
         ),
         (
@@ -242,7 +244,7 @@ fn of_publishers() -> Vec<(Command, &'static str)> {
             unknown,
         ));
         rows.push((
-            Command::SetSourceForwarding(SetSourceForwarding {
+            Command::SetUpTrackForwarding(SetUpTrackForwarding {
                 publisher,
                 mid,
                 forwarding: false,
@@ -255,7 +257,7 @@ fn of_publishers() -> Vec<(Command, &'static str)> {
 
 fn of_subscribers() -> Vec<(Command, &'static str)> {
     let (unknown, conflict) = ("unknown_handle", "conflict");
-    let fine = || fresh_sink(9, None, "0");
+    let fine = || fresh_down_track(9, None, "0");
     let two = |second| vec![fine(), second];
     let kind = MediaKind::Audio;
     let (subscriber, forwarding) = (FRESH, false);
@@ -264,31 +266,31 @@ fn of_subscribers() -> Vec<(Command, &'static str)> {
         (subscribe(BENS, ANNS, BEN, vec![fine()]), "handle_taken"),
         (subscribe(FRESH, NEW, BEN, vec![fine()]), unknown),
         (
-            subscribe(FRESH, ANNS, BEN, vec![fresh_sink(9, None, "7")]),
+            subscribe(FRESH, ANNS, BEN, vec![fresh_down_track(9, None, "7")]),
             unknown,
         ),
         (
-            subscribe(FRESH, ANNS, BEN, vec![fresh_sink(88, None, "0")]),
+            subscribe(FRESH, ANNS, BEN, vec![fresh_down_track(88, None, "0")]),
             conflict,
         ),
         (
-            subscribe(FRESH, ANNS, BEN, vec![fresh_sink(9, Some(88), "0")]),
+            subscribe(FRESH, ANNS, BEN, vec![fresh_down_track(9, Some(88), "0")]),
             conflict,
         ),
         (
-            subscribe(FRESH, ANNS, BEN, vec![fresh_sink(9, Some(9), "0")]),
+            subscribe(FRESH, ANNS, BEN, vec![fresh_down_track(9, Some(9), "0")]),
             conflict,
         ),
         (
-            subscribe(FRESH, ANNS, BEN, two(fresh_sink(9, None, "0"))),
+            subscribe(FRESH, ANNS, BEN, two(fresh_down_track(9, None, "0"))),
             conflict,
         ),
         (
-            subscribe(FRESH, ANNS, BEN, two(fresh_sink(8, None, "7"))),
+            subscribe(FRESH, ANNS, BEN, two(fresh_down_track(8, None, "7"))),
             unknown,
         ),
         (
-            Command::SetSinkForwarding(SetSinkForwarding {
+            Command::SetDownTrackForwarding(SetDownTrackForwarding {
                 subscriber,
                 kind,
                 forwarding,
@@ -379,8 +381,13 @@ fn after_all_refusals_the_call_goes_on_and_what_was_refused_can_be_had() {
     bench.events();
     bench.pass(Duration::from_millis(20));
     bench.sent();
-    bench.apply(publish(ROUTER, NEW, ANN, vec![fresh_source("9", 9)]));
-    bench.apply(subscribe(FRESH, NEW, BEN, vec![fresh_sink(9, None, "9")]));
+    bench.apply(publish(ROUTER, NEW, ANN, vec![fresh_up_track("9", 9)]));
+    bench.apply(subscribe(
+        FRESH,
+        NEW,
+        BEN,
+        vec![fresh_down_track(9, None, "9")],
+    ));
     bench.apply(open(ROUTER, NO_TRANSPORT, "new1"));
     assert_eq!(bench.events(), []);
     let mut sealer = Sealer::new();

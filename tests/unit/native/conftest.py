@@ -222,7 +222,7 @@ class Call:
     """An audio publisher and a subscriber, connected."""
 
     SSRC = 0x1111
-    SINK_SSRC = 0x2222
+    DOWN_TRACK_SSRC = 0x2222
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
@@ -230,7 +230,7 @@ class Call:
         self.ann = Peer(bench, self.router, Direction.UPLINK).connect()
         self.ben = Peer(bench, self.router, Direction.DOWNLINK).connect()
         self.publisher, self.subscriber = next(bench.handles), next(bench.handles)
-        source = core_api.SourceParameters(
+        up_track = core_api.UpTrackParameters(
             mid="0",
             kind=MediaKind.AUDIO,
             codec=Codec.OPUS,
@@ -241,19 +241,19 @@ class Call:
             extensions={core_api.Extension.TRANSPORT_CC: TRANSPORT_CC},
             nack=False,
         )
-        sink = core_api.SinkParameters(
+        down_track = core_api.DownTrackParameters(
             mid="5",
-            source_mid="0",
-            ssrc=self.SINK_SSRC,
+            up_track_mid="0",
+            ssrc=self.DOWN_TRACK_SSRC,
             rtx_ssrc=None,
             payload_type=PAYLOAD_TYPE,
             rtx_payload_type=None,
             extensions={},
         )
         ann, ben = self.ann, self.ben
-        bench.submit(core_api.Publish(self.router, self.publisher, ann.handle, (source,)))
+        bench.submit(core_api.Publish(self.router, self.publisher, ann.handle, (up_track,)))
         command = core_api.Subscribe(
-            self.router, self.subscriber, self.publisher, ben.handle, (sink,)
+            self.router, self.subscriber, self.publisher, ben.handle, (down_track,)
         )
         bench.submit(command)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sfu import core_api
 from sfu.core_api import Direction, MediaKind
-from sfu.rtp_parameters import source_parameters
+from sfu.rtp_parameters import up_track_parameters
 from sfu.sdp.errors import SdpError
 from sfu.sdp.negotiate import choose, read_uplink_offer
 from sfu.sdp.parse import parse
@@ -58,12 +58,12 @@ def test_what_the_sdp_accepts_the_core_accepts(bench, text, pattern, value):
         offer = read_uplink_offer(parse(text))
     except SdpError:
         return
-    sources = tuple(source_parameters(media, ()) for media in chosen(offer))
+    up_tracks = tuple(up_track_parameters(media, ()) for media in chosen(offer))
     router, transport, publisher = (next(bench.handles) for _ in range(3))
     remote = offer.remote
     bench.submit(core_api.OpenRouter(router, core_api.PayloadAccess.OPAQUE))
     bench.submit(core_api.OpenTransport(router, transport, Direction.UPLINK, "u" * 8, "p" * 24))
     bench.submit(core_api.SetPeerCredentials(transport, remote.ice_ufrag, remote.ice_pwd))
-    if sources:
-        bench.submit(core_api.Publish(router, publisher, transport, sources))
+    if up_tracks:
+        bench.submit(core_api.Publish(router, publisher, transport, up_tracks))
     bench.submit(core_api.CloseRouter(router))

@@ -83,10 +83,10 @@ def test_handshake_bytes_go_to_the_validated_address_and_nowhere_else(bench, mak
     assert peer.receive() == b"\x16hello"
 
 
-def test_a_packet_arrives_under_the_sinks_ssrc_and_sealed_with_its_keys(call):
+def test_a_packet_arrives_under_the_subscribers_ssrc_and_sealed_with_its_keys(call):
     call.send(7, b"one sound")
     packet = call.ben.receive_rtp()
-    assert struct.unpack("!I", packet[8:12])[0] == call.SINK_SSRC
+    assert struct.unpack("!I", packet[8:12])[0] == call.DOWN_TRACK_SSRC
     assert packet.endswith(b"one sound")
 
 
@@ -310,8 +310,8 @@ def malformed_commands():
         {"declared_kids": (b"short",)},
     ]
     for change in bad:
-        source = core_api.SourceParameters(**{**good, **change})
-        yield core_api.Publish(1, 2, 3, (source,))
+        up_track = core_api.UpTrackParameters(**{**good, **change})
+        yield core_api.Publish(1, 2, 3, (up_track,))
     yield core_api.Publish(1, 2, 3, ())
     yield core_api.Publish(1, -2, 3, ())
     yield core_api.OpenRouter(1, "secret")
@@ -392,8 +392,8 @@ def test_the_snapshot_tells_where_a_peer_is_and_no_secret(call):
     snapshot = call.bench.snapshot(call.router)
     ports = {transport.remote for transport in snapshot.transports}
     assert ports == {f"127.0.0.1:{peer.socket.getsockname()[1]}" for peer in (call.ann, call.ben)}
-    (source,) = snapshot.forwarding.sources
-    assert (source.publisher, source.packets) == (call.publisher, 1)
+    (up_track,) = snapshot.forwarding.up_tracks
+    assert (up_track.publisher, up_track.packets) == (call.publisher, 1)
     assert "password" not in str(snapshot)
 
 

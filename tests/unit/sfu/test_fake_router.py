@@ -11,20 +11,20 @@ from sfu.core_api import (
     Codec,
     CommandFailed,
     Direction,
+    DownTrackParameters,
     EncodingParameters,
     Extension,
     MediaKind,
     PayloadAccess,
-    SinkParameters,
-    SourceParameters,
     SrtpProfile,
+    UpTrackParameters,
 )
 from sfu.fake_router import FakeMediaRouter
 
-SOURCE = SourceParameters(
+UP_TRACK = UpTrackParameters(
     "0", MediaKind.AUDIO, Codec.OPUS, 111, None, 48_000, (EncodingParameters(),), {}, nack=False
 )
-SINK = SinkParameters("0", "0", 77, None, 96, None, {Extension.MID: 1})
+DOWN_TRACK = DownTrackParameters("0", "0", 77, None, 96, None, {Extension.MID: 1})
 
 
 @pytest.fixture
@@ -35,8 +35,8 @@ def router():
     router.submit(core_api.OpenRouter(1, PayloadAccess.OPAQUE))
     router.submit(core_api.OpenTransport(1, 2, Direction.UPLINK, "ufrag", "p" * 24))
     router.submit(core_api.OpenTransport(1, 3, Direction.DOWNLINK, "ufrag2", "p" * 24))
-    router.submit(core_api.Publish(1, 4, 2, (SOURCE,)))
-    router.submit(core_api.Subscribe(1, 5, 4, 3, (SINK,)))
+    router.submit(core_api.Publish(1, 4, 2, (UP_TRACK,)))
+    router.submit(core_api.Subscribe(1, 5, 4, 3, (DOWN_TRACK,)))
     return router
 
 
@@ -49,13 +49,13 @@ def router():
         ),
         core_api.SendDtls(2, b""),
         core_api.Publish(1, 9, 2, ()),
-        core_api.Publish(1, 9, 2, (replace(SOURCE, mid="too long for a mid"),)),
-        core_api.Publish(1, 9, 2, (replace(SOURCE, payload_type=128),)),
-        core_api.Publish(1, 9, 2, (replace(SOURCE, declared_kids=(b"short",)),)),
+        core_api.Publish(1, 9, 2, (replace(UP_TRACK, mid="too long for a mid"),)),
+        core_api.Publish(1, 9, 2, (replace(UP_TRACK, payload_type=128),)),
+        core_api.Publish(1, 9, 2, (replace(UP_TRACK, declared_kids=(b"short",)),)),
         core_api.DeclareKids(4, "0", (b"short",)),
         core_api.Subscribe(1, 9, 4, 3, ()),
-        core_api.Subscribe(1, 9, 4, 3, (replace(SINK, ssrc=0),)),
-        core_api.Subscribe(1, 9, 4, 3, (replace(SINK, rtx_ssrc=5),)),
+        core_api.Subscribe(1, 9, 4, 3, (replace(DOWN_TRACK, ssrc=0),)),
+        core_api.Subscribe(1, 9, 4, 3, (replace(DOWN_TRACK, rtx_ssrc=5),)),
     ],
 )
 async def test_malformed_commands_raise(router, malformed):
@@ -68,9 +68,9 @@ async def test_malformed_commands_raise(router, malformed):
     [
         (core_api.OpenRouter(1, PayloadAccess.CLEAR), 1),
         (core_api.CloseTransport(99), 99),
-        (core_api.Publish(1, 6, 2, (SOURCE,)), 6),
-        (core_api.Subscribe(1, 7, 4, 3, (SINK,)), 7),
-        (core_api.Subscribe(1, 7, 4, 3, (replace(SINK, ssrc=8, source_mid="x"),)), 7),
+        (core_api.Publish(1, 6, 2, (UP_TRACK,)), 6),
+        (core_api.Subscribe(1, 7, 4, 3, (DOWN_TRACK,)), 7),
+        (core_api.Subscribe(1, 7, 4, 3, (replace(DOWN_TRACK, ssrc=8, up_track_mid="x"),)), 7),
         (core_api.DeclareKids(4, "x", ()), 4),
         (core_api.Unsubscribe(99), 99),
     ],

@@ -104,15 +104,15 @@ async def test_nothing_is_opened_before_it_is_needed(scene):
     assert scene.router.transports == {}
 
 
-async def test_the_core_learns_the_keys_of_the_handshake_and_the_negotiated_source(scene, peers):
+async def test_the_core_learns_the_keys_of_the_handshake_and_the_negotiated_up_track(scene, peers):
     answer = await scene.publish("ann")
     keys = scene.last(core_api.SetSrtpKeys).secrets
     assert keys.profile is SrtpProfile.AEAD_AES_128_GCM
     ours = scene.members["ann"][2].ssl.export_keying_material(b"EXTRACTOR-dtls_srtp", 56)
     assert (keys.receive_key, keys.send_key) == (ours[:16], ours[16:32])
     publish = scene.last(core_api.Publish)
-    assert [source.mid for source in publish.sources] == ["0", "1"]
-    assert publish.sources[1].declared_kids == (peers.KID,)
+    assert [up_track.mid for up_track in publish.up_tracks] == ["0", "1"]
+    assert publish.up_tracks[1].declared_kids == (peers.KID,)
     opened = scene.last(core_api.OpenTransport)
     assert opened.local_ufrag == parse(answer.sdp).media[0].transport.ice_ufrag
     assert opened.local_pwd not in repr(opened)
@@ -195,15 +195,15 @@ async def test_a_subscription_reaches_the_core_when_it_can_flow(scene):
     assert scene.router.sent(core_api.Subscribe) == []
     scene.bench.connect(media, Direction.DOWNLINK, down)
     subscribe = scene.last(core_api.Subscribe)
-    assert [(s.mid, s.source_mid) for s in subscribe.sinks] == [("0", "0"), ("1", "1")]
-    assert subscribe.sinks[0].extensions == {
+    assert [(s.mid, s.up_track_mid) for s in subscribe.down_tracks] == [("0", "0"), ("1", "1")]
+    assert subscribe.down_tracks[0].extensions == {
         Extension.MID: 1,
         Extension.AUDIO_LEVEL: 2,
         Extension.TRANSPORT_CC: 10,
     }
-    assert subscribe.sinks[1].rtx_ssrc is not None
+    assert subscribe.down_tracks[1].rtx_ssrc is not None
     kinds = [type(command) for command in scene.router.commands[-3:]]
-    assert kinds == [core_api.Subscribe, core_api.SetSinkForwarding, core_api.SetLayerWish]
+    assert kinds == [core_api.Subscribe, core_api.SetDownTrackForwarding, core_api.SetLayerWish]
 
 
 async def test_a_changed_secret_asks_for_one_key_frame_after_the_switch(scene, peers):
@@ -233,10 +233,10 @@ async def test_a_key_frame_wanted_for_a_stream_that_ends_is_not_asked(scene):
     assert scene.router.sent(core_api.RequestKeyFrame) == []
 
 
-async def test_muting_holds_back_the_sources_of_that_kind(scene):
+async def test_muting_holds_back_the_up_tracks_of_that_kind(scene):
     await scene.publish("ann")
     scene.members["ann"][0].set_stream_forwarding("st", MediaKind.AUDIO, forwarding=False)
-    (command,) = scene.router.sent(core_api.SetSourceForwarding)
+    (command,) = scene.router.sent(core_api.SetUpTrackForwarding)
     assert (command.mid, command.forwarding) == ("0", False)
 
 

@@ -86,10 +86,10 @@ def refused(text: str, *sources: NegotiatedMedia) -> str:
 OPUS, VP8 = published("0", Codec.OPUS), published("1", Codec.VP8)
 
 
-def test_the_sinks_carry_the_players_numbers_and_the_streams_mids() -> None:
-    audio, video = plan(offer(AUDIO, VIDEO), OPUS, VP8).sinks
-    assert (audio.mid, audio.source_mid, audio.payload_type) == ("a", "0", 109)
-    assert (video.mid, video.source_mid, video.payload_type) == ("v", "1", 120)
+def test_the_down_tracks_carry_the_players_numbers_and_the_streams_mids() -> None:
+    audio, video = plan(offer(AUDIO, VIDEO), OPUS, VP8).down_tracks
+    assert (audio.mid, audio.up_track_mid, audio.payload_type) == ("a", "0", 109)
+    assert (video.mid, video.up_track_mid, video.payload_type) == ("v", "1", 120)
     assert (video.rtx_payload_type, video.rtx_ssrc is not None) == (121, True)
     assert audio.extensions == {Extension.MID: 5}
     assert len({audio.ssrc, video.ssrc, video.rtx_ssrc}) == 3
@@ -132,7 +132,7 @@ GSTREAMER = (
     ],
 )
 def test_a_player_that_names_no_profile_takes_what_there_is(source, payload_type) -> None:
-    audio, video = plan(GSTREAMER, published("0", Codec.OPUS), source).sinks
+    audio, video = plan(GSTREAMER, published("0", Codec.OPUS), source).down_tracks
     assert (audio.payload_type, video.payload_type) == (96, payload_type)
 
 
@@ -145,8 +145,8 @@ def test_a_player_that_insists_on_being_the_dtls_server_is_answered_as_its_clien
 
 def test_h264_is_matched_by_profile() -> None:
     source = published("1", Codec.H264, profile_level_id="42e034", packetization_mode="1")
-    (sink,) = plan(offer(AUDIO, VIDEO), source).sinks
-    assert sink.payload_type == 98
+    (down_track,) = plan(offer(AUDIO, VIDEO), source).down_tracks
+    assert down_track.payload_type == 98
     other = published("1", Codec.H264, profile_level_id="4d001f", packetization_mode="1")
     assert refused(offer(AUDIO, VIDEO), other) == "codec_unsupported"
 

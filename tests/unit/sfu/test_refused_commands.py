@@ -47,7 +47,7 @@ class Call:
             [(repr(one.dump()), repr(vars(one._slots))) for one in members],
             [repr(one._offers.outstanding) for one in members],
             [(way.handle, repr(way.remote), repr(way.local)) for way in ways],
-            [repr((s.wish, s.held_back, s.sinks)) for s in self.ben._subscriptions.values()],
+            [repr((s.wish, s.held_back, s.down_tracks)) for s in self.ben._subscriptions.values()],
             [repr(stream.kids) for stream in self.ann._published.values()],
             sorted(self.router.transports),
         )
@@ -91,7 +91,7 @@ async def test_a_refused_answer_leaves_the_downlink_as_it_was(call):
         assert call.state() == before
     assert {"setup_invalid", "sdp_invalid"} <= codes
     call.ben.answer_downlink(2, call.answer())
-    assert all(len(one.sinks) == 2 for one in call.ben._subscriptions.values())
+    assert all(len(one.down_tracks) == 2 for one in call.ben._subscriptions.values())
 
 
 BAD_OFFERS = {
@@ -171,7 +171,7 @@ NOT_TAKEN = {
     "restart": (core_api.RestartIce, lambda c: c.ann.restart_uplink(c.up.offer())),
     "layers": (core_api.SetLayerWish, lambda c: c.ben.set_layer_wish("su", LayerWish())),
     "forwarding": (
-        core_api.SetSinkForwarding,
+        core_api.SetDownTrackForwarding,
         lambda c: c.ben.set_subscriber_forwarding("su", MediaKind.AUDIO, False),
     ),
 }

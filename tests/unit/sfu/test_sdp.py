@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfu.core_api import Codec, Extension, MediaKind
-from sfu.rtp_parameters import StreamFormat, source_parameters, stream_format
+from sfu.rtp_parameters import StreamFormat, stream_format, up_track_parameters
 from sfu.sdp.build import LocalTransport, Origin
 from sfu.sdp.errors import SdpError
 from sfu.sdp.negotiate import (
@@ -352,14 +352,14 @@ def test_a_damaged_offer_is_answered_or_refused_with_a_code(name, damages):
 # --- what the core is told ------------------------------------------------------------------
 
 
-def test_a_source_carries_what_was_negotiated():
+def test_an_up_track_carries_what_was_negotiated():
     _, live = negotiate(OFFERS[CHROMIUM_SIMULCAST])
-    source = source_parameters(live["1"], (b"12345678",))
-    assert (source.mid, source.codec, source.payload_type) == ("1", Codec.VP8, 96)
-    assert (source.rtx_payload_type, source.clock_rate_hz, source.nack) == (97, 90_000, True)
-    assert source.extensions[Extension.MID] == 4
-    assert source.declared_kids == (b"12345678",)
-    audio = source_parameters(live["0"], ())
+    up_track = up_track_parameters(live["1"], (b"12345678",))
+    assert (up_track.mid, up_track.codec, up_track.payload_type) == ("1", Codec.VP8, 96)
+    assert (up_track.rtx_payload_type, up_track.clock_rate_hz, up_track.nack) == (97, 90_000, True)
+    assert up_track.extensions[Extension.MID] == 4
+    assert up_track.declared_kids == (b"12345678",)
+    audio = up_track_parameters(live["0"], ())
     assert (audio.rtx_payload_type, audio.clock_rate_hz, audio.nack) == (None, 48_000, False)
 
 
@@ -424,7 +424,7 @@ def test_a_downlink_offer_is_read_by_another_parser():
     assert len({c.payloadType for m in offer.media for c in m.rtp.codecs}) == 3
 
 
-def test_an_answer_gives_sinks_with_the_extensions_both_sides_have():
+def test_an_answer_gives_down_tracks_with_the_extensions_both_sides_have():
     slots = new_slots()
     slots.take("u1", "st1", AUDIO)
     slots.take("u1", "st1", VIDEO)
@@ -433,9 +433,9 @@ def test_an_answer_gives_sinks_with_the_extensions_both_sides_have():
     )
     applied = apply_answer(slots, 1, text)
     assert applied.remote.fingerprints == (Fingerprint("sha-256", b"\xab" * 32),)
-    assert applied.sinks["0"].extensions == {Extension.MID, Extension.AUDIO_LEVEL}
-    assert applied.sinks["1"].extensions == {Extension.MID}
-    assert applied.sinks["1"].rtx_payload_type is not None
+    assert applied.down_tracks["0"].extensions == {Extension.MID, Extension.AUDIO_LEVEL}
+    assert applied.down_tracks["1"].extensions == {Extension.MID}
+    assert applied.down_tracks["1"].rtx_payload_type is not None
 
 
 def test_a_slot_is_used_again_with_its_mid_and_ssrc_so_churn_does_not_grow_the_offer():
@@ -445,7 +445,7 @@ def test_a_slot_is_used_again_with_its_mid_and_ssrc_so_churn_does_not_grow_the_o
         who = f"u{turn}"
         seen.add((slots.take(who, "st", AUDIO).ssrc, slots.take(who, "st", VIDEO).ssrc))
         offer = slots.offer(turn, LOCAL, Origin(1, turn))
-        assert set(apply_answer(slots, turn, answer_of(offer)).sinks) == {"0", "1"}
+        assert set(apply_answer(slots, turn, answer_of(offer)).down_tracks) == {"0", "1"}
         slots.release(who)
     assert len(seen) == 1
     assert len(slots) == 2
@@ -458,7 +458,7 @@ def test_a_released_slot_is_offered_inactive_without_a_stream():
     offer = slots.offer(1, LOCAL, ORIGIN)
     assert "a=inactive" in offer
     assert "st1" not in offer
-    assert apply_answer(slots, 1, answer_of(offer)).sinks == {}
+    assert apply_answer(slots, 1, answer_of(offer)).down_tracks == {}
 
 
 def test_a_slot_taken_after_the_offer_is_not_in_its_answer():
@@ -467,8 +467,10 @@ def test_a_slot_taken_after_the_offer_is_not_in_its_answer():
     answer = answer_of(slots.offer(1, LOCAL, ORIGIN))
     slots.release("u1")
     slots.take("u2", "st2", VIDEO)
-    assert apply_answer(slots, 1, answer).sinks == {}
-    assert set(apply_answer(slots, 2, answer_of(slots.offer(2, LOCAL, ORIGIN))).sinks) == {"0"}
+    assert apply_answer(slots, 1, answer).down_tracks == {}
+    assert set(apply_answer(slots, 2, answer_of(slots.offer(2, LOCAL, ORIGIN))).down_tracks) == {
+        "0"
+    }
 
 
 def test_a_rejected_m_line_stays_rejected_and_the_others_work():
@@ -476,7 +478,7 @@ def test_a_rejected_m_line_stays_rejected_and_the_others_work():
     slots.take("u1", "st1", AUDIO)
     slots.take("u1", "st1", VIDEO)
     answer = answer_of(slots.offer(1, LOCAL, ORIGIN), reject={"1"})
-    assert set(apply_answer(slots, 1, answer).sinks) == {"0"}
+    assert set(apply_answer(slots, 1, answer).down_tracks) == {"0"}
     slots.release("u1")
     assert slots.take("u2", "st2", VIDEO).mid == "2"
     offer = parse(slots.offer(2, LOCAL, ORIGIN))

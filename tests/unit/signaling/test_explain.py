@@ -8,11 +8,11 @@ import pytest
 from sfu.core_api import (
     Direction,
     DownlinkSnapshot,
+    DownTrackSnapshot,
     ForwardingSnapshot,
     MediaKind,
     NotSent,
     PayloadAccess,
-    SinkSnapshot,
     Snapshot,
     TransportSnapshot,
     VideoSupply,
@@ -20,11 +20,11 @@ from sfu.core_api import (
 from sfu.ids import StreamId, SubscriberId
 from sfu.media_plane import ClientDump, SessionDump, SubscriptionDump, TransportDump
 from sfu.media_view import (
+    DownTrackView,
     EncodingView,
     MediaView,
-    SinkView,
-    SourceView,
     SubscriberView,
+    UpTrackView,
     read_media,
 )
 from signaling.domain.commands import RestMuteStream, UnsealedDropped
@@ -51,44 +51,46 @@ class Scene:
         self.room.publish("ann", "cam", has_audio=True, has_video=True)
         self.room.subscribe("ben", "cam", "sub")
         self.encodings = [LOW, HIGH]
-        self.video = SinkView(VIDEO, encoding=1, packets=50, bytes=50_000)
-        self.audio = SinkView(AUDIO, encoding=0, packets=50, bytes=5_000)
+        self.video = DownTrackView(VIDEO, encoding=1, packets=50, bytes=50_000)
+        self.audio = DownTrackView(AUDIO, encoding=0, packets=50, bytes=5_000)
         self.connected = True
         self.estimate_bps = None
         self.narrow = False
         self.unheard_ms = 0
-        self.source_grows = True
+        self.up_track_grows = True
         self.asleep: set[str] = set()
-        self.has_source = True
+        self.has_up_track = True
         self.not_sent_before = 0
 
     def view(self, step: int) -> MediaView:
         """The first (0) or the second (1) reading."""
-        more = step if self.source_grows else 0
+        more = step if self.up_track_grows else 0
         encodings = tuple(
             replace(one, packets=one.packets + (0 if one.rid in self.asleep else 30 * more))
             for one in self.encodings
         )
-        sources = {
-            AUDIO: SourceView(AUDIO, "opus", True, 10 + more, (EncodingView(packets=10 + more),)),
-            VIDEO: SourceView(VIDEO, "vp8", True, 10 + more, encodings),
+        up_tracks = {
+            AUDIO: UpTrackView(AUDIO, "opus", True, 10 + more, (EncodingView(packets=10 + more),)),
+            VIDEO: UpTrackView(VIDEO, "vp8", True, 10 + more, encodings),
         }
-        sinks = {
+        down_tracks = {
             kind: replace(
-                sink,
-                packets=sink.packets * (1 + step) if self.source_grows else sink.packets,
-                bytes=sink.bytes * (1 + step),
+                down_track,
+                packets=down_track.packets * (1 + step)
+                if self.up_track_grows
+                else down_track.packets,
+                bytes=down_track.bytes * (1 + step),
                 not_sent={
                     reason: self.not_sent_before or step * count
-                    for reason, count in sink.not_sent.items()
+                    for reason, count in down_track.not_sent.items()
                 },
             )
-            for kind, sink in ((AUDIO, self.audio), (VIDEO, self.video))
+            for kind, down_track in ((AUDIO, self.audio), (VIDEO, self.video))
         }
         subscriber = SubscriberView(
-            self.connected, sinks, self.estimate_bps, self.narrow, self.unheard_ms
+            self.connected, down_tracks, self.estimate_bps, self.narrow, self.unheard_ms
         )
-        return MediaView({CAM: sources} if self.has_source else {}, {SUB: subscriber})
+        return MediaView({CAM: up_tracks} if self.has_up_track else {}, {SUB: subscriber})
 
     def explain(self):
         return explain(
@@ -131,7 +133,7 @@ def test_a_downlink_that_is_not_up_comes_first():
 
 def test_an_uplink_that_is_not_up_is_told_for_every_subscriber():
     scene = Scene()
-    scene.has_source = False
+    scene.has_up_track = False
     assert scene.codes() == [Code.PUBLISHER_NOT_CONNECTED]
 
 
@@ -139,13 +141,13 @@ def test_of_a_relayed_session_the_server_knows_nothing():
     scene = Scene(e2ee=False)
     options = replace(scene.room.state.record.options, media_mode=MediaMode.RELAYED)
     scene.room.state.record = replace(scene.room.state.record, options=options)
-    scene.has_source, scene.connected = False, False
+    scene.has_up_track, scene.connected = False, False
     assert scene.codes() == [Code.RELAYED]
 
 
 def test_a_publisher_that_sends_nothing_is_told_from_one_that_is_muted():
     scene = Scene()
-    scene.source_grows = False
+    scene.up_track_grows = False
     assert scene.codes() == [Code.PUBLISHER_SILENT]
     update = m.UpdateStream(id=1, stream_id="cam", has_video=False)
     scene.room.ask("ann", update)
@@ -154,7 +156,7 @@ def test_a_publisher_that_sends_nothing_is_told_from_one_that_is_muted():
 
 def test_a_video_that_is_not_sent_because_nobody_watches_is_no_fault_of_its_publisher():
     scene = Scene()
-    scene.source_grows = False
+    scene.up_track_grows = False
     scene.encodings = [replace(one, wanted=False) for one in scene.encodings]
     scene.room.ask("ben", m.UpdateSubscriber(id=1, subscriber_id="sub", video=False))
     assert scene.codes() == [Code.NOT_WANTED]
@@ -207,22 +209,22 @@ def test_frames_in_clear_are_told_while_they_come():
 
 def test_a_voice_left_out_for_louder_ones_is_told():
     scene = Scene()
-    scene.audio = SinkView(AUDIO, waiting="quiet_voice")
+    scene.audio = DownTrackView(AUDIO, waiting="quiet_voice")
     assert scene.codes(AUDIO) == [Code.QUIET_VOICE]
 
 
 def test_video_that_waits_for_a_key_frame_is_told_from_what_else_withholds_it():
     scene = Scene()
-    scene.video = SinkView(VIDEO, waiting="awaiting_key_frame")
+    scene.video = DownTrackView(VIDEO, waiting="awaiting_key_frame")
     assert scene.codes() == [Code.NO_KEY_FRAME]
-    scene.video = SinkView(VIDEO, waiting="paced_out")
+    scene.video = DownTrackView(VIDEO, waiting="paced_out")
     (reason,) = scene.received().reasons
     assert (reason.code, reason.detail) == (Code.WITHHELD, "paced_out")
 
 
 def test_video_that_the_link_has_no_room_for_is_told_so():
     scene = Scene()
-    scene.video = SinkView(VIDEO, waiting="bandwidth")
+    scene.video = DownTrackView(VIDEO, waiting="bandwidth")
     assert scene.codes() == [Code.BANDWIDTH]
 
 
@@ -381,19 +383,19 @@ def test_while_some_leave_the_reason_is_a_limit_and_a_few_are_not_worth_a_word()
 
 
 def test_the_rows_of_a_peer_belong_to_the_streams_that_they_name():
-    def sink(kind: MediaKind, ssrc: int) -> SinkSnapshot:
-        return SinkSnapshot(
+    def down_track(kind: MediaKind, ssrc: int) -> DownTrackSnapshot:
+        return DownTrackSnapshot(
             *(5, 1, 4, "0", ssrc, kind, True, None, (0, 0), None, False, VideoSupply.ENOUGH),
             *(None, 9, 9, 0, 0, None),
         )
 
     rows = (NotSent(1, "send_too_large", 3), NotSent(2, "send_failed", 4))
     peer = TransportSnapshot(4, Direction.DOWNLINK, None, None, None, 10_000, True, None, rows)
-    sinks = (sink(AUDIO, 2), sink(VIDEO, 1))
-    forwarding = ForwardingSnapshot(PayloadAccess.OPAQUE, (), sinks, None, (), {})
+    down_tracks = (down_track(AUDIO, 2), down_track(VIDEO, 1))
+    forwarding = ForwardingSnapshot(PayloadAccess.OPAQUE, (), down_tracks, None, (), {})
     client = ClientDump(subscriptions={SUB: SubscriptionDump(CAM, 5, ("0",), True)})
     dump = SessionDump("s", connections={"ben": client}, core=Snapshot(1, (peer,), forwarding))
-    seen = read_media(dump).subscribers[SUB].sinks
+    seen = read_media(dump).subscribers[SUB].down_tracks
     assert {kind: dict(view.not_sent) for kind, view in seen.items()} == {
         AUDIO: {"send_failed": 4},
         VIDEO: {"send_too_large": 3},

@@ -6,7 +6,7 @@ use crate::layers::Layer;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Claim {
     /// Whose: not looked at here.
-    pub(crate) sink: usize,
+    pub(crate) down_track: usize,
     /// Bitrates of the layers that may be given, from the smallest on.
     pub(crate) layers: Vec<f64>,
     /// Which layers these are: not looked at here.
@@ -52,7 +52,7 @@ pub(crate) fn divide(budget_bps: f64, claims: &mut [Claim], readiness: Readiness
     // Those who have a picture keep it before others get one; larger ones first.
     claims.sort_by_key(|claim| {
         let paused = claim.current.is_none() && !readiness.keep_all;
-        (paused, std::cmp::Reverse(claim.weight), claim.sink)
+        (paused, std::cmp::Reverse(claim.weight), claim.down_track)
     });
     let mut spent = 0.0;
     for claim in claims.iter_mut() {
@@ -101,9 +101,9 @@ mod tests {
         hold: false,
     };
 
-    fn claim(sink: usize, current: Option<usize>) -> Claim {
+    fn claim(down_track: usize, current: Option<usize>) -> Claim {
         Claim {
-            sink,
+            down_track,
             layers: vec![150e3, 500e3, 2e6],
             steps: Vec::new(),
             current,
@@ -114,13 +114,17 @@ mod tests {
 
     fn granted(budget: f64, mut claims: Vec<Claim>, readiness: Readiness) -> Vec<Option<usize>> {
         divide(budget, &mut claims, readiness);
-        claims.sort_by_key(|claim| claim.sink);
+        claims.sort_by_key(|claim| claim.down_track);
         claims.iter().map(|claim| claim.granted).collect()
     }
 
     #[test]
     fn everyone_gets_a_picture_before_anyone_gets_a_better_one() {
-        let three = || (0..3).map(|sink| claim(sink, Some(0))).collect::<Vec<_>>();
+        let three = || {
+            (0..3)
+                .map(|down_track| claim(down_track, Some(0)))
+                .collect::<Vec<_>>()
+        };
         assert_eq!(granted(600e3, three(), STEADY), [Some(0); 3]);
         assert_eq!(granted(1e6, three(), STEADY), [Some(1), Some(0), Some(0)]);
         assert_eq!(granted(1.8e6, three(), STEADY), [Some(1); 3]);
@@ -168,7 +172,9 @@ mod tests {
     fn no_division_costs_more_than_there_is() {
         for budget in (0..400).map(|step| f64::from(step) * 10e3) {
             for current in [None, Some(0), Some(1), Some(2)] {
-                let mut claims: Vec<_> = (0..4).map(|sink| claim(sink, current)).collect();
+                let mut claims: Vec<_> = (0..4)
+                    .map(|down_track| claim(down_track, current))
+                    .collect();
                 assert!(divide(budget, &mut claims, STEADY) <= budget * 1.25);
             }
         }

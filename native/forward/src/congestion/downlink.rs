@@ -17,9 +17,11 @@ pub(crate) const TICK: Duration = Duration::from_millis(100);
 /// this long has not got it.
 const FEEDBACK_PATIENCE: Duration = Duration::from_secs(2);
 /// Video is sent a little faster than the estimate, so that a frame is out before the next one.
-/// libwebrtc's 2.5 would make each key frame of a source that fills its share a sign of congestion.
+/// libwebrtc's 2.5 would make each key frame of an up track that fills its share a sign of
+/// congestion.
 const PACE: f64 = 1.3;
-/// Where no limit has shown a key frame, five times a frame, is out before the picture stands still.
+/// Where no limit has shown a key frame, five times a frame, is out before the picture stands
+/// still.
 const PACE_OF_AN_AMPLE_PATH: f64 = 2.5;
 /// Where so much is lost, sound is sent twice, and of pictures what was asked for.
 const LOSSY: f64 = 0.05;
@@ -75,8 +77,8 @@ pub(crate) struct Downlink {
     lingers: bool,
     /// Its router knows that it has a time of its own.
     pub(crate) listed: bool,
-    /// Keys of the sinks that send over it.
-    pub(crate) sinks: Vec<usize>,
+    /// Keys of the down tracks that send over it.
+    pub(crate) down_tracks: Vec<usize>,
     next_release: Option<Instant>,
     pub(crate) wanted_bps: f64,
     pub(crate) granted_bps: f64,
@@ -96,7 +98,7 @@ impl Downlink {
             busy: false,
             lingers: false,
             listed: false,
-            sinks: Vec::new(),
+            down_tracks: Vec::new(),
             next_release: None,
             wanted_bps: 0.0,
             granted_bps: 0.0,

@@ -147,7 +147,7 @@ impl Run {
     }
 }
 
-/// VP8 pictures that a sink does not get: receivers count them, so their ids close up.
+/// VP8 pictures that a down track does not get: receivers count them, so their ids close up.
 #[derive(Clone, Debug, Default)]
 struct Pictures {
     newest: Option<FullSequence>,

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::SessionRouter;
 use crate::congestion::allocator::{Claim, Readiness, divide};
+use crate::down_track::DownTrack;
 use crate::drop_reason::DropReason;
 use crate::encoding_layers::EncodingLayers;
 use crate::layer_filter::Level;
@@ -11,8 +12,7 @@ use crate::layer_selector::{EncodingView, allows, rank};
 use crate::layers::{Allocation, Layer};
 use crate::outbox::{ForwardEvent, Outbox, VideoSupply};
 use crate::parameters::{LayerWish, MediaKind, TransportHandle};
-use crate::sink::Sink;
-use crate::source::{Encoding, Source};
+use crate::up_track::{Encoding, UpTrack};
 
 /// After a sign of congestion nothing is given more for this long.
 const HOLD: Duration = Duration::from_secs(1);
@@ -56,22 +56,22 @@ impl SessionRouter {
     fn release(&mut self, now: Instant, key: usize, out: &mut impl Outbox) {
         let downlink = &mut self.downlinks[key];
         while let Some(queued) = downlink.pacer.pop(now) {
-            let sink = self
-                .sink_ssrcs
+            let down_track = self
+                .down_track_ssrcs
                 .get(&(downlink.transport, queued.ssrc))
-                .and_then(|&sink| self.sinks.get_mut(sink))
-                .filter(|sink| sink.subscriber == queued.subscriber);
-            let Some(sink) = sink else {
+                .and_then(|&down_track| self.down_tracks.get_mut(down_track))
+                .filter(|down_track| down_track.subscriber == queued.subscriber);
+            let Some(down_track) = down_track else {
                 // What an ended subscription left behind.
                 self.counters.drop_packet(DropReason::NoSubscriber);
                 continue;
             };
-            let source = &self.sources[sink.source];
-            match sink.release(now, queued, source, downlink, out) {
+            let up_track = &self.up_tracks[down_track.up_track];
+            match down_track.release(now, queued, up_track, downlink, out) {
                 Ok(()) => self.counters.rtp_forwarded += 1,
                 Err(reason) => self.counters.drop_packet(reason),
             }
-            sink.settle(&mut self.counters);
+            down_track.settle(&mut self.counters);
         }
         if downlink.pacer.queued() > 0 {
             downlink.wake_for_queue(now);
@@ -83,15 +83,17 @@ impl SessionRouter {
         let Some(wanted) = downlink.prober.poll_burst(now) else {
             return;
         };
-        let sinks = downlink.sinks.iter().copied();
-        let Some(sink) = { sinks }.find(|&sink| self.sinks[sink].can_probe()) else {
+        let down_tracks = downlink.down_tracks.iter().copied();
+        let Some(down_track) =
+            { down_tracks }.find(|&down_track| self.down_tracks[down_track].can_probe())
+        else {
             downlink.prober.abandon(now);
             return;
         };
-        let sink = &mut self.sinks[sink];
+        let down_track = &mut self.down_tracks[down_track];
         let mut bytes = 0;
         while (bytes as f64) < wanted {
-            let sent = sink.send_padding(now, downlink, out);
+            let sent = down_track.send_padding(now, downlink, out);
             if sent == 0 {
                 break;
             }
@@ -99,72 +101,74 @@ impl SessionRouter {
         }
     }
 
-    /// Gives new sinks, and others that have not begun, what the path has room for, and wants the
-    /// key frames that they begin with. What else there is, paused video too, changes with the
+    /// Gives new down tracks, and others that have not begun, what the path has room for, and wants
+    /// the key frames that they begin with. What else there is, paused video too, changes with the
     /// next division.
     pub(super) fn begin(&mut self, now: Instant, key: usize, new: &[usize]) {
         if let Some((claims, _)) = self.claims(now, key) {
             // A probe may have begun: nothing is on its way yet that it could disturb.
             self.downlinks.note(now, key);
             for claim in &claims {
-                let sink = &mut self.sinks[claim.sink];
-                let waits = sink.current.is_none() && sink.allocation != Allocation::Paused;
+                let down_track = &mut self.down_tracks[claim.down_track];
+                let waits =
+                    down_track.current.is_none() && down_track.allocation != Allocation::Paused;
                 let granted = claim.steps.get(claim.granted.unwrap_or_default());
                 if let (true, Some(&layer)) = (waits, granted) {
-                    sink.set_allocation(Some(layer));
+                    down_track.set_allocation(Some(layer));
                 }
             }
         }
         for &index in new {
-            let sink = &self.sinks[index];
-            let source = &mut self.sources[sink.source];
-            let target = sink.target(now, source);
-            source.want_key_frame(target);
+            let down_track = &self.down_tracks[index];
+            let up_track = &mut self.up_tracks[down_track.up_track];
+            let target = down_track.target(now, up_track);
+            up_track.want_key_frame(target);
         }
     }
 
-    /// Gives the sinks of a video of which more can be had now what their paths have room for.
+    /// Gives the down tracks of a video of which more can be had now what their paths have room
+    /// for.
     pub(super) fn begin_what_woke(&mut self, now: Instant, key: usize) {
-        let Some(source) = self.sources.get_mut(key) else {
+        let Some(up_track) = self.up_tracks.get_mut(key) else {
             return;
         };
-        let woke = source.encodings.iter().any(|encoding| encoding.woke);
-        if !woke || source.parameters.kind != MediaKind::Video {
+        let woke = up_track.encodings.iter().any(|encoding| encoding.woke);
+        if !woke || up_track.parameters.kind != MediaKind::Video {
             return;
         }
-        for encoding in &mut source.encodings {
+        for encoding in &mut up_track.encodings {
             encoding.woke = false;
         }
-        let sinks = source.sinks.clone();
-        for sink in sinks {
-            let sink = &self.sinks[sink];
-            if sink.current.is_none() && sink.forwarding {
-                self.begin(now, sink.downlink, &[]);
+        let down_tracks = up_track.down_tracks.clone();
+        for down_track in down_tracks {
+            let down_track = &self.down_tracks[down_track];
+            if down_track.current.is_none() && down_track.forwarding {
+                self.begin(now, down_track.downlink, &[]);
             }
         }
     }
 
-    /// Divides a downlink's estimate among its sinks and tells of what changed.
+    /// Divides a downlink's estimate among its down tracks and tells of what changed.
     fn divide(&mut self, now: Instant, key: usize, out: &mut impl Outbox) {
         let Some((claims, share)) = self.claims(now, key) else {
             return;
         };
         for claim in &claims {
-            let sink = &mut self.sinks[claim.sink];
-            if let Some(supply) = apply(now, sink, claim, share) {
-                let subscriber = sink.subscriber;
+            let down_track = &mut self.down_tracks[claim.down_track];
+            if let Some(supply) = apply(now, down_track, claim, share) {
+                let subscriber = down_track.subscriber;
                 out.event(ForwardEvent::VideoSupplyChanged { subscriber, supply });
             }
             let downlink = &mut self.downlinks[key];
             let stands = downlink.estimator.queueing() >= STANDING;
-            if stands && leaves_for_less(sink, claim) {
+            if stands && leaves_for_less(down_track, claim) {
                 // What it goes on with would only be put behind what waits there already.
-                sink.withdraw(downlink);
-                sink.restart();
-            } else if sink.allocation == Allocation::Paused {
-                sink.withdraw(downlink);
+                down_track.withdraw(downlink);
+                down_track.restart();
+            } else if down_track.allocation == Allocation::Paused {
+                down_track.withdraw(downlink);
             }
-            sink.settle(&mut self.counters);
+            down_track.settle(&mut self.counters);
         }
     }
 
@@ -173,21 +177,21 @@ impl SessionRouter {
         let downlink = &mut self.downlinks[key];
         let (mut audio_bps, mut wanted_bps) = (0.0, 0.0);
         let mut claims = Vec::new();
-        for &index in &downlink.sinks {
-            let sink = &self.sinks[index];
-            let source = &self.sources[sink.source];
-            if !sink.forwarding || !source.forwarding {
+        for &index in &downlink.down_tracks {
+            let down_track = &self.down_tracks[index];
+            let up_track = &self.up_tracks[down_track.up_track];
+            if !down_track.forwarding || !up_track.forwarding {
                 continue;
             }
-            if source.quiet {
+            if up_track.quiet {
                 continue;
             }
-            if sink.kind == MediaKind::Audio {
-                let bitrates = source.encodings.iter().map(|s| s.view().bitrate_bps);
+            if down_track.kind == MediaKind::Audio {
+                let bitrates = up_track.encodings.iter().map(|s| s.view().bitrate_bps);
                 audio_bps += bitrates.sum::<f64>();
                 continue;
             }
-            let claim = claim_of(now, index, sink, source);
+            let claim = claim_of(now, index, down_track, up_track);
             let room = if claim.current.is_some() {
                 WANTED
             } else {
@@ -207,7 +211,7 @@ impl SessionRouter {
                 claim.keep_to(
                     claim
                         .current
-                        .filter(|_| self.sinks[claim.sink].current.is_some()),
+                        .filter(|_| self.down_tracks[claim.down_track].current.is_some()),
                 );
             }
         }
@@ -238,19 +242,19 @@ struct Share {
     limited: bool,
 }
 
-fn claim_of(now: Instant, index: usize, sink: &Sink, source: &Source) -> Claim {
-    let steps: Vec<(Layer, f64)> = steps_of(now, sink, source);
+fn claim_of(now: Instant, index: usize, down_track: &DownTrack, up_track: &UpTrack) -> Claim {
+    let steps: Vec<(Layer, f64)> = steps_of(now, down_track, up_track);
     let held = |encoding: usize| {
         let of_it = |&(layer, _): &(Layer, f64)| usize::from(layer.encoding) == encoding;
         steps.iter().rposition(of_it)
     };
     Claim {
-        sink: index,
+        down_track: index,
         layers: steps.iter().map(|&(_, bps)| bps.max(LEAST_BPS)).collect(),
-        current: match sink.allocation {
+        current: match down_track.allocation {
             Allocation::Paused => None,
             // It has not begun: nothing is lost if it begins with less.
-            Allocation::UpTo(_) if sink.current.is_none() => Some(0),
+            Allocation::UpTo(_) if down_track.current.is_none() => Some(0),
             Allocation::UpTo(layer) => {
                 let same = steps.iter().position(|&(step, _)| step == layer);
                 Some(
@@ -258,23 +262,25 @@ fn claim_of(now: Instant, index: usize, sink: &Sink, source: &Source) -> Claim {
                         .unwrap_or_default(),
                 )
             }
-            Allocation::Unlimited => Some(sink.current.and_then(held).unwrap_or_default()),
+            Allocation::Unlimited => Some(down_track.current.and_then(held).unwrap_or_default()),
         },
         steps: steps.into_iter().map(|(layer, _)| layer).collect(),
-        weight: pixels(sink.wish),
+        weight: pixels(down_track.wish),
         granted: None,
     }
 }
 
-/// What a sink may be given, from the least on, with its cost. The smallest encoding comes in all
-/// its layers: fewer pictures are better than none. Of the others, whose layers below are another
-/// encoding, size counts before smoothness.
-fn steps_of(now: Instant, sink: &Sink, source: &Source) -> Vec<(Layer, f64)> {
+/// What a down track may be given, from the least on, with its cost. The smallest encoding comes in
+/// all its layers: fewer pictures are better than none. Of the others, whose layers below are
+/// another encoding, size counts before smoothness.
+fn steps_of(now: Instant, down_track: &DownTrack, up_track: &UpTrack) -> Vec<(Layer, f64)> {
     let views = || {
-        let views = source.encodings.iter().map(Encoding::view);
+        let views = up_track.encodings.iter().map(Encoding::view);
         (0_u8..).zip(views).filter(|(_, view)| view.is_live(now))
     };
-    let mut live: Vec<_> = views().filter(|(_, v)| allows(sink.wish, *v)).collect();
+    let mut live: Vec<_> = views()
+        .filter(|(_, v)| allows(down_track.wish, *v))
+        .collect();
     if live.is_empty() {
         live.extend(views().min_by_key(|&(_, view)| rank(view)));
     }
@@ -282,11 +288,11 @@ fn steps_of(now: Instant, sink: &Sink, source: &Source) -> Vec<(Layer, f64)> {
     let mut steps = Vec::with_capacity(live.len());
     for (place, (encoding, view)) in live.into_iter().enumerate() {
         if place == 0 {
-            let layers = &source.encodings[usize::from(encoding)].layers;
+            let layers = &up_track.encodings[usize::from(encoding)].layers;
             steps.extend(lower_steps(
                 layers,
                 encoding,
-                layers.wished(sink.wish, view.size),
+                layers.wished(down_track.wish, view.size),
             ));
         }
         steps.push((Layer::whole(encoding), expected_bps(view)));
@@ -303,7 +309,8 @@ fn expected_bps(view: EncodingView) -> f64 {
     f64::from(pixels) * BPS_OF_A_PIXEL
 }
 
-/// The parts of an encoding that cost less than what a sink wishes of it: smoother before larger.
+/// The parts of an encoding that cost less than what a down track wishes of it: smoother before
+/// larger.
 fn lower_steps(
     layers: &EncodingLayers,
     encoding: u8,
@@ -330,46 +337,51 @@ fn pixels(wish: LayerWish) -> u32 {
     }
 }
 
-/// Whether a sink is on an encoding of which all is more than it was granted.
-fn leaves_for_less(sink: &Sink, claim: &Claim) -> bool {
-    let least = sink.current.and_then(|current| {
+/// Whether a down track is on an encoding of which all is more than it was granted.
+fn leaves_for_less(down_track: &DownTrack, claim: &Claim) -> bool {
+    let least = down_track.current.and_then(|current| {
         let of_it = |step: &Layer| usize::from(step.encoding) == current;
         claim.steps.iter().position(of_it)
     });
     least.is_some_and(|least| claim.granted.is_some_and(|granted| granted < least))
 }
 
-/// Gives a sink what it was granted; its new supply, if that changed.
-fn apply(now: Instant, sink: &mut Sink, claim: &Claim, share: Share) -> Option<VideoSupply> {
+/// Gives a down track what it was granted; its new supply, if that changed.
+fn apply(
+    now: Instant,
+    down_track: &mut DownTrack,
+    claim: &Claim,
+    share: Share,
+) -> Option<VideoSupply> {
     if claim.layers.is_empty() {
         return None;
     }
     let granted = claim.granted.and_then(|step| claim.steps.get(step));
     match granted {
         Some(&layer) => {
-            sink.starved = None;
-            sink.set_allocation(Some(layer));
+            down_track.starved = None;
+            down_track.set_allocation(Some(layer));
         }
-        None if sink.allocation != Allocation::Paused => {
-            let since = *sink.starved.get_or_insert(now);
+        None if down_track.allocation != Allocation::Paused => {
+            let since = *down_track.starved.get_or_insert(now);
             if now.saturating_duration_since(since) >= STARVED {
-                sink.set_allocation(None);
+                down_track.set_allocation(None);
             } else {
-                sink.set_allocation(Some(claim.steps[0]));
+                down_track.set_allocation(Some(claim.steps[0]));
             }
         }
         None => {}
     }
     let lifted = share.spent_bps * LIFTED <= share.budget_bps;
     let scarce = share.limited && claim.granted == Some(0) && share.spent_bps > share.budget_bps;
-    let supply = match sink.allocation {
+    let supply = match down_track.allocation {
         Allocation::Paused => VideoSupply::Paused,
-        _ if sink.starved.is_some() || scarce => VideoSupply::Scarce,
-        _ if sink.supply == VideoSupply::Scarce && !lifted && claim.granted == Some(0) => {
+        _ if down_track.starved.is_some() || scarce => VideoSupply::Scarce,
+        _ if down_track.supply == VideoSupply::Scarce && !lifted && claim.granted == Some(0) => {
             VideoSupply::Scarce
         }
         _ => VideoSupply::Enough,
     };
-    let changed = std::mem::replace(&mut sink.supply, supply) != supply;
+    let changed = std::mem::replace(&mut down_track.supply, supply) != supply;
     changed.then_some(supply)
 }

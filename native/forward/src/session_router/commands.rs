@@ -3,34 +3,34 @@
 use std::time::Instant;
 
 use super::{ForwardError, Route, SessionRouter};
+use crate::down_track::{DownTrack, DownTrackPlace};
 use crate::drop_reason::DropReason;
 use crate::layers::{Layer, LayerView};
 use crate::parameters::{
-    Kid, LayerWish, MediaKind, PublisherHandle, SinkParameters, SourceParameters, SubscriberHandle,
-    TransportHandle,
+    DownTrackParameters, Kid, LayerWish, MediaKind, PublisherHandle, SubscriberHandle,
+    TransportHandle, UpTrackParameters,
 };
 use crate::reports::REPORT_INTERVAL;
-use crate::sink::{Sink, SinkPlace};
-use crate::source::Source;
+use crate::up_track::UpTrack;
 
 impl SessionRouter {
-    /// Adds a publisher's sources; all or none.
+    /// Adds a publisher's up tracks; all or none.
     pub fn publish(
         &mut self,
         now: Instant,
         publisher: PublisherHandle,
         transport: TransportHandle,
-        sources: Vec<SourceParameters>,
+        up_tracks: Vec<UpTrackParameters>,
     ) -> Result<(), ForwardError> {
         if self.publishers.contains_key(&publisher) {
             return Err(ForwardError::HandleTaken);
         }
-        self.check_sources(transport, &sources)?;
-        let mut keys = Vec::with_capacity(sources.len());
-        for parameters in sources {
-            let source = Source::new(now, self.access, publisher, transport, parameters);
-            let key = self.sources.insert(source);
-            for (encoding, stream) in self.sources[key].encodings.iter().enumerate() {
+        self.check_up_tracks(transport, &up_tracks)?;
+        let mut keys = Vec::with_capacity(up_tracks.len());
+        for parameters in up_tracks {
+            let up_track = UpTrack::new(now, self.access, publisher, transport, parameters);
+            let key = self.up_tracks.insert(up_track);
+            for (encoding, stream) in self.up_tracks[key].encodings.iter().enumerate() {
                 let declared = [
                     (stream.parameters.ssrc, false),
                     (stream.parameters.rtx_ssrc, true),
@@ -38,7 +38,7 @@ impl SessionRouter {
                 for (ssrc, retransmission) in declared {
                     if let Some(ssrc) = ssrc {
                         let route = Route {
-                            source: key,
+                            up_track: key,
                             encoding,
                             retransmission,
                         };
@@ -53,30 +53,30 @@ impl SessionRouter {
         Ok(())
     }
 
-    fn check_sources(
+    fn check_up_tracks(
         &self,
         transport: TransportHandle,
-        sources: &[SourceParameters],
+        up_tracks: &[UpTrackParameters],
     ) -> Result<(), ForwardError> {
         let mut ssrcs = Vec::new();
-        for (index, source) in sources.iter().enumerate() {
-            if source.encodings.is_empty() || source.clock_rate_hz == 0 {
+        for (index, up_track) in up_tracks.iter().enumerate() {
+            if up_track.encodings.is_empty() || up_track.clock_rate_hz == 0 {
                 return Err(ForwardError::Invalid);
             }
-            let same_mid = |other: &SourceParameters| other.mid == source.mid;
+            let same_mid = |other: &UpTrackParameters| other.mid == up_track.mid;
             let present = self
-                .sources
+                .up_tracks
                 .iter()
                 .filter(|(_, other)| other.transport == transport);
-            if sources[..index].iter().any(same_mid)
+            if up_tracks[..index].iter().any(same_mid)
                 || present
                     .into_iter()
                     .any(|(_, other)| same_mid(&other.parameters))
             {
                 return Err(ForwardError::Conflict);
             }
-            for (position, encoding) in source.encodings.iter().enumerate() {
-                let earlier = &source.encodings[..position];
+            for (position, encoding) in up_track.encodings.iter().enumerate() {
+                let earlier = &up_track.encodings[..position];
                 if encoding.rid.is_some() && earlier.iter().any(|e| e.rid == encoding.rid) {
                     return Err(ForwardError::Conflict);
                 }
@@ -98,24 +98,24 @@ impl SessionRouter {
         mid: &str,
         kids: Vec<Kid>,
     ) -> Result<(), ForwardError> {
-        let key = self.source_key(publisher, mid)?;
-        self.sources[key].guard.declare(kids);
+        let key = self.up_track_key(publisher, mid)?;
+        self.up_tracks[key].guard.declare(kids);
         Ok(())
     }
 
-    /// Mutes or unmutes a source. Afterwards its receivers begin anew.
-    pub fn set_source_forwarding(
+    /// Mutes or unmutes an up track. Afterwards its receivers begin anew.
+    pub fn set_up_track_forwarding(
         &mut self,
         publisher: PublisherHandle,
         mid: &str,
         forwarding: bool,
     ) -> Result<(), ForwardError> {
-        let key = self.source_key(publisher, mid)?;
-        let source = &mut self.sources[key];
-        if source.forwarding != forwarding {
-            source.forwarding = forwarding;
-            for &sink in &source.sinks {
-                self.sinks[sink].restart();
+        let key = self.up_track_key(publisher, mid)?;
+        let up_track = &mut self.up_tracks[key];
+        if up_track.forwarding != forwarding {
+            up_track.forwarding = forwarding;
+            for &down_track in &up_track.down_tracks {
+                self.down_tracks[down_track].restart();
             }
         }
         Ok(())
@@ -128,12 +128,12 @@ impl SessionRouter {
             .get(&publisher)
             .ok_or(ForwardError::UnknownHandle)?;
         for &key in keys {
-            self.sources[key].want_key_frame(None);
+            self.up_tracks[key].want_key_frame(None);
         }
         Ok(())
     }
 
-    /// Ends a publisher and every sink that it feeds. Packets not flushed yet are gone.
+    /// Ends a publisher and every down track that it feeds. Packets not flushed yet are gone.
     pub fn unpublish(&mut self, publisher: PublisherHandle) -> Result<(), ForwardError> {
         let keys = self
             .publishers
@@ -141,39 +141,39 @@ impl SessionRouter {
             .ok_or(ForwardError::UnknownHandle)?;
         self.speakers.remove(publisher);
         for key in keys {
-            let source = self.sources.remove(key);
-            self.counters.encodings_paused -= source.paused() as u64;
+            let up_track = self.up_tracks.remove(key);
+            self.counters.encodings_paused -= up_track.paused() as u64;
             self.counters
-                .drop_packets(DropReason::NoSubscriber, source.pending.len());
+                .drop_packets(DropReason::NoSubscriber, up_track.pending.len());
             self.dirty.retain(|&dirty| dirty != key);
-            for sink in source.sinks {
-                self.remove_sink(sink);
+            for down_track in up_track.down_tracks {
+                self.remove_down_track(down_track);
             }
-            self.routes.retain(|_, route| route.source != key);
+            self.routes.retain(|_, route| route.up_track != key);
         }
         Ok(())
     }
 
-    /// Starts delivery of a publisher to a transport; all sinks or none.
+    /// Starts delivery of a publisher to a transport; all down tracks or none.
     pub fn subscribe(
         &mut self,
         now: Instant,
         subscriber: SubscriberHandle,
         publisher: PublisherHandle,
         transport: TransportHandle,
-        sinks: &[SinkParameters],
+        down_tracks: &[DownTrackParameters],
     ) -> Result<(), ForwardError> {
         if self.subscribers.contains_key(&subscriber) {
             return Err(ForwardError::HandleTaken);
         }
-        self.check_sinks(transport, sinks)?;
-        let sources: Vec<usize> = sinks
+        self.check_down_tracks(transport, down_tracks)?;
+        let up_tracks: Vec<usize> = down_tracks
             .iter()
-            .map(|parameters| self.source_key(publisher, &parameters.source_mid))
+            .map(|parameters| self.up_track_key(publisher, &parameters.up_track_mid))
             .collect::<Result<_, _>>()?;
         let downlink = self.open_downlink(now, transport);
-        let mut keys = Vec::with_capacity(sinks.len());
-        for (parameters, source) in sinks.iter().zip(sources) {
+        let mut keys = Vec::with_capacity(down_tracks.len());
+        for (parameters, up_track) in down_tracks.iter().zip(up_tracks) {
             let ssrc = parameters.ssrc;
             let mut numbers = self.parked.remove(&(transport, ssrc)).unwrap_or_default();
             if let Some(rtx_ssrc) = parameters.rtx_ssrc {
@@ -181,21 +181,26 @@ impl SessionRouter {
                 numbers.set_rtx_sequence(last.unwrap_or_default());
                 self.rtx_ssrcs.insert((transport, rtx_ssrc));
             }
-            let place = SinkPlace {
+            let place = DownTrackPlace {
                 subscriber,
                 transport,
-                source,
+                up_track,
                 downlink,
             };
-            let sink = Sink::new(place, &self.sources[source], parameters.clone(), numbers);
-            if sink.is_reported() {
+            let down_track = DownTrack::new(
+                place,
+                &self.up_tracks[up_track],
+                parameters.clone(),
+                numbers,
+            );
+            if down_track.is_reported() {
                 self.downlinks[downlink].expect_feedback();
             }
-            let key = self.sinks.insert(sink);
-            self.downlinks[downlink].sinks.push(key);
-            self.sink_ssrcs.insert((transport, ssrc), key);
-            self.sources[source].sinks.push(key);
-            self.sources[source].recheck_demand();
+            let key = self.down_tracks.insert(down_track);
+            self.downlinks[downlink].down_tracks.push(key);
+            self.down_track_ssrcs.insert((transport, ssrc), key);
+            self.up_tracks[up_track].down_tracks.push(key);
+            self.up_tracks[up_track].recheck_demand();
             keys.push(key);
         }
         self.begin(now, downlink, &keys);
@@ -205,29 +210,32 @@ impl SessionRouter {
     }
 
     /// An SSRC keeps its role while the transport lives, for its numbers go on.
-    fn check_sinks(
+    fn check_down_tracks(
         &self,
         transport: TransportHandle,
-        sinks: &[SinkParameters],
+        down_tracks: &[DownTrackParameters],
     ) -> Result<(), ForwardError> {
         let mut ssrcs = Vec::new();
-        for sink in sinks {
-            let media = (transport, sink.ssrc);
-            if self.sink_ssrcs.contains_key(&media)
+        for down_track in down_tracks {
+            let media = (transport, down_track.ssrc);
+            if self.down_track_ssrcs.contains_key(&media)
                 || self.rtx_ssrcs.contains(&media)
                 || self.parked_rtx.contains_key(&media)
             {
                 return Err(ForwardError::Conflict);
             }
-            let rtx = sink.rtx_ssrc.map(|ssrc| (transport, ssrc));
+            let rtx = down_track.rtx_ssrc.map(|ssrc| (transport, ssrc));
             if rtx.is_some_and(|rtx| {
                 self.rtx_ssrcs.contains(&rtx)
-                    || self.sink_ssrcs.contains_key(&rtx)
+                    || self.down_track_ssrcs.contains_key(&rtx)
                     || self.parked.contains_key(&rtx)
             }) {
                 return Err(ForwardError::Conflict);
             }
-            for ssrc in [Some(sink.ssrc), sink.rtx_ssrc].into_iter().flatten() {
+            for ssrc in [Some(down_track.ssrc), down_track.rtx_ssrc]
+                .into_iter()
+                .flatten()
+            {
                 if ssrcs.contains(&ssrc) {
                     return Err(ForwardError::Conflict);
                 }
@@ -238,7 +246,7 @@ impl SessionRouter {
     }
 
     /// Holds back or lets pass one kind of media; resumed video waits for a key frame.
-    pub fn set_sink_forwarding(
+    pub fn set_down_track_forwarding(
         &mut self,
         subscriber: SubscriberHandle,
         kind: MediaKind,
@@ -249,14 +257,14 @@ impl SessionRouter {
             .get(&subscriber)
             .ok_or(ForwardError::UnknownHandle)?;
         for &key in keys {
-            let sink = &mut self.sinks[key];
-            if sink.kind == kind && sink.forwarding != forwarding {
-                sink.forwarding = forwarding;
-                sink.restart();
-                let source = &mut self.sources[sink.source];
-                source.recheck_demand();
+            let down_track = &mut self.down_tracks[key];
+            if down_track.kind == kind && down_track.forwarding != forwarding {
+                down_track.forwarding = forwarding;
+                down_track.restart();
+                let up_track = &mut self.up_tracks[down_track.up_track];
+                up_track.recheck_demand();
                 if forwarding {
-                    source.want_key_frame(None);
+                    up_track.want_key_frame(None);
                 }
             }
         }
@@ -274,9 +282,9 @@ impl SessionRouter {
             .get(&subscriber)
             .ok_or(ForwardError::UnknownHandle)?;
         for &key in keys {
-            let sink = &mut self.sinks[key];
-            sink.wish = wish;
-            self.sources[sink.source].recheck_demand();
+            let down_track = &mut self.down_tracks[key];
+            down_track.wish = wish;
+            self.up_tracks[down_track.up_track].recheck_demand();
         }
         Ok(())
     }
@@ -289,28 +297,32 @@ impl SessionRouter {
         mid: &str,
         layer: Option<Layer>,
     ) -> Result<(), ForwardError> {
-        let key = self.sink_of(subscriber, mid)?;
-        self.sinks[key].set_allocation(layer);
+        let key = self.down_track_of(subscriber, mid)?;
+        self.down_tracks[key].set_allocation(layer);
         Ok(())
     }
 
-    /// The layer table of the source behind one m-line of a subscriber.
+    /// The layer table of the up track behind one m-line of a subscriber.
     pub fn layers(
         &self,
         now: Instant,
         subscriber: SubscriberHandle,
         mid: &str,
     ) -> Result<impl Iterator<Item = LayerView> + '_, ForwardError> {
-        let key = self.sink_of(subscriber, mid)?;
-        Ok(self.sources[self.sinks[key].source].layers(now))
+        let key = self.down_track_of(subscriber, mid)?;
+        Ok(self.up_tracks[self.down_tracks[key].up_track].layers(now))
     }
 
-    fn sink_of(&self, subscriber: SubscriberHandle, mid: &str) -> Result<usize, ForwardError> {
+    fn down_track_of(
+        &self,
+        subscriber: SubscriberHandle,
+        mid: &str,
+    ) -> Result<usize, ForwardError> {
         let keys = self.subscribers.get(&subscriber);
         keys.into_iter()
             .flatten()
             .copied()
-            .find(|&key| self.sinks[key].parameters.mid == mid)
+            .find(|&key| self.down_tracks[key].parameters.mid == mid)
             .ok_or(ForwardError::UnknownHandle)
     }
 
@@ -321,35 +333,36 @@ impl SessionRouter {
             .remove(&subscriber)
             .ok_or(ForwardError::UnknownHandle)?;
         for key in keys {
-            self.remove_sink(key);
+            self.remove_down_track(key);
         }
         Ok(())
     }
 
-    fn remove_sink(&mut self, key: usize) {
-        let Some(mut sink) = self.sinks.try_remove(key) else {
+    fn remove_down_track(&mut self, key: usize) {
+        let Some(mut down_track) = self.down_tracks.try_remove(key) else {
             return;
         };
-        let ssrc = (sink.transport, sink.parameters.ssrc);
-        self.sink_ssrcs.remove(&ssrc);
-        if let Some(rtx_ssrc) = sink.parameters.rtx_ssrc {
-            let rtx = (sink.transport, rtx_ssrc);
+        let ssrc = (down_track.transport, down_track.parameters.ssrc);
+        self.down_track_ssrcs.remove(&ssrc);
+        if let Some(rtx_ssrc) = down_track.parameters.rtx_ssrc {
+            let rtx = (down_track.transport, rtx_ssrc);
             self.rtx_ssrcs.remove(&rtx);
-            self.parked_rtx.insert(rtx, sink.rewriter.rtx_sequence());
+            self.parked_rtx
+                .insert(rtx, down_track.rewriter.rtx_sequence());
         }
-        sink.rewriter.forget();
-        self.parked.insert(ssrc, sink.rewriter);
-        if let Some(downlink) = self.downlinks.get_mut(sink.downlink) {
-            downlink.sinks.retain(|&other| other != key);
+        down_track.rewriter.forget();
+        self.parked.insert(ssrc, down_track.rewriter);
+        if let Some(downlink) = self.downlinks.get_mut(down_track.downlink) {
+            downlink.down_tracks.retain(|&other| other != key);
         }
-        if let Some(source) = self.sources.get_mut(sink.source) {
-            source.sinks.retain(|&other| other != key);
-            source.recheck_demand();
+        if let Some(up_track) = self.up_tracks.get_mut(down_track.up_track) {
+            up_track.down_tracks.retain(|&other| other != key);
+            up_track.recheck_demand();
         }
-        if let Some(keys) = self.subscribers.get_mut(&sink.subscriber) {
+        if let Some(keys) = self.subscribers.get_mut(&down_track.subscriber) {
             keys.retain(|&other| other != key);
             if keys.is_empty() {
-                self.subscribers.remove(&sink.subscriber);
+                self.subscribers.remove(&down_track.subscriber);
             }
         }
     }
@@ -357,23 +370,23 @@ impl SessionRouter {
     /// Ends everything that used the transport.
     pub fn close_transport(&mut self, transport: TransportHandle) -> Result<(), ForwardError> {
         let published: Vec<_> = self
-            .sources
+            .up_tracks
             .iter()
-            .filter(|(_, source)| source.transport == transport)
-            .map(|(_, source)| source.publisher)
+            .filter(|(_, up_track)| up_track.transport == transport)
+            .map(|(_, up_track)| up_track.publisher)
             .collect();
         for publisher in published {
-            // A publisher with two sources stands here twice.
+            // A publisher with two up tracks stands here twice.
             let _ = self.unpublish(publisher);
         }
-        let sinks: Vec<_> = self
-            .sinks
+        let down_tracks: Vec<_> = self
+            .down_tracks
             .iter()
             .filter(|(_, s)| s.transport == transport)
             .map(|(k, _)| k)
             .collect();
-        for key in sinks {
-            self.remove_sink(key);
+        for key in down_tracks {
+            self.remove_down_track(key);
         }
         self.parked.retain(|&(of, _), _| of != transport);
         self.parked_rtx.retain(|&(of, _), _| of != transport);
@@ -386,14 +399,14 @@ impl SessionRouter {
         Ok(())
     }
 
-    fn source_key(&self, publisher: PublisherHandle, mid: &str) -> Result<usize, ForwardError> {
+    fn up_track_key(&self, publisher: PublisherHandle, mid: &str) -> Result<usize, ForwardError> {
         let keys = self
             .publishers
             .get(&publisher)
             .ok_or(ForwardError::UnknownHandle)?;
         keys.iter()
             .copied()
-            .find(|&key| self.sources[key].parameters.mid == mid)
+            .find(|&key| self.up_tracks[key].parameters.mid == mid)
             .ok_or(ForwardError::UnknownHandle)
     }
 }

@@ -19,7 +19,7 @@ use crate::parameters::TransportHandle;
 const AT_ONCE: usize = 64;
 const MAX_PARTS: usize = 10;
 
-/// Keys are those of [`crate::sink::Sink::downlink`].
+/// Keys are those of [`crate::down_track::DownTrack::downlink`].
 #[derive(Default)]
 pub(super) struct Downlinks {
     all: Slab<Downlink>,

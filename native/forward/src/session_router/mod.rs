@@ -14,12 +14,12 @@ use sealroute_rtp::Sequence;
 use slab::Slab;
 
 use crate::counters::ForwardCounters;
+use crate::down_track::DownTrack;
 use crate::parameters::{PayloadAccess, PublisherHandle, SubscriberHandle, TransportHandle};
 use crate::rewriter::Rewriter;
-use crate::sink::Sink;
 use crate::snapshot::{self, DownlinkSnapshot, ForwardingSnapshot};
-use crate::source::Source;
 use crate::speakers::Speakers;
+use crate::up_track::UpTrack;
 
 use downlinks::Downlinks;
 
@@ -31,7 +31,7 @@ pub struct ForwardSettings {
     pub key_frame_interval: Duration,
     /// In large sessions only so many voices are forwarded: the loudest. 0: all of them.
     pub loudest_voices: usize,
-    /// A session is large with more audio sources than this.
+    /// A session is large with more audio up tracks than this.
     pub voices_of_large_session: usize,
     /// What a downlink is taken to carry until something is known of it.
     pub start_downlink_bps: f64,
@@ -54,11 +54,11 @@ impl Default for ForwardSettings {
 /// Why a command was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForwardError {
-    /// No such publisher, subscriber or source.
+    /// No such publisher, subscriber or up track.
     UnknownHandle,
     /// The handle is in use.
     HandleTaken,
-    /// Another source or sink of the transport has this SSRC, MID or RID.
+    /// Another up track or down track of the transport has this SSRC, MID or RID.
     Conflict,
     /// The parameters contradict themselves.
     Invalid,
@@ -79,7 +79,7 @@ impl ForwardError {
 /// Which RtpStream an SSRC of a transport is.
 #[derive(Clone, Copy, Debug)]
 struct Route {
-    source: usize,
+    up_track: usize,
     encoding: usize,
     retransmission: bool,
 }
@@ -90,21 +90,21 @@ type BySsrc<T> = HashMap<(TransportHandle, u32), T, foldhash::fast::RandomState>
 pub struct SessionRouter {
     access: PayloadAccess,
     settings: ForwardSettings,
-    sources: Slab<Source>,
-    sinks: Slab<Sink>,
+    up_tracks: Slab<UpTrack>,
+    down_tracks: Slab<DownTrack>,
     publishers: HashMap<PublisherHandle, Vec<usize>>,
     subscribers: HashMap<SubscriberHandle, Vec<usize>>,
     routes: BySsrc<Route>,
-    sink_ssrcs: BySsrc<usize>,
-    /// Numbers of SSRCs that no sink uses at the moment.
+    down_track_ssrcs: BySsrc<usize>,
+    /// Numbers of SSRCs that no down track uses at the moment.
     parked: BySsrc<Rewriter>,
-    /// The last numbers of retransmission SSRCs that no sink uses at the moment.
+    /// The last numbers of retransmission SSRCs that no down track uses at the moment.
     parked_rtx: BySsrc<u16>,
-    /// Retransmission SSRCs of sinks.
+    /// Retransmission SSRCs of down tracks.
     rtx_ssrcs: HashSet<(TransportHandle, u32), foldhash::fast::RandomState>,
     latches: HashMap<TransportHandle, u8>,
     downlinks: Downlinks,
-    /// Keys of sources with pending packets.
+    /// Keys of up tracks with pending packets.
     dirty: Vec<usize>,
     speakers: Speakers,
     /// A change that is not told yet.
@@ -121,12 +121,12 @@ impl SessionRouter {
         Self {
             access,
             settings,
-            sources: Slab::new(),
-            sinks: Slab::new(),
+            up_tracks: Slab::new(),
+            down_tracks: Slab::new(),
             publishers: HashMap::new(),
             subscribers: HashMap::new(),
             routes: HashMap::default(),
-            sink_ssrcs: HashMap::default(),
+            down_track_ssrcs: HashMap::default(),
             parked: HashMap::default(),
             parked_rtx: HashMap::default(),
             rtx_ssrcs: HashSet::default(),
@@ -151,12 +151,16 @@ impl SessionRouter {
     pub fn snapshot(&self) -> ForwardingSnapshot {
         ForwardingSnapshot {
             access: self.access,
-            sources: self
-                .sources
+            up_tracks: self
+                .up_tracks
                 .iter()
-                .map(|(_, source)| source.into())
+                .map(|(_, up_track)| up_track.into())
                 .collect(),
-            sinks: self.sinks.iter().map(|(_, sink)| sink.into()).collect(),
+            down_tracks: self
+                .down_tracks
+                .iter()
+                .map(|(_, down_track)| down_track.into())
+                .collect(),
             dominant_speaker: self.speakers.dominant(),
             downlinks: self.downlinks.iter().map(DownlinkSnapshot::from).collect(),
             counters: snapshot::counters(&self.counters),

@@ -10,34 +10,35 @@ use crate::drop_reason::DropReason;
 use crate::extensions::value_of;
 use crate::outbox::{ForwardEvent, Outbox};
 use crate::parameters::{Extension, MediaKind, TransportHandle};
-use crate::reports::{OWN_SSRC, write_for_sink};
-use crate::source::Source;
+use crate::reports::{OWN_SSRC, write_for_down_track};
 use crate::speakers::Speakers;
+use crate::up_track::UpTrack;
 
 /// SSRCs of one transport that may be bound without having been declared.
 const MAX_LATCHES: u8 = 16;
 
 /// -dBov; the first bit says whether the encoder took it for a voice (RFC 6464, section 3).
-fn audio_level(source: &Source, packet: &RtpPacket<'_>) -> Option<u8> {
-    let value = value_of(&source.ids, packet, Extension::AudioLevel)?;
+fn audio_level(up_track: &UpTrack, packet: &RtpPacket<'_>) -> Option<u8> {
+    let value = value_of(&up_track.ids, packet, Extension::AudioLevel)?;
     value.first().map(|byte| byte & 0x7f)
 }
 
-/// Whether a voice became one of those left out, or is no longer. A source without levels never is.
+/// Whether a voice became one of those left out, or is no longer. An up track without levels never
+/// is.
 fn turned(
     settings: &ForwardSettings,
     speakers: &mut Speakers,
     now: Instant,
-    source: &Source,
+    up_track: &UpTrack,
 ) -> Option<bool> {
     let limit = settings.loudest_voices;
-    if limit == 0 || source.parameters.kind != MediaKind::Audio {
+    if limit == 0 || up_track.parameters.kind != MediaKind::Audio {
         return None;
     }
     let quiet = speakers.voices() > settings.voices_of_large_session
-        && speakers.knows(source.publisher)
-        && !speakers.is_among_loudest(now, source.publisher, limit);
-    (quiet != source.quiet).then_some(quiet)
+        && speakers.knows(up_track.publisher)
+        && !speakers.is_among_loudest(now, up_track.publisher, limit);
+    (quiet != up_track.quiet).then_some(quiet)
 }
 
 impl SessionRouter {
@@ -60,18 +61,18 @@ impl SessionRouter {
         let route = known
             .or_else(|| self.latch(transport, &packet))
             .ok_or(DropReason::UnknownStream)?;
-        let source = &mut self.sources[route.source];
-        if !std::mem::replace(&mut source.dirty, true) {
-            self.dirty.push(route.source);
+        let up_track = &mut self.up_tracks[route.up_track];
+        if !std::mem::replace(&mut up_track.dirty, true) {
+            self.dirty.push(route.up_track);
         }
         if route.retransmission {
-            source.take_retransmission(now, route.encoding, &packet)
+            up_track.take_retransmission(now, route.encoding, &packet)
         } else {
-            source.take(now, route.encoding, &packet)?;
-            if source.parameters.kind == MediaKind::Audio
-                && let Some(level) = audio_level(source, &packet)
+            up_track.take(now, route.encoding, &packet)?;
+            if up_track.parameters.kind == MediaKind::Audio
+                && let Some(level) = audio_level(up_track, &packet)
             {
-                let change = self.speakers.record(now, source.publisher, level);
+                let change = self.speakers.record(now, up_track.publisher, level);
                 self.new_speaker = change.or(self.new_speaker);
             }
             Ok(())
@@ -79,36 +80,37 @@ impl SessionRouter {
     }
 
     /// Finds the RtpStream of an SSRC that no offer named: by MID and RID, else by a payload
-    /// type that only one source of the transport has (RFC 8843 section 9.2).
+    /// type that only one up track of the transport has (RFC 8843 section 9.2).
     fn latch(&mut self, transport: TransportHandle, packet: &RtpPacket<'_>) -> Option<Route> {
         let latches = self.latches.entry(transport).or_default();
         if *latches >= MAX_LATCHES {
             return None;
         }
         let own = || {
-            self.sources
+            self.up_tracks
                 .iter()
-                .filter(|(_, source)| source.transport == transport)
+                .filter(|(_, up_track)| up_track.transport == transport)
         };
-        let mid = |source: &Source| value_of(&source.ids, packet, Extension::Mid);
-        let has_mid = |source: &Source| mid(source) == Some(source.parameters.mid.as_bytes());
-        let named = own().find(|(_, source)| has_mid(source));
+        let mid = |up_track: &UpTrack| value_of(&up_track.ids, packet, Extension::Mid);
+        let has_mid =
+            |up_track: &UpTrack| mid(up_track) == Some(up_track.parameters.mid.as_bytes());
+        let named = own().find(|(_, up_track)| has_mid(up_track));
         let payload_type = packet.payload_type();
-        let (key, source) = named.or_else(|| {
-            // A MID that no source has belongs to an m-line that is not published (yet).
-            let mut same = own().filter(|(_, source)| {
-                source.parameters.payload_type == payload_type && mid(source).is_none()
+        let (key, up_track) = named.or_else(|| {
+            // A MID that no up track has belongs to an m-line that is not published (yet).
+            let mut same = own().filter(|(_, up_track)| {
+                up_track.parameters.payload_type == payload_type && mid(up_track).is_none()
             });
             same.next().filter(|_| same.next().is_none())
         })?;
-        let retransmission = source.parameters.rtx_payload_type == Some(payload_type);
+        let retransmission = up_track.parameters.rtx_payload_type == Some(payload_type);
         let kind = if retransmission {
             Extension::RepairedRid
         } else {
             Extension::Rid
         };
-        let rid = value_of(&source.ids, packet, kind);
-        let encoding = source.encodings.iter().position(|stream| {
+        let rid = value_of(&up_track.ids, packet, kind);
+        let encoding = up_track.encodings.iter().position(|stream| {
             let known = if retransmission {
                 stream.parameters.rtx_ssrc
             } else {
@@ -117,7 +119,7 @@ impl SessionRouter {
             known.is_none() && stream.parameters.rid.as_deref().map(str::as_bytes) == rid
         })?;
         *latches += 1;
-        let parameters = &mut self.sources[key].encodings[encoding].parameters;
+        let parameters = &mut self.up_tracks[key].encodings[encoding].parameters;
         let slot = if retransmission {
             &mut parameters.rtx_ssrc
         } else {
@@ -125,7 +127,7 @@ impl SessionRouter {
         };
         *slot = Some(packet.ssrc());
         let route = Route {
-            source: key,
+            up_track: key,
             encoding,
             retransmission,
         };
@@ -137,7 +139,7 @@ impl SessionRouter {
     pub fn flush(&mut self, now: Instant, out: &mut impl Outbox) {
         let mut dirty = std::mem::take(&mut self.dirty);
         for &key in &dirty {
-            self.flush_source(now, key, out);
+            self.flush_up_track(now, key, out);
         }
         dirty.clear();
         self.dirty = dirty;
@@ -146,50 +148,50 @@ impl SessionRouter {
         }
     }
 
-    fn flush_source(&mut self, now: Instant, key: usize, out: &mut impl Outbox) {
+    fn flush_up_track(&mut self, now: Instant, key: usize, out: &mut impl Outbox) {
         self.begin_what_woke(now, key);
-        let Some(source) = self.sources.get_mut(key) else {
+        let Some(up_track) = self.up_tracks.get_mut(key) else {
             return;
         };
-        announce(source, now, out);
-        if let Some(quiet) = turned(&self.settings, &mut self.speakers, now, source) {
-            source.quiet = quiet;
+        announce(up_track, now, out);
+        if let Some(quiet) = turned(&self.settings, &mut self.speakers, now, up_track) {
+            up_track.quiet = quiet;
             // Numbers go on without a gap when it is heard again.
-            for &sink in &source.sinks {
-                self.sinks[sink].restart();
+            for &down_track in &up_track.down_tracks {
+                self.down_tracks[down_track].restart();
             }
         }
-        if source.sinks.is_empty() {
+        if up_track.down_tracks.is_empty() {
             self.counters
-                .drop_packets(DropReason::NoSubscriber, source.pending.len());
+                .drop_packets(DropReason::NoSubscriber, up_track.pending.len());
         }
-        let sinks = std::mem::take(&mut source.sinks);
-        for &sink in &sinks {
-            let sink = &mut self.sinks[sink];
-            let downlink = &mut self.downlinks[sink.downlink];
-            sink.forward(now, source, downlink, &mut self.counters, out);
-            self.downlinks.note(now, sink.downlink);
-            if sink.wants_report {
+        let down_tracks = std::mem::take(&mut up_track.down_tracks);
+        for &down_track in &down_tracks {
+            let down_track = &mut self.down_tracks[down_track];
+            let downlink = &mut self.downlinks[down_track.downlink];
+            down_track.forward(now, up_track, downlink, &mut self.counters, out);
+            self.downlinks.note(now, down_track.downlink);
+            if down_track.wants_report {
                 self.compound.clear();
-                if write_for_sink(now, sink, source, &mut self.compound) {
-                    out.rtcp(sink.transport, &self.compound);
+                if write_for_down_track(now, down_track, up_track, &mut self.compound) {
+                    out.rtcp(down_track.transport, &self.compound);
                 }
             }
         }
-        source.sinks = sinks;
-        source.pending.clear();
-        source.dirty = false;
+        up_track.down_tracks = down_tracks;
+        up_track.pending.clear();
+        up_track.dirty = false;
         self.ask_publisher(now, key, out);
     }
 
     /// Asks for lost packets and wanted key frames that are due.
     pub(super) fn ask_publisher(&mut self, now: Instant, key: usize, out: &mut impl Outbox) {
-        let source = &mut self.sources[key];
+        let up_track = &mut self.up_tracks[key];
         self.compound.clear();
         let interval = self.settings.key_frame_interval;
         // All that is wanted is asked for at once, for all of it may come at once.
-        let asks = source.is_to_be_asked(now, interval);
-        for (encoding, stream) in source.encodings.iter_mut().enumerate() {
+        let asks = up_track.is_to_be_asked(now, interval);
+        for (encoding, stream) in up_track.encodings.iter_mut().enumerate() {
             let Some(ssrc) = stream.parameters.ssrc else {
                 continue;
             };
@@ -199,30 +201,32 @@ impl SessionRouter {
                 self.counters.nacks_sent += self.lost.len() as u64;
                 write_nack(&mut self.compound, OWN_SSRC, ssrc, &self.lost);
             }
-            let sent = source.demand.is_none_or(|demand| demand.includes(encoding));
+            let sent = up_track
+                .demand
+                .is_none_or(|demand| demand.includes(encoding));
             if asks && sent && stream.requests.ask(now) {
                 self.counters.plis_sent += 1;
                 write_pli(&mut self.compound, OWN_SSRC, ssrc);
             }
         }
         if asks {
-            source.budget.spend(now, interval);
+            up_track.budget.spend(now, interval);
         }
         if !self.compound.is_empty() {
-            out.rtcp(source.transport, &self.compound);
+            out.rtcp(up_track.transport, &self.compound);
         }
     }
 }
 
 /// Notes which encodings began, and tells of packets that the plaintext guard refused.
-pub(super) fn announce(source: &mut Source, now: Instant, out: &mut impl Outbox) {
-    for pending in &source.pending {
-        source.encodings[pending.encoding].active = true;
+pub(super) fn announce(up_track: &mut UpTrack, now: Instant, out: &mut impl Outbox) {
+    for pending in &up_track.pending {
+        up_track.encodings[pending.encoding].active = true;
     }
-    if let Some(packets) = source.guard.poll_report(now) {
+    if let Some(packets) = up_track.guard.poll_report(now) {
         out.event(ForwardEvent::NotEncrypted {
-            publisher: source.publisher,
-            mid: source.parameters.mid.clone(),
+            publisher: up_track.publisher,
+            mid: up_track.parameters.mid.clone(),
             packets,
         });
     }

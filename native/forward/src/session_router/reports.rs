@@ -10,7 +10,7 @@ use crate::drop_reason::DropReason;
 use crate::layers::Allocation;
 use crate::outbox::Outbox;
 use crate::parameters::{MediaKind, TransportHandle};
-use crate::reports::{REPORT_INTERVAL, handle_block, write_for_sink, write_reception};
+use crate::reports::{REPORT_INTERVAL, handle_block, write_for_down_track, write_reception};
 
 /// Numbers of one NACK packet that are looked at: more do not fit a second of video.
 const MAX_NACKED: usize = 512;
@@ -35,7 +35,7 @@ impl SessionRouter {
                     // Reports on retransmissions are about another count of packets.
                     let route = self.routes.get(&(transport, ssrc)).copied();
                     if let Some(route) = route.filter(|route| !route.retransmission) {
-                        let stream = &mut self.sources[route.source].encodings[route.encoding];
+                        let stream = &mut self.up_tracks[route.up_track].encodings[route.encoding];
                         stream.reception.handle_sender_report(now, info);
                         self.pass_on_report(now, route, out);
                     }
@@ -73,29 +73,29 @@ impl SessionRouter {
     ) {
         let mut worst: Option<f64> = None;
         for block in reports {
-            if let Some(&key) = self.sink_ssrcs.get(&(transport, block.ssrc)) {
-                let lost = handle_block(now, &mut self.sinks[key], block);
+            if let Some(&key) = self.down_track_ssrcs.get(&(transport, block.ssrc)) {
+                let lost = handle_block(now, &mut self.down_tracks[key], block);
                 worst = Some(worst.unwrap_or_default().max(lost));
             }
         }
         if let (Some(lost), Some(downlink)) = (worst, self.downlinks.of(transport))
             && downlink.handle_report(now, lost)
         {
-            for &key in &downlink.sinks {
-                self.sinks[key].allocation = Allocation::Unlimited;
+            for &key in &downlink.down_tracks {
+                self.down_tracks[key].allocation = Allocation::Unlimited;
             }
         }
     }
 
     fn pass_on_report(&mut self, now: Instant, route: Route, out: &mut impl Outbox) {
-        let source = &self.sources[route.source];
-        for &key in &source.sinks {
-            let sink = &mut self.sinks[key];
+        let up_track = &self.up_tracks[route.up_track];
+        for &key in &up_track.down_tracks {
+            let down_track = &mut self.down_tracks[key];
             self.compound.clear();
-            if sink.current == Some(route.encoding)
-                && write_for_sink(now, sink, source, &mut self.compound)
+            if down_track.current == Some(route.encoding)
+                && write_for_down_track(now, down_track, up_track, &mut self.compound)
             {
-                out.rtcp(sink.transport, &self.compound);
+                out.rtcp(down_track.transport, &self.compound);
             }
         }
     }
@@ -108,16 +108,16 @@ impl SessionRouter {
         lost: LostSequences<'_>,
         out: &mut impl Outbox,
     ) {
-        let Some(&key) = self.sink_ssrcs.get(&(transport, media_ssrc)) else {
+        let Some(&key) = self.down_track_ssrcs.get(&(transport, media_ssrc)) else {
             return;
         };
-        let sink = &mut self.sinks[key];
-        let source = &self.sources[sink.source];
+        let down_track = &mut self.down_tracks[key];
+        let up_track = &self.up_tracks[down_track.up_track];
         let mut refused = false;
         for sequence in lost.take(MAX_NACKED) {
             self.counters.nacks_received += 1;
-            let downlink = &mut self.downlinks[sink.downlink];
-            match sink.resend(now, sequence.0, source, downlink, out) {
+            let downlink = &mut self.downlinks[down_track.downlink];
+            match down_track.resend(now, sequence.0, up_track, downlink, out) {
                 Ok(()) => self.counters.rtx_sent += 1,
                 Err(reason) => {
                     self.counters.drop_packet(reason);
@@ -125,7 +125,7 @@ impl SessionRouter {
                 }
             }
         }
-        let downlink = sink.downlink;
+        let downlink = down_track.downlink;
         self.downlinks.note(now, downlink);
         if refused {
             // What is not sent again can not be decoded on: only a key frame helps.
@@ -140,50 +140,52 @@ impl SessionRouter {
         media_ssrc: u32,
         out: &mut impl Outbox,
     ) {
-        let Some(&key) = self.sink_ssrcs.get(&(transport, media_ssrc)) else {
+        let Some(&key) = self.down_track_ssrcs.get(&(transport, media_ssrc)) else {
             return;
         };
-        let sink = &mut self.sinks[key];
-        if sink.kind != MediaKind::Video || !sink.forwarding {
+        let down_track = &mut self.down_tracks[key];
+        if down_track.kind != MediaKind::Video || !down_track.forwarding {
             return;
         }
-        let source = &mut self.sources[sink.source];
-        let needed = sink.current.or_else(|| sink.target(now, source));
-        if source.wants_key_frame(now, needed) {
+        let up_track = &mut self.up_tracks[down_track.up_track];
+        let needed = down_track
+            .current
+            .or_else(|| down_track.target(now, up_track));
+        if up_track.wants_key_frame(now, needed) {
             // It is on its way: asking again changes nothing, and costs nothing.
             return;
         }
-        if !sink.budget.take(now) {
+        if !down_track.budget.take(now) {
             self.counters.plis_refused += 1;
             return;
         }
-        source.want_key_frame(needed);
-        let source = sink.source;
-        self.ask_publisher(now, source, out);
+        up_track.want_key_frame(needed);
+        let up_track = down_track.up_track;
+        self.ask_publisher(now, up_track, out);
     }
 
     /// When `handle_timeout` is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let interval = self.settings.key_frame_interval;
-        let asks = self.sources.iter().flat_map(|(_, source)| {
-            let streams = source.encodings.iter().enumerate();
+        let asks = self.up_tracks.iter().flat_map(|(_, up_track)| {
+            let streams = up_track.encodings.iter().enumerate();
             streams
                 .filter(|(_, stream)| stream.parameters.ssrc.is_some())
                 .flat_map(move |(encoding, stream)| {
                     let key_frame = stream.requests.poll_timeout(interval * 2);
-                    let allowed = source.budget.due(interval);
+                    let allowed = up_track.budget.due(interval);
                     [
                         stream.nack.poll_timeout(),
                         key_frame
-                            .filter(|_| source.demands(encoding))
+                            .filter(|_| up_track.demands(encoding))
                             .map(|due| allowed.map_or(due, |at| at.max(due))),
                     ]
                 })
         });
         let demands = self
-            .sources
+            .up_tracks
             .iter()
-            .filter_map(|(_, source)| source.demand.as_ref())
+            .filter_map(|(_, up_track)| up_track.demand.as_ref())
             .map(|demand| Some(demand.poll_timeout()));
         asks.chain(demands)
             .chain([self.next_report, self.downlinks.poll_timeout()])
@@ -195,21 +197,21 @@ impl SessionRouter {
     pub fn handle_timeout(&mut self, now: Instant, out: &mut impl Outbox) {
         self.run_downlinks(now, out);
         let reports_due = self.next_report.is_some_and(|at| at <= now);
-        for key in 0..self.sources.capacity() {
-            if !self.sources.contains(key) {
+        for key in 0..self.up_tracks.capacity() {
+            if !self.up_tracks.contains(key) {
                 continue;
             }
             self.review_demand(now, key, out);
             self.ask_publisher(now, key, out);
-            let source = &mut self.sources[key];
-            announce(source, now, out);
+            let up_track = &mut self.up_tracks[key];
+            announce(up_track, now, out);
             self.compound.clear();
-            if reports_due && write_reception(now, source, &mut self.compound) {
-                out.rtcp(source.transport, &self.compound);
+            if reports_due && write_reception(now, up_track, &mut self.compound) {
+                out.rtcp(up_track.transport, &self.compound);
             }
         }
         if reports_due {
-            self.next_report = (!self.sources.is_empty()).then_some(now + REPORT_INTERVAL);
+            self.next_report = (!self.up_tracks.is_empty()).then_some(now + REPORT_INTERVAL);
         }
     }
 }

@@ -40,13 +40,13 @@ pub enum Part {
 impl Camera {
     /// The subscriber gets the small encoding, and has not got anything yet.
     pub fn new() -> Self {
-        Self::of(sink())
+        Self::of(down_track())
     }
 
-    pub fn of(sink: SinkParameters) -> Self {
+    pub fn of(down_track: DownTrackParameters) -> Self {
         let mut session = Session::new(PayloadAccess::Opaque);
         session.publish(PUBLISHER, UPLINK, simulcast(Codec::Vp8));
-        session.subscribe(SUBSCRIBER, DOWNLINK, sink);
+        session.subscribe(SUBSCRIBER, DOWNLINK, down_track);
         let mut camera = Self { session, rtx: 0 };
         camera.wish(SMALL);
         camera
@@ -112,12 +112,12 @@ impl Camera {
     }
 
     pub fn sequences(&self) -> Vec<u16> {
-        self.session.out.sequences(DOWNLINK, SINK_SSRC)
+        self.session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC)
     }
 
     /// Number, timestamp and picture ids of what was sent last.
     pub fn last(&self) -> (u16, u32, (u16, u8)) {
-        let stream = self.session.out.stream(DOWNLINK, SINK_SSRC);
+        let stream = self.session.out.stream(DOWNLINK, DOWN_TRACK_SSRC);
         let packet = stream.last().expect("a packet").packet();
         let picture = picture_of(packet.payload());
         (packet.sequence().0, packet.timestamp(), picture)

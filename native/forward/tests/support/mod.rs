@@ -7,9 +7,9 @@ pub mod room;
 pub mod wire;
 
 use sealroute_forward::{
-    Codec, EncodingParameters, Extension, ExtensionIds, ForwardEvent, ForwardSettings, MediaKind,
-    Outbox, PayloadAccess, PublisherHandle, SessionRouter, SinkParameters, SourceParameters,
-    SubscriberHandle, TransportHandle,
+    Codec, DownTrackParameters, EncodingParameters, Extension, ExtensionIds, ForwardEvent,
+    ForwardSettings, MediaKind, Outbox, PayloadAccess, PublisherHandle, SessionRouter,
+    SubscriberHandle, TransportHandle, UpTrackParameters,
 };
 use sealroute_rtp::rtcp::{Compound, RtcpPacket, write_nack, write_pli};
 use sealroute_rtp::{RtpPacket, Sequence};
@@ -25,17 +25,17 @@ pub const OTHER_SUBSCRIBER: SubscriberHandle = SubscriberHandle(21);
 pub const KID: [u8; 8] = [0x81, 0x23, 0x45, 0x67, 0x89, 0xAB, 0x46, 0xE3];
 pub const SSRC: u32 = 0x1111;
 pub const RTX_SSRC: u32 = 0x1112;
-pub const SINK_SSRC: u32 = 0x9001;
-pub const SINK_RTX_SSRC: u32 = 0x9002;
-pub const OTHER_SINK_SSRC: u32 = 0x9101;
+pub const DOWN_TRACK_SSRC: u32 = 0x9001;
+pub const DOWN_TRACK_RTX_SSRC: u32 = 0x9002;
+pub const OTHER_DOWN_TRACK_SSRC: u32 = 0x9101;
 pub const PAYLOAD_TYPE: u8 = 96;
 pub const RTX_PAYLOAD_TYPE: u8 = 97;
-pub const SINK_PAYLOAD_TYPE: u8 = 110;
-pub const SINK_RTX_PAYLOAD_TYPE: u8 = 111;
+pub const DOWN_TRACK_PAYLOAD_TYPE: u8 = 110;
+pub const DOWN_TRACK_RTX_PAYLOAD_TYPE: u8 = 111;
 pub const MID_ID: u8 = 4;
 pub const RID_ID: u8 = 10;
 pub const REPAIRED_RID_ID: u8 = 11;
-pub const SINK_MID_ID: u8 = 9;
+pub const DOWN_TRACK_MID_ID: u8 = 9;
 pub const LAYERS_ID: u8 = 12;
 
 /// One packet as an outbox got it.
@@ -161,11 +161,11 @@ impl Session {
         }
     }
 
-    /// One publisher of one source with one subscriber to it.
-    pub fn with(access: PayloadAccess, source: SourceParameters) -> Self {
+    /// One publisher of one up track with one subscriber to it.
+    pub fn with(access: PayloadAccess, up_track: UpTrackParameters) -> Self {
         let mut session = Self::new(access);
-        session.publish(PUBLISHER, UPLINK, source);
-        session.subscribe(SUBSCRIBER, DOWNLINK, sink());
+        session.publish(PUBLISHER, UPLINK, up_track);
+        session.subscribe(SUBSCRIBER, DOWNLINK, down_track());
         session
     }
 
@@ -173,11 +173,11 @@ impl Session {
         &mut self,
         publisher: PublisherHandle,
         transport: TransportHandle,
-        source: SourceParameters,
+        up_track: UpTrackParameters,
     ) {
         let outcome = self
             .router
-            .publish(self.now, publisher, transport, vec![source]);
+            .publish(self.now, publisher, transport, vec![up_track]);
         outcome.expect("published");
     }
 
@@ -185,11 +185,11 @@ impl Session {
         &mut self,
         subscriber: SubscriberHandle,
         transport: TransportHandle,
-        sink: SinkParameters,
+        down_track: DownTrackParameters,
     ) {
-        let outcome = self
-            .router
-            .subscribe(self.now, subscriber, PUBLISHER, transport, &[sink]);
+        let outcome =
+            self.router
+                .subscribe(self.now, subscriber, PUBLISHER, transport, &[down_track]);
         outcome.expect("subscribed");
     }
 
@@ -238,9 +238,9 @@ pub fn ids(ids: &[(Extension, u8)]) -> ExtensionIds {
     ExtensionIds(ids.to_vec())
 }
 
-pub fn source(codec: Codec) -> SourceParameters {
+pub fn up_track(codec: Codec) -> UpTrackParameters {
     let audio = codec == Codec::Opus;
-    SourceParameters {
+    UpTrackParameters {
         mid: "0".into(),
         kind: if audio {
             MediaKind::Audio
@@ -263,12 +263,12 @@ pub fn source(codec: Codec) -> SourceParameters {
 }
 
 /// Three encodings, found by RID.
-pub fn simulcast(codec: Codec) -> SourceParameters {
+pub fn simulcast(codec: Codec) -> UpTrackParameters {
     let encoding = |rid: &str| EncodingParameters {
         rid: Some(rid.into()),
         ..EncodingParameters::default()
     };
-    SourceParameters {
+    UpTrackParameters {
         encodings: vec![encoding("q"), encoding("h"), encoding("f")],
         extensions: ids(&[
             (Extension::Mid, MID_ID),
@@ -276,36 +276,36 @@ pub fn simulcast(codec: Codec) -> SourceParameters {
             (Extension::RepairedRid, REPAIRED_RID_ID),
             (Extension::VideoLayersAllocation, LAYERS_ID),
         ]),
-        ..source(codec)
+        ..up_track(codec)
     }
 }
 
-pub fn sink() -> SinkParameters {
-    SinkParameters {
+pub fn down_track() -> DownTrackParameters {
+    DownTrackParameters {
         mid: "7".into(),
-        source_mid: "0".into(),
-        ssrc: SINK_SSRC,
-        rtx_ssrc: Some(SINK_RTX_SSRC),
-        payload_type: SINK_PAYLOAD_TYPE,
-        rtx_payload_type: Some(SINK_RTX_PAYLOAD_TYPE),
-        extensions: ids(&[(Extension::Mid, SINK_MID_ID)]),
+        up_track_mid: "0".into(),
+        ssrc: DOWN_TRACK_SSRC,
+        rtx_ssrc: Some(DOWN_TRACK_RTX_SSRC),
+        payload_type: DOWN_TRACK_PAYLOAD_TYPE,
+        rtx_payload_type: Some(DOWN_TRACK_RTX_PAYLOAD_TYPE),
+        extensions: ids(&[(Extension::Mid, DOWN_TRACK_MID_ID)]),
         nack: true,
     }
 }
 
-pub fn sink_without_rtx() -> SinkParameters {
-    SinkParameters {
+pub fn down_track_without_rtx() -> DownTrackParameters {
+    DownTrackParameters {
         rtx_ssrc: None,
         rtx_payload_type: None,
-        ..sink()
+        ..down_track()
     }
 }
 
-pub fn other_sink() -> SinkParameters {
-    SinkParameters {
-        ssrc: OTHER_SINK_SSRC,
-        rtx_ssrc: Some(OTHER_SINK_SSRC + 1),
-        ..sink()
+pub fn other_down_track() -> DownTrackParameters {
+    DownTrackParameters {
+        ssrc: OTHER_DOWN_TRACK_SSRC,
+        rtx_ssrc: Some(OTHER_DOWN_TRACK_SSRC + 1),
+        ..down_track()
     }
 }
 

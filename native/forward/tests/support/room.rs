@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 const TRANSPORT_CC_ID: u8 = 12;
 const AUDIO_PUBLISHER: PublisherHandle = PublisherHandle(11);
 const AUDIO_UPLINK: TransportHandle = TransportHandle(8);
-const AUDIO_SOURCE_SSRC: u32 = 0x2000;
+const AUDIO_UP_TRACK_SSRC: u32 = 0x2000;
 const STEP: Duration = Duration::from_millis(1);
 const DELAY: Duration = Duration::from_millis(25);
 const OVERHEAD_BYTES: usize = 44;
@@ -104,24 +104,24 @@ pub struct Room {
     pub lies: Option<fn(&mut Random, &mut Vec<u8>)>,
 }
 
-fn video_source(camera: usize, layers: usize) -> SourceParameters {
+fn video_up_track(camera: usize, layers: usize) -> UpTrackParameters {
     let encoding = |layer: usize| EncodingParameters {
         ssrc: Some(encoding_ssrc(camera, layer)),
         ..EncodingParameters::default()
     };
-    SourceParameters {
+    UpTrackParameters {
         encodings: (0..layers).map(encoding).collect(),
-        ..source(Codec::Vp8)
+        ..up_track(Codec::Vp8)
     }
 }
 
-fn viewer_sink(ssrc: u32, video: bool) -> SinkParameters {
-    SinkParameters {
+fn viewer_down_track(ssrc: u32, video: bool) -> DownTrackParameters {
+    DownTrackParameters {
         ssrc,
         rtx_ssrc: video.then_some(ssrc + 1),
-        rtx_payload_type: video.then_some(SINK_RTX_PAYLOAD_TYPE),
+        rtx_payload_type: video.then_some(DOWN_TRACK_RTX_PAYLOAD_TYPE),
         extensions: ids(&[(Extension::TransportCc, TRANSPORT_CC_ID)]),
-        ..sink()
+        ..down_track()
     }
 }
 
@@ -143,15 +143,15 @@ impl Room {
         let mut session = Session::new(PayloadAccess::Opaque);
         let cameras: Vec<_> = (0..cameras as u64).map(Camera::numbered).collect();
         for (number, camera) in cameras.iter().enumerate() {
-            let parameters = video_source(number, layers.len());
+            let parameters = video_up_track(number, layers.len());
             session.publish(camera.publisher, camera.uplink, parameters);
         }
-        let sound = SourceParameters {
+        let sound = UpTrackParameters {
             encodings: vec![EncodingParameters {
-                ssrc: Some(AUDIO_SOURCE_SSRC),
+                ssrc: Some(AUDIO_UP_TRACK_SSRC),
                 ..EncodingParameters::default()
             }],
-            ..source(Codec::Opus)
+            ..up_track(Codec::Opus)
         };
         session.publish(AUDIO_PUBLISHER, AUDIO_UPLINK, sound);
         Self {
@@ -183,13 +183,13 @@ impl Room {
         let transport = TransportHandle(100 + u64::from(index));
         let (router, now) = (&mut self.session.router, self.session.now);
         for (number, camera) in self.cameras.iter().enumerate() {
-            let sink = SinkParameters {
+            let down_track = DownTrackParameters {
                 mid: format!("v{number}"),
-                ..viewer_sink(0x9000 + 16 * index + 2 * number as u32, true)
+                ..viewer_down_track(0x9000 + 16 * index + 2 * number as u32, true)
             };
             let name = SubscriberHandle(200 + 1_000 * number as u64 + u64::from(index));
             router
-                .subscribe(now, name, camera.publisher, transport, &[sink])
+                .subscribe(now, name, camera.publisher, transport, &[down_track])
                 .expect("subscribed");
         }
         self.subscribe_to_sound(transport, index);
@@ -213,7 +213,7 @@ impl Room {
     /// Once more with each `index`.
     pub fn subscribe_to_sound(&mut self, transport: TransportHandle, index: u32) {
         let now = self.session.now;
-        let sound = viewer_sink(0xA000 + 16 * index, false);
+        let sound = viewer_down_track(0xA000 + 16 * index, false);
         let name = SubscriberHandle(300 + u64::from(index));
         let subscribed =
             self.session
@@ -228,7 +228,7 @@ impl Room {
         if passed_ms.is_multiple_of(20) {
             let packet = rtp(self.audio, u32::from(self.audio) * 960, &sealed(&[7; 80]));
             self.audio = self.audio.wrapping_add(1);
-            let packet = packet.ssrc(AUDIO_SOURCE_SSRC);
+            let packet = packet.ssrc(AUDIO_UP_TRACK_SSRC);
             self.session.take(AUDIO_UPLINK, &packet.bytes());
         }
         if passed_ms * FRAMES_PER_SECOND / 1_000 >= self.frame {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sealroute_forward::{ExtensionIds, LayerWish, SinkParameters, SourceParameters};
+use sealroute_forward::{DownTrackParameters, ExtensionIds, LayerWish, UpTrackParameters};
 
 use super::commands::{Command, SrtpSecrets};
 use super::settings::WorkerSettings;
@@ -48,22 +48,25 @@ impl Command {
                 require((1..=1_500).contains(&of.datagram.0.len()), "datagram size")
             }
             Self::Publish(of) => {
-                require(!of.sources.is_empty(), "a publisher needs a source")?;
-                of.sources.iter().try_for_each(source)
+                require(!of.up_tracks.is_empty(), "a publisher needs an up track")?;
+                of.up_tracks.iter().try_for_each(up_track)
             }
             Self::Subscribe(of) => {
-                require(!of.sinks.is_empty(), "a subscriber needs a sink")?;
-                of.sinks.iter().try_for_each(sink)
+                require(
+                    !of.down_tracks.is_empty(),
+                    "a subscriber needs a down track",
+                )?;
+                of.down_tracks.iter().try_for_each(down_track)
             }
             Self::DeclareKids(of) => mid(&of.mid),
-            Self::SetSourceForwarding(of) => mid(&of.mid),
+            Self::SetUpTrackForwarding(of) => mid(&of.mid),
             Self::SetLayerWish(of) => layer_wish(of.wish),
             Self::OpenRouter(_)
             | Self::CloseRouter(_)
             | Self::CloseTransport(_)
             | Self::RequestKeyFrame(_)
             | Self::Unpublish(_)
-            | Self::SetSinkForwarding(_)
+            | Self::SetDownTrackForwarding(_)
             | Self::Unsubscribe(_) => Ok(()),
         }
     }
@@ -110,25 +113,28 @@ fn srtp_secrets(secrets: &SrtpSecrets) -> Check {
     require(salts.iter().all(|one| one.0.len() == salt), "salt size")
 }
 
-fn source(source: &SourceParameters) -> Check {
-    require(!source.encodings.is_empty(), "a source needs an encoding")?;
-    require(source.clock_rate_hz > 0, "clock rate is out of range")?;
-    let rids = source.encodings.iter().filter_map(|one| one.rid.as_ref());
+fn up_track(up_track: &UpTrackParameters) -> Check {
+    require(
+        !up_track.encodings.is_empty(),
+        "an up track needs an encoding",
+    )?;
+    require(up_track.clock_rate_hz > 0, "clock rate is out of range")?;
+    let rids = up_track.encodings.iter().filter_map(|one| one.rid.as_ref());
     let is_rid = |rid: &String| (1..=255).contains(&rid.len()) && is_graphic(rid);
     require(rids.into_iter().all(is_rid), "rid is malformed")?;
-    mid(&source.mid)?;
-    payload_types(source.payload_type, source.rtx_payload_type)?;
-    extension_ids(&source.extensions)
+    mid(&up_track.mid)?;
+    payload_types(up_track.payload_type, up_track.rtx_payload_type)?;
+    extension_ids(&up_track.extensions)
 }
 
-fn sink(sink: &SinkParameters) -> Check {
-    require(sink.ssrc > 0, "SSRC is out of range")?;
-    let both = sink.rtx_ssrc.is_some() == sink.rtx_payload_type.is_some();
+fn down_track(down_track: &DownTrackParameters) -> Check {
+    require(down_track.ssrc > 0, "SSRC is out of range")?;
+    let both = down_track.rtx_ssrc.is_some() == down_track.rtx_payload_type.is_some();
     require(both, "rtx is half given")?;
-    mid(&sink.mid)?;
-    mid(&sink.source_mid)?;
-    payload_types(sink.payload_type, sink.rtx_payload_type)?;
-    extension_ids(&sink.extensions)
+    mid(&down_track.mid)?;
+    mid(&down_track.up_track_mid)?;
+    payload_types(down_track.payload_type, down_track.rtx_payload_type)?;
+    extension_ids(&down_track.extensions)
 }
 
 fn layer_wish(wish: LayerWish) -> Check {

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use sealroute_forward::{
-    Kid, LayerWish, MediaKind, PayloadAccess, PublisherHandle, SinkParameters, SourceParameters,
-    SubscriberHandle, TransportHandle, kids,
+    DownTrackParameters, Kid, LayerWish, MediaKind, PayloadAccess, PublisherHandle,
+    SubscriberHandle, TransportHandle, UpTrackParameters, kids,
 };
 use sealroute_transport::SrtpProfile;
 use serde::{Deserialize, Serialize};
@@ -175,10 +175,10 @@ pub struct Publish {
     /// Its uplink.
     pub transport: TransportHandle,
     /// Its m-lines.
-    pub sources: Vec<SourceParameters>,
+    pub up_tracks: Vec<UpTrackParameters>,
 }
 
-/// Replaces the key ids that the plaintext guard accepts for one source.
+/// Replaces the key ids that the plaintext guard accepts for one up track.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DeclareKids {
@@ -192,10 +192,10 @@ pub struct DeclareKids {
     pub kids: Vec<Kid>,
 }
 
-/// Holds back what a source sends (force mute), or lets it pass again.
+/// Holds back what an up track sends (force mute), or lets it pass again.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct SetSourceForwarding {
+pub struct SetUpTrackForwarding {
     /// Whose.
     pub publisher: PublisherHandle,
     /// Which m-line.
@@ -233,13 +233,13 @@ pub struct Subscribe {
     /// Its downlink.
     pub transport: TransportHandle,
     /// Its m-lines.
-    pub sinks: Vec<SinkParameters>,
+    pub down_tracks: Vec<DownTrackParameters>,
 }
 
 /// Pauses or resumes one kind of media to a subscriber (subscribeToVideo, wrong secret).
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct SetSinkForwarding {
+pub struct SetDownTrackForwarding {
     /// Whose.
     pub subscriber: SubscriberHandle,
     /// Audio or video.
@@ -291,16 +291,16 @@ pub enum Command {
     Publish(Publish),
     /// See [`DeclareKids`].
     DeclareKids(DeclareKids),
-    /// See [`SetSourceForwarding`].
-    SetSourceForwarding(SetSourceForwarding),
+    /// See [`SetUpTrackForwarding`].
+    SetUpTrackForwarding(SetUpTrackForwarding),
     /// See [`RequestKeyFrame`].
     RequestKeyFrame(RequestKeyFrame),
     /// See [`Unpublish`].
     Unpublish(Unpublish),
     /// See [`Subscribe`].
     Subscribe(Subscribe),
-    /// See [`SetSinkForwarding`].
-    SetSinkForwarding(SetSinkForwarding),
+    /// See [`SetDownTrackForwarding`].
+    SetDownTrackForwarding(SetDownTrackForwarding),
     /// See [`SetLayerWish`].
     SetLayerWish(SetLayerWish),
     /// See [`Unsubscribe`].
@@ -321,11 +321,11 @@ impl Command {
             Self::CloseTransport(of) => ("close_transport", of.transport.0),
             Self::Publish(of) => ("publish", of.publisher.0),
             Self::DeclareKids(of) => ("declare_kids", of.publisher.0),
-            Self::SetSourceForwarding(of) => ("set_source_forwarding", of.publisher.0),
+            Self::SetUpTrackForwarding(of) => ("set_up_track_forwarding", of.publisher.0),
             Self::RequestKeyFrame(of) => ("request_key_frame", of.publisher.0),
             Self::Unpublish(of) => ("unpublish", of.publisher.0),
             Self::Subscribe(of) => ("subscribe", of.subscriber.0),
-            Self::SetSinkForwarding(of) => ("set_sink_forwarding", of.subscriber.0),
+            Self::SetDownTrackForwarding(of) => ("set_down_track_forwarding", of.subscriber.0),
             Self::SetLayerWish(of) => ("set_layer_wish", of.subscriber.0),
             Self::Unsubscribe(of) => ("unsubscribe", of.subscriber.0),
         }

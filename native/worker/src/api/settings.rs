@@ -29,7 +29,7 @@ pub struct WorkerSettings {
     pub key_frame_interval_ms: u64,
     /// Large sessions forward only this many voices, the loudest; 0: all.
     pub loudest_voices: usize,
-    /// A session with more audio sources than this is large.
+    /// A session with more audio up tracks than this is large.
     pub voices_of_large_session: usize,
     /// Initial bandwidth estimate per subscriber, used until feedback arrives.
     pub start_downlink_kbps: u32,

@@ -1,4 +1,4 @@
-//! One m-line of a Subscriber: admits packets of its source, rewrites them, sends them again.
+//! One m-line of a Subscriber: admits packets of its up track, rewrites them, sends them again.
 
 mod admission;
 mod blame;
@@ -22,11 +22,11 @@ use crate::layers::{Allocation, Layer};
 use crate::outbox::{Outbox, VideoSupply};
 use crate::packet_cache::CachedPacket;
 use crate::parameters::{
-    Codec, Extension, LayerWish, MediaKind, PublisherHandle, SinkParameters, SubscriberHandle,
+    Codec, DownTrackParameters, Extension, LayerWish, MediaKind, PublisherHandle, SubscriberHandle,
     TransportHandle,
 };
 use crate::rewriter::{Numbers, Rewriter};
-use crate::source::{Pending, Source};
+use crate::up_track::{Pending, UpTrack};
 
 use switching::Held;
 
@@ -35,7 +35,8 @@ const PACKETS_WITH_MID: u64 = 64;
 /// A round trip takes longer than this wherever loss is common.
 const RESEND_INTERVAL: Duration = Duration::from_millis(40);
 /// What may be sent again, as a share of what was sent: a flood of NACKs must not become one of
-/// media. With the burst it stays below a fifth within a minute; a loss of 13 % each way is made good.
+/// media. With the burst it stays below a fifth within a minute; a loss of 13 % each way is made
+/// good.
 const RESEND_SHARE: f64 = 0.18;
 /// A gap of a third of a second in a stream of 1 Mbit/s.
 const RESEND_BURST_BYTES: f64 = 48_000.0;
@@ -66,14 +67,14 @@ pub(crate) struct SentReport {
 }
 
 /// One m-line of a Subscriber.
-pub(crate) struct Sink {
+pub(crate) struct DownTrack {
     pub(crate) subscriber: SubscriberHandle,
     pub(crate) publisher: PublisherHandle,
     pub(crate) transport: TransportHandle,
-    pub(crate) source: usize,
+    pub(crate) up_track: usize,
     pub(crate) downlink: usize,
     pub(crate) kind: MediaKind,
-    pub(crate) parameters: SinkParameters,
+    pub(crate) parameters: DownTrackParameters,
     pub(crate) forwarding: bool,
     pub(crate) wish: LayerWish,
     pub(crate) allocation: Allocation,
@@ -102,7 +103,7 @@ pub(crate) struct Sink {
     is_vp8: bool,
     clock_rate_hz: u32,
     resend_bytes: f64,
-    /// The first number that this sink gave; earlier ones are another stream's.
+    /// The first number that this down track gave; earlier ones are another stream's.
     first: Option<u64>,
     /// Of packets that come again under their own number.
     resent_at: [Option<(u16, Instant)>; RESENT_REMEMBERED],
@@ -121,28 +122,28 @@ pub(crate) struct Sink {
 
 /// Where the m-line belongs.
 #[derive(Clone, Copy)]
-pub(crate) struct SinkPlace {
+pub(crate) struct DownTrackPlace {
     pub(crate) subscriber: SubscriberHandle,
     pub(crate) transport: TransportHandle,
-    pub(crate) source: usize,
+    pub(crate) up_track: usize,
     pub(crate) downlink: usize,
 }
 
-impl Sink {
+impl DownTrack {
     pub(crate) fn new(
-        place: SinkPlace,
-        source: &Source,
-        parameters: SinkParameters,
+        place: DownTrackPlace,
+        up_track: &UpTrack,
+        parameters: DownTrackParameters,
         mut rewriter: Rewriter,
     ) -> Self {
         rewriter.stop();
         Self {
             subscriber: place.subscriber,
-            publisher: source.publisher,
+            publisher: up_track.publisher,
             transport: place.transport,
-            source: place.source,
+            up_track: place.up_track,
             downlink: place.downlink,
-            kind: source.parameters.kind,
+            kind: up_track.parameters.kind,
             ids: IdTable::new(&parameters.extensions),
             parameters,
             forwarding: true,
@@ -166,8 +167,8 @@ impl Sink {
             rewriter,
             filter: LayerFilter::default(),
             ended_filter: LayerFilter::default(),
-            is_vp8: source.parameters.codec == Codec::Vp8,
-            clock_rate_hz: source.parameters.clock_rate_hz,
+            is_vp8: up_track.parameters.codec == Codec::Vp8,
+            clock_rate_hz: up_track.parameters.clock_rate_hz,
             resend_bytes: RESEND_BURST_BYTES,
             first: None,
             resent_at: [None; RESENT_REMEMBERED],
@@ -181,7 +182,7 @@ impl Sink {
     }
 
     /// The most that the link has room for; `None` = not even the smallest layer. What resumes
-    /// begins at a key frame, which is asked for with the source's next packet.
+    /// begins at a key frame, which is asked for with the up track's next packet.
     pub(crate) fn set_allocation(&mut self, layer: Option<Layer>) {
         let before = std::mem::replace(&mut self.allocation, layer.into());
         if self.allocation == Allocation::Paused && before != Allocation::Paused {
@@ -189,20 +190,20 @@ impl Sink {
         }
     }
 
-    /// Forwards what the source took since the last flush.
+    /// Forwards what the up track took since the last flush.
     pub(crate) fn forward(
         &mut self,
         now: Instant,
-        source: &mut Source,
+        up_track: &mut UpTrack,
         downlink: &mut Downlink,
         counters: &mut ForwardCounters,
         out: &mut impl Outbox,
     ) {
-        let target = self.target(now, source);
+        let target = self.target(now, up_track);
         let mut wants_key_frame = false;
-        for (place, &pending) in source.pending.iter().enumerate() {
+        for (place, &pending) in up_track.pending.iter().enumerate() {
             let before = self.current;
-            match self.forward_one(now, (target, pending), source, downlink, out) {
+            match self.forward_one(now, (target, pending), up_track, downlink, out) {
                 Ok(pace) => {
                     counters.rtp_forwarded += u64::from(pace == Pace::Now);
                     self.waiting = None;
@@ -220,9 +221,9 @@ impl Sink {
             }
             let has_started = self.current.is_some() && self.current != before;
             let started = has_started.then_some(pending);
-            let later = &source.pending[place + 1..];
+            let later = &up_track.pending[place + 1..];
             let place = (target, started, later);
-            let (sent, queued) = self.go_on(now, place, source, downlink, out);
+            let (sent, queued) = self.go_on(now, place, up_track, downlink, out);
             counters.rtp_forwarded += sent;
             counters.rtp_caught_up += sent + queued;
         }
@@ -230,10 +231,10 @@ impl Sink {
         let receives = self.forwarding && self.allocation != Allocation::Paused;
         if receives && self.kind == MediaKind::Video {
             let switches = self.current != target && self.held.is_none();
-            wants_key_frame = switches || self.awaits_size(source);
+            wants_key_frame = switches || self.awaits_size(up_track);
         }
         if wants_key_frame {
-            source.want_key_frame(target);
+            up_track.want_key_frame(target);
         }
     }
 
@@ -241,11 +242,11 @@ impl Sink {
         &mut self,
         now: Instant,
         (target, pending): (Option<usize>, Pending),
-        source: &Source,
+        up_track: &UpTrack,
         downlink: &mut Downlink,
         out: &mut impl Outbox,
     ) -> Result<Pace, DropReason> {
-        let (packet, numbers) = self.admit(now, (target, pending), source, downlink)?;
+        let (packet, numbers) = self.admit(now, (target, pending), up_track, downlink)?;
         if pending.layer.is_some() && numbers.is_filler {
             self.fill(now, numbers, downlink, out);
             self.remember(pending, numbers, false);
@@ -258,7 +259,7 @@ impl Sink {
                     self.send_twice(now, numbers, downlink, out);
                 }
                 if self.repeats_from.is_some_and(|at| at <= now) {
-                    self.retransmit_once_more(now, source, downlink, out);
+                    self.retransmit_once_more(now, up_track, downlink, out);
                 }
                 let stamp = self.stamp(now, packet.payload.len(), downlink);
                 self.send(packet, numbers, stamp, out);
@@ -318,7 +319,7 @@ impl Sink {
         downlink.stamp(now, bytes, content)
     }
 
-    /// Whether the subscriber reports on packets of this sink.
+    /// Whether the subscriber reports on packets of this down track.
     pub(crate) fn is_reported(&self) -> bool {
         self.ids.id(Extension::TransportCc) != 0
     }
@@ -389,6 +390,6 @@ impl Sink {
     }
 }
 
-fn cached(source: &Source, encoding: usize, sequence: FullSequence) -> Option<CachedPacket<'_>> {
-    source.encodings.get(encoding)?.packet(sequence)
+fn cached(up_track: &UpTrack, encoding: usize, sequence: FullSequence) -> Option<CachedPacket<'_>> {
+    up_track.encodings.get(encoding)?.packet(sequence)
 }

@@ -2,36 +2,36 @@
 
 use std::time::Instant;
 
-use super::{Sink, cached};
+use super::{DownTrack, cached};
 use crate::congestion::downlink::Downlink;
 use crate::congestion::pacer::Queued;
 use crate::counters::ForwardCounters;
 use crate::drop_reason::DropReason;
 use crate::outbox::Outbox;
 use crate::rewriter::Numbers;
-use crate::source::Source;
+use crate::up_track::UpTrack;
 
-impl Sink {
+impl DownTrack {
     /// Sends a packet whose time has come.
     pub(crate) fn release(
         &mut self,
         now: Instant,
         queued: Queued,
-        source: &Source,
+        up_track: &UpTrack,
         downlink: &mut Downlink,
         out: &mut impl Outbox,
     ) -> Result<(), DropReason> {
-        if !self.forwarding || !source.forwarding {
+        if !self.forwarding || !up_track.forwarding {
             self.rewriter.forget_waiting(queued.numbers);
             return Err(DropReason::Paused);
         }
-        let packet = cached(source, queued.encoding, queued.sequence);
+        let packet = cached(up_track, queued.encoding, queued.sequence);
         let Some(packet) = packet.filter(|_| !queued.is_late(now)) else {
             self.fall_behind(now, queued.numbers, downlink, out);
             return Err(DropReason::PacerLate);
         };
         if self.repeats_from.is_some_and(|at| at <= now) {
-            self.retransmit_once_more(now, source, downlink, out);
+            self.retransmit_once_more(now, up_track, downlink, out);
         }
         let stamp = self.stamp(now, packet.payload.len(), downlink);
         self.send(packet, queued.numbers, stamp, out);

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use sealroute_rtp::FullSequence;
 
-use super::{Sink, cached};
+use super::{DownTrack, cached};
 use crate::congestion::downlink::Downlink;
 use crate::congestion::pacer::Pace;
 use crate::outbox::Outbox;
 use crate::parameters::MediaKind;
-use crate::source::{Pending, Source};
+use crate::up_track::{Pending, UpTrack};
 
 /// More than come within a round trip to a publisher.
 const MAX_CATCH_UP: usize = 256;
@@ -24,16 +24,16 @@ pub(super) struct Held {
     until: Instant,
 }
 
-impl Sink {
+impl DownTrack {
     /// Whether the switch that could happen with this packet is to wait. Receivers drop a picture
     /// whose rest does not come.
     #[cold]
-    pub(super) fn holds(&mut self, now: Instant, first: Pending, source: &Source) -> bool {
+    pub(super) fn holds(&mut self, now: Instant, first: Pending, up_track: &UpTrack) -> bool {
         let is_of_it = |held: Held| held.first.encoding == first.encoding;
         if self.held.is_some_and(is_of_it) {
             return true;
         }
-        if self.kind != MediaKind::Video || self.has_ended_picture(now, source) {
+        if self.kind != MediaKind::Video || self.has_ended_picture(now, up_track) {
             return false;
         }
         let until = now + HOLD;
@@ -42,42 +42,42 @@ impl Sink {
     }
 
     /// Whether the newest picture that is being sent has come to its end, or will not.
-    fn has_ended_picture(&self, now: Instant, source: &Source) -> bool {
+    fn has_ended_picture(&self, now: Instant, up_track: &UpTrack) -> bool {
         let Some(encoding) = self.current else {
             return true;
         };
-        let last_packet = source.encodings[encoding].view().last_packet;
+        let last_packet = up_track.encodings[encoding].view().last_packet;
         let silent = last_packet.is_none_or(|at| now.saturating_duration_since(at) >= HOLD);
         let newest = self.rewriter.newest();
-        let newest = newest.and_then(|newest| cached(source, encoding, newest));
+        let newest = newest.and_then(|newest| cached(up_track, encoding, newest));
         silent || newest.is_none_or(|packet| packet.marker)
     }
 
-    /// Goes on with an encoding that `started`, or makes the switch that waits, if it is time for it
-    /// and it is still wanted. `later`: what else comes in this flush. Returns how many packets were
-    /// sent at once, and how many wait for their time.
+    /// Goes on with an encoding that `started`, or makes the switch that waits, if it is time for
+    /// it and it is still wanted. `later`: what else comes in this flush. Returns how many packets
+    /// were sent at once, and how many wait for their time.
     #[cold]
     pub(super) fn go_on(
         &mut self,
         now: Instant,
         (target, started, later): (Option<usize>, Option<Pending>, &[Pending]),
-        source: &Source,
+        up_track: &UpTrack,
         downlink: &mut Downlink,
         out: &mut impl Outbox,
     ) -> (u64, u64) {
         if let Some(first) = started {
             let from = first.sequence.0 + 1;
-            return self.catch_up(now, (first, from, later), source, downlink, out);
+            return self.catch_up(now, (first, from, later), up_track, downlink, out);
         }
         let is_wanted = |held: &Held| target == Some(held.first.encoding);
         let Some(Held { first, until }) = self.held.filter(is_wanted) else {
             self.held = None;
             return (0, 0);
         };
-        if now < until && !self.has_ended_picture(now, source) {
+        if now < until && !self.has_ended_picture(now, up_track) {
             return (0, 0);
         }
-        if cached(source, first.encoding, first.sequence).is_none() {
+        if cached(up_track, first.encoding, first.sequence).is_none() {
             // Another key frame is asked for.
             self.held = None;
             return (0, 0);
@@ -85,7 +85,7 @@ impl Sink {
         self.restart();
         self.waiting = None;
         let from = first.sequence.0;
-        self.catch_up(now, (first, from, later), source, downlink, out)
+        self.catch_up(now, (first, from, later), up_track, downlink, out)
     }
 
     /// Packets of a key frame and behind it that came before they could be used, when its first one
@@ -94,20 +94,20 @@ impl Sink {
         &mut self,
         now: Instant,
         (first, from, later): (Pending, u64, &[Pending]),
-        source: &Source,
+        up_track: &UpTrack,
         downlink: &mut Downlink,
         out: &mut impl Outbox,
     ) -> (u64, u64) {
         let (mut sent, mut queued) = (0, 0);
-        let newest = source.encodings[first.encoding].highest();
+        let newest = up_track.encodings[first.encoding].highest();
         let newest = newest.map_or(0, |newest| newest.0);
         for number in (from..=newest).take(MAX_CATCH_UP) {
             let sequence = FullSequence(number);
             let behind = Pending {
                 sequence,
                 key_frame: false,
-                layer: cached(source, first.encoding, sequence)
-                    .and_then(|packet| source.layer_of(first.encoding, packet)),
+                layer: cached(up_track, first.encoding, sequence)
+                    .and_then(|packet| up_track.layer_of(first.encoding, packet)),
                 ..first
             };
             let pending = if sequence == first.sequence {
@@ -123,7 +123,7 @@ impl Sink {
             }
             // One that the cache has not (any more) stays a gap.
             let place = (Some(pending.encoding), pending);
-            match self.forward_one(now, place, source, downlink, out) {
+            match self.forward_one(now, place, up_track, downlink, out) {
                 Ok(Pace::Now) => sent += 1,
                 Ok(_) => queued += 1,
                 Err(_) => {}

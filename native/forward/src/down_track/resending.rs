@@ -1,12 +1,12 @@
-//! What a sink sends again, and padding that shows what its link carries.
+//! What a down track sends again, and padding that shows what its link carries.
 
 use std::time::{Duration, Instant};
 
 use sealroute_rtp::{MAX_PACKET_BYTES, RtpHeader};
 
 use super::{
-    ORIGINAL_SEQUENCE_BYTES, PADDING, PADDING_BIT, RESEND_BURST_BYTES, RESEND_INTERVAL,
-    RESENT_REMEMBERED, SECOND_REPEAT_AFTER, SECOND_REPEATS, Sink, cached,
+    DownTrack, ORIGINAL_SEQUENCE_BYTES, PADDING, PADDING_BIT, RESEND_BURST_BYTES, RESEND_INTERVAL,
+    RESENT_REMEMBERED, SECOND_REPEAT_AFTER, SECOND_REPEATS, cached,
 };
 use crate::congestion::downlink::{Content, Downlink, Stamp};
 use crate::drop_reason::DropReason;
@@ -14,7 +14,7 @@ use crate::outbox::Outbox;
 use crate::packet_cache::CachedPacket;
 use crate::parameters::MediaKind;
 use crate::rewriter::Numbers;
-use crate::source::Source;
+use crate::up_track::UpTrack;
 
 /// What comes again of a number that stood for no media.
 const NOTHING: CachedPacket<'static> = CachedPacket {
@@ -24,14 +24,14 @@ const NOTHING: CachedPacket<'static> = CachedPacket {
     payload: &[],
 };
 
-impl Sink {
+impl DownTrack {
     /// Sends a packet again that the subscriber lost, over its retransmission stream if it has
     /// one.
     pub(crate) fn resend(
         &mut self,
         now: Instant,
         sequence: u16,
-        source: &Source,
+        up_track: &UpTrack,
         downlink: &mut Downlink,
         out: &mut impl Outbox,
     ) -> Result<(), DropReason> {
@@ -60,7 +60,7 @@ impl Sink {
         let packet = if entry.numbers.is_filler {
             NOTHING
         } else {
-            cached(source, entry.encoding, entry.input).ok_or(DropReason::NotCached)?
+            cached(up_track, entry.encoding, entry.input).ok_or(DropReason::NotCached)?
         };
         if self.resend_bytes < packet.payload.len() as f64 {
             return Err(DropReason::ResendLimit);
@@ -87,7 +87,7 @@ impl Sink {
     pub(super) fn retransmit_once_more(
         &mut self,
         now: Instant,
-        source: &Source,
+        up_track: &UpTrack,
         downlink: &mut Downlink,
         out: &mut impl Outbox,
     ) {
@@ -104,7 +104,7 @@ impl Sink {
             let Some(entry) = entry.filter(|sent| !sent.numbers.is_filler) else {
                 continue;
             };
-            let Some(packet) = cached(source, entry.encoding, entry.input) else {
+            let Some(packet) = cached(up_track, entry.encoding, entry.input) else {
                 continue;
             };
             let bytes = packet.payload.len();

@@ -10,15 +10,15 @@ use crate::drop_reason::DropReason;
 use crate::encoding_layers::EncodingLayers;
 use crate::extensions::{BLOCK_BYTES, Entries, IdTable, collect, value_of};
 use crate::frame_mark::{Seal, read};
-use crate::key_frame_requests::{KeyFrameRequests, SourceBudget};
+use crate::key_frame_requests::{KeyFrameRequests, UpTrackBudget};
 use crate::layer_filter::{LayerMark, Level};
 use crate::layer_selector::{EncodingView, SILENCE};
 use crate::layers::{Layer, LayerView};
 use crate::nack::NackGenerator;
 use crate::packet_cache::{CachedPacket, PacketCache};
 use crate::parameters::{
-    EncodingParameters, Extension, Kid, MediaKind, PayloadAccess, PublisherHandle,
-    SourceParameters, TransportHandle,
+    EncodingParameters, Extension, Kid, MediaKind, PayloadAccess, PublisherHandle, TransportHandle,
+    UpTrackParameters,
 };
 use crate::reception::Reception;
 use crate::rewriter::Skips;
@@ -37,7 +37,7 @@ const ORIGINAL_SEQUENCE_BYTES: usize = 2;
 /// Senders that begin a new secret with a key frame of their own need this long (e2ee/2 section 9).
 const OWN_KEY_FRAME: Duration = Duration::from_millis(300);
 
-/// One RtpStream of a source.
+/// One RtpStream of an up track.
 pub(crate) struct Encoding {
     pub(crate) parameters: EncodingParameters,
     pub(crate) requests: KeyFrameRequests,
@@ -202,36 +202,36 @@ pub(crate) struct Pending {
 }
 
 /// One m-line of a Publisher.
-pub(crate) struct Source {
+pub(crate) struct UpTrack {
     pub(crate) publisher: PublisherHandle,
     pub(crate) transport: TransportHandle,
-    pub(crate) parameters: SourceParameters,
+    pub(crate) parameters: UpTrackParameters,
     pub(crate) ids: IdTable,
     pub(crate) encodings: Vec<Encoding>,
     pub(crate) guard: SealGuard,
     /// What its publisher may be asked.
-    pub(crate) budget: SourceBudget,
+    pub(crate) budget: UpTrackBudget,
     pub(crate) forwarding: bool,
     /// Others are louder: nobody gets it.
     pub(crate) quiet: bool,
     /// Which encodings are worth sending. Of video only.
     pub(crate) demand: Option<Demand>,
     pub(crate) pending: Vec<Pending>,
-    /// Keys of the sinks that it feeds.
-    pub(crate) sinks: Vec<usize>,
+    /// Keys of the down tracks that it feeds.
+    pub(crate) down_tracks: Vec<usize>,
     pub(crate) taken: u64,
     /// Waits for the next flush: it has pending packets or something to tell.
     pub(crate) dirty: bool,
     access: PayloadAccess,
 }
 
-impl Source {
+impl UpTrack {
     pub(crate) fn new(
         now: Instant,
         access: PayloadAccess,
         publisher: PublisherHandle,
         transport: TransportHandle,
-        mut parameters: SourceParameters,
+        mut parameters: UpTrackParameters,
     ) -> Self {
         let kids = std::mem::take(&mut parameters.declared_kids);
         Self {
@@ -245,13 +245,13 @@ impl Source {
                 .map(|parameters| Encoding::new(now, parameters))
                 .collect(),
             guard: SealGuard::new(kids),
-            budget: SourceBudget::default(),
+            budget: UpTrackBudget::default(),
             forwarding: true,
             quiet: false,
             demand: (parameters.kind == MediaKind::Video)
                 .then(|| Demand::new(now, parameters.encodings.len())),
             pending: Vec::with_capacity(MAX_PENDING),
-            sinks: Vec::new(),
+            down_tracks: Vec::new(),
             taken: 0,
             dirty: false,
             access,
@@ -340,7 +340,7 @@ impl Source {
             return Err(DropReason::PaddingOnly);
         }
         if !self.forwarding {
-            return Err(DropReason::SourceMuted);
+            return Err(DropReason::Muted);
         }
         let reading = read(self.parameters.codec, payload);
         let descriptor = value_of(&self.ids, packet, Extension::DependencyDescriptor);

@@ -1,8 +1,8 @@
-//! Which packets of its source a sink takes, and under which numbers.
+//! Which packets of its up track a down track takes, and under which numbers.
 
 use std::time::Instant;
 
-use super::Sink;
+use super::DownTrack;
 use crate::congestion::downlink::Downlink;
 use crate::drop_reason::DropReason;
 use crate::layer_filter::Verdict;
@@ -11,17 +11,17 @@ use crate::layers::Allocation;
 use crate::packet_cache::CachedPacket;
 use crate::parameters::MediaKind;
 use crate::rewriter::{Input, Numbers};
-use crate::source::{Encoding, Pending, Source};
+use crate::up_track::{Encoding, Pending, UpTrack};
 
-impl Sink {
+impl DownTrack {
     /// The encoding that it is to get; `None`: not known yet.
-    pub(crate) fn target(&self, now: Instant, source: &Source) -> Option<usize> {
-        if source.encodings.len() == 1 {
+    pub(crate) fn target(&self, now: Instant, up_track: &UpTrack) -> Option<usize> {
+        if up_track.encodings.len() == 1 {
             return Some(0);
         }
         choose(
             now,
-            source.encodings.iter().map(Encoding::view),
+            up_track.encodings.iter().map(Encoding::view),
             self.wish,
             self.allocation,
         )
@@ -32,7 +32,7 @@ impl Sink {
         &mut self,
         now: Instant,
         (target, pending): (Option<usize>, Pending),
-        source: &'s Source,
+        up_track: &'s UpTrack,
         downlink: &mut Downlink,
     ) -> Result<(CachedPacket<'s>, Numbers), DropReason> {
         if !self.forwarding {
@@ -41,10 +41,10 @@ impl Sink {
         if self.allocation == Allocation::Paused {
             return Err(DropReason::Bandwidth);
         }
-        if source.quiet {
+        if up_track.quiet {
             return Err(DropReason::QuietVoice);
         }
-        let stream = &source.encodings[pending.encoding];
+        let stream = &up_track.encodings[pending.encoding];
         let packet = stream
             .packet(pending.sequence)
             .ok_or(DropReason::Overflow)?;
@@ -59,7 +59,7 @@ impl Sink {
             skips: &stream.skips,
             vp8: self.is_vp8.then_some(packet.payload),
         };
-        match self.admit_present((target, pending), &input, source, downlink) {
+        match self.admit_present((target, pending), &input, up_track, downlink) {
             Ok(numbers) => Ok((packet, numbers)),
             Err(DropReason::UpperLayer) => Err(DropReason::UpperLayer),
             Err(reason) => {
@@ -106,16 +106,16 @@ impl Sink {
         &mut self,
         (target, pending): (Option<usize>, Pending),
         input: &Input<'_>,
-        source: &Source,
+        up_track: &UpTrack,
         downlink: &mut Downlink,
     ) -> Result<Numbers, DropReason> {
         if self.starts(target, pending)? {
-            if self.holds(input.now, pending, source) {
+            if self.holds(input.now, pending, up_track) {
                 return Err(DropReason::OtherEncoding);
             }
             self.start(input, downlink);
         }
-        let stream = &source.encodings[pending.encoding];
+        let stream = &up_track.encodings[pending.encoding];
         let verdict = self.judge(pending, input.timestamp, stream);
         if verdict == Verdict::Above && self.rewriter.leave_out(input) {
             return Err(DropReason::UpperLayer);

@@ -2,7 +2,7 @@
 
 use sealroute_rtp::rtcp::ReportBlock;
 
-use super::Sink;
+use super::DownTrack;
 
 /// Totals at a subscriber's last report.
 #[derive(Clone, Copy, Debug)]
@@ -13,7 +13,7 @@ pub(super) struct Reported {
     gaps: i64,
 }
 
-impl Sink {
+impl DownTrack {
     /// The share of packets lost since the last report, without numbers that nobody sent.
     pub(crate) fn blame(&mut self, block: ReportBlock) -> f64 {
         let now = Reported {

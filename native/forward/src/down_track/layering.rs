@@ -1,22 +1,22 @@
-//! Which layers of its encoding a sink gets.
+//! Which layers of its encoding a down track gets.
 
 use std::time::Instant;
 
 use sealroute_rtp::{MAX_PACKET_BYTES, RtpHeader};
 
-use super::{PADDING_BIT, Sink};
+use super::{DownTrack, PADDING_BIT};
 use crate::congestion::downlink::Downlink;
 use crate::layer_filter::{Level, Verdict};
 use crate::layers::Allocation;
 use crate::outbox::Outbox;
 use crate::parameters::LayerWish;
 use crate::rewriter::Numbers;
-use crate::source::{Encoding, Pending, Source};
+use crate::up_track::{Encoding, Pending, UpTrack};
 
 /// One byte of padding: a number without media.
 const FILLER: [u8; 1] = [1];
 
-impl Sink {
+impl DownTrack {
     pub(super) fn judge(&mut self, pending: Pending, timestamp: u32, stream: &Encoding) -> Verdict {
         let Some(mark) = pending.layer else {
             return Verdict::Pass {
@@ -47,11 +47,11 @@ impl Sink {
     }
 
     /// Larger pictures of the encoding begin with key frames only.
-    pub(super) fn awaits_size(&self, source: &Source) -> bool {
+    pub(super) fn awaits_size(&self, up_track: &UpTrack) -> bool {
         let Some(encoding) = self.current else {
             return false;
         };
-        let stream = &source.encodings[encoding];
+        let stream = &up_track.encodings[encoding];
         let top = stream.layers.top();
         let target = self.target_level(encoding, stream).min(top);
         self.filter.level().spatial < target.spatial

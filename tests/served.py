@@ -78,7 +78,7 @@ class Server:
             *("--media-port", "0", "--log-level", "warning"),
             env=self.environment,
         )
-        async with aiohttp.ClientSession() as http, asyncio.timeout(15):
+        async with aiohttp.ClientSession() as http, asyncio.timeout(60):
             while True:
                 with contextlib.suppress(aiohttp.ClientError):
                     async with http.get(f"{self.url}/readyz", ssl=False) as answer:

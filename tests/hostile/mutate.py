@@ -223,7 +223,7 @@ MUTATIONS = (
     Mutation(
         "python: the rules of answers",
         f"{PYTHON}/publishing.py",
-        'uplink.check(offer, str(answer["answer"]))',
+        'uplink.check(offer, str(answer["answer"]), tracks)',
         "pass",
         UPS,
     ),

@@ -57,22 +57,25 @@ class AnswerRules:
     def __init__(self) -> None:
         self._certificate: Certificate | None = None
 
-    def check(self, offer: str, answer: str) -> None:
-        """Errors: UnexpectedServerResponse for an answer to other m-lines than those of the offer,
-        or one that leaves an m-line without a codec that is sent, does not take what is sent,
-        does more than that, or comes from another end than the answers before."""
+    def check(self, offer: str, answer: str, sending: Collection[str]) -> None:
+        """`sending`: the mids of what is about to be published. Streams before may have ended
+        meanwhile, and their m-lines with them.
+
+        Errors: UnexpectedServerResponse for an answer to other m-lines than those of the offer, or
+        one that leaves an m-line without a codec that is sent, does not take what is sent, does
+        more than that, or comes from another end than the answers before."""
         offered, answered = parse(offer), parse(answer)
         if len(offered) != len(answered):
             raise UnexpectedServerResponse("The server's answer has other m-lines than the offer")
         for asked, got in zip(offered, answered, strict=True):
-            _check_line(asked, got)
+            _check_line(asked, got, sending)
         certificate = certificate_of(answered)
         if self._certificate not in (None, certificate):
             raise UnexpectedServerResponse("The server's answer names another certificate")
         self._certificate = certificate
 
 
-def _check_line(asked: MediaDescription, got: MediaDescription) -> None:
+def _check_line(asked: MediaDescription, got: MediaDescription, sending: Collection[str]) -> None:
     if (asked.kind, asked.rtp.muxId) != (got.kind, got.rtp.muxId):
         raise UnexpectedServerResponse("The server's answer has other m-lines than the offer")
     ours = names(asked) & CODECS.get(asked.kind, frozenset())
@@ -80,7 +83,7 @@ def _check_line(asked: MediaDescription, got: MediaDescription) -> None:
         raise UnexpectedServerResponse("The server's answer has no codec that was offered")
     if got.direction not in RECEIVES:
         raise UnexpectedServerResponse("The server's answer does more than receive")
-    if asked.direction == "sendonly" and got.direction != "recvonly":
+    if asked.rtp.muxId in sending and got.direction != "recvonly":
         # Nothing would leave, and nobody would be told.
         raise UnexpectedServerResponse("The server's answer does not receive what is sent")
 

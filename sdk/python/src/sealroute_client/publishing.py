@@ -75,7 +75,7 @@ class Publishing:
             answer = await self._request(offer, rows, publisher)
             stream_id = self._named_by(answer)
             try:
-                uplink.check(offer, str(answer["answer"]))
+                uplink.check(offer, str(answer["answer"]), tracks)
             except UnexpectedServerResponse:
                 self._session.spawn(self._give_back(stream_id))
                 raise

@@ -47,9 +47,9 @@ class Uplink:
         self._lock = asyncio.Lock()
         self._rules = AnswerRules()
 
-    def check(self, offer: str, answer: str) -> None:
+    def check(self, offer: str, answer: str, tracks: list[PublishedTrack]) -> None:
         """Before any of it is applied. Errors: UnexpectedServerResponse."""
-        self._rules.check(offer, answer)
+        self._rules.check(offer, answer, {track.mid for track in tracks})
 
     async def publish(self, source: Source, codec: str, prepare: Negotiate) -> list[PublishedTrack]:
         """Adds the source's tracks. Errors: those of `prepare`; the tracks are then inactive."""

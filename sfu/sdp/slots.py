@@ -259,7 +259,8 @@ def _offer_lines(slot: Slot) -> MediaLines:
             for extension in sorted(slot.extensions, key=DOWNLINK_EXTENSION_IDS.__getitem__)
         ],
         extmap_allow_mixed=True,
-        msid=f"{slot.stream} {slot.stream}-{slot.kind.value}" if in_use else None,
+        # Of the subscriber: who subscribes to a stream twice must get no two m-lines with one msid.
+        msid=f"{slot.subscriber} {slot.subscriber}-{slot.kind.value}" if in_use else None,
         cname=slot.stream if in_use else None,
         ssrc=slot.ssrc,
         rtx_ssrc=slot.rtx_ssrc,

@@ -38,6 +38,19 @@ test('publishing again after unpublishing works, with its own stream', async () 
   await bob.hears(next, TONE_HZ);
 });
 
+test('one page can subscribe to a stream twice, and to the next one as well', async () => {
+  const { ada, bob, streamId } = await call();
+  const again = (id) =>
+    bob.do((given) => {
+      const { session } = globalThis.lab;
+      const { stream } = globalThis.lab.subscribers.get(given);
+      return labResult(session.subscribe.promise(stream, 'subscribers', { insertMode: 'append' }));
+    }, id);
+  assert.equal(await again(streamId), null);
+  await bob.sees(await ada.publish());
+  assert.equal(await bob.count('exception'), 0);
+});
+
 test('video and audio can be switched off and on', async () => {
   const { ada, bob, streamId } = await call();
   await ada.do(() => globalThis.lab.publishers[0].publishVideo.promise(false));

@@ -416,12 +416,20 @@ def test_a_downlink_offer_is_read_by_another_parser():
     offer = AiortcDescription.parse(slots.offer(1, LOCAL, ORIGIN))
     audio, video = offer.media
     assert [m.direction for m in offer.media] == ["sendonly", "sendonly"]
-    assert (audio.msid, video.msid) == ("st1 st1-audio", "st1 st1-video")
+    assert (audio.msid, video.msid) == ("u1 u1-audio", "u1 u1-video")
     assert audio.dtls.role == "auto"
     assert audio.ice.iceLite
     assert [g.items for g in video.ssrc_group] == [[1_001, 1_002]]
     assert {s.cname for s in [*audio.ssrc, *video.ssrc]} == {"st1"}
     assert len({c.payloadType for m in offer.media for c in m.rtp.codecs}) == 3
+
+
+def test_two_subscriptions_to_one_stream_have_no_msid_in_common():
+    slots = new_slots()
+    slots.take("u1", "st1", VIDEO)
+    slots.take("u2", "st1", VIDEO)
+    offer = AiortcDescription.parse(slots.offer(1, LOCAL, ORIGIN))
+    assert len({media.msid for media in offer.media}) == 2
 
 
 def test_an_answer_gives_down_tracks_with_the_extensions_both_sides_have():

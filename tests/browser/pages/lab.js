@@ -103,6 +103,41 @@ const lab = {
     return stream ? measureChannels(stream) : [];
   },
 
+  /**
+   * Waits until each of the streams was seen (a picture that is not black) and heard (decoded audio
+   * that is not silence); resolves with what is known of those that were not.
+   */
+  async meets(streamIds, timeoutMs) {
+    const deadline = performance.now() + timeoutMs;
+    const met = new Map(streamIds.map((id) => [id, { isSeen: false, isHeard: false }]));
+    const missing = () => [...met].filter(([, { isSeen, isHeard }]) => !isSeen || !isHeard);
+    while (missing().length > 0 && performance.now() < deadline) {
+      for (const [id, one] of missing()) {
+        one.isSeen ||= showsPicture(lab.video(id));
+        one.isHeard ||= (await lab.received(id)).audio?.totalAudioEnergy > 0;
+      }
+      if (missing().length > 0) await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    return Promise.all(
+      missing().map(async ([streamId, one]) => {
+        const { readyState, videoWidth, currentTime, paused } = lab.video(streamId) ?? {};
+        const element = { readyState, videoWidth, currentTime, paused };
+        return { streamId, ...one, element, received: await lab.received(streamId) };
+      }),
+    );
+  },
+
+  /** The browser's statistics of what comes in of a stream, by kind. */
+  async received(streamId) {
+    const found = {};
+    for (const { receiver } of lab.subscribers.get(streamId)?.tracks ?? []) {
+      for (const row of (await receiver.getStats()).values()) {
+        if (row.type === 'inbound-rtp') found[row.kind] = row;
+      }
+    }
+    return found;
+  },
+
   async stats(streamId) {
     return lab.subscribers.get(streamId).getStats();
   },

@@ -68,6 +68,18 @@ function readPattern(video) {
   return pattern.readFrame((x, y) => data.subarray((y * width + x) * 4, (y * width + x) * 4 + 3));
 }
 
+/** Whether the element shows anything, whoever made it: bright parts and dark ones. */
+function showsPicture(video) {
+  if (!video?.videoWidth) return false;
+  const [width, height] = [32, 24];
+  const canvas = Object.assign(document.createElement('canvas'), { width, height });
+  const context = canvas.getContext('2d', { willReadFrequently: true });
+  context.drawImage(video, 0, 0, width, height);
+  const { data } = context.getImageData(0, 0, width, height);
+  const green = data.filter((_, index) => index % 4 === 1);
+  return Math.max(...green) - Math.min(...green) > 60;
+}
+
 /** The loudest frequency of a stream in hertz, and its share of the loudness. */
 async function measureTone(stream, milliseconds = 700) {
   const [samples] = await recordSamples(stream, milliseconds);
@@ -106,4 +118,7 @@ async function recordSamples(stream, milliseconds, channels = 1) {
   }
 }
 
-Object.assign(globalThis, { makePattern, readPattern, measureTone, measureChannels });
+Object.assign(globalThis, {
+  ...{ makePattern, readPattern, showsPicture },
+  ...{ measureTone, measureChannels },
+});

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { Application } from './application.mjs';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../../..', import.meta.url));
@@ -72,6 +73,7 @@ export class Server {
     try {
       await server.#untilReady();
       server.project = await server.cli('project', 'create', '--e2ee');
+      server.application = new Application(server.url, server.project);
     } catch (error) {
       await server.stop();
       throw error;
@@ -81,17 +83,12 @@ export class Server {
 
   /** A room: a session with its tokens. */
   async createRoom({ e2ee = true, relayed = false } = {}) {
-    const { apiKey } = this.project;
-    const flags = [...(e2ee ? ['--e2ee'] : []), ...(relayed ? ['--media-mode', 'relayed'] : [])];
-    const { sessionId } = await this.cli('session', 'create', '--api-key', apiKey, ...flags);
-    return { url: this.url, apiKey, sessionId };
+    const sessionId = await this.application.createSession({ e2ee, relayed });
+    return { url: this.url, apiKey: this.project.apiKey, sessionId };
   }
 
-  async token(room, { role = 'publisher', data = '' } = {}) {
-    const { token } = await this.cli(
-      ...['token', '--session', room.sessionId, '--role', role, '--data', data],
-    );
-    return token;
+  async token({ sessionId }, { role = 'publisher', data = '' } = {}) {
+    return this.application.clientToken(sessionId, { role, data });
   }
 
   async cli(...words) {

@@ -53,7 +53,7 @@ WORKDIR /var/lib/sealroute
 ENV PYTHONDONTWRITEBYTECODE=1 SEALROUTE_DATA_DIR=/var/lib/sealroute/data
 VOLUME /var/lib/sealroute/data
 EXPOSE 8080/tcp 10000/udp 10000/tcp
-HEALTHCHECK --interval=30s --timeout=5s --start-period=15s CMD ["python", "-m", "signaling.health"]
+HEALTHCHECK --interval=30s --timeout=5s --start-period=15s CMD ["python", "-m", "signaling.cli.health"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["sealroute"]
 CMD ["serve", "--json"]

@@ -179,8 +179,8 @@ check-descriptors: build $(VENV)/dev.stamp ## A million layer extensions, each r
 docs: build $(VENV)/dev.stamp ## Write the generated documents again
 	$(CORE_API) > $(VENV)/core_api.py
 	mv $(VENV)/core_api.py sfu/core_api.py
-	$(BIN)/python -m signaling.protocol.document docs/protocol
-	$(BIN)/python -m signaling.protocol.typescript > sdk/web/src/signaling/messages.ts
+	$(BIN)/python -m signaling.spec.protocol_pages docs/protocol
+	$(BIN)/python -m signaling.spec.typescript > sdk/web/src/signaling/messages.ts
 	$(BIN)/python -m bench.plot
 
 docs-site: $(VENV)/web.stamp $(VENV)/docs.stamp ## Build the documentation site into .cache/site/html

@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     if "serve" in sys.argv:
         # Service managers send it to every service; until the server listens it means nothing.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    from signaling import command_line  # noqa: PLC0415 - after the signals
+    from signaling.cli import command_line  # noqa: PLC0415 - after the signals
 
     return command_line.main(argv)
 

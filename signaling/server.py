@@ -26,23 +26,23 @@ from signaling.administration import DEVELOPMENT_FILE, NO_PROJECT, first_project
 from signaling.authenticator import Authenticator
 from signaling.callbacks.service import running_callbacks, target_policy
 from signaling.clock import Clock, SystemClock
-from signaling.connection_gate import ConnectionGate
-from signaling.directory import SessionDirectory
-from signaling.http_runner import Deadlines, Gates, HttpRunner
+from signaling.http.connection_gate import ConnectionGate
+from signaling.http.request_gate import RequestGate
+from signaling.http.runner import Deadlines, Gates, HttpRunner
+from signaling.http.served_certificate import CHECK_S, ServedCertificate
 from signaling.ice_servers import ice_servers_of
-from signaling.live_actors import LiveActors
 from signaling.logs import configure_logs
 from signaling.memory import MemoryReturn, system_trim
 from signaling.metrics import Metrics
-from signaling.request_gate import RequestGate
 from signaling.rest.call import Services
+from signaling.rest.live_actors import LiveActors
+from signaling.rest.rooms import Rooms
 from signaling.rest.whip import WhipGate
-from signaling.rooms import Rooms
-from signaling.served_certificate import CHECK_S, ServedCertificate
+from signaling.sessions.directory import SessionDirectory
 from signaling.storage.base import Store
 from signaling.storage.choosing import serving_store
 from signaling.web_app import Readiness, Surface, WebApp, listening_line
-from signaling.websocket import WebSocketGate
+from signaling.websocket.gate import WebSocketGate
 
 log = structlog.get_logger(__name__)
 

@@ -9,18 +9,18 @@ from pathlib import Path
 from aiohttp import web
 
 from config.settings import HttpSettings
-from signaling.admin_api import AdminApi
 from signaling.clock import Clock
 from signaling.domain.errors import DomainError, ErrorCode, MethodNotAllowed, NotFound
+from signaling.http.answers import Answer, error_answer, json_answer
+from signaling.http.reading import refuse_compressed
+from signaling.http.static_files import WEB_ROOT, file_response, find_file, refusal_of
 from signaling.metrics import CONTENT_TYPE, Metrics
-from signaling.rest.answers import Answer, error_answer, json_answer
+from signaling.rest.admin_api import AdminApi
 from signaling.rest.api import RestApi, is_rest_path
 from signaling.rest.call import Services
 from signaling.rest.openapi import OPENAPI_PATH
-from signaling.rest.reading import refuse_compressed
-from signaling.rooms import ROOMS_PATH, Rooms
-from signaling.served_document import openapi_answer
-from signaling.static_files import WEB_ROOT, file_response, find_file, refusal_of
+from signaling.rest.rooms import ROOMS_PATH, Rooms
+from signaling.rest.served_document import openapi_answer
 from signaling.storage.base import Store
 
 CHECK_S = 1.0

@@ -15,14 +15,14 @@ from sfu import media_plane
 from sfu.core_api import Codec, MediaKind
 from sfu.fake import FakeClientMedia, FakeMediaPlane, FakeStream, answer_for, offer_for
 from sfu.ids import ConnectionId, SessionId, StreamId, SubscriberId
-from signaling.actor import SessionActor
-from signaling.directory import SessionDirectory
 from signaling.domain.roles import CAPABILITIES, Role
 from signaling.domain.session_options import SessionOptions, SessionRecord
-from signaling.outlet import Outgoing
 from signaling.protocol import messages as m
 from signaling.protocol.codec import Encoding, decode, decode_server_message, encode
-from signaling.seat import JoiningClient
+from signaling.sessions.actor import SessionActor
+from signaling.sessions.client_slot import JoiningClient
+from signaling.sessions.directory import SessionDirectory
+from signaling.sessions.message_sink import EncodedMessage
 
 KID = b"\x01\x02\x03\x04\x05\x06\x00\x0a"
 OTHER_KID = b"\x01\x02\x03\x04\x05\x06\x00\x0b"
@@ -114,7 +114,7 @@ class Socket:
     on_message: Callable[[m.Message], None]
     closed: str | None = None
 
-    def send(self, outgoing: Outgoing) -> None:
+    def send(self, outgoing: EncodedMessage) -> None:
         assert self.closed is None, "a message after the end"
         self.on_message(decode_server_message(outgoing.encoded(self.encoding), self.encoding))
 

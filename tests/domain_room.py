@@ -102,8 +102,8 @@ class Room:
     def subscribe(self, name: str, stream: str, subscriber: str, **members: object) -> Effects:
         return self.ask(name, m.Subscribe(id=8, stream_id=stream, **members), subscriber)
 
-    def delivery(self, subscriber: str) -> object:
-        return self.state.deliveries[SubscriberId(subscriber)]
+    def subscriber(self, subscriber: str) -> object:
+        return self.state.subscribers[SubscriberId(subscriber)]
 
 
 def of(kind: type[EffectT], effects: Effects) -> list[EffectT]:

@@ -17,7 +17,12 @@ from signaling.domain.errors import ErrorCode, NotFound
 from signaling.domain.projects import Project, new_project
 from signaling.domain.session_options import SessionRecord
 from signaling.domain.session_state import Stream
-from signaling.explain import (
+from signaling.metrics import Metrics
+from signaling.protocol.messages import StreamInfo
+from signaling.rest.call import Services
+from signaling.rest.live_sessions import LiveConnection, LiveStream
+from signaling.rest.rooms import Rooms
+from signaling.sessions.explain import (
     Code,
     Explanation,
     Reason,
@@ -26,11 +31,6 @@ from signaling.explain import (
     SubscriberReport,
     TrackReport,
 )
-from signaling.metrics import Metrics
-from signaling.protocol.messages import StreamInfo
-from signaling.rest.call import Services
-from signaling.rest.live_sessions import LiveConnection, LiveStream
-from signaling.rooms import Rooms
 from signaling.storage.base import Store
 from signaling.storage.sqlite import open_sqlite
 from signaling.web_app import Surface, WebApp

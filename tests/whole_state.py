@@ -4,17 +4,17 @@ import re
 
 from sfu.fake import FakeClientMedia
 from sfu.ids import SessionId
-from signaling.seat import Seat
+from signaling.sessions.client_slot import ClientSlot
 from tests.conversation import House
 
 _BUCKET = re.compile(r"Bucket\([^)]*\)")
 
 
-def seat_of(seat: Seat) -> tuple:
+def slot_of(slot: ClientSlot) -> tuple:
     """Without what counts messages: the refusal itself is one."""
-    waiting = [repr(one.message) for one in (*seat.backlog, *seat.held)]
-    publishing = seat.publishing is not None and not seat.publishing.done()
-    return (seat.resume, id(seat.outlet), waiting, seat.grace, seat.offer, seat.demands, publishing)
+    waiting = [repr(one.message) for one in (*slot.backlog, *slot.held)]
+    publishing = slot.publishing is not None and not slot.publishing.done()
+    return (slot.resume, id(slot.sink), waiting, slot.grace, slot.offer, slot.demands, publishing)
 
 
 def media_of(media: FakeClientMedia) -> tuple:
@@ -34,7 +34,7 @@ def all_of(house: House) -> tuple:
     streams = {} if session is None else session.streams
     return (
         None if found is None else _BUCKET.sub("Bucket", repr(found.state)),
-        {} if found is None else {name: seat_of(seat) for name, seat in found._seats.items()},
+        {} if found is None else {name: slot_of(slot) for name, slot in found._slots.items()},
         [(name, dict(one.kids), dict(one.forwarding)) for name, one in streams.items()],
         {} if session is None else {n: media_of(c) for n, c in session.clients.items()},
         sorted(house.directory._lingering),

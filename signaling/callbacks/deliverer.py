@@ -14,9 +14,9 @@ import structlog
 from signaling.callbacks.sender import Result, Sent
 from signaling.clock import Clock
 from signaling.domain.callbacks import backoff_ms
-from signaling.domain.deliveries import Delivery, Outcome
 from signaling.domain.errors import Unavailable
 from signaling.domain.projects import Project
+from signaling.domain.webhook_deliveries import Outcome, WebhookDelivery
 from signaling.metrics import Metrics
 from signaling.storage.base import Store
 
@@ -67,7 +67,7 @@ class Deliverer:
         self._metrics = metrics
         self._limits = limits
         self._chance = chance
-        self._attempts: dict[asyncio.Task[None], Delivery] = {}
+        self._attempts: dict[asyncio.Task[None], WebhookDelivery] = {}
         self._origins: Counter[str] = Counter()
         self._settled: list[Outcome] = []
         self._wake = asyncio.Event()
@@ -135,7 +135,7 @@ class Deliverer:
             del self._origins[origin]
         self._wake.set()
 
-    async def _attempt(self, delivery: Delivery, project: Project | None) -> None:
+    async def _attempt(self, delivery: WebhookDelivery, project: Project | None) -> None:
         try:
             outcome = await self._outcome(delivery, project)
         except asyncio.CancelledError:
@@ -147,7 +147,7 @@ class Deliverer:
             outcome = self._failed(delivery, Sent(Result.FAILED))
         self._settled.append(outcome)
 
-    async def _outcome(self, delivery: Delivery, project: Project | None) -> Outcome:
+    async def _outcome(self, delivery: WebhookDelivery, project: Project | None) -> Outcome:
         if project is None:
             # It is gone, and so is whoever wanted to know.
             return Outcome(delivery.id, "no project", delivered=True)
@@ -161,7 +161,7 @@ class Deliverer:
             return Outcome(delivery.id, str(sent), delivered=True)
         return self._failed(delivery, sent)
 
-    def _failed(self, delivery: Delivery, sent: Sent) -> Outcome:
+    def _failed(self, delivery: WebhookDelivery, sent: Sent) -> Outcome:
         attempts = delivery.attempts + 1
         next_ms = self._now_ms() + backoff_ms(attempts, self._chance())
         if next_ms <= delivery.give_up_ms:
@@ -176,7 +176,7 @@ class Deliverer:
         )
         return Outcome(delivery.id, str(sent), dead=True, attempts=attempts)
 
-    def _again(self, delivery: Delivery, result: str, next_ms: int) -> Outcome:
+    def _again(self, delivery: WebhookDelivery, result: str, next_ms: int) -> Outcome:
         """Not the receiver's fault, so not an attempt."""
         return Outcome(delivery.id, result, attempts=delivery.attempts, next_ms=next_ms)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import structlog
 
 from signaling.callbacks.presence import Presence, endings, line_of, still_open
-from signaling.domain.callbacks import EVENT_NAMES, Occurrence
+from signaling.domain.callbacks import EVENT_NAMES, CallbackEvent
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +49,7 @@ class Journal:
             self._presence = Presence(folder / f"{name}{_OPEN}")
         self._active = 0
 
-    def _adopt(self, folder: Path, now_ms: int) -> Iterator[Occurrence]:
+    def _adopt(self, folder: Path, now_ms: int) -> Iterator[CallbackEvent]:
         """Reads what processes that live no more have left, and keeps it from others."""
         for first in sorted(folder.glob(f"*{_ENDINGS[0]}"), key=_age):
             descriptor = _lock_of_dead(first)
@@ -64,7 +64,7 @@ class Journal:
             yield from _left_by(paths, over, now_ms)
             self._adopted += [*paths, over, presence.with_suffix(".new")]
 
-    def write(self, happened: Occurrence) -> None:
+    def write(self, happened: CallbackEvent) -> None:
         """Keeps an event. Errors: `OSError` when the disk does not take it."""
         line = line_of(self._count, happened)
         self._count += 1
@@ -98,7 +98,7 @@ class Journal:
         self._adopted_locks.clear()
 
 
-def not_queued(folder: Path, now_ms: int) -> tuple[Occurrence, ...]:
+def not_queued(folder: Path, now_ms: int) -> tuple[CallbackEvent, ...]:
     """What the journals of a folder hold for the outbox, those of living processes too: for
     whoever looks from outside. An event that is on its way may be in both by then.
 
@@ -110,7 +110,7 @@ def not_queued(folder: Path, now_ms: int) -> tuple[Occurrence, ...]:
         return tuple(_all_not_queued(folder, now_ms))
 
 
-def _all_not_queued(folder: Path, now_ms: int) -> Iterator[Occurrence]:
+def _all_not_queued(folder: Path, now_ms: int) -> Iterator[CallbackEvent]:
     for first in sorted(folder.glob(f"*{_ENDINGS[0]}"), key=_age):
         stem = first.name.removesuffix(_ENDINGS[0])
         paths = [first, folder / f"{stem}{_ENDINGS[1]}"]
@@ -139,7 +139,7 @@ def _lock_of_dead(first: Path) -> int | None:
     return descriptor
 
 
-def _left_by(paths: list[Path], presence: Path, now_ms: int) -> Iterator[Occurrence]:
+def _left_by(paths: list[Path], presence: Path, now_ms: int) -> Iterator[CallbackEvent]:
     """What a dead process has not queued, and the ends of what it took along."""
     yield from _in_order(paths)
     # The last event may have reached one of the files alone.
@@ -170,12 +170,12 @@ def _age(path: Path) -> int:
         return 0  # a process that ends well removes its files
 
 
-def _in_order(paths: list[Path]) -> list[Occurrence]:
+def _in_order(paths: list[Path]) -> list[CallbackEvent]:
     lines = [line for path in paths for line in _lines(path)]
     return [happened for _, happened in sorted(lines, key=lambda line: line[0])]
 
 
-def _lines(path: Path) -> Iterator[tuple[int, Occurrence]]:
+def _lines(path: Path) -> Iterator[tuple[int, CallbackEvent]]:
     """The events of a file. A line cut short by a failing machine is left out, and said."""
     try:
         whole = path.read_bytes()
@@ -190,11 +190,11 @@ def _lines(path: Path) -> Iterator[tuple[int, Occurrence]]:
         yield number, happened
 
 
-def _read(fields: dict[str, object]) -> tuple[int, Occurrence]:
+def _read(fields: dict[str, object]) -> tuple[int, CallbackEvent]:
     number, event, at_ms, details = (fields[name] for name in ("n", "event", "at_ms", "details"))
     if not isinstance(number, int) or not isinstance(at_ms, int) or not isinstance(details, dict):
         raise TypeError("not a line of a journal")
     known = next(name for name in EVENT_NAMES if name == event)
     names = (str(fields[name]) for name in ("id", "project_id", "session_id"))
     happened_id, project_id, session_id = names
-    return number, Occurrence(happened_id, project_id, session_id, known, at_ms, details)
+    return number, CallbackEvent(happened_id, project_id, session_id, known, at_ms, details)

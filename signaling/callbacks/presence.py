@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from signaling.domain.callbacks import Occurrence
+from signaling.domain.callbacks import CallbackEvent
 from signaling.domain.effects import EventName
 
 _ENDS: dict[EventName, EventName] = {
@@ -28,7 +28,7 @@ REASON = "networkDisconnected"
 Subject = tuple[EventName, str, str]
 
 
-def _subject(happened: Occurrence) -> Subject:
+def _subject(happened: CallbackEvent) -> Subject:
     """What began or ended: the event of its beginning, its session, its own id."""
     begin = _BEGINS.get(happened.event, happened.event)
     thing = happened.details.get("stream") or happened.details.get("connection")
@@ -36,9 +36,9 @@ def _subject(happened: Occurrence) -> Subject:
     return begin, happened.session_id, own
 
 
-def still_open(events: Iterable[Occurrence]) -> dict[Subject, Occurrence]:
+def still_open(events: Iterable[CallbackEvent]) -> dict[Subject, CallbackEvent]:
     """What has begun and not ended, in the order of its beginning."""
-    begun: dict[Subject, Occurrence] = {}
+    begun: dict[Subject, CallbackEvent] = {}
     for happened in events:
         if happened.event in _ENDS:
             begun[_subject(happened)] = happened
@@ -47,7 +47,7 @@ def still_open(events: Iterable[Occurrence]) -> dict[Subject, Occurrence]:
     return begun
 
 
-def endings(begun: Iterable[Occurrence], now_ms: int) -> Iterator[Occurrence]:
+def endings(begun: Iterable[CallbackEvent], now_ms: int) -> Iterator[CallbackEvent]:
     """The ends of what a process took along: streams first, then connections, then sessions."""
     found = list(begun)
     for begin, end in _ENDS.items():
@@ -73,7 +73,7 @@ class Presence:
     def _create(self, path: Path) -> int:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
 
-    def record(self, happened: Occurrence, line: bytes) -> None:
+    def record(self, happened: CallbackEvent, line: bytes) -> None:
         """Keeps an event; `line` is how the journal writes it."""
         if happened.event in _ENDS:
             self._open[_subject(happened)] = line
@@ -103,7 +103,7 @@ class Presence:
             self._path.unlink(missing_ok=True)
 
 
-def line_of(number: int, happened: Occurrence) -> bytes:
+def line_of(number: int, happened: CallbackEvent) -> bytes:
     """An event as one line of a file; `number` orders the lines of a process."""
     fields = {
         "n": number,

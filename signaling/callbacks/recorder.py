@@ -9,12 +9,12 @@ import structlog
 
 from signaling.callbacks.journal import Journal
 from signaling.clock import Clock
-from signaling.domain.callbacks import Callback, Occurrence, occurrence, payload, wanting
-from signaling.domain.deliveries import NewDelivery, new_delivery
+from signaling.domain.callbacks import Callback, CallbackEvent, callback_event, payload, wanting
 from signaling.domain.effects import Notify
 from signaling.domain.errors import Unavailable
 from signaling.domain.projects import Project
 from signaling.domain.session_options import SessionRecord
+from signaling.domain.webhook_deliveries import NewWebhookDelivery, new_delivery
 from signaling.metrics import Metrics
 from signaling.storage.base import CallbackStore, Store
 
@@ -47,7 +47,7 @@ class Recorder:
         self._metrics = metrics
         self._bounds = bounds
         self._sleep = sleep
-        self._spool: deque[Occurrence] = deque(journal.leftovers)
+        self._spool: deque[CallbackEvent] = deque(journal.leftovers)
         self._wake = asyncio.Event()
         self.on_queued: Callable[[], None] = _nobody
         self._show()
@@ -57,7 +57,7 @@ class Recorder:
 
     def notify(self, record: SessionRecord, notice: Notify) -> None:
         """Keeps an event on disk before it returns; never blocks on storage, never raises."""
-        happened = occurrence(record, notice, int(self._clock.unix_s() * 1000))
+        happened = callback_event(record, notice, int(self._clock.unix_s() * 1000))
         if len(self._spool) >= MAX_SPOOLED:
             self._metrics.callback_events_lost.labels("spool_full").inc()
             return
@@ -101,7 +101,7 @@ class Recorder:
         self._journal.done()
         self.on_queued()
 
-    async def _write_one_by_one(self, batch: Sequence[Occurrence]) -> None:
+    async def _write_one_by_one(self, batch: Sequence[CallbackEvent]) -> None:
         """One event that can not be queued must not hold up all that come after it."""
         for happened in batch:
             try:
@@ -110,13 +110,13 @@ class Recorder:
                 log.exception("an event is lost", event_name=happened.event)
                 self._metrics.callback_events_lost.labels("internal").inc()
 
-    async def _write(self, batch: Sequence[Occurrence]) -> None:
+    async def _write(self, batch: Sequence[CallbackEvent]) -> None:
         for begin in range(0, len(batch), _BATCH):
             deliveries = await self._deliveries(batch[begin : begin + _BATCH])
             if deliveries:
                 await self._outbox.queue(deliveries)
 
-    async def _deliveries(self, batch: Sequence[Occurrence]) -> list[NewDelivery]:
+    async def _deliveries(self, batch: Sequence[CallbackEvent]) -> list[NewWebhookDelivery]:
         """What the batch means to whom. A project beyond its bound loses what is newest."""
         projects = {happened.project_id for happened in batch}
         audiences = {name: await self._audience(name) for name in projects}
@@ -167,7 +167,9 @@ class _Audience:
         self._free = free
         self.lost = 0
 
-    def deliveries(self, happened: Occurrence, give_up_after_ms: int) -> list[NewDelivery]:
+    def deliveries(
+        self, happened: CallbackEvent, give_up_after_ms: int
+    ) -> list[NewWebhookDelivery]:
         wanted_by = wanting(self._callbacks, happened.event)
         if len(wanted_by) > self._free:
             self.lost += len(wanted_by)

@@ -73,7 +73,7 @@ class Callback:
 
 
 @dataclass(frozen=True, slots=True)
-class Occurrence:
+class CallbackEvent:
     """Something that happened, as it is kept until it is delivered. `details` are JSON values."""
 
     id: str
@@ -84,7 +84,7 @@ class Occurrence:
     details: Mapping[str, object]
 
 
-def occurrence(record: SessionRecord, notice: Notify, at_ms: int) -> Occurrence:
+def callback_event(record: SessionRecord, notice: Notify, at_ms: int) -> CallbackEvent:
     """What an effect tells. `at_ms`: Unix milliseconds."""
     details: dict[str, object] = {}
     if notice.event.startswith("session"):
@@ -95,7 +95,7 @@ def occurrence(record: SessionRecord, notice: Notify, at_ms: int) -> Occurrence:
         details["stream"] = _stream(notice.stream, notice.connection)
     elif notice.connection is not None:
         details["connection"] = _connection(notice.connection)
-    return Occurrence(
+    return CallbackEvent(
         id=str(uuid.uuid4()),
         project_id=record.project_id,
         session_id=record.session_id,
@@ -120,7 +120,7 @@ def _stream(info: StreamInfo, connection: ConnectionInfo) -> dict[str, object]:
     return told if info.video_type is None else {**told, "videoType": info.video_type}
 
 
-def payload(happened: Occurrence, project: Project) -> dict[str, object]:
+def payload(happened: CallbackEvent, project: Project) -> dict[str, object]:
     """The body of the request. `timestamp` is when it happened, in Unix milliseconds."""
     return {
         "sessionId": happened.session_id,
@@ -154,7 +154,7 @@ def sample(project: Project, event: EventName, now_ms: int) -> dict[str, object]
         details["connection"] = _connection(who)
     elif event.startswith("stream"):
         details["stream"] = _stream(what, who)
-    happened = Occurrence("test", project.api_key, "test", event, now_ms, details)
+    happened = CallbackEvent("test", project.api_key, "test", event, now_ms, details)
     return payload(happened, project)
 
 

@@ -33,6 +33,6 @@ def charge(bucket: Bucket, state: SessionState, effects: Effects, now_ms: int) -
 
 
 def _cost(state: SessionState, effect: Broadcast) -> int:
-    receivers = len(state.members) if effect.to is None else len(effect.to)
+    receivers = len(state.connections) if effect.to is None else len(effect.to)
     # JSON is the larger one of the encodings; characters would say little of either.
     return receivers * (ENVELOPE_BYTES + len(msgspec.json.encode(effect.message)))

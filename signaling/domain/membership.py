@@ -6,7 +6,7 @@ from signaling.domain.effects import Broadcast, CloseConnection, Effects, Notify
 from signaling.domain.errors import ErrorCode, error
 from signaling.domain.publishing import end_stream
 from signaling.domain.relaying import tell_peer_gone
-from signaling.domain.session_state import Bucket, Member, SessionState
+from signaling.domain.session_state import Bucket, Connection, SessionState
 from signaling.protocol import messages as m
 
 MAX_TOKENS = 10_000
@@ -17,14 +17,14 @@ def handle_join(state: SessionState, command: Join, now_ms: int) -> Effects:
     """Errors: `e2ee_unsupported`, `connection_limit`, `rate_limited`."""
     if state.e2ee and m.E2EE_FORMAT not in command.e2ee_formats:
         raise error(ErrorCode.E2EE_UNSUPPORTED)
-    if len(state.members) >= state.limits.connections:
+    if len(state.connections) >= state.limits.connections:
         raise error(ErrorCode.CONNECTION_LIMIT)
     _take_join(state, command.token, now_ms)
-    is_first = not state.members
+    is_first = not state.connections
     info = m.ConnectionInfo(
         connection_id=command.connection, creation_time=command.now_unix_ms, data=command.data
     )
-    state.members[command.connection] = Member(
+    state.connections[command.connection] = Connection(
         info,
         command.capabilities,
         command.codecs,
@@ -68,18 +68,18 @@ def _take_join_of_token(state: SessionState, token: bytes, now_ms: int) -> None:
 
 def handle_resume(state: SessionState, command: Resume, now_ms: int) -> Effects:
     del now_ms
-    if command.connection not in state.members:
+    if command.connection not in state.connections:
         raise error(ErrorCode.NOT_CONNECTED)
-    state.members[command.connection].heard_hints = state.hints_announced
+    state.connections[command.connection].heard_hints = state.hints_announced
     return [Send(command.connection, welcome(state, command, resumed=True))]
 
 
 def welcome(state: SessionState, command: Join | Resume, *, resumed: bool) -> m.Welcome:
-    member = state.members[command.connection]
-    allowed = member.capabilities
+    connection = state.connections[command.connection]
+    allowed = connection.capabilities
     return m.Welcome(
         re=command.request,
-        connection=member.info,
+        connection=connection.info,
         session=m.SessionInfo(
             session_id=state.record.session_id,
             e2ee=state.e2ee,
@@ -93,14 +93,14 @@ def welcome(state: SessionState, command: Join | Resume, *, resumed: bool) -> m.
             force_disconnect=int(allowed.force_disconnect),
             force_mute=int(allowed.force_mute),
         ),
-        connections=tuple(other.info for other in state.members.values()),
+        connections=tuple(other.info for other in state.connections.values()),
         streams=tuple(s.info for s in state.streams.values() if s.live),
         resume=command.resume,
         resumed=resumed,
         keep_alive_ms=state.limits.keep_alive_ms,
         grace_ms=state.limits.grace_ms,
         ice_servers=command.ice_servers,
-        hints={c: o.hint for c, o in state.members.items() if o.hint is not None},
+        hints={c: o.hint for c, o in state.connections.items() if o.hint is not None},
         mute_forced=state.mute_forced,
         last_request=command.last_request if isinstance(command, Resume) else None,
     )
@@ -124,36 +124,36 @@ def handle_ping(state: SessionState, command: FromClient[m.Ping], now_ms: int) -
 
 def leave(state: SessionState, connection: ConnectionId, reason: m.LeaveReason) -> Effects:
     """Everything of the connection ends: streams first, as the others see it."""
-    member = state.members.get(connection)
-    if member is None:
+    leaving = state.connections.get(connection)
+    if leaving is None:
         return []
     effects: Effects = []
-    for stream in list(member.streams):
+    for stream in list(leaving.streams):
         effects += end_stream(state, stream, reason)
-    for name in list(member.deliveries):
+    for name in list(leaving.subscribers):
         effects += tell_peer_gone(state, name)
-        state.drop_delivery(name)
-    del state.members[connection]
+        state.drop_subscriber(name)
+    del state.connections[connection]
     state.layout_classes.pop(connection, None)
     return [
         *effects,
         CloseConnection(connection, reason),
         Broadcast(m.ConnectionDestroyed(connection_id=connection, reason=reason)),
-        Notify("connectionDestroyed", connection, reason, connection=member.info),
-        *([] if state.members else [Notify("sessionDestroyed", state.record.session_id)]),
+        Notify("connectionDestroyed", connection, reason, connection=leaving.info),
+        *([] if state.connections else [Notify("sessionDestroyed", state.record.session_id)]),
     ]
 
 
 def handle_transport_ended(state: SessionState, command: TransportEnded, now_ms: int) -> Effects:
     del now_ms
-    member = state.members.get(command.connection)
-    if member is None:
+    connection = state.connections.get(command.connection)
+    if connection is None:
         return []
     effects: Effects = [Send(command.connection, m.TransportLost(direction=command.direction))]
     if command.direction == "uplink":
-        for stream in list(member.streams):
+        for stream in list(connection.streams):
             effects += end_stream(state, stream, "networkDisconnected")
         return effects
-    for name in list(member.deliveries):
-        state.drop_delivery(name)
+    for name in list(connection.subscribers):
+        state.drop_subscriber(name)
     return effects

@@ -62,7 +62,7 @@ def _ok(command: FromClient[m.Request]) -> Send:
 
 
 def _disconnect(state: SessionState, connection: ConnectionId) -> Effects:
-    if connection not in state.members:
+    if connection not in state.connections:
         raise error(ErrorCode.CONNECTION_NOT_FOUND)
     return leave(state, connection, "forceDisconnected")
 

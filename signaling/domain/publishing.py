@@ -22,8 +22,8 @@ from signaling.domain.effects import (
     Send,
     UnpublishMedia,
 )
+from signaling.domain.encryption import hints_of, missed_hints
 from signaling.domain.errors import ErrorCode, error, sdk_error
-from signaling.domain.sealing import hints_of, missed_hints
 from signaling.domain.session_state import SessionState, Stream
 from signaling.protocol import messages as m
 
@@ -34,7 +34,7 @@ def handle_publish(state: SessionState, command: FromClient[m.Publish], now_ms: 
     request = command.message
     if state.relayed and request.offer:
         raise error(ErrorCode.INVALID_PARAMETER, "A relayed session takes no offer.")
-    if len(state.members[command.connection].streams) >= state.limits.streams_per_connection:
+    if len(state.connections[command.connection].streams) >= state.limits.streams_per_connection:
         raise error(ErrorCode.STREAM_LIMIT)
     check_encryption(request, e2ee=state.e2ee)
     kinds = {track.kind for track in request.tracks}
@@ -137,8 +137,8 @@ def handle_refused(state: SessionState, command: MediaRefused, now_ms: int) -> E
     if command.stream is not None and command.stream in state.streams:
         effects += end_stream(state, command.stream, "mediaStopped")
     if command.subscriber is not None:
-        state.drop_delivery(command.subscriber)
-    if command.connection in state.members:
+        state.drop_subscriber(command.subscriber)
+    if command.connection in state.connections:
         failed = error(command.code)
         name, number = sdk_error(failed.code, command.tag)
         effects.append(
@@ -176,7 +176,7 @@ def end_stream(state: SessionState, name: StreamId, reason: m.EndReason) -> Effe
 def _notice(
     state: SessionState, found: Stream, event: EventName, reason: m.EndReason | None = None
 ) -> Notify:
-    publisher = state.members[found.owner].info
+    publisher = state.connections[found.owner].info
     return Notify(event, found.info.stream_id, reason, publisher, found.info)
 
 

@@ -26,14 +26,14 @@ def check_peers(state: SessionState, connection: ConnectionId, stream: StreamId)
     found = state.streams[stream]
     if found.owner == connection:
         raise error(ErrorCode.INVALID_PARAMETER, "No client relays its own stream to itself.")
-    mine = sum(state.deliveries[name].owner == connection for name in found.deliveries)
+    mine = sum(state.subscribers[name].owner == connection for name in found.subscribers)
     if mine >= MAX_PEERS_PER_STREAM:
         raise error(ErrorCode.SUBSCRIBER_LIMIT)
 
 
 def want_peer(state: SessionState, name: SubscriberId) -> Send:
     """Tells the publisher of a Subscriber what is wanted of its stream."""
-    found = state.deliveries[name]
+    found = state.subscribers[name]
     wanted = m.PeerWanted(
         subscriber_id=name,
         stream_id=found.stream,
@@ -48,7 +48,7 @@ def tell_peer_gone(state: SessionState, name: SubscriberId) -> Effects:
     """Tells the publisher that a Subscriber, still known here, is ending."""
     if not state.relayed:
         return []
-    publisher = state.streams[state.deliveries[name].stream].owner
+    publisher = state.streams[state.subscribers[name].stream].owner
     return [Send(publisher, m.PeerGone(subscriber_id=name))]
 
 
@@ -86,7 +86,7 @@ def _other_end(
     """The other end of a Subscriber, and whether this one publishes."""
     if not state.relayed:
         raise error(ErrorCode.INVALID_PARAMETER, "The session is not relayed.")
-    found = state.deliveries.get(SubscriberId(subscriber))
+    found = state.subscribers.get(SubscriberId(subscriber))
     if found is not None:
         publisher = state.streams[found.stream].owner
         if connection == publisher:
@@ -97,7 +97,7 @@ def _other_end(
 
 
 def _pay(state: SessionState, connection: ConnectionId, size: int, now_ms: int) -> None:
-    member = state.members[connection]
-    if member.passed is None:
-        member.passed = Bucket(PASSED_BYTES_BURST, now_ms)
-    member.passed.take(now_ms, PASSED_BYTES_PER_S, PASSED_BYTES_BURST, float(size))
+    payer = state.connections[connection]
+    if payer.passed is None:
+        payer.passed = Bucket(PASSED_BYTES_BURST, now_ms)
+    payer.passed.take(now_ms, PASSED_BYTES_PER_S, PASSED_BYTES_BURST, float(size))

@@ -6,18 +6,18 @@ from typing import Any, Literal, TypeVar
 
 from signaling.domain import commands as c
 from signaling.domain import (
+    encryption,
     fan_out,
     membership,
     moderation,
     publishing,
     relaying,
-    sealing,
     signals,
     subscribing,
 )
 from signaling.domain.effects import Effects
 from signaling.domain.errors import ErrorCode, error
-from signaling.domain.session_state import Member, SessionState
+from signaling.domain.session_state import Connection, SessionState
 from signaling.protocol import messages as m
 
 CommandT = TypeVar("CommandT")
@@ -61,11 +61,11 @@ COMMANDS: dict[type, Handler] = dict(
         _command(c.Leave, membership.handle_leave),
         _command(c.TransportEnded, membership.handle_transport_ended),
         _command(c.MediaPublished, publishing.handle_published),
-        _command(c.KidsDeclared, sealing.handle_declared),
+        _command(c.KidsDeclared, encryption.handle_declared),
         _command(c.MediaRefused, publishing.handle_refused),
         _command(c.StreamLive, publishing.handle_live),
         _command(c.StreamSpeaks, publishing.handle_speaking),
-        _command(c.UnsealedDropped, sealing.handle_unsealed),
+        _command(c.UnsealedDropped, encryption.handle_unsealed),
         _command(c.Play, subscribing.handle_play),
         _command(c.RestSignal, signals.handle_rest_signal),
         _command(c.RestForceDisconnect, moderation.handle_disconnect),
@@ -80,7 +80,7 @@ REQUESTS: dict[type, RequestRow] = dict(
         _request(m.Publish, publishing.handle_publish, "publish", fans_out=True),
         _request(m.Unpublish, publishing.handle_unpublish),
         _request(m.UpdateStream, publishing.handle_update, fans_out=True),
-        _request(m.DeclareKids, sealing.handle_declare),
+        _request(m.DeclareKids, encryption.handle_declare),
         _request(m.Subscribe, subscribing.handle_subscribe, "subscribe"),
         _request(m.DownlinkAnswer, subscribing.handle_answer),
         _request(m.RestartIce, subscribing.handle_restart),
@@ -88,8 +88,8 @@ REQUESTS: dict[type, RequestRow] = dict(
         _request(m.Unsubscribe, subscribing.handle_unsubscribe),
         _request(m.PeerDescription, relaying.handle_description),
         _request(m.PeerCandidate, relaying.handle_candidate),
-        _request(m.E2eeState, sealing.handle_state),
-        _request(m.E2eeReady, sealing.handle_ready, fans_out=True),
+        _request(m.E2eeState, encryption.handle_state),
+        _request(m.E2eeReady, encryption.handle_ready, fans_out=True),
         _request(m.Signal, signals.handle_signal, "signal", fans_out=True),
         _request(m.ForceDisconnect, moderation.handle_force_disconnect, "force_disconnect"),
         _request(m.ForceUnpublish, moderation.handle_force_unpublish, "force_unpublish"),
@@ -113,30 +113,30 @@ def handle(state: SessionState, command: c.Command, now_ms: int) -> Effects:
     return effects
 
 
-def _causer(state: SessionState, command: c.Command) -> Member | None:
+def _causer(state: SessionState, command: c.Command) -> Connection | None:
     """The client that pays for what others are told because of a command that is no request of
     its own. Of one that leaves there is nobody to pay any more: joins are limited by themselves."""
     if isinstance(command, c.StreamLive | c.StreamSpeaks):
         stream = state.streams.get(command.stream)
-        return None if stream is None else state.members.get(stream.owner)
+        return None if stream is None else state.connections.get(stream.owner)
     if isinstance(command, c.Join | c.MediaRefused | c.TransportEnded):
-        return state.members.get(command.connection)
+        return state.connections.get(command.connection)
     return None
 
 
 def _handle_request(state: SessionState, command: c.FromClient[m.Request], now_ms: int) -> Effects:
-    member = state.members.get(command.connection)
-    if member is None:
+    connection = state.connections.get(command.connection)
+    if connection is None:
         raise error(ErrorCode.NOT_CONNECTED)
     limits = state.limits
-    member.requests.take(now_ms, limits.messages_per_s, float(limits.message_burst))
+    connection.requests.take(now_ms, limits.messages_per_s, float(limits.message_burst))
     row = REQUESTS.get(type(command.message))
     if row is None:
         raise error(ErrorCode.INVALID_MESSAGE)
-    if row.needs is not None and not getattr(member.capabilities, row.needs):
+    if row.needs is not None and not getattr(connection.capabilities, row.needs):
         raise error(ErrorCode.PERMISSION_DENIED)
     if row.fans_out:
-        fan_out.check(member.fan_out, limits, now_ms)
+        fan_out.check(connection.fan_out, limits, now_ms)
     effects = row.handler(state, command, now_ms)
-    fan_out.charge(member.fan_out, state, effects, now_ms)
+    fan_out.charge(connection.fan_out, state, effects, now_ms)
     return effects

@@ -71,8 +71,8 @@ class Bucket:
 
 
 @dataclass(slots=True)
-class Member:
-    """`streams` and `deliveries` name the member's own, in the order in which they came.
+class Connection:
+    """`streams` and `subscribers` name the member's own, in the order in which they came.
     `fan_out`: the bytes to others that its messages may cost.
     `passed`: the bytes that it may have passed on to other clients (relayed Sessions).
     `hint_number`: of its last announcement, as the Session counts them; `heard_hints`: up to which
@@ -88,7 +88,7 @@ class Member:
     hint_number: int = 0
     heard_hints: int = 0
     streams: dict[StreamId, None] = field(default_factory=dict)
-    deliveries: dict[SubscriberId, None] = field(default_factory=dict)
+    subscribers: dict[SubscriberId, None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -104,15 +104,15 @@ class Stream:
     live: bool = False
     muted: bool = False
     complied: bool = False
-    deliveries: dict[SubscriberId, None] = field(default_factory=dict)
+    subscribers: dict[SubscriberId, None] = field(default_factory=dict)
     layout_classes: tuple[str, ...] = ()
     unsealed_packets: int = 0
     unsealed_ms: int | None = None
 
 
 @dataclass(slots=True)
-class Delivery:
-    """One Subscriber: what its client wishes. `sealed_off` is the e2ee mismatch; `opened` and
+class Subscriber:
+    """One Subscriber: what its client wishes. `mismatched` is the e2ee mismatch; `opened` and
     `failed` are the frames that the client's last report of it counted."""
 
     owner: ConnectionId
@@ -121,7 +121,7 @@ class Delivery:
     wants_video: bool
     resolution: Dimensions | None
     frame_rate: float | None
-    sealed_off: bool = False
+    mismatched: bool = False
     opened: int = 0
     failed: int = 0
 
@@ -130,9 +130,9 @@ class Delivery:
 class SessionState:
     record: SessionRecord
     limits: Limits
-    members: dict[ConnectionId, Member] = field(default_factory=dict)
+    connections: dict[ConnectionId, Connection] = field(default_factory=dict)
     streams: dict[StreamId, Stream] = field(default_factory=dict)
-    deliveries: dict[SubscriberId, Delivery] = field(default_factory=dict)
+    subscribers: dict[SubscriberId, Subscriber] = field(default_factory=dict)
     joins: Bucket | None = None
     joins_by_token: dict[bytes, Bucket] = field(default_factory=dict)
     rest_fan_out: Bucket | None = None
@@ -151,28 +151,28 @@ class SessionState:
 
     def add_stream(self, name: StreamId, stream: Stream) -> None:
         self.streams[name] = stream
-        self.members[stream.owner].streams[name] = None
+        self.connections[stream.owner].streams[name] = None
 
     def drop_stream(self, name: StreamId) -> Stream:
-        """The stream and all deliveries of it are gone."""
+        """The stream and all subscribers of it are gone."""
         found = self.streams[name]
-        for gone in list(found.deliveries):
-            self.drop_delivery(gone)
+        for gone in list(found.subscribers):
+            self.drop_subscriber(gone)
         del self.streams[name]
-        self.members[found.owner].streams.pop(name)
+        self.connections[found.owner].streams.pop(name)
         return found
 
-    def add_delivery(self, name: SubscriberId, delivery: Delivery) -> None:
-        self.deliveries[name] = delivery
-        self.members[delivery.owner].deliveries[name] = None
-        self.streams[delivery.stream].deliveries[name] = None
+    def add_subscriber(self, name: SubscriberId, subscriber: Subscriber) -> None:
+        self.subscribers[name] = subscriber
+        self.connections[subscriber.owner].subscribers[name] = None
+        self.streams[subscriber.stream].subscribers[name] = None
 
-    def drop_delivery(self, name: SubscriberId) -> None:
-        """Idempotent: a delivery also ends with its stream."""
-        found = self.deliveries.pop(name, None)
+    def drop_subscriber(self, name: SubscriberId) -> None:
+        """Idempotent: a subscriber also ends with its stream."""
+        found = self.subscribers.pop(name, None)
         if found is not None:
-            self.members[found.owner].deliveries.pop(name)
-            self.streams[found.stream].deliveries.pop(name)
+            self.connections[found.owner].subscribers.pop(name)
+            self.streams[found.stream].subscribers.pop(name)
 
     def stream(self, name: str) -> Stream:
         found = self.streams.get(StreamId(name))
@@ -193,8 +193,8 @@ class SessionState:
             raise error(ErrorCode.PERMISSION_DENIED)
         return found
 
-    def own_delivery(self, connection: ConnectionId, name: str) -> Delivery:
-        found = self.deliveries.get(SubscriberId(name))
+    def own_subscriber(self, connection: ConnectionId, name: str) -> Subscriber:
+        found = self.subscribers.get(SubscriberId(name))
         if found is None or found.owner != connection:
             raise error(ErrorCode.SUBSCRIBER_NOT_FOUND)
         return found

@@ -61,6 +61,6 @@ def handle_rest_signal(state: SessionState, command: RestSignal, now_ms: int) ->
 def _deliver(state: SessionState, received: m.SignalReceived, to: str | None) -> Effects:
     if to is None:
         return [Broadcast(received)]
-    if to not in state.members:
+    if to not in state.connections:
         raise error(ErrorCode.CONNECTION_NOT_FOUND)
     return [Send(ConnectionId(to), received)]

@@ -16,7 +16,7 @@ from signaling.domain.effects import (
 )
 from signaling.domain.errors import ErrorCode, error
 from signaling.domain.relaying import check_peers, tell_peer_gone, want_peer
-from signaling.domain.session_state import Delivery, SessionState
+from signaling.domain.session_state import SessionState, Subscriber
 from signaling.protocol import messages as m
 
 
@@ -27,11 +27,11 @@ def handle_subscribe(state: SessionState, command: FromClient[m.Subscribe], now_
     state.live_stream(request.stream_id)
     if state.relayed:
         check_peers(state, command.connection, StreamId(request.stream_id))
-    member = state.members[command.connection]
-    if len(member.deliveries) >= state.limits.subscribers_per_connection:
+    connection = state.connections[command.connection]
+    if len(connection.subscribers) >= state.limits.subscribers_per_connection:
         raise error(ErrorCode.SUBSCRIBER_LIMIT)
     name, stream = SubscriberId(command.fresh_id), StreamId(request.stream_id)
-    found = Delivery(
+    found = Subscriber(
         owner=command.connection,
         stream=stream,
         wants_audio=request.audio,
@@ -39,11 +39,11 @@ def handle_subscribe(state: SessionState, command: FromClient[m.Subscribe], now_
         resolution=request.preferred_resolution,
         frame_rate=request.preferred_frame_rate,
     )
-    state.add_delivery(name, found)
+    state.add_subscriber(name, found)
     done = m.Subscribed(re=request.id, subscriber_id=name, stream_id=stream)
     if state.relayed:
         return [Send(command.connection, done), want_peer(state, name)]
-    effects: Effects = [SubscribeMedia(command.connection, name, request, member.codecs)]
+    effects: Effects = [SubscribeMedia(command.connection, name, request, connection.codecs)]
     if found.resolution is not None or found.frame_rate is not None:
         effects.append(_wish(name, found))
     return [*effects, Send(command.connection, done)]
@@ -52,15 +52,15 @@ def handle_subscribe(state: SessionState, command: FromClient[m.Subscribe], now_
 def handle_play(state: SessionState, command: Play, now_ms: int) -> Effects:
     """Errors: `not_connected`, `permission_denied`, `stream_not_found`, `subscriber_limit`."""
     del now_ms
-    member = state.members.get(command.connection)
-    if member is None:
+    connection = state.connections.get(command.connection)
+    if connection is None:
         raise error(ErrorCode.NOT_CONNECTED)
-    if not member.capabilities.subscribe:
+    if not connection.capabilities.subscribe:
         raise error(ErrorCode.PERMISSION_DENIED)
     state.live_stream(command.stream)
-    if len(member.deliveries) >= state.limits.subscribers_per_connection:
+    if len(connection.subscribers) >= state.limits.subscribers_per_connection:
         raise error(ErrorCode.SUBSCRIBER_LIMIT)
-    found = Delivery(
+    found = Subscriber(
         owner=command.connection,
         stream=command.stream,
         wants_audio=True,
@@ -68,11 +68,11 @@ def handle_play(state: SessionState, command: Play, now_ms: int) -> Effects:
         resolution=None,
         frame_rate=None,
     )
-    state.add_delivery(command.subscriber, found)
+    state.add_subscriber(command.subscriber, found)
     return []
 
 
-def _wish(name: SubscriberId, found: Delivery) -> WishLayer:
+def _wish(name: SubscriberId, found: Subscriber) -> WishLayer:
     rate = None if found.frame_rate is None else float(found.frame_rate)
     return WishLayer(found.owner, name, found.resolution, rate)
 
@@ -101,7 +101,7 @@ def handle_update(
     """A missing member keeps what was. Errors: `subscriber_not_found`."""
     del now_ms
     request = command.message
-    found = state.own_delivery(command.connection, request.subscriber_id)
+    found = state.own_subscriber(command.connection, request.subscriber_id)
     name = SubscriberId(request.subscriber_id)
     effects: Effects = []
     if request.audio is not msgspec.UNSET:
@@ -109,7 +109,7 @@ def handle_update(
         effects.append(ForwardSubscriber(command.connection, name, "audio", request.audio))
     if request.video is not msgspec.UNSET:
         found.wants_video = request.video
-        forwarding = request.video and not found.sealed_off
+        forwarding = request.video and not found.mismatched
         effects.append(ForwardSubscriber(command.connection, name, "video", forwarding))
     size, rate = request.preferred_resolution, request.preferred_frame_rate
     if size is not msgspec.UNSET:
@@ -129,12 +129,12 @@ def handle_unsubscribe(
     """Errors: `subscriber_not_found`."""
     del now_ms
     request = command.message
-    state.own_delivery(command.connection, request.subscriber_id)
+    state.own_subscriber(command.connection, request.subscriber_id)
     name = SubscriberId(request.subscriber_id)
     ok = Send(command.connection, m.Ok(re=request.id))
     if state.relayed:
         gone = tell_peer_gone(state, name)
-        state.drop_delivery(name)
+        state.drop_subscriber(name)
         return [*gone, ok]
-    state.drop_delivery(name)
+    state.drop_subscriber(name)
     return [UnsubscribeMedia(command.connection, name), ok]

@@ -24,10 +24,10 @@ from signaling.domain.errors import (
 )
 from signaling.domain.projects import Project
 from signaling.domain.rest_credentials import Credential, read_credential
+from signaling.http.answers import Answer, error_answer, xml_error_answer
+from signaling.http.reading import read_body
 from signaling.rest import features
-from signaling.rest.answers import Answer, error_answer, xml_error_answer
 from signaling.rest.call import Call, Services
-from signaling.rest.reading import read_body
 from signaling.rest.requests import read_query, read_shape
 from signaling.rest.routes import ROUTES, Route
 

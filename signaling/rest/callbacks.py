@@ -3,8 +3,8 @@
 from signaling.callbacks import registration
 from signaling.domain.callbacks import Callback
 from signaling.domain.errors import ErrorCode, NotFound
+from signaling.http.answers import Answer, empty_answer, json_answer
 from signaling.rest import replies, requests
-from signaling.rest.answers import Answer, empty_answer, json_answer
 from signaling.rest.call import Call
 
 

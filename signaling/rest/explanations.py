@@ -5,10 +5,9 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from sfu.media_view import EncodingView
-from signaling import explain
-from signaling.rest.answers import Answer, json_answer
+from signaling.http.answers import Answer, Reply, json_answer
 from signaling.rest.call import Call
-from signaling.rest.replies import Reply
+from signaling.sessions import explain
 
 Kind = Literal["audio", "video"]
 Bps = Annotated[int, Meta(description="Bits per second")]

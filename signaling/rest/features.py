@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from signaling import audit
 from signaling.domain.errors import BadRequest, ErrorCode, NotFound, Unavailable
 from signaling.domain.features import Feature, refusal
-from signaling.rest.answers import Answer, json_answer
+from signaling.http.answers import Answer, json_answer
 from signaling.rest.call import Call
 from signaling.rest.replies import NoItems
 from signaling.rest.requests import Digits, Start

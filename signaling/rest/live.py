@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from signaling.domain.errors import BadRequest, ErrorCode, NotFound
 from signaling.domain.signals import check_signal
+from signaling.http.answers import JSON, Answer, empty_answer, json_answer
 from signaling.rest import replies, requests
-from signaling.rest.answers import JSON, Answer, empty_answer, json_answer
 from signaling.rest.call import Call
 from signaling.rest.live_sessions import LiveStream
 

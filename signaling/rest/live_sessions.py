@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from signaling.domain.session_options import SessionRecord
-from signaling.explain import Explanation
 from signaling.protocol.messages import VideoType
+from signaling.sessions.explain import Explanation
 
 
 @dataclass(frozen=True, slots=True)

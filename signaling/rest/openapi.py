@@ -8,9 +8,8 @@ from typing import Any
 import msgspec
 
 from signaling.domain.errors import ERRORS, ErrorCode
-from signaling.rest.answers import JSON
+from signaling.http.answers import JSON, Failure
 from signaling.rest.bodies import form_or_json_fields, no_fields
-from signaling.rest.replies import Failure
 from signaling.rest.requests import CreateSession
 from signaling.rest.routes import Route
 

@@ -9,20 +9,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from signaling.http.answers import Reply
+
 Milliseconds = Annotated[int, Meta(description="Milliseconds since 1970-01-01 UTC")]
-
-
-class Reply(msgspec.Struct, rename="camel", kw_only=True):
-    """A JSON object of an answer."""
-
-
-class Failure(Reply):
-    """The body of every answer that is no success. `error` is stable, `message` is for people."""
-
-    code: Annotated[int, Meta(description="The number that the official SDKs know, or the status")]
-    message: str
-    description: str
-    error: Annotated[str, Meta(description="The stable name of the error")]
 
 
 class CreatedSession(msgspec.Struct, kw_only=True, omit_defaults=True):

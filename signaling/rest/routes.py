@@ -12,8 +12,8 @@ import msgspec
 
 from signaling.domain.errors import ErrorCode
 from signaling.domain.features import Feature
+from signaling.http.answers import Answer
 from signaling.rest import callbacks, explanations, features, live, replies, requests
-from signaling.rest.answers import Answer
 from signaling.rest.bodies import Fields, form_or_json_fields, json_fields, no_fields
 from signaling.rest.call import Call
 from signaling.rest.sessions import create_session, get_session

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 from signaling.domain.session_creation import Circumstances, new_session
 from signaling.domain.session_ids import RANDOM_BYTES
+from signaling.http.answers import JSON, Answer, json_answer, xml_session_answer
 from signaling.rest import replies
-from signaling.rest.answers import JSON, Answer, json_answer, xml_session_answer
 from signaling.rest.call import Call
 
 

@@ -18,18 +18,18 @@ from config.settings import HttpSettings
 from sfu.ids import short
 from signaling import audit
 from signaling.authenticator import Authenticator
-from signaling.directory import SessionDirectory
 from signaling.domain.errors import REFUSED_TOKENS, DomainError, ErrorCode, MethodNotAllowed, error
 from signaling.domain.publishing import check_encryption
 from signaling.domain.session_ids import project_of
 from signaling.domain.session_options import MediaMode
 from signaling.domain.tokens import Admission
+from signaling.http.answers import error_answer
+from signaling.http.reading import body_chunks, time_for
 from signaling.metrics import Metrics
 from signaling.rest import whip_requests as requests
-from signaling.rest.answers import error_answer
-from signaling.rest.reading import body_chunks, time_for
 from signaling.rest.whip_client import HttpMember, hello_of, publish_of
-from signaling.seat import JoiningClient
+from signaling.sessions.client_slot import JoiningClient
+from signaling.sessions.directory import SessionDirectory
 
 log = structlog.get_logger(__name__)
 

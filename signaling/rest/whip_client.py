@@ -8,18 +8,18 @@ import asyncio
 from collections.abc import Callable
 
 from sfu.ids import ConnectionId, StreamId
-from signaling.actor import SessionActor
 from signaling.domain.errors import DomainError, ErrorCode, error
-from signaling.outlet import Outgoing
 from signaling.protocol import messages as m
-from signaling.seat import JoiningClient
+from signaling.sessions.actor import SessionActor
+from signaling.sessions.client_slot import JoiningClient
+from signaling.sessions.message_sink import EncodedMessage
 
 ANSWER_TIMEOUT_S = 10.0
 _HELLO, _REQUEST, _BYE = 1, 2, 3
 
 
 class HttpMember:
-    """Implements `Outlet`. `on_end` is called once, when the Connection is over."""
+    """Implements `MessageSink`. `on_end` is called once, when the Connection is over."""
 
     def __init__(self, on_end: Callable[[], None]) -> None:
         self.connection: ConnectionId | None = None
@@ -31,7 +31,7 @@ class HttpMember:
 
     # --- what the actor calls --------------------------------------------------------------
 
-    def send(self, outgoing: Outgoing) -> None:
+    def send(self, outgoing: EncodedMessage) -> None:
         match outgoing.message:
             case m.Welcome(ice_servers=servers):
                 self.ice_servers = servers

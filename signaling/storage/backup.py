@@ -1,7 +1,7 @@
 """Backup and restore of the embedded database.
 
 A backup is one file of mode 0600: a ZIP archive of the database as of one moment and of the key
-that its secrets are sealed with (where the key is a file), for one is of no use without the other.
+that its secrets are wrapped with (where the key is a file), for one is of no use without the other.
 """
 
 import os

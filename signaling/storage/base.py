@@ -4,10 +4,16 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from signaling.domain.callbacks import Callback
-from signaling.domain.deliveries import DeadLetter, Delivery, NewDelivery, Outcome, QueueFigures
 from signaling.domain.operators import Operator
 from signaling.domain.projects import Project
 from signaling.domain.session_options import SessionRecord
+from signaling.domain.webhook_deliveries import (
+    DeadLetter,
+    NewWebhookDelivery,
+    Outcome,
+    QueueFigures,
+    WebhookDelivery,
+)
 
 ProjectEdit = Callable[[Project], Project]
 
@@ -53,13 +59,13 @@ class CallbackStore(Protocol):
     async def remove_callback(self, project_id: str, callback_id: str) -> bool:
         """With everything that waits for it. False: the project has no such registration."""
 
-    async def queue(self, deliveries: Sequence[NewDelivery]) -> None:
+    async def queue(self, deliveries: Sequence[NewWebhookDelivery]) -> None:
         """Durable on return, all or none. What is queued already (same event, same registration)
         is passed over; so is what nobody is registered for any more."""
 
     async def claim(
         self, now_ms: int, *, hidden_until_ms: int, limit: int, but_origins: Collection[str]
-    ) -> tuple[Delivery, ...]:
+    ) -> tuple[WebhookDelivery, ...]:
         """Heads of lanes that are due, hidden from other claims until then or until settled."""
 
     async def settle(self, outcomes: Sequence[Outcome]) -> None: ...

@@ -8,8 +8,14 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from signaling.domain.callbacks import Callback
-from signaling.domain.deliveries import DeadLetter, Delivery, NewDelivery, Outcome, QueueFigures
 from signaling.domain.errors import BadRequest, ErrorCode
+from signaling.domain.webhook_deliveries import (
+    DeadLetter,
+    NewWebhookDelivery,
+    Outcome,
+    QueueFigures,
+    WebhookDelivery,
+)
 from signaling.storage.database import Database, may_be_name
 from signaling.storage.schema import callback_outbox as outbox
 from signaling.storage.schema import callbacks
@@ -77,7 +83,7 @@ class SqlCallbacks:
 
     # --- the outbox -------------------------------------------------------------------------
 
-    async def queue(self, deliveries: Sequence[NewDelivery]) -> None:
+    async def queue(self, deliveries: Sequence[NewWebhookDelivery]) -> None:
         def queue(connection: sa.Connection) -> None:
             for part in _parts(deliveries):
                 rows = _not_queued_yet(connection, part)
@@ -88,7 +94,7 @@ class SqlCallbacks:
 
     async def claim(
         self, now_ms: int, *, hidden_until_ms: int, limit: int, but_origins: Collection[str]
-    ) -> tuple[Delivery, ...]:
+    ) -> tuple[WebhookDelivery, ...]:
         earlier = outbox.alias()
         blocked = sa.exists().where(
             earlier.c.session_id == outbox.c.session_id,
@@ -100,7 +106,7 @@ class SqlCallbacks:
         if but_origins:
             due = sa.and_(due, outbox.c.origin.not_in(but_origins))
         query = (
-            sa.select(*(outbox.c[one.name] for one in fields(Delivery)))
+            sa.select(*(outbox.c[one.name] for one in fields(WebhookDelivery)))
             .where(due)
             .order_by(outbox.c.next_ms, outbox.c.id)
             .limit(limit)
@@ -109,7 +115,7 @@ class SqlCallbacks:
         if not await self._anything_due(now_ms):
             return ()
 
-        def claim(connection: sa.Connection) -> tuple[Delivery, ...]:
+        def claim(connection: sa.Connection) -> tuple[WebhookDelivery, ...]:
             rows = connection.execute(query).mappings().all()
             if rows:
                 connection.execute(
@@ -117,7 +123,7 @@ class SqlCallbacks:
                     .where(outbox.c.id.in_([row["id"] for row in rows]))
                     .values(next_ms=hidden_until_ms)
                 )
-            return tuple(Delivery(**row) for row in rows)
+            return tuple(WebhookDelivery(**row) for row in rows)
 
         return await self._database.write(claim)
 
@@ -204,7 +210,7 @@ def _dead_of(project_id: str | None) -> sa.ColumnElement[bool]:
 
 
 def _not_queued_yet(
-    connection: sa.Connection, deliveries: Sequence[NewDelivery]
+    connection: sa.Connection, deliveries: Sequence[NewWebhookDelivery]
 ) -> list[dict[str, object]]:
     """Rows for what is new and still registered."""
     events = {delivery.event_id for delivery in deliveries}

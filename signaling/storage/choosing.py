@@ -9,8 +9,8 @@ from pathlib import Path
 from config.settings import StorageSettings
 from signaling.storage.base import Store
 from signaling.storage.folder import prepare, served
-from signaling.storage.sealing import sealer_of
 from signaling.storage.sqlite import open_sqlite
+from signaling.storage.wrapping import wrapper_of
 
 
 async def open_store(settings: StorageSettings) -> Store:
@@ -21,9 +21,9 @@ async def open_store(settings: StorageSettings) -> Store:
         return await open_sqlite(
             data_dir, sealing_key=settings.sealing_key, busy_timeout_ms=settings.busy_timeout_ms
         )
-    sealer = sealer_of(settings.sealing_key, data_dir)
+    wrapper = wrapper_of(settings.sealing_key, data_dir)
     opened: Store = await importlib.import_module("signaling.storage.postgres").open_postgres(
-        settings.url, sealer
+        settings.url, wrapper
     )
     return opened
 

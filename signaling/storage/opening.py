@@ -7,18 +7,18 @@ import sqlalchemy as sa
 from signaling.domain.errors import ErrorCode, Unavailable
 from signaling.storage.database import Database
 from signaling.storage.revision import is_known, latest_revision, revision_of
-from signaling.storage.sealing import Sealer
 from signaling.storage.store import SqlStore
+from signaling.storage.wrapping import SecretWrapper
 
 
-async def opened_store(database: Database, sealer: Sealer) -> SqlStore:
-    """The store, its schema brought up to date and its secrets sealed.
+async def opened_store(database: Database, wrapper: SecretWrapper) -> SqlStore:
+    """The store, its schema brought up to date and its secrets wrapped.
 
     Errors: `storage_unavailable` when the database can not be used, is of a newer release, or
     holds secrets that the key does not open.
     """
     await database.write(_bring_up_to_date)
-    store = SqlStore(database, sealer)
+    store = SqlStore(database, wrapper)
     if await store.holds_clear_secrets():
         await store.seal_all()
     await store.projects()

@@ -7,8 +7,8 @@ from config.secret import Secret
 from signaling.domain.errors import ErrorCode, Unavailable
 from signaling.storage.database import Database, reason_of
 from signaling.storage.opening import opened_store
-from signaling.storage.sealing import Sealer
 from signaling.storage.store import SqlStore
+from signaling.storage.wrapping import SecretWrapper
 
 SCHEMES = ("postgresql", "postgres")
 _DRIVER = "postgresql+psycopg"
@@ -17,7 +17,7 @@ _CONNECT_S = 5
 DEFAULT_PORT = 5432
 
 
-async def open_postgres(url: Secret[str], sealer: Sealer) -> SqlStore:
+async def open_postgres(url: Secret[str], wrapper: SecretWrapper) -> SqlStore:
     """Opens the store at `postgresql://user:password@host/name` and brings its schema up to date.
 
     Errors: `Unavailable` when the address is none or the database can not be used.
@@ -36,7 +36,7 @@ async def open_postgres(url: Secret[str], sealer: Sealer) -> SqlStore:
     )
     database = Database(engine, readers=_THREADS, writers=_THREADS)
     try:
-        return await opened_store(database, sealer)
+        return await opened_store(database, wrapper)
     except Unavailable as failure:
         await database.close()
         if not isinstance(failure.__cause__, SQLAlchemyError):

@@ -15,8 +15,8 @@ from config.settings import NO_SECRET
 from signaling.storage.database import Database
 from signaling.storage.folder import DATABASE, prepare
 from signaling.storage.opening import opened_store
-from signaling.storage.sealing import sealer_of
 from signaling.storage.store import SqlStore
+from signaling.storage.wrapping import wrapper_of
 
 READERS = 3
 
@@ -35,7 +35,7 @@ async def open_sqlite(
     sa.event.listen(engine, "begin", _begin_writing)
     database = Database(engine, readers=READERS, writers=1)
     try:
-        return await opened_store(database, sealer_of(sealing_key, data_dir))
+        return await opened_store(database, wrapper_of(sealing_key, data_dir))
     except BaseException:
         await database.close()
         raise

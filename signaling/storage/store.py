@@ -16,15 +16,15 @@ from signaling.storage.database import Database, may_be_name
 from signaling.storage.group_commit import GroupCommit
 from signaling.storage.operators import SqlOperators
 from signaling.storage.schema import projects, sessions
-from signaling.storage.sealing import Sealer
+from signaling.storage.wrapping import SecretWrapper
 
 
 class SqlStore:
     """Owner of the database."""
 
-    def __init__(self, database: Database, sealer: Sealer) -> None:
+    def __init__(self, database: Database, wrapper: SecretWrapper) -> None:
         self._database = database
-        self._sealer = sealer
+        self._wrapper = wrapper
         self._callbacks = SqlCallbacks(database)
         self._operators = SqlOperators(database)
         self._new_sessions = GroupCommit(self._insert_sessions)
@@ -94,13 +94,13 @@ class SqlStore:
     async def holds_clear_secrets(self) -> bool:
         query = sa.select(projects.c.api_secret)
         secrets = await self._database.read(lambda c: c.execute(query).scalars().all())
-        return not all(self._sealer.is_sealed(secret) for secret in secrets)
+        return not all(self._wrapper.is_wrapped(secret) for secret in secrets)
 
     def _row(self, project: Project) -> dict[str, object]:
         row = {one.name: getattr(project, one.name) for one in fields(project)}
-        row["api_secret"] = self._sealer.seal(project.api_secret, project.api_key)
+        row["api_secret"] = self._wrapper.wrap(project.api_secret, project.api_key)
         if project.previous_secret is not None:
-            row["previous_secret"] = self._sealer.seal(project.previous_secret, project.api_key)
+            row["previous_secret"] = self._wrapper.wrap(project.previous_secret, project.api_key)
         return row
 
     def _project(self, row: sa.RowMapping) -> Project:
@@ -114,7 +114,7 @@ class SqlStore:
         )
 
     def _opened(self, kept: str, owner: str) -> str:
-        return self._sealer.open(kept, owner) if self._sealer.is_sealed(kept) else kept
+        return self._wrapper.unwrap(kept, owner) if self._wrapper.is_wrapped(kept) else kept
 
     async def add_session(self, record: SessionRecord) -> None:
         try:

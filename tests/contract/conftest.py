@@ -8,15 +8,15 @@ import pytest
 from config.secret import Secret
 from signaling.storage.base import Store
 from signaling.storage.postgres import open_postgres
-from signaling.storage.sealing import sealer_of
 from signaling.storage.sqlite import open_sqlite
+from signaling.storage.wrapping import wrapper_of
 from tests import postgres
 
 
 async def open_fresh_postgres(folder: Path) -> Store:
     key = Secret(urlsafe_b64encode(bytes(32)).decode())
     address = Secret(postgres.fresh_database(folder))
-    return await open_postgres(address, sealer_of(key, folder))
+    return await open_postgres(address, wrapper_of(key, folder))
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from signaling.domain.callbacks import Callback
-from signaling.domain.deliveries import NewDelivery, Outcome
 from signaling.domain.errors import BadRequest
 from signaling.domain.projects import new_project
+from signaling.domain.webhook_deliveries import NewWebhookDelivery, Outcome
 
 
 def project(seed: int):
@@ -23,8 +23,8 @@ def callback(name: str = "c", owner: str = A, **changes) -> Callback:
     return replace(made, **changes)
 
 
-def delivery(event: str, session: str = "s1", **changes) -> NewDelivery:
-    made = NewDelivery(
+def delivery(event: str, session: str = "s1", **changes) -> NewWebhookDelivery:
+    made = NewWebhookDelivery(
         event_id=event,
         callback_id="c",
         project_id=A,

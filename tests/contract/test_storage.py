@@ -26,8 +26,8 @@ from signaling.storage.folder import DATABASE, KEY_FILE
 from signaling.storage.postgres import open_postgres
 from signaling.storage.revision import MIGRATIONS, latest_revision
 from signaling.storage.schema import metadata
-from signaling.storage.sealing import sealer_of
 from signaling.storage.sqlite import open_sqlite
+from signaling.storage.wrapping import wrapper_of
 from tests import postgres
 
 ROOT = Path(__file__).parents[2]
@@ -309,8 +309,8 @@ async def test_a_sealing_key_of_the_wrong_form_is_refused(tmp_path, key):
 
 async def test_two_nodes_that_start_at_once_migrate_one_database_once(postgres_server, tmp_path):
     address = Secret(postgres.fresh_database(postgres_server))
-    sealer = sealer_of(Secret(""), tmp_path)
-    stores = await asyncio.gather(*(open_postgres(address, sealer) for _ in range(3)))
+    wrapper = wrapper_of(Secret(""), tmp_path)
+    stores = await asyncio.gather(*(open_postgres(address, wrapper) for _ in range(3)))
     await stores[0].add_project(project(1))
     assert await stores[2].projects() == (project(1),)
     for store in stores:
@@ -320,7 +320,7 @@ async def test_two_nodes_that_start_at_once_migrate_one_database_once(postgres_s
 async def test_a_database_that_can_not_be_reached_is_unavailable_and_its_password_unsaid(tmp_path):
     address = Secret("postgresql://ada:hunter2@127.0.0.1:9/none")
     with pytest.raises(Unavailable) as caught:
-        await open_postgres(address, sealer_of(Secret(""), tmp_path))
+        await open_postgres(address, wrapper_of(Secret(""), tmp_path))
     assert "hunter2" not in str(caught.value)
     assert "hunter2" not in repr(caught.value.__cause__)
 
@@ -429,7 +429,7 @@ async def test_checking_leaves_no_session_behind(store):
 async def test_a_postgresql_that_is_not_there_is_named_with_the_cause(tmp_path):
     url = Secret("postgresql://someone:the-password@127.0.0.1:1/x")
     with pytest.raises(Unavailable) as refused:
-        await open_postgres(url, sealer_of(Secret(""), tmp_path))
+        await open_postgres(url, wrapper_of(Secret(""), tmp_path))
     assert "127.0.0.1:1" in refused.value.message
     assert "refused" in refused.value.message
     assert "the-password" not in refused.value.message

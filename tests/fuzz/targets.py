@@ -12,17 +12,17 @@ from sealroute_client.e2ee.sframe import HeaderError
 from sfu.sdp.errors import SdpError
 from sfu.sdp.negotiate import remote_transport
 from sfu.sdp.parse import parse
-from signaling.client_networks import client_network, networks_of
 from signaling.domain.errors import DomainError, PeerProtocolError
 from signaling.domain.projects import Project
 from signaling.domain.rest_credentials import read_credential, verify_credential
 from signaling.domain.tokens import verify_client_token
+from signaling.http.client_networks import client_network, networks_of
+from signaling.http.stranger_frames import StrangerFrames
 from signaling.protocol import codec
 from signaling.protocol.codec import Encoding
 from signaling.protocol.counting import check_json
 from signaling.rest import whip_requests
 from signaling.rest.bodies import form_or_json_fields, json_fields
-from signaling.stranger_frames import StrangerFrames
 
 _PROJECT = Project("100", "a secret of the project that is long enough", "app")
 _ROLES = frozenset({"active", "passive", "actpass"})

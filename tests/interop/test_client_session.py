@@ -22,7 +22,7 @@ from sealroute_client.e2ee.signals import SignalContent, SignalSealer
 from sealroute_client.signaling import FINAL, PASSING
 
 from signaling.domain.errors import ERRORS, Unavailable
-from signaling.protocol.document import document
+from signaling.spec.protocol_pages import document
 from tests.small_server import SECRET, Server, session_of, until
 
 pytestmark = pytest.mark.interop

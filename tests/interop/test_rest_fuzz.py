@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
 
 from config.settings import HttpSettings
 from signaling.domain.projects import Project
-from signaling.http_runner import Deadlines, HttpRunner
+from signaling.http.runner import Deadlines, HttpRunner
 from signaling.rest.live_sessions import LiveConnection, LiveStream
 from signaling.rest.openapi import openapi_document
 from signaling.rest.routes import ROUTES

@@ -18,10 +18,10 @@ from cryptography.x509.oid import NameOID
 
 from config.settings import HttpSettings
 from signaling.clock import SystemClock
-from signaling.connection_gate import ConnectionGate, Ending
 from signaling.domain.errors import DomainError
-from signaling.http_runner import Deadlines, Gates, HttpRunner
-from signaling.rest.reading import read_body
+from signaling.http.connection_gate import ConnectionGate, Ending
+from signaling.http.reading import read_body
+from signaling.http.runner import Deadlines, Gates, HttpRunner
 from tests.served import until
 
 pytestmark = pytest.mark.interop

@@ -15,17 +15,17 @@ from aiohttp.web_protocol import RequestHandler
 from config.settings import HttpSettings, Settings, SignalingSettings
 from sfu.fake import FakeMediaPlane
 from signaling.clock import SystemClock
-from signaling.directory import SessionDirectory
 from signaling.domain.errors import ErrorCode, Unauthorized
 from signaling.domain.roles import Role
 from signaling.domain.session_options import SessionRecord, parse_session_options
 from signaling.domain.tokens import Admission
-from signaling.http_runner import Deadlines, HttpRunner
+from signaling.http.runner import Deadlines, HttpRunner
+from signaling.http.stranger_frames import MAX_FRAMES
+from signaling.http.websocket_connection import MOST_AT_ONCE
 from signaling.metrics import Metrics
 from signaling.protocol import messages as m
-from signaling.stranger_frames import MAX_FRAMES
-from signaling.websocket import STRANGER_BYTES, WebSocketGate
-from signaling.websocket_connection import MOST_AT_ONCE
+from signaling.sessions.directory import SessionDirectory
+from signaling.websocket.gate import STRANGER_BYTES, WebSocketGate
 
 SEALED = SessionRecord(
     "2_sealed", "123", parse_session_options({"e2ee": "true", "p2p.preference": "disabled"}), 0

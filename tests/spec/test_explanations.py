@@ -4,9 +4,9 @@ import pytest
 
 from sfu.ids import StreamId
 from signaling.domain.errors import NotFound, Refused
-from signaling.explain import Code
-from signaling.live_actors import EXPLANATIONS_AT_ONCE, LiveActors
 from signaling.protocol import messages as m
+from signaling.rest.live_actors import EXPLANATIONS_AT_ONCE, LiveActors
+from signaling.sessions.explain import Code
 from tests.conversation import House, settle
 
 

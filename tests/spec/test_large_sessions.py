@@ -2,8 +2,8 @@
 
 import pytest
 
-from signaling.actor import LARGE_SESSION, MOST_WAIT_S
 from signaling.protocol import messages as m
+from signaling.sessions.actor import LARGE_SESSION, MOST_WAIT_S
 from tests.conversation import House, settle
 
 CONNECTIONS = (m.ConnectionCreated, m.ConnectionDestroyed)

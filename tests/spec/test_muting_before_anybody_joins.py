@@ -3,10 +3,10 @@
 import pytest
 
 from sfu.core_api import MediaKind
-from signaling.directory import MAX_MUTED
 from signaling.domain.session_ids import new_session_id
-from signaling.live_actors import LiveActors
 from signaling.protocol import messages as m
+from signaling.rest.live_actors import LiveActors
+from signaling.sessions.directory import MAX_MUTED
 from tests.conversation import House, settle
 
 
@@ -66,7 +66,7 @@ async def test_what_is_remembered_of_empty_sessions_is_bounded(house) -> None:
 async def test_the_mutes_of_one_project_do_not_push_out_those_of_another(
     house, monkeypatch
 ) -> None:
-    monkeypatch.setattr("signaling.directory.MAX_MUTED", 10)
+    monkeypatch.setattr("signaling.sessions.directory.MAX_MUTED", 10)
     quiet = new_session_id("1", "", 0, bytes(16))
     loud = [new_session_id("2", "", 0, bytes([number] * 16)) for number in range(30)]
     house.directory.mute_all(quiet, active=True, excluded=())

@@ -1,5 +1,5 @@
 """What the media refuses of a request, and what a gate refuses of a client, leaves nothing behind:
-neither in the Session, nor at the clients' seats, nor in the media, nor in the directory."""
+neither in the Session, nor at the clients' slots, nor in the media, nor in the directory."""
 
 import pytest
 

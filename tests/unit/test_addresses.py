@@ -8,7 +8,7 @@ import pytest
 from config.load import ConfigurationError
 from config.settings import MediaSettings, Settings
 from signaling.addresses import lasting, only_loopback, public_addresses, short_lived
-from signaling.doctor import examine
+from signaling.cli.doctor import examine
 
 
 def test_configured_addresses_win_in_their_order():

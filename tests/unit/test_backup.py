@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from signaling.command_line import main
+from signaling.cli.command_line import main
 from signaling.domain.projects import new_project
 from signaling.storage.folder import DATABASE
 from signaling.storage.sqlite import open_sqlite

@@ -19,10 +19,10 @@ from config.settings import Settings, StorageSettings
 from sfu.native_plane import MediaPlaneSettings, NativeMediaPlane, WorkerSettings
 from signaling.administration import DEVELOPMENT_FILE, first_project
 from signaling.authenticator import Authenticator
+from signaling.cli.command_line import build_parser, main
+from signaling.cli.command_record import CHANGING
+from signaling.cli.doctor import examine
 from signaling.clock import SystemClock
-from signaling.command_line import build_parser, main
-from signaling.command_record import CHANGING
-from signaling.doctor import examine
 from signaling.domain.roles import Role
 from signaling.storage.sqlite import open_sqlite
 

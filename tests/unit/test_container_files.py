@@ -109,7 +109,7 @@ def test_the_base_images_of_the_test_are_those_of_the_dockerfile():
 
 def test_the_image_is_asked_for_its_health_and_stopped_as_the_server_expects():
     lines = [" ".join(words) for words in stages()[""]]
-    assert any(line.startswith("HEALTHCHECK") and "signaling.health" in line for line in lines)
+    assert any(line.startswith("HEALTHCHECK") and "signaling.cli.health" in line for line in lines)
     assert "STOPSIGNAL SIGTERM" in lines
 
 

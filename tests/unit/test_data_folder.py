@@ -16,7 +16,7 @@ import pytest
 
 from config.settings import HttpSettings, MediaSettings, Settings, StorageSettings
 from sfu.fake import FakeMediaPlane
-from signaling.doctor import examine
+from signaling.cli.doctor import examine
 from signaling.domain.errors import Unavailable
 from signaling.server import running_server
 from signaling.storage.folder import DATABASE, KEY_FILE, LOCK, FolderUnusable, served

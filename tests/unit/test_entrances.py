@@ -17,8 +17,8 @@ import pytest
 from config.settings import HttpSettings
 from sfu.sdp.errors import SdpError
 from sfu.sdp.parse import MAX_BYTES, parse
-from signaling.admin_api import Properties, PublicKey, Rotation, _Call
 from signaling.domain.errors import DomainError
+from signaling.http.stranger_frames import MAX_CONTROL_FRAMES, MAX_FRAMES, StrangerFrames
 from signaling.protocol.codec import (
     MAX_FIRST_MESSAGE_BYTES,
     MAX_MESSAGE_BYTES,
@@ -27,12 +27,12 @@ from signaling.protocol.codec import (
 )
 from signaling.protocol.shapes import CLIENT_MESSAGES, struct_of
 from signaling.rest import bodies
+from signaling.rest.admin_api import Properties, PublicKey, Rotation, _Call
+from signaling.rest.rooms import MAX_BODY_BYTES as MAX_ROOM_BYTES
+from signaling.rest.rooms import _name as room_of_body
 from signaling.rest.routes import ROUTES
 from signaling.rest.whip import WhipGate
-from signaling.rooms import MAX_BODY_BYTES as MAX_ROOM_BYTES
-from signaling.rooms import _name as room_of_body
-from signaling.stranger_frames import MAX_CONTROL_FRAMES, MAX_FRAMES, StrangerFrames
-from signaling.websocket import STRANGER_BYTES
+from signaling.websocket.gate import STRANGER_BYTES
 from tests.rest_server import open_rest_server
 
 INPUT_CPU_S, CPU_S_PER_BYTE, CPU_S_AT_ALL = 0.020, 1e-6, 0.001
@@ -116,7 +116,7 @@ def _routes(app: object) -> set[tuple[str, str]]:
 
 
 def test_every_body_of_the_admin_api_is_one_that_is_measured() -> None:
-    read = re.findall(r"call\.read\((\w+)\)", (ROOT / "signaling/admin_api.py").read_text())
+    read = re.findall(r"call\.read\((\w+)\)", (ROOT / "signaling/rest/admin_api.py").read_text())
     assert set(read) == {"Properties", "Rotation", "PublicKey"}
 
 

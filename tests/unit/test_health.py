@@ -15,8 +15,8 @@ from cryptography.x509.oid import NameOID
 
 from config.load import ConfigurationError
 from config.settings import HttpSettings
-from signaling.command_line import main as sealroute
-from signaling.health import READY, health_of, main
+from signaling.cli.command_line import main as sealroute
+from signaling.cli.health import READY, health_of, main
 
 
 class Answers(BaseHTTPRequestHandler):

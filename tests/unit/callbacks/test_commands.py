@@ -10,10 +10,10 @@ import vonage_jwt
 
 from signaling.callbacks.journal import Journal
 from signaling.callbacks.service import journal_folder
-from signaling.command_line import main
-from signaling.domain.callbacks import Occurrence
-from signaling.domain.deliveries import NewDelivery, Outcome
-from signaling.session_doctor import describe
+from signaling.cli.command_line import main
+from signaling.cli.session_doctor import describe
+from signaling.domain.callbacks import CallbackEvent
+from signaling.domain.webhook_deliveries import NewWebhookDelivery, Outcome
 from signaling.storage.sqlite import open_sqlite
 
 
@@ -116,7 +116,7 @@ async def _give_up(data_dir, key, callback):
     store = await open_sqlite(data_dir)
     url = "https://app.example/x"
     origin = "https://app.example:443"
-    made = NewDelivery("e", callback, key, "s", origin, url, "sessionCreated", "{}", 1, 2)
+    made = NewWebhookDelivery("e", callback, key, "s", origin, url, "sessionCreated", "{}", 1, 2)
     await store.callbacks.queue([made])
     (one,) = await store.callbacks.claim(5, hidden_until_ms=9, limit=1, but_origins=())
     await store.callbacks.settle([Outcome(one.id, "timeout", dead=True, attempts=9)])
@@ -142,8 +142,8 @@ def test_what_a_killed_server_left_in_its_journal_waits_too(shell):
     for path in "xy":
         shell("callbacks", "add", *words, "--url", f"https://app.example/{path}")
     silent = Journal(journal_folder(shell.data_dir), 0)
-    silent.write(Occurrence("e1", "another", "s", "sessionDestroyed", 1, {}))
-    silent.write(Occurrence("e2", shell.key, "s", "sessionDestroyed", 2_000, {}))
+    silent.write(CallbackEvent("e1", "another", "s", "sessionDestroyed", 1, {}))
+    silent.write(CallbackEvent("e2", shell.key, "s", "sessionDestroyed", 2_000, {}))
     silent.close(empty=False)
     _, queue, _ = shell("callbacks", "queue")
     assert (queue["waiting"], queue["notInOutbox"], queue["oldest_ms"]) == (2, 2, 2_000)

@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 
 from signaling.callbacks.journal import Journal, not_queued
-from signaling.domain.callbacks import Occurrence
+from signaling.domain.callbacks import CallbackEvent
 
 ROOT = Path(__file__).parents[3]
 
 
-def event(number: int) -> Occurrence:
-    return Occurrence(
+def event(number: int) -> CallbackEvent:
+    return CallbackEvent(
         f"e{number}", "p", "s", "connectionDestroyed", number, {"connection": {"data": "ä\n" * 3}}
     )
 
@@ -98,11 +98,11 @@ def test_a_line_that_was_cut_short_is_left_out(tmp_path):
 WRITER = """
 import pathlib, sys
 from signaling.callbacks.journal import Journal, not_queued
-from signaling.domain.callbacks import Occurrence
+from signaling.domain.callbacks import CallbackEvent
 journal = Journal(pathlib.Path(sys.argv[1]), 0)
 number = 0
 while True:
-    journal.write(Occurrence(f"e{number}", "p", "s", "sessionDestroyed", number, {}))
+    journal.write(CallbackEvent(f"e{number}", "p", "s", "sessionDestroyed", number, {}))
     print(number, flush=True)
     number += 1
 """
@@ -127,10 +127,10 @@ def test_a_killed_process_leaves_every_event_that_it_wrote(tmp_path):
 # --- what a dead process took along -------------------------------------------------------
 
 
-def life(event: str, own: str = "", session: str = "s") -> Occurrence:
+def life(event: str, own: str = "", session: str = "s") -> CallbackEvent:
     kind = "stream" if event.startswith("stream") else "connection"
     details = {} if event.startswith("session") else {kind: {"id": own}}
-    return Occurrence(f"{event} {session} {own}", "p", session, event, 5, details)
+    return CallbackEvent(f"{event} {session} {own}", "p", session, event, 5, details)
 
 
 def taken_along(folder, *events):

@@ -14,9 +14,9 @@ from signaling.domain.callbacks import (
     Callback,
     authorization,
     backoff_ms,
+    callback_event,
     checked_registration,
     checked_url,
-    occurrence,
     origin_of,
     payload,
     sample,
@@ -37,7 +37,7 @@ CAMERA = StreamInfo(
 
 
 def told(notice: Notify) -> dict[str, object]:
-    return payload(occurrence(RECORD, notice, 77), PROJECT)
+    return payload(callback_event(RECORD, notice, 77), PROJECT)
 
 
 COMMON = {

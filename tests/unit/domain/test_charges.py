@@ -25,7 +25,7 @@ def test_every_message_is_a_first_one_or_has_a_handler():
 def test_a_message_without_a_turn_is_refused_before_its_handler_sees_it(kind):
     room = Room()
     room.join("ann")
-    member = room.state.members["ann"]
+    member = room.state.connections["ann"]
     member.requests.tokens = 0.0
     # Its values are none that a handler could take: nobody looks at them.
     message = kind(**dict.fromkeys(kind.__struct_fields__))
@@ -45,4 +45,4 @@ def test_who_joins_and_leaves_without_end_is_refused_at_the_door():
     with pytest.raises(DomainError) as refused:
         room.join("c5", token=b"t")
     assert refused.value.code is ErrorCode.RATE_LIMITED
-    assert room.state.members == {}
+    assert room.state.connections == {}

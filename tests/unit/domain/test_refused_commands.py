@@ -273,7 +273,7 @@ def test_who_asks_too_often_or_is_not_there_changes_nothing(kind: type) -> None:
     ]
     room = sealed()
     refused(room, lambda room: room.ask(NOBODY, message), E.NOT_CONNECTED)
-    room.state.members[ConnectionId("ann")].requests.tokens = 0.0
+    room.state.connections[ConnectionId("ann")].requests.tokens = 0.0
     refused(room, lambda room: room.ask("ann", message), E.RATE_LIMITED)
 
 
@@ -291,7 +291,7 @@ def test_who_has_told_others_too_much_changes_nothing(kind: type) -> None:
     }
     who, message = fine[kind]
     room = sealed()
-    room.state.members[ConnectionId(who)].fan_out.tokens = 0.0
+    room.state.connections[ConnectionId(who)].fan_out.tokens = 0.0
     refused(room, lambda room: room.ask(who, message), E.RATE_LIMITED)
 
 
@@ -309,6 +309,6 @@ def test_joins_and_signals_beyond_their_rates_change_nothing() -> None:
 
 def test_what_two_clients_pass_on_too_fast_changes_nothing() -> None:
     room = relayed()
-    room.state.members[ConnectionId("ann")].passed.tokens = 0.0
+    room.state.connections[ConnectionId("ann")].passed.tokens = 0.0
     passed = m.PeerDescription(id=1, subscriber_id="one", type="offer", sdp="v=0")
     refused(room, lambda room: room.ask("ann", passed), E.RATE_LIMITED)

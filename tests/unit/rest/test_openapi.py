@@ -7,13 +7,13 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from config.settings import HttpSettings
 from signaling import administration
-from signaling.admin_api import ADMIN_PATH, AdminApi
 from signaling.domain.errors import ERRORS
 from signaling.domain.projects import new_project
+from signaling.rest.admin_api import ADMIN_PATH, AdminApi
 from signaling.rest.openapi import openapi_document
 from signaling.rest.routes import ROUTES
+from signaling.rest.served_document import AdminCredentials, AdminProject, served_document
 from signaling.rest.whip import WhipGate
-from signaling.served_document import AdminCredentials, AdminProject, served_document
 from tests.rest_server import open_rest_server
 
 DOCUMENT = openapi_document(ROUTES)

@@ -18,11 +18,11 @@ from signaling.domain.features import REFUSALS, Feature
 from signaling.domain.projects import new_project
 from signaling.domain.roles import Role
 from signaling.domain.tokens import TokenClaims, new_client_token
+from signaling.http.static_files import content_security_policy
 from signaling.rest.api import find_route, is_rest_path
 from signaling.rest.bodies import form_or_json_fields, json_fields
 from signaling.rest.requests import Start
 from signaling.rest.routes import ROUTES
-from signaling.static_files import content_security_policy
 from tests.rest_caller import Caller
 from tests.rest_server import open_rest_server
 

@@ -10,9 +10,9 @@ from multidict import CIMultiDict
 
 from config.settings import HttpSettings, RoomsSettings
 from signaling.administration import create_project
-from signaling.client_networks import MAX_NETWORKS, NetworkBuckets, client_network, networks_of
 from signaling.domain.tokens import verify_client_token
-from signaling.rooms import Rooms
+from signaling.http.client_networks import MAX_NETWORKS, NetworkBuckets, client_network, networks_of
+from signaling.rest.rooms import Rooms
 from signaling.storage.sqlite import open_sqlite
 from tests.rest_server import open_rest_server
 

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from config.settings import HttpSettings
-from signaling.connection_gate import ROOM, ConnectionGate, Ending
+from signaling.http.connection_gate import ROOM, ConnectionGate, Ending
 
 
 class FakeClock:

@@ -31,8 +31,8 @@ from signaling.domain.commands import RestMuteStream, UnsealedDropped
 from signaling.domain.errors import NotFound
 from signaling.domain.roles import Role
 from signaling.domain.session_options import MediaMode
-from signaling.explain import SENTENCES, Code, Readings, explain
 from signaling.protocol import messages as m
+from signaling.sessions.explain import SENTENCES, Code, Readings, explain
 from tests.domain_room import Room
 
 AUDIO, VIDEO = MediaKind.AUDIO, MediaKind.VIDEO

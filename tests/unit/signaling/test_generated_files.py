@@ -6,10 +6,10 @@ import pytest
 from msgspec.structs import fields
 
 from signaling.domain.errors import ErrorCode
-from signaling.protocol.document import pages, write
 from signaling.protocol.shapes import CLIENT_MESSAGES, SERVER_MESSAGES, all_structs
-from signaling.protocol.typescript import typescript
-from signaling.websocket import CLOSE_CODES, MAX_INVALID_MESSAGES
+from signaling.spec.protocol_pages import pages, write
+from signaling.spec.typescript import typescript
+from signaling.websocket.gate import CLOSE_CODES, MAX_INVALID_MESSAGES
 
 ROOT = Path(__file__).parents[3]
 

@@ -69,13 +69,13 @@ def test_a_client_without_the_format_can_not_join_a_sealed_session(
     room = Room(e2ee=True)
     with pytest.raises(DomainError, match="e2ee_unsupported"):
         room.join("a", formats=formats)
-    assert not room.state.members
+    assert not room.state.connections
 
 
 def test_a_clear_session_takes_clients_without_formats() -> None:
     room = Room()
     room.join("a", formats=())
-    assert list(room.state.members) == ["a"]
+    assert list(room.state.connections) == ["a"]
 
 
 def test_the_welcome_names_the_hints_in_use() -> None:
@@ -94,7 +94,7 @@ def test_a_full_session_refuses_until_somebody_leaves() -> None:
         room.join("c")
     room.do(Leave(A, "clientDisconnected"))
     room.join("c")
-    assert list(room.state.members) == ["b", "c"]
+    assert list(room.state.connections) == ["b", "c"]
 
 
 def test_joins_are_limited_per_second() -> None:
@@ -103,10 +103,10 @@ def test_joins_are_limited_per_second() -> None:
     room.join("b")
     with pytest.raises(DomainError, match="rate_limited"):
         room.join("c")
-    assert list(room.state.members) == ["a", "b"]
+    assert list(room.state.connections) == ["a", "b"]
     room.now_ms += 500
     room.join("c")
-    assert list(room.state.members) == ["a", "b", "c"]
+    assert list(room.state.connections) == ["a", "b", "c"]
 
 
 def test_joins_with_one_token_are_limited_and_others_are_not() -> None:
@@ -135,7 +135,7 @@ def test_a_refused_join_costs_no_other_its_turn() -> None:
         with pytest.raises(DomainError, match="e2ee_unsupported"):
             room.join("x", formats=())
     room.join("a")
-    assert list(room.state.members) == ["a"]
+    assert list(room.state.connections) == ["a"]
 
 
 def test_a_session_is_created_by_its_first_member_and_destroyed_by_its_last() -> None:
@@ -189,8 +189,8 @@ def test_who_leaves_takes_streams_and_deliveries_along() -> None:
     assert UnpublishMedia(A, "s") in effects
     assert CloseConnection(A, "networkDisconnected") in effects
     assert list(room.state.streams) == ["t"]
-    assert not room.state.deliveries
-    assert not room.state.members[B].deliveries
+    assert not room.state.subscribers
+    assert not room.state.connections[B].subscribers
 
 
 def test_leaving_twice_does_nothing() -> None:
@@ -224,7 +224,7 @@ def test_a_lost_uplink_ends_the_own_streams_alone() -> None:
     effects = room.do(TransportEnded(A, "uplink"))
     assert effects[0] == Send(A, m.TransportLost(direction="uplink"))
     assert broadcast(effects) == [m.StreamDestroyed(stream_id="s", reason="networkDisconnected")]
-    assert list(room.state.deliveries) == ["a-of-t"]
+    assert list(room.state.subscribers) == ["a-of-t"]
 
 
 def test_a_lost_downlink_ends_the_own_deliveries_alone() -> None:
@@ -236,7 +236,7 @@ def test_a_lost_downlink_ends_the_own_deliveries_alone() -> None:
     room.subscribe("b", "s", "b-of-s")
     effects = room.do(TransportEnded(A, "downlink"))
     assert effects == [Send(A, m.TransportLost(direction="downlink"))]
-    assert list(room.state.deliveries) == ["b-of-s"]
+    assert list(room.state.subscribers) == ["b-of-s"]
     assert list(room.state.streams) == ["s"]
     assert room.do(TransportEnded(ConnectionId("gone"), "downlink")) == []
 

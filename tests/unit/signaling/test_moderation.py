@@ -67,7 +67,7 @@ def test_only_moderators_moderate(room: Room, role: Role, request_: m.Request) -
     room.join("x", role)
     with pytest.raises(DomainError, match="permission_denied"):
         room.ask("x", request_)
-    assert list(room.state.members) == ["mod", "a", "x"]
+    assert list(room.state.connections) == ["mod", "a", "x"]
     assert not room.state.stream("s").muted
     assert not room.state.mute_forced
 
@@ -87,7 +87,7 @@ def test_a_moderator_ends_a_stream_and_its_publisher_stays(room: Room) -> None:
     assert UnpublishMedia(A, S) in effects
     assert broadcast(effects) == [m.StreamDestroyed(stream_id="s", reason="forceUnpublished")]
     assert Notify("streamDestroyed", "s", "forceUnpublished") in effects
-    assert list(room.state.members) == ["mod", "a"]
+    assert list(room.state.connections) == ["mod", "a"]
 
 
 def test_what_does_not_exist_can_not_be_moderated(room: Room) -> None:

@@ -157,7 +157,7 @@ def test_a_stream_ends_when_its_publisher_says_so() -> None:
     assert UnpublishMedia(A, StreamId("s")) in effects
     assert broadcast(effects) == [m.StreamDestroyed(stream_id="s", reason="clientDisconnected")]
     assert Notify("streamDestroyed", "s", "clientDisconnected") in effects
-    assert not room.state.deliveries
+    assert not room.state.subscribers
 
 
 def test_an_unpublished_offer_ends_in_silence() -> None:
@@ -206,7 +206,7 @@ def test_a_live_stream_whose_media_is_refused_ends_for_everybody() -> None:
     assert broadcast(effects) == [m.StreamDestroyed(stream_id="s", reason="mediaStopped")]
     assert Notify("streamDestroyed", "s", "mediaStopped") in effects
     assert [type(message) for message in sent(effects, "a")] == [m.StreamDestroyed, m.Error]
-    assert not room.state.deliveries
+    assert not room.state.subscribers
 
 
 def test_a_refusal_for_a_client_that_left_tells_nobody() -> None:

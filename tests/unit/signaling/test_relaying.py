@@ -180,7 +180,7 @@ def test_the_publisher_learns_that_a_subscriber_is_gone(how: str) -> None:
     else:
         effects = room.do(Leave(B, "networkDisconnected"))
     assert m.PeerGone(subscriber_id="sub") in sent(effects, "a")
-    assert SubscriberId("sub") not in room.state.deliveries
+    assert SubscriberId("sub") not in room.state.subscribers
 
 
 def test_a_lost_publisher_ends_its_stream_and_the_subscriptions() -> None:
@@ -188,7 +188,7 @@ def test_a_lost_publisher_ends_its_stream_and_the_subscriptions() -> None:
     effects = room.do(Leave(A, "networkDisconnected"))
     gone = m.StreamDestroyed(stream_id="s", reason="networkDisconnected")
     assert gone in broadcast(effects)
-    assert not room.state.deliveries
+    assert not room.state.subscribers
     assert refused(room, "b", describe("answer")) is ErrorCode.SUBSCRIBER_NOT_FOUND
 
 

@@ -5,9 +5,9 @@ import pytest
 from aiohttp import web
 
 from config.settings import HttpSettings
-from signaling import request_gate
-from signaling.http_runner import Deadlines, Gates, HttpRunner
-from signaling.request_gate import BURST_S, HEALTH_PER_S, RequestGate
+from signaling.http import request_gate
+from signaling.http.request_gate import BURST_S, HEALTH_PER_S, RequestGate
+from signaling.http.runner import Deadlines, Gates, HttpRunner
 
 
 class FakeClock:

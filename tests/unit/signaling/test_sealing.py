@@ -150,7 +150,7 @@ def test_a_client_with_another_secret_gets_its_video_again(room: Room) -> None:
         resumed("again"),
     ]
     assert of(RequestKeyFrame, effects) == [RequestKeyFrame(A, S), RequestKeyFrame(A, "t")]
-    assert room.state.deliveries[SubscriberId("other")].sealed_off
+    assert room.state.subscribers[SubscriberId("other")].mismatched
 
 
 def test_the_same_hint_again_tries_nothing(room: Room) -> None:
@@ -174,7 +174,7 @@ def test_a_stream_under_another_secret_is_tried_again_by_all(room: Room) -> None
         RequestKeyFrame(A, S),
         Send(A, m.Ok(re=9)),
     ]
-    assert not room.state.deliveries[SubscriberId("silent")].sealed_off
+    assert not room.state.subscribers[SubscriberId("silent")].mismatched
 
 
 def test_key_ids_under_the_same_secret_try_nothing(room: Room) -> None:

@@ -7,8 +7,8 @@ from cryptography import x509
 
 from config.load import ConfigurationError
 from config.settings import HttpSettings
+from signaling.http.served_certificate import ServedCertificate
 from signaling.metrics import Metrics
-from signaling.served_certificate import ServedCertificate
 from tests.certificates import write_certificate
 
 

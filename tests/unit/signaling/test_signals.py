@@ -208,14 +208,15 @@ def test_every_broadcast_that_a_client_causes_is_charged_to_it(doing: str) -> No
     # Hints are of encrypted sessions alone.
     room = full_room(e2ee=doing == "is ready")
     cause = _caused(room)[doing]
-    before = {name: member.fan_out.tokens for name, member in room.state.members.items()}
+    before = {name: member.fan_out.tokens for name, member in room.state.connections.items()}
     effects = cause()
     receivers = sum(
-        len(room.state.members) if one.to is None else len(one.to) for one in of(Broadcast, effects)
+        len(room.state.connections) if one.to is None else len(one.to)
+        for one in of(Broadcast, effects)
     )
     assert receivers
     who = ConnectionId("new" if doing == "joins" else "m0")
-    spent = before.get(who, float(LARGE.fan_out_burst)) - room.state.members[who].fan_out.tokens
+    spent = before.get(who, float(LARGE.fan_out_burst)) - room.state.connections[who].fan_out.tokens
     size = min(len(msgspec.msgpack.encode(one.message)) for one in of(Broadcast, effects))
     assert spent >= receivers * size
 

@@ -50,7 +50,7 @@ def test_a_subscriber_gets_media_and_its_name() -> None:
 def test_a_client_may_subscribe_to_its_own_stream() -> None:
     room = room_with_stream()
     room.subscribe("a", "s", "own")
-    assert list(room.state.deliveries) == ["own"]
+    assert list(room.state.subscribers) == ["own"]
 
 
 def test_who_publishes_only_may_not_subscribe() -> None:
@@ -66,7 +66,7 @@ def test_a_stream_that_is_unknown_or_not_live_can_not_be_subscribed_to() -> None
     for stream in ("pending", "nothing"):
         with pytest.raises(DomainError, match="stream_not_found"):
             room.subscribe("b", stream, "sub")
-    assert not room.state.deliveries
+    assert not room.state.subscribers
 
 
 def test_a_client_subscribes_as_often_as_it_may() -> None:
@@ -78,7 +78,7 @@ def test_a_client_subscribes_as_often_as_it_may() -> None:
     room.subscribe("a", "s", "other")
     room.ask("b", m.Unsubscribe(id=4, subscriber_id="one"))
     room.subscribe("b", "s", "three")
-    assert list(room.state.members[B].deliveries) == ["two", "three"]
+    assert list(room.state.connections[B].subscribers) == ["two", "three"]
 
 
 def test_places_of_an_ended_stream_are_free_again() -> None:
@@ -87,7 +87,7 @@ def test_places_of_an_ended_stream_are_free_again() -> None:
     room.ask("a", m.Unpublish(id=4, stream_id="s"))
     room.publish("a", "t")
     room.subscribe("b", "t", "two")
-    assert list(room.state.deliveries) == ["two"]
+    assert list(room.state.subscribers) == ["two"]
 
 
 def test_the_first_wish_is_kept() -> None:
@@ -104,8 +104,8 @@ def test_the_first_wish_is_kept() -> None:
     (wish,) = of(WishLayer, effects)
     assert wish == WishLayer(B, SUB, SMALL, 15.0)
     assert isinstance(wish.frame_rate, float)
-    delivery = room.state.deliveries[SUB]
-    assert (delivery.wants_audio, delivery.wants_video) == (False, True)
+    subscriber = room.state.subscribers[SUB]
+    assert (subscriber.wants_audio, subscriber.wants_video) == (False, True)
 
 
 def test_an_update_keeps_what_it_does_not_name() -> None:
@@ -154,7 +154,7 @@ def test_a_subscriber_is_its_clients_alone(request_: m.Request) -> None:
     room.subscribe("b", "s", "sub")
     with pytest.raises(DomainError, match="subscriber_not_found"):
         room.ask("a", request_)
-    assert list(room.state.deliveries) == ["sub"]
+    assert list(room.state.subscribers) == ["sub"]
 
 
 def test_an_unsubscribed_delivery_is_gone() -> None:
@@ -178,14 +178,14 @@ def test_a_refused_subscription_leaves_nothing_and_is_named_as_the_sdk_does() ->
     refused = MediaRefused(B, 8, "subscribe", "codec_unsupported", subscriber=SUB)
     (failed,) = sent(room.do(refused), "b")
     assert (failed.re, failed.name) == (8, "OT_UNABLE_TO_SUBSCRIBE")
-    assert not room.state.deliveries
-    assert not room.state.streams[StreamId("s")].deliveries
+    assert not room.state.subscribers
+    assert not room.state.streams[StreamId("s")].subscribers
 
 
 def test_a_player_takes_a_live_stream_by_its_own_offer() -> None:
     room = room_with_stream()
     assert room.do(Play(B, SUB, StreamId("s"))) == []
-    assert room.delivery("sub").owner == B
+    assert room.subscriber("sub").owner == B
     assert not of(SubscribeMedia, room.ask("b", m.Unsubscribe(id=5, subscriber_id="sub")))
 
 

@@ -1,5 +1,5 @@
-"""Rotation of secrets, policies and quotas of projects; operators. Secrets lie sealed from here on:
-the column is wide enough for it, the store seals what it finds in clear."""
+"""Rotation of secrets, policies and quotas of projects; operators. From here on secrets lie
+wrapped: the column is wide enough for it, the store wraps what it finds in clear."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -29,4 +29,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    raise NotImplementedError("restore the backup from before: sealed secrets can not be undone")
+    raise NotImplementedError("restore the backup from before: wrapped secrets can not be undone")

@@ -1,0 +1,134 @@
+"""`sealroute project …`: tenants, their secrets, keys, policies and quotas."""
+
+import argparse
+
+from signaling import administration
+from signaling.cli.shell import Adder, Shell, read_pem
+from signaling.domain import project_changes
+from signaling.domain.project_changes import ProjectChange, changed
+from signaling.domain.projects import Project
+from signaling.storage.base import ProjectEdit, Store
+
+_HOUR_MS = 3_600_000
+_KILO = 1_000
+
+
+class ProjectCommands:
+    """Each method is one command and returns its exit code."""
+
+    def __init__(self, shell: Shell) -> None:
+        self._shell = shell
+
+    def create(self, arguments: argparse.Namespace) -> int:
+        settings = self._shell.settings_of(arguments)
+
+        async def work(store: Store) -> Project:
+            return await administration.create_project(
+                store,
+                self._shell.clock,
+                name=arguments.name or "",
+                e2ee_enabled=arguments.e2ee or settings.e2ee.enabled_for_new_projects,
+                public_key_pem=read_pem(arguments.public_key),
+            )
+
+        return self._show_credentials(arguments, self._run(arguments, work))
+
+    def list(self, arguments: argparse.Namespace) -> int:
+        found = self._shell.with_store(arguments, lambda store: store.projects())
+        projects: tuple[Project, ...] = found  # type: ignore[assignment]
+        now_ms = self._shell.now_ms()
+        documents = [administration.described(one, now_ms) for one in projects]
+        self._shell.show(arguments, documents, "\n".join(map(_line, projects)))
+        return 0
+
+    def update(self, arguments: argparse.Namespace) -> int:
+        kbps = arguments.max_publish_kbps
+        change = ProjectChange(
+            name=arguments.name,
+            e2ee_enabled=arguments.e2ee,
+            e2ee_by_default=arguments.e2ee_by_default,
+            allowed_origins=None if arguments.origins is None else arguments.origins.split(),
+            max_sessions=arguments.max_sessions,
+            max_connections=arguments.max_connections,
+            max_publish_bps=None if kbps is None else kbps * _KILO,
+        )
+        pem = read_pem(arguments.public_key)
+
+        def apply(project: Project) -> Project:
+            project = changed(project, change)
+            return project if pem is None else project_changes.with_key(project, pem)
+
+        return self._change(arguments, apply)
+
+    def rotate(self, arguments: argparse.Namespace) -> int:
+        async def work(store: Store) -> Project:
+            return await administration.rotate_secret(
+                store, self._shell.clock, arguments.api_key, arguments.grace_hours * _HOUR_MS
+            )
+
+        return self._show_credentials(arguments, self._run(arguments, work))
+
+    def retire_key(self, arguments: argparse.Namespace) -> int:
+        return self._change(
+            arguments, lambda one: project_changes.without_key(one, arguments.key_id)
+        )
+
+    def _change(self, arguments: argparse.Namespace, change: ProjectEdit) -> int:
+        async def work(store: Store) -> Project:
+            return await administration.change_project(store, arguments.api_key, change)
+
+        project = self._run(arguments, work)
+        document = administration.described(project, self._shell.now_ms())
+        self._shell.show(arguments, document, _line(project))
+        return 0
+
+    def _run(self, arguments: argparse.Namespace, work: "administration.Work") -> Project:
+        project: Project = self._shell.with_store(arguments, work)  # type: ignore[assignment]
+        return project
+
+    def _show_credentials(self, arguments: argparse.Namespace, project: Project) -> int:
+        document = administration.credentials(project)
+        lines = "\n".join(f"{name} {value}" for name, value in document.items())
+        self._shell.show(arguments, document, lines)
+        return 0
+
+
+def _line(project: Project) -> str:
+    sealed = "e2ee" if project.e2ee_enabled else "-"
+    return f"{project.api_key:>10}  {project.application_id}  {sealed:4}  {project.name}"
+
+
+def add_commands(add: Adder, shell: Shell) -> None:
+    commands = ProjectCommands(shell)
+    create = add("create", commands.create, "make a project and print its credentials")
+    create.add_argument("--name", help="for people; one line")
+    create.add_argument("--e2ee", action="store_true", help="switch the encryption add-on on")
+    create.add_argument("--public-key", help="PEM file of the application's RSA public key")
+    add("list", commands.list, "list projects, without secrets")
+    update = add("update", commands.update, "change a project")
+    rotate = add("rotate", commands.rotate, "give a project a new API secret and print it")
+    retire = add("retire-key", commands.retire_key, "take a public key away")
+    for parser in (update, rotate, retire):
+        parser.add_argument("--api-key", required=True, help="or the application id")
+    _add_properties(update)
+    rotate.add_argument(
+        "--grace-hours", type=int, default=24, help="how long the old one stays valid (default 24)"
+    )
+    retire.add_argument("--key-id", required=True, help="as `list --json` shows it")
+
+
+def _add_properties(update: argparse.ArgumentParser) -> None:
+    switch = argparse.BooleanOptionalAction
+    update.add_argument("--name", help="for people; one line")
+    update.add_argument("--e2ee", action=switch, help="the encryption add-on")
+    update.add_argument(
+        "--e2ee-by-default", action=switch, help="seal sessions made without saying so"
+    )
+    update.add_argument("--public-key", help="PEM file of one more RSA public key")
+    update.add_argument("--origins", help="pages that may join, with blanks between; '' for all")
+    for name, what in (
+        ("--max-sessions", "sessions with clients in them at a time"),
+        ("--max-connections", "clients in one session"),
+        ("--max-publish-kbps", "what one client may publish"),
+    ):
+        update.add_argument(name, type=int, help=f"{what}; 0 for no limit")

@@ -1,0 +1,115 @@
+"""`sealroute doctor session ID`: asks the running server why somebody sees or hears nothing."""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote
+from urllib.request import Request, urlopen
+
+from config.load import ConfigurationError
+from config.settings import HttpSettings
+from signaling.administration import existing_project
+from signaling.cli.shell import Shell
+from signaling.domain.errors import ErrorCode, NotFound, Unavailable
+from signaling.domain.projects import Project
+from signaling.domain.rest_credentials import new_rest_token
+from signaling.storage.base import Store
+
+TIMEOUT_S = 10
+MAX_ANSWER_BYTES = 8_388_608
+Document = dict[str, Any]
+
+
+class SessionDoctor:
+    """One command; `run` returns its exit code: 0 when everything flows, 1 when something not."""
+
+    def __init__(self, shell: Shell) -> None:
+        self._shell = shell
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Errors: `session_not_found`, `storage_unavailable`, `ConfigurationError`."""
+
+        async def work(store: Store) -> Project:
+            record = await store.session(arguments.session)
+            if record is None:
+                raise NotFound(ErrorCode.SESSION_NOT_FOUND)
+            return await existing_project(store, record.project_id)
+
+        project = self._shell.with_store(arguments, work)
+        if not isinstance(project, Project):
+            raise TypeError("the store gave no project")
+        url = arguments.url or _local_url(self._shell.settings_of(arguments).http)
+        if not url.startswith(("http://", "https://")):
+            raise ConfigurationError("--url must begin with http:// or https://")
+        path = f"{url.rstrip('/')}/v2/project/{project.api_key}/session/{quote(arguments.session)}"
+        streams = [str(item["id"]) for item in self._ask(project, f"{path}/stream")["items"]]
+        wanted = [arguments.stream] if arguments.stream else streams
+        found = [self._ask(project, f"{path}/stream/{quote(one)}/explain") for one in wanted]
+        lines = [line for one in found for line in describe(one)]
+        nothing = "Nobody publishes in this session on that server."
+        self._shell.show(arguments, found, "\n".join(lines) or nothing)
+        flowing = [
+            received["flowing"]
+            for one in found
+            for subscriber in one["subscribers"]
+            if subscriber["subscriberId"] is not None
+            for received in subscriber["received"]
+            if not any(reason["code"] == "no_track" for reason in received["reasons"])
+        ]
+        return 0 if all(flowing) else 1
+
+    def _ask(self, project: Project, url: str) -> Document:
+        token = new_rest_token(project, int(time.time()))
+        request = Request(url, headers={"X-OPENTOK-AUTH": token})  # noqa: S310 - checked by `run`
+        try:
+            with urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - the same
+                document: Document = json.loads(answer.read(MAX_ANSWER_BYTES))
+                return document
+        except HTTPError as failure:
+            with failure:
+                if failure.code == 404:
+                    raise NotFound(ErrorCode.STREAM_NOT_FOUND) from failure
+                raise Unavailable(
+                    ErrorCode.INTERNAL, f"The server answers with status {failure.code}."
+                ) from failure
+        except (URLError, OSError, ValueError) as failure:
+            raise Unavailable(
+                ErrorCode.INTERNAL, "No server answers there; name it with --url."
+            ) from failure
+
+
+def _local_url(http: HttpSettings) -> str:
+    return f"{'https' if http.tls_certificate else 'http'}://localhost:{http.port}"
+
+
+def describe(found: Document) -> Iterator[str]:
+    """The lines that people read."""
+    yield f"stream {found['streamId']}  of connection {found['connectionId']}"
+    for track in found["tracks"]:
+        state = "sent" if track["sending"] else "NOT SENT"
+        yield f"  {track['kind']} {track['codec']}: {state}"
+        for encoding in track["encodings"]:
+            size = f"{encoding['width']}x{encoding['height']}" if "width" in encoding else ""
+            rate = f"{encoding['bitrate'] // 1000} kbps" if encoding["live"] else "asleep"
+            yield f"    {encoding.get('rid') or '-':4} {size:10} {rate}"
+    for subscriber in found["subscribers"]:
+        yield f"  to connection {subscriber['connectionId']}"
+        for received in subscriber["received"]:
+            yield from _described(received)
+
+
+def _described(received: Document) -> Iterator[str]:
+    flow = f"{received['bitrate'] // 1000} kbps" if received["flowing"] else "NOTHING"
+    first, *others = received["reasons"]
+    yield f"    {received['kind']:6} {flow:10} {first['code']}: {first['message']}"
+    for reason in others:
+        yield f"    {'':17} {reason['code']}: {reason['message']}"
+
+
+def add_command(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("session", help="session id")
+    parser.add_argument("--stream", help="this stream alone")
+    parser.add_argument("--url", help="the server (default: the one of these settings, here)")

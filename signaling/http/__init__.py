@@ -1,0 +1,1 @@
+"""What every HTTP route stands on: listeners, the gates before them, bodies, answers and files."""

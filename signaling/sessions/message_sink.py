@@ -1,0 +1,51 @@
+"""The way to one client, as the owner of a Session sees it."""
+
+from typing import Protocol
+
+from signaling.protocol import messages as m
+from signaling.protocol.codec import Encoding, encode
+
+
+class EncodedMessage:
+    """A message to clients, encoded once for each encoding however many get it."""
+
+    def __init__(self, message: m.Message) -> None:
+        self.message = message
+        self._encoded: dict[Encoding, bytes] = {}
+        self._framed: dict[Encoding, bytes] = {}
+
+    def encoded(self, encoding: Encoding) -> bytes:
+        data = self._encoded.get(encoding)
+        if data is None:
+            data = self._encoded[encoding] = encode(self.message, encoding)  # type: ignore[arg-type]
+        return data
+
+    def framed(self, encoding: Encoding) -> bytes:
+        """The same as one frame of a WebSocket: the very bytes that all receivers share."""
+        frame = self._framed.get(encoding)
+        if frame is None:
+            data = self.encoded(encoding)
+            frame = frame_header(_FIRST_BYTES[encoding], len(data)) + data
+            self._framed[encoding] = frame
+        return frame
+
+
+_FIRST_BYTES = {Encoding.JSON: 0x81, Encoding.MSGPACK: 0x82}
+"""A whole text or binary message (RFC 6455 section 5.2); what a server sends is not masked."""
+_SHORT_BYTES, _MEDIUM_BYTES = 125, 0xFFFF
+
+
+def frame_header(first_byte: int, length: int) -> bytes:
+    if length <= _SHORT_BYTES:
+        return bytes((first_byte, length))
+    if length <= _MEDIUM_BYTES:
+        return bytes((first_byte, 126)) + length.to_bytes(2)
+    return bytes((first_byte, 127)) + length.to_bytes(8)
+
+
+class MessageSink(Protocol):
+    """A client's WebSocket as the actor sees it. Neither call blocks."""
+
+    def send(self, outgoing: EncodedMessage) -> None: ...
+    def close(self, reason: str) -> None:
+        """After everything sent before: `Disconnected` with the reason, then the end."""

@@ -1,0 +1,1 @@
+"""Generators: pages and types that are written from the protocol's tables."""

@@ -1,0 +1,102 @@
+"""Secrets as they lie in the database: wrapped under a key that the database does not hold.
+
+A project's API secret signs tokens (HMAC), so the server needs the secret itself and not a hash.
+"""
+
+import os
+import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from config.secret import Secret
+from signaling.domain.errors import ErrorCode, Unavailable
+from signaling.storage.folder import KEY_FILE
+
+KEY_BYTES = 32
+_NONCE_BYTES = 12
+_MARK = "sealed1:"
+"""API secrets are hexadecimal: what begins like this is none in clear."""
+
+
+class SecretWrapper:
+    """AES-256-GCM with a random nonce; what a secret belongs to is authenticated with it.
+
+    The first key wraps, all open: a new key goes in front until everything is wrapped anew.
+    """
+
+    def __init__(self, keys: tuple[bytes, ...]) -> None:
+        self._ciphers = [AESGCM(key) for key in keys]
+
+    def wrap(self, secret: str, owner: str) -> str:
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        wrapped = self._ciphers[0].encrypt(nonce, secret.encode(), owner.encode())
+        return _MARK + urlsafe_b64encode(nonce + wrapped).decode()
+
+    def unwrap(self, wrapped: str, owner: str) -> str:
+        """The secret. Errors: `storage_unavailable` when no key opens it."""
+        try:
+            data = urlsafe_b64decode(wrapped.removeprefix(_MARK))
+        except (Base64Error, ValueError):
+            data = b""
+        for cipher in self._ciphers:
+            try:
+                return cipher.decrypt(
+                    data[:_NONCE_BYTES], data[_NONCE_BYTES:], owner.encode()
+                ).decode()
+            except (InvalidTag, ValueError):
+                continue
+        raise Unavailable(
+            ErrorCode.STORAGE_UNAVAILABLE, "A project's secret can not be opened with this key."
+        )
+
+    def is_wrapped(self, text: str) -> bool:
+        return text.startswith(_MARK)
+
+
+def wrapper_of(given: Secret[str], data_dir: Path) -> SecretWrapper:
+    """From keys in the settings (base64, with commas between, the newest first), else from the
+    key file of the folder, which is made with mode 0600.
+
+    Errors: `storage_unavailable` when a key is not 32 bytes or the file can not be used.
+    """
+    texts = [text for text in given.reveal().split(",") if text.strip()]
+    try:
+        return SecretWrapper(tuple(_key(text) for text in texts or [_kept(data_dir / KEY_FILE)]))
+    except OSError as cause:
+        raise Unavailable(
+            ErrorCode.STORAGE_UNAVAILABLE, f"{KEY_FILE} can not be used: {cause.strerror}"
+        ) from cause
+
+
+def _key(text: str) -> bytes:
+    try:
+        key = urlsafe_b64decode(text.strip())
+    except (Base64Error, ValueError):
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise Unavailable(
+            ErrorCode.STORAGE_UNAVAILABLE, "A sealing key is 32 bytes in URL-safe base64."
+        )
+    return key
+
+
+def _kept(path: Path) -> str:
+    """The file's key. Of several processes that make it at once, one does."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    if not path.exists():
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(urlsafe_b64encode(secrets.token_bytes(KEY_BYTES)).decode() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(fresh, path)
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+    return path.read_text().strip()

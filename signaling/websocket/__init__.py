@@ -1,0 +1,1 @@
+"""The WebSocket of a client: admission, messages in and out, keep-alive, resume."""

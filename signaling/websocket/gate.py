@@ -1,0 +1,389 @@
+"""One client's WebSocket: messages in, messages out, and when it is taken for lost.
+
+What a message means is the actor's business. This module knows frames, deadlines and slow
+readers: a client that does not read costs a bounded queue, and a bounded time.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from aiohttp import WSMessage, WSMsgType, web
+
+from config.settings import Settings
+from sfu.ids import ConnectionId, short
+from signaling import audit
+from signaling.authenticator import Authenticator
+from signaling.clock import Clock
+from signaling.domain.errors import (
+    ERRORS,
+    REFUSED_TOKENS,
+    DomainError,
+    ErrorCode,
+    PeerProtocolError,
+    Refused,
+    Unavailable,
+    error,
+    sdk_error,
+)
+from signaling.domain.intake import Intake, IntakeRates
+from signaling.http.websocket_connection import WebSocketConnection
+from signaling.metrics import Metrics
+from signaling.protocol import messages as m
+from signaling.protocol.codec import (
+    MAX_FIRST_MESSAGE_BYTES,
+    MAX_MESSAGE_BYTES,
+    Encoding,
+    decode,
+)
+from signaling.sessions.actor import SessionActor
+from signaling.sessions.client_slot import JoiningClient
+from signaling.sessions.directory import SessionDirectory
+from signaling.sessions.message_sink import EncodedMessage
+from signaling.websocket.sink import CLOSE_CODES, SendQueues, WebSocketSink
+
+log = structlog.get_logger(__name__)
+
+ENCODINGS = {
+    m.SUBPROTOCOL_MSGPACK: Encoding.MSGPACK,
+    m.SUBPROTOCOL_JSON: Encoding.JSON,
+}
+IDLE_INTERVALS = 2.5
+"""Silent keep-alive intervals after which a client is taken for lost: one ping may be late."""
+GOODBYE_S = 1.0
+"""How long the end of a WebSocket waits for the client's own close frame."""
+MAX_INVALID_MESSAGES = 20
+"""A client that does not speak the protocol is not going to learn it."""
+STRANGER_BYTES = 2 * MAX_FIRST_MESSAGE_BYTES
+"""What may come before the first message was read: it, its framing, and some pings."""
+_FORGOTTEN_AT_ONCE = 64
+_CONTROL = (WSMsgType.PING, WSMsgType.PONG)
+_DATA = (WSMsgType.BINARY, WSMsgType.TEXT)
+
+
+@dataclass(slots=True)
+class _Client:
+    """A client that was welcomed on this WebSocket."""
+
+    actor: SessionActor
+    connection: ConnectionId
+    sink: WebSocketSink
+
+    def send(self, outgoing: EncodedMessage) -> None:
+        self.actor.answer(self.connection, self.sink, outgoing)
+
+    @property
+    def is_here(self) -> bool:
+        return self.actor.is_at(self.connection, self.sink)
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """One WebSocket: in, out, and what is under it."""
+
+    ws: web.WebSocketResponse
+    connection: WebSocketConnection
+    encoding: Encoding
+    sink: WebSocketSink
+
+
+class WebSocketGate:
+    """Handles `GET /v1/signal`."""
+
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        directory: SessionDirectory,
+        clock: Clock,
+        settings: Settings,
+        metrics: Metrics,
+    ) -> None:
+        self._authenticator = authenticator
+        self._directory = directory
+        self._clock = clock
+        self._signaling = settings.signaling
+        self._origins = frozenset(settings.http.allowed_origins.split())
+        self._metrics = metrics
+        self._rates = IntakeRates(
+            messages_per_s=self._signaling.messages_per_s,
+            message_burst=self._signaling.message_burst,
+            bytes_per_s=self._signaling.bytes_per_s,
+            byte_burst=self._signaling.byte_burst,
+        )
+        self._queues = SendQueues(
+            self._signaling.send_queue_bytes,
+            self._signaling.send_queues_total_bytes,
+            dropped=self._note_dropped,
+        )
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Upgrades, and stays until the WebSocket ends.
+
+        Errors: `origin_refused`, `upgrade_invalid`."""
+        self._check_origin(request)
+        ws = web.WebSocketResponse(
+            protocols=tuple(ENCODINGS),
+            max_msg_size=MAX_MESSAGE_BYTES,
+            compress=False,
+            timeout=GOODBYE_S,
+            # Pings of the WebSocket's own cost as much as others, and are counted like them.
+            autoping=False,
+        )
+        upgrade = ws.can_prepare(request)
+        if not upgrade.ok or upgrade.protocol is None:
+            names = " or ".join(ENCODINGS)
+            raise error(
+                ErrorCode.UPGRADE_INVALID,
+                f"This address takes WebSockets only, with the subprotocol {names}.",
+            )
+        connection = request.protocol
+        if not isinstance(connection, WebSocketConnection):
+            raise TypeError("a WebSocket needs a WebSocketConnection under it")
+        connection.expect_stranger(STRANGER_BYTES)
+        await ws.prepare(request)
+        connection.begin()
+        encoding = ENCODINGS[ws.ws_protocol or m.SUBPROTOCOL_MSGPACK]
+        transport = request.transport
+        if transport is None:
+            return ws  # gone already
+        sink = WebSocketSink(ws, connection, transport, encoding, self._queues)
+        way = _Way(ws, connection, encoding, sink)
+        try:
+            await self._converse(way, request.headers.get("Origin"))
+        finally:
+            await sink.finish()
+            self._metrics.websocket_messages.labels("out").inc(sink.sent)
+        return ws
+
+    def _check_origin(self, request: web.Request) -> None:
+        origin = request.headers.get("Origin")
+        if origin is not None and "*" not in self._origins and origin not in self._origins:
+            raise error(ErrorCode.ORIGIN_REFUSED, "This origin may not connect.")
+
+    async def _converse(self, way: _Way, origin: str | None) -> None:
+        try:
+            client = await self._welcome(way, origin)
+        except DomainError as refused:
+            _answer_error(way.sink.send, refused)
+            way.sink.end(ERRORS[refused.code].close_code)
+            way.connection.await_client()
+            self._metrics.joins.labels(refused.code.value).inc()
+            return
+        if client is None:
+            return
+        try:
+            await self._listen(way, client)
+        finally:
+            client.actor.detach(client.connection, way.sink)
+
+    async def _welcome(self, way: _Way, origin: str | None) -> _Client | None:
+        """Errors: those of the first message, of admission and of joining."""
+        try:
+            # The handshake of TLS and the head before it are the client's time too.
+            allowed_s = way.connection.time_left(self._signaling.hello_timeout_ms / 1000)
+            async with asyncio.timeout(allowed_s):
+                frame = await self._first_message(way)
+        except TimeoutError:
+            raise PeerProtocolError(
+                ErrorCode.INVALID_MESSAGE, "The first message did not come in time."
+            ) from None
+        if frame is None:
+            return None
+        way.connection.work()
+        begin_s = self._clock.monotonic_s()
+        hello = _decode(frame, way.encoding)
+        if not isinstance(hello, m.Hello):
+            raise PeerProtocolError(ErrorCode.INVALID_MESSAGE, "The first message must be 'hello'.")
+        sink = way.sink
+        client = self._resume(hello, sink) or await self._join(hello, sink, origin)
+        way.connection.admit()
+        self._metrics.joins.labels("ok").inc()
+        self._metrics.join_seconds.observe(self._clock.monotonic_s() - begin_s)
+        return client
+
+    async def _first_message(self, way: _Way) -> WSMessage | None:
+        """None: the WebSocket ended. Errors: `message_too_large`."""
+        frame = await way.ws.receive()
+        while frame.type in _CONTROL:
+            if frame.type is WSMsgType.PING:
+                way.sink.pong(frame.data)
+            # So many as a stranger may send; others have their turn in between.
+            await asyncio.sleep(0)
+            frame = await way.ws.receive()
+        # Others may have sent theirs in the same turn of the loop.
+        await asyncio.sleep(0)
+        if way.connection.overran or (
+            frame.type in _DATA and len(frame.data) > MAX_FIRST_MESSAGE_BYTES
+        ):
+            raise PeerProtocolError(
+                ErrorCode.MESSAGE_TOO_LARGE,
+                f"The first message may have {MAX_FIRST_MESSAGE_BYTES:,} bytes.",
+            )
+        return frame if frame.type in _DATA else None
+
+    def _resume(self, hello: m.Hello, sink: WebSocketSink) -> _Client | None:
+        """The resume token is as good as the client's token, which may have expired since.
+
+        Errors: `resume_unknown`, `overloaded`. It is no join in disguise: others would hear of
+        somebody new who leaves at once, and the client would not know what it lost.
+        """
+        if hello.resume is None:
+            return None
+        actor = self._directory.find(hello.session_id)
+        try:
+            connection = None if actor is None else actor.resume(hello, sink)
+        except DomainError as refused:
+            raise _answering(refused, hello) from None
+        if actor is None or connection is None:
+            raise _answering(error(ErrorCode.RESUME_UNKNOWN), hello)
+        return _Client(actor, connection, sink)
+
+    async def _join(self, hello: m.Hello, sink: WebSocketSink, origin: str | None) -> _Client:
+        try:
+            admission = await self._authenticator.authenticate(
+                hello.api_key, hello.session_id, hello.token, origin=origin
+            )
+        except DomainError as refused:
+            if refused.code in REFUSED_TOKENS:
+                self._metrics.authentication_failures.labels("websocket", refused.code.value).inc()
+                audit.credentials_refused("websocket", refused, hello.api_key)
+            raise _answering(refused, hello) from None
+        try:
+            actor = self._directory.open(admission.session, admission.quotas)
+        except DomainError as refused:
+            raise _answering(refused, hello) from None
+        joining = JoiningClient.of(admission)
+        try:
+            return _Client(actor, actor.join(hello, joining, sink), sink)
+        except DomainError as refused:
+            raise _answering(refused, hello) from None
+
+    async def _listen(self, way: _Way, client: _Client) -> None:
+        idle_s = self._signaling.keep_alive_ms * IDLE_INTERVALS / 1000
+        intake = Intake(self._rates, self._now_ms())
+        invalid = 0
+        received = 0
+        try:
+            while invalid < MAX_INVALID_MESSAGES:
+                try:
+                    async with asyncio.timeout(idle_s):
+                        frame = await way.ws.receive()
+                except TimeoutError:
+                    log.info("silent client", connection=short(client.connection))
+                    way.sink.end(CLOSE_CODES["networkDisconnected"])
+                    return
+                if frame.type not in _DATA and frame.type not in _CONTROL:
+                    return
+                received += 1
+                refused = self._take(frame, way, client, intake)
+                if refused is not None and not intake.bears(self._now_ms()):
+                    self._expel(way, client)
+                    await _forget(way)
+                    return
+                invalid += isinstance(refused, PeerProtocolError)
+                # What one client has sent at once must not make others wait.
+                await asyncio.sleep(0)
+            way.connection.hang_up(ERRORS[ErrorCode.INVALID_MESSAGE].close_code)
+            await _forget(way)
+        finally:
+            self._metrics.websocket_messages.labels("in").inc(received)
+
+    def _take(
+        self, frame: WSMessage, way: _Way, client: _Client, intake: Intake
+    ) -> DomainError | None:
+        """One frame. The refusal, if it did not keep the protocol or the rates."""
+        if not intake.admits(len(frame.data), self._now_ms()):
+            refused: DomainError = Refused(ErrorCode.RATE_LIMITED)
+            if frame.type in _DATA:
+                _answer_error(client.send, refused)
+            self._metrics.websocket_refused.labels("undecoded").inc()
+            return refused
+        if frame.type in _CONTROL:
+            if frame.type is WSMsgType.PING:
+                way.sink.pong(frame.data)
+            return None
+        return self._serve(frame, way, client)
+
+    def _serve(self, frame: WSMessage, way: _Way, client: _Client) -> DomainError | None:
+        """One message. The refusal, if it did not keep the protocol or the rates."""
+        if not client.is_here:
+            return None
+        try:
+            message = _decode(frame, way.encoding)
+        except PeerProtocolError as refused:
+            _answer_error(client.send, refused)
+            self._metrics.websocket_refused.labels(refused.code.value).inc()
+            return refused
+        try:
+            client.actor.handle_request(client.connection, message)
+        except DomainError as refused:
+            _answer_error(client.send, refused, message)
+            self._metrics.websocket_refused.labels(refused.code.value).inc()
+            return refused if refused.code is ErrorCode.RATE_LIMITED else None
+        except Exception:
+            log.exception("request failed", connection=short(client.connection))
+            _answer_error(client.send, Unavailable(ErrorCode.INTERNAL), message)
+        return None
+
+    def _expel(self, way: _Way, client: _Client) -> None:
+        """A client that goes on sending too much: it leaves, and does not come back by resuming."""
+        log.info("message flood", connection=short(client.connection))
+        refused = Refused(ErrorCode.MESSAGE_FLOOD)
+        self._metrics.websocket_dropped.labels(refused.code.value).inc()
+        _answer_error(client.send, refused)
+        way.connection.hang_up(ERRORS[refused.code].close_code)
+        client.actor.expel(client.connection)
+
+    def _note_dropped(self, reason: str) -> None:
+        self._metrics.websocket_dropped.labels(reason).inc()
+
+    def _now_ms(self) -> int:
+        return int(self._clock.monotonic_s() * 1000)
+
+
+async def _forget(way: _Way) -> None:
+    """Throws away what had come before the connection was hung up, and lets others have their turn
+    in between: closing the WebSocket would read all of it at once."""
+    count = 0
+    while (await way.ws.receive()).type in (*_DATA, *_CONTROL):
+        count += 1
+        if count % _FORGOTTEN_AT_ONCE == 0:
+            await asyncio.sleep(0)
+
+
+def _decode(frame: WSMessage, encoding: Encoding) -> m.ClientMessage:
+    if (frame.type is WSMsgType.TEXT) is not (encoding is Encoding.JSON):
+        raise PeerProtocolError(
+            ErrorCode.INVALID_MESSAGE, "The frame's type does not fit the subprotocol."
+        )
+    return decode(frame.data, encoding)
+
+
+def _answering(refused: DomainError, request: m.Request) -> DomainError:
+    """Notes the request that an error is to answer."""
+    refused.__dict__["request"] = request
+    return refused
+
+
+def _answered(refused: DomainError) -> int | None:
+    return refused.request_id if isinstance(refused, PeerProtocolError) else None
+
+
+def _answer_error(
+    send: Callable[[EncodedMessage], None], refused: DomainError, request: m.Request | None = None
+) -> None:
+    request = request or refused.__dict__.get("request")
+    tag = None if request is None else request.__struct_config__.tag
+    name, number = sdk_error(refused.code, str(tag) if tag is not None else None)
+    send(
+        EncodedMessage(
+            m.Error(
+                code=refused.code.value,
+                name=name,
+                number=number,
+                message=refused.message,
+                re=_answered(refused) if request is None else request.id,
+            )
+        )
+    )

@@ -1,0 +1,171 @@
+"""The way out of one WebSocket, and what may wait in it."""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from aiohttp import WSCloseCode, web
+
+from signaling.domain.errors import SERVICE_RESTART
+from signaling.http.websocket_connection import WebSocketConnection
+from signaling.protocol import messages as m
+from signaling.protocol.codec import Encoding
+from signaling.sessions.message_sink import EncodedMessage, frame_header
+
+SLOW_READER_S = 10.0
+"""How long the oldest message may wait for a client to read before its WebSocket is dropped."""
+TRANSPORT_BYTES = 16_384
+"""What waits in the transport, as a copy for each client; the rest waits in shared frames."""
+BROADCAST_SHARE = 4
+"""Who has a quarter of its queue full is dropped when the next signal comes: signals may be sent
+without end, to thousands that do not read."""
+_PONG = 0x8A
+CLOSE_CODES = {
+    "clientDisconnected": WSCloseCode.OK,
+    "forceDisconnected": 4403,
+    "networkDisconnected": 4408,
+    "serverShutdown": SERVICE_RESTART,
+}
+
+
+@dataclass(slots=True)
+class SendQueues:
+    """What waits for all clients together, and what may. `dropped` is told why somebody was."""
+
+    limit_bytes: int
+    total_limit_bytes: int
+    dropped: Callable[[str], None]
+    total: int = field(default=0)
+
+
+class WebSocketSink:
+    """A message is one frame, written at once; the loop sends what was written in one turn
+    together. In a full room that is most of what signaling costs, so nothing else stands in
+    between: no task, and no queue but for who does not read. That queue holds the frames of
+    broadcasts once, however many wait for them.
+    """
+
+    def __init__(
+        self,
+        ws: web.WebSocketResponse,
+        connection: WebSocketConnection,
+        transport: asyncio.Transport,
+        encoding: Encoding,
+        queues: SendQueues,
+    ) -> None:
+        self._ws = ws
+        self._connection = connection
+        self._transport = transport
+        self._encoding = encoding
+        self._queues = queues
+        self._queue: deque[bytes] = deque()
+        self._queued = 0
+        self._counted = 0
+        self._written = 0
+        self._reading_check: asyncio.TimerHandle | None = None
+        self._closing: asyncio.Task[bool] | None = None
+        self.sent = 0
+        transport.set_write_buffer_limits(high=TRANSPORT_BYTES)
+        connection.on_writable = self._flush
+
+    def send(self, outgoing: EncodedMessage) -> None:
+        if self._gone():
+            return
+        self._put(outgoing.framed(self._encoding))
+        self.sent += 1
+        if self._connection.writing_paused:
+            self._check_limits(isinstance(outgoing.message, m.SignalReceived))
+
+    def pong(self, payload: bytes) -> None:
+        """The answer to a ping of the WebSocket's own."""
+        if not self._gone():
+            self._put(frame_header(_PONG, len(payload)) + payload)
+            if self._connection.writing_paused:
+                self._check_limits(broadcast=False)
+
+    def close(self, reason: str) -> None:
+        if self._closing is None:
+            goodbye = m.Disconnected(reason=reason)  # type: ignore[arg-type]
+            self.send(EncodedMessage(goodbye))
+            self.end(CLOSE_CODES[reason])
+
+    def end(self, code: int) -> None:
+        """Closes the WebSocket after what was sent before; nothing more is sent."""
+        if self._closing is None:
+            while self._queue and not self._transport.is_closing():
+                self._transport.write(self._queue.popleft())
+            self._queue.clear()
+            self._queued = 0
+            self._closing = asyncio.create_task(self._ws.close(code=code))
+
+    async def finish(self) -> None:
+        """Lets what was said last go out, if the client still reads."""
+        self.end(WSCloseCode.OK)
+        if self._closing is not None:
+            with contextlib.suppress(asyncio.CancelledError, ConnectionError, TimeoutError):
+                async with asyncio.timeout(SLOW_READER_S):
+                    await self._closing
+        if self._reading_check is not None:
+            self._reading_check.cancel()
+        self._connection.on_writable = None
+        self._queue.clear()
+        self._count(0)
+
+    def _gone(self) -> bool:
+        return self._closing is not None or self._ws.closed or self._transport.is_closing()
+
+    def _put(self, frame: bytes) -> None:
+        self._written += len(frame)
+        if self._connection.writing_paused or self._queue:
+            self._queue.append(frame)
+            self._queued += len(frame)
+        else:
+            self._transport.write(frame)
+
+    def _flush(self) -> None:
+        """The client has read: what waited goes on, in order."""
+        while self._queue and not self._connection.writing_paused:
+            frame = self._queue.popleft()
+            self._queued -= len(frame)
+            self._transport.write(frame)
+        self._count(self._waiting() if self._queue else 0)
+
+    def _waiting(self) -> int:
+        return self._transport.get_write_buffer_size() + self._queued
+
+    def _count(self, waiting: int) -> None:
+        self._queues.total += waiting - self._counted
+        self._counted = waiting
+
+    def _check_limits(self, broadcast: bool) -> None:
+        waiting = self._waiting()
+        self._count(waiting)
+        limit = self._queues.limit_bytes // (BROADCAST_SHARE if broadcast else 1)
+        if waiting > limit:
+            self._drop("slow_reader")
+        elif self._queues.total > self._queues.total_limit_bytes:
+            self._drop("queues_full")
+        elif self._reading_check is None:
+            self._check_later()
+
+    def _drop(self, reason: str) -> None:
+        self._queue.clear()
+        self._queued = 0
+        self._count(0)
+        self._queues.dropped(reason)
+        self._transport.abort()
+
+    def _check_later(self) -> None:
+        """What waits now must be read in time, or the client is dropped."""
+        loop = asyncio.get_running_loop()
+        self._reading_check = loop.call_later(SLOW_READER_S, self._check_reading, self._written)
+
+    def _check_reading(self, written_then: int) -> None:
+        self._reading_check = None
+        waiting = self._waiting()
+        if self._written - waiting < written_then:
+            self._drop("slow_reader")
+        elif waiting:
+            self._check_later()

@@ -57,13 +57,16 @@ class HttpSettings:
     )
     trusted_proxies: str = knob(
         "",
-        "Networks of your own proxies, with blanks between, whose X-Forwarded-For is believed.",
+        "Networks of your own proxies and load balancers, with blanks between, whose"
+        " X-Forwarded-For is believed. Limits of networks do not hold for what such a one does not"
+        " tell the client of.",
     )
     requests_per_s_of_network: int = knob(
         500,
         "Requests that one network (a /24 of IPv4, a /64 of IPv6) may make, with ten seconds of"
-        " them at once; 0: no limit. Behind a proxy of yours set trusted_proxies, or all clients"
-        " are one network.",
+        " them at once; a /56 twice and a /48 four times as many. 0: no limit. Behind a proxy of"
+        " yours set trusted_proxies, or all clients are one network; where a carrier's NAT brings"
+        " you many, raise it.",
         0,
         1_000_000,
     )
@@ -82,7 +85,8 @@ class HttpSettings:
     )
     pending_connections_of_network: int = knob(
         2_048,
-        "Of these, from one network, unless it is a trusted proxy's. 0: no limit.",
+        "Of these, from one network (a /24 of IPv4, a /48 of IPv6), unless it is a trusted"
+        " proxy's. 0: no limit.",
         0,
         1_000_000,
     )

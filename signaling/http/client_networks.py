@@ -1,18 +1,24 @@
 """From which network a request comes: what limits for strangers go by.
 
 One stranger has a whole /64 of IPv6 addresses, and neighbors in a /24 of IPv4 are often one too.
+Many have a /56 or a /48, of 256 and 65,536 such networks: those have limits of their own.
 """
 
 import ipaddress
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from config.load import ConfigurationError
 from signaling.domain.session_state import Bucket
 
-IPV4_PREFIX, IPV6_PREFIX = 24, 64
+LEVELS = {4: (24, 32), 6: (48, 56, 64)}
+"""Lengths of prefixes, the largest networks first, for fairness."""
+LIMITED = {24: 1.0, 64: 1.0, 56: 2.0, 48: 4.0}
+"""Those with a rate, in rates of one network. An IPv4 address has none: whole carriers are behind
+some."""
 MAX_NETWORKS = 10_000
-"""Known at a time; the one that was quiet longest is forgotten."""
+"""Known at a time for each length; the one that was quiet longest is forgotten."""
 Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
 
@@ -26,10 +32,10 @@ def networks_of(words: str) -> Networks:
         ) from cause
 
 
-def client_network(remote: str | None, forwarded: str, proxies: Networks) -> str:
-    """The client's network. `forwarded` is the `X-Forwarded-For` field; a proxy of ours appends
-    to it, so it is read from its end, as far as only our proxies have written it. An entry that is
-    no address ends that: what is before it was written by somebody else."""
+def client_networks(remote: str | None, forwarded: str, proxies: Networks) -> tuple[str, ...]:
+    """The client's networks, the largest first. `forwarded` is the `X-Forwarded-For` field; a proxy
+    of ours appends to it, so it is read from its end, as far as only our proxies have written it.
+    An entry that is no address ends that: what is before it was written by somebody else."""
     address = _address(remote or "")
     for word in reversed(forwarded.split(",")):
         if address is None or not any(address in network for network in proxies):
@@ -39,9 +45,25 @@ def client_network(remote: str | None, forwarded: str, proxies: Networks) -> str
             break
         address = written
     if address is None:
-        return ""
-    prefix = IPV4_PREFIX if address.version == 4 else IPV6_PREFIX
-    return str(ipaddress.ip_network((address, prefix), strict=False))
+        return ("",)
+    return _around(address)
+
+
+@lru_cache(4_096)
+def _around(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> tuple[str, ...]:
+    return tuple(
+        str(ipaddress.ip_network((address, length), strict=False))
+        for length in LEVELS[address.version]
+    )
+
+
+def is_client_of_proxy(networks: tuple[str, ...], proxies: Networks) -> bool:
+    """Whether the address is one of our proxies' own: it has told of no client (one that passes
+    TCP on cannot), so all of its clients have it."""
+    ours = ipaddress.ip_network(networks[-1]) if networks[-1] else None
+    return ours is not None and any(
+        ours.version == proxy.version and ours.network_address in proxy for proxy in proxies
+    )
 
 
 def is_proxy(remote: str | None, proxies: Networks) -> bool:
@@ -68,20 +90,41 @@ def _address(word: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 @dataclass(slots=True)
 class NetworkBuckets:
-    """A bucket for each network."""
+    """A bucket for each network, and larger ones for the networks around it."""
 
     burst: float
     per_s: float
-    _known: OrderedDict[str, Bucket] = field(default_factory=OrderedDict)
+    _known: dict[int, OrderedDict[str, Bucket]] = field(default_factory=dict)
 
-    def takes(self, network: str, now_ms: int) -> bool:
-        bucket = self._known.get(network)
+    def takes(self, networks: tuple[str, ...], now_ms: int) -> bool:
+        """Whether all of them have a turn left, which is taken then."""
+        limited = [
+            (self._bucket(name, length, times, now_ms), times)
+            for name in networks
+            if (times := LIMITED.get(length := _length(name)))
+        ]
+        for bucket, times in limited:
+            bucket.fill(now_ms, self.per_s * times, self.burst * times)
+        if any(bucket.tokens < 1.0 for bucket, _ in limited):
+            return False
+        for bucket, _ in limited:
+            bucket.tokens -= 1.0
+        return True
+
+    def _bucket(self, name: str, length: int, times: float, now_ms: int) -> Bucket:
+        known = self._known.setdefault(length, OrderedDict())
+        bucket = known.get(name)
         if bucket is None:
-            if len(self._known) >= MAX_NETWORKS:
-                self._known.popitem(last=False)
-            bucket = self._known[network] = Bucket(self.burst, now_ms)
-        self._known.move_to_end(network)
-        return bucket.takes(now_ms, self.per_s, self.burst)
+            if len(known) >= MAX_NETWORKS:
+                known.popitem(last=False)
+            bucket = known[name] = Bucket(self.burst * times, now_ms)
+        known.move_to_end(name)
+        return bucket
 
     def __len__(self) -> int:
-        return len(self._known)
+        return sum(len(known) for known in self._known.values())
+
+
+def _length(network: str) -> int:
+    """Of a prefix; who has no address (a socket of this machine) is a network like any other."""
+    return int(network.partition("/")[2] or LEVELS[6][-1])

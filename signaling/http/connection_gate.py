@@ -3,11 +3,12 @@
 A connection costs memory and a descriptor as soon as it is accepted, whether a request ever comes
 or not; deadlines end it, but many can be opened in that time. Each has a place until a client is
 admitted over it. Where the places run out, somebody who only waits gives way: first of the same
-network, else of the one that has the most. Whom the server is working for gives way to no network
-that has as many: where more come than it can serve, those who came first are served.
+network, else of the one that has the most; and within a network of the part that has the most, so
+that the neighbors of a flood (behind one carrier's NAT, in one /48) keep theirs. Whom the server
+is working for gives way to no network that has as many: where more come than it can serve, those
+who came first are served.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -17,10 +18,11 @@ from signaling.clock import Clock
 from signaling.http.client_networks import (
     NetworkBuckets,
     Networks,
-    client_network,
+    client_networks,
     is_proxy,
     networks_of,
 )
+from signaling.http.crowd import Crowd
 from signaling.http.request_gate import BURST_S
 
 ROOM = 32
@@ -44,10 +46,12 @@ class Ending(StrEnum):
 class Place:
     """Of one connection. `end` closes it, and is not called after `leave`."""
 
-    __slots__ = ("_end", "_gate", "_network")
+    __slots__ = ("_end", "_gate", "_path")
 
-    def __init__(self, gate: "ConnectionGate", network: str, end: Callable[[], None]) -> None:
-        self._gate, self._network, self._end = gate, network, end
+    def __init__(
+        self, gate: "ConnectionGate", path: tuple[str, ...], end: Callable[[], None]
+    ) -> None:
+        self._gate, self._path, self._end = gate, path, end
 
     def ends_by(self, end: Callable[[], None]) -> None:
         """Another way to close it from now on."""
@@ -55,37 +59,19 @@ class Place:
 
     def wait(self) -> None:
         """The client's turn: the server has nothing to do for it."""
-        self._gate.move(self._network, self, works=False)
+        self._gate.move(self._path, self, works=False)
 
     def work(self) -> None:
         """The server's turn."""
-        self._gate.move(self._network, self, works=True)
+        self._gate.move(self._path, self, works=True)
 
     def leave(self) -> None:
         """The connection is closed, or its client was admitted."""
-        self._gate.forget(self._network, self)
+        self._gate.forget(self._path, self)
 
     def give_way(self) -> None:
         self.leave()
         self._end()
-
-
-@dataclass(slots=True)
-class _Network:
-    """The places of one network, those that came to wait or to work first in front."""
-
-    waiting: OrderedDict[Place, None] = field(default_factory=OrderedDict)
-    working: OrderedDict[Place, None] = field(default_factory=OrderedDict)
-
-    def __len__(self) -> int:
-        return len(self.waiting) + len(self.working)
-
-    def __contains__(self, place: Place) -> bool:
-        return place in self.waiting or place in self.working
-
-    def leave(self, place: Place) -> None:
-        self.waiting.pop(place, None)
-        self.working.pop(place, None)
 
 
 @dataclass(slots=True, eq=False)
@@ -99,11 +85,7 @@ class ConnectionGate:
     beside: list["ConnectionGate"] = field(default_factory=list)
     _proxies: Networks = field(init=False)
     _rates: NetworkBuckets = field(init=False)
-    _networks: dict[str, _Network] = field(default_factory=dict)
-    _by_size: dict[int, OrderedDict[str, None]] = field(default_factory=dict)
-    _waiting: OrderedDict[Place, None] = field(default_factory=OrderedDict)
-    _largest: int = 0
-    _taken: int = 0
+    crowd: Crowd[Place] = field(default_factory=Crowd)
 
     def __post_init__(self) -> None:
         self._proxies = networks_of(self.http.trusted_proxies)
@@ -112,22 +94,20 @@ class ConnectionGate:
         self.beside.append(self)
 
     def __len__(self) -> int:
-        return self._taken
+        return len(self.crowd)
 
     def take(self, remote: str | None, end: Callable[[], None]) -> Place | None:
         """A place for a new connection; None: it is closed at once, which is counted. Those of a
         trusted proxy, which brings many clients, are as many as it opens."""
-        network = client_network(remote, "", ())
-        place = Place(self, network, end)
+        path = client_networks(remote, "", ())
+        place = Place(self, path, end)
         if is_proxy(remote, self._proxies):
             return place
-        refusal = self._refusal(network)
+        refusal = self._refusal(path)
         if refusal is not None:
             self.count(refusal)
             return None
-        self._networks.setdefault(network, _Network()).waiting[place] = None
-        self._waiting[place] = None
-        self._resize(network, 1)
+        self.crowd.add(path, place)
         return place
 
     def make_room(self) -> bool:
@@ -143,72 +123,46 @@ class ConnectionGate:
         """Whether somebody gave way."""
         return self._take_from_others(0)
 
-    def move(self, network: str, place: Place, *, works: bool) -> None:
+    def move(self, path: tuple[str, ...], place: Place, *, works: bool) -> None:
         """Notes whose turn it is; of a place that was left nothing."""
-        known = self._networks.get(network)
-        if known is None or place not in known:
-            return
-        known.leave(place)
-        turn = known.working if works else known.waiting
-        turn[place] = None
-        self._waiting.pop(place, None)
-        if not works:
-            self._waiting[place] = None
+        if place in self.crowd:
+            self.crowd.move(path, place, works=works)
 
-    def forget(self, network: str, place: Place) -> None:
-        known = self._networks.get(network)
-        if known is None or place not in known:
-            return
-        known.leave(place)
-        self._waiting.pop(place, None)
-        self._resize(network, -1)
+    def forget(self, path: tuple[str, ...], place: Place) -> None:
+        if place in self.crowd:
+            self.crowd.remove(path, place)
 
-    def _refusal(self, network: str) -> Ending | None:
-        """Why there is no place for one more of the network, even if others give way."""
+    def _refusal(self, path: tuple[str, ...]) -> Ending | None:
+        """Why there is no place for one more of these networks, even if others give way."""
         now_ms = int(self.clock.monotonic_s() * 1000)
-        if self.http.requests_per_s_of_network and not self._rates.takes(network, now_ms):
+        if self.http.requests_per_s_of_network and not self._rates.takes(path, now_ms):
             return Ending.NETWORK_RATE
-        own = self._networks.get(network)
+        own = self.crowd.within(path[0])
         most_of_network = self.http.pending_connections_of_network
         if own is not None and most_of_network and len(own) >= most_of_network:
-            return None if self._end_first(own.waiting) else Ending.NETWORK_LIMIT
-        if not self.http.pending_connections or self._taken < self.http.pending_connections:
+            return None if self._end(own.first_waiting()) else Ending.NETWORK_LIMIT
+        if not self.http.pending_connections or len(self.crowd) < self.http.pending_connections:
             return None
         # A network that has the most itself takes no other network's place.
-        if own is not None and len(own) == self._largest:
-            return None if self._end_first(own.waiting) else Ending.LIMIT
+        if own is not None and len(own) == self.crowd.largest_size:
+            return None if self._end(own.first_waiting()) else Ending.LIMIT
         return None if self._take_from_others(0 if own is None else len(own)) else Ending.LIMIT
 
     def _take_from_others(self, own: int) -> bool:
         """Whether somebody gives way to a network that has `own` places."""
-        if not self._largest:
+        largest = self.crowd.largest()
+        if largest is None:
             return False
-        largest = self._networks[next(iter(self._by_size[self._largest]))]
-        if self._end_first(largest.waiting):
+        if self._end(largest.first_waiting()):
             return True
-        if self._largest > own + 1:
-            return self._end_first(largest.working)
-        return self._end_first(self._waiting)
+        if len(largest) > own + 1:
+            return self._end(largest.first_working())
+        return self._end(next(iter(self.crowd.waiting), None))
 
-    def _end_first(self, places: OrderedDict[Place, None]) -> bool:
-        if not places:
+    def _end(self, place: Place | None) -> bool:
+        """Whether there was somebody, who gives way."""
+        if place is None:
             return False
         self.count(Ending.GAVE_WAY)
-        next(iter(places)).give_way()
+        place.give_way()
         return True
-
-    def _resize(self, network: str, change: int) -> None:
-        """Keeps the networks by size, after one of them has changed by one place."""
-        self._taken += change
-        after = len(self._networks[network])
-        before = after - change
-        if before:
-            del self._by_size[before][network]
-            if not self._by_size[before]:
-                del self._by_size[before]
-        if after:
-            self._by_size.setdefault(after, OrderedDict())[network] = None
-        else:
-            del self._networks[network]
-        if after > self._largest or self._largest not in self._by_size:
-            self._largest = after

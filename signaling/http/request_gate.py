@@ -20,7 +20,8 @@ from signaling.domain.session_state import Bucket
 from signaling.http.client_networks import (
     NetworkBuckets,
     Networks,
-    client_network,
+    client_networks,
+    is_client_of_proxy,
     is_proxy,
     networks_of,
 )
@@ -79,15 +80,15 @@ class RequestGate:
     def _limit(self, request: web.BaseRequest, own: Bucket | None) -> Limit | None:
         now_ms = self._now_ms()
         forwarded = ",".join(request.headers.getall("X-Forwarded-For", ()))
-        network = client_network(request.remote, forwarded, self._proxies)
+        networks = client_networks(request.remote, forwarded, self._proxies)
         if request.rel_url.raw_path in HEALTH_PATHS:
-            return None if self._health.takes(network, now_ms) else Limit.HEALTH
+            return None if self._health.takes(networks, now_ms) else Limit.HEALTH
         per_s = float(self.http.requests_per_s_of_connection)
         if own is not None and not own.takes(now_ms, per_s, per_s * BURST_S):
             return Limit.CONNECTION
-        if self.http.requests_per_s_of_network and not self._networks.takes(network, now_ms):
-            return Limit.NETWORK
-        return None
+        if not self.http.requests_per_s_of_network or is_client_of_proxy(networks, self._proxies):
+            return None
+        return None if self._networks.takes(networks, now_ms) else Limit.NETWORK
 
     async def hold(self) -> bool:
         """Returns when a refusal may be answered; False: it is not worth an answer."""

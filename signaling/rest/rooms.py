@@ -21,7 +21,12 @@ from signaling.domain.roles import Role
 from signaling.domain.session_state import Bucket
 from signaling.domain.tokens import TokenClaims, new_client_token
 from signaling.http.answers import Answer, error_answer, json_answer
-from signaling.http.client_networks import NetworkBuckets, client_network, networks_of
+from signaling.http.client_networks import (
+    NetworkBuckets,
+    client_networks,
+    is_client_of_proxy,
+    networks_of,
+)
 from signaling.http.reading import read_body
 from signaling.protocol.counting import check_json
 from signaling.storage.base import Store
@@ -40,11 +45,11 @@ MAX_VALUES = 64
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """`session` is None for a new room; `network` is where the visitor comes from."""
+    """`session` is None for a new room; `networks` are where the visitor comes from."""
 
     session: str | None
     name: str
-    network: str
+    networks: tuple[str, ...]
 
 
 class Rooms:
@@ -81,13 +86,13 @@ class Rooms:
     async def _enter(self, wanted: _Request) -> dict[str, str]:
         project = await self._rooms_project()
         if wanted.session is None:
-            self._take_of_network(self._opened_by, wanted.network)
+            self._take_of_networks(self._opened_by, wanted.networks)
             self._take(self._opened, self._settings.per_minute)
             fields: dict[str, object] = {"e2ee": True, "p2p.preference": "disabled"}
             record = await create_session(self._store, self._clock, project.api_key, fields)
             session, role = record.session_id, Role.MODERATOR
         else:
-            self._take_of_network(self._joined_by, wanted.network)
+            self._take_of_networks(self._joined_by, wanted.networks)
             found = await self._store.session(wanted.session)
             if found is None or found.project_id != project.api_key:
                 raise NotFound(ErrorCode.SESSION_NOT_FOUND)
@@ -134,8 +139,10 @@ class Rooms:
         except DomainError:
             raise Refused(ErrorCode.RATE_LIMITED, "Too many rooms; try again.") from None
 
-    def _take_of_network(self, buckets: NetworkBuckets, network: str) -> None:
-        if not buckets.takes(network, self._now_ms()):
+    def _take_of_networks(self, buckets: NetworkBuckets, networks: tuple[str, ...]) -> None:
+        if is_client_of_proxy(networks, self._proxies):
+            return
+        if not buckets.takes(networks, self._now_ms()):
             raise Refused(
                 ErrorCode.RATE_LIMITED, "Too many requests from your network; wait a minute."
             )
@@ -146,8 +153,8 @@ class Rooms:
     async def _read(self, request: web.Request) -> _Request:
         body = await read_body(request, MAX_BODY_BYTES, self._read_timeout_s)
         forwarded = ",".join(request.headers.getall("X-Forwarded-For", ()))
-        network = client_network(request.remote, forwarded, self._proxies)
-        return _Request(request.match_info.get("session"), _name(body), network)
+        networks = client_networks(request.remote, forwarded, self._proxies)
+        return _Request(request.match_info.get("session"), _name(body), networks)
 
 
 def _name(body: bytes) -> str:

@@ -305,7 +305,7 @@ async def test_whoever_is_slow_gives_way_where_the_places_run_out(what):
         for _, writer in slow:
             writer.write(SLOW[what])
         begun = 0 if what == "a head" else len(slow)
-        await until(lambda: runner.server.requests_count == begun and len(gate._waiting) == 2)
+        await until(lambda: runner.server.requests_count == begun and len(gate.crowd.waiting) == 2)
         reader, writer = await site.open()
         writer.write(HEAD)
         assert await answer_of(reader) == b"0"

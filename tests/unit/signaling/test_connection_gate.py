@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from config.settings import HttpSettings
+from signaling.http.client_networks import MAX_NETWORKS, NetworkBuckets, client_networks
 from signaling.http.connection_gate import ROOM, ConnectionGate, Ending
 
 
@@ -32,7 +33,10 @@ class Hall:
 
     def come(self, name, network=1):
         """Whether it was taken; `self.open` has those that still are."""
-        place = self.gate.take(f"10.0.{network}.{len(name)}", lambda: self.open.pop(name))
+        return self.come_from(f"10.0.{network}.{len(name)}", name)
+
+    def come_from(self, address, name):
+        place = self.gate.take(address, lambda: self.open.pop(name))
         if place is not None:
             self.open[name] = place
         return place is not None
@@ -190,4 +194,59 @@ def test_whatever_comes_and_goes_the_limits_hold_and_the_books_balance(seed):
         of_networks = Counter(networks[name] for name in hall.open)
         assert len(hall.gate) == len(hall.open) <= 40
         assert max(of_networks.values(), default=0) <= 15
-        assert hall.gate._largest == max(of_networks.values(), default=0)
+        assert hall.gate.crowd.largest_size == max(of_networks.values(), default=0)
+
+
+def test_65536_networks_in_one_of_ipv6_are_one_crowd():
+    """Each has one connection, as the honest ones have: they would all be the largest network."""
+    draw, hall = random.Random(1), Hall()
+    for number in range(20):
+        assert hall.come_from(f"2001:db8:{number + 1:x}::1", f"honest{number}")
+    for number in range(10_000):
+        address = f"2a00:0:1:{draw.randrange(1 << 16):x}::1"
+        hall.come_from(address, f"flood{number}")
+        if number % 100 == 0:
+            assert hall.come_from(f"2001:db9:{number:x}::1", f"new{number}")
+            hall.open[f"new{number}"].leave()
+    assert all(f"honest{number}" in hall.open for number in range(20))
+    assert len(hall.gate) <= HttpSettings().pending_connections
+    flooding = sum(name.startswith("flood") for name in hall.open)
+    assert flooding == HttpSettings().pending_connections_of_network
+
+
+def test_neighbors_of_a_flood_in_the_same_network_keep_their_places():
+    """Behind one carrier's NAT, in one /48, in one /56."""
+    draw, hall = random.Random(2), Hall(pending_connections_of_network=50)
+    honest = {
+        "v4": "198.51.100.9",
+        "other /56": "2001:db8:1:900::1",
+        "same /56": "2001:db8:1:109::1",
+    }
+    for name, address in honest.items():
+        assert hall.come_from(address, name)
+    for number in range(2_000):
+        hall.come_from("198.51.100.7", f"v4 flood {number}")
+        hall.come_from("2001:db8:1:107::7", f"v6 flood {number}")
+    for number in range(2_000):
+        hall.come_from(f"2001:db8:1:1{draw.randrange(16, 256):02x}::1", f"/56 flood {number}")
+        assert "other /56" in hall.open
+        if number % 100 == 0:
+            assert hall.come_from("2001:db8:1:a00::1", f"new {number}")
+            hall.open[f"new {number}"].leave()
+    assert {"v4", "other /56"} <= set(hall.open)
+
+
+def test_rates_hold_for_larger_networks_of_ipv6_too_and_are_bounded_in_number():
+    draw, buckets = random.Random(3), NetworkBuckets(10.0, 1.0)
+    taken = 0
+    for _ in range(12_000):
+        address = f"2a00:0:1:{draw.randrange(1 << 16):x}::1"
+        taken += buckets.takes(client_networks(address, "", ()), 1_000)
+    assert taken == 4 * 10
+    assert buckets.takes(client_networks("2001:db8::1", "", ()), 1_000)
+    assert len(buckets) <= 3 * MAX_NETWORKS
+    # A /56 has the turns of two networks.
+    of_56 = [
+        buckets.takes(client_networks(f"2001:db8:5:{n:x}::1", "", ()), 1_000) for n in range(99)
+    ]
+    assert of_56.count(True) == 2 * 10

@@ -111,6 +111,12 @@ async def test_behind_a_trusted_proxy_each_network_has_its_own_limit(served):
         assert made == [404] * most + [429]
 
 
+async def test_clients_of_a_proxy_that_tells_of_none_are_not_one_network(served):
+    """It passes TCP on. What one of them does cannot be told from what another does."""
+    site, http = await served(requests_per_s_of_network=1, trusted_proxies="127.0.0.0/8")
+    assert set(await statuses(site, http, 40)) == {404}
+
+
 async def test_what_a_stranger_writes_of_its_address_gives_it_no_more_turns(served):
     site, http = await served(requests_per_s_of_connection=0, requests_per_s_of_network=1)
     made = [

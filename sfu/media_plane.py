@@ -1,7 +1,7 @@
 """The seam between admission and forwarding: what signaling asks of the media plane.
 
 SDP, DTLS, handles and the media core stay behind it. `sfu.native_plane` implements it over
-the compiled core, `sfu.fake` in memory; both pass the same contract tests.
+the compiled core, and one in memory for tests; both pass the same contract tests.
 """
 
 from collections.abc import Mapping, Sequence

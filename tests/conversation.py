@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 from config.settings import SignalingSettings
 from sfu import media_plane
 from sfu.core_api import Codec, MediaKind
-from sfu.fake import FakeClientMedia, FakeMediaPlane, FakeStream, answer_for, offer_for
 from sfu.ids import ConnectionId, SessionId, StreamId, SubscriberId
 from signaling.domain.roles import CAPABILITIES, Role
 from signaling.domain.session_options import SessionOptions, SessionRecord
@@ -23,6 +22,13 @@ from signaling.sessions.actor import SessionActor
 from signaling.sessions.client_slot import JoiningClient
 from signaling.sessions.directory import SessionDirectory
 from signaling.sessions.message_sink import EncodedMessage
+from tests.fakes.media_plane import (
+    FakeClientMedia,
+    FakeMediaPlane,
+    FakeStream,
+    answer_for,
+    offer_for,
+)
 
 KID = b"\x01\x02\x03\x04\x05\x06\x00\x0a"
 OTHER_KID = b"\x01\x02\x03\x04\x05\x06\x00\x0b"

@@ -2,10 +2,10 @@
 
 import re
 
-from sfu.fake import FakeClientMedia
 from sfu.ids import SessionId
 from signaling.sessions.client_slot import ClientSlot
 from tests.conversation import House
+from tests.fakes.media_plane import FakeClientMedia
 
 _BUCKET = re.compile(r"Bucket\([^)]*\)")
 

@@ -11,10 +11,10 @@ from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 from av import AudioFrame, VideoFrame
 
 from sfu.core_api import Codec, MediaKind, WorkerSettings
-from sfu.fake_router import FakeMediaRouter
 from sfu.media_plane import TrackOffer
 from sfu.native_plane import NativeMediaPlane
 from sfu.peer_transport import MediaPlaneSettings
+from tests.fakes.media_router import FakeMediaRouter
 
 pytestmark = pytest.mark.interop
 ALL = frozenset(MediaKind)

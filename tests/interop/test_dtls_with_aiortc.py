@@ -9,10 +9,10 @@ from aiortc import RTCPeerConnection, RTCSessionDescription
 
 from sfu import core_api
 from sfu.core_api import Codec, DtlsDatagram, IceValidated, MediaKind
-from sfu.fake_router import FakeMediaRouter
 from sfu.media_plane import TrackOffer
 from sfu.native_plane import NativeMediaPlane
 from sfu.peer_transport import MediaPlaneSettings
+from tests.fakes.media_router import FakeMediaRouter
 
 pytestmark = pytest.mark.interop
 

@@ -23,11 +23,11 @@ from config.settings import (
     SignalingSettings,
     StorageSettings,
 )
-from sfu.fake import FakeMediaPlane
 from signaling.administration import DEVELOPMENT_FILE
 from signaling.logs import configure_logs
 from signaling.server import running_server
 from signaling.storage.sqlite import open_sqlite
+from tests.fakes.media_plane import FakeMediaPlane
 
 pytestmark = [
     pytest.mark.interop,

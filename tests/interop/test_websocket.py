@@ -13,7 +13,6 @@ from aiohttp import WSMsgType, web
 from aiohttp.web_protocol import RequestHandler
 
 from config.settings import HttpSettings, Settings, SignalingSettings
-from sfu.fake import FakeMediaPlane
 from signaling.clock import SystemClock
 from signaling.domain.errors import ErrorCode, Unauthorized
 from signaling.domain.roles import Role
@@ -26,6 +25,7 @@ from signaling.metrics import Metrics
 from signaling.protocol import messages as m
 from signaling.sessions.directory import SessionDirectory
 from signaling.websocket.gate import STRANGER_BYTES, WebSocketGate
+from tests.fakes.media_plane import FakeMediaPlane
 
 SEALED = SessionRecord(
     "2_sealed", "123", parse_session_options({"e2ee": "true", "p2p.preference": "disabled"}), 0

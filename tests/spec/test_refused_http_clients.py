@@ -7,7 +7,6 @@ from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application
 
 from config.settings import HttpSettings
-from sfu.fake import FakeClientMedia
 from sfu.media_plane import MediaError
 from signaling.domain.errors import ErrorCode, Unauthorized
 from signaling.domain.roles import Role
@@ -18,6 +17,7 @@ from signaling.protocol import messages as m
 from signaling.rest import whip, whip_client
 from signaling.rest.whip import WhipGate
 from tests.conversation import House, settle
+from tests.fakes.media_plane import FakeClientMedia
 from tests.raw_peer import VP8_LINES, m_line, sdp
 from tests.whole_state import all_of
 

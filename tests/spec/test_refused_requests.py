@@ -4,12 +4,12 @@ neither in the Session, nor at the clients' slots, nor in the media, nor in the 
 import pytest
 
 from sfu.core_api import Codec, MediaKind
-from sfu.fake import FakeClientMedia, FakeSessionMedia, offer_for
 from sfu.media_plane import MediaError
 from signaling.domain.errors import DomainError
 from signaling.domain.roles import Role
 from signaling.protocol import messages as m
 from tests.conversation import KID, OTHER_KID, House, settle
+from tests.fakes.media_plane import FakeClientMedia, FakeSessionMedia, offer_for
 from tests.whole_state import all_of
 
 

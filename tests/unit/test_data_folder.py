@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from config.settings import HttpSettings, MediaSettings, Settings, StorageSettings
-from sfu.fake import FakeMediaPlane
 from signaling.cli.doctor import examine
 from signaling.domain.errors import Unavailable
 from signaling.server import running_server
 from signaling.storage.folder import DATABASE, KEY_FILE, LOCK, FolderUnusable, served
 from signaling.storage.sqlite import open_sqlite
+from tests.fakes.media_plane import FakeMediaPlane
 
 OTHER_USER = 20_000
 # Loaded at the first migration: another user may not be able to read where it is installed.

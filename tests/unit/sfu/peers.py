@@ -21,11 +21,11 @@ from sfu.core_api import (
     NotEncrypted,
 )
 from sfu.downlink_offers import OFFER_INTERVAL_S
-from sfu.fake import FakeMediaPlane
-from sfu.fake_router import FakeMediaRouter
 from sfu.media_plane import TrackOffer
 from sfu.native_plane import NativeMediaPlane
 from sfu.peer_transport import MediaPlaneSettings
+from tests.fakes.media_plane import FakeMediaPlane
+from tests.fakes.media_router import FakeMediaRouter
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "sdp"
 KID = b"\x80CTXCT\x11\x22"

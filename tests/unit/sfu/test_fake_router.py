@@ -19,7 +19,7 @@ from sfu.core_api import (
     SrtpProfile,
     UpTrackParameters,
 )
-from sfu.fake_router import FakeMediaRouter
+from tests.fakes.media_router import FakeMediaRouter
 
 UP_TRACK = UpTrackParameters(
     "0", MediaKind.AUDIO, Codec.OPUS, 111, None, 48_000, (EncodingParameters(),), {}, nack=False

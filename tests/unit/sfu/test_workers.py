@@ -4,9 +4,9 @@ import pytest
 
 from sfu import core_api
 from sfu.core_api import CommandFailed, ConsentExpired, Direction, PayloadAccess
-from sfu.fake_router import FakeMediaRouter
 from sfu.native_plane import NativeMediaPlane
 from sfu.peer_transport import MediaPlaneSettings
+from tests.fakes.media_router import FakeMediaRouter
 
 
 class Farm:

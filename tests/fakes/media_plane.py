@@ -472,7 +472,7 @@ class FakeMediaPlane:
         session: SessionId,
         *,
         e2ee: bool,
-        max_publish_bps: int | None = None,  # noqa: ARG002 - nothing is sent here
+        max_publish_bps: int | None = None,
     ) -> FakeSessionMedia:
         if session in self.sessions:
             raise ValueError("the session is open already")

@@ -1,0 +1,1 @@
+"""The media plane in memory, for tests: the same interfaces, the same contract tests."""

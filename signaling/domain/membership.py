@@ -1,6 +1,7 @@
 """Joining, resuming and leaving."""
 
 from sfu.ids import ConnectionId
+from signaling.domain import welcome_size
 from signaling.domain.commands import FromClient, Join, Leave, Resume, TransportEnded
 from signaling.domain.effects import Broadcast, CloseConnection, Effects, Notify, Send
 from signaling.domain.errors import ErrorCode, error
@@ -19,12 +20,11 @@ def handle_join(state: SessionState, command: Join, now_ms: int) -> Effects:
         raise error(ErrorCode.E2EE_UNSUPPORTED)
     if len(state.connections) >= state.limits.connections:
         raise error(ErrorCode.CONNECTION_LIMIT)
-    _take_join(state, command.token, now_ms)
     is_first = not state.connections
     info = m.ConnectionInfo(
         connection_id=command.connection, creation_time=command.now_unix_ms, data=command.data
     )
-    state.connections[command.connection] = Connection(
+    joining = Connection(
         info,
         command.capabilities,
         command.codecs,
@@ -32,6 +32,11 @@ def handle_join(state: SessionState, command: Join, now_ms: int) -> Effects:
         fan_out=Bucket(float(state.limits.fan_out_burst), now_ms),
         heard_hints=state.hints_announced,
     )
+    welcome_size.check(
+        state.told_bytes, welcome_size.of_connection(info), ErrorCode.CONNECTION_LIMIT
+    )
+    _take_join(state, command.token, now_ms)
+    state.add_connection(joining)
     state.layout_classes[command.connection] = command.layout_classes
     return [
         Send(
@@ -133,8 +138,7 @@ def leave(state: SessionState, connection: ConnectionId, reason: m.LeaveReason) 
     for name in list(leaving.subscribers):
         effects += tell_peer_gone(state, name)
         state.drop_subscriber(name)
-    del state.connections[connection]
-    state.layout_classes.pop(connection, None)
+    state.drop_connection(connection)
     return [
         *effects,
         CloseConnection(connection, reason),

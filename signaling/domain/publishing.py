@@ -56,8 +56,8 @@ def handle_publish(state: SessionState, command: FromClient[m.Publish], now_ms: 
         hints={track.mid: hints_of(track.kids) for track in request.tracks},
         layout_classes=state.layout_classes.get(command.connection, ()),
     )
-    missed = missed_hints(state, command.connection)
     state.add_stream(stream, published)
+    missed = missed_hints(state, command.connection)
     if not state.relayed:
         return [*missed, PublishMedia(command.connection, stream, request)]
     done = m.Published(re=request.id, stream_id=stream, answer="", tracks=())

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from config.settings import SignalingSettings
 from sfu.ids import ConnectionId, StreamId, SubscriberId
+from signaling.domain import welcome_size
 from signaling.domain.errors import ErrorCode, error
 from signaling.domain.roles import Capabilities
 from signaling.domain.session_options import MediaMode, SessionRecord
@@ -76,7 +77,7 @@ class Connection:
     `fan_out`: the bytes to others that its messages may cost.
     `passed`: the bytes that it may have passed on to other clients (relayed Sessions).
     `hint_number`: of its last announcement, as the Session counts them; `heard_hints`: up to which
-    it knows those of others."""
+    it knows those of others. `told_bytes`: what a welcome needs to tell of it."""
 
     info: ConnectionInfo
     capabilities: Capabilities
@@ -87,6 +88,7 @@ class Connection:
     hint: int | None = None
     hint_number: int = 0
     heard_hints: int = 0
+    told_bytes: int = 0
     streams: dict[StreamId, None] = field(default_factory=dict)
     subscribers: dict[SubscriberId, None] = field(default_factory=dict)
 
@@ -108,6 +110,7 @@ class Stream:
     layout_classes: tuple[str, ...] = ()
     unsealed_packets: int = 0
     unsealed_ms: int | None = None
+    told_bytes: int = 0
 
 
 @dataclass(slots=True)
@@ -128,6 +131,8 @@ class Subscriber:
 
 @dataclass(slots=True)
 class SessionState:
+    """`told_bytes`: what a welcome needs to tell of everybody and everything in it."""
+
     record: SessionRecord
     limits: Limits
     connections: dict[ConnectionId, Connection] = field(default_factory=dict)
@@ -138,6 +143,7 @@ class SessionState:
     rest_fan_out: Bucket | None = None
     hints_announced: int = 0
     mute_forced: bool = False
+    told_bytes: int = 0
     layout_classes: dict[ConnectionId, tuple[str, ...]] = field(default_factory=dict)
 
     @property
@@ -149,7 +155,23 @@ class SessionState:
         """The clients send to each other; the server sees no media."""
         return self.record.options.media_mode is MediaMode.RELAYED
 
+    def add_connection(self, connection: Connection) -> None:
+        """Errors: `connection_limit`, where a welcome would be too large."""
+        connection.told_bytes = welcome_size.of_connection(connection.info)
+        welcome_size.check(self.told_bytes, connection.told_bytes, ErrorCode.CONNECTION_LIMIT)
+        self.told_bytes += connection.told_bytes
+        self.connections[ConnectionId(connection.info.connection_id)] = connection
+
+    def drop_connection(self, name: ConnectionId) -> None:
+        """Of one whose streams and subscribers are gone."""
+        self.told_bytes -= self.connections.pop(name).told_bytes
+        self.layout_classes.pop(name, None)
+
     def add_stream(self, name: StreamId, stream: Stream) -> None:
+        """Errors: `stream_limit`, where a welcome would be too large."""
+        stream.told_bytes = welcome_size.of_stream(stream.info)
+        welcome_size.check(self.told_bytes, stream.told_bytes, ErrorCode.STREAM_LIMIT)
+        self.told_bytes += stream.told_bytes
         self.streams[name] = stream
         self.connections[stream.owner].streams[name] = None
 
@@ -160,6 +182,7 @@ class SessionState:
             self.drop_subscriber(gone)
         del self.streams[name]
         self.connections[found.owner].streams.pop(name)
+        self.told_bytes -= found.told_bytes
         return found
 
     def add_subscriber(self, name: SubscriberId, subscriber: Subscriber) -> None:

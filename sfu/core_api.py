@@ -807,7 +807,7 @@ DROP_REASONS: Mapping[str, str] = {
     "send_no_address": "To be sent to a transport that no address has validated, or that is closed.",
     "send_path_unproven": "To be sent where nobody has answered a check of ours yet, beyond what such an address gets.",
     "send_no_keys": "To be sent before the DTLS handshake ended.",
-    "send_not_sealed": "To be sent, but SRTP refused to seal it.",
+    "send_not_protected": "The packet could not be protected with SRTP.",
     "send_buffer_full": "The kernel's send buffer is full.",
     "send_connection_behind": "The peer's connection takes less than is sent to it.",
     "send_connection_gone": "The peer's connection has ended.",

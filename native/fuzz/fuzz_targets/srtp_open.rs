@@ -11,7 +11,7 @@ fuzz_target!(|packet: &[u8]| {
             salt: &[9; 14][..profile.salt_bytes()],
         };
         let mut receiver = SrtpReceiver::new(profile, keys).unwrap();
-        assert!(receiver.open_rtp(&mut packet.to_vec()).is_err());
-        assert!(receiver.open_rtcp(&mut packet.to_vec()).is_err());
+        assert!(receiver.unprotect_rtp(&mut packet.to_vec()).is_err());
+        assert!(receiver.unprotect_rtcp(&mut packet.to_vec()).is_err());
     }
 });

@@ -15,14 +15,20 @@ fuzz_target!(|packet: &[u8]| {
         let mut sender = SrtpSender::new(profile, keys).unwrap();
         let mut receiver = SrtpReceiver::new(profile, keys).unwrap();
         let mut slot = vec![0; packet.len() + MAX_OVERHEAD_BYTES];
-        if let Ok(length) = sender.seal_rtp(packet, &[], &mut slot) {
+        if let Ok(length) = sender.protect_rtp(packet, &[], &mut slot) {
             let mut again = slot[..length].to_vec();
-            assert_eq!(receiver.open_rtp(&mut slot[..length]), Ok(packet.len()));
+            assert_eq!(
+                receiver.unprotect_rtp(&mut slot[..length]),
+                Ok(packet.len())
+            );
             assert_eq!(slot[..packet.len()], *packet);
-            assert_eq!(receiver.open_rtp(&mut again), Err(SrtpError::Replayed));
+            assert_eq!(receiver.unprotect_rtp(&mut again), Err(SrtpError::Replayed));
         }
-        if let Ok(length) = sender.seal_rtcp(packet, &mut slot) {
-            assert_eq!(receiver.open_rtcp(&mut slot[..length]), Ok(packet.len()));
+        if let Ok(length) = sender.protect_rtcp(packet, &mut slot) {
+            assert_eq!(
+                receiver.unprotect_rtcp(&mut slot[..length]),
+                Ok(packet.len())
+            );
             assert_eq!(slot[..packet.len()], *packet);
         }
     }

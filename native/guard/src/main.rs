@@ -27,14 +27,14 @@ const SLOT_BYTES: usize = 1_500;
 const SLOTS: usize = 128;
 
 /// Send slots sealed as the worker does it, without a socket behind them.
-struct SealingOutbox {
+struct SrtpOutbox {
     slots: Vec<[u8; SLOT_BYTES]>,
     senders: Vec<SrtpSender>,
     forwarded: u64,
     bytes: u64,
 }
 
-impl SealingOutbox {
+impl SrtpOutbox {
     fn new() -> Result<Self, String> {
         let profile = SrtpProfile::AeadAes128Gcm;
         let sender = |index: u64| {
@@ -55,15 +55,15 @@ impl SealingOutbox {
     }
 }
 
-impl Outbox for SealingOutbox {
+impl Outbox for SrtpOutbox {
     fn rtp(&mut self, transport: TransportHandle, header: &[u8], payload: &[u8]) {
         let slot = &mut self.slots[self.forwarded as usize % SLOTS];
-        let sealed = transport
+        let protected = transport
             .0
             .checked_sub(FIRST_SUBSCRIBER)
             .and_then(|index| self.senders.get_mut(index as usize))
-            .and_then(|sender| sender.seal_rtp(header, payload, slot).ok());
-        if let Some(length) = sealed {
+            .and_then(|sender| sender.protect_rtp(header, payload, slot).ok());
+        if let Some(length) = protected {
             self.forwarded += 1;
             self.bytes += length as u64;
         }
@@ -139,7 +139,7 @@ fn run(packets: u64, burst: u32) -> Result<u64, String> {
     let mut now = Instant::now();
     let mut router = session(now)?;
     let mut packetiser = Packetiser::new(&media(burst), 0).map_err(|error| error.to_string())?;
-    let mut out = SealingOutbox::new()?;
+    let mut out = SrtpOutbox::new()?;
     let mut packet = [0; SLOT_BYTES];
     for number in 0..packets {
         let (length, _) = packetiser.write(&mut packet, number);

@@ -86,9 +86,9 @@ impl Publisher {
     fn send_burst(&mut self, now_unix_ns: u64) -> Result<(), Error> {
         for (slot, length) in self.slots.iter_mut().zip(&mut self.lengths) {
             let (clear, _) = self.packetiser.write(slot, now_unix_ns);
-            *length = match &mut self.transport.sealer {
-                Some(sealer) => sealer
-                    .seal_rtp_in_place(slot, clear)
+            *length = match &mut self.transport.sender {
+                Some(sender) => sender
+                    .protect_rtp_in_place(slot, clear)
                     .map_err(|_| Error::Crypto)?,
                 None => clear,
             };
@@ -129,7 +129,7 @@ impl Publisher {
             match classify(datagram) {
                 PacketKind::Stun => self.transport.handle_stun(datagram),
                 PacketKind::Rtcp => {
-                    if let Some(compound) = self.transport.open_rtcp(datagram) {
+                    if let Some(compound) = self.transport.unprotect_rtcp(datagram) {
                         self.feedback += rtcp::feedback(compound);
                     }
                 }

@@ -59,10 +59,14 @@ mod tests {
         let (_, mut receiver) = both(&server).unwrap();
         let mut slot = [0; 100];
         let header = [0x80, 96, 0, 1, 0, 0, 0, 1, 0, 0, 0, 9];
-        let length = sender.seal_rtp(&header, &[1; 40], &mut slot).unwrap();
+        let length = sender.protect_rtp(&header, &[1; 40], &mut slot).unwrap();
         let mut reflected = slot;
-        assert!(own_receiver.open_rtp(&mut reflected[..length]).is_err());
-        assert_eq!(receiver.open_rtp(&mut slot[..length]), Ok(52));
+        assert!(
+            own_receiver
+                .unprotect_rtp(&mut reflected[..length])
+                .is_err()
+        );
+        assert_eq!(receiver.unprotect_rtp(&mut slot[..length]), Ok(52));
     }
 
     #[test]

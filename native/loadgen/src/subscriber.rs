@@ -218,7 +218,7 @@ impl Subscriber {
             self.transport.counts.unknown += 1;
             return;
         };
-        let payload = match self.transport.open_rtp(packet) {
+        let payload = match self.transport.unprotect_rtp(packet) {
             Ok(payload) => payload,
             Err(error) => {
                 into.counts.duplicates += u64::from(error == SrtpError::Replayed);
@@ -260,7 +260,7 @@ impl Subscriber {
     }
 
     fn handle_rtcp(&mut self, packet: &mut [u8], at: u64, counts: &mut SubscriberCounts) {
-        let Some(compound) = self.transport.open_rtcp(packet) else {
+        let Some(compound) = self.transport.unprotect_rtcp(packet) else {
             return;
         };
         for report in rtcp::sender_reports(compound) {

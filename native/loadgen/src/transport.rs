@@ -52,8 +52,8 @@ pub struct Transport {
     /// Events so far.
     pub counts: TransportCounts,
     /// `None`: plain RTP.
-    pub sealer: Option<SrtpSender>,
-    opener: Option<SrtpReceiver>,
+    pub sender: Option<SrtpSender>,
+    receiver: Option<SrtpReceiver>,
     ice: Option<IceJob>,
     next_check_unix_ns: u64,
     transaction: u64,
@@ -69,10 +69,10 @@ impl Transport {
         consent_ns: u64,
     ) -> Result<Self, Error> {
         let socket = system::adopt(job.fd)?;
-        let (sealer, opener) = match &job.srtp {
+        let (sender, receiver) = match &job.srtp {
             Some(keys) => {
-                let (sealer, opener) = srtp::both(keys)?;
-                (Some(sealer), Some(opener))
+                let (sender, receiver) = srtp::both(keys)?;
+                (Some(sender), Some(receiver))
             }
             None => (None, None),
         };
@@ -80,8 +80,8 @@ impl Transport {
         Ok(Self {
             socket,
             counts: TransportCounts::default(),
-            sealer,
-            opener,
+            sender,
+            receiver,
             ice: job.ice,
             next_check_unix_ns: now_unix_ns + offset,
             transaction: now_unix_ns.rotate_left(17) ^ index as u64,
@@ -159,9 +159,9 @@ impl Transport {
     ///
     /// # Errors
     /// `Replayed`: the packet came twice, which is for the caller to count. All else is counted.
-    pub fn open_rtp<'p>(&mut self, packet: &'p mut [u8]) -> Result<&'p [u8], SrtpError> {
-        let opened = match &mut self.opener {
-            Some(opener) => opener.open_rtp(packet),
+    pub fn unprotect_rtp<'p>(&mut self, packet: &'p mut [u8]) -> Result<&'p [u8], SrtpError> {
+        let opened = match &mut self.receiver {
+            Some(receiver) => receiver.unprotect_rtp(packet),
             None => Ok(packet.len()),
         };
         let payload = opened.and_then(|length| {
@@ -178,9 +178,9 @@ impl Transport {
     }
 
     /// Opens an RTCP compound in place.
-    pub fn open_rtcp<'p>(&mut self, packet: &'p mut [u8]) -> Option<&'p [u8]> {
-        let opened = match &mut self.opener {
-            Some(opener) => opener.open_rtcp(packet),
+    pub fn unprotect_rtcp<'p>(&mut self, packet: &'p mut [u8]) -> Option<&'p [u8]> {
+        let opened = match &mut self.receiver {
+            Some(receiver) => receiver.unprotect_rtcp(packet),
             None => Ok(packet.len()),
         };
         if opened.is_err() {
@@ -191,13 +191,13 @@ impl Transport {
 
     /// Seals and sends an RTCP compound.
     pub fn send_rtcp(&mut self, compound: &[u8]) -> Result<(), Error> {
-        let Some(sealer) = &mut self.sealer else {
+        let Some(sender) = &mut self.sender else {
             self.send(compound);
             return Ok(());
         };
         let mut slot = [0; RTCP_SLOT_BYTES];
-        let length = sealer
-            .seal_rtcp(compound, &mut slot)
+        let length = sender
+            .protect_rtcp(compound, &mut slot)
             .map_err(|_| Error::Crypto)?;
         self.send(&slot[..length]);
         Ok(())

@@ -45,26 +45,26 @@ impl SrtpSession {
         let mut slot = vec![0; packet.len() + MAX_OVERHEAD_BYTES];
         let length = self.with(|pair| {
             let (header, payload) = packet.split_at(rtp_header_bytes(packet)?);
-            pair.sender.seal_rtp(header, payload, &mut slot)
+            pair.sender.protect_rtp(header, payload, &mut slot)
         })?;
         Ok(PyBytes::new(py, &slot[..length]))
     }
 
     fn unprotect_rtp<'py>(&self, py: Python<'py>, packet: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
         let mut bytes = packet.to_vec();
-        let length = self.with(|pair| pair.receiver.open_rtp(&mut bytes))?;
+        let length = self.with(|pair| pair.receiver.unprotect_rtp(&mut bytes))?;
         Ok(PyBytes::new(py, &bytes[..length]))
     }
 
     fn protect_rtcp<'py>(&self, py: Python<'py>, packet: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
         let mut slot = vec![0; packet.len() + MAX_OVERHEAD_BYTES];
-        let length = self.with(|pair| pair.sender.seal_rtcp(packet, &mut slot))?;
+        let length = self.with(|pair| pair.sender.protect_rtcp(packet, &mut slot))?;
         Ok(PyBytes::new(py, &slot[..length]))
     }
 
     fn unprotect_rtcp<'py>(&self, py: Python<'py>, packet: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
         let mut bytes = packet.to_vec();
-        let length = self.with(|pair| pair.receiver.open_rtcp(&mut bytes))?;
+        let length = self.with(|pair| pair.receiver.unprotect_rtcp(&mut bytes))?;
         Ok(PyBytes::new(py, &bytes[..length]))
     }
 }

@@ -221,7 +221,10 @@ impl Film {
         payload[0] = u8::from(index == 0) << 4;
         payload[1] = u8::from(self.frame > 0);
         let mut slot = vec![0; 1_200];
-        let length = self.sender.seal_rtp(&header, &payload, &mut slot).unwrap();
+        let length = self
+            .sender
+            .protect_rtp(&header, &payload, &mut slot)
+            .unwrap();
         slot.truncate(length);
         slot
     }

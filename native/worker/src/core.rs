@@ -25,7 +25,7 @@ use crate::handles::HandleMap;
 use crate::network_counters::{NetworkCounters, SharedCounters};
 use crate::not_sent;
 use crate::path::Path;
-use crate::sealing_outbox::SealingOutbox;
+use crate::srtp_outbox::SrtpOutbox;
 use crate::strangers::Strangers;
 use crate::transports::{Transport, Transports};
 
@@ -216,7 +216,7 @@ impl<S: MessageSocket> Core<S> {
     pub(crate) fn with_session<R>(
         &mut self,
         handle: RouterHandle,
-        act: impl FnOnce(&mut Session, &mut SealingOutbox<'_, S>) -> R,
+        act: impl FnOnce(&mut Session, &mut SrtpOutbox<'_, S>) -> R,
     ) -> Option<R> {
         let result = self.run_session(handle, act);
         self.touch(handle);
@@ -226,10 +226,10 @@ impl<S: MessageSocket> Core<S> {
     fn run_session<R>(
         &mut self,
         handle: RouterHandle,
-        act: impl FnOnce(&mut Session, &mut SealingOutbox<'_, S>) -> R,
+        act: impl FnOnce(&mut Session, &mut SrtpOutbox<'_, S>) -> R,
     ) -> Option<R> {
         let session = self.sessions.get_mut(&handle)?;
-        let mut out = SealingOutbox {
+        let mut out = SrtpOutbox {
             transports: &mut self.transports,
             egress: &mut self.egress,
             counters: &mut self.counters,
@@ -304,7 +304,7 @@ impl<S: MessageSocket> Core<S> {
             .get_mut(handle)
             .ok_or(NetworkDrop::UnknownAddress)?;
         let receiver = transport.receiver.as_mut().ok_or(NetworkDrop::NoKeys)?;
-        let length = receiver.open_rtp(datagram).map_err(reason_of)?;
+        let length = receiver.unprotect_rtp(datagram).map_err(reason_of)?;
         let elsewhere = !transport.hear(now, path);
         let packet = &datagram[..length];
         let router = transport.router;
@@ -344,7 +344,7 @@ impl<S: MessageSocket> Core<S> {
             .get_mut(handle)
             .ok_or(NetworkDrop::UnknownAddress)?;
         let receiver = transport.receiver.as_mut().ok_or(NetworkDrop::NoKeys)?;
-        let length = receiver.open_rtcp(datagram).map_err(reason_of)?;
+        let length = receiver.unprotect_rtcp(datagram).map_err(reason_of)?;
         let router = transport.router;
         if transport.hear(now, path) {
             transport.reach.on_heard(now);
@@ -373,7 +373,7 @@ impl<S: MessageSocket> Core<S> {
         let next = transport.feedback.poll_timeout();
         self.timers.set(Timer::Feedback(handle), next);
         if wants {
-            let mut out = SealingOutbox {
+            let mut out = SrtpOutbox {
                 transports: &mut self.transports,
                 egress: &mut self.egress,
                 counters: &mut self.counters,

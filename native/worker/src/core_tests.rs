@@ -268,9 +268,9 @@ impl Bench {
     }
 }
 
-pub(crate) struct Sealer(SrtpSender, u16);
+pub(crate) struct MediaPeer(SrtpSender, u16);
 
-impl Sealer {
+impl MediaPeer {
     pub(crate) fn new() -> Self {
         let keys = SrtpKeys {
             key: &KEY,
@@ -287,7 +287,7 @@ impl Sealer {
         let mut report = vec![0x81, 201, 0, 7, 0, 0, 0, 1];
         report.resize(32, 0);
         let mut out = vec![0; 200];
-        let length = self.0.seal_rtcp(&report, &mut out).unwrap();
+        let length = self.0.protect_rtcp(&report, &mut out).unwrap();
         out.truncate(length);
         out
     }
@@ -299,7 +299,7 @@ impl Sealer {
         let mut header = vec![0x90, 111, high, low, 0, 0, high, low, 0, 0, 0, 77];
         header.extend_from_slice(&[0xBE, 0xDE, 0, 1, FEEDBACK_ID << 4 | 1, high, low, 0]);
         let mut slot = vec![0; 200];
-        let length = self.0.seal_rtp(&header, b"sound", &mut slot).unwrap();
+        let length = self.0.protect_rtp(&header, b"sound", &mut slot).unwrap();
         slot.truncate(length);
         slot
     }
@@ -319,7 +319,7 @@ fn consent_is_kept_by_checks_and_ends_without_them() {
     bench.pass(CONSENT / 2);
     assert_eq!(bench.events(), [Event::ConsentExpired { transport: BEN }]);
     bench.sent();
-    bench.receive(1, &Sealer::new().next());
+    bench.receive(1, &MediaPeer::new().next());
     assert!(bench.sent().iter().all(|(to, _)| to.port() != 2));
     assert_eq!(bench.dropped(NetworkDrop::SendNoAddress), 1);
 }
@@ -337,7 +337,7 @@ fn checks_that_do_not_authenticate_keep_no_consent() {
 #[test]
 fn a_packet_leaves_sealed_for_every_subscriber_and_for_nobody_else() {
     let mut bench = Bench::in_call();
-    bench.receive(1, &Sealer::new().next());
+    bench.receive(1, &MediaPeer::new().next());
     let mut sent = bench.sent();
     assert_eq!(sent.len(), 1);
     let (to, packet) = &mut sent[0];
@@ -347,7 +347,7 @@ fn a_packet_leaves_sealed_for_every_subscriber_and_for_nobody_else() {
         salt: &SALT,
     };
     let mut receiver = SrtpReceiver::new(SrtpProfile::AeadAes128Gcm, keys).unwrap();
-    let length = receiver.open_rtp(packet).unwrap();
+    let length = receiver.unprotect_rtp(packet).unwrap();
     assert_eq!(&packet[8..12], &88_u32.to_be_bytes());
     assert!(packet[..length].ends_with(b"sound"));
 }
@@ -355,9 +355,9 @@ fn a_packet_leaves_sealed_for_every_subscriber_and_for_nobody_else() {
 #[test]
 fn feedback_is_sent_while_packets_come_and_stops_with_them() {
     let mut bench = Bench::in_call();
-    let mut sealer = Sealer::new();
+    let mut peer = MediaPeer::new();
     for _ in 0..50 {
-        bench.receive(1, &sealer.next());
+        bench.receive(1, &peer.next());
         bench.pass(Duration::from_millis(20));
     }
     let is_rtcp = |(to, datagram): &(SocketAddr, Vec<u8>)| to.port() == 1 && datagram[1] == 205;
@@ -379,7 +379,7 @@ fn nothing_is_due_where_nothing_goes_on() {
 #[test]
 fn what_is_closed_is_forgotten_everywhere() {
     let mut bench = Bench::in_call();
-    bench.receive(1, &Sealer::new().next());
+    bench.receive(1, &MediaPeer::new().next());
     bench.apply(Command::CloseRouter(CloseRouter { router: ROUTER }));
     let core = &bench.core;
     assert_eq!(core.transports.len() + core.sessions.len(), 0);
@@ -452,12 +452,12 @@ impl Noise {
 fn no_datagram_ends_the_worker_and_a_stranger_gets_back_three_times_its_bytes_at_most() {
     let mut bench = Bench::in_call();
     let mut noise = Noise(0x5EED);
-    let mut sealer = Sealer::new();
+    let mut peer = MediaPeer::new();
     let (mut came, mut back) = (0, 0);
     for round in 0..20_000 {
         let mut datagram = match round % 4 {
             0 => check("ann1", PASSWORD, true),
-            1 => sealer.next(),
+            1 => peer.next(),
             _ => (0..noise.next() % 200)
                 .map(|_| noise.next() as u8)
                 .collect(),
@@ -479,7 +479,7 @@ fn no_datagram_ends_the_worker_and_a_stranger_gets_back_three_times_its_bytes_at
         bench.events();
         bench.sent();
         if round % 64 == 0 {
-            sealer.1 = sealer.1.wrapping_add(noise.next() as u16 % 8);
+            peer.1 = peer.1.wrapping_add(noise.next() as u16 % 8);
         }
     }
     assert!(bench.dropped(NetworkDrop::SrtpBadTag) > 1_000);

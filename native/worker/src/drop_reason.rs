@@ -67,8 +67,8 @@ network_drops! {
     SendPathUnproven = "send_path_unproven",
     /// To be sent before the DTLS handshake ended.
     SendNoKeys = "send_no_keys",
-    /// To be sent, but SRTP refused to seal it.
-    SendNotSealed = "send_not_sealed",
+    /// The packet could not be protected with SRTP.
+    SendNotProtected = "send_not_protected",
     /// The kernel's send buffer is full.
     SendBufferFull = "send_buffer_full",
     /// The peer's connection takes less than is sent to it.

@@ -16,9 +16,9 @@ mod path;
 #[cfg(test)]
 mod path_properties;
 mod priority;
-mod sealing_outbox;
 mod socket;
 mod sockets;
+mod srtp_outbox;
 mod strangers;
 mod tcp;
 mod tcp_connection;

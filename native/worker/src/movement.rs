@@ -271,7 +271,7 @@ impl<S: MessageSocket> Core<S> {
             return;
         }
         if !self.strangers.asked.contains_key(&path.peer()) {
-            let Some(peer) = self.find_sealer(now, path, datagram) else {
+            let Some(peer) = self.find_sender(now, path, datagram) else {
                 return;
             };
             self.strangers.add(now, path.peer(), peer);
@@ -287,7 +287,7 @@ impl<S: MessageSocket> Core<S> {
         self.ask(now, handle, path);
     }
 
-    fn find_sealer(
+    fn find_sender(
         &mut self,
         now: Instant,
         path: Path,
@@ -302,7 +302,7 @@ impl<S: MessageSocket> Core<S> {
             .candidates(now, from, datagram, &self.transports);
         candidates.into_iter().find(|handle| {
             let transport = self.transports.get_mut(*handle);
-            transport.is_some_and(|transport| transport.sealed(datagram))
+            transport.is_some_and(|transport| transport.authenticates(datagram))
         })
     }
 

@@ -4,7 +4,9 @@ use sealroute_forward::TransportHandle;
 use sealroute_transport::stun;
 
 use crate::api::{Command, Secret, SendDtls};
-use crate::core::tests::{ANN, BEN, Bench, PASSWORD, PEER_PASSWORD, Sealer, answer, check, path};
+use crate::core::tests::{
+    ANN, BEN, Bench, MediaPeer, PASSWORD, PEER_PASSWORD, answer, check, path,
+};
 use crate::drop_reason::NetworkDrop;
 use crate::path::Path;
 
@@ -28,7 +30,7 @@ fn checks(bench: &Bench) -> Vec<(u16, Vec<u8>)> {
 }
 
 /// A call in which Ben, at ports 2 and 3, has reported for two seconds what comes from Ann.
-fn reported(ann: &mut Sealer, ben: &mut Sealer) -> Bench {
+fn reported(ann: &mut MediaPeer, ben: &mut MediaPeer) -> Bench {
     let mut bench = call();
     bench.receive(3, &check("ben1", PASSWORD, false));
     for _ in 0..20 {
@@ -40,7 +42,7 @@ fn reported(ann: &mut Sealer, ben: &mut Sealer) -> Bench {
     bench
 }
 
-fn talk(bench: &mut Bench, ann: &mut Sealer) {
+fn talk(bench: &mut Bench, ann: &mut MediaPeer) {
     for _ in 0..10 {
         bench.receive(1, &ann.next());
     }
@@ -49,7 +51,7 @@ fn talk(bench: &mut Bench, ann: &mut Sealer) {
 #[test]
 fn a_peer_that_gets_another_address_is_asked_there_after_its_first_packet_and_moves_by_its_answer()
 {
-    let (mut ann, mut ben) = (Sealer::new(), Sealer::new());
+    let (mut ann, mut ben) = (MediaPeer::new(), MediaPeer::new());
     let mut bench = call();
     bench.receive(1, &ann.next());
     bench.receive(2, &ben.report());
@@ -70,7 +72,7 @@ fn a_peer_that_gets_another_address_is_asked_there_after_its_first_packet_and_mo
 
 #[test]
 fn a_copied_packet_moves_nobody() {
-    let (mut ann, mut bench) = (Sealer::new(), call());
+    let (mut ann, mut bench) = (MediaPeer::new(), call());
     bench.receive(1, &ann.next());
     bench.sent();
     let packet = ann.next();
@@ -92,17 +94,17 @@ fn a_copied_packet_moves_nobody() {
 #[test]
 fn packets_that_no_peer_sealed_cost_a_bounded_search_and_no_answer() {
     let mut bench = call();
-    bench.receive(1, &Sealer::new().next());
+    bench.receive(1, &MediaPeer::new().next());
     bench.sent();
     for port in 100..12_100 {
-        let mut packet = Sealer::new().next();
+        let mut packet = MediaPeer::new().next();
         packet[20] ^= 1;
         bench.receive(port, &packet);
     }
     assert!(bench.sent().is_empty());
     assert_eq!(bench.dropped(NetworkDrop::UnknownAddress), 12_000);
     // Within that second nobody is looked for any more.
-    let mut ann = Sealer::new();
+    let mut ann = MediaPeer::new();
     ann.next();
     let (late, later) = (ann.next(), ann.next());
     bench.receive(30, &late);
@@ -114,7 +116,7 @@ fn packets_that_no_peer_sealed_cost_a_bounded_search_and_no_answer() {
 
 #[test]
 fn media_from_another_checked_address_is_followed_when_nothing_comes_from_the_selected_one() {
-    let (mut ann, mut bench) = (Sealer::new(), call());
+    let (mut ann, mut bench) = (MediaPeer::new(), call());
     bench.receive(1, &ann.next());
     bench.receive(10, &check("ann1", PASSWORD, false));
     bench.answered(&[10]);
@@ -134,7 +136,7 @@ fn media_from_another_checked_address_is_followed_when_nothing_comes_from_the_se
 
 #[test]
 fn a_checked_address_is_believed_no_longer_than_consent_lasts() {
-    let (mut ann, mut bench) = (Sealer::new(), call());
+    let (mut ann, mut bench) = (MediaPeer::new(), call());
     bench.receive(1, &ann.next());
     bench.receive(10, &check("ann1", PASSWORD, false));
     for _ in 0..4 {
@@ -147,7 +149,7 @@ fn a_checked_address_is_believed_no_longer_than_consent_lasts() {
 
 #[test]
 fn a_subscriber_that_falls_silent_gets_its_media_over_the_address_where_it_answers() {
-    let (mut ann, mut ben) = (Sealer::new(), Sealer::new());
+    let (mut ann, mut ben) = (MediaPeer::new(), MediaPeer::new());
     let mut bench = reported(&mut ann, &mut ben);
     talk(&mut bench, &mut ann);
     bench.pass(Duration::from_millis(420));
@@ -166,7 +168,7 @@ fn a_subscriber_that_falls_silent_gets_its_media_over_the_address_where_it_answe
 
 #[test]
 fn a_subscriber_that_is_only_quiet_stays_where_it_answers() {
-    let (mut ann, mut ben) = (Sealer::new(), Sealer::new());
+    let (mut ann, mut ben) = (MediaPeer::new(), MediaPeer::new());
     let mut bench = reported(&mut ann, &mut ben);
     talk(&mut bench, &mut ann);
     bench.pass(Duration::from_millis(300));
@@ -180,7 +182,7 @@ fn a_subscriber_that_is_only_quiet_stays_where_it_answers() {
 
 #[test]
 fn nobody_is_asked_who_has_one_address_or_is_sent_nothing() {
-    let (mut ann, mut ben) = (Sealer::new(), Sealer::new());
+    let (mut ann, mut ben) = (MediaPeer::new(), MediaPeer::new());
     let mut bench = reported(&mut ann, &mut ben);
     bench.pass(Duration::from_secs(5));
     assert!(checks(&bench).is_empty());
@@ -197,7 +199,7 @@ fn nobody_is_asked_who_has_one_address_or_is_sent_nothing() {
 
 #[test]
 fn a_peer_that_was_away_for_nearly_as_long_as_consent_lasts_is_found_at_its_new_address() {
-    let (mut ann, mut bench) = (Sealer::new(), call());
+    let (mut ann, mut bench) = (MediaPeer::new(), call());
     bench.receive(1, &ann.next());
     bench.sent();
     bench.pass(Duration::from_millis(29_900));
@@ -214,7 +216,7 @@ fn a_peer_that_was_away_for_nearly_as_long_as_consent_lasts_is_found_at_its_new_
 
 #[test]
 fn a_thousand_peers_of_a_thousand_find_back_after_their_address_changed() {
-    let (mut ann, mut bench) = (Sealer::new(), call());
+    let (mut ann, mut bench) = (MediaPeer::new(), call());
     bench.receive(1, &ann.next());
     for port in 1_000..2_000 {
         bench.sent();
@@ -234,7 +236,7 @@ fn bytes_to(bench: &Bench, port: u16) -> usize {
 
 #[test]
 fn a_check_with_a_forged_source_turns_no_media_on_who_is_there() {
-    let (mut ann, mut bench) = (Sealer::new(), call());
+    let (mut ann, mut bench) = (MediaPeer::new(), call());
     let forged = check("ben1", PASSWORD, true);
     bench.receive(66, &forged);
     let mut to_third = bytes_to(&bench, 66);
@@ -250,7 +252,7 @@ fn a_check_with_a_forged_source_turns_no_media_on_who_is_there() {
 
 #[test]
 fn forged_checks_at_rate_get_ten_kilobytes_for_their_source_and_leave_the_peer_where_it_is() {
-    let (mut ann, mut bench) = (Sealer::new(), call());
+    let (mut ann, mut bench) = (MediaPeer::new(), call());
     let mut to_third = 0;
     for _ in 0..2_000 {
         bench.receive(66, &check("ben1", PASSWORD, true));
@@ -264,7 +266,7 @@ fn forged_checks_at_rate_get_ten_kilobytes_for_their_source_and_leave_the_peer_w
 
 #[test]
 fn a_nominated_address_gets_media_after_its_answer_and_the_one_before_until_then() {
-    let (mut ann, mut bench) = (Sealer::new(), call());
+    let (mut ann, mut bench) = (MediaPeer::new(), call());
     bench.receive(3, &check("ben1", PASSWORD, true));
     let asked = checks(&bench);
     bench.receive(1, &ann.next());
@@ -287,7 +289,7 @@ fn a_lost_question_is_asked_again_at_once() {
 
 #[test]
 fn who_says_that_it_is_still_there_and_never_answers_gets_media_for_thirty_seconds() {
-    let (mut ann, mut bench) = (Sealer::new(), call());
+    let (mut ann, mut bench) = (MediaPeer::new(), call());
     let mut gets = Vec::new();
     for second in 0..40 {
         bench.receive(2, &check("ben1", PASSWORD, true));

@@ -1,6 +1,6 @@
 use super::*;
 use crate::api::{NotSent, RouterHandle, Snapshot};
-use crate::core::tests::{BEN, Bench, Sealer, check};
+use crate::core::tests::{BEN, Bench, MediaPeer, check};
 
 const BENS_SSRC: u32 = 88;
 
@@ -25,8 +25,8 @@ fn row(reason: &'static str, packets: u64) -> NotSent {
 
 #[test]
 fn what_the_kernel_refuses_is_told_of_the_stream_and_the_peer() {
-    let (mut bench, mut sealer) = (Bench::in_call(), Sealer::new());
-    bench.receive(1, &sealer.next());
+    let (mut bench, mut peer) = (Bench::in_call(), MediaPeer::new());
+    bench.receive(1, &peer.next());
     assert_eq!(not_sent(&bench), []);
     for (code, reason) in [
         (libc::EMSGSIZE, "send_too_large"),
@@ -35,15 +35,15 @@ fn what_the_kernel_refuses_is_told_of_the_stream_and_the_peer() {
     ] {
         bench.refuse(Some(code));
         let before = not_sent(&bench).len();
-        bench.receive(1, &sealer.next());
-        bench.receive(1, &sealer.next());
+        bench.receive(1, &peer.next());
+        bench.receive(1, &peer.next());
         let after = not_sent(&bench);
         assert!(after.contains(&row(reason, 2)), "{after:?}");
         assert_eq!(after.len(), before + 1);
     }
     bench.refuse(None);
     let before = not_sent(&bench);
-    bench.receive(1, &sealer.next());
+    bench.receive(1, &peer.next());
     assert_eq!(not_sent(&bench), before);
     let down_track = &snapshot(&bench).forwarding.down_tracks[0];
     assert_eq!((down_track.ssrc, down_track.packets), (BENS_SSRC, 8));
@@ -51,13 +51,13 @@ fn what_the_kernel_refuses_is_told_of_the_stream_and_the_peer() {
 
 #[test]
 fn media_without_an_address_is_told_of_the_stream() {
-    let (mut bench, mut sealer) = (Bench::in_call(), Sealer::new());
+    let (mut bench, mut peer) = (Bench::in_call(), MediaPeer::new());
     for _ in 0..4 {
         bench.pass(std::time::Duration::from_secs(10));
         bench.receive(1, &check("ann1", crate::core::tests::PASSWORD, false));
     }
     for _ in 0..3 {
-        bench.receive(1, &sealer.next());
+        bench.receive(1, &peer.next());
     }
     assert_eq!(not_sent(&bench), [row("send_no_address", 3)]);
 }

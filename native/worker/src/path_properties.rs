@@ -8,7 +8,9 @@ use proptest::prelude::*;
 use sealroute_transport::stun;
 
 use crate::api::{Command, Secret, SendDtls};
-use crate::core::tests::{ANN, BEN, Bench, PASSWORD, PEER_PASSWORD, Sealer, answer, check, path};
+use crate::core::tests::{
+    ANN, BEN, Bench, MediaPeer, PASSWORD, PEER_PASSWORD, answer, check, path,
+};
 
 /// Ports where the peers are, and those of others who send nothing themselves.
 const PEERS: std::ops::Range<u16> = 1..10;
@@ -68,8 +70,8 @@ fn step() -> impl Strategy<Value = Step> {
 /// What went to and came from each port, and the checks that wait there for an answer.
 struct Ledger {
     bench: Bench,
-    ann: Sealer,
-    ben: Sealer,
+    ann: MediaPeer,
+    ben: MediaPeer,
     last_media: Vec<u8>,
     last_answer: Vec<u8>,
     came: HashMap<u16, usize>,
@@ -81,8 +83,8 @@ impl Ledger {
     fn new() -> Self {
         Self {
             bench: Bench::in_call(),
-            ann: Sealer::new(),
-            ben: Sealer::new(),
+            ann: MediaPeer::new(),
+            ben: MediaPeer::new(),
             last_media: vec![0x80; 40],
             last_answer: vec![0; 20],
             came: HashMap::new(),

@@ -14,7 +14,7 @@ use crate::api::{
     Unsubscribe,
 };
 use crate::core::tests::{
-    ANN, BEN, Bench, PASSWORD, PEER_PASSWORD, Sealer, down_track, secrets, up_track,
+    ANN, BEN, Bench, MediaPeer, PASSWORD, PEER_PASSWORD, down_track, secrets, up_track,
 };
 
 const ROUTER: RouterHandle = RouterHandle(1);
@@ -316,7 +316,7 @@ fn call() -> Bench {
         access: PayloadAccess::Clear,
     }));
     bench.apply(open(OTHER, TransportHandle(51), "cat1"));
-    bench.receive(1, &Sealer::new().next());
+    bench.receive(1, &MediaPeer::new().next());
     bench.sent();
     bench.events();
     bench
@@ -390,8 +390,8 @@ fn after_all_refusals_the_call_goes_on_and_what_was_refused_can_be_had() {
     ));
     bench.apply(open(ROUTER, NO_TRANSPORT, "new1"));
     assert_eq!(bench.events(), []);
-    let mut sealer = Sealer::new();
-    sealer.next();
-    bench.receive(1, &sealer.next());
+    let mut peer = MediaPeer::new();
+    peer.next();
+    bench.receive(1, &peer.next());
     assert!(bench.sent().iter().any(|(to, _)| to.port() == 2));
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 use sealroute_forward::TransportHandle;
 use sealroute_transport::stun;
 
-use crate::core::tests::{ANN, BEN, Bench, PASSWORD, PEER_PASSWORD, Sealer, answer, check, path};
+use crate::core::tests::{
+    ANN, BEN, Bench, MediaPeer, PASSWORD, PEER_PASSWORD, answer, check, path,
+};
 use crate::drop_reason::NetworkDrop;
 use crate::path::Path;
 
@@ -47,8 +49,8 @@ fn asked(bench: &Bench) -> Vec<(SocketAddr, Vec<u8>)> {
         .collect()
 }
 
-fn in_flood(rate: usize, mut act: impl FnMut(&mut Bench, &mut Sealer, &mut Sealer, usize)) {
-    let (mut ann, mut ben) = (Sealer::new(), Sealer::new());
+fn in_flood(rate: usize, mut act: impl FnMut(&mut Bench, &mut MediaPeer, &mut MediaPeer, usize)) {
+    let (mut ann, mut ben) = (MediaPeer::new(), MediaPeer::new());
     let mut bench = Bench::in_call();
     for _ in 0..10 {
         bench.receive(1, &ann.next());
@@ -96,7 +98,7 @@ fn a_peer_that_moves_is_asked_after_its_first_packet_in_a_flood_of_a_thousand_ad
 
 #[test]
 fn a_check_from_another_address_is_answered_and_followed_in_a_flood() {
-    let (mut ann, mut bench) = (Sealer::new(), Bench::in_call());
+    let (mut ann, mut bench) = (MediaPeer::new(), Bench::in_call());
     bench.receive(1, &ann.next());
     bench.sent();
     for number in 0..100_000 {
@@ -110,7 +112,7 @@ fn a_check_from_another_address_is_answered_and_followed_in_a_flood() {
 
 #[test]
 fn whoever_seals_packets_for_many_addresses_uses_up_no_other_peers_places() {
-    let (mut ann, mut ben) = (Sealer::new(), Sealer::new());
+    let (mut ann, mut ben) = (MediaPeer::new(), MediaPeer::new());
     let mut bench = Bench::in_call();
     bench.receive(1, &ann.next());
     bench.receive(2, &ben.report());

@@ -311,9 +311,9 @@ impl Transport {
     }
 
     /// Whether the peer's keys sealed a packet; it does not count as received.
-    pub(crate) fn sealed(&mut self, datagram: &[u8]) -> bool {
+    pub(crate) fn authenticates(&mut self, datagram: &[u8]) -> bool {
         let receiver = self.receiver.as_mut();
-        receiver.is_some_and(|receiver| receiver.sealed(datagram))
+        receiver.is_some_and(|receiver| receiver.authenticates(datagram))
     }
 
     /// Takes a way out where one more has no place: the oldest but for the one in use, and one that

@@ -106,22 +106,22 @@ impl SrtpReceiver {
     /// # Errors
     /// `TooShort`, `Malformed`, `Replayed`, `TooManyStreams`, `BadTag`; the packet's payload is
     /// then unusable.
-    pub fn open_rtp(&mut self, packet: &mut [u8]) -> Result<usize, SrtpError> {
-        self.unseal_rtp(packet, true)
+    pub fn unprotect_rtp(&mut self, packet: &mut [u8]) -> Result<usize, SrtpError> {
+        self.decrypt_rtp(packet, true)
     }
 
     /// Whether the peer sealed a packet that was not received yet. It may still be received after.
-    pub fn sealed(&mut self, packet: &[u8]) -> bool {
+    pub fn authenticates(&mut self, packet: &[u8]) -> bool {
         let mut copy = packet.to_vec();
-        let opened = if classify(packet) == PacketKind::Rtp {
-            self.unseal_rtp(&mut copy, false)
+        let decrypted = if classify(packet) == PacketKind::Rtp {
+            self.decrypt_rtp(&mut copy, false)
         } else {
-            self.unseal_rtcp(&mut copy, false)
+            self.decrypt_rtcp(&mut copy, false)
         };
-        opened.is_ok()
+        decrypted.is_ok()
     }
 
-    fn unseal_rtp(&mut self, packet: &mut [u8], remember: bool) -> Result<usize, SrtpError> {
+    fn decrypt_rtp(&mut self, packet: &mut [u8], record_index: bool) -> Result<usize, SrtpError> {
         let header = rtp_header_bytes(packet)?;
         let length = packet
             .len()
@@ -138,9 +138,9 @@ impl SrtpReceiver {
         let (header, body_and_tag) = packet.split_at_mut(header);
         let trailer = Trailer::RolloverCounter((index >> 16) as u32);
         self.rtp_keys
-            .open(PacketId { ssrc, index }, header, body_and_tag, trailer)?;
+            .decrypt(PacketId { ssrc, index }, header, body_and_tag, trailer)?;
         match place {
-            _ if !remember => {}
+            _ if !record_index => {}
             Some(seen) => seen.add(index),
             None => drop(
                 self.rtp_streams
@@ -155,11 +155,11 @@ impl SrtpReceiver {
     /// # Errors
     /// `TooShort`, `Malformed`, `NotEncrypted`, `Replayed`, `TooManyStreams`, `BadTag`; the
     /// packet is then unusable.
-    pub fn open_rtcp(&mut self, packet: &mut [u8]) -> Result<usize, SrtpError> {
-        self.unseal_rtcp(packet, true)
+    pub fn unprotect_rtcp(&mut self, packet: &mut [u8]) -> Result<usize, SrtpError> {
+        self.decrypt_rtcp(packet, true)
     }
 
-    fn unseal_rtcp(&mut self, packet: &mut [u8], remember: bool) -> Result<usize, SrtpError> {
+    fn decrypt_rtcp(&mut self, packet: &mut [u8], record_index: bool) -> Result<usize, SrtpError> {
         let tag_bytes = self.profile.tag_bytes();
         let length = packet
             .len()
@@ -189,9 +189,9 @@ impl SrtpReceiver {
         let body_and_tag = &mut rest[..length - RTCP_HEADER_BYTES + tag_bytes];
         let id = PacketId { ssrc, index };
         self.rtcp_keys
-            .open(id, header, body_and_tag, Trailer::RtcpIndex(word))?;
+            .decrypt(id, header, body_and_tag, Trailer::RtcpIndex(word))?;
         match place {
-            _ if !remember => {}
+            _ if !record_index => {}
             Some(seen) => seen.add(index),
             None => drop(
                 self.rtcp_streams

@@ -23,10 +23,10 @@ impl KeptPackets {
         Self(vec![Vec::new(); KEPT_PACKETS].into_boxed_slice())
     }
 
-    fn keep(&mut self, sequence: u16, sealed: &[u8]) {
+    fn keep(&mut self, sequence: u16, protected: &[u8]) {
         let place = &mut self.0[usize::from(sequence) % KEPT_PACKETS];
         place.clear();
-        place.extend_from_slice(sealed);
+        place.extend_from_slice(protected);
     }
 
     fn get(&self, sequence: u16) -> Option<&[u8]> {
@@ -66,8 +66,8 @@ impl SrtpSender {
     /// sealed length.
     ///
     /// # Errors
-    /// `SlotTooSmall`, and those of [`Self::seal_rtp_in_place`].
-    pub fn seal_rtp(
+    /// `SlotTooSmall`, and those of [`Self::protect_rtp_in_place`].
+    pub fn protect_rtp(
         &mut self,
         header: &[u8],
         payload: &[u8],
@@ -79,21 +79,21 @@ impl SrtpSender {
         }
         slot[..header.len()].copy_from_slice(header);
         slot[header.len()..length].copy_from_slice(payload);
-        self.seal_rtp_in_place(slot, length)
+        self.protect_rtp_in_place(slot, length)
     }
 
-    /// As [`Self::seal_rtp`], and keeps the sealed packet for [`Self::again`]. Bounded: the last
+    /// As [`Self::protect_rtp`], and keeps the sealed packet for [`Self::copy_kept`]. Bounded: the last
     /// [`KEPT_PACKETS`] of each SSRC that is sealed by this.
     ///
     /// # Errors
-    /// Those of [`Self::seal_rtp`].
-    pub fn seal_rtp_kept(
+    /// Those of [`Self::protect_rtp`].
+    pub fn protect_rtp_and_keep(
         &mut self,
         header: &[u8],
         payload: &[u8],
         slot: &mut [u8],
     ) -> Result<usize, SrtpError> {
-        let length = self.seal_rtp(header, payload, slot)?;
+        let length = self.protect_rtp(header, payload, slot)?;
         let ssrc = be32(header, 8).ok_or(SrtpError::TooShort)?;
         let sequence = u16::from_be_bytes([header[2], header[3]]);
         self.kept
@@ -103,32 +103,37 @@ impl SrtpSender {
         Ok(length)
     }
 
-    /// Writes a kept packet into `slot`, as it was sealed: an index never seals a second time, so
+    /// Writes a kept packet into `slot`, as it was protected: an index never seals a second time, so
     /// no nonce is used for two texts. Returns its length.
     ///
     /// # Errors
     /// `NotKept`, `SlotTooSmall`.
-    pub fn again(&mut self, ssrc: u32, sequence: u16, slot: &mut [u8]) -> Result<usize, SrtpError> {
-        let sealed = self.kept.get(&ssrc).and_then(|kept| kept.get(sequence));
-        let sealed = sealed.ok_or(SrtpError::NotKept)?;
+    pub fn copy_kept(
+        &mut self,
+        ssrc: u32,
+        sequence: u16,
+        slot: &mut [u8],
+    ) -> Result<usize, SrtpError> {
+        let protected = self.kept.get(&ssrc).and_then(|kept| kept.get(sequence));
+        let protected = protected.ok_or(SrtpError::NotKept)?;
         let room = slot
-            .get_mut(..sealed.len())
+            .get_mut(..protected.len())
             .ok_or(SrtpError::SlotTooSmall)?;
-        room.copy_from_slice(sealed);
-        Ok(sealed.len())
+        room.copy_from_slice(protected);
+        Ok(protected.len())
     }
 
     /// Seals the RTP packet `slot[..length]` in place and returns the sealed length.
     ///
     /// # Errors
     /// `TooShort`, `Malformed`, `SlotTooSmall`, `IndexReused`, `TooManyStreams`, `Cipher`.
-    pub fn seal_rtp_in_place(
+    pub fn protect_rtp_in_place(
         &mut self,
         slot: &mut [u8],
         length: usize,
     ) -> Result<usize, SrtpError> {
-        let sealed_length = length + self.profile.tag_bytes();
-        if slot.len() < sealed_length {
+        let protected_length = length + self.profile.tag_bytes();
+        if slot.len() < protected_length {
             return Err(SrtpError::SlotTooSmall);
         }
         let header = rtp_header_bytes(&slot[..length])?;
@@ -140,25 +145,25 @@ impl SrtpSender {
         let trailer = Trailer::RolloverCounter((index >> 16) as u32);
         let tag = self
             .rtp_keys
-            .seal(PacketId { ssrc, index }, header_bytes, body, trailer)?;
+            .encrypt(PacketId { ssrc, index }, header_bytes, body, trailer)?;
         space[..tag.as_bytes().len()].copy_from_slice(tag.as_bytes());
-        Ok(sealed_length)
+        Ok(protected_length)
     }
 
     /// Writes an RTCP compound into `slot`, seals it there and returns the sealed length.
     ///
     /// # Errors
     /// `TooShort`, `Malformed`, `SlotTooSmall`, `KeysExhausted`, `Cipher`.
-    pub fn seal_rtcp(&mut self, compound: &[u8], slot: &mut [u8]) -> Result<usize, SrtpError> {
+    pub fn protect_rtcp(&mut self, compound: &[u8], slot: &mut [u8]) -> Result<usize, SrtpError> {
         let length = compound.len();
-        let sealed_length = length + self.profile.tag_bytes() + INDEX_BYTES;
+        let protected_length = length + self.profile.tag_bytes() + INDEX_BYTES;
         if length < RTCP_HEADER_BYTES {
             return Err(SrtpError::TooShort);
         }
         if compound[0] >> 6 != 2 {
             return Err(SrtpError::Malformed);
         }
-        if slot.len() < sealed_length {
+        if slot.len() < protected_length {
             return Err(SrtpError::SlotTooSmall);
         }
         let ssrc = be32(compound, 4).ok_or(SrtpError::TooShort)?;
@@ -175,7 +180,7 @@ impl SrtpSender {
         let id = PacketId { ssrc, index };
         let tag = self
             .rtcp_keys
-            .seal(id, header, body, Trailer::RtcpIndex(word))?;
+            .encrypt(id, header, body, Trailer::RtcpIndex(word))?;
         let (tag, word) = (tag.as_bytes(), word.to_be_bytes());
         let (first, second): (&[u8], &[u8]) = if self.profile.is_gcm() {
             (tag, &word)
@@ -184,7 +189,7 @@ impl SrtpSender {
         };
         space[..first.len()].copy_from_slice(first);
         space[first.len()..first.len() + second.len()].copy_from_slice(second);
-        Ok(sealed_length)
+        Ok(protected_length)
     }
 
     /// The index of a packet never sealed before; it is used up by this.

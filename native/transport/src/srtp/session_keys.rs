@@ -79,7 +79,7 @@ impl SessionKeys {
     }
 
     /// Encrypts `body` in place; returns the tag.
-    pub(super) fn seal(
+    pub(super) fn encrypt(
         &self,
         id: PacketId,
         header: &[u8],
@@ -106,7 +106,7 @@ impl SessionKeys {
 
     /// Checks the tag at the end of `body_and_tag`, then decrypts the body in place. After an
     /// error its bytes mean nothing.
-    pub(super) fn open(
+    pub(super) fn decrypt(
         &self,
         id: PacketId,
         header: &[u8],
@@ -116,11 +116,11 @@ impl SessionKeys {
         match &self.cipher {
             Cipher::Gcm(key) => {
                 let nonce = self.gcm_nonce(id);
-                let opened = match trailer.aead_header(header) {
+                let decrypted = match trailer.aead_header(header) {
                     Some(aad) => key.open_in_place(nonce, Aad::from(aad), body_and_tag),
                     None => key.open_in_place(nonce, Aad::from(header), body_and_tag),
                 };
-                opened.map(|_| ()).map_err(|_| SrtpError::BadTag)
+                decrypted.map(|_| ()).map_err(|_| SrtpError::BadTag)
             }
             Cipher::Cm(keys) => {
                 let (key, tag_key) = &**keys;
@@ -307,7 +307,7 @@ mod tests {
         .unwrap();
         let id = PacketId { ssrc: 0, index: 0 };
         let mut stream = vec![0; 0xff02 * 16];
-        keys.seal(id, &[], &mut stream, Trailer::RolloverCounter(0))
+        keys.encrypt(id, &[], &mut stream, Trailer::RolloverCounter(0))
             .unwrap();
         assert_eq!(
             stream[..48],
@@ -330,7 +330,7 @@ mod tests {
         header_bytes: usize,
         trailer: Trailer,
         clear: &'static str,
-        sealed: &'static str,
+        protected: &'static str,
     }
 
     const RTP: &str = "8040f17b8041f8d35501a0b247616c6c696120657374206f6d6e697320646976697361\
@@ -353,7 +353,7 @@ mod tests {
             header_bytes: 12,
             trailer: Trailer::RolloverCounter(0),
             clear: RTP,
-            sealed: "8040f17b8041f8d35501a0b2f24de3a3fb34de6cacba861c9d7e4bcabe633bd50d294e6f\
+            protected: "8040f17b8041f8d35501a0b2f24de3a3fb34de6cacba861c9d7e4bcabe633bd50d294e6f\
                      42a5f47a51c7d19b36de3adf8833899d7f27beb16a9152cf765ee4390cce",
         },
         GcmVector {
@@ -362,7 +362,7 @@ mod tests {
             header_bytes: 12,
             trailer: Trailer::RolloverCounter(0),
             clear: RTP,
-            sealed: "8040f17b8041f8d35501a0b232b1de78a822fe12ef9f78fa332e33aab18012389a58e2f3\
+            protected: "8040f17b8041f8d35501a0b232b1de78a822fe12ef9f78fa332e33aab18012389a58e2f3\
                      b50b2a0276ffae0f1ba63799b87b7aa3db36dfffd6b0f9bb7878d7a76c13",
         },
         GcmVector {
@@ -371,28 +371,28 @@ mod tests {
             header_bytes: 8,
             trailer: Trailer::RtcpIndex(0x8000_05d4),
             clear: RTCP,
-            sealed: "81c8000d4d61727363e94885dcdab67ca727d7662f6b7e997ff5c0f76c06f32dc676a5f1\
+            protected: "81c8000d4d61727363e94885dcdab67ca727d7662f6b7e997ff5c0f76c06f32dc676a5f1\
                      730d6fda4ce09b4686303ded0bb9275bc84aa45896cf4d2fc5abf87245d9eade",
         },
     ];
 
     #[test]
-    fn packets_are_sealed_and_opened_as_rfc_7714_shows() {
+    fn packets_match_the_vectors_of_rfc_7714() {
         let key: Vec<u8> = (0..32).collect();
         let salt = salt14("517569642070726f2071756f");
         for vector in GCM_VECTORS {
             let key = &key[..vector.profile.key_bytes()];
             let keys = SessionKeys::new(vector.profile, key, &[], salt).unwrap();
             let clear = hex(vector.clear);
-            let sealed = hex(vector.sealed);
+            let protected = hex(vector.protected);
             let (header, body) = clear.split_at(vector.header_bytes);
             let mut body = body.to_vec();
             let tag = keys
-                .seal(vector.id, header, &mut body, vector.trailer)
+                .encrypt(vector.id, header, &mut body, vector.trailer)
                 .unwrap();
-            assert_eq!([header, &body, tag.as_bytes()].concat(), sealed);
-            let mut body_and_tag = sealed[vector.header_bytes..].to_vec();
-            keys.open(vector.id, header, &mut body_and_tag, vector.trailer)
+            assert_eq!([header, &body, tag.as_bytes()].concat(), protected);
+            let mut body_and_tag = protected[vector.header_bytes..].to_vec();
+            keys.decrypt(vector.id, header, &mut body_and_tag, vector.trailer)
                 .unwrap();
             assert!(body_and_tag.starts_with(&clear[vector.header_bytes..]));
         }

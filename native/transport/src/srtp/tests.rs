@@ -21,10 +21,10 @@ fn header(ssrc: u32, sequence: u16) -> [u8; 12] {
     header
 }
 
-fn sealed(sender: &mut SrtpSender, ssrc: u32, sequence: u16) -> Vec<u8> {
+fn protected_packet(sender: &mut SrtpSender, ssrc: u32, sequence: u16) -> Vec<u8> {
     let mut slot = vec![0; 200];
     let length = sender
-        .seal_rtp(&header(ssrc, sequence), &[0x42; 50], &mut slot)
+        .protect_rtp(&header(ssrc, sequence), &[0x42; 50], &mut slot)
         .unwrap();
     slot.truncate(length);
     slot
@@ -65,16 +65,16 @@ fn packets_open_once_across_wraps_losses_and_reordering() {
         let (mut sender, mut receiver) = pair(profile);
         let sequences = (65_400_u32..65_700).chain((66_000..400_000).step_by(97));
         let mut packets: Vec<_> = sequences
-            .map(|index| sealed(&mut sender, 9, index as u16))
+            .map(|index| protected_packet(&mut sender, 9, index as u16))
             .collect();
         packets[100..200].reverse();
         for packet in &packets {
             let mut clear = packet.clone();
-            assert_eq!(receiver.open_rtp(&mut clear), Ok(62), "{profile:?}");
+            assert_eq!(receiver.unprotect_rtp(&mut clear), Ok(62), "{profile:?}");
             assert_eq!(clear[12..62], [0x42; 50]);
         }
         for packet in &mut packets {
-            let again = receiver.open_rtp(packet).unwrap_err();
+            let again = receiver.unprotect_rtp(packet).unwrap_err();
             assert!(matches!(again, SrtpError::Replayed | SrtpError::BadTag));
         }
     }
@@ -83,12 +83,14 @@ fn packets_open_once_across_wraps_losses_and_reordering() {
 #[test]
 fn a_replay_within_the_window_has_its_own_name() {
     let (mut sender, mut receiver) = pair(SrtpProfile::AeadAes128Gcm);
-    let packets: Vec<_> = (0..2_000).map(|at| sealed(&mut sender, 9, at)).collect();
+    let packets: Vec<_> = (0..2_000)
+        .map(|at| protected_packet(&mut sender, 9, at))
+        .collect();
     for packet in &packets {
-        receiver.open_rtp(&mut packet.clone()).unwrap();
+        receiver.unprotect_rtp(&mut packet.clone()).unwrap();
     }
     for packet in packets {
-        let replay = receiver.open_rtp(&mut packet.clone());
+        let replay = receiver.unprotect_rtp(&mut packet.clone());
         assert_eq!(replay, Err(SrtpError::Replayed));
     }
 }
@@ -97,35 +99,38 @@ fn a_replay_within_the_window_has_its_own_name() {
 fn a_changed_packet_is_refused_and_leaves_no_trace() {
     for profile in SrtpProfile::ALL {
         let (mut sender, mut receiver) = pair(profile);
-        let packet = sealed(&mut sender, 9, 7);
+        let packet = protected_packet(&mut sender, 9, 7);
         for at in [1, 3, 7, 8, 12, packet.len() - 1] {
             let mut changed = packet.clone();
             changed[at] ^= 1;
-            let refusal = receiver.open_rtp(&mut changed);
+            let refusal = receiver.unprotect_rtp(&mut changed);
             assert_eq!(refusal, Err(SrtpError::BadTag), "{profile:?} byte {at}");
         }
         assert_eq!(receiver.rtp_streams.len(), 0);
-        assert_eq!(receiver.open_rtp(&mut packet.clone()), Ok(62));
-        let mut next = sealed(&mut sender, 9, 8);
-        let mut far_ahead = sealed(&mut sender, 9, 30_000);
+        assert_eq!(receiver.unprotect_rtp(&mut packet.clone()), Ok(62));
+        let mut next = protected_packet(&mut sender, 9, 8);
+        let mut far_ahead = protected_packet(&mut sender, 9, 30_000);
         *far_ahead.last_mut().unwrap() ^= 1;
-        assert_eq!(receiver.open_rtp(&mut far_ahead), Err(SrtpError::BadTag));
-        assert_eq!(receiver.open_rtp(&mut next), Ok(62));
+        assert_eq!(
+            receiver.unprotect_rtp(&mut far_ahead),
+            Err(SrtpError::BadTag)
+        );
+        assert_eq!(receiver.unprotect_rtp(&mut next), Ok(62));
     }
 }
 
 #[test]
-fn an_index_is_sealed_once() {
+fn an_index_is_used_once() {
     let (mut sender, _) = pair(SrtpProfile::AeadAes128Gcm);
     let mut slot = [0; 200];
     for sequence in [10, 12, 11] {
-        sealed(&mut sender, 9, sequence);
+        protected_packet(&mut sender, 9, sequence);
     }
     for sequence in [10, 11, 12] {
-        let again = sender.seal_rtp(&header(9, sequence), &[1; 20], &mut slot);
+        let again = sender.protect_rtp(&header(9, sequence), &[1; 20], &mut slot);
         assert_eq!(again, Err(SrtpError::IndexReused));
     }
-    sealed(&mut sender, 10, 10);
+    protected_packet(&mut sender, 10, 10);
 }
 
 #[test]
@@ -136,14 +141,14 @@ fn a_kept_packet_comes_again_as_the_very_same_bytes_and_others_do_not() {
         for sequence in 0..300 {
             let mut slot = vec![0; 200];
             let length = sender
-                .seal_rtp_kept(&header(9, sequence), &[sequence as u8; 50], &mut slot)
+                .protect_rtp_and_keep(&header(9, sequence), &[sequence as u8; 50], &mut slot)
                 .unwrap();
             slot.truncate(length);
             packets.push(slot);
         }
         let mut slot = vec![0; 200];
         for (sequence, packet) in packets.iter().enumerate() {
-            let again = sender.again(9, sequence as u16, &mut slot);
+            let again = sender.copy_kept(9, sequence as u16, &mut slot);
             if sequence < 300 - 128 {
                 assert_eq!(again, Err(SrtpError::NotKept));
             } else {
@@ -151,12 +156,15 @@ fn a_kept_packet_comes_again_as_the_very_same_bytes_and_others_do_not() {
                 assert_eq!(slot[..packet.len()], *packet);
             }
         }
-        assert_eq!(sender.again(10, 299, &mut slot), Err(SrtpError::NotKept));
-        let refusal = sender.again(9, 299, &mut [0; 20]);
+        assert_eq!(
+            sender.copy_kept(10, 299, &mut slot),
+            Err(SrtpError::NotKept)
+        );
+        let refusal = sender.copy_kept(9, 299, &mut [0; 20]);
         assert_eq!(refusal, Err(SrtpError::SlotTooSmall));
-        sealed(&mut sender, 9, 300);
-        assert_eq!(sender.again(9, 300, &mut slot), Err(SrtpError::NotKept));
-        assert_eq!(receiver.open_rtp(&mut packets[299]), Ok(62));
+        protected_packet(&mut sender, 9, 300);
+        assert_eq!(sender.copy_kept(9, 300, &mut slot), Err(SrtpError::NotKept));
+        assert_eq!(receiver.unprotect_rtp(&mut packets[299]), Ok(62));
     }
 }
 
@@ -164,14 +172,14 @@ fn a_kept_packet_comes_again_as_the_very_same_bytes_and_others_do_not() {
 fn the_table_of_ssrcs_is_bounded_and_known_ones_go_on() {
     let (mut sender, mut receiver) = pair(SrtpProfile::AeadAes128Gcm);
     for ssrc in 0..1_024 {
-        let mut packet = sealed(&mut sender, ssrc, 1);
-        receiver.open_rtp(&mut packet).unwrap();
+        let mut packet = protected_packet(&mut sender, ssrc, 1);
+        receiver.unprotect_rtp(&mut packet).unwrap();
     }
-    let mut packet = sealed(&mut sender, 1_024, 1);
-    let refusal = receiver.open_rtp(&mut packet);
+    let mut packet = protected_packet(&mut sender, 1_024, 1);
+    let refusal = receiver.unprotect_rtp(&mut packet);
     assert_eq!(refusal, Err(SrtpError::TooManyStreams));
-    let mut packet = sealed(&mut sender, 5, 2);
-    assert_eq!(receiver.open_rtp(&mut packet), Ok(62));
+    let mut packet = protected_packet(&mut sender, 5, 2);
+    assert_eq!(receiver.unprotect_rtp(&mut packet), Ok(62));
 }
 
 #[test]
@@ -181,21 +189,21 @@ fn control_packets_open_once_and_changed_ones_do_not() {
         for length in [8, 12, 32, 400] {
             let clear = compound(length);
             let mut slot = [0; 500];
-            let sealed_length = sender.seal_rtcp(&clear, &mut slot).unwrap();
-            let packet = &slot[..sealed_length];
-            for at in [1, 5, length + 5, sealed_length - 5] {
+            let protected_length = sender.protect_rtcp(&clear, &mut slot).unwrap();
+            let packet = &slot[..protected_length];
+            for at in [1, 5, length + 5, protected_length - 5] {
                 let mut changed = packet.to_vec();
                 changed[at] ^= 1;
                 assert_eq!(
-                    receiver.open_rtcp(&mut changed),
+                    receiver.unprotect_rtcp(&mut changed),
                     Err(SrtpError::BadTag),
                     "{profile:?} {length} {at}"
                 );
             }
             let mut opened = packet.to_vec();
-            assert_eq!(receiver.open_rtcp(&mut opened), Ok(length));
+            assert_eq!(receiver.unprotect_rtcp(&mut opened), Ok(length));
             assert_eq!(opened[..length], clear);
-            let replay = receiver.open_rtcp(&mut packet.to_vec());
+            let replay = receiver.unprotect_rtcp(&mut packet.to_vec());
             assert_eq!(replay, Err(SrtpError::Replayed));
         }
     }
@@ -206,10 +214,10 @@ fn a_control_packet_without_the_encrypted_flag_is_refused() {
     for profile in SrtpProfile::ALL {
         let (mut sender, mut receiver) = pair(profile);
         let mut slot = [0; 100];
-        let length = sender.seal_rtcp(&compound(32), &mut slot).unwrap();
+        let length = sender.protect_rtcp(&compound(32), &mut slot).unwrap();
         let flag_at = if profile.is_gcm() { length - 4 } else { 32 };
         slot[flag_at] &= 0x7f;
-        let refusal = receiver.open_rtcp(&mut slot[..length]);
+        let refusal = receiver.unprotect_rtcp(&mut slot[..length]);
         assert_eq!(refusal, Err(SrtpError::NotEncrypted));
     }
 }
@@ -219,11 +227,14 @@ fn a_slot_without_room_for_the_tag_is_refused_before_anything_is_used_up() {
     for profile in SrtpProfile::ALL {
         let (mut sender, _) = pair(profile);
         let mut slot = vec![0; 62 + profile.tag_bytes() - 1];
-        let refusal = sender.seal_rtp(&header(9, 1), &[0; 50], &mut slot);
+        let refusal = sender.protect_rtp(&header(9, 1), &[0; 50], &mut slot);
         assert_eq!(refusal, Err(SrtpError::SlotTooSmall));
-        let refusal = sender.seal_rtcp(&compound(60), &mut slot);
+        let refusal = sender.protect_rtcp(&compound(60), &mut slot);
         assert_eq!(refusal, Err(SrtpError::SlotTooSmall));
-        assert_eq!(sealed(&mut sender, 9, 1).len(), 62 + profile.tag_bytes());
+        assert_eq!(
+            protected_packet(&mut sender, 9, 1).len(),
+            62 + profile.tag_bytes()
+        );
     }
 }
 
@@ -236,10 +247,13 @@ fn a_header_with_sources_and_extension_stays_in_the_clear() {
         head.extend_from_slice(&[1; 8]);
         head.extend_from_slice(&[0xbe, 0xde, 0, 1, 0x10, 7, 0, 0]);
         let mut slot = [0; 100];
-        let length = sender.seal_rtp(&head, b"payload", &mut slot).unwrap();
+        let length = sender.protect_rtp(&head, b"payload", &mut slot).unwrap();
         assert_eq!(slot[..head.len()], head);
         assert_ne!(slot[head.len()..head.len() + 7], *b"payload");
-        assert_eq!(receiver.open_rtp(&mut slot[..length]), Ok(head.len() + 7));
+        assert_eq!(
+            receiver.unprotect_rtp(&mut slot[..length]),
+            Ok(head.len() + 7)
+        );
         assert_eq!(slot[head.len()..head.len() + 7], *b"payload");
     }
 }
@@ -249,16 +263,16 @@ proptest! {
     fn random_bytes_are_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..120)) {
         for profile in SrtpProfile::ALL {
             let (mut sender, mut receiver) = pair(profile);
-            prop_assert!(receiver.open_rtp(&mut bytes).is_err());
-            prop_assert!(receiver.open_rtcp(&mut bytes).is_err());
+            prop_assert!(receiver.unprotect_rtp(&mut bytes).is_err());
+            prop_assert!(receiver.unprotect_rtcp(&mut bytes).is_err());
             if let Some(first) = bytes.first_mut() {
                 *first = 0x80 | *first & 0x3f;
             }
-            prop_assert!(receiver.open_rtp(&mut bytes).is_err());
-            prop_assert!(receiver.open_rtcp(&mut bytes).is_err());
+            prop_assert!(receiver.unprotect_rtp(&mut bytes).is_err());
+            prop_assert!(receiver.unprotect_rtcp(&mut bytes).is_err());
             let mut slot = [0; 200];
-            let sealed = sender.seal_rtp(&bytes, &[], &mut slot);
-            prop_assert_eq!(sealed.is_ok(), rtp_header_bytes(&bytes).is_ok());
+            let protected = sender.protect_rtp(&bytes, &[], &mut slot);
+            prop_assert_eq!(protected.is_ok(), rtp_header_bytes(&bytes).is_ok());
         }
     }
 }

@@ -12,15 +12,15 @@ use crate::not_sent::ssrc_of_rtp;
 use crate::transports::Transports;
 
 /// Borrows what sending needs for one call into a session.
-pub(crate) struct SealingOutbox<'a, S> {
+pub(crate) struct SrtpOutbox<'a, S> {
     pub(crate) transports: &'a mut Transports,
     pub(crate) egress: &'a mut Egress<S>,
     pub(crate) counters: &'a mut NetworkCounters,
     pub(crate) events: &'a EventRing,
 }
 
-impl<S: MessageSocket> SealingOutbox<'_, S> {
-    fn send<F>(&mut self, transport: TransportHandle, seal: F) -> Result<usize, NetworkDrop>
+impl<S: MessageSocket> SrtpOutbox<'_, S> {
+    fn send<F>(&mut self, transport: TransportHandle, protect: F) -> Result<usize, NetworkDrop>
     where
         F: FnOnce(&mut SrtpSender, &mut [u8]) -> Result<usize, SrtpError>,
     {
@@ -31,7 +31,7 @@ impl<S: MessageSocket> SealingOutbox<'_, S> {
         let path = transport.path.ok_or_else(|| transport.why_no_path())?;
         let sender = transport.sender.as_mut().ok_or(NetworkDrop::SendNoKeys)?;
         let slot = self.egress.slot(self.counters);
-        let length = seal(sender, slot).map_err(|_| NetworkDrop::SendNotSealed)?;
+        let length = protect(sender, slot).map_err(|_| NetworkDrop::SendNotProtected)?;
         self.egress.commit(path, length);
         transport.reach.on_sent();
         Ok(length)
@@ -52,28 +52,32 @@ impl<S: MessageSocket> SealingOutbox<'_, S> {
     }
 }
 
-impl<S: MessageSocket> Outbox for SealingOutbox<'_, S> {
+impl<S: MessageSocket> Outbox for SrtpOutbox<'_, S> {
     fn rtp(&mut self, transport: TransportHandle, header: &[u8], payload: &[u8]) {
         let outcome = self.send(transport, |sender, slot| {
-            sender.seal_rtp(header, payload, slot)
+            sender.protect_rtp(header, payload, slot)
         });
         self.count_rtp(transport, header, outcome);
     }
 
     fn rtp_kept(&mut self, transport: TransportHandle, header: &[u8], payload: &[u8]) {
         let outcome = self.send(transport, |sender, slot| {
-            sender.seal_rtp_kept(header, payload, slot)
+            sender.protect_rtp_and_keep(header, payload, slot)
         });
         self.count_rtp(transport, header, outcome);
     }
 
     fn rtp_again(&mut self, transport: TransportHandle, ssrc: u32, sequence: u16) -> Option<usize> {
-        self.send(transport, |sender, slot| sender.again(ssrc, sequence, slot))
-            .ok()
+        self.send(transport, |sender, slot| {
+            sender.copy_kept(ssrc, sequence, slot)
+        })
+        .ok()
     }
 
     fn rtcp(&mut self, transport: TransportHandle, compound: &[u8]) {
-        let outcome = self.send(transport, |sender, slot| sender.seal_rtcp(compound, slot));
+        let outcome = self.send(transport, |sender, slot| {
+            sender.protect_rtcp(compound, slot)
+        });
         if let Err(reason) = outcome {
             self.counters.drop_packets(reason, 1);
         }

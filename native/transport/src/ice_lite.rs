@@ -138,7 +138,7 @@ impl IceLite {
 
     /// The peer answered a check of ours from there: that is consent too (RFC 7675), and selects the
     /// address. `wanted`: by a check with the present credentials. Whether it is another one.
-    pub fn handle_answer(&mut self, now: Instant, from: PeerAddress, wanted: bool) -> bool {
+    pub fn handle_response(&mut self, now: Instant, from: PeerAddress, wanted: bool) -> bool {
         let moved = self.remote() != Some(from);
         self.selected = Some(Selected {
             remote: Some(from),
@@ -411,10 +411,10 @@ mod tests {
         let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
         ice.handle_request(now, address(1), true, &valid(true), &mut out);
         let later = now + Duration::from_secs(9);
-        assert!(ice.handle_answer(later, address(2).into(), false));
+        assert!(ice.handle_response(later, address(2).into(), false));
         assert_eq!(ice.remote(), Some(address(2).into()));
         assert_eq!(ice.consent_expires(), Some(later + TIMEOUT));
-        assert!(!ice.handle_answer(later, address(2).into(), false));
+        assert!(!ice.handle_response(later, address(2).into(), false));
     }
 
     #[test]
@@ -478,7 +478,7 @@ mod tests {
         };
         assert_eq!(first(outcome), (true, false, true));
         assert_eq!(ice.remote(), None);
-        assert!(ice.handle_answer(now, address(1).into(), true));
+        assert!(ice.handle_response(now, address(1).into(), true));
         let outcome = ice.handle_request(now, address(2), false, &valid(true), &mut out);
         assert_eq!(first(outcome), (false, false, true));
         assert_eq!(ice.remote(), Some(address(1).into()));
@@ -504,7 +504,7 @@ mod tests {
         let renewed = check("again:client", "another password", false);
         ice.handle_request(now, address(2), false, &renewed, &mut out);
         assert_eq!(ice.remote(), Some(address(1).into()));
-        ice.handle_answer(now, address(2).into(), true);
+        ice.handle_response(now, address(2).into(), true);
         ice.handle_request(now, address(3), true, &renewed, &mut out);
         assert_eq!(ice.remote(), Some(address(2).into()));
     }

@@ -6,7 +6,7 @@ mod demux;
 mod dtls_gate;
 mod framing;
 mod ice_lite;
-mod own_checks;
+mod outgoing_checks;
 mod path_proof;
 mod reachability;
 mod srtp;
@@ -19,7 +19,7 @@ pub use demux::{PacketKind, classify};
 pub use dtls_gate::{DtlsGate, DtlsRefusal, SharedDtlsGate, check_datagram};
 pub use framing::{BadFrame, Deframer, LENGTH_BYTES, frame};
 pub use ice_lite::{IceLite, IceOutcome, Ignored, PeerAddress};
-pub use own_checks::{OwnChecks, PeerCredentials};
+pub use outgoing_checks::{OutgoingChecks, PeerCredentials};
 pub use path_proof::PathProof;
 pub use reachability::{Reachability, Step};
 pub use srtp::{

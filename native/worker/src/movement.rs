@@ -40,7 +40,7 @@ impl<S: MessageSocket> Core<S> {
     ) -> Result<(), NetworkDrop> {
         let request = match stun::parse_request(datagram) {
             Ok(request) => request,
-            Err(stun::StunError::OtherMessage) => return self.handle_answer(now, path, datagram),
+            Err(stun::StunError::OtherMessage) => return self.handle_response(now, path, datagram),
             Err(_) => return Err(NetworkDrop::StunMalformed),
         };
         self.counters.stun_requests += 1;
@@ -50,7 +50,7 @@ impl<S: MessageSocket> Core<S> {
         let handle = ufrag
             .and_then(|ufrag| self.transports.by_ufrag(ufrag))
             .ok_or(NetworkDrop::StunUnknownUfrag)?;
-        self.check_free(now, handle, path)?;
+        self.check_address_free(now, handle, path)?;
         let transport = self
             .transports
             .get_mut(handle)
@@ -71,7 +71,7 @@ impl<S: MessageSocket> Core<S> {
             return Err(NetworkDrop::StunRefused);
         };
         self.transports.validate(now, handle, path);
-        let answered = self.answer_check(now, (handle, path), (datagram.len(), length), wanted);
+        let answered = self.respond_to_check(now, (handle, path), (datagram.len(), length), wanted);
         self.counters.peer_moves += u64::from(moved);
         self.follow_peer(now, handle, path);
         if newly_validated {
@@ -82,7 +82,7 @@ impl<S: MessageSocket> Core<S> {
 
     /// The answer to a valid check is in the slot: it leaves, and behind it a check of ours where
     /// the peer has not proven yet that it is there.
-    fn answer_check(
+    fn respond_to_check(
         &mut self,
         now: Instant,
         (handle, path): (TransportHandle, Path),
@@ -148,7 +148,7 @@ impl<S: MessageSocket> Core<S> {
     }
 
     /// Whoever knows one transport's password must not take the address of another's peer.
-    fn check_free(
+    fn check_address_free(
         &self,
         now: Instant,
         handle: TransportHandle,
@@ -332,7 +332,7 @@ impl<S: MessageSocket> Core<S> {
     }
 
     /// The answer to a check of ours: there the peer is.
-    fn handle_answer(
+    fn handle_response(
         &mut self,
         now: Instant,
         path: Path,
@@ -343,12 +343,12 @@ impl<S: MessageSocket> Core<S> {
         let handle = stranger
             .or_else(|| self.transports.by_address(peer))
             .ok_or(NetworkDrop::StunMalformed)?;
-        self.check_free(now, handle, path)?;
+        self.check_address_free(now, handle, path)?;
         let transport = self
             .transports
             .get_mut(handle)
             .ok_or(NetworkDrop::StunMalformed)?;
-        if !transport.checks.take_answer(now, peer, datagram) {
+        if !transport.checks.accept_response(now, peer, datagram) {
             return Err(NetworkDrop::StunRefused);
         }
         self.strangers.asked.remove(&peer);
@@ -376,7 +376,7 @@ impl<S: MessageSocket> Core<S> {
             transport.distrust_selected(now);
         }
         let first = !transport.has_had_path;
-        let moved = transport.ice.handle_answer(now, peer, wanted);
+        let moved = transport.ice.handle_response(now, peer, wanted);
         self.counters.peer_moves += u64::from(moved && !first);
         transport.reach.on_answer(now);
         self.transports.validate(now, handle, path);

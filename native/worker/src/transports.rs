@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use sealroute_forward::TransportHandle;
 use sealroute_transport::{
-    DtlsGate, IceLite, OwnChecks, PathProof, PeerAddress, Reachability, SrtpError, SrtpKeys,
+    DtlsGate, IceLite, OutgoingChecks, PathProof, PeerAddress, Reachability, SrtpError, SrtpKeys,
     SrtpReceiver, SrtpSender, TwccReceiver,
 };
 
@@ -59,7 +59,7 @@ pub(crate) struct Transport {
     /// When authentic packets last came from where `path` leads.
     pub(crate) media_heard: Instant,
     pub(crate) reach: Reachability,
-    pub(crate) checks: OwnChecks,
+    pub(crate) checks: OutgoingChecks,
     pub(crate) dtls: DtlsGate,
     pub(crate) receiver: Option<SrtpReceiver>,
     pub(crate) sender: Option<SrtpSender>,
@@ -88,7 +88,7 @@ impl Transport {
             validated: Vec::new(),
             media_heard: now,
             reach: Reachability::default(),
-            checks: OwnChecks::default(),
+            checks: OutgoingChecks::default(),
             dtls: DtlsGate::new(now),
             receiver: None,
             sender: None,

@@ -10,13 +10,13 @@ use crate::ice_lite::PeerAddress;
 use crate::stun::{self, BindingRequest, TransactionId};
 
 /// An answer that takes longer is none.
-const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Answers that are remembered, so that none counts twice: more than come within that time.
-const MAX_TAKEN: usize = 64;
+const MAX_ACCEPTED: usize = 64;
 /// Type preference 110 of a peer-reflexive candidate (RFC 8445, section 5.1.2.2).
 const PRIORITY: u32 = (110 << 24) | (65_535 << 8) | 255;
 /// Of a transaction id: when the check was made, in milliseconds.
-const STAMP_BYTES: usize = 4;
+const TIMESTAMP_BYTES: usize = 4;
 
 /// The peer's side of ICE, which checks to it need.
 #[derive(Clone)]
@@ -33,19 +33,19 @@ pub struct PeerCredentials {
 /// for that time and that address. So no number of false addresses uses up the room for a true one,
 /// and only who received a check can answer it, though the peer chose the password itself.
 #[derive(Default)]
-pub struct OwnChecks {
+pub struct OutgoingChecks {
     peer: Option<PeerCredentials>,
     key: Option<(hmac::Key, Instant)>,
-    taken: Vec<(TransactionId, Instant)>,
+    accepted: Vec<(TransactionId, Instant)>,
 }
 
-impl OwnChecks {
+impl OutgoingChecks {
     /// What its description says of the peer; without it no checks are sent.
     pub fn set_peer(&mut self, peer: PeerCredentials) {
         self.peer = Some(peer);
         // What was asked under the credentials before is not answered any more.
         self.key = None;
-        self.taken.clear();
+        self.accepted.clear();
     }
 
     /// Writes a check to `to`; its length, 0 when none can be sent.
@@ -84,7 +84,7 @@ impl OwnChecks {
 
     /// Whether the datagram that came `from` answers one of the checks that were sent there.
     /// Each is answered once.
-    pub fn take_answer(&mut self, now: Instant, from: PeerAddress, datagram: &[u8]) -> bool {
+    pub fn accept_response(&mut self, now: Instant, from: PeerAddress, datagram: &[u8]) -> bool {
         let (Some(peer), Some((key, start))) = (&self.peer, &self.key) else {
             return false;
         };
@@ -92,33 +92,33 @@ impl OwnChecks {
             return false;
         };
         let id = response.transaction_id;
-        let Some(stamp) = id.first_chunk::<STAMP_BYTES>() else {
+        let Some(timestamp) = id.first_chunk::<TIMESTAMP_BYTES>() else {
             return false;
         };
-        let stamp = u32::from_be_bytes(*stamp);
+        let timestamp = u32::from_be_bytes(*timestamp);
         let elapsed = now.saturating_duration_since(*start).as_millis() as u32;
-        let in_time = u128::from(elapsed.wrapping_sub(stamp)) < ANSWER_WITHIN.as_millis();
-        let asked = in_time && is_same(&id, &transaction_id(key, stamp, from));
-        if !response.success || !asked || self.taken.iter().any(|(taken, _)| *taken == id) {
+        let in_time = u128::from(elapsed.wrapping_sub(timestamp)) < RESPONSE_TIMEOUT.as_millis();
+        let ours = in_time && is_same(&id, &transaction_id(key, timestamp, from));
+        if !response.success || !ours || self.accepted.iter().any(|(accepted, _)| *accepted == id) {
             return false;
         }
         if stun::verify_integrity(datagram, peer.pwd.as_bytes()).is_err() {
             return false;
         }
-        self.taken
-            .retain(|(_, at)| now.saturating_duration_since(*at) < ANSWER_WITHIN);
-        if self.taken.len() >= MAX_TAKEN {
-            self.taken.remove(0);
+        self.accepted
+            .retain(|(_, at)| now.saturating_duration_since(*at) < RESPONSE_TIMEOUT);
+        if self.accepted.len() >= MAX_ACCEPTED {
+            self.accepted.remove(0);
         }
-        self.taken.push((id, now));
+        self.accepted.push((id, now));
         true
     }
 }
 
 /// When a check was made, and a code of that and of where it goes.
-fn transaction_id(key: &hmac::Key, stamp: u32, to: PeerAddress) -> TransactionId {
+fn transaction_id(key: &hmac::Key, timestamp: u32, to: PeerAddress) -> TransactionId {
     let mut context = hmac::Context::with_key(key);
-    context.update(&stamp.to_be_bytes());
+    context.update(&timestamp.to_be_bytes());
     match to.address.ip() {
         IpAddr::V4(ip) => context.update(&ip.octets()),
         IpAddr::V6(ip) => context.update(&ip.octets()),
@@ -128,8 +128,8 @@ fn transaction_id(key: &hmac::Key, stamp: u32, to: PeerAddress) -> TransactionId
     context.update(&connection.to_be_bytes());
     let code = context.sign();
     let mut id = TransactionId::default();
-    let (head, tail) = id.split_at_mut(STAMP_BYTES);
-    head.copy_from_slice(&stamp.to_be_bytes());
+    let (head, tail) = id.split_at_mut(TIMESTAMP_BYTES);
+    head.copy_from_slice(&timestamp.to_be_bytes());
     for (byte, code) in tail.iter_mut().zip(code.as_ref()) {
         *byte = *code;
     }
@@ -151,8 +151,8 @@ mod tests {
         SocketAddr::from(([192, 0, 2, 1], port)).into()
     }
 
-    fn checks() -> OwnChecks {
-        let mut checks = OwnChecks::default();
+    fn checks() -> OutgoingChecks {
+        let mut checks = OutgoingChecks::default();
         checks.set_peer(PeerCredentials {
             ufrag: "peer".into(),
             pwd: "the peer's password".into(),
@@ -160,7 +160,7 @@ mod tests {
         checks
     }
 
-    fn answer(request: &[u8], password: &[u8]) -> Vec<u8> {
+    fn response_to(request: &[u8], password: &[u8]) -> Vec<u8> {
         let id = stun::parse_request(request).unwrap().transaction_id;
         let mut out = vec![0; 128];
         let length = stun::write_success(id, address(1).address, password, &mut out);
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_has_what_a_controlling_peer_wants_of_it() {
+    fn a_check_carries_what_a_controlling_peer_requires() {
         let (mut checks, mut out) = (checks(), [0; 256]);
         let length = checks.write(Instant::now(), "server", address(1), &mut out);
         let request = stun::parse_request(&out[..length]).unwrap();
@@ -180,43 +180,43 @@ mod tests {
     }
 
     #[test]
-    fn only_the_peers_own_answer_from_where_it_was_asked_counts_and_once() {
+    fn only_the_peers_response_from_the_probed_address_counts_and_only_once() {
         let (mut checks, now, mut out) = (checks(), Instant::now(), [0; 256]);
         let length = checks.write(now, "server", address(1), &mut out);
-        let right = answer(&out[..length], b"the peer's password");
-        let forged = answer(&out[..length], b"a guess");
-        assert!(!checks.take_answer(now, address(1), &forged));
-        assert!(!checks.take_answer(now, address(2), &right));
-        assert!(!checks.take_answer(now, address(1), &out[..length]));
-        assert!(!checks.take_answer(now + ANSWER_WITHIN, address(1), &right));
-        assert!(checks.take_answer(now, address(1), &right));
-        assert!(!checks.take_answer(now, address(1), &right));
+        let right = response_to(&out[..length], b"the peer's password");
+        let forged = response_to(&out[..length], b"a guess");
+        assert!(!checks.accept_response(now, address(1), &forged));
+        assert!(!checks.accept_response(now, address(2), &right));
+        assert!(!checks.accept_response(now, address(1), &out[..length]));
+        assert!(!checks.accept_response(now + RESPONSE_TIMEOUT, address(1), &right));
+        assert!(checks.accept_response(now, address(1), &right));
+        assert!(!checks.accept_response(now, address(1), &right));
     }
 
     #[test]
-    fn without_the_peers_credentials_none_is_sent() {
+    fn no_check_is_sent_without_the_peers_credentials() {
         let (now, mut out) = (Instant::now(), [0; 256]);
-        let mut checks = OwnChecks::default();
+        let mut checks = OutgoingChecks::default();
         assert_eq!(checks.write(now, "server", address(1), &mut out), 0);
-        assert!(!checks.take_answer(now, address(1), &[0; 20]));
+        assert!(!checks.accept_response(now, address(1), &[0; 20]));
     }
 
     #[test]
-    fn checks_to_a_thousand_other_addresses_take_no_room_from_one_that_answers() {
+    fn checks_to_a_thousand_addresses_do_not_evict_one_that_responds() {
         let (mut checks, now, mut out) = (checks(), Instant::now(), [0; 256]);
         let length = checks.write(now, "server", address(1), &mut out);
-        let right = answer(&out[..length], b"the peer's password");
+        let right = response_to(&out[..length], b"the peer's password");
         for port in 2..1_002 {
             assert!(checks.write(now, "server", address(port), &mut out) > 0);
         }
-        assert!(checks.take_answer(now, address(1), &right));
+        assert!(checks.accept_response(now, address(1), &right));
     }
 
     #[test]
-    fn who_knows_the_password_but_got_no_check_can_make_no_answer() {
+    fn a_response_cannot_be_forged_with_the_password_alone() {
         let (mut checks, now, mut out) = (checks(), Instant::now(), [0; 256]);
         let length = checks.write(now, "server", address(1), &mut out);
-        let right = answer(&out[..length], b"the peer's password");
+        let right = response_to(&out[..length], b"the peer's password");
         for byte in 8..20 {
             let mut id: TransactionId = right[8..20].try_into().unwrap();
             id[byte - 8] ^= 1;
@@ -224,10 +224,10 @@ mod tests {
             let to = address(9).address;
             let length = stun::write_success(id, to, b"the peer's password", &mut forged);
             assert!(
-                !checks.take_answer(now, address(1), &forged[..length]),
+                !checks.accept_response(now, address(1), &forged[..length]),
                 "{byte}"
             );
         }
-        assert!(checks.take_answer(now, address(1), &right));
+        assert!(checks.accept_response(now, address(1), &right));
     }
 }

@@ -26,8 +26,8 @@ use crate::network_counters::{NetworkCounters, SharedCounters};
 use crate::not_sent;
 use crate::path::Path;
 use crate::srtp_outbox::SrtpOutbox;
-use crate::strangers::Strangers;
 use crate::transports::{Transport, Transports};
+use crate::unverified_peers::UnverifiedPeers;
 
 /// Sender of our own RTCP feedback; of no stream.
 const FEEDBACK_SENDER_SSRC: u32 = 1;
@@ -86,7 +86,7 @@ pub(crate) struct Core<S> {
     pub(crate) counters: NetworkCounters,
     pub(crate) events: Arc<EventRing>,
     pub(crate) shared: Arc<SharedCounters>,
-    pub(crate) strangers: Strangers,
+    pub(crate) unverified_peers: UnverifiedPeers,
     /// Made with the first DTLS datagram.
     dtls: Option<SharedDtlsGate>,
     touched: Vec<RouterHandle>,
@@ -114,7 +114,7 @@ impl<S: MessageSocket> Core<S> {
             counters: NetworkCounters::default(),
             events,
             shared,
-            strangers: Strangers::default(),
+            unverified_peers: UnverifiedPeers::default(),
             dtls: None,
             touched: Vec::new(),
             burst: Burst::default(),
@@ -296,7 +296,7 @@ impl<S: MessageSocket> Core<S> {
         datagram: &mut [u8],
     ) -> Result<(), NetworkDrop> {
         let Some(handle) = self.transports.by_address(path.peer()) else {
-            self.handle_stranger(now, path, datagram);
+            self.find_migrated_peer(now, path, datagram);
             return Err(NetworkDrop::UnknownAddress);
         };
         let transport = self
@@ -336,7 +336,7 @@ impl<S: MessageSocket> Core<S> {
         datagram: &mut [u8],
     ) -> Result<(), NetworkDrop> {
         let Some(handle) = self.transports.by_address(path.peer()) else {
-            self.handle_stranger(now, path, datagram);
+            self.find_migrated_peer(now, path, datagram);
             return Err(NetworkDrop::UnknownAddress);
         };
         let transport = self

@@ -19,10 +19,10 @@ mod priority;
 mod socket;
 mod sockets;
 mod srtp_outbox;
-mod strangers;
 mod tcp;
 mod tcp_connection;
 mod transports;
+mod unverified_peers;
 mod worker;
 
 pub use api::{Command, Direction, Event, RouterHandle, Secret, SrtpSecrets, WorkerSettings};

@@ -11,8 +11,8 @@ use crate::core::{Core, Timer};
 use crate::drop_reason::NetworkDrop;
 use crate::egress::{MessageSocket, SLOT_BYTES};
 use crate::path::Path;
-use crate::strangers::STRANGER_ASKED_EVERY;
 use crate::transports::Transport;
+use crate::unverified_peers::PROBE_INTERVAL;
 
 /// Packets of the way before are still under way for so long after those of the new one.
 const OVERTAKEN: Duration = Duration::from_millis(100);
@@ -266,24 +266,24 @@ impl<S: MessageSocket> Core<S> {
 
     /// A packet came over `path`, from where no check has come: a NAT may have given a peer another
     /// address. Its keys say which peer, and its answer there that it is no copy.
-    pub(crate) fn handle_stranger(&mut self, now: Instant, path: Path, datagram: &[u8]) {
+    pub(crate) fn find_migrated_peer(&mut self, now: Instant, path: Path, datagram: &[u8]) {
         if path.connection.is_some() {
             return;
         }
-        if !self.strangers.asked.contains_key(&path.peer()) {
+        if !self.unverified_peers.by_address.contains_key(&path.peer()) {
             let Some(peer) = self.find_sender(now, path, datagram) else {
                 return;
             };
-            self.strangers.add(now, path.peer(), peer);
-        } else if self.strangers.asked[&path.peer()].age(now) < STRANGER_ASKED_EVERY {
+            self.unverified_peers.add(now, path.peer(), peer);
+        } else if self.unverified_peers.by_address[&path.peer()].age(now) < PROBE_INTERVAL {
             return;
         }
-        let Some(stranger) = self.strangers.asked.get_mut(&path.peer()) else {
+        let Some(unverified) = self.unverified_peers.by_address.get_mut(&path.peer()) else {
             return;
         };
-        stranger.proof.on_received(datagram.len());
-        stranger.asked = now;
-        let handle = stranger.peer;
+        unverified.proof.on_received(datagram.len());
+        unverified.probed_at = now;
+        let handle = unverified.peer;
         self.ask(now, handle, path);
     }
 
@@ -298,7 +298,7 @@ impl<S: MessageSocket> Core<S> {
         }
         let from = path.remote.ip();
         let candidates = self
-            .strangers
+            .unverified_peers
             .candidates(now, from, datagram, &self.transports);
         candidates.into_iter().find(|handle| {
             let transport = self.transports.get_mut(*handle);
@@ -317,8 +317,8 @@ impl<S: MessageSocket> Core<S> {
         let allowed = if transport.knows(peer) {
             transport.may_ask(now, peer, length)
         } else {
-            let stranger = self.strangers.asked.get_mut(&peer);
-            stranger.is_some_and(|stranger| stranger.proof.spend(now, length))
+            let unverified = self.unverified_peers.by_address.get_mut(&peer);
+            unverified.is_some_and(|unverified| unverified.proof.spend(now, length))
         };
         if length == 0 {
             return;
@@ -339,8 +339,12 @@ impl<S: MessageSocket> Core<S> {
         datagram: &[u8],
     ) -> Result<(), NetworkDrop> {
         let peer = path.peer();
-        let stranger = self.strangers.asked.get(&peer).map(|known| known.peer);
-        let handle = stranger
+        let unverified = self
+            .unverified_peers
+            .by_address
+            .get(&peer)
+            .map(|known| known.peer);
+        let handle = unverified
             .or_else(|| self.transports.by_address(peer))
             .ok_or(NetworkDrop::StunMalformed)?;
         self.check_address_free(now, handle, path)?;
@@ -351,11 +355,11 @@ impl<S: MessageSocket> Core<S> {
         if !transport.checks.accept_response(now, peer, datagram) {
             return Err(NetworkDrop::StunRefused);
         }
-        self.strangers.asked.remove(&peer);
-        if stranger.is_some() {
+        self.unverified_peers.by_address.remove(&peer);
+        if unverified.is_some() {
             self.transports.validate(now, handle, path);
         }
-        self.take_proof(now, (handle, path), stranger.is_some());
+        self.take_proof(now, (handle, path), unverified.is_some());
         self.arm_proofs(now, handle);
         Ok(())
     }

@@ -96,7 +96,7 @@ impl SrtpReceiver {
     }
 
     /// SSRCs of RTCP that the peer has used, each with the highest index received.
-    pub fn rtcp_places(&self) -> impl Iterator<Item = (u32, u64)> {
+    pub fn rtcp_indices(&self) -> impl Iterator<Item = (u32, u64)> {
         let streams = self.rtcp_streams.iter();
         streams.map(|(ssrc, seen)| (*ssrc, seen.highest()))
     }

@@ -2,7 +2,7 @@
 //! neither raise nor use up for others.
 //!
 //! What is in such a packet in clear text (its SSRC, its SRTCP index) is looked up in a sorted list of what the
-//! peers are expected to send. Whoever guesses nothing costs that look-up and takes nobody's turn.
+//! peers are expected to send. Whoever guesses nothing costs that look-up and takes nobody's rotation.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -14,50 +14,50 @@ use sealroute_transport::{MAX_MISSED_REPORTS, PathProof, PeerAddress, SrtpClue};
 use crate::transports::{Transport, Transports};
 
 /// Senders of unknown addresses that are asked at a time; the oldest gives way.
-const MAX_STRANGERS: usize = 1_024;
+const MAX_UNVERIFIED: usize = 1_024;
 /// Of these, so many for one peer: one that seals packets for many addresses costs itself a place.
-const MAX_STRANGERS_OF_PEER: usize = 8;
-pub(crate) const STRANGER_ASKED_EVERY: Duration = Duration::from_millis(100);
-const STRANGER_FORGOTTEN: Duration = Duration::from_secs(3);
+const MAX_UNVERIFIED_PER_PEER: usize = 8;
+pub(crate) const PROBE_INTERVAL: Duration = Duration::from_millis(100);
+const UNVERIFIED_LIFETIME: Duration = Duration::from_secs(3);
 /// Packets are tried with the keys of so many peers.
 pub(crate) const MAX_CANDIDATES: usize = 8;
-/// Tries of a second that every network (/24, /64) has for itself, whatever others do.
-const TRIES_OF_NETWORK: usize = 2 * MAX_CANDIDATES;
+/// TrialBudget of a second that every network (/24, /64) has for itself, whatever others do.
+const TRIALS_PER_NETWORK: usize = 2 * MAX_CANDIDATES;
 /// Networks that have such a share in a second: all their tries are some percent of a core.
 const MAX_NETWORKS: usize = 4_096;
-/// Tries of a second beside, for whoever needs more: many behind one NAT that has forgotten them.
-const SHARED_TRIES: usize = 16_384;
+/// TrialBudget of a second beside, for whoever needs more: many behind one NAT that has forgotten them.
+const SHARED_TRIALS: usize = 16_384;
 /// Of these, what one network may have.
-const SHARED_TRIES_OF_NETWORK: usize = 2_048;
+const SHARED_TRIALS_PER_NETWORK: usize = 2_048;
 const WINDOW: Duration = Duration::from_secs(1);
-/// The list is made again after this time at the earliest, and later where it is long: what it
+/// The list is built_at again after this time at the earliest, and later where it is long: what it
 /// costs is some percent of a core.
-const LISTED_FOR: Duration = Duration::from_millis(100);
-const LISTED_FOR_EACH: Duration = Duration::from_micros(5);
+const MIN_LIST_LIFETIME: Duration = Duration::from_millis(100);
+const LIST_LIFETIME_PER_ENTRY: Duration = Duration::from_micros(5);
 /// Streams of one peer that are listed, of RTP and of RTCP each.
 const MAX_LISTED_STREAMS: usize = 64;
 
-pub(crate) struct Stranger {
+pub(crate) struct UnverifiedPeer {
     pub(crate) peer: TransportHandle,
-    pub(crate) asked: Instant,
+    pub(crate) probed_at: Instant,
     pub(crate) proof: PathProof,
 }
 
-impl Stranger {
+impl UnverifiedPeer {
     pub(crate) fn age(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.asked)
+        now.saturating_duration_since(self.probed_at)
     }
 }
 
 /// Who may be at an address that no check came from: sealed by a known peer, not answered yet.
 #[derive(Default)]
-pub(crate) struct Strangers {
-    pub(crate) asked: HashMap<PeerAddress, Stranger>,
+pub(crate) struct UnverifiedPeers {
+    pub(crate) by_address: HashMap<PeerAddress, UnverifiedPeer>,
     expected: ExpectedPackets,
-    tries: Tries,
+    trials: TrialBudget,
 }
 
-impl Strangers {
+impl UnverifiedPeers {
     /// The peers whose keys a packet from `address` may be tried with, which counts as done.
     pub(crate) fn candidates(
         &mut self,
@@ -75,7 +75,7 @@ impl Strangers {
             let transport = transports.get(*handle);
             transport.is_some_and(|found| found.path.is_some() && found.expects(datagram))
         });
-        if !found.is_empty() && !self.tries.take(now, network_of(address), found.len()) {
+        if !found.is_empty() && !self.trials.take(now, network_of(address), found.len()) {
             found.clear();
         }
         found
@@ -83,30 +83,30 @@ impl Strangers {
 
     /// Somebody at `address` sends what `peer` has sealed.
     pub(crate) fn add(&mut self, now: Instant, address: PeerAddress, peer: TransportHandle) {
-        self.asked
-            .retain(|_, known| known.age(now) < STRANGER_FORGOTTEN);
-        let of_peer = self.asked.values().filter(|known| known.peer == peer);
-        let replaced = if of_peer.count() >= MAX_STRANGERS_OF_PEER {
+        self.by_address
+            .retain(|_, known| known.age(now) < UNVERIFIED_LIFETIME);
+        let same_peer = self.by_address.values().filter(|known| known.peer == peer);
+        let replaced = if same_peer.count() >= MAX_UNVERIFIED_PER_PEER {
             self.oldest(|known| known.peer == peer)
-        } else if self.asked.len() >= MAX_STRANGERS {
+        } else if self.by_address.len() >= MAX_UNVERIFIED {
             self.oldest(|_| true)
         } else {
             None
         };
         if let Some(replaced) = replaced {
-            self.asked.remove(&replaced);
+            self.by_address.remove(&replaced);
         }
-        let stranger = Stranger {
+        let unverified = UnverifiedPeer {
             peer,
-            asked: now,
+            probed_at: now,
             proof: PathProof::default(),
         };
-        self.asked.insert(address, stranger);
+        self.by_address.insert(address, unverified);
     }
 
-    fn oldest(&self, among: impl Fn(&Stranger) -> bool) -> Option<PeerAddress> {
-        let known = self.asked.iter().filter(|(_, known)| among(known));
-        let oldest = known.min_by_key(|(_, known)| known.asked);
+    fn oldest(&self, among: impl Fn(&UnverifiedPeer) -> bool) -> Option<PeerAddress> {
+        let known = self.by_address.iter().filter(|(_, known)| among(known));
+        let oldest = known.min_by_key(|(_, known)| known.probed_at);
         oldest.map(|(address, _)| *address)
     }
 }
@@ -114,22 +114,22 @@ impl Strangers {
 /// What the peers are expected to send, sorted, as it was a moment ago.
 #[derive(Default)]
 struct ExpectedPackets {
-    made: Option<Instant>,
+    built_at: Option<Instant>,
     rtp: Vec<(u32, TransportHandle)>,
     /// By SSRC and the highest index received; browsers that only receive all have one SSRC.
     rtcp: Vec<(u32, u64, TransportHandle)>,
-    turn: usize,
+    rotation: usize,
 }
 
 impl ExpectedPackets {
     fn refresh(&mut self, now: Instant, transports: &Transports) {
         let listed = (self.rtp.len() + self.rtcp.len()) as u32;
-        let lasts = LISTED_FOR.max(LISTED_FOR_EACH * listed);
-        let fresh = |made| now.saturating_duration_since(made) < lasts;
-        if self.made.is_some_and(fresh) {
+        let lifetime = MIN_LIST_LIFETIME.max(LIST_LIFETIME_PER_ENTRY * listed);
+        let fresh = |built_at| now.saturating_duration_since(built_at) < lifetime;
+        if self.built_at.is_some_and(fresh) {
             return;
         }
-        self.made = Some(now);
+        self.built_at = Some(now);
         self.rtp.clear();
         self.rtcp.clear();
         for (handle, transport) in transports.iter() {
@@ -146,23 +146,23 @@ impl ExpectedPackets {
         };
         let ssrcs = receiver.rtp_ssrcs().take(MAX_LISTED_STREAMS);
         self.rtp.extend(ssrcs.map(|ssrc| (ssrc, handle)));
-        let places = receiver.rtcp_places().take(MAX_LISTED_STREAMS);
+        let indices = receiver.rtcp_indices().take(MAX_LISTED_STREAMS);
         self.rtcp
-            .extend(places.map(|(ssrc, highest)| (ssrc, highest, handle)));
+            .extend(indices.map(|(ssrc, highest)| (ssrc, highest, handle)));
     }
 
     /// Whom the clue fits, in an order of its own each time where there are many.
     fn find(&mut self, clue: SrtpClue) -> Vec<TransportHandle> {
-        self.turn = self.turn.wrapping_add(1);
+        self.rotation = self.rotation.wrapping_add(1);
         match clue {
             SrtpClue::Rtp { ssrc } => {
                 let from = self.rtp.partition_point(|(listed, _)| *listed < ssrc);
                 let to = self.rtp.partition_point(|(listed, _)| *listed <= ssrc);
                 let fitting = &self.rtp[from..to];
-                let skipped = self.turn % fitting.len().max(1);
-                let turned = fitting[skipped..].iter().chain(&fitting[..skipped]);
-                let turned = turned.map(|(_, handle)| *handle);
-                turned.take(MAX_CANDIDATES).collect()
+                let skipped = self.rotation % fitting.len().max(1);
+                let rotated = fitting[skipped..].iter().chain(&fitting[..skipped]);
+                let rotated = rotated.map(|(_, handle)| *handle);
+                rotated.take(MAX_CANDIDATES).collect()
             }
             SrtpClue::Rtcp { ssrc, indices } => {
                 let mut found = Vec::new();
@@ -188,33 +188,33 @@ impl ExpectedPackets {
     }
 }
 
-/// Tries of this second: a share for each network, and one that all have together.
+/// TrialBudget of this second: a share for each network, and one that all have together.
 #[derive(Default)]
-struct Tries {
+struct TrialBudget {
     since: Option<Instant>,
-    of_networks: HashMap<IpAddr, usize>,
+    by_network: HashMap<IpAddr, usize>,
     shared: usize,
 }
 
-impl Tries {
+impl TrialBudget {
     fn take(&mut self, now: Instant, network: IpAddr, wanted: usize) -> bool {
         let runs = |since| now.saturating_duration_since(since) < WINDOW;
         if !self.since.is_some_and(runs) {
             self.since = Some(now);
-            self.of_networks.clear();
+            self.by_network.clear();
             self.shared = 0;
         }
-        let known = self.of_networks.get(&network).copied();
-        let has_place = known.is_some() || self.of_networks.len() < MAX_NETWORKS;
+        let known = self.by_network.get(&network).copied();
+        let has_place = known.is_some() || self.by_network.len() < MAX_NETWORKS;
         let used = known.unwrap_or(0) + wanted;
-        let own = has_place && used <= TRIES_OF_NETWORK;
-        let limit = TRIES_OF_NETWORK + SHARED_TRIES_OF_NETWORK;
-        let shared = used <= limit && self.shared + wanted <= SHARED_TRIES;
+        let own = has_place && used <= TRIALS_PER_NETWORK;
+        let limit = TRIALS_PER_NETWORK + SHARED_TRIALS_PER_NETWORK;
+        let shared = used <= limit && self.shared + wanted <= SHARED_TRIALS;
         if !own && !shared {
             return false;
         }
         if has_place {
-            self.of_networks.insert(network, used);
+            self.by_network.insert(network, used);
         }
         if !own {
             self.shared += wanted;
@@ -239,5 +239,5 @@ fn network_of(address: IpAddr) -> IpAddr {
 }
 
 #[cfg(test)]
-#[path = "strangers_tests.rs"]
+#[path = "unverified_peers_tests.rs"]
 mod tests;

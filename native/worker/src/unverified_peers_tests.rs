@@ -11,7 +11,7 @@ use crate::drop_reason::NetworkDrop;
 use crate::path::Path;
 
 /// Whoever sends junk has a thousand addresses, each in a network of its own.
-fn from_network(number: usize) -> Path {
+fn address_in_network(number: usize) -> Path {
     let [.., high, low] = number.to_be_bytes();
     let ip = Ipv4Addr::new(100, high, low, 7);
     Path {
@@ -43,7 +43,7 @@ fn junk(number: usize) -> Vec<u8> {
     packet
 }
 
-fn asked(bench: &Bench) -> Vec<(SocketAddr, Vec<u8>)> {
+fn probes(bench: &Bench) -> Vec<(SocketAddr, Vec<u8>)> {
     let sent = bench.sent().into_iter();
     sent.filter(|(_, datagram)| stun::parse_request(datagram).is_ok())
         .collect()
@@ -61,10 +61,10 @@ fn in_flood(rate: usize, mut act: impl FnMut(&mut Bench, &mut MediaPeer, &mut Me
     for turn in 0..20 {
         for _ in 0..rate / 10 {
             let datagram = junk(number);
-            junk_from(&mut bench, from_network(number % 1_000), &datagram);
+            junk_from(&mut bench, address_in_network(number % 1_000), &datagram);
             number += 1;
         }
-        assert!(asked(&bench).is_empty(), "junk was answered");
+        assert!(probes(&bench).is_empty(), "junk was answered");
         act(&mut bench, &mut ann, &mut ben, turn);
         bench.pass(Duration::from_millis(100));
         bench.events();
@@ -74,7 +74,7 @@ fn in_flood(rate: usize, mut act: impl FnMut(&mut Bench, &mut MediaPeer, &mut Me
 }
 
 #[test]
-fn a_peer_that_moves_is_asked_after_its_first_packet_in_a_flood_of_a_thousand_addresses() {
+fn a_migrated_peer_is_probed_after_its_first_packet_during_a_flood_from_a_thousand_addresses() {
     for rate in [10_000, 50_000] {
         in_flood(rate, |bench, ann, ben, turn| {
             // So often that the share of tries of one network is enough.
@@ -85,10 +85,10 @@ fn a_peer_that_moves_is_asked_after_its_first_packet_in_a_flood_of_a_thousand_ad
             for (of, packet) in [(ANN, ann.next()), (BEN, ben.report())] {
                 let port = if of == ANN { port } else { port + 1_000 };
                 bench.receive(port, &packet);
-                let questions = asked(bench);
-                assert_eq!(questions.len(), 1, "turn {turn} of {rate}");
-                assert_eq!(questions[0].0, path(port).remote);
-                bench.receive(port, &answer(&questions[0].1, PEER_PASSWORD));
+                let sent = probes(bench);
+                assert_eq!(sent.len(), 1, "turn {turn} of {rate}");
+                assert_eq!(sent[0].0, path(port).remote);
+                bench.receive(port, &answer(&sent[0].1, PEER_PASSWORD));
                 let transport = bench.core.transports.get(of).unwrap();
                 assert_eq!(transport.path, Some(path(port)));
             }
@@ -97,12 +97,16 @@ fn a_peer_that_moves_is_asked_after_its_first_packet_in_a_flood_of_a_thousand_ad
 }
 
 #[test]
-fn a_check_from_another_address_is_answered_and_followed_in_a_flood() {
+fn a_check_from_a_new_address_is_answered_and_followed_during_a_flood() {
     let (mut ann, mut bench) = (MediaPeer::new(), Bench::in_call());
     bench.receive(1, &ann.next());
     bench.sent();
     for number in 0..100_000 {
-        junk_from(&mut bench, from_network(number % 1_000), &junk(number));
+        junk_from(
+            &mut bench,
+            address_in_network(number % 1_000),
+            &junk(number),
+        );
     }
     bench.receive(30, &check("ben1", PASSWORD, true));
     bench.answered(&[30]);
@@ -111,40 +115,40 @@ fn a_check_from_another_address_is_answered_and_followed_in_a_flood() {
 }
 
 #[test]
-fn whoever_seals_packets_for_many_addresses_uses_up_no_other_peers_places() {
+fn a_peer_that_sends_from_many_addresses_evicts_no_other_peer() {
     let (mut ann, mut ben) = (MediaPeer::new(), MediaPeer::new());
     let mut bench = Bench::in_call();
     bench.receive(1, &ann.next());
     bench.receive(2, &ben.report());
     bench.sent();
     for number in 0..2_000 {
-        junk_from(&mut bench, from_network(number), &ann.next());
+        junk_from(&mut bench, address_in_network(number), &ann.next());
         bench.sent();
     }
-    assert!(bench.core.strangers.asked.len() <= 8);
+    assert!(bench.core.unverified_peers.by_address.len() <= 8);
     bench.receive(40, &ben.report());
-    let questions = asked(&bench);
-    assert_eq!(questions.len(), 1);
-    assert_eq!(questions[0].0, path(40).remote);
+    let sent = probes(&bench);
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].0, path(40).remote);
 }
 
 #[test]
-fn one_network_that_guesses_right_has_its_share_of_tries_and_no_more() {
-    let mut tries = super::Tries::default();
+fn a_network_that_guesses_right_gets_only_its_share_of_trial_decryptions() {
+    let mut trials = super::TrialBudget::default();
     let now = std::time::Instant::now();
-    let taken = |tries: &mut super::Tries, network: usize, times: usize| {
-        let ip = super::network_of(from_network(network).remote.ip());
-        (0..times).filter(|_| tries.take(now, ip, 8)).count()
+    let taken = |trials: &mut super::TrialBudget, network: usize, times: usize| {
+        let ip = super::network_of(address_in_network(network).remote.ip());
+        (0..times).filter(|_| trials.take(now, ip, 8)).count()
     };
-    assert_eq!(taken(&mut tries, 0, 10_000), (16 + 2_048) / 8);
+    assert_eq!(taken(&mut trials, 0, 10_000), (16 + 2_048) / 8);
     for network in 1..1_000 {
-        assert!(taken(&mut tries, network, 1_000) >= 2);
+        assert!(taken(&mut trials, network, 1_000) >= 2);
     }
-    assert_eq!(taken(&mut tries, 5_000, 10), 2);
+    assert_eq!(taken(&mut trials, 5_000, 10), 2);
 }
 
 #[test]
-fn of_many_with_one_ssrc_each_gets_its_turn() {
+fn peers_that_share_an_ssrc_are_tried_in_rotation() {
     let clue = super::SrtpClue::Rtp { ssrc: 5 };
     let handles = (0..100).map(TransportHandle);
     let mut expected = super::ExpectedPackets {

@@ -67,7 +67,7 @@ pub enum IceOutcome {
         /// The remote address became another one.
         moved: bool,
         /// Its source is to be the remote address as soon as it is proven.
-        wanted: bool,
+        pending: bool,
     },
     /// Nothing is to be sent.
     Ignored(Ignored),
@@ -138,13 +138,13 @@ impl IceLite {
 
     /// The peer answered a check of ours from there: that is consent too (RFC 7675), and selects the
     /// address. `wanted`: by a check with the present credentials. Whether it is another one.
-    pub fn handle_response(&mut self, now: Instant, from: PeerAddress, wanted: bool) -> bool {
+    pub fn handle_response(&mut self, now: Instant, from: PeerAddress, requested: bool) -> bool {
         let moved = self.remote() != Some(from);
         self.selected = Some(Selected {
             remote: Some(from),
             checked: now,
             consent_expires: now + self.consent_timeout,
-            is_current: wanted || self.selected.is_none_or(|selected| selected.is_current),
+            is_current: requested || self.selected.is_none_or(|selected| selected.is_current),
         });
         moved
     }
@@ -226,7 +226,7 @@ impl IceLite {
             length,
             newly_validated,
             moved: !newly_validated && before != self.remote(),
-            wanted: wins && !proven,
+            pending: wins && !proven,
         })
     }
 
@@ -283,7 +283,7 @@ mod tests {
             length,
             newly_validated: true,
             moved: false,
-            wanted: false,
+            pending: false,
         } = outcome
         else {
             panic!("{outcome:?}");
@@ -468,13 +468,13 @@ mod tests {
             let IceOutcome::Reply {
                 newly_validated,
                 moved,
-                wanted,
+                pending,
                 ..
             } = outcome
             else {
                 panic!("{outcome:?}");
             };
-            (newly_validated, moved, wanted)
+            (newly_validated, moved, pending)
         };
         assert_eq!(first(outcome), (true, false, true));
         assert_eq!(ice.remote(), None);

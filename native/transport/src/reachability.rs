@@ -1,26 +1,26 @@
-//! Whether a peer still gets what is sent to it, judged by how often it is heard.
+//! Whether a peer still gets what is sent to it, judged by how often it is last_received.
 //!
-//! A network that goes takes both ways with it, and says nothing. A peer that was heard regularly
-//! and then is not, although it is sent to, is asked by checks of ours; when it does not answer
-//! where it was, it is asked wherever its own checks came from. Pure: time is a parameter.
+//! A network that goes takes both ways with it, and says nothing. A peer that was last_received regularly
+//! and then is not, although it is sent to, is probes by checks of ours; when it does not answer
+//! where it was, it is probes wherever its own checks came from. Pure: time is a parameter.
 
 use std::time::{Duration, Instant};
 
 /// Receivers report on what they get at least this often; who speaks less is not judged.
-const REGULAR: Duration = Duration::from_millis(500);
+const MAX_REPORT_INTERVAL: Duration = Duration::from_millis(500);
 /// The least silence that counts: more than browsers ever wait with feedback (250 ms).
-const QUIET: Duration = Duration::from_millis(260);
+const MIN_SILENCE: Duration = Duration::from_millis(260);
 /// Fewer packets than this may leave a peer nothing to report.
-const MIN_SENT: u32 = 5;
-/// The selected address gets this time to answer before others are asked too.
-const PATIENCE: Duration = Duration::from_millis(120);
+const MIN_SENT_PACKETS: u32 = 5;
+/// The selected address gets this time to answer before others are probes too.
+const SELECTED_TIMEOUT: Duration = Duration::from_millis(120);
 /// Between checks of ours.
-const INTERVAL: Duration = Duration::from_millis(60);
-/// With the next ones a peer is asked no more often than this.
-const MANY: u32 = 16;
-const RARE_INTERVAL: Duration = Duration::from_secs(1);
+const PROBE_INTERVAL: Duration = Duration::from_millis(60);
+/// With the next ones a peer is probes no more often than this.
+const MAX_FAST_PROBES: u32 = 16;
+const SLOW_PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// So many packets after the question say as much as an answer: not every peer gives one.
-const MIN_HEARD: u32 = 3;
+const MIN_RECEIVED: u32 = 3;
 
 /// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,25 +28,25 @@ pub enum Step {
     /// Nothing.
     Wait,
     /// Ask at the selected address.
-    AskSelected,
+    ProbeSelected,
     /// Ask at every address that the peer's checks came from.
-    AskEverywhere,
+    ProbeAll,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Suspicion {
     since: Instant,
-    asked: u32,
-    heard: u32,
+    probes: u32,
+    received: u32,
 }
 
 /// One peer's.
 #[derive(Clone, Copy, Debug)]
 pub struct Reachability {
-    heard: Option<Instant>,
-    /// The usual longest time between two packets of the peer.
-    usual: Duration,
-    /// Since the peer was heard.
+    last_received: Option<Instant>,
+    /// The report_interval longest time between two packets of the peer.
+    report_interval: Duration,
+    /// Since the peer was last_received.
     sent: u32,
     suspicion: Option<Suspicion>,
 }
@@ -54,8 +54,8 @@ pub struct Reachability {
 impl Default for Reachability {
     fn default() -> Self {
         Self {
-            heard: None,
-            usual: 2 * REGULAR,
+            last_received: None,
+            report_interval: 2 * MAX_REPORT_INTERVAL,
             sent: 0,
             suspicion: None,
         }
@@ -69,32 +69,34 @@ impl Reachability {
     }
 
     /// An authentic packet came from the selected address.
-    pub fn on_heard(&mut self, now: Instant) {
+    pub fn on_packet(&mut self, now: Instant) {
         if let Some(suspicion) = &mut self.suspicion {
-            suspicion.heard += 1;
-            if suspicion.heard < MIN_HEARD {
+            suspicion.received += 1;
+            if suspicion.received < MIN_RECEIVED {
                 return;
             }
         }
-        if let Some(before) = self.heard {
-            let interval = now.saturating_duration_since(before).min(2 * REGULAR);
-            self.usual = if interval > self.usual {
+        if let Some(before) = self.last_received {
+            let interval = now
+                .saturating_duration_since(before)
+                .min(2 * MAX_REPORT_INTERVAL);
+            self.report_interval = if interval > self.report_interval {
                 interval
             } else {
-                (self.usual * 7 + interval) / 8
+                (self.report_interval * 7 + interval) / 8
             };
         }
-        self.on_answer(now);
+        self.on_response(now);
     }
 
     /// The peer answered a check of ours from the selected address, or is at another one now.
-    pub fn on_answer(&mut self, now: Instant) {
-        self.heard = Some(now);
+    pub fn on_response(&mut self, now: Instant) {
+        self.last_received = Some(now);
         self.sent = 0;
         self.suspicion = None;
     }
 
-    /// Whether the peer was asked and has not answered yet.
+    /// Whether the peer was probes and has not answered yet.
     pub fn is_suspected(&self) -> bool {
         self.suspicion.is_some()
     }
@@ -104,35 +106,37 @@ impl Reachability {
         let Some(suspicion) = &mut self.suspicion else {
             return self.consider(now);
         };
-        suspicion.asked += 1;
-        let step = if now.saturating_duration_since(suspicion.since) < PATIENCE {
-            Step::AskSelected
+        suspicion.probes += 1;
+        let step = if now.saturating_duration_since(suspicion.since) < SELECTED_TIMEOUT {
+            Step::ProbeSelected
         } else {
-            Step::AskEverywhere
+            Step::ProbeAll
         };
-        let interval = if suspicion.asked < MANY {
-            INTERVAL
+        let interval = if suspicion.probes < MAX_FAST_PROBES {
+            PROBE_INTERVAL
         } else {
-            RARE_INTERVAL
+            SLOW_PROBE_INTERVAL
         };
         (step, now + interval)
     }
 
     fn consider(&mut self, now: Instant) -> (Step, Instant) {
-        let quiet = QUIET.max(2 * self.usual);
-        let due = self.heard.map_or(now + quiet, |heard| heard + quiet);
+        let silence = MIN_SILENCE.max(2 * self.report_interval);
+        let due = self
+            .last_received
+            .map_or(now + silence, |last_received| last_received + silence);
         if now < due {
             return (Step::Wait, due);
         }
-        if self.usual > REGULAR || self.sent < MIN_SENT {
-            return (Step::Wait, now + quiet);
+        if self.report_interval > MAX_REPORT_INTERVAL || self.sent < MIN_SENT_PACKETS {
+            return (Step::Wait, now + silence);
         }
         self.suspicion = Some(Suspicion {
             since: now,
-            asked: 1,
-            heard: 0,
+            probes: 1,
+            received: 0,
         });
-        (Step::AskSelected, now + INTERVAL)
+        (Step::ProbeSelected, now + PROBE_INTERVAL)
     }
 }
 
@@ -153,7 +157,7 @@ mod tests {
             for _ in 0..10 {
                 peer.on_sent();
             }
-            peer.on_heard(now);
+            peer.on_packet(now);
         }
         (peer, now)
     }
@@ -179,29 +183,29 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_falls_silent_is_asked_where_it_was_and_soon_everywhere() {
+    fn a_silent_peer_is_probed_at_its_address_and_soon_at_all() {
         let (mut peer, now) = after_a_call(ms(100));
         send(&mut peer);
         let found = steps(&mut peer, now, ms(1_000));
-        assert_eq!(found[0], (260, Step::AskSelected));
-        let everywhere = found.iter().find(|(_, step)| *step == Step::AskEverywhere);
-        assert!(everywhere.is_some_and(|(at, _)| *at <= 400), "{found:?}");
+        assert_eq!(found[0], (260, Step::ProbeSelected));
+        let to_all = found.iter().find(|(_, step)| *step == Step::ProbeAll);
+        assert!(to_all.is_some_and(|(at, _)| *at <= 400), "{found:?}");
         assert!(peer.is_suspected());
     }
 
     #[test]
-    fn an_answer_ends_the_questions() {
+    fn a_response_ends_the_probes() {
         let (mut peer, now) = after_a_call(ms(100));
         send(&mut peer);
         steps(&mut peer, now, ms(300));
-        peer.on_answer(now + ms(310));
+        peer.on_response(now + ms(310));
         assert!(!peer.is_suspected());
         send(&mut peer);
         assert!(steps(&mut peer, now + ms(310), ms(250)).is_empty());
     }
 
     #[test]
-    fn who_is_heard_seldom_or_is_sent_nothing_is_never_asked() {
+    fn peers_that_report_rarely_or_are_sent_nothing_are_never_probed() {
         let (mut seldom, now) = after_a_call(ms(1_000));
         send(&mut seldom);
         assert!(steps(&mut seldom, now, ms(5_000)).is_empty());
@@ -211,19 +215,19 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_never_answers_but_goes_on_speaking_is_believed() {
+    fn a_peer_that_ignores_probes_but_keeps_sending_is_trusted() {
         let (mut peer, now) = after_a_call(ms(100));
         send(&mut peer);
         steps(&mut peer, now, ms(300));
-        for _ in 0..MIN_HEARD {
+        for _ in 0..MIN_RECEIVED {
             assert!(peer.is_suspected());
-            peer.on_heard(now + ms(320));
+            peer.on_packet(now + ms(320));
         }
         assert!(!peer.is_suspected());
     }
 
     #[test]
-    fn slow_reporters_get_more_time() {
+    fn peers_that_report_slowly_get_more_time() {
         let (mut peer, now) = after_a_call(ms(250));
         send(&mut peer);
         let found = steps(&mut peer, now, ms(2_000));
@@ -231,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn questions_become_rare_when_nobody_answers() {
+    fn probes_become_rare_without_a_response() {
         let (mut peer, now) = after_a_call(ms(100));
         send(&mut peer);
         let found = steps(&mut peer, now, ms(30_000));

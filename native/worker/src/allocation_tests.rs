@@ -136,8 +136,8 @@ fn core_of_a_call(now: Instant, kind: MediaKind) -> Core<Sink> {
         );
         core.handle_datagram(now, Some(path(port)), &mut check(&ufrag, PASSWORD, true));
         core.end_batch(now);
-        let question = core.socket().check.clone();
-        let mut proof = answer(&question, PEER_PASSWORD);
+        let probe = core.socket().check.clone();
+        let mut proof = answer(&probe, PEER_PASSWORD);
         core.handle_datagram(now, Some(path(port)), &mut proof);
         let secrets = Box::new(secrets());
         core.apply(

@@ -69,7 +69,7 @@ pub(crate) enum Timer {
     Session(RouterHandle),
     Consent(TransportHandle),
     Reach(TransportHandle),
-    Proof(TransportHandle),
+    Probe(TransportHandle),
     Feedback(TransportHandle),
     PublishCounters,
 }
@@ -198,7 +198,7 @@ impl<S: MessageSocket> Core<S> {
                 }
                 Timer::Consent(handle) => self.check_consent(now, handle),
                 Timer::Reach(handle) => did_work |= self.check_reach(now, handle),
-                Timer::Proof(handle) => did_work |= self.check_proofs(now, handle),
+                Timer::Probe(handle) => did_work |= self.probe_due_paths(now, handle),
                 Timer::Feedback(handle) => {
                     did_work = true;
                     self.send_feedback(now, handle);
@@ -305,7 +305,7 @@ impl<S: MessageSocket> Core<S> {
             .ok_or(NetworkDrop::UnknownAddress)?;
         let receiver = transport.receiver.as_mut().ok_or(NetworkDrop::NoKeys)?;
         let length = receiver.unprotect_rtp(datagram).map_err(reason_of)?;
-        let elsewhere = !transport.hear(now, path);
+        let elsewhere = !transport.on_packet(now, path);
         let packet = &datagram[..length];
         let router = transport.router;
         if let Some(id) = transport.feedback_extension
@@ -346,8 +346,8 @@ impl<S: MessageSocket> Core<S> {
         let receiver = transport.receiver.as_mut().ok_or(NetworkDrop::NoKeys)?;
         let length = receiver.unprotect_rtcp(datagram).map_err(reason_of)?;
         let router = transport.router;
-        if transport.hear(now, path) {
-            transport.reach.on_heard(now);
+        if transport.on_packet(now, path) {
+            transport.reach.on_packet(now);
         } else {
             self.follow_media(now, handle, path);
         }
@@ -397,16 +397,19 @@ impl<S: MessageSocket> Core<S> {
         let Err(reason) = outcome else { return };
         let waits = reason == NetworkDrop::SendPathUnproven && datagram.len() <= SLOT_BYTES;
         let transport = self.transports.get_mut(handle).filter(|_| waits);
-        if !transport.is_some_and(|transport| transport.hold(datagram)) {
+        if !transport.is_some_and(|transport| transport.queue_handshake(datagram)) {
             self.counters.drop_packets(reason, 1);
         }
     }
 
     /// The peer has proven where it is: what waited for that leaves.
-    pub(crate) fn send_held(&mut self, now: Instant, handle: TransportHandle) {
+    pub(crate) fn send_queued_handshake(&mut self, now: Instant, handle: TransportHandle) {
         let transport = self.transports.get_mut(handle);
         let held = transport.filter(|transport| transport.path.is_some());
-        for datagram in held.map(Transport::take_held).unwrap_or_default() {
+        for datagram in held
+            .map(Transport::take_queued_handshake)
+            .unwrap_or_default()
+        {
             self.send_plain(now, handle, &datagram);
         }
     }
@@ -426,9 +429,9 @@ impl<S: MessageSocket> Core<S> {
         if let Some(path) = transport.path {
             return Ok(path);
         }
-        let way = transport.provisional().ok_or(NetworkDrop::SendNoAddress)?;
-        if way.proof.spend(now, bytes) {
-            Ok(way.path)
+        let candidate = transport.provisional().ok_or(NetworkDrop::SendNoAddress)?;
+        if candidate.proof.spend(now, bytes) {
+            Ok(candidate.path)
         } else {
             Err(NetworkDrop::SendPathUnproven)
         }

@@ -144,7 +144,7 @@ impl<S: MessageSocket> Core<S> {
             ufrag: command.ufrag,
             pwd: command.pwd.0,
         });
-        self.ask_anew(now, command.transport);
+        self.restart_probes(now, command.transport);
         Ok(())
     }
 
@@ -180,7 +180,7 @@ impl<S: MessageSocket> Core<S> {
         self.transports.remove(handle);
         self.timers.set(Timer::Consent(handle), None);
         self.timers.set(Timer::Reach(handle), None);
-        self.timers.set(Timer::Proof(handle), None);
+        self.timers.set(Timer::Probe(handle), None);
         self.timers.set(Timer::Feedback(handle), None);
         self.publications
             .retain(|_, publication| publication.transport != handle);

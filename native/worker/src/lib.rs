@@ -9,10 +9,10 @@ mod egress;
 mod event_ring;
 mod gathering;
 mod handles;
-mod movement;
 mod network_counters;
 mod not_sent;
 mod path;
+mod path_migration;
 #[cfg(test)]
 mod path_properties;
 mod priority;

@@ -1,5 +1,5 @@
 //! Whatever clients and strangers send from true and false addresses, who has not answered gets at
-//! most three times what came from there and at most 10 kB, and an honest peer is always found.
+//! most three times what received from there and at most 10 kB, and an honest peer is always found.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -24,11 +24,11 @@ enum Step {
         port: u16,
         nominates: bool,
     },
-    /// The peer answers the checks that went to its port.
+    /// The peer answers the checks that sent to its port.
     Answer {
         port: u16,
     },
-    /// Whoever is there knows no key, but copies an answer that went past.
+    /// Whoever is there knows no key, but copies an answer that sent past.
     CopyAnswer {
         port: u16,
     },
@@ -67,16 +67,16 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What went to and came from each port, and the checks that wait there for an answer.
+/// What sent to and received from each port, and the checks that wait there for an answer.
 struct Ledger {
     bench: Bench,
     ann: MediaPeer,
     ben: MediaPeer,
     last_media: Vec<u8>,
     last_answer: Vec<u8>,
-    came: HashMap<u16, usize>,
-    went: HashMap<u16, usize>,
-    questions: HashMap<u16, Vec<Vec<u8>>>,
+    received: HashMap<u16, usize>,
+    sent: HashMap<u16, usize>,
+    probes: HashMap<u16, Vec<Vec<u8>>>,
 }
 
 impl Ledger {
@@ -87,31 +87,31 @@ impl Ledger {
             ben: MediaPeer::new(),
             last_media: vec![0x80; 40],
             last_answer: vec![0; 20],
-            came: HashMap::new(),
-            went: HashMap::new(),
-            questions: HashMap::new(),
+            received: HashMap::new(),
+            sent: HashMap::new(),
+            probes: HashMap::new(),
         }
     }
 
     fn receive(&mut self, port: u16, datagram: &[u8]) {
-        *self.came.entry(port).or_default() += datagram.len();
+        *self.received.entry(port).or_default() += datagram.len();
         self.bench.receive(port, datagram);
         self.note();
     }
 
     fn note(&mut self) {
         for (to, datagram) in self.bench.sent() {
-            *self.went.entry(to.port()).or_default() += datagram.len();
+            *self.sent.entry(to.port()).or_default() += datagram.len();
             if stun::parse_request(&datagram).is_ok() {
-                self.questions.entry(to.port()).or_default().push(datagram);
+                self.probes.entry(to.port()).or_default().push(datagram);
             }
         }
         self.bench.events();
     }
 
     fn answer(&mut self, port: u16) {
-        for question in self.questions.remove(&port).unwrap_or_default() {
-            self.last_answer = answer(&question, PEER_PASSWORD);
+        for probe in self.probes.remove(&port).unwrap_or_default() {
+            self.last_answer = answer(&probe, PEER_PASSWORD);
             let reply = self.last_answer.clone();
             self.receive(port, &reply);
         }
@@ -155,10 +155,10 @@ impl Ledger {
 
     fn check_bound(&self) -> Result<(), TestCaseError> {
         for port in THIRD {
-            let came = self.came.get(&port).copied().unwrap_or_default();
-            let went = self.went.get(&port).copied().unwrap_or_default();
-            prop_assert!(went <= 3 * came, "{port}: {went} for {came}");
-            prop_assert!(went <= 10_000, "{port}: {went}");
+            let received = self.received.get(&port).copied().unwrap_or_default();
+            let sent = self.sent.get(&port).copied().unwrap_or_default();
+            prop_assert!(sent <= 3 * received, "{port}: {sent} for {received}");
+            prop_assert!(sent <= 10_000, "{port}: {sent}");
         }
         Ok(())
     }
@@ -168,7 +168,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn who_has_not_answered_is_never_sent_more_than_the_bound(
+    fn an_address_without_a_response_is_never_sent_more_than_the_bound(
         steps in proptest::collection::vec(step(), 1..120)
     ) {
         let mut ledger = Ledger::new();
@@ -181,7 +181,7 @@ proptest! {
     /// After anything at all, a peer that goes somewhere, checks from there every 50 ms and answers
     /// what it is asked gets its media there within a second.
     #[test]
-    fn an_honest_peer_that_moves_is_always_found(
+    fn an_honest_peer_that_migrates_is_always_found(
         steps in proptest::collection::vec(step(), 1..80),
         port in 40_u16..50,
     ) {

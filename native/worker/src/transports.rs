@@ -16,31 +16,31 @@ use crate::not_sent::NotSentPackets;
 use crate::path::Path;
 
 /// Ways to one peer; more than a browser with several networks tries.
-const MAX_VALIDATED: usize = 16;
+const MAX_VALIDATED_PATHS: usize = 16;
 /// Of these, so many that have not answered a check of ours: a copied or forged check costs an
 /// address that has no place.
-const MAX_UNPROVEN: usize = 8;
+const MAX_UNPROVEN_PATHS: usize = 8;
 /// One flight of a handshake: sent again by its timer alone, it would delay every join.
-const MAX_HELD: usize = 8;
+const MAX_QUEUED_HANDSHAKE: usize = 8;
 /// A check says for so long where the peer wants its media.
-const WANTED_FOR: Duration = Duration::from_secs(3);
+const REQUEST_LIFETIME: Duration = Duration::from_secs(3);
 
 /// An address that valid checks came from.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Way {
+pub(crate) struct ValidatedPath {
     pub(crate) path: Path,
     pub(crate) checked: Instant,
     /// When the peer, asked there, answered elsewhere.
     pub(crate) failed: Option<Instant>,
     pub(crate) proof: PathProof,
     /// When the peer last said that it is to be sent to there, which it has not proven yet.
-    wanted: Option<Instant>,
+    requested_at: Option<Instant>,
 }
 
-impl Way {
-    fn is_wanted(&self, now: Instant) -> bool {
-        let fresh = |at| now.saturating_duration_since(at) < WANTED_FOR;
-        self.wanted.is_some_and(fresh)
+impl ValidatedPath {
+    fn is_requested(&self, now: Instant) -> bool {
+        let fresh = |at| now.saturating_duration_since(at) < REQUEST_LIFETIME;
+        self.requested_at.is_some_and(fresh)
     }
 }
 
@@ -53,11 +53,11 @@ pub(crate) struct Transport {
     pub(crate) path: Option<Path>,
     pub(crate) has_had_path: bool,
     /// Of the handshake, for when the peer has proven where it is.
-    held: Vec<Vec<u8>>,
+    queued_handshake: Vec<Vec<u8>>,
     /// Where valid checks came from; media may come from there too.
-    validated: Vec<Way>,
+    validated: Vec<ValidatedPath>,
     /// When authentic packets last came from where `path` leads.
-    pub(crate) media_heard: Instant,
+    pub(crate) last_received: Instant,
     pub(crate) reach: Reachability,
     pub(crate) checks: OutgoingChecks,
     pub(crate) dtls: DtlsGate,
@@ -84,9 +84,9 @@ impl Transport {
             ice,
             path: None,
             has_had_path: false,
-            held: Vec::new(),
+            queued_handshake: Vec::new(),
             validated: Vec::new(),
-            media_heard: now,
+            last_received: now,
             reach: Reachability::default(),
             checks: OutgoingChecks::default(),
             dtls: DtlsGate::new(now),
@@ -115,18 +115,18 @@ impl Transport {
         Ok(())
     }
 
-    pub(crate) fn ways(&self) -> impl Iterator<Item = &Way> {
+    pub(crate) fn validated_paths(&self) -> impl Iterator<Item = &ValidatedPath> {
         self.validated.iter()
     }
 
-    pub(crate) fn has_other_ways(&self) -> bool {
+    pub(crate) fn has_alternative_paths(&self) -> bool {
         self.validated.len() > 1
     }
 
-    fn way_mut(&mut self, peer: PeerAddress) -> Option<&mut Way> {
+    fn validated_mut(&mut self, peer: PeerAddress) -> Option<&mut ValidatedPath> {
         self.validated
             .iter_mut()
-            .find(|way| way.path.peer() == peer)
+            .find(|known| known.path.peer() == peer)
     }
 
     fn is_selected(&self, peer: PeerAddress) -> bool {
@@ -140,23 +140,28 @@ impl Transport {
     }
 
     fn is_proven(&self, now: Instant, peer: PeerAddress) -> bool {
-        let way = self.validated.iter().find(|way| way.path.peer() == peer);
-        way.map_or(peer.connection.is_some(), |way| way.proof.is_proven(now))
+        let known = self
+            .validated
+            .iter()
+            .find(|known| known.path.peer() == peer);
+        known.map_or(peer.connection.is_some(), |known| {
+            known.proof.is_proven(now)
+        })
     }
 
     pub(crate) fn knows(&self, peer: PeerAddress) -> bool {
-        self.validated.iter().any(|way| way.path.peer() == peer)
+        self.validated.iter().any(|known| known.path.peer() == peer)
     }
 
     /// Whether a check of ours may go there, which is on its way then. Otherwise the peer's next
     /// one from there is answered with another.
-    pub(crate) fn may_ask(&mut self, now: Instant, peer: PeerAddress, bytes: usize) -> bool {
+    pub(crate) fn may_probe(&mut self, now: Instant, peer: PeerAddress, bytes: usize) -> bool {
         let allowed = self.may_send(now, peer, bytes);
         if let Some(proof) = self.proof_mut(peer) {
             if allowed {
-                proof.on_asked(now);
+                proof.on_probe_sent(now);
             } else {
-                proof.ask_anew();
+                proof.restart_probes();
             }
         }
         allowed
@@ -171,66 +176,73 @@ impl Transport {
     }
 
     pub(crate) fn proof_mut(&mut self, peer: PeerAddress) -> Option<&mut PathProof> {
-        self.way_mut(peer).map(|way| &mut way.proof)
+        self.validated_mut(peer).map(|known| &mut known.proof)
     }
 
     /// The peer is to be sent to there as soon as it has proven that it is there.
-    pub(crate) fn want(&mut self, now: Instant, peer: PeerAddress) {
-        if let Some(way) = self.way_mut(peer) {
-            way.wanted = Some(now);
+    pub(crate) fn request_path(&mut self, now: Instant, peer: PeerAddress) {
+        if let Some(known) = self.validated_mut(peer) {
+            known.requested_at = Some(now);
         }
     }
 
     /// The peer answered there; whether it wants its media there.
-    pub(crate) fn prove(&mut self, now: Instant, peer: PeerAddress) -> bool {
-        let Some(way) = self.way_mut(peer) else {
+    pub(crate) fn on_response(&mut self, now: Instant, peer: PeerAddress) -> bool {
+        let Some(known) = self.validated_mut(peer) else {
             return false;
         };
-        way.proof.on_answer(now);
-        let wanted = way.is_wanted(now);
+        known.proof.on_response(now);
+        let wanted = known.is_requested(now);
         if wanted {
-            self.forget_wants();
+            self.clear_requests();
         }
         wanted
     }
 
     /// What the peer wanted by checks with other credentials counts no more.
-    pub(crate) fn forget_wants(&mut self) {
-        for way in &mut self.validated {
-            way.wanted = None;
+    pub(crate) fn clear_requests(&mut self) {
+        for known in &mut self.validated {
+            known.requested_at = None;
         }
     }
 
     /// The peer's credentials have become known: nothing was asked with them.
-    pub(crate) fn ask_anew(&mut self) -> Vec<Path> {
-        for way in &mut self.validated {
-            way.proof.ask_anew();
+    pub(crate) fn restart_probes(&mut self) -> Vec<Path> {
+        for known in &mut self.validated {
+            known.proof.restart_probes();
         }
-        let wanted = self.validated.iter().filter(|way| way.wanted.is_some());
-        wanted.map(|way| way.path).collect()
+        let wanted = self
+            .validated
+            .iter()
+            .filter(|known| known.requested_at.is_some());
+        wanted.map(|known| known.path).collect()
     }
 
     /// Keeps handshake bytes until there is a path; whether there was room.
-    pub(crate) fn hold(&mut self, datagram: &[u8]) -> bool {
-        let has_room = self.held.len() < MAX_HELD;
+    pub(crate) fn queue_handshake(&mut self, datagram: &[u8]) -> bool {
+        let has_room = self.queued_handshake.len() < MAX_QUEUED_HANDSHAKE;
         if has_room {
-            self.held.push(datagram.to_vec());
+            self.queued_handshake.push(datagram.to_vec());
         }
         has_room
     }
 
-    pub(crate) fn take_held(&mut self) -> Vec<Vec<u8>> {
-        std::mem::take(&mut self.held)
+    pub(crate) fn take_queued_handshake(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.queued_handshake)
     }
 
     /// Before there is a path, handshakes go to where the peer's last check came from.
-    pub(crate) fn provisional(&mut self) -> Option<&mut Way> {
-        self.validated.iter_mut().max_by_key(|way| way.checked)
+    pub(crate) fn provisional(&mut self) -> Option<&mut ValidatedPath> {
+        self.validated.iter_mut().max_by_key(|known| known.checked)
     }
 
     #[cold]
     pub(crate) fn why_no_path(&self) -> NetworkDrop {
-        if self.validated.iter().any(|way| way.wanted.is_some()) {
+        if self
+            .validated
+            .iter()
+            .any(|known| known.requested_at.is_some())
+        {
             NetworkDrop::SendPathUnproven
         } else {
             NetworkDrop::SendNoAddress
@@ -240,66 +252,66 @@ impl Transport {
     /// Media goes on only where the peer has answered of late: a check that says it is still there
     /// is as easily forged as one that says it has moved. What goes to a publisher is too little
     /// to matter, and not every one answers while it sends.
-    pub(crate) fn give_up_unproven(&mut self, now: Instant) {
-        let Some(peer) = self.renewed().map(|path| path.peer()) else {
+    pub(crate) fn drop_unproven_path(&mut self, now: Instant) {
+        let Some(peer) = self.path_to_renew().map(|path| path.peer()) else {
             return;
         };
         if !self.is_proven(now, peer) {
             self.path = None;
             self.ice.forget_remote();
-            self.want(now, peer);
+            self.request_path(now, peer);
         }
     }
 
     /// The path whose proof is to stay fresh.
-    fn renewed(&self) -> Option<Path> {
+    fn path_to_renew(&self) -> Option<Path> {
         self.path
             .filter(|path| path.connection.is_none() && self.direction == Direction::Downlink)
     }
 
     /// Where checks of ours go, with the time when they are due.
-    fn asks(&self, now: Instant) -> impl Iterator<Item = (Path, Instant)> {
-        let renewed = self.renewed().map(|path| path.peer());
-        let in_use = move |way: &&Way| {
-            let is_renewed = Some(way.path.peer()) == renewed;
-            is_renewed || (way.is_wanted(now) && !way.proof.is_proven(now))
+    fn probes(&self, now: Instant) -> impl Iterator<Item = (Path, Instant)> {
+        let renewed = self.path_to_renew().map(|path| path.peer());
+        let in_use = move |known: &&ValidatedPath| {
+            let is_renewed = Some(known.path.peer()) == renewed;
+            is_renewed || (known.is_requested(now) && !known.proof.is_proven(now))
         };
-        let ways = self.validated.iter().filter(in_use);
-        ways.filter_map(move |way| Some((way.path, way.proof.next_ask(now)?)))
+        let validated_paths = self.validated.iter().filter(in_use);
+        validated_paths.filter_map(move |known| Some((known.path, known.proof.next_probe(now)?)))
     }
 
-    pub(crate) fn due_asks(&self, now: Instant) -> Vec<Path> {
-        let due = self.asks(now).filter(|(_, at)| *at <= now);
+    pub(crate) fn due_probes(&self, now: Instant) -> Vec<Path> {
+        let due = self.probes(now).filter(|(_, at)| *at <= now);
         due.map(|(path, _)| path).collect()
     }
 
-    pub(crate) fn next_ask(&self, now: Instant) -> Option<Instant> {
-        self.asks(now).map(|(_, at)| at).min()
+    pub(crate) fn next_probe(&self, now: Instant) -> Option<Instant> {
+        self.probes(now).map(|(_, at)| at).min()
     }
 
     /// What is sent to the peer goes over `path` from now on.
-    pub(crate) fn go(&mut self, now: Instant, path: Path) {
+    pub(crate) fn select_path(&mut self, now: Instant, path: Path) {
         self.path = Some(path);
         self.has_had_path = true;
-        self.media_heard = now;
-        self.reach.on_answer(now);
+        self.last_received = now;
+        self.reach.on_response(now);
     }
 
     /// An authentic packet came over `path`; whether that is where the peer is sent to.
-    pub(crate) fn hear(&mut self, now: Instant, path: Path) -> bool {
+    pub(crate) fn on_packet(&mut self, now: Instant, path: Path) -> bool {
         let there = self.is_selected(path.peer());
         if there {
-            self.media_heard = now;
+            self.last_received = now;
         }
         there
     }
 
     /// The peer was asked where it is, and answered elsewhere.
-    pub(crate) fn distrust_selected(&mut self, now: Instant) {
+    pub(crate) fn mark_selected_failed(&mut self, now: Instant) {
         let selected = self.path.map(|path| path.peer());
-        for way in &mut self.validated {
-            if Some(way.path.peer()) == selected {
-                way.failed = Some(now);
+        for known in &mut self.validated {
+            if Some(known.path.peer()) == selected {
+                known.failed = Some(now);
             }
         }
     }
@@ -318,19 +330,23 @@ impl Transport {
 
     /// Takes a way out where one more has no place: the oldest but for the one in use, and one that
     /// is not proven before one that is.
-    fn make_room(&mut self, now: Instant) -> Option<Way> {
+    fn make_room(&mut self, now: Instant) -> Option<ValidatedPath> {
         let selected = self.path.map(|path| path.peer());
-        let unproven = |way: &Way| !way.proof.is_proven(now);
-        let crowded = self.validated.iter().filter(|way| unproven(way)).count() >= MAX_UNPROVEN;
-        if !crowded && self.validated.len() < MAX_VALIDATED {
+        let unproven = |known: &ValidatedPath| !known.proof.is_proven(now);
+        let crowded = self
+            .validated
+            .iter()
+            .filter(|known| unproven(known))
+            .count()
+            >= MAX_UNPROVEN_PATHS;
+        if !crowded && self.validated.len() < MAX_VALIDATED_PATHS {
             return None;
         }
-        let others =
-            self.validated.iter().enumerate().filter(|(_, way)| {
-                Some(way.path.peer()) != selected && (!crowded || unproven(way))
-            });
+        let others = self.validated.iter().enumerate().filter(|(_, known)| {
+            Some(known.path.peer()) != selected && (!crowded || unproven(known))
+        });
         let oldest = others
-            .min_by_key(|(_, way)| way.checked)
+            .min_by_key(|(_, known)| known.checked)
             .map(|(at, _)| at)?;
         Some(self.validated.remove(oldest))
     }
@@ -416,8 +432,8 @@ impl Transports {
         let owner = self.addresses.insert(peer, handle);
         if owner == Some(handle) {
             let known = self.members.get_mut(&handle).into_iter();
-            let mut ways = known.flat_map(|transport| &mut transport.validated);
-            if let Some(known) = ways.find(|known| known.path.peer() == peer) {
+            let mut validated_paths = known.flat_map(|transport| &mut transport.validated);
+            if let Some(known) = validated_paths.find(|known| known.path.peer() == peer) {
                 (known.path, known.checked, known.failed) = (path, now, None);
             }
             return;
@@ -431,12 +447,12 @@ impl Transports {
         if let Some(forgotten) = transport.make_room(now) {
             self.addresses.remove(&forgotten.path.peer());
         }
-        transport.validated.push(Way {
+        transport.validated.push(ValidatedPath {
             path,
             checked: now,
             failed: None,
             proof: PathProof::new(path.connection.is_some()),
-            wanted: None,
+            requested_at: None,
         });
     }
 
@@ -452,7 +468,9 @@ impl Transports {
         let Some(transport) = self.members.get_mut(&handle) else {
             return false;
         };
-        transport.validated.retain(|way| way.path.peer() != peer);
+        transport
+            .validated
+            .retain(|known| known.path.peer() != peer);
         let was_path = transport.path.is_some_and(|path| path.peer() == peer);
         if was_path {
             transport.path = None;
@@ -465,8 +483,8 @@ impl Transports {
         if let Some(transport) = self.members.get_mut(&handle) {
             transport.path = None;
             transport.ice.forget_remote();
-            for way in transport.validated.drain(..) {
-                self.addresses.remove(&way.path.peer());
+            for known in transport.validated.drain(..) {
+                self.addresses.remove(&known.path.peer());
             }
         }
     }
@@ -477,7 +495,7 @@ impl Transports {
             self.ufrags.remove(transport.ice.local_ufrag());
             self.ufrags.insert(ufrag.clone(), handle);
             transport.ice.restart(ufrag, pwd);
-            transport.forget_wants();
+            transport.clear_requests();
         }
     }
 

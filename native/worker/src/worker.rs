@@ -131,10 +131,10 @@ impl Worker {
     /// # Errors
     /// [`Ended`] after `close`, or if the thread ended by itself.
     pub fn submit(&self, command: Command) -> Result<(), Ended> {
-        self.ask(Request::Command(command))
+        self.send(Request::Command(command))
     }
 
-    fn ask(&self, request: Request) -> Result<(), Ended> {
+    fn send(&self, request: Request) -> Result<(), Ended> {
         let mut inbox = self.shared.inbox();
         if inbox.ended {
             return Err(Ended);
@@ -167,7 +167,7 @@ impl Worker {
     /// [`Ended`].
     pub fn snapshot(&self, router: RouterHandle) -> Result<Option<Snapshot>, Ended> {
         let (reply, answer) = sync_channel(1);
-        self.ask(Request::Snapshot { router, reply })?;
+        self.send(Request::Snapshot { router, reply })?;
         answer.recv().map_err(|_| Ended)
     }
 
@@ -180,7 +180,7 @@ impl Worker {
             .take();
         if let Some(thread) = thread {
             // Where the thread has ended already there is nothing to stop.
-            let _ = self.ask(Request::Stop);
+            let _ = self.send(Request::Stop);
             let _ = thread.join();
         }
     }

@@ -15,12 +15,12 @@ use crate::transports::Transport;
 use crate::unverified_peers::PROBE_INTERVAL;
 
 /// Packets of the way before are still under way for so long after those of the new one.
-const OVERTAKEN: Duration = Duration::from_millis(100);
+const REORDER_WINDOW: Duration = Duration::from_millis(100);
 /// A way on which the peer did not answer is not believed by media alone for this time.
-const DISTRUST: Duration = Duration::from_secs(5);
+const FAILED_PATH_HOLD: Duration = Duration::from_secs(5);
 
 impl<S: MessageSocket> Core<S> {
-    /// A connection has ended: its peer's next valid check shows another way.
+    /// A connection has ended: its peer's next valid check shows another known.
     pub(crate) fn handle_connection_end(&mut self, peer: PeerAddress) {
         let Some(handle) = self.transports.by_address(peer) else {
             return;
@@ -65,15 +65,16 @@ impl<S: MessageSocket> Core<S> {
             length,
             newly_validated,
             moved,
-            wanted,
+            pending,
         } = outcome
         else {
             return Err(NetworkDrop::StunRefused);
         };
         self.transports.validate(now, handle, path);
-        let answered = self.respond_to_check(now, (handle, path), (datagram.len(), length), wanted);
+        let answered =
+            self.respond_to_check(now, (handle, path), (datagram.len(), length), pending);
         self.counters.peer_moves += u64::from(moved);
-        self.follow_peer(now, handle, path);
+        self.follow_selected(now, handle, path);
         if newly_validated {
             self.push_event(Event::IceValidated { transport: handle });
         }
@@ -87,64 +88,64 @@ impl<S: MessageSocket> Core<S> {
         now: Instant,
         (handle, path): (TransportHandle, Path),
         (received, length): (usize, usize),
-        wanted: bool,
+        pending: bool,
     ) -> Result<(), NetworkDrop> {
         let peer = path.peer();
         let Some(transport) = self.transports.get_mut(handle) else {
             return Ok(());
         };
-        if wanted {
-            transport.want(now, peer);
+        if pending {
+            transport.request_path(now, peer);
         }
         let Some(proof) = transport.proof_mut(peer) else {
             return Ok(());
         };
         proof.on_received(received);
-        let asks_back = proof.asks_back(now);
+        let needs_probe = proof.needs_probe(now);
         if !transport.may_send(now, peer, length) {
             return Err(NetworkDrop::SendPathUnproven);
         }
         self.egress.commit(path, length);
-        if asks_back {
-            self.ask(now, handle, path);
-            self.arm_proofs(now, handle);
+        if needs_probe {
+            self.probe(now, handle, path);
+            self.arm_probes(now, handle);
         }
         Ok(())
     }
 
     /// The peer's credentials are known, so it can be asked where it is.
-    pub(crate) fn ask_anew(&mut self, now: Instant, handle: TransportHandle) {
-        let wanted = self
+    pub(crate) fn restart_probes(&mut self, now: Instant, handle: TransportHandle) {
+        let requested = self
             .transports
             .get_mut(handle)
-            .map(Transport::ask_anew)
+            .map(Transport::restart_probes)
             .unwrap_or_default();
-        for path in wanted {
-            self.ask(now, handle, path);
+        for path in requested {
+            self.probe(now, handle, path);
         }
-        self.arm_proofs(now, handle);
+        self.arm_probes(now, handle);
     }
 
     /// Asks again where a check of ours was lost, and where the last answer is long ago.
-    pub(crate) fn check_proofs(&mut self, now: Instant, handle: TransportHandle) -> bool {
+    pub(crate) fn probe_due_paths(&mut self, now: Instant, handle: TransportHandle) -> bool {
         let Some(transport) = self.transports.get_mut(handle) else {
             return false;
         };
-        transport.give_up_unproven(now);
-        let due = transport.due_asks(now);
+        transport.drop_unproven_path(now);
+        let due = transport.due_probes(now);
         for path in &due {
-            self.ask(now, handle, *path);
+            self.probe(now, handle, *path);
         }
-        self.arm_proofs(now, handle);
+        self.arm_probes(now, handle);
         !due.is_empty()
     }
 
-    fn arm_proofs(&mut self, now: Instant, handle: TransportHandle) {
+    fn arm_probes(&mut self, now: Instant, handle: TransportHandle) {
         let next = self
             .transports
             .get(handle)
-            .and_then(|transport| transport.next_ask(now));
-        self.timers.set(Timer::Proof(handle), next);
+            .and_then(|transport| transport.next_probe(now));
+        self.timers.set(Timer::Probe(handle), next);
     }
 
     /// Whoever knows one transport's password must not take the address of another's peer.
@@ -165,7 +166,7 @@ impl<S: MessageSocket> Core<S> {
     }
 
     /// After a valid check: the transport's path is that of its selected address.
-    fn follow_peer(&mut self, now: Instant, handle: TransportHandle, path: Path) {
+    fn follow_selected(&mut self, now: Instant, handle: TransportHandle, path: Path) {
         let Some(transport) = self.transports.get(handle) else {
             return;
         };
@@ -181,11 +182,12 @@ impl<S: MessageSocket> Core<S> {
             return;
         };
         if transport.ice.remote() == Some(path.peer()) && transport.path != Some(path) {
-            transport.go(now, path);
-            let next = transport.next_ask(now);
-            self.timers.set(Timer::Proof(handle), next);
+            transport.select_path(now, path);
+            let next = transport.next_probe(now);
+            self.timers.set(Timer::Probe(handle), next);
         }
-        let watched = transport.direction == Direction::Downlink && transport.has_other_ways();
+        let watched =
+            transport.direction == Direction::Downlink && transport.has_alternative_paths();
         if watched && !self.timers.is_set(Timer::Reach(handle)) {
             self.timers.set(Timer::Reach(handle), Some(now));
         }
@@ -213,27 +215,28 @@ impl<S: MessageSocket> Core<S> {
         let Some(transport) = self.transports.get_mut(handle) else {
             return;
         };
-        let overtaken = now.saturating_duration_since(transport.media_heard) < OVERTAKEN;
-        if transport.path.is_none() || overtaken {
+        let recently_received =
+            now.saturating_duration_since(transport.last_received) < REORDER_WINDOW;
+        if transport.path.is_none() || recently_received {
             return;
         }
-        let trusted = transport.ways().any(|way| {
-            way.path.peer() == path.peer()
-                && now.saturating_duration_since(way.checked) < consent_timeout
-                && way
+        let trusted = transport.validated_paths().any(|known| {
+            known.path.peer() == path.peer()
+                && now.saturating_duration_since(known.checked) < consent_timeout
+                && known
                     .failed
-                    .is_none_or(|at| now.saturating_duration_since(at) >= DISTRUST)
+                    .is_none_or(|at| now.saturating_duration_since(at) >= FAILED_PATH_HOLD)
         });
         if trusted && !transport.is_at(now, path.peer()) {
-            transport.want(now, path.peer());
+            transport.request_path(now, path.peer());
             let proof = transport.proof_mut(path.peer());
-            if proof.is_some_and(|proof| proof.asks_back(now)) {
-                self.ask(now, handle, path);
-                self.arm_proofs(now, handle);
+            if proof.is_some_and(|proof| proof.needs_probe(now)) {
+                self.probe(now, handle, path);
+                self.arm_probes(now, handle);
             }
         } else if trusted {
             transport.ice.prefer(path.peer());
-            transport.go(now, path);
+            transport.select_path(now, path);
             self.counters.peer_moves += 1;
         }
     }
@@ -244,24 +247,24 @@ impl<S: MessageSocket> Core<S> {
         let Some(transport) = self.transports.get_mut(handle) else {
             return false;
         };
-        let Some(selected) = transport.path.filter(|_| transport.has_other_ways()) else {
+        let Some(selected) = transport.path.filter(|_| transport.has_alternative_paths()) else {
             return false;
         };
         let (step, next) = transport.reach.handle_timeout(now);
-        let asked: Vec<Path> = match step {
+        let targets: Vec<Path> = match step {
             Step::Wait => Vec::new(),
-            Step::AskSelected => vec![selected],
-            Step::AskEverywhere => transport
-                .ways()
-                .filter(|way| now.saturating_duration_since(way.checked) < consent_timeout)
-                .map(|way| way.path)
+            Step::ProbeSelected => vec![selected],
+            Step::ProbeAll => transport
+                .validated_paths()
+                .filter(|known| now.saturating_duration_since(known.checked) < consent_timeout)
+                .map(|known| known.path)
                 .collect(),
         };
         self.timers.set(Timer::Reach(handle), Some(next));
-        for path in &asked {
-            self.ask(now, handle, *path);
+        for path in &targets {
+            self.probe(now, handle, *path);
         }
-        !asked.is_empty()
+        !targets.is_empty()
     }
 
     /// A packet came over `path`, from where no check has come: a NAT may have given a peer another
@@ -284,7 +287,7 @@ impl<S: MessageSocket> Core<S> {
         unverified.proof.on_received(datagram.len());
         unverified.probed_at = now;
         let handle = unverified.peer;
-        self.ask(now, handle, path);
+        self.probe(now, handle, path);
     }
 
     fn find_sender(
@@ -306,7 +309,7 @@ impl<S: MessageSocket> Core<S> {
         })
     }
 
-    fn ask(&mut self, now: Instant, handle: TransportHandle, path: Path) {
+    fn probe(&mut self, now: Instant, handle: TransportHandle, path: Path) {
         let Some(transport) = self.transports.get_mut(handle) else {
             return;
         };
@@ -315,7 +318,7 @@ impl<S: MessageSocket> Core<S> {
         let length = transport.checks.write(now, ufrag, path.peer(), slot);
         let peer = path.peer();
         let allowed = if transport.knows(peer) {
-            transport.may_ask(now, peer, length)
+            transport.may_probe(now, peer, length)
         } else {
             let unverified = self.unverified_peers.by_address.get_mut(&peer);
             unverified.is_some_and(|unverified| unverified.proof.spend(now, length))
@@ -359,36 +362,45 @@ impl<S: MessageSocket> Core<S> {
         if unverified.is_some() {
             self.transports.validate(now, handle, path);
         }
-        self.take_proof(now, (handle, path), unverified.is_some());
-        self.arm_proofs(now, handle);
+        self.on_path_proven(now, (handle, path), unverified.is_some());
+        self.arm_probes(now, handle);
         Ok(())
     }
 
     /// The peer is at the end of `path`, which may be where it wants its media.
-    fn take_proof(&mut self, now: Instant, (handle, path): (TransportHandle, Path), found: bool) {
+    fn on_path_proven(
+        &mut self,
+        now: Instant,
+        (handle, path): (TransportHandle, Path),
+        was_unverified: bool,
+    ) {
         let peer = path.peer();
         let Some(transport) = self.transports.get_mut(handle) else {
             return;
         };
         let selected = transport.path.map(|path| path.peer());
-        let wanted = transport.prove(now, peer);
+        let requested = transport.on_response(now, peer);
         // Nobody asks any more where the peer is, where the first answer has said it.
-        if !wanted && !found && selected != Some(peer) && !transport.reach.is_suspected() {
+        if !requested
+            && !was_unverified
+            && selected != Some(peer)
+            && !transport.reach.is_suspected()
+        {
             return;
         }
-        if !wanted && selected != Some(peer) {
-            transport.distrust_selected(now);
+        if !requested && selected != Some(peer) {
+            transport.mark_selected_failed(now);
         }
         let first = !transport.has_had_path;
-        let moved = transport.ice.handle_response(now, peer, wanted);
+        let moved = transport.ice.handle_response(now, peer, requested);
         self.counters.peer_moves += u64::from(moved && !first);
-        transport.reach.on_answer(now);
+        transport.reach.on_response(now);
         self.transports.validate(now, handle, path);
-        self.follow_peer(now, handle, path);
-        self.send_held(now, handle);
+        self.follow_selected(now, handle, path);
+        self.send_queued_handshake(now, handle);
     }
 }
 
 #[cfg(test)]
-#[path = "movement_tests.rs"]
+#[path = "path_migration_tests.rs"]
 mod tests;

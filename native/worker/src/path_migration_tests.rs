@@ -17,7 +17,7 @@ fn call() -> Bench {
     Bench::in_call()
 }
 
-fn place(bench: &Bench, of: TransportHandle) -> Option<Path> {
+fn selected_path(bench: &Bench, of: TransportHandle) -> Option<Path> {
     bench.core.transports.get(of).unwrap().path
 }
 
@@ -30,7 +30,7 @@ fn checks(bench: &Bench) -> Vec<(u16, Vec<u8>)> {
 }
 
 /// A call in which Ben, at ports 2 and 3, has reported for two seconds what comes from Ann.
-fn reported(ann: &mut MediaPeer, ben: &mut MediaPeer) -> Bench {
+fn call_with_reports(ann: &mut MediaPeer, ben: &mut MediaPeer) -> Bench {
     let mut bench = call();
     bench.receive(3, &check("ben1", PASSWORD, false));
     for _ in 0..20 {
@@ -49,8 +49,7 @@ fn talk(bench: &mut Bench, ann: &mut MediaPeer) {
 }
 
 #[test]
-fn a_peer_that_gets_another_address_is_asked_there_after_its_first_packet_and_moves_by_its_answer()
-{
+fn a_peer_with_a_new_address_is_probed_there_after_its_first_packet_and_migrates_by_its_response() {
     let (mut ann, mut ben) = (MediaPeer::new(), MediaPeer::new());
     let mut bench = call();
     bench.receive(1, &ann.next());
@@ -58,12 +57,12 @@ fn a_peer_that_gets_another_address_is_asked_there_after_its_first_packet_and_mo
     bench.sent();
     for (of, port, packet) in [(ANN, 10, ann.next()), (BEN, 20, ben.report())] {
         bench.receive(port, &packet);
-        let asked = checks(&bench);
-        assert_eq!(asked.len(), 1);
-        assert_eq!(asked[0].0, port);
-        assert_ne!(place(&bench, of), Some(path(port)));
-        bench.receive(port, &answer(&asked[0].1, PEER_PASSWORD));
-        assert_eq!(place(&bench, of), Some(path(port)));
+        let probes = checks(&bench);
+        assert_eq!(probes.len(), 1);
+        assert_eq!(probes[0].0, port);
+        assert_ne!(selected_path(&bench, of), Some(path(port)));
+        bench.receive(port, &answer(&probes[0].1, PEER_PASSWORD));
+        assert_eq!(selected_path(&bench, of), Some(path(port)));
     }
     bench.receive(10, &ann.next());
     assert_eq!(bench.sent()[0].0, path(20).remote);
@@ -71,19 +70,19 @@ fn a_peer_that_gets_another_address_is_asked_there_after_its_first_packet_and_mo
 }
 
 #[test]
-fn a_copied_packet_moves_nobody() {
+fn a_copied_packet_causes_no_migration() {
     let (mut ann, mut bench) = (MediaPeer::new(), call());
     bench.receive(1, &ann.next());
     bench.sent();
     let packet = ann.next();
     bench.receive(66, &packet);
-    let asked = checks(&bench);
-    assert_eq!(asked.len(), 1);
+    let probes = checks(&bench);
+    assert_eq!(probes.len(), 1);
     // The one who copied it knows no password, nor is another's answer good for this address.
-    bench.receive(66, &answer(&asked[0].1, "a guess"));
-    bench.receive(67, &answer(&asked[0].1, PEER_PASSWORD));
-    assert_eq!(place(&bench, ANN), Some(path(1)));
-    // The packet itself is none the worse for its copy; what was received gets no question at all.
+    bench.receive(66, &answer(&probes[0].1, "a guess"));
+    bench.receive(67, &answer(&probes[0].1, PEER_PASSWORD));
+    assert_eq!(selected_path(&bench, ANN), Some(path(1)));
+    // The packet itself is none the worse for its copy; what was received gets no probe at all.
     bench.receive(1, &packet);
     assert_eq!(bench.dropped(NetworkDrop::SrtpReplayed), 0);
     bench.sent();
@@ -92,7 +91,7 @@ fn a_copied_packet_moves_nobody() {
 }
 
 #[test]
-fn packets_that_no_peer_sealed_cost_a_bounded_search_and_no_answer() {
+fn packets_of_no_peer_cost_a_bounded_search_and_get_no_response() {
     let mut bench = call();
     bench.receive(1, &MediaPeer::new().next());
     bench.sent();
@@ -115,27 +114,27 @@ fn packets_that_no_peer_sealed_cost_a_bounded_search_and_no_answer() {
 }
 
 #[test]
-fn media_from_another_checked_address_is_followed_when_nothing_comes_from_the_selected_one() {
+fn media_from_another_validated_address_is_followed_while_the_selected_one_is_silent() {
     let (mut ann, mut bench) = (MediaPeer::new(), call());
     bench.receive(1, &ann.next());
     bench.receive(10, &check("ann1", PASSWORD, false));
     bench.answered(&[10]);
     let early = ann.next();
     bench.receive(10, &early);
-    assert_eq!(place(&bench, ANN), Some(path(1)));
+    assert_eq!(selected_path(&bench, ANN), Some(path(1)));
     bench.pass(Duration::from_millis(101));
     bench.receive(10, &early);
     assert_eq!(
-        place(&bench, ANN),
+        selected_path(&bench, ANN),
         Some(path(1)),
         "a replayed packet moved the peer"
     );
     bench.receive(10, &ann.next());
-    assert_eq!(place(&bench, ANN), Some(path(10)));
+    assert_eq!(selected_path(&bench, ANN), Some(path(10)));
 }
 
 #[test]
-fn a_checked_address_is_believed_no_longer_than_consent_lasts() {
+fn a_validated_address_is_trusted_no_longer_than_consent_lasts() {
     let (mut ann, mut bench) = (MediaPeer::new(), call());
     bench.receive(1, &ann.next());
     bench.receive(10, &check("ann1", PASSWORD, false));
@@ -144,46 +143,46 @@ fn a_checked_address_is_believed_no_longer_than_consent_lasts() {
         bench.receive(1, &check("ann1", PASSWORD, true));
     }
     bench.receive(10, &ann.next());
-    assert_eq!(place(&bench, ANN), Some(path(1)));
+    assert_eq!(selected_path(&bench, ANN), Some(path(1)));
 }
 
 #[test]
-fn a_subscriber_that_falls_silent_gets_its_media_over_the_address_where_it_answers() {
+fn a_silent_subscriber_gets_its_media_at_the_address_where_it_responds() {
     let (mut ann, mut ben) = (MediaPeer::new(), MediaPeer::new());
-    let mut bench = reported(&mut ann, &mut ben);
+    let mut bench = call_with_reports(&mut ann, &mut ben);
     talk(&mut bench, &mut ann);
     bench.pass(Duration::from_millis(420));
-    let asked = checks(&bench);
-    let (_, question) = asked.iter().find(|(port, _)| *port == 3).unwrap();
-    assert!(asked.iter().any(|(port, _)| *port == 2));
-    bench.receive(3, &answer(question, PEER_PASSWORD));
-    assert_eq!(place(&bench, BEN), Some(path(3)));
+    let probes = checks(&bench);
+    let (_, probe) = probes.iter().find(|(port, _)| *port == 3).unwrap();
+    assert!(probes.iter().any(|(port, _)| *port == 2));
+    bench.receive(3, &answer(probe, PEER_PASSWORD));
+    assert_eq!(selected_path(&bench, BEN), Some(path(3)));
     bench.receive(1, &ann.next());
     assert!(bench.sent().iter().any(|(to, _)| *to == path(3).remote));
     // What still comes over the way that failed does not lead back to it.
     bench.pass(Duration::from_millis(500));
     bench.receive(2, &ben.report());
-    assert_eq!(place(&bench, BEN), Some(path(3)));
+    assert_eq!(selected_path(&bench, BEN), Some(path(3)));
 }
 
 #[test]
-fn a_subscriber_that_is_only_quiet_stays_where_it_answers() {
+fn a_subscriber_that_responds_at_its_address_stays_there() {
     let (mut ann, mut ben) = (MediaPeer::new(), MediaPeer::new());
-    let mut bench = reported(&mut ann, &mut ben);
+    let mut bench = call_with_reports(&mut ann, &mut ben);
     talk(&mut bench, &mut ann);
     bench.pass(Duration::from_millis(300));
-    let asked = checks(&bench);
-    assert!(asked.iter().all(|(port, _)| *port == 2), "{asked:?}");
-    bench.receive(2, &answer(&asked[0].1, PEER_PASSWORD));
+    let probes = checks(&bench);
+    assert!(probes.iter().all(|(port, _)| *port == 2), "{probes:?}");
+    bench.receive(2, &answer(&probes[0].1, PEER_PASSWORD));
     bench.pass(Duration::from_millis(200));
     assert!(checks(&bench).is_empty());
-    assert_eq!(place(&bench, BEN), Some(path(2)));
+    assert_eq!(selected_path(&bench, BEN), Some(path(2)));
 }
 
 #[test]
-fn nobody_is_asked_who_has_one_address_or_is_sent_nothing() {
+fn peers_with_one_address_or_without_media_are_not_probed() {
     let (mut ann, mut ben) = (MediaPeer::new(), MediaPeer::new());
-    let mut bench = reported(&mut ann, &mut ben);
+    let mut bench = call_with_reports(&mut ann, &mut ben);
     bench.pass(Duration::from_secs(5));
     assert!(checks(&bench).is_empty());
     let mut bench = call();
@@ -198,24 +197,24 @@ fn nobody_is_asked_who_has_one_address_or_is_sent_nothing() {
 }
 
 #[test]
-fn a_peer_that_was_away_for_nearly_as_long_as_consent_lasts_is_found_at_its_new_address() {
+fn a_peer_that_was_away_almost_until_consent_expired_is_found_at_its_new_address() {
     let (mut ann, mut bench) = (MediaPeer::new(), call());
     bench.receive(1, &ann.next());
     bench.sent();
     bench.pass(Duration::from_millis(29_900));
     bench.receive(10, &ann.next());
     bench.answered(&[10]);
-    assert_eq!(place(&bench, ANN), Some(path(10)));
+    assert_eq!(selected_path(&bench, ANN), Some(path(10)));
     bench.pass(Duration::from_secs(31));
     assert_eq!(
-        place(&bench, ANN),
+        selected_path(&bench, ANN),
         None,
         "the answer is consent for no longer than a check"
     );
 }
 
 #[test]
-fn a_thousand_peers_of_a_thousand_find_back_after_their_address_changed() {
+fn a_thousand_address_changes_are_all_followed() {
     let (mut ann, mut bench) = (MediaPeer::new(), call());
     bench.receive(1, &ann.next());
     for port in 1_000..2_000 {
@@ -223,7 +222,7 @@ fn a_thousand_peers_of_a_thousand_find_back_after_their_address_changed() {
         bench.pass(Duration::from_millis(50));
         bench.receive(port, &ann.next());
         bench.answered(&[port]);
-        assert_eq!(place(&bench, ANN), Some(path(port)));
+        assert_eq!(selected_path(&bench, ANN), Some(path(port)));
     }
 }
 
@@ -235,7 +234,7 @@ fn bytes_to(bench: &Bench, port: u16) -> usize {
 }
 
 #[test]
-fn a_check_with_a_forged_source_turns_no_media_on_who_is_there() {
+fn a_check_with_a_forged_source_sends_no_media_to_that_address() {
     let (mut ann, mut bench) = (MediaPeer::new(), call());
     let forged = check("ben1", PASSWORD, true);
     bench.receive(66, &forged);
@@ -251,7 +250,7 @@ fn a_check_with_a_forged_source_turns_no_media_on_who_is_there() {
 }
 
 #[test]
-fn forged_checks_at_rate_get_ten_kilobytes_for_their_source_and_leave_the_peer_where_it_is() {
+fn a_flood_of_forged_checks_sends_ten_kilobytes_and_moves_no_peer() {
     let (mut ann, mut bench) = (MediaPeer::new(), call());
     let mut to_third = 0;
     for _ in 0..2_000 {
@@ -261,40 +260,40 @@ fn forged_checks_at_rate_get_ten_kilobytes_for_their_source_and_leave_the_peer_w
         bench.pass(Duration::from_millis(5));
     }
     assert!((1_000..=10_000).contains(&to_third), "{to_third}");
-    assert_eq!(place(&bench, BEN), Some(path(2)));
+    assert_eq!(selected_path(&bench, BEN), Some(path(2)));
 }
 
 #[test]
-fn a_nominated_address_gets_media_after_its_answer_and_the_one_before_until_then() {
+fn a_nominated_address_gets_media_after_its_response_and_the_old_one_until_then() {
     let (mut ann, mut bench) = (MediaPeer::new(), call());
     bench.receive(3, &check("ben1", PASSWORD, true));
-    let asked = checks(&bench);
+    let probes = checks(&bench);
     bench.receive(1, &ann.next());
     assert!(bench.sent().iter().any(|(to, _)| to.port() == 2));
-    bench.receive(3, &answer(&asked[0].1, PEER_PASSWORD));
+    bench.receive(3, &answer(&probes[0].1, PEER_PASSWORD));
     bench.receive(1, &ann.next());
     assert!(bench.sent().iter().all(|(to, _)| to.port() != 2));
-    assert_eq!(place(&bench, BEN), Some(path(3)));
+    assert_eq!(selected_path(&bench, BEN), Some(path(3)));
 }
 
 #[test]
-fn a_lost_question_is_asked_again_at_once() {
+fn a_lost_probe_is_repeated_at_once() {
     let mut bench = call();
     bench.receive(3, &check("ben1", PASSWORD, true));
     bench.sent();
     bench.pass(Duration::from_millis(100));
     bench.answered(&[3]);
-    assert_eq!(place(&bench, BEN), Some(path(3)));
+    assert_eq!(selected_path(&bench, BEN), Some(path(3)));
 }
 
 #[test]
-fn who_says_that_it_is_still_there_and_never_answers_gets_media_for_thirty_seconds() {
+fn a_peer_that_checks_but_never_responds_gets_media_for_thirty_seconds() {
     let (mut ann, mut bench) = (MediaPeer::new(), call());
     let mut gets = Vec::new();
     for second in 0..40 {
         bench.receive(2, &check("ben1", PASSWORD, true));
         bench.receive(1, &ann.next());
-        if bytes_to(&bench, 2) > 1_000 || place(&bench, BEN).is_some() {
+        if bytes_to(&bench, 2) > 1_000 || selected_path(&bench, BEN).is_some() {
             gets.push(second);
         }
         bench.pass(Duration::from_secs(1));
@@ -303,11 +302,11 @@ fn who_says_that_it_is_still_there_and_never_answers_gets_media_for_thirty_secon
     // It is known still, and gets its media again as soon as it answers.
     bench.receive(2, &check("ben1", PASSWORD, true));
     bench.answered(&[2]);
-    assert_eq!(place(&bench, BEN), Some(path(2)));
+    assert_eq!(selected_path(&bench, BEN), Some(path(2)));
 }
 
 #[test]
-fn before_its_description_has_come_a_peer_gets_its_handshake_and_no_more() {
+fn before_its_description_arrives_a_peer_gets_its_handshake_and_no_more() {
     let mut bench = Bench::new();
     let received = check("ben1", PASSWORD, true);
     bench.receive(2, &received);
@@ -326,13 +325,13 @@ fn before_its_description_has_come_a_peer_gets_its_handshake_and_no_more() {
     bench.pass(Duration::from_millis(50));
     bench.receive(2, &received);
     bench.answered(&[2]);
-    assert_eq!(place(&bench, BEN), Some(path(2)));
+    assert_eq!(selected_path(&bench, BEN), Some(path(2)));
     send(&mut bench);
     assert_eq!(bytes_to(&bench, 2), 200);
 }
 
 #[test]
-fn an_address_where_another_peer_has_answered_is_not_taken_by_a_check() {
+fn a_check_does_not_take_an_address_where_another_peer_responded() {
     let mut bench = call();
     bench.receive(7, &check("ann1", PASSWORD, false));
     bench.answered(&[7]);
@@ -343,7 +342,7 @@ fn an_address_where_another_peer_has_answered_is_not_taken_by_a_check() {
 }
 
 #[test]
-fn copies_of_a_check_from_many_sources_keep_no_peer_from_moving() {
+fn copies_of_a_check_from_many_sources_prevent_no_migration() {
     let mut bench = call();
     for port in 1_000..1_200 {
         bench.receive(port, &check("ben1", PASSWORD, true));
@@ -351,17 +350,17 @@ fn copies_of_a_check_from_many_sources_keep_no_peer_from_moving() {
     bench.sent();
     bench.receive(3, &check("ben1", PASSWORD, true));
     bench.answered(&[3]);
-    assert_eq!(place(&bench, BEN), Some(path(3)));
+    assert_eq!(selected_path(&bench, BEN), Some(path(3)));
 }
 
 #[test]
-fn media_is_taken_from_every_checked_address_and_sent_to_the_selected_one() {
+fn media_is_accepted_from_every_validated_address_and_sent_to_the_selected_one() {
     let mut bench = Bench::in_call();
     let owner = |bench: &Bench, port| bench.core.transports.by_address(path(port).peer());
     bench.receive(7, &check("ann1", PASSWORD, false));
     bench.receive(8, &check("ann1", "guess", true));
     assert_eq!((owner(&bench, 7), owner(&bench, 8)), (Some(ANN), None));
-    assert_eq!(place(&bench, ANN), Some(path(1)));
+    assert_eq!(selected_path(&bench, ANN), Some(path(1)));
     // Another peer's network may give it an address that this one no longer uses.
     bench.receive(7, &check("ben1", PASSWORD, true));
     assert_eq!(owner(&bench, 7), Some(BEN));
@@ -387,19 +386,19 @@ fn media_is_taken_from_every_checked_address_and_sent_to_the_selected_one() {
 }
 
 #[test]
-fn a_peer_whose_consent_ended_comes_back_by_a_check_and_its_answer() {
+fn a_peer_whose_consent_expired_returns_with_a_check_and_its_response() {
     let mut bench = call();
     bench.pass(Duration::from_secs(31));
-    assert_eq!(place(&bench, BEN), None);
+    assert_eq!(selected_path(&bench, BEN), None);
     bench.sent();
     bench.receive(2, &check("ben1", PASSWORD, true));
     bench.pass(Duration::from_millis(10));
     bench.answered(&[2]);
-    assert_eq!(place(&bench, BEN), Some(path(2)));
+    assert_eq!(selected_path(&bench, BEN), Some(path(2)));
 }
 
 #[test]
-fn what_a_handshake_could_not_send_yet_leaves_at_once_when_the_peer_has_answered() {
+fn a_queued_handshake_leaves_as_soon_as_the_peer_has_responded() {
     let mut bench = Bench::new();
     bench.receive(2, &check("ben1", PASSWORD, true));
     let flight = |bench: &mut Bench| {

@@ -7,7 +7,6 @@ mod deadlines;
 mod drop_reason;
 mod egress;
 mod event_ring;
-mod gathering;
 mod handles;
 mod network_counters;
 mod not_sent;
@@ -16,6 +15,7 @@ mod path_migration;
 #[cfg(test)]
 mod path_properties;
 mod priority;
+mod receive_coalescing;
 mod socket;
 mod sockets;
 mod srtp_outbox;

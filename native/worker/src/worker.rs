@@ -13,9 +13,9 @@ use std::time::Instant;
 use crate::api::{Command, Event, RouterHandle, Snapshot, WorkerSettings};
 use crate::core::{Core, CoreSettings};
 use crate::event_ring::EventRing;
-use crate::gathering::{Gathering, WAIT};
 use crate::network_counters::SharedCounters;
 use crate::priority::prefer_this_thread;
+use crate::receive_coalescing::{ReceiveCoalescing, WAIT};
 use crate::socket::{Poller, ReceiveBatch, Wakeup};
 use crate::sockets::Sockets;
 use crate::tcp::{TcpBatch, TcpConnections};
@@ -234,7 +234,7 @@ fn run(mut core: Core<Sockets>, poller: &Poller, mut guard: EndGuard) {
 struct Intake {
     datagrams: ReceiveBatch,
     connected: TcpBatch,
-    gathering: Gathering,
+    coalescing: ReceiveCoalescing,
 }
 
 impl Intake {
@@ -242,13 +242,14 @@ impl Intake {
     fn receive(&mut self, core: &mut Core<Sockets>, now: Instant) -> io::Result<Instant> {
         self.receive_once(core, now)?;
         let before = core.burst();
-        if !before.has_begun() || !self.gathering.waits() {
+        if !before.is_started() || !self.coalescing.should_wait() {
             return Ok(now);
         }
         thread::sleep(WAIT);
         let now = Instant::now();
         self.receive_once(core, now)?;
-        self.gathering.waited(core.burst().has_grown_since(before));
+        self.coalescing
+            .on_waited(core.burst().has_grown_since(before));
         Ok(now)
     }
 

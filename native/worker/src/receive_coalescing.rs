@@ -12,15 +12,15 @@ use sealroute_forward::TransportHandle;
 /// In which a sender's next packets of a burst come, if there are any.
 pub(crate) const WAIT: Duration = Duration::from_micros(100);
 /// Where waiting does not pay, one batch in so many waits: below what a 99th percentile sees.
-const TRIED_EVERY: u32 = 128;
-const MOST: u8 = 8;
-const ENOUGH: u8 = 4;
+const TRIAL_INTERVAL: u32 = 128;
+const MAX_SCORE: u8 = 8;
+const WAIT_SCORE: u8 = 4;
 
 /// The media packets of a batch, as far as they are of one sender: only those leave together.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Burst {
     last: Option<TransportHandle>,
-    /// Packets that came after another of their sender.
+    /// Packets that grew after another of their sender.
     followers: usize,
 }
 
@@ -29,7 +29,7 @@ impl Burst {
         self.followers += usize::from(self.last.replace(sender) == Some(sender));
     }
 
-    pub(crate) fn has_begun(self) -> bool {
+    pub(crate) fn is_started(self) -> bool {
         self.last.is_some()
     }
 
@@ -40,23 +40,23 @@ impl Burst {
 
 /// What the last waits brought.
 #[derive(Debug, Default)]
-pub(crate) struct Gathering {
+pub(crate) struct ReceiveCoalescing {
     batches: u32,
     /// Rises by two with a wait that paid, falls by one with another: in balance at one in three.
     score: u8,
 }
 
-impl Gathering {
+impl ReceiveCoalescing {
     /// Whether to wait `WAIT` for more before the batch that was read is forwarded.
-    pub(crate) fn waits(&mut self) -> bool {
+    pub(crate) fn should_wait(&mut self) -> bool {
         self.batches = self.batches.wrapping_add(1);
-        self.score >= ENOUGH || self.batches.is_multiple_of(TRIED_EVERY)
+        self.score >= WAIT_SCORE || self.batches.is_multiple_of(TRIAL_INTERVAL)
     }
 
     /// Learns whether the burst has grown meanwhile.
-    pub(crate) fn waited(&mut self, came: bool) {
-        self.score = if came {
-            (self.score + 2).min(MOST)
+    pub(crate) fn on_waited(&mut self, grew: bool) {
+        self.score = if grew {
+            (self.score + 2).min(MAX_SCORE)
         } else {
             self.score.saturating_sub(1)
         };
@@ -68,25 +68,29 @@ mod tests {
     use super::*;
 
     /// How many of `batches` waited, and how many waited in vain.
-    fn run(gathering: &mut Gathering, batches: u32, comes: impl Fn(u32) -> bool) -> (u32, u32) {
-        let (mut waits, mut vain) = (0, 0);
+    fn run(
+        coalescing: &mut ReceiveCoalescing,
+        batches: u32,
+        comes: impl Fn(u32) -> bool,
+    ) -> (u32, u32) {
+        let (mut waits, mut futile) = (0, 0);
         for index in 0..batches {
-            if gathering.waits() {
+            if coalescing.should_wait() {
                 waits += 1;
-                vain += u32::from(!comes(index));
-                gathering.waited(comes(index));
+                futile += u32::from(!comes(index));
+                coalescing.on_waited(comes(index));
             }
         }
-        (waits, vain)
+        (waits, futile)
     }
 
     #[test]
-    fn a_burst_is_of_one_sender() {
+    fn only_packets_of_one_sender_form_a_burst() {
         let (one, other) = (TransportHandle(1), TransportHandle(2));
         let mut burst = Burst::default();
-        assert!(!burst.has_begun());
+        assert!(!burst.is_started());
         burst.take(one);
-        assert!(burst.has_begun());
+        assert!(burst.is_started());
         let before = burst;
         burst.take(other);
         assert!(!burst.has_grown_since(before));
@@ -95,33 +99,33 @@ mod tests {
     }
 
     #[test]
-    fn packets_that_come_singly_do_not_wait_but_for_a_trial() {
-        let mut gathering = Gathering::default();
-        assert_eq!(run(&mut gathering, 12_800, |_| false), (100, 100));
+    fn single_packets_wait_only_in_trials() {
+        let mut coalescing = ReceiveCoalescing::default();
+        assert_eq!(run(&mut coalescing, 12_800, |_| false), (100, 100));
     }
 
     #[test]
-    fn bursts_are_waited_for_after_two_trials() {
-        let mut gathering = Gathering::default();
-        let (waits, vain) = run(&mut gathering, 1_000, |_| true);
+    fn after_two_trials_bursts_are_waited_for() {
+        let mut coalescing = ReceiveCoalescing::default();
+        let (waits, futile) = run(&mut coalescing, 1_000, |_| true);
         assert!(waits > 700, "{waits}");
-        assert_eq!(vain, 0);
+        assert_eq!(futile, 0);
     }
 
     #[test]
-    fn waiting_ends_with_the_bursts() {
-        let mut gathering = Gathering::default();
-        run(&mut gathering, 1_000, |_| true);
-        let (waits, _) = run(&mut gathering, 128, |_| false);
+    fn waiting_stops_when_bursts_stop() {
+        let mut coalescing = ReceiveCoalescing::default();
+        run(&mut coalescing, 1_000, |_| true);
+        let (waits, _) = run(&mut coalescing, 128, |_| false);
         assert!(waits < 8, "{waits}");
     }
 
     #[test]
-    fn a_wait_that_pays_every_other_time_goes_on_and_one_in_five_does_not() {
-        let mut gathering = Gathering::default();
-        run(&mut gathering, 1_000, |_| true);
-        assert_eq!(run(&mut gathering, 1_000, |n| n % 2 == 0), (1_000, 500));
-        let (waits, _) = run(&mut gathering, 1_280, |n| n % 5 == 0);
+    fn waiting_continues_at_one_success_in_two_and_stops_at_one_in_five() {
+        let mut coalescing = ReceiveCoalescing::default();
+        run(&mut coalescing, 1_000, |_| true);
+        assert_eq!(run(&mut coalescing, 1_000, |n| n % 2 == 0), (1_000, 500));
+        let (waits, _) = run(&mut coalescing, 1_280, |n| n % 5 == 0);
         assert!(waits < 100, "{waits}");
     }
 }

@@ -1,6 +1,6 @@
 //! Send slots: packets are sealed where they wait, and leave together.
 //!
-//! Packets stand one behind the other in one buffer, so a run of equal size to one peer is one
+//! Packets stand one behind the other in one buffer, so a batch of equal size to one peer is one
 //! piece of memory: it leaves as one message that the kernel segments (`UDP_SEGMENT`).
 
 use std::io;
@@ -20,14 +20,14 @@ use crate::tcp;
 pub(crate) const SLOT_BYTES: usize = 1_600;
 /// Small enough to stay in the second-level cache until the kernel has read it.
 const BUFFER_BYTES: usize = 256 * 1_024;
-const MAX_WAITING: usize = 512;
+const MAX_QUEUED: usize = 512;
 /// Rows for diagnosis until somebody takes them; the totals know of every packet.
-const MAX_REFUSED: usize = 512;
+const MAX_REFUSED_ROWS: usize = 512;
 /// Limits of the kernel: segments per message, and the length field of the UDP header.
 const MAX_SEGMENTS: usize = 64;
 const MAX_MESSAGE_BYTES: usize = 65_000;
 
-/// What carries messages to peers.
+/// What carries messages to destinations.
 pub(crate) trait MessageSocket {
     /// How many of the messages, from the first on, were taken. An error is that of the first.
     fn send(&mut self, batch: &[Message<'_>]) -> io::Result<usize>;
@@ -47,15 +47,15 @@ pub(crate) trait MessageSocket {
 }
 
 #[derive(Clone, Copy)]
-struct Waiting {
+struct QueuedPacket {
     path: Path,
     start: usize,
     end: usize,
 }
 
-/// A run of `waiting`, sent as one message.
+/// A batch of `queued`, sent as one message.
 #[derive(Clone, Copy)]
-struct Run {
+struct GsoBatch {
     first: usize,
     packets: usize,
 }
@@ -74,10 +74,10 @@ pub(crate) struct Egress<S> {
     socket: S,
     buffer: Box<[u8]>,
     used: usize,
-    waiting: Vec<Waiting>,
-    /// How often the peer changes in `waiting`: not less than one system call is to carry.
-    peers: usize,
-    runs: Vec<Run>,
+    queued: Vec<QueuedPacket>,
+    /// How often the peer changes in `queued`: not less than one system call is to carry.
+    destinations: usize,
+    batches: Vec<GsoBatch>,
     segmentation: bool,
     refused: Vec<Refused>,
 }
@@ -89,11 +89,11 @@ impl<S: MessageSocket> Egress<S> {
             socket,
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
             used: 0,
-            waiting: Vec::with_capacity(MAX_WAITING),
-            peers: 0,
-            runs: Vec::with_capacity(MAX_WAITING),
+            queued: Vec::with_capacity(MAX_QUEUED),
+            destinations: 0,
+            batches: Vec::with_capacity(MAX_QUEUED),
             segmentation,
-            refused: Vec::with_capacity(MAX_REFUSED),
+            refused: Vec::with_capacity(MAX_REFUSED_ROWS),
         }
     }
 
@@ -108,8 +108,8 @@ impl<S: MessageSocket> Egress<S> {
     /// A slot of `SLOT_BYTES` to write the next packet into; `commit` sends it on its way.
     pub(crate) fn slot(&mut self, counters: &mut NetworkCounters) -> &mut [u8] {
         // In a large room the first do not wait until packets for the last are sealed.
-        let is_full = self.used + SLOT_BYTES > BUFFER_BYTES || self.waiting.len() >= MAX_WAITING;
-        if is_full || self.peers >= BATCH {
+        let is_full = self.used + SLOT_BYTES > BUFFER_BYTES || self.queued.len() >= MAX_QUEUED;
+        if is_full || self.destinations >= BATCH {
             self.flush(counters);
         }
         &mut self.buffer[self.used..self.used + SLOT_BYTES]
@@ -118,9 +118,9 @@ impl<S: MessageSocket> Egress<S> {
     /// Queues the first `length` bytes of the slot.
     pub(crate) fn commit(&mut self, path: Path, length: usize) {
         let start = self.used;
-        self.peers += usize::from(self.waiting.last().is_none_or(|last| last.path != path));
+        self.destinations += usize::from(self.queued.last().is_none_or(|last| last.path != path));
         self.used = (start + length).min(BUFFER_BYTES);
-        self.waiting.push(Waiting {
+        self.queued.push(QueuedPacket {
             path,
             start,
             end: self.used,
@@ -129,45 +129,45 @@ impl<S: MessageSocket> Egress<S> {
 
     /// Gives everything to the kernel. What it does not take is dropped and counted.
     pub(crate) fn flush(&mut self, counters: &mut NetworkCounters) {
-        if self.waiting.is_empty() {
+        if self.queued.is_empty() {
             return;
         }
-        self.form_runs();
+        self.form_batches();
         let mut at = 0;
-        while at < self.runs.len() {
+        while at < self.batches.len() {
             at += self.send_some(at, counters);
         }
-        self.waiting.clear();
-        (self.used, self.peers) = (0, 0);
+        self.queued.clear();
+        (self.used, self.destinations) = (0, 0);
     }
 
-    fn form_runs(&mut self) {
-        self.runs.clear();
+    fn form_batches(&mut self) {
+        self.batches.clear();
         let mut first = 0;
-        while first < self.waiting.len() {
+        while first < self.queued.len() {
             let packets = if self.segmentation {
-                run_length(&self.waiting[first..])
+                batch_length(&self.queued[first..])
             } else {
                 1
             };
-            self.runs.push(Run { first, packets });
+            self.batches.push(GsoBatch { first, packets });
             first += packets;
         }
     }
 
-    /// Sends from run `at` on; how many runs are dealt with.
+    /// Sends from batch `at` on; how many batches are dealt with.
     fn send_some(&mut self, at: usize, counters: &mut NetworkCounters) -> usize {
-        let runs = &self.runs[at..self.runs.len().min(at + BATCH)];
-        let mut messages = [EMPTY; BATCH];
-        for (message, run) in messages.iter_mut().zip(runs) {
-            *message = message_of(&self.buffer, &self.waiting, *run);
+        let batches = &self.batches[at..self.batches.len().min(at + BATCH)];
+        let mut messages = [EMPTY_MESSAGE; BATCH];
+        for (message, batch) in messages.iter_mut().zip(batches) {
+            *message = message_of(&self.buffer, &self.queued, *batch);
         }
-        match self.socket.send(&messages[..runs.len()]) {
+        match self.socket.send(&messages[..batches.len()]) {
             Ok(0) => self.refuse(at, &io::ErrorKind::Other.into(), counters),
             Ok(sent) => {
-                for run in &runs[..sent] {
-                    let bytes = message_of(&self.buffer, &self.waiting, *run).bytes.len();
-                    counters.sent(run.packets, bytes);
+                for batch in &batches[..sent] {
+                    let bytes = message_of(&self.buffer, &self.queued, *batch).bytes.len();
+                    counters.sent(batch.packets, bytes);
                 }
                 sent
             }
@@ -176,40 +176,45 @@ impl<S: MessageSocket> Egress<S> {
         }
     }
 
-    /// Deals with a run that the kernel did not take; how many runs that settles.
+    /// Deals with a batch that the kernel did not take; how many batches that settles.
     fn refuse(&mut self, at: usize, error: &io::Error, counters: &mut NetworkCounters) -> usize {
         if error.kind() == io::ErrorKind::WouldBlock {
-            for run in at..self.runs.len() {
-                self.drop_run(self.runs[run], NetworkDrop::SendBufferFull, counters);
+            for batch in at..self.batches.len() {
+                self.drop_batch(self.batches[batch], NetworkDrop::SendBufferFull, counters);
             }
-            return self.runs.len() - at;
+            return self.batches.len() - at;
         }
-        let run = self.runs[at];
-        if run.packets == 1 {
-            self.drop_run(run, reason_of(error), counters);
+        let batch = self.batches[at];
+        if batch.packets == 1 {
+            self.drop_batch(batch, reason_of(error), counters);
         } else {
-            self.send_one_by_one(run, error, counters);
+            self.send_one_by_one(batch, error, counters);
         }
         1
     }
 
     /// The kernel refused to segment. It never will where it says that it cannot; `EINVAL` and
     /// `EMSGSIZE` say that this path is narrower than a segment, and a plain packet is fragmented.
-    fn send_one_by_one(&mut self, run: Run, error: &io::Error, counters: &mut NetworkCounters) {
+    fn send_one_by_one(
+        &mut self,
+        batch: GsoBatch,
+        error: &io::Error,
+        counters: &mut NetworkCounters,
+    ) {
         let mut passed = false;
-        for index in run.first..run.first + run.packets {
-            let single = Run {
+        for index in batch.first..batch.first + batch.packets {
+            let single = GsoBatch {
                 first: index,
                 packets: 1,
             };
-            let message = message_of(&self.buffer, &self.waiting, single);
+            let message = message_of(&self.buffer, &self.queued, single);
             match self.socket.send(&[message]) {
                 Ok(1..) => {
                     passed = true;
                     counters.sent(1, message.bytes.len());
                 }
-                Ok(0) => self.drop_run(single, NetworkDrop::SendFailed, counters),
-                Err(error) => self.drop_run(single, reason_of(&error), counters),
+                Ok(0) => self.drop_batch(single, NetworkDrop::SendFailed, counters),
+                Err(error) => self.drop_batch(single, reason_of(&error), counters),
             }
         }
         let unsupported = matches!(error.raw_os_error(), Some(libc::EIO | libc::EOPNOTSUPP));
@@ -218,9 +223,9 @@ impl<S: MessageSocket> Egress<S> {
         }
     }
 
-    fn drop_run(&mut self, run: Run, reason: NetworkDrop, counters: &mut NetworkCounters) {
-        counters.drop_packets(reason, run.packets);
-        for packet in &self.waiting[run.first..run.first + run.packets] {
+    fn drop_batch(&mut self, batch: GsoBatch, reason: NetworkDrop, counters: &mut NetworkCounters) {
+        counters.drop_packets(reason, batch.packets);
+        for packet in &self.queued[batch.first..batch.first + batch.packets] {
             let Some(ssrc) = ssrc_of_rtp(&self.buffer[packet.start..packet.end]) else {
                 continue;
             };
@@ -229,7 +234,7 @@ impl<S: MessageSocket> Egress<S> {
                 |row: &&mut Refused| (row.peer, row.ssrc, row.reason) == (peer, ssrc, reason);
             if let Some(row) = self.refused.last_mut().filter(same) {
                 row.packets += 1;
-            } else if self.refused.len() < MAX_REFUSED {
+            } else if self.refused.len() < MAX_REFUSED_ROWS {
                 self.refused.push(Refused {
                     peer,
                     ssrc,
@@ -246,7 +251,7 @@ impl<S: MessageSocket> Egress<S> {
     }
 }
 
-const EMPTY: Message<'static> = Message {
+const EMPTY_MESSAGE: Message<'static> = Message {
     path: Path {
         remote: std::net::SocketAddr::V4(std::net::SocketAddrV4::new(
             std::net::Ipv4Addr::UNSPECIFIED,
@@ -259,25 +264,28 @@ const EMPTY: Message<'static> = Message {
     segment_bytes: None,
 };
 
-fn message_of<'a>(buffer: &'a [u8], waiting: &[Waiting], run: Run) -> Message<'a> {
-    let (first, last) = (&waiting[run.first], &waiting[run.first + run.packets - 1]);
+fn message_of<'a>(buffer: &'a [u8], queued: &[QueuedPacket], batch: GsoBatch) -> Message<'a> {
+    let (first, last) = (
+        &queued[batch.first],
+        &queued[batch.first + batch.packets - 1],
+    );
     Message {
         path: first.path,
         bytes: &buffer[first.start..last.end],
-        segment_bytes: (run.packets > 1).then_some((first.end - first.start) as u16),
+        segment_bytes: (batch.packets > 1).then_some((first.end - first.start) as u16),
     }
 }
 
 /// How many packets from the first on can leave as one message: all as long as the first, the
 /// last may be shorter.
-fn run_length(waiting: &[Waiting]) -> usize {
-    let first = &waiting[0];
+fn batch_length(queued: &[QueuedPacket]) -> usize {
+    let first = &queued[0];
     if first.path.connection.is_some() {
         return 1;
     }
     let segment = first.end - first.start;
     let mut packets = 1;
-    for next in waiting[1..].iter().take(MAX_SEGMENTS - 1) {
+    for next in queued[1..].iter().take(MAX_SEGMENTS - 1) {
         let length = next.end - next.start;
         if next.path != first.path || length > segment || next.end - first.start > MAX_MESSAGE_BYTES
         {

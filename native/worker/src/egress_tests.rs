@@ -54,7 +54,7 @@ fn setup(socket: Recorder) -> (Egress<Recorder>, NetworkCounters) {
 }
 
 #[test]
-fn the_first_peers_of_a_large_room_do_not_wait_until_packets_for_all_are_sealed() {
+fn the_first_peers_of_a_large_session_do_not_wait_for_packets_to_all_others() {
     let (mut egress, mut counters) = setup(Recorder::default());
     let packets: Vec<_> = (0..BATCH as u16).map(|port| (port, 100)).collect();
     queue(&mut egress, &mut counters, &packets);
@@ -69,7 +69,7 @@ fn the_first_peers_of_a_large_room_do_not_wait_until_packets_for_all_are_sealed(
 }
 
 #[test]
-fn runs_of_equal_size_to_one_peer_leave_as_one_message() {
+fn packets_of_equal_size_to_one_peer_leave_as_one_message() {
     let (mut egress, mut counters) = setup(Recorder::default());
     let packets = [
         (1, 100),

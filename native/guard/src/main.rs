@@ -9,7 +9,7 @@ use sealroute_forward::{
     SubscriberHandle, TransportHandle, UpTrackParameters,
 };
 use sealroute_loadgen::job::{MediaJob, WireCodec};
-use sealroute_loadgen::media::Packetiser;
+use sealroute_loadgen::media::Packetizer;
 use sealroute_transport::{SrtpKeys, SrtpProfile, SrtpSender};
 use std::io::Write;
 use std::process::ExitCode;
@@ -138,11 +138,11 @@ fn session(now: Instant) -> Result<SessionRouter, String> {
 fn run(packets: u64, burst: u32) -> Result<u64, String> {
     let mut now = Instant::now();
     let mut router = session(now)?;
-    let mut packetiser = Packetiser::new(&media(burst), 0).map_err(|error| error.to_string())?;
+    let mut packetizer = Packetizer::new(&media(burst), 0).map_err(|error| error.to_string())?;
     let mut out = SrtpOutbox::new()?;
     let mut packet = [0; SLOT_BYTES];
     for number in 0..packets {
-        let (length, _) = packetiser.write(&mut packet, number);
+        let (length, _) = packetizer.write(&mut packet, number);
         router.handle_rtp(now, UPLINK, &packet[..length]);
         if (number + 1).is_multiple_of(u64::from(burst)) {
             router.flush(now, &mut out);

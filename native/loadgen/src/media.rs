@@ -15,7 +15,7 @@ const LARGEST_PACKET_BYTES: usize = 1_400;
 const SMALLEST_PAYLOAD_BYTES: usize = VP8_DESCRIPTOR_BYTES + 10 + 13 + STAMP_BYTES;
 
 /// Writes one stream's packets.
-pub struct Packetiser {
+pub struct Packetizer {
     job: MediaJob,
     publisher: u16,
     kid: Option<[u8; 8]>,
@@ -77,7 +77,7 @@ fn filler(seed: u64, length: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(length).collect()
 }
 
-impl Packetiser {
+impl Packetizer {
     /// `publisher` is the index that stamps carry.
     pub fn new(job: &MediaJob, publisher: u16) -> Result<Self, Error> {
         let sizes = SMALLEST_PAYLOAD_BYTES..=LARGEST_PACKET_BYTES;
@@ -227,10 +227,10 @@ mod tests {
 
     #[test]
     fn frames_begin_with_the_clear_bytes_and_the_declared_key_id_and_end_with_the_marker() {
-        let mut packetiser = Packetiser::new(&video(3), 5).unwrap();
+        let mut packetizer = Packetizer::new(&video(3), 5).unwrap();
         let mut out = [0; 1_500];
         for packet in 0..12_u64 {
-            let (length, index) = packetiser.write(&mut out, 1_000 + packet);
+            let (length, index) = packetizer.write(&mut out, 1_000 + packet);
             assert_eq!(index, 77 + packet);
             assert_eq!(out[1] & 0x80 != 0, packet % 3 == 2, "marker");
             let payload = &out[rtp_header_bytes(&out[..length]).unwrap()..length];
@@ -256,14 +256,14 @@ mod tests {
 
     #[test]
     fn a_wanted_key_frame_comes_with_the_next_frame_not_within_one() {
-        let mut packetiser = Packetiser::new(&video(2), 0).unwrap();
+        let mut packetizer = Packetizer::new(&video(2), 0).unwrap();
         let mut out = [0; 1_500];
         let mut heads = Vec::new();
         for packet in 0..8 {
             if packet == 3 {
-                packetiser.want_key_frame();
+                packetizer.want_key_frame();
             }
-            packetiser.write(&mut out, 0);
+            packetizer.write(&mut out, 0);
             if packet % 2 == 0 {
                 heads.push(out[20 + 4] & 1 == 0);
             }
@@ -288,13 +288,13 @@ mod tests {
 
     #[test]
     fn timestamps_follow_the_frame_rate() {
-        let mut packetiser = Packetiser::new(&video(10), 0).unwrap();
+        let mut packetizer = Packetizer::new(&video(10), 0).unwrap();
         let mut out = [0; 1_500];
-        let first = packetiser.timestamp();
+        let first = packetizer.timestamp();
         for _ in 0..10 {
-            packetiser.write(&mut out, 0);
+            packetizer.write(&mut out, 0);
         }
-        assert_eq!(packetiser.timestamp().wrapping_sub(first), 3_000);
+        assert_eq!(packetizer.timestamp().wrapping_sub(first), 3_000);
     }
 
     #[test]
@@ -310,7 +310,7 @@ mod tests {
         ] {
             let mut job = video(1);
             change(&mut job);
-            assert!(Packetiser::new(&job, 0).is_err());
+            assert!(Packetizer::new(&job, 0).is_err());
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::clock::{sleep_until, unix_ns};
 use crate::job::{MediaJob, PublisherJob};
-use crate::media::Packetiser;
+use crate::media::Packetizer;
 use crate::rtcp::{self, Feedback};
 use crate::run::Phases;
 use crate::system::{self, ReceiveBatch, send_batch};
@@ -39,7 +39,7 @@ pub struct PublisherResult {
 pub struct Publisher {
     transport: Transport,
     media: MediaJob,
-    packetiser: Packetiser,
+    packetizer: Packetizer,
     slots: Vec<[u8; SLOT_BYTES]>,
     lengths: Vec<usize>,
     interval_ns: f64,
@@ -54,11 +54,11 @@ pub struct Publisher {
 impl Publisher {
     /// Takes over the job's socket and prepares the media.
     pub fn open(job: PublisherJob, index: usize, consent_ns: u64) -> Result<Self, Error> {
-        let packetiser = Packetiser::new(&job.media, index as u16)?;
+        let packetizer = Packetizer::new(&job.media, index as u16)?;
         let burst = job.media.burst as usize;
         Ok(Self {
             transport: Transport::open(job.transport, index, unix_ns(), consent_ns)?,
-            packetiser,
+            packetizer,
             slots: vec![[0; SLOT_BYTES]; burst],
             lengths: vec![0; burst],
             interval_ns: f64::from(job.media.burst) * 1e9 / job.media.rate_pps,
@@ -85,7 +85,7 @@ impl Publisher {
 
     fn send_burst(&mut self, now_unix_ns: u64) -> Result<(), Error> {
         for (slot, length) in self.slots.iter_mut().zip(&mut self.lengths) {
-            let (clear, _) = self.packetiser.write(slot, now_unix_ns);
+            let (clear, _) = self.packetizer.write(slot, now_unix_ns);
             *length = match &mut self.transport.sender {
                 Some(sender) => sender
                     .protect_rtp_in_place(slot, clear)
@@ -111,7 +111,7 @@ impl Publisher {
             return Ok(());
         }
         self.next_report_unix_ns = now_unix_ns + REPORT_NS;
-        let (timestamp, packets) = (self.packetiser.timestamp(), self.packetiser.number());
+        let (timestamp, packets) = (self.packetizer.timestamp(), self.packetizer.number());
         let report = rtcp::build_sender_report(
             self.media.ssrc,
             now_unix_ns,
@@ -140,13 +140,13 @@ impl Publisher {
         }
         if self.feedback.key_frame_requests > self.result.key_frame_requests {
             self.result.key_frame_requests = self.feedback.key_frame_requests;
-            self.packetiser.want_key_frame();
+            self.packetizer.want_key_frame();
         }
         Ok(())
     }
 
     fn finish(mut self) -> PublisherResult {
-        self.result.sent = self.packetiser.number();
+        self.result.sent = self.packetizer.number();
         self.result.nacks = self.feedback.nacks;
         self.result.transport = self.transport.counts;
         self.result
@@ -177,13 +177,13 @@ pub fn drive(
         if !in_window && phases.measuring() {
             in_window = true;
             for one in &mut publishers {
-                one.result.window_begin = one.packetiser.number();
+                one.result.window_begin = one.packetizer.number();
             }
         }
         if !after_window && phases.measured() {
             after_window = true;
             for one in &mut publishers {
-                one.result.window_end = one.packetiser.number();
+                one.result.window_end = one.packetizer.number();
             }
         }
         let active = sending && !after_window;

@@ -1,4 +1,4 @@
-//! Each datagram is of one kind, and STUN is never taken for media.
+//! Every datagram has one kind, and STUN is never classified as media.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Every payload descriptor keeps within its bytes and its number of parts.
+//! Every parsed payload descriptor stays within its bytes and its limits.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -23,7 +23,7 @@ fuzz_target!(|payload: &[u8]| {
     let dependencies = DependencyDescriptor::parse(payload, None);
     if let Some(structure) = dependencies.and_then(|read| read.structure) {
         assert!(matches!(structure.target_layers().len(), 1..=32));
-        // What a structure was read from is also a frame under it.
+        // A descriptor that carries a structure must also parse with it.
         assert!(DependencyDescriptor::parse(payload, Some(&structure)).is_some());
         let (head, tail) = payload.split_at(payload.len() / 2);
         let _ = DependencyDescriptor::parse(tail, Some(&structure));

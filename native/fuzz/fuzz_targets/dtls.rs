@@ -1,4 +1,4 @@
-//! What the gate lets through is whole records and nothing else, whatever comes.
+//! Every datagram that the gate passes consists of whole records.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -11,7 +11,7 @@ fuzz_target!(|datagram: &[u8]| {
     let mut rest = datagram;
     while !rest.is_empty() {
         assert!(matches!(rest[0], 20..=22) && rest[1] == 0xFE && rest[3] == 0 && rest[4] <= 1);
-        // In clear there are no alerts: everybody can write one.
+        // Unprotected alerts never pass: anybody can forge one.
         assert!(rest[0] != 21 || rest[4] == 1);
         let length = usize::from(u16::from_be_bytes([rest[11], rest[12]]));
         rest = &rest[13 + length..];

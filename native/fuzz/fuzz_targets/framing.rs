@@ -1,4 +1,4 @@
-//! Packets of a connection are the same in whatever pieces its bytes come, and never too long.
+//! The packets of a stream do not depend on its fragmentation, and are never too long.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -6,7 +6,7 @@ use sealroute_transport::{BadFrame, Deframer, frame};
 
 const MAX_PACKET: usize = 300;
 
-/// What comes out of `bytes` in pieces of lengths that `lengths` gives in turn.
+/// Deframes `bytes` in fragments whose lengths cycle through `lengths`.
 fn deframed(bytes: &[u8], lengths: &[u8], confirmed: bool) -> (Vec<Vec<u8>>, Result<(), BadFrame>) {
     let mut deframer = Deframer::new(MAX_PACKET, 0);
     if confirmed {

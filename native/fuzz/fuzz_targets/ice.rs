@@ -1,4 +1,4 @@
-//! A check with bytes changed is answered only when its integrity still holds.
+//! A modified check is answered only if its integrity still holds.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! A compound gives a bounded number of items, and NACKs survive being written again.
+//! A compound yields a bounded number of items, and NACKs survive a round trip.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -23,7 +23,7 @@ fuzz_target!(|bytes: &[u8]| {
                 else {
                     panic!("what was written is no NACK");
                 };
-                // Peers may name a number twice and in any order.
+                // Peers may list a sequence number twice and in any order.
                 let (again, lost): (HashSet<_>, HashSet<_>) =
                     (again.collect(), lost.into_iter().collect());
                 assert_eq!(again, lost);

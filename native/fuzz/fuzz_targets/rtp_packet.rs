@@ -1,4 +1,4 @@
-//! Whatever parses as RTP keeps within its bytes, and what is read of it can be written again.
+//! Parsed RTP stays within its bytes, and survives a round trip.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -17,7 +17,7 @@ fuzz_target!(|bytes: &[u8]| {
         ssrc: packet.ssrc(),
     };
     let mut out = [0; MAX_PACKET_BYTES];
-    // Id 15 exists in the two-byte form only, and every element might fit the one-byte form.
+    // Id 15 exists in the two-byte form only; the writer may choose the one-byte form.
     let elements = packet.extensions().filter(|&(id, _)| id != 15);
     let length = header.write(elements.clone(), &mut out);
     let again = RtpPacket::parse(&out[..length]).unwrap();

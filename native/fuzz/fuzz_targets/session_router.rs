@@ -1,4 +1,5 @@
-//! Any order of packets, reports and commands: a number stands for one packet, nothing panics.
+//! For any order of packets, reports and commands: a sequence number identifies one packet, and
+//! nothing panics.
 #![no_main]
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
@@ -86,9 +87,9 @@ enum Step {
 #[derive(Arbitrary, Debug)]
 enum Body {
     Any(Vec<u8>),
-    Sealed {
+    Encrypted {
         key_frame: bool,
-        picture: u16,
+        picture_id: u16,
         rest: u8,
     },
     Again {
@@ -103,53 +104,53 @@ impl Body {
     fn bytes(&self) -> Vec<u8> {
         match self {
             Self::Any(bytes) => bytes[..bytes.len().min(1_200)].to_vec(),
-            Self::Sealed {
+            Self::Encrypted {
                 key_frame,
-                picture,
+                picture_id,
                 rest,
-            } => sealed(*key_frame, *picture, *rest),
+            } => encrypted_payload(*key_frame, *picture_id, *rest),
             Self::Again { sequence, rest } => [
                 &sequence.to_be_bytes(),
-                sealed(true, *sequence, *rest).as_slice(),
+                encrypted_payload(true, *sequence, *rest).as_slice(),
             ]
             .concat(),
         }
     }
 }
 
-fn sealed(key_frame: bool, picture: u16, rest: u8) -> Vec<u8> {
-    let [high, low] = (picture | 0x8000).to_be_bytes();
-    // Three sizes, so that one encoding is larger than another.
+fn encrypted_payload(key_frame: bool, picture_id: u16, rest: u8) -> Vec<u8> {
+    let [high, low] = (picture_id | 0x8000).to_be_bytes();
+    // Three sizes, so that encodings differ in size.
     let key = [0x10, 2, 0, 0x9D, 1, 0x2A, 0x80, 1 + rest % 3, 0x68, 1];
     let clear: &[u8] = if key_frame { &key } else { &[0x11] };
     let descriptor = [0x90, 0xE0, high, low, low, rest & 0xC0 | 0x20];
     [&descriptor, clear, &[0xF0], &KID, &[rest; 12]].concat()
 }
 
-/// Checks that an SSRC and number of a transport never stand for other bytes.
+/// Checks that an SSRC and sequence number of a transport always identify the same bytes.
 #[derive(Default)]
-struct Sealing {
-    numbers: HashMap<(TransportHandle, u32), SequenceUnwrapper>,
+struct SequenceCheck {
+    unwrappers: HashMap<(TransportHandle, u32), SequenceUnwrapper>,
     seen: HashMap<(TransportHandle, u32, FullSequence), Vec<u8>>,
 }
 
-impl Outbox for Sealing {
+impl Outbox for SequenceCheck {
     fn rtp(&mut self, transport: TransportHandle, header: &[u8], payload: &[u8]) {
         let bytes = [header, payload].concat();
-        // A payload near the limit grows by a longer header: the send slot refuses it.
+        // A longer header may push a payload beyond the limit: the send slot refuses it.
         if bytes.len() > MAX_PACKET_BYTES {
             return;
         }
         let packet = RtpPacket::parse(&bytes).unwrap();
         let stream = (transport, packet.ssrc());
-        let number = self
-            .numbers
+        let sequence = self
+            .unwrappers
             .entry(stream)
             .or_default()
             .unwrap(packet.sequence());
-        let before = self.seen.entry((transport, packet.ssrc(), number));
+        let before = self.seen.entry((transport, packet.ssrc(), sequence));
         let before = before.or_insert_with(|| bytes.clone());
-        assert_eq!(*before, bytes, "one number, two packets");
+        assert_eq!(*before, bytes, "one sequence number, two packets");
     }
 
     fn rtcp(&mut self, _: TransportHandle, compound: &[u8]) {
@@ -219,7 +220,7 @@ fn down_track(ssrc: u32, rtx_ssrc: Option<u32>) -> DownTrackParameters {
         rtx_ssrc,
         payload_type: 96,
         rtx_payload_type: rtx_ssrc.map(|_| 97),
-        // A packet that would be sent twice has another stamp.
+        // A packet that would be sent twice has a different transport-wide sequence number.
         extensions: ExtensionIds(vec![(Extension::Mid, 4), (Extension::TransportCc, 5)]),
         nack: true,
     }
@@ -227,7 +228,7 @@ fn down_track(ssrc: u32, rtx_ssrc: Option<u32>) -> DownTrackParameters {
 
 struct Session {
     router: SessionRouter,
-    out: Sealing,
+    out: SequenceCheck,
     now: Instant,
 }
 
@@ -272,16 +273,16 @@ impl Session {
 
     fn close(&mut self, index: u8) {
         let _ = self.router.close_transport(transport(index));
-        // Its keys are gone with it.
+        // The keys are discarded with the transport.
         self.out
-            .numbers
+            .unwrappers
             .retain(|(of, _), _| *of != transport(index));
         self.out
             .seen
             .retain(|(of, _, _), _| *of != transport(index));
     }
 
-    /// Commands may be refused; that is an outcome like any other.
+    /// Commands may be refused, which is a valid outcome.
     fn command(&mut self, step: &Step) {
         let (router, now) = (&mut self.router, self.now);
         let _ = match *step {
@@ -402,10 +403,10 @@ fuzz_target!(|input: (bool, Vec<Step>)| {
     };
     let mut session = Session {
         router: SessionRouter::new(access, ForwardSettings::default()),
-        out: Sealing::default(),
+        out: SequenceCheck::default(),
         now: Instant::now(),
     };
-    // A start from which packets flow; the steps may undo it.
+    // An initial state in which packets flow; the steps may undo it.
     session.command(&Step::Publish {
         publisher: 0,
         transport: 0,

@@ -1,4 +1,4 @@
-//! Bytes that were not sealed with the keys never open.
+//! Bytes that were not protected with the keys never authenticate.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

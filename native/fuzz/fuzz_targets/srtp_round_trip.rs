@@ -1,4 +1,4 @@
-//! What is sealed opens once, to the same bytes.
+//! A protected packet is unprotected once, to the same bytes.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! No message opens without the password.
+//! No message authenticates without the password.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

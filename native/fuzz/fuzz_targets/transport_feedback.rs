@@ -1,4 +1,4 @@
-//! Feedback of any bytes ends, with a bounded number of statuses in the order of their numbers.
+//! Parsing any bytes as feedback terminates, with a bounded number of statuses in sequence order.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Any order and timing of sequence numbers ends in bounded feedbacks.
+//! Any order and timing of sequence numbers produces bounded feedback.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,7 +1,7 @@
-//! `sealroute-guard PACKETS BURST`: one sealed VP8 stream to 50 subscribers, in memory.
+//! `sealroute-guard PACKETS BURST`: one encrypted VP8 stream to 50 subscribers, in memory.
 //!
-//! The input and the clock are fixed, so an instruction counter gives the same figure on every
-//! run. Prints how many packets were forwarded; exits with an error when any was dropped.
+//! The input and the clock are fixed, so an instruction counter gives the same figure on every run.
+//! Prints the number of forwarded packets; exits with an error if any was dropped.
 
 use sealroute_forward::{
     Codec, DownTrackParameters, EncodingParameters, Extension, ExtensionIds, ForwardEvent,
@@ -26,7 +26,7 @@ const RATE_PPS: f64 = 600.0;
 const SLOT_BYTES: usize = 1_500;
 const SLOTS: usize = 128;
 
-/// Send slots sealed as the worker does it, without a socket behind them.
+/// Send slots protected as in the worker, without a socket behind them.
 struct SrtpOutbox {
     slots: Vec<[u8; SLOT_BYTES]>,
     senders: Vec<SrtpSender>,
@@ -172,7 +172,7 @@ fn main() -> ExitCode {
         Ok(forwarded) => (forwarded.to_string(), ExitCode::SUCCESS),
         Err(error) => (format!("guard: {error}"), ExitCode::FAILURE),
     };
-    // A closed standard output leaves nobody to tell.
+    // If standard output is closed, the error cannot be reported.
     let _ = writeln!(std::io::stdout().lock(), "{text}");
     code
 }

@@ -1,6 +1,6 @@
-//! Attackers: what strangers, and whoever can forge a peer's address, throw at a media port.
+//! Attackers: traffic of third parties, and of attackers that forge a peer's address.
 //!
-//! They hold no keys. What comes back to them is counted, for it should be nothing.
+//! They hold no keys. Replies to them are counted; there should be none.
 
 use crate::Error;
 use crate::clock::{sleep_until, unix_ns};
@@ -12,12 +12,12 @@ use std::net::UdpSocket;
 
 const TICK_NS: u64 = 1_000_000;
 const LARGEST_BYTES: usize = 1_200;
-/// For what is still under way.
+/// Wait for packets in flight.
 const DRAIN_NS: u64 = 200_000_000;
 const RTP_VERSION: u8 = 0x80;
-/// A payload that is no frame, with what would be the tag behind it.
+/// A payload that is not a frame, followed by the place of the tag.
 const FORGED_BYTES: usize = 160;
-/// DTLS 1.2 record of one `ClientHello` that offers NULL ciphers alone (RFC 6347, RFC 5246 A.5).
+/// A DTLS 1.2 record with a `ClientHello` that offers only NULL ciphers (RFC 6347, RFC 5246 A.5).
 const HELLO_HEAD: [u8; 27] = [
     22, 0xFE, 0xFF, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     56, // record: type, version, epoch, number, length
@@ -30,24 +30,24 @@ const RANDOM_BYTES: usize = 32;
 const DTLS_FIRST: u8 = 20;
 const DTLS_KINDS: u8 = 44;
 
-/// What an attack sent and got.
+/// Totals of an attack.
 #[derive(Debug, Serialize)]
 pub struct AttackResult {
-    /// Datagrams that left.
+    /// Datagrams sent.
     pub sent: u64,
     /// Their bytes.
     pub sent_bytes: u64,
-    /// Datagrams that came back to the attackers' own sockets.
+    /// Datagrams received by the attackers' own sockets.
     pub replies: u64,
     /// Their bytes.
     pub reply_bytes: u64,
-    /// How long it took.
+    /// Duration.
     pub seconds: f64,
-    /// CPU time of the attacker, per datagram.
+    /// CPU time of the attacker per datagram.
     pub cpu_us_per_packet: f64,
 }
 
-/// Marsaglia's xorshift64: cheap, seeded, and good enough for noise.
+/// Marsaglia's xorshift64: fast, seeded, and random enough for noise.
 struct Noise(u64);
 
 impl Noise {
@@ -74,7 +74,7 @@ struct Forger {
 }
 
 impl Forger {
-    /// Writes the next datagram; its length.
+    /// Writes the next datagram. Returns its length.
     fn write(&mut self, packet: &mut [u8; LARGEST_BYTES]) -> usize {
         match self.kind {
             AttackKind::Noise => {
@@ -89,7 +89,7 @@ impl Forger {
         }
     }
 
-    /// A check for a transport that there is not, signed with a guessed password.
+    /// A check for a transport that does not exist, authenticated with a guessed password.
     fn check(&mut self, packet: &mut [u8]) -> usize {
         let mut transaction_id = [0; 12];
         self.noise.fill(&mut transaction_id);
@@ -148,7 +148,7 @@ fn validate(job: &Attack) -> Result<(), Error> {
     }
 }
 
-/// Sockets of the attackers' own, or those of victims, whose addresses they forge.
+/// The attackers' own sockets, or sockets of victims whose addresses are forged.
 fn open(job: &Attack) -> Result<Vec<UdpSocket>, Error> {
     if !job.fds.is_empty() {
         return Ok(job
@@ -171,7 +171,7 @@ struct Attacker {
     forger: Forger,
     packets: Vec<[u8; LARGEST_BYTES]>,
     batch: ReceiveBatch,
-    /// What comes to a victim's socket is the victim's.
+    /// Whether to receive: datagrams to a victim's socket belong to the victim.
     listens: bool,
     turn: usize,
     result: AttackResult,
@@ -189,7 +189,7 @@ impl Attacker {
             .map(|(packet, length)| &packet[..length])
             .collect();
         self.turn = (self.turn + 1) % self.sockets.len();
-        // A full buffer or a refusal is loss, which the count shows.
+        // A full buffer or an error counts as loss.
         let taken = system::send_batch(&self.sockets[self.turn], &slices).unwrap_or(0);
         self.result.sent += taken as u64;
         let bytes: usize = lengths[..taken].iter().sum();
@@ -214,7 +214,7 @@ impl Attacker {
     }
 }
 
-/// Attacks for as long as the job says.
+/// Runs the attack for the duration of the job.
 pub fn attack(job: &Attack) -> Result<AttackResult, Error> {
     validate(job)?;
     let mut attacker = Attacker {
@@ -247,7 +247,7 @@ pub fn attack(job: &Attack) -> Result<AttackResult, Error> {
             break;
         }
         let due = (passed_s * job.rate_pps) as u64;
-        // What a slow machine could not send in its time is not made up for all at once.
+        // A slow machine does not make up for its backlog at once.
         tried = tried.max(due.saturating_sub((job.rate_pps / 50.0) as u64 + 1));
         while tried < due {
             let count = (due - tried).min(BATCH as u64);
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forged_looks_like_the_real_thing() {
+    fn forged_packets_look_like_real_ones() {
         let mut packet = [0; LARGEST_BYTES];
         let length = forger(AttackKind::Hellos).write(&mut packet);
         assert_eq!(classify(&packet[..length]), PacketKind::Dtls);
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attack_keeps_its_rate_and_counts_what_comes_back() {
+    fn an_attack_keeps_its_rate_and_counts_replies() {
         let target = UdpSocket::bind("127.0.0.1:0").unwrap();
         system::prepare_receiver(&target, 8 << 20).unwrap();
         let std::net::SocketAddr::V4(address) = target.local_addr().unwrap() else {

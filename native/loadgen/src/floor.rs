@@ -1,4 +1,4 @@
-//! The floor: what the same sends cost without a server, without receiving and without crypto.
+//! The floor: the cost of the same sends without a server, receiving or cryptography.
 
 use crate::Error;
 use crate::clock::{sleep_until, unix_ns};
@@ -10,17 +10,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 const RECEIVE_BUFFER_BYTES: i32 = 4 << 20;
 const POLL_NS: u64 = 20_000_000;
-/// A segmented message may not exceed what UDP can carry.
+/// A segmented message must fit into a UDP datagram.
 const LARGEST_MESSAGE_BYTES: usize = 65_000;
 
-/// What the floor costs.
+/// Totals of a floor measurement.
 #[derive(Debug, Serialize)]
 pub struct FloorResult {
-    /// Datagrams that left.
+    /// Datagrams sent.
     pub sent: u64,
     /// Datagrams that arrived.
     pub arrived: u64,
-    /// CPU time of the sending thread, per datagram.
+    /// CPU time of the sending thread per datagram.
     pub cpu_us_per_packet: f64,
 }
 
@@ -69,7 +69,7 @@ struct Sender<'a> {
 }
 
 impl Sender<'_> {
-    /// One burst to each destination: subscriber by subscriber as a server does it.
+    /// Sends one burst to each destination, one subscriber after the other as a server does.
     fn burst(&self) -> u64 {
         let repeats = if self.job.segmented {
             1
@@ -107,7 +107,7 @@ impl Sender<'_> {
     }
 }
 
-/// Sends as a server would for one publisher and counts what arrives.
+/// Sends like a server with one publisher, and counts the arriving datagrams.
 pub fn floor(job: &Floor) -> Result<FloorResult, Error> {
     validate(job)?;
     let mut sinks = Vec::with_capacity(job.sinks);

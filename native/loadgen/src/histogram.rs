@@ -1,4 +1,5 @@
-//! Delays in log-linear buckets: 64 per power of two, so a percentile is within 1.6 %.
+//! A histogram of delays with log-linear buckets: 64 per power of two, so percentiles are exact
+//! within 1.6 %.
 
 use serde::Serialize;
 
@@ -12,20 +13,20 @@ pub struct Histogram {
     max: u64,
 }
 
-/// What a report needs of a histogram, in microseconds.
+/// The percentiles of a report, in microseconds.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Percentiles {
-    /// How many values.
+    /// Number of values.
     pub count: u64,
     /// Median.
     pub p50_us: f64,
-    /// 90 of 100 are at most this.
+    /// 90th percentile.
     pub p90_us: f64,
-    /// 99 of 100.
+    /// 99th percentile.
     pub p99_us: f64,
-    /// 999 of 1,000.
+    /// 99.9th percentile.
     pub p999_us: f64,
-    /// Largest.
+    /// Maximum.
     pub max_us: f64,
 }
 
@@ -61,7 +62,7 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// Takes one value in nanoseconds.
+    /// Records one value in nanoseconds.
     pub fn record(&mut self, value_ns: u64) {
         if let Some(count) = self.counts.get_mut(bucket(value_ns)) {
             *count += 1;
@@ -82,7 +83,7 @@ impl Histogram {
         0.0
     }
 
-    /// The figures of a report.
+    /// The percentiles of the recorded values.
     pub fn percentiles(&self) -> Percentiles {
         Percentiles {
             count: self.total,

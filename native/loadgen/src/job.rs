@@ -1,4 +1,4 @@
-//! The job: what the signaling side hands over, one JSON document on stdin.
+//! The job: one JSON document on standard input, written by the signaling side.
 
 use serde::Deserialize;
 
@@ -8,31 +8,32 @@ use serde::Deserialize;
 pub enum Job {
     /// Clients of a server.
     Load(Load),
-    /// The same sends without a server and without crypto.
+    /// The same sends without a server and without cryptography.
     Floor(Floor),
-    /// Strangers.
+    /// An attack.
     Attack(Attack),
 }
 
-/// Joined clients and how long they do what.
+/// Joined clients, and the length of each phase.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Load {
-    /// Joined and silent first: the idle cost.
+    /// Clients are joined and silent: the idle cost.
     pub silent_s: f64,
     /// Media flows, not yet measured.
     pub warm_s: f64,
     /// The measured window.
     pub seconds: f64,
-    /// Between looks into the subscribers' sockets. Longer costs less and needs larger buffers.
+    /// Interval between polls of the subscribers' sockets. A longer one costs less and needs larger
+    /// buffers.
     #[serde(default = "default_poll_ms")]
     pub poll_ms: f64,
-    /// Between a transport's consent checks (RFC 7675 says about 5 s).
+    /// Interval between a transport's consent checks (RFC 7675 suggests about 5 s).
     #[serde(default = "default_consent_ms")]
     pub consent_ms: f64,
-    /// Who sends.
+    /// Senders.
     pub publishers: Vec<PublisherJob>,
-    /// Who receives.
+    /// Receivers.
     pub subscribers: Vec<TransportJob>,
 }
 
@@ -40,9 +41,9 @@ pub struct Load {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PublisherJob {
-    /// Its uplink.
+    /// The uplink.
     pub transport: TransportJob,
-    /// Its media.
+    /// The media sent over it.
     pub media: MediaJob,
 }
 
@@ -52,7 +53,7 @@ pub struct PublisherJob {
 pub struct TransportJob {
     /// Inherited file descriptor; connected to the server.
     pub fd: i32,
-    /// Absent: plain RTP, for servers that take it.
+    /// Absent: plain RTP, for servers that accept it.
     #[serde(default)]
     pub srtp: Option<SrtpJob>,
     /// Absent: no consent checks.
@@ -60,17 +61,17 @@ pub struct TransportJob {
     pub ice: Option<IceJob>,
 }
 
-/// SRTP keys of both directions, hexadecimal.
+/// SRTP keys of both directions in hexadecimal.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SrtpJob {
-    /// An RFC 5764 or RFC 7714 profile name.
+    /// A profile name of RFC 5764 or RFC 7714.
     pub profile: String,
-    /// Seals what this client sends.
+    /// Master key for packets that this client sends.
     pub local_key: String,
     /// The same.
     pub local_salt: String,
-    /// Opens what it receives.
+    /// Master key for packets that it receives.
     pub remote_key: String,
     /// The same.
     pub remote_salt: String,
@@ -105,7 +106,7 @@ impl std::fmt::Debug for IceJob {
     }
 }
 
-/// What a codec looks like on the wire.
+/// The packet layout of a codec.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum WireCodec {
@@ -121,7 +122,7 @@ pub enum WireCodec {
 pub struct MediaJob {
     /// Packet layout.
     pub codec: WireCodec,
-    /// RTP synchronisation source.
+    /// RTP synchronization source.
     pub ssrc: u32,
     /// RTP payload type.
     pub payload_type: u8,
@@ -129,11 +130,11 @@ pub struct MediaJob {
     pub rate_pps: f64,
     /// RTP payload bytes.
     pub payload_bytes: usize,
-    /// Packets of one frame: marker, timestamp and SFrame header change with the frame.
+    /// Packets per frame: marker, timestamp and SFrame header change with the frame.
     pub packets_per_frame: u32,
     /// Packets sent back to back.
     pub burst: u32,
-    /// Hexadecimal SFrame key id; absent: clear payloads.
+    /// SFrame key id in hexadecimal; absent: unencrypted payloads.
     #[serde(default)]
     pub kid: Option<String>,
     /// Constant one-byte header extensions (id, hexadecimal value).
@@ -141,7 +142,7 @@ pub struct MediaJob {
     pub extensions: Vec<(u8, String)>,
 }
 
-/// The floor: one socket sends to `sinks` sockets what a server would.
+/// The floor: one socket sends to `sinks` sockets the datagrams that a server would send.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Floor {
@@ -149,29 +150,29 @@ pub struct Floor {
     pub sinks: usize,
     /// Datagram bytes.
     pub datagram_bytes: usize,
-    /// Incoming packets per second it imitates.
+    /// Simulated incoming packets per second.
     pub rate_pps: f64,
-    /// Packets per destination at once.
+    /// Consecutive packets per destination.
     pub burst: u32,
-    /// Bursts leave as one segmented message (`UDP_SEGMENT`).
+    /// Whether bursts are sent as one segmented message (`UDP_SEGMENT`).
     pub segmented: bool,
     /// The measured window.
     pub seconds: f64,
 }
 
-/// What is thrown at a media port.
+/// The datagrams sent to a media port.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum AttackKind {
     /// Random bytes of random length.
     Noise,
-    /// STUN checks for transports that there are not.
+    /// STUN checks for transports that do not exist.
     Checks,
     /// DTLS `ClientHello`s that offer NULL ciphers.
     Hellos,
-    /// RTP of a known SSRC whose seal is wrong.
+    /// RTP of a known SSRC with a wrong authentication tag.
     Forged,
-    /// What has the first byte of DTLS; every fourth is a whole `ClientHello`.
+    /// Random bytes with the first byte of DTLS; every fourth is a complete `ClientHello`.
     Records,
 }
 
@@ -179,24 +180,25 @@ pub enum AttackKind {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Attack {
-    /// What is sent.
+    /// Kind of datagrams.
     pub kind: AttackKind,
     /// The media port.
     pub target: std::net::SocketAddrV4,
-    /// Datagrams per second, of all sockets together.
+    /// Datagrams per second, over all sockets.
     pub rate_pps: f64,
-    /// How long.
+    /// Duration.
     pub seconds: f64,
-    /// The attackers' own sockets.
+    /// Number of the attackers' own sockets.
     #[serde(default = "default_sockets")]
     pub sockets: usize,
-    /// Inherited, connected sockets of victims: their addresses are forged, nothing is received.
+    /// Inherited, connected sockets of victims: their addresses are forged, and nothing is
+    /// received.
     #[serde(default)]
     pub fds: Vec<i32>,
-    /// Of forged RTP.
+    /// SSRC of forged RTP.
     #[serde(default)]
     pub ssrc: u32,
-    /// Of what is random.
+    /// Seed of the random bytes.
     #[serde(default)]
     pub seed: u64,
 }
@@ -213,7 +215,7 @@ fn default_consent_ms() -> f64 {
     4_000.0
 }
 
-/// Bytes of a hexadecimal text.
+/// Decodes hexadecimal text.
 pub fn unhex(text: &str) -> Option<Vec<u8>> {
     if !text.len().is_multiple_of(2) || !text.is_ascii() {
         return None;

@@ -1,9 +1,9 @@
-//! Real clients at little cost per packet: publishers that pace, subscribers that verify.
+//! Real clients at little cost per packet: publishers pace their packets, subscribers verify them.
 //!
-//! Signaling, ICE's first check and the DTLS handshake happen elsewhere; a [`job::Job`] brings
-//! connected sockets and SRTP keys. RTP, RTCP, payloads and stamps share no code with the server, so
-//! that an error in its wire formats can not cancel itself out; SRTP and STUN are its own code,
-//! which is held against the RFCs' vectors and other implementations.
+//! Signaling, the first ICE check and the DTLS handshake happen elsewhere; a [`job::Job`] brings
+//! connected sockets and SRTP keys. RTP, RTCP, payloads and stamps share no code with the server,
+//! so errors in its wire formats cannot cancel out. SRTP and STUN are the server's own code, which
+//! is tested against RFC vectors and other implementations.
 
 pub mod attack;
 pub mod clock;
@@ -23,11 +23,11 @@ pub mod transport;
 /// Why a run ended early.
 #[derive(Debug)]
 pub enum Error {
-    /// The job makes no sense; the text names the member.
+    /// The job is invalid; the text names the field.
     Job(String),
     /// A socket or thread failed.
     Io(std::io::Error),
-    /// A key or packet could not be used.
+    /// A key or packet is invalid.
     Crypto,
 }
 

@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
-/// Jobs with thousands of clients stay far below.
+/// Far above jobs with thousands of clients.
 const LARGEST_JOB_BYTES: u64 = 64 << 20;
 
 fn say(line: &Value) {
     let mut out = std::io::stdout().lock();
-    // A reader that is gone also took the interest in the result with it.
+    // If the reader is gone, so is the interest in the result.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 

@@ -1,4 +1,4 @@
-//! Packetised media: RTP packets whose payloads look as e2ee/2 has them and carry a stamp.
+//! Packetized media: RTP packets with payloads in the layout of e2ee/2 that carry a stamp.
 
 use crate::Error;
 use crate::job::{MediaJob, WireCodec, unhex};
@@ -7,20 +7,20 @@ use crate::stamp::{STAMP_BYTES, Stamp};
 const VIDEO_CLOCK_HZ: f64 = 90_000.0;
 const AUDIO_CLOCK_HZ: f64 = 48_000.0;
 const VP8_DESCRIPTOR_BYTES: usize = 4;
-/// RFC 6386, 9.1: a 640x360 key frame's first ten bytes.
+/// First ten bytes of a 640x360 key frame (RFC 6386, 9.1).
 const VP8_KEY_FRAME_HEAD: [u8; 10] = [0x10, 0x02, 0x00, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01];
 const VP8_DELTA_FRAME_HEAD: [u8; 1] = [0x11];
 const LARGEST_PACKET_BYTES: usize = 1_400;
-/// Descriptor, clear bytes, the longest SFrame header and the stamp.
+/// Descriptor, unencrypted bytes, the longest SFrame header and the stamp.
 const SMALLEST_PAYLOAD_BYTES: usize = VP8_DESCRIPTOR_BYTES + 10 + 13 + STAMP_BYTES;
 
-/// Writes one stream's packets.
+/// Writes the packets of one stream.
 pub struct Packetizer {
     job: MediaJob,
     publisher: u16,
     kid: Option<[u8; 8]>,
     extension: Vec<u8>,
-    filler: Vec<u8>,
+    random_bytes: Vec<u8>,
     number: u64,
     frame: u64,
     in_frame: u32,
@@ -66,7 +66,7 @@ fn write_sframe_header(out: &mut [u8], kid: [u8; 8], counter: u64) -> usize {
     9 + length
 }
 
-fn filler(seed: u64, length: usize) -> Vec<u8> {
+fn random_bytes(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed | 1;
     let next = || {
         state ^= state << 13;
@@ -78,7 +78,7 @@ fn filler(seed: u64, length: usize) -> Vec<u8> {
 }
 
 impl Packetizer {
-    /// `publisher` is the index that stamps carry.
+    /// `publisher` is the index in the stamps.
     pub fn new(job: &MediaJob, publisher: u16) -> Result<Self, Error> {
         let sizes = SMALLEST_PAYLOAD_BYTES..=LARGEST_PACKET_BYTES;
         if !sizes.contains(&job.payload_bytes) {
@@ -101,7 +101,7 @@ impl Packetizer {
             publisher,
             kid: kid.transpose()?,
             extension: extension_block(&job.extensions)?,
-            filler: filler(u64::from(job.ssrc), LARGEST_PACKET_BYTES),
+            random_bytes: random_bytes(u64::from(job.ssrc), LARGEST_PACKET_BYTES),
             number: 0,
             frame: 0,
             in_frame: 0,
@@ -112,17 +112,17 @@ impl Packetizer {
         })
     }
 
-    /// The next frame becomes a key frame.
+    /// Makes the next frame a key frame.
     pub fn want_key_frame(&mut self) {
         self.key_frame_wanted = true;
     }
 
-    /// How many packets were written.
+    /// The number of packets written.
     pub fn number(&self) -> u64 {
         self.number
     }
 
-    /// RTP timestamp of the frame being sent.
+    /// RTP timestamp of the current frame.
     pub fn timestamp(&self) -> u32 {
         let (clock, rate) = match self.job.codec {
             WireCodec::Opus => (AUDIO_CLOCK_HZ, self.job.rate_pps),
@@ -135,7 +135,7 @@ impl Packetizer {
         self.first_timestamp.wrapping_add(ticks as u32)
     }
 
-    /// Writes the next packet in clear; its length and full sequence number.
+    /// Writes the next packet without SRTP. Returns its length and extended sequence number.
     pub fn write(&mut self, out: &mut [u8], now_unix_ns: u64) -> (usize, u64) {
         let packets_per_frame = if self.job.codec == WireCodec::Opus {
             1
@@ -149,7 +149,7 @@ impl Packetizer {
         let index = self.first_sequence + self.number;
         let header = self.write_header(out, index, last);
         let end = header + self.job.payload_bytes;
-        out[header..end].copy_from_slice(&self.filler[..self.job.payload_bytes]);
+        out[header..end].copy_from_slice(&self.random_bytes[..self.job.payload_bytes]);
         self.write_payload(&mut out[header..end], now_unix_ns);
         self.number += 1;
         self.in_frame += 1;
@@ -176,9 +176,9 @@ impl Packetizer {
         let is_video = self.job.codec == WireCodec::Vp8;
         if is_video {
             let start = if self.in_frame == 0 { 0x10 } else { 0 };
-            let picture = (self.frame as u16 & 0x7fff) | 0x8000;
+            let picture_id = (self.frame as u16 & 0x7fff) | 0x8000;
             payload[..2].copy_from_slice(&[0x80 | start, 0x80]);
-            payload[2..4].copy_from_slice(&picture.to_be_bytes());
+            payload[2..4].copy_from_slice(&picture_id.to_be_bytes());
             at = VP8_DESCRIPTOR_BYTES;
         }
         let descriptor = at;
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_begin_with_the_clear_bytes_and_the_declared_key_id_and_end_with_the_marker() {
+    fn frames_start_with_unencrypted_bytes_and_the_key_id_and_end_with_the_marker() {
         let mut packetizer = Packetizer::new(&video(3), 5).unwrap();
         let mut out = [0; 1_500];
         for packet in 0..12_u64 {
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wanted_key_frame_comes_with_the_next_frame_not_within_one() {
+    fn a_requested_key_frame_starts_with_the_next_frame() {
         let mut packetizer = Packetizer::new(&video(2), 0).unwrap();
         let mut out = [0; 1_500];
         let mut heads = Vec::new();
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_media_is_refused() {
+    fn invalid_media_jobs_are_refused() {
         for change in [
             |job: &mut MediaJob| job.payload_bytes = 20,
             |job: &mut MediaJob| job.payload_bytes = 9_000,

@@ -1,4 +1,4 @@
-//! Senders: one thread paces all publishers and serves their feedback.
+//! Publishers: one thread paces all of them and handles their feedback.
 
 use crate::Error;
 use crate::clock::{sleep_until, unix_ns};
@@ -13,29 +13,29 @@ use serde::Serialize;
 
 const SLOT_BYTES: usize = 1_500 + MAX_OVERHEAD_BYTES;
 const REPORT_NS: u64 = 1_000_000_000;
-/// Between looks for feedback while nothing is due: bounds how late a key frame comes.
+/// Poll interval for feedback while nothing is due: bounds the delay of a requested key frame.
 const IDLE_NS: u64 = 10_000_000;
 
-/// A publisher's side of the result.
+/// The results of a publisher.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct PublisherResult {
-    /// Number of the first packet of the measured window.
+    /// Index of the first packet of the measured window.
     pub window_begin: u64,
-    /// Number after its last packet.
+    /// Index after its last packet.
     pub window_end: u64,
     /// Packets sent in the whole run.
     pub sent: u64,
-    /// Latest a burst left after its due time, in the window.
+    /// Maximum delay of a burst behind its due time in the window.
     pub latest_us: f64,
     /// PLI and FIR received.
     pub key_frame_requests: u64,
-    /// Generic NACKs received: a sign of loss on the way to the server.
+    /// Generic NACKs received: a sign of loss on the uplink.
     pub nacks: u64,
-    /// Apart from media.
+    /// Counters other than media.
     pub transport: TransportCounts,
 }
 
-/// One stream's sender.
+/// The sender of one stream.
 pub struct Publisher {
     transport: Transport,
     media: MediaJob,
@@ -52,7 +52,7 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Takes over the job's socket and prepares the media.
+    /// Adopts the job's socket and prepares the media.
     pub fn open(job: PublisherJob, index: usize, consent_ns: u64) -> Result<Self, Error> {
         let packetizer = Packetizer::new(&job.media, index as u16)?;
         let burst = job.media.burst as usize;
@@ -153,8 +153,8 @@ impl Publisher {
     }
 }
 
-/// The publishers' thread: runs until the phases say that sending is over, then serves consent
-/// and feedback until they end.
+/// The publishers' thread: sends until the phases end sending, then handles consent and feedback
+/// until the end.
 pub fn drive(
     mut publishers: Vec<Publisher>,
     phases: &Phases,

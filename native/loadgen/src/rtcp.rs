@@ -1,4 +1,4 @@
-//! The little RTCP a load client speaks (RFC 3550, RFC 4585).
+//! The subset of RTCP that a load client uses (RFC 3550, RFC 4585).
 
 use std::ops::AddAssign;
 
@@ -9,7 +9,7 @@ const TRANSPORT_FEEDBACK: u8 = 205;
 const PAYLOAD_FEEDBACK: u8 = 206;
 const UNIX_TO_NTP_S: u64 = 2_208_988_800;
 
-/// What a compound packet asked for.
+/// The requests in a compound packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Feedback {
     /// PLI and FIR.
@@ -28,10 +28,10 @@ impl AddAssign for Feedback {
     }
 }
 
-/// A sender report's place in time, for LSR and DLSR.
+/// The timing of a sender report, for LSR and DLSR.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SenderReport {
-    /// Whose.
+    /// SSRC of the sender.
     pub ssrc: u32,
     /// Middle 32 bits of its NTP time.
     pub compact_ntp: u32,
@@ -40,19 +40,19 @@ pub struct SenderReport {
 /// One report block of a receiver report.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReportBlock {
-    /// Reported stream.
+    /// SSRC of the reported stream.
     pub ssrc: u32,
-    /// Lost since the last report, of 256.
+    /// Fraction lost since the last report, in 1/256.
     pub fraction_lost: u8,
-    /// Lost in all.
+    /// Cumulative packets lost.
     pub lost: u32,
     /// Extended highest sequence number.
     pub highest: u32,
-    /// In RTP clock ticks.
+    /// Jitter in RTP clock ticks.
     pub jitter: u32,
-    /// Of the last sender report.
+    /// LSR: the timestamp of the last sender report.
     pub last_sender_report: u32,
-    /// Since then, in 1/65,536 s.
+    /// DLSR: the time since then, in 1/65,536 s.
     pub delay: u32,
 }
 
@@ -67,7 +67,7 @@ fn packets(compound: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// What a server's compound packet asks of a sender.
+/// The requests that a server's compound packet sends to a sender.
 pub fn feedback(compound: &[u8]) -> Feedback {
     let mut found = Feedback::default();
     for packet in packets(compound) {
@@ -99,7 +99,7 @@ fn sdes(out: &mut Vec<u8>, ssrc: u32) {
     out.extend_from_slice(b"\x01\x04load\x00\x00");
 }
 
-/// A sender report with CNAME.
+/// Builds a sender report with CNAME.
 pub fn build_sender_report(
     ssrc: u32,
     now_unix_ns: u64,
@@ -124,7 +124,7 @@ pub fn build_sender_report(
     out
 }
 
-/// A receiver report with at most 31 blocks, and CNAME.
+/// Builds a receiver report with at most 31 blocks, and CNAME.
 pub fn build_receiver_report(ssrc: u32, blocks: &[ReportBlock]) -> Vec<u8> {
     let blocks = &blocks[..blocks.len().min(31)];
     let mut out = vec![

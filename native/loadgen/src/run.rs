@@ -1,5 +1,5 @@
-//! A run: silent, warming, measuring, draining. Each phase is announced, so that whoever started
-//! the run can read the server's CPU clock at its bounds.
+//! A run: silent, warming, measuring, draining. Each phase is announced, so that the caller can
+//! read the server's CPU clock at its bounds.
 
 use crate::Error;
 use crate::clock::unix_ns;
@@ -14,10 +14,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 const RECEIVE_BUFFER_BYTES: i32 = 4 << 20;
-/// After the last packet: time for what is under way.
+/// After the last packet: time for packets in flight.
 const DRAIN: Duration = Duration::from_millis(400);
 
-/// Where a run is; written by one thread, read by all.
+/// The current phase, written by one thread and read by all.
 #[derive(Default)]
 pub struct Phases {
     sending: AtomicBool,
@@ -27,27 +27,27 @@ pub struct Phases {
 }
 
 impl Phases {
-    /// Media flows.
+    /// Whether media is being sent.
     pub fn sending(&self) -> bool {
         self.sending.load(Ordering::Acquire)
     }
 
-    /// The window has begun.
+    /// Whether the measured window has started.
     pub fn measuring(&self) -> bool {
         self.window_begin.load(Ordering::Acquire) != 0
     }
 
-    /// The window has ended.
+    /// Whether the window has ended.
     pub fn measured(&self) -> bool {
         self.window_end.load(Ordering::Acquire) != 0
     }
 
-    /// All is over.
+    /// Whether the run has ended.
     pub fn ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// A packet sent at this time belongs to the window.
+    /// Whether a packet sent at this time belongs to the window.
     pub fn in_window(&self, sent_unix_ns: u64) -> bool {
         let begin = self.window_begin.load(Ordering::Acquire);
         let end = self.window_end.load(Ordering::Acquire);
@@ -55,22 +55,22 @@ impl Phases {
     }
 }
 
-/// Everything a report needs of a run.
+/// The results of a run.
 #[derive(Debug, Serialize)]
 pub struct LoadResult {
-    /// Length of the window as it was.
+    /// Actual length of the window.
     pub window_s: f64,
-    /// Deliveries (streams times receivers) that carried at least one packet.
+    /// Flows (streams times receivers) that carried at least one packet.
     pub flows: usize,
-    /// Packets that should have arrived: of each flow, its publisher's packets of the window.
+    /// Expected packets: for each flow, the packets that its publisher sent in the window.
     pub expected: u64,
-    /// Of these, how many did.
+    /// Expected packets that arrived.
     pub arrived: u64,
-    /// Added delay within the window: sender's clock to kernel receive time.
+    /// Delay within the window: from the sender's clock to the kernel receive time.
     pub delay: Percentiles,
     /// Sums over the whole run.
     pub subscribers: SubscriberCounts,
-    /// One by publisher.
+    /// One entry per publisher.
     pub publishers: Vec<PublisherResult>,
 }
 
@@ -102,7 +102,7 @@ fn conduct(phases: &Phases, plan: &Plan, announce: &mut impl FnMut(&str)) {
     phases.ended.store(true, Ordering::Release);
 }
 
-/// Runs the job; `announce` is told each phase as it begins.
+/// Runs the job. `announce` is called as each phase starts.
 pub fn load(job: Load, announce: &mut impl FnMut(&str)) -> Result<LoadResult, Error> {
     let plan = Plan {
         silent: seconds(job.silent_s)?,

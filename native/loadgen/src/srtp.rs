@@ -1,10 +1,10 @@
-//! The SRTP contexts of a client, out of its job.
+//! The SRTP contexts of a client, from its job.
 
 use crate::Error;
 use crate::job::{SrtpJob, unhex};
 use sealroute_transport::{SrtpKeys, SrtpProfile, SrtpReceiver, SrtpSender};
 
-/// Both directions of a transport.
+/// The contexts of both directions of a transport.
 ///
 /// # Errors
 /// `Job`: unknown profile, or a key or salt of a wrong length.
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_seals_opens_with_the_keys_of_the_other_side() {
+    fn the_other_side_unprotects_what_a_client_protects() {
         let client = job("SRTP_AEAD_AES_128_GCM", 16);
         let server = SrtpJob {
             profile: client.profile.clone(),

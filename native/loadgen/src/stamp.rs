@@ -1,24 +1,26 @@
-//! The trailer of every payload: who sent it, which packet, when, and a hash of the bytes before.
+//! The trailer of every payload: publisher, packet number, send time, and a hash of the preceding
+//! bytes.
 
 /// Trailer bytes.
 pub const STAMP_BYTES: usize = 32;
 
 const MAGIC: u32 = 0x5352_4c31;
 
-/// What a trailer says.
+/// The contents of a trailer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// Index of the publisher in the job.
     pub publisher: u16,
-    /// The payload begins with a VP8 descriptor, which a server may rewrite.
+    /// Whether the payload starts with a VP8 descriptor, which a server may rewrite.
     pub has_vp8_descriptor: bool,
-    /// Counts the publisher's packets from 0.
+    /// Index of the packet, from 0 for each publisher.
     pub number: u64,
-    /// The sender's clock.
+    /// Send time on the sender's clock.
     pub sent_unix_ns: u64,
 }
 
-/// Word-wise multiplicative hash: cheap beside a receive call, and any changed bit changes it.
+/// A multiplicative hash over words: cheap compared to a receive call, and any modified bit changes
+/// it.
 fn hash(bytes: &[u8]) -> u64 {
     const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut state = bytes.len() as u64 ^ MULTIPLIER;
@@ -38,7 +40,7 @@ fn hash(bytes: &[u8]) -> u64 {
     state
 }
 
-/// Bytes of the VP8 payload descriptor (RFC 7741, 4.2) at the head of `payload`.
+/// Length of the VP8 payload descriptor (RFC 7741, 4.2) at the start of `payload`.
 pub fn vp8_descriptor_bytes(payload: &[u8]) -> Option<usize> {
     let first = *payload.first()?;
     if first & 0x80 == 0 {
@@ -55,8 +57,8 @@ pub fn vp8_descriptor_bytes(payload: &[u8]) -> Option<usize> {
 }
 
 impl Stamp {
-    /// Writes the trailer into the last bytes of `payload`; `descriptor` bytes are not hashed.
-    /// A payload too short for it stays as it is.
+    /// Writes the trailer into the last bytes of `payload`; the first `descriptor` bytes are not
+    /// hashed. A payload too short for it is left unchanged.
     pub fn write(&self, payload: &mut [u8], descriptor: usize) {
         let Some(at) = payload
             .len()
@@ -75,7 +77,7 @@ impl Stamp {
         payload[at + 24..].copy_from_slice(&sum.to_be_bytes());
     }
 
-    /// The trailer of a payload that arrived whole and unchanged.
+    /// Reads the trailer of a complete and unmodified payload.
     pub fn read(payload: &[u8]) -> Option<Self> {
         let at = payload.len().checked_sub(STAMP_BYTES)?;
         let long = |from: usize| -> Option<u64> {
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rewritten_picture_id_is_allowed_and_any_other_changed_bit_is_seen() {
+    fn a_rewritten_picture_id_is_allowed_and_any_other_modified_bit_is_detected() {
         let (_, payload) = stamped();
         for at in 0..payload.len() {
             for bit in 0..8 {
@@ -147,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn short_payloads_are_no_stamps() {
+    fn short_payloads_have_no_stamp() {
         for length in 0..=STAMP_BYTES {
             assert_eq!(Stamp::read(&vec![0; length]), None);
         }

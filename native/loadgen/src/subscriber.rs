@@ -1,5 +1,5 @@
-//! Receivers: one thread looks into all subscribers' sockets every few milliseconds, so that no
-//! arriving packet pays for waking anybody, and verifies every packet.
+//! Subscribers: one thread polls all subscribers' sockets every few milliseconds, so that no packet
+//! pays for waking a thread, and verifies every packet.
 
 use crate::Error;
 use crate::clock::{sleep_until, unix_ns};
@@ -14,37 +14,37 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 const REPORT_NS: u64 = 1_000_000_000;
-/// A window of more packets than this would make the bitmaps large: 2^24 is 2 MB a flow.
-const MOST_NUMBERS: u64 = 1 << 24;
-/// Sockets of one subscriber carry at most this many streams.
-const MOST_FLOWS: usize = 256;
+/// A larger window would make the bitmaps large: 2^24 is 2 MB per flow.
+const MAX_INDICES: u64 = 1 << 24;
+/// Maximum streams per subscriber.
+const MAX_FLOWS: usize = 256;
 
-/// What all subscribers saw, beside delays.
+/// Counters of all subscribers, except delays.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct SubscriberCounts {
-    /// RTP packets, opened and verified.
+    /// RTP packets that were unprotected and verified.
     pub received: u64,
-    /// Payloads whose hash was wrong or that carried no stamp.
+    /// Payloads with a wrong hash or without a stamp.
     pub corrupt: u64,
-    /// Same stamp twice on one flow.
+    /// Stamps received more than once on a flow.
     pub duplicates: u64,
-    /// Stamps that came after a later one.
+    /// Stamps that arrived after a later one.
     pub reordered: u64,
-    /// RTP sequence numbers that did not follow the one before on a flow in order.
+    /// RTP sequence numbers that did not follow the previous one of the flow.
     pub sequence_gaps: u64,
-    /// Sender reports of the server.
+    /// Sender reports from the server.
     pub sender_reports: u64,
-    /// Apart from media.
+    /// Counters other than media.
     pub transport: TransportCounts,
 }
 
-/// One forwarded stream as it arrives: of one SSRC.
+/// One forwarded stream (SSRC) as it arrives.
 #[derive(Default)]
 struct Flow {
     publisher: u16,
     clock_hz: f64,
     seen: Vec<u64>,
-    last_number: u64,
+    last_index: u64,
     last_sequence: u16,
     cycles: u32,
     received: u64,
@@ -65,7 +65,7 @@ impl Flow {
             } else {
                 48_000.0
             },
-            last_number: stamp.number,
+            last_index: stamp.number,
             last_sequence: sequence.wrapping_sub(1),
             cycles: 1,
             first_sequence: (1 << 16) + u32::from(sequence),
@@ -73,12 +73,12 @@ impl Flow {
         }
     }
 
-    /// False when the number was there before or is out of bounds.
-    fn mark(&mut self, number: u64) -> bool {
-        if number >= MOST_NUMBERS {
+    /// Returns whether the index is new and within bounds.
+    fn mark(&mut self, index: u64) -> bool {
+        if index >= MAX_INDICES {
             return false;
         }
-        let (word, bit) = ((number / 64) as usize, 1_u64 << (number % 64));
+        let (word, bit) = ((index / 64) as usize, 1_u64 << (index % 64));
         if self.seen.len() <= word {
             self.seen.resize(word + 1, 0);
         }
@@ -89,14 +89,14 @@ impl Flow {
 
     fn count_marked(&self, begin: u64, end: u64) -> u64 {
         (begin..end)
-            .filter(|number| {
-                let word = self.seen.get((number / 64) as usize).copied().unwrap_or(0);
-                word & (1 << (number % 64)) != 0
+            .filter(|index| {
+                let word = self.seen.get((index / 64) as usize).copied().unwrap_or(0);
+                word & (1 << (index % 64)) != 0
             })
             .count() as u64
     }
 
-    /// True when `sequence` follows the one before.
+    /// Returns whether `sequence` follows the previous one.
     fn advance(&mut self, sequence: u16) -> bool {
         self.received += 1;
         let step = sequence.wrapping_sub(self.last_sequence);
@@ -110,7 +110,7 @@ impl Flow {
         step == 1
     }
 
-    /// RFC 3550, A.8, on the packet's RTP timestamp.
+    /// Updates the jitter (RFC 3550, A.8).
     fn update_jitter(&mut self, timestamp: u32, at_unix_ns: u64) {
         let arrival = (at_unix_ns as f64 / 1e9 * self.clock_hz) % f64::from(u32::MAX);
         let transit = arrival - f64::from(timestamp);
@@ -140,7 +140,7 @@ impl Flow {
             ssrc,
             fraction_lost: fraction as u8,
             lost: lost as u32,
-            // The count of cycles begins at one so that late packets can not underflow it.
+            // The count of cycles starts at one so that late packets cannot underflow it.
             highest: highest.wrapping_sub(1 << 16),
             jitter: self.jitter as u32,
             last_sender_report,
@@ -157,18 +157,18 @@ pub struct Subscriber {
     next_report_unix_ns: u64,
 }
 
-/// What the subscribers' thread hands back.
+/// The results of the subscribers' thread.
 #[derive(Default)]
 pub struct Received {
     /// Sums over all subscribers.
     pub counts: SubscriberCounts,
-    /// Added delay of the packets sent within the window.
+    /// Delay of the packets sent within the window.
     pub delay: Histogram,
     flows: Vec<(u16, Flow)>,
 }
 
 impl Received {
-    /// Packets of the window that arrived at least once, by flow: (publisher, count).
+    /// Packets of the window that arrived at least once, per flow: (publisher, count).
     pub fn arrived(&self, window: impl Fn(u16) -> (u64, u64)) -> Vec<(u16, u64)> {
         let count = |(publisher, flow): &(u16, Flow)| {
             let (begin, end) = window(*publisher);
@@ -234,7 +234,7 @@ impl Subscriber {
             u32::from_be_bytes([a, b, c, d]),
             u16::from_be_bytes([s0, s1]),
         );
-        if self.flows.len() >= MOST_FLOWS && !self.flows.contains_key(&ssrc) {
+        if self.flows.len() >= MAX_FLOWS && !self.flows.contains_key(&ssrc) {
             into.counts.corrupt += 1;
             return;
         }
@@ -252,8 +252,8 @@ impl Subscriber {
         if !flow.mark(stamp.number) {
             into.counts.duplicates += 1;
         }
-        into.counts.reordered += u64::from(stamp.number < flow.last_number);
-        flow.last_number = flow.last_number.max(stamp.number);
+        into.counts.reordered += u64::from(stamp.number < flow.last_index);
+        flow.last_index = flow.last_index.max(stamp.number);
         if phases.in_window(stamp.sent_unix_ns) {
             into.delay.record(at.saturating_sub(stamp.sent_unix_ns));
         }
@@ -357,13 +357,13 @@ mod tests {
     }
 
     #[test]
-    fn every_number_counts_once() {
+    fn every_index_counts_once() {
         let mut flow = flow();
-        for (number, is_new) in [(0, true), (64, true), (64, false), (200, true)] {
-            assert_eq!(flow.mark(number), is_new);
+        for (index, is_new) in [(0, true), (64, true), (64, false), (200, true)] {
+            assert_eq!(flow.mark(index), is_new);
         }
         assert_eq!(flow.count_marked(0, 300), 3);
         assert_eq!(flow.count_marked(1, 200), 1);
-        assert!(!flow.mark(u64::MAX), "a forged number takes no memory");
+        assert!(!flow.mark(u64::MAX), "a forged index uses no memory");
     }
 }

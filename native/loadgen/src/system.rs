@@ -1,4 +1,4 @@
-//! The one file with `unsafe`: batched socket calls and thread clocks that std does not have.
+//! The only file with `unsafe`: batched socket calls and thread clocks, which std lacks.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -6,7 +6,7 @@ use std::mem;
 use std::net::UdpSocket;
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 
-/// Packets taken or sent by one call.
+/// Packets received or sent per call.
 pub const BATCH: usize = 64;
 const BUFFER_BYTES: usize = 2_048;
 const CONTROL_BYTES: usize = 64;
@@ -31,7 +31,7 @@ impl Default for ReceiveBatch {
 }
 
 impl ReceiveBatch {
-    /// Takes what waits on `socket`, without waiting. 0: nothing waits.
+    /// Receives the waiting datagrams without blocking. Returns 0 if none is waiting.
     pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
         // SAFETY: all-zero is a valid value of these C structures.
         let mut vectors: [libc::iovec; BATCH] = unsafe { mem::zeroed() };
@@ -59,7 +59,7 @@ impl ReceiveBatch {
         if count < 0 {
             return match io::Error::last_os_error() {
                 error if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-                // A refused port of a server that is gone: the loss shows in the counts.
+                // The server's port is closed; the loss shows in the counters.
                 error if error.kind() == io::ErrorKind::ConnectionRefused => Ok(0),
                 error => Err(error),
             };
@@ -71,7 +71,7 @@ impl ReceiveBatch {
         Ok(count as usize)
     }
 
-    /// Packet `index` of the last call and the kernel's receive time (0: not stamped).
+    /// Packet `index` of the last call, and its kernel receive time (0: no timestamp).
     pub fn packet(&mut self, index: usize) -> (&mut [u8], u64) {
         (
             &mut self.buffers[index][..self.lengths[index]],
@@ -115,7 +115,7 @@ fn set_option(socket: &UdpSocket, level: i32, name: i32, value: i32) -> io::Resu
     }
 }
 
-/// Takes over an inherited file descriptor, which must be a UDP socket.
+/// Adopts an inherited file descriptor, which must be a UDP socket.
 pub fn adopt(fd: RawFd) -> io::Result<UdpSocket> {
     let mut kind: i32 = 0;
     let mut length = mem::size_of::<i32>() as libc::socklen_t;
@@ -144,15 +144,15 @@ pub fn adopt(fd: RawFd) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// Kernel receive times and a receive buffer that holds what comes between two polls.
+/// Enables kernel receive times, and sets a receive buffer for the packets between two polls.
 pub fn prepare_receiver(socket: &UdpSocket, buffer_bytes: i32) -> io::Result<()> {
     set_option(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
-    // FORCE is for root only; otherwise as much as the system allows.
+    // FORCE needs CAP_NET_ADMIN; without it the system limit applies.
     set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, buffer_bytes)
         .or_else(|_| set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUF, buffer_bytes))
 }
 
-/// Sends `packets` over a connected socket; how many the kernel took.
+/// Sends `packets` over a connected socket. Returns how many the kernel accepted.
 pub fn send_batch(socket: &UdpSocket, packets: &[&[u8]]) -> io::Result<usize> {
     let packets = &packets[..packets.len().min(BATCH)];
     // SAFETY: all-zero is a valid value of these C structures.
@@ -185,8 +185,9 @@ fn send_messages(socket: &UdpSocket, messages: &mut [libc::mmsghdr]) -> io::Resu
     }
 }
 
-/// Sends the same bytes to many IPv4 destinations, for the floor. `segment_bytes`: each message
-/// leaves in segments of that size (`UDP_SEGMENT`). How many messages the kernel took.
+/// Sends the same bytes to many IPv4 destinations, for the floor. With `segment_bytes`, each
+/// message is sent in segments of that size (`UDP_SEGMENT`). Returns how many messages the kernel
+/// accepted.
 pub fn send_to_all(
     socket: &UdpSocket,
     bytes: &[u8],
@@ -229,7 +230,7 @@ fn write_segment_size(control: &mut [u64; CONTROL_BYTES / 8], bytes: u16) -> usi
     }
 }
 
-/// An IPv4 address as the kernel wants it.
+/// Converts an IPv4 address to the kernel's structure.
 pub fn address(of: std::net::SocketAddrV4) -> libc::sockaddr_in {
     // SAFETY: all-zero is a valid value of the C structure.
     let mut address: libc::sockaddr_in = unsafe { mem::zeroed() };
@@ -245,12 +246,12 @@ pub fn thread_cpu_ns() -> u64 {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    // SAFETY: `at` is valid for the call, which can not fail for this clock.
+    // SAFETY: `at` is valid for the call, which cannot fail for this clock.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut at) };
     at.tv_sec as u64 * 1_000_000_000 + at.tv_nsec as u64
 }
 
-/// Lets the calling thread's sleeps end within a microsecond instead of within 50.
+/// Reduces the timer slack of the calling thread from 50 µs to 1 µs.
 pub fn sleep_precisely() {
     // SAFETY: this call takes plain numbers only; failing leaves the default slack.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_000_u64, 0, 0, 0) };

@@ -11,20 +11,20 @@ use sealroute_transport::{
 use serde::Serialize;
 use std::net::UdpSocket;
 
-/// What a transport saw apart from media.
+/// Counters of a transport other than media.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct TransportCounts {
     /// Consent checks sent.
     pub checks_sent: u64,
-    /// Of these, answered with success.
+    /// Consent checks answered with success.
     pub checks_answered: u64,
-    /// The server's checks, answered.
+    /// Checks of the server, all answered.
     pub checks_received: u64,
-    /// Packets whose tag was wrong.
+    /// Packets with a wrong tag.
     pub unauthentic: u64,
-    /// Datagrams of no known kind.
+    /// Datagrams of unknown kind.
     pub unknown: u64,
-    /// Datagrams the kernel did not take.
+    /// Datagrams that the kernel refused.
     pub send_failures: u64,
 }
 
@@ -40,16 +40,16 @@ impl TransportCounts {
     }
 }
 
-/// Room for an RTCP compound of this client, sealed.
+/// Room for a protected RTCP compound of this client.
 const RTCP_SLOT_BYTES: usize = 1_200 + MAX_OVERHEAD_BYTES;
-/// Of a host candidate (RFC 8445, section 5.1.2.1).
+/// Priority of a host candidate (RFC 8445, section 5.1.2.1).
 const PRIORITY: u32 = 0x7eff_ffff;
 
 /// The client's end of one transport.
 pub struct Transport {
     /// Connected to the server.
     pub socket: UdpSocket,
-    /// Events so far.
+    /// Counters so far.
     pub counts: TransportCounts,
     /// `None`: plain RTP.
     pub sender: Option<SrtpSender>,
@@ -60,8 +60,8 @@ pub struct Transport {
 }
 
 impl Transport {
-    /// Takes over the job's socket. The first consent check leaves within `consent_ns`, by
-    /// `index`, so that many transports do not check at once.
+    /// Adopts the job's socket. The first consent check is sent within `consent_ns`, offset by
+    /// `index` so that transports do not check all at once.
     pub fn open(
         job: TransportJob,
         index: usize,
@@ -94,7 +94,7 @@ impl Transport {
         }
     }
 
-    /// Sends a consent check when one is due.
+    /// Sends a consent check if one is due.
     pub fn check_consent(&mut self, now_unix_ns: u64, consent_ns: u64) {
         let Some(ice) = self
             .ice
@@ -122,7 +122,7 @@ impl Transport {
         self.send(&check[..length]);
     }
 
-    /// Counts a STUN message; answers a check of the server.
+    /// Counts a STUN message, and answers a check of the server.
     pub fn handle_stun(&mut self, message: &[u8]) {
         let answer = self.ice.as_ref().and_then(|ice| {
             let remote = ice.remote_password.as_bytes();
@@ -136,7 +136,7 @@ impl Transport {
         }
     }
 
-    /// `false`: the message is no valid check.
+    /// Returns `false` if the message is not a valid check.
     fn answer_check(&mut self, message: &[u8]) -> bool {
         let (Some(ice), Ok(request)) = (&self.ice, stun::parse_request(message)) else {
             return false;
@@ -155,10 +155,11 @@ impl Transport {
         true
     }
 
-    /// Opens an RTP packet in place; its payload.
+    /// Unprotects an RTP packet in place. Returns its payload.
     ///
     /// # Errors
-    /// `Replayed`: the packet came twice, which is for the caller to count. All else is counted.
+    /// `Replayed`: the packet arrived twice, and the caller counts it. Other errors are counted
+    /// here.
     pub fn unprotect_rtp<'p>(&mut self, packet: &'p mut [u8]) -> Result<&'p [u8], SrtpError> {
         let opened = match &mut self.receiver {
             Some(receiver) => receiver.unprotect_rtp(packet),
@@ -177,7 +178,7 @@ impl Transport {
         Ok(&packet[payload?])
     }
 
-    /// Opens an RTCP compound in place.
+    /// Unprotects an RTCP compound in place.
     pub fn unprotect_rtcp<'p>(&mut self, packet: &'p mut [u8]) -> Option<&'p [u8]> {
         let opened = match &mut self.receiver {
             Some(receiver) => receiver.unprotect_rtcp(packet),
@@ -189,7 +190,7 @@ impl Transport {
         packet.get(..opened.ok()?)
     }
 
-    /// Seals and sends an RTCP compound.
+    /// Protects and sends an RTCP compound.
     pub fn send_rtcp(&mut self, compound: &[u8]) -> Result<(), Error> {
         let Some(sender) = &mut self.sender else {
             self.send(compound);

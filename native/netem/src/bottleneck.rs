@@ -1,8 +1,8 @@
-//! The slowest hop of a path: a rate and a queue in front of it.
+//! A bottleneck: the slowest hop of a path, with a rate and a queue.
 
 use std::time::{Duration, Instant};
 
-/// One hop that several senders may share. Times must not run backwards.
+/// A hop that several senders may share. Times must not run backwards.
 #[derive(Clone, Debug)]
 pub struct Bottleneck {
     rate_bps: f64,
@@ -12,7 +12,7 @@ pub struct Bottleneck {
 }
 
 impl Bottleneck {
-    /// A hop with an empty queue; packets that would wait longer than `longest_queue` are lost.
+    /// A hop with an empty queue. Packets that would wait longer than `longest_queue` are lost.
     pub fn new(rate_bps: f64, longest_queue: Duration) -> Self {
         Self {
             rate_bps,
@@ -33,12 +33,12 @@ impl Bottleneck {
             .map_or(Duration::ZERO, |at| at.saturating_duration_since(now))
     }
 
-    /// How many packets found the queue full.
+    /// The number of packets dropped because the queue was full.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// When a packet of so many bytes has passed, or `None` when the queue is full.
+    /// When a packet of this many bytes leaves the hop, or `None` if the queue is full.
     pub fn send(&mut self, now: Instant, bytes: usize) -> Option<Instant> {
         if self.queueing(now) > self.longest_queue {
             self.dropped += 1;
@@ -57,7 +57,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     #[test]
-    fn packets_pass_one_after_the_other_until_the_queue_is_full() {
+    fn packets_pass_in_order_until_the_queue_is_full() {
         let now = Instant::now();
         let mut hop = Bottleneck::new(80_000.0, Duration::from_millis(150));
         assert_eq!(hop.send(now, 1_000), Some(now + Duration::from_millis(100)));

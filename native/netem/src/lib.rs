@@ -1,7 +1,7 @@
 //! Seeded loss, delay, reordering and duplication for tests and benchmarks.
 //!
-//! Sans-IO: datagrams go in with the time they are sent, and come out when they are due. The
-//! same seed and the same input give the same output on every run.
+//! Sans-IO: datagrams go in with their send time and come out when they are due. The same seed and
+//! the same input give the same output on every run.
 #![forbid(unsafe_code)]
 
 mod bottleneck;

@@ -4,29 +4,29 @@ use crate::random::Random;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// What a path does to datagrams. Shares are 0.0 (never) to 1.0 (always).
+/// The conditions of a path. Shares are 0.0 (never) to 1.0 (always).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Conditions {
-    /// Share that is lost.
+    /// Share of datagrams lost.
     pub loss: f64,
-    /// Share that comes twice.
+    /// Share of datagrams duplicated.
     pub duplication: f64,
-    /// Share that is held back by `reordering_delay`, so that later ones pass it.
+    /// Share of datagrams held back by `reordering_delay`, so that later ones overtake them.
     pub reordering: f64,
-    /// How much longer those take.
+    /// Additional delay of those datagrams.
     pub reordering_delay: Duration,
-    /// What every datagram takes.
+    /// Delay of every datagram.
     pub delay: Duration,
-    /// Added to `delay`, from nothing up to this; alone it does not change the order.
+    /// Maximum random addition to `delay`; by itself it does not reorder.
     pub jitter: Duration,
 }
 
-/// Datagrams on their way in one direction.
+/// Datagrams in flight in one direction.
 #[derive(Clone, Debug)]
 pub struct Link {
     conditions: Conditions,
     random: Random,
-    /// By due time, then by the order in which they were sent.
+    /// Ordered by due time, then by send order.
     travelling: BTreeMap<(Instant, u64), Vec<u8>>,
     sent: u64,
     lost: u64,
@@ -34,7 +34,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// A path with nothing on it.
+    /// An empty path.
     pub fn new(seed: u64, conditions: Conditions) -> Self {
         Self {
             conditions,
@@ -46,7 +46,7 @@ impl Link {
         }
     }
 
-    /// Puts a datagram on its way.
+    /// Sends a datagram.
     pub fn send(&mut self, now: Instant, datagram: &[u8]) {
         if self.random.chance(self.conditions.loss) {
             self.lost += 1;
@@ -95,8 +95,8 @@ mod tests {
 
     const SENT: u32 = 2_000;
 
-    /// Sends numbered datagrams each millisecond and returns what arrives, in order, with its
-    /// way's duration.
+    /// Sends a numbered datagram each millisecond. Returns the arrivals in order, each with its
+    /// delay.
     fn run(seed: u64, conditions: Conditions) -> (Vec<(u32, Duration)>, u64) {
         let start = Instant::now();
         let mut link = Link::new(seed, conditions);
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_run_and_another_seed_another() {
+    fn runs_with_the_same_seed_are_equal_and_with_another_seed_different() {
         let conditions = Conditions {
             loss: 0.1,
             duplication: 0.1,
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_asked_share_is_lost_and_the_rest_arrives() {
+    fn the_configured_share_is_lost_and_the_rest_arrives() {
         let (arrived, lost) = run(
             2,
             Conditions {
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn duplicates_come_in_the_asked_share() {
+    fn the_configured_share_is_duplicated() {
         let (arrived, _) = run(
             3,
             Conditions {
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_datagram_held_back_is_passed_by_later_ones() {
+    fn a_datagram_held_back_is_overtaken_by_later_ones() {
         let (arrived, _) = run(
             5,
             Conditions {

@@ -1,4 +1,4 @@
-//! A small seeded generator: the same numbers on every machine.
+//! A small seeded generator with the same output on every machine.
 
 /// `SplitMix64`. Not for secrets.
 #[derive(Clone, Debug)]
@@ -24,9 +24,9 @@ impl Random {
         ((u128::from(self.next_u64()) * u128::from(limit)) >> 64) as u64
     }
 
-    /// True in `share` of all cases: 0.0 = never, 1.0 = always.
+    /// Returns `true` in `share` of all cases: 0.0 = never, 1.0 = always.
     pub fn chance(&mut self, share: f64) -> bool {
-        // 53 bits make every value exact.
+        // With 53 bits every value is exact.
         ((self.next_u64() >> 11) as f64) < share * (1_u64 << 53) as f64
     }
 }

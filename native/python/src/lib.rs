@@ -11,6 +11,6 @@ use pyo3::prelude::*;
 fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<worker::Worker>()?;
     module.add_class::<srtp_session::SrtpSession>()?;
-    // The stub lists the names; this one is made on the way.
+    // The stub lists the names; `add_class` creates this one.
     module.as_any().delattr("__all__")
 }

@@ -15,7 +15,8 @@ struct Pair {
     receiver: SrtpReceiver,
 }
 
-/// SRTP and SRTCP of one direction pair, for tests and load clients (never on the server's path).
+/// SRTP and SRTCP with one key for both directions, for tests and load clients (never used by the
+/// server).
 #[pyclass(frozen, module = "sfu._native")]
 pub(crate) struct SrtpSession(Mutex<Pair>);
 

@@ -1,7 +1,8 @@
-//! The worker's Python face. Calls that may wait let go of the interpreter; the thread never has it.
+//! The worker's Python class. Calls that may block release the GIL; the worker thread never takes
+//! it.
 //!
-//! Commands, events, snapshots and settings cross as `MessagePack`; `sealroute_worker::api` is the
-//! one description of them.
+//! Commands, events, snapshots and settings are encoded as `MessagePack`; `sealroute_worker::api`
+//! describes them.
 
 use std::os::fd::RawFd;
 
@@ -12,7 +13,7 @@ use sealroute_worker::api::{Command, Malformed};
 use sealroute_worker::{Ended, RouterHandle, WorkerSettings};
 use serde::{Deserialize, Serialize};
 
-/// One thread, one port (UDP and TCP), all packet state of the sessions pinned to it.
+/// One thread and one port (UDP and TCP) with all packet state of the sessions assigned to it.
 #[pyclass(frozen, module = "sfu._native")]
 pub(crate) struct Worker(sealroute_worker::Worker);
 
@@ -24,7 +25,7 @@ fn malformed(error: Malformed) -> PyErr {
     PyValueError::new_err(error.to_string())
 }
 
-/// The text never repeats a value, as the decoder's own errors do: values may be secrets.
+/// The error text never contains a value, unlike the decoder's own errors: values may be secrets.
 fn decode(encoded: &[u8]) -> PyResult<Command> {
     rmp_serde::from_slice(encoded)
         .map_err(|_| PyValueError::new_err("the command does not have the fields of sfu.core_api"))
@@ -41,7 +42,7 @@ impl Worker {
     /// `settings`: an encoded `WorkerSettings`.
     #[new]
     fn new(py: Python<'_>, settings: &[u8]) -> PyResult<Self> {
-        // Nothing in settings is a secret: the decoder may say what it did not like.
+        // Settings contain no secrets, so the decoder's own error is safe to show.
         let mut decoder = rmp_serde::Deserializer::from_read_ref(settings).with_human_readable();
         let settings = WorkerSettings::deserialize(&mut decoder)
             .map_err(|error| PyValueError::new_err(error.to_string()))?;
@@ -56,7 +57,7 @@ impl Worker {
         self.0.local_address().port()
     }
 
-    /// An eventfd that is readable while events wait.
+    /// An eventfd that is readable while events are waiting.
     fn fileno(&self) -> RawFd {
         self.0.events_fd()
     }
@@ -68,12 +69,12 @@ impl Worker {
         self.0.submit(command).map_err(ended)
     }
 
-    /// The waiting events, an encoded list, and clears the eventfd.
+    /// Takes the waiting events as an encoded list, and clears the eventfd.
     fn drain<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         encode(py, &self.0.drain())
     }
 
-    /// Totals since start, read without stopping the thread.
+    /// Counters since start, read without blocking the thread.
     fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let totals = PyDict::new(py);
         for (name, total) in self.0.counters() {
@@ -82,7 +83,8 @@ impl Worker {
         Ok(totals)
     }
 
-    /// An encoded `Snapshot` of one session, or of nil. Waits for the thread: call it from an executor.
+    /// An encoded `Snapshot` of one session, or nil. Blocks until the thread replies: call it from
+    /// an executor.
     fn snapshot<'py>(&self, py: Python<'py>, router: u64) -> PyResult<Bound<'py, PyBytes>> {
         let known = py
             .detach(|| self.0.snapshot(RouterHandle(router)))

@@ -1,4 +1,4 @@
-//! Prints the seam between Python and the media core as JSON (`make docs`).
+//! Prints the interface between Python and the media core as JSON (`make docs`).
 
 use std::io::{self, Write};
 

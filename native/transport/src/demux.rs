@@ -1,4 +1,4 @@
-//! What kind of packet a datagram is.
+//! Classification of datagrams by protocol.
 
 /// The protocol a datagram of the media port belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +15,8 @@ pub enum PacketKind {
     Unknown,
 }
 
-/// Sorts a datagram by its first bytes (RFC 7983, section 7; RFC 5761, section 4). Says nothing
-/// about the rest of it.
+/// Classifies a datagram by its first bytes (RFC 7983, section 7; RFC 5761, section 4), without
+/// validating the rest.
 pub fn classify(datagram: &[u8]) -> PacketKind {
     match datagram {
         [0..=3, ..] => PacketKind::Stun,
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_byte_sorts_every_value_as_rfc_7983_says() {
+    fn every_first_byte_is_classified_as_in_rfc_7983() {
         for first in 0..=255_u8 {
             let right = match first {
                 0..=3 => PacketKind::Stun,
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_byte_parts_rtcp_from_rtp_with_and_without_marker() {
+    fn the_second_byte_separates_rtcp_from_rtp_with_and_without_marker() {
         for second in 0..=255_u8 {
             let right = if (192..=223).contains(&second) {
                 PacketKind::Rtcp
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_and_half_a_header_are_unknown() {
+    fn an_empty_datagram_and_half_a_header_are_unknown() {
         assert_eq!(classify(&[]), PacketKind::Unknown);
         assert_eq!(classify(&[0x80]), PacketKind::Unknown);
     }

@@ -1,8 +1,9 @@
-//! What of DTLS goes up to the handshake: whole records that a peer may send, and not many.
+//! The filter in front of the DTLS handshake: it passes whole records that a peer may send, at a
+//! limited rate.
 //!
-//! A handshake costs thousands of times what a datagram costs, and its records are in clear, so
-//! anybody who can write a peer's address into a datagram can send one. Bad ones are discarded in
-//! silence and change nothing (RFC 6347, section 4.1.2.7). Pure: time is a parameter.
+//! A handshake message costs thousands of times as much as receiving a datagram. Its records are in
+//! the clear, so anybody who can forge a peer's address can send one. Invalid records are discarded
+//! silently and change nothing (RFC 6347, section 4.1.2.7). Pure: time is a parameter.
 
 use std::time::{Duration, Instant};
 
@@ -14,52 +15,55 @@ const CHANGE_CIPHER_SPEC: u8 = 20;
 const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
 const APPLICATION_DATA: u8 = 23;
-/// All of a handshake in either role: hellos, `HelloVerifyRequest`, tickets, certificates and their
-/// status, key exchanges, `CertificateRequest`, `ServerHelloDone`, `CertificateVerify`, Finished.
+/// Every handshake message of either role: hellos, `HelloVerifyRequest`, tickets, certificates and
+/// their status, key exchanges, `CertificateRequest`, `ServerHelloDone`, `CertificateVerify`,
+/// Finished.
 const MESSAGES: [u8; 12] = [1, 2, 3, 4, 11, 12, 13, 14, 15, 16, 20, 22];
-/// A peer sends six at most, and begins a second time after a `HelloVerifyRequest`.
+/// A peer sends at most six messages, and starts over after a `HelloVerifyRequest`.
 const MAX_MESSAGE_SEQUENCE: u16 = 15;
-/// A certificate chain is the longest; clients of calls have one certificate of some 300 bytes.
+/// A certificate chain is the longest message; WebRTC clients have one certificate of about 300
+/// bytes.
 const MAX_MESSAGE_BYTES: usize = 16_384;
 
-/// A handshake takes some ten datagrams; this burst leaves room for repeated flights.
+/// A handshake takes about ten datagrams; this burst leaves room for retransmitted flights.
 const HANDSHAKING: Rate = Rate {
     burst: 64,
     every: Duration::from_millis(20),
 };
-/// After the handshake only a repeated last flight and an alert are left to come.
+/// After the handshake only a retransmitted last flight and an alert are expected.
 const CONNECTED: Rate = Rate {
     burst: 8,
     every: Duration::from_secs(1),
 };
-/// All transports of a worker together. A storm of 100 joins a second takes some 2,000 datagrams a
-/// second; a bad record costs OpenSSL 0.2 ms, so a flood from many transports must end here too.
+/// All transports of a worker together. A storm of 100 joins per second takes about 2,000 datagrams
+/// per second. A bad record costs OpenSSL 0.2 ms, so a flood from many transports has to be limited
+/// too.
 const OF_A_WORKER: Rate = Rate {
     burst: 5_000,
     every: Duration::from_micros(400),
 };
 
-/// Why a DTLS datagram went no further.
+/// Why a DTLS datagram was discarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DtlsRefusal {
-    /// No chain of whole records of DTLS 1.2, or of messages of a handshake.
+    /// Not a sequence of whole DTLS 1.2 records, or not handshake messages.
     Malformed,
-    /// An alert without protection says nothing: everybody can write it.
+    /// An unprotected alert: anybody can forge one.
     ClearAlert,
-    /// Application data: there are no data channels.
+    /// Application data; data channels are not supported.
     ApplicationData,
-    /// More than handshakes take.
+    /// More datagrams than handshakes take.
     Flood,
 }
 
-/// So many at once, and one more after each of these times.
+/// A token bucket's parameters: `burst` tokens, and one more per `every`.
 #[derive(Clone, Copy, Debug)]
 struct Rate {
     burst: u32,
     every: Duration,
 }
 
-/// What a `Rate` has left.
+/// A token bucket.
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
     rate: Rate,
@@ -90,34 +94,34 @@ impl Bucket {
     }
 }
 
-/// What all transports of a worker have together.
+/// The rate limit shared by all transports of a worker.
 #[derive(Clone, Copy, Debug)]
 pub struct SharedDtlsGate(Bucket);
 
 impl SharedDtlsGate {
-    /// Open for a storm of joins.
+    /// A full bucket, sized for a storm of joins.
     pub fn new(now: Instant) -> Self {
         Self(Bucket::new(OF_A_WORKER, now))
     }
 }
 
-/// Of one transport.
+/// The filter of one transport.
 #[derive(Clone, Copy, Debug)]
 pub struct DtlsGate(Bucket);
 
 impl DtlsGate {
-    /// Open for a whole handshake.
+    /// A full bucket, sized for a whole handshake.
     pub fn new(now: Instant) -> Self {
         Self(Bucket::new(HANDSHAKING, now))
     }
 
-    /// The handshake has ended well: hardly anything more is to come.
+    /// The handshake succeeded: few datagrams are expected from now on.
     pub fn on_connected(&mut self, now: Instant) {
         self.0 = Bucket::new(CONNECTED, now);
     }
 
-    /// Whether a datagram goes up. Bad ones take nothing from those that are good, and what one
-    /// transport sends too much takes nothing from the others.
+    /// Whether a datagram is passed on. Invalid ones use no tokens, and a transport that exceeds
+    /// its own limit uses no shared ones.
     ///
     /// # Errors
     /// Why it is discarded.
@@ -137,7 +141,7 @@ impl DtlsGate {
     }
 }
 
-/// Whether a datagram is a chain of records that a peer may send.
+/// Whether a datagram is a sequence of records that a peer may send.
 ///
 /// # Errors
 /// Why not.
@@ -163,8 +167,8 @@ pub fn check_datagram(datagram: &[u8]) -> Result<(), DtlsRefusal> {
 }
 
 fn check_record(header: &[u8; RECORD_HEADER_BYTES], content: &[u8]) -> Result<(), DtlsRefusal> {
-    // DTLS 1.2 under its own version, or that of 1.0 in a first hello. It has two epochs: in clear
-    // and with keys.
+    // DTLS 1.2, or the version of DTLS 1.0 in a first hello. Epoch 0 is in the clear, epoch 1
+    // encrypted.
     let known_version = header[1] == 0xFE && matches!(header[2], 0xFD | 0xFF);
     let epoch = u16::from_be_bytes([header[3], header[4]]);
     if !known_version || epoch > 1 || content.is_empty() {
@@ -181,7 +185,7 @@ fn check_record(header: &[u8; RECORD_HEADER_BYTES], content: &[u8]) -> Result<()
     }
 }
 
-/// One or more handshake messages, or pieces of them, in clear.
+/// One or more handshake messages or fragments in the clear.
 fn check_handshake(mut content: &[u8]) -> Result<(), DtlsRefusal> {
     while !content.is_empty() {
         let (header, behind) = content
@@ -220,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_peer_sends_goes_up() {
+    fn valid_records_pass() {
         let hello = record(HANDSHAKE, 0, &message(1, 0, &[7; 90]));
         let mut flight = record(HANDSHAKE, 0, &message(11, 1, &[7; 200]));
         flight.extend(record(HANDSHAKE, 0, &message(16, 2, &[7; 66])));
@@ -233,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_peer_sends_is_discarded_by_name() {
+    fn invalid_records_are_discarded_by_reason() {
         let hello = record(HANDSHAKE, 0, &message(1, 0, &[7; 90]));
         let with = |at: usize, value: u8| {
             let mut bytes = hello.clone();
@@ -267,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_is_cut_to_fifty_a_second_and_junk_takes_no_place() {
+    fn a_flood_is_limited_to_fifty_a_second_and_junk_uses_no_tokens() {
         let mut now = Instant::now();
         let (mut gate, mut shared) = (DtlsGate::new(now), SharedDtlsGate::new(now));
         let hello = record(HANDSHAKE, 0, &message(1, 0, &[7; 90]));
@@ -290,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn after_the_handshake_hardly_anything_goes_up() {
+    fn after_the_handshake_few_datagrams_pass() {
         let mut now = Instant::now();
         let (mut gate, mut shared) = (DtlsGate::new(now), SharedDtlsGate::new(now));
         let hello = record(HANDSHAKE, 0, &message(1, 0, &[7; 90]));
@@ -304,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn many_transports_together_are_cut_too_and_take_turns() {
+    fn many_transports_together_are_limited_too() {
         let mut now = Instant::now();
         let mut shared = SharedDtlsGate::new(now);
         let mut gates = vec![DtlsGate::new(now); 400];

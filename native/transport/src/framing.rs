@@ -1,15 +1,15 @@
-//! Packets over a connection: each behind its length in two bytes (RFC 4571), sans-IO.
+//! Framing of packets over TCP: each follows its length in two bytes (RFC 4571). Sans-IO.
 
 use crate::demux::{PacketKind, classify};
 
-/// Before each packet.
+/// Bytes of the length before each packet.
 pub const LENGTH_BYTES: usize = 2;
 
-/// The peer broke the framing, or sent something else than checks before the first valid one.
+/// The framing is invalid, or media arrived before the first valid check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadFrame;
 
-/// Finds packets in what a connection brings, in whatever pieces it comes.
+/// Extracts packets from a byte stream, however it is fragmented.
 pub struct Deframer {
     inbound: Box<[u8]>,
     filled: usize,
@@ -18,8 +18,8 @@ pub struct Deframer {
 }
 
 impl Deframer {
-    /// Takes packets of up to `max_packet_bytes`, and keeps `buffer_bytes`: at least one of them
-    /// with its length.
+    /// Accepts packets of up to `max_packet_bytes`. The buffer holds `buffer_bytes`, and at least
+    /// one packet with its length.
     pub fn new(max_packet_bytes: usize, buffer_bytes: usize) -> Self {
         let buffer_bytes = buffer_bytes.max(LENGTH_BYTES + max_packet_bytes);
         Self {
@@ -30,21 +30,21 @@ impl Deframer {
         }
     }
 
-    /// A valid check came: other packets may come too from now on.
+    /// A valid check arrived: packets other than checks are accepted from now on.
     pub fn confirm(&mut self) {
         self.confirmed = true;
     }
 
-    /// Where to read to. Never empty.
+    /// The buffer space to read into. Never empty.
     pub fn space(&mut self) -> &mut [u8] {
         &mut self.inbound[self.filled..]
     }
 
-    /// The first `bytes` of `space` were read: gives every packet that is whole to `take`, but for
-    /// empty ones.
+    /// Call after reading `bytes` bytes into `space`: passes every complete, non-empty packet to
+    /// `take`.
     ///
     /// # Errors
-    /// The connection is of no more use.
+    /// `BadFrame`: close the connection.
     pub fn advance(&mut self, bytes: usize, mut take: impl FnMut(&[u8])) -> Result<(), BadFrame> {
         self.filled = (self.filled + bytes).min(self.inbound.len());
         let mut at = 0;
@@ -79,7 +79,7 @@ impl Deframer {
     }
 }
 
-/// Writes a packet with its length; how many bytes that are, `None` when they do not fit.
+/// Writes a packet with its length. Returns the bytes written, or `None` if they do not fit.
 pub fn frame(packet: &[u8], out: &mut [u8]) -> Option<usize> {
     let length = LENGTH_BYTES + packet.len();
     let stated = u16::try_from(packet.len()).ok()?;
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn packets_come_out_as_they_went_in_whatever_pieces_the_connection_makes() {
+    fn packets_survive_any_fragmentation_of_the_stream() {
         let packets: [&[u8]; 4] = [&[0; 20], &[1; 1], &[], &[2; 99]];
         for pieces in 1..130 {
             let mut deframer = Deframer::new(100, 0);
@@ -133,13 +133,13 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_longer_than_any_of_ours_is_refused_by_its_length() {
+    fn an_oversized_packet_is_refused_by_its_length() {
         let mut deframer = Deframer::new(100, 0);
         assert_eq!(feed(&mut deframer, &[0, 101], 2), Err(BadFrame));
     }
 
     #[test]
-    fn before_a_valid_check_there_are_checks_only() {
+    fn before_a_valid_check_only_checks_are_accepted() {
         let bytes = framed(&[&[0; 20], &[128; 20]]);
         let mut deframer = Deframer::new(100, 0);
         assert_eq!(feed(&mut deframer, &bytes, 300), Err(BadFrame));
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_always_room_for_the_rest_of_a_packet() {
+    fn the_rest_of_a_packet_always_fits() {
         let mut deframer = Deframer::new(100, 0);
         feed(&mut deframer, &[0, 100], 1).unwrap();
         feed(&mut deframer, &[0; 99], 1).unwrap();
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_room_is_not_framed() {
+    fn a_packet_that_does_not_fit_is_not_framed() {
         assert_eq!(frame(&[1; 10], &mut [0; 11]), None);
         assert_eq!(frame(&vec![1; 70_000], &mut vec![0; 80_000]), None);
     }

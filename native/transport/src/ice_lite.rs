@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-/// Where a peer is.
+/// A peer's transport address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PeerAddress {
-    /// Where its packets come from.
+    /// Source address of its packets.
     pub address: SocketAddr,
-    /// None: they come as datagrams. A number is never given to two connections.
+    /// The number of its TCP connection, never reused; `None` for UDP.
     pub connection: Option<NonZeroU32>,
 }
 
@@ -23,20 +23,21 @@ impl From<SocketAddr> for PeerAddress {
     }
 }
 
-/// A selected address from which no check came for so long no longer outranks another one: a peer
-/// that is there checks every 2.5 s (browsers), and more often before it has settled.
-const SILENT_AFTER: Duration = Duration::from_secs(3);
+/// After this long without a check from the selected address, any check from another address
+/// replaces it. A connected browser checks every 2.5 s, and more often before it has nominated a
+/// pair.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Why a STUN message got no answer.
+/// Why a STUN message was not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ignored {
-    /// No binding request that is understood.
+    /// Not a binding request that this agent understands.
     NotARequest(StunError),
-    /// USERNAME is missing or of another transport.
+    /// USERNAME is missing or names another transport.
     UnknownUfrag,
     /// MESSAGE-INTEGRITY is missing or wrong.
     Unauthentic,
-    /// The sender takes the controlled role, which is this side's for good.
+    /// The sender claims the controlled role, which a lite agent never gives up.
     RoleConflict,
     /// The answer does not fit into the buffer, or would be longer than the request.
     NoRoom,
@@ -55,31 +56,31 @@ impl Ignored {
     }
 }
 
-/// What a STUN message led to.
+/// The outcome of a STUN message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IceOutcome {
-    /// `out[..length]` is to be sent to where the request came from.
+    /// Send `out[..length]` to the source of the request.
     Reply {
-        /// Bytes of the answer.
+        /// Length of the answer in bytes.
         length: usize,
-        /// This was the first valid check: there is a remote address now.
+        /// This was the first valid check.
         newly_validated: bool,
-        /// The remote address became another one.
+        /// The remote address changed.
         moved: bool,
-        /// Its source is to be the remote address as soon as it is proven.
+        /// The source becomes the remote address as soon as it is proven.
         pending: bool,
     },
-    /// Nothing is to be sent.
+    /// Send nothing.
     Ignored(Ignored),
 }
 
-/// Answers the connectivity and consent checks of one peer, and keeps the address they prove.
+/// Answers the connectivity and consent checks of one peer, and selects its remote address.
 ///
-/// The first valid check selects its source as the remote address; later a nominating one changes
-/// it, or any where the selected address has fallen silent: a NAT gave the peer another one.
-/// A source is easily forged, so only a proven one is selected; another is wanted until it has
-/// answered a check of ours. Authentic media from a proven address selects it as well.
-/// Media from elsewhere and unauthentic checks never do.
+/// The first valid check selects its source as the remote address. Later, a nominating check
+/// changes it, and so does any valid check once the selected address has fallen silent (NAT
+/// rebinding). Source addresses are easily forged, so only a proven source is selected; another one
+/// is pending until it has responded to a probe. Authentic media from a proven address selects it
+/// as well. Media from other addresses and checks that do not authenticate never do.
 pub struct IceLite {
     local_ufrag: String,
     local_pwd: String,
@@ -89,11 +90,11 @@ pub struct IceLite {
 
 #[derive(Clone, Copy)]
 struct Selected {
-    /// None: its connection has ended. Consent goes on.
+    /// `None` after its connection ended; consent continues.
     remote: Option<PeerAddress>,
     checked: Instant,
     consent_expires: Instant,
-    /// By a check with the present credentials.
+    /// Selected by a check with the current credentials.
     is_current: bool,
 }
 
@@ -109,25 +110,25 @@ impl IceLite {
         }
     }
 
-    /// The fragment by which checks find this transport.
+    /// The user fragment that identifies this transport in checks.
     pub fn local_ufrag(&self) -> &str {
         &self.local_ufrag
     }
 
-    /// The only address to which anything is sent, and from which media is accepted.
+    /// The selected remote address: the only one that media is sent to.
     pub fn remote(&self) -> Option<PeerAddress> {
         self.selected.and_then(|selected| selected.remote)
     }
 
-    /// The connection of the remote address has ended: the next valid check selects another.
+    /// The connection of the remote address ended; the next valid check selects another address.
     pub fn forget_remote(&mut self) {
         if let Some(selected) = &mut self.selected {
             selected.remote = None;
         }
     }
 
-    /// An ICE restart (RFC 8445, section 9): checks need the new credentials from now on; the
-    /// first valid one selects its source. The present address stays until then.
+    /// An ICE restart (RFC 8445, section 9): checks need the new credentials from now on, and the
+    /// first valid one selects its source. Until then the current address stays.
     pub fn restart(&mut self, local_ufrag: String, local_pwd: String) {
         self.local_ufrag = local_ufrag;
         self.local_pwd = local_pwd;
@@ -136,8 +137,9 @@ impl IceLite {
         }
     }
 
-    /// The peer answered a check of ours from there: that is consent too (RFC 7675), and selects the
-    /// address. `wanted`: by a check with the present credentials. Whether it is another one.
+    /// The peer responded to a probe at `from`, which is consent too (RFC 7675) and selects the
+    /// address. `requested`: a check with the current credentials requested it. Returns whether the
+    /// remote address changed.
     pub fn handle_response(&mut self, now: Instant, from: PeerAddress, requested: bool) -> bool {
         let moved = self.remote() != Some(from);
         self.selected = Some(Selected {
@@ -149,22 +151,22 @@ impl IceLite {
         moved
     }
 
-    /// The peer's media comes from another address that checks came from: so it prefers that one.
-    /// Consent is as it was.
+    /// Selects an address because the peer sends its media from there. Consent is unchanged.
     pub fn prefer(&mut self, from: PeerAddress) {
         if let Some(selected) = &mut self.selected {
             selected.remote = Some(from);
         }
     }
 
-    /// When consent to send ends, unless a valid check from the remote address comes before.
+    /// When consent to send expires, unless a valid check from the remote address arrives before.
     pub fn consent_expires(&self) -> Option<Instant> {
         self.selected.map(|selected| selected.consent_expires)
     }
 
-    /// Takes a STUN message that came `from`, and writes the answer to a valid check. An answer
-    /// is never longer than its request. Addresses of dual-stack sockets should be given in
-    /// canonical form, as they go into the answer. `proven`: the peer is there.
+    /// Handles a STUN message that arrived from `from`, and writes the answer to a valid check. An
+    /// answer is never longer than its request. Addresses of dual-stack sockets must be in
+    /// canonical form, because they are part of the answer. `proven`: the peer has proven the
+    /// address.
     pub fn handle_request(
         &mut self,
         now: Instant,
@@ -214,7 +216,7 @@ impl IceLite {
                 is_current: true,
             });
         } else if before.is_none() {
-            // A peer that nothing is sent to may take its time to prove where it is.
+            // Nothing is sent to this peer yet, so it may take its time to prove its address.
             self.selected = Some(Selected {
                 remote: None,
                 checked: now,
@@ -230,10 +232,10 @@ impl IceLite {
         })
     }
 
-    /// Whether a valid check says that the peer is there now.
+    /// Whether a valid check selects its source.
     fn wins(&self, now: Instant, from: PeerAddress, nominated: bool) -> bool {
         self.selected.is_none_or(|selected| {
-            let silent = now.saturating_duration_since(selected.checked) >= SILENT_AFTER;
+            let silent = now.saturating_duration_since(selected.checked) >= SILENCE_TIMEOUT;
             let gives_way = selected.remote.is_none_or(|remote| remote == from) || silent;
             gives_way || nominated || !selected.is_current
         })
@@ -298,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn checks_of_others_are_ignored_by_name_and_change_nothing() {
+    fn checks_for_others_are_ignored_by_reason_and_change_nothing() {
         let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
         for (datagram, reason) in [
             (
@@ -324,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_nominating_check_moves_away_from_an_address_that_is_checked() {
+    fn only_a_nominating_check_replaces_an_active_address() {
         let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
         ice.handle_request(now, address(1), true, &valid(true), &mut out);
         let later = now + Duration::from_secs(2);
@@ -346,14 +348,14 @@ mod tests {
     }
 
     #[test]
-    fn any_valid_check_moves_away_from_an_address_that_fell_silent() {
+    fn any_valid_check_replaces_a_silent_address() {
         let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
         ice.handle_request(now, address(1), true, &valid(true), &mut out);
         let guess = check("server:client", "guess", true);
-        ice.handle_request(now + SILENT_AFTER, address(2), true, &guess, &mut out);
+        ice.handle_request(now + SILENCE_TIMEOUT, address(2), true, &guess, &mut out);
         assert_eq!(ice.remote(), Some(address(1).into()));
         ice.handle_request(
-            now + SILENT_AFTER,
+            now + SILENCE_TIMEOUT,
             address(2),
             true,
             &valid(false),
@@ -363,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_ended_gives_way_to_the_next_valid_check_and_keeps_consent() {
+    fn after_a_connection_ends_the_next_valid_check_selects_its_source_and_consent_stays() {
         let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
         let connected = PeerAddress {
             address: address(1),
@@ -387,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_restart_the_first_check_with_the_new_credentials_moves_the_peer_the_old_never() {
+    fn after_a_restart_only_checks_with_the_new_credentials_select_an_address() {
         let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
         ice.handle_request(now, address(1), true, &valid(true), &mut out);
         ice.restart("again".into(), "another password".into());
@@ -401,13 +403,13 @@ mod tests {
         let renewed = check("again:client", "another password", false);
         ice.handle_request(now, address(2), true, &renewed, &mut out);
         assert_eq!(ice.remote(), Some(address(2).into()));
-        // From then on as ever: who is checked stays.
+        // From then on the selected address stays as long as checks arrive from it.
         ice.handle_request(now, address(3), true, &renewed, &mut out);
         assert_eq!(ice.remote(), Some(address(2).into()));
     }
 
     #[test]
-    fn an_answer_to_our_check_selects_its_source_and_is_consent() {
+    fn a_response_to_a_probe_selects_its_source_and_renews_consent() {
         let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
         ice.handle_request(now, address(1), true, &valid(true), &mut out);
         let later = now + Duration::from_secs(9);
@@ -418,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_that_media_prefers_is_no_new_consent() {
+    fn an_address_selected_by_media_does_not_renew_consent() {
         let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
         ice.prefer(address(2).into());
         assert_eq!(ice.remote(), None);
@@ -439,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_without_room_answers_nothing_and_selects_nothing() {
+    fn without_room_for_the_answer_nothing_is_selected() {
         let (mut ice, now) = (ice(), Instant::now());
         let outcome = ice.handle_request(now, address(1), true, &valid(true), &mut [0; 10]);
         assert_eq!(outcome, IceOutcome::Ignored(Ignored::NoRoom));
@@ -461,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_that_is_not_proven_is_wanted_and_selected_by_its_answer_alone() {
+    fn an_unproven_source_is_pending_until_its_response_selects_it() {
         let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
         let outcome = ice.handle_request(now, address(1), false, &valid(true), &mut out);
         let first = |outcome| {
@@ -487,7 +489,7 @@ mod tests {
     }
 
     #[test]
-    fn checks_of_an_unproven_source_keep_no_consent_to_send_elsewhere() {
+    fn checks_from_an_unproven_source_do_not_renew_consent_of_the_selected_one() {
         let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
         ice.handle_request(now, address(1), true, &valid(true), &mut out);
         let later = now + Duration::from_secs(9);
@@ -497,7 +499,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_restart_a_wanted_source_is_selected_by_its_answer() {
+    fn after_a_restart_a_pending_source_is_selected_by_its_response() {
         let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
         ice.handle_request(now, address(1), true, &valid(true), &mut out);
         ice.restart("again".into(), "another password".into());

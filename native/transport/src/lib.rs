@@ -1,5 +1,5 @@
-//! The network side of one peer, sans-IO: sorting of datagrams, STUN, ICE-lite, SRTP and
-//! transport-wide congestion feedback. Nothing here reads a clock or a socket.
+//! The network side of one peer, sans-IO: demultiplexing, STUN, ICE-lite, SRTP and transport-wide
+//! congestion feedback. Nothing here reads a clock or a socket.
 #![forbid(unsafe_code)]
 
 mod demux;

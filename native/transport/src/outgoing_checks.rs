@@ -1,5 +1,5 @@
-//! Checks that this side sends to a peer, to learn where it is. A lite agent need not send any
-//! (RFC 8445, section 2.5); a peer that moved is found sooner by them.
+//! Probes: connectivity checks that this side sends to a peer to locate it. A lite agent need not
+//! send any (RFC 8445, section 2.5), but they find a migrated peer sooner.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -9,29 +9,30 @@ use aws_lc_rs::{hmac, rand};
 use crate::ice_lite::PeerAddress;
 use crate::stun::{self, BindingRequest, TransactionId};
 
-/// An answer that takes longer is none.
+/// Responses that take longer are ignored.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
-/// Answers that are remembered, so that none counts twice: more than come within that time.
+/// Accepted responses that are remembered, so that none counts twice; more than arrive within
+/// `RESPONSE_TIMEOUT`.
 const MAX_ACCEPTED: usize = 64;
 /// Type preference 110 of a peer-reflexive candidate (RFC 8445, section 5.1.2.2).
 const PRIORITY: u32 = (110 << 24) | (65_535 << 8) | 255;
-/// Of a transaction id: when the check was made, in milliseconds.
+/// The part of a transaction id that holds the time of the check, in milliseconds.
 const TIMESTAMP_BYTES: usize = 4;
 
-/// The peer's side of ICE, which checks to it need.
+/// The peer's ICE credentials.
 #[derive(Clone)]
 pub struct PeerCredentials {
-    /// Names it.
+    /// Its user fragment.
     pub ufrag: String,
-    /// Authenticates checks to it, and its answers.
+    /// Authenticates checks to the peer, and its responses.
     pub pwd: String,
 }
 
-/// The checks of one transport to its peer.
+/// The outgoing checks of one transport.
 ///
-/// What was asked is not kept: the transaction id is a time and a code that only this side can make
-/// for that time and that address. So no number of false addresses uses up the room for a true one,
-/// and only who received a check can answer it, though the peer chose the password itself.
+/// No state is kept per check: the transaction id is a time and a MAC of that time and the
+/// destination address. So checks to forged addresses use no memory, and only the receiver of a
+/// check can respond to it, even though the peer chose the password.
 #[derive(Default)]
 pub struct OutgoingChecks {
     peer: Option<PeerCredentials>,
@@ -40,15 +41,15 @@ pub struct OutgoingChecks {
 }
 
 impl OutgoingChecks {
-    /// What its description says of the peer; without it no checks are sent.
+    /// Sets the credentials from the peer's description. Without them no checks are sent.
     pub fn set_peer(&mut self, peer: PeerCredentials) {
         self.peer = Some(peer);
-        // What was asked under the credentials before is not answered any more.
+        // Checks with the earlier credentials are not answered any more.
         self.key = None;
         self.accepted.clear();
     }
 
-    /// Writes a check to `to`; its length, 0 when none can be sent.
+    /// Writes a check to `to`. Returns its length, or 0 if none can be sent.
     pub fn write(
         &mut self,
         now: Instant,
@@ -82,8 +83,7 @@ impl OutgoingChecks {
         stun::write_controlled_request(&request, peer.pwd.as_bytes(), out)
     }
 
-    /// Whether the datagram that came `from` answers one of the checks that were sent there.
-    /// Each is answered once.
+    /// Whether the datagram from `from` is the first response to a check that was sent there.
     pub fn accept_response(&mut self, now: Instant, from: PeerAddress, datagram: &[u8]) -> bool {
         let (Some(peer), Some((key, start))) = (&self.peer, &self.key) else {
             return false;
@@ -115,7 +115,7 @@ impl OutgoingChecks {
     }
 }
 
-/// When a check was made, and a code of that and of where it goes.
+/// The time of a check, and a MAC of the time and the destination.
 fn transaction_id(key: &hmac::Key, timestamp: u32, to: PeerAddress) -> TransactionId {
     let mut context = hmac::Context::with_key(key);
     context.update(&timestamp.to_be_bytes());
@@ -136,7 +136,7 @@ fn transaction_id(key: &hmac::Key, timestamp: u32, to: PeerAddress) -> Transacti
     id
 }
 
-/// Takes as long wherever they differ.
+/// Compares in constant time.
 fn is_same(a: &TransactionId, b: &TransactionId) -> bool {
     let differing = a.iter().zip(b).fold(0, |found, (a, b)| found | (a ^ b));
     differing == 0

@@ -1,41 +1,41 @@
-//! Whether the peer is really at an address: whoever writes a false source into a check of its own
-//! must not turn a stream on somebody else (RFC 9000, section 8, is the model).
+//! Address validation, modeled on RFC 9000, section 8: a check with a forged source address must
+//! not direct a media stream at a third party.
 //!
-//! An address is proven by an answer to a check of ours. Until then it gets a few bytes for those
-//! that came from it. Pure: time is a parameter.
+//! A response to a probe proves an address. Until then it is sent a small multiple of the bytes
+//! that arrived from it. Pure: time is a parameter.
 
 use std::time::{Duration, Instant};
 
-/// An address that has not proven_at gets at most so many times the bytes that came from it.
+/// An unproven address is sent at most this multiple of the bytes received from it (RFC 9000, 8.1).
 const AMPLIFICATION_LIMIT: u32 = 3;
-/// And no more than this in all: a handshake fits, media does not.
+/// And at most this many bytes in all: enough for a DTLS handshake, too few for media.
 const MAX_UNPROVEN_BYTES: u32 = 10_000;
-/// An answer is worth as much as consent is by RFC 7675: longer ago, it proves nothing.
+/// A proof expires after this time, as consent does (RFC 7675).
 const PROOF_LIFETIME: Duration = Duration::from_secs(30);
-/// From this age on a proof that is in use is made again.
+/// Age at which the proof of a path in use is renewed.
 const RENEW_AFTER: Duration = Duration::from_secs(10);
 const RENEW_INTERVAL: Duration = Duration::from_secs(1);
-/// Doubled with each check that gets no answer. Networks answer within this for the most part, and
-/// a peer that moves waits no longer for a lost datagram.
+/// Time to the first retry, doubled with each unanswered probe. Most networks respond within it,
+/// and a lost datagram delays a migrating peer by no more than this.
 const FIRST_RETRY: Duration = Duration::from_millis(80);
-/// So many checks without an answer, and the address is given up until a check comes from there.
+/// Unanswered probes after which the address is given up until a check arrives from it.
 const MAX_PROBES: u32 = 6;
 
-/// What is known of one address.
+/// The validation state of one address.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PathProof {
-    /// Nobody can have a connection from an address that is not theirs.
+    /// A TCP connection; its handshake has proven the address.
     connected: bool,
     proven_at: Option<Instant>,
     received_bytes: u32,
     sent_bytes: u32,
-    /// Checks of ours since the last answer.
+    /// Probes since the last response.
     probes: u32,
     probed_at: Option<Instant>,
 }
 
 impl PathProof {
-    /// Of an address that datagrams, or a connection's packets, come from.
+    /// `connected`: the address is that of a TCP connection.
     pub fn new(connected: bool) -> Self {
         Self {
             connected,
@@ -43,19 +43,20 @@ impl PathProof {
         }
     }
 
-    /// Whether the peer is there.
+    /// Whether the peer has proven this address recently.
     pub fn is_proven(&self, now: Instant) -> bool {
         let fresh = |at| now.saturating_duration_since(at) < PROOF_LIFETIME;
         self.connected || self.proven_at.is_some_and(fresh)
     }
 
-    /// A check or handshake datagram came from there.
+    /// A check or handshake datagram arrived from the address.
     pub fn on_received(&mut self, bytes: usize) {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.received_bytes = self.received_bytes.saturating_add(bytes);
     }
 
-    /// Whether so many bytes may go there, which are counted then.
+    /// Whether this many bytes may be sent to the address; if so, they are deducted from its
+    /// budget.
     pub fn spend(&mut self, now: Instant, bytes: usize) -> bool {
         if self.is_proven(now) {
             return true;
@@ -70,32 +71,32 @@ impl PathProof {
         allowed
     }
 
-    /// A check of ours is sent_bytes there.
+    /// A probe was sent to the address.
     pub fn on_probe_sent(&mut self, now: Instant) {
         self.probes = self.probes.saturating_add(1);
         self.probed_at = Some(now);
     }
 
-    /// The peer proven_at it.
+    /// The peer responded to a probe.
     pub fn on_response(&mut self, now: Instant) {
         self.proven_at = Some(now);
         (self.received_bytes, self.sent_bytes, self.probes) = (0, 0, 0);
     }
 
-    /// Checks of ours were made with credentials that the peer has no more.
+    /// Forgets earlier probes: they carried credentials that the peer no longer has.
     pub fn restart_probes(&mut self) {
         (self.probes, self.probed_at) = (0, None);
     }
 
-    /// A check came from there: whether it is proven_at with one of ours as well.
+    /// Whether a check from this address should trigger a probe.
     pub fn needs_probe(&self, now: Instant) -> bool {
         let age = |at| now.saturating_duration_since(at);
         let settled = self.connected || self.proven_at.is_some_and(|at| age(at) < RENEW_AFTER);
         !settled && self.probed_at.is_none_or(|at| age(at) >= FIRST_RETRY)
     }
 
-    /// When the next check of ours is due, for an address that is in use or is to be. None: it is
-    /// given up.
+    /// When the next probe is due for an address that is selected or requested. `None`: given up,
+    /// or not needed.
     pub fn next_probe(&self, now: Instant) -> Option<Instant> {
         if self.connected {
             return None;

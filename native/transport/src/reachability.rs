@@ -1,25 +1,27 @@
-//! Whether a peer still gets what is sent to it, judged by how often it is last_received.
+//! Detects a downlink that no longer reaches its peer, from the intervals between the peer's
+//! packets.
 //!
-//! A network that goes takes both ways with it, and says nothing. A peer that was last_received regularly
-//! and then is not, although it is sent to, is probes by checks of ours; when it does not answer
-//! where it was, it is probes wherever its own checks came from. Pure: time is a parameter.
+//! A network that fails usually fails in both directions, without an error. When a peer that
+//! reported regularly falls silent although packets are sent to it, it is probed at its selected
+//! address and, without a response, at every address that its checks came from. Pure: time is a
+//! parameter.
 
 use std::time::{Duration, Instant};
 
-/// Receivers report on what they get at least this often; who speaks less is not judged.
+/// Receivers report at least this often; a peer that reports less often is not monitored.
 const MAX_REPORT_INTERVAL: Duration = Duration::from_millis(500);
-/// The least silence that counts: more than browsers ever wait with feedback (250 ms).
+/// Minimum silence that raises suspicion: longer than browsers ever delay feedback (250 ms).
 const MIN_SILENCE: Duration = Duration::from_millis(260);
-/// Fewer packets than this may leave a peer nothing to report.
+/// With fewer packets than this, a peer may have nothing to report.
 const MIN_SENT_PACKETS: u32 = 5;
-/// The selected address gets this time to answer before others are probes too.
+/// How long the selected address has to respond before the others are probed too.
 const SELECTED_TIMEOUT: Duration = Duration::from_millis(120);
-/// Between checks of ours.
+/// Interval between probes.
 const PROBE_INTERVAL: Duration = Duration::from_millis(60);
-/// With the next ones a peer is probes no more often than this.
+/// Number of fast probes; later ones follow at `SLOW_PROBE_INTERVAL`.
 const MAX_FAST_PROBES: u32 = 16;
 const SLOW_PROBE_INTERVAL: Duration = Duration::from_secs(1);
-/// So many packets after the question say as much as an answer: not every peer gives one.
+/// This many packets count as a response: some peers do not respond to probes.
 const MIN_RECEIVED: u32 = 3;
 
 /// What is due.
@@ -27,9 +29,9 @@ const MIN_RECEIVED: u32 = 3;
 pub enum Step {
     /// Nothing.
     Wait,
-    /// Ask at the selected address.
+    /// Probe the selected address.
     ProbeSelected,
-    /// Ask at every address that the peer's checks came from.
+    /// Probe every address that the peer's checks came from.
     ProbeAll,
 }
 
@@ -40,13 +42,13 @@ struct Suspicion {
     received: u32,
 }
 
-/// One peer's.
+/// The reachability state of one peer.
 #[derive(Clone, Copy, Debug)]
 pub struct Reachability {
     last_received: Option<Instant>,
     /// The report_interval longest time between two packets of the peer.
     report_interval: Duration,
-    /// Since the peer was last_received.
+    /// Packets sent since the peer's last packet.
     sent: u32,
     suspicion: Option<Suspicion>,
 }
@@ -68,7 +70,7 @@ impl Reachability {
         self.sent = self.sent.saturating_add(1);
     }
 
-    /// An authentic packet came from the selected address.
+    /// An authentic packet arrived from the selected address.
     pub fn on_packet(&mut self, now: Instant) {
         if let Some(suspicion) = &mut self.suspicion {
             suspicion.received += 1;
@@ -89,19 +91,19 @@ impl Reachability {
         self.on_response(now);
     }
 
-    /// The peer answered a check of ours from the selected address, or is at another one now.
+    /// The peer responded at the selected address, or another address was selected.
     pub fn on_response(&mut self, now: Instant) {
         self.last_received = Some(now);
         self.sent = 0;
         self.suspicion = None;
     }
 
-    /// Whether the peer was probes and has not answered yet.
+    /// Whether the peer is being probed and has not responded yet.
     pub fn is_suspected(&self) -> bool {
         self.suspicion.is_some()
     }
 
-    /// What is due now, and when to call again.
+    /// The step due now, and when to call again.
     pub fn handle_timeout(&mut self, now: Instant) -> (Step, Instant) {
         let Some(suspicion) = &mut self.suspicion else {
             return self.consider(now);
@@ -148,7 +150,7 @@ mod tests {
         Duration::from_millis(milliseconds)
     }
 
-    /// Heard every `interval` for five seconds up to the time that is returned.
+    /// A peer that sent a packet every `interval` for five seconds, and the end of that time.
     fn after_a_call(interval: Duration) -> (Reachability, Instant) {
         let (mut peer, mut now) = (Reachability::default(), Instant::now());
         let end = now + ms(5_000);
@@ -168,7 +170,7 @@ mod tests {
         }
     }
 
-    /// Steps until `limit`, with the time since `now`.
+    /// The steps until `limit`, each with the milliseconds since `now`.
     fn steps(peer: &mut Reachability, now: Instant, limit: Duration) -> Vec<(u64, Step)> {
         let (mut at, mut found) = (now, Vec::new());
         while at <= now + limit {

@@ -15,7 +15,7 @@ const COOKIE: u32 = 0x2112_a442;
 const FINGERPRINT_MASK: u32 = 0x5354_554e;
 const HEADER_BYTES: usize = 20;
 const INTEGRITY_BYTES: usize = 20;
-/// A check has about five attributes; more than this is none.
+/// A check has about five attributes; a message with more than this is rejected.
 const MAX_ATTRIBUTES: usize = 32;
 
 mod kind {
@@ -35,29 +35,29 @@ mod attribute {
     pub(super) const ICE_CONTROLLING: u16 = 0x802a;
 }
 
-/// 96 bits that tie an answer to its request.
+/// 96 bits that match a response to its request.
 pub type TransactionId = [u8; 12];
 
-/// Why bytes are no STUN message that is understood here.
+/// Why bytes are not a STUN message that this implementation understands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StunError {
-    /// Fewer bytes than a header.
+    /// Shorter than a header.
     TooShort,
-    /// Another cookie, or a type with its first bits set.
+    /// The magic cookie is wrong, or the first two bits are not zero.
     NotStun,
-    /// The header's length is not that of the datagram, or no multiple of 4.
+    /// The header's length differs from the datagram's, or is not a multiple of 4.
     BadLength,
-    /// An attribute reaches behind the end, has a wrong length, or there are too many.
+    /// An attribute extends past the end or has a wrong length, or there are too many attributes.
     BadAttribute,
     /// The FINGERPRINT does not match, or is not the last attribute.
     BadFingerprint,
-    /// A message of another class or method.
+    /// The message has another class or method.
     OtherMessage,
-    /// A comprehension-required attribute nobody here knows.
+    /// An unknown comprehension-required attribute.
     UnknownAttribute,
     /// MESSAGE-INTEGRITY is missing.
     NoIntegrity,
-    /// MESSAGE-INTEGRITY is of another password or another message.
+    /// MESSAGE-INTEGRITY does not match the password and the message.
     BadIntegrity,
 }
 
@@ -86,28 +86,28 @@ impl std::fmt::Display for StunError {
 
 impl std::error::Error for StunError {}
 
-/// A binding request whose sender is not proven yet: see [`verify_integrity`]. Members are
-/// those before MESSAGE-INTEGRITY, which alone are covered by it.
+/// A binding request that is not authenticated yet: see [`verify_integrity`]. Holds only the
+/// attributes before MESSAGE-INTEGRITY, which are the ones it covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
-    /// Comes back in the answer.
+    /// Repeated in the response.
     pub transaction_id: TransactionId,
-    /// USERNAME: of ICE the receiver's and the sender's fragment, with a colon between.
+    /// USERNAME: in ICE the receiver's and the sender's user fragment, separated by a colon.
     pub username: Option<&'a [u8]>,
     /// PRIORITY of the candidate a success would reveal.
     pub priority: Option<u32>,
-    /// Whether the controlling side nominates this pair.
+    /// Whether the controlling agent nominates this pair.
     pub use_candidate: bool,
     /// Tie-breaker of a sender in the controlling role.
     pub controlling: Option<u64>,
     /// Tie-breaker of a sender in the controlled role.
     pub controlled: Option<u64>,
-    /// A comprehension-required attribute that is not known here.
+    /// An unknown comprehension-required attribute.
     pub unknown_attribute: Option<u16>,
 }
 
 impl Request<'_> {
-    /// The receiver's fragment of the user name: what is before its colon.
+    /// The receiver's user fragment: the part of USERNAME before the colon.
     pub fn local_ufrag(&self) -> Option<&[u8]> {
         let username = self.username?;
         let colon = username.iter().position(|byte| *byte == b':')?;
@@ -115,18 +115,19 @@ impl Request<'_> {
     }
 }
 
-/// The answer to a binding request.
+/// The response to a binding request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// That of the request.
+    /// The transaction id of the request.
     pub transaction_id: TransactionId,
-    /// XOR-MAPPED-ADDRESS of a success; `None` when it is missing or an error came.
+    /// XOR-MAPPED-ADDRESS of a success response; `None` if it is missing or the response is an
+    /// error.
     pub mapped: Option<SocketAddr>,
-    /// Whether it is a success.
+    /// Whether this is a success response.
     pub success: bool,
 }
 
-/// Parses a binding request: structure, and FINGERPRINT when present.
+/// Parses a binding request: its structure, and FINGERPRINT if present.
 ///
 /// # Errors
 /// Every [`StunError`] but `NoIntegrity`, `BadIntegrity` and `UnknownAttribute`.
@@ -159,7 +160,7 @@ pub fn parse_request(datagram: &[u8]) -> Result<Request<'_>, StunError> {
     Ok(request)
 }
 
-/// Parses the answer to a binding request: structure, and FINGERPRINT when present.
+/// Parses the response to a binding request: its structure, and FINGERPRINT if present.
 ///
 /// # Errors
 /// Every [`StunError`] but `NoIntegrity` and `BadIntegrity`.
@@ -187,7 +188,7 @@ pub fn parse_response(datagram: &[u8]) -> Result<Response, StunError> {
 /// Checks MESSAGE-INTEGRITY in constant time, with the short-term password (RFC 8489, 14.5).
 ///
 /// # Errors
-/// `NoIntegrity`, `BadIntegrity`, and what makes the bytes no STUN message.
+/// `NoIntegrity`, `BadIntegrity`, and those of a malformed message.
 pub fn verify_integrity(datagram: &[u8], password: &[u8]) -> Result<(), StunError> {
     let message = Message::parse(datagram)?;
     let integrity = message.integrity()?.ok_or(StunError::NoIntegrity)?;
@@ -227,7 +228,7 @@ struct Message<'a> {
 
 struct Attribute<'a> {
     kind: u16,
-    /// Of its header in the datagram.
+    /// Offset of its header in the datagram.
     at: usize,
     value: &'a [u8],
 }
@@ -265,7 +266,7 @@ impl<'a> Message<'a> {
         Ok(message)
     }
 
-    /// Also walks all attributes, so that later walks meet no bad one.
+    /// Also walks all attributes, so that later walks meet no malformed one.
     fn check_fingerprint(&self) -> Result<(), StunError> {
         for (count, found) in self.attributes().enumerate() {
             let found = found?;
@@ -362,7 +363,7 @@ impl<'a> Attribute<'a> {
     }
 }
 
-/// Cookie and transaction: the mask of an address (RFC 8489, 14.2).
+/// The mask of an address: magic cookie and transaction id (RFC 8489, 14.2).
 fn address_mask(transaction_id: &TransactionId) -> [u8; 16] {
     let mut mask = [0; 16];
     mask[..4].copy_from_slice(&COOKIE.to_be_bytes());

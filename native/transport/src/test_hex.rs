@@ -1,4 +1,4 @@
-//! Vectors as the RFCs print them.
+//! Decodes the test vectors as the RFCs print them.
 
 /// The bytes of hexadecimal digits; white space is skipped.
 pub(crate) fn hex(text: &str) -> Vec<u8> {

@@ -1,19 +1,19 @@
-//! Transport-wide congestion feedback for what a peer sends
+//! Transport-wide congestion feedback on the packets of a peer
 //! (draft-holmer-rmcat-transport-wide-cc-extensions-01).
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 const INTERVAL: Duration = Duration::from_millis(100);
-/// Also when they come within one interval: keeps a feedback below one datagram.
+/// Packets per feedback, even within one interval: keeps a feedback below one datagram.
 const MAX_PACKETS: usize = 256;
-/// Numbers one feedback spans, lost ones included.
+/// Sequence numbers that one feedback spans, including lost ones.
 const MAX_SPAN: i64 = 512;
-/// A jump larger than this is a new start, not loss.
+/// A larger jump in sequence numbers is a restart, not loss.
 const MAX_GAP: i64 = 0x1000;
-/// Reference time counts these (section 3.1).
+/// Unit of the reference time (section 3.1).
 const REFERENCE_TICK_US: i64 = 64_000;
-/// Receive deltas count these.
+/// Unit of the receive deltas.
 const DELTA_TICK_US: i64 = 250;
 
 /// FMT and PT (section 3.1).
@@ -23,7 +23,7 @@ const PADDING_FLAG: u8 = 0x20;
 /// 13 bits.
 const MAX_RUN: usize = 0x1fff;
 
-/// How a packet stands in the status chunks.
+/// The status of a packet in the status chunks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Status {
     Lost = 0,
@@ -31,17 +31,18 @@ enum Status {
     LargeDelta = 2,
 }
 
-/// Arrivals of transport-wide sequence numbers, and the feedback about them.
+/// Records the arrival of transport-wide sequence numbers, and writes the feedback on them.
 ///
-/// A number is reported as arrived once; one that arrives after it was reported lost is reported
-/// in a feedback of its own, as long as it is within the last 512.
+/// A sequence number is reported as received once. One that arrives after it was reported lost is
+/// reported in a separate feedback, as long as it is within the last 512.
 pub struct TwccReceiver {
-    /// Of the first packet: receive times count from here.
+    /// Arrival of the first packet: the origin of receive times.
     epoch: Option<Instant>,
-    /// Full sequence numbers, in order, and ticks of [`DELTA_TICK_US`], of packets not reported
-    /// yet. Nearly all come in order, so this takes neither search nor memory for a packet.
+    /// Extended sequence numbers, in order, with ticks of [`DELTA_TICK_US`], of packets not
+    /// reported yet. Nearly all arrive in order, so appending needs neither a search nor an
+    /// allocation per packet.
     arrivals: VecDeque<(i64, i64)>,
-    /// The first number that no feedback covered.
+    /// The first sequence number that no feedback has covered.
     next: Option<i64>,
     highest: i64,
     due: Option<Instant>,
@@ -55,7 +56,7 @@ impl Default for TwccReceiver {
 }
 
 impl TwccReceiver {
-    /// A receiver that saw nothing.
+    /// A receiver without any packets.
     pub fn new() -> Self {
         Self {
             epoch: None,
@@ -67,7 +68,7 @@ impl TwccReceiver {
         }
     }
 
-    /// Notes that an authentic packet arrived. Bounded: what does not fit is reported as lost.
+    /// Records the arrival of an authentic packet. Bounded: excess packets are reported as lost.
     pub fn record(&mut self, now: Instant, sequence: u16) {
         let full = self.unwrap(sequence);
         let epoch = *self.epoch.get_or_insert(now);
@@ -85,13 +86,13 @@ impl TwccReceiver {
         self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
     }
 
-    /// When [`Self::poll_feedback`] has something to say. `None`: not before the next packet.
+    /// When [`Self::poll_feedback`] is due; `None` until the next packet.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.due
     }
 
-    /// Appends a feedback packet to the compound `out` when one is due. `true`: it did; ask
-    /// again, as what arrived may need more than one.
+    /// Appends a feedback packet to the compound `out` if one is due. Returns whether it did; call
+    /// it again then, because the arrivals may need more than one.
     pub fn poll_feedback(
         &mut self,
         now: Instant,
@@ -112,7 +113,7 @@ impl TwccReceiver {
         true
     }
 
-    /// What is there already keeps its time.
+    /// A duplicate keeps the first arrival time.
     fn insert(&mut self, full: i64, ticks: i64) {
         if self.arrivals.back().is_none_or(|&(last, _)| last < full) {
             self.arrivals.push_back((full, ticks));
@@ -136,12 +137,12 @@ impl TwccReceiver {
         full
     }
 
-    /// Takes the arrivals of one feedback.
+    /// Removes the arrivals of one feedback.
     fn take_report(&mut self) -> Option<Report> {
         let &(first, first_ticks) = self.arrivals.front()?;
         let next = self.next.unwrap_or(first);
         let late = first < next;
-        // A gap behind which nobody waits any more is not worth chunks.
+        // A gap of `MAX_SPAN` or more is not reported: it is too old for the sender to act on.
         let base = if late || first - next >= MAX_SPAN {
             first
         } else {
@@ -160,7 +161,7 @@ impl TwccReceiver {
     }
 }
 
-/// One feedback in the making.
+/// A feedback under construction.
 struct Report {
     base: i64,
     reference: i64,
@@ -183,12 +184,12 @@ impl Report {
         }
     }
 
-    /// The number behind the last one covered.
+    /// The sequence number after the last one covered.
     fn end(&self) -> i64 {
         self.base + self.statuses.len() as i64
     }
 
-    /// `false`: it does not fit into this feedback.
+    /// Returns `false` if it does not fit into this feedback.
     fn add(&mut self, sequence: i64, ticks: i64) -> bool {
         let Ok(delta) = i16::try_from(ticks - self.last_ticks) else {
             return false;
@@ -211,7 +212,7 @@ impl Report {
         true
     }
 
-    /// Section 3.1. Padding is counted as RFC 3550 has it.
+    /// Writes the packet (section 3.1), with padding as in RFC 3550.
     fn write(&self, [sender, media]: [u32; 2], count: u8, out: &mut Vec<u8>) {
         let begin = out.len();
         out.extend_from_slice(&[0x80 | FEEDBACK_FORMAT, TRANSPORT_FEEDBACK, 0, 0]);
@@ -240,8 +241,8 @@ impl Report {
     }
 }
 
-/// The chunk that begins a list of statuses, and how many of them it covers: a run where one is
-/// longer than a vector would be (sections 3.1.3 and 3.1.4).
+/// The first chunk of a list of statuses, and how many statuses it covers: a run-length chunk where
+/// that covers more than a vector chunk (sections 3.1.3 and 3.1.4).
 fn chunk(statuses: &[Status]) -> (u16, usize) {
     let first = statuses[0];
     let run = statuses

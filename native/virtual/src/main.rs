@@ -1,8 +1,8 @@
 //! `sealroute-virtual`: the forwarding core in memory and virtual time, behind pipes.
 //!
-//! Reads records from standard input: a length (4 bytes, big-endian, of kind and body), a kind,
-//! a body. Writes records of the same form. A step answers with all that was sent before its
-//! time and an end; other records have no answer unless their kind says so.
+//! Reads records from standard input: a length (4 bytes, big-endian, of kind and body), a kind and
+//! a body. Writes records of the same form. `P` answers with all packets sent before its time and
+//! an end record; other records have no answer unless the table says so.
 //!
 //! | kind | body | answer |
 //! |---|---|---|
@@ -10,7 +10,7 @@
 //! | `R` | an RTP packet of the publisher | |
 //! | `C` | handle (8), an RTCP compound of that transport | |
 //! | `P` | microseconds (4) that pass | `r` and `c`: handle (8), packet; `e`: the end |
-//! | `W` | subscriber (8), JSON of a layer wish | |
+//! | `W` | subscriber (8), JSON of preferred layers | |
 //! | `A` | subscriber (8), encoding, spatial and temporal layer (1 each), or nothing: paused | |
 //! | `Q` | | `j`: counters as JSON |
 //! | `D` | a dependency descriptor; none: forget the structure | `j` |
@@ -68,7 +68,9 @@ fn serve(input: &mut impl Read, output: &mut impl Write) -> Result<(), String> {
                 output.flush().map_err(failed)?;
             }
             _ => {
-                let session = session.as_mut().ok_or("nothing is set up")?;
+                let session = session
+                    .as_mut()
+                    .ok_or("the first record must be S, the set-up")?;
                 session.take(kind, &body, output)?;
             }
         }
@@ -82,7 +84,7 @@ fn main() -> ExitCode {
     match serve(&mut input, &mut output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // A closed standard error leaves nobody to tell.
+            // If standard error is closed, the error cannot be reported.
             let _ = writeln!(io::stderr().lock(), "virtual: {error}");
             ExitCode::FAILURE
         }

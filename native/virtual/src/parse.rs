@@ -1,4 +1,4 @@
-//! Header extensions as the core reads them, for comparison with other implementations.
+//! Header extensions as parsed by the core, for comparison with other implementations.
 
 use sealroute_rtp::dependency_descriptor::{
     DependencyDescriptor, Indication, Indications, Structure,
@@ -6,14 +6,14 @@ use sealroute_rtp::dependency_descriptor::{
 use sealroute_rtp::layers_allocation::{AllocatedLayer, LayersAllocation};
 use serde_json::{Value, json};
 
-/// Keeps the structure of the last dependency descriptor that brought one.
+/// Keeps the most recent dependency structure.
 #[derive(Default)]
 pub struct Parsers {
     structure: Option<Structure>,
 }
 
 impl Parsers {
-    /// `null`: refused. An empty value forgets the structure.
+    /// Returns `null` for an invalid value. An empty value discards the structure.
     pub fn dependency_descriptor(&mut self, value: &[u8]) -> Value {
         if value.is_empty() {
             self.structure = None;
@@ -55,7 +55,7 @@ fn letters(indications: Indications, targets: usize) -> String {
         .collect()
 }
 
-/// `null`: refused.
+/// Returns `null` for an invalid value.
 pub fn layers_allocation(value: &[u8]) -> Value {
     LayersAllocation::parse(value).map_or(Value::Null, |found| {
         let streams: Vec<Vec<Value>> = found

@@ -1,4 +1,4 @@
-//! The core of one session, its clock, and what it sent.
+//! One session of the core, its clock, and its output.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::setup::{MID, PUBLISHER, Setup, UPLINK};
 use crate::write_record;
 
-/// What was sent, as records.
+/// Sent packets as records.
 #[derive(Default)]
 struct Records {
     bytes: Vec<u8>,
@@ -21,7 +21,7 @@ struct Records {
 
 impl Records {
     fn add(&mut self, kind: u8, to: TransportHandle, parts: [&[u8]; 2]) {
-        // Writing to memory does not fail.
+        // Writing to memory cannot fail.
         let _ = write_record(
             &mut self.bytes,
             kind,
@@ -50,7 +50,7 @@ struct Wish {
     frame_rate: Option<f32>,
 }
 
-/// A session that was set up.
+/// A configured session.
 pub struct Session {
     router: SessionRouter,
     now: Instant,
@@ -58,7 +58,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// From the JSON of a [`Setup`].
+    /// Creates a session from the JSON of a [`Setup`].
     pub fn new(json: &[u8]) -> Result<Self, String> {
         let setup: Setup = serde_json::from_slice(json).map_err(|error| error.to_string())?;
         let now = Instant::now();
@@ -79,7 +79,7 @@ impl Session {
         })
     }
 
-    /// Does what a record says.
+    /// Handles one record.
     pub fn take(&mut self, kind: u8, body: &[u8], output: &mut impl Write) -> Result<(), String> {
         match kind {
             b'R' => self.router.handle_rtp(self.now, UPLINK, body),
@@ -96,12 +96,12 @@ impl Session {
             b'W' => self.wish(body)?,
             b'A' => self.allocate(body)?,
             b'Q' => self.count(output)?,
-            other => return Err(format!("no record of kind {other}")),
+            other => return Err(format!("unknown record kind {other}")),
         }
         Ok(())
     }
 
-    /// Forwards what was taken; then time passes, and what becomes due is done at its time.
+    /// Forwards the received packets, then advances time and runs every timer at its deadline.
     fn pass(&mut self, time: Duration) {
         self.router.flush(self.now, &mut self.sent);
         let end = self.now + time;
@@ -143,7 +143,7 @@ impl Session {
                 spatial,
                 temporal,
             }),
-            _ => return Err("an allocation of another length".to_owned()),
+            _ => return Err("the allocation has a wrong length".to_owned()),
         };
         self.router
             .set_allocation(SubscriberHandle(subscriber), MID, layer)
@@ -169,13 +169,13 @@ fn refused(error: ForwardError) -> String {
 fn handle(body: &[u8]) -> Result<(u64, &[u8]), String> {
     let (head, rest) = body
         .split_first_chunk()
-        .ok_or_else(|| "a record without a handle".to_owned())?;
+        .ok_or_else(|| "the record has no handle".to_owned())?;
     Ok((u64::from_be_bytes(*head), rest))
 }
 
 fn microseconds(body: &[u8]) -> Result<u64, String> {
     let bytes: [u8; 4] = body
         .try_into()
-        .map_err(|_| "a time of another length".to_owned())?;
+        .map_err(|_| "the time has a wrong length".to_owned())?;
     Ok(u32::from_be_bytes(bytes).into())
 }

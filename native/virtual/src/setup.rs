@@ -1,4 +1,4 @@
-//! What a run is set up with, as JSON.
+//! The configuration of a run, as JSON.
 
 use std::collections::BTreeMap;
 
@@ -8,20 +8,20 @@ use sealroute_forward::{
 };
 use serde::Deserialize;
 
-/// Where the publisher's packets come from.
+/// The publisher's transport.
 pub const UPLINK: TransportHandle = TransportHandle(1);
-/// Its handle.
+/// The publisher's handle.
 pub const PUBLISHER: PublisherHandle = PublisherHandle(1);
-/// Subscriber `n` and its transport are this plus `n`.
+/// Subscriber `n` and its transport have this handle plus `n`.
 pub const FIRST_SUBSCRIBER: u64 = 100;
 /// MID of the up track and of every down track.
 pub const MID: &str = "0";
-/// Payload types on both sides; RTX has the next one.
+/// Payload type on both sides; RTX uses the next one.
 pub const PAYLOAD_TYPE: u8 = 96;
-/// Subscriber `n` sees this plus `2 n`; its retransmission stream has the next one.
+/// Subscriber `n` receives this SSRC plus `2 n`; its RTX stream uses the next one.
 pub const FIRST_DOWN_TRACK_SSRC: u32 = 0x9000;
 
-/// One publisher of one video, and its subscribers.
+/// One publisher of one video track, and its subscribers.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Setup {
@@ -29,16 +29,16 @@ pub struct Setup {
     opaque: bool,
     /// Key ids in hexadecimal.
     kids: Vec<String>,
-    /// In order; empty: one encoding of `ssrc`.
+    /// RIDs of the encodings in order; empty: one encoding with `ssrc`.
     rids: Vec<String>,
     ssrc: Option<u32>,
     uplink: Side,
     downlink: Side,
-    /// How many.
+    /// Number of subscribers.
     pub subscribers: u64,
 }
 
-/// What one side negotiated.
+/// The negotiated parameters of one side.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Side {
@@ -48,7 +48,7 @@ struct Side {
 }
 
 impl Setup {
-    /// How much of a payload may be read.
+    /// How much of a payload the core may read.
     pub fn access(&self) -> PayloadAccess {
         if self.opaque {
             PayloadAccess::Opaque
@@ -57,7 +57,7 @@ impl Setup {
         }
     }
 
-    /// The publisher's video.
+    /// The parameters of the publisher's video.
     pub fn up_track(&self) -> Result<UpTrackParameters, String> {
         let encoding = |rid: &String| EncodingParameters {
             rid: Some(rid.clone()),
@@ -89,7 +89,7 @@ impl Setup {
         })
     }
 
-    /// Subscriber, its transport and what it receives.
+    /// A subscriber, its transport and the parameters of what it receives.
     pub fn down_track(
         &self,
         number: u64,
@@ -128,7 +128,7 @@ fn codec(name: &str) -> Result<Codec, String> {
         "vp9" => Ok(Codec::Vp9),
         "h264" => Ok(Codec::H264),
         "av1" => Ok(Codec::Av1),
-        other => Err(format!("no codec {other}")),
+        other => Err(format!("unknown codec {other}")),
     }
 }
 
@@ -139,7 +139,7 @@ fn extension(name: &str) -> Result<Extension, String> {
         "repaired_rid" => Ok(Extension::RepairedRid),
         "dependency_descriptor" => Ok(Extension::DependencyDescriptor),
         "video_layers_allocation" => Ok(Extension::VideoLayersAllocation),
-        other => Err(format!("no extension {other}")),
+        other => Err(format!("unknown extension {other}")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a forwarded packet takes from the allocator, counted: nothing.
+//! A forwarded packet allocates nothing.
 
 use super::tests::{PASSWORD, PEER_PASSWORD, answer, check, path, secrets};
 use super::*;
@@ -27,12 +27,12 @@ const TRANSPORT_CC_ID: u8 = 3;
 const SSRC: u32 = 77;
 const FRAME_PACKETS: u16 = 5;
 const FRAME_INTERVAL: Duration = Duration::from_millis(20);
-/// Rings, tables and caches have their size by then.
+/// After this many frames, rings, tables and caches have their final size.
 const WARM_UP_FRAMES: usize = 230;
-/// Both together take less than the time after which a peer is asked again where it is.
+/// Both together take less time than the renewal of a path proof.
 const COUNTED_FRAMES: usize = 230;
 
-/// Takes everything and keeps nothing but the last check.
+/// Accepts everything and keeps only the last check.
 #[derive(Default)]
 struct Sink {
     packets: usize,
@@ -170,7 +170,7 @@ fn core_of_a_call(now: Instant, kind: MediaKind) -> Core<Sink> {
     core
 }
 
-/// Sealed packets of frames of `FRAME_PACKETS` each; the first frame of a video is a key frame.
+/// Protected packets of frames of `FRAME_PACKETS` each; the first frame of a video is a key frame.
 struct Film {
     sender: SrtpSender,
     sequence: u16,
@@ -216,8 +216,8 @@ impl Film {
             0,
         ]);
         let mut payload = vec![0; 900];
-        // The VP8 descriptor says where a frame begins, the frame's first bit whether it is a
-        // key frame.
+        // The VP8 descriptor marks the start of a frame; the first bit of the frame marks a key
+        // frame.
         payload[0] = u8::from(index == 0) << 4;
         payload[1] = u8::from(self.frame > 0);
         let mut slot = vec![0; 1_200];
@@ -230,7 +230,7 @@ impl Film {
     }
 }
 
-/// Allocations while the counted frames were forwarded, and the packets sent.
+/// The allocations while the counted frames were forwarded, and the packets sent.
 fn count(kind: MediaKind) -> (u64, usize) {
     let mut now = Instant::now();
     let mut core = core_of_a_call(now, kind);
@@ -251,8 +251,8 @@ fn count(kind: MediaKind) -> (u64, usize) {
             allocations += info.count_total;
         }
         now += FRAME_INTERVAL;
-        // Reports, feedback and the division of estimates come a few times a second, however
-        // many packets there are: they may allocate.
+        // Reports, feedback and the allocation of bandwidth run a few times per second, independent
+        // of the packet rate: they may allocate.
         let until = now;
         while let Some(due) = core.poll_timeout().filter(|due| *due <= until) {
             core.handle_timeout(due);
@@ -270,7 +270,7 @@ fn a_forwarded_video_packet_allocates_nothing() {
 }
 
 #[test]
-fn a_forwarded_sound_packet_allocates_nothing() {
+fn a_forwarded_audio_packet_allocates_nothing() {
     let (allocations, sent) = count(MediaKind::Audio);
     let media = COUNTED_FRAMES * usize::from(FRAME_PACKETS) * VIEWERS as usize;
     assert!(sent >= media, "{sent} of {media} packets");

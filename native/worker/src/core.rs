@@ -1,6 +1,6 @@
-//! The worker's state: datagrams, commands and time in; events and sealed datagrams out.
+//! The worker's state: datagrams, commands and time in; events and protected datagrams out.
 //!
-//! It owns no clock and waits for nothing, so tests drive it in virtual time.
+//! It owns no clock and never blocks, so tests drive it in virtual time.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,20 +29,20 @@ use crate::srtp_outbox::SrtpOutbox;
 use crate::transports::{Transport, Transports};
 use crate::unverified_peers::UnverifiedPeers;
 
-/// Sender of our own RTCP feedback; of no stream.
+/// Sender SSRC of the worker's own RTCP feedback; belongs to no stream.
 const FEEDBACK_SENDER_SSRC: u32 = 1;
-/// How old the totals that other threads read may be.
+/// How stale the counters that other threads read may be.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Knobs of a worker's state.
+/// Settings of a worker's core.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CoreSettings {
-    /// Without a valid check for so long a peer is gone (RFC 7675).
+    /// Consent expires this long after the last valid check (RFC 7675).
     pub(crate) consent_timeout: Duration,
     pub(crate) forward: ForwardSettings,
 }
 
-/// One session: its forwarding, and what of its totals is published.
+/// One session: its router, and the counters of it that are published.
 pub(crate) struct Session {
     pub(crate) router: SessionRouter,
     pub(crate) touched: bool,
@@ -50,7 +50,7 @@ pub(crate) struct Session {
     pub(crate) published: Vec<u64>,
 }
 
-/// Where a publisher or subscriber lives, to find and to end it.
+/// The session and transport of a publisher.
 #[derive(Clone, Copy)]
 pub(crate) struct Publication {
     pub(crate) router: RouterHandle,
@@ -87,11 +87,11 @@ pub(crate) struct Core<S> {
     pub(crate) events: Arc<EventRing>,
     pub(crate) shared: Arc<SharedCounters>,
     pub(crate) unverified_peers: UnverifiedPeers,
-    /// Made with the first DTLS datagram.
+    /// Created with the first DTLS datagram.
     dtls: Option<SharedDtlsGate>,
     touched: Vec<RouterHandle>,
     burst: Burst,
-    /// Sessions that counted since the totals were published.
+    /// Sessions whose counters changed since they were last published.
     unpublished: Vec<RouterHandle>,
     compound: Vec<u8>,
 }
@@ -131,7 +131,7 @@ impl<S: MessageSocket> Core<S> {
         self.egress.socket_mut()
     }
 
-    /// Takes one datagram. None as path: the kernel had to cut it off.
+    /// Handles one datagram. `path` is `None` if the kernel truncated it.
     pub(crate) fn handle_datagram(
         &mut self,
         now: Instant,
@@ -153,12 +153,12 @@ impl<S: MessageSocket> Core<S> {
         }
     }
 
-    /// What media this batch has brought so far.
+    /// The media packets of this batch so far.
     pub(crate) fn burst(&self) -> Burst {
         self.burst
     }
 
-    /// Ends a batch: forwards what came, sends everything, arms what is due next.
+    /// Ends a batch: forwards its packets, sends everything, and arms the timers.
     pub(crate) fn end_batch(&mut self, now: Instant) {
         let mut touched = std::mem::take(&mut self.touched);
         for handle in touched.drain(..) {
@@ -167,7 +167,7 @@ impl<S: MessageSocket> Core<S> {
                 session.router.flush(now, out);
                 session.router.poll_timeout()
             });
-            // Once for all that the batch brought: it is a look at every downlink.
+            // Once per batch, because it examines every downlink.
             self.timers.set(Timer::Session(handle), due.flatten());
         }
         self.touched = touched;
@@ -185,7 +185,7 @@ impl<S: MessageSocket> Core<S> {
         self.timers.next()
     }
 
-    /// Does what became due.
+    /// Runs every timer that is due.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         let mut did_work = false;
         while let Some(timer) = self.timers.pop_due(now) {
@@ -211,8 +211,8 @@ impl<S: MessageSocket> Core<S> {
         }
     }
 
-    /// Runs `act` on a session with everything it may send through. Its timer is armed anew when
-    /// the batch ends.
+    /// Runs `act` on a session with the outbox it sends through. Its timer is rearmed when the
+    /// batch ends.
     pub(crate) fn with_session<R>(
         &mut self,
         handle: RouterHandle,
@@ -242,7 +242,7 @@ impl<S: MessageSocket> Core<S> {
         Some(result)
     }
 
-    /// Marks a session to be flushed when the batch ends.
+    /// Marks a session to be flushed at the end of the batch.
     pub(crate) fn touch(&mut self, handle: RouterHandle) {
         if let Some(session) = self.sessions.get_mut(&handle)
             && !std::mem::replace(&mut session.touched, true)
@@ -305,7 +305,7 @@ impl<S: MessageSocket> Core<S> {
             .ok_or(NetworkDrop::UnknownAddress)?;
         let receiver = transport.receiver.as_mut().ok_or(NetworkDrop::NoKeys)?;
         let length = receiver.unprotect_rtp(datagram).map_err(reason_of)?;
-        let elsewhere = !transport.on_packet(now, path);
+        let is_other_path = !transport.on_packet(now, path);
         let packet = &datagram[..length];
         let router = transport.router;
         if let Some(id) = transport.feedback_extension
@@ -323,7 +323,7 @@ impl<S: MessageSocket> Core<S> {
             self.burst.take(handle);
         }
         self.touch(router);
-        if elsewhere {
+        if is_other_path {
             self.follow_media(now, handle, path);
         }
         Ok(())
@@ -364,7 +364,7 @@ impl<S: MessageSocket> Core<S> {
         };
         self.compound.clear();
         let media_ssrc = transport.feedback_ssrc;
-        let wants = transport.feedback.poll_feedback(
+        let is_due = transport.feedback.poll_feedback(
             now,
             FEEDBACK_SENDER_SSRC,
             media_ssrc,
@@ -372,7 +372,7 @@ impl<S: MessageSocket> Core<S> {
         );
         let next = transport.feedback.poll_timeout();
         self.timers.set(Timer::Feedback(handle), next);
-        if wants {
+        if is_due {
             let mut out = SrtpOutbox {
                 transports: &mut self.transports,
                 egress: &mut self.egress,
@@ -383,7 +383,7 @@ impl<S: MessageSocket> Core<S> {
         }
     }
 
-    /// Queues handshake bytes; they need no keys.
+    /// Sends a DTLS datagram, which needs no SRTP keys; queues it if the path is not proven yet.
     pub(crate) fn send_plain(&mut self, now: Instant, handle: TransportHandle, datagram: &[u8]) {
         let outcome = match self.plain_path(now, handle, datagram.len()) {
             Err(reason) => Err(reason),
@@ -395,18 +395,18 @@ impl<S: MessageSocket> Core<S> {
             }
         };
         let Err(reason) = outcome else { return };
-        let waits = reason == NetworkDrop::SendPathUnproven && datagram.len() <= SLOT_BYTES;
-        let transport = self.transports.get_mut(handle).filter(|_| waits);
+        let can_queue = reason == NetworkDrop::SendPathUnproven && datagram.len() <= SLOT_BYTES;
+        let transport = self.transports.get_mut(handle).filter(|_| can_queue);
         if !transport.is_some_and(|transport| transport.queue_handshake(datagram)) {
             self.counters.drop_packets(reason, 1);
         }
     }
 
-    /// The peer has proven where it is: what waited for that leaves.
+    /// Sends the queued handshake once a path is proven.
     pub(crate) fn send_queued_handshake(&mut self, now: Instant, handle: TransportHandle) {
         let transport = self.transports.get_mut(handle);
-        let held = transport.filter(|transport| transport.path.is_some());
-        for datagram in held
+        let ready = transport.filter(|transport| transport.path.is_some());
+        for datagram in ready
             .map(Transport::take_queued_handshake)
             .unwrap_or_default()
         {
@@ -414,8 +414,9 @@ impl<S: MessageSocket> Core<S> {
         }
     }
 
-    /// Where so many handshake bytes may go. A client may begin before its description has come,
-    /// without which it cannot be asked where it is.
+    /// The path for this many handshake bytes. A client may start DTLS before its description
+    /// arrives; the server cannot probe it without the credentials in there, so the address has a
+    /// small budget.
     fn plain_path(
         &mut self,
         now: Instant,
@@ -437,7 +438,7 @@ impl<S: MessageSocket> Core<S> {
         }
     }
 
-    /// Lets other threads read the totals as they are now.
+    /// Publishes the current counters for other threads.
     pub(crate) fn publish_counters(&mut self) {
         let lost = self.egress.socket_mut().poll_lost();
         self.counters
@@ -456,7 +457,7 @@ impl<S: MessageSocket> Core<S> {
     }
 }
 
-/// Sets the transport-wide sequence number's id, if the m-line negotiated one.
+/// The id of the transport-wide sequence number, if the m-line negotiated one.
 pub(crate) fn transport_cc_id(extensions: &ExtensionIds) -> Option<u8> {
     let found = extensions
         .0

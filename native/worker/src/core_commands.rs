@@ -1,4 +1,4 @@
-//! How commands change the worker's state.
+//! Applies commands to the worker's state.
 
 use std::time::Instant;
 
@@ -23,7 +23,7 @@ const UFRAG_TAKEN: &str = "ufrag_taken";
 const KEYS_TAKEN: &str = "keys_taken";
 
 impl<S: MessageSocket> Core<S> {
-    /// Applies one command; a conflict becomes an event.
+    /// Applies one command; a failure becomes an event.
     pub(crate) fn apply(&mut self, now: Instant, command: Command) {
         let (name, handle) = command.identity();
         if let Err(reason) = self.try_apply(now, command) {
@@ -96,7 +96,7 @@ impl<S: MessageSocket> Core<S> {
         {
             self.close_transport(transport)?;
         }
-        // What the session counted stays in the totals.
+        // Keep the session's counters in the published totals.
         self.publish_counters();
         self.timers.set(Timer::Session(router), None);
         self.sessions.remove(&router);
@@ -170,7 +170,7 @@ impl<S: MessageSocket> Core<S> {
 
     fn close_transport(&mut self, handle: TransportHandle) -> Outcome {
         let router = self.transports.get(handle).ok_or(UNKNOWN_HANDLE)?.router;
-        // A transport without publishers and subscribers is not known to forwarding.
+        // The router does not know a transport without publishers or subscribers.
         let _ = self.with_session(router, |session, _| session.router.close_transport(handle));
         self.forget_transport(handle);
         Ok(())
@@ -252,7 +252,7 @@ impl<S: MessageSocket> Core<S> {
         Ok(())
     }
 
-    /// A transport is used by its own session only.
+    /// A transport may only be used by its own session.
     fn check_transport(&self, router: RouterHandle, transport: TransportHandle) -> Outcome {
         let found = self.transports.get(transport).ok_or(UNKNOWN_HANDLE)?;
         if found.router == router {
@@ -297,7 +297,7 @@ impl<S: MessageSocket> Core<S> {
         outcome.ok_or(UNKNOWN_HANDLE)?.map_err(ForwardError::name)
     }
 
-    /// Everything known of a session; `None` where there is no such session.
+    /// The state of a session; `None` if it does not exist.
     pub(crate) fn snapshot(&self, now: Instant, handle: RouterHandle) -> Option<Snapshot> {
         let session = self.sessions.get(&handle)?;
         let own = self

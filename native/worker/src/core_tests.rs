@@ -29,8 +29,8 @@ const FEEDBACK_ID: u8 = 3;
 
 pub(crate) type Datagrams = Vec<(SocketAddr, Vec<u8>)>;
 
-/// Keeps (peer, datagram) of everything sent, segmented messages as the kernel would cut them; or
-/// refuses it with an error of the kernel.
+/// Records (peer, datagram) of everything sent, with segmented messages split as the kernel would;
+/// or refuses everything with a kernel error.
 #[derive(Clone, Default)]
 pub(crate) struct Wire(Rc<RefCell<Datagrams>>, Rc<Cell<Option<i32>>>);
 
@@ -134,7 +134,7 @@ pub(crate) fn down_track() -> DownTrackParameters {
 }
 
 impl Bench {
-    /// A session with an uplink (ufrag `ann1`) and a downlink (`ben1`) that nobody has validated.
+    /// A session with an uplink (ufrag `ann1`) and a downlink (`ben1`), neither validated.
     pub(crate) fn new() -> Self {
         let wire = Wire::default();
         let settings = CoreSettings {
@@ -172,7 +172,7 @@ impl Bench {
         bench
     }
 
-    /// What was sent but for checks of ours, which the peers at `ports` answer.
+    /// Returns what was sent except probes, to which the peers at `ports` respond.
     pub(crate) fn answered(&mut self, ports: &[u16]) -> Datagrams {
         let mut others = Vec::new();
         loop {
@@ -221,7 +221,7 @@ impl Bench {
         bench
     }
 
-    /// The description of the peer has come.
+    /// The peer's description arrives.
     pub(crate) fn introduce(&mut self, transport: TransportHandle) {
         self.apply(Command::SetPeerCredentials(SetPeerCredentials {
             transport,
@@ -241,7 +241,7 @@ impl Bench {
         self.core.end_batch(self.now);
     }
 
-    /// Lets time pass, doing all that becomes due at its time.
+    /// Advances time, running every timer at its deadline.
     pub(crate) fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         while let Some(at) = self.core.poll_timeout().filter(|at| *at <= end) {
@@ -282,7 +282,7 @@ impl MediaPeer {
         )
     }
 
-    /// A receiver report of a stream that there is not.
+    /// A receiver report on a stream that does not exist.
     pub(crate) fn report(&mut self) -> Vec<u8> {
         let mut report = vec![0x81, 201, 0, 7, 0, 0, 0, 1];
         report.resize(32, 0);
@@ -299,14 +299,14 @@ impl MediaPeer {
         let mut header = vec![0x90, 111, high, low, 0, 0, high, low, 0, 0, 0, 77];
         header.extend_from_slice(&[0xBE, 0xDE, 0, 1, FEEDBACK_ID << 4 | 1, high, low, 0]);
         let mut slot = vec![0; 200];
-        let length = self.0.protect_rtp(&header, b"sound", &mut slot).unwrap();
+        let length = self.0.protect_rtp(&header, b"audio", &mut slot).unwrap();
         slot.truncate(length);
         slot
     }
 }
 
 #[test]
-fn consent_is_kept_by_checks_and_ends_without_them() {
+fn checks_renew_consent_and_without_them_it_expires() {
     let mut bench = Bench::in_call();
     for _ in 0..10 {
         bench.pass(CONSENT / 2);
@@ -325,7 +325,7 @@ fn consent_is_kept_by_checks_and_ends_without_them() {
 }
 
 #[test]
-fn checks_that_do_not_authenticate_keep_no_consent() {
+fn checks_that_do_not_authenticate_do_not_renew_consent() {
     let mut bench = Bench::in_call();
     bench.pass(Duration::from_secs(29));
     bench.receive(1, &check("ann1", "another+password+than+that", true));
@@ -335,7 +335,7 @@ fn checks_that_do_not_authenticate_keep_no_consent() {
 }
 
 #[test]
-fn a_packet_leaves_sealed_for_every_subscriber_and_for_nobody_else() {
+fn a_packet_is_sent_protected_to_every_subscriber_and_to_no_other_peer() {
     let mut bench = Bench::in_call();
     bench.receive(1, &MediaPeer::new().next());
     let mut sent = bench.sent();
@@ -349,11 +349,11 @@ fn a_packet_leaves_sealed_for_every_subscriber_and_for_nobody_else() {
     let mut receiver = SrtpReceiver::new(SrtpProfile::AeadAes128Gcm, keys).unwrap();
     let length = receiver.unprotect_rtp(packet).unwrap();
     assert_eq!(&packet[8..12], &88_u32.to_be_bytes());
-    assert!(packet[..length].ends_with(b"sound"));
+    assert!(packet[..length].ends_with(b"audio"));
 }
 
 #[test]
-fn feedback_is_sent_while_packets_come_and_stops_with_them() {
+fn feedback_is_sent_while_packets_arrive_and_stops_with_them() {
     let mut bench = Bench::in_call();
     let mut peer = MediaPeer::new();
     for _ in 0..50 {
@@ -370,14 +370,14 @@ fn feedback_is_sent_while_packets_come_and_stops_with_them() {
 }
 
 #[test]
-fn nothing_is_due_where_nothing_goes_on() {
+fn no_timer_is_due_in_an_idle_worker() {
     let mut bench = Bench::new();
     bench.pass(Duration::from_secs(1));
     assert_eq!(bench.core.poll_timeout(), None);
 }
 
 #[test]
-fn what_is_closed_is_forgotten_everywhere() {
+fn closing_a_router_removes_all_its_state() {
     let mut bench = Bench::in_call();
     bench.receive(1, &MediaPeer::new().next());
     bench.apply(Command::CloseRouter(CloseRouter { router: ROUTER }));
@@ -417,7 +417,7 @@ fn a_transport_serves_its_own_session_only() {
 }
 
 #[test]
-fn junk_of_a_connected_client_reaches_no_handshake_and_of_its_hellos_hardly_any() {
+fn a_connected_clients_junk_reaches_no_handshake_and_few_of_its_hellos_do() {
     let mut bench = Bench::in_call();
     let hello = |body: u8| {
         let mut bytes = vec![22, 0xFE, 0xFD, 0, 0, 0, 0, 0, 0, 0, 0, 0, 13];
@@ -436,7 +436,7 @@ fn junk_of_a_connected_client_reaches_no_handshake_and_of_its_hellos_hardly_any(
     assert_eq!(bench.dropped(NetworkDrop::DtlsFlood), 50_000 - passed);
 }
 
-/// xorshift64*: the same bytes every time.
+/// xorshift64*: the same bytes on every run.
 struct Noise(u64);
 
 impl Noise {
@@ -449,11 +449,11 @@ impl Noise {
 }
 
 #[test]
-fn no_datagram_ends_the_worker_and_a_stranger_gets_back_three_times_its_bytes_at_most() {
+fn no_datagram_ends_the_worker_and_an_unknown_address_gets_at_most_three_times_its_bytes() {
     let mut bench = Bench::in_call();
     let mut noise = Noise(0x5EED);
     let mut peer = MediaPeer::new();
-    let (mut came, mut back) = (0, 0);
+    let (mut received, mut sent_back) = (0, 0);
     for round in 0..20_000 {
         let mut datagram = match round % 4 {
             0 => check("ann1", PASSWORD, true),
@@ -465,16 +465,16 @@ fn no_datagram_ends_the_worker_and_a_stranger_gets_back_three_times_its_bytes_at
         if let Some(byte) = (noise.next() as usize).checked_rem(datagram.len()) {
             datagram[byte] ^= 1 << (noise.next() % 8);
         }
-        // From a stranger: nothing is learnt from it, whatever it is.
+        // From an unknown address: no state is kept for it, whatever the datagram.
         bench.receive(9, &datagram);
-        came += datagram.len();
-        back += bench
+        received += datagram.len();
+        sent_back += bench
             .sent()
             .iter()
             .filter(|(to, _)| to.port() == 9)
             .map(|(_, sent)| sent.len())
             .sum::<usize>();
-        assert!(back <= 3 * came && back <= 10_000);
+        assert!(sent_back <= 3 * received && sent_back <= 10_000);
         bench.receive(1, &datagram);
         bench.events();
         bench.sent();

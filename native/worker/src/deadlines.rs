@@ -1,10 +1,10 @@
-//! Which of many things is due next.
+//! An ordered set of deadlines, one per key.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 use std::time::Instant;
 
-/// One deadline per key. Cost is logarithmic, so nothing is scanned per packet.
+/// One deadline per key. Operations are logarithmic, so nothing is scanned per packet.
 #[derive(Debug)]
 pub(crate) struct Deadlines<K> {
     order: BTreeSet<(Instant, K)>,
@@ -19,7 +19,7 @@ impl<K: Copy + Ord + Hash> Deadlines<K> {
         }
     }
 
-    /// Replaces the key's deadline; None removes it.
+    /// Replaces the key's deadline; `None` removes it.
     pub(crate) fn set(&mut self, key: K, at: Option<Instant>) {
         let before = match at {
             Some(at) => self.of_key.insert(key, at),
@@ -44,7 +44,7 @@ impl<K: Copy + Ord + Hash> Deadlines<K> {
         self.order.first().map(|(at, _)| *at)
     }
 
-    /// Takes one key that is due.
+    /// Removes and returns one key that is due.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<K> {
         let (at, key) = *self.order.first()?;
         if at > now {
@@ -62,7 +62,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn keys_come_when_due_in_order_and_once() {
+    fn keys_are_due_in_order_and_once() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut deadlines = Deadlines::new();

@@ -1,8 +1,8 @@
-//! Why the network side dropped a packet; forwarding has reasons of its own.
+//! Drop reasons of the network side; forwarding has its own.
 
 macro_rules! network_drops {
     ($($(#[doc = $doc:literal])+ $name:ident = $text:literal,)*) => {
-        /// Why a datagram received, or a packet to be sent, went no further.
+        /// Why a received datagram or a packet to send was dropped.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub(crate) enum NetworkDrop { $($(#[doc = $doc])+ $name,)* }
 
@@ -14,7 +14,7 @@ macro_rules! network_drops {
                 match self { $(NetworkDrop::$name => $text,)* }
             }
 
-            /// What happened to the packet.
+            /// Help text for metrics.
             pub(crate) fn help(self) -> &'static str {
                 match self { $(NetworkDrop::$name => concat!($($doc,)+).trim_ascii(),)* }
             }
@@ -23,60 +23,60 @@ macro_rules! network_drops {
 }
 
 network_drops! {
-    /// More came than the worker took in time: the kernel's receive buffer was full.
+    /// The kernel's receive buffer was full: datagrams arrived faster than the worker read them.
     ReceiveBufferFull = "receive_buffer_full",
-    /// Larger than any packet of ours.
+    /// Larger than any valid packet.
     Oversize = "oversize",
-    /// Neither STUN, DTLS nor RTP (RFC 7983).
+    /// The first byte is not that of STUN, DTLS or RTP (RFC 7983).
     UnknownFirstByte = "unknown_first_byte",
-    /// Not STUN, or not a binding request.
+    /// Not a valid STUN message, or not a request and from an unknown address.
     StunMalformed = "stun_malformed",
-    /// A check for a transport that there is not.
+    /// A check for a transport that does not exist.
     StunUnknownUfrag = "stun_unknown_ufrag",
-    /// A check with a wrong or without a password, or otherwise not valid.
+    /// A check or response that does not authenticate, or is otherwise invalid.
     StunRefused = "stun_refused",
-    /// A check from the address of another transport's peer.
+    /// A check from an address that belongs to another transport's peer.
     StunAddressTaken = "stun_address_taken",
-    /// No transport has validated this address.
+    /// No transport has validated the source address.
     UnknownAddress = "unknown_address",
-    /// The DTLS handshake of the transport has not ended.
+    /// The transport's DTLS handshake has not finished.
     NoKeys = "no_keys",
-    /// No chain of whole DTLS 1.2 records with messages of a handshake.
+    /// Not a sequence of whole DTLS 1.2 records with handshake messages.
     DtlsMalformed = "dtls_malformed",
-    /// A DTLS alert without protection: anybody can write it.
+    /// An unprotected DTLS alert, which anybody can forge.
     DtlsClearAlert = "dtls_clear_alert",
-    /// DTLS application data: there are no data channels.
+    /// DTLS application data; data channels are not supported.
     DtlsApplicationData = "dtls_application_data",
-    /// More DTLS datagrams of one transport than handshakes take.
+    /// More DTLS datagrams than handshakes take.
     DtlsFlood = "dtls_flood",
-    /// Too short for SRTP, or its header points behind its end.
+    /// Too short for SRTP, or its header extends past its end.
     SrtpMalformed = "srtp_malformed",
     /// SRTP authentication failed.
     SrtpBadTag = "srtp_bad_tag",
-    /// Seen before, or older than the replay window.
+    /// Already received, or older than the replay window.
     SrtpReplayed = "srtp_replayed",
-    /// The peer uses more SSRCs than are kept.
+    /// The peer uses more SSRCs than allowed.
     SrtpTooManyStreams = "srtp_too_many_streams",
-    /// SRTP refused it for another reason.
+    /// SRTP failed for another reason.
     SrtpRefused = "srtp_refused",
-    /// The control plane is behind: its ring of events is full.
+    /// The event ring is full: the control plane does not keep up.
     EventRingFull = "event_ring_full",
-    /// To be sent to a transport that no address has validated, or that is closed.
+    /// The transport to send to has no validated address, or is closed.
     SendNoAddress = "send_no_address",
-    /// To be sent where nobody has answered a check of ours yet, beyond what such an address gets.
+    /// The destination has not proven its address: it gets no media, and few other packets.
     SendPathUnproven = "send_path_unproven",
-    /// To be sent before the DTLS handshake ended.
+    /// The DTLS handshake of the transport to send to has not finished.
     SendNoKeys = "send_no_keys",
     /// The packet could not be protected with SRTP.
     SendNotProtected = "send_not_protected",
     /// The kernel's send buffer is full.
     SendBufferFull = "send_buffer_full",
-    /// The peer's connection takes less than is sent to it.
+    /// The peer's TCP connection is slower than the packets sent over it.
     SendConnectionBehind = "send_connection_behind",
-    /// The peer's connection has ended.
+    /// The peer's TCP connection has ended.
     SendConnectionGone = "send_connection_gone",
-    /// Larger than the path to the peer carries.
+    /// Larger than the path to the peer allows.
     SendTooLarge = "send_too_large",
-    /// The kernel refused it for another reason (no route, a firewall).
+    /// The kernel refused the packet for another reason (no route, a firewall).
     SendFailed = "send_failed",
 }

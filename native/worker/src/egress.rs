@@ -1,7 +1,7 @@
-//! Send slots: packets are sealed where they wait, and leave together.
+//! Send slots: packets are protected in the buffer they are sent from, and leave in batches.
 //!
-//! Packets stand one behind the other in one buffer, so a batch of equal size to one peer is one
-//! piece of memory: it leaves as one message that the kernel segments (`UDP_SEGMENT`).
+//! Packets are contiguous in one buffer, so consecutive packets of equal size to one peer are one
+//! slice: it leaves as one message that the kernel splits into datagrams (`UDP_SEGMENT`, GSO).
 
 use std::io;
 use std::num::NonZeroU32;
@@ -16,31 +16,31 @@ use crate::path::{Message, Path};
 use crate::socket::BATCH;
 use crate::tcp;
 
-/// Room for one packet with its seal; more does not fit any path to a browser.
+/// Room for one protected packet; a larger one fits no path to a browser.
 pub(crate) const SLOT_BYTES: usize = 1_600;
-/// Small enough to stay in the second-level cache until the kernel has read it.
+/// Small enough to stay in the L2 cache until the kernel has read it.
 const BUFFER_BYTES: usize = 256 * 1_024;
 const MAX_QUEUED: usize = 512;
-/// Rows for diagnosis until somebody takes them; the totals know of every packet.
+/// Rows kept for diagnosis until they are taken; the counters include every packet.
 const MAX_REFUSED_ROWS: usize = 512;
-/// Limits of the kernel: segments per message, and the length field of the UDP header.
+/// Kernel limits: segments per message, and the length field of the UDP header.
 const MAX_SEGMENTS: usize = 64;
 const MAX_MESSAGE_BYTES: usize = 65_000;
 
-/// What carries messages to destinations.
+/// Sends messages to peers.
 pub(crate) trait MessageSocket {
-    /// How many of the messages, from the first on, were taken. An error is that of the first.
+    /// Sends the messages in order. Returns how many were sent; an error refers to the first one.
     fn send(&mut self, batch: &[Message<'_>]) -> io::Result<usize>;
 
-    /// Whether the kernel knows how to segment at all.
+    /// Whether the kernel supports segmentation offload.
     fn segments(&self) -> bool {
         true
     }
 
-    /// A valid check came over this connection: it may stay until `until`.
+    /// A valid check arrived over this connection: keep it open until `until`.
     fn keep(&mut self, connection: NonZeroU32, until: Instant);
 
-    /// How many datagrams were lost since the last call, before anybody could take them.
+    /// Datagrams that the kernel dropped before they were received, since the last call.
     fn poll_lost(&mut self) -> usize {
         0
     }
@@ -53,14 +53,14 @@ struct QueuedPacket {
     end: usize,
 }
 
-/// A batch of `queued`, sent as one message.
+/// Consecutive packets of `queued` that are sent as one message.
 #[derive(Clone, Copy)]
 struct GsoBatch {
     first: usize,
     packets: usize,
 }
 
-/// Media of one stream that the kernel did not take.
+/// Media packets of one stream that the kernel refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refused {
     pub(crate) peer: PeerAddress,
@@ -69,13 +69,13 @@ pub(crate) struct Refused {
     pub(crate) packets: u64,
 }
 
-/// Packets on their way to the kernel.
+/// The send queue.
 pub(crate) struct Egress<S> {
     socket: S,
     buffer: Box<[u8]>,
     used: usize,
     queued: Vec<QueuedPacket>,
-    /// How often the peer changes in `queued`: not less than one system call is to carry.
+    /// How often the destination changes in `queued`: a lower bound of the messages to send.
     destinations: usize,
     batches: Vec<GsoBatch>,
     segmentation: bool,
@@ -105,9 +105,10 @@ impl<S: MessageSocket> Egress<S> {
         &mut self.socket
     }
 
-    /// A slot of `SLOT_BYTES` to write the next packet into; `commit` sends it on its way.
+    /// A slot of `SLOT_BYTES` for the next packet; `commit` queues it.
     pub(crate) fn slot(&mut self, counters: &mut NetworkCounters) -> &mut [u8] {
-        // In a large room the first do not wait until packets for the last are sealed.
+        // In a large session the first peers do not wait until the packets of all others are
+        // protected.
         let is_full = self.used + SLOT_BYTES > BUFFER_BYTES || self.queued.len() >= MAX_QUEUED;
         if is_full || self.destinations >= BATCH {
             self.flush(counters);
@@ -127,7 +128,7 @@ impl<S: MessageSocket> Egress<S> {
         });
     }
 
-    /// Gives everything to the kernel. What it does not take is dropped and counted.
+    /// Sends everything. Packets that the kernel refuses are dropped and counted.
     pub(crate) fn flush(&mut self, counters: &mut NetworkCounters) {
         if self.queued.is_empty() {
             return;
@@ -155,7 +156,7 @@ impl<S: MessageSocket> Egress<S> {
         }
     }
 
-    /// Sends from batch `at` on; how many batches are dealt with.
+    /// Sends the batches from `at` on. Returns how many were handled.
     fn send_some(&mut self, at: usize, counters: &mut NetworkCounters) -> usize {
         let batches = &self.batches[at..self.batches.len().min(at + BATCH)];
         let mut messages = [EMPTY_MESSAGE; BATCH];
@@ -176,7 +177,7 @@ impl<S: MessageSocket> Egress<S> {
         }
     }
 
-    /// Deals with a batch that the kernel did not take; how many batches that settles.
+    /// Handles a batch that the kernel refused. Returns how many batches that settles.
     fn refuse(&mut self, at: usize, error: &io::Error, counters: &mut NetworkCounters) -> usize {
         if error.kind() == io::ErrorKind::WouldBlock {
             for batch in at..self.batches.len() {
@@ -193,8 +194,9 @@ impl<S: MessageSocket> Egress<S> {
         1
     }
 
-    /// The kernel refused to segment. It never will where it says that it cannot; `EINVAL` and
-    /// `EMSGSIZE` say that this path is narrower than a segment, and a plain packet is fragmented.
+    /// Sends the packets of a refused batch one by one. Segmentation is disabled for good if the
+    /// kernel does not support it; `EINVAL` and `EMSGSIZE` mean that this path's MTU is smaller
+    /// than a segment, and a plain packet is fragmented.
     fn send_one_by_one(
         &mut self,
         batch: GsoBatch,
@@ -245,7 +247,7 @@ impl<S: MessageSocket> Egress<S> {
         }
     }
 
-    /// What the kernel did not take since the last call.
+    /// The packets that the kernel refused since the last call.
     pub(crate) fn refused(&mut self) -> std::vec::Drain<'_, Refused> {
         self.refused.drain(..)
     }
@@ -276,8 +278,8 @@ fn message_of<'a>(buffer: &'a [u8], queued: &[QueuedPacket], batch: GsoBatch) ->
     }
 }
 
-/// How many packets from the first on can leave as one message: all as long as the first, the
-/// last may be shorter.
+/// How many packets, from the first on, can be sent as one message: all as long as the first one,
+/// except that the last may be shorter.
 fn batch_length(queued: &[QueuedPacket]) -> usize {
     let first = &queued[0];
     if first.path.connection.is_some() {

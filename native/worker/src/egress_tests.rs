@@ -1,6 +1,6 @@
 use super::*;
 
-/// Takes what it is told to take, and remembers (bytes, segment size) of every message.
+/// Accepts or refuses messages as configured, and records (bytes, segment size) of each.
 #[derive(Default)]
 struct Recorder {
     messages: Vec<(usize, Option<u16>)>,
@@ -126,7 +126,7 @@ fn a_message_has_at_most_64_segments_and_fits_a_datagram() {
 }
 
 #[test]
-fn a_full_buffer_leaves_by_itself_and_nothing_is_lost() {
+fn a_full_buffer_is_flushed_and_nothing_is_lost() {
     let (mut egress, mut counters) = setup(Recorder::default());
     queue(&mut egress, &mut counters, &[(1, 1_150); 1_000]);
     queue(&mut egress, &mut counters, &[(2, 20); 1_000]);
@@ -135,7 +135,7 @@ fn a_full_buffer_leaves_by_itself_and_nothing_is_lost() {
 }
 
 #[test]
-fn where_segmentation_is_refused_the_packets_still_leave_and_it_is_not_tried_again() {
+fn without_segmentation_packets_are_sent_singly_and_it_is_not_tried_again() {
     for code in [libc::EOPNOTSUPP, libc::EIO] {
         let (mut egress, mut counters) = setup(Recorder {
             refuse_segments: Some(code),
@@ -157,7 +157,7 @@ fn where_segmentation_is_refused_the_packets_still_leave_and_it_is_not_tried_aga
 }
 
 #[test]
-fn a_path_too_narrow_for_segments_gets_its_packets_and_costs_no_other_path_its_segments() {
+fn a_path_with_a_small_mtu_gets_single_packets_and_other_paths_keep_segmentation() {
     for code in [libc::EINVAL, libc::EMSGSIZE] {
         let (mut egress, mut counters) = setup(Recorder {
             refuse_segments: Some(code),
@@ -175,7 +175,7 @@ fn a_path_too_narrow_for_segments_gets_its_packets_and_costs_no_other_path_its_s
 }
 
 #[test]
-fn what_the_kernel_does_not_take_is_counted_by_its_reason() {
+fn packets_that_the_kernel_refuses_are_counted_by_reason() {
     let reasons = [
         (libc::EAGAIN, NetworkDrop::SendBufferFull),
         (libc::EMSGSIZE, NetworkDrop::SendTooLarge),
@@ -193,7 +193,7 @@ fn what_the_kernel_does_not_take_is_counted_by_its_reason() {
     }
 }
 
-/// Totals by name, as other threads read them.
+/// Counters by name, as other threads read them.
 struct SharedTotals;
 
 impl SharedTotals {

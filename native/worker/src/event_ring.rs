@@ -1,4 +1,4 @@
-//! Events on their way to the control plane: bounded, with an eventfd that says when some wait.
+//! A bounded queue of events to the control plane, with an eventfd that signals waiting events.
 
 use std::collections::VecDeque;
 use std::io;
@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::api::Event;
 use crate::socket::Wakeup;
 
-/// First in, first out; a full ring refuses.
+/// First in, first out. A full ring refuses events.
 pub(crate) struct EventRing {
     waiting: Mutex<VecDeque<Event>>,
     capacity: usize,
@@ -25,11 +25,12 @@ impl EventRing {
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Event>> {
-        // Every critical section leaves the queue whole, so a poisoned lock is still good.
+        // Every critical section leaves the queue consistent, so a poisoned lock is still usable.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether there was room. DTLS, of which a peer decides how much comes, gets half of it.
+    /// Returns whether there was room. DTLS datagrams, whose number peers control, get at most half
+    /// of it.
     pub(crate) fn push(&self, event: Event) -> bool {
         let mut waiting = self.lock();
         let is_dtls = matches!(event, Event::DtlsDatagram { .. });
@@ -48,7 +49,7 @@ impl EventRing {
         true
     }
 
-    /// Takes all.
+    /// Takes all events.
     pub(crate) fn drain(&self) -> VecDeque<Event> {
         let mut waiting = self.lock();
         self.wakeup.clear();
@@ -68,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_of_dtls_leaves_room_for_what_the_core_has_to_say() {
+    fn a_flood_of_dtls_leaves_room_for_other_events() {
         let ring = EventRing::new(8).unwrap();
         let transport = TransportHandle(1);
         let taken = (0..8)

@@ -1,9 +1,10 @@
-//! Maps from handles: numbers that the control plane counts up, so no peer chooses them.
+//! Hash maps keyed by handles. The control plane assigns handles sequentially, so no peer chooses
+//! them.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// Spreads consecutive numbers with one multiplication; they need no protection from floods.
+/// Spreads consecutive handles with one multiplication; they need no protection from hash flooding.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct HandleHasher(u64);
 

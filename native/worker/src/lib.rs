@@ -1,4 +1,39 @@
-//! The only I/O and the only clock of the media core.
+//! The worker: the only I/O and the only clock of the media core.
+//!
+//! # Theory of operation
+//!
+//! A worker is one thread, one port (UDP and TCP) and all packet state of the sessions assigned to
+//! it. Only `worker`, `socket` and `tcp` read the clock or a socket: `Core` gets the time and
+//! the datagrams as parameters, so tests drive it in virtual time.
+//!
+//! ```text
+//!  worker.rs   wait ─> now ─> commands ─> recvmmsg ─> [coalesce] ─> TCP ─> end_batch ─> timers
+//!   (epoll)                      │            │                     │          │          │
+//!  core.rs                    apply      handle_datagram ───────────┘          │  handle_timeout
+//!                                │            │                                │          │
+//!  forward                       └────────> SessionRouter <───────── flush ────┴──────────┘
+//!                                             │
+//!  srtp_outbox.rs, egress.rs                protect in a send slot ─> sendmmsg with GSO
+//! ```
+//!
+//! - The clock is read once per batch; all packets of a batch have the same time.
+//! - A batch (up to 64 datagrams) is received, forwarded as a whole, and sent with as few system
+//!   calls as possible. Packets are unprotected in place and protected in the buffer that they are
+//!   sent from; nothing is allocated per packet.
+//! - When a burst has started, the worker may wait 100 µs for the rest of it
+//!   ([`receive_coalescing`]).
+//! - Deadlines are kept in one ordered set, each with its reason ([`deadlines`]); the next one
+//!   bounds the wait.
+//! - Commands are applied in order, between batches. Events go through a bounded ring with an
+//!   eventfd ([`event_ring`]); a full ring drops events and counts them.
+//! - Counters are published for other threads every 20 ms, without a lock.
+//!
+//! # What is left out
+//!
+//! - Several threads per session: load is spread by session.
+//! - Submission queues shared with the kernel: recvmmsg, and sendmmsg with GSO, already amortize the
+//!   system calls.
+//! - DTLS beyond the framing of records: the control plane runs the handshake.
 
 pub mod api;
 mod core;

@@ -1,4 +1,4 @@
-//! Totals of the network side, and all totals where other threads can read them.
+//! Counters of the network side, and all counters in a form that other threads can read.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,30 +7,30 @@ use sealroute_forward::{CounterInfo, DropReason, ForwardCounters, ForwardTotals,
 use crate::drop_reason::NetworkDrop;
 
 counters! {
-    /// Totals of the network side; owner: the worker thread.
+    /// Counters of the network side; owned by the worker thread.
     pub(crate) struct NetworkTotals {
         Counter packets_received "Datagrams received.",
         Counter bytes_received "Bytes received.",
         Counter packets_sent "Datagrams sent.",
         Counter bytes_sent "Bytes sent.",
-        Counter stun_requests "Connectivity checks of peers answered.",
-        Counter checks_sent "Connectivity checks sent to peers that fell silent or came from another address.",
-        Counter peer_moves "Times that a peer's address changed.",
-        Counter dtls_records "DTLS records handed to handshakes.",
-        Counter events_dropped "Events lost because the control plane did not read them.",
+        Counter stun_requests "Connectivity checks received from peers.",
+        Counter checks_sent "Connectivity checks sent to peers to validate their addresses.",
+        Counter peer_moves "Path migrations: changes of a peer's selected address.",
+        Counter dtls_records "DTLS records passed to handshakes.",
+        Counter events_dropped "Events lost because the control plane did not read them in time.",
         Gauge transports "Transports open.",
         Gauge publishers "Publishers in the media core.",
         Gauge subscribers "Subscribers in the media core.",
         Gauge tcp_connections "Connections open to the media port (TCP).",
         Counter tcp_accepted "Connections accepted on the media port (TCP).",
-        Counter tcp_refused "Connections beyond the limits, in all or of one address.",
-        Counter tcp_bad_frames "Connections ended for broken framing, or for media before a check.",
-        Counter tcp_expired "Connections ended without a valid check in time.",
-        Counter tcp_gave_way "Connections ended without a valid check, for another one at the limit.",
+        Counter tcp_refused "Connections refused at the limits, in total or of one address.",
+        Counter tcp_bad_frames "Connections closed because of invalid framing, or media before a check.",
+        Counter tcp_expired "Connections closed without a valid check in time.",
+        Counter tcp_gave_way "Connections without a valid check, closed at the limit in favor of a new one.",
     }
 }
 
-/// Totals since start, and the packets that were dropped, by reason.
+/// Counters since start, and dropped packets by reason.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NetworkCounters {
     totals: NetworkTotals,
@@ -71,12 +71,12 @@ impl NetworkCounters {
     }
 }
 
-/// Every total except the drops, network first.
+/// Every counter except the drops, network first.
 pub fn counter_infos() -> impl Iterator<Item = &'static CounterInfo> {
     NetworkTotals::INFO.iter().chain(ForwardTotals::INFO)
 }
 
-/// Name and meaning of every reason why a packet went no further, network first.
+/// Name and help text of every drop reason, network first.
 pub fn drop_reasons() -> impl Iterator<Item = (&'static str, &'static str)> {
     let network = NetworkDrop::ALL.iter();
     let forward = DropReason::ALL.iter();
@@ -85,7 +85,7 @@ pub fn drop_reasons() -> impl Iterator<Item = (&'static str, &'static str)> {
         .chain(forward.map(|reason| (reason.name(), reason.help())))
 }
 
-/// All totals by name, written by the worker thread and read by any.
+/// All counters by name, written by the worker thread and readable by any thread.
 pub(crate) struct SharedCounters {
     names: Vec<String>,
     values: Vec<AtomicU64>,
@@ -120,7 +120,7 @@ impl SharedCounters {
         }
     }
 
-    /// Adds what one session counted since `published`, which becomes its present totals.
+    /// Adds a session's counts since `published`, and updates `published`.
     pub(crate) fn add_forward(&self, counters: &ForwardCounters, published: &mut Vec<u64>) {
         let start = NetworkTotals::INFO.len() + NetworkDrop::ALL.len();
         published.resize(self.values.len() - start, 0);
@@ -138,7 +138,7 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn every_total_has_a_name_of_its_own_and_every_reason_a_total() {
+    fn counter_names_are_unique_and_every_reason_has_a_counter() {
         let shared = SharedCounters::new();
         let names: Vec<&str> = shared.read().into_iter().map(|(name, _)| name).collect();
         assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len());
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn network_totals_are_read_under_their_names() {
+    fn network_counters_are_read_by_name() {
         let shared = SharedCounters::new();
         let mut counters = NetworkCounters::default();
         counters.totals.stun_requests = 7;

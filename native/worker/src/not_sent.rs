@@ -1,4 +1,4 @@
-//! What was to be sent to one peer and was not, by stream: diagnosis tells its viewers why.
+//! Packets that could not be sent to a peer, by stream, so that diagnosis can name the cause.
 
 use std::collections::HashMap;
 
@@ -7,11 +7,11 @@ use crate::drop_reason::NetworkDrop;
 use crate::egress::Refused;
 use crate::transports::Transports;
 
-/// A peer sees few streams at a time; what comes beyond is in the totals alone.
+/// A peer receives few streams at a time; rows beyond this are in the counters only.
 const MAX_ROWS: usize = 1_024;
 const SSRC_AT: std::ops::Range<usize> = 8..12;
 
-/// Packets of RTP by SSRC and reason. Nothing is kept while everything leaves.
+/// RTP packets by SSRC and reason. Allocates nothing as long as everything is sent.
 #[derive(Debug, Default)]
 pub(crate) struct NotSentPackets {
     rows: HashMap<(u32, NetworkDrop), u64>,
@@ -38,7 +38,7 @@ impl NotSentPackets {
     }
 }
 
-/// Notes what the kernel did not take with the peers that it was for.
+/// Attributes the packets that the kernel refused to their peers.
 pub(crate) fn note_refused(transports: &mut Transports, refused: impl Iterator<Item = Refused>) {
     for row in refused {
         let handle = transports.by_address(row.peer);
@@ -48,7 +48,7 @@ pub(crate) fn note_refused(transports: &mut Transports, refused: impl Iterator<I
     }
 }
 
-/// The SSRC of RTP, also where it is sealed; None for anything else.
+/// The SSRC of an RTP or SRTP packet; `None` for anything else.
 pub(crate) fn ssrc_of_rtp(packet: &[u8]) -> Option<u32> {
     let is_rtp = matches!(packet, [first, second, ..]
         if first >> 6 == 2 && !(192..=223).contains(second));

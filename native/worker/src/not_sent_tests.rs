@@ -24,7 +24,7 @@ fn row(reason: &'static str, packets: u64) -> NotSent {
 }
 
 #[test]
-fn what_the_kernel_refuses_is_told_of_the_stream_and_the_peer() {
+fn packets_that_the_kernel_refuses_are_attributed_to_stream_and_peer() {
     let (mut bench, mut peer) = (Bench::in_call(), MediaPeer::new());
     bench.receive(1, &peer.next());
     assert_eq!(not_sent(&bench), []);
@@ -50,7 +50,7 @@ fn what_the_kernel_refuses_is_told_of_the_stream_and_the_peer() {
 }
 
 #[test]
-fn media_without_an_address_is_told_of_the_stream() {
+fn media_without_an_address_is_attributed_to_the_stream() {
     let (mut bench, mut peer) = (Bench::in_call(), MediaPeer::new());
     for _ in 0..4 {
         bench.pass(std::time::Duration::from_secs(10));
@@ -63,7 +63,7 @@ fn media_without_an_address_is_told_of_the_stream() {
 }
 
 #[test]
-fn only_media_has_a_stream() {
+fn only_rtp_has_a_stream() {
     let rtp = [0x80, 111, 0, 1, 0, 0, 0, 0, 0, 0, 1, 2, 9];
     assert_eq!(ssrc_of_rtp(&rtp), Some(258));
     let report = [0x81, 201, 0, 7, 0, 0, 0, 1, 0, 0, 0, 0];
@@ -76,7 +76,7 @@ fn only_media_has_a_stream() {
 }
 
 #[test]
-fn a_peer_has_so_many_rows_and_no_more() {
+fn the_rows_of_a_peer_are_bounded() {
     let mut noted = NotSentPackets::default();
     for ssrc in 0..3_000 {
         noted.note(ssrc, NetworkDrop::SendFailed, 1);

@@ -1,17 +1,21 @@
-//! How packets get to a peer, and what is to be sent over it.
+//! How packets reach a peer, and the messages to send over it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
 
-use sealroute_transport::PeerAddress;
+use sealroute_transport::{PathProof, PeerAddress};
 
-/// Where packets of a peer come from, and which of our addresses it talks to.
+/// How long a check's request to receive media at its source stays valid.
+const REQUEST_LIFETIME: Duration = Duration::from_secs(3);
+
+/// The addresses of both ends: where a peer's packets come from, and which local address it uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Path {
     pub(crate) remote: SocketAddr,
-    /// None where the socket is bound to one address.
+    /// `None` when the socket is bound to a single address.
     pub(crate) local: Option<IpAddr>,
-    /// None: by datagrams.
+    /// `None` for UDP; a connection number for TCP.
     pub(crate) connection: Option<NonZeroU32>,
 }
 
@@ -24,12 +28,30 @@ impl Path {
     }
 }
 
-/// One message to send: a packet, or several of `segment_bytes` each (the last may be shorter).
+/// A path over which valid checks arrived.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ValidatedPath {
+    pub(crate) path: Path,
+    pub(crate) checked: Instant,
+    /// When the peer responded elsewhere although it was probed here.
+    pub(crate) failed: Option<Instant>,
+    pub(crate) proof: PathProof,
+    /// When the peer last requested its media here, before the path was proven.
+    pub(crate) requested_at: Option<Instant>,
+}
+
+impl ValidatedPath {
+    pub(crate) fn is_requested(&self, now: Instant) -> bool {
+        let fresh = |at| now.saturating_duration_since(at) < REQUEST_LIFETIME;
+        self.requested_at.is_some_and(fresh)
+    }
+}
+
+/// One message to send: one packet, or several of `segment_bytes` each (the last may be shorter).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Message<'a> {
     pub(crate) path: Path,
     pub(crate) bytes: &'a [u8],
-    /// Some: the kernel cuts `bytes` into datagrams of this size (`UDP_SEGMENT`); never over a
-    /// connection.
+    /// The kernel splits `bytes` into datagrams of this size (`UDP_SEGMENT`). Never set for TCP.
     pub(crate) segment_bytes: Option<u16>,
 }

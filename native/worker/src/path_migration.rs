@@ -1,4 +1,50 @@
-//! Where peers are: by their checks, by our own, and by which of the checked addresses they use.
+//! Path migration: which of a peer's addresses media is sent to, and how that changes in a call.
+//!
+//! A *check* is a STUN binding request of the peer; a *probe* is one that this side sends
+//! ([`sealroute_transport::OutgoingChecks`]); a *response* is the answer to a probe.
+//!
+//! # Data flow
+//!
+//! ```text
+//! check ───────────────────────> handle_stun ──────> respond_to_check ──> probe, if unproven
+//! media, known address ────────> follow_media, if it is not the selected address
+//! media, unknown address ──────> find_migrated_peer ──> probe
+//! response ────────────────────> handle_response ──> on_path_proven ──> follow_selected
+//! timers ──────────────────────> probe_due_paths, check_reach, check_consent
+//! ```
+//!
+//! # States of an address
+//!
+//! ```text
+//!          valid check                 response
+//! unknown ─────────────> validated ────────────> proven ───────────────> selected
+//!    │                       ↑                      │ request or search      │
+//!    │                       └──────────────────────┴────────────────────────┘
+//!    │                            no response for 30 s
+//!    │ packet of a known peer           response
+//!    └──────────────────> unverified ────────────> proven and selected
+//! ```
+//!
+//! - *validated*: a valid check came from it (RFC 8445, section 7.3). Media is accepted from it. A
+//!   source address is easily forged, so it is sent at most three times the bytes received from it,
+//!   10 kB in all (RFC 9000, section 8.1). See [`crate::path::ValidatedPath`].
+//! - *proven*: it responded to a probe within the last 30 s (RFC 9000, section 8.2). A response is
+//!   consent as well (RFC 7675). A TCP connection counts as proven.
+//! - *selected*: `Transport::path`, the only address that media is sent to. A proven address is
+//!   selected when the peer nominates it (RFC 8445, section 7.3.1.5), when a check comes from it
+//!   while the selected address is silent, when media comes from it alone, or when it is the first
+//!   to respond after the peer fell silent ([`sealroute_transport::Reachability`]).
+//! - *unverified*: no check came from it, but a packet that a known peer's SRTP keys authenticate,
+//!   as after a NAT rebinding (RFC 9000, section 9.3). See [`crate::unverified_peers`].
+//!
+//! Proofs of selected downlink paths are renewed; those of uplinks are not, because what is sent to
+//! a publisher is too little to matter.
+//!
+//! # What is left out
+//!
+//! - Candidate pairs and check lists: a lite agent has one address (RFC 8445, section 2.5).
+//! - Role conflicts and nomination by this side: the client is always the controlling agent.
+//! - The congestion reset of RFC 9000, section 9.4: the bandwidth estimator adapts to the new path.
 
 use std::time::{Duration, Instant};
 
@@ -14,13 +60,13 @@ use crate::path::Path;
 use crate::transports::Transport;
 use crate::unverified_peers::PROBE_INTERVAL;
 
-/// Packets of the way before are still under way for so long after those of the new one.
+/// Packets from the old path may arrive this long after the first one from the new path.
 const REORDER_WINDOW: Duration = Duration::from_millis(100);
-/// A way on which the peer did not answer is not believed by media alone for this time.
+/// After a path failed, media that arrives over it does not select it for this long.
 const FAILED_PATH_HOLD: Duration = Duration::from_secs(5);
 
 impl<S: MessageSocket> Core<S> {
-    /// A connection has ended: its peer's next valid check shows another known.
+    /// A TCP connection ended. The peer's next valid check selects another path.
     pub(crate) fn handle_connection_end(&mut self, peer: PeerAddress) {
         let Some(handle) = self.transports.by_address(peer) else {
             return;
@@ -81,8 +127,8 @@ impl<S: MessageSocket> Core<S> {
         answered
     }
 
-    /// The answer to a valid check is in the slot: it leaves, and behind it a check of ours where
-    /// the peer has not proven yet that it is there.
+    /// Sends the answer to a valid check, which is in the slot already, and then a probe where the
+    /// peer has not proven the address yet.
     fn respond_to_check(
         &mut self,
         now: Instant,
@@ -113,7 +159,7 @@ impl<S: MessageSocket> Core<S> {
         Ok(())
     }
 
-    /// The peer's credentials are known, so it can be asked where it is.
+    /// The peer's credentials arrived: probes can be sent from now on.
     pub(crate) fn restart_probes(&mut self, now: Instant, handle: TransportHandle) {
         let requested = self
             .transports
@@ -126,7 +172,7 @@ impl<S: MessageSocket> Core<S> {
         self.arm_probes(now, handle);
     }
 
-    /// Asks again where a check of ours was lost, and where the last answer is long ago.
+    /// Repeats lost probes and renews old proofs. Returns whether any probe was sent.
     pub(crate) fn probe_due_paths(&mut self, now: Instant, handle: TransportHandle) -> bool {
         let Some(transport) = self.transports.get_mut(handle) else {
             return false;
@@ -148,7 +194,8 @@ impl<S: MessageSocket> Core<S> {
         self.timers.set(Timer::Probe(handle), next);
     }
 
-    /// Whoever knows one transport's password must not take the address of another's peer.
+    /// Refuses an address that another transport's peer has proven: knowing one transport's
+    /// password must not be enough to take it over.
     fn check_address_free(
         &self,
         now: Instant,
@@ -165,7 +212,8 @@ impl<S: MessageSocket> Core<S> {
         }
     }
 
-    /// After a valid check: the transport's path is that of its selected address.
+    /// After a valid check or response: makes the path of the selected address the transport's
+    /// path, and arms the timers that depend on it.
     fn follow_selected(&mut self, now: Instant, handle: TransportHandle, path: Path) {
         let Some(transport) = self.transports.get(handle) else {
             return;
@@ -193,7 +241,8 @@ impl<S: MessageSocket> Core<S> {
         }
     }
 
-    /// Every check moves consent on, but not its timer: that looks again when it is due.
+    /// Consent timer. Checks extend consent without touching the timer, so it may have to be
+    /// rearmed.
     pub(crate) fn check_consent(&mut self, now: Instant, handle: TransportHandle) {
         let Some(transport) = self.transports.get(handle) else {
             return;
@@ -208,8 +257,8 @@ impl<S: MessageSocket> Core<S> {
         }
     }
 
-    /// Authentic media came over `path`, from which valid checks came before. Where the peer's
-    /// other packets come from no more, it has changed over.
+    /// Authentic media arrived over `path`, which is not the selected one. If the selected path has
+    /// gone silent, the peer has switched to this one.
     pub(crate) fn follow_media(&mut self, now: Instant, handle: TransportHandle, path: Path) {
         let consent_timeout = self.settings.consent_timeout;
         let Some(transport) = self.transports.get_mut(handle) else {
@@ -241,7 +290,7 @@ impl<S: MessageSocket> Core<S> {
         }
     }
 
-    /// Asks a peer that fell silent where it is.
+    /// Probes a peer that fell silent. Returns whether any probe was sent.
     pub(crate) fn check_reach(&mut self, now: Instant, handle: TransportHandle) -> bool {
         let consent_timeout = self.settings.consent_timeout;
         let Some(transport) = self.transports.get_mut(handle) else {
@@ -267,8 +316,9 @@ impl<S: MessageSocket> Core<S> {
         !targets.is_empty()
     }
 
-    /// A packet came over `path`, from where no check has come: a NAT may have given a peer another
-    /// address. Its keys say which peer, and its answer there that it is no copy.
+    /// A packet arrived from an address without a valid check; a NAT may have rebound a peer. The
+    /// SRTP keys identify the peer; a probe to the address distinguishes the peer from a copied
+    /// packet.
     pub(crate) fn find_migrated_peer(&mut self, now: Instant, path: Path, datagram: &[u8]) {
         if path.connection.is_some() {
             return;
@@ -334,7 +384,7 @@ impl<S: MessageSocket> Core<S> {
         }
     }
 
-    /// The answer to a check of ours: there the peer is.
+    /// Handles the response to a probe, which proves the address.
     fn handle_response(
         &mut self,
         now: Instant,
@@ -367,7 +417,7 @@ impl<S: MessageSocket> Core<S> {
         Ok(())
     }
 
-    /// The peer is at the end of `path`, which may be where it wants its media.
+    /// The peer has proven `path`; selects it if the peer requested it or is being searched for.
     fn on_path_proven(
         &mut self,
         now: Instant,
@@ -380,7 +430,7 @@ impl<S: MessageSocket> Core<S> {
         };
         let selected = transport.path.map(|path| path.peer());
         let requested = transport.on_response(now, peer);
-        // Nobody asks any more where the peer is, where the first answer has said it.
+        // An earlier response has already ended the search for the peer.
         if !requested
             && !was_unverified
             && selected != Some(peer)

@@ -12,7 +12,7 @@ use crate::path::Path;
 
 const REPORT: Duration = Duration::from_millis(100);
 
-/// Ann publishes and Ben subscribes; what their descriptions say of their ICE is known.
+/// Ann publishes and Ben subscribes; the ICE credentials of both are known.
 fn call() -> Bench {
     Bench::in_call()
 }
@@ -21,7 +21,7 @@ fn selected_path(bench: &Bench, of: TransportHandle) -> Option<Path> {
     bench.core.transports.get(of).unwrap().path
 }
 
-/// Ports that checks of ours went to, with the checks.
+/// The probes sent, with the ports they went to.
 fn checks(bench: &Bench) -> Vec<(u16, Vec<u8>)> {
     let sent = bench.sent().into_iter();
     sent.filter(|(_, datagram)| stun::parse_request(datagram).is_ok())
@@ -29,7 +29,7 @@ fn checks(bench: &Bench) -> Vec<(u16, Vec<u8>)> {
         .collect()
 }
 
-/// A call in which Ben, at ports 2 and 3, has reported for two seconds what comes from Ann.
+/// A call in which Ben, validated at ports 2 and 3, has reported on Ann's stream for two seconds.
 fn call_with_reports(ann: &mut MediaPeer, ben: &mut MediaPeer) -> Bench {
     let mut bench = call();
     bench.receive(3, &check("ben1", PASSWORD, false));
@@ -78,11 +78,11 @@ fn a_copied_packet_causes_no_migration() {
     bench.receive(66, &packet);
     let probes = checks(&bench);
     assert_eq!(probes.len(), 1);
-    // The one who copied it knows no password, nor is another's answer good for this address.
+    // The copier does not know the password, and a response of another address does not count here.
     bench.receive(66, &answer(&probes[0].1, "a guess"));
     bench.receive(67, &answer(&probes[0].1, PEER_PASSWORD));
     assert_eq!(selected_path(&bench, ANN), Some(path(1)));
-    // The packet itself is none the worse for its copy; what was received gets no probe at all.
+    // The original packet is still accepted; a copy of a received packet is not probed.
     bench.receive(1, &packet);
     assert_eq!(bench.dropped(NetworkDrop::SrtpReplayed), 0);
     bench.sent();
@@ -102,7 +102,7 @@ fn packets_of_no_peer_cost_a_bounded_search_and_get_no_response() {
     }
     assert!(bench.sent().is_empty());
     assert_eq!(bench.dropped(NetworkDrop::UnknownAddress), 12_000);
-    // Within that second nobody is looked for any more.
+    // The trial budget of that second is used up.
     let mut ann = MediaPeer::new();
     ann.next();
     let (late, later) = (ann.next(), ann.next());
@@ -159,7 +159,7 @@ fn a_silent_subscriber_gets_its_media_at_the_address_where_it_responds() {
     assert_eq!(selected_path(&bench, BEN), Some(path(3)));
     bench.receive(1, &ann.next());
     assert!(bench.sent().iter().any(|(to, _)| *to == path(3).remote));
-    // What still comes over the way that failed does not lead back to it.
+    // Late packets over the failed path do not select it again.
     bench.pass(Duration::from_millis(500));
     bench.receive(2, &ben.report());
     assert_eq!(selected_path(&bench, BEN), Some(path(3)));
@@ -226,7 +226,7 @@ fn a_thousand_address_changes_are_all_followed() {
     }
 }
 
-/// Bytes that left for a port.
+/// Bytes sent to a port.
 fn bytes_to(bench: &Bench, port: u16) -> usize {
     let sent = bench.sent().into_iter();
     let there = sent.filter(|(to, _)| to.port() == port);
@@ -289,17 +289,20 @@ fn a_lost_probe_is_repeated_at_once() {
 #[test]
 fn a_peer_that_checks_but_never_responds_gets_media_for_thirty_seconds() {
     let (mut ann, mut bench) = (MediaPeer::new(), call());
-    let mut gets = Vec::new();
+    let mut seconds_with_media = Vec::new();
     for second in 0..40 {
         bench.receive(2, &check("ben1", PASSWORD, true));
         bench.receive(1, &ann.next());
         if bytes_to(&bench, 2) > 1_000 || selected_path(&bench, BEN).is_some() {
-            gets.push(second);
+            seconds_with_media.push(second);
         }
         bench.pass(Duration::from_secs(1));
     }
-    assert!((29..=31).contains(&gets.len()), "{gets:?}");
-    // It is known still, and gets its media again as soon as it answers.
+    assert!(
+        (29..=31).contains(&seconds_with_media.len()),
+        "{seconds_with_media:?}"
+    );
+    // It is still known, and gets its media again as soon as it responds.
     bench.receive(2, &check("ben1", PASSWORD, true));
     bench.answered(&[2]);
     assert_eq!(selected_path(&bench, BEN), Some(path(2)));
@@ -361,10 +364,10 @@ fn media_is_accepted_from_every_validated_address_and_sent_to_the_selected_one()
     bench.receive(8, &check("ann1", "guess", true));
     assert_eq!((owner(&bench, 7), owner(&bench, 8)), (Some(ANN), None));
     assert_eq!(selected_path(&bench, ANN), Some(path(1)));
-    // Another peer's network may give it an address that this one no longer uses.
+    // A NAT may reassign an address that this peer no longer uses.
     bench.receive(7, &check("ben1", PASSWORD, true));
     assert_eq!(owner(&bench, 7), Some(BEN));
-    // As many as a hostile peer likes are as few as are kept.
+    // A hostile peer's addresses are bounded.
     let kept = |bench: &Bench| {
         let mine = (0..1_000).filter(|port| owner(bench, *port) == Some(ANN));
         mine.collect::<Vec<_>>()
@@ -375,7 +378,7 @@ fn media_is_accepted_from_every_validated_address_and_sent_to_the_selected_one()
     }
     assert_eq!(kept(&bench).len(), 16);
     let proven = kept(&bench);
-    // And what does not answer takes the place of few that did.
+    // Unproven addresses evict only some of the proven ones.
     for port in 200..300 {
         bench.receive(port, &check("ann1", PASSWORD, false));
     }
@@ -413,7 +416,7 @@ fn a_queued_handshake_leaves_as_soon_as_the_peer_has_responded() {
     let left = bench.answered(&[2]);
     let whole = left.iter().filter(|(_, datagram)| datagram.len() == 900);
     assert_eq!(whole.count(), 1);
-    // And no more than a flight waits for one who never answers.
+    // At most one flight is queued for a peer that never responds.
     let mut bench = Bench::new();
     bench.receive(2, &check("ben1", PASSWORD, true));
     (0..20).for_each(|_| flight(&mut bench));

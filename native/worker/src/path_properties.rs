@@ -1,5 +1,6 @@
-//! Whatever clients and strangers send from true and false addresses, who has not answered gets at
-//! most three times what received from there and at most 10 kB, and an honest peer is always found.
+//! Properties of path migration for any sequence of packets: an address that has not responded to a
+//! probe is sent at most three times the bytes received from it, 10 kB in all; and an honest peer
+//! that migrates is always found.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,23 +13,23 @@ use crate::core::tests::{
     ANN, BEN, Bench, MediaPeer, PASSWORD, PEER_PASSWORD, answer, check, path,
 };
 
-/// Ports where the peers are, and those of others who send nothing themselves.
+/// Ports of the peers, and ports of third parties that send nothing themselves.
 const PEERS: std::ops::Range<u16> = 1..10;
 const THIRD: std::ops::Range<u16> = 60..64;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// A valid check of one of the peers, from anywhere.
+    /// A valid check of one of the peers, from any port.
     Check {
         of_ben: bool,
         port: u16,
         nominates: bool,
     },
-    /// The peer answers the checks that sent to its port.
+    /// The peer responds to the probes sent to its port.
     Answer {
         port: u16,
     },
-    /// Whoever is there knows no key, but copies an answer that sent past.
+    /// A third party without keys sends a copy of an observed response.
     CopyAnswer {
         port: u16,
     },
@@ -67,7 +68,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What sent to and received from each port, and the checks that wait there for an answer.
+/// The bytes received from and sent to each port, and its outstanding probes.
 struct Ledger {
     bench: Bench,
     ann: MediaPeer,
@@ -178,8 +179,8 @@ proptest! {
         }
     }
 
-    /// After anything at all, a peer that goes somewhere, checks from there every 50 ms and answers
-    /// what it is asked gets its media there within a second.
+    /// After any sequence of steps, a peer that moves to a new port, checks from there every 50 ms
+    /// and responds to probes gets its media there within a second.
     #[test]
     fn an_honest_peer_that_migrates_is_always_found(
         steps in proptest::collection::vec(step(), 1..80),

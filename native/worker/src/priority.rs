@@ -1,33 +1,34 @@
-//! What a worker's thread asks of the system's scheduler.
+//! Scheduling of a worker's thread.
 #![allow(unsafe_code)]
 
 use std::mem;
 
-/// A nice value: as much before others as a desktop's sound server.
+/// The nice value that desktop audio servers use.
 const NICE: i32 = -11;
-/// Nanoseconds, the least that the kernel takes. Threads share the time of a core as before, in
-/// shorter pieces: a thread whose pieces are short takes the core over when it wakes up, one with
-/// the usual 3 ms waits until who computes has had his (Linux 6.12, `PREEMPT_SHORT` of EEVDF).
+/// Time slice in nanoseconds, the minimum that the kernel accepts. The share of CPU time stays the
+/// same, in shorter slices: a waking thread with a short slice preempts the running one, while one
+/// with the default of 3 ms waits until the running slice ends (Linux 6.12, `PREEMPT_SHORT` of
+/// EEVDF).
 const SLICE_NS: u64 = 100_000;
 
-/// Packets go before whatever else the process does: a burst of joins keeps Python busy for
-/// seconds. Of the calling thread, and as far as the system lets it: a lower nice value takes
-/// `CAP_SYS_NICE` or a limit (`RLIMIT_NICE`), a slice takes no right, an older kernel knows none.
+/// Prefers the calling thread, because a burst of joins keeps Python busy for seconds. Best effort:
+/// a lower nice value needs `CAP_SYS_NICE` or a limit (`RLIMIT_NICE`); a slice needs no privilege,
+/// and older kernels ignore it.
 pub(crate) fn prefer_this_thread() {
-    if !ask(NICE) {
-        // Where nothing is granted, all is as before.
-        ask(rustix::process::getpriority_process(None).unwrap_or(0));
+    if !set_scheduling(NICE) {
+        // Without the privilege, keep the nice value and set the slice only.
+        set_scheduling(rustix::process::getpriority_process(None).unwrap_or(0));
     }
     wake_on_time();
 }
 
-/// The system's 50 us of slack would be more than the wait for a burst itself.
+/// The default timer slack of 50 µs is too long for waits of 100 µs.
 fn wake_on_time() {
     // SAFETY: takes a number of nanoseconds and no memory.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_000_u64) };
 }
 
-fn ask(nice: i32) -> bool {
+fn set_scheduling(nice: i32) -> bool {
     let attributes = libc::sched_attr {
         size: mem::size_of::<libc::sched_attr>() as u32,
         sched_policy: libc::SCHED_OTHER as u32,

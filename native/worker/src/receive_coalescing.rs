@@ -1,26 +1,26 @@
-//! Whether it pays to wait a little for the rest of a burst.
+//! Receive coalescing: whether to wait briefly for the rest of a burst.
 //!
-//! A burst comes packet by packet, and who wakes up at its first finds one. Sent at once, every
-//! packet costs a message for each viewer; together they leave as one message that the kernel
-//! segments. Where packets come singly a wait makes them late for nothing. So waiting goes on as
-//! long as it brings packets, and is tried now and then where it has not.
+//! A burst arrives packet by packet, and a thread that wakes at the first one finds only that one.
+//! Sent immediately, every packet costs one message per subscriber; together they leave as one
+//! message that the kernel segments. For single packets a wait is only delay. So the worker waits
+//! as long as waiting pays, and tries it occasionally when it has not.
 
 use std::time::Duration;
 
 use sealroute_forward::TransportHandle;
 
-/// In which a sender's next packets of a burst come, if there are any.
+/// Within this time the next packets of a burst arrive, if there are any.
 pub(crate) const WAIT: Duration = Duration::from_micros(100);
-/// Where waiting does not pay, one batch in so many waits: below what a 99th percentile sees.
+/// While waiting does not pay, one batch in this many waits: below what a 99th percentile shows.
 const TRIAL_INTERVAL: u32 = 128;
 const MAX_SCORE: u8 = 8;
 const WAIT_SCORE: u8 = 4;
 
-/// The media packets of a batch, as far as they are of one sender: only those leave together.
+/// The media packets of a batch. Only packets of one sender leave together.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Burst {
     last: Option<TransportHandle>,
-    /// Packets that grew after another of their sender.
+    /// Packets that directly follow another packet of the same sender.
     followers: usize,
 }
 
@@ -38,22 +38,22 @@ impl Burst {
     }
 }
 
-/// What the last waits brought.
+/// The success of recent waits.
 #[derive(Debug, Default)]
 pub(crate) struct ReceiveCoalescing {
     batches: u32,
-    /// Rises by two with a wait that paid, falls by one with another: in balance at one in three.
+    /// Plus two for a wait that paid, minus one for a futile one: balanced at one success in three.
     score: u8,
 }
 
 impl ReceiveCoalescing {
-    /// Whether to wait `WAIT` for more before the batch that was read is forwarded.
+    /// Whether to wait `WAIT` for more packets before the current batch is forwarded.
     pub(crate) fn should_wait(&mut self) -> bool {
         self.batches = self.batches.wrapping_add(1);
         self.score >= WAIT_SCORE || self.batches.is_multiple_of(TRIAL_INTERVAL)
     }
 
-    /// Learns whether the burst has grown meanwhile.
+    /// Records whether the burst grew during the wait.
     pub(crate) fn on_waited(&mut self, grew: bool) {
         self.score = if grew {
             (self.score + 2).min(MAX_SCORE)
@@ -67,7 +67,7 @@ impl ReceiveCoalescing {
 mod tests {
     use super::*;
 
-    /// How many of `batches` waited, and how many waited in vain.
+    /// How many of `batches` waited, and how many of the waits were futile.
     fn run(
         coalescing: &mut ReceiveCoalescing,
         batches: u32,

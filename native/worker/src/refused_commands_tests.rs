@@ -1,4 +1,4 @@
-//! A refused command leaves the core as it was, whatever it asked for.
+//! A refused command leaves the core unchanged.
 
 use std::time::Duration;
 
@@ -26,7 +26,8 @@ const BENS: SubscriberHandle = SubscriberHandle(5);
 const FRESH: SubscriberHandle = SubscriberHandle(92);
 const COMMANDS: usize = 17;
 
-/// Each has its place; a new one does not compile until it has one, and fails until it has a row.
+/// The index of each command. A new command does not compile without an index, and fails without a
+/// row.
 fn place(command: &Command) -> usize {
     match command {
         Command::OpenRouter(_) => 0,
@@ -206,7 +207,7 @@ fn of_publishers() -> Vec<(Command, &'static str)> {
             publish(ROUTER, NEW, ANN, vec![fresh_up_track("9", 77)]),
             conflict,
         ),
-        // The first of the two is in order.
+        // The first of the two is valid.
         (
             publish(ROUTER, NEW, ANN, vec![fine(), fresh_up_track("8", 9)]),
             conflict,
@@ -308,7 +309,7 @@ fn of_subscribers() -> Vec<(Command, &'static str)> {
     ]
 }
 
-/// The call of the bench, and another session beside it.
+/// The call of the bench, and a second session.
 fn call() -> Bench {
     let mut bench = Bench::in_call();
     bench.apply(Command::OpenRouter(OpenRouter {
@@ -322,7 +323,7 @@ fn call() -> Bench {
     bench
 }
 
-/// All that the core keeps, as far as it can be told from outside its parts.
+/// The core's state, as far as it is visible from outside.
 fn whole(bench: &Bench) -> String {
     let core = &bench.core;
     let sessions: Vec<_> = [ROUTER, OTHER]
@@ -355,7 +356,7 @@ fn every_command_has_a_row() {
 }
 
 #[test]
-fn a_refused_command_leaves_everything_as_it_was() {
+fn a_refused_command_changes_nothing() {
     for (command, reason) in rows() {
         let mut bench = call();
         let before = whole(&bench);
@@ -373,7 +374,7 @@ fn a_refused_command_leaves_everything_as_it_was() {
 }
 
 #[test]
-fn after_all_refusals_the_call_goes_on_and_what_was_refused_can_be_had() {
+fn after_all_refusals_the_call_continues_and_valid_commands_succeed() {
     let mut bench = call();
     for (command, _) in rows() {
         bench.apply(command);

@@ -1,4 +1,4 @@
-//! `unsafe` of the worker: batched datagrams, eventfd and epoll, which std does not have.
+//! System calls that std lacks and that need `unsafe`: batched datagrams, eventfd and epoll.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use crate::path::{Message, Path};
 
-/// Datagrams taken, or messages sent, by one system call.
+/// Datagrams received, or messages sent, per system call.
 pub(crate) const BATCH: usize = 64;
-/// Larger datagrams are no WebRTC of ours; the kernel cuts them off.
+/// No valid packet is larger; the kernel truncates it.
 pub(crate) const DATAGRAM_BYTES: usize = 2_048;
 /// Room for one `in6_pktinfo` and one segment size.
 const CONTROL_WORDS: usize = 10;
 
-/// The figures of a socket, nine of them (asm-generic/socket.h; libc has not the name).
+/// `getsockopt` option that returns nine socket statistics (asm-generic/socket.h; missing in libc).
 const SO_MEMINFO: i32 = 55;
 
 type Control = [u64; CONTROL_WORDS];
@@ -28,7 +28,7 @@ pub(crate) struct MediaSocket {
 }
 
 impl MediaSocket {
-    /// Binds without blocking; `::` takes IPv4 too.
+    /// Binds a non-blocking socket; `::` accepts IPv4 too.
     pub(crate) fn bind(address: SocketAddr, receive_buffer_bytes: usize) -> io::Result<Self> {
         let (v4, v6) = (address.is_ipv4(), address.is_ipv6());
         let domain = [libc::AF_INET, libc::AF_INET6][usize::from(v6)];
@@ -49,8 +49,9 @@ impl MediaSocket {
         let (ip, ipv6) = (libc::IPPROTO_IP, libc::IPPROTO_IPV6);
         let options = [
             (v6, ipv6, libc::IPV6_V6ONLY, i32::from(!wildcard)),
-            // Find out what fits, and fragment what does not: sealed packets of encoders that
-            // write large ones cannot be made smaller, and a VPN's viewer would get none of them.
+            // Discover the path MTU, and fragment larger packets: protected packets of encoders
+            // that write large ones cannot be made smaller, and a viewer behind a VPN would get
+            // none of them.
             (v6, ipv6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_WANT),
             (v6 && wildcard, ipv6, libc::IPV6_RECVPKTINFO, 1),
             (
@@ -65,7 +66,7 @@ impl MediaSocket {
             set_option(fd, level, name, value)?;
         }
         let bytes = i32::try_from(receive_buffer_bytes).unwrap_or(i32::MAX);
-        // FORCE is for root only; otherwise as much as the system allows.
+        // FORCE needs CAP_NET_ADMIN; without it the system limit applies.
         for (forced, usual) in [
             (libc::SO_RCVBUFFORCE, libc::SO_RCVBUF),
             (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF),
@@ -86,8 +87,8 @@ impl MediaSocket {
         self.local
     }
 
-    /// How many datagrams the kernel threw away since the socket was opened, because its buffer
-    /// was full; the count wraps around.
+    /// Datagrams that the kernel dropped since the socket was opened because its buffer was full.
+    /// The count wraps around.
     pub(crate) fn lost(&self) -> u32 {
         let mut figures = [0_u32; 9];
         let mut length = mem::size_of_val(&figures) as libc::socklen_t;
@@ -101,7 +102,7 @@ impl MediaSocket {
                 &raw mut length,
             )
         };
-        // Kernels before 4.12 do not answer.
+        // Kernels before 4.12 do not support the option.
         let dropped = figures.get(libc::SK_MEMINFO_DROPS as usize);
         dropped.filter(|_| result == 0).copied().unwrap_or_default()
     }
@@ -118,7 +119,7 @@ fn set_option(fd: RawFd, level: i32, name: i32, value: i32) -> io::Result<()> {
     }
 }
 
-/// Whether the kernel has UDP segmentation (Linux 4.18).
+/// Whether the kernel supports UDP segmentation offload (Linux 4.18).
 pub(crate) fn can_segment(socket: &MediaSocket) -> bool {
     let mut value = 0i32;
     let mut length = mem::size_of::<i32>() as libc::socklen_t;
@@ -162,7 +163,7 @@ fn kernel_address(address: SocketAddr) -> (libc::sockaddr_in6, libc::socklen_t) 
     }
 }
 
-/// IPv4 peers of a dual-stack socket are IPv4 peers.
+/// Converts a kernel address; IPv4-mapped addresses of a dual-stack socket become IPv4.
 fn std_address(name: &libc::sockaddr_in6) -> SocketAddr {
     if i32::from(name.sin6_family) == libc::AF_INET {
         // SAFETY: the kernel wrote a sockaddr_in, which is smaller, into this storage.
@@ -184,7 +185,7 @@ fn std_address(name: &libc::sockaddr_in6) -> SocketAddr {
 pub(crate) struct ReceiveBatch {
     buffers: Vec<[u8; DATAGRAM_BYTES]>,
     lengths: [usize; BATCH],
-    /// None: cut off by the kernel.
+    /// `None` for a truncated datagram.
     paths: [Option<Path>; BATCH],
 }
 
@@ -199,7 +200,7 @@ impl Default for ReceiveBatch {
 }
 
 impl ReceiveBatch {
-    /// Takes what waits, without waiting. 0: nothing waits.
+    /// Receives the waiting datagrams without blocking. Returns 0 if none is waiting.
     pub(crate) fn receive(&mut self, socket: &MediaSocket) -> io::Result<usize> {
         // SAFETY: all-zero is a valid value of these C structures.
         let (mut vectors, mut messages, mut names): (
@@ -233,7 +234,7 @@ impl ReceiveBatch {
         };
         if count < 0 {
             let error = io::Error::last_os_error();
-            // What else may come (a device that is down, no memory) passes; these do not.
+            // Other errors are temporary (a device that is down, no memory).
             let broken = matches!(
                 error.raw_os_error(),
                 Some(libc::EBADF | libc::ENOTSOCK | libc::EINVAL | libc::EFAULT)
@@ -253,7 +254,7 @@ impl ReceiveBatch {
         Ok(count)
     }
 
-    /// Datagram `index` of the last call; no path if the kernel had to cut it off.
+    /// Datagram `index` of the last call; no path if the kernel truncated it.
     pub(crate) fn datagram(&mut self, index: usize) -> (&mut [u8], Option<Path>) {
         (
             &mut self.buffers[index][..self.lengths[index]],
@@ -288,7 +289,8 @@ fn local_address(header: &libc::msghdr) -> Option<IpAddr> {
     None
 }
 
-/// Sends up to `BATCH` messages; how many the kernel took. An error is that of the first message.
+/// Sends up to `BATCH` messages. Returns how many the kernel accepted; an error refers to the first
+/// one.
 pub(crate) fn send_batch(socket: &MediaSocket, batch: &[Message<'_>]) -> io::Result<usize> {
     let batch = &batch[..batch.len().min(BATCH)];
     // SAFETY: all-zero is a valid value of these C structures.
@@ -341,7 +343,7 @@ fn as_seen_by(socket: &MediaSocket, remote: SocketAddr) -> SocketAddr {
     }
 }
 
-/// Writes the source address and the segment size; the bytes used.
+/// Writes the source address and the segment size. Returns the bytes used.
 fn write_control(control: &mut Control, is_ipv6: bool, message: &Message<'_>) -> usize {
     let mut used = 0;
     if let Some(local) = message.path.local {
@@ -382,7 +384,7 @@ fn write_control(control: &mut Control, is_ipv6: bool, message: &Message<'_>) ->
     used
 }
 
-/// Appends one control message at byte `at`; the bytes it takes. 0 where there is no room.
+/// Appends one control message at byte `at`. Returns the bytes it takes, or 0 if it does not fit.
 fn append_control<T: Copy>(control: &mut Control, at: usize, kind: (i32, i32), value: T) -> usize {
     let bytes = mem::size_of::<T>() as u32;
     // SAFETY: these functions only compute sizes.
@@ -420,7 +422,7 @@ impl Wakeup {
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
-    /// Makes it readable. Can not fail but by a full counter, which is readable already.
+    /// Makes it readable. It fails only if the counter is full, which is readable already.
     pub(crate) fn signal(&self) {
         let one = 1_u64;
         // SAFETY: eight readable bytes, as an eventfd takes.
@@ -438,7 +440,7 @@ impl Wakeup {
     }
 }
 
-/// What may go on after a wait.
+/// What is ready after a wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ready {
     pub(crate) socket: bool,
@@ -446,7 +448,7 @@ pub(crate) struct Ready {
     pub(crate) connections: bool,
 }
 
-/// Waits for the socket, a wakeup and, all as one, the connections.
+/// Waits for the socket, a wakeup, and the TCP connections as one descriptor.
 pub(crate) struct Poller(OwnedFd);
 
 const SOCKET_TOKEN: u64 = 0;
@@ -486,7 +488,7 @@ impl Poller {
         Ok(poller)
     }
 
-    /// Waits at most `timeout` (rounded up to milliseconds), or for ever.
+    /// Waits for at most `timeout` (rounded up to milliseconds), or indefinitely.
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> io::Result<Ready> {
         let timeout_ms = timeout.map_or(-1, |t| {
             i32::try_from(t.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)

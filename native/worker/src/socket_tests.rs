@@ -67,7 +67,7 @@ fn a_datagram_larger_than_a_buffer_has_no_path() {
 }
 
 #[test]
-fn a_wait_ends_by_a_signal_a_datagram_or_the_time() {
+fn a_wait_ends_with_a_signal_a_datagram_or_the_timeout() {
     let (ours, peer) = pair("127.0.0.1");
     let wakeup = Wakeup::new().unwrap();
     let poller = Poller::new(&ours, &wakeup, None).unwrap();
@@ -95,7 +95,7 @@ fn a_wait_ends_by_a_signal_a_datagram_or_the_time() {
 }
 
 #[test]
-fn what_the_kernel_has_no_room_for_is_counted() {
+fn datagrams_dropped_by_the_kernel_are_counted() {
     let ours = MediaSocket::bind("127.0.0.1:0".parse().unwrap(), 4_096).unwrap();
     let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
     assert_eq!(ours.lost(), 0);

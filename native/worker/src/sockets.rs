@@ -1,4 +1,4 @@
-//! The sockets of a worker as one: datagrams, and connections where the network passes no datagrams.
+//! The UDP socket and the TCP connections of a worker as one; TCP serves networks that block UDP.
 
 use std::io;
 use std::num::NonZeroU32;
@@ -10,10 +10,10 @@ use crate::path::Message;
 use crate::socket::{MediaSocket, can_segment, send_batch};
 use crate::tcp::TcpConnections;
 
-/// How often another port is tried where the system chose one that is taken for TCP.
+/// How many ports to try when the system picks one that is taken for TCP.
 const PORT_ATTEMPTS: usize = 16;
 
-/// The UDP socket and, if wanted, connections to the same port.
+/// The UDP socket and, if enabled, TCP connections on the same port.
 pub(crate) struct Sockets {
     pub(crate) udp: MediaSocket,
     pub(crate) tcp: Option<TcpConnections>,
@@ -54,7 +54,7 @@ impl Sockets {
         Self { udp, tcp, lost: 0 }
     }
 
-    /// Readable when a connection has something to do.
+    /// A descriptor that is readable when a connection needs service.
     pub(crate) fn connections_fd(&self) -> Option<RawFd> {
         self.tcp.as_ref().map(TcpConnections::as_raw_fd)
     }

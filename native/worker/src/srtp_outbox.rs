@@ -1,4 +1,4 @@
-//! Where forwarding puts its packets: sealed into send slots, addressed to the peer.
+//! The outbox of forwarding: packets are protected in send slots and addressed to the peer.
 
 use sealroute_forward::{ForwardEvent, Outbox, TransportHandle};
 use sealroute_transport::{SrtpError, SrtpSender};
@@ -11,7 +11,7 @@ use crate::network_counters::NetworkCounters;
 use crate::not_sent::ssrc_of_rtp;
 use crate::transports::Transports;
 
-/// Borrows what sending needs for one call into a session.
+/// Borrows the parts of the core that sending needs, for one call into a session.
 pub(crate) struct SrtpOutbox<'a, S> {
     pub(crate) transports: &'a mut Transports,
     pub(crate) egress: &'a mut Egress<S>,

@@ -1,7 +1,7 @@
-//! Connections for peers whose network passes no datagrams (RFC 6544, passive candidates).
+//! TCP connections for peers whose network blocks UDP (RFC 6544, passive candidates).
 //!
-//! They have an epoll instance of their own, which the worker's watches as one descriptor: as long
-//! as no connection does anything, the datagrams' path is as if there were none.
+//! They have their own epoll instance, which the worker watches as one descriptor: idle connections
+//! cost the UDP path nothing.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -20,37 +20,37 @@ pub(crate) use crate::tcp_connection::{BACKLOG_FULL, BAD_FRAME};
 
 pub(crate) const CONNECTION_GONE: io::ErrorKind = io::ErrorKind::NotConnected;
 
-/// A connection without a valid check ends after this time.
+/// A connection without a valid check is closed after this time.
 const UNCONFIRMED_TIME: Duration = Duration::from_secs(10);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
-/// Beyond this the oldest connection without a valid check gives way: whoever opens many cannot keep
-/// peers with checks out.
+/// At this limit the oldest connection without a valid check is closed, so an attacker that opens
+/// many connections cannot keep peers out.
 const MAX_CONNECTIONS: usize = 4_096;
-/// Many clients may share one address behind a NAT, each with two transports. Of IPv6, whoever has
-/// one address has its whole /64: that counts as one. Here too the oldest one without a valid check
-/// gives way: a neighbor behind the same NAT keeps nobody out who can check.
+/// Connections per address: many clients may share one behind a NAT, each with two transports. An
+/// IPv6 /64 counts as one address. At this limit too, the oldest connection without a valid check
+/// is closed, so a neighbor behind the same NAT cannot keep a client out.
 const MAX_PER_PREFIX: usize = 256;
 const ACCEPTS_PER_TURN: usize = 16;
 const EVENTS_PER_TURN: usize = 64;
-/// More would only make what is sent older.
+/// A larger buffer would only delay what is sent.
 const SEND_BUFFER_BYTES: usize = 131_072;
 const LISTENER_TOKEN: u64 = 0;
 
-/// Totals of the connections.
+/// Counters of the connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TcpCounters {
     pub(crate) accepted: u64,
-    /// Too many connections with valid checks, of all or of one address.
+    /// Refused: too many connections with valid checks, in total or of one address.
     pub(crate) refused: u64,
-    /// Framing was broken, or media came before a check.
+    /// Closed: invalid framing, or media before a check.
     pub(crate) bad_frames: u64,
-    /// No valid check came in time.
+    /// Closed: no valid check in time.
     pub(crate) expired: u64,
-    /// No valid check had come, and another one needed the place.
+    /// Closed at the limit without a valid check, in favor of a new connection.
     pub(crate) gave_way: u64,
 }
 
-/// What connections brought in one turn; its memory is used again.
+/// Packets and ended connections of one call to `receive`; its memory is reused.
 #[derive(Default)]
 pub(crate) struct TcpBatch {
     bytes: Vec<u8>,
@@ -70,7 +70,7 @@ impl TcpBatch {
         self.packets.push((path, packet.len()));
     }
 
-    /// The packets in order, each to be changed in place.
+    /// The packets in order, mutable in place.
     pub(crate) fn packets(&mut self) -> impl Iterator<Item = (Path, &mut [u8])> {
         let mut rest = self.bytes.as_mut_slice();
         self.packets.iter().map(move |(path, length)| {
@@ -80,7 +80,7 @@ impl TcpBatch {
         })
     }
 
-    /// Peers whose connection is no more.
+    /// Peers whose connection has ended.
     pub(crate) fn ended(&self) -> &[PeerAddress] {
         &self.ended
     }
@@ -93,7 +93,7 @@ pub(crate) struct TcpConnections {
     epoll: OwnedFd,
     members: HashMap<NonZeroU32, Connection>,
     per_prefix: HashMap<IpAddr, usize>,
-    /// Those without a valid check, the oldest first.
+    /// Connections without a valid check, oldest first.
     unconfirmed: BTreeSet<NonZeroU32>,
     limit: usize,
     last_number: u32,
@@ -102,7 +102,7 @@ pub(crate) struct TcpConnections {
 }
 
 impl TcpConnections {
-    /// Listens on `address`; `::` takes IPv4 too.
+    /// Listens on `address`; `::` accepts IPv4 too.
     pub(crate) fn bind(address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
@@ -140,7 +140,7 @@ impl TcpConnections {
         self.next_sweep
     }
 
-    /// Accepts, reads and writes what is ready, without waiting; ends what has expired.
+    /// Accepts, reads and writes without blocking, and closes expired connections.
     pub(crate) fn receive(&mut self, now: Instant, batch: &mut TcpBatch) {
         batch.clear();
         let mut room = [const { MaybeUninit::<epoll::Event>::uninit() }; EVENTS_PER_TURN];
@@ -148,7 +148,7 @@ impl TcpConnections {
             tv_sec: 0,
             tv_nsec: 0,
         };
-        // An interrupted wait is repeated with the next turn.
+        // After an interrupted wait the next call continues.
         if let Ok((events, _)) = epoll::wait(&self.epoll, &mut room[..], Some(&at_once)) {
             for event in events {
                 let number = u32::try_from(event.data.u64()).ok();
@@ -163,7 +163,7 @@ impl TcpConnections {
         }
     }
 
-    /// Sends one packet over its path's connection.
+    /// Sends one packet over the connection of its path.
     ///
     /// # Errors
     /// `BACKLOG_FULL`, `CONNECTION_GONE`: the packet is dropped.
@@ -174,7 +174,7 @@ impl TcpConnections {
         let outcome = connection.send(message.bytes);
         match outcome {
             Err(error) if error.kind() != BACKLOG_FULL => {
-                // It is ready now, and the next turn ends it.
+                // The connection is ready now, and the next `receive` closes it.
                 Err(CONNECTION_GONE.into())
             }
             outcome => {
@@ -186,7 +186,7 @@ impl TcpConnections {
         }
     }
 
-    /// A valid check came over the connection: it stays until then.
+    /// A valid check arrived over the connection: keep it open until `until`.
     pub(crate) fn keep(&mut self, number: NonZeroU32, until: Instant) {
         if let Some(connection) = self.members.get_mut(&number) {
             connection.confirm();
@@ -208,7 +208,8 @@ impl TcpConnections {
                 Ok((stream, remote)) => self.admit(now, stream, remote, batch),
                 Err(error) => {
                     if is_shortage(&error) {
-                        // What waits would wake us for ever: look again with the next sweep.
+                        // Waiting connections would wake the worker in a loop; accept again with
+                        // the next sweep.
                         let _ = epoll::delete(&self.epoll, &self.listener);
                         self.is_listening = false;
                         self.next_sweep.get_or_insert(now + SWEEP_INTERVAL);
@@ -219,7 +220,7 @@ impl TcpConnections {
         }
     }
 
-    /// Takes a new stream, or closes it at once.
+    /// Admits a new stream, or closes it at once.
     fn admit(&mut self, now: Instant, stream: TcpStream, remote: SocketAddr, batch: &mut TcpBatch) {
         let prefix = prefix_of(remote.ip());
         let has_place = prepare(&stream).is_ok() && self.make_room(prefix, batch);
@@ -253,8 +254,8 @@ impl TcpConnections {
         self.per_prefix.get(&prefix).copied().unwrap_or(0)
     }
 
-    /// Whether there is a place for one more of the prefix. Only with a share of its own it takes
-    /// the place of another prefix's connection.
+    /// Whether one more connection of the prefix fits. It evicts a connection of another prefix
+    /// only while its own prefix is below its limit.
     fn make_room(&mut self, prefix: IpAddr, batch: &mut TcpBatch) -> bool {
         if self.of_prefix(prefix) >= MAX_PER_PREFIX {
             return self.give_way(Some(prefix), batch);
@@ -262,7 +263,7 @@ impl TcpConnections {
         self.members.len() < self.limit || self.give_way(None, batch)
     }
 
-    /// Ends the oldest connection without a valid check, of one prefix or of all.
+    /// Closes the oldest connection without a valid check, of one prefix or of all.
     fn give_way(&mut self, prefix: Option<IpAddr>, batch: &mut TcpBatch) -> bool {
         let is_of = |number: &&NonZeroU32| {
             let of = |connection: &Connection| prefix_of(connection.remote_ip());
@@ -308,7 +309,7 @@ impl TcpConnections {
             self.end(number, batch);
         }
         if !self.is_listening {
-            // Without memory for it, the next sweep tries again.
+            // If this fails, the next sweep tries again.
             let _ = self.listen();
         }
         let goes_on = !self.members.is_empty() || !self.is_listening;
@@ -331,7 +332,7 @@ impl TcpConnections {
     }
 }
 
-/// What one holder of addresses has: an address of IPv4, a /64 of IPv6.
+/// The unit that connections are counted by: an IPv4 address, or an IPv6 /64.
 fn prefix_of(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V4(ip) => ip.into(),
@@ -361,7 +362,7 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// No descriptors or no memory: accepting again at once would fail again.
+/// Out of descriptors or memory: accepting again at once would fail again.
 fn is_shortage(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),

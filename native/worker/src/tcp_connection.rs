@@ -1,4 +1,4 @@
-//! One connection: packets behind lengths of two bytes (RFC 4571), with bounded buffers.
+//! One TCP connection: packets prefixed with two-byte lengths (RFC 4571), with bounded buffers.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -11,15 +11,15 @@ use crate::egress::SLOT_BYTES;
 use crate::path::Path;
 use crate::socket::DATAGRAM_BYTES;
 
-/// What one read takes; at least one whole frame.
+/// Bytes per read; at least one complete frame.
 const INBOUND_BYTES: usize = 8_192;
-/// What waits for a peer that takes less than is sent; some 100 ms of 2.5 Mbps. Later packets would be
-/// too late anyway.
+/// Send backlog of a slow peer: about 100 ms at 2.5 Mbps. Later packets would arrive too late
+/// anyway.
 const BACKLOG_BYTES: usize = 32_768;
 
-/// The peer broke the framing, or sent media before a check.
+/// The framing is invalid, or media arrived before a check.
 pub(crate) const BAD_FRAME: io::ErrorKind = io::ErrorKind::InvalidData;
-/// The connection takes no more at present.
+/// The backlog is full.
 pub(crate) const BACKLOG_FULL: io::ErrorKind = io::ErrorKind::StorageFull;
 
 pub(crate) struct Connection {
@@ -27,12 +27,12 @@ pub(crate) struct Connection {
     path: Path,
     inbound: Deframer,
     backlog: Vec<u8>,
-    /// It ends then, unless a valid check comes before.
+    /// When the connection expires, unless a valid check arrives before.
     pub(crate) expires: Instant,
 }
 
 impl Connection {
-    /// Of an accepted stream, which must not block.
+    /// Wraps an accepted stream, which must be non-blocking.
     pub(crate) fn new(
         stream: TcpStream,
         number: NonZeroU32,
@@ -65,7 +65,7 @@ impl Connection {
         self.path.peer()
     }
 
-    /// A valid check came over it.
+    /// A valid check arrived over it.
     pub(crate) fn confirm(&mut self) {
         self.inbound.confirm();
     }
@@ -74,10 +74,10 @@ impl Connection {
         !self.backlog.is_empty()
     }
 
-    /// Reads once, and gives every whole packet to `take`.
+    /// Reads once, and passes every complete packet to `take`.
     ///
     /// # Errors
-    /// The connection is of no more use: it ended, or `BAD_FRAME`.
+    /// Close the connection: it ended, or `BAD_FRAME`.
     pub(crate) fn read(&mut self, mut take: impl FnMut(Path, &[u8])) -> io::Result<()> {
         let bytes = match self.stream.read(self.inbound.space()) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -91,10 +91,10 @@ impl Connection {
             .map_err(|BadFrame| BAD_FRAME.into())
     }
 
-    /// Sends a packet, or keeps what the system does not take now.
+    /// Sends a packet, or queues the bytes that the system does not accept now.
     ///
     /// # Errors
-    /// `BACKLOG_FULL`: the packet is dropped. All others: the connection is of no more use.
+    /// `BACKLOG_FULL`: the packet is dropped. Any other error: close the connection.
     pub(crate) fn send(&mut self, packet: &[u8]) -> io::Result<()> {
         let mut out = [0; LENGTH_BYTES + SLOT_BYTES];
         let Some(length) = frame(packet, &mut out) else {
@@ -109,7 +109,7 @@ impl Connection {
         if sent == length {
             return Ok(());
         }
-        // A frame that has begun must end; another one may be dropped.
+        // A partly sent frame must be completed; an unsent one may be dropped.
         if sent == 0 && self.backlog.len() + length > BACKLOG_BYTES {
             return Err(BACKLOG_FULL.into());
         }
@@ -120,7 +120,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends what waits, as far as the system takes it.
+    /// Sends as much of the backlog as the system accepts.
     pub(crate) fn send_backlog(&mut self) -> io::Result<()> {
         let sent = write_some(&mut self.stream, &self.backlog)?;
         self.backlog.drain(..sent);

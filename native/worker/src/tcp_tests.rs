@@ -28,7 +28,7 @@ impl Server {
         stream
     }
 
-    /// What comes until `count` packets are there.
+    /// Receives until `count` packets have arrived.
     fn packets(&mut self, count: usize) -> Vec<(Path, Vec<u8>)> {
         let mut found = Vec::new();
         while found.len() < count {
@@ -83,7 +83,7 @@ fn message(path: Path, bytes: &[u8]) -> Message<'_> {
 }
 
 #[test]
-fn packets_come_whole_however_the_network_cuts_the_stream() {
+fn packets_are_complete_however_the_stream_is_fragmented() {
     let mut server = Server::new();
     let mut peer = server.connect();
     peer.set_nodelay(true).unwrap();
@@ -114,7 +114,7 @@ fn answers_go_back_framed_over_the_connection_of_the_path() {
 }
 
 #[test]
-fn media_before_a_check_and_frames_beyond_any_packet_end_the_connection() {
+fn media_before_a_check_and_oversized_frames_close_the_connection() {
     for bytes in [frame(&[0x80; 40]), b"GET / HTTP/1.1\r\n\r\n".to_vec()] {
         let mut server = Server::new();
         let mut peer = server.connect();
@@ -127,7 +127,7 @@ fn media_before_a_check_and_frames_beyond_any_packet_end_the_connection() {
 }
 
 #[test]
-fn a_connection_without_a_valid_check_ends_after_ten_seconds_a_kept_one_when_its_time_is_over() {
+fn a_connection_without_a_valid_check_is_closed_after_ten_seconds_and_a_kept_one_when_it_expires() {
     let mut server = Server::new();
     let (_idle, mut busy) = (server.connect(), server.connect());
     busy.write_all(&frame(&check())).unwrap();
@@ -145,7 +145,7 @@ fn a_connection_without_a_valid_check_ends_after_ten_seconds_a_kept_one_when_its
 }
 
 #[test]
-fn what_a_slow_peer_does_not_take_is_refused_and_what_it_gets_is_whole() {
+fn packets_for_a_slow_peer_are_refused_and_those_it_gets_are_complete() {
     let mut server = Server::new();
     let mut peer = server.connect();
     peer.write_all(&frame(&check())).unwrap();
@@ -177,7 +177,7 @@ fn what_a_slow_peer_does_not_take_is_refused_and_what_it_gets_is_whole() {
 }
 
 #[test]
-fn one_address_has_no_more_connections_than_its_share_and_its_oldest_without_a_check_gives_way() {
+fn at_the_limit_of_an_address_its_oldest_connection_without_a_check_is_closed() {
     let mut server = Server::new();
     let mut peers: Vec<_> = (0..MAX_PER_PREFIX).map(|_| server.connect()).collect();
     let address = server.tcp.listener.local_addr().unwrap();
@@ -189,7 +189,7 @@ fn one_address_has_no_more_connections_than_its_share_and_its_oldest_without_a_c
         }
         peer
     };
-    // A neighbor behind the same NAT has taken all places, and checks nothing.
+    // A neighbor behind the same NAT occupies all places and sends no checks.
     let mut honest = come(&mut server);
     assert_eq!(peers[0].read(&mut [0; 8]).unwrap_or(0), 0);
     honest.write_all(&frame(&check())).unwrap();
@@ -198,7 +198,7 @@ fn one_address_has_no_more_connections_than_its_share_and_its_oldest_without_a_c
     let more: Vec<_> = (0..2 * MAX_PER_PREFIX).map(|_| come(&mut server)).collect();
     assert_eq!(server.tcp.len(), MAX_PER_PREFIX);
     assert!(server.tcp.members.contains_key(&number));
-    // Where all of them have checked, none gives way.
+    // If all have sent valid checks, none is closed.
     for number in server.tcp.members.keys().copied().collect::<Vec<_>>() {
         server.tcp.keep(number, server.now + UNCONFIRMED_TIME);
     }
@@ -216,7 +216,7 @@ fn one_address_has_no_more_connections_than_its_share_and_its_oldest_without_a_c
 }
 
 #[test]
-fn the_end_of_a_connection_is_told_once_and_sending_over_it_fails_by_name() {
+fn the_end_of_a_connection_is_reported_once_and_sending_over_it_fails() {
     let mut server = Server::new();
     let mut peer = server.connect();
     peer.write_all(&frame(&check())).unwrap();
@@ -259,7 +259,7 @@ fn all_addresses_of_one_slash_64_share_one_limit() {
     assert_eq!(server.tcp.counters().gave_way, 1);
     admit(&mut server, Ipv6Addr::new(0x2001, 0xDB8, 0, 2, 0, 0, 0, 1));
     assert_eq!(server.tcp.len(), MAX_PER_PREFIX + 1);
-    // Their places are free when they have ended.
+    // Closed connections free their places.
     server
         .tcp
         .sweep(server.now + UNCONFIRMED_TIME, &mut server.batch);
@@ -267,7 +267,7 @@ fn all_addresses_of_one_slash_64_share_one_limit() {
 }
 
 #[test]
-fn in_a_full_house_the_oldest_without_a_check_gives_way_and_no_other() {
+fn at_the_total_limit_only_the_oldest_connection_without_a_check_is_closed() {
     let mut server = Server::new();
     server.tcp.limit = 3;
     let mut peers: Vec<_> = (0..3).map(|_| server.connect()).collect();
@@ -294,7 +294,7 @@ fn in_a_full_house_the_oldest_without_a_check_gives_way_and_no_other() {
     assert_eq!(peers[1].read(&mut [0; 8]).unwrap_or(0), 0);
     confirm(&mut server, &mut late);
     confirm(&mut server, &mut peers[2]);
-    // Where all have proven themselves, nobody gives way.
+    // If all have sent valid checks, none is closed.
     let mut refused = come(&mut server);
     assert_eq!(refused.read(&mut [0; 8]).unwrap_or(0), 0);
     let totals = server.tcp.counters();

@@ -1,7 +1,7 @@
-//! The peers' transports, found by handle, by ICE user fragment or by validated address.
+//! The peers' transports, indexed by handle, ICE user fragment and validated address.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use sealroute_forward::TransportHandle;
 use sealroute_transport::{
@@ -13,50 +13,29 @@ use crate::api::{Direction, RouterHandle, SrtpSecrets, TransportSnapshot};
 use crate::drop_reason::NetworkDrop;
 use crate::handles::HandleMap;
 use crate::not_sent::NotSentPackets;
-use crate::path::Path;
+use crate::path::{Path, ValidatedPath};
 
-/// Ways to one peer; more than a browser with several networks tries.
+/// Validated paths per peer; a browser with several networks tries fewer.
 const MAX_VALIDATED_PATHS: usize = 16;
-/// Of these, so many that have not answered a check of ours: a copied or forged check costs an
-/// address that has no place.
+/// Of these, paths that have not responded to a probe. A copied or forged check evicts another
+/// unproven path, never a proven one.
 const MAX_UNPROVEN_PATHS: usize = 8;
-/// One flight of a handshake: sent again by its timer alone, it would delay every join.
+/// Datagrams of one DTLS flight. Without the queue they would wait for the retransmission timer,
+/// which delays every join.
 const MAX_QUEUED_HANDSHAKE: usize = 8;
-/// A check says for so long where the peer wants its media.
-const REQUEST_LIFETIME: Duration = Duration::from_secs(3);
-
-/// An address that valid checks came from.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ValidatedPath {
-    pub(crate) path: Path,
-    pub(crate) checked: Instant,
-    /// When the peer, asked there, answered elsewhere.
-    pub(crate) failed: Option<Instant>,
-    pub(crate) proof: PathProof,
-    /// When the peer last said that it is to be sent to there, which it has not proven yet.
-    requested_at: Option<Instant>,
-}
-
-impl ValidatedPath {
-    fn is_requested(&self, now: Instant) -> bool {
-        let fresh = |at| now.saturating_duration_since(at) < REQUEST_LIFETIME;
-        self.requested_at.is_some_and(fresh)
-    }
-}
-
 /// One peer's transport.
 pub(crate) struct Transport {
     pub(crate) router: RouterHandle,
     pub(crate) direction: Direction,
     pub(crate) ice: IceLite,
-    /// Where the peer is, as long as it consents to be sent to, and has proven that it is there.
+    /// The selected path: proven by the peer, which consents to receive media there.
     pub(crate) path: Option<Path>,
     pub(crate) has_had_path: bool,
-    /// Of the handshake, for when the peer has proven where it is.
+    /// DTLS datagrams that wait for a proven path.
     queued_handshake: Vec<Vec<u8>>,
-    /// Where valid checks came from; media may come from there too.
+    /// Paths over which valid checks arrived; media is accepted from them too.
     validated: Vec<ValidatedPath>,
-    /// When authentic packets last came from where `path` leads.
+    /// When the last authentic packet arrived over `path`.
     pub(crate) last_received: Instant,
     pub(crate) reach: Reachability,
     pub(crate) checks: OutgoingChecks,
@@ -66,7 +45,7 @@ pub(crate) struct Transport {
     /// Negotiated id of the transport-wide sequence number, once a publisher uses it.
     pub(crate) feedback_extension: Option<u8>,
     pub(crate) feedback: TwccReceiver,
-    /// The feedback names a stream of the peer: the last that was received.
+    /// The SSRC that feedback names: the last one received from the peer.
     pub(crate) feedback_ssrc: u32,
     pub(crate) not_sent: NotSentPackets,
 }
@@ -99,7 +78,7 @@ impl Transport {
         }
     }
 
-    /// Takes the keys of a handshake. Once: other keys would be those of another peer.
+    /// Installs the keys of the handshake. Only once: other keys would belong to another peer.
     pub(crate) fn set_keys(&mut self, secrets: &SrtpSecrets) -> Result<(), SrtpError> {
         let keys = SrtpKeys {
             key: &secrets.receive_key.0,
@@ -133,8 +112,8 @@ impl Transport {
         self.path.is_some_and(|path| path.peer() == peer)
     }
 
-    /// Whether the peer has answered there, or is sent to there because it has; whoever has a
-    /// connection has proven it by that.
+    /// Whether the peer has proven the address. A selected address counts, and so does a TCP
+    /// connection.
     pub(crate) fn is_at(&self, now: Instant, peer: PeerAddress) -> bool {
         self.is_selected(peer) || self.is_proven(now, peer)
     }
@@ -153,8 +132,8 @@ impl Transport {
         self.validated.iter().any(|known| known.path.peer() == peer)
     }
 
-    /// Whether a check of ours may go there, which is on its way then. Otherwise the peer's next
-    /// one from there is answered with another.
+    /// Whether a probe may be sent there now; it counts as sent then. Otherwise the peer's next
+    /// check from there triggers another probe.
     pub(crate) fn may_probe(&mut self, now: Instant, peer: PeerAddress, bytes: usize) -> bool {
         let allowed = self.may_send(now, peer, bytes);
         if let Some(proof) = self.proof_mut(peer) {
@@ -167,7 +146,8 @@ impl Transport {
         allowed
     }
 
-    /// Whether so many bytes may go there, beside media: an address without proof gets few.
+    /// Whether this many bytes beside media may be sent there; an unproven address has a small
+    /// budget.
     pub(crate) fn may_send(&mut self, now: Instant, peer: PeerAddress, bytes: usize) -> bool {
         self.is_selected(peer)
             || self
@@ -179,46 +159,47 @@ impl Transport {
         self.validated_mut(peer).map(|known| &mut known.proof)
     }
 
-    /// The peer is to be sent to there as soon as it has proven that it is there.
+    /// Selects the address as soon as the peer has proven it.
     pub(crate) fn request_path(&mut self, now: Instant, peer: PeerAddress) {
         if let Some(known) = self.validated_mut(peer) {
             known.requested_at = Some(now);
         }
     }
 
-    /// The peer answered there; whether it wants its media there.
+    /// The peer responded to a probe there. Returns whether it has requested its media there.
     pub(crate) fn on_response(&mut self, now: Instant, peer: PeerAddress) -> bool {
         let Some(known) = self.validated_mut(peer) else {
             return false;
         };
         known.proof.on_response(now);
-        let wanted = known.is_requested(now);
-        if wanted {
+        let requested = known.is_requested(now);
+        if requested {
             self.clear_requests();
         }
-        wanted
+        requested
     }
 
-    /// What the peer wanted by checks with other credentials counts no more.
+    /// Discards requests made by checks with other credentials.
     pub(crate) fn clear_requests(&mut self) {
         for known in &mut self.validated {
             known.requested_at = None;
         }
     }
 
-    /// The peer's credentials have become known: nothing was asked with them.
+    /// The peer's credentials arrived, so no probe has been sent with them yet. Returns the paths
+    /// that the peer requested.
     pub(crate) fn restart_probes(&mut self) -> Vec<Path> {
         for known in &mut self.validated {
             known.proof.restart_probes();
         }
-        let wanted = self
+        let requested = self
             .validated
             .iter()
             .filter(|known| known.requested_at.is_some());
-        wanted.map(|known| known.path).collect()
+        requested.map(|known| known.path).collect()
     }
 
-    /// Keeps handshake bytes until there is a path; whether there was room.
+    /// Queues a DTLS datagram until a path is proven. Returns whether there was room.
     pub(crate) fn queue_handshake(&mut self, datagram: &[u8]) -> bool {
         let has_room = self.queued_handshake.len() < MAX_QUEUED_HANDSHAKE;
         if has_room {
@@ -231,7 +212,7 @@ impl Transport {
         std::mem::take(&mut self.queued_handshake)
     }
 
-    /// Before there is a path, handshakes go to where the peer's last check came from.
+    /// Before a path is selected, handshakes go to the source of the peer's last check.
     pub(crate) fn provisional(&mut self) -> Option<&mut ValidatedPath> {
         self.validated.iter_mut().max_by_key(|known| known.checked)
     }
@@ -249,9 +230,9 @@ impl Transport {
         }
     }
 
-    /// Media goes on only where the peer has answered of late: a check that says it is still there
-    /// is as easily forged as one that says it has moved. What goes to a publisher is too little
-    /// to matter, and not every one answers while it sends.
+    /// Stops sending to a path whose proof has expired. A check alone does not renew it, because a
+    /// check is as easily forged as one that claims a migration. Uplinks are exempt: what is sent
+    /// to a publisher is too little to matter, and some publishers do not respond while they send.
     pub(crate) fn drop_unproven_path(&mut self, now: Instant) {
         let Some(peer) = self.path_to_renew().map(|path| path.peer()) else {
             return;
@@ -263,13 +244,13 @@ impl Transport {
         }
     }
 
-    /// The path whose proof is to stay fresh.
+    /// The path whose proof has to be renewed.
     fn path_to_renew(&self) -> Option<Path> {
         self.path
             .filter(|path| path.connection.is_none() && self.direction == Direction::Downlink)
     }
 
-    /// Where checks of ours go, with the time when they are due.
+    /// The paths to probe, with the time at which each probe is due.
     fn probes(&self, now: Instant) -> impl Iterator<Item = (Path, Instant)> {
         let renewed = self.path_to_renew().map(|path| path.peer());
         let in_use = move |known: &&ValidatedPath| {
@@ -289,7 +270,7 @@ impl Transport {
         self.probes(now).map(|(_, at)| at).min()
     }
 
-    /// What is sent to the peer goes over `path` from now on.
+    /// Sends everything over `path` from now on.
     pub(crate) fn select_path(&mut self, now: Instant, path: Path) {
         self.path = Some(path);
         self.has_had_path = true;
@@ -297,7 +278,7 @@ impl Transport {
         self.reach.on_response(now);
     }
 
-    /// An authentic packet came over `path`; whether that is where the peer is sent to.
+    /// An authentic packet arrived over `path`. Returns whether that is the selected path.
     pub(crate) fn on_packet(&mut self, now: Instant, path: Path) -> bool {
         let there = self.is_selected(path.peer());
         if there {
@@ -306,7 +287,7 @@ impl Transport {
         there
     }
 
-    /// The peer was asked where it is, and answered elsewhere.
+    /// The peer was probed at several addresses and responded at another one.
     pub(crate) fn mark_selected_failed(&mut self, now: Instant) {
         let selected = self.path.map(|path| path.peer());
         for known in &mut self.validated {
@@ -316,20 +297,20 @@ impl Transport {
         }
     }
 
-    /// Whether a packet of unknown origin looks like one of this peer.
+    /// Whether a packet from an unknown address could be this peer's next one: cheap, and no proof.
     pub(crate) fn expects(&self, datagram: &[u8]) -> bool {
         let receiver = self.receiver.as_ref();
         receiver.is_some_and(|receiver| receiver.expects(datagram))
     }
 
-    /// Whether the peer's keys sealed a packet; it does not count as received.
+    /// Whether the peer's keys authenticate a packet. The packet does not count as received.
     pub(crate) fn authenticates(&mut self, datagram: &[u8]) -> bool {
         let receiver = self.receiver.as_mut();
         receiver.is_some_and(|receiver| receiver.authenticates(datagram))
     }
 
-    /// Takes a way out where one more has no place: the oldest but for the one in use, and one that
-    /// is not proven before one that is.
+    /// Makes room for one more path: evicts the oldest that is not selected, and an unproven one
+    /// before a proven one.
     fn make_room(&mut self, now: Instant) -> Option<ValidatedPath> {
         let selected = self.path.map(|path| path.peer());
         let unproven = |known: &ValidatedPath| !known.proof.is_proven(now);
@@ -381,7 +362,7 @@ impl Transport {
     }
 }
 
-/// All transports. An address belongs to one transport: the one that validated it last.
+/// All transports. An address belongs to the transport that validated it last.
 #[derive(Default)]
 pub(crate) struct Transports {
     members: HandleMap<TransportHandle, Transport>,
@@ -425,8 +406,8 @@ impl Transports {
         self.members.insert(handle, transport);
     }
 
-    /// A valid check came from there: so may media. A peer sends over the way it prefers before its
-    /// check says so (RFC 8445, section 12.2).
+    /// A valid check arrived over the path, so media is accepted from it: a peer may send over a
+    /// pair before it nominates the pair (RFC 8445, section 12.2).
     pub(crate) fn validate(&mut self, now: Instant, handle: TransportHandle, path: Path) {
         let peer = path.peer();
         let owner = self.addresses.insert(peer, handle);
@@ -456,13 +437,13 @@ impl Transports {
         });
     }
 
-    /// Whether the transport's peer is there: what is sent to it goes there, or it has answered.
+    /// Whether the transport's peer has proven the address.
     pub(crate) fn is_at(&self, now: Instant, handle: TransportHandle, peer: PeerAddress) -> bool {
         let transport = self.members.get(&handle);
         transport.is_some_and(|transport| transport.is_at(now, peer))
     }
 
-    /// Nothing comes from there any more; whether it was the peer's path.
+    /// Forgets an address whose connection ended. Returns whether it was the selected path.
     pub(crate) fn forget_address(&mut self, handle: TransportHandle, peer: PeerAddress) -> bool {
         self.addresses.remove(&peer);
         let Some(transport) = self.members.get_mut(&handle) else {
@@ -478,7 +459,8 @@ impl Transports {
         was_path
     }
 
-    /// Nothing is sent to the transport's peer, or taken from it, until it validates again.
+    /// Forgets every path: nothing is sent to the peer or accepted from it until it validates
+    /// again.
     pub(crate) fn forget_path(&mut self, handle: TransportHandle) {
         if let Some(transport) = self.members.get_mut(&handle) {
             transport.path = None;
@@ -489,7 +471,7 @@ impl Transports {
         }
     }
 
-    /// An ICE restart: checks find the transport by another fragment.
+    /// An ICE restart: checks identify the transport by the new fragment.
     pub(crate) fn restart_ice(&mut self, handle: TransportHandle, ufrag: String, pwd: String) {
         if let Some(transport) = self.members.get_mut(&handle) {
             self.ufrags.remove(transport.ice.local_ufrag());

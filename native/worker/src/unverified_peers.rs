@@ -1,8 +1,10 @@
-//! Which peer a packet of an address that nobody knows may be from, at a cost that strangers can
-//! neither raise nor use up for others.
+//! Identifies the peer that sent a packet from an unknown address, at a cost that attackers can
+//! neither raise nor exhaust for others.
 //!
-//! What is in such a packet in clear text (its SSRC, its SRTCP index) is looked up in a sorted list of what the
-//! peers are expected to send. Whoever guesses nothing costs that look-up and takes nobody's rotation.
+//! The clear-text fields of such a packet (its SSRC, its SRTCP index) are looked up in a sorted
+//! list of the packets that the peers are expected to send. Only matching packets are tried with
+//! SRTP keys, and those trials have a budget per network. A packet with random fields costs one
+//! lookup and no trial.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -13,28 +15,30 @@ use sealroute_transport::{MAX_MISSED_REPORTS, PathProof, PeerAddress, SrtpClue};
 
 use crate::transports::{Transport, Transports};
 
-/// Senders of unknown addresses that are asked at a time; the oldest gives way.
+/// Unverified addresses that are probed at a time; the oldest is evicted.
 const MAX_UNVERIFIED: usize = 1_024;
-/// Of these, so many for one peer: one that seals packets for many addresses costs itself a place.
+/// Of these, addresses per peer. A peer that sends from many addresses evicts only its own.
 const MAX_UNVERIFIED_PER_PEER: usize = 8;
 pub(crate) const PROBE_INTERVAL: Duration = Duration::from_millis(100);
 const UNVERIFIED_LIFETIME: Duration = Duration::from_secs(3);
-/// Packets are tried with the keys of so many peers.
+/// Peers whose keys are tried per packet.
 pub(crate) const MAX_CANDIDATES: usize = 8;
-/// TrialBudget of a second that every network (/24, /64) has for itself, whatever others do.
+/// Trials per second reserved for each network (/24, /64).
 const TRIALS_PER_NETWORK: usize = 2 * MAX_CANDIDATES;
-/// Networks that have such a share in a second: all their tries are some percent of a core.
+/// Networks with a reserved share per second; all their trials together take a few percent of a
+/// core.
 const MAX_NETWORKS: usize = 4_096;
-/// TrialBudget of a second beside, for whoever needs more: many behind one NAT that has forgotten them.
+/// Trials per second beyond the reserved shares, for example for many peers behind one rebooted
+/// NAT.
 const SHARED_TRIALS: usize = 16_384;
-/// Of these, what one network may have.
+/// Of these, trials per network.
 const SHARED_TRIALS_PER_NETWORK: usize = 2_048;
 const WINDOW: Duration = Duration::from_secs(1);
-/// The list is built_at again after this time at the earliest, and later where it is long: what it
-/// costs is some percent of a core.
+/// Minimum age at which the list is rebuilt; a long list lives longer, so rebuilding takes a few
+/// percent of a core at most.
 const MIN_LIST_LIFETIME: Duration = Duration::from_millis(100);
 const LIST_LIFETIME_PER_ENTRY: Duration = Duration::from_micros(5);
-/// Streams of one peer that are listed, of RTP and of RTCP each.
+/// Listed streams per peer, for RTP and RTCP each.
 const MAX_LISTED_STREAMS: usize = 64;
 
 pub(crate) struct UnverifiedPeer {
@@ -49,7 +53,8 @@ impl UnverifiedPeer {
     }
 }
 
-/// Who may be at an address that no check came from: sealed by a known peer, not answered yet.
+/// Addresses without a valid check from which a known peer's packets arrived, until they respond to
+/// a probe.
 #[derive(Default)]
 pub(crate) struct UnverifiedPeers {
     pub(crate) by_address: HashMap<PeerAddress, UnverifiedPeer>,
@@ -58,7 +63,8 @@ pub(crate) struct UnverifiedPeers {
 }
 
 impl UnverifiedPeers {
-    /// The peers whose keys a packet from `address` may be tried with, which counts as done.
+    /// The peers whose keys to try on a packet from `address`. The trials are deducted from the
+    /// budget.
     pub(crate) fn candidates(
         &mut self,
         now: Instant,
@@ -81,7 +87,7 @@ impl UnverifiedPeers {
         found
     }
 
-    /// Somebody at `address` sends what `peer` has sealed.
+    /// Packets that `peer`'s keys authenticate arrive from `address`.
     pub(crate) fn add(&mut self, now: Instant, address: PeerAddress, peer: TransportHandle) {
         self.by_address
             .retain(|_, known| known.age(now) < UNVERIFIED_LIFETIME);
@@ -111,12 +117,12 @@ impl UnverifiedPeers {
     }
 }
 
-/// What the peers are expected to send, sorted, as it was a moment ago.
+/// A sorted, slightly outdated list of the packets that the peers are expected to send.
 #[derive(Default)]
 struct ExpectedPackets {
     built_at: Option<Instant>,
     rtp: Vec<(u32, TransportHandle)>,
-    /// By SSRC and the highest index received; browsers that only receive all have one SSRC.
+    /// By SSRC and the highest index received. All browsers that only receive use the same SSRC.
     rtcp: Vec<(u32, u64, TransportHandle)>,
     rotation: usize,
 }
@@ -151,7 +157,7 @@ impl ExpectedPackets {
             .extend(indices.map(|(ssrc, highest)| (ssrc, highest, handle)));
     }
 
-    /// Whom the clue fits, in an order of its own each time where there are many.
+    /// The peers that match the clue. Many peers with the same SSRC are rotated.
     fn find(&mut self, clue: SrtpClue) -> Vec<TransportHandle> {
         self.rotation = self.rotation.wrapping_add(1);
         match clue {
@@ -175,7 +181,7 @@ impl ExpectedPackets {
         }
     }
 
-    /// Peers whose next packet, or one soon after it, this may be; the nearest first.
+    /// Peers for which this is one of the next expected packets; the closest first.
     fn nearest(&self, ssrc: u32, index: u64) -> impl Iterator<Item = TransportHandle> {
         let lowest = index.saturating_sub(MAX_MISSED_REPORTS);
         let below = |end: u64| {
@@ -188,7 +194,7 @@ impl ExpectedPackets {
     }
 }
 
-/// TrialBudget of this second: a share for each network, and one that all have together.
+/// Trials used in this second: a reserved share per network, and a shared pool.
 #[derive(Default)]
 struct TrialBudget {
     since: Option<Instant>,
@@ -198,8 +204,8 @@ struct TrialBudget {
 
 impl TrialBudget {
     fn take(&mut self, now: Instant, network: IpAddr, wanted: usize) -> bool {
-        let runs = |since| now.saturating_duration_since(since) < WINDOW;
-        if !self.since.is_some_and(runs) {
+        let is_running = |since| now.saturating_duration_since(since) < WINDOW;
+        if !self.since.is_some_and(is_running) {
             self.since = Some(now);
             self.by_network.clear();
             self.shared = 0;
@@ -223,8 +229,8 @@ impl TrialBudget {
     }
 }
 
-/// What one stranger may have of addresses: a /64 of IPv6, and neighbors in a /24 of IPv4 are often
-/// one too.
+/// The network that a client's addresses are counted by: a /64 of IPv6, and a /24 of IPv4, because
+/// neighbors there often belong together.
 fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => {

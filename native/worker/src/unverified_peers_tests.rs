@@ -10,7 +10,7 @@ use crate::core::tests::{
 use crate::drop_reason::NetworkDrop;
 use crate::path::Path;
 
-/// Whoever sends junk has a thousand addresses, each in a network of its own.
+/// An address in one of many networks.
 fn address_in_network(number: usize) -> Path {
     let [.., high, low] = number.to_be_bytes();
     let ip = Ipv4Addr::new(100, high, low, 7);
@@ -27,8 +27,8 @@ fn junk_from(bench: &mut Bench, from: Path, datagram: &[u8]) {
     bench.core.end_batch(now);
 }
 
-/// RTP and SRTCP of no peer: by turns with an SSRC that nobody has, and as if the sender had seen
-/// the SSRC and the counter of a peer.
+/// RTP and SRTCP of no peer, alternating between an unknown SSRC, a peer's SSRC, and a peer's SSRC
+/// and SRTCP index.
 fn junk(number: usize) -> Vec<u8> {
     let [.., third, high, low] = number.to_be_bytes();
     let mut packet = match number % 3 {
@@ -77,7 +77,7 @@ fn in_flood(rate: usize, mut act: impl FnMut(&mut Bench, &mut MediaPeer, &mut Me
 fn a_migrated_peer_is_probed_after_its_first_packet_during_a_flood_from_a_thousand_addresses() {
     for rate in [10_000, 50_000] {
         in_flood(rate, |bench, ann, ben, turn| {
-            // So often that the share of tries of one network is enough.
+            // Rarely enough for the trial budget of one network.
             if rate > 10_000 && turn % 4 != 0 {
                 return;
             }

@@ -1,4 +1,5 @@
-//! The thread around the state: waits, reads the clock once per batch, never panics on input.
+//! The worker thread: waits for I/O and deadlines, reads the clock once per batch, and drives the
+//! core. It never panics on input.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -20,7 +21,7 @@ use crate::socket::{Poller, ReceiveBatch, Wakeup};
 use crate::sockets::Sockets;
 use crate::tcp::{TcpBatch, TcpConnections};
 
-/// The worker's thread is no more.
+/// The worker thread has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended;
 
@@ -32,11 +33,11 @@ impl fmt::Display for Ended {
 
 impl std::error::Error for Ended {}
 
-/// What the owner wants of the thread.
+/// A request of the owner to the thread.
 #[derive(Debug)]
 enum Request {
     Command(Command),
-    /// `None` where there is no such session.
+    /// The reply is `None` if the session does not exist.
     Snapshot {
         router: RouterHandle,
         reply: SyncSender<Option<Snapshot>>,
@@ -50,7 +51,7 @@ struct Inbox {
     ended: bool,
 }
 
-/// What the thread shares with its owner.
+/// State shared by the thread and its owner.
 struct Shared {
     inbox: Mutex<Inbox>,
     wakeup: Wakeup,
@@ -69,7 +70,7 @@ impl Shared {
     }
 
     fn inbox(&self) -> MutexGuard<'_, Inbox> {
-        // Every critical section leaves the inbox whole, so a poisoned lock is still good.
+        // Every critical section leaves the inbox consistent, so a poisoned lock is still usable.
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -79,7 +80,7 @@ impl Shared {
     }
 }
 
-/// The owner's side of a worker: commands in, events out. Dropping it ends the thread.
+/// The owner's handle of a worker: commands in, events out. Dropping it ends the thread.
 pub struct Worker {
     shared: Arc<Shared>,
     local: SocketAddr,
@@ -90,7 +91,7 @@ impl Worker {
     /// Binds the socket and starts the thread.
     ///
     /// # Errors
-    /// Those of the system: the address is in use or not ours, no descriptors are left.
+    /// System errors: the address is in use or not local, or no descriptors are left.
     pub fn start(settings: WorkerSettings) -> io::Result<Self> {
         let address = SocketAddr::new(settings.host, settings.port);
         let buffer_bytes = settings.receive_buffer_bytes;
@@ -106,7 +107,7 @@ impl Worker {
         let core = Core::new(core_settings, sockets, events, counters);
         let guard = EndGuard {
             shared: Arc::clone(&shared),
-            asked_to: false,
+            stop_requested: false,
         };
         let thread = thread::Builder::new()
             .name("media-worker".to_owned())
@@ -121,12 +122,12 @@ impl Worker {
         })
     }
 
-    /// Where media arrives.
+    /// The local address of the media port.
     pub fn local_address(&self) -> SocketAddr {
         self.local
     }
 
-    /// Queues a command; commands are applied in order.
+    /// Queues a command. Commands are applied in order.
     ///
     /// # Errors
     /// [`Ended`] after `close`, or if the thread ended by itself.
@@ -146,22 +147,22 @@ impl Worker {
         Ok(())
     }
 
-    /// An eventfd that is readable while events wait.
+    /// An eventfd that is readable while events are waiting.
     pub fn events_fd(&self) -> RawFd {
         self.shared.events.as_raw_fd()
     }
 
-    /// Takes the waiting events.
+    /// Takes all waiting events.
     pub fn drain(&self) -> VecDeque<Event> {
         self.shared.events.drain()
     }
 
-    /// All totals by name; at most some 20 ms old.
+    /// All counters by name, at most about 20 ms old.
     pub fn counters(&self) -> Vec<(&str, u64)> {
         self.shared.counters.read()
     }
 
-    /// Everything known of a session. Waits for the thread.
+    /// The state of a session. Blocks until the thread replies.
     ///
     /// # Errors
     /// [`Ended`].
@@ -179,7 +180,7 @@ impl Worker {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some(thread) = thread {
-            // Where the thread has ended already there is nothing to stop.
+            // If the thread has already ended, there is nothing to stop.
             let _ = self.send(Request::Stop);
             let _ = thread.join();
         }
@@ -192,10 +193,10 @@ impl Drop for Worker {
     }
 }
 
-/// Tells the owner when the thread ends, however it ends.
+/// Notifies the owner when the thread ends, however it ends.
 struct EndGuard {
     shared: Arc<Shared>,
-    asked_to: bool,
+    stop_requested: bool,
 }
 
 impl Drop for EndGuard {
@@ -205,9 +206,9 @@ impl Drop for EndGuard {
             inbox.ended = true;
             std::mem::take(&mut inbox.requests)
         };
-        // Whoever waits for the answer to one of these learns that none will come.
+        // Dropping the requests wakes the callers that wait for a reply.
         drop(unanswered);
-        if !self.asked_to {
+        if !self.stop_requested {
             let (command, handle, reason) = ("worker", 0, "thread_ended");
             self.shared.events.push(Event::CommandFailed {
                 command,
@@ -220,16 +221,16 @@ impl Drop for EndGuard {
 
 fn run(mut core: Core<Sockets>, poller: &Poller, mut guard: EndGuard) {
     let mut intake = Intake::default();
-    // Only the system can end it otherwise: the socket or epoll is broken for good.
-    while let Ok(proceed) = turn(&mut core, poller, &guard.shared, &mut intake) {
+    // Any other end is a system error: the socket or epoll is permanently broken.
+    while let Ok(proceed) = run_once(&mut core, poller, &guard.shared, &mut intake) {
         if !proceed {
-            guard.asked_to = true;
+            guard.stop_requested = true;
             break;
         }
     }
 }
 
-/// Where packets come in.
+/// The receive side: buffers, and the decision whether to wait for a burst.
 #[derive(Default)]
 struct Intake {
     datagrams: ReceiveBatch,
@@ -238,7 +239,8 @@ struct Intake {
 }
 
 impl Intake {
-    /// Takes the datagrams that wait, and those of a burst that has begun; the time after it.
+    /// Handles the waiting datagrams and, if a burst has started, those that follow shortly.
+    /// Returns the time afterwards.
     fn receive(&mut self, core: &mut Core<Sockets>, now: Instant) -> io::Result<Instant> {
         self.receive_once(core, now)?;
         let before = core.burst();
@@ -263,8 +265,8 @@ impl Intake {
     }
 }
 
-/// One wait and what it brought; whether to go on.
-fn turn(
+/// Waits once and handles what became ready. Returns whether to continue.
+fn run_once(
     core: &mut Core<Sockets>,
     poller: &Poller,
     shared: &Shared,
@@ -284,7 +286,7 @@ fn turn(
         for request in shared.take_requests() {
             match request {
                 Request::Command(command) => core.apply(now, command),
-                // Nobody waits any longer where the channel is closed.
+                // A closed channel means that the caller is gone.
                 Request::Snapshot { router, reply } => {
                     let _ = reply.send(core.snapshot(now, router));
                 }
@@ -335,12 +337,12 @@ mod tests {
     use super::*;
     use crate::api::CloseRouter;
 
-    /// A worker whose thread does `act` instead of its work.
+    /// A worker whose thread runs `act` instead of the loop.
     fn worker_of(act: impl FnOnce(EndGuard) + Send + 'static) -> Worker {
         let shared = Arc::new(Shared::new(8).unwrap());
         let guard = EndGuard {
             shared: Arc::clone(&shared),
-            asked_to: false,
+            stop_requested: false,
         };
         let thread = thread::spawn(move || act(guard));
         let local = SocketAddr::from(([127, 0, 0, 1], 9));
@@ -352,40 +354,41 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_ends_by_itself_is_told_and_leaves_nobody_waiting() {
+    fn a_thread_that_ends_by_itself_is_reported_and_leaves_no_caller_waiting() {
         let (go, wait) = sync_channel::<()>(0);
         let worker = worker_of(move |guard| {
             let _guard = guard;
             let _ = wait.recv();
-            // Not `panic!`: its message would look like a failure in the test's output.
+            // Unlike `panic!`, prints no message that would look like a failure in the test's
+            // output.
             std::panic::resume_unwind(Box::new(()));
         });
         let router = RouterHandle(1);
         let answer = thread::scope(|scope| {
-            let asking = scope.spawn(|| worker.snapshot(router));
+            let request = scope.spawn(|| worker.snapshot(router));
             while worker.shared.inbox().requests.is_empty() {
                 thread::yield_now();
             }
             drop(go);
-            asking.join().unwrap()
+            request.join().unwrap()
         });
         assert_eq!(answer.err(), Some(Ended));
         assert_eq!(
             worker.submit(Command::CloseRouter(CloseRouter { router })),
             Err(Ended)
         );
-        let told = Event::CommandFailed {
+        let failure = Event::CommandFailed {
             command: "worker",
             handle: 0,
             reason: "thread_ended",
         };
-        // The thread tells after it refuses commands.
+        // The thread pushes the event after it starts to refuse commands.
         worker.close();
-        assert_eq!(Vec::from(worker.drain()), [told]);
+        assert_eq!(Vec::from(worker.drain()), [failure]);
     }
 
     #[test]
-    fn a_worker_that_is_closed_says_nothing_of_it() {
+    fn closing_a_worker_reports_no_failure() {
         let worker = Worker::start(WorkerSettings {
             host: [127, 0, 0, 1].into(),
             event_ring_size: 8,

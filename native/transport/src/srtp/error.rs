@@ -1,31 +1,31 @@
-//! Why SRTP refused.
+//! SRTP errors.
 
-/// Why a packet was not opened or sealed, or keys were not taken.
+/// Why a packet was not protected or unprotected, or keys were rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SrtpError {
-    /// Fewer bytes than header, trailer and tag need.
+    /// Shorter than header, trailer and tag.
     TooShort,
-    /// No RTP or RTCP of version 2, or its header points behind its end.
+    /// Not RTP or RTCP version 2, or the header extends past the end.
     Malformed,
-    /// The tag does not match: other keys, or a changed packet.
+    /// The authentication tag does not match: other keys, or a modified packet.
     BadTag,
-    /// The packet was opened before, or is too old to tell.
+    /// The packet was received before, or is older than the replay window.
     Replayed,
-    /// The packet's index was sealed before, or is too old to tell: it would repeat a nonce.
+    /// The packet's index was used before, or is too old to tell: it would repeat a nonce.
     IndexReused,
-    /// The sealed packet is not kept (any more).
+    /// The protected packet is not kept, or no longer kept.
     NotKept,
     /// The table of SSRCs is full.
     TooManyStreams,
     /// An SRTCP packet whose E bit is clear.
     NotEncrypted,
-    /// The sealed packet does not fit into the slot.
+    /// The protected packet does not fit into the slot.
     SlotTooSmall,
-    /// Key or salt is not as long as the profile says.
+    /// The key or salt does not have the length that the profile requires.
     KeyLength,
-    /// All packet indices of these keys are used up.
+    /// All packet indices of these keys are used.
     KeysExhausted,
-    /// The cryptographic library refused.
+    /// The cryptographic library returned an error.
     Cipher,
 }
 

@@ -1,7 +1,7 @@
-//! Packet indices: the rollover counter's estimate and the list of those seen.
+//! Packet indices: the estimate of the rollover counter, and the replay list.
 
-/// The index of a sequence number next to the highest one seen (RFC 3711, appendix A). A counter
-/// of 0 is never lowered: such a sequence number lies ahead.
+/// The index of a sequence number closest to the highest one received (RFC 3711, appendix A). A
+/// rollover counter of 0 is never decremented: such a sequence number lies ahead.
 pub(super) fn estimate(highest: u64, sequence: u16) -> u64 {
     let counter = highest >> 16;
     let seen = i32::from(highest as u16);
@@ -16,7 +16,7 @@ pub(super) fn estimate(highest: u64, sequence: u16) -> u64 {
     counter << 16 | u64::from(sequence)
 }
 
-/// Which of the last `64 * WORDS` indices were seen (RFC 3711, section 3.3.2).
+/// Replay list of the last `64 * WORDS` indices (RFC 3711, section 3.3.2).
 #[derive(Clone)]
 pub(super) struct SeenIndices<const WORDS: usize> {
     highest: u64,
@@ -27,7 +27,7 @@ pub(super) struct SeenIndices<const WORDS: usize> {
 impl<const WORDS: usize> SeenIndices<WORDS> {
     const SIZE: u64 = 64 * WORDS as u64;
 
-    /// A list whose only member is `index`.
+    /// A list that contains only `index`.
     pub(super) fn starting_with(index: u64) -> Self {
         let mut seen = Self {
             highest: index,
@@ -41,7 +41,7 @@ impl<const WORDS: usize> SeenIndices<WORDS> {
         self.highest
     }
 
-    /// Whether `index` is neither in the list nor older than it reaches.
+    /// Whether `index` is neither in the list nor older than its window.
     pub(super) fn is_new(&self, index: u64) -> bool {
         if index > self.highest {
             return true;

@@ -1,4 +1,4 @@
-//! SRTP and SRTCP (RFC 3711, RFC 7714) of one direction each.
+//! SRTP and SRTCP (RFC 3711, RFC 7714), one direction per context.
 
 mod error;
 mod index;
@@ -16,7 +16,7 @@ const INDEX_BYTES: usize = 4;
 const RTCP_HEADER_BYTES: usize = 8;
 const ENCRYPTED_FLAG: u32 = 0x8000_0000;
 
-/// The most a packet grows when sealed, in bytes.
+/// Maximum bytes that protection adds to a packet.
 pub const MAX_OVERHEAD_BYTES: usize = GCM_TAG_BYTES + INDEX_BYTES;
 
 /// A protection profile (RFC 5764, section 4.1.2; RFC 7714, section 14.2).
@@ -29,13 +29,13 @@ pub enum SrtpProfile {
     /// AES-GCM with a key of 256 bits.
     #[serde(rename = "SRTP_AEAD_AES_256_GCM")]
     AeadAes256Gcm,
-    /// AES counter mode with HMAC-SHA1, 80 bits of it.
+    /// AES counter mode with HMAC-SHA1 truncated to 80 bits.
     #[serde(rename = "SRTP_AES128_CM_SHA1_80")]
     Aes128CmHmacSha1_80,
 }
 
 impl SrtpProfile {
-    /// Every profile, the preferred one first.
+    /// Every profile, in order of preference.
     pub const ALL: [Self; 3] = [
         Self::AeadAes128Gcm,
         Self::AeadAes256Gcm,
@@ -51,7 +51,7 @@ impl SrtpProfile {
         }
     }
 
-    /// The profile of a registered name.
+    /// The profile with a registered name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|profile| profile.name() == name)
     }
@@ -88,16 +88,16 @@ impl SrtpProfile {
 /// Master key and salt of one direction, as DTLS exports them.
 #[derive(Clone, Copy)]
 pub struct SrtpKeys<'a> {
-    /// As long as [`SrtpProfile::key_bytes`].
+    /// [`SrtpProfile::key_bytes`] long.
     pub key: &'a [u8],
-    /// As long as [`SrtpProfile::salt_bytes`].
+    /// [`SrtpProfile::salt_bytes`] long.
     pub salt: &'a [u8],
 }
 
-/// Bytes of an RTP header with CSRCs and extension (RFC 3550, section 5.1).
+/// Length of an RTP header with CSRCs and extension (RFC 3550, section 5.1).
 ///
 /// # Errors
-/// `TooShort`, or `Malformed` when it has another version or reaches behind the packet's end.
+/// `TooShort`, or `Malformed` if the version is wrong or the header extends past the packet's end.
 pub fn rtp_header_bytes(packet: &[u8]) -> Result<usize, SrtpError> {
     let first = *packet.first().ok_or(SrtpError::TooShort)?;
     if first >> 6 != 2 {

@@ -1,4 +1,4 @@
-//! Opening what a peer sends.
+//! Unprotects the packets of a peer.
 
 use super::index::{SeenIndices, estimate};
 use super::session_keys::{PacketId, Purpose, SessionKeys, Trailer};
@@ -9,32 +9,32 @@ use super::{
 use crate::demux::{PacketKind, classify};
 use std::collections::HashMap;
 
-/// SSRCs a peer may use, of RTP and of RTCP each, in the life of a transport. Only packets with
-/// a right tag take a place.
+/// SSRCs a peer may use, for RTP and RTCP each, in the life of a transport. Only authentic packets
+/// take a place.
 const MAX_STREAMS: usize = 1_024;
 
-/// RTCP packets that may have been lost while a peer moved.
+/// RTCP packets that may be lost during a path migration.
 pub const MAX_MISSED_REPORTS: u64 = 256;
 
-/// What a packet says of its sender in clear text. Anybody can write it.
+/// The clear-text fields of a packet that hint at its sender. Anybody can forge them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SrtpClue {
-    /// A packet of media.
+    /// An RTP packet.
     Rtp {
-        /// Whose.
+        /// SSRC of the sender.
         ssrc: u32,
     },
-    /// A compound of reports.
+    /// An RTCP compound.
     Rtcp {
-        /// Whose.
+        /// SSRC of the sender.
         ssrc: u32,
-        /// The SRTCP index, where the AEAD profiles have it and where the others have it.
+        /// The SRTCP index, read at its position in AEAD profiles and in the others.
         indices: [Option<u64>; 2],
     },
 }
 
 impl SrtpClue {
-    /// None: it is too short to say anything.
+    /// `None` if the packet is too short.
     pub fn of(packet: &[u8]) -> Option<Self> {
         if classify(packet) == PacketKind::Rtp {
             return be32(packet, 8).map(|ssrc| Self::Rtp { ssrc });
@@ -48,14 +48,14 @@ impl SrtpClue {
     }
 }
 
-/// Opens the SRTP and SRTCP packets of one peer. Nothing changes here before a tag is verified.
+/// Unprotects the SRTP and SRTCP packets of one peer. State changes only after a tag is verified.
 pub struct SrtpReceiver {
     profile: SrtpProfile,
     rtp_keys: SessionKeys,
     rtcp_keys: SessionKeys,
-    /// 1,024 packets by SSRC.
+    /// Replay lists of 1,024 packets by SSRC.
     pub(super) rtp_streams: HashMap<u32, SeenIndices<16>>,
-    /// 128 packets by SSRC.
+    /// Replay lists of 128 packets by SSRC.
     rtcp_streams: HashMap<u32, SeenIndices<2>>,
 }
 
@@ -74,7 +74,7 @@ impl SrtpReceiver {
         })
     }
 
-    /// Whether a packet of unknown origin looks like the next of this peer: cheap, and no proof.
+    /// Whether a packet from an unknown address could be this peer's next one: cheap, and no proof.
     pub fn expects(&self, packet: &[u8]) -> bool {
         match SrtpClue::of(packet) {
             None => false,
@@ -90,27 +90,28 @@ impl SrtpReceiver {
         }
     }
 
-    /// SSRCs of RTP that the peer has used.
+    /// RTP SSRCs that the peer has used.
     pub fn rtp_ssrcs(&self) -> impl Iterator<Item = u32> {
         self.rtp_streams.keys().copied()
     }
 
-    /// SSRCs of RTCP that the peer has used, each with the highest index received.
+    /// RTCP SSRCs that the peer has used, each with the highest index received.
     pub fn rtcp_indices(&self) -> impl Iterator<Item = (u32, u64)> {
         let streams = self.rtcp_streams.iter();
         streams.map(|(ssrc, seen)| (*ssrc, seen.highest()))
     }
 
-    /// Opens an SRTP packet in place; returns the length of the clear packet.
+    /// Unprotects an SRTP packet in place. Returns the length of the RTP packet.
     ///
     /// # Errors
-    /// `TooShort`, `Malformed`, `Replayed`, `TooManyStreams`, `BadTag`; the packet's payload is
-    /// then unusable.
+    /// `TooShort`, `Malformed`, `Replayed`, `TooManyStreams`, `BadTag`; the payload is unusable
+    /// then.
     pub fn unprotect_rtp(&mut self, packet: &mut [u8]) -> Result<usize, SrtpError> {
         self.decrypt_rtp(packet, true)
     }
 
-    /// Whether the peer sealed a packet that was not received yet. It may still be received after.
+    /// Whether the keys authenticate a packet that was not received yet. Does not record its index,
+    /// so the packet can still be received.
     pub fn authenticates(&mut self, packet: &[u8]) -> bool {
         let mut copy = packet.to_vec();
         let decrypted = if classify(packet) == PacketKind::Rtp {
@@ -150,11 +151,11 @@ impl SrtpReceiver {
         Ok(length)
     }
 
-    /// Opens an SRTCP packet in place; returns the length of the clear compound.
+    /// Unprotects an SRTCP packet in place. Returns the length of the RTCP compound.
     ///
     /// # Errors
-    /// `TooShort`, `Malformed`, `NotEncrypted`, `Replayed`, `TooManyStreams`, `BadTag`; the
-    /// packet is then unusable.
+    /// `TooShort`, `Malformed`, `NotEncrypted`, `Replayed`, `TooManyStreams`, `BadTag`; the packet
+    /// is unusable then.
     pub fn unprotect_rtcp(&mut self, packet: &mut [u8]) -> Result<usize, SrtpError> {
         self.decrypt_rtcp(packet, true)
     }
@@ -182,7 +183,7 @@ impl SrtpReceiver {
         let index = u64::from(word & !ENCRYPTED_FLAG);
         let place = vacancy(&mut self.rtcp_streams, ssrc, index)?;
         if !self.profile.is_gcm() {
-            // The tag follows the index; behind the body it is where AEAD has it.
+            // Here the tag follows the index; move it behind the body, where AEAD profiles have it.
             packet.copy_within(length + INDEX_BYTES.., length);
         }
         let (header, rest) = packet.split_at_mut(RTCP_HEADER_BYTES);
@@ -202,7 +203,7 @@ impl SrtpReceiver {
     }
 }
 
-/// The list to add the index to. `None`: a new one, for which there is room.
+/// The replay list for the index; `None` if the SSRC is new and there is room for it.
 fn vacancy<const WORDS: usize>(
     streams: &mut HashMap<u32, SeenIndices<WORDS>>,
     ssrc: u32,

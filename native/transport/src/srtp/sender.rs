@@ -1,4 +1,4 @@
-//! Sealing what goes to a peer.
+//! Protects the packets to a peer.
 
 use super::index::{SeenIndices, estimate};
 use super::session_keys::{PacketId, Purpose, SessionKeys, Trailer};
@@ -8,14 +8,14 @@ use super::{
 };
 use std::collections::HashMap;
 
-/// SSRCs sent to one peer in the life of its keys. A list is never given up, for its SSRC may
-/// come again and would repeat nonces.
+/// SSRCs sent to one peer in the life of its keys. Index lists are never dropped: a returning SSRC
+/// could repeat nonces.
 const MAX_STREAMS: usize = 16_384;
 
-/// Packets of a stream that can be sent again: more than a second of sound.
+/// Packets per stream that can be sent again: more than a second of audio.
 const KEPT_PACKETS: usize = 128;
 
-/// The last sealed packets of one SSRC, by the low bits of their numbers.
+/// The last protected packets of one SSRC, indexed by the low bits of their sequence numbers.
 struct KeptPackets(Box<[Vec<u8>]>);
 
 impl KeptPackets {
@@ -35,8 +35,8 @@ impl KeptPackets {
     }
 }
 
-/// Seals the RTP and RTCP packets to one peer. Keeps the rollover counter of each SSRC, and
-/// refuses an index a second time: with AEAD a repeated nonce gives the key away.
+/// Protects the RTP and RTCP packets to one peer. Keeps the rollover counter of each SSRC, and
+/// refuses to use an index twice: with AEAD a repeated nonce reveals the authentication key.
 pub struct SrtpSender {
     profile: SrtpProfile,
     rtp_keys: SessionKeys,
@@ -62,8 +62,8 @@ impl SrtpSender {
         })
     }
 
-    /// Writes an RTP header and its payload into `slot`, seals them there and returns the
-    /// sealed length.
+    /// Writes an RTP header and its payload into `slot` and protects them there. Returns the
+    /// protected length.
     ///
     /// # Errors
     /// `SlotTooSmall`, and those of [`Self::protect_rtp_in_place`].
@@ -82,8 +82,8 @@ impl SrtpSender {
         self.protect_rtp_in_place(slot, length)
     }
 
-    /// As [`Self::protect_rtp`], and keeps the sealed packet for [`Self::copy_kept`]. Bounded: the last
-    /// [`KEPT_PACKETS`] of each SSRC that is sealed by this.
+    /// Like [`Self::protect_rtp`], and keeps the protected packet for [`Self::copy_kept`]. Bounded
+    /// to the last [`KEPT_PACKETS`] of each SSRC.
     ///
     /// # Errors
     /// Those of [`Self::protect_rtp`].
@@ -103,8 +103,8 @@ impl SrtpSender {
         Ok(length)
     }
 
-    /// Writes a kept packet into `slot`, as it was protected: an index never seals a second time, so
-    /// no nonce is used for two texts. Returns its length.
+    /// Copies a kept packet into `slot` unchanged: protecting it again would use its nonce for a
+    /// second plaintext. Returns its length.
     ///
     /// # Errors
     /// `NotKept`, `SlotTooSmall`.
@@ -123,7 +123,7 @@ impl SrtpSender {
         Ok(protected.len())
     }
 
-    /// Seals the RTP packet `slot[..length]` in place and returns the sealed length.
+    /// Protects the RTP packet `slot[..length]` in place. Returns the protected length.
     ///
     /// # Errors
     /// `TooShort`, `Malformed`, `SlotTooSmall`, `IndexReused`, `TooManyStreams`, `Cipher`.
@@ -150,7 +150,7 @@ impl SrtpSender {
         Ok(protected_length)
     }
 
-    /// Writes an RTCP compound into `slot`, seals it there and returns the sealed length.
+    /// Writes an RTCP compound into `slot` and protects it there. Returns the protected length.
     ///
     /// # Errors
     /// `TooShort`, `Malformed`, `SlotTooSmall`, `KeysExhausted`, `Cipher`.
@@ -192,7 +192,7 @@ impl SrtpSender {
         Ok(protected_length)
     }
 
-    /// The index of a packet never sealed before; it is used up by this.
+    /// Returns the packet's index and marks it as used.
     fn take_index(&mut self, ssrc: u32, sequence: u16) -> Result<u64, SrtpError> {
         let full = self.rtp_streams.len() >= MAX_STREAMS;
         let Some(seen) = self.rtp_streams.get_mut(&ssrc) else {

@@ -1,4 +1,4 @@
-//! Session keys and the ciphers that use them.
+//! Session keys and their ciphers.
 
 use super::{
     CM_TAG_BYTES, GCM_TAG_BYTES, INDEX_BYTES, RTCP_HEADER_BYTES, SrtpError, SrtpKeys, SrtpProfile,
@@ -8,23 +8,23 @@ use aws_lc_rs::cipher::{self, EncryptingKey, EncryptionContext, UnboundCipherKey
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
 
-/// First of the three labels of RTP's or RTCP's keys: cipher, authentication, salt (RFC 3711,
-/// section 4.3.2).
+/// The first of three key derivation labels for RTP or RTCP: cipher, authentication, salt (RFC
+/// 3711, section 4.3.2).
 #[derive(Clone, Copy)]
 pub(super) enum Purpose {
     Rtp = 0,
     Rtcp = 3,
 }
 
-/// What goes into a packet's nonce beside the salt.
+/// The parts of a packet's nonce besides the salt.
 #[derive(Clone, Copy)]
 pub(super) struct PacketId {
     pub(super) ssrc: u32,
-    /// Of RTP 48 bits, of RTCP 31.
+    /// 48 bits for RTP, 31 for RTCP.
     pub(super) index: u64,
 }
 
-/// Ciphers of RTP or of RTCP in one direction.
+/// The ciphers for RTP or RTCP in one direction.
 pub(super) struct SessionKeys {
     cipher: Cipher,
     salt: [u8; 14],
@@ -36,7 +36,8 @@ enum Cipher {
 }
 
 impl SessionKeys {
-    /// Derives the session keys of a direction (RFC 3711, section 4.3, with rate 0).
+    /// Derives the session keys of one direction (RFC 3711, section 4.3, with key derivation rate
+    /// 0).
     pub(super) fn derive(
         profile: SrtpProfile,
         master: SrtpKeys<'_>,
@@ -78,7 +79,7 @@ impl SessionKeys {
         Ok(Self { cipher, salt })
     }
 
-    /// Encrypts `body` in place; returns the tag.
+    /// Encrypts `body` in place. Returns the tag.
     pub(super) fn encrypt(
         &self,
         id: PacketId,
@@ -104,8 +105,8 @@ impl SessionKeys {
         }
     }
 
-    /// Checks the tag at the end of `body_and_tag`, then decrypts the body in place. After an
-    /// error its bytes mean nothing.
+    /// Verifies the tag at the end of `body_and_tag`, then decrypts the body in place. After an
+    /// error the bytes are unusable.
     pub(super) fn decrypt(
         &self,
         id: PacketId,
@@ -159,12 +160,12 @@ impl SessionKeys {
     }
 }
 
-/// What the tag covers beside header and body.
+/// What the tag covers besides header and body.
 #[derive(Clone, Copy)]
 pub(super) enum Trailer {
-    /// Not sent; HMAC covers it, AEAD has it in the nonce alone.
+    /// Not transmitted. HMAC covers it; AEAD has it in the nonce.
     RolloverCounter(u32),
-    /// E bit and index of an SRTCP packet; both kinds of tag cover it.
+    /// E bit and index of an SRTCP packet, covered by both kinds of tag.
     RtcpIndex(u32),
 }
 
@@ -174,7 +175,7 @@ impl Trailer {
         word.to_be_bytes()
     }
 
-    /// The authenticated data of SRTCP (RFC 7714, section 9.2). `None`: the header alone.
+    /// The associated data of SRTCP (RFC 7714, section 9.2). `None`: only the header.
     fn aead_header(self, header: &[u8]) -> Option<[u8; RTCP_HEADER_BYTES + INDEX_BYTES]> {
         let Self::RtcpIndex(word) = self else {
             return None;
@@ -207,14 +208,14 @@ impl Tag {
     }
 }
 
-/// The key derivation of one master key.
+/// Key derivation from one master key.
 struct Derivation {
     key: EncryptingKey,
     salt: [u8; 14],
 }
 
 impl Derivation {
-    /// A shorter salt is padded with zeros behind it (RFC 7714, section 11).
+    /// A shorter salt is right-padded with zeros (RFC 7714, section 11).
     fn new(master: SrtpKeys<'_>) -> Result<Self, SrtpError> {
         let mut salt = [0; 14];
         salt[..master.salt.len()].copy_from_slice(master.salt);
@@ -323,7 +324,7 @@ mod tests {
         );
     }
 
-    /// Sections 16 and 17 of RFC 7714: session keys, clear and sealed packet.
+    /// RFC 7714, sections 16 and 17: session keys, plain and protected packet.
     struct GcmVector {
         profile: SrtpProfile,
         id: PacketId,

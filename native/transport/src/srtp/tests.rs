@@ -37,7 +37,7 @@ fn compound(length: usize) -> Vec<u8> {
 }
 
 #[test]
-fn profiles_are_found_by_their_registered_names_alone() {
+fn profiles_are_found_by_their_registered_names_only() {
     for profile in SrtpProfile::ALL {
         assert_eq!(SrtpProfile::from_name(profile.name()), Some(profile));
     }
@@ -60,7 +60,7 @@ fn keys_of_a_wrong_length_are_refused() {
 }
 
 #[test]
-fn packets_open_once_across_wraps_losses_and_reordering() {
+fn packets_are_unprotected_once_across_wraps_losses_and_reordering() {
     for profile in SrtpProfile::ALL {
         let (mut sender, mut receiver) = pair(profile);
         let sequences = (65_400_u32..65_700).chain((66_000..400_000).step_by(97));
@@ -81,7 +81,7 @@ fn packets_open_once_across_wraps_losses_and_reordering() {
 }
 
 #[test]
-fn a_replay_within_the_window_has_its_own_name() {
+fn a_replay_within_the_window_has_its_own_error() {
     let (mut sender, mut receiver) = pair(SrtpProfile::AeadAes128Gcm);
     let packets: Vec<_> = (0..2_000)
         .map(|at| protected_packet(&mut sender, 9, at))
@@ -96,7 +96,7 @@ fn a_replay_within_the_window_has_its_own_name() {
 }
 
 #[test]
-fn a_changed_packet_is_refused_and_leaves_no_trace() {
+fn a_modified_packet_is_refused_and_changes_no_state() {
     for profile in SrtpProfile::ALL {
         let (mut sender, mut receiver) = pair(profile);
         let packet = protected_packet(&mut sender, 9, 7);
@@ -134,7 +134,7 @@ fn an_index_is_used_once() {
 }
 
 #[test]
-fn a_kept_packet_comes_again_as_the_very_same_bytes_and_others_do_not() {
+fn a_kept_packet_is_copied_unchanged_and_others_are_not_available() {
     for profile in SrtpProfile::ALL {
         let (mut sender, mut receiver) = pair(profile);
         let mut packets = Vec::new();
@@ -169,7 +169,7 @@ fn a_kept_packet_comes_again_as_the_very_same_bytes_and_others_do_not() {
 }
 
 #[test]
-fn the_table_of_ssrcs_is_bounded_and_known_ones_go_on() {
+fn the_table_of_ssrcs_is_bounded_and_known_ones_still_work() {
     let (mut sender, mut receiver) = pair(SrtpProfile::AeadAes128Gcm);
     for ssrc in 0..1_024 {
         let mut packet = protected_packet(&mut sender, ssrc, 1);
@@ -183,7 +183,7 @@ fn the_table_of_ssrcs_is_bounded_and_known_ones_go_on() {
 }
 
 #[test]
-fn control_packets_open_once_and_changed_ones_do_not() {
+fn rtcp_packets_are_unprotected_once_and_modified_ones_never() {
     for profile in SrtpProfile::ALL {
         let (mut sender, mut receiver) = pair(profile);
         for length in [8, 12, 32, 400] {
@@ -210,7 +210,7 @@ fn control_packets_open_once_and_changed_ones_do_not() {
 }
 
 #[test]
-fn a_control_packet_without_the_encrypted_flag_is_refused() {
+fn an_rtcp_packet_without_the_encrypted_flag_is_refused() {
     for profile in SrtpProfile::ALL {
         let (mut sender, mut receiver) = pair(profile);
         let mut slot = [0; 100];
@@ -223,7 +223,7 @@ fn a_control_packet_without_the_encrypted_flag_is_refused() {
 }
 
 #[test]
-fn a_slot_without_room_for_the_tag_is_refused_before_anything_is_used_up() {
+fn a_slot_too_small_for_the_tag_is_refused_before_an_index_is_used() {
     for profile in SrtpProfile::ALL {
         let (mut sender, _) = pair(profile);
         let mut slot = vec![0; 62 + profile.tag_bytes() - 1];
@@ -239,7 +239,7 @@ fn a_slot_without_room_for_the_tag_is_refused_before_anything_is_used_up() {
 }
 
 #[test]
-fn a_header_with_sources_and_extension_stays_in_the_clear() {
+fn a_header_with_csrcs_and_extension_stays_in_the_clear() {
     for profile in SrtpProfile::ALL {
         let (mut sender, mut receiver) = pair(profile);
         let mut head = header(9, 1).to_vec();

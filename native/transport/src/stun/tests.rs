@@ -66,7 +66,7 @@ fn the_sample_answers_of_rfc_5769_are_understood() {
 }
 
 #[test]
-fn a_success_tells_the_address_and_proves_the_password() {
+fn a_success_carries_the_address_and_authenticates() {
     for address in ["127.0.0.1:4660", "[2001:db8::1]:65535"] {
         let mapped = address.parse().unwrap();
         let mut out = [0xff; MAX_SUCCESS_BYTES];
@@ -82,7 +82,7 @@ fn a_success_tells_the_address_and_proves_the_password() {
 }
 
 #[test]
-fn a_request_written_is_the_request_read() {
+fn a_written_request_parses_to_the_same_fields() {
     let mut out = [0; 200];
     let length = request(&mut out);
     let read = parse_request(&out[..length]).unwrap();
@@ -96,7 +96,7 @@ fn a_request_written_is_the_request_read() {
 }
 
 #[test]
-fn buffers_without_room_get_nothing() {
+fn nothing_is_written_to_buffers_that_are_too_small() {
     let mapped = "[::1]:9".parse().unwrap();
     let mut out = [0; MAX_SUCCESS_BYTES - 1];
     assert_eq!(write_success([1; 12], mapped, b"password", &mut out), 0);
@@ -111,7 +111,7 @@ fn buffers_without_room_get_nothing() {
 }
 
 #[test]
-fn every_changed_bit_up_to_the_fingerprint_is_noticed() {
+fn every_modified_bit_up_to_the_fingerprint_is_detected() {
     let mut out = [0; 200];
     let length = request(&mut out);
     for bit in 0..(length - 8) * 8 {
@@ -125,7 +125,7 @@ fn every_changed_bit_up_to_the_fingerprint_is_noticed() {
 }
 
 #[test]
-fn attributes_behind_the_integrity_are_not_believed() {
+fn attributes_after_the_integrity_are_ignored() {
     let mut out = [0; 200];
     let length = request(&mut out);
     let mut forged = out[..length - 8].to_vec();
@@ -137,7 +137,7 @@ fn attributes_behind_the_integrity_are_not_believed() {
 }
 
 #[test]
-fn each_kind_of_bad_message_has_its_own_name() {
+fn each_kind_of_bad_message_has_its_own_error() {
     let mut out = [0; 200];
     let length = request(&mut out);
     let good = &out[..length];

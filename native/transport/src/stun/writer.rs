@@ -1,4 +1,4 @@
-//! Writing STUN messages into buffers of the caller.
+//! Writes STUN messages into the caller's buffers.
 
 use super::{
     COOKIE, FINGERPRINT_MASK, HEADER_BYTES, INTEGRITY_BYTES, TransactionId, address_mask,
@@ -6,25 +6,25 @@ use super::{
 };
 use std::net::{IpAddr, SocketAddr};
 
-/// Bytes that are enough for every success: header, IPv6 address, integrity, fingerprint.
+/// Enough bytes for every success response: header, IPv6 address, integrity, fingerprint.
 pub const MAX_SUCCESS_BYTES: usize = HEADER_BYTES + 24 + 4 + INTEGRITY_BYTES + 8;
 
-/// Members of an ICE check.
+/// The fields of an ICE check.
 #[derive(Clone, Copy, Debug)]
 pub struct BindingRequest<'a> {
-    /// Unforeseeable, and of this request alone.
+    /// Unpredictable, and unique to this request.
     pub transaction_id: TransactionId,
-    /// The receiver's fragment, a colon, the sender's fragment.
+    /// The receiver's user fragment, a colon, the sender's user fragment.
     pub username: &'a str,
-    /// Of the candidate a success would reveal.
+    /// Priority of the peer-reflexive candidate that a success would reveal.
     pub priority: u32,
-    /// Tie-breaker of the sender.
+    /// The sender's tie-breaker.
     pub controlling: u64,
     /// Whether the pair is nominated.
     pub use_candidate: bool,
 }
 
-/// Writes the success that answers a request; returns its length, 0 when `out` is shorter than
+/// Writes the success response to a request. Returns its length, or 0 if `out` is shorter than
 /// [`MAX_SUCCESS_BYTES`].
 pub fn write_success(
     transaction_id: TransactionId,
@@ -58,7 +58,7 @@ pub fn write_success(
     writer.finish(password)
 }
 
-/// Writes a controlling client's check; returns its length, 0 when `out` is too short.
+/// Writes the check of a controlling agent. Returns its length, or 0 if `out` is too short.
 pub fn write_binding_request(
     request: &BindingRequest<'_>,
     password: &[u8],
@@ -67,8 +67,8 @@ pub fn write_binding_request(
     write_request(request, attribute::ICE_CONTROLLING, password, out)
 }
 
-/// Writes a check of the controlled side: `controlling` is its tie-breaker, and it nominates
-/// nothing. Returns its length, 0 when `out` is too short.
+/// Writes the check of a controlled agent: `controlling` is its tie-breaker, and it nominates
+/// nothing. Returns its length, or 0 if `out` is too short.
 pub fn write_controlled_request(
     request: &BindingRequest<'_>,
     password: &[u8],
@@ -97,7 +97,7 @@ fn write_request(
     writer.finish(password)
 }
 
-/// The caller made sure that all fits.
+/// The caller ensures that everything fits.
 struct Writer<'a> {
     out: &'a mut [u8],
     length: usize,
@@ -114,7 +114,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Sets the header's length to what it is after `upcoming` more bytes.
+    /// Sets the header's length as if `upcoming` more bytes followed.
     fn set_length(&mut self, upcoming: usize) -> u16 {
         let length = (self.length - HEADER_BYTES + upcoming) as u16;
         self.out[2..4].copy_from_slice(&length.to_be_bytes());

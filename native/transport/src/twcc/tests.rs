@@ -1,7 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
-/// What a sender reads out of a feedback: numbers, and when they arrived, in microseconds.
+/// What a sender reads from a feedback: sequence numbers and arrival times in microseconds.
 struct Feedback {
     count: u8,
     base: u16,
@@ -12,7 +12,7 @@ fn be16(bytes: &[u8], at: usize) -> u16 {
     u16::from_be_bytes([bytes[at], bytes[at + 1]])
 }
 
-/// Written from the draft alone, bit by bit.
+/// An independent parser, written from the draft.
 fn read(packet: &[u8]) -> Feedback {
     assert_eq!((packet[0] & 0xdf, packet[1]), (0x8f, 205));
     assert_eq!(usize::from(be16(packet, 2)) * 4 + 4, packet.len());
@@ -75,7 +75,7 @@ fn ms(milliseconds: u64) -> Duration {
 }
 
 #[test]
-fn feedback_comes_a_tenth_of_a_second_after_the_first_packet_and_then_no_more() {
+fn feedback_is_due_100_ms_after_the_first_packet_and_only_once() {
     let (mut receiver, start) = (TwccReceiver::new(), Instant::now());
     assert_eq!(receiver.poll_timeout(), None);
     assert!(poll(&mut receiver, start).is_empty());
@@ -119,7 +119,7 @@ fn lost_packets_are_reported_across_the_wrap_and_between_feedbacks() {
 }
 
 #[test]
-fn late_packets_are_reported_alone_so_that_none_reported_as_arrived_seems_lost() {
+fn late_packets_are_reported_alone_so_that_no_received_packet_seems_lost() {
     let (mut receiver, start) = (TwccReceiver::new(), Instant::now());
     for sequence in [10, 11, 14, 16] {
         receiver.record(start, sequence);
@@ -128,18 +128,18 @@ fn late_packets_are_reported_alone_so_that_none_reported_as_arrived_seems_lost()
     for sequence in [12, 13, 15, 18] {
         receiver.record(start + ms(110), sequence);
     }
-    let numbers: Vec<Vec<_>> = poll(&mut receiver, start + ms(300))
+    let sequences: Vec<Vec<_>> = poll(&mut receiver, start + ms(300))
         .iter()
         .map(|feedback| {
             feedback
                 .packets
                 .iter()
-                .map(|(number, at)| (*number, at.is_some()))
+                .map(|(sequence, at)| (*sequence, at.is_some()))
                 .collect()
         })
         .collect();
     assert_eq!(
-        numbers,
+        sequences,
         [
             vec![(12, true), (13, true)],
             vec![(15, true)],
@@ -155,7 +155,8 @@ fn reordered_packets_have_negative_deltas() {
         receiver.record(start + ms(at), sequence);
     }
     let feedback = &poll(&mut receiver, start + ms(100))[0];
-    let right = [(1, 0), (2, 90), (3, 20), (4, 95)].map(|(number, at)| (number, Some(at * 1_000)));
+    let right =
+        [(1, 0), (2, 90), (3, 20), (4, 95)].map(|(sequence, at)| (sequence, Some(at * 1_000)));
     assert_eq!(feedback.packets, right);
 }
 
@@ -167,15 +168,15 @@ fn a_burst_is_reported_at_once_in_feedbacks_that_fit_into_datagrams() {
     }
     assert_eq!(receiver.poll_timeout(), Some(start + ms(1)));
     let feedbacks = poll(&mut receiver, start + ms(1));
-    let numbers: Vec<_> = feedbacks
+    let sequences: Vec<_> = feedbacks
         .iter()
         .flat_map(|feedback| feedback.packets.iter().map(|packet| packet.0))
         .collect();
-    assert!(numbers.into_iter().eq(0..500));
+    assert!(sequences.into_iter().eq(0..500));
 }
 
 #[test]
-fn a_jump_begins_anew_instead_of_reporting_thousands_as_lost() {
+fn a_jump_restarts_instead_of_reporting_thousands_as_lost() {
     let (mut receiver, start) = (TwccReceiver::new(), Instant::now());
     for jump in [100_u16, 30_000, 20_000, 20_600] {
         receiver.record(start, jump);
@@ -204,12 +205,12 @@ proptest! {
         first in any::<u16>(), steps in prop::collection::vec((1_u16..30, 0_u64..40_000), 1..400),
     ) {
         let (mut receiver, start) = (TwccReceiver::new(), Instant::now());
-        let (mut number, mut at_us) = (first, 0);
+        let (mut sequence, mut at_us) = (first, 0);
         let (mut sent, mut reported) = (Vec::new(), Vec::new());
         for (step, pause_us) in steps {
-            receiver.record(start + Duration::from_micros(at_us), number);
-            sent.push((number, (at_us as i64) / 250 * 250));
-            number = number.wrapping_add(step);
+            receiver.record(start + Duration::from_micros(at_us), sequence);
+            sent.push((sequence, (at_us as i64) / 250 * 250));
+            sequence = sequence.wrapping_add(step);
             at_us += pause_us;
             let now = start + Duration::from_micros(at_us);
             for feedback in poll(&mut receiver, now) {
@@ -221,18 +222,18 @@ proptest! {
         }
         let reported: Vec<_> = reported
             .into_iter()
-            .filter_map(|(number, at)| at.map(|at| (number, at)))
+            .filter_map(|(sequence, at)| at.map(|at| (sequence, at)))
             .collect();
         prop_assert_eq!(reported, sent);
     }
 
     #[test]
-    fn any_order_of_numbers_keeps_memory_and_feedbacks_bounded(
-        numbers in prop::collection::vec(any::<u16>(), 0..2_000),
+    fn any_order_of_sequence_numbers_keeps_memory_and_feedbacks_bounded(
+        sequences in prop::collection::vec(any::<u16>(), 0..2_000),
     ) {
         let (mut receiver, start) = (TwccReceiver::new(), Instant::now());
-        for (at, number) in numbers.into_iter().enumerate() {
-            receiver.record(start + Duration::from_micros(at as u64), number);
+        for (at, sequence) in sequences.into_iter().enumerate() {
+            receiver.record(start + Duration::from_micros(at as u64), sequence);
             prop_assert!(receiver.arrivals.len() <= 2 * MAX_PACKETS);
         }
         poll(&mut receiver, start + ms(1_000));

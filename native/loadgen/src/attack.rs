@@ -144,7 +144,7 @@ fn validate(job: &Attack) -> Result<(), Error> {
     if sane {
         Ok(())
     } else {
-        Err(Error::Job("attack: a member is out of range".into()))
+        Err(Error::Job("attack: a field is out of range".into()))
     }
 }
 

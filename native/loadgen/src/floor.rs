@@ -35,7 +35,7 @@ fn validate(job: &Floor) -> Result<(), Error> {
     if fits && sane {
         Ok(())
     } else {
-        Err(Error::Job("floor: a member is out of range".into()))
+        Err(Error::Job("floor: a field is out of range".into()))
     }
 }
 

@@ -231,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_members_are_refused() {
+    fn unknown_fields_are_refused() {
         let text = r#"{"mode":"floor","sinks":1,"datagram_bytes":100,"rate_pps":1,"burst":1,
             "segmented":false,"seconds":1,"surprise":2}"#;
         assert!(serde_json::from_str::<Job>(text).is_err());

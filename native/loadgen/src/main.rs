@@ -9,20 +9,20 @@ use std::process::ExitCode;
 /// Far above jobs with thousands of clients.
 const LARGEST_JOB_BYTES: u64 = 64 << 20;
 
-fn say(line: &Value) {
+fn emit(line: &Value) {
     let mut out = std::io::stdout().lock();
     // If the reader is gone, so is the interest in the result.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-fn work() -> Result<Value, Error> {
+fn run_job() -> Result<Value, Error> {
     let mut text = String::new();
     std::io::stdin()
         .lock()
         .take(LARGEST_JOB_BYTES)
         .read_to_string(&mut text)?;
     let job = serde_json::from_str(&text).map_err(|error| Error::Job(error.to_string()))?;
-    let mut announce = |phase: &str| say(&json!({ "event": phase }));
+    let mut announce = |phase: &str| emit(&json!({ "event": phase }));
     let result = match job {
         Job::Load(job) => serde_json::to_value(run::load(job, &mut announce)?),
         Job::Floor(job) => serde_json::to_value(floor::floor(&job)?),
@@ -32,13 +32,13 @@ fn work() -> Result<Value, Error> {
 }
 
 fn main() -> ExitCode {
-    match work() {
+    match run_job() {
         Ok(result) => {
-            say(&json!({ "event": "result", "result": result }));
+            emit(&json!({ "event": "result", "result": result }));
             ExitCode::SUCCESS
         }
         Err(error) => {
-            say(&json!({ "event": "error", "error": error.to_string() }));
+            emit(&json!({ "event": "error", "error": error.to_string() }));
             ExitCode::FAILURE
         }
     }

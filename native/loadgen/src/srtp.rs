@@ -8,7 +8,7 @@ use sealroute_transport::{SrtpKeys, SrtpProfile, SrtpReceiver, SrtpSender};
 ///
 /// # Errors
 /// `Job`: unknown profile, or a key or salt of a wrong length.
-pub fn both(job: &SrtpJob) -> Result<(SrtpSender, SrtpReceiver), Error> {
+pub fn contexts(job: &SrtpJob) -> Result<(SrtpSender, SrtpReceiver), Error> {
     let profile = SrtpProfile::from_name(&job.profile)
         .ok_or_else(|| Error::Job(format!("unknown SRTP profile {}", job.profile)))?;
     let bytes = |text: &str| unhex(text).ok_or_else(wrong_length);
@@ -55,8 +55,8 @@ mod tests {
             remote_key: client.local_key.clone(),
             remote_salt: client.local_salt.clone(),
         };
-        let (mut sender, mut own_receiver) = both(&client).unwrap();
-        let (_, mut receiver) = both(&server).unwrap();
+        let (mut sender, mut own_receiver) = contexts(&client).unwrap();
+        let (_, mut receiver) = contexts(&server).unwrap();
         let mut slot = [0; 100];
         let header = [0x80, 96, 0, 1, 0, 0, 0, 1, 0, 0, 0, 9];
         let length = sender.protect_rtp(&header, &[1; 40], &mut slot).unwrap();
@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn unknown_profiles_and_keys_of_a_wrong_length_are_errors_of_the_job() {
         for job in [job("SRTP_NULL", 16), job("SRTP_AEAD_AES_256_GCM", 16)] {
-            assert!(matches!(both(&job), Err(Error::Job(_))));
+            assert!(matches!(contexts(&job), Err(Error::Job(_))));
         }
     }
 }

@@ -71,7 +71,7 @@ impl Transport {
         let socket = system::adopt(job.fd)?;
         let (sender, receiver) = match &job.srtp {
             Some(keys) => {
-                let (sender, receiver) = srtp::both(keys)?;
+                let (sender, receiver) = srtp::contexts(keys)?;
                 (Some(sender), Some(receiver))
             }
             None => (None, None),

@@ -152,7 +152,7 @@ impl IceLite {
     }
 
     /// Selects an address because the peer sends its media from there. Consent is unchanged.
-    pub fn prefer(&mut self, from: PeerAddress) {
+    pub fn select_by_media(&mut self, from: PeerAddress) {
         if let Some(selected) = &mut self.selected {
             selected.remote = Some(from);
         }
@@ -207,8 +207,8 @@ impl IceLite {
         }
         let newly_validated = self.selected.is_none();
         let before = self.remote();
-        let wins = self.wins(now, from, request.use_candidate);
-        if wins && proven {
+        let selects = self.selects_source(now, from, request.use_candidate);
+        if selects && proven {
             self.selected = Some(Selected {
                 remote: Some(from),
                 checked: now,
@@ -228,16 +228,16 @@ impl IceLite {
             length,
             newly_validated,
             moved: !newly_validated && before != self.remote(),
-            pending: wins && !proven,
+            pending: selects && !proven,
         })
     }
 
     /// Whether a valid check selects its source.
-    fn wins(&self, now: Instant, from: PeerAddress, nominated: bool) -> bool {
+    fn selects_source(&self, now: Instant, from: PeerAddress, nominated: bool) -> bool {
         self.selected.is_none_or(|selected| {
             let silent = now.saturating_duration_since(selected.checked) >= SILENCE_TIMEOUT;
-            let gives_way = selected.remote.is_none_or(|remote| remote == from) || silent;
-            gives_way || nominated || !selected.is_current
+            let replaceable = selected.remote.is_none_or(|remote| remote == from) || silent;
+            replaceable || nominated || !selected.is_current
         })
     }
 }
@@ -422,10 +422,10 @@ mod tests {
     #[test]
     fn an_address_selected_by_media_does_not_renew_consent() {
         let (mut ice, now, mut out) = (ice(), Instant::now(), [0; 128]);
-        ice.prefer(address(2).into());
+        ice.select_by_media(address(2).into());
         assert_eq!(ice.remote(), None);
         ice.handle_request(now, address(1), true, &valid(true), &mut out);
-        ice.prefer(address(2).into());
+        ice.select_by_media(address(2).into());
         assert_eq!(ice.remote(), Some(address(2).into()));
         assert_eq!(ice.consent_expires(), Some(now + TIMEOUT));
     }

@@ -102,7 +102,7 @@ impl<S: MessageSocket> Core<S> {
             .get_mut(handle)
             .ok_or(NetworkDrop::StunUnknownUfrag)?;
         let peer = path.peer();
-        let proven = transport.is_at(now, peer);
+        let proven = transport.has_proven(now, peer);
         let slot = self.egress.slot(&mut self.counters);
         let outcome = transport
             .ice
@@ -203,8 +203,9 @@ impl<S: MessageSocket> Core<S> {
         path: Path,
     ) -> Result<(), NetworkDrop> {
         let owner = self.transports.by_address(path.peer());
-        let taken = owner
-            .is_some_and(|owner| owner != handle && self.transports.is_at(now, owner, path.peer()));
+        let taken = owner.is_some_and(|owner| {
+            owner != handle && self.transports.has_proven(now, owner, path.peer())
+        });
         if taken {
             Err(NetworkDrop::StunAddressTaken)
         } else {
@@ -276,7 +277,7 @@ impl<S: MessageSocket> Core<S> {
                     .failed
                     .is_none_or(|at| now.saturating_duration_since(at) >= FAILED_PATH_HOLD)
         });
-        if trusted && !transport.is_at(now, path.peer()) {
+        if trusted && !transport.has_proven(now, path.peer()) {
             transport.request_path(now, path.peer());
             let proof = transport.proof_mut(path.peer());
             if proof.is_some_and(|proof| proof.needs_probe(now)) {
@@ -284,7 +285,7 @@ impl<S: MessageSocket> Core<S> {
                 self.arm_probes(now, handle);
             }
         } else if trusted {
-            transport.ice.prefer(path.peer());
+            transport.ice.select_by_media(path.peer());
             transport.select_path(now, path);
             self.counters.peer_moves += 1;
         }
@@ -367,7 +368,7 @@ impl<S: MessageSocket> Core<S> {
         let ufrag = transport.ice.local_ufrag();
         let length = transport.checks.write(now, ufrag, path.peer(), slot);
         let peer = path.peer();
-        let allowed = if transport.knows(peer) {
+        let allowed = if transport.has_validated(peer) {
             transport.may_probe(now, peer, length)
         } else {
             let unverified = self.unverified_peers.by_address.get_mut(&peer);

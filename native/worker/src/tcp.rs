@@ -91,7 +91,7 @@ pub(crate) struct TcpConnections {
     listener: TcpListener,
     is_listening: bool,
     epoll: OwnedFd,
-    members: HashMap<NonZeroU32, Connection>,
+    connections: HashMap<NonZeroU32, Connection>,
     per_prefix: HashMap<IpAddr, usize>,
     /// Connections without a valid check, oldest first.
     unconfirmed: BTreeSet<NonZeroU32>,
@@ -111,7 +111,7 @@ impl TcpConnections {
             listener,
             is_listening: false,
             epoll,
-            members: HashMap::new(),
+            connections: HashMap::new(),
             per_prefix: HashMap::new(),
             unconfirmed: BTreeSet::new(),
             limit: MAX_CONNECTIONS,
@@ -128,7 +128,7 @@ impl TcpConnections {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.members.len()
+        self.connections.len()
     }
 
     pub(crate) fn counters(&self) -> TcpCounters {
@@ -169,7 +169,7 @@ impl TcpConnections {
     /// `BACKLOG_FULL`, `CONNECTION_GONE`: the packet is dropped.
     pub(crate) fn send(&mut self, message: &Message<'_>) -> io::Result<()> {
         let number = message.path.connection.ok_or(CONNECTION_GONE)?;
-        let connection = self.members.get_mut(&number).ok_or(CONNECTION_GONE)?;
+        let connection = self.connections.get_mut(&number).ok_or(CONNECTION_GONE)?;
         let was_behind = connection.is_behind();
         let outcome = connection.send(message.bytes);
         match outcome {
@@ -188,7 +188,7 @@ impl TcpConnections {
 
     /// A valid check arrived over the connection: keep it open until `until`.
     pub(crate) fn keep(&mut self, number: NonZeroU32, until: Instant) {
-        if let Some(connection) = self.members.get_mut(&number) {
+        if let Some(connection) = self.connections.get_mut(&number) {
             connection.confirm();
             connection.expires = until;
             self.unconfirmed.remove(&number);
@@ -243,7 +243,7 @@ impl TcpConnections {
             return;
         }
         self.last_number = number.get();
-        self.members.insert(number, connection);
+        self.connections.insert(number, connection);
         self.unconfirmed.insert(number);
         *self.per_prefix.entry(prefix).or_default() += 1;
         self.counters.accepted += 1;
@@ -258,16 +258,16 @@ impl TcpConnections {
     /// only while its own prefix is below its limit.
     fn make_room(&mut self, prefix: IpAddr, batch: &mut TcpBatch) -> bool {
         if self.of_prefix(prefix) >= MAX_PER_PREFIX {
-            return self.give_way(Some(prefix), batch);
+            return self.evict_oldest(Some(prefix), batch);
         }
-        self.members.len() < self.limit || self.give_way(None, batch)
+        self.connections.len() < self.limit || self.evict_oldest(None, batch)
     }
 
     /// Closes the oldest connection without a valid check, of one prefix or of all.
-    fn give_way(&mut self, prefix: Option<IpAddr>, batch: &mut TcpBatch) -> bool {
+    fn evict_oldest(&mut self, prefix: Option<IpAddr>, batch: &mut TcpBatch) -> bool {
         let is_of = |number: &&NonZeroU32| {
             let of = |connection: &Connection| prefix_of(connection.remote_ip());
-            prefix.is_none() || self.members.get(*number).map(of) == prefix
+            prefix.is_none() || self.connections.get(*number).map(of) == prefix
         };
         let Some(oldest) = self.unconfirmed.iter().find(is_of).copied() else {
             return false;
@@ -278,7 +278,7 @@ impl TcpConnections {
     }
 
     fn serve(&mut self, number: NonZeroU32, flags: epoll::EventFlags, batch: &mut TcpBatch) {
-        let Some(connection) = self.members.get_mut(&number) else {
+        let Some(connection) = self.connections.get_mut(&number) else {
             return;
         };
         let mut outcome = Ok(());
@@ -299,7 +299,7 @@ impl TcpConnections {
 
     fn sweep(&mut self, now: Instant, batch: &mut TcpBatch) {
         let expired: Vec<NonZeroU32> = self
-            .members
+            .connections
             .iter()
             .filter(|(_, connection)| connection.expires <= now)
             .map(|(number, _)| *number)
@@ -312,12 +312,12 @@ impl TcpConnections {
             // If this fails, the next sweep tries again.
             let _ = self.listen();
         }
-        let goes_on = !self.members.is_empty() || !self.is_listening;
+        let goes_on = !self.connections.is_empty() || !self.is_listening;
         self.next_sweep = goes_on.then(|| now + SWEEP_INTERVAL);
     }
 
     fn end(&mut self, number: NonZeroU32, batch: &mut TcpBatch) {
-        let Some(connection) = self.members.remove(&number) else {
+        let Some(connection) = self.connections.remove(&number) else {
             return;
         };
         self.unconfirmed.remove(&number);

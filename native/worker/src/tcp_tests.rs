@@ -197,9 +197,9 @@ fn at_the_limit_of_an_address_its_oldest_connection_without_a_check_is_closed() 
     server.tcp.keep(number, server.now + UNCONFIRMED_TIME);
     let more: Vec<_> = (0..2 * MAX_PER_PREFIX).map(|_| come(&mut server)).collect();
     assert_eq!(server.tcp.len(), MAX_PER_PREFIX);
-    assert!(server.tcp.members.contains_key(&number));
+    assert!(server.tcp.connections.contains_key(&number));
     // If all have sent valid checks, none is closed.
-    for number in server.tcp.members.keys().copied().collect::<Vec<_>>() {
+    for number in server.tcp.connections.keys().copied().collect::<Vec<_>>() {
         server.tcp.keep(number, server.now + UNCONFIRMED_TIME);
     }
     come(&mut server);

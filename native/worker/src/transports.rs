@@ -114,7 +114,7 @@ impl Transport {
 
     /// Whether the peer has proven the address. A selected address counts, and so does a TCP
     /// connection.
-    pub(crate) fn is_at(&self, now: Instant, peer: PeerAddress) -> bool {
+    pub(crate) fn has_proven(&self, now: Instant, peer: PeerAddress) -> bool {
         self.is_selected(peer) || self.is_proven(now, peer)
     }
 
@@ -128,7 +128,7 @@ impl Transport {
         })
     }
 
-    pub(crate) fn knows(&self, peer: PeerAddress) -> bool {
+    pub(crate) fn has_validated(&self, peer: PeerAddress) -> bool {
         self.validated.iter().any(|known| known.path.peer() == peer)
     }
 
@@ -365,30 +365,30 @@ impl Transport {
 /// All transports. An address belongs to the transport that validated it last.
 #[derive(Default)]
 pub(crate) struct Transports {
-    members: HandleMap<TransportHandle, Transport>,
+    by_handle: HandleMap<TransportHandle, Transport>,
     ufrags: HashMap<String, TransportHandle>,
     addresses: HashMap<PeerAddress, TransportHandle>,
 }
 
 impl Transports {
     pub(crate) fn len(&self) -> usize {
-        self.members.len()
+        self.by_handle.len()
     }
 
     pub(crate) fn contains(&self, handle: TransportHandle) -> bool {
-        self.members.contains_key(&handle)
+        self.by_handle.contains_key(&handle)
     }
 
     pub(crate) fn get_mut(&mut self, handle: TransportHandle) -> Option<&mut Transport> {
-        self.members.get_mut(&handle)
+        self.by_handle.get_mut(&handle)
     }
 
     pub(crate) fn get(&self, handle: TransportHandle) -> Option<&Transport> {
-        self.members.get(&handle)
+        self.by_handle.get(&handle)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (TransportHandle, &Transport)> {
-        self.members
+        self.by_handle
             .iter()
             .map(|(handle, transport)| (*handle, transport))
     }
@@ -403,7 +403,7 @@ impl Transports {
 
     pub(crate) fn insert(&mut self, handle: TransportHandle, ufrag: String, transport: Transport) {
         self.ufrags.insert(ufrag, handle);
-        self.members.insert(handle, transport);
+        self.by_handle.insert(handle, transport);
     }
 
     /// A valid check arrived over the path, so media is accepted from it: a peer may send over a
@@ -412,17 +412,17 @@ impl Transports {
         let peer = path.peer();
         let owner = self.addresses.insert(peer, handle);
         if owner == Some(handle) {
-            let known = self.members.get_mut(&handle).into_iter();
+            let known = self.by_handle.get_mut(&handle).into_iter();
             let mut validated_paths = known.flat_map(|transport| &mut transport.validated);
             if let Some(known) = validated_paths.find(|known| known.path.peer() == peer) {
                 (known.path, known.checked, known.failed) = (path, now, None);
             }
             return;
         }
-        if let Some(before) = owner.and_then(|owner| self.members.get_mut(&owner)) {
+        if let Some(before) = owner.and_then(|owner| self.by_handle.get_mut(&owner)) {
             before.validated.retain(|known| known.path.peer() != peer);
         }
-        let Some(transport) = self.members.get_mut(&handle) else {
+        let Some(transport) = self.by_handle.get_mut(&handle) else {
             return;
         };
         if let Some(forgotten) = transport.make_room(now) {
@@ -438,15 +438,20 @@ impl Transports {
     }
 
     /// Whether the transport's peer has proven the address.
-    pub(crate) fn is_at(&self, now: Instant, handle: TransportHandle, peer: PeerAddress) -> bool {
-        let transport = self.members.get(&handle);
-        transport.is_some_and(|transport| transport.is_at(now, peer))
+    pub(crate) fn has_proven(
+        &self,
+        now: Instant,
+        handle: TransportHandle,
+        peer: PeerAddress,
+    ) -> bool {
+        let transport = self.by_handle.get(&handle);
+        transport.is_some_and(|transport| transport.has_proven(now, peer))
     }
 
     /// Forgets an address whose connection ended. Returns whether it was the selected path.
     pub(crate) fn forget_address(&mut self, handle: TransportHandle, peer: PeerAddress) -> bool {
         self.addresses.remove(&peer);
-        let Some(transport) = self.members.get_mut(&handle) else {
+        let Some(transport) = self.by_handle.get_mut(&handle) else {
             return false;
         };
         transport
@@ -462,7 +467,7 @@ impl Transports {
     /// Forgets every path: nothing is sent to the peer or accepted from it until it validates
     /// again.
     pub(crate) fn forget_path(&mut self, handle: TransportHandle) {
-        if let Some(transport) = self.members.get_mut(&handle) {
+        if let Some(transport) = self.by_handle.get_mut(&handle) {
             transport.path = None;
             transport.ice.forget_remote();
             for known in transport.validated.drain(..) {
@@ -473,7 +478,7 @@ impl Transports {
 
     /// An ICE restart: checks identify the transport by the new fragment.
     pub(crate) fn restart_ice(&mut self, handle: TransportHandle, ufrag: String, pwd: String) {
-        if let Some(transport) = self.members.get_mut(&handle) {
+        if let Some(transport) = self.by_handle.get_mut(&handle) {
             self.ufrags.remove(transport.ice.local_ufrag());
             self.ufrags.insert(ufrag.clone(), handle);
             transport.ice.restart(ufrag, pwd);
@@ -483,7 +488,7 @@ impl Transports {
 
     pub(crate) fn remove(&mut self, handle: TransportHandle) -> Option<Transport> {
         self.forget_path(handle);
-        let transport = self.members.remove(&handle)?;
+        let transport = self.by_handle.remove(&handle)?;
         self.ufrags.remove(transport.ice.local_ufrag());
         Some(transport)
     }

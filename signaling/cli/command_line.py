@@ -196,7 +196,7 @@ def _listening_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, help="HTTP port (default 8080; 0: a free one)")
     parser.add_argument("--media-host", help="media address (default 0.0.0.0)")
     parser.add_argument("--media-port", type=int, help="media UDP port (default 10000)")
-    parser.add_argument("--public-ip", help="addresses that clients can reach, with blanks between")
+    parser.add_argument("--public-ip", help="addresses that clients can reach, space-separated")
 
 
 def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

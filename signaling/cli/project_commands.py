@@ -125,7 +125,7 @@ def _add_properties(update: argparse.ArgumentParser) -> None:
         "--e2ee-by-default", action=switch, help="seal sessions made without saying so"
     )
     update.add_argument("--public-key", help="PEM file of one more RSA public key")
-    update.add_argument("--origins", help="pages that may join, with blanks between; '' for all")
+    update.add_argument("--origins", help="pages that may join, space-separated; '' for all")
     for name, what in (
         ("--max-sessions", "sessions with clients in them at a time"),
         ("--max-connections", "clients in one session"),

@@ -109,7 +109,7 @@ class DomainError(Exception):
 
 
 class BadRequest(DomainError):
-    """The caller's fault: the request can not be understood or asks for the impossible."""
+    """The caller's fault: the request cannot be understood or asks for the impossible."""
 
 
 class MethodNotAllowed(BadRequest):
@@ -312,7 +312,7 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
         Refused,
         409,
         ("OT_UNABLE_TO_SUBSCRIBE", 1600),
-        "The client can not use any codec of the stream.",
+        "The client cannot use any codec of the stream.",
     ),
     _E.SERVER_SHUTDOWN: _row(
         Unavailable, 503, _CONNECT, "The server is going down.", close_code=SERVICE_RESTART
@@ -330,7 +330,7 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
         Refused,
         409,
         ("OT_STREAM_CREATE_FAILED", 6000),
-        "A track of a sealed session needs the key ids it will use.",
+        "A track of an encrypted session needs the key ids it will use.",
     ),
     _E.ANSWER_UNEXPECTED: _row(
         PeerProtocolError, 409, _PARAMETER, "The answer belongs to no outstanding offer."
@@ -469,7 +469,7 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
     _E.CAPTIONS_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Captions not found."),
     _E.CALLBACK_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Callback not found."),
     _E.STORAGE_UNAVAILABLE: _row(
-        Unavailable, 503, _SERVER, "The server can not reach its storage; try again."
+        Unavailable, 503, _SERVER, "The server cannot reach its storage; try again."
     ),
 }
 

@@ -27,9 +27,9 @@ from signaling.protocol.parts import (
 
 
 class Hello(Request, frozen=True):
-    """The first message. Answered by `Welcome`. `resume` takes up a connection that lost its
+    """The first message. Answered by `Welcome`. `resume` resumes a connection that lost its
     WebSocket within the grace time; the media goes on meanwhile. `received` counts what came over
-    that WebSocket after its `Welcome`: what was sent after that comes again."""
+    that WebSocket after its `Welcome`: the server sends later messages again."""
 
     api_key: Annotated[str, Meta(max_length=64)]
     session_id: Annotated[str, Meta(max_length=255)]
@@ -144,9 +144,9 @@ class PeerCandidate(Request, frozen=True):
 
 
 class Signal(Request, frozen=True):
-    """To all (also the sender), or to one connection. Either `data` in clear or, on sealed
-    sessions, `sealed` bytes that only members with the secret can open; with neither, `data` is
-    empty. `type` has letters, digits, `-`, `_` and `~` only."""
+    """To all (also the sender), or to one connection. Either clear `data` or, in encrypted
+    sessions, `sealed` bytes that only members with the secret can decrypt; with neither, `data`
+    is empty. `type` has letters, digits, `-`, `_` and `~` only."""
 
     to: Id | None = None
     type: str | None = None
@@ -187,9 +187,9 @@ class E2eeReady(Request, frozen=True):
 
 
 class E2eeState(Request, frozen=True):
-    """What a Subscriber's decryption sees, on sealed sessions only. On `mismatch` its video is held
-    back until `ok`, until this client announces another hint (`E2eeReady`) or the stream's hints
-    change (`DeclareKids`). Counts are totals, for diagnosis only."""
+    """What a Subscriber's decryption sees, in encrypted sessions only. On `mismatch` its video is
+    paused until `ok`, until this client announces another hint (`E2eeReady`) or the stream's
+    hints change (`DeclareKids`). Counts are totals, for diagnosis only."""
 
     subscriber_id: Id
     state: Literal["mismatch", "ok"]

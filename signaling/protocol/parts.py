@@ -57,7 +57,7 @@ class SdkInfo(Value, frozen=True):
 
 
 class E2eeSupport(Value, frozen=True):
-    """What the client can do on sealed sessions. `signals`: it opens sealed signals."""
+    """What the client can do in encrypted sessions. `signals`: it decrypts signals."""
 
     formats: Annotated[tuple[Annotated[str, Meta(max_length=16)], ...], Meta(max_length=8)]
     signals: bool = False
@@ -71,7 +71,7 @@ class Dimensions(Value, frozen=True):
 
 
 class TrackOffer(Value, frozen=True):
-    """`kids`: the SFrame key ids this track will use; needed on sealed sessions."""
+    """`kids`: the SFrame key ids this track will use; needed in encrypted sessions."""
 
     mid: Mid
     kind: MediaKind

@@ -39,7 +39,7 @@ class Error(Message, frozen=True):
 
 
 class Welcome(Message, frozen=True):
-    """`resume` is presented in the next `Hello` to take up this connection again.
+    """`resume` is presented in the next `Hello` to resume this connection.
     `connections` includes the client's own; `hints` names the secrets in use. `last_request` is
     the last request that came over the WebSockets before: later ones did not come."""
 
@@ -187,7 +187,7 @@ class MuteForced(Message, frozen=True):
 
 
 class NotEncrypted(Message, frozen=True):
-    """The seal guard dropped packets of an own stream: they were not sealed with a declared key."""
+    """The server dropped packets of an own stream: no declared key encrypted them."""
 
     stream_id: str
     mid: str

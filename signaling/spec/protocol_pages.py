@@ -282,7 +282,7 @@ def _prose(struct: shape.StructType) -> str:
     text = inspect.getdoc(struct.cls)
     if not text:
         raise TypeError(f"{struct.cls.__name__} is not documented")
-    return re.sub(r"`([A-Za-z_]+)`", lambda found: f"`{_wire_name(found[1])}`", text)
+    return re.sub(r"`([A-Za-z][A-Za-z_]*)`", lambda found: f"`{_wire_name(found[1])}`", text)
 
 
 def _wire_name(name: str) -> str:

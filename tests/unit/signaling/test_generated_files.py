@@ -53,6 +53,10 @@ def test_codes_that_clients_meet_are_in_the_table_of_errors(code: str) -> None:
     assert f"| `{ErrorCode(code).value}` | `OT_" in pages()["errors.md"]
 
 
+def test_names_that_are_no_members_are_left_as_they_are() -> None:
+    assert "`-`, `_` and `~`" in pages()["requests.md"]
+
+
 def test_codes_of_rest_alone_are_not_on_the_page() -> None:
     assert "e2ee_never_archived" not in "".join(pages().values())
 

@@ -14,6 +14,7 @@ from config.settings import SignalingSettings
 from sfu import media_plane
 from sfu.core_api import Codec, MediaKind
 from sfu.ids import ConnectionId, SessionId, StreamId, SubscriberId
+from signaling.domain.effects import Notify
 from signaling.domain.roles import CAPABILITIES, Role
 from signaling.domain.session_options import SessionOptions, SessionRecord
 from signaling.protocol import messages as m
@@ -87,8 +88,14 @@ class House:
         self.plane = FakeMediaPlane(connect_at_once=True)
         self.settings = SignalingSettings(**settings)
         self.record = SessionRecord("2_session", "1", SessionOptions(e2ee=e2ee), 0)
+        self.notices: list[Notify] = []
+        """What the application was told."""
         self.directory = SessionDirectory(
-            self.plane, self.time, self.settings, schedule=self.time.call_later
+            self.plane,
+            self.time,
+            self.settings,
+            tell=lambda _record, notice: self.notices.append(notice),
+            schedule=self.time.call_later,
         )
         self._encodings = itertools.cycle(Encoding)
 

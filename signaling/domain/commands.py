@@ -22,7 +22,8 @@ RequestT_co = TypeVar("RequestT_co", bound=Request, covariant=True)
 @dataclass(frozen=True, slots=True)
 class Join:
     """An admitted client. `resume` is the token that takes the connection up again; `token` a
-    digest of the one it was admitted with."""
+    digest of the one it was admitted with. `quietly`: others hear of it with `Announce`, or once
+    its media has taken what it publishes."""
 
     connection: ConnectionId
     request: int
@@ -35,6 +36,14 @@ class Join:
     layout_classes: tuple[str, ...] = ()
     ice_servers: tuple[IceServer, ...] = field(default=(), repr=False)
     token: bytes = field(default=b"", repr=False)
+    quietly: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """Others are to hear of a client that has joined quietly."""
+
+    connection: ConnectionId
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +175,7 @@ class SetLayoutClasses:
 
 Command = (
     Join
+    | Announce
     | Resume
     | FromClient[Request]
     | Leave

@@ -2,6 +2,7 @@
 
 from sfu.ids import ConnectionId
 from signaling.domain import welcome_size
+from signaling.domain.announcing import announce, somebody_is_known
 from signaling.domain.commands import FromClient, Join, Leave, Resume, TransportEnded
 from signaling.domain.effects import Broadcast, CloseConnection, Effects, Notify, Send
 from signaling.domain.errors import ErrorCode, error
@@ -20,7 +21,6 @@ def handle_join(state: SessionState, command: Join, now_ms: int) -> Effects:
         raise error(ErrorCode.E2EE_UNSUPPORTED)
     if len(state.connections) >= state.limits.connections:
         raise error(ErrorCode.CONNECTION_LIMIT)
-    is_first = not state.connections
     info = m.ConnectionInfo(
         connection_id=command.connection, creation_time=command.now_unix_ms, data=command.data
     )
@@ -38,15 +38,8 @@ def handle_join(state: SessionState, command: Join, now_ms: int) -> Effects:
     _take_join(state, command.token, now_ms)
     state.add_connection(joining)
     state.layout_classes[command.connection] = command.layout_classes
-    return [
-        Send(
-            command.connection,
-            welcome(state, command, resumed=False),
-        ),
-        Broadcast(m.ConnectionCreated(connection=info), but=command.connection),
-        *([Notify("sessionCreated", state.record.session_id)] if is_first else []),
-        Notify("connectionCreated", command.connection, connection=info),
-    ]
+    welcomed = Send(command.connection, welcome(state, command, resumed=False))
+    return [welcomed, *([] if command.quietly else announce(state, command.connection))]
 
 
 def _take_join(state: SessionState, token: bytes, now_ms: int) -> None:
@@ -98,7 +91,11 @@ def welcome(state: SessionState, command: Join | Resume, *, resumed: bool) -> m.
             force_disconnect=int(allowed.force_disconnect),
             force_mute=int(allowed.force_mute),
         ),
-        connections=tuple(other.info for other in state.connections.values()),
+        connections=tuple(
+            other.info
+            for other in state.connections.values()
+            if other.announced or other is connection
+        ),
         streams=tuple(s.info for s in state.streams.values() if s.live),
         resume=command.resume,
         resumed=resumed,
@@ -139,12 +136,18 @@ def leave(state: SessionState, connection: ConnectionId, reason: m.LeaveReason) 
         effects += tell_peer_gone(state, name)
         state.drop_subscriber(name)
     state.drop_connection(connection)
+    effects.append(CloseConnection(connection, reason))
+    if not leaving.announced:
+        return effects
     return [
         *effects,
-        CloseConnection(connection, reason),
         Broadcast(m.ConnectionDestroyed(connection_id=connection, reason=reason)),
         Notify("connectionDestroyed", connection, reason, connection=leaving.info),
-        *([] if state.connections else [Notify("sessionDestroyed", state.record.session_id)]),
+        *(
+            []
+            if somebody_is_known(state)
+            else [Notify("sessionDestroyed", state.record.session_id)]
+        ),
     ]
 
 

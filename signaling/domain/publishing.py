@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from sfu.ids import StreamId
+from signaling.domain.announcing import announce
 from signaling.domain.commands import (
     FromClient,
     MediaPublished,
@@ -88,7 +89,7 @@ def handle_published(state: SessionState, command: MediaPublished, now_ms: int) 
         answer=command.answer,
         tracks=command.tracks,
     )
-    return [Send(command.connection, published)]
+    return [*announce(state, command.connection), Send(command.connection, published)]
 
 
 def handle_live(state: SessionState, command: StreamLive, now_ms: int) -> Effects:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from signaling.domain import commands as c
 from signaling.domain import (
+    announcing,
     encryption,
     fan_out,
     membership,
@@ -15,6 +15,7 @@ from signaling.domain import (
     signals,
     subscribing,
 )
+from signaling.domain import commands as c
 from signaling.domain.effects import Effects
 from signaling.domain.errors import ErrorCode, error
 from signaling.domain.session_state import Connection, SessionState
@@ -57,6 +58,7 @@ def _request(
 COMMANDS: dict[type, Handler] = dict(
     [
         _command(c.Join, membership.handle_join),
+        _command(c.Announce, announcing.handle_announce),
         _command(c.Resume, membership.handle_resume),
         _command(c.Leave, membership.handle_leave),
         _command(c.TransportEnded, membership.handle_transport_ended),
@@ -119,7 +121,9 @@ def _causer(state: SessionState, command: c.Command) -> Connection | None:
     if isinstance(command, c.StreamLive | c.StreamSpeaks):
         stream = state.streams.get(command.stream)
         return None if stream is None else state.connections.get(stream.owner)
-    if isinstance(command, c.Join | c.MediaRefused | c.TransportEnded):
+    if isinstance(
+        command, c.Join | c.Announce | c.MediaPublished | c.MediaRefused | c.TransportEnded
+    ):
         return state.connections.get(command.connection)
     return None
 

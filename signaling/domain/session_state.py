@@ -77,7 +77,8 @@ class Connection:
     `fan_out`: the bytes to others that its messages may cost.
     `passed`: the bytes that it may have passed on to other clients (relayed Sessions).
     `hint_number`: of its last announcement, as the Session counts them; `heard_hints`: up to which
-    it knows those of others. `told_bytes`: what a welcome needs to tell of it."""
+    it knows those of others. `told_bytes`: what a welcome needs to tell of it.
+    `announced`: others know of it."""
 
     info: ConnectionInfo
     capabilities: Capabilities
@@ -89,6 +90,7 @@ class Connection:
     hint_number: int = 0
     heard_hints: int = 0
     told_bytes: int = 0
+    announced: bool = False
     streams: dict[StreamId, None] = field(default_factory=dict)
     subscribers: dict[SubscriberId, None] = field(default_factory=dict)
 

@@ -7,6 +7,7 @@ from sfu.ids import ConnectionId, StreamId
 from sfu.media_view import read_media
 from signaling.clock import Clock
 from signaling.domain import commands
+from signaling.domain.announcing import somebody_is_known
 from signaling.domain.errors import ErrorCode, NotFound
 from signaling.domain.session_options import SessionRecord
 from signaling.domain.session_state import Bucket
@@ -74,6 +75,7 @@ class LiveActors:
         return tuple(
             LiveConnection(connection_id, member.info.creation_time)
             for connection_id, member in actor.state.connections.items()
+            if member.announced
         )
 
     async def set_layout_classes(
@@ -125,6 +127,6 @@ class LiveActors:
 
     def _occupied(self, record: SessionRecord) -> SessionActor:
         actor = self._directory.find(record.session_id)
-        if actor is None or not actor.state.connections:
+        if actor is None or not somebody_is_known(actor.state):
             raise NotFound(ErrorCode.NOBODY_CONNECTED)
         return actor

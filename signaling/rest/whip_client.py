@@ -57,7 +57,7 @@ class HttpMember:
 
     def join(self, actor: SessionActor, hello: m.Hello, admission: JoiningClient) -> None:
         """Errors: those of `Join`."""
-        self.connection = actor.join(hello, admission, self)
+        self.connection = actor.join(hello, admission, self, quietly=True)
         self._actor = actor
 
     async def publish(self, request: m.Publish) -> m.Published:

@@ -86,8 +86,16 @@ class SessionActor:
 
     # --- clients come and go ----------------------------------------------------------------
 
-    def join(self, hello: m.Hello, admission: JoiningClient, sink: MessageSink) -> ConnectionId:
-        """Takes a client in; its `Welcome` is the first thing sent. Errors: those of `Join`."""
+    def join(
+        self,
+        hello: m.Hello,
+        admission: JoiningClient,
+        sink: MessageSink,
+        *,
+        quietly: bool = False,
+    ) -> ConnectionId:
+        """Takes a client in; its `Welcome` is the first thing sent. `quietly`: others hear of it
+        once it publishes or plays. Errors: those of `Join`."""
         connection = ConnectionId(str(uuid.uuid4()))
         try:
             media = self._media.open_client(connection, MediaListener(self, connection))
@@ -107,6 +115,7 @@ class SessionActor:
                     layout_classes=admission.layout_classes,
                     token=admission.token,
                     ice_servers=self._ice_servers(connection),
+                    quietly=quietly,
                 )
             )
         except BaseException:
@@ -196,12 +205,14 @@ class SessionActor:
         subscriber = SubscriberId(str(uuid.uuid4()))
         self.apply(c.Play(connection, subscriber, name))
         try:
-            return self._slots[connection].media.play(subscriber, name, offer)
+            answer = self._slots[connection].media.play(subscriber, name, offer)
         except MediaError as refused:
             self.apply(
                 c.MediaRefused(connection, 0, "subscribe", refused.code, subscriber=subscriber)
             )
             raise error(refused.code, refused.message) from None
+        self.apply(c.Announce(connection))
+        return answer
 
     def end(self, reason: str) -> None:
         """Says goodbye to every client and ends all media (server shutdown)."""

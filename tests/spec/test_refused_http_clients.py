@@ -140,6 +140,14 @@ async def test_what_is_refused_before_the_join_nobody_hears_of(open_site, name, 
         assert not ann.heard(m.ConnectionCreated)
 
 
+def heard_of_nobody(site: Site, ann, told: list) -> None:
+    """Neither a member nor the application."""
+    if ann is not None:
+        assert not ann.heard(m.ConnectionCreated)
+        assert not ann.heard(m.ConnectionDestroyed)
+    assert site.house.notices == told
+
+
 def fails(error: Exception):
     def fail(*_arguments, **_options):
         raise error
@@ -162,17 +170,13 @@ async def test_an_encoder_that_the_media_refuses_is_gone(open_site, monkeypatch,
     error, status = REFUSALS[name]
     site = await open_site()
     ann = None if alone else await site.house.joined()
-    before = site.whole()
+    before, told = site.whole(), list(site.house.notices)
     monkeypatch.setattr(FakeClientMedia, "publish", fails(error)[1])
     assert (await site.ask(WHIP, OFFER))[0] == status
     await settle()
     site.house.time.advance(60)
     assert site.whole() == before
-    if ann is not None:
-        created, ended = ann.heard(m.ConnectionCreated), ann.heard(m.ConnectionDestroyed)
-        assert [one.connection.connection_id for one in created] == [
-            one.connection_id for one in ended
-        ]
+    heard_of_nobody(site, ann, told)
 
 
 async def test_an_encoder_that_gets_no_answer_is_gone(open_site, monkeypatch):
@@ -182,11 +186,12 @@ async def test_an_encoder_that_gets_no_answer_is_gone(open_site, monkeypatch):
     monkeypatch.setattr(whip_client, "ANSWER_TIMEOUT_S", 0.05)
     monkeypatch.setattr(FakeClientMedia, "publish", never)
     site = await open_site()
-    await site.house.joined()
-    before = site.whole()
+    ann = await site.house.joined()
+    before, told = site.whole(), list(site.house.notices)
     assert (await site.ask(WHIP, OFFER))[0] == 503
     await settle()
     assert site.whole() == before
+    heard_of_nobody(site, ann, told)
 
 
 @pytest.mark.parametrize("name", REFUSALS)
@@ -195,11 +200,44 @@ async def test_a_player_that_the_media_refuses_is_gone(open_site, monkeypatch, n
     site = await open_site()
     ann = await site.house.joined()
     stream = await ann.publish()
-    before = site.whole()
+    before, told = site.whole(), list(site.house.notices)
     monkeypatch.setattr(FakeClientMedia, "play", fails(error)[0])
     assert (await site.ask(f"/whep/2_session/{stream}", PLAYER))[0] == status
     await settle()
     assert site.whole() == before
+    heard_of_nobody(site, ann, told)
+
+
+async def test_while_the_media_decides_nobody_hears_of_an_encoder(open_site, monkeypatch):
+    """Neither those who are there nor who joins meanwhile; then all do, the application too."""
+    asked, answer, real = asyncio.Event(), asyncio.Event(), FakeClientMedia.publish
+
+    async def later(*arguments, **options):
+        asked.set()
+        await answer.wait()
+        return await real(*arguments, **options)
+
+    monkeypatch.setattr(FakeClientMedia, "publish", later)
+    site = await open_site()
+    ann = await site.house.joined()
+    asking = asyncio.create_task(site.ask(WHIP, OFFER))
+    await asked.wait()
+    told = list(site.house.notices)
+    ben = await site.house.joined()
+    assert len(ben.welcome.connections) == 2
+    assert len(ann.heard(m.ConnectionCreated)) == 1
+    answer.set()
+    status, headers, _ = await asking
+    assert status == 201
+    name = headers["Sealroute-Connection"]
+    for member in (ann, ben):
+        assert [one.connection.connection_id for one in member.heard(m.ConnectionCreated)][
+            -1
+        ] == name
+    created = [one for one in site.house.notices[len(told) :] if one.event == "connectionCreated"]
+    assert [one.subject for one in created][-1] == name
+    assert (await site.ask(headers["Location"], "", method="DELETE"))[0] == 200
+    assert site.house.notices[-1].event == "connectionDestroyed"
 
 
 async def test_a_full_session_takes_no_encoder(open_site):

@@ -193,6 +193,7 @@ COMMANDED: list[tuple[type, Callable[[Room], Effects], ErrorCode]] = [
     (c.SetLayoutClasses, layouts, E.STREAM_NOT_FOUND),
 ]
 NEVER_REFUSED = {
+    c.Announce,
     c.Leave,
     c.TransportEnded,
     c.MediaPublished,

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib.util
 import json
 import os
 import socket
@@ -10,10 +11,16 @@ import sys
 
 import aiohttp
 import numpy as np
+import pytest
 from sealroute_client import Session
 from sealroute_client.media.sources import draw_pattern
 
 SECRET = "correct horse battery"
+
+NEEDS_THE_MEDIA_CORE = pytest.mark.skipif(
+    importlib.util.find_spec("sfu._native") is None,
+    reason="NOT CHECKED: the media core is not built here",
+)
 
 
 def free_port(kind: socket.SocketKind) -> int:

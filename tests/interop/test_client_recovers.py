@@ -1,20 +1,16 @@
 """The Python client through `sealroute serve` when its transports are lost in the call."""
 
 import asyncio
-import importlib.util
 
 import av
 import pytest
 from sealroute_client import Session
 
-from tests.served import Server, subscribed, until
+from tests.served import NEEDS_THE_MEDIA_CORE, Server, subscribed, until
 
 pytestmark = [
     pytest.mark.interop,
-    pytest.mark.skipif(
-        not all(importlib.util.find_spec(name) for name in ("signaling.server", "sfu._native")),
-        reason="NOT CHECKED: the media core is not built here",
-    ),
+    NEEDS_THE_MEDIA_CORE,
 ]
 
 

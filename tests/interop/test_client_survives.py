@@ -1,22 +1,18 @@
 """The Python client when `sealroute serve` ends and comes back: it comes back by itself."""
 
 import asyncio
-import importlib.util
 import signal
 import time
 
 import pytest
 from sealroute_client import Session
 
-from tests.served import Server, until
+from tests.served import NEEDS_THE_MEDIA_CORE, Server, until
 
 pytestmark = [
     pytest.mark.interop,
     pytest.mark.timeout(120),
-    pytest.mark.skipif(
-        not all(importlib.util.find_spec(name) for name in ("signaling.server", "sfu._native")),
-        reason="NOT CHECKED: the media core is not built here",
-    ),
+    NEEDS_THE_MEDIA_CORE,
 ]
 
 

@@ -1,7 +1,6 @@
 """The client through `sealroute serve`: what one publishes, three record; secrets that differ."""
 
 import asyncio
-import importlib.util
 import json
 import sys
 
@@ -10,14 +9,11 @@ import numpy as np
 import pytest
 from sealroute_client import ServerError, Session, read_counter
 
-from tests.served import SECRET, Server, psnr, subscribed, until
+from tests.served import NEEDS_THE_MEDIA_CORE, SECRET, Server, psnr, subscribed, until
 
 pytestmark = [
     pytest.mark.interop,
-    pytest.mark.skipif(
-        not all(importlib.util.find_spec(name) for name in ("signaling.server", "sfu._native")),
-        reason="NOT CHECKED: the media core is not built here",
-    ),
+    NEEDS_THE_MEDIA_CORE,
 ]
 
 

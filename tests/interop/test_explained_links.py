@@ -1,7 +1,6 @@
 """What a live core says of its links, and what an explanation makes of it."""
 
 import asyncio
-import importlib.util
 
 import aiohttp
 import pytest
@@ -10,15 +9,12 @@ from aiortc.rtp import RTCP_PSFB_APP, RtcpPsfbPacket, pack_remb_fci
 from sfu.media_view import read_media
 from tests.media_site import media_site
 from tests.raw_peer import VP8_LINES, RawPeer, m_line, rtp, sdp, vp8
-from tests.served import until
+from tests.served import NEEDS_THE_MEDIA_CORE, until
 
 pytestmark = [
     pytest.mark.interop,
     pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning"),
-    pytest.mark.skipif(
-        importlib.util.find_spec("sfu._native") is None,
-        reason="NOT CHECKED: the media core is not built here",
-    ),
+    NEEDS_THE_MEDIA_CORE,
 ]
 LINK_BPS = 120_000
 SOURCE = 111

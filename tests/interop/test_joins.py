@@ -4,7 +4,6 @@ JOINS: how often for each number of people; JOIN_SEED: the first round's seed.
 """
 
 import asyncio
-import importlib.util
 import os
 import random
 
@@ -12,15 +11,12 @@ import pytest
 from sealroute_client import Session
 from sealroute_client.events import StreamCreated
 
-from tests.served import Server
+from tests.served import NEEDS_THE_MEDIA_CORE, Server
 from tests.what_was_told import Told, dump
 
 pytestmark = [
     pytest.mark.interop,
-    pytest.mark.skipif(
-        not all(importlib.util.find_spec(name) for name in ("signaling.server", "sfu._native")),
-        reason="NOT CHECKED: the media core is not built here",
-    ),
+    NEEDS_THE_MEDIA_CORE,
 ]
 
 ROUNDS = int(os.environ.get("JOINS", "2"))

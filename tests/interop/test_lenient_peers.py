@@ -2,7 +2,6 @@
 refused one leaves behind."""
 
 import asyncio
-import importlib.util
 import re
 import sys
 from datetime import UTC, datetime, timedelta
@@ -17,15 +16,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from tests.media_site import MediaSite, media_site
 from tests.raw_peer import VP8_LINES, RawPeer, m_line, rtp, sdp, vp8
-from tests.served import subscribed, until
+from tests.served import NEEDS_THE_MEDIA_CORE, subscribed, until
 
 pytestmark = [
     pytest.mark.interop,
     pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning"),
-    pytest.mark.skipif(
-        importlib.util.find_spec("sfu._native") is None,
-        reason="NOT CHECKED: the media core is not built here",
-    ),
+    NEEDS_THE_MEDIA_CORE,
 ]
 FFMPEG = Path(__file__).with_name("ffmpeg_encoder.py")
 SDP = Path(__file__).parents[1] / "vectors" / "sdp"

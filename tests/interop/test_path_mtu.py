@@ -3,7 +3,6 @@ server, a router, and the viewer behind a link of 1,280 bytes (a VPN, a tunnel).
 
 import asyncio
 import contextlib
-import importlib.util
 import json
 import os
 import subprocess
@@ -11,7 +10,7 @@ import sys
 
 import pytest
 
-from tests.served import until
+from tests.served import NEEDS_THE_MEDIA_CORE, until
 
 MTU, LARGE = 1_280, 1_340
 PORT = 8_080
@@ -37,10 +36,7 @@ def has_namespaces() -> bool:
 
 pytestmark = [
     pytest.mark.interop,
-    pytest.mark.skipif(
-        not importlib.util.find_spec("sfu._native"),
-        reason="NOT CHECKED: the media core is not built here",
-    ),
+    NEEDS_THE_MEDIA_CORE,
     pytest.mark.skipif(
         not has_namespaces(), reason="NOT CHECKED: this kernel gives no network namespaces (root)"
     ),

@@ -5,7 +5,6 @@ RANDOM_RUNS: how often; RANDOM_SEED: the first run's seed.
 """
 
 import asyncio
-import importlib.util
 import logging
 import os
 import random
@@ -15,15 +14,12 @@ from pathlib import Path
 import pytest
 from sealroute_client import Publisher, SealrouteError, Session, Subscriber
 
-from tests.served import SECRET, Server
+from tests.served import NEEDS_THE_MEDIA_CORE, SECRET, Server
 from tests.what_was_told import Told, dump, reasons_of
 
 pytestmark = [
     pytest.mark.interop,
-    pytest.mark.skipif(
-        not all(importlib.util.find_spec(name) for name in ("signaling.server", "sfu._native")),
-        reason="NOT CHECKED: the media core is not built here",
-    ),
+    NEEDS_THE_MEDIA_CORE,
 ]
 
 logger = logging.getLogger(__name__)

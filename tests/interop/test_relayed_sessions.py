@@ -1,7 +1,6 @@
 """Relayed sessions, Python to Python: pictures and sound arrive, the server carries none."""
 
 import asyncio
-import importlib.util
 
 import numpy as np
 import opentok
@@ -10,15 +9,12 @@ from sealroute_client import ServerError, read_counter
 
 from config.settings import SignalingSettings
 from tests.media_site import media_site
-from tests.served import psnr, subscribed, until
+from tests.served import NEEDS_THE_MEDIA_CORE, psnr, subscribed, until
 
 pytestmark = [
     pytest.mark.interop,
     pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning"),
-    pytest.mark.skipif(
-        importlib.util.find_spec("sfu._native") is None,
-        reason="NOT CHECKED: the media core is not built here",
-    ),
+    NEEDS_THE_MEDIA_CORE,
 ]
 
 

@@ -1,7 +1,6 @@
 """A server that is killed and started again on the same ports and data."""
 
 import asyncio
-import importlib.util
 import json
 import os
 import socket
@@ -13,15 +12,12 @@ import opentok
 import pytest
 
 from signaling.administration import DEVELOPMENT_FILE
-from tests.served import free_port
+from tests.served import NEEDS_THE_MEDIA_CORE, free_port
 
 pytestmark = [
     pytest.mark.interop,
     pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning"),
-    pytest.mark.skipif(
-        importlib.util.find_spec("sfu._native") is None,
-        reason="NOT CHECKED: the media core is not built here",
-    ),
+    NEEDS_THE_MEDIA_CORE,
 ]
 
 

@@ -4,7 +4,6 @@ A canary is planted in every encoded frame before it is sealed, and every packet
 hands to SRTP or takes from it is kept. The clear session shows that the test can find both.
 """
 
-import importlib.util
 import random
 
 import av
@@ -16,14 +15,11 @@ from sealroute_client import Session, read_counter
 from sealroute_client.e2ee.frames import CodecId
 from sealroute_client.publisher import PublishedTrack
 
-from tests.served import SECRET, Server, psnr, subscribed, until
+from tests.served import NEEDS_THE_MEDIA_CORE, SECRET, Server, psnr, subscribed, until
 
 pytestmark = [
     pytest.mark.interop,
-    pytest.mark.skipif(
-        not importlib.util.find_spec("sfu._native"),
-        reason="NOT CHECKED: the media core is not built here",
-    ),
+    NEEDS_THE_MEDIA_CORE,
 ]
 CANARY = random.Random(20_251).randbytes(64)
 SEI = b"\x00\x00\x00\x01\x06"

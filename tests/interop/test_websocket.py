@@ -1,123 +1,20 @@
-"""The WebSocket of signaling over a real socket: who gets in, who is dropped, who comes back."""
+"""The WebSocket of signaling over a real socket: who gets in, who is dropped."""
 
 import asyncio
-import base64
-import itertools
 import socket
-from types import SimpleNamespace
 
 import aiohttp
 import msgpack
 import pytest
-from aiohttp import WSMsgType, web
-from aiohttp.web_protocol import RequestHandler
+from aiohttp import WSMsgType
 
-from config.settings import HttpSettings, Settings, SignalingSettings
-from signaling.clock import SystemClock
-from signaling.domain.errors import ErrorCode, Unauthorized
-from signaling.domain.roles import Role
-from signaling.domain.session_options import SessionRecord, parse_session_options
-from signaling.domain.tokens import Admission
-from signaling.http.runner import Deadlines, HttpRunner
-from signaling.http.stranger_frames import MAX_FRAMES
-from signaling.http.websocket_connection import MOST_AT_ONCE
-from signaling.metrics import Metrics
-from signaling.protocol import messages as m
-from signaling.sessions.directory import SessionDirectory
-from signaling.websocket.gate import STRANGER_BYTES, WebSocketGate
-from tests.fakes.media_plane import FakeMediaPlane
-
-SEALED = SessionRecord(
-    "2_sealed", "123", parse_session_options({"e2ee": "true", "p2p.preference": "disabled"}), 0
-)
-E2EE = {"formats": ["e2ee/2"]}
-
-
-class KnownTokens:
-    """Admits the tokens `publisher`, `subscriber` and `moderator`."""
-
-    async def authenticate(self, api_key, session_id, token, *, origin=None):
-        if token not in {role.value for role in Role}:
-            raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
-        return Admission(SEALED, Role(token), expires_s=2e9, connection_data="name=Ada")
-
-
-class Client:
-    def __init__(self, ws):
-        self.ws = ws
-        self.numbers = itertools.count(1)
-
-    async def send(self, t, **members):
-        await self.ws.send_bytes(msgpack.packb({"t": t, "id": next(self.numbers), **members}))
-
-    async def receive(self, t=None):
-        """The next message, or the next with tag `t`."""
-        while True:
-            frame = await self.ws.receive(timeout=5)
-            assert frame.type is WSMsgType.BINARY, frame
-            message = msgpack.unpackb(frame.data)
-            if t is None or message["t"] == t:
-                return message
-
-    async def closed(self):
-        frame = await self.ws.receive(timeout=5)
-        while frame.type is WSMsgType.BINARY:
-            frame = await self.ws.receive(timeout=5)
-        return frame.data
+from tests.websocket_site import E2EE, hello, websocket_site
 
 
 @pytest.fixture
 async def gate(request):
-    """A listening gate: `gate.connect()` gives clients, `gate.directory` the sessions."""
-    settings = Settings(
-        http=HttpSettings(allowed_origins="https://good.example"),
-        signaling=SignalingSettings(
-            hello_timeout_ms=200,
-            **{
-                "keep_alive_ms": 500,
-                "grace_ms": 400,
-                "send_queue_bytes": 65_536,
-                "message_burst": 10_000,
-                "byte_burst": 67_108_864,
-                "fan_out_burst": 1_073_741_824,
-                **getattr(request, "param", {}),
-            },
-        ),
-    )
-    plane = FakeMediaPlane(connect_at_once=True)
-    clock = SystemClock()
-    directory = SessionDirectory(plane, clock, settings.signaling)
-    metrics = Metrics(plane.counters)
-    app = web.Application()
-    handler = WebSocketGate(KnownTokens(), directory, clock, settings, metrics)
-    app.router.add_get("/v1/signal", handler.handle)
-    runner = HttpRunner(app, Deadlines.of(settings.http))
-    await runner.listen("127.0.0.1", 0, None)
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1/signal"
-    http = aiohttp.ClientSession()
-
-    async def connect(protocol="sealroute.v1.msgpack", **options):
-        return Client(await http.ws_connect(url, protocols=[protocol], **options))
-
-    yield SimpleNamespace(
-        connect=connect, directory=directory, url=url, http=http, gate=handler, metrics=metrics
-    )
-    await directory.close()
-    await http.close()
-    await runner.cleanup()
-    await plane.close()
-
-
-async def hello(client, token="publisher", **members):
-    await client.send(
-        "hello",
-        apiKey="123",
-        sessionId="2_sealed",
-        token=token,
-        sdk={"name": "test", "version": "1"},
-        **{"e2ee": E2EE, **members},
-    )
-    return await client.receive()
+    async with websocket_site(**getattr(request, "param", {})) as made:
+        yield made
 
 
 async def test_a_client_is_welcomed_and_others_learn_of_it(gate):
@@ -225,65 +122,6 @@ async def test_a_message_above_the_limit_closes_the_socket(gate):
     await hello(client)
     await client.ws.send_bytes(b"\x00" * 300_000)
     assert await client.closed() == 1009
-
-
-async def test_a_lost_client_comes_back_and_hears_what_it_missed(gate):
-    ada, bob = await gate.connect(), await gate.connect()
-    welcome = await hello(ada)
-    await hello(bob)
-    ada.ws._response.connection.transport.abort()
-    await asyncio.sleep(0.05)  # the loss has to reach the server
-    await bob.send("signal", type="chat", sealed=b"are you there?")
-    await bob.receive("signalReceived")
-    again = await gate.connect()
-    resumed = await hello(again, resume=welcome["resume"])
-    assert resumed["resumed"] is True
-    assert resumed["connection"] == welcome["connection"]
-    assert (await again.receive("signalReceived"))["sealed"] == b"are you there?"
-
-
-async def test_a_resume_token_works_once(gate):
-    ada = await gate.connect()
-    welcome = await hello(ada)
-    again, third = await gate.connect(), await gate.connect()
-    await hello(again, resume=welcome["resume"])
-    refused = await hello(third, resume=welcome["resume"])
-    assert (refused["t"], refused["code"]) == ("error", "resume_unknown")
-
-
-async def test_a_connection_that_is_taken_up_again_and_again_is_told_to_wait(gate):
-    """Each time costs a whole welcome."""
-    client = await gate.connect()
-    latest = await hello(client)
-    for _ in range(10):
-        client = await gate.connect()
-        latest = await hello(client, resume=latest["resume"])
-        assert latest["resumed"] is True
-    refused = await hello(await gate.connect(), resume=latest["resume"])
-    assert (refused["t"], refused["code"]) == ("error", "overloaded")
-    await client.send("ping")
-    assert (await client.receive())["t"] == "pong", "it stays as it is"
-
-
-async def test_nobody_hears_of_a_client_that_comes_back_too_late(gate):
-    ada, late = await gate.connect(), await gate.connect()
-    await hello(ada)
-    refused = await hello(late, resume="of a server that was restarted")
-    assert (refused["t"], refused["code"]) == ("error", "resume_unknown")
-    await ada.send("ping")
-    assert (await ada.receive())["t"] == "pong", "nothing was told before"
-    again = await gate.connect()
-    assert (await hello(again))["resumed"] is False, "who asks for no resume joins at once"
-
-
-async def test_a_lost_client_leaves_after_the_grace_time(gate):
-    ada, bob = await gate.connect(), await gate.connect()
-    gone = await hello(ada)
-    await hello(bob)
-    ada.ws._response.connection.transport.abort()
-    destroyed = await bob.receive("connectionDestroyed")
-    assert destroyed["connectionId"] == gone["connection"]["connectionId"]
-    assert destroyed["reason"] == "networkDisconnected"
 
 
 async def test_a_silent_client_is_taken_for_lost_and_a_pinging_one_is_not(gate):
@@ -470,66 +308,3 @@ async def test_what_waits_for_nobody_any_more_is_not_counted(gate):
         await fast.receive("ok")
     assert gate.gate._queues.total == 0
     slow.close()
-
-
-UPGRADE = (
-    b"GET /v1/signal HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\nSec-WebSocket-Protocol: %s\r\n\r\n"
-) % (base64.b64encode(b"k" * 16), m.SUBPROTOCOL_MSGPACK.encode())
-EMPTY_PING = b"\x89\x80\0\0\0\0"
-EMPTY_PARTS = b"\x01\x80\0\0\0\0" + b"\x00\x80\0\0\0\0"
-TOO_BIG = b"\x88\x02" + (1009).to_bytes(2)
-
-
-class Parsed:
-    """The library's parser of frames, and how many bytes it was given at once."""
-
-    def __init__(self, parser, sizes):
-        self.parser, self.sizes = parser, sizes
-
-    def feed_data(self, data):
-        self.sizes.append(len(data))
-        return self.parser.feed_data(data)
-
-    def feed_eof(self):
-        self.parser.feed_eof()
-
-
-@pytest.fixture
-def parsed(monkeypatch):
-    sizes = []
-    set_parser = RequestHandler.set_parser
-
-    def recorded(self, parser, **others):
-        set_parser(self, Parsed(parser, sizes), **others)
-
-    monkeypatch.setattr(RequestHandler, "set_parser", recorded)
-    return sizes
-
-
-@pytest.mark.parametrize("frame", [EMPTY_PING, EMPTY_PARTS])
-@pytest.mark.parametrize("flood", [250_000, STRANGER_BYTES])
-@pytest.mark.parametrize("at_once", [True, False])
-async def test_a_flood_of_frames_before_hello_is_never_parsed(gate, parsed, frame, flood, at_once):
-    port = int(gate.url.rpartition(":")[2].partition("/")[0])
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    sent = frame * (flood // len(frame))
-    writer.write(UPGRADE + sent if at_once else UPGRADE)
-    answer = await reader.readuntil(b"\r\n\r\n")
-    assert answer.startswith(b"HTTP/1.1 101")
-    if not at_once:
-        writer.write(sent)
-    assert (await asyncio.wait_for(reader.read(), 5)).startswith(TOO_BIG)
-    writer.close()
-    assert sum(parsed) <= MAX_FRAMES * len(EMPTY_PING)
-
-
-async def test_a_large_segment_of_a_member_is_parsed_a_little_at_a_time(gate, parsed):
-    client = await gate.connect()
-    await hello(client)
-    parsed.clear()
-    client.ws._writer.transport.write(EMPTY_PING * 5_000)
-    await client.send("ping")
-    await client.receive("pong")
-    assert sum(parsed) > 5_000 * len(EMPTY_PING)
-    assert max(parsed) <= MOST_AT_ONCE

@@ -1,7 +1,6 @@
 """WHIP and WHEP with aiortc as encoder and player, and what each wrong request gets."""
 
 import asyncio
-import importlib.util
 import time
 
 import aiohttp
@@ -16,15 +15,12 @@ from config.settings import IceSettings, SignalingSettings
 from signaling.rest.whip import WhipGate
 from signaling.rest.whip_client import HttpMember
 from tests.media_site import MediaSite, media_site
-from tests.served import psnr, subscribed, until
+from tests.served import NEEDS_THE_MEDIA_CORE, psnr, subscribed, until
 
 pytestmark = [
     pytest.mark.interop,
     pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning"),
-    pytest.mark.skipif(
-        importlib.util.find_spec("sfu._native") is None,
-        reason="NOT CHECKED: the media core is not built here",
-    ),
+    NEEDS_THE_MEDIA_CORE,
 ]
 SDP = {"Content-Type": "application/sdp"}
 FRAGMENT = {"Content-Type": "application/trickle-ice-sdpfrag"}

@@ -1,7 +1,6 @@
 """Why is it black? Real calls through a running server, one cause at a time."""
 
 import asyncio
-import importlib.util
 import json
 import socket
 import struct
@@ -15,14 +14,11 @@ from bench.client import ClientError, LoadClient, new_kid
 from bench.peer import TransportJob
 from bench.sdp import VP8_PAYLOAD_TYPE
 from sfu._native import SrtpSession
-from tests.served import Server, subscribed, until
+from tests.served import NEEDS_THE_MEDIA_CORE, Server, subscribed, until
 
 pytestmark = [
     pytest.mark.interop,
-    pytest.mark.skipif(
-        not importlib.util.find_spec("sfu._native"),
-        reason="NOT CHECKED: the media core is not built here",
-    ),
+    NEEDS_THE_MEDIA_CORE,
 ]
 
 SSRC = 0x1234

@@ -19,17 +19,10 @@ from signaling.http.client_networks import (
 )
 from signaling.rest.rooms import Rooms
 from signaling.storage.sqlite import open_sqlite
+from tests.fakes.clock import FakeClock
 from tests.rest_server import open_rest_server
 
-
-class FakeClock:
-    now_s = 1_800_000_000.0
-
-    def monotonic_s(self):
-        return self.now_s
-
-    def unix_s(self):
-        return self.now_s
+NOW_S = 1_800_000_000.0
 
 
 @pytest.fixture
@@ -64,7 +57,7 @@ async def enter(rooms, session=None, body=b"{}", remote="192.0.2.7", headers=(),
 
 
 async def test_a_room_is_a_sealed_session_and_its_link_lets_others_in(store):
-    rooms = rooms_of(store, FakeClock())
+    rooms = rooms_of(store, FakeClock(NOW_S))
     status, opened = await enter(rooms, body=b'{"name": "Ada"}')
     assert status == 200
     record = await store.session(opened["sessionId"])
@@ -73,40 +66,40 @@ async def test_a_room_is_a_sealed_session_and_its_link_lets_others_in(store):
     assert status == 200
     project = await store.project_named(joined["apiKey"])
     claims = [
-        verify_client_token(way["token"], project, opened["sessionId"], FakeClock.now_s)
+        verify_client_token(way["token"], project, opened["sessionId"], NOW_S)
         for way in (opened, joined)
     ]
     assert [claim.role.value for claim in claims] == ["moderator", "publisher"]
 
 
 async def test_sessions_of_applications_can_not_be_joined_through_rooms(store):
-    rooms = rooms_of(store, FakeClock())
+    rooms = rooms_of(store, FakeClock(NOW_S))
     await enter(rooms)
     assert (await enter(rooms, "2_somebody-elses"))[0] == 404
 
 
 async def test_first_visitors_at_once_share_one_project(store):
-    rooms = rooms_of(store, FakeClock())
+    rooms = rooms_of(store, FakeClock(NOW_S))
     entered = await asyncio.gather(*(enter(rooms) for _ in range(3)))
     assert len({answer["apiKey"] for _, answer in entered}) == 1
     assert len(await store.projects()) == 1
 
 
 async def test_a_project_of_somebody_else_with_the_name_is_not_that_of_the_rooms(store):
-    clock = FakeClock()
+    clock = FakeClock(NOW_S)
     other = await create_project(store, clock, name="rooms of the page")
     opened = await enter(rooms_of(store, clock))
     assert opened[1]["apiKey"] != other.api_key
 
 
 async def test_rooms_keep_their_project_over_a_restart(store):
-    first = await enter(rooms_of(store, FakeClock()))
-    again = await enter(rooms_of(store, FakeClock()))
+    first = await enter(rooms_of(store, FakeClock(NOW_S)))
+    again = await enter(rooms_of(store, FakeClock(NOW_S)))
     assert first[1]["apiKey"] == again[1]["apiKey"]
 
 
 async def test_rooms_are_limited_and_come_back_with_time(store):
-    clock = FakeClock()
+    clock = FakeClock(NOW_S)
     rooms = rooms_of(store, clock, per_minute=2)
     statuses = [(await enter(rooms))[0] for _ in range(3)]
     assert statuses == [200, 200, 429]
@@ -115,7 +108,7 @@ async def test_rooms_are_limited_and_come_back_with_time(store):
 
 
 async def test_rooms_that_are_switched_off_do_not_exist(store):
-    rooms = rooms_of(store, FakeClock(), enabled=False)
+    rooms = rooms_of(store, FakeClock(NOW_S), enabled=False)
     assert (await enter(rooms))[0] == 404
 
 
@@ -123,18 +116,18 @@ async def test_rooms_that_are_switched_off_do_not_exist(store):
     "body", [b"{", b"[" * 5_000, b'{"name": 5}', b'{"name": "a\\nb"}', b"x" * 5_000, b"[]"]
 )
 async def test_bad_bodies_get_an_error_with_a_message(store, body):
-    status, answer = await enter(rooms_of(store, FakeClock()), body=body)
+    status, answer = await enter(rooms_of(store, FakeClock(NOW_S)), body=body)
     assert status in (400, 413)
     assert answer["message"]
 
 
 async def test_a_body_may_come_in_pieces(store):
-    rooms = rooms_of(store, FakeClock())
+    rooms = rooms_of(store, FakeClock(NOW_S))
     assert (await enter(rooms, body=b'{"name": "Ada"}', pieces=2))[0] == 200
 
 
 async def test_a_body_that_does_not_end_has_a_deadline(store):
-    rooms = rooms_of(store, FakeClock(), HttpSettings(read_timeout_ms=100))
+    rooms = rooms_of(store, FakeClock(NOW_S), HttpSettings(read_timeout_ms=100))
 
     async def never():
         yield b"{"
@@ -154,14 +147,16 @@ async def test_a_body_that_does_not_end_has_a_deadline(store):
 
 
 async def test_one_network_does_not_take_the_turns_of_others(store):
-    rooms = rooms_of(store, FakeClock(), per_minute=60, per_minute_of_network=3)
+    rooms = rooms_of(store, FakeClock(NOW_S), per_minute=60, per_minute_of_network=3)
     assert [(await enter(rooms))[0] for _ in range(5)] == [200, 200, 200, 429, 429]
     assert (await enter(rooms, remote="192.0.2.200"))[0] == 429
     assert (await enter(rooms, remote="198.51.100.1"))[0] == 200
 
 
 async def test_joins_of_rooms_that_are_not_there_take_nobodys_turn(store):
-    rooms = rooms_of(store, FakeClock(), per_minute=1, joins_per_room=5, per_minute_of_network=1)
+    rooms = rooms_of(
+        store, FakeClock(NOW_S), per_minute=1, joins_per_room=5, per_minute_of_network=1
+    )
     _, opened = await enter(rooms, remote="198.51.100.1")
     statuses = [(await enter(rooms, f"2_{n}"))[0] for n in range(10)]
     assert statuses == [404] * 5 + [429] * 5

@@ -8,16 +8,7 @@ import pytest
 from config.settings import HttpSettings
 from signaling.http.client_networks import MAX_NETWORKS, NetworkBuckets, client_networks
 from signaling.http.connection_gate import ROOM, ConnectionGate, Ending
-
-
-class FakeClock:
-    now_s = 1_000.0
-
-    def monotonic_s(self):
-        return self.now_s
-
-    def unix_s(self):
-        return self.now_s
+from tests.fakes.clock import FakeClock
 
 
 class Hall:

@@ -8,16 +8,7 @@ from config.settings import HttpSettings
 from signaling.http import request_gate
 from signaling.http.request_gate import BURST_S, HEALTH_PER_S, RequestGate
 from signaling.http.runner import Deadlines, Gates, HttpRunner
-
-
-class FakeClock:
-    now_s = 1_000.0
-
-    def monotonic_s(self):
-        return self.now_s
-
-    def unix_s(self):
-        return self.now_s
+from tests.fakes.clock import FakeClock
 
 
 class Site:

@@ -95,8 +95,14 @@ class Server:
 
     async def member(self, secret: str | None = SECRET) -> Session:
         """Not yet connected."""
+        return self.client(self.session_id, await self.token(), secret)
+
+    async def token(self) -> str:
         minted = await asyncio.to_thread(self.ask, "token", "--session", self.session_id)
-        return Session(self.url, self.api_key, self.session_id, minted["token"], secret)
+        return str(minted["token"])
+
+    def client(self, session_id: str, token: str, secret: str | None = SECRET) -> Session:
+        return Session(self.url, self.api_key, session_id, token, secret)
 
     async def join(self, secret: str | None = SECRET) -> Session:
         session = await self.member(secret)

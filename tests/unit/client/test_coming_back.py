@@ -17,18 +17,31 @@ from tests.unit.client import virtual
 GOODBYE = {"t": "disconnected", "reason": "serverShutdown"}
 
 
+class Socket:
+    """Its server never closes it."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    async def close(self) -> None:
+        self.closed = True
+
+
 class Client(Signaling):
-    """Without a socket: each WebSocket ends after `lasts_s`."""
+    """Each WebSocket ends after `lasts_s`."""
 
     def __init__(self, lasts_s: float) -> None:
         super().__init__(Credentials("http://server", "key", "session", "token"), {})
         self.lasts_s, self.opened_s, self.ends = lasts_s, [], []
+        self.sockets: list[Socket] = []
         self.on_closed = self.ends.append
 
     async def _open(self) -> dict[str, Any]:
         now_s = asyncio.get_running_loop().time()
         self._up_since_s = now_s
         self.opened_s.append(now_s)
+        self.sockets.append(Socket())
+        self._socket = self.sockets[-1]  # type: ignore[assignment]
         return {}
 
     async def _read(self) -> None:
@@ -58,6 +71,7 @@ def test_a_server_that_says_goodbye_in_a_loop_is_given_up(loop) -> None:
     assert client.opened_s[-1] <= RECONNECT_FOR_S + MAX_BACKOFF_S
     gaps_s = [b - a for a, b in zip(client.opened_s[5:], client.opened_s[6:], strict=False)]
     assert min(gaps_s) >= MAX_BACKOFF_S / 2
+    assert all(socket.closed for socket in client.sockets)
 
 
 def test_a_server_that_is_of_use_in_between_is_not(loop) -> None:

@@ -390,6 +390,7 @@ class Signaling:
         self._is_up.clear()
         self._fail_waiting()
         self.on_lost()
+        await self._leave_socket()
         loop = asyncio.get_running_loop()
         is_useless = loop.time() - self._up_since_s < STAYED_UP_S
         if self._lost_since_s is None or not is_useless:
@@ -411,6 +412,13 @@ class Signaling:
             self.on_resumed(welcome)
             return True
         return False
+
+    async def _leave_socket(self) -> None:
+        """Its server may leave it open: it would stay so beside each that follows."""
+        socket, self._socket = self._socket, None
+        if socket is not None and not socket.closed:
+            with contextlib.suppress(Exception):
+                await socket.close()
 
     async def _pause(self) -> None:
         await asyncio.sleep(self._backoff_s * random.uniform(0.5, 1.0))  # noqa: S311

@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 from sealroute_client import Session
 from sealroute_client.events import StreamCreated
+from sealroute_client.media.sources import open_test_pattern
 from sealroute_client.subscriber import Subscriber
 
+SIZE = (256, 144)
+"""All of them encode and decode in one process, beside two browsers."""
 LOUD = 100
 """Of 32,767: a tone, and not the noise of an encoder."""
 
@@ -34,7 +37,9 @@ class Person:
     async def come(self, gap_s: float) -> str:
         await asyncio.sleep(gap_s)
         await self.session.connect()
-        return (await self.session.publish()).stream_id
+        source = open_test_pattern(size=SIZE)
+        published = await self.session.publish(audio=source.audio, video=source.video)
+        return published.stream_id
 
     async def _watch(self, stream: dict[str, Any]) -> None:
         subscriber = await self.session.subscribe(stream)

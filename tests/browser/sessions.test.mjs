@@ -51,6 +51,31 @@ test('one page can subscribe to a stream twice, and to the next one as well', as
   assert.equal(await bob.count('exception'), 0);
 });
 
+/** The element plays it: what is only received has no energy. */
+const isHeard = async (id) => (await lab.received(id)).audio?.totalAudioEnergy > 0;
+
+test('a publisher whose video is off from the start is heard, and seen when it is on', async () => {
+  const room = await lab.server.createRoom();
+  const [ada, bob] = [await lab.join(room), await lab.join(room)];
+  const streamId = await ada.publish({ properties: { publishVideo: false } });
+  await bob.until(isHeard, 'audio without video is not heard', 10_000, streamId);
+  await ada.do(() => globalThis.lab.publishers[0].publishVideo.promise(true));
+  await bob.sees(streamId);
+});
+
+test('who wants no video from the start hears the stream, and sees it when wanted', async () => {
+  const room = await lab.server.createRoom();
+  const [ada, bob] = [await lab.join(room), await lab.join(room)];
+  await bob.do(() => {
+    const { subscribe } = globalThis.lab;
+    globalThis.lab.subscribe = (stream) => subscribe(stream, { subscribeToVideo: false });
+  });
+  const streamId = await ada.publish();
+  await bob.until(isHeard, 'audio without video is not heard', 10_000, streamId);
+  await bob.do((id) => globalThis.lab.subscribers.get(id).subscribeToVideo.promise(true), streamId);
+  await bob.sees(streamId);
+});
+
 test('video and audio can be switched off and on', async () => {
   const { ada, bob, streamId } = await call();
   await ada.do(() => globalThis.lab.publishers[0].publishVideo.promise(false));

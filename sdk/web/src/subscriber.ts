@@ -81,7 +81,10 @@ export class Subscriber extends Emitter<SubscriberEvents> {
   declare setVideoMediaProcessorConnector: Rejecting;
   readonly id = elementId('subscriber');
   private readonly view: View;
+  /** All tracks. */
   private readonly mediaStream = new MediaStream();
+  /** Those that the element plays. */
+  private readonly shown = new MediaStream();
   private health = new SubscriberHealth();
   private readonly trust = new StreamTrust((change) => {
     this.view.showEncryption(change.newValue);
@@ -251,9 +254,7 @@ export class Subscriber extends Emitter<SubscriberEvents> {
       if (!wanted.includes(track)) this.mediaStream.removeTrack(track);
     }
     for (const track of wanted) this.mediaStream.addTrack(track);
-    if (this.view.video.srcObject !== this.mediaStream) {
-      this.view.video.srcObject = this.mediaStream;
-    }
+    this.fillElement();
     void play(this.playable);
     if (!isFirst) return;
     this.dispatch('mediaStreamAvailable', { mediaStream: this.mediaStream });
@@ -276,7 +277,7 @@ export class Subscriber extends Emitter<SubscriberEvents> {
 
   /** @internal */
   onStreamChanged(hasVideo: boolean): void {
-    this.view.hideVideo(!hasVideo || !this.wantsVideo || this.supply === 'paused');
+    this.showVideo();
     const name = hasVideo ? 'videoEnabled' : 'videoDisabled';
     this.dispatch(name, { reason: 'publishVideo' });
   }
@@ -289,7 +290,7 @@ export class Subscriber extends Emitter<SubscriberEvents> {
     if (before === 'scarce') this.dispatch('videoDisableWarningLifted', {});
     if (supply === 'scarce') this.dispatch('videoDisableWarning', {});
     if (supply === 'paused' || before === 'paused') {
-      this.view.hideVideo(supply === 'paused' || !this.wantsVideo || !this.stream.hasVideo);
+      this.showVideo();
       const name = supply === 'paused' ? 'videoDisabled' : 'videoEnabled';
       this.dispatch(name, { reason: 'quality' });
     }
@@ -324,6 +325,33 @@ export class Subscriber extends Emitter<SubscriberEvents> {
     this.levels.run(this.hasHandlers('audioLevelUpdated') && !this.isDestroyed);
   }
 
+  /** Whether video is to come at all: sent, wanted, and carried by the link. */
+  private get expectsVideo(): boolean {
+    return this.stream.hasVideo && this.wantsVideo && this.supply !== 'paused';
+  }
+
+  private showVideo(): void {
+    this.view.hideVideo(!this.expectsVideo);
+    this.fillElement();
+  }
+
+  /**
+   * Browsers play no audio of an element before the first frame of its video: the video track is
+   * given to it when frames are to come for the first time.
+   */
+  private fillElement(): void {
+    const tracks = this.mediaStream.getTracks();
+    const audio = tracks.filter(({ kind }) => kind === 'audio');
+    const before = this.shown.getTracks();
+    const hasVideo = this.expectsVideo || before.some(({ kind }) => kind === 'video');
+    const now = hasVideo ? tracks : audio;
+    for (const track of before) if (!now.includes(track)) this.shown.removeTrack(track);
+    for (const track of now) this.shown.addTrack(track);
+    if (tracks.length > 0 && this.view.video.srcObject !== this.shown) {
+      this.view.video.srcObject = this.shown;
+    }
+  }
+
   private act({ event, tell, recheck }: HealthActions): void {
     if (recheck) this.binding?.recheck(recheck);
     if (tell) this.binding?.tell(tell, this.health.counts);
@@ -337,7 +365,7 @@ export class Subscriber extends Emitter<SubscriberEvents> {
     const track = this.track(kind)?.receiver.track;
     if (track) track.enabled = isWanted;
     if (kind === 'video') {
-      this.view.hideVideo(!isWanted || !this.stream.hasVideo);
+      this.showVideo();
       this.dispatch(isWanted ? 'videoEnabled' : 'videoDisabled', { reason: 'subscribeToVideo' });
     }
     try {

@@ -4,7 +4,8 @@ import { SECRET } from './lab.mjs';
 
 const MAX_GAP_MS = 400;
 const MAX_SLOWDOWN = 4;
-export const ALL_THERE_MS = 40_000;
+/** On a machine that other tests slow down, too: slow is no failure, never is. */
+export const ALL_THERE_MS = 90_000;
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 

@@ -54,7 +54,7 @@ Knobs = dict[tuple[str, str], "Field[Value]"]
 
 
 class ConfigurationError(Exception):
-    """A setting that can not be used. The text names it and says what would do."""
+    """A setting that cannot be used. The text names it and says what would do."""
 
 
 SECTIONS = {

@@ -85,7 +85,7 @@ def only_loopback(addresses: Iterable[str]) -> bool:
 def _checked(name: str) -> str:
     address = _parsed("public ip", name)
     if address.is_unspecified or address.is_multicast:
-        raise ConfigurationError(f"public ip: clients can not reach {name}")
+        raise ConfigurationError(f"public ip: clients cannot reach {name}")
     return str(address)
 
 

@@ -243,7 +243,7 @@ async def _listen_for_operators(
         log.warning(
             "no metrics and no admin API",
             reason=cause.strerror,
-            advice=f"{wanted.host}:{port} can not be listened on: set [operations] host and port",
+            advice=f"{wanted.host}:{port} cannot be listened on: set [operations] host and port",
         )
     return runner
 

@@ -12,7 +12,7 @@ _BUCKET = re.compile(r"Bucket\([^)]*\)")
 
 def slot_of(slot: ClientSlot) -> tuple:
     """Without what counts messages: the refusal itself is one."""
-    waiting = [repr(one.message) for one in (*slot.backlog, *slot.held)]
+    waiting = [repr(one.message) for one in (*slot.backlog, *slot.batch)]
     publishing = slot.publishing is not None and not slot.publishing.done()
     return (slot.resume, id(slot.sink), waiting, slot.grace, slot.offer, slot.demands, publishing)
 

@@ -84,7 +84,7 @@ class Deliverer:
             try:
                 await self.turn()
             except Unavailable:
-                log.warning("the outbox of callbacks can not be read")
+                log.warning("the outbox of callbacks cannot be read")
                 await asyncio.sleep(LOOK_S)
             except Exception:
                 log.exception("callbacks could not be delivered")

@@ -33,7 +33,7 @@ class Journal:
     """The files of one process. `leftovers` are the events of dead ones, oldest first, and the
     ends, dated `now_ms` (Unix), of what they took along.
 
-    Owner: the recorder. Errors: `OSError` when the folder can not be used.
+    Owner: the recorder. Errors: `OSError` when the folder cannot be used.
     """
 
     def __init__(self, folder: Path, now_ms: int) -> None:
@@ -102,7 +102,7 @@ def not_queued(folder: Path, now_ms: int) -> tuple[CallbackEvent, ...]:
     """What the journals of a folder hold for the outbox, those of living processes too: for
     whoever looks from outside. An event that is on its way may be in both by then.
 
-    Errors: `OSError` when the folder can not be read.
+    Errors: `OSError` when the folder cannot be read.
     """
     if not folder.exists():
         return ()
@@ -185,7 +185,7 @@ def _lines(path: Path) -> Iterator[tuple[int, CallbackEvent]]:
         try:
             number, happened = _read(json.loads(line))
         except (ValueError, TypeError, KeyError):
-            log.warning("a line of the callback journal can not be read", bytes=len(line))
+            log.warning("a line of the callback journal cannot be read", bytes=len(line))
             continue
         yield number, happened
 

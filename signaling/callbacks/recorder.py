@@ -65,7 +65,7 @@ class Recorder:
             self._journal.write(happened)
         except OSError as failure:
             # It may still get through; a kill before that would lose it.
-            log.error("the callback journal can not be written", reason=failure.strerror)  # noqa: TRY400
+            log.error("the callback journal cannot be written", reason=failure.strerror)  # noqa: TRY400
         self._spool.append(happened)
         self._show()
         self._wake.set()
@@ -102,7 +102,7 @@ class Recorder:
         self.on_queued()
 
     async def _write_one_by_one(self, batch: Sequence[CallbackEvent]) -> None:
-        """One event that can not be queued must not hold up all that come after it."""
+        """One event that cannot be queued must not hold up all that come after it."""
         for happened in batch:
             try:
                 await self._write([happened])

@@ -2,7 +2,7 @@
 
 A registered URL is chosen by a customer, and the server sits inside somebody's network: without
 this check a customer could make it post to what only that network should reach. Names are
-checked by the addresses they resolve to at each connection, so that a name can not change its
+checked by the addresses they resolve to at each connection, so that a name cannot change its
 mind after the check.
 """
 

@@ -41,7 +41,7 @@ _SHARED = frozenset({"run", "words", "json", "data_dir", "config"})
 def record(arguments: argparse.Namespace, data_dir: Path, clock: Clock, outcome: str) -> None:
     """Appends a line for a command of `CHANGING`; `outcome` is `done` or the code of a failure.
 
-    Errors: `OSError` when the file can not be written.
+    Errors: `OSError` when the file cannot be written.
     """
     about = (getattr(arguments, name, None) for name in _ABOUT)
     line = {

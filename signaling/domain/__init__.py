@@ -1,1 +1,1 @@
-"""The rules of sessions, tokens and refusals; pure."""
+"""The rules for sessions, tokens and refusals: pure functions and data."""

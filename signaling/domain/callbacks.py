@@ -1,7 +1,7 @@
-"""Callbacks to the application: what happens in a session is posted to the URLs it registered.
+"""Callbacks (webhooks): events of a session are posted to the URLs that the application registered.
 
-Payloads have the members that the vendor's documentation shows, and `applicationId` beside
-`projectId`, so that applications of either kind of project find their own name.
+Payloads have the members of the vendor's documentation, and `applicationId` beside `projectId`,
+so that applications of either kind of project find their own id.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from signaling.protocol.messages import ConnectionInfo, StreamInfo
 
 MAX_URL_CHARS = 2_048
 MAX_CALLBACKS = 64
-"""Registrations of one project. Each event is written once for every one that wants it."""
+"""Registrations of one project. Each event is stored once per matching registration."""
 EVERY = "all"
 _EVENTS = ("created", "destroyed")
 GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -36,7 +36,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "captions": ("status",),
     }
 )
-"""What can be registered. The last four never happen while the server lacks these features."""
+"""Events that can be registered. The last four never happen: the server lacks these features."""
 _WANTED_BY: Mapping[EventName, tuple[str, str]] = MappingProxyType(
     {
         "sessionCreated": ("session", "created"),
@@ -51,7 +51,8 @@ EVENT_NAMES: tuple[EventName, ...] = tuple(_WANTED_BY)
 
 BACKOFF_FIRST_MS = 1_000
 BACKOFF_MAX_MS = 300_000
-"""Five minutes: an application that comes back is told soon, and is not hammered till then."""
+"""Short enough that an application gets its events soon after it recovers, long enough not to load
+it until then."""
 _JITTER = 0.2
 _SIGNATURE_CONTEXT = b"sealroute callback signature v1"
 
@@ -74,7 +75,7 @@ class Callback:
 
 @dataclass(frozen=True, slots=True)
 class CallbackEvent:
-    """Something that happened, as it is kept until it is delivered. `details` are JSON values."""
+    """An event, stored until it is delivered. `details` are JSON values."""
 
     id: str
     project_id: str
@@ -85,7 +86,7 @@ class CallbackEvent:
 
 
 def callback_event(record: SessionRecord, notice: Notify, at_ms: int) -> CallbackEvent:
-    """What an effect tells. `at_ms`: Unix milliseconds."""
+    """The event of a `Notify` effect. `at_ms`: Unix milliseconds."""
     details: dict[str, object] = {}
     if notice.event.startswith("session"):
         details["e2ee"] = record.options.e2ee
@@ -110,18 +111,18 @@ def _connection(info: ConnectionInfo) -> dict[str, object]:
 
 
 def _stream(info: StreamInfo, connection: ConnectionInfo) -> dict[str, object]:
-    told: dict[str, object] = {
+    body: dict[str, object] = {
         "id": info.stream_id,
         "connection": _connection(connection),
         "createdAt": info.creation_time,
         "name": info.name,
     }
-    # Absent for a stream without video, as documented.
-    return told if info.video_type is None else {**told, "videoType": info.video_type}
+    # The documentation omits the member for a stream without video.
+    return body if info.video_type is None else {**body, "videoType": info.video_type}
 
 
 def payload(happened: CallbackEvent, project: Project) -> dict[str, object]:
-    """The body of the request. `timestamp` is when it happened, in Unix milliseconds."""
+    """The request's body. `timestamp` is the time of the event in Unix milliseconds."""
     return {
         "sessionId": happened.session_id,
         "projectId": project.api_key,
@@ -133,15 +134,15 @@ def payload(happened: CallbackEvent, project: Project) -> dict[str, object]:
 
 
 def sample(project: Project, event: EventName, now_ms: int) -> dict[str, object]:
-    """A payload for trying a receiver out; `test` tells it from a real one."""
-    who = ConnectionInfo(
+    """A payload for testing a receiver; its member `test` distinguishes it from a real one."""
+    connection = ConnectionInfo(
         connection_id="00000000-0000-4000-8000-000000000001",
         creation_time=now_ms,
         data="test",
     )
-    what = StreamInfo(
+    stream = StreamInfo(
         stream_id="00000000-0000-4000-8000-000000000002",
-        connection_id=who.connection_id,
+        connection_id=connection.connection_id,
         creation_time=now_ms,
         name="test",
         has_video=True,
@@ -151,9 +152,9 @@ def sample(project: Project, event: EventName, now_ms: int) -> dict[str, object]
     if event.endswith("Destroyed") and not event.startswith("session"):
         details["reason"] = "clientDisconnected"
     if event.startswith("connection"):
-        details["connection"] = _connection(who)
+        details["connection"] = _connection(connection)
     elif event.startswith("stream"):
-        details["stream"] = _stream(what, who)
+        details["stream"] = _stream(stream, connection)
     happened = CallbackEvent("test", project.api_key, "test", event, now_ms, details)
     return payload(happened, project)
 
@@ -175,11 +176,11 @@ def checked_registration(group: str, event: str) -> tuple[str, str]:
 
 
 def checked_url(url: str) -> str:
-    """An absolute http or https URL without user name. Errors: `invalid_parameter`."""
+    """An absolute http or https URL without credentials. Errors: `invalid_parameter`."""
     if len(url) > MAX_URL_CHARS or not url.isascii() or not url.isprintable() or " " in url:
         raise BadRequest(
             ErrorCode.INVALID_PARAMETER,
-            f"'url' is an ASCII URL without blanks of up to {MAX_URL_CHARS} characters.",
+            f"'url' must be an ASCII URL without spaces of up to {MAX_URL_CHARS} characters.",
         )
     parts = _split(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -196,12 +197,12 @@ def _split(url: str) -> SplitResult:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError as cause:
-        raise BadRequest(ErrorCode.INVALID_PARAMETER, "'url' can not be read.") from cause
+        raise BadRequest(ErrorCode.INVALID_PARAMETER, "'url' is not a valid URL.") from cause
     return parts
 
 
 def origin_of(url: str) -> str:
-    """Scheme, host and port: what is down when one of its URLs is."""
+    """Scheme, host and port: URLs with the same origin fail and recover together."""
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return f"{parts.scheme}://{parts.hostname}:{port}"
@@ -212,15 +213,16 @@ def wanting(callbacks: Iterable[Callback], event: EventName) -> tuple[Callback, 
 
 
 def backoff_ms(attempts: int, chance: float) -> int:
-    """The wait after so many failed attempts (from 1); `chance` in [0, 1) spreads it by ± 20 %."""
+    """The delay after the given number of failed attempts (from 1); `chance` in [0, 1) varies it
+    by ± 20 %."""
     doubled = BACKOFF_FIRST_MS * 2 ** min(attempts - 1, 16)
     spread = 1 - _JITTER + 2 * _JITTER * chance
     return int(min(doubled, BACKOFF_MAX_MS) * spread)
 
 
 def signature_secret(project: Project) -> str:
-    """The key of a project's callback signatures: made from its API secret, which it does not
-    give away. It changes when the API secret is rotated."""
+    """The key of a project's callback signatures. It is derived from the API secret without
+    revealing it, and changes when the API secret is rotated."""
     return hmac.new(project.api_secret.encode(), _SIGNATURE_CONTEXT, hashlib.sha256).hexdigest()
 
 

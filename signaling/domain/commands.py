@@ -1,6 +1,6 @@
-"""What happens to a Session: one frozen dataclass per command.
+"""The commands of a Session, one frozen dataclass each.
 
-A client's requests arrive as `FromClient` around the message of the protocol.
+A client's request arrives as a `FromClient` that wraps the protocol message.
 """
 
 from dataclasses import dataclass, field
@@ -21,9 +21,9 @@ RequestT_co = TypeVar("RequestT_co", bound=Request, covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """An admitted client. `resume` is the token that takes the connection up again; `token` a
-    digest of the one it was admitted with. `quietly`: others hear of it with `Announce`, or once
-    its media has taken what it publishes."""
+    """An admitted client joins. `resume`: the token with which it can resume the connection.
+    `token`: a digest of the client token that admitted it. `quietly`: other clients are notified
+    only by `Announce`, or when the media plane has accepted what it publishes."""
 
     connection: ConnectionId
     request: int
@@ -48,7 +48,7 @@ class Announce:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """A client took its connection up on a new WebSocket; it gets a fresh snapshot."""
+    """A client resumed its connection on a new WebSocket; it gets a new snapshot."""
 
     connection: ConnectionId
     request: int
@@ -59,7 +59,7 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class FromClient(Generic[RequestT_co]):
-    """`fresh_id` names what the request may create; `now_unix_ms` dates it."""
+    """`fresh_id` and `now_unix_ms` are the id and creation time of what the request may create."""
 
     connection: ConnectionId
     message: RequestT_co
@@ -84,7 +84,7 @@ class MediaPublished:
 
 @dataclass(frozen=True, slots=True)
 class KidsDeclared:
-    """The media plane has taken the key ids of a track."""
+    """The media plane accepted the key ids of a track."""
 
     connection: ConnectionId
     stream: StreamId
@@ -95,7 +95,7 @@ class KidsDeclared:
 
 @dataclass(frozen=True, slots=True)
 class MediaRefused:
-    """The media plane refused what a request asked; what the request made is undone."""
+    """The media plane refused a request; its effects on the state are undone."""
 
     connection: ConnectionId
     request: int
@@ -112,14 +112,14 @@ class StreamLive:
 
 @dataclass(frozen=True, slots=True)
 class StreamSpeaks:
-    """The stream became the one of its session that speaks."""
+    """The stream became the session's active speaker."""
 
     stream: StreamId
 
 
 @dataclass(frozen=True, slots=True)
-class UnsealedDropped:
-    """The seal guard dropped packets of a stream that are not encrypted."""
+class UnencryptedDropped:
+    """The seal guard dropped unencrypted packets of a stream."""
 
     stream: StreamId
     mid: str
@@ -134,7 +134,7 @@ class TransportEnded:
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """A player wants one stream by its own offer. Errors: those of `Subscribe`."""
+    """A player (WHEP) subscribes to one stream with its own offer. Errors: those of `Subscribe`."""
 
     connection: ConnectionId
     subscriber: SubscriberId
@@ -143,7 +143,8 @@ class Play:
 
 @dataclass(frozen=True, slots=True)
 class RestSignal:
-    """From the REST API: no sender. Errors: `connection_not_found`, `signal_too_long`."""
+    """A signal of the REST API, without a sender. Errors: `connection_not_found`,
+    `signal_too_long`."""
 
     type: str | None
     data: str
@@ -168,7 +169,7 @@ class RestMuteAll:
 
 @dataclass(frozen=True, slots=True)
 class SetLayoutClasses:
-    """Errors: `stream_not_found`; then no stream is changed."""
+    """Errors: `stream_not_found`, which leaves all streams unchanged."""
 
     classes: tuple[tuple[StreamId, tuple[str, ...]], ...]
 
@@ -184,7 +185,7 @@ Command = (
     | MediaRefused
     | StreamLive
     | StreamSpeaks
-    | UnsealedDropped
+    | UnencryptedDropped
     | TransportEnded
     | Play
     | RestSignal

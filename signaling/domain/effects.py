@@ -34,7 +34,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Broadcast:
-    """To all members, or to those of `to`; encoded once."""
+    """To all connections except `but`, or to those in `to`; encoded once."""
 
     message: Message
     but: ConnectionId | None = None
@@ -43,7 +43,7 @@ class Broadcast:
 
 @dataclass(frozen=True, slots=True)
 class CloseConnection:
-    """After everything sent before. The media of the connection ends with it."""
+    """Runs after all earlier sends. The connection's media ends with it."""
 
     connection: ConnectionId
     reason: LeaveReason
@@ -102,7 +102,7 @@ class ForwardSubscriber:
 
 
 @dataclass(frozen=True, slots=True)
-class WishLayer:
+class PreferLayers:
     connection: ConnectionId
     subscriber: SubscriberId
     resolution: Dimensions | None
@@ -131,10 +131,8 @@ class RestartIceMedia:
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """For callbacks of the application. `subject` is the session's, connection's or stream's id.
-
-    `connection` is the connection of the event, or the one that publishes its stream.
-    """
+    """An event for the application's callbacks. `subject` is the id of the session, connection or
+    stream; `connection` is the event's connection, or the publisher of its stream."""
 
     event: EventName
     subject: str
@@ -154,7 +152,7 @@ Effect = (
     | SubscribeMedia
     | UnsubscribeMedia
     | ForwardSubscriber
-    | WishLayer
+    | PreferLayers
     | RequestKeyFrame
     | AnswerDownlink
     | RestartIceMedia

@@ -1,13 +1,14 @@
-"""Sealed sessions: hints of secrets announced, and video held back while it can not be opened.
+"""End-to-end encrypted sessions: clients announce hints of their secrets, and the server pauses
+video for subscribers that cannot decrypt it.
 
-The server learns hints alone, never a secret. Source: docs/e2ee.md section 9.
+The server only ever sees hints, never a secret. Source: docs/e2ee.md section 9.
 """
 
 from collections.abc import Iterable
 from itertools import groupby
 
 from sfu.ids import ConnectionId, StreamId, SubscriberId
-from signaling.domain.commands import FromClient, KidsDeclared, UnsealedDropped
+from signaling.domain.commands import FromClient, KidsDeclared, UnencryptedDropped
 from signaling.domain.effects import (
     Broadcast,
     DeclareKidsMedia,
@@ -24,15 +25,15 @@ HINT_BYTES = 2
 
 
 def hints_of(kids: Iterable[bytes]) -> tuple[bytes, ...]:
-    """The part of key ids that says under which secret they are, in the order of their use: a
-    secret that was left may come back."""
+    """The hints in a list of key ids, in order of use. A hint may appear twice: a client can return
+    to an earlier secret."""
     return tuple(hint for hint, _ in groupby(kid[-HINT_BYTES:] for kid in kids))
 
 
 def handle_state(state: SessionState, command: FromClient[m.E2eeState], now_ms: int) -> Effects:
-    """A mismatch holds video back; the return to `ok` brings it with one key frame.
+    """A mismatch pauses the subscriber's video; `ok` resumes it with one key frame.
 
-    Errors: `invalid_parameter` on a clear Session, `subscriber_not_found`.
+    Errors: `invalid_parameter` if the Session is not end-to-end encrypted, `subscriber_not_found`.
     """
     del now_ms
     request = command.message
@@ -51,13 +52,13 @@ def handle_state(state: SessionState, command: FromClient[m.E2eeState], now_ms: 
 
 
 def handle_ready(state: SessionState, command: FromClient[m.E2eeReady], now_ms: int) -> Effects:
-    """A client that has another secret may open what it could not: its video is tried again.
+    """A client with another secret may now decrypt what it could not: its paused video resumes.
 
-    Senders wait for the announcements of others, and receivers of the announcer's streams may
-    open them now. Nobody else is told: when a large Session changes its secret, everybody
-    announces it at once.
+    The announcement goes to publishers, which wait for it before they switch secrets, and to
+    subscribers of the announcer's streams, which may be able to decrypt them now. It goes to no
+    other client: when a large Session changes its secret, all clients announce it at once.
 
-    Errors: `invalid_parameter` on a clear Session.
+    Errors: `invalid_parameter` if the Session is not end-to-end encrypted.
     """
     del now_ms
     if not state.e2ee:
@@ -70,34 +71,35 @@ def handle_ready(state: SessionState, command: FromClient[m.E2eeReady], now_ms: 
     state.hints_announced += 1
     connection.hint_number = state.hints_announced
     announced = m.HintAnnounced(connection_id=command.connection, hint=request.hint)
-    told = Broadcast(announced, but=command.connection, to=_concerned(state, connection))
-    return [told, *effects, Send(command.connection, m.Ok(re=request.id))]
+    recipients = _hint_recipients(state, connection)
+    announcement = Broadcast(announced, but=command.connection, to=recipients)
+    return [announcement, *effects, Send(command.connection, m.Ok(re=request.id))]
 
 
-def _concerned(state: SessionState, announcer: Connection) -> tuple[ConnectionId, ...]:
-    """Those who send, and those who receive from the announcer; once each."""
+def _hint_recipients(state: SessionState, announcer: Connection) -> tuple[ConnectionId, ...]:
+    """All publishers and the announcer's subscribers, each once."""
     senders = dict.fromkeys(stream.owner for stream in state.streams.values())
     for sender in senders:
-        state.connections[sender].heard_hints = state.hints_announced
+        state.connections[sender].hints_seen = state.hints_announced
     received = (name for own in announcer.streams for name in state.streams[own].subscribers)
     return tuple(senders | dict.fromkeys(state.subscribers[name].owner for name in received))
 
 
 def missed_hints(state: SessionState, connection: ConnectionId) -> Effects:
-    """What a member that begins to send was not told of before."""
+    """The announcements that a new publisher has not received."""
     sender = state.connections[connection]
     missed = [
         Send(connection, m.HintAnnounced(connection_id=name, hint=other.hint))
         for name, other in state.connections.items()
-        if other.hint is not None and other.hint_number > sender.heard_hints and name != connection
+        if other.hint is not None and other.hint_number > sender.hints_seen and name != connection
     ]
-    sender.heard_hints = state.hints_announced
+    sender.hints_seen = state.hints_announced
     return [*missed]
 
 
 def handle_declare(state: SessionState, command: FromClient[m.DeclareKids], now_ms: int) -> Effects:
-    """Errors: `stream_not_found`, `permission_denied`, `track_unknown`; those of the media, before
-    anything has changed."""
+    """Errors: `stream_not_found`, `permission_denied`, `track_unknown`; then those of the media
+    plane, which leave the state unchanged."""
     del now_ms
     request = command.message
     found = state.own_stream(command.connection, request.stream_id)
@@ -108,9 +110,9 @@ def handle_declare(state: SessionState, command: FromClient[m.DeclareKids], now_
 
 
 def handle_declared(state: SessionState, command: KidsDeclared, now_ms: int) -> Effects:
-    """A stream under another secret is tried again by all who could not open it.
+    """A stream with new hints resumes for subscribers that could not decrypt it.
 
-    The core asks for a key frame itself when frames under a new hint do not begin with one.
+    The core requests a key frame itself when frames under a new hint do not begin with one.
     """
     del now_ms
     found, hints = state.streams.get(command.stream), hints_of(command.kids)
@@ -121,22 +123,22 @@ def handle_declared(state: SessionState, command: KidsDeclared, now_ms: int) -> 
     return [*effects, Send(command.connection, m.Ok(re=command.request))]
 
 
-def handle_unsealed(state: SessionState, command: UnsealedDropped, now_ms: int) -> Effects:
-    """The publisher is told that what it sends stays here."""
+def handle_unencrypted(state: SessionState, command: UnencryptedDropped, now_ms: int) -> Effects:
+    """Notifies the publisher that its unencrypted packets are not forwarded."""
     found = state.streams.get(command.stream)
     if found is None:
         return []
-    found.unsealed_packets += command.packets
-    found.unsealed_ms = now_ms
-    told = m.NotEncrypted(stream_id=command.stream, mid=command.mid, packets=command.packets)
-    return [Send(found.owner, told)]
+    found.unencrypted_packets += command.packets
+    found.unencrypted_ms = now_ms
+    dropped = m.NotEncrypted(stream_id=command.stream, mid=command.mid, packets=command.packets)
+    return [Send(found.owner, dropped)]
 
 
 def _resume_video(state: SessionState, names: Iterable[SubscriberId]) -> Effects:
-    """Lifts the mismatch of Subscribers, with one key-frame request for each stream.
+    """Clears the mismatch of Subscribers, with one key frame request per stream.
 
-    Optimistic: a Subscriber of video alone gets nothing that would show its recovery while it
-    is held back. Whoever still can not open it reports a mismatch again.
+    Optimistic: a Subscriber to video only receives nothing while paused that could show its
+    recovery. A client that still cannot decrypt reports a mismatch again.
     """
     effects: Effects = []
     waiting: dict[StreamId, None] = {}

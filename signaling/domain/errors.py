@@ -1,11 +1,11 @@
-"""Every refusal the control plane can answer: one tree of exceptions, one table of codes.
+"""Every refusal of the control plane: one tree of exceptions, one table of codes.
 
-The class says what kind of failure it is, the code says which one. `ERRORS` maps each code to
-what REST, the WebSocket and the SDKs show; it is total, and a test holds it so. Messages are
-written by us alone and never repeat what a peer sent.
+The class is the kind of failure, the code the exact one. `ERRORS` maps each code to what REST, the
+WebSocket and the SDKs show; a test makes sure that it is complete. Messages never repeat what a
+peer sent.
 """
 
-# ruff: noqa: N818 - the names of the kinds are the vocabulary of docs/architecture.md
+# ruff: noqa: N818 - the kinds are named as in docs/architecture.md
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from enum import StrEnum
 class ErrorCode(StrEnum):
     """Stable names of failures; the WebSocket sends them as they are."""
 
-    # What clients meet on the WebSocket.
+    # Failures on the WebSocket.
     INVALID_MESSAGE = "invalid_message"
     MESSAGE_TOO_LARGE = "message_too_large"
     SECRET_REFUSED = "secret_refused"  # noqa: S105 - the name of an error
@@ -47,7 +47,7 @@ class ErrorCode(StrEnum):
     OVERLOADED = "overloaded"
     INTERNAL = "internal"
 
-    # What the media plane refuses (sfu.media_plane.MediaError).
+    # Refusals of the media plane (sfu.media_plane.MediaError).
     SDP_INVALID = "sdp_invalid"
     SDP_TOO_LARGE = "sdp_too_large"
     TRACK_UNKNOWN = "track_unknown"
@@ -61,7 +61,7 @@ class ErrorCode(StrEnum):
     SUBSCRIPTIONS_EXHAUSTED = "subscriptions_exhausted"
     TRANSPORT_CLOSED = "transport_closed"
 
-    # What only REST meets.
+    # Failures of REST only.
     CREDENTIALS_INVALID = "credentials_invalid"
     CREDENTIALS_CLOCK = "credentials_clock"
     PROJECT_MISMATCH = "project_mismatch"
@@ -109,11 +109,11 @@ class DomainError(Exception):
 
 
 class BadRequest(DomainError):
-    """The caller's fault: the request cannot be understood or asks for the impossible."""
+    """The request cannot be understood or asks for something impossible."""
 
 
 class MethodNotAllowed(BadRequest):
-    """There is something here, for other methods: `allowed`."""
+    """The resource exists, but only for the methods in `allowed`."""
 
     def __init__(self, allowed: Iterable[str]) -> None:
         self.allowed = tuple(allowed)
@@ -121,37 +121,37 @@ class MethodNotAllowed(BadRequest):
 
 
 class Unauthorized(DomainError):
-    """The credential is missing, not valid, or does not reach this far."""
+    """The credential is missing, not valid, or not sufficient."""
 
 
 class NotFound(DomainError):
-    """Nothing has that name, or nothing that the caller may know of."""
+    """No such thing exists, or the caller may not know of it."""
 
 
 class Conflict(DomainError):
-    """The request does not fit the present state or mode."""
+    """The request does not fit the current state or mode."""
 
 
 class Refused(DomainError):
-    """Policy or a limit says no, whoever asks."""
+    """A policy or a limit forbids it for every caller."""
 
 
 class PeerProtocolError(DomainError):
-    """The peer broke the protocol; `request_id` tells which of its messages did, if known."""
+    """The peer violated the protocol, with the message `request_id` if known."""
 
     request_id: int | None = None
 
 
 class Unavailable(DomainError):
-    """Ours: not now, or not on this server."""
+    """The server cannot do this now, or not at all."""
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorRow:
-    """How one failure shows itself.
+    """How one failure is reported.
 
-    `rest_code` is the number in a REST error body; `close_code` closes the WebSocket when the
-    failure ends the join (and only then); `sdk_name` and `number` are what the SDKs raise.
+    `rest_code` is the number in a REST error body; `close_code` closes the WebSocket if the failure
+    ends the join (and only then); `sdk_name` and `number` are what the SDKs raise.
     """
 
     kind: type[DomainError]
@@ -163,8 +163,8 @@ class ErrorRow:
     message: str
 
 
-# Close codes are 4000 + the HTTP status of the same meaning, but for those that RFC 6455 has and
-# for a flood, which clients must not take for one refusal.
+# Close codes are 4000 + the HTTP status with the same meaning. Exceptions: those of RFC 6455, and
+# a flood, which clients must be able to distinguish from a single refusal.
 MESSAGE_TOO_BIG = 1009
 FLOOD = 4430
 INTERNAL_ERROR = 1011
@@ -227,17 +227,17 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
         Unauthorized,
         403,
         _AUTHENTICATION,
-        "The token is from the future: compare the clock of the machine that made it with the "
-        "server's.",
+        "The token was issued in the future: compare the clock of the machine that made it with "
+        "the server's.",
     ),
     _E.RESUME_UNKNOWN: _row(
         Conflict,
         410,
         ("OT_NOT_CONNECTED", 1010),
-        "The server does not know this connection any more; join again without a resume token.",
+        "The server no longer knows this connection; join again without a resume token.",
     ),
     _E.INVALID_SESSION_ID: _row(
-        BadRequest, 400, _SESSION_ID, "The session id is not one of this server's."
+        BadRequest, 400, _SESSION_ID, "The session id is not valid on this server."
     ),
     _E.SESSION_UNKNOWN: _row(NotFound, 404, _SESSION_ID, "The session does not exist."),
     _E.PERMISSION_DENIED: _row(
@@ -255,22 +255,22 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
         Refused,
         409,
         ("OT_CONNECTION_LIMIT_EXCEEDED", 1027),
-        "The session has as many connections as it may have.",
+        "The session has reached its connection limit.",
     ),
     _E.SESSION_LIMIT: _row(
         Refused,
         409,
         ("OT_CONNECTION_LIMIT_EXCEEDED", 1027),
-        "The project has as many sessions with clients as it may have.",
+        "The project has reached its limit of active sessions.",
     ),
     _E.ORIGIN_REFUSED: _row(
-        Unauthorized, 403, _AUTHENTICATION, "Pages from this origin may not join its sessions."
+        Unauthorized, 403, _AUTHENTICATION, "The project does not allow pages from this origin."
     ),
     _E.STREAM_LIMIT: _row(
-        Refused, 409, _LIMIT, "The connection publishes as many streams as it may."
+        Refused, 409, _LIMIT, "The connection has reached its limit of published streams."
     ),
     _E.SUBSCRIBER_LIMIT: _row(
-        Refused, 409, _LIMIT, "The connection subscribes to as many streams as it may."
+        Refused, 409, _LIMIT, "The connection has reached its subscriber limit."
     ),
     _E.RATE_LIMITED: _row(
         Refused, 429, ("OT_RATE_LIMIT_EXCEEDED", 1550), "Too many requests; slow down."
@@ -279,14 +279,14 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
         Refused,
         429,
         ("OT_RATE_LIMIT_EXCEEDED", 1550),
-        "The client went on sending more than it may. Send less, and join again.",
+        "The client kept exceeding its rate limit. Send less, and join again.",
         close_code=FLOOD,
     ),
     _E.SIGNAL_TOO_LONG: _row(
         BadRequest,
         413,
         ("OT_INVALID_PARAMETER", 1413),
-        "A signal's type may have 128 bytes and its data 8,192.",
+        "A signal's type is limited to 128 bytes and its data to 8,192 bytes.",
     ),
     _E.SIGNAL_NOT_ENCRYPTED: _row(
         Refused,
@@ -312,10 +312,10 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
         Refused,
         409,
         ("OT_UNABLE_TO_SUBSCRIBE", 1600),
-        "The client cannot use any codec of the stream.",
+        "The client supports none of the stream's codecs.",
     ),
     _E.SERVER_SHUTDOWN: _row(
-        Unavailable, 503, _CONNECT, "The server is going down.", close_code=SERVICE_RESTART
+        Unavailable, 503, _CONNECT, "The server is shutting down.", close_code=SERVICE_RESTART
     ),
     _E.OVERLOADED: _row(
         Unavailable, 503, _CONNECT, "The server is too busy; try again in a moment."
@@ -330,18 +330,18 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
         Refused,
         409,
         ("OT_STREAM_CREATE_FAILED", 6000),
-        "A track of an encrypted session needs the key ids it will use.",
+        "A track of an end-to-end encrypted session needs its key ids.",
     ),
     _E.ANSWER_UNEXPECTED: _row(
-        PeerProtocolError, 409, _PARAMETER, "The answer belongs to no outstanding offer."
+        PeerProtocolError, 409, _PARAMETER, "The answer does not match an outstanding offer."
     ),
     _E.SETUP_INVALID: _row(
-        BadRequest, 400, _DESCRIPTION, "The SDP's DTLS roles or ICE parameters do not fit."
+        BadRequest, 400, _DESCRIPTION, "The SDP's DTLS role or ICE parameters are not acceptable."
     ),
     _E.FINGERPRINT_UNSUPPORTED: _row(
-        BadRequest, 400, _DESCRIPTION, "The SDP has no fingerprint that the server can check."
+        BadRequest, 400, _DESCRIPTION, "The SDP has no fingerprint with a supported hash."
     ),
-    _E.SSRC_CONFLICT: _row(Conflict, 409, _PUBLISH, "Another stream has that SSRC."),
+    _E.SSRC_CONFLICT: _row(Conflict, 409, _PUBLISH, "Another stream uses that SSRC."),
     _E.SUBSCRIPTIONS_EXHAUSTED: _row(
         Refused, 409, _LIMIT, "The client's downlink has no room for another subscriber."
     ),
@@ -355,7 +355,7 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
         Unauthorized,
         403,
         _AUTHENTICATION,
-        "The key and secret are right, and the credential's times are not: compare the clock of "
+        "The key and secret are correct, but the credential's times are not: compare the clock of "
         "the machine that made it with the server's.",
     ),
     _E.PROJECT_MISMATCH: _row(
@@ -365,31 +365,32 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
         "Id in the token does not match the one in the url",
         rest_code=-1,
     ),
-    _E.NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "There is nothing here."),
+    _E.NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "This resource does not exist."),
     _E.METHOD_NOT_ALLOWED: _row(
-        BadRequest, 405, _NOT_SUPPORTED, "This method is not allowed here."
+        BadRequest, 405, _NOT_SUPPORTED, "This resource does not allow the method."
     ),
     _E.UPGRADE_INVALID: _row(
         BadRequest,
         400,
         _PARAMETER,
-        "This address takes WebSockets only (RFC 6455, version 13), with a subprotocol of ours.",
+        "This resource accepts only WebSockets (RFC 6455, version 13) with a subprotocol of "
+        "Sealroute.",
     ),
     _E.CONTENT_TYPE_INVALID: _row(
-        BadRequest, 415, _PARAMETER, "The body is of another content type."
+        BadRequest, 415, _PARAMETER, "The body has an unsupported content type."
     ),
     _E.EXPECTATION_FAILED: _row(
         BadRequest, 417, _NOT_SUPPORTED, "The header Expect may only ask for 100-continue."
     ),
     _E.RANGE_INVALID: _row(
-        BadRequest, 416, _PARAMETER, "The file has no such range: ask for bytes within its length."
+        BadRequest, 416, _PARAMETER, "The range is not within the file's length."
     ),
     _E.PRECONDITION_MISSING: _row(BadRequest, 428, _PARAMETER, "If-Match is missing."),
     _E.PRECONDITION_FAILED: _row(
-        Conflict, 412, _PARAMETER, "What you have is not what is here: get it again."
+        Conflict, 412, _PARAMETER, "The resource has changed: get it again."
     ),
     _E.ICE_RESTART_UNSUPPORTED: _row(
-        BadRequest, 422, _NOT_SUPPORTED, "ICE restarts are not supported: begin again instead."
+        BadRequest, 422, _NOT_SUPPORTED, "ICE restarts are not supported: start a new connection."
     ),
     _E.BODY_INVALID: _row(BadRequest, 400, _PARAMETER, "The body is not valid."),
     _E.BODY_TOO_LARGE: _row(BadRequest, 413, _PARAMETER, "The body is too large."),
@@ -399,9 +400,9 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
         BadRequest, 400, _PARAMETER, "Signal payload 'data' must be set", rest_code=15202
     ),
     _E.DIGITS_INVALID: _row(
-        BadRequest, 400, _PARAMETER, "'digits' may hold 0-9, *, # and p (a pause of 500 ms)."
+        BadRequest, 400, _PARAMETER, "'digits' may contain 0-9, *, # and p (a pause of 500 ms)."
     ),
-    _E.SIP_LEG_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "No SIP call is part of the session."),
+    _E.SIP_LEG_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "The session has no SIP call."),
     _E.ARCHIVE_NEEDS_ROUTED: _row(
         BadRequest, 400, _NOT_SUPPORTED, "archiveMode 'always' needs a routed session."
     ),
@@ -459,7 +460,7 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
         Unavailable,
         501,
         _NOT_SUPPORTED,
-        "This server does not offer the feature.",
+        "This server does not support the feature.",
         rest_code=15950,
     ),
     _E.ARCHIVE_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Archive not found."),
@@ -469,11 +470,11 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
     _E.CAPTIONS_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Captions not found."),
     _E.CALLBACK_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "Callback not found."),
     _E.STORAGE_UNAVAILABLE: _row(
-        Unavailable, 503, _SERVER, "The server cannot reach its storage; try again."
+        Unavailable, 503, _SERVER, "The server cannot reach its storage; try again later."
     ),
 }
 
-# The SDKs name some failures after what was tried: (code, tag of the request) → name, number.
+# The SDKs name some failures after the request: (code, tag of the request) → name, number.
 ERRORS_BY_REQUEST: dict[tuple[ErrorCode, str], tuple[str, int]] = {
     (_E.CODEC_UNSUPPORTED, "publish"): ("OT_STREAM_CREATE_FAILED", 1500),
     (_E.PERMISSION_DENIED, "signal"): ("OT_PERMISSION_DENIED", 1510),
@@ -487,16 +488,16 @@ ERRORS_BY_REQUEST: dict[tuple[ErrorCode, str], tuple[str, int]] = {
 
 
 REFUSED_TOKENS = frozenset({_E.AUTHENTICATION_FAILED, _E.TOKEN_EXPIRED, _E.TOKEN_FROM_FUTURE})
-"""Failures of a client's token itself."""
+"""Failures of the client token itself."""
 
 
 def error(code: ErrorCode | str, message: str | None = None) -> DomainError:
-    """The exception of a code's kind, to be raised."""
+    """The exception for a code."""
     return ERRORS[ErrorCode(code)].kind(code, message)
 
 
 def sdk_error(code: ErrorCode, request: str | None = None) -> tuple[str, int]:
-    """Name and number that the SDKs raise for a code, given the tag of the request, if any."""
+    """The name and number that the SDKs raise for a code and the tag of the request, if any."""
     row = ERRORS[code]
     if request is not None and (code, request) in ERRORS_BY_REQUEST:
         return ERRORS_BY_REQUEST[code, request]

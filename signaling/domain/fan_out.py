@@ -1,7 +1,8 @@
-"""What a message costs on its way to others: its size, once for each receiver.
+"""Rate limit for broadcasts: each costs its size times the number of receivers.
 
-A broadcast is charged after it was made, and may leave a debt; with a debt the next one is refused.
-So one broadcast passes whatever its session's size, and a stream of them keeps to the rate.
+A broadcast is charged after it was made and may leave a debt; while there is a debt, the next one
+is refused. A single broadcast therefore passes in a session of any size, and a series of them is
+held to the rate.
 """
 
 import msgspec
@@ -11,7 +12,7 @@ from signaling.domain.errors import ErrorCode, error
 from signaling.domain.session_state import Bucket, Limits, SessionState
 
 ENVELOPE_BYTES = 128
-"""Of any message: names of members, ids and framing, and what the kernel keeps beside them."""
+"""Added per receiver for member names, ids, framing and kernel buffers."""
 
 
 def check(bucket: Bucket, limits: Limits, now_ms: int) -> None:
@@ -20,19 +21,19 @@ def check(bucket: Bucket, limits: Limits, now_ms: int) -> None:
     if bucket.tokens <= 0:
         raise error(
             ErrorCode.RATE_LIMITED,
-            "Too many bytes to too many receivers; send less, or address one connection.",
+            "Too many bytes to too many receivers: send less, or signal a single connection.",
         )
 
 
 def charge(bucket: Bucket, state: SessionState, effects: Effects, now_ms: int) -> None:
     cost = sum(_cost(state, one) for one in effects if isinstance(one, Broadcast))
     if cost:
-        # Filled first: the time before the charge must not pay for it.
+        # Refill first, so that time which passed before the charge does not pay for it.
         bucket.fill(now_ms, state.limits.fan_out_bytes_per_s, state.limits.fan_out_burst)
         bucket.tokens = max(bucket.tokens - cost, -state.limits.fan_out_burst)
 
 
 def _cost(state: SessionState, effect: Broadcast) -> int:
     receivers = len(state.connections) if effect.to is None else len(effect.to)
-    # JSON is the larger one of the encodings; characters would say little of either.
+    # JSON is the larger of the two encodings.
     return receivers * (ENVELOPE_BYTES + len(msgspec.json.encode(effect.message)))

@@ -1,4 +1,4 @@
-"""Features that need clear media, and how each is refused on a sealed or relayed Session."""
+"""Features that need unencrypted media, and their refusals on encrypted or relayed Sessions."""
 
 from enum import StrEnum
 
@@ -18,7 +18,7 @@ class Feature(StrEnum):
 _SEALED = "is not supported in end-to-end encrypted sessions."
 _SEALED_PLURAL = "are not supported in end-to-end encrypted sessions."
 
-# Feature → (code on a sealed Session, message there, what it is called on a relayed one).
+# Feature → (code on an encrypted Session, message there, verb for the message on a relayed one).
 REFUSALS: dict[Feature, tuple[ErrorCode, str, str]] = {
     Feature.ARCHIVE: (ErrorCode.FEATURE_SEALED, f"Archiving {_SEALED}", "initiate archives"),
     Feature.BROADCAST: (
@@ -46,7 +46,7 @@ REFUSALS: dict[Feature, tuple[ErrorCode, str, str]] = {
 
 
 def refusal(feature: Feature, options: SessionOptions) -> tuple[str, DomainError] | None:
-    """Why a feature can not start on a Session: a reason for the metric, and the error."""
+    """Why a feature cannot start on a Session: the reason for the metric, and the error."""
     code, message, verb = REFUSALS[feature]
     if options.e2ee:
         return "e2ee", error(code, message)

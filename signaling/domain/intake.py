@@ -1,8 +1,8 @@
-"""What one client may send, charged before anything of it is decoded; and for how long it may try.
+"""Limits on what one client sends, charged before a message is decoded.
 
-Two buckets hold: one of messages, one of bytes. Within them a message is decoded, and what the
-domain refuses of it is answered by its number. Beyond them nothing is looked at. Each refusal
-takes patience, which comes back slowly: who goes on is closed.
+Two token buckets apply, one for messages and one for bytes. Within them a message is decoded, and
+a refusal of the domain answers the request's id. Beyond them a message is not even decoded. A third
+bucket counts refusals: a client that keeps exceeding its limits is disconnected.
 """
 
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from signaling.domain.session_state import Bucket
 
 HEADROOM = 2.0
-"""More messages are decoded than the domain allows, so that a client that is a little too fast
-learns which of its requests was refused."""
+"""Multiple of the domain's message rate that is still decoded, so that a client slightly over the
+limit learns which of its requests was refused."""
 RESUMES_PER_S, RESUMES_AT_ONCE = 0.5, 10.0
-"""Of one Connection. Each costs a whole `Welcome`; a network that comes and goes takes fewer."""
+"""Resumes of one Connection. Each costs a complete `Welcome`; an unstable network needs fewer."""
 PATIENCE, PATIENCE_PER_S = 100.0, 1.0
-"""Refusals borne at once, and how fast they are forgotten."""
+"""How many refusals a client may collect, and how fast they expire."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class IntakeRates:
 
 @dataclass(slots=True)
 class Intake:
-    """Owner: the WebSocket of one client. `now_ms` is monotonic."""
+    """The buckets of one client's WebSocket. `now_ms` is monotonic."""
 
     rates: IntakeRates
     began_ms: int
@@ -42,13 +42,13 @@ class Intake:
         self._patience = Bucket(PATIENCE, self.began_ms)
 
     def admits(self, size: int, now_ms: int) -> bool:
-        """Whether a message of so many bytes may be decoded."""
+        """Whether a message of `size` bytes may be decoded."""
         rates = self.rates
         burst = HEADROOM * rates.message_burst
         return self._messages.takes(
             now_ms, HEADROOM * rates.messages_per_s, burst
         ) and self._bytes.takes(now_ms, rates.bytes_per_s, rates.byte_burst, float(size))
 
-    def bears(self, now_ms: int) -> bool:
-        """Notes a refusal. False: it was one too many."""
+    def tolerates(self, now_ms: int) -> bool:
+        """Counts a refusal; False when the client must be disconnected."""
         return self._patience.takes(now_ms, PATIENCE_PER_S, PATIENCE)

@@ -1,7 +1,6 @@
-"""JSON Web Tokens of both kinds, verified with one algorithm that the credential's kind decides.
+"""JSON Web Tokens of both kinds. The credential's kind determines the one allowed algorithm.
 
-The token's own header never chooses (RFC 8725 section 3.1). Times are checked by the callers,
-which know what time it is.
+The token's own header never does (RFC 8725 section 3.1). The callers check the times.
 """
 
 import base64
@@ -18,10 +17,10 @@ from signaling.domain.errors import ErrorCode, Unauthorized
 from signaling.domain.projects import Project
 
 MAX_TOKEN_CHARS = 8_192
-# Clocks of application servers drift; this is how far they may be ahead or behind.
+# Application servers' clocks may be this far ahead or behind.
 LEEWAY_S = 30
 MAX_EXACT = 2**53
-"""Numbers of claims are below: every JSON reader takes them for the same (RFC 7493)."""
+"""Exclusive bound of numeric claims, so that every JSON reader reads the same value (RFC 7493)."""
 
 Claims = dict[str, object]
 Kind = Literal["secret", "application"]
@@ -36,12 +35,12 @@ _SIGNATURE_ONLY: Options = {
     "verify_sub": False,
     "verify_jti": False,
 }
-# What the library, `json` and the key loader can raise on bytes that a stranger chose.
+# What the library, `json` and the key loader can raise on untrusted bytes.
 _MALFORMED = (jwt.PyJWTError, ValueError, TypeError, KeyError, RecursionError)
 
 
 def peek(token: str) -> Claims:
-    """The claims of a token that nobody has verified: good for finding the project, no more."""
+    """The claims of a token without verification: only good for finding the project."""
     parts = token.split(".")
     if len(token) > MAX_TOKEN_CHARS or len(parts) != 3:
         raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
@@ -56,10 +55,10 @@ def peek(token: str) -> Claims:
 
 
 def verified(token: str, project: Project, kind: Kind, now_s: float) -> Claims:
-    """The claims of a token that the project signed, with any of its keys that are valid now.
+    """The claims of a token that is signed with one of the project's currently valid keys.
 
     `secret`: HS256 with the API secret. `application`: RS256 with the application's key.
-    Errors: `authentication_failed`, whatever is wrong with it.
+    Errors: `authentication_failed` for any fault.
     """
     by_secret = kind == "secret"
     keys: list[str | RSAPublicKey] = [
@@ -86,7 +85,7 @@ def verified(token: str, project: Project, kind: Kind, now_s: float) -> Claims:
 
 @lru_cache(maxsize=256)
 def _public_key(pem: str) -> RSAPublicKey:
-    """The key of a PEM. Reading it costs more than checking a signature with it."""
+    """The key of a PEM, cached: parsing costs more than checking a signature."""
     try:
         key = load_pem_public_key(pem.encode())
     except _MALFORMED as cause:
@@ -103,14 +102,14 @@ def seconds(claims: Claims, name: str) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
-    # False for NaN, too; a larger integer is none that a float can hold.
+    # False for NaN, too; a float cannot represent every larger integer.
     if not -MAX_EXACT < value < MAX_EXACT:
         raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
     return float(value)
 
 
 def text(claims: Claims, name: str) -> str | None:
-    """A claim that is a text, or None when it is absent."""
+    """A text claim, or None when it is absent."""
     value = claims.get(name)
     if value is None or is_text(value):
         return value
@@ -118,7 +117,7 @@ def text(claims: Claims, name: str) -> str | None:
 
 
 def is_text(value: object) -> TypeGuard[str]:
-    """Whether others can be told of it: JSON can spell half a surrogate pair, UTF-8 can not."""
+    """Whether the value is a string that UTF-8 can encode: JSON can express a lone surrogate."""
     if not isinstance(value, str):
         return False
     try:
@@ -129,7 +128,7 @@ def is_text(value: object) -> TypeGuard[str]:
 
 
 def check_begun(claims: Claims, now_s: float) -> None:
-    """Refuses a token issued in the future or not valid yet."""
+    """Refuses a token that was issued in the future or is not valid yet."""
     for name in ("iat", "nbf"):
         begin_s = seconds(claims, name)
         if begin_s is not None and begin_s > now_s + LEEWAY_S:

@@ -7,12 +7,12 @@ from signaling.domain.commands import FromClient, Join, Leave, Resume, Transport
 from signaling.domain.effects import Broadcast, CloseConnection, Effects, Notify, Send
 from signaling.domain.errors import ErrorCode, error
 from signaling.domain.publishing import end_stream
-from signaling.domain.relaying import tell_peer_gone
+from signaling.domain.relaying import notify_peer_gone
 from signaling.domain.session_state import Bucket, Connection, SessionState
 from signaling.protocol import messages as m
 
 MAX_TOKENS = 10_000
-"""Whose joins are counted at a time, in one Session."""
+"""Tokens per Session whose joins are counted."""
 
 
 def handle_join(state: SessionState, command: Join, now_ms: int) -> Effects:
@@ -30,10 +30,10 @@ def handle_join(state: SessionState, command: Join, now_ms: int) -> Effects:
         command.codecs,
         requests=Bucket(float(state.limits.message_burst), now_ms),
         fan_out=Bucket(float(state.limits.fan_out_burst), now_ms),
-        heard_hints=state.hints_announced,
+        hints_seen=state.hints_announced,
     )
     welcome_size.check(
-        state.told_bytes, welcome_size.of_connection(info), ErrorCode.CONNECTION_LIMIT
+        state.welcome_bytes, welcome_size.of_connection(info), ErrorCode.CONNECTION_LIMIT
     )
     _take_join(state, command.token, now_ms)
     state.add_connection(joining)
@@ -57,7 +57,7 @@ def _take_join_of_token(state: SessionState, token: bytes, now_ms: int) -> None:
     per_s = burst / 60
     known = state.joins_by_token
     if token not in known and len(known) >= MAX_TOKENS:
-        # Those of which nobody made use for a minute are as good as new.
+        # A bucket not used for a minute is full again.
         recent = {t: b for t, b in known.items() if now_ms - b.filled_ms < 60_000}
         known.clear()
         known.update(recent if len(recent) < MAX_TOKENS else {})
@@ -68,7 +68,7 @@ def handle_resume(state: SessionState, command: Resume, now_ms: int) -> Effects:
     del now_ms
     if command.connection not in state.connections:
         raise error(ErrorCode.NOT_CONNECTED)
-    state.connections[command.connection].heard_hints = state.hints_announced
+    state.connections[command.connection].hints_seen = state.hints_announced
     return [Send(command.connection, welcome(state, command, resumed=True))]
 
 
@@ -125,7 +125,7 @@ def handle_ping(state: SessionState, command: FromClient[m.Ping], now_ms: int) -
 
 
 def leave(state: SessionState, connection: ConnectionId, reason: m.LeaveReason) -> Effects:
-    """Everything of the connection ends: streams first, as the others see it."""
+    """Ends the connection and everything it owns; other clients see its streams end first."""
     leaving = state.connections.get(connection)
     if leaving is None:
         return []
@@ -133,7 +133,7 @@ def leave(state: SessionState, connection: ConnectionId, reason: m.LeaveReason) 
     for stream in list(leaving.streams):
         effects += end_stream(state, stream, reason)
     for name in list(leaving.subscribers):
-        effects += tell_peer_gone(state, name)
+        effects += notify_peer_gone(state, name)
         state.drop_subscriber(name)
     state.drop_connection(connection)
     effects.append(CloseConnection(connection, reason))

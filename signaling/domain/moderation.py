@@ -1,6 +1,6 @@
-"""What moderators and the REST API may do to others.
+"""Moderation by clients and by the REST API.
 
-The table of `session` says which capability each request of a client needs.
+`session.REQUESTS` names the capability that each client request needs.
 """
 
 from collections.abc import Collection
@@ -51,7 +51,7 @@ def handle_force_mute_stream(
 def handle_force_mute_all(
     state: SessionState, command: FromClient[m.ForceMuteAll], now_ms: int
 ) -> Effects:
-    """The moderator's own streams too, unless it excludes them."""
+    """Also mutes the moderator's own streams, unless it excludes them."""
     del now_ms
     request = command.message
     return [*_mute_all(state, request.excluded_stream_ids, active=request.active), _ok(command)]

@@ -1,4 +1,4 @@
-"""An operator: who may administer projects from outside the machine."""
+"""Operators: accounts that may administer projects remotely."""
 
 import hashlib
 import re
@@ -21,10 +21,11 @@ class Operator:
 
 
 def new_operator(name: str, *, random_bytes: bytes, now_ms: int) -> tuple[Operator, str]:
-    """The operator, and the token, which is told once. Errors: `invalid_parameter`."""
+    """The operator and its token, which is shown only once. Errors: `invalid_parameter`."""
     if _NAME.fullmatch(name) is None:
         raise BadRequest(
-            ErrorCode.INVALID_PARAMETER, "A name is up to 64 letters, digits and . _ @ -"
+            ErrorCode.INVALID_PARAMETER,
+            "A name has up to 64 letters, digits, '.', '_', '@' or '-'.",
         )
     if len(random_bytes) < TOKEN_BYTES:
         raise ValueError("a token needs more random bytes")

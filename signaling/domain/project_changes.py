@@ -1,4 +1,4 @@
-"""What an operator may change of a project: properties, policies, quotas, secrets and keys."""
+"""Changes that an operator may make to a project: properties, policies, quotas, secrets, keys."""
 
 import hashlib
 import re
@@ -24,7 +24,7 @@ _KEY_ID_CHARS = 16
 
 @dataclass(frozen=True, slots=True)
 class ProjectChange:
-    """None leaves a property as it is; a limit of 0 takes it away."""
+    """None leaves a property unchanged; a limit of 0 removes the limit."""
 
     name: str | None = None
     e2ee_enabled: bool | None = None
@@ -46,7 +46,7 @@ def changed(project: Project, change: ProjectChange) -> Project:
     if project.e2ee_by_default and not project.e2ee_enabled:
         raise BadRequest(
             ErrorCode.INVALID_PARAMETER,
-            "Sessions can be sealed by default only where the encryption add-on is on.",
+            "Encryption by default needs the end-to-end encryption add-on: enable it first.",
         )
     if change.allowed_origins is not None:
         project = replace(project, allowed_origins=_checked_origins(change.allowed_origins))
@@ -63,7 +63,7 @@ def _limited(now: int | None, wanted: int | None) -> int | None:
         return now
     if not 0 <= wanted <= MAX_LIMIT:
         raise BadRequest(
-            ErrorCode.INVALID_PARAMETER, f"A limit is from 1 to {MAX_LIMIT}; 0 takes it away."
+            ErrorCode.INVALID_PARAMETER, f"A limit is from 1 to {MAX_LIMIT}; 0 removes it."
         )
     return wanted or None
 
@@ -73,13 +73,14 @@ def _checked_origins(origins: Sequence[str]) -> str:
         raise BadRequest(
             ErrorCode.INVALID_PARAMETER,
             f"Up to {MAX_ORIGINS} origins, each a scheme and a host in lower case such as "
-            "https://app.example.com, with a port where it is not the usual one, and no path.",
+            "https://app.example.com, with a port if it is not the default, and no path.",
         )
     return " ".join(dict.fromkeys(origins))
 
 
 def rotated(project: Project, secret: str, *, now_ms: int, grace_ms: int) -> Project:
-    """With a new API secret. The old one stays valid for the grace time, the one before goes.
+    """The project with a new API secret. The current secret stays valid for the grace time; an
+    older one is dropped.
 
     Errors: `invalid_parameter` for a grace time of more than 30 days.
     """
@@ -96,12 +97,15 @@ def rotated(project: Project, secret: str, *, now_ms: int, grace_ms: int) -> Pro
 
 
 def key_id(pem: str) -> str:
-    """A short name of a public key: the begin of the SHA-256 of its PEM."""
+    """A short name of a public key: the beginning of the SHA-256 of its PEM."""
     return hashlib.sha256(pem.strip().encode()).hexdigest()[:_KEY_ID_CHARS]
 
 
 def with_key(project: Project, pem: str) -> Project:
-    """With one more public key; adding a known one changes nothing. Errors: `invalid_parameter`."""
+    """The project with one more public key; a known key changes nothing.
+
+    Errors: `invalid_parameter`.
+    """
     keys = {key_id(key): key for key in (*project.public_keys(), checked_public_key(pem))}
     if len(keys) > MAX_PUBLIC_KEYS:
         raise BadRequest(

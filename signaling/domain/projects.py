@@ -24,7 +24,7 @@ SECRET_BYTES = 20
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
-    """What a project may have at a time; None: no limit but the server's own."""
+    """Limits of a project; None means that only the server's own limit applies."""
 
     sessions: int | None = None
     connections: int | None = None
@@ -33,13 +33,14 @@ class Quotas:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """`e2ee_enabled` is the add-on switch: may the project create sealed sessions?
-    `e2ee_by_default`: are they sealed when the application does not say?
+    """`e2ee_enabled` is the add-on switch: whether the project may create end-to-end encrypted
+    sessions. `e2ee_by_default`: sessions are encrypted unless the request says otherwise.
 
-    `previous_secret` is valid beside the new one until its time has come. `public_key_pem` may hold
-    several PEMs, one behind the other. `allowed_origins` has blanks between; none: every origin.
-    The limits are of sessions with clients in them at a time (on one node), connections of one
-    session, and bits per second that one client may publish; None: only the server's own.
+    `previous_secret` is valid beside the new one until `previous_secret_until_ms`.
+    `public_key_pem` is a concatenation of PEMs. `allowed_origins` is space-separated; empty allows
+    every origin. `max_sessions` limits sessions with clients in them (on one node),
+    `max_connections` the connections of one session, and `max_publish_bps` the bits per second
+    that one client may publish; None means that only the server's own limit applies.
 
     A project has two names: REST paths and session ids carry either the API key (legacy SDKs)
     or the application id (unified SDKs).
@@ -79,7 +80,7 @@ class Project:
         return Quotas(self.max_sessions, self.max_connections, self.max_publish_bps)
 
     def allows_origin(self, origin: str | None) -> bool:
-        """Whether a page from there may join. Who is no browser says no origin."""
+        """Whether a page of this origin may join. Clients other than browsers send no origin."""
         allowed = self.allowed_origins.split()
         return origin is None or not allowed or origin in allowed
 
@@ -120,21 +121,21 @@ def checked_name(name: str) -> str:
 
 
 def checked_public_key(pem: str) -> str:
-    """The PEM of an RSA public key of at least 2048 bits, as given but for outer blanks.
+    """The PEM of an RSA public key of at least 2048 bits, without surrounding whitespace.
 
-    Errors: `invalid_parameter` for anything else, a private key above all.
+    Errors: `invalid_parameter` for anything else, notably a private key.
     """
     text = pem.strip()
     if "PRIVATE KEY" in text:
         raise BadRequest(
             ErrorCode.INVALID_PARAMETER,
-            "This is a private key. Keep it; the server needs the public one.",
+            "This is a private key. Keep it secret; the server needs the public key.",
         )
     try:
         key = load_pem_public_key(text.encode())
     except (ValueError, UnsupportedAlgorithm) as cause:
         raise BadRequest(
-            ErrorCode.INVALID_PARAMETER, "The public key is not a PEM that can be read."
+            ErrorCode.INVALID_PARAMETER, "The public key is not a valid PEM."
         ) from cause
     if not isinstance(key, RSAPublicKey) or key.key_size < MIN_RSA_BITS:
         raise BadRequest(

@@ -30,8 +30,8 @@ from signaling.protocol import messages as m
 
 
 def handle_publish(state: SessionState, command: FromClient[m.Publish], now_ms: int) -> Effects:
-    """Errors: `stream_limit`, `e2ee_required`; later those of the media. In a relayed session
-    there is no media of ours to wait for, and an offer to it is an `invalid_parameter`."""
+    """Errors: `stream_limit`, `e2ee_required`; later those of the media plane. A relayed session
+    has no media on the server: the stream is live at once, and an offer is `invalid_parameter`."""
     request = command.message
     if state.relayed and request.offer:
         raise error(ErrorCode.INVALID_PARAMETER, "A relayed session takes no offer.")
@@ -71,8 +71,8 @@ def handle_publish(state: SessionState, command: FromClient[m.Publish], now_ms: 
 
 def check_encryption(request: m.Publish, *, e2ee: bool) -> None:
     """Errors: `e2ee_required`."""
-    unsealed = request.e2ee_format != m.E2EE_FORMAT or not all(t.kids for t in request.tracks)
-    if e2ee and unsealed:
+    encrypted = request.e2ee_format == m.E2EE_FORMAT and all(t.kids for t in request.tracks)
+    if e2ee and not encrypted:
         raise error(ErrorCode.E2EE_REQUIRED)
 
 
@@ -114,7 +114,7 @@ def handle_speaking(state: SessionState, command: StreamSpeaks, now_ms: int) -> 
 
 
 def mute(found: Stream) -> Effects:
-    """Tells everybody and holds the audio back in the core until the publisher complies."""
+    """Notifies all clients, and stops the audio in the core until the publisher complies."""
     if "audio" not in found.mids.values():
         return []
     if not found.muted:
@@ -132,7 +132,7 @@ def mute(found: Stream) -> Effects:
 
 
 def handle_refused(state: SessionState, command: MediaRefused, now_ms: int) -> Effects:
-    """A stream that was live already ends as `mediaStopped` for everybody."""
+    """Undoes what the refused request made; a stream that is live already ends (`mediaStopped`)."""
     del now_ms
     effects: Effects = []
     if command.stream is not None and command.stream in state.streams:
@@ -200,7 +200,7 @@ def handle_update(state: SessionState, command: FromClient[m.UpdateStream], now_
 
 
 def _changes(found: Stream, request: m.UpdateStream) -> dict[str, Any]:
-    """A stream has no more audio or video than it has tracks."""
+    """The requested changes, without those of a kind that the stream has no track of."""
     kinds = found.mids.values()
     asked = {
         "has_audio": request.has_audio if "audio" in kinds else None,
@@ -211,9 +211,9 @@ def _changes(found: Stream, request: m.UpdateStream) -> dict[str, Any]:
 
 
 def _answer_mute(state: SessionState, found: Stream, *, has_audio: bool) -> Effects:
-    """What a muted publisher says of its audio: it complies, or unmutes, or is told again.
+    """A muted publisher changed its audio: it complies, unmutes, or receives `MuteForced` again.
 
-    Unmuting is for those who complied before, and not while a mute of all is in force.
+    A publisher may unmute only after it complied, and not while all streams are muted.
     """
     stream = StreamId(found.info.stream_id)
     if not has_audio:

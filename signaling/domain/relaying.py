@@ -1,7 +1,7 @@
-"""Relayed Sessions: the clients send media to each other; only their negotiation passes here.
+"""Relayed Sessions: clients send media to each other, and the server passes on their negotiation.
 
-What is negotiated is one Subscriber: its stream's publisher offers, its owner answers. So a
-client can reach only those whose stream it takes or who take its own.
+Each Subscriber is negotiated on its own: the stream's publisher offers, the subscriber answers. A
+client can therefore reach only the publishers it subscribes to and its own subscribers.
 """
 
 from sfu.ids import ConnectionId, StreamId, SubscriberId
@@ -12,27 +12,29 @@ from signaling.domain.session_state import Bucket, SessionState
 from signaling.protocol import messages as m
 
 MAX_PEERS_PER_STREAM = 2
-"""Subscribers that one client may have of one stream: a second one while a first is ending."""
+"""Subscribers that one client may have to one stream: a second while the first is ending."""
 PASSED_BYTES_PER_S = 65_536.0
 PASSED_BYTES_BURST = 1_048_576.0
-"""What one client may have passed on: descriptions of some hundred peers at once."""
+"""Bytes passed on per client: enough for the descriptions of some hundred peers at once."""
 
 
 def check_peers(state: SessionState, connection: ConnectionId, stream: StreamId) -> None:
-    """Each Subscriber costs its publisher a peer connection and an encoder.
+    """Limits Subscribers: each costs its publisher a peer connection and an encoder.
 
     Errors: `invalid_parameter` for an own stream, `subscriber_limit`.
     """
     found = state.streams[stream]
     if found.owner == connection:
-        raise error(ErrorCode.INVALID_PARAMETER, "No client relays its own stream to itself.")
+        raise error(
+            ErrorCode.INVALID_PARAMETER, "A client cannot subscribe to its own relayed stream."
+        )
     mine = sum(state.subscribers[name].owner == connection for name in found.subscribers)
     if mine >= MAX_PEERS_PER_STREAM:
         raise error(ErrorCode.SUBSCRIBER_LIMIT)
 
 
 def want_peer(state: SessionState, name: SubscriberId) -> Send:
-    """Tells the publisher of a Subscriber what is wanted of its stream."""
+    """Tells the publisher which media of its stream a Subscriber wants."""
     found = state.subscribers[name]
     wanted = m.PeerWanted(
         subscriber_id=name,
@@ -44,8 +46,8 @@ def want_peer(state: SessionState, name: SubscriberId) -> Send:
     return Send(state.streams[found.stream].owner, wanted)
 
 
-def tell_peer_gone(state: SessionState, name: SubscriberId) -> Effects:
-    """Tells the publisher that a Subscriber, still known here, is ending."""
+def notify_peer_gone(state: SessionState, name: SubscriberId) -> Effects:
+    """Notifies the publisher that a Subscriber, which is still in the state, is ending."""
     if not state.relayed:
         return []
     publisher = state.streams[state.subscribers[name].stream].owner
@@ -83,7 +85,7 @@ def handle_candidate(
 def _other_end(
     state: SessionState, connection: ConnectionId, subscriber: str
 ) -> tuple[ConnectionId, bool]:
-    """The other end of a Subscriber, and whether this one publishes."""
+    """The other end of a Subscriber, and whether `connection` is the publisher."""
     if not state.relayed:
         raise error(ErrorCode.INVALID_PARAMETER, "The session is not relayed.")
     found = state.subscribers.get(SubscriberId(subscriber))

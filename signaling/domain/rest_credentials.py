@@ -1,8 +1,8 @@
 """REST credentials: `X-OPENTOK-AUTH` (HS256) of legacy projects, `Bearer` (RS256) of unified ones.
 
-Client tokens are signed with the same keys; they are refused here. Every failure is the same
-`credentials_invalid` (403: the SDKs take a 401 for success in places), but for times that do not
-fit (`credentials_clock`), once the signature was found to be the project's.
+Client tokens are signed with the same keys and are refused here. Every failure is the same
+`credentials_invalid` (403, because some SDKs take a 401 for success), except for wrong times in a
+credential with a valid signature (`credentials_clock`).
 """
 
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ UNIFIED_MAX_LIFETIME_S = 24 * 3600
 
 _COMPARE = "compare the clock of the machine that made it with the server's."
 _TELLING = frozenset({ErrorCode.CREDENTIALS_CLOCK})
-"""What is told of a credential that the project has signed: who signs with a wrong secret, or
-signs for something else, learns no more than that it is not valid."""
+"""Failures reported as they are, because only the project's own signature leads to them. All other
+failures say no more than that the credential is not valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What a request presented, with the project that it claims to come from."""
+    """A credential as presented, with the project that it claims to come from."""
 
     kind: Kind
     token: str
@@ -36,7 +36,7 @@ class Credential:
 
 
 def read_credential(opentok_auth: str | None, authorization: str | None) -> Credential:
-    """The credential of a request's headers; nothing is verified yet."""
+    """The credential in a request's headers, not verified yet."""
     try:
         if opentok_auth is not None:
             return _claimed("secret", opentok_auth.strip(), "iss")
@@ -56,7 +56,7 @@ def _claimed(kind: Kind, token: str, claim: str) -> Credential:
 
 
 def new_rest_token(project: Project, now_s: int) -> str:
-    """A credential of the project as the legacy SDKs make it, for commands of the operator."""
+    """A credential as the legacy SDKs make it, for operator commands."""
     claims = {"iss": project.api_key, "ist": "project", "iat": now_s, "exp": now_s + 180}
     return jwt.encode(claims, project.api_secret, algorithm="HS256")
 
@@ -95,12 +95,12 @@ def _check_times(claims: Claims, kind: Kind, now_s: float) -> None:
     if ahead_s > LEEWAY_S:
         raise Unauthorized(
             ErrorCode.CREDENTIALS_CLOCK,
-            f"The credential is from the future, by {ahead_s:.0f} s: {_COMPARE}",
+            f"The credential was issued {ahead_s:.0f} s in the future: {_COMPARE}",
         )
     if expires_s + LEEWAY_S <= now_s:
         raise Unauthorized(
             ErrorCode.CREDENTIALS_CLOCK,
-            f"The credential has expired {now_s - expires_s:.0f} s ago: make one for each request, "
+            f"The credential expired {now_s - expires_s:.0f} s ago: make one for each request, "
             f"and {_COMPARE}",
         )
     if expires_s - issued_s > longest_s:

@@ -1,4 +1,4 @@
-"""Roles that a token gives, and what each may do: one table."""
+"""The roles of tokens, and the capabilities of each."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,7 +13,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a Connection may do. Everybody who holds a valid token may connect."""
+    """What a Connection may do. Every valid token allows connecting."""
 
     publish: bool = False
     subscribe: bool = False

@@ -39,7 +39,7 @@ class RequestRow:
 def _command(
     kind: type[CommandT], handler: Callable[[SessionState, CommandT, int], Effects]
 ) -> tuple[type, Handler]:
-    """A row whose handler takes what the row says; the type checker sees to it."""
+    """A row of `COMMANDS`; the type checker verifies that the handler takes this command."""
     return kind, handler
 
 
@@ -50,8 +50,8 @@ def _request(
     *,
     fans_out: bool = False,
 ) -> tuple[type, RequestRow]:
-    """The same for a client's request. `needs`: the capability that its token must give.
-    `fans_out`: others are told of it, which the client may cause only so often."""
+    """A row of `REQUESTS`. `needs`: the capability that the client's token must give.
+    `fans_out`: the request sends messages to other clients, which is rate-limited."""
     return kind, RequestRow(handler, needs, fans_out)
 
 
@@ -67,7 +67,7 @@ COMMANDS: dict[type, Handler] = dict(
         _command(c.MediaRefused, publishing.handle_refused),
         _command(c.StreamLive, publishing.handle_live),
         _command(c.StreamSpeaks, publishing.handle_speaking),
-        _command(c.UnsealedDropped, encryption.handle_unsealed),
+        _command(c.UnencryptedDropped, encryption.handle_unencrypted),
         _command(c.Play, subscribing.handle_play),
         _command(c.RestSignal, signals.handle_rest_signal),
         _command(c.RestForceDisconnect, moderation.handle_disconnect),
@@ -104,20 +104,20 @@ REQUESTS: dict[type, RequestRow] = dict(
 
 
 def handle(state: SessionState, command: c.Command, now_ms: int) -> Effects:
-    """Applies one command. Errors: `DomainError`; the state is then as before, but for the
-    rates."""
+    """Applies one command. Errors: `DomainError`, which leaves the state unchanged except for
+    rate limits."""
     if isinstance(command, c.FromClient):
         return _handle_request(state, command, now_ms)
     effects = COMMANDS[type(command)](state, command, now_ms)
-    causer = _causer(state, command)
-    if causer is not None:
-        fan_out.charge(causer.fan_out, state, effects, now_ms)
+    payer = _payer(state, command)
+    if payer is not None:
+        fan_out.charge(payer.fan_out, state, effects, now_ms)
     return effects
 
 
-def _causer(state: SessionState, command: c.Command) -> Connection | None:
-    """The client that pays for what others are told because of a command that is no request of
-    its own. Of one that leaves there is nobody to pay any more: joins are limited by themselves."""
+def _payer(state: SessionState, command: c.Command) -> Connection | None:
+    """The client that is charged for the broadcasts of a command that is not a client's request.
+    Leaving is free: nobody is left to charge, and joins have their own limit."""
     if isinstance(command, c.StreamLive | c.StreamSpeaks):
         stream = state.streams.get(command.stream)
         return None if stream is None else state.connections.get(stream.owner)

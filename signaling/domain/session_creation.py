@@ -1,4 +1,4 @@
-"""A new session, whoever asks for it: REST, the page's rooms, or the command line."""
+"""Creation of a session, for REST, the demo page's rooms and the command line alike."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from signaling.domain.session_options import SessionRecord, parse_session_option
 class Circumstances:
     """`now_ms` is Unix time; `random_bytes` make the id unguessable (`RANDOM_BYTES` of them).
     `e2ee_default`: sessions of every project are encrypted unless the request says otherwise.
-    `named_by`: what of the project the id carries, its API key or its application id."""
+    `named_by`: the project's API key or application id, whichever the session id shall carry."""
 
     now_ms: int
     random_bytes: bytes
@@ -24,9 +24,9 @@ class Circumstances:
 def new_session(
     project: Project, fields: Mapping[str, object], circumstances: Circumstances
 ) -> SessionRecord:
-    """The session that `fields` of `POST /session/create` ask for; nothing is stored.
+    """The session that the `fields` of `POST /session/create` describe; nothing is stored.
 
-    Errors: `invalid_parameter` and those of single fields, `e2ee_not_enabled`.
+    Errors: those of `parse_session_options`, `e2ee_not_enabled`.
     """
     e2ee_default = circumstances.e2ee_default or project.e2ee_by_default
     options = parse_session_options(fields, e2ee_default=e2ee_default)

@@ -1,8 +1,8 @@
-"""Session ids in the shape that the official SDKs take apart.
+"""Session ids in the format that the official SDKs parse.
 
 `"2_" + base64url("2~{project}~{location}~{created ms}~{random}~~")` without padding. The SDKs
-skip two characters, decode, and look for their project in field 1. An id is opaque otherwise:
-what a session is, the store says.
+skip two characters, decode, and look for their project in field 1. An id is opaque otherwise: the
+properties of a session are in the store.
 """
 
 import base64
@@ -18,7 +18,7 @@ _SHAPE = re.compile(r"[0-9]_[A-Za-z0-9_-]{1,253}")
 
 
 def new_session_id(project_id: str, location: str, now_ms: int, random_bytes: bytes) -> str:
-    """An id for a session of the project. `random_bytes`: at least 16, they make it unguessable."""
+    """An id for a session of the project. At least 16 `random_bytes` make it unguessable."""
     if len(random_bytes) < RANDOM_BYTES:
         raise ValueError("a session id needs 16 random bytes")
     fields = ("2", project_id, location, str(now_ms), random_bytes.hex(), "", "")
@@ -28,7 +28,7 @@ def new_session_id(project_id: str, location: str, now_ms: int, random_bytes: by
 def project_of(session_id: str) -> str:
     """The project id that a session id names.
 
-    Errors: `invalid_session_id` when it is none.
+    Errors: `invalid_session_id` when the text is not a session id.
     """
     if _SHAPE.fullmatch(session_id) is None:
         raise BadRequest(ErrorCode.INVALID_SESSION_ID)

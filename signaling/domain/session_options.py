@@ -1,4 +1,4 @@
-"""What `POST /session/create` may ask for, and which combinations exist."""
+"""The options of `POST /session/create` and their valid combinations."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ class ArchiveMode(StrEnum):
 RESOLUTIONS = frozenset({"640x480", "480x640", "1280x720", "720x1280", "1920x1080", "1080x1920"})
 MAX_ARCHIVE_NAME_CHARS = 80
 
-# `routed` and `relayed` are not documented, but one official SDK sends the enum's value.
+# `routed` and `relayed` are not documented, but one official SDK sends them.
 _MEDIA_MODES = {
     "disabled": MediaMode.ROUTED,
     "routed": MediaMode.ROUTED,
@@ -36,7 +36,7 @@ _TRUTH = {"true": True, "false": False}
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
-    """The properties of a Session. They never change after creation, `e2ee` above all."""
+    """The properties of a Session. None of them, above all `e2ee`, changes after creation."""
 
     media_mode: MediaMode = MediaMode.ROUTED
     archive_mode: ArchiveMode = ArchiveMode.MANUAL
@@ -59,10 +59,10 @@ class SessionRecord:
 def parse_session_options(
     fields: Mapping[str, object], *, e2ee_default: bool = False
 ) -> SessionOptions:
-    """Options from the fields of a create request; fields that are not known are ignored.
+    """Options from the fields of a create request; unknown fields are ignored.
 
-    Errors: `invalid_parameter`, `archive_needs_routed` and the `e2ee_…` codes. A request that
-    asks for encryption in a way that can not be read is refused, never answered without it.
+    Errors: `invalid_parameter`, `archive_needs_routed` and the `e2ee_…` codes. An unreadable
+    `e2ee` is refused; the session is never created without encryption instead.
     """
     e2ee = _read_e2ee(fields, default=e2ee_default)
     media_mode = _choice(fields, "p2p.preference", _MEDIA_MODES, MediaMode.ROUTED)
@@ -104,7 +104,7 @@ def _read_e2ee(fields: Mapping[str, object], *, default: bool) -> bool:
 
 
 def _text(fields: Mapping[str, object], name: str) -> str | None:
-    """A text field; empty, null and the text `null` (one SDK writes it) count as absent."""
+    """A text field. Empty, null and the text `null`, which one SDK writes, count as absent."""
     value = fields.get(name)
     if value is None or value in ("", "null"):
         return None
@@ -132,14 +132,14 @@ def _archive_name(value: str | None, *, always: bool) -> str | None:
             ErrorCode.INVALID_PARAMETER, "'archiveName' is only for archiveMode 'always'."
         )
     if value is not None and len(value) > MAX_ARCHIVE_NAME_CHARS:
-        raise BadRequest(ErrorCode.INVALID_PARAMETER, "'archiveName' may have 80 characters.")
-    if value is not None and not _can_be_kept(value):
+        raise BadRequest(ErrorCode.INVALID_PARAMETER, "'archiveName' has more than 80 characters.")
+    if value is not None and not _is_storable(value):
         raise BadRequest(ErrorCode.INVALID_PARAMETER, "'archiveName' is not valid Unicode text.")
     return value
 
 
-def _can_be_kept(text: str) -> bool:
-    """JSON can spell half a surrogate pair, which UTF-8 can not; no database takes a NUL."""
+def _is_storable(text: str) -> bool:
+    """JSON can express a lone surrogate, UTF-8 cannot; databases do not store NUL."""
     try:
         text.encode()
     except UnicodeEncodeError:

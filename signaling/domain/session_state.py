@@ -1,4 +1,4 @@
-"""The state of one Session. Owner: its actor; only the handlers change it."""
+"""The state of one Session. Its actor owns it; only the command handlers change it."""
 
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ from signaling.protocol.messages import ConnectionInfo, Dimensions, StreamInfo
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`keep_alive_ms` and `grace_ms` are told to clients; the shell keeps them."""
+    """`keep_alive_ms` and `grace_ms` are sent to clients; the shell enforces them."""
 
     connections: int
     streams_per_connection: int
@@ -29,7 +29,7 @@ class Limits:
 
 
 def limits_of(settings: SignalingSettings) -> Limits:
-    """The limits as the operator set them."""
+    """The limits in the operator's settings."""
     return Limits(
         connections=settings.connections_per_session,
         streams_per_connection=settings.streams_per_connection,
@@ -47,7 +47,7 @@ def limits_of(settings: SignalingSettings) -> Limits:
 
 @dataclass(slots=True)
 class Bucket:
-    """Tokens that come back with time: a burst is allowed, a steady excess is not."""
+    """A token bucket: it allows a burst, but no sustained excess."""
 
     tokens: float
     filled_ms: int
@@ -58,7 +58,7 @@ class Bucket:
             raise error(ErrorCode.RATE_LIMITED)
 
     def takes(self, now_ms: int, per_s: float, burst: float, cost: float = 1.0) -> bool:
-        """Takes the cost if there is enough."""
+        """Takes the cost if the bucket has enough tokens; False otherwise."""
         self.fill(now_ms, per_s, burst)
         if self.tokens < cost:
             return False
@@ -73,12 +73,12 @@ class Bucket:
 
 @dataclass(slots=True)
 class Connection:
-    """`streams` and `subscribers` name the member's own, in the order in which they came.
-    `fan_out`: the bytes to others that its messages may cost.
-    `passed`: the bytes that it may have passed on to other clients (relayed Sessions).
-    `hint_number`: of its last announcement, as the Session counts them; `heard_hints`: up to which
-    it knows those of others. `told_bytes`: what a welcome needs to tell of it.
-    `announced`: others know of it."""
+    """One client. `streams` and `subscribers` are its own, in order of creation.
+    `fan_out`: bytes that its messages may cause towards other clients.
+    `passed`: bytes that the server may pass on to its peers (relayed Sessions).
+    `hint_number`: number of its last announcement, counted per Session; `hints_seen`: number of
+    the last announcement that it received. `welcome_bytes`: its share of a `Welcome`.
+    `announced`: the other clients know of it."""
 
     info: ConnectionInfo
     capabilities: Capabilities
@@ -88,8 +88,8 @@ class Connection:
     passed: Bucket | None = None
     hint: int | None = None
     hint_number: int = 0
-    heard_hints: int = 0
-    told_bytes: int = 0
+    hints_seen: int = 0
+    welcome_bytes: int = 0
     announced: bool = False
     streams: dict[StreamId, None] = field(default_factory=dict)
     subscribers: dict[SubscriberId, None] = field(default_factory=dict)
@@ -97,9 +97,9 @@ class Connection:
 
 @dataclass(slots=True)
 class Stream:
-    """`muted`: a moderator's mute holds its audio back in the core. `complied`: its publisher
-    was silent at the mute or has switched the audio off since, and may unmute. `unsealed_*`:
-    packets that the seal guard dropped, and when it last did (monotonic)."""
+    """`muted`: a moderator muted the audio, and the core does not forward it. `complied`: the
+    publisher's audio was off at the mute or was switched off since, so it may unmute.
+    `unencrypted_*`: packets that the seal guard dropped, and when it last did (monotonic)."""
 
     info: StreamInfo
     owner: ConnectionId
@@ -110,15 +110,15 @@ class Stream:
     complied: bool = False
     subscribers: dict[SubscriberId, None] = field(default_factory=dict)
     layout_classes: tuple[str, ...] = ()
-    unsealed_packets: int = 0
-    unsealed_ms: int | None = None
-    told_bytes: int = 0
+    unencrypted_packets: int = 0
+    unencrypted_ms: int | None = None
+    welcome_bytes: int = 0
 
 
 @dataclass(slots=True)
 class Subscriber:
-    """One Subscriber: what its client wishes. `mismatched` is the e2ee mismatch; `opened` and
-    `failed` are the frames that the client's last report of it counted."""
+    """One Subscriber with its client's preferences. `mismatched`: the client cannot decrypt the
+    stream. `opened` and `failed`: frames counted by the client's last report."""
 
     owner: ConnectionId
     stream: StreamId
@@ -133,7 +133,7 @@ class Subscriber:
 
 @dataclass(slots=True)
 class SessionState:
-    """`told_bytes`: what a welcome needs to tell of everybody and everything in it."""
+    """`welcome_bytes`: what a welcome needs to tell of everybody and everything in it."""
 
     record: SessionRecord
     limits: Limits
@@ -145,7 +145,7 @@ class SessionState:
     rest_fan_out: Bucket | None = None
     hints_announced: int = 0
     mute_forced: bool = False
-    told_bytes: int = 0
+    welcome_bytes: int = 0
     layout_classes: dict[ConnectionId, tuple[str, ...]] = field(default_factory=dict)
 
     @property
@@ -154,37 +154,37 @@ class SessionState:
 
     @property
     def relayed(self) -> bool:
-        """The clients send to each other; the server sees no media."""
+        """Clients send media to each other, not through the server."""
         return self.record.options.media_mode is MediaMode.RELAYED
 
     def add_connection(self, connection: Connection) -> None:
-        """Errors: `connection_limit`, where a welcome would be too large."""
-        connection.told_bytes = welcome_size.of_connection(connection.info)
-        welcome_size.check(self.told_bytes, connection.told_bytes, ErrorCode.CONNECTION_LIMIT)
-        self.told_bytes += connection.told_bytes
+        """Errors: `connection_limit` if a `Welcome` would become too large."""
+        connection.welcome_bytes = welcome_size.of_connection(connection.info)
+        welcome_size.check(self.welcome_bytes, connection.welcome_bytes, ErrorCode.CONNECTION_LIMIT)
+        self.welcome_bytes += connection.welcome_bytes
         self.connections[ConnectionId(connection.info.connection_id)] = connection
 
     def drop_connection(self, name: ConnectionId) -> None:
-        """Of one whose streams and subscribers are gone."""
-        self.told_bytes -= self.connections.pop(name).told_bytes
+        """Removes a connection that has no streams or subscribers left."""
+        self.welcome_bytes -= self.connections.pop(name).welcome_bytes
         self.layout_classes.pop(name, None)
 
     def add_stream(self, name: StreamId, stream: Stream) -> None:
-        """Errors: `stream_limit`, where a welcome would be too large."""
-        stream.told_bytes = welcome_size.of_stream(stream.info)
-        welcome_size.check(self.told_bytes, stream.told_bytes, ErrorCode.STREAM_LIMIT)
-        self.told_bytes += stream.told_bytes
+        """Errors: `stream_limit` if a `Welcome` would become too large."""
+        stream.welcome_bytes = welcome_size.of_stream(stream.info)
+        welcome_size.check(self.welcome_bytes, stream.welcome_bytes, ErrorCode.STREAM_LIMIT)
+        self.welcome_bytes += stream.welcome_bytes
         self.streams[name] = stream
         self.connections[stream.owner].streams[name] = None
 
     def drop_stream(self, name: StreamId) -> Stream:
-        """The stream and all subscribers of it are gone."""
+        """Removes the stream and all its subscribers."""
         found = self.streams[name]
         for gone in list(found.subscribers):
             self.drop_subscriber(gone)
         del self.streams[name]
         self.connections[found.owner].streams.pop(name)
-        self.told_bytes -= found.told_bytes
+        self.welcome_bytes -= found.welcome_bytes
         return found
 
     def add_subscriber(self, name: SubscriberId, subscriber: Subscriber) -> None:
@@ -193,7 +193,7 @@ class SessionState:
         self.streams[subscriber.stream].subscribers[name] = None
 
     def drop_subscriber(self, name: SubscriberId) -> None:
-        """Idempotent: a subscriber also ends with its stream."""
+        """Idempotent, because a subscriber also ends with its stream."""
         found = self.subscribers.pop(name, None)
         if found is not None:
             self.connections[found.owner].subscribers.pop(name)
@@ -206,7 +206,7 @@ class SessionState:
         return found
 
     def live_stream(self, name: str) -> Stream:
-        """A stream that everybody knows of. Errors: `stream_not_found`."""
+        """A stream that was announced to the session. Errors: `stream_not_found`."""
         found = self.stream(name)
         if not found.live:
             raise error(ErrorCode.STREAM_NOT_FOUND)

@@ -12,7 +12,7 @@ from signaling.protocol import messages as m
 
 MAX_TYPE_BYTES = 128
 MAX_DATA_BYTES = 8_192
-MAX_SEALED_BYTES = MAX_DATA_BYTES + 256
+MAX_ENCRYPTED_BYTES = MAX_DATA_BYTES + 256
 _TYPE = re.compile(r"[A-Za-z0-9_~-]*")
 
 
@@ -30,12 +30,12 @@ def handle_signal(state: SessionState, command: FromClient[m.Signal], now_ms: in
     request = command.message
     check_signal(request.type, request.data)
     if state.e2ee and request.sealed is None:
-        # It would carry a member's name without a proof that it comes from that member.
+        # Without encryption nothing would prove that the signal comes from its sender.
         raise error(ErrorCode.SIGNAL_NOT_ENCRYPTED)
     if request.sealed is not None:
         if not state.e2ee or request.data is not None:
             raise error(ErrorCode.INVALID_PARAMETER)
-        if len(request.sealed) > MAX_SEALED_BYTES:
+        if len(request.sealed) > MAX_ENCRYPTED_BYTES:
             raise error(ErrorCode.SIGNAL_TOO_LONG)
     data = "" if request.data is None and request.sealed is None else request.data
     received = m.SignalReceived(

@@ -1,4 +1,4 @@
-"""Subscribers: what a Connection receives, and what holds it back."""
+"""Subscribers: which media a Connection receives, and when it is paused."""
 
 import msgspec
 
@@ -8,20 +8,20 @@ from signaling.domain.effects import (
     AnswerDownlink,
     Effects,
     ForwardSubscriber,
+    PreferLayers,
     RestartIceMedia,
     Send,
     SubscribeMedia,
     UnsubscribeMedia,
-    WishLayer,
 )
 from signaling.domain.errors import ErrorCode, error
-from signaling.domain.relaying import check_peers, tell_peer_gone, want_peer
+from signaling.domain.relaying import check_peers, notify_peer_gone, want_peer
 from signaling.domain.session_state import SessionState, Subscriber
 from signaling.protocol import messages as m
 
 
 def handle_subscribe(state: SessionState, command: FromClient[m.Subscribe], now_ms: int) -> Effects:
-    """Errors: `stream_not_found`, `subscriber_limit`; later those of the media."""
+    """Errors: `stream_not_found`, `subscriber_limit`; later those of the media plane."""
     del now_ms
     request = command.message
     state.live_stream(request.stream_id)
@@ -45,7 +45,7 @@ def handle_subscribe(state: SessionState, command: FromClient[m.Subscribe], now_
         return [Send(command.connection, done), want_peer(state, name)]
     effects: Effects = [SubscribeMedia(command.connection, name, request, connection.codecs)]
     if found.resolution is not None or found.frame_rate is not None:
-        effects.append(_wish(name, found))
+        effects.append(_prefer_layers(name, found))
     return [*effects, Send(command.connection, done)]
 
 
@@ -72,9 +72,9 @@ def handle_play(state: SessionState, command: Play, now_ms: int) -> Effects:
     return []
 
 
-def _wish(name: SubscriberId, found: Subscriber) -> WishLayer:
+def _prefer_layers(name: SubscriberId, found: Subscriber) -> PreferLayers:
     rate = None if found.frame_rate is None else float(found.frame_rate)
-    return WishLayer(found.owner, name, found.resolution, rate)
+    return PreferLayers(found.owner, name, found.resolution, rate)
 
 
 def handle_answer(
@@ -87,18 +87,22 @@ def handle_answer(
 
 
 def handle_restart(state: SessionState, command: FromClient[m.RestartIce], now_ms: int) -> Effects:
-    """Errors: `invalid_parameter` in a relayed session, or without an offer for the uplink."""
+    """Errors: `invalid_parameter` in a relayed session, for an uplink without an offer, and for a
+    downlink with one."""
     del now_ms
     request = command.message
     if state.relayed or (request.direction == "uplink") != bool(request.offer):
-        raise error(ErrorCode.INVALID_PARAMETER, "An offer is for the uplink of routed sessions.")
+        raise error(
+            ErrorCode.INVALID_PARAMETER,
+            "Only routed sessions restart ICE; the uplink needs an offer, the downlink takes none.",
+        )
     return [RestartIceMedia(command.connection, request)]
 
 
 def handle_update(
     state: SessionState, command: FromClient[m.UpdateSubscriber], now_ms: int
 ) -> Effects:
-    """A missing member keeps what was. Errors: `subscriber_not_found`."""
+    """An absent member leaves its property unchanged. Errors: `subscriber_not_found`."""
     del now_ms
     request = command.message
     found = state.own_subscriber(command.connection, request.subscriber_id)
@@ -119,7 +123,7 @@ def handle_update(
     if state.relayed:
         return [want_peer(state, name), Send(command.connection, m.Ok(re=request.id))]
     if size is not msgspec.UNSET or rate is not msgspec.UNSET:
-        effects.append(_wish(name, found))
+        effects.append(_prefer_layers(name, found))
     return [*effects, Send(command.connection, m.Ok(re=request.id))]
 
 
@@ -133,7 +137,7 @@ def handle_unsubscribe(
     name = SubscriberId(request.subscriber_id)
     ok = Send(command.connection, m.Ok(re=request.id))
     if state.relayed:
-        gone = tell_peer_gone(state, name)
+        gone = notify_peer_gone(state, name)
         state.drop_subscriber(name)
         return [*gone, ok]
     state.drop_subscriber(name)

@@ -1,7 +1,7 @@
-"""Client tokens: what the official SDKs make offline and a client presents when it joins.
+"""Client tokens: the server SDKs make them offline, and clients present them when they join.
 
-Three kinds, told apart by their shape: `T1==` (HMAC-SHA1 over the raw payload), JWT signed with
-the API secret (HS256), JWT signed with the application's private key (RS256).
+There are three kinds, recognized by their form: `T1==` (HMAC-SHA1 over the raw payload), JWT signed
+with the API secret (HS256), JWT signed with the application's private key (RS256).
 """
 
 import base64
@@ -33,7 +33,7 @@ _T1_MAX_FIELDS = 32
 
 @dataclass(frozen=True, slots=True)
 class TokenClaims:
-    """What a verified client token says."""
+    """The claims of a verified client token."""
 
     session_id: str
     role: Role
@@ -41,12 +41,12 @@ class TokenClaims:
     connection_data: str = field(default="", repr=False)
     layout_classes: tuple[str, ...] = ()
     digest: bytes = field(default=b"", repr=False, compare=False)
-    """Names the token without being one."""
+    """Identifies the token without revealing it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Leave to join: the Session as stored, and what the token's holder may do there."""
+    """Permission to join: the stored Session and the rights of the token's holder."""
 
     session: SessionRecord
     role: Role
@@ -55,7 +55,7 @@ class Admission:
     layout_classes: tuple[str, ...] = ()
     quotas: Quotas = field(default_factory=Quotas)
     token: bytes = field(default=b"", repr=False)
-    """A digest of it, by which joins with one token are counted, whichever door they come by."""
+    """A digest of the client token; joins with one token are counted by it, over every protocol."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -65,8 +65,7 @@ class Admission:
 def verify_client_token(token: str, project: Project, session_id: str, now_s: float) -> TokenClaims:
     """The claims of a client token for one session.
 
-    Errors: `token_expired`, `token_from_future`; `authentication_failed` for everything else that
-    is wrong.
+    Errors: `token_expired`, `token_from_future`; `authentication_failed` for any other fault.
     """
     if len(token) > MAX_TOKEN_CHARS:
         raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
@@ -89,9 +88,9 @@ def _verified_jwt(token: str, project: Project, now_s: float) -> jwt_claims.Clai
 
 
 def _verified_t1(token: str, project: Project, now_s: float) -> jwt_claims.Claims:
-    """Fields of a `T1==` token in the names of the JWT claims.
+    """The fields of a `T1==` token under the names of the JWT claims.
 
-    The signature covers the payload as it was sent: the SDKs order and escape it differently.
+    The signature covers the raw payload, because the SDKs order and escape it differently.
     """
     try:
         decoded = base64.b64decode(token[len(_T1_PREFIX) :], validate=True)
@@ -100,7 +99,7 @@ def _verified_t1(token: str, project: Project, now_s: float) -> jwt_claims.Claim
         fields = _fields(payload)
     except (binascii.Error, ValueError) as cause:
         raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED) from cause
-    # The format is fixed by the SDKs; HMAC-SHA1 has no known forgery.
+    # The SDKs fix the format; HMAC-SHA1 has no known forgery.
     presented = signed_by.get("sig", "").lower().encode()
     genuine = False
     for secret in project.secrets(now_s):
@@ -154,7 +153,7 @@ def _checked(claims: jwt_claims.Claims, session_id: str, now_s: float) -> TokenC
 
 
 def _digest(claims: jwt_claims.Claims) -> bytes:
-    """Of what is signed: the rest of a token can be written in any number of ways."""
+    """A digest of the signed claims; the same claims can be encoded in many ways."""
     return hashlib.sha256(json.dumps(claims, sort_keys=True).encode()).digest()
 
 
@@ -168,7 +167,7 @@ def _checked_expiry(claims: jwt_claims.Claims, now_s: float) -> float:
     issued_s = jwt_claims.seconds(claims, "iat")
     begin_s = now_s if issued_s is None else min(issued_s, now_s)
     if expires_s - begin_s > MAX_LIFETIME_S + LEEWAY_S:
-        raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED, "A token may live for 30 days at most.")
+        raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED, "A token is valid for 30 days at most.")
     return expires_s
 
 
@@ -178,7 +177,7 @@ def _role(claims: jwt_claims.Claims) -> Role:
         return Role(str(value))
     except ValueError as cause:
         raise Unauthorized(
-            ErrorCode.AUTHENTICATION_FAILED, "The token names a role that does not exist."
+            ErrorCode.AUTHENTICATION_FAILED, "The token has an unknown role."
         ) from cause
 
 
@@ -187,13 +186,13 @@ def _connection_data(claims: jwt_claims.Claims) -> str:
     if len(data) > MAX_CONNECTION_DATA_CHARS:
         raise Unauthorized(
             ErrorCode.AUTHENTICATION_FAILED,
-            f"Connection data may have {MAX_CONNECTION_DATA_CHARS} characters.",
+            f"Connection data is limited to {MAX_CONNECTION_DATA_CHARS} characters.",
         )
     return data
 
 
 def _layout_classes(value: object) -> tuple[str, ...]:
-    """Class names from an array or a string with blanks between; both are in use."""
+    """Class names from an array or a space-separated string; both are in use."""
     names = value.split() if isinstance(value, str) else ([] if value is None else value)
     if (
         not isinstance(names, list)

@@ -1,4 +1,4 @@
-"""Deliveries of callbacks as the outbox keeps them. Times are Unix milliseconds."""
+"""Webhook deliveries as the outbox stores them. Times are Unix milliseconds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -8,7 +8,7 @@ from signaling.domain.callbacks import Callback, CallbackEvent, origin_of
 
 @dataclass(frozen=True, slots=True)
 class NewWebhookDelivery:
-    """An event for one registration. `body` is the JSON text that is posted and signed."""
+    """An event for one registration. `body` is the JSON text that is signed and posted."""
 
     event_id: str
     callback_id: str
@@ -24,7 +24,7 @@ class NewWebhookDelivery:
 
 @dataclass(frozen=True, slots=True)
 class WebhookDelivery:
-    """One claimed attempt. `attempts` were made before it."""
+    """One claimed attempt. `attempts` counts the ones before it."""
 
     id: int
     event_id: str
@@ -40,7 +40,7 @@ class WebhookDelivery:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of an attempt. Neither `delivered` nor `dead`: it is tried again at `next_ms`."""
+    """The result of an attempt. If neither `delivered` nor `dead`, the next one is at `next_ms`."""
 
     id: int
     result: str
@@ -52,7 +52,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """Given up after its time; kept for the operator to see and to queue again."""
+    """A delivery that was given up; the operator can inspect it and queue it again."""
 
     id: int
     project_id: str
@@ -66,14 +66,14 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class QueueFigures:
-    """`oldest_ms`: when the oldest that still waits was queued; None when nothing waits."""
+    """`oldest_ms`: when the oldest waiting delivery was queued; None when none waits."""
 
     waiting: int
     oldest_ms: int | None
     dead: int
 
     def and_coming(self, happened_ms: Sequence[int]) -> "QueueFigures":
-        """With deliveries that are not queued yet, by when they happened."""
+        """The figures including events that are not queued yet, given by their times."""
         known = () if self.oldest_ms is None else (self.oldest_ms,)
         oldest_ms = min((*known, *happened_ms), default=None)
         return replace(self, waiting=self.waiting + len(happened_ms), oldest_ms=oldest_ms)

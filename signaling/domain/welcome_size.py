@@ -29,7 +29,7 @@ def of_stream(info: m.StreamInfo) -> int:
     return len(msgspec.json.encode(info)) + _CHANGES_BYTES
 
 
-def check(told_bytes: int, more: int, code: ErrorCode) -> None:
+def check(welcome_bytes: int, more: int, code: ErrorCode) -> None:
     """Errors: `code`."""
-    if told_bytes + more > MAX_TOLD_BYTES:
+    if welcome_bytes + more > MAX_TOLD_BYTES:
         raise error(code, "The session has as many members and streams as a client can be told of.")

@@ -1,4 +1,4 @@
-"""Client to server: requests, one type each. The bounds are the protocol's limits."""
+"""Client to server: one type per request. The bounds are the protocol's limits."""
 
 from typing import Annotated, Literal
 
@@ -27,9 +27,9 @@ from signaling.protocol.parts import (
 
 
 class Hello(Request, frozen=True):
-    """The first message. Answered by `Welcome`. `resume` resumes a connection that lost its
-    WebSocket within the grace time; the media goes on meanwhile. `received` counts what came over
-    that WebSocket after its `Welcome`: the server sends later messages again."""
+    """The first message, answered by `Welcome`. `resume` resumes a connection that lost its
+    WebSocket, within the grace time; media continues meanwhile. `received` counts the messages that
+    came over that WebSocket after its `Welcome`; the server sends later ones again."""
 
     api_key: Annotated[str, Meta(max_length=64)]
     session_id: Annotated[str, Meta(max_length=255)]
@@ -42,9 +42,9 @@ class Hello(Request, frozen=True):
 
 
 class Publish(Request, frozen=True):
-    """Answered by `Published`. `offer` is the whole offer of the client's uplink, with the
-    m-lines of streams it already publishes. In a relayed session there is no uplink and no
-    `offer`: each Subscriber is negotiated by itself, see `PeerWanted`."""
+    """Answered by `Published`. `offer` is the complete offer of the client's uplink, including the
+    m-lines of streams it already publishes. A relayed session has no uplink and no `offer`: each
+    Subscriber is negotiated on its own, see `PeerWanted`."""
 
     tracks: Annotated[tuple[TrackOffer, ...], Meta(min_length=1, max_length=2)]
     offer: Sdp = ""
@@ -58,15 +58,16 @@ class Publish(Request, frozen=True):
 
 
 class Unpublish(Request, frozen=True):
-    """Ends an own stream; the others get `StreamDestroyed`."""
+    """Ends one of the client's own streams; the other clients get `StreamDestroyed`."""
 
     stream_id: Id
 
 
 class UpdateStream(Request, frozen=True):
-    """Properties of an own stream; the others get `StreamPropertyChanged`. A forced mute is lifted
-    by `has_audio` true only after `has_audio` false and while no mute of all is in force; else
-    the audio stays held back and `MuteForced` says so again."""
+    """Changes properties of one of the client's own streams; the other clients get
+    `StreamPropertyChanged`. `has_audio` true lifts a forced mute only after `has_audio` false, and
+    not while all streams are muted; otherwise the audio stays muted and `MuteForced` is sent
+    again."""
 
     stream_id: Id
     has_audio: bool | None = None
@@ -75,7 +76,7 @@ class UpdateStream(Request, frozen=True):
 
 
 class DeclareKids(Request, frozen=True):
-    """Replaces the key ids of one track: old and new ones while a secret change overlaps."""
+    """Replaces the key ids of one track. During a change of secret it lists old and new ones."""
 
     stream_id: Id
     mid: Mid
@@ -101,16 +102,17 @@ class DownlinkAnswer(Request, frozen=True):
 
 
 class RestartIce(Request, frozen=True):
-    """The network of a transport changed or fails; its streams and Subscribers stay. `uplink`:
-    with the client's `offer` of new ICE credentials, answered by `IceRestarted`. `downlink`:
-    without an offer; a `DownlinkOffer` with new credentials follows."""
+    """Restarts ICE after a network change or failure; streams and Subscribers remain. `uplink`
+    needs the client's `offer` with new ICE credentials and is answered by `IceRestarted`.
+    `downlink` takes no offer; a `DownlinkOffer` with new credentials follows."""
 
     direction: Literal["uplink", "downlink"]
     offer: Sdp = ""
 
 
 class UpdateSubscriber(Request, frozen=True):
-    """`null` dimensions or rate = automatic; a missing member stays as it was."""
+    """Changes a Subscriber. `null` dimensions or rate means automatic; an absent member leaves the
+    property unchanged."""
 
     subscriber_id: Id
     audio: bool | msgspec.UnsetType = msgspec.UNSET
@@ -120,14 +122,14 @@ class UpdateSubscriber(Request, frozen=True):
 
 
 class Unsubscribe(Request, frozen=True):
-    """Ends an own Subscriber; a `DownlinkOffer` without it follows."""
+    """Ends one of the client's own Subscribers; a `DownlinkOffer` without it follows."""
 
     subscriber_id: Id
 
 
 class PeerDescription(Request, frozen=True):
-    """Relayed sessions: passed on to the other end of a Subscriber. The publisher of the stream
-    offers, the subscriber answers; a later offer replaces what was negotiated."""
+    """Relayed sessions: an SDP description for the other end of a Subscriber. The publisher of the
+    stream offers, the subscriber answers; a later offer renegotiates."""
 
     subscriber_id: Id
     type: Literal["offer", "answer"]
@@ -136,7 +138,7 @@ class PeerDescription(Request, frozen=True):
 
 class PeerCandidate(Request, frozen=True):
     """Relayed sessions: one ICE candidate for the other end of a Subscriber. `candidate` is the
-    `candidate:` attribute; an empty one says that there are no more."""
+    `candidate:` attribute; an empty one means end of candidates."""
 
     subscriber_id: Id
     candidate: PeerCandidateLine
@@ -144,9 +146,10 @@ class PeerCandidate(Request, frozen=True):
 
 
 class Signal(Request, frozen=True):
-    """To all (also the sender), or to one connection. Either clear `data` or, in encrypted
-    sessions, `sealed` bytes that only members with the secret can decrypt; with neither, `data`
-    is empty. `type` has letters, digits, `-`, `_` and `~` only."""
+    """A signal to all connections, including the sender's, or to one. It carries unencrypted `data`
+    or, in end-to-end encrypted sessions, the encrypted bytes `sealed`, which only clients with the
+    secret can decrypt; with neither, `data` is empty. `type` consists of letters, digits, `-`, `_`
+    and `~`."""
 
     to: Id | None = None
     type: str | None = None
@@ -173,23 +176,26 @@ class ForceMuteStream(Request, frozen=True):
 
 
 class ForceMuteAll(Request, frozen=True):
-    """Moderators: mutes all streams but the excluded (the own ones too), and later ones when they
-    are published. `active` false ends it: streams published from then on are not muted."""
+    """Moderators: mutes all streams except the excluded ones, including the moderator's own, and
+    new streams when they are published. `active` false ends this: streams published from then on
+    are not muted."""
 
     active: bool
     excluded_stream_ids: Annotated[tuple[Id, ...], Meta(max_length=3_000)] = ()
 
 
 class E2eeReady(Request, frozen=True):
-    """The client can open frames under the secret that `hint` names (e2ee/2 sections 3 and 9)."""
+    """The client can decrypt frames under the secret that `hint` names (e2ee/2, sections 3 and
+    9)."""
 
     hint: Hint
 
 
 class E2eeState(Request, frozen=True):
-    """What a Subscriber's decryption sees, in encrypted sessions only. On `mismatch` its video is
-    paused until `ok`, until this client announces another hint (`E2eeReady`) or the stream's
-    hints change (`DeclareKids`). Counts are totals, for diagnosis only."""
+    """The decryption state of a Subscriber, in end-to-end encrypted sessions only. A `mismatch`
+    pauses its video until `ok`, until this client announces another hint (`E2eeReady`), or until
+    the stream's hints change (`DeclareKids`). `opened` and `failed` are the total numbers of frames
+    that could and could not be decrypted, for diagnosis only."""
 
     subscriber_id: Id
     state: Literal["mismatch", "ok"]
@@ -198,14 +204,14 @@ class E2eeState(Request, frozen=True):
 
 
 class Ping(Request, frozen=True):
-    """Sent every `keepAliveMs`; answered by `Pong`. `received` as in `Hello`, of the present
-    WebSocket: what came need not be kept."""
+    """Sent every `keepAliveMs`; answered by `Pong`. `received` counts as in `Hello`, for the
+    current WebSocket; the server no longer keeps the messages that it confirms."""
 
     received: Count | None = None
 
 
 class Bye(Request, frozen=True):
-    """Leaves at once, without the grace time of a lost WebSocket."""
+    """Leaves the session at once, without the grace time of a lost WebSocket."""
 
 
 ClientMessage = (

@@ -1,8 +1,8 @@
-"""Bytes ↔ messages. The only place that knows msgpack; JSON is its readable twin.
+"""Bytes ↔ messages, in msgpack or JSON. The only module that knows msgpack.
 
-Order of the checks: size, number of values (both on the bytes, before anything is made of them),
-form (depth, lengths, no extension types, no member twice), secrets, then the table of messages.
-Errors name where, never what: peers' content is not repeated.
+Order of the checks: size and number of values (both on the bytes, before any object is created),
+form (depth, lengths, no extension types, no duplicate members), secrets, then the table of
+messages. Errors name the place of a fault, never the peer's content.
 """
 
 import json
@@ -19,17 +19,17 @@ from signaling.protocol.messages import ClientMessage, ServerMessage
 
 MAX_MESSAGE_BYTES = 262_144
 MAX_FIRST_MESSAGE_BYTES = 16_384
-"""Of `hello`: whoever sends it is a stranger until it was read. Its token takes half of that."""
+"""Limit of `hello`, whose sender is not authenticated yet. Its token takes up to half of it."""
 MAX_VALUES = 4_096
-"""Of a client's message: each value and each name of a member is one. The largest that the table
-of messages allows is `forceMuteAll` with 3,000 streams."""
+"""Limit of a client's message; each value and each member name counts. The largest message that the
+table allows is `forceMuteAll` with 3,000 streams."""
 MAX_SERVER_VALUES = 1_000_000
-"""A `welcome` to a session of many thousands."""
+"""Enough for a `welcome` to a session of many thousands."""
 MAX_DEPTH = 16
 MAX_ARRAY_ITEMS = 4_096
 MAX_MAP_MEMBERS = 256
 MAX_INTEGER = 2**53 - 1
-"""JSON readers in browsers know no larger ones exactly."""
+"""JavaScript numbers do not represent larger integers exactly."""
 SECRET_NAMES = frozenset(
     {"secret", "encryptionsecret", "passphrase", "password", "secretkey", "encryptionkey"}
 )
@@ -40,8 +40,8 @@ class Encoding(Enum):
     JSON = "json"
 
 
-class _TwiceError(ValueError):
-    """A map has a member twice: two readers could take two meanings from it."""
+class _DuplicateMemberError(ValueError):
+    """A map has a member twice, which readers could interpret differently."""
 
 
 def decode(data: bytes | str, encoding: Encoding) -> ClientMessage:
@@ -51,13 +51,13 @@ def decode(data: bytes | str, encoding: Encoding) -> ClientMessage:
 
 
 def decode_server_message(data: bytes | str, encoding: Encoding) -> ServerMessage:
-    """A server's message, as clients of the same table read it."""
+    """A server's message, for clients that share the table."""
     message: ServerMessage = _decode(data, encoding, ServerMessage, MAX_SERVER_VALUES)
     return message
 
 
 def encode(message: ClientMessage | ServerMessage, encoding: Encoding) -> bytes:
-    """The wire form; JSON is UTF-8 with byte strings in base64."""
+    """The encoded message; JSON is UTF-8 with byte strings in base64."""
     if encoding is Encoding.JSON:
         return msgspec.json.encode(message)
     packed: bytes = msgpack.packb(msgspec.to_builtins(message, builtin_types=(bytes,)))
@@ -80,7 +80,7 @@ def _decode(data: bytes | str, encoding: Encoding, table: Any, most_values: int)
 
 def _convert(raw: object, encoding: Encoding, table: Any) -> Any:  # noqa: ANN401 - msgspec unions have no type
     _check_form(raw)
-    # A union is taken apart anew by each conversion, which costs thirty times the conversion.
+    # msgspec analyzes a union in each conversion, which costs thirty times the conversion itself.
     tag = raw.get("t") if isinstance(raw, dict) else None
     shape = _SHAPES[table].get(tag, table) if isinstance(tag, str) else table
     try:
@@ -90,7 +90,7 @@ def _convert(raw: object, encoding: Encoding, table: Any) -> Any:  # noqa: ANN40
 
 
 def _request_id(raw: object) -> int | None:
-    """So that who sent a refused message learns it at once, and does not wait for an answer."""
+    """The id of a refused request, so that its sender gets the error and does not wait."""
     number = raw.get("id") if isinstance(raw, dict) else None
     fits = type(number) is int and 0 <= number <= MAX_INTEGER
     return number if fits else None
@@ -129,12 +129,12 @@ def _read_json(data: bytes | str, most_values: int) -> object:
 def _members_once(pairs: list[tuple[object, object]]) -> dict[object, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise _TwiceError
+        raise _DuplicateMemberError
     return members
 
 
 def _check_form(raw: object) -> None:
-    """Breadth first, so that a secret anywhere is refused before anything else is judged."""
+    """Checks depth, lengths, names and scalars, breadth first."""
     level: list[object] = [raw]
     for _ in range(MAX_DEPTH):
         below: list[object] = []
@@ -158,12 +158,12 @@ def _check_form(raw: object) -> None:
 
 
 def _check_scalar(value: object) -> None:
-    """What one encoding can spell and the other can not would fail when it is passed on."""
+    """Refuses what only one of the encodings can express: it could not be passed on."""
     if isinstance(value, str):
         try:
             value.encode()
         except UnicodeEncodeError:
-            # JSON can spell half a surrogate pair, UTF-8 can not.
+            # JSON can express a lone surrogate, UTF-8 cannot.
             raise _invalid("text") from None
     elif isinstance(value, float):
         if not math.isfinite(value):
@@ -183,7 +183,7 @@ def _check_name(name: object) -> None:
 
 
 def _path_of(cause: Exception) -> str:
-    """The `$.member[...]` that msgspec appends; its text before that may hold content."""
+    """The `$.member[...]` that msgspec appends; the text before it may quote the peer."""
     _, found, path = str(cause).rpartition(" - at `$")
     known = "".join(c for c in path.rstrip("`") if c.isalnum() or c in ".[]_")
     return f"${known[:100]}" if found else "$"

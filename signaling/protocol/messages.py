@@ -1,7 +1,7 @@
 """The signaling protocol, version 1: one type per message.
 
 The table (`parts`, `client_messages`, `server_messages`) is the specification: the codec
-decodes by it, `docs/protocol/` and the browser SDK's types are generated from it. On the wire
+decodes by it, and `docs/protocol/` and the browser SDK's types are generated from it. On the wire
 a message is a map with the tag `t`, camelCase names and no unknown members. A client numbers its
 requests with `id`; the answer repeats it as `re`.
 """

@@ -1,4 +1,4 @@
-"""What messages of both directions are made of: field types, the bases, and the parts."""
+"""Building blocks of messages in both directions: field types, base classes and parts."""
 
 from typing import Annotated, Literal
 
@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 E2EE_FORMAT = "e2ee/2"
-"""The only format of end-to-end encryption (docs/e2ee.md): none is negotiated."""
+"""The only end-to-end encryption format (docs/e2ee.md); formats are not negotiated."""
 
 RequestId = Annotated[int, Meta(ge=0, lt=2**31)]
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -27,7 +27,7 @@ EndReason = Literal[LeaveReason, "forceUnpublished", "mediaStopped"]
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A part of messages. Unknown members are ignored so that parts can grow."""
+    """A part of messages. Unknown members are ignored, so that later versions can add some."""
 
 
 class Message(
@@ -40,38 +40,39 @@ class Message(
     omit_defaults=True,
     forbid_unknown_fields=True,
 ):
-    """A message of either direction."""
+    """A message in either direction."""
 
 
 class Request(Message, frozen=True, kw_only=True):
-    """Client to server; answered by `Ok`, a message of its own with `re`, or `Error`."""
+    """Client to server. Answered by `Ok`, by a specific message with `re`, or by `Error`."""
 
     id: RequestId
 
 
 class SdkInfo(Value, frozen=True):
-    """The client library, for diagnosis."""
+    """Name and version of the client library, for diagnosis."""
 
     name: Annotated[str, Meta(max_length=64)]
     version: Annotated[str, Meta(max_length=32)]
 
 
 class E2eeSupport(Value, frozen=True):
-    """What the client can do in encrypted sessions. `signals`: it decrypts signals."""
+    """The client's end-to-end encryption support. `signals`: it can decrypt signals."""
 
     formats: Annotated[tuple[Annotated[str, Meta(max_length=16)], ...], Meta(max_length=8)]
     signals: bool = False
 
 
 class Dimensions(Value, frozen=True):
-    """Pixels."""
+    """A size in pixels."""
 
     width: Annotated[int, Meta(ge=0, le=16_384)]
     height: Annotated[int, Meta(ge=0, le=16_384)]
 
 
 class TrackOffer(Value, frozen=True):
-    """`kids`: the SFrame key ids this track will use; needed in encrypted sessions."""
+    """A track to publish. `kids`: the SFrame key ids it will use; required in end-to-end encrypted
+    sessions."""
 
     mid: Mid
     kind: MediaKind
@@ -87,7 +88,7 @@ class TrackInfo(Value, frozen=True):
 
 
 class DownlinkTrack(Value, frozen=True):
-    """One m-line of the server's offer, in use by a Subscriber."""
+    """One m-line of the server's offer that a Subscriber uses."""
 
     mid: str
     kind: MediaKind
@@ -97,7 +98,7 @@ class DownlinkTrack(Value, frozen=True):
 
 
 class ConnectionInfo(Value, frozen=True):
-    """A client in the session. `creation_time` in Unix milliseconds; `data` as its token has it."""
+    """A client in the session. `creation_time` in Unix milliseconds; `data` is from its token."""
 
     connection_id: str
     creation_time: int
@@ -105,7 +106,7 @@ class ConnectionInfo(Value, frozen=True):
 
 
 class StreamInfo(Value, frozen=True):
-    """A published stream. `creation_time` in Unix milliseconds; `codecs` by kind of track."""
+    """A published stream. `creation_time` in Unix milliseconds; `codecs` by track kind."""
 
     stream_id: str
     connection_id: str
@@ -120,7 +121,7 @@ class StreamInfo(Value, frozen=True):
 
 
 class Capabilities(Value, frozen=True):
-    """1 = allowed, 0 = not, as OpenTok.js has them."""
+    """1 = allowed, 0 = not allowed, as in OpenTok.js."""
 
     publish: int
     subscribe: int
@@ -139,7 +140,7 @@ class IceServer(Value, frozen=True):
 
 
 class SessionInfo(Value, frozen=True):
-    """`e2ee` and the media mode never change during the life of a session."""
+    """`e2ee` and the media mode never change during a session's lifetime."""
 
     session_id: str
     e2ee: bool

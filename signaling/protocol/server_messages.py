@@ -1,4 +1,4 @@
-"""Server to client: answers and what happens in the session."""
+"""Server to client: answers to requests, and events of the session."""
 
 from typing import Literal
 
@@ -22,14 +22,14 @@ from signaling.protocol.parts import (
 
 
 class Ok(Message, frozen=True):
-    """The request was carried out and there is nothing more to say."""
+    """The request succeeded; it has no further result."""
 
     re: RequestId
 
 
 class Error(Message, frozen=True):
-    """`re` is absent when no request caused it. `code` is stable, `name` is what the SDKs
-    raise (docs/protocol/errors.md has the table), `number` the numeric code of OpenTok."""
+    """A failure; `re` is absent if no request caused it. `code` is stable, `name` is the error that
+    the SDKs raise (see the table in docs/protocol/errors.md), `number` is OpenTok's code."""
 
     code: str
     name: str
@@ -39,9 +39,10 @@ class Error(Message, frozen=True):
 
 
 class Welcome(Message, frozen=True):
-    """`resume` is presented in the next `Hello` to resume this connection.
-    `connections` includes the client's own; `hints` names the secrets in use. `last_request` is
-    the last request that came over the WebSockets before: later ones did not come."""
+    """The answer to `Hello`. The client presents `resume` in the next `Hello` to resume this
+    connection. `connections` includes the client's own; `hints` names the secrets in use.
+    `last_request` is the last request that arrived over earlier WebSockets; later ones were
+    lost."""
 
     re: RequestId
     connection: ConnectionInfo
@@ -60,8 +61,8 @@ class Welcome(Message, frozen=True):
 
 
 class Published(Message, frozen=True):
-    """The answer to the offer of a `Publish`. `StreamCreated` follows once media can flow. In a
-    relayed session `answer` and `tracks` are empty and `StreamCreated` follows at once."""
+    """The answer to `Publish`. `StreamCreated` follows when media can flow. In a relayed session
+    `answer` and `tracks` are empty, and `StreamCreated` follows at once."""
 
     re: RequestId
     stream_id: str
@@ -70,7 +71,7 @@ class Published(Message, frozen=True):
 
 
 class Subscribed(Message, frozen=True):
-    """The Subscriber exists; its media is negotiated by the `DownlinkOffer` that follows."""
+    """The Subscriber exists; the `DownlinkOffer` that follows negotiates its media."""
 
     re: RequestId
     subscriber_id: str
@@ -78,7 +79,7 @@ class Subscribed(Message, frozen=True):
 
 
 class DownlinkOffer(Message, frozen=True):
-    """The server's offer for the downlink. One is outstanding at a time; `number` counts up."""
+    """The server's offer for the downlink. One is outstanding at a time; `number` increases."""
 
     number: int
     sdp: str
@@ -86,7 +87,7 @@ class DownlinkOffer(Message, frozen=True):
 
 
 class ActiveSpeaker(Message, frozen=True):
-    """Another stream is the one that speaks: by the audio levels of packet headers (RFC 6464)."""
+    """The active speaker changed, according to the audio levels in packet headers (RFC 6464)."""
 
     stream_id: str
 
@@ -99,14 +100,15 @@ class IceRestarted(Message, frozen=True):
 
 
 class SubscriberConnected(Message, frozen=True):
-    """The downlink of a Subscriber is connected and its answer applied."""
+    """The Subscriber's downlink is connected and its answer applied."""
 
     subscriber_id: str
 
 
 class PeerWanted(Message, frozen=True):
-    """Relayed sessions, to a publisher: `connection_id` subscribed to an own stream, or changed
-    what it wants of it. The publisher makes a peer connection for each Subscriber and offers."""
+    """Relayed sessions, to a publisher: `connection_id` subscribed to one of its streams, or
+    changed which media it wants. The publisher makes a peer connection for each Subscriber and
+    offers."""
 
     subscriber_id: str
     stream_id: str
@@ -116,13 +118,13 @@ class PeerWanted(Message, frozen=True):
 
 
 class PeerGone(Message, frozen=True):
-    """Relayed sessions, to a publisher: a Subscriber of an own stream ended."""
+    """Relayed sessions, to a publisher: a Subscriber to one of its streams ended."""
 
     subscriber_id: str
 
 
 class PeerDescriptionReceived(Message, frozen=True):
-    """Relayed sessions: what the other end of a Subscriber sent as `PeerDescription`."""
+    """Relayed sessions: the `PeerDescription` that the other end of a Subscriber sent."""
 
     subscriber_id: str
     type: Literal["offer", "answer"]
@@ -130,7 +132,7 @@ class PeerDescriptionReceived(Message, frozen=True):
 
 
 class PeerCandidateReceived(Message, frozen=True):
-    """Relayed sessions: what the other end of a Subscriber sent as `PeerCandidate`."""
+    """Relayed sessions: the `PeerCandidate` that the other end of a Subscriber sent."""
 
     subscriber_id: str
     candidate: str
@@ -144,25 +146,27 @@ class ConnectionCreated(Message, frozen=True):
 
 
 class ConnectionDestroyed(Message, frozen=True):
-    """A client is gone; its streams were destroyed before."""
+    """A client left; its streams were destroyed before."""
 
     connection_id: str
     reason: LeaveReason
 
 
 class StreamCreated(Message, frozen=True):
-    """Sent to everybody, the publisher too, once the stream's media can flow."""
+    """Sent to all clients, including the publisher, when the stream's media can flow."""
 
     stream: StreamInfo
 
 
 class StreamDestroyed(Message, frozen=True):
+    """A stream ended."""
+
     stream_id: str
     reason: EndReason
 
 
 class StreamPropertyChanged(Message, frozen=True):
-    """Only what changed is in it."""
+    """Properties of a stream changed; only those are present."""
 
     stream_id: str
     has_audio: bool | None = None
@@ -171,7 +175,7 @@ class StreamPropertyChanged(Message, frozen=True):
 
 
 class SignalReceived(Message, frozen=True):
-    """`from_` is absent when the REST API sent it; such a signal is always in clear."""
+    """A signal. `from` is absent if the REST API sent it; such a signal is never encrypted."""
 
     from_: str | None = msgspec.field(default=None, name="from")
     type: str | None = None
@@ -180,14 +184,15 @@ class SignalReceived(Message, frozen=True):
 
 
 class MuteForced(Message, frozen=True):
-    """To a publisher whose stream was muted (`stream_id`), or to all when `active` changed."""
+    """Sent to a publisher whose stream was muted (`stream_id`), or to all when `active` changed."""
 
     active: bool
     stream_id: str | None = None
 
 
 class NotEncrypted(Message, frozen=True):
-    """The server dropped packets of an own stream: no declared key encrypted them."""
+    """The server dropped packets of the client's own stream because they were not encrypted with a
+    declared key."""
 
     stream_id: str
     mid: str
@@ -195,15 +200,17 @@ class NotEncrypted(Message, frozen=True):
 
 
 class VideoSupplyChanged(Message, frozen=True):
-    """What the link carries of a subscriber's video: `scarce` warns, `paused` holds it back."""
+    """How much of a Subscriber's video its link carries: `enough`, `scarce` (about to be paused) or
+    `paused`."""
 
     subscriber_id: str
     supply: Literal["enough", "scarce", "paused"]
 
 
 class VideoDemandChanged(Message, frozen=True):
-    """What of an own video is worth sending: nothing unless `watched`; of several encodings, only
-    `rids`. What is left out need not be encoded. A new stream is wanted whole."""
+    """Which encodings of the client's own video are subscribed: none unless `watched`; with
+    simulcast only those in `rids`. The client need not encode the others. A new stream is
+    subscribed completely."""
 
     stream_id: str
     mid: str
@@ -212,15 +219,16 @@ class VideoDemandChanged(Message, frozen=True):
 
 
 class HintAnnounced(Message, frozen=True):
-    """Another connection is ready for the secret that `hint` names. Told to clients that publish,
-    and to those that subscribe to it."""
+    """Another connection is ready for the secret that `hint` names. Sent to clients that publish,
+    and to those that subscribe to that connection's streams."""
 
     connection_id: str
     hint: Hint
 
 
 class TransportLost(Message, frozen=True):
-    """A transport ended. What was published or subscribed on it is gone; do it again."""
+    """A transport ended, and with it everything that was published or subscribed on it. Publish or
+    subscribe again."""
 
     direction: Literal["uplink", "downlink"]
 
@@ -232,7 +240,7 @@ class Disconnected(Message, frozen=True):
 
 
 class Pong(Message, frozen=True):
-    """The server is there."""
+    """The answer to `Ping`."""
 
     re: RequestId
 

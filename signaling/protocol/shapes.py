@@ -1,4 +1,4 @@
-"""The table of messages as data, for what is generated from it."""
+"""The table of messages as data, for the generators."""
 
 from collections.abc import Iterator
 from typing import Any, get_args
@@ -13,10 +13,10 @@ SERVER_MESSAGES: tuple[type[Message], ...] = get_args(ServerMessage)
 
 
 def struct_of(cls: type[msgspec.Struct]) -> shape.StructType:
-    """The members of a message or part as they go over the wire."""
+    """The members of a message or part as on the wire."""
     found = shape.type_info(cls)
     if not isinstance(found, shape.StructType):
-        raise TypeError(f"{cls.__name__} is no struct")
+        raise TypeError(f"{cls.__name__} is not a struct")
     return found
 
 
@@ -25,7 +25,7 @@ def is_message(struct: shape.StructType) -> bool:
 
 
 def parts_of(type_: shape.Type) -> Iterator[shape.StructType]:
-    """The parts that a type is made of, without those inside of parts."""
+    """The parts that a type consists of, without those nested in parts."""
     if isinstance(type_, shape.StructType):
         yield type_
         return
@@ -37,7 +37,7 @@ def parts_of(type_: shape.Type) -> Iterator[shape.StructType]:
 
 
 def all_structs() -> list[shape.StructType]:
-    """Every message, each followed by the parts that it is the first to use."""
+    """Every message, each followed by the parts that appear in it first."""
     found: dict[type, shape.StructType] = {}
     for cls in CLIENT_MESSAGES + SERVER_MESSAGES:
         _collect(struct_of(cls), found)

@@ -47,7 +47,7 @@ def json_fields(body: bytes) -> Fields:
 
 
 def _check_text(value: object) -> None:
-    """JSON can spell half a surrogate pair. UTF-8 can not, so nobody could be told of it."""
+    """JSON can spell half a surrogate pair. UTF-8 cannot, so nobody could be told of it."""
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:

@@ -105,7 +105,7 @@ async def explain_stream(call: Call) -> Answer:
             has_audio=info.has_audio,
             has_video=info.has_video,
             measured_ms=int(found.measured_s * 1000),
-            unencrypted_packets=found.unsealed_packets,
+            unencrypted_packets=found.unencrypted_packets,
             tracks=tuple(_track(one) for one in found.tracks),
             subscribers=tuple(_subscriber(one) for one in found.subscribers),
         ),

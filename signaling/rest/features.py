@@ -42,7 +42,7 @@ async def empty_list(_call: Call) -> Answer:
 
 
 def missing(code: ErrorCode) -> Callable[[Call], Awaitable[Answer]]:
-    """A handler for things that can not exist yet: whatever the id, there is none."""
+    """A handler for things that cannot exist yet: whatever the id, there is none."""
 
     async def handler(_call: Call) -> Answer:
         raise NotFound(code)

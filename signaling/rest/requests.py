@@ -146,7 +146,7 @@ class StartArchive(Start):
 
     def __post_init__(self) -> None:
         if self.has_audio is False and self.has_video is False:
-            raise ValueError("'hasAudio' and 'hasVideo' can not both be false")
+            raise ValueError("'hasAudio' and 'hasVideo' cannot both be false")
         composed = (self.resolution, self.layout, self.quantization_parameter)
         if self.output_mode == "individual" and any(part is not None for part in composed):
             raise ValueError("'resolution', 'layout' and 'quantizationParameter' need composed")
@@ -195,7 +195,7 @@ class StartBroadcast(Start):
 
     def __post_init__(self) -> None:
         if self.has_audio is False and self.has_video is False:
-            raise ValueError("'hasAudio' and 'hasVideo' can not both be false")
+            raise ValueError("'hasAudio' and 'hasVideo' cannot both be false")
 
 
 class SipAuth(Body):

@@ -43,8 +43,8 @@ log = structlog.get_logger(__name__)
 
 LARGE_SESSION = 100
 """Members beyond which news of connections wait for company: each would be a write to everybody."""
-WAIT_S_PER_MEMBER, MOST_WAIT_S = 0.000_1, 0.5
-_PATIENT = (m.ConnectionCreated, m.ConnectionDestroyed)
+BATCH_S_PER_MEMBER, MAX_BATCH_S = 0.000_1, 0.5
+_BATCHED = (m.ConnectionCreated, m.ConnectionDestroyed)
 _Answered = (
     e.PublishMedia | e.SubscribeMedia | e.DeclareKidsMedia | e.AnswerDownlink | e.RestartIceMedia
 )
@@ -81,7 +81,7 @@ class SessionActor:
         self._context = context
         self._on_empty = on_empty
         self._slots: dict[ConnectionId, ClientSlot] = {}
-        self._releasing: Timer | None = None
+        self._batch_timer: Timer | None = None
         self._log = log.bind(session=short(record.session_id[-12:]))
 
     # --- clients come and go ----------------------------------------------------------------
@@ -139,10 +139,10 @@ class SessionActor:
         now_ms = int(self._context.clock.monotonic_s() * 1000)
         if not slot.resumes.takes(now_ms, RESUMES_PER_S, RESUMES_AT_ONCE):
             raise error(ErrorCode.OVERLOADED)
-        self._take_up(connection, slot, hello, sink)
+        self._resume_on(connection, slot, hello, sink)
         return connection
 
-    def _take_up(
+    def _resume_on(
         self, connection: ConnectionId, slot: ClientSlot, hello: m.Hello, sink: MessageSink
     ) -> None:
         if slot.grace is not None:
@@ -170,7 +170,7 @@ class SessionActor:
         if slot is None or slot.sink is not sink:
             return
         slot.sink = None
-        slot.held.clear()
+        slot.batch.clear()
         grace_s = self.state.limits.grace_ms / 1000
         leave = partial(self._expire, connection)
         slot.grace = self._context.schedule(grace_s, leave)
@@ -219,11 +219,11 @@ class SessionActor:
         for connection, slot in list(self._slots.items()):
             if slot.sink is not None:
                 slot.sink.close(reason)
-            self._tell_end(connection)
+            self._notify_end(connection)
             self._drop_slot(connection)
         self._media.close()
 
-    def _tell_end(self, connection: ConnectionId) -> None:
+    def _notify_end(self, connection: ConnectionId) -> None:
         """The application learns what ends with a server that goes; clients were told already."""
         now_ms = int(self._context.clock.monotonic_s() * 1000)
         for effect in handle(self.state, c.Leave(connection, "networkDisconnected"), now_ms):
@@ -309,26 +309,26 @@ class SessionActor:
 
     def _run_broadcast(self, effect: e.Broadcast) -> None:
         outgoing = EncodedMessage(effect.message)
-        if isinstance(effect.message, _PATIENT) and len(self._slots) > LARGE_SESSION:
-            self._hold(outgoing, effect.but)
+        if isinstance(effect.message, _BATCHED) and len(self._slots) > LARGE_SESSION:
+            self._batch(outgoing, effect.but)
             return
         for connection in effect.to if effect.to is not None else list(self.state.connections):
             if connection != effect.but:
                 self._deliver(connection, outgoing)
 
-    def _hold(self, outgoing: EncodedMessage, but: ConnectionId | None) -> None:
+    def _batch(self, outgoing: EncodedMessage, but: ConnectionId | None) -> None:
         """For all members: with what else comes in the next moment, in one write to each."""
         for connection, slot in self._slots.items():
             if connection != but:
-                slot.hold(outgoing)
-        if self._releasing is None:
-            wait_s = min(len(self._slots) * WAIT_S_PER_MEMBER, MOST_WAIT_S)
-            self._releasing = self._context.schedule(wait_s, self._release)
+                slot.deliver_batched(outgoing)
+        if self._batch_timer is None:
+            wait_s = min(len(self._slots) * BATCH_S_PER_MEMBER, MAX_BATCH_S)
+            self._batch_timer = self._context.schedule(wait_s, self._flush_batches)
 
-    def _release(self) -> None:
-        self._releasing = None
+    def _flush_batches(self) -> None:
+        self._batch_timer = None
         for slot in list(self._slots.values()):
-            slot.release()
+            slot.flush_batch()
 
     def _run_close_connection(self, effect: e.CloseConnection) -> None:
         slot = self._slots.get(effect.connection)
@@ -418,7 +418,7 @@ class SessionActor:
                 effect.subscriber, MediaKind(effect.kind), effect.forwarding
             )
 
-    def _run_wish_layer(self, effect: e.WishLayer) -> None:
+    def _run_prefer_layers(self, effect: e.PreferLayers) -> None:
         size = effect.resolution
         wish = LayerWish(
             max_width_px=size.width if size else None,
@@ -489,7 +489,7 @@ _RUNNERS: dict[type, Callable[[SessionActor, Any], None]] = {
     e.SubscribeMedia: SessionActor._run_subscribe,  # noqa: SLF001
     e.UnsubscribeMedia: SessionActor._run_unsubscribe,  # noqa: SLF001
     e.ForwardSubscriber: SessionActor._run_forward_subscriber,  # noqa: SLF001
-    e.WishLayer: SessionActor._run_wish_layer,  # noqa: SLF001
+    e.PreferLayers: SessionActor._run_prefer_layers,  # noqa: SLF001
     e.RequestKeyFrame: SessionActor._run_request_key_frame,  # noqa: SLF001
     e.AnswerDownlink: SessionActor._run_answer_downlink,  # noqa: SLF001
     e.RestartIceMedia: SessionActor._run_restart_ice,  # noqa: SLF001

@@ -61,7 +61,7 @@ class ClientSlot:
     sink: MessageSink | None
     last_request: int
     backlog: deque[EncodedMessage] = field(default_factory=deque)
-    held: list[EncodedMessage] = field(default_factory=list)
+    batch: list[EncodedMessage] = field(default_factory=list)
     grace: Timer | None = None
     offer: DownlinkOffer | None = None
     demands: dict[tuple[str, str], m.VideoDemandChanged] = field(default_factory=dict)
@@ -74,8 +74,8 @@ class ClientSlot:
     def deliver(self, outgoing: EncodedMessage) -> None:
         """Now, or into the backlog while there is no WebSocket."""
         if self.sink is not None:
-            if self.held:
-                self.release()
+            if self.batch:
+                self.flush_batch()
             self._write(self.sink, outgoing)
         elif len(self.backlog) < BACKLOG_MESSAGES:
             self.backlog.append(outgoing)
@@ -87,15 +87,15 @@ class ClientSlot:
         if isinstance(request, m.Ping) and request.received is not None:
             self.confirm(request.received)
 
-    def hold(self, outgoing: EncodedMessage) -> None:
+    def deliver_batched(self, outgoing: EncodedMessage) -> None:
         """What can wait a little, so that several leave together."""
         if self.sink is None:
             self.deliver(outgoing)
         else:
-            self.held.append(outgoing)
+            self.batch.append(outgoing)
 
-    def release(self) -> None:
-        held, self.held = self.held, []
+    def flush_batch(self) -> None:
+        held, self.batch = self.batch, []
         if self.sink is not None:
             for outgoing in held:
                 self._write(self.sink, outgoing)
@@ -116,7 +116,7 @@ class ClientSlot:
         missed += [o for o in self.backlog if not isinstance(o.message, NOT_REPLAYED)]
         self.unconfirmed.clear()
         self.backlog.clear()
-        self.held.clear()
+        self.batch.clear()
         self.sink, self.sent = sink, 0
         return missed
 

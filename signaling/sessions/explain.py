@@ -16,7 +16,7 @@ from signaling.domain.session_state import SessionState, Stream, Subscriber
 LOSS_WORTH_A_WORD = 0.02
 UNHEARD_MS = 12_000
 """Clients check every 5 s (RFC 7675): two checks are missing."""
-UNSEALED_RECENTLY_MS = 10_000
+UNENCRYPTED_RECENTLY_MS = 10_000
 _AWAITING_KEY_FRAME = "awaiting_key_frame"
 _HELD_BACK = "paused"
 _NO_ROOM = "bandwidth"
@@ -69,7 +69,7 @@ SENTENCES: dict[Code, str] = {
     Code.MUTED_BY_MODERATOR: "A moderator has muted the stream, and its publisher has not unmuted.",
     Code.MUTED_BY_PUBLISHER: "The publisher has switched this track off.",
     Code.NOT_WANTED: "The subscriber has switched this track off.",
-    Code.SECRET_MISMATCH: "The subscriber can not decrypt the stream: it has another secret.",
+    Code.SECRET_MISMATCH: "The subscriber cannot decrypt the stream: it has another secret.",
     Code.NOT_ENCRYPTED: "The publisher sends frames that are not encrypted; they are withheld.",
     Code.PUBLISHER_SILENT: "The publisher sends no packets of this track.",
     Code.NO_KEY_FRAME: "No key frame has come since the subscriber began or changed its layer.",
@@ -158,7 +158,7 @@ class TrackReport:
 class Explanation:
     stream: Stream
     measured_s: float
-    unsealed_packets: int
+    unencrypted_packets: int
     tracks: tuple[TrackReport, ...]
     subscribers: tuple[SubscriberReport, ...]
 
@@ -200,7 +200,7 @@ def explain(state: SessionState, name: StreamId, readings: Readings) -> Explanat
     return Explanation(
         stream=stream,
         measured_s=readings.measured_s,
-        unsealed_packets=stream.unsealed_packets,
+        unencrypted_packets=stream.unencrypted_packets,
         tracks=tuple(_report(track) for track in tracks if track.kind.value in _kinds(stream)),
         subscribers=(*subscribers, *absent),
     )
@@ -271,8 +271,12 @@ def _upstream(
         yield Reason(Code.MUTED_BY_MODERATOR)
     elif not has_it:
         yield Reason(Code.MUTED_BY_PUBLISHER)
-    unsealed_ms = stream.unsealed_ms
-    if state.e2ee and unsealed_ms is not None and now_ms - unsealed_ms < UNSEALED_RECENTLY_MS:
+    unencrypted_ms = stream.unencrypted_ms
+    if (
+        state.e2ee
+        and unencrypted_ms is not None
+        and now_ms - unencrypted_ms < UNENCRYPTED_RECENTLY_MS
+    ):
         yield Reason(Code.NOT_ENCRYPTED)
 
 
@@ -384,7 +388,7 @@ class _Look:
         elif self.view.unheard_ms >= UNHEARD_MS:
             yield Reason(Code.NOT_ANSWERING)
         is_video = self.track.kind is MediaKind.VIDEO
-        # Audio is not held back on a mismatch, but the client can not play it either.
+        # Audio is not held back on a mismatch, but the client cannot play it either.
         if self.subscriber.mismatched:
             yield Reason(Code.SECRET_MISMATCH)
         if not (self.subscriber.wants_video if is_video else self.subscriber.wants_audio):

@@ -39,7 +39,7 @@ class MediaListener:
         self.actor.apply(c.StreamSpeaks(stream))
 
     def on_not_encrypted(self, stream: StreamId, mid: str, packets: int) -> None:
-        self.actor.apply(c.UnsealedDropped(stream, mid, packets))
+        self.actor.apply(c.UnencryptedDropped(stream, mid, packets))
 
     def on_video_supply(self, subscriber: SubscriberId, supply: VideoSupply) -> None:
         told = m.VideoSupplyChanged(subscriber_id=subscriber, supply=supply.value)

@@ -46,7 +46,7 @@ def _limits() -> str:
         ("members named like a secret, anywhere", 0, "secret_refused"),
         ("bytes of a signal's type", signals.MAX_TYPE_BYTES, "signal_too_long"),
         ("bytes of a signal's data", f"{signals.MAX_DATA_BYTES:,}", "signal_too_long"),
-        ("bytes of an encrypted signal", f"{signals.MAX_SEALED_BYTES:,}", "signal_too_long"),
+        ("bytes of an encrypted signal", f"{signals.MAX_ENCRYPTED_BYTES:,}", "signal_too_long"),
         ("messages of one client per second *", f"{_DEFAULTS.messages_per_s:g}", "rate_limited"),
         ("messages of one client at once *", _DEFAULTS.message_burst, "rate_limited"),
         ("bytes of one client per second *", f"{_DEFAULTS.bytes_per_s:,}", "rate_limited"),
@@ -306,7 +306,7 @@ def _default(field: shape.Field) -> str:
     value = field.default
     if value is msgspec.NODEFAULT:
         if field.default_factory is msgspec.NODEFAULT:
-            return "stays as it was"
+            return "unchanged"
         value = field.default_factory()
     text = msgspec.json.encode(value).decode()
     return f"`{text}`"

@@ -33,9 +33,7 @@ def back_up(data_dir: Path, target: Path) -> None:
             with closing(sqlite3.connect(source)) as live, closing(sqlite3.connect(copy)) as to:
                 live.backup(to)
         except sqlite3.Error as cause:
-            raise Unavailable(
-                ErrorCode.STORAGE_UNAVAILABLE, f"{source} can not be read."
-            ) from cause
+            raise Unavailable(ErrorCode.STORAGE_UNAVAILABLE, f"{source} cannot be read.") from cause
         fresh = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:

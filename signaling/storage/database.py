@@ -55,7 +55,7 @@ class Trouble:
 
 
 def may_be_name(text: str) -> bool:
-    """Whether something could be kept under that name. Names are ASCII; what can not be written in
+    """Whether something could be kept under that name. Names are ASCII; what cannot be written in
     UTF-8 (JSON can spell half a surrogate pair) or has a NUL, drivers and databases refuse."""
     return text.isascii() and "\0" not in text
 

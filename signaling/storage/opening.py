@@ -14,7 +14,7 @@ from signaling.storage.wrapping import SecretWrapper
 async def opened_store(database: Database, wrapper: SecretWrapper) -> SqlStore:
     """The store, its schema brought up to date and its secrets wrapped.
 
-    Errors: `storage_unavailable` when the database can not be used, is of a newer release, or
+    Errors: `storage_unavailable` when the database cannot be used, is of a newer release, or
     holds secrets that the key does not open.
     """
     await database.write(_bring_up_to_date)

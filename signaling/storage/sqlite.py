@@ -26,7 +26,7 @@ async def open_sqlite(
 ) -> SqlStore:
     """Opens the store in a folder, made with mode 0700 if needed, and brings its schema up to date.
 
-    Errors: `Unavailable` when the folder or the database can not be used.
+    Errors: `Unavailable` when the folder or the database cannot be used.
     """
     path = data_dir / DATABASE
     await asyncio.to_thread(prepare, data_dir)
@@ -59,6 +59,6 @@ def _configure(busy_timeout_ms: int) -> Any:  # noqa: ANN401 - an event listener
 
 
 def _begin_writing(connection: sa.Connection) -> None:
-    """Takes the write lock at once where a write will follow: an upgrade later can not wait."""
+    """Takes the write lock at once where a write will follow: an upgrade later cannot wait."""
     reading = connection.get_execution_options().get("reading", False)
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

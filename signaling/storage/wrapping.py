@@ -50,7 +50,7 @@ class SecretWrapper:
             except (InvalidTag, ValueError):
                 continue
         raise Unavailable(
-            ErrorCode.STORAGE_UNAVAILABLE, "A project's secret can not be opened with this key."
+            ErrorCode.STORAGE_UNAVAILABLE, "A project's secret cannot be opened with this key."
         )
 
     def is_wrapped(self, text: str) -> bool:
@@ -61,14 +61,14 @@ def wrapper_of(given: Secret[str], data_dir: Path) -> SecretWrapper:
     """From keys in the settings (base64, with commas between, the newest first), else from the
     key file of the folder, which is made with mode 0600.
 
-    Errors: `storage_unavailable` when a key is not 32 bytes or the file can not be used.
+    Errors: `storage_unavailable` when a key is not 32 bytes or the file cannot be used.
     """
     texts = [text for text in given.reveal().split(",") if text.strip()]
     try:
         return SecretWrapper(tuple(_key(text) for text in texts or [_kept(data_dir / KEY_FILE)]))
     except OSError as cause:
         raise Unavailable(
-            ErrorCode.STORAGE_UNAVAILABLE, f"{KEY_FILE} can not be used: {cause.strerror}"
+            ErrorCode.STORAGE_UNAVAILABLE, f"{KEY_FILE} cannot be used: {cause.strerror}"
         ) from cause
 
 

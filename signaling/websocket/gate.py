@@ -277,7 +277,7 @@ class WebSocketGate:
                     return
                 received += 1
                 refused = self._take(frame, way, client, intake)
-                if refused is not None and not intake.bears(self._now_ms()):
+                if refused is not None and not intake.tolerates(self._now_ms()):
                     self._expel(way, client)
                     await _forget(way)
                     return

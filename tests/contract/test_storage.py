@@ -269,7 +269,7 @@ async def test_another_key_opens_nothing_and_is_refused_at_the_start(tmp_path):
     store = await open_sqlite(tmp_path, sealing_key=first)
     await store.add_project(project(1))
     await store.close()
-    with pytest.raises(Unavailable, match="can not be opened"):
+    with pytest.raises(Unavailable, match="cannot be opened"):
         await open_sqlite(tmp_path, sealing_key=second)
 
 

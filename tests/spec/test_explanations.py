@@ -48,7 +48,7 @@ async def test_frames_in_clear_reach_the_explanation_and_the_publisher(call):
     _, desk, ann, _, stream = call
     ann.media.report_not_encrypted(StreamId(stream), "0", 12)
     await settle()
-    assert (await desk.ask(stream)).unsealed_packets == 12
+    assert (await desk.ask(stream)).unencrypted_packets == 12
     assert ann.heard(m.NotEncrypted)
 
 

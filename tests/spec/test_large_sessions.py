@@ -3,7 +3,7 @@
 import pytest
 
 from signaling.protocol import messages as m
-from signaling.sessions.actor import LARGE_SESSION, MOST_WAIT_S
+from signaling.sessions.actor import LARGE_SESSION, MAX_BATCH_S
 from tests.conversation import House, settle
 
 CONNECTIONS = (m.ConnectionCreated, m.ConnectionDestroyed)
@@ -40,10 +40,10 @@ async def test_who_comes_and_goes_is_told_after_a_moment_in_order(crowd):
     new[0].ask(m.Bye)
     await settle()
     assert connections(ann) == []
-    house.time.advance(MOST_WAIT_S)
+    house.time.advance(MAX_BATCH_S)
     expected = [*(f"+{one.connection}" for one in new), f"-{new[0].connection}"]
     assert connections(ann) == connections(ben) == expected
-    house.time.advance(MOST_WAIT_S)
+    house.time.advance(MAX_BATCH_S)
     assert connections(ann) == expected
 
 
@@ -54,14 +54,14 @@ async def test_nothing_overtakes_the_news_of_a_connection(crowd):
     new.ask(m.Signal, type="x", data="hello")
     kinds = [type(message) for message in ann.inbox]
     assert kinds.index(m.ConnectionCreated) < kinds.index(m.SignalReceived)
-    house.time.advance(MOST_WAIT_S)
+    house.time.advance(MAX_BATCH_S)
     assert len(connections(ann)) == 1
 
 
 async def test_who_joins_meanwhile_is_told_of_each_member_once(crowd):
     house, _ = crowd
     first, second = await house.joined(), await house.joined()
-    house.time.advance(MOST_WAIT_S)
+    house.time.advance(MAX_BATCH_S)
     assert connections(first) == [f"+{second.connection}"]
     assert connections(second) == []
     assert first.connection in {one.connection_id for one in second.welcome.connections}
@@ -72,7 +72,7 @@ async def test_who_comes_back_meanwhile_is_told_by_its_welcome(crowd):
     new = await house.joined()
     ann.lose_socket()
     assert ann.resume()
-    house.time.advance(MOST_WAIT_S)
+    house.time.advance(MAX_BATCH_S)
     assert connections(ann) == []
     assert new.connection in {one.connection_id for one in ann.welcome.connections}
 

@@ -201,7 +201,7 @@ NEVER_REFUSED = {
     c.MediaRefused,
     c.StreamLive,
     c.StreamSpeaks,
-    c.UnsealedDropped,
+    c.UnencryptedDropped,
     c.RestMuteAll,
 }
 """What the server finds out or does itself; of what is gone there is nothing to do."""

@@ -27,7 +27,7 @@ from sfu.media_view import (
     UpTrackView,
     read_media,
 )
-from signaling.domain.commands import RestMuteStream, UnsealedDropped
+from signaling.domain.commands import RestMuteStream, UnencryptedDropped
 from signaling.domain.errors import NotFound
 from signaling.domain.roles import Role
 from signaling.domain.session_options import MediaMode
@@ -199,10 +199,10 @@ def test_another_secret_is_said_with_the_counts_of_the_client():
 
 def test_frames_in_clear_are_told_while_they_come():
     scene = Scene()
-    scene.room.do(UnsealedDropped(CAM, "1", 12))
-    scene.room.do(UnsealedDropped(CAM, "1", 30))
+    scene.room.do(UnencryptedDropped(CAM, "1", 12))
+    scene.room.do(UnencryptedDropped(CAM, "1", 30))
     assert Code.NOT_ENCRYPTED in scene.codes()
-    assert scene.explain().unsealed_packets == 42
+    assert scene.explain().unencrypted_packets == 42
     scene.room.now_ms += 11_000
     assert scene.codes() == [Code.BEST]
 

@@ -23,6 +23,6 @@ def test_bytes_count_as_messages_do() -> None:
 
 def test_who_goes_on_is_borne_no_longer_and_single_refusals_are_forgotten() -> None:
     intake = Intake(RATES, 0)
-    assert sum(intake.bears(0) for _ in range(1_000)) == PATIENCE
+    assert sum(intake.tolerates(0) for _ in range(1_000)) == PATIENCE
     later = Intake(RATES, 0)
-    assert all(later.bears(int(n * 1_000 / PATIENCE_PER_S)) for n in range(1_000))
+    assert all(later.tolerates(int(n * 1_000 / PATIENCE_PER_S)) for n in range(1_000))

@@ -7,10 +7,10 @@ from signaling.domain.commands import MediaRefused, Play
 from signaling.domain.effects import (
     AnswerDownlink,
     ForwardSubscriber,
+    PreferLayers,
     Send,
     SubscribeMedia,
     UnsubscribeMedia,
-    WishLayer,
 )
 from signaling.domain.errors import DomainError
 from signaling.domain.roles import Role
@@ -44,7 +44,7 @@ def test_a_subscriber_gets_media_and_its_name() -> None:
     (media,) = of(SubscribeMedia, effects)
     assert (media.connection, media.subscriber, media.codecs) == (B, "sub", ("opus", "vp8"))
     assert sent(effects, "b") == [m.Subscribed(re=8, subscriber_id="sub", stream_id="s")]
-    assert not of(WishLayer, effects)
+    assert not of(PreferLayers, effects)
 
 
 def test_a_client_may_subscribe_to_its_own_stream() -> None:
@@ -101,8 +101,8 @@ def test_the_first_wish_is_kept() -> None:
         preferred_resolution=SMALL,
         preferred_frame_rate=15,
     )
-    (wish,) = of(WishLayer, effects)
-    assert wish == WishLayer(B, SUB, SMALL, 15.0)
+    (wish,) = of(PreferLayers, effects)
+    assert wish == PreferLayers(B, SUB, SMALL, 15.0)
     assert isinstance(wish.frame_rate, float)
     subscriber = room.state.subscribers[SUB]
     assert (subscriber.wants_audio, subscriber.wants_video) == (False, True)
@@ -111,17 +111,17 @@ def test_the_first_wish_is_kept() -> None:
 def test_an_update_keeps_what_it_does_not_name() -> None:
     room = room_with_stream()
     room.subscribe("b", "s", "sub", preferred_resolution=SMALL, preferred_frame_rate=15.0)
-    assert update(room, preferred_frame_rate=7.0) == [WishLayer(B, SUB, SMALL, 7.0)]
+    assert update(room, preferred_frame_rate=7.0) == [PreferLayers(B, SUB, SMALL, 7.0)]
     big = m.Dimensions(width=1280, height=720)
-    assert update(room, preferred_resolution=big) == [WishLayer(B, SUB, big, 7.0)]
-    assert update(room, preferred_resolution=None) == [WishLayer(B, SUB, None, 7.0)]
-    assert update(room, preferred_frame_rate=None) == [WishLayer(B, SUB, None, None)]
+    assert update(room, preferred_resolution=big) == [PreferLayers(B, SUB, big, 7.0)]
+    assert update(room, preferred_resolution=None) == [PreferLayers(B, SUB, None, 7.0)]
+    assert update(room, preferred_frame_rate=None) == [PreferLayers(B, SUB, None, None)]
 
 
 def test_an_integer_rate_counts() -> None:
     room = room_with_stream()
     room.subscribe("b", "s", "sub")
-    assert update(room, preferred_frame_rate=15) == [WishLayer(B, SUB, None, 15.0)]
+    assert update(room, preferred_frame_rate=15) == [PreferLayers(B, SUB, None, 15.0)]
 
 
 def test_an_update_of_nothing_changes_nothing() -> None:

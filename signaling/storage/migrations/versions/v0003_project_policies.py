@@ -29,4 +29,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    raise NotImplementedError("restore the backup from before: wrapped secrets can not be undone")
+    raise NotImplementedError("restore the backup from before: wrapped secrets cannot be undone")

@@ -148,8 +148,8 @@ class PeerCandidate(Request, frozen=True):
 class Signal(Request, frozen=True):
     """A signal to all connections, including the sender's, or to one. It carries unencrypted `data`
     or, in end-to-end encrypted sessions, the encrypted bytes `sealed`, which only clients with the
-    secret can decrypt; with neither, `data` is empty. `type` consists of letters, digits, `-`, `_`
-    and `~`."""
+    secret can decrypt; with neither, `data` is empty. `type` may contain letters, digits,
+    `-`, `_` and `~`."""
 
     to: Id | None = None
     type: str | None = None

@@ -46,7 +46,7 @@ struct Suspicion {
 #[derive(Clone, Copy, Debug)]
 pub struct Reachability {
     last_received: Option<Instant>,
-    /// The report_interval longest time between two packets of the peer.
+    /// Longest usual interval between two packets of the peer.
     report_interval: Duration,
     /// Packets sent since the peer's last packet.
     sent: u32,

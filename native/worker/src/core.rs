@@ -415,7 +415,7 @@ impl<S: MessageSocket> Core<S> {
     }
 
     /// The path for this many handshake bytes. A client may start DTLS before its description
-    /// arrives; the server cannot probe it without the credentials in there, so the address has a
+    /// arrives; the server cannot probe it without the credentials in it, so the address has a
     /// small budget.
     fn plain_path(
         &mut self,

@@ -146,7 +146,7 @@ impl Transport {
         allowed
     }
 
-    /// Whether this many bytes beside media may be sent there; an unproven address has a small
+    /// Whether this many bytes besides media may be sent there; an unproven address has a small
     /// budget.
     pub(crate) fn may_send(&mut self, now: Instant, peer: PeerAddress, bytes: usize) -> bool {
         self.is_selected(peer)

@@ -96,7 +96,7 @@ class SrtpProfile(StrEnum):
     AEAD_AES_256_GCM = "SRTP_AEAD_AES_256_GCM"
     """AES-GCM with a key of 256 bits."""
     AES128_CM_SHA1_80 = "SRTP_AES128_CM_SHA1_80"
-    """AES counter mode with HMAC-SHA1, 80 bits of it."""
+    """AES counter mode with HMAC-SHA1 truncated to 80 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -430,7 +430,9 @@ class VideoDemandChanged:
 
 @dataclass(frozen=True, slots=True)
 class NotEncrypted:
-    """The plaintext guard dropped packets of an up track. At most one per up track and second."""
+    """The plaintext guard dropped packets of an up track. At most one per up track and
+    second.
+    """
 
     publisher: PublisherHandle
     mid: str
@@ -726,9 +728,7 @@ COUNTERS = (
     CounterInfo("bytes_sent", "counter", "Bytes sent."),
     CounterInfo("stun_requests", "counter", "Connectivity checks received from peers."),
     CounterInfo(
-        "checks_sent",
-        "counter",
-        "Connectivity checks sent to peers to validate their addresses.",
+        "checks_sent", "counter", "Connectivity checks sent to peers to validate their addresses."
     ),
     CounterInfo("peer_moves", "counter", "Path migrations: changes of a peer's selected address."),
     CounterInfo("dtls_records", "counter", "DTLS records passed to handshakes."),

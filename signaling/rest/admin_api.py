@@ -137,7 +137,10 @@ class AdminApi:
         found = [
             web.route(method, ADMIN_PATH + path, self._handler(run)) for method, path, run in table
         ]
-        return [*found, web.route("*", ADMIN_PATH + "{rest:(/.*)?}", self._handler(_nothing_here))]
+        return [
+            *found,
+            web.route("*", ADMIN_PATH + "{rest:(?s:(/.*)?)}", self._handler(_nothing_here)),
+        ]
 
     def _handler(self, run: _Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:

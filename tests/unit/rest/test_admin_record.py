@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from config.settings import HttpSettings
@@ -130,6 +130,7 @@ paths = st.sampled_from(["", "/secret", "/keys", "/keys/0123456789abcdef"])
     rest=paths,
     body=bodies,
 )
+@example(method="POST", name="\n", rest="", body=b"{}")
 async def test_anything_an_operator_sends_is_answered_in_json_and_breaks_nothing(
     site, method, name, rest, body
 ):

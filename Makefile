@@ -181,6 +181,7 @@ docs: build $(VENV)/dev.stamp ## Write the generated documents again
 	mv $(VENV)/core_api.py sfu/core_api.py
 	$(BIN)/python -m signaling.spec.protocol_pages docs/protocol
 	$(BIN)/python -m signaling.spec.typescript > sdk/web/src/signaling/messages.ts
+	$(BIN)/python -m signaling.spec.web_shapes > sdk/web/src/signaling/shapes.ts
 	$(BIN)/python -m bench.plot
 
 docs-site: $(VENV)/web.stamp $(VENV)/docs.stamp ## Build the documentation site into .cache/site/html

@@ -1,8 +1,9 @@
 """Server to client: answers to requests, and events of the session."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from signaling.protocol.parts import (
     Capabilities,
@@ -31,10 +32,10 @@ class Error(Message, frozen=True):
     """A failure; `re` is absent if no request caused it. `code` is stable, `name` is the error that
     the SDKs raise (see the table in docs/protocol/errors.md), `number` is OpenTok's code."""
 
-    code: str
-    name: str
+    code: Annotated[str, Meta(max_length=64)]
+    name: Annotated[str, Meta(max_length=64)]
     number: int
-    message: str
+    message: Annotated[str, Meta(max_length=1_000)]
     re: RequestId | None = None
 
 

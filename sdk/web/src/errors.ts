@@ -144,6 +144,32 @@ export const E2EE_ERRORS = {
     ),
 } as const;
 
+const SAME_VERSION = 'use a server and an SDK of the same version';
+
+/** What is said of a server that does not keep to the protocol: the same wherever it is noticed. */
+export const PROTOCOL_ERRORS = {
+  noMessage: () =>
+    otError(
+      'OT_UNEXPECTED_SERVER_RESPONSE',
+      `The server sent something that is no message of the protocol; ${SAME_VERSION}`,
+    ),
+  misshapen: (kind: string, path: string) =>
+    otError(
+      'OT_UNEXPECTED_SERVER_RESPONSE',
+      `The server sent "${kind}" with a wrong or missing "${path}"; ${SAME_VERSION}`,
+    ),
+  wrongAnswer: (request: string, kind: string) =>
+    otError(
+      'OT_UNEXPECTED_SERVER_RESPONSE',
+      `The server answered "${request}" with "${kind.slice(0, 32)}"; ${SAME_VERSION}`,
+    ),
+  otherProtocol: () =>
+    otError(
+      'OT_UNEXPECTED_SERVER_RESPONSE',
+      `The server does not speak the protocol of this SDK; check its address, and ${SAME_VERSION}`,
+    ),
+} as const;
+
 /** What is said of each contradiction between the server and the encryption. */
 export const CONTRADICTIONS: Readonly<Record<Contradiction, () => OTError>> = {
   clear: E2EE_ERRORS.notSealed,

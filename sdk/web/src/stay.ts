@@ -55,6 +55,7 @@ export class Stay {
       hello,
       {
         onMessage: (message) => this.inRoom(() => this.room?.handle(message)),
+        onFault: (error) => this.inRoom(() => exceptions.report(error)),
         onLost: () => this.inRoom(() => this.listener.onReconnecting()),
         onResumed: (welcome) => this.inRoom(() => this.onResumed(welcome)),
         onClosed: (ending) => this.onClosed(ending),

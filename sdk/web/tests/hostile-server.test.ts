@@ -6,6 +6,7 @@ import type { FromWorker, Notice, Request } from '../src/e2ee/protocol';
 import { WorkerCore } from '../src/e2ee/worker-core';
 import { exceptions } from '../src/exceptions';
 import { Session } from '../src/session';
+import { SUBPROTOCOL } from '../src/signaling/codec';
 import '../../../tests/browser/pages/reachable.js';
 import { until } from './support';
 
@@ -40,6 +41,7 @@ class LyingSocket {
   static gate: Promise<void> = Promise.resolve();
   static answer: (message: Message) => object | undefined = () => ({ t: 'ok' });
   binaryType = '';
+  readonly protocol = SUBPROTOCOL;
   onopen: (() => void) | null = null;
   onmessage: ((event: { data: unknown }) => void) | null = null;
   onclose: ((event: { code: number }) => void) | null = null;
@@ -300,9 +302,10 @@ describe('a server of an encrypted session', () => {
     socket().say({ t: 'signalReceived', from: '', type: '', data: 'I am Bob' });
     socket().say({ t: 'signalReceived', from: 'bob', sealed: { length: 2e7 } });
     socket().say({ t: 'signalReceived', from: 'bob', sealed: new Uint8Array(16_385) });
-    await until(() => told.length === 3, `told: ${told.join()}`);
+    // Of two that are misshapen alike one is told.
+    await until(() => told.length === 2, `told: ${told.join()}`);
     assert.deepEqual(heard, []);
-    assert.equal(told.filter((text) => text.includes('a form that no member sends')).length, 2);
+    assert.equal(told.filter((text) => text.includes('a form that no member sends')).length, 1);
   });
 
   test('cannot deliver a signal twice or elsewhere, nor after the connection began again', async () => {

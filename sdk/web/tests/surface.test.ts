@@ -9,7 +9,7 @@ import { codecPreferences } from '../src/rtc/codecs';
 import { videoEncodings } from '../src/rtc/encodings';
 import { JobQueue } from '../src/rtc/queue';
 import { dropStrayCodecLines, withAudioNack } from '../src/rtc/sdp';
-import { framesSent, publisherStats, subscriberStats } from '../src/rtc/stats';
+import { amountsReceived, amountsSent, publisherStats, subscriberStats } from '../src/rtc/stats';
 import { setServerUrl, signalingUrl } from '../src/server-url';
 import { signalFault } from '../src/signal-rules';
 import { VERSION } from '../src/version';
@@ -293,8 +293,8 @@ test('statistics have the shapes of OpenTok.js', () => {
       type: 'outbound-rtp',
       kind: 'audio',
       timestamp: 5,
-      packetsSent: 8,
-      retransmittedPacketsSent: 1,
+      bytesSent: 800,
+      retransmittedBytesSent: 100,
     },
   ];
   const received = subscriberStats(rows, 0);
@@ -304,7 +304,9 @@ test('statistics have the shapes of OpenTok.js', () => {
   const sent = publisherStats(rows, 0);
   assert.equal(sent.video.framesSent, 13);
   assert.equal(sent.video.width, 640);
-  assert.equal(framesSent(rows, 'audio'), 7);
+  assert.deepEqual([...amountsSent(rows, 'audio').values()], [700]);
+  assert.deepEqual([...amountsSent(rows, 'video').values()], [9, 4]);
+  assert.deepEqual([...amountsReceived(rows, 'audio').values()], [10]);
 });
 
 test('the directory knows who was missed', () => {

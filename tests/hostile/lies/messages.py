@@ -7,7 +7,7 @@ from tests.hostile import sdp
 from tests.hostile.call import Call, until
 from tests.hostile.lie import Message
 from tests.hostile.lies.acts import pause
-from tests.hostile.lies.row import Must, Row, by
+from tests.hostile.lies.row import BROWSERS, Must, Row, by
 from tests.hostile.media import Transport
 
 SHAPES: dict[str, Message] = {
@@ -216,6 +216,15 @@ async def thrown_out(call: Call) -> None:
     await pause(call)
 
 
+async def shutdowns(call: Call) -> None:
+    """Says that the server stops, to whoever comes, again and again."""
+    await call.live()
+    for _ in range(20):
+        for member in call.room.everybody:
+            member.write({"t": "disconnected", "reason": "serverShutdown"})
+        await pause(call, 0.05)
+
+
 async def speakers(call: Call) -> None:
     await call.live()
     for stream_id in (call.stream_id, "s-x", ""):
@@ -335,6 +344,16 @@ ROWS = (
         Must.STOP,
         "disconnected",
         told=("disconnected", "sessionDisconnected"),
+    ),
+    # The Python client joins again by itself, with its waits; it is another connection then.
+    Row(
+        "shutdowns",
+        "says that the server stops, again and again",
+        ("disconnected",),
+        Must.STOP,
+        shutdowns,
+        told=("sessionDisconnected",),
+        only=BROWSERS,
     ),
     row("speakers", "names speakers that are none", speakers, Must.GO_ON, "activeSpeaker"),
     row(

@@ -354,6 +354,28 @@ ROWS = (
             (*DOWN, "sdp:downlink.lines"),
         ),
     ),
+    *rows(
+        offer_again,
+        Must.GO_ON,
+        (
+            "down-other-print",
+            "names another certificate in a later offer",
+            lambda: OtherEnd(WRONG_PRINT),
+            ("sdp:fingerprint",),
+        ),
+        (
+            "down-two-prints",
+            "names another certificate for one m-line",
+            offering(saying(f"a=fingerprint:{WRONG_PRINT}")),
+            (*DOWN, "sdp:downlink.lines"),
+        ),
+        (
+            "down-other-role",
+            "changes its role in the handshake",
+            lambda: OtherEnd(setup="active"),
+            ("sdp:setup",),
+        ),
+    ),
     *(
         Row(name, does, covers, Must.GO_ON, offer_again, lie, only=PYTHON)
         for name, does, covers, lie in (
@@ -368,24 +390,6 @@ ROWS = (
                 "offers a codec that nobody has",
                 (*DOWN, "sdp:downlink.codec"),
                 offering(other_codec),
-            ),
-            (
-                "down-other-print",
-                "names another certificate in a later offer",
-                ("sdp:fingerprint",),
-                lambda: OtherEnd(WRONG_PRINT),
-            ),
-            (
-                "down-two-prints",
-                "names another certificate for one m-line",
-                (*DOWN, "sdp:downlink.lines"),
-                offering(saying(f"a=fingerprint:{WRONG_PRINT}")),
-            ),
-            (
-                "down-other-role",
-                "changes its role in the handshake",
-                ("sdp:setup",),
-                lambda: OtherEnd(setup="active"),
             ),
         )
     ),

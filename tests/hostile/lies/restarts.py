@@ -7,7 +7,7 @@ from tests.hostile import sdp
 from tests.hostile.call import Call, until
 from tests.hostile.lie import Lie, Message, error
 from tests.hostile.lies.acts import pause
-from tests.hostile.lies.answers import WRONG_PRINT
+from tests.hostile.lies.offers import WRONG_PRINT
 from tests.hostile.lies.row import BROWSERS, Must, Row
 from tests.hostile.member import Member
 
@@ -53,6 +53,10 @@ def _other_mid(line: sdp.Line) -> None:
     line.mid = f"x{line.mid}"
 
 
+def _other_role(line: sdp.Line) -> None:
+    line.extra.append("a=setup:active")
+
+
 async def restart(call: Call) -> None:
     await call.live()
     call.room.lie.is_on = True
@@ -62,9 +66,9 @@ async def restart(call: Call) -> None:
     await pause(call)
 
 
-def _row(name: str, does: str, lie: Callable[[], Lie], only: tuple[str, ...] = BROWSERS) -> Row:
+def _row(name: str, does: str, lie: Callable[[], Lie]) -> Row:
     covers = () if name == "honest" else ("iceRestarted",)
-    return Row(f"restart-{name}", does, covers, Must.GO_ON, restart, lie, only=only)
+    return Row(f"restart-{name}", does, covers, Must.GO_ON, restart, lie, only=BROWSERS)
 
 
 ROWS = (
@@ -76,9 +80,8 @@ ROWS = (
         "fingerprint",
         "restarts with another certificate",
         lambda: Restarted(lambda line: None, WRONG_PRINT),
-        # Chromium takes the new certificate's name for the old one's, and ends its transport.
-        ("firefox",),
     ),
+    _row("role", "restarts with another DTLS role", lambda: Restarted(_other_role)),
     _row("error", "an error to a restart", lambda: Unanswered(silent=False)),
     _row("silence", "no answer to a restart", lambda: Unanswered(silent=True)),
 )

@@ -6,9 +6,10 @@ import pytest
 from msgspec.structs import fields
 
 from signaling.domain.errors import ErrorCode
-from signaling.protocol.shapes import CLIENT_MESSAGES, SERVER_MESSAGES, all_structs
+from signaling.protocol.shapes import CLIENT_MESSAGES, SERVER_MESSAGES, all_structs, struct_of
 from signaling.spec.protocol_pages import pages, write
 from signaling.spec.typescript import typescript
+from signaling.spec.web_shapes import web_shapes
 from signaling.websocket.gate import CLOSE_CODES, MAX_INVALID_MESSAGES
 
 ROOT = Path(__file__).parents[3]
@@ -30,6 +31,11 @@ def test_the_types_of_the_browser_sdk_are_not_stale() -> None:
     assert path.read_text(encoding="utf-8") == typescript(), "run: make docs"
 
 
+def test_the_shapes_that_the_browser_sdk_checks_are_not_stale() -> None:
+    path = ROOT / "sdk/web/src/signaling/shapes.ts"
+    assert path.read_text(encoding="utf-8") == web_shapes(), "run: make docs"
+
+
 @pytest.mark.parametrize("struct", all_structs(), ids=lambda struct: struct.cls.__name__)
 def test_every_message_and_part_has_its_section_with_each_member(struct: object) -> None:
     cls = struct.cls
@@ -46,6 +52,15 @@ def test_every_message_stands_in_the_unions_of_the_types() -> None:
     text = typescript()
     for cls in (*CLIENT_MESSAGES, *SERVER_MESSAGES):
         assert f"\n  | {cls.__name__}" in text
+
+
+def test_each_message_of_the_server_has_its_shape_with_each_member() -> None:
+    table = web_shapes().partition("SERVER_SHAPES")[2]
+    for cls in SERVER_MESSAGES:
+        found = table.partition(f"\n  {struct_of(cls).tag}: part({{")[2].partition("\n  }),")[0]
+        assert [line.split(":")[0].strip() for line in found.splitlines() if line] == [
+            field.encode_name for field in fields(cls)
+        ]
 
 
 @pytest.mark.parametrize("code", ["rate_limited", "e2ee_required", "transport_closed"])

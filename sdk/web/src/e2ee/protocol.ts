@@ -45,10 +45,14 @@ export interface Requests {
   setCodec: [{ track: string; codec: string | undefined }, null];
   recheck: [{ track: string }, null];
   keyFrame: [{ track: string; rids: readonly string[] }, null];
-  /** By track, since it was made. */
+  /** By track, since it was made. `stalls`: how often the worker did not run for a while. */
   counters: [
     object,
-    { sent: Record<string, SentCounts>; received: Record<string, ReceivedCounts> },
+    {
+      sent: Record<string, SentCounts>;
+      received: Record<string, ReceivedCounts>;
+      stalls: number;
+    },
   ];
   sealSignal: [
     { connectionId: string; to: string; signalType: string; data: string },
@@ -72,8 +76,12 @@ export interface SentCounts {
 }
 
 export interface ReceivedCounts {
-  /** All frames that came, also while nobody subscribed to the track. */
-  readonly seen: number;
+  /** The transform runs. */
+  readonly isAttached: boolean;
+  /** Bytes of all frames that came, counted on arrival, also while nobody subscribed to the track. */
+  readonly bytes: number;
+  /** Frames that were given out, each counted before it was. */
+  readonly given: number;
   /** Of the present subscription. */
   readonly opened: number;
   readonly failed: number;

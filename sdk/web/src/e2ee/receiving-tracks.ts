@@ -11,7 +11,9 @@ interface ReceiveTrack {
   health: TrackHealth;
   source: KeyFrameSource | undefined;
   codec: string | undefined;
-  seen: number;
+  isAttached: boolean;
+  bytes: number;
+  given: number;
 }
 
 export class ReceivingTracks {
@@ -23,7 +25,7 @@ export class ReceivingTracks {
   ) {}
 
   attach(name: string, source: KeyFrameSource | undefined): void {
-    this.track(name).source = source;
+    Object.assign(this.track(name), { source, isAttached: true });
   }
 
   codecOf(name: string): string | undefined {
@@ -60,15 +62,19 @@ export class ReceivingTracks {
 
   counters(): Record<string, ReceivedCounts> {
     return Object.fromEntries(
-      [...this.tracks].map(([name, { seen, health }]) => [
+      [...this.tracks].map(([name, { isAttached, bytes, given, health }]) => [
         name,
-        { seen, opened: health.opened, failed: health.failed },
+        { isAttached, bytes, given, opened: health.opened, failed: health.failed },
       ]),
     );
   }
 
-  onFrame(name: string): void {
-    this.track(name).seen += 1;
+  onArrival(name: string, bytes: number): void {
+    this.track(name).bytes += bytes;
+  }
+
+  onGiven(name: string): void {
+    this.track(name).given += 1;
   }
 
   /** A track nobody subscribes to now has nothing to open its frames with. */
@@ -116,7 +122,9 @@ export class ReceivingTracks {
         health: new TrackHealth(),
         source: undefined,
         codec: undefined,
-        seen: 0,
+        isAttached: false,
+        bytes: 0,
+        given: 0,
       };
       this.tracks.set(name, track);
     }

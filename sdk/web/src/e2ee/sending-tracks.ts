@@ -141,7 +141,7 @@ export class SendingTracks {
     await Promise.allSettled(wanted.map(async (rid) => source.generateKeyFrame?.(rid)));
   }
 
-  onFrame(name: string): void {
+  onArrival(name: string): void {
     this.track(name).seen += 1;
   }
 

@@ -2,45 +2,39 @@
 import type { Clock } from '../clock';
 import { otError, type OTError } from '../errors';
 import type { Downlink } from '../rtc/downlink';
-import { audioBytesSent, framesReceived, framesSent, isStray, rowsOf } from '../rtc/stats';
+import { amountsReceived, amountsSent, isStray, rowsOf } from '../rtc/stats';
 import type { Uplink } from '../rtc/uplink';
+import { Passage } from './passage';
 import type { Requests } from './protocol';
 import type { SessionSeal } from './session-seal';
 
-const INTERVAL_MS = 2_000;
-/**
- * The browser may count a frame a moment before the worker does: then the next look shows both.
- * What went around the worker is missing in every look.
- */
-const LOOKS = 5;
-const LOOK_MS = 100;
+const LOOK_MS = 300;
+/** Where a look showed something that the next ones decide. */
+const SOON_MS = 100;
+/** An answer that takes longer is one of a worker that has something else to do. */
+const PROMPT_MS = 250;
+const PERIOD_MS = 2_000;
 /** A worker that did not answer for so many periods has ended. A sleep of the machine is one. */
 const SILENT_PERIODS = 5;
 
 type Counters = Requests['counters'][1];
 
-/** Of one sender or receiver since it was made. */
-export interface Passage {
-  /** Frames, as the browser counts them. */
-  readonly counted: number;
-  /** Frames that came to the worker, asked for after the browser was. */
-  readonly seen: number;
-  /** Of audio that is sent: the bytes that left, and those that the worker gave out. */
-  readonly bytes?: { readonly counted: number; readonly given: number };
+/** A sender or a receiver, and what the browser has counted of it. */
+interface Counted<Line> {
+  readonly line: Line;
+  readonly counted: ReadonlyMap<unknown, number>;
 }
 
-/**
- * Browsers probe the network with padding over audio too, and count it as packets (Chromium, from
- * 64 kbit/s on). It has no bytes, and a frame that went around the worker has.
- */
-export function isBypassed({ counted, seen, bytes }: Passage): boolean {
-  return counted > seen && (!bytes || bytes.counted > bytes.given);
-}
+type SendLine = ReturnType<Uplink['senders']>[number];
+type ReceiveLine = ReturnType<Downlink['receivers']>[number];
 
 /** Stops what it catches: a sender loses its track, the whole downlink is closed. */
 export class Watchdog {
-  private cancel: () => void = () => undefined;
+  private readonly cancels = new Map<string, () => void>();
   private isStopped = false;
+  /** By the worker's names of tracks. */
+  private passages = new Map<string, Passage>();
+  private stalls: number | undefined;
 
   constructor(
     private readonly seal: SessionSeal,
@@ -51,97 +45,139 @@ export class Watchdog {
   ) {}
 
   start(): void {
-    this.cancel = this.clock.after(INTERVAL_MS, () => {
-      this.look()
-        .catch(this.onFault)
-        .finally(() => {
-          if (!this.isStopped) this.start();
-        });
-    });
+    // What belongs to no track is found without the worker, however busy that is.
+    this.repeat('strays', () => this.lookForStrays());
+    this.repeat('tracks', () => this.look());
   }
 
   stop(): void {
     this.isStopped = true;
-    this.cancel();
+    for (const cancel of this.cancels.values()) cancel();
+  }
+
+  private repeat(name: string, look: () => Promise<void>): void {
+    const isOpen = [...this.passages.values()].some((passage) => passage.isOpen);
+    this.after(name, isOpen ? SOON_MS : LOOK_MS, () => {
+      look()
+        .catch(this.onFault)
+        .finally(() => {
+          if (!this.isStopped) this.repeat(name, look);
+        });
+    });
+  }
+
+  private async lookForStrays(): Promise<void> {
+    const connection = this.connected();
+    if (!connection) return;
+    const rows = rowsOf([await connection.getStats()]);
+    if (rows.some(isStray)) this.closeDownlink(connection);
   }
 
   private async look(): Promise<void> {
-    if (!(await this.counters())) {
-      if (!this.isStopped) this.seal.giveUpWorker();
+    const connection = this.connected();
+    const [sent, received] = await Promise.all([
+      Promise.all(this.uplink.senders().map(readSender)),
+      connection ? Promise.all(this.downlink.receivers().map(readReceiver)) : [],
+    ]);
+    // Asked after the browser was: what the browser had counted came to the worker before.
+    const askedAt = this.clock.now();
+    const counters = await this.counters();
+    if (this.isStopped) return;
+    if (!counters) {
+      this.seal.giveUpWorker();
       return;
     }
-    await this.lookAtSenders();
-    if (!this.isStopped && (await this.isDownlinkBypassed())) {
-      this.downlink.reset();
-      this.onFault(fault('OT_DECRYPTION_INTERNAL_ERROR', 'arrived'));
+    this.stalls ??= counters.stalls;
+    const isPrompt = counters.stalls === this.stalls && this.clock.now() - askedAt <= PROMPT_MS;
+    this.stalls = counters.stalls;
+    const before = this.passages;
+    this.passages = new Map();
+    await this.judgeSenders(sent, counters, { before, isPrompt });
+    if (connection && this.isDownlinkBypassed(received, counters, { before, isPrompt })) {
+      this.closeDownlink(connection);
     }
   }
 
-  private async lookAtSenders(): Promise<void> {
-    for (const { name, kind, sender } of this.uplink.senders()) {
-      const isCaught = await this.isEverBypassed(async () => {
-        const rows = rowsOf([await sender.getStats()]);
-        // A worker that does not answer has another fault, which the next period finds.
-        const counters = await this.counters();
-        const { seen = 0, bytes: given = 0 } = counters
-          ? (counters.sent[name] ?? {})
-          : { seen: Infinity };
-        const counted = framesSent(rows, kind);
-        if (kind === 'video') return { counted, seen };
-        return { counted, seen, bytes: { counted: audioBytesSent(rows), given } };
-      });
-      if (!isCaught) continue;
+  private async judgeSenders(
+    sent: readonly Counted<SendLine>[],
+    counters: Counters,
+    { before, isPrompt }: Judging,
+  ): Promise<void> {
+    for (const { line, counted } of sent) {
+      const { name, kind, sender } = line;
+      const isSure = kind === 'audio';
+      const { seen = 0, bytes = 0 } = counters.sent[name] ?? {};
+      const passage = this.keep(name, before.get(name) ?? new Passage(isSure));
+      const look = { counted, seen: isSure ? bytes : seen, isPrompt, isAttached: true };
+      if (!passage.look(look)) continue;
       await sender.replaceTrack(null);
       this.onFault(fault('OT_ENCRYPTION_INTERNAL_ERROR', 'left'));
     }
   }
 
-  private async isDownlinkBypassed(): Promise<boolean> {
+  private isDownlinkBypassed(
+    received: readonly Counted<ReceiveLine>[],
+    counters: Counters,
+    { before, isPrompt }: Judging,
+  ): boolean {
+    const bypassed = received.filter(({ line: { name, kind }, counted }) => {
+      const isSure = kind === 'video';
+      const { bytes = 0, given = 0, isAttached = false } = counters.received[name] ?? {};
+      const passage = this.keep(name, before.get(name) ?? new Passage(isSure));
+      return passage.look({ counted, seen: isSure ? given : bytes, isPrompt, isAttached });
+    });
+    return bypassed.length > 0;
+  }
+
+  private keep(name: string, passage: Passage): Passage {
+    this.passages.set(name, passage);
+    return passage;
+  }
+
+  private connected(): RTCPeerConnection | undefined {
     const { connection } = this.downlink;
-    if (!connection || connection.connectionState !== 'connected') return false;
-    if (rowsOf([await connection.getStats()]).some(isStray)) return true;
-    for (const { name, kind, receiver } of this.downlink.receivers()) {
-      const isCaught = await this.isEverBypassed(async () => ({
-        counted: framesReceived(rowsOf([await receiver.getStats()]), kind),
-        seen: await this.seen(name),
-      }));
-      if (isCaught && connection === this.downlink.connection) return true;
-    }
-    return false;
+    return connection?.connectionState === 'connected' ? connection : undefined;
   }
 
-  /** In every one of several looks. */
-  private async isEverBypassed(read: () => Promise<Passage>): Promise<boolean> {
-    for (let look = 0; look < LOOKS; look += 1) {
-      if (look > 0) await this.wait(LOOK_MS);
-      const passage = await read();
-      if (this.isStopped || !isBypassed(passage)) return false;
-    }
-    return true;
-  }
-
-  /** A worker that does not answer has another fault, which the next period finds. */
-  private async seen(track: string): Promise<number> {
-    const counters = await this.counters();
-    return counters ? (counters.received[track]?.seen ?? 0) : Infinity;
+  /** Not one that was made meanwhile. */
+  private closeDownlink(connection: RTCPeerConnection): void {
+    if (this.isStopped || connection !== this.downlink.connection) return;
+    this.downlink.reset();
+    this.onFault(fault('OT_DECRYPTION_INTERNAL_ERROR', 'arrived'));
   }
 
   /** `undefined`: the worker has ended without a word. */
   private async counters(): Promise<Counters | undefined> {
     const counters = this.seal.counters();
     for (let period = 0; period < SILENT_PERIODS && !this.isStopped; period += 1) {
-      const answer = await Promise.race([counters, this.wait(INTERVAL_MS)]);
-      this.cancel();
+      const answer = await Promise.race([counters, this.wait(PERIOD_MS)]);
+      this.cancels.get('wait')?.();
       if (answer) return answer;
     }
     return undefined;
   }
 
   private wait(delayMs: number): Promise<undefined> {
-    return new Promise((resolve) => {
-      this.cancel = this.clock.after(delayMs, () => resolve(undefined));
-    });
+    return new Promise((resolve) => this.after('wait', delayMs, () => resolve(undefined)));
   }
+
+  private after(name: string, delayMs: number, call: () => void): void {
+    this.cancels.set(name, this.clock.after(delayMs, call));
+  }
+}
+
+/** What the looks before left, and whether the worker was awake in this one. */
+interface Judging {
+  readonly before: ReadonlyMap<string, Passage>;
+  readonly isPrompt: boolean;
+}
+
+async function readSender(line: SendLine): Promise<Counted<SendLine>> {
+  return { line, counted: amountsSent(rowsOf([await line.sender.getStats()]), line.kind) };
+}
+
+async function readReceiver(line: ReceiveLine): Promise<Counted<ReceiveLine>> {
+  return { line, counted: amountsReceived(rowsOf([await line.receiver.getStats()]), line.kind) };
 }
 
 function fault(

@@ -10,6 +10,7 @@ import type {
   RequestType,
   TransformOptions,
 } from './protocol';
+import { Pulse } from './pulse';
 import { ReceiveHistory } from './receiver';
 import { ReceivingTracks } from './receiving-tracks';
 import { SessionKeys } from './secret';
@@ -36,6 +37,7 @@ export class WorkerCore {
   private readonly receivers: ReceivingTracks;
   /** What senders encrypt under: the newest secret, or the one before until the switch. */
   private sending: SessionKeys | undefined;
+  private readonly pulse = new Pulse();
   private signalSealers = new Map<string, SignalSealer>();
   private secretChangedAt = -Infinity;
   /** Counts connections of the session: a secret that was for an earlier one is not used. */
@@ -100,7 +102,11 @@ export class WorkerCore {
       await this.senders.generateKeyFrames(track, rids);
       return null;
     },
-    counters: () => ({ sent: this.senders.counters(), received: this.receivers.counters() }),
+    counters: () => ({
+      sent: this.senders.counters(),
+      received: this.receivers.counters(),
+      stalls: this.pulse.stalls,
+    }),
     sealSignal: (request) => this.sealSignal(request),
     openSignal: ({ from, to, sealed }): Promise<OpenedSignal> =>
       openSignal(this.history, { from, to, sealed: Uint8Array.from(sealed), now: this.now() }),
@@ -126,6 +132,17 @@ export class WorkerCore {
     (role === 'send' ? this.senders : this.receivers).attach(track, source);
   }
 
+  /** Called again and again by a timer of the worker's own. */
+  beat(): void {
+    this.pulse.beat(this.now());
+  }
+
+  /** A frame is there, however long it will wait to be encrypted or opened. */
+  onArrival({ role, track }: TransformOptions, frame: EncodedFrame): void {
+    if (role === 'send') this.senders.onArrival(track);
+    else this.receivers.onArrival(track, frame.data.byteLength);
+  }
+
   /** Passes a frame on through `enqueue` encrypted or opened, or drops it; never in the clear. */
   async onFrame<Frame extends EncodedFrame>(
     options: TransformOptions,
@@ -138,6 +155,7 @@ export class WorkerCore {
         : this.openIncoming(options, frame));
       if (!output) return;
       frame.data = output.byteLength === output.buffer.byteLength ? output.buffer : exact(output);
+      if (options.role === 'receive') this.receivers.onGiven(options.track);
       enqueue(frame);
     } catch {
       this.notifyOnce({ type: 'internal', track: options.track, role: options.role });
@@ -149,7 +167,6 @@ export class WorkerCore {
     frame: EncodedFrame,
   ): Promise<Bytes | undefined> {
     const { senders } = this;
-    senders.onFrame(options.track);
     const format = this.formatFor(options, frame, senders.codecOf(options.track));
     if (format) return senders.seal(options.track, format, new Uint8Array(frame.data));
     senders.onUnsupported(options.track);
@@ -162,7 +179,6 @@ export class WorkerCore {
   ): Promise<Bytes | undefined> {
     const { receivers } = this;
     const { track, kind } = options;
-    receivers.onFrame(track);
     if (!receivers.isBound(track, kind) || frame.data.byteLength === 0) return undefined;
     const format = this.formatFor(options, frame, receivers.codecOf(track));
     if (!format) return undefined;

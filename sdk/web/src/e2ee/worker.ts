@@ -1,5 +1,6 @@
 /** The worker's scope: messages and transforms in, WorkerCore behind them. */
 import type { FromWorker, ToWorker, TransformOptions } from './protocol';
+import { BEAT_MS } from './pulse';
 import type { KeyFrameSource } from './sending-tracks';
 import type { EncodedFrame } from './worker-core';
 import { WorkerCore } from './worker-core';
@@ -22,17 +23,39 @@ const core = new WorkerCore(
   () => performance.now(),
 );
 
+/** Frames of a track that wait to be encrypted or opened; later ones are dropped. */
+const MAX_WAITING = 256;
+
+setInterval(() => core.beat(), BEAT_MS);
+
 function run(
   options: TransformOptions,
   readable: ReadableStream<EncodedFrame>,
   writable: WritableStream<EncodedFrame>,
 ): void {
+  let waiting = 0;
+  /** Counts frames as they come: what is done with them may take long on a busy machine. */
+  const arrivals = new TransformStream<EncodedFrame, EncodedFrame>(
+    {
+      transform: (frame, controller) => {
+        core.onArrival(options, frame);
+        if (waiting >= MAX_WAITING) return;
+        waiting += 1;
+        controller.enqueue(frame);
+      },
+    },
+    undefined,
+    { highWaterMark: Infinity },
+  );
   const transform = new TransformStream<EncodedFrame, EncodedFrame>({
-    transform: (frame, controller) =>
-      core.onFrame(options, frame, (output) => controller.enqueue(output)),
+    transform: (frame, controller) => {
+      waiting -= 1;
+      return core.onFrame(options, frame, (output) => controller.enqueue(output));
+    },
   });
   // The pipe ends with its track; what remains is the browser's to clean up.
   readable
+    .pipeThrough(arrivals)
     .pipeThrough(transform)
     .pipeTo(writable)
     .catch(() => undefined);

@@ -9,6 +9,7 @@ import { IceKeeper } from './ice-restart';
 import { OfferRules } from './offer-rules';
 import { makePeerConnection, type PeerSettings } from './peer-connection';
 import { JobQueue } from './queue';
+import { RemoteEnd } from './remote-end';
 import { withOfferedStereo } from './audio';
 import { dropStrayCodecLines, withAudioNack } from './sdp';
 import { midsWithSources, sealedOffers } from './sources';
@@ -42,6 +43,7 @@ export class Downlink {
   private queue = new JobQueue();
   private generation = generations++;
   private rules = new OfferRules();
+  private remoteEnd = new RemoteEnd();
   /** mid → the Subscriber that uses it. */
   private users = new Map<string, User>();
   /** The m-lines that name their SSRCs in what was applied last. */
@@ -94,6 +96,7 @@ export class Downlink {
     for (const mid of this.users.keys()) this.release(this.nameOf(mid));
     this.generation = generations++;
     this.rules = new OfferRules();
+    this.remoteEnd = new RemoteEnd();
     this.users = new Map();
     this.named = new Set();
     this.queue = new JobQueue();
@@ -108,6 +111,8 @@ export class Downlink {
   }
 
   private async negotiate(offer: DownlinkOffer): Promise<void> {
+    const { remoteEnd } = this;
+    remoteEnd.check(offer.sdp);
     if (this.seal) this.refuseLies(offer);
     const peer = (this.peer ??= this.open());
     const tracks = offer.tracks.flatMap((track): User[] => {
@@ -117,6 +122,7 @@ export class Downlink {
     await this.bind(peer, tracks);
     const offers = this.seal ? sealedOffers(offer.sdp, this.stillNamed(peer)) : [offer.sdp];
     for (const sdp of offers) await this.apply(peer, sdp);
+    remoteEnd.remember(offer.sdp);
     if (this.seal) await this.nameCodecs(this.seal, peer, tracks);
     this.report(peer, tracks);
     await this.request({

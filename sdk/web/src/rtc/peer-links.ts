@@ -16,6 +16,7 @@ import type { ReceivedTrack } from './downlink';
 import { FanOut } from './fan-out';
 import { makePeerConnection, type PeerSettings } from './peer-connection';
 import { JobQueue } from './queue';
+import { RemoteEnd } from './remote-end';
 import { dropStrayCodecLines } from './sdp';
 import type { PublishedMedia, Source, StreamProperties } from './uplink';
 
@@ -36,6 +37,7 @@ interface Link {
   readonly stream: OwnStream | undefined;
   readonly queue: JobQueue;
   readonly early: RTCIceCandidateInit[];
+  readonly remoteEnd: RemoteEnd;
 }
 
 export interface PeerLinksListener {
@@ -119,7 +121,7 @@ export class PeerLinks {
     } else if (known?.stream) {
       this.run(known, async () => {
         if (known.peer.signalingState !== 'have-local-offer') return;
-        await known.peer.setRemoteDescription({ type, sdp: withFormats(known, sdp) });
+        await describeRemote(known, { type, sdp }, withFormats(known, sdp));
         await takeEarly(known);
       });
     }
@@ -150,7 +152,8 @@ export class PeerLinks {
 
   private open(subscriberId: string, stream: OwnStream | undefined): Link {
     const peer = makePeerConnection(this.settings);
-    const link: Link = { subscriberId, peer, stream, queue: new JobQueue(), early: [] };
+    const parts = { queue: new JobQueue(), early: [], remoteEnd: new RemoteEnd() };
+    const link: Link = { subscriberId, peer, stream, ...parts };
     this.links.set(subscriberId, link);
     peer.onicecandidate = ({ candidate }): void => {
       if (!candidate?.candidate || !this.isPresent(link)) return;
@@ -182,7 +185,7 @@ export class PeerLinks {
 
   private async answer(link: Link, sdp: string): Promise<void> {
     const { peer } = link;
-    await peer.setRemoteDescription({ type: 'offer', sdp });
+    await describeRemote(link, { type: 'offer', sdp }, sdp);
     await takeEarly(link);
     const { type, sdp: answer = '' } = await peer.createAnswer();
     const taken = dropStrayCodecLines(withOfferedStereo(answer, sdp));
@@ -218,6 +221,17 @@ export class PeerLinks {
   private isPresent(link: Link): boolean {
     return this.links.get(link.subscriberId) === link;
   }
+}
+
+/** `sdp`: as it is applied. */
+async function describeRemote(
+  { peer, remoteEnd }: Link,
+  told: { type: 'offer' | 'answer'; sdp: string },
+  sdp: string,
+): Promise<void> {
+  remoteEnd.check(told.sdp);
+  await peer.setRemoteDescription({ type: told.type, sdp });
+  remoteEnd.remember(told.sdp);
 }
 
 async function addOutput(

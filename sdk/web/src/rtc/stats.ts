@@ -121,24 +121,25 @@ function sent(rows: Rows, kind: string): SentStats {
   };
 }
 
-/** Frames that left a sender: for audio one packet is one frame. */
-export function framesSent(rows: Rows, kind: 'audio' | 'video'): number {
-  const outbound = select(rows, 'outbound-rtp', kind);
-  return kind === 'video'
-    ? sum(outbound, 'framesSent')
-    : sum(outbound, 'packetsSent') - sum(outbound, 'retransmittedPacketsSent');
+type Amounts = Map<unknown, number>;
+
+/** What left a sender, by SSRC: frames of video; bytes of audio, of which padding has none. */
+export function amountsSent(rows: Rows, kind: 'audio' | 'video'): Amounts {
+  return amounts(rows, 'outbound-rtp', kind, (row) =>
+    kind === 'video'
+      ? numberIn(row, 'framesSent')
+      : numberIn(row, 'bytesSent') - numberIn(row, 'retransmittedBytesSent'),
+  );
 }
 
-/** Bytes of the frames that left an audio sender: packets of padding alone have none. */
-export function audioBytesSent(rows: Rows): number {
-  const outbound = select(rows, 'outbound-rtp', 'audio');
-  return sum(outbound, 'bytesSent') - sum(outbound, 'retransmittedBytesSent');
+/** What a receiver took in, by SSRC: decoded frames of video; bytes of audio, without padding. */
+export function amountsReceived(rows: Rows, kind: 'audio' | 'video'): Amounts {
+  const member = kind === 'video' ? 'framesDecoded' : 'bytesReceived';
+  return amounts(rows, 'inbound-rtp', kind, (row) => numberIn(row, member));
 }
 
-/** Frames that a receiver took in: for audio one packet is one frame. */
-export function framesReceived(rows: Rows, kind: 'audio' | 'video'): number {
-  const inbound = select(rows, 'inbound-rtp', kind);
-  return kind === 'video' ? sum(inbound, 'framesReceived') : sum(inbound, 'packetsReceived');
+function amounts(rows: Rows, type: string, kind: string, read: (row: Row) => number): Amounts {
+  return new Map(select(rows, type, kind).map((row) => [row['ssrc'] ?? row.id, read(row)]));
 }
 
 /** RTP that belongs to no track: Chromium decodes it, and mixes it into what is heard. */

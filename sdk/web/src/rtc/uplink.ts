@@ -12,6 +12,7 @@ import type { MediaSender } from './fan-out';
 import { IceKeeper } from './ice-restart';
 import { makePeerConnection, type PeerSettings } from './peer-connection';
 import { JobQueue } from './queue';
+import { RemoteEnd } from './remote-end';
 import { dropStrayCodecLines } from './sdp';
 import { watchStalls } from './stall';
 
@@ -57,6 +58,7 @@ export interface PublishedMedia {
 export class Uplink {
   private peer: RTCPeerConnection | undefined;
   private keeper: IceKeeper | undefined;
+  private remoteEnd = new RemoteEnd();
   private lines: Line[] = [];
   private readonly queue = new JobQueue();
   private isClosed = false;
@@ -96,6 +98,7 @@ export class Uplink {
 
   private open(): RTCPeerConnection {
     const peer = makePeerConnection(this.settings);
+    this.remoteEnd = new RemoteEnd();
     this.keeper = new IceKeeper(peer, this.clock, () => this.restart(peer));
     watchStalls(peer, this.clock, this.onStall);
     return peer;
@@ -219,7 +222,10 @@ export class Uplink {
         `The server made an answer that an encrypted session does not allow: ${refusal}`,
       );
     }
+    const { remoteEnd } = this;
+    remoteEnd.check(answer);
     await peer.setRemoteDescription({ type: 'answer', sdp: this.withFormats(answer) });
+    remoteEnd.remember(answer);
   }
 
   /** What the server gets of the browser's offer. */

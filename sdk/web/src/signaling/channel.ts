@@ -1,8 +1,8 @@
 /** The WebSocket to the server: requests with answers, keep-alive, and resuming after a loss. */
 import type { Clock } from '../clock';
-import { OTError, otError } from '../errors';
+import { OTError, otError, PROTOCOL_ERRORS } from '../errors';
 import { retryDelay } from './backoff';
-import { decodeMessage, encodeMessage, isTooLarge, SUBPROTOCOL } from './codec';
+import { decodeMessage, encodeMessage, type Fault, isTooLarge, SUBPROTOCOL } from './codec';
 import { type Ending, endingOf } from './endings';
 import type {
   ClientMessage,
@@ -22,6 +22,8 @@ export type Reply = Exclude<ServerMessage, ErrorMessage>;
 
 export interface ChannelListener {
   onMessage(message: ServerMessage): void;
+  /** What answers nothing came in another shape than the protocol's, and was ignored. */
+  onFault(error: OTError): void;
   onLost(): void;
   onResumed(welcome: Welcome): void;
   /** The end: nothing comes after it. Without an ending the server was not found again. */
@@ -31,6 +33,8 @@ export interface ChannelListener {
 /** What the channel needs of a WebSocket. */
 export interface Socket {
   binaryType: string;
+  /** What the server chose; browsers take a server that chose none for one that agrees. */
+  readonly protocol: string;
   onopen: ((event: never) => void) | null;
   onmessage: ((event: { data: unknown }) => void) | null;
   onclose: ((event: { code: number }) => void) | null;
@@ -45,6 +49,9 @@ export interface ChannelEnvironment {
 }
 
 interface Pending {
+  readonly request: ClientMessage['t'];
+  /** What answers it, but for an error. */
+  readonly answer: ServerMessage['t'];
   /** Sent again when it was lost on its way; undefined: it ends with its socket. */
   readonly message: ClientMessage | undefined;
   readonly resolve: (reply: Reply) => void;
@@ -59,6 +66,14 @@ const CHECK_TIMEOUT_MS = 1_000;
 /** The server drops us after 2.5 silent keep-alive intervals; we are as patient with it. */
 const SILENT_INTERVALS = 2.5;
 
+/** What answers each request; all others "ok" does. */
+const ANSWERS: { readonly [Type in ClientMessage['t']]?: ServerMessage['t'] } = {
+  hello: 'welcome',
+  publish: 'published',
+  subscribe: 'subscribed',
+  ping: 'pong',
+};
+
 type State = 'new' | 'connecting' | 'open' | 'lost' | 'closed';
 
 export class SignalingChannel {
@@ -72,6 +87,8 @@ export class SignalingChannel {
   /** The greeting under way: it ends with its socket, other requests outlive theirs. */
   private greetingId: number | undefined;
   private received = 0;
+  /** Kinds of messages that came misshapen and were told of: once each. */
+  private readonly toldFaults = new Set<string>();
   private lostAt = 0;
   private heardAt = 0;
   private cancelKeepAlive: () => void = () => undefined;
@@ -162,7 +179,8 @@ export class SignalingChannel {
       });
       // An ICE restart is only good at its moment.
       const again = message.t === 'restartIce' ? undefined : numbered;
-      this.pending.set(id, { resolve, reject, cancelTimeout, message: again });
+      const asked = { request: message.t, answer: answerTo(message) };
+      this.pending.set(id, { ...asked, resolve, reject, cancelTimeout, message: again });
       if (this.state === 'lost') this.waiting.push(numbered);
       else this.send(numbered);
     });
@@ -182,12 +200,11 @@ export class SignalingChannel {
         this.pending.delete(id);
         reject(otError('OT_CONNECT_FAILED', 'The server did not answer in time'));
       });
-      this.pending.set(id, { resolve, reject, cancelTimeout, message: undefined });
+      const asked = { request: greeting.t, answer: answerTo(greeting) };
+      this.pending.set(id, { ...asked, resolve, reject, cancelTimeout, message: undefined });
     });
     this.send({ ...greeting, id });
-    const welcome = await reply;
-    if (welcome.t !== 'welcome') throw otError('OT_UNEXPECTED_SERVER_RESPONSE', 'No welcome');
-    return welcome;
+    return (await reply) as Welcome;
   }
 
   private openSocket(): Promise<void> {
@@ -198,7 +215,14 @@ export class SignalingChannel {
       const cancelTimeout = this.environment.clock.after(OPEN_TIMEOUT_MS, () => socket.close());
       socket.onopen = (): void => {
         cancelTimeout();
-        resolve();
+        if (socket.protocol === SUBPROTOCOL) {
+          resolve();
+          return;
+        }
+        // Nothing that it says is heard.
+        if (socket === this.socket) this.socket = undefined;
+        reject(PROTOCOL_ERRORS.otherProtocol());
+        socket.close();
       };
       socket.onmessage = ({ data }): void => {
         if (socket === this.socket) this.onData(data);
@@ -213,23 +237,40 @@ export class SignalingChannel {
 
   private onData(data: unknown): void {
     this.heardAt = this.environment.clock.now();
-    const message = decodeMessage(data);
-    if (!message) return;
-    this.count(message);
-    if ('re' in message && typeof message.re === 'number') this.settle(message.re, message);
-    else this.listener.onMessage(message);
+    const { message, fault } = decodeMessage(data);
+    this.count(message?.t);
+    const re = message && 're' in message ? message.re : fault?.re;
+    if (this.greetingId !== undefined && re !== this.greetingId) {
+      this.failGreeting(greetingFault(message, fault));
+    } else if (typeof re === 'number') {
+      this.settle(re, message ?? fault);
+    } else if (message) {
+      this.listener.onMessage(message);
+    } else {
+      this.tellOnce(fault);
+    }
   }
 
-  private settle(id: number, message: ServerMessage): void {
+  private tellOnce({ kind, error }: Fault): void {
+    if (this.toldFaults.has(kind)) return;
+    this.toldFaults.add(kind);
+    this.listener.onFault(error);
+  }
+
+  private settle(id: number, answer: ServerMessage | Fault): void {
     const pending = this.pending.get(id);
     if (id === this.greetingId) this.greetingId = undefined;
     if (!pending) return;
     this.pending.delete(id);
     pending.cancelTimeout();
-    if (message.t === 'error') {
-      pending.reject(new OTError(message.name, message.message, message.number));
+    if (!('t' in answer)) {
+      pending.reject(answer.error);
+    } else if (answer.t === 'error') {
+      pending.reject(errorOf(answer));
+    } else if (answer.t !== pending.answer) {
+      pending.reject(PROTOCOL_ERRORS.wrongAnswer(pending.request, answer.t));
     } else {
-      pending.resolve(message);
+      pending.resolve(answer);
     }
   }
 
@@ -285,8 +326,9 @@ export class SignalingChannel {
     } catch (error) {
       const isRefused = error instanceof OTError && error.name !== 'OT_CONNECT_FAILED';
       this.socket?.close();
-      if (isRefused) this.end();
-      else this.retry(attempt + 1);
+      if (!isRefused) this.retry(attempt + 1);
+      else if (error.name !== 'OT_UNEXPECTED_SERVER_RESPONSE') this.end();
+      else this.end({ reason: 'networkDisconnected', error });
     }
   }
 
@@ -303,8 +345,8 @@ export class SignalingChannel {
   }
 
   /** What came over this socket after its welcome. */
-  private count(message: ServerMessage): void {
-    if (message.t === 'welcome') this.received = 0;
+  private count(kind: string | undefined): void {
+    if (kind === 'welcome') this.received = 0;
     else this.received += 1;
   }
 
@@ -358,13 +400,15 @@ export class SignalingChannel {
     this.waiting = [];
   }
 
-  private failGreeting(): void {
+  private failGreeting(
+    error = otError('OT_CONNECT_FAILED', 'The server closed the connection'),
+  ): void {
     const greeting = this.greetingId === undefined ? undefined : this.pending.get(this.greetingId);
     if (!greeting || this.greetingId === undefined) return;
     this.pending.delete(this.greetingId);
     this.greetingId = undefined;
     greeting.cancelTimeout();
-    greeting.reject(otError('OT_CONNECT_FAILED', 'The server closed the connection'));
+    greeting.reject(error);
   }
 
   /** An answer may be lost with the socket, and would be outdated when it came with the next. */
@@ -384,4 +428,20 @@ export class SignalingChannel {
     }
     this.pending.clear();
   }
+}
+
+function answerTo(request: RequestMessage): ServerMessage['t'] {
+  // Of the downlink, the offer that follows says all.
+  if (request.t === 'restartIce' && request.direction === 'uplink') return 'iceRestarted';
+  return ANSWERS[request.t] ?? 'ok';
+}
+
+function errorOf({ name, message, number }: ErrorMessage): OTError {
+  return new OTError(name, message, number);
+}
+
+/** The first message of a server answers the greeting, or the server is none of ours. */
+function greetingFault(message: ServerMessage | undefined, fault: Fault | undefined): OTError {
+  if (message?.t === 'error') return errorOf(message);
+  return fault?.error ?? PROTOCOL_ERRORS.wrongAnswer('hello', message?.t ?? '');
 }

@@ -1,9 +1,11 @@
-/** Bytes ↔ messages. What has no known tag is ignored; a message with a false id is an error. */
+/** Bytes ↔ messages. What has no known tag is ignored; a message in another shape is an error. */
 import { decode, encode } from '@msgpack/msgpack';
-import { otError } from '../errors';
+import { type OTError, PROTOCOL_ERRORS } from '../errors';
 import { isBounded } from './bounds';
 import { fieldWithoutId } from './ids';
 import type { ClientMessage, ServerMessage } from './messages';
+import { faultIn } from './shape';
+import { SERVER_SHAPES } from './shapes';
 
 export const SUBPROTOCOL = 'sealroute.v1.msgpack';
 const MAX_MESSAGE_BYTES = 1_048_576;
@@ -19,35 +21,55 @@ export function isTooLarge(message: ClientMessage): boolean {
   return encodeMessage(message).length > MAX_REQUEST_BYTES;
 }
 
-/** `undefined` for bytes that are no message. */
-export function decodeMessage(data: unknown): ServerMessage | undefined {
+/** A message that is as the protocol says, or what is wrong with what came. */
+export type Received =
+  | { readonly message: ServerMessage; readonly fault?: undefined }
+  | { readonly message?: undefined; readonly fault: Fault };
+
+export interface Fault {
+  /** Of the message, or "" for what is none. */
+  readonly kind: string;
+  /** The request that it answers. */
+  readonly re: number | undefined;
+  readonly error: OTError;
+}
+
+/** The one place that looks at the shape of what the server sends. Unknown kinds pass. */
+export function decodeMessage(data: unknown): Received {
+  const message = taggedIn(data);
+  if (!message) return { fault: { kind: '', re: undefined, error: PROTOCOL_ERRORS.noMessage() } };
+  const path = misshapenIn(message);
+  if (path === undefined) return { message: message as unknown as ServerMessage };
+  const { t: kind, re } = message;
+  const error = PROTOCOL_ERRORS.misshapen(kind, path);
+  return { fault: { kind, re: typeof re === 'number' ? re : undefined, error } };
+}
+
+function taggedIn(data: unknown): Tagged | undefined {
   if (!(data instanceof ArrayBuffer) || data.byteLength > MAX_MESSAGE_BYTES) return undefined;
+  const bytes = new Uint8Array(data);
   try {
-    const bytes = new Uint8Array(data);
     const message = isBounded(bytes) ? decode(bytes) : undefined;
-    if (!isTagged(message)) return undefined;
-    const field = fieldWithoutId(message);
-    return field === undefined ? (message as unknown as ServerMessage) : refused(message, field);
+    return isTagged(message) ? message : undefined;
   } catch {
     return undefined;
   }
 }
 
-/** Whoever waits for the message gets the error, and without one the application does. */
-function refused(message: { t: string; re?: unknown }, field: string): ServerMessage {
-  const {
-    name,
-    code,
-    message: text,
-  } = otError(
-    'OT_UNEXPECTED_SERVER_RESPONSE',
-    `The server sent "${message.t.slice(0, 32)}" with a "${field}" that is no id; it was refused`,
+function misshapenIn(message: Tagged): string | undefined {
+  // What every object has, such as "constructor", is no kind of message.
+  if (!Object.hasOwn(SERVER_SHAPES, message.t)) return undefined;
+  return (
+    faultIn(SERVER_SHAPES[message.t as ServerMessage['t']], message) ?? fieldWithoutId(message)
   );
-  const re = typeof message.re === 'number' ? { re: message.re } : {};
-  return { t: 'error', code: 'badMessage', name, number: code, message: text, ...re };
 }
 
-function isTagged(message: unknown): message is { t: string } {
+interface Tagged {
+  readonly t: string;
+  readonly re?: unknown;
+}
+
+function isTagged(message: unknown): message is Tagged {
   return (
     typeof message === 'object' &&
     message !== null &&

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { Pulse } from '../../src/e2ee/pulse';
 import type { SessionSeal } from '../../src/e2ee/session-seal';
 import { Watchdog } from '../../src/e2ee/watchdog';
 import type { Downlink } from '../../src/rtc/downlink';
@@ -15,9 +16,16 @@ class Stage {
   sent = { counted: 0, seen: 0, bytes: 0 };
   /** Of audio. */
   sentBytes = 0;
-  received = { counted: 0, seen: 0 };
+  /** Audio of one SSRC: what came from the network, and what of it came to the worker. */
+  audio = { packets: 0, counted: 0, bytes: 0 };
+  /** Decoded, and given out by the worker. */
+  video = { counted: 0, given: 0 };
+  ssrc = 1;
   stray: Row[] = [];
-  isSilent = false;
+  stalls = 0;
+  isAttached = true;
+  /** How long the worker takes to answer; `undefined`: for ever. */
+  answersAfterMs: number | undefined = 0;
   hasGivenUp = false;
   isSenderStopped = false;
   isDownlinkClosed = false;
@@ -37,21 +45,33 @@ class Stage {
         return Promise.resolve();
       },
     };
-    const receiver = {
+    const inbound = { type: 'inbound-rtp', trackIdentifier: 'track' };
+    const heard = {
+      getStats: () => {
+        const { packets: packetsReceived, counted: bytesReceived } = this.audio;
+        const counts = { packetsReceived, bytesReceived };
+        return stats({ ...inbound, kind: 'audio', ssrc: this.ssrc, ...counts });
+      },
+    };
+    const shown = {
       getStats: () =>
-        stats({ type: 'inbound-rtp', kind: 'audio', packetsReceived: this.received.counted }),
+        stats({ ...inbound, kind: 'video', ssrc: 2, framesDecoded: this.video.counted }),
     };
     const seal = {
-      counters: () =>
-        this.isSilent
-          ? new Promise(() => undefined)
-          : Promise.resolve({ sent: { up: this.sent }, received: { down: this.received } }),
+      counters: () => this.answer(),
       giveUpWorker: () => (this.hasGivenUp = true),
     };
+    const connection = { connectionState: 'connected', getStats: () => stats(...this.stray) };
     const downlink = {
-      connection: { connectionState: 'connected', getStats: () => stats(...this.stray) },
-      receivers: () => [{ name: 'down', kind: 'audio', receiver }],
-      reset: () => (this.isDownlinkClosed = true),
+      connection,
+      receivers: () => [
+        { name: 'heard', kind: 'audio', receiver: heard },
+        { name: 'shown', kind: 'video', receiver: shown },
+      ],
+      reset: () => {
+        this.isDownlinkClosed = true;
+        downlink.connection = undefined as never;
+      },
     };
     this.watchdog = new Watchdog(
       seal as unknown as SessionSeal,
@@ -62,17 +82,44 @@ class Stage {
     );
     this.watchdog.start();
   }
+
+  /** Audio of 50 packets a second for so long; of each the worker gets `share`. */
+  async hear(ms: number, share: (bytes: number) => number = (bytes) => bytes): Promise<void> {
+    for (let passed = 0; passed < ms; passed += 20) {
+      this.audio.packets += 1;
+      this.audio.counted += 100;
+      this.audio.bytes += share(100);
+      await this.clock.advance(20);
+    }
+  }
+
+  /** As the worker counts when it answers. */
+  private answer(): Promise<object> {
+    const { answersAfterMs } = this;
+    return new Promise((resolve) => {
+      if (answersAfterMs === undefined) return;
+      const count = (): void =>
+        resolve({
+          sent: { up: this.sent },
+          received: {
+            heard: { isAttached: this.isAttached, bytes: this.audio.bytes, given: 0 },
+            shown: { isAttached: true, bytes: 0, given: this.video.given },
+          },
+          stalls: this.stalls,
+        });
+      if (answersAfterMs === 0) count();
+      else this.clock.after(answersAfterMs, count);
+    });
+  }
 }
 
-describe('the watchdog', () => {
+describe('the watchdog of what is sent', () => {
   test('lets be what all came to the worker, or is on its way there', async () => {
     const stage = new Stage();
     for (let ms = 0; ms < 20_000; ms += 50) {
       stage.sent.seen = stage.sent.counted;
       // The worker has not counted the last frame at most of the looks.
       if (ms % 250 !== 0) stage.sent.counted += 1;
-      stage.received.seen += 2;
-      stage.received.counted += 2;
       await stage.clock.advance(50);
     }
     assert.deepEqual(stage.faults, []);
@@ -81,46 +128,166 @@ describe('the watchdog', () => {
   test('stops a sender of which a single frame went around the worker', async () => {
     const stage = new Stage();
     stage.sent = { counted: 1_001, seen: 1_000, bytes: 0 };
-    await stage.clock.advance(2_600);
+    await stage.clock.advance(1_000);
     assert.equal(stage.isSenderStopped, true);
     assert.equal(stage.isDownlinkClosed, false);
     assert.match(stage.faults.join(), /left without passing the encryption worker/);
+    await stage.clock.advance(10_000);
+    assert.equal(stage.faults.length, 1);
   });
 
   test('takes packets of padding for no audio, and a single frame of it for one', async () => {
     const stage = new Stage('audio');
+    // Packets of padding are packets: only bytes say what left.
     stage.sent = { counted: 1_020, seen: 1_000, bytes: 90_000 };
     stage.sentBytes = 90_000;
     await stage.clock.advance(20_000);
     assert.deepEqual(stage.faults, []);
     stage.sentBytes = 90_003;
-    await stage.clock.advance(2_600);
+    await stage.clock.advance(1_300);
     assert.equal(stage.isSenderStopped, true);
   });
+});
 
-  test('closes a downlink of which a single frame went around the worker', async () => {
+test('the watchdog of what is sent lets be a worker that is starved', async () => {
+  for (const answersAfterMs of [0, 700]) {
     const stage = new Stage();
-    stage.received = { counted: 1, seen: 0 };
-    await stage.clock.advance(2_600);
+    stage.answersAfterMs = answersAfterMs;
+    for (let frame = 0; frame < 300; frame += 1) {
+      stage.sent.counted += 1;
+      // It gets them late, and of a hundred ten never.
+      if (frame % 100 < 10) stage.stalls += 1;
+      else if (frame % 60 === 59) stage.sent.seen = stage.sent.counted - 10;
+      await stage.clock.advance(33);
+      if (answersAfterMs === 0) stage.stalls += 1;
+    }
+    assert.deepEqual(stage.faults, []);
+    stage.sent.seen = stage.sent.counted - 50;
+    stage.answersAfterMs = 0;
+    await stage.clock.advance(5_000);
+    assert.deepEqual(stage.faults, []);
+    stage.sent.counted += 1;
+    await stage.clock.advance(1_000);
+    assert.equal(stage.isSenderStopped, true);
+  }
+});
+
+describe('the watchdog of what is received', () => {
+  test('lets be what came to the worker, and packets of padding alone', async () => {
+    const stage = new Stage();
+    await stage.hear(5_000);
+    for (let ms = 0; ms < 10_000; ms += 20) {
+      stage.audio.packets += 5;
+      await stage.clock.advance(20);
+    }
+    assert.deepEqual(stage.faults, []);
+  });
+
+  test('closes a downlink of which a tenth of the bytes goes around the worker, in a second', async () => {
+    const stage = new Stage();
+    await stage.hear(10_000);
+    await stage.hear(1_200, (bytes) => bytes * 0.9);
     assert.equal(stage.isDownlinkClosed, true);
     assert.equal(stage.isSenderStopped, false);
     assert.match(stage.faults.join(), /arrived without passing the encryption worker/);
+    assert.equal(stage.faults.length, 1);
+  });
+
+  test('closes one of which all goes around it from the start', async () => {
+    const stage = new Stage();
+    await stage.hear(1_200, () => 0);
+    assert.equal(stage.isDownlinkClosed, true);
+  });
+
+  for (const [what, starve] of [
+    ['answers late', (stage: Stage) => (stage.answersAfterMs = 700)],
+    ['did not run for a while, again and again', (stage: Stage) => (stage.stalls += 1)],
+  ] as const) {
+    test(`lets be a worker that ${what}, what it has not counted and what it never got`, async () => {
+      const stage = new Stage();
+      await stage.hear(2_000);
+      for (let second = 0; second < 20; second += 1) {
+        starve(stage);
+        // Half of it late, and of the rest a part lost for good.
+        await stage.hear(1_000, () => (second % 2 === 0 ? 0 : 150));
+      }
+      assert.deepEqual(stage.faults, []);
+      stage.answersAfterMs = 0;
+      await stage.hear(20_000);
+      assert.deepEqual(stage.faults, []);
+      // And a bypass afterwards is one.
+      await stage.hear(4_500, (bytes) => bytes * 0.9);
+      assert.equal(stage.isDownlinkClosed, true);
+    });
+  }
+
+  test('lets be what came before the transform of a track ran, for three seconds', async () => {
+    const [late, never] = [new Stage(), new Stage()];
+    late.isAttached = never.isAttached = false;
+    await late.hear(2_000, () => 0);
+    late.isAttached = true;
+    await late.hear(10_000);
+    assert.deepEqual(late.faults, []);
+    await never.hear(6_000, () => 0);
+    assert.equal(never.isDownlinkClosed, true);
+  });
+
+  test('is not deceived by an m-line that is used again under another SSRC', async () => {
+    const stage = new Stage();
+    await stage.hear(10_000);
+    stage.ssrc += 1;
+    stage.audio.counted = 0;
+    await stage.hear(10_000);
+    assert.deepEqual(stage.faults, []);
+    await stage.hear(1_500, () => 0);
+    assert.equal(stage.isDownlinkClosed, true);
+  });
+
+  test('knows that a frame was decoded that the worker did not give out, however busy it is', async () => {
+    for (const answersAfterMs of [0, 700]) {
+      const stage = new Stage();
+      stage.answersAfterMs = answersAfterMs;
+      for (let frame = 0; frame < 300; frame += 1) {
+        stage.video.given += 1;
+        // What is late at the worker is late at the decoder.
+        stage.video.counted = Math.max(0, stage.video.given - (frame % 90));
+        stage.stalls += frame % 30 === 0 ? 1 : 0;
+        await stage.clock.advance(33);
+      }
+      assert.deepEqual(stage.faults, []);
+      stage.video.counted = stage.video.given + 1;
+      await stage.clock.advance(1_300 + 3 * answersAfterMs);
+      assert.equal(stage.isDownlinkClosed, true);
+    }
   });
 
   test('closes a downlink at once over which media came that belongs to no track', async () => {
-    const stage = new Stage();
-    stage.stray = [{ type: 'inbound-rtp', kind: 'audio', trackIdentifier: '' }];
-    await stage.clock.advance(2_000);
-    assert.equal(stage.isDownlinkClosed, true);
+    for (const answersAfterMs of [0, undefined]) {
+      const stage = new Stage();
+      stage.answersAfterMs = answersAfterMs;
+      await stage.clock.advance(5_000);
+      stage.stray = [{ type: 'inbound-rtp', kind: 'audio', trackIdentifier: '' }];
+      await stage.clock.advance(300);
+      assert.equal(stage.isDownlinkClosed, true);
+      assert.equal(stage.faults.length, 1);
+    }
   });
 
   test('gives up a worker that does not answer for ten seconds', async () => {
     const stage = new Stage();
     await stage.clock.advance(10_000);
-    stage.isSilent = true;
+    stage.answersAfterMs = undefined;
     await stage.clock.advance(9_000);
     assert.equal(stage.hasGivenUp, false);
     await stage.clock.advance(4_000);
     assert.equal(stage.hasGivenUp, true);
   });
+});
+
+test('a worker notices that it did not run, and not that its timer is a little late', () => {
+  const pulse = new Pulse();
+  for (const ms of [0, 200, 400, 1_400, 2_500]) pulse.beat(ms);
+  assert.equal(pulse.stalls, 0);
+  for (const ms of [3_800, 4_000, 9_000]) pulse.beat(ms);
+  assert.equal(pulse.stalls, 2);
 });

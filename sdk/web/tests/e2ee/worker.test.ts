@@ -36,6 +36,7 @@ class Peer {
       data: hex(data).buffer,
       getMetadata: () => (mimeType === undefined ? {} : { mimeType }),
     };
+    this.core.onArrival(options, frame);
     await this.core.onFrame(options, frame, ({ data: passed }) => {
       output = toHex(new Uint8Array(passed));
     });
@@ -100,6 +101,7 @@ describe('the e2ee worker', () => {
     await Promise.all([ada.secret('a long secret'), bob.secret('a long secret')]);
     await eve.secret('another secret');
     await ada.publish('up-0', 'stream');
+    bob.attach(RECEIVE);
     for (const peer of [bob, eve]) {
       await peer.subscribe();
     }
@@ -109,8 +111,14 @@ describe('the e2ee worker', () => {
     assert.equal(await eve.pass(RECEIVE, wire, 'audio/opus'), undefined);
     assert.deepEqual(await bob.ask('counters', {}), {
       sent: {},
-      received: { 'down-0': { seen: 1, opened: 1, failed: 0 } },
+      received: {
+        'down-0': { isAttached: true, bytes: wire.length, given: 1, opened: 1, failed: 0 },
+      },
+      stalls: 0,
     });
+    const { received } = (await eve.ask('counters', {})) as { received: Record<string, object> };
+    const refused = { bytes: wire.length, given: 0, opened: 0, failed: 1 };
+    assert.deepEqual(received['down-0'], { isAttached: false, ...refused });
   });
 
   test('drops frames of codecs that have no format and says so once', async () => {

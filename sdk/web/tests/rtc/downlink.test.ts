@@ -171,4 +171,24 @@ describe('the downlink of an encrypted session', () => {
     await stage.offer(line('0'), track('0', 'eve', 'stream of eve'));
     assert.equal(stage.downlink.userOf(name), undefined);
   });
+
+  test('keeps the certificate and the role of its first offer, and forgets them with it', async () => {
+    const stage = new Stage();
+    const offered = (print: string, role = 'actpass'): string =>
+      `${line('0')}a=fingerprint:sha-256 ${print}\r\na=setup:${role}\r\n`;
+    const bob = track('0', 'bob', 'stream of bob');
+    await stage.offer(offered('AB:CD'), bob);
+    for (const lie of [offered('AB:CE'), offered('AB:CD', 'active'), line('0')]) {
+      assert.deepEqual(await stage.offer(lie, bob), []);
+      assert.match(stage.failures.pop()?.message ?? '', /another certificate or DTLS role/);
+    }
+    // What is refused leaves nothing behind.
+    const more = offered('AB:CE') + line('1');
+    assert.deepEqual(await stage.offer(more, bob), []);
+    stage.failures.length = 0;
+    assert.deepEqual(await stage.offer(offered('AB:CD'), bob), ['bob has 1', 'answer']);
+    stage.downlink.reset();
+    await stage.offer(offered('AB:CE'), bob);
+    assert.deepEqual(stage.failures, []);
+  });
 });

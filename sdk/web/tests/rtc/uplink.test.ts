@@ -122,6 +122,33 @@ for (const [name, sdp] of Object.entries(LIES)) {
   });
 }
 
+for (const isSealed of [true, false]) {
+  test(`the server's certificate and role are those of the first answer (${isSealed})`, async () => {
+    const { uplink, asked, answers, publish } = stage(isSealed);
+    const end = (print: string, role: string): string =>
+      `${HONEST}a=fingerprint:sha-256 ${print}\r\na=setup:${role}\r\n`;
+    const first = (answers.sdp = end('AB:CD', 'passive'));
+    await publish();
+    for (const [index, lie] of [end('AB:CE', 'passive'), end('AB:CD', 'active')].entries()) {
+      answers.sdp = lie;
+      await assert.rejects(publish(), /another certificate or DTLS role than before/);
+      await clock.advance(3_000);
+      uplink.hurry();
+      await settled();
+      assert.equal(asked.filter((kind) => kind === 'restartIce').length, index + 1);
+      assert.equal(told.length, index + 1);
+      assert.match(told.join(), /another certificate or DTLS role than before/);
+    }
+    assert.deepEqual(applied, [first]);
+    // Another transport may have another one.
+    uplink.reset();
+    answers.sdp = end('AB:CE', 'passive');
+    await publish();
+    assert.deepEqual(applied, [first, answers.sdp]);
+    uplink.close();
+  });
+}
+
 test('how audio is sent is what the publisher wants, whatever the server answers', async () => {
   const opus = (parameters: string): string => HONEST + `a=fmtp:111 ${parameters}\r\n`;
   for (const [format, offered] of [

@@ -1,6 +1,7 @@
 /** A server of one clear session on virtual time, over sockets that are slow and get lost. */
 import { decode, encode } from '@msgpack/msgpack';
 import type { Socket } from '../../src/signaling/channel';
+import { SUBPROTOCOL } from '../../src/signaling/codec';
 import type { FakeClock, Random } from '../support';
 
 type Message = Record<string, unknown> & { t: string; id: number };
@@ -12,6 +13,7 @@ const MAX_DELAY_MS = 60;
 
 export class FakeSocket implements Socket {
   binaryType = '';
+  readonly protocol = SUBPROTOCOL;
   onopen: ((event: never) => void) | null = null;
   onmessage: ((event: { data: unknown }) => void) | null = null;
   onclose: ((event: { code: number }) => void) | null = null;
@@ -161,7 +163,8 @@ export class FakeServer {
     }
     const resumed = resume === 'again' && this.isJoined;
     if (resume !== undefined && !resumed) {
-      socket.deliver({ t: 'error', re: id, code: 'x', name: 'OT_NOT_CONNECTED', number: 1010 });
+      const unknown = { code: 'x', name: 'OT_NOT_CONNECTED', number: 1010, message: 'none' };
+      socket.deliver({ t: 'error', re: id, ...unknown });
       return;
     }
     if (!resumed) {
@@ -176,7 +179,10 @@ export class FakeServer {
       ...{ t: 'welcome', re: id, resume: 'again', resumed, keepAliveMs: 10_000, graceMs: 15_000 },
       ...{ connection: { connectionId: ME, creationTime: 1 }, lastRequest },
       session: { sessionId: 'session', e2ee: false, mediaMode: 'routed' },
-      capabilities: { publish: 1, subscribe: 1, signal: 1 },
+      capabilities: {
+        ...{ publish: 1, subscribe: 1, signal: 1 },
+        ...{ forceUnpublish: 0, forceDisconnect: 0, forceMute: 0 },
+      },
       connections: [ME, 'you'].map((connectionId) => ({ connectionId, creationTime: 1 })),
       streams: [...this.streams.keys(), ...this.own.keys()].map((one) => this.info(one)),
     });
@@ -228,7 +234,8 @@ export class FakeServer {
     this.clock.after(this.random.below(MAX_DELAY_MS), () => {
       if (this.own.has(streamId)) this.tell({ t: 'streamCreated', stream: this.info(streamId) });
     });
-    return { t: 'published', streamId, answer: SDP, tracks };
+    const taken = (tracks as object[]).map((track) => ({ ...track, codec: 'vp8' }));
+    return { t: 'published', streamId, answer: SDP, tracks: taken };
   }
 
   private unpublish(streamId: string): Outgoing {

@@ -17,6 +17,8 @@ interface Sent {
 
 class FakeSocket implements Socket {
   binaryType = '';
+  /** What the server chooses. */
+  protocol = SUBPROTOCOL;
   onopen: ((event: never) => void) | null = null;
   onmessage: ((event: { data: unknown }) => void) | null = null;
   onclose: ((event: { code: number }) => void) | null = null;
@@ -57,6 +59,7 @@ class Harness {
   readonly clock = new FakeClock();
   readonly sockets: FakeSocket[] = [];
   readonly events: string[] = [];
+  readonly endings: OTError[] = [];
   readonly channel: SignalingChannel;
 
   constructor() {
@@ -65,9 +68,13 @@ class Harness {
       { apiKey: 'key', sessionId: 'session', token: 'token', sdk: { name: 'test', version: '0' } },
       {
         onMessage: (message: ServerMessage) => this.events.push(message.t),
+        onFault: (error) => this.events.push(error.message),
         onLost: () => this.events.push('lost'),
         onResumed: () => this.events.push('resumed'),
-        onClosed: (ending) => this.events.push(ending?.reason ?? 'closed'),
+        onClosed: (ending) => {
+          this.events.push(ending?.reason ?? 'closed');
+          if (ending?.error) this.endings.push(ending.error);
+        },
       },
       {
         clock: this.clock,
@@ -221,7 +228,7 @@ describe('the signaling channel', () => {
 
   test('sends again what did not come, and asks for what it did not get', async () => {
     const harness = await new Harness().connected();
-    harness.socket.deliver({ t: 'streamDestroyed' });
+    harness.socket.deliver({ t: 'subscriberConnected', subscriberId: 's' });
     const came = harness.channel.request({ t: 'unpublish', streamId: 'came' });
     const lastRequest = harness.socket.last('unpublish').id;
     const lost = harness.channel.request({ t: 'unpublish', streamId: 'lost' });
@@ -298,8 +305,8 @@ describe('the signaling channel', () => {
     assert.equal((await restart).name, 'OT_NOT_CONNECTED');
     await harness.clock.advance(200);
     await harness.accept(true);
-    harness.socket.deliver({ t: 'done', re: asked });
-    assert.equal((await other).t, 'done');
+    harness.socket.deliver({ t: 'ok', re: asked });
+    assert.equal((await other).t, 'ok');
   });
 
   test('tries again when a resume fails half way, and ends after the grace time', async () => {
@@ -382,24 +389,106 @@ describe('the signaling channel', () => {
     assert.equal(harness.sockets.length, 1);
   });
 
-  test('hands on messages and ignores bytes that are none', async () => {
+  test('hands on messages, and says once that bytes are none', async () => {
     const harness = await new Harness().connected();
     const random = new Random(21);
     for (let round = 0; round < 2_000; round += 1) {
       harness.socket.onmessage?.({ data: random.bytes(random.below(40)).buffer });
     }
     harness.socket.onmessage?.({ data: 'text' });
-    const before = harness.events.length;
+    const [told = '', ...others] = harness.events;
+    assert.match(told, /no message of the protocol; use a server and an SDK of the same version/);
+    assert.deepEqual(others, []);
     harness.socket.deliver({ t: 'subscriberConnected', subscriberId: 's' });
-    assert.deepEqual(harness.events.slice(before), ['subscriberConnected']);
+    assert.deepEqual(harness.events.slice(1), ['subscriberConnected']);
   });
+
+  test('says once of each kind of message that its shape is wrong, and hands none of it on', async () => {
+    const harness = await new Harness().connected();
+    for (let round = 0; round < 3; round += 1) {
+      harness.socket.deliver({ t: 'streamCreated' });
+      harness.socket.deliver({ t: 'error', code: 7, name: {}, number: 'x', message: null });
+    }
+    const told = harness.events.map((text) =>
+      /sent "(\w+)" with a wrong or missing "(\w+)"/.exec(text),
+    );
+    assert.deepEqual(
+      told.map((found) => found?.slice(1)),
+      [
+        ['streamCreated', 'stream'],
+        ['error', 'code'],
+      ],
+    );
+  });
+
+  for (const [answer, complaint] of [
+    [{ t: 'error', code: 'x', name: 5, number: 1, message: 'x' }, /sent "error" .* "name"/],
+    [{ t: 'subscribed', subscriberId: '', streamId: 's' }, /sent "subscribed" .* "subscriberId"/],
+    [{ t: 'ok' }, /answered "subscribe" with "ok"/],
+    [{ t: 'ofTomorrow' }, /answered "subscribe" with "ofTomorrow"/],
+  ] as const) {
+    test(`fails the request that is answered with ${JSON.stringify(answer)}`, async () => {
+      const { channel, socket, events } = await new Harness().connected();
+      const asked = failure(channel.request({ t: 'subscribe', streamId: 's' }));
+      socket.deliver({ ...answer, re: socket.last('subscribe').id });
+      const { name, message } = await asked;
+      assert.equal(name, 'OT_UNEXPECTED_SERVER_RESPONSE');
+      assert.match(message, complaint);
+      assert.deepEqual(events, []);
+    });
+  }
+
+  for (const first of [
+    { t: 'downlinkOffer', number: 1, sdp: '', tracks: [] },
+    { t: 'welcome' },
+    { t: 'error', code: 5 },
+    { t: 'ok', re: 1 },
+    { t: 'ofTomorrow' },
+  ]) {
+    test(`refuses at once a server that greets with ${JSON.stringify(first)}`, async () => {
+      const harness = new Harness();
+      const connecting = failure(harness.channel.connect());
+      harness.socket.open();
+      await settled();
+      harness.socket.deliver(first);
+      assert.equal((await connecting).name, 'OT_UNEXPECTED_SERVER_RESPONSE');
+      assert.ok(harness.socket.isClosed);
+    });
+  }
+
+  for (const chosen of ['', 'sealroute.v1.json', 'sealroute.v0.msgpack']) {
+    test(`says nothing to a server that chose "${chosen}" as the protocol`, async () => {
+      const harness = new Harness();
+      const connecting = failure(harness.channel.connect());
+      harness.socket.protocol = chosen;
+      harness.socket.open();
+      const { name, message } = await connecting;
+      assert.equal(name, 'OT_UNEXPECTED_SERVER_RESPONSE');
+      assert.match(message, /does not speak the protocol of this SDK; check its address/);
+      assert.deepEqual(harness.socket.sent, []);
+      assert.ok(harness.socket.isClosed);
+    });
+
+    test(`does not take up its connection where "${chosen}" was chosen, and says why`, async () => {
+      const harness = await new Harness().connected();
+      harness.socket.close();
+      await harness.clock.advance(200);
+      harness.socket.protocol = chosen;
+      harness.socket.open();
+      await settled();
+      assert.deepEqual(harness.events, ['lost', 'networkDisconnected']);
+      assert.match(harness.endings.at(-1)?.message ?? '', /does not speak the protocol/);
+      assert.deepEqual(harness.socket.sent, []);
+    });
+  }
 });
 
 test('only maps with a tag are messages', () => {
   for (const value of [1, 'text', null, [], {}, { t: 1 }, [{ t: 'ok' }]]) {
-    assert.equal(decodeMessage(encode(value).slice().buffer), undefined);
+    assert.equal(decodeMessage(encode(value).slice().buffer).fault?.kind, '');
   }
-  assert.deepEqual(decodeMessage(encode({ t: 'ok', re: 1 }).slice().buffer), { t: 'ok', re: 1 });
+  const { message } = decodeMessage(encode({ t: 'ok', re: 1 }).slice().buffer);
+  assert.deepEqual(message, { t: 'ok', re: 1 });
 });
 
 test('retries grow, spread, and end with the grace time', () => {

@@ -135,7 +135,7 @@ describe('a member whose WebSocket is closed with', () => {
 describe('a member that is told "disconnected" with the reason', () => {
   // Nobody who hears it left of themselves.
   const told = new Map([['forceDisconnected', 'forceDisconnected']]);
-  for (const reason of [...REASONS, 'encryptionFailed', '']) {
+  for (const reason of REASONS) {
     const heard = told.get(reason) ?? 'networkDisconnected';
     test(`"${reason}": ${heard}, and does not come back by itself`, async () => {
       const stay = await joined();
@@ -143,6 +143,15 @@ describe('a member that is told "disconnected" with the reason', () => {
       await stay.clock.advance(60_000);
       assert.deepEqual(stay.heard, [heard]);
       assert.equal(stay.session.connection, undefined);
+    });
+  }
+
+  for (const reason of ['encryptionFailed', '', 7]) {
+    test(`${JSON.stringify(reason)}, which is none: goes by how the WebSocket ends`, async () => {
+      const stay = await joined();
+      stay.server.endSocket(1000, { t: 'disconnected', reason });
+      await stay.clock.advance(60_000);
+      assert.deepEqual(stay.heard, RESUMES);
     });
   }
 });

@@ -117,7 +117,7 @@ async def running_server(
         callbacks = running_callbacks(settings.callbacks, store, data_dir, clock, metrics)
         recorder = await stack.enter_async_context(callbacks)
         directory = SessionDirectory(
-            plane, clock, settings.signaling, tell=recorder.notify, ice_servers=ice_servers
+            plane, clock, settings.signaling, report_event=recorder.notify, ice_servers=ice_servers
         )
         live = LiveActors(directory, clock)
         targets = target_policy(settings.callbacks)

@@ -94,7 +94,7 @@ class House:
             self.plane,
             self.time,
             self.settings,
-            tell=lambda _record, notice: self.notices.append(notice),
+            report_event=lambda _record, notice: self.notices.append(notice),
             schedule=self.time.call_later,
         )
         self._encodings = itertools.cycle(Encoding)

@@ -1,7 +1,7 @@
-"""When others hear of a connection: at its join, or once its media stands.
+"""When a connection is announced: at its join, or when the media plane has accepted its stream.
 
-A client that speaks HTTP joins for one stream. If the media refuses that, it is gone before anybody
-heard of it: neither the others nor the application are to see somebody come and go.
+A client that uses HTTP joins for one stream. If the media plane refuses that stream, the connection
+ends unannounced: neither the other clients nor the application see it come and go.
 """
 
 from sfu.ids import ConnectionId
@@ -17,11 +17,11 @@ def handle_announce(state: SessionState, command: Announce, now_ms: int) -> Effe
 
 
 def announce(state: SessionState, name: ConnectionId) -> Effects:
-    """Nothing for who is known already, or gone."""
+    """Announces a connection; no effects if it was announced already or has ended."""
     found = state.connections.get(name)
     if found is None or found.announced:
         return []
-    is_first = not somebody_is_known(state)
+    is_first = not has_announced_connections(state)
     found.announced = True
     return [
         Broadcast(m.ConnectionCreated(connection=found.info), but=name),
@@ -30,5 +30,5 @@ def announce(state: SessionState, name: ConnectionId) -> Effects:
     ]
 
 
-def somebody_is_known(state: SessionState) -> bool:
+def has_announced_connections(state: SessionState) -> bool:
     return any(one.announced for one in state.connections.values())

@@ -41,7 +41,7 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class Announce:
-    """Others are to hear of a client that has joined quietly."""
+    """Announces a client that joined quietly to the other clients."""
 
     connection: ConnectionId
 

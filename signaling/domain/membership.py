@@ -2,7 +2,7 @@
 
 from sfu.ids import ConnectionId
 from signaling.domain import welcome_size
-from signaling.domain.announcing import announce, somebody_is_known
+from signaling.domain.announcing import announce, has_announced_connections
 from signaling.domain.commands import FromClient, Join, Leave, Resume, TransportEnded
 from signaling.domain.effects import Broadcast, CloseConnection, Effects, Notify, Send
 from signaling.domain.errors import ErrorCode, error
@@ -145,7 +145,7 @@ def leave(state: SessionState, connection: ConnectionId, reason: m.LeaveReason) 
         Notify("connectionDestroyed", connection, reason, connection=leaving.info),
         *(
             []
-            if somebody_is_known(state)
+            if has_announced_connections(state)
             else [Notify("sessionDestroyed", state.record.session_id)]
         ),
     ]

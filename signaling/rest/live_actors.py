@@ -7,7 +7,7 @@ from sfu.ids import ConnectionId, StreamId
 from sfu.media_view import read_media
 from signaling.clock import Clock
 from signaling.domain import commands
-from signaling.domain.announcing import somebody_is_known
+from signaling.domain.announcing import has_announced_connections
 from signaling.domain.errors import ErrorCode, NotFound
 from signaling.domain.session_options import SessionRecord
 from signaling.domain.session_state import Bucket
@@ -127,6 +127,6 @@ class LiveActors:
 
     def _occupied(self, record: SessionRecord) -> SessionActor:
         actor = self._directory.find(record.session_id)
-        if actor is None or not somebody_is_known(actor.state):
+        if actor is None or not has_announced_connections(actor.state):
             raise NotFound(ErrorCode.NOBODY_CONNECTED)
         return actor

@@ -1,1 +1,1 @@
-"""Live sessions: the actor that owns one, its client slots, message sinks and explanations."""
+"""Live sessions: actors, client slots, message sinks and explanations."""

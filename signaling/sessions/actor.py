@@ -1,21 +1,36 @@
-"""The owner of a Session while clients are in it: commands in, effects run in order.
+"""The owner of a Session while clients are in it. Theory of operation:
 
-A command is applied and its effects are run without anything awaited in between, so every
-command sees the state whole; that is why there is neither a lock nor a queue. What has to wait
-(a client's offer) runs beside it, in order for each Connection, and comes back as a command.
+    request, media event, timer, REST call → command → handle(state) → effects
+    effects → messages to client slots, calls of the media plane, events for callbacks
+
+`apply` gives each command to the pure `domain.session.handle`, which changes the state and
+returns effects, and then runs the effects in order. Nothing is awaited in between, so every
+command sees a consistent state, without a lock or a queue. An effect may apply another command;
+it runs before the next effect. If the media plane refuses an effect, the rest of its request is
+dropped and `MediaRefused` undoes what the request made.
+
+Only the negotiation of a publisher's offer takes time. It runs in a task, one at a time for each
+Connection, and its result comes back as a command. The stream may have ended in the meantime.
+
+A Connection outlives its WebSocket: its `ClientSlot` keeps media, unconfirmed messages and the
+unanswered offer for the grace time. A resume replaces the WebSocket and sends a new snapshot
+(`Welcome`), then what the client missed.
+
+Left out: persistence, because media cannot survive the process and clients join again; replay of
+what the snapshot contains; single writes of joins and leaves in large sessions, because each
+would cost a write per member, so they are sent in batches.
 """
 
 import asyncio
 import secrets
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import structlog
 
-from sfu.core_api import Codec, LayerWish, MediaKind
+from sfu.core_api import Codec, MediaKind
 from sfu.ids import ConnectionId, StreamId, SubscriberId, short
 from sfu.media_plane import (
     ClientMedia,
@@ -23,57 +38,52 @@ from sfu.media_plane import (
     MediaError,
     SessionDump,
     SessionMedia,
-    TrackOffer,
 )
-from signaling.clock import Clock
 from signaling.domain import commands as c
 from signaling.domain import effects as e
 from signaling.domain.errors import ErrorCode, error
 from signaling.domain.intake import RESUMES_AT_ONCE, RESUMES_PER_S
 from signaling.domain.session import handle
 from signaling.domain.session_options import SessionRecord
-from signaling.domain.session_state import Limits, SessionState
-from signaling.ice_servers import IceServers
+from signaling.domain.session_state import SessionState
 from signaling.protocol import messages as m
-from signaling.sessions.client_slot import ClientSlot, JoiningClient, Timer, named_by, resume_token
+from signaling.sessions.client_slot import (
+    ClientSlot,
+    JoiningClient,
+    Timer,
+    connection_of,
+    resume_token,
+)
+from signaling.sessions.context import SessionContext
 from signaling.sessions.media_listener import MediaListener
+from signaling.sessions.media_messages import (
+    downlink_offer,
+    offered_tracks,
+    preferred_layers,
+    published_tracks,
+)
 from signaling.sessions.message_sink import EncodedMessage, MessageSink
 
 log = structlog.get_logger(__name__)
 
 LARGE_SESSION = 100
-"""Members beyond which news of connections wait for company: each would be a write to everybody."""
+"""Above this many members, connection events are batched."""
 BATCH_S_PER_MEMBER, MAX_BATCH_S = 0.000_1, 0.5
 _BATCHED = (m.ConnectionCreated, m.ConnectionDestroyed)
 _Answered = (
     e.PublishMedia | e.SubscribeMedia | e.DeclareKidsMedia | e.AnswerDownlink | e.RestartIceMedia
 )
-"""Effects that a client waits for: what media refuses of them is an answer."""
-
-Tell = Callable[[SessionRecord, e.Notify], None]
-Schedule = Callable[[float, Callable[[], None]], Timer]
-
-
-@dataclass(frozen=True, slots=True)
-class DirectoryContext:
-    """What every actor needs. `schedule(delay_s, callback)` is the loop's `call_later`; `tell`
-    passes on what applications want to know, and has it safe when it returns."""
-
-    clock: Clock
-    limits: Limits
-    schedule: Schedule
-    tell: Tell
-    ice_servers: IceServers
+"""Effects of requests that a client waits for; a refusal by the media plane is their answer."""
 
 
 class SessionActor:
-    """One Session with clients in it. `on_empty` is called when the last one has left."""
+    """One Session with clients in it. `on_empty` is called when the last client has left."""
 
     def __init__(
         self,
         record: SessionRecord,
         media: SessionMedia,
-        context: DirectoryContext,
+        context: SessionContext,
         on_empty: Callable[[], None],
     ) -> None:
         self.state = SessionState(record, context.limits)
@@ -84,7 +94,7 @@ class SessionActor:
         self._batch_timer: Timer | None = None
         self._log = log.bind(session=short(record.session_id[-12:]))
 
-    # --- clients come and go ----------------------------------------------------------------
+    # --- joining, resuming, leaving ---------------------------------------------------------
 
     def join(
         self,
@@ -94,8 +104,8 @@ class SessionActor:
         *,
         quietly: bool = False,
     ) -> ConnectionId:
-        """Takes a client in; its `Welcome` is the first thing sent. `quietly`: others hear of it
-        once it publishes or plays. Errors: those of `Join`."""
+        """Lets a client join and sends `Welcome` first. `quietly`: other clients are notified only
+        when it publishes or plays. Errors: those of `Join`."""
         connection = ConnectionId(str(uuid.uuid4()))
         try:
             media = self._media.open_client(connection, MediaListener(self, connection))
@@ -121,20 +131,20 @@ class SessionActor:
         except BaseException:
             self._drop_slot(connection)
             if not self._slots:
-                self._on_empty()  # made for a client that is refused, it would stay for ever
+                self._on_empty()  # otherwise an actor made for a refused client would never end
             raise
         self._log.info("joined", connection=short(connection))
         return connection
 
     def resume(self, hello: m.Hello, sink: MessageSink) -> ConnectionId | None:
-        """Takes up the Connection that `hello.resume` names; None when there is none.
+        """Resumes the Connection that `hello.resume` names; None if it does not exist.
 
-        Errors: `overloaded` for one that is taken up again and again; it stays as it is.
+        Errors: `overloaded` for too many resumes; the Connection stays unchanged.
         """
-        wanted = hello.resume or ""
-        connection = named_by(wanted)
+        presented = hello.resume or ""
+        connection = connection_of(presented)
         slot = self._slots.get(connection)
-        if slot is None or not secrets.compare_digest(slot.resume.encode(), wanted.encode()):
+        if slot is None or not secrets.compare_digest(slot.resume.encode(), presented.encode()):
             return None
         now_ms = int(self._context.clock.monotonic_s() * 1000)
         if not slot.resumes.takes(now_ms, RESUMES_PER_S, RESUMES_AT_ONCE):
@@ -149,7 +159,7 @@ class SessionActor:
             slot.grace.cancel()
             slot.grace = None
         if slot.sink is not None:
-            # The client noticed the loss before we did.
+            # The client noticed the loss before the server did.
             slot.sink.close("networkDisconnected")
         missed = slot.move(sink, hello.received)
         slot.resume = resume_token(connection)
@@ -157,15 +167,15 @@ class SessionActor:
         self.apply(c.Resume(connection, hello.id, slot.resume, ice_servers, slot.last_request))
         for outgoing in missed:
             slot.deliver(outgoing)
-        for told in slot.demands.values():
-            if StreamId(told.stream_id) in self.state.streams:
-                self.send(connection, told)
+        for demand in slot.demands.values():
+            if StreamId(demand.stream_id) in self.state.streams:
+                self.send(connection, demand)
         if slot.offer is not None and not slot.offer_is_known:
             self._send_offer(connection, slot.offer)
         self._log.info("resumed", connection=short(connection))
 
     def detach(self, connection: ConnectionId, sink: MessageSink) -> None:
-        """The WebSocket is gone. The Connection lives on for the grace time."""
+        """The WebSocket was lost. The Connection stays for the grace time."""
         slot = self._slots.get(connection)
         if slot is None or slot.sink is not sink:
             return
@@ -176,31 +186,31 @@ class SessionActor:
         slot.grace = self._context.schedule(grace_s, leave)
 
     def expel(self, connection: ConnectionId) -> None:
-        """The Connection ends at once, whatever it still has open."""
+        """Ends the Connection at once, without a grace time."""
         self.apply(c.Leave(connection, "forceDisconnected"))
 
     def _expire(self, connection: ConnectionId) -> None:
         self.apply(c.Leave(connection, "networkDisconnected"))
 
     def handle_request(self, connection: ConnectionId, request: m.Request) -> None:
-        """A client's request. Errors: `DomainError`, to be answered with the request's id."""
+        """Handles a client's request. Errors: `DomainError`, to answer with the request's id."""
         if (slot := self._slots.get(connection)) is not None:
             slot.take(request)
         self.apply(c.FromClient(connection, request, str(uuid.uuid4()), self._unix_ms()))
 
     def is_at(self, connection: ConnectionId, sink: MessageSink) -> bool:
-        """Whether that is the Connection's WebSocket; one that it has left says nothing more."""
+        """Whether `sink` is the Connection's current WebSocket; an earlier one is ignored."""
         return connection in self._slots and self._slots[connection].sink is sink
 
     def answer(self, connection: ConnectionId, sink: MessageSink, outgoing: EncodedMessage) -> None:
-        """What the gate answers by itself: in its turn with what else goes there."""
+        """Sends an answer of the gate, in order with the Connection's other messages."""
         if self.is_at(connection, sink):
             self._slots[connection].deliver(outgoing)
         else:
             sink.send(outgoing)
 
     def play(self, connection: ConnectionId, stream: str, offer: str) -> str:
-        """The answer to a player's own offer for one stream. Errors: `DomainError`."""
+        """The answer to a player's offer for one stream. Errors: `DomainError`."""
         name = StreamId(stream)
         subscriber = SubscriberId(str(uuid.uuid4()))
         self.apply(c.Play(connection, subscriber, name))
@@ -215,7 +225,7 @@ class SessionActor:
         return answer
 
     def end(self, reason: str) -> None:
-        """Says goodbye to every client and ends all media (server shutdown)."""
+        """Disconnects every client and ends all media."""
         for connection, slot in list(self._slots.items()):
             if slot.sink is not None:
                 slot.sink.close(reason)
@@ -224,7 +234,7 @@ class SessionActor:
         self._media.close()
 
     def _notify_end(self, connection: ConnectionId) -> None:
-        """The application learns what ends with a server that goes; clients were told already."""
+        """Reports the ended connection and its streams to the application only."""
         now_ms = int(self._context.clock.monotonic_s() * 1000)
         for effect in handle(self.state, c.Leave(connection, "networkDisconnected"), now_ms):
             if isinstance(effect, e.Notify):
@@ -233,15 +243,15 @@ class SessionActor:
     # --- commands and effects ---------------------------------------------------------------
 
     def apply(self, command: c.Command) -> None:
-        """Applies one command and runs its effects. Errors: `DomainError`; nothing changed then."""
+        """Applies one command and runs its effects. Errors: `DomainError`, without any effect."""
         now_ms = int(self._context.clock.monotonic_s() * 1000)
         self._run(handle(self.state, command, now_ms))
         if not self.state.connections and not self._slots:
             self._on_empty()
 
     def _run(self, effects: Iterable[e.Effect]) -> None:
-        """What media refuses takes the rest of its request along. An effect that no request
-        waits for (its transport is just ending) takes nothing along."""
+        """Runs effects in order. A refusal by the media plane drops the rest of a request that a
+        client waits for; otherwise (the transport is ending) the next effect runs."""
         for effect in effects:
             try:
                 _RUNNERS[type(effect)](self, effect)
@@ -252,7 +262,7 @@ class SessionActor:
                 self._log.info("media refused an effect", code=refused.code)
 
     def _refuse(self, effect: _Answered, refused: MediaError) -> None:
-        """The client gets the reason, and what the request made is undone."""
+        """Reports the refusal to the client and undoes what the request made."""
         request = effect.request
         command = c.MediaRefused(
             connection=effect.connection,
@@ -265,7 +275,7 @@ class SessionActor:
         self.apply(command)
 
     def send(self, connection: ConnectionId, message: m.Message) -> None:
-        """To one client, or into its backlog while it has no WebSocket."""
+        """Sends to one client, or adds to its backlog while it has no WebSocket."""
         self._deliver(connection, EncodedMessage(message))
 
     def _deliver(self, connection: ConnectionId, outgoing: EncodedMessage) -> None:
@@ -274,33 +284,23 @@ class SessionActor:
             slot.deliver(outgoing)
 
     def keep_offer(self, connection: ConnectionId, offer: DownlinkOffer) -> None:
-        """An offer is kept until it is answered: a client that comes back gets it again."""
+        """Sends an offer and keeps it until it is answered, for a client that resumes."""
         slot = self._slots.get(connection)
         if slot is not None:
             slot.offer, slot.offer_sent_as = offer, None
             self._send_offer(connection, offer)
 
-    def keep_demand(self, connection: ConnectionId, told: m.VideoDemandChanged) -> None:
-        """A client that comes back learns again what of its videos is watched."""
+    def keep_demand(self, connection: ConnectionId, demand: m.VideoDemandChanged) -> None:
+        """Sends which encodings of a video are subscribed, and keeps it for a resume."""
         slot = self._slots.get(connection)
         if slot is None:
             return
         present = {k: v for k, v in slot.demands.items() if StreamId(k[0]) in self.state.streams}
-        slot.demands = {**present, (told.stream_id, told.mid): told}
-        self.send(connection, told)
+        slot.demands = {**present, (demand.stream_id, demand.mid): demand}
+        self.send(connection, demand)
 
     def _send_offer(self, connection: ConnectionId, offer: DownlinkOffer) -> None:
-        tracks = tuple(
-            m.DownlinkTrack(
-                mid=track.mid,
-                kind=track.kind.value,
-                codec=track.codec.value,
-                subscriber_id=track.subscriber,
-                stream_id=track.stream,
-            )
-            for track in offer.tracks
-        )
-        self.send(connection, m.DownlinkOffer(number=offer.number, sdp=offer.sdp, tracks=tracks))
+        self.send(connection, downlink_offer(offer))
 
     # --- one method per effect --------------------------------------------------------------
 
@@ -317,7 +317,7 @@ class SessionActor:
                 self._deliver(connection, outgoing)
 
     def _batch(self, outgoing: EncodedMessage, but: ConnectionId | None) -> None:
-        """For all members: with what else comes in the next moment, in one write to each."""
+        """Collects events for all members and sends them in one write to each."""
         for connection, slot in self._slots.items():
             if connection != but:
                 slot.deliver_batched(outgoing)
@@ -347,24 +347,21 @@ class SessionActor:
     async def _publish(
         self, slot: ClientSlot, effect: e.PublishMedia, before: asyncio.Task[None] | None
     ) -> None:
-        """Offers of one client are negotiated one after the other."""
+        """Negotiates an offer after the earlier offers of the same client."""
         if before is not None:
             await asyncio.wait({before})
-        tracks = [
-            TrackOffer(track.mid, MediaKind(track.kind), track.kids)
-            for track in effect.request.tracks
-        ]
+        tracks = offered_tracks(effect.request)
         try:
             answer = await slot.media.publish(effect.stream, effect.request.offer, tracks)
         except MediaError as refused:
             self._refuse(effect, refused)
             return
-        except Exception:  # noqa: BLE001 - logged with its trace; the client must not wait for ever
+        except Exception:  # noqa: BLE001 - logged with its trace; the client must not wait forever
             self._log.exception("publishing failed", connection=short(effect.connection))
             self._refuse(effect, MediaError(ErrorCode.INTERNAL.value, "publishing failed"))
             return
         if effect.stream not in self.state.streams:
-            # It was unpublished, or its client left, while the offer was negotiated.
+            # The stream ended while its offer was negotiated.
             slot.media.unpublish(effect.stream)
             self._refuse(effect, MediaError(ErrorCode.STREAM_NOT_FOUND.value, "unpublished"))
             return
@@ -374,10 +371,7 @@ class SessionActor:
                 stream=effect.stream,
                 request=effect.request.id,
                 answer=answer.sdp,
-                tracks=tuple(
-                    m.TrackInfo(mid=track.mid, kind=track.kind.value, codec=track.codec.value)
-                    for track in answer.tracks
-                ),
+                tracks=published_tracks(answer),
             )
         )
 
@@ -396,7 +390,8 @@ class SessionActor:
             media.set_stream_forwarding(effect.stream, MediaKind(effect.kind), effect.forwarding)
 
     def _run_subscribe(self, effect: e.SubscribeMedia) -> None:
-        """Both kinds get an m-line, so that one may be wanted later; the unwanted is held back."""
+        """Negotiates an m-line for both kinds, so that the client can enable either later; a kind
+        that it does not want is paused."""
         media = self._slots[effect.connection].media
         codecs = frozenset(Codec(codec) for codec in effect.codecs)
         stream = StreamId(effect.request.stream_id)
@@ -419,14 +414,8 @@ class SessionActor:
             )
 
     def _run_prefer_layers(self, effect: e.PreferLayers) -> None:
-        size = effect.resolution
-        wish = LayerWish(
-            max_width_px=size.width if size else None,
-            max_height_px=size.height if size else None,
-            max_frame_rate=effect.frame_rate,
-        )
         if (media := self._media_of(effect.connection)) is not None:
-            media.set_layer_wish(effect.subscriber, wish)
+            media.set_layer_wish(effect.subscriber, preferred_layers(effect))
 
     def _run_request_key_frame(self, effect: e.RequestKeyFrame) -> None:
         if (media := self._media_of(effect.connection)) is not None:
@@ -435,7 +424,7 @@ class SessionActor:
     def _run_answer_downlink(self, effect: e.AnswerDownlink) -> None:
         slot = self._slots[effect.connection]
         slot.media.answer_downlink(effect.number, effect.sdp)
-        # Only now: an offer whose answer is refused waits for a better one.
+        # Only after success: an offer whose answer was refused still waits for a valid one.
         if slot.offer is not None and slot.offer.number == effect.number:
             slot.offer = None
 
@@ -450,13 +439,13 @@ class SessionActor:
 
     def _run_notify(self, effect: e.Notify) -> None:
         self._log.info(effect.event, subject=short(effect.subject), reason=effect.reason)
-        self._context.tell(self.state.record, effect)
+        self._context.report_event(self.state.record, effect)
 
     async def dump_media(self) -> SessionDump:
-        """Everything known of the session's media, for diagnosis."""
+        """The state of the session's media, for diagnosis."""
         return await self._media.dump()
 
-    # --- small things -----------------------------------------------------------------------
+    # --- helpers ----------------------------------------------------------------------------
 
     def _media_of(self, connection: ConnectionId) -> ClientMedia | None:
         slot = self._slots.get(connection)

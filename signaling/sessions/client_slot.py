@@ -1,4 +1,4 @@
-"""What belongs to one Connection beside the domain's state of it, and the way of messages to it."""
+"""The shell's part of one Connection: its media, its WebSocket, and messages not yet received."""
 
 import asyncio
 import secrets
@@ -15,8 +15,8 @@ from signaling.protocol import messages as m
 from signaling.sessions.message_sink import EncodedMessage, MessageSink
 
 BACKLOG_MESSAGES = 256
-"""What is kept for a client without a WebSocket, and of what went over its present one. More means
-it will not come back in time."""
+"""Limit of messages kept for a client without a WebSocket, and of messages sent but not confirmed.
+A client that misses more will not resume in time."""
 Timer = asyncio.TimerHandle
 SNAPSHOT_COVERS = (
     m.ConnectionCreated,
@@ -26,15 +26,15 @@ SNAPSHOT_COVERS = (
     m.StreamPropertyChanged,
     m.HintAnnounced,
 )
-"""Not replayed to a client that comes back: its new `Welcome` says what they would."""
+"""Not replayed after a resume: the new `Welcome` contains the same information."""
 RESUME_BYTES = 16
 NOT_REPLAYED = (*SNAPSHOT_COVERS, m.DownlinkOffer, m.VideoDemandChanged, m.Pong)
-"""What is told again as it is by then counts too."""
+"""Also without messages that the actor sends again with their current content."""
 
 
 @dataclass(frozen=True, slots=True)
 class JoiningClient:
-    """What admission found out about a client. `token`: a digest, to count its joins."""
+    """The result of a client's admission. `token`: a digest, by which its joins are counted."""
 
     capabilities: Capabilities
     data: str
@@ -53,8 +53,9 @@ class JoiningClient:
 
 @dataclass
 class ClientSlot:
-    """Owner: the actor. `held` waits for company: what follows goes behind it. `sent` counts what
-    went over the present WebSocket, and `unconfirmed` has what may be lost with it."""
+    """Owned by the actor. `batch` holds messages that may wait a little; any later message flushes
+    them first. `sent` counts the messages over the current WebSocket, and `unconfirmed` keeps those
+    that would be lost with it."""
 
     media: ClientMedia
     resume: str
@@ -72,7 +73,7 @@ class ClientSlot:
     resumes: Bucket = field(default_factory=lambda: Bucket(RESUMES_AT_ONCE, 0))
 
     def deliver(self, outgoing: EncodedMessage) -> None:
-        """Now, or into the backlog while there is no WebSocket."""
+        """Sends at once, or adds to the backlog while there is no WebSocket."""
         if self.sink is not None:
             if self.batch:
                 self.flush_batch()
@@ -81,33 +82,33 @@ class ClientSlot:
             self.backlog.append(outgoing)
 
     def take(self, request: m.Request) -> None:
-        """Notes what came, so that a client that comes back need not guess. The `Hello` of a
-        resume does not count: it overtakes what waited for it."""
+        """Notes the last request, for the `Welcome` of a resume. The `Hello` of a resume does not
+        count: its id may be higher than those of earlier requests that the client sends again."""
         self.last_request = max(self.last_request, request.id)
         if isinstance(request, m.Ping) and request.received is not None:
             self.confirm(request.received)
 
     def deliver_batched(self, outgoing: EncodedMessage) -> None:
-        """What can wait a little, so that several leave together."""
+        """Adds to the batch, so that several messages leave in one write."""
         if self.sink is None:
             self.deliver(outgoing)
         else:
             self.batch.append(outgoing)
 
     def flush_batch(self) -> None:
-        held, self.batch = self.batch, []
+        batch, self.batch = self.batch, []
         if self.sink is not None:
-            for outgoing in held:
+            for outgoing in batch:
                 self._write(self.sink, outgoing)
 
     def confirm(self, received: int) -> None:
-        """So many messages of the present WebSocket have come."""
+        """The client received this many messages over the current WebSocket."""
         while self.unconfirmed and self.unconfirmed[0][0] <= received:
             self.unconfirmed.popleft()
 
     def move(self, sink: MessageSink, received: int | None) -> list[EncodedMessage]:
-        """To another WebSocket. The result is what the client missed; without a count of what it
-        received, what was written is taken for received."""
+        """Switches to another WebSocket and returns the messages that the client missed. Without a
+        count of received messages, all sent messages count as received."""
         self.confirm(self.sent if received is None else received)
         if self.offer_sent_as is not None:
             came = received is not None and self.offer_sent_as <= received
@@ -122,12 +123,12 @@ class ClientSlot:
 
     @property
     def offer_is_known(self) -> bool:
-        """The client has the offer that waits for its answer."""
+        """Whether the client received the unanswered offer."""
         return self.offer_sent_as is not None
 
     def _write(self, sink: MessageSink, outgoing: EncodedMessage) -> None:
         message = outgoing.message
-        # A welcome is what the count begins with.
+        # The count begins after the `Welcome`.
         if not isinstance(message, m.Welcome):
             self.sent += 1
             if isinstance(message, m.DownlinkOffer):
@@ -140,9 +141,9 @@ class ClientSlot:
 
 
 def resume_token(connection: ConnectionId) -> str:
-    """It begins with the name of what it resumes, which one look-up finds."""
+    """A random token that begins with the connection's id, so that one look-up finds it."""
     return f"{connection}.{secrets.token_urlsafe(RESUME_BYTES)}"
 
 
-def named_by(token: str) -> ConnectionId:
+def connection_of(token: str) -> ConnectionId:
     return ConnectionId(token.partition(".")[0])

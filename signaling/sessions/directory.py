@@ -18,17 +18,18 @@ from signaling.domain.session_ids import project_of
 from signaling.domain.session_options import MediaMode, SessionRecord
 from signaling.domain.session_state import limits_of
 from signaling.ice_servers import IceServers
-from signaling.sessions.actor import DirectoryContext, Schedule, SessionActor, Tell
+from signaling.sessions.actor import SessionActor
 from signaling.sessions.client_slot import Timer
+from signaling.sessions.context import ReportEvent, Schedule, SessionContext
 
 NO_QUOTAS = Quotas()
 MAX_MUTED = 100_000
-"""Empty sessions whose mute is remembered: some 20 MB at most. Beyond, the oldest mute of the
-project that has the most is forgotten, so that one project costs no other its mutes."""
+"""Limit of empty sessions whose mute is remembered (about 20 MB). Above it, the project with the
+most loses its oldest, so that no project displaces the mutes of another."""
 
 
 class _Mutes:
-    """The empty sessions that are muted, by project, oldest first."""
+    """The muted empty sessions by project, oldest first."""
 
     def __init__(self) -> None:
         self._of_project: dict[str, dict[SessionId, None]] = {}
@@ -63,7 +64,7 @@ def _owner_of(session: SessionId) -> str:
     try:
         return project_of(session)
     except BadRequest:
-        return ""  # an id from elsewhere: these share one place
+        return ""  # malformed ids share one entry
 
 
 class SessionDirectory:
@@ -75,16 +76,16 @@ class SessionDirectory:
         clock: Clock,
         settings: SignalingSettings,
         schedule: Schedule | None = None,
-        tell: Tell | None = None,
+        report_event: ReportEvent | None = None,
         ice_servers: IceServers | None = None,
     ) -> None:
         self._plane = plane
         self._linger_s = settings.linger_ms / 1000
-        self._context = DirectoryContext(
+        self._context = SessionContext(
             clock,
             limits_of(settings),
             schedule or asyncio.get_running_loop().call_later,
-            tell or _nobody_asked,
+            report_event or _ignore_event,
             ice_servers or IceServers(),
         )
         self._actors: dict[SessionId, SessionActor] = {}
@@ -96,7 +97,7 @@ class SessionDirectory:
         return self._actors.get(SessionId(session))
 
     def open(self, record: SessionRecord, quotas: Quotas = NO_QUOTAS) -> SessionActor:
-        """The actor of a session, made when nobody is in it.
+        """The actor of a session, created if the session has none.
 
         Errors: `server_shutdown`, `session_limit`.
         """
@@ -119,7 +120,7 @@ class SessionDirectory:
         return actor
 
     def mute_all(self, session_id: str, *, active: bool, excluded: tuple[StreamId, ...]) -> None:
-        """Mutes who is there and who comes later; before anybody has joined it is remembered."""
+        """Mutes present and later publishers; an empty session remembers it."""
         session = SessionId(session_id)
         actor = self._actors.get(session)
         if actor is None:
@@ -163,7 +164,7 @@ class SessionDirectory:
             actor.end("clientDisconnected")
 
     async def close(self) -> None:
-        """Tells every client that the server goes, and ends all media."""
+        """Disconnects every client with `serverShutdown` and ends all media."""
         self._closed = True
         for timer in self._lingering.values():
             timer.cancel()
@@ -174,5 +175,5 @@ class SessionDirectory:
         await asyncio.sleep(0)
 
 
-def _nobody_asked(_record: SessionRecord, _notice: Notify) -> None:
-    """Without callbacks nobody outside is told."""
+def _ignore_event(_record: SessionRecord, _event: Notify) -> None:
+    """Used without callbacks."""

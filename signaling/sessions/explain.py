@@ -1,7 +1,7 @@
-"""Why is it black? What each Subscriber of a Stream gets, and why not more.
+"""Why is the video black? What each Subscriber of a Stream receives, and why not more.
 
-Pure: the state of the Session and two readings of its media, some time apart, make the answer.
-Every reason has a stable code and a sentence; the first one of a list weighs most.
+Pure: the answer follows from the state of the Session and two readings of its media, some time
+apart. Every reason has a stable code and a sentence; the most important one comes first.
 """
 
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ from sfu.media_view import DownTrackView, EncodingView, MediaView, SubscriberVie
 from signaling.domain.session_state import SessionState, Stream, Subscriber
 
 LOSS_WORTH_A_WORD = 0.02
-UNHEARD_MS = 12_000
-"""Clients check every 5 s (RFC 7675): two checks are missing."""
+SILENT_MS = 12_000
+"""Clients check consent every 5 s (RFC 7675), so two checks are missing."""
 UNENCRYPTED_RECENTLY_MS = 10_000
 _AWAITING_KEY_FRAME = "awaiting_key_frame"
 _HELD_BACK = "paused"
@@ -53,33 +53,33 @@ class Code(StrEnum):
 
 SENTENCES: dict[Code, str] = {
     Code.NOT_SUBSCRIBED: "The client has not subscribed to the stream.",
-    Code.RELAYED: "Media of a relayed session goes from client to client, unseen by the server.",
-    Code.NOT_CONNECTED: "The subscriber's media connection is not up yet, or was lost.",
+    Code.RELAYED: "Media of a relayed session goes from client to client, not through the server.",
+    Code.NOT_CONNECTED: "The subscriber's media connection is not established yet, or was lost.",
     Code.NOT_ANSWERING: (
-        "Nothing has come from the subscriber's address for some time: its network is gone, or its "
-        "device sleeps."
+        "Nothing has arrived from the subscriber's address for some time: it lost its network, or "
+        "its device sleeps."
     ),
     Code.TOO_LARGE: (
-        "The publisher's packets are larger than the subscriber's path carries (a VPN, a tunnel): "
-        "set its encoder to packets of 1,200 bytes."
+        "The publisher's packets exceed the MTU of the subscriber's path (a VPN, a tunnel): limit "
+        "its encoder to packets of 1,200 bytes."
     ),
     Code.NOT_SENT: "The server could not send the media to the subscriber's address.",
-    Code.PUBLISHER_NOT_CONNECTED: "The publisher's media connection is not up yet.",
+    Code.PUBLISHER_NOT_CONNECTED: "The publisher's media connection is not established yet.",
     Code.NO_TRACK: "The stream has no track of this kind.",
     Code.MUTED_BY_MODERATOR: "A moderator has muted the stream, and its publisher has not unmuted.",
-    Code.MUTED_BY_PUBLISHER: "The publisher has switched this track off.",
-    Code.NOT_WANTED: "The subscriber has switched this track off.",
-    Code.SECRET_MISMATCH: "The subscriber cannot decrypt the stream: it has another secret.",
-    Code.NOT_ENCRYPTED: "The publisher sends frames that are not encrypted; they are withheld.",
+    Code.MUTED_BY_PUBLISHER: "The publisher has turned this track off.",
+    Code.NOT_WANTED: "The subscriber has turned this track off.",
+    Code.SECRET_MISMATCH: "The subscriber cannot decrypt the stream: it has a different secret.",
+    Code.NOT_ENCRYPTED: "The publisher sends unencrypted frames; the server drops them.",
     Code.PUBLISHER_SILENT: "The publisher sends no packets of this track.",
-    Code.NO_KEY_FRAME: "No key frame has come since the subscriber began or changed its layer.",
-    Code.WITHHELD: "The media core withholds the track from the subscriber.",
-    Code.BANDWIDTH: "The subscriber's link is estimated too narrow for more.",
-    Code.QUIET_VOICE: "Others are louder: this large session forwards the loudest voices alone.",
+    Code.NO_KEY_FRAME: "No key frame has arrived since the subscriber started or switched layers.",
+    Code.WITHHELD: "The media core does not forward the track to the subscriber.",
+    Code.BANDWIDTH: "The bandwidth estimate of the subscriber's link allows no more.",
+    Code.QUIET_VOICE: "Muted by level: this large session forwards only its loudest speakers.",
     Code.LOSS: "The subscriber reports lost packets.",
-    Code.WISH: "The subscriber wishes no larger picture or frame rate.",
-    Code.LAYER_PAUSED: "The publisher does not send a better layer at present.",
-    Code.BEST: "The subscriber gets the best that the publisher sends.",
+    Code.WISH: "The subscriber prefers no higher resolution or frame rate.",
+    Code.LAYER_PAUSED: "The publisher does not currently send a better layer.",
+    Code.BEST: "The subscriber receives the best quality that the publisher sends.",
 }
 
 
@@ -88,15 +88,15 @@ _WAITING = {
     _NO_ROOM: Code.BANDWIDTH,
     _QUIET_VOICE: Code.QUIET_VOICE,
 }
-"""Drop reasons of the media core that have a code of their own."""
+"""Drop reasons of the media core with their own code."""
 
 _FINAL = frozenset({Code.NO_TRACK, Code.RELAYED})
-"""Nothing else needs saying."""
+"""No other reason is added to these."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """`detail`: a name from the media core where it has one."""
+    """`detail`: the media core's name of the reason, if any."""
 
     code: Code
     detail: str | None = None
@@ -108,7 +108,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One kind of media at one Subscriber. Rates are of the measured time; loss is a share."""
+    """One kind of media at one Subscriber. Rates are over the measured time, `lost` is a ratio."""
 
     kind: MediaKind
     flowing: bool
@@ -124,7 +124,7 @@ class Received:
 @dataclass(frozen=True, slots=True)
 class SubscriberReport:
     """`subscriber` is None for a client that has not subscribed. `opened` and `failed` are the
-    frames that its last decryption report counted."""
+    frames in its last decryption report."""
 
     connection: ConnectionId
     subscriber: SubscriberId | None
@@ -137,7 +137,7 @@ class SubscriberReport:
 
 @dataclass(frozen=True, slots=True)
 class SentEncoding:
-    """A simulcast version; `live`: packets of it came while we measured."""
+    """A simulcast encoding; `live`: packets arrived during the measurement."""
 
     view: EncodingView
     live: bool
@@ -165,7 +165,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """Two readings of the media, `measured_s` apart, and the monotonic time of the later one."""
+    """Two readings of the media, `measured_s` apart. `now_ms`: monotonic time of the second."""
 
     before: MediaView
     after: MediaView
@@ -175,7 +175,7 @@ class Readings:
 
 @dataclass(frozen=True, slots=True)
 class _Track:
-    """What all Subscribers of one kind of a Stream have in common."""
+    """One kind of a Stream: the part that is the same for all Subscribers."""
 
     kind: MediaKind
     up_track: UpTrackView | None
@@ -239,7 +239,7 @@ def _track(
 
 
 def _is_watched(up_track: UpTrackView | None) -> bool:
-    """Unwatched, a video is not sent, which is no trouble of anybody's."""
+    """A publisher does not send a video that nobody watches, which is not a fault."""
     return up_track is None or any(encoding.wanted for encoding in up_track.encodings)
 
 
@@ -259,7 +259,7 @@ def _encodings(
 def _upstream(
     state: SessionState, stream: Stream, kind: MediaKind, up_track: UpTrackView | None, now_ms: int
 ) -> Iterator[Reason]:
-    """What the publisher's side does to the track, for everybody."""
+    """Reasons on the publisher's side, which apply to all Subscribers."""
     if kind.value not in _kinds(stream):
         yield Reason(Code.NO_TRACK)
         return
@@ -303,7 +303,7 @@ def _subscriber(
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """One track at one Subscriber, seen twice."""
+    """One track at one Subscriber, in both readings."""
 
     track: _Track
     subscriber: Subscriber
@@ -336,11 +336,11 @@ class _Look:
         )
 
     def _packets(self) -> int:
-        """Forwarded while we measured, whether they left or not."""
+        """Packets forwarded during the measurement, including those that could not be sent."""
         return max(0, self.down_track.packets - self.earlier.packets) if self.earlier else 0
 
     def _unsent(self) -> dict[str, int]:
-        """Of these, those that did not leave, by reason."""
+        """Packets that could not be sent, by reason."""
         if self.earlier is None:
             return {}
         before = self.earlier.not_sent
@@ -348,7 +348,7 @@ class _Look:
         return {reason: count for reason, count in grown.items() if count > 0}
 
     def _why_unsent(self) -> Reason | None:
-        """The reason that most packets did not leave for, if they are worth a word."""
+        """The most common reason for unsent packets, if there are enough of them."""
         unsent = self._unsent()
         if not unsent or sum(unsent.values()) < LOSS_WORTH_A_WORD * self._packets():
             return None
@@ -359,8 +359,8 @@ class _Look:
         wanted = self.subscriber.wants_audio
         if self.track.kind is MediaKind.VIDEO:
             wanted = self.subscriber.wants_video and not self.subscriber.mismatched
-        unheard = self.view.unheard_ms >= UNHEARD_MS
-        return not self.view.connected or unheard or not wanted
+        silent = self.view.unheard_ms >= SILENT_MS
+        return not self.view.connected or silent or not wanted
 
     def _layer(self) -> EncodingView | None:
         index, encodings = self.down_track.encoding, self.track.encodings
@@ -369,7 +369,7 @@ class _Look:
         return encodings[index].view
 
     def _reasons(self, *, flowing: bool) -> Iterator[Reason]:
-        """Blocks first, nearest to the subscriber's own doing last; then limits."""
+        """Blocks first, from the publisher to the subscriber's own settings; then limits."""
         found = [*self._blocks()]
         unsent = self._why_unsent()
         if unsent is not None and not any(one.code is Code.NOT_CONNECTED for one in found):
@@ -385,10 +385,10 @@ class _Look:
             return
         if not self.view.connected:
             yield Reason(Code.NOT_CONNECTED)
-        elif self.view.unheard_ms >= UNHEARD_MS:
+        elif self.view.unheard_ms >= SILENT_MS:
             yield Reason(Code.NOT_ANSWERING)
         is_video = self.track.kind is MediaKind.VIDEO
-        # Audio is not held back on a mismatch, but the client cannot play it either.
+        # A mismatch does not pause audio, but the client cannot play it either.
         if self.subscriber.mismatched:
             yield Reason(Code.SECRET_MISMATCH)
         if not (self.subscriber.wants_video if is_video else self.subscriber.wants_audio):
@@ -407,7 +407,7 @@ class _Look:
         return Reason(Code.WITHHELD, waiting or _HELD_BACK)
 
     def _limits(self) -> Iterator[Reason]:
-        """Why it is not better, while it flows."""
+        """Why the quality is not better, while media flows."""
         if self.down_track.lost >= LOSS_WORTH_A_WORD:
             yield Reason(Code.LOSS)
         better = self._next_better()
@@ -416,7 +416,7 @@ class _Look:
                 yield Reason(Code.BANDWIDTH)
             return
         estimate_bps = self.view.estimate_bps
-        if self._wish_excludes(better.view):
+        if self._exceeds_preferred(better.view):
             yield Reason(Code.WISH)
         elif not better.live:
             yield Reason(Code.LAYER_PAUSED)
@@ -428,22 +428,22 @@ class _Look:
             yield Reason(Code.WITHHELD, self.down_track.waiting)
 
     def _next_better(self) -> SentEncoding | None:
-        """The next larger encoding of the up track that is live, else one that is not."""
+        """The next larger live encoding of the up track, otherwise one that is not live."""
         layer = self._layer()
         if layer is None:
             return None
         others = [one for one in self.track.encodings if one.view is not layer]
         larger = [one for one in others if one.live and _rank(one.view) > _rank(layer)]
-        # One that never came has no size and no bitrate to be compared by.
-        asleep = [one for one in others if not one.live and not _smaller(one.view, layer)]
-        return min(larger or asleep, key=lambda one: _rank(one.view), default=None)
+        # An encoding that never arrived has no size or bitrate to compare.
+        inactive = [one for one in others if not one.live and not _smaller(one.view, layer)]
+        return min(larger or inactive, key=lambda one: _rank(one.view), default=None)
 
-    def _wish_excludes(self, layer: EncodingView) -> bool:
-        wish, size = self.subscriber.resolution, layer.size
+    def _exceeds_preferred(self, layer: EncodingView) -> bool:
+        preferred, size = self.subscriber.resolution, layer.size
         return (
-            wish is not None
+            preferred is not None
             and size is not None
-            and (size[0] > wish.width or size[1] > wish.height)
+            and (size[0] > preferred.width or size[1] > preferred.height)
         )
 
 
@@ -452,6 +452,6 @@ def _smaller(one: EncodingView, other: EncodingView) -> bool:
 
 
 def _rank(encoding: EncodingView) -> tuple[int, int]:
-    """By picture size where it is known, else by bitrate: the order in which the core chooses."""
+    """Order by resolution if known, otherwise by bitrate, as the core selects encodings."""
     size = encoding.size
     return (size[0] * size[1] if size else 0, encoding.bitrate_bps)

@@ -1,4 +1,4 @@
-"""What the media of one Connection reports, as commands and messages of its session."""
+"""Turns the media events of one Connection into commands and messages of its session."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,20 +10,20 @@ from signaling.domain import commands as c
 from signaling.protocol import messages as m
 
 
-class Reported(Protocol):
-    """The session that is told."""
+class MediaEventTarget(Protocol):
+    """The session that receives the events."""
 
     def apply(self, command: c.Command) -> None: ...
     def send(self, connection: ConnectionId, message: m.Message) -> None: ...
     def keep_offer(self, connection: ConnectionId, offer: DownlinkOffer) -> None: ...
-    def keep_demand(self, connection: ConnectionId, told: m.VideoDemandChanged) -> None: ...
+    def keep_demand(self, connection: ConnectionId, demand: m.VideoDemandChanged) -> None: ...
 
 
 @dataclass(frozen=True)
 class MediaListener:
-    """Of one Connection."""
+    """The listener of one Connection."""
 
-    actor: Reported
+    actor: MediaEventTarget
     connection: ConnectionId
 
     def on_downlink_offer(self, offer: DownlinkOffer) -> None:
@@ -42,14 +42,14 @@ class MediaListener:
         self.actor.apply(c.UnencryptedDropped(stream, mid, packets))
 
     def on_video_supply(self, subscriber: SubscriberId, supply: VideoSupply) -> None:
-        told = m.VideoSupplyChanged(subscriber_id=subscriber, supply=supply.value)
-        self.actor.send(self.connection, told)
+        changed = m.VideoSupplyChanged(subscriber_id=subscriber, supply=supply.value)
+        self.actor.send(self.connection, changed)
 
     def on_video_demand(self, stream: StreamId, demand: VideoDemand) -> None:
-        told = m.VideoDemandChanged(
+        changed = m.VideoDemandChanged(
             stream_id=stream, mid=demand.mid, watched=demand.watched, rids=demand.rids
         )
-        self.actor.keep_demand(self.connection, told)
+        self.actor.keep_demand(self.connection, changed)
 
     def on_transport_lost(self, direction: Direction) -> None:
         self.actor.apply(c.TransportEnded(self.connection, direction.value))

@@ -1,4 +1,4 @@
-"""The way to one client, as the owner of a Session sees it."""
+"""The outgoing side of a client's WebSocket, as the owner of a Session sees it."""
 
 from typing import Protocol
 
@@ -7,7 +7,7 @@ from signaling.protocol.codec import Encoding, encode
 
 
 class EncodedMessage:
-    """A message to clients, encoded once for each encoding however many get it."""
+    """A message to clients, encoded once per encoding for any number of receivers."""
 
     def __init__(self, message: m.Message) -> None:
         self.message = message
@@ -21,7 +21,7 @@ class EncodedMessage:
         return data
 
     def framed(self, encoding: Encoding) -> bytes:
-        """The same as one frame of a WebSocket: the very bytes that all receivers share."""
+        """The message as one WebSocket frame, in bytes that all receivers share."""
         frame = self._framed.get(encoding)
         if frame is None:
             data = self.encoded(encoding)
@@ -31,7 +31,7 @@ class EncodedMessage:
 
 
 _FIRST_BYTES = {Encoding.JSON: 0x81, Encoding.MSGPACK: 0x82}
-"""A whole text or binary message (RFC 6455 section 5.2); what a server sends is not masked."""
+"""A complete text or binary message (RFC 6455 section 5.2); servers do not mask frames."""
 _SHORT_BYTES, _MEDIUM_BYTES = 125, 0xFFFF
 
 
@@ -44,8 +44,8 @@ def frame_header(first_byte: int, length: int) -> bytes:
 
 
 class MessageSink(Protocol):
-    """A client's WebSocket as the actor sees it. Neither call blocks."""
+    """A client's WebSocket. Neither call blocks."""
 
     def send(self, outgoing: EncodedMessage) -> None: ...
     def close(self, reason: str) -> None:
-        """After everything sent before: `Disconnected` with the reason, then the end."""
+        """Sends `Disconnected` with the reason after all earlier messages, then closes."""

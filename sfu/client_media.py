@@ -11,7 +11,7 @@ from sfu.client_records import (
     live_media,
     media_errors,
 )
-from sfu.core_api import Codec, Direction, LayerWish, MediaKind, VideoSupply
+from sfu.core_api import Codec, Direction, MediaKind, PreferredLayers, StreamState
 from sfu.downlink_offers import DownlinkOffers
 from sfu.ids import (
     ConnectionId,
@@ -28,8 +28,8 @@ from sfu.media_plane import (
     MediaError,
     PublishAnswer,
     PublishedTrack,
+    SubscribedLayers,
     TrackOffer,
-    VideoDemand,
 )
 from sfu.peer_transport import PeerTransport, PlaneContext
 from sfu.rtp_parameters import (
@@ -323,8 +323,8 @@ class NativeClientMedia:
         )
         for kind in subscription.held_back:
             submit(core_api.SetDownTrackForwarding(subscription.handle, kind, forwarding=False))
-        if subscription.wish is not None:
-            submit(core_api.SetLayerWish(subscription.handle, subscription.wish))
+        if subscription.preferred is not None:
+            submit(core_api.SetPreferredLayers(subscription.handle, subscription.preferred))
         self._tell(lambda: self.listener.on_subscriber_connected(subscription.subscriber))
 
     def set_subscriber_forwarding(
@@ -340,11 +340,11 @@ class NativeClientMedia:
         else:
             subscription.held_back.add(kind)
 
-    def set_layer_wish(self, subscriber: SubscriberId, wish: LayerWish) -> None:
+    def set_preferred_layers(self, subscriber: SubscriberId, preferred: PreferredLayers) -> None:
         subscription = self._subscription(subscriber)
         if subscription.started:
-            self._plane.router.submit(core_api.SetLayerWish(subscription.handle, wish))
-        subscription.wish = wish
+            self._plane.router.submit(core_api.SetPreferredLayers(subscription.handle, preferred))
+        subscription.preferred = preferred
 
     def unsubscribe(self, subscriber: SubscriberId) -> None:
         subscription = self._subscriptions.pop(subscriber, None)
@@ -442,11 +442,11 @@ class NativeClientMedia:
     def report_speaking(self, stream: StreamId) -> None:
         self._tell(lambda: self.listener.on_active_speaker(stream))
 
-    def report_video_supply(self, subscriber: SubscriberId, supply: VideoSupply) -> None:
-        self._tell(lambda: self.listener.on_video_supply(subscriber, supply))
+    def report_stream_state(self, subscriber: SubscriberId, state: StreamState) -> None:
+        self._tell(lambda: self.listener.on_stream_state(subscriber, state))
 
-    def report_video_demand(self, stream: StreamId, demand: VideoDemand) -> None:
-        self._tell(lambda: self.listener.on_video_demand(stream, demand))
+    def report_subscribed_layers(self, stream: StreamId, layers: SubscribedLayers) -> None:
+        self._tell(lambda: self.listener.on_subscribed_layers(stream, layers))
 
     def uplink_failed(self) -> None:
         """The core refused what was published: the transport's state is no longer the core's."""

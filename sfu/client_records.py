@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sfu.core_api import DownTrackParameters, LayerWish, MediaKind, VideoSupply
+from sfu.core_api import DownTrackParameters, MediaKind, PreferredLayers, StreamState
 from sfu.ids import (
     ConnectionId,
     PublisherHandle,
@@ -14,7 +14,7 @@ from sfu.ids import (
     SubscriberHandle,
     SubscriberId,
 )
-from sfu.media_plane import MediaError, SubscriptionDump, VideoDemand
+from sfu.media_plane import MediaError, SubscribedLayers, SubscriptionDump
 from sfu.rtp_parameters import AcceptedDownTrack, NegotiatedMedia, down_track_parameters
 from sfu.sdp.errors import SdpError
 from sfu.sdp.slots import Slot
@@ -25,8 +25,8 @@ class ClientOwner(Protocol):
 
     def report_speaking(self, stream: StreamId) -> None: ...
     def report_not_encrypted(self, stream: StreamId, mid: str, packets: int) -> None: ...
-    def report_video_supply(self, subscriber: SubscriberId, supply: VideoSupply) -> None: ...
-    def report_video_demand(self, stream: StreamId, demand: VideoDemand) -> None: ...
+    def report_stream_state(self, subscriber: SubscriberId, state: StreamState) -> None: ...
+    def report_subscribed_layers(self, stream: StreamId, layers: SubscribedLayers) -> None: ...
     def uplink_failed(self) -> None: ...
     def unsubscribe(self, subscriber: SubscriberId) -> None: ...
 
@@ -50,9 +50,11 @@ class PublishedStream:
     def not_encrypted(self, mid: str, packets: int) -> None:
         self.owner.report_not_encrypted(self.stream, mid, packets)
 
-    def video_demand(self, mid: str, wanted: Sequence[str | None]) -> None:
-        rids = tuple(rid for rid in wanted if rid is not None)
-        self.owner.report_video_demand(self.stream, VideoDemand(mid, bool(wanted), rids))
+    def subscribed_layers(self, mid: str, subscribed: Sequence[str | None]) -> None:
+        rids = tuple(rid for rid in subscribed if rid is not None)
+        self.owner.report_subscribed_layers(
+            self.stream, SubscribedLayers(mid, bool(subscribed), rids)
+        )
 
     def publish_failed(self) -> None:
         self.owner.uplink_failed()
@@ -74,7 +76,7 @@ class Subscription:
     down_tracks: tuple[DownTrackParameters, ...] = ()
     started: bool = False
     held_back: set[MediaKind] = field(default_factory=set)
-    wish: LayerWish | None = None
+    preferred: PreferredLayers | None = None
 
     def dump(self) -> SubscriptionDump:
         mids = tuple(slot.mid for slot, _ in self.slots)
@@ -89,8 +91,8 @@ class Subscription:
                 if slot.mid in answered
             )
 
-    def video_supply(self, supply: VideoSupply) -> None:
-        self.owner.report_video_supply(self.subscriber, supply)
+    def stream_state(self, state: StreamState) -> None:
+        self.owner.report_stream_state(self.subscriber, state)
 
     def subscribe_failed(self) -> None:
         """The core has no such subscriber: nothing to end there, all to end here."""

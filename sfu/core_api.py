@@ -326,7 +326,7 @@ class SetDownTrackForwarding:
 
 
 @dataclass(frozen=True, slots=True)
-class LayerWish:
+class PreferredLayers:
     """What a Subscriber wants at most; `None` = whatever its link carries."""
 
     max_width_px: int | None = None
@@ -338,11 +338,11 @@ class LayerWish:
 
 
 @dataclass(frozen=True, slots=True)
-class SetLayerWish:
+class SetPreferredLayers:
     """The most that a subscriber wants of a video."""
 
     subscriber: SubscriberHandle
-    wish: LayerWish
+    preferred: PreferredLayers
     """None: no limit."""
 
 
@@ -395,34 +395,34 @@ class DominantSpeaker:
     publisher: PublisherHandle
 
 
-class VideoSupply(StrEnum):
+class StreamState(StrEnum):
     """Whether a subscriber's link carries its video."""
 
-    ENOUGH = "enough"
+    OK = "ok"
     """It does."""
-    SCARCE = "scarce"
+    LIMITED = "limited"
     """Hardly: the smallest layer is more than the estimate."""
     PAUSED = "paused"
     """Not: video is held back so that sound passes."""
 
 
 @dataclass(frozen=True, slots=True)
-class VideoSupplyChanged:
+class StreamStateChanged:
     """What a subscriber's link carries of its video has changed."""
 
     subscriber: SubscriberHandle
-    supply: VideoSupply
+    state: StreamState
     """The new state."""
 
 
 @dataclass(frozen=True, slots=True)
-class VideoDemandChanged:
+class SubscribedLayersChanged:
     """Other encodings of a video than before are worth sending."""
 
     publisher: PublisherHandle
     mid: str
     """Which m-line of the uplink."""
-    wanted: tuple[str | None, ...]
+    subscribed: tuple[str | None, ...]
     """RIDs of the encodings that somebody could be given; `None` is the only one of a video
     without RIDs. Empty: nobody watches.
     """
@@ -515,7 +515,7 @@ class EncodingSnapshot:
     rid: str | None
     active: bool
     """A packet of it was accepted."""
-    wanted: bool
+    subscribed: bool
     """Somebody could be given it, so that its publisher is to send it."""
     packets: int
     """Packets received since it began."""
@@ -573,7 +573,7 @@ class DownTrackSnapshot:
     """The largest encoding that the subscriber's link has room for; `None`: no limit."""
     paused: bool
     """Its link has no room for any of its video."""
-    supply: VideoSupply
+    stream_state: StreamState
     """What its link carries of its video."""
     waiting: str | None
     """The `DropReason` that withholds its media at the moment."""
@@ -662,7 +662,7 @@ Command = (
     | Unpublish
     | Subscribe
     | SetDownTrackForwarding
-    | SetLayerWish
+    | SetPreferredLayers
     | Unsubscribe
 )
 
@@ -673,8 +673,8 @@ Event = (
     | ConsentExpired
     | CommandFailed
     | DominantSpeaker
-    | VideoSupplyChanged
-    | VideoDemandChanged
+    | StreamStateChanged
+    | SubscribedLayersChanged
     | NotEncrypted
 )
 
@@ -695,7 +695,7 @@ COMMAND_NAMES: Mapping[type[Command], str] = {
     Unpublish: "unpublish",
     Subscribe: "subscribe",
     SetDownTrackForwarding: "set_down_track_forwarding",
-    SetLayerWish: "set_layer_wish",
+    SetPreferredLayers: "set_preferred_layers",
     Unsubscribe: "unsubscribe",
 }
 
@@ -706,8 +706,8 @@ EVENT_TYPES: Mapping[str, type[Event]] = {
     "consent_expired": ConsentExpired,
     "command_failed": CommandFailed,
     "dominant_speaker": DominantSpeaker,
-    "video_supply_changed": VideoSupplyChanged,
-    "video_demand_changed": VideoDemandChanged,
+    "stream_state_changed": StreamStateChanged,
+    "subscribed_layers_changed": SubscribedLayersChanged,
     "not_encrypted": NotEncrypted,
 }
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sfu.core_api import Codec, Direction, LayerWish, MediaKind, Snapshot, VideoSupply
+from sfu.core_api import Codec, Direction, MediaKind, PreferredLayers, Snapshot, StreamState
 from sfu.ids import (
     ConnectionId,
     PublisherHandle,
@@ -77,7 +77,7 @@ class DownlinkOffer:
 
 
 @dataclass(frozen=True, slots=True)
-class VideoDemand:
+class SubscribedLayers:
     """What of an own video is worth sending: nothing unless `watched`; of simulcast, `rids`."""
 
     mid: str
@@ -144,10 +144,10 @@ class ClientMediaListener(Protocol):
         """An own stream became the one of its session that speaks."""
 
     def on_not_encrypted(self, stream: StreamId, mid: str, packets: int) -> None: ...
-    def on_video_supply(self, subscriber: SubscriberId, supply: VideoSupply) -> None:
+    def on_stream_state(self, subscriber: SubscriberId, state: StreamState) -> None:
         """What the client's link carries of a subscriber's video has changed."""
 
-    def on_video_demand(self, stream: StreamId, demand: VideoDemand) -> None:
+    def on_subscribed_layers(self, stream: StreamId, layers: SubscribedLayers) -> None:
         """Others watch, or other layers are watched, than before."""
 
     def on_transport_lost(self, direction: Direction) -> None:
@@ -187,7 +187,9 @@ class ClientMedia(Protocol):
     def set_subscriber_forwarding(
         self, subscriber: SubscriberId, kind: MediaKind, forwarding: bool
     ) -> None: ...
-    def set_layer_wish(self, subscriber: SubscriberId, wish: LayerWish) -> None: ...
+    def set_preferred_layers(
+        self, subscriber: SubscriberId, preferred: PreferredLayers
+    ) -> None: ...
     def unsubscribe(self, subscriber: SubscriberId) -> None: ...
     def restart_uplink(self, offer_sdp: str) -> str:
         """The answer to an offer with new ICE credentials: the network of the client changed.

@@ -25,15 +25,15 @@ _LOST_OF = 256
 @dataclass(frozen=True, slots=True)
 class EncodingView:
     """One simulcast version as its publisher sends it: `packets` since it began, the bitrate that
-    was last measured, `size` in pixels where it is readable, `wanted`: somebody could be given it,
-    so its publisher is to send it."""
+    was last measured, `size` in pixels where it is readable, `subscribed`: it has receivers, so its
+    publisher should send it."""
 
     rid: str | None = None
     packets: int = 0
     bitrate_bps: int = 0
     size: tuple[int, int] | None = None
     frame_rate: float | None = None
-    wanted: bool = True
+    subscribed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def _encoding(row: EncodingSnapshot) -> EncodingView:
         bitrate_bps=row.bitrate_bps,
         size=row.size,
         frame_rate=row.frame_rate,
-        wanted=row.wanted,
+        subscribed=row.subscribed,
     )
 
 

@@ -216,16 +216,16 @@ def _on_not_encrypted(context: PlaneContext, event: core_api.NotEncrypted) -> No
         published.not_encrypted(event.mid, event.packets)
 
 
-def _on_video_supply(context: PlaneContext, event: core_api.VideoSupplyChanged) -> None:
+def _on_stream_state(context: PlaneContext, event: core_api.StreamStateChanged) -> None:
     subscription = context.subscribers.get(event.subscriber)
     if subscription is not None:
-        subscription.video_supply(event.supply)
+        subscription.stream_state(event.state)
 
 
-def _on_video_demand(context: PlaneContext, event: core_api.VideoDemandChanged) -> None:
+def _on_subscribed_layers(context: PlaneContext, event: core_api.SubscribedLayersChanged) -> None:
     published = context.publishers.get(event.publisher)
     if published is not None:
-        published.video_demand(event.mid, event.wanted)
+        published.subscribed_layers(event.mid, event.subscribed)
 
 
 def _on_command_failed(context: PlaneContext, event: core_api.CommandFailed) -> None:
@@ -250,7 +250,7 @@ _EVENT_HANDLERS: dict[type[Event], Callable[[PlaneContext, Any], None]] = {
     core_api.ConsentExpired: _on_consent_expired,
     core_api.DominantSpeaker: _on_dominant_speaker,
     core_api.NotEncrypted: _on_not_encrypted,
-    core_api.VideoSupplyChanged: _on_video_supply,
-    core_api.VideoDemandChanged: _on_video_demand,
+    core_api.StreamStateChanged: _on_stream_state,
+    core_api.SubscribedLayersChanged: _on_subscribed_layers,
     core_api.CommandFailed: _on_command_failed,
 }

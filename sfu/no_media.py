@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NoReturn
 
-from sfu.core_api import Codec, LayerWish, MediaKind
+from sfu.core_api import Codec, MediaKind, PreferredLayers
 from sfu.ids import ConnectionId, SessionId, StreamId, SubscriberId
 from sfu.media_plane import ClientMediaListener, MediaError, SessionDump, TrackOffer
 
@@ -52,7 +52,9 @@ class NoClientMedia:
     def set_subscriber_forwarding(
         self, subscriber: SubscriberId, kind: MediaKind, forwarding: bool
     ) -> None: ...
-    def set_layer_wish(self, subscriber: SubscriberId, wish: LayerWish) -> None: ...
+    def set_preferred_layers(
+        self, subscriber: SubscriberId, preferred: PreferredLayers
+    ) -> None: ...
     def unsubscribe(self, subscriber: SubscriberId) -> None: ...
     def close(self) -> None: ...
 

@@ -109,7 +109,7 @@ class VirtualCore:
     def rtcp(self, handle: int, compound: bytes) -> None:
         self._write(b"C", struct.pack("!Q", handle) + compound)
 
-    def wish(self, subscriber: int, **limits: float) -> None:
+    def prefer(self, subscriber: int, **limits: float) -> None:
         self._write(b"W", struct.pack("!Q", subscriber) + json.dumps(limits).encode())
 
     def allocate(self, subscriber: int, layer: tuple[int, int, int] | None) -> None:

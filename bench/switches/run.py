@@ -1,4 +1,4 @@
-"""One run: a publisher, the core, subscribers with wishes of their own, until enough switches."""
+"""One run: a publisher, the core, subscribers with preferences, until enough switches."""
 
 import random
 from collections import Counter
@@ -84,17 +84,17 @@ class Call:
         self.receivers = [
             Receiver(number, library, _opener(secret), plan) for number in range(plan.subscribers)
         ]
-        self._next_wish = [self._random.randrange(90) for _ in self.receivers]
+        self._next_preference = [self._random.randrange(90) for _ in self.receivers]
         self._now = 0.0
         core.set_up(_setup(plan, library, pending.kid_bytes))
 
-    def picture(self, *, wishes: bool) -> None:
+    def picture(self, *, preferences: bool) -> None:
         """One frame interval."""
         for packet in self.publisher.step():
             self._up(packet)
         for number, receiver in enumerate(self.receivers):
-            if wishes:
-                self._wish(number)
+            if preferences:
+                self._prefer(number)
             for compound in receiver.ask(self._now):
                 self._core.rtcp(FIRST_SUBSCRIBER + number, compound)
         self._pass()
@@ -113,13 +113,13 @@ class Call:
         if self._random.random() >= self._plan.loss:
             self._core.rtp(packet)
 
-    def _wish(self, number: int) -> None:
-        """Now and then another wish, another allocation, or a silent encoding."""
-        self._next_wish[number] -= 1
-        if self._next_wish[number] > 0:
+    def _prefer(self, number: int) -> None:
+        """Now and then another preference, another allocation, or a silent encoding."""
+        self._next_preference[number] -= 1
+        if self._next_preference[number] > 0:
             return
         random = self._random
-        self._next_wish[number] = random.randint(6, 24)
+        self._next_preference[number] = random.randint(6, 24)
         subscriber = FIRST_SUBSCRIBER + number
         choice = random.random()
         if choice < 0.25:
@@ -128,7 +128,7 @@ class Call:
                 limits["width_px"] = random.choice(SIZES).width
             if random.random() < 0.4:
                 limits["frame_rate"] = random.choice((7.5, 15, 30))
-            self._core.wish(subscriber, **limits)
+            self._core.prefer(subscriber, **limits)
         elif choice < 0.98:
             layer = (random.randrange(self._plan.encodings), 0, random.randrange(3))
             self._core.allocate(subscriber, None if choice > 0.96 else layer)
@@ -165,12 +165,12 @@ def run(plan: Plan, binary: Path) -> Result:
         call = Call(plan, core, library)
         while result.pictures < limit:
             result.pictures += 1
-            call.picture(wishes=True)
+            call.picture(preferences=True)
             seen = [receiver.seen for receiver in call.receivers]
             if sum(one.switches + one.layer_changes for one in seen) >= plan.switches:
                 break
         for _ in range(_SETTLE_FRAMES):
-            call.picture(wishes=False)
+            call.picture(preferences=False)
         result.drops = core.counters()
         for receiver in call.receivers:
             result.add(receiver.seen)

@@ -128,7 +128,7 @@ def _encoding(view: EncodingView, *, live: bool) -> Encoding:
         rid=view.rid,
         bitrate=view.bitrate_bps if live else 0,
         live=live,
-        wanted=view.wanted,
+        wanted=view.subscribed,
         width=width,
         height=height,
         frame_rate=view.frame_rate,

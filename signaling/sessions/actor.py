@@ -415,7 +415,7 @@ class SessionActor:
 
     def _run_prefer_layers(self, effect: e.PreferLayers) -> None:
         if (media := self._media_of(effect.connection)) is not None:
-            media.set_layer_wish(effect.subscriber, preferred_layers(effect))
+            media.set_preferred_layers(effect.subscriber, preferred_layers(effect))
 
     def _run_request_key_frame(self, effect: e.RequestKeyFrame) -> None:
         if (media := self._media_of(effect.connection)) is not None:

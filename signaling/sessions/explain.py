@@ -46,7 +46,7 @@ class Code(StrEnum):
     BANDWIDTH = "bandwidth_estimate"
     QUIET_VOICE = "quiet_voice"
     LOSS = "loss"
-    WISH = "wish_limit"
+    PREFERENCE = "preference_limit"
     LAYER_PAUSED = "layer_paused"
     BEST = "best_available"
 
@@ -77,7 +77,7 @@ SENTENCES: dict[Code, str] = {
     Code.BANDWIDTH: "The bandwidth estimate of the subscriber's link allows no more.",
     Code.QUIET_VOICE: "Muted by level: this large session forwards only its loudest speakers.",
     Code.LOSS: "The subscriber reports lost packets.",
-    Code.WISH: "The subscriber prefers no higher resolution or frame rate.",
+    Code.PREFERENCE: "The subscriber prefers no higher resolution or frame rate.",
     Code.LAYER_PAUSED: "The publisher does not currently send a better layer.",
     Code.BEST: "The subscriber receives the best quality that the publisher sends.",
 }
@@ -240,7 +240,7 @@ def _track(
 
 def _is_watched(up_track: UpTrackView | None) -> bool:
     """A publisher does not send a video that nobody watches, which is not a fault."""
-    return up_track is None or any(encoding.wanted for encoding in up_track.encodings)
+    return up_track is None or any(encoding.subscribed for encoding in up_track.encodings)
 
 
 def _encodings(
@@ -417,7 +417,7 @@ class _Look:
             return
         estimate_bps = self.view.estimate_bps
         if self._exceeds_preferred(better.view):
-            yield Reason(Code.WISH)
+            yield Reason(Code.PREFERENCE)
         elif not better.live:
             yield Reason(Code.LAYER_PAUSED)
         elif estimate_bps is not None and estimate_bps < better.view.bitrate_bps:

@@ -1,13 +1,21 @@
 """Turns the media events of one Connection into commands and messages of its session."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
-from sfu.core_api import Direction, VideoSupply
+from sfu.core_api import Direction, StreamState
 from sfu.ids import ConnectionId, StreamId, SubscriberId
-from sfu.media_plane import DownlinkOffer, VideoDemand
+from sfu.media_plane import DownlinkOffer, SubscribedLayers
 from signaling.domain import commands as c
 from signaling.protocol import messages as m
+
+_SUPPLY: Mapping[StreamState, Literal["enough", "scarce", "paused"]] = {
+    StreamState.OK: "enough",
+    StreamState.LIMITED: "scarce",
+    StreamState.PAUSED: "paused",
+}
+"""The protocol's words for the states."""
 
 
 class MediaEventTarget(Protocol):
@@ -41,13 +49,13 @@ class MediaListener:
     def on_not_encrypted(self, stream: StreamId, mid: str, packets: int) -> None:
         self.actor.apply(c.UnencryptedDropped(stream, mid, packets))
 
-    def on_video_supply(self, subscriber: SubscriberId, supply: VideoSupply) -> None:
-        changed = m.VideoSupplyChanged(subscriber_id=subscriber, supply=supply.value)
+    def on_stream_state(self, subscriber: SubscriberId, state: StreamState) -> None:
+        changed = m.VideoSupplyChanged(subscriber_id=subscriber, supply=_SUPPLY[state])
         self.actor.send(self.connection, changed)
 
-    def on_video_demand(self, stream: StreamId, demand: VideoDemand) -> None:
+    def on_subscribed_layers(self, stream: StreamId, layers: SubscribedLayers) -> None:
         changed = m.VideoDemandChanged(
-            stream_id=stream, mid=demand.mid, watched=demand.watched, rids=demand.rids
+            stream_id=stream, mid=layers.mid, watched=layers.watched, rids=layers.rids
         )
         self.actor.keep_demand(self.connection, changed)
 

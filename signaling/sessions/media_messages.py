@@ -1,6 +1,6 @@
 """Converts between the types of the media plane and those of the protocol."""
 
-from sfu.core_api import LayerWish, MediaKind
+from sfu.core_api import MediaKind, PreferredLayers
 from sfu.media_plane import DownlinkOffer, PublishAnswer, TrackOffer
 from signaling.domain.effects import PreferLayers
 from signaling.protocol import messages as m
@@ -31,9 +31,9 @@ def downlink_offer(offer: DownlinkOffer) -> m.DownlinkOffer:
     return m.DownlinkOffer(number=offer.number, sdp=offer.sdp, tracks=tracks)
 
 
-def preferred_layers(effect: PreferLayers) -> LayerWish:
+def preferred_layers(effect: PreferLayers) -> PreferredLayers:
     size = effect.resolution
-    return LayerWish(
+    return PreferredLayers(
         max_width_px=size.width if size else None,
         max_height_px=size.height if size else None,
         max_frame_rate=effect.frame_rate,

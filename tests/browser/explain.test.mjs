@@ -66,18 +66,18 @@ test('who asked for a small picture is told so, and who asks for more gets it', 
     properties: { scalableVideo: true },
   });
   await bob.sees(streamId);
-  const wish = (resolution) =>
+  const prefer = (resolution) =>
     bob.do(
       (id, given) => lab.subscribers.get(id).setPreferredResolution(given),
       streamId,
       resolution,
     );
-  await wish({ width: 320, height: 180 });
-  const small = await untilSaid(room, 'video', 'wish_limit');
+  await prefer({ width: 320, height: 180 });
+  const small = await untilSaid(room, 'video', 'preference_limit');
   const encodings = small.stream.tracks.find(({ kind }) => kind === 'video').encodings;
   const { encoding } = small.report.received.find(({ kind }) => kind === 'video');
   assert.ok(encodings[encoding].width <= 320, JSON.stringify(encodings));
-  await wish(null);
+  await prefer(null);
   await untilSaid(room, 'video', 'best_available', 30_000);
 });
 

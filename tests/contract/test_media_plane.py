@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sfu.core_api import Codec, Direction, LayerWish, MediaKind
+from sfu.core_api import Codec, Direction, MediaKind, PreferredLayers
 from sfu.media_plane import MediaError, TrackOffer
 
 _spec = importlib.util.spec_from_file_location(
@@ -154,7 +154,7 @@ async def test_a_subscriber_is_connected_after_answer_and_handshake(bench, ann, 
     assert ben.told == [("connected", "su")]
 
 
-async def test_wishes_during_an_outstanding_offer_are_gathered_into_the_next(ann, ben):
+async def test_changes_during_an_outstanding_offer_are_batched_into_the_next(ann, ben):
     await ann.publish_live()
     ben.subscribe("a")
     await ann.bench.settle()
@@ -308,10 +308,12 @@ async def test_controls_of_what_there_is_are_taken(ann, ben):
     ann.media.set_stream_forwarding("st", MediaKind.AUDIO, forwarding=False)
     ann.media.request_key_frame("st")
     ben.media.set_subscriber_forwarding("su", MediaKind.VIDEO, forwarding=False)
-    ben.media.set_layer_wish("su", LayerWish(640, 480, 15.0))
+    ben.media.set_preferred_layers("su", PreferredLayers(640, 480, 15.0))
     assert await refused(ann.media.declare_kids, "st", "7", [peers.KID]) == "track_unknown"
     assert await refused(ann.media.declare_kids, "st", "1", []) == "kids_missing"
-    assert await refused(ben.media.set_layer_wish, "no", LayerWish()) == "stream_unknown"
+    assert (
+        await refused(ben.media.set_preferred_layers, "no", PreferredLayers()) == "stream_unknown"
+    )
     assert await refused(ben.media.declare_kids, "st", "1", [peers.KID]) == "stream_unknown"
 
 

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from sfu.core_api import Codec, Direction, LayerWish, MediaKind, VideoSupply
+from sfu.core_api import Codec, Direction, MediaKind, PreferredLayers, StreamState
 from sfu.ids import ConnectionId, SessionId, StreamId, SubscriberId
 from sfu.media_plane import (
     ClientDump,
@@ -20,8 +20,8 @@ from sfu.media_plane import (
     PublishAnswer,
     PublishedTrack,
     SessionDump,
+    SubscribedLayers,
     TrackOffer,
-    VideoDemand,
 )
 
 MAX_SDP_BYTES = 131_072
@@ -113,7 +113,7 @@ class FakeSubscriber:
     accepted_mids: frozenset[str] = frozenset()
     connected: bool = False
     forwarding: dict[MediaKind, bool] = field(default_factory=dict)
-    wish: LayerWish = field(default_factory=LayerWish)
+    preferred: PreferredLayers = field(default_factory=PreferredLayers)
 
 
 class FakeClientMedia:
@@ -164,13 +164,13 @@ class FakeClientMedia:
         """The seal guard dropped packets of a stream of this client."""
         self._tell(lambda: self.listener.on_not_encrypted(stream, mid, packets))
 
-    def report_video_supply(self, subscriber: SubscriberId, supply: VideoSupply) -> None:
+    def report_stream_state(self, subscriber: SubscriberId, state: StreamState) -> None:
         """The link of this client carries more or less of a subscriber's video."""
-        self._tell(lambda: self.listener.on_video_supply(subscriber, supply))
+        self._tell(lambda: self.listener.on_stream_state(subscriber, state))
 
-    def report_video_demand(self, stream: StreamId, demand: VideoDemand) -> None:
+    def report_subscribed_layers(self, stream: StreamId, layers: SubscribedLayers) -> None:
         """Others watch a stream of this client than before."""
-        self._tell(lambda: self.listener.on_video_demand(stream, demand))
+        self._tell(lambda: self.listener.on_subscribed_layers(stream, layers))
 
     @property
     def outstanding_offer(self) -> DownlinkOffer | None:
@@ -330,8 +330,8 @@ class FakeClientMedia:
     ) -> None:
         self._subscriber(subscriber).forwarding[kind] = forwarding
 
-    def set_layer_wish(self, subscriber: SubscriberId, wish: LayerWish) -> None:
-        self._subscriber(subscriber).wish = wish
+    def set_preferred_layers(self, subscriber: SubscriberId, preferred: PreferredLayers) -> None:
+        self._subscriber(subscriber).preferred = preferred
 
     def unsubscribe(self, subscriber: SubscriberId) -> None:
         gone = self.subscribers.pop(subscriber, None)

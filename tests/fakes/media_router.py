@@ -207,7 +207,7 @@ class FakeMediaRouter:
     def set_down_track_forwarding(self, command: core_api.SetDownTrackForwarding) -> None:
         self._present(command.subscriber, self.subscribers)
 
-    def set_layer_wish(self, command: core_api.SetLayerWish) -> None:
+    def set_preferred_layers(self, command: core_api.SetPreferredLayers) -> None:
         self._present(command.subscriber, self.subscribers)
 
     def unsubscribe(self, command: core_api.Unsubscribe) -> None:

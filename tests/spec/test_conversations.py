@@ -70,14 +70,18 @@ async def test_unwanted_audio_or_video_is_held_back_from_the_start() -> None:
     assert bob.forwarded(subscriber, VIDEO)
 
 
-async def test_the_wish_for_a_layer_keeps_what_an_update_does_not_name() -> None:
+async def test_preferred_layers_keep_what_an_update_does_not_name() -> None:
     house = House()
     ann, bob = await house.joined(), await house.joined()
     size = m.Dimensions(width=320, height=180)
     subscriber = await bob.subscribe(await ann.publish(), preferred_resolution=size)
     bob.ask(m.UpdateSubscriber, subscriber_id=subscriber, preferred_frame_rate=15)
-    wish = bob.media.subscribers[subscriber].wish
-    assert (wish.max_width_px, wish.max_height_px, wish.max_frame_rate) == (320, 180, 15.0)
+    preferred = bob.media.subscribers[subscriber].preferred
+    assert (preferred.max_width_px, preferred.max_height_px, preferred.max_frame_rate) == (
+        320,
+        180,
+        15.0,
+    )
 
 
 async def test_a_lost_uplink_ends_the_streams_and_publishing_again_works() -> None:

@@ -3,7 +3,7 @@
 import time
 
 from sfu.ids import StreamId
-from sfu.media_plane import VideoDemand
+from sfu.media_plane import SubscribedLayers
 from signaling.protocol import messages as m
 from tests.conversation import House, settle
 
@@ -85,13 +85,21 @@ async def test_who_comes_back_learns_what_of_its_videos_is_watched_as_it_is_now(
     house = House()
     ann = await house.joined()
     stream, ended = await ann.publish(), await ann.publish()
-    ann.media.report_video_demand(StreamId(ended), VideoDemand("1", watched=False, rids=()))
-    ann.media.report_video_demand(StreamId(stream), VideoDemand("1", watched=False, rids=()))
+    ann.media.report_subscribed_layers(
+        StreamId(ended), SubscribedLayers("1", watched=False, rids=())
+    )
+    ann.media.report_subscribed_layers(
+        StreamId(stream), SubscribedLayers("1", watched=False, rids=())
+    )
     await settle()
     assert [x.watched for x in ann.heard(m.VideoDemandChanged)] == [False, False]
     ann.lose_socket()
-    ann.media.report_video_demand(StreamId(stream), VideoDemand("1", watched=True, rids=("q",)))
-    ann.media.report_video_demand(StreamId(stream), VideoDemand("1", watched=True, rids=()))
+    ann.media.report_subscribed_layers(
+        StreamId(stream), SubscribedLayers("1", watched=True, rids=("q",))
+    )
+    ann.media.report_subscribed_layers(
+        StreamId(stream), SubscribedLayers("1", watched=True, rids=())
+    )
     await settle()
     assert ann.resume()
     assert ann.heard(m.VideoDemandChanged) == [

@@ -19,11 +19,11 @@ use crate::extensions::{Entries, IdTable, Mapped};
 use crate::key_frame_requests::RequestBudget;
 use crate::layer_filter::LayerFilter;
 use crate::layers::{Allocation, Layer};
-use crate::outbox::{Outbox, VideoSupply};
+use crate::outbox::{Outbox, StreamState};
 use crate::packet_cache::CachedPacket;
 use crate::parameters::{
-    Codec, DownTrackParameters, Extension, LayerWish, MediaKind, PublisherHandle, SubscriberHandle,
-    TransportHandle,
+    Codec, DownTrackParameters, Extension, MediaKind, PreferredLayers, PublisherHandle,
+    SubscriberHandle, TransportHandle,
 };
 use crate::rewriter::{Numbers, Rewriter};
 use crate::up_track::{Pending, UpTrack};
@@ -76,9 +76,9 @@ pub(crate) struct DownTrack {
     pub(crate) kind: MediaKind,
     pub(crate) parameters: DownTrackParameters,
     pub(crate) forwarding: bool,
-    pub(crate) wish: LayerWish,
+    pub(crate) preferred: PreferredLayers,
     pub(crate) allocation: Allocation,
-    pub(crate) supply: VideoSupply,
+    pub(crate) stream_state: StreamState,
     /// Since when the link has not carried the smallest layer.
     pub(crate) starved: Option<Instant>,
     pub(crate) current: Option<usize>,
@@ -147,9 +147,9 @@ impl DownTrack {
             ids: IdTable::new(&parameters.extensions),
             parameters,
             forwarding: true,
-            wish: LayerWish::default(),
+            preferred: PreferredLayers::default(),
             allocation: Allocation::default(),
-            supply: VideoSupply::Enough,
+            stream_state: StreamState::Ok,
             starved: None,
             current: None,
             budget: RequestBudget::default(),

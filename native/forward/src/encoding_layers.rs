@@ -5,7 +5,7 @@ use sealroute_rtp::dependency_descriptor::{
 };
 
 use crate::layer_filter::{LayerMark, Level, Levels};
-use crate::parameters::LayerWish;
+use crate::parameters::PreferredLayers;
 
 /// More are counted with the highest.
 const SPATIAL_LAYERS: usize = 4;
@@ -164,11 +164,11 @@ impl EncodingLayers {
     }
 
     /// The highest layers that a wish allows; the lowest when it allows none.
-    pub(crate) fn wished(&self, wish: LayerWish, full: Option<(u16, u16)>) -> Level {
+    pub(crate) fn preferred(&self, preferred: PreferredLayers, full: Option<(u16, u16)>) -> Level {
         let top = self.top();
         let fits = |spatial: &u8| {
             let size = self.size(*spatial, full);
-            size.is_none_or(|size| wish.allows_size(size))
+            size.is_none_or(|size| preferred.allows_size(size))
         };
         let fast_enough = |temporal: &u8| {
             let level = Level {
@@ -176,7 +176,8 @@ impl EncodingLayers {
                 ..Level::TOP
             };
             let measured = self.up_to(level).map_or(0.0, |(_, pictures)| pictures);
-            wish.max_frame_rate
+            preferred
+                .max_frame_rate
                 .is_none_or(|limit| measured <= limit * FRAME_RATE_SLACK)
         };
         let spatial = (0..=top.spatial).rev().find(fits).unwrap_or_default();
@@ -202,7 +203,7 @@ impl EncodingLayers {
 mod tests {
     use super::EncodingLayers;
     use crate::layer_filter::{LayerMark, Level};
-    use crate::parameters::LayerWish;
+    use crate::parameters::PreferredLayers;
 
     fn level(spatial: u8, temporal: u8) -> Level {
         Level { spatial, temporal }
@@ -283,29 +284,29 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_for_fewer_pictures_leaves_the_layers_that_make_them() {
+    fn a_preference_for_fewer_pictures_leaves_the_layers_that_make_them() {
         let layers = second(1);
-        let wish = |rate| LayerWish {
+        let preferred = |rate| PreferredLayers {
             max_frame_rate: Some(rate),
-            ..LayerWish::default()
+            ..PreferredLayers::default()
         };
         assert_eq!(
-            layers.wished(wish(30.0), None).temporal,
+            layers.preferred(preferred(30.0), None).temporal,
             Level::TOP.temporal
         );
-        assert_eq!(layers.wished(wish(15.0), None).temporal, 1);
-        assert_eq!(layers.wished(wish(1.0), None).temporal, 0);
+        assert_eq!(layers.preferred(preferred(15.0), None).temporal, 1);
+        assert_eq!(layers.preferred(preferred(1.0), None).temporal, 0);
     }
 
     #[test]
-    fn a_wish_for_a_smaller_picture_leaves_the_sizes_above() {
+    fn a_preference_for_a_smaller_picture_leaves_the_sizes_above() {
         let layers = second(3);
-        let wish = LayerWish {
+        let preferred = PreferredLayers {
             max_width_px: Some(640),
-            ..LayerWish::default()
+            ..PreferredLayers::default()
         };
-        assert_eq!(layers.wished(wish, Some((1_280, 720))).spatial, 1);
-        let all = layers.wished(LayerWish::default(), Some((1_280, 720)));
+        assert_eq!(layers.preferred(preferred, Some((1_280, 720))).spatial, 1);
+        let all = layers.preferred(PreferredLayers::default(), Some((1_280, 720)));
         assert_eq!(all, Level::TOP);
     }
 }

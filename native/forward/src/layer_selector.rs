@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::layers::Allocation;
-use crate::parameters::LayerWish;
+use crate::parameters::PreferredLayers;
 
 /// An encoding without packets for this long is taken for stopped.
 pub(crate) const SILENCE: Duration = Duration::from_millis(500);
@@ -31,7 +31,7 @@ impl EncodingView {
 pub(crate) fn choose(
     now: Instant,
     encodings: impl Iterator<Item = EncodingView> + Clone,
-    wish: LayerWish,
+    preferred: PreferredLayers,
     allocation: Allocation,
 ) -> Option<usize> {
     let ceiling = match allocation {
@@ -51,7 +51,7 @@ pub(crate) fn choose(
         }
         let affordable = ceiling.is_none_or(|ceiling| rank(view) <= ceiling);
         if affordable
-            && allows(wish, view)
+            && allows(preferred, view)
             && best.is_none_or(|(_, other)| rank(view) > rank(other))
         {
             best = Some((index, view));
@@ -69,8 +69,8 @@ pub(crate) fn rank(view: EncodingView) -> (u32, u64) {
 }
 
 /// The smallest picture that the encoding can be given in must fit.
-pub(crate) fn allows(wish: LayerWish, view: EncodingView) -> bool {
+pub(crate) fn allows(preferred: PreferredLayers, view: EncodingView) -> bool {
     view.smallest
         .or(view.size)
-        .is_none_or(|size| wish.allows_size(size))
+        .is_none_or(|size| preferred.allows_size(size))
 }

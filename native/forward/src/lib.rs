@@ -7,7 +7,6 @@
 
 mod congestion;
 mod counters;
-mod demand;
 mod down_track;
 mod drop_reason;
 mod encoding_layers;
@@ -30,12 +29,13 @@ mod seal_guard;
 mod session_router;
 mod snapshot;
 mod speakers;
+mod subscribed_layers;
 mod up_track;
 
 pub use counters::{CounterInfo, CounterKind, ForwardCounters, ForwardTotals};
 pub use drop_reason::DropReason;
 pub use layers::{Layer, LayerView};
-pub use outbox::{ForwardEvent, Outbox, VideoSupply};
+pub use outbox::{ForwardEvent, Outbox, StreamState};
 pub use parameters::*;
 pub use session_router::{ForwardError, ForwardSettings, SessionRouter};
 pub use snapshot::*;

@@ -40,22 +40,22 @@ pub trait Outbox {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
-pub enum VideoSupply {
+pub enum StreamState {
     /// It does.
     #[default]
-    Enough,
+    Ok,
     /// Hardly: the smallest layer is more than the estimate.
-    Scarce,
+    Limited,
     /// Not: video is held back so that sound passes.
     Paused,
 }
 
-impl VideoSupply {
+impl StreamState {
     /// Stable name for events and dumps.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Enough => "enough",
-            Self::Scarce => "scarce",
+            Self::Ok => "ok",
+            Self::Limited => "limited",
             Self::Paused => "paused",
         }
     }
@@ -72,21 +72,21 @@ pub enum ForwardEvent {
         publisher: PublisherHandle,
     },
     /// What a subscriber's link carries of its video has changed.
-    VideoSupplyChanged {
+    StreamStateChanged {
         /// Whose.
         subscriber: SubscriberHandle,
         /// The new state.
-        supply: VideoSupply,
+        state: StreamState,
     },
     /// Other encodings of a video than before are worth sending.
-    VideoDemandChanged {
+    SubscribedLayersChanged {
         /// Whose.
         publisher: PublisherHandle,
         /// Which m-line of the uplink.
         mid: String,
         /// RIDs of the encodings that somebody could be given; `None` is the only one of a video
         /// without RIDs. Empty: nobody watches.
-        wanted: Vec<Option<String>>,
+        subscribed: Vec<Option<String>>,
     },
     /// The plaintext guard dropped packets of an up track. At most one per up track and second.
     NotEncrypted {

@@ -248,7 +248,7 @@ pub struct DownTrackParameters {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
-pub struct LayerWish {
+pub struct PreferredLayers {
     /// Picture width in pixels.
     pub max_width_px: Option<u32>,
     /// Picture height in pixels.
@@ -257,7 +257,7 @@ pub struct LayerWish {
     pub max_frame_rate: Option<f32>,
 }
 
-impl LayerWish {
+impl PreferredLayers {
     /// Whether a picture of this width and height in pixels is not too large.
     pub(crate) fn allows_size(self, (width, height): (u16, u16)) -> bool {
         self.max_width_px

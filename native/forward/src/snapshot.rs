@@ -8,7 +8,7 @@ use crate::congestion::downlink::Downlink;
 use crate::counters::ForwardCounters;
 use crate::down_track::DownTrack;
 use crate::layers::Allocation;
-use crate::outbox::VideoSupply;
+use crate::outbox::StreamState;
 use crate::parameters::{
     Codec, MediaKind, PayloadAccess, PublisherHandle, SubscriberHandle, TransportHandle,
 };
@@ -65,7 +65,7 @@ pub struct EncodingSnapshot {
     /// A packet of it was accepted.
     pub active: bool,
     /// Somebody could be given it, so that its publisher is to send it.
-    pub wanted: bool,
+    pub subscribed: bool,
     /// Packets received since it began.
     pub packets: u64,
     /// As last measured.
@@ -105,7 +105,7 @@ pub struct DownTrackSnapshot {
     /// Its link has no room for any of its video.
     pub paused: bool,
     /// What its link carries of its video.
-    pub supply: VideoSupply,
+    pub stream_state: StreamState,
     /// The `DropReason` that withholds its media at the moment.
     pub waiting: Option<&'static str>,
     /// Packets sent.
@@ -162,21 +162,23 @@ impl From<&UpTrack> for UpTrackSnapshot {
             forwarding: up_track.forwarding,
             packets: up_track.taken,
             encodings: encodings
-                .map(|(index, encoding)| EncodingSnapshot::of(encoding, up_track.demands(index)))
+                .map(|(index, encoding)| {
+                    EncodingSnapshot::of(encoding, up_track.is_subscribed(index))
+                })
                 .collect(),
         }
     }
 }
 
 impl EncodingSnapshot {
-    fn of(encoding: &Encoding, wanted: bool) -> Self {
+    fn of(encoding: &Encoding, subscribed: bool) -> Self {
         let view = encoding.view();
         let top = encoding.layers.top();
         Self {
             ssrc: encoding.parameters.ssrc,
             rid: encoding.parameters.rid.clone(),
             active: encoding.active,
-            wanted,
+            subscribed,
             packets: encoding.reception.received(),
             bitrate_bps: view.bitrate_bps as u64,
             size: view.size,
@@ -204,7 +206,7 @@ impl From<&DownTrack> for DownTrackSnapshot {
                 Allocation::Unlimited | Allocation::Paused => None,
             },
             paused: matches!(down_track.allocation, Allocation::Paused),
-            supply: down_track.supply,
+            stream_state: down_track.stream_state,
             waiting: down_track.waiting.map(crate::DropReason::name),
             packets: down_track.packets,
             bytes: down_track.bytes,

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use sealroute_rtp::layers_allocation::LayersAllocation;
 use sealroute_rtp::{FullSequence, RtpPacket, Sequence, SequenceUnwrapper};
 
-use crate::demand::Demand;
 use crate::drop_reason::DropReason;
 use crate::encoding_layers::EncodingLayers;
 use crate::extensions::{BLOCK_BYTES, Entries, IdTable, collect, value_of};
@@ -23,6 +22,7 @@ use crate::parameters::{
 use crate::reception::Reception;
 use crate::rewriter::Skips;
 use crate::seal_guard::SealGuard;
+use crate::subscribed_layers::SubscribedLayers;
 
 /// Bounds what is held between two flushes; the cache must still have all of it.
 const MAX_PENDING: usize = 256;
@@ -215,7 +215,7 @@ pub(crate) struct UpTrack {
     /// Others are louder: nobody gets it.
     pub(crate) quiet: bool,
     /// Which encodings are worth sending. Of video only.
-    pub(crate) demand: Option<Demand>,
+    pub(crate) subscribed_layers: Option<SubscribedLayers>,
     pub(crate) pending: Vec<Pending>,
     /// Keys of the down tracks that it feeds.
     pub(crate) down_tracks: Vec<usize>,
@@ -248,8 +248,8 @@ impl UpTrack {
             budget: UpTrackBudget::default(),
             forwarding: true,
             quiet: false,
-            demand: (parameters.kind == MediaKind::Video)
-                .then(|| Demand::new(now, parameters.encodings.len())),
+            subscribed_layers: (parameters.kind == MediaKind::Video)
+                .then(|| SubscribedLayers::new(now, parameters.encodings.len())),
             pending: Vec::with_capacity(MAX_PENDING),
             down_tracks: Vec::new(),
             taken: 0,
@@ -428,23 +428,23 @@ impl UpTrack {
     }
 
     /// Receivers of it or their wishes changed.
-    pub(crate) fn recheck_demand(&mut self) {
-        if let Some(demand) = &mut self.demand {
-            demand.recheck();
+    pub(crate) fn recheck_subscribed_layers(&mut self) {
+        if let Some(subscribed_layers) = &mut self.subscribed_layers {
+            subscribed_layers.recheck();
         }
     }
 
     /// Whether the publisher has been told to send it, or not told otherwise.
-    pub(crate) fn demands(&self, encoding: usize) -> bool {
-        self.demand
+    pub(crate) fn is_subscribed(&self, encoding: usize) -> bool {
+        self.subscribed_layers
             .as_ref()
-            .is_none_or(|demand| demand.includes(encoding))
+            .is_none_or(|layers| layers.includes(encoding))
     }
 
     /// How many of its encodings need not be sent.
     pub(crate) fn paused(&self) -> usize {
         let encodings = 0..self.encodings.len();
-        encodings.filter(|&one| !self.demands(one)).count()
+        encodings.filter(|&one| !self.is_subscribed(one)).count()
     }
 
     /// Whether its publisher is to be asked for key frames now.
@@ -455,7 +455,7 @@ impl UpTrack {
             && streams.any(|(encoding, stream)| {
                 let live = stream.view().is_live(now);
                 stream.parameters.ssrc.is_some()
-                    && self.demands(encoding)
+                    && self.is_subscribed(encoding)
                     && stream.requests.is_due(now, interval * 2, live)
             })
     }

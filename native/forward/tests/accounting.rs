@@ -6,8 +6,8 @@ mod support;
 
 use sealroute_forward::{
     Codec, DownTrackParameters, DropReason, EncodingParameters, ForwardEvent, ForwardSettings,
-    LayerWish, MediaKind, Outbox, PayloadAccess, PublisherHandle, SessionRouter, SubscriberHandle,
-    TransportHandle, UpTrackParameters,
+    MediaKind, Outbox, PayloadAccess, PreferredLayers, PublisherHandle, SessionRouter,
+    SubscriberHandle, TransportHandle, UpTrackParameters,
 };
 use sealroute_netem::Random;
 use std::collections::HashMap;
@@ -328,12 +328,12 @@ impl Room {
             2 => {
                 let size = SIZES[self.random.below(3) as usize];
                 let rates = [None, Some(15.0), Some(7.0)];
-                let wish = LayerWish {
+                let preferred = PreferredLayers {
                     max_width_px: Some(size.0.into()),
                     max_height_px: Some(size.1.into()),
                     max_frame_rate: rates[self.random.below(3) as usize],
                 };
-                let _ = self.router.set_layer_wish(name, wish);
+                let _ = self.router.set_preferred_layers(name, preferred);
             }
             3 => {
                 let sends = self.random.chance(0.8);

@@ -3,7 +3,7 @@
 
 mod support;
 
-use sealroute_forward::{Codec, MediaKind, PayloadAccess, VideoSupply};
+use sealroute_forward::{Codec, MediaKind, PayloadAccess, StreamState};
 use sealroute_netem::Random;
 use std::time::Duration;
 use support::room::{LAYERS, Room, SIZES};
@@ -21,7 +21,7 @@ fn an_ample_path_soon_carries_the_best_layer() {
     let now = room.session.now;
     let bps = room.viewers[0].bps(now, seconds(1));
     assert!(bps > LAYERS[2], "{bps} {}", room.trace(0));
-    assert_eq!(room.supply(0), None);
+    assert_eq!(room.stream_state(0), None);
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn a_path_that_shrinks_is_followed_within_three_seconds_and_back_within_fifteen(
     let other = room.viewers[1].bps(now, seconds(28));
     assert!(other > LAYERS[2], "{other}");
     assert!(room.viewers[1].received.len() > before);
-    assert_eq!(room.supply(1), None);
+    assert_eq!(room.stream_state(1), None);
 }
 
 #[test]
@@ -92,8 +92,8 @@ fn at_80_kbps_sound_passes_and_video_pauses_and_says_so() {
     room.paths[0].set_rate(80e3);
     room.run(seconds(6));
     assert_eq!(
-        room.supply(0),
-        Some(VideoSupply::Paused),
+        room.stream_state(0),
+        Some(StreamState::Paused),
         "{}",
         room.trace(0)
     );
@@ -109,8 +109,8 @@ fn at_80_kbps_sound_passes_and_video_pauses_and_says_so() {
     room.paths[0].set_rate(3e6);
     room.run(seconds(20));
     assert_eq!(
-        room.supply(0),
-        Some(VideoSupply::Enough),
+        room.stream_state(0),
+        Some(StreamState::Ok),
         "{}",
         room.trace(0)
     );

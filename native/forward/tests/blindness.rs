@@ -13,7 +13,7 @@ use support::*;
 const DESCRIPTOR_ID: u8 = 13;
 const FRAME: Duration = Duration::from_millis(33);
 const FRAMES: u16 = 400;
-const FRAMES_PER_WISH: u16 = 40;
+const FRAMES_PER_PREFERENCE: u16 = 40;
 const VIDEO: [Codec; 4] = [Codec::Vp8, Codec::Vp9, Codec::H264, Codec::Av1];
 const SIZES: [(u16, u16); 3] = [(320, 180), (640, 360), (1280, 720)];
 
@@ -96,8 +96,8 @@ fn declared(codec: Codec, key_frame: bool, (width, height): (u16, u16)) -> Vec<u
 
 fn compare(codec: Codec, access: PayloadAccess) {
     let expected = run(codec, access, FILLS[0]);
-    let wishes = usize::from(FRAMES / FRAMES_PER_WISH);
-    assert_eq!(expected.switches, wishes - 1, "{codec:?}");
+    let preferences = usize::from(FRAMES / FRAMES_PER_PREFERENCE);
+    assert_eq!(expected.switches, preferences - 1, "{codec:?}");
     for fill in &FILLS[1..] {
         let found = run(codec, access, *fill);
         let mut pairs = found.sent.iter().zip(&expected.sent);
@@ -128,8 +128,8 @@ fn run(codec: Codec, access: PayloadAccess, fill: Fill) -> Trace {
     };
     let mut last = None;
     for number in 0..FRAMES {
-        if number % FRAMES_PER_WISH == 0 {
-            let encoding = (number / FRAMES_PER_WISH % 3) as u8;
+        if number % FRAMES_PER_PREFERENCE == 0 {
+            let encoding = (number / FRAMES_PER_PREFERENCE % 3) as u8;
             let layer = Layer {
                 encoding,
                 ..Layer::default()

@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use sealroute_forward::{Codec, Extension, Layer, LayerWish, PayloadAccess};
+use sealroute_forward::{Codec, Extension, Layer, PayloadAccess, PreferredLayers};
 use support::wire::{at_temporal, picture_of, rtp, sealed, temporal_of, vp8, vp8_continuation};
 use support::*;
 
@@ -66,13 +66,15 @@ impl Camera {
         }
     }
 
-    fn wish(&mut self, frame_rate: Option<f32>) {
-        let wish = LayerWish {
+    fn prefer(&mut self, frame_rate: Option<f32>) {
+        let preferred = PreferredLayers {
             max_frame_rate: frame_rate,
-            ..LayerWish::default()
+            ..PreferredLayers::default()
         };
         let router = &mut self.session.router;
-        router.set_layer_wish(SUBSCRIBER, wish).expect("set");
+        router
+            .set_preferred_layers(SUBSCRIBER, preferred)
+            .expect("set");
     }
 
     fn allocate(&mut self, temporal: u8) {
@@ -108,7 +110,7 @@ impl Camera {
 }
 
 #[test]
-fn all_temporal_layers_are_passed_to_whoever_wishes_nothing() {
+fn all_temporal_layers_are_passed_to_whoever_preferences_nothing() {
     let mut camera = Camera::new();
     camera.frames(90);
     assert_eq!(camera.received().len(), 180);
@@ -116,11 +118,11 @@ fn all_temporal_layers_are_passed_to_whoever_wishes_nothing() {
 }
 
 #[test]
-fn a_wish_for_fewer_pictures_leaves_upper_layers_out_without_a_gap() {
+fn a_preference_for_fewer_pictures_leaves_upper_layers_out_without_a_gap() {
     let mut camera = Camera::new();
     camera.frames(60);
     for (rate, highest) in [(15.0, 1), (8.0, 0), (15.0, 1), (30.0, 2)] {
-        camera.wish(Some(rate));
+        camera.prefer(Some(rate));
         camera.frames(8);
         camera.session.out.clear();
         camera.frames(60);
@@ -394,11 +396,11 @@ fn assert_layers_are_read_from_the_dependency_descriptor(
     };
     send(&mut session, 60);
     let limit = |session: &mut Session, rate| {
-        let wish = LayerWish {
+        let preferred = PreferredLayers {
             max_frame_rate: rate,
-            ..LayerWish::default()
+            ..PreferredLayers::default()
         };
-        let set = session.router.set_layer_wish(SUBSCRIBER, wish);
+        let set = session.router.set_preferred_layers(SUBSCRIBER, preferred);
         set.expect("set");
     };
     for (rate, both) in [(Some(15.0), false), (None, true)] {

@@ -4,7 +4,7 @@
 mod support;
 
 use sealroute_forward::{
-    Codec, EncodingParameters, LayerWish, MediaKind, PayloadAccess, TransportHandle,
+    Codec, EncodingParameters, MediaKind, PayloadAccess, PreferredLayers, TransportHandle,
 };
 use sealroute_netem::Random;
 use sealroute_rtp::rtcp::{
@@ -247,11 +247,11 @@ fn reports_tell_the_wall_clock_of_each_picture_also_right_after_a_switch() {
         let clock = |index: u32| 1_000_000 * index + captured_ms * 90;
         if frame % 40 == 0 {
             let sizes = [160, 640, 1_280];
-            let wish = LayerWish {
+            let preferred = PreferredLayers {
                 max_width_px: Some(sizes[random.below(3) as usize]),
-                ..LayerWish::default()
+                ..PreferredLayers::default()
             };
-            let set = session.router.set_layer_wish(SUBSCRIBER, wish);
+            let set = session.router.set_preferred_layers(SUBSCRIBER, preferred);
             set.expect("set");
         }
         for (index, rid) in (0..).zip([b"q", b"h", b"f"]) {

@@ -3,7 +3,7 @@
 
 mod support;
 
-use sealroute_forward::{Codec, Layer, LayerView, LayerWish, PayloadAccess};
+use sealroute_forward::{Codec, Layer, LayerView, PayloadAccess, PreferredLayers};
 use std::time::Duration;
 use support::wire::{picture_of, rtp, sealed, vp8_sized};
 use support::*;
@@ -61,14 +61,14 @@ impl Camera {
         }
     }
 
-    fn wish(&mut self, width: Option<u32>) {
-        let wish = LayerWish {
+    fn prefer(&mut self, width: Option<u32>) {
+        let preferred = PreferredLayers {
             max_width_px: width,
-            ..LayerWish::default()
+            ..PreferredLayers::default()
         };
         self.session
             .router
-            .set_layer_wish(SUBSCRIBER, wish)
+            .set_preferred_layers(SUBSCRIBER, preferred)
             .expect("set");
     }
 
@@ -97,25 +97,25 @@ impl Camera {
 }
 
 #[test]
-fn a_subscriber_without_wish_gets_the_largest_encoding() {
+fn a_subscriber_without_preference_gets_the_largest_encoding() {
     let mut camera = Camera::new();
     camera.frames(60);
     assert_eq!(camera.received(), 2);
 }
 
 #[test]
-fn a_wish_limits_the_size_and_its_end_lifts_it_again() {
+fn a_preference_limits_the_size_and_its_end_lifts_it_again() {
     let mut camera = Camera::new();
     camera.frames(60);
     for (width, encoding) in [(Some(640), 1), (Some(320), 0), (Some(16), 0), (None, 2)] {
-        camera.wish(width);
+        camera.prefer(width);
         camera.frames(60);
         assert_eq!(camera.received(), encoding, "{width:?}");
     }
 }
 
 #[test]
-fn an_allocation_limits_the_encoding_and_the_lower_of_it_and_the_wish_is_sent() {
+fn an_allocation_limits_the_encoding_and_the_lower_of_it_and_the_preferred_is_sent() {
     let mut camera = Camera::new();
     camera.frames(60);
     for (allocated, width, encoding) in [
@@ -127,7 +127,7 @@ fn an_allocation_limits_the_encoding_and_the_lower_of_it_and_the_wish_is_sent() 
         (2, None, 2),
     ] {
         camera.allocate(Some(allocated));
-        camera.wish(width);
+        camera.prefer(width);
         camera.frames(60);
         assert_eq!(camera.received(), encoding, "{allocated} {width:?}");
     }
@@ -196,7 +196,7 @@ fn an_encoding_that_falls_silent_is_replaced_and_taken_again_when_it_is_back() {
 fn a_switch_happens_at_a_key_frame_with_numbers_times_and_pictures_that_go_on() {
     let mut camera = Camera::new();
     for width in [None, Some(320), Some(640), None, Some(16), None] {
-        camera.wish(width);
+        camera.prefer(width);
         camera.frames(50);
     }
     let stream = camera.session.out.stream(DOWNLINK, DOWN_TRACK_SSRC);
@@ -252,18 +252,19 @@ fn last_encoding(session: &Session) -> Option<u8> {
 }
 
 #[test]
-fn a_wish_finds_its_encoding_by_the_sizes_that_the_sender_says_where_frames_do_not_show_them() {
+fn a_preference_finds_its_encoding_by_the_sizes_that_the_sender_says_where_frames_do_not_show_them()
+{
     let mut session = Session::with(PayloadAccess::Opaque, simulcast(Codec::Vp9));
     // As browsers do: now and then, and on some of the streams only.
     let said = |index| (index == 1).then(|| layers_allocation(index));
     for (step, (width, encoding)) in [(320, 0), (640, 1), (1280, 2)].into_iter().enumerate() {
-        let wish = LayerWish {
+        let preferred = PreferredLayers {
             max_width_px: Some(width),
-            ..LayerWish::default()
+            ..PreferredLayers::default()
         };
         session
             .router
-            .set_layer_wish(SUBSCRIBER, wish)
+            .set_preferred_layers(SUBSCRIBER, preferred)
             .expect("set");
         for frame in 0..30 {
             vp9_frame(&mut session, step as u16 * 30 + frame, said);
@@ -307,7 +308,7 @@ fn two_subscribers_get_encodings_of_their_own() {
     camera
         .session
         .subscribe(OTHER_SUBSCRIBER, OTHER_DOWNLINK, other_down_track());
-    camera.wish(Some(320));
+    camera.prefer(Some(320));
     camera.frames(60);
     assert_eq!(camera.received(), 0);
     let other = camera

@@ -16,7 +16,7 @@ fn one_lost_then_switched(down_track: DownTrackParameters) -> Camera {
     camera.send(SMALL, 100, 1, Part::WholeKey);
     camera.send(SMALL, 101, 2, Part::First);
     camera.send(SMALL, 103, 3, Part::Whole);
-    camera.wish(LARGE);
+    camera.prefer(LARGE);
     camera.send(LARGE, 10_000, 3, Part::WholeKey);
     assert_eq!(camera.sequences(), [100, 101, 103, 104]);
     camera
@@ -54,12 +54,12 @@ fn without_retransmission_streams_it_keeps_its_number_too() {
 #[test]
 fn a_packet_repaired_after_a_switch_has_the_time_and_picture_id_of_its_own_frame() {
     let mut camera = one_lost_then_switched(down_track());
-    camera.wish(SMALL);
+    camera.prefer(SMALL);
     camera.send(SMALL, 120, 20, Part::WholeKey);
     camera.send(SMALL, 121, 21, Part::First);
     let of_its_frame = camera.last();
     camera.send(SMALL, 123, 22, Part::Whole);
-    camera.wish(LARGE);
+    camera.prefer(LARGE);
     camera.send(LARGE, 10_020, 22, Part::WholeKey);
     camera.repair(SMALL, 122, 21, Part::Last);
     let (number, timestamp, picture) = camera.last();
@@ -83,7 +83,7 @@ fn probes_before_and_after_a_switch_do_not_move_a_late_packet() {
     camera.send(SMALL, 103, 3, Part::First);
     camera.session.rtp(&probe(104));
     camera.send(SMALL, 105, 3, Part::Last);
-    camera.wish(LARGE);
+    camera.prefer(LARGE);
     camera.send(LARGE, 10_000, 3, Part::WholeKey);
     camera.session.rtp(&probe(106));
     camera.repair(SMALL, 102, 2, Part::Whole);
@@ -103,7 +103,7 @@ fn of_the_encoding_before_nothing_is_sent_that_lies_behind_the_switch() {
 #[test]
 fn after_one_more_switch_a_lost_packet_comes_too_late() {
     let mut camera = one_lost_then_switched(down_track());
-    camera.wish(1);
+    camera.prefer(1);
     camera.send(1, 1_000, 4, Part::WholeKey);
     camera.repair(SMALL, 102, 2, Part::Last);
     assert_eq!(camera.session.dropped("other_encoding"), 1);
@@ -150,7 +150,7 @@ fn a_late_packet_of_an_upper_layer_is_sent_to_whoever_had_that_layer() {
     camera.take(&layered(102, 3, 0, Part::Whole));
     camera.take(&layered(103, 4, 1, Part::First));
     camera.take(&layered(105, 5, 0, Part::Whole));
-    camera.wish(LARGE);
+    camera.prefer(LARGE);
     camera.send(LARGE, 10_000, 5, Part::WholeKey);
     camera.repair_packet(SMALL, &layered(104, 4, 1, Part::Last));
     let stream = camera.session.out.stream(DOWNLINK, DOWN_TRACK_SSRC);
@@ -170,7 +170,7 @@ fn a_late_packet_of_a_left_out_layer_does_not_take_the_number_of_the_key_frame()
     camera.take(&layered(105, 6, 0, Part::Whole));
     // 106 is lost, 107 left out: nothing was sent behind 105 that keeps a number free.
     camera.take(&layered(107, 8, 1, Part::Whole));
-    camera.wish(LARGE);
+    camera.prefer(LARGE);
     camera.allocate(Some(WHOLE));
     camera.send(LARGE, 10_000, 8, Part::WholeKey);
     assert_eq!(camera.sequences(), [100, 101, 102, 103, 105, 106]);
@@ -187,7 +187,7 @@ fn amid_a_picture() -> Camera {
     let mut camera = Camera::new();
     camera.send(SMALL, 100, 1, Part::WholeKey);
     camera.send(SMALL, 101, 2, Part::First);
-    camera.wish(LARGE);
+    camera.prefer(LARGE);
     camera
 }
 
@@ -264,11 +264,11 @@ fn a_switch_does_not_wait_for_an_encoding_that_fell_silent() {
 fn a_switch_that_waits_does_not_happen_when_it_is_no_longer_wanted() {
     let mut camera = amid_a_picture();
     camera.send(LARGE, 10_000, 2, Part::Key);
-    camera.wish(SMALL);
+    camera.prefer(SMALL);
     camera.send(SMALL, 102, 2, Part::Last);
     camera.send(SMALL, 103, 3, Part::Whole);
     assert_eq!(published_sequences(&camera), [100, 101, 102, 103]);
-    camera.wish(LARGE);
+    camera.prefer(LARGE);
     camera.send(SMALL, 104, 4, Part::Whole);
     assert_eq!(published_sequences(&camera), [100, 101, 102, 103, 104]);
 }
@@ -280,11 +280,11 @@ fn the_key_frame_that_a_switch_waits_with_is_not_asked_for_again() {
     camera.send(LARGE, 9_999, 1, Part::WholeKey);
     camera.send(SMALL, 101, 2, Part::First);
     camera.session.pass(Duration::from_secs(1));
-    camera.wish(LARGE);
+    camera.prefer(LARGE);
     camera.send(LARGE, 10_000, 2, Part::Whole);
     camera.send(SMALL, 102, 2, Part::Middle);
     camera.session.pass(Duration::from_millis(10));
-    assert!(camera.session.out.plis(UPLINK, 102) > 0, "wished");
+    assert!(camera.session.out.plis(UPLINK, 102) > 0, "requested");
     camera.session.out.rtcp.clear();
     camera.send(LARGE, 10_001, 2, Part::Key);
     camera.send(LARGE, 10_002, 2, Part::Last);
@@ -300,7 +300,7 @@ fn the_key_frame_that_a_switch_waits_with_is_not_asked_for_again() {
 fn a_switch_that_waits_gives_way_to_one_to_another_encoding() {
     let mut camera = amid_a_picture();
     camera.send(LARGE, 10_000, 2, Part::Key);
-    camera.wish(1);
+    camera.prefer(1);
     camera.send(1, 1_000, 2, Part::WholeKey);
     camera.send(SMALL, 102, 2, Part::Last);
     camera.send(LARGE, 10_001, 2, Part::Last);

@@ -78,7 +78,7 @@ impl Turmoil {
                 spatial: 0,
                 temporal: self.random.below(3) as u8,
             });
-            self.camera.wish(LARGE);
+            self.camera.prefer(LARGE);
             self.camera.allocate(layer);
         }
         let session = &mut self.camera.session;

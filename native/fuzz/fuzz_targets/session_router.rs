@@ -6,7 +6,7 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use sealroute_forward::{
     Codec, DownTrackParameters, EncodingParameters, Extension, ExtensionIds, ForwardEvent,
-    ForwardSettings, Layer, LayerWish, MediaKind, Outbox, PayloadAccess, PublisherHandle,
+    ForwardSettings, Layer, MediaKind, Outbox, PayloadAccess, PreferredLayers, PublisherHandle,
     SessionRouter, SubscriberHandle, TransportHandle, UpTrackParameters,
 };
 use sealroute_rtp::{FullSequence, MAX_PACKET_BYTES, RtpHeader, RtpPacket, SequenceUnwrapper};
@@ -63,7 +63,7 @@ enum Step {
         publisher: u8,
         forwarding: bool,
     },
-    Wish {
+    Prefer {
         subscriber: u8,
         width: Option<u16>,
     },
@@ -316,15 +316,15 @@ impl Session {
             } => router
                 .set_up_track_forwarding(publisher(p), "0", forwarding)
                 .and(router.set_down_track_forwarding(subscriber(s), MediaKind::Video, forwarding)),
-            Step::Wish {
+            Step::Prefer {
                 subscriber: s,
                 width,
             } => {
-                let wish = LayerWish {
+                let preferred = PreferredLayers {
                     max_width_px: width.map(u32::from),
-                    ..LayerWish::default()
+                    ..PreferredLayers::default()
                 };
-                router.set_layer_wish(subscriber(s), wish)
+                router.set_preferred_layers(subscriber(s), preferred)
             }
             Step::Allocate {
                 subscriber: s,

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use sealroute_forward::{
-    ForwardError, ForwardEvent, ForwardSettings, Layer, LayerWish, Outbox, SessionRouter,
+    ForwardError, ForwardEvent, ForwardSettings, Layer, Outbox, PreferredLayers, SessionRouter,
     SubscriberHandle, TransportHandle,
 };
 use serde::Deserialize;
@@ -44,7 +44,7 @@ impl Outbox for Records {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wish {
+struct Preferred {
     width_px: Option<u32>,
     height_px: Option<u32>,
     frame_rate: Option<f32>,
@@ -93,7 +93,7 @@ impl Session {
                 self.pass(Duration::from_micros(microseconds(body)?));
                 self.answer(output)?;
             }
-            b'W' => self.wish(body)?,
+            b'W' => self.prefer(body)?,
             b'A' => self.allocate(body)?,
             b'Q' => self.count(output)?,
             other => return Err(format!("unknown record kind {other}")),
@@ -121,16 +121,17 @@ impl Session {
         done.map_err(|error| error.to_string())
     }
 
-    fn wish(&mut self, body: &[u8]) -> Result<(), String> {
+    fn prefer(&mut self, body: &[u8]) -> Result<(), String> {
         let (subscriber, json) = handle(body)?;
-        let wish: Wish = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-        let wish = LayerWish {
-            max_width_px: wish.width_px,
-            max_height_px: wish.height_px,
-            max_frame_rate: wish.frame_rate,
+        let preferred: Preferred =
+            serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let preferred = PreferredLayers {
+            max_width_px: preferred.width_px,
+            max_height_px: preferred.height_px,
+            max_frame_rate: preferred.frame_rate,
         };
         self.router
-            .set_layer_wish(SubscriberHandle(subscriber), wish)
+            .set_preferred_layers(SubscriberHandle(subscriber), preferred)
             .map_err(refused)
     }
 

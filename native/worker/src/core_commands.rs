@@ -60,8 +60,8 @@ impl<S: MessageSocket> Core<S> {
             Command::SetDownTrackForwarding(of) => self.with_subscriber(of.subscriber, |router| {
                 router.set_down_track_forwarding(of.subscriber, of.kind, of.forwarding)
             }),
-            Command::SetLayerWish(of) => self.with_subscriber(of.subscriber, |router| {
-                router.set_layer_wish(of.subscriber, of.wish)
+            Command::SetPreferredLayers(of) => self.with_subscriber(of.subscriber, |router| {
+                router.set_preferred_layers(of.subscriber, of.preferred)
             }),
             Command::Unsubscribe(of) => self.unsubscribe(of.subscriber),
         }

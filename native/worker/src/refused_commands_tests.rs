@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use sealroute_forward::{
-    DownTrackParameters, EncodingParameters, LayerWish, MediaKind, PayloadAccess, PublisherHandle,
-    SubscriberHandle, TransportHandle, UpTrackParameters,
+    DownTrackParameters, EncodingParameters, MediaKind, PayloadAccess, PreferredLayers,
+    PublisherHandle, SubscriberHandle, TransportHandle, UpTrackParameters,
 };
 
 use crate::api::{
     CloseRouter, CloseTransport, Command, DeclareKids, Direction, Event, OpenRouter, OpenTransport,
     Publish, RequestKeyFrame, RestartIce, RouterHandle, Secret, SendDtls, SetDownTrackForwarding,
-    SetLayerWish, SetPeerCredentials, SetSrtpKeys, SetUpTrackForwarding, Subscribe, Unpublish,
-    Unsubscribe,
+    SetPeerCredentials, SetPreferredLayers, SetSrtpKeys, SetUpTrackForwarding, Subscribe,
+    Unpublish, Unsubscribe,
 };
 use crate::core::tests::{
     ANN, BEN, Bench, MediaPeer, PASSWORD, PEER_PASSWORD, down_track, secrets, up_track,
@@ -45,7 +45,7 @@ fn place(command: &Command) -> usize {
         Command::Unpublish(_) => 12,
         Command::Subscribe(_) => 13,
         Command::SetDownTrackForwarding(_) => 14,
-        Command::SetLayerWish(_) => 15,
+        Command::SetPreferredLayers(_) => 15,
         Command::Unsubscribe(_) => 16,
     }
 }
@@ -299,9 +299,9 @@ fn of_subscribers() -> Vec<(Command, &'static str)> {
             unknown,
         ),
         (
-            Command::SetLayerWish(SetLayerWish {
+            Command::SetPreferredLayers(SetPreferredLayers {
                 subscriber,
-                wish: LayerWish::default(),
+                preferred: PreferredLayers::default(),
             }),
             unknown,
         ),

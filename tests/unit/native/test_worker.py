@@ -263,7 +263,10 @@ CONFLICTS = [
     (core_api.RequestKeyFrame(9), ("request_key_frame", 9, "unknown_handle")),
     (core_api.Unpublish(9), ("unpublish", 9, "unknown_handle")),
     (core_api.Unsubscribe(9), ("unsubscribe", 9, "unknown_handle")),
-    (core_api.SetLayerWish(9, core_api.LayerWish()), ("set_layer_wish", 9, "unknown_handle")),
+    (
+        core_api.SetPreferredLayers(9, core_api.PreferredLayers()),
+        ("set_preferred_layers", 9, "unknown_handle"),
+    ),
 ]
 
 
@@ -320,7 +323,7 @@ def malformed_commands():
     yield core_api.OpenTransport(1, 2, Direction.UPLINK, "abcd", "p" * 21)
     yield core_api.SendDtls(1, b"")
     yield core_api.SendDtls(1, bytes(1_501))
-    yield core_api.SetLayerWish(1, core_api.LayerWish(max_frame_rate=float("nan")))
+    yield core_api.SetPreferredLayers(1, core_api.PreferredLayers(max_frame_rate=float("nan")))
     keys = (b"k" * 16, b"s" * 12)
     profile = core_api.SrtpProfile.AEAD_AES_256_GCM
     yield core_api.SetSrtpKeys(1, core_api.SrtpSecrets(profile, *keys, *keys))

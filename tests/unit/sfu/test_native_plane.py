@@ -15,9 +15,9 @@ from sfu.core_api import (
     DtlsDatagram,
     Extension,
     IceValidated,
-    LayerWish,
     MediaKind,
     PayloadAccess,
+    PreferredLayers,
     SrtpProfile,
 )
 from sfu.downlink_offers import OFFER_INTERVAL_S
@@ -190,7 +190,7 @@ async def test_a_subscription_reaches_the_core_when_it_can_flow(scene):
     scene.subscribe("ben", connect=False)
     media, listener, _, down = scene.members["ben"]
     media.set_subscriber_forwarding("su", MediaKind.VIDEO, forwarding=False)
-    media.set_layer_wish("su", LayerWish(320, 240, None))
+    media.set_preferred_layers("su", PreferredLayers(320, 240, None))
     media.answer_downlink(1, down.answer(listener.offers[0]))
     assert scene.router.sent(core_api.Subscribe) == []
     scene.bench.connect(media, Direction.DOWNLINK, down)
@@ -203,7 +203,11 @@ async def test_a_subscription_reaches_the_core_when_it_can_flow(scene):
     }
     assert subscribe.down_tracks[1].rtx_ssrc is not None
     kinds = [type(command) for command in scene.router.commands[-3:]]
-    assert kinds == [core_api.Subscribe, core_api.SetDownTrackForwarding, core_api.SetLayerWish]
+    assert kinds == [
+        core_api.Subscribe,
+        core_api.SetDownTrackForwarding,
+        core_api.SetPreferredLayers,
+    ]
 
 
 async def test_a_changed_secret_asks_for_one_key_frame_after_the_switch(scene, peers):
@@ -410,7 +414,7 @@ async def test_a_thousand_joins_and_leaves_leave_nothing_behind(scene, peers):
     assert not [name for name in scene.plane.counters() if name.startswith("commands_failed")]
 
 
-async def test_wishes_soon_after_an_offer_share_the_next_one(scene):
+async def test_changes_soon_after_an_offer_share_the_next_one(scene):
     publishers = ("ann", "cid", "dot", "eve")
     for name in publishers:
         await scene.publish(name, stream=name)

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from sfu import core_api
-from sfu.core_api import Codec, LayerWish, MediaKind
+from sfu.core_api import Codec, MediaKind, PreferredLayers
 from sfu.downlink_offers import OFFER_INTERVAL_S
 from sfu.media_plane import MediaError, TrackOffer
 
@@ -47,7 +47,10 @@ class Call:
             [(repr(one.dump()), repr(vars(one._slots))) for one in members],
             [repr(one._offers.outstanding) for one in members],
             [(way.handle, repr(way.remote), repr(way.local)) for way in ways],
-            [repr((s.wish, s.held_back, s.down_tracks)) for s in self.ben._subscriptions.values()],
+            [
+                repr((s.preferred, s.held_back, s.down_tracks))
+                for s in self.ben._subscriptions.values()
+            ],
             [repr(stream.kids) for stream in self.ann._published.values()],
             sorted(self.router.transports),
         )
@@ -123,7 +126,7 @@ REFUSED = {
     "play, no such stream": lambda c: c.eve.play("x", "y", c.up.offer()),
     "play, beside a downlink": lambda c: c.ben.play("x", "st", c.up.offer()),
     "forwarding, nobody": lambda c: c.ben.set_subscriber_forwarding("x", MediaKind.AUDIO, False),
-    "layers, nobody": lambda c: c.ben.set_layer_wish("x", LayerWish()),
+    "layers, nobody": lambda c: c.ben.set_preferred_layers("x", PreferredLayers()),
     "restart, no uplink": lambda c: c.eve.restart_uplink(c.up.offer()),
     "restart, no downlink": lambda c: c.eve.restart_downlink(),
 }
@@ -169,7 +172,10 @@ NOT_TAKEN = {
     ),
     "play": (core_api.SetPeerCredentials, lambda c: c.eve.play("x", "st", c.up.offer())),
     "restart": (core_api.RestartIce, lambda c: c.ann.restart_uplink(c.up.offer())),
-    "layers": (core_api.SetLayerWish, lambda c: c.ben.set_layer_wish("su", LayerWish())),
+    "layers": (
+        core_api.SetPreferredLayers,
+        lambda c: c.ben.set_preferred_layers("su", PreferredLayers()),
+    ),
     "forwarding": (
         core_api.SetDownTrackForwarding,
         lambda c: c.ben.set_subscriber_forwarding("su", MediaKind.AUDIO, False),

@@ -14,8 +14,8 @@ from sfu.core_api import (
     NotSent,
     PayloadAccess,
     Snapshot,
+    StreamState,
     TransportSnapshot,
-    VideoSupply,
 )
 from sfu.ids import StreamId, SubscriberId
 from sfu.media_plane import ClientDump, SessionDump, SubscriptionDump, TransportDump
@@ -157,7 +157,7 @@ def test_a_publisher_that_sends_nothing_is_told_from_one_that_is_muted():
 def test_a_video_that_is_not_sent_because_nobody_watches_is_no_fault_of_its_publisher():
     scene = Scene()
     scene.up_track_grows = False
-    scene.encodings = [replace(one, wanted=False) for one in scene.encodings]
+    scene.encodings = [replace(one, subscribed=False) for one in scene.encodings]
     scene.room.ask("ben", m.UpdateSubscriber(id=1, subscriber_id="sub", video=False))
     assert scene.codes() == [Code.NOT_WANTED]
 
@@ -228,14 +228,14 @@ def test_video_that_the_link_has_no_room_for_is_told_so():
     assert scene.codes() == [Code.BANDWIDTH]
 
 
-def test_a_smaller_layer_has_its_reason_in_the_wish():
+def test_a_smaller_layer_has_its_reason_in_the_preference():
     scene = Scene()
     scene.video = replace(scene.video, encoding=0)
     size = m.Dimensions(width=640, height=360)
-    wish = m.UpdateSubscriber(id=1, subscriber_id="sub", preferred_resolution=size)
-    scene.room.ask("ben", wish)
+    preferred = m.UpdateSubscriber(id=1, subscriber_id="sub", preferred_resolution=size)
+    scene.room.ask("ben", preferred)
     got = scene.received()
-    assert (got.flowing, [reason.code for reason in got.reasons]) == (True, [Code.WISH])
+    assert (got.flowing, [reason.code for reason in got.reasons]) == (True, [Code.PREFERENCE])
 
 
 def test_a_smaller_layer_has_its_reason_in_the_link():
@@ -385,7 +385,7 @@ def test_while_some_leave_the_reason_is_a_limit_and_a_few_are_not_worth_a_word()
 def test_the_rows_of_a_peer_belong_to_the_streams_that_they_name():
     def down_track(kind: MediaKind, ssrc: int) -> DownTrackSnapshot:
         return DownTrackSnapshot(
-            *(5, 1, 4, "0", ssrc, kind, True, None, (0, 0), None, False, VideoSupply.ENOUGH),
+            *(5, 1, 4, "0", ssrc, kind, True, None, (0, 0), None, False, StreamState.OK),
             *(None, 9, 9, 0, 0, None),
         )
 

@@ -80,7 +80,7 @@ def test_a_subscription_asks_the_publisher_for_a_peer_connection() -> None:
     ]
 
 
-def test_changed_wishes_reach_the_publisher() -> None:
+def test_changed_preferences_reach_the_publisher() -> None:
     room = relayed_room()
     effects = room.ask("b", m.UpdateSubscriber(id=4, subscriber_id="sub", audio=False))
     (wanted,) = sent(effects, "a")

@@ -1,4 +1,4 @@
-"""Subscribers: who may, how many, and what they wish."""
+"""Subscribers: who may, how many, and what they prefer."""
 
 import pytest
 
@@ -90,7 +90,7 @@ def test_places_of_an_ended_stream_are_free_again() -> None:
     assert list(room.state.subscribers) == ["two"]
 
 
-def test_the_first_wish_is_kept() -> None:
+def test_the_first_preference_is_kept() -> None:
     room = room_with_stream()
     effects = room.subscribe(
         "b",
@@ -101,9 +101,9 @@ def test_the_first_wish_is_kept() -> None:
         preferred_resolution=SMALL,
         preferred_frame_rate=15,
     )
-    (wish,) = of(PreferLayers, effects)
-    assert wish == PreferLayers(B, SUB, SMALL, 15.0)
-    assert isinstance(wish.frame_rate, float)
+    (preferred,) = of(PreferLayers, effects)
+    assert preferred == PreferLayers(B, SUB, SMALL, 15.0)
+    assert isinstance(preferred.frame_rate, float)
     subscriber = room.state.subscribers[SUB]
     assert (subscriber.wants_audio, subscriber.wants_video) == (False, True)
 

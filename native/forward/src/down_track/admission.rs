@@ -22,7 +22,7 @@ impl DownTrack {
         choose(
             now,
             up_track.encodings.iter().map(Encoding::view),
-            self.wish,
+            self.preferred,
             self.allocation,
         )
         .or(self.current)

@@ -9,7 +9,7 @@ use crate::congestion::downlink::Downlink;
 use crate::layer_filter::{Level, Verdict};
 use crate::layers::Allocation;
 use crate::outbox::Outbox;
-use crate::parameters::LayerWish;
+use crate::parameters::PreferredLayers;
 use crate::rewriter::Numbers;
 use crate::up_track::{Encoding, Pending, UpTrack};
 
@@ -30,19 +30,19 @@ impl DownTrack {
 
     /// The highest layers of an encoding that wish and allocation allow.
     pub(super) fn target_level(&self, encoding: usize, stream: &Encoding) -> Level {
-        let wished = if self.wish == LayerWish::default() {
+        let preferred = if self.preferred == PreferredLayers::default() {
             Level::TOP
         } else {
-            stream.layers.wished(self.wish, stream.view().size)
+            stream.layers.preferred(self.preferred, stream.view().size)
         };
         match self.allocation {
             Allocation::UpTo(layer) if usize::from(layer.encoding) == encoding => {
-                wished.min(Level {
+                preferred.min(Level {
                     spatial: layer.spatial,
                     temporal: layer.temporal,
                 })
             }
-            _ => wished,
+            _ => preferred,
         }
     }
 

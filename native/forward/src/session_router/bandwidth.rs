@@ -10,8 +10,8 @@ use crate::encoding_layers::EncodingLayers;
 use crate::layer_filter::Level;
 use crate::layer_selector::{EncodingView, allows, rank};
 use crate::layers::{Allocation, Layer};
-use crate::outbox::{ForwardEvent, Outbox, VideoSupply};
-use crate::parameters::{LayerWish, MediaKind, TransportHandle};
+use crate::outbox::{ForwardEvent, Outbox, StreamState};
+use crate::parameters::{MediaKind, PreferredLayers, TransportHandle};
 use crate::up_track::{Encoding, UpTrack};
 
 /// After a sign of congestion nothing is given more for this long.
@@ -30,7 +30,7 @@ const WANTED: f64 = 1.2;
 const WANTED_PAUSED: f64 = 1.45;
 /// A warning is lifted when there is this much room.
 const LIFTED: f64 = 1.1;
-const PIXELS_OF_NO_WISH: u32 = 1280 * 720;
+const PIXELS_WITHOUT_PREFERENCE: u32 = 1280 * 720;
 
 impl SessionRouter {
     pub(super) fn open_downlink(&mut self, now: Instant, transport: TransportHandle) -> usize {
@@ -155,9 +155,9 @@ impl SessionRouter {
         };
         for claim in &claims {
             let down_track = &mut self.down_tracks[claim.down_track];
-            if let Some(supply) = apply(now, down_track, claim, share) {
+            if let Some(state) = apply(now, down_track, claim, share) {
                 let subscriber = down_track.subscriber;
-                out.event(ForwardEvent::VideoSupplyChanged { subscriber, supply });
+                out.event(ForwardEvent::StreamStateChanged { subscriber, state });
             }
             let downlink = &mut self.downlinks[key];
             let stands = downlink.estimator.queueing() >= STANDING;
@@ -265,7 +265,7 @@ fn claim_of(now: Instant, index: usize, down_track: &DownTrack, up_track: &UpTra
             Allocation::Unlimited => Some(down_track.current.and_then(held).unwrap_or_default()),
         },
         steps: steps.into_iter().map(|(layer, _)| layer).collect(),
-        weight: pixels(down_track.wish),
+        weight: pixels(down_track.preferred),
         granted: None,
     }
 }
@@ -279,7 +279,7 @@ fn steps_of(now: Instant, down_track: &DownTrack, up_track: &UpTrack) -> Vec<(La
         (0_u8..).zip(views).filter(|(_, view)| view.is_live(now))
     };
     let mut live: Vec<_> = views()
-        .filter(|(_, v)| allows(down_track.wish, *v))
+        .filter(|(_, v)| allows(down_track.preferred, *v))
         .collect();
     if live.is_empty() {
         live.extend(views().min_by_key(|&(_, view)| rank(view)));
@@ -292,7 +292,7 @@ fn steps_of(now: Instant, down_track: &DownTrack, up_track: &UpTrack) -> Vec<(La
             steps.extend(lower_steps(
                 layers,
                 encoding,
-                layers.wished(down_track.wish, view.size),
+                layers.preferred(down_track.preferred, view.size),
             ));
         }
         steps.push((Layer::whole(encoding), expected_bps(view)));
@@ -314,9 +314,9 @@ fn expected_bps(view: EncodingView) -> f64 {
 fn lower_steps(
     layers: &EncodingLayers,
     encoding: u8,
-    wished: Level,
+    preferred: Level,
 ) -> impl Iterator<Item = (Layer, f64)> + '_ {
-    let top = layers.top().min(wished);
+    let top = layers.top().min(preferred);
     let smooth = (0..top.temporal).map(|temporal| (0, temporal));
     let large = (0..top.spatial).map(move |spatial| (spatial, top.temporal));
     smooth.chain(large).filter_map(move |(spatial, temporal)| {
@@ -330,10 +330,10 @@ fn lower_steps(
     })
 }
 
-fn pixels(wish: LayerWish) -> u32 {
-    match (wish.max_width_px, wish.max_height_px) {
+fn pixels(preferred: PreferredLayers) -> u32 {
+    match (preferred.max_width_px, preferred.max_height_px) {
         (Some(width), Some(height)) => width.saturating_mul(height),
-        _ => PIXELS_OF_NO_WISH,
+        _ => PIXELS_WITHOUT_PREFERENCE,
     }
 }
 
@@ -352,7 +352,7 @@ fn apply(
     down_track: &mut DownTrack,
     claim: &Claim,
     share: Share,
-) -> Option<VideoSupply> {
+) -> Option<StreamState> {
     if claim.layers.is_empty() {
         return None;
     }
@@ -373,15 +373,18 @@ fn apply(
         None => {}
     }
     let lifted = share.spent_bps * LIFTED <= share.budget_bps;
-    let scarce = share.limited && claim.granted == Some(0) && share.spent_bps > share.budget_bps;
-    let supply = match down_track.allocation {
-        Allocation::Paused => VideoSupply::Paused,
-        _ if down_track.starved.is_some() || scarce => VideoSupply::Scarce,
-        _ if down_track.supply == VideoSupply::Scarce && !lifted && claim.granted == Some(0) => {
-            VideoSupply::Scarce
+    let limited = share.limited && claim.granted == Some(0) && share.spent_bps > share.budget_bps;
+    let state = match down_track.allocation {
+        Allocation::Paused => StreamState::Paused,
+        _ if down_track.starved.is_some() || limited => StreamState::Limited,
+        _ if down_track.stream_state == StreamState::Limited
+            && !lifted
+            && claim.granted == Some(0) =>
+        {
+            StreamState::Limited
         }
-        _ => VideoSupply::Enough,
+        _ => StreamState::Ok,
     };
-    let changed = std::mem::replace(&mut down_track.supply, supply) != supply;
-    changed.then_some(supply)
+    let changed = std::mem::replace(&mut down_track.stream_state, state) != state;
+    changed.then_some(state)
 }

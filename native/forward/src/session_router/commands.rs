@@ -7,7 +7,7 @@ use crate::down_track::{DownTrack, DownTrackPlace};
 use crate::drop_reason::DropReason;
 use crate::layers::{Layer, LayerView};
 use crate::parameters::{
-    DownTrackParameters, Kid, LayerWish, MediaKind, PublisherHandle, SubscriberHandle,
+    DownTrackParameters, Kid, MediaKind, PreferredLayers, PublisherHandle, SubscriberHandle,
     TransportHandle, UpTrackParameters,
 };
 use crate::reports::REPORT_INTERVAL;
@@ -200,7 +200,7 @@ impl SessionRouter {
             self.downlinks[downlink].down_tracks.push(key);
             self.down_track_ssrcs.insert((transport, ssrc), key);
             self.up_tracks[up_track].down_tracks.push(key);
-            self.up_tracks[up_track].recheck_demand();
+            self.up_tracks[up_track].recheck_subscribed_layers();
             keys.push(key);
         }
         self.begin(now, downlink, &keys);
@@ -262,7 +262,7 @@ impl SessionRouter {
                 down_track.forwarding = forwarding;
                 down_track.restart();
                 let up_track = &mut self.up_tracks[down_track.up_track];
-                up_track.recheck_demand();
+                up_track.recheck_subscribed_layers();
                 if forwarding {
                     up_track.want_key_frame(None);
                 }
@@ -272,10 +272,10 @@ impl SessionRouter {
     }
 
     /// What a subscriber wants at most.
-    pub fn set_layer_wish(
+    pub fn set_preferred_layers(
         &mut self,
         subscriber: SubscriberHandle,
-        wish: LayerWish,
+        preferred: PreferredLayers,
     ) -> Result<(), ForwardError> {
         let keys = self
             .subscribers
@@ -283,8 +283,8 @@ impl SessionRouter {
             .ok_or(ForwardError::UnknownHandle)?;
         for &key in keys {
             let down_track = &mut self.down_tracks[key];
-            down_track.wish = wish;
-            self.up_tracks[down_track.up_track].recheck_demand();
+            down_track.preferred = preferred;
+            self.up_tracks[down_track.up_track].recheck_subscribed_layers();
         }
         Ok(())
     }
@@ -357,7 +357,7 @@ impl SessionRouter {
         }
         if let Some(up_track) = self.up_tracks.get_mut(down_track.up_track) {
             up_track.down_tracks.retain(|&other| other != key);
-            up_track.recheck_demand();
+            up_track.recheck_subscribed_layers();
         }
         if let Some(keys) = self.subscribers.get_mut(&down_track.subscriber) {
             keys.retain(|&other| other != key);

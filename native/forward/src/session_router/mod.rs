@@ -2,10 +2,10 @@
 
 mod bandwidth;
 mod commands;
-mod demand;
 mod downlinks;
 mod packets;
 mod reports;
+mod subscribed_layers;
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};

@@ -202,8 +202,8 @@ impl SessionRouter {
                 write_nack(&mut self.compound, OWN_SSRC, ssrc, &self.lost);
             }
             let sent = up_track
-                .demand
-                .is_none_or(|demand| demand.includes(encoding));
+                .subscribed_layers
+                .is_none_or(|layers| layers.includes(encoding));
             if asks && sent && stream.requests.ask(now) {
                 self.counters.plis_sent += 1;
                 write_pli(&mut self.compound, OWN_SSRC, ssrc);

@@ -177,17 +177,17 @@ impl SessionRouter {
                     [
                         stream.nack.poll_timeout(),
                         key_frame
-                            .filter(|_| up_track.demands(encoding))
+                            .filter(|_| up_track.is_subscribed(encoding))
                             .map(|due| allowed.map_or(due, |at| at.max(due))),
                     ]
                 })
         });
-        let demands = self
+        let reviews = self
             .up_tracks
             .iter()
-            .filter_map(|(_, up_track)| up_track.demand.as_ref())
-            .map(|demand| Some(demand.poll_timeout()));
-        asks.chain(demands)
+            .filter_map(|(_, up_track)| up_track.subscribed_layers.as_ref())
+            .map(|layers| Some(layers.poll_timeout()));
+        asks.chain(reviews)
             .chain([self.next_report, self.downlinks.poll_timeout()])
             .flatten()
             .min()
@@ -201,7 +201,7 @@ impl SessionRouter {
             if !self.up_tracks.contains(key) {
                 continue;
             }
-            self.review_demand(now, key, out);
+            self.review_subscribed_layers(now, key, out);
             self.ask_publisher(now, key, out);
             let up_track = &mut self.up_tracks[key];
             announce(up_track, now, out);

@@ -2,7 +2,7 @@
 
 use super::wire::{Rtp, picture_of, retransmission, rtp, vp8_continuation, vp8_sized};
 use super::*;
-use sealroute_forward::{Layer, LayerWish};
+use sealroute_forward::{Layer, PreferredLayers};
 
 pub const SMALL: usize = 0;
 pub const LARGE: usize = 2;
@@ -48,16 +48,19 @@ impl Camera {
         session.publish(PUBLISHER, UPLINK, simulcast(Codec::Vp8));
         session.subscribe(SUBSCRIBER, DOWNLINK, down_track);
         let mut camera = Self { session, rtx: 0 };
-        camera.wish(SMALL);
+        camera.prefer(SMALL);
         camera
     }
 
-    pub fn wish(&mut self, encoding: usize) {
-        let wish = LayerWish {
+    pub fn prefer(&mut self, encoding: usize) {
+        let preferred = PreferredLayers {
             max_width_px: Some(u32::from(SIZES[encoding].0)),
-            ..LayerWish::default()
+            ..PreferredLayers::default()
         };
-        let outcome = self.session.router.set_layer_wish(SUBSCRIBER, wish);
+        let outcome = self
+            .session
+            .router
+            .set_preferred_layers(SUBSCRIBER, preferred);
         outcome.expect("set");
     }
 

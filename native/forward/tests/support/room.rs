@@ -2,7 +2,7 @@
 
 use super::wire::{rtp, sealed, vp8_continuation, vp8_sized};
 use super::*;
-use sealroute_forward::VideoSupply;
+use sealroute_forward::StreamState;
 use sealroute_netem::{Bottleneck, Random};
 use sealroute_transport::TwccReceiver;
 use std::collections::BTreeMap;
@@ -372,12 +372,12 @@ impl Room {
     }
 
     /// Of the first camera.
-    pub fn supply(&self, viewer: u64) -> Option<VideoSupply> {
+    pub fn stream_state(&self, viewer: u64) -> Option<StreamState> {
         let of_viewer = |event: &ForwardEvent| match event {
-            ForwardEvent::VideoSupplyChanged { subscriber, supply }
+            ForwardEvent::StreamStateChanged { subscriber, state }
                 if subscriber.0 == 200 + viewer =>
             {
-                Some(*supply)
+                Some(*state)
             }
             _ => None,
         };

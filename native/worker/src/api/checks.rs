@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sealroute_forward::{DownTrackParameters, ExtensionIds, LayerWish, UpTrackParameters};
+use sealroute_forward::{DownTrackParameters, ExtensionIds, PreferredLayers, UpTrackParameters};
 
 use super::commands::{Command, SrtpSecrets};
 use super::settings::WorkerSettings;
@@ -60,7 +60,7 @@ impl Command {
             }
             Self::DeclareKids(of) => mid(&of.mid),
             Self::SetUpTrackForwarding(of) => mid(&of.mid),
-            Self::SetLayerWish(of) => layer_wish(of.wish),
+            Self::SetPreferredLayers(of) => preferred_layers(of.preferred),
             Self::OpenRouter(_)
             | Self::CloseRouter(_)
             | Self::CloseTransport(_)
@@ -137,10 +137,10 @@ fn down_track(down_track: &DownTrackParameters) -> Check {
     extension_ids(&down_track.extensions)
 }
 
-fn layer_wish(wish: LayerWish) -> Check {
+fn preferred_layers(preferred: PreferredLayers) -> Check {
     let is_rate = |rate: f32| rate.is_finite() && rate >= 0.0;
     require(
-        wish.max_frame_rate.is_none_or(is_rate),
+        preferred.max_frame_rate.is_none_or(is_rate),
         "frame rate is out of range",
     )
 }

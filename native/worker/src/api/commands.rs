@@ -3,7 +3,7 @@
 use std::fmt;
 
 use sealroute_forward::{
-    DownTrackParameters, Kid, LayerWish, MediaKind, PayloadAccess, PublisherHandle,
+    DownTrackParameters, Kid, MediaKind, PayloadAccess, PreferredLayers, PublisherHandle,
     SubscriberHandle, TransportHandle, UpTrackParameters, kids,
 };
 use sealroute_transport::SrtpProfile;
@@ -251,11 +251,11 @@ pub struct SetDownTrackForwarding {
 /// The most that a subscriber wants of a video.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct SetLayerWish {
+pub struct SetPreferredLayers {
     /// Whose.
     pub subscriber: SubscriberHandle,
     /// None: no limit.
-    pub wish: LayerWish,
+    pub preferred: PreferredLayers,
 }
 
 /// Ends a subscriber.
@@ -301,8 +301,8 @@ pub enum Command {
     Subscribe(Subscribe),
     /// See [`SetDownTrackForwarding`].
     SetDownTrackForwarding(SetDownTrackForwarding),
-    /// See [`SetLayerWish`].
-    SetLayerWish(SetLayerWish),
+    /// See [`SetPreferredLayers`].
+    SetPreferredLayers(SetPreferredLayers),
     /// See [`Unsubscribe`].
     Unsubscribe(Unsubscribe),
 }
@@ -326,7 +326,7 @@ impl Command {
             Self::Unpublish(of) => ("unpublish", of.publisher.0),
             Self::Subscribe(of) => ("subscribe", of.subscriber.0),
             Self::SetDownTrackForwarding(of) => ("set_down_track_forwarding", of.subscriber.0),
-            Self::SetLayerWish(of) => ("set_layer_wish", of.subscriber.0),
+            Self::SetPreferredLayers(of) => ("set_preferred_layers", of.subscriber.0),
             Self::Unsubscribe(of) => ("unsubscribe", of.subscriber.0),
         }
     }

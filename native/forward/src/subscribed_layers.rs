@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use crate::layer_selector::{EncodingView, allows, rank};
-use crate::parameters::LayerWish;
+use crate::parameters::PreferredLayers;
 
 /// A wish that changes back soon must not cost a key frame each time.
 const LINGER: Duration = Duration::from_secs(5);
@@ -42,22 +42,25 @@ impl FromIterator<usize> for EncodingSet {
 }
 
 /// What receivers with these wishes could be given: the best that each allows, and all below it.
-pub(crate) fn wanted(
+pub(crate) fn subscribed(
     encodings: &(impl Iterator<Item = EncodingView> + Clone),
-    wishes: impl Iterator<Item = LayerWish>,
+    preferences: impl Iterator<Item = PreferredLayers>,
 ) -> EncodingSet {
-    wishes.fold(EncodingSet::default(), |set, wish| {
-        set.with(wanted_by(encodings, wish))
+    preferences.fold(EncodingSet::default(), |set, preferred| {
+        set.with(subscribed_by(encodings, preferred))
     })
 }
 
-fn wanted_by(
+fn subscribed_by(
     encodings: &(impl Iterator<Item = EncodingView> + Clone),
-    wish: LayerWish,
+    preferred: PreferredLayers,
 ) -> EncodingSet {
     // What nothing is known of yet might be the one that is wanted.
     let known = || encodings.clone().filter(|view| view.size.is_some());
-    let best = known().filter(|&view| allows(wish, view)).map(rank).max();
+    let best = known()
+        .filter(|&view| allows(preferred, view))
+        .map(rank)
+        .max();
     let ceiling = best.or_else(|| known().map(rank).min());
     encodings
         .clone()
@@ -71,23 +74,23 @@ fn wanted_by(
 
 /// What the publisher of one video was told, and when that is looked at again.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Demand {
+pub(crate) struct SubscribedLayers {
     since: Instant,
     review: Instant,
-    told: EncodingSet,
+    announced: EncodingSet,
     /// Since when less is wanted than was told.
     less: Option<Instant>,
     /// When it is told again, and how long that was waited for. `None`: nothing was told yet.
     repeat: Option<(Instant, Duration)>,
 }
 
-impl Demand {
+impl SubscribedLayers {
     /// Of a video with so many encodings that begins at `since`: all are wanted.
     pub(crate) fn new(since: Instant, encodings: usize) -> Self {
         Self {
             since,
             review: since,
-            told: (0..encodings).collect(),
+            announced: (0..encodings).collect(),
             less: None,
             repeat: None,
         }
@@ -100,7 +103,7 @@ impl Demand {
     }
 
     pub(crate) fn includes(&self, encoding: usize) -> bool {
-        self.told.contains(encoding)
+        self.announced.contains(encoding)
     }
 
     /// Receivers or their wishes changed.
@@ -115,19 +118,19 @@ impl Demand {
 
     /// True when the publisher is to be told of another set. More is told at once, less after a
     /// while.
-    pub(crate) fn update(&mut self, now: Instant, wanted: EncodingSet) -> bool {
+    pub(crate) fn update(&mut self, now: Instant, subscribed: EncodingSet) -> bool {
         self.review = now + REVIEW;
-        let more = self.told.with(wanted);
-        if more == wanted {
+        let more = self.announced.with(subscribed);
+        if more == subscribed {
             self.less = None;
         }
-        let lapsed = more != wanted
+        let lapsed = more != subscribed
             && now.saturating_duration_since(*self.less.get_or_insert(now)) >= LINGER;
-        let next = if lapsed { wanted } else { more };
+        let next = if lapsed { subscribed } else { more };
         if lapsed {
             self.less = None;
         }
-        let changed = std::mem::replace(&mut self.told, next) != next;
+        let changed = std::mem::replace(&mut self.announced, next) != next;
         if changed {
             self.repeat = Some((now + REPEAT, REPEAT));
         }
@@ -135,14 +138,14 @@ impl Demand {
     }
 
     /// True when what was told is to be told again: these encodings come, and they are others.
-    pub(crate) fn is_unheard(&mut self, now: Instant, live: EncodingSet) -> bool {
+    pub(crate) fn must_repeat(&mut self, now: Instant, live: EncodingSet) -> bool {
         let Some((due, waited)) = self.repeat else {
             return false;
         };
-        if live == self.told {
+        if live == self.announced {
             self.repeat = Some((now + REPEAT, REPEAT));
         }
-        if live == self.told || due > now {
+        if live == self.announced || due > now {
             return false;
         }
         let wait = (waited * 2).min(MAX_REPEAT);
@@ -155,9 +158,9 @@ impl Demand {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{Demand, EncodingSet, LINGER, wanted};
+    use super::{EncodingSet, LINGER, SubscribedLayers, subscribed};
     use crate::layer_selector::EncodingView;
-    use crate::parameters::LayerWish;
+    use crate::parameters::PreferredLayers;
 
     fn view(size: Option<(u16, u16)>) -> EncodingView {
         EncodingView {
@@ -170,11 +173,11 @@ mod tests {
         [(320, 180), (640, 360), (1_280, 720)].map(|size| view(Some(size)))
     }
 
-    fn up_to(width: u32, height: u32) -> LayerWish {
-        LayerWish {
+    fn up_to(width: u32, height: u32) -> PreferredLayers {
+        PreferredLayers {
             max_width_px: Some(width),
             max_height_px: Some(height),
-            ..LayerWish::default()
+            ..PreferredLayers::default()
         }
     }
 
@@ -183,83 +186,92 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_wanted_without_receivers() {
-        let found = wanted(&camera().into_iter(), std::iter::empty());
+    fn nothing_is_subscribed_without_receivers() {
+        let found = subscribed(&camera().into_iter(), std::iter::empty());
         assert_eq!(found, set(&[]));
     }
 
     #[test]
-    fn the_largest_wish_decides_and_what_is_below_stays() {
-        let wishes = [up_to(320, 180), up_to(640, 360)];
-        let found = wanted(&camera().into_iter(), wishes.into_iter());
+    fn the_largest_preference_decides_and_lower_encodings_stay() {
+        let preferences = [up_to(320, 180), up_to(640, 360)];
+        let found = subscribed(&camera().into_iter(), preferences.into_iter());
         assert_eq!(found, set(&[0, 1]));
-        let wishes = [up_to(320, 180), LayerWish::default()];
-        let found = wanted(&camera().into_iter(), wishes.into_iter());
+        let preferences = [up_to(320, 180), PreferredLayers::default()];
+        let found = subscribed(&camera().into_iter(), preferences.into_iter());
         assert_eq!(found, set(&[0, 1, 2]));
     }
 
     #[test]
-    fn the_smallest_is_wanted_when_a_wish_allows_none() {
-        let found = wanted(&camera().into_iter(), [up_to(16, 16)].into_iter());
+    fn the_smallest_is_subscribed_when_a_preference_allows_none() {
+        let found = subscribed(&camera().into_iter(), [up_to(16, 16)].into_iter());
         assert_eq!(found, set(&[0]));
     }
 
     #[test]
-    fn an_encoding_of_unknown_size_is_wanted_while_somebody_watches() {
+    fn an_encoding_of_unknown_size_is_subscribed_while_there_are_receivers() {
         let views = [view(Some((320, 180))), view(None)];
-        let found = wanted(&views.into_iter(), [up_to(320, 180)].into_iter());
+        let found = subscribed(&views.into_iter(), [up_to(320, 180)].into_iter());
         assert_eq!(found, set(&[0, 1]));
     }
 
     #[test]
-    fn less_is_told_after_a_while_and_more_at_once() {
+    fn fewer_encodings_are_announced_after_a_while_and_more_at_once() {
         let start = Instant::now();
-        let mut demand = Demand::new(start, 3);
-        assert!(!demand.update(start, set(&[0])));
-        assert!(!demand.update(start + LINGER / 2, set(&[0])));
-        assert!(demand.includes(2));
-        assert!(demand.update(start + LINGER, set(&[0])));
-        assert!(demand.includes(0) && !demand.includes(2));
-        assert!(demand.update(start + LINGER, set(&[0, 1])));
-        assert!(demand.includes(1) && !demand.includes(2));
+        let mut subscribed_layers = SubscribedLayers::new(start, 3);
+        assert!(!subscribed_layers.update(start, set(&[0])));
+        assert!(!subscribed_layers.update(start + LINGER / 2, set(&[0])));
+        assert!(subscribed_layers.includes(2));
+        assert!(subscribed_layers.update(start + LINGER, set(&[0])));
+        assert!(subscribed_layers.includes(0) && !subscribed_layers.includes(2));
+        assert!(subscribed_layers.update(start + LINGER, set(&[0, 1])));
+        assert!(subscribed_layers.includes(1) && !subscribed_layers.includes(2));
     }
 
     #[test]
-    fn a_wish_that_comes_back_in_time_changes_nothing() {
+    fn a_preference_that_returns_in_time_changes_nothing() {
         let start = Instant::now();
-        let mut demand = Demand::new(start, 3);
-        demand.update(start, set(&[0, 1, 2]));
-        demand.update(start + Duration::from_secs(1), set(&[0]));
-        demand.update(start + Duration::from_secs(4), set(&[0, 1, 2]));
-        assert!(!demand.update(start + Duration::from_secs(7), set(&[0])));
-        assert!(demand.includes(2));
+        let mut subscribed_layers = SubscribedLayers::new(start, 3);
+        subscribed_layers.update(start, set(&[0, 1, 2]));
+        subscribed_layers.update(start + Duration::from_secs(1), set(&[0]));
+        subscribed_layers.update(start + Duration::from_secs(4), set(&[0, 1, 2]));
+        assert!(!subscribed_layers.update(start + Duration::from_secs(7), set(&[0])));
+        assert!(subscribed_layers.includes(2));
     }
 
     #[test]
-    fn what_is_not_heard_is_told_again_less_and_less_often() {
+    fn an_ignored_announcement_is_repeated_less_and_less_often() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut demand = Demand::new(start, 2);
-        assert!(!demand.is_unheard(at(9), set(&[0])), "nothing was told");
-        demand.update(at(10), set(&[0]));
-        demand.update(at(15), set(&[0]));
-        let told: Vec<u64> = (15..300)
-            .filter(|&second| demand.is_unheard(at(second), set(&[0, 1])))
+        let mut subscribed_layers = SubscribedLayers::new(start, 2);
+        assert!(
+            !subscribed_layers.must_repeat(at(9), set(&[0])),
+            "nothing was announced"
+        );
+        subscribed_layers.update(at(10), set(&[0]));
+        subscribed_layers.update(at(15), set(&[0]));
+        let repeated: Vec<u64> = (15..300)
+            .filter(|&second| subscribed_layers.must_repeat(at(second), set(&[0, 1])))
             .collect();
-        assert_eq!(told, [17, 21, 29, 45, 77, 141, 205, 269]);
-        assert!(!demand.is_unheard(at(400), set(&[0])), "now it is heard");
-        assert!(!demand.is_unheard(at(401), set(&[0, 1])));
-        assert!(demand.is_unheard(at(402), set(&[0, 1])));
+        assert_eq!(repeated, [17, 21, 29, 45, 77, 141, 205, 269]);
+        assert!(
+            !subscribed_layers.must_repeat(at(400), set(&[0])),
+            "the publisher has followed"
+        );
+        assert!(!subscribed_layers.must_repeat(at(401), set(&[0, 1])));
+        assert!(subscribed_layers.must_repeat(at(402), set(&[0, 1])));
     }
 
     #[test]
-    fn a_change_is_looked_at_at_once_and_otherwise_each_second() {
+    fn a_change_is_reviewed_at_once_and_otherwise_each_second() {
         let start = Instant::now();
-        let mut demand = Demand::new(start, 3);
-        assert!(demand.poll_timeout() <= start);
-        demand.update(start, set(&[0, 1, 2]));
-        assert_eq!(demand.poll_timeout(), start + Duration::from_secs(1));
-        demand.recheck();
-        assert!(demand.poll_timeout() <= start);
+        let mut subscribed_layers = SubscribedLayers::new(start, 3);
+        assert!(subscribed_layers.poll_timeout() <= start);
+        subscribed_layers.update(start, set(&[0, 1, 2]));
+        assert_eq!(
+            subscribed_layers.poll_timeout(),
+            start + Duration::from_secs(1)
+        );
+        subscribed_layers.recheck();
+        assert!(subscribed_layers.poll_timeout() <= start);
     }
 }

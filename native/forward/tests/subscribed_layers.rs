@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use sealroute_forward::{Codec, ForwardEvent, LayerWish, MediaKind, PayloadAccess};
+use sealroute_forward::{Codec, ForwardEvent, MediaKind, PayloadAccess, PreferredLayers};
 use support::wire::{rtp, vp8_sized};
 use support::*;
 
@@ -19,7 +19,7 @@ struct Camera {
     frames: u16,
     sending: [bool; 3],
     begins: [bool; 3],
-    told: usize,
+    applied: usize,
 }
 
 impl Camera {
@@ -29,30 +29,32 @@ impl Camera {
             frames: 0,
             sending: [true; 3],
             begins: [true; 3],
-            told: 0,
+            applied: 0,
         }
     }
 
-    fn demands(&self) -> Vec<Vec<Option<String>>> {
+    fn announcements(&self) -> Vec<Vec<Option<String>>> {
         let events = self.session.out.events.iter();
         events
             .filter_map(|event| match event {
-                ForwardEvent::VideoDemandChanged { wanted, .. } => Some(wanted.clone()),
+                ForwardEvent::SubscribedLayersChanged { subscribed, .. } => {
+                    Some(subscribed.clone())
+                }
                 _ => None,
             })
             .collect()
     }
 
     fn obey(&mut self) {
-        let demands = self.demands();
-        for wanted in &demands[self.told..] {
+        let announcements = self.announcements();
+        for subscribed in &announcements[self.applied..] {
             for (index, rid) in RIDS.iter().enumerate() {
-                let sends = wanted.iter().flatten().any(|one| one == rid);
+                let sends = subscribed.iter().flatten().any(|one| one == rid);
                 self.begins[index] |= sends && !self.sending[index];
                 self.sending[index] = sends;
             }
         }
-        self.told = demands.len();
+        self.applied = announcements.len();
     }
 
     fn frame(&mut self) {
@@ -83,13 +85,15 @@ impl Camera {
         }
     }
 
-    fn wish(&mut self, width: Option<u32>) {
-        let wish = LayerWish {
+    fn prefer(&mut self, width: Option<u32>) {
+        let preferred = PreferredLayers {
             max_width_px: width,
-            ..LayerWish::default()
+            ..PreferredLayers::default()
         };
         let router = &mut self.session.router;
-        router.set_layer_wish(SUBSCRIBER, wish).expect("set");
+        router
+            .set_preferred_layers(SUBSCRIBER, preferred)
+            .expect("set");
     }
 
     /// The encoding of the last frame that was forwarded.
@@ -107,18 +111,18 @@ fn rids(names: &[&str]) -> Vec<Option<String>> {
 fn nothing_is_said_while_everything_is_watched() {
     let mut camera = Camera::new();
     camera.seconds(20);
-    assert!(camera.demands().is_empty());
+    assert!(camera.announcements().is_empty());
 }
 
 #[test]
 fn what_nobody_watches_is_not_sent_after_a_while() {
     let mut camera = Camera::new();
     camera.seconds(2);
-    camera.wish(Some(320));
+    camera.prefer(Some(320));
     camera.seconds(4);
-    assert!(camera.demands().is_empty());
+    assert!(camera.announcements().is_empty());
     camera.seconds(3);
-    assert_eq!(camera.demands(), [rids(&["q"])]);
+    assert_eq!(camera.announcements(), [rids(&["q"])]);
     assert_eq!(camera.sending, [true, false, false]);
     assert_eq!(camera.received(), 0);
 }
@@ -127,13 +131,13 @@ fn what_nobody_watches_is_not_sent_after_a_while() {
 fn what_is_watched_again_is_sent_at_once_and_the_lower_one_goes_on_meanwhile() {
     let mut camera = Camera::new();
     camera.seconds(2);
-    camera.wish(Some(320));
+    camera.prefer(Some(320));
     camera.seconds(8);
-    camera.wish(None);
+    camera.prefer(None);
     let before = camera.session.out.payloads(DOWNLINK, DOWN_TRACK_SSRC).len();
     camera.frame();
     camera.frame();
-    assert_eq!(camera.demands().last(), Some(&rids(&["q", "h", "f"])));
+    assert_eq!(camera.announcements().last(), Some(&rids(&["q", "h", "f"])));
     camera.frame();
     let after = camera.session.out.payloads(DOWNLINK, DOWN_TRACK_SSRC).len();
     assert!(
@@ -151,13 +155,13 @@ fn nobody_watching_stops_the_whole_video_and_a_watcher_starts_it() {
     let hold = router.set_down_track_forwarding(SUBSCRIBER, MediaKind::Video, false);
     hold.expect("held");
     camera.seconds(8);
-    assert_eq!(camera.demands(), [vec![]]);
+    assert_eq!(camera.announcements(), [vec![]]);
     let router = &mut camera.session.router;
     let resume = router.set_down_track_forwarding(SUBSCRIBER, MediaKind::Video, true);
     resume.expect("resumed");
     camera.frame();
     camera.frame();
-    assert_eq!(camera.demands().last(), Some(&rids(&["q", "h", "f"])));
+    assert_eq!(camera.announcements().last(), Some(&rids(&["q", "h", "f"])));
     assert_eq!(camera.received(), 2);
 }
 
@@ -168,14 +172,14 @@ fn the_end_of_a_subscription_counts_as_nobody_watching() {
     let router = &mut camera.session.router;
     router.unsubscribe(SUBSCRIBER).expect("ended");
     camera.seconds(8);
-    assert_eq!(camera.demands(), [vec![]]);
+    assert_eq!(camera.announcements(), [vec![]]);
 }
 
 #[test]
 fn no_key_frame_is_asked_of_an_encoding_that_is_not_to_be_sent() {
     let mut camera = Camera::new();
     camera.seconds(2);
-    camera.wish(Some(320));
+    camera.prefer(Some(320));
     camera.seconds(8);
     let router = &mut camera.session.router;
     router.request_key_frame(PUBLISHER).expect("asked");
@@ -193,23 +197,23 @@ fn a_muted_video_is_neither_stopped_nor_started() {
     muted.expect("muted");
     router.unsubscribe(SUBSCRIBER).expect("ended");
     camera.seconds(10);
-    assert!(camera.demands().is_empty());
+    assert!(camera.announcements().is_empty());
 }
 
 #[test]
 fn a_publisher_that_did_not_hear_is_told_again() {
     let mut camera = Camera::new();
     camera.seconds(2);
-    camera.wish(Some(320));
+    camera.prefer(Some(320));
     camera.seconds(8);
     // The message that more is wanted is lost.
-    camera.wish(None);
+    camera.prefer(None);
     camera.frame();
-    camera.told = camera.demands().len();
+    camera.applied = camera.announcements().len();
     camera.frame();
     assert_eq!(camera.sending, [true, false, false]);
     camera.seconds(4);
-    assert_eq!(camera.demands().last(), Some(&rids(&["q", "h", "f"])));
+    assert_eq!(camera.announcements().last(), Some(&rids(&["q", "h", "f"])));
     assert_eq!(camera.sending, [true; 3]);
     assert_eq!(camera.received(), 2);
 }
@@ -219,10 +223,10 @@ fn what_need_not_be_sent_is_counted_while_its_publisher_lasts() {
     let mut camera = Camera::new();
     let paused = |camera: &Camera| camera.session.counter("encodings_paused");
     camera.seconds(2);
-    camera.wish(Some(320));
+    camera.prefer(Some(320));
     camera.seconds(8);
     assert_eq!(paused(&camera), 2);
-    camera.wish(Some(640));
+    camera.prefer(Some(640));
     camera.seconds(1);
     assert_eq!(paused(&camera), 1);
     camera.session.router.unpublish(PUBLISHER).expect("ended");
@@ -238,9 +242,9 @@ fn the_bitrate_of_what_was_paused_is_not_spread_over_the_pause() {
         snapshot.up_tracks[0].encodings[2].bitrate_bps
     };
     let before = bitrate(&camera);
-    camera.wish(Some(320));
+    camera.prefer(Some(320));
     camera.seconds(30);
-    camera.wish(None);
+    camera.prefer(None);
     for _ in 0..60 {
         camera.frame();
         let now = bitrate(&camera);

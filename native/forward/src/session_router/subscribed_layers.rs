@@ -3,52 +3,58 @@
 use std::time::Instant;
 
 use super::SessionRouter;
-use crate::demand::wanted;
 use crate::outbox::{ForwardEvent, Outbox};
+use crate::subscribed_layers::subscribed;
 use crate::up_track::{Encoding, UpTrack};
 
 impl SessionRouter {
     /// Looks, when it is due, at what receivers could be given of a video, and tells of a change.
-    pub(super) fn review_demand(&mut self, now: Instant, key: usize, out: &mut impl Outbox) {
+    pub(super) fn review_subscribed_layers(
+        &mut self,
+        now: Instant,
+        key: usize,
+        out: &mut impl Outbox,
+    ) {
         let up_track = &mut self.up_tracks[key];
         let paused = up_track.paused();
-        let Some(demand) = up_track.demand.as_mut() else {
+        let Some(subscribed_layers) = up_track.subscribed_layers.as_mut() else {
             return;
         };
-        if demand.poll_timeout() > now {
+        if subscribed_layers.poll_timeout() > now {
             return;
         }
         // Until it has begun a stream is not live; muted, its publisher sends nothing anyway.
         if !up_track.forwarding || !up_track.encodings.iter().any(|stream| stream.active) {
-            demand.keep(now);
+            subscribed_layers.keep(now);
             return;
         }
         let receivers = up_track
             .down_tracks
             .iter()
             .map(|&down_track| &self.down_tracks[down_track]);
-        let wishes = receivers
+        let preferences = receivers
             .filter(|down_track| down_track.forwarding)
-            .map(|s| s.wish);
+            .map(|s| s.preferred);
         let views = up_track.encodings.iter().map(Encoding::view);
-        let changed = demand.update(now, wanted(&views, wishes));
+        let changed = subscribed_layers.update(now, subscribed(&views, preferences));
         let live = (0..).zip(views).filter(|(_, view)| view.is_live(now));
-        let unheard = demand.is_unheard(now, live.map(|(encoding, _)| encoding).collect());
+        let repeated =
+            subscribed_layers.must_repeat(now, live.map(|(encoding, _)| encoding).collect());
         self.counters.encodings_paused -= paused as u64;
         self.counters.encodings_paused += up_track.paused() as u64;
-        if changed || unheard {
-            out.event(told(up_track));
+        if changed || repeated {
+            out.event(announcement(up_track));
         }
     }
 }
 
-fn told(up_track: &UpTrack) -> ForwardEvent {
+fn announcement(up_track: &UpTrack) -> ForwardEvent {
     let streams = up_track.encodings.iter().enumerate();
-    ForwardEvent::VideoDemandChanged {
+    ForwardEvent::SubscribedLayersChanged {
         publisher: up_track.publisher,
         mid: up_track.parameters.mid.clone(),
-        wanted: streams
-            .filter(|&(encoding, _)| up_track.demands(encoding))
+        subscribed: streams
+            .filter(|&(encoding, _)| up_track.is_subscribed(encoding))
             .map(|(_, stream)| stream.parameters.rid.clone())
             .collect(),
     }

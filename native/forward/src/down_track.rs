@@ -25,7 +25,7 @@ use crate::parameters::{
     Codec, DownTrackParameters, Extension, MediaKind, PreferredLayers, PublisherHandle,
     SubscriberHandle, TransportHandle,
 };
-use crate::rewriter::{Numbers, Rewriter};
+use crate::rewriter::{Rewriter, RewrittenHeader};
 use crate::up_track::{Pending, UpTrack};
 
 use switching::Held;
@@ -86,7 +86,7 @@ pub(crate) struct DownTrack {
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
     pub(crate) resent: u64,
-    fillers: u64,
+    padding_packets: u64,
     pub(crate) waiting: Option<DropReason>,
     pub(crate) wants_report: bool,
     pub(crate) report: Option<SentReport>,
@@ -156,7 +156,7 @@ impl DownTrack {
             packets: 0,
             bytes: 0,
             resent: 0,
-            fillers: 0,
+            padding_packets: 0,
             waiting: None,
             wants_report: false,
             report: None,
@@ -246,38 +246,38 @@ impl DownTrack {
         downlink: &mut Downlink,
         out: &mut impl Outbox,
     ) -> Result<Pace, DropReason> {
-        let (packet, numbers) = self.admit(now, (target, pending), up_track, downlink)?;
-        if pending.layer.is_some() && numbers.is_filler {
-            self.fill(now, numbers, downlink, out);
-            self.remember(pending, numbers, false);
+        let (packet, rewritten) = self.admit(now, (target, pending), up_track, downlink)?;
+        if pending.layer.is_some() && rewritten.is_padding {
+            self.send_padding_for(now, rewritten, downlink, out);
+            self.remember(pending, rewritten, false);
             return Err(DropReason::UpperLayer);
         }
-        let pace = self.pace(now, pending, numbers, packet, downlink);
+        let pace = self.pace(now, pending, rewritten, packet, downlink);
         match pace {
             Pace::Now => {
                 if self.kind == MediaKind::Audio {
-                    self.send_twice(now, numbers, downlink, out);
+                    self.send_twice(now, rewritten, downlink, out);
                 }
                 if self.repeats_from.is_some_and(|at| at <= now) {
                     self.retransmit_once_more(now, up_track, downlink, out);
                 }
                 let stamp = self.stamp(now, packet.payload.len(), downlink);
-                self.send(packet, numbers, stamp, out);
+                self.send(packet, rewritten, stamp, out);
             }
             Pace::Later => {}
             Pace::Full => {
-                self.fall_behind(now, numbers, downlink, out);
+                self.fall_behind(now, rewritten, downlink, out);
                 return Err(DropReason::PacerFull);
             }
         }
-        self.remember(pending, numbers, pace == Pace::Later);
+        self.remember(pending, rewritten, pace == Pace::Later);
         Ok(pace)
     }
 
-    fn remember(&mut self, pending: Pending, numbers: Numbers, waits: bool) {
+    fn remember(&mut self, pending: Pending, rewritten: RewrittenHeader, waits: bool) {
         if self.parameters.nack && !self.keeps_sealed() {
             let (encoding, input) = (pending.encoding, pending.sequence);
-            self.rewriter.remember(encoding, input, numbers, waits);
+            self.rewriter.remember(encoding, input, rewritten, waits);
         }
     }
 
@@ -285,7 +285,7 @@ impl DownTrack {
         &self,
         now: Instant,
         pending: Pending,
-        numbers: Numbers,
+        rewritten: RewrittenHeader,
         packet: CachedPacket<'_>,
         downlink: &mut Downlink,
     ) -> Pace {
@@ -301,7 +301,7 @@ impl DownTrack {
                 ssrc: self.parameters.ssrc,
                 encoding: pending.encoding,
                 sequence: pending.sequence,
-                numbers,
+                rewritten,
                 bytes,
                 since: now,
             });
@@ -327,32 +327,32 @@ impl DownTrack {
     fn send(
         &mut self,
         packet: CachedPacket<'_>,
-        numbers: Numbers,
+        rewritten: RewrittenHeader,
         stamp: Stamp,
         out: &mut impl Outbox,
     ) {
         let mut buffer = [0; MAX_PACKET_BYTES];
         let header = RtpHeader {
-            marker: packet.marker || numbers.ends_picture,
+            marker: packet.marker || rewritten.ends_frame,
             payload_type: self.parameters.payload_type,
-            sequence: numbers.sequence as u16,
-            timestamp: numbers.timestamp,
+            sequence: rewritten.sequence as u16,
+            timestamp: rewritten.timestamp,
             ssrc: self.parameters.ssrc,
         };
-        let with_mid = self.rewriter.age(numbers) < PACKETS_WITH_MID;
+        let with_mid = self.rewriter.age(rewritten) < PACKETS_WITH_MID;
         let head = (header, with_mid, stamp);
         let mut end = self.write_header(head, packet.extensions, &mut buffer);
-        let replaced = self.write_descriptor(numbers, packet.payload, &mut buffer[end..]);
+        let replaced = self.write_descriptor(rewritten, packet.payload, &mut buffer[end..]);
         end += replaced;
         let payload = &packet.payload[replaced..];
         if self.keeps_sealed() {
             self.repeat_once_more(out);
-            self.first.get_or_insert(numbers.sequence);
+            self.first.get_or_insert(rewritten.sequence);
             out.rtp_kept(self.transport, &buffer[..end], payload);
         } else {
             out.rtp(self.transport, &buffer[..end], payload);
         }
-        self.rewriter.count_sent(numbers);
+        self.rewriter.count_sent(rewritten);
         self.packets += 1;
         self.bytes += packet.payload.len() as u64;
         let earned = packet.payload.len() as f64 * RESEND_SHARE;
@@ -381,12 +381,17 @@ impl DownTrack {
         header.write(mid.into_iter().chain(stamped).chain(mapped), buffer)
     }
 
-    fn write_descriptor(&self, numbers: Numbers, payload: &[u8], out: &mut [u8]) -> usize {
+    fn write_descriptor(
+        &self,
+        rewritten: RewrittenHeader,
+        payload: &[u8],
+        out: &mut [u8],
+    ) -> usize {
         if !self.is_vp8 {
             return 0;
         }
         let room = out.len().min(DESCRIPTOR_BYTES);
-        numbers.rewrite_vp8(payload, &mut out[..room])
+        rewritten.rewrite_vp8(payload, &mut out[..room])
     }
 }
 

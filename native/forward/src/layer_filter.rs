@@ -99,7 +99,7 @@ pub(crate) struct LayerMark {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// It is passed; the last one of a picture carries the marker.
-    Pass { ends_picture: bool },
+    Pass { ends_frame: bool },
     /// Its layer is above the level.
     Above,
 }
@@ -149,7 +149,7 @@ impl LayerFilter {
             return Verdict::Above;
         }
         Verdict::Pass {
-            ends_picture: mark.ends && mark.level.spatial == level.spatial,
+            ends_frame: mark.ends && mark.level.spatial == level.spatial,
         }
     }
 
@@ -325,7 +325,7 @@ mod tests {
         let mut filter = LayerFilter::default();
         let ends = |filter: &mut LayerFilter, spatial| {
             let verdict = filter.judge(plain(spatial, 0), 1, spatial == 0, level(1, 0));
-            verdict == Verdict::Pass { ends_picture: true }
+            verdict == Verdict::Pass { ends_frame: true }
         };
         assert!(!ends(&mut filter, 0));
         assert!(ends(&mut filter, 1));

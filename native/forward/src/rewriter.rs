@@ -4,17 +4,17 @@
 //! even other streams that use the SSRC later. A sequence number is never given to two
 //! different packets: with AES-GCM that would give the key away.
 
-mod run;
-mod skips;
+mod dropped_sequences;
+mod mapping_epoch;
 
 use std::time::Instant;
 
 use sealroute_rtp::FullSequence;
 use sealroute_rtp::descriptor::Vp8Descriptor;
 
-pub(crate) use skips::Skips;
+pub(crate) use dropped_sequences::DroppedSequences;
 
-use run::{Offsets, Run};
+use mapping_epoch::{MappingEpoch, Offsets};
 
 /// How many sent packets can be asked for again.
 const HISTORY: usize = 512;
@@ -30,7 +30,7 @@ struct Last {
 /// A packet that was sent, as it can be sent again.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {
-    pub(crate) numbers: Numbers,
+    pub(crate) rewritten: RewrittenHeader,
     pub(crate) encoding: usize,
     pub(crate) input: FullSequence,
     pub(crate) resent: Option<Instant>,
@@ -40,18 +40,18 @@ pub(crate) struct Sent {
 
 /// The numbers of one outgoing packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Numbers {
+pub(crate) struct RewrittenHeader {
     pub(crate) sequence: u64,
     pub(crate) timestamp: u32,
     picture_offset: u16,
     tl0_offset: u8,
     /// It is the last one of its picture here, though not where it came from.
-    pub(crate) ends_picture: bool,
+    pub(crate) ends_frame: bool,
     /// A later number was sent before it was known that it is not for this receiver.
-    pub(crate) is_filler: bool,
+    pub(crate) is_padding: bool,
 }
 
-impl Numbers {
+impl RewrittenHeader {
     /// Writes the descriptor of a VP8 payload with its ids moved. Returns how many bytes of the
     /// payload the written ones replace: 0 when nothing has to be moved.
     pub(crate) fn rewrite_vp8(self, payload: &[u8], out: &mut [u8]) -> usize {
@@ -83,7 +83,7 @@ pub(crate) struct Input<'a> {
     pub(crate) encoding: usize,
     pub(crate) sequence: FullSequence,
     pub(crate) timestamp: u32,
-    pub(crate) skips: &'a Skips,
+    pub(crate) dropped: &'a DroppedSequences,
     /// The payload of a VP8 packet, for its picture id.
     pub(crate) vp8: Option<&'a [u8]>,
 }
@@ -91,7 +91,7 @@ pub(crate) struct Input<'a> {
 /// A run that has ended.
 #[derive(Clone, Debug)]
 struct Ended {
-    run: Run,
+    epoch: MappingEpoch,
     /// The last number that it gave.
     end: u64,
 }
@@ -99,7 +99,7 @@ struct Ended {
 /// The numbers of one outgoing SSRC. Owner: its down track; kept while the transport lives.
 #[derive(Default)]
 pub(crate) struct Rewriter {
-    run: Option<Run>,
+    epoch: Option<MappingEpoch>,
     /// The run before, for what comes of it late.
     ended: Option<Ended>,
     last: Option<Last>,
@@ -141,61 +141,63 @@ impl Rewriter {
             let index = descriptor.tl0_picture_index.unwrap_or_default();
             offsets.tl0 = tl0.wrapping_add(1).wrapping_sub(index);
         }
-        self.run = Some(Run::new(input, sequence, offsets));
+        self.epoch = Some(MappingEpoch::new(input, sequence, offsets));
     }
 
     /// The numbers of a packet, or `None` when it is from before the start.
-    pub(crate) fn map(&mut self, input: &Input<'_>) -> Option<Numbers> {
-        let run = self.run.as_mut()?;
+    pub(crate) fn map(&mut self, input: &Input<'_>) -> Option<RewrittenHeader> {
+        let epoch = self.epoch.as_mut()?;
         let descriptor = input.vp8.and_then(Vp8Descriptor::parse);
-        let numbers = run.map(
+        let rewritten = epoch.map(
             input,
             descriptor.as_ref(),
             self.last.map(|last| last.sequence),
         )?;
         if self
             .last
-            .is_none_or(|last| numbers.sequence > last.sequence)
+            .is_none_or(|last| rewritten.sequence > last.sequence)
         {
             self.last = Some(Last {
-                sequence: numbers.sequence,
-                timestamp: numbers.timestamp,
+                sequence: rewritten.sequence,
+                timestamp: rewritten.timestamp,
                 at: input.now,
             });
             if let Some(descriptor) = descriptor {
                 let (id, _) = descriptor.picture_id.unwrap_or_default();
                 let tl0 = descriptor.tl0_picture_index.unwrap_or_default();
                 self.last_picture = Some((
-                    id.wrapping_add(numbers.picture_offset) & PICTURE_ID_MASK,
-                    tl0.wrapping_add(numbers.tl0_offset),
+                    id.wrapping_add(rewritten.picture_offset) & PICTURE_ID_MASK,
+                    tl0.wrapping_add(rewritten.tl0_offset),
                 ));
             }
         }
-        Some(numbers)
+        Some(rewritten)
     }
 
     /// The numbers of a packet that was lost in the run before and comes now: those that its gap
     /// was left for. `None`: there is no such gap, or what stands there can no longer be of use.
-    pub(crate) fn map_late(&mut self, input: &Input<'_>) -> Option<Numbers> {
-        if self.run.as_ref().is_some_and(|run| run.counts(input)) {
+    pub(crate) fn map_late(&mut self, input: &Input<'_>) -> Option<RewrittenHeader> {
+        if self.epoch.as_ref().is_some_and(|epoch| epoch.counts(input)) {
             // It has a number, or none on purpose.
             return None;
         }
         let last = self.last?.sequence;
         let ended = self.ended.as_mut()?;
-        let numbers = ended.run.map_late(input, ended.end)?;
-        (last - numbers.sequence < HISTORY as u64).then_some(numbers)
+        let rewritten = ended.epoch.map_late(input, ended.end)?;
+        (last - rewritten.sequence < HISTORY as u64).then_some(rewritten)
     }
 
     /// Leaves a packet out of the count, with its picture. `false`: its number has been counted, a
     /// later one was sent.
     pub(crate) fn leave_out(&mut self, input: &Input<'_>) -> bool {
-        self.run.as_mut().is_some_and(|run| run.leave_out(input))
+        self.epoch
+            .as_mut()
+            .is_some_and(|epoch| epoch.leave_out(input))
     }
 
     /// The newest packet of the present encoding that was counted or left out.
     pub(crate) fn newest(&self) -> Option<FullSequence> {
-        self.run.as_ref()?.newest
+        self.epoch.as_ref()?.newest
     }
 
     /// Remembers a packet so that it can be sent again.
@@ -203,47 +205,47 @@ impl Rewriter {
         &mut self,
         encoding: usize,
         input: FullSequence,
-        numbers: Numbers,
+        rewritten: RewrittenHeader,
         waits: bool,
     ) {
         if self.sent.is_empty() {
             self.sent = vec![None; HISTORY].into_boxed_slice();
         }
         let entry = Sent {
-            numbers,
+            rewritten,
             encoding,
             input,
             resent: None,
             waits,
         };
-        self.sent[numbers.sequence as usize % HISTORY] = Some(entry);
+        self.sent[rewritten.sequence as usize % HISTORY] = Some(entry);
     }
 
     /// A packet leaves.
-    pub(crate) fn count_sent(&mut self, numbers: Numbers) {
-        let newest = (numbers.sequence, numbers.timestamp);
+    pub(crate) fn count_sent(&mut self, rewritten: RewrittenHeader) {
+        let newest = (rewritten.sequence, rewritten.timestamp);
         if self.newest_sent.is_none_or(|sent| sent.0 < newest.0) {
             self.newest_sent = Some(newest);
         }
     }
 
     /// Whether some of the picture has left that the packet is of, which waits.
-    pub(crate) fn has_begun(&self, waiting: Numbers) -> bool {
+    pub(crate) fn has_begun(&self, waiting: RewrittenHeader) -> bool {
         self.newest_sent
             .is_some_and(|(_, timestamp)| timestamp == waiting.timestamp)
     }
 
     /// Whether a number was given in the present run.
-    pub(crate) fn is_of_run(&self, numbers: Numbers) -> bool {
-        self.run
+    pub(crate) fn is_of_epoch(&self, rewritten: RewrittenHeader) -> bool {
+        self.epoch
             .as_ref()
-            .is_some_and(|run| run.gave(numbers.sequence))
+            .is_some_and(|epoch| epoch.gave(rewritten.sequence))
     }
 
     /// A packet that waited will not be sent: it can not be asked for.
-    pub(crate) fn forget_waiting(&mut self, numbers: Numbers) {
-        if let Some(place) = self.sent.get_mut(numbers.sequence as usize % HISTORY)
-            && place.is_some_and(|sent| sent.numbers == numbers)
+    pub(crate) fn forget_waiting(&mut self, rewritten: RewrittenHeader) {
+        if let Some(place) = self.sent.get_mut(rewritten.sequence as usize % HISTORY)
+            && place.is_some_and(|sent| sent.rewritten == rewritten)
         {
             *place = None;
         }
@@ -255,7 +257,7 @@ impl Rewriter {
         let newest_sent = self.newest_sent.map(|(sequence, _)| sequence);
         let Some(end) = newest_sent.max(kept) else {
             // As if nothing had ever been.
-            (self.run, self.ended, self.last) = (None, None, None);
+            (self.epoch, self.ended, self.last) = (None, None, None);
             return;
         };
         if let Some(last) = &mut self.last {
@@ -278,13 +280,13 @@ impl Rewriter {
         let full = self.full(sequence)?;
         let length = self.sent.len().max(1);
         let entry = self.sent.get_mut(full as usize % length)?.as_mut()?;
-        (entry.numbers.sequence == full).then_some(entry)
+        (entry.rewritten.sequence == full).then_some(entry)
     }
 
     /// A packet that waited has been sent.
-    pub(crate) fn note_sent(&mut self, numbers: Numbers) {
-        if let Some(sent) = self.sent(numbers.sequence as u16)
-            && sent.numbers == numbers
+    pub(crate) fn note_sent(&mut self, rewritten: RewrittenHeader) {
+        if let Some(sent) = self.sent(rewritten.sequence as u16)
+            && sent.rewritten == rewritten
         {
             sent.waits = false;
         }
@@ -292,7 +294,7 @@ impl Rewriter {
 
     /// Forgets what can be sent again: the next packets are of another stream.
     pub(crate) fn forget(&mut self) {
-        self.run = None;
+        self.epoch = None;
         self.ended = None;
         self.sent = Box::default();
     }
@@ -315,8 +317,8 @@ impl Rewriter {
 
     /// How many packets before this one the receiver could have got. The same for a packet and
     /// its repetition, so that both are the same bytes.
-    pub(crate) fn age(&self, numbers: Numbers) -> u64 {
-        numbers.sequence - self.first_sequence
+    pub(crate) fn age(&self, rewritten: RewrittenHeader) -> u64 {
+        rewritten.sequence - self.first_sequence
     }
 
     /// The last number that was given.
@@ -331,17 +333,17 @@ impl Rewriter {
 
     /// What is added to the timestamps of the present encoding.
     pub(crate) fn timestamp_offset(&self) -> Option<u32> {
-        self.run.as_ref().map(|run| run.offsets.timestamp)
+        self.epoch.as_ref().map(|epoch| epoch.offsets.timestamp)
     }
 
     /// The receiver's stream ends or pauses; the next packet begins with `start`. `false`: it had
     /// ended before.
     pub(crate) fn stop(&mut self) -> bool {
-        let Some(run) = self.run.take() else {
+        let Some(epoch) = self.epoch.take() else {
             return false;
         };
         let end = self.last_sequence();
-        self.ended = Some(Ended { run, end });
+        self.ended = Some(Ended { epoch, end });
         true
     }
 }

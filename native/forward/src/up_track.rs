@@ -20,7 +20,7 @@ use crate::parameters::{
     UpTrackParameters,
 };
 use crate::reception::Reception;
-use crate::rewriter::Skips;
+use crate::rewriter::DroppedSequences;
 use crate::seal_guard::SealGuard;
 use crate::subscribed_layers::SubscribedLayers;
 
@@ -43,10 +43,10 @@ pub(crate) struct Encoding {
     pub(crate) requests: KeyFrameRequests,
     pub(crate) nack: NackGenerator,
     pub(crate) reception: Reception,
-    pub(crate) skips: Skips,
+    pub(crate) dropped: DroppedSequences,
     pub(crate) active: bool,
     /// It began, for the first time or after a pause, since this was last taken.
-    pub(crate) woke: bool,
+    pub(crate) activated: bool,
     cache: Option<PacketCache>,
     unwrapper: SequenceUnwrapper,
     sealed: bool,
@@ -78,9 +78,9 @@ impl Encoding {
             requests: KeyFrameRequests::new(now),
             nack: NackGenerator::default(),
             reception: Reception::default(),
-            skips: Skips::default(),
+            dropped: DroppedSequences::default(),
             active: false,
-            woke: false,
+            activated: false,
             cache: None,
             unwrapper: SequenceUnwrapper::default(),
             sealed: false,
@@ -112,7 +112,7 @@ impl Encoding {
         };
         for back in 1..=MAX_PARAMETER_PACKETS {
             let earlier = sequence.0.checked_sub(back).map(FullSequence);
-            if earlier.is_some_and(|earlier| self.skips.covers(earlier)) {
+            if earlier.is_some_and(|earlier| self.dropped.covers(earlier)) {
                 continue;
             }
             match earlier.and_then(|earlier| self.packet(earlier)) {
@@ -169,7 +169,7 @@ impl Encoding {
 
     fn measure(&mut self, now: Instant, bytes: usize, frame_end: bool) {
         let before = self.last_packet.replace(now);
-        self.woke |= before.is_none_or(|before| now.duration_since(before) > SILENCE);
+        self.activated |= before.is_none_or(|before| now.duration_since(before) > SILENCE);
         let window = &mut self.window;
         if before.is_some_and(|before| now.duration_since(before) >= PAUSE) {
             // It was not sent: what was measured before counts until there is more.
@@ -297,7 +297,7 @@ impl UpTrack {
             )
         {
             // Its number carries nothing: receivers must not wait for it.
-            self.encodings[encoding].skips.skip(sequence);
+            self.encodings[encoding].dropped.push(sequence);
         }
         taken
     }
@@ -350,7 +350,7 @@ impl UpTrack {
         {
             return Err(DropReason::NotEncrypted);
         }
-        if stream.skips.covers(sequence) {
+        if stream.dropped.covers(sequence) {
             // Receivers count as if it did not exist: its number would be another packet's.
             return Err(DropReason::TooLate);
         }

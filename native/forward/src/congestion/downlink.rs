@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use sealroute_rtp::{TransportFeedback, remb_bps};
 
-use super::estimator::{Cause, Estimator};
+use super::bandwidth_estimator::{BandwidthEstimator, Cause};
 use super::pacer::{INTERVAL, Pacer};
 use super::prober::Prober;
 use super::sent_packets::SentPackets;
@@ -64,7 +64,7 @@ enum FirstFeedback {
 /// One downlink.
 pub(crate) struct Downlink {
     pub(crate) transport: TransportHandle,
-    pub(crate) estimator: Estimator,
+    pub(crate) estimator: BandwidthEstimator,
     pub(crate) pacer: Pacer,
     pub(crate) prober: Prober,
     packets: SentPackets,
@@ -85,7 +85,11 @@ pub(crate) struct Downlink {
 }
 
 impl Downlink {
-    pub(crate) fn new(now: Instant, transport: TransportHandle, estimator: Estimator) -> Self {
+    pub(crate) fn new(
+        now: Instant,
+        transport: TransportHandle,
+        estimator: BandwidthEstimator,
+    ) -> Self {
         Self {
             transport,
             estimator,
@@ -144,7 +148,7 @@ impl Downlink {
                 }
             });
         self.note_loss(now, self.estimator.loss_share());
-        if let Some(bps) = self.prober.poll_result(now, self.estimator.own_loss()) {
+        if let Some(bps) = self.prober.poll_result(now, self.estimator.random_loss()) {
             self.estimator.handle_probe(now, bps);
         }
         self.set_pace();

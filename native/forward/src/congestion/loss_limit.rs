@@ -12,9 +12,9 @@ const TOO_MUCH: f64 = 0.10;
 const LITTLE: f64 = 0.03;
 /// Less was sent and the loss kept this share of itself: it is the path's own.
 const UNMOVED: f64 = 0.6;
-const OWN_SHARE: f64 = 0.9;
+const RANDOM_SHARE: f64 = 0.9;
 /// No path that is worth sending to loses more by itself.
-const MAX_OWN: f64 = 0.4;
+const MAX_RANDOM: f64 = 0.4;
 /// How fast the path's own loss is forgotten when less is seen.
 const FORGETTING: f64 = 0.3;
 
@@ -34,7 +34,7 @@ pub(crate) struct LossLimit {
     arrived: u32,
     lost: u32,
     since_us: Option<i64>,
-    own: f64,
+    random: f64,
     /// The loss that was last answered by sending less.
     answered: Option<f64>,
     verdict: Verdict,
@@ -53,8 +53,8 @@ impl LossLimit {
     }
 
     /// What the path loses whatever is sent.
-    pub(crate) fn own(&self) -> f64 {
-        self.own
+    pub(crate) fn random(&self) -> f64 {
+        self.random
     }
 
     /// Whether growing is allowed.
@@ -76,21 +76,21 @@ impl LossLimit {
         let share = f64::from(self.lost) / f64::from(total);
         (self.arrived, self.lost, self.since_us) = (0, 0, Some(now_us));
         self.last = share;
-        if share < self.own {
-            self.own += (share - self.own) * FORGETTING;
+        if share < self.random {
+            self.random += (share - self.random) * FORGETTING;
         }
         if let Some(before) = self.answered.take()
             && share > before * UNMOVED
         {
-            self.own = self.own.max(share * OWN_SHARE).min(MAX_OWN);
+            self.random = self.random.max(share * RANDOM_SHARE).min(MAX_RANDOM);
         }
-        let ours = share - self.own;
-        self.verdict = if ours > TOO_MUCH {
+        let congestive = share - self.random;
+        self.verdict = if congestive > TOO_MUCH {
             self.answered = Some(share);
             Verdict::Reduce
-        } else if ours > LITTLE {
+        } else if congestive > LITTLE {
             // Neither more nor less is sent: what stays is the path's own.
-            self.own += ours * FORGETTING;
+            self.random += congestive * FORGETTING;
             Verdict::Hold
         } else {
             Verdict::Grow

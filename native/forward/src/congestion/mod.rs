@@ -3,11 +3,11 @@
 //! docs/bandwidth.md explains the parts and where their constants come from.
 
 pub(crate) mod allocator;
-mod delay_trend;
+pub(crate) mod bandwidth_estimator;
 pub(crate) mod downlink;
-pub(crate) mod estimator;
 mod loss_limit;
 pub(crate) mod pacer;
 mod prober;
 mod rate_meter;
 mod sent_packets;
+mod trendline_estimator;

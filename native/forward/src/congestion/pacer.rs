@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use sealroute_rtp::FullSequence;
 
 use crate::parameters::SubscriberHandle;
-use crate::rewriter::Numbers;
+use crate::rewriter::RewrittenHeader;
 
 /// What may leave at once: a few packets at any rate.
 const DEPTH: Duration = Duration::from_millis(10);
@@ -23,7 +23,7 @@ pub(crate) struct Queued {
     pub(crate) ssrc: u32,
     pub(crate) encoding: usize,
     pub(crate) sequence: FullSequence,
-    pub(crate) numbers: Numbers,
+    pub(crate) rewritten: RewrittenHeader,
     pub(crate) bytes: usize,
     pub(crate) since: Instant,
 }
@@ -132,7 +132,7 @@ fn depth(rate: f64) -> f64 {
 mod tests {
     use super::{INTERVAL, MAX_QUEUED, Pace, Pacer, Queued};
     use crate::parameters::SubscriberHandle;
-    use crate::rewriter::Numbers;
+    use crate::rewriter::RewrittenHeader;
     use sealroute_rtp::FullSequence;
     use std::time::{Duration, Instant};
 
@@ -142,7 +142,7 @@ mod tests {
             ssrc: 1,
             encoding: 0,
             sequence: FullSequence(0),
-            numbers: Numbers::default(),
+            rewritten: RewrittenHeader::default(),
             bytes: 1_200,
             since: now,
         }

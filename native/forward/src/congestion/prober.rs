@@ -25,8 +25,8 @@ const PASSED: f64 = 0.9;
 const BELIEVED: f64 = 0.95;
 
 #[derive(Clone, Copy, Debug)]
-struct Train {
-    number: u16,
+struct ProbeCluster {
+    id: u16,
     target_bps: f64,
     began: Instant,
     next_burst: Instant,
@@ -38,7 +38,7 @@ struct Train {
     last_burst_bytes: f64,
     /// Media that left since the last burst and is part of the train.
     media_bytes: f64,
-    arrived_bytes: f64,
+    acknowledged_bytes: f64,
     first_arrival: Option<(i64, f64)>,
     last_arrival_us: i64,
 }
@@ -46,8 +46,8 @@ struct Train {
 /// When to probe, and what came of it.
 #[derive(Debug)]
 pub(crate) struct Prober {
-    train: Option<Train>,
-    number: u16,
+    cluster: Option<ProbeCluster>,
+    id: u16,
     next: Option<Instant>,
     pause: Duration,
 }
@@ -55,8 +55,8 @@ pub(crate) struct Prober {
 impl Default for Prober {
     fn default() -> Self {
         Self {
-            train: None,
-            number: 0,
+            cluster: None,
+            id: 0,
             next: None,
             pause: FIRST_PAUSE,
         }
@@ -73,15 +73,15 @@ impl Prober {
         last_reduction: Option<Instant>,
     ) {
         let calm = last_reduction.is_none_or(|at| now.saturating_duration_since(at) >= CALM);
-        if self.train.is_some() || !calm || wanted_bps <= estimate_bps {
+        if self.cluster.is_some() || !calm || wanted_bps <= estimate_bps {
             return;
         }
         if self.next.is_some_and(|at| now < at) {
             return;
         }
-        self.number = self.number.wrapping_add(1).max(1);
-        self.train = Some(Train {
-            number: self.number,
+        self.id = self.id.wrapping_add(1).max(1);
+        self.cluster = Some(ProbeCluster {
+            id: self.id,
             target_bps: (estimate_bps * STEP).min(wanted_bps * HEADROOM),
             began: now,
             next_burst: now,
@@ -92,7 +92,7 @@ impl Prober {
             sent_bytes: 0.0,
             last_burst_bytes: 0.0,
             media_bytes: 0.0,
-            arrived_bytes: 0.0,
+            acknowledged_bytes: 0.0,
             first_arrival: None,
             last_arrival_us: 0,
         });
@@ -100,63 +100,63 @@ impl Prober {
 
     /// What the path carries is just being found out.
     pub(crate) fn is_busy(&self) -> bool {
-        self.train.is_some()
+        self.cluster.is_some()
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let train = self.train.as_ref()?;
-        Some(if train.bursts_left > 0 {
-            train.next_burst
+        let cluster = self.cluster.as_ref()?;
+        Some(if cluster.bursts_left > 0 {
+            cluster.next_burst
         } else {
-            train.began + PATIENCE
+            cluster.began + PATIENCE
         })
     }
 
     /// The bytes of the burst that is due. A train without an answer ends here.
     pub(crate) fn poll_burst(&mut self, now: Instant) -> Option<f64> {
-        let train = self.train.as_mut()?;
-        if train.bursts_left == 0 {
-            if now >= train.began + PATIENCE {
+        let cluster = self.cluster.as_mut()?;
+        if cluster.bursts_left == 0 {
+            if now >= cluster.began + PATIENCE {
                 self.fail(now);
             }
             return None;
         }
-        if now < train.next_burst {
+        if now < cluster.next_burst {
             return None;
         }
-        train.bursts_left -= 1;
-        let elapsed = train
+        cluster.bursts_left -= 1;
+        let elapsed = cluster
             .last_burst
             .map_or(BURST_INTERVAL, |at| now.duration_since(at))
             .min(4 * BURST_INTERVAL);
-        train.last_burst = Some(now);
-        train.next_burst = now + BURST_INTERVAL;
-        let bytes = (train.target_bps * elapsed.as_secs_f64() / 8.0
-            - std::mem::take(&mut train.media_bytes))
+        cluster.last_burst = Some(now);
+        cluster.next_burst = now + BURST_INTERVAL;
+        let bytes = (cluster.target_bps * elapsed.as_secs_f64() / 8.0
+            - std::mem::take(&mut cluster.media_bytes))
         .max(MIN_BURST_BYTES);
         Some(bytes)
     }
 
     /// A packet of a burst left, or media meanwhile (`is_media`). Returns the train it counts to.
     pub(crate) fn handle_sent(&mut self, now: Instant, bytes: usize, is_media: bool) -> u16 {
-        let Some(train) = &mut self.train else {
+        let Some(cluster) = &mut self.cluster else {
             return 0;
         };
-        if is_media && (train.first_sent.is_none() || train.bursts_left == 0) {
+        if is_media && (cluster.first_sent.is_none() || cluster.bursts_left == 0) {
             return 0;
         }
         let bytes = bytes as f64;
-        train.first_sent.get_or_insert(now);
-        if train.last_sent != Some(now) {
-            train.last_burst_bytes = 0.0;
+        cluster.first_sent.get_or_insert(now);
+        if cluster.last_sent != Some(now) {
+            cluster.last_burst_bytes = 0.0;
         }
-        train.last_sent = Some(now);
-        train.sent_bytes += bytes;
-        train.last_burst_bytes += bytes;
+        cluster.last_sent = Some(now);
+        cluster.sent_bytes += bytes;
+        cluster.last_burst_bytes += bytes;
         if is_media {
-            train.media_bytes += bytes;
+            cluster.media_bytes += bytes;
         }
-        train.number
+        cluster.id
     }
 
     /// The path has no stream that could carry padding.
@@ -165,49 +165,49 @@ impl Prober {
     }
 
     pub(crate) fn handle_arrival(&mut self, probe: u16, arrival_us: i64, bytes: u16) {
-        let Some(train) = self.train.as_mut().filter(|train| train.number == probe) else {
+        let Some(cluster) = self.cluster.as_mut().filter(|cluster| cluster.id == probe) else {
             return;
         };
         let bytes = f64::from(bytes);
-        train.arrived_bytes += bytes;
-        train.first_arrival.get_or_insert((arrival_us, bytes));
-        train.last_arrival_us = train.last_arrival_us.max(arrival_us);
+        cluster.acknowledged_bytes += bytes;
+        cluster.first_arrival.get_or_insert((arrival_us, bytes));
+        cluster.last_arrival_us = cluster.last_arrival_us.max(arrival_us);
     }
 
     /// What the train has shown to pass, once nearly all of it arrived. `own_loss`: what the
     /// path loses whatever is sent.
-    pub(crate) fn poll_result(&mut self, now: Instant, own_loss: f64) -> Option<f64> {
-        let train = self.train.as_ref()?;
-        if train.bursts_left > 0
-            || train.arrived_bytes < NEARLY_ALL * train.sent_bytes * (1.0 - own_loss)
+    pub(crate) fn poll_result(&mut self, now: Instant, random_loss: f64) -> Option<f64> {
+        let cluster = self.cluster.as_ref()?;
+        if cluster.bursts_left > 0
+            || cluster.acknowledged_bytes < NEARLY_ALL * cluster.sent_bytes * (1.0 - random_loss)
         {
             return None;
         }
-        let sent_s = train
+        let sent_s = cluster
             .last_sent?
-            .duration_since(train.first_sent?)
+            .duration_since(cluster.first_sent?)
             .as_secs_f64();
-        let (first_us, first_bytes) = train.first_arrival?;
-        let arrived_s = train.last_arrival_us.saturating_sub(first_us) as f64 / 1e6;
+        let (first_us, first_bytes) = cluster.first_arrival?;
+        let arrived_s = cluster.last_arrival_us.saturating_sub(first_us) as f64 / 1e6;
         if sent_s <= 0.0 {
             self.fail(now);
             return None;
         }
-        let sent_bps = (train.sent_bytes - train.last_burst_bytes) * 8.0 / sent_s;
-        let arrived_bytes = (train.arrived_bytes - first_bytes) / (1.0 - own_loss);
-        let arrived_bps = arrived_bytes * 8.0 / arrived_s.max(1e-3);
-        if arrived_bps < sent_bps * PASSED {
+        let sent_bps = (cluster.sent_bytes - cluster.last_burst_bytes) * 8.0 / sent_s;
+        let acknowledged_bytes = (cluster.acknowledged_bytes - first_bytes) / (1.0 - random_loss);
+        let acknowledged_bps = acknowledged_bytes * 8.0 / arrived_s.max(1e-3);
+        if acknowledged_bps < sent_bps * PASSED {
             self.fail(now);
-            return Some(arrived_bps * BELIEVED);
+            return Some(acknowledged_bps * BELIEVED);
         }
-        self.train = None;
+        self.cluster = None;
         self.pause = FIRST_PAUSE;
         self.next = None;
-        Some(sent_bps.min(arrived_bps))
+        Some(sent_bps.min(acknowledged_bps))
     }
 
     fn fail(&mut self, now: Instant) {
-        self.train = None;
+        self.cluster = None;
         self.next = Some(now + self.pause);
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
     }

@@ -13,23 +13,23 @@ pub(crate) struct SentPacket {
     pub(crate) bytes: u16,
     /// Which probe it belongs to; 0 = none.
     pub(crate) probe: u16,
-    told: Told,
+    reported: Reported,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
-    Nothing,
+enum Reported {
+    NotYet,
     Lost,
-    Arrived,
+    Received,
 }
 
 /// What a status changed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum News {
-    Arrived(SentPacket),
+pub(crate) enum PacketOutcome {
+    Received(SentPacket),
     Lost,
     /// Reported lost before.
-    LateArrival(SentPacket),
+    ReceivedLate(SentPacket),
 }
 
 /// Numbers packets of one transport and remembers the last ones.
@@ -49,7 +49,7 @@ impl SentPackets {
             at,
             bytes: bytes.min(usize::from(u16::MAX)) as u16,
             probe,
-            told: Told::Nothing,
+            reported: Reported::NotYet,
         };
         if self.ring.len() < KEPT {
             self.ring.push(packet);
@@ -60,7 +60,7 @@ impl SentPackets {
     }
 
     /// Takes a status; each packet counts as lost once and as arrived once.
-    pub(crate) fn take(&mut self, sequence: u16, arrived: bool) -> Option<News> {
+    pub(crate) fn take(&mut self, sequence: u16, arrived: bool) -> Option<PacketOutcome> {
         let last = self.next.checked_sub(1)?;
         let behind = u64::from((last as u16).wrapping_sub(sequence));
         let full = last.checked_sub(behind)?;
@@ -68,20 +68,20 @@ impl SentPackets {
         if packet.sequence != full {
             return None;
         }
-        let before = packet.told;
+        let before = packet.reported;
         match (before, arrived) {
-            (Told::Arrived, _) | (Told::Lost, false) => None,
-            (Told::Nothing, false) => {
-                packet.told = Told::Lost;
-                Some(News::Lost)
+            (Reported::Received, _) | (Reported::Lost, false) => None,
+            (Reported::NotYet, false) => {
+                packet.reported = Reported::Lost;
+                Some(PacketOutcome::Lost)
             }
-            (Told::Nothing, true) => {
-                packet.told = Told::Arrived;
-                Some(News::Arrived(*packet))
+            (Reported::NotYet, true) => {
+                packet.reported = Reported::Received;
+                Some(PacketOutcome::Received(*packet))
             }
-            (Told::Lost, true) => {
-                packet.told = Told::Arrived;
-                Some(News::LateArrival(*packet))
+            (Reported::Lost, true) => {
+                packet.reported = Reported::Received;
+                Some(PacketOutcome::ReceivedLate(*packet))
             }
         }
     }
@@ -89,18 +89,21 @@ impl SentPackets {
 
 #[cfg(test)]
 mod tests {
-    use super::{KEPT, News, SentPackets};
+    use super::{KEPT, PacketOutcome, SentPackets};
     use std::time::Instant;
 
     #[test]
     fn a_packet_is_lost_once_and_arrives_once() {
         let mut sent = SentPackets::default();
         let number = sent.send(Instant::now(), 100, 0);
-        assert!(matches!(sent.take(number, false), Some(News::Lost)));
+        assert!(matches!(
+            sent.take(number, false),
+            Some(PacketOutcome::Lost)
+        ));
         assert!(sent.take(number, false).is_none());
         assert!(matches!(
             sent.take(number, true),
-            Some(News::LateArrival(_))
+            Some(PacketOutcome::ReceivedLate(_))
         ));
         assert!(sent.take(number, true).is_none());
     }

@@ -10,7 +10,7 @@ use crate::layer_selector::choose;
 use crate::layers::Allocation;
 use crate::packet_cache::CachedPacket;
 use crate::parameters::MediaKind;
-use crate::rewriter::{Input, Numbers};
+use crate::rewriter::{Input, RewrittenHeader};
 use crate::up_track::{Encoding, Pending, UpTrack};
 
 impl DownTrack {
@@ -34,7 +34,7 @@ impl DownTrack {
         (target, pending): (Option<usize>, Pending),
         up_track: &'s UpTrack,
         downlink: &mut Downlink,
-    ) -> Result<(CachedPacket<'s>, Numbers), DropReason> {
+    ) -> Result<(CachedPacket<'s>, RewrittenHeader), DropReason> {
         if !self.forwarding {
             return Err(DropReason::Paused);
         }
@@ -48,7 +48,7 @@ impl DownTrack {
         let packet = stream
             .packet(pending.sequence)
             .ok_or(DropReason::Overflow)?;
-        if stream.skips.covers(pending.sequence) {
+        if stream.dropped.covers(pending.sequence) {
             return Err(DropReason::TooLate);
         }
         let input = Input {
@@ -56,15 +56,15 @@ impl DownTrack {
             encoding: pending.encoding,
             sequence: pending.sequence,
             timestamp: packet.timestamp,
-            skips: &stream.skips,
+            dropped: &stream.dropped,
             vp8: self.is_vp8.then_some(packet.payload),
         };
         match self.admit_present((target, pending), &input, up_track, downlink) {
-            Ok(numbers) => Ok((packet, numbers)),
+            Ok(rewritten) => Ok((packet, rewritten)),
             Err(DropReason::UpperLayer) => Err(DropReason::UpperLayer),
             Err(reason) => {
                 let late = self.admit_late(pending, &input);
-                late.map(|numbers| (packet, numbers)).ok_or(reason)
+                late.map(|rewritten| (packet, rewritten)).ok_or(reason)
             }
         }
     }
@@ -108,7 +108,7 @@ impl DownTrack {
         input: &Input<'_>,
         up_track: &UpTrack,
         downlink: &mut Downlink,
-    ) -> Result<Numbers, DropReason> {
+    ) -> Result<RewrittenHeader, DropReason> {
         if self.starts(target, pending)? {
             if self.holds(input.now, pending, up_track) {
                 return Err(DropReason::OtherEncoding);
@@ -120,29 +120,29 @@ impl DownTrack {
         if verdict == Verdict::Above && self.rewriter.leave_out(input) {
             return Err(DropReason::UpperLayer);
         }
-        let numbers = self.rewriter.map(input).ok_or(DropReason::TooLate)?;
-        Ok(judged(numbers, verdict))
+        let rewritten = self.rewriter.map(input).ok_or(DropReason::TooLate)?;
+        Ok(judged(rewritten, verdict))
     }
 
     /// What was lost before a switch or pause and came again after it: receivers wait for it.
-    fn admit_late(&mut self, pending: Pending, input: &Input<'_>) -> Option<Numbers> {
-        let numbers = self.rewriter.map_late(input)?;
+    fn admit_late(&mut self, pending: Pending, input: &Input<'_>) -> Option<RewrittenHeader> {
+        let rewritten = self.rewriter.map_late(input)?;
         let Some(mark) = pending.layer else {
-            return Some(numbers);
+            return Some(rewritten);
         };
         // A picture that has ended does not change its level.
         let level = self.ended_filter.level();
         let verdict = self
             .ended_filter
             .judge(mark, input.timestamp, pending.key_frame, level);
-        Some(judged(numbers, verdict))
+        Some(judged(rewritten, verdict))
     }
 }
 
-fn judged(mut numbers: Numbers, verdict: Verdict) -> Numbers {
+fn judged(mut rewritten: RewrittenHeader, verdict: Verdict) -> RewrittenHeader {
     match verdict {
-        Verdict::Pass { ends_picture } => numbers.ends_picture = ends_picture,
-        Verdict::Above => numbers.is_filler = true,
+        Verdict::Pass { ends_frame } => rewritten.ends_frame = ends_frame,
+        Verdict::Above => rewritten.is_padding = true,
     }
-    numbers
+    rewritten
 }

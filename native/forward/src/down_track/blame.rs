@@ -19,7 +19,8 @@ impl DownTrack {
         let now = Reported {
             highest: block.highest_sequence,
             lost: block.cumulative_lost,
-            gaps: self.rewriter.last_sequence() as i64 - (self.packets + self.fillers) as i64,
+            gaps: self.rewriter.last_sequence() as i64
+                - (self.packets + self.padding_packets) as i64,
         };
         let Some(before) = self.reported.replace(now) else {
             return 0.0;

@@ -10,18 +10,16 @@ use crate::layer_filter::{Level, Verdict};
 use crate::layers::Allocation;
 use crate::outbox::Outbox;
 use crate::parameters::PreferredLayers;
-use crate::rewriter::Numbers;
+use crate::rewriter::RewrittenHeader;
 use crate::up_track::{Encoding, Pending, UpTrack};
 
 /// One byte of padding: a number without media.
-const FILLER: [u8; 1] = [1];
+const EMPTY_PACKET: [u8; 1] = [1];
 
 impl DownTrack {
     pub(super) fn judge(&mut self, pending: Pending, timestamp: u32, stream: &Encoding) -> Verdict {
         let Some(mark) = pending.layer else {
-            return Verdict::Pass {
-                ends_picture: false,
-            };
+            return Verdict::Pass { ends_frame: false };
         };
         let target = self.target_level(pending.encoding, stream);
         self.filter
@@ -58,10 +56,10 @@ impl DownTrack {
     }
 
     /// Takes the place of a packet that the receiver counts on but is not to get.
-    pub(super) fn fill(
+    pub(super) fn send_padding_for(
         &mut self,
         now: Instant,
-        numbers: Numbers,
+        rewritten: RewrittenHeader,
         downlink: &mut Downlink,
         out: &mut impl Outbox,
     ) {
@@ -69,20 +67,20 @@ impl DownTrack {
         let header = RtpHeader {
             marker: false,
             payload_type: self.parameters.payload_type,
-            sequence: numbers.sequence as u16,
-            timestamp: numbers.timestamp,
+            sequence: rewritten.sequence as u16,
+            timestamp: rewritten.timestamp,
             ssrc: self.parameters.ssrc,
         };
-        let stamp = self.stamp(now, FILLER.len(), downlink);
+        let stamp = self.stamp(now, EMPTY_PACKET.len(), downlink);
         let end = self.write_header((header, false, stamp), &[], &mut buffer);
         buffer[0] |= PADDING_BIT;
         if self.keeps_sealed() {
-            self.first.get_or_insert(numbers.sequence);
-            out.rtp_kept(self.transport, &buffer[..end], &FILLER);
+            self.first.get_or_insert(rewritten.sequence);
+            out.rtp_kept(self.transport, &buffer[..end], &EMPTY_PACKET);
         } else {
-            out.rtp(self.transport, &buffer[..end], &FILLER);
+            out.rtp(self.transport, &buffer[..end], &EMPTY_PACKET);
         }
-        self.rewriter.count_sent(numbers);
-        self.fillers += 1;
+        self.rewriter.count_sent(rewritten);
+        self.padding_packets += 1;
     }
 }

@@ -13,7 +13,7 @@ use crate::drop_reason::DropReason;
 use crate::outbox::Outbox;
 use crate::packet_cache::CachedPacket;
 use crate::parameters::MediaKind;
-use crate::rewriter::Numbers;
+use crate::rewriter::RewrittenHeader;
 use crate::up_track::UpTrack;
 
 /// What comes again of a number that stood for no media.
@@ -57,7 +57,7 @@ impl DownTrack {
         if entry.waits {
             return Err(DropReason::ResentRecently);
         }
-        let packet = if entry.numbers.is_filler {
+        let packet = if entry.rewritten.is_padding {
             NOTHING
         } else {
             cached(up_track, entry.encoding, entry.input).ok_or(DropReason::NotCached)?
@@ -70,7 +70,7 @@ impl DownTrack {
         self.resent += 1;
         let bytes = packet.payload.len();
         let stream = (ssrc, payload_type, self.stamp(now, bytes, downlink));
-        self.send_retransmission(packet, entry.numbers, stream, out);
+        self.send_retransmission(packet, entry.rewritten, stream, out);
         downlink.pacer.spend(now, bytes);
         if downlink.loses_with_room(now) {
             let place = &mut self.second_retransmissions[usize::from(sequence) % SECOND_REPEATS];
@@ -101,7 +101,7 @@ impl DownTrack {
                 continue;
             };
             let entry = self.rewriter.sent(sequence).map(|sent| *sent);
-            let Some(entry) = entry.filter(|sent| !sent.numbers.is_filler) else {
+            let Some(entry) = entry.filter(|sent| !sent.rewritten.is_padding) else {
                 continue;
             };
             let Some(packet) = cached(up_track, entry.encoding, entry.input) else {
@@ -115,7 +115,7 @@ impl DownTrack {
             self.resent += 1;
             self.unasked += 1;
             let stream = (ssrc, payload_type, self.stamp(now, bytes, downlink));
-            self.send_retransmission(packet, entry.numbers, stream, out);
+            self.send_retransmission(packet, entry.rewritten, stream, out);
             downlink.pacer.spend(now, bytes);
         }
         self.repeats_from = waiting.iter().flatten().map(|(_, at)| *at).min();
@@ -185,7 +185,7 @@ impl DownTrack {
     pub(super) fn send_twice(
         &mut self,
         now: Instant,
-        numbers: Numbers,
+        rewritten: RewrittenHeader,
         downlink: &mut Downlink,
         out: &mut impl Outbox,
     ) {
@@ -197,31 +197,31 @@ impl DownTrack {
             downlink.pacer.spend(now, length);
         }
         if self.keeps_sealed() && downlink.loses_with_room(now) {
-            self.twice = Some(numbers.sequence as u16);
+            self.twice = Some(rewritten.sequence as u16);
         }
     }
 
     fn send_retransmission(
         &mut self,
         packet: CachedPacket<'_>,
-        numbers: Numbers,
+        rewritten: RewrittenHeader,
         (ssrc, payload_type, stamp): (u32, u8, Stamp),
         out: &mut impl Outbox,
     ) {
         let mut buffer = [0; MAX_PACKET_BYTES];
         let header = RtpHeader {
-            marker: packet.marker || numbers.ends_picture,
+            marker: packet.marker || rewritten.ends_frame,
             payload_type,
             sequence: self.rewriter.next_rtx_sequence(),
-            timestamp: numbers.timestamp,
+            timestamp: rewritten.timestamp,
             ssrc,
         };
         // Browsers of sealed sessions know this SSRC by nothing else (docs/e2ee.md).
         let mut end = self.write_header((header, true, stamp), packet.extensions, &mut buffer);
-        let original = (numbers.sequence as u16).to_be_bytes();
+        let original = (rewritten.sequence as u16).to_be_bytes();
         buffer[end..end + ORIGINAL_SEQUENCE_BYTES].copy_from_slice(&original);
         end += ORIGINAL_SEQUENCE_BYTES;
-        let replaced = self.write_descriptor(numbers, packet.payload, &mut buffer[end..]);
+        let replaced = self.write_descriptor(rewritten, packet.payload, &mut buffer[end..]);
         out.rtp(
             self.transport,
             &buffer[..end + replaced],

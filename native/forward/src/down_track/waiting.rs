@@ -8,7 +8,7 @@ use crate::congestion::pacer::Queued;
 use crate::counters::ForwardCounters;
 use crate::drop_reason::DropReason;
 use crate::outbox::Outbox;
-use crate::rewriter::Numbers;
+use crate::rewriter::RewrittenHeader;
 use crate::up_track::UpTrack;
 
 impl DownTrack {
@@ -22,20 +22,20 @@ impl DownTrack {
         out: &mut impl Outbox,
     ) -> Result<(), DropReason> {
         if !self.forwarding || !up_track.forwarding {
-            self.rewriter.forget_waiting(queued.numbers);
+            self.rewriter.forget_waiting(queued.rewritten);
             return Err(DropReason::Paused);
         }
         let packet = cached(up_track, queued.encoding, queued.sequence);
         let Some(packet) = packet.filter(|_| !queued.is_late(now)) else {
-            self.fall_behind(now, queued.numbers, downlink, out);
+            self.fall_behind(now, queued.rewritten, downlink, out);
             return Err(DropReason::PacerLate);
         };
         if self.repeats_from.is_some_and(|at| at <= now) {
             self.retransmit_once_more(now, up_track, downlink, out);
         }
         let stamp = self.stamp(now, packet.payload.len(), downlink);
-        self.send(packet, queued.numbers, stamp, out);
-        self.rewriter.note_sent(queued.numbers);
+        self.send(packet, queued.rewritten, stamp, out);
+        self.rewriter.note_sent(queued.rewritten);
         Ok(())
     }
 
@@ -47,16 +47,16 @@ impl DownTrack {
     pub(super) fn fall_behind(
         &mut self,
         now: Instant,
-        lost: Numbers,
+        lost: RewrittenHeader,
         downlink: &mut Downlink,
         out: &mut impl Outbox,
     ) {
         self.rewriter.forget_waiting(lost);
-        if self.rewriter.is_of_run(lost) {
+        if self.rewriter.is_of_epoch(lost) {
             self.give_up(downlink, false);
             self.restart();
         } else {
-            self.fill(now, lost, downlink, out);
+            self.send_padding_for(now, lost, downlink, out);
         }
     }
 
@@ -78,11 +78,11 @@ impl DownTrack {
             if !of_this(queued) {
                 return true;
             }
-            if keeps_begun && self.rewriter.has_begun(queued.numbers) {
-                kept = kept.max(Some(queued.numbers.sequence));
+            if keeps_begun && self.rewriter.has_begun(queued.rewritten) {
+                kept = kept.max(Some(queued.rewritten.sequence));
                 return true;
             }
-            self.rewriter.forget_waiting(queued.numbers);
+            self.rewriter.forget_waiting(queued.rewritten);
             self.overtaken += 1;
             false
         });

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::SessionRouter;
-use crate::congestion::allocator::{Claim, Readiness, divide};
+use crate::congestion::allocator::{AllocationRequest, Hysteresis, allocate};
 use crate::down_track::DownTrack;
 use crate::drop_reason::DropReason;
 use crate::encoding_layers::EncodingLayers;
@@ -47,7 +47,7 @@ impl SessionRouter {
             self.downlinks.note(now, key);
         }
         for key in self.downlinks.take_tick(now) {
-            self.divide(now, key, out);
+            self.reallocate(now, key, out);
             self.probe(now, key, out);
             self.downlinks.note(now, key);
         }
@@ -105,14 +105,16 @@ impl SessionRouter {
     /// the key frames that they begin with. What else there is, paused video too, changes with the
     /// next division.
     pub(super) fn begin(&mut self, now: Instant, key: usize, new: &[usize]) {
-        if let Some((claims, _)) = self.claims(now, key) {
+        if let Some((requests, _)) = self.allocation(now, key) {
             // A probe may have begun: nothing is on its way yet that it could disturb.
             self.downlinks.note(now, key);
-            for claim in &claims {
-                let down_track = &mut self.down_tracks[claim.down_track];
+            for request in &requests {
+                let down_track = &mut self.down_tracks[request.down_track];
                 let waits =
                     down_track.current.is_none() && down_track.allocation != Allocation::Paused;
-                let granted = claim.steps.get(claim.granted.unwrap_or_default());
+                let granted = request
+                    .layer_options
+                    .get(request.granted.unwrap_or_default());
                 if let (true, Some(&layer)) = (waits, granted) {
                     down_track.set_allocation(Some(layer));
                 }
@@ -128,16 +130,16 @@ impl SessionRouter {
 
     /// Gives the down tracks of a video of which more can be had now what their paths have room
     /// for.
-    pub(super) fn begin_what_woke(&mut self, now: Instant, key: usize) {
+    pub(super) fn begin_activated(&mut self, now: Instant, key: usize) {
         let Some(up_track) = self.up_tracks.get_mut(key) else {
             return;
         };
-        let woke = up_track.encodings.iter().any(|encoding| encoding.woke);
-        if !woke || up_track.parameters.kind != MediaKind::Video {
+        let activated = up_track.encodings.iter().any(|encoding| encoding.activated);
+        if !activated || up_track.parameters.kind != MediaKind::Video {
             return;
         }
         for encoding in &mut up_track.encodings {
-            encoding.woke = false;
+            encoding.activated = false;
         }
         let down_tracks = up_track.down_tracks.clone();
         for down_track in down_tracks {
@@ -149,19 +151,19 @@ impl SessionRouter {
     }
 
     /// Divides a downlink's estimate among its down tracks and tells of what changed.
-    fn divide(&mut self, now: Instant, key: usize, out: &mut impl Outbox) {
-        let Some((claims, share)) = self.claims(now, key) else {
+    fn reallocate(&mut self, now: Instant, key: usize, out: &mut impl Outbox) {
+        let Some((requests, share)) = self.allocation(now, key) else {
             return;
         };
-        for claim in &claims {
-            let down_track = &mut self.down_tracks[claim.down_track];
-            if let Some(state) = apply(now, down_track, claim, share) {
+        for request in &requests {
+            let down_track = &mut self.down_tracks[request.down_track];
+            if let Some(state) = apply(now, down_track, request, share) {
                 let subscriber = down_track.subscriber;
                 out.event(ForwardEvent::StreamStateChanged { subscriber, state });
             }
             let downlink = &mut self.downlinks[key];
             let stands = downlink.estimator.queueing() >= STANDING;
-            if stands && leaves_for_less(down_track, claim) {
+            if stands && leaves_for_less(down_track, request) {
                 // What it goes on with would only be put behind what waits there already.
                 down_track.withdraw(downlink);
                 down_track.restart();
@@ -173,10 +175,10 @@ impl SessionRouter {
     }
 
     /// What each video of a downlink is to have. `None`: nothing is known of the path, nor to be.
-    fn claims(&mut self, now: Instant, key: usize) -> Option<(Vec<Claim>, Share)> {
+    fn allocation(&mut self, now: Instant, key: usize) -> Option<(Vec<AllocationRequest>, Share)> {
         let downlink = &mut self.downlinks[key];
         let (mut audio_bps, mut wanted_bps) = (0.0, 0.0);
-        let mut claims = Vec::new();
+        let mut requests = Vec::new();
         for &index in &downlink.down_tracks {
             let down_track = &self.down_tracks[index];
             let up_track = &self.up_tracks[down_track.up_track];
@@ -191,14 +193,14 @@ impl SessionRouter {
                 audio_bps += bitrates.sum::<f64>();
                 continue;
             }
-            let claim = claim_of(now, index, down_track, up_track);
-            let room = if claim.current.is_some() {
+            let request = request_of(now, index, down_track, up_track);
+            let room = if request.current.is_some() {
                 WANTED
             } else {
                 WANTED_PAUSED
             };
-            wanted_bps += claim.layers.last().copied().unwrap_or_default() * room;
-            claims.push(claim);
+            wanted_bps += request.bitrates_bps.last().copied().unwrap_or_default() * room;
+            requests.push(request);
         }
         downlink.wanted_bps = audio_bps + wanted_bps;
         if !downlink.is_bounded() {
@@ -207,11 +209,11 @@ impl SessionRouter {
         downlink.consider_probe(now);
         if downlink.prober.is_busy() {
             // Key frames are few: the next one is for what the path turns out to carry.
-            for claim in &mut claims {
-                claim.keep_to(
-                    claim
+            for request in &mut requests {
+                request.limit_to(
+                    request
                         .current
-                        .filter(|_| self.down_tracks[claim.down_track].current.is_some()),
+                        .filter(|_| self.down_tracks[request.down_track].current.is_some()),
                 );
             }
         }
@@ -219,11 +221,11 @@ impl SessionRouter {
         let budget_bps = (estimator.budget_bps() - audio_bps).max(0.0);
         let last_reduction = estimator.last_reduction();
         let limited = estimator.is_limited();
-        let readiness = Readiness {
+        let hysteresis = Hysteresis {
             keep_all: !limited,
             hold: last_reduction.is_some_and(|at| now.saturating_duration_since(at) < HOLD),
         };
-        let spent_bps = divide(budget_bps, &mut claims, readiness);
+        let spent_bps = allocate(budget_bps, &mut requests, hysteresis);
         downlink.granted_bps = audio_bps + spent_bps;
         downlink.set_pace();
         let share = Share {
@@ -231,7 +233,7 @@ impl SessionRouter {
             spent_bps,
             limited,
         };
-        Some((claims, share))
+        Some((requests, share))
     }
 }
 
@@ -242,21 +244,26 @@ struct Share {
     limited: bool,
 }
 
-fn claim_of(now: Instant, index: usize, down_track: &DownTrack, up_track: &UpTrack) -> Claim {
-    let steps: Vec<(Layer, f64)> = steps_of(now, down_track, up_track);
+fn request_of(
+    now: Instant,
+    index: usize,
+    down_track: &DownTrack,
+    up_track: &UpTrack,
+) -> AllocationRequest {
+    let options: Vec<(Layer, f64)> = layer_options_of(now, down_track, up_track);
     let held = |encoding: usize| {
         let of_it = |&(layer, _): &(Layer, f64)| usize::from(layer.encoding) == encoding;
-        steps.iter().rposition(of_it)
+        options.iter().rposition(of_it)
     };
-    Claim {
+    AllocationRequest {
         down_track: index,
-        layers: steps.iter().map(|&(_, bps)| bps.max(LEAST_BPS)).collect(),
+        bitrates_bps: options.iter().map(|&(_, bps)| bps.max(LEAST_BPS)).collect(),
         current: match down_track.allocation {
             Allocation::Paused => None,
             // It has not begun: nothing is lost if it begins with less.
             Allocation::UpTo(_) if down_track.current.is_none() => Some(0),
             Allocation::UpTo(layer) => {
-                let same = steps.iter().position(|&(step, _)| step == layer);
+                let same = options.iter().position(|&(option, _)| option == layer);
                 Some(
                     same.or_else(|| held(layer.encoding.into()))
                         .unwrap_or_default(),
@@ -264,7 +271,7 @@ fn claim_of(now: Instant, index: usize, down_track: &DownTrack, up_track: &UpTra
             }
             Allocation::Unlimited => Some(down_track.current.and_then(held).unwrap_or_default()),
         },
-        steps: steps.into_iter().map(|(layer, _)| layer).collect(),
+        layer_options: options.into_iter().map(|(layer, _)| layer).collect(),
         weight: pixels(down_track.preferred),
         granted: None,
     }
@@ -273,7 +280,7 @@ fn claim_of(now: Instant, index: usize, down_track: &DownTrack, up_track: &UpTra
 /// What a down track may be given, from the least on, with its cost. The smallest encoding comes in
 /// all its layers: fewer pictures are better than none. Of the others, whose layers below are
 /// another encoding, size counts before smoothness.
-fn steps_of(now: Instant, down_track: &DownTrack, up_track: &UpTrack) -> Vec<(Layer, f64)> {
+fn layer_options_of(now: Instant, down_track: &DownTrack, up_track: &UpTrack) -> Vec<(Layer, f64)> {
     let views = || {
         let views = up_track.encodings.iter().map(Encoding::view);
         (0_u8..).zip(views).filter(|(_, view)| view.is_live(now))
@@ -285,19 +292,19 @@ fn steps_of(now: Instant, down_track: &DownTrack, up_track: &UpTrack) -> Vec<(La
         live.extend(views().min_by_key(|&(_, view)| rank(view)));
     }
     live.sort_by_key(|&(_, view)| rank(view));
-    let mut steps = Vec::with_capacity(live.len());
+    let mut options = Vec::with_capacity(live.len());
     for (place, (encoding, view)) in live.into_iter().enumerate() {
         if place == 0 {
             let layers = &up_track.encodings[usize::from(encoding)].layers;
-            steps.extend(lower_steps(
+            options.extend(lower_layer_options(
                 layers,
                 encoding,
                 layers.preferred(down_track.preferred, view.size),
             ));
         }
-        steps.push((Layer::whole(encoding), expected_bps(view)));
+        options.push((Layer::whole(encoding), expected_bps(view)));
     }
-    steps
+    options
 }
 
 /// Measured, or what its pictures let expect.
@@ -311,7 +318,7 @@ fn expected_bps(view: EncodingView) -> f64 {
 
 /// The parts of an encoding that cost less than what a down track wishes of it: smoother before
 /// larger.
-fn lower_steps(
+fn lower_layer_options(
     layers: &EncodingLayers,
     encoding: u8,
     preferred: Level,
@@ -338,25 +345,27 @@ fn pixels(preferred: PreferredLayers) -> u32 {
 }
 
 /// Whether a down track is on an encoding of which all is more than it was granted.
-fn leaves_for_less(down_track: &DownTrack, claim: &Claim) -> bool {
+fn leaves_for_less(down_track: &DownTrack, request: &AllocationRequest) -> bool {
     let least = down_track.current.and_then(|current| {
-        let of_it = |step: &Layer| usize::from(step.encoding) == current;
-        claim.steps.iter().position(of_it)
+        let of_it = |option: &Layer| usize::from(option.encoding) == current;
+        request.layer_options.iter().position(of_it)
     });
-    least.is_some_and(|least| claim.granted.is_some_and(|granted| granted < least))
+    least.is_some_and(|least| request.granted.is_some_and(|granted| granted < least))
 }
 
 /// Gives a down track what it was granted; its new supply, if that changed.
 fn apply(
     now: Instant,
     down_track: &mut DownTrack,
-    claim: &Claim,
+    request: &AllocationRequest,
     share: Share,
 ) -> Option<StreamState> {
-    if claim.layers.is_empty() {
+    if request.bitrates_bps.is_empty() {
         return None;
     }
-    let granted = claim.granted.and_then(|step| claim.steps.get(step));
+    let granted = request
+        .granted
+        .and_then(|option| request.layer_options.get(option));
     match granted {
         Some(&layer) => {
             down_track.starved = None;
@@ -367,19 +376,19 @@ fn apply(
             if now.saturating_duration_since(since) >= STARVED {
                 down_track.set_allocation(None);
             } else {
-                down_track.set_allocation(Some(claim.steps[0]));
+                down_track.set_allocation(Some(request.layer_options[0]));
             }
         }
         None => {}
     }
     let lifted = share.spent_bps * LIFTED <= share.budget_bps;
-    let limited = share.limited && claim.granted == Some(0) && share.spent_bps > share.budget_bps;
+    let limited = share.limited && request.granted == Some(0) && share.spent_bps > share.budget_bps;
     let state = match down_track.allocation {
         Allocation::Paused => StreamState::Paused,
         _ if down_track.starved.is_some() || limited => StreamState::Limited,
         _ if down_track.stream_state == StreamState::Limited
             && !lifted
-            && claim.granted == Some(0) =>
+            && request.granted == Some(0) =>
         {
             StreamState::Limited
         }

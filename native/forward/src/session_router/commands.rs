@@ -175,10 +175,10 @@ impl SessionRouter {
         let mut keys = Vec::with_capacity(down_tracks.len());
         for (parameters, up_track) in down_tracks.iter().zip(up_tracks) {
             let ssrc = parameters.ssrc;
-            let mut numbers = self.parked.remove(&(transport, ssrc)).unwrap_or_default();
+            let mut rewriter = self.parked.remove(&(transport, ssrc)).unwrap_or_default();
             if let Some(rtx_ssrc) = parameters.rtx_ssrc {
                 let last = self.parked_rtx.remove(&(transport, rtx_ssrc));
-                numbers.set_rtx_sequence(last.unwrap_or_default());
+                rewriter.set_rtx_sequence(last.unwrap_or_default());
                 self.rtx_ssrcs.insert((transport, rtx_ssrc));
             }
             let place = DownTrackPlace {
@@ -191,7 +191,7 @@ impl SessionRouter {
                 place,
                 &self.up_tracks[up_track],
                 parameters.clone(),
-                numbers,
+                rewriter,
             );
             if down_track.is_reported() {
                 self.downlinks[downlink].expect_feedback();

@@ -11,8 +11,8 @@ use std::time::Instant;
 use slab::Slab;
 
 use super::ForwardSettings;
+use crate::congestion::bandwidth_estimator::BandwidthEstimator;
 use crate::congestion::downlink::{Downlink, TICK};
-use crate::congestion::estimator::Estimator;
 use crate::parameters::TransportHandle;
 
 /// Divided in one go.
@@ -43,7 +43,7 @@ impl Downlinks {
         let all = &mut self.all;
         let make = || {
             let (start_bps, max_bps) = (settings.start_downlink_bps, settings.max_downlink_bps);
-            let estimator = Estimator::new(now, start_bps, max_bps);
+            let estimator = BandwidthEstimator::new(now, start_bps, max_bps);
             all.insert(Downlink::new(now, transport, estimator))
         };
         *self.of.entry(transport).or_insert_with(make)

@@ -149,7 +149,7 @@ impl SessionRouter {
     }
 
     fn flush_up_track(&mut self, now: Instant, key: usize, out: &mut impl Outbox) {
-        self.begin_what_woke(now, key);
+        self.begin_activated(now, key);
         let Some(up_track) = self.up_tracks.get_mut(key) else {
             return;
         };

@@ -3,8 +3,8 @@
 use sealroute_rtp::FullSequence;
 use sealroute_rtp::descriptor::Vp8Descriptor;
 
-use super::skips::Skips;
-use super::{Input, Numbers, PICTURE_ID_MASK};
+use super::dropped_sequences::DroppedSequences;
+use super::{Input, PICTURE_ID_MASK, RewrittenHeader};
 
 /// A step by which a receiver could miscount the rollovers of 16 bits; as a gap it would be of no
 /// use either.
@@ -21,33 +21,33 @@ pub(super) struct Offsets {
 
 /// How an encoding's numbers become those of the outgoing SSRC.
 #[derive(Clone, Debug)]
-pub(super) struct Run {
+pub(super) struct MappingEpoch {
     encoding: usize,
     pub(super) offsets: Offsets,
     from: FullSequence,
-    skipped_before: u64,
+    dropped_before: u64,
     left_out_before: u64,
     sequence: u64,
     /// The newest number of the encoding that was counted or left out.
     pub(super) newest: Option<FullSequence>,
     /// Numbers of the encoding that this receiver does not get: packets of higher layers.
-    left_out: Skips,
-    pictures: Pictures,
+    left_out: DroppedSequences,
+    pictures: DroppedPictures,
 }
 
-impl Run {
+impl MappingEpoch {
     /// The first packet has the number `sequence`.
     pub(super) fn new(input: &Input<'_>, sequence: u64, offsets: Offsets) -> Self {
         Self {
             encoding: input.encoding,
             offsets,
             from: input.sequence,
-            skipped_before: input.skips.before(input.sequence),
+            dropped_before: input.dropped.before(input.sequence),
             left_out_before: 0,
             sequence,
             newest: None,
-            left_out: Skips::default(),
-            pictures: Pictures::default(),
+            left_out: DroppedSequences::default(),
+            pictures: DroppedPictures::default(),
         }
     }
 
@@ -59,30 +59,30 @@ impl Run {
         input: &Input<'_>,
         descriptor: Option<&Vp8Descriptor>,
         last: Option<u64>,
-    ) -> Option<Numbers> {
+    ) -> Option<RewrittenHeader> {
         let mut sequence = self.sequence_of(input)?;
         if let Some(last) = last
             && sequence > last + MAX_STEP
         {
             self.from = input.sequence;
-            self.skipped_before = input.skips.before(input.sequence);
+            self.dropped_before = input.dropped.before(input.sequence);
             self.left_out_before = self.left_out.before(input.sequence);
             self.sequence = last + 1;
             sequence = self.sequence;
         }
         self.newest = self.newest.max(Some(input.sequence));
-        Some(self.numbers(input, descriptor, sequence))
+        Some(self.rewrite(input, descriptor, sequence))
     }
 
     /// The same when the run has ended with the number `end`: only what it has a gap for gets
     /// numbers, for those behind it are another run's.
-    pub(super) fn map_late(&mut self, input: &Input<'_>, end: u64) -> Option<Numbers> {
+    pub(super) fn map_late(&mut self, input: &Input<'_>, end: u64) -> Option<RewrittenHeader> {
         if !self.counts(input) {
             return None;
         }
         let sequence = self.sequence_of(input).filter(|&sequence| sequence < end)?;
         let descriptor = input.vp8.and_then(Vp8Descriptor::parse);
-        Some(self.numbers(input, descriptor.as_ref(), sequence))
+        Some(self.rewrite(input, descriptor.as_ref(), sequence))
     }
 
     /// Whether a number is one of this run, or of a later one.
@@ -100,7 +100,7 @@ impl Run {
         if input.sequence < self.from {
             return None;
         }
-        let skipped = input.skips.before(input.sequence) - self.skipped_before;
+        let skipped = input.dropped.before(input.sequence) - self.dropped_before;
         let counted = self.sequence + (input.sequence.0 - self.from.0) - skipped;
         if self.left_out.is_empty() {
             return Some(counted);
@@ -111,23 +111,23 @@ impl Run {
     }
 
     #[inline]
-    fn numbers(
+    fn rewrite(
         &mut self,
         input: &Input<'_>,
         descriptor: Option<&Vp8Descriptor>,
         sequence: u64,
-    ) -> Numbers {
+    ) -> RewrittenHeader {
         let mut picture_offset = self.offsets.picture;
         if let Some((id, true)) = descriptor.and_then(|descriptor| descriptor.picture_id) {
             picture_offset = picture_offset.wrapping_sub(self.pictures.left_out_before(id));
         }
-        Numbers {
+        RewrittenHeader {
             sequence,
             timestamp: input.timestamp.wrapping_add(self.offsets.timestamp),
             picture_offset,
             tl0_offset: self.offsets.tl0,
-            ends_picture: false,
-            is_filler: false,
+            ends_frame: false,
+            is_padding: false,
         }
     }
 
@@ -138,7 +138,7 @@ impl Run {
             return self.left_out.covers(input.sequence);
         }
         self.newest = Some(input.sequence);
-        self.left_out.skip(input.sequence);
+        self.left_out.push(input.sequence);
         let descriptor = input.vp8.and_then(Vp8Descriptor::parse);
         if let Some((id, true)) = descriptor.and_then(|descriptor| descriptor.picture_id) {
             self.pictures.leave_out(self.pictures.unwrap(id));
@@ -149,12 +149,12 @@ impl Run {
 
 /// VP8 pictures that a down track does not get: receivers count them, so their ids close up.
 #[derive(Clone, Debug, Default)]
-struct Pictures {
+struct DroppedPictures {
     newest: Option<FullSequence>,
-    left_out: Skips,
+    left_out: DroppedSequences,
 }
 
-impl Pictures {
+impl DroppedPictures {
     /// The full number of a 15-bit id, near the newest one.
     fn unwrap(&self, id: u16) -> FullSequence {
         let Some(newest) = self.newest else {
@@ -176,7 +176,7 @@ impl Pictures {
 
     fn leave_out(&mut self, picture: FullSequence) {
         if self.newest.is_none_or(|newest| picture > newest) {
-            self.left_out.skip(picture);
+            self.left_out.push(picture);
         }
         self.see(picture);
     }

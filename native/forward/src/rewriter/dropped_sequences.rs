@@ -5,25 +5,25 @@ use std::collections::VecDeque;
 use sealroute_rtp::FullSequence;
 
 /// Uplink numbers that were skipped on purpose and may still lie ahead of late packets.
-const MAX_RECENT_SKIPS: usize = 64;
+const MAX_RECENT: usize = 64;
 
 /// Uplink sequence numbers that carried nothing to forward (probes, refused packets).
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Skips {
+pub(crate) struct DroppedSequences {
     recent: VecDeque<FullSequence>,
     older: u64,
     /// The newest of the older ones: what lies before it can not be counted any more.
     oldest_countable: Option<FullSequence>,
 }
 
-impl Skips {
+impl DroppedSequences {
     pub(super) fn is_empty(&self) -> bool {
         self.recent.is_empty()
     }
 
     /// Only numbers above all that were taken may be skipped: earlier ones have been counted.
-    pub(crate) fn skip(&mut self, sequence: FullSequence) {
-        if self.recent.len() == MAX_RECENT_SKIPS {
+    pub(crate) fn push(&mut self, sequence: FullSequence) {
+        if self.recent.len() == MAX_RECENT {
             self.oldest_countable = self.recent.pop_front();
             self.older += 1;
         }

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use sealroute_rtp::PacketStatus;
 
-use super::delay_trend::{DelayTrend, Usage};
 use super::loss_limit::{LossLimit, Verdict};
 use super::rate_meter::RateMeter;
-use super::sent_packets::{News, SentPacket, SentPackets};
+use super::sent_packets::{PacketOutcome, SentPacket, SentPackets};
+use super::trendline_estimator::{TrendlineEstimator, Usage};
 
 /// Sound alone passes with this.
 const MIN_BPS: f64 = 20_000.0;
@@ -65,15 +65,15 @@ impl Cause {
 
 /// The estimate of one downlink.
 #[derive(Debug)]
-pub(crate) struct Estimator {
+pub(crate) struct BandwidthEstimator {
     max_bps: f64,
     estimate_bps: f64,
     cause: Cause,
     limited: bool,
     epoch: Instant,
-    trend: DelayTrend,
+    trend: TrendlineEstimator,
     loss: LossLimit,
-    arrived: RateMeter,
+    acknowledged: RateMeter,
     sent: RateMeter,
     /// What arrived when the queue last grew: near it, growth is slow.
     capacity_bps: Option<f64>,
@@ -82,7 +82,7 @@ pub(crate) struct Estimator {
     last_feedback: Option<Instant>,
 }
 
-impl Estimator {
+impl BandwidthEstimator {
     /// `start_bps`: what a path is taken to carry that nothing is known of.
     pub(crate) fn new(now: Instant, start_bps: f64, max_bps: f64) -> Self {
         Self {
@@ -91,9 +91,9 @@ impl Estimator {
             cause: Cause::Start,
             limited: false,
             epoch: now,
-            trend: DelayTrend::default(),
+            trend: TrendlineEstimator::default(),
             loss: LossLimit::default(),
-            arrived: RateMeter::default(),
+            acknowledged: RateMeter::default(),
             sent: RateMeter::default(),
             capacity_bps: None,
             last_change: None,
@@ -120,8 +120,8 @@ impl Estimator {
     }
 
     /// What the path loses whatever is sent.
-    pub(crate) fn own_loss(&self) -> f64 {
-        self.loss.own()
+    pub(crate) fn random_loss(&self) -> f64 {
+        self.loss.random()
     }
 
     pub(crate) fn queueing(&self) -> Duration {
@@ -153,9 +153,9 @@ impl Estimator {
         if !self.limited || queueing < QUEUE_TARGET {
             return self.estimate_bps;
         }
-        let arrived = self.arrived.bps().unwrap_or(self.estimate_bps);
+        let acknowledged_bps = self.acknowledged.bps().unwrap_or(self.estimate_bps);
         let share = (1.0 - queueing.as_secs_f64() / DRAIN_SECONDS).max(MIN_DRAIN_SHARE);
-        self.estimate_bps.min(arrived * share)
+        self.estimate_bps.min(acknowledged_bps * share)
     }
 
     /// Counts what leaves.
@@ -174,12 +174,12 @@ impl Estimator {
         let mut known = false;
         for status in statuses {
             match packets.take(status.sequence, status.arrival_us.is_some()) {
-                Some(News::Lost) => self.loss.count(0, 1),
-                Some(News::Arrived(packet) | News::LateArrival(packet)) => {
+                Some(PacketOutcome::Lost) => self.loss.count(0, 1),
+                Some(PacketOutcome::Received(packet) | PacketOutcome::ReceivedLate(packet)) => {
                     known = true;
                     let arrival_us = status.arrival_us.unwrap_or_default();
                     self.loss.count(1, 0);
-                    self.arrived.add(arrival_us, usize::from(packet.bytes));
+                    self.acknowledged.add(arrival_us, usize::from(packet.bytes));
                     self.trend.handle_arrival(packet.at, arrival_us);
                     on_arrival(packet, arrival_us);
                 }
@@ -194,20 +194,20 @@ impl Estimator {
 
     fn update(&mut self, now: Instant) {
         let verdict = self.loss.judge(self.micros(now));
-        let Some(arrived) = self.arrived.bps() else {
+        let Some(acknowledged_bps) = self.acknowledged.bps() else {
             return;
         };
         let recent = |at: Instant| now.saturating_duration_since(at) < REDUCTION_INTERVAL;
         match self.trend.usage() {
             Usage::Over if self.last_reduction.is_some_and(recent) => {}
             Usage::Over if self.trend.queueing() > TOLERATED => {
-                let carried = self.arrived.recent_bps();
+                let carried = self.acknowledged.recent_bps();
                 self.capacity_bps = Some(carried);
                 self.reduce(now, carried * DECREASE, Cause::Delay);
             }
             Usage::Over => {}
-            _ if verdict == Verdict::Reduce => self.reduce(now, arrived, Cause::Loss),
-            Usage::Normal if self.loss.may_grow() => self.grow(now, arrived),
+            _ if verdict == Verdict::Reduce => self.reduce(now, acknowledged_bps, Cause::Loss),
+            Usage::Normal if self.loss.may_grow() => self.grow(now, acknowledged_bps),
             Usage::Normal | Usage::Under => {}
         }
         self.last_change = Some(now);
@@ -221,23 +221,23 @@ impl Estimator {
         }
     }
 
-    fn grow(&mut self, now: Instant, arrived: f64) {
+    fn grow(&mut self, now: Instant, acknowledged_bps: f64) {
         let passed = self
             .last_change
             .map_or(0.0, |at| now.saturating_duration_since(at).as_secs_f64())
             .min(1.0);
-        if arrived < self.estimate_bps * USED_SHARE {
+        if acknowledged_bps < self.estimate_bps * USED_SHARE {
             return;
         }
         let near = self
             .capacity_bps
-            .is_some_and(|capacity| (arrived / capacity - 1.0).abs() < 0.15);
+            .is_some_and(|capacity| (acknowledged_bps / capacity - 1.0).abs() < 0.15);
         let grown = if near {
             self.estimate_bps + ADDITIVE_BPS_PER_SECOND * passed
         } else {
             self.estimate_bps * GROWTH_PER_SECOND.powf(passed)
         };
-        let target = grown.min(arrived * MAX_AHEAD + 10_000.0);
+        let target = grown.min(acknowledged_bps * MAX_AHEAD + 10_000.0);
         if target > self.estimate_bps {
             self.set(target, Cause::Growth);
         }

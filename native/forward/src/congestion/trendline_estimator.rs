@@ -44,7 +44,7 @@ struct Group {
 
 /// The trend of one path's delay.
 #[derive(Debug)]
-pub(crate) struct DelayTrend {
+pub(crate) struct TrendlineEstimator {
     group: Option<Group>,
     previous: Option<Group>,
     points: VecDeque<(f64, f64)>,
@@ -62,7 +62,7 @@ pub(crate) struct DelayTrend {
     latest_us: i64,
 }
 
-impl Default for DelayTrend {
+impl Default for TrendlineEstimator {
     fn default() -> Self {
         Self {
             group: None,
@@ -83,7 +83,7 @@ impl Default for DelayTrend {
     }
 }
 
-impl DelayTrend {
+impl TrendlineEstimator {
     pub(crate) fn usage(&self) -> Usage {
         self.usage
     }
@@ -213,11 +213,11 @@ fn slope(points: &VecDeque<(f64, f64)>) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{DelayTrend, Usage};
+    use super::{TrendlineEstimator, Usage};
     use std::time::{Duration, Instant};
 
     /// Packets each 10 ms whose delay grows by `growth_us` each.
-    fn run(trend: &mut DelayTrend, start: Instant, from: u64, growth_us: i64) {
+    fn run(trend: &mut TrendlineEstimator, start: Instant, from: u64, growth_us: i64) {
         for index in from..from + 100 {
             let sent = start + Duration::from_millis(10 * index);
             let delay_us = 20_000 + growth_us * (index - from) as i64;
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn a_growing_queue_is_overuse_and_a_steady_delay_is_not() {
         let start = Instant::now();
-        let mut trend = DelayTrend::default();
+        let mut trend = TrendlineEstimator::default();
         run(&mut trend, start, 0, 0);
         assert_eq!(trend.usage(), Usage::Normal);
         assert_eq!(trend.queueing(), Duration::ZERO);
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn clocks_that_jump_are_no_queue() {
         let start = Instant::now();
-        let mut trend = DelayTrend::default();
+        let mut trend = TrendlineEstimator::default();
         for index in 0..1_000_u64 {
             let lie = if index % 2 == 0 { i64::MAX / 4 } else { -1 };
             trend.handle_arrival(start + Duration::from_millis(7 * index), lie);

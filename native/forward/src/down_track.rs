@@ -275,7 +275,7 @@ impl DownTrack {
     }
 
     fn remember(&mut self, pending: Pending, rewritten: RewrittenHeader, waits: bool) {
-        if self.parameters.nack && !self.keeps_sealed() {
+        if self.parameters.nack && !self.keeps_protected() {
             let (encoding, input) = (pending.encoding, pending.sequence);
             self.rewriter.remember(encoding, input, rewritten, waits);
         }
@@ -345,7 +345,7 @@ impl DownTrack {
         let replaced = self.write_descriptor(rewritten, packet.payload, &mut buffer[end..]);
         end += replaced;
         let payload = &packet.payload[replaced..];
-        if self.keeps_sealed() {
+        if self.keeps_protected() {
             self.repeat_once_more(out);
             self.first.get_or_insert(rewritten.sequence);
             out.rtp_kept(self.transport, &buffer[..end], payload);

@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_of_an_encoding_without_layers() {
+    fn an_encoding_without_layers_has_no_marks() {
         let mut layers = EncodingLayers::default();
         assert_eq!(layers.mark(LayerMark::default(), None), (None, None));
         layers.count(Level::default(), 1_000, true);
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preference_for_fewer_pictures_leaves_the_layers_that_make_them() {
+    fn a_lower_preferred_frame_rate_leaves_the_layers_below_it() {
         let layers = second(1);
         let preferred = |rate| PreferredLayers {
             max_frame_rate: Some(rate),
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preference_for_a_smaller_picture_leaves_the_sizes_above() {
+    fn a_smaller_preferred_size_excludes_the_sizes_above() {
         let layers = second(3);
         let preferred = PreferredLayers {
             max_width_px: Some(640),

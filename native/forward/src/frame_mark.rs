@@ -24,18 +24,18 @@ const OBU_SEQUENCE_HEADER: u8 = 1;
 const OBU_TEMPORAL_DELIMITER: u8 = 2;
 const OBU_FRAME: u8 = 6;
 /// Config byte and key id (e2ee/2 section 4).
-const SEAL_HEADER_BYTES: usize = 9;
+const FRAME_HEADER_BYTES: usize = 9;
 /// The same with the most emulation prevention that H.264 may add.
-const ESCAPED_SEAL_HEADER_BYTES: usize = SEAL_HEADER_BYTES + 5;
+const ESCAPED_FRAME_HEADER_BYTES: usize = FRAME_HEADER_BYTES + 5;
 
 /// What stands where a sealed frame's header must be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Seal {
+pub(crate) enum FrameHeader {
     /// The packet goes on with a frame that began earlier.
     #[default]
     Continuation,
     /// Parameter-set copies alone: hints without media.
-    Hints,
+    ParameterSets,
     /// A frame begins and names this key id.
     Kid(Kid),
     /// A frame begins and is not in the sealed format.
@@ -52,7 +52,7 @@ pub(crate) struct Reading {
     /// Picture size, when the codec's clear prefix says it.
     pub(crate) size: Option<(u16, u16)>,
     /// Input of the seal guard.
-    pub(crate) seal: Seal,
+    pub(crate) frame_header: FrameHeader,
     /// Its layer, where the codec's descriptor says it.
     pub(crate) layer: LayerMark,
 }
@@ -63,7 +63,7 @@ impl Reading {
         key_frame: false,
         needs_earlier: false,
         size: None,
-        seal: Seal::Missing,
+        frame_header: FrameHeader::Missing,
         layer: LayerMark {
             level: Level {
                 spatial: 0,
@@ -85,9 +85,9 @@ pub(crate) fn read(codec: Codec, payload: &[u8]) -> Reading {
     #[cfg(debug_assertions)]
     let view = poisoned.bytes();
     let mut reading = read_view(codec, view);
-    if reading.seal == Seal::Hints && payload.len() > view.len() {
+    if reading.frame_header == FrameHeader::ParameterSets && payload.len() > view.len() {
         // Hints are short: behind them, where routing does not look, media could stand.
-        reading.seal = Seal::Missing;
+        reading.frame_header = FrameHeader::Missing;
     }
     reading
 }
@@ -96,7 +96,7 @@ fn read_view(codec: Codec, view: &[u8]) -> Reading {
     match codec {
         Codec::Opus => Reading {
             key_frame: true,
-            seal: seal_at(view, 0),
+            frame_header: frame_header_at(view, 0),
             ..Reading::default()
         },
         Codec::Vp8 => read_vp8(view),
@@ -136,7 +136,7 @@ fn read_vp8(view: &[u8]) -> Reading {
         key_frame,
         needs_earlier: false,
         size,
-        seal: seal_at(frame, clear),
+        frame_header: frame_header_at(frame, clear),
         layer,
     }
 }
@@ -191,7 +191,7 @@ fn read_vp9(view: &[u8]) -> Reading {
         key_frame: !descriptor.inter_picture && descriptor.spatial_layer == 0,
         needs_earlier: false,
         size: descriptor.size,
-        seal: seal_at(view, descriptor.length),
+        frame_header: frame_header_at(view, descriptor.length),
         layer,
     }
 }
@@ -209,37 +209,37 @@ fn read_h264(view: &[u8]) -> Reading {
     let mut reading = Reading::default();
     let mut with_parameters = false;
     for unit in units {
-        let seal = match unit.unit_type {
-            NAL_SPS | NAL_PPS | NAL_DELIMITER => Seal::Hints,
-            NAL_SLICE | NAL_IDR => sealed_slice(unit.body),
-            _ => Seal::Missing,
+        let frame_header = match unit.unit_type {
+            NAL_SPS | NAL_PPS | NAL_DELIMITER => FrameHeader::ParameterSets,
+            NAL_SLICE | NAL_IDR => slice_frame_header(unit.body),
+            _ => FrameHeader::Missing,
         };
         with_parameters |= unit.unit_type == NAL_SPS;
         reading.key_frame |= matches!(unit.unit_type, NAL_SPS | NAL_IDR);
-        reading.seal = worse(reading.seal, seal);
+        reading.frame_header = worse(reading.frame_header, frame_header);
     }
     reading.needs_earlier = reading.key_frame && !with_parameters;
     reading
 }
 
 /// Of several units in a packet, one that is not sealed decides, then one that is.
-fn worse(one: Seal, other: Seal) -> Seal {
+fn worse(one: FrameHeader, other: FrameHeader) -> FrameHeader {
     match (one, other) {
-        (Seal::Missing, _) | (_, Seal::Missing) => Seal::Missing,
-        (Seal::Kid(kid), _) | (_, Seal::Kid(kid)) => Seal::Kid(kid),
-        (_, seal) => seal,
+        (FrameHeader::Missing, _) | (_, FrameHeader::Missing) => FrameHeader::Missing,
+        (FrameHeader::Kid(kid), _) | (_, FrameHeader::Kid(kid)) => FrameHeader::Kid(kid),
+        (_, frame_header) => frame_header,
     }
 }
 
 /// The sealed frame in an opaque slice stands behind three Exp-Golomb codes and is escaped.
-fn sealed_slice(body: &[u8]) -> Seal {
+fn slice_frame_header(body: &[u8]) -> FrameHeader {
     let Some(escaped) = slice_prefix_bytes(body).and_then(|prefix| body.get(prefix..)) else {
-        return Seal::Missing;
+        return FrameHeader::Missing;
     };
-    let mut plain = [0_u8; SEAL_HEADER_BYTES];
+    let mut plain = [0_u8; FRAME_HEADER_BYTES];
     let mut length = 0;
     let mut zeros = 0;
-    for &byte in escaped.iter().take(ESCAPED_SEAL_HEADER_BYTES) {
+    for &byte in escaped.iter().take(ESCAPED_FRAME_HEADER_BYTES) {
         if zeros >= 2 && byte == 3 {
             zeros = 0;
             continue;
@@ -248,10 +248,10 @@ fn sealed_slice(body: &[u8]) -> Seal {
         plain[length] = byte;
         length += 1;
         if length == plain.len() {
-            return seal_at(&plain, 0);
+            return frame_header_at(&plain, 0);
         }
     }
-    Seal::Missing
+    FrameHeader::Missing
 }
 
 fn read_av1(view: &[u8]) -> Reading {
@@ -263,21 +263,23 @@ fn read_av1(view: &[u8]) -> Reading {
         let Some(head) = element.first() else {
             continue;
         };
-        let seal = match head >> 3 & 0x0F {
-            OBU_SEQUENCE_HEADER | OBU_TEMPORAL_DELIMITER => Seal::Hints,
-            OBU_FRAME => seal_at(element, 1),
-            _ => Seal::Missing,
+        let frame_header = match head >> 3 & 0x0F {
+            OBU_SEQUENCE_HEADER | OBU_TEMPORAL_DELIMITER => FrameHeader::ParameterSets,
+            OBU_FRAME => frame_header_at(element, 1),
+            _ => FrameHeader::Missing,
         };
-        reading.seal = worse(reading.seal, seal);
+        reading.frame_header = worse(reading.frame_header, frame_header);
     }
     reading.key_frame = descriptor.new_sequence && !descriptor.continues;
     reading
 }
 
 /// The e2ee/2 header at `at`: a config byte for an 8-byte key id, then the id.
-fn seal_at(bytes: &[u8], at: usize) -> Seal {
-    match bytes.get(at..at + SEAL_HEADER_BYTES) {
-        Some([0xF0..=0xFB, kid @ ..]) => kid.try_into().map_or(Seal::Missing, Seal::Kid),
-        _ => Seal::Missing,
+fn frame_header_at(bytes: &[u8], at: usize) -> FrameHeader {
+    match bytes.get(at..at + FRAME_HEADER_BYTES) {
+        Some([0xF0..=0xFB, kid @ ..]) => kid
+            .try_into()
+            .map_or(FrameHeader::Missing, FrameHeader::Kid),
+        _ => FrameHeader::Missing,
     }
 }

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_answered_is_asked_for_again_and_less_often_where_nothing_comes() {
+    fn an_unanswered_request_is_repeated_and_less_often_where_nothing_arrives() {
         assert_eq!(asked(true, 4), [0, 1_000, 2_000, 3_000]);
         assert_eq!(asked(false, 30), [0, 1_000, 3_000, 7_000, 15_000, 23_000]);
     }

@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_level_does_not_rise_in_a_picture_of_which_a_packet_was_left_out() {
+    fn a_level_does_not_rise_in_a_picture_with_a_withheld_packet() {
         let mut filter = LayerFilter::default();
         filter.judge(plain(0, 0), 1, true, level(0, 0));
         assert!(!passed(&mut filter, synced(1), 2, level(0, 0)));
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_switching_up_point_opens_the_pictures_behind_it() {
+    fn a_switching_up_point_opens_the_pictures_after_it() {
         let mut filter = LayerFilter::default();
         filter.judge(plain(0, 0), 1, true, level(0, 0));
         let opening = LayerMark {
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_leans_on_its_own_layer_lifts_only_those_who_have_that_layer() {
+    fn a_frame_that_depends_on_its_own_layer_lifts_only_receivers_of_that_layer() {
         let mut filter = LayerFilter::default();
         filter.judge(plain(0, 0), 1, true, level(0, 0));
         let switching = LayerMark {

@@ -20,12 +20,12 @@ mod nack;
 mod outbox;
 mod packet_cache;
 mod parameters;
+mod plaintext_guard;
 #[cfg(debug_assertions)]
 mod poison;
 mod reception;
 mod reports;
 mod rewriter;
-mod seal_guard;
 mod session_router;
 mod snapshot;
 mod speakers;

@@ -10,9 +10,9 @@ use crate::parameters::Codec;
 
 const POISON: u8 = 0xDB;
 /// Config byte and key id.
-const SEAL: usize = 9;
+const FRAME_HEADER: usize = 9;
 /// The same with all emulation prevention that H.264 may need for it.
-const ESCAPED_SEAL: usize = 14;
+const ESCAPED_FRAME_HEADER: usize = 14;
 const VP8_KEY_FRAME: usize = 10;
 const VP8_DESCRIPTOR: usize = 6;
 const NAL_SLICES: [u8; 2] = [1, 5];
@@ -33,7 +33,7 @@ pub(crate) fn poisoned(codec: Codec, view: &[u8]) -> Poisoned<'_> {
         bytes: [POISON; ROUTING_VIEW_BYTES],
     };
     match codec {
-        Codec::Opus => poisoned.keep(0, SEAL),
+        Codec::Opus => poisoned.keep(0, FRAME_HEADER),
         Codec::Vp8 => poisoned.keep_vp8(),
         Codec::Vp9 => poisoned.keep_vp9(),
         Codec::H264 => poisoned.keep_h264(),
@@ -61,7 +61,7 @@ impl Poisoned<'_> {
         self.keep(0, descriptor.length);
         if let (true, Some(first)) = (descriptor.frame_start, self.view.get(descriptor.length)) {
             let clear = if first & 1 == 0 { VP8_KEY_FRAME } else { 1 };
-            self.keep(descriptor.length, clear + SEAL);
+            self.keep(descriptor.length, clear + FRAME_HEADER);
         }
     }
 
@@ -70,8 +70,12 @@ impl Poisoned<'_> {
             // All of it is a descriptor that goes on beyond the payload.
             return self.keep(0, self.view.len());
         };
-        let seal = if descriptor.frame_start { SEAL } else { 0 };
-        self.keep(0, descriptor.length + seal);
+        let header = if descriptor.frame_start {
+            FRAME_HEADER
+        } else {
+            0
+        };
+        self.keep(0, descriptor.length + header);
     }
 
     fn keep_h264(&mut self) {
@@ -109,7 +113,7 @@ impl Poisoned<'_> {
         let body = self.view.get(at..).unwrap_or_default();
         if NAL_SLICES.contains(&kind) {
             let prefix = slice_prefix_bytes(body).unwrap_or(body.len());
-            self.keep(at, prefix + ESCAPED_SEAL);
+            self.keep(at, prefix + ESCAPED_FRAME_HEADER);
         }
     }
 
@@ -132,12 +136,12 @@ impl Poisoned<'_> {
             }
             let head = self.view.get(at).filter(|_| size > 0 && !continues);
             if let Some(head) = head {
-                let seal = if head >> 3 & 0x0F == OBU_FRAME {
-                    SEAL
+                let header = if head >> 3 & 0x0F == OBU_FRAME {
+                    FRAME_HEADER
                 } else {
                     0
                 };
-                self.keep(at, (1 + seal).min(size));
+                self.keep(at, (1 + header).min(size));
             }
             continues = false;
             at = at.saturating_add(size);

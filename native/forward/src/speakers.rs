@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_who_says_a_word_is_the_speaker_and_stays_it_in_silence() {
+    fn the_first_voice_is_the_speaker_and_stays_so_in_silence() {
         let mut talk = Talk::new();
         talk.go_on(2_000, &[(ANN, ROOM), (BEN, ROOM)]);
         assert_eq!(talk.speakers.dominant(), None);
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn two_of_one_loudness_do_not_take_turns_but_one_who_is_louder_prevails() {
+    fn equally_loud_voices_do_not_take_turns_but_a_louder_one_prevails() {
         let mut talk = Talk::new();
         talk.go_on(1_000, &[(ANN, VOICE)]);
         talk.go_on(10_000, &[(ANN, VOICE), (BEN, VOICE - 3)]);
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn who_answers_is_the_speaker_within_half_a_second() {
+    fn an_answering_voice_is_the_speaker_within_half_a_second() {
         let mut talk = Talk::new();
         talk.go_on(3_000, &[(ANN, VOICE), (BEN, ROOM)]);
         talk.go_on(500, &[(ANN, 127), (BEN, VOICE)]);
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_left_gives_way_at_once() {
+    fn an_ended_speaker_gives_way_at_once() {
         let mut talk = Talk::new();
         talk.go_on(1_000, &[(ANN, LOUD), (BEN, VOICE)]);
         talk.speakers.remove(ANN);
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn who_begins_to_talk_is_among_the_loudest_within_a_syllable() {
+    fn a_new_voice_is_among_the_loudest_within_a_syllable() {
         let mut talk = Talk::new();
         let room: Vec<_> = (10..40).map(|who| (PublisherHandle(who), ROOM)).collect();
         talk.go_on(2_000, &room);

@@ -8,7 +8,7 @@ use sealroute_rtp::{FullSequence, RtpPacket, Sequence, SequenceUnwrapper};
 use crate::drop_reason::DropReason;
 use crate::encoding_layers::EncodingLayers;
 use crate::extensions::{BLOCK_BYTES, Entries, IdTable, collect, value_of};
-use crate::frame_mark::{Seal, read};
+use crate::frame_mark::{FrameHeader, read};
 use crate::key_frame_requests::{KeyFrameRequests, UpTrackBudget};
 use crate::layer_filter::{LayerMark, Level};
 use crate::layer_selector::{EncodingView, SILENCE};
@@ -19,9 +19,9 @@ use crate::parameters::{
     EncodingParameters, Extension, Kid, MediaKind, PayloadAccess, PublisherHandle, TransportHandle,
     UpTrackParameters,
 };
+use crate::plaintext_guard::PlaintextGuard;
 use crate::reception::Reception;
 use crate::rewriter::DroppedSequences;
-use crate::seal_guard::SealGuard;
 use crate::subscribed_layers::SubscribedLayers;
 
 /// Bounds what is held between two flushes; the cache must still have all of it.
@@ -49,7 +49,7 @@ pub(crate) struct Encoding {
     pub(crate) activated: bool,
     cache: Option<PacketCache>,
     unwrapper: SequenceUnwrapper,
-    sealed: bool,
+    encrypted: bool,
     /// The end of the key id that says under which secret its frames are.
     hint: Option<Hint>,
     first: Option<FullSequence>,
@@ -83,7 +83,7 @@ impl Encoding {
             activated: false,
             cache: None,
             unwrapper: SequenceUnwrapper::default(),
-            sealed: false,
+            encrypted: false,
             hint: None,
             first: None,
             last_packet: None,
@@ -208,7 +208,7 @@ pub(crate) struct UpTrack {
     pub(crate) parameters: UpTrackParameters,
     pub(crate) ids: IdTable,
     pub(crate) encodings: Vec<Encoding>,
-    pub(crate) guard: SealGuard,
+    pub(crate) guard: PlaintextGuard,
     /// What its publisher may be asked.
     pub(crate) budget: UpTrackBudget,
     pub(crate) forwarding: bool,
@@ -244,7 +244,7 @@ impl UpTrack {
                 .cloned()
                 .map(|parameters| Encoding::new(now, parameters))
                 .collect(),
-            guard: SealGuard::new(kids),
+            guard: PlaintextGuard::new(kids),
             budget: UpTrackBudget::default(),
             forwarding: true,
             quiet: false,
@@ -346,7 +346,9 @@ impl UpTrack {
         let descriptor = value_of(&self.ids, packet, Extension::DependencyDescriptor);
         let stream = &mut self.encodings[encoding];
         if self.access == PayloadAccess::Opaque
-            && !self.guard.admit(reading.seal, &mut stream.sealed)
+            && !self
+                .guard
+                .admit(reading.frame_header, &mut stream.encrypted)
         {
             return Err(DropReason::NotEncrypted);
         }
@@ -370,7 +372,7 @@ impl UpTrack {
         if !cache.insert(sequence, kept) {
             return Err(DropReason::Duplicate);
         }
-        if let Seal::Kid(kid) = reading.seal
+        if let FrameHeader::Kid(kid) = reading.frame_header
             && self.access == PayloadAccess::Opaque
             && kind == MediaKind::Video
             && stream.highest() == Some(sequence)

@@ -13,7 +13,8 @@ use sealroute_netem::Random;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use support::wire::{
-    Rtp, at_temporal, probe, retransmission, rtp, sealed, temporal_of, vp8_continuation, vp8_sized,
+    Rtp, at_temporal, encrypted, probe, retransmission, rtp, temporal_of, vp8_continuation,
+    vp8_sized,
 };
 use support::{
     DOWN_TRACK_RTX_PAYLOAD_TYPE, PUBLISHER, RTX_SSRC, UPLINK, down_track, nack, pli, up_track,
@@ -233,7 +234,7 @@ impl Room {
     fn send_media(&mut self, step: u64) {
         if step.is_multiple_of(4) {
             let sequence = self.next(3);
-            let packet = rtp(sequence, u32::from(sequence) * 960, &sealed(&[7; 80]));
+            let packet = rtp(sequence, u32::from(sequence) * 960, &encrypted(&[7; 80]));
             self.carry(MediaKind::Audio, packet.ssrc(AUDIO_SSRC));
         }
         if step.is_multiple_of(FRAME_EVERY) {
@@ -424,7 +425,7 @@ fn every_packet_is_forwarded_or_has_one_named_reason() {
 }
 
 #[test]
-fn every_number_asked_for_again_is_sent_or_has_one_named_reason() {
+fn every_requested_retransmission_is_sent_or_has_one_drop_reason() {
     let mut room = Room::new(4);
     room.run();
     let counters = room.router.counters();

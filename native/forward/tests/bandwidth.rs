@@ -86,7 +86,7 @@ fn two_subscribers_on_one_path_get_the_same_within_a_fifth() {
 }
 
 #[test]
-fn at_80_kbps_sound_passes_and_video_pauses_and_says_so() {
+fn at_80_kbps_audio_passes_and_video_pauses_with_an_event() {
     let mut room = Room::new(&LAYERS, &[(3e6, 1)]);
     room.run(seconds(5));
     room.paths[0].set_rate(80e3);
@@ -127,7 +127,7 @@ fn video_that_is_paused_stays_so_when_something_else_is_subscribed_to() {
     room.run(seconds(8));
     let paused = |room: &Room| room.session.router.snapshot().down_tracks[0].paused;
     assert!(paused(&room), "{}", room.trace(0));
-    room.subscribe_to_sound(room.viewers[0].transport, 7);
+    room.subscribe_to_audio(room.viewers[0].transport, 7);
     assert!(paused(&room), "{}", room.trace(0));
 }
 

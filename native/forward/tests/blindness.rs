@@ -7,7 +7,7 @@ mod support;
 use sealroute_forward::{Codec, Extension, Layer, PayloadAccess};
 use sealroute_netem::Random;
 use std::time::Duration;
-use support::wire::{rtp, sealed};
+use support::wire::{encrypted, rtp};
 use support::*;
 
 const DESCRIPTOR_ID: u8 = 13;
@@ -91,7 +91,7 @@ fn declared(codec: Codec, key_frame: bool, (width, height): (u16, u16)) -> Vec<u
         Codec::H264 => vec![0b1001_1011],
         _ => Vec::new(),
     };
-    [clear, sealed(&[])].concat()
+    [clear, encrypted(&[])].concat()
 }
 
 fn compare(codec: Codec, access: PayloadAccess) {
@@ -181,7 +181,7 @@ fn payloads_without_any_clear_byte_switch_by_the_dependency_descriptor_whatever_
 }
 
 #[test]
-fn sealed_frames_are_forwarded_the_same_whatever_stands_behind_their_seal() {
+fn encrypted_frames_are_forwarded_the_same_whatever_stands_behind_their_frame_header() {
     for codec in VIDEO {
         compare(codec, PayloadAccess::Opaque);
     }

@@ -8,7 +8,7 @@ mod support;
 
 use sealroute_forward::{Codec, PayloadAccess};
 use std::time::Duration;
-use support::wire::{rtp, sealed};
+use support::wire::{encrypted, rtp};
 use support::*;
 
 const FRAME: Duration = Duration::from_millis(20);
@@ -25,7 +25,7 @@ fn playing() -> Session {
 }
 
 fn voice(sequence: u16, timestamp: u32) -> Vec<u8> {
-    rtp(sequence, timestamp, &sealed(b"voice")).bytes()
+    rtp(sequence, timestamp, &encrypted(b"voice")).bytes()
 }
 
 #[test]

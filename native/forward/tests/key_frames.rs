@@ -9,7 +9,7 @@ use sealroute_forward::{
 };
 use sealroute_rtp::rtcp::{Compound, RtcpPacket};
 use std::time::Duration;
-use support::wire::{retransmission, rtp, sealed, vp8, vp8_continuation, vp8_sized};
+use support::wire::{encrypted, retransmission, rtp, vp8, vp8_continuation, vp8_sized};
 use support::*;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -168,7 +168,7 @@ const FRAME: Duration = Duration::from_millis(50);
 fn under(kid: [u8; 8], key_frame: bool, picture: u16) -> Vec<u8> {
     let mut payload = vp8(key_frame, picture, b"body");
     let at = payload.windows(8).position(|window| window == KID);
-    let at = at.expect("sealed");
+    let at = at.expect("encrypted");
     payload[at..at + 8].copy_from_slice(&kid);
     payload
 }
@@ -267,7 +267,7 @@ fn when_one_of_a_thousand_leaves_each_sender_is_asked_for_one_key_frame_at_most(
 }
 
 #[test]
-fn those_who_get_the_secret_late_make_no_more_requests_than_the_interval_allows() {
+fn receivers_that_get_the_secret_late_cause_no_more_requests_than_the_interval_allows() {
     let mut session = meeting();
     // Four hundred could not open the new frames; they return one by one over two seconds.
     let late = || (0..400).flat_map(|number| (0..SENDERS).map(move |of| member(number, of).0));
@@ -371,11 +371,15 @@ fn what_comes_in_one_batch_with_a_late_key_frame_is_forwarded_once() {
 
 /// A sealed H.264 slice of the given unit type.
 fn slice(unit_type: u8) -> Vec<u8> {
-    [&[0x60 | unit_type, 0xB8, 0x80], sealed(b"slice").as_slice()].concat()
+    [
+        &[0x60 | unit_type, 0xB8, 0x80],
+        encrypted(b"slice").as_slice(),
+    ]
+    .concat()
 }
 
 #[test]
-fn nobody_starts_at_an_idr_whose_parameter_sets_were_lost() {
+fn no_subscriber_starts_at_an_idr_whose_parameter_sets_were_lost() {
     let mut session = Session::with(PayloadAccess::Clear, up_track(Codec::H264));
     let sps = rtp(2, 3_000, &[0x67, 0x42, 0xE0, 0x1F]);
     session.rtp(&rtp(1, 0, &slice(1)).bytes());

@@ -7,7 +7,7 @@ mod support;
 use std::time::Duration;
 
 use sealroute_forward::{Codec, Extension, Layer, PayloadAccess};
-use support::wire::{rtp, sealed};
+use support::wire::{encrypted, rtp};
 use support::*;
 
 const FRAME: Duration = Duration::from_millis(33);
@@ -77,7 +77,7 @@ impl KeySvc {
     fn payload(key: bool, layer: (u8, u8)) -> Vec<u8> {
         let head = [0x10 | u8::from(key) << 3, 6 << 3];
         let (spatial, temporal) = layer;
-        [&head, sealed(&[spatial << 4 | temporal; 20]).as_slice()].concat()
+        [&head, encrypted(&[spatial << 4 | temporal; 20]).as_slice()].concat()
     }
 
     fn send(&mut self, count: u16, key: bool) {
@@ -134,7 +134,7 @@ impl KeySvc {
 }
 
 #[test]
-fn sizes_that_need_their_own_earlier_pictures_begin_with_key_pictures_only() {
+fn sizes_that_need_their_own_earlier_pictures_start_only_at_key_pictures() {
     let mut camera = KeySvc::new(Codec::Av1);
     camera.send(40, true);
     camera.limit(0, 1);

@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use sealroute_forward::{Codec, Extension, Layer, PayloadAccess, PreferredLayers};
-use support::wire::{at_temporal, picture_of, rtp, sealed, temporal_of, vp8, vp8_continuation};
+use support::wire::{at_temporal, encrypted, picture_of, rtp, temporal_of, vp8, vp8_continuation};
 use support::*;
 
 const FRAME: Duration = Duration::from_millis(33);
@@ -110,7 +110,7 @@ impl Camera {
 }
 
 #[test]
-fn all_temporal_layers_are_passed_to_whoever_preferences_nothing() {
+fn all_temporal_layers_are_forwarded_without_a_preference() {
     let mut camera = Camera::new();
     camera.frames(90);
     assert_eq!(camera.received().len(), 180);
@@ -118,7 +118,7 @@ fn all_temporal_layers_are_passed_to_whoever_preferences_nothing() {
 }
 
 #[test]
-fn a_preference_for_fewer_pictures_leaves_upper_layers_out_without_a_gap() {
+fn a_lower_preferred_frame_rate_drops_upper_layers_without_a_gap() {
     let mut camera = Camera::new();
     camera.frames(60);
     for (rate, highest) in [(15.0, 1), (8.0, 0), (15.0, 1), (30.0, 2)] {
@@ -133,7 +133,7 @@ fn a_preference_for_fewer_pictures_leaves_upper_layers_out_without_a_gap() {
 }
 
 #[test]
-fn numbers_go_on_through_every_change_of_the_layer() {
+fn sequence_numbers_continue_through_every_change_of_the_layer() {
     let mut camera = Camera::new();
     camera.frames(60);
     for step in 0..40_u8 {
@@ -174,7 +174,7 @@ fn one_filled(camera: &mut Camera) {
 }
 
 #[test]
-fn a_packet_of_an_upper_layer_that_comes_late_fills_its_number_without_media() {
+fn a_late_packet_of_an_upper_layer_is_replaced_by_padding() {
     let mut camera = Camera::new();
     one_filled(&mut camera);
     let stream = camera.session.out.stream(DOWNLINK, DOWN_TRACK_SSRC);
@@ -187,7 +187,7 @@ fn a_packet_of_an_upper_layer_that_comes_late_fills_its_number_without_media() {
 }
 
 #[test]
-fn a_number_without_media_comes_again_without_media() {
+fn padding_is_retransmitted_as_padding() {
     for rtx in [true, false] {
         let mut camera = Camera::new();
         if !rtx {
@@ -216,7 +216,7 @@ fn a_number_without_media_comes_again_without_media() {
 }
 
 #[test]
-fn a_lost_packet_of_a_wanted_layer_comes_again_with_its_own_number() {
+fn a_lost_packet_of_a_forwarded_layer_is_retransmitted_with_its_own_sequence_number() {
     let mut camera = Camera::new();
     camera.frames(60);
     camera.allocate(1);
@@ -272,7 +272,7 @@ fn vp9_picture(picture: u16, inter: bool) -> [Vec<u8>; 3] {
         let layer = spatial << 1 | u8::from(spatial > 0);
         let descriptor = [flags, id[0], id[1], layer, picture as u8];
         let body = [spatial; 20];
-        let payload = [&descriptor, sealed(&body).as_slice()].concat();
+        let payload = [&descriptor, encrypted(&body).as_slice()].concat();
         let packet = rtp(
             picture * 3 + u16::from(spatial),
             u32::from(picture) * TICKS,
@@ -300,7 +300,7 @@ fn sizes(session: &Session) -> Vec<(u8, bool)> {
 }
 
 #[test]
-fn smaller_pictures_of_a_layered_vp9_end_with_the_marker_and_larger_ones_wait_for_a_key_picture() {
+fn lower_layers_of_vp9_end_with_the_marker_and_higher_ones_wait_for_a_key_picture() {
     let mut session = Session::with(PayloadAccess::Opaque, up_track(Codec::Vp9));
     let mut picture = 0;
     let mut send = |session: &mut Session, count: u16, key: bool| {
@@ -386,7 +386,7 @@ fn assert_layers_are_read_from_the_dependency_descriptor(
                 0 => KEY_DEPENDENCIES.to_vec(),
                 _ => vec![0xC0 | temporal, 0, picture as u8],
             };
-            let payload = [clear(picture == 0), &sealed(&[temporal; 20])].concat();
+            let payload = [clear(picture == 0), &encrypted(&[temporal; 20])].concat();
             let packet = rtp(picture, u32::from(picture) * TICKS, &payload).ssrc(SSRC);
             let packet = packet.marker().extension(MID_ID, b"0");
             session.rtp(&packet.extension(DEPENDENCIES_ID, &dependencies).bytes());

@@ -252,7 +252,7 @@ fn a_gap_is_asked_for_at_once_then_each_80_ms_and_given_up_after_800_ms() {
 }
 
 #[test]
-fn a_jump_of_half_the_number_space_asks_for_nothing() {
+fn a_jump_of_half_the_sequence_space_causes_no_nack() {
     let mut session = playing();
     session.rtp(&media(1).bytes());
     session.rtp(&media(0x7FFF).bytes());
@@ -282,7 +282,7 @@ fn an_up_track_without_nack_is_never_asked() {
 }
 
 #[test]
-fn a_packet_is_sent_again_over_rtx_with_its_number_first() {
+fn a_packet_is_retransmitted_over_rtx_with_its_sequence_number_first() {
     let mut session = playing();
     session.rtp(&media(1).bytes());
     session.out.clear();
@@ -367,7 +367,7 @@ fn a_packet_asked_for_twice_within_a_round_trip_is_sent_once() {
 }
 
 #[test]
-fn lost_sound_is_repeated_at_once_and_with_the_next_packet() {
+fn lost_audio_is_retransmitted_at_once_and_with_the_next_packet() {
     let mut session = Session::new(PayloadAccess::Clear);
     session.publish(PUBLISHER, UPLINK, up_track(Codec::Opus));
     session.subscribe(SUBSCRIBER, DOWNLINK, down_track_without_rtx());
@@ -386,7 +386,7 @@ fn lost_sound_is_repeated_at_once_and_with_the_next_packet() {
 }
 
 /// Numbers that a subscriber of sound gets, of the next ten packets.
-fn ten_of_sound(session: &mut Session, first: u16) -> Vec<u16> {
+fn ten_of_audio(session: &mut Session, first: u16) -> Vec<u16> {
     session.out.clear();
     for number in first..first + 10 {
         session.rtp(&rtp(number, u32::from(number) * 960, b"sound").bytes());
@@ -395,7 +395,7 @@ fn ten_of_sound(session: &mut Session, first: u16) -> Vec<u16> {
     session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC)
 }
 
-fn tell_loss(session: &mut Session, highest_sequence: u32, cumulative_lost: i32, share: f64) {
+fn report_loss(session: &mut Session, highest_sequence: u32, cumulative_lost: i32, share: f64) {
     let block = ReportBlock {
         ssrc: DOWN_TRACK_SSRC,
         fraction_lost: (share * 256.0) as u8,
@@ -409,21 +409,21 @@ fn tell_loss(session: &mut Session, highest_sequence: u32, cumulative_lost: i32,
 }
 
 #[test]
-fn who_loses_much_gets_each_packet_of_sound_twice_until_ten_seconds_after() {
+fn a_lossy_subscriber_gets_each_audio_packet_twice_until_ten_seconds_after() {
     let mut session = Session::new(PayloadAccess::Clear);
     session.publish(PUBLISHER, UPLINK, up_track(Codec::Opus));
     session.subscribe(SUBSCRIBER, DOWNLINK, down_track_without_rtx());
-    assert_eq!(ten_of_sound(&mut session, 0), (0..10).collect::<Vec<_>>());
-    tell_loss(&mut session, 9, 0, 0.02);
-    assert_eq!(ten_of_sound(&mut session, 10), (10..20).collect::<Vec<_>>());
-    tell_loss(&mut session, 19, 2, 0.2);
+    assert_eq!(ten_of_audio(&mut session, 0), (0..10).collect::<Vec<_>>());
+    report_loss(&mut session, 9, 0, 0.02);
+    assert_eq!(ten_of_audio(&mut session, 10), (10..20).collect::<Vec<_>>());
+    report_loss(&mut session, 19, 2, 0.2);
     let twice = [20, 20, 21, 21, 22, 22, 23, 23, 24, 24, 25, 25, 26, 26, 27];
-    assert_eq!(ten_of_sound(&mut session, 20)[..15], twice);
+    assert_eq!(ten_of_audio(&mut session, 20)[..15], twice);
     assert_eq!(session.counter("repeated_unasked"), 9);
-    tell_loss(&mut session, 29, 2, 0.0);
-    assert_eq!(ten_of_sound(&mut session, 30)[..4], [29, 30, 30, 31]);
+    report_loss(&mut session, 29, 2, 0.0);
+    assert_eq!(ten_of_audio(&mut session, 30)[..4], [29, 30, 30, 31]);
     session.pass(Duration::from_secs(10));
-    assert_eq!(ten_of_sound(&mut session, 40)[..4], [39, 40, 41, 42]);
+    assert_eq!(ten_of_audio(&mut session, 40)[..4], [39, 40, 41, 42]);
 }
 
 /// Original numbers of the retransmissions that a subscriber got.
@@ -437,7 +437,7 @@ fn retransmitted(session: &Session) -> Vec<u16> {
 }
 
 #[test]
-fn who_loses_much_gets_a_lost_picture_a_second_time_with_a_later_packet() {
+fn a_lossy_subscriber_gets_a_video_retransmission_again_with_a_later_packet() {
     let mut session = Session::with(PayloadAccess::Opaque, up_track(Codec::Vp8));
     for number in 0..10 {
         session.rtp(&media(number).bytes());
@@ -446,8 +446,8 @@ fn who_loses_much_gets_a_lost_picture_a_second_time_with_a_later_packet() {
     session.pass(20 * MILLISECOND);
     session.rtp(&media(10).bytes());
     assert_eq!(retransmitted(&session), [3]);
-    tell_loss(&mut session, 9, 0, 0.0);
-    tell_loss(&mut session, 10, 1, 0.1);
+    report_loss(&mut session, 9, 0, 0.0);
+    report_loss(&mut session, 10, 1, 0.1);
     session.rtcp(DOWNLINK, &nack(DOWN_TRACK_SSRC, &[4, 5]));
     assert_eq!(retransmitted(&session), [3, 4, 5]);
     session.rtp(&media(11).bytes());
@@ -467,8 +467,8 @@ fn second_retransmissions_leave_half_of_the_share_to_those_that_are_asked_for() 
         let payload = vp8(number == 0, number, &body);
         session.rtp(&rtp(number, u32::from(number) * 3_000, &payload).bytes());
     }
-    tell_loss(&mut session, 0, 0, 0.0);
-    tell_loss(&mut session, 59, 12, 0.2);
+    report_loss(&mut session, 0, 0, 0.0);
+    report_loss(&mut session, 59, 12, 0.2);
     session.rtcp(
         DOWNLINK,
         &nack(DOWN_TRACK_SSRC, &(0..30).collect::<Vec<_>>()),
@@ -482,7 +482,7 @@ fn second_retransmissions_leave_half_of_the_share_to_those_that_are_asked_for() 
 }
 
 #[test]
-fn who_does_not_ask_for_lost_sound_gets_it_once() {
+fn a_subscriber_without_nacks_gets_audio_once() {
     let mut session = Session::new(PayloadAccess::Clear);
     session.publish(PUBLISHER, UPLINK, up_track(Codec::Opus));
     let parameters = DownTrackParameters {
@@ -490,9 +490,9 @@ fn who_does_not_ask_for_lost_sound_gets_it_once() {
         ..down_track_without_rtx()
     };
     session.subscribe(SUBSCRIBER, DOWNLINK, parameters);
-    ten_of_sound(&mut session, 0);
-    tell_loss(&mut session, 9, 2, 0.2);
-    assert_eq!(ten_of_sound(&mut session, 10), (10..20).collect::<Vec<_>>());
+    ten_of_audio(&mut session, 0);
+    report_loss(&mut session, 9, 2, 0.2);
+    assert_eq!(ten_of_audio(&mut session, 10), (10..20).collect::<Vec<_>>());
 }
 
 #[test]

@@ -137,7 +137,7 @@ fn a_stream_not_received_is_not_reported() {
 }
 
 #[test]
-fn a_sender_report_comes_under_the_subscribers_numbers_with_a_common_name() {
+fn a_sender_report_uses_the_subscribers_ssrc_and_time_with_a_common_name() {
     let mut session = audio();
     session.rtp(&rtp(1, 5_000, b"abc").bytes());
     session.rtcp(UPLINK, &sender_report(SSRC, 7 << 32, 5_000));
@@ -172,7 +172,7 @@ fn a_report_on_retransmissions_is_not_taken_for_one_on_the_media() {
 }
 
 #[test]
-fn sound_and_picture_stay_in_step_over_pauses() {
+fn audio_and_video_stay_synchronized_over_pauses() {
     let mut session = Session::new(PayloadAccess::Clear);
     let mut sound = up_track(Codec::Opus);
     sound.mid = "1".into();
@@ -236,7 +236,7 @@ fn sound_and_picture_stay_in_step_over_pauses() {
 }
 
 #[test]
-fn reports_tell_the_wall_clock_of_each_picture_also_right_after_a_switch() {
+fn reports_give_the_wall_clock_of_each_frame_also_right_after_a_switch() {
     let mut session = Session::with(PayloadAccess::Opaque, simulcast(Codec::Vp8));
     let mut random = Random::new(5);
     let start = session.now;

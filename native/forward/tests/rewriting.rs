@@ -58,7 +58,7 @@ fn probes_and_refused_packets_leave_no_gap_and_lost_ones_do() {
 }
 
 #[test]
-fn a_late_packet_from_before_a_probe_gets_the_number_that_was_left_for_it() {
+fn a_late_packet_from_before_a_probe_gets_the_sequence_number_left_for_it() {
     let mut session = opaque();
     session.rtp(&key(10));
     session.rtp(&probe(12));
@@ -81,7 +81,7 @@ fn a_probe_that_comes_again_is_counted_once() {
 }
 
 #[test]
-fn media_under_the_number_of_a_probe_comes_too_late() {
+fn media_under_the_sequence_number_of_a_probe_is_too_late() {
     let mut session = opaque();
     session.rtp(&key(10));
     session.rtp(&probe(11));
@@ -134,7 +134,7 @@ fn a_muted_up_track_forwards_nothing_and_goes_on_without_a_gap() {
 }
 
 #[test]
-fn an_ssrc_used_again_by_another_subscriber_goes_on_with_its_numbers() {
+fn an_ssrc_reused_by_another_subscriber_continues_its_sequence_numbers() {
     let mut session = opaque();
     session.rtp(&key(10));
     session.rtp(&delta(11));
@@ -154,7 +154,7 @@ fn an_ssrc_used_again_by_another_subscriber_goes_on_with_its_numbers() {
 }
 
 #[test]
-fn an_ssrc_used_again_never_sends_the_former_streams_numbers_with_other_contents() {
+fn an_ssrc_reused_never_repeats_the_former_streams_sequence_numbers_with_other_contents() {
     let mut session = opaque();
     session
         .router
@@ -179,7 +179,7 @@ fn an_ssrc_used_again_never_sends_the_former_streams_numbers_with_other_contents
 }
 
 #[test]
-fn a_retransmission_ssrc_used_again_under_another_ssrc_goes_on_with_its_numbers() {
+fn a_retransmission_ssrc_reused_under_another_ssrc_continues_its_sequence_numbers() {
     let mut session = opaque();
     let mut again = down_track();
     again.ssrc = 0x7777;
@@ -210,7 +210,7 @@ fn an_ssrc_never_changes_its_role_on_a_transport() {
 }
 
 #[test]
-fn vp8_picture_ids_go_on_by_one_over_a_resumption() {
+fn vp8_picture_ids_continue_by_one_over_a_resumption() {
     let mut session = opaque();
     session.rtp(&rtp(1, 0, &vp8(true, 0x7FFE, b"a")).bytes());
     session.rtp(&rtp(2, 3_000, &vp8(false, 0x7FFF, b"b")).bytes());
@@ -309,7 +309,7 @@ fn a_large_extension_goes_over_in_the_two_byte_form() {
 }
 
 #[test]
-fn a_jump_of_the_uplink_that_numbers_can_not_follow_becomes_one_step() {
+fn an_uplink_jump_too_large_to_follow_becomes_one_step() {
     let mut session = opaque();
     session.rtp(&key(10));
     session.rtp(&probe(30_000));

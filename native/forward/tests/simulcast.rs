@@ -5,7 +5,7 @@ mod support;
 
 use sealroute_forward::{Codec, Layer, LayerView, PayloadAccess, PreferredLayers};
 use std::time::Duration;
-use support::wire::{picture_of, rtp, sealed, vp8_sized};
+use support::wire::{encrypted, picture_of, rtp, vp8_sized};
 use support::*;
 
 const FRAME: Duration = Duration::from_millis(33);
@@ -193,7 +193,7 @@ fn an_encoding_that_falls_silent_is_replaced_and_taken_again_when_it_is_back() {
 }
 
 #[test]
-fn a_switch_happens_at_a_key_frame_with_numbers_times_and_pictures_that_go_on() {
+fn a_switch_happens_at_a_key_frame_with_continuous_sequence_numbers_timestamps_and_picture_ids() {
     let mut camera = Camera::new();
     for width in [None, Some(320), Some(640), None, Some(16), None] {
         camera.prefer(width);
@@ -229,10 +229,10 @@ fn layers_allocation(index: usize) -> Vec<u8> {
     value
 }
 
-/// One VP9 key frame, whose size is sealed, on each encoding; `said` = what comes with it.
+/// One VP9 key frame, whose size is encrypted, on each encoding; `said` = what comes with it.
 fn vp9_frame(session: &mut Session, frame: u16, said: impl Fn(usize) -> Option<Vec<u8>>) {
     for (index, rid) in RIDS.into_iter().enumerate() {
-        let payload = [&[0x0C], sealed(&[index as u8; 40]).as_slice()].concat();
+        let payload = [&[0x0C], encrypted(&[index as u8; 40]).as_slice()].concat();
         let mut packet = rtp(frame, u32::from(frame) * 2_970, &payload)
             .ssrc(100 + index as u32)
             .marker()

@@ -67,7 +67,7 @@ fn cameras_that_began_a_moment_ago_are_not_taken_to_cost_nothing() {
 }
 
 #[test]
-fn on_a_good_path_the_large_picture_comes_with_the_next_key_frame_that_may_be_asked_for() {
+fn on_a_good_path_the_large_encoding_starts_with_the_next_key_frame_that_may_be_requested() {
     for cameras in [1, 3] {
         let mut room = joined(cameras, 20e6);
         let joined_at = room.session.now;
@@ -82,7 +82,7 @@ fn on_a_good_path_the_large_picture_comes_with_the_next_key_frame_that_may_be_as
 }
 
 #[test]
-fn who_says_nothing_at_all_is_sent_no_more_than_a_path_begins_with() {
+fn a_silent_subscriber_is_sent_no_more_than_the_start_estimate() {
     let mut room = joined(3, 20e6);
     room.viewers[0].silent = true;
     room.run(Duration::from_secs(8));
@@ -93,7 +93,7 @@ fn who_says_nothing_at_all_is_sent_no_more_than_a_path_begins_with() {
 }
 
 #[test]
-fn who_reports_without_the_feedback_that_was_agreed_on_is_not_held_back_for_long() {
+fn a_subscriber_that_reports_without_the_negotiated_feedback_is_not_held_back_for_long() {
     let mut room = joined(3, 20e6);
     room.viewers[0].silent = true;
     let mut report = Vec::new();
@@ -124,7 +124,7 @@ fn a_path_wide_enough_for_what_it_began_with_is_not_limited_by_the_first_probe()
 }
 
 #[test]
-fn who_waits_for_cameras_that_are_yet_to_begin_starts_with_no_more() {
+fn a_subscriber_of_cameras_that_have_not_started_starts_with_no_more() {
     let mut room = Room::with_cameras(3, &LAYERS);
     room.key_frames_on_request = true;
     let path = room.add_path(600e3);

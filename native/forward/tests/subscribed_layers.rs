@@ -148,7 +148,7 @@ fn what_is_watched_again_is_sent_at_once_and_the_lower_one_goes_on_meanwhile() {
 }
 
 #[test]
-fn nobody_watching_stops_the_whole_video_and_a_watcher_starts_it() {
+fn without_receivers_the_whole_video_stops_and_a_receiver_starts_it() {
     let mut camera = Camera::new();
     camera.seconds(2);
     let router = &mut camera.session.router;
@@ -201,7 +201,7 @@ fn a_muted_video_is_neither_stopped_nor_started() {
 }
 
 #[test]
-fn a_publisher_that_did_not_hear_is_told_again() {
+fn an_ignored_announcement_is_repeated_to_the_publisher() {
     let mut camera = Camera::new();
     camera.seconds(2);
     camera.prefer(Some(320));

@@ -23,7 +23,7 @@ fn one_lost_then_switched(down_track: DownTrackParameters) -> Camera {
 }
 
 #[test]
-fn a_packet_lost_before_a_switch_and_repaired_after_it_gets_the_number_left_for_it() {
+fn a_packet_lost_before_a_switch_and_repaired_after_it_gets_the_sequence_number_left_for_it() {
     let mut camera = one_lost_then_switched(down_track());
     camera.repair(SMALL, 102, 2, Part::Last);
     assert_eq!(camera.last().0, 102);
@@ -45,14 +45,14 @@ fn what_was_repaired_after_a_switch_can_be_asked_for_again() {
 }
 
 #[test]
-fn without_retransmission_streams_it_keeps_its_number_too() {
+fn without_retransmission_streams_it_keeps_its_sequence_number_too() {
     let mut camera = one_lost_then_switched(down_track_without_rtx());
     camera.repair(SMALL, 102, 2, Part::Last);
     assert_eq!(camera.last().0, 102);
 }
 
 #[test]
-fn a_packet_repaired_after_a_switch_has_the_time_and_picture_id_of_its_own_frame() {
+fn a_packet_repaired_after_a_switch_has_the_timestamp_and_picture_id_of_its_own_frame() {
     let mut camera = one_lost_then_switched(down_track());
     camera.prefer(SMALL);
     camera.send(SMALL, 120, 20, Part::WholeKey);
@@ -143,7 +143,7 @@ fn layered(number: u16, picture: u16, temporal: u8, part: Part) -> Rtp {
 }
 
 #[test]
-fn a_late_packet_of_an_upper_layer_is_sent_to_whoever_had_that_layer() {
+fn a_late_packet_of_an_upper_layer_is_sent_to_receivers_of_that_layer() {
     let mut camera = Camera::new();
     camera.take(&layered(100, 1, 0, Part::WholeKey));
     camera.take(&layered(101, 2, 1, Part::Whole));
@@ -160,7 +160,7 @@ fn a_late_packet_of_an_upper_layer_is_sent_to_whoever_had_that_layer() {
 }
 
 #[test]
-fn a_late_packet_of_a_left_out_layer_does_not_take_the_number_of_the_key_frame() {
+fn a_late_packet_of_a_dropped_layer_does_not_take_the_sequence_number_of_the_key_frame() {
     let mut camera = Camera::new();
     camera.take(&layered(100, 1, 0, Part::WholeKey));
     camera.take(&layered(101, 2, 1, Part::Whole));
@@ -183,7 +183,7 @@ fn a_late_packet_of_a_left_out_layer_does_not_take_the_number_of_the_key_frame()
 }
 
 /// The middle of a picture of the small encoding, when the large one is wished.
-fn amid_a_picture() -> Camera {
+fn amid_a_frame() -> Camera {
     let mut camera = Camera::new();
     camera.send(SMALL, 100, 1, Part::WholeKey);
     camera.send(SMALL, 101, 2, Part::First);
@@ -199,8 +199,8 @@ fn published_sequences(camera: &Camera) -> Vec<u16> {
 }
 
 #[test]
-fn a_switch_waits_for_the_end_of_the_picture_that_is_being_sent() {
-    let mut camera = amid_a_picture();
+fn a_switch_waits_for_the_end_of_the_current_frame() {
+    let mut camera = amid_a_frame();
     camera.send(LARGE, 10_000, 2, Part::Key);
     camera.send(LARGE, 10_001, 2, Part::Middle);
     camera.send(SMALL, 102, 2, Part::Last);
@@ -215,7 +215,7 @@ fn a_switch_waits_for_the_end_of_the_picture_that_is_being_sent() {
 
 #[test]
 fn a_switch_waits_within_what_came_at_once_too() {
-    let mut camera = amid_a_picture();
+    let mut camera = amid_a_frame();
     for packet in [
         Camera::packet(LARGE, 10_000, 2, Part::Key),
         Camera::packet(SMALL, 102, 2, Part::Last),
@@ -235,7 +235,7 @@ fn a_switch_waits_within_what_came_at_once_too() {
 
 #[test]
 fn when_its_end_is_the_last_that_came_the_switch_does_not_wait_for_more() {
-    let mut camera = amid_a_picture();
+    let mut camera = amid_a_frame();
     camera.send(LARGE, 10_000, 2, Part::WholeKey);
     camera.send(SMALL, 102, 2, Part::Last);
     assert_eq!(published_sequences(&camera), [100, 101, 102, 10_000]);
@@ -243,7 +243,7 @@ fn when_its_end_is_the_last_that_came_the_switch_does_not_wait_for_more() {
 
 #[test]
 fn a_switch_does_not_wait_long() {
-    let mut camera = amid_a_picture();
+    let mut camera = amid_a_frame();
     camera.send(LARGE, 10_000, 2, Part::Key);
     camera.session.pass(Duration::from_millis(25));
     camera.send(LARGE, 10_001, 2, Part::Last);
@@ -254,7 +254,7 @@ fn a_switch_does_not_wait_long() {
 
 #[test]
 fn a_switch_does_not_wait_for_an_encoding_that_fell_silent() {
-    let mut camera = amid_a_picture();
+    let mut camera = amid_a_frame();
     camera.session.pass(Duration::from_millis(30));
     camera.send(LARGE, 10_000, 2, Part::Key);
     assert_eq!(published_sequences(&camera), [100, 101, 10_000]);
@@ -262,7 +262,7 @@ fn a_switch_does_not_wait_for_an_encoding_that_fell_silent() {
 
 #[test]
 fn a_switch_that_waits_does_not_happen_when_it_is_no_longer_wanted() {
-    let mut camera = amid_a_picture();
+    let mut camera = amid_a_frame();
     camera.send(LARGE, 10_000, 2, Part::Key);
     camera.prefer(SMALL);
     camera.send(SMALL, 102, 2, Part::Last);
@@ -298,7 +298,7 @@ fn the_key_frame_that_a_switch_waits_with_is_not_asked_for_again() {
 
 #[test]
 fn a_switch_that_waits_gives_way_to_one_to_another_encoding() {
-    let mut camera = amid_a_picture();
+    let mut camera = amid_a_frame();
     camera.send(LARGE, 10_000, 2, Part::Key);
     camera.prefer(1);
     camera.send(1, 1_000, 2, Part::WholeKey);
@@ -309,7 +309,7 @@ fn a_switch_that_waits_gives_way_to_one_to_another_encoding() {
 
 #[test]
 fn a_switch_that_waited_too_long_begins_with_the_first_packet_of_its_key_frame() {
-    let mut camera = amid_a_picture();
+    let mut camera = amid_a_frame();
     camera.send(LARGE, 10_000, 2, Part::Key);
     camera.session.pass(Duration::from_millis(25));
     // As a sender that marks all packets of a key frame.

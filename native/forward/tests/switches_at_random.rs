@@ -103,7 +103,7 @@ fn account(session: &Session) {
 }
 
 #[test]
-fn however_packets_are_repaired_around_switches_numbers_times_and_pictures_stay_in_one_order() {
+fn repairs_around_switches_keep_sequence_numbers_timestamps_and_picture_ids_in_order() {
     for seed in 1..=6 {
         let mut turmoil = Turmoil::new(seed);
         for _ in 0..3_000 {

@@ -25,7 +25,7 @@ fn settled(cameras: usize, layers: &[f64]) -> Room {
 }
 
 /// Every number of each video was sent once, and none was left out.
-fn assert_numbers_count_on(room: &Room) {
+fn assert_sequence_numbers_continue(room: &Room) {
     let mut videos: BTreeMap<u32, Vec<u16>> = BTreeMap::new();
     for &(ssrc, number) in &room.viewers[0].numbers {
         let is_video = ssrc & 0xF000 == 0x9000 && ssrc.is_multiple_of(2);
@@ -43,7 +43,7 @@ fn assert_numbers_count_on(room: &Room) {
 }
 
 #[test]
-fn a_smaller_picture_does_not_wait_behind_what_is_left_of_the_larger_one() {
+fn a_smaller_encoding_does_not_wait_behind_the_rest_of_the_larger_one() {
     let mut room = settled(1, &LAYERS);
     room.paths[0].set_rate(600e3);
     let (begin, before) = (room.session.now, room.viewers[0].key_frames.len());
@@ -55,11 +55,11 @@ fn a_smaller_picture_does_not_wait_behind_what_is_left_of_the_larger_one() {
     // Of these, 500 ms are the queue of the path.
     assert!(took < ms(1_050), "{took:?} {}", room.trace(0));
     assert_eq!(room.session.dropped("pacer_late"), 0);
-    assert_numbers_count_on(&room);
+    assert_sequence_numbers_continue(&room);
 }
 
 #[test]
-fn video_that_fell_behind_begins_anew_instead_of_going_on_with_gaps() {
+fn video_that_fell_behind_restarts_instead_of_continuing_with_gaps() {
     let mut room = settled(1, &[1_500e3]);
     room.paths[0].set_rate(500e3);
     room.run(ms(700));
@@ -70,11 +70,11 @@ fn video_that_fell_behind_begins_anew_instead_of_going_on_with_gaps() {
     assert!(room.session.dropped("pacer_overtaken") > 0);
     let (at, _) = room.viewers[0].key_frames[before];
     assert!(at.duration_since(begin) < ms(4_000), "{}", room.trace(0));
-    assert_numbers_count_on(&room);
+    assert_sequence_numbers_continue(&room);
 }
 
 #[test]
-fn whatever_a_path_does_no_number_is_sent_twice_and_none_is_missing() {
+fn whatever_a_path_does_no_sequence_number_is_sent_twice_or_missing() {
     for seed in 1..=6 {
         let mut random = Random::new(seed);
         let mut room = settled(2, &LAYERS);
@@ -84,17 +84,17 @@ fn whatever_a_path_does_no_number_is_sent_twice_and_none_is_missing() {
             room.run(ms(100 + random.below(1_500)));
         }
         assert!(room.session.dropped("pacer_overtaken") > 0);
-        assert_numbers_count_on(&room);
+        assert_sequence_numbers_continue(&room);
     }
 }
 
 #[test]
-fn what_a_path_has_no_room_for_is_not_added_to_its_queue_while_a_smaller_picture_is_on_its_way() {
+fn excess_packets_are_not_added_to_a_full_path_while_a_smaller_encoding_is_requested() {
     let mut room = settled(1, &LAYERS);
     room.key_frame_delay = ms(400);
     room.paths[0].set_rate(600e3);
     room.run(ms(1_000));
     let queue = room.paths[0].queueing(room.session.now);
     assert!(queue < ms(150), "{queue:?} {}", room.trace(0));
-    assert_numbers_count_on(&room);
+    assert_sequence_numbers_continue(&room);
 }

@@ -42,7 +42,7 @@ fn every_cut_of_the_header_is_too_short() {
 }
 
 #[test]
-fn bad_versions_paddings_and_lengths_are_told_apart() {
+fn bad_versions_paddings_and_lengths_are_distinguished() {
     let mut packet = GOLDEN;
     packet[0] = 0x71;
     assert_eq!(parse(&packet), Err(PacketError::Version));
@@ -85,7 +85,7 @@ fn id_15_ends_the_one_byte_form_and_an_unknown_profile_has_no_elements() {
 }
 
 #[test]
-fn rtcp_is_told_from_rtp_by_the_second_byte() {
+fn rtcp_is_distinguished_from_rtp_by_the_second_byte() {
     let kinds = [
         (191, false),
         (192, true),
@@ -100,7 +100,7 @@ fn rtcp_is_told_from_rtp_by_the_second_byte() {
 }
 
 #[test]
-fn numbers_unwrap_over_the_end_and_back() {
+fn sequence_numbers_unwrap_over_the_end_and_back() {
     let mut unwrapper = SequenceUnwrapper::default();
     let mut full = |wire| unwrapper.unwrap(Sequence(wire)).0;
     let first = full(0xFFFE);
@@ -158,7 +158,7 @@ proptest! {
     }
 
     #[test]
-    fn a_number_near_the_highest_keeps_its_place(start: u16, steps in prop::collection::vec(-30_000_i64..30_000, 1..50)) {
+    fn a_sequence_number_near_the_highest_keeps_its_place(start: u16, steps in prop::collection::vec(-30_000_i64..30_000, 1..50)) {
         let mut unwrapper = SequenceUnwrapper::default();
         let mut highest = unwrapper.unwrap(Sequence(start)).0 as i64;
         for step in steps {

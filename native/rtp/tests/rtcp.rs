@@ -84,7 +84,7 @@ fn what_we_do_not_act_on_is_passed_over() {
 }
 
 #[test]
-fn remb_and_other_application_feedback_are_told_apart() {
+fn remb_and_other_application_feedback_are_distinguished() {
     let remb = [
         0x8F, 206, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0, b'R', b'E', b'M', b'B', 0, 0, 0, 0,
     ];

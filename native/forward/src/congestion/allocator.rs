@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn everyone_gets_a_picture_before_anyone_gets_a_better_one() {
+    fn everyone_gets_the_smallest_layer_before_anyone_gets_a_higher_one() {
         let three = || {
             (0..3)
                 .map(|down_track| request(down_track, Some(0)))
@@ -155,14 +155,14 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_paused_before_anything_freezes() {
+    fn video_that_does_not_fit_is_paused_before_anything_freezes() {
         let two = vec![request(0, Some(2)), request(1, Some(2))];
         assert_eq!(granted(200e3, two, STEADY), [Some(0), None]);
         assert_eq!(granted(50e3, vec![request(0, Some(0))], STEADY), [None]);
     }
 
     #[test]
-    fn what_is_held_stays_where_what_is_new_would_not_be_given() {
+    fn a_current_layer_stays_where_a_new_one_would_not_be_granted() {
         assert_eq!(granted(500e3, vec![request(0, Some(1))], STEADY), [Some(1)]);
         assert_eq!(granted(500e3, vec![request(0, Some(0))], STEADY), [Some(0)]);
         assert_eq!(granted(180e3, vec![request(0, Some(0))], STEADY), [Some(0)]);
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn larger_pictures_gain_first() {
+    fn larger_frames_gain_first() {
         let mut large = request(1, Some(0));
         large.weight = 9;
         let two = vec![request(0, Some(0)), large];

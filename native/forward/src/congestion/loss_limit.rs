@@ -104,7 +104,7 @@ mod tests {
     use super::{LossLimit, Verdict};
 
     #[test]
-    fn loss_that_sending_less_ends_is_answered_each_time() {
+    fn loss_that_ends_when_less_is_sent_is_answered_each_time() {
         let mut limit = LossLimit::default();
         limit.judge(0);
         for round in 0..4 {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_packets_say_nothing() {
+    fn a_few_packets_prove_nothing() {
         let mut limit = LossLimit::default();
         limit.judge(0);
         limit.count(1, 20);

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_too_late_goes_at_once_and_costs_what_is_behind_it_nothing() {
+    fn a_late_packet_leaves_at_once_and_costs_the_packets_behind_it_nothing() {
         let (mut pacer, start) = (Pacer::default(), Instant::now());
         pacer.set_rate(Some(80_000.0));
         for _ in 0..MAX_QUEUED - 1 {
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_bounded() {
+    fn the_queue_is_bounded() {
         let (mut pacer, now) = (Pacer::default(), Instant::now());
         pacer.set_rate(Some(1.0));
         let mut refused = 0;

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn clocks_that_jump_back_begin_anew() {
+    fn a_clock_that_jumps_back_restarts_the_measurement() {
         let mut meter = RateMeter::default();
         meter.add(i64::MAX / 2, 1_000);
         meter.add(0, 1_000);

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_never_sent_or_long_forgotten_change_nothing() {
+    fn sequence_numbers_never_sent_or_long_forgotten_change_nothing() {
         let mut sent = SentPackets::default();
         assert!(sent.take(0, true).is_none());
         let now = Instant::now();

@@ -74,7 +74,7 @@ impl DownTrack {
         let stamp = self.stamp(now, EMPTY_PACKET.len(), downlink);
         let end = self.write_header((header, false, stamp), &[], &mut buffer);
         buffer[0] |= PADDING_BIT;
-        if self.keeps_sealed() {
+        if self.keeps_protected() {
             self.first.get_or_insert(rewritten.sequence);
             out.rtp_kept(self.transport, &buffer[..end], &EMPTY_PACKET);
         } else {

@@ -38,8 +38,8 @@ impl DownTrack {
         if !self.forwarding {
             return Err(DropReason::ResendPaused);
         }
-        if self.keeps_sealed() {
-            return self.resend_sealed(now, sequence, out);
+        if self.keeps_protected() {
+            return self.resend_protected(now, sequence, out);
         }
         let stream = (self.parameters.rtx_ssrc, self.parameters.rtx_payload_type);
         let (Some(ssrc), Some(payload_type)) = stream else {
@@ -123,7 +123,7 @@ impl DownTrack {
     }
 
     /// Whether lost packets come again under their own number.
-    pub(super) fn keeps_sealed(&self) -> bool {
+    pub(super) fn keeps_protected(&self) -> bool {
         self.parameters.nack && self.parameters.rtx_ssrc.is_none()
     }
 
@@ -133,7 +133,7 @@ impl DownTrack {
             .max(RESEND_INTERVAL)
     }
 
-    fn resend_sealed(
+    fn resend_protected(
         &mut self,
         now: Instant,
         sequence: u16,
@@ -196,7 +196,7 @@ impl DownTrack {
             self.unasked += 1;
             downlink.pacer.spend(now, length);
         }
-        if self.keeps_sealed() && downlink.loses_with_room(now) {
+        if self.keeps_protected() && downlink.loses_with_room(now) {
             self.twice = Some(rewritten.sequence as u16);
         }
     }

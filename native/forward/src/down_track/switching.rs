@@ -33,7 +33,7 @@ impl DownTrack {
         if self.held.is_some_and(is_of_it) {
             return true;
         }
-        if self.kind != MediaKind::Video || self.has_ended_picture(now, up_track) {
+        if self.kind != MediaKind::Video || self.has_ended_frame(now, up_track) {
             return false;
         }
         let until = now + HOLD;
@@ -42,7 +42,7 @@ impl DownTrack {
     }
 
     /// Whether the newest picture that is being sent has come to its end, or will not.
-    fn has_ended_picture(&self, now: Instant, up_track: &UpTrack) -> bool {
+    fn has_ended_frame(&self, now: Instant, up_track: &UpTrack) -> bool {
         let Some(encoding) = self.current else {
             return true;
         };
@@ -74,7 +74,7 @@ impl DownTrack {
             self.held = None;
             return (0, 0);
         };
-        if now < until && !self.has_ended_picture(now, up_track) {
+        if now < until && !self.has_ended_frame(now, up_track) {
             return (0, 0);
         }
         if cached(up_track, first.encoding, first.sequence).is_none() {

@@ -1,6 +1,6 @@
 //! Cameras, a microphone, and subscribers behind bottlenecks, in virtual time.
 
-use super::wire::{rtp, sealed, vp8_continuation, vp8_sized};
+use super::wire::{encrypted, rtp, vp8_continuation, vp8_sized};
 use super::*;
 use sealroute_forward::StreamState;
 use sealroute_netem::{Bottleneck, Random};
@@ -192,7 +192,7 @@ impl Room {
                 .subscribe(now, name, camera.publisher, transport, &[down_track])
                 .expect("subscribed");
         }
-        self.subscribe_to_sound(transport, index);
+        self.subscribe_to_audio(transport, index);
         self.viewers.push(Viewer {
             transport,
             path,
@@ -211,7 +211,7 @@ impl Room {
     }
 
     /// Once more with each `index`.
-    pub fn subscribe_to_sound(&mut self, transport: TransportHandle, index: u32) {
+    pub fn subscribe_to_audio(&mut self, transport: TransportHandle, index: u32) {
         let now = self.session.now;
         let sound = viewer_down_track(0xA000 + 16 * index, false);
         let name = SubscriberHandle(300 + u64::from(index));
@@ -226,7 +226,11 @@ impl Room {
     fn send_media(&mut self) {
         let passed_ms = self.session.now.duration_since(self.began).as_millis() as u64;
         if passed_ms.is_multiple_of(20) {
-            let packet = rtp(self.audio, u32::from(self.audio) * 960, &sealed(&[7; 80]));
+            let packet = rtp(
+                self.audio,
+                u32::from(self.audio) * 960,
+                &encrypted(&[7; 80]),
+            );
             self.audio = self.audio.wrapping_add(1);
             let packet = packet.ssrc(AUDIO_UP_TRACK_SSRC);
             self.session.take(AUDIO_UPLINK, &packet.bytes());

@@ -81,7 +81,7 @@ pub fn probe(sequence: u16) -> Vec<u8> {
 }
 
 /// e2ee/2 header of a frame with a small counter, followed by `body`.
-pub fn sealed(body: &[u8]) -> Vec<u8> {
+pub fn encrypted(body: &[u8]) -> Vec<u8> {
     [&[0xF1], KID.as_slice(), body].concat()
 }
 
@@ -98,7 +98,7 @@ pub fn vp8_sized(key_frame: bool, picture_id: u16, size: (u16, u16), body: &[u8]
     let clear: &[u8] = if key_frame { &key } else { &[0x11] };
     let id = (picture_id & 0x7FFF | 0x8000).to_be_bytes();
     let descriptor = [0x90, 0xE0, id[0], id[1], picture_id as u8, 0x20];
-    [&descriptor, clear, &sealed(body)].concat()
+    [&descriptor, clear, &encrypted(body)].concat()
 }
 
 /// The picture size of what [`vp8_sized`] wrote, if it is a key frame's.

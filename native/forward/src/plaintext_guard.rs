@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::frame_mark::Seal;
+use crate::frame_mark::FrameHeader;
 use crate::parameters::Kid;
 
 /// How often a publisher is told of dropped packets.
@@ -13,13 +13,13 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The key ids of one up track and what was dropped for want of them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct SealGuard {
+pub(crate) struct PlaintextGuard {
     kids: Vec<Kid>,
     unreported: u64,
     reported: Option<Instant>,
 }
 
-impl SealGuard {
+impl PlaintextGuard {
     pub(crate) fn new(kids: Vec<Kid>) -> Self {
         Self {
             kids,
@@ -33,16 +33,16 @@ impl SealGuard {
 
     /// Whether a packet may pass. `sealed` is the verdict on the last frame that began on the
     /// same RtpStream: continuations follow it, so that reordering does not tear frames.
-    pub(crate) fn admit(&mut self, seal: Seal, sealed: &mut bool) -> bool {
-        let passes = match seal {
-            Seal::Continuation => *sealed,
-            Seal::Hints => true,
-            Seal::Kid(kid) => {
-                *sealed = self.kids.contains(&kid);
-                *sealed
+    pub(crate) fn admit(&mut self, frame_header: FrameHeader, encrypted: &mut bool) -> bool {
+        let passes = match frame_header {
+            FrameHeader::Continuation => *encrypted,
+            FrameHeader::ParameterSets => true,
+            FrameHeader::Kid(kid) => {
+                *encrypted = self.kids.contains(&kid);
+                *encrypted
             }
-            Seal::Missing => {
-                *sealed = false;
+            FrameHeader::Missing => {
+                *encrypted = false;
                 false
             }
         };

@@ -85,7 +85,7 @@ fn large(loudest_voices: usize, voices_of_large_session: usize) -> ForwardSettin
 }
 
 #[test]
-fn each_change_of_the_speaker_is_told_once() {
+fn each_change_of_the_speaker_is_reported_once() {
     let mut session = party(ForwardSettings::default());
     talk(&mut session, (1, 100), 2);
     talk(&mut session, (100, 200), 0);
@@ -94,7 +94,7 @@ fn each_change_of_the_speaker_is_told_once() {
 }
 
 #[test]
-fn a_large_session_forwards_only_the_loudest_without_gaps_in_their_numbers() {
+fn a_large_session_forwards_only_the_loudest_without_gaps_in_their_sequence_numbers() {
     let mut session = party(large(1, 3));
     talk(&mut session, (1, 100), 2);
     session.out.clear();

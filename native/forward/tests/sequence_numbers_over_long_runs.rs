@@ -194,7 +194,7 @@ impl Run {
 }
 
 #[test]
-fn a_number_never_stands_for_two_packets() {
+fn a_sequence_number_never_stands_for_two_packets() {
     for (seed, rtx) in [(1, false), (2, true), (3, false), (4, true)] {
         let mut run = Run::new(seed, rtx);
         let parameters = if rtx {

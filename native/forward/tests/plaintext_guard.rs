@@ -5,7 +5,9 @@ mod support;
 
 use sealroute_forward::{Codec, ForwardEvent, PayloadAccess};
 use std::time::Duration;
-use support::wire::{aggregate, fragments, packetise, rtp, sealed, units, vp8, vp8_continuation};
+use support::wire::{
+    aggregate, encrypted, fragments, packetise, rtp, units, vp8, vp8_continuation,
+};
 use support::*;
 
 const VECTORS: &str = include_str!("../../../tests/vectors/e2ee-v2-vectors.json");
@@ -138,15 +140,15 @@ fn parameter_sets_pass_alone_but_not_with_something_hidden_behind_them() {
 }
 
 #[test]
-fn payload_forms_that_sealed_clients_never_send_are_refused_after_sealed_frames_too() {
+fn payload_forms_that_encrypting_clients_never_send_are_refused_after_encrypted_frames_too() {
     let frames = frames();
     let frame = frames.iter().find(|frame| frame.codec == Codec::H264);
     let frame = frame.expect("a frame of H.264");
-    let sealed_unit = units(&frame.wire).pop().expect("a slice");
+    let encrypted_unit = units(&frame.wire).pop().expect("a slice");
     for head in [0_u8, 25, 26, 27, 29, 30, 31] {
         let payload = vec![head, 0x85, 1, 2, 3, 4];
         assert_eq!(
-            refused(Codec::H264, &[sealed_unit.clone(), payload]),
+            refused(Codec::H264, &[encrypted_unit.clone(), payload]),
             1,
             "{head}"
         );
@@ -157,19 +159,19 @@ fn payload_forms_that_sealed_clients_never_send_are_refused_after_sealed_frames_
         1
     );
     let broken_descriptor = vec![0x80];
-    let start = [&[0x08], sealed(b"a").as_slice()].concat();
+    let start = [&[0x08], encrypted(b"a").as_slice()].concat();
     assert_eq!(refused(Codec::Vp9, &[start, broken_descriptor]), 1);
 }
 
 #[test]
-fn a_continuation_passes_after_a_sealed_start_and_not_before_one() {
+fn a_continuation_passes_after_an_encrypted_start_and_not_before_one() {
     let continuation = vp8_continuation(1, b"more");
     assert_eq!(refused(Codec::Vp8, std::slice::from_ref(&continuation)), 1);
     let start = vp8(true, 1, b"a");
     assert_eq!(refused(Codec::Vp8, &[start, continuation.clone()]), 0);
-    let unsealed = vec![0x10, 0x11, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
+    let plaintext = vec![0x10, 0x11, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
     assert_eq!(
-        refused(Codec::Vp8, &[vp8(true, 1, b"a"), unsealed, continuation]),
+        refused(Codec::Vp8, &[vp8(true, 1, b"a"), plaintext, continuation]),
         2
     );
 }
@@ -191,7 +193,7 @@ fn an_undeclared_key_id_is_refused_until_it_is_declared_and_the_old_one_afterwar
 }
 
 #[test]
-fn refused_packets_are_reported_at_most_once_a_second_with_their_number() {
+fn refused_packets_are_reported_at_most_once_a_second_with_their_count() {
     let mut session = Session::with(PayloadAccess::Opaque, up_track(Codec::Opus));
     for sequence in 0..150 {
         session.rtp(&rtp(sequence, 0, b"plain").bytes());

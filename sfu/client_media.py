@@ -49,7 +49,8 @@ from sfu.sdp.player import plan_playing
 from sfu.sdp.slots import DownlinkSlots, Slot
 
 KEY_FRAME_GATHERING_S = 0.05
-"""Requests for key frames within this time are one: a change of secrets declares each track."""
+"""Key-frame requests within this time are merged: after a change of secrets, each track is
+declared separately."""
 
 
 class NativeClientMedia:
@@ -137,15 +138,15 @@ class NativeClientMedia:
 
     def _check_kids(self, kids: Sequence[bytes]) -> None:
         if self._session.e2ee and not kids:
-            raise MediaError("kids_missing", "a sealed session needs declared key ids")
+            raise MediaError("kids_missing", "an encrypted session needs declared key ids")
         if any(len(kid) != 8 for kid in kids):
             raise MediaError("kids_missing", "a key id has 8 bytes")
 
     def _uplink_for(self, offer: UplinkOffer) -> PeerTransport:
-        """The uplink of the offer: the one there is, or a new one for a new peer connection.
+        """The uplink of the offer: the existing one, or a new one for a new peer connection.
 
-        A client that has ended all its streams may begin again with another peer connection
-        before the old one's end is noticed.
+        A client that has ended all its streams may start again with another peer connection
+        before the end of the old one is noticed.
         """
         uplink = self._uplink
         if uplink is not None and not self._published and uplink.remote != offer.remote:
@@ -170,7 +171,7 @@ class NativeClientMedia:
         before = {kid[-2:] for kid in published.kids[mid]}
         after = {kid[-2:] for kid in kids}
         self._plane.router.submit(core_api.DeclareKids(published.handle, mid, tuple(kids)))
-        # Only now: what the core did not take is not declared.
+        # Only after the core has accepted the command.
         published.kids[mid] = tuple(kids)
         # while both hints are declared the sender may not have switched yet
         if before - after and published.media[mid].kind is MediaKind.VIDEO:
@@ -202,7 +203,7 @@ class NativeClientMedia:
         published = self._published.pop(stream, None)
         if published is None:
             return
-        for subscription in list(published.followers.values()):
+        for subscription in list(published.subscriptions.values()):
             subscription.owner.unsubscribe(subscription.subscriber)
         del self._session.streams[stream]
         del self._plane.publishers[published.handle]
@@ -234,7 +235,7 @@ class NativeClientMedia:
             except BaseException:
                 self._slots.release(subscriber)
                 raise
-        self._follow(subscriber, published, slots, ())
+        self._add_subscription(subscriber, published, slots, ())
         self._offers.want()
 
     def play(self, subscriber: SubscriberId, stream: StreamId, offer_sdp: str) -> str:
@@ -253,7 +254,7 @@ class NativeClientMedia:
             downlink.close()
             raise
         self._downlink = downlink
-        self._follow(subscriber, published, (), plan.down_tracks)
+        self._add_subscription(subscriber, published, (), plan.down_tracks)
         return answer
 
     def _to_follow(self, subscriber: SubscriberId, stream: StreamId) -> PublishedStream:
@@ -265,7 +266,7 @@ class NativeClientMedia:
             raise MediaError("stream_exists", "the subscriber exists already")
         return published
 
-    def _follow(
+    def _add_subscription(
         self,
         subscriber: SubscriberId,
         published: PublishedStream,
@@ -276,7 +277,7 @@ class NativeClientMedia:
         subscription = Subscription(subscriber, self, published, handle, slots, down_tracks)
         self._subscriptions[subscriber] = subscription
         self._plane.subscribers[handle] = subscription
-        published.followers[handle] = subscription
+        published.subscriptions[handle] = subscription
 
     def _take_slots(
         self, subscriber: SubscriberId, stream: StreamId, wanted: Sequence[NegotiatedMedia]
@@ -292,7 +293,7 @@ class NativeClientMedia:
         with media_errors():
             answer = self._slots.read_answer(number, answer_sdp)
         if answer.remote is not None:
-            # It may refuse too: nothing has changed until then.
+            # It may raise; nothing has changed until then.
             self._downlink.set_remote(answer.remote)
         self._slots.settle(answer)
         self._offers.answered()
@@ -355,7 +356,7 @@ class NativeClientMedia:
         self._offers.want()
 
     def _end(self, subscription: Subscription) -> None:
-        del subscription.published.followers[subscription.handle]
+        del subscription.published.subscriptions[subscription.handle]
         del self._plane.subscribers[subscription.handle]
         if subscription.started:
             self._plane.submit_ending(core_api.Unsubscribe(subscription.handle))
@@ -500,7 +501,7 @@ class NativeClientMedia:
         return self._subscriptions[subscriber]
 
     def _tell(self, call: Callable[[], None]) -> None:
-        """Later, on the loop: a listener is never called from within a call of its own."""
+        """Calls the listener later, on the loop: never from within one of its own calls."""
 
         def unless_closed() -> None:
             if not self._closed:

@@ -1,4 +1,4 @@
-"""What a client's media keeps of its streams and subscriptions."""
+"""Records of a client's streams and subscriptions."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,7 +33,7 @@ class ClientOwner(Protocol):
 
 @dataclass(slots=True)
 class PublishedStream:
-    """A stream of one client. `followers` are the subscriptions to it, by core handle or not."""
+    """A stream of one client. `subscriptions` to it, in the core or not, by handle."""
 
     stream: StreamId
     owner: ClientOwner
@@ -42,7 +42,7 @@ class PublishedStream:
     kids: dict[str, tuple[bytes, ...]]
     live: bool = False
     key_frame_wanted: bool = False
-    followers: "dict[int, Subscription]" = field(default_factory=dict)
+    subscriptions: "dict[int, Subscription]" = field(default_factory=dict)
 
     def speaks(self) -> None:
         self.owner.report_speaking(self.stream)
@@ -65,8 +65,8 @@ class PublishedStream:
 
 @dataclass(slots=True)
 class Subscription:
-    """A delivery to this client. It begins in the core once the downlink is connected and the
-    client has accepted at least one of its m-lines (`down_tracks`)."""
+    """A subscription of this client. It starts in the core once the downlink is connected and
+    the client has accepted at least one of its m-lines (`down_tracks`)."""
 
     subscriber: SubscriberId
     owner: ClientOwner
@@ -83,7 +83,7 @@ class Subscription:
         return SubscriptionDump(self.published.stream, self.handle, mids, self.started)
 
     def accept(self, answered: Mapping[str, AcceptedDownTrack]) -> None:
-        """Takes what the client answered of its m-lines, once."""
+        """Stores the client's answer to its m-lines, once."""
         if not self.down_tracks:
             self.down_tracks = tuple(
                 down_track_parameters(answered[slot.mid], up_track_mid)
@@ -95,13 +95,13 @@ class Subscription:
         self.owner.report_stream_state(self.subscriber, state)
 
     def subscribe_failed(self) -> None:
-        """The core has no such subscriber: nothing to end there, all to end here."""
+        """The core has no such subscriber, so only this side has to end it."""
         self.started = False
         self.owner.unsubscribe(self.subscriber)
 
 
 class SessionStreams(Protocol):
-    """What a client needs of its session."""
+    """The part of the session that a client needs."""
 
     handle: RouterHandle
     e2ee: bool
@@ -113,7 +113,7 @@ class SessionStreams(Protocol):
 
 @contextmanager
 def media_errors() -> Iterator[None]:
-    """Turns what the SDP floor refuses into the contract's error, without its trace."""
+    """Turns a refusal by the SDP layer into the contract's error, without its traceback."""
     try:
         yield
     except SdpError as error:
@@ -121,5 +121,5 @@ def media_errors() -> Iterator[None]:
 
 
 def live_media(streams: Mapping[StreamId, PublishedStream]) -> dict[str, NegotiatedMedia]:
-    """The m-lines in use by mid."""
+    """The m-lines in use, by mid."""
     return {mid: media for stream in streams.values() for mid, media in stream.media.items()}

@@ -12,26 +12,26 @@ from sfu.ids import PublisherHandle, RouterHandle, SubscriberHandle, TransportHa
 
 
 class PayloadAccess(StrEnum):
-    """How much of a payload this session's forwarding may read. Fixed for the session's
-    life.
+    """The part of a payload that the forwarding of this session may read. Fixed for its
+    lifetime.
     """
 
     CLEAR = "clear"
-    """A clear session: payloads may be read and tapped."""
+    """An unencrypted session: payloads may be read and tapped."""
     OPAQUE = "opaque"
-    """An end-to-end encrypted session: RTP header, header extensions, the packetiser's
+    """An end-to-end encrypted session: the RTP header, header extensions, the packetizer's
     payload descriptor and the clear prefix that e2ee/2 declares, never more.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class OpenRouter:
-    """A new session. `access` is fixed for its life."""
+    """A new session. `access` is fixed for its lifetime."""
 
     router: RouterHandle
     """Not in use."""
     access: PayloadAccess
-    """Fixed for its life."""
+    """Fixed for its lifetime."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OpenTransport:
-    """A new peer transport: from now on checks with USERNAME `local_ufrag:*` are answered
-    (ICE-lite, RFC 8445).
+    """A new peer transport. ICE checks with USERNAME `local_ufrag:*` are answered from now
+    on (ICE-lite, RFC 8445).
     """
 
     router: RouterHandle
@@ -68,7 +68,8 @@ class OpenTransport:
 @dataclass(frozen=True, slots=True)
 class RestartIce:
     """An ICE restart: checks need these credentials from now on, and the first valid one
-    selects its source. The present path, the DTLS association and the SRTP state stay.
+    selects its source address. The current path, the DTLS association and the SRTP state
+    stay.
     """
 
     transport: TransportHandle
@@ -79,7 +80,9 @@ class RestartIce:
 
 @dataclass(frozen=True, slots=True)
 class SetPeerCredentials:
-    """The peer's side of ICE, for our own checks: they find a peer whose address changed."""
+    """The peer's ICE credentials, for our own checks: they find a peer after an address
+    change.
+    """
 
     transport: TransportHandle
     ufrag: str
@@ -106,10 +109,10 @@ class SrtpSecrets:
     profile: SrtpProfile
     """Negotiated by DTLS."""
     receive_key: bytes = field(repr=False)
-    """Opens what the client sends."""
+    """Decrypts what the client sends (SRTP)."""
     receive_salt: bytes = field(repr=False)
     send_key: bytes = field(repr=False)
-    """Seals what the client receives."""
+    """Protects what the client receives (SRTP)."""
     send_salt: bytes = field(repr=False)
 
 
@@ -131,7 +134,7 @@ class SendDtls:
 
 @dataclass(frozen=True, slots=True)
 class CloseTransport:
-    """Ends a transport and what used it."""
+    """Ends a transport and everything that uses it."""
 
     transport: TransportHandle
 
@@ -140,13 +143,13 @@ class MediaKind(StrEnum):
     """Audio or video."""
 
     AUDIO = "audio"
-    """Sound."""
+    """Audio."""
     VIDEO = "video"
-    """Pictures: camera or screen."""
+    """Video: camera or screen."""
 
 
 class Codec(StrEnum):
-    """The codecs that are forwarded."""
+    """The supported codecs."""
 
     OPUS = "opus"
     """RFC 7587."""
@@ -173,7 +176,7 @@ class EncodingParameters:
 
 
 class Extension(StrEnum):
-    """RTP header extensions the core knows, by their meaning; ids differ per transport."""
+    """The RTP header extensions that the core knows; their ids differ per transport."""
 
     MID = "mid"
     """urn:ietf:params:rtp-hdrext:sdes:mid (RFC 9143)"""
@@ -229,7 +232,7 @@ class UpTrackParameters:
     nack: bool
     """Generic NACK was negotiated."""
     declared_kids: tuple[bytes, ...] = ()
-    """Key ids that the plaintext guard accepts; empty on clear sessions."""
+    """Key ids that the plaintext guard accepts; empty on unencrypted sessions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,17 +258,18 @@ class DeclareKids:
 
 @dataclass(frozen=True, slots=True)
 class SetUpTrackForwarding:
-    """Holds back what an up track sends (force mute), or lets it pass again."""
+    """Mutes an up track (force mute), or unmutes it."""
 
     publisher: PublisherHandle
     mid: str
     forwarding: bool
-    """False: held back."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestKeyFrame:
-    """Asks a publisher for one key frame on every video encoding (key change, late joiner)."""
+    """Requests one key frame on every video encoding of a publisher (key change, late
+    joiner).
+    """
 
     publisher: PublisherHandle
 
@@ -286,7 +290,8 @@ class DownTrackParameters:
     up_track_mid: str
     """The publisher's up track that feeds it."""
     ssrc: int
-    """What the subscriber sees. Outlives the Subscriber: sequence numbers go on."""
+    """The SSRC for the subscriber. It outlives the Subscriber: sequence numbers continue.
+    """
     rtx_ssrc: int | None
     """Retransmission stream, if the subscriber negotiated one."""
     payload_type: int
@@ -296,8 +301,7 @@ class DownTrackParameters:
     extensions: Mapping[Extension, int]
     """Ids on the downlink."""
     nack: bool = True
-    """Generic NACK was negotiated. Without a retransmission stream protected packets are
-    kept.
+    """Generic NACK was negotiated. Without a retransmission stream, SRTP packets are kept.
     """
 
 
@@ -309,37 +313,38 @@ class Subscribe:
     subscriber: SubscriberHandle
     """Not in use."""
     publisher: PublisherHandle
-    """What it receives."""
+    """The publisher to receive."""
     transport: TransportHandle
     down_tracks: tuple[DownTrackParameters, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SetDownTrackForwarding:
-    """Pauses or resumes one kind of media to a subscriber (subscribeToVideo, wrong secret)."""
+    """Pauses or resumes one kind of media to a subscriber (subscribeToVideo, mismatched
+    secret).
+    """
 
     subscriber: SubscriberHandle
     kind: MediaKind
     """Audio or video."""
     forwarding: bool
-    """False: held back."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreferredLayers:
-    """What a Subscriber wants at most; `None` = whatever its link carries."""
+    """The upper limits that a Subscriber prefers; `None` = no limit but the bandwidth."""
 
     max_width_px: int | None = None
-    """Picture width in pixels."""
+    """Frame width in pixels."""
     max_height_px: int | None = None
-    """Picture height in pixels."""
+    """Frame height in pixels."""
     max_frame_rate: float | None = None
     """Frames per second."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetPreferredLayers:
-    """The most that a subscriber wants of a video."""
+    """The upper limits that a subscriber prefers for a video."""
 
     subscriber: SubscriberHandle
     preferred: PreferredLayers
@@ -355,7 +360,7 @@ class Unsubscribe:
 
 @dataclass(frozen=True, slots=True)
 class IceValidated:
-    """The first connectivity check with the right password arrived."""
+    """The first connectivity check with the correct password arrived."""
 
     transport: TransportHandle
 
@@ -370,7 +375,7 @@ class DtlsDatagram:
 
 @dataclass(frozen=True, slots=True)
 class ConsentExpired:
-    """No valid check for the consent time (RFC 7675)."""
+    """No valid check arrived within the consent time (RFC 7675)."""
 
     transport: TransportHandle
 
@@ -382,33 +387,34 @@ class CommandFailed:
     """
 
     command: str
-    """The command's name."""
     handle: int
     """Its main handle."""
     reason: str
+    """Stable name of the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class DominantSpeaker:
-    """Another publisher of its session is the one that speaks (RFC 6464 levels)."""
+    """The dominant speaker of the session changed (RFC 6464 levels)."""
 
     publisher: PublisherHandle
+    """The new one."""
 
 
 class StreamState(StrEnum):
-    """Whether a subscriber's link carries its video."""
+    """Whether a subscriber's downlink carries its video."""
 
     OK = "ok"
     """It does."""
     LIMITED = "limited"
-    """Hardly: the smallest layer is more than the estimate."""
+    """Barely: the smallest layer exceeds the estimate."""
     PAUSED = "paused"
-    """Not: video is held back so that sound passes."""
+    """It does not: video is paused so that audio passes."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamStateChanged:
-    """What a subscriber's link carries of its video has changed."""
+    """The state of a subscriber's video changed."""
 
     subscriber: SubscriberHandle
     state: StreamState
@@ -417,14 +423,14 @@ class StreamStateChanged:
 
 @dataclass(frozen=True, slots=True)
 class SubscribedLayersChanged:
-    """Other encodings of a video than before are worth sending."""
+    """The subscribed layers of a video changed: its publisher should send these encodings."""
 
     publisher: PublisherHandle
     mid: str
     """Which m-line of the uplink."""
     subscribed: tuple[str | None, ...]
-    """RIDs of the encodings that somebody could be given; `None` is the only one of a video
-    without RIDs. Empty: nobody watches.
+    """RIDs of the encodings with receivers; `None` is the single encoding of a video
+    without RIDs. Empty: no receivers.
     """
 
 
@@ -446,27 +452,25 @@ class WorkerSettings:
     """The settings of a worker."""
 
     host: str = "0.0.0.0"
-    """The address where media arrives; `::` takes IPv4 too."""
+    """The address that receives media; `::` includes IPv4."""
     port: int = 0
-    """0: the system chooses."""
+    """0: chosen by the system."""
     tcp: bool = True
-    """Connections to the same port carry media too (ICE-TCP), for networks that pass no
-    datagrams.
-    """
+    """Accept media over TCP on the same port (ICE-TCP), for networks that block UDP."""
     consent_timeout_ms: int = 30000
-    """Without a valid check for this long, a peer is gone (RFC 7675)."""
+    """A peer without a valid check for this long is gone (RFC 7675)."""
     event_ring_size: int = 4096
-    """Events that may wait for the control plane."""
+    """Capacity for events that wait for the control plane."""
     receive_buffer_bytes: int = 4194304
     """Receive buffer of the UDP socket."""
     key_frame_interval_ms: int = 500
-    """A publisher is asked for key frames of a video at most once in this time, and half as
-    often when requests continue.
+    """Minimum time between key-frame requests to the publisher of a video. Persistent
+    requests are sent half as often.
     """
     loudest_voices: int = 0
-    """Large sessions forward only this many voices, the loudest; 0: all."""
+    """Large sessions forward only this many audio tracks, the loudest; 0: all."""
     voices_of_large_session: int = 0
-    """A session with more audio up tracks than this is large."""
+    """A session with more audio tracks than this is large."""
     start_downlink_kbps: int = 800
     """Initial bandwidth estimate per subscriber, used until feedback arrives."""
     max_downlink_kbps: int = 100000
@@ -475,7 +479,7 @@ class WorkerSettings:
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """Packets of one stream that did not leave."""
+    """Packets of one stream that were not sent."""
 
     ssrc: int
     """The stream as the peer sees it."""
@@ -498,13 +502,13 @@ class TransportSnapshot:
     local: str | None
     """Our address on that path."""
     consent_left_ms: int | None
-    """Until consent expires (RFC 7675)."""
+    """Time until consent expires (RFC 7675)."""
     has_keys: bool
-    """Its DTLS handshake has ended well."""
+    """Its DTLS handshake succeeded."""
     feedback_extension: int | None
-    """The id of transport-wide sequence numbers."""
+    """The id of the header extension with transport-wide sequence numbers."""
     not_sent: tuple[NotSent, ...]
-    """Media that was to be sent to it and was not, by stream and reason."""
+    """Packets to this peer that were not sent, by stream and reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -516,15 +520,15 @@ class EncodingSnapshot:
     active: bool
     """A packet of it was accepted."""
     subscribed: bool
-    """Somebody could be given it, so that its publisher is to send it."""
+    """It has receivers, so its publisher should send it."""
     packets: int
-    """Packets received since it began."""
+    """Packets received since the start."""
     bitrate_bps: int
-    """As last measured."""
+    """Last measured bitrate."""
     size: tuple[int, int] | None
-    """Width and height in pixels, where they can be read."""
+    """Width and height in pixels, if readable."""
     frame_rate: float | None
-    """Frames per second, where they can be read."""
+    """Frames per second, if readable."""
     layers: tuple[int, int]
     """The highest spatial and temporal layer."""
 
@@ -544,9 +548,9 @@ class UpTrackSnapshot:
     forwarding: bool
     """False: muted by the control plane."""
     packets: int
-    """Packets accepted for forwarding since it began."""
+    """Packets accepted for forwarding since the start."""
     encodings: tuple[EncodingSnapshot, ...]
-    """Its simulcast versions; one without simulcast."""
+    """Its simulcast encodings; a single one without simulcast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -555,67 +559,62 @@ class DownTrackSnapshot:
 
     subscriber: SubscriberHandle
     publisher: PublisherHandle
-    """What it receives."""
+    """The publisher that it receives."""
     transport: TransportHandle
     mid: str
     """Its identification tag on the downlink."""
     ssrc: int
-    """What the subscriber sees."""
+    """The SSRC for the subscriber."""
     kind: MediaKind
     """Audio or video."""
     forwarding: bool
-    """False: held back by the control plane."""
+    """False: paused by the control plane."""
     encoding: int | None
-    """The encoding that is being forwarded."""
+    """The encoding that is forwarded."""
     level: tuple[int, int]
-    """The spatial and temporal layer that is being forwarded."""
+    """The spatial and temporal layer that is forwarded."""
     limit: int | None
-    """The largest encoding that the subscriber's link has room for; `None`: no limit."""
+    """The largest encoding that the downlink has room for; `None`: no limit."""
     paused: bool
-    """Its link has no room for any of its video."""
+    """The downlink has no room for any of its video."""
     stream_state: StreamState
-    """What its link carries of its video."""
+    """Whether the downlink carries its video."""
     waiting: str | None
-    """The `DropReason` that withholds its media at the moment."""
+    """The `DropReason` that currently withholds its media."""
     packets: int
     bytes: int
     resent: int
-    """Packets sent again."""
     fraction_lost: int
-    """Share of packets that the subscriber missed in its last report, in 256ths (RFC 3550
-    6.4.1).
-    """
+    """Share of packets lost in the subscriber's last report, in 256ths (RFC 3550 6.4.1)."""
     round_trip_ms: int | None
-    """Of the subscriber's last report."""
+    """From the subscriber's last report."""
 
 
 @dataclass(frozen=True, slots=True)
 class DownlinkSnapshot:
-    """What congestion control knows of one subscriber's link."""
+    """Congestion control of one subscriber's downlink."""
 
     transport: TransportHandle
     has_feedback: bool
     """Its peer sends transport-wide feedback."""
     estimate_bps: int
-    """What it is estimated to carry."""
     budget_bps: int
-    """What may be sent: the estimate less what retransmissions take."""
+    """Bitrate that may be sent: less than the estimate while the path's queue is long."""
     reason: str
-    """What the estimate rests on."""
+    """What the last change of the estimate came from."""
     limited: bool
-    """The estimate is a limit that was found, not only what was sent so far."""
+    """The path has shown a limit; otherwise the estimate is only what was shown to pass."""
     queueing_ms: int
     """Delay in the path's own queue."""
     loss_share: float
     """Share of packets lost, 0 to 1."""
     sent_bps: int | None
-    """What is being sent."""
     wanted_bps: int
-    """What its subscriptions could use."""
+    """Bitrate that its subscriptions could use."""
     granted_bps: int
-    """What they were given."""
+    """Bitrate allocated to them."""
     paced_packets: int
-    """Packets that wait in the pacer."""
+    """Packets queued in the pacer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -629,21 +628,21 @@ class ForwardingSnapshot:
     down_tracks: tuple[DownTrackSnapshot, ...]
     """Each m-line of each Subscriber."""
     dominant_speaker: PublisherHandle | None
-    """The publisher that speaks."""
+    """The dominant speaker."""
     downlinks: tuple[DownlinkSnapshot, ...]
-    """What is known of each subscriber's link."""
+    """Each subscriber's downlink."""
     counters: Mapping[str, int]
     """Totals of this session."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything the worker knows of one session."""
+    """A snapshot of one session."""
 
     router: RouterHandle
     transports: tuple[TransportSnapshot, ...]
     forwarding: ForwardingSnapshot
-    """What goes between them."""
+    """The media between them."""
 
 
 Command = (
@@ -773,8 +772,8 @@ COUNTERS = (
     CounterInfo(
         "repeated_unasked", "counter", "RTP packets sent once more than a Subscriber asked for."
     ),
-    CounterInfo("nacks_received", "counter", "Sequence numbers that Subscribers asked for."),
-    CounterInfo("nacks_sent", "counter", "Sequence numbers that Publishers were asked for."),
+    CounterInfo("nacks_received", "counter", "Sequence rewritten that Subscribers asked for."),
+    CounterInfo("nacks_sent", "counter", "Sequence rewritten that Publishers were asked for."),
     CounterInfo("plis_received", "counter", "Key-frame requests of Subscribers."),
     CounterInfo("plis_refused", "counter", "Key-frame requests beyond a Subscriber's budget."),
     CounterInfo("plis_sent", "counter", "Key-frame requests to Publishers."),
@@ -816,27 +815,27 @@ DROP_REASONS: Mapping[str, str] = {
     "send_too_large": "Larger than the path to the peer allows.",
     "send_failed": "The kernel refused the packet for another reason (no route, a firewall).",
     "malformed": "Not an RTP packet.",
-    "unknown_stream": "No up track of the transport claims it.",
+    "unknown_stream": "No up track of the transport has this SSRC.",
     "payload_type": "The payload type is not the up track's.",
-    "padding_only": "Nothing but padding: a bandwidth probe.",
-    "duplicate": "It came before.",
-    "overflow": "More was received between two flushes than is held.",
+    "padding_only": "Padding without media: a bandwidth probe.",
+    "duplicate": "It was received before.",
+    "overflow": "More packets arrived between two flushes than the limit.",
     "muted": "The up track is muted.",
     "not_encrypted": "The frame does not carry a declared key id.",
-    "no_subscriber": "Nobody subscribes to the up track.",
-    "paused": "The down track is held back.",
-    "quiet_voice": "Others are louder, and the session is too large for all voices.",
-    "bandwidth": "The subscriber's link has no room for it.",
-    "pacer_full": "More video waits for its time than the downlink carries soon.",
-    "pacer_late": "It waited for its time until it was of no use.",
-    "pacer_overtaken": "It waited for its time when its stream began anew, paused or fell behind.",
-    "awaiting_key_frame": "A video down track has not started.",
+    "no_subscriber": "The up track has no Subscribers.",
+    "paused": "The down track is paused by the control plane.",
+    "quiet_voice": "Muted by level: others are louder, and the session is too large to forward all audio tracks.",
+    "bandwidth": "The subscriber's downlink has no room for it.",
+    "pacer_full": "The pacer's queue is full.",
+    "pacer_late": "It was queued in the pacer for too long.",
+    "pacer_overtaken": "It was queued in the pacer when its stream restarted, paused or fell behind.",
+    "awaiting_key_frame": "A video down track waits for its first key frame.",
     "other_encoding": "The down track receives another encoding.",
-    "upper_layer": "It is of a spatial or temporal layer above what the down track gets.",
-    "too_late": "It came too late: from before the down track started or switched.",
-    "resend_paused": "A packet was asked for again of a down track that is held back.",
-    "not_cached": "A packet that was asked for again is no longer kept.",
-    "resent_recently": "It was sent again a moment ago.",
-    "resend_limit": "Packets sent again would take too large a share of what the subscriber gets.",
+    "upper_layer": "Its spatial or temporal layer is above the down track's.",
+    "too_late": "It is too late: from before the down track started or switched.",
+    "resend_paused": "A retransmission was requested on a paused down track.",
+    "not_cached": "A packet to retransmit is no longer kept.",
+    "resent_recently": "It was retransmitted a moment ago.",
+    "resend_limit": "The subscriber's share of retransmissions is used up.",
 }
 """Why a packet went no further, and what that means; `drop.<reason>` in `counters()`."""

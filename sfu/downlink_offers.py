@@ -1,17 +1,17 @@
-"""When the server offers the downlink: one offer waits for its answer at a time, later wishes are
-gathered into the next."""
+"""Timing of downlink offers: one offer is outstanding at a time, later changes are batched into
+the next."""
 
 from collections.abc import Callable
 
 from sfu.peer_transport import Scheduler
 
 OFFER_INTERVAL_S = 0.05
-"""The first offer leaves at once; what a client wants within this time after one shares the next.
-Joining a room of ten costs two descriptions then, not nine."""
+"""The first offer leaves at once; changes within this time after an offer share the next one.
+Joining a room of ten then costs two offers, not nine."""
 
 
 class DownlinkOffers:
-    """`send` is given the number of the offer to make, later and on the loop."""
+    """`send` gets the number of the offer to make, later and on the loop."""
 
     def __init__(self, scheduler: Scheduler, send: Callable[[int], None]) -> None:
         self.outstanding: int | None = None
@@ -31,12 +31,12 @@ class DownlinkOffers:
         self.outstanding = None
 
     def offer_what_waits(self) -> None:
-        """After an answer: what was wanted meanwhile is offered now."""
+        """After an answer: offers the changes made meanwhile."""
         if self._wanted:
             self._schedule()
 
     def forget(self) -> None:
-        """The downlink is gone, and with it what was to be offered. Numbers go on."""
+        """The downlink and its pending changes are gone. Offer numbers continue."""
         self.outstanding = None
         self._wanted = False
 

@@ -1,9 +1,9 @@
-"""DTLS-SRTP of one transport (RFC 6347, RFC 5764), sans-IO: datagrams and time in, out.
+"""DTLS-SRTP of one transport (RFC 6347, RFC 5764), sans-IO: datagrams and time in, datagrams out.
 
-We are the server, but for peers that insist on being it.
+We are the server, unless the peer insists on that role.
 
-OpenSSL does the cryptography. Retransmission is ours: it keeps the last flight and sends it again
-when the peer stays silent, on the caller's clock, sooner than OpenSSL's one second.
+OpenSSL does the cryptography. Retransmission is ours: it stores the last flight and repeats it
+while the peer is silent, on the caller's clock and sooner than OpenSSL's one second.
 """
 
 import hmac
@@ -22,14 +22,14 @@ from OpenSSL import SSL
 from sfu.core_api import SrtpProfile
 
 MTU_BYTES = 1_200
-"""Largest datagram of ours: passes every path that WebRTC passes (libwebrtc uses the same)."""
+"""Our largest datagram: it passes every path that WebRTC passes (libwebrtc uses the same size)."""
 RETRANSMIT_FIRST_S = 0.25
 RETRANSMIT_MOST_S = 2.0
-"""Doubling between these. RFC 6347 4.2.4.1 allows less than its 1 s where the path is known to be
+"""Doubles between these. RFC 6347 4.2.4.1 allows less than its 1 s where the path is known to be
 short; a join must not wait a second for one lost datagram."""
 MAX_DATAGRAM_BYTES = 2_048
 CERTIFICATE_LIFETIME = timedelta(days=365)
-"""Only the fingerprint is checked; a server that runs longer than this is no attack."""
+"""Only the fingerprint is checked; a server that runs for longer is no attack."""
 
 _DTLS_1_2 = 0xFEFD
 _RECORD_HEADER = struct.Struct("!BHHIHH")
@@ -38,7 +38,7 @@ _CONTENT_TYPES = frozenset({20, 21, 22, 23})
 _CIPHERS = (
     b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:"
     b"ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA:"
-    # where we are the client, the certificate is the peer's, and may be of RSA
+    # as client we see the peer's certificate, which may use RSA
     b"ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-CHACHA20-POLY1305"
 )
 _DIGESTS: dict[str, hashes.HashAlgorithm] = {
@@ -80,8 +80,8 @@ class SrtpKeys:
 
 
 class DtlsIdentity:
-    """Our certificate (ECDSA P-256, made anew at each start) and the context shared by all
-    transports: a context of its own for each would nearly double the cost of a handshake."""
+    """Our certificate (ECDSA P-256, created at each start) and the context shared by all
+    transports: a context for each would nearly double the cost of a handshake."""
 
     fingerprint_algorithm = "sha-256"
 
@@ -93,7 +93,7 @@ class DtlsIdentity:
 
 
 def _self_signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    """As browsers make theirs: a random name, and a day of slack for clocks that are wrong."""
+    """As browsers do: a random name, and a day of slack for wrong clocks."""
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, secrets.token_hex(16))])
     now = datetime.now(UTC)
     return (
@@ -114,7 +114,7 @@ def _context(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> 
     context.set_min_proto_version(_DTLS_1_2)
     context.set_max_proto_version(_DTLS_1_2)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    # the certificate is self-signed by design; its fingerprint is what is checked
+    # the certificate is self-signed by design; its fingerprint is checked instead
     context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda *_: True)
     context.use_certificate(certificate)
     context.use_privatekey(key)
@@ -142,7 +142,8 @@ def split_keys(profile: SrtpProfile, material: bytes, *, as_client: bool = False
 def certificate_matches(
     certificate: x509.Certificate, fingerprints: Sequence[tuple[str, bytes]]
 ) -> bool:
-    """Whether the certificate has one of the fingerprints (RFC 8122); constant time in each."""
+    """Whether the certificate has one of the fingerprints (RFC 8122); each comparison takes
+    constant time."""
     found = False
     for algorithm, digest in fingerprints:
         if algorithm in _DIGESTS:
@@ -151,13 +152,13 @@ def certificate_matches(
 
 
 class DtlsAssociation:
-    """The handshake of one transport. As client it begins itself, once told to (`begin`).
+    """The handshake of one transport. As client it starts when told to (`begin`).
 
-    Give it what arrives (`handle_datagram`), the fingerprints of the SDP when they are known
-    (`expect`; the handshake may be earlier than the answer that carries them), and the time
-    (`handle_timeout` at `poll_timeout`); send what `poll_datagrams` gives. `keys` are set when
-    `state` becomes CONNECTED. `reason` says why it FAILED, `broken_by` what OpenSSL said of the
-    last record that broke the handshake.
+    Input: received datagrams (`handle_datagram`), the fingerprints of the SDP once they are
+    known (`expect`; the handshake may finish before the answer with them arrives), and the time
+    (`handle_timeout` at `poll_timeout`). Output: the datagrams of `poll_datagrams`. `keys` are
+    set when `state` becomes CONNECTED. `reason` is set when it becomes FAILED; `broken_by` is
+    OpenSSL's error for the last record that broke the handshake.
     """
 
     def __init__(self, identity: DtlsIdentity, *, as_client: bool = False) -> None:
@@ -179,18 +180,18 @@ class DtlsAssociation:
         self.discarded_records = 0
 
     def expect(self, fingerprints: Sequence[tuple[str, bytes]]) -> None:
-        """The fingerprints one of which the peer's certificate must have."""
+        """Sets the fingerprints; the peer's certificate must match one of them."""
         self._expected = tuple(fingerprints)
         self._finish()
 
     def begin(self, now: float) -> None:
-        """Sends the first flight, where that is ours to do. Idempotent."""
+        """Sends the first flight if that is our role. Idempotent."""
         if self.as_client and not self._begun and self.state is DtlsState.HANDSHAKING:
             self._begun = True
             self._advance(now)
 
     def handle_datagram(self, datagram: bytes, now: float) -> None:
-        """Takes one datagram. What is not a chain of DTLS records is discarded and counted."""
+        """Handles one datagram. Anything but a chain of DTLS records is discarded and counted."""
         if self.state in (DtlsState.CLOSED, DtlsState.FAILED):
             return
         if len(datagram) > MAX_DATAGRAM_BYTES or not _well_formed(datagram):
@@ -203,7 +204,7 @@ class DtlsAssociation:
             self._advance(now)
 
     def handle_timeout(self, now: float) -> None:
-        """Sends the last flight again when its time has come."""
+        """Repeats the last flight when its time has come."""
         if self._retransmit_at is None or now < self._retransmit_at:
             return
         self._send(self._flight)
@@ -218,7 +219,7 @@ class DtlsAssociation:
         return datagrams
 
     def close(self) -> None:
-        """Tells a connected peer good-bye (close_notify). Idempotent."""
+        """Sends close_notify to a connected peer. Idempotent."""
         if self.state is DtlsState.CONNECTED:
             try:
                 self._ssl.shutdown()
@@ -263,10 +264,10 @@ class DtlsAssociation:
             self._retransmit_at = now + self._retransmit_after_s
 
     def _start_again(self, broken: SSL.Error, now: float) -> None:
-        """A bad record broke the handshake. Anybody who can write the peer's address into a
-        datagram can send one, so however many come, they end neither the transport nor tell the
-        peer (no alert): the next ClientHello finds a fresh state (RFC 6347 4.1.2.7). The core lets
-        few through, and the transport's deadline for the handshake ends the rest."""
+        """Handles a bad record that broke the handshake. Anybody can send one with the peer's
+        address as its source, so bad records neither end the transport nor cause an alert: the
+        next ClientHello finds a fresh state (RFC 6347 4.1.2.7). The core lets few of them pass,
+        and the handshake deadline of the transport ends the rest."""
         self.broken_by = _said(broken)
         self.discarded_records += 1
         self._flight = []
@@ -276,7 +277,7 @@ class DtlsAssociation:
             self._advance(now)
 
     def _finish(self) -> None:
-        """Checks the peer and exports keys, once both handshake and fingerprints are there."""
+        """Checks the peer and exports keys, once handshake and fingerprints are complete."""
         if not self._handshake_done or not self._expected or self.keys is not None:
             return
         certificate = self._ssl.get_peer_certificate(as_cryptography=True)
@@ -317,10 +318,10 @@ class DtlsAssociation:
         self._send(self._pending())
 
     def _send(self, datagrams: Sequence[bytes]) -> None:
-        """Numbers the clear records anew, so that a repeated one is no replay to the peer.
+        """Renumbers the clear records, so that a repeated one is no replay to the peer.
 
-        OpenSSL's own numbers can not be kept for a part of them: its next record would collide.
-        Records of epoch 1 are under keys and go as they are.
+        OpenSSL's own numbers cannot be kept for some of them: its next record would collide.
+        Records of epoch 1 are encrypted and unchanged.
         """
         for datagram in datagrams:
             numbered = b""
@@ -334,7 +335,7 @@ class DtlsAssociation:
             self._outbox.append(numbered)
 
     def _pending(self) -> list[bytes]:
-        """What OpenSSL wrote, packed into datagrams of whole records."""
+        """OpenSSL's output, packed into datagrams of whole records."""
         written = b""
         while True:
             try:
@@ -352,7 +353,7 @@ class DtlsAssociation:
 
 
 def _said(broken: SSL.Error) -> str:
-    """OpenSSL's words for it: from its own table, nothing of the peer's."""
+    """OpenSSL's text for the error: from its own table, nothing from the peer."""
     queue = broken.args[0] if broken.args else ()
     return str(queue[-1][-1]) if queue else "unknown"
 
@@ -367,7 +368,7 @@ def _records(data: bytes) -> Iterator[bytes]:
 
 
 def _well_formed(datagram: bytes) -> bool:
-    """Whole DTLS 1.x records with plausible headers and nothing behind them."""
+    """Complete DTLS 1.x records with plausible headers and nothing after them."""
     offset = 0
     while offset + _RECORD_HEADER_BYTES <= len(datagram):
         content_type, version, _, _, _, length = _RECORD_HEADER.unpack_from(datagram, offset)

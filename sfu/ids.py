@@ -1,7 +1,7 @@
-"""Identities of the things both planes talk about.
+"""Identifiers shared by both planes.
 
-Application identities are strings that clients and REST see. Media handles are small
-integers that only this process knows: the media core indexes its tables with them.
+Application identifiers are strings that clients and REST see. Media handles are small integers
+known only in this process: the media core indexes its tables with them.
 """
 
 from typing import NewType
@@ -18,5 +18,5 @@ SubscriberHandle = NewType("SubscriberHandle", int)
 
 
 def short(identity: str) -> str:
-    """The part of an identity that may stand in a log line: enough to follow, not to reuse."""
+    """The part of an identifier that may appear in a log line: enough to follow, not to reuse."""
     return identity[:8]

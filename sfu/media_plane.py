@@ -1,7 +1,7 @@
-"""The seam between admission and forwarding: what signaling asks of the media plane.
+"""The seam between admission and forwarding: the media plane as signaling uses it.
 
-SDP, DTLS, handles and the media core stay behind it. `sfu.native_plane` implements it over
-the compiled core, and one in memory for tests; both pass the same contract tests.
+SDP, DTLS, handles and the media core stay behind it. `sfu.native_plane` implements it over the
+compiled core, a test fake in memory; both pass the same contract tests.
 """
 
 from collections.abc import Mapping, Sequence
@@ -69,7 +69,7 @@ class DownlinkTrack:
 
 @dataclass(frozen=True, slots=True)
 class DownlinkOffer:
-    """`number` counts up; the answer must carry it. One offer is outstanding at a time."""
+    """`number` increases; the answer must carry it. One offer is outstanding at a time."""
 
     number: int
     sdp: str
@@ -78,7 +78,7 @@ class DownlinkOffer:
 
 @dataclass(frozen=True, slots=True)
 class SubscribedLayers:
-    """What of an own video is worth sending: nothing unless `watched`; of simulcast, `rids`."""
+    """The layers of an own video with subscribers: none unless `watched`; of simulcast, `rids`."""
 
     mid: str
     watched: bool
@@ -87,7 +87,7 @@ class SubscribedLayers:
 
 @dataclass(frozen=True, slots=True)
 class TransportDump:
-    """One peer of a client, as the control plane knows it. `dtls`: state of the handshake."""
+    """One peer of a client, from the control plane's side. `dtls`: state of the handshake."""
 
     handle: TransportHandle
     direction: Direction
@@ -119,8 +119,8 @@ class ClientDump:
 
 @dataclass(frozen=True, slots=True)
 class SessionDump:
-    """Everything known of a Session's media, for diagnosis. `core` is None where no media goes
-    through this server, and when the session has just ended; `worker` numbers its core."""
+    """A snapshot of a Session's media, for diagnosis. `core` is None if no media passes this
+    server, or if the session has just ended; `worker` is the number of its core."""
 
     session: SessionId
     e2ee: bool = False
@@ -131,24 +131,24 @@ class SessionDump:
 
 
 class ClientMediaListener(Protocol):
-    """Told on the event loop, never re-entrantly from a call into the plane."""
+    """Called on the event loop, never re-entrantly from a call into the plane."""
 
     def on_downlink_offer(self, offer: DownlinkOffer) -> None: ...
     def on_stream_live(self, stream: StreamId) -> None:
-        """The uplink of a published stream is connected; others may learn of the stream."""
+        """The uplink of a published stream is connected; the stream can be announced."""
 
     def on_subscriber_connected(self, subscriber: SubscriberId) -> None:
         """The downlink is connected and the answer that carries the subscriber is applied."""
 
     def on_active_speaker(self, stream: StreamId) -> None:
-        """An own stream became the one of its session that speaks."""
+        """An own stream became the dominant speaker of its session."""
 
     def on_not_encrypted(self, stream: StreamId, mid: str, packets: int) -> None: ...
     def on_stream_state(self, subscriber: SubscriberId, state: StreamState) -> None:
-        """What the client's link carries of a subscriber's video has changed."""
+        """The state of a subscriber's video changed."""
 
     def on_subscribed_layers(self, stream: StreamId, layers: SubscribedLayers) -> None:
-        """Others watch, or other layers are watched, than before."""
+        """The subscribed layers of an own video changed."""
 
     def on_transport_lost(self, direction: Direction) -> None:
         """Consent expired or the handshake failed; the transport is closed."""
@@ -160,7 +160,7 @@ class ClientMedia(Protocol):
     async def publish(
         self, stream: StreamId, offer_sdp: str, tracks: Sequence[TrackOffer]
     ) -> PublishAnswer:
-        """Negotiates the client's offer. m-lines of earlier streams must still be in it."""
+        """Negotiates the client's offer. It must still contain the m-lines of earlier streams."""
 
     def declare_kids(self, stream: StreamId, mid: str, kids: Sequence[bytes]) -> None: ...
     def set_stream_forwarding(
@@ -175,13 +175,13 @@ class ClientMedia(Protocol):
         kinds: frozenset[MediaKind],
         codecs: frozenset[Codec],
     ) -> None:
-        """Adds a Subscriber; `on_downlink_offer` follows. Calls made while an offer is
-        outstanding are gathered into the next one. `codecs` are what the client can decode:
-        `codec_unsupported` when the stream has none of the wanted kinds in them."""
+        """Adds a Subscriber; `on_downlink_offer` follows. Calls during an outstanding offer are
+        batched into the next one. `codecs` are the codecs that the client can decode:
+        `codec_unsupported` if the stream has none of them in the requested kinds."""
 
     def play(self, subscriber: SubscriberId, stream: StreamId, offer_sdp: str) -> str:
-        """A client's own offer to receive one stream, for players without an SDK: the answer.
-        The client has no other Subscriber. `codec_unsupported` when nothing fits."""
+        """Answers a client's own offer to receive one stream, for players without an SDK. The
+        client has no other Subscriber. `codec_unsupported` if nothing fits."""
 
     def answer_downlink(self, number: int, answer_sdp: str) -> None: ...
     def set_subscriber_forwarding(
@@ -192,12 +192,12 @@ class ClientMedia(Protocol):
     ) -> None: ...
     def unsubscribe(self, subscriber: SubscriberId) -> None: ...
     def restart_uplink(self, offer_sdp: str) -> str:
-        """The answer to an offer with new ICE credentials: the network of the client changed.
-        Streams go on as they are. `transport_closed` when there is no uplink."""
+        """Answers an offer with new ICE credentials: the network of the client changed. Streams
+        continue unchanged. `transport_closed` without an uplink."""
 
     def restart_downlink(self) -> None:
-        """The next offer has new ICE credentials; `on_downlink_offer` follows. Subscribers go on
-        as they are. `transport_closed` when there is no downlink."""
+        """Gives the next offer new ICE credentials; `on_downlink_offer` follows. Subscribers
+        continue unchanged. `transport_closed` without a downlink."""
 
     def close(self) -> None:
         """Ends both transports and everything published or subscribed on them. Idempotent."""
@@ -212,12 +212,13 @@ class SessionMedia(Protocol):
 
 
 class MediaPlane(Protocol):
-    """A node's media plane. `e2ee` is fixed when the session is opened, for its whole life."""
+    """A node's media plane. `e2ee` is fixed for the lifetime of a session."""
 
     def open_session(
         self, session: SessionId, *, e2ee: bool, max_publish_bps: int | None = None
     ) -> SessionMedia:
-        """`max_publish_bps`: what each client is asked to keep to with what it publishes."""
+        """`max_publish_bps`: the bitrate that each client is asked not to exceed when
+        publishing."""
 
     def counters(self) -> dict[str, int]: ...
     async def close(self) -> None: ...

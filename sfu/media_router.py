@@ -1,4 +1,4 @@
-"""A node's media core as Python sees it: commands down, batches of events up, never a packet."""
+"""A node's media core for Python: commands in, batches of events out, never a packet."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -24,19 +24,20 @@ class MediaRouter(Protocol):
     @property
     def local_port(self) -> int: ...
     def next_handle(self) -> int:
-        """A number never given before: handles of all kinds come from one sequence."""
+        """A new handle: handles of all kinds share one sequence."""
 
     def submit(self, command: Command) -> None:
-        """Queues a command; the core applies commands in order. Errors: `ValueError` when it is
-        malformed, `RuntimeError` when the core has ended. A conflict with the core's state comes
-        back as `CommandFailed`."""
+        """Queues a command; the core applies commands in order. Errors: `ValueError` for a
+        malformed command, `RuntimeError` after the end of the core. A conflict with the core's
+        state is reported as `CommandFailed`."""
 
     def listen(self, listener: EventListener) -> None:
-        """Who is told of events, on the event loop, never from within `submit`."""
+        """Sets the listener of events. It is called on the event loop, never from within
+        `submit`."""
 
     def counters(self) -> dict[str, int]: ...
     async def snapshot(self, router: RouterHandle) -> Snapshot | None:
-        """Everything the core knows of a session; None where it has no such session."""
+        """A snapshot of a session; None if the core has no such session."""
 
     def close(self) -> None:
         """Ends the core. Idempotent."""
@@ -47,12 +48,12 @@ _SNAPSHOT: msgspec.msgpack.Decoder[Snapshot | None] = msgspec.msgpack.Decoder(Sn
 
 
 def encode_command(command: Command) -> bytes:
-    """A command as the core reads it: a map of its one name to its fields."""
+    """Encodes a command for the core: a map from its name to its fields."""
     return _ENCODER.encode({COMMAND_NAMES[type(command)]: command})
 
 
 def decode_events(encoded: bytes) -> list[Event]:
-    """The events that the core wrote, in order."""
+    """Decodes the events of the core, in order."""
     return [
         msgspec.convert(fields, EVENT_TYPES[name])
         for row in msgspec.msgpack.decode(encoded, type=list[dict[str, dict[str, Any]]])
@@ -65,10 +66,10 @@ def decode_snapshot(encoded: bytes) -> Snapshot | None:
 
 
 class NativeMediaRouter:
-    """The compiled core. Made on the event loop that is to be told of its events."""
+    """The compiled core. Created on the event loop that receives its events."""
 
     def __init__(self, settings: WorkerSettings, loop: asyncio.AbstractEventLoop) -> None:
-        # here, so that what needs only the contract also runs where the core is not built
+        # imported here, so that code that needs only the contract runs without a compiled core
         from sfu import _native  # noqa: PLC0415
 
         self._worker = _native.Worker(_ENCODER.encode(settings))

@@ -1,4 +1,4 @@
-"""A session's media as diagnosis reads it: views of what `SessionMedia.dump()` says."""
+"""A session's media for diagnosis: views of `SessionMedia.dump()`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,16 +17,16 @@ from sfu.media_plane import ClientDump, SessionDump, TransportDump
 
 _ASSUMED = "start"
 _CONSENT_MS = 30_000
-"""A client's address is used for that long after its last check (RFC 7675)."""
+"""A client's address stays in use this long after its last check (RFC 7675)."""
 _LOST_OF = 256
 """Receiver reports give the lost share in 256ths (RFC 3550, 6.4.1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncodingView:
-    """One simulcast version as its publisher sends it: `packets` since it began, the bitrate that
-    was last measured, `size` in pixels where it is readable, `subscribed`: it has receivers, so its
-    publisher should send it."""
+    """One simulcast encoding as published: `packets` since the start, the last measured bitrate,
+    `size` in pixels if readable, `subscribed`: it has receivers, so its publisher should send
+    it."""
 
     rid: str | None = None
     packets: int = 0
@@ -38,7 +38,7 @@ class EncodingView:
 
 @dataclass(frozen=True, slots=True)
 class UpTrackView:
-    """One m-line of a Publisher. `packets`: taken for forwarding since it began."""
+    """One m-line of a Publisher. `packets`: accepted for forwarding since the start."""
 
     kind: MediaKind
     codec: str = ""
@@ -49,10 +49,10 @@ class UpTrackView:
 
 @dataclass(frozen=True, slots=True)
 class DownTrackView:
-    """One m-line of a Subscriber. `waiting`: name of the reason why its video is withheld.
+    """One m-line of a Subscriber. `waiting`: the drop reason that withholds its video.
 
-    `lost`: share of packets that the subscriber missed in its last report. `not_sent`: of
-    `packets`, those that did not leave, by the network side's reason.
+    `lost`: share of packets lost in the subscriber's last report. `not_sent`: the part of
+    `packets` that was not sent, by the network side's reason.
     """
 
     kind: MediaKind
@@ -68,9 +68,9 @@ class DownTrackView:
 
 @dataclass(frozen=True, slots=True)
 class SubscriberView:
-    """`connected`: the downlink is up and carries it. `estimate_bps`: what its link can take, None
-    while nothing is known of that. `narrow`: that is less than what its client wants. `unheard_ms`:
-    how long its client's address has not answered."""
+    """`connected`: the downlink is up and carries it. `estimate_bps`: the bandwidth estimate,
+    None without evidence. `narrow`: less than the client could use. `unheard_ms`: time since the
+    last answer from the client's address."""
 
     connected: bool = False
     down_tracks: Mapping[MediaKind, DownTrackView] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class MediaView:
 
 
 def read_media(dump: SessionDump) -> MediaView:
-    """The view of a session's dump; an empty one while its media is not in the core."""
+    """The view of a session's dump; empty while its media is not in the core."""
     if dump.core is None:
         return MediaView()
     forwarding, clients = dump.core.forwarding, dump.connections.values()
@@ -160,7 +160,7 @@ def _down_track(row: DownTrackSnapshot, peer: TransportSnapshot | None) -> DownT
 
 
 def _estimate(link: DownlinkSnapshot | None) -> int | None:
-    """What is assumed before the first report is no estimate."""
+    """The start value before the first report is no estimate."""
     return None if link is None or link.reason == _ASSUMED else link.estimate_bps
 
 

@@ -1,4 +1,4 @@
-"""The media plane over the media core: sessions, and who is told of which event."""
+"""The media plane over the media core: sessions, and the routing of events."""
 
 import asyncio
 import logging
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class NativeSessionMedia:
-    """One Session's media. `e2ee` decides what the core may ever read of its payloads."""
+    """One Session's media. `e2ee` decides which part of its payloads the core may ever read."""
 
     def __init__(self, plane: "NativeMediaPlane", session: SessionId, *, e2ee: bool) -> None:
         self.session = session
@@ -63,7 +63,7 @@ class NativeSessionMedia:
         self.clients.pop(connection, None)
 
     async def dump(self) -> SessionDump:
-        """Everything known of the session: here, and in the core."""
+        """A snapshot of the session from this side and from the core."""
         core = None if self._closed else await self._context.router.snapshot(self.handle)
         return SessionDump(
             session=self.session,
@@ -87,9 +87,9 @@ class NativeSessionMedia:
 
 
 class NativeMediaPlane:
-    """Implements `MediaPlane` over one core or several, each a thread with a port of its own. A
-    session lives on one of them from its first to its last moment; they share nothing.
-    `open` makes the cores on the running loop."""
+    """Implements `MediaPlane` over one or several cores, each a thread with its own port. A
+    session stays on one of them for life; they share nothing. `open` creates the cores on the
+    running loop."""
 
     def __init__(
         self,
@@ -112,9 +112,9 @@ class NativeMediaPlane:
     def open(
         cls, worker: WorkerSettings, settings: MediaPlaneSettings, workers: int = 1
     ) -> "NativeMediaPlane":
-        """A plane with `workers` cores on `worker`'s address: the first listens on its port, each
-        further one on the port above; all on free ones where it is 0. Raises `OSError` that
-        names the port."""
+        """A plane with `workers` cores on `worker`'s address: the first uses its port, each
+        further one the next port; all use free ports if it is 0. Raises `OSError` that names the
+        port."""
         routers: list[NativeMediaRouter] = []
         try:
             for index in range(workers):
@@ -128,12 +128,12 @@ class NativeMediaPlane:
 
     @property
     def ports(self) -> tuple[int, ...]:
-        """Where the cores listen, UDP and TCP."""
+        """The ports of the cores, UDP and TCP."""
         return tuple(context.router.local_port for context in self.contexts)
 
     def context_of_new_session(self) -> PlaneContext:
-        """The core with the fewest transports, of equal ones that with the fewest sessions; one
-        that has ended only when all have."""
+        """The core with the fewest transports, among equals the one with the fewest sessions; an
+        ended one only if all have ended."""
 
         def load(context: PlaneContext) -> tuple[bool, int, int, int]:
             ended = context.worker in self._ended
@@ -229,8 +229,8 @@ def _on_subscribed_layers(context: PlaneContext, event: core_api.SubscribedLayer
 
 
 def _on_command_failed(context: PlaneContext, event: core_api.CommandFailed) -> None:
-    """What could not be made in the core is closed here too: never half alive. Commands
-    about things that ended meanwhile only count."""
+    """A failed creation is ended here too: nothing stays half alive. Commands about ended
+    objects are only counted."""
     context.totals[PlaneCounter.COMMANDS_FAILED.of(event.command)] += 1
     log.warning("command %s of %d failed: %s", event.command, event.handle, event.reason)
     transport = context.transports.get(TransportHandle(event.handle))

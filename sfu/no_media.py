@@ -1,4 +1,4 @@
-"""The media of a relayed Session, as the server has it: none. Its clients send to each other."""
+"""The media of a relayed Session on the server: none. Its clients send to each other."""
 
 from collections.abc import Sequence
 from typing import NoReturn
@@ -9,8 +9,8 @@ from sfu.media_plane import ClientMediaListener, MediaError, SessionDump, TrackO
 
 
 class NoClientMedia:
-    """Implements `ClientMedia`: what would make media is refused, what would change or end some
-    finds none. Nothing of it reaches the media core."""
+    """Implements `ClientMedia`: refuses to create media; changes and ends find none. Nothing
+    reaches the media core."""
 
     async def publish(
         self, stream: StreamId, offer_sdp: str, tracks: Sequence[TrackOffer]

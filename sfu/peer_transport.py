@@ -1,4 +1,4 @@
-"""One transport of a client: ICE credentials, DTLS handshake and its timers over the media core."""
+"""One transport of a client: ICE credentials, DTLS handshake and timers over the media core."""
 
 import logging
 import secrets
@@ -26,7 +26,7 @@ class Cancellable(Protocol):
 
 
 class Scheduler(Protocol):
-    """The part of an event loop that the plane uses; tests give one with virtual time."""
+    """The part of an event loop that the plane uses; tests substitute virtual time."""
 
     def time(self) -> float: ...
     def call_at(
@@ -38,12 +38,13 @@ class Scheduler(Protocol):
 @dataclass(frozen=True, slots=True)
 class MediaPlaneSettings:
     """`addresses` are advertised to clients in this order. `port` None: each core's own port;
-    another where a NAT maps it, with the number of the core added. `tcp`: the core takes
+    otherwise the port mapped by a NAT, plus the number of the core. `tcp`: the core accepts
     connections there too, and clients learn it.
 
-    `ice_timeout_s`: from the SDP exchange to the first valid check; more helps slow clients, less
-    frees dead ones sooner. `handshake_timeout_s`: from there to the keys. `max_downlink_media`
-    bounds the m-lines one client can make us offer (an answer of 128 has about 110 KiB).
+    `ice_timeout_s`: from the SDP exchange to the first valid check; a higher value helps slow
+    clients, a lower one frees dead ones sooner. `handshake_timeout_s`: from there to the keys.
+    `max_downlink_media` bounds the m-lines that one client can make us offer (an answer of 128
+    has about 110 KiB).
     """
 
     addresses: tuple[str, ...]
@@ -55,7 +56,7 @@ class MediaPlaneSettings:
 
 
 class PublisherEvents(Protocol):
-    """What the core reports of one publisher goes here."""
+    """Receives the core's reports about one publisher."""
 
     def not_encrypted(self, mid: str, packets: int) -> None: ...
     def speaks(self) -> None: ...
@@ -70,8 +71,8 @@ class SubscriberEvents(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PlaneContext:
-    """What all objects of one core share: the core, the clock, and who owns which handle.
-    `worker` is the core's number in its plane."""
+    """State shared by all objects of one core: the core, the clock, and the owner of each
+    handle. `worker` is the core's number in its plane."""
 
     router: MediaRouter
     scheduler: Scheduler
@@ -85,7 +86,7 @@ class PlaneContext:
     totals: Counter[str] = field(default_factory=Counter)
 
     def submit_ending(self, command: Command) -> None:
-        """For commands that end something: when the core has ended, it is ended already."""
+        """For commands that end something: after the end of the core it has ended already."""
         try:
             self.router.submit(command)
         except RuntimeError:
@@ -95,7 +96,7 @@ class PlaneContext:
 class TransportListener(Protocol):
     def transport_connected(self, transport: "PeerTransport") -> None: ...
     def transport_lost(self, transport: "PeerTransport") -> None:
-        """Ends what the transport carried. It is closed after this call."""
+        """Ends everything on the transport. It is closed after this call."""
 
 
 class PeerTransport:
@@ -143,8 +144,8 @@ class PeerTransport:
         return Origin(self._session_number, self._version)
 
     def set_remote(self, remote: RemoteTransport) -> None:
-        """The peer's side from its SDP. Raises `MediaError` setup_invalid when its certificate
-        changes: a DTLS association is made once in a transport's life."""
+        """Sets the peer's side from its SDP. Raises `MediaError` setup_invalid if its
+        certificate changes: a transport has one DTLS association for life."""
         before = self.remote
         if before is not None and before.fingerprints != remote.fingerprints:
             raise MediaError("setup_invalid", "the certificate's fingerprint has changed")
@@ -154,7 +155,7 @@ class PeerTransport:
             self._plane.router.submit(
                 core_api.SetPeerCredentials(self.handle, remote.ice_ufrag, remote.ice_pwd)
             )
-        # Only now: what the core did not take must not pass for known next time.
+        # Only after the core has accepted the command.
         self.remote = remote
         if before is not None:
             return
@@ -168,8 +169,8 @@ class PeerTransport:
         self._settle()
 
     def restart_ice(self, remote: RemoteTransport | None = None) -> None:
-        """New credentials of ours; what the handshake made stays. `remote`: the peer's new side.
-        Raises `MediaError` setup_invalid when its certificate is another one."""
+        """Renews our credentials and keeps the result of the handshake. `remote`: the peer's new
+        side. Raises `MediaError` setup_invalid if its certificate differs."""
         if remote is not None:
             self.set_remote(remote)
         local = replace(self.local, ice_ufrag=secrets.token_hex(8), ice_pwd=secrets.token_hex(16))
@@ -187,7 +188,7 @@ class PeerTransport:
         self._settle()
 
     def handle_dtls(self, datagram: bytes) -> None:
-        """A record for the handshake; before a valid check of ICE nothing is taken."""
+        """Handles a record of the handshake; none is accepted before a valid ICE check."""
         if not self._ice_validated or self.closed:
             self._plane.totals[PlaneCounter.DTLS_BEFORE_ICE] += 1
             return
@@ -201,7 +202,7 @@ class PeerTransport:
         self._lose("command_failed")
 
     def close(self) -> None:
-        """Says good-bye to a connected peer and frees the core's state. Idempotent."""
+        """Says goodbye to a connected peer and frees the core's state. Idempotent."""
         if not self.closed:
             self.closed = True
             self._release()
@@ -229,7 +230,7 @@ class PeerTransport:
     # --- inside ----------------------------------------------------------------------------
 
     def _settle(self) -> None:
-        """Acts on what the handshake has come to; called after every input."""
+        """Acts on the state of the handshake; called after every input."""
         if self._ice_validated and not self.closed:
             self._dtls.begin(self._plane.scheduler.time())
         self._send()
@@ -273,7 +274,7 @@ class PeerTransport:
         self._plane.totals[lost.of(reason)] += 1
         log.info("transport %d (%s) lost: %s", self.handle, self.direction.value, reason)
         self.closed = True
-        # first what the transport carried, then the transport: the core's order of ends
+        # first the content of the transport, then the transport: the core's order of ends
         self._listener.transport_lost(self)
         self._release()
 

@@ -1,6 +1,6 @@
-"""What the plane itself counts, beside the core's own totals: one row for each.
+"""Totals of the plane itself, beside those of the core: one row each.
 
-A label, where a total has one, stands behind a dot in `MediaPlane.counters()`.
+The label of a total, if it has one, follows a dot in `MediaPlane.counters()`.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
-"""What two sides agreed on for one m-line, and how the media core is told: pure data and tables.
+"""The negotiated parameters of one m-line, and their form for the media core: pure data and tables.
 
-The SDP floor above fills `NegotiatedMedia`; nothing here reads or writes SDP text.
+The SDP layer fills `NegotiatedMedia`; nothing here reads or writes SDP text.
 """
 
 import re
@@ -56,21 +56,21 @@ DOWNLINK_EXTENSION_IDS: dict[Extension, int] = {
     Extension.TRANSPORT_CC: 10,
     Extension.ABS_SEND_TIME: 11,
 }
-"""Ours on every downlink, all within the one-byte form. What is not here is not carried on:
-toffset describes one hop. transport-cc and abs-send-time do too, and are written anew for it."""
+"""Our ids on every downlink, all within the one-byte form. Other extensions are not forwarded:
+toffset describes one hop. So do transport-cc and abs-send-time, which are rewritten for it."""
 
 OWN_EXTENSIONS = frozenset({Extension.MID, Extension.TRANSPORT_CC})
-"""On every downlink, whatever the publisher sends. abs-send-time is not: estimates that receivers
-make of it swing too far in their first seconds to pause video by."""
+"""On every downlink, whatever the publisher sends. abs-send-time is not: the receivers'
+estimates from it fluctuate too much in their first seconds to pause video by."""
 
 
 @dataclass(frozen=True, slots=True)
 class CodecRule:
-    """How a codec is recognised and which of its format parameters are carried on.
+    """How a codec is recognized and which of its format parameters are forwarded.
 
-    `passed` are the parameters that describe the stream itself and so hold for whoever
-    receives it; `usable` tells whether a configuration can be forwarded, `open_ended` whether it
-    leaves out what most senders tell.
+    `passed` are the parameters that describe the stream itself and so hold for every receiver;
+    `usable` tells whether a configuration can be forwarded, `open_ended` whether it omits what
+    most senders declare.
     """
 
     kind: MediaKind
@@ -83,7 +83,7 @@ class CodecRule:
     open_ended: Callable[[Mapping[str, str]], bool] = lambda _: False
 
     def describes(self, clock_rate_hz: int, channels: int | None) -> bool:
-        """Whether an rtpmap can mean this codec. Some leave the channels out."""
+        """Whether an rtpmap can mean this codec. Some omit the channels."""
         return clock_rate_hz == self.clock_rate_hz and (
             self.channels is None or channels in (None, self.channels)
         )
@@ -105,8 +105,8 @@ _H264_UNTOLD = {
     "packetization-mode": "1",
     "profile-level-id": "42e01f",
 }
-"""What browsers need to hear of a stream whose publisher does not tell. The stream's own parameter
-sets say how it is coded, and receivers go by them."""
+"""The parameters that browsers need for a stream whose publisher omits them. Receivers follow
+the stream's own parameter sets."""
 
 
 def _h264_for_receivers(offered: Mapping[str, str]) -> dict[str, str]:
@@ -140,8 +140,8 @@ CODEC_RULES: dict[Codec, CodecRule] = {
         None,
         frozenset({"level-asymmetry-allowed", "packetization-mode", "profile-level-id"}),
         _h264_for_receivers,
-        # mode 0 cannot carry a NAL unit above the MTU, and e2ee/2 makes one of each frame; who
-        # names no mode is an encoder without a choice of them, and fragments as all do
+        # mode 0 cannot carry a NAL unit above the MTU, and e2ee/2 makes one of each frame; an
+        # encoder that names no mode has no choice of modes and fragments like all others
         lambda offered: offered.get("packetization-mode", "1") == "1",
         lambda offered: "packetization-mode" not in offered,
     ),
@@ -157,7 +157,7 @@ CODEC_RULES: dict[Codec, CodecRule] = {
 CODEC_OF_NAME = {rule.encoding_name.lower(): codec for codec, rule in CODEC_RULES.items()}
 
 SAFE_FORMAT_VALUE = re.compile(r"[A-Za-z0-9.,_+/-]{1,64}")
-"""A publisher's format parameters are shown to every subscriber: nothing but plain words."""
+"""A publisher's format parameters are shown to every subscriber: plain words only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ class NegotiatedMedia:
 
 @dataclass(frozen=True, slots=True)
 class StreamFormat:
-    """What receivers of an up track have to be offered."""
+    """The format of an up track, as offered to its receivers."""
 
     codec: Codec
     parameters: tuple[tuple[str, str], ...]
@@ -191,7 +191,7 @@ class StreamFormat:
 
 
 def up_track_parameters(media: NegotiatedMedia, kids: tuple[bytes, ...]) -> UpTrackParameters:
-    """What the core is told of one published m-line."""
+    """The core's parameters of one published m-line."""
     return UpTrackParameters(
         mid=media.mid,
         kind=media.kind,
@@ -207,10 +207,10 @@ def up_track_parameters(media: NegotiatedMedia, kids: tuple[bytes, ...]) -> UpTr
 
 
 def stream_format(media: NegotiatedMedia) -> StreamFormat:
-    """What a downlink offers for a published m-line.
+    """The downlink's format for a published m-line.
 
-    The dependency descriptor is carried on only when there is one encoding: its frame numbers
-    run on within an encoding and would jump when a subscriber is switched to another one.
+    The dependency descriptor is forwarded only with a single encoding: its frame numbers
+    continue within an encoding and would jump at a switch to another one.
     """
     carried = (media.extensions.keys() & DOWNLINK_EXTENSION_IDS.keys()) | OWN_EXTENSIONS
     carried -= {Extension.ABS_SEND_TIME}
@@ -239,7 +239,7 @@ class AcceptedDownTrack:
 
 
 def down_track_parameters(down_track: AcceptedDownTrack, up_track_mid: str) -> DownTrackParameters:
-    """What the core is told of one subscribed m-line."""
+    """The core's parameters of one subscribed m-line."""
     with_rtx = down_track.rtx_payload_type is not None
     return DownTrackParameters(
         mid=down_track.mid,

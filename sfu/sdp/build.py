@@ -1,4 +1,4 @@
-"""Descriptions of ours to text. The caller has negotiated; nothing is decided here."""
+"""Writes our descriptions as text. The caller has negotiated; nothing is decided here."""
 
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from sfu.sdp.parse import Fingerprint
 @dataclass(frozen=True, slots=True)
 class LocalTransport:
     """Our side of one transport. `addresses` are advertised in this order of preference.
-    `answered_setup` is the DTLS role that our answers name."""
+    `answered_setup` is the DTLS role in our answers."""
 
     ice_ufrag: str
     ice_pwd: str = field(repr=False)
@@ -25,7 +25,7 @@ class LocalTransport:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The o-line: one number for the transport's life, a version per description."""
+    """The o-line: one number for the transport's lifetime, a version per description."""
 
     session_number: int
     version: int
@@ -33,7 +33,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class MediaLines:
-    """One m-line of ours. `codec` None: rejected with port 0, and `formats` are repeated."""
+    """One m-line of ours. `codec` None: rejected with port 0, repeating `formats`."""
 
     kind: str
     protocol: str
@@ -121,8 +121,8 @@ def _transport(transport: LocalTransport, setup: str) -> Iterator[str]:
 
 
 def _candidates(transport: LocalTransport) -> Iterator[str]:
-    """Host candidates, component 1; priorities fall in the order given (RFC 8445 5.1.2.1), and
-    connections come after all datagrams (RFC 6544 4.2: direction preference 4 for passive)."""
+    """Host candidates, component 1. Priorities fall in the given order (RFC 8445 5.1.2.1), and
+    TCP follows all UDP (RFC 6544 4.2: direction preference 4 for passive)."""
     addresses = [ipaddress.ip_address(address) for address in transport.addresses]
     port = transport.port
     for index, ip in enumerate(addresses):

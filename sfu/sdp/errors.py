@@ -1,10 +1,10 @@
-"""The one error of this floor."""
+"""The error of the SDP layer."""
 
 
 class SdpError(ValueError):
-    """A description that is refused. `code` is one of `sfu.media_plane.MediaError`'s.
+    """A refused description. `code` is one of `sfu.media_plane.MediaError`'s.
 
-    The message never repeats the description: it may reach a log.
+    The message never quotes the description: it may reach a log.
     """
 
     def __init__(self, code: str, message: str) -> None:

@@ -1,4 +1,5 @@
-"""The uplink: a client's offer against what the core forwards (RFC 3264, RFC 8829, RFC 8843)."""
+"""The uplink: negotiates a client's offer with the formats that the core forwards (RFC 3264, RFC
+8829, RFC 8843)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -30,17 +31,17 @@ FEEDBACK = {
 }
 RTP_PROTOCOLS = frozenset({"UDP/TLS/RTP/SAVPF", "TCP/TLS/RTP/SAVPF", "RTP/SAVPF"})
 OFFERED_SETUPS = frozenset({"actpass", "active", "passive"})
-"""Browsers say actpass. Some encoders insist on passive (RFC 8842 section 5.2); then we begin."""
+"""Browsers offer actpass. Some encoders insist on passive (RFC 8842 section 5.2); then we start."""
 SENDING = frozenset({"sendrecv", "sendonly"})
 RECEIVING = frozenset({"sendrecv", "recvonly"})
 MAX_ENCODINGS = 4
-"""Three simulcast versions and one to spare; more of a client's rids are not answered."""
+"""Three simulcast encodings and one to spare; further rids are not answered."""
 _MIRRORED = {"sendonly": "recvonly", "recvonly": "sendonly"}
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteTransport:
-    """The client's side of a transport, from the m-line that carries its bundle."""
+    """The client's side of a transport, from the m-line of its bundle."""
 
     ice_ufrag: str
     ice_pwd: str = field(repr=False)
@@ -50,7 +51,7 @@ class RemoteTransport:
 
 @dataclass(frozen=True, slots=True)
 class UplinkOffer:
-    """A checked offer, with what could be taken of each m-line, by mid."""
+    """A checked offer, with the usable part of each m-line, by mid."""
 
     description: SessionDescription
     remote: RemoteTransport
@@ -91,7 +92,7 @@ def _tagged(description: SessionDescription) -> MediaSection:
 
 
 def _fingerprints(transport: TransportAttributes) -> tuple[Fingerprint, ...]:
-    """The ones of the strongest algorithm given (RFC 8122 section 5)."""
+    """The fingerprints of the strongest algorithm (RFC 8122 section 5)."""
     if not transport.fingerprints:
         return ()
     strongest = max(DIGEST_SIZES[f.algorithm] for f in transport.fingerprints)
@@ -99,10 +100,10 @@ def _fingerprints(transport: TransportAttributes) -> tuple[Fingerprint, ...]:
 
 
 def read_uplink_offer(description: SessionDescription) -> UplinkOffer:
-    """Checks a client's offer and negotiates every m-line by itself.
+    """Checks a client's offer and negotiates each m-line separately.
 
-    Raises `SdpError` as `remote_transport` does, ssrc_conflict, and sdp_invalid when an
-    extension id has two meanings.
+    Raises `SdpError` as `remote_transport` does, ssrc_conflict, and sdp_invalid if an extension
+    id has two meanings.
     """
     remote = remote_transport(description, OFFERED_SETUPS)
     bundle = frozenset(description.bundle)
@@ -160,7 +161,8 @@ def _negotiate(media: MediaSection, mid: str) -> NegotiatedMedia | None:
 
 
 def _usable_extensions(media: MediaSection) -> list[ExtensionMap]:
-    """Known ones that the client may send. Ids 0, 15 and above 255 can not be used (RFC 8285)."""
+    """Known extensions that the client may send. Ids 0, 15 and above 255 cannot be used (RFC
+    8285)."""
     chosen: dict[str, ExtensionMap] = {}
     for extension in media.extensions:
         usable_id = 1 <= extension.id <= 255 and extension.id != 15
@@ -171,8 +173,8 @@ def _usable_extensions(media: MediaSection) -> list[ExtensionMap]:
 
 
 def first_forwarded(media: MediaSection, kind: MediaKind) -> NegotiatedCodec | None:
-    """The first codec of the m-line that is forwarded; of one that is described several times the
-    description that tells all, before one that leaves something open."""
+    """The first codec of the m-line that can be forwarded. If it is described several times, a
+    complete description precedes one that leaves something open."""
     open_ended: tuple[Codec, int] | None = None
     for word in media.formats:
         payload_type = payload_type_of(word)
@@ -235,9 +237,9 @@ def rtx_of(media: MediaSection, payload_type: int) -> int | None:
 
 
 def _encodings(media: MediaSection) -> tuple[EncodingParameters, ...]:
-    """By rid when the offer is simulcast, else by SSRC, else one that is found by its mid.
+    """By rid if the offer is simulcast, else by SSRC, else one that is found by its mid.
 
-    The SSRCs that some browsers list beside rids are not used: nothing ties them to the rids.
+    The SSRCs that some browsers list beside rids are not used: nothing links them to the rids.
     """
     rids = [rid for rid in media.simulcast_send if rid in media.send_rids]
     if rids:
@@ -259,7 +261,7 @@ def _encodings(media: MediaSection) -> tuple[EncodingParameters, ...]:
 
 
 def choose(offer: UplinkOffer, mid: str, kind: MediaKind) -> NegotiatedMedia:
-    """What a new track gets. Raises `SdpError`: track_unknown, codec_unsupported."""
+    """The format of a new track. Raises `SdpError`: track_unknown, codec_unsupported."""
     media = next((m for m in offer.description.media if m.mid == mid), None)
     if media is None or media.kind != kind.value or media.rejected:
         raise SdpError("track_unknown", "the offer has no such m-line")
@@ -274,7 +276,7 @@ def choose(offer: UplinkOffer, mid: str, kind: MediaKind) -> NegotiatedMedia:
 
 
 def check_kept(offer: UplinkOffer, live: Mapping[str, NegotiatedMedia]) -> None:
-    """m-lines of streams that go on must still be there. Raises `SdpError`: sdp_invalid."""
+    """m-lines of continuing streams must still be present. Raises `SdpError`: sdp_invalid."""
     sections = {media.mid: media for media in offer.description.media}
     for mid, negotiated in live.items():
         media = sections.get(mid)
@@ -293,9 +295,10 @@ def build_uplink_answer(
     *,
     max_bps: int | None = None,
 ) -> str:
-    """Our answer: m-lines of `live` receive, other media is inactive, the rest rejected.
+    """Our answer: m-lines of `live` receive, other media is inactive, the rest is rejected.
 
-    `max_bps` is asked of each video m-line (RFC 3890, and RFC 4566's AS for who knows only that).
+    `max_bps` is requested on each video m-line (RFC 3890, and RFC 4566's AS for clients that
+    know only that).
     """
     lines = [
         replace(

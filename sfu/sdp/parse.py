@@ -1,7 +1,7 @@
-"""Text to `SessionDescription`: limits first, then one pass over the lines.
+"""Parses text into a `SessionDescription`: limits first, then one pass over the lines.
 
 Lenient where real browsers are careless (attributes of payload types that the m-line no longer
-has, unknown attributes), strict in all that decides where media goes.
+has, unknown attributes), strict in everything that decides where media goes.
 """
 
 import re
@@ -15,13 +15,14 @@ MAX_BYTES = 131_072
 MAX_LINES = 5_120
 MAX_LINE_CHARACTERS = 2_048
 MAX_MEDIA = 64
-"""Of an offer. Answers are held to the m-lines they answer."""
+"""For offers. Answers are limited to the m-lines of their offer."""
 MAX_ATTRIBUTES_PER_MEDIA = 1_024
 MAX_ENTRIES = 8_192
-"""Of a whole description: each attribute is one, and so is each member of an attribute's list.
-Memory and time follow entries, not bytes: a parameter of two bytes costs as much as a long one."""
+"""For a whole description: each attribute is one entry, and so is each member of an attribute's
+list. Memory and time follow entries, not bytes: a parameter of two bytes costs as much as a long
+one."""
 ENTRIES_OF_FORMAT = 4
-"""What a payload type that is described for the first time counts for: its tables."""
+"""The cost in entries of a payload type's first description: its tables."""
 MAX_CANDIDATES = 256
 MAX_RIDS = 8
 
@@ -48,8 +49,8 @@ class ExtensionMap:
 
 @dataclass(slots=True)
 class FormatDescription:
-    """One payload type: its rtpmap, fmtp and rtcp-fb lines. What holds for all payload types of
-    the m-line (`a=rtcp-fb:*`) is the m-line's: `MediaSection.feedback_of`."""
+    """One payload type: its rtpmap, fmtp and rtcp-fb lines. Feedback for all payload types
+    (`a=rtcp-fb:*`) belongs to the m-line: `MediaSection.feedback_of`."""
 
     encoding_name: str = ""
     clock_rate_hz: int = 0
@@ -60,8 +61,8 @@ class FormatDescription:
 
 @dataclass(slots=True)
 class TransportAttributes:
-    """ICE and DTLS attributes, of the session or of an m-line. `fingerprints_seen` counts the
-    ones of unknown algorithms too."""
+    """ICE and DTLS attributes, of the session or of an m-line. `fingerprints_seen` includes
+    those of unknown algorithms."""
 
     ice_ufrag: str | None = None
     ice_pwd: str | None = None
@@ -93,11 +94,12 @@ class MediaSection:
 
     @property
     def rejected(self) -> bool:
-        """Port 0 says so (RFC 3264 section 6), unless it only waits for its bundle."""
+        """Port 0 means rejected (RFC 3264 section 6), unless the m-line only waits for its
+        bundle."""
         return self.port == 0 and not self.bundle_only
 
     def feedback_of(self, payload_type: int) -> frozenset[str]:
-        """What the payload type's own lines say, and those for all payload types."""
+        """The feedback of the payload type's own lines and of those for all payload types."""
         description = self.descriptions.get(payload_type)
         own = description.feedback if description is not None else {}
         return frozenset(own) | self.common_feedback.keys()
@@ -112,7 +114,7 @@ class SessionDescription:
 
 
 def parse(text: str, *, max_media: int = MAX_MEDIA) -> SessionDescription:
-    """Reads a description of at most `MAX_BYTES` with at most `max_media` m-lines.
+    """Parses a description of at most `MAX_BYTES` with at most `max_media` m-lines.
 
     Raises `SdpError` with sdp_too_large or sdp_invalid; work is linear in the text.
     """
@@ -143,8 +145,8 @@ def parse(text: str, *, max_media: int = MAX_MEDIA) -> SessionDescription:
 
 
 class _Entries:
-    """What a description has brought so far. Raises `SdpError` when it is too much, before the
-    attribute that goes too far is read."""
+    """The entries of a description so far. Raises `SdpError` when they exceed the limit, before
+    the excess attribute is read."""
 
     __slots__ = ("_candidates", "_total")
 
@@ -167,9 +169,9 @@ class _Entries:
 
 _LINE = re.compile(r"[^\n]+")
 _LISTS = {"fmtp": ";", "ssrc-group": " ", "group": " ", "simulcast": ";", "rid": " "}
-"""Attributes whose value is a list, and what stands between its members."""
+"""Attributes whose value is a list, and the separator of its members."""
 _COSTS = {"extmap": 3}
-"""Attributes that take several times as long to read as others."""
+"""Attributes that take several times as long to parse as others."""
 
 
 def _check_size(text: str, max_media: int) -> None:
@@ -194,7 +196,7 @@ def _media_line(line: str) -> MediaSection:
 
 
 def _number(word: str, maximum: int) -> int:
-    # `isdecimal` alone lets other scripts' digits pass
+    # `isdecimal` alone accepts digits of other scripts
     if not (word.isascii() and word.isdecimal() and len(word) <= 10) or int(word) > maximum:
         raise invalid("a number is malformed or out of range")
     return int(word)

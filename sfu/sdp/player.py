@@ -1,7 +1,8 @@
-"""A player's own offer for one stream (WHEP): it wants to receive, we answer with what is there.
+"""A player's own offer for one stream (WHEP): it asks to receive, and we answer with the tracks of
+the stream.
 
 Unlike on a downlink that the server offers, payload types, extension ids and mids are the
-player's. The stream is not coded anew: a player that opens none of its codecs is refused.
+player's. The stream is not transcoded: a player without any of its codecs is refused.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -51,7 +52,7 @@ class PlayerLine:
 
 @dataclass(frozen=True, slots=True)
 class PlayerPlan:
-    """What a player gets. `lines` has at most one m-line of each kind."""
+    """The plan for a player. `lines` has at most one m-line of each kind."""
 
     description: SessionDescription
     remote: RemoteTransport
@@ -91,8 +92,8 @@ def plan_playing(
     published: Iterable[NegotiatedMedia],
     new_ssrc: Callable[[], int],
 ) -> PlayerPlan:
-    """Fills a player's m-lines. Errors (`SdpError`): those of `remote_transport`, sdp_invalid when
-    an extension id has two meanings, codec_unsupported when nothing of the stream fits."""
+    """Fills a player's m-lines. Errors (`SdpError`): those of `remote_transport`, sdp_invalid if
+    an extension id has two meanings, codec_unsupported if nothing of the stream fits."""
     remote = remote_transport(description, OFFERED_SETUPS)
     check_extension_ids(description)
     free = [m for m in description.media if _receives(m, frozenset(description.bundle))]
@@ -159,14 +160,15 @@ def _opens(description: FormatDescription, source: NegotiatedMedia) -> bool:
         return False
     name = _TOLD_BY_PROFILE.get(codec)
     if name is None or name not in description.parameters:
-        return True  # who names no profile decodes what there is
+        return True  # a player that names no profile decodes any
     length, default = _PROFILE_CHARS.get(codec), _DEFAULT_PROFILES[codec]
     told = description.parameters[name][:length]
     return told.lower() == source.codec.parameters.get(name, default)[:length].lower()
 
 
 def _received_extensions(media: MediaSection) -> dict[Extension, int]:
-    """The ones that the player may receive, within the one-byte form (RFC 8285 section 4.2)."""
+    """The extensions that the player may receive, within the one-byte form (RFC 8285 section
+    4.2)."""
     found: dict[Extension, int] = {}
     for extension in media.extensions:
         receives = extension.direction in (None, "recvonly", "sendrecv")
@@ -202,7 +204,7 @@ def _answer_lines(
 
 
 def _unfilled(description: SessionDescription, media: MediaSection) -> MediaLines:
-    """Inactive and in the bundle where we know a codec of it: players give up on a rejected m-line
+    """Inactive and in the bundle if we know a codec of it: players give up on a rejected m-line
     (GStreamer's looks for our candidates in the first one)."""
     codec = None
     if forwardable(media, frozenset(description.bundle)):

@@ -1,8 +1,8 @@
-"""The downlink: the m-lines ("slots") that the server offers one client.
+"""The downlink: the m-lines ("slots") that the server offers to one client.
 
-A slot keeps its mid, format and SSRCs for life. When its subscriber leaves it turns inactive and
-is used again by the next subscriber of the same format, so that the description does not grow
-under churn. A slot that the client rejected stays rejected.
+A slot keeps its mid, format and SSRCs for life. When its subscriber leaves, it turns inactive
+and is reused by the next subscriber of the same format, so the description does not grow under
+churn. A slot that the client rejected stays rejected.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +25,7 @@ from sfu.sdp.parse import MediaSection, parse
 
 PROTOCOL = "UDP/TLS/RTP/SAVPF"
 PAYLOAD_TYPES = (*range(96, 128), *range(35, 64))
-"""What RFC 5761 leaves to dynamic types, 96 and up first. One number has one meaning on all
+"""The dynamic payload types of RFC 5761, 96 and up first. A payload type has one meaning on all
 m-lines of a bundle (RFC 8843 section 9.1)."""
 FEEDBACK = {
     MediaKind.AUDIO: frozenset({"nack", "transport-cc"}),
@@ -47,13 +47,13 @@ class Slot:
     subscriber: SubscriberId | None = None
     stream: StreamId | None = None
     taken_in: int = 0
-    """The number of the first offer that shows the present subscriber; 0: not offered yet."""
+    """The number of the first offer with the present subscriber; 0: not offered yet."""
     rejected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ReadAnswer:
-    """`down_tracks`: accepted m-lines by mid; `rejected`: mids that the client does not take."""
+    """`down_tracks`: accepted m-lines by mid; `rejected`: mids that the client rejected."""
 
     remote: RemoteTransport | None
     down_tracks: Mapping[str, AcceptedDownTrack] = field(default_factory=dict)
@@ -61,13 +61,13 @@ class ReadAnswer:
 
 
 class DownlinkSlots:
-    """The m-lines of one downlink transport. `new_ssrc` gives random 32-bit numbers."""
+    """The m-lines of one downlink transport. `new_ssrc` returns random 32-bit numbers."""
 
     def __init__(self, *, limit: int, new_ssrc: Callable[[], int]) -> None:
         self._limit = limit
         self._new_ssrc = new_ssrc
         self._slots: list[Slot] = []
-        self._offered = 0  # how many of them the last offer showed; later ones wait for the next
+        self._offered = 0  # the slots in the last offer; later ones wait for the next
         self._payload_types: dict[_Config, tuple[int, int | None]] = {}
         self._ssrcs: set[int] = set()
         self._free_payload_types = list(reversed(PAYLOAD_TYPES))
@@ -98,7 +98,7 @@ class DownlinkSlots:
     def take_all(
         self, subscriber: SubscriberId, stream: StreamId, wanted: Sequence[StreamFormat]
     ) -> tuple[Slot, ...]:
-        """A slot for each, or none: then no m-line, SSRC or payload type is used up either.
+        """A slot for each, or none: then no m-line, SSRC or payload type is used up.
 
         Raises `SdpError`: subscriptions_exhausted.
         """
@@ -126,7 +126,7 @@ class DownlinkSlots:
                 slot.taken_in = 0
 
     def offer(self, number: int, transport: LocalTransport, origin: Origin) -> str:
-        """The text of offer `number`: every slot, in the order they were made."""
+        """The text of offer `number`: every slot in order of creation."""
         self._offered = len(self._slots)
         for slot in self._slots:
             if slot.subscriber is not None and slot.taken_in == 0:
@@ -161,7 +161,7 @@ class DownlinkSlots:
         return ReadAnswer(remote, down_tracks, rejected)
 
     def settle(self, answer: ReadAnswer) -> None:
-        """Takes over an answer of which the transport took its part."""
+        """Applies an answer that the transport has accepted."""
         for slot in self._slots:
             slot.rejected = slot.rejected or slot.mid in answer.rejected
 

@@ -1,8 +1,9 @@
 """The media plane in memory, for tests of the control plane: same contract, no network.
 
-A test scripts what the network would do: `client.connect(direction)`, `client.lose(direction)`,
-`client.report_not_encrypted(...)`; or lets every transport connect as soon as it is negotiated
-(`FakeMediaPlane(connect_at_once=True)`). `offer_for` and `answer_for` write what a client would.
+A test scripts the network: `client.connect(direction)`, `client.lose(direction)`,
+`client.report_not_encrypted(...)`; or lets every transport connect once it is negotiated
+(`FakeMediaPlane(connect_at_once=True)`). `offer_for` and `answer_for` write a client's
+descriptions.
 """
 
 import asyncio
@@ -29,7 +30,7 @@ CODEC_OF_NAME = {codec.value: codec for codec in Codec}
 
 
 def offer_for(tracks: Iterable[TrackOffer | tuple[str, MediaKind, Codec]]) -> str:
-    """An uplink offer as a client would write it, with one m-line per track."""
+    """An uplink offer of a client, with one m-line per track."""
     lines = ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0"]
     for track in tracks:
         if isinstance(track, TrackOffer):
@@ -93,7 +94,7 @@ def _read_media(sdp: str) -> dict[str, _OfferedMedia]:
 
 @dataclass
 class FakeStream:
-    """What the fake knows of a published stream; tests read it."""
+    """A published stream of the fake; tests read it."""
 
     owner: "FakeClientMedia"
     tracks: dict[str, PublishedTrack]
@@ -105,7 +106,7 @@ class FakeStream:
 
 @dataclass
 class FakeSubscriber:
-    """What the fake knows of a delivery; tests read it. `offered` counts up to the answer."""
+    """A subscription of the fake; tests read it. `offered` counts up to the answer."""
 
     stream: StreamId
     tracks: dict[str, DownlinkTrack]
@@ -144,7 +145,7 @@ class FakeClientMedia:
         self._settle()
 
     def lose(self, direction: Direction) -> None:
-        """Consent expires: what was published or subscribed on the transport is gone."""
+        """Consent expires: everything published or subscribed on the transport is gone."""
         self.connected.discard(direction)
         if direction is Direction.UPLINK:
             for stream in list(self.published):
@@ -157,19 +158,19 @@ class FakeClientMedia:
         self._tell(lambda: self.listener.on_transport_lost(direction))
 
     def report_speaking(self, stream: StreamId) -> None:
-        """A stream of this client became the one that speaks."""
+        """A stream of this client became the dominant speaker."""
         self._tell(lambda: self.listener.on_active_speaker(stream))
 
     def report_not_encrypted(self, stream: StreamId, mid: str, packets: int) -> None:
-        """The seal guard dropped packets of a stream of this client."""
+        """The plaintext guard dropped packets of a stream of this client."""
         self._tell(lambda: self.listener.on_not_encrypted(stream, mid, packets))
 
     def report_stream_state(self, subscriber: SubscriberId, state: StreamState) -> None:
-        """The link of this client carries more or less of a subscriber's video."""
+        """The downlink of this client carries more or less of a subscriber's video."""
         self._tell(lambda: self.listener.on_stream_state(subscriber, state))
 
     def report_subscribed_layers(self, stream: StreamId, layers: SubscribedLayers) -> None:
-        """Others watch a stream of this client than before."""
+        """The subscribed layers of a stream of this client changed."""
         self._tell(lambda: self.listener.on_subscribed_layers(stream, layers))
 
     @property
@@ -209,7 +210,7 @@ class FakeClientMedia:
         if offered is None or offered.kind != track.kind.value or track.mid in used:
             raise MediaError("track_unknown", f"no free {track.kind} m-line {track.mid!r}")
         if self.session.e2ee and not track.kids:
-            raise MediaError("kids_missing", "a sealed session needs declared key ids")
+            raise MediaError("kids_missing", "an encrypted session needs declared key ids")
         if offered.codec is None or (offered.codec is Codec.OPUS) != (
             track.kind is MediaKind.AUDIO
         ):
@@ -221,7 +222,7 @@ class FakeClientMedia:
         if mid not in published.tracks:
             raise MediaError("track_unknown", "the stream has no such track")
         if self.session.e2ee and not kids:
-            raise MediaError("kids_missing", "a sealed session needs declared key ids")
+            raise MediaError("kids_missing", "an encrypted session needs declared key ids")
         before, after = ({kid[-2:] for kid in some} for some in (published.kids[mid], kids))
         published.kids[mid] = tuple(kids)
         if before - after and published.tracks[mid].kind is MediaKind.VIDEO:
@@ -403,7 +404,7 @@ class FakeClientMedia:
         self.listener.on_downlink_offer(self._outstanding)
 
     def _settle(self) -> None:
-        """Reports what the connected transports and applied answers now allow."""
+        """Reports the effects of connected transports and applied answers."""
         if Direction.UPLINK in self.connected:
             for name in sorted(self.published):
                 stream = self.session.streams[name]
@@ -460,7 +461,7 @@ class FakeSessionMedia:
 
 
 class FakeMediaPlane:
-    """`sessions[id].clients[id]` leads a test to what it wants to script or read."""
+    """`sessions[id].clients[id]` gives access to the state that a test scripts or reads."""
 
     def __init__(self, *, connect_at_once: bool = False) -> None:
         self.connect_at_once = connect_at_once

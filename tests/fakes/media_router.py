@@ -1,7 +1,7 @@
-"""The media core in memory: takes commands as the compiled one does, and moves no packet.
+"""The media core in memory: accepts the commands of the compiled core, and forwards no packets.
 
-Malformed commands raise `ValueError`, conflicts come back as `CommandFailed`. A test reads
-`commands` and the tables, and lets the network speak with `deliver`.
+Malformed commands raise `ValueError`; conflicts are reported as `CommandFailed`. A test reads
+`commands` and the tables, and scripts the network with `deliver`.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ _KEY_SIZES = {
 
 
 class _ConflictError(Exception):
-    """The core's state does not allow the command; the text is the stable reason."""
+    """The command conflicts with the core's state; the text is the stable reason."""
 
 
 def _require(condition: object, message: str) -> None:
@@ -61,7 +61,7 @@ def _check_down_track(down_track: DownTrackParameters) -> None:
 
 
 class FakeMediaRouter:
-    """Same contract as `NativeMediaRouter`; keeps no sockets and no threads."""
+    """Same contract as `NativeMediaRouter`, without sockets and threads."""
 
     def __init__(self, *, local_port: int = 10_000) -> None:
         self.local_port = local_port
@@ -199,7 +199,7 @@ class FakeMediaRouter:
         self._absent(command.subscriber, self.subscribers)
         for down_track in command.down_tracks:
             self._has_up_track(command.publisher, down_track.up_track_mid)
-        taken = {s.ssrc for c in self._delivered_on(command.transport) for s in c.down_tracks}
+        taken = {s.ssrc for c in self._subscribed_on(command.transport) for s in c.down_tracks}
         if taken & {down_track.ssrc for down_track in command.down_tracks}:
             raise _ConflictError("conflict")
         self.subscribers[command.subscriber] = command
@@ -232,7 +232,7 @@ class FakeMediaRouter:
     def _published_on(self, transport: TransportHandle) -> list[core_api.Publish]:
         return [p for p in self.publishers.values() if p.transport == transport]
 
-    def _delivered_on(self, transport: TransportHandle) -> list[core_api.Subscribe]:
+    def _subscribed_on(self, transport: TransportHandle) -> list[core_api.Subscribe]:
         return [s for s in self.subscribers.values() if s.transport == transport]
 
     def _drop_publisher(self, publisher: PublisherHandle) -> None:
@@ -241,7 +241,7 @@ class FakeMediaRouter:
             del self.subscribers[handle]
 
     def _drop_transport(self, transport: TransportHandle) -> None:
-        for subscription in self._delivered_on(transport):
+        for subscription in self._subscribed_on(transport):
             del self.subscribers[subscription.subscriber]
         for published in self._published_on(transport):
             self._drop_publisher(published.publisher)
@@ -255,7 +255,7 @@ _HANDLERS: dict[type[Command], Callable[[FakeMediaRouter, Any], None]] = {
 
 
 def _main_handle(command: Command) -> int:
-    """The handle a `CommandFailed` names: of what the command makes, changes or ends."""
+    """The handle in `CommandFailed`: of what the command creates, changes or ends."""
     for name in ("subscriber", "publisher", "transport", "router"):
         if hasattr(command, name):
             return int(getattr(command, name))

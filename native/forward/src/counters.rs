@@ -4,30 +4,30 @@ use serde::Serialize;
 
 use crate::drop_reason::DropReason;
 
-/// What a total means to whoever reads it.
+/// How a total behaves over time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CounterKind {
     /// Only grows.
     Counter,
-    /// What there is now.
+    /// Rises and falls.
     Gauge,
 }
 
-/// One total: the one description of it, from which its metric is made.
+/// The single description of a total; its metric is generated from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct CounterInfo {
-    /// Stable.
+    /// Stable name.
     pub name: &'static str,
-    /// What a reader may do with it.
+    /// Counter or gauge.
     pub kind: CounterKind,
-    /// What it counts.
+    /// Help text of the metric.
     pub help: &'static str,
 }
 
-/// Declares a struct of totals: `kind name "what it counts",`. The struct gets `INFO`, and `totals`
-/// in the same order.
+/// Declares a struct of totals from rows of `kind name "help",`. The struct gets `INFO`, and
+/// `totals` in the same order.
 #[macro_export]
 macro_rules! counters {
     ($(#[$doc:meta])* $visibility:vis struct $struct:ident {
@@ -38,7 +38,7 @@ macro_rules! counters {
         $visibility struct $struct { $(#[doc = $help] $visibility $field: u64,)* }
 
         impl $struct {
-            /// Name, kind and meaning of each total.
+            /// Name, kind and help text of each total.
             $visibility const INFO: &'static [$crate::CounterInfo] = &[$($crate::CounterInfo {
                 name: stringify!($field),
                 kind: $crate::CounterKind::$kind,
@@ -70,7 +70,7 @@ counters! {
     }
 }
 
-/// Totals since start, and the packets that were dropped, by reason. Cheap to read, dense.
+/// Totals since start, and dropped packets by reason.
 #[derive(Clone, Debug, Default)]
 pub struct ForwardCounters {
     totals: ForwardTotals,
@@ -92,7 +92,7 @@ impl std::ops::DerefMut for ForwardCounters {
 }
 
 impl ForwardCounters {
-    /// How many packets were dropped for one reason.
+    /// Packets dropped for one reason.
     pub fn dropped(&self, reason: DropReason) -> u64 {
         self.drops[reason as usize]
     }
@@ -102,7 +102,7 @@ impl ForwardCounters {
         self.totals.totals().chain(self.drops.iter().copied())
     }
 
-    /// All totals by name; drops under the name of their reason.
+    /// All totals by name. Dropped packets are named by their reason.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         let totals = ForwardTotals::INFO.iter().map(|info| info.name);
         let drops = DropReason::ALL.iter().map(|reason| reason.name());

@@ -1,4 +1,5 @@
-//! One m-line of a Subscriber: admits packets of its up track, rewrites them, sends them again.
+//! A down track: one m-line of a Subscriber. It admits packets of its up track, rewrites and paces
+//! them, and retransmits lost ones.
 
 mod admission;
 mod blame;
@@ -30,27 +31,27 @@ use crate::up_track::{Pending, UpTrack};
 
 use switching::Held;
 
-/// The SSRC is in the SDP, so the MID is only needed until the first packets have come through.
+/// The SDP declares the SSRC, so the MID is only needed until the first packets have arrived.
 const PACKETS_WITH_MID: u64 = 64;
-/// A round trip takes longer than this wherever loss is common.
+/// Round trips take longer than this wherever loss is common.
 const RESEND_INTERVAL: Duration = Duration::from_millis(40);
-/// What may be sent again, as a share of what was sent: a flood of NACKs must not become one of
-/// media. With the burst it stays below a fifth within a minute; a loss of 13 % each way is made
-/// good.
+/// Retransmitted bytes as a share of sent bytes: a flood of NACKs must not become a flood of media.
+/// With the burst, the total stays below a fifth within a minute, which repairs 13 % loss in each
+/// direction.
 const RESEND_SHARE: f64 = 0.18;
 /// A gap of a third of a second in a stream of 1 Mbit/s.
 const RESEND_BURST_BYTES: f64 = 48_000.0;
-/// More than are lost in a round trip of sound.
+/// More audio packets than are lost within a round trip.
 const RESENT_REMEMBERED: usize = 16;
 const SECOND_REPEATS: usize = 8;
-/// What takes a packet often takes the next ones, too.
+/// The cause of a loss often takes the following packets too.
 const SECOND_REPEAT_AFTER: Duration = Duration::from_millis(10);
 const ORIGINAL_SEQUENCE_BYTES: usize = 2;
-/// The largest VP8 descriptor.
+/// The largest VP8 payload descriptor.
 const DESCRIPTOR_BYTES: usize = 6;
 
 const PADDING_BIT: u8 = 0x20;
-/// RFC 3550 section 5.1: the last byte says how many there are.
+/// RFC 3550 section 5.1: the last byte holds the padding length.
 const PADDING: [u8; 255] = {
     let mut padding = [0; 255];
     padding[254] = 255;
@@ -59,7 +60,7 @@ const PADDING: [u8; 255] = {
 
 type HeaderBuffer = [u8; MAX_PACKET_BYTES];
 
-/// The last sender report to a subscriber, for its round-trip time.
+/// The last sender report to a subscriber, for the round-trip time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SentReport {
     pub(crate) ntp_middle: u32,
@@ -79,7 +80,7 @@ pub(crate) struct DownTrack {
     pub(crate) preferred: PreferredLayers,
     pub(crate) allocation: Allocation,
     pub(crate) stream_state: StreamState,
-    /// Since when the link has not carried the smallest layer.
+    /// Since when the downlink has not carried the smallest layer.
     pub(crate) starved: Option<Instant>,
     pub(crate) current: Option<usize>,
     pub(crate) budget: RequestBudget,
@@ -93,34 +94,35 @@ pub(crate) struct DownTrack {
     pub(crate) round_trip: Option<Duration>,
     pub(crate) fraction_lost: u8,
     reported: Option<blame::Reported>,
-    /// A switch that waits for the end of a picture.
+    /// A switch that waits for the end of a frame.
     held: Option<Held>,
     pub(crate) rewriter: Rewriter,
     pub(crate) filter: LayerFilter,
-    /// That of the rewriter's run before.
+    /// The layer filter of the previous mapping epoch.
     ended_filter: LayerFilter,
     ids: IdTable,
     is_vp8: bool,
     clock_rate_hz: u32,
     resend_bytes: f64,
-    /// The first number that this down track gave; earlier ones are another stream's.
+    /// The first sequence number that this down track assigned. Earlier ones belong to another
+    /// stream.
     first: Option<u64>,
-    /// Of packets that come again under their own number.
+    /// Packets retransmitted under their own sequence number.
     resent_at: [Option<(u16, Instant)>; RESENT_REMEMBERED],
     second_repeats: [Option<u16>; SECOND_REPEATS],
-    /// To be sent twice, the second time with the next packet.
+    /// The audio packet that is sent again together with the next one.
     twice: Option<u16>,
-    /// To be sent a second time over the retransmission stream, and from when on.
+    /// Packets to send a second time over the retransmission stream, each with its due time.
     second_retransmissions: [Option<(u16, Instant)>; SECOND_REPEATS],
-    /// When the first of them is due.
+    /// The earliest of those due times.
     repeats_from: Option<Instant>,
-    /// Packets that waited and were given up, not counted yet.
+    /// Queued packets that were given up and are not counted yet.
     overtaken: usize,
-    /// Packets sent once more than they were asked for, not counted yet.
+    /// Unrequested repetitions that are not counted yet.
     unasked: u64,
 }
 
-/// Where the m-line belongs.
+/// The registry keys of the m-line's neighbors.
 #[derive(Clone, Copy)]
 pub(crate) struct DownTrackPlace {
     pub(crate) subscriber: SubscriberHandle,
@@ -181,8 +183,8 @@ impl DownTrack {
         }
     }
 
-    /// The most that the link has room for; `None` = not even the smallest layer. What resumes
-    /// begins at a key frame, which is asked for with the up track's next packet.
+    /// The highest layer that the downlink has room for. `None`: not even the smallest. Resumed
+    /// video starts at a key frame, which is requested with the up track's next packet.
     pub(crate) fn set_allocation(&mut self, layer: Option<Layer>) {
         let before = std::mem::replace(&mut self.allocation, layer.into());
         if self.allocation == Allocation::Paused && before != Allocation::Paused {
@@ -190,7 +192,7 @@ impl DownTrack {
         }
     }
 
-    /// Forwards what the up track took since the last flush.
+    /// Forwards the packets that the up track received since the last flush.
     pub(crate) fn forward(
         &mut self,
         now: Instant,
@@ -319,7 +321,7 @@ impl DownTrack {
         downlink.stamp(now, bytes, content)
     }
 
-    /// Whether the subscriber reports on packets of this down track.
+    /// Whether the subscriber sends transport-wide feedback on this down track.
     pub(crate) fn is_reported(&self) -> bool {
         self.ids.id(Extension::TransportCc) != 0
     }

@@ -1,7 +1,7 @@
-//! Why a packet was not forwarded.
+//! Drop reasons: why a packet was not forwarded.
 //!
-//! A packet that is not taken has one reason. A packet that is taken is, for each Subscriber of
-//! its up track, either forwarded or dropped for one reason; without Subscribers it is
+//! A packet that is not accepted has one reason. An accepted packet is, for each Subscriber of its
+//! up track, either forwarded or dropped for one reason; without Subscribers it counts as
 //! `no_subscriber` once.
 
 macro_rules! drop_reasons {
@@ -31,48 +31,48 @@ macro_rules! drop_reasons {
 drop_reasons! {
     /// Not an RTP packet.
     Malformed = "malformed",
-    /// No up track of the transport claims it.
+    /// No up track of the transport has this SSRC.
     UnknownStream = "unknown_stream",
     /// The payload type is not the up track's.
     PayloadType = "payload_type",
-    /// Nothing but padding: a bandwidth probe.
+    /// Padding without media: a bandwidth probe.
     PaddingOnly = "padding_only",
-    /// It came before.
+    /// It was received before.
     Duplicate = "duplicate",
-    /// More was received between two flushes than is held.
+    /// More packets arrived between two flushes than the limit.
     Overflow = "overflow",
     /// The up track is muted.
     Muted = "muted",
     /// The frame does not carry a declared key id.
     NotEncrypted = "not_encrypted",
-    /// Nobody subscribes to the up track.
+    /// The up track has no Subscribers.
     NoSubscriber = "no_subscriber",
-    /// The down track is held back.
+    /// The down track is paused by the control plane.
     Paused = "paused",
-    /// Others are louder, and the session is too large for all voices.
+    /// Muted by level: others are louder, and the session is too large to forward all audio tracks.
     QuietVoice = "quiet_voice",
-    /// The subscriber's link has no room for it.
+    /// The subscriber's downlink has no room for it.
     Bandwidth = "bandwidth",
-    /// More video waits for its time than the downlink carries soon.
+    /// The pacer's queue is full.
     PacerFull = "pacer_full",
-    /// It waited for its time until it was of no use.
+    /// It was queued in the pacer for too long.
     PacerLate = "pacer_late",
-    /// It waited for its time when its stream began anew, paused or fell behind.
+    /// It was queued in the pacer when its stream restarted, paused or fell behind.
     PacerOvertaken = "pacer_overtaken",
-    /// A video down track has not started.
+    /// A video down track waits for its first key frame.
     AwaitingKeyFrame = "awaiting_key_frame",
     /// The down track receives another encoding.
     OtherEncoding = "other_encoding",
-    /// It is of a spatial or temporal layer above what the down track gets.
+    /// Its spatial or temporal layer is above the down track's.
     UpperLayer = "upper_layer",
-    /// It came too late: from before the down track started or switched.
+    /// It is too late: from before the down track started or switched.
     TooLate = "too_late",
-    /// A packet was asked for again of a down track that is held back.
+    /// A retransmission was requested on a paused down track.
     ResendPaused = "resend_paused",
-    /// A packet that was asked for again is no longer kept.
+    /// A packet to retransmit is no longer kept.
     NotCached = "not_cached",
-    /// It was sent again a moment ago.
+    /// It was retransmitted a moment ago.
     ResentRecently = "resent_recently",
-    /// Packets sent again would take too large a share of what the subscriber gets.
+    /// The subscriber's share of retransmissions is used up.
     ResendLimit = "resend_limit",
 }

@@ -1,4 +1,5 @@
-//! The spatial and temporal layers inside one encoding: where packets stand, and what each costs.
+//! The spatial and temporal layers inside one encoding: the layer of each packet, and the bitrate
+//! of each layer.
 
 use sealroute_rtp::dependency_descriptor::{
     DependencyDescriptor, FrameDescriptor, Indication, Structure,
@@ -7,13 +8,13 @@ use sealroute_rtp::dependency_descriptor::{
 use crate::layer_filter::{LayerMark, Level, Levels};
 use crate::parameters::PreferredLayers;
 
-/// More are counted with the highest.
+/// Higher layers are counted with the highest.
 const SPATIAL_LAYERS: usize = 4;
 const TEMPORAL_LAYERS: usize = 4;
-/// A wish for 15 pictures a second is met by 16.
+/// A preference of 15 fps allows 16 fps.
 const FRAME_RATE_SLACK: f32 = 1.15;
-/// A structure of a frame up to so many before the present one's comes late; of one further back it
-/// is from a sender that counts anew.
+/// A structure from a frame at most this far behind the newest one is late. One from further behind
+/// comes from a sender that restarted its count.
 const LATE_FRAMES: u16 = 256;
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,11 +24,11 @@ struct Counts {
     top: Level,
 }
 
-/// What is known of one encoding's layers. Without any above the lowest it costs nothing.
+/// What is known of the layers of one encoding. An encoding with a single layer costs nothing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EncodingLayers {
     structure: Option<Structure>,
-    /// Number of the frame that brought it.
+    /// The number of the frame that carried it.
     structure_from: u16,
     layered: bool,
     counting: Counts,
@@ -36,10 +37,10 @@ pub(crate) struct EncodingLayers {
 }
 
 impl EncodingLayers {
-    /// The layer of a packet, once anything above the lowest layer has come: by the dependency
-    /// descriptor where there is one (senders then leave the layer out of VP8's own), else as the
-    /// codec's own descriptor says. With it, what the dependency descriptor says of key frames:
-    /// whether one begins, for it brings a structure.
+    /// The layer of a packet, once the encoding has shown more than one layer. The dependency
+    /// descriptor takes precedence over the codec's own descriptor, where VP8 senders then omit the
+    /// layer. Also returns what the dependency descriptor says of key frames: a key frame carries a
+    /// structure.
     pub(crate) fn mark(
         &mut self,
         own: LayerMark,
@@ -71,7 +72,7 @@ impl EncodingLayers {
         self.structure_from = from;
     }
 
-    /// The same of a packet that was marked before.
+    /// `mark` for a packet that was marked before.
     pub(crate) fn look(&self, own: LayerMark, descriptor: Option<&[u8]>) -> Option<LayerMark> {
         let read = descriptor
             .and_then(|value| DependencyDescriptor::parse(value, self.structure.as_ref()))
@@ -106,7 +107,7 @@ impl EncodingLayers {
         })
     }
 
-    /// Counts a packet of this layer; `ends`: it is the last one of its picture.
+    /// Counts a packet of this layer. `ends`: it is the last packet of its picture.
     pub(crate) fn count(&mut self, level: Level, bytes: usize, ends: bool) {
         let spatial = usize::from(level.spatial).min(SPATIAL_LAYERS - 1);
         let temporal = usize::from(level.temporal).min(TEMPORAL_LAYERS - 1);
@@ -115,7 +116,7 @@ impl EncodingLayers {
         self.counting.top = self.counting.top.max(level);
     }
 
-    /// Ends a measurement of so many seconds.
+    /// Ends a measurement that lasted this many seconds.
     pub(crate) fn measure(&mut self, seconds: f64) {
         if !self.layered {
             return;
@@ -130,14 +131,14 @@ impl EncodingLayers {
         self.measured = Some(counts);
     }
 
-    /// The highest layers that came in the last second.
+    /// The highest layers seen in the last second.
     pub(crate) fn top(&self) -> Level {
         let measured = self.measured.as_ref();
         measured.map_or(Level::default(), |counts| counts.top)
     }
 
-    /// Bits and pictures a second of everything up to a level; `None` until it has been measured,
-    /// or while there are no layers.
+    /// Bits and pictures per second of all layers up to a level. `None` before the first
+    /// measurement, or for a single layer.
     pub(crate) fn up_to(&self, level: Level) -> Option<(f64, f32)> {
         let counts = self.measured.as_ref().filter(|_| self.layered)?;
         let spatial = usize::from(level.spatial).min(SPATIAL_LAYERS - 1);
@@ -148,22 +149,22 @@ impl EncodingLayers {
         Some((bits, pictures))
     }
 
-    /// The size of the largest pictures, where the structure says it.
+    /// The largest frame size in the structure.
     pub(crate) fn full_size(&self) -> Option<(u16, u16)> {
         let structure = self.structure.as_ref()?;
         let sizes = (0..SPATIAL_LAYERS as u8).map_while(|spatial| structure.resolution(spatial));
         sizes.last()
     }
 
-    /// Picture size of a spatial layer of an encoding whose highest has this size. Each is taken
-    /// for half of the next where the sender does not say.
+    /// The frame size of a spatial layer, given the size of the highest one. Without a declared
+    /// size, each layer is half the size of the next.
     pub(crate) fn size(&self, spatial: u8, full: Option<(u16, u16)>) -> Option<(u16, u16)> {
         let said = self.structure.as_ref().and_then(|s| s.resolution(spatial));
         let halvings = self.top().spatial.saturating_sub(spatial);
         said.or_else(|| full.map(|(width, height)| (width >> halvings, height >> halvings)))
     }
 
-    /// The highest layers that a wish allows; the lowest when it allows none.
+    /// The highest layers that the preferences allow, or the lowest if they allow none.
     pub(crate) fn preferred(&self, preferred: PreferredLayers, full: Option<(u16, u16)>) -> Level {
         let top = self.top();
         let fits = |spatial: &u8| {
@@ -183,7 +184,7 @@ impl EncodingLayers {
         let spatial = (0..=top.spatial).rev().find(fits).unwrap_or_default();
         let temporal = (0..=top.temporal).rev().find(fast_enough);
         let temporal = temporal.unwrap_or_default();
-        // What has not been measured may be above what has.
+        // A layer that has not been measured yet may be above the measured ones.
         Level {
             spatial: if spatial == top.spatial {
                 Level::TOP.spatial
@@ -209,7 +210,7 @@ mod tests {
         Level { spatial, temporal }
     }
 
-    /// Thirty pictures: every fourth of layer 0, every other one of layer 2.
+    /// Thirty-two pictures: every fourth of layer 0, every other one of layer 2.
     fn second(sizes: u8) -> EncodingLayers {
         let mut layers = EncodingLayers::default();
         for picture in 0..32_usize {
@@ -228,7 +229,7 @@ mod tests {
         layers
     }
 
-    /// A key frame with two temporal layers, whose templates count from `offset` on.
+    /// A key frame with two temporal layers. Its templates count from `offset`.
     fn key_frame(number: u16, offset: u8) -> [u8; 8] {
         let [high, low] = number.to_be_bytes();
         // Offset (6 bits), targets (5); templates (0, 0) and (0, 1): switch, switch; none, last.
@@ -262,7 +263,7 @@ mod tests {
         assert_eq!(
             of(mark(&[0xC0 | 1, 0xEA, 0x61])),
             Some(1),
-            "a sender that counts anew"
+            "a sender that restarted its count"
         );
     }
 

@@ -1,19 +1,19 @@
-//! Header extensions between transports whose ids differ.
+//! Maps header extensions between transports whose ids differ.
 //!
-//! What a packet carries is kept as a block of `(kind, length, value)` entries; writing a
+//! The extensions of a packet are stored as a block of `(kind, length, value)` entries. Writing a
 //! Subscriber's header maps kinds to its ids.
 
 use sealroute_rtp::{HeaderExtensions, RtpPacket};
 
 use crate::parameters::{Extension, ExtensionIds};
 
-/// Enough for every extension that is passed on; a larger element is left out.
+/// Enough for every extension that is forwarded; a larger element is dropped.
 pub(crate) const BLOCK_BYTES: usize = 256;
-/// One place for each extension that the core knows.
+/// One slot for each extension that the core knows.
 const KINDS: usize = Extension::ALL.len();
 const ENTRY_HEAD_BYTES: usize = 2;
 
-/// Per transport hop, or replaced by ours: never passed on.
+/// Specific to a transport hop, or replaced by ours: never forwarded.
 const HOP_BY_HOP: [Extension; 5] = [
     Extension::Mid,
     Extension::Rid,
@@ -50,7 +50,7 @@ pub(crate) fn value_of<'a>(
     (id != 0).then(|| packet.extensions().get(id)).flatten()
 }
 
-/// Collects what may be passed on into `block` and returns its length.
+/// Collects the extensions to forward into `block` and returns its length.
 pub(crate) fn collect(
     ids: &ExtensionIds,
     extensions: HeaderExtensions<'_>,

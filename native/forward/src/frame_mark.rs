@@ -1,7 +1,7 @@
-//! What forwarding knows of a frame without opening it (docs/architecture.md, decision 4).
+//! What forwarding knows of a frame without decrypting it (docs/architecture.md, decision 4).
 //!
-//! Routing reads the first [`ROUTING_VIEW_BYTES`] of a payload and never more: the packetiser's
-//! descriptor, the clear prefix and the seal header that e2ee/2 declares all stand there.
+//! Routing reads at most the first [`ROUTING_VIEW_BYTES`] of a payload: the packetizer's
+//! descriptor, the clear prefix and the frame header that e2ee/2 declares.
 
 use sealroute_rtp::descriptor::{
     Av1Descriptor, NalStarts, ObuElements, Vp8Descriptor, Vp9Descriptor, slice_prefix_bytes,
@@ -10,7 +10,7 @@ use sealroute_rtp::descriptor::{
 use crate::layer_filter::{LayerMark, Level, Levels};
 use crate::parameters::{Codec, Kid};
 
-/// Parameter-set copies of H.264 stand before the seal header and take up to about 100 bytes.
+/// Copies of H.264 parameter sets precede the frame header and take up to about 100 bytes.
 pub(crate) const ROUTING_VIEW_BYTES: usize = 160;
 
 const VP8_KEY_FRAME_CLEAR_BYTES: usize = 10;
@@ -28,37 +28,37 @@ const FRAME_HEADER_BYTES: usize = 9;
 /// The same with the most emulation prevention that H.264 may add.
 const ESCAPED_FRAME_HEADER_BYTES: usize = FRAME_HEADER_BYTES + 5;
 
-/// What stands where a sealed frame's header must be.
+/// The content at the position of the encrypted frame's header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum FrameHeader {
-    /// The packet goes on with a frame that began earlier.
+    /// The packet continues an earlier frame.
     #[default]
     Continuation,
-    /// Parameter-set copies alone: hints without media.
+    /// Copies of parameter sets alone, without media.
     ParameterSets,
-    /// A frame begins and names this key id.
+    /// A frame starts and names this key id.
     Kid(Kid),
-    /// A frame begins and is not in the sealed format.
+    /// A frame starts without a valid header.
     Missing,
 }
 
 /// A packet as routing sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reading {
-    /// The frame that begins here can be decoded without earlier ones.
+    /// The frame that starts here is independent of earlier ones.
     pub(crate) key_frame: bool,
-    /// Parameter sets for it may stand in packets before: an H.264 IDR without a copy of them.
+    /// Earlier packets may carry its parameter sets: an H.264 IDR without a copy of them.
     pub(crate) needs_earlier: bool,
-    /// Picture size, when the codec's clear prefix says it.
+    /// Frame size, if the codec's clear prefix carries it.
     pub(crate) size: Option<(u16, u16)>,
-    /// Input of the seal guard.
+    /// Input of the plaintext guard.
     pub(crate) frame_header: FrameHeader,
-    /// Its layer, where the codec's descriptor says it.
+    /// The layer, if the codec's descriptor carries it.
     pub(crate) layer: LayerMark,
 }
 
 impl Reading {
-    /// What has no valid descriptor is no part of a sealed frame.
+    /// A payload without a valid descriptor is no part of an encrypted frame.
     const UNREADABLE: Self = Self {
         key_frame: false,
         needs_earlier: false,
@@ -77,7 +77,7 @@ impl Reading {
     };
 }
 
-/// Reads what routing may know of a payload.
+/// Reads the part of a payload that routing may see.
 pub(crate) fn read(codec: Codec, payload: &[u8]) -> Reading {
     let view = &payload[..payload.len().min(ROUTING_VIEW_BYTES)];
     #[cfg(debug_assertions)]
@@ -86,7 +86,7 @@ pub(crate) fn read(codec: Codec, payload: &[u8]) -> Reading {
     let view = poisoned.bytes();
     let mut reading = read_view(codec, view);
     if reading.frame_header == FrameHeader::ParameterSets && payload.len() > view.len() {
-        // Hints are short: behind them, where routing does not look, media could stand.
+        // Parameter sets are short. Media could follow them beyond the routing view.
         reading.frame_header = FrameHeader::Missing;
     }
     reading
@@ -164,7 +164,7 @@ fn vp9_layer(descriptor: &Vp9Descriptor) -> LayerMark {
             spatial: descriptor.spatial_layer,
             temporal: descriptor.temporal_layer,
         },
-        // What was not predicted from an earlier picture is predicted from the size below alone.
+        // Without inter-picture prediction, a layer frame depends only on the spatial layer below.
         rises: if descriptor.inter_picture {
             Levels::default()
         } else {
@@ -222,7 +222,7 @@ fn read_h264(view: &[u8]) -> Reading {
     reading
 }
 
-/// Of several units in a packet, one that is not sealed decides, then one that is.
+/// Of several units in a packet, an unencrypted one decides, then an encrypted one.
 fn worse(one: FrameHeader, other: FrameHeader) -> FrameHeader {
     match (one, other) {
         (FrameHeader::Missing, _) | (_, FrameHeader::Missing) => FrameHeader::Missing,
@@ -231,7 +231,7 @@ fn worse(one: FrameHeader, other: FrameHeader) -> FrameHeader {
     }
 }
 
-/// The sealed frame in an opaque slice stands behind three Exp-Golomb codes and is escaped.
+/// The encrypted frame in an opaque slice follows three Exp-Golomb codes and is escaped.
 fn slice_frame_header(body: &[u8]) -> FrameHeader {
     let Some(escaped) = slice_prefix_bytes(body).and_then(|prefix| body.get(prefix..)) else {
         return FrameHeader::Missing;

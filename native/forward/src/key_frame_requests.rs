@@ -1,14 +1,15 @@
 //! When a publisher is asked for a key frame (RFC 4585 section 6.3.1).
 //!
-//! Requests of receivers become one wish of each encoding, and all wishes of an up track share what
-//! its publisher may be asked: many encoders answer any request with key frames of all encodings.
+//! The requests of all receivers become one request per encoding. All encodings of an up track
+//! share one request budget, because many encoders answer any request with key frames of all
+//! encodings.
 
 use std::time::{Duration, Instant};
 
-/// How much longer a silent encoding is waited for each time, at most: 8 times.
+/// The retry time of a silent encoding doubles at most this often: to 8 times.
 const MAX_DOUBLINGS: u32 = 3;
 
-/// One encoding's wish.
+/// The pending request of one encoding.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KeyFrameRequests {
     /// Not before this time.
@@ -19,7 +20,7 @@ pub(crate) struct KeyFrameRequests {
 }
 
 impl KeyFrameRequests {
-    /// Of an encoding that begins at `since`.
+    /// For an encoding that starts at `since`.
     pub(crate) fn new(since: Instant) -> Self {
         Self {
             wanted: None,
@@ -33,12 +34,12 @@ impl KeyFrameRequests {
         self.wanted = Some(self.since);
     }
 
-    /// Wants one unless it comes by itself before `due`.
+    /// Requests a key frame unless one arrives before `due`.
     pub(crate) fn want_after(&mut self, due: Instant) {
         self.wanted.get_or_insert(due);
     }
 
-    /// Whether the publisher has been asked, or is to be as soon as it may.
+    /// Whether a key frame is requested, or will be as soon as the budget allows.
     pub(crate) fn is_wanted(&self, now: Instant) -> bool {
         self.wanted.is_some_and(|due| due <= now)
     }
@@ -48,13 +49,13 @@ impl KeyFrameRequests {
         self.unanswered = 0;
     }
 
-    /// Whether the publisher is to be asked now. `patience`: how long an answer may take.
+    /// Whether the request is due. `patience`: the time allowed for an answer.
     pub(crate) fn is_due(&self, now: Instant, patience: Duration, live: bool) -> bool {
         let doublings = if live { 0 } else { self.doublings() };
         self.due(patience, doublings).is_some_and(|at| at <= now)
     }
 
-    /// The publisher is being asked: true when this is wanted too.
+    /// Sends the request if one is wanted; returns whether it is.
     pub(crate) fn ask(&mut self, now: Instant) -> bool {
         let wanted = self.is_wanted(now);
         if wanted {
@@ -64,8 +65,8 @@ impl KeyFrameRequests {
         wanted
     }
 
-    /// When to ask; in the past when it is due. `None` while nothing is wanted. Encodings that
-    /// send are looked at with each packet: they may be asked earlier.
+    /// When the request is due. A time in the past means now; `None`: no request. Active encodings
+    /// are checked with each packet, so their request may go out earlier.
     pub(crate) fn poll_timeout(&self, patience: Duration) -> Option<Instant> {
         self.due(patience, self.doublings())
     }
@@ -82,14 +83,14 @@ impl KeyFrameRequests {
     }
 }
 
-/// A burst, then a steady trickle: a token bucket, kept as the time when it is full again.
+/// A token bucket, stored as the time when it is full again.
 #[derive(Clone, Copy, Debug, Default)]
 struct Allowance {
     full: Option<Instant>,
 }
 
 impl Allowance {
-    /// From when on one more is allowed; `None`: at any time.
+    /// When the next token is available. `None`: now.
     fn due(&self, period: Duration, burst: u32) -> Option<Instant> {
         self.full?.checked_sub(period * burst.saturating_sub(1))
     }
@@ -99,8 +100,8 @@ impl Allowance {
     }
 }
 
-/// What one up track's publisher may be asked: soon after each other for a few times, as when
-/// several join, then half as often.
+/// The request budget of one publisher: a short burst, as when several subscribers join, then half
+/// the rate.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct UpTrackBudget {
     last: Option<Instant>,
@@ -110,7 +111,7 @@ pub(crate) struct UpTrackBudget {
 const UP_TRACK_BURST: u32 = 4;
 
 impl UpTrackBudget {
-    /// From when on the publisher may be asked again; `None`: at any time.
+    /// When the publisher may be asked again. `None`: now.
     pub(crate) fn due(&self, interval: Duration) -> Option<Instant> {
         let next = self.last.map(|at| at + interval);
         next.max(self.allowance.due(interval * 2, UP_TRACK_BURST))
@@ -122,8 +123,8 @@ impl UpTrackBudget {
     }
 }
 
-/// What one receiver may ask for. Several losses in a row are normal; more than this is a broken
-/// or hostile receiver.
+/// The request budget of one receiver. Several losses in a row are normal; more requests than this
+/// come from a broken or hostile receiver.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RequestBudget {
     allowance: Allowance,
@@ -150,7 +151,7 @@ mod tests {
     const INTERVAL: Duration = Duration::from_millis(500);
     const PATIENCE: Duration = Duration::from_secs(1);
 
-    /// Milliseconds at which a wish is asked for within `seconds`, when nothing answers.
+    /// Milliseconds at which an unanswered request is sent within `seconds`.
     fn asked(live: bool, seconds: u64) -> Vec<u64> {
         let start = Instant::now();
         let mut requests = KeyFrameRequests::new(start);

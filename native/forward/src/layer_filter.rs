@@ -1,11 +1,15 @@
-//! Which packets of an encoding with spatial and temporal layers a down track gets. Pure.
+//! The layer filter: which packets of an encoding with spatial and temporal layers a down track
+//! forwards. Pure.
 //!
-//! Every frame up to the down track's level is passed, those above are not. A level drops between
-//! any two pictures, and rises where the sender says that it may: at key frames and switch points.
+//! A picture is RFC 9628's: all layer frames with one RTP timestamp. Frames up to the down track's
+//! level pass, those above do not. The level drops between any two pictures. It rises only where
+//! the sender allows it: at key frames and switch points. Packets of earlier pictures that arrive
+//! late are judged by the level of their own picture. A rise is never allowed in a picture with a
+//! withheld packet: the decoder would miss it.
 
 use std::collections::VecDeque;
 
-/// Pictures whose packets may still come late.
+/// Pictures whose packets may still arrive late.
 const REMEMBERED: usize = 32;
 const SPATIAL_LAYERS: u8 = 4;
 const TEMPORAL_LAYERS: u8 = 8;
@@ -18,7 +22,7 @@ pub(crate) struct Level {
 }
 
 impl Level {
-    /// At or above every layer there can be.
+    /// At or above every possible layer.
     pub(crate) const TOP: Self = Self {
         spatial: SPATIAL_LAYERS - 1,
         temporal: TEMPORAL_LAYERS - 1,
@@ -55,7 +59,7 @@ impl Levels {
         Self(self.0 | 1 << (level.spatial * TEMPORAL_LAYERS + level.temporal))
     }
 
-    /// The same for who wishes larger pictures than there are.
+    /// `with`, and the same temporal layer of every larger spatial layer.
     pub(crate) fn with_larger(self, level: Level) -> Self {
         (level.spatial..SPATIAL_LAYERS)
             .fold(self, |set, spatial| set.with(Level { spatial, ..level }))
@@ -81,24 +85,24 @@ impl Levels {
     }
 }
 
-/// Where in its encoding's layers a packet stands.
+/// The position of a packet in the layers of its encoding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LayerMark {
     pub(crate) level: Level,
-    /// Whoever had the level just below may have these from this frame on.
+    /// Receivers at the level just below may receive these levels from this frame on.
     pub(crate) rises: Levels,
-    /// That holds only for those who get this frame anyway: it may need earlier ones of its layer.
+    /// Only for receivers of this frame: it may depend on earlier frames of its own layer.
     pub(crate) leans_on_own: bool,
-    /// Every temporal layer may begin with the next picture.
+    /// Every temporal layer may start with the next picture.
     pub(crate) opens: bool,
-    /// The last packet of a layer's frame.
+    /// The last packet of a layer frame.
     pub(crate) ends: bool,
 }
 
-/// What becomes of a packet.
+/// The verdict on a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It is passed; the last one of a picture carries the marker.
+    /// Forwarded. The last packet of a picture carries the marker.
     Pass { ends_frame: bool },
     /// Its layer is above the level.
     Above,
@@ -111,18 +115,18 @@ pub(crate) struct LayerFilter {
     /// RTP timestamp of the newest picture.
     picture: Option<u32>,
     opened: bool,
-    /// Levels of the newest picture whose packets were not passed: it can not rise to them.
+    /// Levels of the newest picture with withheld packets: the level cannot rise to them.
     withheld: Levels,
     earlier: VecDeque<(u32, Level)>,
 }
 
 impl LayerFilter {
-    /// The level that the newest picture has.
+    /// The level of the newest picture.
     pub(crate) fn level(&self) -> Level {
         self.level
     }
 
-    /// What comes next begins with a key frame. Returns what is known of the pictures before.
+    /// The next packet starts with a key frame. Returns the filter of the pictures before.
     pub(crate) fn restart(&mut self) -> Self {
         let level = self.level;
         std::mem::replace(
@@ -224,7 +228,7 @@ mod tests {
         Level { spatial, temporal }
     }
 
-    /// A VP8 frame: it may be the first of its layer for whoever had the one below.
+    /// A VP8 frame with layer sync: receivers of the layer below may start here.
     fn synced(temporal: u8) -> LayerMark {
         LayerMark {
             level: level(0, temporal),

@@ -1,20 +1,29 @@
-//! Which encoding of an up track a Subscriber is to get. Pure.
+//! Layer selection: which encoding of an up track a Subscriber receives. Pure.
+//!
+//! Input: the measured view of each encoding, the subscriber's preferred layers, and the allocation
+//! of its downlink. Output: the best live encoding that satisfies both limits. Preferences bound
+//! the frame size from above; the allocation bounds the rank (frame size, then bitrate). Without a
+//! match, the smallest live encoding is better than nothing; only a paused allocation selects none.
+//!
+//! The selector keeps no state. The down track holds the switch until a key frame of the target
+//! arrives (`down_track/switching.rs`); layers inside the encoding are the layer filter's
+//! (`layer_filter.rs`). Content and frame dependencies are left out: the server cannot read them.
 
 use std::time::{Duration, Instant};
 
 use crate::layers::Allocation;
 use crate::parameters::PreferredLayers;
 
-/// An encoding without packets for this long is taken for stopped.
+/// An encoding without packets for this long counts as stopped.
 pub(crate) const SILENCE: Duration = Duration::from_millis(500);
 
-/// What the choice knows of one encoding.
+/// What selection knows of one encoding.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct EncodingView {
     pub(crate) last_packet: Option<Instant>,
     pub(crate) bitrate_bps: f64,
     pub(crate) size: Option<(u16, u16)>,
-    /// Of its lowest spatial layer, if it has several.
+    /// Frame size of the lowest spatial layer, if there are several.
     pub(crate) smallest: Option<(u16, u16)>,
     pub(crate) frame_rate: Option<f32>,
 }
@@ -26,8 +35,8 @@ impl EncodingView {
     }
 }
 
-/// The best live encoding that wish and allocation allow; when they allow none, the smallest live
-/// one; when none is live, or the link has no room for any, `None`.
+/// The best live encoding that preferences and allocation allow, else the smallest live one.
+/// `None`: no encoding is live, or the downlink has no room for any.
 pub(crate) fn choose(
     now: Instant,
     encodings: impl Iterator<Item = EncodingView> + Clone,
@@ -37,7 +46,7 @@ pub(crate) fn choose(
     let ceiling = match allocation {
         Allocation::Unlimited => None,
         Allocation::Paused => return None,
-        // One that is not there limits nothing.
+        // An absent encoding limits nothing.
         Allocation::UpTo(layer) => encodings.clone().nth(layer.encoding.into()).map(rank),
     };
     let mut best: Option<(usize, EncodingView)> = None;
@@ -60,7 +69,7 @@ pub(crate) fn choose(
     best.or(smallest).map(|(index, _)| index)
 }
 
-/// By picture size where it is known, else by bitrate.
+/// By frame size where it is known, else by bitrate.
 pub(crate) fn rank(view: EncodingView) -> (u32, u64) {
     let pixels = view
         .size
@@ -68,7 +77,7 @@ pub(crate) fn rank(view: EncodingView) -> (u32, u64) {
     (pixels, view.bitrate_bps as u64)
 }
 
-/// The smallest picture that the encoding can be given in must fit.
+/// The smallest frame size that the encoding offers must fit.
 pub(crate) fn allows(preferred: PreferredLayers, view: EncodingView) -> bool {
     view.smallest
         .or(view.size)

@@ -1,10 +1,9 @@
-//! The seam between layers and bandwidth: what an up track offers, and up to where a down track may
-//! go.
+//! Layers and allocations: the seam between layer selection and congestion control.
 //!
-//! A down track's target is the best layer that all three of its limits allow: the default
-//! (everything that is live), the subscriber's wish, and the allocation of its link's bandwidth.
+//! The target of a down track is the best layer within three limits: the live layers, the
+//! subscriber's preferences, and the bandwidth allocation.
 
-/// One version of a picture, in the order of an up track's versions.
+/// One version of a video, in the order of the up track's versions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Layer {
     /// Index of the `RtpStream` in the up track's parameters.
@@ -16,7 +15,7 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// All of an encoding.
+    /// The whole encoding.
     pub(crate) fn whole(encoding: u8) -> Self {
         Self {
             encoding,
@@ -29,23 +28,23 @@ impl Layer {
 /// One row of an up track's layer table.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LayerView {
-    /// Which one.
+    /// The layer of this row.
     pub layer: Layer,
-    /// Measured over the last second, in bits per second, with the overhead of RTP, SRTP, UDP
+    /// Measured over the last second, in bits per second, including the overhead of RTP, SRTP, UDP
     /// and IPv4; 0.0 until a second has been measured.
     pub bitrate_bps: f64,
-    /// Picture width and height in pixels, where they are known without opening the payload.
+    /// Frame width and height in pixels, if known without decrypting the payload.
     pub size: Option<(u16, u16)>,
     /// Frames per second over the same second; `None` until it has been measured.
     pub frame_rate: Option<f32>,
-    /// Packets came a moment ago.
+    /// Packets arrived recently.
     pub live: bool,
 }
 
-/// What a link's bandwidth allows a down track.
+/// The bandwidth limit of a down track.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Allocation {
-    /// Nothing has been allocated: all is allowed.
+    /// No allocation yet: every layer is allowed.
     #[default]
     Unlimited,
     /// Not even the smallest layer fits.

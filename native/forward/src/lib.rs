@@ -1,8 +1,8 @@
 //! Forwarding among the clients of one session, sans-IO.
 //!
-//! The worker hands in authenticated, decrypted packets and takes out rewritten ones; time is a
-//! parameter. Order of a packet's way: demux → seal guard → cache → per subscriber: admit →
-//! rewrite → pace → [`Outbox`]. Nothing is allocated per packet in the steady state.
+//! The worker passes in authenticated, decrypted packets and takes out rewritten ones; time is a
+//! parameter. The path of a packet: demux → plaintext guard → cache → per subscriber: admit →
+//! rewrite → pace → [`Outbox`]. The steady state allocates nothing per packet.
 #![forbid(unsafe_code)]
 
 mod congestion;

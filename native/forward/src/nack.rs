@@ -1,17 +1,18 @@
-//! Which packets of an RtpStream are missing, and when to ask for them (RFC 4585).
+//! NACK generation: which packets of an RtpStream are missing, and when to request them (RFC 4585).
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use sealroute_rtp::{FullSequence, Sequence};
 
-/// A gap larger than this is a jump: asking for it would only waste the uplink.
+/// A gap larger than this is a jump. Requesting it would only waste the uplink.
 const MAX_GAP: u64 = 256;
 const MAX_MISSING: usize = 512;
 const MAX_TRIES: u8 = 10;
-/// About a round trip within a continent: asking sooner fetches packets that are on their way.
+/// About a round trip within a continent. An earlier request would fetch packets that are already
+/// on their way.
 const RETRY_INTERVAL: Duration = Duration::from_millis(80);
-/// A packet that comes later than this is of no use to a jitter buffer.
+/// Packets later than this are useless to a jitter buffer.
 const MAX_AGE: Duration = Duration::from_millis(800);
 
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +22,7 @@ struct Missing {
     tries: u8,
 }
 
-/// Follows one RtpStream.
+/// NACK state of one RtpStream.
 #[derive(Clone, Debug, Default)]
 pub struct NackGenerator {
     highest: Option<FullSequence>,
@@ -29,7 +30,7 @@ pub struct NackGenerator {
 }
 
 impl NackGenerator {
-    /// Takes note of an arrival.
+    /// Registers an arrival.
     pub fn handle_arrival(&mut self, now: Instant, sequence: FullSequence) {
         let Some(highest) = self.highest else {
             self.highest = Some(sequence);
@@ -58,7 +59,8 @@ impl NackGenerator {
         }
     }
 
-    /// The numbers to ask for now, ascending; they are not given again before their next try.
+    /// Appends the sequence numbers to request now, ascending. Each is returned again only after
+    /// its retry interval.
     pub fn poll(&mut self, now: Instant, into: &mut Vec<Sequence>) {
         self.missing.retain(|_, missing| {
             missing.tries < MAX_TRIES && now.duration_since(missing.since) < MAX_AGE
@@ -72,7 +74,7 @@ impl NackGenerator {
         }
     }
 
-    /// When there is something to ask for next.
+    /// When the next request is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.missing.values().map(|missing| missing.next_try).min()
     }

@@ -1,25 +1,25 @@
-//! Where forwarding puts what it wants sent. The worker implements it over sealing send slots.
+//! The outgoing side of forwarding. The worker implements it over send slots.
 
 use crate::parameters::{PublisherHandle, SubscriberHandle, TransportHandle};
 
-/// Takes finished packets. A call must not block and must not allocate per packet.
+/// Takes finished packets. A call must neither block nor allocate per packet.
 pub trait Outbox {
     /// An RTP packet for `transport`: a complete, rewritten header (with extensions, without
-    /// padding) and, apart from it, the payload shared by all receivers. The implementation
-    /// writes both into a send slot and seals them there: that copy is the only one.
+    /// padding) and, separately, the payload shared by all receivers. The implementation writes
+    /// both into a send slot and protects them there: that copy is the only one.
     ///
-    /// Calls come subscriber by subscriber, packets in order, so that runs of packets to one
-    /// transport stand together and can leave as one segmented datagram.
+    /// Calls come subscriber by subscriber with packets in order, so that consecutive packets to
+    /// one transport can leave as one segmented datagram.
     fn rtp(&mut self, transport: TransportHandle, header: &[u8], payload: &[u8]);
 
-    /// As `rtp`, for a receiver that asks for lost packets and has no retransmission stream: the
-    /// sealed packet is kept for `rtp_again`. An outbox that keeps nothing only sends it.
+    /// As `rtp`, for a receiver that sends NACKs and has no retransmission stream: the SRTP packet
+    /// is kept for `rtp_again`. An outbox without storage only sends it.
     fn rtp_kept(&mut self, transport: TransportHandle, header: &[u8], payload: &[u8]) {
         self.rtp(transport, header, payload);
     }
 
-    /// Sends a kept packet again, as the very same sealed bytes: sealing anything a second time
-    /// under its number would repeat a nonce. Returns their length; `None`: not kept (any more).
+    /// Sends the kept SRTP packet again, byte for byte: protecting other content under its sequence
+    /// number would repeat a nonce. Returns its length; `None`: it is not kept (any more).
     fn rtp_again(
         &mut self,
         _transport: TransportHandle,
@@ -29,14 +29,14 @@ pub trait Outbox {
         None
     }
 
-    /// A compound RTCP packet for `transport`, in clear.
+    /// A compound RTCP packet for `transport`, not yet protected.
     fn rtcp(&mut self, transport: TransportHandle, compound: &[u8]);
 
-    /// Something the control plane wants to know.
+    /// An event for the control plane.
     fn event(&mut self, event: ForwardEvent);
 }
 
-/// Whether a subscriber's link carries its video.
+/// Whether a subscriber's downlink carries its video.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -44,9 +44,9 @@ pub enum StreamState {
     /// It does.
     #[default]
     Ok,
-    /// Hardly: the smallest layer is more than the estimate.
+    /// Barely: the smallest layer exceeds the estimate.
     Limited,
-    /// Not: video is held back so that sound passes.
+    /// It does not: video is paused so that audio passes.
     Paused,
 }
 
@@ -61,31 +61,31 @@ impl StreamState {
     }
 }
 
-/// What forwarding reports upward.
+/// An event of forwarding.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ForwardEvent {
-    /// Another publisher of its session is the one that speaks (RFC 6464 levels).
+    /// The dominant speaker of the session changed (RFC 6464 levels).
     DominantSpeaker {
-        /// Which.
+        /// The new one.
         publisher: PublisherHandle,
     },
-    /// What a subscriber's link carries of its video has changed.
+    /// The state of a subscriber's video changed.
     StreamStateChanged {
         /// Whose.
         subscriber: SubscriberHandle,
         /// The new state.
         state: StreamState,
     },
-    /// Other encodings of a video than before are worth sending.
+    /// The subscribed layers of a video changed: its publisher should send these encodings.
     SubscribedLayersChanged {
         /// Whose.
         publisher: PublisherHandle,
         /// Which m-line of the uplink.
         mid: String,
-        /// RIDs of the encodings that somebody could be given; `None` is the only one of a video
-        /// without RIDs. Empty: nobody watches.
+        /// RIDs of the encodings with receivers; `None` is the single encoding of a video without
+        /// RIDs. Empty: no receivers.
         subscribed: Vec<Option<String>>,
     },
     /// The plaintext guard dropped packets of an up track. At most one per up track and second.

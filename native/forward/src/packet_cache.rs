@@ -1,8 +1,8 @@
-//! The recent packets of one RtpStream, kept once for all its receivers.
+//! The recent packets of one RtpStream, stored once for all receivers.
 //!
-//! Packets stand in a byte arena that is written round and round: memory is bounded by bytes,
-//! nothing is allocated per packet, and payloads are forwarded and sent again out of it. A slot
-//! is valid until the arena has been written past it.
+//! Packets live in a circular byte arena: memory is bounded by bytes, nothing is allocated per
+//! packet, and payloads are forwarded and retransmitted from it. A slot is valid until the arena
+//! has been overwritten past it.
 
 use sealroute_rtp::FullSequence;
 
@@ -26,7 +26,7 @@ struct Slot {
     filled: bool,
 }
 
-/// A packet out of the cache.
+/// A packet in the cache.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CachedPacket<'a> {
     pub(crate) timestamp: u32,
@@ -39,7 +39,7 @@ pub(crate) struct CachedPacket<'a> {
 /// A ring of packets.
 pub(crate) struct PacketCache {
     arena: Box<[u8]>,
-    /// Bytes ever written; the arena holds the last `arena.len()` of them.
+    /// Total bytes written. The arena holds the last `arena.len()` of them.
     written: u64,
     slots: Box<[Slot]>,
 }
@@ -57,7 +57,7 @@ impl PacketCache {
         }
     }
 
-    /// Keeps a packet. `false`: it is there already, or older than what its slot holds.
+    /// Stores a packet. `false`: it is a duplicate, or older than the content of its slot.
     pub(crate) fn insert(&mut self, sequence: FullSequence, packet: CachedPacket<'_>) -> bool {
         let index = self.index(sequence);
         let slot = &self.slots[index];
@@ -69,7 +69,7 @@ impl PacketCache {
         let capacity = self.arena.len() as u64;
         let room = (capacity - self.written % capacity) as usize;
         if total > room {
-            // A packet stands in one piece: the rest of the arena is left out this time round.
+            // A packet is contiguous, so the rest of the arena is skipped.
             self.written += room as u64;
         }
         let at = (self.written % capacity) as usize;
@@ -89,7 +89,7 @@ impl PacketCache {
         true
     }
 
-    /// The packet with that number, unless it has been written over.
+    /// The packet with that sequence number, unless it has been overwritten.
     pub(crate) fn get(&self, sequence: FullSequence) -> Option<CachedPacket<'_>> {
         let slot = &self.slots[self.index(sequence)];
         let kept = self.written - slot.begin <= self.arena.len() as u64;

@@ -1,4 +1,4 @@
-//! What the control plane tells the forwarding of a session: plain data, validated by it.
+//! The parameters of forwarding: plain data from the control plane.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -6,14 +6,14 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_bytes::ByteArray;
 
-/// How much of a payload this session's forwarding may read. Fixed for the session's life.
+/// The part of a payload that the forwarding of this session may read. Fixed for its lifetime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PayloadAccess {
-    /// A clear session: payloads may be read and tapped.
+    /// An unencrypted session: payloads may be read and tapped.
     Clear,
-    /// An end-to-end encrypted session: RTP header, header extensions, the packetiser's payload
+    /// An end-to-end encrypted session: the RTP header, header extensions, the packetizer's payload
     /// descriptor and the clear prefix that e2ee/2 declares, never more.
     Opaque,
 }
@@ -44,7 +44,7 @@ handle!(
     PublisherHandle
 );
 handle!(
-    /// Names one delivery of a stream to one client within the worker.
+    /// Names one subscription of a client to a stream within the worker.
     SubscriberHandle
 );
 
@@ -53,13 +53,13 @@ handle!(
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum MediaKind {
-    /// Sound.
+    /// Audio.
     Audio,
-    /// Pictures: camera or screen.
+    /// Video: camera or screen.
     Video,
 }
 
-/// The codecs that are forwarded.
+/// The supported codecs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -78,7 +78,7 @@ pub enum Codec {
 
 macro_rules! extensions {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// RTP header extensions the core knows, by their meaning; ids differ per transport.
+        /// The RTP header extensions that the core knows; their ids differ per transport.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(rename_all = "snake_case")]
@@ -86,7 +86,7 @@ macro_rules! extensions {
         pub enum Extension { $($(#[$doc])* $name,)* }
 
         impl Extension {
-            /// All of them; the position of each is its number.
+            /// All of them, ordered by discriminant.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
         }
     };
@@ -130,7 +130,7 @@ extensions! {
 pub struct ExtensionIds(pub Vec<(Extension, u8)>);
 
 impl<'de> Deserialize<'de> for ExtensionIds {
-    /// From a map. Ids come in ascending order, so that equal maps give equal parameters.
+    /// From a map. Ids are sorted, so equal maps give equal parameters.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let map = HashMap::<Extension, u8>::deserialize(deserializer)?;
         let mut ids: Vec<(Extension, u8)> = map.into_iter().collect();
@@ -167,14 +167,14 @@ pub struct EncodingParameters {
 /// An 8-byte SFrame key id.
 pub type Kid = [u8; 8];
 
-/// Reads key ids that come as byte strings.
+/// Reads key ids from byte strings.
 pub fn kids<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Kid>, D::Error> {
     let kids = Vec::<ByteArray<8>>::deserialize(deserializer)
         .map_err(|_| de::Error::custom("a key id has 8 bytes"))?;
     Ok(kids.into_iter().map(ByteArray::into_array).collect())
 }
 
-/// How key ids look to Python.
+/// The Python type of key ids.
 #[cfg(feature = "schema")]
 pub struct KidList;
 
@@ -215,7 +215,7 @@ pub struct UpTrackParameters {
     pub extensions: ExtensionIds,
     /// Generic NACK was negotiated.
     pub nack: bool,
-    /// Key ids that the plaintext guard accepts; empty on clear sessions.
+    /// Key ids that the plaintext guard accepts; empty on unencrypted sessions.
     #[serde(default, deserialize_with = "kids")]
     #[cfg_attr(feature = "schema", schemars(with = "KidList"))]
     pub declared_kids: Vec<Kid>,
@@ -229,7 +229,7 @@ pub struct DownTrackParameters {
     pub mid: String,
     /// The publisher's up track that feeds it.
     pub up_track_mid: String,
-    /// What the subscriber sees. Outlives the Subscriber: sequence numbers go on.
+    /// The SSRC for the subscriber. It outlives the Subscriber: sequence numbers continue.
     pub ssrc: u32,
     /// Retransmission stream, if the subscriber negotiated one.
     pub rtx_ssrc: Option<u32>,
@@ -239,26 +239,26 @@ pub struct DownTrackParameters {
     pub rtx_payload_type: Option<u8>,
     /// Ids on the downlink.
     pub extensions: ExtensionIds,
-    /// Generic NACK was negotiated. Without a retransmission stream protected packets are kept.
+    /// Generic NACK was negotiated. Without a retransmission stream, SRTP packets are kept.
     #[serde(default = "yes")]
     pub nack: bool,
 }
 
-/// What a Subscriber wants at most; `None` = whatever its link carries.
+/// The upper limits that a Subscriber prefers; `None` = no limit but the bandwidth.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct PreferredLayers {
-    /// Picture width in pixels.
+    /// Frame width in pixels.
     pub max_width_px: Option<u32>,
-    /// Picture height in pixels.
+    /// Frame height in pixels.
     pub max_height_px: Option<u32>,
     /// Frames per second.
     pub max_frame_rate: Option<f32>,
 }
 
 impl PreferredLayers {
-    /// Whether a picture of this width and height in pixels is not too large.
+    /// Whether a frame of this width and height in pixels is within the limits.
     pub(crate) fn allows_size(self, (width, height): (u16, u16)) -> bool {
         self.max_width_px
             .is_none_or(|limit| u32::from(width) <= limit)

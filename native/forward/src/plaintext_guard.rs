@@ -1,17 +1,17 @@
-//! The plaintext guard of sealed sessions (docs/architecture.md, decision 6).
+//! The plaintext guard of encrypted sessions (docs/architecture.md, decision 6).
 //!
-//! Every frame must begin with the e2ee/2 header and a key id that its publisher declared. The
-//! guard can not open frames; it keeps a client that forgot to seal from leaking.
+//! Every frame must start with the e2ee/2 header and a key id that its publisher declared. The
+//! guard cannot decrypt frames; it keeps a client that failed to encrypt from leaking plaintext.
 
 use std::time::{Duration, Instant};
 
 use crate::frame_mark::FrameHeader;
 use crate::parameters::Kid;
 
-/// How often a publisher is told of dropped packets.
+/// How often a publisher is notified of dropped packets.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The key ids of one up track and what was dropped for want of them.
+/// The declared key ids of one up track, and the count of refused packets.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PlaintextGuard {
     kids: Vec<Kid>,
@@ -31,8 +31,8 @@ impl PlaintextGuard {
         self.kids = kids;
     }
 
-    /// Whether a packet may pass. `sealed` is the verdict on the last frame that began on the
-    /// same RtpStream: continuations follow it, so that reordering does not tear frames.
+    /// Whether a packet may pass. `encrypted` is the verdict on the last frame that started on the
+    /// same RtpStream. Continuations inherit it, so reordering does not truncate frames.
     pub(crate) fn admit(&mut self, frame_header: FrameHeader, encrypted: &mut bool) -> bool {
         let passes = match frame_header {
             FrameHeader::Continuation => *encrypted,
@@ -50,7 +50,7 @@ impl PlaintextGuard {
         passes
     }
 
-    /// How many packets were dropped since the last report, when one is due.
+    /// The number of packets dropped since the last report, when one is due.
     pub(crate) fn poll_report(&mut self, now: Instant) -> Option<u64> {
         let due = self
             .reported

@@ -1,6 +1,6 @@
-//! What a debug build leaves of a payload: the bytes that routing may read, all others changed.
+//! Debug builds only: a payload with every byte changed that routing must not read.
 //!
-//! Written apart from the readers in `frame_mark.rs`, so that one of them that reads further than
+//! Written independently of the readers in `frame_mark.rs`: a reader that goes beyond what
 //! docs/e2ee.md allows misreads in every test.
 
 use sealroute_rtp::descriptor::{Vp8Descriptor, Vp9Descriptor, slice_prefix_bytes};
@@ -11,7 +11,7 @@ use crate::parameters::Codec;
 const POISON: u8 = 0xDB;
 /// Config byte and key id.
 const FRAME_HEADER: usize = 9;
-/// The same with all emulation prevention that H.264 may need for it.
+/// The same with the most emulation prevention that H.264 may add.
 const ESCAPED_FRAME_HEADER: usize = 14;
 const VP8_KEY_FRAME: usize = 10;
 const VP8_DESCRIPTOR: usize = 6;
@@ -20,13 +20,13 @@ const STAP_A: u8 = 24;
 const FU_A: u8 = 28;
 const OBU_FRAME: u8 = 6;
 
-/// A payload's beginning without what is not to be read.
+/// The start of a payload without the forbidden bytes.
 pub(crate) struct Poisoned<'a> {
     view: &'a [u8],
     bytes: [u8; ROUTING_VIEW_BYTES],
 }
 
-/// Of at most [`ROUTING_VIEW_BYTES`].
+/// `view` has at most [`ROUTING_VIEW_BYTES`].
 pub(crate) fn poisoned(codec: Codec, view: &[u8]) -> Poisoned<'_> {
     let mut poisoned = Poisoned {
         view,
@@ -67,7 +67,7 @@ impl Poisoned<'_> {
 
     fn keep_vp9(&mut self) {
         let Some(descriptor) = Vp9Descriptor::parse(self.view) else {
-            // All of it is a descriptor that goes on beyond the payload.
+            // The descriptor fills the payload and continues beyond it.
             return self.keep(0, self.view.len());
         };
         let header = if descriptor.frame_start {
@@ -108,7 +108,7 @@ impl Poisoned<'_> {
         }
     }
 
-    /// The prefix of a slice that stands at `at`, and the seal behind it.
+    /// The prefix of a slice at `at`, and the frame header after it.
     fn keep_slice(&mut self, kind: u8, at: usize) {
         let body = self.view.get(at..).unwrap_or_default();
         if NAL_SLICES.contains(&kind) {
@@ -152,7 +152,7 @@ impl Poisoned<'_> {
     }
 }
 
-/// A number and how many bytes it takes.
+/// A value and its length in bytes.
 fn leb128(bytes: &[u8]) -> Option<(usize, usize)> {
     let mut value = 0;
     for (index, byte) in bytes.iter().enumerate().take(4) {

@@ -1,4 +1,4 @@
-//! What we tell a publisher of its RtpStream: loss and jitter (RFC 3550 A.3, A.8).
+//! Reception statistics of a publisher's RtpStream: loss and jitter (RFC 3550 A.3, A.8).
 
 use std::time::Instant;
 
@@ -19,12 +19,12 @@ pub struct Reception {
 }
 
 impl Reception {
-    /// Packets so far, without repetitions.
+    /// Packets so far, without duplicates.
     pub fn received(&self) -> u64 {
         self.received
     }
 
-    /// Takes note of a packet that had not come before.
+    /// Registers the first arrival of a packet.
     pub fn handle_arrival(
         &mut self,
         now: Instant,
@@ -46,17 +46,17 @@ impl Reception {
         self.last_arrival = Some((now, timestamp));
     }
 
-    /// Takes note of the publisher's sender report.
+    /// Stores the publisher's sender report.
     pub fn handle_sender_report(&mut self, now: Instant, info: SenderInfo) {
         self.sender_report = Some((info, now));
     }
 
-    /// The latest sender report and when it came.
+    /// The latest sender report and its arrival time.
     pub fn sender_report(&self) -> Option<(SenderInfo, Instant)> {
         self.sender_report
     }
 
-    /// The report since the last call; `None` before the first packet.
+    /// The report on the time since the last call; `None` before the first packet.
     pub fn report(&mut self, now: Instant, ssrc: u32) -> Option<ReportBlock> {
         let (base, highest) = (self.base?, self.highest?);
         let expected = highest.0 - base.0 + 1;

@@ -1,4 +1,4 @@
-//! RTCP that forwarding writes: reports to publishers, reports to subscribers.
+//! Writes RTCP reports to publishers and subscribers.
 
 use std::time::{Duration, Instant};
 
@@ -9,13 +9,14 @@ use sealroute_rtp::rtcp::{
 use crate::down_track::{DownTrack, SentReport};
 use crate::up_track::UpTrack;
 
-/// RFC 3550 section 6.2 allows 5 s; senders adapt to loss by these, so sooner is better.
+/// RFC 3550 section 6.2 allows 5 s. Senders adapt to loss by these reports, so sooner is better.
 pub(crate) const REPORT_INTERVAL: Duration = Duration::from_secs(1);
-/// Our own SSRC in packets to publishers: we send no media on uplinks.
+/// Our SSRC towards publishers. The server sends no media on uplinks.
 pub(crate) const OWN_SSRC: u32 = 1;
 const MAX_BLOCKS: usize = 8;
 
-/// A receiver report on every RtpStream of an up track; `false` when there is nothing to say.
+/// Writes a receiver report on every RtpStream of an up track; `false` if there is nothing to
+/// report.
 pub(crate) fn write_reception(now: Instant, up_track: &mut UpTrack, out: &mut Vec<u8>) -> bool {
     let mut blocks = [ReportBlock::default(); MAX_BLOCKS];
     let mut count = 0;
@@ -35,9 +36,9 @@ pub(crate) fn write_reception(now: Instant, up_track: &mut UpTrack, out: &mut Ve
     count > 0
 }
 
-/// A sender report for a down track, from its publisher's latest: the publisher's wall clock, and
-/// the RTP time as the down track sees it, both moved on to `now`. Audio and video of a stream
-/// share a CNAME, so receivers play them in step.
+/// Writes a sender report for a down track from its publisher's latest one: the publisher's wall
+/// clock and the down track's RTP time, both advanced to `now`. Audio and video of a stream share a
+/// CNAME, so receivers synchronize them.
 pub(crate) fn write_for_down_track(
     now: Instant,
     down_track: &mut DownTrack,
@@ -75,8 +76,9 @@ pub(crate) fn write_for_down_track(
     true
 }
 
-/// What a subscriber says of a down track. Returns the share that the way to it lost: numbers that
-/// were never sent, because the publisher's packets were lost on their way here, are not its fault.
+/// Handles a subscriber's report on a down track. Returns the share lost on the downlink. Sequence
+/// numbers that were never sent, because the publisher's packets were lost on the uplink, do not
+/// count.
 pub(crate) fn handle_block(now: Instant, down_track: &mut DownTrack, block: ReportBlock) -> f64 {
     down_track.fraction_lost = block.fraction_lost;
     let lost = down_track.blame(block);

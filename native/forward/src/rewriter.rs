@@ -1,8 +1,22 @@
-//! The numbers of one outgoing SSRC: sequence, timestamp, VP8 picture id.
+//! Rewrites RTP headers for one outgoing SSRC: sequence number, timestamp, VP8 picture id.
 //!
-//! What a receiver sees counts on without a gap across switches of the encoding, pauses, and
-//! even other streams that use the SSRC later. A sequence number is never given to two
-//! different packets: with AES-GCM that would give the key away.
+//! Data flow: [`Rewriter::start`] opens a mapping epoch at the first packet of a stream, an
+//! encoding or a resumption. [`Rewriter::map`] assigns each packet of the epoch a
+//! [`RewrittenHeader`], by constant offsets minus the dropped sequence numbers before it.
+//! [`Rewriter::stop`] ends the epoch, and the next one continues after the last assigned sequence
+//! number. The receiver sees one stream without gaps across switches, pauses, and even other
+//! streams that use the SSRC later.
+//!
+//! States: no epoch (before the first packet, paused), or one current epoch; the previous one is
+//! kept, so that a packet lost before a switch still fills its own gap (`map_late`).
+//!
+//! Invariant: a sequence number is never assigned to two different packets, because with AES-GCM
+//! that would reveal the key. The headers of sent packets are therefore remembered for
+//! retransmission, and a sequence number is reused only if nothing was encrypted under it
+//! (`take_back`).
+//!
+//! Left out: only VP8 payload descriptors are rewritten, those of other codecs pass unchanged. Which
+//! packets are forwarded is decided in `down_track/`.
 
 mod dropped_sequences;
 mod mapping_epoch;
@@ -16,7 +30,7 @@ pub(crate) use dropped_sequences::DroppedSequences;
 
 use mapping_epoch::{MappingEpoch, Offsets};
 
-/// How many sent packets can be asked for again.
+/// How many sent packets can be retransmitted.
 const HISTORY: usize = 512;
 const PICTURE_ID_MASK: u16 = 0x7FFF;
 
@@ -27,33 +41,34 @@ struct Last {
     at: Instant,
 }
 
-/// A packet that was sent, as it can be sent again.
+/// A sent packet, as needed for its retransmission.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {
     pub(crate) rewritten: RewrittenHeader,
     pub(crate) encoding: usize,
     pub(crate) input: FullSequence,
     pub(crate) resent: Option<Instant>,
-    /// It has not been sent yet: it waits for its time.
+    /// Still queued in the pacer.
     pub(crate) waits: bool,
 }
 
-/// The numbers of one outgoing packet.
+/// The rewritten header of an outgoing packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RewrittenHeader {
     pub(crate) sequence: u64,
     pub(crate) timestamp: u32,
     picture_offset: u16,
     tl0_offset: u8,
-    /// It is the last one of its picture here, though not where it came from.
+    /// It ends the frame for this receiver, though not for the sender.
     pub(crate) ends_frame: bool,
-    /// A later number was sent before it was known that it is not for this receiver.
+    /// Padding: a later sequence number was sent before this packet was known to be above the
+    /// receiver's layers.
     pub(crate) is_padding: bool,
 }
 
 impl RewrittenHeader {
-    /// Writes the descriptor of a VP8 payload with its ids moved. Returns how many bytes of the
-    /// payload the written ones replace: 0 when nothing has to be moved.
+    /// Writes the descriptor of a VP8 payload with its ids shifted. Returns how many bytes of the
+    /// payload it replaces: 0 if nothing changes.
     pub(crate) fn rewrite_vp8(self, payload: &[u8], out: &mut [u8]) -> usize {
         if self.picture_offset == 0 && self.tl0_offset == 0 {
             return 0;
@@ -76,7 +91,7 @@ impl RewrittenHeader {
     }
 }
 
-/// What the rewriter has to know of an incoming packet.
+/// What the rewriter needs of an incoming packet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Input<'a> {
     pub(crate) now: Instant,
@@ -88,23 +103,23 @@ pub(crate) struct Input<'a> {
     pub(crate) vp8: Option<&'a [u8]>,
 }
 
-/// A run that has ended.
+/// An ended epoch.
 #[derive(Clone, Debug)]
 struct Ended {
     epoch: MappingEpoch,
-    /// The last number that it gave.
+    /// The last sequence number that it assigned.
     end: u64,
 }
 
-/// The numbers of one outgoing SSRC. Owner: its down track; kept while the transport lives.
+/// The header state of one outgoing SSRC. Owner: its down track; kept while the transport lives.
 #[derive(Default)]
 pub(crate) struct Rewriter {
     epoch: Option<MappingEpoch>,
-    /// The run before, for what comes of it late.
+    /// The previous epoch, for its late packets.
     ended: Option<Ended>,
     last: Option<Last>,
     last_picture: Option<(u16, u8)>,
-    /// The packet with the highest number that has left.
+    /// The highest sequence number sent, with its timestamp.
     newest_sent: Option<(u64, u32)>,
     first_sequence: u64,
     sent: Box<[Option<Sent>]>,
@@ -112,7 +127,7 @@ pub(crate) struct Rewriter {
 }
 
 impl Rewriter {
-    /// Begins to count from `input` on: the first packet of a stream, encoding or resumption.
+    /// Opens an epoch at `input`: the first packet of a stream, an encoding or a resumption.
     pub(crate) fn start(&mut self, input: &Input<'_>, clock_rate_hz: u32) {
         self.stop();
         let (sequence, timestamp) = match self.last {
@@ -144,7 +159,7 @@ impl Rewriter {
         self.epoch = Some(MappingEpoch::new(input, sequence, offsets));
     }
 
-    /// The numbers of a packet, or `None` when it is from before the start.
+    /// The rewritten header of a packet; `None` if it precedes the epoch.
     pub(crate) fn map(&mut self, input: &Input<'_>) -> Option<RewrittenHeader> {
         let epoch = self.epoch.as_mut()?;
         let descriptor = input.vp8.and_then(Vp8Descriptor::parse);
@@ -174,11 +189,11 @@ impl Rewriter {
         Some(rewritten)
     }
 
-    /// The numbers of a packet that was lost in the run before and comes now: those that its gap
-    /// was left for. `None`: there is no such gap, or what stands there can no longer be of use.
+    /// The rewritten header of a packet that was lost in the previous epoch: the one its gap was
+    /// left for. `None`: there is no such gap, or it is too old to be of use.
     pub(crate) fn map_late(&mut self, input: &Input<'_>) -> Option<RewrittenHeader> {
         if self.epoch.as_ref().is_some_and(|epoch| epoch.counts(input)) {
-            // It has a number, or none on purpose.
+            // It is mapped already, or left out on purpose.
             return None;
         }
         let last = self.last?.sequence;
@@ -187,20 +202,20 @@ impl Rewriter {
         (last - rewritten.sequence < HISTORY as u64).then_some(rewritten)
     }
 
-    /// Leaves a packet out of the count, with its picture. `false`: its number has been counted, a
-    /// later one was sent.
+    /// Leaves a packet and its picture out of the count. `false`: its sequence number is already
+    /// assigned, because a later packet was sent.
     pub(crate) fn leave_out(&mut self, input: &Input<'_>) -> bool {
         self.epoch
             .as_mut()
             .is_some_and(|epoch| epoch.leave_out(input))
     }
 
-    /// The newest packet of the present encoding that was counted or left out.
+    /// The newest packet of the current encoding that was mapped or left out.
     pub(crate) fn newest(&self) -> Option<FullSequence> {
         self.epoch.as_ref()?.newest
     }
 
-    /// Remembers a packet so that it can be sent again.
+    /// Stores a packet for retransmission.
     pub(crate) fn remember(
         &mut self,
         encoding: usize,
@@ -221,7 +236,7 @@ impl Rewriter {
         self.sent[rewritten.sequence as usize % HISTORY] = Some(entry);
     }
 
-    /// A packet leaves.
+    /// Registers a packet that leaves.
     pub(crate) fn count_sent(&mut self, rewritten: RewrittenHeader) {
         let newest = (rewritten.sequence, rewritten.timestamp);
         if self.newest_sent.is_none_or(|sent| sent.0 < newest.0) {
@@ -229,20 +244,20 @@ impl Rewriter {
         }
     }
 
-    /// Whether some of the picture has left that the packet is of, which waits.
+    /// Whether part of the queued packet's frame has been sent.
     pub(crate) fn has_begun(&self, waiting: RewrittenHeader) -> bool {
         self.newest_sent
             .is_some_and(|(_, timestamp)| timestamp == waiting.timestamp)
     }
 
-    /// Whether a number was given in the present run.
+    /// Whether the header was assigned in the current epoch.
     pub(crate) fn is_of_epoch(&self, rewritten: RewrittenHeader) -> bool {
         self.epoch
             .as_ref()
             .is_some_and(|epoch| epoch.gave(rewritten.sequence))
     }
 
-    /// A packet that waited will not be sent: it can not be asked for.
+    /// Forgets a queued packet that will not be sent: it cannot be retransmitted.
     pub(crate) fn forget_waiting(&mut self, rewritten: RewrittenHeader) {
         if let Some(place) = self.sent.get_mut(rewritten.sequence as usize % HISTORY)
             && place.is_some_and(|sent| sent.rewritten == rewritten)
@@ -251,12 +266,12 @@ impl Rewriter {
         }
     }
 
-    /// Numbers above all that were sent and above `kept`, the last that still waits, are given
-    /// again: nothing was sealed under them. The present run must end.
+    /// Makes the sequence numbers above all sent ones and above `kept`, the last queued one,
+    /// available again: nothing was encrypted under them. The current epoch must end.
     pub(crate) fn take_back(&mut self, kept: Option<u64>) {
         let newest_sent = self.newest_sent.map(|(sequence, _)| sequence);
         let Some(end) = newest_sent.max(kept) else {
-            // As if nothing had ever been.
+            // As if nothing had been mapped.
             (self.epoch, self.ended, self.last) = (None, None, None);
             return;
         };
@@ -268,14 +283,14 @@ impl Rewriter {
         }
     }
 
-    /// The full number of one that was sent.
+    /// The unwrapped sequence number of a sent packet.
     pub(crate) fn full(&self, sequence: u16) -> Option<u64> {
         let last = self.last?.sequence;
         let behind = u64::from((last as u16).wrapping_sub(sequence));
         last.checked_sub(behind)
     }
 
-    /// What was sent under a 16-bit number, if it is remembered.
+    /// The packet sent under a 16-bit sequence number, if it is remembered.
     pub(crate) fn sent(&mut self, sequence: u16) -> Option<&mut Sent> {
         let full = self.full(sequence)?;
         let length = self.sent.len().max(1);
@@ -283,7 +298,7 @@ impl Rewriter {
         (entry.rewritten.sequence == full).then_some(entry)
     }
 
-    /// A packet that waited has been sent.
+    /// Registers that a queued packet was sent.
     pub(crate) fn note_sent(&mut self, rewritten: RewrittenHeader) {
         if let Some(sent) = self.sent(rewritten.sequence as u16)
             && sent.rewritten == rewritten
@@ -292,52 +307,52 @@ impl Rewriter {
         }
     }
 
-    /// Forgets what can be sent again: the next packets are of another stream.
+    /// Forgets the packets for retransmission: the next ones belong to another stream.
     pub(crate) fn forget(&mut self) {
         self.epoch = None;
         self.ended = None;
         self.sent = Box::default();
     }
 
-    /// The last number of the retransmission stream.
+    /// The last sequence number of the retransmission stream.
     pub(crate) fn rtx_sequence(&self) -> u16 {
         self.rtx_sequence
     }
 
-    /// Goes on with the numbers of a retransmission stream.
+    /// Continues the sequence numbers of a retransmission stream.
     pub(crate) fn set_rtx_sequence(&mut self, sequence: u16) {
         self.rtx_sequence = sequence;
     }
 
-    /// The next number of the retransmission stream.
+    /// The next sequence number of the retransmission stream.
     pub(crate) fn next_rtx_sequence(&mut self) -> u16 {
         self.rtx_sequence = self.rtx_sequence.wrapping_add(1);
         self.rtx_sequence
     }
 
-    /// How many packets before this one the receiver could have got. The same for a packet and
-    /// its repetition, so that both are the same bytes.
+    /// The position of the packet in the receiver's stream. A packet and its repetition have the
+    /// same one, so both have the same bytes.
     pub(crate) fn age(&self, rewritten: RewrittenHeader) -> u64 {
         rewritten.sequence - self.first_sequence
     }
 
-    /// The last number that was given.
+    /// The last assigned sequence number.
     pub(crate) fn last_sequence(&self) -> u64 {
         self.last.map_or(0, |last| last.sequence)
     }
 
-    /// The last timestamp that was sent, for padding.
+    /// The last assigned timestamp, for padding.
     pub(crate) fn last_timestamp(&self) -> u32 {
         self.last.map_or(0, |last| last.timestamp)
     }
 
-    /// What is added to the timestamps of the present encoding.
+    /// The timestamp offset of the current epoch.
     pub(crate) fn timestamp_offset(&self) -> Option<u32> {
         self.epoch.as_ref().map(|epoch| epoch.offsets.timestamp)
     }
 
-    /// The receiver's stream ends or pauses; the next packet begins with `start`. `false`: it had
-    /// ended before.
+    /// Ends the epoch: the stream ends or pauses, and the next packet begins with `start`. `false`:
+    /// it had already ended.
     pub(crate) fn stop(&mut self) -> bool {
         let Some(epoch) = self.epoch.take() else {
             return false;

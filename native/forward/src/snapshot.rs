@@ -1,6 +1,6 @@
-//! Everything a session's forwarding knows, for operators, tests and support.
+//! A snapshot of a session's forwarding, for operators, tests and support.
 //!
-//! Plain data: the control plane gets it as it is written here (`sfu.core_api`).
+//! Plain data: the control plane gets it in this form (`sfu.core_api`).
 
 use serde::Serialize;
 
@@ -24,9 +24,9 @@ pub struct ForwardingSnapshot {
     pub up_tracks: Vec<UpTrackSnapshot>,
     /// Each m-line of each Subscriber.
     pub down_tracks: Vec<DownTrackSnapshot>,
-    /// The publisher that speaks.
+    /// The dominant speaker.
     pub dominant_speaker: Option<PublisherHandle>,
-    /// What is known of each subscriber's link.
+    /// Each subscriber's downlink.
     pub downlinks: Vec<DownlinkSnapshot>,
     /// Totals of this session.
     pub counters: std::collections::BTreeMap<&'static str, u64>,
@@ -36,7 +36,7 @@ pub struct ForwardingSnapshot {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UpTrackSnapshot {
-    /// Whose.
+    /// Its publisher.
     pub publisher: PublisherHandle,
     /// Its uplink.
     pub transport: TransportHandle,
@@ -48,9 +48,9 @@ pub struct UpTrackSnapshot {
     pub codec: Codec,
     /// False: muted by the control plane.
     pub forwarding: bool,
-    /// Packets accepted for forwarding since it began.
+    /// Packets accepted for forwarding since the start.
     pub packets: u64,
-    /// Its simulcast versions; one without simulcast.
+    /// Its simulcast encodings; a single one without simulcast.
     pub encodings: Vec<EncodingSnapshot>,
 }
 
@@ -64,15 +64,15 @@ pub struct EncodingSnapshot {
     pub rid: Option<String>,
     /// A packet of it was accepted.
     pub active: bool,
-    /// Somebody could be given it, so that its publisher is to send it.
+    /// It has receivers, so its publisher should send it.
     pub subscribed: bool,
-    /// Packets received since it began.
+    /// Packets received since the start.
     pub packets: u64,
-    /// As last measured.
+    /// Last measured bitrate.
     pub bitrate_bps: u64,
-    /// Width and height in pixels, where they can be read.
+    /// Width and height in pixels, if readable.
     pub size: Option<(u16, u16)>,
-    /// Frames per second, where they can be read.
+    /// Frames per second, if readable.
     pub frame_rate: Option<f32>,
     /// The highest spatial and temporal layer.
     pub layers: (u8, u8),
@@ -82,71 +82,71 @@ pub struct EncodingSnapshot {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DownTrackSnapshot {
-    /// Whose.
+    /// Its subscriber.
     pub subscriber: SubscriberHandle,
-    /// What it receives.
+    /// The publisher that it receives.
     pub publisher: PublisherHandle,
     /// Its downlink.
     pub transport: TransportHandle,
     /// Its identification tag on the downlink.
     pub mid: String,
-    /// What the subscriber sees.
+    /// The SSRC for the subscriber.
     pub ssrc: u32,
     /// Audio or video.
     pub kind: MediaKind,
-    /// False: held back by the control plane.
+    /// False: paused by the control plane.
     pub forwarding: bool,
-    /// The encoding that is being forwarded.
+    /// The encoding that is forwarded.
     pub encoding: Option<usize>,
-    /// The spatial and temporal layer that is being forwarded.
+    /// The spatial and temporal layer that is forwarded.
     pub level: (u8, u8),
-    /// The largest encoding that the subscriber's link has room for; `None`: no limit.
+    /// The largest encoding that the downlink has room for; `None`: no limit.
     pub limit: Option<usize>,
-    /// Its link has no room for any of its video.
+    /// The downlink has no room for any of its video.
     pub paused: bool,
-    /// What its link carries of its video.
+    /// Whether the downlink carries its video.
     pub stream_state: StreamState,
-    /// The `DropReason` that withholds its media at the moment.
+    /// The `DropReason` that currently withholds its media.
     pub waiting: Option<&'static str>,
     /// Packets sent.
     pub packets: u64,
     /// Bytes sent.
     pub bytes: u64,
-    /// Packets sent again.
+    /// Retransmitted packets.
     pub resent: u64,
-    /// Share of packets that the subscriber missed in its last report, in 256ths (RFC 3550 6.4.1).
+    /// Share of packets lost in the subscriber's last report, in 256ths (RFC 3550 6.4.1).
     pub fraction_lost: u8,
-    /// Of the subscriber's last report.
+    /// From the subscriber's last report.
     pub round_trip_ms: Option<u64>,
 }
 
-/// What congestion control knows of one subscriber's link.
+/// Congestion control of one subscriber's downlink.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DownlinkSnapshot {
-    /// Which.
+    /// Its transport.
     pub transport: TransportHandle,
     /// Its peer sends transport-wide feedback.
     pub has_feedback: bool,
-    /// What it is estimated to carry.
+    /// Estimated bandwidth.
     pub estimate_bps: u64,
-    /// What may be sent: the estimate less what retransmissions take.
+    /// Bitrate that may be sent: less than the estimate while the path's queue is long.
     pub budget_bps: u64,
-    /// What the estimate rests on.
+    /// What the last change of the estimate came from.
     pub reason: &'static str,
-    /// The estimate is a limit that was found, not only what was sent so far.
+    /// The path has shown a limit; otherwise the estimate is only what was shown to pass.
     pub limited: bool,
     /// Delay in the path's own queue.
     pub queueing_ms: u64,
     /// Share of packets lost, 0 to 1.
     pub loss_share: f64,
-    /// What is being sent.
+    /// Sent bitrate.
     pub sent_bps: Option<u64>,
-    /// What its subscriptions could use.
+    /// Bitrate that its subscriptions could use.
     pub wanted_bps: u64,
-    /// What they were given.
+    /// Bitrate allocated to them.
     pub granted_bps: u64,
-    /// Packets that wait in the pacer.
+    /// Packets queued in the pacer.
     pub paced_packets: usize,
 }
 

@@ -1,41 +1,41 @@
-//! Who speaks: from the audio levels that publishers put into their packets (RFC 6464).
+//! Speaker detection from the audio levels in publishers' packets (RFC 6464).
 //!
-//! A voice has a loudness that follows its levels within some 100 ms and falls by half in 200 ms
-//! of nothing, so that packets left out in silence (DTX) are silence and not loss. The dominant
-//! speaker changes only to one that is clearly louder for a while: not for a cough.
+//! The loudness of a voice follows its levels within about 100 ms and halves in 200 ms without
+//! packets, so gaps from DTX count as silence and not as loss. The dominant speaker changes only to
+//! a voice that is clearly louder for a while, so a cough does not count.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::parameters::PublisherHandle;
 
-/// The quietest level of RFC 6464: silence.
+/// RFC 6464's lowest level: silence.
 const SILENCE: u8 = 127;
-/// Louder than -55 dBov is a voice, and not the room around it.
+/// A voice is louder than -55 dBov; background noise is not.
 const SPEAKING: f32 = 72.0;
-/// How much of the difference one packet of 20 ms takes over.
+/// Smoothing factor of a 20 ms packet.
 const FOLLOW: f32 = 0.2;
 const HALF_LIFE: Duration = Duration::from_millis(200);
-/// A packet's own time: gaps begin after it.
+/// The duration of a packet: a gap starts after it.
 const PACKET_TIME: Duration = Duration::from_millis(60);
-/// How much louder, in dB, somebody must be than who speaks now.
+/// How much louder than the dominant speaker a voice must be, in dB.
 const MARGIN: f32 = 6.0;
-/// For how long.
+/// And for how long.
 const INSISTENCE: Duration = Duration::from_millis(400);
-/// Who follows on silence needs less: a word.
+/// After silence, a word is enough.
 const FIRST_WORD: Duration = Duration::from_millis(150);
-/// How often all are compared to find the loudest. Shorter than a syllable.
+/// How often all voices are ranked. Shorter than a syllable.
 const RANKING: Duration = Duration::from_millis(60);
-/// Somebody who becomes louder than one of them need not wait so long.
+/// A voice that rises above the ranked ones is ranked this soon.
 const RISE: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Copy, Debug)]
 struct Voice {
     loudness: f32,
     heard: Instant,
-    /// Since when it would replace the dominant one.
+    /// Since when it qualifies as the next dominant speaker.
     challenges: Option<Instant>,
-    /// It was among the loudest when they were last compared.
+    /// It was among the loudest at the last ranking.
     among_loudest: bool,
 }
 
@@ -46,7 +46,8 @@ impl Voice {
         self.loudness * (-quiet.as_secs_f32() / HALF_LIFE.as_secs_f32()).exp2()
     }
 
-    /// Who is among the loudest stays it until another is clearly louder: words stay whole.
+    /// A voice among the loudest keeps its place until another is clearly louder, so words are not
+    /// cut.
     fn rank_at(&self, now: Instant) -> f32 {
         let margin = if self.among_loudest { MARGIN } else { 0.0 };
         self.loudness_at(now) + margin
@@ -61,13 +62,13 @@ pub struct Speakers {
     ranked: Option<Instant>,
     /// The rank of the last of the loudest.
     bar: f32,
-    /// Kept to be used again.
+    /// A reused buffer.
     ranking: Vec<(f32, PublisherHandle)>,
 }
 
 impl Speakers {
-    /// Takes the level of one packet: 0 is the loudest, 127 silence. Returns the new dominant
-    /// speaker, if this packet made it one.
+    /// Takes the level of one packet: 0 is the loudest, 127 silence. Returns the dominant speaker
+    /// if it changed.
     pub fn record(
         &mut self,
         now: Instant,
@@ -87,7 +88,7 @@ impl Speakers {
         self.challenge(now, publisher)
     }
 
-    /// The publisher has ended.
+    /// Removes an ended publisher.
     pub fn remove(&mut self, publisher: PublisherHandle) {
         self.voices.remove(&publisher);
         if self.dominant == Some(publisher) {
@@ -95,23 +96,23 @@ impl Speakers {
         }
     }
 
-    /// Who speaks, or spoke last.
+    /// The current or last dominant speaker.
     pub fn dominant(&self) -> Option<PublisherHandle> {
         self.dominant
     }
 
-    /// Publishers whose packets say how loud they are.
+    /// The number of publishers that send audio levels.
     pub fn voices(&self) -> usize {
         self.voices.len()
     }
 
-    /// Whether the publisher's packets say how loud they are.
+    /// Whether the publisher sends audio levels.
     pub fn knows(&self, publisher: PublisherHandle) -> bool {
         self.voices.contains_key(&publisher)
     }
 
-    /// Whether it is one of the `count` loudest voices. The dominant speaker always is. Cheap: all
-    /// are compared only now and then, so a voice may be found a few packets late.
+    /// Whether it is one of the `count` loudest voices. The dominant speaker always is. Voices are
+    /// ranked only now and then, so a new one may be found a few packets late.
     pub fn is_among_loudest(
         &mut self,
         now: Instant,
@@ -212,7 +213,7 @@ mod tests {
             }
         }
 
-        /// Whether each is among so many, when all have just been compared.
+        /// Whether each is among the `count` loudest, right after a ranking.
         fn among(&mut self, count: usize) -> [bool; 3] {
             self.speakers.rank(self.now, count);
             let Self { speakers, now, .. } = self;
@@ -275,7 +276,7 @@ mod tests {
     fn packets_left_out_in_silence_are_silence() {
         let mut talk = Talk::new();
         talk.go_on(3_000, &[(ANN, VOICE)]);
-        // Ann's client sends nothing while she is quiet.
+        // Ann's client sends nothing during silence.
         talk.go_on(2_000, &[(BEN, ROOM)]);
         talk.go_on(500, &[(BEN, VOICE)]);
         assert_eq!(talk.changes, [ANN, BEN]);

@@ -1,26 +1,27 @@
-//! Which encodings of a video somebody could be given: the publisher need not send the others.
-//! Pure.
+//! Subscribed layers: the encodings of a video that at least one subscriber can receive. The
+//! publisher may suspend the others. Pure.
 //!
-//! Only wishes count, not what links carry at the moment: a link that recovers must find its layer.
-//! The layers below a wanted one stay, for they are what a link falls back to.
+//! Only preferences count. The bandwidth of downlinks does not, because a downlink that recovers
+//! must find its layer. The layers below a subscribed one stay active: a downlink falls back to
+//! them.
 
 use std::time::{Duration, Instant};
 
 use crate::layer_selector::{EncodingView, allows, rank};
 use crate::parameters::PreferredLayers;
 
-/// A wish that changes back soon must not cost a key frame each time.
+/// A short-lived change of preferences must not cost a key frame.
 const LINGER: Duration = Duration::from_secs(5);
-/// Sizes and rates change without anybody saying so.
+/// Frame sizes and rates change without an event.
 const REVIEW: Duration = Duration::from_secs(1);
-/// After this time, and twice as late each time, what was told is told again while something else
-/// comes: messages get lost with the connections that carry them.
+/// An announcement is repeated after this time, and after twice the time each time, while the
+/// publisher still sends other encodings: messages are lost with the connections that carry them.
 const REPEAT: Duration = Duration::from_secs(2);
 const MAX_REPEAT: Duration = Duration::from_secs(64);
-/// More encodings than this are all wanted.
+/// Encodings beyond this index always count as subscribed.
 const MAX_ENCODINGS: usize = 32;
 
-/// A set of an up track's encodings, by their index.
+/// A set of encodings of an up track, by index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EncodingSet(u32);
 
@@ -41,7 +42,8 @@ impl FromIterator<usize> for EncodingSet {
     }
 }
 
-/// What receivers with these wishes could be given: the best that each allows, and all below it.
+/// The encodings that receivers with these preferences can use: for each, the best one that it
+/// allows and all below.
 pub(crate) fn subscribed(
     encodings: &(impl Iterator<Item = EncodingView> + Clone),
     preferences: impl Iterator<Item = PreferredLayers>,
@@ -55,7 +57,7 @@ fn subscribed_by(
     encodings: &(impl Iterator<Item = EncodingView> + Clone),
     preferred: PreferredLayers,
 ) -> EncodingSet {
-    // What nothing is known of yet might be the one that is wanted.
+    // An encoding of unknown size may be the subscribed one.
     let known = || encodings.clone().filter(|view| view.size.is_some());
     let best = known()
         .filter(|&view| allows(preferred, view))
@@ -72,20 +74,20 @@ fn subscribed_by(
         .collect()
 }
 
-/// What the publisher of one video was told, and when that is looked at again.
+/// The last announcement to the publisher of one video, and when it is reviewed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SubscribedLayers {
     since: Instant,
     review: Instant,
     announced: EncodingSet,
-    /// Since when less is wanted than was told.
+    /// Since when fewer encodings are subscribed than announced.
     less: Option<Instant>,
-    /// When it is told again, and how long that was waited for. `None`: nothing was told yet.
+    /// When to repeat the announcement, and the delay before that. `None`: nothing announced yet.
     repeat: Option<(Instant, Duration)>,
 }
 
 impl SubscribedLayers {
-    /// Of a video with so many encodings that begins at `since`: all are wanted.
+    /// For a video with this many encodings that starts at `since`: all of them are subscribed.
     pub(crate) fn new(since: Instant, encodings: usize) -> Self {
         Self {
             since,
@@ -96,7 +98,7 @@ impl SubscribedLayers {
         }
     }
 
-    /// Leaves it as it is until the next look.
+    /// Keeps the announcement until the next review.
     pub(crate) fn keep(&mut self, now: Instant) {
         self.review = now + REVIEW;
         self.less = None;
@@ -106,18 +108,18 @@ impl SubscribedLayers {
         self.announced.contains(encoding)
     }
 
-    /// Receivers or their wishes changed.
+    /// Requests a review: a receiver or its preferences changed.
     pub(crate) fn recheck(&mut self) {
         self.review = self.since;
     }
 
-    /// When `update` is due; in the past when it is.
+    /// When `update` is due. A time in the past means now.
     pub(crate) fn poll_timeout(&self) -> Instant {
         self.review
     }
 
-    /// True when the publisher is to be told of another set. More is told at once, less after a
-    /// while.
+    /// Returns whether the publisher needs a new announcement. Additional encodings are announced
+    /// at once, fewer after `LINGER`.
     pub(crate) fn update(&mut self, now: Instant, subscribed: EncodingSet) -> bool {
         self.review = now + REVIEW;
         let more = self.announced.with(subscribed);
@@ -137,7 +139,8 @@ impl SubscribedLayers {
         changed
     }
 
-    /// True when what was told is to be told again: these encodings come, and they are others.
+    /// Returns whether to repeat the announcement: the publisher sends `live`, which differs from
+    /// it.
     pub(crate) fn must_repeat(&mut self, now: Instant, live: EncodingSet) -> bool {
         let Some((due, waited)) = self.repeat else {
             return false;

@@ -1,4 +1,4 @@
-//! One m-line of a Publisher: its RtpStreams, what came of them, what is to be forwarded.
+//! An up track: one m-line of a Publisher, with its RtpStreams and the packets to forward.
 
 use std::time::{Duration, Instant};
 
@@ -24,17 +24,17 @@ use crate::reception::Reception;
 use crate::rewriter::DroppedSequences;
 use crate::subscribed_layers::SubscribedLayers;
 
-/// Bounds what is held between two flushes; the cache must still have all of it.
+/// Bounds the packets between two flushes; the cache must still hold all of them.
 const MAX_PENDING: usize = 256;
 /// RTP header with extensions, SRTP tag, UDP and IPv4.
 const OVERHEAD_BYTES: usize = 12 + 8 + 16 + 8 + 20;
 const BITRATE_WINDOW: Duration = Duration::from_secs(1);
-/// Nothing for so long is a pause, and not a picture that hardly changes.
+/// A gap this long is a pause, not a nearly static video.
 const PAUSE: Duration = Duration::from_secs(2);
-/// Parameter sets, a delimiter and messages before a key frame's picture.
+/// Parameter sets, a delimiter and messages before the slices of a key frame.
 const MAX_PARAMETER_PACKETS: u64 = 8;
 const ORIGINAL_SEQUENCE_BYTES: usize = 2;
-/// Senders that begin a new secret with a key frame of their own need this long (e2ee/2 section 9).
+/// Senders that start a new secret with a key frame need this long (e2ee/2 section 9).
 const OWN_KEY_FRAME: Duration = Duration::from_millis(300);
 
 /// One RtpStream of an up track.
@@ -45,12 +45,12 @@ pub(crate) struct Encoding {
     pub(crate) reception: Reception,
     pub(crate) dropped: DroppedSequences,
     pub(crate) active: bool,
-    /// It began, for the first time or after a pause, since this was last taken.
+    /// It started, for the first time or after a pause, since this flag was last cleared.
     pub(crate) activated: bool,
     cache: Option<PacketCache>,
     unwrapper: SequenceUnwrapper,
     encrypted: bool,
-    /// The end of the key id that says under which secret its frames are.
+    /// The end of the key id, which identifies the secret of its frames.
     hint: Option<Hint>,
     first: Option<FullSequence>,
     last_packet: Option<Instant>,
@@ -63,7 +63,7 @@ pub(crate) struct Encoding {
 
 type Hint = [u8; 2];
 
-/// What came since the last measurement.
+/// Totals since the last measurement.
 #[derive(Clone, Copy, Debug, Default)]
 struct Window {
     since: Option<Instant>,
@@ -99,13 +99,13 @@ impl Encoding {
         self.cache.as_ref()?.get(sequence)
     }
 
-    /// The newest number taken.
+    /// The newest sequence number received.
     pub(crate) fn highest(&self) -> Option<FullSequence> {
         self.unwrapper.highest()
     }
 
-    /// Whether nothing of the packet's frame that stands before it was lost, as far as can be
-    /// known of a stream's first packets.
+    /// Whether no earlier packet of this frame was lost, as far as the first packets of a stream
+    /// can tell.
     fn has_frame_up_to(&self, sequence: FullSequence) -> bool {
         let Some(timestamp) = self.packet(sequence).map(|packet| packet.timestamp) else {
             return false;
@@ -124,8 +124,8 @@ impl Encoding {
         false
     }
 
-    /// Its newest frame is sealed with this key id. Whoever gets the secret late needs a key frame
-    /// under it: the sender makes one, or is asked.
+    /// The newest frame is encrypted under this key id. A receiver that gets the secret late needs
+    /// a key frame under it: the sender makes one, or is asked for it.
     fn note_kid(&mut self, now: Instant, kid: Kid) {
         let [.., high, low] = kid;
         let before = self.hint.replace([high, low]);
@@ -146,7 +146,7 @@ impl Encoding {
         }
     }
 
-    /// A row for each of its layers.
+    /// One row per layer.
     fn rows(&self, now: Instant, encoding: u8) -> impl Iterator<Item = LayerView> + '_ {
         let (view, top) = (self.view(), self.layers.top());
         let levels = (0..=top.spatial)
@@ -172,7 +172,7 @@ impl Encoding {
         self.activated |= before.is_none_or(|before| now.duration_since(before) > SILENCE);
         let window = &mut self.window;
         if before.is_some_and(|before| now.duration_since(before) >= PAUSE) {
-            // It was not sent: what was measured before counts until there is more.
+            // The encoding was paused: the previous measurement counts until the next one.
             *window = Window::default();
         }
         let since = *window.since.get_or_insert(now);
@@ -197,7 +197,7 @@ pub(crate) struct Pending {
     pub(crate) encoding: usize,
     pub(crate) sequence: FullSequence,
     pub(crate) key_frame: bool,
-    /// Its layer, where the encoding has several.
+    /// The layer, if the encoding has several.
     pub(crate) layer: Option<LayerMark>,
 }
 
@@ -209,18 +209,18 @@ pub(crate) struct UpTrack {
     pub(crate) ids: IdTable,
     pub(crate) encodings: Vec<Encoding>,
     pub(crate) guard: PlaintextGuard,
-    /// What its publisher may be asked.
+    /// Budget of key-frame requests to its publisher.
     pub(crate) budget: UpTrackBudget,
     pub(crate) forwarding: bool,
-    /// Others are louder: nobody gets it.
+    /// Muted by level: louder voices are forwarded instead.
     pub(crate) quiet: bool,
-    /// Which encodings are worth sending. Of video only.
+    /// The encodings that its publisher should send. Video only.
     pub(crate) subscribed_layers: Option<SubscribedLayers>,
     pub(crate) pending: Vec<Pending>,
     /// Keys of the down tracks that it feeds.
     pub(crate) down_tracks: Vec<usize>,
     pub(crate) taken: u64,
-    /// Waits for the next flush: it has pending packets or something to tell.
+    /// It has pending packets or reports for the next flush.
     pub(crate) dirty: bool,
     access: PayloadAccess,
 }
@@ -259,7 +259,7 @@ impl UpTrack {
         }
     }
 
-    /// Its layer table: every version that a receiver can be given.
+    /// Its layer table: every version that a receiver can get.
     pub(crate) fn layers(&self, now: Instant) -> impl Iterator<Item = LayerView> + '_ {
         (0_u8..)
             .zip(&self.encodings)
@@ -296,13 +296,13 @@ impl UpTrack {
                 Err(DropReason::PaddingOnly | DropReason::NotEncrypted)
             )
         {
-            // Its number carries nothing: receivers must not wait for it.
+            // The sequence number carries nothing. Receivers must not wait for it.
             self.encodings[encoding].dropped.push(sequence);
         }
         taken
     }
 
-    /// Takes a packet of a retransmission stream (RFC 4588): the original comes late.
+    /// Takes a packet of a retransmission stream (RFC 4588): a late original.
     pub(crate) fn take_retransmission(
         &mut self,
         now: Instant,
@@ -353,7 +353,8 @@ impl UpTrack {
             return Err(DropReason::NotEncrypted);
         }
         if stream.dropped.covers(sequence) {
-            // Receivers count as if it did not exist: its number would be another packet's.
+            // Receivers do not count this sequence number: its mapped number belongs to another
+            // packet.
             return Err(DropReason::TooLate);
         }
         if self.pending.len() >= MAX_PENDING {
@@ -379,15 +380,15 @@ impl UpTrack {
         {
             stream.note_kid(now, kid);
         }
-        let (layer, told) = stream.layers.mark(reading.layer, descriptor);
+        let (layer, declared) = stream.layers.mark(reading.layer, descriptor);
         let own =
             || reading.key_frame && (!reading.needs_earlier || stream.has_frame_up_to(sequence));
-        let key_frame = told.unwrap_or_else(own);
+        let key_frame = declared.unwrap_or_else(own);
         if key_frame {
             stream.requests.handle_key_frame();
-            // What the sender tells beside the payload goes before what may stand in it.
-            let said = told.and_then(|_| stream.layers.full_size());
-            stream.size = said.or(reading.size).or(stream.size);
+            // The size in the dependency descriptor takes precedence over the one in the payload.
+            let declared_size = declared.and_then(|_| stream.layers.full_size());
+            stream.size = declared_size.or(reading.size).or(stream.size);
         }
         let layers = &mut stream.layers;
         if let Some(mark) = layer {
@@ -405,7 +406,7 @@ impl UpTrack {
         Ok(())
     }
 
-    /// The layer of a packet that is kept.
+    /// The layer of a cached packet.
     pub(crate) fn layer_of(&self, encoding: usize, packet: CachedPacket<'_>) -> Option<LayerMark> {
         let own = read(self.parameters.codec, packet.payload).layer;
         let mut entries = Entries(packet.extensions);
@@ -414,8 +415,8 @@ impl UpTrack {
         layers.look(own, descriptor.map(|(_, value)| value))
     }
 
-    /// The sender says how large the pictures of each encoding are; where sealing hides the frames'
-    /// own headers that is all there is.
+    /// Reads the frame sizes of all encodings from the sender's extension. It is the only
+    /// information where encryption hides the frames' own headers.
     fn read_sizes(&mut self, encoding: usize, packet: &RtpPacket<'_>) {
         let Some(allocation) = value_of(&self.ids, packet, Extension::VideoLayersAllocation)
             .and_then(LayersAllocation::parse)
@@ -429,27 +430,27 @@ impl UpTrack {
         }
     }
 
-    /// Receivers of it or their wishes changed.
+    /// A receiver or its preferences changed.
     pub(crate) fn recheck_subscribed_layers(&mut self) {
         if let Some(subscribed_layers) = &mut self.subscribed_layers {
             subscribed_layers.recheck();
         }
     }
 
-    /// Whether the publisher has been told to send it, or not told otherwise.
+    /// Whether the publisher should send the encoding.
     pub(crate) fn is_subscribed(&self, encoding: usize) -> bool {
         self.subscribed_layers
             .as_ref()
             .is_none_or(|layers| layers.includes(encoding))
     }
 
-    /// How many of its encodings need not be sent.
+    /// The number of suspended encodings.
     pub(crate) fn paused(&self) -> usize {
         let encodings = 0..self.encodings.len();
         encodings.filter(|&one| !self.is_subscribed(one)).count()
     }
 
-    /// Whether its publisher is to be asked for key frames now.
+    /// Whether its publisher should be asked for key frames now.
     pub(crate) fn is_to_be_asked(&self, now: Instant, interval: Duration) -> bool {
         let allowed = self.budget.due(interval).is_none_or(|due| due <= now);
         let mut streams = self.encodings.iter().enumerate();
@@ -462,7 +463,7 @@ impl UpTrack {
             })
     }
 
-    /// Whether that key frame is wanted already.
+    /// Whether that key frame is already requested.
     pub(crate) fn wants_key_frame(&self, now: Instant, encoding: Option<usize>) -> bool {
         let mut streams = self.encodings.iter().enumerate();
         streams.all(|(index, stream)| {
@@ -470,7 +471,7 @@ impl UpTrack {
         })
     }
 
-    /// Wants a key frame of one encoding, or of all.
+    /// Requests a key frame of one encoding, or of all.
     pub(crate) fn want_key_frame(&mut self, encoding: Option<usize>) {
         if self.parameters.kind == MediaKind::Audio {
             return;

@@ -1,5 +1,5 @@
-//! Where every packet went: what came in and was to be forwarded is what was sent and what has a
-//! named reason, to the last packet, through loss, mutes, layer switches and a narrow link.
+//! Every packet is accounted for: each accepted packet was sent or has a named drop reason, through
+//! loss, mutes, layer switches and a narrow downlink.
 #![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -29,7 +29,7 @@ const VIEWERS: u64 = 5;
 const STEP: Duration = Duration::from_millis(5);
 const STEPS: u64 = 48_000;
 const FRAME_EVERY: u64 = 8;
-/// Reasons for numbers that subscribers asked for again, and did not get.
+/// Drop reasons of requested retransmissions.
 const REPEATS: [DropReason; 4] = [
     DropReason::NotCached,
     DropReason::ResentRecently,
@@ -37,7 +37,7 @@ const REPEATS: [DropReason; 4] = [
     DropReason::ResendPaused,
 ];
 
-/// Counts what is sent.
+/// Counts sent packets.
 #[derive(Default)]
 struct Sent {
     media: u64,
@@ -90,7 +90,7 @@ fn sound() -> UpTrackParameters {
     }
 }
 
-/// Of a viewer: its transport, its two subscriptions, and their SSRCs.
+/// A viewer has a transport, two subscriptions, and their SSRCs.
 fn transport(viewer: u64) -> TransportHandle {
     TransportHandle(100 + viewer)
 }
@@ -138,13 +138,13 @@ fn remb(bps: u32) -> Vec<u8> {
     packet
 }
 
-/// A busy room, and what its packets have to add up to.
+/// A busy room, and the totals that its packets must add up to.
 struct Room {
     router: SessionRouter,
     out: Sent,
     now: Instant,
     random: Random,
-    /// Taken since the last flush, by up track.
+    /// Accepted since the last flush, by kind.
     pending: HashMap<MediaKind, u64>,
     subscribed: HashMap<MediaKind, Vec<u64>>,
     given: u64,
@@ -205,7 +205,7 @@ impl Room {
         }
     }
 
-    /// A packet over a path that loses, repeats and spoils.
+    /// Carries a packet over a path that loses, duplicates and corrupts.
     fn carry(&mut self, kind: MediaKind, packet: Rtp) {
         let uplink = match kind {
             MediaKind::Audio => AUDIO_UPLINK,
@@ -239,7 +239,7 @@ impl Room {
         }
         if step.is_multiple_of(FRAME_EVERY) {
             let frame = step / FRAME_EVERY;
-            // Now and then an encoding sleeps, so that others must serve.
+            // Now and then an encoding stops, so that others must replace it.
             let awake = 1 + (frame / 300) as usize % 3;
             for layer in 0..awake {
                 self.send_frame(layer, frame);
@@ -280,7 +280,7 @@ impl Room {
         }
     }
 
-    /// What was lost comes again: over the retransmission stream where there is one.
+    /// Retransmits lost packets, over the retransmission stream if there is one.
     fn repeat_lost(&mut self) {
         let Some(packet) = self.lost.pop() else {
             return;
@@ -312,7 +312,7 @@ impl Room {
         self.now = end;
     }
 
-    /// One thing that members of a session do.
+    /// One action of the members of a session.
     fn act(&mut self) {
         let viewer = self.random.below(VIEWERS);
         let kind = match self.random.below(3) {
@@ -386,7 +386,7 @@ impl Room {
         for those in self.subscribed.values_mut() {
             those.retain(|&one| one != viewer);
         }
-        // A viewer that never subscribed has no transport here.
+        // A viewer that never subscribed has no transport.
         let _ = self.router.close_transport(transport(viewer));
     }
 
@@ -403,7 +403,7 @@ impl Room {
             self.flush();
             self.pass(STEP);
         }
-        // What still waits for its time leaves, or is too late.
+        // Queued packets leave, or become too late.
         self.pass(Duration::from_secs(120));
     }
 }
@@ -416,8 +416,8 @@ fn every_packet_is_forwarded_or_has_one_named_reason() {
         let counters = room.router.counters();
         assert_eq!(room.given, counters.rtp_received);
         assert_eq!(room.out.media, counters.rtp_forwarded, "seed {seed}");
-        // Each taken packet once for each subscriber of its up track, and what a down track takes
-        // up later.
+        // Each accepted packet once for each subscriber of its up track, plus the ones that a down
+        // track catches up on.
         let wanted = room.refused + room.due + counters.rtp_caught_up;
         assert_eq!(wanted, room.out.media + room.drops(), "seed {seed}");
         assert!(room.out.media > 20_000, "{}", room.out.media);

@@ -1,6 +1,6 @@
-//! In the steady state forwarding allocates nothing.
+//! The steady state of forwarding allocates nothing.
 #![allow(missing_docs, clippy::expect_used, clippy::panic)]
-// A global allocator can only be written with `unsafe`; it adds a count and nothing else.
+// A global allocator requires `unsafe`; this one only counts.
 #![allow(unsafe_code)]
 
 mod support;
@@ -17,7 +17,7 @@ use support::*;
 struct Counting;
 
 thread_local! {
-    // Of one thread, for the test harness has threads of its own.
+    // Per thread, because the test harness has threads of its own.
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
 }
 

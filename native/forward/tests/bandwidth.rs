@@ -1,4 +1,4 @@
-//! Downlinks that carry less than there is, over simulated bottlenecks in virtual time.
+//! Downlinks that carry less than is published, over simulated bottlenecks in virtual time.
 #![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
 mod support;

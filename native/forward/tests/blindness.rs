@@ -1,5 +1,5 @@
-//! What a frame contains decides nothing: whatever stands behind the packetiser's descriptor,
-//! the same packets go to the same receivers at the same time, and encodings switch all the same.
+//! The content of a frame decides nothing: whatever follows the packetizer's descriptor, the same
+//! packets reach the same receivers at the same time, and encodings switch alike.
 #![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -17,12 +17,12 @@ const FRAMES_PER_PREFERENCE: u16 = 40;
 const VIDEO: [Codec; 4] = [Codec::Vp8, Codec::Vp9, Codec::H264, Codec::Av1];
 const SIZES: [(u16, u16); 3] = [(320, 180), (640, 360), (1280, 720)];
 
-/// What stands in frames.
+/// The content of frames.
 #[derive(Clone, Copy, Debug)]
 enum Fill {
     Noise(u64),
     Byte(u8),
-    /// The beginning of a VP8 key frame of 16 by 16 pixels.
+    /// The start of a VP8 key frame of 16 by 16 pixels.
     KeyFrame,
 }
 
@@ -55,7 +55,7 @@ impl Fill {
     }
 }
 
-/// A dependency descriptor of one layer in one packet; key frames bring the structure.
+/// A dependency descriptor of one layer in one packet; key frames carry the structure.
 fn descriptor(key_frame: bool, number: u16, (width, height): (u16, u16)) -> Vec<u8> {
     let [high, low] = number.to_be_bytes();
     let mut bytes = vec![0xC0, high, low];
@@ -69,7 +69,7 @@ fn descriptor(key_frame: bool, number: u16, (width, height): (u16, u16)) -> Vec<
     bytes
 }
 
-/// What the packetiser writes, and nothing else.
+/// The bytes of the packetizer, and nothing else.
 fn packetised(codec: Codec, key_frame: bool, picture_id: u16) -> Vec<u8> {
     let [high, low] = (picture_id | 0x8000).to_be_bytes();
     match codec {
@@ -81,7 +81,7 @@ fn packetised(codec: Codec, key_frame: bool, picture_id: u16) -> Vec<u8> {
     }
 }
 
-/// What e2ee/2 leaves readable behind the descriptor.
+/// The bytes after the descriptor that e2ee/2 leaves readable.
 fn declared(codec: Codec, key_frame: bool, (width, height): (u16, u16)) -> Vec<u8> {
     let ([w0, w1], [h0, h1]) = (width.to_le_bytes(), height.to_le_bytes());
     let clear = match codec {
@@ -107,7 +107,7 @@ fn compare(codec: Codec, access: PayloadAccess) {
     }
 }
 
-/// All that came out, without what frames contain; and how often another encoding came.
+/// Everything sent, without the content of frames, and the number of switches.
 #[derive(Debug, PartialEq, Eq)]
 struct Trace {
     sent: Vec<(u64, Vec<u8>, usize)>,

@@ -1,4 +1,4 @@
-//! Which stream a packet belongs to, and who may publish what.
+//! Demultiplexing: the stream of each packet, and conflicts between publishers.
 #![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
 mod support;

@@ -1,4 +1,4 @@
-//! What ends leaves nothing behind, and nothing else ends with it.
+//! An ended publisher, subscriber or transport leaves nothing behind and takes nothing else down.
 #![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -74,7 +74,7 @@ fn a_closed_subscriber_transport_frees_its_handles_and_ssrcs() {
     assert_eq!(
         session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC),
         [90],
-        "numbers begin anew"
+        "sequence numbers restart"
     );
     assert_eq!(
         session

@@ -1,7 +1,7 @@
-//! Numbers and times that jump, by every offset there is.
+//! Jumps of sequence numbers and timestamps, by every offset.
 //!
-//! What jumps back by more than the replay window never comes this far: SRTP refuses it. Here it
-//! must be harmless all the same.
+//! SRTP refuses jumps back beyond the replay window, so they never arrive here. They must be
+//! harmless all the same.
 #![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
 mod support;

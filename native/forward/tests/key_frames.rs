@@ -1,4 +1,4 @@
-//! When publishers are asked for key frames.
+//! Key-frame requests to publishers.
 #![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -14,7 +14,7 @@ use support::*;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// A session of two subscribers that both receive.
+/// A session with two active subscribers.
 fn playing() -> Session {
     let mut session = Session::with(PayloadAccess::Opaque, up_track(Codec::Vp8));
     session.subscribe(OTHER_SUBSCRIBER, OTHER_DOWNLINK, other_down_track());
@@ -182,7 +182,7 @@ fn member(number: u64, of: u64) -> (SubscriberHandle, TransportHandle) {
     (subscriber, TransportHandle(10_000 + number))
 }
 
-/// Everybody watches each sender; all play.
+/// Every client subscribes to every sender, and all play.
 fn meeting() -> Session {
     let mut session = Session::new(PayloadAccess::Opaque);
     for of in 0..SENDERS {
@@ -212,8 +212,7 @@ fn meeting() -> Session {
     session
 }
 
-/// Each sender's frame of one moment: `frame` says for each its key id and whether it is a key
-/// frame.
+/// One frame of each sender: `frame` gives its key id and whether it is a key frame.
 fn play(session: &mut Session, number: u16, frame: impl Fn(u64) -> ([u8; 8], bool)) {
     for of in 0..SENDERS {
         let (kid, key_frame) = frame(of);
@@ -242,8 +241,8 @@ fn when_one_of_a_thousand_leaves_each_sender_is_asked_for_one_key_frame_at_most(
         let (subscriber, _) = member(0, of);
         session.router.unsubscribe(subscriber).expect("left");
     }
-    // The first half of the senders begin the new secret with a key frame of their own, two frames
-    // late; the others make one when they are asked, two frames later.
+    // The first half of the senders start the new secret with a key frame of their own, two frames
+    // late; the others are asked and send one two frames later.
     let mut answer = [None; SENDERS as usize];
     for number in 2..100_u16 {
         let frame = |of: u64| {
@@ -269,7 +268,8 @@ fn when_one_of_a_thousand_leaves_each_sender_is_asked_for_one_key_frame_at_most(
 #[test]
 fn receivers_that_get_the_secret_late_cause_no_more_requests_than_the_interval_allows() {
     let mut session = meeting();
-    // Four hundred could not open the new frames; they return one by one over two seconds.
+    // Four hundred receivers could not decrypt the new frames; they return one by one over two
+    // seconds.
     let late = || (0..400).flat_map(|number| (0..SENDERS).map(move |of| member(number, of).0));
     for subscriber in late() {
         let router = &mut session.router;
@@ -314,7 +314,7 @@ fn the_control_plane_may_ask_and_audio_is_never_asked() {
     session.pass(900 * MILLISECOND);
     assert_eq!(session.out.plis(UPLINK, SSRC), 1);
     let mut audio = Session::with(PayloadAccess::Clear, up_track(Codec::Opus));
-    audio.rtp(&rtp(1, 0, b"sound").bytes());
+    audio.rtp(&rtp(1, 0, b"audio").bytes());
     audio.router.request_key_frame(PUBLISHER).expect("asked");
     audio.rtcp(DOWNLINK, &pli(DOWN_TRACK_SSRC));
     audio.pass(Duration::from_secs(5));
@@ -369,7 +369,7 @@ fn what_comes_in_one_batch_with_a_late_key_frame_is_forwarded_once() {
     assert_eq!(session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC), [2, 3, 4]);
 }
 
-/// A sealed H.264 slice of the given unit type.
+/// An encrypted H.264 slice of the given unit type.
 fn slice(unit_type: u8) -> Vec<u8> {
     [
         &[0x60 | unit_type, 0xB8, 0x80],

@@ -1,5 +1,5 @@
-//! SVC told by dependency descriptors, in the kind whose sizes need each other at key pictures only
-//! (K-SVC), with sealed payloads.
+//! SVC with dependency descriptors whose spatial layers depend on each other only in key pictures
+//! (K-SVC), with encrypted payloads.
 #![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -14,15 +14,15 @@ const FRAME: Duration = Duration::from_millis(33);
 const TICKS: u32 = 2_970;
 const DEPENDENCIES_ID: u8 = 13;
 
-/// Sizes and rates by dependency descriptors as of Chromium's `L2T2_KEY`: pictures between key
-/// pictures need their own size alone.
+/// Spatial and temporal layers with the dependency descriptors of Chromium's `L2T2_KEY`: pictures
+/// between key pictures depend only on their own spatial layer.
 struct KeySvc {
     session: Session,
     picture: u16,
 }
 
 const TARGETS: [(u8, u8); 4] = [(0, 0), (0, 1), (1, 0), (1, 1)];
-/// Layer and what it is to the targets: nothing, discardable, a switch.
+/// The layer, and its role in the targets: none, discardable, switch.
 const TEMPLATES: [((u8, u8), [u8; 4]); 6] = [
     ((0, 0), [2, 2, 2, 2]),
     ((0, 0), [2, 2, 0, 0]),
@@ -73,7 +73,7 @@ impl KeySvc {
         }
     }
 
-    /// An OBU of type "frame" behind its header, sealed; a new sequence where it is a key picture.
+    /// An OBU of type "frame" after its header, encrypted; a new sequence at a key picture.
     fn payload(key: bool, layer: (u8, u8)) -> Vec<u8> {
         let head = [0x10 | u8::from(key) << 3, 6 << 3];
         let (spatial, temporal) = layer;
@@ -121,7 +121,7 @@ impl KeySvc {
         self.session.out.clear();
     }
 
-    /// Layers and markers of what was sent since the last limit.
+    /// Layers and markers of the packets sent since the last limit.
     fn sent(&self) -> Vec<(u8, u8, bool)> {
         let stream = self.session.out.stream(DOWNLINK, DOWN_TRACK_SSRC);
         let read = |sent: &&Sent| {

@@ -1,4 +1,4 @@
-//! Spatial and temporal layers inside one encoding, with sealed payloads.
+//! Spatial and temporal layers inside one encoding, with encrypted payloads.
 #![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -12,7 +12,7 @@ use support::*;
 const FRAME: Duration = Duration::from_millis(33);
 const TICKS: u32 = 2_970;
 
-/// VP8 with three temporal layers, two packets a picture.
+/// VP8 with three temporal layers and two packets per picture.
 struct Camera {
     session: Session,
     picture: u64,
@@ -87,13 +87,13 @@ impl Camera {
         set.expect("set");
     }
 
-    /// Temporal layers of the packets that were sent since the last call.
+    /// Temporal layers of the packets sent since the last call.
     fn received(&mut self) -> Vec<u8> {
         let payloads = self.session.out.payloads(DOWNLINK, DOWN_TRACK_SSRC);
         payloads.iter().map(|payload| payload[5] >> 6).collect()
     }
 
-    /// Sequence numbers and picture ids count on without a gap, and timestamps do not go back.
+    /// Sequence numbers and picture ids continue without a gap, and timestamps do not go back.
     fn assert_whole(&self) {
         let stream = self.session.out.stream(DOWNLINK, DOWN_TRACK_SSRC);
         for pair in stream.windows(2) {
@@ -156,13 +156,13 @@ fn a_lower_layer_needs_no_key_frame_and_neither_does_a_higher_one() {
     assert_eq!(camera.received().last(), Some(&2));
 }
 
-/// Only the lowest layer is passed; the first packet of an upper picture is late and comes last.
+/// Only the lowest layer passes; the first packet of an upper picture is late and comes last.
 fn one_filled(camera: &mut Camera) {
     camera.frames(60);
     camera.allocate(0);
     camera.frames(4);
     camera.session.out.clear();
-    // Pictures of layers 0 and 2: of the second one the first packet is late.
+    // Pictures of layers 0 and 2; the first packet of the second one is late.
     camera.frames(1);
     let upper = camera.next();
     let later: Vec<_> = (0..3).flat_map(|_| camera.next()).collect();
@@ -199,18 +199,18 @@ fn padding_is_retransmitted_as_padding() {
         }
         one_filled(&mut camera);
         let stream = camera.session.out.stream(DOWNLINK, DOWN_TRACK_SSRC);
-        let filler = (*stream.last().expect("a packet")).clone();
-        assert!(filler.packet().payload().is_empty());
-        let compound = nack(DOWN_TRACK_SSRC, &[filler.sequence()]);
+        let padding = (*stream.last().expect("a packet")).clone();
+        assert!(padding.packet().payload().is_empty());
+        let compound = nack(DOWN_TRACK_SSRC, &[padding.sequence()]);
         camera.session.rtcp(DOWNLINK, &compound);
         assert_eq!(camera.session.counter("rtx_sent"), 1, "{rtx}");
         let again = camera.session.out.rtp.last().expect("a packet");
         if rtx {
             assert_eq!(again.packet().ssrc(), DOWN_TRACK_RTX_SSRC);
             let payload = again.packet().payload().to_vec();
-            assert_eq!(payload, filler.sequence().to_be_bytes());
+            assert_eq!(payload, padding.sequence().to_be_bytes());
         } else {
-            assert_eq!(again.bytes, filler.bytes);
+            assert_eq!(again.bytes, padding.bytes);
         }
     }
 }
@@ -263,11 +263,12 @@ fn the_layer_table_has_a_row_for_each_temporal_layer() {
     );
 }
 
-/// VP9 with three sizes, one packet each; only the first picture is a key picture.
+/// VP9 with three spatial layers, one packet each; only the first picture is a key picture.
 fn vp9_picture(picture: u16, inter: bool) -> [Vec<u8>; 3] {
     [0, 1, 2].map(|spatial: u8| {
         let id = (picture | 0x8000).to_be_bytes();
-        // I P L F=0 B E V=0: a 15-bit id, layers, TL0PICIDX; D: predicted from the size below.
+        // I P L F=0 B E V=0: a 15-bit id, layers, TL0PICIDX; D: predicted from the spatial layer
+        // below.
         let flags = 0x80 | u8::from(inter) << 6 | 0x20 | 0x08 | 0x04;
         let layer = spatial << 1 | u8::from(spatial > 0);
         let descriptor = [flags, id[0], id[1], layer, picture as u8];
@@ -288,7 +289,7 @@ fn vp9_picture(picture: u16, inter: bool) -> [Vec<u8>; 3] {
     })
 }
 
-/// Sizes and markers of what was sent since the last clear.
+/// Spatial layers and markers of the packets sent since the last clear.
 fn sizes(session: &Session) -> Vec<(u8, bool)> {
     let stream = session.out.stream(DOWNLINK, DOWN_TRACK_SSRC);
     let read = |sent: &&Sent| {
@@ -346,7 +347,7 @@ fn lower_layers_of_vp9_end_with_the_marker_and_higher_ones_wait_for_a_key_pictur
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1));
 }
 
-/// Two temporal layers: the structure that a key frame brings, then the two templates.
+/// Two temporal layers: the structure of a key frame, then the two templates.
 const KEY_DEPENDENCIES: [u8; 8] = [0xC0, 0, 0, 0x80, 0x01, 0x7A, 0x24, 0];
 const DEPENDENCIES_ID: u8 = 13;
 

@@ -1,4 +1,4 @@
-//! Lost packets, asked for and sent again in both directions.
+//! Loss and retransmission in both directions.
 #![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -13,7 +13,7 @@ use support::wire::{retransmission, rtp, vp8, vp8_continuation};
 use support::*;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
-/// A jitter buffer of a call over a bad network.
+/// The jitter buffer of a call over a bad network.
 const DEADLINE: Duration = Duration::from_secs(1);
 const PACKETS: u16 = 3_000;
 
@@ -27,7 +27,7 @@ fn media(number: u16) -> wire::Rtp {
     rtp(number, u32::from(number / 5) * 3_000, &payload)
 }
 
-/// A receiver that asks for every gap each 60 ms.
+/// A receiver that sends NACKs for every gap each 60 ms.
 #[derive(Default)]
 struct Receiver {
     arrived: BTreeMap<u16, Instant>,
@@ -152,7 +152,7 @@ impl Call {
 
     fn run(&mut self) {
         for number in 0..PACKETS {
-            // The first packet starts the stream; a lost one is another test's subject.
+            // The first packet starts the stream; its loss is the subject of another test.
             if number == 0 {
                 self.session.rtp(&media(0).bytes());
             } else {
@@ -170,13 +170,13 @@ impl Call {
         }
     }
 
-    /// Packets that did not arrive within the deadline.
+    /// Packets that missed the deadline.
     fn late(&self) -> Vec<u16> {
         let late = |(number, at): &(&u16, &Instant)| {
             let arrived = self.receiver.arrived.get(number);
             arrived.is_none_or(|&arrived| arrived > **at + DEADLINE)
         };
-        // The last ones are followed by none that would show the gap.
+        // No later packet reveals the loss of the last ones.
         let sent = self.sent.iter().take(usize::from(PACKETS) - 20);
         sent.filter(late).map(|(&number, _)| number).collect()
     }
@@ -199,7 +199,7 @@ fn at_heavy_loss_of_a_publisher_all_but_one_in_a_thousand_arrives_in_time() {
     for (seed, loss) in [(4, 0.20), (5, 0.30)] {
         let mut call = Call::new(seed, (loss, 0.02), true);
         call.run();
-        // Ten tries of which each fails with 1 - 0.7 * 0.7 leave one loss in 840.
+        // Ten tries, each of which fails with 1 - 0.7 * 0.7, leave one loss in 840.
         let late = call.late();
         assert!(
             late.len() <= usize::from(PACKETS) / 1_000,
@@ -216,7 +216,7 @@ fn at_heavy_loss_of_a_subscriber_only_the_share_for_repeats_leaves_gaps() {
         let late = call.late().len();
         let refused = call.session.dropped("resend_limit");
         assert!(late == 0 || refused > 0, "{loss}: {late} late");
-        // A sixth of the media, of which the loss takes its part again, is made good.
+        // A sixth of the media is retransmitted, and the loss takes its share of that again.
         let lost = f64::from(PACKETS) * loss;
         let made_good = f64::from(PACKETS) * 0.18 * (1.0 - loss);
         assert!(
@@ -298,7 +298,7 @@ fn a_packet_is_retransmitted_over_rtx_with_its_sequence_number_first() {
 
 #[test]
 fn every_retransmission_names_its_m_line_however_old_the_stream() {
-    // A receiver whose description names no SSRC can not tell otherwise what it repeats.
+    // A receiver whose SDP declares no SSRC cannot identify the retransmissions otherwise.
     let mut session = playing();
     for number in 1..1_000 {
         session.rtp(&media(number).bytes());
@@ -372,24 +372,24 @@ fn lost_audio_is_retransmitted_at_once_and_with_the_next_packet() {
     session.publish(PUBLISHER, UPLINK, up_track(Codec::Opus));
     session.subscribe(SUBSCRIBER, DOWNLINK, down_track_without_rtx());
     for number in 0..10 {
-        session.rtp(&rtp(number, u32::from(number) * 960, b"sound").bytes());
+        session.rtp(&rtp(number, u32::from(number) * 960, b"audio").bytes());
     }
     session.out.clear();
     session.rtcp(DOWNLINK, &nack(DOWN_TRACK_SSRC, &[7]));
     assert_eq!(session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC), [7]);
-    session.rtp(&rtp(10, 9_600, b"sound").bytes());
-    session.rtp(&rtp(11, 10_560, b"sound").bytes());
+    session.rtp(&rtp(10, 9_600, b"audio").bytes());
+    session.rtp(&rtp(11, 10_560, b"audio").bytes());
     assert_eq!(
         session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC),
         [7, 7, 10, 11]
     );
 }
 
-/// Numbers that a subscriber of sound gets, of the next ten packets.
+/// Sequence numbers that an audio subscriber gets of the next ten packets.
 fn ten_of_audio(session: &mut Session, first: u16) -> Vec<u16> {
     session.out.clear();
     for number in first..first + 10 {
-        session.rtp(&rtp(number, u32::from(number) * 960, b"sound").bytes());
+        session.rtp(&rtp(number, u32::from(number) * 960, b"audio").bytes());
         session.pass(20 * MILLISECOND);
     }
     session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC)
@@ -426,7 +426,7 @@ fn a_lossy_subscriber_gets_each_audio_packet_twice_until_ten_seconds_after() {
     assert_eq!(ten_of_audio(&mut session, 40)[..4], [39, 40, 41, 42]);
 }
 
-/// Original numbers of the retransmissions that a subscriber got.
+/// Original sequence numbers of the retransmissions to a subscriber.
 fn retransmitted(session: &Session) -> Vec<u16> {
     let stream = session.out.stream(DOWNLINK, DOWN_TRACK_RTX_SSRC);
     let original = |sent: &&Sent| {

@@ -1,4 +1,4 @@
-//! Sealed sessions forward what is in the e2ee/2 format under a declared key id, nothing else.
+//! Encrypted sessions forward only the e2ee/2 format under a declared key id.
 #![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -51,7 +51,7 @@ fn frames() -> Vec<Frame> {
         .collect()
 }
 
-/// Sends payloads into a sealed session; returns how many the guard refused.
+/// Sends payloads into an encrypted session; returns how many the guard refused.
 fn refused(codec: Codec, payloads: &[Vec<u8>]) -> u64 {
     let mut session = Session::with(PayloadAccess::Opaque, up_track(codec));
     for (index, payload) in payloads.iter().enumerate() {
@@ -102,7 +102,7 @@ fn the_plaintext_of_every_frame_is_refused_in_packets_of_any_size() {
         let payloads = match frame.codec {
             Codec::H264 => {
                 let mut payloads = packetise(Codec::H264, &frame.plain, 20);
-                // Parameter sets are hints and pass; what follows them may not.
+                // Parameter sets pass; a packet that only follows them may not.
                 payloads.retain(|payload| !matches!(payload[0] & 0x1F, 7 | 8));
                 payloads
             }
@@ -226,13 +226,13 @@ fn clear_sessions_forward_plaintext() {
 #[test]
 fn what_is_forwarded_does_not_depend_on_bytes_that_routing_must_not_read() {
     for codec in [Codec::Opus, Codec::Vp8, Codec::Vp9, Codec::H264, Codec::Av1] {
-        let run = |filler: u8| {
+        let run = |padding: u8| {
             let mut session = Session::with(PayloadAccess::Opaque, up_track(codec));
             let mut number = 0;
             for (index, frame) in frames().iter().filter(|f| f.codec == codec).enumerate() {
                 for mut payload in packetise(codec, &frame.wire, 1_200) {
                     payload.resize(payload.len().max(160), 0x5A);
-                    payload.resize(payload.len() + 300, filler);
+                    payload.resize(payload.len() + 300, padding);
                     number += 1;
                     session.rtp(&rtp(number, index as u32 * 3_000, &payload).bytes());
                 }

@@ -51,7 +51,7 @@ fn sender_report(ssrc: u32, ntp_time: u64, rtp_time: u32) -> Vec<u8> {
     compound
 }
 
-/// Audio of 20 ms packets, each at its offset from the one before in milliseconds.
+/// Audio of 20 ms packets, each with its offset from the previous one in milliseconds.
 fn audio() -> Session {
     let mut parameters = up_track(Codec::Opus);
     parameters.nack = false;
@@ -61,7 +61,7 @@ fn audio() -> Session {
 #[test]
 fn loss_and_jitter_are_those_of_rfc_3550_worked_by_hand() {
     let mut session = audio();
-    // Numbers 100..=109 without 103 and 107; one packet comes 5 ms late, the next on its time.
+    // Sequence numbers 100..=109 without 103 and 107; one packet comes 5 ms late, the next on time.
     for number in (100_u16..110).filter(|number| ![103, 107].contains(number)) {
         if number == 105 {
             session.now += 5 * MILLISECOND;
@@ -203,7 +203,7 @@ fn audio_and_video_stay_synchronized_over_pauses() {
             &vp8(step % 10 == 0, step as u16, b"a"),
         );
         session.rtp(&picture.bytes());
-        let talk = rtp(step as u16, 77 + elapsed * 48, b"sound")
+        let talk = rtp(step as u16, 77 + elapsed * 48, b"audio")
             .ssrc(AUDIO_SSRC)
             .payload_type(111);
         session.rtp(&talk.bytes());
@@ -221,7 +221,7 @@ fn audio_and_video_stay_synchronized_over_pauses() {
         }
         session.pass(20 * MILLISECOND);
     }
-    // The wall-clock time of the last packet of each, as a receiver works it out.
+    // The wall-clock time of the last packet of each stream, as a receiver computes it.
     let wall = |ssrc: u32, clock: f64| {
         let info = *sender_reports(&session, DOWNLINK, ssrc)
             .last()
@@ -243,7 +243,7 @@ fn reports_give_the_wall_clock_of_each_frame_also_right_after_a_switch() {
     let (mut switches, mut current) = (0, None);
     for frame in 0..600_u32 {
         let captured_ms = (session.now - start).as_millis() as u32;
-        // Each encoding has a clock of its own, and takes a while of its own to be sent.
+        // Each encoding has its own clock and its own sending delay.
         let clock = |index: u32| 1_000_000 * index + captured_ms * 90;
         if frame % 40 == 0 {
             let sizes = [160, 640, 1_280];
@@ -313,8 +313,8 @@ fn a_subscribers_report_gives_its_round_trip_time_and_loss() {
     assert_eq!(down_track.round_trip_ms, Some(50));
 }
 
-/// Whether reports of a subscriber without other feedback limit its link, when of every five
-/// numbers one is lost on the way here (`uplink`) or on the way there.
+/// Whether the reports of a subscriber without other feedback limit its downlink, when one packet
+/// of five is lost on the uplink (`uplink`) or on the downlink.
 fn reports_limit(uplink: bool) -> bool {
     let mut session = Session::with(PayloadAccess::Opaque, up_track(Codec::Vp8));
     let (mut lost, mut number) = (0, 0_u16);

@@ -1,4 +1,4 @@
-//! The numbers a subscriber sees.
+//! The rewritten headers that a subscriber sees.
 #![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -271,7 +271,7 @@ fn extensions_get_the_subscribers_ids_and_unknown_ones_are_left_out() {
             .collect::<Vec<_>>()
     };
     let first = found(session.out.stream(DOWNLINK, DOWN_TRACK_SSRC)[0]);
-    // The send time is this hop's own, not the publisher's.
+    // The send time is that of this hop, not the publisher's.
     let own = (2, vec![0, 0, 0]);
     assert_eq!(
         first,

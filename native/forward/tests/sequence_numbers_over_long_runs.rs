@@ -1,4 +1,5 @@
-//! Over long random runs: a number never stands for two packets, every packet is accounted for.
+//! Over long random runs, a sequence number never stands for two packets, and every packet is
+//! accounted for.
 #![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -11,7 +12,7 @@ use support::wire::{probe, retransmission, rtp, vp8, vp8_continuation};
 use support::*;
 
 const STEPS: u32 = 30_000;
-/// Reasons for which a packet is not taken.
+/// Reasons for rejecting a packet on the uplink.
 const NOT_TAKEN: [&str; 7] = [
     "malformed",
     "unknown_stream",
@@ -29,7 +30,7 @@ struct Run {
     rtx: u16,
     number: u16,
     subscribed: bool,
-    /// What was sealed under each SSRC and number.
+    /// The bytes protected under each SSRC and sequence number.
     seen: HashMap<(u32, u64), Vec<u8>>,
     highest: HashMap<u32, u64>,
 }
@@ -81,7 +82,7 @@ impl Run {
         rtp(number, u32::from(picture) * 3_000, &payload)
     }
 
-    /// A publisher that keeps to no rules: probes, plaintext, jumps, retransmissions of anything.
+    /// A publisher that follows no rules: probes, plaintext, jumps, retransmissions of anything.
     fn publish_one(&mut self) {
         self.number = self.number.wrapping_add(1);
         let now = self.session.now;
@@ -154,7 +155,7 @@ impl Run {
         self.session.rtcp(DOWNLINK, &nack(DOWN_TRACK_SSRC, &lost));
     }
 
-    /// Every pair of SSRC and (rollover-extended) number stands for one packet's bytes.
+    /// Every pair of SSRC and unwrapped sequence number stands for the bytes of one packet.
     fn check(&mut self) {
         for sent in self.session.out.rtp.drain(..) {
             let packet = sent.packet();

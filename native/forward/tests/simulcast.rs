@@ -1,4 +1,4 @@
-//! Which of a publisher's encodings a subscriber gets.
+//! Simulcast: which encoding a subscriber gets.
 #![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -12,7 +12,7 @@ const FRAME: Duration = Duration::from_millis(33);
 const SIZES: [(u16, u16); 3] = [(320, 180), (640, 360), (1280, 720)];
 const RIDS: [&[u8]; 3] = [b"q", b"h", b"f"];
 
-/// A publisher of three encodings, each with numbers and picture ids of its own.
+/// A publisher of three encodings, each with its own sequence numbers and picture ids.
 struct Camera {
     session: Session,
     frames: u16,
@@ -28,7 +28,7 @@ impl Camera {
         }
     }
 
-    /// Sends a frame on each live encoding; asked encodings send a key frame.
+    /// Sends a frame on each live encoding; encodings with a pending request send a key frame.
     fn frame(&mut self) {
         self.frames += 1;
         for index in (0..3).filter(|&index| self.live[index]) {
@@ -89,7 +89,7 @@ impl Camera {
         layers.expect("a down track").collect()
     }
 
-    /// The encoding of the last frame that was forwarded.
+    /// The encoding of the last forwarded frame.
     fn received(&self) -> u8 {
         let payloads = self.session.out.payloads(DOWNLINK, DOWN_TRACK_SSRC);
         *payloads.last().expect("a packet").last().expect("a byte")
@@ -217,7 +217,8 @@ fn a_switch_happens_at_a_key_frame_with_continuous_sequence_numbers_timestamps_a
     assert!(switches >= 5, "{switches}");
 }
 
-/// What a sender says of its three encodings with the sizes of [`SIZES`], on encoding `index`.
+/// The sender's layers allocation for its three encodings with the sizes of [`SIZES`], on encoding
+/// `index`.
 fn layers_allocation(index: usize) -> Vec<u8> {
     let mut value = vec![(index as u8) << 6 | 0x21, 0];
     value.extend([50, 100, 127]);
@@ -229,7 +230,7 @@ fn layers_allocation(index: usize) -> Vec<u8> {
     value
 }
 
-/// One VP9 key frame, whose size is encrypted, on each encoding; `said` = what comes with it.
+/// One VP9 key frame with an encrypted size on each encoding; `said` = the extension on it.
 fn vp9_frame(session: &mut Session, frame: u16, said: impl Fn(usize) -> Option<Vec<u8>>) {
     for (index, rid) in RIDS.into_iter().enumerate() {
         let payload = [&[0x0C], encrypted(&[index as u8; 40]).as_slice()].concat();
@@ -255,7 +256,7 @@ fn last_encoding(session: &Session) -> Option<u8> {
 fn a_preference_finds_its_encoding_by_the_sizes_that_the_sender_says_where_frames_do_not_show_them()
 {
     let mut session = Session::with(PayloadAccess::Opaque, simulcast(Codec::Vp9));
-    // As browsers do: now and then, and on some of the streams only.
+    // As browsers do: only now and then, on some of the streams.
     let said = |index| (index == 1).then(|| layers_allocation(index));
     for (step, (width, encoding)) in [(320, 0), (640, 1), (1280, 2)].into_iter().enumerate() {
         let preferred = PreferredLayers {

@@ -1,4 +1,4 @@
-//! Who speaks, and who is left out of large sessions.
+//! Dominant speaker, and audio last-N in large sessions.
 #![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -31,7 +31,7 @@ fn voice() -> UpTrackParameters {
     }
 }
 
-/// Everybody publishes a voice, and one listener subscribes to all.
+/// Every client publishes audio, and one listener subscribes to all.
 fn party(settings: ForwardSettings) -> Session {
     let mut session = Session::new(PayloadAccess::Clear);
     session.router = SessionRouter::new(PayloadAccess::Clear, settings);
@@ -42,7 +42,7 @@ fn party(settings: ForwardSettings) -> Session {
         down_track.ssrc = person as u32 + 1;
         down_track.rtx_ssrc = None;
         down_track.mid = person.to_string();
-        // Without feedback of its packets a downlink is not divided.
+        // Without feedback, a downlink is not allocated.
         down_track.extensions = ids(&[(Extension::TransportCc, TRANSPORT_CC_ID)]);
         let subscriber = SubscriberHandle(300 + person);
         let outcome =
@@ -54,14 +54,14 @@ fn party(settings: ForwardSettings) -> Session {
     session
 }
 
-/// Packets `from..to` of everybody; `loud` talks.
+/// Packets `from..to` of every client; `loud` talks.
 fn talk(session: &mut Session, (from, to): (u16, u16), loud: u64) {
     for number in from..to {
         session.now += PACKET;
         for person in 0..PEOPLE {
             let level = if person == loud { VOICE } else { ROOM };
             let packet =
-                rtp(number, u32::from(number) * 960, b"sound").extension(LEVEL_ID, &[level]);
+                rtp(number, u32::from(number) * 960, b"audio").extension(LEVEL_ID, &[level]);
             session.take(uplink(person), &packet.bytes());
         }
         session.router.flush(session.now, &mut session.out);
@@ -123,13 +123,13 @@ fn a_small_session_forwards_everybody() {
 fn a_voice_that_sent_nothing_in_silence_is_heard_again_as_if_it_had() {
     let mut session = party(large(2, 3));
     talk(&mut session, (1, 100), 2);
-    // The encoder of the first person leaves all packets out for a minute.
+    // The encoder of the first client sends nothing for a minute.
     for number in 100..3_100 {
         session.now += PACKET;
         for person in 1..PEOPLE {
             let level = if person == 2 { VOICE } else { ROOM };
             let packet =
-                rtp(number, u32::from(number) * 960, b"sound").extension(LEVEL_ID, &[level]);
+                rtp(number, u32::from(number) * 960, b"audio").extension(LEVEL_ID, &[level]);
             session.take(uplink(person), &packet.bytes());
         }
         session.router.flush(session.now, &mut session.out);
@@ -138,7 +138,7 @@ fn a_voice_that_sent_nothing_in_silence_is_heard_again_as_if_it_had() {
     for number in 100..150_u16 {
         session.now += PACKET;
         let timestamp = (u32::from(number) + 3_000) * 960;
-        let packet = rtp(number, timestamp, b"sound").extension(LEVEL_ID, &[VOICE]);
+        let packet = rtp(number, timestamp, b"audio").extension(LEVEL_ID, &[VOICE]);
         session.take(uplink(0), &packet.bytes());
         session.router.flush(session.now, &mut session.out);
     }
@@ -162,7 +162,7 @@ fn a_voice_that_sent_nothing_in_silence_is_heard_again_as_if_it_had() {
 fn voices_that_are_left_out_take_no_room_of_the_downlink() {
     let wanted = |settings| {
         let mut session = party(settings);
-        // Bitrates are of the last second, so the room is divided while all go on talking.
+        // Bitrates cover the last second, so the downlink is allocated while all continue to talk.
         for second in 0..4 {
             talk(&mut session, (50 * second + 1, 50 * second + 51), 2);
             session.pass(Duration::ZERO);

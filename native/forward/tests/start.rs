@@ -1,4 +1,4 @@
-//! The first seconds of a downlink, before its subscriber has said anything of it.
+//! The first seconds of a downlink, before any feedback.
 #![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -12,7 +12,7 @@ const SMALL: (u16, u16) = SIZES[0];
 const LARGE: (u16, u16) = SIZES[2];
 const STEP: Duration = Duration::from_millis(5);
 
-/// A subscriber of so many cameras, each of which has been sending in three sizes.
+/// A subscriber to this many cameras, each of which already sends three sizes.
 fn joined(cameras: usize, rate_bps: f64) -> Room {
     let mut room = Room::with_cameras(cameras, &LAYERS);
     room.key_frames_on_request = true;
@@ -22,7 +22,7 @@ fn joined(cameras: usize, rate_bps: f64) -> Room {
     room
 }
 
-/// The longest time that a packet waits on the subscriber's path.
+/// The longest time that a packet is queued on the subscriber's path.
 fn longest_queue(room: &mut Room, time: Duration) -> Duration {
     let end = room.session.now + time;
     let mut longest = Duration::ZERO;

@@ -1,4 +1,4 @@
-//! What a publisher is told that it need not send.
+//! Subscribed layers: which encodings a publisher should send.
 #![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -13,7 +13,7 @@ const FRAME: Duration = Duration::from_millis(33);
 const SIZES: [(u16, u16); 3] = [(320, 180), (640, 360), (1_280, 720)];
 const RIDS: [&str; 3] = ["q", "h", "f"];
 
-/// A camera that sends what it is told to, and begins again with a key frame.
+/// A camera that sends the announced encodings, and restarts with a key frame.
 struct Camera {
     session: Session,
     frames: u16,
@@ -96,7 +96,7 @@ impl Camera {
             .expect("set");
     }
 
-    /// The encoding of the last frame that was forwarded.
+    /// The encoding of the last forwarded frame.
     fn received(&self) -> u8 {
         let payloads = self.session.out.payloads(DOWNLINK, DOWN_TRACK_SSRC);
         *payloads.last().expect("a packet").last().expect("a byte")
@@ -206,7 +206,7 @@ fn an_ignored_announcement_is_repeated_to_the_publisher() {
     camera.seconds(2);
     camera.prefer(Some(320));
     camera.seconds(8);
-    // The message that more is wanted is lost.
+    // The announcement of more encodings is lost.
     camera.prefer(None);
     camera.frame();
     camera.applied = camera.announcements().len();

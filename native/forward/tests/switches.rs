@@ -1,4 +1,4 @@
-//! What becomes of packets around a switch from one encoding to another.
+//! Packets around a switch from one encoding to another.
 #![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -9,8 +9,7 @@ use support::camera::{Camera, LARGE, Part, SMALL, WHOLE};
 use support::wire::{Rtp, at_temporal};
 use support::*;
 
-/// The small encoding until packet 103 of picture 3, of which 102 was lost, then the large one
-/// from 10000 on.
+/// The small encoding until packet 103 of frame 3, with 102 lost, then the large one from 10000 on.
 fn one_lost_then_switched(down_track: DownTrackParameters) -> Camera {
     let mut camera = Camera::of(down_track);
     camera.send(SMALL, 100, 1, Part::WholeKey);
@@ -168,7 +167,7 @@ fn a_late_packet_of_a_dropped_layer_does_not_take_the_sequence_number_of_the_key
     camera.allocate(Some(Layer::default()));
     camera.take(&layered(103, 4, 0, Part::Whole));
     camera.take(&layered(105, 6, 0, Part::Whole));
-    // 106 is lost, 107 left out: nothing was sent behind 105 that keeps a number free.
+    // 106 is lost, 107 left out: nothing after 105 was sent, so no sequence number stays reserved.
     camera.take(&layered(107, 8, 1, Part::Whole));
     camera.prefer(LARGE);
     camera.allocate(Some(WHOLE));
@@ -178,11 +177,11 @@ fn a_late_packet_of_a_dropped_layer_does_not_take_the_sequence_number_of_the_key
     assert_eq!(camera.sequences(), [100, 101, 102, 103, 105, 106]);
     camera.repair_packet(SMALL, &layered(104, 5, 1, Part::Whole));
     let stream = camera.session.out.stream(DOWNLINK, DOWN_TRACK_SSRC);
-    let filler = stream.last().expect("a packet").packet();
-    assert_eq!((filler.sequence().0, filler.payload().len()), (104, 0));
+    let padding = stream.last().expect("a packet").packet();
+    assert_eq!((padding.sequence().0, padding.payload().len()), (104, 0));
 }
 
-/// The middle of a picture of the small encoding, when the large one is wished.
+/// The middle of a frame of the small encoding, when the large one is preferred.
 fn amid_a_frame() -> Camera {
     let mut camera = Camera::new();
     camera.send(SMALL, 100, 1, Part::WholeKey);
@@ -191,7 +190,7 @@ fn amid_a_frame() -> Camera {
     camera
 }
 
-/// The ends of all payloads that were sent: the publisher's numbers.
+/// The ends of all sent payloads: the publisher's sequence numbers.
 fn published_sequences(camera: &Camera) -> Vec<u16> {
     let payloads = camera.session.out.payloads(DOWNLINK, DOWN_TRACK_SSRC);
     let end = |payload: Vec<u8>| payload.last_chunk().copied().map(u16::from_be_bytes);
@@ -312,7 +311,7 @@ fn a_switch_that_waited_too_long_begins_with_the_first_packet_of_its_key_frame()
     let mut camera = amid_a_frame();
     camera.send(LARGE, 10_000, 2, Part::Key);
     camera.session.pass(Duration::from_millis(25));
-    // As a sender that marks all packets of a key frame.
+    // A sender that sets the marker on all packets of a key frame.
     camera.send(LARGE, 10_001, 2, Part::Key);
     assert_eq!(published_sequences(&camera), [100, 101, 10_000, 10_001]);
 }

@@ -1,4 +1,4 @@
-//! Switches of encodings and layers while packets get lost and are repaired, at random.
+//! Switches of encodings and layers at random, while packets are lost and repaired.
 #![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -11,8 +11,8 @@ use support::camera::{Camera, LARGE, Part};
 use support::wire::{Rtp, at_temporal, picture_of};
 use support::*;
 
-/// Three encodings with temporal layers, whose packets get lost and are repaired up to a second
-/// later, while what the subscriber is to get changes.
+/// Three encodings with temporal layers. Packets are lost and repaired up to a second later, while
+/// the preferred layers change.
 struct Turmoil {
     camera: Camera,
     random: Random,
@@ -87,7 +87,7 @@ impl Turmoil {
     }
 }
 
-/// Every packet was forwarded or dropped for one reason, but for those that were both.
+/// Every packet was forwarded or dropped for one reason, except those that were both.
 fn account(session: &Session) {
     let taken = session.router.snapshot().up_tracks[0].packets;
     let outcomes = [

@@ -1,4 +1,4 @@
-//! What waits for its time when something else begins, or for too long.
+//! Queued packets at a switch, a pause, or after too long a wait.
 #![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -12,8 +12,8 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// A room whose publisher sends a key frame 100 ms after it was asked for, and one path that
-/// carries everything.
+/// A room whose publisher sends a key frame 100 ms after a request, and one path that carries
+/// everything.
 fn settled(cameras: usize, layers: &[f64]) -> Room {
     let mut room = Room::with_cameras(cameras, layers);
     room.key_frames_on_request = true;
@@ -24,7 +24,7 @@ fn settled(cameras: usize, layers: &[f64]) -> Room {
     room
 }
 
-/// Every number of each video was sent once, and none was left out.
+/// Every sequence number of each video was sent once, without gaps.
 fn assert_sequence_numbers_continue(room: &Room) {
     let mut videos: BTreeMap<u32, Vec<u16>> = BTreeMap::new();
     for &(ssrc, number) in &room.viewers[0].numbers {
@@ -52,7 +52,7 @@ fn a_smaller_encoding_does_not_wait_behind_the_rest_of_the_larger_one() {
     let smaller = later.iter().find(|(_, size)| *size != SIZES[2]);
     let (at, _) = smaller.expect("a smaller picture");
     let took = at.duration_since(begin);
-    // Of these, 500 ms are the queue of the path.
+    // 500 ms of this are the queue of the path.
     assert!(took < ms(1_050), "{took:?} {}", room.trace(0));
     assert_eq!(room.session.dropped("pacer_late"), 0);
     assert_sequence_numbers_continue(&room);

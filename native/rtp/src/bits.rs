@@ -1,4 +1,4 @@
-//! Reads big-endian bit fields; running out of bytes is an answer, not a panic.
+//! Reads big-endian bit fields; the end of input is a result, not a panic.
 
 /// A cursor over the bits of a slice, most significant first.
 #[derive(Clone, Debug)]

@@ -1,5 +1,5 @@
 //! The dependency descriptor (AV1 RTP specification 1.0, appendix A): which layer a frame belongs
-//! to and who needs it, told outside of the payload.
+//! to and who needs it, outside the payload.
 //!
 //! A structure comes with key frames and says what the templates mean that later frames name.
 //! Reading a frame allocates nothing; a structure is allocated once.
@@ -12,14 +12,14 @@ const MAX_TEMPORAL: u8 = 7;
 /// Longer ones have extended fields.
 const MANDATORY_BYTES: usize = 3;
 
-/// What a frame is to a decode target.
+/// The role of a frame in a decode target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Indication {
-    /// No part of it.
+    /// Not part of it.
     NotPresent,
     /// No later frame of the target needs it.
     Discardable,
-    /// Decoding of the target may begin here, coming from one with the same frames below.
+    /// Decoding of the target may start here, for a receiver of the same frames below.
     Switch,
     /// Later frames of the target need it.
     Required,
@@ -68,7 +68,7 @@ pub struct Structure {
 }
 
 impl Structure {
-    /// Whether frames of several layers may come.
+    /// Whether it has frames of several layers.
     pub fn is_layered(&self) -> bool {
         self.templates
             .iter()
@@ -80,7 +80,7 @@ impl Structure {
         &self.target_layers
     }
 
-    /// Picture width and height of a spatial layer, where the structure says them.
+    /// Frame width and height of a spatial layer, if the structure contains them.
     pub fn resolution(&self, spatial: u8) -> Option<(u16, u16)> {
         self.resolutions.get(usize::from(spatial)).copied()
     }
@@ -120,7 +120,7 @@ impl Structure {
     }
 }
 
-/// Pixels of a width or height; one beyond 16 bits is taken for the largest of them.
+/// A width or height in pixels; larger values saturate at 16 bits.
 fn read_length(bits: &mut BitReader<'_>) -> Option<u16> {
     Some((bits.take(16)? as u16).saturating_add(1))
 }
@@ -157,7 +157,7 @@ fn read_layers(bits: &mut BitReader<'_>) -> Option<Vec<Template>> {
     None
 }
 
-/// How many chains there are; which frames they link is for receivers.
+/// Parses the number of chains; which frames they link matters only to receivers.
 fn read_chains(bits: &mut BitReader<'_>, targets: u8, templates: usize) -> Option<u8> {
     let chains = below(bits, u32::from(targets) + 1)?;
     if chains > 0 {
@@ -189,19 +189,19 @@ pub struct FrameDescriptor {
     pub start: bool,
     /// Last packet of the frame.
     pub end: bool,
-    /// Counts the frames of an encoding.
+    /// The frame number within its encoding.
     pub number: u16,
     /// Spatial layer.
     pub spatial: u8,
     /// Temporal layer.
     pub temporal: u8,
-    /// What it is to each decode target.
+    /// Its role in each decode target.
     pub indications: Indications,
-    /// Decode targets that are sent from this frame on, one bit each, when the packet says it.
+    /// Decode targets that are sent from this frame on, one bit each, if the packet contains them.
     pub active_targets: Option<u32>,
 }
 
-/// A descriptor, and the structure that it brings.
+/// A descriptor, and the structure that it carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DependencyDescriptor {
     /// Of this packet.
@@ -218,8 +218,8 @@ struct Customs {
 }
 
 impl DependencyDescriptor {
-    /// Reads a descriptor with the encoding's structure so far. `None`: malformed, or it names a
-    /// template that the structure lacks, as after a structure was lost.
+    /// Parses a descriptor with the encoding's current structure. `None`: malformed, or it names a
+    /// template that the structure lacks, as after the loss of a structure.
     pub fn parse(value: &[u8], known: Option<&Structure>) -> Option<Self> {
         let mut bits = BitReader::new(value);
         let start = bits.take(1)? == 1;
@@ -264,7 +264,7 @@ impl DependencyDescriptor {
     }
 }
 
-/// The frame's own indications, else those of its template; the rest is checked and passed over.
+/// The frame's own indications, else those of its template; the rest is checked and skipped.
 fn read_customs(
     bits: &mut BitReader<'_>,
     customs: Customs,

@@ -1,6 +1,6 @@
-//! Payload descriptors: what the packetiser wrote before or around the frame's bytes.
+//! Payload descriptors: the packetizer's bytes before or around the frame's bytes.
 //!
-//! They stand outside an end-to-end encrypted frame, so they may be read on every session.
+//! They are outside an end-to-end encrypted frame, so every session may read them.
 
 use crate::bits::BitReader;
 
@@ -9,7 +9,7 @@ use crate::bits::BitReader;
 pub struct Vp8Descriptor {
     /// First packet of a frame's first partition.
     pub frame_start: bool,
-    /// Its value, and whether it takes 15 bits.
+    /// Its value, and whether it has 15 bits.
     pub picture_id: Option<(u16, bool)>,
     /// TL0PICIDX.
     pub tl0_picture_index: Option<u8>,
@@ -17,11 +17,11 @@ pub struct Vp8Descriptor {
     pub temporal_layer: Option<u8>,
     /// It depends on the lowest temporal layer alone.
     pub layer_sync: bool,
-    /// Bytes before the frame's.
+    /// Bytes before the frame's bytes.
     pub length: usize,
-    /// Where the picture id stands, for rewriting.
+    /// The position of the picture id, for rewriting.
     pub picture_id_at: usize,
-    /// Where TL0PICIDX stands.
+    /// The position of TL0PICIDX.
     pub tl0_at: usize,
 }
 
@@ -83,10 +83,10 @@ pub struct Vp9Descriptor {
     pub temporal_layer: u8,
     /// No later picture depends on an earlier one of a higher temporal layer.
     pub switching_up_point: bool,
-    /// Picture width and height of the highest spatial layer, where the scalability structure
-    /// says it.
+    /// Frame width and height of the highest spatial layer, if the scalability structure contains
+    /// them.
     pub size: Option<(u16, u16)>,
-    /// Bytes before the frame's.
+    /// Bytes before the frame's bytes.
     pub length: usize,
 }
 
@@ -120,7 +120,7 @@ impl Vp9Descriptor {
             }
         }
         if flexible && flags & 0x40 != 0 {
-            // At most three reference indices; the lowest bit says that another follows.
+            // At most three reference indices; the lowest bit means that another follows.
             for _ in 0..3 {
                 if take()? & 1 == 0 {
                     break;
@@ -135,7 +135,7 @@ impl Vp9Descriptor {
     }
 }
 
-/// The size of the highest spatial layer, if it is said; the description of groups is passed over.
+/// Parses the size of the highest spatial layer, if present; the group description is skipped.
 fn read_scalability_structure(
     take: &mut impl FnMut() -> Option<u8>,
     size: &mut Option<(u16, u16)>,
@@ -162,11 +162,11 @@ fn read_scalability_structure(
 pub struct NalStart<'a> {
     /// `nal_unit_type`, 1 to 23.
     pub unit_type: u8,
-    /// What follows the NAL header, as far as this packet has it.
+    /// The bytes after the NAL header in this packet.
     pub body: &'a [u8],
 }
 
-/// The NAL units that begin in a payload: one, those of a STAP-A, or the first part of a FU-A.
+/// The NAL units that start in a payload: one, those of a STAP-A, or the first part of a FU-A.
 #[derive(Clone, Debug)]
 pub struct NalStarts<'a> {
     rest: &'a [u8],
@@ -202,7 +202,7 @@ impl<'a> Iterator for NalStarts<'a> {
                 return None;
             };
             let length = usize::from(u16::from_be_bytes([l0, l1]));
-            // Routing sees the beginning of a payload only: the last unit may be cut short.
+            // Routing sees only the start of a payload: the last unit may be truncated.
             let (unit, rest) = self.rest[2..].split_at(length.min(self.rest.len() - 2));
             self.rest = rest;
             let (&head, body) = unit.split_first()?;
@@ -228,8 +228,8 @@ impl<'a> Iterator for NalStarts<'a> {
     }
 }
 
-/// Where the byte-aligned rest of a slice header begins, behind `first_mb_in_slice`,
-/// `slice_type` and `pic_parameter_set_id` (ITU-T H.264 7.3.3).
+/// The position of the byte-aligned rest of a slice header, after `first_mb_in_slice`, `slice_type`
+/// and `pic_parameter_set_id` (ITU-T H.264 7.3.3).
 pub fn slice_prefix_bytes(body: &[u8]) -> Option<usize> {
     let mut bits = BitReader::new(body);
     for _ in 0..3 {
@@ -241,7 +241,7 @@ pub fn slice_prefix_bytes(body: &[u8]) -> Option<usize> {
 /// AV1 aggregation header (AV1 RTP specification section 4.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Av1Descriptor {
-    /// The first element continues an OBU of the packet before.
+    /// The first element continues an OBU of the previous packet.
     pub continues: bool,
     /// The number of elements, 0 = each has a length.
     pub elements: u8,
@@ -293,14 +293,14 @@ impl<'a> Iterator for ObuElements<'a> {
         self.left = self.left.map(|left| left - 1);
         let (length, used) = leb128(self.rest)?;
         let following = self.rest.get(used..)?;
-        // Routing sees the beginning of a payload only: the last element may be cut short.
+        // Routing sees only the start of a payload: the last element may be truncated.
         let (element, rest) = following.split_at(length.min(following.len()));
         self.rest = rest;
         Some(element)
     }
 }
 
-/// An unsigned LEB128 number of up to four bytes and how many it took.
+/// An unsigned LEB128 value of up to four bytes, and its length in bytes.
 fn leb128(bytes: &[u8]) -> Option<(usize, usize)> {
     let mut value = 0_usize;
     for (index, &byte) in bytes.iter().take(4).enumerate() {

@@ -1,9 +1,9 @@
-//! The video-layers-allocation00 header extension: what a sender says of its layers.
+//! The video-layers-allocation00 header extension: the layers that a sender announces.
 
 /// `RtpStream`s, and spatial layers in each, that the format has room for.
 const STREAMS: usize = 4;
 const SPATIAL_LAYERS: usize = 4;
-/// Bytes of a bit rate in kbit/s; five would be more than any link.
+/// Bytes of a bitrate in kbit/s; five would exceed any link.
 const MAX_RATE_BYTES: usize = 4;
 
 /// An active spatial layer.
@@ -13,13 +13,13 @@ pub struct AllocatedLayer {
     pub temporal_layers: u8,
     /// Of all its temporal layers together, in kbit/s.
     pub target_kbps: u32,
-    /// Picture width and height in pixels.
+    /// Frame width and height in pixels.
     pub size: Option<(u16, u16)>,
-    /// At most so many frames per second.
+    /// Upper limit in frames per second.
     pub max_frame_rate: Option<u8>,
 }
 
-/// What one packet says of all streams of its m-line.
+/// The layers of all streams of an m-line, from one packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LayersAllocation {
     /// Index of the stream that carries the packet.
@@ -29,7 +29,7 @@ pub struct LayersAllocation {
 }
 
 impl LayersAllocation {
-    /// `None`: too short, too long, or a size that can not be.
+    /// `None`: too short, too long, or an impossible size.
     pub fn parse(value: &[u8]) -> Option<Self> {
         let (&head, mut rest) = value.split_first()?;
         let mut allocation = Self {

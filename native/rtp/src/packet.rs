@@ -2,7 +2,7 @@
 
 use crate::sequence::Sequence;
 
-/// Larger datagrams are not media of ours; the cap bounds every buffer of the core.
+/// Larger datagrams are not our media; the cap bounds every buffer of the core.
 pub const MAX_PACKET_BYTES: usize = 1_500;
 
 const FIXED_HEADER_BYTES: usize = 12;
@@ -18,7 +18,7 @@ pub fn is_rtcp(packet: &[u8]) -> bool {
 /// Why bytes are not an RTP packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PacketError {
-    /// Shorter than its header says.
+    /// Shorter than its header declares.
     TooShort,
     /// Longer than [`MAX_PACKET_BYTES`].
     TooLong,
@@ -38,7 +38,7 @@ pub struct RtpPacket<'a> {
 }
 
 impl<'a> RtpPacket<'a> {
-    /// Checks the lengths of all parts once; the accessors can not fail afterwards.
+    /// Checks the lengths of all parts once; the accessors cannot fail afterwards.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, PacketError> {
         if bytes.len() > MAX_PACKET_BYTES {
             return Err(PacketError::TooLong);
@@ -102,7 +102,7 @@ impl<'a> RtpPacket<'a> {
         be32(self.bytes, 4)
     }
 
-    /// The synchronisation source.
+    /// The synchronization source.
     pub fn ssrc(&self) -> u32 {
         be32(self.bytes, 8)
     }
@@ -141,7 +141,7 @@ impl<'a> HeaderExtensions<'a> {
             let (&head, rest) = self.block.split_first()?;
             let (id, length) = (head >> 4, usize::from(head & 0x0F) + 1);
             match id {
-                // Padding is one byte, whatever its length bits say.
+                // Padding is one byte, whatever its length bits contain.
                 0 => self.block = rest,
                 // Reserved: processing stops here (RFC 8285 section 4.2).
                 15 => return None,
@@ -185,24 +185,24 @@ impl<'a> Iterator for HeaderExtensions<'a> {
     }
 }
 
-/// What a header to be written says; extensions follow through [`RtpHeader::write`].
+/// The fields of a header to be written; extensions follow through [`RtpHeader::write`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RtpHeader {
     /// End of frame for video, start of a talk spurt for audio.
     pub marker: bool,
     /// Seven bits.
     pub payload_type: u8,
-    /// As it goes on the wire.
+    /// As on the wire.
     pub sequence: u16,
     /// In units of the codec's clock.
     pub timestamp: u32,
-    /// The synchronisation source.
+    /// The synchronization source.
     pub ssrc: u32,
 }
 
 impl RtpHeader {
-    /// Writes the header and `extensions` into `out` and returns its length. Elements that do
-    /// not fit are left out; the two-byte form is taken when an element needs it.
+    /// Writes the header and `extensions` into `out` and returns its length. Elements that do not
+    /// fit are dropped; an element that needs it selects the two-byte form.
     #[inline]
     pub fn write<'e, I>(&self, extensions: I, out: &mut [u8; MAX_PACKET_BYTES]) -> usize
     where

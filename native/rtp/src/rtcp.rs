@@ -16,7 +16,7 @@ const FORMAT_FIR: u8 = 4;
 const FORMAT_APPLICATION: u8 = 15;
 const REPORT_BLOCK_BYTES: usize = 24;
 
-/// What a receiver says of one RtpStream (RFC 3550 section 6.4.1).
+/// A receiver's report on one RtpStream (RFC 3550 section 6.4.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReportBlock {
     /// The stream reported on.
@@ -29,13 +29,13 @@ pub struct ReportBlock {
     pub highest_sequence: u32,
     /// Interarrival jitter in timestamp units.
     pub jitter: u32,
-    /// The middle 32 bits of the last SR's NTP time, 0 if none came.
+    /// The middle 32 bits of the last SR's NTP time; 0 without an SR.
     pub last_sr: u32,
     /// Time since that SR, in 1/65536 s.
     pub delay_since_last_sr: u32,
 }
 
-/// What a sender says of its RtpStream.
+/// A sender's information on its RtpStream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SenderInfo {
     /// 32.32 fixed point.
@@ -53,21 +53,21 @@ pub struct SenderInfo {
 pub enum RtcpPacket<'a> {
     /// Sender report.
     SenderReport {
-        /// Who sends.
+        /// The sender.
         ssrc: u32,
-        /// About its own stream.
+        /// On its own stream.
         info: SenderInfo,
-        /// About others' streams.
+        /// On the streams of others.
         reports: ReportBlocks<'a>,
     },
     /// Receiver report.
     ReceiverReport {
-        /// About others' streams.
+        /// On the streams of others.
         reports: ReportBlocks<'a>,
     },
     /// BYE.
     Bye {
-        /// The first source that left.
+        /// The first SSRC that left.
         ssrc: u32,
     },
     /// Generic NACK.
@@ -79,7 +79,7 @@ pub enum RtcpPacket<'a> {
     },
     /// Transport-wide feedback, unparsed.
     TransportFeedback {
-        /// Behind the two SSRCs.
+        /// After the two SSRCs.
         body: &'a [u8],
     },
     /// Picture loss indication.
@@ -94,10 +94,10 @@ pub enum RtcpPacket<'a> {
     },
     /// Receiver-estimated maximum bitrate, unparsed.
     Remb {
-        /// Behind the two SSRCs.
+        /// After the two SSRCs.
         body: &'a [u8],
     },
-    /// SDES, XR, APP and what we do not act on.
+    /// SDES, XR, APP and other packets that are ignored.
     Other,
 }
 
@@ -106,7 +106,7 @@ pub enum RtcpPacket<'a> {
 pub struct Compound<'a>(&'a [u8]);
 
 impl<'a> Compound<'a> {
-    /// Any bytes; what is malformed ends the iteration.
+    /// Any bytes; a malformed packet ends the iteration.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }

@@ -1,36 +1,36 @@
-//! Sequence numbers (RFC 3550 appendix A.1): the 16 bits on the wire, and their full count.
+//! Sequence numbers (RFC 3550 appendix A.1): 16 bits on the wire, and unwrapped.
 
-/// A 16-bit sequence number as it stands in a packet.
+/// A 16-bit sequence number as on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Sequence(pub u16);
 
 impl Sequence {
-    /// How far `self` is ahead of `earlier`, wrap-around included; negative when it is behind.
+    /// How far `self` is ahead of `earlier`, modulo wrap-around; negative when it is behind.
     pub fn distance_from(self, earlier: Self) -> i32 {
         i32::from(self.0.wrapping_sub(earlier.0) as i16)
     }
 }
 
-/// A sequence number that does not wrap: rollovers in the upper bits.
+/// An unwrapped sequence number: rollovers in the upper bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FullSequence(pub u64);
 
 impl FullSequence {
-    /// The 16 bits that go on the wire.
+    /// The 16 bits for the wire.
     pub fn truncated(self) -> Sequence {
         Sequence(self.0 as u16)
     }
 }
 
-/// Follows one RtpStream and gives each number its full count.
+/// Unwraps the sequence numbers of one RtpStream.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SequenceUnwrapper {
     highest: Option<u64>,
 }
 
 impl SequenceUnwrapper {
-    /// The count nearest to the highest seen so far. The first number starts one rollover in, so
-    /// that packets from before it have room.
+    /// The unwrapped number nearest to the highest one so far. The first number starts one rollover
+    /// in, to leave room for earlier packets.
     pub fn unwrap(&mut self, sequence: Sequence) -> FullSequence {
         let Some(highest) = self.highest else {
             let first = 0x1_0000 + u64::from(sequence.0);
@@ -43,7 +43,7 @@ impl SequenceUnwrapper {
         FullSequence(full)
     }
 
-    /// The highest count so far.
+    /// The highest number so far.
     pub fn highest(&self) -> Option<FullSequence> {
         self.highest.map(FullSequence)
     }

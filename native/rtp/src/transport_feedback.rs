@@ -1,4 +1,4 @@
-//! What a receiver says of transport-wide sequence numbers, and its bitrate limit (REMB).
+//! Transport-wide feedback, and REMB's bitrate limit.
 
 /// More packets than a transport sends within any feedback interval; bounds the work on one packet.
 const MAX_STATUSES: u16 = 4_096;
@@ -9,9 +9,9 @@ const DELTA_TICK_US: i64 = 250;
 /// One sequence number of a feedback packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PacketStatus {
-    /// Transport-wide, as it was on the wire.
+    /// Transport-wide sequence number as on the wire.
     pub sequence: u16,
-    /// On the receiver's clock, in microseconds; None: it did not arrive.
+    /// On the receiver's clock, in microseconds; None: lost.
     pub arrival_us: Option<i64>,
 }
 
@@ -22,7 +22,7 @@ pub struct TransportFeedback<'a> {
     left: u16,
     chunks: &'a [u8],
     deltas: &'a [u8],
-    /// Symbols of the present chunk: a run, or a vector with its position.
+    /// Symbols of the current chunk: a run, or a vector with its position.
     chunk: Chunk,
     clock_us: i64,
 }
@@ -35,7 +35,7 @@ struct Chunk {
 }
 
 impl<'a> TransportFeedback<'a> {
-    /// Reads the body behind the two SSRCs. `None`: malformed, or about more packets than any
+    /// Parses the body after the two SSRCs. `None`: malformed, or about more packets than any
     /// receiver reports at once.
     pub fn parse(body: &'a [u8]) -> Option<Self> {
         let (head, rest) = body.split_at_checked(FIXED_BYTES)?;
@@ -127,7 +127,7 @@ impl Iterator for TransportFeedback<'_> {
     }
 }
 
-/// The limit of a REMB body behind the two SSRCs (draft-alvestrand-rmcat-remb-03 section 2.2).
+/// The limit in a REMB body after the two SSRCs (draft-alvestrand-rmcat-remb-03 section 2.2).
 pub fn remb_bps(body: &[u8]) -> Option<f64> {
     let &[b'R', b'E', b'M', b'B', _, first, second, third, ..] = body else {
         return None;
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn a_report_on_more_packets_than_can_be_meant_is_refused() {
         assert!(TransportFeedback::parse(&[0, 0, 0xFF, 0xFF, 0, 0, 0, 0, 0x1F, 0xFF]).is_none());
-        // Chunks without symbols do not hold it up for ever.
+        // Chunks without symbols must not loop forever.
         assert!(TransportFeedback::parse(&[0, 0, 0, 9, 0, 0, 0, 0, 0, 0]).is_none());
     }
 

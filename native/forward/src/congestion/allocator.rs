@@ -1,26 +1,26 @@
-//! Divides what a downlink carries among its video. Pure.
+//! Allocates a downlink's bandwidth among its video tracks. Pure.
 
 use crate::layers::Layer;
 
-/// One video m-line that wants a share.
+/// The request of one video m-line for bandwidth.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct AllocationRequest {
-    /// Whose: not looked at here.
+    /// Its key; opaque to the allocator.
     pub(crate) down_track: usize,
-    /// Bitrates of the layers that may be given, from the smallest on.
+    /// Bitrates of the layer options, ascending.
     pub(crate) bitrates_bps: Vec<f64>,
-    /// Which layers these are: not looked at here.
+    /// The layer of each bitrate; opaque to the allocator.
     pub(crate) layer_options: Vec<Layer>,
-    /// What it has at present; None: paused.
+    /// The option in use; None: paused.
     pub(crate) current: Option<usize>,
-    /// Larger pictures gain the upper layers first.
+    /// Larger frames get the upper layers first.
     pub(crate) weight: u32,
-    /// Result. None: paused.
+    /// The result; None: paused.
     pub(crate) granted: Option<usize>,
 }
 
 impl AllocationRequest {
-    /// Gives up whatever is above a layer.
+    /// Removes the options above this one.
     pub(crate) fn limit_to(&mut self, layer: Option<usize>) {
         let count = layer.map_or(self.bitrates_bps.len(), |layer| layer + 1);
         self.bitrates_bps.truncate(count);
@@ -28,32 +28,32 @@ impl AllocationRequest {
     }
 }
 
-/// How ready a division is to change.
+/// Which changes this allocation may make.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Hysteresis {
     /// Nothing is paused: the path has not shown a limit.
     pub(crate) keep_all: bool,
-    /// Nothing is given more than it has.
+    /// Nothing is raised.
     pub(crate) hold: bool,
 }
 
-/// What is held may cost a little more than there is: estimates swing.
+/// The current layer may exceed the budget by this much: estimates fluctuate.
 const CURRENT_OVERSHOOT: f64 = 1.05;
-/// The smallest layer is kept longer: a single sign of congestion takes off 15 %.
+/// The smallest layer is kept longer: a single sign of congestion cuts the estimate by 15 %.
 const SMALLEST_OVERSHOOT: f64 = 1.25;
-/// What is new has to fit with room to spare.
+/// A higher layer must fit with this headroom.
 const RAISE_HEADROOM: f64 = 1.15;
-/// What was paused has to fit with much room: a picture that comes and goes is worse than none.
+/// Paused video must fit with this headroom: video that flaps is worse than none.
 const RESUME_HEADROOM: f64 = 1.35;
 
-/// Divides `budget_bps` (sound already taken off): everyone's smallest layer first, then one
-/// layer more for each in turn. Returns what the granted layers cost.
+/// Allocates `budget_bps` (audio already subtracted): the smallest layer for everyone first, then
+/// one more layer for each in turn. Returns the cost of the granted layers.
 pub(crate) fn allocate(
     budget_bps: f64,
     requests: &mut [AllocationRequest],
     hysteresis: Hysteresis,
 ) -> f64 {
-    // Those who have a picture keep it before others get one; larger ones first.
+    // Active video keeps its layer before paused video resumes; larger frames first.
     requests.sort_by_key(|request| {
         let paused = request.current.is_none() && !hysteresis.keep_all;
         (

@@ -1,7 +1,8 @@
-//! How much a downlink carries: delay first, loss second, probes upward.
+//! Estimates the bandwidth of a downlink: reduced by delay first and loss second, raised by probes
+//! and growth.
 //!
-//! Source: draft-ietf-rmcat-gcc-02. While nothing has gone wrong the path is not `limited` and
-//! the figure is only what has been shown to pass; see docs/bandwidth.md.
+//! Source: draft-ietf-rmcat-gcc-02. Until a sign of congestion the path is not `limited`, and the
+//! estimate is only the bitrate shown to pass; see docs/bandwidth.md.
 
 use std::time::{Duration, Instant};
 
@@ -12,32 +13,33 @@ use super::rate_meter::RateMeter;
 use super::sent_packets::{PacketOutcome, SentPacket, SentPackets};
 use super::trendline_estimator::{TrendlineEstimator, Usage};
 
-/// Sound alone passes with this.
+/// Enough for audio alone.
 const MIN_BPS: f64 = 20_000.0;
-/// Less than what arrives, so that the queue empties.
+/// Below the acknowledged bitrate, so that the queue drains.
 const DECREASE: f64 = 0.85;
-/// A queue no longer than this is a key frame on its way.
+/// A queue no longer than this is a key frame in transit.
 const TOLERATED: Duration = Duration::from_millis(60);
 const REDUCTION_INTERVAL: Duration = Duration::from_millis(200);
 const GROWTH_PER_SECOND: f64 = 1.08;
 /// As if one packet more were sent each response time.
 const ADDITIVE_BPS_PER_SECOND: f64 = 40_000.0;
-/// An estimate not nearly used is not confirmed by what arrives.
+/// The acknowledged bitrate confirms an estimate only from this share on.
 const USED_SHARE: f64 = 0.65;
-/// No growing beyond what arrives times this.
+/// The estimate grows to at most this multiple of the acknowledged bitrate.
 const MAX_AHEAD: f64 = 1.5;
-/// Queues longer than this are emptied by sending less than the path carries.
+/// Longer queues are drained by sending less than the path carries.
 const QUEUE_TARGET: Duration = Duration::from_millis(150);
-/// The queue is to be empty within about this time.
+/// The time in which the queue should drain.
 const DRAIN_SECONDS: f64 = 0.8;
 const MIN_DRAIN_SHARE: f64 = 0.3;
 const FEEDBACK_SILENCE: Duration = Duration::from_secs(2);
-/// Receivers answer each sign of overuse with 85 % of what they get: only less is a limit.
+/// Receivers answer each sign of overuse with 85 % of what they get. Only a lower figure is a
+/// limit.
 const REMB_LIMIT: f64 = 0.75;
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);
 const LOSS_OF_REPORTS: f64 = 0.1;
 
-/// What the last change of the estimate came from.
+/// The cause of the last change of the estimate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     Start,
@@ -63,7 +65,7 @@ impl Cause {
     }
 }
 
-/// The estimate of one downlink.
+/// The bandwidth estimate of one downlink.
 #[derive(Debug)]
 pub(crate) struct BandwidthEstimator {
     max_bps: f64,
@@ -75,7 +77,7 @@ pub(crate) struct BandwidthEstimator {
     loss: LossLimit,
     acknowledged: RateMeter,
     sent: RateMeter,
-    /// What arrived when the queue last grew: near it, growth is slow.
+    /// The acknowledged bitrate when the queue last grew. Growth near it is slow.
     capacity_bps: Option<f64>,
     last_change: Option<Instant>,
     last_reduction: Option<Instant>,
@@ -83,7 +85,7 @@ pub(crate) struct BandwidthEstimator {
 }
 
 impl BandwidthEstimator {
-    /// `start_bps`: what a path is taken to carry that nothing is known of.
+    /// `start_bps`: the estimate before any feedback.
     pub(crate) fn new(now: Instant, start_bps: f64, max_bps: f64) -> Self {
         Self {
             max_bps,
@@ -110,7 +112,7 @@ impl BandwidthEstimator {
         self.cause
     }
 
-    /// Whether the path has shown a limit: until then nothing is paused.
+    /// Whether the path has shown a limit. Until then nothing is paused.
     pub(crate) fn is_limited(&self) -> bool {
         self.limited
     }
@@ -119,7 +121,7 @@ impl BandwidthEstimator {
         self.loss.share()
     }
 
-    /// What the path loses whatever is sent.
+    /// The share that the path loses at any bitrate.
     pub(crate) fn random_loss(&self) -> f64 {
         self.loss.random()
     }
@@ -132,22 +134,22 @@ impl BandwidthEstimator {
         self.sent.bps()
     }
 
-    /// Whether the peer says anything that an estimate can be made of.
+    /// Whether the peer sends feedback for an estimate.
     pub(crate) fn has_feedback(&self) -> bool {
         self.last_feedback.is_some()
     }
 
-    /// Whether there is anything that an estimate can be made of.
+    /// Whether there is any evidence for an estimate.
     pub(crate) fn has_evidence(&self) -> bool {
         self.limited || self.has_feedback()
     }
 
-    /// When the queue grew, or too much was lost, last.
+    /// The last time the queue grew or loss was too high.
     pub(crate) fn last_reduction(&self) -> Option<Instant> {
         self.last_reduction
     }
 
-    /// What may be sent at present: less than the estimate while the path's queue is long.
+    /// The bitrate that may be sent: less than the estimate while the path's queue is long.
     pub(crate) fn budget_bps(&self) -> f64 {
         let queueing = self.trend.queueing();
         if !self.limited || queueing < QUEUE_TARGET {
@@ -158,12 +160,12 @@ impl BandwidthEstimator {
         self.estimate_bps.min(acknowledged_bps * share)
     }
 
-    /// Counts what leaves.
+    /// Counts a sent packet.
     pub(crate) fn handle_sent(&mut self, now: Instant, bytes: usize) {
         self.sent.add(self.micros(now), bytes);
     }
 
-    /// Takes transport-wide feedback; `on_arrival` sees each packet that arrived.
+    /// Takes transport-wide feedback; `on_arrival` gets each acknowledged packet.
     pub(crate) fn handle_feedback(
         &mut self,
         now: Instant,
@@ -243,8 +245,8 @@ impl BandwidthEstimator {
         }
     }
 
-    /// A probe has shown that this much passes. What a path began with is only a guess: a probe
-    /// that did not even get so much through has found its limit.
+    /// A probe showed that this bitrate passes. The start value is only a guess: a probe below it
+    /// has found the limit of the path.
     pub(crate) fn handle_probe(&mut self, now: Instant, bps: f64) {
         if bps > self.estimate_bps {
             self.capacity_bps = None;
@@ -255,8 +257,8 @@ impl BandwidthEstimator {
         }
     }
 
-    /// A receiver without transport-wide feedback says what it can take. As receivers say no
-    /// more than a multiple of what they get, only a figure below what is sent is a limit.
+    /// Takes the estimate of a receiver without transport-wide feedback. Receivers report at most a
+    /// multiple of what they get, so only a figure below the sent bitrate is a limit.
     pub(crate) fn handle_remb(&mut self, now: Instant, bps: f64) {
         if !bps.is_finite() {
             return;
@@ -272,7 +274,7 @@ impl BandwidthEstimator {
         self.set(bps.max(grown), Cause::Remb);
     }
 
-    /// The last resort: what receiver reports say of loss (0 to 1), once a second or so.
+    /// The last resort: the loss (0 to 1) in receiver reports, about once a second.
     pub(crate) fn handle_report(&mut self, now: Instant, lost: f64) {
         let silent = self
             .last_feedback

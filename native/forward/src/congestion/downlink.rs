@@ -11,52 +11,52 @@ use super::sent_packets::SentPackets;
 use crate::parameters::TransportHandle;
 use crate::snapshot::DownlinkSnapshot;
 
-/// Between two divisions of the estimate; also the longest a change waits.
+/// The time between two allocations, and the longest delay of a change.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
-/// Transport-wide feedback comes ten times a second. Who has reported on packets without any after
-/// this long has not got it.
+/// Transport-wide feedback comes ten times a second. A subscriber that has sent receiver reports
+/// but no feedback for this long does not support it.
 const FEEDBACK_PATIENCE: Duration = Duration::from_secs(2);
-/// Video is sent a little faster than the estimate, so that a frame is out before the next one.
+/// Video is paced slightly above the estimate, so that a frame is sent before the next one.
 /// libwebrtc's 2.5 would make each key frame of an up track that fills its share a sign of
 /// congestion.
 const PACE: f64 = 1.3;
-/// Where no limit has shown a key frame, five times a frame, is out before the picture stands
-/// still.
+/// On a path without a known limit, a key frame of five times the usual size is sent before
+/// playback stalls.
 const PACE_OF_AN_AMPLE_PATH: f64 = 2.5;
-/// Where so much is lost, sound is sent twice, and of pictures what was asked for.
+/// From this loss on, audio is sent twice, and so are video retransmissions.
 const LOSSY: f64 = 0.05;
-/// And so long after: that it is sent twice makes the loss look smaller.
+/// And this long after: repetition makes the loss look smaller.
 const LOSSY_FOR: Duration = Duration::from_secs(10);
-/// Below, it would be sound that fills the path.
+/// Below this, the audio itself could fill the path.
 const ROOM_FOR_REPEATS_BPS: f64 = 250_000.0;
-/// UDP, IPv4, RTP with its extensions and the tag of the seal, which count for the path.
+/// UDP, IPv4, RTP with its extensions and the SRTP tag: they use the path too.
 const OVERHEAD_BYTES: usize = 68;
 /// abs-send-time counts 64 s in 24 bits.
 const SEND_TIME_UNITS_PER_SECOND: f64 = 262_144.0;
 
-/// What one packet is stamped with. The same packet sent again has the same stamp.
+/// The stamps of one packet. A retransmission of the same SRTP packet keeps them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stamp {
     pub(crate) transport_sequence: [u8; 2],
     pub(crate) send_time: [u8; 3],
 }
 
-/// What a packet is, for whoever measures.
+/// What a packet counts as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
-    /// The subscriber does not report on it.
+    /// The subscriber sends no feedback on it.
     Unreported,
     Media,
     Padding,
 }
 
-/// Transport-wide feedback, until it has come. While it can, the path is taken to carry what the
-/// estimate begins with.
+/// The first transport-wide feedback. While it is still possible, the estimate keeps its start
+/// value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FirstFeedback {
     NotAgreed,
     Agreed,
-    /// The first packet that is to be reported on left then.
+    /// When the first packet with a transport-wide sequence number was sent.
     AwaitedSince(Instant),
     Missing,
 }
@@ -73,9 +73,9 @@ pub(crate) struct Downlink {
     lossy_until: Option<Instant>,
     /// Something was sent since the last tick.
     busy: bool,
-    /// Something was sent in the tick before that.
+    /// Something was sent in the tick before.
     lingers: bool,
-    /// Its router knows that it has a time of its own.
+    /// It is in the router's list of downlinks with a timeout.
     pub(crate) listed: bool,
     /// Keys of the down tracks that send over it.
     pub(crate) down_tracks: Vec<usize>,
@@ -109,11 +109,11 @@ impl Downlink {
         }
     }
 
-    /// Counts a packet that leaves now and stamps it. `content`: what it is.
+    /// Counts and stamps a packet that leaves now.
     pub(crate) fn stamp(&mut self, now: Instant, bytes: usize, content: Content) -> Stamp {
         let bytes = bytes + OVERHEAD_BYTES;
         self.estimator.handle_sent(now, bytes);
-        // Without anything to estimate from there is nothing to divide.
+        // Without evidence for an estimate there is nothing to allocate.
         let measured = content != Content::Unreported || self.estimator.has_evidence();
         self.busy |= measured;
         if content != Content::Unreported && self.first_feedback == FirstFeedback::Agreed {
@@ -161,15 +161,15 @@ impl Downlink {
         }
     }
 
-    /// A subscriber of this path has agreed to report on its packets.
+    /// A subscriber of this downlink negotiated feedback.
     pub(crate) fn expect_feedback(&mut self) {
         if self.first_feedback == FirstFeedback::NotAgreed {
             self.first_feedback = FirstFeedback::Agreed;
         }
     }
 
-    /// A receiver report came. Returns whether it shows that no other feedback will: what was
-    /// held back for want of it has to be let go.
+    /// Takes a receiver report. Returns whether it proves that no other feedback will come: media
+    /// held back while waiting for it must be released.
     pub(crate) fn handle_report(&mut self, now: Instant, lost: f64) -> bool {
         self.estimator.handle_report(now, lost);
         self.note_loss(now, lost);
@@ -191,13 +191,13 @@ impl Downlink {
         }
     }
 
-    /// Whether much is lost, and not for want of room.
+    /// Whether the path loses many packets although it has bandwidth to spare.
     pub(crate) fn loses_with_room(&self, now: Instant) -> bool {
         let roomy = self.estimator.estimate_bps() >= ROOM_FOR_REPEATS_BPS;
         roomy && self.lossy_until.is_some_and(|until| now < until)
     }
 
-    /// Whether there is a figure to divide: measured, or what a path begins with.
+    /// Whether there is a bitrate to allocate: an estimate, or the start value.
     pub(crate) fn is_bounded(&self) -> bool {
         let is_to_come = matches!(
             self.first_feedback,
@@ -206,12 +206,12 @@ impl Downlink {
         is_to_come || self.estimator.has_evidence()
     }
 
-    /// To be called when any figure that it rests on has changed.
+    /// Call after a change of any value that it uses.
     pub(crate) fn set_pace(&mut self) {
         let estimator = &self.estimator;
         let estimate = estimator.estimate_bps();
-        // Where no limit has shown, only bursts are spread; while nothing at all has shown, over
-        // the time that what was granted takes.
+        // Without a known limit, only bursts are spread. Before any feedback, they are spread over
+        // the time that the granted bitrate takes.
         let rate_bps = match estimator.cause() {
             _ if estimator.is_limited() => estimate * PACE,
             Cause::Start => estimate.max(self.granted_bps) * PACE,
@@ -221,14 +221,14 @@ impl Downlink {
         self.pacer.set_rate(paced.then_some(rate_bps));
     }
 
-    /// Begins to probe where more is wanted than the path has shown to carry.
+    /// Starts a probe when the requested bitrate exceeds the estimate.
     pub(crate) fn consider_probe(&mut self, now: Instant) {
         let (estimator, wanted_bps) = (&self.estimator, self.wanted_bps);
         let (estimate_bps, reduced) = (estimator.estimate_bps(), estimator.last_reduction());
         self.prober.consider(now, estimate_bps, wanted_bps, reduced);
     }
 
-    /// A packet waits for its time.
+    /// Schedules the release of a queued packet.
     pub(crate) fn wake_for_queue(&mut self, now: Instant) {
         self.next_release.get_or_insert(now + INTERVAL);
     }
@@ -238,7 +238,7 @@ impl Downlink {
         self.busy
     }
 
-    /// When its queue or probe goes on.
+    /// When its queue or probe continues.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let times = [self.next_release, self.prober.poll_timeout()];
         times.into_iter().flatten().min()
@@ -253,7 +253,7 @@ impl Downlink {
         due
     }
 
-    /// Whether the estimate is to be divided anew. Ticks end when nothing is sent.
+    /// Whether the estimate must be allocated again. Ticks end when nothing is sent.
     pub(crate) fn take_tick(&mut self) -> bool {
         let due = self.busy || self.lingers;
         self.lingers = std::mem::take(&mut self.busy);

@@ -1,30 +1,30 @@
-//! What loss says of a path: ours by sending too much, or the path's own.
+//! Classifies loss: congestive loss, caused by sending too much, or random loss of the path.
 //!
-//! Of draft-ietf-rmcat-gcc-02 section 6 the thresholds are taken; as its rule would give away a
-//! path that loses at random, a share that does not fall when less is sent counts as the path's
-//! own and is not answered any more.
+//! The thresholds are those of draft-ietf-rmcat-gcc-02 section 6. Its rule would give up bandwidth
+//! on a path with random loss, so a loss share that does not fall when less is sent counts as
+//! random and is no longer answered.
 
-/// A judgement needs so many packets, and so much time.
+/// A verdict needs this many packets and this much time.
 const MIN_PACKETS: u32 = 60;
 const MIN_WINDOW_US: i64 = 500_000;
-/// Above: send less. Below the second one: growing is allowed.
+/// Above the first, send less; below the second, growth is allowed.
 const TOO_MUCH: f64 = 0.10;
 const LITTLE: f64 = 0.03;
-/// Less was sent and the loss kept this share of itself: it is the path's own.
+/// Less was sent and this share of the loss remained: it is random.
 const UNMOVED: f64 = 0.6;
 const RANDOM_SHARE: f64 = 0.9;
-/// No path that is worth sending to loses more by itself.
+/// No usable path has more random loss.
 const MAX_RANDOM: f64 = 0.4;
-/// How fast the path's own loss is forgotten when less is seen.
+/// How fast the estimate of random loss falls when less is seen.
 const FORGETTING: f64 = 0.3;
 
-/// What to do about loss.
+/// The verdict on loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) enum Verdict {
     #[default]
     Grow,
     Hold,
-    /// Send at most this share of what arrives.
+    /// Send at most this share of the acknowledged bitrate.
     Reduce,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct LossLimit {
     lost: u32,
     since_us: Option<i64>,
     random: f64,
-    /// The loss that was last answered by sending less.
+    /// The loss share that was last answered by sending less.
     answered: Option<f64>,
     verdict: Verdict,
     last: f64,
@@ -47,22 +47,22 @@ impl LossLimit {
         self.lost += lost;
     }
 
-    /// Lost share of the last window.
+    /// The loss share of the last window.
     pub(crate) fn share(&self) -> f64 {
         self.last
     }
 
-    /// What the path loses whatever is sent.
+    /// The share that the path loses at any bitrate.
     pub(crate) fn random(&self) -> f64 {
         self.random
     }
 
-    /// Whether growing is allowed.
+    /// Whether growth is allowed.
     pub(crate) fn may_grow(&self) -> bool {
         self.verdict == Verdict::Grow
     }
 
-    /// Ends a window when it is full. `Reduce` is given once per window.
+    /// Ends a window when it is full. `Reduce` is returned once per window.
     pub(crate) fn judge(&mut self, now_us: i64) -> Verdict {
         let since = *self.since_us.get_or_insert(now_us);
         let total = self.arrived + self.lost;
@@ -89,7 +89,7 @@ impl LossLimit {
             self.answered = Some(share);
             Verdict::Reduce
         } else if congestive > LITTLE {
-            // Neither more nor less is sent: what stays is the path's own.
+            // The bitrate stays constant, so remaining loss is random.
             self.random += congestive * FORGETTING;
             Verdict::Hold
         } else {

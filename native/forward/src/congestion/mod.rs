@@ -1,6 +1,19 @@
-//! What a downlink carries: measured, divided among what its subscriber wants, and kept to.
+//! Congestion control of downlinks.
 //!
-//! docs/bandwidth.md explains the parts and where their constants come from.
+//! Data flow: a downlink ([`downlink`]) stamps and counts each packet it sends ([`sent_packets`]).
+//! Transport-wide feedback goes through the trendline filter ([`trendline_estimator`]), the loss
+//! classifier ([`loss_limit`]) and the rate meters into the bandwidth estimate
+//! ([`bandwidth_estimator`]). Every 100 ms the allocator ([`allocator`]) distributes the estimate,
+//! less audio, among the layer options of the subscriber's video tracks; the pacer ([`pacer`])
+//! spreads what is sent, and the prober ([`prober`]) raises the estimate with probe clusters while
+//! more is requested.
+//!
+//! States of an estimate: start (no feedback yet), unlimited (only what was shown to pass; nothing
+//! is paused), limited (a sign of congestion was seen). REMB and then receiver reports stand in
+//! where transport-wide feedback is missing.
+//!
+//! Left out: audio is never reduced; uplinks are controlled by their senders. docs/bandwidth.md
+//! explains the parts and the origin of their constants.
 
 pub(crate) mod allocator;
 pub(crate) mod bandwidth_estimator;

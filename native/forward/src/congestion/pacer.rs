@@ -1,4 +1,4 @@
-//! Spreads bursts of video over time where the path would have to queue them.
+//! The pacer: spreads bursts of video over time where the path would queue them.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -8,15 +8,15 @@ use sealroute_rtp::FullSequence;
 use crate::parameters::SubscriberHandle;
 use crate::rewriter::RewrittenHeader;
 
-/// What may leave at once: a few packets at any rate.
+/// The burst that may leave at once: a few packets at any rate.
 const DEPTH: Duration = Duration::from_millis(10);
 const MIN_DEPTH_BYTES: f64 = 6_000.0;
 pub(crate) const INTERVAL: Duration = Duration::from_millis(5);
-/// A frame older than this is of no use to a call any more.
+/// An older frame is of no use in a call.
 const MAX_WAIT: Duration = Duration::from_millis(500);
 const MAX_QUEUED: usize = 512;
 
-/// A packet that waits; it stands in the cache of its encoding.
+/// A queued packet. Its content stays in the cache of its encoding.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Queued {
     pub(crate) subscriber: SubscriberHandle,
@@ -34,16 +34,16 @@ impl Queued {
     }
 }
 
-/// What is to be done with a packet.
+/// What to do with a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pace {
     Now,
     Later,
-    /// More waits than is of use.
+    /// The queue is longer than useful.
     Full,
 }
 
-/// The pacer of one downlink; without a rate everything leaves at once.
+/// The pacer of one downlink. Without a rate everything leaves at once.
 #[derive(Debug, Default)]
 pub(crate) struct Pacer {
     rate_bps: Option<f64>,
@@ -59,7 +59,7 @@ impl Pacer {
         self.rate_bps = bps;
     }
 
-    /// Counts what leaves whatever the rate: sound, repetitions, padding.
+    /// Counts packets that are not paced: audio, retransmissions, padding.
     pub(crate) fn spend(&mut self, now: Instant, bytes: usize) {
         if let Some(rate) = self.rate_bps {
             self.refill(now, rate);
@@ -90,8 +90,9 @@ impl Pacer {
         self.queue.push_back(packet);
     }
 
-    /// The next packet that may leave, which counts as sent, or that came too late: that one
-    /// costs nothing, for it is not sent, and what waits behind it must not become late as well.
+    /// The next packet that may leave, which counts as sent, or the next one that is late. A late
+    /// packet costs nothing, because it is not sent and the packets behind it must not become late
+    /// too.
     pub(crate) fn pop(&mut self, now: Instant) -> Option<Queued> {
         let first = self.queue.front()?;
         if first.is_late(now) {
@@ -108,7 +109,7 @@ impl Pacer {
         self.queue.pop_front()
     }
 
-    /// Keeps of what waits what `stays`.
+    /// Keeps only the queued packets for which `stays` holds.
     pub(crate) fn retain(&mut self, stays: impl FnMut(&Queued) -> bool) {
         self.queue.retain(stays);
     }

@@ -1,27 +1,27 @@
-//! Short trains of padding that show whether a path carries more than it gets.
+//! Probe clusters: short bursts of padding that show whether a path carries more than it gets.
 //!
-//! Source of train length and judgement: libwebrtc's probe clusters (25 ms here for 15 ms there:
-//! the worker's timer is coarser than a pacer of its own).
+//! Source of cluster length and judgment: libwebrtc's probe clusters (25 ms here for 15 ms there:
+//! the worker's timer is coarser than a dedicated pacer).
 
 use std::time::{Duration, Instant};
 
-/// Between two bursts of a train, and how many there are.
+/// The time between two bursts of a cluster, and the number of bursts.
 pub(crate) const BURST_INTERVAL: Duration = Duration::from_millis(5);
 const BURSTS: u32 = 6;
 const MIN_BURST_BYTES: f64 = 300.0;
-/// No answer for so long: the probe is over.
+/// A cluster without an answer ends after this time.
 const PATIENCE: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
-/// After a sign of congestion the path is left alone for this long.
+/// No probe within this time after a sign of congestion.
 const CALM: Duration = Duration::from_secs(2);
-/// A probe asks for this multiple of the estimate at most.
+/// A probe targets at most this multiple of the estimate.
 const STEP: f64 = 2.0;
 const HEADROOM: f64 = 1.1;
 const NEARLY_ALL: f64 = 0.8;
-/// Arrived at less than this share of the speed sent: that was the path's limit.
+/// Below this share of the sent bitrate, the acknowledged bitrate is the limit of the path.
 const PASSED: f64 = 0.9;
-/// What a probe saturated is believed with this share.
+/// The share of a saturated probe's bitrate that is trusted.
 const BELIEVED: f64 = 0.95;
 
 #[derive(Clone, Copy, Debug)]
@@ -36,14 +36,14 @@ struct ProbeCluster {
     last_burst: Option<Instant>,
     sent_bytes: f64,
     last_burst_bytes: f64,
-    /// Media that left since the last burst and is part of the train.
+    /// Media sent since the last burst; part of the cluster.
     media_bytes: f64,
     acknowledged_bytes: f64,
     first_arrival: Option<(i64, f64)>,
     last_arrival_us: i64,
 }
 
-/// When to probe, and what came of it.
+/// Decides when to probe and evaluates the result.
 #[derive(Debug)]
 pub(crate) struct Prober {
     cluster: Option<ProbeCluster>,
@@ -64,7 +64,7 @@ impl Default for Prober {
 }
 
 impl Prober {
-    /// Begins a train where more is wanted than the estimate has shown to pass.
+    /// Starts a cluster when the requested bitrate exceeds the estimate.
     pub(crate) fn consider(
         &mut self,
         now: Instant,
@@ -98,7 +98,7 @@ impl Prober {
         });
     }
 
-    /// What the path carries is just being found out.
+    /// Whether a cluster is in flight.
     pub(crate) fn is_busy(&self) -> bool {
         self.cluster.is_some()
     }
@@ -112,7 +112,7 @@ impl Prober {
         })
     }
 
-    /// The bytes of the burst that is due. A train without an answer ends here.
+    /// The size in bytes of the burst that is due. A cluster without an answer ends here.
     pub(crate) fn poll_burst(&mut self, now: Instant) -> Option<f64> {
         let cluster = self.cluster.as_mut()?;
         if cluster.bursts_left == 0 {
@@ -137,7 +137,8 @@ impl Prober {
         Some(bytes)
     }
 
-    /// A packet of a burst left, or media meanwhile (`is_media`). Returns the train it counts to.
+    /// Counts a packet of a burst, or media sent meanwhile (`is_media`). Returns the cluster it
+    /// belongs to.
     pub(crate) fn handle_sent(&mut self, now: Instant, bytes: usize, is_media: bool) -> u16 {
         let Some(cluster) = &mut self.cluster else {
             return 0;
@@ -159,7 +160,7 @@ impl Prober {
         cluster.id
     }
 
-    /// The path has no stream that could carry padding.
+    /// The path has no stream that can carry padding.
     pub(crate) fn abandon(&mut self, now: Instant) {
         self.fail(now);
     }
@@ -174,8 +175,8 @@ impl Prober {
         cluster.last_arrival_us = cluster.last_arrival_us.max(arrival_us);
     }
 
-    /// What the train has shown to pass, once nearly all of it arrived. `own_loss`: what the
-    /// path loses whatever is sent.
+    /// The bitrate that the cluster showed, once nearly all of it is acknowledged. `random_loss`:
+    /// the share that the path loses at any bitrate.
     pub(crate) fn poll_result(&mut self, now: Instant, random_loss: f64) -> Option<f64> {
         let cluster = self.cluster.as_ref()?;
         if cluster.bursts_left > 0

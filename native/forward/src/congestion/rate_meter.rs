@@ -5,12 +5,12 @@ const BUCKETS: usize = 16;
 const RECENT: i64 = 4;
 const WINDOW_US: i64 = BUCKET_US * BUCKETS as i64;
 
-/// The bitrate of the last 400 ms, on any clock in microseconds. Time that runs backwards or
-/// jumps begins anew.
+/// The bitrate of the last 400 ms, on any clock in microseconds. A clock that jumps or runs
+/// backwards restarts the measurement.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RateMeter {
     bytes: [u64; BUCKETS],
-    /// The newest bucket's number, and when measuring began.
+    /// The index of the newest bucket, and of the first one measured.
     newest: Option<i64>,
     began: i64,
 }
@@ -53,14 +53,14 @@ impl RateMeter {
         whole.sum::<u64>() as f64 * 8e6 / (RECENT * BUCKET_US) as f64
     }
 
-    /// Bits per second; `None` before half a window has been seen.
+    /// Bits per second; `None` before half a window has been measured.
     pub(crate) fn bps(&self) -> Option<f64> {
         let newest = self.newest?;
         let seen_us = (newest - self.began) * BUCKET_US;
         if seen_us < WINDOW_US / 2 {
             return None;
         }
-        // The newest bucket is not full yet.
+        // The newest bucket is not complete yet.
         let whole = self.bytes.iter().sum::<u64>() - self.bytes[slot(newest)];
         let span_us = seen_us.min(WINDOW_US - BUCKET_US);
         Some(whole as f64 * 8e6 / span_us as f64)

@@ -1,17 +1,17 @@
-//! What was sent under which transport-wide number, until its feedback is in.
+//! Sent packets by transport-wide sequence number, kept until their feedback arrives.
 
 use std::time::Instant;
 
-/// More than a second of 8 Mbit/s; feedback comes several times a second.
+/// More than a second at 8 Mbit/s; feedback comes several times a second.
 const KEPT: usize = 2_048;
 
-/// One packet on its way.
+/// One packet in flight.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SentPacket {
     sequence: u64,
     pub(crate) at: Instant,
     pub(crate) bytes: u16,
-    /// Which probe it belongs to; 0 = none.
+    /// The probe cluster that it belongs to; 0 = none.
     pub(crate) probe: u16,
     reported: Reported,
 }
@@ -23,7 +23,7 @@ enum Reported {
     Received,
 }
 
-/// What a status changed.
+/// The outcome of a packet, as far as new feedback changes it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum PacketOutcome {
     Received(SentPacket),
@@ -32,7 +32,7 @@ pub(crate) enum PacketOutcome {
     ReceivedLate(SentPacket),
 }
 
-/// Numbers packets of one transport and remembers the last ones.
+/// Assigns the sequence numbers of one transport and stores the last packets.
 #[derive(Debug, Default)]
 pub(crate) struct SentPackets {
     ring: Vec<SentPacket>,
@@ -40,7 +40,7 @@ pub(crate) struct SentPackets {
 }
 
 impl SentPackets {
-    /// The number of a packet that is being sent.
+    /// Registers a packet that is being sent; returns its sequence number.
     pub(crate) fn send(&mut self, at: Instant, bytes: usize, probe: u16) -> u16 {
         let sequence = self.next;
         self.next += 1;
@@ -59,7 +59,7 @@ impl SentPackets {
         sequence as u16
     }
 
-    /// Takes a status; each packet counts as lost once and as arrived once.
+    /// Takes a status. Each packet counts as lost at most once and as received at most once.
     pub(crate) fn take(&mut self, sequence: u16, arrived: bool) -> Option<PacketOutcome> {
         let last = self.next.checked_sub(1)?;
         let behind = u64::from((last as u16).wrapping_sub(sequence));

@@ -1,12 +1,12 @@
-//! Whether the path's queue grows: the trendline filter and its adaptive threshold.
+//! Detects whether the path's queue grows: the trendline filter and its adaptive threshold.
 //!
-//! Source: draft-ietf-rmcat-gcc-02 section 5; Carlucci et al., "Analysis and design of the
-//! Google congestion control for WebRTC", for trend and threshold.
+//! Source: draft-ietf-rmcat-gcc-02 section 5; Carlucci et al., "Analysis and design of the Google
+//! congestion control for WebRTC", for trend and threshold.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Packets sent within this time are one group.
+/// Packets sent within this time form one group.
 const GROUP: Duration = Duration::from_millis(5);
 const WINDOW: usize = 20;
 const SMOOTHING: f64 = 0.9;
@@ -16,15 +16,15 @@ const FIRST_THRESHOLD_MS: f64 = 12.5;
 const THRESHOLD_RANGE_MS: (f64, f64) = (6.0, 600.0);
 const RISE: f64 = 0.0087;
 const FALL: f64 = 0.039;
-/// Spikes further above than this (a route change) do not move the threshold.
+/// Spikes that exceed the threshold by more than this (a route change) do not move it.
 const MAX_ADAPTED_MS: f64 = 15.0;
 const OVERUSE_MS: f64 = 10.0;
-/// A jump this large is another path or a lying clock, not a queue.
+/// A jump this large is a new path or a false clock, not a queue.
 const MAX_STEP_MS: f64 = 3_000.0;
 /// How long the smallest delay counts as that of an empty queue.
 const BASE_WINDOW: Duration = Duration::from_secs(15);
 
-/// What the path's queue does.
+/// The state of the path's queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Usage {
     #[default]
@@ -42,7 +42,7 @@ struct Group {
     last_arrival_us: i64,
 }
 
-/// The trend of one path's delay.
+/// The delay trend of one path.
 #[derive(Debug)]
 pub(crate) struct TrendlineEstimator {
     group: Option<Group>,
@@ -56,7 +56,7 @@ pub(crate) struct TrendlineEstimator {
     over_for_ms: f64,
     last_trend: f64,
     usage: Usage,
-    /// Smallest one-way delay (of unknown offset) of this window and of the one before.
+    /// The smallest one-way delay (of unknown offset) of this window and of the previous one.
     base_us: [i64; 2],
     base_since: Option<Instant>,
     latest_us: i64,
@@ -88,7 +88,7 @@ impl TrendlineEstimator {
         self.usage
     }
 
-    /// How much longer the last packets took than the fastest lately.
+    /// The delay of the last packets above the recent minimum.
     pub(crate) fn queueing(&self) -> Duration {
         let base = self.base_us[0].min(self.base_us[1]);
         if base == i64::MAX {
@@ -97,7 +97,7 @@ impl TrendlineEstimator {
         Duration::from_micros(self.latest_us.saturating_sub(base).max(0) as u64)
     }
 
-    /// Takes a packet that arrived; in the order of sending.
+    /// Takes an arrived packet, in the order of sending.
     pub(crate) fn handle_arrival(&mut self, sent: Instant, arrival_us: i64) {
         let began = *self.began.get_or_insert(sent);
         self.note_delay(began, sent, arrival_us);
@@ -216,7 +216,7 @@ mod tests {
     use super::{TrendlineEstimator, Usage};
     use std::time::{Duration, Instant};
 
-    /// Packets each 10 ms whose delay grows by `growth_us` each.
+    /// Packets every 10 ms whose delay grows by `growth_us` each.
     fn run(trend: &mut TrendlineEstimator, start: Instant, from: u64, growth_us: i64) {
         for index in from..from + 100 {
             let sent = start + Duration::from_millis(10 * index);

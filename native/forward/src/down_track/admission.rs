@@ -1,4 +1,4 @@
-//! Which packets of its up track a down track takes, and under which numbers.
+//! Admission: which packets of the up track are forwarded, and with which rewritten header.
 
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::rewriter::{Input, RewrittenHeader};
 use crate::up_track::{Encoding, Pending, UpTrack};
 
 impl DownTrack {
-    /// The encoding that it is to get; `None`: not known yet.
+    /// The encoding to forward. `None`: not known yet.
     pub(crate) fn target(&self, now: Instant, up_track: &UpTrack) -> Option<usize> {
         if up_track.encodings.len() == 1 {
             return Some(0);
@@ -69,7 +69,8 @@ impl DownTrack {
         }
     }
 
-    /// Whether another encoding can begin with the packet; an error if it is of none that is.
+    /// Whether the packet can start another encoding. An error if its encoding is neither current
+    /// nor targeted.
     fn starts(&self, target: Option<usize>, pending: Pending) -> Result<bool, DropReason> {
         if self.current == Some(pending.encoding) {
             return Ok(false);
@@ -93,7 +94,7 @@ impl DownTrack {
         self.wants_report = true;
     }
 
-    /// The next packet is the first of a new run: video waits for a key frame.
+    /// The next packet starts a new mapping epoch: video waits for a key frame.
     pub(crate) fn restart(&mut self) {
         self.current = None;
         self.held = None;
@@ -124,13 +125,13 @@ impl DownTrack {
         Ok(judged(rewritten, verdict))
     }
 
-    /// What was lost before a switch or pause and came again after it: receivers wait for it.
+    /// Admits a packet of the previous epoch that was lost and arrives late: receivers wait for it.
     fn admit_late(&mut self, pending: Pending, input: &Input<'_>) -> Option<RewrittenHeader> {
         let rewritten = self.rewriter.map_late(input)?;
         let Some(mark) = pending.layer else {
             return Some(rewritten);
         };
-        // A picture that has ended does not change its level.
+        // A frame of a past epoch keeps its level.
         let level = self.ended_filter.level();
         let verdict = self
             .ended_filter

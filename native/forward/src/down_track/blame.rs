@@ -1,20 +1,21 @@
-//! What of a subscriber's losses is the fault of the way to it.
+//! The share of a subscriber's reported loss that its downlink caused.
 
 use sealroute_rtp::rtcp::ReportBlock;
 
 use super::DownTrack;
 
-/// Totals at a subscriber's last report.
+/// Totals of the subscriber's last report.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reported {
     highest: u32,
     lost: i32,
-    /// Numbers given that were never sent, but for a constant.
+    /// Sequence numbers assigned but never sent, up to a constant.
     gaps: i64,
 }
 
 impl DownTrack {
-    /// The share of packets lost since the last report, without numbers that nobody sent.
+    /// The share of packets lost since the last report, without sequence numbers that were never
+    /// sent.
     pub(crate) fn blame(&mut self, block: ReportBlock) -> f64 {
         let now = Reported {
             highest: block.highest_sequence,

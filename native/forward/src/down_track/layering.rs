@@ -1,4 +1,4 @@
-//! Which layers of its encoding a down track gets.
+//! Layers inside an encoding: the target level, and padding in place of packets above it.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::parameters::PreferredLayers;
 use crate::rewriter::RewrittenHeader;
 use crate::up_track::{Encoding, Pending, UpTrack};
 
-/// One byte of padding: a number without media.
+/// One byte of padding: a packet without media.
 const EMPTY_PACKET: [u8; 1] = [1];
 
 impl DownTrack {
@@ -26,7 +26,7 @@ impl DownTrack {
             .judge(mark, timestamp, pending.key_frame, target)
     }
 
-    /// The highest layers of an encoding that wish and allocation allow.
+    /// The highest layers of an encoding that preferences and allocation allow.
     pub(super) fn target_level(&self, encoding: usize, stream: &Encoding) -> Level {
         let preferred = if self.preferred == PreferredLayers::default() {
             Level::TOP
@@ -44,7 +44,7 @@ impl DownTrack {
         }
     }
 
-    /// Larger pictures of the encoding begin with key frames only.
+    /// Whether a higher spatial layer waits for a key frame.
     pub(super) fn awaits_size(&self, up_track: &UpTrack) -> bool {
         let Some(encoding) = self.current else {
             return false;
@@ -55,7 +55,8 @@ impl DownTrack {
         self.filter.level().spatial < target.spatial
     }
 
-    /// Takes the place of a packet that the receiver counts on but is not to get.
+    /// Sends padding under the sequence number of a packet that the receiver expects but must not
+    /// get.
     pub(super) fn send_padding_for(
         &mut self,
         now: Instant,

@@ -1,4 +1,4 @@
-//! What a down track sends again, and padding that shows what its link carries.
+//! Retransmission, and padding that probes the downlink.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crate::parameters::MediaKind;
 use crate::rewriter::RewrittenHeader;
 use crate::up_track::UpTrack;
 
-/// What comes again of a number that stood for no media.
+/// Answers a NACK for a sequence number that carried padding.
 const NOTHING: CachedPacket<'static> = CachedPacket {
     timestamp: 0,
     marker: false,
@@ -25,8 +25,7 @@ const NOTHING: CachedPacket<'static> = CachedPacket {
 };
 
 impl DownTrack {
-    /// Sends a packet again that the subscriber lost, over its retransmission stream if it has
-    /// one.
+    /// Retransmits a lost packet, over the retransmission stream if the subscriber has one.
     pub(crate) fn resend(
         &mut self,
         now: Instant,
@@ -80,9 +79,9 @@ impl DownTrack {
         Ok(())
     }
 
-    /// Where much is lost, what was asked for is lost as well, and a picture would wait for another
-    /// round trip: it comes a second time with a later packet, as far as half of the share for
-    /// repetitions is left for those that are asked for.
+    /// On lossy paths retransmissions are lost too, and another round trip would delay the frame.
+    /// So a retransmission is repeated with a later packet, as long as half of the retransmission
+    /// budget remains for requested ones.
     #[cold]
     pub(super) fn retransmit_once_more(
         &mut self,
@@ -122,7 +121,8 @@ impl DownTrack {
         self.second_retransmissions = waiting;
     }
 
-    /// Whether lost packets come again under their own number.
+    /// Whether lost packets are retransmitted under their own sequence number, as the same SRTP
+    /// packets.
     pub(super) fn keeps_protected(&self) -> bool {
         self.parameters.nack && self.parameters.rtx_ssrc.is_none()
     }
@@ -163,8 +163,9 @@ impl DownTrack {
         Ok(())
     }
 
-    /// Sound is asked for once, for it can not wait: so it is repeated twice, the second time a
-    /// packet later, when what took the first has passed.
+    /// Repeats retransmitted audio packets. Audio cannot wait for a second NACK, so each
+    /// retransmission is sent twice, the second time with the next packet, when the cause of the
+    /// loss has passed.
     pub(super) fn repeat_once_more(&mut self, out: &mut impl Outbox) {
         for sequence in std::mem::take(&mut self.second_repeats)
             .into_iter()
@@ -180,8 +181,8 @@ impl DownTrack {
         }
     }
 
-    /// Where much is lost, sound is not waited for to be asked for: requests are lost as well, and
-    /// the answer may come too late. Each packet goes a second time right before the next.
+    /// On lossy paths audio is sent twice without a NACK: requests are lost too, and the answer may
+    /// be late. The repetition precedes the next packet.
     pub(super) fn send_twice(
         &mut self,
         now: Instant,
@@ -216,7 +217,7 @@ impl DownTrack {
             timestamp: rewritten.timestamp,
             ssrc,
         };
-        // Browsers of sealed sessions know this SSRC by nothing else (docs/e2ee.md).
+        // Browsers of encrypted sessions identify this SSRC by the MID alone (docs/e2ee.md).
         let mut end = self.write_header((header, true, stamp), packet.extensions, &mut buffer);
         let original = (rewritten.sequence as u16).to_be_bytes();
         buffer[end..end + ORIGINAL_SEQUENCE_BYTES].copy_from_slice(&original);
@@ -229,7 +230,7 @@ impl DownTrack {
         );
     }
 
-    /// Whether padding can be sent that the subscriber reports on.
+    /// Whether the down track can send padding that the subscriber reports on.
     pub(crate) fn can_probe(&self) -> bool {
         self.kind == MediaKind::Video
             && self.is_reported()
@@ -237,7 +238,7 @@ impl DownTrack {
             && self.parameters.rtx_ssrc.is_some()
     }
 
-    /// Sends one packet of padding over the retransmission stream. Returns its bytes.
+    /// Sends one packet of padding over the retransmission stream. Returns its size in bytes.
     pub(crate) fn send_padding(
         &mut self,
         now: Instant,

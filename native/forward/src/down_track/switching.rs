@@ -1,4 +1,4 @@
-//! From one encoding to another without a torn picture or a lost part of the key frame.
+//! Switching between encodings, without truncated frames or lost parts of the key frame.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,13 @@ use crate::outbox::Outbox;
 use crate::parameters::MediaKind;
 use crate::up_track::{Pending, UpTrack};
 
-/// More than come within a round trip to a publisher.
+/// More packets than arrive within a round trip to the publisher.
 const MAX_CATCH_UP: usize = 256;
-/// Senders mix the packets of their encodings: the rest of a picture comes soon. Longer would spare
-/// few more of them and be felt where a link has to be relieved.
+/// Senders interleave the packets of their encodings, so the rest of a frame arrives soon. A longer
+/// hold would save few more frames and delay the relief of a congested downlink.
 const HOLD: Duration = Duration::from_millis(25);
 
-/// A key frame to switch with, when the picture that is being sent has ended.
+/// A key frame to switch to once the current frame has ended.
 #[derive(Clone, Copy)]
 pub(super) struct Held {
     first: Pending,
@@ -25,8 +25,7 @@ pub(super) struct Held {
 }
 
 impl DownTrack {
-    /// Whether the switch that could happen with this packet is to wait. Receivers drop a picture
-    /// whose rest does not come.
+    /// Whether the switch that this packet allows must wait: receivers drop incomplete frames.
     #[cold]
     pub(super) fn holds(&mut self, now: Instant, first: Pending, up_track: &UpTrack) -> bool {
         let is_of_it = |held: Held| held.first.encoding == first.encoding;
@@ -41,7 +40,7 @@ impl DownTrack {
         true
     }
 
-    /// Whether the newest picture that is being sent has come to its end, or will not.
+    /// Whether the newest frame of the current encoding has ended, or never will.
     fn has_ended_frame(&self, now: Instant, up_track: &UpTrack) -> bool {
         let Some(encoding) = self.current else {
             return true;
@@ -53,9 +52,9 @@ impl DownTrack {
         silent || newest.is_none_or(|packet| packet.marker)
     }
 
-    /// Goes on with an encoding that `started`, or makes the switch that waits, if it is time for
-    /// it and it is still wanted. `later`: what else comes in this flush. Returns how many packets
-    /// were sent at once, and how many wait for their time.
+    /// Continues an encoding that `started`, or makes the pending switch when it is due and still
+    /// wanted. `later`: the rest of this flush. Returns how many packets were sent at once and how
+    /// many were queued.
     #[cold]
     pub(super) fn go_on(
         &mut self,
@@ -78,7 +77,7 @@ impl DownTrack {
             return (0, 0);
         }
         if cached(up_track, first.encoding, first.sequence).is_none() {
-            // Another key frame is asked for.
+            // Another key frame will be requested.
             self.held = None;
             return (0, 0);
         }
@@ -88,8 +87,8 @@ impl DownTrack {
         self.catch_up(now, (first, from, later), up_track, downlink, out)
     }
 
-    /// Packets of a key frame and behind it that came before they could be used, when its first one
-    /// was lost and came again or waited, are sent now, but for those that come later.
+    /// Sends packets of and after the key frame that arrived before they were usable, because its
+    /// first packet was lost or held. Packets in `later` follow by themselves.
     fn catch_up(
         &mut self,
         now: Instant,
@@ -121,7 +120,7 @@ impl DownTrack {
             if later.iter().any(comes) {
                 continue;
             }
-            // One that the cache has not (any more) stays a gap.
+            // A packet missing from the cache leaves a gap.
             let place = (Some(pending.encoding), pending);
             match self.forward_one(now, place, up_track, downlink, out) {
                 Ok(Pace::Now) => sent += 1,

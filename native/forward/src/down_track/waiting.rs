@@ -1,4 +1,4 @@
-//! Packets that wait for their time in the pacer, and those for which it will not come.
+//! Packets queued in the pacer: release, expiry, withdrawal.
 
 use std::time::Instant;
 
@@ -39,10 +39,10 @@ impl DownTrack {
         Ok(())
     }
 
-    /// A packet will not be sent for want of room: nor are those behind it, which need it, and
-    /// video begins anew with a key frame that is asked for. The receiver would only ask for what
-    /// is missing, and for a key frame when it has asked in vain. What is left of a run before has
-    /// numbers behind it that were sent: a packet without media takes its place.
+    /// The pacer has no room for a packet. The packets after it depend on it, so they are dropped
+    /// too and video restarts at a key frame, which is requested: otherwise the receiver would send
+    /// NACKs first and request the key frame only after they fail. A packet of a past epoch
+    /// precedes sequence numbers that were sent already, so padding takes its place.
     #[cold]
     pub(super) fn fall_behind(
         &mut self,
@@ -60,8 +60,8 @@ impl DownTrack {
         }
     }
 
-    /// What waits is not sent, for something else begins or nothing goes on: it would only be late.
-    /// But the rest of a picture that has begun to leave is: receivers drop torn ones. Goes with a
+    /// Drops queued packets that a new start or a pause makes useless. The rest of a frame that is
+    /// partly sent stays queued, because receivers drop incomplete frames. Used together with
     /// `restart`.
     pub(crate) fn withdraw(&mut self, downlink: &mut Downlink) {
         if downlink.pacer.queued() > 0 {
@@ -89,7 +89,7 @@ impl DownTrack {
         self.rewriter.take_back(kept);
     }
 
-    /// Adds what it has not counted yet.
+    /// Moves pending counts into the counters.
     pub(crate) fn settle(&mut self, counters: &mut ForwardCounters) {
         let overtaken = std::mem::take(&mut self.overtaken);
         counters.drop_packets(DropReason::PacerOvertaken, overtaken);

@@ -1,18 +1,18 @@
-//! Numbers that stand for nothing in what a receiver counts.
+//! Uplink sequence numbers that a receiver must not count.
 
 use std::collections::VecDeque;
 
 use sealroute_rtp::FullSequence;
 
-/// Uplink numbers that were skipped on purpose and may still lie ahead of late packets.
+/// Dropped sequence numbers that may still follow late packets.
 const MAX_RECENT: usize = 64;
 
-/// Uplink sequence numbers that carried nothing to forward (probes, refused packets).
+/// Uplink sequence numbers without media to forward (probes, refused packets).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DroppedSequences {
     recent: VecDeque<FullSequence>,
     older: u64,
-    /// The newest of the older ones: what lies before it can not be counted any more.
+    /// The newest forgotten one. Sequence numbers up to it can no longer be mapped.
     oldest_countable: Option<FullSequence>,
 }
 
@@ -21,7 +21,8 @@ impl DroppedSequences {
         self.recent.is_empty()
     }
 
-    /// Only numbers above all that were taken may be skipped: earlier ones have been counted.
+    /// Only a sequence number above all received ones may be dropped: earlier ones are already
+    /// mapped.
     pub(crate) fn push(&mut self, sequence: FullSequence) {
         if self.recent.len() == MAX_RECENT {
             self.oldest_countable = self.recent.pop_front();
@@ -30,7 +31,7 @@ impl DroppedSequences {
         self.recent.push_back(sequence);
     }
 
-    /// Whether a number was skipped, or lies so far behind that skips before it are forgotten.
+    /// Whether a sequence number was dropped, or precedes the tracked ones.
     pub(crate) fn covers(&self, sequence: FullSequence) -> bool {
         self.oldest_countable
             .is_some_and(|oldest| sequence <= oldest)

@@ -1,4 +1,4 @@
-//! A run: what is sent of one encoding from a start to the next.
+//! A mapping epoch: the packets of one encoding from one start to the next.
 
 use sealroute_rtp::FullSequence;
 use sealroute_rtp::descriptor::Vp8Descriptor;
@@ -6,12 +6,12 @@ use sealroute_rtp::descriptor::Vp8Descriptor;
 use super::dropped_sequences::DroppedSequences;
 use super::{Input, PICTURE_ID_MASK, RewrittenHeader};
 
-/// A step by which a receiver could miscount the rollovers of 16 bits; as a gap it would be of no
-/// use either.
+/// A larger step could make a receiver miscount the rollovers of 16 bits. As a gap it would be
+/// useless too.
 const MAX_STEP: u64 = 0x1000;
 const PICTURE_IDS: u64 = 0x8000;
 
-/// What is added to what an encoding's packets say.
+/// Added to the values in an encoding's packets.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Offsets {
     pub(super) timestamp: u32,
@@ -19,7 +19,7 @@ pub(super) struct Offsets {
     pub(super) tl0: u8,
 }
 
-/// How an encoding's numbers become those of the outgoing SSRC.
+/// Maps the sequence numbers of an encoding to those of the outgoing SSRC.
 #[derive(Clone, Debug)]
 pub(super) struct MappingEpoch {
     encoding: usize,
@@ -28,15 +28,15 @@ pub(super) struct MappingEpoch {
     dropped_before: u64,
     left_out_before: u64,
     sequence: u64,
-    /// The newest number of the encoding that was counted or left out.
+    /// The newest sequence number of the encoding that was mapped or left out.
     pub(super) newest: Option<FullSequence>,
-    /// Numbers of the encoding that this receiver does not get: packets of higher layers.
+    /// Sequence numbers of the encoding that this receiver does not get: packets of higher layers.
     left_out: DroppedSequences,
     pictures: DroppedPictures,
 }
 
 impl MappingEpoch {
-    /// The first packet has the number `sequence`.
+    /// `sequence`: the sequence number of the first packet.
     pub(super) fn new(input: &Input<'_>, sequence: u64, offsets: Offsets) -> Self {
         Self {
             encoding: input.encoding,
@@ -51,8 +51,8 @@ impl MappingEpoch {
         }
     }
 
-    /// The numbers of a packet, or `None` when it is from before the start. `last`: the last
-    /// number that was given.
+    /// The rewritten header of a packet; `None` if it precedes the start. `last`: the last assigned
+    /// sequence number.
     #[inline]
     pub(super) fn map(
         &mut self,
@@ -74,8 +74,8 @@ impl MappingEpoch {
         Some(self.rewrite(input, descriptor, sequence))
     }
 
-    /// The same when the run has ended with the number `end`: only what it has a gap for gets
-    /// numbers, for those behind it are another run's.
+    /// `map` for an epoch that ended with the sequence number `end`: only gaps are filled, because
+    /// later numbers belong to another epoch.
     pub(super) fn map_late(&mut self, input: &Input<'_>, end: u64) -> Option<RewrittenHeader> {
         if !self.counts(input) {
             return None;
@@ -85,12 +85,12 @@ impl MappingEpoch {
         Some(self.rewrite(input, descriptor.as_ref(), sequence))
     }
 
-    /// Whether a number is one of this run, or of a later one.
+    /// Whether a sequence number was assigned in this epoch or a later one.
     pub(super) fn gave(&self, sequence: u64) -> bool {
         sequence >= self.sequence
     }
 
-    /// Whether the packet is not from before the start, and of the run's encoding.
+    /// Whether the packet belongs to the epoch's encoding and does not precede its start.
     pub(super) fn counts(&self, input: &Input<'_>) -> bool {
         self.encoding == input.encoding && input.sequence >= self.from
     }
@@ -131,8 +131,8 @@ impl MappingEpoch {
         }
     }
 
-    /// Leaves a packet out of the count, with its picture. `false`: its number has been counted, a
-    /// later one was sent.
+    /// Leaves a packet and its picture out of the count. `false`: its sequence number is already
+    /// assigned, because a later packet was sent.
     pub(super) fn leave_out(&mut self, input: &Input<'_>) -> bool {
         if self.newest.is_some_and(|newest| input.sequence <= newest) {
             return self.left_out.covers(input.sequence);
@@ -147,7 +147,8 @@ impl MappingEpoch {
     }
 }
 
-/// VP8 pictures that a down track does not get: receivers count them, so their ids close up.
+/// VP8 pictures that a down track does not forward. Receivers count picture ids, so the ids close
+/// up.
 #[derive(Clone, Debug, Default)]
 struct DroppedPictures {
     newest: Option<FullSequence>,
@@ -155,10 +156,10 @@ struct DroppedPictures {
 }
 
 impl DroppedPictures {
-    /// The full number of a 15-bit id, near the newest one.
+    /// The unwrapped number of a 15-bit id, near the newest one.
     fn unwrap(&self, id: u16) -> FullSequence {
         let Some(newest) = self.newest else {
-            // Room for late ones below.
+            // Leaves room for late packets below.
             return FullSequence(u64::from(id) + PICTURE_IDS);
         };
         let ahead = i64::from(id.wrapping_sub(newest.0 as u16) & PICTURE_ID_MASK);
@@ -181,8 +182,8 @@ impl DroppedPictures {
         self.see(picture);
     }
 
-    /// How many were left out before the picture with this id. Nothing is kept of those before the
-    /// first that is.
+    /// How many pictures were left out before this one. Pictures before the first one that was left
+    /// out are not tracked.
     fn left_out_before(&mut self, id: u16) -> u16 {
         if self.left_out.is_empty() {
             return 0;

@@ -1,4 +1,4 @@
-//! Downlinks: what waits, probes, and the division of their estimates.
+//! Downlinks of a session: release of queued packets, probes, and bandwidth allocation.
 
 use std::time::{Duration, Instant};
 
@@ -14,21 +14,21 @@ use crate::outbox::{ForwardEvent, Outbox, StreamState};
 use crate::parameters::{MediaKind, PreferredLayers, TransportHandle};
 use crate::up_track::{Encoding, UpTrack};
 
-/// After a sign of congestion nothing is given more for this long.
+/// Nothing is raised this soon after a sign of congestion.
 const HOLD: Duration = Duration::from_secs(1);
-/// As long as this is in the path's own queue, the receiver has pictures to show while a key frame
-/// of a smaller encoding is on its way.
+/// While the path's own queue is this long, the receiver has frames to show until a key frame of a
+/// smaller encoding arrives.
 const STANDING: Duration = Duration::from_millis(150);
-/// The smallest layer is paused when it has not fitted for so long.
+/// The smallest layer pauses when it has not fitted for this long.
 const STARVED: Duration = Duration::from_millis(800);
-/// The least that a layer is taken to need.
+/// The minimum bitrate assumed for a layer.
 const LEAST_BPS: f64 = 30_000.0;
-/// What a picture is taken to need before its bitrate has been measured: 0.6 Mbit/s for 640x360.
+/// The bitrate assumed for a frame size before it is measured: 0.6 Mbit/s for 640x360.
 const BPS_OF_A_PIXEL: f64 = 2.5;
-/// Probes go a little beyond what the division asks for.
+/// Probes go slightly beyond the requested bitrate.
 const WANTED: f64 = 1.2;
 const WANTED_PAUSED: f64 = 1.45;
-/// A warning is lifted when there is this much room.
+/// A warning is lifted with this much headroom.
 const LIFTED: f64 = 1.1;
 const PIXELS_WITHOUT_PREFERENCE: u32 = 1280 * 720;
 
@@ -37,7 +37,7 @@ impl SessionRouter {
         self.downlinks.open(now, transport, &self.settings)
     }
 
-    /// Does what is due for downlinks.
+    /// Runs the due work of all downlinks.
     pub(super) fn run_downlinks(&mut self, now: Instant, out: &mut impl Outbox) {
         for key in self.downlinks.take_timed() {
             if self.downlinks[key].take_release(now) {
@@ -62,7 +62,7 @@ impl SessionRouter {
                 .and_then(|&down_track| self.down_tracks.get_mut(down_track))
                 .filter(|down_track| down_track.subscriber == queued.subscriber);
             let Some(down_track) = down_track else {
-                // What an ended subscription left behind.
+                // A packet of an ended subscription.
                 self.counters.drop_packet(DropReason::NoSubscriber);
                 continue;
             };
@@ -101,12 +101,12 @@ impl SessionRouter {
         }
     }
 
-    /// Gives new down tracks, and others that have not begun, what the path has room for, and wants
-    /// the key frames that they begin with. What else there is, paused video too, changes with the
-    /// next division.
+    /// Allocates to down tracks that have not started, `new` ones and others, and requests the key
+    /// frames that they start with. All others, paused video included, change with the next
+    /// allocation.
     pub(super) fn begin(&mut self, now: Instant, key: usize, new: &[usize]) {
         if let Some((requests, _)) = self.allocation(now, key) {
-            // A probe may have begun: nothing is on its way yet that it could disturb.
+            // A probe may have started. Nothing is in flight yet that it could disturb.
             self.downlinks.note(now, key);
             for request in &requests {
                 let down_track = &mut self.down_tracks[request.down_track];
@@ -128,8 +128,7 @@ impl SessionRouter {
         }
     }
 
-    /// Gives the down tracks of a video of which more can be had now what their paths have room
-    /// for.
+    /// Re-runs the allocation for subscribers of a track whose layers became active.
     pub(super) fn begin_activated(&mut self, now: Instant, key: usize) {
         let Some(up_track) = self.up_tracks.get_mut(key) else {
             return;
@@ -150,7 +149,7 @@ impl SessionRouter {
         }
     }
 
-    /// Divides a downlink's estimate among its down tracks and tells of what changed.
+    /// Allocates a downlink's estimate among its down tracks and reports changed stream states.
     fn reallocate(&mut self, now: Instant, key: usize, out: &mut impl Outbox) {
         let Some((requests, share)) = self.allocation(now, key) else {
             return;
@@ -164,7 +163,7 @@ impl SessionRouter {
             let downlink = &mut self.downlinks[key];
             let stands = downlink.estimator.queueing() >= STANDING;
             if stands && leaves_for_less(down_track, request) {
-                // What it goes on with would only be put behind what waits there already.
+                // Packets of the old encoding would only queue up behind those in flight.
                 down_track.withdraw(downlink);
                 down_track.restart();
             } else if down_track.allocation == Allocation::Paused {
@@ -174,7 +173,8 @@ impl SessionRouter {
         }
     }
 
-    /// What each video of a downlink is to have. `None`: nothing is known of the path, nor to be.
+    /// The allocation for the videos of a downlink. `None`: nothing is known of the path, nor will
+    /// be.
     fn allocation(&mut self, now: Instant, key: usize) -> Option<(Vec<AllocationRequest>, Share)> {
         let downlink = &mut self.downlinks[key];
         let (mut audio_bps, mut wanted_bps) = (0.0, 0.0);
@@ -208,7 +208,7 @@ impl SessionRouter {
         }
         downlink.consider_probe(now);
         if downlink.prober.is_busy() {
-            // Key frames are few: the next one is for what the path turns out to carry.
+            // Key frames are rare: the next one waits for the result of the probe.
             for request in &mut requests {
                 request.limit_to(
                     request
@@ -260,7 +260,7 @@ fn request_of(
         bitrates_bps: options.iter().map(|&(_, bps)| bps.max(LEAST_BPS)).collect(),
         current: match down_track.allocation {
             Allocation::Paused => None,
-            // It has not begun: nothing is lost if it begins with less.
+            // It has not started, so it loses nothing by starting lower.
             Allocation::UpTo(_) if down_track.current.is_none() => Some(0),
             Allocation::UpTo(layer) => {
                 let same = options.iter().position(|&(option, _)| option == layer);
@@ -277,9 +277,9 @@ fn request_of(
     }
 }
 
-/// What a down track may be given, from the least on, with its cost. The smallest encoding comes in
-/// all its layers: fewer pictures are better than none. Of the others, whose layers below are
-/// another encoding, size counts before smoothness.
+/// The layer options of a down track with their cost, ascending. The smallest encoding offers all
+/// its layers: a lower frame rate is better than none. The other encodings are offered whole,
+/// because a smaller encoding is the layer below them; frame size precedes frame rate.
 fn layer_options_of(now: Instant, down_track: &DownTrack, up_track: &UpTrack) -> Vec<(Layer, f64)> {
     let views = || {
         let views = up_track.encodings.iter().map(Encoding::view);
@@ -307,7 +307,7 @@ fn layer_options_of(now: Instant, down_track: &DownTrack, up_track: &UpTrack) ->
     options
 }
 
-/// Measured, or what its pictures let expect.
+/// Measured, or expected for the frame size.
 fn expected_bps(view: EncodingView) -> f64 {
     if view.bitrate_bps > 0.0 {
         return view.bitrate_bps;
@@ -316,8 +316,7 @@ fn expected_bps(view: EncodingView) -> f64 {
     f64::from(pixels) * BPS_OF_A_PIXEL
 }
 
-/// The parts of an encoding that cost less than what a down track wishes of it: smoother before
-/// larger.
+/// The layers of an encoding below the preferred one: frame rate before frame size.
 fn lower_layer_options(
     layers: &EncodingLayers,
     encoding: u8,
@@ -344,7 +343,7 @@ fn pixels(preferred: PreferredLayers) -> u32 {
     }
 }
 
-/// Whether a down track is on an encoding of which all is more than it was granted.
+/// Whether the down track is on an encoding that exceeds its grant at every layer.
 fn leaves_for_less(down_track: &DownTrack, request: &AllocationRequest) -> bool {
     let least = down_track.current.and_then(|current| {
         let of_it = |option: &Layer| usize::from(option.encoding) == current;
@@ -353,7 +352,7 @@ fn leaves_for_less(down_track: &DownTrack, request: &AllocationRequest) -> bool 
     least.is_some_and(|least| request.granted.is_some_and(|granted| granted < least))
 }
 
-/// Gives a down track what it was granted; its new supply, if that changed.
+/// Applies a grant to a down track. Returns its stream state if it changed.
 fn apply(
     now: Instant,
     down_track: &mut DownTrack,

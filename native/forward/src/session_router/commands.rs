@@ -14,7 +14,7 @@ use crate::reports::REPORT_INTERVAL;
 use crate::up_track::UpTrack;
 
 impl SessionRouter {
-    /// Adds a publisher's up tracks; all or none.
+    /// Adds all of a publisher's up tracks, or none.
     pub fn publish(
         &mut self,
         now: Instant,
@@ -91,7 +91,7 @@ impl SessionRouter {
         Ok(())
     }
 
-    /// Replaces the key ids that the seal guard accepts.
+    /// Replaces the key ids that the plaintext guard accepts.
     pub fn declare_kids(
         &mut self,
         publisher: PublisherHandle,
@@ -103,7 +103,7 @@ impl SessionRouter {
         Ok(())
     }
 
-    /// Mutes or unmutes an up track. Afterwards its receivers begin anew.
+    /// Mutes or unmutes an up track. Its receivers restart afterwards.
     pub fn set_up_track_forwarding(
         &mut self,
         publisher: PublisherHandle,
@@ -121,7 +121,7 @@ impl SessionRouter {
         Ok(())
     }
 
-    /// Wants a key frame on every video encoding; publishers are asked at the next timeout.
+    /// Requests a key frame on every video encoding; publishers are asked at the next timeout.
     pub fn request_key_frame(&mut self, publisher: PublisherHandle) -> Result<(), ForwardError> {
         let keys = self
             .publishers
@@ -133,7 +133,7 @@ impl SessionRouter {
         Ok(())
     }
 
-    /// Ends a publisher and every down track that it feeds. Packets not flushed yet are gone.
+    /// Ends a publisher and the down tracks that it feeds. Pending packets are dropped.
     pub fn unpublish(&mut self, publisher: PublisherHandle) -> Result<(), ForwardError> {
         let keys = self
             .publishers
@@ -154,7 +154,7 @@ impl SessionRouter {
         Ok(())
     }
 
-    /// Starts delivery of a publisher to a transport; all down tracks or none.
+    /// Subscribes a transport to a publisher: all down tracks, or none.
     pub fn subscribe(
         &mut self,
         now: Instant,
@@ -209,7 +209,7 @@ impl SessionRouter {
         Ok(())
     }
 
-    /// An SSRC keeps its role while the transport lives, for its numbers go on.
+    /// An SSRC keeps its role while the transport lives, because its sequence numbers continue.
     fn check_down_tracks(
         &self,
         transport: TransportHandle,
@@ -245,7 +245,7 @@ impl SessionRouter {
         Ok(())
     }
 
-    /// Holds back or lets pass one kind of media; resumed video waits for a key frame.
+    /// Pauses or resumes one kind of media; resumed video waits for a key frame.
     pub fn set_down_track_forwarding(
         &mut self,
         subscriber: SubscriberHandle,
@@ -271,7 +271,7 @@ impl SessionRouter {
         Ok(())
     }
 
-    /// What a subscriber wants at most.
+    /// Sets the upper limits that a subscriber prefers.
     pub fn set_preferred_layers(
         &mut self,
         subscriber: SubscriberHandle,
@@ -289,8 +289,8 @@ impl SessionRouter {
         Ok(())
     }
 
-    /// The most that a subscriber's link has room for in one m-line; `None` = not even the
-    /// smallest layer, the m-line pauses. Without a call everything is allowed.
+    /// Sets the highest layer that a subscriber's downlink has room for in one m-line. `None`: not
+    /// even the smallest, the m-line pauses. Without a call every layer is allowed.
     pub fn set_allocation(
         &mut self,
         subscriber: SubscriberHandle,
@@ -326,7 +326,7 @@ impl SessionRouter {
             .ok_or(ForwardError::UnknownHandle)
     }
 
-    /// Ends delivery. The numbers of its SSRCs are kept while the transport lives.
+    /// Ends a subscription. The sequence numbers of its SSRCs are kept while the transport lives.
     pub fn unsubscribe(&mut self, subscriber: SubscriberHandle) -> Result<(), ForwardError> {
         let keys = self
             .subscribers
@@ -367,7 +367,7 @@ impl SessionRouter {
         }
     }
 
-    /// Ends everything that used the transport.
+    /// Ends everything that uses the transport.
     pub fn close_transport(&mut self, transport: TransportHandle) -> Result<(), ForwardError> {
         let published: Vec<_> = self
             .up_tracks
@@ -376,7 +376,7 @@ impl SessionRouter {
             .map(|(_, up_track)| up_track.publisher)
             .collect();
         for publisher in published {
-            // A publisher with two up tracks stands here twice.
+            // A publisher with two up tracks is listed twice.
             let _ = self.unpublish(publisher);
         }
         let down_tracks: Vec<_> = self

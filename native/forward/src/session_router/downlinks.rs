@@ -1,8 +1,8 @@
-//! The downlinks of a session, and when something is due for one of them.
+//! The downlinks of a session and their timeouts.
 //!
-//! In a large session most downlinks have nothing due at most times: those with a time of their
-//! own stand in a list, and all are divided anew at a common tick, the many of a large session in
-//! several parts, between which packets get through.
+//! In a large session most downlinks are idle. Those with a timeout of their own are listed. All
+//! are allocated at a common tick; a large session does so in several parts, with packets handled
+//! in between.
 
 use std::collections::HashMap;
 use std::ops::{Index, IndexMut};
@@ -15,7 +15,7 @@ use crate::congestion::bandwidth_estimator::BandwidthEstimator;
 use crate::congestion::downlink::{Downlink, TICK};
 use crate::parameters::TransportHandle;
 
-/// Divided in one go.
+/// Allocated in one go.
 const AT_ONCE: usize = 64;
 const MAX_PARTS: usize = 10;
 
@@ -24,16 +24,16 @@ const MAX_PARTS: usize = 10;
 pub(super) struct Downlinks {
     all: Slab<Downlink>,
     of: HashMap<TransportHandle, usize>,
-    /// Those whose queue or probe has a time.
+    /// Downlinks whose queue or probe has a timeout.
     timed: Vec<usize>,
     tick: Option<Instant>,
-    /// Whose turn it was at the last tick, and how many had nothing due since one had.
+    /// The part of the last tick, and the number of parts in a row without work.
     part: usize,
     quiet_parts: usize,
 }
 
 impl Downlinks {
-    /// That of a transport, made now if it has none.
+    /// The downlink of a transport, created if it has none.
     pub(super) fn open(
         &mut self,
         now: Instant,
@@ -49,14 +49,14 @@ impl Downlinks {
         *self.of.entry(transport).or_insert_with(make)
     }
 
-    /// What ended, if the transport had one.
+    /// Removes and returns the downlink of a transport.
     pub(super) fn close(&mut self, transport: TransportHandle) -> Option<Downlink> {
         let key = self.of.remove(&transport)?;
         self.timed.retain(|&timed| timed != key);
         Some(self.all.remove(key))
     }
 
-    /// That of a transport.
+    /// The downlink of a transport.
     pub(super) fn of(&mut self, transport: TransportHandle) -> Option<&mut Downlink> {
         self.all.get_mut(*self.of.get(&transport)?)
     }
@@ -69,7 +69,7 @@ impl Downlinks {
         self.all.iter().map(|(_, downlink)| downlink)
     }
 
-    /// Something was sent over it or begun for it: keeps its times.
+    /// Updates the timeouts of a downlink after something was sent or started.
     pub(super) fn note(&mut self, now: Instant, key: usize) {
         let parts = self.parts();
         let Some(downlink) = self.all.get_mut(key) else {
@@ -90,7 +90,7 @@ impl Downlinks {
         times.chain([self.tick]).flatten().min()
     }
 
-    /// Takes the list of those that have a time of their own; `note` lists them again.
+    /// Takes the list of downlinks with timeouts of their own; `note` lists them again.
     pub(super) fn take_timed(&mut self) -> Vec<usize> {
         for &key in &self.timed {
             self.all[key].listed = false;
@@ -98,8 +98,7 @@ impl Downlinks {
         std::mem::take(&mut self.timed)
     }
 
-    /// Those whose estimate is to be divided anew, if it is time for that. Each has its turn once
-    /// in `TICK`.
+    /// Downlinks whose estimate is due for allocation. Each is due once per `TICK`.
     pub(super) fn take_tick(&mut self, now: Instant) -> Vec<usize> {
         if self.tick.is_none_or(|at| at > now) {
             return Vec::new();

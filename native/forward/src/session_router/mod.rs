@@ -23,19 +23,19 @@ use crate::up_track::UpTrack;
 
 use downlinks::Downlinks;
 
-/// Knobs of forwarding.
+/// Settings of forwarding.
 #[derive(Clone, Copy, Debug)]
 pub struct ForwardSettings {
-    /// A publisher is asked for key frames of a video at most once in this time, and half as
-    /// often when that goes on.
+    /// Minimum time between key-frame requests to the publisher of a video. Persistent requests are
+    /// sent half as often.
     pub key_frame_interval: Duration,
-    /// In large sessions only so many voices are forwarded: the loudest. 0: all of them.
+    /// Large sessions forward only this many audio tracks, the loudest; 0: all.
     pub loudest_voices: usize,
-    /// A session is large with more audio up tracks than this.
+    /// A session with more audio tracks than this is large.
     pub voices_of_large_session: usize,
-    /// What a downlink is taken to carry until something is known of it.
+    /// Initial bandwidth estimate per subscriber, used until feedback arrives.
     pub start_downlink_bps: f64,
-    /// No downlink is taken to carry more, whatever its peer says.
+    /// Upper limit of the estimate, whatever a peer reports.
     pub max_downlink_bps: f64,
 }
 
@@ -56,11 +56,11 @@ impl Default for ForwardSettings {
 pub enum ForwardError {
     /// No such publisher, subscriber or up track.
     UnknownHandle,
-    /// The handle is in use.
+    /// The handle is in use already.
     HandleTaken,
     /// Another up track or down track of the transport has this SSRC, MID or RID.
     Conflict,
-    /// The parameters contradict themselves.
+    /// The parameters are inconsistent.
     Invalid,
 }
 
@@ -76,7 +76,7 @@ impl ForwardError {
     }
 }
 
-/// Which RtpStream an SSRC of a transport is.
+/// The RtpStream of an SSRC on a transport.
 #[derive(Clone, Copy, Debug)]
 struct Route {
     up_track: usize,
@@ -96,9 +96,9 @@ pub struct SessionRouter {
     subscribers: HashMap<SubscriberHandle, Vec<usize>>,
     routes: BySsrc<Route>,
     down_track_ssrcs: BySsrc<usize>,
-    /// Numbers of SSRCs that no down track uses at the moment.
+    /// Rewriters of SSRCs without a down track at the moment.
     parked: BySsrc<Rewriter>,
-    /// The last numbers of retransmission SSRCs that no down track uses at the moment.
+    /// The last sequence numbers of retransmission SSRCs without a down track at the moment.
     parked_rtx: BySsrc<u16>,
     /// Retransmission SSRCs of down tracks.
     rtx_ssrcs: HashSet<(TransportHandle, u32), foldhash::fast::RandomState>,
@@ -107,7 +107,7 @@ pub struct SessionRouter {
     /// Keys of up tracks with pending packets.
     dirty: Vec<usize>,
     speakers: Speakers,
-    /// A change that is not told yet.
+    /// A change that is not reported yet.
     new_speaker: Option<PublisherHandle>,
     next_report: Option<Instant>,
     lost: Vec<Sequence>,
@@ -147,7 +147,7 @@ impl SessionRouter {
         &self.counters
     }
 
-    /// Everything known of the session.
+    /// A snapshot of the session.
     pub fn snapshot(&self) -> ForwardingSnapshot {
         ForwardingSnapshot {
             access: self.access,

@@ -1,4 +1,4 @@
-//! RTP: from a publisher's packet to those of its subscribers.
+//! The path of RTP packets from a publisher to its subscribers.
 
 use std::time::Instant;
 
@@ -14,17 +14,17 @@ use crate::reports::{OWN_SSRC, write_for_down_track};
 use crate::speakers::Speakers;
 use crate::up_track::UpTrack;
 
-/// SSRCs of one transport that may be bound without having been declared.
+/// SSRCs of one transport that may be bound without a declaration.
 const MAX_LATCHES: u8 = 16;
 
-/// -dBov; the first bit says whether the encoder took it for a voice (RFC 6464, section 3).
+/// -dBov; the first bit is the encoder's voice activity flag (RFC 6464, section 3).
 fn audio_level(up_track: &UpTrack, packet: &RtpPacket<'_>) -> Option<u8> {
     let value = value_of(&up_track.ids, packet, Extension::AudioLevel)?;
     value.first().map(|byte| byte & 0x7f)
 }
 
-/// Whether a voice became one of those left out, or is no longer. An up track without levels never
-/// is.
+/// Whether an audio track became muted by level, or is no longer (audio last-N). A track without
+/// levels never is.
 fn turned(
     settings: &ForwardSettings,
     speakers: &mut Speakers,
@@ -79,8 +79,8 @@ impl SessionRouter {
         }
     }
 
-    /// Finds the RtpStream of an SSRC that no offer named: by MID and RID, else by a payload
-    /// type that only one up track of the transport has (RFC 8843 section 9.2).
+    /// Finds the RtpStream of an undeclared SSRC: by MID and RID, else by a payload type that only
+    /// one up track of the transport has (RFC 8843 section 9.2).
     fn latch(&mut self, transport: TransportHandle, packet: &RtpPacket<'_>) -> Option<Route> {
         let latches = self.latches.entry(transport).or_default();
         if *latches >= MAX_LATCHES {
@@ -97,7 +97,7 @@ impl SessionRouter {
         let named = own().find(|(_, up_track)| has_mid(up_track));
         let payload_type = packet.payload_type();
         let (key, up_track) = named.or_else(|| {
-            // A MID that no up track has belongs to an m-line that is not published (yet).
+            // A MID without an up track belongs to an m-line that is not published yet.
             let mut same = own().filter(|(_, up_track)| {
                 up_track.parameters.payload_type == payload_type && mid(up_track).is_none()
             });
@@ -135,7 +135,7 @@ impl SessionRouter {
         Some(route)
     }
 
-    /// Forwards what was taken, subscriber by subscriber.
+    /// Forwards the received packets, subscriber by subscriber.
     pub fn flush(&mut self, now: Instant, out: &mut impl Outbox) {
         let mut dirty = std::mem::take(&mut self.dirty);
         for &key in &dirty {
@@ -156,7 +156,7 @@ impl SessionRouter {
         announce(up_track, now, out);
         if let Some(quiet) = turned(&self.settings, &mut self.speakers, now, up_track) {
             up_track.quiet = quiet;
-            // Numbers go on without a gap when it is heard again.
+            // Sequence numbers continue without a gap after the mute.
             for &down_track in &up_track.down_tracks {
                 self.down_tracks[down_track].restart();
             }
@@ -184,12 +184,12 @@ impl SessionRouter {
         self.ask_publisher(now, key, out);
     }
 
-    /// Asks for lost packets and wanted key frames that are due.
+    /// Requests lost packets and key frames that are due.
     pub(super) fn ask_publisher(&mut self, now: Instant, key: usize, out: &mut impl Outbox) {
         let up_track = &mut self.up_tracks[key];
         self.compound.clear();
         let interval = self.settings.key_frame_interval;
-        // All that is wanted is asked for at once, for all of it may come at once.
+        // All due requests go out together, because the answers may come together.
         let asks = up_track.is_to_be_asked(now, interval);
         for (encoding, stream) in up_track.encodings.iter_mut().enumerate() {
             let Some(ssrc) = stream.parameters.ssrc else {
@@ -218,7 +218,7 @@ impl SessionRouter {
     }
 }
 
-/// Notes which encodings began, and tells of packets that the plaintext guard refused.
+/// Marks encodings that started, and reports packets that the plaintext guard refused.
 pub(super) fn announce(up_track: &mut UpTrack, now: Instant, out: &mut impl Outbox) {
     for pending in &up_track.pending {
         up_track.encodings[pending.encoding].active = true;

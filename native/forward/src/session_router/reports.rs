@@ -1,4 +1,4 @@
-//! RTCP of publishers and subscribers, and what is due by time.
+//! RTCP of publishers and subscribers, and timeouts.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use crate::outbox::Outbox;
 use crate::parameters::{MediaKind, TransportHandle};
 use crate::reports::{REPORT_INTERVAL, handle_block, write_for_down_track, write_reception};
 
-/// Numbers of one NACK packet that are looked at: more do not fit a second of video.
+/// Sequence numbers handled per NACK packet: more than a second of video has.
 const MAX_NACKED: usize = 512;
 
 impl SessionRouter {
@@ -32,7 +32,7 @@ impl SessionRouter {
                     reports,
                 } => {
                     self.handle_reports(now, transport, reports);
-                    // Reports on retransmissions are about another count of packets.
+                    // Reports on a retransmission stream count other packets.
                     let route = self.routes.get(&(transport, ssrc)).copied();
                     if let Some(route) = route.filter(|route| !route.retransmission) {
                         let stream = &mut self.up_tracks[route.up_track].encodings[route.encoding];
@@ -128,7 +128,7 @@ impl SessionRouter {
         let downlink = down_track.downlink;
         self.downlinks.note(now, downlink);
         if refused {
-            // What is not sent again can not be decoded on: only a key frame helps.
+            // Without the retransmission the decoder is stuck: only a key frame helps.
             self.handle_key_frame_request(now, transport, media_ssrc, out);
         }
     }
@@ -152,7 +152,7 @@ impl SessionRouter {
             .current
             .or_else(|| down_track.target(now, up_track));
         if up_track.wants_key_frame(now, needed) {
-            // It is on its way: asking again changes nothing, and costs nothing.
+            // It is already requested; asking again is free and changes nothing.
             return;
         }
         if !down_track.budget.take(now) {
@@ -193,7 +193,7 @@ impl SessionRouter {
             .min()
     }
 
-    /// Sends what became due.
+    /// Runs the work that is due.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut impl Outbox) {
         self.run_downlinks(now, out);
         let reports_due = self.next_report.is_some_and(|at| at <= now);

@@ -1,4 +1,4 @@
-//! What publishers need not send.
+//! Subscribed layers of each video, as announced to its publisher.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use crate::subscribed_layers::subscribed;
 use crate::up_track::{Encoding, UpTrack};
 
 impl SessionRouter {
-    /// Looks, when it is due, at what receivers could be given of a video, and tells of a change.
+    /// Reviews, when due, which encodings of a video have receivers, and announces a change.
     pub(super) fn review_subscribed_layers(
         &mut self,
         now: Instant,
@@ -23,7 +23,8 @@ impl SessionRouter {
         if subscribed_layers.poll_timeout() > now {
             return;
         }
-        // Until it has begun a stream is not live; muted, its publisher sends nothing anyway.
+        // A stream that has not started is not live, and the publisher of a muted one sends
+        // nothing.
         if !up_track.forwarding || !up_track.encodings.iter().any(|stream| stream.active) {
             subscribed_layers.keep(now);
             return;

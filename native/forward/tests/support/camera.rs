@@ -1,4 +1,4 @@
-//! A publisher of three VP8 encodings, packet by packet, and what its subscriber gets.
+//! A publisher of three VP8 encodings, packet by packet, and its subscriber.
 
 use super::wire::{Rtp, picture_of, retransmission, rtp, vp8_continuation, vp8_sized};
 use super::*;
@@ -16,14 +16,14 @@ pub const WHOLE: Layer = Layer {
     temporal: 7,
 };
 
-/// A publisher whose packets are sent one by one; numbers of an encoding begin at a hundred, a
-/// thousand or ten thousand.
+/// A publisher whose packets are sent one by one; the sequence numbers of the encodings start at
+/// 100, 1000 and 10000.
 pub struct Camera {
     pub session: Session,
     rtx: u16,
 }
 
-/// Where in its picture a packet stands.
+/// The position of a packet in its frame.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// The first packet of a key frame.
@@ -31,14 +31,14 @@ pub enum Part {
     First,
     Middle,
     Last,
-    /// All of a key frame.
+    /// A complete key frame.
     WholeKey,
-    /// All of another one.
+    /// Another complete frame.
     Whole,
 }
 
 impl Camera {
-    /// The subscriber gets the small encoding, and has not got anything yet.
+    /// The subscriber gets the small encoding and has not received anything yet.
     pub fn new() -> Self {
         Self::of(down_track())
     }
@@ -99,7 +99,7 @@ impl Camera {
         self.session.pass(Duration::from_millis(5));
     }
 
-    /// A packet that was lost comes again.
+    /// A retransmission of a lost packet.
     pub fn repair(&mut self, encoding: usize, number: u16, picture: u16, part: Part) {
         self.repair_packet(encoding, &Self::packet(encoding, number, picture, part));
     }
@@ -118,7 +118,7 @@ impl Camera {
         self.session.out.sequences(DOWNLINK, DOWN_TRACK_SSRC)
     }
 
-    /// Number, timestamp and picture ids of what was sent last.
+    /// Sequence number, timestamp and picture ids of the last sent packet.
     pub fn last(&self) -> (u16, u32, (u16, u8)) {
         let stream = self.session.out.stream(DOWNLINK, DOWN_TRACK_SSRC);
         let packet = stream.last().expect("a packet").packet();

@@ -38,7 +38,7 @@ pub const REPAIRED_RID_ID: u8 = 11;
 pub const DOWN_TRACK_MID_ID: u8 = 9;
 pub const LAYERS_ID: u8 = 12;
 
-/// One packet as an outbox got it.
+/// One packet as the outbox got it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
     pub to: TransportHandle,
@@ -55,7 +55,7 @@ impl Sent {
     }
 }
 
-/// Keeps all that is sent.
+/// Records everything sent.
 #[derive(Default)]
 pub struct Recorder {
     pub rtp: Vec<Sent>,
@@ -122,7 +122,7 @@ impl Recorder {
             .count()
     }
 
-    /// Numbers that a publisher was asked to send again.
+    /// Sequence numbers in NACKs to a publisher.
     pub fn asked(&self, to: TransportHandle, ssrc: u32) -> Vec<u16> {
         let packets = self.rtcp.iter().filter(|sent| sent.to == to);
         packets
@@ -145,7 +145,7 @@ impl Recorder {
     }
 }
 
-/// A router, a clock and what was sent.
+/// A router, a clock and the recorded output.
 pub struct Session {
     pub router: SessionRouter,
     pub out: Recorder,
@@ -197,7 +197,7 @@ impl Session {
         self.router.handle_rtp(self.now, transport, packet);
     }
 
-    /// Takes a packet of the uplink and forwards it.
+    /// Handles a packet of the uplink and forwards it.
     pub fn rtp(&mut self, packet: &[u8]) {
         self.take(UPLINK, packet);
         self.router.flush(self.now, &mut self.out);
@@ -208,7 +208,7 @@ impl Session {
             .handle_rtcp(self.now, transport, compound, &mut self.out);
     }
 
-    /// Lets time pass; what becomes due on the way is done at its time.
+    /// Advances the time; due work runs at its time.
     pub fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         while let Some(due) = self.router.poll_timeout().filter(|&due| due <= end) {
@@ -309,7 +309,7 @@ pub fn other_down_track() -> DownTrackParameters {
     }
 }
 
-/// A subscriber asks for packets again.
+/// A NACK of a subscriber.
 pub fn nack(media_ssrc: u32, lost: &[u16]) -> Vec<u8> {
     let lost: Vec<Sequence> = lost.iter().copied().map(Sequence).collect();
     let mut compound = Vec::new();
@@ -317,7 +317,7 @@ pub fn nack(media_ssrc: u32, lost: &[u16]) -> Vec<u8> {
     compound
 }
 
-/// A subscriber asks for a key frame.
+/// A key-frame request of a subscriber.
 pub fn pli(media_ssrc: u32) -> Vec<u8> {
     let mut compound = Vec::new();
     write_pli(&mut compound, 1, media_ssrc);

@@ -24,25 +24,25 @@ pub struct Viewer {
     pub transport: TransportHandle,
     path: usize,
     pub loss: f64,
-    /// It says nothing of what arrives.
+    /// It sends no feedback.
     pub silent: bool,
     receiver: TwccReceiver,
     /// In the order of arrival.
     travelling: BTreeMap<(Instant, u64), Vec<u8>>,
     feedback: Vec<(Instant, Vec<u8>)>,
     pub received: Vec<(Instant, u32, usize)>,
-    /// When a key frame of a size came first.
+    /// The first key frame of each size.
     pub first_key_frame: BTreeMap<(u16, u16), Instant>,
-    /// When key frames came, and how large.
+    /// The time and size of each key frame.
     pub key_frames: Vec<(Instant, (u16, u16))>,
-    /// SSRCs and numbers in the order in which they were sent.
+    /// SSRCs and sequence numbers in sending order.
     pub numbers: Vec<(u32, u16)>,
     pub audio_sent: u64,
     sent: u64,
 }
 
 impl Viewer {
-    /// What arrived in the time before `now`.
+    /// The bitrate received in the time before `now`.
     pub fn bps(&self, now: Instant, time: Duration) -> f64 {
         let inside = |at: Instant| now.saturating_duration_since(at) < time;
         let bytes: usize = self
@@ -67,7 +67,7 @@ struct Camera {
     uplink: TransportHandle,
     publisher: PublisherHandle,
     sequences: [u16; 3],
-    /// When a key frame was asked for that has not been sent.
+    /// When an unanswered key-frame request arrived.
     asked: [Option<Instant>; 3],
 }
 
@@ -91,7 +91,7 @@ pub struct Room {
     pub paths: Vec<Bottleneck>,
     pub viewers: Vec<Viewer>,
     cameras: Vec<Camera>,
-    /// Otherwise one comes each second, so that switches need no second party.
+    /// Otherwise one is sent each second, so that switches need no second party.
     pub key_frames_on_request: bool,
     /// From the request to the key frame.
     pub key_frame_delay: Duration,
@@ -126,7 +126,7 @@ fn viewer_down_track(ssrc: u32, video: bool) -> DownTrackParameters {
 }
 
 impl Room {
-    /// Each path with the subscribers on it.
+    /// Each path with its number of subscribers.
     pub fn new(layers: &[f64], paths: &[(f64, usize)]) -> Self {
         let mut room = Self::with_cameras(1, layers);
         for &(rate_bps, viewers) in paths {
@@ -138,7 +138,7 @@ impl Room {
         room
     }
 
-    /// Nobody watches yet.
+    /// No subscribers yet.
     pub fn with_cameras(cameras: usize, layers: &[f64]) -> Self {
         let mut session = Session::new(PayloadAccess::Opaque);
         let cameras: Vec<_> = (0..cameras as u64).map(Camera::numbered).collect();
@@ -177,7 +177,7 @@ impl Room {
         self.paths.len() - 1
     }
 
-    /// A subscriber of everything.
+    /// Adds a subscriber to everything.
     pub fn join(&mut self, path: usize) {
         let index = self.viewers.len() as u32;
         let transport = TransportHandle(100 + u64::from(index));
@@ -210,7 +210,7 @@ impl Room {
         });
     }
 
-    /// Once more with each `index`.
+    /// Adds one audio subscription per `index`.
     pub fn subscribe_to_audio(&mut self, transport: TransportHandle, index: u32) {
         let now = self.session.now;
         let sound = viewer_down_track(0xA000 + 16 * index, false);
@@ -222,7 +222,7 @@ impl Room {
         subscribed.expect("subscribed");
     }
 
-    /// What cameras and a microphone send at this time.
+    /// Sends the media of cameras and microphone due now.
     fn send_media(&mut self) {
         let passed_ms = self.session.now.duration_since(self.began).as_millis() as u64;
         if passed_ms.is_multiple_of(20) {

@@ -73,14 +73,14 @@ impl Rtp {
     }
 }
 
-/// A packet of nothing but padding.
+/// A packet of padding alone.
 pub fn probe(sequence: u16) -> Vec<u8> {
     let mut bytes = rtp(sequence, 0, &[0, 0, 0, 4]).bytes();
     bytes[0] |= 0x20;
     bytes
 }
 
-/// e2ee/2 header of a frame with a small counter, followed by `body`.
+/// An e2ee/2 header with a small counter, followed by `body`.
 pub fn encrypted(body: &[u8]) -> Vec<u8> {
     [&[0xF1], KID.as_slice(), body].concat()
 }
@@ -101,7 +101,7 @@ pub fn vp8_sized(key_frame: bool, picture_id: u16, size: (u16, u16), body: &[u8]
     [&descriptor, clear, &encrypted(body)].concat()
 }
 
-/// The picture size of what [`vp8_sized`] wrote, if it is a key frame's.
+/// The frame size written by [`vp8_sized`], if the payload starts a key frame.
 pub fn vp8_key_frame_size(payload: &[u8]) -> Option<(u16, u16)> {
     let clear = payload.get(6..16)?;
     let begins = payload[0] == 0x90 && clear[..6] == [0x10, 0x02, 0x00, 0x9D, 0x01, 0x2A];
@@ -109,24 +109,24 @@ pub fn vp8_key_frame_size(payload: &[u8]) -> Option<(u16, u16)> {
     begins.then(|| (number(6), number(8)))
 }
 
-/// A VP8 packet that goes on with a frame.
+/// A VP8 packet that continues a frame.
 pub fn vp8_continuation(picture_id: u16, body: &[u8]) -> Vec<u8> {
     let id = (picture_id & 0x7FFF | 0x8000).to_be_bytes();
     [&[0x80, 0xE0, id[0], id[1], picture_id as u8, 0x20], body].concat()
 }
 
-/// Moves what [`vp8`] wrote into a temporal layer; `sync`: it depends on the lowest alone.
+/// Moves a payload of [`vp8`] into a temporal layer; `sync`: it depends on the lowest alone.
 pub fn at_temporal(mut payload: Vec<u8>, temporal: u8, sync: bool) -> Vec<u8> {
     payload[5] = temporal << 6 | u8::from(sync) << 5;
     payload
 }
 
-/// Three temporal layers: that of each picture, and whether it is synced.
+/// Three temporal layers: the layer of each picture, and whether it is synced.
 pub fn temporal_of(picture: u64) -> (u8, bool) {
     [(0, false), (2, true), (1, true), (2, false)][picture as usize % 4]
 }
 
-/// The picture id and TL0PICIDX of what [`vp8`] wrote.
+/// The picture id and TL0PICIDX written by [`vp8`].
 pub fn picture_of(payload: &[u8]) -> (u16, u8) {
     (
         u16::from_be_bytes([payload[2] & 0x7F, payload[3]]),
@@ -134,7 +134,7 @@ pub fn picture_of(payload: &[u8]) -> (u16, u8) {
     )
 }
 
-/// Packets of one encoded frame as the wire has it, at most `limit` payload bytes each.
+/// Packetizes one encoded frame with at most `limit` payload bytes per packet.
 pub fn packetise(codec: Codec, frame: &[u8], limit: usize) -> Vec<Vec<u8>> {
     match codec {
         Codec::Opus => vec![frame.to_vec()],
@@ -183,7 +183,7 @@ pub fn units(frame: &[u8]) -> Vec<Vec<u8>> {
     units
 }
 
-/// One NAL unit: as it is, or in FU-A.
+/// One NAL unit: single, or as FU-A.
 pub fn fragments(unit: &[u8], limit: usize) -> Vec<Vec<u8>> {
     if unit.len() <= limit {
         return vec![unit.to_vec()];
@@ -205,7 +205,7 @@ pub fn aggregate(units: &[Vec<u8>]) -> Vec<u8> {
     payload
 }
 
-/// AV1: an aggregation header, then each OBU without its size field, the last one over packets.
+/// AV1: an aggregation header, then each OBU without its size field, the last one fragmented.
 fn av1(frame: &[u8], limit: usize) -> Vec<Vec<u8>> {
     let mut obus = obus(frame);
     let new_sequence = obus.iter().any(|obu| obu[0] >> 3 == 1);
@@ -230,7 +230,7 @@ fn av1(frame: &[u8], limit: usize) -> Vec<Vec<u8>> {
     parts.iter().enumerate().map(packet).collect()
 }
 
-/// The OBUs of a temporal unit with their size fields taken out.
+/// The OBUs of a temporal unit without their size fields.
 fn obus(mut frame: &[u8]) -> Vec<Vec<u8>> {
     let mut obus = Vec::new();
     while let Some(&head) = frame.first() {

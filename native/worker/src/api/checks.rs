@@ -1,4 +1,4 @@
-//! Ranges of a command's values that its types do not hold.
+//! Range checks on the values of a command, beyond its types.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use sealroute_forward::{DownTrackParameters, ExtensionIds, PreferredLayers, UpTr
 use super::commands::{Command, SrtpSecrets};
 use super::settings::WorkerSettings;
 
-/// The text names what is wrong, never a value: values may be secrets.
+/// The text names the fault, never a value: values may be secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed(pub &'static str);
 
@@ -19,7 +19,7 @@ impl fmt::Display for Malformed {
 
 impl std::error::Error for Malformed {}
 
-/// One hour: deadlines are sums of durations, and must not overflow.
+/// One hour: deadlines are sums of durations and must not overflow.
 const MAX_DURATION_MS: u64 = 3_600_000;
 
 type Check = Result<(), Malformed>;
@@ -41,7 +41,7 @@ impl Command {
         match self {
             Self::OpenTransport(of) => own_credentials(&of.local_ufrag, &of.local_pwd.0),
             Self::RestartIce(of) => own_credentials(&of.local_ufrag, &of.local_pwd.0),
-            // Which characters a peer uses is its own affair: they are only repeated.
+            // The peer's characters do not matter: they are only echoed.
             Self::SetPeerCredentials(of) => credentials(&of.ufrag, &of.pwd.0),
             Self::SetSrtpKeys(of) => srtp_secrets(&of.secrets),
             Self::SendDtls(of) => {

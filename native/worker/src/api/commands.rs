@@ -1,4 +1,4 @@
-//! What the control plane tells the worker: plain data.
+//! Commands from the control plane to the worker: plain data.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ pub enum Direction {
     Downlink,
 }
 
-/// What must never reach a log.
+/// A value that must never reach a log.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret<T = serde_bytes::ByteBuf>(pub T);
@@ -66,23 +66,23 @@ impl<T> fmt::Debug for Secret<T> {
 pub struct SrtpSecrets {
     /// Negotiated by DTLS.
     pub profile: SrtpProfile,
-    /// Opens what the client sends.
+    /// Decrypts what the client sends (SRTP).
     pub receive_key: Secret,
     /// See `receive_key`.
     pub receive_salt: Secret,
-    /// Seals what the client receives.
+    /// Protects what the client receives (SRTP).
     pub send_key: Secret,
     /// See `send_key`.
     pub send_salt: Secret,
 }
 
-/// A new session. `access` is fixed for its life.
+/// A new session. `access` is fixed for its lifetime.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OpenRouter {
     /// Not in use.
     pub router: RouterHandle,
-    /// Fixed for its life.
+    /// Fixed for its lifetime.
     pub access: PayloadAccess,
 }
 
@@ -90,12 +90,12 @@ pub struct OpenRouter {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CloseRouter {
-    /// Which.
+    /// Its handle.
     pub router: RouterHandle,
 }
 
-/// A new peer transport: from now on checks with USERNAME `local_ufrag:*` are answered (ICE-lite,
-/// RFC 8445).
+/// A new peer transport. ICE checks with USERNAME `local_ufrag:*` are answered from now on
+/// (ICE-lite, RFC 8445).
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OpenTransport {
@@ -112,7 +112,7 @@ pub struct OpenTransport {
 }
 
 /// An ICE restart: checks need these credentials from now on, and the first valid one selects its
-/// source. The present path, the DTLS association and the SRTP state stay.
+/// source address. The current path, the DTLS association and the SRTP state stay.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RestartIce {
@@ -124,7 +124,7 @@ pub struct RestartIce {
     pub local_pwd: Secret<String>,
 }
 
-/// The peer's side of ICE, for our own checks: they find a peer whose address changed.
+/// The peer's ICE credentials, for our own checks: they find a peer after an address change.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SetPeerCredentials {
@@ -156,7 +156,7 @@ pub struct SendDtls {
     pub datagram: Secret,
 }
 
-/// Ends a transport and what used it.
+/// Ends a transport and everything that uses it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CloseTransport {
@@ -192,7 +192,7 @@ pub struct DeclareKids {
     pub kids: Vec<Kid>,
 }
 
-/// Holds back what an up track sends (force mute), or lets it pass again.
+/// Mutes an up track (force mute), or unmutes it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SetUpTrackForwarding {
@@ -200,15 +200,15 @@ pub struct SetUpTrackForwarding {
     pub publisher: PublisherHandle,
     /// Which m-line.
     pub mid: String,
-    /// False: held back.
+    /// False: muted.
     pub forwarding: bool,
 }
 
-/// Asks a publisher for one key frame on every video encoding (key change, late joiner).
+/// Requests one key frame on every video encoding of a publisher (key change, late joiner).
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RequestKeyFrame {
-    /// Of whom.
+    /// Its handle.
     pub publisher: PublisherHandle,
 }
 
@@ -228,7 +228,7 @@ pub struct Subscribe {
     pub router: RouterHandle,
     /// Not in use.
     pub subscriber: SubscriberHandle,
-    /// What it receives.
+    /// The publisher to receive.
     pub publisher: PublisherHandle,
     /// Its downlink.
     pub transport: TransportHandle,
@@ -236,7 +236,7 @@ pub struct Subscribe {
     pub down_tracks: Vec<DownTrackParameters>,
 }
 
-/// Pauses or resumes one kind of media to a subscriber (subscribeToVideo, wrong secret).
+/// Pauses or resumes one kind of media to a subscriber (subscribeToVideo, mismatched secret).
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SetDownTrackForwarding {
@@ -244,11 +244,11 @@ pub struct SetDownTrackForwarding {
     pub subscriber: SubscriberHandle,
     /// Audio or video.
     pub kind: MediaKind,
-    /// False: held back.
+    /// False: paused.
     pub forwarding: bool,
 }
 
-/// The most that a subscriber wants of a video.
+/// The upper limits that a subscriber prefers for a video.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SetPreferredLayers {
@@ -266,7 +266,7 @@ pub struct Unsubscribe {
     pub subscriber: SubscriberHandle,
 }
 
-/// What may be asked of the worker. A conflict with its state comes back as `CommandFailed`.
+/// The commands to the worker. A conflict with its state is reported as `CommandFailed`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -308,7 +308,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Its name and main handle, as `CommandFailed` reports them.
+    /// Its name and main handle, as in `CommandFailed`.
     pub(crate) fn identity(&self) -> (&'static str, u64) {
         match self {
             Self::OpenRouter(of) => ("open_router", of.router.0),

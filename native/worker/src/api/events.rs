@@ -1,4 +1,4 @@
-//! What the worker tells the control plane.
+//! Events from the worker to the control plane.
 
 use sealroute_forward::{ForwardEvent, TransportHandle};
 use serde::Serialize;
@@ -7,12 +7,12 @@ use serde_bytes::ByteBuf;
 #[cfg(feature = "schema")]
 use super::commands::Secret;
 
-/// What the worker reports upward.
+/// An event of the worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
-    /// The first connectivity check with the right password arrived.
+    /// The first connectivity check with the correct password arrived.
     IceValidated {
         /// Whose.
         transport: TransportHandle,
@@ -25,21 +25,21 @@ pub enum Event {
         #[cfg_attr(feature = "schema", schemars(with = "Secret"))]
         datagram: ByteBuf,
     },
-    /// No valid check for the consent time (RFC 7675).
+    /// No valid check arrived within the consent time (RFC 7675).
     ConsentExpired {
         /// Whose.
         transport: TransportHandle,
     },
     /// A command conflicted with the worker's state, or (`worker`, 0) the worker ended by itself.
     CommandFailed {
-        /// The command's name.
+        /// Its name.
         command: &'static str,
         /// Its main handle.
         handle: u64,
-        /// Stable.
+        /// Stable name of the reason.
         reason: &'static str,
     },
-    /// From forwarding.
+    /// An event of forwarding.
     #[serde(untagged)]
     Forward(ForwardEvent),
 }

@@ -1,4 +1,4 @@
-//! What the generator of `sfu/core_api.py` reads.
+//! Input of the generator of `sfu/core_api.py`.
 
 use schemars::schema_for;
 use serde_json::{Value, json};

@@ -11,25 +11,25 @@ use serde::Deserialize;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct WorkerSettings {
-    /// The address where media arrives; `::` takes IPv4 too.
+    /// The address that receives media; `::` includes IPv4.
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub host: IpAddr,
-    /// 0: the system chooses.
+    /// 0: chosen by the system.
     pub port: u16,
-    /// Connections to the same port carry media too (ICE-TCP), for networks that pass no datagrams.
+    /// Accept media over TCP on the same port (ICE-TCP), for networks that block UDP.
     pub tcp: bool,
-    /// Without a valid check for this long, a peer is gone (RFC 7675).
+    /// A peer without a valid check for this long is gone (RFC 7675).
     pub consent_timeout_ms: u64,
-    /// Events that may wait for the control plane.
+    /// Capacity for events that wait for the control plane.
     pub event_ring_size: usize,
     /// Receive buffer of the UDP socket.
     pub receive_buffer_bytes: usize,
-    /// A publisher is asked for key frames of a video at most once in this time, and half as often
-    /// when requests continue.
+    /// Minimum time between key-frame requests to the publisher of a video. Persistent requests are
+    /// sent half as often.
     pub key_frame_interval_ms: u64,
-    /// Large sessions forward only this many voices, the loudest; 0: all.
+    /// Large sessions forward only this many audio tracks, the loudest; 0: all.
     pub loudest_voices: usize,
-    /// A session with more audio up tracks than this is large.
+    /// A session with more audio tracks than this is large.
     pub voices_of_large_session: usize,
     /// Initial bandwidth estimate per subscriber, used until feedback arrives.
     pub start_downlink_kbps: u32,

@@ -1,19 +1,19 @@
-//! Everything the worker knows of one session.
+//! A snapshot of one session.
 
 use sealroute_forward::{ForwardingSnapshot, TransportHandle};
 use serde::Serialize;
 
 use super::commands::{Direction, RouterHandle};
 
-/// Everything the worker knows of one session.
+/// A snapshot of one session.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Snapshot {
-    /// Which.
+    /// Its handle.
     pub router: RouterHandle,
     /// Its peers.
     pub transports: Vec<TransportSnapshot>,
-    /// What goes between them.
+    /// The media between them.
     pub forwarding: ForwardingSnapshot,
 }
 
@@ -21,7 +21,7 @@ pub struct Snapshot {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TransportSnapshot {
-    /// Which.
+    /// Its handle.
     pub transport: TransportHandle,
     /// Its direction.
     pub direction: Direction,
@@ -31,17 +31,17 @@ pub struct TransportSnapshot {
     pub protocol: Option<&'static str>,
     /// Our address on that path.
     pub local: Option<String>,
-    /// Until consent expires (RFC 7675).
+    /// Time until consent expires (RFC 7675).
     pub consent_left_ms: Option<u64>,
-    /// Its DTLS handshake has ended well.
+    /// Its DTLS handshake succeeded.
     pub has_keys: bool,
-    /// The id of transport-wide sequence numbers.
+    /// The id of the header extension with transport-wide sequence numbers.
     pub feedback_extension: Option<u8>,
-    /// Media that was to be sent to it and was not, by stream and reason.
+    /// Packets to this peer that were not sent, by stream and reason.
     pub not_sent: Vec<NotSent>,
 }
 
-/// Packets of one stream that did not leave.
+/// Packets of one stream that were not sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NotSent {

@@ -112,12 +112,12 @@ describe('the e2ee worker', () => {
     assert.deepEqual(await bob.ask('counters', {}), {
       sent: {},
       received: {
-        'down-0': { isAttached: true, bytes: wire.length, given: 1, opened: 1, failed: 0 },
+        'down-0': { isAttached: true, bytes: wire.length / 2, given: 1, opened: 1, failed: 0 },
       },
       stalls: 0,
     });
     const { received } = (await eve.ask('counters', {})) as { received: Record<string, object> };
-    const refused = { bytes: wire.length, given: 0, opened: 0, failed: 1 };
+    const refused = { bytes: wire.length / 2, given: 0, opened: 0, failed: 1 };
     assert.deepEqual(received['down-0'], { isAttached: false, ...refused });
   });
 

@@ -1,1 +1,1 @@
-"""Callbacks to applications: recorded when they happen, delivered until they arrive."""
+"""Callbacks to applications: events are recorded when they happen and retried until delivered."""

@@ -1,4 +1,4 @@
-"""Delivers the outbox: due heads of lanes are claimed, posted, and settled."""
+"""Delivers the outbox: claims the due delivery of each ordering key, posts it, and settles it."""
 
 import asyncio
 import contextlib
@@ -23,9 +23,9 @@ from signaling.storage.base import Store
 log = structlog.get_logger(__name__)
 
 LOOK_S = 1.0
-"""How often the outbox is looked at unasked: retries fall due, and other processes write too."""
+"""Interval for polling the outbox: retries fall due, and other processes write to it, too."""
 _GATHER_S = 0.005
-"""Answers that come close together are settled in one transaction."""
+"""Outcomes within this time are settled in one transaction."""
 _FIGURES_EVERY_MS = 5_000
 _PURGE_EVERY_MS = 3_600_000
 _HIDDEN_BEYOND_TIMEOUT_MS = 5_000
@@ -40,8 +40,8 @@ class Posting(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DeliveryLimits:
-    """`in_flight`: attempts at a time; `per_origin` of them to one receiver, so that one that
-    hangs leaves room for the others."""
+    """`in_flight`: concurrent attempts; at most `per_origin` of them to one receiver, so that a
+    hanging receiver does not block the others."""
 
     in_flight: int = 64
     per_origin: int = 16
@@ -50,7 +50,7 @@ class DeliveryLimits:
 
 
 class Deliverer:
-    """Owner of the attempts under way. `chance()` in [0, 1) spreads retries."""
+    """Owns the attempts in progress. `chance()` in [0, 1) adds jitter to retries."""
 
     def __init__(
         self,
@@ -75,11 +75,11 @@ class Deliverer:
         self._purge_due_ms = 0
 
     def wake(self) -> None:
-        """There may be something to do."""
+        """Checks the outbox without waiting for the next poll."""
         self._wake.set()
 
     async def run(self) -> None:
-        """Until it is cancelled. What the storage refuses is tried again at the next look."""
+        """Runs until it is cancelled. A storage failure is retried at the next poll."""
         while True:
             try:
                 await self.turn()
@@ -96,7 +96,7 @@ class Deliverer:
             self._wake.clear()
 
     async def turn(self) -> None:
-        """Settles what has come back, and starts what is due and has room."""
+        """Settles finished attempts and starts due ones within the limits."""
         await self._settle()
         now_ms = self._now_ms()
         free = self._limits.in_flight - len(self._attempts)
@@ -108,14 +108,14 @@ class Deliverer:
         most = self._limits.per_origin
         full = [name for name, n in self._origins.items() if n >= most]
         busiest = max((n for n in self._origins.values() if n < most), default=0)
-        # Whatever origins the claim brings, none gets more than its share.
+        # No origin gets more than `per_origin`, whichever origins the claim returns.
         limit = min(free, most - busiest)
         hidden_until_ms = now_ms + self._limits.timeout_ms + _HIDDEN_BEYOND_TIMEOUT_MS
         claimed = await self._store.callbacks.claim(
             now_ms,
             hidden_until_ms=hidden_until_ms,
             limit=limit,
-            but_origins=full,
+            excluded_origins=full,
         )
         owners = {delivery.project_id for delivery in claimed}
         projects = {name: await self._store.project_named(name) for name in owners}
@@ -139,7 +139,7 @@ class Deliverer:
         try:
             outcome = await self._outcome(delivery, project)
         except asyncio.CancelledError:
-            # The server goes: the next one need not wait until the claim runs out.
+            # The server is shutting down: the next one need not wait until the claim expires.
             self._settled.append(self._again(delivery, "cancelled", self._now_ms()))
             raise
         except Exception:
@@ -149,7 +149,7 @@ class Deliverer:
 
     async def _outcome(self, delivery: WebhookDelivery, project: Project | None) -> Outcome:
         if project is None:
-            # It is gone, and so is whoever wanted to know.
+            # The project was removed; there is nobody to deliver to.
             return Outcome(delivery.id, "no project", delivered=True)
         begin_s = self._clock.monotonic_s()
         now_s = int(self._clock.unix_s())
@@ -168,7 +168,7 @@ class Deliverer:
             return Outcome(delivery.id, str(sent), attempts=attempts, next_ms=next_ms)
         self._metrics.callback_deliveries.labels("given_up").inc()
         log.warning(
-            "a callback is given up",
+            "callback given up",
             project=delivery.project_id,
             event_name=delivery.event,
             attempts=attempts,
@@ -177,11 +177,11 @@ class Deliverer:
         return Outcome(delivery.id, str(sent), dead=True, attempts=attempts)
 
     def _again(self, delivery: WebhookDelivery, result: str, next_ms: int) -> Outcome:
-        """Not the receiver's fault, so not an attempt."""
+        """A retry that does not count as an attempt: the receiver was not at fault."""
         return Outcome(delivery.id, result, attempts=delivery.attempts, next_ms=next_ms)
 
     async def _settle(self) -> None:
-        """Outcomes go in one transaction; what it does not take is kept for the next."""
+        """Stores outcomes in one transaction; after a failure the next call stores them."""
         outcomes, self._settled = self._settled, []
         if not outcomes:
             return
@@ -204,13 +204,13 @@ class Deliverer:
             await self._store.callbacks.purge_dead(now_ms - self._limits.keep_dead_ms)
 
     async def idle(self) -> None:
-        """Returns once no attempt is under way."""
+        """Returns when no attempt is in progress."""
         while self._attempts:
             await asyncio.wait(list(self._attempts))
             await asyncio.sleep(0)
 
     async def close(self) -> None:
-        """A moment for what is under way; the rest is due again at once."""
+        """Waits briefly for attempts in progress; the others are due again at once."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FAREWELL_S):
                 await self.idle()

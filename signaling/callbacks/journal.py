@@ -1,10 +1,10 @@
-"""What happened, on disk before anything is awaited: a killed process loses no event.
+"""The journal of events: on disk before anything is awaited, so a killed process loses none.
 
 Events reach the outbox in a transaction, which takes time; a session does not wait for it. So
-each event is first appended to a file, which costs one write to the page cache and outlives the
-process (not the machine: it is not synced). Two files take turns: one collects while the events
-of the other are on their way into the outbox. What a dead process left is taken over by the next
-one that opens the folder; a lock on its files tells the dead from the living.
+each event is first appended to a file, which costs one write to the page cache and survives the
+process (not the machine: the file is not synced). Two files alternate: one collects events while
+those of the other are written to the outbox. The next process that opens the folder adopts the
+files of a dead one; a lock on its files shows whether a process is alive.
 """
 
 import contextlib
@@ -26,14 +26,14 @@ _LOCK = "lock"
 _ENDINGS = (".0.jsonl", ".1.jsonl")
 _OPEN = ".open.jsonl"
 _OVER = ".over.jsonl"
-"""The same file of a process that is known to be dead: what stands open there has ended."""
+"""The same file of a process that is known to be dead: everything open in it has ended."""
 
 
 class Journal:
-    """The files of one process. `leftovers` are the events of dead ones, oldest first, and the
-    ends, dated `now_ms` (Unix), of what they took along.
+    """The files of one process, owned by the recorder. `leftovers` are the events of dead
+    processes, oldest first, and the end events of their sessions, dated `now_ms` (Unix).
 
-    Owner: the recorder. Errors: `OSError` when the folder cannot be used.
+    Errors: `OSError` when the folder cannot be used.
     """
 
     def __init__(self, folder: Path, now_ms: int) -> None:
@@ -50,7 +50,7 @@ class Journal:
         self._active = 0
 
     def _adopt(self, folder: Path, now_ms: int) -> Iterator[CallbackEvent]:
-        """Reads what processes that live no more have left, and keeps it from others."""
+        """Reads the files of dead processes and locks them against other readers."""
         for first in sorted(folder.glob(f"*{_ENDINGS[0]}"), key=_age):
             descriptor = _lock_of_dead(first)
             if descriptor is None:
@@ -65,7 +65,7 @@ class Journal:
             self._adopted += [*paths, over, presence.with_suffix(".new")]
 
     def write(self, happened: CallbackEvent) -> None:
-        """Keeps an event. Errors: `OSError` when the disk does not take it."""
+        """Appends an event. Errors: `OSError` when the write fails."""
         line = line_of(self._count, happened)
         self._count += 1
         if os.write(self._files[self._active], line) != len(line):
@@ -73,11 +73,11 @@ class Journal:
         self._presence.record(happened, line)
 
     def turn(self) -> None:
-        """From now on the other file collects. Call it once what was in that one is `done`."""
+        """Switches to the other file. Call this only after `done` for its earlier content."""
         self._active = 1 - self._active
 
     def done(self) -> None:
-        """Everything written before the last turn, leftovers too, is safe elsewhere."""
+        """Discards events from before the last `turn`, and the leftovers: the outbox has them."""
         os.ftruncate(self._files[1 - self._active], 0)
         for path in self._adopted:
             path.unlink(missing_ok=True)
@@ -87,7 +87,7 @@ class Journal:
         self._adopted_locks.clear()
 
     def close(self, *, empty: bool) -> None:
-        """Files that hold nothing any more are removed; others wait for the next process."""
+        """Closes the files. `empty` files are removed; others stay for the next process."""
         for path, descriptor in zip(self._paths, self._files, strict=True):
             if empty:
                 path.unlink(missing_ok=True)
@@ -99,8 +99,8 @@ class Journal:
 
 
 def not_queued(folder: Path, now_ms: int) -> tuple[CallbackEvent, ...]:
-    """What the journals of a folder hold for the outbox, those of living processes too: for
-    whoever looks from outside. An event that is on its way may be in both by then.
+    """The events in a folder's journals that are not in the outbox yet, including those of living
+    processes, for diagnosis. An event in transit may be in both.
 
     Errors: `OSError` when the folder cannot be read.
     """
@@ -125,8 +125,9 @@ def _all_not_queued(folder: Path, now_ms: int) -> Iterator[CallbackEvent]:
 
 
 def _lock_of_dead(first: Path) -> int | None:
-    """The lock on a journal whose process is gone, by its first file; None: it lives, or has just
-    ended well. Asked while the folder is locked: no start takes a look for a life."""
+    """The lock on the journal of a dead process, by its first file; None if the process is alive or
+    has just ended cleanly. Called with the folder locked, so that a starting process does not take
+    this lock for a living owner."""
     try:
         descriptor = os.open(first, os.O_RDONLY)
     except FileNotFoundError:
@@ -140,15 +141,15 @@ def _lock_of_dead(first: Path) -> int | None:
 
 
 def _left_by(paths: list[Path], presence: Path, now_ms: int) -> Iterator[CallbackEvent]:
-    """What a dead process has not queued, and the ends of what it took along."""
+    """The events that a dead process did not queue, and the end events of its sessions."""
     yield from _in_order(paths)
-    # The last event may have reached one of the files alone.
+    # The last event may be in only one of the files.
     yield from endings(still_open(_in_order([presence, *paths])).values(), now_ms)
 
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Held while files are found and made, so that no start adopts what another one makes."""
+    """Held while files are found and created, so that no process adopts files of a starting one."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -167,7 +168,7 @@ def _age(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns
     except FileNotFoundError:
-        return 0  # a process that ends well removes its files
+        return 0  # a process that ends cleanly removes its files
 
 
 def _in_order(paths: list[Path]) -> list[CallbackEvent]:
@@ -176,7 +177,7 @@ def _in_order(paths: list[Path]) -> list[CallbackEvent]:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, CallbackEvent]]:
-    """The events of a file. A line cut short by a failing machine is left out, and said."""
+    """The events of a file. A line that a machine failure truncated is skipped and logged."""
     try:
         whole = path.read_bytes()
     except FileNotFoundError:

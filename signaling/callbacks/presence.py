@@ -1,9 +1,8 @@
-"""Who is in which session, on disk: what ended with a killed process is told all the same.
+"""The open sessions, connections and streams on disk, so that their end is reported after a kill.
 
-A process that dies takes its sessions along without a word, and an application would believe for
-ever that their clients are still there. Each event is therefore also appended to a file of its
-process, which is rewritten when most of it is over. What stands open in the file of a dead process
-has ended with it.
+Without it, an application would believe forever that the clients of a killed process are still
+connected. Each event is therefore also appended to a file of its process, which is compacted when
+most of its entries have ended. Everything open in the file of a dead process has ended with it.
 """
 
 import json
@@ -29,7 +28,7 @@ Subject = tuple[EventName, str, str]
 
 
 def _subject(happened: CallbackEvent) -> Subject:
-    """What began or ended: the event of its beginning, its session, its own id."""
+    """The subject of an event: the event that began it, its session and its own id."""
     begin = _BEGINS.get(happened.event, happened.event)
     thing = happened.details.get("stream") or happened.details.get("connection")
     own = str(thing.get("id", "")) if isinstance(thing, dict) else ""
@@ -37,7 +36,7 @@ def _subject(happened: CallbackEvent) -> Subject:
 
 
 def still_open(events: Iterable[CallbackEvent]) -> dict[Subject, CallbackEvent]:
-    """What has begun and not ended, in the order of its beginning."""
+    """The events whose subject has begun and not ended, in order."""
     begun: dict[Subject, CallbackEvent] = {}
     for happened in events:
         if happened.event in _ENDS:
@@ -48,7 +47,7 @@ def still_open(events: Iterable[CallbackEvent]) -> dict[Subject, CallbackEvent]:
 
 
 def endings(begun: Iterable[CallbackEvent], now_ms: int) -> Iterator[CallbackEvent]:
-    """The ends of what a process took along: streams first, then connections, then sessions."""
+    """End events for a dead process: streams first, then connections, then sessions."""
     found = list(begun)
     for begin, end in _ENDS.items():
         for happened in found:
@@ -56,13 +55,13 @@ def endings(begun: Iterable[CallbackEvent], now_ms: int) -> Iterator[CallbackEve
                 details = dict(happened.details)
                 if end != "sessionDestroyed":
                     details["reason"] = REASON
-                # The same id however often it is worked out: the outbox takes it once.
+                # A deterministic id, so that the outbox stores the event once.
                 end_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"end of {happened.id}"))
                 yield replace(happened, id=end_id, event=end, at_ms=now_ms, details=details)
 
 
 class Presence:
-    """The file of one living process. Owner: its journal. Errors: `OSError`."""
+    """The file of one living process, owned by its journal. Errors: `OSError`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -74,7 +73,7 @@ class Presence:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
 
     def record(self, happened: CallbackEvent, line: bytes) -> None:
-        """Keeps an event; `line` is how the journal writes it."""
+        """Records an event; `line` is its line in the journal."""
         if happened.event in _ENDS:
             self._open[_subject(happened)] = line
         else:
@@ -85,8 +84,8 @@ class Presence:
             self._rewrite()
 
     def _rewrite(self) -> None:
-        """Whole or not at all: a kill in between leaves the old file. The lines are kept as they
-        were written, so that ten thousand of them are rewritten in some milliseconds."""
+        """Compacts the file atomically: a kill leaves the old file. The lines are kept encoded, so
+        that ten thousand of them are rewritten in a few milliseconds."""
         fresh = self._path.with_suffix(".new")
         file = self._create(fresh)
         lines = b"".join(self._open.values())

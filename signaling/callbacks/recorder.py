@@ -1,4 +1,4 @@
-"""From what happens in sessions to rows of the outbox: journal first, then one transaction."""
+"""Records the events of sessions: first in the journal, then in the outbox in one transaction."""
 
 import asyncio
 import json
@@ -21,15 +21,16 @@ from signaling.storage.base import CallbackStore, Store
 log = structlog.get_logger(__name__)
 
 MAX_SPOOLED = 100_000
-"""Events in memory while the storage does not answer: some 100 MB. More are lost, and counted."""
+"""Limit of events in memory while the storage is unavailable (about 100 MB). More are lost, and
+counted."""
 _BATCH = 500
-"""Events of one transaction: others get their turn on the loop in between."""
+"""Events per transaction, so that other tasks run in between."""
 _RETRY_S = 1.0
 Sleep = Callable[[float], Awaitable[None]]
 
 
 class Recorder:
-    """Takes every event of this node. `on_queued` is called when the outbox has something new."""
+    """Records every event of this node. `on_queued` is called after new deliveries are queued."""
 
     def __init__(
         self,
@@ -49,14 +50,14 @@ class Recorder:
         self._sleep = sleep
         self._spool: deque[CallbackEvent] = deque(journal.leftovers)
         self._wake = asyncio.Event()
-        self.on_queued: Callable[[], None] = _nobody
+        self.on_queued: Callable[[], None] = _ignore
         self._show()
         if self._spool:
-            log.info("callbacks of an earlier run are taken up", events=len(self._spool))
+            log.info("recovered callbacks of an earlier run", events=len(self._spool))
             self._wake.set()
 
     def notify(self, record: SessionRecord, notice: Notify) -> None:
-        """Keeps an event on disk before it returns; never blocks on storage, never raises."""
+        """Writes an event to disk before it returns; never waits for the storage, never raises."""
         happened = callback_event(record, notice, int(self._clock.unix_s() * 1000))
         if len(self._spool) >= MAX_SPOOLED:
             self._metrics.callback_events_lost.labels("spool_full").inc()
@@ -64,7 +65,7 @@ class Recorder:
         try:
             self._journal.write(happened)
         except OSError as failure:
-            # It may still get through; a kill before that would lose it.
+            # The event can still reach the outbox, but a kill before that loses it.
             log.error("the callback journal cannot be written", reason=failure.strerror)  # noqa: TRY400
         self._spool.append(happened)
         self._show()
@@ -74,7 +75,7 @@ class Recorder:
         self._metrics.callback_events_not_queued.set(len(self._spool))
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Runs until it is cancelled."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -102,7 +103,7 @@ class Recorder:
         self.on_queued()
 
     async def _write_one_by_one(self, batch: Sequence[CallbackEvent]) -> None:
-        """One event that cannot be queued must not hold up all that come after it."""
+        """Queues events singly, so that a faulty one does not block the others."""
         for happened in batch:
             try:
                 await self._write([happened])
@@ -117,7 +118,7 @@ class Recorder:
                 await self._outbox.queue(deliveries)
 
     async def _deliveries(self, batch: Sequence[CallbackEvent]) -> list[NewWebhookDelivery]:
-        """What the batch means to whom. A project beyond its bound loses what is newest."""
+        """The deliveries of a batch of events. A project above its limit loses the newest."""
         projects = {happened.project_id for happened in batch}
         audiences = {name: await self._audience(name) for name in projects}
         made = []
@@ -140,7 +141,7 @@ class Recorder:
         return _Audience(project, callbacks, free)
 
     async def close(self, timeout_s: float) -> None:
-        """Writes what is left; what the storage does not take in time waits for the next start."""
+        """Writes the remaining events; those not written in time stay for the next start."""
         try:
             async with asyncio.timeout(timeout_s):
                 while self._spool:
@@ -151,7 +152,7 @@ class Recorder:
 
 
 class Bounds:
-    """`waiting_per_project`: deliveries; `give_up_after_ms`: from when the event happened."""
+    """`waiting_per_project`: limit of waiting deliveries; `give_up_after_ms`: since the event."""
 
     def __init__(self, waiting_per_project: int, give_up_after_ms: int) -> None:
         self.waiting_per_project = waiting_per_project
@@ -159,7 +160,7 @@ class Bounds:
 
 
 class _Audience:
-    """Who in a project wants what, and how much more may wait for it."""
+    """A project's registrations, and how many more deliveries may wait."""
 
     def __init__(self, project: Project, callbacks: tuple[Callback, ...], free: int) -> None:
         self._project = project
@@ -170,14 +171,14 @@ class _Audience:
     def deliveries(
         self, happened: CallbackEvent, give_up_after_ms: int
     ) -> list[NewWebhookDelivery]:
-        wanted_by = wanting(self._callbacks, happened.event)
-        if len(wanted_by) > self._free:
-            self.lost += len(wanted_by)
+        matching = wanting(self._callbacks, happened.event)
+        if len(matching) > self._free:
+            self.lost += len(matching)
             return []
-        self._free -= len(wanted_by)
+        self._free -= len(matching)
         body = json.dumps(payload(happened, self._project), separators=(",", ":"))
-        return [new_delivery(happened, one, body, give_up_after_ms) for one in wanted_by]
+        return [new_delivery(happened, one, body, give_up_after_ms) for one in matching]
 
 
-def _nobody() -> None:
-    """Nothing delivers yet."""
+def _ignore() -> None:
+    """Used while no deliverer is attached."""

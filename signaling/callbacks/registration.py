@@ -1,4 +1,4 @@
-"""Registering a callback, for REST and the command line alike."""
+"""Registration of a callback, for REST and the command line."""
 
 import uuid
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from signaling.storage.base import CallbackStore
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is asked for; `all` stands for every group, or every event of a group."""
+    """A requested registration; `all` means every group, or every event of a group."""
 
     group: str
     event: str
@@ -28,7 +28,7 @@ class Wanted:
 async def register(
     store: CallbackStore, project: Project, wanted: Wanted, targets: TargetPolicy, now_ms: int
 ) -> Callback:
-    """A new registration, or the one that is the same. Errors: `invalid_parameter`."""
+    """A new registration, or the existing identical one. Errors: `invalid_parameter`."""
     group, event = checked_registration(wanted.group, wanted.event)
     url = checked_url(wanted.url)
     try:
@@ -36,8 +36,8 @@ async def register(
     except TargetRefused as cause:
         raise BadRequest(
             ErrorCode.INVALID_PARAMETER,
-            "'url' is not a public address. The operator can allow its network with the setting "
-            "callbacks.allowed_networks.",
+            "'url' does not have a public address. The operator can allow its network with the "
+            "setting callbacks.allowed_networks.",
         ) from cause
     known = await store.callbacks_of(project.api_key)
     for callback in known:
@@ -45,7 +45,8 @@ async def register(
             return callback
     if len(known) >= MAX_CALLBACKS:
         raise BadRequest(
-            ErrorCode.INVALID_PARAMETER, f"A project may have {MAX_CALLBACKS} callbacks."
+            ErrorCode.INVALID_PARAMETER,
+            f"The project has reached its limit of {MAX_CALLBACKS} callbacks.",
         )
     callback = Callback(str(uuid.uuid4()), project.api_key, group, event, url, now_ms)
     await store.add_callback(callback)

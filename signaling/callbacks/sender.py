@@ -1,4 +1,4 @@
-"""One POST to an application: bounded in time and in what is read of the answer."""
+"""POST requests to applications, with limits on the time and on the size of the answer read."""
 
 import ssl
 import uuid
@@ -14,12 +14,12 @@ from signaling.domain.projects import Project
 
 EVENT_ID_HEADER = "Sealroute-Event-Id"
 _USER_AGENT = "Sealroute-Callbacks/1"
-# An answer this short is read whole, so that the connection can be used again.
+# A shorter answer is read completely, so that the connection can be reused.
 _ANSWER_BYTES = 4_096
 
 
 class Result(StrEnum):
-    """What became of an attempt; a label of metrics, so the set is closed."""
+    """The result of an attempt. It is a metrics label, so the set is closed."""
 
     DELIVERED = "delivered"
     REFUSED = "refused"
@@ -33,7 +33,7 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """`status`: of the HTTP answer, if there was one."""
+    """`status`: the HTTP status of the answer, if there was one."""
 
     result: Result
     status: int | None = None
@@ -43,7 +43,7 @@ class Sent:
 
 
 class Sender:
-    """Posts bodies. Owner of its HTTP connections; `close` it on the loop that made it."""
+    """Posts bodies and owns its HTTP connections; `close` it on the loop that created it."""
 
     def __init__(self, policy: TargetPolicy, *, timeout_s: float, connections: int) -> None:
         self._policy = policy
@@ -61,7 +61,7 @@ class Sender:
     async def post(
         self, project: Project, url: str, event_id: str, body: bytes, now_s: int
     ) -> Sent:
-        """Never raises for what the other side does. `now_s` dates the signature (Unix time)."""
+        """Never raises for faults of the receiver. `now_s`: Unix time of the signature."""
         headers = {
             "Authorization": authorization(project, body, now_s, str(uuid.uuid4())),
             EVENT_ID_HEADER: event_id,

@@ -1,4 +1,4 @@
-"""The parts of callbacks as one thing with a life: opened with the server, closed after it."""
+"""The callback service: starts recorder and deliverer with the server and stops them after it."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ def target_policy(settings: CallbackSettings) -> TargetPolicy:
         return TargetPolicy(networks(settings.allowed_networks))
     except ValueError as cause:
         raise ConfigurationError(
-            "callbacks.allowed_networks are networks like 10.0.0.0/8 with blanks between"
+            "callbacks.allowed_networks must be space-separated networks such as 10.0.0.0/8"
         ) from cause
 
 
@@ -46,7 +46,7 @@ def open_sender(settings: CallbackSettings) -> Sender:
 async def running_callbacks(
     settings: CallbackSettings, store: Store, data_dir: Path, clock: Clock, metrics: Metrics
 ) -> AsyncIterator[Recorder]:
-    """Records and delivers inside the block; at its end what was recorded is in the outbox."""
+    """Records and delivers inside the block; on exit the recorded events are in the outbox."""
     sender = open_sender(settings)
     now_ms = int(clock.unix_s() * 1000)
     journal = await asyncio.to_thread(Journal, journal_folder(data_dir), now_ms)

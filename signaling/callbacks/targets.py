@@ -1,9 +1,9 @@
-"""Where callbacks may go: public addresses, and the networks that the operator names.
+"""Allowed targets of callbacks: public addresses, and the networks that the operator names.
 
-A registered URL is chosen by a customer, and the server sits inside somebody's network: without
-this check a customer could make it post to what only that network should reach. Names are
-checked by the addresses they resolve to at each connection, so that a name cannot change its
-mind after the check.
+A customer chooses the registered URL, and the server is inside somebody's network: without this
+check a customer could make it post to hosts that only that network should reach (SSRF). Names are
+checked by the addresses they resolve to at each connection, so that a name cannot resolve to
+another address after the check (DNS rebinding).
 """
 
 import socket
@@ -27,7 +27,7 @@ _LOOPBACK_NAME = "localhost"
 _DENIED = tuple(
     ip_network(network)
     for network in (
-        # Azure's wire server: metadata of the machine at an address that counts as public.
+        # Azure's wire server: machine metadata at an address that counts as public.
         "168.63.129.16/32",
         # RFC 7526: anycast of 6to4 relays.
         "192.88.99.0/24",
@@ -35,9 +35,9 @@ _DENIED = tuple(
         "::/96",
         # RFC 2765: IPv4-translated addresses.
         "::ffff:0:0:0/96",
-        # RFC 8215: translators inside a network, which may have any form.
+        # RFC 8215: local-use translators, with any address format.
         "64:ff9b:1::/48",
-        # RFC 6666 and RFC 9780: discarded, and dummy addresses.
+        # RFC 6666 and RFC 9780: discard-only and dummy addresses.
         "100::/64",
         "100:0:0:1::/64",
         # RFC 9602: segment routing.
@@ -46,23 +46,23 @@ _DENIED = tuple(
         "fec0::/10",
     )
 )
-"""Not public in effect, although some versions of Python's `is_global` say so."""
-# RFC 6052: the last 32 bits are an IPv4 address behind a translator.
+"""Not public in effect, although `is_global` of some Python versions says so."""
+# RFC 6052: the last 32 bits are the IPv4 address behind a translator.
 _TRANSLATED = IPv6Network("64:ff9b::/96")
 
 
-class TargetRefused(OSError):  # noqa: N818 - one of the names of errors of the vocabulary
-    """The address is not one that callbacks may go to."""
+class TargetRefused(OSError):  # noqa: N818 - the error kinds are named like this
+    """Callbacks must not go to this address."""
 
 
 def networks(text: str) -> tuple[Network, ...]:
-    """Networks with blanks between. Errors: `ValueError`."""
+    """Space-separated networks. Errors: `ValueError`."""
     return tuple(ip_network(part, strict=False) for part in text.split())
 
 
 @dataclass(frozen=True, slots=True)
 class TargetPolicy:
-    """`allowed`: networks that are not public and may be reached all the same."""
+    """`allowed`: non-public networks that callbacks may reach nevertheless."""
 
     allowed: tuple[Network, ...] = ()
 
@@ -78,9 +78,9 @@ class TargetPolicy:
         return address.is_global and not address.is_multicast
 
     def check_host(self, host: str) -> None:
-        """Addresses written as such never meet a resolver. Errors: `TargetRefused`."""
+        """Checks literal addresses, which the resolver never sees. Errors: `TargetRefused`."""
         if host == _LOOPBACK_NAME or host.endswith("." + _LOOPBACK_NAME):
-            # RFC 6761: these names mean this machine, whatever a resolver says.
+            # RFC 6761: these names always mean this machine.
             host = "127.0.0.1"
         try:
             ip_address(host.partition("%")[0])
@@ -91,7 +91,7 @@ class TargetPolicy:
 
 
 def _inner(address: Address) -> Address:
-    """The IPv4 address that an IPv6 one stands for, if it does."""
+    """The IPv4 address embedded in an IPv6 address, otherwise the address itself."""
     if isinstance(address, IPv4Address):
         return address
     if address in _TRANSLATED:
@@ -101,7 +101,7 @@ def _inner(address: Address) -> Address:
 
 
 class GuardedResolver(AbstractResolver):
-    """Resolves names to permitted addresses only. Errors: `TargetRefused` when there is none."""
+    """Resolves names to permitted addresses only. Errors: `TargetRefused` if there are none."""
 
     def __init__(self, policy: TargetPolicy, resolver: AbstractResolver | None = None) -> None:
         self._policy = policy

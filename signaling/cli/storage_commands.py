@@ -29,7 +29,7 @@ class StorageCommands:
         return 0
 
     def reseal(self, arguments: argparse.Namespace) -> int:
-        count = self._shell.with_store(arguments, lambda store: store.seal_all())
+        count = self._shell.with_store(arguments, lambda store: store.rewrap_secrets())
         text = f"The secrets of {count} projects are sealed with the newest key."
         self._shell.show(arguments, {"sealed": count}, text)
         return 0

@@ -1,1 +1,1 @@
-"""Where projects and sessions are kept."""
+"""Storage of projects, sessions, operators and callbacks."""

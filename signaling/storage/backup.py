@@ -1,7 +1,7 @@
 """Backup and restore of the embedded database.
 
-A backup is one file of mode 0600: a ZIP archive of the database as of one moment and of the key
-that its secrets are wrapped with (where the key is a file), for one is of no use without the other.
+A backup is one file of mode 0600: a ZIP archive of a consistent copy of the database and of the key
+that wraps its secrets (if the key is a file), because neither is of use without the other.
 """
 
 import os
@@ -51,10 +51,10 @@ def back_up(data_dir: Path, target: Path) -> None:
 
 
 def restore(backup: Path, data_dir: Path) -> None:
-    """Puts the backup in the place of what is there, all or nothing.
+    """Replaces the database with the backup, completely or not at all.
 
-    Errors: `invalid_parameter` when the file is no backup or is damaged; `conflict` while a server
-    uses the database; `OSError` for the files.
+    Errors: `invalid_parameter` when the file is not a backup or is damaged; `storage_unavailable`
+    while a server uses the database; `OSError` for the files.
     """
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=data_dir, prefix=".restore-") as name:
@@ -75,14 +75,14 @@ def _unpack(backup: Path, folder: Path) -> None:
         with zipfile.ZipFile(backup) as archive:
             names = {info.filename: info.file_size for info in archive.infolist()}
             if DATABASE not in names or names.keys() - {DATABASE, KEY_FILE}:
-                raise BadRequest(ErrorCode.INVALID_PARAMETER, f"{backup} is no backup.")
+                raise BadRequest(ErrorCode.INVALID_PARAMETER, f"{backup} is not a backup.")
             if sum(names.values()) > _MAX_BYTES:
                 raise BadRequest(ErrorCode.INVALID_PARAMETER, f"{backup} is too large.")
             for each in names:
                 archive.extract(each, folder)
     except zipfile.BadZipFile as cause:
         raise BadRequest(
-            ErrorCode.INVALID_PARAMETER, f"{backup} is no backup, or it is damaged."
+            ErrorCode.INVALID_PARAMETER, f"{backup} is not a backup, or it is damaged."
         ) from cause
 
 
@@ -99,8 +99,8 @@ def _check(database: Path) -> None:
 
 
 def _refuse_while_used(database: Path) -> None:
-    """In WAL mode everybody who uses the database holds a shared lock; the exclusive one is had
-    only when nobody does."""
+    """In WAL mode each user of the database holds a shared lock, so the exclusive lock is available
+    only if there are none."""
     if not database.exists():
         return
     try:
@@ -113,4 +113,4 @@ def _refuse_while_used(database: Path) -> None:
             ErrorCode.STORAGE_UNAVAILABLE, "A server uses the database; stop it first."
         ) from cause
     except sqlite3.DatabaseError:
-        return  # what is there is no database: there is nothing to lose
+        return  # the file is not a database: nothing can be lost

@@ -1,4 +1,4 @@
-"""What the control plane asks of a store; SQLite and others keep the same contract tests."""
+"""The interface of a store; SQLite and PostgreSQL pass the same contract tests."""
 
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
@@ -22,7 +22,7 @@ class ProjectStore(Protocol):
     """Every method may raise `Unavailable` (`storage_unavailable`)."""
 
     async def add_project(self, project: Project) -> None:
-        """Keeps a new project. Errors: `invalid_parameter` when one of its names is taken."""
+        """Stores a new project. Errors: `invalid_parameter` when one of its ids is taken."""
 
     async def project_named(self, identity: str) -> Project | None:
         """The project with that API key or application id."""
@@ -31,23 +31,24 @@ class ProjectStore(Protocol):
         """All projects, oldest first."""
 
     async def change_project(self, identity: str, change: ProjectEdit) -> Project | None:
-        """The project after the change, durable on return; all but its names and its birth may
-        change. One change at a time: none undoes another. None: no such project. Errors: what the
-        change raises, and then nothing is changed."""
+        """The project after the change, durable on return; None if it does not exist. Its ids and
+        creation time do not change. Changes are serialized, so none overwrites another. Errors:
+        those that `change` raises; the project is then unchanged."""
 
 
 class SessionStore(Protocol):
-    """Sessions never change and are never deleted: a record that was acknowledged is durable."""
+    """Sessions never change and are never deleted; an acknowledged record is durable."""
 
     async def add_session(self, record: SessionRecord) -> None: ...
     async def session(self, session_id: str) -> SessionRecord | None: ...
 
 
 class CallbackStore(Protocol):
-    """Registrations, and the outbox of what is to be delivered to them.
+    """Registrations of callbacks, and the outbox of their deliveries.
 
-    A lane is a session and an origin; its deliveries go out one at a time, oldest first. Times
-    are Unix milliseconds. Every method may raise `Unavailable` (`storage_unavailable`).
+    The ordering key is session and origin: deliveries with the same key go out one at a time,
+    oldest first. Times are Unix milliseconds. Every method may raise `Unavailable`
+    (`storage_unavailable`).
     """
 
     async def add_callback(self, callback: Callback) -> None:
@@ -57,29 +58,30 @@ class CallbackStore(Protocol):
         """Oldest first."""
 
     async def remove_callback(self, project_id: str, callback_id: str) -> bool:
-        """With everything that waits for it. False: the project has no such registration."""
+        """Removes a registration and its waiting deliveries; False if it does not exist."""
 
     async def queue(self, deliveries: Sequence[NewWebhookDelivery]) -> None:
-        """Durable on return, all or none. What is queued already (same event, same registration)
-        is passed over; so is what nobody is registered for any more."""
+        """Durable on return, all or none. Skips deliveries that are queued already (same event and
+        registration) or whose registration no longer exists."""
 
     async def claim(
-        self, now_ms: int, *, hidden_until_ms: int, limit: int, but_origins: Collection[str]
+        self, now_ms: int, *, hidden_until_ms: int, limit: int, excluded_origins: Collection[str]
     ) -> tuple[WebhookDelivery, ...]:
-        """Heads of lanes that are due, hidden from other claims until then or until settled."""
+        """The oldest delivery of each ordering key, if due. It is hidden from other claims until
+        `hidden_until_ms` or until it is settled."""
 
     async def settle(self, outcomes: Sequence[Outcome]) -> None: ...
 
     async def queue_figures(self) -> QueueFigures: ...
 
     async def waiting_of(self, project_id: str) -> int:
-        """How many deliveries of a project are not settled yet."""
+        """The number of a project's waiting deliveries."""
 
     async def dead_letters(self, project_id: str | None, limit: int) -> tuple[DeadLetter, ...]:
-        """Given up, newest first."""
+        """Deliveries that were given up, newest first."""
 
     async def revive(self, project_id: str | None, now_ms: int, give_up_ms: int) -> int:
-        """Queues what was given up once more; how many there were."""
+        """Queues deliveries that were given up again, and returns their number."""
 
     async def purge_dead(self, created_before_ms: int) -> int: ...
 
@@ -96,7 +98,7 @@ class OperatorStore(Protocol):
         """Oldest first."""
 
     async def remove_operator(self, name: str) -> bool:
-        """False: there is none of that name."""
+        """False if there is no operator with that name."""
 
 
 class Store(ProjectStore, SessionStore, Protocol):
@@ -106,12 +108,12 @@ class Store(ProjectStore, SessionStore, Protocol):
     def operators(self) -> OperatorStore: ...
 
     async def check_writing(self) -> None:
-        """Whether new sessions can be stored; costs as much as one.
+        """Checks that new sessions can be stored, at the cost of storing one.
 
         Errors: `storage_unavailable`.
         """
 
-    async def seal_all(self) -> int:
-        """Seals every secret with the newest key; how many projects there are."""
+    async def rewrap_secrets(self) -> int:
+        """Wraps every secret with the newest key, and returns the number of projects."""
 
     async def close(self) -> None: ...

@@ -1,4 +1,4 @@
-"""Registrations of callbacks and their outbox in SQL; the contract is `base.CallbackStore`."""
+"""Callback registrations and their outbox in SQL; implements `base.CallbackStore`."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, fields
@@ -22,11 +22,11 @@ from signaling.storage.schema import callbacks
 
 T = TypeVar("T")
 _IN_ONE_QUERY = 400
-"""Parameters of one IN list; databases have limits."""
+"""Parameters per IN list; databases limit them."""
 
 
 class SqlCallbacks:
-    """Over a database that the store owns."""
+    """Uses the store's database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -46,7 +46,8 @@ class SqlCallbacks:
             await self._database.write(lambda c: c.execute(callbacks.insert().values(row)))
         except IntegrityError as cause:
             raise BadRequest(
-                ErrorCode.INVALID_PARAMETER, "There is no such project, or it has this callback."
+                ErrorCode.INVALID_PARAMETER,
+                "The project does not exist, or it already has this callback.",
             ) from cause
 
     async def callbacks_of(self, project_id: str) -> tuple[Callback, ...]:
@@ -93,7 +94,7 @@ class SqlCallbacks:
         await self._database.write(queue)
 
     async def claim(
-        self, now_ms: int, *, hidden_until_ms: int, limit: int, but_origins: Collection[str]
+        self, now_ms: int, *, hidden_until_ms: int, limit: int, excluded_origins: Collection[str]
     ) -> tuple[WebhookDelivery, ...]:
         earlier = outbox.alias()
         blocked = sa.exists().where(
@@ -103,8 +104,8 @@ class SqlCallbacks:
             earlier.c.id < outbox.c.id,
         )
         due = sa.and_(outbox.c.dead.is_(False), outbox.c.next_ms <= now_ms, ~blocked)
-        if but_origins:
-            due = sa.and_(due, outbox.c.origin.not_in(but_origins))
+        if excluded_origins:
+            due = sa.and_(due, outbox.c.origin.not_in(excluded_origins))
         query = (
             sa.select(*(outbox.c[one.name] for one in fields(WebhookDelivery)))
             .where(due)
@@ -128,7 +129,7 @@ class SqlCallbacks:
         return await self._database.write(claim)
 
     async def _anything_due(self, now_ms: int) -> bool:
-        """Reading first keeps an idle server from taking the write lock at every look."""
+        """Reads first, so that an idle server does not take the write lock at every poll."""
         due = sa.exists().where(outbox.c.dead.is_(False), outbox.c.next_ms <= now_ms)
         return bool(await self._database.read(lambda c: c.execute(sa.select(due)).scalar_one()))
 
@@ -212,7 +213,7 @@ def _dead_of(project_id: str | None) -> sa.ColumnElement[bool]:
 def _not_queued_yet(
     connection: sa.Connection, deliveries: Sequence[NewWebhookDelivery]
 ) -> list[dict[str, object]]:
-    """Rows for what is new and still registered."""
+    """Rows for new deliveries whose registration still exists."""
     events = {delivery.event_id for delivery in deliveries}
     wanted = {delivery.callback_id for delivery in deliveries}
     queued = sa.select(outbox.c.event_id, outbox.c.callback_id).where(outbox.c.event_id.in_(events))

@@ -1,4 +1,4 @@
-"""The store that the settings name."""
+"""Opens the store that the settings select."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from signaling.storage.wrapping import wrapper_of
 
 
 async def open_store(settings: StorageSettings) -> Store:
-    """SQLite in the data folder, or PostgreSQL where an address is set; its driver is loaded only
+    """Opens SQLite in the data folder, or PostgreSQL if `url` is set; its driver is loaded only
     then. Errors: `storage_unavailable`."""
     data_dir = Path(settings.data_dir)
     if not settings.url.reveal():
@@ -30,8 +30,8 @@ async def open_store(settings: StorageSettings) -> Store:
 
 @contextlib.asynccontextmanager
 async def serving_store(settings: StorageSettings) -> AsyncIterator[Store]:
-    """The store for a server. A folder with SQLite has one server at a time: two would each hold
-    half of a session's members. Errors: `storage_unavailable`."""
+    """The store for a server. Only one server at a time uses a folder with SQLite: with two, the
+    members of a session would be split between them. Errors: `storage_unavailable`."""
     async with contextlib.AsyncExitStack() as stack:
         if not settings.url.reveal():
             data_dir = Path(settings.data_dir)

@@ -1,7 +1,7 @@
-"""A SQL database, worked on from the event loop: whole transactions run on threads of its own.
+"""A SQL database for the event loop: complete transactions run on its own threads.
 
-SQLAlchemy's Core and its plain engine only. Its asyncio extension brings the ORM along (6 MB of
-an idle server) and hops between threads for each statement instead of each transaction.
+It uses only SQLAlchemy's Core and synchronous engine. The asyncio extension loads the ORM (6 MB of
+an idle server) and switches threads for each statement instead of each transaction.
 """
 
 import asyncio
@@ -23,53 +23,53 @@ Work = Callable[[sa.Connection], T]
 log = structlog.get_logger(__name__)
 
 REMIND_S = 60.0
-"""A storage that stays away is said once and then each minute, not once for each request."""
+"""An outage of the storage is logged once and then every minute, not for each request."""
 
 
 def reason_of(failure: SQLAlchemyError) -> str:
-    """The database's or the system's own words, on one line: neither statement nor parameters."""
+    """The first line of the database's message, without statement or parameters."""
     if isinstance(failure, DBAPIError) and failure.orig is not None:
         lines = str(failure.orig).strip().splitlines()
         return lines[0][:300] if lines else type(failure.orig).__name__
     return type(failure).__name__
 
 
-class Trouble:
-    """What the log says of a storage that does not take what it is given. Owner: the loop. Until it
-    was `opened`, who opens it is told instead."""
+class OutageLog:
+    """Logs an outage of the storage; used on the event loop only. Before `opened` is set it logs
+    nothing, because the caller that opens the storage gets the error."""
 
     def __init__(self) -> None:
         self.opened = False
         self._said_at: float | None = None
 
-    def says(self, reason: str, now: float) -> None:
+    def failed(self, reason: str, now: float) -> None:
         if self.opened and (self._said_at is None or now - self._said_at >= REMIND_S):
             self._said_at = now
             log.error("storage unavailable", reason=reason)
 
-    def is_over(self) -> None:
-        """Something was written."""
+    def recovered(self) -> None:
+        """A write succeeded."""
         if self._said_at is not None:
             self._said_at = None
             log.warning("storage available again")
 
 
 def may_be_name(text: str) -> bool:
-    """Whether something could be kept under that name. Names are ASCII; what cannot be written in
-    UTF-8 (JSON can spell half a surrogate pair) or has a NUL, drivers and databases refuse."""
+    """Whether a stored name can equal the text. Names are ASCII; drivers and databases refuse text
+    with a NUL or a lone surrogate (which JSON can express and UTF-8 cannot)."""
     return text.isascii() and "\0" not in text
 
 
 class Database:
-    """Owner of the engine and of the threads that use it.
+    """Owns the engine and the threads that use it.
 
-    `writers` 1 makes writes wait for each other here, in order, rather than for a file's lock.
+    With `writers` 1, writes wait for each other here, in order, instead of for a file lock.
     """
 
     def __init__(self, engine: sa.Engine, *, readers: int, writers: int) -> None:
         self._engine = engine
         self._reading = engine.execution_options(reading=True)
-        self.trouble = Trouble()
+        self.outage = OutageLog()
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="storage-read")
         self._writers = ThreadPoolExecutor(writers, thread_name_prefix="storage-write")
 
@@ -78,10 +78,10 @@ class Database:
         return await self._run(self._readers, self._read, work)
 
     async def write(self, work: Work[T]) -> T:
-        """One transaction, committed on return. Errors: `storage_unavailable`; SQLAlchemy's
-        `IntegrityError` as it is."""
+        """One transaction, committed on return. Errors: `storage_unavailable`, and SQLAlchemy's
+        `IntegrityError` unchanged."""
         written = await self._run(self._writers, self._write, work)
-        self.trouble.is_over()
+        self.outage.recovered()
         return written
 
     async def close(self) -> None:
@@ -105,5 +105,5 @@ class Database:
         except IntegrityError:
             raise
         except SQLAlchemyError as cause:
-            self.trouble.says(reason_of(cause), time.monotonic())
+            self.outage.failed(reason_of(cause), time.monotonic())
             raise Unavailable(ErrorCode.STORAGE_UNAVAILABLE) from cause

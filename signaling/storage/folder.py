@@ -1,7 +1,7 @@
-"""The data folder: made and kept for its owner where we may, and served by one server at a time.
+"""The data folder: private to its owner where possible, and used by one server at a time.
 
-A volume often belongs to somebody else: to root, or to the user of an earlier start, with a group
-that may write (the `fsGroup` of Kubernetes). Whoever can read and write there can serve there.
+A volume often belongs to another user: to root, or to the user of an earlier start, with a group
+that may write (`fsGroup` in Kubernetes). A process that can read and write it can serve from it.
 """
 
 import contextlib
@@ -18,8 +18,8 @@ from signaling.domain.errors import ErrorCode, Unavailable
 DATABASE = "sealroute.sqlite3"
 LOCK = "serving.lock"
 KEY_FILE = "sealing.key"
-# What the process must be able to do with each file. A key may be mounted read-only.
-_OURS = {
+# The access that the process needs to each file. A key may be mounted read-only.
+_NEEDED_ACCESS = {
     DATABASE: os.R_OK | os.W_OK,
     f"{DATABASE}-wal": os.R_OK | os.W_OK,
     f"{DATABASE}-shm": os.R_OK | os.W_OK,
@@ -29,7 +29,7 @@ _MAX_NOTE_BYTES = 1_024
 
 
 class FolderUnusable(Unavailable):
-    """The data folder cannot be used as it is; `advice` says what to do about it."""
+    """The data folder cannot be used; `advice` says how to fix it."""
 
     def __init__(self, problem: str, advice: str) -> None:
         self.problem, self.advice = problem, advice
@@ -37,7 +37,7 @@ class FolderUnusable(Unavailable):
 
 
 def prepare(data_dir: Path) -> None:
-    """Makes the folder and the database's file, for the owner only as far as they are ours.
+    """Creates the folder and the database file, accessible to the owner only where possible.
 
     Errors: `FolderUnusable`.
     """
@@ -46,9 +46,9 @@ def prepare(data_dir: Path) -> None:
         _for_the_owner(data_dir, 0o700)
         _permitted(data_dir, os.R_OK | os.W_OK | os.X_OK)
     with _explained(data_dir / DATABASE, data_dir):
-        # SQLite gives the WAL and its index the mode of the database.
+        # SQLite creates the WAL and its index with the mode of the database.
         os.close(os.open(data_dir / DATABASE, os.O_RDWR | os.O_CREAT, 0o600))
-    for name, needed in _OURS.items():
+    for name, needed in _NEEDED_ACCESS.items():
         path = data_dir / name
         with _explained(path, data_dir):
             if path.exists():
@@ -62,7 +62,7 @@ def _permitted(path: Path, needed: int) -> None:
 
 
 def can_be_made(data_dir: Path) -> None:
-    """Whether a folder that is not there can be made; nothing of it stays.
+    """Checks that a missing folder can be created, and leaves nothing behind.
 
     Errors: `FolderUnusable`.
     """
@@ -80,9 +80,10 @@ def can_be_made(data_dir: Path) -> None:
 
 @contextlib.contextmanager
 def served(data_dir: Path) -> Iterator[None]:
-    """Keeps other servers from the folder inside the block; the kernel lets go when we die.
+    """Locks the folder against other servers inside the block; the kernel releases the lock when
+    the process ends.
 
-    Errors: `FolderUnusable`, also when another server has it.
+    Errors: `FolderUnusable`, also when another server holds the lock.
     """
     path = data_dir / LOCK
     with _explained(path, data_dir):
@@ -106,7 +107,7 @@ def served(data_dir: Path) -> Iterator[None]:
 
 
 def _noted(descriptor: int) -> str:
-    """Who holds the lock, as far as it said so."""
+    """The process that holds the lock, if it wrote a note."""
     try:
         note = json.loads(os.pread(descriptor, _MAX_NOTE_BYTES, 0))
         return f" (process {int(note['process'])} on {note['host']})"
@@ -115,7 +116,7 @@ def _noted(descriptor: int) -> str:
 
 
 def _for_the_owner(path: Path, mode: int) -> None:
-    """Who does not own a file cannot change its mode, and need not."""
+    """Sets the mode if the process owns the file; otherwise it cannot, and need not."""
     if path.stat().st_mode & 0o7777 != mode:
         with contextlib.suppress(PermissionError):
             path.chmod(mode)
@@ -143,8 +144,8 @@ def _advice(cause: OSError, data_dir: Path) -> str:
 
 
 _ADVICE = {
-    errno.EROFS: "Mount a volume there that can be written.",
-    errno.ENOSPC: "Make room on the disk.",
-    errno.EDQUOT: "Make room in the quota.",
-    errno.ENOLCK: "Use a file system that has locks: SQLite needs them too.",
+    errno.EROFS: "Mount a writable volume there.",
+    errno.ENOSPC: "Free space on the disk.",
+    errno.EDQUOT: "Free space in the quota.",
+    errno.ENOLCK: "Use a file system with locks: SQLite needs them, too.",
 }

@@ -1,7 +1,7 @@
-"""Many small writes as few transactions: each caller waits until its own row is on disk.
+"""Group commit: many small writes in few transactions. Each caller waits until its row is on disk.
 
-While one transaction is on its way, what comes in waits for the next. So an idle store writes at
-once, and a busy one pays for the disk once for many.
+Rows that arrive while a transaction is running are written by the next one. So an idle store writes
+at once, and a busy one shares each sync among many rows.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-# Rows of one transaction. More would keep other writers waiting longer.
+# Rows per transaction. More would delay other writers.
 MAX_ROWS = 256
 
 Row = TypeVar("Row")
@@ -17,14 +17,14 @@ Row = TypeVar("Row")
 
 @dataclass
 class GroupCommit(Generic[Row]):
-    """`write` puts rows down in one transaction, all or none. Owner: the event loop."""
+    """`write` stores rows in one transaction, all or none. Used on the event loop only."""
 
     write: Callable[[Sequence[Row]], Awaitable[None]]
     _waiting: "list[tuple[Row, asyncio.Future[None]]]" = field(default_factory=list)
     _writer: "asyncio.Task[None] | None" = None
 
     async def add(self, row: Row) -> None:
-        """Returns once the row is down. Errors: those of `write` for this row."""
+        """Returns when the row is stored. Errors: those of `write` for this row."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((row, done))
         if self._writer is None:
@@ -32,7 +32,7 @@ class GroupCommit(Generic[Row]):
         await done
 
     async def close(self) -> None:
-        """Waits until what was added is down."""
+        """Waits until all added rows are stored."""
         if self._writer is not None:
             await self._writer
 
@@ -47,11 +47,11 @@ class GroupCommit(Generic[Row]):
     async def _write_group(self, group: "list[tuple[Row, asyncio.Future[None]]]") -> None:
         try:
             await self.write([row for row, _ in group])
-        except Exception as failure:  # noqa: BLE001 - whatever it is, it is the callers'
+        except Exception as failure:  # noqa: BLE001 - the callers get it
             if len(group) == 1:
                 _settle(group[0][1], failure)
                 return
-            # One of them is at fault; the others shall not suffer.
+            # One row is at fault; write each on its own, so that the others succeed.
             for one in group:
                 await self._write_group([one])
         else:
@@ -61,7 +61,7 @@ class GroupCommit(Generic[Row]):
 
 def _settle(done: "asyncio.Future[None]", failure: Exception | None) -> None:
     if done.done():
-        return  # its caller went away
+        return  # the caller was cancelled
     if failure is None:
         done.set_result(None)
     else:

@@ -1,4 +1,4 @@
-"""Runs the migrations. Loaded only when there is one to run."""
+"""Runs the migrations. Loaded only when one is pending."""
 
 import sqlalchemy as sa
 from alembic import command

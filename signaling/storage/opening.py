@@ -1,4 +1,4 @@
-"""What every database goes through before it is a store."""
+"""Opening a store: migrates the schema and wraps the secrets."""
 
 import importlib
 
@@ -12,24 +12,24 @@ from signaling.storage.wrapping import SecretWrapper
 
 
 async def opened_store(database: Database, wrapper: SecretWrapper) -> SqlStore:
-    """The store, its schema brought up to date and its secrets wrapped.
+    """The store, with an up-to-date schema and wrapped secrets.
 
-    Errors: `storage_unavailable` when the database cannot be used, is of a newer release, or
-    holds secrets that the key does not open.
+    Errors: `storage_unavailable` when the database cannot be used, is from a newer release, or
+    holds secrets that the key cannot unwrap.
     """
     await database.write(_bring_up_to_date)
     store = SqlStore(database, wrapper)
-    if await store.holds_clear_secrets():
-        await store.seal_all()
+    if await store.has_unwrapped_secrets():
+        await store.rewrap_secrets()
     await store.projects()
-    database.trouble.opened = True
+    database.outage.opened = True
     return store
 
 
 def _bring_up_to_date(connection: sa.Connection) -> None:
-    """Migrates where something is to be done. Alembic is loaded only then: it costs 10 MB."""
+    """Migrates if needed. Alembic is loaded only then: it costs 10 MB."""
     if connection.dialect.name == "postgresql":
-        # Of several nodes that start at once, one migrates.
+        # If several nodes start at once, one migrates.
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
     found = revision_of(connection)
     if found == latest_revision():
@@ -37,8 +37,8 @@ def _bring_up_to_date(connection: sa.Connection) -> None:
     if found is not None and not is_known(found):
         raise Unavailable(
             ErrorCode.STORAGE_UNAVAILABLE,
-            f"The database is of a newer release (schema {found}). Run that release, or restore a "
-            "backup from before the upgrade.",
+            f"The database is from a newer release (schema {found}). Run that release, or restore "
+            "a backup from before the upgrade.",
         )
     importlib.import_module("signaling.storage.migrate").migrate(connection)
 

@@ -1,4 +1,4 @@
-"""Who may administer this server: names and hashes of operator tokens."""
+"""The operators of this server: names and token hashes."""
 
 from sqlalchemy.exc import IntegrityError
 
@@ -9,7 +9,7 @@ from signaling.storage.schema import operators
 
 
 class SqlOperators:
-    """Over a database that the store owns; the contract is `base.OperatorStore`."""
+    """Uses the store's database; implements `base.OperatorStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -24,7 +24,7 @@ class SqlOperators:
             await self._database.write(lambda c: c.execute(operators.insert().values(row)))
         except IntegrityError as cause:
             raise BadRequest(
-                ErrorCode.INVALID_PARAMETER, "There is an operator of that name."
+                ErrorCode.INVALID_PARAMETER, "An operator with that name exists already."
             ) from cause
 
     async def operator_with(self, token_hash: str) -> Operator | None:

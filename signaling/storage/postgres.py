@@ -20,13 +20,13 @@ DEFAULT_PORT = 5432
 async def open_postgres(url: Secret[str], wrapper: SecretWrapper) -> SqlStore:
     """Opens the store at `postgresql://user:password@host/name` and brings its schema up to date.
 
-    Errors: `Unavailable` when the address is none or the database cannot be used.
+    Errors: `Unavailable` when the address is not valid or the database cannot be used.
     """
     try:
         address = sa.make_url(url.reveal())
     except ArgumentError:
         raise Unavailable(
-            ErrorCode.STORAGE_UNAVAILABLE, "The address of the database cannot be read."
+            ErrorCode.STORAGE_UNAVAILABLE, "The address of the database is not valid."
         ) from None
     engine = sa.create_engine(
         address.set(drivername=_DRIVER),

@@ -1,4 +1,4 @@
-"""Which version of the schema a database has, and which one this release wants."""
+"""The schema version of a database, and the version that this release needs."""
 
 import re
 from pathlib import Path
@@ -17,17 +17,17 @@ def _named(path: Path) -> str:
 
 
 def latest_revision() -> str:
-    """The newest migration's name for itself: files are numbered, so the last is the newest."""
+    """The revision of the newest migration: files are numbered, so the last is the newest."""
     return _named(max((MIGRATIONS / "versions").glob("v*.py")))
 
 
 def is_known(revision: str) -> bool:
-    """Whether this release has the migration that made such a database."""
+    """Whether this release contains the migration of that revision."""
     return any(_named(path) == revision for path in (MIGRATIONS / "versions").glob("v*.py"))
 
 
 def revision_of(connection: sa.Connection) -> str | None:
-    """What Alembic noted in the database; None when it is empty."""
+    """The revision that Alembic stored in the database; None when the database is empty."""
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
     noted = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()

@@ -1,4 +1,4 @@
-"""The tables as SQLAlchemy sees them. `migrations/` makes them; a test compares both."""
+"""The tables in SQLAlchemy. `migrations/` creates them; a test compares both."""
 
 import sqlalchemy as sa
 
@@ -60,7 +60,7 @@ callbacks = sa.Table(
 callback_outbox = sa.Table(
     "callback_outbox",
     metadata,
-    # SQLite numbers rows by itself only when the key is an INTEGER.
+    # SQLite assigns row numbers only if the key is an INTEGER.
     sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
     sa.Column("event_id", sa.String(36), nullable=False),
     sa.Column("callback_id", sa.String(36), nullable=False),
@@ -81,4 +81,4 @@ callback_outbox = sa.Table(
     sa.Index("callback_outbox_due", "dead", "next_ms"),
     sqlite_autoincrement=True,
 )
-"""`sqlite_autoincrement`: the number of a delivered row is never given again, so numbers order."""
+"""`sqlite_autoincrement`: row numbers are never reused, so they order the rows."""

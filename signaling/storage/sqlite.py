@@ -1,7 +1,7 @@
-"""The embedded store: SQLite in the data folder, shared with command lines that run beside it.
+"""The embedded store: SQLite in the data folder, shared with the command line.
 
-WAL lets them read while the server writes; `synchronous=FULL` puts an acknowledged session on
-disk before the answer leaves, so that a killed process loses nothing it promised.
+WAL allows reading while the server writes; `synchronous=FULL` puts an acknowledged session on disk
+before the answer is sent, so that a crash loses no acknowledged data.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ READERS = 3
 async def open_sqlite(
     data_dir: Path, *, sealing_key: Secret[str] = NO_SECRET, busy_timeout_ms: int = 5_000
 ) -> SqlStore:
-    """Opens the store in a folder, made with mode 0700 if needed, and brings its schema up to date.
+    """Opens the store in a folder, creates the folder with mode 0700 if needed, and migrates.
 
     Errors: `Unavailable` when the folder or the database cannot be used.
     """
@@ -43,7 +43,7 @@ async def open_sqlite(
 
 def _configure(busy_timeout_ms: int) -> Any:  # noqa: ANN401 - an event listener of SQLAlchemy
     def on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DBAPI object
-        # SQLAlchemy begins transactions below, with the kind of lock that is needed.
+        # `_begin_writing` starts transactions with the lock that they need.
         connection.isolation_level = None
         cursor = connection.cursor()
         for pragma in (
@@ -59,6 +59,6 @@ def _configure(busy_timeout_ms: int) -> Any:  # noqa: ANN401 - an event listener
 
 
 def _begin_writing(connection: sa.Connection) -> None:
-    """Takes the write lock at once where a write will follow: an upgrade later cannot wait."""
+    """Takes the write lock at once for writes: SQLite cannot wait when it upgrades a read lock."""
     reading = connection.get_execution_options().get("reading", False)
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

@@ -1,4 +1,4 @@
-"""Projects and sessions in a SQL database; the contract is `base.Store`."""
+"""Projects and sessions in a SQL database; implements `base.Store`."""
 
 import secrets
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from signaling.storage.wrapping import SecretWrapper
 
 
 class SqlStore:
-    """Owner of the database."""
+    """Owns the database."""
 
     def __init__(self, database: Database, wrapper: SecretWrapper) -> None:
         self._database = database
@@ -61,7 +61,7 @@ class SqlStore:
     async def change_project(self, identity: str, change: ProjectEdit) -> Project | None:
         if not may_be_name(identity):
             return None
-        # Others who want to change it wait here; SQLite has one writer at a time anyhow.
+        # The row lock serializes changes; SQLite has one writer at a time anyway.
         query = projects.select().where(_named(identity)).with_for_update()
 
         def work(connection: sa.Connection) -> Project | None:
@@ -83,15 +83,14 @@ class SqlStore:
 
         return await self._database.write(work)
 
-    async def seal_all(self) -> int:
-        """Seals every secret with the newest key, also those from before there was one; how many
-        projects there are."""
-        everybody = await self.projects()
-        for project in everybody:
-            await self.change_project(project.api_key, lambda as_it_is: as_it_is)
-        return len(everybody)
+    async def rewrap_secrets(self) -> int:
+        """Wraps every secret with the newest key, including unwrapped ones of earlier releases."""
+        found = await self.projects()
+        for project in found:
+            await self.change_project(project.api_key, lambda unchanged: unchanged)
+        return len(found)
 
-    async def holds_clear_secrets(self) -> bool:
+    async def has_unwrapped_secrets(self) -> bool:
         query = sa.select(projects.c.api_secret)
         secrets = await self._database.read(lambda c: c.execute(query).scalars().all())
         return not all(self._wrapper.is_wrapped(secret) for secret in secrets)
@@ -107,14 +106,14 @@ class SqlStore:
         found = Project(**row)
         return replace(
             found,
-            api_secret=self._opened(found.api_secret, found.api_key),
+            api_secret=self._unwrapped(found.api_secret, found.api_key),
             previous_secret=None
             if found.previous_secret is None
-            else self._opened(found.previous_secret, found.api_key),
+            else self._unwrapped(found.previous_secret, found.api_key),
         )
 
-    def _opened(self, kept: str, owner: str) -> str:
-        return self._wrapper.unwrap(kept, owner) if self._wrapper.is_wrapped(kept) else kept
+    def _unwrapped(self, stored: str, owner: str) -> str:
+        return self._wrapper.unwrap(stored, owner) if self._wrapper.is_wrapped(stored) else stored
 
     async def add_session(self, record: SessionRecord) -> None:
         try:
@@ -135,13 +134,13 @@ class SqlStore:
         return None if row is None else _session(row)
 
     async def check_writing(self) -> None:
-        """Stores a session and removes it, in one transaction: what takes that takes new ones."""
+        """Stores a session and removes it in one transaction, to test writing."""
         name = f"readiness-{secrets.token_hex(8)}"
 
         def work(connection: sa.Connection) -> None:
             owner = connection.execute(sa.select(projects.c.api_key).limit(1)).scalar()
             if owner is None:
-                return  # nobody can make a session either
+                return  # without a project there can be no session
             row = _session_row(SessionRecord(name, owner, SessionOptions(), 0))
             connection.execute(sessions.insert(), row)
             connection.execute(sessions.delete().where(sessions.c.session_id == name))

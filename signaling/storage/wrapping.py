@@ -1,4 +1,4 @@
-"""Secrets as they lie in the database: wrapped under a key that the database does not hold.
+"""Secrets at rest: wrapped with a key that is not in the database.
 
 A project's API secret signs tokens (HMAC), so the server needs the secret itself and not a hash.
 """
@@ -19,13 +19,14 @@ from signaling.storage.folder import KEY_FILE
 KEY_BYTES = 32
 _NONCE_BYTES = 12
 _MARK = "sealed1:"
-"""API secrets are hexadecimal: what begins like this is none in clear."""
+"""API secrets are hexadecimal, so an unwrapped one never begins like this."""
 
 
 class SecretWrapper:
-    """AES-256-GCM with a random nonce; what a secret belongs to is authenticated with it.
+    """AES-256-GCM with a random nonce; the owner of a secret is authenticated with it.
 
-    The first key wraps, all open: a new key goes in front until everything is wrapped anew.
+    The first key wraps, and every key unwraps: a new key comes first, and the old one stays until
+    all secrets are wrapped again.
     """
 
     def __init__(self, keys: tuple[bytes, ...]) -> None:
@@ -37,7 +38,7 @@ class SecretWrapper:
         return _MARK + urlsafe_b64encode(nonce + wrapped).decode()
 
     def unwrap(self, wrapped: str, owner: str) -> str:
-        """The secret. Errors: `storage_unavailable` when no key opens it."""
+        """The secret. Errors: `storage_unavailable` when no key unwraps it."""
         try:
             data = urlsafe_b64decode(wrapped.removeprefix(_MARK))
         except (Base64Error, ValueError):
@@ -58,8 +59,8 @@ class SecretWrapper:
 
 
 def wrapper_of(given: Secret[str], data_dir: Path) -> SecretWrapper:
-    """From keys in the settings (base64, with commas between, the newest first), else from the
-    key file of the folder, which is made with mode 0600.
+    """Uses the keys in the settings (base64, comma-separated, newest first), otherwise the key file
+    of the folder, which is created with mode 0600.
 
     Errors: `storage_unavailable` when a key is not 32 bytes or the file cannot be used.
     """
@@ -79,13 +80,13 @@ def _key(text: str) -> bytes:
         key = b""
     if len(key) != KEY_BYTES:
         raise Unavailable(
-            ErrorCode.STORAGE_UNAVAILABLE, "A sealing key is 32 bytes in URL-safe base64."
+            ErrorCode.STORAGE_UNAVAILABLE, "A sealing key must be 32 bytes in URL-safe base64."
         )
     return key
 
 
 def _kept(path: Path) -> str:
-    """The file's key. Of several processes that make it at once, one does."""
+    """The key in the file. If several processes create it at once, one wins."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     if not path.exists():

@@ -1,1 +1,1 @@
-"""The WebSocket of a client: admission, messages in and out, keep-alive, resume."""
+"""WebSockets of clients: admission, incoming and outgoing messages, keep-alive, resume."""

@@ -1,4 +1,4 @@
-"""The way out of one WebSocket, and what may wait in it."""
+"""The outgoing side of one WebSocket and the limits of its send queue."""
 
 import asyncio
 import contextlib
@@ -17,10 +17,10 @@ from signaling.sessions.message_sink import EncodedMessage, frame_header
 SLOW_READER_S = 10.0
 """How long the oldest message may wait for a client to read before its WebSocket is dropped."""
 TRANSPORT_BYTES = 16_384
-"""What waits in the transport, as a copy for each client; the rest waits in shared frames."""
+"""Bytes queued in the transport, as a copy per client; the rest is queued in shared frames."""
 BROADCAST_SHARE = 4
-"""Who has a quarter of its queue full is dropped when the next signal comes: signals may be sent
-without end, to thousands that do not read."""
+"""For signals the limit is a quarter of the queue: they can be sent without end, to thousands of
+clients that do not read."""
 _PONG = 0x8A
 CLOSE_CODES = {
     "clientDisconnected": WSCloseCode.OK,
@@ -32,7 +32,7 @@ CLOSE_CODES = {
 
 @dataclass(slots=True)
 class SendQueues:
-    """What waits for all clients together, and what may. `dropped` is told why somebody was."""
+    """Limits of the send queues of all clients. `dropped` is called with the reason for a drop."""
 
     limit_bytes: int
     total_limit_bytes: int
@@ -41,10 +41,9 @@ class SendQueues:
 
 
 class WebSocketSink:
-    """A message is one frame, written at once; the loop sends what was written in one turn
-    together. In a full room that is most of what signaling costs, so nothing else stands in
-    between: no task, and no queue but for who does not read. That queue holds the frames of
-    broadcasts once, however many wait for them.
+    """Writes each message as one frame at once; the loop sends the frames of one turn together.
+    In a full session this is most of the cost of signaling, so there is no task, and a queue only
+    for clients that do not read. The queues share the frames of broadcasts.
     """
 
     def __init__(
@@ -79,7 +78,7 @@ class WebSocketSink:
             self._check_limits(isinstance(outgoing.message, m.SignalReceived))
 
     def pong(self, payload: bytes) -> None:
-        """The answer to a ping of the WebSocket's own."""
+        """Answers a WebSocket ping frame."""
         if not self._gone():
             self._put(frame_header(_PONG, len(payload)) + payload)
             if self._connection.writing_paused:
@@ -92,7 +91,7 @@ class WebSocketSink:
             self.end(CLOSE_CODES[reason])
 
     def end(self, code: int) -> None:
-        """Closes the WebSocket after what was sent before; nothing more is sent."""
+        """Closes the WebSocket after all queued messages; later ones are discarded."""
         if self._closing is None:
             while self._queue and not self._transport.is_closing():
                 self._transport.write(self._queue.popleft())
@@ -101,7 +100,7 @@ class WebSocketSink:
             self._closing = asyncio.create_task(self._ws.close(code=code))
 
     async def finish(self) -> None:
-        """Lets what was said last go out, if the client still reads."""
+        """Sends the last messages if the client still reads, then releases the queue."""
         self.end(WSCloseCode.OK)
         if self._closing is not None:
             with contextlib.suppress(asyncio.CancelledError, ConnectionError, TimeoutError):
@@ -125,7 +124,7 @@ class WebSocketSink:
             self._transport.write(frame)
 
     def _flush(self) -> None:
-        """The client has read: what waited goes on, in order."""
+        """The client has read: writes the queued frames, in order."""
         while self._queue and not self._connection.writing_paused:
             frame = self._queue.popleft()
             self._queued -= len(frame)
@@ -158,7 +157,7 @@ class WebSocketSink:
         self._transport.abort()
 
     def _check_later(self) -> None:
-        """What waits now must be read in time, or the client is dropped."""
+        """Drops the client unless it reads the currently queued bytes in time."""
         loop = asyncio.get_running_loop()
         self._reading_check = loop.call_later(SLOW_READER_S, self._check_reading, self._written)
 

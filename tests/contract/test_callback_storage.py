@@ -40,7 +40,7 @@ def delivery(event: str, session: str = "s1", **changes) -> NewWebhookDelivery:
 
 
 async def claim(store, now_ms=0, **options):
-    options = {"hidden_until_ms": now_ms + 50, "limit": 10, "but_origins": (), **options}
+    options = {"hidden_until_ms": now_ms + 50, "limit": 10, "excluded_origins": (), **options}
     return await store.callbacks.claim(now_ms, **options)
 
 
@@ -121,7 +121,7 @@ async def test_a_claim_that_nobody_settles_comes_back(queued):
 
 async def test_busy_origins_are_passed_over_and_the_limit_holds(queued):
     await queued.callbacks.queue([delivery(str(n), f"s{n}") for n in range(5)])
-    assert await events(queued, but_origins=["http://app.test:80"]) == []
+    assert await events(queued, excluded_origins=["http://app.test:80"]) == []
     assert await events(queued, limit=2) == ["0", "1"]
     assert await events(queued, limit=2) == ["2", "3"]
 

@@ -279,7 +279,7 @@ async def test_the_sealing_key_is_changed_while_both_keys_are_known(tmp_path):
     await store.add_project(project(1))
     await store.close()
     store = await open_sqlite(tmp_path, sealing_key=Secret(f"{second},{first}"))
-    assert await store.seal_all() == 1
+    assert await store.rewrap_secrets() == 1
     await store.close()
     store = await open_sqlite(tmp_path, sealing_key=Secret(second))
     assert await store.projects() == (project(1),)

@@ -1,1 +1,1 @@
-"""Schema changes, oldest first; run at every start."""
+"""Schema changes, oldest first; pending ones run at every start."""

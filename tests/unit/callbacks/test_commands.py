@@ -118,7 +118,7 @@ async def _give_up(data_dir, key, callback):
     origin = "https://app.example:443"
     made = NewWebhookDelivery("e", callback, key, "s", origin, url, "sessionCreated", "{}", 1, 2)
     await store.callbacks.queue([made])
-    (one,) = await store.callbacks.claim(5, hidden_until_ms=9, limit=1, but_origins=())
+    (one,) = await store.callbacks.claim(5, hidden_until_ms=9, limit=1, excluded_origins=())
     await store.callbacks.settle([Outcome(one.id, "timeout", dead=True, attempts=9)])
     await store.close()
 

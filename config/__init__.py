@@ -1,1 +1,1 @@
-"""What an operator may turn."""
+"""The settings of the server."""

@@ -1,8 +1,7 @@
-"""Variables that a container engine sets, told apart from our own.
+"""Distinguishes the server's environment variables from those that a container engine sets.
 
-Kubernetes gives each pod the addresses of the Services of its namespace, under their names: with
-one called `sealroute` there are SEALROUTE_PORT=tcp://… and SEALROUTE_SERVICE_HOST=… beside our
-settings.
+Kubernetes gives each pod the addresses of the Services in its namespace, under their names: a
+Service called `sealroute` adds SEALROUTE_PORT=tcp://… and SEALROUTE_SERVICE_HOST=… to the settings.
 """
 
 import ipaddress
@@ -18,8 +17,8 @@ _LINK = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 
 
 def without_services(environment: Mapping[str, str], prefix: str) -> dict[str, str]:
-    """The variables with our prefix that no Service explains. A Service is known by its address
-    and port together, so that a mistyped setting is still found."""
+    """The variables with the prefix that do not belong to a Service. A Service is recognized by its
+    address and port together, so that a mistyped setting is still found."""
     ours = {name: text for name, text in environment.items() if name.startswith(prefix)}
     services = [
         name.removesuffix(_HOST)
@@ -40,7 +39,7 @@ def _belongs(name: str, text: str, service: str) -> bool:
         return False
     rest = name.removeprefix(service)
     if rest == "_PORT":
-        # Also the name of a setting: a number is that.
+        # Also the name of a setting, whose value is a number.
         return _LINK.fullmatch(text) is not None
     return _REST.fullmatch(rest) is not None
 

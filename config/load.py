@@ -1,8 +1,8 @@
-"""Settings from defaults < TOML file < environment < flags. The only reader of the first three.
+"""Settings from defaults < TOML file < environment < flags. Only this module reads the first three.
 
 A knob `port` of section `media` is `[media] port` in TOML and `SEALROUTE_MEDIA_PORT` in the
-environment. A few have shorter names besides (`SHORT_NAMES`). Unknown names are errors. A secret
-can lie in a file: `turn_secret_file` and `SEALROUTE_ICE_TURN_SECRET_FILE` name it.
+environment. Some also have short names (`SHORT_NAMES`). Unknown names are errors. A secret can be
+in a file, which `turn_secret_file` or `SEALROUTE_ICE_TURN_SECRET_FILE` names.
 """
 
 import difflib
@@ -43,7 +43,7 @@ SHORT_NAMES: dict[str, tuple[str, str]] = {
     "log_level": ("log", "level"),
     "log_format": ("log", "format"),
 }
-# Not knobs of the server: where the file is, and a name that the client command line reads.
+# Not knobs of the server: the path of the file, and a variable of the client's command line.
 _NOT_KNOBS = frozenset({f"{PREFIX}CONFIG", f"{PREFIX}SECRET"})
 _FILE = "_file"
 _MAX_SECRET_BYTES = 65_536
@@ -54,7 +54,7 @@ Knobs = dict[tuple[str, str], "Field[Value]"]
 
 
 class ConfigurationError(Exception):
-    """A setting that cannot be used. The text names it and says what would do."""
+    """A setting is not usable. The text names it and says what is accepted."""
 
 
 SECTIONS = {
@@ -79,7 +79,7 @@ def load_settings(
     environment: Mapping[str, str] | None = None,
     flags: Mapping[str, Value | None] | None = None,
 ) -> Settings:
-    """The settings of this start. `flags` have the keys of `SHORT_NAMES`; None means not given.
+    """The settings for this start. `flags` has the keys of `SHORT_NAMES`; None means not given.
 
     Errors: `ConfigurationError`.
     """
@@ -125,7 +125,7 @@ def _from_file(file: Path) -> dict[tuple[str, str], Value]:
 def _choose(
     chosen: dict[tuple[str, str], Value], where: tuple[str, str], value: object, source: str
 ) -> None:
-    """Takes a value, or what is in the file that it names."""
+    """Stores a value, or the content of the file that it names."""
     secret = (where[0], where[1].removesuffix(_FILE))
     if secret != where and where not in KNOBS and _is_secret(secret):
         where, value = secret, _secret_in(value, source)
@@ -142,7 +142,7 @@ def _is_secret(where: tuple[str, str]) -> bool:
 
 
 def _secret_in(name: object, source: str) -> str:
-    """The one line of a file. Errors never repeat it."""
+    """The single line of a file. Errors never repeat it."""
     file = Path(str(name))
     try:
         with file.open("rb") as opened:
@@ -196,7 +196,7 @@ def _checked(where: tuple[str, str], value: object, source: str) -> Value:
 
 
 def _converted(default: object, value: object, source: str) -> Value:
-    """A value in the type of the knob's default; text is read, as the environment has only text."""
+    """A value in the type of the knob's default; text is parsed, as the environment is text."""
     if isinstance(default, bool):
         read = _TRUTH.get(value.lower()) if isinstance(value, str) else value
         if isinstance(read, bool):
@@ -235,10 +235,10 @@ def _near(name: str, known: Iterable[str]) -> str:
 
 
 def sample_toml() -> str:
-    """The commented sample: every knob with its default, range and what it trades."""
+    """The commented sample: every knob with its default, its range and its trade-off."""
     lines = [
         "# Settings of the server; each line shows the default. Environment variables of the",
-        "# form SEALROUTE_<SECTION>_<KNOB> and the flags of `sealroute serve` win over this file.",
+        "# form SEALROUTE_<SECTION>_<KNOB> and the flags of `sealroute serve` override this file.",
         "",
     ]
     for section, kind in SECTIONS.items():

@@ -6,7 +6,7 @@ T = TypeVar("T")
 
 
 class Secret(Generic[T]):
-    """Holds a secret; `reveal()` is the only way to it. Comparison is by identity, on purpose."""
+    """Holds a secret; only `reveal()` returns it. Comparison is by identity, on purpose."""
 
     __slots__ = ("_value",)
 
@@ -22,4 +22,4 @@ class Secret(Generic[T]):
     __str__ = __repr__
 
     def __reduce__(self) -> str | tuple[object, ...]:
-        raise TypeError("a secret is not serialised")
+        raise TypeError("a secret cannot be serialized")

@@ -1,7 +1,7 @@
-"""Every knob of the server, with its unit, default, range and what it trades.
+"""Every knob of the server, with its unit, default, range and trade-off.
 
 `knob(default, why, low, high)` describes a number; texts and switches have no range. The
-commented sample `default.toml` holds the same defaults, and a test keeps them equal.
+commented sample `default.toml` has the same defaults; a test compares them.
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from typing import Any
 from config.secret import Secret
 
 NO_SECRET: Secret[str] = Secret("")
-"""The default of every secret knob: nothing is set."""
+"""The default of every secret knob: not set."""
 
 
 def knob(
@@ -28,21 +28,21 @@ def knob(
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """REST, WebSocket, WHIP, health and static files: the listener for everybody."""
+    """REST, WebSocket, WHIP, health and static files: the public listener."""
 
     host: str = knob("0.0.0.0", "Address to listen on.")  # noqa: S104 - a server for others
-    port: int = knob(8080, "TCP port; 0 takes a free one.", 0, 65_535)
+    port: int = knob(8080, "TCP port; 0 selects a free one.", 0, 65_535)
     tls_certificate: str = knob(
-        "", "PEM file with the certificate chain; empty: plain HTTP behind your own TLS."
+        "", "PEM file with the certificate chain. Empty: plain HTTP behind your own TLS proxy."
     )
     tls_key: str = knob("", "PEM file with the certificate's key.")
     max_body_bytes: int = knob(
-        262_144, "Largest REST body. More memory for each request.", 1_024, 67_108_864
+        262_144, "Largest REST body. Larger bodies take more memory.", 1_024, 67_108_864
     )
     read_timeout_ms: int = knob(
         8_000,
-        "Time for a request as a whole: TLS handshake, head and body together. Slow links against"
-        " slowloris.",
+        "Time limit for a complete request: TLS handshake, head and body together. Longer helps"
+        " slow links, shorter limits slowloris attacks.",
         100,
         120_000,
     )
@@ -51,62 +51,62 @@ class HttpSettings:
     )
     idle_timeout_ms: int = knob(
         75_000,
-        "How long a connection may wait for its next request. Longer than your load balancer's.",
+        "How long a connection may wait for its next request. Set it longer than that of your load"
+        " balancer.",
         100,
         3_600_000,
     )
     trusted_proxies: str = knob(
         "",
-        "Networks of your own proxies and load balancers, with blanks between, whose"
-        " X-Forwarded-For is believed. Limits of networks do not hold for what such a one does not"
-        " tell the client of.",
+        "Networks of your own proxies and load balancers, space-separated, whose X-Forwarded-For"
+        " is trusted. Limits per network do not apply to their requests without that header.",
     )
     requests_per_s_of_network: int = knob(
         500,
-        "Requests that one network (a /24 of IPv4, a /64 of IPv6) may make, with ten seconds of"
-        " them at once; a /56 twice and a /48 four times as many. 0: no limit. Behind a proxy of"
-        " yours set trusted_proxies, or all clients are one network; where a carrier's NAT brings"
-        " you many, raise it.",
+        "Requests per second from one network (a /24 of IPv4, a /64 of IPv6), with a burst of ten"
+        " seconds' worth; a /56 may make twice and a /48 four times as many. 0: no limit. Behind"
+        " your own proxy set trusted_proxies, otherwise all clients count as one network. Raise it"
+        " if many clients share a carrier's NAT.",
         0,
         1_000_000,
     )
     requests_per_s_of_connection: int = knob(
         250,
-        "Of these, over one connection, unless it is a trusted proxy's. 0: no limit.",
+        "The same for one connection, unless it is a trusted proxy's. 0: no limit.",
         0,
         1_000_000,
     )
     pending_connections: int = knob(
         4_096,
-        "Connections that have not joined a session: handshakes of TLS, requests, idle ones. Beyond"
-        " them somebody who only waits gives way, of the network that has the most. 0: no limit.",
+        "Connections that have not joined a session: TLS handshakes, requests, idle ones. Above it"
+        " an idle connection of the network with the most is closed. 0: no limit.",
         0,
         1_000_000,
     )
     pending_connections_of_network: int = knob(
         2_048,
-        "Of these, from one network (a /24 of IPv4, a /48 of IPv6), unless it is a trusted"
-        " proxy's. 0: no limit.",
+        "The same for one network (a /24 of IPv4, a /48 of IPv6), unless it is a trusted proxy's."
+        " 0: no limit.",
         0,
         1_000_000,
     )
     allowed_origins: str = knob(
-        "*", "Web origins that may open the WebSocket, with blanks between; * allows all."
+        "*", "Web origins that may open the WebSocket, space-separated; * allows all."
     )
 
 
 @dataclass(frozen=True, slots=True)
 class OperationsSettings:
-    """Metrics, health and the admin API: a listener of their own, for operators."""
+    """Metrics, health and the admin API: a separate listener for operators."""
 
     host: str = knob(
         "127.0.0.1",
-        "Address to listen on. Loopback: this machine alone. In a container 0.0.0.0, and do not"
+        "Address to listen on. Loopback: this machine only. In a container use 0.0.0.0 and do not"
         " publish the port.",
     )
     port: int = knob(
         9_091,
-        "TCP port; 0 takes a free one, and so does the default when [http] port is 0.",
+        "TCP port; 0 selects a free one, as does the default if [http] port is 0.",
         0,
         65_535,
     )
@@ -114,61 +114,61 @@ class OperationsSettings:
 
 @dataclass(frozen=True, slots=True)
 class MediaSettings:
-    """The media ports: one number for each worker, UDP and TCP."""
+    """The media ports: one port number per worker, for UDP and TCP."""
 
-    host: str = knob("0.0.0.0", "Address the media socket binds.")  # noqa: S104 - as above
-    port: int = knob(10_000, "Media port; 0 takes a free one.", 0, 65_535)
+    host: str = knob("0.0.0.0", "Address of the media sockets.")  # noqa: S104 - as above
+    port: int = knob(10_000, "Media port; 0 selects a free one.", 0, 65_535)
     workers: int = knob(
         1,
-        "Threads that forward, each with a port of its own: port, port + 1, and so on. A session"
-        " stays on one. More serve more than one core can; 0 takes one for each core.",
+        "Threads that forward media, each with its own port: port, port + 1, and so on. A session"
+        " stays on one worker. More workers use more cores; 0 starts one per core.",
         0,
         64,
     )
-    tcp: bool = knob(True, "Take media over TCP on that port where a network passes no UDP.")
+    tcp: bool = knob(True, "Accept media over TCP on that port, for networks that block UDP.")
     loudest_voices: int = knob(
-        0, "Voices forwarded in large sessions: the loudest. 0 forwards all.", 0, 1_000
+        0, "How many of the loudest speakers a large session forwards. 0 forwards all.", 0, 1_000
     )
     voices_of_large_session: int = knob(
-        20, "A session is large with more audio streams than this.", 0, 100_000
+        20, "A session with more audio streams than this is large.", 0, 100_000
     )
     start_downlink_kbps: int = knob(
         800,
-        "What a client's link is taken to carry, in kbit/s, until the client has said something of"
-        " it. More shows larger pictures from the first one on; less queues less on slow links.",
+        "Initial bandwidth estimate per subscriber in kbit/s, used until feedback arrives. Higher"
+        " starts with a higher resolution; lower causes less queuing on slow links.",
         100,
         1_000_000,
     )
     max_downlink_kbps: int = knob(
         100_000,
-        "No client is sent more media than this, in kbit/s, however much its link carries.",
+        "Upper limit of the media sent to one client in kbit/s, for any link.",
         100,
         1_000_000,
     )
     public_ips: str = knob(
         "",
-        "Addresses that clients can reach, with blanks between. Empty: every local IPv4 address."
-        " With 127.0.0.1 alone no Firefox connects, and nobody from elsewhere.",
+        "Addresses that clients can reach, space-separated. Empty: every local IPv4 address."
+        " With 127.0.0.1 alone, Firefox and clients on other machines cannot connect.",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class IceSettings:
-    """STUN and TURN servers that clients are told of, for networks that let nothing else pass."""
+    """STUN and TURN servers for clients, for networks that block other traffic."""
 
     stun_urls: str = knob(
-        "", "STUN servers with blanks between, such as stun:turn.example.com; for relayed sessions."
+        "", "STUN servers, space-separated, such as stun:turn.example.com; for relayed sessions."
     )
     turn_urls: str = knob(
         "",
-        "TURN servers with blanks between, such as turn:turn.example.com?transport=tcp.",
+        "TURN servers, space-separated, such as turn:turn.example.com?transport=tcp.",
     )
     turn_secret: Secret[str] = knob(  # noqa: RUF009 - a secret never changes
-        NO_SECRET, "What the TURN servers and this one share (coturn: static-auth-secret)."
+        NO_SECRET, "Secret shared with the TURN servers (coturn: static-auth-secret)."
     )
     turn_lifetime_s: int = knob(
         86_400,
-        "How long a client may use its TURN credentials. A client gets fresh ones with each join.",
+        "Lifetime of a client's TURN credentials. Each join gives new ones.",
         60,
         604_800,
     )
@@ -180,77 +180,81 @@ class SignalingSettings:
 
     connections_per_session: int = knob(
         3_000,
-        "Members of one session. Everybody learns of everybody, in one message of 1 MiB: some 7,000"
-        " without data of their own, 2,800 with 200 characters each. Beyond that they are refused"
-        " like beyond this limit.",
+        "Connections per session. The welcome message lists all of them in at most 1 MiB: about"
+        " 7,000 without connection data, 2,800 with 200 characters each. Further connections are"
+        " refused, as above this limit.",
         1,
         100_000,
     )
-    streams_per_connection: int = knob(8, "Streams one client may publish.", 1, 64)
+    streams_per_connection: int = knob(8, "Streams that one client may publish.", 1, 64)
     subscribers_per_connection: int = knob(
-        300, "Streams one client may receive. Each costs downlink bandwidth.", 1, 3_000
+        300, "Streams that one client may receive. Each costs downlink bandwidth.", 1, 3_000
     )
-    messages_per_s: float = knob(50.0, "Steady rate of messages of one client.", 1, 10_000)
+    messages_per_s: float = knob(50.0, "Sustained message rate of one client.", 1, 10_000)
     message_burst: int = knob(
-        200, "Messages a client may send at once before the rate counts.", 1, 100_000
+        200, "Messages that a client may send in one burst above that rate.", 1, 100_000
     )
     bytes_per_s: int = knob(
         262_144,
-        "Steady rate of bytes of one client's messages. Large rooms answer with long descriptions.",
+        "Sustained rate of one client's message bytes. SDP answers are long in large sessions.",
         16_384,
         16_777_216,
     )
     byte_burst: int = knob(
         2_097_152,
-        "Bytes a client may send at once before the rate counts.",
+        "Bytes that a client may send in one burst above that rate.",
         524_288,
         67_108_864,
     )
     fan_out_bytes_per_s: int = knob(
         4_194_304,
-        "Steady rate of bytes that one client's messages cost on their way to others: the size of"
+        "Sustained rate of bytes that one client's messages cause to other clients: the size of"
         " each signal times its receivers.",
         65_536,
         1_073_741_824,
     )
     fan_out_burst: int = knob(
         33_554_432,
-        "Bytes to others that a client may cause at once. 8 KB to 3,000 members are 25 MB.",
+        "Bytes that a client may cause in one burst above that rate. 8 KB to 3,000 clients are"
+        " 25 MB.",
         65_536,
         1_073_741_824,
     )
     joins_per_token_per_min: int = knob(
         600,
-        "Joins with one and the same token. Tokens may be shared, but not without end.",
+        "Joins per minute with the same token, because a token can be shared.",
         1,
         100_000,
     )
     joins_per_s: float = knob(
-        500.0, "Joins per second into one session; more wait for the next second.", 1, 100_000
+        500.0, "Joins per second into one session; more are refused.", 1, 100_000
     )
     hello_timeout_ms: int = knob(
         8_000,
-        "Time for the first message, with the TLS handshake and the head before it.",
+        "Time limit for the first message, including the TLS handshake and the request head.",
         100,
         120_000,
     )
     keep_alive_ms: int = knob(
-        10_000, "How often clients ping. Shorter finds dead ones sooner.", 500, 120_000
+        10_000, "Ping interval of clients. Shorter detects lost clients sooner.", 500, 120_000
     )
     grace_ms: int = knob(
-        15_000, "How long a member lives on after it lost its WebSocket.", 0, 300_000
+        15_000, "How long a client stays in the session after it lost its WebSocket.", 0, 300_000
     )
     linger_ms: int = knob(10_000, "How long an empty session stays in memory.", 0, 600_000)
     send_queue_bytes: int = knob(
-        4_194_304, "What may wait for a slow client before it is dropped.", 65_536, 268_435_456
+        4_194_304,
+        "Send queue of one client in bytes; a client above it is dropped.",
+        65_536,
+        268_435_456,
     )
     send_queues_total_bytes: int = knob(
         268_435_456,
-        "What may wait for all slow clients together; beyond it whoever is slow is dropped.",
+        "Send queues of all clients together in bytes; above it slow clients are dropped.",
         1_048_576,
         68_719_476_736,
     )
-    shutdown_ms: int = knob(5_000, "Time to say goodbye when the server stops.", 0, 300_000)
+    shutdown_ms: int = knob(5_000, "Time limit to notify clients of a shutdown.", 0, 300_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +262,7 @@ class E2eeSettings:
     """End-to-end encryption as the server sees it: policy, never keys."""
 
     enabled_for_new_projects: bool = knob(
-        False, "Switch the add-on on in projects made without saying so."
+        False, "Enable the add-on in new projects unless the request says otherwise."
     )
 
 
@@ -273,63 +277,63 @@ class StorageSettings:
     )
     sealing_key: Secret[str] = knob(  # noqa: RUF009
         NO_SECRET,
-        "Seals secrets in the database: 32 bytes in URL-safe base64, the same on every node; "
-        "while it is changed: new,old. Empty: the file sealing.key in data_dir.",
+        "Key that wraps secrets in the database: 32 bytes in URL-safe base64, the same on every"
+        " node; during a change: new,old. Empty: the file sealing.key in data_dir.",
     )
     busy_timeout_ms: int = knob(
-        5_000, "How long a write waits for another process. Then it fails.", 100, 60_000
+        5_000, "How long a write waits for another process before it fails.", 100, 60_000
     )
     development_project: bool = knob(
         False,
-        "Make a project for trying things out where there is none, its credentials in a file of"
-        " data_dir. Not for production: whoever reads the file can do everything.",
+        "Create a development project if there is none, with its credentials in a file in"
+        " data_dir. Not for production: the file gives full access to the project.",
     )
     cache_ms: int = knob(
-        1_000, "How long a known project may be answered from memory. 0: always read.", 0, 60_000
+        1_000, "How long a project is cached in memory. 0: always read it.", 0, 60_000
     )
 
 
 @dataclass(frozen=True, slots=True)
 class RoomsSettings:
-    """Rooms that the page at / opens for anybody, in a project of their own."""
+    """Rooms that the page at / opens for any visitor, in a separate project."""
 
-    enabled: bool = knob(True, "Let visitors of the page open rooms. Off: only your applications.")
+    enabled: bool = knob(
+        True, "Let visitors of the page open rooms. Off: only applications create sessions."
+    )
     per_minute: int = knob(60, "Rooms opened per minute by all visitors together.", 1, 100_000)
     per_minute_of_network: int = knob(
         20,
-        "Of these, by the visitors of one network (a /24 of IPv4, a /64 of IPv6). Behind a proxy"
-        " of yours set [http] trusted_proxies, or all visitors are one network.",
+        "The same for one network (a /24 of IPv4, a /64 of IPv6). Behind your own proxy set [http]"
+        " trusted_proxies, otherwise all visitors count as one network.",
         1,
         100_000,
     )
     joins_per_room: int = knob(
-        25, "Joins per room that the limit of joins per minute counts with.", 1, 1_000
+        25, "Joins per minute, as a multiple of the rooms per minute above.", 1, 1_000
     )
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackSettings:
-    """Callbacks: what happens in sessions, posted to the URLs of applications."""
+    """Callbacks (webhooks): events of sessions, posted to URLs of applications."""
 
     allowed_networks: str = knob(
         "",
-        "Networks that are not public and may be called all the same, with blanks between.",
+        "Non-public networks that callbacks may reach, space-separated.",
     )
     timeout_ms: int = knob(
-        10_000, "Time for one attempt. Longer holds up the session's next event.", 100, 60_000
+        10_000, "Time limit per attempt. Longer delays the session's next event.", 100, 60_000
     )
-    give_up_after_h: int = knob(
-        24, "How long delivery is tried. Longer keeps more in the storage.", 1, 720
-    )
+    give_up_after_h: int = knob(24, "How long delivery is retried. Longer stores more.", 1, 720)
     keep_given_up_h: int = knob(
-        168, "How long what was given up is kept for a look and a retry.", 1, 8_760
+        168, "How long deliveries that were given up are kept for a retry.", 1, 8_760
     )
-    max_in_flight: int = knob(64, "Attempts at a time. Each may hold a connection.", 1, 4_096)
+    max_in_flight: int = knob(64, "Concurrent attempts. Each may use a connection.", 1, 4_096)
     max_in_flight_per_origin: int = knob(
-        16, "Attempts at a time to one receiver, so that a hanging one leaves room.", 1, 4_096
+        16, "Concurrent attempts to one receiver, so that none blocks the others.", 1, 4_096
     )
     max_waiting_per_project: int = knob(
-        100_000, "What may wait for one project's receivers. Newer events are lost.", 1, 10_000_000
+        100_000, "Waiting deliveries per project. Newer events are lost.", 1, 10_000_000
     )
 
 
@@ -338,7 +342,7 @@ class LogSettings:
     """Structured logs on standard error."""
 
     level: str = knob(
-        "info", "What is worth a line.", choices=("debug", "info", "warning", "error")
+        "info", "Lowest level that is logged.", choices=("debug", "info", "warning", "error")
     )
     format: str = knob(
         "json", "json for machines, console for people.", choices=("json", "console")

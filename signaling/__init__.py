@@ -1,1 +1,1 @@
-"""The control plane: who may do what, where."""
+"""The control plane: sessions, signaling, REST, storage and administration."""

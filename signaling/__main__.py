@@ -1,5 +1,5 @@
-"""Where the process begins. Signals have their meaning before anything else is imported: the kernel
-gives process 1 of a container none that it has not asked for, and imports take a second."""
+"""The entry point. It installs signal handlers before other imports, which take a second: the
+kernel ignores signals without a handler for process 1 of a container."""
 
 import signal
 import sys
@@ -9,7 +9,7 @@ _TERMINATED = 128 + signal.SIGTERM
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
-    """A server that serves nobody yet has nothing to end."""
+    """Exits at once: the server has no clients yet."""
     raise SystemExit(0 if "serve" in sys.argv else _TERMINATED)
 
 
@@ -17,9 +17,9 @@ def main(argv: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 refused or failed, 2 wrong usage."""
     signal.signal(signal.SIGTERM, _stop)
     if "serve" in sys.argv:
-        # Service managers send it to every service; until the server listens it means nothing.
+        # Service managers send SIGHUP to every service; it has no effect until the server listens.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    from signaling.cli import command_line  # noqa: PLC0415 - after the signals
+    from signaling.cli import command_line  # noqa: PLC0415 - after the signal handlers
 
     return command_line.main(argv)
 

@@ -10,11 +10,11 @@ from config.load import ConfigurationError
 
 
 def public_addresses(configured: str, bound: str) -> tuple[str, ...]:
-    """Addresses to advertise: the configured ones, else the one that the media socket is bound
-    to, else every local one with loopback last. A socket bound to `::` takes both families, one
-    bound to 0.0.0.0 IPv4 alone.
+    """Addresses to advertise: the configured ones, otherwise the one that the media socket is bound
+    to, otherwise every local one with loopback last. A socket bound to `::` accepts both families,
+    one bound to 0.0.0.0 only IPv4.
 
-    Errors: `ConfigurationError` when one of them is no IP address.
+    Errors: `ConfigurationError` when one of them is not an IP address.
     """
     names = configured.replace(",", " ").split()
     if names:
@@ -32,8 +32,8 @@ def public_addresses(configured: str, bound: str) -> tuple[str, ...]:
 
 
 def lasting(addresses: Iterable[str], passing: Collection[str]) -> list[str]:
-    """The IPv6 addresses that clients elsewhere can reach for as long as a call: neither loopback
-    nor of this link alone, nor one of `passing`."""
+    """The IPv6 addresses that remote clients can reach for the duration of a call: not loopback,
+    not link-local, and not in `passing`."""
     parsed = [ipaddress.IPv6Address(name) for name in addresses]
     return [
         str(one)
@@ -44,8 +44,8 @@ def lasting(addresses: Iterable[str], passing: Collection[str]) -> list[str]:
 
 
 def short_lived(table: str) -> frozenset[str]:
-    """Of the kernel's table of IPv6 addresses (/proc/net/if_inet6) those that are temporary
-    (RFC 8981), deprecated, tentative or duplicates."""
+    """The temporary (RFC 8981), deprecated, tentative and duplicate addresses in the kernel's table
+    of IPv6 addresses (/proc/net/if_inet6)."""
     found = set()
     for row in table.splitlines():
         digits, _, _, _, flags, *_ = row.split()
@@ -59,7 +59,7 @@ _PASSING_FLAGS = 0x01 | 0x08 | 0x20 | 0x40
 
 
 def _read_if_inet6() -> str:
-    """Empty where the system has no such table; then nothing is known to be short-lived."""
+    """The table; empty on systems without it, where no address is known to be short-lived."""
     try:
         return Path("/proc/net/if_inet6").read_text()
     except OSError:
@@ -67,18 +67,18 @@ def _read_if_inet6() -> str:
 
 
 def _ipv6_of(ip: ifaddr.IP) -> str:
-    """ifaddr gives address, flow and scope."""
+    """The address; ifaddr gives address, flow and scope."""
     return str(ip.ip[0])
 
 
 ONLY_LOOPBACK = (
-    "Firefox does not connect to a loopback address, and nobody from another machine can: set"
+    "Firefox and clients on other machines cannot send media to a loopback address: set"
     " --public-ip (SEALROUTE_PUBLIC_IP) to an address of this machine in its network"
 )
 
 
 def only_loopback(addresses: Iterable[str]) -> bool:
-    """Whether no client but a Chromium on this machine can send its media here."""
+    """Whether only Chromium on this machine can send media here."""
     return all(ipaddress.ip_address(address).is_loopback for address in addresses)
 
 

@@ -1,4 +1,4 @@
-"""What an operator does to the store directly: projects, sessions and tokens from a shell."""
+"""Administration on the store itself: projects, sessions and tokens, without a running server."""
 
 import json
 import os
@@ -30,8 +30,8 @@ async def create_project(
     public_key_pem: str | None = None,
     change: ProjectEdit = lambda project: project,
 ) -> Project:
-    """A new project, changed before it is kept, durable on return. API keys are short, so a taken
-    one is drawn again."""
+    """A new project, with `change` applied, durable on return. API keys are short, so one that is
+    taken is drawn again."""
     for attempt in range(_ATTEMPTS):
         project = change(
             new_project(
@@ -49,8 +49,8 @@ async def create_project(
 
 
 async def change_project(store: Store, identity: str, change: ProjectEdit) -> Project:
-    """The project after the change, durable on return. Errors: `not_found`, and what the change
-    raises."""
+    """The project after the change, durable on return. Errors: `not_found`, and those of
+    `change`."""
     changed = await store.change_project(identity, change)
     if changed is None:
         raise _no_project()
@@ -80,7 +80,7 @@ def _no_project() -> NotFound:
 async def create_session(
     store: Store, clock: Clock, api_key: str, fields: dict[str, object]
 ) -> SessionRecord:
-    """A session as `POST /session/create` makes it, without a running server."""
+    """A session as `POST /session/create` creates it."""
     project = await existing_project(store, api_key)
     circumstances = Circumstances(
         now_ms=int(clock.unix_s() * 1000),
@@ -100,14 +100,14 @@ async def create_token(store: Store, clock: Clock, claims: TokenClaims) -> str:
     if len(claims.connection_data) > MAX_CONNECTION_DATA_CHARS:
         raise BadRequest(
             ErrorCode.INVALID_PARAMETER,
-            f"Connection data may have {MAX_CONNECTION_DATA_CHARS} characters.",
+            f"Connection data is limited to {MAX_CONNECTION_DATA_CHARS} characters.",
         )
     project = await existing_project(store, record.project_id)
     return new_client_token(project, claims, int(clock.unix_s()), secrets.randbelow(1_000_000))
 
 
 def credentials(project: Project) -> dict[str, str]:
-    """What the application needs; the one place where a secret leaves the store, on request."""
+    """The credentials of an application. Only this function returns the secret."""
     return {
         "apiKey": project.api_key,
         "apiSecret": project.api_secret,
@@ -116,7 +116,7 @@ def credentials(project: Project) -> dict[str, str]:
 
 
 def described(project: Project, now_ms: int) -> dict[str, object]:
-    """All of a project that is no secret."""
+    """The properties of a project, without secrets."""
     until_ms = project.previous_secret_until_ms or 0
     return {
         "apiKey": project.api_key,
@@ -135,7 +135,7 @@ def described(project: Project, now_ms: int) -> dict[str, object]:
 
 
 async def first_project(store: Store, clock: Clock, data_dir: Path) -> Project | None:
-    """A development project (with sealed sessions enabled) when the store has none at all.
+    """A development project with encryption enabled, if the store has no project.
 
     Its credentials are written to a file that only the owner can read.
     """
@@ -153,13 +153,13 @@ async def first_project(store: Store, clock: Clock, data_dir: Path) -> Project |
 
 
 NO_PROJECT = (
-    "There is no project yet. Make one, and give its credentials to your application:"
+    "There is no project yet. Create one, and give its credentials to your application:"
     " sealroute project create --name NAME --e2ee"
 )
 
 
 def welcome(project: Project, url: str, path: Path) -> str:
-    """What a person reads after the very first start. Logs keep it, so the secret is not in it."""
+    """The text after the first start. It does not contain the secret, because logs keep it."""
     return f"""
 A development project was created, with API key {project.api_key}.
 Its API secret is in {path}

@@ -1,7 +1,7 @@
-"""What an operator must be able to look up later: who was refused what, one line each.
+"""The audit log: refusals and administration, one line each.
 
-Lines carry the event, a code and identities, never a credential. What a stranger claims to be is
-written down only where it has the shape of a project's name.
+Lines have the event, a code and identities, never a credential. The project that an unauthenticated
+caller claims is logged only if it has the form of a project id.
 """
 
 import structlog
@@ -17,7 +17,7 @@ UNKNOWN = "unknown"
 
 
 def feature_refused(feature: Feature, reason: str, record: SessionRecord, dialect: str) -> None:
-    """A feature was not started because of what the session is. `reason` is the metric's."""
+    """A feature was refused because of the session's properties. `reason` is the metric's."""
     _log.warning(
         "feature refused",
         feature=feature.value,
@@ -29,13 +29,13 @@ def feature_refused(feature: Feature, reason: str, record: SessionRecord, dialec
 
 
 def administered(operator: str, method: str, path: str, status: int) -> None:
-    """An operator changed something over the admin API, or tried to."""
+    """An operator changed something with the admin API, or tried to."""
     _log.info("administered", operator=operator, method=method, path=path, status=status)
 
 
 def credentials_refused(where: str, failure: DomainError, claimed: str = "") -> None:
-    """A caller is not who it claims to be. `where` is the metric's: rest, websocket,
-    whip, admin."""
+    """A caller's credentials were refused. `where` is the metric's: rest, websocket, whip,
+    admin."""
     _log.warning(
         "credentials refused",
         where=where,

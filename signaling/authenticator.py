@@ -1,4 +1,4 @@
-"""Who is asking? Tokens and REST credentials against the projects in the store."""
+"""Authentication: client tokens and REST credentials against the projects in the store."""
 
 from dataclasses import dataclass, field
 
@@ -16,8 +16,8 @@ MAX_CACHED = 10_000
 
 @dataclass
 class ProjectCache:
-    """Projects that were found, for a moment. Absence is never remembered: a project made by a
-    command line beside the server works at once. Owner: the event loop."""
+    """Caches projects briefly. Absence is not cached, so that a project created by the command line
+    works at once. Used on the event loop only."""
 
     store: ProjectStore
     clock: Clock
@@ -39,8 +39,8 @@ class ProjectCache:
 
 @dataclass
 class SessionCache:
-    """Sessions that were found; they never change. The oldest leave first. Owner: the event
-    loop."""
+    """Caches sessions, which never change; the oldest entry is evicted first. Used on the event
+    loop only."""
 
     store: SessionStore
     _known: dict[str, SessionRecord] = field(default_factory=dict)
@@ -65,11 +65,11 @@ class Authenticator:
     async def authenticate(
         self, api_key: str, session_id: str, token: str, *, origin: str | None = None
     ) -> Admission:
-        """Leave for a client to join, from a page of that origin if it is a browser.
+        """Admits a client to a session. `origin`: that of the page, if the client is a browser.
 
         Errors: `invalid_session_id`, `authentication_failed`, `token_expired`, `session_unknown`,
-        `origin_refused`, `storage_unavailable`. Whether a session exists is told to holders of a
-        valid token only.
+        `origin_refused`, `storage_unavailable`. Only the holder of a valid token learns whether a
+        session exists.
         """
         project = await self._projects.project_named(api_key)
         if project is None:
@@ -101,6 +101,6 @@ class Authenticator:
         return project
 
     async def session_of(self, project: Project, session_id: str) -> SessionRecord | None:
-        """A session of the project; those of others do not exist for it."""
+        """A session of the project; None also for sessions of other projects."""
         record = await self._sessions.session(session_id)
         return record if record is not None and record.project_id == project.api_key else None

@@ -1,4 +1,4 @@
-"""The clock of the control plane, injected wherever time is read."""
+"""The clock of the control plane, passed to every reader of the time."""
 
 import time
 from typing import Protocol

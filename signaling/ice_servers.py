@@ -1,8 +1,8 @@
-"""The STUN and TURN servers that a client is told of, with credentials of its own.
+"""The STUN and TURN servers for a client, with its own credentials.
 
 TURN credentials are the time-limited ones of the TURN REST API memo
-(draft-uberti-behave-turn-rest-00), which coturn calls `use-auth-secret`: the user name says until
-when, and for whom; the password is its HMAC-SHA1 under the secret that both servers share.
+(draft-uberti-behave-turn-rest-00), `use-auth-secret` in coturn: the user name contains the expiry
+time and the connection; the password is its HMAC-SHA1 under the secret that both servers share.
 """
 
 import base64
@@ -21,7 +21,7 @@ TURN_SCHEMES = ("turn:", "turns:")
 
 @dataclass(frozen=True, slots=True)
 class IceServers:
-    """What every client of this node may use."""
+    """The ICE servers for all clients of this node."""
 
     stun_urls: tuple[str, ...] = ()
     turn_urls: tuple[str, ...] = ()
@@ -29,7 +29,7 @@ class IceServers:
     turn_lifetime_s: int = 86_400
 
     def for_client(self, connection: str, now_unix_s: int) -> tuple[IceServer, ...]:
-        """The servers for one Connection; its credentials end `turn_lifetime_s` from now."""
+        """The servers for one Connection; its credentials expire after `turn_lifetime_s`."""
         stun = (IceServer(urls=self.stun_urls),) if self.stun_urls else ()
         if not self.turn_urls or self.turn_secret is None:
             return stun
@@ -42,7 +42,7 @@ class IceServers:
 
 
 def ice_servers_of(settings: IceSettings) -> IceServers:
-    """Errors: `ConfigurationError` for a URL of another scheme, and for TURN without its secret."""
+    """Errors: `ConfigurationError` for a URL with another scheme, and for TURN without a secret."""
     stun = _urls(settings.stun_urls, STUN_SCHEMES, "stun_urls")
     turn = _urls(settings.turn_urls, TURN_SCHEMES, "turn_urls")
     has_secret = bool(settings.turn_secret.reveal())

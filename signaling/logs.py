@@ -1,7 +1,7 @@
-"""Structured logs on standard error. What must not be logged is taken out here once more.
+"""Structured logs on standard error, with redaction of anything that must not be logged.
 
-Callers log short ids and codes. The redaction below is the second lock: a key that names a
-credential, an SDP or media is replaced, whatever its value, at any depth.
+Callers log short ids and codes only. The redaction below is a second safeguard: the value of a key
+that names a credential, an SDP or media is replaced, at any depth.
 """
 
 import logging
@@ -18,7 +18,7 @@ _FORBIDDEN = re.compile(
     r"\bkey\b|api_key|pem|payload|connection_data",
     re.IGNORECASE,
 )
-# Texts that are credentials whatever key they stand under.
+# Text that is a credential under any key.
 _CREDENTIAL = re.compile(r"eyJ[\w-]{8,}\.[\w-]+\.[\w-]*|T1==[A-Za-z0-9+/=]+|-----BEGIN[^-]+-----.*")
 _MAX_DEPTH = 6
 
@@ -26,7 +26,7 @@ _MAX_DEPTH = 6
 def redact(
     _logger: object, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """A structlog processor: the event without anything secret."""
+    """A structlog processor that redacts secrets."""
     for key in list(event):
         event[key] = _clean(key, event[key], 0)
     return event
@@ -78,6 +78,6 @@ def configure_logs(level: str, form: str) -> None:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.upper())
-    # Libraries tell their own story at their own length; only what is wrong matters here.
+    # Libraries log a lot; only their warnings matter here.
     for name in ("aiohttp.access", "alembic", "aioice", "aiortc"):
         logging.getLogger(name).setLevel(logging.WARNING)

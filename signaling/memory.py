@@ -1,32 +1,32 @@
-"""Gives memory that is free back to the machine.
+"""Returns free memory to the system.
 
-After a crowd has left, the C library keeps what was freed, for it gives back only what lies at the
-end of its heap: a flood of signals to clients that do not read left the process 15 % larger for
-ever. `malloc_trim` (glibc) gives back the free pages in between. It takes about a millisecond for
-10 MB, and is asked for only when many connections have gone since the last time.
+After many clients have left, the C library keeps the freed memory, because it returns only the end
+of its heap: a flood of signals to clients that do not read left the process permanently 15 %
+larger. `malloc_trim` (glibc) returns the free pages in between. It takes about a millisecond per
+10 MB, so it is called only after many connections have ended.
 """
 
 import ctypes
 from collections.abc import Callable
 
 STAYED = 0.9
-"""What part of the connections may still be there when memory is given back."""
+"""Memory is returned when fewer than this fraction of the connections remain."""
 
 Trim = Callable[[], object]
 
 
 class MemoryReturn:
-    """`sample` is told of the live connections every few seconds."""
+    """`sample` takes the number of connections every few seconds."""
 
     def __init__(self, trim: Trim) -> None:
         self._trim = trim
         self._connections = 0
         self._most = 0
-        """Since memory was given back last."""
+        """The most connections since memory was last returned."""
 
     def sample(self, connections: int) -> None:
-        """Trims when connections have gone, and no more of them went since the last sample: what
-        goes in one rush is given back at once."""
+        """Trims after connections have ended, but only when none ended since the last sample, so
+        that one trim returns the memory of all."""
         self._most = max(self._most, connections)
         has_settled = connections >= self._connections
         self._connections = connections
@@ -36,7 +36,7 @@ class MemoryReturn:
 
 
 def system_trim() -> Trim:
-    """That of the C library; where it has none, one that does nothing."""
+    """The C library's `malloc_trim`; on other systems a function that does nothing."""
     try:
         trim = ctypes.CDLL(None).malloc_trim
     except (AttributeError, OSError):

@@ -1,8 +1,8 @@
-"""Every metric: name with unit, what it counts, and its closed set of labels.
+"""Every metric: name with unit, help text, and its closed set of labels.
 
-The only module that knows the metrics library. Labels come from small enums and tables, never
-from a peer; per-object detail is `dump()`. The media plane's totals have their one description
-where they are counted (`sfu.core_api`, `sfu.plane_counters`); a total that has none is an error.
+The only module that uses the metrics library. Labels come from small enums and tables, never from a
+peer; per-object detail is `dump()`. The media plane's totals are described where they are counted
+(`sfu.core_api`, `sfu.plane_counters`); a total without a description is an error.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _MEDIA_TOTALS: Mapping[str, CounterInfo] = {info.name: info for info in COUNTERS
     for counter in PlaneCounter
     if counter not in LABELS
 }
-# Totals of the media plane whose names end in a label: prefix → metric, help, label.
+# Totals of the media plane with a label in their name: prefix → metric, help, label.
 _LABELED: Mapping[str, tuple[str, str, str]] = {
     _DROPS: ("sealroute_packets_dropped", "Packets not forwarded.", "reason"),
 } | {
@@ -46,7 +46,7 @@ _LABELED: Mapping[str, tuple[str, str, str]] = {
 
 
 class Metrics:
-    """The metrics of one server, in a registry of its own. `plane` gives the media counters."""
+    """The metrics of one server, in its own registry. `plane` returns the media counters."""
 
     def __init__(self, plane: Callable[[], Mapping[str, int]]) -> None:
         registry = self.registry = CollectorRegistry()
@@ -63,7 +63,7 @@ class Metrics:
         self.streams = Gauge("sealroute_streams", "Streams published.", registry=registry)
         self.sessions_created = Counter(
             "sealroute_sessions_created_total",
-            "Sessions made over REST.",
+            "Sessions created with REST.",
             ("e2ee",),
             registry=registry,
         )
@@ -78,7 +78,7 @@ class Metrics:
         )
         self.refusals = Counter(
             "sealroute_refusals_total",
-            "Features refused because of what the session is.",
+            "Features refused because of the session's properties.",
             ("feature", "reason"),
             registry=registry,
         )
@@ -103,13 +103,13 @@ class Metrics:
         )
         self.requests_refused = Counter(
             "sealroute_http_requests_refused_total",
-            "HTTP requests beyond the limits of their network or connection.",
+            "HTTP requests above the limits of their network or connection.",
             ("reason",),
             registry=registry,
         )
         self.connections_ended = Counter(
             "sealroute_http_connections_ended_total",
-            "HTTP connections of strangers that the server refused or ended.",
+            "Unauthenticated HTTP connections that the server refused or ended.",
             ("reason",),
             registry=registry,
         )
@@ -121,7 +121,7 @@ class Metrics:
         )
         self.websocket_refused = Counter(
             "sealroute_websocket_messages_refused_total",
-            "Messages of clients that were not decoded or not carried out.",
+            "Client messages that were refused, before or after decoding.",
             ("reason",),
             registry=registry,
         )
@@ -138,16 +138,18 @@ class Metrics:
         )
         self.callback_events_not_queued = Gauge(
             "sealroute_callback_events_not_queued",
-            "Events of this node that are in its journal and not in the outbox yet.",
+            "Events in this node's journal that are not in the outbox yet.",
             registry=registry,
         )
         self.callbacks_oldest_seconds = Gauge(
             "sealroute_callbacks_oldest_age_seconds",
-            "How long ago the oldest waiting callback happened.",
+            "Age of the oldest waiting callback.",
             registry=registry,
         )
         self.callbacks_dead = Gauge(
-            "sealroute_callbacks_given_up", "Callbacks given up and still kept.", registry=registry
+            "sealroute_callbacks_given_up",
+            "Given-up callbacks in storage.",
+            registry=registry,
         )
         self.callback_deliveries = Counter(
             "sealroute_callback_deliveries_total",
@@ -157,30 +159,30 @@ class Metrics:
         )
         self.callback_seconds = Histogram(
             "sealroute_callback_duration_seconds",
-            "How long receivers of callbacks take.",
+            "Response time of callback receivers.",
             buckets=_SECONDS,
             registry=registry,
         )
         self.callback_events_lost = Counter(
             "sealroute_callback_events_lost_total",
-            "Events that no callback will tell of.",
+            "Events lost before a callback was queued.",
             ("reason",),
             registry=registry,
         )
         self.tls_reloads = Counter(
             "sealroute_tls_reloads_total",
-            "Times that the TLS certificate was read again.",
+            "Reloads of the TLS certificate.",
             ("result",),
             registry=registry,
         )
         self.tls_certificate_expiry = Gauge(
             "sealroute_tls_certificate_expiry_timestamp_seconds",
-            "When the TLS certificate in use ends, in Unix time; 0 without TLS.",
+            "Expiry of the TLS certificate in use, in Unix time; 0 without TLS.",
             registry=registry,
         )
         self.event_loop_lag_seconds = Histogram(
             "sealroute_event_loop_lag_seconds",
-            "How late the event loop wakes up.",
+            "Wake-up delay of the event loop.",
             buckets=_SECONDS,
             registry=registry,
         )
@@ -194,12 +196,12 @@ def _tasks() -> float:
     try:
         return len(asyncio.all_tasks())
     except RuntimeError:
-        # Read outside the loop, as by tests.
+        # Called outside the loop, for example by tests.
         return 0.0
 
 
 class _MediaCounters(Collector):
-    """What the media plane counts, read when it is scraped (`MediaPlane.counters`)."""
+    """The media plane's counters, read at each scrape (`MediaPlane.counters`)."""
 
     def __init__(self, plane: Callable[[], Mapping[str, int]]) -> None:
         self._plane = plane
@@ -215,7 +217,7 @@ class _MediaCounters(Collector):
         yield from labeled.values()
 
     def describe(self) -> Iterator[Metric]:
-        """Nothing yet: the plane is asked when it is scraped, not when it is registered."""
+        """Empty, so that registration does not read the counters."""
         return iter(())
 
 

@@ -1,6 +1,6 @@
-"""The composition root: settings in, a running server out, and its way down.
+"""The composition root: builds the server from the settings, runs it, and shuts it down.
 
-Everything is made here and handed down; nothing below this module looks for its parts.
+It creates every part and passes it to those that need it; no other module looks up its parts.
 """
 
 import asyncio
@@ -53,9 +53,9 @@ COUNT_SAMPLE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """Where a server can be reached. `media_port` is its first UDP port, `media_addresses` what
-    clients are told to send media to, `welcome` what a person reads at the start, `reload` reads
-    the TLS certificate again, and `operations_port` is where metrics and the admin API are."""
+    """The addresses of a running server. `media_port` is its first UDP port, `media_addresses` are
+    those that clients send media to, `welcome` is the text shown at the start, `reload` reads the
+    TLS certificate again, and `operations_port` is the port of the metrics and the admin API."""
 
     url: str
     http_port: int
@@ -104,7 +104,7 @@ async def running_server(
     clock: Clock | None = None,
     open_plane: PlaneOpener = open_media_plane,
 ) -> AsyncIterator[RunningServer]:
-    """A server that accepts clients inside the block, and says goodbye to them at its end."""
+    """A server that accepts clients inside the block, and disconnects them at its end."""
     clock = clock or SystemClock()
     ice_servers = ice_servers_of(settings.ice)
     data_dir = Path(settings.storage.data_dir)
@@ -144,7 +144,7 @@ async def running_server(
             stack.push_async_callback(_cancel, asyncio.create_task(sampler))
         port = runner.addresses[0][1]
         url = _url(settings, port)
-        # Last, so that a start that fails does not use up the one welcome.
+        # Last, so that a failed start does not use up the text of the first start.
         text = await _first_words(store, clock, settings, url)
         addresses = public_addresses(settings.media.public_ips, settings.media.host)
         log.info(
@@ -161,7 +161,7 @@ async def running_server(
 
 
 async def _first_words(store: Store, clock: Clock, settings: Settings, url: str) -> str | None:
-    """What a person reads at the start: where the first project is, or how to make one."""
+    """The text shown at the start: the first project's credentials file, or how to create one."""
     data_dir = Path(settings.storage.data_dir)
     path = data_dir / DEVELOPMENT_FILE
     if not settings.storage.development_project:
@@ -197,8 +197,8 @@ async def run_server(settings: Settings, say: Callable[[str], None], *, as_json:
 
 
 def _media_words(addresses: tuple[str, ...]) -> str:
-    told = f"Clients are told to send media to {', '.join(addresses)}"
-    return f"{told}\n{ONLY_LOOPBACK}" if only_loopback(addresses) else told
+    text = f"Clients send media to {', '.join(addresses)}"
+    return f"{text}\n{ONLY_LOOPBACK}" if only_loopback(addresses) else text
 
 
 def _gates(
@@ -233,7 +233,7 @@ async def _listen(
 async def _listen_for_operators(
     app: web.Application, settings: Settings, gates: Gates
 ) -> web.AppRunner:
-    """A taken port does not stop the calls: the server goes on without metrics, and says so."""
+    """If the port is taken, the server runs without metrics and logs a warning."""
     wanted = settings.operations
     port = 0 if settings.http.port == 0 and wanted == OperationsSettings() else wanted.port
     runner = HttpRunner(app, Deadlines.of(settings.http), gates)
@@ -243,7 +243,7 @@ async def _listen_for_operators(
         log.warning(
             "no metrics and no admin API",
             reason=cause.strerror,
-            advice=f"{wanted.host}:{port} cannot be listened on: set [operations] host and port",
+            advice=f"cannot listen on {wanted.host}:{port}: set [operations] host and port",
         )
     return runner
 
@@ -271,7 +271,7 @@ def _url(settings: Settings, port: int) -> str:
 async def _leave(
     runner: web.AppRunner, directory: SessionDirectory, readiness: Readiness, settings: Settings
 ) -> None:
-    """Not ready, no new connections, goodbye to every client, then the sockets close."""
+    """Reports not ready, stops listening, disconnects every client, then closes the sockets."""
     readiness.accepting = False
     for site in list(runner.sites):
         await site.stop()
@@ -279,7 +279,7 @@ async def _leave(
         async with asyncio.timeout(settings.signaling.shutdown_ms / 1000):
             await directory.close()
     except TimeoutError:
-        log.warning("not every client could be told")
+        log.warning("not every client was notified of the shutdown")
     await runner.cleanup()
 
 
@@ -290,7 +290,7 @@ async def _cancel(task: "asyncio.Task[None]") -> None:
 
 
 async def _sample_lag(metrics: Metrics) -> None:
-    """How late the loop wakes up is how long somebody held it."""
+    """Measures how late the loop wakes up, which is how long a task blocked it."""
     loop = asyncio.get_running_loop()
     while True:
         due_s = loop.time() + LAG_SAMPLE_S

@@ -31,15 +31,14 @@ WebSocketHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass
 class Readiness:
-    """False from the moment that the server begins to go down."""
+    """`accepting` is false from the start of the shutdown."""
 
     accepting: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """What the application is made of; `http_media` are the routes of WHIP and WHEP. Owner: the
-    composition root."""
+    """The parts of the application; `http_media` are the routes of WHIP and WHEP."""
 
     services: Services
     http: HttpSettings
@@ -51,30 +50,30 @@ class Surface:
 
 
 class StorageCheck:
-    """Whether new sessions can be stored. Owner: the event loop. Anybody may ask, so it writes
-    once in `CHECK_S` at most, whoever asks how often."""
+    """Whether new sessions can be stored. Any client may ask, so it writes at most once per
+    `CHECK_S`. Used on the event loop only."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store, self._clock = store, clock
-        self._asking = asyncio.Lock()
+        self._checking = asyncio.Lock()
         self._next_s = 0.0
-        self._takes = False
+        self._writable = False
 
-    async def takes_sessions(self) -> bool:
-        async with self._asking:
+    async def accepts_sessions(self) -> bool:
+        async with self._checking:
             now_s = self._clock.monotonic_s()
             if now_s >= self._next_s:
                 try:
                     await self._store.check_writing()
-                    self._takes = True
+                    self._writable = True
                 except DomainError:
-                    self._takes = False
+                    self._writable = False
                 self._next_s = self._clock.monotonic_s() + CHECK_S
-            return self._takes
+            return self._writable
 
 
 class WebApp:
-    """Handlers of everything that is not a table of its own."""
+    """The applications of both listeners, and the handlers without a route table of their own."""
 
     def __init__(self, surface: Surface) -> None:
         self._surface = surface
@@ -95,13 +94,13 @@ class WebApp:
         app.router.add_routes(self._surface.http_media)
         app.router.add_post(ROOMS_PATH, self._rooms)
         app.router.add_post(ROOMS_PATH + "/{session}", self._rooms)
-        # Line ends too: a path may hold them, percent-encoded.
+        # Also newlines: a path may contain them percent-encoded.
         app.router.add_route("*", r"/{path:[\s\S]*}", self._other)
         app.on_response_prepare.append(_add_headers)
         return app
 
     def build_operations(self) -> web.Application:
-        """What only operators are to reach: the metrics and the admin API."""
+        """The operators' application: metrics and the admin API."""
         app = web.Application(middlewares=[_compressed_refused])
         self._add_health(app)
         app.router.add_get("/metrics", self._metrics)
@@ -122,11 +121,11 @@ class WebApp:
         return _plain(json_answer(200, {"status": "ok"}))
 
     async def _ready(self, _request: web.Request) -> web.Response:
-        """Ready means: new sessions and clients are welcome, and the store takes what they write.
-        Calls that go on, and joins to sessions that exist, need no write."""
+        """Ready: the server accepts new clients, and the storage accepts new sessions. Running
+        calls and joins to existing sessions need no write."""
         if not self._surface.readiness.accepting:
             return _plain(json_answer(503, {"status": "draining"}))
-        if not await self._storage.takes_sessions():
+        if not await self._storage.accepts_sessions():
             return _plain(json_answer(503, {"status": "storage unavailable"}))
         return _plain(json_answer(200, {"status": "ready"}))
 
@@ -140,11 +139,11 @@ class WebApp:
         return _plain(await self._surface.rooms.handle(request))
 
     async def _nothing(self, request: web.Request) -> web.Response:
-        """What there is for other methods, if anything."""
+        """405 with the allowed methods if the path exists, otherwise 404."""
         allowed: set[str] = set()
         for resource in request.app.router.resources():
             match, methods = await resource.resolve(request)
-            if match is None:  # else it is the route that has come here
+            if match is None:  # otherwise it is the catch-all route itself
                 allowed |= methods
         return _absent(sorted(allowed))
 
@@ -180,7 +179,7 @@ def _plain(answer: Answer) -> web.Response:
 async def _compressed_refused(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """For every route, before anything of a body was looked at."""
+    """Refuses compressed bodies on every route, before a body is read."""
     try:
         refuse_compressed(request)
     except DomainError as refused:
@@ -189,17 +188,17 @@ async def _compressed_refused(
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """What every answer has. The version of the library is nobody's business."""
+    """Headers of every response. `Server` does not reveal the library's version."""
     response.headers["Server"] = "Sealroute"
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"
     if request.secure:
-        # TLS is ours, so it is for us to say that it stays.
+        # The server terminates TLS itself, so it may promise that TLS stays.
         response.headers["Strict-Transport-Security"] = "max-age=31536000"
 
 
 def listening_line(url: str, media_port: int, *, as_json: bool) -> str:
-    """What `serve` prints once it accepts clients; scripts wait for it."""
+    """The line that `serve` prints when it accepts clients; scripts wait for it."""
     if as_json:
         return json.dumps({"event": "listening", "url": url, "mediaPort": media_port})
     return f"Sealroute listens on {url} (media: UDP {media_port})"

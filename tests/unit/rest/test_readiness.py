@@ -27,17 +27,17 @@ class Disk:
 async def test_a_full_disk_is_not_ready_until_there_is_room_again() -> None:
     disk = Disk()
     check = StorageCheck(disk, disk)
-    assert await check.takes_sessions()
+    assert await check.accepts_sessions()
     disk.full = True
     disk.now_s += CHECK_S
-    assert not await check.takes_sessions()
+    assert not await check.accepts_sessions()
     disk.full = False
     disk.now_s += CHECK_S
-    assert await check.takes_sessions()
+    assert await check.accepts_sessions()
 
 
 async def test_whoever_asks_how_often_it_is_one_write_in_a_second() -> None:
     disk = Disk()
     check = StorageCheck(disk, disk)
-    assert all(await asyncio.gather(*(check.takes_sessions() for _ in range(1_000))))
+    assert all(await asyncio.gather(*(check.accepts_sessions() for _ in range(1_000))))
     assert disk.writes == 1

@@ -1,4 +1,4 @@
-"""`sealroute callbacks …`: registrations, a shot to try a receiver, and what was given up."""
+"""`sealroute callbacks …`: registrations, test posts, and the queue of deliveries."""
 
 import argparse
 import asyncio
@@ -37,19 +37,19 @@ T = TypeVar("T")
 _HOUR_MS = 3_600_000
 MAX_SHOWN = 1_000
 _ADVICE = {
-    Result.REFUSED: "The receiver answers with an error of the caller: check path and method.",
-    Result.FAILED: "The receiver answers with an error of its own: look into its log.",
-    Result.REDIRECTED: "Redirects are not followed: register the address it leads to.",
-    Result.TIMEOUT: "The receiver did not answer in time: it should answer before it works.",
-    Result.UNREACHABLE: "Nothing answers there: check host, port and firewall.",
+    Result.REFUSED: "The receiver answers with a client error (4xx): check path and method.",
+    Result.FAILED: "The receiver answers with a server error (5xx): check its log.",
+    Result.REDIRECTED: "Redirects are not followed: register the address of the redirect.",
+    Result.TIMEOUT: "The receiver did not answer in time: it should answer before its own work.",
+    Result.UNREACHABLE: "The receiver is unreachable: check host, port and firewall.",
     Result.TLS: "The receiver's certificate is not valid for its name, or not trusted here.",
     Result.FORBIDDEN: "This is not a public address: allow it with callbacks.allowed_networks.",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
-    """One try of a receiver."""
+class SamplePost:
+    """One post to test a receiver."""
 
     url: str
     sent: Sent
@@ -102,39 +102,40 @@ class CallbackCommands:
         return 0
 
     def test(self, arguments: argparse.Namespace) -> int:
-        """Posts a sample from here, once, without the outbox."""
+        """Posts a sample once, directly, without the outbox."""
         event: EventName = arguments.event
 
-        async def work(store: Store) -> "list[Shot]":
+        async def work(store: Store) -> "list[SamplePost]":
             project = await existing_project(store, arguments.api_key)
             urls = await _urls(store, project, event, arguments.url)
             return [
-                await self._shoot(project, event, url, self._settings(arguments)) for url in urls
+                await self._post_sample(project, event, url, self._settings(arguments))
+                for url in urls
             ]
 
-        shots = self._run(arguments, work)
+        posts = self._run(arguments, work)
         lines = []
-        for shot in shots:
-            lines.append(f"{shot.sent!s:20}{shot.took_ms:6} ms  {shot.url}")
-            if shot.sent.result in _ADVICE:
-                lines.append(f"{'':20}{'':6}     → {_ADVICE[shot.sent.result]}")
+        for post in posts:
+            lines.append(f"{post.sent!s:20}{post.took_ms:6} ms  {post.url}")
+            if post.sent.result in _ADVICE:
+                lines.append(f"{'':20}{'':6}     → {_ADVICE[post.sent.result]}")
         document = [
             {
-                "url": shot.url,
-                "result": shot.sent.result.value,
-                "status": shot.sent.status,
-                "tookMs": shot.took_ms,
+                "url": post.url,
+                "result": post.sent.result.value,
+                "status": post.sent.status,
+                "tookMs": post.took_ms,
             }
-            for shot in shots
+            for post in posts
         ]
-        nothing = "Nobody is registered for this event."
+        nothing = "No callback is registered for this event."
         self._shell.show(arguments, document, "\n".join(lines) or nothing)
-        arrived = [shot.sent.result is Result.DELIVERED for shot in shots]
-        return 0 if arrived and all(arrived) else 1
+        delivered = [post.sent.result is Result.DELIVERED for post in posts]
+        return 0 if delivered and all(delivered) else 1
 
-    async def _shoot(
+    async def _post_sample(
         self, project: Project, event: EventName, url: str, settings: CallbackSettings
-    ) -> Shot:
+    ) -> SamplePost:
         body = json.dumps(sample(project, event, self._shell.now_ms())).encode()
         sender = open_sender(settings)
         begin_s = time.monotonic()
@@ -142,14 +143,15 @@ class CallbackCommands:
             sent = await sender.post(project, url, "test", body, int(self._shell.clock.unix_s()))
         finally:
             await sender.close()
-        return Shot(url, sent, int((time.monotonic() - begin_s) * 1000))
+        return SamplePost(url, sent, int((time.monotonic() - begin_s) * 1000))
 
     def queue(self, arguments: argparse.Namespace) -> int:
         folder = journal_folder(Path(self._shell.settings_of(arguments).storage.data_dir))
 
         async def work(store: Store) -> "tuple[QueueFigures, int, tuple[DeadLetter, ...]]":
             owner = await _owner(store, arguments.api_key)
-            # The journal first: what moves on meanwhile is counted twice rather than not at all.
+            # The journal first: an event that moves to the outbox meanwhile is counted twice, not
+            # missed.
             events = await asyncio.to_thread(not_queued, folder, self._shell.now_ms())
             coming = await _deliveries_of(store, events)
             figures = (await store.callbacks.queue_figures()).and_coming(coming)
@@ -196,12 +198,12 @@ class CallbackCommands:
 
 
 async def _owner(store: Store, identity: str | None) -> str | None:
-    """The project that is meant, by either of its names; None for all."""
+    """The API key of the project with that API key or application id; None means all projects."""
     return None if identity is None else (await existing_project(store, identity)).api_key
 
 
 async def _deliveries_of(store: Store, events: "Sequence[CallbackEvent]") -> list[int]:
-    """When each delivery that these events are going to be happened: one for each registration."""
+    """The event times of the deliveries that these events will become, one per registration."""
     projects = {one.project_id for one in events}
     known = {name: await store.callbacks.callbacks_of(name) for name in projects}
     return [one.at_ms for one in events for _ in wanting(known[one.project_id], one.event)]
@@ -217,23 +219,23 @@ async def _urls(store: Store, project: Project, event: EventName, url: str | Non
 def add_commands(add: Adder, shell: Shell) -> None:
     """Adds the actions of `sealroute callbacks` to its parser."""
     commands = CallbackCommands(shell)
-    make = add("add", commands.add, "call a URL when something happens")
+    make = add("add", commands.add, "post events to a URL")
     make.add_argument("--api-key", required=True)
     make.add_argument("--url", required=True)
     make.add_argument("--group", choices=(EVERY, *GROUPS), default=EVERY)
     make.add_argument("--event", default=EVERY, help="created, destroyed, status or all")
-    shown = add("list", commands.list, "list what is registered")
+    shown = add("list", commands.list, "list the registrations")
     shown.add_argument("--api-key", required=True)
-    gone = add("remove", commands.remove, "end a registration, and what waits for it")
+    gone = add("remove", commands.remove, "remove a registration and its waiting deliveries")
     gone.add_argument("--api-key", required=True)
     gone.add_argument("--id", required=True)
     key = add("secret", commands.secret, "print the secret that verifies signatures")
     key.add_argument("--api-key", required=True)
-    test = add("test", commands.test, "post a sample to the receivers, now and from here")
+    test = add("test", commands.test, "post a sample to the receivers from this machine")
     test.add_argument("--api-key", required=True)
     test.add_argument("--event", choices=EVENT_NAMES, default="streamCreated")
     test.add_argument("--url", help="this receiver instead of the registered ones")
-    queue = add("queue", commands.queue, "what waits, and what was given up")
+    queue = add("queue", commands.queue, "show waiting deliveries and those given up")
     queue.add_argument("--api-key")
-    again = add("retry", commands.retry, "queue what was given up once more")
+    again = add("retry", commands.retry, "queue deliveries that were given up again")
     again.add_argument("--api-key")

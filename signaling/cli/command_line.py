@@ -41,14 +41,14 @@ MIN_TOKEN_S = 1
 DAY_S = 86_400
 GROUPS = (
     ("project", "projects: API keys and their properties", project_commands.add_commands),
-    ("operator", "who may use the admin API", operator_commands.add_commands),
-    ("storage", "the database: backup, restore, sealing", storage_commands.add_commands),
+    ("operator", "operators of the admin API", operator_commands.add_commands),
+    ("storage", "the database: backup, restore, sealing key", storage_commands.add_commands),
     ("callbacks", "events posted to applications", callback_commands.add_commands),
 )
 
 
 def say(text: str) -> None:
-    """Output of a command; logs go to standard error."""
+    """Prints the output of a command; logs go to standard error."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
@@ -77,9 +77,9 @@ def with_store(arguments: argparse.Namespace, work: Callable[[Store], Awaitable[
 
 
 def serve(arguments: argparse.Namespace) -> int:
-    import uvloop  # noqa: PLC0415 - the other commands do without the loop
+    import uvloop  # noqa: PLC0415 - the other commands do not need it
 
-    from signaling.server import run_server  # noqa: PLC0415 - and without the media core
+    from signaling.server import run_server  # noqa: PLC0415 - nor the media core
 
     settings = settings_of(arguments)
     _allow_many_descriptors()
@@ -87,13 +87,13 @@ def serve(arguments: argparse.Namespace) -> int:
 
 
 def _allow_many_descriptors() -> None:
-    """Each client has one: as many as the system allows, whatever the shell's own limit."""
+    """Raises the limit of file descriptors to the system's maximum: each client needs one."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def migrate(arguments: argparse.Namespace) -> int:
-    """Opening the store runs the migrations."""
+    """Runs the migrations, by opening the store."""
 
     async def nothing(_store: Store) -> None:
         return None
@@ -163,16 +163,16 @@ def build_parser() -> argparse.ArgumentParser:
     for name, text, add_commands in GROUPS:
         _add_group(commands, name, text, add_commands)
     _add_sessions(commands)
-    probe = _add(commands, "health", health, "ask the server of these settings for its health")
-    probe.add_argument("--ready", action="store_true", help="whether it takes new clients")
+    probe = _add(commands, "health", health, "check the health of the server with these settings")
+    probe.add_argument("--ready", action="store_true", help="whether it accepts new clients")
     probe.add_argument("--host", help="HTTP address (default 0.0.0.0)")
     probe.add_argument("--port", type=int, help="HTTP port (default 8080)")
-    check = _add(commands, "doctor", doctor, "say what is wrong, and what to do")
-    check.add_argument("--url", help="also ask the server running there")
+    check = _add(commands, "doctor", doctor, "diagnose this machine and suggest fixes")
+    check.add_argument("--url", help="also check the server running there")
     _listening_flags(check)
     subjects = check.add_subparsers(metavar="subject")
     look = SessionDoctor(_shell()).run
-    text = "say what each subscriber of a session gets, and why not more"
+    text = "show what each subscriber of a session receives, and why not more"
     session_doctor.add_command(_add(subjects, "session", look, text))
     return parser
 
@@ -206,7 +206,7 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--development",
         action="store_true",
         default=None,
-        help="make a project for trying things out where there is none; not for production",
+        help="create a development project if there is none; not for production",
     )
     parser.add_argument("--log-level", help="debug, info, warning or error")
     parser.add_argument("--log-format", help="json or console")
@@ -230,13 +230,13 @@ def _add_group(
 def _add_sessions(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     group = commands.add_parser("session", help="sessions")
     actions = group.add_subparsers(required=True, metavar="action")
-    create = _add(actions, "create", session_create, "make a session and print its id")
+    create = _add(actions, "create", session_create, "create a session and print its id")
     create.add_argument("--api-key", required=True)
     create.add_argument("--e2ee", action="store_true", help="end-to-end encrypted")
     create.add_argument("--media-mode", choices=("routed", "relayed"))
     create.add_argument("--archive-mode", choices=("manual", "always"))
     create.add_argument("--location", help="IPv4 address near the clients")
-    mint = _add(commands, "token", token, "make a client token for a session")
+    mint = _add(commands, "token", token, "create a client token for a session")
     mint.add_argument("--session", required=True)
     mint.add_argument("--role", choices=[role.value for role in Role], default="publisher")
     mint.add_argument("--data", help="connection data")
@@ -258,7 +258,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _recorded(arguments: argparse.Namespace) -> int:
-    """Runs the command. What it changed, or was refused, is put on record."""
+    """Runs the command and records it if it changes something, also after a refusal."""
     outcome = "failed"
     try:
         code = int(arguments.run(arguments))

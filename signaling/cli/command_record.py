@@ -1,8 +1,8 @@
-"""What is changed from a shell is on record too: one JSON line each in `audit.log` in the data
-folder, for a command has no log of its own.
+"""The audit record of commands: one JSON line each in `audit.log` in the data folder, because a
+command has no log of its own.
 
-A line names the command, the options that were given, whom it was about and who ran it: never what
-an option was set to, and no credential.
+A line names the command, its options, its subject and the user: never the value of an option, and
+no credential.
 """
 
 import argparse
@@ -33,7 +33,7 @@ CHANGING = frozenset(
         "token",
     }
 )
-"""Commands that change something, or that hand out a credential."""
+"""Commands that change something or print a credential."""
 _ABOUT = ("api_key", "name", "project")
 _SHARED = frozenset({"run", "words", "json", "data_dir", "config"})
 

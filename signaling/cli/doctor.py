@@ -1,4 +1,4 @@
-"""`sealroute doctor`: what is wrong with this machine or a running server, and what to do."""
+"""`sealroute doctor`: diagnoses this machine or a running server and suggests fixes."""
 
 import asyncio
 import importlib
@@ -21,7 +21,7 @@ from signaling.storage.choosing import open_store
 from signaling.storage.folder import FolderUnusable, can_be_made
 
 OLDEST_PYTHON = (3, 11)
-# What a worker asks for; the kernel cuts it to its maximum without a word.
+# The size that a worker requests; the kernel silently reduces it to its maximum.
 WANTED_BUFFER_BYTES = 4_194_304
 EARLIEST_PLAUSIBLE_UNIX_S = 1_735_689_600
 MAX_CLOCK_DIFFERENCE_S = 30
@@ -30,7 +30,7 @@ URL_TIMEOUT_S = 5
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`state`: ok, warning or error. `advice` is empty when all is well."""
+    """`state`: ok, warning or error. `advice` is empty if the state is ok."""
 
     check: str
     state: str
@@ -42,7 +42,7 @@ class Finding:
 
 
 def examine(settings: Settings, url: str | None) -> list[Finding]:
-    """Every check in turn; none stops the others. With `url` a running server is asked too."""
+    """Runs every check; none stops the others. With `url` it also checks a running server."""
     checks: list[Callable[[], Finding]] = [
         _python,
         _native,
@@ -100,10 +100,13 @@ def _bind(check: str, kind: int, address: tuple[str, int], *, running: bool) -> 
             probe.bind(address)
     except OSError as failure:
         if running:
-            return Finding(check, "ok", f"{name} is in use, as it should be")
+            return Finding(check, "ok", f"{name} is in use, as expected")
         reason = failure.strerror or "it failed"
         return Finding(
-            check, "error", f"{name}: {reason}", "Stop what uses it, or choose another port."
+            check,
+            "error",
+            f"{name}: {reason}",
+            "Stop what uses it, or change the port.",
         )
     return Finding(check, "ok", f"{name} is free")
 
@@ -125,7 +128,7 @@ def _data_dir(settings: Settings) -> Finding:
     try:
         if not path.exists():
             can_be_made(path)
-            return Finding("data folder", "ok", f"{path} will be made at the first start")
+            return Finding("data folder", "ok", f"{path} will be created at the first start")
         mode = path.stat().st_mode & 0o777
         asyncio.run(_open_and_close(settings))
     except FolderUnusable as failure:
@@ -138,19 +141,19 @@ def _data_dir(settings: Settings) -> Finding:
     return _mode_of(path, mode)
 
 
-# What SQLite says is wrong, by the beginning of its name.
+# Advice by the beginning of SQLite's error name.
 _SQLITE_ADVICE = {
-    "SQLITE_FULL": "Make room on the disk.",
-    "SQLITE_BUSY": "Another process holds the database: stop it, or try again.",
-    "SQLITE_READONLY": "Mount a volume there that can be written.",
-    "SQLITE_IOERR": "The disk or its file system fails: look at the kernel's log.",
+    "SQLITE_FULL": "Free space on the disk.",
+    "SQLITE_BUSY": "Another process locks the database: stop it, or try again.",
+    "SQLITE_READONLY": "Mount a writable volume there.",
+    "SQLITE_IOERR": "The disk or its file system fails: check the kernel's log.",
     "SQLITE_CORRUPT": "Restore it from a backup.",
     "SQLITE_NOTADB": "Restore it from a backup.",
 }
 
 
 def _storage_advice(failure: DomainError) -> str:
-    """A backup helps against damage, and against nothing else."""
+    """Advice for a storage failure. Only damage calls for a backup."""
     name = str(getattr(getattr(failure.__cause__, "orig", None), "sqlite_errorname", ""))
     for beginning, advice in _SQLITE_ADVICE.items():
         if name.startswith(beginning):
@@ -159,14 +162,14 @@ def _storage_advice(failure: DomainError) -> str:
 
 
 def _mode_of(path: Path, before: int) -> Finding:
-    """Opening the store takes the folder from others, where it is ours."""
+    """Checks the folder's mode. Opening the store already restricted it if this user owns it."""
     now = path.stat().st_mode & 0o777
     if now & 0o077:
         return Finding(
             "data folder",
             "warning",
-            f"others can get into {path} (mode {now:o}), which belongs to another user",
-            "Let only this server's user and group in.",
+            f"other users can access {path} (mode {now:o}), which belongs to another user",
+            "Give access only to this server's user and group.",
         )
     if before & 0o077:
         return Finding("data folder", "warning", f"{path} had mode {before:o}", "It is 700 now.")
@@ -196,8 +199,8 @@ def _public_addresses(settings: Settings) -> Finding:
         return Finding(
             "public ip",
             "warning",
-            f"not set; clients are told: {text}",
-            "Set --public-ip when clients reach this machine at another address.",
+            f"not set; clients use: {text}",
+            "Set --public-ip if clients reach this machine at another address.",
         )
     return Finding("public ip", "ok", text)
 
@@ -205,7 +208,7 @@ def _public_addresses(settings: Settings) -> Finding:
 def _buffers() -> Finding:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WANTED_BUFFER_BYTES)
-        # The kernel reports twice what it grants (socket(7)).
+        # The kernel reports twice the granted size (socket(7)).
         granted = probe.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
     if granted < WANTED_BUFFER_BYTES:
         return Finding(
@@ -224,7 +227,7 @@ def _server(url: str, path: str) -> Finding:
     except (OSError, ValueError) as failure:
         return Finding(f"server {path}", "error", _reason(failure), "Is it running at that URL?")
     if status != 200:
-        return Finding(f"server {path}", "error", f"status {status}", "Look at the server's log.")
+        return Finding(f"server {path}", "error", f"status {status}", "Check the server's log.")
     return Finding(f"server {path}", "ok", "200")
 
 

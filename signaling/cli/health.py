@@ -1,5 +1,5 @@
-"""Whether the server with these settings answers: `sealroute health`, and what a container engine
-asks every few seconds (`python -m signaling.cli.health` loads nothing else of the server)."""
+"""`sealroute health`, and the health check of a container engine, which runs every few seconds
+(`python -m signaling.cli.health` loads nothing else of the server)."""
 
 import http.client
 import os
@@ -18,17 +18,17 @@ _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S1
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`detail` says where was asked and what came back."""
+    """`detail` has the address and the answer."""
 
     good: bool
     detail: str
 
 
 def health_of(settings: HttpSettings, path: str = ALIVE) -> Health:
-    """Asks the address that the settings listen on. Errors: `ConfigurationError` where they do not
-    say which port that is."""
+    """Requests the health from the configured address. Errors: `ConfigurationError` if the port is
+    not fixed."""
     if settings.port == 0:
-        raise ConfigurationError("[http] port 0 takes any port: name one to ask for its health")
+        raise ConfigurationError("[http] port 0 is any free port: set a port to check its health")
     host = _EVERYWHERE.get(settings.host, settings.host)
     where = f"{f'[{host}]' if ':' in host else host}:{settings.port}{path}"
     try:
@@ -41,7 +41,7 @@ def health_of(settings: HttpSettings, path: str = ALIVE) -> Health:
 def _status(settings: HttpSettings, host: str, path: str) -> int:
     connection: http.client.HTTPConnection
     if settings.tls_certificate:
-        # The certificate names the public host, and nothing secret goes this way.
+        # The certificate is for the public host name, and the request contains no secret.
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -58,7 +58,7 @@ def _status(settings: HttpSettings, host: str, path: str) -> int:
 
 
 def main() -> int:
-    """Exit codes: 0 it answers well, 1 it does not."""
+    """Exit codes: 0 healthy, 1 not."""
     file = os.environ.get(f"{PREFIX}CONFIG")
     try:
         settings = load_settings(Path(file) if file else None, os.environ)

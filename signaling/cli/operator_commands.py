@@ -1,4 +1,4 @@
-"""`sealroute operator …`: who may use the admin API."""
+"""`sealroute operator …`: operators of the admin API."""
 
 import argparse
 import secrets
@@ -35,17 +35,17 @@ class OperatorCommands:
     def remove(self, arguments: argparse.Namespace) -> int:
         async def work(store: Store) -> None:
             if not await store.operators.remove_operator(arguments.name):
-                raise NotFound(ErrorCode.NOT_FOUND, "There is no operator of that name.")
+                raise NotFound(ErrorCode.NOT_FOUND, "There is no operator with that name.")
 
         self._shell.with_store(arguments, work)
-        self._shell.show(arguments, {"removed": arguments.name}, f"{arguments.name} is removed.")
+        self._shell.show(arguments, {"removed": arguments.name}, f"Removed {arguments.name}.")
         return 0
 
 
 def add_commands(add: Adder, shell: Shell) -> None:
     commands = OperatorCommands(shell)
-    new = add("add", commands.add, "make an operator and print the token, once")
+    new = add("add", commands.add, "create an operator and print its token, once")
     add("list", commands.list, "list operators, without tokens")
-    gone = add("remove", commands.remove, "remove an operator; the token is refused from then on")
+    gone = add("remove", commands.remove, "remove an operator; its token stops working")
     for parser in (new, gone):
         parser.add_argument("name")

@@ -1,4 +1,4 @@
-"""`sealroute project …`: tenants, their secrets, keys, policies and quotas."""
+"""`sealroute project …`: projects with their secrets, keys, policies and quotas."""
 
 import argparse
 
@@ -94,20 +94,20 @@ class ProjectCommands:
 
 
 def _line(project: Project) -> str:
-    sealed = "e2ee" if project.e2ee_enabled else "-"
-    return f"{project.api_key:>10}  {project.application_id}  {sealed:4}  {project.name}"
+    e2ee = "e2ee" if project.e2ee_enabled else "-"
+    return f"{project.api_key:>10}  {project.application_id}  {e2ee:4}  {project.name}"
 
 
 def add_commands(add: Adder, shell: Shell) -> None:
     commands = ProjectCommands(shell)
-    create = add("create", commands.create, "make a project and print its credentials")
-    create.add_argument("--name", help="for people; one line")
-    create.add_argument("--e2ee", action="store_true", help="switch the encryption add-on on")
+    create = add("create", commands.create, "create a project and print its credentials")
+    create.add_argument("--name", help="a display name; one line")
+    create.add_argument("--e2ee", action="store_true", help="enable the encryption add-on")
     create.add_argument("--public-key", help="PEM file of the application's RSA public key")
     add("list", commands.list, "list projects, without secrets")
     update = add("update", commands.update, "change a project")
     rotate = add("rotate", commands.rotate, "give a project a new API secret and print it")
-    retire = add("retire-key", commands.retire_key, "take a public key away")
+    retire = add("retire-key", commands.retire_key, "remove a public key")
     for parser in (update, rotate, retire):
         parser.add_argument("--api-key", required=True, help="or the application id")
     _add_properties(update)
@@ -119,16 +119,18 @@ def add_commands(add: Adder, shell: Shell) -> None:
 
 def _add_properties(update: argparse.ArgumentParser) -> None:
     switch = argparse.BooleanOptionalAction
-    update.add_argument("--name", help="for people; one line")
+    update.add_argument("--name", help="a display name; one line")
     update.add_argument("--e2ee", action=switch, help="the encryption add-on")
     update.add_argument(
-        "--e2ee-by-default", action=switch, help="seal sessions made without saying so"
+        "--e2ee-by-default",
+        action=switch,
+        help="create sessions as end-to-end encrypted unless the request says otherwise",
     )
     update.add_argument("--public-key", help="PEM file of one more RSA public key")
     update.add_argument("--origins", help="pages that may join, space-separated; '' for all")
     for name, what in (
-        ("--max-sessions", "sessions with clients in them at a time"),
+        ("--max-sessions", "concurrent sessions with clients in them"),
         ("--max-connections", "clients in one session"),
-        ("--max-publish-kbps", "what one client may publish"),
+        ("--max-publish-kbps", "kbit/s of each published video"),
     ):
         update.add_argument(name, type=int, help=f"{what}; 0 for no limit")

@@ -1,4 +1,4 @@
-"""`sealroute doctor session ID`: asks the running server why somebody sees or hears nothing."""
+"""`sealroute doctor session ID`: asks the running server why a subscriber receives no media."""
 
 import argparse
 import json
@@ -24,7 +24,7 @@ Document = dict[str, Any]
 
 
 class SessionDoctor:
-    """One command; `run` returns its exit code: 0 when everything flows, 1 when something not."""
+    """One command; `run` returns its exit code: 0 if all media flows, otherwise 1."""
 
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
@@ -49,7 +49,7 @@ class SessionDoctor:
         wanted = [arguments.stream] if arguments.stream else streams
         found = [self._ask(project, f"{path}/stream/{quote(one)}/explain") for one in wanted]
         lines = [line for one in found for line in describe(one)]
-        nothing = "Nobody publishes in this session on that server."
+        nothing = "The session has no streams on that server."
         self._shell.show(arguments, found, "\n".join(lines) or nothing)
         flowing = [
             received["flowing"]
@@ -73,11 +73,11 @@ class SessionDoctor:
                 if failure.code == 404:
                     raise NotFound(ErrorCode.STREAM_NOT_FOUND) from failure
                 raise Unavailable(
-                    ErrorCode.INTERNAL, f"The server answers with status {failure.code}."
+                    ErrorCode.INTERNAL, f"The server answered with status {failure.code}."
                 ) from failure
         except (URLError, OSError, ValueError) as failure:
             raise Unavailable(
-                ErrorCode.INTERNAL, "No server answers there; name it with --url."
+                ErrorCode.INTERNAL, "No server answers there; set its address with --url."
             ) from failure
 
 
@@ -86,14 +86,14 @@ def _local_url(http: HttpSettings) -> str:
 
 
 def describe(found: Document) -> Iterator[str]:
-    """The lines that people read."""
+    """The report as lines of text."""
     yield f"stream {found['streamId']}  of connection {found['connectionId']}"
     for track in found["tracks"]:
         state = "sent" if track["sending"] else "NOT SENT"
         yield f"  {track['kind']} {track['codec']}: {state}"
         for encoding in track["encodings"]:
             size = f"{encoding['width']}x{encoding['height']}" if "width" in encoding else ""
-            rate = f"{encoding['bitrate'] // 1000} kbps" if encoding["live"] else "asleep"
+            rate = f"{encoding['bitrate'] // 1000} kbps" if encoding["live"] else "inactive"
             yield f"    {encoding.get('rid') or '-':4} {size:10} {rate}"
     for subscriber in found["subscribers"]:
         yield f"  to connection {subscriber['connectionId']}"
@@ -111,5 +111,5 @@ def _described(received: Document) -> Iterator[str]:
 
 def add_command(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("session", help="session id")
-    parser.add_argument("--stream", help="this stream alone")
-    parser.add_argument("--url", help="the server (default: the one of these settings, here)")
+    parser.add_argument("--stream", help="only this stream")
+    parser.add_argument("--url", help="the server (default: the local one with these settings)")

@@ -1,4 +1,4 @@
-"""What the command line lends to its commands."""
+"""Services of the command line for its commands."""
 
 import argparse
 from collections.abc import Awaitable, Callable
@@ -11,12 +11,12 @@ from signaling.clock import Clock
 from signaling.storage.base import Store
 
 Adder = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
-"""Adds a command: its name, what it does, and the help."""
+"""Adds a command: its name, its function and its help text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shell:
-    """What the command line lends to its commands."""
+    """Services of the command line for its commands."""
 
     clock: Clock
     settings_of: Callable[[argparse.Namespace], Settings]

@@ -1,4 +1,4 @@
-"""`sealroute storage …`: backup and restore of the embedded database, and sealing anew."""
+"""`sealroute storage …`: backup and restore of the embedded database, and change of its key."""
 
 import argparse
 from pathlib import Path
@@ -18,19 +18,21 @@ class StorageCommands:
         target = Path(arguments.file)
         back_up(self._data_dir(arguments), target)
         self._shell.show(
-            arguments, {"backup": str(target)}, f"{target} holds the database and its sealing key."
+            arguments,
+            {"backup": str(target)},
+            f"{target} contains the database and its sealing key.",
         )
         return 0
 
     def restore(self, arguments: argparse.Namespace) -> int:
         data_dir = self._data_dir(arguments)
         restore(Path(arguments.file), data_dir)
-        self._shell.show(arguments, {"restored": str(data_dir)}, f"{data_dir} is restored.")
+        self._shell.show(arguments, {"restored": str(data_dir)}, f"Restored {data_dir}.")
         return 0
 
     def reseal(self, arguments: argparse.Namespace) -> int:
         count = self._shell.with_store(arguments, lambda store: store.rewrap_secrets())
-        text = f"The secrets of {count} projects are sealed with the newest key."
+        text = f"The secrets of {count} projects are wrapped with the newest key."
         self._shell.show(arguments, {"sealed": count}, text)
         return 0
 
@@ -46,8 +48,8 @@ class StorageCommands:
 def add_commands(add: Adder, shell: Shell) -> None:
     commands = StorageCommands(shell)
     for name, run, text in (
-        ("backup", commands.backup, "copy the database into a file, also while the server runs"),
-        ("restore", commands.restore, "put a backup in the place of the database; stop it first"),
+        ("backup", commands.backup, "copy the database to a file, also while the server runs"),
+        ("restore", commands.restore, "replace the database with a backup; stop the server first"),
     ):
         add(name, run, text).add_argument("file")
-    add("reseal", commands.reseal, "seal all secrets with the newest sealing key")
+    add("reseal", commands.reseal, "wrap all secrets with the newest sealing key")

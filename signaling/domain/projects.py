@@ -39,8 +39,8 @@ class Project:
     `previous_secret` is valid beside the new one until `previous_secret_until_ms`.
     `public_key_pem` is a concatenation of PEMs. `allowed_origins` is space-separated; empty allows
     every origin. `max_sessions` limits sessions with clients in them (on one node),
-    `max_connections` the connections of one session, and `max_publish_bps` the bits per second
-    that one client may publish; None means that only the server's own limit applies.
+    `max_connections` the connections of one session, and `max_publish_bps` the bits per second of
+    each video that a client publishes; None means that only the server's own limit applies.
 
     A project has two names: REST paths and session ids carry either the API key (legacy SDKs)
     or the application id (unified SDKs).

@@ -1,1 +1,1 @@
-"""The REST API that the official server SDKs use."""
+"""The REST API for the official server SDKs."""

@@ -1,7 +1,7 @@
 """The admin API, `/admin/v1/…`: projects over HTTP, for operators with a token.
 
-Everything is JSON. A table names the routes; every one of them wants `Authorization: Bearer` with
-an operator's token. Secrets are in the answers that make them, and in no other.
+Everything is JSON. A table names the routes; each of them needs `Authorization: Bearer` with an
+operator's token. Only the answer that creates a secret contains it.
 """
 
 from collections.abc import Awaitable, Callable
@@ -43,11 +43,11 @@ _Limit = Annotated[int, Meta(ge=1, lt=2**31)] | None | UnsetType
 
 
 class _Body(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """What a request says; what it leaves out stays as it is."""
+    """The body of a request; an absent member leaves its property unchanged."""
 
 
 class Properties(_Body, frozen=True, kw_only=True):
-    """Of a project. A limit of null takes it away."""
+    """Properties of a project. A limit of null removes it."""
 
     name: str | UnsetType = UNSET
     e2ee: bool | UnsetType = UNSET
@@ -86,7 +86,7 @@ def _or_none(value: "_Value | UnsetType") -> "_Value | None":
 
 
 def _limit(value: int | UnsetType | None) -> int | None:
-    """As `ProjectChange` has it: None leaves it, 0 takes it away."""
+    """The limit as in `ProjectChange`: None leaves it unchanged, 0 removes it."""
     if isinstance(value, UnsetType):
         return None
     return 0 if value is None else value
@@ -114,7 +114,7 @@ _Handler = Callable[[_Call], Awaitable[Answer]]
 
 
 class AdminApi:
-    """Owner of nothing: the store has it all."""
+    """Stateless: the store has all data."""
 
     def __init__(
         self, store: Store, clock: Clock, metrics: Metrics, settings: HttpSettings
@@ -160,7 +160,7 @@ class AdminApi:
         return handle
 
     async def _answer(self, request: web.Request, run: _Handler) -> Answer:
-        """Changes are put on record, refused ones too."""
+        """Authenticates, runs and audits a request; refused changes are audited, too."""
         operator = await self._operator(request)
         info = request.match_info
         status = 0
@@ -180,14 +180,14 @@ class AdminApi:
         return answer
 
     async def _operator(self, request: web.Request) -> str:
-        """The hash is looked up, not the token: how long that takes says nothing of it."""
+        """The operator's name. The token is looked up by its hash, so timing reveals nothing."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and token and token.isascii():
             operator = await self._store.operators.operator_with(token_hash(token.strip()))
             if operator is not None:
                 return operator.name
         refused = Unauthorized(
-            ErrorCode.CREDENTIALS_INVALID, "This needs the token of an operator."
+            ErrorCode.CREDENTIALS_INVALID, "This request needs an operator's token."
         )
         self._metrics.authentication_failures.labels("admin", refused.code.value).inc()
         audit.credentials_refused("admin", refused)

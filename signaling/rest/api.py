@@ -1,7 +1,7 @@
-"""The REST API as one aiohttp handler: find the route, know the project, run the handler.
+"""The REST API as one aiohttp handler: find the route, authenticate the project, run the handler.
 
-Paths are matched here and not by the framework: doubled and trailing slashes count as one, and
-the optional base path `/e2ee` makes sealed sessions the default.
+Paths are matched here and not by the framework: repeated and trailing slashes are ignored, and the
+optional base path `/e2ee` makes end-to-end encrypted sessions the default.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ UNMATCHED = "unmatched"
 
 @dataclass
 class _Node:
-    """A step of the tree of paths; `name` is the parameter that the wild child binds."""
+    """A node of the path tree; `wild` is the child for a parameter."""
 
     children: "dict[str, _Node]" = field(default_factory=dict)
     wild: "_Node | None" = None
@@ -108,7 +108,7 @@ class RestApi:
         self._settings = settings
 
     async def handle(self, request: web.Request) -> web.Response:
-        """Answers any request; nothing but an answer leaves this function."""
+        """Answers any request, and never raises."""
         begin_s = self._services.clock.monotonic_s()
         template = UNMATCHED
         try:
@@ -129,7 +129,7 @@ class RestApi:
         return _response(answer)
 
     async def _answer(self, request: web.Request, match: Match) -> Answer:
-        """Order: credentials, project of the path, body, gate, handler."""
+        """Checks credentials, project of the path, body and feature gate, then runs the handler."""
         credential, project = await self._identify(request, match)
         route = match.route
         settings = self._settings
@@ -154,7 +154,7 @@ class RestApi:
         return await route.handler(call)
 
     async def _identify(self, request: web.Request, match: Match) -> tuple[Credential, Project]:
-        """Who asks. Errors: `credentials_invalid`, `project_mismatch`; both are put on record."""
+        """The caller. Errors: `credentials_invalid`, `project_mismatch`; both are audited."""
         claimed = ""
         try:
             credential = read_credential(

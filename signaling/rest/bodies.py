@@ -1,6 +1,6 @@
-"""Request bodies: what is in them decides how they are read, not their content type.
+"""Request bodies: their content determines how they are parsed, not their content type.
 
-SDKs send forms labelled JSON, JSON labelled nothing, and empty bodies labelled JSON.
+SDKs send forms labeled as JSON, JSON without a label, and empty bodies labeled as JSON.
 """
 
 import json
@@ -14,9 +14,9 @@ from signaling.protocol.counting import TooManyError, check_json
 MAX_DEPTH = 32
 MAX_FORM_FIELDS = 64
 MAX_FORM_BYTES = 4_096
-"""Escapes cost more than other bytes, and forms have short fields."""
+"""Percent-escapes cost more than other bytes, and forms have short fields."""
 MAX_VALUES = 8_192
-"""Of a JSON body, counted before it is read."""
+"""Limit of the values in a JSON body, counted before it is parsed."""
 _HALF_PAIR = rb"\ud"
 
 Fields = Mapping[str, object]
@@ -34,7 +34,7 @@ def json_fields(body: bytes) -> Fields:
         value = json.loads(body, parse_constant=_refuse_constant)
     except TooManyError as cause:
         raise BadRequest(
-            ErrorCode.BODY_INVALID, f"The body may have {MAX_VALUES:,} values."
+            ErrorCode.BODY_INVALID, f"The body has more than {MAX_VALUES:,} values."
         ) from cause
     except (ValueError, RecursionError) as cause:
         raise BadRequest(ErrorCode.BODY_INVALID, "The body is not valid JSON.") from cause
@@ -47,7 +47,7 @@ def json_fields(body: bytes) -> Fields:
 
 
 def _check_text(value: object) -> None:
-    """JSON can spell half a surrogate pair. UTF-8 cannot, so nobody could be told of it."""
+    """Refuses lone surrogates, which JSON can express and UTF-8 cannot."""
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -108,5 +108,5 @@ def text_field(fields: Fields, name: str) -> str | None:
 
 
 def no_fields(_body: bytes) -> Fields:
-    """For requests without parameters: the SDKs send nothing, `{}` or anything."""
+    """For requests without parameters, whatever body the SDKs send."""
     return {}

@@ -1,4 +1,4 @@
-"""What a REST handler gets: one authenticated request and the services it may use."""
+"""The input of a REST handler: one authenticated request and the services it may use."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from signaling.storage.base import Store
 
 
 class ProjectFields(TypedDict, total=False):
-    """One of the two names of a project."""
+    """One of the two ids of a project."""
 
     project_id: str
     application_id: str
@@ -29,7 +29,7 @@ class ProjectFields(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Owner: the composition root. `random_bytes(n)` is the operating system's in production."""
+    """Created by the composition root. `random_bytes(n)` is `os.urandom` in production."""
 
     store: Store
     authenticator: Authenticator
@@ -42,8 +42,8 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request. `e2ee_default` is true below the `/e2ee` base path; `body` is what the route
-    table says it is, `fields` is the same untyped."""
+    """One request. `e2ee_default` is true below the `/e2ee` base path; `body` has the type that the
+    route table names, `fields` is the same untyped."""
 
     services: Services
     project: Project
@@ -72,11 +72,11 @@ class Call:
 
     @property
     def dialect(self) -> str:
-        """Whose SDKs ask: they differ in credentials and in the names of things."""
+        """The generation of SDKs: they differ in credentials and in names."""
         return "unified" if self.credential_kind == "application" else "legacy"
 
     def project_fields(self) -> ProjectFields:
-        """How answers name the project, in the dialect of the credential."""
+        """The project's id in answers, in the dialect of the credential."""
         if self.credential_kind == "application":
             return {"application_id": self.project.application_id}
         return {"project_id": self.project.api_key}

@@ -1,4 +1,4 @@
-"""Registration of callbacks, as the one official SDK that knows it calls it."""
+"""Registration of callbacks, as the one official SDK with this feature uses it."""
 
 from signaling.callbacks import registration
 from signaling.domain.callbacks import Callback
@@ -19,7 +19,7 @@ def _shown(callback: Callback) -> replies.Callback:
 
 
 async def register_callback(call: Call) -> Answer:
-    """The same registration made twice is one; the answer is then the first one."""
+    """Registers a callback; an identical registration returns the existing one."""
     services = call.services
     body = call.read(requests.RegisterCallback)
     wanted = registration.Wanted(group=body.group, event=body.event, url=body.url)
@@ -34,13 +34,13 @@ async def register_callback(call: Call) -> Answer:
 
 
 async def list_callbacks(call: Call) -> Answer:
-    """A bare array, as that SDK wants it."""
+    """Answers with a bare array, as that SDK expects."""
     found = await call.services.store.callbacks.callbacks_of(call.project.api_key)
     return json_answer(200, [_shown(callback) for callback in found])
 
 
 async def unregister_callback(call: Call) -> Answer:
-    """What still waits for it goes with it."""
+    """Removes a registration and its waiting deliveries."""
     store = call.services.store.callbacks
     if not await store.remove_callback(call.project.api_key, call.path["id"]):
         raise NotFound(ErrorCode.CALLBACK_NOT_FOUND)

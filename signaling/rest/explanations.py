@@ -1,4 +1,4 @@
-"""`GET …/stream/{T}/explain`: what each Subscriber gets, and why not more."""
+"""`GET …/stream/{T}/explain`: what each Subscriber receives, and why not more."""
 
 from typing import Annotated, Literal
 
@@ -14,7 +14,7 @@ Bps = Annotated[int, Meta(description="Bits per second")]
 
 
 class Reason(Reply, kw_only=True, omit_defaults=True):
-    """`code` is stable, `message` is for people, `detail` is the media core's own word."""
+    """`code` is stable, `message` is for people, `detail` is the media core's own name."""
 
     code: explain.Code
     message: str
@@ -45,7 +45,7 @@ class Track(Reply, kw_only=True):
 
 
 class Received(Reply, kw_only=True):
-    """A track at one subscriber. `encoding` is the index of the version that it gets."""
+    """A track at one subscriber. `encoding` is the index of the encoding that it receives."""
 
     kind: Kind
     flowing: bool
@@ -58,7 +58,7 @@ class Received(Reply, kw_only=True):
 
 
 class Decryption(Reply, kw_only=True):
-    """What the client reported last, in frames; counts alone, never keys."""
+    """The client's last report, in frames; only counts, never keys."""
 
     mismatch: bool
     opened: int
@@ -76,7 +76,7 @@ class Subscriber(Reply, kw_only=True):
 
 
 class Explained(Reply, kw_only=True):
-    """What becomes of a stream, measured for `measuredMs`."""
+    """How a stream is delivered, measured over `measuredMs`."""
 
     session_id: str
     e2ee: bool
@@ -91,7 +91,7 @@ class Explained(Reply, kw_only=True):
 
 
 async def explain_stream(call: Call) -> Answer:
-    """Takes about a second: rates are measured."""
+    """Takes about a second to measure rates."""
     record = await call.session()
     found = await call.services.live.explain(record, call.path["stream"])
     info = found.stream.info

@@ -1,8 +1,8 @@
-"""Features that need clear media: archive, broadcast, render, SIP, audio connector, captions.
+"""Features that need unencrypted media: archive, broadcast, render, SIP, audio connector, captions.
 
-Each start route names its Feature in the route table; the gate there runs before the handlers
-here. On clear sessions they answer that this server has no such service yet; what exists
-already (nothing) can be listed, read and stopped.
+Each start route names its Feature in the route table, and its gate runs before the handlers here.
+In unencrypted sessions they answer that this server has no such service; the lists of existing
+items are empty.
 """
 
 from collections.abc import Awaitable, Callable
@@ -19,10 +19,10 @@ _SIP_DIGITS = frozenset("0123456789*#p")
 
 
 async def gate(call: Call, feature: Feature) -> None:
-    """Passes when the feature may start on the session that the body names.
+    """Passes if the feature may start in the session that the body names.
 
-    The order is fixed: session known, sealed, relayed; the syntax was checked before. So the
-    answer for a sealed session depends on nobody's presence and on no client token.
+    The order is fixed: syntax, session, encryption, media mode. So the answer for an encrypted
+    session does not depend on connected clients or on a client token.
     """
     record = await call.session(call.read(Start).session_id)
     refused = refusal(feature, record.options)
@@ -42,7 +42,7 @@ async def empty_list(_call: Call) -> Answer:
 
 
 def missing(code: ErrorCode) -> Callable[[Call], Awaitable[Answer]]:
-    """A handler for things that cannot exist yet: whatever the id, there is none."""
+    """A handler for items that cannot exist: every id is unknown."""
 
     async def handler(_call: Call) -> Answer:
         raise NotFound(code)
@@ -51,7 +51,7 @@ def missing(code: ErrorCode) -> Callable[[Call], Awaitable[Answer]]:
 
 
 async def play_dtmf(call: Call) -> Answer:
-    """Tones go to SIP calls only, and no session has one."""
+    """DTMF tones go to SIP calls only, and no session has one."""
     digits = call.read(Digits).digits
     if not digits or not set(digits) <= _SIP_DIGITS:
         raise BadRequest(ErrorCode.DIGITS_INVALID)

@@ -1,6 +1,6 @@
-"""Routes about what is going on in a session: signals, streams, connections, moderation.
+"""Routes for live sessions: signals, streams, connections, moderation.
 
-They work on sealed sessions too: none of them needs media.
+They also work in end-to-end encrypted sessions, because none of them needs media.
 """
 
 from collections.abc import Iterable
@@ -12,13 +12,13 @@ from signaling.rest import replies, requests
 from signaling.rest.call import Call
 from signaling.rest.live_sessions import LiveStream
 
-# This SDK parses the answer of GET stream once more when it is labelled JSON.
+# This SDK parses the answer of GET stream twice if it is labeled as JSON.
 _PARSES_TWICE = "OpenTok-Node-SDK/"
 _TEXT = "text/plain; charset=utf-8"
 
 
 async def signal(call: Call) -> Answer:
-    """A signal of the application; clients see it without a sender."""
+    """Sends a signal of the application, which has no sender."""
     body = call.read(requests.Signal)
     type_, data = body.type, body.data
     if data is None:
@@ -30,7 +30,7 @@ async def signal(call: Call) -> Answer:
 
 
 def _stream(stream: LiveStream) -> replies.Stream:
-    # Audio-only streams are "camera" to the SDKs, which know no other word.
+    # Audio-only streams are "camera", because the SDKs know no other value.
     return replies.Stream(
         id=stream.stream_id,
         video_type=stream.video_type or "camera",
@@ -59,7 +59,7 @@ async def get_stream(call: Call) -> Answer:
 
 
 async def set_layout_classes(call: Call) -> Answer:
-    """Layout classes shape composed archives; on a sealed session they are kept and harmless."""
+    """Layout classes affect composed archives; in an encrypted session they have no effect."""
     classes = {
         item.id: tuple(item.layout_class_list or ())
         for item in call.read(requests.StreamLayouts).items
@@ -95,7 +95,7 @@ async def mute_stream(call: Call) -> Answer:
 
 
 async def mute_all(call: Call) -> Answer:
-    """Mutes all but the excluded, and later streams too until `active` is false."""
+    """Mutes all streams except the excluded ones, and later streams until `active` is false."""
     body = call.read(requests.MuteAll)
     active = body.active is not False
     excluded = (*(body.excluded_streams or ()), *(body.excluded_stream_ids or ()))

@@ -1,4 +1,4 @@
-"""REST's view of the sessions that are live on this node, over their actors."""
+"""REST's access to the live sessions of this node, through their actors."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,15 +17,15 @@ from signaling.sessions.directory import SessionDirectory
 from signaling.sessions.explain import Explanation, Readings, explain
 
 MEASURE_S = 1.0
-"""Between the two readings of an explanation: bitrates settle, and nobody waits long."""
+"""Time between the two readings of an explanation: long enough to measure bitrates."""
 EXPLANATIONS_PER_S = 5.0
 EXPLANATIONS_AT_ONCE = 20.0
-"""Of all projects together. A reading of a large session keeps the media core from its packets for
-a moment, so nobody may ask for many."""
+"""Limits for all projects together. Reading a large session briefly delays packets in the media
+core."""
 
 
 class LiveActors:
-    """Implements `LiveSessions`. A session without an actor is empty; REST makes none."""
+    """Implements `LiveSessions`. A session without an actor is empty; REST creates no actor."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What REST may do to the sessions that are live on this node."""
+"""The operations of REST on the live sessions of this node."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,20 +34,20 @@ class Counts:
 
 class LiveSessions(Protocol):
     """Errors are those of the domain: `stream_not_found`, `connection_not_found`,
-    `nobody_connected`, `signal_too_long`, `invalid_parameter`. A session that nobody is in has
-    no streams and no connections; REST does not wake it."""
+    `nobody_connected`, `signal_too_long`, `invalid_parameter`. An empty session has no streams and
+    no connections; REST does not open it."""
 
     async def signal(
         self, record: SessionRecord, to: str | None, type_: str | None, data: str
     ) -> None:
-        """A signal in clear from the application, to one connection or to all."""
+        """Sends an unencrypted signal of the application to one connection or to all."""
 
     async def streams(self, record: SessionRecord) -> Sequence[LiveStream]: ...
     async def connections(self, record: SessionRecord) -> Sequence[LiveConnection]: ...
     async def set_layout_classes(
         self, record: SessionRecord, classes: dict[str, tuple[str, ...]]
     ) -> None:
-        """By stream id; all of them or, when one is unknown, none."""
+        """Sets classes by stream id; if one id is unknown, none is changed."""
 
     async def force_disconnect(self, record: SessionRecord, connection_id: str) -> None: ...
     async def force_mute_stream(self, record: SessionRecord, stream_id: str) -> None: ...

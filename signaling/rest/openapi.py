@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of the REST API, made of the route table and the types it names."""
+"""The OpenAPI 3.1 document of the REST API, generated from the route table and its types."""
 
 import inspect
 from collections.abc import Iterable, Mapping
@@ -19,22 +19,22 @@ _REF = "#/components/schemas/{name}"
 _COMMON_ERRORS = (ErrorCode.CREDENTIALS_INVALID,)
 _PATH_PARAMETERS = {
     "project": "The API key of a legacy project, or the application id of a unified one",
-    "session": "A session id, as the answer to its creation names it",
+    "session": "A session id, as in the answer to its creation",
     "connection": "The id of a client in the session",
     "stream": "The id of a stream in the session",
-    "id": "The id that was answered when it was made",
+    "id": "The id in the answer to its creation",
 }
 _ABOUT = """\
-Sessions, and what goes on in them, for the servers of applications. The official OpenTok and
-Vonage Video server SDKs speak this API; with them only the host changes.
+Sessions and their live state, for application servers. The official OpenTok and Vonage Video
+server SDKs use this API; only the host changes.
 
-A request carries a token that lives for minutes: `X-OPENTOK-AUTH` is signed with the secret of
-the project (HS256), a bearer token with the application's private key (RS256). What the server
-refuses has the body `Failure`, with a stable name in `error`. Bodies are read by what they
-hold, whatever their content type says.
+A request carries a token that is valid for minutes: `X-OPENTOK-AUTH` is signed with the secret of
+the project (HS256), a bearer token with the application's private key (RS256). Refusals have the
+body `Failure`, with a stable name in `error`. The content of a body determines how it is parsed,
+not its content type.
 
-Sealed sessions (`e2ee`) are for clients that encrypt end to end. Whatever would need clear media
-is refused there, with the code 15900.
+End-to-end encrypted sessions (`e2ee`) are for clients that encrypt end to end. Features that need
+unencrypted media are refused there, with the code 15900.
 """
 Json = dict[str, Any]
 
@@ -53,7 +53,7 @@ def openapi_document(routes: Iterable[Route]) -> Json:
     return {
         "openapi": "3.1.0",
         "info": {"title": "Sealroute", "version": _version(), "description": _ABOUT},
-        "servers": [{"url": "/"}, {"url": "/e2ee", "description": "New sessions are sealed"}],
+        "servers": [{"url": "/"}, {"url": "/e2ee", "description": "New sessions are encrypted"}],
         "security": [{"secret": []}, {"application": []}],
         "paths": paths,
         "components": {
@@ -68,8 +68,8 @@ _SECURITY: Json = {
         "type": "apiKey",
         "in": "header",
         "name": "X-OPENTOK-AUTH",
-        "description": "JWT, HS256 with the project's secret: `iss` the API key, `ist` project, "
-        "`iat`, and `exp` within five minutes of it.",
+        "description": "JWT, HS256 with the project's secret: `iss` is the API key, `ist` is "
+        "project, `iat`, and `exp` within five minutes of it.",
     },
     "application": {
         "type": "http",
@@ -87,7 +87,7 @@ def _shapes(route: Route) -> list[Any]:
 
 def _operation(route: Route, schemas: Mapping[Any, Json]) -> Json:
     segments = route.template.strip("/").split("/")
-    # Without documented errors a failure is still one of these.
+
     operation: Json = {
         "operationId": _operation_id(route),
         "summary": route.summary,
@@ -139,7 +139,7 @@ def _query_parameters(route: Route) -> list[Json]:
 
 
 def _present(schema: Json) -> Json:
-    """Of "something or null" the something: a query has no null."""
+    """The schema without null, which a query cannot express."""
     choices = [choice for choice in schema.get("anyOf", ()) if choice != {"type": "null"}]
     return choices[0] if len(choices) == 1 else schema
 
@@ -161,7 +161,7 @@ def _responses(route: Route, schemas: Mapping[Any, Json]) -> Json:
     for code in (*_COMMON_ERRORS, *route.errors):
         row = ERRORS[code]
         response = responses.setdefault(str(row.http_status), _failure(schemas))
-        what = "The caller may not" if row.http_status == 403 else row.message
+        what = "Not allowed" if row.http_status == 403 else row.message
         response["description"] = " ".join(filter(None, [response["description"], what]))
         response["content"][JSON]["examples"][code.value] = {"value": _example(code)}
     responses["default"] = {**_failure(schemas), "description": "Any other failure"}

@@ -1,7 +1,7 @@
-"""What REST answers hold: one type per answer, for encoding and for OpenAPI.
+"""The bodies of REST answers: one type per answer, for encoding and for OpenAPI.
 
 Ids are dashed lower-case UUIDs or opaque text, times are integers in ms since 1970, and numbers
-are never text: some official SDKs check all of it.
+are never text: some official SDKs check this.
 """
 
 from typing import Annotated, Literal
@@ -15,7 +15,7 @@ Milliseconds = Annotated[int, Meta(description="Milliseconds since 1970-01-01 UT
 
 
 class CreatedSession(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """A session that was just made."""
+    """A session that was just created."""
 
     session_id: str
     project_id: str
@@ -27,7 +27,7 @@ class CreatedSession(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class Session(Reply, kw_only=True, omit_defaults=True):
-    """A session, whoever is in it."""
+    """A session and its options."""
 
     session_id: str
     project_id: str | None = None
@@ -39,8 +39,7 @@ class Session(Reply, kw_only=True, omit_defaults=True):
 
 
 class Stream(Reply):
-    """A stream that is being published. Without video it is a "camera" too: the SDKs know no
-    other word."""
+    """A published stream. One without video is also a "camera": the SDKs know no other value."""
 
     id: str
     video_type: Literal["camera", "screen", "custom"]
@@ -70,7 +69,7 @@ class Connections(Reply, kw_only=True, omit_defaults=True):
 
 
 class ProjectDetails(Reply, kw_only=True):
-    """What the answers to mute requests hold."""
+    """The answer to a mute request."""
 
     application_id: str
     project_id: str

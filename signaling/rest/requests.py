@@ -1,7 +1,6 @@
-"""What the bodies of REST requests may hold: one type per body, for checking and for OpenAPI.
+"""The bodies of REST requests: one type per body, for checking and for OpenAPI.
 
-Members that are not known are ignored, and null counts as absent everywhere: the official SDKs
-send both.
+Unknown members are ignored, and null counts as absent everywhere: the official SDKs send both.
 """
 
 import re
@@ -38,8 +37,8 @@ class CreateSession(
     rename={"media_mode": "p2p.preference", "archive_mode": "archiveMode"}
     | {"archive_name": "archiveName", "archive_resolution": "archiveResolution"},
 ):
-    """The fields of a session, as a form or as JSON. For the document: the SDKs spell these so
-    freely that `parse_session_options` reads them."""
+    """The fields of a session, as a form or as JSON. This type only documents them: the SDKs write
+    them in so many ways that `parse_session_options` reads them."""
 
     media_mode: Annotated[
         Literal["disabled", "enabled"],
@@ -62,7 +61,7 @@ class Signal(Body):
 
 
 class StreamLayout(Body):
-    """The layout classes that a stream has from now on."""
+    """The new layout classes of a stream."""
 
     id: Text
     layout_class_list: Annotated[list[str], Meta(max_length=MAX_LAYOUT_CLASSES)] | None = None
@@ -89,7 +88,7 @@ class Digits(Body):
 
 
 class Layout(Body):
-    """How streams are placed in a picture."""
+    """How streams are arranged in the composed video."""
 
     type: Literal["bestFit", "custom", "horizontalPresentation", "pip", "verticalPresentation"]
     stylesheet: str | None = None
@@ -99,9 +98,9 @@ class Layout(Body):
 
     def __post_init__(self) -> None:
         if (self.type == "custom") is not bool(self.stylesheet):
-            raise ValueError("'stylesheet' goes with the type 'custom', and only with it")
+            raise ValueError("'stylesheet' is required for the type 'custom', and only valid there")
         if self.screenshare_type is not None and self.type != "bestFit":
-            raise ValueError("'screenshareType' goes with the type 'bestFit' only")
+            raise ValueError("'screenshareType' is only valid for the type 'bestFit'")
 
 
 class StreamsChange(Body):
@@ -118,7 +117,7 @@ class StreamsChange(Body):
 
 
 class Start(Body):
-    """What every start of a feature names."""
+    """The common member of every request that starts a feature."""
 
     session_id: Text
 
@@ -170,7 +169,7 @@ class Rtmp(Body):
 
 
 class Outputs(Body):
-    """Where a broadcast goes: at least one of the two."""
+    """The outputs of a broadcast: at least one of the two."""
 
     hls: Hls | None = None
     rtmp: Annotated[list[Rtmp], Meta(max_length=5)] | None = None
@@ -242,8 +241,8 @@ class StartRender(Start):
 
 
 class AudioWebSocket(Body):
-    """`audio_transport`: an object, or the same as JSON text, in either spelling of its members;
-    SDKs differ."""
+    """`audio_transport`: an object, or the same as JSON text, with either spelling of its members,
+    because SDKs differ."""
 
     uri: Text
     streams: StreamIds | None = None
@@ -254,7 +253,7 @@ class AudioWebSocket(Body):
 
 
 class ConnectAudio(Start):
-    """A session's audio to a WebSocket, and back."""
+    """Sends a session's audio to a WebSocket, and back."""
 
     token: Text
     websocket: AudioWebSocket
@@ -271,7 +270,7 @@ class StartCaptions(Start):
 
 
 class RegisterCallback(Body):
-    """Which events go where; `all` stands for every group, or for every event of a group."""
+    """Events and the URL that receives them; `all` means every group, or every event of a group."""
 
     group: Annotated[str, Meta(min_length=1, examples=["connection"])]
     event: Annotated[str, Meta(min_length=1, examples=["created"])]
@@ -279,14 +278,14 @@ class RegisterCallback(Body):
 
 
 class Page(Body):
-    """Which part of a list; the SDKs spell the session's member in two ways."""
+    """The part of a list to return."""
 
     offset: Annotated[int, Meta(ge=0, le=2**31)] | None = None
     count: Annotated[int, Meta(ge=0, le=1_000)] | None = None
     session_id: str | None = None
 
 
-# What a message about a member may say; the rest would repeat what the caller sent.
+# Messages about a member that do not repeat what the caller sent.
 _SPEAKABLE = re.compile(r"(Expected |Object missing required field `[\w.]+`|['A-Z][\w' ,]+$)")
 
 

@@ -1,7 +1,7 @@
-"""Rooms of the page at `/`: anybody may open one, and whoever has its link may join.
+"""Rooms of the page at `/`: any visitor may open one, and every holder of its link may join.
 
-A room is a sealed session of a project of its own, so the tokens given away here open nothing
-else. An operator who does not want the page switches rooms off.
+A room is an end-to-end encrypted session of a separate project, so the tokens issued here are
+valid nowhere else. The operator can turn rooms off.
 """
 
 import asyncio
@@ -36,7 +36,8 @@ log = structlog.get_logger(__name__)
 ROOMS_PATH = "/v1/rooms"
 PROJECT_NAME = "rooms of the page"
 PROJECT_ID = "5ea1f0c1-0000-4000-8000-000000000001"
-"""Its application id. A name is anybody's, and strangers get tokens of this project."""
+"""Its application id. The name does not identify it: names are not unique, and strangers get tokens
+of this project."""
 TOKEN_LIFETIME_S = 24 * 3600
 MAX_BODY_BYTES = 4_096
 MAX_NAME_CHARS = 60
@@ -45,7 +46,7 @@ MAX_VALUES = 64
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """`session` is None for a new room; `networks` are where the visitor comes from."""
+    """`session` is None for a new room; `networks` are those of the visitor."""
 
     session: str | None
     name: str
@@ -68,7 +69,7 @@ class Rooms:
         burst, joins = float(settings.per_minute), float(settings.joins_per_room)
         self._opened = Bucket(burst, self._now_ms())
         self._joined = Bucket(burst * joins, self._now_ms())
-        # Charged first: who asks too often for what there is not uses up nobody else's turns.
+        # Charged first, so that a network above its limit does not use up the limit of all.
         of_network = float(settings.per_minute_of_network)
         self._opened_by = NetworkBuckets(of_network, of_network / 60)
         self._joined_by = NetworkBuckets(of_network * joins, of_network * joins / 60)
@@ -109,7 +110,7 @@ class Rooms:
         return {"apiKey": project.api_key, "sessionId": session, "token": token}
 
     async def _rooms_project(self) -> Project:
-        # One at a time: first visitors who come at once must not make a project each.
+        # One at a time: concurrent first visitors must not create a project each.
         async with self._finding:
             if self._project is None:
                 self._project = await self._store.project_named(PROJECT_ID)

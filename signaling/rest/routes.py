@@ -1,8 +1,8 @@
-"""THE table of the REST API: method, path, handler, bodies, and the feature that a route starts.
+"""The route table of the REST API: method, path, handler, bodies, and the feature that it starts.
 
-Every route is authenticated as a Project and bounded in body size. Routes with `needs_clear_media`
-pass the gate of `rest.features` first; a test walks the table and fails when a start route has
-no gate. `/openapi.json` is made of this table.
+Every route is authenticated as a Project and limited in body size. Routes with `needs_clear_media`
+pass the gate of `rest.features` first; a test fails if a start route has no gate. `/openapi.json`
+is generated from this table.
 """
 
 from collections.abc import Awaitable, Callable
@@ -26,9 +26,9 @@ E = ErrorCode
 class Route:
     """`template` is below the base path; `{name}` stands for one segment.
 
-    `success` is the status that the strictest SDK wants. `read_body` makes fields of the body,
-    `body` is what they must be, `query` the same for the query; `answer` is the type of the
-    answer to a success, None without a body. `errors` are the failures worth documenting.
+    `success` is the status that the strictest SDK expects. `read_body` parses the body to fields,
+    `body` is their type, `query` that of the query; `answer` is the type of a successful answer,
+    None if it has no body. `errors` are the documented failures.
     """
 
     method: str
@@ -74,7 +74,7 @@ def _list(template: str, what: str) -> Route:
 def _start(
     feature: Feature, template: str, body: type[requests.Start], summary: str, success: int = 200
 ) -> Route:
-    sealed = E.CAPTIONS_SEALED if feature is Feature.CAPTIONS else E.FEATURE_SEALED
+    encrypted = E.CAPTIONS_SEALED if feature is Feature.CAPTIONS else E.FEATURE_SEALED
     return Route(
         "POST",
         P + template,
@@ -87,7 +87,7 @@ def _start(
         errors=(
             E.INVALID_PARAMETER,
             E.SESSION_NOT_FOUND,
-            sealed,
+            encrypted,
             E.FEATURE_NEEDS_ROUTED,
             E.FEATURE_UNAVAILABLE,
         ),

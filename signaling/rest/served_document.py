@@ -1,7 +1,7 @@
-"""The OpenAPI document as it is served: the REST API, and beside it the admin API, WHIP and WHEP.
+"""The OpenAPI document as served: the REST API, the admin API, WHIP and WHEP.
 
-The REST API documents itself (`signaling.rest.openapi`); the others' few routes are described
-here, and a test holds the descriptions against the routes that are served.
+The REST API documents itself (`signaling.rest.openapi`); the few other routes are described here,
+and a test compares the descriptions with the routes.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _TEXT: Json = {"schema": {"type": "string"}}
 
 
 class AdminProject(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """All of a project that is no secret. Times are milliseconds since 1970."""
+    """A project without its secrets. Times are milliseconds since 1970."""
 
     api_key: str
     application_id: str
@@ -40,14 +40,14 @@ class AdminProject(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class AdminCredentials(AdminProject, frozen=True, rename="camel", kw_only=True):
-    """The same with the secret: only where one was made."""
+    """A project with its API secret, only in answers that create one."""
 
     api_secret: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One operation of the admin API; `path` is below its own."""
+    """One operation of the admin API; `path` is relative to `ADMIN_PATH`."""
 
     method: str
     path: str
@@ -76,7 +76,7 @@ _PARAMETERS = {
     "key": "The id of a public key, as the project shows it",
     "session": "A session id",
     "stream": "The id of a stream in the session",
-    "resource": "What the answer to POST named in its Location",
+    "resource": "The last segment of the Location in the answer to POST",
 }
 _SECURITY: Json = {
     "operator": {
@@ -93,7 +93,7 @@ _SECURITY: Json = {
 
 
 def served_document() -> Json:
-    """The whole document."""
+    """The complete document."""
     document = openapi_document(ROUTES)
     shapes = [Failure, *(row.answer for row in _ADMIN), *_bodies()]
     found, components = msgspec.json.schema_components(shapes, ref_template=_REF)
@@ -112,7 +112,7 @@ def served_document() -> Json:
 
 @cache
 def openapi_answer() -> Answer:
-    """The document, made once."""
+    """The document, generated once."""
     return Answer(200, msgspec.json.encode(served_document()), JSON)
 
 
@@ -166,14 +166,14 @@ def _http_media(failure: Json) -> Json:
     ):
         begin = _operation(does, tag, "client", path)
         begin["requestBody"] = {"required": True, "content": {SDP: _TEXT}}
-        made = {"description": "Begun; Location is the resource", "content": {SDP: _TEXT}}
+        made = {"description": "Created; Location is the resource", "content": {SDP: _TEXT}}
         begin["responses"] = {"201": made, **_failures(failure)}
         paths[path] = {"servers": _ROOT, "post": begin}
 
         resource = path + "/resource/{resource}"
         patch = _operation("Take candidates", tag, "client", resource)
         patch["requestBody"] = {"required": True, "content": {FRAGMENT: _TEXT}}
-        patch["responses"] = {"204": {"description": "Taken"}, **_failures(failure)}
+        patch["responses"] = {"204": {"description": "Accepted"}, **_failures(failure)}
         end = _operation("End it", tag, "client", resource)
         end["responses"] = {"200": {"description": "Ended"}, **_failures(failure)}
         paths[resource] = {"servers": _ROOT, "patch": patch, "delete": end}

@@ -1,4 +1,4 @@
-"""Sessions as such: made, and shown."""
+"""Creates and shows sessions."""
 
 from datetime import UTC, datetime
 
@@ -10,7 +10,7 @@ from signaling.rest.call import Call
 
 
 async def create_session(call: Call) -> Answer:
-    """Makes a session. It is on disk when the answer leaves."""
+    """Creates a session. It is durable when the answer is sent."""
     unified = call.credential_kind == "application"
     circumstances = Circumstances(
         now_ms=int(call.services.clock.unix_s() * 1000),
@@ -46,7 +46,7 @@ async def create_session(call: Call) -> Answer:
 
 
 async def get_session(call: Call) -> Answer:
-    """What the session was made as; that it is sealed above all."""
+    """Shows the options of a session, including whether it is end-to-end encrypted."""
     record = await call.session()
     answer = replies.Session(
         session_id=record.session_id,

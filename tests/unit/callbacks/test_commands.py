@@ -109,7 +109,7 @@ def test_a_shot_that_misses_says_what_to_do(shell, receiver):
 
 def test_a_shot_at_nobody_says_so(shell):
     code, text, _ = shell("callbacks", "test", "--api-key", shell.key, as_json=False)
-    assert (code, text) == (1, "Nobody is registered for this event.\n")
+    assert (code, text) == (1, "No callback is registered for this event.\n")
 
 
 async def _give_up(data_dir, key, callback):
@@ -183,7 +183,7 @@ def test_a_diagnosis_is_readable():
     text = "\n".join(describe(found))
     assert "640x360" in text
     assert "700 kbps" in text
-    assert "asleep" in text
+    assert "inactive" in text
     assert "NOTHING" in text
     assert text.count("no_key_frame: No key frame.") == 2
 

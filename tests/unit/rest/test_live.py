@@ -29,7 +29,7 @@ async def test_a_stream_is_explained_with_codes_sentences_and_figures(room):
     assert received["reasons"] == [
         {
             "code": "withheld",
-            "message": "The media core withholds the track from the subscriber.",
+            "message": "The media core does not forward the track to the subscriber.",
             "detail": "paused",
         }
     ]

@@ -1,8 +1,8 @@
 """WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep): publish and play with HTTP and no SDK.
 
-`POST /whip/{session}` publishes, `POST /whep/{session}/{stream}` plays; the bearer is a client
-token of the session. The answer's `Location` ends it with DELETE. Who comes this way is a
-Connection like any other: REST, callbacks and moderation see no difference.
+`POST /whip/{session}` publishes, `POST /whep/{session}/{stream}` plays; the bearer token is a
+client token of the session. DELETE on the answer's `Location` ends it. Such a client is a
+Connection like any other for REST, callbacks and moderation.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from signaling.http.answers import error_answer
 from signaling.http.reading import body_chunks, time_for
 from signaling.metrics import Metrics
 from signaling.rest import whip_requests as requests
-from signaling.rest.whip_client import HttpMember, hello_of, publish_of
+from signaling.rest.whip_client import HttpClient, hello_of, publish_of
 from signaling.sessions.client_slot import JoiningClient
 from signaling.sessions.directory import SessionDirectory
 
@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 MAX_OFFER_BYTES = 131_072
 RESOURCE_BYTES = 16
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-_Beginning = Callable[[HttpMember], Awaitable["_Answered"]]
+_Beginning = Callable[[HttpClient], Awaitable["_Answered"]]
 CORS = {
     "Access-Control-Allow-Methods": "POST, PATCH, DELETE, OPTIONS",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match, "
@@ -48,10 +48,10 @@ CORS = {
 
 @dataclass(frozen=True, slots=True)
 class _Resource:
-    """What a `Location` names. `ice` is the client's ufrag and pwd, `etag` names that session."""
+    """The resource of a `Location`. `ice` is the client's ufrag and pwd, `etag` its ICE session."""
 
     path: str
-    member: HttpMember
+    client: HttpClient
     token_digest: bytes
     etag: str
     ice: tuple[str, str]
@@ -89,7 +89,7 @@ class WhipGate:
         ]
 
     async def handle_endpoint(self, request: web.Request) -> web.StreamResponse:
-        """POST begins; OPTIONS tells browsers and clients what may be sent."""
+        """POST starts; OPTIONS tells browsers and clients what they may send."""
         if request.method == "OPTIONS":
             return self._with_cors(request, web.Response(status=204), {"Accept-Post": requests.SDP})
         if request.method != "POST":
@@ -97,7 +97,7 @@ class WhipGate:
         return await self._guarded(request, self._begin)
 
     async def handle_resource(self, request: web.Request) -> web.StreamResponse:
-        """DELETE ends, PATCH takes candidates."""
+        """DELETE ends, PATCH accepts candidates."""
         if request.method == "OPTIONS":
             accepts = {"Accept-Patch": requests.FRAGMENT}
             return self._with_cors(request, web.Response(status=204), accepts)
@@ -107,7 +107,7 @@ class WhipGate:
             return self._with_cors(request, _failed(MethodNotAllowed((*handlers, "OPTIONS"))))
         return await self._guarded(request, handler)
 
-    # --- the way in --------------------------------------------------------------------------
+    # --- start -------------------------------------------------------------------------------
 
     async def _begin(self, request: web.Request) -> web.StreamResponse:
         role: requests.Role = "whep" if request.path.startswith("/whep/") else "whip"
@@ -119,7 +119,7 @@ class WhipGate:
         )
         record = admission.session
         if record.options.media_mode is MediaMode.RELAYED:
-            text = "Only routed sessions take WHIP and WHEP."
+            text = "Only routed sessions support WHIP and WHEP."
             raise error(ErrorCode.FEATURE_NEEDS_ROUTED, text)
         formats = requests.formats_of(request.headers)
         if record.options.e2ee and not formats:
@@ -128,25 +128,25 @@ class WhipGate:
         do = self._playing if role == "whep" else self._publishing
         begin = do(request, admission, offer, formats)
         name = secrets.token_urlsafe(RESOURCE_BYTES)
-        member = HttpMember(lambda: self._forget(name))
+        client = HttpClient(lambda: self._forget(name))
         joining = JoiningClient.of(admission)
         hello = hello_of(session, record.project_id, role, formats)
-        member.join(self._directory.open(record, admission.quotas), hello, joining)
-        # From here on somebody has joined: whatever fails, and however late, ends that.
+        client.join(self._directory.open(record, admission.quotas), hello, joining)
+        # The client has joined: any later failure must end its connection.
         try:
-            answered = await begin(member)
+            answered = await begin(client)
             path = f"{request.path}/resource/{name}"
             etag = f'"{secrets.token_urlsafe(RESOURCE_BYTES)}"'
-            resource = _Resource(path, member, _digest(token), etag, offer.ice)
+            resource = _Resource(path, client, _digest(token), etag, offer.ice)
             response = _created(resource, answered)
-            # Of one that has ended since, nobody would take the entry away again.
-            member.check_present()
+            # If the connection has ended meanwhile, nothing would remove the entry.
+            client.check_present()
             self._resources[name] = resource
         except BaseException:
-            member.leave()
+            client.leave()
             raise
         self._metrics.joins.labels("ok").inc()
-        log.info("http client", role=role, connection=short(member.connection or ""))
+        log.info("http client", role=role, connection=short(client.connection or ""))
         return response
 
     def _publishing(
@@ -156,8 +156,8 @@ class WhipGate:
         offer: requests.Offered,
         formats: tuple[str, ...],
     ) -> _Beginning:
-        """What a member does to publish. Errors: `permission_denied`, `invalid_parameter`,
-        `e2ee_required`: what would be refused later is refused now."""
+        """The publishing of a client. Errors: `permission_denied`, `invalid_parameter`,
+        `e2ee_required`: refused before the join instead of after it."""
         title = request.query.get("name", "")[: requests.MAX_NAME_CHARS]
         tracks = requests.tracks_of(offer, requests.kids_of(request.headers))
         wanted = publish_of(offer.text, tracks, title, formats[0] if formats else None)
@@ -165,8 +165,8 @@ class WhipGate:
             raise error(ErrorCode.PERMISSION_DENIED)
         check_encryption(wanted, e2ee=admission.session.options.e2ee)
 
-        async def begin(member: HttpMember) -> _Answered:
-            published = await member.publish(wanted)
+        async def begin(client: HttpClient) -> _Answered:
+            published = await client.publish(wanted)
             return _Answered(published.answer, published.stream_id)
 
         return begin
@@ -178,7 +178,7 @@ class WhipGate:
         offer: requests.Offered,
         _formats: tuple[str, ...],
     ) -> _Beginning:
-        """What a member does to play. Errors: `permission_denied`, `stream_not_found`."""
+        """The playing of a client. Errors: `permission_denied`, `stream_not_found`."""
         stream = request.match_info["stream"]
         actor = self._directory.find(admission.session.session_id)
         if not admission.capabilities.subscribe:
@@ -187,8 +187,8 @@ class WhipGate:
             raise error(ErrorCode.STREAM_NOT_FOUND)
         actor.state.live_stream(stream)
 
-        async def begin(member: HttpMember) -> _Answered:
-            return _Answered(member.play(stream, offer.text), stream)
+        async def begin(client: HttpClient) -> _Answered:
+            return _Answered(client.play(stream, offer.text), stream)
 
         return begin
 
@@ -207,15 +207,15 @@ class WhipGate:
         except UnicodeDecodeError:
             raise error(ErrorCode.SDP_INVALID) from None
 
-    # --- what comes later --------------------------------------------------------------------
+    # --- later requests ----------------------------------------------------------------------
 
     async def _end(self, request: web.Request) -> web.StreamResponse:
-        self._resource(request).member.leave()
+        self._resource(request).client.leave()
         return web.Response(status=200)
 
     async def _patch(self, request: web.Request) -> web.StreamResponse:
-        """Candidates are taken and not needed: the server's side is ICE-lite, the client's checks
-        tell where it is. An ICE restart is not supported (422, RFC 9725 section 4.3)."""
+        """Accepts candidates, which the server does not need: it is ICE-lite, and the client's
+        checks reveal its address. ICE restarts are not supported (422, RFC 9725 section 4.3)."""
         resource = self._resource(request)
         _require_type(request, requests.FRAGMENT)
         matches = request.headers.get("If-Match")
@@ -230,7 +230,7 @@ class WhipGate:
         return web.Response(status=204, headers={"ETag": resource.etag})
 
     def _resource(self, request: web.Request) -> _Resource:
-        """Errors: 401, 404. Another's token learns no more than that nothing is there."""
+        """Errors: 401, 404. Another client's token gets 404."""
         token = _required_token(request)
         resource = self._resources.get(request.match_info["resource"])
         if (
@@ -295,7 +295,9 @@ def _claimed_project(request: web.Request) -> str:
 def _required_token(request: web.Request) -> str:
     token = requests.bearer_of(request.headers)
     if token is None:
-        raise error(ErrorCode.CREDENTIALS_INVALID, "A client token is needed as bearer.")
+        raise error(
+            ErrorCode.CREDENTIALS_INVALID, "The request needs a client token as bearer token."
+        )
     return token
 
 
@@ -314,14 +316,14 @@ def _created(resource: _Resource, answered: _Answered) -> web.Response:
     response.headers["ETag"] = resource.etag
     response.headers["Accept-Patch"] = requests.FRAGMENT
     response.headers["Sealroute-Stream"] = answered.stream
-    response.headers["Sealroute-Connection"] = str(resource.member.connection)
-    for link in requests.ice_links(resource.member.ice_servers):
+    response.headers["Sealroute-Connection"] = str(resource.client.connection)
+    for link in requests.ice_links(resource.client.ice_servers):
         response.headers.add("Link", link)
     return response
 
 
 def _failed(failure: DomainError) -> web.Response:
-    """The statuses of REST, but 401 where a token is missing or not valid, as bearers have it."""
+    """The status as in REST, except 401 for a missing or invalid token, as for bearer tokens."""
     answer = error_answer(failure)
     headers, status = answer.headers, answer.status
     if failure.code is ErrorCode.CREDENTIALS_INVALID:

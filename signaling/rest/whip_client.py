@@ -1,7 +1,7 @@
-"""A member of a Session that speaks HTTP: one stream out (WHIP) or one in (WHEP).
+"""A client that uses HTTP: it publishes one stream (WHIP) or plays one (WHEP).
 
-It stands where a WebSocket stands for other clients. Nobody reads its messages but this module,
-which waits for the answer to its one request and notices the end.
+It replaces the WebSocket of other clients. This module handles its messages: it waits for the
+answer to its single request and notices the end.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ ANSWER_TIMEOUT_S = 10.0
 _HELLO, _REQUEST, _BYE = 1, 2, 3
 
 
-class HttpMember:
-    """Implements `MessageSink`. `on_end` is called once, when the Connection is over."""
+class HttpClient:
+    """Implements `MessageSink`. `on_end` is called once, when the Connection ends."""
 
     def __init__(self, on_end: Callable[[], None]) -> None:
         self.connection: ConnectionId | None = None
@@ -44,7 +44,7 @@ class HttpMember:
             case m.StreamDestroyed(stream_id=stream) if stream == self.stream:
                 self._leave_soon()
             case _:
-                """The rest is for clients that show something of it."""
+                """Other messages are for clients with an SDK."""
 
     def close(self, reason: str) -> None:
         del reason
@@ -61,7 +61,7 @@ class HttpMember:
         self._actor = actor
 
     async def publish(self, request: m.Publish) -> m.Published:
-        """Errors: those of `Publish` and of the media; `overloaded` when no answer comes."""
+        """Errors: those of `Publish` and of the media plane; `overloaded` without an answer."""
         self._published = asyncio.get_running_loop().create_future()
         self._ask(request)
         try:
@@ -73,19 +73,19 @@ class HttpMember:
         return published
 
     def play(self, stream: str, offer: str) -> str:
-        """The answer. Errors: those of `Subscribe` and of the media."""
+        """The answer. Errors: those of `Subscribe` and of the media plane."""
         if self._actor is None or self.connection is None:
             raise error(ErrorCode.NOT_CONNECTED)
         self.stream = StreamId(stream)
         return self._actor.play(self.connection, stream, offer)
 
     def check_present(self) -> None:
-        """Errors: `not_connected` when the Connection is over."""
+        """Errors: `not_connected` when the Connection has ended."""
         if self._on_end is None:
             raise error(ErrorCode.NOT_CONNECTED)
 
     def leave(self) -> None:
-        """Idempotent; `on_end` is called in it."""
+        """Ends the Connection, which calls `on_end`. Idempotent."""
         if self._on_end is None:
             return
         try:
@@ -100,7 +100,7 @@ class HttpMember:
         self._actor.handle_request(self.connection, request)
 
     def _leave_soon(self) -> None:
-        """Not from within what the actor is doing."""
+        """Leaves in the next turn of the loop, not inside the actor's current call."""
         asyncio.get_running_loop().call_soon(self.leave)
 
     def _settle(self, outcome: "m.Published | DomainError") -> None:
@@ -113,7 +113,7 @@ class HttpMember:
 
 
 def hello_of(session: str, api_key: str, sdk: str, formats: tuple[str, ...]) -> m.Hello:
-    """What such a client would say first; its token was checked before."""
+    """The `Hello` of such a client, whose token was checked before."""
     return m.Hello(
         id=_HELLO,
         api_key=api_key,

@@ -1,4 +1,4 @@
-"""What WHIP and WHEP requests say, and the headers of their answers. Pure."""
+"""Parses WHIP and WHEP requests and builds the headers of their answers. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -34,8 +34,8 @@ Kind = Literal["audio", "video"]
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """An offer that the media plane will not refuse for what it says. `flowing` are mid and kind
-    of what is to be sent or played, `ice` the client's ufrag and pwd."""
+    """An offer whose content the media plane will not refuse. `flowing` has mid and kind of the
+    tracks to publish or play, `ice` the client's ufrag and pwd."""
 
     text: str = field(repr=False)
     flowing: tuple[tuple[str, Kind], ...]
@@ -49,10 +49,10 @@ def bearer_of(headers: Mapping[str, str]) -> str | None:
 
 
 def offered(text: str, role: Role) -> Offered:
-    """Everything that an offer can be refused for is found here, before anybody has joined.
+    """The checked offer. Every reason to refuse an offer is found here, before the client joins.
 
     Errors: `sdp_invalid`, `sdp_too_large`, `setup_invalid`, `fingerprint_unsupported`,
-    `ssrc_conflict`, `codec_unsupported`; `track_unknown` when nothing flows that way.
+    `ssrc_conflict`, `codec_unsupported`; `track_unknown` if no m-line has the role's direction.
     """
     try:
         description = parse(text)
@@ -74,7 +74,7 @@ def _published(description: SessionDescription, flowing: list[tuple[str, Kind]])
 
 
 def _played(description: SessionDescription, _: list[tuple[str, Kind]]) -> RemoteTransport:
-    """Whether a codec fits is told by the stream."""
+    """Checks the offer of a player. Its codecs can be checked only against the stream."""
     check_extension_ids(description)
     return remote_transport(description, OFFERED_SETUPS)
 
@@ -83,7 +83,7 @@ _CHECKS = {"whip": _published, "whep": _played}
 
 
 def _flowing(description: SessionDescription, role: Role) -> list[tuple[str, Kind]]:
-    """mid and kind of the first m-line of each kind that flows the way of the role."""
+    """mid and kind of the first m-line of each kind with the direction of the role."""
     found: dict[Kind, str] = {}
     for media in description.media:
         usable = not media.rejected and media.direction in _DIRECTIONS[role]
@@ -96,7 +96,7 @@ def _flowing(description: SessionDescription, role: Role) -> list[tuple[str, Kin
 
 
 def tracks_of(offer: Offered, kids: Mapping[str, tuple[bytes, ...]]) -> tuple[m.TrackOffer, ...]:
-    """The tracks that a WHIP client publishes: one of each kind at most."""
+    """The tracks that a WHIP client publishes: at most one of each kind."""
     return tuple(
         m.TrackOffer(mid=mid, kind=kind, kids=kids.get(mid, ())) for mid, kind in offer.flowing
     )
@@ -139,9 +139,9 @@ def ice_links(servers: tuple[m.IceServer, ...]) -> list[str]:
 
 
 def ice_of(text: str) -> tuple[str, str] | None:
-    """ufrag and pwd of an SDP, or fragment of one (RFC 8840 section 9); None when there are none.
+    """ufrag and pwd of an SDP or SDP fragment (RFC 8840 section 9); None if they are missing.
 
-    Errors: `sdp_invalid` for what is no lines of SDP, `sdp_too_large`.
+    Errors: `sdp_invalid` for text that is not SDP, `sdp_too_large`.
     """
     if len(text) > 16_384:
         raise error(ErrorCode.SDP_TOO_LARGE)

@@ -1,7 +1,7 @@
-"""One client's WebSocket: messages in, messages out, and when it is taken for lost.
+"""The WebSockets of clients: upgrade, admission, incoming messages, and detection of lost clients.
 
-What a message means is the actor's business. This module knows frames, deadlines and slow
-readers: a client that does not read costs a bounded queue, and a bounded time.
+The actor interprets messages. This module handles frames, deadlines and slow readers: a client that
+does not read costs a bounded queue for a bounded time.
 """
 
 import asyncio
@@ -50,21 +50,21 @@ ENCODINGS = {
     m.SUBPROTOCOL_JSON: Encoding.JSON,
 }
 IDLE_INTERVALS = 2.5
-"""Silent keep-alive intervals after which a client is taken for lost: one ping may be late."""
+"""Keep-alive intervals without a message after which a client is lost: one ping may be late."""
 GOODBYE_S = 1.0
-"""How long the end of a WebSocket waits for the client's own close frame."""
+"""How long the server waits for the client's close frame."""
 MAX_INVALID_MESSAGES = 20
-"""A client that does not speak the protocol is not going to learn it."""
+"""A client with this many invalid messages is disconnected."""
 STRANGER_BYTES = 2 * MAX_FIRST_MESSAGE_BYTES
-"""What may come before the first message was read: it, its framing, and some pings."""
-_FORGOTTEN_AT_ONCE = 64
+"""Limit of bytes up to the end of the first message: the message, its framing, and some pings."""
+_DISCARDED_AT_ONCE = 64
 _CONTROL = (WSMsgType.PING, WSMsgType.PONG)
 _DATA = (WSMsgType.BINARY, WSMsgType.TEXT)
 
 
 @dataclass(slots=True)
 class _Client:
-    """A client that was welcomed on this WebSocket."""
+    """A client that joined or resumed on this WebSocket."""
 
     actor: SessionActor
     connection: ConnectionId
@@ -79,8 +79,8 @@ class _Client:
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
-    """One WebSocket: in, out, and what is under it."""
+class _Socket:
+    """One WebSocket with its sink and the HTTP connection under it."""
 
     ws: web.WebSocketResponse
     connection: WebSocketConnection
@@ -118,7 +118,7 @@ class WebSocketGate:
         )
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Upgrades, and stays until the WebSocket ends.
+        """Upgrades the connection and runs until the WebSocket ends.
 
         Errors: `origin_refused`, `upgrade_invalid`."""
         self._check_origin(request)
@@ -127,7 +127,7 @@ class WebSocketGate:
             max_msg_size=MAX_MESSAGE_BYTES,
             compress=False,
             timeout=GOODBYE_S,
-            # Pings of the WebSocket's own cost as much as others, and are counted like them.
+            # Ping frames cost as much as messages, and are counted like them.
             autoping=False,
         )
         upgrade = ws.can_prepare(request)
@@ -135,7 +135,7 @@ class WebSocketGate:
             names = " or ".join(ENCODINGS)
             raise error(
                 ErrorCode.UPGRADE_INVALID,
-                f"This address takes WebSockets only, with the subprotocol {names}.",
+                f"This resource accepts only WebSockets with the subprotocol {names}.",
             )
         connection = request.protocol
         if not isinstance(connection, WebSocketConnection):
@@ -146,11 +146,11 @@ class WebSocketGate:
         encoding = ENCODINGS[ws.ws_protocol or m.SUBPROTOCOL_MSGPACK]
         transport = request.transport
         if transport is None:
-            return ws  # gone already
+            return ws  # closed already
         sink = WebSocketSink(ws, connection, transport, encoding, self._queues)
-        way = _Way(ws, connection, encoding, sink)
+        socket = _Socket(ws, connection, encoding, sink)
         try:
-            await self._converse(way, request.headers.get("Origin"))
+            await self._converse(socket, request.headers.get("Origin"))
         finally:
             await sink.finish()
             self._metrics.websocket_messages.labels("out").inc(sink.sent)
@@ -161,72 +161,72 @@ class WebSocketGate:
         if origin is not None and "*" not in self._origins and origin not in self._origins:
             raise error(ErrorCode.ORIGIN_REFUSED, "This origin may not connect.")
 
-    async def _converse(self, way: _Way, origin: str | None) -> None:
+    async def _converse(self, socket: _Socket, origin: str | None) -> None:
         try:
-            client = await self._welcome(way, origin)
+            client = await self._welcome(socket, origin)
         except DomainError as refused:
-            _answer_error(way.sink.send, refused)
-            way.sink.end(ERRORS[refused.code].close_code)
-            way.connection.await_client()
+            _answer_error(socket.sink.send, refused)
+            socket.sink.end(ERRORS[refused.code].close_code)
+            socket.connection.await_client()
             self._metrics.joins.labels(refused.code.value).inc()
             return
         if client is None:
             return
         try:
-            await self._listen(way, client)
+            await self._listen(socket, client)
         finally:
-            client.actor.detach(client.connection, way.sink)
+            client.actor.detach(client.connection, socket.sink)
 
-    async def _welcome(self, way: _Way, origin: str | None) -> _Client | None:
+    async def _welcome(self, socket: _Socket, origin: str | None) -> _Client | None:
         """Errors: those of the first message, of admission and of joining."""
         try:
-            # The handshake of TLS and the head before it are the client's time too.
-            allowed_s = way.connection.time_left(self._signaling.hello_timeout_ms / 1000)
+            # The TLS handshake and the request head count toward this time.
+            allowed_s = socket.connection.time_left(self._signaling.hello_timeout_ms / 1000)
             async with asyncio.timeout(allowed_s):
-                frame = await self._first_message(way)
+                frame = await self._first_message(socket)
         except TimeoutError:
             raise PeerProtocolError(
                 ErrorCode.INVALID_MESSAGE, "The first message did not come in time."
             ) from None
         if frame is None:
             return None
-        way.connection.work()
+        socket.connection.work()
         begin_s = self._clock.monotonic_s()
-        hello = _decode(frame, way.encoding)
+        hello = _decode(frame, socket.encoding)
         if not isinstance(hello, m.Hello):
             raise PeerProtocolError(ErrorCode.INVALID_MESSAGE, "The first message must be 'hello'.")
-        sink = way.sink
+        sink = socket.sink
         client = self._resume(hello, sink) or await self._join(hello, sink, origin)
-        way.connection.admit()
+        socket.connection.admit()
         self._metrics.joins.labels("ok").inc()
         self._metrics.join_seconds.observe(self._clock.monotonic_s() - begin_s)
         return client
 
-    async def _first_message(self, way: _Way) -> WSMessage | None:
+    async def _first_message(self, socket: _Socket) -> WSMessage | None:
         """None: the WebSocket ended. Errors: `message_too_large`."""
-        frame = await way.ws.receive()
+        frame = await socket.ws.receive()
         while frame.type in _CONTROL:
             if frame.type is WSMsgType.PING:
-                way.sink.pong(frame.data)
-            # So many as a stranger may send; others have their turn in between.
+                socket.sink.pong(frame.data)
+            # STRANGER_BYTES limits their number; other tasks run in between.
             await asyncio.sleep(0)
-            frame = await way.ws.receive()
-        # Others may have sent theirs in the same turn of the loop.
+            frame = await socket.ws.receive()
+        # Other tasks run between the first messages that arrive in one turn of the loop.
         await asyncio.sleep(0)
-        if way.connection.overran or (
+        if socket.connection.overran or (
             frame.type in _DATA and len(frame.data) > MAX_FIRST_MESSAGE_BYTES
         ):
             raise PeerProtocolError(
                 ErrorCode.MESSAGE_TOO_LARGE,
-                f"The first message may have {MAX_FIRST_MESSAGE_BYTES:,} bytes.",
+                f"The first message is limited to {MAX_FIRST_MESSAGE_BYTES:,} bytes.",
             )
         return frame if frame.type in _DATA else None
 
     def _resume(self, hello: m.Hello, sink: WebSocketSink) -> _Client | None:
-        """The resume token is as good as the client's token, which may have expired since.
+        """Resumes a connection. The resume token replaces the client token, which may have expired.
 
-        Errors: `resume_unknown`, `overloaded`. It is no join in disguise: others would hear of
-        somebody new who leaves at once, and the client would not know what it lost.
+        Errors: `resume_unknown`, `overloaded`. An unknown token does not become a join: the other
+        clients would see a connection come and go, and the client would not know what it lost.
         """
         if hello.resume is None:
             return None
@@ -259,7 +259,7 @@ class WebSocketGate:
         except DomainError as refused:
             raise _answering(refused, hello) from None
 
-    async def _listen(self, way: _Way, client: _Client) -> None:
+    async def _listen(self, socket: _Socket, client: _Client) -> None:
         idle_s = self._signaling.keep_alive_ms * IDLE_INTERVALS / 1000
         intake = Intake(self._rates, self._now_ms())
         invalid = 0
@@ -268,31 +268,31 @@ class WebSocketGate:
             while invalid < MAX_INVALID_MESSAGES:
                 try:
                     async with asyncio.timeout(idle_s):
-                        frame = await way.ws.receive()
+                        frame = await socket.ws.receive()
                 except TimeoutError:
                     log.info("silent client", connection=short(client.connection))
-                    way.sink.end(CLOSE_CODES["networkDisconnected"])
+                    socket.sink.end(CLOSE_CODES["networkDisconnected"])
                     return
                 if frame.type not in _DATA and frame.type not in _CONTROL:
                     return
                 received += 1
-                refused = self._take(frame, way, client, intake)
+                refused = self._take(frame, socket, client, intake)
                 if refused is not None and not intake.tolerates(self._now_ms()):
-                    self._expel(way, client)
-                    await _forget(way)
+                    self._expel(socket, client)
+                    await _discard(socket)
                     return
                 invalid += isinstance(refused, PeerProtocolError)
-                # What one client has sent at once must not make others wait.
+                # A burst of one client must not delay the others.
                 await asyncio.sleep(0)
-            way.connection.hang_up(ERRORS[ErrorCode.INVALID_MESSAGE].close_code)
-            await _forget(way)
+            socket.connection.hang_up(ERRORS[ErrorCode.INVALID_MESSAGE].close_code)
+            await _discard(socket)
         finally:
             self._metrics.websocket_messages.labels("in").inc(received)
 
     def _take(
-        self, frame: WSMessage, way: _Way, client: _Client, intake: Intake
+        self, frame: WSMessage, socket: _Socket, client: _Client, intake: Intake
     ) -> DomainError | None:
-        """One frame. The refusal, if it did not keep the protocol or the rates."""
+        """Handles one frame; returns the refusal if it violated the protocol or the rates."""
         if not intake.admits(len(frame.data), self._now_ms()):
             refused: DomainError = Refused(ErrorCode.RATE_LIMITED)
             if frame.type in _DATA:
@@ -301,16 +301,16 @@ class WebSocketGate:
             return refused
         if frame.type in _CONTROL:
             if frame.type is WSMsgType.PING:
-                way.sink.pong(frame.data)
+                socket.sink.pong(frame.data)
             return None
-        return self._serve(frame, way, client)
+        return self._serve(frame, socket, client)
 
-    def _serve(self, frame: WSMessage, way: _Way, client: _Client) -> DomainError | None:
-        """One message. The refusal, if it did not keep the protocol or the rates."""
+    def _serve(self, frame: WSMessage, socket: _Socket, client: _Client) -> DomainError | None:
+        """Handles one message; returns the refusal if it violated the protocol or the rates."""
         if not client.is_here:
             return None
         try:
-            message = _decode(frame, way.encoding)
+            message = _decode(frame, socket.encoding)
         except PeerProtocolError as refused:
             _answer_error(client.send, refused)
             self._metrics.websocket_refused.labels(refused.code.value).inc()
@@ -326,13 +326,13 @@ class WebSocketGate:
             _answer_error(client.send, Unavailable(ErrorCode.INTERNAL), message)
         return None
 
-    def _expel(self, way: _Way, client: _Client) -> None:
-        """A client that goes on sending too much: it leaves, and does not come back by resuming."""
+    def _expel(self, socket: _Socket, client: _Client) -> None:
+        """Disconnects a client that keeps exceeding its rates; it cannot resume."""
         log.info("message flood", connection=short(client.connection))
         refused = Refused(ErrorCode.MESSAGE_FLOOD)
         self._metrics.websocket_dropped.labels(refused.code.value).inc()
         _answer_error(client.send, refused)
-        way.connection.hang_up(ERRORS[refused.code].close_code)
+        socket.connection.hang_up(ERRORS[refused.code].close_code)
         client.actor.expel(client.connection)
 
     def _note_dropped(self, reason: str) -> None:
@@ -342,26 +342,26 @@ class WebSocketGate:
         return int(self._clock.monotonic_s() * 1000)
 
 
-async def _forget(way: _Way) -> None:
-    """Throws away what had come before the connection was hung up, and lets others have their turn
-    in between: closing the WebSocket would read all of it at once."""
+async def _discard(socket: _Socket) -> None:
+    """Discards frames that arrived before the hang-up, and lets other tasks run in between: closing
+    the WebSocket would read all of them at once."""
     count = 0
-    while (await way.ws.receive()).type in (*_DATA, *_CONTROL):
+    while (await socket.ws.receive()).type in (*_DATA, *_CONTROL):
         count += 1
-        if count % _FORGOTTEN_AT_ONCE == 0:
+        if count % _DISCARDED_AT_ONCE == 0:
             await asyncio.sleep(0)
 
 
 def _decode(frame: WSMessage, encoding: Encoding) -> m.ClientMessage:
     if (frame.type is WSMsgType.TEXT) is not (encoding is Encoding.JSON):
         raise PeerProtocolError(
-            ErrorCode.INVALID_MESSAGE, "The frame's type does not fit the subprotocol."
+            ErrorCode.INVALID_MESSAGE, "The frame's type does not match the subprotocol."
         )
     return decode(frame.data, encoding)
 
 
 def _answering(refused: DomainError, request: m.Request) -> DomainError:
-    """Notes the request that an error is to answer."""
+    """Attaches the request that an error answers."""
     refused.__dict__["request"] = request
     return refused
 

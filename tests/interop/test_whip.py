@@ -13,7 +13,7 @@ from sealroute_client.media.sources import open_test_pattern
 from config.secret import Secret
 from config.settings import IceSettings, SignalingSettings
 from signaling.rest.whip import WhipGate
-from signaling.rest.whip_client import HttpMember
+from signaling.rest.whip_client import HttpClient
 from tests.media_site import MediaSite, media_site
 from tests.served import NEEDS_THE_MEDIA_CORE, psnr, subscribed, until
 
@@ -343,7 +343,7 @@ async def test_a_player_of_an_unknown_stream_hears_so(site, peers) -> None:
 
 async def test_who_ends_before_the_answer_leaves_no_resource(site, peers, monkeypatch) -> None:
     gates = []
-    begin, publish = WhipGate._begin, HttpMember.publish
+    begin, publish = WhipGate._begin, HttpClient.publish
 
     async def noted(self, request):
         gates.append(self)
@@ -355,7 +355,7 @@ async def test_who_ends_before_the_answer_leaves_no_resource(site, peers, monkey
         return published
 
     monkeypatch.setattr(WhipGate, "_begin", noted)
-    monkeypatch.setattr(HttpMember, "publish", ended)
+    monkeypatch.setattr(HttpClient, "publish", ended)
     session = await site.session()
     encoder = peers(session)
     answer = await encoder.begin(f"/whip/{session}", await encoder.publishing())

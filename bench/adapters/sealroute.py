@@ -262,7 +262,9 @@ class SealrouteAdapter:
         refused = sum(client.not_encrypted for client in clients)
         await asyncio.gather(*(client.leave() for client in clients))
         if refused:
-            raise RuntimeError(f"the seal guard refused {refused} packets: the run is worthless")
+            raise RuntimeError(
+                f"the plaintext guard refused {refused} packets: the run is worthless"
+            )
 
     async def stop(self) -> None:
         if self._http is not None:

@@ -119,7 +119,7 @@ class StreamSpeaks:
 
 @dataclass(frozen=True, slots=True)
 class UnencryptedDropped:
-    """The seal guard dropped unencrypted packets of a stream."""
+    """The plaintext guard dropped unencrypted packets of a stream."""
 
     stream: StreamId
     mid: str

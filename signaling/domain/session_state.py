@@ -99,7 +99,7 @@ class Connection:
 class Stream:
     """`muted`: a moderator muted the audio, and the core does not forward it. `complied`: the
     publisher's audio was off at the mute or was switched off since, so it may unmute.
-    `unencrypted_*`: packets that the seal guard dropped, and when it last did (monotonic)."""
+    `unencrypted_*`: packets that the plaintext guard dropped, and when (monotonic)."""
 
     info: StreamInfo
     owner: ConnectionId

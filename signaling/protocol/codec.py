@@ -19,7 +19,7 @@ from signaling.protocol.messages import ClientMessage, ServerMessage
 
 MAX_MESSAGE_BYTES = 262_144
 MAX_FIRST_MESSAGE_BYTES = 16_384
-"""Limit of `hello`, whose sender is not authenticated yet. Its token takes up to half of it."""
+"""Limit of `hello`, whose sender is not authenticated yet. Its token may be half of it."""
 MAX_VALUES = 4_096
 """Limit of a client's message; each value and each member name counts. The largest message that the
 table allows is `forceMuteAll` with 3,000 streams."""

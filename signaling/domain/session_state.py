@@ -133,7 +133,7 @@ class Subscriber:
 
 @dataclass(slots=True)
 class SessionState:
-    """`welcome_bytes`: what a welcome needs to tell of everybody and everything in it."""
+    """`welcome_bytes`: size of the connections and streams in a `Welcome`."""
 
     record: SessionRecord
     limits: Limits

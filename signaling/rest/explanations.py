@@ -23,7 +23,7 @@ class Reason(Reply, kw_only=True, omit_defaults=True):
 
 class Encoding(Reply, kw_only=True, omit_defaults=True):
     """One simulcast version. Size in pixels and frame rate where they are known. Not `wanted`: no
-    subscriber could be given it, so its publisher is told not to send it."""
+    subscriber could receive it, so its publisher was asked not to send it."""
 
     rid: str | None = None
     bitrate: Bps

@@ -227,7 +227,7 @@ def pages() -> dict[str, str]:
 
 
 def write(folder: Path) -> None:
-    """Makes `folder` hold these pages and no others."""
+    """Writes the pages to `folder` and removes others."""
     texts = pages()
     folder.mkdir(exist_ok=True)
     for path in folder.glob("*.md"):
@@ -278,7 +278,7 @@ def _section(struct: shape.StructType) -> str:
 
 
 def _prose(struct: shape.StructType) -> str:
-    """The docstring, its names spelled as on the wire."""
+    """The docstring, with names as on the wire."""
     text = inspect.getdoc(struct.cls)
     if not text:
         raise TypeError(f"{struct.cls.__name__} is not documented")
@@ -363,7 +363,7 @@ def _type(type_: shape.Type) -> str:
 
 
 def _client_codes() -> Iterable[ErrorCode]:
-    """The codes that the WebSocket can answer; the others are REST's alone."""
+    """The codes that the WebSocket can answer; the others are for REST only."""
     codes = list(ErrorCode)
     return codes[: codes.index(_LAST_CLIENT_CODE) + 1]
 
@@ -375,7 +375,7 @@ def _error_line(code: ErrorCode) -> str:
 
 def _by_request() -> str:
     lines = [
-        "\nSome failures have a name of their own for the request that met them:\n\n",
+        "\nSome failures have a different name for these requests:\n\n",
         "| code | request | name | number |\n|---|---|---|---|\n",
     ]
     for (code, tag), (name, number) in ERRORS_BY_REQUEST.items():

@@ -14,7 +14,7 @@ from signaling.protocol.shapes import CLIENT_MESSAGES, SERVER_MESSAGES, all_stru
 
 
 def typescript() -> str:
-    """The whole file."""
+    """The complete file."""
     blocks = [_interface(struct) for struct in all_structs()]
     blocks.append(_union("ClientMessage", CLIENT_MESSAGES))
     blocks.append(_union("ServerMessage", SERVER_MESSAGES))

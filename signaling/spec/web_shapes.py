@@ -1,4 +1,4 @@
-"""What the browser SDK checks of each message of the server: the table of messages as data in
+"""The checks of the browser SDK for each server message: the table of messages as data in
 TypeScript, for `sdk/web/src/signaling/shape.ts`.
 
 `python -m signaling.spec.web_shapes` prints it.
@@ -20,11 +20,11 @@ import { any, bytes, flag, list, map, number, opt, part, text, whole, word } fro
 import type { Part } from './shape';
 """
 _JUDGED_ELSEWHERE: Final = {(SessionInfo, "e2ee"), (SessionInfo, "media_mode")}
-"""What is said of encryption: by the states of trust, which refuse the session for good."""
+"""Members about encryption: the trust states check them and refuse the session permanently."""
 
 
 def web_shapes() -> str:
-    """The whole file."""
+    """The complete file."""
     used = {part.cls for cls in SERVER_MESSAGES for part in _parts(struct_of(cls))}
     parts = [struct for struct in all_structs() if struct.cls in used and not is_message(struct)]
     blocks = [f"const {struct.cls.__name__} = {_part(struct)};\n" for struct in _sorted(parts)]
@@ -36,7 +36,7 @@ def web_shapes() -> str:
 
 
 def _parts(struct: shape.StructType) -> list[shape.StructType]:
-    """Those that it is made of, the inner ones first."""
+    """The parts that a struct consists of, inner ones first."""
     found: list[shape.StructType] = []
     for field in struct.fields:
         for inner in _structs_in(field.type):
@@ -53,7 +53,7 @@ def _structs_in(type_: Any) -> list[shape.StructType]:  # noqa: ANN401 - any of 
 
 
 def _sorted(parts: list[shape.StructType]) -> list[shape.StructType]:
-    """Each behind those that it is made of."""
+    """The parts in order of definition: each after the parts that it uses."""
     order = {struct.cls: struct for top in parts for struct in [*_parts(top), top]}
     return list(order.values())
 
@@ -80,7 +80,7 @@ def _shape(type_: shape.Type) -> str:
 
 
 def _call(name: str, *arguments: object) -> str:
-    """Trailing bounds that are none are left out."""
+    """A call without trailing None arguments."""
     given = list(arguments)
     while given and given[-1] is None:
         given.pop()
@@ -101,7 +101,7 @@ def _list(type_: shape.VarTupleType) -> str:
 
 
 def _union(type_: shape.UnionType) -> str:
-    """Nothing else is one: a type, or null."""
+    """The only kind of union in server messages: a type or null."""
     (inner,) = (option for option in type_.types if not isinstance(option, shape.NoneType))
     return f"{_shape(inner)}.orNull()"
 

@@ -1,4 +1,4 @@
-"""Large sessions: who comes and goes is told in company, and nothing overtakes it."""
+"""Large sessions: connection events are batched, and no message overtakes them."""
 
 import pytest
 

@@ -1,7 +1,7 @@
 """The code speaks the field's language: comments, docstrings and names have no retired word.
 
-`ROOMS` names the folders that are held to it. A word is retired in prose, in names, or in both; the
-spelling of public names (the wire, REST, settings, the command line) is left alone.
+`ROOMS` names the folders that are held to it. A word is retired in prose, in names, or in both;
+text in backticks and in other strings is not checked.
 """
 
 import io
@@ -44,8 +44,6 @@ NAMES = {
     r"unsealed": "unencrypted",
     r"wish": "preferred",
 }
-PUBLIC_NAMES = frozenset({"WISH"})
-"""The member of an enumeration is named like its value, which REST answers."""
 ROOMS = (
     "config",
     "scripts",
@@ -79,7 +77,7 @@ def retired(source: str) -> Iterator[tuple[int, str]]:
 
 
 def _is_retired(name: str) -> bool:
-    return name not in PUBLIC_NAMES and any(map(_NAMES.fullmatch, _PART.findall(name)))
+    return any(map(_NAMES.fullmatch, _PART.findall(name)))
 
 
 def files_of(room: str) -> list[Path]:
@@ -108,7 +106,7 @@ def test_words_are_found_in_comments_docstrings_and_names_only():
 
 Who asks again is told anew."""
 told_bytes = sent("a sealed picture")  # can not
-MAX = SealGuard.tellers + Code.WISH
+MAX = SealGuard.tellers
 '''
     assert list(retired(source)) == [
         (1, "Sounds"),

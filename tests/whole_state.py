@@ -14,7 +14,15 @@ def slot_of(slot: ClientSlot) -> tuple:
     """Without what counts messages: the refusal itself is one."""
     waiting = [repr(one.message) for one in (*slot.backlog, *slot.batch)]
     publishing = slot.publishing is not None and not slot.publishing.done()
-    return (slot.resume, id(slot.sink), waiting, slot.grace, slot.offer, slot.demands, publishing)
+    return (
+        slot.resume,
+        id(slot.sink),
+        waiting,
+        slot.grace,
+        slot.offer,
+        slot.subscribed_layers,
+        publishing,
+    )
 
 
 def media_of(media: FakeClientMedia) -> tuple:

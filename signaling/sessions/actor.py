@@ -16,9 +16,9 @@ A Connection outlives its WebSocket: its `ClientSlot` keeps media, unconfirmed m
 unanswered offer for the grace time. A resume replaces the WebSocket and sends a new snapshot
 (`Welcome`), then what the client missed.
 
-Left out: persistence, because media cannot survive the process and clients join again; replay of
-what the snapshot contains; single writes of joins and leaves in large sessions, because each
-would cost a write per member, so they are sent in batches.
+Left out on purpose: live state is not persisted, because media cannot survive the process and
+clients join again. Events that the snapshot contains are not replayed. In large sessions joins
+and leaves are not sent one by one but in batches, because each would cost a write per member.
 """
 
 import asyncio
@@ -167,9 +167,9 @@ class SessionActor:
         self.apply(c.Resume(connection, hello.id, slot.resume, ice_servers, slot.last_request))
         for outgoing in missed:
             slot.deliver(outgoing)
-        for demand in slot.demands.values():
-            if StreamId(demand.stream_id) in self.state.streams:
-                self.send(connection, demand)
+        for layers in slot.subscribed_layers.values():
+            if StreamId(layers.stream_id) in self.state.streams:
+                self.send(connection, layers)
         if slot.offer is not None and not slot.offer_is_known:
             self._send_offer(connection, slot.offer)
         self._log.info("resumed", connection=short(connection))
@@ -290,14 +290,15 @@ class SessionActor:
             slot.offer, slot.offer_sent_as = offer, None
             self._send_offer(connection, offer)
 
-    def keep_demand(self, connection: ConnectionId, demand: m.VideoDemandChanged) -> None:
-        """Sends which encodings of a video are subscribed, and keeps it for a resume."""
+    def keep_layers(self, connection: ConnectionId, layers: m.VideoDemandChanged) -> None:
+        """Sends the subscribed layers of a video, and keeps them for a client that resumes."""
         slot = self._slots.get(connection)
         if slot is None:
             return
-        present = {k: v for k, v in slot.demands.items() if StreamId(k[0]) in self.state.streams}
-        slot.demands = {**present, (demand.stream_id, demand.mid): demand}
-        self.send(connection, demand)
+        known, streams = slot.subscribed_layers, self.state.streams
+        present = {key: one for key, one in known.items() if StreamId(key[0]) in streams}
+        slot.subscribed_layers = {**present, (layers.stream_id, layers.mid): layers}
+        self.send(connection, layers)
 
     def _send_offer(self, connection: ConnectionId, offer: DownlinkOffer) -> None:
         self.send(connection, downlink_offer(offer))

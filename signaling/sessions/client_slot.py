@@ -65,7 +65,7 @@ class ClientSlot:
     batch: list[EncodedMessage] = field(default_factory=list)
     grace: Timer | None = None
     offer: DownlinkOffer | None = None
-    demands: dict[tuple[str, str], m.VideoDemandChanged] = field(default_factory=dict)
+    subscribed_layers: dict[tuple[str, str], m.VideoDemandChanged] = field(default_factory=dict)
     publishing: asyncio.Task[None] | None = None
     sent: int = 0
     unconfirmed: deque[tuple[int, EncodedMessage]] = field(default_factory=deque)

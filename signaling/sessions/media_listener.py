@@ -24,7 +24,7 @@ class MediaEventTarget(Protocol):
     def apply(self, command: c.Command) -> None: ...
     def send(self, connection: ConnectionId, message: m.Message) -> None: ...
     def keep_offer(self, connection: ConnectionId, offer: DownlinkOffer) -> None: ...
-    def keep_demand(self, connection: ConnectionId, demand: m.VideoDemandChanged) -> None: ...
+    def keep_layers(self, connection: ConnectionId, layers: m.VideoDemandChanged) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class MediaListener:
         changed = m.VideoDemandChanged(
             stream_id=stream, mid=layers.mid, watched=layers.watched, rids=layers.rids
         )
-        self.actor.keep_demand(self.connection, changed)
+        self.actor.keep_layers(self.connection, changed)
 
     def on_transport_lost(self, direction: Direction) -> None:
         self.actor.apply(c.TransportEnded(self.connection, direction.value))

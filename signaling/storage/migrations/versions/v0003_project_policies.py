@@ -1,5 +1,5 @@
-"""Rotation of secrets, policies and quotas of projects; operators. From here on secrets lie
-wrapped: the column is wide enough for it, the store wraps what it finds in clear."""
+"""Rotation of secrets, policies and quotas of projects; operators. From this version on secrets are
+wrapped: the column is wide enough, and the store wraps secrets that are not."""
 
 import sqlalchemy as sa
 from alembic import op

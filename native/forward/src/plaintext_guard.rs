@@ -10,6 +10,12 @@ use crate::parameters::Kid;
 
 /// How often a publisher is notified of dropped packets.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// Packets under an undeclared key id are reported only if they still arrive after this time. At an
+/// immediate change of the secret, media overtakes the declaration of its key ids, and packets
+/// under the old ones arrive late; neither is a fault of the publisher.
+const UNDECLARED_TOLERATED: Duration = Duration::from_secs(1);
+/// Without another packet under an undeclared key id for this long, they have stopped.
+const UNDECLARED_STOPPED: Duration = Duration::from_millis(500);
 
 /// The declared key ids of one up track, and the count of refused packets.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +23,15 @@ pub(crate) struct PlaintextGuard {
     kids: Vec<Kid>,
     unreported: u64,
     reported: Option<Instant>,
+    undeclared: Option<Undeclared>,
+}
+
+/// Refused packets under undeclared key ids, not yet judged.
+#[derive(Clone, Copy, Debug)]
+struct Undeclared {
+    packets: u64,
+    first: Instant,
+    last: Instant,
 }
 
 impl PlaintextGuard {
@@ -33,25 +48,53 @@ impl PlaintextGuard {
 
     /// Whether a packet may pass. `encrypted` is the verdict on the last frame that started on the
     /// same RtpStream. Continuations inherit it, so reordering does not truncate frames.
-    pub(crate) fn admit(&mut self, frame_header: FrameHeader, encrypted: &mut bool) -> bool {
-        let passes = match frame_header {
-            FrameHeader::Continuation => *encrypted,
-            FrameHeader::ParameterSets => true,
+    pub(crate) fn admit(
+        &mut self,
+        now: Instant,
+        frame_header: FrameHeader,
+        encrypted: &mut bool,
+    ) -> bool {
+        match frame_header {
+            FrameHeader::Continuation => {}
+            FrameHeader::ParameterSets => return true,
             FrameHeader::Kid(kid) => {
                 *encrypted = self.kids.contains(&kid);
-                *encrypted
+                if !*encrypted {
+                    self.undeclared.get_or_insert(Undeclared {
+                        packets: 0,
+                        first: now,
+                        last: now,
+                    });
+                }
             }
-            FrameHeader::Missing => {
-                *encrypted = false;
-                false
+            FrameHeader::Missing => *encrypted = false,
+        }
+        if !*encrypted {
+            self.count_refused(now, frame_header);
+        }
+        *encrypted
+    }
+
+    fn count_refused(&mut self, now: Instant, frame_header: FrameHeader) {
+        match &mut self.undeclared {
+            Some(undeclared) if frame_header != FrameHeader::Missing => {
+                undeclared.packets += 1;
+                undeclared.last = now;
             }
-        };
-        self.unreported += u64::from(!passes);
-        passes
+            _ => self.unreported += 1,
+        }
     }
 
     /// The number of packets dropped since the last report, when one is due.
     pub(crate) fn poll_report(&mut self, now: Instant) -> Option<u64> {
+        if let Some(undeclared) = self.undeclared
+            && now.duration_since(undeclared.first) >= UNDECLARED_TOLERATED
+        {
+            if now.duration_since(undeclared.last) < UNDECLARED_STOPPED {
+                self.unreported += undeclared.packets;
+            }
+            self.undeclared = None;
+        }
         let due = self
             .reported
             .is_none_or(|at| now.duration_since(at) >= REPORT_INTERVAL);

@@ -348,7 +348,7 @@ impl UpTrack {
         if self.access == PayloadAccess::Opaque
             && !self
                 .guard
-                .admit(reading.frame_header, &mut stream.encrypted)
+                .admit(now, reading.frame_header, &mut stream.encrypted)
         {
             return Err(DropReason::NotEncrypted);
         }

@@ -216,6 +216,36 @@ fn refused_packets_are_reported_at_most_once_a_second_with_their_count() {
     assert!(reports.len() <= 3, "{reports:?}");
 }
 
+/// The number of packets that the publisher is notified of: it sends one every 10 ms for `sent_ms`
+/// and declares their key id after `declared_ms`.
+fn reported_packets(sent_ms: u64, declared_ms: u64) -> u64 {
+    let mut session = Session::with(PayloadAccess::Opaque, up_track(Codec::Opus));
+    for step in 0..sent_ms / 10 {
+        if step == declared_ms / 10 {
+            let declared = session.router.declare_kids(PUBLISHER, "0", vec![OTHER_KID]);
+            assert_eq!(declared, Ok(()));
+        }
+        let frame = [&[0xF0], OTHER_KID.as_slice(), b"body"].concat();
+        session.rtp(&rtp(step as u16, 0, &frame).bytes());
+        session.pass(Duration::from_millis(10));
+    }
+    session.pass(Duration::from_secs(2));
+    let undeclared_ms = declared_ms.min(sent_ms);
+    assert_eq!(session.dropped("not_encrypted"), undeclared_ms / 10);
+    let packets = |event: &ForwardEvent| match event {
+        ForwardEvent::NotEncrypted { packets, .. } => *packets,
+        other => panic!("{other:?}"),
+    };
+    session.out.events.iter().map(packets).sum()
+}
+
+#[test]
+fn media_that_overtakes_its_declaration_is_not_reported_and_media_that_is_never_declared_is() {
+    assert_eq!(reported_packets(3_000, 200), 0);
+    let packets = reported_packets(3_000, u64::MAX);
+    assert!((200..=300).contains(&packets), "{packets}");
+}
+
 #[test]
 fn clear_sessions_forward_plaintext() {
     let mut session = Session::with(PayloadAccess::Clear, up_track(Codec::Opus));

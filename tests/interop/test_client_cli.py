@@ -129,7 +129,7 @@ async def test_the_input_is_left_alone_without_the_flag(server) -> None:
 
 
 async def test_it_says_encrypted_only_after_a_frame_was_and_shows_the_code(server) -> None:
-    process = await run_cli(server, "subscribe", "--duration", "6")
+    process = await run_cli(server, "subscribe", "--duration", "12")
     code, lines, err = await result_of(process)
     assert (code, err) == (0, "")
     connected = next(line for line in lines if line["event"] == "connected")

@@ -22,7 +22,7 @@ from sealroute_client.e2ee.signals import SignalContent, SignalSealer
 from sealroute_client.signaling import FINAL, PASSING
 
 from signaling.domain.errors import ERRORS, Unavailable
-from signaling.spec.protocol_pages import document
+from signaling.spec.protocol_pages import pages
 from tests.small_server import SECRET, Server, session_of, until
 
 pytestmark = pytest.mark.interop
@@ -224,8 +224,9 @@ async def test_after_any_other_end_of_its_websocket_a_client_comes_back(server, 
 
 
 def test_each_close_code_of_the_protocol_is_an_end_or_a_way_back() -> None:
-    """`document` lists them; those of a refused greeting come before there is a session."""
-    listed = {int(code) for code in re.findall(r"^\| (\d{4}) \|", document(), re.MULTILINE)}
+    """docs/protocol lists them; those of a refused greeting come before there is a session."""
+    text = "".join(pages().values())
+    listed = {int(code) for code in re.findall(r"^\| (\d{4}) \|", text, re.MULTILINE)}
     assert listed <= ENDS.keys() | COMES_BACK
     assert ENDS.keys() == FINAL.keys()
 

@@ -59,7 +59,7 @@ async def moderate(sdk, session: str, live: Live) -> None:
 
 async def start(sdk, session: str, token: str, *, sealed: bool) -> None:
     """What needs clear media: refused for the seal, or not offered by this server."""
-    words = "end-to-end encrypted" if sealed else "does not offer"
+    words = "end-to-end encrypted" if sealed else "does not support"
     await sdk.refused(words, "startArchive", session, {"name": "n"})
     await sdk.refused(words, "startBroadcast", session, {"outputs": {"hls": {}}})
     await sdk.refused(words, "dial", session, token, "sip:user@example.com", {"secure": True})

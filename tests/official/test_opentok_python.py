@@ -73,7 +73,7 @@ def moderate(sdk, session: str, live: Live) -> None:
 
 def record_and_send(sdk, session: str, token: str, *, sealed: bool) -> None:
     """What needs clear media: refused for the seal, or not offered by this server."""
-    words = "end-to-end encrypted" if sealed else "does not offer"
+    words = "end-to-end encrypted" if sealed else "does not support"
     refused = errors.ArchiveError if sealed else errors.RequestError
     with pytest.raises(refused, match=words if sealed else None):
         sdk.start_archive(session)

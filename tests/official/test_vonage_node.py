@@ -77,7 +77,7 @@ async def moderate(sdk, session: str, live: Live) -> None:
 
 async def start(sdk, session: str, token: str, *, sealed: bool) -> None:
     """What needs clear media: refused for the seal, or not offered by this server."""
-    words = "end-to-end encrypted" if sealed else "does not offer"
+    words = "end-to-end encrypted" if sealed else "does not support"
     await sdk.refused(words, "startArchive", session)
     await sdk.refused(words, "startBroadcast", session, {"outputs": {"hls": {}}})
     sip = {"token": token, "sip": {"uri": "sip:user@example.com", "from": ""}}

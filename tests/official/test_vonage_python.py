@@ -80,7 +80,7 @@ def moderate(sdk, session: str, live: Live) -> None:
 
 def start(sdk, session: str, token: str, *, sealed: bool) -> None:
     """What needs clear media: refused for the seal, or not offered by this server."""
-    words = "end-to-end encrypted" if sealed else "does not offer"
+    words = "end-to-end encrypted" if sealed else "does not support"
     hls = models.BroadcastOutputSettings(hls=models.BroadcastHls())
     sip = models.SipOptions(uri="sip:user@example.com")
     socket = models.AudioConnectorWebSocket(uri="wss://example.com/audio")

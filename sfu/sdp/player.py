@@ -162,8 +162,8 @@ def _opens(description: FormatDescription, source: NegotiatedMedia) -> bool:
     if name is None or name not in description.parameters:
         return True  # a player that names no profile decodes any
     length, default = _PROFILE_CHARS.get(codec), _DEFAULT_PROFILES[codec]
-    told = description.parameters[name][:length]
-    return told.lower() == source.codec.parameters.get(name, default)[:length].lower()
+    offered = description.parameters[name][:length]
+    return offered.lower() == source.codec.parameters.get(name, default)[:length].lower()
 
 
 def _received_extensions(media: MediaSection) -> dict[Extension, int]:

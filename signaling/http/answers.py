@@ -71,7 +71,7 @@ def error_answer(failure: DomainError) -> Answer:
 
 
 def xml_error_answer(failure: DomainError) -> Answer:
-    """The form from which one SDK can read the message when a session can not be created."""
+    """The form in which one SDK reads why a session cannot be created."""
     row = ERRORS[failure.code]
     text = (
         f'<?xml version="1.0" encoding="UTF-8"?><Errors><error code="{row.rest_code}">'

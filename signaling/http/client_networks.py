@@ -33,9 +33,9 @@ def networks_of(words: str) -> Networks:
 
 
 def client_networks(remote: str | None, forwarded: str, proxies: Networks) -> tuple[str, ...]:
-    """The client's networks, the largest first. `forwarded` is the `X-Forwarded-For` field; a proxy
-    of ours appends to it, so it is read from its end, as far as only our proxies have written it.
-    An entry that is no address ends that: what is before it was written by somebody else."""
+    """The client's networks, the largest first. `forwarded` is the `X-Forwarded-For` field. A
+    trusted proxy appends to it, so it is read from its end, as far as trusted proxies have written
+    it. An entry that is no address ends that: anybody may have written what stands before it."""
     address = _address(remote or "")
     for word in reversed(forwarded.split(",")):
         if address is None or not any(address in network for network in proxies):
@@ -126,5 +126,5 @@ class NetworkBuckets:
 
 
 def _length(network: str) -> int:
-    """Of a prefix; who has no address (a socket of this machine) is a network like any other."""
+    """The length of a prefix. A client without an address (a local socket) counts as a network."""
     return int(network.partition("/")[2] or LEVELS[6][-1])

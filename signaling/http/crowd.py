@@ -1,8 +1,8 @@
-"""Places of strangers in a tree of networks: who has how many, and who gives way first.
+"""Places of unknown clients in a tree of networks: how many each has, and which gives way first.
 
-An attacker may have a whole /48 of IPv6 with 65,536 networks of which each has one connection. So
-networks are counted within larger ones: where somebody has to give way, the largest crowd is looked
-for first, then the largest within it, and so on to single addresses.
+An attacker may have a whole /48 of IPv6: 65,536 networks with one connection each. Networks are
+therefore counted within larger ones. When a connection has to give way, it is one of the largest
+network, of the largest part within that, and so on down to single addresses.
 """
 
 from collections import OrderedDict

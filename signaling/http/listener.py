@@ -20,7 +20,8 @@ log = structlog.get_logger(__name__)
 ACCEPTED_AT_ONCE = 64
 """Connections accepted before others have their turn."""
 SHORTAGE_S = 0.1
-"""How long a listener that finds no descriptor waits: what waits would wake it for ever."""
+"""How long a listener without a free descriptor pauses: pending connections would wake it without
+end."""
 ROOM_S = 0.01
 """The same where somebody gave way: their sockets are closed by then."""
 TOLD_EVERY_S = 10.0

@@ -296,7 +296,7 @@ class HttpRunner(web.AppRunner):
         ]
 
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
-        """Errors: `OSError` when the address can not be had; then nothing stays open."""
+        """Errors: `OSError` when the address cannot be bound; then nothing stays open."""
         await self.setup()
         server = self.server
         if not isinstance(server, _Server):

@@ -45,6 +45,8 @@ NAMES = {
     r"wish": "preferred",
 }
 ROOMS = (
+    "sfu",
+    "sfu/sdp",
     "config",
     "scripts",
     "scripts/site",
@@ -52,6 +54,7 @@ ROOMS = (
     "signaling/callbacks",
     "signaling/cli",
     "signaling/domain",
+    "signaling/http",
     "signaling/protocol",
     "signaling/rest",
     "signaling/sessions",

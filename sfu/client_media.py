@@ -326,7 +326,7 @@ class NativeClientMedia:
             submit(core_api.SetDownTrackForwarding(subscription.handle, kind, forwarding=False))
         if subscription.preferred is not None:
             submit(core_api.SetPreferredLayers(subscription.handle, subscription.preferred))
-        self._tell(lambda: self.listener.on_subscriber_connected(subscription.subscriber))
+        self._notify(lambda: self.listener.on_subscriber_connected(subscription.subscriber))
 
     def set_subscriber_forwarding(
         self, subscriber: SubscriberId, kind: MediaKind, forwarding: bool
@@ -408,14 +408,14 @@ class NativeClientMedia:
         for published in self._published.values():
             if not published.live:
                 published.live = True
-                self._tell_live(published.stream)
+                self._notify_live(published.stream)
 
-    def _tell_live(self, stream: StreamId) -> None:
+    def _notify_live(self, stream: StreamId) -> None:
         def if_still_published() -> None:
             if stream in self._published:
                 self.listener.on_stream_live(stream)
 
-        self._tell(if_still_published)
+        self._notify(if_still_published)
 
     def transport_lost(self, transport: PeerTransport) -> None:
         if transport is self._uplink:
@@ -426,7 +426,7 @@ class NativeClientMedia:
             self._forget_downlink()
         else:
             return
-        self._tell(lambda: self.listener.on_transport_lost(transport.direction))
+        self._notify(lambda: self.listener.on_transport_lost(transport.direction))
 
     def _forget_downlink(self) -> None:
         self._downlink = None
@@ -438,16 +438,16 @@ class NativeClientMedia:
         self._slots = self._no_slots()
 
     def report_not_encrypted(self, stream: StreamId, mid: str, packets: int) -> None:
-        self._tell(lambda: self.listener.on_not_encrypted(stream, mid, packets))
+        self._notify(lambda: self.listener.on_not_encrypted(stream, mid, packets))
 
     def report_speaking(self, stream: StreamId) -> None:
-        self._tell(lambda: self.listener.on_active_speaker(stream))
+        self._notify(lambda: self.listener.on_active_speaker(stream))
 
     def report_stream_state(self, subscriber: SubscriberId, state: StreamState) -> None:
-        self._tell(lambda: self.listener.on_stream_state(subscriber, state))
+        self._notify(lambda: self.listener.on_stream_state(subscriber, state))
 
     def report_subscribed_layers(self, stream: StreamId, layers: SubscribedLayers) -> None:
-        self._tell(lambda: self.listener.on_subscribed_layers(stream, layers))
+        self._notify(lambda: self.listener.on_subscribed_layers(stream, layers))
 
     def uplink_failed(self) -> None:
         """The core refused what was published: the transport's state is no longer the core's."""
@@ -500,7 +500,7 @@ class NativeClientMedia:
             raise MediaError("stream_unknown", "there is no such subscriber")
         return self._subscriptions[subscriber]
 
-    def _tell(self, call: Callable[[], None]) -> None:
+    def _notify(self, call: Callable[[], None]) -> None:
         """Calls the listener later, on the loop: never from within one of its own calls."""
 
         def unless_closed() -> None:

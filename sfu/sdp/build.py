@@ -33,7 +33,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class MediaLines:
-    """One m-line of a description that the server writes. `codec` None: rejected with port 0, repeating `formats`."""
+    """An m-line of the server. `codec` None: rejected with port 0, repeating `formats`."""
 
     kind: str
     protocol: str

@@ -32,7 +32,11 @@ from sfu.sdp.negotiate import (
 from sfu.sdp.parse import FormatDescription, MediaSection, SessionDescription
 from sfu.sdp.slots import FEEDBACK
 
-_TOLD_BY_PROFILE = {Codec.H264: "profile-level-id", Codec.VP9: "profile-id", Codec.AV1: "profile"}
+_SIGNALED_BY_PROFILE = {
+    Codec.H264: "profile-level-id",
+    Codec.VP9: "profile-id",
+    Codec.AV1: "profile",
+}
 _PROFILE_CHARS = {Codec.H264: 4}
 """Of H.264 the profile and its constraints count; the level that follows does not."""
 _DEFAULT_PROFILES = {Codec.H264: "420010", Codec.VP9: "0", Codec.AV1: "0"}
@@ -158,7 +162,7 @@ def _opens(description: FormatDescription, source: NegotiatedMedia) -> bool:
         or not rule.usable(description.parameters)
     ):
         return False
-    name = _TOLD_BY_PROFILE.get(codec)
+    name = _SIGNALED_BY_PROFILE.get(codec)
     if name is None or name not in description.parameters:
         return True  # a player that names no profile decodes any
     length, default = _PROFILE_CHARS.get(codec), _DEFAULT_PROFILES[codec]

@@ -24,7 +24,7 @@ SHORTAGE_S = 0.1
 end."""
 ROOM_S = 0.01
 """The same where somebody gave way: their sockets are closed by then."""
-TOLD_EVERY_S = 10.0
+LOG_INTERVAL_S = 10.0
 """How often a shortage is logged."""
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _NO_SUCH_FAMILY = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
@@ -125,7 +125,7 @@ class Listener:
         self.sockets = tuple(sockets)
         self._reception = reception
         self._resting: dict[socket.socket, asyncio.TimerHandle] = {}
-        self._told_s = -TOLD_EVERY_S
+        self._logged_s = -LOG_INTERVAL_S
         for listening in self.sockets:
             self._listen(listening)
 
@@ -149,8 +149,8 @@ class Listener:
             self._reception.take(accepted, address[0])
 
     def _rest(self, listening: socket.socket, cause: OSError) -> None:
-        if self._loop.time() >= self._told_s + TOLD_EVERY_S:
-            self._told_s = self._loop.time()
+        if self._loop.time() >= self._logged_s + LOG_INTERVAL_S:
+            self._logged_s = self._loop.time()
             log.warning("no connection can be accepted", reason=cause.strerror)
         self._loop.remove_reader(listening)
         rest_s = ROOM_S if self._reception.make_room() else SHORTAGE_S

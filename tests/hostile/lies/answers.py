@@ -377,7 +377,6 @@ ROWS = (
         Must.STOP,
         join_and_try,
         answering(_inactive),
-        only=PYTHON,
     ),
     Row(
         "up-other-print",
@@ -386,7 +385,6 @@ ROWS = (
         Must.GO_ON,
         publish_again,
         lambda: OtherEnd(WRONG_PRINT),
-        only=PYTHON,
     ),
     Row(
         "no-handshake",

@@ -376,22 +376,22 @@ ROWS = (
             ("sdp:setup",),
         ),
     ),
-    *(
-        Row(name, does, covers, Must.GO_ON, offer_again, lie, only=PYTHON)
-        for name, does, covers, lie in (
-            (
-                "down-inactive",
-                "offers nothing where a stream is said to come",
-                (*DOWN, "sdp:downlink.direction"),
-                offering(each(direction="inactive")),
-            ),
-            (
-                "down-other-codec",
-                "offers a codec that nobody has",
-                (*DOWN, "sdp:downlink.codec"),
-                offering(other_codec),
-            ),
-        )
+    Row(
+        "down-inactive",
+        "offers nothing where a stream is said to come",
+        (*DOWN, "sdp:downlink.direction"),
+        Must.GO_ON,
+        offer_again,
+        offering(each(direction="inactive")),
+    ),
+    Row(
+        "down-other-codec",
+        "offers a codec that nobody has",
+        (*DOWN, "sdp:downlink.codec"),
+        Must.GO_ON,
+        offer_again,
+        offering(other_codec),
+        only=PYTHON,
     ),
     *rows(
         clear_codec,

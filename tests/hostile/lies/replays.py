@@ -188,7 +188,6 @@ ROWS = (
         "late-retired",
         "plays what it held back, under a key id that was left long ago",
         late_under_retired,
-        only=("python",),
     ),
     row(
         "replay-after-rekey",

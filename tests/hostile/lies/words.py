@@ -140,7 +140,10 @@ SDP: dict[str, Words] = {
         )
         for name in ("sendrecv", "recvonly")
     },
-    "down-inactive": _told(_strange("The server's offer does not send what it is said to"), ()),
+    "down-inactive": _told(
+        _strange("The server's offer does not send what it is said to"),
+        _offer("a track is on an m-line that does not send"),
+    ),
     "down-datachannel": _told(
         _strange("The server's offer has more than audio and video"),
         _offer("it has the line a=sctp-port"),
@@ -164,8 +167,11 @@ SDP: dict[str, Words] = {
     "down-two-prints": _told(
         _strange("The server's description names two certificates"), OTHER_END
     ),
-    "up-other-print": _told(_strange("The server's answer names another certificate"), ()),
-    "up-inactive": _told(_strange("The server's answer does not receive what is sent"), ()),
+    "up-other-print": _told(_strange("The server's answer names another certificate"), OTHER_END),
+    "up-inactive": _told(
+        _strange("The server's answer does not receive what is sent"),
+        _answer("an m-line does not take what is sent"),
+    ),
     "no-handshake": _told("handshake_failed: A media path was found", ()),
     # Browsers' own words.
     "down-moved-types": _told((), "OT_SET_REMOTE_DESCRIPTION_FAILED: "),
@@ -323,7 +329,7 @@ SOMETIMES: dict[str, Words] = {
     # Chromium opens a track for an SSRC that no offer named if it comes between two descriptions.
     "clear-strange-ssrc": {"chromium": (BESIDE,)},
     # Who hears of the stream that is refused and given back asks for it too late.
-    "up-other-print": _told(f"stream_not_found: {FAILED}", ()),
+    "up-other-print": _told(f"stream_not_found: {FAILED}", ENDED),
     # A signal under the new secret that overtakes the own change of it.
     "hints-false": _told((), MISMATCHED),
     # A request of the browser's own that waits meanwhile, such as a restart of ICE.

@@ -10,21 +10,37 @@ const FORBIDDEN = /^a=(?:sctp-port|sctpmap|crypto|ssrc|ssrc-group|msid)(?:[: ]|$
 interface Section {
   /** The m-line's kind; "": what stands before all of them. */
   readonly kind: string;
+  /** It has a port. */
+  readonly isActive: boolean;
   readonly payloadTypes: readonly string[];
   readonly lines: readonly string[];
 }
 
-/** Why the answer is refused; `undefined`: it may be applied. */
-export function answerRefusal(offer: string, answer: string): string | undefined {
+/**
+ * Why the answer is refused; `undefined`: it may be applied. `publishing`: mids of what is about to
+ * be sent; the streams on other m-lines may have ended meanwhile.
+ */
+export function answerRefusal(
+  offer: string,
+  answer: string,
+  publishing: readonly string[] = [],
+): string | undefined {
   if (/\r(?!\n)/.test(answer)) return 'its lines end in different ways';
   const [offered, answered] = [sectionsOf(offer), sectionsOf(answer)];
   if (offered.length !== answered.length) return 'it has other m-lines than the offer';
   for (const [index, section] of answered.entries()) {
     const mine = offered[index];
-    const fault = mine && faultOf(mine, section, index === 0);
+    const fault = mine && (faultOf(mine, section, index === 0) ?? notTaken(section, publishing));
     if (fault !== undefined) return fault;
   }
   return undefined;
+}
+
+/** Nothing would leave over such a line, and nobody would be told. */
+function notTaken(answered: Section, publishing: readonly string[]): string | undefined {
+  if (!publishing.includes(valuesOf(answered, 'mid')[0] ?? '')) return undefined;
+  const isTaken = answered.isActive && answered.lines.includes('a=recvonly');
+  return isTaken ? undefined : 'an m-line does not take what is sent';
 }
 
 function faultOf(offered: Section, answered: Section, isHead: boolean): string | undefined {
@@ -115,7 +131,9 @@ function sectionsOf(sdp: string): Section[] {
   }
   return sections.map((lines) => {
     const [head = ''] = lines;
-    const [kind = '', , , ...payloadTypes] = head.startsWith('m=') ? head.slice(2).split(' ') : [];
-    return { kind, payloadTypes, lines };
+    const [kind = '', port, , ...payloadTypes] = head.startsWith('m=')
+      ? head.slice(2).split(' ')
+      : [];
+    return { kind, isActive: port !== '0', payloadTypes, lines };
   });
 }

@@ -17,6 +17,7 @@ interface Line {
   readonly mid: string;
   readonly kind: string;
   readonly isRejected: boolean;
+  readonly isSending: boolean;
 }
 
 /** The m-lines of one peer connection. They keep their place, mid and kind for its whole life. */
@@ -48,6 +49,8 @@ export class OfferRules {
     for (const { mid, kind, subscriberId, streamId } of tracks) {
       const line = lines.find((candidate) => candidate.mid === mid);
       if (line?.kind !== kind || line.isRejected) return 'a track is on no m-line of its kind';
+      // It would stay black, and nobody would be told.
+      if (!line.isSending) return 'a track is on an m-line that does not send';
       if ((streamOf(subscriberId) ?? streamId) !== streamId) {
         return 'a subscriber is offered a stream that it did not ask for';
       }
@@ -96,5 +99,6 @@ function lineOf(section: readonly string[]): Line | string {
   const onlySends = otherModes.length === 0 && (mode === 'a=sendonly' || mode === 'a=inactive');
   if (!onlySends) return 'an m-line does more than send';
   const isRejected = port === '0' && !section.includes('a=bundle-only');
-  return { mid: mid.slice('a=mid:'.length).trim(), kind, isRejected };
+  const isSending = mode === 'a=sendonly';
+  return { mid: mid.slice('a=mid:'.length).trim(), kind, isRejected, isSending };
 }

@@ -192,7 +192,7 @@ export class Uplink {
       ...(this.seal ? { e2eeFormat: this.seal.format } : {}),
     });
     if (reply.t !== 'published') throw otError('OT_UNEXPECTED_SERVER_RESPONSE', 'No answer');
-    await this.takeAnswer(peer, reply);
+    await this.takeAnswer(peer, reply, lines);
     await this.start(lines, sources, reply);
     return {
       streamId: reply.streamId,
@@ -203,9 +203,10 @@ export class Uplink {
   private async takeAnswer(
     peer: RTCPeerConnection,
     { answer, streamId }: Published,
+    lines: readonly Line[],
   ): Promise<void> {
     try {
-      await this.apply(peer, answer);
+      await this.apply(peer, answer, lines);
     } catch (error) {
       this.request({ t: 'unpublish', streamId }).catch(() => undefined);
       throw asOTError(error, 'OT_SET_REMOTE_DESCRIPTION_FAILED');
@@ -213,9 +214,14 @@ export class Uplink {
   }
 
   /** Encrypted: an answer that takes anything else than what was offered is not applied. */
-  private async apply(peer: RTCPeerConnection, answer: string): Promise<void> {
+  private async apply(
+    peer: RTCPeerConnection,
+    answer: string,
+    publishing: readonly Line[] = [],
+  ): Promise<void> {
     const offer = peer.localDescription?.sdp ?? '';
-    const refusal = this.seal && answerRefusal(offer, answer);
+    const mids = publishing.map(({ transceiver }) => transceiver.mid ?? '');
+    const refusal = this.seal && answerRefusal(offer, answer, mids);
     if (refusal !== undefined) {
       throw otError(
         LIE,

@@ -72,6 +72,19 @@ describe('an answer of an encrypted session', () => {
     );
   });
 
+  test('takes what is about to be sent', () => {
+    const told = (...sections: readonly (readonly string[])[]): string | undefined =>
+      answerRefusal(OFFER, sdp(...sections), ['1']);
+    assert.equal(told(ANSWERED_AUDIO, ANSWERED_VIDEO), undefined);
+    const silent = changed(ANSWERED_AUDIO, 'a=recvonly', 'a=inactive');
+    assert.equal(told(silent, ANSWERED_VIDEO), undefined, 'another stream, that may have ended');
+    const paused = changed(ANSWERED_VIDEO, 'a=recvonly', 'a=inactive');
+    const rejected = changed(ANSWERED_VIDEO, 'm=video 9', 'm=video 0');
+    for (const video of [paused, rejected]) {
+      assert.equal(told(ANSWERED_AUDIO, video), 'an m-line does not take what is sent');
+    }
+  });
+
   const [audio, video] = [ANSWERED_AUDIO, ANSWERED_VIDEO];
   for (const [name, sections] of [
     ['an m-line more', [audio, video, [...video.slice(0, 1), 'a=mid:2', 'a=recvonly']]],

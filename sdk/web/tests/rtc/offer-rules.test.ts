@@ -47,6 +47,11 @@ describe('an offer of an encrypted session', () => {
 
   const line = (...lines: string[]): string => offer(AUDIO, [...VIDEO, ...lines]);
   for (const [name, sdp, tracks] of [
+    [
+      'a stream on an m-line that does not send',
+      offer(AUDIO, [...without(VIDEO, 'a=sendonly'), 'a=inactive']),
+      TRACKS,
+    ],
     ['another stream', offer(AUDIO, VIDEO), changed(0, { streamId: 'of eve' })],
     [
       'two m-lines of one kind for one subscriber',

@@ -282,7 +282,7 @@ ROWS = (
         "told-as-other",
         "an offer that gives a Subscriber the stream id of another",
         told_as_other,
-        must=by(Must.STOP, Must.GO_ON),
+        must=by(Must.STOP, Must.GO_ON, chromium=Must.STOP),
         covers=("downlinkOffer",),
     ),
     row(

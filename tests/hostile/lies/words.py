@@ -129,10 +129,12 @@ SDP: dict[str, Words] = {
         "decryption_internal: The server offered one stream twice to one subscriber",
         _offer("a subscriber or an m-line has two tracks"),
     ),
-    "told-as-other": _told(
-        "decryption_internal: The server offered one stream under the name of another",
-        _offer("a subscriber is offered a stream that it did not ask for"),
-    ),
+    "told-as-other": {
+        "python": ("decryption_internal: The server offered one stream under the name of another",),
+        "browsers": (_offer("a subscriber is offered a stream that it did not ask for"),),
+        # Of the frames under SSRCs that only the refused offer named.
+        "chromium": (BESIDE,),
+    },
     **{
         f"down-{name}": _told(
             _strange("The server's offer does more than send"),
@@ -182,6 +184,7 @@ SDP: dict[str, Words] = {
         _offer("a track is on no m-line of its kind"),
     ),
     "down-codec-names": _told((), _misshapen("downlinkOffer", "tracks[].codec")),
+    "up-two-answers": _told((), _misshapen("published", "re")),
     "down-broken": _told(
         (
             _strange("The server sent a description that is none"),

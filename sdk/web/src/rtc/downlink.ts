@@ -112,8 +112,9 @@ export class Downlink {
 
   private async negotiate(offer: DownlinkOffer): Promise<void> {
     const { remoteEnd } = this;
-    remoteEnd.check(offer.sdp);
     if (this.seal) this.refuseLies(offer);
+    remoteEnd.check(offer.sdp);
+    if (this.seal) this.rules.remember(offer.sdp);
     const peer = (this.peer ??= this.open());
     const tracks = offer.tracks.flatMap((track): User[] => {
       const owner = this.listener.ownerOf(track.subscriberId);

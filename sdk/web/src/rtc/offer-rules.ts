@@ -24,16 +24,20 @@ interface Line {
 export class OfferRules {
   private lines: readonly Line[] = [];
 
-  /** Why the offer is refused; `undefined`: it may be applied, and is remembered. */
+  /** Why the offer is refused; `undefined`: it may be applied. */
   refusal(
     sdp: string,
     tracks: readonly DownlinkTrack[],
     streamOf: (subscriberId: string) => string | undefined,
   ): string | undefined {
     const lines = linesOf(sdp);
-    const fault = typeof lines === 'string' ? lines : this.faultIn(lines, tracks, streamOf);
-    if (fault === undefined && typeof lines !== 'string') this.lines = lines;
-    return fault;
+    return typeof lines === 'string' ? lines : this.faultIn(lines, tracks, streamOf);
+  }
+
+  /** An offer that is not refused, and is about to be applied. */
+  remember(sdp: string): void {
+    const lines = linesOf(sdp);
+    if (typeof lines !== 'string') this.lines = lines;
   }
 
   private faultIn(

@@ -17,7 +17,9 @@ const asked = (subscriberId: string): string | undefined =>
   subscriberId === 'bob' ? 'stream' : undefined;
 
 function refusal(sdp: string, tracks = TRACKS, rules = new OfferRules()): string | undefined {
-  return rules.refusal(sdp, tracks, asked);
+  const fault = rules.refusal(sdp, tracks, asked);
+  if (fault === undefined) rules.remember(sdp);
+  return fault;
 }
 
 const changed = (index: number, change: Partial<DownlinkTrack>): DownlinkTrack[] =>

@@ -113,7 +113,9 @@ class Stage:
             task.cancel()
         await asyncio.gather(*self.forwarding, return_exceptions=True)
         for writer in self.writers:
-            writer.transport.abort()
+            # Early versions of Python 3.11 fail to abort TLS that has ended by itself.
+            with contextlib.suppress(AttributeError):
+                writer.transport.abort()
         for session in self.joined:
             await session.disconnect()
         await self.server.stop()

@@ -18,13 +18,14 @@ from config.settings import HttpSettings, MediaSettings, Settings, StorageSettin
 from signaling.cli.doctor import examine
 from signaling.domain.errors import Unavailable
 from signaling.server import running_server
+from signaling.storage import revision
 from signaling.storage.folder import DATABASE, KEY_FILE, LOCK, FolderUnusable, served
 from signaling.storage.sqlite import open_sqlite
 from tests.fakes.media_plane import FakeMediaPlane
 
 OTHER_USER = 20_000
 # Loaded at the first migration: another user may not be able to read where it is installed.
-importlib.import_module("signaling.storage.migrate")
+migrate = importlib.import_module("signaling.storage.migrate")
 
 
 @pytest.fixture
@@ -35,6 +36,18 @@ def volume():
     folder = parent / "data"
     folder.mkdir(mode=0o755)
     yield folder
+    shutil.rmtree(parent)
+
+
+@pytest.fixture(autouse=True)
+def migrations(monkeypatch):
+    """Where every user can read them: the checkout may be in a home that is its owner's alone."""
+    parent = Path(tempfile.mkdtemp())
+    parent.chmod(0o755)
+    copied = shutil.copytree(revision.MIGRATIONS, parent / "migrations")
+    monkeypatch.setattr(revision, "MIGRATIONS", copied)
+    monkeypatch.setattr(migrate, "MIGRATIONS", copied)
+    yield
     shutil.rmtree(parent)
 
 

@@ -50,17 +50,27 @@ export class OfferRules {
       return 'an m-line became another one';
     }
     if (areRepeated(tracks)) return 'a subscriber or an m-line has two tracks';
-    for (const { mid, kind, subscriberId, streamId } of tracks) {
-      const line = lines.find((candidate) => candidate.mid === mid);
-      if (line?.kind !== kind || line.isRejected) return 'a track is on no m-line of its kind';
-      // It would stay black, and nobody would be told.
-      if (!line.isSending) return 'a track is on an m-line that does not send';
-      if ((streamOf(subscriberId) ?? streamId) !== streamId) {
-        return 'a subscriber is offered a stream that it did not ask for';
-      }
+    for (const track of tracks) {
+      const line = lines.find(({ mid }) => mid === track.mid);
+      const fault = faultInTrack(track, line, streamOf(track.subscriberId));
+      if (fault !== undefined) return fault;
     }
     return undefined;
   }
+}
+
+function faultInTrack(
+  { kind, streamId }: DownlinkTrack,
+  line: Line | undefined,
+  wantedStream: string | undefined,
+): string | undefined {
+  if (line?.kind !== kind || line.isRejected) return 'a track is on no m-line of its kind';
+  // It would stay black, and nobody would be told.
+  if (!line.isSending) return 'a track is on an m-line that does not send';
+  if ((wantedStream ?? streamId) !== streamId) {
+    return 'a subscriber is offered a stream that it did not ask for';
+  }
+  return undefined;
 }
 
 function areRepeated(tracks: readonly DownlinkTrack[]): boolean {

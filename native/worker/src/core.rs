@@ -10,15 +10,13 @@ use sealroute_forward::{
     TransportHandle,
 };
 use sealroute_rtp::RtpPacket;
-use sealroute_transport::{
-    DtlsRefusal, PacketKind, PeerAddress, SharedDtlsGate, SrtpError, classify,
-};
+use sealroute_transport::{PacketKind, SharedDtlsGate, SrtpError, classify};
 
 use crate::api::Event;
 use crate::api::RouterHandle;
 use crate::deadlines::Deadlines;
 use crate::drop_reason::NetworkDrop;
-use crate::egress::{Egress, MessageSocket, SLOT_BYTES};
+use crate::egress::{Egress, MessageSocket};
 use crate::event_ring::EventRing;
 use crate::handles::HandleMap;
 use crate::network_counters::{NetworkCounters, SharedCounters};
@@ -26,7 +24,7 @@ use crate::not_sent;
 use crate::path::Path;
 use crate::receive_coalescing::Burst;
 use crate::srtp_outbox::SrtpOutbox;
-use crate::transports::{Transport, Transports};
+use crate::transports::Transports;
 use crate::unverified_peers::UnverifiedPeers;
 
 /// Sender SSRC of the worker's own RTCP feedback; belongs to no stream.
@@ -88,7 +86,7 @@ pub(crate) struct Core<S> {
     pub(crate) shared: Arc<SharedCounters>,
     pub(crate) unverified_peers: UnverifiedPeers,
     /// Created with the first DTLS datagram.
-    dtls: Option<SharedDtlsGate>,
+    pub(crate) dtls: Option<SharedDtlsGate>,
     touched: Vec<RouterHandle>,
     burst: Burst,
     /// Sessions whose counters changed since they were last published.
@@ -257,38 +255,6 @@ impl<S: MessageSocket> Core<S> {
         }
     }
 
-    fn handle_dtls(
-        &mut self,
-        now: Instant,
-        from: PeerAddress,
-        datagram: &[u8],
-    ) -> Result<(), NetworkDrop> {
-        let transport = self
-            .transports
-            .by_address(from)
-            .ok_or(NetworkDrop::UnknownAddress)?;
-        let found = self
-            .transports
-            .get_mut(transport)
-            .ok_or(NetworkDrop::UnknownAddress)?;
-        let shared = self.dtls.get_or_insert_with(|| SharedDtlsGate::new(now));
-        let passed = found.dtls.pass(now, datagram, shared);
-        passed.map_err(refusal_of)?;
-        if let Some(proof) = found.proof_mut(from) {
-            proof.on_received(datagram.len());
-        }
-        self.counters.dtls_records += 1;
-        let event = Event::DtlsDatagram {
-            transport,
-            datagram: datagram.to_vec().into(),
-        };
-        if self.events.push(event) {
-            Ok(())
-        } else {
-            Err(NetworkDrop::EventRingFull)
-        }
-    }
-
     fn handle_rtp(
         &mut self,
         now: Instant,
@@ -383,61 +349,6 @@ impl<S: MessageSocket> Core<S> {
         }
     }
 
-    /// Sends a DTLS datagram, which needs no SRTP keys; queues it if the path is not proven yet.
-    pub(crate) fn send_plain(&mut self, now: Instant, handle: TransportHandle, datagram: &[u8]) {
-        let outcome = match self.plain_path(now, handle, datagram.len()) {
-            Err(reason) => Err(reason),
-            Ok(_) if datagram.len() > SLOT_BYTES => Err(NetworkDrop::SendTooLarge),
-            Ok(path) => {
-                self.egress.slot(&mut self.counters)[..datagram.len()].copy_from_slice(datagram);
-                self.egress.commit(path, datagram.len());
-                Ok(())
-            }
-        };
-        let Err(reason) = outcome else { return };
-        let can_queue = reason == NetworkDrop::SendPathUnproven && datagram.len() <= SLOT_BYTES;
-        let transport = self.transports.get_mut(handle).filter(|_| can_queue);
-        if !transport.is_some_and(|transport| transport.queue_handshake(datagram)) {
-            self.counters.drop_packets(reason, 1);
-        }
-    }
-
-    /// Sends the queued handshake once a path is proven.
-    pub(crate) fn send_queued_handshake(&mut self, now: Instant, handle: TransportHandle) {
-        let transport = self.transports.get_mut(handle);
-        let ready = transport.filter(|transport| transport.path.is_some());
-        for datagram in ready
-            .map(Transport::take_queued_handshake)
-            .unwrap_or_default()
-        {
-            self.send_plain(now, handle, &datagram);
-        }
-    }
-
-    /// The path for this many handshake bytes. A client may start DTLS before its description
-    /// arrives; the server cannot probe it without the credentials in it, so the address has a
-    /// small budget.
-    fn plain_path(
-        &mut self,
-        now: Instant,
-        handle: TransportHandle,
-        bytes: usize,
-    ) -> Result<Path, NetworkDrop> {
-        let transport = self
-            .transports
-            .get_mut(handle)
-            .ok_or(NetworkDrop::SendNoAddress)?;
-        if let Some(path) = transport.path {
-            return Ok(path);
-        }
-        let candidate = transport.provisional().ok_or(NetworkDrop::SendNoAddress)?;
-        if candidate.proof.spend(now, bytes) {
-            Ok(candidate.path)
-        } else {
-            Err(NetworkDrop::SendPathUnproven)
-        }
-    }
-
     /// Publishes the current counters for other threads.
     pub(crate) fn publish_counters(&mut self) {
         let lost = self.egress.socket_mut().poll_lost();
@@ -470,15 +381,6 @@ fn transport_sequence(packet: &[u8], id: u8) -> Option<(u16, u32)> {
     let packet = RtpPacket::parse(packet).ok()?;
     let (_, value) = packet.extensions().find(|(found, _)| *found == id)?;
     Some((u16::from_be_bytes(*value.first_chunk()?), packet.ssrc()))
-}
-
-fn refusal_of(refusal: DtlsRefusal) -> NetworkDrop {
-    match refusal {
-        DtlsRefusal::Malformed => NetworkDrop::DtlsMalformed,
-        DtlsRefusal::ClearAlert => NetworkDrop::DtlsClearAlert,
-        DtlsRefusal::ApplicationData => NetworkDrop::DtlsApplicationData,
-        DtlsRefusal::Flood => NetworkDrop::DtlsFlood,
-    }
 }
 
 fn reason_of(error: SrtpError) -> NetworkDrop {

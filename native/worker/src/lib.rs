@@ -43,6 +43,7 @@ mod drop_reason;
 mod egress;
 mod event_ring;
 mod handles;
+mod handshakes;
 mod network_counters;
 mod not_sent;
 mod path;

@@ -41,6 +41,13 @@ pub(crate) struct ValidatedPath {
 }
 
 impl ValidatedPath {
+    /// A handshake datagram arrived, which raises the budget. Returns the path if the peer requested
+    /// it and a probe is due, as after one that exceeded the budget.
+    pub(crate) fn on_handshake(&mut self, now: Instant, bytes: usize) -> Option<Path> {
+        self.proof.on_received(bytes);
+        (self.is_requested(now) && self.proof.needs_probe(now)).then_some(self.path)
+    }
+
     pub(crate) fn is_requested(&self, now: Instant) -> bool {
         let fresh = |at| now.saturating_duration_since(at) < REQUEST_LIFETIME;
         self.requested_at.is_some_and(fresh)

@@ -153,8 +153,7 @@ impl<S: MessageSocket> Core<S> {
         }
         self.egress.commit(path, length);
         if needs_probe {
-            self.probe(now, handle, path);
-            self.arm_probes(now, handle);
+            self.probe_and_arm(now, handle, path);
         }
         Ok(())
     }
@@ -169,6 +168,12 @@ impl<S: MessageSocket> Core<S> {
         for path in requested {
             self.probe(now, handle, path);
         }
+        self.arm_probes(now, handle);
+    }
+
+    /// Probes a path now, and again when no response arrives.
+    pub(crate) fn probe_and_arm(&mut self, now: Instant, handle: TransportHandle, path: Path) {
+        self.probe(now, handle, path);
         self.arm_probes(now, handle);
     }
 
@@ -281,8 +286,7 @@ impl<S: MessageSocket> Core<S> {
             transport.request_path(now, path.peer());
             let proof = transport.proof_mut(path.peer());
             if proof.is_some_and(|proof| proof.needs_probe(now)) {
-                self.probe(now, handle, path);
-                self.arm_probes(now, handle);
+                self.probe_and_arm(now, handle, path);
             }
         } else if trusted {
             transport.ice.select_by_media(path.peer());

@@ -333,6 +333,31 @@ fn before_its_description_arrives_a_peer_gets_its_handshake_and_no_more() {
     assert_eq!(bytes_to(&bench, 2), 200);
 }
 
+/// A record with one `ClientHello` whose body has this many bytes (RFC 6347, section 4.2.2).
+fn client_hello(bytes: u8) -> Vec<u8> {
+    let mut record = vec![22, 0xFE, 0xFD, 0, 0, 0, 0, 0, 0, 0, 0, 0, bytes + 12];
+    record.extend([1, 0, 0, bytes, 0, 0, 0, 0, 0, 0, 0, bytes]);
+    record.resize(record.len() + usize::from(bytes), 7);
+    record
+}
+
+#[test]
+fn a_probe_that_exceeded_the_budget_leaves_with_the_next_handshake_datagram() {
+    // Whatever a handshake that overtook the description has left of the budget.
+    for spent in (10..=400).step_by(10) {
+        let mut bench = Bench::new();
+        bench.receive(2, &check("ben1", PASSWORD, true));
+        bench.apply(Command::SendDtls(SendDtls {
+            transport: BEN,
+            datagram: Secret(vec![22; spent].into()),
+        }));
+        bench.introduce(BEN);
+        bench.receive(2, &client_hello(200));
+        bench.answered(&[2]);
+        assert_eq!(selected_path(&bench, BEN), Some(path(2)), "{spent}");
+    }
+}
+
 #[test]
 fn a_check_does_not_take_an_address_where_another_peer_responded() {
     let mut bench = call();

@@ -102,7 +102,7 @@ impl Transport {
         self.validated.len() > 1
     }
 
-    fn validated_mut(&mut self, peer: PeerAddress) -> Option<&mut ValidatedPath> {
+    pub(crate) fn validated_mut(&mut self, peer: PeerAddress) -> Option<&mut ValidatedPath> {
         self.validated
             .iter_mut()
             .find(|known| known.path.peer() == peer)

@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 # rustup puts itself there, and on the path of the next login only.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 JOBS ?= $(shell nproc)
+# Targets that do not disturb each other; each one's output stays together.
+SIDE_BY_SIDE := --no-print-directory --jobs=$(JOBS) --output-sync=target
 
 NATIVE_SOURCES := $(shell find native -name '*.rs' -o -name 'Cargo.toml' -o -name 'Cargo.lock' 2>/dev/null | grep -v /target/)
 WEB_SOURCES := $(shell find sdk/web web -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
@@ -22,7 +24,7 @@ BENCH_REQUIRES := scripts/require /usr/sbin/ip=iproute2 unshare=util-linux janus
 # Python's side of the seam to the media core, from its description in Rust.
 CORE_API = cargo run --quiet --manifest-path native/Cargo.toml --jobs $(JOBS) -p sealroute-schema | $(BIN)/python scripts/core_api.py | $(BIN)/ruff format --stdin-filename sfu/core_api.py -
 
-.PHONY: fuzz test-fuzz check-descriptors check-switches help run build test test-image image-not-tested test-python test-native test-web test-browser test-hostile lint format bench bench-quick bench-full bench-forwarding bench-rest bench-guard bench-network bench-attack docs docs-site clean
+.PHONY: fuzz test-fuzz check-descriptors check-switches help run build test test-image image-not-tested test-python test-native test-web test-browser test-hostile test-core test-apart lint lint-python lint-native lint-web format bench bench-quick bench-full bench-forwarding bench-rest bench-guard bench-network bench-attack docs docs-site clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -47,7 +49,8 @@ $(VENV)/native.stamp: $(VENV)/runtime.stamp $(NATIVE_SOURCES)
 	@CARGO_BUILD_JOBS=$(JOBS) $(BIN)/maturin develop --release --quiet
 	@touch $@
 
-$(VENV)/client.stamp: $(VENV)/runtime.stamp sdk/python/pyproject.toml
+# Pip does not expect another pip beside it.
+$(VENV)/client.stamp: $(VENV)/runtime.stamp sdk/python/pyproject.toml | $(VENV)/native.stamp
 	@$(BIN)/pip install --quiet --constraint constraints.txt --editable sdk/python
 	@touch $@
 
@@ -56,7 +59,7 @@ $(VENV)/web.stamp: $(VENV)/tools.stamp $(WEB_SOURCES)
 	@scripts/web
 	@touch $@
 
-$(VENV)/dev.stamp: $(VENV)/runtime.stamp
+$(VENV)/dev.stamp: $(VENV)/runtime.stamp | $(VENV)/client.stamp
 	@$(BIN)/python scripts/dependencies.py dev > $(VENV)/dev.txt
 	@$(BIN)/pip install --quiet --constraint constraints.txt --requirement $(VENV)/dev.txt
 	@touch $@
@@ -70,7 +73,8 @@ $(VENV)/official.stamp: $(VENV)/tools.stamp tests/official/package-lock.json
 	@cd tests/official && npm ci --loglevel=error
 	@touch $@
 
-build: $(VENV)/native.stamp $(VENV)/client.stamp $(VENV)/web.stamp ## Build everything into .venv
+build: ## Build everything into .venv
+	@$(MAKE) --silent --no-print-directory --jobs=$(JOBS) $(VENV)/native.stamp $(VENV)/client.stamp $(VENV)/web.stamp
 
 # --- the main job -------------------------------------------------------------------------
 
@@ -79,8 +83,17 @@ run: build ## Set up and serve (embedded default: SQLite, one process)
 
 # --- proof --------------------------------------------------------------------------------
 
-test: test-native test-fuzz bench-guard test-python test-web test-browser test-hostile $(IMAGE) ## Set up and run all tests
+test: build $(VENV)/dev.stamp ## Set up and run all tests
+	@# What compiles and counts runs side by side; what plays calls has the machine to itself.
+	@$(MAKE) $(SIDE_BY_SIDE) test-core test-apart
+	@$(MAKE) --no-print-directory test-python test-browser test-hostile
 	@echo "All tests passed."
+
+test-core: ## The media core: Rust tests, a little fuzzing, instructions per packet
+	@$(MAKE) --no-print-directory --jobs=1 test-native test-fuzz bench-guard
+
+test-apart: ## Browser SDK tests in Node; the container image
+	@$(MAKE) --no-print-directory --jobs=1 test-web $(IMAGE)
 
 test-native: $(VENV)/tools.stamp ## Rust tests
 	@# Without the extension: it has no tests, and to link it takes the headers and library of Python.
@@ -112,18 +125,25 @@ test-hostile: build $(VENV)/dev.stamp ## The clients against a server that lies
 	@scripts/require /usr/bin/chromium=chromium /usr/bin/firefox-esr=firefox-esr node=nodejs pulseaudio=pulseaudio
 	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile tests/hostile
 
-lint: build $(VENV)/dev.stamp ## Formatting, lints, types, floors, stubs
+lint: build $(VENV)/dev.stamp ## Formatting, lints, types, import contracts, stubs
+	@$(MAKE) $(SIDE_BY_SIDE) lint-native lint-python lint-web
+
+lint-python: build $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/mypy sdk/python/src
 	$(BIN)/lint-imports
 	$(BIN)/python -m mypy.stubtest sfu._native
+
+lint-native: build $(VENV)/dev.stamp
 	$(CORE_API) | diff - sfu/core_api.py || { echo "sfu/core_api.py is not what native/worker/src/api says: make docs"; exit 1; }
 	cd native && cargo fmt --all --check
 	cd native && cargo clippy --workspace --all-targets --quiet --jobs $(JOBS) -- -D warnings
 	cd native && cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cd native && cargo check --manifest-path fuzz/Cargo.toml --no-default-features --target-dir target --quiet --jobs $(JOBS)
+
+lint-web: build
 	cd sdk/web && npm run --silent lint
 	cd sdk/web && npx --no prettier -- --check ../react/src ../../web/demo ../../web/reference/page.js ../../web/reference/index.html ../../tests/browser ../../tests/official/bridge.mjs
 	cd sdk/web && npx --no tsc -- -p ../../web/demo/jsconfig.json

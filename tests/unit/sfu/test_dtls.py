@@ -2,6 +2,8 @@
 
 import hashlib
 import random
+from datetime import UTC, datetime, timedelta
+from functools import cache
 
 import pytest
 from aiortc import RTCCertificate
@@ -11,6 +13,9 @@ from aiortc.rtcdtlstransport import (
     SRTP_AES128_CM_SHA1_80,
     SRTP_PROFILES,
 )
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
@@ -23,20 +28,43 @@ def identity() -> DtlsIdentity:
     return DtlsIdentity()
 
 
-class Client:
-    """A DTLS client on pyOpenSSL, with aiortc's certificate and context."""
+@cache
+def rsa_certificate() -> RTCCertificate:
+    """As GStreamer makes one for each of its peers."""
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "peer")])
+    now = datetime.now(UTC)
+    unsigned = x509.CertificateBuilder(
+        issuer_name=name,
+        subject_name=name,
+        public_key=key.public_key(),
+        serial_number=x509.random_serial_number(),
+        not_valid_before=now,
+        not_valid_after=now + timedelta(days=365),
+    )
+    return RTCCertificate(key, unsigned.sign(key, hashes.SHA256()))
 
-    def __init__(self, profiles=SRTP_PROFILES, *, srtp=True):
-        self.certificate = RTCCertificate.generateCertificate()
+
+class Client:
+    """A DTLS client on pyOpenSSL, with aiortc's certificate and context; or a server, which
+    uses whatever its key allows."""
+
+    def __init__(self, profiles=SRTP_PROFILES, *, srtp=True, certificate=None, as_server=False):
+        self.certificate = certificate or RTCCertificate.generateCertificate()
         context = self.certificate._create_ssl_context(profiles if srtp else SRTP_PROFILES)
         if not srtp:
             context = SSL.Context(SSL.DTLS_METHOD)
             context.use_certificate(self.certificate._cert)
             context.use_privatekey(self.certificate._key)
         context.set_options(SSL.OP_NO_QUERY_MTU)
+        if as_server:
+            context.set_cipher_list(b"ECDHE+AESGCM")
         self.ssl = SSL.Connection(context)
         self.ssl.set_ciphertext_mtu(1200)
-        self.ssl.set_connect_state()
+        if as_server:
+            self.ssl.set_accept_state()
+        else:
+            self.ssl.set_connect_state()
         self.done = False
         self.last_flight = []
         self.sequence = 0
@@ -126,6 +154,27 @@ def test_a_client_with_the_announced_certificate_connects(identity, algorithm):
     connect(server, client)
     assert client.done
     assert server.state is DtlsState.CONNECTED
+
+
+def test_a_client_with_a_certificate_of_rsa_connects(identity):
+    client, server = connected_pair(identity, certificate=rsa_certificate())
+    assert client.done
+    assert server.state is DtlsState.CONNECTED
+
+
+@pytest.mark.parametrize("make", [RTCCertificate.generateCertificate, rsa_certificate])
+def test_as_client_we_connect_to_a_server_with_a_key_of_either_kind(identity, make):
+    peer = Client([SRTP_AEAD_AES_128_GCM], certificate=make(), as_server=True)
+    ours = DtlsAssociation(identity, as_client=True)
+    ours.expect([peer.fingerprint()])
+    ours.begin(0.0)
+    while datagrams := ours.poll_datagrams():
+        for datagram in peer.advance(datagrams):
+            ours.handle_datagram(datagram, 0.0)
+    assert peer.done
+    assert ours.state is DtlsState.CONNECTED
+    material = peer.keys(56)
+    assert (ours.keys.send_key, ours.keys.receive_key) == (material[:16], material[16:32])
 
 
 @pytest.mark.parametrize(

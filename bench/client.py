@@ -199,7 +199,7 @@ class LoadClient:
         answer = sdp.downlink_answer(peer.local, offer.sdp)
         # Nobody waits for the answer here: this is the task that reads it.
         await self._send(
-            messages.DownlinkAnswer(id=next(self._ids), number=offer.number, sdp=answer)
+            messages.DownlinkAnswer(id=next(self._ids), offer_id=offer.offer_id, sdp=answer)
         )
         if is_first:
             self._downlink = asyncio.create_task(asyncio.to_thread(peer.connect, remote))

@@ -78,10 +78,11 @@ class DownlinkOffer:
 
 @dataclass(frozen=True, slots=True)
 class SubscribedLayers:
-    """The layers of an own video with subscribers: none unless `watched`; of simulcast, `rids`."""
+    """The layers of an own video that have subscribers: none unless `subscribed`; with simulcast,
+    those in `rids`."""
 
     mid: str
-    watched: bool
+    subscribed: bool
     rids: tuple[str, ...]
 
 

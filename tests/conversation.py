@@ -279,5 +279,5 @@ class Client:
             )
             for track in offer.tracks
         )
-        sdp = answer_for(media_plane.DownlinkOffer(offer.number, offer.sdp, tracks))
-        self.ask(m.DownlinkAnswer, number=offer.number, sdp=sdp)
+        sdp = answer_for(media_plane.DownlinkOffer(offer.offer_id, offer.sdp, tracks))
+        self.ask(m.DownlinkAnswer, offer_id=offer.offer_id, sdp=sdp)

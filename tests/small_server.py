@@ -74,7 +74,7 @@ class Server:
         await self.runner.cleanup()
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(protocols=("sealroute.v1.msgpack",))
+        socket = web.WebSocketResponse(protocols=("sealroute.v2.msgpack",))
         await socket.prepare(request)
         self.socket = socket
         async for frame in socket:
@@ -110,7 +110,7 @@ class Server:
             self.tasks.add(task)
         else:
             if kind == "downlinkAnswer":
-                self.answers[message["number"]].set_result(message["sdp"])
+                self.answers[message["offerId"]].set_result(message["sdp"])
             await self.send({"t": "ok", "re": number})
 
     async def welcome(self, message: dict) -> None:
@@ -179,7 +179,7 @@ class Server:
                 }
                 for t in tracks
             ]
-            await self.send({"t": "downlinkOffer", "number": 1, "sdp": offer, "tracks": rows})
+            await self.send({"t": "downlinkOffer", "offerId": 1, "sdp": offer, "tracks": rows})
             return await self.answers[1]
 
         await self.source.publish(source, "vp8", negotiate)

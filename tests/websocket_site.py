@@ -91,7 +91,7 @@ async def websocket_site(**signaling: Any) -> AsyncIterator[SimpleNamespace]:
     url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1/signal"
     http = aiohttp.ClientSession()
 
-    async def connect(protocol="sealroute.v1.msgpack", **options):
+    async def connect(protocol="sealroute.v2.msgpack", **options):
         return Client(await http.ws_connect(url, protocols=[protocol], **options))
 
     try:

@@ -37,7 +37,7 @@ class Told:
                     "subscriber": one.subscriber_id,
                     "frames": {kind: track.frames for kind, track in one.tracks.items()},
                     "failed": one.state.failed,
-                    "supply": one.video_supply,
+                    "streamState": one.stream_state,
                     "connected": one.is_connected.is_set(),
                     "trust": str(one.trust.state),
                 }

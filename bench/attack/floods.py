@@ -23,7 +23,7 @@ Job = dict[str, Any]
 BYTES_PER_S = 1_000_000
 """8 Mbit/s: what a line at home sends."""
 _PROBE_EVERY_S = 0.02
-_PROTOCOL = "sealroute.v1.msgpack"
+_PROTOCOL = "sealroute.v2.msgpack"
 _SDP_LINES, _SDP_FORMATS = 5_000, 128
 _MEMBERS_START_S = 3.0
 
@@ -165,7 +165,7 @@ async def flood_signals(http: aiohttp.ClientSession, job: Job, seconds: float) -
     """To members that never read."""
     members = [await _member(http, job, token) for token in job["tokens"][1:]]
     await asyncio.sleep(_MEMBERS_START_S)
-    signal = masked(msgpack.packb({"t": "signal", "id": 1, "sealed": b"x" * 8_000}))
+    signal = masked(msgpack.packb({"t": "signal", "id": 1, "encrypted": b"x" * 8_000}))
     pace = await _write_for_ever(http, job, seconds - _MEMBERS_START_S, signal)
     for member in members:
         member._response.close()  # noqa: SLF001 - without a word

@@ -19,7 +19,7 @@ _HEAD = b"GET /v1/signal HTTP/1.1\r\nHost: a\r\n"
 _UPGRADE = _HEAD + (
     b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-    b"Sec-WebSocket-Protocol: sealroute.v1.msgpack\r\n\r\n"
+    b"Sec-WebSocket-Protocol: sealroute.v2.msgpack\r\n\r\n"
 )
 _FRAME = b"\x82\xfe\x10\x00\x00\x00\x00\x00"
 """Of a binary message of 4,096 bytes (RFC 6455 section 5.2)."""

@@ -41,7 +41,7 @@ def handle_state(state: SessionState, command: FromClient[m.E2eeState], now_ms: 
         raise error(ErrorCode.INVALID_PARAMETER)
     found = state.own_subscriber(command.connection, request.subscriber_id)
     name = SubscriberId(request.subscriber_id)
-    found.opened, found.failed = request.opened, request.failed
+    found.decrypted, found.failed = request.decrypted, request.failed
     effects: Effects = []
     if request.state == "ok":
         effects = _resume_video(state, [name])

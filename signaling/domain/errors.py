@@ -86,8 +86,8 @@ class ErrorCode(StrEnum):
     E2EE_NEVER_ARCHIVED = "e2ee_never_archived"
     E2EE_UNREADABLE = "e2ee_unreadable"
     E2EE_NOT_ENABLED = "e2ee_not_enabled"
-    FEATURE_SEALED = "feature_sealed"
-    CAPTIONS_SEALED = "captions_sealed"
+    FEATURE_NEEDS_CLEAR_MEDIA = "feature_needs_clear_media"
+    CAPTIONS_NEED_CLEAR_MEDIA = "captions_need_clear_media"
     FEATURE_NEEDS_ROUTED = "feature_needs_routed"
     FEATURE_UNAVAILABLE = "feature_unavailable"
     ARCHIVE_NOT_FOUND = "archive_not_found"
@@ -434,7 +434,7 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
         "End-to-end encryption is not enabled for this project (add-on).",
         rest_code=15904,
     ),
-    _E.FEATURE_SEALED: _row(
+    _E.FEATURE_NEEDS_CLEAR_MEDIA: _row(
         Refused,
         409,
         _NOT_SUPPORTED,
@@ -442,7 +442,7 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
         rest_code=E2EE_CODE,
     ),
     # 400: the SDKs read 409 here as "captions have been started already".
-    _E.CAPTIONS_SEALED: _row(
+    _E.CAPTIONS_NEED_CLEAR_MEDIA: _row(
         Refused,
         400,
         _NOT_SUPPORTED,

@@ -15,31 +15,39 @@ class Feature(StrEnum):
     CAPTIONS = "captions"
 
 
-_SEALED = "is not supported in end-to-end encrypted sessions."
-_SEALED_PLURAL = "are not supported in end-to-end encrypted sessions."
+_IS_UNSUPPORTED = "is not supported in end-to-end encrypted sessions."
+_ARE_UNSUPPORTED = "are not supported in end-to-end encrypted sessions."
 
 # Feature → (code on an encrypted Session, message there, verb for the message on a relayed one).
 REFUSALS: dict[Feature, tuple[ErrorCode, str, str]] = {
-    Feature.ARCHIVE: (ErrorCode.FEATURE_SEALED, f"Archiving {_SEALED}", "initiate archives"),
+    Feature.ARCHIVE: (
+        ErrorCode.FEATURE_NEEDS_CLEAR_MEDIA,
+        f"Archiving {_IS_UNSUPPORTED}",
+        "initiate archives",
+    ),
     Feature.BROADCAST: (
-        ErrorCode.FEATURE_SEALED,
-        f"Broadcasting {_SEALED}",
+        ErrorCode.FEATURE_NEEDS_CLEAR_MEDIA,
+        f"Broadcasting {_IS_UNSUPPORTED}",
         "initiate broadcasts",
     ),
     Feature.RENDER: (
-        ErrorCode.FEATURE_SEALED,
-        f"Experience Composer {_SEALED}",
+        ErrorCode.FEATURE_NEEDS_CLEAR_MEDIA,
+        f"Experience Composer {_IS_UNSUPPORTED}",
         "initiate renders",
     ),
-    Feature.SIP: (ErrorCode.FEATURE_SEALED, f"SIP calls {_SEALED_PLURAL}", "initiate SIP calls"),
+    Feature.SIP: (
+        ErrorCode.FEATURE_NEEDS_CLEAR_MEDIA,
+        f"SIP calls {_ARE_UNSUPPORTED}",
+        "initiate SIP calls",
+    ),
     Feature.AUDIO_CONNECTOR: (
-        ErrorCode.FEATURE_SEALED,
-        f"Audio Connector {_SEALED}",
+        ErrorCode.FEATURE_NEEDS_CLEAR_MEDIA,
+        f"Audio Connector {_IS_UNSUPPORTED}",
         "connect audio",
     ),
     Feature.CAPTIONS: (
-        ErrorCode.CAPTIONS_SEALED,
-        f"Live captions {_SEALED_PLURAL}",
+        ErrorCode.CAPTIONS_NEED_CLEAR_MEDIA,
+        f"Live captions {_ARE_UNSUPPORTED}",
         "start captions",
     ),
 }

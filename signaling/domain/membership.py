@@ -7,7 +7,7 @@ from signaling.domain.commands import FromClient, Join, Leave, Resume, Transport
 from signaling.domain.effects import Broadcast, CloseConnection, Effects, Notify, Send
 from signaling.domain.errors import ErrorCode, error
 from signaling.domain.publishing import end_stream
-from signaling.domain.relaying import notify_peer_gone
+from signaling.domain.relaying import notify_peer_unsubscribed
 from signaling.domain.session_state import Bucket, Connection, SessionState
 from signaling.protocol import messages as m
 
@@ -133,7 +133,7 @@ def leave(state: SessionState, connection: ConnectionId, reason: m.LeaveReason) 
     for stream in list(leaving.streams):
         effects += end_stream(state, stream, reason)
     for name in list(leaving.subscribers):
-        effects += notify_peer_gone(state, name)
+        effects += notify_peer_unsubscribed(state, name)
         state.drop_subscriber(name)
     state.drop_connection(connection)
     effects.append(CloseConnection(connection, reason))

@@ -33,25 +33,25 @@ def check_peers(state: SessionState, connection: ConnectionId, stream: StreamId)
         raise error(ErrorCode.SUBSCRIBER_LIMIT)
 
 
-def want_peer(state: SessionState, name: SubscriberId) -> Send:
-    """Tells the publisher which media of its stream a Subscriber wants."""
+def notify_peer_subscribed(state: SessionState, name: SubscriberId) -> Send:
+    """Notifies the publisher which media of its stream a Subscriber receives."""
     found = state.subscribers[name]
-    wanted = m.PeerWanted(
+    subscribed = m.PeerSubscribed(
         subscriber_id=name,
         stream_id=found.stream,
         connection_id=found.owner,
         audio=found.wants_audio,
         video=found.wants_video,
     )
-    return Send(state.streams[found.stream].owner, wanted)
+    return Send(state.streams[found.stream].owner, subscribed)
 
 
-def notify_peer_gone(state: SessionState, name: SubscriberId) -> Effects:
+def notify_peer_unsubscribed(state: SessionState, name: SubscriberId) -> Effects:
     """Notifies the publisher that a Subscriber, which is still in the state, is ending."""
     if not state.relayed:
         return []
     publisher = state.streams[state.subscribers[name].stream].owner
-    return [Send(publisher, m.PeerGone(subscriber_id=name))]
+    return [Send(publisher, m.PeerUnsubscribed(subscriber_id=name))]
 
 
 def handle_description(

@@ -127,7 +127,7 @@ class Subscriber:
     resolution: Dimensions | None
     frame_rate: float | None
     mismatched: bool = False
-    opened: int = 0
+    decrypted: int = 0
     failed: int = 0
 
 

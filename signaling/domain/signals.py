@@ -29,17 +29,17 @@ def handle_signal(state: SessionState, command: FromClient[m.Signal], now_ms: in
     del now_ms
     request = command.message
     check_signal(request.type, request.data)
-    if state.e2ee and request.sealed is None:
+    if state.e2ee and request.encrypted is None:
         # Without encryption nothing would prove that the signal comes from its sender.
         raise error(ErrorCode.SIGNAL_NOT_ENCRYPTED)
-    if request.sealed is not None:
+    if request.encrypted is not None:
         if not state.e2ee or request.data is not None:
             raise error(ErrorCode.INVALID_PARAMETER)
-        if len(request.sealed) > MAX_ENCRYPTED_BYTES:
+        if len(request.encrypted) > MAX_ENCRYPTED_BYTES:
             raise error(ErrorCode.SIGNAL_TOO_LONG)
-    data = "" if request.data is None and request.sealed is None else request.data
+    data = "" if request.data is None and request.encrypted is None else request.data
     received = m.SignalReceived(
-        from_=command.connection, type=request.type, data=data, sealed=request.sealed
+        from_=command.connection, type=request.type, data=data, encrypted=request.encrypted
     )
     ok = Send(command.connection, m.Ok(re=request.id))
     return [*_deliver(state, received, request.to), ok]

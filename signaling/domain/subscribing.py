@@ -15,7 +15,7 @@ from signaling.domain.effects import (
     UnsubscribeMedia,
 )
 from signaling.domain.errors import ErrorCode, error
-from signaling.domain.relaying import check_peers, notify_peer_gone, want_peer
+from signaling.domain.relaying import check_peers, notify_peer_subscribed, notify_peer_unsubscribed
 from signaling.domain.session_state import SessionState, Subscriber
 from signaling.protocol import messages as m
 
@@ -42,7 +42,7 @@ def handle_subscribe(state: SessionState, command: FromClient[m.Subscribe], now_
     state.add_subscriber(name, found)
     done = m.Subscribed(re=request.id, subscriber_id=name, stream_id=stream)
     if state.relayed:
-        return [Send(command.connection, done), want_peer(state, name)]
+        return [Send(command.connection, done), notify_peer_subscribed(state, name)]
     effects: Effects = [SubscribeMedia(command.connection, name, request, connection.codecs)]
     if found.resolution is not None or found.frame_rate is not None:
         effects.append(_prefer_layers(name, found))
@@ -82,7 +82,7 @@ def handle_answer(
 ) -> Effects:
     del state, now_ms
     request = command.message
-    answer = AnswerDownlink(command.connection, request.number, request.sdp, request.id)
+    answer = AnswerDownlink(command.connection, request.offer_id, request.sdp, request.id)
     return [answer, Send(command.connection, m.Ok(re=request.id))]
 
 
@@ -121,7 +121,7 @@ def handle_update(
     if rate is not msgspec.UNSET:
         found.frame_rate = rate
     if state.relayed:
-        return [want_peer(state, name), Send(command.connection, m.Ok(re=request.id))]
+        return [notify_peer_subscribed(state, name), Send(command.connection, m.Ok(re=request.id))]
     if size is not msgspec.UNSET or rate is not msgspec.UNSET:
         effects.append(_prefer_layers(name, found))
     return [*effects, Send(command.connection, m.Ok(re=request.id))]
@@ -137,7 +137,7 @@ def handle_unsubscribe(
     name = SubscriberId(request.subscriber_id)
     ok = Send(command.connection, m.Ok(re=request.id))
     if state.relayed:
-        gone = notify_peer_gone(state, name)
+        gone = notify_peer_unsubscribed(state, name)
         state.drop_subscriber(name)
         return [*gone, ok]
     state.drop_subscriber(name)

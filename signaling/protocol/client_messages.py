@@ -44,7 +44,7 @@ class Hello(Request, frozen=True):
 class Publish(Request, frozen=True):
     """Answered by `Published`. `offer` is the complete offer of the client's uplink, including the
     m-lines of streams it already publishes. A relayed session has no uplink and no `offer`: each
-    Subscriber is negotiated on its own, see `PeerWanted`."""
+    Subscriber is negotiated on its own, see `PeerSubscribed`."""
 
     tracks: Annotated[tuple[TrackOffer, ...], Meta(min_length=1, max_length=2)]
     offer: Sdp = ""
@@ -95,9 +95,9 @@ class Subscribe(Request, frozen=True):
 
 
 class DownlinkAnswer(Request, frozen=True):
-    """The answer to the `DownlinkOffer` with the same `number`."""
+    """The answer to the `DownlinkOffer` with the same `offer_id`."""
 
-    number: Count
+    offer_id: Count
     sdp: Sdp
 
 
@@ -146,15 +146,14 @@ class PeerCandidate(Request, frozen=True):
 
 
 class Signal(Request, frozen=True):
-    """A signal to all connections, including the sender's, or to one. It carries unencrypted `data`
-    or, in end-to-end encrypted sessions, the encrypted bytes `sealed`, which only clients with the
-    secret can decrypt; with neither, `data` is empty. `type` may contain letters, digits,
-    `-`, `_` and `~`."""
+    """A signal to all connections, including the sender's, or to one. It carries clear `data`
+    or, in end-to-end encrypted sessions, `encrypted` bytes, which only clients with the secret can
+    decrypt; with neither, `data` is empty. `type` may contain letters, digits, `-`, `_` and `~`."""
 
     to: Id | None = None
     type: str | None = None
     data: str | None = None
-    sealed: bytes | None = None
+    encrypted: bytes | None = None
 
 
 class ForceDisconnect(Request, frozen=True):
@@ -194,12 +193,12 @@ class E2eeReady(Request, frozen=True):
 class E2eeState(Request, frozen=True):
     """The decryption state of a Subscriber, in end-to-end encrypted sessions only. A `mismatch`
     pauses its video until `ok`, until this client announces another hint (`E2eeReady`), or until
-    the stream's hints change (`DeclareKids`). `opened` and `failed` are the total numbers of frames
-    that could and could not be decrypted, for diagnosis only."""
+    the stream's hints change (`DeclareKids`). `decrypted` and `failed` are the total numbers of
+    frames that could and could not be decrypted, for diagnosis only."""
 
     subscriber_id: Id
     state: Literal["mismatch", "ok"]
-    opened: Count = 0
+    decrypted: Count = 0
     failed: Count = 0
 
 

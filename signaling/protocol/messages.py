@@ -1,4 +1,4 @@
-"""The signaling protocol, version 1: one type per message.
+"""The signaling protocol, version 2: one type per message.
 
 The table (`parts`, `client_messages`, `server_messages`) is the specification: the codec
 decodes by it, and `docs/protocol/` and the browser SDK's types are generated from it. On the wire
@@ -77,8 +77,8 @@ from signaling.protocol.server_messages import (
     Ok,
     PeerCandidateReceived,
     PeerDescriptionReceived,
-    PeerGone,
-    PeerWanted,
+    PeerSubscribed,
+    PeerUnsubscribed,
     Pong,
     Published,
     ServerMessage,
@@ -86,16 +86,16 @@ from signaling.protocol.server_messages import (
     StreamCreated,
     StreamDestroyed,
     StreamPropertyChanged,
+    StreamStateChanged,
     Subscribed,
+    SubscribedLayersChanged,
     SubscriberConnected,
     TransportLost,
-    VideoDemandChanged,
-    VideoSupplyChanged,
     Welcome,
 )
 
-SUBPROTOCOL_MSGPACK = "sealroute.v1.msgpack"
-SUBPROTOCOL_JSON = "sealroute.v1.json"
+SUBPROTOCOL_MSGPACK = "sealroute.v2.msgpack"
+SUBPROTOCOL_JSON = "sealroute.v2.json"
 
 __all__ = [
     "E2EE_FORMAT",
@@ -146,9 +146,9 @@ __all__ = [
     "PeerCandidateReceived",
     "PeerDescription",
     "PeerDescriptionReceived",
-    "PeerGone",
     "PeerSdp",
-    "PeerWanted",
+    "PeerSubscribed",
+    "PeerUnsubscribed",
     "Ping",
     "Pong",
     "Publish",
@@ -166,8 +166,10 @@ __all__ = [
     "StreamDestroyed",
     "StreamInfo",
     "StreamPropertyChanged",
+    "StreamStateChanged",
     "Subscribe",
     "Subscribed",
+    "SubscribedLayersChanged",
     "SubscriberConnected",
     "TrackInfo",
     "TrackOffer",
@@ -177,8 +179,6 @@ __all__ = [
     "UpdateStream",
     "UpdateSubscriber",
     "Value",
-    "VideoDemandChanged",
-    "VideoSupplyChanged",
     "VideoType",
     "Welcome",
 ]

@@ -80,9 +80,9 @@ class Subscribed(Message, frozen=True):
 
 
 class DownlinkOffer(Message, frozen=True):
-    """The server's offer for the downlink. One is outstanding at a time; `number` increases."""
+    """The server's offer for the downlink. One is outstanding at a time; `offer_id` increases."""
 
-    number: int
+    offer_id: int
     sdp: str
     tracks: tuple[DownlinkTrack, ...]
 
@@ -106,10 +106,10 @@ class SubscriberConnected(Message, frozen=True):
     subscriber_id: str
 
 
-class PeerWanted(Message, frozen=True):
+class PeerSubscribed(Message, frozen=True):
     """Relayed sessions, to a publisher: `connection_id` subscribed to one of its streams, or
-    changed which media it wants. The publisher makes a peer connection for each Subscriber and
-    offers."""
+    changed which of its media it receives. The publisher makes a peer connection for each
+    Subscriber and offers."""
 
     subscriber_id: str
     stream_id: str
@@ -118,7 +118,7 @@ class PeerWanted(Message, frozen=True):
     video: bool
 
 
-class PeerGone(Message, frozen=True):
+class PeerUnsubscribed(Message, frozen=True):
     """Relayed sessions, to a publisher: a Subscriber to one of its streams ended."""
 
     subscriber_id: str
@@ -181,7 +181,7 @@ class SignalReceived(Message, frozen=True):
     from_: str | None = msgspec.field(default=None, name="from")
     type: str | None = None
     data: str | None = None
-    sealed: bytes | None = None
+    encrypted: bytes | None = None
 
 
 class MuteForced(Message, frozen=True):
@@ -200,22 +200,22 @@ class NotEncrypted(Message, frozen=True):
     packets: int
 
 
-class VideoSupplyChanged(Message, frozen=True):
-    """How much of a Subscriber's video its link carries: `enough`, `scarce` (about to be paused) or
+class StreamStateChanged(Message, frozen=True):
+    """What a Subscriber's path carries of its video: `ok`, `limited` (about to be paused) or
     `paused`."""
 
     subscriber_id: str
-    supply: Literal["enough", "scarce", "paused"]
+    state: Literal["ok", "limited", "paused"]
 
 
-class VideoDemandChanged(Message, frozen=True):
-    """Which encodings of the client's own video are subscribed: none unless `watched`; with
+class SubscribedLayersChanged(Message, frozen=True):
+    """Which encodings of the client's own video are subscribed: none unless `subscribed`; with
     simulcast only those in `rids`. The client need not encode the others. A new stream is
     subscribed completely."""
 
     stream_id: str
     mid: str
-    watched: bool
+    subscribed: bool
     rids: tuple[str, ...]
 
 
@@ -256,8 +256,8 @@ ServerMessage = (
     | IceRestarted
     | ActiveSpeaker
     | SubscriberConnected
-    | PeerWanted
-    | PeerGone
+    | PeerSubscribed
+    | PeerUnsubscribed
     | PeerDescriptionReceived
     | PeerCandidateReceived
     | ConnectionCreated
@@ -268,8 +268,8 @@ ServerMessage = (
     | SignalReceived
     | MuteForced
     | NotEncrypted
-    | VideoSupplyChanged
-    | VideoDemandChanged
+    | StreamStateChanged
+    | SubscribedLayersChanged
     | HintAnnounced
     | TransportLost
     | Disconnected

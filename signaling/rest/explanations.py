@@ -61,7 +61,7 @@ class Decryption(Reply, kw_only=True):
     """The client's last report, in frames; only counts, never keys."""
 
     mismatch: bool
-    opened: int
+    decrypted: int
     failed: int
 
 
@@ -139,7 +139,9 @@ def _subscriber(report: explain.SubscriberReport) -> Subscriber:
     return Subscriber(
         subscriber_id=report.subscriber,
         connection_id=report.connection,
-        decryption=Decryption(mismatch=report.mismatch, opened=report.opened, failed=report.failed),
+        decryption=Decryption(
+            mismatch=report.mismatch, decrypted=report.decrypted, failed=report.failed
+        ),
         estimated_bitrate=report.estimate_bps,
         received=tuple(_received(one) for one in report.received),
     )

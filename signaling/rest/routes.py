@@ -74,7 +74,9 @@ def _list(template: str, what: str) -> Route:
 def _start(
     feature: Feature, template: str, body: type[requests.Start], summary: str, success: int = 200
 ) -> Route:
-    encrypted = E.CAPTIONS_SEALED if feature is Feature.CAPTIONS else E.FEATURE_SEALED
+    encrypted = (
+        E.CAPTIONS_NEED_CLEAR_MEDIA if feature is Feature.CAPTIONS else E.FEATURE_NEEDS_CLEAR_MEDIA
+    )
     return Route(
         "POST",
         P + template,

@@ -290,7 +290,7 @@ class SessionActor:
             slot.offer, slot.offer_sent_as = offer, None
             self._send_offer(connection, offer)
 
-    def keep_layers(self, connection: ConnectionId, layers: m.VideoDemandChanged) -> None:
+    def keep_layers(self, connection: ConnectionId, layers: m.SubscribedLayersChanged) -> None:
         """Sends the subscribed layers of a video, and keeps them for a client that resumes."""
         slot = self._slots.get(connection)
         if slot is None:

@@ -28,7 +28,7 @@ SNAPSHOT_COVERS = (
 )
 """Not replayed after a resume: the new `Welcome` contains the same information."""
 RESUME_BYTES = 16
-NOT_REPLAYED = (*SNAPSHOT_COVERS, m.DownlinkOffer, m.VideoDemandChanged, m.Pong)
+NOT_REPLAYED = (*SNAPSHOT_COVERS, m.DownlinkOffer, m.SubscribedLayersChanged, m.Pong)
 """Also without messages that the actor sends again with their current content."""
 
 
@@ -65,7 +65,9 @@ class ClientSlot:
     batch: list[EncodedMessage] = field(default_factory=list)
     grace: Timer | None = None
     offer: DownlinkOffer | None = None
-    subscribed_layers: dict[tuple[str, str], m.VideoDemandChanged] = field(default_factory=dict)
+    subscribed_layers: dict[tuple[str, str], m.SubscribedLayersChanged] = field(
+        default_factory=dict
+    )
     publishing: asyncio.Task[None] | None = None
     sent: int = 0
     unconfirmed: deque[tuple[int, EncodedMessage]] = field(default_factory=deque)

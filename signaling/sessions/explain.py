@@ -123,14 +123,14 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class SubscriberReport:
-    """`subscriber` is None for a client that has not subscribed. `opened` and `failed` are the
+    """`subscriber` is None for a client that has not subscribed. `decrypted` and `failed` are the
     frames in its last decryption report."""
 
     connection: ConnectionId
     subscriber: SubscriberId | None
     received: tuple[Received, ...]
     mismatch: bool = False
-    opened: int = 0
+    decrypted: int = 0
     failed: int = 0
     estimate_bps: int | None = None
 
@@ -295,7 +295,7 @@ def _subscriber(
         subscriber=name,
         received=tuple(look.received() for look in looks),
         mismatch=subscriber.mismatched,
-        opened=subscriber.opened,
+        decrypted=subscriber.decrypted,
         failed=subscriber.failed,
         estimate_bps=view.estimate_bps,
     )

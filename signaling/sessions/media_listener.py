@@ -10,12 +10,12 @@ from sfu.media_plane import DownlinkOffer, SubscribedLayers
 from signaling.domain import commands as c
 from signaling.protocol import messages as m
 
-_SUPPLY: Mapping[StreamState, Literal["enough", "scarce", "paused"]] = {
-    StreamState.OK: "enough",
-    StreamState.LIMITED: "scarce",
+_STATES: Mapping[StreamState, Literal["ok", "limited", "paused"]] = {
+    StreamState.OK: "ok",
+    StreamState.LIMITED: "limited",
     StreamState.PAUSED: "paused",
 }
-"""The protocol's words for the states."""
+"""The states as the protocol types them."""
 
 
 class MediaEventTarget(Protocol):
@@ -24,7 +24,7 @@ class MediaEventTarget(Protocol):
     def apply(self, command: c.Command) -> None: ...
     def send(self, connection: ConnectionId, message: m.Message) -> None: ...
     def keep_offer(self, connection: ConnectionId, offer: DownlinkOffer) -> None: ...
-    def keep_layers(self, connection: ConnectionId, layers: m.VideoDemandChanged) -> None: ...
+    def keep_layers(self, connection: ConnectionId, layers: m.SubscribedLayersChanged) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,12 @@ class MediaListener:
         self.actor.apply(c.UnencryptedDropped(stream, mid, packets))
 
     def on_stream_state(self, subscriber: SubscriberId, state: StreamState) -> None:
-        changed = m.VideoSupplyChanged(subscriber_id=subscriber, supply=_SUPPLY[state])
+        changed = m.StreamStateChanged(subscriber_id=subscriber, state=_STATES[state])
         self.actor.send(self.connection, changed)
 
     def on_subscribed_layers(self, stream: StreamId, layers: SubscribedLayers) -> None:
-        changed = m.VideoDemandChanged(
-            stream_id=stream, mid=layers.mid, watched=layers.watched, rids=layers.rids
+        changed = m.SubscribedLayersChanged(
+            stream_id=stream, mid=layers.mid, subscribed=layers.subscribed, rids=layers.rids
         )
         self.actor.keep_layers(self.connection, changed)
 

@@ -28,7 +28,7 @@ def downlink_offer(offer: DownlinkOffer) -> m.DownlinkOffer:
         )
         for track in offer.tracks
     )
-    return m.DownlinkOffer(number=offer.number, sdp=offer.sdp, tracks=tracks)
+    return m.DownlinkOffer(offer_id=offer.number, sdp=offer.sdp, tracks=tracks)
 
 
 def preferred_layers(effect: PreferLayers) -> PreferredLayers:

@@ -75,7 +75,7 @@ edit those.
 """
 
 _INTRODUCTION = f"""\
-# The signaling protocol, version 1
+# The signaling protocol, version 2
 
 {_GENERATED}
 A client uses this protocol to join a session, publish, subscribe, send signals and moderate. No
@@ -92,8 +92,9 @@ and encryption secrets stay in the clients (see [e2ee.md](../e2ee.md)).
 
 ## Transport
 
-`GET /v1/signal` opens a WebSocket (RFC 6455). The client names its encoding as the subprotocol;
-the server refuses an upgrade that names neither of these two:
+`GET /v1/signal` opens a WebSocket (RFC 6455). The subprotocol names version and encoding;
+the server refuses an upgrade that names neither of these two (`upgrade_invalid`), so a client of
+another version gets no WebSocket:
 
 | subprotocol | one message is | byte strings |
 |---|---|---|
@@ -141,7 +142,7 @@ have no compression, no extension types and no duplicate members.
   stream contains the m-lines of the earlier ones. `streamCreated` notifies every client, including
   the publisher, when media can flow.
 - Downlink: after `subscribe` the server offers (`downlinkOffer`) and the client answers with the
-  same `number` (`downlinkAnswer`). The server waits for the answer before its next offer.
+  same `offerId` (`downlinkAnswer`). The server waits for the answer before its next offer.
 - In an end-to-end encrypted session, `e2ee.formats` of `hello` must contain `"{E2EE_FORMAT}"`. A
   `publish` must have `e2eeFormat` `"{E2EE_FORMAT}"` and key ids (`kids`) for every track. The
   server drops packets of frames that are not encrypted under a declared key (`notEncrypted`).

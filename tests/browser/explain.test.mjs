@@ -104,5 +104,5 @@ test('another secret is told with what the browser counted', async () => {
   const { report } = await untilSaid(room, 'video', 'secret_mismatch');
   assert.equal(report.decryption.mismatch, true);
   assert.ok(report.decryption.failed > 0);
-  assert.equal(report.decryption.opened, 0);
+  assert.equal(report.decryption.decrypted, 0);
 });

@@ -36,7 +36,7 @@ class Member:
         self.judge = WireJudge()
         self.received: list[Message] = []
         self.lines: list[DownLine] = []
-        self.offer_number = 0
+        self.offer_id = 0
         self.hint: int | None = None
         self._subscribers: set[str] = set()
         self._offered: dict[str, sdp.Carried] = {}
@@ -284,11 +284,11 @@ class Member:
         if setup != "actpass":
             self.room.lied("sdp:setup")
         text = sdp.describe(offered, self.downlink.ice, setup, self._prints())
-        self.offer_number += 1
+        self.offer_id += 1
         self.tell(
             {
                 "t": "downlinkOffer",
-                "number": self.offer_number,
+                "offerId": self.offer_id,
                 "sdp": text,
                 "tracks": used if tracks is None else tracks,
             }
@@ -307,8 +307,8 @@ class Member:
             broken.add("second-line")
         if told is not None and told != used:
             broken.add("mid")
-        answered = [answer["number"] for answer in self.asked("downlinkAnswer")]
-        is_early = self.offer_number not in (0, *answered)
+        answered = [answer["offerId"] for answer in self.asked("downlinkAnswer")]
+        is_early = self.offer_id not in (0, *answered)
         if broken or is_early or any(one not in self._subscribers for one, _ in uses):
             self.room.lied("downlinkOffer", *(f"sdp:downlink.{rule}" for rule in broken))
 
@@ -359,7 +359,7 @@ class Member:
 
     async def signal(self, message: Message) -> None:
         self.ok(message)
-        body = {k: v for k in ("type", "data", "sealed") if (v := message.get(k)) is not None}
+        body = {k: v for k in ("type", "data", "encrypted") if (v := message.get(k)) is not None}
         for member in self.room.members:
             if message.get("to") in (None, member.connection_id):
                 member.tell({"t": "signalReceived", "from": self.connection_id, **body})

@@ -109,7 +109,7 @@ class Visitor:
 
     async def visit(self) -> None:
         async with self.http.ws_connect(
-            self.node.url + "/v1/signal", protocols=("sealroute.v1.json",)
+            self.node.url + "/v1/signal", protocols=("sealroute.v2.json",)
         ) as socket_:
             hello = {"t": "hello", "id": 1, "apiKey": self.node.api_key, "sessionId": self.session}
             await socket_.send_json(

@@ -158,12 +158,12 @@ async def test_signals_are_sealed_and_open_only_from_members(server) -> None:
         await session.signal("hello", type="chat")
         sent = server.received("signal")[0]
         assert "data" not in sent
-        assert b"hello" not in sent["sealed"]
+        assert b"hello" not in sent["encrypted"]
         sealed = SignalSealer("peer").seal(
             await derive(SECRET, "session"), SignalContent("", "chat", "hi")
         )
         for sender in ("stranger", "peer", "peer"):
-            await server.send({"t": "signalReceived", "from": sender, "sealed": sealed})
+            await server.send({"t": "signalReceived", "from": sender, "encrypted": sealed})
         await server.send({"t": "signalReceived", "data": "from the server"})
         await until(lambda: len(heard) == 2)
         assert [(s["connectionId"], s["data"], s["encrypted"]) for s in heard] == [
@@ -314,5 +314,5 @@ async def test_a_request_that_the_server_would_not_take_is_refused_here(server) 
     with pytest.raises(InvalidParameter, match="too large"):
         await session.signaling.request("signal", data="x" * 262_144)
     assert server.received("signal") == []
-    assert await session.signaling.request("signal", type="x", sealed=b"x")
+    assert await session.signaling.request("signal", type="x", encrypted=b"x")
     await session.disconnect()

@@ -68,7 +68,7 @@ async def test_peer_connections_can_not_be_made_in_a_session_with_a_secret(serve
             PeerLinks(session, session._peers)
         wanted = {"subscriberId": "s", "streamId": "stream-me", "audio": True, "video": True}
         await session.publish(video=False)
-        await server.send({"t": "peerWanted", **wanted})
+        await server.send({"t": "peerSubscribed", **wanted})
         await server.send(
             {"t": "peerDescriptionReceived", "subscriberId": "s", "type": "offer", "sdp": "v=0"}
         )
@@ -125,7 +125,7 @@ async def test_a_server_that_takes_no_announcement_cannot_keep_the_old_secret(se
 
 async def sealed_signal(session, server) -> bytes:
     await session.signal("x")
-    return server.received("signal")[-1]["sealed"]
+    return server.received("signal")[-1]["encrypted"]
 
 
 async def test_a_stream_that_was_being_published_follows_the_secret(server) -> None:
@@ -175,7 +175,7 @@ async def test_clear_signals_that_claim_a_member_are_dropped(server) -> None:
             {"from": "peer", "data": "forged", "type": "chat"},
             {"from": "stranger", "data": "forged"},
             {"from": "me", "data": "forged"},
-            {"from": "peer", "sealed": other},
+            {"from": "peer", "encrypted": other},
             {"data": "from the application"},
         ):
             await server.send({"t": "signalReceived", **claim})
@@ -195,13 +195,13 @@ async def test_signals_do_not_play_again_when_their_sender_is_said_to_be_new(ser
         once = sealer.seal(secret, SignalContent("", "chat", "once"))
         again = {"t": "connectionCreated", "connection": {"connectionId": "peer"}}
         for _ in range(2):
-            await server.send({"t": "signalReceived", "from": "peer", "sealed": once})
+            await server.send({"t": "signalReceived", "from": "peer", "encrypted": once})
             await server.send({"t": "connectionDestroyed", "connectionId": "peer"})
             await server.send(again)
         stranger = SignalSealer("peer").seal(secret, SignalContent("", "chat", "another peer"))
-        await server.send({"t": "signalReceived", "from": "peer", "sealed": stranger})
+        await server.send({"t": "signalReceived", "from": "peer", "encrypted": stranger})
         last = sealer.seal(secret, SignalContent("", "chat", "last"))
-        await server.send({"t": "signalReceived", "from": "peer", "sealed": last})
+        await server.send({"t": "signalReceived", "from": "peer", "encrypted": last})
         await until(lambda: "last" in heard)
         assert heard == ["once", "last"]
     finally:
@@ -276,7 +276,7 @@ async def test_an_offer_that_names_its_m_lines_falsely_binds_none_of_these(serve
         )
         subscriber = await subscribing
         server.answers[1] = asyncio.get_running_loop().create_future()
-        offer = {"t": "downlinkOffer", "number": 1, "sdp": await offerer.offer()}
+        offer = {"t": "downlinkOffer", "offerId": 1, "sdp": await offerer.offer()}
         await server.send({**offer, "tracks": rows})
         await until(lambda: errors)
         assert isinstance(errors[0], DecryptionInternalError)
@@ -292,12 +292,12 @@ async def test_an_offer_that_can_not_be_used_is_told_and_the_next_one_is_answere
     await session.connect()
     try:
         for sdp in ("", "v=0\r\nm=audio", "\x00"):
-            await server.send({"t": "downlinkOffer", "number": 1, "sdp": sdp, "tracks": []})
-        await server.send({"t": "downlinkOffer", "number": 1})
+            await server.send({"t": "downlinkOffer", "offerId": 1, "sdp": sdp, "tracks": []})
+        await server.send({"t": "downlinkOffer", "offerId": 1})
         await until(lambda: len(errors) == 3)  # two of them in the same words
         assert {error.code for error in errors} == {"unexpected_server_response"}
         server.answers[2] = asyncio.get_running_loop().create_future()
-        good = {"t": "downlinkOffer", "number": 2, "sdp": await offerer.offer(), "tracks": []}
+        good = {"t": "downlinkOffer", "offerId": 2, "sdp": await offerer.offer(), "tracks": []}
         await server.send(good)
         assert "m=audio" in await asyncio.wait_for(server.answers[2], 10)
     finally:

@@ -55,7 +55,7 @@ async def client(site, session, token=None, origin=None):
     """A client at the door: the first message that it gets, and its socket."""
     headers = {} if origin is None else {"Origin": origin}
     async with site.http.ws_connect(
-        site.url + "/v1/signal", protocols=("sealroute.v1.json",), headers=headers
+        site.url + "/v1/signal", protocols=("sealroute.v2.json",), headers=headers
     ) as socket:
         await socket.send_json(
             {

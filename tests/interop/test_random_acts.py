@@ -122,7 +122,7 @@ Waiting = dict[tuple[Subscriber, str], int]
 
 def is_paused(watching: Subscriber, kind: str) -> bool:
     """The application was told that the connection is too slow for the video."""
-    return kind == "video" and watching.video_supply == "paused"
+    return kind == "video" and watching.stream_state == "paused"
 
 
 def frames_of(watching: Subscriber) -> dict[str, int]:

@@ -47,14 +47,14 @@ HEADERS = {
     "many headers": "\r\n".join(f"X-{number}: a" for number in range(300)),
     "an upgrade to something else": "Connection: Upgrade\r\nUpgrade: h2c",
     "a WebSocket without a key": "Connection: Upgrade\r\nUpgrade: websocket\r\n"
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: sealroute.v1.json",
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: sealroute.v2.json",
     "a WebSocket of another version": "Connection: Upgrade\r\nUpgrade: websocket\r\n"
     "Sec-WebSocket-Version: 7\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-    "Sec-WebSocket-Protocol: sealroute.v1.json",
+    "Sec-WebSocket-Protocol: sealroute.v2.json",
     "a WebSocket of another protocol": "Connection: Upgrade\r\nUpgrade: websocket\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     "Sec-WebSocket-Protocol: chat",
-    "a protocol without an upgrade": "Sec-WebSocket-Protocol: sealroute.v1.json",
+    "a protocol without an upgrade": "Sec-WebSocket-Protocol: sealroute.v2.json",
     "a range beyond the end": "Range: bytes=99999999-",
     "a range that is none": "Range: lines=1-2",
     "a condition that does not hold": 'If-Match: "another"',

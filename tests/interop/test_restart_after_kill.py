@@ -50,7 +50,7 @@ class Server:
 
 
 async def hello(http, server, key, session, token, **members):
-    ws = await http.ws_connect(f"{server.url}/v1/signal", protocols=("sealroute.v1.json",))
+    ws = await http.ws_connect(f"{server.url}/v1/signal", protocols=("sealroute.v2.json",))
     greeting = {
         "t": "hello",
         "id": 1,

@@ -71,7 +71,7 @@ class Site:
 
     async def join(self, session_id, token, **hello):
         socket = await self.http.ws_connect(
-            self.url + "/v1/signal", protocols=("sealroute.v1.json",)
+            self.url + "/v1/signal", protocols=("sealroute.v2.json",)
         )
         await socket.send_json(
             {

@@ -215,7 +215,7 @@ async def test_a_member_stays_while_its_network_floods(server, crowd):
     connector = aiohttp.TCPConnector(local_addr=(NEIGHBOR, 0))
     async with aiohttp.ClientSession(connector=connector) as http:
         ws = await http.ws_connect(
-            f"{server.url}/v1/signal", protocols=["sealroute.v1.json"], ssl=TRUSTING
+            f"{server.url}/v1/signal", protocols=["sealroute.v2.json"], ssl=TRUSTING
         )
         hello = {"t": "hello", "id": 1, "apiKey": server.api_key, "sessionId": server.session_id}
         hello |= {"token": minted["token"], "sdk": {"name": "test", "version": "1"}}

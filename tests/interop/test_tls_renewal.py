@@ -157,7 +157,7 @@ async def test_sighup_serves_the_renewed_certificate_and_ends_no_connection(tmp_
     async with (
         server(tmp_path, port) as process,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False)) as http,
-        http.ws_connect(f"{url}/v1/signal", protocols=("sealroute.v1.json",)) as connected,
+        http.ws_connect(f"{url}/v1/signal", protocols=("sealroute.v2.json",)) as connected,
     ):
         assert await asyncio.to_thread(served_serial, port) == first
         for broken in (False, True):

@@ -38,7 +38,7 @@ async def test_compression_is_not_agreed_on_and_a_compressed_frame_ends_the_webs
 
 
 async def test_the_json_twin_speaks_the_same_protocol(gate):
-    client = await gate.connect("sealroute.v1.json")
+    client = await gate.connect("sealroute.v2.json")
     await client.ws.send_json(
         {
             "t": "hello",
@@ -75,6 +75,23 @@ async def test_a_client_without_a_known_subprotocol_is_not_upgraded(gate):
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
         await gate.connect("chat")
     assert refused.value.status == 400
+
+
+@pytest.mark.parametrize("encoding", ["msgpack", "json"])
+async def test_a_client_of_protocol_version_1_is_told_which_version_the_server_speaks(
+    gate, encoding
+):
+    upgrade = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+        "Sec-WebSocket-Protocol": f"sealroute.v1.{encoding}",
+    }
+    async with aiohttp.ClientSession() as http, http.get(gate.url, headers=upgrade) as answer:
+        refusal = await answer.json()
+    assert (answer.status, refusal["error"]) == (400, "upgrade_invalid")
+    assert f"sealroute.v2.{encoding}" in refusal["message"]
 
 
 async def test_a_foreign_origin_is_not_upgraded(gate):
@@ -156,7 +173,7 @@ async def never_reading(url):
         b"GET /v1/signal HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\n"
         b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
         b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-        b"Sec-WebSocket-Protocol: sealroute.v1.msgpack\r\n\r\n"
+        b"Sec-WebSocket-Protocol: sealroute.v2.msgpack\r\n\r\n"
     )
     first = {"t": "hello", "id": 1, "apiKey": "123", "sessionId": "2_sealed"}
     first |= {"token": "publisher", "sdk": {"name": "test", "version": "1"}, "e2ee": E2EE}
@@ -173,7 +190,7 @@ async def test_a_client_that_does_not_read_is_dropped_and_others_go_on(gate):
     gone = await fast.receive("connectionCreated")
     destroyed = None
     for _ in range(3_000):
-        await fast.send("signal", type="chat", sealed=b"x" * 8_000)
+        await fast.send("signal", type="chat", encrypted=b"x" * 8_000)
         message = await fast.receive()
         while message["t"] not in ("ok", "connectionDestroyed"):
             message = await fast.receive()
@@ -253,7 +270,7 @@ async def test_a_client_that_goes_on_flooding_is_closed_and_gone(gate, frame):
         if frame == "ping message":
             await flooder.ws.send_bytes(packed("ping", id=number))
         elif frame == "signal of 8 KB":
-            await flooder.ws.send_bytes(packed("signal", id=number, sealed=b"x" * 8_000))
+            await flooder.ws.send_bytes(packed("signal", id=number, encrypted=b"x" * 8_000))
         elif frame == "invalid":
             await flooder.ws.send_bytes(b"\xc1")
         else:
@@ -304,7 +321,7 @@ async def test_what_waits_for_nobody_any_more_is_not_counted(gate):
     slow = await never_reading(gate.url)
     await fast.receive("connectionCreated")
     while not counted(gate, "dropped", reason="slow_reader"):
-        await fast.send("signal", sealed=b"x" * 8_000)
+        await fast.send("signal", encrypted=b"x" * 8_000)
         await fast.receive("ok")
     assert gate.gate._queues.total == 0
     slow.close()

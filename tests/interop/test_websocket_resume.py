@@ -19,13 +19,13 @@ async def test_a_lost_client_comes_back_and_hears_what_it_missed(gate):
     await hello(bob)
     ada.ws._response.connection.transport.abort()
     await asyncio.sleep(0.05)  # the loss has to reach the server
-    await bob.send("signal", type="chat", sealed=b"are you there?")
+    await bob.send("signal", type="chat", encrypted=b"are you there?")
     await bob.receive("signalReceived")
     again = await gate.connect()
     resumed = await hello(again, resume=welcome["resume"])
     assert resumed["resumed"] is True
     assert resumed["connection"] == welcome["connection"]
-    assert (await again.receive("signalReceived"))["sealed"] == b"are you there?"
+    assert (await again.receive("signalReceived"))["encrypted"] == b"are you there?"
 
 
 async def test_a_resume_token_works_once(gate):

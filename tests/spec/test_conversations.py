@@ -132,7 +132,7 @@ async def test_a_refused_offer_is_answered_as_an_error_and_nobody_else_hears_of_
 async def test_an_answer_without_an_offer_is_refused() -> None:
     house = House()
     ann = await house.joined()
-    answer = ann.ask(m.DownlinkAnswer, number=3, sdp="v=0")
+    answer = ann.ask(m.DownlinkAnswer, offer_id=3, sdp="v=0")
     assert isinstance(answer, m.Error)
     assert answer.code == "answer_unexpected"
 
@@ -199,9 +199,9 @@ async def test_a_sealed_signal_arrives_byte_for_byte() -> None:
     house = House(e2ee=True)
     ann, bob = await house.joined(), await house.joined()
     sealed = bytes(range(256))
-    ann.ask(m.Signal, sealed=sealed)
+    ann.ask(m.Signal, encrypted=sealed)
     (received,) = bob.heard(m.SignalReceived)
-    assert (received.sealed, received.data) == (sealed, None)
+    assert (received.encrypted, received.data) == (sealed, None)
 
 
 # --- moderation -----------------------------------------------------------------------------

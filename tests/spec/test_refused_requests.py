@@ -56,15 +56,15 @@ REFUSED = {
         "sdp_invalid",
     ),
     "answer, another number": (
-        lambda c: (c.ben, m.DownlinkAnswer, {"number": 77, "sdp": ANSWER}),
+        lambda c: (c.ben, m.DownlinkAnswer, {"offer_id": 77, "sdp": ANSWER}),
         "answer_unexpected",
     ),
     "answer, without the offer's m-lines": (
-        lambda c: (c.ben, m.DownlinkAnswer, {"number": waiting_number(c), "sdp": ANSWER}),
+        lambda c: (c.ben, m.DownlinkAnswer, {"offer_id": waiting_number(c), "sdp": ANSWER}),
         "sdp_invalid",
     ),
     "answer, no SDP": (
-        lambda c: (c.ben, m.DownlinkAnswer, {"number": waiting_number(c), "sdp": "x"}),
+        lambda c: (c.ben, m.DownlinkAnswer, {"offer_id": waiting_number(c), "sdp": "x"}),
         "sdp_invalid",
     ),
     "restart, no uplink": (
@@ -112,7 +112,7 @@ MEDIA = {
     "answer_downlink": lambda c: (
         c.ben,
         m.DownlinkAnswer,
-        {"number": waiting_number(c), "sdp": "v=0"},
+        {"offer_id": waiting_number(c), "sdp": "v=0"},
     ),
     "restart_uplink": lambda c: (c.ann, m.RestartIce, {"direction": "uplink", "offer": OFFER}),
     "restart_downlink": lambda c: (c.ben, m.RestartIce, {"direction": "downlink"}),
@@ -144,11 +144,11 @@ async def test_whatever_the_media_refuses_everything_is_as_before(call, name, mo
 
 async def test_an_offer_whose_answer_was_refused_comes_again_with_the_next_websocket(call):
     number = waiting_number(call)
-    await asked(call.ben, m.DownlinkAnswer, {"number": number, "sdp": ANSWER})
+    await asked(call.ben, m.DownlinkAnswer, {"offer_id": number, "sdp": ANSWER})
     call.ben.lose_socket()
     assert call.ben.resume()
     offers = call.ben.heard(m.DownlinkOffer)
-    assert [offer.number for offer in offers] == [number]
+    assert [offer.offer_id for offer in offers] == [number]
 
 
 async def test_a_player_that_is_refused_leaves_nothing_behind(call, monkeypatch):

@@ -86,29 +86,29 @@ async def test_who_comes_back_learns_what_of_its_videos_is_watched_as_it_is_now(
     ann = await house.joined()
     stream, ended = await ann.publish(), await ann.publish()
     ann.media.report_subscribed_layers(
-        StreamId(ended), SubscribedLayers("1", watched=False, rids=())
+        StreamId(ended), SubscribedLayers("1", subscribed=False, rids=())
     )
     ann.media.report_subscribed_layers(
-        StreamId(stream), SubscribedLayers("1", watched=False, rids=())
+        StreamId(stream), SubscribedLayers("1", subscribed=False, rids=())
     )
     await settle()
-    assert [x.watched for x in ann.heard(m.VideoDemandChanged)] == [False, False]
+    assert [x.subscribed for x in ann.heard(m.SubscribedLayersChanged)] == [False, False]
     ann.lose_socket()
     ann.media.report_subscribed_layers(
-        StreamId(stream), SubscribedLayers("1", watched=True, rids=("q",))
+        StreamId(stream), SubscribedLayers("1", subscribed=True, rids=("q",))
     )
     ann.media.report_subscribed_layers(
-        StreamId(stream), SubscribedLayers("1", watched=True, rids=())
+        StreamId(stream), SubscribedLayers("1", subscribed=True, rids=())
     )
     await settle()
     assert ann.resume()
-    assert ann.heard(m.VideoDemandChanged) == [
-        m.VideoDemandChanged(stream_id=ended, mid="1", watched=False, rids=()),
-        m.VideoDemandChanged(stream_id=stream, mid="1", watched=True, rids=()),
+    assert ann.heard(m.SubscribedLayersChanged) == [
+        m.SubscribedLayersChanged(stream_id=ended, mid="1", subscribed=False, rids=()),
+        m.SubscribedLayersChanged(stream_id=stream, mid="1", subscribed=True, rids=()),
     ]
     ann.ask(m.Unpublish, stream_id=ended)
     assert ann.resume()
-    assert [x.stream_id for x in ann.heard(m.VideoDemandChanged)] == [stream]
+    assert [x.stream_id for x in ann.heard(m.SubscribedLayersChanged)] == [stream]
 
 
 async def test_who_does_not_come_back_in_time_is_gone() -> None:

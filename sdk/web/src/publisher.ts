@@ -17,9 +17,9 @@ import { audioSending } from './rtc/audio';
 import {
   EncodingChanges,
   limitRates,
-  meetDemand,
+  activateLayers,
   type Scaling,
-  type VideoDemand,
+  type SubscribedLayers,
   videoEncodings,
 } from './rtc/encodings';
 import type { MediaSender } from './rtc/fan-out';
@@ -293,10 +293,10 @@ export class Publisher extends PublisherSurface {
     this.dispatch('muteForced', {});
   }
 
-  /** @internal Others watch, or other sizes are watched, than before. */
-  onVideoDemand(demand: VideoDemand): void {
+  /** @internal The layers of the video that have subscribers changed. */
+  onSubscribedLayers(layers: SubscribedLayers): void {
     this.encodingChanges
-      .run(this.binding?.media.senders.video, (encodings) => meetDemand(encodings, demand))
+      .run(this.binding?.media.senders.video, (encodings) => activateLayers(encodings, layers))
       .catch((error: unknown) => exceptions.report(error));
   }
 

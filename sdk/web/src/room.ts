@@ -238,12 +238,12 @@ export class Room {
     hintAnnounced: ({ connectionId, hint }) => this.onHint(connectionId, hint),
     downlinkOffer: (message) => this.downlink.onOffer(message),
     subscriberConnected: ({ subscriberId }) => this.subscriptions.onConnected(subscriberId),
-    videoSupplyChanged: ({ subscriberId, supply }) =>
-      this.subscribers.get(subscriberId)?.onVideoSupply(supply),
-    videoDemandChanged: ({ streamId, ...demand }) =>
-      this.publishers.get(streamId)?.onVideoDemand(demand),
-    peerWanted: (message) => this.peers?.onWanted(message),
-    peerGone: ({ subscriberId }) => this.peers?.drop(subscriberId),
+    streamStateChanged: ({ subscriberId, state }) =>
+      this.subscribers.get(subscriberId)?.onStreamState(state),
+    subscribedLayersChanged: ({ streamId, ...layers }) =>
+      this.publishers.get(streamId)?.onSubscribedLayers(layers),
+    peerSubscribed: (message) => this.peers?.onSubscribed(message),
+    peerUnsubscribed: ({ subscriberId }) => this.peers?.drop(subscriberId),
     peerDescriptionReceived: (message) => this.peers?.onDescription(message),
     peerCandidateReceived: (message) => this.peers?.onCandidate(message),
     transportLost: ({ direction }) => this.onTransportLost(direction),
@@ -300,10 +300,10 @@ export class Room {
     }
   }
 
-  private async onSignal({ from, type, data, sealed }: SignalReceived): Promise<void> {
+  private async onSignal({ from, type, data, encrypted }: SignalReceived): Promise<void> {
     const sender = this.directory.connection(from ?? '') ?? null;
-    if (sealed !== undefined && sealed !== null) {
-      await this.onSealedSignal(sender, sealed);
+    if (encrypted !== undefined && encrypted !== null) {
+      await this.onSealedSignal(sender, encrypted);
       return;
     }
     this.onClearSignal(sender, { from: from ?? '', type: type ?? '', data: data ?? '' });

@@ -371,10 +371,10 @@ export class Session extends Emitter<SessionEvents> {
     type: string,
     data: string,
     to: string,
-  ): Promise<{ type: string; data: string } | { sealed: Uint8Array }> {
+  ): Promise<{ type: string; data: string } | { encrypted: Uint8Array }> {
     if (this.trust.isClear) return { type, data };
     if (!this.seal || !this.trust.mayExchange) throw E2EE_ERRORS.signalWithoutSecret();
-    return { sealed: await this.seal.sealSignal(to, type, data) };
+    return { encrypted: await this.seal.sealSignal(to, type, data) };
   }
 
   private moderate(

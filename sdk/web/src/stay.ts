@@ -137,7 +137,7 @@ export class Stay {
     });
     if (immediate) {
       this.channel.withdraw(
-        (message) => message.t === 'signal' && message.sealed instanceof Uint8Array,
+        (message) => message.t === 'signal' && message.encrypted instanceof Uint8Array,
         E2EE_ERRORS.secretReplaced(),
       );
     }

@@ -46,7 +46,7 @@ export interface SubscriberEvents {
 }
 
 /** Whether the link carries the video. */
-export type VideoSupply = 'enough' | 'scarce' | 'paused';
+export type StreamState = 'ok' | 'limited' | 'paused';
 
 /** Members of UpdateSubscriber; what is missing stays as it was. */
 export interface SubscriberWish {
@@ -98,7 +98,7 @@ export class Subscriber extends Emitter<SubscriberEvents> {
   private wantsVideo: boolean;
   private preferredSize: Size | null;
   private preferredRate: number | null;
-  private supply: VideoSupply = 'enough';
+  private streamState: StreamState = 'ok';
   private volume: number;
   private size: Size = { width: 0, height: 0 };
   private isDestroyed = false;
@@ -228,7 +228,7 @@ export class Subscriber extends Emitter<SubscriberEvents> {
     this.health = new SubscriberHealth();
     this.trust.begin(isEncrypted);
     // The server begins with what it can send, whatever it could before.
-    this.onVideoSupply('enough');
+    this.onStreamState('ok');
     const now: SubscriberWish = {
       ...(told.audio === this.wantsAudio ? {} : { audio: this.wantsAudio }),
       ...(told.video === this.wantsVideo ? {} : { video: this.wantsVideo }),
@@ -283,15 +283,15 @@ export class Subscriber extends Emitter<SubscriberEvents> {
   }
 
   /** @internal What the link carries of the video has changed. */
-  onVideoSupply(supply: VideoSupply): void {
-    const before = this.supply;
-    this.supply = supply;
-    if (before === supply) return;
-    if (before === 'scarce') this.dispatch('videoDisableWarningLifted', {});
-    if (supply === 'scarce') this.dispatch('videoDisableWarning', {});
-    if (supply === 'paused' || before === 'paused') {
+  onStreamState(streamState: StreamState): void {
+    const before = this.streamState;
+    this.streamState = streamState;
+    if (before === streamState) return;
+    if (before === 'limited') this.dispatch('videoDisableWarningLifted', {});
+    if (streamState === 'limited') this.dispatch('videoDisableWarning', {});
+    if (streamState === 'paused' || before === 'paused') {
       this.showVideo();
-      const name = supply === 'paused' ? 'videoDisabled' : 'videoEnabled';
+      const name = streamState === 'paused' ? 'videoDisabled' : 'videoEnabled';
       this.dispatch(name, { reason: 'quality' });
     }
   }
@@ -327,7 +327,7 @@ export class Subscriber extends Emitter<SubscriberEvents> {
 
   /** Whether video is to come at all: sent, wanted, and carried by the link. */
   private get expectsVideo(): boolean {
-    return this.stream.hasVideo && this.wantsVideo && this.supply !== 'paused';
+    return this.stream.hasVideo && this.wantsVideo && this.streamState !== 'paused';
   }
 
   private showVideo(): void {

@@ -13,6 +13,7 @@ import { until } from './support';
 type Message = Record<string, unknown> & { t: string };
 
 const SECRET = 'a long secret';
+const PEER = { subscriberId: 's', streamId: 'x', audio: true, video: true };
 const WELCOME = {
   t: 'welcome',
   connection: { connectionId: 'ada', creationTime: 1, data: '' },
@@ -176,7 +177,7 @@ describe('a server that denies the encryption', () => {
       session.on('encryptionStateChanged', ({ newValue }) => states.push(newValue));
       await assert.rejects(session.connect.promise('token'), /OT_(CONNECT_FAILED|UNEXPECTED)/);
       const { received } = socket();
-      socket().say({ t: 'peerWanted', subscriberId: 's', streamId: 'x', audio: true, video: true });
+      socket().say({ t: 'peerSubscribed', ...PEER });
       assert.deepEqual(states, ['required', 'refused']);
       assert.deepEqual(
         received.map(({ t }) => t),
@@ -224,8 +225,7 @@ describe('a server that denies the encryption', () => {
 describe('a server of an encrypted session', () => {
   test('cannot make links between clients', async () => {
     await connected();
-    const wanted = { subscriberId: 's', streamId: 'x', audio: true, video: true };
-    socket().say({ t: 'peerWanted', connectionId: 'bob', ...wanted });
+    socket().say({ t: 'peerSubscribed', connectionId: 'bob', ...PEER });
     socket().say({ t: 'peerDescriptionReceived', subscriberId: 's', type: 'offer', sdp: 'v=0' });
     socket().say({ t: 'peerCandidateReceived', subscriberId: 's', candidate: 'x', mid: '0' });
     assert.equal(peersMade, 0);
@@ -281,8 +281,8 @@ describe('a server of an encrypted session', () => {
     for (const from of ['bob', 'ada', 'nobody']) {
       socket().say({ t: 'signalReceived', from, type: '', data: `I am ${from}` });
     }
-    socket().say({ t: 'signalReceived', from: 'nobody', sealed: new Uint8Array(40) });
-    socket().say({ t: 'signalReceived', sealed: new Uint8Array(40) });
+    socket().say({ t: 'signalReceived', from: 'nobody', encrypted: new Uint8Array(40) });
+    socket().say({ t: 'signalReceived', encrypted: new Uint8Array(40) });
     await until(() => told.length === 5, `told: ${told.join()}`);
     // Those of nobody are not even tried.
     assert.equal(told.filter((one) => /from nobody in the session/.test(one)).length, 2);
@@ -300,8 +300,8 @@ describe('a server of an encrypted session', () => {
     const heard: unknown[] = [];
     session.on('signal', ({ data }) => heard.push(data));
     socket().say({ t: 'signalReceived', from: '', type: '', data: 'I am Bob' });
-    socket().say({ t: 'signalReceived', from: 'bob', sealed: { length: 2e7 } });
-    socket().say({ t: 'signalReceived', from: 'bob', sealed: new Uint8Array(16_385) });
+    socket().say({ t: 'signalReceived', from: 'bob', encrypted: { length: 2e7 } });
+    socket().say({ t: 'signalReceived', from: 'bob', encrypted: new Uint8Array(16_385) });
     // Of two that are misshapen alike one is told.
     await until(() => told.length === 2, `told: ${told.join()}`);
     assert.deepEqual(heard, []);
@@ -331,7 +331,7 @@ describe('a server of an encrypted session', () => {
     const [toAll, toAda, toEve] = [await sealed(''), await sealed('ada'), await sealed('eve')];
     const deliver = (): void => {
       for (const given of [toAll, toAda, toEve, toAll]) {
-        socket().say({ t: 'signalReceived', from: 'bob', sealed: given });
+        socket().say({ t: 'signalReceived', from: 'bob', encrypted: given });
       }
     };
     deliver();
@@ -342,7 +342,7 @@ describe('a server of an encrypted session', () => {
     await connected(session);
     deliver();
     const fresh = await sealed('');
-    socket().say({ t: 'signalReceived', from: 'bob', sealed: fresh });
+    socket().say({ t: 'signalReceived', from: 'bob', encrypted: fresh });
     await until(() => heard.length >= 3, 'a new signal is not heard');
     assert.equal(heard.length, 3);
   });
@@ -367,8 +367,8 @@ describe('a server of an encrypted session', () => {
     const signals = (): Message[] => socket().received.filter(({ t }) => t === 'signal');
     await until(() => signals().length > 0, 'the new signal does not leave');
     const announced = socket().received.filter(({ t }) => t === 'e2eeReady');
-    const [{ sealed } = { sealed: undefined }, ...others] = signals();
-    const bytes = sealed as Uint8Array;
+    const [{ encrypted } = { encrypted: undefined }, ...others] = signals();
+    const bytes = encrypted as Uint8Array;
     assert.equal(((bytes[7] ?? 0) << 8) | (bytes[8] ?? 0), announced.at(-1)?.['hint']);
     assert.deepEqual(others, []);
   });
@@ -453,8 +453,8 @@ describe('a server of an encrypted session', () => {
       await until(() => socket().received.some(isSignal), 'no signal left');
       const hint = (of: Message | undefined): number => of?.['hint'] as number;
       const announced = socket().received.filter(({ t }) => t === 'e2eeReady');
-      const { sealed } = socket().received.find(isSignal) as unknown as { sealed: Uint8Array };
-      const under = ((sealed[7] ?? 0) << 8) | (sealed[8] ?? 0);
+      const encrypted = socket().received.find(isSignal)?.['encrypted'] as Uint8Array;
+      const under = ((encrypted[7] ?? 0) << 8) | (encrypted[8] ?? 0);
       assert.equal(under, hint(announced.at(-1)));
       assert.notEqual(under, hint(announced[0]));
     });

@@ -157,7 +157,7 @@ async function decoded({ subscriber }) {
   return found;
 }
 
-const isPaused = ({ subscriber }, kind) => kind === 'video' && subscriber.supply === 'paused';
+const isPaused = ({ subscriber }, kind) => kind === 'video' && subscriber.streamState === 'paused';
 const showsPattern = ({ subscriber }) =>
   readPattern(subscriber.element?.querySelector('video')) !== null;
 
@@ -192,7 +192,7 @@ async function described({ one, kind, before }) {
   const { readyState, videoWidth, paused } = subscriber.element?.querySelector('video') ?? {};
   return {
     ...{ streamId: stream.streamId, kind, before, now: await decoded(one) },
-    ...{ wants: { audio, video }, ended, supply: subscriber.supply },
+    ...{ wants: { audio, video }, ended, streamState: subscriber.streamState },
     ...{ state: subscriber.encryptionState, readyState, videoWidth, paused },
   };
 }

@@ -70,7 +70,7 @@ class RelayedPeer(OtherWelcome):
                     "answer": "",
                     "tracks": [],
                 },
-                {"t": "peerWanted", **wanted, "audio": True, "video": True},
+                {"t": "peerSubscribed", **wanted, "audio": True, "video": True},
             )
         if message["t"] == "peerDescription":
             member.room.spawn(self._answer(member, message))
@@ -266,7 +266,7 @@ ROWS = (
         ("downlinkOffer",),
         Must.REFUSE,
         knock,
-        lambda: FirstMessage({"t": "downlinkOffer", "number": 1, "sdp": "", "tracks": []}),
+        lambda: FirstMessage({"t": "downlinkOffer", "offerId": 1, "sdp": "", "tracks": []}),
     ),
     Row(
         "ok-for-welcome",

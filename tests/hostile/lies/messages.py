@@ -16,29 +16,29 @@ SHAPES: dict[str, Message] = {
     "welcome": {"re": 1, "connection": {}, "session": {"e2ee": False}},
     "published": {"re": 1, "streamId": "s-x", "answer": "", "tracks": []},
     "subscribed": {"re": 1, "subscriberId": "sub-x", "streamId": "s-x"},
-    "downlinkOffer": {"number": 99, "sdp": "v=0", "tracks": []},
+    "downlinkOffer": {"offerId": 99, "sdp": "v=0", "tracks": []},
     "iceRestarted": {"re": 1, "answer": ""},
     "activeSpeaker": {"streamId": "s-x"},
     "subscriberConnected": {"subscriberId": "sub-x"},
-    "peerWanted": {
+    "peerSubscribed": {
         "subscriberId": "sub-x",
         "streamId": "s-x",
         "connectionId": "c-x",
         "audio": True,
         "video": True,
     },
-    "peerGone": {"subscriberId": "sub-x"},
+    "peerUnsubscribed": {"subscriberId": "sub-x"},
     "peerDescriptionReceived": {"subscriberId": "sub-x", "type": "offer", "sdp": "v=0"},
     "peerCandidateReceived": {"subscriberId": "sub-x", "candidate": "candidate:1", "mid": "0"},
     "connectionCreated": {"connection": {"connectionId": "c-x", "creationTime": 1, "data": ""}},
     "connectionDestroyed": {"connectionId": "c-x", "reason": "clientDisconnected"},
     "streamDestroyed": {"streamId": "s-x", "reason": "clientDisconnected"},
     "streamPropertyChanged": {"streamId": "s-x", "hasVideo": False},
-    "signalReceived": {"from": "c-x", "type": "chat", "sealed": b"\xf0" * 40},
+    "signalReceived": {"from": "c-x", "type": "chat", "encrypted": b"\xf0" * 40},
     "muteForced": {"active": False},
     "notEncrypted": {"streamId": "s-x", "mid": "0", "packets": 3},
-    "videoSupplyChanged": {"subscriberId": "sub-x", "supply": "paused"},
-    "videoDemandChanged": {"streamId": "s-x", "mid": "0", "watched": False, "rids": []},
+    "streamStateChanged": {"subscriberId": "sub-x", "state": "paused"},
+    "subscribedLayersChanged": {"streamId": "s-x", "mid": "0", "subscribed": False, "rids": []},
     "hintAnnounced": {"connectionId": "c-x", "hint": 7},
     "pong": {"re": 1},
 }
@@ -77,7 +77,7 @@ async def peer_in_routed(call: Call) -> None:
     await call.live()
     ada, bob = call.member(call.ada), call.member(call.bob)
     wanted = {"subscriberId": "sub-p", "streamId": call.stream_id, "connectionId": "c-p"}
-    ada.write({"t": "peerWanted", **wanted, "audio": True, "video": True})
+    ada.write({"t": "peerSubscribed", **wanted, "audio": True, "video": True})
     transport = await Transport(lambda p: bob.judge.take("peer", None, p)).open()
     line = sdp.Line("audio", "0", {111: "opus/48000/2"}, "sendrecv", ssrc=555)
     offer = sdp.describe([line], transport.ice, "actpass")
@@ -94,8 +94,8 @@ async def peer_in_routed(call: Call) -> None:
                 }
             )
     await pause(call, 0.8)
-    ada.write({"t": "peerGone", "subscriberId": "sub-p"})
-    bob.write({"t": "peerGone", "subscriberId": call.line("audio").subscriber_id})
+    ada.write({"t": "peerUnsubscribed", "subscriberId": "sub-p"})
+    bob.write({"t": "peerUnsubscribed", "subscriberId": call.line("audio").subscriber_id})
     await pause(call, 0.2)
     await transport.close()
     for member in (ada, bob):
@@ -174,13 +174,13 @@ async def properties(call: Call) -> None:
     await pause(call)
 
 
-async def supply(call: Call) -> None:
+async def stream_state(call: Call) -> None:
     """Says that the link carries no video, and sends it."""
     await call.live()
     bob, line = call.member(call.bob), call.line("video")
-    for state in ("scarce", "paused"):
-        about = {"subscriberId": line.subscriber_id, "supply": state}
-        bob.write({"t": "videoSupplyChanged", **about})
+    for state in ("limited", "paused"):
+        about = {"subscriberId": line.subscriber_id, "state": state}
+        bob.write({"t": "streamStateChanged", **about})
     await pause(call)
 
 
@@ -189,9 +189,9 @@ async def demand(call: Call) -> None:
     await call.live()
     ada, track = call.member(call.ada), call.track("video")
     about = {"streamId": call.stream_id, "mid": track.mid}
-    ada.write({"t": "videoDemandChanged", **about, "watched": False, "rids": []})
+    ada.write({"t": "subscribedLayersChanged", **about, "subscribed": False, "rids": []})
     await pause(call)
-    ada.write({"t": "videoDemandChanged", **about, "watched": True, "rids": ["a", "b"]})
+    ada.write({"t": "subscribedLayersChanged", **about, "subscribed": True, "rids": ["a", "b"]})
     await pause(call, 0.2)
 
 
@@ -261,8 +261,8 @@ ROWS = (
         "plays another client, though the session is routed",
         peer_in_routed,
         Must.GO_ON,
-        "peerWanted",
-        "peerGone",
+        "peerSubscribed",
+        "peerUnsubscribed",
         "peerDescriptionReceived",
         "peerCandidateReceived",
     ),
@@ -322,11 +322,11 @@ ROWS = (
         told=("streamPropertyChanged",),
     ),
     row(
-        "supply",
+        "state",
         "says that the link carries no video",
-        supply,
+        stream_state,
         Must.GO_ON,
-        "videoSupplyChanged",
+        "streamStateChanged",
         told=("subscriber videoDisabled", "videoDisabled"),
     ),
     row(
@@ -334,7 +334,7 @@ ROWS = (
         "says that nobody watches, then somebody",
         demand,
         Must.GO_ON,
-        "videoDemandChanged",
+        "subscribedLayersChanged",
     ),
     row("uplink-lost", "says that the uplink is lost", uplink_lost, Must.GO_ON, "transportLost"),
     row(

@@ -58,9 +58,9 @@ async def honest_again(call: Call) -> None:
     bob = call.member(call.bob)
     await bob.send_offer()
     hold(call, False)
-    number = bob.offer_number
+    number = bob.offer_id
     await until(
-        lambda: any(a["number"] == number for a in bob.asked("downlinkAnswer")) or call.told_all(),
+        lambda: any(a["offerId"] == number for a in bob.asked("downlinkAnswer")) or call.told_all(),
         "an answer to the next honest offer, or a word,",
     )
 
@@ -236,7 +236,7 @@ async def broken_offer(call: Call) -> None:
     await call.live()
     bob = call.member(call.bob)
     for text in ("", "v=0", "v=0\r\nm=audio\r\n", "\x00" * 100):
-        bob.write({"t": "downlinkOffer", "number": 50, "sdp": text, "tracks": []})
+        bob.write({"t": "downlinkOffer", "offerId": 50, "sdp": text, "tracks": []})
         await pause(call, 0.1)
     await honest_again(call)
 

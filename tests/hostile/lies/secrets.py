@@ -173,7 +173,7 @@ async def replay_signal(call: Call) -> None:
     sent = await sealed_signal(call)
     bob, ada = call.member(call.bob), call.member(call.ada)
     await until(lambda: signals(call), "the signal")
-    told = {"t": "signalReceived", "from": ada.connection_id, "sealed": sent["sealed"]}
+    told = {"t": "signalReceived", "from": ada.connection_id, "encrypted": sent["encrypted"]}
     bob.write(told)
     bob.write({"t": "connectionDestroyed", **_gone(ada)})
     bob.write({"t": "connectionCreated", "connection": ada.info()})
@@ -192,7 +192,7 @@ async def signal_of_other(call: Call) -> None:
     await until(lambda: signals(call), "the signal")
     bob = call.member(call.bob)
     for sender in (bob.connection_id, "c-nobody", None):
-        bob.write({"t": "signalReceived", "from": sender, "sealed": sent["sealed"]})
+        bob.write({"t": "signalReceived", "from": sender, "encrypted": sent["encrypted"]})
     await expect_signals(call, 1)
 
 
@@ -201,7 +201,7 @@ async def signal_to_other(call: Call) -> None:
     await call.live()
     ada = call.member(call.ada)
     sent = await sealed_signal(call, ada.connection_id)
-    told = {"t": "signalReceived", "from": ada.connection_id, "sealed": sent["sealed"]}
+    told = {"t": "signalReceived", "from": ada.connection_id, "encrypted": sent["encrypted"]}
     call.member(call.bob).write(told)
     await expect_signals(call, 0)
 
@@ -229,10 +229,10 @@ async def changed_signal(call: Call) -> None:
     sent = await sealed_signal(call)
     await until(lambda: signals(call), "the signal")
     ada, bob = call.member(call.ada), call.member(call.bob)
-    sealed = bytearray(sent["sealed"])
+    sealed = bytearray(sent["encrypted"])
     sealed[-1] ^= 1
-    for data in (bytes(sealed), bytes(sealed[:-1]), sent["sealed"] + b"\0", b"", b"\xff" * 40):
-        bob.write({"t": "signalReceived", "from": ada.connection_id, "sealed": data})
+    for data in (bytes(sealed), bytes(sealed[:-1]), sent["encrypted"] + b"\0", b"", b"\xff" * 40):
+        bob.write({"t": "signalReceived", "from": ada.connection_id, "encrypted": data})
     await expect_signals(call, 1)
 
 

@@ -8,13 +8,13 @@ from sealroute_client.signaling import _milliseconds
 NO_IDS = ["", "x" * 257, "\U0001f600" * 129, "a\nb", "\x1b[2J", "\x7f", "\x85", "\ud800"]
 IDS_EVERYWHERE = {
     "downlinkOffer": lambda name: {
-        "number": 1,
+        "offerId": 1,
         "sdp": "",
         "tracks": [{"mid": name, "kind": "audio", "subscriberId": "s", "streamId": "s"}],
     },
     "peerCandidateReceived": lambda name: {"subscriberId": "s", "candidate": "", "mid": name},
     "notEncrypted": lambda name: {"streamId": "s", "mid": name},
-    "videoDemandChanged": lambda name: {"streamId": "s", "mid": name, "watched": True},
+    "subscribedLayersChanged": lambda name: {"streamId": "s", "mid": name, "subscribed": True},
     "published": lambda name: {
         "streamId": "s",
         "answer": "",
@@ -49,16 +49,20 @@ def test_a_number_is_finite(value) -> None:
 
 @pytest.mark.parametrize("value", [-1, 2**53 + 1, 2**64 - 1, 1.0, True])
 def test_a_count_is_a_whole_number_that_every_client_can_read(value) -> None:
-    offer = {"t": "downlinkOffer", "number": value, "sdp": "", "tracks": []}
+    offer = {"t": "downlinkOffer", "offerId": value, "sdp": "", "tracks": []}
     with pytest.raises(UnexpectedServerResponse):
         check_message(offer)
-    check_message(offer | {"number": 2**53})
+    check_message(offer | {"offerId": 2**53})
 
 
 @pytest.mark.parametrize("name", NO_IDS)
 @pytest.mark.parametrize(
     ("kind", "member"),
-    [("peerGone", "subscriberId"), ("streamDestroyed", "streamId"), ("signalReceived", "from")],
+    [
+        ("peerUnsubscribed", "subscriberId"),
+        ("streamDestroyed", "streamId"),
+        ("signalReceived", "from"),
+    ],
 )
 def test_an_id_is_1_to_256_characters_without_control_characters(kind, member, name) -> None:
     check_message({"t": kind, member: "x" * 256})

@@ -67,7 +67,7 @@ async def test_a_signal_that_waits_for_the_socket_goes_out_under_the_new_secret(
         await asyncio.sleep(0)
     sent = [m for m in socket.sent if m["t"] == "signal"]
     hint = (await virtual.derive(NEW, "session")).hint
-    assert hint_of(decode_header(sent[0]["sealed"]).kid) == hint
+    assert hint_of(decode_header(sent[0]["encrypted"]).kid) == hint
     signal.cancel()
     await one.disconnect()
 

@@ -60,8 +60,8 @@ DROPPED = {
     "for another": ({"from": virtual.PEER, "to": "another"}, "strayed", STRANGE),
     "as one's own": ({"from": virtual.ME}, "unopened", UNOPENED),
     "changed": ({"from": virtual.PEER, "change": True}, "unopened", UNOPENED),
-    "empty": ({"from": virtual.PEER, "sealed": b""}, "unopened", UNOPENED),
-    "too large": ({"from": virtual.PEER, "sealed": bytes(16_385)}, "misshapen", STRANGE),
+    "empty": ({"from": virtual.PEER, "encrypted": b""}, "unopened", UNOPENED),
+    "too large": ({"from": virtual.PEER, "encrypted": bytes(16_385)}, "misshapen", STRANGE),
 }
 
 
@@ -73,12 +73,12 @@ async def test_what_is_dropped_is_counted_and_told_with_its_code(listener, name)
         if "data" not in members:
             made = bytearray(listener.encrypted(str(members.get("to", ""))))
             made[-1] ^= bool(members.get("change"))
-            told["sealed"] = members.get("sealed", bytes(made))
+            told["encrypted"] = members.get("encrypted", bytes(made))
         listener.take(**told)
     assert listener.dropped == {reason: ROUNDS}
     assert listener.errors == [code]
     assert listener.heard == []
-    listener.take(**{"from": virtual.PEER}, sealed=listener.encrypted(data="still heard"))
+    listener.take(**{"from": virtual.PEER}, encrypted=listener.encrypted(data="still heard"))
     assert listener.heard == ["still heard"]
     assert (await listener.one.stats())["signalsDropped"] == {reason: ROUNDS}
 
@@ -87,7 +87,7 @@ async def test_a_signal_that_came_before_is_counted_and_not_told(listener) -> No
     """After a resume an honest server may send one again."""
     sealed = listener.encrypted()
     for _ in range(3):
-        listener.take(**{"from": virtual.PEER}, sealed=sealed)
+        listener.take(**{"from": virtual.PEER}, encrypted=sealed)
     assert (listener.heard, listener.dropped) == (["hello"], {"replayed": 2})
     assert listener.errors == []
 

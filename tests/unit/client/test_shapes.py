@@ -56,7 +56,7 @@ def test_an_answer_to_another_request_is_no_answer() -> None:
 
 def test_unknown_messages_and_members_pass() -> None:
     check_message({"t": "ofTomorrow", "x": 1})
-    check_message({"t": "peerGone", "subscriberId": "s", "ofTomorrow": 1})
+    check_message({"t": "peerUnsubscribed", "subscriberId": "s", "ofTomorrow": 1})
 
 
 def test_nothing_but_what_may_change_changes_of_a_stream() -> None:

@@ -251,7 +251,7 @@ class FakeServer:
             if user is not None
         ]
         sdp = " ".join(f"{mid}={mid.rstrip('0123456789')}" for mid in self._lines)
-        self._later({"t": "downlinkOffer", "number": 1, "sdp": sdp, "tracks": tracks})
+        self._later({"t": "downlinkOffer", "offerId": 1, "sdp": sdp, "tracks": tracks})
 
     def _later(self, message: dict[str, Any]) -> None:
         epoch, loop = self._epoch, asyncio.get_running_loop()

@@ -38,7 +38,7 @@ SETTING = re.compile(r"([a-z]+)\.([a-z0-9_]+)")
 VARIABLE = re.compile(rf"{PREFIX}\w+")
 
 MADE = {"data/", "dist/", "dist/sealroute.js", "dist/sealroute.mjs", "dist/e2ee-worker.js"} | {
-    "sealroute.js", "/openapi.json", "sealroute.v1.json", "data/development-project.json",
+    "sealroute.js", "/openapi.json", "sealroute.v2.json", "data/development-project.json",
     "data/sealroute.sqlite3", "data/sealing.key",
 }  # fmt: skip
 """Made by a build or by the server, or no file at all."""

@@ -68,8 +68,8 @@ def test_the_sdks_name_a_missing_codec_after_what_was_tried():
 @pytest.mark.parametrize(
     ("code", "number"),
     [
-        (ErrorCode.FEATURE_SEALED, 15900),
-        (ErrorCode.CAPTIONS_SEALED, 15900),
+        (ErrorCode.FEATURE_NEEDS_CLEAR_MEDIA, 15900),
+        (ErrorCode.CAPTIONS_NEED_CLEAR_MEDIA, 15900),
         (ErrorCode.E2EE_NEEDS_ROUTED, 15901),
         (ErrorCode.E2EE_NEVER_ARCHIVED, 15902),
         (ErrorCode.E2EE_UNREADABLE, 15903),

@@ -42,7 +42,9 @@ def sealed() -> Room:
     room.offer("mod", "soon")
     for stream in ("cam", "screen"):
         room.subscribe("ben", stream, f"{stream}-of-ben")
-    mismatch = m.E2eeState(id=1, subscriber_id="cam-of-ben", state="mismatch", opened=1, failed=9)
+    mismatch = m.E2eeState(
+        id=1, subscriber_id="cam-of-ben", state="mismatch", decrypted=1, failed=9
+    )
     room.ask("ben", mismatch)
     room.ask("ann", m.E2eeReady(id=1, hint=10))
     room.do(c.RestSignal("", ""))
@@ -105,12 +107,12 @@ ASKED: list[Row] = [
         E.INVALID_PARAMETER,
     ),
     ("ann", m.E2eeState(id=1, subscriber_id="cam-of-ben", state="ok"), E.SUBSCRIBER_NOT_FOUND),
-    ("eve", m.Signal(id=1, sealed=b"x"), E.PERMISSION_DENIED),
+    ("eve", m.Signal(id=1, encrypted=b"x"), E.PERMISSION_DENIED),
     ("ann", m.Signal(id=1, data="clear"), E.SIGNAL_NOT_ENCRYPTED),
-    ("ann", m.Signal(id=1, data="clear", sealed=b"x"), E.INVALID_PARAMETER),
-    ("ann", m.Signal(id=1, sealed=b"x" * 9_000), E.SIGNAL_TOO_LONG),
-    ("ann", m.Signal(id=1, type="a b", sealed=b"x"), E.INVALID_PARAMETER),
-    ("ann", m.Signal(id=1, sealed=b"x", to=NOBODY), E.CONNECTION_NOT_FOUND),
+    ("ann", m.Signal(id=1, data="clear", encrypted=b"x"), E.INVALID_PARAMETER),
+    ("ann", m.Signal(id=1, encrypted=b"x" * 9_000), E.SIGNAL_TOO_LONG),
+    ("ann", m.Signal(id=1, type="a b", encrypted=b"x"), E.INVALID_PARAMETER),
+    ("ann", m.Signal(id=1, encrypted=b"x", to=NOBODY), E.CONNECTION_NOT_FOUND),
     ("ann", m.ForceDisconnect(id=1, connection_id="ben"), E.PERMISSION_DENIED),
     ("mod", m.ForceDisconnect(id=1, connection_id=NOBODY), E.CONNECTION_NOT_FOUND),
     ("ann", m.ForceUnpublish(id=1, stream_id="desk"), E.PERMISSION_DENIED),
@@ -126,7 +128,7 @@ ASKED_ELSEWHERE: list[tuple[Callable[[], Room], Row]] = [
         clear,
         ("ben", m.E2eeState(id=1, subscriber_id="cam-of-ben", state="ok"), E.INVALID_PARAMETER),
     ),
-    (clear, ("ben", m.Signal(id=1, sealed=b"x"), E.INVALID_PARAMETER)),
+    (clear, ("ben", m.Signal(id=1, encrypted=b"x"), E.INVALID_PARAMETER)),
     (clear, ("ben", m.E2eeReady(id=1, hint=7), E.INVALID_PARAMETER)),
     (clear, ("ben", m.Signal(id=1, data="x" * 9_000), E.SIGNAL_TOO_LONG)),
     (relayed, ("ben", m.Publish(id=1, tracks=TRACKS, offer="v=0"), E.INVALID_PARAMETER)),
@@ -267,7 +269,7 @@ def test_who_asks_too_often_or_is_not_there_changes_nothing(kind: type) -> None:
     asked += [message for _, (_, message, _) in ASKED_ELSEWHERE if type(message) is kind]
     (message, *_) = asked or [
         {
-            m.DownlinkAnswer: m.DownlinkAnswer(id=1, number=1, sdp="v=0"),
+            m.DownlinkAnswer: m.DownlinkAnswer(id=1, offer_id=1, sdp="v=0"),
             m.Ping: m.Ping(id=1),
             m.Bye: m.Bye(id=1),
         }[kind]
@@ -287,7 +289,7 @@ def test_who_has_told_others_too_much_changes_nothing(kind: type) -> None:
         m.Publish: ("mod", m.Publish(id=1, tracks=TRACKS, e2ee_format="e2ee/2")),
         m.UpdateStream: ("ann", m.UpdateStream(id=1, stream_id="cam", has_audio=False)),
         m.E2eeReady: ("ann", m.E2eeReady(id=1, hint=9)),
-        m.Signal: ("ann", m.Signal(id=1, sealed=b"x")),
+        m.Signal: ("ann", m.Signal(id=1, encrypted=b"x")),
         m.ForceMuteAll: ("mod", m.ForceMuteAll(id=1, active=True)),
     }
     who, message = fine[kind]

@@ -23,7 +23,7 @@ async def test_a_stream_is_explained_with_codes_sentences_and_figures(room):
         }
     ]
     (subscriber,) = body["subscribers"]
-    assert subscriber["decryption"] == {"mismatch": False, "opened": 0, "failed": 0}
+    assert subscriber["decryption"] == {"mismatch": False, "decrypted": 0, "failed": 0}
     (received,) = subscriber["received"]
     assert (received["flowing"], received["lossPercent"]) == (False, 12.5)
     assert received["reasons"] == [

@@ -315,9 +315,9 @@ def test_an_integer_is_a_rate_too() -> None:
 
 
 def test_bytes_are_base64_in_json_only() -> None:
-    message = m.Signal(id=1, sealed=b"\x00\xff")
-    assert json.loads(encode(message, Encoding.JSON))["sealed"] == "AP8="
-    assert msgpack.unpackb(encode(message, Encoding.MSGPACK))["sealed"] == b"\x00\xff"
+    message = m.Signal(id=1, encrypted=b"\x00\xff")
+    assert json.loads(encode(message, Encoding.JSON))["encrypted"] == "AP8="
+    assert msgpack.unpackb(encode(message, Encoding.MSGPACK))["encrypted"] == b"\x00\xff"
 
 
 def test_a_missing_member_of_an_update_differs_from_null() -> None:

@@ -188,12 +188,14 @@ def test_a_subscriber_that_switched_video_off_did_it_itself():
 
 def test_another_secret_is_said_with_the_counts_of_the_client():
     scene = Scene()
-    told = m.E2eeState(id=1, subscriber_id="sub", state="mismatch", opened=3, failed=40)
+    told = m.E2eeState(id=1, subscriber_id="sub", state="mismatch", decrypted=3, failed=40)
     scene.room.ask("ben", told)
     assert scene.codes() == [Code.SECRET_MISMATCH]
     (report,) = scene.explain().subscribers
-    assert (report.mismatch, report.opened, report.failed) == (True, 3, 40)
-    scene.room.ask("ben", m.E2eeState(id=2, subscriber_id="sub", state="ok", opened=9, failed=40))
+    assert (report.mismatch, report.decrypted, report.failed) == (True, 3, 40)
+    scene.room.ask(
+        "ben", m.E2eeState(id=2, subscriber_id="sub", state="ok", decrypted=9, failed=40)
+    )
     assert scene.codes() == [Code.BEST]
 
 

@@ -76,7 +76,9 @@ def test_a_subscription_asks_the_publisher_for_a_peer_connection() -> None:
     effects = room.subscribe("b", "s", "sub", video=False)
     assert sent(effects, "b") == [m.Subscribed(re=8, subscriber_id="sub", stream_id="s")]
     assert sent(effects, "a") == [
-        m.PeerWanted(subscriber_id="sub", stream_id="s", connection_id="b", audio=True, video=False)
+        m.PeerSubscribed(
+            subscriber_id="sub", stream_id="s", connection_id="b", audio=True, video=False
+        )
     ]
 
 
@@ -179,7 +181,7 @@ def test_the_publisher_learns_that_a_subscriber_is_gone(how: str) -> None:
         effects = room.ask("b", m.Unsubscribe(id=5, subscriber_id="sub"))
     else:
         effects = room.do(Leave(B, "networkDisconnected"))
-    assert m.PeerGone(subscriber_id="sub") in sent(effects, "a")
+    assert m.PeerUnsubscribed(subscriber_id="sub") in sent(effects, "a")
     assert SubscriberId("sub") not in room.state.subscribers
 
 

@@ -73,12 +73,12 @@ def test_lengths_are_counted_in_bytes() -> None:
     room, sealed = room_of_two(), room_of_two(e2ee=True)
     room.ask("a", m.Signal(id=2, data="x" * 8_192))
     room.ask("a", m.Signal(id=2, data="ü" * 4_096))
-    sealed.ask("a", m.Signal(id=2, sealed=bytes(8_448)))
+    sealed.ask("a", m.Signal(id=2, encrypted=bytes(8_448)))
     for where, too_long in (
         (room, m.Signal(id=2, data="x" * 8_193)),
         (room, m.Signal(id=2, data="ü" * 4_097)),
         (room, m.Signal(id=2, type="x" * 129, data="")),
-        (sealed, m.Signal(id=2, sealed=bytes(8_449))),
+        (sealed, m.Signal(id=2, encrypted=bytes(8_449))),
     ):
         with pytest.raises(DomainError, match="signal_too_long"):
             where.ask("a", too_long)
@@ -222,18 +222,18 @@ def test_every_broadcast_that_a_client_causes_is_charged_to_it(doing: str) -> No
 
 
 def test_a_sealed_signal_is_passed_on_as_it_is() -> None:
-    effects = room_of_two(e2ee=True).ask("a", m.Signal(id=2, sealed=b"\x00\x01"))
-    assert effects[0] == Broadcast(m.SignalReceived(from_="a", sealed=b"\x00\x01"))
+    effects = room_of_two(e2ee=True).ask("a", m.Signal(id=2, encrypted=b"\x00\x01"))
+    assert effects[0] == Broadcast(m.SignalReceived(from_="a", encrypted=b"\x00\x01"))
 
 
 def test_a_sealed_signal_is_refused_on_a_clear_session() -> None:
     with pytest.raises(DomainError, match="invalid_parameter"):
-        room_of_two().ask("a", m.Signal(id=2, sealed=b"\x00"))
+        room_of_two().ask("a", m.Signal(id=2, encrypted=b"\x00"))
 
 
 def test_a_signal_is_either_sealed_or_clear() -> None:
     with pytest.raises(DomainError, match="invalid_parameter"):
-        room_of_two(e2ee=True).ask("a", m.Signal(id=2, data="x", sealed=b"\x00"))
+        room_of_two(e2ee=True).ask("a", m.Signal(id=2, data="x", encrypted=b"\x00"))
 
 
 def test_a_signal_from_rest_has_no_sender() -> None:

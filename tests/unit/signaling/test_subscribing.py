@@ -168,7 +168,7 @@ def test_an_unsubscribed_delivery_is_gone() -> None:
 
 def test_an_answer_goes_to_the_media_plane_first() -> None:
     room = room_with_stream()
-    effects = room.ask("b", m.DownlinkAnswer(id=4, number=2, sdp="v=0"))
+    effects = room.ask("b", m.DownlinkAnswer(id=4, offer_id=2, sdp="v=0"))
     assert effects == [AnswerDownlink(B, 2, "v=0", 4), Send(B, m.Ok(re=4))]
 
 

@@ -167,10 +167,10 @@ class Publisher(Emitter):
     def has_video(self) -> bool:
         return self.source.video is not None and not self.is_muted("video")
 
-    def on_video_demand(self, mid: str, watched: bool) -> None:
+    def on_subscribed_layers(self, mid: str, subscribed: bool) -> None:
         for track in self.tracks:
             if track.kind == "video" and track.mid == mid:
-                track.hold_back(not watched)
+                track.hold_back(not subscribed)
 
     async def publish_audio(self, on: bool) -> None:
         await self._set_sending("audio", on)

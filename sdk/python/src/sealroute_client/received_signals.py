@@ -56,7 +56,7 @@ class ReceivedSignals:
         self.dropped: Counter[str] = Counter()
 
     def take(self, message: dict[str, Any]) -> None:
-        sender, encrypted = message.get("from"), message.get("sealed")
+        sender, encrypted = message.get("from"), message.get("encrypted")
         content = self._content(message) if encrypted is None else self._open(sender, encrypted)
         if isinstance(content, Dropped):
             self.dropped[str(content)] += 1

@@ -125,24 +125,24 @@ class ServerMessages:
     def _on_active_speaker(self, message: dict[str, Any]) -> None:
         self._session.emit(events.ActiveSpeakerChanged(stream_id=str(message["streamId"])))
 
-    def _on_video_supply(self, message: dict[str, Any]) -> None:
+    def _on_stream_state(self, message: dict[str, Any]) -> None:
         subscriber = self._session.subscribers.get(str(message["subscriberId"]))
         if subscriber is not None:
-            subscriber.on_video_supply(str(message["supply"]))
+            subscriber.on_stream_state(str(message["state"]))
 
-    def _on_video_demand(self, message: dict[str, Any]) -> None:
+    def _on_subscribed_layers(self, message: dict[str, Any]) -> None:
         publisher = self._session.publishers.get(str(message["streamId"]))
         if publisher is not None:
-            publisher.on_video_demand(str(message["mid"]), bool(message["watched"]))
+            publisher.on_subscribed_layers(str(message["mid"]), bool(message["subscribed"]))
 
     def _on_transport_lost(self, message: dict[str, Any]) -> None:
         self._session.recovery.begin(str(message["direction"]))
 
-    def _on_peer_wanted(self, message: dict[str, Any]) -> None:
+    def _on_peer_subscribed(self, message: dict[str, Any]) -> None:
         if self._session.relay is not None:
             self._session.relay.on_wanted(message)
 
-    def _on_peer_gone(self, message: dict[str, Any]) -> None:
+    def _on_peer_unsubscribed(self, message: dict[str, Any]) -> None:
         if self._session.relay is not None:
             self._session.relay.on_gone(message)
 
@@ -188,11 +188,11 @@ HANDLERS: Final[dict[str, Callable[[ServerMessages, dict[str, Any]], None]]] = {
     "hintAnnounced": ServerMessages._on_hint,  # noqa: SLF001
     "subscriberConnected": ServerMessages._on_subscriber_connected,  # noqa: SLF001
     "activeSpeaker": ServerMessages._on_active_speaker,  # noqa: SLF001
-    "videoSupplyChanged": ServerMessages._on_video_supply,  # noqa: SLF001
-    "videoDemandChanged": ServerMessages._on_video_demand,  # noqa: SLF001
+    "streamStateChanged": ServerMessages._on_stream_state,  # noqa: SLF001
+    "subscribedLayersChanged": ServerMessages._on_subscribed_layers,  # noqa: SLF001
     "transportLost": ServerMessages._on_transport_lost,  # noqa: SLF001
-    "peerWanted": ServerMessages._on_peer_wanted,  # noqa: SLF001
-    "peerGone": ServerMessages._on_peer_gone,  # noqa: SLF001
+    "peerSubscribed": ServerMessages._on_peer_subscribed,  # noqa: SLF001
+    "peerUnsubscribed": ServerMessages._on_peer_unsubscribed,  # noqa: SLF001
     "peerDescriptionReceived": ServerMessages._on_peer_description,  # noqa: SLF001
     "peerCandidateReceived": ServerMessages._on_peer_candidate,  # noqa: SLF001
     "downlinkOffer": ServerMessages._on_offer,  # noqa: SLF001

@@ -369,13 +369,13 @@ class Session(Emitter):
         else:
             content = SignalContent(to or "", type, data)
 
-            def sealed() -> bytes:
+            def encrypted() -> bytes:
                 # When it goes out: while the socket is down the secret may change, and the trust.
                 if self.encryption_in_use() is None:
                     raise EncryptionInternalError("The signal cannot be encrypted")
                 return encryption.seal_signal(content)
 
-            await self.signaling.request("signal", to=to, sealed=sealed)
+            await self.signaling.request("signal", to=to, encrypted=encrypted)
 
     async def force_mute(self, stream_id: str) -> None:
         await self.signaling.request("forceMuteStream", streamId=stream_id)

@@ -149,15 +149,15 @@ MESSAGES: Final = {
         {"streamId": identifier, "answer": text}, {"re": count, "tracks": many(TRACK)}
     ),
     "subscribed": Shape({"subscriberId": identifier}, {"re": count, "streamId": identifier}),
-    "downlinkOffer": Shape({"number": count, "sdp": text, "tracks": many(DOWNLINK_TRACK)}),
+    "downlinkOffer": Shape({"offerId": count, "sdp": text, "tracks": many(DOWNLINK_TRACK)}),
     "iceRestarted": Shape({"answer": text}, {"re": count}),
     "activeSpeaker": Shape({"streamId": identifier}),
     "subscriberConnected": Shape({"subscriberId": identifier}),
-    "peerWanted": Shape(
+    "peerSubscribed": Shape(
         {"subscriberId": identifier, "streamId": identifier},
         {"connectionId": identifier, "audio": flag, "video": flag},
     ),
-    "peerGone": Shape({"subscriberId": identifier}),
+    "peerUnsubscribed": Shape({"subscriberId": identifier}),
     "peerDescriptionReceived": Shape(
         {"subscriberId": identifier, "type": one_of("offer", "answer"), "sdp": text}
     ),
@@ -171,14 +171,16 @@ MESSAGES: Final = {
     "streamPropertyChanged": Shape(
         {"streamId": identifier}, {"hasAudio": flag, "hasVideo": flag, "videoDimensions": SIZE}
     ),
-    "signalReceived": Shape({}, {"from": identifier, "type": text, "data": text, "sealed": data}),
+    "signalReceived": Shape(
+        {}, {"from": identifier, "type": text, "data": text, "encrypted": data}
+    ),
     "muteForced": Shape({"active": flag}, {"streamId": identifier}),
     "notEncrypted": Shape({"streamId": identifier}, {"mid": identifier, "packets": count}),
-    "videoSupplyChanged": Shape(
-        {"subscriberId": identifier, "supply": one_of("enough", "scarce", "paused")}
+    "streamStateChanged": Shape(
+        {"subscriberId": identifier, "state": one_of("ok", "limited", "paused")}
     ),
-    "videoDemandChanged": Shape(
-        {"streamId": identifier, "mid": identifier, "watched": flag}, {"rids": many(text)}
+    "subscribedLayersChanged": Shape(
+        {"streamId": identifier, "mid": identifier, "subscribed": flag}, {"rids": many(text)}
     ),
     "hintAnnounced": Shape({"connectionId": identifier, "hint": hint}),
     "transportLost": Shape({"direction": one_of("uplink", "downlink")}),

@@ -25,7 +25,7 @@ from sealroute_client.errors import (
 )
 from sealroute_client.shapes import check_answer, check_message
 
-SUBPROTOCOL: Final = "sealroute.v1.msgpack"
+SUBPROTOCOL: Final = "sealroute.v2.msgpack"
 PATH: Final = "/v1/signal"
 VERSION: Final = "0.1.0"
 REQUEST_TIMEOUT_S: Final = 15.0

@@ -101,8 +101,8 @@ class Subscriber(Emitter):
         self._complaints = Complaints()
         self._refused: set[str] = set()
         """Kinds of which the application knows that their codec cannot be decrypted."""
-        self.video_supply = "enough"
-        """What the path carries of the video: `enough`, `scarce`, or `paused` (none)."""
+        self.stream_state = "ok"
+        """What the path carries of the video: `ok`, `limited`, or `paused` (none)."""
         self.trust = StreamTrustState(is_encrypted=openers is not None)
 
     def bind(self, kind: str, codec: str, tap: InboundTap, media: Any) -> None:
@@ -252,17 +252,17 @@ class Subscriber(Emitter):
         """The publisher may have moved to a secret we hold: asks for its video again."""
         self._tell(self.state.on_probe())
 
-    def on_video_supply(self, supply: str) -> None:
+    def on_stream_state(self, state: str) -> None:
         """What the link carries of the video has changed."""
-        before, self.video_supply = self.video_supply, supply
-        if before == supply:
+        before, self.stream_state = self.stream_state, state
+        if before == state:
             return
-        if before == "scarce":
+        if before == "limited":
             self.emit(events.VideoDisableWarningLifted(self.stream_id))
-        if supply == "scarce":
+        if state == "limited":
             self.emit(events.VideoDisableWarning(self.stream_id))
-        if "paused" in (before, supply):
-            changed = events.VideoDisabled if supply == "paused" else events.VideoEnabled
+        if "paused" in (before, state):
+            changed = events.VideoDisabled if state == "paused" else events.VideoEnabled
             self.emit(changed(self.stream_id))
 
     def request_key_frame(self) -> None:

@@ -87,7 +87,7 @@ class Subscribing:
                 "e2eeState",
                 subscriberId=subscriber.subscriber_id,
                 state=state,
-                opened=subscriber.state.opened,
+                decrypted=subscriber.state.opened,
                 failed=subscriber.state.failed,
             )
         )
@@ -117,7 +117,7 @@ class Subscribing:
                 continue
             try:
                 await self._session.signaling.request(
-                    "downlinkAnswer", number=message["number"], sdp=answer
+                    "downlinkAnswer", offerId=message["offerId"], sdp=answer
                 )
             except SealrouteError as error:
                 # The server repeats or replaces the offer; keep answering.

@@ -12,7 +12,7 @@ const REPORT_EVERY_MS = 5_000;
 /** Notices of the worker take a moment, not always the same. */
 const JITTER_MS = 500;
 
-export type HealthChange = 'opened' | 'failing' | 'ok' | undefined;
+export type HealthChange = 'decrypted' | 'failing' | 'ok' | undefined;
 
 /** One received track in the worker. */
 export class TrackHealth {
@@ -21,18 +21,18 @@ export class TrackHealth {
   private failing = false;
   private reported = false;
   private reportedAt = 0;
-  opened = 0;
+  decrypted = 0;
   failed = 0;
 
   onOpened(): HealthChange {
-    this.opened += 1;
+    this.decrypted += 1;
     this.failures = 0;
     this.reported = false;
     if (this.failing) {
       this.failing = false;
       return 'ok';
     }
-    return this.opened === 1 ? 'opened' : undefined;
+    return this.decrypted === 1 ? 'decrypted' : undefined;
   }
 
   /** `secretChangedAt`: when the application last set a secret. */
@@ -68,11 +68,11 @@ export interface HealthActions {
 
 /** Totals of frames, for the server's diagnosis. */
 export interface FrameCounts {
-  readonly opened: number;
+  readonly decrypted: number;
   readonly failed: number;
 }
 
-/** All tracks of one Subscriber: one mismatch per streak, match when every failed track opened. */
+/** All tracks of one Subscriber: one mismatch per streak, match when every failed track decrypted. */
 export class SubscriberHealth {
   private readonly failing = new Set<string>();
   private readonly totals = new Map<string, FrameCounts>();
@@ -81,21 +81,21 @@ export class SubscriberHealth {
 
   /** Frames of all tracks, as of their last change. */
   get counts(): FrameCounts {
-    let opened = 0;
+    let decrypted = 0;
     let failed = 0;
     for (const track of this.totals.values()) {
-      opened += track.opened;
+      decrypted += track.decrypted;
       failed += track.failed;
     }
-    return { opened, failed };
+    return { decrypted, failed };
   }
 
   get isMismatched(): boolean {
     return this.failing.size > 0;
   }
 
-  onTrack(track: string, { change, opened, failed }: TrackResults, now: number): HealthActions {
-    this.totals.set(track, { opened, failed });
+  onTrack(track: string, { change, decrypted, failed }: TrackResults, now: number): HealthActions {
+    this.totals.set(track, { decrypted, failed });
     return change === 'failing' ? this.onFailing(track, now) : this.onOpened(track);
   }
 

@@ -20,7 +20,7 @@ export type KidsByTrack = Record<string, Uint8Array>;
 /** Each request's type, with what it carries and what comes back. */
 export interface Requests {
   /**
-   * Derives the keys; frames under them can be opened once this returns. `immediate`: senders
+   * Derives the keys; frames under them can be decrypted once this returns. `immediate`: senders
    * have switched, and the older secrets are gone.
    */
   setSecret: [
@@ -83,7 +83,7 @@ export interface ReceivedCounts {
   /** Frames that were given out, each counted before it was. */
   readonly given: number;
   /** Of the present subscription. */
-  readonly opened: number;
+  readonly decrypted: number;
   readonly failed: number;
 }
 
@@ -108,9 +108,9 @@ export type ToWorker = Request | StreamsMessage;
 
 /** What became of a track's frames; the counts are totals, for diagnosis. */
 export interface TrackResults {
-  /** `opened`: the first frame of a subscription; `ok`: the first one after failures. */
-  readonly change: 'opened' | 'failing' | 'ok';
-  readonly opened: number;
+  /** `decrypted`: the first frame of a subscription; `ok`: the first one after failures. */
+  readonly change: 'decrypted' | 'failing' | 'ok';
+  readonly decrypted: number;
   readonly failed: number;
 }
 

@@ -36,7 +36,7 @@ export class ReceivingTracks {
     this.track(name).codec = codec;
   }
 
-  /** Another subscription uses the track: it begins behind all that was opened of its stream. */
+  /** Another subscription uses the track: it begins behind all that was decrypted of its stream. */
   bind(name: string, owner: StreamOwner, kind: Kind): void {
     const track = this.track(name);
     track.opener = this.history.subscribe(owner, kind);
@@ -64,7 +64,7 @@ export class ReceivingTracks {
     return Object.fromEntries(
       [...this.tracks].map(([name, { isAttached, bytes, given, health }]) => [
         name,
-        { isAttached, bytes, given, opened: health.opened, failed: health.failed },
+        { isAttached, bytes, given, decrypted: health.decrypted, failed: health.failed },
       ]),
     );
   }
@@ -108,10 +108,10 @@ export class ReceivingTracks {
 
   private report(
     name: string,
-    { health: { opened, failed } }: ReceiveTrack,
-    change: 'opened' | 'failing' | 'ok',
+    { health: { decrypted, failed } }: ReceiveTrack,
+    change: 'decrypted' | 'failing' | 'ok',
   ): void {
-    this.notify({ type: 'health', track: name, change, opened, failed });
+    this.notify({ type: 'health', track: name, change, decrypted, failed });
   }
 
   private track(name: string): ReceiveTrack {

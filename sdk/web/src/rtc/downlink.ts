@@ -128,7 +128,7 @@ export class Downlink {
     this.report(peer, tracks);
     await this.request({
       t: 'downlinkAnswer',
-      number: offer.number,
+      offerId: offer.offerId,
       sdp: dropStrayCodecLines(peer.localDescription?.sdp ?? ''),
     });
   }

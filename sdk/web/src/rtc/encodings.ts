@@ -43,20 +43,20 @@ export function videoEncodings(wish: VideoWish): VideoEncoding[] {
   }));
 }
 
-/** What of a video is watched: nothing, or of several encodings these. */
-export interface VideoDemand {
-  readonly watched: boolean;
+/** The subscribed layers of a video: none, or those encodings of several. */
+export interface SubscribedLayers {
+  readonly subscribed: boolean;
   readonly rids: readonly string[];
 }
 
-/** Switches off what nobody watches; true when something changed. */
-export function meetDemand(
+/** Activates the subscribed encodings and deactivates the others; true when something changed. */
+export function activateLayers(
   encodings: readonly RTCRtpEncodingParameters[],
-  { watched, rids }: VideoDemand,
+  { subscribed, rids }: SubscribedLayers,
 ): boolean {
   let isChanged = false;
   for (const encoding of encodings) {
-    const active = watched && (encoding.rid === undefined || rids.includes(encoding.rid));
+    const active = subscribed && (encoding.rid === undefined || rids.includes(encoding.rid));
     isChanged ||= encoding.active !== active;
     encoding.active = active;
   }

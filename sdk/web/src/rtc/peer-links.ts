@@ -7,7 +7,7 @@ import type { Reply, RequestMessage } from '../signaling/channel';
 import type {
   PeerCandidateReceived,
   PeerDescriptionReceived,
-  PeerWanted,
+  PeerSubscribed,
   TrackOffer,
 } from '../signaling/messages';
 import { withAudioFormats, withOfferedStereo } from './audio';
@@ -90,8 +90,8 @@ export class PeerLinks {
     return Promise.resolve();
   }
 
-  /** Another client subscribed to an own stream, or changed what it wants of it. */
-  onWanted({ subscriberId, streamId, audio, video }: PeerWanted): void {
+  /** Another client subscribed to an own stream, or changed which of its media it receives. */
+  onSubscribed({ subscriberId, streamId, audio, video }: PeerSubscribed): void {
     const stream = this.streams.get(streamId);
     if (!stream) return;
     const wanted = { audio, video };

@@ -7,7 +7,7 @@ import type { ClientMessage, ServerMessage } from './messages';
 import { faultIn } from './shape';
 import { SERVER_SHAPES } from './shapes';
 
-export const SUBPROTOCOL = 'sealroute.v1.msgpack';
+export const SUBPROTOCOL = 'sealroute.v2.msgpack';
 const MAX_MESSAGE_BYTES = 1_048_576;
 /** What the server takes (docs/protocol/index.md, "Limits"). */
 const MAX_REQUEST_BYTES = 262_144;

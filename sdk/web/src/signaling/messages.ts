@@ -81,7 +81,7 @@ export interface Subscribe {
 
 export interface DownlinkAnswer {
   readonly t: 'downlinkAnswer';
-  readonly number: number;
+  readonly offerId: number;
   readonly sdp: string;
   readonly id: number;
 }
@@ -130,7 +130,7 @@ export interface Signal {
   readonly to?: string | null;
   readonly type?: string | null;
   readonly data?: string | null;
-  readonly sealed?: Uint8Array | null;
+  readonly encrypted?: Uint8Array | null;
   readonly id: number;
 }
 
@@ -169,7 +169,7 @@ export interface E2eeState {
   readonly t: 'e2eeState';
   readonly subscriberId: string;
   readonly state: 'mismatch' | 'ok';
-  readonly opened?: number;
+  readonly decrypted?: number;
   readonly failed?: number;
   readonly id: number;
 }
@@ -280,7 +280,7 @@ export interface Subscribed {
 
 export interface DownlinkOffer {
   readonly t: 'downlinkOffer';
-  readonly number: number;
+  readonly offerId: number;
   readonly sdp: string;
   readonly tracks: readonly DownlinkTrack[];
 }
@@ -309,8 +309,8 @@ export interface SubscriberConnected {
   readonly subscriberId: string;
 }
 
-export interface PeerWanted {
-  readonly t: 'peerWanted';
+export interface PeerSubscribed {
+  readonly t: 'peerSubscribed';
   readonly subscriberId: string;
   readonly streamId: string;
   readonly connectionId: string;
@@ -318,8 +318,8 @@ export interface PeerWanted {
   readonly video: boolean;
 }
 
-export interface PeerGone {
-  readonly t: 'peerGone';
+export interface PeerUnsubscribed {
+  readonly t: 'peerUnsubscribed';
   readonly subscriberId: string;
 }
 
@@ -372,7 +372,7 @@ export interface SignalReceived {
   readonly from?: string | null;
   readonly type?: string | null;
   readonly data?: string | null;
-  readonly sealed?: Uint8Array | null;
+  readonly encrypted?: Uint8Array | null;
 }
 
 export interface MuteForced {
@@ -388,17 +388,17 @@ export interface NotEncrypted {
   readonly packets: number;
 }
 
-export interface VideoSupplyChanged {
-  readonly t: 'videoSupplyChanged';
+export interface StreamStateChanged {
+  readonly t: 'streamStateChanged';
   readonly subscriberId: string;
-  readonly supply: 'enough' | 'paused' | 'scarce';
+  readonly state: 'limited' | 'ok' | 'paused';
 }
 
-export interface VideoDemandChanged {
-  readonly t: 'videoDemandChanged';
+export interface SubscribedLayersChanged {
+  readonly t: 'subscribedLayersChanged';
   readonly streamId: string;
   readonly mid: string;
-  readonly watched: boolean;
+  readonly subscribed: boolean;
   readonly rids: readonly string[];
 }
 
@@ -456,8 +456,8 @@ export type ServerMessage =
   | IceRestarted
   | ActiveSpeaker
   | SubscriberConnected
-  | PeerWanted
-  | PeerGone
+  | PeerSubscribed
+  | PeerUnsubscribed
   | PeerDescriptionReceived
   | PeerCandidateReceived
   | ConnectionCreated
@@ -468,8 +468,8 @@ export type ServerMessage =
   | SignalReceived
   | MuteForced
   | NotEncrypted
-  | VideoSupplyChanged
-  | VideoDemandChanged
+  | StreamStateChanged
+  | SubscribedLayersChanged
   | HintAnnounced
   | TransportLost
   | Disconnected

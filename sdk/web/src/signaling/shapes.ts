@@ -101,7 +101,7 @@ export const SERVER_SHAPES: { [T in ServerMessage['t']]: Part } = {
     streamId: text(),
   }),
   downlinkOffer: part({
-    number: whole(),
+    offerId: whole(),
     sdp: text(),
     tracks: list(DownlinkTrack),
   }),
@@ -115,14 +115,14 @@ export const SERVER_SHAPES: { [T in ServerMessage['t']]: Part } = {
   subscriberConnected: part({
     subscriberId: text(),
   }),
-  peerWanted: part({
+  peerSubscribed: part({
     subscriberId: text(),
     streamId: text(),
     connectionId: text(),
     audio: flag(),
     video: flag(),
   }),
-  peerGone: part({
+  peerUnsubscribed: part({
     subscriberId: text(),
   }),
   peerDescriptionReceived: part({
@@ -159,7 +159,7 @@ export const SERVER_SHAPES: { [T in ServerMessage['t']]: Part } = {
     from: opt(text().orNull()),
     type: opt(text().orNull()),
     data: opt(text().orNull()),
-    sealed: opt(bytes().orNull()),
+    encrypted: opt(bytes().orNull()),
   }),
   muteForced: part({
     active: flag(),
@@ -170,14 +170,14 @@ export const SERVER_SHAPES: { [T in ServerMessage['t']]: Part } = {
     mid: text(),
     packets: whole(),
   }),
-  videoSupplyChanged: part({
+  streamStateChanged: part({
     subscriberId: text(),
-    supply: word('enough', 'paused', 'scarce'),
+    state: word('limited', 'ok', 'paused'),
   }),
-  videoDemandChanged: part({
+  subscribedLayersChanged: part({
     streamId: text(),
     mid: text(),
-    watched: flag(),
+    subscribed: flag(),
     rids: list(text()),
   }),
   hintAnnounced: part({

@@ -14,13 +14,13 @@ describe('a track', () => {
     assert.equal(track.onRefused('auth', 500, NEVER), undefined);
     assert.equal(track.onOpened(), 'ok');
     assert.equal(track.onOpened(), undefined);
-    assert.equal(new TrackHealth().onOpened(), 'opened');
+    assert.equal(new TrackHealth().onOpened(), 'decrypted');
   });
 
   test('does not fail by few failures, nor with a success between, nor by replays', () => {
     const track = new TrackHealth();
     for (let index = 0; index < 4; index += 1) track.onRefused('secret', index * 1_000, NEVER);
-    assert.equal(track.onOpened(), 'opened');
+    assert.equal(track.onOpened(), 'decrypted');
     for (let index = 0; index < 4; index += 1) {
       assert.equal(track.onRefused('secret', 5_000 + index * 1_000, NEVER), undefined);
     }
@@ -57,20 +57,20 @@ describe('a track', () => {
   });
 });
 
-const failing = (opened = 0, failed = 5) => ({ change: 'failing', opened, failed }) as const;
-const ok = (opened = 1, failed = 5) => ({ change: 'ok', opened, failed }) as const;
+const failing = (decrypted = 0, failed = 5) => ({ change: 'failing', decrypted, failed }) as const;
+const ok = (decrypted = 1, failed = 5) => ({ change: 'ok', decrypted, failed }) as const;
 
 describe('a subscriber', () => {
   test('counts the frames of all its tracks', () => {
     const health = new SubscriberHealth();
-    assert.deepEqual(health.counts, { opened: 0, failed: 0 });
+    assert.deepEqual(health.counts, { decrypted: 0, failed: 0 });
     health.onTrack('video', failing(10, 5), 0);
     health.onTrack('audio', failing(20, 6), 0);
     health.onTrack('video', ok(12, 7), 0);
-    assert.deepEqual(health.counts, { opened: 32, failed: 13 });
+    assert.deepEqual(health.counts, { decrypted: 32, failed: 13 });
   });
 
-  test('has one mismatch a streak, and a match when every failed track opened', () => {
+  test('has one mismatch a streak, and a match when every failed track decrypted', () => {
     const health = new SubscriberHealth();
     assert.deepEqual(health.onTrack('video', failing(), 0), {
       event: 'mismatch',
@@ -79,7 +79,7 @@ describe('a subscriber', () => {
     // The server knows already; it hears again later, for the counts.
     assert.deepEqual(health.onTrack('audio', failing(), 0), {});
     assert.deepEqual(health.onTrack('audio', failing(), 5_000), { tell: 'mismatch' });
-    // Audio opened: the server must send video again, or its recovery would never be seen.
+    // Audio decrypted: the server must send video again, or its recovery would never be seen.
     assert.deepEqual(health.onTrack('audio', ok(), 0), { tell: 'ok', recheck: ['video'] });
     assert.deepEqual(health.onTrack('video', ok(), 0), { event: 'match' });
     assert.deepEqual(health.onTrack('video', ok(), 0), {});

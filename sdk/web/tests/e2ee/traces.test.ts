@@ -210,7 +210,7 @@ function resultsOf({ steps }: MismatchTrace): Pick<MismatchTrace, 'events' | 're
     tracks.set(track, health);
     const change =
       result === 'ok' ? health.onOpened() : health.onRefused(result, at_ms, secretChangedAt);
-    const counts: FrameCounts = { opened: health.opened, failed: health.failed };
+    const counts: FrameCounts = { decrypted: health.decrypted, failed: health.failed };
     if (change) act(subscriber.onTrack(track, { change, ...counts }, at_ms));
   }
   return { events, reports };

@@ -112,12 +112,12 @@ describe('the e2ee worker', () => {
     assert.deepEqual(await bob.ask('counters', {}), {
       sent: {},
       received: {
-        'down-0': { isAttached: true, bytes: wire.length / 2, given: 1, opened: 1, failed: 0 },
+        'down-0': { isAttached: true, bytes: wire.length / 2, given: 1, decrypted: 1, failed: 0 },
       },
       stalls: 0,
     });
     const { received } = (await eve.ask('counters', {})) as { received: Record<string, object> };
-    const refused = { bytes: wire.length / 2, given: 0, opened: 0, failed: 1 };
+    const refused = { bytes: wire.length / 2, given: 0, decrypted: 0, failed: 1 };
     assert.deepEqual(received['down-0'], { isAttached: false, ...refused });
   });
 
@@ -167,13 +167,13 @@ describe('the e2ee worker', () => {
     assert.equal(await deliver(), undefined);
     const [failing] = heard(bob.notices).filter(({ type }) => type === 'health');
     assert.ok(failing?.type === 'health');
-    assert.deepEqual([failing.track, failing.change, failing.opened], ['down-0', 'failing', 0]);
+    assert.deepEqual([failing.track, failing.change, failing.decrypted], ['down-0', 'failing', 0]);
     assert.ok(failing.failed >= 5);
     await bob.secret('a long secret');
     assert.equal(await deliver(), PLAIN);
     const ok = heard(bob.notices)[1];
     assert.ok(ok?.type === 'health');
-    assert.deepEqual([ok.track, ok.change, ok.opened], ['down-0', 'ok', 1]);
+    assert.deepEqual([ok.track, ok.change, ok.decrypted], ['down-0', 'ok', 1]);
   });
 
   test('changes the secret between two frames without losing one', async () => {

@@ -99,7 +99,7 @@ class Stage {
   );
 
   async offer(sdp: string, ...tracks: DownlinkTrack[]): Promise<string[]> {
-    this.downlink.onOffer({ t: 'downlinkOffer', number: 1, sdp, tracks });
+    this.downlink.onOffer({ t: 'downlinkOffer', offerId: 1, sdp, tracks });
     await settled();
     return this.done.splice(0);
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { EncodingChanges, limitRates, meetDemand } from '../../src/rtc/encodings';
+import { EncodingChanges, limitRates, activateLayers } from '../../src/rtc/encodings';
 import type { MediaSender } from '../../src/rtc/fan-out';
 
 describe('what nobody watches', () => {
@@ -10,28 +10,28 @@ describe('what nobody watches', () => {
 
   test('is switched off size by size', () => {
     const encodings = layers();
-    assert.equal(meetDemand(encodings, { watched: true, rids: ['q', 'h'] }), true);
+    assert.equal(activateLayers(encodings, { subscribed: true, rids: ['q', 'h'] }), true);
     assert.deepEqual(active(encodings), [true, true, false]);
   });
 
   test('is switched off altogether', () => {
     const encodings = layers();
-    meetDemand(encodings, { watched: false, rids: [] });
+    activateLayers(encodings, { subscribed: false, rids: [] });
     assert.deepEqual(active(encodings), [false, false, false]);
   });
 
   test('is one picture where there is only one', () => {
     const encodings: RTCRtpEncodingParameters[] = [{}];
-    meetDemand(encodings, { watched: true, rids: [] });
+    activateLayers(encodings, { subscribed: true, rids: [] });
     assert.deepEqual(active(encodings), [true]);
-    meetDemand(encodings, { watched: false, rids: [] });
+    activateLayers(encodings, { subscribed: false, rids: [] });
     assert.deepEqual(active(encodings), [false]);
   });
 
   test('is not set again when nothing changes', () => {
     const encodings = layers();
-    meetDemand(encodings, { watched: true, rids: ['q'] });
-    assert.equal(meetDemand(encodings, { watched: true, rids: ['q'] }), false);
+    activateLayers(encodings, { subscribed: true, rids: ['q'] });
+    assert.equal(activateLayers(encodings, { subscribed: true, rids: ['q'] }), false);
   });
 });
 
@@ -46,7 +46,9 @@ test('changes of a sender do not undo each other', async () => {
   } as unknown as MediaSender;
   const changes = new EncodingChanges();
   await Promise.all([
-    changes.run(sender, (encodings) => meetDemand(encodings, { watched: true, rids: ['q'] })),
+    changes.run(sender, (encodings) =>
+      activateLayers(encodings, { subscribed: true, rids: ['q'] }),
+    ),
     changes.run(sender, (encodings) => limitRates(encodings, [{}, { maxBitrate: 500 }])),
   ]);
   assert.deepEqual(stored, [

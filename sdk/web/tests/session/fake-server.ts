@@ -203,7 +203,7 @@ export class FakeServer {
       updateStream: (request) => this.update(request),
       updateSubscriber: ({ subscriberId }) =>
         this.subscribers.has(String(subscriberId)) ? { t: 'ok' } : refusal(),
-      downlinkAnswer: ({ number }) => this.onAnswer(Number(number)),
+      downlinkAnswer: ({ offerId }) => this.onAnswer(Number(offerId)),
     };
     const reply = handlers[message.t]?.(message) ?? { t: 'ok' };
     this.tell({ ...reply, re: message.id });
@@ -285,7 +285,7 @@ export class FakeServer {
     this.offer = ++this.offers;
     this.tell({
       t: 'downlinkOffer',
-      number: this.offer,
+      offerId: this.offer,
       sdp: [SDP, ...lines, ''].join('\n'),
       tracks,
     });

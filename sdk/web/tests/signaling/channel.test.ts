@@ -439,7 +439,7 @@ describe('the signaling channel', () => {
   }
 
   for (const first of [
-    { t: 'downlinkOffer', number: 1, sdp: '', tracks: [] },
+    { t: 'downlinkOffer', offerId: 1, sdp: '', tracks: [] },
     { t: 'welcome' },
     { t: 'error', code: 5 },
     { t: 'ok', re: 1 },
@@ -456,7 +456,7 @@ describe('the signaling channel', () => {
     });
   }
 
-  for (const chosen of ['', 'sealroute.v1.json', 'sealroute.v0.msgpack']) {
+  for (const chosen of ['', 'sealroute.v2.json', 'sealroute.v0.msgpack']) {
     test(`says nothing to a server that chose "${chosen}" as the protocol`, async () => {
       const harness = new Harness();
       const connecting = failure(harness.channel.connect());

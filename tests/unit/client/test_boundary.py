@@ -37,6 +37,13 @@ def test_an_id_is_one_wherever_it_stands(kind, name) -> None:
         check_message({"t": kind, **IDS_EVERYWHERE[kind](name)})
 
 
+@pytest.mark.parametrize(("member", "limit"), [("code", 64), ("name", 64), ("message", 1000)])
+def test_the_words_of_an_error_are_short_enough_to_be_shown(member, limit) -> None:
+    check_message({"t": "error", member: "x" * limit})
+    with pytest.raises(UnexpectedServerResponse, match="error"):
+        check_message({"t": "error", member: "x" * (limit + 1)})
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), True, "1", None])
 def test_a_number_is_finite(value) -> None:
     connection = {"connectionId": "c", "creationTime": value}

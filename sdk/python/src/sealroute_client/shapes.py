@@ -39,6 +39,11 @@ def identifier(value: object) -> bool:
     return 1 <= len(value.encode("utf-16-le")) // 2 <= MAX_ID_UNITS
 
 
+def up_to(characters: int) -> Check:
+    """A text of at most so many characters."""
+    return lambda value: isinstance(value, str) and len(value) <= characters
+
+
 def flag(value: object) -> bool:
     return isinstance(value, bool)
 
@@ -127,7 +132,16 @@ ANSWER: Final[dict[str, Check]] = {"re": count}
 MESSAGES: Final = {
     "ok": Shape(ANSWER),
     "pong": Shape(ANSWER),
-    "error": Shape({}, {"re": count, "code": text, "name": text, "number": whole, "message": text}),
+    "error": Shape(
+        {},
+        {
+            "re": count,
+            "code": up_to(64),
+            "name": up_to(64),
+            "number": whole,
+            "message": up_to(1000),
+        },
+    ),
     "welcome": Shape(
         {"connection": CONNECTION, "session": SESSION},
         {

@@ -11,7 +11,6 @@ import re
 
 from signaling.domain.errors import BadRequest, ErrorCode
 
-MAX_CHARS = 255
 RANDOM_BYTES = 16
 _PREFIX = "2_"
 _SHAPE = re.compile(r"[0-9]_[A-Za-z0-9_-]{1,253}")

@@ -100,13 +100,6 @@ def _children(item: object) -> list[object]:
     return item if isinstance(item, list) else []
 
 
-def text_field(fields: Fields, name: str) -> str | None:
-    value = fields.get(name)
-    if value is not None and not isinstance(value, str):
-        raise BadRequest(ErrorCode.INVALID_PARAMETER, f"'{name}' must be a string.")
-    return value
-
-
 def no_fields(_body: bytes) -> Fields:
     """For requests without parameters, whatever body the SDKs send."""
     return {}

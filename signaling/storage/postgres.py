@@ -10,7 +10,6 @@ from signaling.storage.opening import opened_store
 from signaling.storage.store import SqlStore
 from signaling.storage.wrapping import SecretWrapper
 
-SCHEMES = ("postgresql", "postgres")
 _DRIVER = "postgresql+psycopg"
 _THREADS = 4
 _CONNECT_S = 5

@@ -111,7 +111,6 @@ class FakeSubscriber:
     stream: StreamId
     tracks: dict[str, DownlinkTrack]
     answered: bool = False
-    accepted_mids: frozenset[str] = frozenset()
     connected: bool = False
     forwarding: dict[MediaKind, bool] = field(default_factory=dict)
     preferred: PreferredLayers = field(default_factory=PreferredLayers)
@@ -318,7 +317,6 @@ class FakeClientMedia:
         for track in offer.tracks:
             subscriber = self.subscribers.get(track.subscriber)
             if subscriber is not None and media[track.mid].accepted:
-                subscriber.accepted_mids |= {track.mid}
                 subscriber.answered = True
         if self.session.plane.connect_at_once:
             self.connected.add(Direction.DOWNLINK)

@@ -89,7 +89,6 @@ class Call:
         self.room = server.open(lie, codec)
         self.clients: list[Client] = []
         self.stream_id = ""
-        self.marked_s = time.monotonic()
         self._given_up: list[tuple[Client, int, bool]] = []
         self._told: dict[int, int] = {}
         self._problems: dict[int, int] = {}
@@ -132,7 +131,6 @@ class Call:
         self.mark()
 
     def mark(self) -> None:
-        self.marked_s = time.monotonic()
         self._told = {id(client): len(client.told) for client in self.clients}
         self._problems = {id(client): len(client.problems) for client in self.clients}
 

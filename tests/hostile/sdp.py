@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from tests.hostile.media import FINGERPRINT, LiteIce, addresses
 
 MID_URI = "urn:ietf:params:rtp-hdrext:sdes:mid"
-MIME = {"opus": "opus/48000/2", "vp8": "VP8/90000", "pcmu": "PCMU/8000", "g722": "G722/8000"}
 
 
 @dataclass(slots=True)

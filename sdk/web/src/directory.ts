@@ -3,12 +3,7 @@ import { Connection } from './connection';
 import type { ConnectionInfo, StreamInfo } from './signaling/messages';
 import { Stream } from './stream';
 
-export interface Arrivals {
-  readonly connections: Connection[];
-  readonly streams: Stream[];
-}
-
-export interface Departures {
+interface Departures {
   readonly connections: Connection[];
   readonly streams: Stream[];
 }

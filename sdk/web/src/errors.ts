@@ -45,7 +45,7 @@ const CODES = {
 export type ErrorName = keyof typeof CODES;
 
 /** The native SDKs' number for "no encryption secret", under the web client's names. */
-export const SECRET_MISSING = 6000;
+const SECRET_MISSING = 6000;
 
 export class OTError extends Error {
   readonly code: number;
@@ -177,10 +177,6 @@ export const CONTRADICTIONS: Readonly<Record<Contradiction, () => OTError>> = {
   nonsense: E2EE_ERRORS.notASession,
   changed: E2EE_ERRORS.sessionChanged,
 };
-
-export type Completion<Result = void> = Result extends void
-  ? (error?: OTError) => void
-  : (error: OTError | undefined, result?: Result) => void;
 
 /** Reports a promise's end to a Node-style callback too, if there is one. */
 export function withCallback<Result>(

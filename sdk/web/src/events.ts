@@ -19,18 +19,18 @@ export class OTEvent<Type extends string = string, Target = unknown> {
 }
 
 /** Event name → what its event has beside the members of OTEvent. */
-export type EventDetails = object;
+type EventDetails = object;
 
-export type EventOf<Details, Name extends keyof Details, Target> = OTEvent<Name & string, Target> &
+type EventOf<Details, Name extends keyof Details, Target> = OTEvent<Name & string, Target> &
   Details[Name];
 
 // Methods, so that handlers of narrower events fit.
 type Handler = { bivarianceHack(event: OTEvent): void }['bivarianceHack'];
-export type HandlerMap<Details, Target> = {
+type HandlerMap<Details, Target> = {
   [Name in keyof Details]?: (event: EventOf<Details, Name, Target>) => void;
 };
 
-export interface Registration {
+interface Registration {
   readonly handler: Handler;
   readonly context: unknown;
   readonly isOnce: boolean;

@@ -2,7 +2,7 @@
 import { Emitter } from './events';
 import { asOTError } from './errors';
 
-export interface ExceptionEvents {
+interface ExceptionEvents {
   exception: { code: number; message: string; title: string };
 }
 

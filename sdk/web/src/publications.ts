@@ -22,7 +22,7 @@ interface Entry {
 /** Without another word of dropped frames for this long, none are dropped any more. */
 const RECOVERED_MS = 3_000;
 
-export interface PublicationsEnvironment {
+interface PublicationsEnvironment {
   readonly clock: Clock;
   readonly directory: Directory;
   readonly isEncrypted: boolean;

@@ -26,7 +26,7 @@ export interface PreparedSeal {
   readonly ready: Promise<void>;
 }
 
-export interface StayListener {
+interface StayListener {
   onReconnecting(): void;
   onReconnected(): void;
   /** After the room was entered; before, `greet` rejects. */

@@ -46,7 +46,7 @@ export interface SubscriberEvents {
 }
 
 /** Whether the link carries the video. */
-export type StreamState = 'ok' | 'limited' | 'paused';
+type StreamState = 'ok' | 'limited' | 'paused';
 
 /** Members of UpdateSubscriber; what is missing stays as it was. */
 export interface SubscriberWish {

@@ -18,7 +18,7 @@ interface Entry {
   readonly losses: LossBackoff;
 }
 
-export interface SubscriptionsEnvironment {
+interface SubscriptionsEnvironment {
   readonly clock: Clock;
   readonly isEncrypted: boolean;
   send(message: RequestMessage): Promise<Reply>;

@@ -141,10 +141,6 @@ class BadHintShape(Lie):
         yield message
 
 
-async def secret_changes_honestly(call: Call) -> None:
-    await change(call)
-
-
 # --- signals ---------------------------------------------------------------------------------
 
 

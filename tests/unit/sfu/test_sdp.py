@@ -31,7 +31,6 @@ CHROMIUM = "chromium-156.0.8078.79-sendrecv"
 CHROMIUM_SIMULCAST = "chromium-156.0.8078.79-simulcast3"
 FIREFOX = "firefox-153.7.0-sendrecv"
 FIREFOX_SIMULCAST = "firefox-153.7.0-simulcast3"
-FIREFOX_H264 = "firefox-153.7.0-openh264-sendrecv"
 LOCAL = LocalTransport(
     "abcdefgh",
     "p" * 32,

@@ -27,11 +27,6 @@ class Farm:
         )
         return media, answer
 
-    def worker_of(self, session):
-        handles = [router.routers for router in self.routers]
-        (worker,) = [n for n, owned in enumerate(handles) if session.handle in owned]
-        return worker
-
 
 @pytest.fixture
 def two(peers):

@@ -12,7 +12,7 @@ const REPORT_EVERY_MS = 5_000;
 /** Notices of the worker take a moment, not always the same. */
 const JITTER_MS = 500;
 
-export type HealthChange = 'decrypted' | 'failing' | 'ok' | undefined;
+type HealthChange = 'decrypted' | 'failing' | 'ok' | undefined;
 
 /** One received track in the worker. */
 export class TrackHealth {

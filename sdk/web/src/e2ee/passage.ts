@@ -14,7 +14,7 @@ const SETTLING_LOOKS = 3;
 /** Looks until a transform must run. */
 const STARTING_LOOKS = 15;
 
-export interface Look {
+interface Look {
   /** As the browser counts it, by SSRC. */
   readonly counted: ReadonlyMap<unknown, number>;
   /** As the worker counts it, by an answer that was asked for after that. */

@@ -12,7 +12,7 @@ import { decodeHeader } from './sframe';
 
 /** Why a frame was not opened. `replay` does not count as a failure. */
 export type Refusal = 'secret' | 'auth' | 'sender' | 'format' | 'replay';
-export type OpenResult = { readonly frame: Bytes } | { readonly refused: Refusal };
+type OpenResult = { readonly frame: Bytes } | { readonly refused: Refusal };
 
 /** No sender counts further (e2ee/2 section 2). */
 const MAX_CTR = 2 ** 32;

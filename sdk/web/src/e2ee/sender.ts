@@ -21,7 +21,7 @@ interface Active extends Prepared {
 /** e2ee/2 section 2: a context ends here, before a counter could be used twice. */
 const MAX_CTR = 2 ** 32;
 
-export type SealResult = Bytes | 'no-key' | 'format' | 'exhausted';
+type SealResult = Bytes | 'no-key' | 'format' | 'exhausted';
 
 export class TrackSealer {
   private publication: Publication | undefined;

@@ -8,7 +8,7 @@ import { sealFrame } from './seal';
 import type { SessionKeys } from './secret';
 import type { SFrameKey } from './sframe';
 
-export interface SignalContent {
+interface SignalContent {
   /** The addressee's connection id, "" for everybody. */
   readonly to: string;
   readonly signalType: string;
@@ -52,7 +52,7 @@ export class SignalSealer {
 }
 
 /** `refused`: why a signal was not opened; `addressee`: it is for somebody else. */
-export type SignalResult =
+type SignalResult =
   { readonly signalType: string; readonly data: string } | { readonly refused: string };
 
 export async function openSignal(

@@ -20,7 +20,7 @@ export interface CaptureProperties {
   constraints?: MediaStreamConstraints;
 }
 
-export interface CapturedTracks {
+interface CapturedTracks {
   readonly audio: MediaStreamTrack | undefined;
   readonly video: MediaStreamTrack | undefined;
 }

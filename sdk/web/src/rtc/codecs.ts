@@ -38,8 +38,8 @@ export function nameOf(codec: Codec): string {
   return codec.mimeType.split('/')[1]?.toLowerCase() ?? '';
 }
 
-export const CLIENT_CODECS = ['opus', 'vp8', 'vp9', 'h264', 'av1'] as const;
-export type ClientCodec = (typeof CLIENT_CODECS)[number];
+const CLIENT_CODECS = ['opus', 'vp8', 'vp9', 'h264', 'av1'] as const;
+type ClientCodec = (typeof CLIENT_CODECS)[number];
 
 /** What this browser can decode, for the greeting. */
 export function decodableCodecs(): ClientCodec[] {

@@ -6,7 +6,7 @@ import { JobQueue } from './queue';
 /** How a video is sent in several sizes: not at all, as encodings of their own, or inside one (SVC). */
 export type Scaling = 'none' | 'simulcast' | 'svc';
 
-export interface VideoWish {
+interface VideoWish {
   readonly size: Size;
   readonly isScreen: boolean;
   readonly maxBitrateBps: number | undefined;
@@ -15,7 +15,7 @@ export interface VideoWish {
 }
 
 /** With what the DOM types do not have yet (W3C "Scalable Video Coding (SVC) for WebRTC"). */
-export interface VideoEncoding extends RTCRtpEncodingParameters {
+interface VideoEncoding extends RTCRtpEncodingParameters {
   scalabilityMode?: string;
 }
 

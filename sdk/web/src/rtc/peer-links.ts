@@ -40,7 +40,7 @@ interface Link {
   readonly remoteEnd: RemoteEnd;
 }
 
-export interface PeerLinksListener {
+interface PeerLinksListener {
   onTracks(subscriberId: string, tracks: readonly ReceivedTrack[]): void;
   onConnected(subscriberId: string): void;
   /** The peer of a Subscriber of ours is lost. */

@@ -17,7 +17,7 @@ interface Section {
 }
 
 /** Other browsers than Chromium have not been seen to do the above, and get no SSRC. */
-export function mayNameSources(): boolean {
+function mayNameSources(): boolean {
   return hasScriptTransform() && hasEncodedStreams();
 }
 

@@ -42,7 +42,7 @@ interface Row {
   readonly [member: string]: unknown;
 }
 
-export type Rows = readonly Row[];
+type Rows = readonly Row[];
 
 export function rowsOf(reports: readonly (RTCStatsReport | undefined)[]): Rows {
   const rows: Row[] = [];

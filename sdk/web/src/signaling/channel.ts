@@ -20,7 +20,7 @@ type DistributiveOmit<Union, Key extends PropertyKey> = Union extends unknown
 export type RequestMessage = DistributiveOmit<ClientMessage, 'id'>;
 export type Reply = Exclude<ServerMessage, ErrorMessage>;
 
-export interface ChannelListener {
+interface ChannelListener {
   onMessage(message: ServerMessage): void;
   /** What answers nothing came in another shape than the protocol's, and was ignored. */
   onFault(error: OTError): void;
@@ -42,7 +42,7 @@ export interface Socket {
   close(code?: number): void;
 }
 
-export interface ChannelEnvironment {
+interface ChannelEnvironment {
   readonly clock: Clock;
   readonly random: () => number;
   readonly openSocket: (url: string, subprotocol: string) => Socket;

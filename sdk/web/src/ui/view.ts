@@ -16,7 +16,7 @@ export interface WidgetProperties {
   style?: Record<string, unknown>;
 }
 
-export interface ViewOptions {
+interface ViewOptions {
   readonly role: 'publisher' | 'subscriber';
   readonly id: string;
   readonly name: string;
@@ -66,10 +66,6 @@ export class View {
       this.nameLabel = makeNameLabel(options.name);
       this.element.append(this.nameLabel);
     }
-  }
-
-  setMirrored(isMirrored: boolean): void {
-    this.video.style.transform = isMirrored ? 'scaleX(-1)' : '';
   }
 
   /** A mute button, when controls are shown. */

@@ -6,9 +6,11 @@ Malformed commands raise `ValueError`; conflicts are reported as `CommandFailed`
 
 import asyncio
 import re
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Hashable, Mapping, Sequence
 from dataclasses import replace
+from enum import Enum, auto
 from itertools import count
+from math import isfinite
 from typing import Any
 
 from sfu import core_api
@@ -18,6 +20,7 @@ from sfu.core_api import (
     CommandFailed,
     DownTrackParameters,
     Event,
+    Extension,
     PayloadAccess,
     Snapshot,
     SrtpProfile,
@@ -27,6 +30,7 @@ from sfu.ids import PublisherHandle, RouterHandle, SubscriberHandle, TransportHa
 from sfu.media_router import EventListener
 
 _MID = re.compile(r"[!-~]{1,16}")
+_RID = re.compile(r"[!-~]{1,255}")
 _KEY_SIZES = {
     SrtpProfile.AEAD_AES_128_GCM: (16, 12),
     SrtpProfile.AEAD_AES_256_GCM: (32, 12),
@@ -43,21 +47,53 @@ def _require(condition: object, message: str) -> None:
         raise ValueError(message)
 
 
+def _check_extensions(extensions: Mapping[Extension, int]) -> None:
+    _require(all(1 <= i <= 255 and i != 15 for i in extensions.values()), "extension id")
+
+
 def _check_up_track(up_track: UpTrackParameters) -> None:
     _require(_MID.fullmatch(up_track.mid), "mid is malformed")
     _require(0 <= up_track.payload_type <= 127, "payload type is out of range")
+    _require(0 <= (up_track.rtx_payload_type or 0) <= 127, "payload type is out of range")
+    rids = [encoding.rid for encoding in up_track.encodings if encoding.rid is not None]
+    _require(all(_RID.fullmatch(rid) for rid in rids), "rid is malformed")
+    _require(up_track.clock_rate_hz > 0, "clock rate is out of range")
     _require(up_track.encodings, "an up track needs an encoding")
-    _require(all(1 <= i <= 255 and i != 15 for i in up_track.extensions.values()), "extension id")
+    _check_extensions(up_track.extensions)
     _require(all(len(kid) == 8 for kid in up_track.declared_kids), "a key id has 8 bytes")
 
 
 def _check_down_track(down_track: DownTrackParameters) -> None:
     _require(_MID.fullmatch(down_track.mid), "mid is malformed")
+    _require(_MID.fullmatch(down_track.up_track_mid), "mid is malformed")
     _require(0 < down_track.ssrc < 2**32, "SSRC is out of range")
     _require(0 <= down_track.payload_type <= 127, "payload type is out of range")
     _require(
         (down_track.rtx_ssrc is None) == (down_track.rtx_payload_type is None), "rtx is half given"
     )
+    _check_extensions(down_track.extensions)
+
+
+def _different(names: Sequence[Hashable]) -> None:
+    if len(set(names)) < len(names):
+        raise _ConflictError("conflict")
+
+
+def _sent_ssrcs(up_track: UpTrackParameters) -> list[int]:
+    both = [ssrc for e in up_track.encodings for ssrc in (e.ssrc, e.rtx_ssrc)]
+    return [ssrc for ssrc in both if ssrc is not None]
+
+
+def _received_ssrcs(down_track: DownTrackParameters) -> list[tuple[int, "_Role"]]:
+    both = ((down_track.ssrc, _Role.MEDIA), (down_track.rtx_ssrc, _Role.RETRANSMISSION))
+    return [(ssrc, role) for ssrc, role in both if ssrc is not None]
+
+
+class _Role(Enum):
+    """What an SSRC of a downlink is for, while its transport lives."""
+
+    MEDIA = auto()
+    RETRANSMISSION = auto()
 
 
 class FakeMediaRouter:
@@ -72,6 +108,7 @@ class FakeMediaRouter:
         self.publishers: dict[PublisherHandle, core_api.Publish] = {}
         self.subscribers: dict[SubscriberHandle, core_api.Subscribe] = {}
         self.closed = False
+        self._roles: dict[tuple[TransportHandle, int], _Role] = {}
         self._handles = count(1)
         self._listener: EventListener | None = None
 
@@ -133,10 +170,12 @@ class FakeMediaRouter:
         _require(len(command.local_ufrag) >= 4 and len(command.local_pwd) >= 22, "credentials")
         self._present(command.router, self.routers)
         self._absent(command.transport, self.transports)
+        self._free_ufrag(command.local_ufrag)
         self.transports[command.transport] = command
 
     def restart_ice(self, command: core_api.RestartIce) -> None:
         _require(len(command.local_ufrag) >= 4 and len(command.local_pwd) >= 22, "credentials")
+        self._free_ufrag(command.local_ufrag)
         self._present(command.transport, self.transports)
         self.transports[command.transport] = replace(
             self.transports[command.transport],
@@ -154,6 +193,8 @@ class FakeMediaRouter:
         _require(len(secrets.receive_key) == len(secrets.send_key) == key, "key size")
         _require(len(secrets.receive_salt) == len(secrets.send_salt) == salt, "salt size")
         self._present(command.transport, self.transports)
+        if command.transport in self.keys:
+            raise _ConflictError("keys_taken")
         self.keys[command.transport] = command
 
     def send_dtls(self, command: core_api.SendDtls) -> None:
@@ -168,12 +209,14 @@ class FakeMediaRouter:
         _require(command.up_tracks, "a publisher needs an up track")
         for up_track in command.up_tracks:
             _check_up_track(up_track)
-        self._present(command.router, self.routers)
-        self._present(command.transport, self.transports)
+        self._inside(command.router, command.transport)
         self._absent(command.publisher, self.publishers)
-        mids = {s.mid for p in self._published_on(command.transport) for s in p.up_tracks}
-        if mids & {up_track.mid for up_track in command.up_tracks}:
-            raise _ConflictError("conflict")
+        present = [u for p in self._published_on(command.transport) for u in p.up_tracks]
+        up_tracks = [*present, *command.up_tracks]
+        _different([up_track.mid for up_track in up_tracks])
+        _different([ssrc for up_track in up_tracks for ssrc in _sent_ssrcs(up_track)])
+        for up_track in command.up_tracks:
+            _different([e.rid for e in up_track.encodings if e.rid is not None])
         self.publishers[command.publisher] = command
 
     def declare_kids(self, command: core_api.DeclareKids) -> None:
@@ -194,20 +237,22 @@ class FakeMediaRouter:
         _require(command.down_tracks, "a subscriber needs a down track")
         for down_track in command.down_tracks:
             _check_down_track(down_track)
-        self._present(command.publisher, self.publishers)
-        self._present(command.transport, self.transports)
+        self._inside(command.router, command.transport)
         self._absent(command.subscriber, self.subscribers)
+        roles = self._roles_with(command)
+        if self.publishers.get(command.publisher, command).router != command.router:
+            raise _ConflictError("unknown_handle")
         for down_track in command.down_tracks:
             self._has_up_track(command.publisher, down_track.up_track_mid)
-        taken = {s.ssrc for c in self._subscribed_on(command.transport) for s in c.down_tracks}
-        if taken & {down_track.ssrc for down_track in command.down_tracks}:
-            raise _ConflictError("conflict")
+        self._roles = roles
         self.subscribers[command.subscriber] = command
 
     def set_down_track_forwarding(self, command: core_api.SetDownTrackForwarding) -> None:
         self._present(command.subscriber, self.subscribers)
 
     def set_preferred_layers(self, command: core_api.SetPreferredLayers) -> None:
+        rate = command.preferred.max_frame_rate
+        _require(rate is None or (isfinite(rate) and rate >= 0), "frame rate is out of range")
         self._present(command.subscriber, self.subscribers)
 
     def unsubscribe(self, command: core_api.Unsubscribe) -> None:
@@ -223,6 +268,29 @@ class FakeMediaRouter:
     def _absent(self, handle: int, table: Container[int]) -> None:
         if handle in table:
             raise _ConflictError("handle_taken")
+
+    def _inside(self, router: RouterHandle, transport: TransportHandle) -> None:
+        """A transport may only be used by its own session."""
+        self._present(transport, self.transports)
+        if self.transports[transport].router != router:
+            raise _ConflictError("unknown_handle")
+
+    def _free_ufrag(self, ufrag: str) -> None:
+        if ufrag in {transport.local_ufrag for transport in self.transports.values()}:
+            raise _ConflictError("ufrag_taken")
+
+    def _roles_with(self, command: core_api.Subscribe) -> dict[tuple[TransportHandle, int], _Role]:
+        """The roles of SSRCs after a command. An SSRC keeps its role while its transport lives,
+        and can have it again after the end of its subscription."""
+        subscribed = [d for s in self._subscribed_on(command.transport) for d in s.down_tracks]
+        down_tracks = [*subscribed, *command.down_tracks]
+        _different([ssrc for down_track in down_tracks for ssrc, _ in _received_ssrcs(down_track)])
+        roles = self._roles.copy()
+        for down_track in command.down_tracks:
+            for ssrc, role in _received_ssrcs(down_track):
+                if roles.setdefault((command.transport, ssrc), role) is not role:
+                    raise _ConflictError("conflict")
+        return roles
 
     def _has_up_track(self, publisher: PublisherHandle, mid: str) -> None:
         self._present(publisher, self.publishers)
@@ -247,6 +315,7 @@ class FakeMediaRouter:
             self._drop_publisher(published.publisher)
         self.transports.pop(transport)
         self.keys.pop(transport, None)
+        self._roles = {key: role for key, role in self._roles.items() if key[0] != transport}
 
 
 _HANDLERS: dict[type[Command], Callable[[FakeMediaRouter, Any], None]] = {

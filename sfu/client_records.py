@@ -1,6 +1,6 @@
 """Records of a client's streams and subscriptions."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -14,20 +14,26 @@ from sfu.ids import (
     SubscriberHandle,
     SubscriberId,
 )
-from sfu.media_plane import MediaError, SubscribedLayers, SubscriptionDump
+from sfu.media_plane import ClientMediaListener, MediaError, SubscribedLayers, SubscriptionDump
+from sfu.peer_transport import PeerTransport, PlaneContext
 from sfu.rtp_parameters import AcceptedDownTrack, NegotiatedMedia, down_track_parameters
 from sfu.sdp.errors import SdpError
 from sfu.sdp.slots import Slot
 
 
-class ClientOwner(Protocol):
-    """The client's media that a record belongs to."""
+class StreamOwner(Protocol):
+    """The uplink that a published stream belongs to."""
 
     def report_speaking(self, stream: StreamId) -> None: ...
     def report_not_encrypted(self, stream: StreamId, mid: str, packets: int) -> None: ...
-    def report_stream_state(self, subscriber: SubscriberId, state: StreamState) -> None: ...
     def report_subscribed_layers(self, stream: StreamId, layers: SubscribedLayers) -> None: ...
-    def uplink_failed(self) -> None: ...
+    def publish_failed(self) -> None: ...
+
+
+class SubscriptionOwner(Protocol):
+    """The downlink that a subscription belongs to."""
+
+    def report_stream_state(self, subscriber: SubscriberId, state: StreamState) -> None: ...
     def unsubscribe(self, subscriber: SubscriberId) -> None: ...
 
 
@@ -36,12 +42,10 @@ class PublishedStream:
     """A stream of one client. `subscriptions` to it, in the core or not, by handle."""
 
     stream: StreamId
-    owner: ClientOwner
+    owner: StreamOwner
     handle: PublisherHandle
     media: Mapping[str, NegotiatedMedia]
-    kids: dict[str, tuple[bytes, ...]]
     live: bool = False
-    key_frame_wanted: bool = False
     subscriptions: "dict[int, Subscription]" = field(default_factory=dict)
 
     def speaks(self) -> None:
@@ -57,7 +61,7 @@ class PublishedStream:
         )
 
     def publish_failed(self) -> None:
-        self.owner.uplink_failed()
+        self.owner.publish_failed()
 
     def mids(self, kind: MediaKind) -> list[str]:
         return [mid for mid, media in self.media.items() if media.kind is kind]
@@ -69,7 +73,7 @@ class Subscription:
     the client has accepted at least one of its m-lines (`down_tracks`)."""
 
     subscriber: SubscriberId
-    owner: ClientOwner
+    owner: SubscriptionOwner
     published: PublishedStream
     handle: SubscriberHandle
     slots: tuple[tuple[Slot, str], ...]
@@ -109,6 +113,33 @@ class SessionStreams(Protocol):
     streams: dict[StreamId, PublishedStream]
 
     def forget_client(self, connection: ConnectionId) -> None: ...
+
+
+@dataclass(slots=True)
+class ClientContext:
+    """What both directions of one client share, and whether it has ended."""
+
+    plane: PlaneContext
+    session: SessionStreams
+    connection: ConnectionId
+    listener: ClientMediaListener
+    closed: bool = False
+
+    def check_open(self) -> None:
+        if self.closed:
+            raise MediaError("transport_closed", "the connection's media is closed")
+
+    def notify(self, call: Callable[[], None]) -> None:
+        """Calls the listener later, on the loop: never from within one of its own calls."""
+
+        def unless_closed() -> None:
+            if not self.closed:
+                call()
+
+        self.plane.scheduler.call_soon(unless_closed)
+
+    def notify_lost(self, transport: PeerTransport) -> None:
+        self.notify(lambda: self.listener.on_transport_lost(transport.direction))
 
 
 @contextmanager

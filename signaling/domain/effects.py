@@ -110,12 +110,6 @@ class PreferLayers:
 
 
 @dataclass(frozen=True, slots=True)
-class RequestKeyFrame:
-    connection: ConnectionId
-    stream: StreamId
-
-
-@dataclass(frozen=True, slots=True)
 class AnswerDownlink:
     connection: ConnectionId
     number: int
@@ -153,7 +147,6 @@ Effect = (
     | UnsubscribeMedia
     | ForwardSubscriber
     | PreferLayers
-    | RequestKeyFrame
     | AnswerDownlink
     | RestartIceMedia
     | Notify

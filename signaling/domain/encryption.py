@@ -14,7 +14,6 @@ from signaling.domain.effects import (
     DeclareKidsMedia,
     Effects,
     ForwardSubscriber,
-    RequestKeyFrame,
     Send,
 )
 from signaling.domain.errors import ErrorCode, error
@@ -135,18 +134,17 @@ def handle_unencrypted(state: SessionState, command: UnencryptedDropped, now_ms:
 
 
 def _resume_video(state: SessionState, names: Iterable[SubscriberId]) -> Effects:
-    """Clears the mismatch of Subscribers, with one key frame request per stream.
+    """Clears the mismatch of Subscribers. Resumed video starts at a key frame, which the core
+    requests.
 
     Optimistic: a Subscriber to video only receives nothing while paused that could show its
     recovery. A client that still cannot decrypt reports a mismatch again.
     """
     effects: Effects = []
-    waiting: dict[StreamId, None] = {}
     for name in names:
         found = state.subscribers[name]
         if found.mismatched:
             found.mismatched = False
             if found.wants_video:
                 effects.append(ForwardSubscriber(found.owner, name, "video", forwarding=True))
-                waiting[found.stream] = None
-    return effects + [RequestKeyFrame(state.streams[s].owner, s) for s in waiting]
+    return effects

@@ -418,10 +418,6 @@ class SessionActor:
         if (media := self._media_of(effect.connection)) is not None:
             media.set_preferred_layers(effect.subscriber, preferred_layers(effect))
 
-    def _run_request_key_frame(self, effect: e.RequestKeyFrame) -> None:
-        if (media := self._media_of(effect.connection)) is not None:
-            media.request_key_frame(effect.stream)
-
     def _run_answer_downlink(self, effect: e.AnswerDownlink) -> None:
         slot = self._slots[effect.connection]
         slot.media.answer_downlink(effect.number, effect.sdp)
@@ -480,7 +476,6 @@ _RUNNERS: dict[type, Callable[[SessionActor, Any], None]] = {
     e.UnsubscribeMedia: SessionActor._run_unsubscribe,  # noqa: SLF001
     e.ForwardSubscriber: SessionActor._run_forward_subscriber,  # noqa: SLF001
     e.PreferLayers: SessionActor._run_prefer_layers,  # noqa: SLF001
-    e.RequestKeyFrame: SessionActor._run_request_key_frame,  # noqa: SLF001
     e.AnswerDownlink: SessionActor._run_answer_downlink,  # noqa: SLF001
     e.RestartIceMedia: SessionActor._run_restart_ice,  # noqa: SLF001
     e.Notify: SessionActor._run_notify,  # noqa: SLF001

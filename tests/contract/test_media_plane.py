@@ -215,7 +215,7 @@ async def test_unpublishing_takes_its_subscribers_away_with_a_new_offer(ann, ben
     assert len(ben.offers) == 2
     assert ben.offers[1].tracks == ()
     assert await refused(ben.subscribe, "again") == "stream_unknown"
-    assert await refused(ann.media.request_key_frame, "st") == "stream_unknown"
+    assert await refused(ann.media.declare_kids, "st", "1", [peers.KID]) == "stream_unknown"
 
 
 async def test_an_m_line_is_used_again_by_the_next_subscriber(ann, ben):
@@ -306,7 +306,6 @@ async def test_controls_of_what_there_is_are_taken(ann, ben):
     await ben.subscribe_connected()
     ann.media.declare_kids("st", "1", [peers.KID[:6] + b"\x33\x44"])
     ann.media.set_stream_forwarding("st", MediaKind.AUDIO, forwarding=False)
-    ann.media.request_key_frame("st")
     ben.media.set_subscriber_forwarding("su", MediaKind.VIDEO, forwarding=False)
     ben.media.set_preferred_layers("su", PreferredLayers(640, 480, 15.0))
     assert await refused(ann.media.declare_kids, "st", "7", [peers.KID]) == "track_unknown"

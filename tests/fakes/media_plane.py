@@ -222,16 +222,10 @@ class FakeClientMedia:
             raise MediaError("track_unknown", "the stream has no such track")
         if self.session.e2ee and not kids:
             raise MediaError("kids_missing", "an encrypted session needs declared key ids")
-        before, after = ({kid[-2:] for kid in some} for some in (published.kids[mid], kids))
         published.kids[mid] = tuple(kids)
-        if before - after and published.tracks[mid].kind is MediaKind.VIDEO:
-            published.key_frame_requests += 1
 
     def set_stream_forwarding(self, stream: StreamId, kind: MediaKind, forwarding: bool) -> None:
         self._own(stream).forwarding[kind] = forwarding
-
-    def request_key_frame(self, stream: StreamId) -> None:
-        self._own(stream).key_frame_requests += 1
 
     def unpublish(self, stream: StreamId) -> None:
         if stream not in self.published:
@@ -327,7 +321,11 @@ class FakeClientMedia:
     def set_subscriber_forwarding(
         self, subscriber: SubscriberId, kind: MediaKind, forwarding: bool
     ) -> None:
-        self._subscriber(subscriber).forwarding[kind] = forwarding
+        found = self._subscriber(subscriber)
+        if forwarding and kind is MediaKind.VIDEO and not found.forwarding.get(kind, True):
+            # As the core: resumed video starts at a key frame.
+            self.session.streams[found.stream].key_frame_requests += 1
+        found.forwarding[kind] = forwarding
 
     def set_preferred_layers(self, subscriber: SubscriberId, preferred: PreferredLayers) -> None:
         self._subscriber(subscriber).preferred = preferred

@@ -1,0 +1,220 @@
+"""What one Connection publishes: its uplink over the compiled core, and its streams."""
+
+from collections.abc import Mapping, Sequence
+
+from sfu import core_api
+from sfu.client_records import ClientContext, PublishedStream, live_media, media_errors
+from sfu.core_api import Direction, MediaKind
+from sfu.ids import PublisherHandle, StreamId
+from sfu.media_plane import (
+    MediaError,
+    PublishAnswer,
+    PublishedTrack,
+    SubscribedLayers,
+    TrackOffer,
+)
+from sfu.peer_transport import PeerTransport
+from sfu.rtp_parameters import NegotiatedMedia, up_track_parameters
+from sfu.sdp.negotiate import (
+    UplinkOffer,
+    build_uplink_answer,
+    check_kept,
+    choose,
+    read_uplink_offer,
+)
+from sfu.sdp.parse import parse
+
+
+class ClientUplink:
+    """Owner of everything the Connection publishes, and of the transport that carries it."""
+
+    def __init__(self, context: ClientContext) -> None:
+        self._context = context
+        self._plane = context.plane
+        self._session = context.session
+        self._transport: PeerTransport | None = None
+        self._published: dict[StreamId, PublishedStream] = {}
+
+    @property
+    def transport(self) -> PeerTransport | None:
+        return self._transport
+
+    @property
+    def published(self) -> Mapping[StreamId, PublishedStream]:
+        return self._published
+
+    def publish(
+        self, stream: StreamId, offer_sdp: str, tracks: Sequence[TrackOffer]
+    ) -> PublishAnswer:
+        self._context.check_open()
+        if stream in self._session.streams:
+            raise MediaError("stream_exists", "the stream is published already")
+        with media_errors():
+            offer = read_uplink_offer(parse(offer_sdp))
+            live = live_media(self._published)
+            check_kept(offer, live)
+            media = self._choose(offer, live, tracks)
+        kids = {track.mid: tuple(track.kids) for track in tracks}
+        handle = PublisherHandle(self._plane.router.next_handle())
+        up_tracks = tuple(up_track_parameters(m, kids[m.mid]) for m in media.values())
+        before = self._transport
+        try:
+            uplink = self._transport_for(offer)
+            self._plane.router.submit(
+                core_api.Publish(self._session.handle, handle, uplink.handle, up_tracks)
+            )
+        except BaseException:
+            if self._transport is not before:
+                self._drop_transport()
+            raise
+        published = PublishedStream(stream, self, handle, media)
+        self._published[stream] = published
+        self._session.streams[stream] = published
+        self._plane.publishers[handle] = published
+        answer = self._answer(offer, live | media, uplink)
+        if uplink.connected:
+            self._go_live()
+        return PublishAnswer(
+            answer, tuple(PublishedTrack(m.mid, m.kind, m.codec.codec) for m in media.values())
+        )
+
+    def _answer(
+        self, offer: UplinkOffer, live: Mapping[str, NegotiatedMedia], uplink: PeerTransport
+    ) -> str:
+        return build_uplink_answer(
+            offer,
+            live,
+            uplink.local,
+            uplink.next_origin(),
+            max_bps=self._session.max_publish_bps,
+        )
+
+    def _choose(
+        self,
+        offer: UplinkOffer,
+        live: Mapping[str, NegotiatedMedia],
+        tracks: Sequence[TrackOffer],
+    ) -> dict[str, NegotiatedMedia]:
+        chosen: dict[str, NegotiatedMedia] = {}
+        for track in tracks:
+            if track.mid in live or track.mid in chosen:
+                raise MediaError("track_unknown", "the m-line belongs to a stream already")
+            chosen[track.mid] = choose(offer, track.mid, track.kind)
+            self._check_kids(track.kids)
+        if not chosen:
+            raise MediaError("track_unknown", "a stream needs a track")
+        return chosen
+
+    def _check_kids(self, kids: Sequence[bytes]) -> None:
+        if self._session.e2ee and not kids:
+            raise MediaError("kids_missing", "an encrypted session needs declared key ids")
+        if any(len(kid) != 8 for kid in kids):
+            raise MediaError("kids_missing", "a key id has 8 bytes")
+
+    def _transport_for(self, offer: UplinkOffer) -> PeerTransport:
+        """The uplink of the offer: the existing one, or a new one for a new peer connection.
+
+        A client that has ended all its streams may start again with another peer connection
+        before the end of the old one is noticed.
+        """
+        uplink = self._transport
+        if uplink is not None and not self._published and uplink.remote != offer.remote:
+            self._drop_transport()
+            uplink = None
+        if uplink is None:
+            uplink = PeerTransport(self._plane, self._session.handle, Direction.UPLINK, self)
+            self._transport = uplink
+        uplink.set_remote(offer.remote)
+        return uplink
+
+    def _drop_transport(self) -> None:
+        uplink, self._transport = self._transport, None
+        if uplink is not None:
+            uplink.close()
+
+    def declare_kids(self, stream: StreamId, mid: str, kids: Sequence[bytes]) -> None:
+        published = self._own(stream)
+        if mid not in published.media:
+            raise MediaError("track_unknown", "the stream has no such track")
+        self._check_kids(kids)
+        self._plane.router.submit(core_api.DeclareKids(published.handle, mid, tuple(kids)))
+
+    def set_stream_forwarding(self, stream: StreamId, kind: MediaKind, forwarding: bool) -> None:
+        published = self._own(stream)
+        for mid in published.mids(kind):
+            self._plane.router.submit(
+                core_api.SetUpTrackForwarding(published.handle, mid, forwarding)
+            )
+
+    def unpublish(self, stream: StreamId) -> None:
+        published = self._published.pop(stream, None)
+        if published is None:
+            return
+        for subscription in list(published.subscriptions.values()):
+            subscription.owner.unsubscribe(subscription.subscriber)
+        del self._session.streams[stream]
+        del self._plane.publishers[published.handle]
+        self._plane.submit_ending(core_api.Unpublish(published.handle))
+
+    def _own(self, stream: StreamId) -> PublishedStream:
+        self._context.check_open()
+        if stream not in self._published:
+            raise MediaError("stream_unknown", "the connection publishes no such stream")
+        return self._published[stream]
+
+    def restart(self, offer_sdp: str) -> str:
+        self._context.check_open()
+        uplink = self._transport
+        if uplink is None:
+            raise MediaError("transport_closed", "the connection has no uplink")
+        with media_errors():
+            offer = read_uplink_offer(parse(offer_sdp))
+            live = live_media(self._published)
+            check_kept(offer, live)
+        uplink.restart_ice(offer.remote)
+        return self._answer(offer, live, uplink)
+
+    # --- what the transport and the core report ------------------------------------------------
+
+    def transport_connected(self, transport: PeerTransport) -> None:
+        if transport is self._transport:
+            self._go_live()
+
+    def _go_live(self) -> None:
+        for published in self._published.values():
+            if not published.live:
+                published.live = True
+                self._notify_live(published.stream)
+
+    def _notify_live(self, stream: StreamId) -> None:
+        def if_still_published() -> None:
+            if stream in self._published:
+                self._context.listener.on_stream_live(stream)
+
+        self._context.notify(if_still_published)
+
+    def transport_lost(self, transport: PeerTransport) -> None:
+        if transport is self._transport:
+            self._transport = None
+            for stream in list(self._published):
+                self.unpublish(stream)
+            self._context.notify_lost(transport)
+
+    def report_not_encrypted(self, stream: StreamId, mid: str, packets: int) -> None:
+        self._context.notify(lambda: self._context.listener.on_not_encrypted(stream, mid, packets))
+
+    def report_speaking(self, stream: StreamId) -> None:
+        self._context.notify(lambda: self._context.listener.on_active_speaker(stream))
+
+    def report_subscribed_layers(self, stream: StreamId, layers: SubscribedLayers) -> None:
+        self._context.notify(lambda: self._context.listener.on_subscribed_layers(stream, layers))
+
+    def publish_failed(self) -> None:
+        """The core refused what was published: the transport's state is no longer the core's."""
+        if self._transport is not None:
+            self._transport.handle_command_failed()
+
+    def close(self) -> None:
+        for stream in list(self._published):
+            self.unpublish(stream)
+        self._drop_transport()

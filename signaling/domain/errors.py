@@ -9,94 +9,10 @@ peer sent.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
+from typing import NamedTuple
 
-
-class ErrorCode(StrEnum):
-    """Stable names of failures; the WebSocket sends them as they are."""
-
-    # Failures on the WebSocket.
-    INVALID_MESSAGE = "invalid_message"
-    MESSAGE_TOO_LARGE = "message_too_large"
-    SECRET_REFUSED = "secret_refused"  # noqa: S105 - the name of an error
-    AUTHENTICATION_FAILED = "authentication_failed"
-    TOKEN_EXPIRED = "token_expired"  # noqa: S105 - the name of an error
-    TOKEN_FROM_FUTURE = "token_from_future"  # noqa: S105 - the name of an error
-    RESUME_UNKNOWN = "resume_unknown"
-    INVALID_SESSION_ID = "invalid_session_id"
-    SESSION_UNKNOWN = "session_unknown"
-    PERMISSION_DENIED = "permission_denied"
-    NOT_CONNECTED = "not_connected"
-    STREAM_NOT_FOUND = "stream_not_found"
-    CONNECTION_NOT_FOUND = "connection_not_found"
-    SUBSCRIBER_NOT_FOUND = "subscriber_not_found"
-    CONNECTION_LIMIT = "connection_limit"
-    SESSION_LIMIT = "session_limit"
-    ORIGIN_REFUSED = "origin_refused"
-    STREAM_LIMIT = "stream_limit"
-    SUBSCRIBER_LIMIT = "subscriber_limit"
-    RATE_LIMITED = "rate_limited"
-    MESSAGE_FLOOD = "message_flood"
-    SIGNAL_TOO_LONG = "signal_too_long"
-    SIGNAL_NOT_ENCRYPTED = "signal_not_encrypted"
-    INVALID_PARAMETER = "invalid_parameter"
-    E2EE_UNSUPPORTED = "e2ee_unsupported"
-    E2EE_REQUIRED = "e2ee_required"
-    CODEC_UNSUPPORTED = "codec_unsupported"
-    SERVER_SHUTDOWN = "server_shutdown"
-    OVERLOADED = "overloaded"
-    INTERNAL = "internal"
-
-    # Refusals of the media plane (sfu.media_plane.MediaError).
-    SDP_INVALID = "sdp_invalid"
-    SDP_TOO_LARGE = "sdp_too_large"
-    TRACK_UNKNOWN = "track_unknown"
-    STREAM_UNKNOWN = "stream_unknown"
-    STREAM_EXISTS = "stream_exists"
-    KIDS_MISSING = "kids_missing"
-    ANSWER_UNEXPECTED = "answer_unexpected"
-    SETUP_INVALID = "setup_invalid"
-    FINGERPRINT_UNSUPPORTED = "fingerprint_unsupported"
-    SSRC_CONFLICT = "ssrc_conflict"
-    SUBSCRIPTIONS_EXHAUSTED = "subscriptions_exhausted"
-    TRANSPORT_CLOSED = "transport_closed"
-
-    # Failures of REST only.
-    CREDENTIALS_INVALID = "credentials_invalid"
-    CREDENTIALS_CLOCK = "credentials_clock"
-    PROJECT_MISMATCH = "project_mismatch"
-    NOT_FOUND = "not_found"
-    METHOD_NOT_ALLOWED = "method_not_allowed"
-    UPGRADE_INVALID = "upgrade_invalid"
-    CONTENT_TYPE_INVALID = "content_type_invalid"
-    EXPECTATION_FAILED = "expectation_failed"
-    RANGE_INVALID = "range_invalid"
-    PRECONDITION_MISSING = "precondition_missing"
-    PRECONDITION_FAILED = "precondition_failed"
-    ICE_RESTART_UNSUPPORTED = "ice_restart_unsupported"
-    BODY_INVALID = "body_invalid"
-    BODY_TOO_LARGE = "body_too_large"
-    SESSION_NOT_FOUND = "session_not_found"
-    NOBODY_CONNECTED = "nobody_connected"
-    SIGNAL_DATA_MISSING = "signal_data_missing"
-    DIGITS_INVALID = "digits_invalid"
-    SIP_LEG_NOT_FOUND = "sip_leg_not_found"
-    ARCHIVE_NEEDS_ROUTED = "archive_needs_routed"
-    E2EE_NEEDS_ROUTED = "e2ee_needs_routed"
-    E2EE_NEVER_ARCHIVED = "e2ee_never_archived"
-    E2EE_UNREADABLE = "e2ee_unreadable"
-    E2EE_NOT_ENABLED = "e2ee_not_enabled"
-    FEATURE_NEEDS_CLEAR_MEDIA = "feature_needs_clear_media"
-    CAPTIONS_NEED_CLEAR_MEDIA = "captions_need_clear_media"
-    FEATURE_NEEDS_ROUTED = "feature_needs_routed"
-    FEATURE_UNAVAILABLE = "feature_unavailable"
-    ARCHIVE_NOT_FOUND = "archive_not_found"
-    BROADCAST_NOT_FOUND = "broadcast_not_found"
-    RENDER_NOT_FOUND = "render_not_found"
-    CALL_NOT_FOUND = "call_not_found"
-    CAPTIONS_NOT_FOUND = "captions_not_found"
-    CALLBACK_NOT_FOUND = "callback_not_found"
-    STORAGE_UNAVAILABLE = "storage_unavailable"
+# Who raises an error imports its code from here too.
+from signaling.domain.error_codes import ErrorCode as ErrorCode  # noqa: PLC0414
 
 
 class DomainError(Exception):
@@ -146,20 +62,26 @@ class Unavailable(DomainError):
     """The server cannot do this now, or not at all."""
 
 
+class SdkError(NamedTuple):
+    """An error as the SDKs raise it."""
+
+    name: str
+    number: int
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorRow:
     """How one failure is reported.
 
     `rest_code` is the number in a REST error body; `close_code` closes the WebSocket if the failure
-    ends the join (and only then); `sdk_name` and `number` are what the SDKs raise.
+    ends the join (and only then); `sdk` is what the SDKs raise.
     """
 
     kind: type[DomainError]
     http_status: int
     rest_code: int
     close_code: int
-    sdk_name: str
-    number: int
+    sdk: SdkError
     message: str
 
 
@@ -174,7 +96,7 @@ SERVICE_RESTART = 1012
 def _row(
     kind: type[DomainError],
     http_status: int,
-    sdk: tuple[str, int],
+    sdk: SdkError,
     message: str,
     *,
     rest_code: int | None = None,
@@ -185,24 +107,23 @@ def _row(
         http_status=http_status,
         rest_code=http_status if rest_code is None else rest_code,
         close_code=4000 + http_status if close_code is None else close_code,
-        sdk_name=sdk[0],
-        number=sdk[1],
+        sdk=sdk,
         message=message,
     )
 
 
-_AUTHENTICATION = ("OT_AUTHENTICATION_ERROR", 1004)
-_SESSION_ID = ("OT_INVALID_SESSION_ID", 1005)
-_CONNECT = ("OT_CONNECT_FAILED", 1006)
-_PARAMETER = ("OT_INVALID_PARAMETER", 1011)
-_PERMISSION = ("OT_PERMISSION_DENIED", 1500)
-_STREAM = ("OT_STREAM_NOT_FOUND", 1604)
-_LIMIT = ("OT_STREAM_LIMIT_EXCEEDED", 1605)
-_DESCRIPTION = ("OT_SET_REMOTE_DESCRIPTION_FAILED", 1601)
-_PUBLISH = ("OT_STREAM_CREATE_FAILED", 1500)
-_SERVER = ("OT_UNEXPECTED_SERVER_RESPONSE", 2000)
-_NOT_FOUND = ("OT_NOT_FOUND", 1011)
-_NOT_SUPPORTED = ("OT_NOT_SUPPORTED", 1011)
+_AUTHENTICATION = SdkError("OT_AUTHENTICATION_ERROR", 1004)
+_SESSION_ID = SdkError("OT_INVALID_SESSION_ID", 1005)
+_CONNECT = SdkError("OT_CONNECT_FAILED", 1006)
+_PARAMETER = SdkError("OT_INVALID_PARAMETER", 1011)
+_PERMISSION = SdkError("OT_PERMISSION_DENIED", 1500)
+_STREAM = SdkError("OT_STREAM_NOT_FOUND", 1604)
+_LIMIT = SdkError("OT_STREAM_LIMIT_EXCEEDED", 1605)
+_DESCRIPTION = SdkError("OT_SET_REMOTE_DESCRIPTION_FAILED", 1601)
+_PUBLISH = SdkError("OT_STREAM_CREATE_FAILED", 1500)
+_SERVER = SdkError("OT_UNEXPECTED_SERVER_RESPONSE", 2000)
+_NOT_FOUND = SdkError("OT_NOT_FOUND", 1011)
+_NOT_SUPPORTED = SdkError("OT_NOT_SUPPORTED", 1011)
 
 E2EE_CODE = 15900
 ROUTED_CODE = 15008
@@ -233,7 +154,7 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
     _E.RESUME_UNKNOWN: _row(
         Conflict,
         410,
-        ("OT_NOT_CONNECTED", 1010),
+        SdkError("OT_NOT_CONNECTED", 1010),
         "The server no longer knows this connection; join again without a resume token.",
     ),
     _E.INVALID_SESSION_ID: _row(
@@ -244,23 +165,26 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
         Unauthorized, 403, _PERMISSION, "The token's role does not allow this."
     ),
     _E.NOT_CONNECTED: _row(
-        Conflict, 409, ("OT_NOT_CONNECTED", 1010), "The client is not connected to the session."
+        Conflict,
+        409,
+        SdkError("OT_NOT_CONNECTED", 1010),
+        "The client is not connected to the session.",
     ),
     _E.STREAM_NOT_FOUND: _row(NotFound, 404, _STREAM, "The session has no such stream."),
     _E.CONNECTION_NOT_FOUND: _row(NotFound, 404, _NOT_FOUND, "The session has no such connection."),
     _E.SUBSCRIBER_NOT_FOUND: _row(
-        NotFound, 404, ("OT_NOT_FOUND", 1112), "The connection has no such subscriber."
+        NotFound, 404, SdkError("OT_NOT_FOUND", 1112), "The connection has no such subscriber."
     ),
     _E.CONNECTION_LIMIT: _row(
         Refused,
         409,
-        ("OT_CONNECTION_LIMIT_EXCEEDED", 1027),
+        SdkError("OT_CONNECTION_LIMIT_EXCEEDED", 1027),
         "The session has reached its connection limit.",
     ),
     _E.SESSION_LIMIT: _row(
         Refused,
         409,
-        ("OT_CONNECTION_LIMIT_EXCEEDED", 1027),
+        SdkError("OT_CONNECTION_LIMIT_EXCEEDED", 1027),
         "The project has reached its limit of active sessions.",
     ),
     _E.ORIGIN_REFUSED: _row(
@@ -273,25 +197,25 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
         Refused, 409, _LIMIT, "The connection has reached its subscriber limit."
     ),
     _E.RATE_LIMITED: _row(
-        Refused, 429, ("OT_RATE_LIMIT_EXCEEDED", 1550), "Too many requests; slow down."
+        Refused, 429, SdkError("OT_RATE_LIMIT_EXCEEDED", 1550), "Too many requests; slow down."
     ),
     _E.MESSAGE_FLOOD: _row(
         Refused,
         429,
-        ("OT_RATE_LIMIT_EXCEEDED", 1550),
+        SdkError("OT_RATE_LIMIT_EXCEEDED", 1550),
         "The client kept exceeding its rate limit. Send less, and join again.",
         close_code=FLOOD,
     ),
     _E.SIGNAL_TOO_LONG: _row(
         BadRequest,
         413,
-        ("OT_INVALID_PARAMETER", 1413),
+        SdkError("OT_INVALID_PARAMETER", 1413),
         "A signal's type is limited to 128 bytes and its data to 8,192 bytes.",
     ),
     _E.SIGNAL_NOT_ENCRYPTED: _row(
         Refused,
         409,
-        ("OT_INVALID_PARAMETER", 1413),
+        SdkError("OT_INVALID_PARAMETER", 1413),
         "Signals of an end-to-end encrypted session must be encrypted: set the encryption secret"
         " before sending.",
     ),
@@ -299,19 +223,19 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
     _E.E2EE_UNSUPPORTED: _row(
         Refused,
         409,
-        ("OT_UNSUPPORTED_BROWSER", 1006),
+        SdkError("OT_UNSUPPORTED_BROWSER", 1006),
         "Tried to connect an e2ee session but the browser does not support e2ee",
     ),
     _E.E2EE_REQUIRED: _row(
         Refused,
         409,
-        ("OT_STREAM_CREATE_FAILED", 6000),
+        SdkError("OT_STREAM_CREATE_FAILED", 6000),
         "Tried to publish to an e2ee session but encryption secret was not set",
     ),
     _E.CODEC_UNSUPPORTED: _row(
         Refused,
         409,
-        ("OT_UNABLE_TO_SUBSCRIBE", 1600),
+        SdkError("OT_UNABLE_TO_SUBSCRIBE", 1600),
         "The client supports none of the stream's codecs.",
     ),
     _E.SERVER_SHUTDOWN: _row(
@@ -329,7 +253,7 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
     _E.KIDS_MISSING: _row(
         Refused,
         409,
-        ("OT_STREAM_CREATE_FAILED", 6000),
+        SdkError("OT_STREAM_CREATE_FAILED", 6000),
         "A track of an end-to-end encrypted session needs its key ids.",
     ),
     _E.ANSWER_UNEXPECTED: _row(
@@ -346,7 +270,7 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
         Refused, 409, _LIMIT, "The client's downlink has no room for another subscriber."
     ),
     _E.TRANSPORT_CLOSED: _row(
-        Conflict, 409, ("OT_ICE_WORKFLOW_FAILED", 1006), "The transport is closed."
+        Conflict, 409, SdkError("OT_ICE_WORKFLOW_FAILED", 1006), "The transport is closed."
     ),
     _E.CREDENTIALS_INVALID: _row(
         Unauthorized, 403, _AUTHENTICATION, "Invalid API key, secret or token."
@@ -475,15 +399,15 @@ ERRORS: dict[ErrorCode, ErrorRow] = {
 }
 
 # The SDKs name some failures after the request: (code, tag of the request) → name, number.
-ERRORS_BY_REQUEST: dict[tuple[ErrorCode, str], tuple[str, int]] = {
-    (_E.CODEC_UNSUPPORTED, "publish"): ("OT_STREAM_CREATE_FAILED", 1500),
-    (_E.PERMISSION_DENIED, "signal"): ("OT_PERMISSION_DENIED", 1510),
-    (_E.PERMISSION_DENIED, "forceDisconnect"): ("OT_PERMISSION_DENIED", 1520),
-    (_E.PERMISSION_DENIED, "forceUnpublish"): ("OT_PERMISSION_DENIED", 1530),
-    (_E.PERMISSION_DENIED, "forceMuteStream"): ("OT_PERMISSION_DENIED", 1540),
-    (_E.PERMISSION_DENIED, "forceMuteAll"): ("OT_PERMISSION_DENIED", 1540),
-    (_E.PERMISSION_DENIED, "subscribe"): ("OT_UNABLE_TO_SUBSCRIBE", 1600),
-    (_E.STREAM_NOT_FOUND, "forceUnpublish"): ("OT_INVALID_PARAMETER", 1535),
+ERRORS_BY_REQUEST: dict[tuple[ErrorCode, str], SdkError] = {
+    (_E.CODEC_UNSUPPORTED, "publish"): SdkError("OT_STREAM_CREATE_FAILED", 1500),
+    (_E.PERMISSION_DENIED, "signal"): SdkError("OT_PERMISSION_DENIED", 1510),
+    (_E.PERMISSION_DENIED, "forceDisconnect"): SdkError("OT_PERMISSION_DENIED", 1520),
+    (_E.PERMISSION_DENIED, "forceUnpublish"): SdkError("OT_PERMISSION_DENIED", 1530),
+    (_E.PERMISSION_DENIED, "forceMuteStream"): SdkError("OT_PERMISSION_DENIED", 1540),
+    (_E.PERMISSION_DENIED, "forceMuteAll"): SdkError("OT_PERMISSION_DENIED", 1540),
+    (_E.PERMISSION_DENIED, "subscribe"): SdkError("OT_UNABLE_TO_SUBSCRIBE", 1600),
+    (_E.STREAM_NOT_FOUND, "forceUnpublish"): SdkError("OT_INVALID_PARAMETER", 1535),
 }
 
 
@@ -496,9 +420,7 @@ def error(code: ErrorCode | str, message: str | None = None) -> DomainError:
     return ERRORS[ErrorCode(code)].kind(code, message)
 
 
-def sdk_error(code: ErrorCode, request: str | None = None) -> tuple[str, int]:
-    """The name and number that the SDKs raise for a code and the tag of the request, if any."""
-    row = ERRORS[code]
-    if request is not None and (code, request) in ERRORS_BY_REQUEST:
-        return ERRORS_BY_REQUEST[code, request]
-    return row.sdk_name, row.number
+def sdk_error(code: ErrorCode, request: str | None = None) -> SdkError:
+    """What the SDKs raise for a code and the tag of the request, if any."""
+    by_request = None if request is None else ERRORS_BY_REQUEST.get((code, request))
+    return by_request or ERRORS[code].sdk

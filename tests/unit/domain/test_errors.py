@@ -32,8 +32,8 @@ def test_every_row_can_be_shown_by_rest_the_websocket_and_the_sdks(code):
     assert 400 <= row.http_status <= 599
     assert row.http_status != 401, "SDKs take a 401 for success"
     assert row.close_code in (1009, 1011, 1012) or 4400 <= row.close_code <= 4599
-    assert row.sdk_name.startswith("OT_")
-    assert row.number >= 1000
+    assert row.sdk.name.startswith("OT_")
+    assert row.sdk.number >= 1000
     assert row.message
 
 
@@ -61,8 +61,8 @@ def test_a_broken_protocol_is_the_callers_fault():
 
 
 def test_the_sdks_name_a_missing_codec_after_what_was_tried():
-    assert sdk_error(ErrorCode.CODEC_UNSUPPORTED)[0] == "OT_UNABLE_TO_SUBSCRIBE"
-    assert sdk_error(ErrorCode.CODEC_UNSUPPORTED, "publish")[0] == "OT_STREAM_CREATE_FAILED"
+    assert sdk_error(ErrorCode.CODEC_UNSUPPORTED).name == "OT_UNABLE_TO_SUBSCRIBE"
+    assert sdk_error(ErrorCode.CODEC_UNSUPPORTED, "publish").name == "OT_STREAM_CREATE_FAILED"
 
 
 @pytest.mark.parametrize(

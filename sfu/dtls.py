@@ -353,8 +353,11 @@ class DtlsAssociation:
 
 
 def _said(broken: SSL.Error) -> str:
-    """OpenSSL's text for the error: from its own table, nothing from the peer."""
-    queue = broken.args[0] if broken.args else ()
+    """OpenSSL's text for the error: from its own table, nothing from the peer. For a message longer
+    than any, it reports an error of the system, which has no text there."""
+    if isinstance(broken, SSL.SysCallError) or not broken.args:
+        return "unknown"
+    queue = broken.args[0]
     return str(queue[-1][-1]) if queue else "unknown"
 
 

@@ -3,12 +3,14 @@
 import contextlib
 import json
 from collections.abc import Callable
+from functools import cache
 
 from sealroute_client.e2ee import bitstream, frames, sframe, signals
 from sealroute_client.e2ee.bitstream import FormatError
 from sealroute_client.e2ee.frames import CodecId
 from sealroute_client.e2ee.sframe import HeaderError
 
+from sfu.dtls import MTU_BYTES, DtlsAssociation, DtlsIdentity, DtlsState
 from sfu.sdp.errors import SdpError
 from sfu.sdp.negotiate import remote_transport
 from sfu.sdp.parse import parse
@@ -147,11 +149,36 @@ def client_signals(data: bytes) -> None:
     signals.parse_content(data)
 
 
+@cache
+def _identity() -> DtlsIdentity:
+    return DtlsIdentity()
+
+
+def dtls_handshakes(data: bytes) -> None:
+    """Datagrams, each behind its length in two bytes, of somebody without keys: no handshake ends,
+    well or badly. The first byte chooses our role."""
+    if not data:
+        return
+    ours = DtlsAssociation(_identity(), as_client=bool(data[0] & 1))
+    ours.expect([("sha-256", bytes(32))])
+    ours.begin(0.0)
+    rest = data[1:]
+    while rest:
+        length = int.from_bytes(rest[:2])
+        ours.handle_datagram(rest[2 : 2 + length], 0.0)
+        ours.handle_timeout(ours.poll_timeout() or 0.0)
+        rest = rest[2 + length :]
+        assert all(len(datagram) <= MTU_BYTES for datagram in ours.poll_datagrams())
+    assert ours.state is DtlsState.HANDSHAKING
+    assert ours.keys is None
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     target.__name__: target
     for target in (
         *(sdp, messages, bodies, values, tokens, credentials, forwarded, stranger_frames),
         *(whip_offers, whip_fragments, whip_headers),
         *(client_frames, bitstreams, client_signals),
+        dtls_handshakes,
     )
 }

@@ -360,7 +360,8 @@ def test_a_broken_hello_neither_fails_the_transport_nor_is_answered(identity):
     (hello,) = client.advance()
     broken = hello[:60] + bytes(len(hello) - 60)
     null_cipher = hello[:13] + bytes([99]) + hello[14:]
-    for bad in (broken, null_cipher, broken):
+    of_a_mebibyte = hello[:14] + b"\x10" + hello[15:]
+    for bad in (broken, null_cipher, of_a_mebibyte, broken):
         server.handle_datagram(bad, 0.0)
         assert server.poll_datagrams() == []
     server.handle_datagram(hello, 0.0)

@@ -23,13 +23,8 @@ from signaling.sessions.actor import SessionActor
 from signaling.sessions.client_slot import JoiningClient
 from signaling.sessions.directory import SessionDirectory
 from signaling.sessions.message_sink import EncodedMessage
-from tests.fakes.media_plane import (
-    FakeClientMedia,
-    FakeMediaPlane,
-    FakeStream,
-    answer_for,
-    offer_for,
-)
+from tests.fakes.descriptions import answer_for, offer_for
+from tests.fakes.media_plane import FakeClientMedia, FakeMediaPlane, FakeStream
 
 KID = b"\x01\x02\x03\x04\x05\x06\x00\x0a"
 OTHER_KID = b"\x01\x02\x03\x04\x05\x06\x00\x0b"

@@ -42,7 +42,7 @@ def all_of(house: House) -> tuple:
     streams = {} if session is None else session.streams
     return (
         None if found is None else _BUCKET.sub("Bucket", repr(found.state)),
-        {} if found is None else {name: slot_of(slot) for name, slot in found._slots.items()},
+        {} if found is None else {name: slot_of(slot) for name, slot in found.slots.items()},
         [(name, dict(one.kids), dict(one.forwarding)) for name, one in streams.items()],
         {} if session is None else {n: media_of(c) for n, c in session.clients.items()},
         sorted(house.directory._lingering),

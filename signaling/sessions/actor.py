@@ -21,7 +21,6 @@ clients join again. Events that the snapshot contains are not replayed. In large
 and leaves are not sent one by one but in batches, because each would cost a write per member.
 """
 
-import asyncio
 import secrets
 import uuid
 from collections.abc import Callable, Iterable
@@ -30,10 +29,8 @@ from typing import Any
 
 import structlog
 
-from sfu.core_api import Codec, MediaKind
 from sfu.ids import ConnectionId, StreamId, SubscriberId, short
 from sfu.media_plane import (
-    ClientMedia,
     DownlinkOffer,
     MediaError,
     SessionDump,
@@ -55,12 +52,10 @@ from signaling.sessions.client_slot import (
     resume_token,
 )
 from signaling.sessions.context import SessionContext
+from signaling.sessions.media_effects import MediaEffects
 from signaling.sessions.media_listener import MediaListener
 from signaling.sessions.media_messages import (
     downlink_offer,
-    offered_tracks,
-    preferred_layers,
-    published_tracks,
 )
 from signaling.sessions.message_sink import EncodedMessage, MessageSink
 
@@ -70,10 +65,6 @@ LARGE_SESSION = 100
 """Above this many members, connection events are batched."""
 BATCH_S_PER_MEMBER, MAX_BATCH_S = 0.000_1, 0.5
 _BATCHED = (m.ConnectionCreated, m.ConnectionDestroyed)
-_Answered = (
-    e.PublishMedia | e.SubscribeMedia | e.DeclareKidsMedia | e.AnswerDownlink | e.RestartIceMedia
-)
-"""Effects of requests that a client waits for; a refusal by the media plane is their answer."""
 
 
 class SessionActor:
@@ -90,7 +81,8 @@ class SessionActor:
         self._media = media
         self._context = context
         self._on_empty = on_empty
-        self._slots: dict[ConnectionId, ClientSlot] = {}
+        self.slots: dict[ConnectionId, ClientSlot] = {}
+        self._media_effects = MediaEffects(self)
         self._batch_timer: Timer | None = None
         self._log = log.bind(session=short(record.session_id[-12:]))
 
@@ -109,7 +101,7 @@ class SessionActor:
         connection = ConnectionId(str(uuid.uuid4()))
         try:
             media = self._media.open_client(connection, MediaListener(self, connection))
-            self._slots[connection] = slot = ClientSlot(
+            self.slots[connection] = slot = ClientSlot(
                 media, resume_token(connection), sink, hello.id
             )
             self.apply(
@@ -130,7 +122,7 @@ class SessionActor:
             )
         except BaseException:
             self._drop_slot(connection)
-            if not self._slots:
+            if not self.slots:
                 self._on_empty()  # otherwise an actor made for a refused client would never end
             raise
         self._log.info("joined", connection=short(connection))
@@ -143,7 +135,7 @@ class SessionActor:
         """
         presented = hello.resume or ""
         connection = connection_of(presented)
-        slot = self._slots.get(connection)
+        slot = self.slots.get(connection)
         if slot is None or not secrets.compare_digest(slot.resume.encode(), presented.encode()):
             return None
         now_ms = int(self._context.clock.monotonic_s() * 1000)
@@ -176,7 +168,7 @@ class SessionActor:
 
     def detach(self, connection: ConnectionId, sink: MessageSink) -> None:
         """The WebSocket was lost. The Connection stays for the grace time."""
-        slot = self._slots.get(connection)
+        slot = self.slots.get(connection)
         if slot is None or slot.sink is not sink:
             return
         slot.sink = None
@@ -194,18 +186,18 @@ class SessionActor:
 
     def handle_request(self, connection: ConnectionId, request: m.Request) -> None:
         """Handles a client's request. Errors: `DomainError`, to answer with the request's id."""
-        if (slot := self._slots.get(connection)) is not None:
+        if (slot := self.slots.get(connection)) is not None:
             slot.take(request)
         self.apply(c.FromClient(connection, request, str(uuid.uuid4()), self._unix_ms()))
 
     def is_at(self, connection: ConnectionId, sink: MessageSink) -> bool:
         """Whether `sink` is the Connection's current WebSocket; an earlier one is ignored."""
-        return connection in self._slots and self._slots[connection].sink is sink
+        return connection in self.slots and self.slots[connection].sink is sink
 
     def answer(self, connection: ConnectionId, sink: MessageSink, outgoing: EncodedMessage) -> None:
         """Sends an answer of the gate, in order with the Connection's other messages."""
         if self.is_at(connection, sink):
-            self._slots[connection].deliver(outgoing)
+            self.slots[connection].deliver(outgoing)
         else:
             sink.send(outgoing)
 
@@ -215,7 +207,7 @@ class SessionActor:
         subscriber = SubscriberId(str(uuid.uuid4()))
         self.apply(c.Play(connection, subscriber, name))
         try:
-            answer = self._slots[connection].media.play(subscriber, name, offer)
+            answer = self.slots[connection].media.play(subscriber, name, offer)
         except MediaError as refused:
             self.apply(
                 c.MediaRefused(connection, 0, "subscribe", refused.code, subscriber=subscriber)
@@ -226,7 +218,7 @@ class SessionActor:
 
     def end(self, reason: str) -> None:
         """Disconnects every client and ends all media."""
-        for connection, slot in list(self._slots.items()):
+        for connection, slot in list(self.slots.items()):
             if slot.sink is not None:
                 slot.sink.close(reason)
             self._notify_end(connection)
@@ -246,53 +238,38 @@ class SessionActor:
         """Applies one command and runs its effects. Errors: `DomainError`, without any effect."""
         now_ms = int(self._context.clock.monotonic_s() * 1000)
         self._run(handle(self.state, command, now_ms))
-        if not self.state.connections and not self._slots:
+        if not self.state.connections and not self.slots:
             self._on_empty()
 
     def _run(self, effects: Iterable[e.Effect]) -> None:
         """Runs effects in order. A refusal by the media plane drops the rest of a request that a
         client waits for; otherwise (the transport is ending) the next effect runs."""
         for effect in effects:
-            try:
-                _RUNNERS[type(effect)](self, effect)
-            except MediaError as refused:
-                if isinstance(effect, _Answered):
-                    self._refuse(effect, refused)
-                    return
-                self._log.info("media refused an effect", code=refused.code)
-
-    def _refuse(self, effect: _Answered, refused: MediaError) -> None:
-        """Reports the refusal to the client and undoes what the request made."""
-        request = effect.request
-        command = c.MediaRefused(
-            connection=effect.connection,
-            request=request if isinstance(request, int) else request.id,
-            tag=_REFUSED_TAGS[type(effect)],
-            code=refused.code,
-            stream=effect.stream if isinstance(effect, e.PublishMedia) else None,
-            subscriber=effect.subscriber if isinstance(effect, e.SubscribeMedia) else None,
-        )
-        self.apply(command)
+            runner = _RUNNERS.get(type(effect))
+            if runner is not None:
+                runner(self, effect)
+            elif not self._media_effects.run(effect):
+                return
 
     def send(self, connection: ConnectionId, message: m.Message) -> None:
         """Sends to one client, or adds to its backlog while it has no WebSocket."""
         self._deliver(connection, EncodedMessage(message))
 
     def _deliver(self, connection: ConnectionId, outgoing: EncodedMessage) -> None:
-        slot = self._slots.get(connection)
+        slot = self.slots.get(connection)
         if slot is not None:
             slot.deliver(outgoing)
 
     def keep_offer(self, connection: ConnectionId, offer: DownlinkOffer) -> None:
         """Sends an offer and keeps it until it is answered, for a client that resumes."""
-        slot = self._slots.get(connection)
+        slot = self.slots.get(connection)
         if slot is not None:
             slot.offer, slot.offer_sent_as = offer, None
             self._send_offer(connection, offer)
 
     def keep_layers(self, connection: ConnectionId, layers: m.SubscribedLayersChanged) -> None:
         """Sends the subscribed layers of a video, and keeps them for a client that resumes."""
-        slot = self._slots.get(connection)
+        slot = self.slots.get(connection)
         if slot is None:
             return
         known, streams = slot.subscribed_layers, self.state.streams
@@ -310,7 +287,7 @@ class SessionActor:
 
     def _run_broadcast(self, effect: e.Broadcast) -> None:
         outgoing = EncodedMessage(effect.message)
-        if isinstance(effect.message, _BATCHED) and len(self._slots) > LARGE_SESSION:
+        if isinstance(effect.message, _BATCHED) and len(self.slots) > LARGE_SESSION:
             self._batch(outgoing, effect.but)
             return
         for connection in effect.to if effect.to is not None else list(self.state.connections):
@@ -319,120 +296,24 @@ class SessionActor:
 
     def _batch(self, outgoing: EncodedMessage, but: ConnectionId | None) -> None:
         """Collects events for all members and sends them in one write to each."""
-        for connection, slot in self._slots.items():
+        for connection, slot in self.slots.items():
             if connection != but:
                 slot.deliver_batched(outgoing)
         if self._batch_timer is None:
-            wait_s = min(len(self._slots) * BATCH_S_PER_MEMBER, MAX_BATCH_S)
+            wait_s = min(len(self.slots) * BATCH_S_PER_MEMBER, MAX_BATCH_S)
             self._batch_timer = self._context.schedule(wait_s, self._flush_batches)
 
     def _flush_batches(self) -> None:
         self._batch_timer = None
-        for slot in list(self._slots.values()):
+        for slot in list(self.slots.values()):
             slot.flush_batch()
 
     def _run_close_connection(self, effect: e.CloseConnection) -> None:
-        slot = self._slots.get(effect.connection)
+        slot = self.slots.get(effect.connection)
         if slot is not None and slot.sink is not None:
             slot.sink.close(effect.reason)
         self._drop_slot(effect.connection)
         self._log.info("left", connection=short(effect.connection), reason=effect.reason)
-
-    def _run_publish(self, effect: e.PublishMedia) -> None:
-        slot = self._slots[effect.connection]
-        task = asyncio.get_running_loop().create_task(
-            self._publish(slot, effect, before=slot.publishing)
-        )
-        slot.publishing = task
-
-    async def _publish(
-        self, slot: ClientSlot, effect: e.PublishMedia, before: asyncio.Task[None] | None
-    ) -> None:
-        """Negotiates an offer after the earlier offers of the same client."""
-        if before is not None:
-            await asyncio.wait({before})
-        tracks = offered_tracks(effect.request)
-        try:
-            answer = await slot.media.publish(effect.stream, effect.request.offer, tracks)
-        except MediaError as refused:
-            self._refuse(effect, refused)
-            return
-        except Exception:  # noqa: BLE001 - logged with its trace; the client must not wait forever
-            self._log.exception("publishing failed", connection=short(effect.connection))
-            self._refuse(effect, MediaError(ErrorCode.INTERNAL.value, "publishing failed"))
-            return
-        if effect.stream not in self.state.streams:
-            # The stream ended while its offer was negotiated.
-            slot.media.unpublish(effect.stream)
-            self._refuse(effect, MediaError(ErrorCode.STREAM_NOT_FOUND.value, "unpublished"))
-            return
-        self.apply(
-            c.MediaPublished(
-                connection=effect.connection,
-                stream=effect.stream,
-                request=effect.request.id,
-                answer=answer.sdp,
-                tracks=published_tracks(answer),
-            )
-        )
-
-    def _run_unpublish(self, effect: e.UnpublishMedia) -> None:
-        if (media := self._media_of(effect.connection)) is not None:
-            media.unpublish(effect.stream)
-
-    def _run_declare_kids(self, effect: e.DeclareKidsMedia) -> None:
-        if (media := self._media_of(effect.connection)) is not None:
-            media.declare_kids(effect.stream, effect.mid, effect.kids)
-            where = (effect.connection, effect.stream, effect.mid)
-            self.apply(c.KidsDeclared(*where, effect.kids, effect.request))
-
-    def _run_forward_stream(self, effect: e.ForwardStream) -> None:
-        if (media := self._media_of(effect.connection)) is not None:
-            media.set_stream_forwarding(effect.stream, MediaKind(effect.kind), effect.forwarding)
-
-    def _run_subscribe(self, effect: e.SubscribeMedia) -> None:
-        """Negotiates an m-line for both kinds, so that the client can enable either later; a kind
-        that it does not want is paused."""
-        media = self._slots[effect.connection].media
-        codecs = frozenset(Codec(codec) for codec in effect.codecs)
-        stream = StreamId(effect.request.stream_id)
-        media.subscribe(effect.subscriber, stream, frozenset(MediaKind), codecs)
-        for kind, wanted in (
-            (MediaKind.AUDIO, effect.request.audio),
-            (MediaKind.VIDEO, effect.request.video),
-        ):
-            if not wanted:
-                media.set_subscriber_forwarding(effect.subscriber, kind, forwarding=False)
-
-    def _run_unsubscribe(self, effect: e.UnsubscribeMedia) -> None:
-        if (media := self._media_of(effect.connection)) is not None:
-            media.unsubscribe(effect.subscriber)
-
-    def _run_forward_subscriber(self, effect: e.ForwardSubscriber) -> None:
-        if (media := self._media_of(effect.connection)) is not None:
-            media.set_subscriber_forwarding(
-                effect.subscriber, MediaKind(effect.kind), effect.forwarding
-            )
-
-    def _run_prefer_layers(self, effect: e.PreferLayers) -> None:
-        if (media := self._media_of(effect.connection)) is not None:
-            media.set_preferred_layers(effect.subscriber, preferred_layers(effect))
-
-    def _run_answer_downlink(self, effect: e.AnswerDownlink) -> None:
-        slot = self._slots[effect.connection]
-        slot.media.answer_downlink(effect.number, effect.sdp)
-        # Only after success: an offer whose answer was refused still waits for a valid one.
-        if slot.offer is not None and slot.offer.number == effect.number:
-            slot.offer = None
-
-    def _run_restart_ice(self, effect: e.RestartIceMedia) -> None:
-        media, request = self._slots[effect.connection].media, effect.request
-        if request.direction == "uplink":
-            answer = media.restart_uplink(request.offer)
-            self.send(effect.connection, m.IceRestarted(re=request.id, answer=answer))
-        else:
-            media.restart_downlink()
-            self.send(effect.connection, m.Ok(re=request.id))
 
     def _run_notify(self, effect: e.Notify) -> None:
         self._log.info(effect.event, subject=short(effect.subject), reason=effect.reason)
@@ -444,12 +325,8 @@ class SessionActor:
 
     # --- helpers ----------------------------------------------------------------------------
 
-    def _media_of(self, connection: ConnectionId) -> ClientMedia | None:
-        slot = self._slots.get(connection)
-        return slot.media if slot is not None else None
-
     def _drop_slot(self, connection: ConnectionId) -> None:
-        slot = self._slots.pop(connection, None)
+        slot = self.slots.pop(connection, None)
         if slot is None:
             return
         if slot.grace is not None:
@@ -468,22 +345,5 @@ _RUNNERS: dict[type, Callable[[SessionActor, Any], None]] = {
     e.Send: SessionActor._run_send,  # noqa: SLF001 - the table of the class's own methods
     e.Broadcast: SessionActor._run_broadcast,  # noqa: SLF001
     e.CloseConnection: SessionActor._run_close_connection,  # noqa: SLF001
-    e.PublishMedia: SessionActor._run_publish,  # noqa: SLF001
-    e.UnpublishMedia: SessionActor._run_unpublish,  # noqa: SLF001
-    e.DeclareKidsMedia: SessionActor._run_declare_kids,  # noqa: SLF001
-    e.ForwardStream: SessionActor._run_forward_stream,  # noqa: SLF001
-    e.SubscribeMedia: SessionActor._run_subscribe,  # noqa: SLF001
-    e.UnsubscribeMedia: SessionActor._run_unsubscribe,  # noqa: SLF001
-    e.ForwardSubscriber: SessionActor._run_forward_subscriber,  # noqa: SLF001
-    e.PreferLayers: SessionActor._run_prefer_layers,  # noqa: SLF001
-    e.AnswerDownlink: SessionActor._run_answer_downlink,  # noqa: SLF001
-    e.RestartIceMedia: SessionActor._run_restart_ice,  # noqa: SLF001
     e.Notify: SessionActor._run_notify,  # noqa: SLF001
-}
-_REFUSED_TAGS: dict[type, str] = {
-    e.PublishMedia: "publish",
-    e.SubscribeMedia: "subscribe",
-    e.DeclareKidsMedia: "declareKids",
-    e.AnswerDownlink: "downlinkAnswer",
-    e.RestartIceMedia: "restartIce",
 }

@@ -2,12 +2,11 @@
 
 A test scripts the network: `client.connect(direction)`, `client.lose(direction)`,
 `client.report_not_encrypted(...)`; or lets every transport connect once it is negotiated
-(`FakeMediaPlane(connect_at_once=True)`). `offer_for` and `answer_for` write a client's
-descriptions.
+(`FakeMediaPlane(connect_at_once=True)`).
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from sfu.core_api import Codec, Direction, MediaKind, PreferredLayers, StreamState
@@ -25,71 +24,7 @@ from sfu.media_plane import (
     TrackOffer,
 )
 
-MAX_SDP_BYTES = 131_072
-CODEC_OF_NAME = {codec.value: codec for codec in Codec}
-
-
-def offer_for(tracks: Iterable[TrackOffer | tuple[str, MediaKind, Codec]]) -> str:
-    """An uplink offer of a client, with one m-line per track."""
-    lines = ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0"]
-    for track in tracks:
-        if isinstance(track, TrackOffer):
-            mid, kind = track.mid, track.kind
-            codec = Codec.OPUS if kind is MediaKind.AUDIO else Codec.VP8
-        else:
-            mid, kind, codec = track
-        lines += _media_lines(mid, kind, codec)
-    return "\r\n".join(lines) + "\r\n"
-
-
-def answer_for(offer: DownlinkOffer, *, rejected_mids: frozenset[str] = frozenset()) -> str:
-    """A client's answer to a downlink offer of the fake plane."""
-    lines = ["v=0", "o=- 2 1 IN IP4 127.0.0.1", "s=-", "t=0 0"]
-    for track in offer.tracks:
-        media = _media_lines(track.mid, track.kind, track.codec)
-        if track.mid in rejected_mids:
-            media[0] = media[0].replace(" 9 ", " 0 ", 1)
-        lines += media
-    return "\r\n".join(lines) + "\r\n"
-
-
-def _media_lines(mid: str, kind: MediaKind, codec: Codec) -> list[str]:
-    clock = "48000/2" if codec is Codec.OPUS else "90000"
-    return [
-        f"m={kind.value} 9 UDP/TLS/RTP/SAVPF 96",
-        "c=IN IP4 0.0.0.0",
-        f"a=mid:{mid}",
-        f"a=rtpmap:96 {codec.value}/{clock}",
-    ]
-
-
-@dataclass
-class _OfferedMedia:
-    kind: str
-    accepted: bool
-    codec: Codec | None = None
-
-
-def _read_media(sdp: str) -> dict[str, _OfferedMedia]:
-    if len(sdp) > MAX_SDP_BYTES:
-        raise MediaError("sdp_too_large", "the SDP is longer than 128 KiB")
-    if not sdp.startswith("v=0"):
-        raise MediaError("sdp_invalid", "the SDP does not begin with v=0")
-    media: dict[str, _OfferedMedia] = {}
-    current = _OfferedMedia("", accepted=False)
-    for line in sdp.splitlines():
-        name, _, value = line.partition(":")
-        if line.startswith("m="):
-            words = line[2:].split()
-            if len(words) < 4:
-                raise MediaError("sdp_invalid", "an m-line is not complete")
-            current = _OfferedMedia(words[0], accepted=words[1] != "0")
-        elif name == "a=mid":
-            media[value.strip()] = current
-        elif name == "a=rtpmap" and current.codec is None:
-            encoding = value.partition(" ")[2].partition("/")[0].lower()
-            current.codec = CODEC_OF_NAME.get(encoding)
-    return media
+from .descriptions import OfferedMedia, answer_for, offer_for, read_media
 
 
 @dataclass
@@ -182,7 +117,7 @@ class FakeClientMedia:
         self, stream: StreamId, offer_sdp: str, tracks: Sequence[TrackOffer]
     ) -> PublishAnswer:
         self._check_open()
-        media = _read_media(offer_sdp)
+        media = read_media(offer_sdp)
         if stream in self.session.streams:
             raise MediaError("stream_exists", "the stream is published already")
         used = {mid for own in self.published for mid in self.session.streams[own].tracks}
@@ -203,7 +138,7 @@ class FakeClientMedia:
         return PublishAnswer(offer_sdp, tuple(published))
 
     def _negotiate(
-        self, media: dict[str, _OfferedMedia], used: set[str], track: TrackOffer
+        self, media: dict[str, OfferedMedia], used: set[str], track: TrackOffer
     ) -> PublishedTrack:
         offered = media.get(track.mid)
         if offered is None or offered.kind != track.kind.value or track.mid in used:
@@ -267,7 +202,7 @@ class FakeClientMedia:
         published = self.session.streams.get(stream)
         if published is None:
             raise MediaError("stream_unknown", "there is no such stream")
-        media = _read_media(offer_sdp)
+        media = read_media(offer_sdp)
         tracks = [
             DownlinkTrack(mid, track.kind, track.codec, subscriber, stream)
             for mid, offered in media.items()
@@ -285,7 +220,7 @@ class FakeClientMedia:
 
     def restart_uplink(self, offer_sdp: str) -> str:
         self._check_open()
-        media = _read_media(offer_sdp)
+        media = read_media(offer_sdp)
         if not self.published:
             raise MediaError("transport_closed", "the connection has no uplink")
         used = {mid for own in self.published for mid in self.session.streams[own].tracks}
@@ -304,7 +239,7 @@ class FakeClientMedia:
         offer = self._outstanding
         if offer is None or offer.number != number:
             raise MediaError("answer_unexpected", "no offer of this number waits for an answer")
-        media = _read_media(answer_sdp)
+        media = read_media(answer_sdp)
         if any(track.mid not in media for track in offer.tracks):
             raise MediaError("sdp_invalid", "an m-line of the offer is missing")
         self._outstanding = None

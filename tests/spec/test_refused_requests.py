@@ -9,7 +9,8 @@ from signaling.domain.errors import DomainError
 from signaling.domain.roles import Role
 from signaling.protocol import messages as m
 from tests.conversation import KID, OTHER_KID, House, settle
-from tests.fakes.media_plane import FakeClientMedia, FakeSessionMedia, offer_for
+from tests.fakes.descriptions import offer_for
+from tests.fakes.media_plane import FakeClientMedia, FakeSessionMedia
 from tests.whole_state import all_of
 
 

@@ -15,3 +15,9 @@ def peers():
         sys.modules[name] = module
         spec.loader.exec_module(module)
     return sys.modules[name]
+
+
+@pytest.fixture
+def scene(peers):
+    """A session of named members on a plane over the core in memory."""
+    return peers.Scene()

@@ -12,6 +12,7 @@ from OpenSSL import SSL
 
 from sfu import core_api
 from sfu.core_api import (
+    Codec,
     ConsentExpired,
     Direction,
     DominantSpeaker,
@@ -250,3 +251,50 @@ class NativeBench:
 
 
 BOTH = (Direction.UPLINK, Direction.DOWNLINK)
+
+
+class Scene:
+    """A sealed session with named members on one plane, and the clock."""
+
+    def __init__(self):
+        self.clock = VirtualScheduler()
+        self.bench = NativeBench(self.clock)
+        self.router, self.plane = self.bench.router, self.bench.plane
+        self.session = self.plane.open_session("S", e2ee=True)
+        self.members = {}
+
+    def member(self, name):
+        if name not in self.members:
+            listener = Listener()
+            self.members[name] = (
+                self.session.open_client(name, listener),
+                listener,
+                PeerConnection(),
+                PeerConnection(),
+            )
+        return self.members[name]
+
+    async def publish(self, name, stream="st", *, connect=True, offer=None):
+        media, _, up, _ = self.member(name)
+        answer = await media.publish(stream, offer or up.offer(), TRACKS)
+        if connect:
+            self.bench.connect(media, Direction.UPLINK, up)
+        self.clock.run_soon()
+        return answer
+
+    def subscribe(self, name, subscriber="su", stream="st", *, connect=True):
+        media, listener, _, down = self.member(name)
+        media.subscribe(subscriber, stream, frozenset(MediaKind), frozenset(Codec))
+        self.clock.run_soon()
+        if connect:
+            offer = listener.offers[-1]
+            media.answer_downlink(offer.number, down.answer(offer))
+            if Direction.DOWNLINK.value in self._unconnected(media):
+                self.bench.connect(media, Direction.DOWNLINK, down)
+            self.clock.run_soon()
+
+    def _unconnected(self, media):
+        return [t.direction.value for t in media.dump().transports if not t.connected]
+
+    def last(self, kind):
+        return self.router.sent(kind)[-1]

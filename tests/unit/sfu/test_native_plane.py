@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import re
 
 import pytest
 
@@ -28,70 +27,17 @@ ALL = frozenset(MediaKind)
 CODECS = frozenset(Codec)
 
 
-class Scene:
-    """A sealed session with named members on one plane, and the clock."""
-
-    def __init__(self, peers):
-        self.peers = peers
-        self.clock = peers.VirtualScheduler()
-        self.bench = peers.NativeBench(self.clock)
-        self.router, self.plane = self.bench.router, self.bench.plane
-        self.session = self.plane.open_session("S", e2ee=True)
-        self.members = {}
-
-    def member(self, name):
-        if name not in self.members:
-            listener = self.peers.Listener()
-            self.members[name] = (
-                self.session.open_client(name, listener),
-                listener,
-                self.peers.PeerConnection(),
-                self.peers.PeerConnection(),
-            )
-        return self.members[name]
-
-    async def publish(self, name, stream="st", *, connect=True, offer=None):
-        media, _, up, _ = self.member(name)
-        answer = await media.publish(stream, offer or up.offer(), self.peers.TRACKS)
-        if connect:
-            self.bench.connect(media, Direction.UPLINK, up)
-        self.clock.run_soon()
-        return answer
-
-    def subscribe(self, name, subscriber="su", stream="st", *, connect=True):
-        media, listener, _, down = self.member(name)
-        media.subscribe(subscriber, stream, ALL, CODECS)
-        self.clock.run_soon()
-        if connect:
-            offer = listener.offers[-1]
-            media.answer_downlink(offer.number, down.answer(offer))
-            if Direction.DOWNLINK.value in self._unconnected(media):
-                self.bench.connect(media, Direction.DOWNLINK, down)
-            self.clock.run_soon()
-
-    def _unconnected(self, media):
-        return [t.direction.value for t in media.dump().transports if not t.connected]
-
-    def last(self, kind):
-        return self.router.sent(kind)[-1]
-
-
-@pytest.fixture
-def scene(peers):
-    return Scene(peers)
-
-
 async def test_a_sealed_session_is_opaque_in_the_core_and_a_clear_one_is_not(scene):
     assert scene.last(core_api.OpenRouter).access is PayloadAccess.OPAQUE
     scene.plane.open_session("clear", e2ee=False)
     assert scene.last(core_api.OpenRouter).access is PayloadAccess.CLEAR
 
 
-async def test_a_publisher_is_asked_to_keep_its_video_to_the_projects_bit_rate(scene):
+async def test_a_publisher_is_asked_to_keep_its_video_to_the_projects_bit_rate(scene, peers):
     """RFC 3890 for who knows it, RFC 8866's AS for the others; sound needs no limit."""
     limited = scene.plane.open_session("limited", e2ee=True, max_publish_bps=700_500)
-    media = limited.open_client("bob", scene.peers.Listener())
-    answer = await media.publish("st", scene.peers.PeerConnection().offer(), scene.peers.TRACKS)
+    media = limited.open_client("bob", peers.Listener())
+    answer = await media.publish("st", peers.PeerConnection().offer(), peers.TRACKS)
     sound, video = answer.sdp.split("m=")[1:]
     assert sound.startswith("audio")
     assert "b=" not in sound
@@ -262,89 +208,6 @@ async def test_a_new_peer_connection_after_the_last_stream_gets_a_new_transport(
     assert listener.told == [("live", "st"), ("live", "again")]
 
 
-@pytest.mark.parametrize(
-    ("command", "told"),
-    [
-        ("publish", ("lost", Direction.UPLINK)),
-        ("set_srtp_keys", ("lost", Direction.UPLINK)),
-        ("declare_kids", ("live", "st")),
-    ],
-)
-async def test_what_the_core_refuses_is_never_half_alive(scene, peers, command, told):
-    await scene.publish("ann")
-    handle = (
-        scene.last(core_api.Publish).publisher
-        if command == "publish"
-        else peers.transport_of(scene.router, Direction.UPLINK)
-    )
-    scene.router.deliver(CommandFailed(command, handle, "ssrc_taken"))
-    scene.clock.run_soon()
-    assert scene.members["ann"][1].told[-1] == told
-    assert scene.plane.counters()[f"commands_failed.{command}"] == 1
-
-
-def refuse(scene, monkeypatch, kind):
-    """The core finds commands of this kind malformed, for as long as the patch lasts."""
-    submit = scene.router.submit
-
-    def refused(command):
-        if type(command) is kind:
-            raise ValueError("malformed")
-        submit(command)
-
-    monkeypatch.setattr(scene.router, "submit", refused)
-
-
-@pytest.mark.parametrize("kind", [core_api.SetPeerCredentials, core_api.Publish])
-async def test_a_publish_that_fails_leaves_nothing_and_the_next_one_works(scene, monkeypatch, kind):
-    media, _, up, _ = scene.member("ann")
-    with monkeypatch.context() as patch:
-        refuse(scene, patch, kind)
-        with pytest.raises(ValueError):
-            await media.publish("st", up.offer(), scene.peers.TRACKS)
-    assert media.dump().transports == ()
-    assert scene.router.transports == {}
-    assert scene.session.streams == {}
-    await scene.publish("ann")
-    assert len(scene.router.sent(core_api.SetPeerCredentials)[-1].pwd) >= 22
-    assert scene.members["ann"][1].told == [("live", "st")]
-
-
-async def test_a_restart_the_core_refuses_is_as_if_it_never_was(scene, monkeypatch):
-    await scene.publish("ann")
-    media, _, up, _ = scene.members["ann"]
-    offer = re.sub(r"a=ice-pwd:\S+", "a=ice-pwd:" + "n" * 24, up.offer())
-    with monkeypatch.context() as patch:
-        refuse(scene, patch, core_api.SetPeerCredentials)
-        with pytest.raises(ValueError):
-            media.restart_uplink(offer)
-    told = len(scene.router.sent(core_api.SetPeerCredentials))
-    media.restart_uplink(offer)
-    assert [one.pwd for one in scene.router.sent(core_api.SetPeerCredentials)[told:]] == ["n" * 24]
-
-
-async def test_a_player_the_core_refuses_has_no_downlink(scene, monkeypatch):
-    await scene.publish("ann")
-    media, _, down, _ = scene.member("ben")
-    offer = down.offer().replace("a=sendrecv", "a=recvonly")
-    with monkeypatch.context() as patch:
-        refuse(scene, patch, core_api.SetPeerCredentials)
-        with pytest.raises(ValueError):
-            media.play("su", "st", offer)
-    assert media.dump().transports == ()
-    media.play("su", "st", offer)
-
-
-async def test_a_subscription_the_core_refuses_is_ended_and_offered_away(scene):
-    await scene.publish("ann")
-    scene.subscribe("ben")
-    handle = scene.last(core_api.Subscribe).subscriber
-    scene.router.deliver(CommandFailed("subscribe", handle, "ssrc_taken"))
-    scene.clock.advance(OFFER_INTERVAL_S)
-    assert scene.members["ben"][1].offers[-1].tracks == ()
-    assert scene.router.sent(core_api.Unsubscribe) == []
-
-
 async def test_late_events_of_what_is_gone_do_nothing(scene):
     for event in (IceValidated(99), DtlsDatagram(99, b"\x16"), ConsentExpired(99)):
         scene.router.deliver(event)
@@ -414,8 +277,7 @@ async def test_changes_soon_after_an_offer_share_the_next_one(scene):
     assert [len(offer.tracks) for offer in listener.offers] == [2, 8]
 
 
-async def test_a_restart_changes_the_credentials_and_nothing_else(peers):
-    scene = Scene(peers)
+async def test_a_restart_changes_the_credentials_and_nothing_else(scene, peers):
     first = await scene.publish("ann")
     scene.subscribe("ben")
     handles = set(scene.router.transports)
@@ -435,8 +297,7 @@ async def test_a_restart_changes_the_credentials_and_nothing_else(peers):
     assert scene.plane.counters()["ice_restarts"] == 2
 
 
-async def test_another_certificate_is_no_restart(peers):
-    scene = Scene(peers)
+async def test_another_certificate_is_no_restart(scene, peers):
     await scene.publish("ann")
     media = scene.member("ann")[0]
     with pytest.raises(MediaError) as refused:

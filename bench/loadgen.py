@@ -167,12 +167,12 @@ async def floor(
     binary: Path, scenario: Scenario, seconds: float, *, segmented: bool
 ) -> dict[str, Any]:
     """The same sends without a server and without crypto: one publisher's fan-out."""
-    sealed_bytes = 12 + 16 + scenario.payload_bytes
+    protected_bytes = 12 + 16 + scenario.payload_bytes
     flows = max(1, scenario.flows // scenario.publishers)
     job: dict[str, object] = {
         "mode": "floor",
         "sinks": flows,
-        "datagram_bytes": sealed_bytes,
+        "datagram_bytes": protected_bytes,
         "rate_pps": scenario.rate_pps * scenario.publishers,
         "burst": scenario.burst,
         "segmented": segmented and scenario.burst > 1,

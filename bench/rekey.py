@@ -1,4 +1,4 @@
-"""`python -m bench.rekey`: a new secret in a large sealed session, as signaling has it.
+"""`python -m bench.rekey`: a new secret in a large encrypted session, as signaling has it.
 
 Some members send, each of the others receives from one of them; everybody announces the new
 secret, and each sender names its new keys once all have, as the SDKs do (docs/e2ee.md

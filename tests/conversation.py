@@ -210,16 +210,16 @@ class Client:
             for mid, track in self.house.stream(name).tracks.items()
         ]
         number = next(self._numbers)
-        sealed = self.house.record.options.e2ee
+        encrypted = self.house.record.options.e2ee
         self.send(
             m.Publish(
                 id=number,
                 offer=offer_for([*earlier, *tracks]),
                 tracks=tuple(
-                    m.TrackOffer(mid=t.mid, kind=t.kind.value, kids=(KID,) if sealed else ())
+                    m.TrackOffer(mid=t.mid, kind=t.kind.value, kids=(KID,) if encrypted else ())
                     for t in tracks
                 ),
-                e2ee_format="e2ee/2" if sealed else None,
+                e2ee_format="e2ee/2" if encrypted else None,
                 **members,
             )
         )

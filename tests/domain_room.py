@@ -79,8 +79,8 @@ class Room:
         """The publish request alone: the media plane has not answered yet."""
         kids = (OLD_KID,) if self.state.e2ee else ()
         offers = tuple(m.TrackOffer(mid=mid, kind=kind, kids=kids) for mid, kind in tracks)
-        sealed = {"e2ee_format": "e2ee/2"} if self.state.e2ee else {}
-        request = m.Publish(id=7, offer="v=0", tracks=offers, **{**sealed, **members})
+        encrypted = {"e2ee_format": "e2ee/2"} if self.state.e2ee else {}
+        request = m.Publish(id=7, offer="v=0", tracks=offers, **{**encrypted, **members})
         return self.ask(who, request, stream)
 
     def publish(

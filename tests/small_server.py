@@ -27,7 +27,7 @@ STREAM = {"streamId": "stream-peer", "connectionId": "peer", "creationTime": 3}
 
 
 class Server:
-    """Answers one client. `peer` publishes one stream, sealed with the same secret."""
+    """Answers one client. `peer` publishes one stream, encrypted with the same secret."""
 
     def __init__(self, *, e2ee: object = True, refuse: bool = False) -> None:
         self.e2ee = e2ee
@@ -158,7 +158,7 @@ class Server:
     async def offer(self) -> None:
         secret = await derive(SECRET, "session")
         source = open_test_pattern(size=(320, 240))
-        self.source = Uplink(PeerConnections(RTCConfiguration(iceServers=[])), is_sealed=True)
+        self.source = Uplink(PeerConnections(RTCConfiguration(iceServers=[])), is_encrypted=True)
         self.publisher = Publisher(None, source, [])
 
         async def negotiate(offer, tracks):

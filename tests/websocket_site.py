@@ -22,8 +22,8 @@ from signaling.sessions.directory import SessionDirectory
 from signaling.websocket.gate import WebSocketGate
 from tests.fakes.media_plane import FakeMediaPlane
 
-SEALED = SessionRecord(
-    "2_sealed", "123", parse_session_options({"e2ee": "true", "p2p.preference": "disabled"}), 0
+ENCRYPTED = SessionRecord(
+    "2_encrypted", "123", parse_session_options({"e2ee": "true", "p2p.preference": "disabled"}), 0
 )
 E2EE = {"formats": ["e2ee/2"]}
 
@@ -34,7 +34,7 @@ class KnownTokens:
     async def authenticate(self, api_key, session_id, token, *, origin=None):
         if token not in {role.value for role in Role}:
             raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
-        return Admission(SEALED, Role(token), expires_s=2e9, connection_data="name=Ada")
+        return Admission(ENCRYPTED, Role(token), expires_s=2e9, connection_data="name=Ada")
 
 
 class Client:
@@ -109,7 +109,7 @@ async def hello(client, token="publisher", **members):
     await client.send(
         "hello",
         apiKey="123",
-        sessionId="2_sealed",
+        sessionId="2_encrypted",
         token=token,
         sdk={"name": "test", "version": "1"},
         **{"e2ee": E2EE, **members},

@@ -167,7 +167,7 @@ class SealrouteAdapter:
         return Client(credentials.api_key, credentials.api_secret, api_url=self._url, timeout=30)
 
     def new_session(self, clients: int) -> tuple[str, list[str]]:
-        """A sealed session, and a token for each client. Blocks."""
+        """An encrypted session, and a token for each client. Blocks."""
         if self._credentials is None:
             raise UnavailableError("no credentials")
         api = self._api(self._credentials)
@@ -216,7 +216,7 @@ class SealrouteAdapter:
         return await client.subscribe(list(self._room.streams))
 
     def flood_job(self, members: int) -> dict[str, object]:
-        """What a flood of bench.attack needs: a sealed session, and tokens of it. Blocks."""
+        """What a flood of bench.attack needs: an encrypted session, and tokens of it. Blocks."""
         if self._credentials is None:
             raise UnavailableError("not started")
         session_id, tokens = self.new_session(1 + members)

@@ -29,7 +29,7 @@ _SETTLE_S = 20.0
 """Longer than connections are kept for clients that may come back (`signaling.grace_ms`)."""
 _DROPPED_IN_S = 10.0
 _TURNS, _TURN_S = 3, 6.0
-_BAD_SEALS = ("srtp_bad_tag", "srtp_replayed")
+_BAD_PACKETS = ("srtp_bad_tag", "srtp_replayed")
 PLI_PER_S, NACKS_PER_S, LIES_PER_S = 1_000, 600, 100
 FORGED_CHECKS_PER_S = 200
 RECORDS_PPS = 50_000
@@ -104,8 +104,8 @@ async def forged(scene: Scene, quiet: Noticed) -> list[Figure]:
         attacked.append(await short.call(act))
         calm.append(await short.call(None))
     added_us = median(one.p99_us for one in attacked) - median(one.p99_us for one in calm)
-    # A number that was seen before is not worth looking at its seal.
-    dropped = [one.drops.get(name, 0) for one in attacked for name in _BAD_SEALS]
+    # A sequence number that was seen before is dropped before its tag is checked.
+    dropped = [one.drops.get(name, 0) for one in attacked for name in _BAD_PACKETS]
     sent = {name: sum(one.acted[name] for one in attacked) for name in ("sent", "seconds")}
     return [
         *_sent(sent),
@@ -371,7 +371,7 @@ SCENARIOS = (
              "whole", records),
     Scenario("hellos", 5, f"ClientHellos with NULL ciphers, {HELLOS_PPS:,}/s, while clients join",
              hellos),
-    Scenario("forged", 6, "RTP with a wrong seal from the addresses of two victims, 10,000/s each",
+    Scenario("forged", 6, "RTP with a wrong tag from the addresses of two victims, 10,000/s each",
              forged),
     Scenario("foreign", 7, "RTP of the right SSRC from addresses of strangers", foreign),
     Scenario("slow-clients", 12, f"{SLOW_CLIENTS:,} clients that say one byte a second, "

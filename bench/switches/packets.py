@@ -204,7 +204,7 @@ _PACKETISE = {"vp8": _vp8, "vp9": _vp9, "h264": _h264, "av1": _av1}
 
 
 def packetise(codec: str, wire: bytes, marks: Marks) -> list[bytes]:
-    """The payloads of one sealed frame."""
+    """The payloads of one encrypted frame."""
     return _PACKETISE[codec](wire, marks)
 
 
@@ -299,7 +299,7 @@ _JOIN = {"vp8": _join_vp8, "vp9": _join_vp9, "h264": _join_h264, "av1": _join_av
 
 
 def join(codec: str, payloads: list[bytes]) -> tuple[bytes, Marks]:
-    """The sealed frame of its packets' payloads. Errors: PacketError."""
+    """The encrypted frame of its packets' payloads. Errors: PacketError."""
     try:
         return _JOIN[codec](payloads)
     except (IndexError, struct.error, ValueError) as error:

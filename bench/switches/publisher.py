@@ -14,7 +14,7 @@ from aiortc.rtp import (
     RtcpRtpfbPacket,
 )
 from sealroute_client.e2ee.frames import CodecId
-from sealroute_client.e2ee.keys import Sealer
+from sealroute_client.e2ee.keys import Encryptor
 
 from bench.switches.core import PAYLOAD_TYPE, RTX_PAYLOAD_TYPE
 from bench.switches.library import Frame, Library
@@ -58,11 +58,13 @@ class Encoding:
 
 
 class Publisher:
-    """Owner of the sending side: clips, sealing, packets, and what is asked of it."""
+    """Owner of the sending side: clips, encryption, packets, and what is asked of it."""
 
-    def __init__(self, library: Library, sealer: Sealer, random: Random, *, rtx: bool) -> None:
+    def __init__(
+        self, library: Library, encryptor: Encryptor, random: Random, *, rtx: bool
+    ) -> None:
         self._library = library
-        self._sealer = sealer
+        self._encryptor = encryptor
         self._random = random
         self._rtx = rtx
         self._codec = CodecId[library.form.codec.upper()]
@@ -144,9 +146,9 @@ class Publisher:
         encoding.length = self._random.randint(min(5, longest), longest)
 
     def _packets(self, encoding: Encoding, frame: Frame) -> Iterator[bytes]:
-        wire = self._sealer.seal(self._codec, frame.data)
+        wire = self._encryptor.encrypt(self._codec, frame.data)
         if wire is None:
-            raise RuntimeError("a frame of a real encoder could not be sealed")
+            raise RuntimeError("a frame of a real encoder could not be encrypted")
         self.frames += 1
         self.key_frames += frame.is_key
         encoding.picture_id = (encoding.picture_id + 1) & 0x7FFF

@@ -1,4 +1,4 @@
-"""A subscriber: packets in order, frames put together, opened, decoded and compared."""
+"""A subscriber: packets in order, frames put together, decrypted, decoded and compared."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,9 +11,9 @@ from aiortc.rtp import (
     RtcpRtpfbPacket,
 )
 from sealroute_client.e2ee.bitstream import join_annexb, split_annexb
+from sealroute_client.e2ee.decryption import Decryptor
 from sealroute_client.e2ee.frames import CodecId
 from sealroute_client.e2ee.identity import Outcome
-from sealroute_client.e2ee.opening import Opener
 
 from bench.switches.core import FIRST_SINK_SSRC, RTX_PAYLOAD_TYPE
 from bench.switches.library import Decoder, Frame, Library, checksum, shows
@@ -58,10 +58,10 @@ class Seen:
 class Receiver:
     """Owner of one subscriber's buffer, keys and decoder."""
 
-    def __init__(self, number: int, library: Library, opener: Opener, plan: Plan) -> None:
+    def __init__(self, number: int, library: Library, decryptor: Decryptor, plan: Plan) -> None:
         self._library = library
         self._form = library.form
-        self._opener = opener
+        self._decryptor = decryptor
         self._plan = plan
         self._ssrc = FIRST_SINK_SSRC + 2 * number
         self._decoder = Decoder(self._form)
@@ -211,12 +211,12 @@ class Receiver:
             if not self._waits_for_key:
                 self.seen.fault("packets", str(error))
             return
-        opened = self._opener.open(CodecId[self._form.codec.upper()], wire, now)
-        if opened.outcome is not Outcome.OK:
+        decrypted = self._decryptor.decrypt(CodecId[self._form.codec.upper()], wire, now)
+        if decrypted.outcome is not Outcome.OK:
             if not self._waits_for_key:
-                self.seen.fault("opened", opened.outcome.value)
+                self.seen.fault("decrypted", decrypted.outcome.value)
             return
-        frame = self._known.get(opened.frame)
+        frame = self._known.get(decrypted.frame)
         if frame is None:
             self.seen.fault("content", "no frame that was sent")
             return
@@ -225,7 +225,7 @@ class Receiver:
             return
         self._compare(frame, marks, timestamp)
         self._note(now, frame)
-        self._decode(frame, opened.frame)
+        self._decode(frame, decrypted.frame)
         self._last = (frame, marks, timestamp)
         self._waits_for_key = False
 
@@ -290,5 +290,5 @@ class Receiver:
 
 
 def _canonical(data: bytes) -> bytes:
-    """H.264 as it comes out of a sealed frame: start codes of four bytes."""
+    """H.264 as it comes out of an encrypted frame: start codes of four bytes."""
     return join_annexb(split_annexb(data))

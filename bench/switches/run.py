@@ -5,9 +5,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sealroute_client.e2ee.decryption import Decryptor
 from sealroute_client.e2ee.identity import StreamHistory, Windows
-from sealroute_client.e2ee.keys import PendingContext, Sealer, SecretRing
-from sealroute_client.e2ee.opening import Opener
+from sealroute_client.e2ee.keys import Encryptor, PendingContext, SecretRing
 from sealroute_client.e2ee.secret import KeyIds, SessionSecret
 
 from bench.switches.core import FIRST_SUBSCRIBER, UPLINK, Setup, Side, VirtualCore
@@ -78,11 +78,12 @@ class Call:
         self._random = random.Random(plan.seed)
         secret = SessionSecret(self._random.randbytes(64))
         pending = PendingContext(secret, KeyIds())
-        sealer = Sealer()
-        sealer.use(pending.context(secret.stream_base(_CONNECTION, _STREAM)))
-        self.publisher = Publisher(library, sealer, self._random, rtx=plan.rtx)
+        encryptor = Encryptor()
+        encryptor.use(pending.context(secret.stream_base(_CONNECTION, _STREAM)))
+        self.publisher = Publisher(library, encryptor, self._random, rtx=plan.rtx)
         self.receivers = [
-            Receiver(number, library, _opener(secret), plan) for number in range(plan.subscribers)
+            Receiver(number, library, _decryptor(secret), plan)
+            for number in range(plan.subscribers)
         ]
         self._next_preference = [self._random.randrange(90) for _ in self.receivers]
         self._now = 0.0
@@ -136,11 +137,11 @@ class Call:
             self.publisher.silence(random.randrange(self._plan.encodings), random.randint(20, 60))
 
 
-def _opener(secret: SessionSecret) -> Opener:
+def _decryptor(secret: SessionSecret) -> Decryptor:
     ring = SecretRing()
     ring.add(secret, 0.0)
     windows = Windows(StreamHistory("video"), "video")
-    return Opener(ring, windows, lambda held: held.stream_base(_CONNECTION, _STREAM))
+    return Decryptor(ring, windows, lambda held: held.stream_base(_CONNECTION, _STREAM))
 
 
 def _setup(plan: Plan, library: Library, kid: bytes) -> Setup:

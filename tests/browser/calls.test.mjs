@@ -1,4 +1,4 @@
-// Sealed calls between real browsers: every pair and every codec both ends have.
+// Encrypted calls between real browsers: every pair and every codec both ends have.
 import { after, afterEach, before, describe, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { browsers } from './support/browsers.mjs';
@@ -23,7 +23,7 @@ for (const [from, to] of pairs) {
   const isHere = browsers[from].isHere && browsers[to].isHere;
   describe(`${from} to ${to}`, { skip: isHere ? false : 'a browser is missing' }, () => {
     for (const codec of codecs[from].filter((name) => codecs[to].includes(name))) {
-      test(`a sealed call in ${codec} and Opus, by picture and by ear`, async () => {
+      test(`an encrypted call in ${codec} and Opus, by picture and by ear`, async () => {
         const room = await lab.server.createRoom();
         const ada = await lab.join(room, { kind: from });
         const bob = await lab.join(room, { kind: to });

@@ -50,10 +50,10 @@ const seesOther = (page) =>
     { timeout: CALL_MS, polling: 50 },
   );
 
-const sealOf = (page, state) =>
+const encryptionOf = (page, state) =>
   page.waitForFunction(
     (wanted) =>
-      document.querySelector('.tile[data-own="false"] .tile-seal')?.dataset.state === wanted,
+      document.querySelector('.tile[data-own="false"] .tile-encryption')?.dataset.state === wanted,
     { timeout: CALL_MS, polling: 50 },
     state,
   );
@@ -67,9 +67,9 @@ async function call() {
   return { ada, grace };
 }
 
-test('two people in Chromium and Firefox see each other, sealed, by a link', async () => {
+test('two people in Chromium and Firefox see each other, encrypted, by a link', async () => {
   const { ada, grace } = await call();
-  await Promise.all([sealOf(ada, 'sealed'), sealOf(grace, 'sealed')]);
+  await Promise.all([encryptionOf(ada, 'encrypted'), encryptionOf(grace, 'encrypted')]);
   const names = await grace.$$eval('.tile-name', (found) => found.map((one) => one.textContent));
   assert.deepEqual(names.sort(), ['Ada', 'Grace (you)']);
   const secret = decodeURIComponent(new URL(await ada.evaluate(() => location.href)).hash.slice(1));
@@ -105,9 +105,9 @@ test('a changed secret shows a mismatch until the other changes too', async () =
     await page.waitForFunction(() => document.querySelector('#changed-secret').value === '');
   };
   await change(ada);
-  await sealOf(grace, 'mismatch');
+  await encryptionOf(grace, 'mismatch');
   await change(grace);
-  await Promise.all([sealOf(ada, 'sealed'), sealOf(grace, 'sealed')]);
+  await Promise.all([encryptionOf(ada, 'encrypted'), encryptionOf(grace, 'encrypted')]);
 });
 
 test('who mutes is seen muted, who leaves is gone, and the keyboard does both', async () => {

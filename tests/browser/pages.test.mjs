@@ -8,7 +8,7 @@ before(async () => (lab = await Lab.open()));
 afterEach(() => lab.empty());
 after(() => lab?.close());
 
-test('a page whose policy allows only its own scripts and blob workers holds a sealed call', async () => {
+test('a page whose policy allows only its own scripts and blob workers holds an encrypted call', async () => {
   const room = await lab.server.createRoom();
   const [ada, bob] = [await lab.join(room), await lab.join(room)];
   const policy = await ada.do(async () => {

@@ -1,4 +1,4 @@
-// Sealed calls between a browser and the Python client, in both directions.
+// Encrypted calls between a browser and the Python client, in both directions.
 import { after, afterEach, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -78,7 +78,7 @@ for (const kind of Object.keys(browsers)) {
   }
 }
 
-test('sealed signals are understood in both directions', async () => {
+test('encrypted signals are understood in both directions', async () => {
   const room = await lab.server.createRoom();
   const ada = await lab.join(room);
   const bob = await python('subscribe', room, []);

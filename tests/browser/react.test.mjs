@@ -46,7 +46,7 @@ const noted = (person, name) =>
     name,
   );
 
-test('components publish and show each other in a sealed session', async () => {
+test('components publish and show each other in an encrypted session', async () => {
   const room = await lab.server.createRoom();
   const [ada, bob] = [await open(room), await open(room)];
   await Promise.all([plays(ada), plays(bob)]);

@@ -1,4 +1,4 @@
-// Sizes and rates inside one encoding (SVC), sealed: a subscriber is given what it wishes of them.
+// Sizes and rates inside one encoding (SVC), encrypted: a subscriber is given what it wishes of them.
 import { after, afterEach, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { Lab, SECRET } from './support/lab.mjs';

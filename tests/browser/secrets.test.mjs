@@ -64,7 +64,7 @@ test('everybody changes the secret in the middle of the call, and the picture go
   for (const person of [ada, bob, eve]) assert.equal(await setSecret(person, NEXT), null);
   await ada.until(
     async () => {
-      const { schedule } = globalThis.lab.session.seal;
+      const { schedule } = globalThis.lab.session.encryption;
       return schedule.deadline === undefined;
     },
     'the sender did not switch',
@@ -101,7 +101,7 @@ test('an invalid secret fails before anything is sent', async () => {
   assert.equal((await setSecret(ada, 'short')).name, 'OT_INVALID_ENCRYPTION_SECRET');
 });
 
-test('without a secret one can connect to a sealed session, but not publish or subscribe', async () => {
+test('without a secret one can connect to an encrypted session, but not publish or subscribe', async () => {
   const room = await lab.server.createRoom();
   const ada = await lab.join(room, { secret: null });
   const bob = await lab.join(room);
@@ -147,7 +147,7 @@ test('a browser without transforms is told so by name', async () => {
   }
 });
 
-test('signals of a sealed session are opened by members and unreadable for the server', async () => {
+test('signals of an encrypted session are opened by members and unreadable for the server', async () => {
   const room = await lab.server.createRoom();
   const [ada, bob] = [await lab.join(room), await lab.join(room)];
   const stranger = await lab.join(room, { secret: 'not the secret of the lab' });

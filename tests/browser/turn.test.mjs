@@ -29,7 +29,7 @@ async function joined(room, secret) {
 }
 
 for (const [what, kind, secret] of [
-  ['a sealed session through the server', { e2ee: true }, SECRET],
+  ['an encrypted session through the server', { e2ee: true }, SECRET],
   ['a relayed session', { e2ee: false, relayed: true }, null],
 ]) {
   test(`${what}, all of it over TURN`, options, async () => {

@@ -294,7 +294,7 @@ async def test_what_there_is_not_can_not_be_restarted(ann, ben):
     assert await refused(ben.media.restart_downlink) == "transport_closed"
 
 
-async def test_the_publisher_is_told_of_media_that_is_not_sealed(bench, ann):
+async def test_the_publisher_is_told_of_media_that_is_not_encrypted(bench, ann):
     await ann.publish_live()
     bench.report_not_encrypted(ann.media, "st", "1", 12)
     await bench.settle()

@@ -125,15 +125,15 @@ MUTATIONS = (
     Mutation(
         "web: the rules of offers",
         f"{WEB}/src/rtc/downlink.ts",
-        "if (this.seal) this.refuseLies(offer);",
-        "if (!this.seal) this.refuseLies(offer);",
+        "if (this.encrypt) this.refuseLies(offer);",
+        "if (!this.encrypt) this.refuseLies(offer);",
         DOWNS,
     ),
     Mutation(
         "web: the rules of answers",
         f"{WEB}/src/rtc/uplink.ts",
-        "const refusal = this.seal && answerRefusal(offer, answer);",
-        "const refusal = this.seal ? undefined : answerRefusal(offer, answer);",
+        "const refusal = this.encrypt && answerRefusal(offer, answer);",
+        "const refusal = this.encrypt ? undefined : answerRefusal(offer, answer);",
         UPS,
     ),
     Mutation(
@@ -180,7 +180,7 @@ MUTATIONS = (
     ),
     Mutation(
         "web: `immediate` switches before its promise resolves",
-        f"{WEB}/src/e2ee/session-seal.ts",
+        f"{WEB}/src/e2ee/session-encryption.ts",
         "{ secret, sessionId, immediate });",
         "{ secret, sessionId, immediate: false });",
         EVICTS,

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from aiortc import RTCConfiguration
 from sealroute_client.downlink import Downlink
+from sealroute_client.e2ee.decryption import Decryptor
 from sealroute_client.e2ee.identity import StreamHistory, Windows
 from sealroute_client.e2ee.keys import PendingContext, SecretRing
-from sealroute_client.e2ee.opening import Opener
 from sealroute_client.e2ee.secret import SessionSecret, session_key
 from sealroute_client.media import loopback
 from sealroute_client.media.sources import draw_pattern, open_test_pattern, read_counter
@@ -29,12 +29,12 @@ def secret(text: str = "correct horse battery") -> SessionSecret:
     return SessionSecret(session_key(text, "session", iterations=1))
 
 
-def openers_of(ring: SecretRing | None) -> dict[str, Opener] | None:
+def openers_of(ring: SecretRing | None) -> dict[str, Decryptor] | None:
     if ring is None:
         return None
     history = StreamHistory("audio", "video")
     return {
-        kind: Opener(ring, Windows(history, kind), lambda held: held.stream_base(PEER, STREAM))
+        kind: Decryptor(ring, Windows(history, kind), lambda held: held.stream_base(PEER, STREAM))
         for kind in ("audio", "video")
     }
 
@@ -50,12 +50,14 @@ class Call:
     async def start(self, codec, sending, receiving, *, keyed=True) -> None:
         loopback.install()
         loopback.loopback_wanted.set(True)
-        is_sealed = sending is not None
+        is_encrypted = sending is not None
         ring = SecretRing() if receiving else None
         if ring is not None:
             ring.add(receiving, 0.0)
         self.ring = ring
-        self.uplink = Uplink(PeerConnections(RTCConfiguration(iceServers=[])), is_sealed=is_sealed)
+        self.uplink = Uplink(
+            PeerConnections(RTCConfiguration(iceServers=[])), is_encrypted=is_encrypted
+        )
         self.downlink = Downlink(PeerConnections(RTCConfiguration(iceServers=[])))
         self.subscriber = Subscriber(
             {"streamId": STREAM},
@@ -71,7 +73,7 @@ class Call:
             self.publisher.tracks = tracks
             for track in tracks:
                 self.capture(track)
-                if is_sealed:
+                if is_encrypted:
                     track.pending = PendingContext(sending, self.publisher.key_ids)
             described = [
                 {"mid": t.mid, "kind": t.kind, "codec": "opus" if t.kind == "audio" else codec}
@@ -141,7 +143,7 @@ def psnr(one: np.ndarray, other: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("codec", ["vp8", "h264"])
-async def test_sealed_pictures_and_sound_arrive_as_they_were_sent(call, codec) -> None:
+async def test_encrypted_pictures_and_sound_arrive_as_they_were_sent(call, codec) -> None:
     await call.start(codec, secret(), secret())
     pictures, sounds = await asyncio.gather(call.frames("video", 30), call.frames("audio", 50))
     numbers = [read_counter(picture) for picture in pictures]
@@ -169,8 +171,8 @@ async def test_nothing_reaches_rtp_before_the_key_is_known(call) -> None:
     call.publisher.start(STREAM)
     for track in call.publisher.tracks:
         track.switch(PEER, STREAM)
-    await call.until(lambda: call.subscriber.state.opened > 10)
-    kids = [t.sealer.kid.to_bytes(8, "big") for t in call.publisher.tracks]
+    await call.until(lambda: call.subscriber.state.decrypted > 10)
+    kids = [t.encryptor.kid.to_bytes(8, "big") for t in call.publisher.tracks]
     first_packets = [p for p in call.rtp if any(kid in p[:32] for kid in kids)]
     assert len(first_packets) > 10
 
@@ -188,23 +190,23 @@ async def test_a_wrong_secret_is_noticed_and_the_right_one_brings_the_picture(ca
     assert call.reports[-1] == "ok"
 
 
-async def test_media_in_clear_is_never_shown_on_a_sealed_session(call) -> None:
+async def test_media_in_clear_is_never_shown_on_an_encrypted_session(call) -> None:
     await call.start("vp8", None, secret())
     await call.until(lambda: "encryptionSecretMismatch" in call.events)
-    assert call.subscriber.state.opened == 0
+    assert call.subscriber.state.decrypted == 0
     assert all(track.frames == 0 for track in call.subscriber.tracks.values())
 
 
 async def test_a_new_secret_costs_no_frame_when_the_receiver_has_it_first(call) -> None:
     await call.start("vp8", secret(), secret())
-    await call.until(lambda: call.subscriber.state.opened > 30)
+    await call.until(lambda: call.subscriber.state.decrypted > 30)
     newer = secret("another secret for all")
     call.ring.add(newer, call.subscriber._clock())
     for track in call.publisher.tracks:
         track.pending = PendingContext(newer, call.publisher.key_ids)
         track.switch(PEER, STREAM)
-    opened = call.subscriber.state.opened
-    await call.until(lambda: call.subscriber.state.opened > opened + 60)
+    decrypted = call.subscriber.state.decrypted
+    await call.until(lambda: call.subscriber.state.decrypted > decrypted + 60)
     assert call.subscriber.state.failed == 0
     assert call.events == ["encryptionStateChanged"]
 

@@ -27,13 +27,13 @@ class SlowSockets:
     """Each socket takes 50 ms more to open."""
 
     def __init__(self, monkeypatch) -> None:
-        self.opened = 0
+        self.decrypted = 0
         loop = asyncio.get_running_loop()
         create = loop.create_datagram_endpoint
 
         async def slowly(*args, **options):
             made = await create(*args, **options)
-            self.opened += 1
+            self.decrypted += 1
             await asyncio.sleep(0.05)
             return made
 
@@ -41,7 +41,7 @@ class SlowSockets:
 
     async def first(self) -> None:
         async with asyncio.timeout(5):
-            while not self.opened:  # noqa: ASYNC110
+            while not self.decrypted:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
 
 
@@ -65,7 +65,7 @@ async def test_who_is_cancelled_while_sockets_open_leaves_none_behind(peers, mon
     asked.cancel()
     await asyncio.gather(asked, return_exceptions=True)
     await peers.close()
-    assert slow.opened
+    assert slow.decrypted
     assert sockets() == before
 
 

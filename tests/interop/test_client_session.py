@@ -18,7 +18,7 @@ from sealroute_client import (
     server_messages,
 )
 from sealroute_client.e2ee.secret import derive
-from sealroute_client.e2ee.signals import SignalContent, SignalSealer
+from sealroute_client.e2ee.signals import SignalContent, SignalEncryptor
 from sealroute_client.signaling import FINAL, PASSING
 
 from signaling.domain.errors import ERRORS, Unavailable
@@ -37,7 +37,7 @@ async def server():
     assert running.invalid == []
 
 
-async def test_a_sealed_session_is_not_joined_without_a_secret(server) -> None:
+async def test_an_encrypted_session_is_not_joined_without_a_secret(server) -> None:
     with pytest.raises(EncryptionSecretMissing) as caught:
         await session_of(server, None).connect()
     assert caught.value.number == 6000
@@ -101,16 +101,16 @@ async def test_a_change_of_secret_declares_announces_and_switches_when_all_are_r
     await session.connect()
     try:
         publisher = await session.publish()
-        before = [track.sealer.kid for track in publisher.tracks]
+        before = [track.encryptor.kid for track in publisher.tracks]
         await session.set_encryption_secret("another secret for all")
         await until(lambda: len(server.received("declareKids")) == 2)
         await until(lambda: len(server.received("e2eeReady")) == 2)
         hint = server.received("e2eeReady")[-1]["hint"]
         assert [len(m["kids"]) for m in server.received("declareKids")] == [2, 2]
-        assert [track.sealer.kid for track in publisher.tracks] == before
+        assert [track.encryptor.kid for track in publisher.tracks] == before
         await server.send({"t": "hintAnnounced", "connectionId": "peer", "hint": hint})
         await until(lambda: len(server.received("declareKids")) == 4, 3.0)
-        after = [track.sealer.kid for track in publisher.tracks]
+        after = [track.encryptor.kid for track in publisher.tracks]
         assert [kid & 0xFFFF for kid in after] == [hint, hint]
         # Packets under the old key are on the way: it stays declared for a while, then ends.
         declared = [m["kids"] for m in server.received("declareKids")]
@@ -149,7 +149,7 @@ async def test_a_lost_socket_is_resumed_while_the_media_goes_on(server) -> None:
     assert events[-1] == "disconnected"
 
 
-async def test_signals_are_sealed_and_open_only_from_members(server) -> None:
+async def test_signals_are_encrypted_and_open_only_from_members(server) -> None:
     session = session_of(server)
     heard: list[dict] = []
     session.on("signal", lambda event: heard.append(event.detail))
@@ -159,11 +159,11 @@ async def test_signals_are_sealed_and_open_only_from_members(server) -> None:
         sent = server.received("signal")[0]
         assert "data" not in sent
         assert b"hello" not in sent["encrypted"]
-        sealed = SignalSealer("peer").seal(
+        encrypted = SignalEncryptor("peer").encrypt(
             await derive(SECRET, "session"), SignalContent("", "chat", "hi")
         )
         for sender in ("stranger", "peer", "peer"):
-            await server.send({"t": "signalReceived", "from": sender, "encrypted": sealed})
+            await server.send({"t": "signalReceived", "from": sender, "encrypted": encrypted})
         await server.send({"t": "signalReceived", "data": "from the server"})
         await until(lambda: len(heard) == 2)
         assert [(s["connectionId"], s["data"], s["encrypted"]) for s in heard] == [

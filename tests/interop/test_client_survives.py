@@ -32,7 +32,7 @@ async def sessions():
 
 
 class Viewer:
-    """Subscribes to every stream, as an application does, and counts opened frames."""
+    """Subscribes to every stream, as an application does, and counts decrypted frames."""
 
     def __init__(self, session: Session) -> None:
         self.session = session

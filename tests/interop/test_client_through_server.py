@@ -88,7 +88,7 @@ async def test_a_wrong_secret_shows_nothing_until_the_right_one_is_set(server, s
     await sessions[0].publish()
     viewer = await subscribed(sessions[1])
     await until(lambda: "encryptionSecretMismatch" in events)
-    assert viewer.state.opened == 0
+    assert viewer.state.decrypted == 0
     (report,) = await diagnosed(server)
     codes = [reason["code"] for one in report["received"] for reason in one["reasons"]]
     assert "secret_mismatch" in codes
@@ -107,16 +107,16 @@ async def test_a_secret_changes_in_the_call_without_a_failure(server, sessions) 
     sessions += [await server.join(), await server.join()]
     publisher = await sessions[0].publish()
     viewer = await subscribed(sessions[1])
-    await until(lambda: viewer.state.opened > 50)
-    before = [track.sealer.kid for track in publisher.tracks]
+    await until(lambda: viewer.state.decrypted > 50)
+    before = [track.encryptor.kid for track in publisher.tracks]
     failed = viewer.state.failed
     for session in reversed(sessions):
         await session.set_encryption_secret("another secret for all")
     await until(
-        lambda: not set(before) & {t.sealer.kid for t in publisher.tracks},
+        lambda: not set(before) & {t.encryptor.kid for t in publisher.tracks},
     )
-    opened = viewer.state.opened
-    await until(lambda: viewer.state.opened > opened + 60)
+    decrypted = viewer.state.decrypted
+    await until(lambda: viewer.state.decrypted > decrypted + 60)
     assert viewer.state.failed == failed
 
 
@@ -144,12 +144,12 @@ async def test_frames_in_clear_are_dropped_by_the_server_and_told(server, sessio
     sessions[0].on("notEncrypted", lambda event: told.append(str(event.detail["streamId"])))
     publisher = await sessions[0].publish()
     for track in publisher.tracks:
-        track.is_sealed = False
+        track.is_encrypted = False
     viewer = await subscribed(sessions[1])
     await until(lambda: told)
-    opened = viewer.state.opened
+    decrypted = viewer.state.decrypted
     await asyncio.sleep(1)  # real time: what must not arrive needs a while to be missed
-    assert viewer.state.opened == opened
+    assert viewer.state.decrypted == decrypted
     assert set(told) == {publisher.stream_id}
     (report,) = await diagnosed(server)
     assert {one["reasons"][0]["code"] for one in report["received"]} == {"not_encrypted"}

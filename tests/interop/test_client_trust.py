@@ -7,7 +7,7 @@ from aiortc import RTCConfiguration, RTCRtpSender
 from sealroute_client import EncryptionError, EncryptionSecretMissing
 from sealroute_client.downlink import Downlink
 from sealroute_client.e2ee.secret import derive
-from sealroute_client.e2ee.signals import SignalContent, SignalSealer
+from sealroute_client.e2ee.signals import SignalContent, SignalEncryptor
 from sealroute_client.errors import (
     DecryptionInternalError,
     EncryptionInternalError,
@@ -110,20 +110,20 @@ async def test_a_server_that_takes_no_announcement_cannot_keep_the_old_secret(se
         hint = (await derive("another secret for all", "session")).hint
         await session.set_encryption_secret("another secret for all", immediate=True)
         # Switched already when the promise resolves; nothing waited for an answer.
-        assert [track.sealer.kid & 0xFFFF for track in publisher.tracks] == [hint, hint]
-        sealed = await sealed_signal(session, server)
-        assert int.from_bytes(sealed[7:9], "big") == hint
+        assert [track.encryptor.kid & 0xFFFF for track in publisher.tracks] == [hint, hint]
+        encrypted = await encrypted_signal(session, server)
+        assert int.from_bytes(encrypted[7:9], "big") == hint
         third = (await derive("a third secret for all", "session")).hint
         await session.set_encryption_secret("a third secret for all")
-        await until(lambda: publisher.tracks[0].sealer.kid & 0xFFFF == third, 8)
-        assert publisher.tracks[1].sealer.kid & 0xFFFF == third
+        await until(lambda: publisher.tracks[0].encryptor.kid & 0xFFFF == third, 8)
+        assert publisher.tracks[1].encryptor.kid & 0xFFFF == third
     finally:
         server.silent.clear()
         server.refused.clear()
         await session.disconnect()
 
 
-async def sealed_signal(session, server) -> bytes:
+async def encrypted_signal(session, server) -> bytes:
     await session.signal("x")
     return server.received("signal")[-1]["encrypted"]
 
@@ -140,7 +140,7 @@ async def test_a_stream_that_was_being_published_follows_the_secret(server) -> N
         await server.published(server.received("publish")[0])
         publisher = await publishing
         hint = (await derive("another secret for all", "session")).hint
-        assert [track.sealer.kid & 0xFFFF for track in publisher.tracks] == [hint, hint]
+        assert [track.encryptor.kid & 0xFFFF for track in publisher.tracks] == [hint, hint]
         # Nothing was left under the old one: its key ids never had a key.
         assert [track.old_kids for track in publisher.tracks] == [[], []]
         await until(lambda: len(server.received("declareKids")) == 2)
@@ -169,8 +169,8 @@ async def test_clear_signals_that_claim_a_member_are_dropped(server) -> None:
     session.on("signal", lambda event: heard.append(event.detail))
     await session.connect()
     try:
-        sealer, secret = SignalSealer("peer"), await derive(SECRET, "session")
-        other = sealer.seal(secret, SignalContent("somebody else", "chat", "not for us"))
+        encryptor, secret = SignalEncryptor("peer"), await derive(SECRET, "session")
+        other = encryptor.encrypt(secret, SignalContent("somebody else", "chat", "not for us"))
         for claim in (
             {"from": "peer", "data": "forged", "type": "chat"},
             {"from": "stranger", "data": "forged"},
@@ -191,16 +191,18 @@ async def test_signals_do_not_play_again_when_their_sender_is_said_to_be_new(ser
     session.on("signal", lambda event: heard.append(str(event.detail["data"])))
     await session.connect()
     try:
-        sealer, secret = SignalSealer("peer"), await derive(SECRET, "session")
-        once = sealer.seal(secret, SignalContent("", "chat", "once"))
+        encryptor, secret = SignalEncryptor("peer"), await derive(SECRET, "session")
+        once = encryptor.encrypt(secret, SignalContent("", "chat", "once"))
         again = {"t": "connectionCreated", "connection": {"connectionId": "peer"}}
         for _ in range(2):
             await server.send({"t": "signalReceived", "from": "peer", "encrypted": once})
             await server.send({"t": "connectionDestroyed", "connectionId": "peer"})
             await server.send(again)
-        stranger = SignalSealer("peer").seal(secret, SignalContent("", "chat", "another peer"))
+        stranger = SignalEncryptor("peer").encrypt(
+            secret, SignalContent("", "chat", "another peer")
+        )
         await server.send({"t": "signalReceived", "from": "peer", "encrypted": stranger})
-        last = sealer.seal(secret, SignalContent("", "chat", "last"))
+        last = encryptor.encrypt(secret, SignalContent("", "chat", "last"))
         await server.send({"t": "signalReceived", "from": "peer", "encrypted": last})
         await until(lambda: "last" in heard)
         assert heard == ["once", "last"]
@@ -235,7 +237,7 @@ class Offerer:
 
 
 async def test_two_m_lines_with_one_mid_are_refused() -> None:
-    """Otherwise the second one's decoder would get its frames around the opener of the first."""
+    """Otherwise the second one's decoder would get its frames around the decryptor of the first."""
     offerer = Offerer()
     peers = PeerConnections(RTCConfiguration(iceServers=[]))
     try:

@@ -45,7 +45,7 @@ class Connected:
         profile = PROFILES[keys.profile]
         self.address = address
         self.open = srtp(keys.receive_key, keys.receive_salt, profile, Policy.SSRC_ANY_INBOUND)
-        self.seal = srtp(keys.send_key, keys.send_salt, profile, Policy.SSRC_ANY_OUTBOUND)
+        self.protect = srtp(keys.send_key, keys.send_salt, profile, Policy.SSRC_ANY_OUTBOUND)
 
 
 class Reflector:
@@ -130,7 +130,7 @@ class Reflector:
             packet = packet[:-40] + bytes([packet[-40] ^ 1]) + packet[-39:]
         for other in self.clients.values():
             if other.address != address:
-                self.socket.sendto(other.seal.protect(packet), other.address)
+                self.socket.sendto(other.protect.protect(packet), other.address)
 
     def handle_rtcp(self, datagram: bytes, address: tuple[str, int]) -> None:
         compound = self.clients[address].open.unprotect_rtcp(datagram)
@@ -193,7 +193,7 @@ async def test_every_packet_arrives_opens_and_is_verified(
     assert reflector.reports[201] >= 1, "receiver reports"
 
 
-async def test_what_is_sent_looks_sealed_with_the_declared_key(
+async def test_what_is_sent_looks_protected_with_the_declared_key(
     binary: Path, peers: list[Peer]
 ) -> None:
     reflector = Reflector()

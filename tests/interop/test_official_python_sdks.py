@@ -168,10 +168,10 @@ def unified(site, monkeypatch):
 
 def test_opentok_creates_sessions_of_every_kind(site, legacy):
     clear = legacy.create_session(media_mode=opentok.MediaModes.routed)
-    sealed = legacy.create_session(media_mode=opentok.MediaModes.routed, e2ee=True)
+    encrypted = legacy.create_session(media_mode=opentok.MediaModes.routed, e2ee=True)
     relayed = legacy.create_session()
     assert site.record(clear.session_id).options.e2ee is False
-    assert site.record(sealed.session_id).options.e2ee is True
+    assert site.record(encrypted.session_id).options.e2ee is True
     assert site.record(relayed.session_id).options.media_mode == "relayed"
 
 
@@ -212,14 +212,14 @@ def test_opentok_tokens_of_both_kinds_admit_with_their_role_and_data(site, legac
     assert admission.session.options.e2ee is True
 
 
-@pytest.fixture(params=[True, False], ids=["sealed", "clear"])
+@pytest.fixture(params=[True, False], ids=["encrypted", "clear"])
 def room(site, legacy, request):
     session = legacy.create_session(media_mode=opentok.MediaModes.routed, e2ee=request.param)
     site.populate(session.session_id)
     return session.session_id
 
 
-def test_opentok_moderates_sealed_and_clear_sessions_alike(legacy, room):
+def test_opentok_moderates_encrypted_and_clear_sessions_alike(legacy, room):
     assert next(iter(legacy.list_streams(room))).id == STREAM
     assert legacy.get_stream(room, STREAM).videoType == "camera"
     legacy.send_signal(room, {"type": "t", "data": "d"})
@@ -247,7 +247,7 @@ def test_opentok_is_told_what_is_not_there(legacy, room):
         legacy.get_archive("00000000-0000-4000-8000-000000000000")
 
 
-def test_opentok_hears_of_every_feature_that_a_sealed_session_refuses(legacy):
+def test_opentok_hears_of_every_feature_that_an_encrypted_session_refuses(legacy):
     session = legacy.create_session(media_mode=opentok.MediaModes.routed, e2ee=True).session_id
     token = legacy.generate_token(session)
     words = "end-to-end encrypted"
@@ -282,8 +282,8 @@ def test_vonage_creates_sessions_and_keeps_e2ee_even_after_a_json_call(site, uni
     with contextlib.suppress(vonage_errors.HttpRequestError):
         unified.send_signal(first.session_id, models.SignalData(type="t", data="d"))
     second = unified.create_session(options)
-    sealed = [site.record(one.session_id).options.e2ee for one in (plain, first, second)]
-    assert sealed == [False, True, True]
+    encrypted = [site.record(one.session_id).options.e2ee for one in (plain, first, second)]
+    assert encrypted == [False, True, True]
 
 
 def test_vonage_shows_why_a_session_can_not_be(unified):
@@ -325,7 +325,7 @@ def test_vonage_moderates(site, unified):
         unified.play_dtmf(session, "123")
 
 
-def test_vonage_hears_of_every_feature_that_a_sealed_session_refuses(unified):
+def test_vonage_hears_of_every_feature_that_an_encrypted_session_refuses(unified):
     options = models.SessionOptions(media_mode=models.MediaMode.ROUTED, e2ee=True)
     session = unified.create_session(options).session_id
     words = "end-to-end encrypted"

@@ -143,18 +143,18 @@ async def test_a_rotated_secret_holds_beside_the_old_one_until_its_grace_is_over
 
 
 @pytest.mark.parametrize(
-    ("said", "sealed"), [({}, True), ({"e2ee": "false"}, False), ({"e2ee": "true"}, True)]
+    ("said", "encrypted"), [({}, True), ({"e2ee": "false"}, False), ({"e2ee": "true"}, True)]
 )
-async def test_sessions_are_sealed_by_default_where_the_project_says_so(site, said, sealed):
+async def test_sessions_are_encrypted_by_default_where_the_project_says_so(site, said, encrypted):
     """Unless the application says otherwise, as the Python SDK `opentok` does in every request."""
     await site.admin("PATCH", e2eeByDefault=True)
     headers = {"X-OPENTOK-AUTH": rest_token(site, site.secret), "Accept": "application/json"}
     form = {"p2p.preference": "disabled", **said}
     async with site.http.post(site.url + "/session/create", data=form, headers=headers) as answer:
         (made,) = await answer.json()
-    assert made["e2ee"] is sealed
+    assert made["e2ee"] is encrypted
     async with client(site, made["session_id"]) as (first, _):
-        assert first["session"]["e2ee"] is sealed
+        assert first["session"]["e2ee"] is encrypted
 
 
 async def test_a_projects_own_credentials_and_guesses_administer_nothing(site):

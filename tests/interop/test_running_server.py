@@ -155,7 +155,7 @@ async def test_a_token_that_is_not_good_does_not_join(site):
         await socket.close()
 
 
-async def test_a_sealed_session_refuses_an_archive_while_a_client_is_in_it(site):
+async def test_an_encrypted_session_refuses_an_archive_while_a_client_is_in_it(site):
     session = await site.session(e2ee=True)
     socket = await site.join(session, site.token(session))
     await expect(socket, "welcome")

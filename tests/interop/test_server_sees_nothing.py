@@ -1,6 +1,6 @@
-"""What the server could see of a sealed session, with SRTP taken off: nothing of the media.
+"""What the server could see of an encrypted session, with SRTP taken off: nothing of the media.
 
-A canary is planted in every encoded frame before it is sealed, and every packet that a client
+A canary is planted in every encoded frame before it is encrypted, and every packet that a client
 hands to SRTP or takes from it is kept. The clear session shows that the test can find both.
 """
 
@@ -35,7 +35,7 @@ def wire(monkeypatch):
     """RTP packets without SRTP: `sent` by clients (the server received them) and `received`."""
     packets = {"sent": [], "received": []}
     protect, unprotect = pylibsrtp.Session.protect, pylibsrtp.Session.unprotect
-    seal = PublishedTrack.seal
+    encrypt = PublishedTrack.encrypt
 
     def keep_sent(self, packet):
         packets["sent"].append(bytes(packet))
@@ -48,7 +48,9 @@ def wire(monkeypatch):
     monkeypatch.setattr(pylibsrtp.Session, "protect", keep_sent)
     monkeypatch.setattr(pylibsrtp.Session, "unprotect", keep_received)
     monkeypatch.setattr(
-        PublishedTrack, "seal", lambda self, codec, frame: seal(self, codec, PLANTED[codec](frame))
+        PublishedTrack,
+        "encrypt",
+        lambda self, codec, frame: encrypt(self, codec, PLANTED[codec](frame)),
     )
     return packets
 
@@ -110,7 +112,7 @@ def recognisable(shown: list) -> int:
 
 
 @pytest.mark.parametrize("codec", ["vp8", "h264"])
-async def test_a_sealed_session_shows_the_server_neither_canary_nor_picture(
+async def test_an_encrypted_session_shows_the_server_neither_canary_nor_picture(
     wire, tmp_path, codec
 ) -> None:
     await call(tmp_path, e2ee=True, codec=codec)

@@ -23,8 +23,8 @@ WINDOW = 1_024
 class Ours:
     def __init__(self, profile: SrtpProfile, key: bytes, salt: bytes) -> None:
         session = native.SrtpSession(profile, key, salt)
-        self.seal, self.open = session.protect_rtp, session.unprotect_rtp
-        self.seal_rtcp, self.open_rtcp = session.protect_rtcp, session.unprotect_rtcp
+        self.protect, self.open = session.protect_rtp, session.unprotect_rtp
+        self.protect_rtcp, self.open_rtcp = session.protect_rtcp, session.unprotect_rtcp
         self.refusal = ValueError
 
 
@@ -34,8 +34,8 @@ class Libsrtp:
             self._session(profile, key + salt, kind)
             for kind in (Policy.SSRC_ANY_OUTBOUND, Policy.SSRC_ANY_INBOUND)
         )
-        self.seal, self.open = sender.protect, receiver.unprotect
-        self.seal_rtcp, self.open_rtcp = sender.protect_rtcp, receiver.unprotect_rtcp
+        self.protect, self.open = sender.protect, receiver.unprotect
+        self.protect_rtcp, self.open_rtcp = sender.protect_rtcp, receiver.unprotect_rtcp
         self.refusal = Error
 
     @staticmethod
@@ -73,14 +73,14 @@ def rtcp_compound(rng: random.Random, ssrc: int = SSRC) -> bytes:
     return report + struct.pack("!BBH", 0x81, 206, len(body) // 4) + body
 
 
-def test_packets_of_all_shapes_and_sizes_open_to_what_was_sealed(ends):
+def test_packets_of_all_shapes_and_sizes_open_to_what_was_protected(ends):
     sender, receiver = ends
     rng = random.Random(1)
     for sequence in range(300):
         packet = rtp_packet(rng, sequence)
-        sealed = sender.seal(packet)
-        assert sealed[:12] == packet[:12]
-        assert receiver.open(sealed) == packet
+        protected = sender.protect(packet)
+        assert protected[:12] == packet[:12]
+        assert receiver.open(protected) == packet
 
 
 def test_the_rollover_counter_is_followed_through_loss_and_reordering(ends):
@@ -90,26 +90,26 @@ def test_the_rollover_counter_is_followed_through_loss_and_reordering(ends):
     flight, opened = [], 0
     for sequence in range(65_000, 3 * 65_536 + 200, 37):
         packet = rtp_packet(rng, sequence)
-        sealed = sender.seal(packet)
+        protected = sender.protect(packet)
         if rng.random() > 0.1:
-            flight.append((packet, sealed))
+            flight.append((packet, protected))
         if len(flight) == 8:
             rng.shuffle(flight)
-            for packet, sealed in flight:
-                assert receiver.open(sealed) == packet
+            for packet, protected in flight:
+                assert receiver.open(protected) == packet
                 opened += 1
             flight.clear()
     assert opened > 3_000
 
 
-def test_compounds_open_to_what_was_sealed(ends):
+def test_compounds_open_to_what_was_protected(ends):
     sender, receiver = ends
     rng = random.Random(3)
     for index in range(300):
         compound = rtcp_compound(rng, SSRC + index % 3)
-        sealed = sender.seal_rtcp(compound)
-        assert sealed[:8] == compound[:8]
-        assert receiver.open_rtcp(sealed) == compound
+        protected = sender.protect_rtcp(compound)
+        assert protected[:8] == compound[:8]
+        assert receiver.open_rtcp(protected) == compound
 
 
 def test_many_ssrcs_do_not_disturb_each_other(ends):
@@ -119,7 +119,7 @@ def test_many_ssrcs_do_not_disturb_each_other(ends):
     for step in range(60):
         for ssrc, start in starts.items():
             packet = rtp_packet(rng, start + 20 * step, ssrc)
-            assert receiver.open(sender.seal(packet)) == packet
+            assert receiver.open(sender.protect(packet)) == packet
 
 
 def test_replays_and_changed_packets_are_refused_and_spoil_nothing(ends):
@@ -127,14 +127,14 @@ def test_replays_and_changed_packets_are_refused_and_spoil_nothing(ends):
     rng = random.Random(5)
     for sequence in range(100):
         packet = rtp_packet(rng, sequence)
-        sealed = sender.seal(packet)
-        changed = bytearray(sealed)
+        protected = sender.protect(packet)
+        changed = bytearray(protected)
         changed[rng.randrange(2, len(changed))] ^= 1 << rng.randrange(8)
         with pytest.raises(receiver.refusal):
             receiver.open(bytes(changed))
-        assert receiver.open(sealed) == packet
+        assert receiver.open(protected) == packet
         with pytest.raises(receiver.refusal):
-            receiver.open(sealed)
+            receiver.open(protected)
 
 
 def test_replayed_and_changed_compounds_are_refused(ends):
@@ -142,14 +142,14 @@ def test_replayed_and_changed_compounds_are_refused(ends):
     rng = random.Random(6)
     for _ in range(100):
         compound = rtcp_compound(rng)
-        sealed = sender.seal_rtcp(compound)
-        changed = bytearray(sealed)
+        protected = sender.protect_rtcp(compound)
+        changed = bytearray(protected)
         changed[rng.randrange(8, len(changed))] ^= 1 << rng.randrange(8)
         with pytest.raises(receiver.refusal):
             receiver.open_rtcp(bytes(changed))
-        assert receiver.open_rtcp(sealed) == compound
+        assert receiver.open_rtcp(protected) == compound
         with pytest.raises(receiver.refusal):
-            receiver.open_rtcp(sealed)
+            receiver.open_rtcp(protected)
 
 
 def test_keys_of_a_wrong_length_and_unknown_profiles_are_refused(profile):

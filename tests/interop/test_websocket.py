@@ -44,7 +44,7 @@ async def test_the_json_twin_speaks_the_same_protocol(gate):
             "t": "hello",
             "id": 1,
             "apiKey": "123",
-            "sessionId": "2_sealed",
+            "sessionId": "2_encrypted",
             "token": "publisher",
             "sdk": {"name": "test", "version": "1"},
             "e2ee": E2EE,
@@ -175,7 +175,7 @@ async def never_reading(url):
         b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
         b"Sec-WebSocket-Protocol: sealroute.v2.msgpack\r\n\r\n"
     )
-    first = {"t": "hello", "id": 1, "apiKey": "123", "sessionId": "2_sealed"}
+    first = {"t": "hello", "id": 1, "apiKey": "123", "sessionId": "2_encrypted"}
     first |= {"token": "publisher", "sdk": {"name": "test", "version": "1"}, "e2ee": E2EE}
     writer.write(masked(msgpack.packb(first)))
     writer.transport.pause_reading()

@@ -265,7 +265,9 @@ async def test_joins_with_one_token_are_limited_through_all_doors_together(tmp_p
         assert (taken.status, refused.status) == (201, 429)
 
 
-async def test_sealed_sessions_take_only_who_declares_the_format_and_its_keys(site, peers) -> None:
+async def test_encrypted_sessions_take_only_who_declares_the_format_and_its_keys(
+    site, peers
+) -> None:
     session = await site.session(e2ee=True)
     encoder = peers(session)
     offer = await encoder.publishing()

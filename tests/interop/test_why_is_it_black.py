@@ -61,7 +61,7 @@ class Camera:
 
     def __init__(self, job: TransportJob, kid: bytes) -> None:
         keys = job.srtp
-        self._seal = SrtpSession(
+        self._encrypt = SrtpSession(
             keys["profile"], bytes.fromhex(keys["local_key"]), bytes.fromhex(keys["local_salt"])
         )
         self._socket = socket.socket(fileno=socket.dup(job.fd))
@@ -72,7 +72,7 @@ class Camera:
     async def run(self) -> None:
         while True:
             if self.sends is not None:
-                self._socket.send(self._seal.protect_rtp(self._packet(self.sends)))
+                self._socket.send(self._encrypt.protect_rtp(self._packet(self.sends)))
             await asyncio.sleep(1 / FRAMES_PER_S)
 
     def _packet(self, what: str) -> bytes:

@@ -28,7 +28,7 @@ function vonage() {
   const auth = new Auth({ applicationId: settings.key, privateKey: settings.secret });
   const { video } = new Vonage(auth, { videoHost: settings.url });
   const methods = new Set(Object.getOwnPropertyNames(Object.getPrototypeOf(video)));
-  methods.add('sendFormSubmitRequest'); // the way to ask for a sealed session
+  methods.add('sendFormSubmitRequest'); // the way to ask for an encrypted session
   return { methods, call: (name, args) => video[name](...args) };
 }
 

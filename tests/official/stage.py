@@ -121,15 +121,16 @@ class Stage:
         await self.server.stop()
         await asyncio.sleep(0.1)  # transports close in the next rounds of the loop
 
-    async def enter(self, name: str, session_id: str, token: str, *, sealed: bool) -> Live:
+    async def enter(self, name: str, session_id: str, token: str, *, encrypted: bool) -> Live:
         """Two clients join and one publishes. `name`: the project in its dialect."""
         alice, bob = (
-            Session(self.url, name, session_id, token, SECRET if sealed else None) for _ in range(2)
+            Session(self.url, name, session_id, token, SECRET if encrypted else None)
+            for _ in range(2)
         )
         self.joined += [alice, bob]
         for session in (alice, bob):
             await session.connect()
-            assert session.is_encrypted is sealed
+            assert session.is_encrypted is encrypted
         live = Live(alice, bob, "")
         alice.on("signal", lambda event: live.heard.append(event.detail))
         bob.on("disconnected", lambda event: live.over.append(str(event.detail["reason"])))

@@ -92,7 +92,7 @@ async def test_every_example_runs_and_answers_what_the_page_shows(stage, shell):
             assert shape(json.loads(printed)) == shape(example.shown)
         if example.commands.startswith("now=") and JOINED_AFTER in example.commands:
             session, token = (await shell.run('echo "$SESSION $TOKEN"')).split()
-            live = await stage.enter(stage.api_key, session, token, sealed=True)
+            live = await stage.enter(stage.api_key, session, token, encrypted=True)
     await until(lambda: len(live.heard) >= 1)
     assert live.heard[0]["data"] == "We begin."
     # Which of the two was shown the door is the page's choice.

@@ -1,4 +1,4 @@
-"""npm `opentok`, unmodified: every method, on clear and sealed sessions with live clients."""
+"""npm `opentok`, unmodified: every method, on clear and encrypted sessions with live clients."""
 
 import pytest
 import pytest_asyncio
@@ -18,18 +18,18 @@ async def sdk(stage):
     await started.close()
 
 
-@pytest.mark.parametrize("sealed", [False, True], ids=["clear", "sealed"])
-async def test_every_method_does_what_it_says_or_is_refused_for_its_reason(stage, sdk, sealed):
-    made = await sdk.call("createSession", {"mediaMode": "routed", "e2ee": sealed})
+@pytest.mark.parametrize("encrypted", [False, True], ids=["clear", "encrypted"])
+async def test_every_method_does_what_it_says_or_is_refused_for_its_reason(stage, sdk, encrypted):
+    made = await sdk.call("createSession", {"mediaMode": "routed", "e2ee": encrypted})
     session = made["sessionId"]
     options = {"role": "moderator", "data": "name=Bob", "initialLayoutClassList": ["first"]}
     token = await sdk.call("generateToken", session, options)
-    live = await stage.enter(stage.api_key, session, token, sealed=sealed)
+    live = await stage.enter(stage.api_key, session, token, encrypted=encrypted)
     await moderate(sdk, session, live)
     await until(lambda: len(live.heard) == 2)
     assert [one["data"] for one in live.heard] == ["to all", "to one"]
     await until(lambda: live.over == ["forceDisconnected"])
-    await start(sdk, session, token, sealed=sealed)
+    await start(sdk, session, token, encrypted=encrypted)
     await list_and_stop(sdk)
     await register(sdk)
     assert (await sdk.call("generateJwt", {"apiKey": "1", "apiSecret": "s"})).count(".") == 2
@@ -57,9 +57,9 @@ async def moderate(sdk, session: str, live: Live) -> None:
     await sdk.refused("Connection not found", "forceDisconnect", session, NONE)
 
 
-async def start(sdk, session: str, token: str, *, sealed: bool) -> None:
-    """What needs clear media: refused for the seal, or not offered by this server."""
-    words = "end-to-end encrypted" if sealed else "does not support"
+async def start(sdk, session: str, token: str, *, encrypted: bool) -> None:
+    """What needs clear media: refused because of the encryption, or not offered by this server."""
+    words = "end-to-end encrypted" if encrypted else "does not support"
     await sdk.refused(words, "startArchive", session, {"name": "n"})
     await sdk.refused(words, "startBroadcast", session, {"outputs": {"hls": {}}})
     await sdk.refused(words, "dial", session, token, "sip:user@example.com", {"secure": True})

@@ -1,4 +1,4 @@
-"""PyPI `opentok`, unmodified: every method, on clear and sealed sessions with live clients."""
+"""PyPI `opentok`, unmodified: every method, on clear and encrypted sessions with live clients."""
 
 import asyncio
 
@@ -21,8 +21,8 @@ LOCAL = {"append_to_user_agent", "headers", "json_headers", "get_headers", "get_
 LOCAL |= {"validate_websocket_options"}
 
 
-def new_session(sdk, *, sealed: bool) -> tuple[str, str]:
-    made = sdk.create_session(media_mode=opentok.MediaModes.routed, e2ee=sealed)
+def new_session(sdk, *, encrypted: bool) -> tuple[str, str]:
+    made = sdk.create_session(media_mode=opentok.MediaModes.routed, e2ee=encrypted)
     token = sdk.generate_token(
         made.session_id,
         role=opentok.Roles.moderator,
@@ -37,15 +37,15 @@ def sdk(stage):
     return Recorder(opentok.Client(stage.api_key, stage.api_secret, api_url=stage.url))
 
 
-@pytest.mark.parametrize("sealed", [False, True], ids=["clear", "sealed"])
-async def test_every_method_does_what_it_says_or_is_refused_for_its_reason(stage, sdk, sealed):
-    session, token = await asyncio.to_thread(new_session, sdk, sealed=sealed)
-    live = await stage.enter(stage.api_key, session, token, sealed=sealed)
+@pytest.mark.parametrize("encrypted", [False, True], ids=["clear", "encrypted"])
+async def test_every_method_does_what_it_says_or_is_refused_for_its_reason(stage, sdk, encrypted):
+    session, token = await asyncio.to_thread(new_session, sdk, encrypted=encrypted)
+    live = await stage.enter(stage.api_key, session, token, encrypted=encrypted)
     await asyncio.to_thread(moderate, sdk, session, live)
     await until(lambda: len(live.heard) == 3)
     assert [one["data"] for one in live.heard] == ["to all", "to one", "old name"]
     await until(lambda: live.over == ["forceDisconnected"])
-    await asyncio.to_thread(record_and_send, sdk, session, token, sealed=sealed)
+    await asyncio.to_thread(record_and_send, sdk, session, token, encrypted=encrypted)
     assert sdk.called == public_methods(opentok.Client) - LOCAL
 
 
@@ -71,23 +71,23 @@ def moderate(sdk, session: str, live: Live) -> None:
         sdk.force_disconnect(session, NONE)
 
 
-def record_and_send(sdk, session: str, token: str, *, sealed: bool) -> None:
-    """What needs clear media: refused for the seal, or not offered by this server."""
-    words = "end-to-end encrypted" if sealed else "does not support"
-    refused = errors.ArchiveError if sealed else errors.RequestError
-    with pytest.raises(refused, match=words if sealed else None):
+def record_and_send(sdk, session: str, token: str, *, encrypted: bool) -> None:
+    """What needs clear media: refused because of the encryption, or not offered by this server."""
+    words = "end-to-end encrypted" if encrypted else "does not support"
+    refused = errors.ArchiveError if encrypted else errors.RequestError
+    with pytest.raises(refused, match=words if encrypted else None):
         sdk.start_archive(session)
-    refused = errors.BroadcastError if sealed else errors.RequestError
+    refused = errors.BroadcastError if encrypted else errors.RequestError
     with pytest.raises(refused):
         sdk.start_broadcast(session, {"outputs": {"hls": {}}})
-    with pytest.raises(errors.SipDialError if sealed else errors.RequestError):
+    with pytest.raises(errors.SipDialError if encrypted else errors.RequestError):
         sdk.dial(session, token, "sip:user@example.com", {"secure": True})
     with pytest.raises(errors.RequestError):
         sdk.start_render(session, token, "https://example.com/page")
-    refused = errors.InvalidMediaModeError if sealed else errors.RequestError
+    refused = errors.InvalidMediaModeError if encrypted else errors.RequestError
     with pytest.raises(refused):
         sdk.connect_audio_to_websocket(session, token, {"uri": "wss://example.com/audio"})
-    with pytest.raises(errors.RequestError, match=words if sealed else None):
+    with pytest.raises(errors.RequestError, match=words if encrypted else None):
         sdk.start_captions(session, token)
     assert list(sdk.list_archives()) == list(sdk.get_archives(session_id=session)) == []
     assert sdk.list_renders().count == 0

@@ -28,7 +28,7 @@ async def test_pypi_opentok_with_an_application(stage, tmp_path):
     token = sdk.generate_token(made.session_id, role=opentok.Roles.publisher)
     if isinstance(token, bytes):
         token = token.decode()
-    live = await stage.enter(stage.application_id, made.session_id, token, sealed=True)
+    live = await stage.enter(stage.application_id, made.session_id, token, encrypted=True)
     payload = {"type": "chat", "data": "hello"}
     await asyncio.to_thread(sdk.send_signal, made.session_id, payload)
     await until(lambda: live.heard)
@@ -41,7 +41,7 @@ async def test_npm_opentok_with_an_application(stage):
     made = await sdk.call("createSession", {"mediaMode": "routed", "e2ee": True})
     session = made["sessionId"]
     token = await sdk.call("generateToken", session, {"role": "publisher"})
-    live = await stage.enter(stage.application_id, session, token, sealed=True)
+    live = await stage.enter(stage.application_id, session, token, encrypted=True)
     await sdk.call("signal", session, None, {"type": "chat", "data": "hello"})
     await until(lambda: live.heard)
     (stream,) = await sdk.call("listStreams", session)
@@ -49,14 +49,14 @@ async def test_npm_opentok_with_an_application(stage):
     await sdk.close()
 
 
-@pytest.mark.parametrize("sealed", [True, False], ids=["sealed", "clear"])
-async def test_an_old_token_still_lets_a_client_in(stage, sealed):
+@pytest.mark.parametrize("encrypted", [True, False], ids=["encrypted", "clear"])
+async def test_an_old_token_still_lets_a_client_in(stage, encrypted):
     sdk = await start_node_sdk("opentok", f"{stage.url}/", stage.api_key, stage.api_secret)
-    made = await sdk.call("createSession", {"mediaMode": "routed", "e2ee": sealed})
+    made = await sdk.call("createSession", {"mediaMode": "routed", "e2ee": encrypted})
     options = {"role": "publisher", "data": "name=Bob & Ann"}
     token = await sdk.call("generateToken", made["sessionId"], options, True)
     assert token.startswith("T1==")
-    live = await stage.enter(stage.api_key, made["sessionId"], token, sealed=sealed)
+    live = await stage.enter(stage.api_key, made["sessionId"], token, encrypted=encrypted)
     await until(lambda: live.alice.connection_id in live.bob.connections)
     assert live.bob.connections[live.alice.connection_id]["data"] == "name=Bob & Ann"
     await sdk.close()

@@ -28,20 +28,20 @@ MAY = {
 class Room:
     """A session, and clients that come into it with tokens of the SDK."""
 
-    def __init__(self, stage, sealed: bool) -> None:
-        self.stage, self.sealed = stage, sealed
+    def __init__(self, stage, encrypted: bool) -> None:
+        self.stage, self.encrypted = stage, encrypted
         self.clients: list[Session] = []
         self.sdk = opentok.Client(stage.api_key, stage.api_secret, api_url=stage.url)
 
     async def open(self) -> None:
         made = await asyncio.to_thread(
-            self.sdk.create_session, media_mode=opentok.MediaModes.routed, e2ee=self.sealed
+            self.sdk.create_session, media_mode=opentok.MediaModes.routed, e2ee=self.encrypted
         )
         self.id = made.session_id
 
     def client(self, **token: object) -> Session:
         minted = self.sdk.generate_token(self.id, **token)
-        secret = SECRET if self.sealed else None
+        secret = SECRET if self.encrypted else None
         session = Session(self.stage.url, self.stage.api_key, self.id, minted, secret)
         self.clients.append(session)
         return session
@@ -57,7 +57,7 @@ class Room:
             await client.disconnect()
 
 
-@pytest_asyncio.fixture(loop_scope="module", params=[False, True], ids=["clear", "sealed"])
+@pytest_asyncio.fixture(loop_scope="module", params=[False, True], ids=["clear", "encrypted"])
 async def room(stage, request):
     made = Room(stage, request.param)
     await made.open()
@@ -118,12 +118,14 @@ async def test_a_running_connection_outlives_its_token_and_a_new_one_is_refused(
 
 
 async def test_a_token_for_another_session_or_of_a_stranger_opens_nothing(room, stage):
-    other = Room(stage, sealed=room.sealed)
+    other = Room(stage, encrypted=room.encrypted)
     await other.open()
     foreign = other.sdk.generate_token(other.id)
     stranger = opentok.Client(stage.api_key, "0" * 40, api_url=stage.url).generate_token(room.id)
     for token in (foreign, stranger, "T1==" + "A" * 40, "x.y.z"):
-        session = Session(stage.url, stage.api_key, room.id, token, SECRET if room.sealed else None)
+        session = Session(
+            stage.url, stage.api_key, room.id, token, SECRET if room.encrypted else None
+        )
         with pytest.raises(errors.SealrouteError) as refused:
             await session.connect()
         assert refused.value.code == "authentication_failed"

@@ -20,37 +20,37 @@ async def sdk(stage):
     await started.close()
 
 
-@pytest.mark.parametrize("sealed", [False, True], ids=["clear", "sealed"])
-async def test_every_method_does_what_it_says_or_is_refused_for_its_reason(stage, sdk, sealed):
+@pytest.mark.parametrize("encrypted", [False, True], ids=["clear", "encrypted"])
+async def test_every_method_does_what_it_says_or_is_refused_for_its_reason(stage, sdk, encrypted):
     clear = (await sdk.call("createSession", {"mediaMode": "disabled"}))["sessionId"]
-    session = await sealed_session(sdk, stage) if sealed else clear
+    session = await encrypted_session(sdk, stage) if encrypted else clear
     token = await sdk.call("generateClientToken", session, {"role": "moderator", "data": "Bob"})
-    live = await stage.enter(stage.application_id, session, token, sealed=sealed)
+    live = await stage.enter(stage.application_id, session, token, encrypted=encrypted)
     await moderate(sdk, session, live)
     await until(lambda: len(live.heard) == 2)
     assert [one["data"] for one in live.heard] == ["to all", "to one"]
     await until(lambda: live.over == ["forceDisconnected"])
-    await start(sdk, session, token, sealed=sealed)
+    await start(sdk, session, token, encrypted=encrypted)
     await list_and_stop(sdk)
     asked = sdk.called - {"methods"}
     everything = set(await sdk.call("methods")) - INTERNAL
-    assert asked == (everything if sealed else everything - {"sendFormSubmitRequest"})
+    assert asked == (everything if encrypted else everything - {"sendFormSubmitRequest"})
 
 
-async def sealed_session(sdk, stage) -> str:
+async def encrypted_session(sdk, stage) -> str:
     """`createSession` drops the flag; this is the public way around it."""
     form = {"p2p.preference": "disabled", "archiveMode": "manual", "e2ee": True}
     answer = await sdk.call("sendFormSubmitRequest", f"{stage.url}/session/create", form)
     return answer["data"][0]["session_id"]
 
 
-async def test_below_the_sealed_base_path_sessions_are_sealed(stage):
+async def test_below_the_encrypted_base_path_sessions_are_encrypted(stage):
     sdk = await start_node_sdk(
         "vonage", f"{stage.url}/e2ee", stage.application_id, stage.private_pem
     )
     session = (await sdk.call("createSession", {"mediaMode": "routed", "e2ee": True}))["sessionId"]
     token = await sdk.call("generateClientToken", session, {"role": "publisher"})
-    await stage.enter(stage.application_id, session, token, sealed=True)
+    await stage.enter(stage.application_id, session, token, encrypted=True)
     await sdk.close()
 
 
@@ -75,9 +75,9 @@ async def moderate(sdk, session: str, live: Live) -> None:
     await sdk.refused("404", "disconnectClient", session, NONE)
 
 
-async def start(sdk, session: str, token: str, *, sealed: bool) -> None:
-    """What needs clear media: refused for the seal, or not offered by this server."""
-    words = "end-to-end encrypted" if sealed else "does not support"
+async def start(sdk, session: str, token: str, *, encrypted: bool) -> None:
+    """What needs clear media: refused because of the encryption, or not offered by this server."""
+    words = "end-to-end encrypted" if encrypted else "does not support"
     await sdk.refused(words, "startArchive", session)
     await sdk.refused(words, "startBroadcast", session, {"outputs": {"hls": {}}})
     sip = {"token": token, "sip": {"uri": "sip:user@example.com", "from": ""}}

@@ -29,8 +29,8 @@ def sdk(stage, monkeypatch):
     vonage.http_client._session.close()  # it has no way to say goodbye
 
 
-def new_session(sdk, *, sealed: bool) -> tuple[str, str]:
-    options = models.SessionOptions(media_mode=models.MediaMode.ROUTED, e2ee=sealed)
+def new_session(sdk, *, encrypted: bool) -> tuple[str, str]:
+    options = models.SessionOptions(media_mode=models.MediaMode.ROUTED, e2ee=encrypted)
     session = sdk.create_session(options).session_id
     token = sdk.generate_client_token(
         models.TokenOptions(
@@ -43,15 +43,15 @@ def new_session(sdk, *, sealed: bool) -> tuple[str, str]:
     return session, token.decode()
 
 
-@pytest.mark.parametrize("sealed", [False, True], ids=["clear", "sealed"])
-async def test_every_method_does_what_it_says_or_is_refused_for_its_reason(stage, sdk, sealed):
-    session, token = await asyncio.to_thread(new_session, sdk, sealed=sealed)
-    live = await stage.enter(stage.application_id, session, token, sealed=sealed)
+@pytest.mark.parametrize("encrypted", [False, True], ids=["clear", "encrypted"])
+async def test_every_method_does_what_it_says_or_is_refused_for_its_reason(stage, sdk, encrypted):
+    session, token = await asyncio.to_thread(new_session, sdk, encrypted=encrypted)
+    live = await stage.enter(stage.application_id, session, token, encrypted=encrypted)
     await asyncio.to_thread(moderate, sdk, session, live)
     await until(lambda: len(live.heard) == 2)
     assert [one["data"] for one in live.heard] == ["to all", "to one"]
     await until(lambda: live.over == ["forceDisconnected"])
-    await asyncio.to_thread(start, sdk, session, token, sealed=sealed)
+    await asyncio.to_thread(start, sdk, session, token, encrypted=encrypted)
     await asyncio.to_thread(list_and_stop, sdk)
     assert sdk.called == public_methods(Video)
 
@@ -78,9 +78,9 @@ def moderate(sdk, session: str, live: Live) -> None:
         sdk.disconnect_client(session, NONE)
 
 
-def start(sdk, session: str, token: str, *, sealed: bool) -> None:
-    """What needs clear media: refused for the seal, or not offered by this server."""
-    words = "end-to-end encrypted" if sealed else "does not support"
+def start(sdk, session: str, token: str, *, encrypted: bool) -> None:
+    """What needs clear media: refused because of the encryption, or not offered by this server."""
+    words = "end-to-end encrypted" if encrypted else "does not support"
     hls = models.BroadcastOutputSettings(hls=models.BroadcastHls())
     sip = models.SipOptions(uri="sip:user@example.com")
     socket = models.AudioConnectorWebSocket(uri="wss://example.com/audio")
@@ -100,7 +100,7 @@ def start(sdk, session: str, token: str, *, sealed: bool) -> None:
     }
     for method, request in starts.items():
         refused = (
-            special.get(method, errors.HttpRequestError) if sealed else errors.HttpRequestError
+            special.get(method, errors.HttpRequestError) if encrypted else errors.HttpRequestError
         )
         with pytest.raises(refused, match=words):
             getattr(sdk, method)(request)

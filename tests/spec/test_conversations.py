@@ -195,13 +195,13 @@ async def test_signals_reach_all_one_or_those_the_application_means() -> None:
     assert eve.heard(m.SignalReceived) == [m.SignalReceived(type="news", data="x")]
 
 
-async def test_a_sealed_signal_arrives_byte_for_byte() -> None:
+async def test_an_encrypted_signal_arrives_byte_for_byte() -> None:
     house = House(e2ee=True)
     ann, bob = await house.joined(), await house.joined()
-    sealed = bytes(range(256))
-    ann.ask(m.Signal, encrypted=sealed)
+    encrypted = bytes(range(256))
+    ann.ask(m.Signal, encrypted=encrypted)
     (received,) = bob.heard(m.SignalReceived)
-    assert (received.encrypted, received.data) == (sealed, None)
+    assert (received.encrypted, received.data) == (encrypted, None)
 
 
 # --- moderation -----------------------------------------------------------------------------
@@ -278,10 +278,10 @@ async def test_a_moderator_ends_a_stream_of_another() -> None:
     assert ann.socket.closed is None
 
 
-# --- sealed sessions ------------------------------------------------------------------------
+# --- encrypted sessions ------------------------------------------------------------------------
 
 
-async def test_a_client_that_can_not_seal_is_not_let_in_and_leaves_nothing() -> None:
+async def test_a_client_that_can_not_encrypt_is_not_let_in_and_leaves_nothing() -> None:
     house = House(e2ee=True)
     client = house.client()
     client.formats = ()
@@ -290,7 +290,7 @@ async def test_a_client_that_can_not_seal_is_not_let_in_and_leaves_nothing() -> 
     assert not house.plane.sessions["2_session"].clients
 
 
-async def test_a_stream_in_clear_does_not_get_into_a_sealed_session() -> None:
+async def test_a_stream_in_clear_does_not_get_into_an_encrypted_session() -> None:
     house = House(e2ee=True)
     ann, bob = await house.joined(), await house.joined()
     track = m.TrackOffer(mid="0", kind="audio")
@@ -300,7 +300,7 @@ async def test_a_stream_in_clear_does_not_get_into_a_sealed_session() -> None:
     assert not bob.heard(m.StreamCreated)
 
 
-async def test_a_publisher_learns_that_its_packets_are_not_sealed() -> None:
+async def test_a_publisher_learns_that_its_packets_are_not_encrypted() -> None:
     house = House(e2ee=True)
     ann, bob = await house.joined(), await house.joined()
     stream = await ann.publish()

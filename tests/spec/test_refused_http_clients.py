@@ -30,7 +30,7 @@ def offer(direction: str = "sendonly", lines: list[str] = VP8_LINES, **changes: 
 
 
 WHIP, WHEP = "/whip/2_session", "/whep/2_session/nothing"
-CLEAR, SEALED = SessionOptions(), SessionOptions(e2ee=True)
+CLEAR, ENCRYPTED = SessionOptions(), SessionOptions(e2ee=True)
 OFFER, PLAYER = offer(), offer("recvonly")
 
 
@@ -105,9 +105,9 @@ UNHEARD = {
     "no codec": (CLEAR, (WHIP, offer(lines=["a=rtpmap:96 H261/90000"]), {}), 409),
     "a viewer's token": (CLEAR, (WHIP, OFFER, {"token": "subscriber"}), 403),
     "a relayed session": (SessionOptions(media_mode=MediaMode.RELAYED), (WHIP, OFFER, {}), 409),
-    "sealed, not declared": (SEALED, (WHIP, OFFER, {}), 409),
-    "sealed, no key ids": (SEALED, (WHIP, OFFER, {"Sealroute-E2EE": "e2ee/2"}), 409),
-    "sealed, wrong key ids": (SEALED, (WHIP, OFFER, {**KIDS, "Sealroute-Kids": "0=12"}), 400),
+    "encrypted, not declared": (ENCRYPTED, (WHIP, OFFER, {}), 409),
+    "encrypted, no key ids": (ENCRYPTED, (WHIP, OFFER, {"Sealroute-E2EE": "e2ee/2"}), 409),
+    "encrypted, wrong key ids": (ENCRYPTED, (WHIP, OFFER, {**KIDS, "Sealroute-Kids": "0=12"}), 400),
     "player, no such stream": (CLEAR, (WHEP, PLAYER, {}), 404),
     "player, a sender's offer": (CLEAR, (WHEP, OFFER, {}), 400),
     "player, a publisher's token": (

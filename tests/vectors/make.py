@@ -142,8 +142,8 @@ PLAIN = {
 def encrypt(codec: str, ctr: int, plain: bytes, *, base: bytes | None = None, key_id: int = KID):
     base = stream_base(K, CONNECTION, STREAM) if base is None else base
     context = KeyContext(SUITES[6], base, key_id)
-    return frames.seal(
-        CodecId[codec.upper()], plain, lambda meta, part: context.seal(ctr, meta, part)
+    return frames.encrypt(
+        CodecId[codec.upper()], plain, lambda meta, part: context.encrypt(ctr, meta, part)
     )
 
 
@@ -173,7 +173,7 @@ def flip(data: bytes, place: int) -> bytes:
 
 def bad_cases() -> list[Any]:
     vp8, opus = PLAIN["vp8"][0], PLAIN["opus"][0]
-    sealed_vp8, sealed_opus = encrypt("vp8", 255, vp8), encrypt("opus", 7, opus)
+    encrypted_vp8, encrypted_opus = encrypt("vp8", 255, vp8), encrypt("opus", 7, opus)
     other = session_key("another secret", SESSION, 1_000)
     other_base = stream_base(other, CONNECTION, STREAM)
     old_metadata = KeyContext(SUITES[6], stream_base(K, CONNECTION, STREAM), KID)
@@ -183,13 +183,13 @@ def bad_cases() -> list[Any]:
         connection, stream = of or (CONNECTION, STREAM)
         rows.append((name, codec, connection, stream, wire, expected))
 
-    bad("tag bit", "vp8", flip(sealed_vp8, len(sealed_vp8) - 1), "auth")
-    bad("clear byte", "vp8", flip(sealed_vp8, 6), "auth")
-    bad("ciphertext bit", "vp8", flip(sealed_vp8, 30), "auth")
-    bad("counter", "opus", flip(sealed_opus, 0), "auth")
-    bad("context", "opus", flip(sealed_opus, 6), "auth")
-    bad("sender", "opus", flip(sealed_opus, 3), "auth")
-    bad("hint", "opus", flip(sealed_opus, 8), "secret")
+    bad("tag bit", "vp8", flip(encrypted_vp8, len(encrypted_vp8) - 1), "auth")
+    bad("clear byte", "vp8", flip(encrypted_vp8, 6), "auth")
+    bad("ciphertext bit", "vp8", flip(encrypted_vp8, 30), "auth")
+    bad("counter", "opus", flip(encrypted_opus, 0), "auth")
+    bad("context", "opus", flip(encrypted_opus, 6), "auth")
+    bad("sender", "opus", flip(encrypted_opus, 3), "auth")
+    bad("hint", "opus", flip(encrypted_opus, 8), "secret")
     bad(
         "other secret under its own hint",
         "opus",
@@ -197,13 +197,13 @@ def bad_cases() -> list[Any]:
         "secret",
     )
     bad("other secret under our hint", "opus", encrypt("opus", 0, opus, base=other_base), "auth")
-    bad("other codec", "vp9", sealed_opus, "auth")
-    bad("other stream", "opus", sealed_opus, "auth", CONNECTION, "stream-2")
-    bad("other connection", "opus", sealed_opus, "auth", "conn-2", STREAM)
-    bad("metadata of e2ee/" + "1", "opus", old_metadata.seal(0, b"\x01\x00", opus), "auth")
-    bad("a signal", "opus", old_metadata.seal(0, b"\x02\x10", opus), "auth")
-    bad("tag cut", "opus", sealed_opus[:-1], "auth")
-    bad("header alone", "opus", sealed_opus[:9], "auth")
+    bad("other codec", "vp9", encrypted_opus, "auth")
+    bad("other stream", "opus", encrypted_opus, "auth", CONNECTION, "stream-2")
+    bad("other connection", "opus", encrypted_opus, "auth", "conn-2", STREAM)
+    bad("metadata of e2ee/" + "1", "opus", old_metadata.encrypt(0, b"\x01\x00", opus), "auth")
+    bad("a signal", "opus", old_metadata.encrypt(0, b"\x02\x10", opus), "auth")
+    bad("tag cut", "opus", encrypted_opus[:-1], "auth")
+    bad("header alone", "opus", encrypted_opus[:9], "auth")
     bad("clear Opus", "opus", bytes.fromhex("780be4c136ecc58d8c49469904c5aaed92e7634a"), "format")
     bad(
         "clear Opus that begins as a header does", "opus", bytes.fromhex("fc") + noise(40), "format"
@@ -219,7 +219,7 @@ def bad_cases() -> list[Any]:
         "key id of 8 bytes without the top bit", "opus", bytes.fromhex("f071") + noise(40), "format"
     )
     long_counter = KeyContext(SUITES[6], stream_base(K, CONNECTION, STREAM), KID)
-    bad("counter of 2^32", "opus", long_counter.seal(2**32, b"\x02\x00", opus), "format")
+    bad("counter of 2^32", "opus", long_counter.encrypt(2**32, b"\x02\x00", opus), "format")
     not_minimal = bytes.fromhex("f9") + KID.to_bytes(8, "big") + b"\x00\x07" + noise(20)
     bad("counter not in its shortest form", "opus", not_minimal, "format")
     bad("VP8 key frame cut short", "vp8", vp8[:9], "format")
@@ -235,7 +235,7 @@ def bad_cases() -> list[Any]:
 
 def signal_wire(connection: str, ctr: int, plaintext: bytes, key_id: int = KID) -> bytes:
     context = KeyContext(SUITES[6], signal_base(K, connection), key_id)
-    return context.seal(ctr, b"\x02\x10", plaintext)
+    return context.encrypt(ctr, b"\x02\x10", plaintext)
 
 
 def signal_case(ctr: int, to: str, kind: str, data: str) -> Any:

@@ -4,7 +4,7 @@
 
 import { People, WIDGET } from './people.js';
 import { enterRoom } from './rooms.js';
-import { SEALS, TILE, Tile } from './tiles.js';
+import { ENCRYPTION_LABELS, TILE, Tile } from './tiles.js';
 
 const QUALITY_INTERVAL_MS = 2_000;
 /** A server that is back is found within a second or two; more clients than one wait for it. */
@@ -105,7 +105,9 @@ export class Call extends EventTarget {
     const publisher = await OT.initPublisher.promise(tile.media, properties);
     this.#keep(publisher);
     publisher.on('audioLevelUpdated', (event) => this.people.level(TILE.camera, event.audioLevel));
-    publisher.on('encryptionStateChanged', (event) => tile.setSeal(SEALS[event.newValue]));
+    publisher.on('encryptionStateChanged', (event) =>
+      tile.setEncryption(ENCRYPTION_LABELS[event.newValue]),
+    );
     publisher.on('muteForced', () => {
       tile.setAudio(false);
       this.#tell('muted', '');

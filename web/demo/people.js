@@ -2,7 +2,7 @@
 /// <reference path="./ot.d.ts" />
 /** Who is in the call and what we see of them: one tile for each stream, and for each person without. */
 
-import { SEALS, TILE, Tile } from './tiles.js';
+import { ENCRYPTION_LABELS, TILE, Tile } from './tiles.js';
 
 const SPEAKING_LEVEL = 0.12;
 const SPEAKING_HOLD_MS = 800;
@@ -106,7 +106,7 @@ export class People {
     });
     this.subscribers.set(id, subscriber);
     subscriber.on({
-      encryptionStateChanged: (event) => tile.setSeal(SEALS[event.newValue]),
+      encryptionStateChanged: (event) => tile.setEncryption(ENCRYPTION_LABELS[event.newValue]),
       audioLevelUpdated: (event) => this.level(TILE.stream(id), event.audioLevel),
       audioBlocked: () => this.tell('blocked', ''),
       videoDisabled: ({ reason }) => {

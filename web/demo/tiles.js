@@ -21,12 +21,12 @@ export function layOut(count, width, height) {
   return best;
 }
 
-const SEAL_WORDS = { waiting: 'waiting', sealed: 'sealed', mismatch: 'other secret' };
+const ENCRYPTION_WORDS = { waiting: 'waiting', encrypted: 'encrypted', mismatch: 'other secret' };
 /** What the SDK says of a stream's encryption, and nothing else. */
-export const SEALS = /** @type {const} */ ({
+export const ENCRYPTION_LABELS = /** @type {const} */ ({
   none: 'waiting',
   pending: 'waiting',
-  encrypted: 'sealed',
+  encrypted: 'encrypted',
   failing: 'mismatch',
 });
 /** What a tile is called: the server names streams and people, and none of those names takes one that the page has chosen. */
@@ -38,7 +38,7 @@ export const TILE = {
   /** @param {string} streamId */
   stream: (streamId) => `stream:${streamId}`,
 };
-const NOTICES = ['seal', 'error', 'quality'];
+const NOTICES = ['encryption', 'error', 'quality'];
 const QUALITY_WORDS = ['unknown', 'poor', 'fair', 'good'];
 
 /** One person's tile. */
@@ -54,16 +54,16 @@ export class Tile {
     this.element.dataset.own = String(person.own);
     this.#part('.tile-name').textContent = this.name;
     this.#part('.tile-initials').textContent = initials(person.name);
-    this.setSeal('waiting');
+    this.setEncryption('waiting');
   }
 
-  /** @param {keyof typeof SEAL_WORDS} state */
-  setSeal(state) {
-    const seal = this.#part('.tile-seal');
-    seal.dataset.state = state;
-    seal.textContent = SEAL_WORDS[state];
+  /** @param {keyof typeof ENCRYPTION_WORDS} state */
+  setEncryption(state) {
+    const encryption = this.#part('.tile-encryption');
+    encryption.dataset.state = state;
+    encryption.textContent = ENCRYPTION_WORDS[state];
     this.setNotice(
-      'seal',
+      'encryption',
       state === 'mismatch' ? `${this.name} uses another secret. Compare your codes.` : null,
     );
     this.#describe();
@@ -71,7 +71,7 @@ export class Tile {
 
   /**
    * The most important one is shown; one that is over does not take another along.
-   * @param {"seal" | "error" | "quality"} kind @param {string | null} text
+   * @param {"encryption" | "error" | "quality"} kind @param {string | null} text
    */
   setNotice(kind, text) {
     if (text === null) this.notices.delete(kind);
@@ -82,11 +82,11 @@ export class Tile {
     notice.textContent = shown ?? '';
   }
 
-  /** In place of the seal, where nothing is sent that could be sealed. @param {string} text */
+  /** In place of the encryption, where nothing is sent that could be encrypted. @param {string} text */
   setPresence(text) {
-    const seal = this.#part('.tile-seal');
-    seal.dataset.state = 'present';
-    seal.textContent = text;
+    const encryption = this.#part('.tile-encryption');
+    encryption.dataset.state = 'present';
+    encryption.textContent = text;
     this.#part('.tile-muted').hidden = true;
     this.#describe();
   }
@@ -118,7 +118,7 @@ export class Tile {
     const muted = this.#part('.tile-muted').hidden ? '' : ', muted';
     this.element.setAttribute(
       'aria-label',
-      `${this.name}, ${this.#part('.tile-seal').textContent}${muted}`,
+      `${this.name}, ${this.#part('.tile-encryption').textContent}${muted}`,
     );
   }
 

@@ -97,7 +97,7 @@ export const E2EE_ERRORS = {
       SECRET_MISSING,
     ),
   /** A server must not be able to talk a client with a secret into sending in the clear. */
-  notSealed: () =>
+  notEncrypted: () =>
     otError(
       'OT_CONNECT_FAILED',
       'Encryption was asked for, by a secret or an option, but the session is not end-to-end encrypted',
@@ -172,7 +172,7 @@ export const PROTOCOL_ERRORS = {
 
 /** What is said of each contradiction between the server and the encryption. */
 export const CONTRADICTIONS: Readonly<Record<Contradiction, () => OTError>> = {
-  clear: E2EE_ERRORS.notSealed,
+  clear: E2EE_ERRORS.notEncrypted,
   notRouted: E2EE_ERRORS.notRouted,
   nonsense: E2EE_ERRORS.notASession,
   changed: E2EE_ERRORS.sessionChanged,

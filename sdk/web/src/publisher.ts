@@ -233,19 +233,19 @@ export class Publisher extends PublisherSurface {
 
   /** @internal Throws when there is nothing to publish. */
   sources(isEncrypted: boolean): Source[] {
-    const onSealed = this.trust.begin(isEncrypted);
+    const onEncrypted = this.trust.begin(isEncrypted);
     const preferred = this.properties.preferredVideoCodecs;
     const preferredCodecs = Array.isArray(preferred) ? preferred : [];
     const { audio, video } = this.media;
     const sources: Source[] = [];
     if (audio) {
       const sending = audioSending(this.properties);
-      sources.push({ kind: 'audio', track: audio, ...sending, onSealed });
+      sources.push({ kind: 'audio', track: audio, ...sending, onEncrypted });
     }
     if (video) {
       const track = this.wantsVideo ? video : null;
       const encodings = this.encodings(video);
-      sources.push({ kind: 'video', track, encodings, preferredCodecs, onSealed });
+      sources.push({ kind: 'video', track, encodings, preferredCodecs, onEncrypted });
     }
     if (sources.length === 0 || this.isDestroyed) {
       throw otError('OT_STREAM_CREATE_FAILED', 'The publisher has nothing to publish');

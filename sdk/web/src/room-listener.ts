@@ -1,6 +1,6 @@
 /** What a room needs to begin, and what it tells. */
 import type { Connection } from './connection';
-import type { SessionSeal } from './e2ee/session-seal';
+import type { SessionEncryption } from './e2ee/session-encryption';
 import type { SessionTrust } from './e2ee/trust';
 import type { Welcome } from './signaling/messages';
 import type { PropertyChange, Stream } from './stream';
@@ -33,5 +33,5 @@ export interface Admission {
   readonly welcome: Welcome;
   readonly trust: SessionTrust;
   /** Present exactly when the session is encrypted. */
-  readonly seal: SessionSeal | undefined;
+  readonly encryption: SessionEncryption | undefined;
 }

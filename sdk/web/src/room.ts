@@ -2,7 +2,7 @@
 import type { Clock } from './clock';
 import type { Connection } from './connection';
 import { Directory } from './directory';
-import type { SessionSeal } from './e2ee/session-seal';
+import type { SessionEncryption } from './e2ee/session-encryption';
 import type { SessionTrust } from './e2ee/trust';
 import { Watchdog } from './e2ee/watchdog';
 import { E2EE_ERRORS, OTError, otError } from './errors';
@@ -34,7 +34,7 @@ type Handlers = {
 };
 
 /** More than the longest signal of a member. */
-const MAX_SEALED_BYTES = 16_384;
+const MAX_ENCRYPTED_BYTES = 16_384;
 
 export class Room {
   readonly directory = new Directory();
@@ -50,28 +50,30 @@ export class Room {
 
   private readonly welcome: Welcome;
   private readonly trust: SessionTrust;
-  private readonly seal: SessionSeal | undefined;
+  private readonly encryption: SessionEncryption | undefined;
 
   constructor(
-    { welcome, trust, seal }: Admission,
+    { welcome, trust, encryption }: Admission,
     private readonly send: (message: RequestMessage) => Promise<Reply>,
-    settings: Omit<PeerSettings, 'isSealed'>,
+    settings: Omit<PeerSettings, 'isEncrypted'>,
     private readonly listener: RoomListener,
     private readonly clock: Clock,
   ) {
     this.welcome = welcome;
     this.trust = trust;
-    this.seal = seal;
+    this.encryption = encryption;
     const { isEncrypted } = trust;
-    const peerSettings = { ...settings, isSealed: isEncrypted };
+    const peerSettings = { ...settings, isEncrypted: isEncrypted };
     const publish = (message: RequestMessage): Promise<Reply> => this.sendPublishing(message);
-    this.uplink = new Uplink(peerSettings, publish, seal, clock, () => listener.onNetworkDoubt());
+    this.uplink = new Uplink(peerSettings, publish, encryption, clock, () =>
+      listener.onNetworkDoubt(),
+    );
     const downlinkListener: DownlinkListener = {
       ownerOf: (subscriberId) => this.ownerOf(subscriberId),
       onTracks: (subscriberId, tracks) => this.subscribers.get(subscriberId)?.onTracks(tracks),
       onFailure: (error) => exceptions.report(error),
     };
-    this.downlink = new Downlink(peerSettings, send, seal, downlinkListener, clock);
+    this.downlink = new Downlink(peerSettings, send, encryption, downlinkListener, clock);
     if (welcome.session.mediaMode === 'relayed') {
       this.peers = new PeerLinks(peerSettings, publish, {
         onTracks: (subscriberId, tracks) => this.subscribers.get(subscriberId)?.onTracks(tracks),
@@ -87,7 +89,7 @@ export class Room {
       dropLink: (subscriberId) => this.peers?.drop(subscriberId),
       binding: (subscriberId) => ({
         tell: (state, counts) => this.tell({ t: 'e2eeState', subscriberId, state, ...counts }),
-        recheck: (tracks) => this.seal?.recheck(tracks),
+        recheck: (tracks) => this.encryption?.recheck(tracks),
       }),
     });
     this.publications = new Publications({
@@ -98,14 +100,16 @@ export class Room {
       update: (stream, change) => this.updateStream(stream, change),
     });
     this.watchdog =
-      seal &&
-      new Watchdog(seal, this.uplink, this.downlink, clock, (error) => exceptions.report(error));
-    seal?.onNotice((notice) => {
+      encryption &&
+      new Watchdog(encryption, this.uplink, this.downlink, clock, (error) =>
+        exceptions.report(error),
+      );
+    encryption?.onNotice((notice) => {
       if (notice.type === 'health') {
         const subscriberId = this.downlink.userOf(notice.track);
         this.subscribers.get(subscriberId ?? '')?.onHealth(notice.track, notice, clock.now());
       } else if (notice.type === 'internal' || notice.type === 'unsupportedCodec') {
-        exceptions.report(sealFault(notice.type, notice.role));
+        exceptions.report(encryptionFault(notice.type, notice.role));
       }
     });
   }
@@ -131,8 +135,8 @@ export class Room {
   /** Tells of everybody and everything that was there before us, and starts the watch. */
   begin(): void {
     this.admit(this.welcome);
-    if (!this.seal) return;
-    this.seal.enter(this.connectionId, this.send);
+    if (!this.encryption) return;
+    this.encryption.enter(this.connectionId, this.send);
     this.watchdog?.start();
   }
 
@@ -163,7 +167,7 @@ export class Room {
       });
     }
     this.admit(welcome);
-    this.seal?.onResumed();
+    this.encryption?.onResumed();
     this.uplink.onResumed();
     this.downlink.onResumed();
   }
@@ -208,7 +212,7 @@ export class Room {
     this.uplink.close();
     this.downlink.reset();
     this.peers?.reset();
-    this.seal?.close();
+    this.encryption?.close();
   }
 
   private readonly handlers: Handlers = {
@@ -233,7 +237,7 @@ export class Room {
     },
     notEncrypted: ({ streamId }) => {
       this.publications.onNotEncrypted(streamId);
-      exceptions.report(sealFault('internal', 'send'));
+      exceptions.report(encryptionFault('internal', 'send'));
     },
     hintAnnounced: ({ connectionId, hint }) => this.onHint(connectionId, hint),
     downlinkOffer: (message) => this.downlink.onOffer(message),
@@ -262,7 +266,7 @@ export class Room {
   }
 
   private onConnectionGone({ connectionId, reason }: ConnectionDestroyed): void {
-    this.seal?.onConnectionLeft(connectionId);
+    this.encryption?.onConnectionLeft(connectionId);
     const connection = this.directory.removeConnection(connectionId);
     if (connection) this.listener.onConnectionDestroyed(connection, reason);
   }
@@ -303,7 +307,7 @@ export class Room {
   private async onSignal({ from, type, data, encrypted }: SignalReceived): Promise<void> {
     const sender = this.directory.connection(from ?? '') ?? null;
     if (encrypted !== undefined && encrypted !== null) {
-      await this.onSealedSignal(sender, encrypted);
+      await this.onEncryptedSignal(sender, encrypted);
       return;
     }
     this.onClearSignal(sender, { from: from ?? '', type: type ?? '', data: data ?? '' });
@@ -319,20 +323,20 @@ export class Room {
     this.listener.onSignal({ type, data, from: isEncrypted ? null : sender, encrypted: false });
   }
 
-  private async onSealedSignal(from: Connection | null, sealed: Uint8Array): Promise<void> {
+  private async onEncryptedSignal(from: Connection | null, encrypted: Uint8Array): Promise<void> {
     // Of nobody in the session: not worth a key.
     if (!from) throw E2EE_ERRORS.strayedSignal();
-    requireSealed(sealed);
-    const opened = await this.seal?.openSignal(from.connectionId, sealed);
-    if (opened && 'signalType' in opened) {
-      const { signalType: type, data } = opened;
+    requireEncrypted(encrypted);
+    const decrypted = await this.encryption?.decryptSignal(from.connectionId, encrypted);
+    if (decrypted && 'signalType' in decrypted) {
+      const { signalType: type, data } = decrypted;
       this.listener.onSignal({ type, data, from, encrypted: true });
-    } else if (opened?.refused === 'addressee') {
+    } else if (decrypted?.refused === 'addressee') {
       throw E2EE_ERRORS.strayedSignal();
-    } else if (opened?.refused !== 'replay') {
+    } else if (decrypted?.refused !== 'replay') {
       throw otError(
         'OT_ENCRYPTION_SECRET_MISMATCH',
-        'A signal could not be opened with the present encryption secret',
+        'A signal could not be decrypted with the present encryption secret',
       );
     }
   }
@@ -340,7 +344,7 @@ export class Room {
   private onHint(connectionId: string, hint: number): void {
     // Of nobody who is here: a change of the secret would wait for it.
     if (connectionId === this.connectionId || !this.directory.connection(connectionId)) return;
-    if (!this.seal?.onAnnounced(connectionId, hint)) return;
+    if (!this.encryption?.onAnnounced(connectionId, hint)) return;
     for (const subscriber of this.subscribers.values()) {
       if (subscriber.stream.connection.connectionId === connectionId) subscriber.onHope();
     }
@@ -395,14 +399,14 @@ export class Room {
   }
 }
 
-function sealFault(type: 'internal' | 'unsupportedCodec', role: 'send' | 'receive'): OTError {
+function encryptionFault(type: 'internal' | 'unsupportedCodec', role: 'send' | 'receive'): OTError {
   const direction = role === 'send' ? 'ENCRYPTION' : 'DECRYPTION';
   return type === 'internal'
-    ? otError(`OT_${direction}_INTERNAL_ERROR`, 'Frames could not be sealed or opened')
-    : otError(`OT_${direction}_UNSUPPORTED_CODEC`, 'The codec can not be sealed');
+    ? otError(`OT_${direction}_INTERNAL_ERROR`, 'Frames could not be encrypted or decrypted')
+    : otError(`OT_${direction}_UNSUPPORTED_CODEC`, 'The codec can not be encrypted');
 }
 
-function requireSealed(sealed: unknown): void {
-  if (sealed instanceof Uint8Array && sealed.length <= MAX_SEALED_BYTES) return;
+function requireEncrypted(encrypted: unknown): void {
+  if (encrypted instanceof Uint8Array && encrypted.length <= MAX_ENCRYPTED_BYTES) return;
   throw E2EE_ERRORS.misshapenSignal();
 }

@@ -29,6 +29,6 @@ export interface SignalDetails {
   data: string;
   /** `null` when the REST API sent it. */
   from: Connection | null;
-  /** Sealed by its sender; the server could not read or change it. */
+  /** Encrypted by its sender; the server could not read or change it. */
   encrypted: boolean;
 }

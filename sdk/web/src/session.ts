@@ -4,7 +4,7 @@ import type { Connection } from './connection';
 import { E2eeClient } from './e2ee/client';
 import { KeptSecret, secretOf } from './e2ee/kept-secret';
 import { FORMAT, isValidSecret } from './e2ee/secret';
-import { SessionSeal } from './e2ee/session-seal';
+import { SessionEncryption } from './e2ee/session-encryption';
 import { hasEndToEndEncryptionSupport } from './e2ee/support';
 import { type SessionEncryptionState, SessionTrust } from './e2ee/trust';
 import {
@@ -28,7 +28,7 @@ import { signalingUrl } from './server-url';
 import { signalFault } from './signal-rules';
 import type { Reply, RequestMessage } from './signaling/channel';
 import type { Capabilities, Welcome } from './signaling/messages';
-import { type PreparedSeal, Stay } from './stay';
+import { type PreparedEncryption, Stay } from './stay';
 import type { SessionEvents } from './session-events';
 import type { Stream } from './stream';
 import { Subscriber, type SubscriberProperties } from './subscriber';
@@ -175,7 +175,7 @@ export class Session extends Emitter<SessionEvents> {
    */
   async setEncryptionSecret(secret: string, options: { immediate?: boolean } = {}): Promise<void> {
     if (!isValidSecret(secret)) throw E2EE_ERRORS.invalidSecret();
-    if (this.trust.isClear) throw E2EE_ERRORS.notSealed();
+    if (this.trust.isClear) throw E2EE_ERRORS.notEncrypted();
     this.secret = new KeptSecret(secret);
     this.trust.require();
     const { stay } = this;
@@ -184,10 +184,10 @@ export class Session extends Emitter<SessionEvents> {
 
   /** Digits that are equal for everybody with the same secret in this session: compare aloud. */
   async getVerificationCode(): Promise<string> {
-    if (!this.seal?.hasSecret) {
+    if (!this.encryption?.hasSecret) {
       throw otError('OT_NOT_CONNECTED', 'The session has no encryption secret in use');
     }
-    return this.seal.verificationCode();
+    return this.encryption.verificationCode();
   }
 
   /** For peer connections made from now on. */
@@ -217,7 +217,7 @@ export class Session extends Emitter<SessionEvents> {
 
   private newStay(token: string): Stay {
     const url = signalingUrl(this.options.serverUrl);
-    const seal = this.makeSeal();
+    const encryption = this.makeEncryption();
     this.trust.connecting(this.secret !== undefined || Boolean(this.options.requireEncryption));
     const stay: Stay = new Stay(
       url,
@@ -227,9 +227,9 @@ export class Session extends Emitter<SessionEvents> {
         token,
         sdk: { name: 'sealroute-web', version: VERSION },
         codecs: decodableCodecs(),
-        ...(seal ? { e2ee: { formats: [FORMAT], signals: true } } : {}),
+        ...(encryption ? { e2ee: { formats: [FORMAT], signals: true } } : {}),
       },
-      seal,
+      encryption,
       this.trust,
       {
         onReconnecting: () => this.dispatch('sessionReconnecting', {}),
@@ -240,7 +240,7 @@ export class Session extends Emitter<SessionEvents> {
     return stay;
   }
 
-  private makeSeal(): PreparedSeal | undefined {
+  private makeEncryption(): PreparedEncryption | undefined {
     const secret = secretOf(this.secret);
     if (secret !== undefined && !isValidSecret(secret)) throw E2EE_ERRORS.invalidSecret();
     if (!hasEndToEndEncryptionSupport()) {
@@ -250,7 +250,7 @@ export class Session extends Emitter<SessionEvents> {
     if (this.worker?.hasFailed) throw E2EE_ERRORS.workerFailed();
     const client = (this.worker ??= this.startWorker());
     if (!client) return undefined;
-    const session = new SessionSeal(this.sessionId, client, systemClock, (error) =>
+    const session = new SessionEncryption(this.sessionId, client, systemClock, (error) =>
       exceptions.report(error),
     );
     const ready = secret === undefined ? Promise.resolve() : session.setSecret(secret);
@@ -272,7 +272,7 @@ export class Session extends Emitter<SessionEvents> {
     // A server that strips the flag must not get clear media from a client with a secret.
     const contradiction = this.trust.onWelcome(welcome);
     if (contradiction) throw CONTRADICTIONS[contradiction]();
-    if (this.trust.isEncrypted && !stay.canSeal) throw E2EE_ERRORS.unsupportedBrowser();
+    if (this.trust.isEncrypted && !stay.canEncrypt) throw E2EE_ERRORS.unsupportedBrowser();
     if (this.trust.isEncrypted && this.worker?.hasFailed) throw E2EE_ERRORS.workerFailed();
     this.capabilities = welcome.capabilities;
     const settings = iceSettings(this.options.iceConfig, welcome.iceServers ?? []);
@@ -373,8 +373,8 @@ export class Session extends Emitter<SessionEvents> {
     to: string,
   ): Promise<{ type: string; data: string } | { encrypted: Uint8Array }> {
     if (this.trust.isClear) return { type, data };
-    if (!this.seal || !this.trust.mayExchange) throw E2EE_ERRORS.signalWithoutSecret();
-    return { encrypted: await this.seal.sealSignal(to, type, data) };
+    if (!this.encryption || !this.trust.mayExchange) throw E2EE_ERRORS.signalWithoutSecret();
+    return { encrypted: await this.encryption.encryptSignal(to, type, data) };
   }
 
   private moderate(
@@ -429,8 +429,8 @@ export class Session extends Emitter<SessionEvents> {
     return this.stay?.room;
   }
 
-  private get seal(): SessionSeal | undefined {
-    return this.stay?.seal;
+  private get encryption(): SessionEncryption | undefined {
+    return this.stay?.encryption;
   }
 
   static {

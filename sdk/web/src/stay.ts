@@ -1,9 +1,9 @@
 /**
- * One stay in a session, from its greeting to its end: owner of the channel, the seal and the room.
+ * One stay in a session, from its greeting to its end: owner of the channel, the encryption and the room.
  * A session that connects again has another stay, and nothing of the one touches the other.
  */
 import { systemClock } from './clock';
-import type { SessionSeal } from './e2ee/session-seal';
+import type { SessionEncryption } from './e2ee/session-encryption';
 import type { SessionTrust } from './e2ee/trust';
 import { asOTError, E2EE_ERRORS, type OTError, otError } from './errors';
 import { exceptions } from './exceptions';
@@ -20,9 +20,9 @@ import {
 import type { Ending } from './signaling/endings';
 import type { Hello, Welcome } from './signaling/messages';
 
-/** The seal of a stay that may be sealed, and when its keys are derived. */
-export interface PreparedSeal {
-  readonly session: SessionSeal;
+/** The encryption of a stay that may be encrypted, and when its keys are derived. */
+export interface PreparedEncryption {
+  readonly session: SessionEncryption;
   readonly ready: Promise<void>;
 }
 
@@ -36,7 +36,7 @@ interface StayListener {
 export class Stay {
   readonly channel: SignalingChannel;
   room: Room | undefined;
-  seal: SessionSeal | undefined;
+  encryption: SessionEncryption | undefined;
   /** What happens before the room is entered, in its order: nothing of it may be lost. */
   private early: (() => void)[] | undefined = [];
   private isOver = false;
@@ -46,7 +46,7 @@ export class Stay {
   constructor(
     url: string,
     hello: Omit<Hello, 't' | 'id' | 'resume'>,
-    private readonly prepared: PreparedSeal | undefined,
+    private readonly prepared: PreparedEncryption | undefined,
     private readonly trust: SessionTrust,
     private readonly listener: StayListener,
   ) {
@@ -91,13 +91,17 @@ export class Stay {
   }
 
   /** Makes the room of what the server said; the session tells of it before it `begin`s. */
-  enter(welcome: Welcome, settings: Omit<PeerSettings, 'isSealed'>, listener: RoomListener): Room {
+  enter(
+    welcome: Welcome,
+    settings: Omit<PeerSettings, 'isEncrypted'>,
+    listener: RoomListener,
+  ): Room {
     const { trust } = this;
-    if (trust.isEncrypted) this.seal = this.prepared?.session;
+    if (trust.isEncrypted) this.encryption = this.prepared?.session;
     else this.prepared?.session.close();
-    if (this.seal?.hasSecret) trust.onKeyed();
+    if (this.encryption?.hasSecret) trust.onKeyed();
     this.room = new Room(
-      { welcome, trust, seal: this.seal },
+      { welcome, trust, encryption: this.encryption },
       (message) => this.send(message),
       settings,
       listener,
@@ -124,14 +128,14 @@ export class Stay {
     this.room?.hurry();
   }
 
-  get canSeal(): boolean {
+  get canEncrypt(): boolean {
     return this.prepared !== undefined;
   }
 
   /** Also while the greeting is under way: what is set last counts. */
   async setSecret(secret: string, immediate: boolean | undefined): Promise<void> {
-    const seal = this.room ? this.seal : this.prepared?.session;
-    await seal?.setSecret(secret, immediate).catch((error: unknown) => {
+    const encryption = this.room ? this.encryption : this.prepared?.session;
+    await encryption?.setSecret(secret, immediate).catch((error: unknown) => {
       // The next stay has the secret; that this one could not take it any more is no fault.
       if (!this.isOver) throw error;
     });
@@ -184,7 +188,7 @@ export class Stay {
 
   /** Nothing can be opened or encrypted any more, and what was received is forgotten: the end. */
   private onWorkerFailed(error: OTError): void {
-    if (!this.seal) return;
+    if (!this.encryption) return;
     exceptions.report(error);
     this.listener.onEnded('encryptionFailed', error);
   }

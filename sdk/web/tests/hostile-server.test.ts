@@ -320,15 +320,15 @@ describe('a server of an encrypted session', () => {
       sessionId: 'session',
       immediate: false,
     });
-    const sealed = async (to: string): Promise<Uint8Array> => {
+    const signal = async (to: string): Promise<Uint8Array> => {
       const content = { connectionId: 'bob', to, signalType: '', data: `to ${to}` };
-      const reply = await bob.handle({ type: 'sealSignal', id: 2, ...content });
-      return (reply as { sealed: Uint8Array }).sealed;
+      const reply = await bob.handle({ type: 'encryptSignal', id: 2, ...content });
+      return (reply as { encrypted: Uint8Array }).encrypted;
     };
     const session = await connected();
     const heard: string[] = [];
     session.on('signal', ({ data }) => heard.push(data));
-    const [toAll, toAda, toEve] = [await sealed(''), await sealed('ada'), await sealed('eve')];
+    const [toAll, toAda, toEve] = [await signal(''), await signal('ada'), await signal('eve')];
     const deliver = (): void => {
       for (const given of [toAll, toAda, toEve, toAll]) {
         socket().say({ t: 'signalReceived', from: 'bob', encrypted: given });
@@ -341,7 +341,7 @@ describe('a server of an encrypted session', () => {
     await session.disconnect();
     await connected(session);
     deliver();
-    const fresh = await sealed('');
+    const fresh = await signal('');
     socket().say({ t: 'signalReceived', from: 'bob', encrypted: fresh });
     await until(() => heard.length >= 3, 'a new signal is not heard');
     assert.equal(heard.length, 3);

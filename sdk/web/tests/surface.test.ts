@@ -131,7 +131,7 @@ describe('codecs', () => {
     { mimeType: 'video/AV1' },
   ];
 
-  test('that can not be sealed are not negotiated', () => {
+  test('that can not be encrypted are not negotiated', () => {
     const names = codecPreferences('video', video).map(({ mimeType }) => mimeType);
     assert.deepEqual(names, ['video/VP8', 'video/H264', 'video/AV1', 'video/rtx']);
     const audio = ['opus', 'red', 'PCMU', 'G722', 'CN', 'telephone-event'].map((name) => ({

@@ -24,7 +24,7 @@ def received(subscriber: Subscriber) -> list[Passed]:
 @functools.cache
 def install() -> None:
     """From now on every Subscriber and Publisher of this process notes its frames."""
-    take, seal = Subscriber._take, PublishedTrack.seal
+    take, encrypt = Subscriber._take, PublishedTrack.encrypt
     may_send, on_frame = PublishedTrack._may_send, PublishedTrack._on_frame
 
     def noting_take(self: Subscriber, track: Any, frame: Any) -> bytes | None:
@@ -36,8 +36,8 @@ def install() -> None:
             _received.setdefault(id(self), []).append(note)
         return plain
 
-    def noting_seal(self: PublishedTrack, codec: Any, frame: bytes) -> bytes | None:
-        wire = seal(self, codec, frame)
+    def noting_encrypt(self: PublishedTrack, codec: Any, frame: bytes) -> bytes | None:
+        wire = encrypt(self, codec, frame)
         if wire is not None:
             if id(self) not in _waiting:
                 _kept.append(self)
@@ -57,6 +57,6 @@ def install() -> None:
         on_frame(self, size)
 
     Subscriber._take = noting_take
-    PublishedTrack.seal = noting_seal
+    PublishedTrack.encrypt = noting_encrypt
     PublishedTrack._may_send = noting_may_send
     PublishedTrack._on_frame = noting_on_frame

@@ -144,7 +144,7 @@ class BadHintShape(Lie):
 # --- signals ---------------------------------------------------------------------------------
 
 
-async def sealed_signal(call: Call, to: str | None = None) -> Message:
+async def encrypted_signal(call: Call, to: str | None = None) -> Message:
     """What Ada sent, as the server has it."""
     ada = call.member(call.ada)
     before = len(ada.asked("signal"))
@@ -166,7 +166,7 @@ async def expect_signals(call: Call, count: int) -> None:
 
 async def replay_signal(call: Call) -> None:
     await call.live()
-    sent = await sealed_signal(call)
+    sent = await encrypted_signal(call)
     bob, ada = call.member(call.bob), call.member(call.ada)
     await until(lambda: signals(call), "the signal")
     told = {"t": "signalReceived", "from": ada.connection_id, "encrypted": sent["encrypted"]}
@@ -184,7 +184,7 @@ def _gone(member: Member) -> Message:
 async def signal_of_other(call: Call) -> None:
     """Bob gets Ada's signal as one of his own, and as one of nobody."""
     await call.live()
-    sent = await sealed_signal(call)
+    sent = await encrypted_signal(call)
     await until(lambda: signals(call), "the signal")
     bob = call.member(call.bob)
     for sender in (bob.connection_id, "c-nobody", None):
@@ -196,7 +196,7 @@ async def signal_to_other(call: Call) -> None:
     """A signal to Ada herself is shown to Bob."""
     await call.live()
     ada = call.member(call.ada)
-    sent = await sealed_signal(call, ada.connection_id)
+    sent = await encrypted_signal(call, ada.connection_id)
     told = {"t": "signalReceived", "from": ada.connection_id, "encrypted": sent["encrypted"]}
     call.member(call.bob).write(told)
     await expect_signals(call, 0)
@@ -216,24 +216,30 @@ async def clear_signal_of_api(call: Call) -> None:
     await call.live()
     call.member(call.bob).tell({"t": "signalReceived", "type": "chat", "data": "of the API"})
     await expect_signals(call, 1)
-    if call.bob.signals[0].get("encrypted", call.bob.signals[0].get("isSealed")):
+    if call.bob.signals[0].get("encrypted", call.bob.signals[0].get("isEncrypted")):
         raise AssertionError("a clear signal counts as encrypted")
 
 
 async def changed_signal(call: Call) -> None:
     await call.live()
-    sent = await sealed_signal(call)
+    sent = await encrypted_signal(call)
     await until(lambda: signals(call), "the signal")
     ada, bob = call.member(call.ada), call.member(call.bob)
-    sealed = bytearray(sent["encrypted"])
-    sealed[-1] ^= 1
-    for data in (bytes(sealed), bytes(sealed[:-1]), sent["encrypted"] + b"\0", b"", b"\xff" * 40):
+    encrypted = bytearray(sent["encrypted"])
+    encrypted[-1] ^= 1
+    for data in (
+        bytes(encrypted),
+        bytes(encrypted[:-1]),
+        sent["encrypted"] + b"\0",
+        b"",
+        b"\xff" * 40,
+    ):
         bob.write({"t": "signalReceived", "from": ada.connection_id, "encrypted": data})
     await expect_signals(call, 1)
 
 
-class Unsealed(Lie):
-    """Takes the seal off a signal: in clear what should not be known, both at once."""
+class ClearSignal(Lie):
+    """Sends clear data in place of the encrypted bytes of a signal, or beside them."""
 
     def tell(self, member: Member, message: Message) -> Iterable[Message]:
         if message["t"] == "signalReceived":
@@ -247,7 +253,7 @@ async def signal_with_both(call: Call) -> None:
     await call.ada.signal("hello")
     await asyncio.sleep(0.4)
     if "instead" in signals(call):
-        raise AssertionError("what the server wrote beside the seal was shown")
+        raise AssertionError("what the server wrote beside the encrypted bytes was shown")
 
 
 def on(name: str, does: str, lie: Callable[[], Lie], act: Any, *covers: str) -> Row:
@@ -302,5 +308,11 @@ ROWS = (
     on("signal-clear", "a clear signal as a member's", Lie, clear_signal, "signalReceived"),
     on("signal-api", "honest: a signal of the API", Lie, clear_signal_of_api),
     on("signal-changed", "a signal that was changed", Lie, changed_signal, "signalReceived"),
-    on("signal-both", "clear words beside the seal", Unsealed, signal_with_both, "signalReceived"),
+    on(
+        "signal-both",
+        "clear words beside the encrypted ones",
+        ClearSignal,
+        signal_with_both,
+        "signalReceived",
+    ),
 )

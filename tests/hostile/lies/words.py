@@ -24,7 +24,7 @@ STRANGER = (
 MISMATCHED = (
     "OT_ENCRYPTION_SECRET_MISMATCH: A signal could not be opened with the present encryption secret"
 )
-UNOPENED = "OT_ENCRYPTION_INTERNAL_ERROR: Frames could not be sealed or opened"
+UNDECRYPTED = "OT_ENCRYPTION_INTERNAL_ERROR: Frames could not be encrypted or opened"
 ENDED = "OT_STREAM_DESTROYED: The stream ended"
 BESIDE = "OT_DECRYPTION_INTERNAL_ERROR: Media arrived without passing the encryption worker"
 NO_SESSION = (
@@ -60,7 +60,7 @@ def _strange(words: str) -> str:
 
 OTHER_LINE = _strange("The server's offer makes an m-line another one")
 STRAYED = _strange("A signal came that is for another member, or from nobody in the session")
-UNOPENED_SIGNAL = (
+UNDECRYPTED_SIGNAL = (
     "encryption_secret_mismatch: A signal could not be opened with the present encryption secret"
 )
 
@@ -303,19 +303,19 @@ NEWS: dict[str, Words] = {
         _strange("The server sent a message hintAnnounced of a wrong shape"),
         _misshapen("hintAnnounced", "hint"),
     ),
-    "signal-of-other": _told((UNOPENED_SIGNAL, STRAYED), (MISMATCHED, STRANGER)),
+    "signal-of-other": _told((UNDECRYPTED_SIGNAL, STRAYED), (MISMATCHED, STRANGER)),
     "signal-clear": _told(
         _strange("A signal in the clear claimed to"),
         "OT_UNEXPECTED_SERVER_RESPONSE: A signal in the clear claimed to",
     ),
     "signal-to-other": _told(STRAYED, STRANGER),
-    "signal-changed": _told(UNOPENED_SIGNAL, MISMATCHED),
+    "signal-changed": _told(UNDECRYPTED_SIGNAL, MISMATCHED),
     "unasked": _told(
         ("internal: x", _strange("The server sent a message welcome of a wrong shape"), STRAYED),
-        (UNOPENED, STRANGER),
+        (UNDECRYPTED, STRANGER),
     ),
     "not-encrypted": _told(
-        (), "OT_ENCRYPTION_INTERNAL_ERROR: Frames could not be sealed or opened"
+        (), "OT_ENCRYPTION_INTERNAL_ERROR: Frames could not be encrypted or opened"
     ),
     "strange-streams": _told(f"stream_not_found: {FAILED}", ()),
     "speakers": _told(

@@ -49,7 +49,7 @@ COMMON = {
 CONNECTION = {"id": "ann", "createdAt": 5, "data": "Ann"}
 
 
-def test_a_session_event_names_the_session_and_says_that_it_is_sealed():
+def test_a_session_event_names_the_session_and_says_that_it_is_encrypted():
     created = told(Notify("sessionCreated", "2_s"))
     assert created == {**COMMON, "event": "sessionCreated", "e2ee": True}
 

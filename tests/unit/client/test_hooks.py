@@ -1,4 +1,4 @@
-"""The private names of the media library that sealing leans on, and what it does without them."""
+"""The private names of the media library that encryption depends on, and refusals without them."""
 
 from fractions import Fraction
 
@@ -34,10 +34,10 @@ def test_a_sender_without_them_is_refused() -> None:
 
 
 async def test_an_idle_sender_takes_frames_and_encodes_none() -> None:
-    sealed: list[bytes] = []
+    encrypted: list[bytes] = []
 
-    def seal(_codec: CodecId, frame: bytes) -> bytes:
-        sealed.append(frame)
+    def encrypt(_codec: CodecId, frame: bytes) -> bytes:
+        encrypted.append(frame)
         return frame
 
     class Camera(VideoStreamTrack):
@@ -52,14 +52,14 @@ async def test_an_idle_sender_takes_frames_and_encodes_none() -> None:
     peer, camera, idle = RTCPeerConnection(), Camera(), True
     try:
         sender = peer.addTransceiver(camera).sender
-        outbound.attach(sender, seal, lambda _size: None, outbound.Gate(lambda: idle))
+        outbound.attach(sender, encrypt, lambda _size: None, outbound.Gate(lambda: idle))
         vp8 = RTCRtpCodecParameters(mimeType="video/VP8", clockRate=90_000, payloadType=96)
         take = sender._next_encoded_frame
         assert [await take(vp8) for _ in range(5)] == [None] * 5
-        assert (camera.taken, sealed) == (5, [])
+        assert (camera.taken, encrypted) == (5, [])
         idle = False
         assert await take(vp8) is not None
-        assert len(sealed) == 1
+        assert len(encrypted) == 1
     finally:
         await peer.close()
 

@@ -3,10 +3,10 @@
 import random
 
 import pytest
+from sealroute_client.e2ee.decryption import Decryptor
 from sealroute_client.e2ee.frames import CodecId
 from sealroute_client.e2ee.identity import Outcome, StreamHistory, Windows
-from sealroute_client.e2ee.keys import PendingContext, Sealer, SecretRing
-from sealroute_client.e2ee.opening import Opener
+from sealroute_client.e2ee.keys import Encryptor, PendingContext, SecretRing
 from sealroute_client.e2ee.secret import KeyIds, SessionSecret, session_key
 
 FRAMES = 400
@@ -26,17 +26,17 @@ PLAIN = {
 IDS = KeyIds()
 
 
-def sealer(stream: str) -> Sealer:
-    made = Sealer()
+def encryptor(stream: str) -> Encryptor:
+    made = Encryptor()
     made.use(PendingContext(SECRET, IDS).context(SECRET.stream_base("alice", stream)))
     return made
 
 
-def opener(stream: str = "stream") -> Opener:
+def decryptor(stream: str = "stream") -> Decryptor:
     ring = SecretRing()
     ring.add(SECRET, 0.0)
     windows = Windows(StreamHistory("video"), "video")
-    return Opener(ring, windows, lambda held: held.stream_base("alice", stream))
+    return Decryptor(ring, windows, lambda held: held.stream_base("alice", stream))
 
 
 @pytest.fixture(params=list(PLAIN), ids=lambda codec: codec.name)
@@ -45,30 +45,30 @@ def codec(request) -> CodecId:
 
 
 def wires(codec: CodecId, stream: str = "stream") -> list[bytes]:
-    sending = sealer(stream)
-    made = [sending.seal(codec, PLAIN[codec]) for _ in range(FRAMES)]
+    sending = encryptor(stream)
+    made = [sending.encrypt(codec, PLAIN[codec]) for _ in range(FRAMES)]
     assert all(made)
     return made
 
 
 def test_plain_frames_never_open(codec) -> None:
-    receiving = opener()
+    receiving = decryptor()
     for _ in range(FRAMES):
-        assert receiving.open(codec, PLAIN[codec], 0.0).outcome is not Outcome.OK
+        assert receiving.decrypt(codec, PLAIN[codec], 0.0).outcome is not Outcome.OK
 
 
 def test_frames_of_one_stream_never_open_as_those_of_another(codec) -> None:
-    receiving = opener("another stream")
+    receiving = decryptor("another stream")
     for wire in wires(codec):
-        assert receiving.open(codec, wire, 0.0).outcome is not Outcome.OK
+        assert receiving.decrypt(codec, wire, 0.0).outcome is not Outcome.OK
 
 
 def test_no_frame_opens_twice_however_often_and_late_it_is_sent_again(codec) -> None:
-    sent, receiving = wires(codec), opener()
-    assert all(receiving.open(codec, wire, 0.0).outcome is Outcome.OK for wire in sent)
+    sent, receiving = wires(codec), decryptor()
+    assert all(receiving.decrypt(codec, wire, 0.0).outcome is Outcome.OK for wire in sent)
     chosen = random.Random(1)
     for _ in range(FRAMES):
-        again = receiving.open(codec, chosen.choice(sent), chosen.uniform(0, 30))
+        again = receiving.decrypt(codec, chosen.choice(sent), chosen.uniform(0, 30))
         assert (again.outcome, again.frame) == (Outcome.REPLAY, b"")
 
 
@@ -80,12 +80,12 @@ def test_frames_that_were_changed_cut_or_joined_never_open(codec) -> None:
         place = chosen.randrange(len(wire))
         flipped = wire[:place] + bytes([wire[place] ^ 1 << chosen.randrange(8)]) + wire[place + 1 :]
         for forged in (flipped, wire[:place], other[:place] + wire[place:], wire + b"\x00\x01"):
-            opened = opener().open(codec, forged, 0.0)
-            assert opened.outcome is not Outcome.OK or opened.frame == PLAIN[codec]
+            decrypted = decryptor().decrypt(codec, forged, 0.0)
+            assert decrypted.outcome is not Outcome.OK or decrypted.frame == PLAIN[codec]
 
 
-def test_a_sealed_frame_of_one_codec_never_opens_as_one_of_another(codec) -> None:
+def test_an_encrypted_frame_of_one_codec_never_opens_as_one_of_another(codec) -> None:
     for other in PLAIN:
         if other is not codec:
             for wire in wires(codec)[:20]:
-                assert opener().open(other, wire, 0.0).outcome is not Outcome.OK
+                assert decryptor().decrypt(other, wire, 0.0).outcome is not Outcome.OK

@@ -10,7 +10,7 @@ import pytest
 from sealroute_client import SealrouteError, Session, session
 from sealroute_client.e2ee import frames, keys
 from sealroute_client.e2ee.frames import CodecId
-from sealroute_client.e2ee.keys import PendingContext, Sealer
+from sealroute_client.e2ee.keys import Encryptor, PendingContext
 from sealroute_client.e2ee.secret import KeyIds, hint_of
 from sealroute_client.e2ee.sframe import decode_header
 from sealroute_client.media import outbound
@@ -94,9 +94,9 @@ async def contexts() -> list[object]:
 async def test_a_frame_in_an_encoders_thread_is_dropped_if_its_key_is_given_up(change) -> None:
     """With any other change it goes out: not one frame is missing."""
     old, new = await contexts()
-    sealer, has_begun, may_end, given = Sealer(), threading.Event(), threading.Event(), []
-    sealer.use(old)
-    real = frames.seal
+    encryptor, has_begun, may_end, given = Encryptor(), threading.Event(), threading.Event(), []
+    encryptor.use(old)
+    real = frames.encrypt
 
     def slow(*arguments):
         wire = real(*arguments)
@@ -104,31 +104,33 @@ async def test_a_frame_in_an_encoders_thread_is_dropped_if_its_key_is_given_up(c
         may_end.wait()
         return wire
 
-    with mock.patch.object(keys.frames, "seal", slow):
-        thread = threading.Thread(target=lambda: given.append(sealer.seal(CodecId.OPUS, b"x" * 9)))
+    with mock.patch.object(keys.frames, "encrypt", slow):
+        thread = threading.Thread(
+            target=lambda: given.append(encryptor.encrypt(CodecId.OPUS, b"x" * 9))
+        )
         thread.daemon = True
         thread.start()
         await asyncio.to_thread(has_begun.wait)
         if change == "close":
-            sealer.close()
+            encryptor.close()
         else:
-            sealer.use(new, revoke=change == "revoke")
+            encryptor.use(new, revoke=change == "revoke")
         may_end.set()
         await asyncio.to_thread(thread.join)
     assert (given[0] is not None) == (change == "switch")
-    assert sealer.dropped_frames == (change != "switch")
-    assert sealer.may_send()
+    assert encryptor.dropped_frames == (change != "switch")
+    assert encryptor.may_send()
 
 
 async def test_a_frame_that_the_encoder_has_given_is_judged_once_more_when_it_goes_out() -> None:
     old, new = await contexts()
     sender = virtual.FakeSender(None)
-    track = PublishedTrack("audio", SimpleNamespace(sender=sender, mid="0"), is_sealed=True)
-    track.sealer.use(old)
+    track = PublishedTrack("audio", SimpleNamespace(sender=sender, mid="0"), is_encrypted=True)
+    track.encryptor.use(old)
     after = []
 
     async def encoded(_codec):
-        payload = track.seal(CodecId.OPUS, b"x" * 9)
+        payload = track.encrypt(CodecId.OPUS, b"x" * 9)
         while after:
             after.pop()()
         return SimpleNamespace(payloads=[payload])
@@ -141,7 +143,7 @@ async def test_a_frame_that_the_encoder_has_given_is_judged_once_more_when_it_go
         return await sender._next_encoded_frame(opus) is not None
 
     assert await sends()
-    after.append(lambda: track.sealer.use(new, revoke=True))
+    after.append(lambda: track.encryptor.use(new, revoke=True))
     assert not await sends()
     assert await sends()
     after.append(lambda: setattr(track, "is_muted", True))

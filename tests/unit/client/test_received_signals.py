@@ -5,7 +5,7 @@ from unittest import mock
 import pytest
 from sealroute_client import Session, events, session
 from sealroute_client.e2ee.secret import SessionSecret
-from sealroute_client.e2ee.signals import SignalContent, SignalSealer
+from sealroute_client.e2ee.signals import SignalContent, SignalEncryptor
 
 from tests.unit.client import virtual
 
@@ -17,14 +17,14 @@ class Listener:
 
     def __init__(self, one: Session, secret: SessionSecret) -> None:
         self.one, self._secret = one, secret
-        self._sealer = SignalSealer(virtual.PEER)
+        self._encryptor = SignalEncryptor(virtual.PEER)
         self.heard: list[str] = []
         self.errors: list[str] = []
         one.on(events.SignalReceived, lambda event: self.heard.append(event.data))
         one.on(events.ErrorOccurred, lambda event: self.errors.append(event.error.code))
 
     def encrypted(self, to: str = "", data: str = "hello") -> bytes:
-        made = self._sealer.seal(self._secret, SignalContent(to, "chat", data))
+        made = self._encryptor.encrypt(self._secret, SignalContent(to, "chat", data))
         assert made is not None
         return made
 
@@ -50,7 +50,7 @@ async def listener():
     await one.disconnect()
 
 
-STRANGE, UNOPENED = "unexpected_server_response", "encryption_secret_mismatch"
+STRANGE, UNDECRYPTED = "unexpected_server_response", "encryption_secret_mismatch"
 ROUNDS = 15
 """Fewer than the keys that are derived in a second for one sender."""
 DROPPED = {
@@ -58,9 +58,9 @@ DROPPED = {
     "of nobody": ({"from": "nobody"}, "strayed", STRANGE),
     "of no sender": ({"from": None}, "strayed", STRANGE),
     "for another": ({"from": virtual.PEER, "to": "another"}, "strayed", STRANGE),
-    "as one's own": ({"from": virtual.ME}, "unopened", UNOPENED),
-    "changed": ({"from": virtual.PEER, "change": True}, "unopened", UNOPENED),
-    "empty": ({"from": virtual.PEER, "encrypted": b""}, "unopened", UNOPENED),
+    "as one's own": ({"from": virtual.ME}, "undecrypted", UNDECRYPTED),
+    "changed": ({"from": virtual.PEER, "change": True}, "undecrypted", UNDECRYPTED),
+    "empty": ({"from": virtual.PEER, "encrypted": b""}, "undecrypted", UNDECRYPTED),
     "too large": ({"from": virtual.PEER, "encrypted": bytes(16_385)}, "misshapen", STRANGE),
 }
 
@@ -85,9 +85,9 @@ async def test_what_is_dropped_is_counted_and_told_with_its_code(listener, name)
 
 async def test_a_signal_that_came_before_is_counted_and_not_told(listener) -> None:
     """After a resume an honest server may send one again."""
-    sealed = listener.encrypted()
+    encrypted = listener.encrypted()
     for _ in range(3):
-        listener.take(**{"from": virtual.PEER}, encrypted=sealed)
+        listener.take(**{"from": virtual.PEER}, encrypted=encrypted)
     assert (listener.heard, listener.dropped) == (["hello"], {"replayed": 2})
     assert listener.errors == []
 

@@ -109,7 +109,7 @@ class SessionMachine(RuleBasedStateMachine):
                 hint = (await virtual.derive(text, "session")).hint
                 for publisher in self.session.publishers.values():
                     for track in publisher.tracks:
-                        if track.sealer.kid & 0xFFFF != hint:
+                        if track.encryptor.kid & 0xFFFF != hint:
                             self.faults.append("a frame could leave under the old secret")
 
         self.start(work())
@@ -206,7 +206,7 @@ class SessionMachine(RuleBasedStateMachine):
         assert encryption.sending is encryption.current
         for publisher in self.session.publishers.values():
             for track in publisher.tracks:
-                assert track.sealer.kid & 0xFFFF == encryption.current.hint
+                assert track.encryptor.kid & 0xFFFF == encryption.current.hint
                 assert track.old_kids == []
                 assert track.is_muted == publisher.is_muted(track.kind)
 

@@ -52,7 +52,7 @@ def test_replays_are_neither_failure_nor_success() -> None:
     state = DecryptionState()
     for index in range(50):
         assert state.on_frame("video", Outcome.REPLAY, index / 10) == []
-    assert (state.opened, state.failed) == (0, 0)
+    assert (state.decrypted, state.failed) == (0, 0)
 
 
 def test_after_a_local_change_a_mismatch_needs_two_seconds() -> None:

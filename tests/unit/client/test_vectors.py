@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from sealroute_client.e2ee import frames
+from sealroute_client.e2ee.decryption import Decryptor
 from sealroute_client.e2ee.frames import CodecId
 from sealroute_client.e2ee.identity import StreamHistory, Windows
 from sealroute_client.e2ee.keys import SecretRing
-from sealroute_client.e2ee.opening import Opener
 from sealroute_client.e2ee.secret import (
     SessionSecret,
     context_of,
@@ -22,14 +22,14 @@ from sealroute_client.e2ee.secret import (
 from sealroute_client.e2ee.sframe import (
     SUITES,
     KeyContext,
-    aead_open,
-    aead_seal,
+    aead_decrypt,
+    aead_encrypt,
     decode_header,
     derive_key,
     encode_header,
     hkdf_extract,
 )
-from sealroute_client.e2ee.signals import SignalContent, SignalOpener
+from sealroute_client.e2ee.signals import SignalContent, SignalDecryptor
 
 from tests.vectors import make
 
@@ -61,12 +61,12 @@ def test_every_published_header_encodes_and_decodes() -> None:
 
 
 @pytest.mark.parametrize("group", ["aes_ctr_hmac", "aes_256_ctr_hmac"])
-def test_every_published_aead_seals_and_opens(group: str) -> None:
+def test_every_published_aead_encrypts_and_opens(group: str) -> None:
     for row in published("sframe-test-vectors.json")[group]:
         suite = SUITES[row["cipher_suite"]]
         key, nonce, aad = unhex(row["key"]), unhex(row["nonce"]), unhex(row["aad"])
-        assert aead_seal(suite, key, nonce, aad, unhex(row["pt"])) == unhex(row["ct"])
-        assert aead_open(suite, key, nonce, aad, unhex(row["ct"])) == unhex(row["pt"])
+        assert aead_encrypt(suite, key, nonce, aad, unhex(row["pt"])) == unhex(row["ct"])
+        assert aead_decrypt(suite, key, nonce, aad, unhex(row["ct"])) == unhex(row["pt"])
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_every_published_aead_seals_and_opens(group: str) -> None:
         ("sframe-test-vectors-aes256.json", "sframe_aes_256_ctr_hmac", {6, 7, 8}),
     ],
 )
-def test_every_published_suite_derives_seals_and_opens(name, group, suites) -> None:
+def test_every_published_suite_derives_encrypts_and_opens(name, group, suites) -> None:
     rows = published(name)[group]
     assert {row["cipher_suite"] for row in rows} == suites
     for row in rows:
@@ -88,10 +88,10 @@ def test_every_published_suite_derives_seals_and_opens(name, group, suites) -> N
             unhex(row["sframe_salt"]),
         )
         context = KeyContext(suite, base_key, row["kid"])
-        sealed = unhex(row["ct"])
-        assert context.seal(row["ctr"], unhex(row["metadata"]), unhex(row["pt"])) == sealed
-        opened = context.open(decode_header(sealed), unhex(row["metadata"]), sealed)
-        assert opened == unhex(row["pt"])
+        encrypted = unhex(row["ct"])
+        assert context.encrypt(row["ctr"], unhex(row["metadata"]), unhex(row["pt"])) == encrypted
+        decrypted = context.decrypt(decode_header(encrypted), unhex(row["metadata"]), encrypted)
+        assert decrypted == unhex(row["pt"])
 
 
 @pytest.mark.parametrize("row", OURS["kdf"], ids=range(len(OURS["kdf"])))
@@ -141,13 +141,13 @@ def test_the_vectors_hold_every_codec_at_every_length_of_the_counter() -> None:
 def test_a_frame_is_encrypted_and_opened_as_in_the_vectors(row) -> None:
     codec = CODECS[row["codec"]]
     context = first_context()
-    wire = frames.seal(
-        codec, unhex(row["plain"]), lambda meta, part: context.seal(row["ctr"], meta, part)
+    wire = frames.encrypt(
+        codec, unhex(row["plain"]), lambda meta, part: context.encrypt(row["ctr"], meta, part)
     )
     assert wire.hex() == row["wire"]
     assert frames.split(codec, wire).clear.hex() == row["clear"]
-    opened = opener("conn-1", "stream-1").open(codec, wire, 0.0)
-    assert (opened.outcome, opened.frame.hex()) == ("ok", row["decrypted"])
+    decrypted = decryptor("conn-1", "stream-1").decrypt(codec, wire, 0.0)
+    assert (decrypted.outcome, decrypted.frame.hex()) == ("ok", row["decrypted"])
 
 
 def first_ring() -> SecretRing:
@@ -156,38 +156,38 @@ def first_ring() -> SecretRing:
     return ring
 
 
-def opener(connection_id: str, stream_id: str) -> Opener:
+def decryptor(connection_id: str, stream_id: str) -> Decryptor:
     windows = Windows(StreamHistory("video"), "video")
-    return Opener(first_ring(), windows, lambda held: held.stream_base(connection_id, stream_id))
+    return Decryptor(first_ring(), windows, lambda held: held.stream_base(connection_id, stream_id))
 
 
 @pytest.mark.parametrize("row", OURS["bad"], ids=[row["name"] for row in OURS["bad"]])
 def test_a_bad_frame_is_refused_for_the_reason_of_the_vectors(row) -> None:
-    receiver = opener(row["connectionId"], row["streamId"])
-    opened = receiver.open(CODECS[row["codec"]], unhex(row["wire"]), 0.0)
-    assert (opened.outcome, opened.frame) == (row["expected"], b"")
+    receiver = decryptor(row["connectionId"], row["streamId"])
+    decrypted = receiver.decrypt(CODECS[row["codec"]], unhex(row["wire"]), 0.0)
+    assert (decrypted.outcome, decrypted.frame) == (row["expected"], b"")
 
 
-def signal_opener(sender: str) -> SignalOpener:
-    return SignalOpener(first_ring(), sender, StreamHistory("signal"))
+def signal_decryptor(sender: str) -> SignalDecryptor:
+    return SignalDecryptor(first_ring(), sender, StreamHistory("signal"))
 
 
 @pytest.mark.parametrize("row", OURS["signals"], ids=[row["ctr"] for row in OURS["signals"]])
 def test_a_signal_opens_as_in_the_vectors(row) -> None:
     wire = unhex(row["wire"])
-    content = signal_opener(row["connectionId"]).open(wire, row["to"], 0.0)
+    content = signal_decryptor(row["connectionId"]).decrypt(wire, row["to"], 0.0)
     assert content == SignalContent(row["to"], row["type"], row["data"])
     context = key_context(
         first_secret().signal_base(row["connectionId"]), int(OURS["key"]["kid"], 16)
     )
     plaintext = b"".join(map(length_prefixed, (row["to"], row["type"]))) + row["data"].encode()
-    assert context.seal(row["ctr"], frames.metadata(CodecId.SIGNAL), plaintext) == wire
+    assert context.encrypt(row["ctr"], frames.metadata(CodecId.SIGNAL), plaintext) == wire
 
 
 @pytest.mark.parametrize("row", OURS["badSignals"], ids=[r["name"] for r in OURS["badSignals"]])
 def test_a_bad_signal_is_not_delivered(row) -> None:
-    opened = signal_opener(row["from"]).open(unhex(row["wire"]), row["receiver"], 0.0)
-    assert opened == row["expected"]
+    decrypted = signal_decryptor(row["from"]).decrypt(unhex(row["wire"]), row["receiver"], 0.0)
+    assert decrypted == row["expected"]
 
 
 def test_the_files_are_what_their_maker_writes() -> None:

@@ -40,7 +40,7 @@ async def derive(text: str, session_id: str) -> SessionSecret:
 
 
 class FakeSender:
-    """What sealing hooks into; nothing is ever encoded here."""
+    """What encryption hooks into; nothing is ever encoded here."""
 
     def __init__(self, track: Any) -> None:
         self.track = track

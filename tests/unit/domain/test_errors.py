@@ -82,7 +82,7 @@ def test_rest_numbers_are_those_the_sdks_and_docs_know(code, number):
     assert ERRORS[code].rest_code == number
 
 
-def test_refusals_of_sealed_sessions_say_that_it_is_about_encryption():
+def test_refusals_of_encrypted_sessions_say_that_it_is_about_encryption():
     for row in ERRORS.values():
         if 15900 <= row.rest_code <= 15904:
             assert "end-to-end encrypt" in row.message.lower()

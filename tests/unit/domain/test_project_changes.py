@@ -105,7 +105,7 @@ def test_the_number_of_public_keys_is_bounded():
         with_key(owner, keys[-1])
 
 
-def test_sealed_by_default_needs_the_add_on():
+def test_encrypted_by_default_needs_the_add_on():
     with pytest.raises(BadRequest):
         changed(project(), ProjectChange(e2ee_by_default=True))
     both = changed(project(), ProjectChange(e2ee_enabled=True, e2ee_by_default=True))

@@ -29,7 +29,7 @@ def rows_of(room: Room) -> str:
     return _BUCKET.sub("Bucket", repr(room.state))
 
 
-def sealed() -> Room:
+def encrypted() -> Room:
     """Ann publishes, and so does Mod, a moderator; Ben takes both of Ann's streams. Eve may only
     look on, and Dan has nothing yet."""
     room = Room(e2ee=True, limits=limits_with(**LIMITS))
@@ -74,7 +74,7 @@ def relayed() -> Room:
 
 
 Row = tuple[str, m.Request, ErrorCode]
-# Who asks for what in the sealed Session, and why it is refused.
+# Who asks for what in the encrypted Session, and why it is refused.
 ASKED: list[Row] = [
     ("eve", m.Publish(id=1, tracks=TRACKS), E.PERMISSION_DENIED),
     ("ann", m.Publish(id=1, tracks=TRACKS, e2ee_format="e2ee/2"), E.STREAM_LIMIT),
@@ -237,7 +237,7 @@ def named(row: Row) -> str:
 @pytest.mark.parametrize("row", ASKED, ids=named)
 def test_a_refused_request_leaves_the_session_as_it_was(row: Row) -> None:
     who, message, code = row
-    refused(sealed(), lambda room: room.ask(who, message), code)
+    refused(encrypted(), lambda room: room.ask(who, message), code)
 
 
 @pytest.mark.parametrize(
@@ -253,11 +253,11 @@ def test_so_it_is_in_clear_and_relayed_sessions(make: Callable[[], Room], row: R
 def test_a_refused_command_leaves_the_session_as_it_was(
     row: tuple[type, Callable[[Room], Effects], ErrorCode],
 ) -> None:
-    refused(sealed(), row[1], row[2])
+    refused(encrypted(), row[1], row[2])
 
 
 def test_a_join_beyond_the_limit_leaves_a_full_session_as_it_was() -> None:
-    room = sealed()
+    room = encrypted()
     room.join("dan")
     refused(room, joins, E.CONNECTION_LIMIT)
 
@@ -274,7 +274,7 @@ def test_who_asks_too_often_or_is_not_there_changes_nothing(kind: type) -> None:
             m.Bye: m.Bye(id=1),
         }[kind]
     ]
-    room = sealed()
+    room = encrypted()
     refused(room, lambda room: room.ask(NOBODY, message), E.NOT_CONNECTED)
     room.state.connections[ConnectionId("ann")].requests.tokens = 0.0
     refused(room, lambda room: room.ask("ann", message), E.RATE_LIMITED)
@@ -293,19 +293,19 @@ def test_who_has_told_others_too_much_changes_nothing(kind: type) -> None:
         m.ForceMuteAll: ("mod", m.ForceMuteAll(id=1, active=True)),
     }
     who, message = fine[kind]
-    room = sealed()
+    room = encrypted()
     room.state.connections[ConnectionId(who)].fan_out.tokens = 0.0
     refused(room, lambda room: room.ask(who, message), E.RATE_LIMITED)
 
 
 def test_joins_and_signals_beyond_their_rates_change_nothing() -> None:
-    room = sealed()
+    room = encrypted()
     room.state.joins.tokens = 0.0
     refused(room, joins, E.RATE_LIMITED)
-    room = sealed()
+    room = encrypted()
     room.state.joins_by_token[b"t"].tokens = 0.0
     refused(room, lambda room: joins(room, token=b"t"), E.RATE_LIMITED)
-    room = sealed()
+    room = encrypted()
     room.state.rest_fan_out.tokens = 0.0
     refused(room, lambda room: handle(room.state, c.RestSignal("", "x"), 1_000), E.RATE_LIMITED)
 

@@ -258,9 +258,9 @@ class Call:
         bench.submit(command)
 
     def send(self, sequence: int, payload: bytes = b"sound", **options: int) -> bytes:
-        sealed = self.ann.outbound.protect(rtp(sequence, self.SSRC, payload, **options))
-        self.ann.send(sealed)
-        return sealed
+        protected = self.ann.outbound.protect(rtp(sequence, self.SSRC, payload, **options))
+        self.ann.send(protected)
+        return protected
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ def test_handshake_bytes_go_to_the_validated_address_and_nowhere_else(bench, mak
     assert peer.receive() == b"\x16hello"
 
 
-def test_a_packet_arrives_under_the_subscribers_ssrc_and_sealed_with_its_keys(call):
+def test_a_packet_arrives_under_the_subscribers_ssrc_and_protected_with_its_keys(call):
     call.send(7, b"one sound")
     packet = call.ben.receive_rtp()
     assert struct.unpack("!I", packet[8:12])[0] == call.DOWN_TRACK_SSRC
@@ -103,20 +103,20 @@ def test_a_burst_of_equal_packets_arrives_whole_and_in_order(call):
 def test_media_from_another_address_is_never_learnt(call):
     call.send(1)
     call.ben.receive_rtp()
-    sealed = call.ann.outbound.protect(
+    protected = call.ann.outbound.protect(
         struct.pack("!BBHII", 0x80, 111, 2, 960, call.SSRC) + b"stolen"
     )
     with call.ann.new_socket() as stranger:
-        stranger.sendto(sealed, call.ann.server)
+        stranger.sendto(protected, call.ann.server)
         call.bench.until(drop__unknown_address=1)
-    call.ann.send(sealed)
+    call.ann.send(protected)
     assert call.ben.receive_rtp().endswith(b"stolen")
 
 
 def test_a_replayed_packet_and_a_changed_one_are_dropped(call):
-    sealed = call.send(1)
+    protected = call.send(1)
     call.ben.receive_rtp()
-    call.ann.send(sealed)
+    call.ann.send(protected)
     fresh = bytearray(
         call.ann.outbound.protect(struct.pack("!BBHII", 0x80, 111, 2, 960, call.SSRC) + b"x")
     )

@@ -23,9 +23,9 @@ async def caller(tmp_path):
     await server.store.close()
 
 
-@pytest.fixture(params=["true", "false"], ids=["sealed", "clear"])
+@pytest.fixture(params=["true", "false"], ids=["encrypted", "clear"])
 async def room(caller, request):
-    """A session with one member and one stream; live routes do not care whether it is sealed."""
+    """A session with one member and one stream; live routes do not care whether it is encrypted."""
     session = await caller.create(e2ee=request.param)
     caller.server.live.connections_of[session] = [LiveConnection("conn-1", 1234)]
     caller.server.live.streams_of[session] = [LiveStream("str-1", "screen", "Bob")]

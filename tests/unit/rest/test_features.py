@@ -5,7 +5,7 @@ import pytest
 from signaling.domain.features import Feature
 from signaling.rest.live_sessions import LiveConnection
 
-# --- features on sealed sessions ----------------------------------------------------------
+# --- features on encrypted sessions ----------------------------------------------------------
 
 STARTS = {
     Feature.ARCHIVE: ("/archive", {}),
@@ -15,7 +15,7 @@ STARTS = {
     Feature.AUDIO_CONNECTOR: ("/connect", {"token": "t", "websocket": {"uri": "wss://a/b"}}),
     Feature.CAPTIONS: ("/captions", {"token": "t"}),
 }
-SEALED_MESSAGES = {
+ENCRYPTED_MESSAGES = {
     Feature.ARCHIVE: "Archiving is not supported in end-to-end encrypted sessions.",
     Feature.BROADCAST: "Broadcasting is not supported in end-to-end encrypted sessions.",
     Feature.SIP: "SIP calls are not supported in end-to-end encrypted sessions.",
@@ -24,7 +24,7 @@ SEALED_MESSAGES = {
 
 
 @pytest.mark.parametrize("feature", list(Feature))
-async def test_a_feature_on_a_sealed_session_is_refused_and_counted(caller, feature):
+async def test_a_feature_on_an_encrypted_session_is_refused_and_counted(caller, feature):
     session = await caller.create(e2ee="true")
     rest, body = STARTS[feature]
     for path in (rest, rest + "/"):
@@ -34,7 +34,7 @@ async def test_a_feature_on_a_sealed_session_is_refused_and_counted(caller, feat
         assert status == (400 if feature is Feature.CAPTIONS else 409)
         assert answer["code"] == 15900
         assert "end-to-end encrypted" in answer["message"]
-        assert answer["message"] == SEALED_MESSAGES.get(feature, answer["message"])
+        assert answer["message"] == ENCRYPTED_MESSAGES.get(feature, answer["message"])
     metrics = caller.server.metrics.render().decode()
     line = f'sealroute_refusals_total{{feature="{feature.value}",reason="e2ee"}} 2.0'
     assert line in metrics

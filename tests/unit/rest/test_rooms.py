@@ -1,4 +1,4 @@
-"""Rooms of the page: opened and joined without credentials, sealed, limited, and switched off."""
+"""Rooms of the page: created and joined without credentials, encrypted, limited, and disabled."""
 
 import asyncio
 import json
@@ -56,7 +56,7 @@ async def enter(rooms, session=None, body=b"{}", remote="192.0.2.7", headers=(),
     return answer.status, json.loads(answer.body)
 
 
-async def test_a_room_is_a_sealed_session_and_its_link_lets_others_in(store):
+async def test_a_room_is_an_encrypted_session_and_its_link_lets_others_in(store):
     rooms = rooms_of(store, FakeClock(NOW_S))
     status, opened = await enter(rooms, body=b'{"name": "Ada"}')
     assert status == 200

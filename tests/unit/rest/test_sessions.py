@@ -43,11 +43,11 @@ async def test_a_json_body_creates_a_session_too(caller):
     assert (await caller.server.store.session(body[0]["session_id"])).options.e2ee is True
 
 
-async def test_below_the_e2ee_base_path_sessions_are_sealed_unless_told_otherwise(caller):
-    for data, sealed in (({}, True), ({"e2ee": "false"}, False)):
+async def test_below_the_e2ee_base_path_sessions_are_encrypted_unless_told_otherwise(caller):
+    for data, encrypted in (({}, True), ({"e2ee": "false"}, False)):
         _, body = await caller.call("POST", "/e2ee/session/create", data=data)
         record = await caller.server.store.session(body[0]["session_id"])
-        assert record.options.e2ee is sealed
+        assert record.options.e2ee is encrypted
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ async def test_what_the_sdks_send_is_accepted(caller, body):
     assert (await caller.call("POST", "/session/create", data=body.encode()))[0] == 200
 
 
-async def test_a_project_without_the_add_on_gets_no_sealed_session(caller):
+async def test_a_project_without_the_add_on_gets_no_encrypted_session(caller):
     plain = new_project(random_bytes=os.urandom(44), now_ms=0, e2ee_enabled=False)
     await caller.server.store.add_project(plain)
     caller.project = plain

@@ -154,11 +154,11 @@ REFUSED = [
 
 @pytest.mark.parametrize(("feature", "body"), ACCEPTED)
 async def test_a_start_as_an_sdk_sends_it_is_understood(caller, feature, body):
-    clear, sealed = await caller.create(), await caller.create(e2ee="true")
+    clear, encrypted = await caller.create(), await caller.create(e2ee="true")
     path = caller.path(PATHS[feature])
     status, answer = await caller.call("POST", path, json={"sessionId": clear, **body})
     assert (status, answer["error"]) == (501, "feature_unavailable")
-    status, answer = await caller.call("POST", path, json={"sessionId": sealed, **body})
+    status, answer = await caller.call("POST", path, json={"sessionId": encrypted, **body})
     assert (status in (400, 409), answer["code"]) == (True, 15900)
 
 
@@ -166,9 +166,9 @@ async def test_a_start_as_an_sdk_sends_it_is_understood(caller, feature, body):
 async def test_a_start_that_can_not_be_is_refused_and_the_member_named(
     caller, feature, body, words
 ):
-    sealed = await caller.create(e2ee="true")
+    encrypted = await caller.create(e2ee="true")
     path = caller.path(PATHS[feature])
-    status, answer = await caller.call("POST", path, json={"sessionId": sealed, **body})
+    status, answer = await caller.call("POST", path, json={"sessionId": encrypted, **body})
     assert (status, answer["error"]) == (400, "invalid_parameter")
     assert words in answer["message"]
 
@@ -235,7 +235,7 @@ async def test_a_signal_labelled_anything_is_read_as_json(room):
 
 
 @pytest.mark.parametrize("e2ee", [True, False])
-async def test_a_session_is_shown_with_its_seal_in_both_dialects(caller, e2ee):
+async def test_a_session_shows_its_encryption_in_both_dialects(caller, e2ee):
     session = await caller.create(e2ee=str(e2ee).lower())
     path = caller.path(f"/session/{session}")
     status, shown = await caller.call("GET", path)
@@ -258,7 +258,7 @@ async def test_an_unknown_session_is_not_shown(caller):
     assert (status, body["error"]) == (404, "session_not_found")
 
 
-async def test_what_is_created_says_whether_it_is_sealed(caller):
+async def test_what_is_created_says_whether_it_is_encrypted(caller):
     for e2ee in ("true", "false"):
         _, (made,) = await caller.call("POST", "/session/create", data={"e2ee": e2ee})
         assert made["e2ee"] is (e2ee == "true")

@@ -254,7 +254,7 @@ BOTH = (Direction.UPLINK, Direction.DOWNLINK)
 
 
 class Scene:
-    """A sealed session with named members on one plane, and the clock."""
+    """An encrypted session with named members on one plane, and the clock."""
 
     def __init__(self):
         self.clock = VirtualScheduler()

@@ -27,7 +27,7 @@ ALL = frozenset(MediaKind)
 CODECS = frozenset(Codec)
 
 
-async def test_a_sealed_session_is_opaque_in_the_core_and_a_clear_one_is_not(scene):
+async def test_an_encrypted_session_is_opaque_in_the_core_and_a_clear_one_is_not(scene):
     assert scene.last(core_api.OpenRouter).access is PayloadAccess.OPAQUE
     scene.plane.open_session("clear", e2ee=False)
     assert scene.last(core_api.OpenRouter).access is PayloadAccess.CLEAR

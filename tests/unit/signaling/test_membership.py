@@ -63,7 +63,7 @@ def test_the_welcome_says_what_the_role_may_do(role: Role, may: tuple[int, ...])
 
 
 @pytest.mark.parametrize("formats", [(), ("e2ee/1",), ("e2ee/20",)])
-def test_a_client_without_the_format_can_not_join_a_sealed_session(
+def test_a_client_without_the_format_can_not_join_an_encrypted_session(
     formats: tuple[str, ...],
 ) -> None:
     room = Room(e2ee=True)

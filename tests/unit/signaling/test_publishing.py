@@ -99,17 +99,19 @@ def test_a_client_publishes_as_many_streams_as_it_may() -> None:
         },
     ],
 )
-def test_an_unsealed_stream_is_refused_on_a_sealed_session(members: dict[str, object]) -> None:
+def test_an_unencrypted_stream_is_refused_on_an_encrypted_session(
+    members: dict[str, object],
+) -> None:
     room = room_of("a", e2ee=True)
-    sealed = {
+    encrypted = {
         "offer": "v=0",
         "tracks": (m.TrackOffer(mid="0", kind="audio", kids=(OLD_KID,)),),
         "e2ee_format": "e2ee/2",
     }
     with pytest.raises(DomainError, match="e2ee_required"):
-        room.ask("a", m.Publish(id=2, **{**sealed, **members}))
+        room.ask("a", m.Publish(id=2, **{**encrypted, **members}))
     assert not room.state.streams
-    room.ask("a", m.Publish(id=2, **sealed))
+    room.ask("a", m.Publish(id=2, **encrypted))
     assert len(room.state.streams) == 1
 
 

@@ -1,4 +1,4 @@
-"""Signals: to whom, how long, and sealed or not."""
+"""Signals: to whom, how long, and encrypted or not."""
 
 from collections.abc import Callable
 
@@ -70,15 +70,15 @@ def test_a_type_of_these_characters_is_fine(kind: str) -> None:
 
 
 def test_lengths_are_counted_in_bytes() -> None:
-    room, sealed = room_of_two(), room_of_two(e2ee=True)
+    room, encrypted = room_of_two(), room_of_two(e2ee=True)
     room.ask("a", m.Signal(id=2, data="x" * 8_192))
     room.ask("a", m.Signal(id=2, data="ü" * 4_096))
-    sealed.ask("a", m.Signal(id=2, encrypted=bytes(8_448)))
+    encrypted.ask("a", m.Signal(id=2, encrypted=bytes(8_448)))
     for where, too_long in (
         (room, m.Signal(id=2, data="x" * 8_193)),
         (room, m.Signal(id=2, data="ü" * 4_097)),
         (room, m.Signal(id=2, type="x" * 129, data="")),
-        (sealed, m.Signal(id=2, encrypted=bytes(8_449))),
+        (encrypted, m.Signal(id=2, encrypted=bytes(8_449))),
     ):
         with pytest.raises(DomainError, match="signal_too_long"):
             where.ask("a", too_long)
@@ -87,7 +87,7 @@ def test_lengths_are_counted_in_bytes() -> None:
 @pytest.mark.parametrize(
     "clear", [m.Signal(id=2, data="x"), m.Signal(id=2, type="chat"), m.Signal(id=2, to="b")]
 )
-def test_a_clear_signal_of_a_member_is_refused_on_a_sealed_session(clear: m.Signal) -> None:
+def test_a_clear_signal_of_a_member_is_refused_on_an_encrypted_session(clear: m.Signal) -> None:
     room = room_of_two(e2ee=True)
     with pytest.raises(DomainError, match="signal_not_encrypted"):
         room.ask("a", clear)
@@ -221,17 +221,17 @@ def test_every_broadcast_that_a_client_causes_is_charged_to_it(doing: str) -> No
     assert spent >= receivers * size
 
 
-def test_a_sealed_signal_is_passed_on_as_it_is() -> None:
+def test_an_encrypted_signal_is_passed_on_as_it_is() -> None:
     effects = room_of_two(e2ee=True).ask("a", m.Signal(id=2, encrypted=b"\x00\x01"))
     assert effects[0] == Broadcast(m.SignalReceived(from_="a", encrypted=b"\x00\x01"))
 
 
-def test_a_sealed_signal_is_refused_on_a_clear_session() -> None:
+def test_an_encrypted_signal_is_refused_on_a_clear_session() -> None:
     with pytest.raises(DomainError, match="invalid_parameter"):
         room_of_two().ask("a", m.Signal(id=2, encrypted=b"\x00"))
 
 
-def test_a_signal_is_either_sealed_or_clear() -> None:
+def test_a_signal_is_either_encrypted_or_clear() -> None:
     with pytest.raises(DomainError, match="invalid_parameter"):
         room_of_two(e2ee=True).ask("a", m.Signal(id=2, data="x", encrypted=b"\x00"))
 

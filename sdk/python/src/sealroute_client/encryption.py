@@ -1,4 +1,4 @@
-"""End-to-end encryption of one Session: secrets, their change, what was opened, signals."""
+"""End-to-end encryption of one Session: secrets, their change, what was decrypted, signals."""
 
 import asyncio
 import contextlib
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sealroute_client import events
+from sealroute_client.e2ee.decryption import Decryptor
 from sealroute_client.e2ee.identity import (
     ALL_DERIVATIONS_PER_S,
     Budget,
@@ -17,9 +18,8 @@ from sealroute_client.e2ee.identity import (
     Windows,
 )
 from sealroute_client.e2ee.keys import PendingContext, SecretRing
-from sealroute_client.e2ee.opening import Opener
 from sealroute_client.e2ee.secret import SessionSecret
-from sealroute_client.e2ee.signals import SignalContent, SignalOpener, SignalSealer
+from sealroute_client.e2ee.signals import SignalContent, SignalDecryptor, SignalEncryptor
 from sealroute_client.e2ee.state import KeySwitch
 from sealroute_client.errors import (
     EncryptionError,
@@ -38,7 +38,7 @@ OLD_KIDS_DECLARED_S: Final = 10.0
 
 @dataclass(slots=True)
 class _SignalSender:
-    opener: SignalOpener
+    decryptor: SignalDecryptor
     history: StreamHistory
 
 
@@ -65,7 +65,7 @@ class SessionEncryption:
         self._timer: asyncio.TimerHandle | None = None
         self._withdrawals: set[asyncio.TimerHandle] = set()
         self._connection_id = ""
-        self._signal_sealer = SignalSealer("")
+        self._signal_encryptor = SignalEncryptor("")
         self._signal_senders: dict[str, _SignalSender] = {}
         self._derivations = Budget(ALL_DERIVATIONS_PER_S)
         self._streams: dict[str, StreamHistory] = {}
@@ -73,7 +73,7 @@ class SessionEncryption:
 
     @property
     def current(self) -> SessionSecret:
-        """The newest secret, under which frames may be opened already."""
+        """The newest secret, under which frames may be decrypted already."""
         secret = self.ring.current
         if secret is None:
             raise EncryptionSecretMissing("The encryption secret was not set")
@@ -83,7 +83,7 @@ class SessionEncryption:
         """A welcome: of the first connection, or of another one of the same Session."""
         if connection_id != self._connection_id:
             self._connection_id = connection_id
-            self._signal_sealer = SignalSealer(connection_id)
+            self._signal_encryptor = SignalEncryptor(connection_id)
         self._switch.keep_only(present)
         for connection, hint in hints.items():
             self.on_hint(connection, int(hint))
@@ -144,7 +144,7 @@ class SessionEncryption:
                     track.pending = PendingContext(self.sending, publisher.key_ids)
                 track.switch(self._connection_id, publisher.stream_id, revoke=immediate)
             except SealrouteError as error:
-                track.sealer.close()
+                track.encryptor.close()
                 publisher.emit(events.ErrorOccurred(error=error))
                 continue
             if immediate:
@@ -183,7 +183,7 @@ class SessionEncryption:
 
     def renew(self, publisher: Publisher, track: PublishedTrack) -> None:
         """A new key id under the same secret: the counter of the old one has ended."""
-        if track.sealer.is_exhausted:
+        if track.encryptor.is_exhausted:
             self._move_publisher(publisher, immediate=False)
 
     # --- what the server is told, as far as it listens ------------------------------------
@@ -238,7 +238,7 @@ class SessionEncryption:
 
     # --- receiving ---------------------------------------------------------------------
 
-    def openers(self, connection_id: str, stream_id: str) -> dict[str, Opener]:
+    def openers(self, connection_id: str, stream_id: str) -> dict[str, Decryptor]:
         """By kind, for one subscription of a stream; made when it begins, kept through all m-lines
         and transports that carry it. `connection_id` is the publisher's."""
         history = self._streams.get(stream_id)
@@ -250,25 +250,25 @@ class SessionEncryption:
             return secret.stream_base(connection_id, stream_id)
 
         return {
-            kind: Opener(self.ring, Windows(history, kind), base) for kind in ("audio", "video")
+            kind: Decryptor(self.ring, Windows(history, kind), base) for kind in ("audio", "video")
         }
 
-    def seal_signal(self, content: SignalContent) -> bytes:
+    def encrypt_signal(self, content: SignalContent) -> bytes:
         try:
-            sealed = self._signal_sealer.seal(self.sending, content)
+            encrypted = self._signal_encryptor.encrypt(self.sending, content)
         except ValueError:
             raise InvalidParameter("The signal type is too long") from None
-        if sealed is None:
+        if encrypted is None:
             raise InvalidParameter("The signal cannot be encrypted")
-        return sealed
+        return encrypted
 
-    def open_signal(self, sender: str, sealed: bytes) -> SignalContent | Outcome:
+    def decrypt_signal(self, sender: str, encrypted: bytes) -> SignalContent | Outcome:
         known = self._signal_senders.get(sender)
         if known is None:
             history = StreamHistory("signal", whole=self._derivations)
-            known = _SignalSender(SignalOpener(self.ring, sender, history), history)
+            known = _SignalSender(SignalDecryptor(self.ring, sender, history), history)
             self._signal_senders[sender] = known
-        return known.opener.open(sealed, self._connection_id, self._clock())
+        return known.decryptor.decrypt(encrypted, self._connection_id, self._clock())
 
     def close(self) -> None:
         for timer in (self._timer, *self._withdrawals):

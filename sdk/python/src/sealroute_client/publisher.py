@@ -9,7 +9,7 @@ from aiortc import RTCRtpTransceiver
 
 from sealroute_client import events
 from sealroute_client.e2ee.frames import CodecId
-from sealroute_client.e2ee.keys import PendingContext, Sealer
+from sealroute_client.e2ee.keys import Encryptor, PendingContext
 from sealroute_client.e2ee.secret import KeyIds
 from sealroute_client.e2ee.trust import StreamTrustState
 from sealroute_client.errors import NotConnected
@@ -34,14 +34,14 @@ class SendCounts:
 
 @dataclass(slots=True)
 class PublishedTrack:
-    """One m-line that sends. On sealed Sessions nothing passes before the key is set.
+    """One m-line that sends. On encrypted Sessions nothing passes before the key is set.
     `is_held_back`: its one receiver does not want it (relayed Sessions), or nobody watches."""
 
     kind: str
     transceiver: RTCRtpTransceiver
-    is_sealed: bool
+    is_encrypted: bool
     pending: PendingContext | None = None
-    sealer: Sealer = field(default_factory=Sealer)
+    encryptor: Encryptor = field(default_factory=Encryptor)
     counts: SendCounts = field(default_factory=SendCounts)
     is_muted: bool = False
     is_held_back: bool = False
@@ -54,24 +54,24 @@ class PublishedTrack:
     def attach(self) -> None:
         outbound.attach(
             self.transceiver.sender,
-            self.seal,
+            self.encrypt,
             self._on_frame,
             outbound.Gate(lambda: self.is_held_back, self._may_send),
         )
 
-    def seal(self, codec: CodecId, frame: bytes) -> bytes | None:
+    def encrypt(self, codec: CodecId, frame: bytes) -> bytes | None:
         if self.is_muted or self.is_held_back:
             return None
-        wire = self.sealer.seal(codec, frame) if self.is_sealed else frame
+        wire = self.encryptor.encrypt(codec, frame) if self.is_encrypted else frame
         if wire is None:
             self.counts.dropped += 1
-            if self.sealer.is_exhausted and self.on_exhausted is not None:
+            if self.encryptor.is_exhausted and self.on_exhausted is not None:
                 self.on_exhausted()
         return wire
 
     def _may_send(self) -> bool:
         """Asked when the encoder has given a frame: its key may be revoked meanwhile."""
-        is_current = self.sealer.may_send()
+        is_current = self.encryptor.may_send()
         return is_current and not self.is_muted and not self.is_held_back
 
     def _on_frame(self, size: int) -> None:
@@ -85,7 +85,7 @@ class PublishedTrack:
 
     @property
     def declared_kids(self) -> list[bytes]:
-        kids = [*self.old_kids, *([] if self.sealer.kid is None else [self.sealer.kid])]
+        kids = [*self.old_kids, *([] if self.encryptor.kid is None else [self.encryptor.kid])]
         declared = [kid.to_bytes(8, "big") for kid in kids[-MAX_DECLARED_KIDS + 1 :]]
         return declared + ([self.pending.kid_bytes] if self.pending else [])
 
@@ -93,10 +93,10 @@ class PublishedTrack:
         """Moves to the chosen key id, between two frames, and asks for a key frame. `revoke`: no
         frame under the one before goes out any more."""
         if self.pending is not None:
-            if self.sealer.kid is not None:
-                self.old_kids.append(self.sealer.kid)
+            if self.encryptor.kid is not None:
+                self.old_kids.append(self.encryptor.kid)
             base = self.pending.secret.stream_base(connection_id, stream_id)
-            self.sealer.use(self.pending.context(base), revoke=revoke)
+            self.encryptor.use(self.pending.context(base), revoke=revoke)
             self.pending = None
         self.request_key_frame()
 
@@ -139,7 +139,7 @@ class Publisher(Emitter):
 
     def take_tracks(self, tracks: list[PublishedTrack]) -> None:
         """The m-lines that send from now on; what is muted stays so."""
-        self.trust = StreamTrustState(is_encrypted=any(track.is_sealed for track in tracks))
+        self.trust = StreamTrustState(is_encrypted=any(track.is_encrypted for track in tracks))
         for track in tracks:
             track.is_muted = self.is_muted(track.kind)
             track.on_sent = self._on_sent

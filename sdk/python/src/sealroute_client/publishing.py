@@ -59,8 +59,8 @@ class Publishing:
         Errors: ServerError, NotConnected, EncryptionError."""
         encryption = self._session.encryption_in_use()
         if self.uplink is None:
-            is_sealed = not self._session.trust.may_send_clear
-            self.uplink = Uplink(self._peers, is_sealed=is_sealed)
+            is_encrypted = not self._session.trust.may_send_clear
+            self.uplink = Uplink(self._peers, is_encrypted=is_encrypted)
         uplink = self.uplink
 
         async def prepare(offer: str, tracks: list[PublishedTrack]) -> str:

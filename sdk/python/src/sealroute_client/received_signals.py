@@ -26,7 +26,7 @@ class Dropped(StrEnum):
     CLEAR = "clear"
     STRAYED = "strayed"
     MISSHAPEN = "misshapen"
-    UNOPENED = "unopened"
+    UNDECRYPTED = "undecrypted"
     REPLAYED = "replayed"
 
 
@@ -40,7 +40,7 @@ FAULTS: Final[dict[Dropped, SealrouteError]] = {
     Dropped.MISSHAPEN: UnexpectedServerResponse(
         "An encrypted signal came in a form that no member sends; it was dropped"
     ),
-    Dropped.UNOPENED: EncryptionSecretMismatch(
+    Dropped.UNDECRYPTED: EncryptionSecretMismatch(
         "A signal could not be opened with the present encryption secret"
     ),
 }
@@ -86,11 +86,11 @@ class ReceivedSignals:
             return Dropped.MISSHAPEN
         encryption = self._session.encryption
         if encryption is None:
-            return Dropped.UNOPENED
-        content = encryption.open_signal(sender, bytes(encrypted))
+            return Dropped.UNDECRYPTED
+        content = encryption.decrypt_signal(sender, bytes(encrypted))
         if isinstance(content, SignalContent):
             return content
-        return _OUTCOMES.get(content, Dropped.UNOPENED)
+        return _OUTCOMES.get(content, Dropped.UNDECRYPTED)
 
 
 _OUTCOMES: Final = {Outcome.ADDRESSEE: Dropped.STRAYED, Outcome.REPLAY: Dropped.REPLAYED}

@@ -134,7 +134,7 @@ class PeerLinks:
     def _add(self, link: PeerLink, publisher: Publisher, media: Any) -> None:
         """Sound is queued for each peer; of pictures a slow peer gets the newest."""
         copy = self._relay.subscribe(media, buffered=media.kind == "audio")
-        track = add_sender(link.peer, copy, publisher.video_codec, is_sealed=False)
+        track = add_sender(link.peer, copy, publisher.video_codec, is_encrypted=False)
         track.is_muted = publisher.is_muted(media.kind)
         link.tracks.append(track)
         publisher.tracks.append(track)

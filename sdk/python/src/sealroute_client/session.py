@@ -322,12 +322,13 @@ class Session(Emitter):
     # --- encryption --------------------------------------------------------------------
 
     async def set_encryption_secret(self, secret: str, *, immediate: bool = False) -> None:
-        """Returns when frames under the new secret can be opened; senders follow when all
-        others are ready, or after 5 s. `immediate` shuts out who has only the old secret.
+        """Returns when frames under the new secret can be decrypted. Senders switch when all other
+        clients are ready, or after 5 s. With `immediate` they switch at once, and clients that have
+        only the old secret can no longer decrypt.
 
-        Before the session is joined it returns at once: the latest secret is the one that counts,
-        and nothing is sent or opened under any other. Calls take effect in their order; one that a
-        later call overtakes before its key is derived takes effect with that one.
+        Before the session is joined the call returns at once; the latest secret counts, and nothing
+        is sent or decrypted under another one. Calls take effect in their order. If a later call
+        arrives before the key of an earlier one is derived, both take effect together.
 
         Errors: InvalidEncryptionSecret, NotConnected, InvalidParameter in a clear session.
         """
@@ -361,7 +362,7 @@ class Session(Emitter):
     # --- signals and moderation --------------------------------------------------------
 
     async def signal(self, data: str, *, type: str = "", to: str | None = None) -> None:  # noqa: A002
-        """To all, the sender too, or to one Connection. Sealed on sealed Sessions."""
+        """To all, the sender too, or to one Connection. Encrypted on encrypted Sessions."""
         self._require_connected()
         encryption = self.encryption_in_use()
         if encryption is None:
@@ -373,7 +374,7 @@ class Session(Emitter):
                 # When it goes out: while the socket is down the secret may change, and the trust.
                 if self.encryption_in_use() is None:
                     raise EncryptionInternalError("The signal cannot be encrypted")
-                return encryption.seal_signal(content)
+                return encryption.encrypt_signal(content)
 
             await self.signaling.request("signal", to=to, encrypted=encrypted)
 
@@ -427,7 +428,7 @@ class Session(Emitter):
         return self.encryption.current.verification_code()
 
     async def stats(self) -> dict[str, Any]:
-        """Totals since the start: frames and bytes sent, received, opened, failed, lost; signals
+        """Totals since the start: frames and bytes sent, received, decrypted, failed, lost; signals
         that were not delivered, by reason."""
         links = [link for link in (self.subscribing.downlink, self.relay) if link is not None]
         lost = sum([await link.packets_lost() for link in links])
@@ -439,7 +440,7 @@ class Session(Emitter):
                 }
                 for s in self.subscribers.values()
             },
-            "decrypted": sum(s.state.opened for s in self.subscribers.values()),
+            "decrypted": sum(s.state.decrypted for s in self.subscribers.values()),
             "failed": sum(s.state.failed for s in self.subscribers.values()),
             "packetsLost": lost,
             "signalsDropped": dict(self._messages.signals.dropped),

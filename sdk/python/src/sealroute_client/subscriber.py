@@ -12,9 +12,9 @@ from aiortc.mediastreams import MediaStreamError
 
 from sealroute_client import events
 from sealroute_client.complaints import Complaints
+from sealroute_client.e2ee.decryption import Decryptor
 from sealroute_client.e2ee.frames import CodecId
 from sealroute_client.e2ee.identity import Outcome
-from sealroute_client.e2ee.opening import Opener
 from sealroute_client.e2ee.state import DecryptionState, Notice
 from sealroute_client.e2ee.trust import StreamTrustState
 from sealroute_client.errors import (
@@ -40,7 +40,7 @@ class ReceivedTrack:
     codec: str
     tap: InboundTap
     media: Any
-    opener: Opener | None
+    decryptor: Decryptor | None
     frames: int = 0
     bytes: int = 0
     is_wanted: bool = False
@@ -79,7 +79,7 @@ class Subscriber(Emitter):
     def __init__(
         self,
         stream: dict[str, Any],
-        openers: dict[str, Opener] | None,
+        openers: dict[str, Decryptor] | None,
         report: Callable[["Subscriber", str], None],
         ask: Callable[..., Awaitable[object]],
     ) -> None:
@@ -110,10 +110,10 @@ class Subscriber(Emitter):
         known = self.tracks.get(kind)
         if known is not None and known.tap is tap and not known.lost.is_set():
             return
-        opener = None
+        decryptor = None
         if self._openers is not None:
-            opener = self._openers[kind]
-        track = ReceivedTrack(kind, codec, tap, media, opener)
+            decryptor = self._openers[kind]
+        track = ReceivedTrack(kind, codec, tap, media, decryptor)
         if known is not None:
             track.frames, track.bytes = known.frames, known.bytes
             track.is_wanted = known.is_wanted
@@ -169,21 +169,21 @@ class Subscriber(Emitter):
         return plain if self._may_decode(track, frame.codec, plain, now_s) else None
 
     def _open(self, track: ReceivedTrack, frame: EncodedFrame, now_s: float) -> bytes | None:
-        if track.opener is None:
+        if track.decryptor is None:
             return frame.data
         codec = CODECS.get(frame.codec)
         if codec is None:
             self._refuse_codec(track.kind, frame.codec)
             return None
         try:
-            opened = track.opener.open(codec, frame.data, now_s)
+            decrypted = track.decryptor.decrypt(codec, frame.data, now_s)
         except Exception:  # noqa: BLE001 - a fault of ours is no mismatch, and no frame passes
             self._complain(DecryptionInternalError("A frame could not be processed"))
             return None
-        self._tell(self.state.on_frame(track.kind, opened.outcome, now_s))
-        if opened.outcome is Outcome.OK and not self.state.is_mismatched:
+        self._tell(self.state.on_frame(track.kind, decrypted.outcome, now_s))
+        if decrypted.outcome is Outcome.OK and not self.state.is_mismatched:
             self._on_trust(self.trust.on_encrypted())
-        return opened.frame if opened.outcome is Outcome.OK else None
+        return decrypted.frame if decrypted.outcome is Outcome.OK else None
 
     def on_codec(self, kind: str, codec: str) -> None:
         """What an offer says that comes over an m-line of this stream."""

@@ -87,7 +87,7 @@ class Subscribing:
                 "e2eeState",
                 subscriberId=subscriber.subscriber_id,
                 state=state,
-                decrypted=subscriber.state.opened,
+                decrypted=subscriber.state.decrypted,
                 failed=subscriber.state.failed,
             )
         )

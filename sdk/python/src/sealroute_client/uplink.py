@@ -41,9 +41,9 @@ class LentTrack(MediaStreamTrack):
 class Uplink:
     """One negotiation at a time; ended streams leave inactive m-lines behind."""
 
-    def __init__(self, peers: PeerConnections, *, is_sealed: bool) -> None:
+    def __init__(self, peers: PeerConnections, *, is_encrypted: bool) -> None:
         self._peer = peers.open()
-        self._is_sealed = is_sealed
+        self._is_encrypted = is_encrypted
         self._lock = asyncio.Lock()
         self._rules = AnswerRules()
 
@@ -57,7 +57,7 @@ class Uplink:
             raise InvalidParameter("The video codec is vp8 or h264")
         async with self._lock:
             tracks = [
-                add_sender(self._peer, LentTrack(media), codec, is_sealed=self._is_sealed)
+                add_sender(self._peer, LentTrack(media), codec, is_encrypted=self._is_encrypted)
                 for media in (source.audio, source.video)
                 if media is not None
             ]
@@ -90,7 +90,9 @@ class Uplink:
         await self._peer.close()
 
 
-def add_sender(peer: PeerConnection, media: Any, codec: str, *, is_sealed: bool) -> PublishedTrack:
+def add_sender(
+    peer: PeerConnection, media: Any, codec: str, *, is_encrypted: bool
+) -> PublishedTrack:
     """An m-line for one track. Errors: EncryptionUnsupportedCodec, EncryptionInternalError."""
     transceiver = peer.addTransceiver(media, direction="sendonly")
     mime = AUDIO_CODEC if media.kind == "audio" else VIDEO_CODECS[codec]
@@ -99,7 +101,7 @@ def add_sender(peer: PeerConnection, media: Any, codec: str, *, is_sealed: bool)
     if not any(c.mimeType.lower() == mime for c in chosen):
         raise EncryptionUnsupportedCodec(f"{mime} is not available")
     transceiver.setCodecPreferences(chosen)
-    track = PublishedTrack(media.kind, transceiver, is_sealed)
-    # Before any negotiation: no frame can leave without passing the sealer.
+    track = PublishedTrack(media.kind, transceiver, is_encrypted)
+    # Before any negotiation: no frame can leave without passing the encryptor.
     track.attach()
     return track

@@ -24,7 +24,7 @@ export class TrackHealth {
   decrypted = 0;
   failed = 0;
 
-  onOpened(): HealthChange {
+  onDecrypted(): HealthChange {
     this.decrypted += 1;
     this.failures = 0;
     this.reported = false;
@@ -96,7 +96,7 @@ export class SubscriberHealth {
 
   onTrack(track: string, { change, decrypted, failed }: TrackResults, now: number): HealthActions {
     this.totals.set(track, { decrypted, failed });
-    return change === 'failing' ? this.onFailing(track, now) : this.onOpened(track);
+    return change === 'failing' ? this.onFailing(track, now) : this.onDecrypted(track);
   }
 
   /**
@@ -118,7 +118,7 @@ export class SubscriberHealth {
     };
   }
 
-  private onOpened(track: string): HealthActions {
+  private onDecrypted(track: string): HealthActions {
     if (!this.failing.delete(track)) return {};
     return this.isMismatched
       ? { ...this.tellOk(), recheck: [...this.failing] }

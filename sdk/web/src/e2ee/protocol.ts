@@ -54,12 +54,12 @@ export interface Requests {
       stalls: number;
     },
   ];
-  sealSignal: [
+  encryptSignal: [
     { connectionId: string; to: string; signalType: string; data: string },
-    { sealed: Uint8Array },
+    { encrypted: Uint8Array },
   ];
   /** `from`: the member that the server names; `to`: the own connection id. */
-  openSignal: [{ from: string; to: string; sealed: Uint8Array }, OpenedSignal];
+  decryptSignal: [{ from: string; to: string; encrypted: Uint8Array }, DecryptedSignal];
   verificationCode: [object, { code: string }];
   /** The end of one stay: keys and tracks go, what was received is remembered. */
   leave: [object, null];
@@ -71,7 +71,7 @@ export interface SentCounts {
   readonly seen: number;
   /** Of the encrypted frames that were given out. */
   readonly bytes: number;
-  readonly sealed: number;
+  readonly encrypted: number;
   readonly dropped: number;
 }
 
@@ -87,7 +87,7 @@ export interface ReceivedCounts {
   readonly failed: number;
 }
 
-export type OpenedSignal =
+export type DecryptedSignal =
   { readonly signalType: string; readonly data: string } | { readonly refused: string };
 
 export type RequestType = keyof Requests;
@@ -118,7 +118,7 @@ export type Notice =
   /** The transform runs and has a key: the real track may be attached. */
   | { readonly type: 'running'; readonly track: string }
   /** The first frame of this stream left, encrypted. */
-  | { readonly type: 'sealed'; readonly track: string }
+  | { readonly type: 'encrypted'; readonly track: string }
   | ({ readonly type: 'health'; readonly track: string } & TrackResults)
   /** The context used up its counters; take another. */
   | { readonly type: 'exhausted'; readonly track: string }

@@ -1,18 +1,18 @@
 /** The receiving side: finds the key by KID, refuses replays and other senders (e2ee/2, 3 and 7). */
 import type { Bytes } from './bytes';
 import { DerivationBudget } from './derivations';
-import type { FrameFormat, Sealed } from './frames/index';
+import type { FrameFormat, EncryptedFrame } from './frames/index';
 import { contextOf, isKid, isOlderContext, senderOf } from './kid';
 import { ReplayWindow } from './replay';
-import { openFrame } from './seal';
+import { decryptFrame } from './frame-encryption';
 import type { KeyOwner, SessionKeys } from './secret';
 import type { SecretRing } from './secret-ring';
 import type { Header, SFrameKey } from './sframe';
 import { decodeHeader } from './sframe';
 
-/** Why a frame was not opened. `replay` does not count as a failure. */
+/** Why a frame was not decrypted. `replay` does not count as a failure. */
 export type Refusal = 'secret' | 'auth' | 'sender' | 'format' | 'replay';
-type OpenResult = { readonly frame: Bytes } | { readonly refused: Refusal };
+type DecryptResult = { readonly frame: Bytes } | { readonly refused: Refusal };
 
 /** No sender counts further (e2ee/2 section 2). */
 const MAX_CTR = 2 ** 32;
@@ -29,9 +29,9 @@ interface Context {
   readonly secretId: string;
   /** `undefined`: the secret was given up since. */
   key: SFrameKey | undefined;
-  /** What all subscriptions together have opened. */
-  readonly opened: ReplayWindow;
-  readonly openedAt: number;
+  /** What all subscriptions together have decrypted. */
+  readonly decrypted: ReplayWindow;
+  readonly decryptedAt: number;
 }
 
 /** The one publication that a stream id, or a connection id for signals, stands for. */
@@ -77,7 +77,7 @@ class ReceiveLog {
   private supersededAt(number: number): number {
     let at = Infinity;
     for (const other of this.contexts.values()) {
-      if (isOlderContext(number, other.number)) at = Math.min(at, other.openedAt);
+      if (isOlderContext(number, other.number)) at = Math.min(at, other.decryptedAt);
     }
     return at;
   }
@@ -111,13 +111,13 @@ interface StreamLogs {
 /** What was received in the life of the Session object. Nothing the server says resets it. */
 export class ReceiveHistory {
   private readonly streams = new Map<string, StreamLogs>();
-  private readonly signals = new Map<string, Opener>();
+  private readonly signals = new Map<string, Decryptor>();
   private readonly budget = new DerivationBudget();
 
   constructor(private readonly ring: SecretRing) {}
 
-  /** For one subscription: it plays nothing that another one has already opened. */
-  subscribe(owner: { connectionId: string; streamId: string }, kind: 'audio' | 'video'): Opener {
+  /** For one subscription: it plays nothing that another one has already decrypted. */
+  subscribe(owner: { connectionId: string; streamId: string }, kind: 'audio' | 'video'): Decryptor {
     let logs = this.streams.get(owner.streamId);
     if (!logs) {
       const pin: Pin = { sender: undefined };
@@ -126,28 +126,28 @@ export class ReceiveHistory {
       logs = { audio: logOf('audio'), video: logOf('video') };
       this.streams.set(owner.streamId, logs);
     }
-    return new Opener(this.ring, this.budget, logs[kind], owner);
+    return new Decryptor(this.ring, this.budget, logs[kind], owner);
   }
 
-  /** Connections are the server's word: one is remembered once a signal of it was opened. */
-  async openSignal(
+  /** Connections are the server's word: one is remembered once a signal of it was decrypted. */
+  async decryptSignal(
     connectionId: string,
     format: FrameFormat,
-    sealed: Bytes,
+    encrypted: Bytes,
     now: number,
-  ): Promise<OpenResult> {
-    const opener = this.signals.get(connectionId) ?? this.signalOpener(connectionId);
-    const result = await opener.open(format, sealed, now);
+  ): Promise<DecryptResult> {
+    const decryptor = this.signals.get(connectionId) ?? this.signalDecryptor(connectionId);
+    const result = await decryptor.decrypt(format, encrypted, now);
     if ('frame' in result) {
-      const known = this.signals.get(connectionId) ?? opener;
+      const known = this.signals.get(connectionId) ?? decryptor;
       this.signals.set(connectionId, known);
       // Two that came at once, and both were the first: only one of them counts.
-      if (known !== opener) return known.open(format, sealed, now);
+      if (known !== decryptor) return known.decrypt(format, encrypted, now);
     }
     return result;
   }
 
-  /** Keys of secrets that ended are not kept; what was opened under them is remembered. */
+  /** Keys of secrets that ended are not kept; what was decrypted under them is remembered. */
   forgetKeys(now: number): void {
     const logs = [...this.streams.values()].flatMap(({ audio, video }) => [audio, video]);
     for (const { contexts } of [...logs, ...[...this.signals.values()].map(({ log }) => log)]) {
@@ -157,14 +157,14 @@ export class ReceiveHistory {
     }
   }
 
-  private signalOpener(connectionId: string): Opener {
+  private signalDecryptor(connectionId: string): Decryptor {
     const log = new ReceiveLog(`signals ${connectionId}`, 'signals', { sender: undefined });
-    return new Opener(this.ring, this.budget, log, { connectionId, streamId: undefined });
+    return new Decryptor(this.ring, this.budget, log, { connectionId, streamId: undefined });
   }
 }
 
 /** One subscription's view of a log. */
-export class Opener {
+export class Decryptor {
   private readonly windows: Map<bigint, ReplayWindow>;
 
   constructor(
@@ -173,14 +173,16 @@ export class Opener {
     readonly log: ReceiveLog,
     private readonly owner: KeyOwner,
   ) {
-    this.windows = new Map([...log.contexts].map(([kid, { opened }]) => [kid, opened.copy()]));
+    this.windows = new Map(
+      [...log.contexts].map(([kid, { decrypted }]) => [kid, decrypted.copy()]),
+    );
   }
 
   get kind(): LogKind {
     return this.log.kind;
   }
 
-  async open(format: FrameFormat, wire: Bytes, now: number): Promise<OpenResult> {
+  async decrypt(format: FrameFormat, wire: Bytes, now: number): Promise<DecryptResult> {
     const parts = format.parse(wire);
     const header = parts && decodeHeader(parts.sframe);
     if (!parts || !header || !isKid(header.kid) || header.ctr >= MAX_CTR) {
@@ -189,10 +191,10 @@ export class Opener {
     if (this.log.isOver(header.kid, now)) return { refused: 'replay' };
     const attempt = { format, parts, header, now };
     const context = this.log.contexts.get(header.kid);
-    return context ? this.openKnown(context, attempt) : this.openUnknown(attempt);
+    return context ? this.decryptKnown(context, attempt) : this.decryptUnknown(attempt);
   }
 
-  private async openKnown(context: Context, attempt: Attempt): Promise<OpenResult> {
+  private async decryptKnown(context: Context, attempt: Attempt): Promise<DecryptResult> {
     const { kid } = attempt.header;
     const keys = this.ring.find(context.secretId, attempt.now);
     if (!keys) {
@@ -204,11 +206,11 @@ export class Opener {
       if (!this.budget.take(this.log.name, attempt.now)) return { refused: 'auth' };
       context.key = await keys.sframeKey(this.owner, kid);
     }
-    return this.openWith(context, context.key, attempt);
+    return this.decryptWith(context, context.key, attempt);
   }
 
   /** A KID becomes a context only when a frame under it was authenticated. */
-  private async openUnknown(attempt: Attempt): Promise<OpenResult> {
+  private async decryptUnknown(attempt: Attempt): Promise<DecryptResult> {
     const { header, now } = attempt;
     const candidates = this.ring.candidates(header.kid, now);
     if (candidates.length === 0) return { refused: 'secret' };
@@ -217,18 +219,22 @@ export class Opener {
       if (!this.budget.take(this.log.name, now)) break;
       const key = await keys.sframeKey(this.owner, header.kid);
       const context = this.log.contexts.get(header.kid) ?? this.newContext(attempt, keys, key);
-      const result = await this.openWith(context, key, attempt);
+      const result = await this.decryptWith(context, key, attempt);
       if (!('refused' in result) || result.refused !== 'auth') return result;
     }
     return { refused: 'auth' };
   }
 
-  private async openWith(context: Context, key: SFrameKey, attempt: Attempt): Promise<OpenResult> {
+  private async decryptWith(
+    context: Context,
+    key: SFrameKey,
+    attempt: Attempt,
+  ): Promise<DecryptResult> {
     const { header, now } = attempt;
     if (this.windowOf(header.kid).isReplay(header.ctr)) return { refused: 'replay' };
-    const frame = await openFrame(attempt.format, key, header, attempt.parts);
+    const frame = await decryptFrame(attempt.format, key, header, attempt.parts);
     if (!frame) return { refused: 'auth' };
-    // Again, for all of it may have changed while the frame was being opened.
+    // Again, for all of it may have changed while the frame was being decrypted.
     if (!this.ring.find(context.secretId, now)) return { refused: 'secret' };
     if (this.isOfAnother(header.kid)) return { refused: 'sender' };
     const known = this.log.contexts.get(header.kid);
@@ -238,8 +244,8 @@ export class Opener {
     this.log.pin.sender = senderOf(header.kid);
     if (!known) this.log.begin(header.kid, context);
     window.accept(header.ctr);
-    (known ?? context).opened.accept(header.ctr);
-    this.ring.opened(context.secretId, now);
+    (known ?? context).decrypted.accept(header.ctr);
+    this.ring.decrypted(context.secretId, now);
     return { frame };
   }
 
@@ -266,15 +272,15 @@ export class Opener {
       connectionId: this.owner.connectionId,
       secretId: keys.id,
       key,
-      opened: this.log.newWindow(),
-      openedAt: now,
+      decrypted: this.log.newWindow(),
+      decryptedAt: now,
     };
   }
 }
 
 interface Attempt {
   readonly format: FrameFormat;
-  readonly parts: Sealed;
+  readonly parts: EncryptedFrame;
   readonly header: Header;
   readonly now: number;
 }

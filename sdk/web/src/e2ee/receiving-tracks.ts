@@ -3,11 +3,11 @@ import type { Bytes } from './bytes';
 import type { FrameFormat } from './frames/index';
 import { TrackHealth } from './health';
 import type { Kind, Notice, ReceivedCounts, StreamOwner } from './protocol';
-import type { Opener, ReceiveHistory } from './receiver';
+import type { Decryptor, ReceiveHistory } from './receiver';
 import type { KeyFrameSource } from './sending-tracks';
 
 interface ReceiveTrack {
-  opener: Opener | undefined;
+  decryptor: Decryptor | undefined;
   health: TrackHealth;
   source: KeyFrameSource | undefined;
   codec: string | undefined;
@@ -39,13 +39,13 @@ export class ReceivingTracks {
   /** Another subscription uses the track: it begins behind all that was decrypted of its stream. */
   bind(name: string, owner: StreamOwner, kind: Kind): void {
     const track = this.track(name);
-    track.opener = this.history.subscribe(owner, kind);
+    track.decryptor = this.history.subscribe(owner, kind);
     track.health = new TrackHealth();
     track.codec = undefined;
   }
 
   release(name: string): void {
-    this.track(name).opener = undefined;
+    this.track(name).decryptor = undefined;
   }
 
   recheck(name: string): void {
@@ -79,28 +79,28 @@ export class ReceivingTracks {
 
   /** A track nobody subscribes to now has nothing to open its frames with. */
   isBound(name: string, kind: Kind): boolean {
-    return this.track(name).opener?.kind === kind;
+    return this.track(name).decryptor?.kind === kind;
   }
 
   /** `undefined`: the frame is not played. */
-  async open(
+  async decrypt(
     name: string,
     format: FrameFormat,
     frame: Bytes,
     times: { now: number; secretChangedAt: number },
   ): Promise<Bytes | undefined> {
     const track = this.track(name);
-    const { opener, health } = track;
-    if (!opener) return undefined;
-    const result = await opener.open(format, frame, times.now);
+    const { decryptor, health } = track;
+    if (!decryptor) return undefined;
+    const result = await decryptor.decrypt(format, frame, times.now);
     // It was bound to another subscription meanwhile: the frame is not that one's.
-    if (track.opener !== opener) return undefined;
+    if (track.decryptor !== decryptor) return undefined;
     const change =
       'refused' in result
         ? health.onRefused(result.refused, times.now, times.secretChangedAt)
-        : health.onOpened();
+        : health.onDecrypted();
     if (change) this.report(name, track, change);
-    if (change === 'ok' && opener.kind === 'video') {
+    if (change === 'ok' && decryptor.kind === 'video') {
       track.source?.sendKeyFrameRequest?.().catch(() => undefined);
     }
     return 'refused' in result ? undefined : result.frame;
@@ -118,7 +118,7 @@ export class ReceivingTracks {
     let track = this.tracks.get(name);
     if (!track) {
       track = {
-        opener: undefined,
+        decryptor: undefined,
         health: new TrackHealth(),
         source: undefined,
         codec: undefined,

@@ -3,7 +3,7 @@ import { keyOf } from './kid';
 import type { SessionKeys } from './secret';
 
 const MAX_SECRETS = 3;
-/** An old secret lives this long after the last frame it opened … */
+/** An old secret lives this long after the last frame it decrypted … */
 const IDLE_MS = 10_000;
 /** … and never longer than this after it was replaced. */
 const REPLACED_MS = 60_000;
@@ -51,7 +51,7 @@ export class SecretRing {
     return this.entries.find(({ keys }) => keys.id === id)?.keys;
   }
 
-  opened(id: string, now: number): void {
+  decrypted(id: string, now: number): void {
     const entry = this.entries.find(({ keys }) => keys.id === id);
     if (entry) entry.lastOpenedAt = now;
   }

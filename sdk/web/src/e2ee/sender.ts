@@ -2,7 +2,7 @@
 import type { Bytes } from './bytes';
 import type { FrameFormat } from './frames/index';
 import type { Publication } from './kid';
-import { sealFrame } from './seal';
+import { encryptFrame } from './frame-encryption';
 import type { KeyOwner, SessionKeys } from './secret';
 import type { SFrameKey } from './sframe';
 
@@ -21,14 +21,14 @@ interface Active extends Prepared {
 /** e2ee/2 section 2: a context ends here, before a counter could be used twice. */
 const MAX_CTR = 2 ** 32;
 
-type SealResult = Bytes | 'no-key' | 'format' | 'exhausted';
+type EncryptResult = Bytes | 'no-key' | 'format' | 'exhausted';
 
-export class TrackSealer {
+export class TrackEncryptor {
   private publication: Publication | undefined;
   private owner: KeyOwner | undefined;
   private active: Active | undefined;
   private prepared: Prepared | undefined;
-  sealed = 0;
+  encrypted = 0;
   dropped = 0;
 
   get isReady(): boolean {
@@ -86,21 +86,21 @@ export class TrackSealer {
     this.prepared = undefined;
   }
 
-  async seal(format: FrameFormat, frame: Bytes): Promise<SealResult> {
+  async encrypt(format: FrameFormat, frame: Bytes): Promise<EncryptResult> {
     const context = this.active;
     if (!context || context.isRevoked) return this.drop('no-key');
     if (context.ctr >= MAX_CTR) return this.drop('exhausted');
     const ctr = context.ctr;
     // Counted before the first await: two frames never share a counter.
     context.ctr += 1;
-    const wire = await sealFrame(format, context.key, context.kid, ctr, frame);
+    const wire = await encryptFrame(format, context.key, context.kid, ctr, frame);
     if (!wire) return this.drop('format');
     if (context.isRevoked) return this.drop('no-key');
-    this.sealed += 1;
+    this.encrypted += 1;
     return wire;
   }
 
-  private drop<Reason extends SealResult>(reason: Reason): Reason {
+  private drop<Reason extends EncryptResult>(reason: Reason): Reason {
     this.dropped += 1;
     return reason;
   }

@@ -4,7 +4,7 @@ import type { FrameFormat } from './frames/index';
 import { Publication } from './kid';
 import type { KidsByTrack, Notice, SentCounts } from './protocol';
 import type { KeyOwner, SessionKeys } from './secret';
-import { TrackSealer } from './sender';
+import { TrackEncryptor } from './sender';
 
 /** The part of RTCRtpScriptTransformer that is asked for key frames. */
 export interface KeyFrameSource {
@@ -13,13 +13,13 @@ export interface KeyFrameSource {
 }
 
 interface SendTrack {
-  readonly sealer: TrackSealer;
+  readonly encryptor: TrackEncryptor;
   source: KeyFrameSource | undefined;
   codec: string | undefined;
   publication: string | undefined;
   isAttached: boolean;
   isRunningReported: boolean;
-  isSealedReported: boolean;
+  isEncryptedReported: boolean;
   isExhaustionReported: boolean;
   /** Frames that came, whatever became of them. */
   seen: number;
@@ -60,11 +60,11 @@ export class SendingTracks {
     }
     const track = this.track(name);
     track.publication = publicationName;
-    return bytesOf(track.sealer.begin(publication, keys));
+    return bytesOf(track.encryptor.begin(publication, keys));
   }
 
   prepareNext(name: string, keys: SessionKeys): Uint8Array {
-    return bytesOf(this.track(name).sealer.prepare(keys));
+    return bytesOf(this.track(name).encryptor.prepare(keys));
   }
 
   async start(
@@ -74,9 +74,9 @@ export class SendingTracks {
     codec: string | undefined,
   ): Promise<Uint8Array> {
     const track = this.track(name);
-    Object.assign(track, { codec, isRunningReported: false, isSealedReported: false });
-    track.sealer.bind(owner);
-    const kid = await track.sealer.use(keys);
+    Object.assign(track, { codec, isRunningReported: false, isEncryptedReported: false });
+    track.encryptor.bind(owner);
+    const kid = await track.encryptor.use(keys);
     if (kid === undefined) throw new Error('the track was released');
     track.isExhaustionReported = false;
     this.reportRunning(name, track);
@@ -87,7 +87,7 @@ export class SendingTracks {
   async switchAll(keys: SessionKeys, isRevoking: boolean): Promise<KidsByTrack> {
     const switched = await Promise.all(
       [...this.tracks]
-        .filter(([, { sealer }]) => sealer.keys !== keys)
+        .filter(([, { encryptor }]) => encryptor.keys !== keys)
         .map(async ([name]) => [name, await this.use(name, keys, isRevoking)]),
     );
     return Object.fromEntries(switched.filter(([, kid]) => kid !== undefined)) as KidsByTrack;
@@ -97,7 +97,7 @@ export class SendingTracks {
   async use(name: string, keys: SessionKeys, isRevoking = false): Promise<Uint8Array | undefined> {
     const track = this.track(name);
     try {
-      const kid = await track.sealer.use(keys, isRevoking);
+      const kid = await track.encryptor.use(keys, isRevoking);
       if (kid === undefined) return undefined;
       track.isExhaustionReported = false;
       return bytesOf(kid);
@@ -113,22 +113,22 @@ export class SendingTracks {
     if (!track) return;
     const { publication } = track;
     track.publication = undefined;
-    track.sealer.release();
+    track.encryptor.release();
     const isShared = [...this.tracks.values()].some((other) => other.publication === publication);
     if (publication !== undefined && !isShared) this.publications.delete(publication);
   }
 
   clear(): void {
-    for (const { sealer } of this.tracks.values()) sealer.release();
+    for (const { encryptor } of this.tracks.values()) encryptor.release();
     this.tracks = new Map();
     this.publications = new Map();
   }
 
   counters(): Record<string, SentCounts> {
     return Object.fromEntries(
-      [...this.tracks].map(([name, { seen, bytes, sealer, unsupported }]) => [
+      [...this.tracks].map(([name, { seen, bytes, encryptor, unsupported }]) => [
         name,
-        { seen, bytes, sealed: sealer.sealed, dropped: sealer.dropped + unsupported },
+        { seen, bytes, encrypted: encryptor.encrypted, dropped: encryptor.dropped + unsupported },
       ]),
     );
   }
@@ -150,18 +150,18 @@ export class SendingTracks {
   }
 
   /** `undefined`: the frame does not leave. */
-  async seal(
+  async encrypt(
     name: string,
     format: FrameFormat,
     frame: Uint8Array<ArrayBuffer>,
   ): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const track = this.track(name);
-    const result = await track.sealer.seal(format, frame);
+    const result = await track.encryptor.encrypt(format, frame);
     if (typeof result !== 'string') {
       track.bytes += result.length;
-      if (!track.isSealedReported) {
-        track.isSealedReported = true;
-        this.notify({ type: 'sealed', track: name });
+      if (!track.isEncryptedReported) {
+        track.isEncryptedReported = true;
+        this.notify({ type: 'encrypted', track: name });
       }
       return result;
     }
@@ -173,7 +173,7 @@ export class SendingTracks {
   }
 
   private reportRunning(name: string, track: SendTrack): void {
-    if (!track.isAttached || !track.sealer.isReady || track.isRunningReported) return;
+    if (!track.isAttached || !track.encryptor.isReady || track.isRunningReported) return;
     track.isRunningReported = true;
     this.notify({ type: 'running', track: name });
   }
@@ -182,13 +182,13 @@ export class SendingTracks {
     let track = this.tracks.get(name);
     if (!track) {
       track = {
-        sealer: new TrackSealer(),
+        encryptor: new TrackEncryptor(),
         source: undefined,
         codec: undefined,
         publication: undefined,
         isAttached: false,
         isRunningReported: false,
-        isSealedReported: false,
+        isEncryptedReported: false,
         isExhaustionReported: false,
         seen: 0,
         bytes: 0,

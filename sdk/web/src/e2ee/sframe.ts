@@ -1,4 +1,4 @@
-/** SFrame (RFC 9605) over WebCrypto: header, key derivation, sealing and opening. */
+/** SFrame (RFC 9605) over WebCrypto: header, key derivation, encryption and opening. */
 import type { Bytes } from './bytes';
 import { at, bigEndian, concat, EMPTY, equalInConstantTime, toBigInt, utf8 } from './bytes';
 
@@ -109,7 +109,7 @@ function endOf(bytes: Uint8Array, start: number, bits: number): number | undefin
   return isShortest ? end : undefined;
 }
 
-/** What one KID seals with. The key stays in WebCrypto and cannot be read back. */
+/** What one KID encrypts with. The key stays in WebCrypto and cannot be read back. */
 export class SFrameKey {
   private constructor(
     private readonly suite: Suite,
@@ -145,13 +145,22 @@ export class SFrameKey {
   }
 
   /** header || ciphertext || tag. `metadata` is authenticated, not sent. */
-  async seal(kid: bigint, ctr: number, metadata: Uint8Array, plaintext: Bytes): Promise<Bytes> {
+  async encryptSFrame(
+    kid: bigint,
+    ctr: number,
+    metadata: Uint8Array,
+    plaintext: Bytes,
+  ): Promise<Bytes> {
     const header = encodeHeader(kid, ctr);
     return this.encryptBehind(header, ctr, [header, metadata], plaintext);
   }
 
   /** `undefined` when the tag does not verify. `header` is what decodeHeader read from `sframe`. */
-  async open(header: Header, metadata: Uint8Array, sframe: Bytes): Promise<Bytes | undefined> {
+  async decryptSFrame(
+    header: Header,
+    metadata: Uint8Array,
+    sframe: Bytes,
+  ): Promise<Bytes | undefined> {
     const aad = [sframe.subarray(0, header.length), metadata];
     return this.decryptParts(header.ctr, aad, sframe.subarray(header.length));
   }
@@ -160,8 +169,8 @@ export class SFrameKey {
     return this.encryptBehind(EMPTY, ctr, [aad], plaintext);
   }
 
-  async decrypt(ctr: number, aad: Bytes, sealed: Bytes): Promise<Bytes | undefined> {
-    return this.decryptParts(ctr, [aad], sealed);
+  async decrypt(ctr: number, aad: Bytes, encrypted: Bytes): Promise<Bytes | undefined> {
+    return this.decryptParts(ctr, [aad], encrypted);
   }
 
   private async encryptBehind(
@@ -173,31 +182,37 @@ export class SFrameKey {
     const { subtle } = globalThis.crypto;
     if (!this.mac) {
       const parameters = { name: 'AES-GCM', iv: this.nonce(ctr), additionalData: concat(...aad) };
-      const sealed = await subtle.encrypt(parameters, this.aes, plaintext);
-      return concat(header, new Uint8Array(sealed));
+      const encrypted = await subtle.encrypt(parameters, this.aes, plaintext);
+      return concat(header, new Uint8Array(encrypted));
     }
     const ciphertext = new Uint8Array(await subtle.encrypt(this.counter(ctr), this.aes, plaintext));
     return concat(header, ciphertext, await this.tag(this.mac, ctr, aad, ciphertext));
   }
 
-  private async decryptParts(ctr: number, aad: Parts, sealed: Bytes): Promise<Bytes | undefined> {
-    const length = sealed.length - this.suite.nt;
+  private async decryptParts(
+    ctr: number,
+    aad: Parts,
+    encrypted: Bytes,
+  ): Promise<Bytes | undefined> {
+    const length = encrypted.length - this.suite.nt;
     if (length < 0) return undefined;
-    if (!this.mac) return this.decryptGcm(this.nonce(ctr), concat(...aad), sealed);
-    const ciphertext = sealed.subarray(0, length);
+    if (!this.mac) return this.decryptGcm(this.nonce(ctr), concat(...aad), encrypted);
+    const ciphertext = encrypted.subarray(0, length);
     // Both at once, on threads of their own. Nothing is given out before the tag is compared.
     const [tag, plaintext] = await Promise.all([
       this.tag(this.mac, ctr, aad, ciphertext),
       globalThis.crypto.subtle.decrypt(this.counter(ctr), this.aes, ciphertext),
     ]);
-    const isAuthentic = equalInConstantTime(tag, sealed.subarray(length));
+    const isAuthentic = equalInConstantTime(tag, encrypted.subarray(length));
     return isAuthentic ? new Uint8Array(plaintext) : undefined;
   }
 
-  private async decryptGcm(iv: Bytes, aad: Bytes, sealed: Bytes): Promise<Bytes | undefined> {
+  private async decryptGcm(iv: Bytes, aad: Bytes, encrypted: Bytes): Promise<Bytes | undefined> {
     try {
       const parameters = { name: 'AES-GCM', iv, additionalData: aad };
-      return new Uint8Array(await globalThis.crypto.subtle.decrypt(parameters, this.aes, sealed));
+      return new Uint8Array(
+        await globalThis.crypto.subtle.decrypt(parameters, this.aes, encrypted),
+      );
     } catch (error) {
       if (error instanceof Error && error.name === 'OperationError') return undefined;
       throw error;

@@ -4,7 +4,7 @@ import { at, concat, fromUtf8, lengthPrefixed, utf8 } from './bytes';
 import { SIGNAL_FORMAT } from './frames/index';
 import { Publication } from './kid';
 import type { ReceiveHistory } from './receiver';
-import { sealFrame } from './seal';
+import { encryptFrame } from './frame-encryption';
 import type { SessionKeys } from './secret';
 import type { SFrameKey } from './sframe';
 
@@ -26,13 +26,13 @@ interface Context {
 const MAX_CTR = 2 ** 32;
 
 /** What one connection sends: each secret that it uses gets a context of its own. */
-export class SignalSealer {
+export class SignalEncryptor {
   private readonly publication = new Publication();
   private context: Context | undefined;
 
   constructor(private readonly connectionId: string) {}
 
-  async seal(keys: SessionKeys, { to, signalType, data }: SignalContent): Promise<Bytes> {
+  async encrypt(keys: SessionKeys, { to, signalType, data }: SignalContent): Promise<Bytes> {
     if (this.context?.keys !== keys || this.context.ctr >= MAX_CTR) {
       const kid = this.publication.nextKid(keys.hint);
       const key = await keys.sframeKey(
@@ -45,21 +45,21 @@ export class SignalSealer {
     const { kid, key, ctr } = this.context;
     this.context.ctr += 1;
     const plaintext = concat(lengthPrefixed(to), lengthPrefixed(signalType), utf8(data));
-    const sealed = await sealFrame(SIGNAL_FORMAT, key, kid, ctr, plaintext);
-    if (!sealed) throw new Error('the signal could not be encrypted');
-    return sealed;
+    const encrypted = await encryptFrame(SIGNAL_FORMAT, key, kid, ctr, plaintext);
+    if (!encrypted) throw new Error('the signal could not be encrypted');
+    return encrypted;
   }
 }
 
-/** `refused`: why a signal was not opened; `addressee`: it is for somebody else. */
+/** `refused`: why a signal was not decrypted; `addressee`: it is for somebody else. */
 type SignalResult =
   { readonly signalType: string; readonly data: string } | { readonly refused: string };
 
-export async function openSignal(
+export async function decryptSignal(
   history: ReceiveHistory,
-  { from, to, sealed, now }: { from: string; to: string; sealed: Bytes; now: number },
+  { from, to, encrypted, now }: { from: string; to: string; encrypted: Bytes; now: number },
 ): Promise<SignalResult> {
-  const result = await history.openSignal(from, SIGNAL_FORMAT, sealed, now);
+  const result = await history.decryptSignal(from, SIGNAL_FORMAT, encrypted, now);
   if ('refused' in result) return result;
   const content = decode(result.frame);
   if (!content) return { refused: 'format' };

@@ -139,9 +139,9 @@ function fingerprint({ session, connection }: Claims): string {
 export type StreamEncryptionState =
   /** A stream of a clear session. */
   | 'none'
-  /** No frame of it was opened, or left encrypted, yet. */
+  /** No frame of it was decrypted, or left encrypted, yet. */
   | 'pending'
-  /** A frame of it was opened, or left encrypted, under a key of the session. */
+  /** A frame of it was decrypted, or left encrypted, under a key of the session. */
   | 'encrypted'
   /** Frames arrive and do not open. */
   | 'failing';
@@ -163,7 +163,7 @@ export class StreamTrust {
     return () => this.onPassed();
   }
 
-  /** A frame was opened, or encrypted and sent. */
+  /** A frame was decrypted, or encrypted and sent. */
   onPassed(): void {
     if (this.state === 'none') return;
     this.hasPassed = true;

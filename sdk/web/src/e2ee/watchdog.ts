@@ -6,7 +6,7 @@ import { amountsReceived, amountsSent, isStray, rowsOf } from '../rtc/stats';
 import type { Uplink } from '../rtc/uplink';
 import { Passage } from './passage';
 import type { Requests } from './protocol';
-import type { SessionSeal } from './session-seal';
+import type { SessionEncryption } from './session-encryption';
 
 const LOOK_MS = 300;
 /** Where a look showed something that the next ones decide. */
@@ -37,7 +37,7 @@ export class Watchdog {
   private stalls: number | undefined;
 
   constructor(
-    private readonly seal: SessionSeal,
+    private readonly encryption: SessionEncryption,
     private readonly uplink: Uplink,
     private readonly downlink: Downlink,
     private readonly clock: Clock,
@@ -84,7 +84,7 @@ export class Watchdog {
     const counters = await this.counters();
     if (this.isStopped) return;
     if (!counters) {
-      this.seal.giveUpWorker();
+      this.encryption.giveUpWorker();
       return;
     }
     this.stalls ??= counters.stalls;
@@ -148,7 +148,7 @@ export class Watchdog {
 
   /** `undefined`: the worker has ended without a word. */
   private async counters(): Promise<Counters | undefined> {
-    const counters = this.seal.counters();
+    const counters = this.encryption.counters();
     for (let period = 0; period < SILENT_PERIODS && !this.isStopped; period += 1) {
       const answer = await Promise.race([counters, this.wait(PERIOD_MS)]);
       this.cancels.get('wait')?.();

@@ -4,7 +4,7 @@ import { formatOf } from './frames/index';
 import type {
   KidsByTrack,
   Notice,
-  OpenedSignal,
+  DecryptedSignal,
   Request,
   Requests,
   RequestType,
@@ -16,7 +16,7 @@ import { ReceivingTracks } from './receiving-tracks';
 import { SessionKeys } from './secret';
 import { SecretRing } from './secret-ring';
 import { type KeyFrameSource, SendingTracks } from './sending-tracks';
-import { openSignal, SignalSealer } from './signals';
+import { decryptSignal, SignalEncryptor } from './signals';
 
 /** What both browsers' encoded frames have in common. */
 export interface EncodedFrame {
@@ -38,7 +38,7 @@ export class WorkerCore {
   /** What senders encrypt under: the newest secret, or the one before until the switch. */
   private sending: SessionKeys | undefined;
   private readonly pulse = new Pulse();
-  private signalSealers = new Map<string, SignalSealer>();
+  private signalEncryptors = new Map<string, SignalEncryptor>();
   private secretChangedAt = -Infinity;
   /** Counts connections of the session: a secret that was for an earlier one is not used. */
   private stay = 0;
@@ -107,9 +107,14 @@ export class WorkerCore {
       received: this.receivers.counters(),
       stalls: this.pulse.stalls,
     }),
-    sealSignal: (request) => this.sealSignal(request),
-    openSignal: ({ from, to, sealed }): Promise<OpenedSignal> =>
-      openSignal(this.history, { from, to, sealed: Uint8Array.from(sealed), now: this.now() }),
+    encryptSignal: (request) => this.encryptSignal(request),
+    decryptSignal: ({ from, to, encrypted }): Promise<DecryptedSignal> =>
+      decryptSignal(this.history, {
+        from,
+        to,
+        encrypted: Uint8Array.from(encrypted),
+        now: this.now(),
+      }),
     verificationCode: () => {
       const { newest } = this.ring;
       if (!newest) throw new Error('no secret');
@@ -119,7 +124,7 @@ export class WorkerCore {
       this.stay += 1;
       this.ring.clear();
       this.sending = undefined;
-      this.signalSealers = new Map();
+      this.signalEncryptors = new Map();
       this.senders.clear();
       this.receivers.clear();
       this.history.forgetKeys(this.now());
@@ -137,13 +142,13 @@ export class WorkerCore {
     this.pulse.beat(this.now());
   }
 
-  /** A frame is there, however long it will wait to be encrypted or opened. */
+  /** A frame is there, however long it will wait to be encrypted or decrypted. */
   onArrival({ role, track }: TransformOptions, frame: EncodedFrame): void {
     if (role === 'send') this.senders.onArrival(track);
     else this.receivers.onArrival(track, frame.data.byteLength);
   }
 
-  /** Passes a frame on through `enqueue` encrypted or opened, or drops it; never in the clear. */
+  /** Passes a frame on through `enqueue` encrypted or decrypted, or drops it; never in the clear. */
   async onFrame<Frame extends EncodedFrame>(
     options: TransformOptions,
     frame: Frame,
@@ -151,8 +156,8 @@ export class WorkerCore {
   ): Promise<void> {
     try {
       const output = await (options.role === 'send'
-        ? this.sealOutgoing(options, frame)
-        : this.openIncoming(options, frame));
+        ? this.encryptOutgoing(options, frame)
+        : this.decryptIncoming(options, frame));
       if (!output) return;
       frame.data = output.byteLength === output.buffer.byteLength ? output.buffer : exact(output);
       if (options.role === 'receive') this.receivers.onGiven(options.track);
@@ -162,18 +167,18 @@ export class WorkerCore {
     }
   }
 
-  private async sealOutgoing(
+  private async encryptOutgoing(
     options: TransformOptions,
     frame: EncodedFrame,
   ): Promise<Bytes | undefined> {
     const { senders } = this;
     const format = this.formatFor(options, frame, senders.codecOf(options.track));
-    if (format) return senders.seal(options.track, format, new Uint8Array(frame.data));
+    if (format) return senders.encrypt(options.track, format, new Uint8Array(frame.data));
     senders.onUnsupported(options.track);
     return undefined;
   }
 
-  private async openIncoming(
+  private async decryptIncoming(
     options: TransformOptions,
     frame: EncodedFrame,
   ): Promise<Bytes | undefined> {
@@ -183,7 +188,7 @@ export class WorkerCore {
     const format = this.formatFor(options, frame, receivers.codecOf(track));
     if (!format) return undefined;
     const times = { now: this.now(), secretChangedAt: this.secretChangedAt };
-    return receivers.open(track, format, new Uint8Array(frame.data), times);
+    return receivers.decrypt(track, format, new Uint8Array(frame.data), times);
   }
 
   private formatFor(
@@ -237,17 +242,17 @@ export class WorkerCore {
     return this.senders.switchAll(newest, isRevoking);
   }
 
-  private async sealSignal({
+  private async encryptSignal({
     connectionId,
     ...content
-  }: Requests['sealSignal'][0]): Promise<{ sealed: Uint8Array }> {
-    const sealer = this.signalSealers.get(connectionId) ?? new SignalSealer(connectionId);
-    this.signalSealers.set(connectionId, sealer);
+  }: Requests['encryptSignal'][0]): Promise<{ encrypted: Uint8Array }> {
+    const encryptor = this.signalEncryptors.get(connectionId) ?? new SignalEncryptor(connectionId);
+    this.signalEncryptors.set(connectionId, encryptor);
     for (;;) {
       const keys = this.keysInUse();
-      const sealed = await sealer.seal(keys, content);
+      const encrypted = await encryptor.encrypt(keys, content);
       // What was encrypted before a switch does not leave after it.
-      if (keys === this.sending) return { sealed };
+      if (keys === this.sending) return { encrypted };
     }
   }
 

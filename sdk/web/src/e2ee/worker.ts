@@ -23,7 +23,7 @@ const core = new WorkerCore(
   () => performance.now(),
 );
 
-/** Frames of a track that wait to be encrypted or opened; later ones are dropped. */
+/** Frames of a track that wait to be encrypted or decrypted; later ones are dropped. */
 const MAX_WAITING = 256;
 
 setInterval(() => core.beat(), BEAT_MS);

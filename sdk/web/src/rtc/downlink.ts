@@ -1,6 +1,6 @@
 /** The peer connection that carries what this client subscribes to. The server offers. */
 import type { Clock } from '../clock';
-import type { SessionSeal } from '../e2ee/session-seal';
+import type { SessionEncryption } from '../e2ee/session-encryption';
 import type { Kind, StreamOwner } from '../e2ee/protocol';
 import { asOTError, otError, type OTError } from '../errors';
 import type { Reply, RequestMessage } from '../signaling/channel';
@@ -12,7 +12,7 @@ import { JobQueue } from './queue';
 import { RemoteEnd } from './remote-end';
 import { withOfferedStereo } from './audio';
 import { dropStrayCodecLines, withAudioNack } from './sdp';
-import { midsWithSources, sealedOffers } from './sources';
+import { midsWithSources, encryptedOffers } from './sources';
 
 export interface ReceivedTrack {
   readonly kind: Kind;
@@ -52,7 +52,7 @@ export class Downlink {
   constructor(
     private readonly settings: PeerSettings,
     private readonly request: (message: RequestMessage) => Promise<Reply>,
-    private readonly seal: SessionSeal | undefined,
+    private readonly encryption: SessionEncryption | undefined,
     private readonly listener: DownlinkListener,
     private readonly clock: Clock,
   ) {}
@@ -112,19 +112,21 @@ export class Downlink {
 
   private async negotiate(offer: DownlinkOffer): Promise<void> {
     const { remoteEnd } = this;
-    if (this.seal) this.refuseLies(offer);
+    if (this.encryption) this.refuseLies(offer);
     remoteEnd.check(offer.sdp);
-    if (this.seal) this.rules.remember(offer.sdp);
+    if (this.encryption) this.rules.remember(offer.sdp);
     const peer = (this.peer ??= this.open());
     const tracks = offer.tracks.flatMap((track): User[] => {
       const owner = this.listener.ownerOf(track.subscriberId);
       return owner ? [{ ...track, owner }] : [];
     });
     await this.bind(peer, tracks);
-    const offers = this.seal ? sealedOffers(offer.sdp, this.stillNamed(peer)) : [offer.sdp];
+    const offers = this.encryption
+      ? encryptedOffers(offer.sdp, this.stillNamed(peer))
+      : [offer.sdp];
     for (const sdp of offers) await this.apply(peer, sdp);
     remoteEnd.remember(offer.sdp);
-    if (this.seal) await this.nameCodecs(this.seal, peer, tracks);
+    if (this.encryption) await this.nameCodecs(this.encryption, peer, tracks);
     this.report(peer, tracks);
     await this.request({
       t: 'downlinkAnswer',
@@ -174,7 +176,7 @@ export class Downlink {
 
   private attach({ receiver, mid }: RTCRtpTransceiver): void {
     if (mid === null) return;
-    this.seal?.attachReceiver(receiver, this.nameOf(mid), receiver.track.kind as Kind);
+    this.encryption?.attachReceiver(receiver, this.nameOf(mid), receiver.track.kind as Kind);
   }
 
   /** Tells the worker whose frames come over which m-line before any can come. */
@@ -186,7 +188,7 @@ export class Downlink {
     for (const [, { subscriberId }] of given) this.report(peer, [], subscriberId);
     const fresh = [...users.values()].filter(({ mid }) => !this.users.has(mid));
     await Promise.all([
-      ...given.map(async ([mid]) => this.seal?.releaseReceiver(this.nameOf(mid))),
+      ...given.map(async ([mid]) => this.encryption?.releaseReceiver(this.nameOf(mid))),
       ...fresh.map((user) => this.bindOne(user)),
     ]);
   }
@@ -194,19 +196,19 @@ export class Downlink {
   private async bindOne(user: User): Promise<void> {
     const { generation } = this;
     const name = this.nameOf(user.mid);
-    await this.seal?.bindReceiver(name, user.owner, user.kind);
+    await this.encryption?.bindReceiver(name, user.owner, user.kind);
     if (generation === this.generation) this.users.set(user.mid, user);
     else this.release(name);
   }
 
   /** Of a transport that is over: the worker holds no keys for what cannot come any more. */
   private release(name: string): void {
-    this.seal?.releaseReceiver(name).catch(() => undefined);
+    this.encryption?.releaseReceiver(name).catch(() => undefined);
   }
 
   /** For browsers whose frames do not say it: what they have negotiated themselves. */
   private async nameCodecs(
-    seal: SessionSeal,
+    encryption: SessionEncryption,
     peer: RTCPeerConnection,
     tracks: readonly DownlinkTrack[],
   ): Promise<void> {
@@ -214,7 +216,7 @@ export class Downlink {
       peer.getTransceivers().map(async ({ mid, receiver }) => {
         if (!tracks.some((track) => track.mid === mid)) return;
         const codec = receiver.getParameters().codecs[0]?.mimeType;
-        await seal.setCodec(this.nameOf(mid ?? ''), codec);
+        await encryption.setCodec(this.nameOf(mid ?? ''), codec);
       }),
     );
   }

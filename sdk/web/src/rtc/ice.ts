@@ -12,7 +12,7 @@ export interface IceConfig {
 export function iceSettings(
   config: IceConfig | undefined,
   offered: readonly IceServer[],
-): Omit<PeerSettings, 'isSealed'> {
+): Omit<PeerSettings, 'isEncrypted'> {
   const ours = config?.includeServers === 'custom' ? [] : offered;
   return {
     iceServers: [

@@ -4,21 +4,21 @@ import { otError } from '../errors';
 export interface PeerSettings {
   readonly iceServers: readonly RTCIceServer[];
   readonly iceTransportPolicy: RTCIceTransportPolicy;
-  /** Sealed sessions: Chromium lets no frame pass before its transform is there (e2ee/2 section 10). */
-  readonly isSealed: boolean;
+  /** Encrypted sessions: Chromium lets no frame pass before its transform is there (e2ee/2 section 10). */
+  readonly isEncrypted: boolean;
 }
 
-interface SealedConfiguration extends RTCConfiguration {
+interface InsertableConfiguration extends RTCConfiguration {
   encodedInsertableStreams?: boolean;
 }
 
 export function makePeerConnection(settings: PeerSettings): RTCPeerConnection {
-  const configuration: SealedConfiguration = {
+  const configuration: InsertableConfiguration = {
     iceServers: [...settings.iceServers],
     iceTransportPolicy: settings.iceTransportPolicy,
     bundlePolicy: 'max-bundle',
     rtcpMuxPolicy: 'require',
-    ...(settings.isSealed ? { encodedInsertableStreams: true } : {}),
+    ...(settings.isEncrypted ? { encodedInsertableStreams: true } : {}),
   };
   try {
     return new RTCPeerConnection(configuration);

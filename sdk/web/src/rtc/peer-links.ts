@@ -58,7 +58,7 @@ export class PeerLinks {
     private readonly listener: PeerLinksListener,
   ) {
     // Frames between clients go through no transform here: whoever asks for encryption asks wrong.
-    if (settings.isSealed) {
+    if (settings.isEncrypted) {
       throw otError('OT_ENCRYPTION_INTERNAL_ERROR', 'A relayed session cannot be encrypted');
     }
   }

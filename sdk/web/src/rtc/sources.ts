@@ -1,5 +1,5 @@
 /**
- * When a sealed session's browser is told the SSRCs of its downlink (e2ee/2 section 10).
+ * When an encrypted session's browser is told the SSRCs of its downlink (e2ee/2 section 10).
  *
  * Chromium plays sound and picture in step only where an offer names the SSRCs of both. But a
  * transform that is attached to an SSRC that was named gets frames of that one alone: a server
@@ -31,10 +31,10 @@ export function midsWithSources(sdp: string): ReadonlySet<string> {
 }
 
 /**
- * What to apply, one after the other, in place of an offer of a sealed session. `named`: the
+ * What to apply, one after the other, in place of an offer of an encrypted session. `named`: the
  * mids of m-lines that name their SSRCs already, and have had a transform since before.
  */
-export function sealedOffers(
+export function encryptedOffers(
   sdp: string,
   named: ReadonlySet<string>,
   mayName = mayNameSources(),

@@ -1,5 +1,5 @@
 /** The peer connection that carries what this client publishes. The client offers. */
-import type { SessionSeal } from '../e2ee/session-seal';
+import type { SessionEncryption } from '../e2ee/session-encryption';
 import { asOTError, OTError, otError } from '../errors';
 import { exceptions } from '../exceptions';
 import type { Publish, Published, TrackOffer } from '../signaling/messages';
@@ -29,7 +29,7 @@ export interface Source {
   /** Of audio; left out, the browser and its peer decide. */
   readonly format?: AudioFormat;
   /** The first frame left encrypted. */
-  readonly onSealed?: () => void;
+  readonly onEncrypted?: () => void;
 }
 
 export type StreamProperties = Omit<Publish, 't' | 'id' | 'offer' | 'tracks' | 'e2eeFormat'>;
@@ -44,7 +44,7 @@ interface Line {
   streamId: string | undefined;
   isTaken: boolean;
   format: AudioFormat | undefined;
-  onSealed: (() => void) | undefined;
+  onEncrypted: (() => void) | undefined;
 }
 
 /** Over all uplinks of the page: senders' tracks and publications never share a name. */
@@ -66,13 +66,13 @@ export class Uplink {
   constructor(
     private readonly settings: PeerSettings,
     private readonly request: (message: RequestMessage) => Promise<Reply>,
-    private readonly seal: SessionSeal | undefined,
+    private readonly encryption: SessionEncryption | undefined,
     private readonly clock: Clock,
     private readonly onStall: () => void,
   ) {
-    seal?.onNotice((notice) => {
-      if (notice.type !== 'sealed') return;
-      this.lines.find(({ name }) => name === notice.track)?.onSealed?.();
+    encryption?.onNotice((notice) => {
+      if (notice.type !== 'encrypted') return;
+      this.lines.find(({ name }) => name === notice.track)?.onEncrypted?.();
     });
   }
 
@@ -159,7 +159,7 @@ export class Uplink {
   reset(): void {
     this.peer?.close();
     this.peer = this.keeper = undefined;
-    for (const line of this.lines) this.seal?.removeSender(line.name);
+    for (const line of this.lines) this.encryption?.removeSender(line.name);
     this.lines = [];
   }
 
@@ -177,7 +177,7 @@ export class Uplink {
   ): Promise<PublishedMedia> {
     const publication = `publication-${names++}`;
     const kids = await Promise.all(
-      lines.map(async ({ name }) => this.seal?.prepareSender(name, publication)),
+      lines.map(async ({ name }) => this.encryption?.prepareSender(name, publication)),
     );
     await peer.setLocalDescription(withoutStrayLines(await peer.createOffer()));
     const tracks = lines.map(({ transceiver, kind }, index): TrackOffer => {
@@ -189,7 +189,7 @@ export class Uplink {
       ...properties,
       offer: this.offerOf(peer),
       tracks,
-      ...(this.seal ? { e2eeFormat: this.seal.format } : {}),
+      ...(this.encryption ? { e2eeFormat: this.encryption.format } : {}),
     });
     if (reply.t !== 'published') throw otError('OT_UNEXPECTED_SERVER_RESPONSE', 'No answer');
     await this.takeAnswer(peer, reply, lines);
@@ -221,7 +221,7 @@ export class Uplink {
   ): Promise<void> {
     const offer = peer.localDescription?.sdp ?? '';
     const mids = publishing.map(({ transceiver }) => transceiver.mid ?? '');
-    const refusal = this.seal && answerRefusal(offer, answer, mids);
+    const refusal = this.encryption && answerRefusal(offer, answer, mids);
     if (refusal !== undefined) {
       throw otError(
         LIE,
@@ -246,7 +246,7 @@ export class Uplink {
     );
   }
 
-  /** Sealed: the real track comes only after the worker says that its transform runs. */
+  /** Encrypted: the real track comes only after the worker says that its transform runs. */
   private async start(
     lines: readonly Line[],
     sources: readonly Source[],
@@ -256,8 +256,8 @@ export class Uplink {
       lines.map(async (line, index) => {
         line.streamId = published.streamId;
         const { sender, mid } = line.transceiver;
-        line.onSealed = sources[index]?.onSealed;
-        await this.seal?.startSender(line.name, {
+        line.onEncrypted = sources[index]?.onEncrypted;
+        await this.encryption?.startSender(line.name, {
           streamId: published.streamId,
           mid: mid ?? '',
           codec: sender.getParameters().codecs[0]?.mimeType,
@@ -287,7 +287,7 @@ export class Uplink {
       sendEncodings: encodings,
     });
     const name = `up-${names++}`;
-    this.seal?.attachSender(transceiver.sender, name, kind);
+    this.encryption?.attachSender(transceiver.sender, name, kind);
     const line: Line = {
       kind,
       name,
@@ -296,15 +296,15 @@ export class Uplink {
       streamId: undefined,
       isTaken: true,
       format: undefined,
-      onSealed: undefined,
+      onEncrypted: undefined,
     };
     this.lines.push(line);
     return line;
   }
 
   private async release(line: Line): Promise<void> {
-    line.streamId = line.onSealed = undefined;
-    this.seal?.removeSender(line.name);
+    line.streamId = line.onEncrypted = undefined;
+    this.encryption?.removeSender(line.name);
     await line.transceiver.sender.replaceTrack(null).catch(() => undefined);
     line.isTaken = false;
   }

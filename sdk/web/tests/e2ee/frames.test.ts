@@ -28,7 +28,7 @@ describe('H.264 frames', () => {
     }
   });
 
-  test('carry no start code inside the sealed slice', () => {
+  test('carry no start code inside the encrypted slice', () => {
     const random = new Random(2);
     for (let round = 0; round < ROUNDS; round += 1) {
       const plain = random.zeroRichBytes(random.below(120));

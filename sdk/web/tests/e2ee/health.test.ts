@@ -12,15 +12,15 @@ describe('a track', () => {
     }
     assert.equal(track.onRefused('auth', 400, NEVER), 'failing');
     assert.equal(track.onRefused('auth', 500, NEVER), undefined);
-    assert.equal(track.onOpened(), 'ok');
-    assert.equal(track.onOpened(), undefined);
-    assert.equal(new TrackHealth().onOpened(), 'decrypted');
+    assert.equal(track.onDecrypted(), 'ok');
+    assert.equal(track.onDecrypted(), undefined);
+    assert.equal(new TrackHealth().onDecrypted(), 'decrypted');
   });
 
   test('does not fail by few failures, nor with a success between, nor by replays', () => {
     const track = new TrackHealth();
     for (let index = 0; index < 4; index += 1) track.onRefused('secret', index * 1_000, NEVER);
-    assert.equal(track.onOpened(), 'decrypted');
+    assert.equal(track.onDecrypted(), 'decrypted');
     for (let index = 0; index < 4; index += 1) {
       assert.equal(track.onRefused('secret', 5_000 + index * 1_000, NEVER), undefined);
     }

@@ -4,12 +4,12 @@ import { describe, test } from 'node:test';
 import type { Bytes } from '../../src/e2ee/bytes';
 import { FORMATS } from '../../src/e2ee/frames/index';
 import { Publication, senderOf } from '../../src/e2ee/kid';
-import { type Opener, ReceiveHistory } from '../../src/e2ee/receiver';
+import { type Decryptor, ReceiveHistory } from '../../src/e2ee/receiver';
 import { ReplayWindow } from '../../src/e2ee/replay';
-import { sealFrame } from '../../src/e2ee/seal';
+import { encryptFrame } from '../../src/e2ee/frame-encryption';
 import { deriveSessionKey, SessionKeys } from '../../src/e2ee/secret';
 import { SecretRing } from '../../src/e2ee/secret-ring';
-import { TrackSealer } from '../../src/e2ee/sender';
+import { TrackEncryptor } from '../../src/e2ee/sender';
 import { hex, Random } from '../support';
 
 const { opus } = FORMATS;
@@ -26,92 +26,94 @@ function ringOf(...newestLast: SessionKeys[]): SecretRing {
   return ring;
 }
 
-function openerFor(ring: SecretRing, owner = OWNER): Opener {
+function decryptorFor(ring: SecretRing, owner = OWNER): Decryptor {
   return new ReceiveHistory(ring).subscribe(owner, 'audio');
 }
 
-async function sealerFor(
+async function encryptorFor(
   keys: SessionKeys,
   publication = new Publication(),
   owner = OWNER,
-): Promise<TrackSealer> {
-  const sealer = new TrackSealer();
-  sealer.begin(publication, keys);
-  sealer.bind(owner);
-  assert.ok(await sealer.use(keys));
-  return sealer;
+): Promise<TrackEncryptor> {
+  const encryptor = new TrackEncryptor();
+  encryptor.begin(publication, keys);
+  encryptor.bind(owner);
+  assert.ok(await encryptor.use(keys));
+  return encryptor;
 }
 
-async function sealed(sealer: TrackSealer, frame = FRAME): Promise<Bytes> {
-  const result = await sealer.seal(opus, frame);
+async function encrypted(encryptor: TrackEncryptor, frame = FRAME): Promise<Bytes> {
+  const result = await encryptor.encrypt(opus, frame);
   assert.ok(typeof result !== 'string');
   return result;
 }
 
-async function outcome(opener: Opener, wire: Bytes, now: number): Promise<string> {
-  const result = await opener.open(opus, wire, now);
-  return 'refused' in result ? result.refused : 'opened';
+async function outcome(decryptor: Decryptor, wire: Bytes, now: number): Promise<string> {
+  const result = await decryptor.decrypt(opus, wire, now);
+  return 'refused' in result ? result.refused : 'decrypted';
 }
 
 describe('a sending track', () => {
   test('drops every frame until its stream is known and its context active', async () => {
-    const sealer = new TrackSealer();
+    const encryptor = new TrackEncryptor();
     const keys = await keysOf('a secret');
-    assert.equal(await sealer.seal(opus, FRAME), 'no-key');
-    const kid = sealer.begin(new Publication(), keys);
-    assert.equal(await sealer.seal(opus, FRAME), 'no-key');
-    assert.equal(await sealer.use(keys), undefined);
-    sealer.bind(OWNER);
-    assert.equal(await sealer.seal(opus, FRAME), 'no-key');
-    assert.equal(await sealer.use(keys), kid);
-    assert.notEqual(typeof (await sealer.seal(opus, FRAME)), 'string');
+    assert.equal(await encryptor.encrypt(opus, FRAME), 'no-key');
+    const kid = encryptor.begin(new Publication(), keys);
+    assert.equal(await encryptor.encrypt(opus, FRAME), 'no-key');
+    assert.equal(await encryptor.use(keys), undefined);
+    encryptor.bind(OWNER);
+    assert.equal(await encryptor.encrypt(opus, FRAME), 'no-key');
+    assert.equal(await encryptor.use(keys), kid);
+    assert.notEqual(typeof (await encryptor.encrypt(opus, FRAME)), 'string');
   });
 
   test('never uses a counter twice, however its frames are interleaved', async () => {
-    const sealer = await sealerFor(await keysOf('a secret'));
-    const wires = await Promise.all(Array.from({ length: 300 }, () => sealer.seal(opus, FRAME)));
+    const encryptor = await encryptorFor(await keysOf('a secret'));
+    const wires = await Promise.all(
+      Array.from({ length: 300 }, () => encryptor.encrypt(opus, FRAME)),
+    );
     assert.equal(new Set(wires.map(String)).size, 300);
   });
 
   test('never encrypts two streams under one nonce, though the server gives both one id', async () => {
     const keys = await keysOf('a secret');
-    const [one, two] = [await sealerFor(keys), await sealerFor(keys)];
-    const [first, second] = [await sealed(one), await sealed(two)];
+    const [one, two] = [await encryptorFor(keys), await encryptorFor(keys)];
+    const [first, second] = [await encrypted(one), await encrypted(two)];
     assert.notDeepEqual(first.subarray(1, 9), second.subarray(1, 9));
     assert.notDeepEqual(first.subarray(9), second.subarray(9));
   });
 
   test('never encrypts under one nonce again after it was bound again, to the same id', async () => {
     const keys = await keysOf('a secret');
-    const sealer = await sealerFor(keys);
-    const before = await sealed(sealer);
-    sealer.bind(OWNER);
-    assert.equal(await sealer.seal(opus, FRAME), 'no-key');
-    await sealer.use(keys);
-    assert.notDeepEqual((await sealed(sealer)).subarray(0, 9), before.subarray(0, 9));
+    const encryptor = await encryptorFor(keys);
+    const before = await encrypted(encryptor);
+    encryptor.bind(OWNER);
+    assert.equal(await encryptor.encrypt(opus, FRAME), 'no-key');
+    await encryptor.use(keys);
+    assert.notDeepEqual((await encrypted(encryptor)).subarray(0, 9), before.subarray(0, 9));
   });
 
   test('drops frames again when its stream ended, also one that ends while a key is derived', async () => {
     const keys = await keysOf('a secret');
-    const sealer = await sealerFor(keys);
-    sealer.release();
-    assert.equal(await sealer.seal(opus, FRAME), 'no-key');
-    sealer.begin(new Publication(), keys);
-    sealer.bind(OWNER);
-    const using = sealer.use(keys);
-    sealer.release();
+    const encryptor = await encryptorFor(keys);
+    encryptor.release();
+    assert.equal(await encryptor.encrypt(opus, FRAME), 'no-key');
+    encryptor.begin(new Publication(), keys);
+    encryptor.bind(OWNER);
+    const using = encryptor.use(keys);
+    encryptor.release();
     assert.equal(await using, undefined);
-    assert.equal(await sealer.seal(opus, FRAME), 'no-key');
+    assert.equal(await encryptor.encrypt(opus, FRAME), 'no-key');
   });
 
   test('lets no frame out that was being encrypted when its key was revoked', async () => {
     const [old, next] = [await keysOf('a secret'), await keysOf('next secret')];
-    const sealer = await sealerFor(old);
-    const underway = sealer.seal(opus, FRAME);
-    const switching = sealer.use(next, true);
+    const encryptor = await encryptorFor(old);
+    const underway = encryptor.encrypt(opus, FRAME);
+    const switching = encryptor.use(next, true);
     assert.equal(await underway, 'no-key');
     assert.ok(await switching);
-    assert.notEqual(typeof (await sealer.seal(opus, FRAME)), 'string');
+    assert.notEqual(typeof (await encryptor.encrypt(opus, FRAME)), 'string');
   });
 
   test('has one sender part through all changes, and never a context twice', () => {
@@ -131,26 +133,29 @@ describe('a sending track', () => {
 describe('a received track', () => {
   test('opens a frame once and drops its replay silently', async () => {
     const keys = await keysOf('a secret');
-    const opener = openerFor(ringOf(keys));
-    const wire = await sealed(await sealerFor(keys));
-    assert.equal(await outcome(opener, wire, 0), 'opened');
-    assert.equal(await outcome(opener, wire, 1), 'replay');
+    const decryptor = decryptorFor(ringOf(keys));
+    const wire = await encrypted(await encryptorFor(keys));
+    assert.equal(await outcome(decryptor, wire, 0), 'decrypted');
+    assert.equal(await outcome(decryptor, wire, 1), 'replay');
   });
 
   test('opens a frame once though it comes twice at the same time, as the first of all', async () => {
     const keys = await keysOf('a secret');
-    const opener = openerFor(ringOf(keys));
-    const wire = await sealed(await sealerFor(keys));
-    const outcomes = await Promise.all([0, 0, 0].map((now) => outcome(opener, wire, now)));
-    assert.deepEqual(outcomes.sort(), ['opened', 'replay', 'replay']);
+    const decryptor = decryptorFor(ringOf(keys));
+    const wire = await encrypted(await encryptorFor(keys));
+    const outcomes = await Promise.all([0, 0, 0].map((now) => outcome(decryptor, wire, now)));
+    assert.deepEqual(outcomes.sort(), ['decrypted', 'replay', 'replay']);
   });
 
   test('pins one of two publications that come at the same time', async () => {
     const keys = await keysOf('a secret');
-    const opener = openerFor(ringOf(keys));
-    const wires = [await sealed(await sealerFor(keys)), await sealed(await sealerFor(keys))];
-    const outcomes = await Promise.all(wires.map((wire) => outcome(opener, wire, 0)));
-    assert.deepEqual(outcomes.sort(), ['opened', 'sender']);
+    const decryptor = decryptorFor(ringOf(keys));
+    const wires = [
+      await encrypted(await encryptorFor(keys)),
+      await encrypted(await encryptorFor(keys)),
+    ];
+    const outcomes = await Promise.all(wires.map((wire) => outcome(decryptor, wire, 0)));
+    assert.deepEqual(outcomes.sort(), ['decrypted', 'sender']);
   });
 
   test('opens frames of two secrets with equal hints', async () => {
@@ -160,27 +165,27 @@ describe('a received track', () => {
       hint: first.hint,
     });
     const publication = new Publication();
-    const opener = openerFor(ringOf(first, twin));
+    const decryptor = decryptorFor(ringOf(first, twin));
     for (const keys of [first, twin]) {
-      const wire = await sealed(await sealerFor(keys, publication));
-      assert.equal(await outcome(opener, wire, 0), 'opened');
+      const wire = await encrypted(await encryptorFor(keys, publication));
+      assert.equal(await outcome(decryptor, wire, 0), 'decrypted');
     }
   });
 
   test('goes on to open when the same secret is set again, and after it had ended', async () => {
     const [keys, other] = [await keysOf('a secret'), await keysOf('another')];
     const ring = ringOf(keys);
-    const opener = openerFor(ring);
-    const sealer = await sealerFor(keys);
-    const first = await sealed(sealer);
-    assert.equal(await outcome(opener, first, 0), 'opened');
+    const decryptor = decryptorFor(ring);
+    const encryptor = await encryptorFor(keys);
+    const first = await encrypted(encryptor);
+    assert.equal(await outcome(decryptor, first, 0), 'decrypted');
     assert.equal(ring.add(await keysOf('a secret'), 0), keys);
-    assert.equal(await outcome(opener, await sealed(sealer), 1), 'opened');
+    assert.equal(await outcome(decryptor, await encrypted(encryptor), 1), 'decrypted');
     ring.add(other, 2, true);
-    assert.equal(await outcome(opener, await sealed(sealer), 3), 'secret');
+    assert.equal(await outcome(decryptor, await encrypted(encryptor), 3), 'secret');
     ring.add(await keysOf('a secret'), 4);
-    assert.equal(await outcome(opener, await sealed(sealer), 5), 'opened');
-    assert.equal(await outcome(opener, first, 6), 'replay');
+    assert.equal(await outcome(decryptor, await encrypted(encryptor), 5), 'decrypted');
+    assert.equal(await outcome(decryptor, first, 6), 'replay');
   });
 
   test('derives keys for at most twenty unknown KIDs a second, and sixty in all', async () => {
@@ -196,12 +201,12 @@ describe('a received track', () => {
     const forged = async (): Promise<Bytes> => {
       const kid = new Publication().nextKid(keys.hint);
       const key = await keys.sframeKey({ connectionId: 'x', streamId: 'y' }, kid);
-      return (await sealFrame(opus, key, kid, 0, FRAME))!;
+      return (await encryptFrame(opus, key, kid, 0, FRAME))!;
     };
     const flood = async (streamId: string, now: number): Promise<void> => {
-      const opener = history.subscribe({ connectionId: 'c', streamId }, 'audio');
+      const decryptor = history.subscribe({ connectionId: 'c', streamId }, 'audio');
       for (let index = 0; index < 30; index += 1) {
-        assert.equal(await outcome(opener, await forged(), now), 'auth');
+        assert.equal(await outcome(decryptor, await forged(), now), 'auth');
       }
     };
     await flood('stream', 500);
@@ -215,43 +220,43 @@ describe('a received track', () => {
   test('of another stream, connection, secret or codec is refused', async () => {
     const keys = await keysOf('a secret');
     const ring = ringOf(keys);
-    const wire = await sealed(await sealerFor(keys));
+    const wire = await encrypted(await encryptorFor(keys));
     for (const owner of [
       { ...OWNER, streamId: 'other' },
       { ...OWNER, connectionId: 'other' },
     ]) {
-      assert.equal(await outcome(openerFor(ring, owner), wire, 0), 'auth');
+      assert.equal(await outcome(decryptorFor(ring, owner), wire, 0), 'auth');
     }
-    const result = await openerFor(ring).open(FORMATS.vp9, wire, 0);
+    const result = await decryptorFor(ring).decrypt(FORMATS.vp9, wire, 0);
     assert.deepEqual(result, { refused: 'auth' });
     const strangers = ringOf(await keysOf('a stranger'));
-    assert.equal(await outcome(openerFor(strangers), wire, 0), 'secret');
+    assert.equal(await outcome(decryptorFor(strangers), wire, 0), 'secret');
   });
 
   test('does not open for another connection what it knows the key of', async () => {
     const keys = await keysOf('a secret');
     const history = new ReceiveHistory(ringOf(keys));
-    const sealer = await sealerFor(keys);
-    const opener = history.subscribe(OWNER, 'audio');
-    assert.equal(await outcome(opener, await sealed(sealer), 0), 'opened');
+    const encryptor = await encryptorFor(keys);
+    const decryptor = history.subscribe(OWNER, 'audio');
+    assert.equal(await outcome(decryptor, await encrypted(encryptor), 0), 'decrypted');
     const swapped = history.subscribe({ ...OWNER, connectionId: 'eve' }, 'audio');
-    assert.equal(await outcome(swapped, await sealed(sealer), 1), 'auth');
+    assert.equal(await outcome(swapped, await encrypted(encryptor), 1), 'auth');
   });
 
-  test('never raises on random bytes, nor on sealed frames with random damage', async () => {
+  test('never raises on random bytes, nor on encrypted frames with random damage', async () => {
     const random = new Random(11);
     const keys = await keysOf('a secret');
     const ring = ringOf(keys);
-    const sealer = await sealerFor(keys);
+    const encryptor = await encryptorFor(keys);
     for (let round = 0; round < 1_500; round += 1) {
-      const opener = openerFor(ring);
-      const wire = round % 2 === 0 ? random.bytes(random.below(64)) : await sealed(sealer);
+      const decryptor = decryptorFor(ring);
+      const wire = round % 2 === 0 ? random.bytes(random.below(64)) : await encrypted(encryptor);
       if (round % 2 === 1) {
         const index = random.below(wire.length);
         wire[index] = (wire[index] ?? 0) ^ (1 << random.below(8));
       }
       const codec = (['opus', 'vp8', 'vp9', 'h264', 'av1'] as const)[random.below(5)] ?? 'opus';
-      assert.ok('refused' in (await opener.open(FORMATS[codec], wire, round * 1_000)));
+      assert.ok('refused' in (await decryptor.decrypt(FORMATS[codec], wire, round * 1_000)));
     }
   });
 });
@@ -268,15 +273,15 @@ describe('the secrets in use', () => {
     for (const keys of all.slice(1)) assert.ok(ring.find(keys.id, 1));
   });
 
-  test('end ten seconds after the last frame they opened, sixty after they were replaced', async () => {
+  test('end ten seconds after the last frame they decrypted, sixty after they were replaced', async () => {
     const [old, next] = [await keysOf('old secret'), await keysOf('new secret')];
     const ring = new SecretRing();
     ring.add(old, 0);
     ring.add(next, 100_000);
     assert.ok(ring.find(old.id, 109_999));
-    ring.opened(old.id, 109_999);
+    ring.decrypted(old.id, 109_999);
     assert.ok(ring.find(old.id, 119_998));
-    for (let now = 119_000; now < 160_000; now += 5_000) ring.opened(old.id, now);
+    for (let now = 119_000; now < 160_000; now += 5_000) ring.decrypted(old.id, now);
     assert.ok(ring.find(old.id, 159_999));
     assert.equal(ring.find(old.id, 160_000), undefined);
     assert.ok(ring.find(next.id, 9_999_999));
@@ -317,7 +322,7 @@ for (const width of [128, 1_024]) {
   });
 }
 
-test('frames that are encrypted and opened at the same time do not mix', async () => {
+test('frames that are encrypted and decrypted at the same time do not mix', async () => {
   const random = new Random(11);
   const metadata = Uint8Array.of(2, 0);
   const keys = await Promise.all(
@@ -325,11 +330,13 @@ test('frames that are encrypted and opened at the same time do not mix', async (
   );
   const plain = Array.from({ length: 60 }, () => random.bytes(random.below(6_000)));
   const keyOf = (index: number): SFrameKey => keys[index % 2]!;
-  const sealed = await Promise.all(
-    plain.map((frame, index) => keyOf(index).seal(7n, index, metadata, frame)),
+  const encrypted = await Promise.all(
+    plain.map((frame, index) => keyOf(index).encryptSFrame(7n, index, metadata, frame)),
   );
-  const opened = await Promise.all(
-    sealed.map((frame, index) => keyOf(index).open(decodeHeader(frame)!, metadata, frame)),
+  const decrypted = await Promise.all(
+    encrypted.map((frame, index) =>
+      keyOf(index).decryptSFrame(decodeHeader(frame)!, metadata, frame),
+    ),
   );
-  assert.deepEqual(opened, plain);
+  assert.deepEqual(decrypted, plain);
 });

@@ -4,8 +4,8 @@ import { describe, test } from 'node:test';
 import type { Bytes } from '../../src/e2ee/bytes';
 import { FORMATS, type FrameFormat, SIGNAL_FORMAT } from '../../src/e2ee/frames/index';
 import { type FrameCounts, SubscriberHealth, TrackHealth } from '../../src/e2ee/health';
-import { type Opener, ReceiveHistory, type Refusal } from '../../src/e2ee/receiver';
-import { sealFrame } from '../../src/e2ee/seal';
+import { type Decryptor, ReceiveHistory, type Refusal } from '../../src/e2ee/receiver';
+import { encryptFrame } from '../../src/e2ee/frame-encryption';
 import { deriveSessionKey, SessionKeys } from '../../src/e2ee/secret';
 import { SecretRing } from '../../src/e2ee/secret-ring';
 import { SwitchSchedule } from '../../src/e2ee/switch-schedule';
@@ -113,7 +113,7 @@ async function keysOf(hint: number): Promise<SessionKeys> {
 class Receiver {
   readonly history: ReceiveHistory;
   private readonly streams = new Map<string, string>();
-  private readonly openers = new Map<string, Opener>();
+  private readonly openers = new Map<string, Decryptor>();
 
   constructor(ring: SecretRing) {
     this.history = new ReceiveHistory(ring);
@@ -138,10 +138,10 @@ class Receiver {
     const wire = await wireOf(step, format, stream);
     const result =
       step.kind === 'signal'
-        ? await this.history.openSignal(stream, format, wire, step.at_ms)
+        ? await this.history.decryptSignal(stream, format, wire, step.at_ms)
         : await this.openers
             .get(`${step.subscription} ${step.kind}`)!
-            .open(format, wire, step.at_ms);
+            .decrypt(format, wire, step.at_ms);
     return 'refused' in result ? result.refused : 'ok';
   }
 }
@@ -153,7 +153,7 @@ async function wireOf(step: FrameStep, format: FrameFormat, stream: string): Pro
     step.kind === 'signal'
       ? { connectionId: stream, streamId: undefined }
       : { connectionId: CONNECTION, streamId: stream };
-  const wire = await sealFrame(format, await keys.sframeKey(owner, kid), kid, step.ctr, FRAME);
+  const wire = await encryptFrame(format, await keys.sframeKey(owner, kid), kid, step.ctr, FRAME);
   assert.ok(wire);
   if (!step.verifies) wire[wire.length - 1] = (wire.at(-1) ?? 0) ^ 1;
   return wire;
@@ -209,7 +209,7 @@ function resultsOf({ steps }: MismatchTrace): Pick<MismatchTrace, 'events' | 're
     const health = tracks.get(track) ?? new TrackHealth();
     tracks.set(track, health);
     const change =
-      result === 'ok' ? health.onOpened() : health.onRefused(result, at_ms, secretChangedAt);
+      result === 'ok' ? health.onDecrypted() : health.onRefused(result, at_ms, secretChangedAt);
     const counts: FrameCounts = { decrypted: health.decrypted, failed: health.failed };
     if (change) act(subscriber.onTrack(track, { change, ...counts }, at_ms));
   }

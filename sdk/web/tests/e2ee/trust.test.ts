@@ -133,7 +133,7 @@ describe('a stream', () => {
 });
 
 test('there are no links between clients in an encrypted session', () => {
-  const settings = { iceServers: [], iceTransportPolicy: 'all', isSealed: true } as const;
+  const settings = { iceServers: [], iceTransportPolicy: 'all', isEncrypted: true } as const;
   assert.throws(
     () => new PeerLinks(settings, () => assert.fail('nothing is sent'), {} as never),
     /relayed/,

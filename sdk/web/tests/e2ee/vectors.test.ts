@@ -4,11 +4,11 @@ import type { CodecName } from '../../src/e2ee/frames/index';
 import { FORMATS, SIGNAL_FORMAT } from '../../src/e2ee/frames/index';
 import { composeKid, contextOf, keyOf, senderOf } from '../../src/e2ee/kid';
 import { ReceiveHistory } from '../../src/e2ee/receiver';
-import { openFrame, sealFrame } from '../../src/e2ee/seal';
+import { decryptFrame, encryptFrame } from '../../src/e2ee/frame-encryption';
 import { deriveSessionKey, SessionKeys } from '../../src/e2ee/secret';
 import { SecretRing } from '../../src/e2ee/secret-ring';
 import { decodeHeader, encodeHeader, importHkdf, SFrameKey, SUITES } from '../../src/e2ee/sframe';
-import { openSignal } from '../../src/e2ee/signals';
+import { decryptSignal } from '../../src/e2ee/signals';
 import { bigEndian, concat, lengthPrefixed, utf8 } from '../../src/e2ee/bytes';
 import { hex, readJson, toHex } from '../support';
 
@@ -96,7 +96,7 @@ describe('e2ee/2 vectors', () => {
         hex(ours.key.sframeKey),
         hex(ours.key.sframeSalt),
       );
-      const wire = await sealFrame(format, key, kid, row.ctr, hex(row.plain));
+      const wire = await encryptFrame(format, key, kid, row.ctr, hex(row.plain));
       assert.ok(wire);
       assert.equal(toHex(wire), row.wire);
       const parts = format.parse(hex(row.wire));
@@ -104,9 +104,9 @@ describe('e2ee/2 vectors', () => {
       const header = decodeHeader(parts.sframe);
       assert.ok(header);
       assert.equal(header.kid, kid);
-      const opened = await openFrame(format, key, header, parts);
-      assert.ok(opened);
-      assert.equal(toHex(opened), row.decrypted);
+      const decrypted = await decryptFrame(format, key, header, parts);
+      assert.ok(decrypted);
+      assert.equal(toHex(decrypted), row.decrypted);
       // And from the secret alone.
       const result = await open(row.codec, first, row.wire);
       assert.ok('frame' in result);
@@ -125,18 +125,18 @@ describe('e2ee/2 vectors', () => {
       const keys = await firstKeys();
       const key = await keys.sframeKey({ connectionId, streamId: undefined }, kid);
       const plain = concat(lengthPrefixed(to), lengthPrefixed(type), utf8(data));
-      const sealed = await sealFrame(SIGNAL_FORMAT, key, kid, ctr, plain);
-      assert.equal(sealed && toHex(sealed), wire);
-      const sent = { from: connectionId, to: RECEIVER, sealed: hex(wire), now: 0 };
-      const opened = await openSignal(await history(), sent);
-      assert.deepEqual(opened, { signalType: type, data });
+      const encrypted = await encryptFrame(SIGNAL_FORMAT, key, kid, ctr, plain);
+      assert.equal(encrypted && toHex(encrypted), wire);
+      const sent = { from: connectionId, to: RECEIVER, encrypted: hex(wire), now: 0 };
+      const decrypted = await decryptSignal(await history(), sent);
+      assert.deepEqual(decrypted, { signalType: type, data });
     });
   }
 
   for (const row of ours.badSignals) {
     test(`refuse the signal "${row.name}" as ${row.expected}`, async () => {
-      const sent = { from: row.from, to: row.receiver, sealed: hex(row.wire), now: 0 };
-      assert.deepEqual(await openSignal(await history(), sent), { refused: row.expected });
+      const sent = { from: row.from, to: row.receiver, encrypted: hex(row.wire), now: 0 };
+      assert.deepEqual(await decryptSignal(await history(), sent), { refused: row.expected });
     });
   }
 });
@@ -155,10 +155,10 @@ async function open(
   codec: CodecName,
   { connectionId, streamId }: { connectionId: string; streamId: string },
   wire: string,
-): Promise<Awaited<ReturnType<ReturnType<ReceiveHistory['subscribe']>['open']>>> {
+): Promise<Awaited<ReturnType<ReturnType<ReceiveHistory['subscribe']>['decrypt']>>> {
   const kind = codec === 'opus' ? 'audio' : 'video';
-  const opener = (await history()).subscribe({ connectionId, streamId }, kind);
-  return opener.open(FORMATS[codec], hex(wire), 0);
+  const decryptor = (await history()).subscribe({ connectionId, streamId }, kind);
+  return decryptor.decrypt(FORMATS[codec], hex(wire), 0);
 }
 interface AeadRow {
   cipher_suite: number;
@@ -214,12 +214,12 @@ async function checkAeads(rows: AeadRow[]): Promise<void> {
   for (const row of rows) {
     // The nonce of counter 0 is the salt.
     const key = await SFrameKey.fromRaw(SUITES[row.cipher_suite]!, hex(row.key), hex(row.nonce));
-    const sealed = await key.encrypt(0, hex(row.aad), hex(row.pt));
-    assert.equal(toHex(sealed), row.ct);
-    const opened = await key.decrypt(0, hex(row.aad), sealed);
-    assert.equal(opened && toHex(opened), row.pt);
-    sealed[0] = (sealed[0] ?? 0) ^ 1;
-    assert.equal(await key.decrypt(0, hex(row.aad), sealed), undefined);
+    const encrypted = await key.encrypt(0, hex(row.aad), hex(row.pt));
+    assert.equal(toHex(encrypted), row.ct);
+    const decrypted = await key.decrypt(0, hex(row.aad), encrypted);
+    assert.equal(decrypted && toHex(decrypted), row.pt);
+    encrypted[0] = (encrypted[0] ?? 0) ^ 1;
+    assert.equal(await key.decrypt(0, hex(row.aad), encrypted), undefined);
   }
 }
 
@@ -228,12 +228,17 @@ async function checkSFrames(rows: SFrameRow[]): Promise<void> {
   for (const row of rows) {
     const base = await importHkdf(hex(row.base_key));
     const key = await SFrameKey.derive(SUITES[row.cipher_suite]!, base, BigInt(row.kid));
-    const sframe = await key.seal(BigInt(row.kid), row.ctr, hex(row.metadata), hex(row.pt));
+    const sframe = await key.encryptSFrame(
+      BigInt(row.kid),
+      row.ctr,
+      hex(row.metadata),
+      hex(row.pt),
+    );
     assert.equal(toHex(sframe), row.ct);
     const header = decodeHeader(sframe);
     assert.ok(header);
-    const opened = await key.open(header, hex(row.metadata), sframe);
-    assert.equal(opened && toHex(opened), row.pt);
+    const decrypted = await key.decryptSFrame(header, hex(row.metadata), sframe);
+    assert.equal(decrypted && toHex(decrypted), row.pt);
   }
 }
 

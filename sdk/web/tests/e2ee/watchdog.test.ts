@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Pulse } from '../../src/e2ee/pulse';
-import type { SessionSeal } from '../../src/e2ee/session-seal';
+import type { SessionEncryption } from '../../src/e2ee/session-encryption';
 import { Watchdog } from '../../src/e2ee/watchdog';
 import type { Downlink } from '../../src/rtc/downlink';
 import type { Uplink } from '../../src/rtc/uplink';
@@ -57,7 +57,7 @@ class Stage {
       getStats: () =>
         stats({ ...inbound, kind: 'video', ssrc: 2, framesDecoded: this.video.counted }),
     };
-    const seal = {
+    const encryption = {
       counters: () => this.answer(),
       giveUpWorker: () => (this.hasGivenUp = true),
     };
@@ -74,7 +74,7 @@ class Stage {
       },
     };
     this.watchdog = new Watchdog(
-      seal as unknown as SessionSeal,
+      encryption as unknown as SessionEncryption,
       { senders: () => [{ name: 'up', kind, sender }] } as unknown as Uplink,
       downlink as unknown as Downlink,
       this.clock,

@@ -84,7 +84,7 @@ describe('the e2ee worker', () => {
     assert.deepEqual(late.notices, [{ type: 'running', track: 'up-0' }]);
     assert.ok(await late.pass(SEND, PLAIN));
     assert.ok(await late.pass(SEND, PLAIN));
-    assert.deepEqual(late.notices.slice(1), [{ type: 'sealed', track: 'up-0' }]);
+    assert.deepEqual(late.notices.slice(1), [{ type: 'encrypted', track: 'up-0' }]);
 
     const early = new Peer();
     early.attach(SEND);
@@ -96,7 +96,7 @@ describe('the e2ee worker', () => {
     assert.equal(early.notices.length, 2);
   });
 
-  test('seals for a peer with the same secret, and for nobody else', async () => {
+  test('encrypts for a peer with the same secret, and for nobody else', async () => {
     const [ada, bob, eve] = [new Peer(), new Peer(), new Peer()];
     await Promise.all([ada.secret('a long secret'), bob.secret('a long secret')]);
     await eve.secret('another secret');
@@ -208,9 +208,9 @@ describe('the e2ee worker', () => {
     assert.ok(wire.startsWith(`f0${toHex(kids['up-0'])}`));
     assert.equal(await eve.pass(RECEIVE, wire), undefined);
     const content = { connectionId: 'ada', to: '', signalType: '', data: 'secret plans' };
-    const { sealed } = await ada.ask('sealSignal', content);
-    const opened = await eve.ask('openSignal', { from: 'ada', to: 'eve', sealed });
-    assert.deepEqual(opened, { refused: 'secret' });
+    const { encrypted } = await ada.ask('encryptSignal', content);
+    const decrypted = await eve.ask('decryptSignal', { from: 'ada', to: 'eve', encrypted });
+    assert.deepEqual(decrypted, { refused: 'secret' });
   });
 
   test('lets no signal out that was being encrypted when senders switched', async () => {
@@ -219,10 +219,10 @@ describe('the e2ee worker', () => {
     const { hint } = await ada.secret('the next secret');
     const content = { connectionId: 'ada', to: '', signalType: '', data: 'x' };
     // The key of its context is still being derived when the switch comes.
-    const underway = ada.ask('sealSignal', content);
+    const underway = ada.ask('encryptSignal', content);
     await ada.ask('switch', {});
-    const { sealed } = await underway;
-    assert.equal(((sealed[7] ?? 0) << 8) | (sealed[8] ?? 0), hint);
+    const { encrypted } = await underway;
+    assert.equal(((encrypted[7] ?? 0) << 8) | (encrypted[8] ?? 0), hint);
   });
 
   test('forgets the codec of a track when another subscription gets it', async () => {
@@ -276,7 +276,7 @@ describe('the e2ee worker', () => {
     assert.notEqual(kids[0], kids[2]);
   });
 
-  test('remembers what it opened over a new m-line, another subscription and another stay', async () => {
+  test('remembers what it decrypted over a new m-line, another subscription and another stay', async () => {
     const [ada, bob] = [new Peer(), new Peer()];
     await Promise.all([ada.secret('a long secret'), bob.secret('a long secret')]);
     await ada.publish('up-0', 'stream');
@@ -335,21 +335,21 @@ describe('the e2ee worker', () => {
     const [ada, bob] = [new Peer(), new Peer()];
     await Promise.all([ada.secret('a long secret'), bob.secret('a long secret')]);
     const content = { connectionId: 'ada', signalType: 'chat', data: 'grüß dich 🔑' };
-    const { sealed } = await ada.ask('sealSignal', { ...content, to: 'bob' });
-    assert.ok(!toHex(sealed).includes(toHex(new TextEncoder().encode('chat'))));
-    const opened = { signalType: 'chat', data: 'grüß dich 🔑' };
-    const open = (from: string, to: string, of = sealed): Promise<unknown> =>
-      bob.ask('openSignal', { from, to, sealed: of });
+    const { encrypted } = await ada.ask('encryptSignal', { ...content, to: 'bob' });
+    assert.ok(!toHex(encrypted).includes(toHex(new TextEncoder().encode('chat'))));
+    const decrypted = { signalType: 'chat', data: 'grüß dich 🔑' };
+    const open = (from: string, to: string, of = encrypted): Promise<unknown> =>
+      bob.ask('decryptSignal', { from, to, encrypted: of });
     assert.deepEqual(await open('eve', 'bob'), { refused: 'auth' });
-    assert.deepEqual(await open('ada', 'bob'), opened);
+    assert.deepEqual(await open('ada', 'bob'), decrypted);
     assert.deepEqual(await open('ada', 'bob'), { refused: 'replay' });
-    const next = await ada.ask('sealSignal', { ...content, to: 'carol' });
-    assert.deepEqual(await open('ada', 'bob', next.sealed), { refused: 'addressee' });
-    const toAll = await ada.ask('sealSignal', { ...content, to: '' });
-    assert.deepEqual(await open('ada', 'bob', toAll.sealed), opened);
+    const next = await ada.ask('encryptSignal', { ...content, to: 'carol' });
+    assert.deepEqual(await open('ada', 'bob', next.encrypted), { refused: 'addressee' });
+    const toAll = await ada.ask('encryptSignal', { ...content, to: '' });
+    assert.deepEqual(await open('ada', 'bob', toAll.encrypted), decrypted);
     await bob.ask('leave', {});
     await bob.secret('a long secret');
-    assert.deepEqual(await open('ada', 'bob', toAll.sealed), { refused: 'replay' });
+    assert.deepEqual(await open('ada', 'bob', toAll.encrypted), { refused: 'replay' });
   });
 
   test('gives members with one secret the same verification code, and others another', async () => {

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import type { SessionSeal } from '../../src/e2ee/session-seal';
+import type { SessionEncryption } from '../../src/e2ee/session-encryption';
 import type { OTError } from '../../src/errors';
 import { Downlink, type ReceivedTrack } from '../../src/rtc/downlink';
 import type { DownlinkTrack } from '../../src/signaling/messages';
 import { FakeClock, settled } from '../support';
 
-const SETTINGS = { iceServers: [], iceTransportPolicy: 'all', isSealed: true } as const;
+const SETTINGS = { iceServers: [], iceTransportPolicy: 'all', isEncrypted: true } as const;
 
 interface Line {
   mid: string;
@@ -66,7 +66,7 @@ class Stage {
     ['eve', { connectionId: 'of eve', streamId: 'stream of eve' }],
   ]);
 
-  private readonly seal = {
+  private readonly encryption = {
     attachReceiver: () => undefined,
     setCodec: (name: string) => {
       this.codecsNamed.push(name);
@@ -80,7 +80,7 @@ class Stage {
       this.done.push('release');
       return Promise.resolve();
     },
-  } as unknown as SessionSeal;
+  } as unknown as SessionEncryption;
 
   readonly downlink = new Downlink(
     SETTINGS,
@@ -88,7 +88,7 @@ class Stage {
       this.done.push('answer');
       return Promise.resolve({ t: 'ok', re: 1 });
     },
-    this.seal,
+    this.encryption,
     {
       ownerOf: (subscriberId) => this.owners.get(subscriberId),
       onTracks: (subscriberId: string, tracks: readonly ReceivedTrack[]) =>

@@ -30,7 +30,7 @@ test('the other end of a relayed session keeps its certificate and role, or the 
     const failures: OTError[] = [];
     const lost: string[] = [];
     const links = new PeerLinks(
-      { iceServers: [], iceTransportPolicy: 'all', isSealed: false },
+      { iceServers: [], iceTransportPolicy: 'all', isEncrypted: false },
       () => Promise.resolve({ t: 'ok', re: 1 }),
       {
         onTracks: () => undefined,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import type { SessionSeal } from '../../src/e2ee/session-seal';
+import type { SessionEncryption } from '../../src/e2ee/session-encryption';
 import { exceptions } from '../../src/exceptions';
 import type { AudioFormat } from '../../src/rtc/audio';
 import { Uplink } from '../../src/rtc/uplink';
@@ -31,14 +31,14 @@ class Peer extends FakePeer {
   }
 }
 
-const seal = {
+const encryption = {
   format: 'e2ee/2',
   onNotice: () => () => undefined,
   attachSender: () => undefined,
   prepareSender: () => Promise.resolve(new Uint8Array(8)),
   startSender: () => Promise.resolve(),
   removeSender: () => undefined,
-} as unknown as SessionSeal;
+} as unknown as SessionEncryption;
 
 let clock: FakeClock;
 const told: string[] = [];
@@ -53,7 +53,7 @@ after(() => Reflect.deleteProperty(globalThis, 'RTCPeerConnection'));
 
 /** An uplink, and what the server is asked; it answers with `answer`. */
 function stage(
-  isSealed = true,
+  isEncrypted = true,
   format?: AudioFormat,
 ): {
   uplink: Uplink;
@@ -82,8 +82,14 @@ function stage(
       tracks: [],
     });
   };
-  const settings = { iceServers: [], iceTransportPolicy: 'all', isSealed } as const;
-  const uplink = new Uplink(settings, request, isSealed ? seal : undefined, clock, () => undefined);
+  const settings = { iceServers: [], iceTransportPolicy: 'all', isEncrypted } as const;
+  const uplink = new Uplink(
+    settings,
+    request,
+    isEncrypted ? encryption : undefined,
+    clock,
+    () => undefined,
+  );
   const source = {
     kind: 'audio',
     track: newTrack('audio'),
@@ -122,9 +128,9 @@ for (const [name, sdp] of Object.entries(LIES)) {
   });
 }
 
-for (const isSealed of [true, false]) {
-  test(`the server's certificate and role are those of the first answer (${isSealed})`, async () => {
-    const { uplink, asked, answers, publish } = stage(isSealed);
+for (const isEncrypted of [true, false]) {
+  test(`the server's certificate and role are those of the first answer (${isEncrypted})`, async () => {
+    const { uplink, asked, answers, publish } = stage(isEncrypted);
     const end = (print: string, role: string): string =>
       `${HONEST}a=fingerprint:sha-256 ${print}\r\na=setup:${role}\r\n`;
     const first = (answers.sdp = end('AB:CD', 'passive'));

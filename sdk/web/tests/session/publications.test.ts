@@ -12,14 +12,14 @@ test('a publisher fails while the server says that it drops its frames', async (
   directory.addConnection({ connectionId: 'me', creationTime: 1 });
   const told = { streamId: 'own', connectionId: 'me', creationTime: 1, hasAudio: true };
   const stream = directory.addStream({ ...told, hasVideo: false, name: '' });
-  let sealed: (() => void) | undefined;
+  let encrypted: (() => void) | undefined;
   const publications = new Publications({
     clock,
     directory,
     isEncrypted: true,
     sending: {
       publish: ([source]) => {
-        sealed = source?.onSealed;
+        encrypted = source?.onEncrypted;
         return Promise.resolve({ streamId: 'own', senders: {} });
       },
       unpublish: () => Promise.resolve(),
@@ -31,7 +31,7 @@ test('a publisher fails while the server says that it drops its frames', async (
   const states: string[] = [];
   publisher.on('encryptionStateChanged', ({ newValue }) => states.push(newValue));
   assert.equal(await publications.add(publisher), stream);
-  sealed?.();
+  encrypted?.();
   await settled();
   publications.onNotEncrypted('another');
   publications.onNotEncrypted('own');

@@ -26,12 +26,12 @@ class CodecId(IntEnum):
     SIGNAL = 0x10
 
 
-SealPart = Callable[[bytes, bytes], bytes]
+EncryptPart = Callable[[bytes, bytes], bytes]
 """(metadata, plaintext) → SFrame"""
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
+class EncryptedFrame:
     """A frame taken apart: its SFrame and the metadata that authenticates with it."""
 
     sframe: bytes
@@ -43,33 +43,33 @@ def metadata(codec: CodecId, clear: bytes = b"") -> bytes:
     return bytes([VERSION, codec]) + clear
 
 
-def seal(codec: CodecId, frame: bytes, seal_part: SealPart) -> bytes:
-    """The wire form. Errors: FormatError for a frame that can not be sealed; drop it."""
+def encrypt(codec: CodecId, frame: bytes, encrypt_part: EncryptPart) -> bytes:
+    """The wire form. Errors: FormatError for a frame that can not be encrypted; drop it."""
     if not frame:
         raise FormatError("empty frame")
-    return _SEAL[codec](codec, frame, seal_part)
+    return _ENCRYPT[codec](codec, frame, encrypt_part)
 
 
-def split(codec: CodecId, wire: bytes) -> Sealed:
-    """Finds the SFrame. Errors: FormatError when this is no sealed frame of the codec."""
+def split(codec: CodecId, wire: bytes) -> EncryptedFrame:
+    """Finds the SFrame. Errors: FormatError when this is no encrypted frame of the codec."""
     if not wire or len(wire) > MAX_FRAME_BYTES:
         raise FormatError("bad length")
     return _SPLIT[codec](codec, wire)
 
 
-def join(codec: CodecId, sealed: Sealed, plaintext: bytes) -> bytes:
+def join(codec: CodecId, encrypted: EncryptedFrame, plaintext: bytes) -> bytes:
     """The frame for the decoder, from what the SFrame contained."""
     if codec is CodecId.H264:
         return bitstream.START_CODE + plaintext
-    return sealed.clear + plaintext
+    return encrypted.clear + plaintext
 
 
-def _seal_whole(codec: CodecId, frame: bytes, seal_part: SealPart) -> bytes:
-    return seal_part(metadata(codec), frame)
+def _encrypt_whole(codec: CodecId, frame: bytes, encrypt_part: EncryptPart) -> bytes:
+    return encrypt_part(metadata(codec), frame)
 
 
-def _split_whole(codec: CodecId, wire: bytes) -> Sealed:
-    return Sealed(wire, metadata(codec))
+def _split_whole(codec: CodecId, wire: bytes) -> EncryptedFrame:
+    return EncryptedFrame(wire, metadata(codec))
 
 
 def _vp8_clear_bytes(frame: bytes) -> int:
@@ -80,26 +80,26 @@ def _vp8_clear_bytes(frame: bytes) -> int:
     return length
 
 
-def _seal_vp8(codec: CodecId, frame: bytes, seal_part: SealPart) -> bytes:
+def _encrypt_vp8(codec: CodecId, frame: bytes, encrypt_part: EncryptPart) -> bytes:
     length = _vp8_clear_bytes(frame)
     clear = frame[:length]
-    return clear + seal_part(metadata(codec, clear), frame[length:])
+    return clear + encrypt_part(metadata(codec, clear), frame[length:])
 
 
-def _split_vp8(codec: CodecId, wire: bytes) -> Sealed:
+def _split_vp8(codec: CodecId, wire: bytes) -> EncryptedFrame:
     length = _vp8_clear_bytes(wire)
     clear = wire[:length]
-    return Sealed(wire[length:], metadata(codec, clear), clear)
+    return EncryptedFrame(wire[length:], metadata(codec, clear), clear)
 
 
-def _seal_h264(codec: CodecId, frame: bytes, seal_part: SealPart) -> bytes:
+def _encrypt_h264(codec: CodecId, frame: bytes, encrypt_part: EncryptPart) -> bytes:
     nals = bitstream.split_annexb(frame)
     slices = [nal for nal in nals if nal[0] & 0x1F in (bitstream.NAL_SLICE, bitstream.NAL_IDR)]
     if not slices:
         raise FormatError("no slice in the access unit")
     is_idr = any(nal[0] & 0x1F == bitstream.NAL_IDR for nal in slices)
     prefix = bitstream.slice_prefix(is_idr=is_idr, pps_id=bitstream.slice_pps_id(slices[0]))
-    sframe = seal_part(metadata(codec), bitstream.START_CODE.join(nals))
+    sframe = encrypt_part(metadata(codec), bitstream.START_CODE.join(nals))
     wrapped = bytes([0x65 if is_idr else 0x41]) + prefix
     wrapped += bitstream.add_emulation_prevention(sframe + b"\x80")
     copies = [
@@ -111,40 +111,40 @@ def _seal_h264(codec: CodecId, frame: bytes, seal_part: SealPart) -> bytes:
     return bitstream.join_annexb([*copies, wrapped])
 
 
-def _split_h264(codec: CodecId, wire: bytes) -> Sealed:
+def _split_h264(codec: CodecId, wire: bytes) -> EncryptedFrame:
     for nal in bitstream.split_annexb(wire):
         if nal[0] & 0x1F in (bitstream.NAL_SLICE, bitstream.NAL_IDR):
             body = bitstream.after_slice_prefix(nal)
             if not body or body[-1] != 0x80:
                 raise FormatError("not wrapped")
-            return Sealed(body[:-1], metadata(codec))
+            return EncryptedFrame(body[:-1], metadata(codec))
     raise FormatError("no slice")
 
 
-def _seal_av1(codec: CodecId, frame: bytes, seal_part: SealPart) -> bytes:
+def _encrypt_av1(codec: CodecId, frame: bytes, encrypt_part: EncryptPart) -> bytes:
     copies = [
         obu for kind, obu, _ in bitstream.walk_obus(frame) if kind == bitstream.OBU_SEQUENCE_HEADER
     ]
     # type 6 (frame), no extension, no size: what follows is opaque to the packetizer
-    return b"".join(copies[:1]) + b"\x30" + seal_part(metadata(codec), frame)
+    return b"".join(copies[:1]) + b"\x30" + encrypt_part(metadata(codec), frame)
 
 
-def _split_av1(codec: CodecId, wire: bytes) -> Sealed:
+def _split_av1(codec: CodecId, wire: bytes) -> EncryptedFrame:
     for kind, _, payload in bitstream.walk_obus(wire):
         if kind == bitstream.OBU_FRAME:
-            return Sealed(payload, metadata(codec))
+            return EncryptedFrame(payload, metadata(codec))
     raise FormatError("no frame OBU")
 
 
-_SEAL: Final[dict[CodecId, Callable[[CodecId, bytes, SealPart], bytes]]] = {
-    CodecId.OPUS: _seal_whole,
-    CodecId.VP9: _seal_whole,
-    CodecId.SIGNAL: _seal_whole,
-    CodecId.VP8: _seal_vp8,
-    CodecId.H264: _seal_h264,
-    CodecId.AV1: _seal_av1,
+_ENCRYPT: Final[dict[CodecId, Callable[[CodecId, bytes, EncryptPart], bytes]]] = {
+    CodecId.OPUS: _encrypt_whole,
+    CodecId.VP9: _encrypt_whole,
+    CodecId.SIGNAL: _encrypt_whole,
+    CodecId.VP8: _encrypt_vp8,
+    CodecId.H264: _encrypt_h264,
+    CodecId.AV1: _encrypt_av1,
 }
-_SPLIT: Final[dict[CodecId, Callable[[CodecId, bytes], Sealed]]] = {
+_SPLIT: Final[dict[CodecId, Callable[[CodecId, bytes], EncryptedFrame]]] = {
     CodecId.OPUS: _split_whole,
     CodecId.VP9: _split_whole,
     CodecId.SIGNAL: _split_whole,

@@ -84,12 +84,12 @@ def is_newer(context: int, other: int) -> bool:
 
 
 class KindHistory:
-    """All that was opened of one stream and kind, over all its subscriptions."""
+    """All that was decrypted of one stream and kind, over all its subscriptions."""
 
     def __init__(self, kind: str, whole: Budget | None = None) -> None:
         self.width = WINDOWS[kind]
         self.derivations = Budget(DERIVATIONS_PER_S, whole)
-        self.opened: dict[int, ReplayWindow] = {}
+        self.decrypted: dict[int, ReplayWindow] = {}
         self._first_s: dict[int, float] = {}
         self._retired: set[int] = set()
         self._floor: int | None = None
@@ -103,14 +103,14 @@ class KindHistory:
         return is_old or kid in self._retired
 
     def may_open(self, kid: int) -> bool:
-        return kid in self.opened or len(self._retired) < MAX_RETIRED
+        return kid in self.decrypted or len(self._retired) < MAX_RETIRED
 
     def record(self, kid: int, ctr: int, now_s: float) -> None:
-        if kid not in self.opened:
-            self.opened[kid] = ReplayWindow(self.width)
+        if kid not in self.decrypted:
+            self.decrypted[kid] = ReplayWindow(self.width)
             self._first_s[kid] = now_s
-        self.opened[kid].record(ctr)
-        if len(self.opened) > MAX_ACTIVE_KIDS:
+        self.decrypted[kid].record(ctr)
+        if len(self.decrypted) > MAX_ACTIVE_KIDS:
             self._drop_oldest(context_of(kid))
 
     def _drop_oldest(self, newest: int) -> None:
@@ -118,19 +118,19 @@ class KindHistory:
             behind = (newest - context_of(kid)) & 0xFFFF
             return behind - 0x10000 if behind >= 0x8000 else behind
 
-        oldest, second = sorted(self.opened, key=age, reverse=True)[:2]
+        oldest, second = sorted(self.decrypted, key=age, reverse=True)[:2]
         self._retire(oldest)
         self._raise_floor(context_of(second))
 
     def _raise_floor(self, context: int) -> None:
         if self._floor is None or is_newer(context, self._floor):
             self._floor = context
-        for kid in list(self.opened):
+        for kid in list(self.decrypted):
             if is_newer(self._floor, context_of(kid)):
                 self._retire(kid)
 
     def _retire(self, kid: int) -> None:
-        del self.opened[kid], self._first_s[kid]
+        del self.decrypted[kid], self._first_s[kid]
         self._retired.add(kid)
 
 
@@ -143,13 +143,13 @@ class StreamHistory:
 
 
 class Windows:
-    """What one subscription may play of one kind: everything that was not opened before it
+    """What one subscription may play of one kind: everything that was not decrypted before it
     began, once. A second m-line, a new offer or a new transport of it goes on with these."""
 
     def __init__(self, history: StreamHistory, kind: str) -> None:
         self._stream = history
         self._kind = history.kinds[kind]
-        self._windows = {kid: window.copy() for kid, window in self._kind.opened.items()}
+        self._windows = {kid: window.copy() for kid, window in self._kind.decrypted.items()}
 
     def refusal(self, kid: int, ctr: int, now_s: float) -> Outcome | None:
         """Why a frame may not be played, before any key is derived for it."""
@@ -162,7 +162,7 @@ class Windows:
         return Outcome.REPLAY if window is not None and not window.is_fresh(ctr) else None
 
     def is_active(self, kid: int) -> bool:
-        return kid in self._kind.opened
+        return kid in self._kind.decrypted
 
     def may_derive(self, kid: int, now_s: float) -> bool:
         return self._kind.may_open(kid) and self._kind.derivations.take(now_s)

@@ -16,8 +16,8 @@ RETIRE_AFTER_S: Final = 10.0
 MAX_OVERLAP_S: Final = 60.0
 
 
-class Sealer:
-    """Seals one sender's frames. Without a key, or past the counter's end, it gives nothing.
+class Encryptor:
+    """Encrypts one sender's frames. Without a key, or past the counter's end, it gives nothing.
 
     Called from encoder threads while the event loop swaps keys, hence the lock.
     """
@@ -30,7 +30,7 @@ class Sealer:
         self._epoch = 0
         """What was encrypted in an earlier one must not go out any more."""
         self._given_in: set[int] = set()
-        self.sealed_frames = 0
+        self.encrypted_frames = 0
         self.dropped_frames = 0
 
     @property
@@ -66,7 +66,7 @@ class Sealer:
             self._context = None
             self._epoch += 1
 
-    def seal(self, codec: CodecId, frame: bytes) -> bytes | None:
+    def encrypt(self, codec: CodecId, frame: bytes) -> bytes | None:
         """None: the frame must not be sent. Errors: none for bad frames; they are dropped."""
         with self._lock:
             context = self._context
@@ -78,7 +78,7 @@ class Sealer:
             self._ctr += 1
             epoch = self._epoch
         try:
-            wire = frames.seal(codec, frame, lambda meta, part: context.seal(ctr, meta, part))
+            wire = frames.encrypt(codec, frame, lambda meta, part: context.encrypt(ctr, meta, part))
         except FormatError:
             self.dropped_frames += 1
             return None
@@ -87,7 +87,7 @@ class Sealer:
                 self.dropped_frames += 1
                 return None
             self._given_in.add(epoch)
-            self.sealed_frames += 1
+            self.encrypted_frames += 1
         return wire
 
 
@@ -111,12 +111,12 @@ class PendingContext:
 class _HeldSecret:
     secret: SessionSecret
     replaced_s: float | None = None
-    last_opened_s: float | None = None
+    last_decrypted_s: float | None = None
 
     def has_expired(self, now_s: float) -> bool:
         if self.replaced_s is None:
             return False
-        last = self.replaced_s if self.last_opened_s is None else self.last_opened_s
+        last = self.replaced_s if self.last_decrypted_s is None else self.last_decrypted_s
         return (
             now_s >= self.replaced_s + MAX_OVERLAP_S
             or now_s >= max(last, self.replaced_s) + RETIRE_AFTER_S
@@ -154,7 +154,7 @@ class SecretRing:
     def holds(self, secret: SessionSecret, now_s: float) -> bool:
         return any(held.secret is secret and not held.has_expired(now_s) for held in self._held)
 
-    def opened_with(self, secret: SessionSecret, now_s: float) -> None:
+    def decrypted_with(self, secret: SessionSecret, now_s: float) -> None:
         for held in self._held:
             if held.secret is secret:
-                held.last_opened_s = now_s
+                held.last_decrypted_s = now_s

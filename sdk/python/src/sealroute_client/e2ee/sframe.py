@@ -122,7 +122,7 @@ def derive_key(suite: Suite, base_key: bytes, kid: int) -> tuple[bytes, bytes]:
     return key, salt
 
 
-def aead_seal(suite: Suite, key: bytes, nonce: bytes, aad: bytes, plaintext: bytes) -> bytes:
+def aead_encrypt(suite: Suite, key: bytes, nonce: bytes, aad: bytes, plaintext: bytes) -> bytes:
     """Ciphertext and tag."""
     if suite.is_gcm:
         return AESGCM(key).encrypt(nonce, plaintext, aad)
@@ -130,16 +130,16 @@ def aead_seal(suite: Suite, key: bytes, nonce: bytes, aad: bytes, plaintext: byt
     return ciphertext + _tag(suite, key, nonce, aad, ciphertext)
 
 
-def aead_open(suite: Suite, key: bytes, nonce: bytes, aad: bytes, sealed: bytes) -> bytes:
+def aead_decrypt(suite: Suite, key: bytes, nonce: bytes, aad: bytes, encrypted: bytes) -> bytes:
     """Errors: AuthenticationError, also when there is no room for a tag."""
-    if len(sealed) < suite.tag_bytes:
+    if len(encrypted) < suite.tag_bytes:
         raise AuthenticationError("shorter than a tag")
     if suite.is_gcm:
         try:
-            return AESGCM(key).decrypt(nonce, sealed, aad)
+            return AESGCM(key).decrypt(nonce, encrypted, aad)
         except InvalidTag:
             raise AuthenticationError("tag") from None
-    ciphertext, tag = sealed[: -suite.tag_bytes], sealed[-suite.tag_bytes :]
+    ciphertext, tag = encrypted[: -suite.tag_bytes], encrypted[-suite.tag_bytes :]
     if not hmac.compare_digest(_tag(suite, key, nonce, aad, ciphertext), tag):
         raise AuthenticationError("tag")
     return _ctr(key[: suite.enc_key_bytes], nonce, ciphertext)
@@ -158,7 +158,7 @@ def _tag(suite: Suite, key: bytes, nonce: bytes, aad: bytes, ciphertext: bytes) 
 
 
 class KeyContext:
-    """Key and salt of one key id: seals by counter, opens by header. Keeps no replay state."""
+    """Key and salt of one key id: encrypts by counter, opens by header. Keeps no replay state."""
 
     __slots__ = ("_key", "_salt", "_suite", "kid")
 
@@ -171,16 +171,16 @@ class KeyContext:
     def __repr__(self) -> str:
         return "KeyContext(…)"
 
-    def seal(self, ctr: int, metadata: bytes, plaintext: bytes) -> bytes:
+    def encrypt(self, ctr: int, metadata: bytes, plaintext: bytes) -> bytes:
         header = encode_header(self.kid, ctr)
-        return header + aead_seal(
+        return header + aead_encrypt(
             self._suite, self._key, self._nonce(ctr), header + metadata, plaintext
         )
 
-    def open(self, header: Header, metadata: bytes, frame: bytes) -> bytes:
+    def decrypt(self, header: Header, metadata: bytes, frame: bytes) -> bytes:
         """`frame` starts with the header. Errors: AuthenticationError."""
         aad = frame[: header.length] + metadata
-        return aead_open(
+        return aead_decrypt(
             self._suite, self._key, self._nonce(header.ctr), aad, frame[header.length :]
         )
 

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from sealroute_client.e2ee.decryption import Decryptor
 from sealroute_client.e2ee.frames import CodecId
 from sealroute_client.e2ee.identity import Outcome, StreamHistory, Windows
-from sealroute_client.e2ee.keys import PendingContext, Sealer, SecretRing
-from sealroute_client.e2ee.opening import Opener
+from sealroute_client.e2ee.keys import Encryptor, PendingContext, SecretRing
 from sealroute_client.e2ee.secret import KeyIds, SessionSecret, length_prefixed
 
 
@@ -18,38 +18,38 @@ class SignalContent:
     data: str
 
 
-class SignalSealer:
+class SignalEncryptor:
     """Encrypts the signals of one Connection; a new secret starts a new key id."""
 
     def __init__(self, connection_id: str) -> None:
         self._connection_id = connection_id
         self._ids = KeyIds()
-        self._sealer = Sealer()
+        self._encryptor = Encryptor()
         self._secret: SessionSecret | None = None
 
-    def seal(self, secret: SessionSecret, content: SignalContent) -> bytes | None:
+    def encrypt(self, secret: SessionSecret, content: SignalContent) -> bytes | None:
         """Errors: ValueError when the type is longer than 65535 bytes."""
-        if self._secret is not secret or self._sealer.is_exhausted:
+        if self._secret is not secret or self._encryptor.is_exhausted:
             pending = PendingContext(secret, self._ids)
-            self._sealer.use(pending.context(secret.signal_base(self._connection_id)))
+            self._encryptor.use(pending.context(secret.signal_base(self._connection_id)))
             self._secret = secret
         names = length_prefixed(content.to) + length_prefixed(content.type)
-        return self._sealer.seal(CodecId.SIGNAL, names + content.data.encode())
+        return self._encryptor.encrypt(CodecId.SIGNAL, names + content.data.encode())
 
 
-class SignalOpener:
+class SignalDecryptor:
     """Opens what one other Connection encrypted, each signal once, and only if it is for us."""
 
     def __init__(self, secrets: SecretRing, sender: str, history: StreamHistory) -> None:
         windows = Windows(history, "signal")
-        self._opener = Opener(secrets, windows, lambda secret: secret.signal_base(sender))
+        self._decryptor = Decryptor(secrets, windows, lambda secret: secret.signal_base(sender))
 
-    def open(self, sealed: bytes, addressee: str, now_s: float) -> SignalContent | Outcome:
+    def decrypt(self, encrypted: bytes, addressee: str, now_s: float) -> SignalContent | Outcome:
         """What the sender said, or why it is not delivered."""
-        opened = self._opener.open(CodecId.SIGNAL, sealed, now_s)
-        if opened.outcome is not Outcome.OK:
-            return opened.outcome
-        content = parse_content(opened.frame)
+        decrypted = self._decryptor.decrypt(CodecId.SIGNAL, encrypted, now_s)
+        if decrypted.outcome is not Outcome.OK:
+            return decrypted.outcome
+        content = parse_content(decrypted.frame)
         if content is None:
             return Outcome.FORMAT
         if content.to not in ("", addressee):

@@ -41,7 +41,7 @@ class DecryptionState:
     opens on any track is reported at once; the application's match waits for all tracks.
     """
 
-    opened: int = 0
+    decrypted: int = 0
     failed: int = 0
     is_mismatched: bool = False
     is_reported: bool = False
@@ -54,7 +54,7 @@ class DecryptionState:
             return []
         run = self._tracks.setdefault(track, _TrackRun())
         if outcome is Outcome.OK:
-            return self._on_opened(run)
+            return self._on_decrypted(run)
         return self._on_failed(run, now_s)
 
     def on_secret_change(self, now_s: float) -> list[Notice]:
@@ -70,8 +70,8 @@ class DecryptionState:
         self.is_reported = False
         return [Notice.REPORT_OK]
 
-    def _on_opened(self, run: _TrackRun) -> list[Notice]:
-        self.opened += 1
+    def _on_decrypted(self, run: _TrackRun) -> list[Notice]:
+        self.decrypted += 1
         run.failures = 0
         run.has_failed = False
         notices: list[Notice] = []

@@ -20,7 +20,7 @@ class SessionTrust(StrEnum):
 
 
 class StreamTrust(StrEnum):
-    """NONE: a stream of a clear session. ENCRYPTED: a frame of it was opened, or encrypted."""
+    """NONE: a stream of a clear session. ENCRYPTED: a frame of it was decrypted, or encrypted."""
 
     NONE = "none"
     PENDING = "pending"
@@ -94,7 +94,7 @@ class StreamTrustState:
         self.state = StreamTrust.PENDING if is_encrypted else StreamTrust.NONE
 
     def on_encrypted(self) -> bool:
-        """A frame was opened, or encrypted, and no track fails. True: the state has changed."""
+        """A frame was decrypted, or encrypted, and no track fails. True: the state has changed."""
         return self._move(StreamTrust.ENCRYPTED)
 
     def on_failing(self) -> bool:

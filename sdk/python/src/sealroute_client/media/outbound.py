@@ -1,4 +1,4 @@
-"""Sealing and rate of what aiortc sends, between its encoders and its packetizers.
+"""Encryption and rate of what aiortc sends, between its encoders and its packetizers.
 
 aiortc has no public hook there. The private names this module leans on are checked by
 `check_sender` when a sender is attached, and pinned by a test.
@@ -23,7 +23,7 @@ from sealroute_client.errors import EncryptionInternalError, EncryptionUnsupport
 
 ENCODER: Final = "_RTCRtpSender__encoder"
 FORCE_KEY_FRAME: Final = "_RTCRtpSender__force_keyframe"
-SealFrame = Callable[[CodecId, bytes], bytes | None]
+EncryptFrame = Callable[[CodecId, bytes], bytes | None]
 """Gives the wire form, or None when the frame must not be sent."""
 
 _RATES_BPS: Final = ((160 * 120, 150_000), (320 * 240, 400_000), (640 * 480, 1_200_000))
@@ -59,12 +59,12 @@ class _Rated:
         self._ceiling_bps = video_bitrate_bps(frame.width, frame.height)  # type: ignore[attr-defined]
 
 
-class SealedVp8Encoder(_Rated, Vp8Encoder):
-    """Seals whole frames before they are cut into packets."""
+class EncryptedVp8Encoder(_Rated, Vp8Encoder):
+    """Encrypts whole frames before they are cut into packets."""
 
-    def __init__(self, seal: SealFrame) -> None:
+    def __init__(self, encrypt: EncryptFrame) -> None:
         super().__init__()
-        self._seal = seal
+        self._encrypt = encrypt
 
     def encode(self, frame: Frame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
         self._adapt(frame)
@@ -73,16 +73,16 @@ class SealedVp8Encoder(_Rated, Vp8Encoder):
         return super().encode(frame, force_keyframe)
 
     def _packetize(self, buffer: bytes, picture_id: int) -> list[bytes]:  # type: ignore[override]
-        wire = self._seal(CodecId.VP8, buffer) if buffer else None
+        wire = self._encrypt(CodecId.VP8, buffer) if buffer else None
         return Vp8Encoder._packetize(wire, picture_id) if wire else []  # noqa: SLF001
 
 
-class SealedH264Encoder(_Rated, H264Encoder):
-    """Seals whole access units; the packetizer sees parameter sets and one opaque slice."""
+class EncryptedH264Encoder(_Rated, H264Encoder):
+    """Encrypts whole access units; the packetizer sees parameter sets and one opaque slice."""
 
-    def __init__(self, seal: SealFrame) -> None:
+    def __init__(self, encrypt: EncryptFrame) -> None:
         super().__init__()
-        self._seal = seal
+        self._encrypt = encrypt
 
     def encode(self, frame: Frame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
         self._adapt(frame)
@@ -90,34 +90,34 @@ class SealedH264Encoder(_Rated, H264Encoder):
 
     def _packetize(self, packages: Iterable[bytes]) -> list[bytes]:  # type: ignore[override]
         nals = [nal for nal in packages if nal]
-        wire = self._seal(CodecId.H264, join_annexb(nals)) if nals else None
+        wire = self._encrypt(CodecId.H264, join_annexb(nals)) if nals else None
         return H264Encoder._packetize(split_annexb(wire)) if wire else []  # noqa: SLF001
 
 
-class SealedOpusEncoder(OpusEncoder):
-    """Seals each Opus packet."""
+class EncryptedOpusEncoder(OpusEncoder):
+    """Encrypts each Opus packet."""
 
-    def __init__(self, seal: SealFrame) -> None:
+    def __init__(self, encrypt: EncryptFrame) -> None:
         super().__init__()
-        self._seal = seal
+        self._encrypt = encrypt
 
     def encode(self, frame: Frame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
         payloads, timestamp = super().encode(frame, force_keyframe)
-        return self._sealed(payloads), timestamp
+        return self._encrypted(payloads), timestamp
 
     def pack(self, packet: "Packet[Any]") -> tuple[list[bytes], int]:
         payloads, timestamp = super().pack(packet)
-        return self._sealed(payloads), timestamp
+        return self._encrypted(payloads), timestamp
 
-    def _sealed(self, payloads: list[bytes]) -> list[bytes]:
-        wires = (self._seal(CodecId.OPUS, payload) for payload in payloads if payload)
+    def _encrypted(self, payloads: list[bytes]) -> list[bytes]:
+        wires = (self._encrypt(CodecId.OPUS, payload) for payload in payloads if payload)
         return [wire for wire in wires if wire]
 
 
-ENCODERS: Final[dict[str, Callable[[SealFrame], Any]]] = {
-    "video/vp8": SealedVp8Encoder,
-    "video/h264": SealedH264Encoder,
-    "audio/opus": SealedOpusEncoder,
+ENCODERS: Final[dict[str, Callable[[EncryptFrame], Any]]] = {
+    "video/vp8": EncryptedVp8Encoder,
+    "video/h264": EncryptedH264Encoder,
+    "audio/opus": EncryptedOpusEncoder,
 }
 
 
@@ -139,11 +139,11 @@ class Gate:
 
 def attach(
     sender: RTCRtpSender,
-    seal: SealFrame,
+    encrypt: EncryptFrame,
     on_frame: Callable[[int], None],
     gate: Gate = Gate(),
 ) -> None:
-    """From now on only what `seal` returns and `gate` lets through reaches RTP; `on_frame` hears
+    """From now on only what `encrypt` returns and `gate` lets through reaches RTP; `on_frame` hears
     each frame's bytes.
 
     Errors: EncryptionInternalError.
@@ -160,8 +160,8 @@ def attach(
         if encoder is None:
             build = ENCODERS.get(codec.mimeType.lower())
             if build is None:
-                raise EncryptionUnsupportedCodec(f"{codec.mimeType} can not be sealed")
-            encoder = build(seal)
+                raise EncryptionUnsupportedCodec(f"{codec.mimeType} can not be encrypted")
+            encoder = build(encrypt)
             setattr(sender, ENCODER, encoder)
         frame = await original(codec)
         # The frame of any other encoder would be in clear: never pass it on.

@@ -1,5 +1,5 @@
 /**
- * AV1 (e2ee/2 section 4): the whole temporal unit is sealed and travels as one frame OBU; a copy of the
+ * AV1 (e2ee/2 section 4): the whole temporal unit is encrypted and travels as one frame OBU; a copy of the
  * sequence header before it lets packetizers recognise a key frame. The copy is not trusted.
  */
 import type { Bytes } from '../bytes';

@@ -1,5 +1,5 @@
 /**
- * H.264 in Annex B (e2ee/2 section 4): the whole access unit is sealed and travels as one opaque slice
+ * H.264 in Annex B (e2ee/2 section 4): the whole access unit is encrypted and travels as one opaque slice
  * NAL unit. Copies of SPS and PPS go before it as hints for depacketizers; they are not trusted.
  */
 import type { Bytes } from '../bytes';

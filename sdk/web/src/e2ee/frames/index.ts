@@ -1,14 +1,14 @@
 /**
  * How each codec's frames carry an SFrame (e2ee/2 section 4): which bytes stay in the clear for
- * packetizers, and what surrounds the sealed part.
+ * packetizers, and what surrounds the encrypted part.
  */
 import type { Bytes } from '../bytes';
 import { at, EMPTY } from '../bytes';
 import { av1 } from './av1';
 import { h264 } from './h264';
 
-/** A frame taken apart for sealing. `clear` is authenticated. */
-export interface Unsealed {
+/** A frame taken apart for encryption. `clear` is authenticated. */
+export interface ClearFrame {
   readonly clear: Bytes;
   readonly plaintext: Bytes;
   /** Puts the finished SFrame where packetizers and decoders expect frame bytes. */
@@ -16,7 +16,7 @@ export interface Unsealed {
 }
 
 /** A received frame taken apart for opening. */
-export interface Sealed {
+export interface EncryptedFrame {
   readonly clear: Bytes;
   readonly sframe: Bytes;
   unwrap(plaintext: Bytes): Bytes;
@@ -26,9 +26,9 @@ export interface FrameFormat {
   /** The codec id under the authentication (e2ee/2 section 5). */
   readonly id: number;
   /** `undefined`: nothing that may be sent. */
-  split(frame: Bytes): Unsealed | undefined;
+  split(frame: Bytes): ClearFrame | undefined;
   /** `undefined`: not a frame of this format. */
-  parse(wire: Bytes): Sealed | undefined;
+  parse(wire: Bytes): EncryptedFrame | undefined;
 }
 
 export type CodecName = 'opus' | 'vp8' | 'vp9' | 'h264' | 'av1';
@@ -44,7 +44,7 @@ export const FORMATS: Readonly<Record<CodecName, FrameFormat>> = {
   av1,
 };
 
-/** Signals are sealed like frames of a codec of their own. */
+/** Signals are encrypted like frames of a codec of their own. */
 export const SIGNAL_FORMAT: FrameFormat = prefixed(0x10, () => 0);
 
 /** The format for a codec that the browser named; audio is Opus or nothing. */
@@ -58,7 +58,7 @@ export function formatOf(
   return codec && FORMATS[codec];
 }
 
-/** The first bytes stay clear, the rest is sealed. */
+/** The first bytes stay clear, the rest is encrypted. */
 function prefixed(id: number, clearLength: (frame: Bytes) => number): FrameFormat {
   const divide = (frame: Bytes): [Bytes, Bytes] | undefined => {
     const length = clearLength(frame);

@@ -1,13 +1,13 @@
 /** One frame in, one frame out, with a key already chosen (e2ee/2, sections 4 and 5). */
 import type { Bytes } from './bytes';
 import { concat } from './bytes';
-import type { FrameFormat, Sealed } from './frames/index';
+import type { FrameFormat, EncryptedFrame } from './frames/index';
 import type { Header, SFrameKey } from './sframe';
 
 const VERSION = 2;
 
 /** `undefined`: the frame is nothing that may be sent. */
-export async function sealFrame(
+export async function encryptFrame(
   format: FrameFormat,
   key: SFrameKey,
   kid: bigint,
@@ -16,18 +16,18 @@ export async function sealFrame(
 ): Promise<Bytes | undefined> {
   const parts = format.split(frame);
   if (!parts) return undefined;
-  const sframe = await key.seal(kid, ctr, metadata(format, parts.clear), parts.plaintext);
+  const sframe = await key.encryptSFrame(kid, ctr, metadata(format, parts.clear), parts.plaintext);
   return parts.wrap(sframe);
 }
 
 /** `undefined`: the tag does not verify. */
-export async function openFrame(
+export async function decryptFrame(
   format: FrameFormat,
   key: SFrameKey,
   header: Header,
-  parts: Sealed,
+  parts: EncryptedFrame,
 ): Promise<Bytes | undefined> {
-  const plaintext = await key.open(header, metadata(format, parts.clear), parts.sframe);
+  const plaintext = await key.decryptSFrame(header, metadata(format, parts.clear), parts.sframe);
   return plaintext && parts.unwrap(plaintext);
 }
 

@@ -1,4 +1,4 @@
-"""Sealed sessions: hints go round, and video that can not be opened waits."""
+"""Encrypted sessions: hints go round, and video that can not be opened waits."""
 
 import pytest
 
@@ -76,7 +76,7 @@ def test_wanting_video_does_not_lift_a_mismatch(room: Room) -> None:
     assert of(ForwardSubscriber, room.ask("b", request)) == [held("sub")]
 
 
-def test_the_state_of_sealing_is_refused_on_a_clear_session() -> None:
+def test_the_state_of_encryption_is_refused_on_a_clear_session() -> None:
     clear = Room()
     clear.join("a")
     clear.publish("a", "s")

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { E2eeClient } from '../../src/e2ee/client';
 import type { Notice, Request, Requests, RequestType } from '../../src/e2ee/protocol';
-import { SessionSeal } from '../../src/e2ee/session-seal';
+import { SessionEncryption } from '../../src/e2ee/session-encryption';
 import type { EncodedFrame } from '../../src/e2ee/worker-core';
 import { WorkerCore } from '../../src/e2ee/worker-core';
 import type { Reply, RequestMessage } from '../../src/signaling/channel';
@@ -58,7 +58,7 @@ class Stage {
   readonly errors: unknown[] = [];
   readonly keyFrames: unknown[] = [];
   answer = OK;
-  readonly seal = new SessionSeal(
+  readonly encryption = new SessionEncryption(
     'session',
     this.client as unknown as E2eeClient,
     this.clock,
@@ -75,8 +75,8 @@ class Stage {
   } as unknown as RTCRtpSender;
 
   async entered(secret = 'a long secret'): Promise<this> {
-    await this.seal.setSecret(secret);
-    this.seal.enter('ada', (message) => {
+    await this.encryption.setSecret(secret);
+    this.encryption.enter('ada', (message) => {
       this.sent.push(message);
       return this.answer(message);
     });
@@ -90,13 +90,13 @@ class Stage {
   }
 
   prepare(track: string): Promise<Uint8Array> {
-    this.seal.attachSender(this.sender, track, 'video');
-    return this.seal.prepareSender(track, 'publication');
+    this.encryption.attachSender(this.sender, track, 'video');
+    return this.encryption.prepareSender(track, 'publication');
   }
 
   start(track: string, mid = '0'): Promise<void> {
     const { sender } = this;
-    return this.seal.startSender(track, { streamId: 's', mid, codec: undefined, sender });
+    return this.encryption.startSender(track, { streamId: 's', mid, codec: undefined, sender });
   }
 
   /** The KID that a frame leaves under now. */
@@ -140,14 +140,14 @@ describe('an encrypted session', () => {
   test('announces its secret when it is entered, and every new one, and again on resume', async () => {
     const stage = await new Stage().entered();
     assert.equal(stage.messages('e2eeReady').length, 1);
-    await stage.seal.setSecret('the next secret');
+    await stage.encryption.setSecret('the next secret');
     assert.equal(stage.messages('e2eeReady').length, 2);
     const hints = stage.messages('e2eeReady').map(({ hint }) => hint);
     assert.equal(new Set(hints).size, 2);
-    await stage.seal.setSecret('the next secret');
+    await stage.encryption.setSecret('the next secret');
     assert.equal(stage.messages('e2eeReady').length, 2);
     const kid = toHex(await stage.publish());
-    stage.seal.onResumed();
+    stage.encryption.onResumed();
     assert.equal(stage.hint(), hints[1]);
     assert.deepEqual(stage.declared().at(-1), [kid]);
   });
@@ -155,15 +155,15 @@ describe('an encrypted session', () => {
   test('declares the new key beside the old one, switches when all are ready, then lets go of the old', async () => {
     const stage = await new Stage().entered();
     const old = toHex(await stage.publish());
-    assert.equal(stage.seal.onAnnounced('bob', 1), false);
-    await stage.seal.setSecret('the next secret');
+    assert.equal(stage.encryption.onAnnounced('bob', 1), false);
+    await stage.encryption.setSecret('the next secret');
     await stage.untilDeclared(1);
     const [[first, next] = []] = stage.declared();
     assert.equal(first, old);
     assert.notEqual(next, old);
     assert.equal(await stage.kidInUse(), old);
 
-    assert.equal(stage.seal.onAnnounced('bob', stage.hint()), true);
+    assert.equal(stage.encryption.onAnnounced('bob', stage.hint()), true);
     await until(() => stage.keyFrames.length > 0, 'no key frame was asked for');
     assert.equal(await stage.kidInUse(), next);
     assert.deepEqual(stage.keyFrames, [{ encodingOptions: [{ keyFrame: true }] }]);
@@ -179,7 +179,7 @@ describe('an encrypted session', () => {
     const stage = await new Stage().entered();
     const used = [toHex(await stage.publish())];
     for (const [index, secret] of ['secret two', 'secret three', 'secret four'].entries()) {
-      await stage.seal.setSecret(secret);
+      await stage.encryption.setSecret(secret);
       await stage.untilUnder((kid) => kid !== used.at(-1), `change ${index} did not happen`);
       used.push((await stage.kidInUse()) ?? '');
       await stage.untilDeclared(index + 1);
@@ -202,9 +202,9 @@ describe('an encrypted session', () => {
     test(`switches after five seconds though the server ${name}`, async () => {
       const stage = await new Stage().entered();
       const old = await stage.publish();
-      stage.seal.onAnnounced('bob', 1);
+      stage.encryption.onAnnounced('bob', 1);
       stage.answer = answer;
-      await stage.seal.setSecret('the next secret');
+      await stage.encryption.setSecret('the next secret');
       await stage.clock.advance(4_999);
       assert.equal(await stage.kidInUse(), toHex(old));
       await stage.clock.advance(1);
@@ -214,9 +214,9 @@ describe('an encrypted session', () => {
     test(`has switched when an immediate change resolves though the server ${name}`, async () => {
       const stage = await new Stage().entered();
       const old = toHex(await stage.publish());
-      stage.seal.onAnnounced('bob', 1);
+      stage.encryption.onAnnounced('bob', 1);
       stage.answer = answer;
-      await stage.seal.setSecret('the next secret', true);
+      await stage.encryption.setSecret('the next secret', true);
       const kid = await stage.kidInUse();
       assert.ok(kid && kid !== old);
       // The old one is withdrawn, as far as the server listens.
@@ -232,7 +232,7 @@ describe('an encrypted session', () => {
     ];
     stage.answer = (message) =>
       message.t === 'declareKids' && message.mid === '1' ? REFUSES(message) : OK(message);
-    await stage.seal.setSecret('the next secret');
+    await stage.encryption.setSecret('the next secret');
     await stage.untilUnder((kid) => kid !== camera, 'the camera stays under the old secret');
     assert.notEqual(await stage.kidInUse('up-1'), screen);
     await until(() => stage.errors.length > 0, 'the failure is not told');
@@ -242,8 +242,8 @@ describe('an encrypted session', () => {
     const stage = await new Stage().entered();
     stage.clock.earlyMs = 0.5;
     const old = toHex(await stage.publish());
-    stage.seal.onAnnounced('ghost', 1);
-    await stage.seal.setSecret('the next secret');
+    stage.encryption.onAnnounced('ghost', 1);
+    await stage.encryption.setSecret('the next secret');
     await stage.untilDeclared(1);
     assert.equal(await stage.kidInUse(), old);
     await stage.clock.advance(5_000);
@@ -253,10 +253,10 @@ describe('an encrypted session', () => {
   test('does not wait for somebody who leaves', async () => {
     const stage = await new Stage().entered();
     const old = toHex(await stage.publish());
-    stage.seal.onAnnounced('bob', 1);
-    await stage.seal.setSecret('the next secret');
+    stage.encryption.onAnnounced('bob', 1);
+    await stage.encryption.setSecret('the next secret');
     assert.equal(await stage.kidInUse(), old);
-    stage.seal.onConnectionLeft('bob');
+    stage.encryption.onConnectionLeft('bob');
     await stage.untilUnder((kid) => kid !== old, 'it did not switch');
   });
 
@@ -264,7 +264,7 @@ describe('an encrypted session', () => {
     const stage = await new Stage().entered();
     const old = toHex(await stage.publish());
     const changes = ['the second secret', 'the third secret', 'the fourth secret'];
-    await Promise.all(changes.map((secret) => stage.seal.setSecret(secret)));
+    await Promise.all(changes.map((secret) => stage.encryption.setSecret(secret)));
     const newest = new Stage();
     await newest.entered(changes.at(-1));
     assert.equal(stage.hint(), newest.hint());
@@ -276,10 +276,10 @@ describe('an encrypted session', () => {
   test('an immediate change ends one that is pending, also to the same secret', async () => {
     const stage = await new Stage().entered();
     const old = toHex(await stage.publish());
-    stage.seal.onAnnounced('bob', 1);
-    await stage.seal.setSecret('the next secret');
+    stage.encryption.onAnnounced('bob', 1);
+    await stage.encryption.setSecret('the next secret');
     assert.equal(await stage.kidInUse(), old);
-    await stage.seal.setSecret('the next secret', true);
+    await stage.encryption.setSecret('the next secret', true);
     const kid = await stage.kidInUse();
     assert.notEqual(kid, old);
     await stage.clock.advance(20_000);
@@ -289,7 +289,7 @@ describe('an encrypted session', () => {
   test('moves a stream that was being published during the change to the new secret', async () => {
     const stage = await new Stage().entered();
     const kid = toHex(await stage.prepare('up-0'));
-    await stage.seal.setSecret('the next secret');
+    await stage.encryption.setSecret('the next secret');
     await stage.start('up-0');
     await stage.untilUnder((now) => now !== undefined && now !== kid, 'it stays under the old one');
     const inUse = await stage.kidInUse();
@@ -298,9 +298,9 @@ describe('an encrypted session', () => {
 
   test('a stream that is published while a change is pending follows it', async () => {
     const stage = await new Stage().entered();
-    stage.seal.onAnnounced('bob', 1);
+    stage.encryption.onAnnounced('bob', 1);
     const kid = toHex(await stage.prepare('up-0'));
-    await stage.seal.setSecret('the next secret');
+    await stage.encryption.setSecret('the next secret');
     await stage.start('up-0');
     assert.equal(await stage.kidInUse(), kid);
     await stage.untilDeclared(1);
@@ -311,7 +311,7 @@ describe('an encrypted session', () => {
 
   test('says so when a transform does not start', async () => {
     const stage = await new Stage().entered();
-    await stage.seal.prepareSender('up-0', 'publication');
+    await stage.encryption.prepareSender('up-0', 'publication');
     const started = stage.start('up-0').then(
       () => assert.fail('nothing runs'),
       (error: unknown) => error as Error,
@@ -327,8 +327,8 @@ describe('an encrypted session', () => {
     const { tracks } = (
       stage.client.core as unknown as { senders: { tracks: Map<string, object> } }
     ).senders;
-    const { sealer } = tracks.get('up-0') as { sealer: { active: { ctr: number } } };
-    sealer.active.ctr = 2 ** 32;
+    const { encryptor } = tracks.get('up-0') as { encryptor: { active: { ctr: number } } };
+    encryptor.active.ctr = 2 ** 32;
     assert.equal(await stage.kidInUse(), undefined);
     await until(() => stage.keyFrames.length > 0, 'no key frame was asked for');
     const next = await stage.kidInUse();

@@ -10,12 +10,12 @@ afterEach(() => lab.empty());
 after(() => lab?.close());
 
 /** Stops all tracks, then counts the frames that encoders gave out and what became of them. */
-async function sentAndSealed(person) {
+async function sentAndEncrypted(person) {
   return person.do(async () => {
-    const { seal, room } = globalThis.lab.session;
+    const { encryption, room } = globalThis.lab.session;
     const senders = room.uplink.senders();
     await Promise.all(senders.map(({ sender }) => sender.replaceTrack(null)));
-    // Browsers count a frame when it is encoded, which is before it is sealed.
+    // Browsers count a frame when it is encoded, which is before it is encrypted.
     await new Promise((resolve) => setTimeout(resolve, 700));
     const rows = [];
     for (const { name, kind, sender } of senders) {
@@ -24,21 +24,21 @@ async function sentAndSealed(person) {
         if (row.type !== 'outbound-rtp') continue;
         sent += kind === 'video' ? row.framesSent : row.packetsSent;
       }
-      const { sealed, dropped } = (await seal.counters()).sent[name];
-      rows.push({ kind, sent, sealed, dropped });
+      const { encrypted, dropped } = (await encryption.counters()).sent[name];
+      rows.push({ kind, sent, encrypted, dropped });
     }
     return rows;
   });
 }
 
-/** Packets that the server's seal guard found not to be sealed. */
-const unsealedPackets = () =>
+/** Packets that the server's encryption guard found not to be encrypted. */
+const unencryptedPackets = () =>
   lab.server.metric('sealroute_packets_dropped_total{reason="not_encrypted"}');
 
 for (const kind of Object.keys(browsers)) {
   const skip = browsers[kind].isHere ? false : 'the browser is missing';
   test(
-    `${kind} sends no frame that was not sealed, over publishing again and again`,
+    `${kind} sends no frame that was not encrypted, over publishing again and again`,
     { skip },
     async () => {
       const room = await lab.server.createRoom();
@@ -47,17 +47,17 @@ for (const kind of Object.keys(browsers)) {
       for (let round = 1; round <= 3; round += 1) {
         const streamId = await ada.publish();
         await bob.sees(streamId);
-        for (const { kind: media, sent, sealed, dropped } of await sentAndSealed(ada)) {
+        for (const { kind: media, sent, encrypted, dropped } of await sentAndEncrypted(ada)) {
           assert.ok(sent > 0, `${media} was not sent`);
           assert.ok(
-            sent <= sealed + dropped,
-            `${media}: ${sent} frames sent, ${sealed} sealed, ${dropped} dropped`,
+            sent <= encrypted + dropped,
+            `${media}: ${sent} frames sent, ${encrypted} encrypted, ${dropped} dropped`,
           );
         }
         await ada.do(() => globalThis.lab.publishers.at(-1).destroy());
         await bob.untilEvent('streamDestroyed', round);
       }
-      assert.equal(await unsealedPackets(), 0);
+      assert.equal(await unencryptedPackets(), 0);
       assert.equal(await ada.count('exception'), 0);
     },
   );
@@ -93,11 +93,11 @@ test('the worker may be killed: media stops and does not go on in the clear', as
   const bob = await lab.join(room);
   const streamId = await ada.publish();
   await bob.sees(streamId);
-  await ada.do(() => globalThis.lab.session.seal.client.worker.terminate());
+  await ada.do(() => globalThis.lab.session.encryption.client.worker.terminate());
   await new Promise((resolve) => setTimeout(resolve, 1_500));
   const seen = await bob.do((id) => globalThis.lab.watch(id, 5), streamId);
   assert.equal(new Set(seen).size, 1, `the picture moves on: ${seen.join()}`);
-  assert.equal(await unsealedPackets(), 0);
+  assert.equal(await unencryptedPackets(), 0);
 });
 
 test('media that arrives under an SSRC nobody named can not go around the transform', async () => {
@@ -173,7 +173,7 @@ test('media that arrives under an SSRC nobody named can not go around the transf
   }
 });
 
-test('sound and picture of a sealed call are played in step, also over an m-line used again', async () => {
+test('sound and picture of an encrypted call are played in step, also over an m-line used again', async () => {
   const room = await lab.server.createRoom();
   const [ada, bob] = [await lab.join(room), await lab.join(room)];
   // Chromium has these times of streams that it synchronizes, and of no others.

@@ -4,7 +4,7 @@ import { type OTError, otError } from '../errors';
 import { JobQueue } from '../rtc/queue';
 import type { E2eeClient } from './client';
 import { KidDeclarations, type Send } from './kid-declarations';
-import type { Kind, KidsByTrack, Notice, OpenedSignal, Requests, StreamOwner } from './protocol';
+import type { Kind, KidsByTrack, Notice, DecryptedSignal, Requests, StreamOwner } from './protocol';
 import { FORMAT } from './secret';
 import { SwitchSchedule } from './switch-schedule';
 
@@ -35,7 +35,7 @@ interface Place {
   readonly declarations: KidDeclarations;
 }
 
-export class SessionSeal {
+export class SessionEncryption {
   readonly format = FORMAT;
   private readonly schedule = new SwitchSchedule();
   private readonly senders = new Map<string, Sender>();
@@ -79,7 +79,7 @@ export class SessionSeal {
     this.client.fail();
   }
 
-  /** The session was entered under this id: says which secret can be opened here. */
+  /** The session was entered under this id: says which secret can be decrypted here. */
   enter(connectionId: string, send: Send): void {
     this.place = {
       connectionId,
@@ -96,7 +96,7 @@ export class SessionSeal {
   }
 
   /**
-   * Resolves when frames under the secret can be opened. Senders move over when all others
+   * Resolves when frames under the secret can be decrypted. Senders move over when all others
    * announced the same secret, and at the latest after five seconds; with `immediate` they have
    * done so when this resolves. Nothing of it waits for the server.
    */
@@ -200,17 +200,17 @@ export class SessionSeal {
   }
 
   /** `to`: a connection id, or "" for everybody. */
-  async sealSignal(to: string, signalType: string, data: string): Promise<Uint8Array> {
+  async encryptSignal(to: string, signalType: string, data: string): Promise<Uint8Array> {
     const connectionId = this.place?.connectionId ?? '';
     const body = { connectionId, to, signalType, data };
-    return (await this.client.request('sealSignal', body)).sealed;
+    return (await this.client.request('encryptSignal', body)).encrypted;
   }
 
-  openSignal(from: string, sealed: Uint8Array): Promise<OpenedSignal> {
-    return this.client.request('openSignal', {
+  decryptSignal(from: string, encrypted: Uint8Array): Promise<DecryptedSignal> {
+    return this.client.request('decryptSignal', {
       from,
       to: this.place?.connectionId ?? '',
-      sealed,
+      encrypted,
     });
   }
 

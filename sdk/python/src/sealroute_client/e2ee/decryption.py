@@ -21,7 +21,7 @@ BaseKey = Callable[[SessionSecret], bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class Decrypted:
     outcome: Outcome
     frame: bytes = b""
 
@@ -32,8 +32,8 @@ class _Key:
     secret: SessionSecret
 
 
-class Opener:
-    """Opens what one subscription receives of one kind. Keeps keys only; what was opened before,
+class Decryptor:
+    """Opens what one subscription receives of one kind. Keeps keys only; what was decrypted before,
     and by whom, is in `windows` and outlives it."""
 
     def __init__(self, secrets: SecretRing, windows: Windows, base_key: BaseKey) -> None:
@@ -42,21 +42,21 @@ class Opener:
         self._base_key = base_key
         self._keys: dict[int, _Key] = {}
 
-    def open(self, codec: CodecId, wire: bytes, now_s: float) -> Opened:
+    def decrypt(self, codec: CodecId, wire: bytes, now_s: float) -> Decrypted:
         try:
-            sealed = frames.split(codec, wire)
-            header = decode_header(sealed.sframe)
+            encrypted = frames.split(codec, wire)
+            header = decode_header(encrypted.sframe)
         except (FormatError, HeaderError):
-            return Opened(Outcome.FORMAT)
+            return Decrypted(Outcome.FORMAT)
         if header.kid_bytes != 8 or not header.kid >> 63 or header.ctr >= CTR_LIMIT:
-            return Opened(Outcome.FORMAT)
-        outcome, plaintext = self._open_part(header, sealed, now_s)
+            return Decrypted(Outcome.FORMAT)
+        outcome, plaintext = self._decrypt_part(header, encrypted, now_s)
         if outcome is not Outcome.OK:
-            return Opened(outcome)
-        return Opened(outcome, frames.join(codec, sealed, plaintext))
+            return Decrypted(outcome)
+        return Decrypted(outcome, frames.join(codec, encrypted, plaintext))
 
-    def _open_part(
-        self, header: Header, sealed: frames.Sealed, now_s: float
+    def _decrypt_part(
+        self, header: Header, encrypted: frames.EncryptedFrame, now_s: float
     ) -> tuple[Outcome, bytes]:
         refusal = self._windows.refusal(header.kid, header.ctr, now_s)
         if refusal is not None:
@@ -74,12 +74,12 @@ class Opener:
             ]
         for candidate in candidates:
             try:
-                plaintext = candidate.context.open(header, sealed.metadata, sealed.sframe)
+                plaintext = candidate.context.decrypt(header, encrypted.metadata, encrypted.sframe)
             except AuthenticationError:
                 continue
             self._keys[header.kid] = candidate
             self._windows.accept(header.kid, header.ctr, now_s)
-            self._secrets.opened_with(candidate.secret, now_s)
+            self._secrets.decrypted_with(candidate.secret, now_s)
             return Outcome.OK, plaintext
         return Outcome.AUTH, b""
 

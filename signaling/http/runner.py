@@ -26,6 +26,7 @@ from signaling.domain.errors import (
 from signaling.domain.session_state import Bucket
 from signaling.http.answers import Answer, error_answer
 from signaling.http.connection_gate import ConnectionGate, Ending, Place
+from signaling.http.library import LibraryRunner, LibraryServer
 from signaling.http.listener import Listener, Reception, listening_sockets
 from signaling.http.request_gate import RETRY_AFTER_S, RequestGate
 from signaling.http.websocket_connection import WebSocketConnection
@@ -95,13 +96,13 @@ class _Connection(WebSocketConnection):
         self._expect_head()
 
     def data_received(self, data: bytes) -> None:
-        requests = self._request_count
+        requests = self.requests_begun
         # Who waits for a request waits for its head; bytes of a body come while one is handled.
-        waits = self._waiter is not None and not self._waiter.done()
+        waits = self.waits_for_request
         if waits and self._head_deadline is None:
-            self.began_s = self._loop.time()
+            self.began_s = self.loop.time()
         super().data_received(data)
-        if self._request_count != requests:
+        if self.requests_begun != requests:
             self._forget_head()
         elif waits and self._head_deadline is None:
             self._expect_head()
@@ -118,7 +119,7 @@ class _Connection(WebSocketConnection):
 
     def _expect_head(self) -> None:
         by_s = self.began_s + self._deadlines.head_s
-        self._head_deadline = self._loop.call_at(by_s, self._drop)
+        self._head_deadline = self.loop.call_at(by_s, self._drop)
 
     def _forget_head(self) -> None:
         if self._head_deadline is not None:
@@ -152,7 +153,7 @@ class _Connection(WebSocketConnection):
             return resp, True
         finally:
             # The next request may be here already: it has waited for its turn.
-            self.began_s = self._loop.time()
+            self.began_s = self.loop.time()
 
     def handle_error(
         self,
@@ -245,18 +246,13 @@ def _behind(gate: RequestGate | None, handler: _Handler) -> _Handler:
     return handle
 
 
-class _Server(web.Server):
+class _Server(LibraryServer):
     def __init__(self, made: web.Server, deadlines: Deadlines, gates: "Gates") -> None:
-        super().__init__(
-            _behind(gates.requests, made.request_handler),
-            request_factory=made.request_factory,
-            loop=made._loop,  # noqa: SLF001 - a twin of the library's own
-            **made._kwargs,  # noqa: SLF001 - the same
-        )
+        super().__init__(made, _behind(gates.requests, made.request_handler))
         self.deadlines, self.gate, self.places = deadlines, gates.requests, gates.connections
 
     def connection(self, place: Place | None, accepted_s: float) -> _Connection:
-        return _Connection(self, place, accepted_s, loop=self._loop, **self._kwargs)
+        return _Connection(self, place, accepted_s, **self.connection_options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +263,7 @@ class Gates:
     connections: ConnectionGate | None = None
 
 
-class HttpRunner(web.AppRunner):
+class HttpRunner(LibraryRunner):
     """Runs an application; the other parts of the library are as they come."""
 
     __slots__ = ("_deadlines", "_gates")
@@ -286,8 +282,8 @@ class HttpRunner(web.AppRunner):
         )
         self._deadlines, self._gates = deadlines, gates or Gates()
 
-    async def _make_server(self) -> web.Server:
-        return _Server(await super()._make_server(), self._deadlines, self._gates)
+    def twin(self, made: web.Server) -> web.Server:
+        return _Server(made, self._deadlines, self._gates)
 
     @property
     def addresses(self) -> list[Any]:
@@ -325,9 +321,7 @@ class _Site(web.TCPSite):
 
     async def start(self) -> None:
         await web.BaseSite.start(self)
-        self._listener = Listener(
-            await listening_sockets(*self._where, self._backlog), self._reception
-        )
+        self._listener = Listener(await listening_sockets(*self._where, BACKLOG), self._reception)
 
     async def stop(self) -> None:
         await super().stop()

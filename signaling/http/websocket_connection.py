@@ -8,9 +8,8 @@ is room, so that what waits can be shared.
 from collections.abc import Callable
 from typing import Any
 
-from aiohttp.web_protocol import RequestHandler
-
 from signaling.http.connection_gate import Place
+from signaling.http.library import LibraryConnection
 from signaling.http.stranger_frames import StrangerFrames
 
 _CLOSE = b"\x88\x02"
@@ -24,7 +23,7 @@ MOST_AT_ONCE = 4_096
 """Bytes that are parsed before others have their turn: a segment may hold 40,000 empty frames."""
 
 
-class WebSocketConnection(RequestHandler):
+class WebSocketConnection(LibraryConnection):
     """`overran`: it sent more than a stranger may. `on_writable` is called when what waited in
     the transport has gone down; `writing_paused` until then. `place`: among the connections of
     strangers, while it is one. `began_s`, by the loop's clock: when the present request began; the
@@ -47,14 +46,14 @@ class WebSocketConnection(RequestHandler):
         self._hung_up = False
         self._upgrade_answered = False
         self._waiting = bytearray()
-        self.began_s = self._loop.time()
+        self.began_s = self.loop.time()
         self.on_writable: Callable[[], None] | None = None
         self.overran = False
         self.place: Place | None = None
 
     def time_left(self, allowed_s: float) -> float:
         """Of what a client has for a request from its first byte to its last."""
-        left = allowed_s - (self._loop.time() - self.began_s)
+        left = allowed_s - (self.loop.time() - self.began_s)
         return min(allowed_s, max(LEAST_S, left))
 
     def await_client(self) -> None:
@@ -71,8 +70,8 @@ class WebSocketConnection(RequestHandler):
         """Until `admit` at most so many bytes come, in few frames. What came behind the request in
         the same segment counts; called before the library parses it."""
         self._stranger = StrangerFrames(most_bytes)
-        if not self._stranger.takes(self._message_tail):
-            self._message_tail = b""
+        if not self._stranger.takes(self.unparsed):
+            self.forget_unparsed()
             self._overrun()
 
     def begin(self) -> None:
@@ -92,16 +91,16 @@ class WebSocketConnection(RequestHandler):
             return
         if self._stranger is not None and not self._stranger.takes(data):
             self._overrun()
-        elif self._waiting or (len(data) > MOST_AT_ONCE and self._payload_parser is not None):
+        elif self._waiting or (len(data) > MOST_AT_ONCE and self.is_upgraded):
             self._put_off(data)
         else:
             super().data_received(data)
 
     def _put_off(self, data: bytes) -> None:
         if not self._waiting:
-            self._loop.call_soon(self._parse_some)
+            self.loop.call_soon(self._parse_some)
         self._waiting += data
-        self._pause_transport_reading()
+        self.pause_transport()
 
     def _parse_some(self) -> None:
         if self._hung_up or self.transport is None:
@@ -111,9 +110,9 @@ class WebSocketConnection(RequestHandler):
         del self._waiting[:MOST_AT_ONCE]
         super().data_received(some)
         if self._waiting:
-            self._loop.call_soon(self._parse_some)
-        elif not self._reading_paused:
-            self._resume_transport_reading()
+            self.loop.call_soon(self._parse_some)
+        elif not self.reading_is_paused:
+            self.resume_transport()
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -131,4 +130,4 @@ class WebSocketConnection(RequestHandler):
         if not self._hung_up and self.transport is not None:
             self._hung_up = True
             self.transport.write(_CLOSE + code.to_bytes(2))
-            self._loop.call_later(_LINGER_S, self.transport.close)
+            self.loop.call_later(_LINGER_S, self.transport.close)

@@ -25,22 +25,6 @@ impl Layer {
     }
 }
 
-/// One row of an up track's layer table.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LayerView {
-    /// The layer of this row.
-    pub layer: Layer,
-    /// Measured over the last second, in bits per second, including the overhead of RTP, SRTP, UDP
-    /// and IPv4; 0.0 until a second has been measured.
-    pub bitrate_bps: f64,
-    /// Frame width and height in pixels, if known without decrypting the payload.
-    pub size: Option<(u16, u16)>,
-    /// Frames per second over the same second; `None` until it has been measured.
-    pub frame_rate: Option<f32>,
-    /// Packets arrived recently.
-    pub live: bool,
-}
-
 /// The bandwidth limit of a down track.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Allocation {

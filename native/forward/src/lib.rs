@@ -34,7 +34,7 @@ mod up_track;
 
 pub use counters::{CounterInfo, CounterKind, ForwardCounters, ForwardTotals};
 pub use drop_reason::DropReason;
-pub use layers::{Layer, LayerView};
+pub use layers::Layer;
 pub use outbox::{ForwardEvent, Outbox, StreamState};
 pub use parameters::*;
 pub use session_router::{ForwardError, ForwardSettings, SessionRouter};

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use sealroute_rtp::layers_allocation::LayersAllocation;
 use sealroute_rtp::{FullSequence, RtpPacket, Sequence, SequenceUnwrapper};
 
+use crate::congestion::OVERHEAD_BYTES;
 use crate::drop_reason::DropReason;
 use crate::encoding_layers::EncodingLayers;
 use crate::extensions::{BLOCK_BYTES, Entries, IdTable, collect, value_of};
 use crate::frame_mark::{FrameHeader, read};
 use crate::key_frame_requests::{KeyFrameRequests, UpTrackBudget};
-use crate::layer_filter::{LayerMark, Level};
+use crate::layer_filter::LayerMark;
 use crate::layer_selector::{EncodingView, SILENCE};
-use crate::layers::{Layer, LayerView};
 use crate::nack::NackGenerator;
 use crate::packet_cache::{CachedPacket, PacketCache};
 use crate::parameters::{
@@ -26,8 +26,6 @@ use crate::subscribed_layers::SubscribedLayers;
 
 /// Bounds the packets between two flushes; the cache must still hold all of them.
 const MAX_PENDING: usize = 256;
-/// RTP header with extensions, SRTP tag, UDP and IPv4.
-const OVERHEAD_BYTES: usize = 12 + 8 + 16 + 8 + 20;
 const BITRATE_WINDOW: Duration = Duration::from_secs(1);
 /// A gap this long is a pause, not a nearly static video.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -146,27 +144,6 @@ impl Encoding {
         }
     }
 
-    /// One row per layer.
-    fn rows(&self, now: Instant, encoding: u8) -> impl Iterator<Item = LayerView> + '_ {
-        let (view, top) = (self.view(), self.layers.top());
-        let levels = (0..=top.spatial)
-            .flat_map(move |spatial| (0..=top.temporal).map(move |temporal| (spatial, temporal)));
-        levels.map(move |(spatial, temporal)| {
-            let measured = self.layers.up_to(Level { spatial, temporal });
-            LayerView {
-                layer: Layer {
-                    encoding,
-                    spatial,
-                    temporal,
-                },
-                bitrate_bps: measured.map_or(view.bitrate_bps, |(bps, _)| bps),
-                size: self.layers.size(spatial, view.size),
-                frame_rate: measured.map(|(_, rate)| rate).or(view.frame_rate),
-                live: view.is_live(now),
-            }
-        })
-    }
-
     fn measure(&mut self, now: Instant, bytes: usize, frame_end: bool) {
         let before = self.last_packet.replace(now);
         self.activated |= before.is_none_or(|before| now.duration_since(before) > SILENCE);
@@ -257,13 +234,6 @@ impl UpTrack {
             access,
             parameters,
         }
-    }
-
-    /// Its layer table: every version that a receiver can get.
-    pub(crate) fn layers(&self, now: Instant) -> impl Iterator<Item = LayerView> + '_ {
-        (0_u8..)
-            .zip(&self.encodings)
-            .flat_map(move |(encoding, stream)| stream.rows(now, encoding))
     }
 
     /// Takes a packet of one of its RtpStreams for the next flush.

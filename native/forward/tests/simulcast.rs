@@ -3,7 +3,7 @@
 
 mod support;
 
-use sealroute_forward::{Codec, Layer, LayerView, PayloadAccess, PreferredLayers};
+use sealroute_forward::{Codec, EncodingSnapshot, Layer, PayloadAccess, PreferredLayers};
 use std::time::Duration;
 use support::wire::{encrypted, picture_of, rtp, vp8_sized};
 use support::*;
@@ -83,10 +83,8 @@ impl Camera {
             .expect("set");
     }
 
-    fn layers(&self) -> Vec<LayerView> {
-        let now = self.session.now;
-        let layers = self.session.router.layers(now, SUBSCRIBER, "7");
-        layers.expect("a down track").collect()
+    fn encodings(&self) -> Vec<EncodingSnapshot> {
+        encodings(&self.session)
     }
 
     /// The encoding of the last forwarded frame.
@@ -94,6 +92,11 @@ impl Camera {
         let payloads = self.session.out.payloads(DOWNLINK, DOWN_TRACK_SSRC);
         *payloads.last().expect("a packet").last().expect("a byte")
     }
+}
+
+fn encodings(session: &Session) -> Vec<EncodingSnapshot> {
+    let mut snapshot = session.router.snapshot();
+    snapshot.up_tracks.remove(0).encodings
 }
 
 #[test]
@@ -158,23 +161,19 @@ fn a_link_without_room_for_the_smallest_layer_gets_nothing_and_resumes_at_a_key_
 }
 
 #[test]
-fn the_layer_table_has_size_rate_and_life_of_each_encoding() {
+fn the_snapshot_has_size_and_rate_of_each_encoding() {
     let mut camera = Camera::new();
-    camera.frames(70);
-    camera.live[2] = false;
-    camera.frames(20);
-    let layers = camera.layers();
-    assert_eq!(layers.len(), 3);
-    for (index, view) in layers.iter().enumerate() {
-        assert_eq!(usize::from(view.layer.encoding), index);
-        assert_eq!(view.size, Some(SIZES[index]));
-        assert_eq!(view.live, index != 2);
-        let rate = view.frame_rate.expect("measured");
+    camera.frames(90);
+    let encodings = camera.encodings();
+    assert_eq!(encodings.len(), 3);
+    for (encoding, size) in encodings.iter().zip(SIZES) {
+        assert_eq!(encoding.size, Some(size));
+        let rate = encoding.frame_rate.expect("measured");
         assert!((29.0..32.0).contains(&rate), "{rate}");
         // About 56 bytes of payload and 64 of headers in each of 30 packets a second.
-        assert!((20_000.0..40_000.0).contains(&view.bitrate_bps), "{view:?}");
+        let bitrate = encoding.bitrate_bps;
+        assert!((20_000..40_000).contains(&bitrate), "{encoding:?}");
     }
-    assert!(layers.windows(2).all(|pair| pair[0].layer < pair[1].layer));
 }
 
 #[test]
@@ -285,12 +284,8 @@ fn sizes_said_in_the_name_of_another_stream_or_cut_short_change_nothing() {
             Some(value)
         });
     }
-    let layers = session.router.layers(session.now, SUBSCRIBER, "7");
-    assert!(
-        layers
-            .expect("a down track")
-            .all(|view| view.size.is_none())
-    );
+    let encodings = encodings(&session);
+    assert!(encodings.iter().all(|encoding| encoding.size.is_none()));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use sealroute_rtp::{TransportFeedback, remb_bps};
 
+use super::OVERHEAD_BYTES;
 use super::bandwidth_estimator::{BandwidthEstimator, Cause};
 use super::pacer::{INTERVAL, Pacer};
 use super::prober::Prober;
@@ -29,8 +30,6 @@ const LOSSY: f64 = 0.05;
 const LOSSY_FOR: Duration = Duration::from_secs(10);
 /// Below this, the audio itself could fill the path.
 const ROOM_FOR_REPEATS_BPS: f64 = 250_000.0;
-/// UDP, IPv4, RTP with its extensions and the SRTP tag: they use the path too.
-const OVERHEAD_BYTES: usize = 68;
 /// abs-send-time counts 64 s in 24 bits.
 const SEND_TIME_UNITS_PER_SECOND: f64 = 262_144.0;
 

@@ -24,3 +24,7 @@ mod prober;
 mod rate_meter;
 mod sent_packets;
 mod trendline_estimator;
+
+/// What each packet costs the path beside its payload: RTP with its extensions, the SRTP tag, UDP
+/// and IPv4. Measured layers and sent packets count it alike, as the allocator compares them.
+pub(crate) const OVERHEAD_BYTES: usize = 12 + 12 + 16 + 8 + 20;

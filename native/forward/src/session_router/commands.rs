@@ -5,7 +5,8 @@ use std::time::Instant;
 use super::{ForwardError, Route, SessionRouter};
 use crate::down_track::{DownTrack, DownTrackPlace};
 use crate::drop_reason::DropReason;
-use crate::layers::{Layer, LayerView};
+#[cfg(feature = "scripted-allocation")]
+use crate::layers::Layer;
 use crate::parameters::{
     DownTrackParameters, Kid, MediaKind, PreferredLayers, PublisherHandle, SubscriberHandle,
     TransportHandle, UpTrackParameters,
@@ -291,6 +292,7 @@ impl SessionRouter {
 
     /// Sets the highest layer that a subscriber's downlink has room for in one m-line. `None`: not
     /// even the smallest, the m-line pauses. Without a call every layer is allowed.
+    #[cfg(feature = "scripted-allocation")]
     pub fn set_allocation(
         &mut self,
         subscriber: SubscriberHandle,
@@ -302,17 +304,7 @@ impl SessionRouter {
         Ok(())
     }
 
-    /// The layer table of the up track behind one m-line of a subscriber.
-    pub fn layers(
-        &self,
-        now: Instant,
-        subscriber: SubscriberHandle,
-        mid: &str,
-    ) -> Result<impl Iterator<Item = LayerView> + '_, ForwardError> {
-        let key = self.down_track_of(subscriber, mid)?;
-        Ok(self.up_tracks[self.down_tracks[key].up_track].layers(now))
-    }
-
+    #[cfg(feature = "scripted-allocation")]
     fn down_track_of(
         &self,
         subscriber: SubscriberHandle,

@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::expect_used, clippy::panic)]
 
 pub mod camera;
+pub mod numbered_video;
 pub mod room;
 pub mod wire;
 

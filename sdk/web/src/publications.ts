@@ -59,12 +59,18 @@ export class Publications {
     return waiting.result;
   }
 
-  /** Also while it is on its way: it does not become live then. */
+  /**
+   * Also while it is on its way: it does not become live then. Its camera goes off as that of a
+   * live one does, unless the same turn publishes it again.
+   */
   unpublish(publisher: Publisher, reason: string): void {
     const entry = this.entries.get(publisher);
     if (!entry) return;
     this.remove(entry, otError('OT_STREAM_CREATE_FAILED', 'The publisher was unpublished'));
-    publisher.unbind(reason);
+    if (publisher.unbind(reason)) return;
+    queueMicrotask(() => {
+      if (!this.entries.has(publisher)) publisher.destroy();
+    });
   }
 
   /** The server says that an own stream can flow. */

@@ -18,7 +18,7 @@ import {
   EncodingChanges,
   limitRates,
   activateLayers,
-  type Scaling,
+  scalingOf,
   type SubscribedLayers,
   videoEncodings,
 } from './rtc/encodings';
@@ -274,10 +274,10 @@ export class Publisher extends PublisherSurface {
     this.dispatch('streamCreated', { stream: binding.stream });
   }
 
-  /** @internal The stream is over; by default the publisher goes with it. */
-  unbind(reason: string, isReplaced = false): void {
+  /** @internal The stream is over; by default the publisher goes with it. False: none was live. */
+  unbind(reason: string, isReplaced = false): boolean {
     const { binding } = this;
-    if (!binding) return;
+    if (!binding) return false;
     this.binding = undefined;
     const event = this.dispatch(
       'streamDestroyed',
@@ -285,6 +285,7 @@ export class Publisher extends PublisherSurface {
       { cancelable: true },
     );
     if (!isReplaced && !event.isDefaultPrevented()) this.end();
+    return true;
   }
 
   /** @internal A moderator muted this stream. */
@@ -408,21 +409,13 @@ export class Publisher extends PublisherSurface {
       isScreen: this.media.isScreen,
       maxBitrateBps,
       maxFrameRate: this.properties.frameRate,
-      scaling: this.scaling(),
+      scaling: scalingOf(this.properties, this.videoType() === 'camera'),
     });
     const share = PRESETS[this.preset];
     return encodings.map((encoding) => ({
       ...encoding,
       ...(encoding.maxBitrate ? { maxBitrate: Math.round(encoding.maxBitrate * share) } : {}),
     }));
-  }
-
-  /** Chromium makes simulcast of VP8 and H.264 only, and several sizes inside one of the others. */
-  private scaling(): Scaling {
-    const { scalableVideo, preferredVideoCodecs: codecs } = this.properties;
-    if (!(scalableVideo ?? this.videoType() === 'camera')) return 'none';
-    const first = Array.isArray(codecs) ? codecs[0] : undefined;
-    return first === 'vp9' || first === 'av1' ? 'svc' : 'simulcast';
   }
 
   private async applyEncodings(): Promise<void> {

@@ -16,6 +16,9 @@ import { forgetPlayable, isBlocked, play, type Playable } from './ui/playback';
 import { type Target, View, type WidgetProperties } from './ui/view';
 import { defineNotBuilt, type Rejecting, type Throwing } from './unsupported';
 
+/** `HTMLMediaElement.HAVE_CURRENT_DATA`: a frame is there. */
+const HAVE_CURRENT_DATA = 2;
+
 export interface SubscriberProperties extends WidgetProperties {
   /** 0..100 */
   audioVolume?: number;
@@ -240,7 +243,10 @@ export class Subscriber extends Emitter<SubscriberEvents> {
         : { preferredFrameRate: this.preferredRate }),
     };
     if (Object.keys(now).length > 0) {
-      binding.update(now).catch((error: unknown) => exceptions.report(error));
+      binding.update(now).catch((error: unknown) => {
+        // The subscription may have ended meanwhile.
+        if (this.binding === binding) exceptions.report(error);
+      });
     }
   }
 
@@ -336,14 +342,17 @@ export class Subscriber extends Emitter<SubscriberEvents> {
   }
 
   /**
-   * Browsers play no audio of an element before the first frame of its video: the video track is
-   * given to it when frames are to come for the first time.
+   * Browsers play no audio of an element before the first frame of its video: the element has the
+   * video track only while frames are expected, or when it has shown one.
    */
   private fillElement(): void {
     const tracks = this.mediaStream.getTracks();
     const audio = tracks.filter(({ kind }) => kind === 'audio');
     const before = this.shown.getTracks();
-    const hasVideo = this.expectsVideo || before.some(({ kind }) => kind === 'video');
+    const hasShownVideo =
+      this.view.video.readyState >= HAVE_CURRENT_DATA &&
+      before.some(({ kind }) => kind === 'video');
+    const hasVideo = this.expectsVideo || hasShownVideo;
     const now = hasVideo ? tracks : audio;
     for (const track of before) if (!now.includes(track)) this.shown.removeTrack(track);
     for (const track of now) this.shown.addTrack(track);

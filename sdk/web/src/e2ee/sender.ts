@@ -56,6 +56,7 @@ export class TrackEncryptor {
 
   /** The stream that this track belongs to from now on; it changes all keys. */
   bind(owner: KeyOwner): void {
+    if (!this.publication) throw new Error('the track was released');
     this.owner = owner;
     this.active = undefined;
   }

@@ -160,10 +160,15 @@ export class WorkerCore {
         : this.decryptIncoming(options, frame));
       if (!output) return;
       frame.data = output.byteLength === output.buffer.byteLength ? output.buffer : exact(output);
-      if (options.role === 'receive') this.receivers.onGiven(options.track);
-      enqueue(frame);
     } catch {
       this.notifyOnce({ type: 'internal', track: options.track, role: options.role });
+      return;
+    }
+    if (options.role === 'receive') this.receivers.onGiven(options.track);
+    try {
+      enqueue(frame);
+    } catch {
+      // The track ended while its last frame was in work.
     }
   }
 

@@ -27,6 +27,17 @@ const SCREEN_BPS = 2_500_000;
 /** Half and quarter sizes below this help nobody. */
 const MIN_LAYER_HEIGHT = 180;
 
+/** Chromium makes simulcast of VP8 and H.264 only, and several sizes inside one of the others. */
+export function scalingOf(
+  asked: { scalableVideo?: boolean; preferredVideoCodecs?: 'automatic' | readonly string[] },
+  isCamera: boolean,
+): Scaling {
+  if (!(asked.scalableVideo ?? isCamera)) return 'none';
+  const { preferredVideoCodecs: codecs } = asked;
+  const first = codecs === 'automatic' ? undefined : codecs?.[0];
+  return first === 'vp9' || first === 'av1' ? 'svc' : 'simulcast';
+}
+
 export function videoEncodings(wish: VideoWish): VideoEncoding[] {
   const common = wish.maxFrameRate === undefined ? {} : { maxFramerate: wish.maxFrameRate };
   const full = wish.maxBitrateBps ?? defaultBitrate(wish);

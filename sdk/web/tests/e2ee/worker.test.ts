@@ -8,6 +8,7 @@ import { hex, toHex } from '../support';
 class Peer {
   readonly notices: Notice[] = [];
   now = 0;
+  closed = false;
   private readonly core = new WorkerCore(
     (notice) => this.notices.push(notice),
     () => this.now,
@@ -38,6 +39,7 @@ class Peer {
     };
     this.core.onArrival(options, frame);
     await this.core.onFrame(options, frame, ({ data: passed }) => {
+      if (this.closed) throw new TypeError('the stream is closed');
       output = toHex(new Uint8Array(passed));
     });
     return output;
@@ -94,6 +96,33 @@ describe('the e2ee worker', () => {
     assert.deepEqual(early.notices, [{ type: 'running', track: 'up-0' }]);
     await early.publish('up-0', 'next stream');
     assert.equal(early.notices.length, 2);
+  });
+
+  test('takes the end of a track for no fault while its last frame is in work', async () => {
+    const peer = new Peer();
+    peer.attach(SEND);
+    await peer.secret('a long secret');
+    await peer.publish('up-0', 'stream');
+    peer.closed = true;
+    assert.equal(await peer.pass(SEND, PLAIN, 'audio/opus'), undefined);
+    assert.deepEqual(
+      peer.notices.map(({ type }) => type),
+      ['running', 'encrypted'],
+    );
+  });
+
+  test('starts no track that was released since it was prepared', async () => {
+    const peer = new Peer();
+    await peer.secret('a long secret');
+    await peer.ask('prepare', { track: 'up-0', publication: 'p' });
+    await peer.ask('releaseSender', { track: 'up-0' });
+    const owner = { connectionId: 'ada', streamId: 'stream' };
+    await assert.rejects(
+      peer.ask('startSender', { track: 'up-0', codec: undefined, ...owner }),
+      /released/,
+    );
+    await peer.secret('another secret', true);
+    assert.deepEqual(peer.notices, []);
   });
 
   test('encrypts for a peer with the same secret, and for nobody else', async () => {

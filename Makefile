@@ -203,6 +203,8 @@ docs: build $(VENV)/dev.stamp ## Write the generated documents again
 	$(BIN)/python -m signaling.spec.protocol_pages docs/protocol
 	$(BIN)/python -m signaling.spec.typescript > sdk/web/src/signaling/messages.ts
 	$(BIN)/python -m signaling.spec.web_shapes > sdk/web/src/signaling/shapes.ts
+	$(BIN)/python -m signaling.spec.sdk_event_types web > sdk/web/src/event-types.ts
+	$(BIN)/python -m signaling.spec.sdk_event_types python > sdk/python/src/sealroute_client/events.py
 	$(BIN)/python -m bench.plot
 
 docs-site: $(VENV)/web.stamp $(VENV)/docs.stamp ## Build the documentation site into .cache/site/html

@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from sealroute_client import Session
-from sealroute_client.events import Event
+from sealroute_client.emitter import Event
 
 from tests.served import Server
 

@@ -7,6 +7,7 @@ export default tseslint.config(
       'dist',
       'dist-test',
       'node_modules',
+      'src/event-types.ts',
       'src/signaling/messages.ts',
       'src/signaling/shapes.ts',
       'tests/consumer',

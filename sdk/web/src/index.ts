@@ -3,11 +3,12 @@ export * from './ot';
 export { OTError } from './errors';
 export type { OTEvent } from './events';
 export type { Device, OutputDevice } from './media/devices';
-export type { PublisherEvents, PublisherProperties } from './publisher';
+export type { PublisherEvents, SessionEvents, SubscriberEvents } from './event-types';
+export type { PublisherProperties } from './publisher';
 export type { PublisherStats, SubscriberStats } from './rtc/stats';
 export type { IceConfig } from './rtc/ice';
-export type { SessionEvents, SessionOptions } from './session';
-export type { SubscriberEvents, SubscriberProperties } from './subscriber';
+export type { SessionOptions } from './session';
+export type { SubscriberProperties } from './subscriber';
 
 import * as OT from './ot';
 export default OT;

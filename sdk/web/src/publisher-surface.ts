@@ -1,5 +1,6 @@
 /** What applications give a publisher, and what they hear of it. */
-import { type StreamEncryptionChange, type StreamEncryptionState, StreamTrust } from './e2ee/trust';
+import { type StreamEncryptionState, StreamTrust } from './e2ee/trust';
+import type { PublisherEvents } from './event-types';
 import { Emitter } from './events';
 import type { CaptureProperties } from './media/capture';
 import type { VideoCodecName } from './rtc/codecs';
@@ -24,25 +25,6 @@ export interface PublisherProperties extends WidgetProperties, CaptureProperties
   scalableVideo?: boolean;
   preferredVideoCodecs?: 'automatic' | VideoCodecName[];
   maxVideoBitrate?: number;
-}
-
-export interface PublisherEvents {
-  accessAllowed: object;
-  accessDenied: object;
-  accessDialogOpened: object;
-  accessDialogClosed: object;
-  audioInputDeviceChanged: { device: { deviceId: string; label: string } };
-  audioLevelUpdated: { audioLevel: number };
-  destroyed: object;
-  /** What is sent is encrypted, or nothing of it was yet. */
-  encryptionStateChanged: StreamEncryptionChange;
-  mediaStopped: { track: MediaStreamTrack };
-  mediaStreamAvailable: { mediaStream: MediaStream };
-  muteForced: object;
-  streamCreated: { stream: Stream };
-  streamDestroyed: { stream: Stream; reason: string };
-  videoDimensionsChanged: { oldValue: Size; newValue: Size };
-  videoElementCreated: { element: HTMLVideoElement };
 }
 
 /** What the session gives a publisher that is live. */

@@ -2,8 +2,11 @@
 import type { Connection } from './connection';
 import type { SessionEncryption } from './e2ee/session-encryption';
 import type { SessionTrust } from './e2ee/trust';
+import type { RELAYED, SessionEvents } from './event-types';
 import type { Welcome } from './signaling/messages';
 import type { PropertyChange, Stream } from './stream';
+
+export type RelayedEvent = (typeof RELAYED)[keyof typeof RELAYED]['event'];
 
 export interface ReceivedSignal {
   readonly type: string;
@@ -22,7 +25,8 @@ export interface RoomListener {
   onStreamChanged(stream: Stream, change: PropertyChange): void;
   onSignal(signal: ReceivedSignal): void;
   onMuteForced(active: boolean): void;
-  onActiveSpeaker(stream: Stream): void;
+  /** A message that is an event as it is. */
+  onRelayed<Name extends RelayedEvent>(event: Name, details: SessionEvents[Name]): void;
   onDisconnected(reason: string): void;
   /** Nothing comes over the uplink any more. */
   onNetworkDoubt(): void;

@@ -6,6 +6,7 @@ import type { SessionEncryption } from './e2ee/session-encryption';
 import type { SessionTrust } from './e2ee/trust';
 import { Watchdog } from './e2ee/watchdog';
 import { E2EE_ERRORS, OTError, otError } from './errors';
+import { RELAYED, type SessionEvents } from './event-types';
 import { exceptions } from './exceptions';
 import { LossBackoff } from './losses';
 import type { Publisher } from './publisher';
@@ -24,7 +25,7 @@ import type {
   StreamPropertyChanged,
   Welcome,
 } from './signaling/messages';
-import type { Admission, RoomListener } from './room-listener';
+import type { Admission, RelayedEvent, RoomListener } from './room-listener';
 import type { Stream } from './stream';
 import type { Subscriber } from './subscriber';
 import { Subscriptions } from './subscriptions';
@@ -142,10 +143,13 @@ export class Room {
 
   handle(message: ServerMessage): void {
     // What every object has, such as "constructor", is no message.
-    if (this.isClosed || !Object.hasOwn(this.handlers, message.t)) return;
-    const handler = this.handlers[message.t] as ((message: ServerMessage) => void) | undefined;
+    if (this.isClosed) return;
     try {
-      handler?.(message);
+      if (Object.hasOwn(this.handlers, message.t)) {
+        (this.handlers[message.t] as ((message: ServerMessage) => void) | undefined)?.(message);
+      } else if (Object.hasOwn(RELAYED, message.t)) {
+        this.relay(message, RELAYED[message.t as keyof typeof RELAYED]);
+      }
     } catch (error) {
       // A message of the right name and another shape: the server's fault, and no reason to end.
       exceptions.report(error);
@@ -231,10 +235,6 @@ export class Room {
       if (!streamId) this.listener.onMuteForced(active);
       else if (active) this.publishers.get(streamId)?.onMuteForced();
     },
-    activeSpeaker: ({ streamId }) => {
-      const stream = this.directory.stream(streamId);
-      if (stream) this.listener.onActiveSpeaker(stream);
-    },
     notEncrypted: ({ streamId }) => {
       this.publications.onNotEncrypted(streamId);
       exceptions.report(encryptionFault('internal', 'send'));
@@ -254,6 +254,18 @@ export class Room {
     disconnected: ({ reason }) => this.listener.onDisconnected(reasonTold(reason)),
     error: ({ name, message, number }) => exceptions.report(new OTError(name, message, number)),
   };
+
+  /** Tells the event that repeats a message; nothing of a stream that is not known. */
+  private relay(message: ServerMessage, row: (typeof RELAYED)[keyof typeof RELAYED]): void {
+    const said: Readonly<Record<string, unknown>> = { ...message };
+    const details: Record<string, unknown> = {};
+    for (const name of row.members) {
+      details[name] =
+        name === 'stream' ? this.directory.stream(said.streamId as string) : said[name];
+      if (name === 'stream' && !details[name]) return;
+    }
+    this.listener.onRelayed(row.event, details as unknown as SessionEvents[RelayedEvent]);
+  }
 
   private admit(welcome: Welcome): void {
     for (const connection of welcome.connections) {

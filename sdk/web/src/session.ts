@@ -29,7 +29,7 @@ import { signalFault } from './signal-rules';
 import type { Reply, RequestMessage } from './signaling/channel';
 import type { Capabilities, Welcome } from './signaling/messages';
 import { type PreparedEncryption, Stay } from './stay';
-import type { SessionEvents } from './session-events';
+import type { SessionEvents } from './event-types';
 import type { Stream } from './stream';
 import { Subscriber, type SubscriberProperties } from './subscriber';
 import type { Target } from './ui/view';
@@ -48,7 +48,7 @@ export interface SessionOptions {
   e2eeWorkerUrl?: string;
 }
 
-export type { SessionEvents, SignalDetails } from './session-events';
+export type { SignalDetails } from './session-events';
 
 export class Session extends Emitter<SessionEvents> {
   declare readonly connect: WithPromise<
@@ -307,7 +307,7 @@ export class Session extends Emitter<SessionEvents> {
       onStreamChanged: (stream, change) =>
         this.dispatch('streamPropertyChanged', { stream, ...change }),
       onSignal: (signal) => this.onSignal(signal),
-      onActiveSpeaker: (stream) => this.dispatch('activeSpeakerChanged', { stream }),
+      onRelayed: (event, details) => this.dispatch(event, details),
       onMuteForced: (active) => this.dispatch('muteForced', { active }),
       onDisconnected: (reason) => this.end(stay, reason),
       onNetworkDoubt: () => stay.doubt(),

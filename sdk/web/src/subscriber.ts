@@ -1,8 +1,9 @@
 /** A stream as this client gets it: its element, its wishes, and what decryption sees. */
 import { SubscriberHealth, type FrameCounts, type HealthActions } from './e2ee/health';
 import type { TrackResults } from './e2ee/protocol';
-import { type StreamEncryptionChange, type StreamEncryptionState, StreamTrust } from './e2ee/trust';
+import { type StreamEncryptionState, StreamTrust } from './e2ee/trust';
 import { asOTError, type OTError, otError, withCallback } from './errors';
+import type { SubscriberEvents } from './event-types';
 import { Emitter } from './events';
 import { exceptions } from './exceptions';
 import { elementId } from './identifiers';
@@ -26,26 +27,6 @@ export interface SubscriberProperties extends WidgetProperties {
   preferredResolution?: 'auto' | Size;
   subscribeToAudio?: boolean;
   subscribeToVideo?: boolean;
-}
-
-export interface SubscriberEvents {
-  audioBlocked: object;
-  audioLevelUpdated: { audioLevel: number };
-  audioUnblocked: object;
-  connected: object;
-  destroyed: { reason: string };
-  disconnected: object;
-  encryptionSecretMatch: object;
-  encryptionSecretMismatch: object;
-  /** What is shown and heard is encrypted, or not yet, or does not open. */
-  encryptionStateChanged: StreamEncryptionChange;
-  mediaStreamAvailable: { mediaStream: MediaStream };
-  videoDimensionsChanged: { oldValue: Size; newValue: Size };
-  videoDisableWarning: object;
-  videoDisableWarningLifted: object;
-  videoDisabled: { reason: string };
-  videoElementCreated: { element: HTMLVideoElement };
-  videoEnabled: { reason: string };
 }
 
 /** Whether the link carries the video. */

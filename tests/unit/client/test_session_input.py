@@ -7,6 +7,7 @@ import pytest
 from aiortc import AudioStreamTrack, VideoStreamTrack
 from sealroute_client import InvalidParameter, RecordingError, Session, events
 from sealroute_client.cli_output import printable, progress
+from sealroute_client.emitter import Emitter, Event
 from sealroute_client.media.recording import check_folder
 from sealroute_client.media.sources import is_device_name, open_source
 from sealroute_client.signaling import Credentials
@@ -60,7 +61,7 @@ def test_a_device_is_known_by_its_name_and_a_missing_file_is_none(tmp_path) -> N
 
 
 EVENTS = [kind for kind in vars(events).values() if isinstance(kind, type)]
-EVENTS = [kind for kind in EVENTS if issubclass(kind, events.Event) and kind is not events.Event]
+EVENTS = [kind for kind in EVENTS if issubclass(kind, Event) and kind is not Event]
 
 
 @pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)
@@ -73,9 +74,9 @@ def test_every_event_has_a_name_and_camel_case_on_the_wire(kind) -> None:
 
 def test_listeners_are_found_by_name_and_by_class_and_one_that_fails_stops_no_other(caplog) -> None:
     heard: list[str] = []
-    emitter = events.Emitter()
+    emitter = Emitter()
 
-    def fail(_event: events.Event) -> None:
+    def fail(_event: Event) -> None:
         raise ValueError
 
     emitter.on(events.Ended, fail)

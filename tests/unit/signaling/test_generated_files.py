@@ -1,5 +1,6 @@
 """What is generated from the table of messages is as the table says."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from msgspec.structs import fields
 from signaling.domain.errors import ErrorCode
 from signaling.protocol.shapes import CLIENT_MESSAGES, SERVER_MESSAGES, all_structs, struct_of
 from signaling.spec.protocol_pages import pages, write
+from signaling.spec.sdk_event_types import check, python_events, typescript_events
+from signaling.spec.sdk_events import EVENTS, Member, PythonEvent, SdkEvent
 from signaling.spec.typescript import typescript
 from signaling.spec.web_shapes import web_shapes
 from signaling.websocket.gate import CLOSE_CODES, MAX_INVALID_MESSAGES
@@ -34,6 +37,45 @@ def test_the_types_of_the_browser_sdk_are_not_stale() -> None:
 def test_the_shapes_that_the_browser_sdk_checks_are_not_stale() -> None:
     path = ROOT / "sdk/web/src/signaling/shapes.ts"
     assert path.read_text(encoding="utf-8") == web_shapes(), "run: make docs"
+
+
+@pytest.mark.parametrize(
+    ("path", "generated"),
+    [
+        ("sdk/web/src/event-types.ts", typescript_events),
+        ("sdk/python/src/sealroute_client/events.py", python_events),
+    ],
+)
+def test_the_events_of_the_sdks_are_not_stale(path: str, generated: Callable[[], str]) -> None:
+    assert (ROOT / path).read_text(encoding="utf-8") == generated(), "run: make docs"
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: f"{event.target}.{event.name}")
+def test_every_event_stands_in_the_types_of_each_sdk_that_has_it(event: SdkEvent) -> None:
+    assert event.web or event.python
+    if event.web is not None:
+        interface = typescript_events().partition(f"interface {event.target}Events")[2]
+        assert f"\n  {event.name}: {event.web};" in interface.partition("\n}")[0]
+    if event.python is not None:
+        rows = python_events().partition(f"class {event.python.cls}(Event):")[2]
+        assert f'    name = "{event.name}"' in rows.partition("\n\n\n")[0].splitlines()
+
+
+SPEAKS = PythonEvent("Speaks", (Member("stream_id", "str"),))
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        SdkEvent("Session", "x", web="object", python=SPEAKS, relays="noSuchMessage"),
+        SdkEvent("Session", "x", web="{ level: number }", python=SPEAKS, relays="activeSpeaker"),
+        SdkEvent("Session", "x", web="object", relays="activeSpeaker"),
+        SdkEvent("Publisher", "x", web="object", python=SPEAKS, relays="activeSpeaker"),
+    ],
+)
+def test_an_event_that_cannot_repeat_its_message_is_refused(event: SdkEvent) -> None:
+    with pytest.raises(ValueError, match="x: "):
+        check((event,))
 
 
 @pytest.mark.parametrize("struct", all_structs(), ids=lambda struct: struct.cls.__name__)

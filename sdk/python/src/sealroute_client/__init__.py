@@ -1,6 +1,7 @@
 """Client of the Sealroute media server that encrypts end to end."""
 
 from sealroute_client.e2ee.secret import generate_encryption_secret
+from sealroute_client.emitter import Event
 from sealroute_client.errors import (
     AlreadyConnected,
     CertificateMismatch,
@@ -25,7 +26,6 @@ from sealroute_client.errors import (
     TransportLostTooOften,
     UnexpectedServerResponse,
 )
-from sealroute_client.events import Event
 from sealroute_client.media.recording import RecordingError
 from sealroute_client.media.sources import read_counter
 from sealroute_client.publisher import Publisher

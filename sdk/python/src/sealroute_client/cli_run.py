@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from sealroute_client import events
 from sealroute_client.cli_output import Output, write_error
+from sealroute_client.emitter import Event
 from sealroute_client.errors import (
     ConnectFailed,
     EncryptionInternalError,
@@ -127,7 +128,7 @@ class Run:
             error=recording.error,
         )
 
-    def _on_event(self, event: events.Event) -> None:
+    def _on_event(self, event: Event) -> None:
         if isinstance(event, events.ErrorOccurred):
             write_error(self.output, event.error)
             if isinstance(event.error, EncryptionInternalError):

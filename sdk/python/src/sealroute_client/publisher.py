@@ -12,8 +12,8 @@ from sealroute_client.e2ee.frames import CodecId
 from sealroute_client.e2ee.keys import Encryptor, PendingContext
 from sealroute_client.e2ee.secret import KeyIds
 from sealroute_client.e2ee.trust import StreamTrustState
+from sealroute_client.emitter import Emitter
 from sealroute_client.errors import NotConnected
-from sealroute_client.events import Emitter
 from sealroute_client.media import outbound
 from sealroute_client.media.sources import Source
 

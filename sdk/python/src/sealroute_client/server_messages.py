@@ -1,9 +1,11 @@
 """What the server tells a Session: each message's effect on its state, and its events."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from sealroute_client import events
+from sealroute_client.emitter import camel_case
 from sealroute_client.errors import ServerError, UnexpectedServerResponse
 from sealroute_client.received_signals import ReceivedSignals
 from sealroute_client.signaling import Message
@@ -23,9 +25,7 @@ class ServerMessages:
 
     def handle(self, message: Message) -> None:
         """Errors: UnexpectedServerResponse."""
-        handler = HANDLERS.get(str(message["t"]))
-        if handler is None:
-            return
+        handler = HANDLERS.get(str(message["t"]), ServerMessages._relay)
         try:
             handler(self, message)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -33,6 +33,14 @@ class ServerMessages:
             raise UnexpectedServerResponse(
                 f"The server sent a message {message['t']} that makes no sense"
             ) from error
+
+    def _relay(self, message: dict[str, Any]) -> None:
+        """Emits the event that repeats the message, if there is one."""
+        kind = events.RELAYED.get(str(message["t"]))
+        if kind is not None:
+            members = {field.name: camel_case(field.name) for field in dataclasses.fields(kind)}
+            told = {name: message[key] for name, key in members.items() if key in message}
+            self._session.emit(kind(**told))
 
     def _on_stream_created(self, message: dict[str, Any]) -> None:
         stream = message["stream"]
@@ -122,9 +130,6 @@ class ServerMessages:
             subscriber.is_connected.set()
             subscriber.emit(events.SubscriberConnected(stream_id=subscriber.stream_id))
 
-    def _on_active_speaker(self, message: dict[str, Any]) -> None:
-        self._session.emit(events.ActiveSpeakerChanged(stream_id=str(message["streamId"])))
-
     def _on_stream_state(self, message: dict[str, Any]) -> None:
         subscriber = self._session.subscribers.get(str(message["subscriberId"]))
         if subscriber is not None:
@@ -187,7 +192,6 @@ HANDLERS: Final[dict[str, Callable[[ServerMessages, dict[str, Any]], None]]] = {
     "notEncrypted": ServerMessages._on_not_encrypted,  # noqa: SLF001
     "hintAnnounced": ServerMessages._on_hint,  # noqa: SLF001
     "subscriberConnected": ServerMessages._on_subscriber_connected,  # noqa: SLF001
-    "activeSpeaker": ServerMessages._on_active_speaker,  # noqa: SLF001
     "streamStateChanged": ServerMessages._on_stream_state,  # noqa: SLF001
     "subscribedLayersChanged": ServerMessages._on_subscribed_layers,  # noqa: SLF001
     "transportLost": ServerMessages._on_transport_lost,  # noqa: SLF001

@@ -16,6 +16,7 @@ from sealroute_client.e2ee import secret as secrets
 from sealroute_client.e2ee.frames import FORMAT
 from sealroute_client.e2ee.signals import SignalContent
 from sealroute_client.e2ee.trust import SessionTrust, Trust
+from sealroute_client.emitter import Emitter
 from sealroute_client.encryption import SessionEncryption
 from sealroute_client.errors import (
     AlreadyConnected,
@@ -26,7 +27,6 @@ from sealroute_client.errors import (
     SealrouteError,
     ServerError,
 )
-from sealroute_client.events import Emitter
 from sealroute_client.media import loopback, sources
 from sealroute_client.peers import PeerConnections
 from sealroute_client.publisher import Publisher

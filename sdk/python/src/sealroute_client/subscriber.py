@@ -17,13 +17,13 @@ from sealroute_client.e2ee.frames import CodecId
 from sealroute_client.e2ee.identity import Outcome
 from sealroute_client.e2ee.state import DecryptionState, Notice
 from sealroute_client.e2ee.trust import StreamTrustState
+from sealroute_client.emitter import Emitter
 from sealroute_client.errors import (
     DecryptionInternalError,
     DecryptionUnsupportedCodec,
     NotConnected,
     SealrouteError,
 )
-from sealroute_client.events import Emitter
 from sealroute_client.media.inbound import GENERATION_SHIFT, EncodedFrame, InboundTap
 from sealroute_client.media.recording import CLOCK_HZ, Recording, Sample, check_folder, is_key_frame
 

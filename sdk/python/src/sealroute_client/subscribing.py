@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sealroute_client import events
 from sealroute_client.downlink import Downlink, Line
+from sealroute_client.emitter import Event
 from sealroute_client.errors import (
     DecryptionInternalError,
     InvalidParameter,
@@ -77,7 +78,7 @@ class Subscribing:
             self._session.relay.drop(subscriber.subscriber_id)
         await self._session.signaling.request("unsubscribe", subscriberId=subscriber.subscriber_id)
 
-    def _on_event(self, event: events.Event) -> None:
+    def _on_event(self, event: Event) -> None:
         if isinstance(event, FOR_THE_SESSION):
             self._session.emit(event)
 

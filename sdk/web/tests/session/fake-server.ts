@@ -115,6 +115,11 @@ export class FakeServer {
     this.tell({ t: 'streamDestroyed', streamId, reason: 'clientDisconnected' });
   }
 
+  /** Any message, as it is. */
+  say(message: Outgoing): void {
+    this.tell(message);
+  }
+
   loseSocket(): void {
     const { socket } = this;
     this.socket = undefined;

@@ -168,6 +168,18 @@ describe('a session', () => {
     assert.ok(application.streams.has(streamId));
   });
 
+  test('repeats messages that are events as they are, about streams that it knows', async () => {
+    const application = await joined(9);
+    const stream = onlyStream(application);
+    const speakers: unknown[] = [];
+    application.session.on('activeSpeakerChanged', (event) => speakers.push(event.stream));
+    for (const streamId of [stream.streamId, 'unknown', 'toString']) {
+      application.server.say({ t: 'activeSpeaker', streamId, stream: 'forged' });
+    }
+    await application.rest();
+    assert.deepEqual(speakers, [stream]);
+  });
+
   test('that is left and joined again at once is joined once', async () => {
     for (const gapMs of [0, 1, 20, 60, 100, 150]) {
       const application = new Application(new Random(gapMs));

@@ -1,0 +1,43 @@
+"""Events that repeat a message of the server: told by the list of events, with no code."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import pytest
+from sealroute_client import events
+from sealroute_client.emitter import camel_case
+from sealroute_client.errors import UnexpectedServerResponse
+from sealroute_client.server_messages import HANDLERS, ServerMessages
+
+
+@pytest.fixture
+def told() -> list:
+    return []
+
+
+@pytest.fixture
+def messages(told) -> ServerMessages:
+    return ServerMessages(SimpleNamespace(emit=told.append))
+
+
+@pytest.mark.parametrize(("tag", "kind"), events.RELAYED.items())
+def test_a_message_that_is_an_event_is_told_with_its_members_and_no_others(
+    messages, told, tag, kind
+) -> None:
+    members = [field.name for field in dataclasses.fields(kind)]
+    message = {camel_case(name): f"its {name}" for name in members}
+    messages.handle({"t": tag, "other": "thing", **message})
+    assert told == [kind(**{name: f"its {name}" for name in members})]
+
+
+@pytest.mark.parametrize("tag", events.RELAYED)
+def test_without_a_member_it_is_a_fault_of_the_server(messages, told, tag) -> None:
+    with pytest.raises(UnexpectedServerResponse):
+        messages.handle({"t": tag})
+    assert told == []
+
+
+def test_a_message_is_handled_or_relayed_and_an_unknown_one_is_neither(messages, told) -> None:
+    assert not set(HANDLERS) & set(events.RELAYED)
+    messages.handle({"t": "ofTheFuture"})
+    assert told == []

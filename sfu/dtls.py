@@ -8,8 +8,7 @@ while the peer is silent, on the caller's clock and sooner than OpenSSL's one se
 
 import hmac
 import secrets
-import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -20,6 +19,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
 
 from sfu.core_api import SrtpProfile
+from sfu.dtls_remainder import (
+    RECORD_HEADER,
+    RECORD_HEADER_BYTES,
+    Received,
+    Remainder,
+    records,
+    remainder_of,
+)
 
 MTU_BYTES = 1_200
 """Our largest datagram: it passes every path that WebRTC passes (libwebrtc uses the same size)."""
@@ -32,8 +39,6 @@ CERTIFICATE_LIFETIME = timedelta(days=365)
 """Only the fingerprint is checked; a server that runs for longer is no attack."""
 
 _DTLS_1_2 = 0xFEFD
-_RECORD_HEADER = struct.Struct("!BHHIHH")
-_RECORD_HEADER_BYTES = 13
 _CONTENT_TYPES = frozenset({20, 21, 22, 23})
 _CIPHERS = (
     b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:"
@@ -167,6 +172,7 @@ class DtlsAssociation:
         self._begun = False
         self.broken_by: str | None = None
         self._ssl = self._fresh()
+        self._remainder: Remainder | None = None
         self._handshake_done = False
         self._expected: tuple[tuple[str, bytes], ...] = ()
         self._outbox: list[bytes] = []
@@ -197,6 +203,9 @@ class DtlsAssociation:
         if len(datagram) > MAX_DATAGRAM_BYTES or not _well_formed(datagram):
             self.discarded_records += 1
             return
+        if self._remainder is not None:
+            self._on_received(self._remainder.read(datagram))
+            return
         self._ssl.bio_write(datagram)
         if self._handshake_done:
             self._read_after_handshake()
@@ -221,11 +230,7 @@ class DtlsAssociation:
     def close(self) -> None:
         """Sends close_notify to a connected peer. Idempotent."""
         if self.state is DtlsState.CONNECTED:
-            try:
-                self._ssl.shutdown()
-            except SSL.Error:
-                self.discarded_records += 1
-            self._send(self._pending())
+            self._send(self._farewell())
         if self.state is not DtlsState.FAILED:
             self.state = DtlsState.CLOSED
         self._retransmit_at = None
@@ -250,9 +255,9 @@ class DtlsAssociation:
         except SSL.Error as broken:
             self._start_again(broken, now)
         else:
-            self._send(self._pending())
+            self._flight = self._pending()
+            self._send(self._flight)
             self._retransmit_at = None
-            self._flight = []
             self._finish()
 
     def _send_flight(self, now: float) -> None:
@@ -295,6 +300,27 @@ class DtlsAssociation:
         )
         self.keys = split_keys(profile, material, as_client=self.as_client)
         self.state = DtlsState.CONNECTED
+        self._remainder = remainder_of(self._ssl, as_client=self.as_client, pack=self._pending)
+        if self._remainder is not None:
+            del self._ssl
+
+    def _farewell(self) -> Sequence[bytes]:
+        if self._remainder is not None:
+            return self._remainder.farewell
+        try:
+            self._ssl.shutdown()
+        except SSL.Error:
+            self.discarded_records += 1
+        return self._pending()
+
+    def _on_received(self, received: Received) -> None:
+        match received:
+            case Received.END:
+                self.state = DtlsState.CLOSED
+            case Received.LAST_FLIGHT_AGAIN:
+                self._send(self._flight)
+            case Received.NOTHING:
+                self.discarded_records += 1
 
     def _fail(self, reason: str) -> None:
         self.state = DtlsState.FAILED
@@ -302,8 +328,8 @@ class DtlsAssociation:
         self._retransmit_at = None
 
     def _read_after_handshake(self) -> None:
-        """Answers a repeated last flight of the client, and sees close_notify. Application data
-        (a data channel) is not offered and is dropped."""
+        """The same with OpenSSL's state, before the fingerprint is known and for suites without a
+        `Remainder`. Application data (a data channel) is not offered and is dropped."""
         try:
             while self._ssl.recv(MAX_DATAGRAM_BYTES):
                 self.discarded_records += 1
@@ -325,7 +351,7 @@ class DtlsAssociation:
         """
         for datagram in datagrams:
             numbered = b""
-            for record in _records(datagram):
+            for record in records(datagram):
                 if record[3:5] == b"\0\0":
                     sequence = self._clear_records.to_bytes(6, "big")
                     self._clear_records += 1
@@ -344,7 +370,7 @@ class DtlsAssociation:
                 break
         datagrams: list[bytes] = []
         current = b""
-        for record in _records(written):
+        for record in records(written):
             if current and len(current) + len(record) > MTU_BYTES:
                 datagrams.append(current)
                 current = b""
@@ -361,21 +387,12 @@ def _said(broken: SSL.Error) -> str:
     return str(queue[-1][-1]) if queue else "unknown"
 
 
-def _records(data: bytes) -> Iterator[bytes]:
-    offset = 0
-    while offset + _RECORD_HEADER_BYTES <= len(data):
-        length = _RECORD_HEADER.unpack_from(data, offset)[5]
-        end = offset + _RECORD_HEADER_BYTES + length
-        yield data[offset:end]
-        offset = end
-
-
 def _well_formed(datagram: bytes) -> bool:
     """Complete DTLS 1.x records with plausible headers and nothing after them."""
     offset = 0
-    while offset + _RECORD_HEADER_BYTES <= len(datagram):
-        content_type, version, _, _, _, length = _RECORD_HEADER.unpack_from(datagram, offset)
+    while offset + RECORD_HEADER_BYTES <= len(datagram):
+        content_type, version, _, _, _, length = RECORD_HEADER.unpack_from(datagram, offset)
         if content_type not in _CONTENT_TYPES or version >> 8 != 0xFE:
             return False
-        offset += _RECORD_HEADER_BYTES + length
+        offset += RECORD_HEADER_BYTES + length
     return offset == len(datagram) and offset > 0

@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import weakref
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
@@ -49,7 +50,15 @@ class Client:
     """A DTLS client on pyOpenSSL, with aiortc's certificate and context; or a server, which
     uses whatever its key allows."""
 
-    def __init__(self, profiles=SRTP_PROFILES, *, srtp=True, certificate=None, as_server=False):
+    def __init__(
+        self,
+        profiles=SRTP_PROFILES,
+        *,
+        srtp=True,
+        certificate=None,
+        ciphers=None,
+        as_server=False,
+    ):
         self.certificate = certificate or RTCCertificate.generateCertificate()
         context = self.certificate._create_ssl_context(profiles if srtp else SRTP_PROFILES)
         if not srtp:
@@ -57,8 +66,8 @@ class Client:
             context.use_certificate(self.certificate._cert)
             context.use_privatekey(self.certificate._key)
         context.set_options(SSL.OP_NO_QUERY_MTU)
-        if as_server:
-            context.set_cipher_list(b"ECDHE+AESGCM")
+        if ciphers or as_server:
+            context.set_cipher_list(ciphers or b"ECDHE+AESGCM")
         self.ssl = SSL.Connection(context)
         self.ssl.set_ciphertext_mtu(1200)
         if as_server:
@@ -147,6 +156,17 @@ def connected_pair(identity, **options):
     return client, server
 
 
+def connected_to_server(identity, **options):
+    """The other role: we are the client."""
+    peer, ours = Client(as_server=True, **options), DtlsAssociation(identity, as_client=True)
+    ours.expect([peer.fingerprint()])
+    ours.begin(0.0)
+    while datagrams := ours.poll_datagrams():
+        for datagram in peer.advance(datagrams):
+            ours.handle_datagram(datagram, 0.0)
+    return peer, ours
+
+
 @pytest.mark.parametrize("algorithm", ["sha-256", "sha-384", "sha-512"])
 def test_a_client_with_the_announced_certificate_connects(identity, algorithm):
     client, server = Client(), DtlsAssociation(identity)
@@ -164,13 +184,7 @@ def test_a_client_with_a_certificate_of_rsa_connects(identity):
 
 @pytest.mark.parametrize("make", [RTCCertificate.generateCertificate, rsa_certificate])
 def test_as_client_we_connect_to_a_server_with_a_key_of_either_kind(identity, make):
-    peer = Client([SRTP_AEAD_AES_128_GCM], certificate=make(), as_server=True)
-    ours = DtlsAssociation(identity, as_client=True)
-    ours.expect([peer.fingerprint()])
-    ours.begin(0.0)
-    while datagrams := ours.poll_datagrams():
-        for datagram in peer.advance(datagrams):
-            ours.handle_datagram(datagram, 0.0)
+    peer, ours = connected_to_server(identity, profiles=[SRTP_AEAD_AES_128_GCM], certificate=make())
     assert peer.done
     assert ours.state is DtlsState.CONNECTED
     material = peer.keys(56)
@@ -304,16 +318,20 @@ def test_a_repeated_last_flight_of_the_client_is_answered_again(identity):
     server.expect([client.fingerprint()])
     for datagram in client.advance():
         server.handle_datagram(datagram, 0.0)
-    flight = client.advance(server.poll_datagrams())
-    for datagram in flight:
+    for datagram in client.advance(server.poll_datagrams()):
         server.handle_datagram(datagram, 0.0)
-    assert server.poll_datagrams()  # lost on its way
-    assert not client.done
-    # the client's own timer would do this: the same messages in new records
-    *_, finished = flight
-    again = finished[:5] + (int.from_bytes(finished[5:11], "big")).to_bytes(6, "big")
-    server.handle_datagram(again + finished[11:], 1.0)
+    lost = server.poll_datagrams()
     assert server.state is DtlsState.CONNECTED
+    assert not client.done
+    for datagram in client.repeat():  # as the client's own timer would
+        server.handle_datagram(datagram, 1.0)
+    answer = server.poll_datagrams()
+    assert [unnumbered(d) for d in answer] == [unnumbered(d) for d in lost]
+    client.advance(answer)
+    assert client.done
+    for datagram in client.close():
+        server.handle_datagram(datagram, 2.0)
+    assert server.state is DtlsState.CLOSED
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -385,29 +403,67 @@ def test_however_many_broken_hellos_come_the_handshake_succeeds(identity):
     assert server.discarded_records == 200
 
 
-def test_the_peers_close_notify_closes(identity):
-    client, server = connected_pair(identity)
-    for datagram in client.close():
-        server.handle_datagram(datagram, 1.0)
-    assert server.state is DtlsState.CLOSED
+SUITES = [
+    b"ECDHE-ECDSA-AES128-GCM-SHA256",
+    b"ECDHE-ECDSA-AES256-GCM-SHA384",
+    b"ECDHE-ECDSA-CHACHA20-POLY1305",
+    b"ECDHE-ECDSA-AES128-SHA",
+    b"ECDHE-ECDSA-AES256-SHA",
+]
 
 
-def test_a_replayed_or_forged_close_in_clear_does_not_close(identity):
-    _, server = connected_pair(identity)
-    alert = bytes([21, 0xFE, 0xFD, 0, 0, 0, 0, 0, 0, 0, 9, 0, 2, 1, 0])
-    server.handle_datagram(alert, 1.0)
+@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("connect_roles", [connected_pair, connected_to_server])
+class TestTheEnd:
+    """With the cipher suites that a peer may choose, in both DTLS roles."""
+
+    def test_the_peers_close_notify_closes(self, identity, connect_roles, suite):
+        peer, ours = connect_roles(identity, ciphers=suite)
+        for datagram in peer.close():
+            ours.handle_datagram(datagram, 1.0)
+        assert ours.state is DtlsState.CLOSED
+
+    def test_a_changed_close_notify_does_not_close(self, identity, connect_roles, suite):
+        peer, ours = connect_roles(identity, ciphers=suite)
+        (farewell,) = peer.close()
+        for place in (0, 10, len(farewell) - 1):
+            changed = bytearray(farewell)
+            changed[place] ^= 2
+            ours.handle_datagram(bytes(changed), 1.0)
+        assert ours.state is DtlsState.CONNECTED
+        assert ours.discarded_records > 0
+
+    def test_a_replayed_or_forged_close_in_clear_does_not_close(
+        self, identity, connect_roles, suite
+    ):
+        _, ours = connect_roles(identity, ciphers=suite)
+        alert = bytes([21, 0xFE, 0xFD, 0, 0, 0, 0, 0, 0, 0, 9, 0, 2, 1, 0])
+        ours.handle_datagram(alert, 1.0)
+        ours.handle_datagram(alert[:4] + b"\1" + alert[5:], 1.0)
+        assert ours.state is DtlsState.CONNECTED
+
+    def test_closing_tells_the_peer(self, identity, connect_roles, suite):
+        peer, ours = connect_roles(identity, ciphers=suite)
+        ours.close()
+        ours.close()
+        farewell = ours.poll_datagrams()
+        assert len(farewell) == 1
+        with pytest.raises(SSL.ZeroReturnError):
+            peer.advance(farewell)
+        assert ours.state is DtlsState.CLOSED
+
+
+@pytest.mark.parametrize(("suite", "kept"), [(SUITES[0], False), (SUITES[3], True)])
+def test_the_state_of_openssl_ends_with_the_handshake_where_the_suite_allows_it(
+    identity, suite, kept
+):
+    client, server = Client(ciphers=suite), DtlsAssociation(identity)
+    state = weakref.ref(server._ssl)
+    connect(server, client)
+    assert state() is not None
+    server.expect([client.fingerprint()])
     assert server.state is DtlsState.CONNECTED
-
-
-def test_closing_tells_the_peer(identity):
-    client, server = connected_pair(identity)
-    server.close()
-    server.close()
-    farewell = server.poll_datagrams()
-    assert len(farewell) == 1
-    with pytest.raises(SSL.ZeroReturnError):
-        client.advance(farewell)
-    assert server.state is DtlsState.CLOSED
+    assert (state() is not None) is kept
 
 
 def test_keys_do_not_show_in_a_representation(identity):

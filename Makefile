@@ -200,6 +200,8 @@ check-descriptors: build $(VENV)/dev.stamp ## A million layer extensions, each r
 docs: build $(VENV)/dev.stamp ## Write the generated documents again
 	$(CORE_API) > $(VENV)/core_api.py
 	mv $(VENV)/core_api.py sfu/core_api.py
+	$(BIN)/python -c 'from config.load import sample_toml; print(sample_toml(), end="")' > $(VENV)/default.toml
+	mv $(VENV)/default.toml config/default.toml
 	$(BIN)/python -m signaling.spec.protocol_pages docs/protocol
 	$(BIN)/python -m signaling.spec.typescript > sdk/web/src/signaling/messages.ts
 	$(BIN)/python -m signaling.spec.web_shapes > sdk/web/src/signaling/shapes.ts

@@ -8,7 +8,7 @@ import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import structlog
 from aiohttp import web
 
 from config.load import ConfigurationError
-from config.settings import OperationsSettings, Settings
+from config.settings import MediaSettings, OperationsSettings, Settings
 from sfu.core_api import WorkerSettings
 from sfu.media_plane import MediaPlane
 from sfu.native_plane import NativeMediaPlane
@@ -66,21 +66,19 @@ class RunningServer:
     operations_port: int | None = None
 
 
+def worker_settings(media: MediaSettings) -> WorkerSettings:
+    """The settings of a worker: those of its names in section `media`, and the core's defaults."""
+    shared = {f.name for f in fields(WorkerSettings)} & {f.name for f in fields(media)}
+    return WorkerSettings(**{name: getattr(media, name) for name in shared})
+
+
 def open_media_plane(settings: Settings) -> tuple[MediaPlane, int]:
     """The media plane of this node and its first port. Errors: `ConfigurationError`, `OSError`."""
     media = settings.media
     workers = media.workers or len(os.sched_getaffinity(0))
     if media.port + workers - 1 > MAX_PORT:
         raise ConfigurationError(f"[media] port {media.port} leaves no room for {workers} workers")
-    worker = WorkerSettings(
-        host=media.host,
-        port=media.port,
-        tcp=media.tcp,
-        loudest_voices=media.loudest_voices,
-        voices_of_large_session=media.voices_of_large_session,
-        start_downlink_kbps=media.start_downlink_kbps,
-        max_downlink_kbps=media.max_downlink_kbps,
-    )
+    worker = worker_settings(media)
     addresses = public_addresses(media.public_ips, media.host)
     try:
         plane = NativeMediaPlane.open(

@@ -1,7 +1,7 @@
 """The events of both client SDKs. `sdk_event_types` makes the types of each SDK of this list.
 
-A row with `relays` is emitted by both SDKs without code of its own: its members are those of the
-server's message of that name.
+A row with `relays` is emitted by both SDKs without code of its own, after what else they do with
+the server's message of that name: its members are those of the message.
 """
 
 from dataclasses import dataclass

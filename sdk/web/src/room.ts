@@ -147,7 +147,8 @@ export class Room {
     try {
       if (Object.hasOwn(this.handlers, message.t)) {
         (this.handlers[message.t] as ((message: ServerMessage) => void) | undefined)?.(message);
-      } else if (Object.hasOwn(RELAYED, message.t)) {
+      }
+      if (Object.hasOwn(RELAYED, message.t)) {
         this.relay(message, RELAYED[message.t as keyof typeof RELAYED]);
       }
     } catch (error) {

@@ -37,7 +37,13 @@ def test_without_a_member_it_is_a_fault_of_the_server(messages, told, tag) -> No
     assert told == []
 
 
-def test_a_message_is_handled_or_relayed_and_an_unknown_one_is_neither(messages, told) -> None:
-    assert not set(HANDLERS) & set(events.RELAYED)
+def test_a_message_is_relayed_after_it_was_handled(messages, told, monkeypatch) -> None:
+    monkeypatch.setitem(HANDLERS, "x", lambda _, message: told.append(message["t"]))
+    monkeypatch.setitem(events.RELAYED, "x", events.SessionReconnecting)
+    messages.handle({"t": "x"})
+    assert told == ["x", events.SessionReconnecting()]
+
+
+def test_an_unknown_message_is_neither_handled_nor_relayed(messages, told) -> None:
     messages.handle({"t": "ofTheFuture"})
     assert told == []

@@ -25,9 +25,11 @@ class ServerMessages:
 
     def handle(self, message: Message) -> None:
         """Errors: UnexpectedServerResponse."""
-        handler = HANDLERS.get(str(message["t"]), ServerMessages._relay)
+        handler = HANDLERS.get(str(message["t"]))
         try:
-            handler(self, message)
+            if handler is not None:
+                handler(self, message)
+            self._relay(message)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             # Its shape was right; what it says was not. The next one may be fine.
             raise UnexpectedServerResponse(

@@ -10,6 +10,13 @@ from sealroute_client.errors import UnexpectedServerResponse
 from sealroute_client.server_messages import HANDLERS, ServerMessages
 
 
+@pytest.fixture(autouse=True)
+def nothing_else_is_done(monkeypatch) -> None:
+    """What else a message does needs a whole session."""
+    for tag in events.RELAYED:
+        monkeypatch.delitem(HANDLERS, tag, raising=False)
+
+
 @pytest.fixture
 def told() -> list:
     return []

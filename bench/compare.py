@@ -146,7 +146,7 @@ def document(run: Run) -> str:
 
 
 async def prepare() -> None:
-    """What needs a network, which the namespace has not. A peer that can not be had is skipped
+    """What needs a network, which the namespace has not. A peer that cannot be had is skipped
     later, and loudly."""
     os.environ["BENCH_LOADGEN"] = str(await loadgen.build())
     with contextlib.suppress(UnavailableError):

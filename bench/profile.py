@@ -73,7 +73,7 @@ def _record(pid: int, seconds: float, path: Path) -> None:
     command = ["perf", "record", "-q", "-e", "cpu-clock", "-F", "2000", "-o", str(path)]
     command += ["-p", str(pid), "--", "sleep", str(seconds)]
     if subprocess.run(command, check=False, capture_output=True).returncode != 0:
-        raise UnavailableError("perf can not record here")
+        raise UnavailableError("perf cannot record here")
 
 
 def _report(path: Path) -> str:

@@ -20,14 +20,14 @@ from bench.peer import PeerError
 from bench.scenarios import Scenario
 
 PRESENT = Scenario("storm", "video", 1, 50, 50, burst=1)
-"""Who is in the room before the storm, and what they watch."""
+"""The members of the session before the storm, and their subscriptions."""
 _REST_S = 5.0
 _CLIENTS_NICE = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """Sessions with one publisher each who sends nothing."""
+    """Sessions with one publisher each that sends nothing."""
 
     sessions: int
     cpu_share: float

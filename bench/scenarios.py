@@ -1,4 +1,4 @@
-"""The scenarios, one row each: who sends what to how many."""
+"""The scenarios, one row each: publishers, media and number of subscribers."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -48,14 +48,14 @@ class Person:
         self._start(self._hear(subscriber))
 
     async def _see(self, subscriber: Subscriber) -> None:
-        async for picture in subscriber.video:
-            if picture.to_ndarray(format="gray").std() > 10:  # not black
+        async for image in subscriber.video:
+            if image.to_ndarray(format="gray").std() > 10:  # not black
                 self._met(subscriber, "seen")
                 return
 
     async def _hear(self, subscriber: Subscriber) -> None:
-        async for sound in subscriber.audio:
-            if np.abs(sound.to_ndarray()).max() > LOUD:
+        async for audio_frame in subscriber.audio:
+            if np.abs(audio_frame.to_ndarray()).max() > LOUD:
                 self._met(subscriber, "heard")
                 return
 

@@ -90,7 +90,7 @@ def rtp(payload_type, number, timestamp, ssrc, payload, marker=False):
 
 
 def vp8(key_frame, size=120):
-    """One VP8 picture in one packet; nothing of it can be decoded, but its head is right."""
+    """One VP8 frame in one packet; nothing of it can be decoded, but its head is right."""
     head = bytes.fromhex("105000009d012a40010001") if key_frame else bytes.fromhex("1051")
     return head + os.urandom(size)
 

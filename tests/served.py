@@ -127,7 +127,7 @@ async def subscribed(session: Session):
     return subscriber
 
 
-def psnr(picture, number: int) -> float:
-    sent = draw_pattern(number, picture.width, picture.height).to_ndarray().astype(float)
-    error = np.mean((picture.to_ndarray(format="yuv420p").astype(float) - sent) ** 2)
+def psnr(image, number: int) -> float:
+    sent = draw_pattern(number, image.width, image.height).to_ndarray().astype(float)
+    error = np.mean((image.to_ndarray(format="yuv420p").astype(float) - sent) ** 2)
     return 99.0 if error == 0 else 10 * np.log10(255**2 / error)

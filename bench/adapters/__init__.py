@@ -7,7 +7,7 @@ from bench.scenarios import Scenario
 
 
 class UnavailableError(Exception):
-    """This server can not be measured here. The text says what is missing."""
+    """This server cannot be measured here. The text says what is missing."""
 
 
 class Adapter(Protocol):

@@ -213,15 +213,15 @@ class JanusAdapter:
                 [await self._mount(api, scenario)],
                 {"request": "watch", "id": _ROOM},
             )
-            wishes = [watch] * scenario.subscribers
+            requests = [watch] * scenario.subscribers
         else:
-            publishers, wishes = await self._publish_all(api, scenario)
+            publishers, requests = await self._publish_all(api, scenario)
         connecting = Connecting()
 
-        async def receive(wish: dict[str, Any]) -> TransportJob:
-            return await connecting.one(lambda: self._receive(api, wish))
+        async def receive(request: dict[str, Any]) -> TransportJob:
+            return await connecting.one(lambda: self._receive(api, request))
 
-        downlinks = await asyncio.gather(*map(receive, wishes))
+        downlinks = await asyncio.gather(*map(receive, requests))
         return Joined(tuple(publishers), tuple(downlinks), connect_s=connecting.took_s)
 
     async def _publish_all(
@@ -236,15 +236,15 @@ class JanusAdapter:
         published = [await self._publish(api, scenario) for _ in range(scenario.publishers)]
         feeds = [feed for feed, _ in published]
 
-        def wish(others: list[int]) -> dict[str, Any]:
+        def request(others: list[int]) -> dict[str, Any]:
             streams = [{"feed": feed} for feed in others]
             return {"request": "join", "ptype": "subscriber", "room": _ROOM, "streams": streams}
 
         if scenario.conference:
-            wishes = [wish([feed for feed in feeds if feed != own]) for own in feeds]
+            requests = [request([feed for feed in feeds if feed != own]) for own in feeds]
         else:
-            wishes = [wish(feeds)] * scenario.subscribers
-        return [job for _, job in published], wishes
+            requests = [request(feeds)] * scenario.subscribers
+        return [job for _, job in published], requests
 
     async def _publish(self, api: _Api, scenario: Scenario) -> tuple[int, PublisherJob]:
         handle, peer, ssrc = await api.attach("videoroom"), self._peer(), secrets.randbits(30)
@@ -281,9 +281,9 @@ class JanusAdapter:
         sender.connect((namespace.ADDRESS, port))
         return self._job(scenario, TransportJob(sender.fileno(), None, None), secrets.randbits(30))
 
-    async def _receive(self, api: _Api, wish: dict[str, Any]) -> TransportJob:
+    async def _receive(self, api: _Api, request: dict[str, Any]) -> TransportJob:
         handle, peer = await api.attach(self._plugin), self._peer()
-        offered = await api.ask(handle, wish)
+        offered = await api.ask(handle, request)
         offer = offered["jsep"]["sdp"]
         jsep = {"type": "answer", "sdp": sdp.downlink_answer(peer.local, offer)}
         await api.ask(handle, {"request": "start"}, jsep)

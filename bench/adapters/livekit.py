@@ -202,7 +202,7 @@ class LivekitAdapter:
     """One LiveKit process, single node.
 
     Viewers open no data channel, so LiveKit gives them the streams that there are when they join,
-    and no later ones: who publishes can not receive here, and a run has to end within a minute.
+    and no later ones: who publishes cannot receive here, and a run has to end within a minute.
     """
 
     name = "livekit"

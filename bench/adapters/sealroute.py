@@ -228,7 +228,7 @@ class SealrouteAdapter:
         }
 
     async def join_alone(self, sessions: int) -> list[TransportJob]:
-        """Sessions with one publisher of sound each; their uplinks."""
+        """Sessions with one publisher of audio each; their uplinks."""
         if self._http is None or self._credentials is None:
             raise UnavailableError("not started")
         http, api_key = self._http, self._credentials.api_key

@@ -1,5 +1,6 @@
-"""`python -m bench.attack.floods KIND SECONDS JOB`: one stranger or token holder who sends without
-end, as much as 8 Mbit/s carry; or `probe`, who asks for /healthz meanwhile. Prints figures as JSON.
+"""`python -m bench.attack.floods KIND SECONDS JOB`: one client, with or without a token, that
+sends without end, as much as 8 Mbit/s carry; or `probe`, which requests /healthz
+meanwhile. Prints figures as JSON.
 
 JOB is JSON: `url`, and what the kind needs: `apiKey`, `session`, `tokens`.
 """
@@ -125,7 +126,7 @@ async def _member(
     return ws
 
 
-async def _write_for_ever(
+async def _write_forever(
     http: aiohttp.ClientSession, job: Job, seconds: float, frames: bytes
 ) -> Pace:
     """Comes back whenever it is closed."""
@@ -158,7 +159,7 @@ async def _write_for_ever(
 
 async def flood_pings(http: aiohttp.ClientSession, job: Job, seconds: float) -> Pace:
     ping = masked(msgpack.packb({"t": "ping", "id": 1}))
-    return await _write_for_ever(http, job, seconds, ping * 1_000)
+    return await _write_forever(http, job, seconds, ping * 1_000)
 
 
 async def flood_signals(http: aiohttp.ClientSession, job: Job, seconds: float) -> Pace:
@@ -166,7 +167,7 @@ async def flood_signals(http: aiohttp.ClientSession, job: Job, seconds: float) -
     members = [await _member(http, job, token) for token in job["tokens"][1:]]
     await asyncio.sleep(_MEMBERS_START_S)
     signal = masked(msgpack.packb({"t": "signal", "id": 1, "encrypted": b"x" * 8_000}))
-    pace = await _write_for_ever(http, job, seconds - _MEMBERS_START_S, signal)
+    pace = await _write_forever(http, job, seconds - _MEMBERS_START_S, signal)
     for member in members:
         member._response.close()  # noqa: SLF001 - without a word
     return pace

@@ -1,7 +1,8 @@
 """`python -m bench.attack.slow URL CLIENTS SECONDS`: clients that say one byte each second.
 
 Most never finish the head of their request; the others open the WebSocket and never finish their
-first message. Whoever is dropped comes back at once. Prints how long they were borne, as JSON.
+first message. A client that is dropped reconnects at once. Prints how long they
+lasted, as JSON.
 """
 
 import asyncio

@@ -66,7 +66,7 @@ def frame_rate(before: Sample, after: Sample) -> float:
 
 
 def concealed_share(before: Sample, after: Sample) -> float:
-    """Samples of sound that were made up, of all that were played."""
+    """Samples of audio that were made up, of all that were played."""
     played = grown(before, after, "audio", "totalSamplesReceived")
     return grown(before, after, "audio", "concealedSamples") / max(played, 1.0)
 
@@ -81,17 +81,17 @@ def frozen_s(before: Sample, after: Sample) -> float:
 
 
 APART_MS = 80.0
-"""Between the two limits of ITU-R BT.1359-1 (1998): viewers begin to notice sound that is 45 ms
+"""Between the two limits of ITU-R BT.1359-1 (1998): viewers begin to notice audio that is 45 ms
 early, or 125 ms late."""
 
 
 def in_step(ahead_ms: Iterable[float], whose: str = "") -> list[Figure]:
-    """Of the samples of by how much sound is ahead of its picture. Errors: `ValueError` when
-    there are none, for a stream without sound is not in step."""
+    """Of the samples of by how much audio is ahead of its video. Errors: `ValueError` when
+    there are none, for a stream without audio is not in step."""
     apart = [abs(ahead) for ahead in ahead_ms]
     if not apart:
-        raise ValueError("no sample of sound and picture")
-    name = f"sound and picture apart{whose}"
+        raise ValueError("no sample of audio and video")
+    name = f"audio and video apart{whose}"
     return [
         at_most(f"{name}, middle", median(apart), "ms", APART_MS),
         told(f"{name}, at most", max(apart), "ms"),

@@ -1,4 +1,4 @@
-"""A film for Chromium's fake camera: its own picture is so plain that no encoder needs a rate."""
+"""A film for Chromium's fake camera: its own video is so plain that no encoder needs a rate."""
 
 import subprocess
 import tempfile
@@ -12,7 +12,7 @@ _NOISE = 12
 
 @cache
 def film(frame_rate: int) -> Path:
-    """A moving picture of `SIZE` with grain, as Motion JPEG; Chromium plays it round and round."""
+    """A moving image of `SIZE` with grain, as Motion JPEG; Chromium plays it round and round."""
     path = Path(tempfile.mkdtemp(prefix="sealroute-film-")) / f"{frame_rate}.mjpeg"
     source = f"testsrc2=size={SIZE}:rate={frame_rate}:duration={_SECONDS}"
     grain = f"noise=alls={_NOISE}:allf=t:all_seed=1"

@@ -87,7 +87,7 @@ class Flooder:
         self.heard = Heard()
 
     def run(self, seconds: float, per_s: float, kind: str) -> int:
-        """Sends for so long; returns how many compounds."""
+        """Sends for `seconds`; returns how many compounds."""
         started = time.monotonic()
         sent = 0
         while (elapsed := time.monotonic() - started) < seconds:
@@ -134,7 +134,7 @@ class Flooder:
         self._socket.send(signed_check(self._ice))
 
     def _answer(self, datagram: bytes) -> None:
-        """Whoever does not answer the server's checks gets no media from it."""
+        """A client that does not answer the server's checks gets no media from it."""
         password = self._ice["local_password"].encode()
         try:
             request = stun.parse_message(datagram)

@@ -20,8 +20,8 @@ _BOUND_MS = 700.0
 
 
 async def move(stage: Stage) -> list[Figure]:
-    """A client with two networks, of which the one in use goes: in turn its interface is taken
-    away, and its cable is cut where the client can not see it."""
+    """A client with two networks loses the one in use: first its interface goes down, then the link
+    is cut where the client cannot see it."""
     await stage.publisher(**_CAMERA)
     first, _ = stage.topology.links[MOBILE]
     viewer = await stage.open(MOBILE)
@@ -71,7 +71,7 @@ async def swap(stage: Stage) -> list[Figure]:
 
 
 async def rebind(stage: Stage) -> list[Figure]:
-    """The ports that a client's packets come from change, of which neither end hears: those of a
+    """The source ports of a client's packets change without notice to either end: those of a
     subscriber, then those of the publisher."""
     await stage.publisher(**_CAMERA)
     viewer = await stage.viewer(MOBILE)

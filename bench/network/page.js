@@ -110,14 +110,14 @@ globalThis.bench = (() => {
       if (shown) return performance.now() - begun;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    throw new Error(`no picture after ${limitMs} ms: ${JSON.stringify(events)}`);
+    throw new Error(`no frame after ${limitMs} ms: ${JSON.stringify(events)}`);
   }
 
-  /** Joins and waits for a picture: milliseconds from the call on, of each step. */
-  async function firstPicture(order, limitMs) {
+  /** Joins and waits for a frame: milliseconds from the call on, of each step. */
+  async function firstFrame(order, limitMs) {
     const begun = performance.now();
     const joinedMs = await join(order);
-    const pictureMs = await untilVideo(begun, limitMs);
+    const frameMs = await untilVideo(begun, limitMs);
     const when = (name, state) => {
       const found = events.find(
         (event) => event.at >= begun && event.name === name && event.state === state,
@@ -125,7 +125,7 @@ globalThis.bench = (() => {
       return found ? found.at - begun : null;
     };
     return {
-      ...{ joinedMs, pictureMs },
+      ...{ joinedMs, frameMs },
       offeredMs: when('signalingState', 'have-remote-offer'),
       iceMs: when('iceConnectionState', 'connected'),
       keysMs: when('connectionState', 'connected'),
@@ -166,7 +166,7 @@ globalThis.bench = (() => {
     return bench.gaps.longestMs;
   }
 
-  /** Times between pictures shown, and how often their size changed. */
+  /** Times between frames shown, and how often their size changed. */
   function watchFrames() {
     const video = document.querySelector('video');
     const seen = { changes: 0, gaps: [], last: performance.now(), size: 0 };
@@ -188,7 +188,7 @@ globalThis.bench = (() => {
     return { changes, longestMs: ordered.at(-1), p95Ms };
   }
 
-  /** Milliseconds from now on until a picture of that width has been decoded. */
+  /** Milliseconds from now on until a frame of that width has been decoded. */
   async function untilWidth(width, limitMs) {
     const begun = performance.now();
     while (performance.now() - begun < limitMs) {
@@ -202,10 +202,10 @@ globalThis.bench = (() => {
 
   /**
    * By how much the capture time of what is heard is ahead of that of what is seen, of each
-   * stream with both. Without a new picture since the last call there is nothing to compare:
-   * Chromium would go on with what it found for the last one. `pictures`: those counted then.
+   * stream with both. Without a new frame since the last call there is nothing to compare:
+   * Chromium would go on with what it found for the last one. `frames`: those counted then.
    */
-  async function soundAheadNow(pictures) {
+  async function audioAheadNow(frames) {
     const found = [];
     for (const connection of connections) {
       if (connection.connectionState === 'closed') continue;
@@ -218,21 +218,21 @@ globalThis.bench = (() => {
       for (const { srcObject } of document.querySelectorAll('video')) {
         const heard = playing.get(srcObject?.getAudioTracks()[0]?.id);
         const seen = playing.get(srcObject?.getVideoTracks()[0]?.id);
-        if (!heard || !seen || pictures.get(seen.id) === seen.framesDecoded) continue;
-        pictures.set(seen.id, seen.framesDecoded);
+        if (!heard || !seen || frames.get(seen.id) === seen.framesDecoded) continue;
+        frames.set(seen.id, seen.framesDecoded);
         found.push(heard.estimatedPlayoutTimestamp - seen.estimatedPlayoutTimestamp);
       }
     }
     return found;
   }
 
-  /** From now on: by how many milliseconds each stream's sound is ahead of its picture. */
+  /** From now on: by how many milliseconds each stream's audio is ahead of its video. */
   function watchSync() {
     const watch = { ahead: [], stopped: false };
-    const pictures = new Map();
+    const frames = new Map();
     const look = async () => {
       while (!watch.stopped) {
-        watch.ahead.push(...(await soundAheadNow(pictures)));
+        watch.ahead.push(...(await audioAheadNow(frames)));
         await new Promise((resolve) => setTimeout(resolve, 250));
       }
     };
@@ -240,7 +240,7 @@ globalThis.bench = (() => {
     bench.sync = watch;
   }
 
-  async function soundAhead() {
+  async function audioAhead() {
     bench.sync.stopped = true;
     await bench.sync.done;
     return bench.sync.ahead;
@@ -260,7 +260,7 @@ globalThis.bench = (() => {
       prefer,
       sample,
       untilVideo,
-      firstPicture,
+      firstFrame,
       watchGaps,
       flows,
       gap,
@@ -268,7 +268,7 @@ globalThis.bench = (() => {
       framesSeen,
       untilWidth,
       watchSync,
-      soundAhead,
+      audioAhead,
       leave,
     },
     events: () => events,

@@ -70,19 +70,19 @@ async def _lossy(stage: Stage, down: Conditions, up: Conditions) -> list[Figure]
     return [
         at_least("frame rate, of the good link's", frame_rate(*bad) / frame_rate(*fine), "", 0.95),
         at_most(
-            "sound made up, more than on the good link",
+            "audio made up, more than on the good link",
             (concealed_share(*bad) - concealed_share(*fine)) * 100,
             "%",
             1.0,
         ),
-        told("sound made up on the good link", concealed_share(*fine) * 100, "%"),
+        told("audio made up on the good link", concealed_share(*fine) * 100, "%"),
         told("video frozen", frozen_s(*bad), "s"),
         told("video buffered", buffered_ms(*bad, "video"), "ms"),
-        told("sound buffered", buffered_ms(*bad, "audio"), "ms"),
+        told("audio buffered", buffered_ms(*bad, "audio"), "ms"),
         told("retransmissions", per_s(*bad, "video", "retransmittedPacketsReceived"), "/s"),
         at_most("key frames asked for", per_s(*bad, "video", "pliCount"), "/s", 0.2),
-        *in_step(await stage.sound_ahead_ms(impaired)),
-        *in_step(await stage.sound_ahead_ms(good), " on the good link"),
+        *in_step(await stage.audio_ahead_ms(impaired)),
+        *in_step(await stage.audio_ahead_ms(good), " on the good link"),
     ]
 
 
@@ -100,9 +100,9 @@ async def loss_30(stage: Stage) -> list[Figure]:
     return [
         at_most("back at 95 % of the frame rate", recovered_s, "s", 3.0),
         told("frame rate during loss", frame_rate(usual, during), "/s"),
-        told("sound made up during loss", concealed_share(usual, during) * 100, "%"),
+        told("audio made up during loss", concealed_share(usual, during) * 100, "%"),
         told("video frozen during loss", frozen_s(usual, during), "s"),
-        *in_step(await stage.sound_ahead_ms(impaired)),
+        *in_step(await stage.audio_ahead_ms(impaired)),
     ]
 
 
@@ -143,11 +143,11 @@ async def step_down(stage: Stage) -> list[Figure]:
         at_most("back at 90 % of the rate", back_s, "s", 15.0),
         told("frame rate at 600 kbit/s", frame_rate(narrow_before, narrow), "/s"),
         told("video frozen at 600 kbit/s", frozen_s(narrow_before, narrow), "s"),
-        told("sound made up at 600 kbit/s", concealed_share(narrow_before, narrow) * 100, "%"),
+        told("audio made up at 600 kbit/s", concealed_share(narrow_before, narrow) * 100, "%"),
         at_least("the other's frame rate, of before", good_rate, "", 0.95),
         at_most("the other frozen", frozen_s(good_usual, good_after), "s", 0.0),
-        *in_step(await stage.sound_ahead_ms(impaired)),
-        *in_step(await stage.sound_ahead_ms(good), ", of the other"),
+        *in_step(await stage.audio_ahead_ms(impaired)),
+        *in_step(await stage.audio_ahead_ms(good), ", of the other"),
     ]
 
 
@@ -181,7 +181,7 @@ async def starve(stage: Stage) -> list[Figure]:
     stage.link(IMPAIRED).clear()
     back_s = await _until_frame_rate(stage, impaired, 5.0, 20.0)
     return [
-        at_most("sound made up", concealed_share(before, after) * 100, "%", 1.0),
+        at_most("audio made up", concealed_share(before, after) * 100, "%", 1.0),
         at_most("video frames", grown(before, after, "video", "framesDecoded"), "", 0.0),
         at_least("videoDisabled events", len(disabled), "", 1.0),
         at_least(
@@ -212,12 +212,12 @@ async def switches(stage: Stage) -> list[Figure]:
     after = await stage.sample(viewer)
     seen = await viewer.run("bench.framesSeen()")
     return [
-        at_least("changes of the picture's size", seen["changes"], "", _SWITCHES * 0.9),
-        at_most("longest time without a new picture", seen["longestMs"], "ms", 1_000.0),
-        told("95th percentile between pictures", seen["p95Ms"], "ms"),
+        at_least("changes of the frame's size", seen["changes"], "", _SWITCHES * 0.9),
+        at_most("longest time without a new frame", seen["longestMs"], "ms", 1_000.0),
+        told("95th percentile between frames", seen["p95Ms"], "ms"),
         told("freezes counted by Chromium", grown(before, after, "video", "freezeCount"), ""),
         at_most("frames dropped undecoded", grown(before, after, "video", "framesDropped"), "", 20),
-        *in_step(await stage.sound_ahead_ms(viewer)),
+        *in_step(await stage.audio_ahead_ms(viewer)),
     ]
 
 
@@ -230,32 +230,32 @@ async def start(stage: Stage) -> list[Figure]:
     await stage.publisher(filmed=True, **_LAYERS)
     await asyncio.sleep(8.0)
     good = await stage.open(GOOD)
-    first = await _first_picture(stage, good)
+    first = await _first_image(stage, good)
     large_ms = await good.run(f"bench.untilWidth({_LARGE_PX}, 10000)")
     impaired = await stage.open(IMPAIRED)
     link = stage.link(IMPAIRED)
     link.set(_down(_NARROW_BPS))
-    narrow = await _first_picture(stage, impaired)
+    narrow = await _first_image(stage, impaired)
     begun = await stage.sample(impaired)
     await asyncio.sleep(2.0)
     down = link.figures()["down"]
     await asyncio.sleep(3.0)
     later = await stage.sample(impaired)
     return [
-        at_most("first picture on a good link, from the join on", first / 1_000, "s", 1.5),
-        at_most("large picture after it", large_ms / 1_000, "s", 1.5),
-        told("first picture at 600 kbit/s", narrow / 1_000, "s"),
+        at_most("first frame on a good link, from the join on", first / 1_000, "s", 1.5),
+        at_most("large frame after it", large_ms / 1_000, "s", 1.5),
+        told("first frame at 600 kbit/s", narrow / 1_000, "s"),
         at_most("queue at 600 kbit/s until 2 s after it", down["queued_ms"], "ms", 400.0),
         at_most("packets that it dropped", down["overflowed"], "", 0.0),
         told("video frozen in the 5 s after it", frozen_s(begun, later), "s"),
     ]
 
 
-async def _first_picture(stage: Stage, browser: Browser) -> float:
+async def _first_image(stage: Stage, browser: Browser) -> float:
     """Milliseconds from the join on."""
     order = {**await stage.order(), "secret": SECRET}
-    steps = await browser.run(f"bench.firstPicture({json.dumps(order)}, 10000)")
-    return float(steps["pictureMs"])
+    steps = await browser.run(f"bench.firstFrame({json.dumps(order)}, 10000)")
+    return float(steps["frameMs"])
 
 
 async def tcp(stage: Stage) -> list[Figure]:
@@ -263,9 +263,9 @@ async def tcp(stage: Stage) -> list[Figure]:
     stage.link(IMPAIRED).both(blocks_udp=True, delay_ms=_WAY_MS)
     viewer = await stage.open(IMPAIRED)
     order = {**await stage.order(), "secret": SECRET}
-    steps = await viewer.run(f"bench.firstPicture({json.dumps(order)}, 10000)")
+    steps = await viewer.run(f"bench.firstFrame({json.dumps(order)}, 10000)")
     return [
-        at_most("first picture, from the join on", steps["pictureMs"] / 1_000, "s", 1.5),
+        at_most("first frame, from the join on", steps["frameMs"] / 1_000, "s", 1.5),
         told("joined", steps["joinedMs"], "ms"),
         told("offer of media", steps["offeredMs"], "ms"),
         told("ICE connected", steps["iceMs"], "ms"),
@@ -373,10 +373,10 @@ async def churn(stage: Stage) -> list[Figure]:
 
 
 SCENARIOS = (
-    Scenario("loss-10", "10 % loss, 50 ms: frame rate ≥ 95 %, sound gaps < 1 %", loss_10),
+    Scenario("loss-10", "10 % loss, 50 ms: frame rate ≥ 95 %, audio gaps < 1 %", loss_10),
     Scenario(
         "loss-10-both",
-        "10 % loss of media and of requests, 50 ms: frame rate ≥ 95 %, sound gaps < 1 %",
+        "10 % loss of media and of requests, 50 ms: frame rate ≥ 95 %, audio gaps < 1 %",
         loss_10_both,
     ),
     Scenario("loss-30", "30 % loss for 10 s: recovered within 3 s", loss_30),
@@ -389,11 +389,11 @@ SCENARIOS = (
     ),
     Scenario(
         "start",
-        "Three sizes, nothing known of a link: a large picture soon where it passes, and no queue "
+        "Three sizes, nothing known of a link: a large frame soon where it passes, and no queue "
         "above 400 ms at 600 kbit/s",
         start,
     ),
-    Scenario("starve", "80 kbit/s: sound goes on, video pauses and says so", starve),
+    Scenario("starve", "80 kbit/s: audio goes on, video pauses and says so", starve),
     Scenario(
         "switches", "100 live layer switches without a freeze above 1 s", switches, 240.0, repeats=1
     ),

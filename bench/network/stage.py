@@ -16,7 +16,7 @@ from bench.processes import stop
 PUBLISHER, IMPAIRED, GOOD = "publisher", "impaired", "good"
 MOBILE = "mobile"
 _IN_STEP_AFTER_S = 3.0
-"""Chromium moves sound and picture together in steps, one each second."""
+"""Chromium moves audio and video together in steps, one each second."""
 CABLES = {PUBLISHER: 1, IMPAIRED: 1, GOOD: 1, MOBILE: 2}
 
 
@@ -51,20 +51,20 @@ class Stage:
         return browser, await browser.run(f"bench.publish({json.dumps(properties)})")
 
     async def viewer(self, name: str) -> Browser:
-        """Somebody who sees a picture."""
+        """A person who sees a video."""
         browser = await self.open(name)
         await self.enter(browser)
         await browser.run("bench.untilVideo()")
         return browser
 
     async def watch_sync(self, *browsers: Browser) -> None:
-        """Begins to compare sound and picture, once their first seconds are over."""
+        """Begins to compare audio and video, once their first seconds are over."""
         await asyncio.sleep(_IN_STEP_AFTER_S)
         for browser in browsers:
             await browser.run("bench.watchSync()")
 
-    async def sound_ahead_ms(self, browser: Browser) -> list[float]:
-        """Since `watch_sync`; below 0: the picture is ahead."""
+    async def audio_ahead_ms(self, browser: Browser) -> list[float]:
+        """Since `watch_sync`; below 0: the video is ahead."""
         found: list[float] = await browser.run("bench.soundAhead()")
         return found
 

@@ -1,4 +1,4 @@
-"""Frames of real encoders, with the picture that a decoder makes of each.
+"""Frames of real encoders, with the image that a decoder makes of each.
 
 Every encoding is a set of clips that begin with a key frame and need nothing before it. A
 publisher that is asked for a key frame goes on with the next clip.
@@ -37,14 +37,14 @@ SIZES = (Size(96, 64), Size(128, 96), Size(192, 128))
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One encoded frame. `picture` is the checksum of what it decodes to."""
+    """One encoded frame. `image` is the checksum of what it decodes to."""
 
     encoding: int
     clip: int
     index: int
     data: bytes
     temporal: int
-    picture: int
+    image: int
 
     @property
     def is_key(self) -> bool:
@@ -97,7 +97,7 @@ FORMATS = {
 
 
 class Decoder:
-    """A real decoder of one stream; one frame in, one picture out."""
+    """A real decoder of one stream; one frame in, one image out."""
 
     def __init__(self, form: Format) -> None:
         context = av.CodecContext.create(form.decoder, "r")
@@ -110,19 +110,19 @@ class Decoder:
 
     def decode(self, data: bytes) -> NDArray[np.uint8] | None:
         """Errors: av.FFmpegError when the decoder refuses the frame."""
-        pictures = self._context.decode(av.Packet(data))
-        if len(pictures) != 1 or pictures[0].is_corrupt:
+        images = self._context.decode(av.Packet(data))
+        if len(images) != 1 or images[0].is_corrupt:
             return None
-        return pictures[0].to_ndarray(format="yuv420p").astype(np.uint8, copy=False)
+        return images[0].to_ndarray(format="yuv420p").astype(np.uint8, copy=False)
 
 
-def checksum(picture: NDArray[np.uint8]) -> int:
-    return zlib.crc32(picture.tobytes()) ^ int(picture.shape[1]) << 32
+def checksum(image: NDArray[np.uint8]) -> int:
+    return zlib.crc32(image.tobytes()) ^ int(image.shape[1]) << 32
 
 
-def shows(picture: NDArray[np.uint8]) -> int | None:
-    """Which encoding's mark is in the picture."""
-    corner = picture[4 : _SQUARE - 4, 4 : _SQUARE - 4].astype(int)
+def shows(image: NDArray[np.uint8]) -> int | None:
+    """Which encoding's mark is in the image."""
+    corner = image[4 : _SQUARE - 4, 4 : _SQUARE - 4].astype(int)
     near = [i for i, mark in enumerate(_MARKS) if np.abs(corner - mark).max() <= _MARK_TOLERANCE]
     return near[0] if near else None
 
@@ -157,28 +157,28 @@ def _encoder(form: Format, size: Size) -> VideoCodecContext:
     return context
 
 
-def _encoded(form: Format, size: Size, pictures: list[NDArray[np.uint8]]) -> list[bytes]:
+def _encoded(form: Format, size: Size, images: list[NDArray[np.uint8]]) -> list[bytes]:
     if form.encoder not in av.codecs_available:
-        return _encoded_by_ffmpeg(form, size, pictures)
+        return _encoded_by_ffmpeg(form, size, images)
     context = _encoder(form, size)
     packets = []
-    for number, picture in enumerate(pictures):
-        frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
+    for number, image in enumerate(images):
+        frame = av.VideoFrame.from_ndarray(image, format="yuv420p")
         frame.pts = number
         packets += context.encode(frame)
     packets += context.encode(None)
     return [bytes(packet) for packet in packets]
 
 
-def _encoded_by_ffmpeg(form: Format, size: Size, pictures: list[NDArray[np.uint8]]) -> list[bytes]:
-    """PyAV's only AV1 encoder gives the process that it runs in real time, and may wait for ever.
+def _encoded_by_ffmpeg(form: Format, size: Size, images: list[NDArray[np.uint8]]) -> list[bytes]:
+    """PyAV's only AV1 encoder gives the process that it runs in real time, and may wait forever.
     Errors: OSError, subprocess.SubprocessError."""
     options = " ".join(f"-{name} {value}" for name, value in form.options.items())
     taken = f"-f rawvideo -pix_fmt yuv420p -video_size {size.width}x{size.height}"
     given = f"-c:v {form.encoder} {options} -g 9999 -threads 1 -f ivf"
     done = subprocess.run(
         f"ffmpeg -loglevel error {taken} -framerate {FRAME_RATE} -i - {given} -".split(),
-        input=b"".join(picture.tobytes() for picture in pictures),
+        input=b"".join(image.tobytes() for image in images),
         check=True,
         capture_output=True,
         timeout=60,
@@ -200,14 +200,14 @@ def clip(form: Format, encoding: int, number: int, frames: int, seed: int) -> li
     if len(data) != frames:
         raise RuntimeError(f"{form.encoder} made {len(data)} of {frames} frames")
     layers = [form.temporal[index % len(form.temporal)] for index in range(frames)]
-    pictures = _decoded(form, data, encoding)
+    images = _decoded(form, data, encoding)
     for top in range(max(layers)):
         kept = [index for index in range(frames) if layers[index] <= top]
         alone = _decoded(form, [data[index] for index in kept], encoding)
-        if alone != [pictures[index] for index in kept]:
+        if alone != [images[index] for index in kept]:
             raise RuntimeError(f"{form.encoder}'s lower layers need those above")
     return [
-        Frame(encoding, number, index, data[index], layers[index], pictures[index])
+        Frame(encoding, number, index, data[index], layers[index], images[index])
         for index in range(frames)
     ]
 
@@ -215,13 +215,13 @@ def clip(form: Format, encoding: int, number: int, frames: int, seed: int) -> li
 def _decoded(form: Format, data: list[bytes], encoding: int) -> list[int]:
     """Checksums. Errors: RuntimeError."""
     decoder = Decoder(form)
-    pictures = []
+    images = []
     for index, encoded in enumerate(data):
-        picture = decoder.decode(encoded)
-        if picture is None or shows(picture) != encoding:
+        image = decoder.decode(encoded)
+        if image is None or shows(image) != encoding:
             raise RuntimeError(f"{form.encoder}'s frame {index} is not what was drawn")
-        pictures.append(checksum(picture))
-    return pictures
+        images.append(checksum(image))
+    return images
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from aiortc.codecs.vpx import VpxPayloadDescriptor
 from sealroute_client.e2ee.bitstream import NAL_IDR, OBU_SEQUENCE_HEADER, split_annexb, walk_obus
 
 PACKET_BYTES = 500
-"""Small, so that small pictures take several packets."""
+"""Small, so that small frames take several packets."""
 _OBU_TEMPORAL_DELIMITER = 2
 
 
@@ -146,14 +146,14 @@ _PICTURE_GROUPS = {
     2: ((0, 0, (2,)), (1, 1, (1,))),
     3: ((0, 0, (4,)), (2, 1, (1,)), (1, 1, (2,)), (2, 0, (1, 2))),
 }
-"""Temporal layer, whether it can be entered there, distances to the pictures referred to."""
+"""Temporal layer, whether it can be entered there, distances to the frames referred to."""
 
 
 def _picture_group(marks: Marks) -> bytes:
     """RFC 9628 section 4.2.1."""
-    pictures = _PICTURE_GROUPS[marks.layers]
-    group = bytes([len(pictures)])
-    for temporal, switch, distances in pictures:
+    images = _PICTURE_GROUPS[marks.layers]
+    group = bytes([len(images)])
+    for temporal, switch, distances in images:
         group += bytes([temporal << 5 | switch << 4 | len(distances) << 2, *distances])
     return group
 
@@ -214,7 +214,7 @@ def _join_vp8(payloads: list[bytes]) -> tuple[bytes, Marks]:
     _check([bool(head.partition_start and head.partition_id == 0) for head in heads])
     ids = {(head.picture_id, head.tl0picidx, head.tid) for head in heads}
     if len(ids) != 1:
-        raise PacketError("packets of two pictures in one frame")
+        raise PacketError("packets of two frames in one frame")
     wire = b"".join(part for _, part in parts)
     (identity,) = ids
     picture_id, tl0, tid = identity
@@ -230,13 +230,13 @@ def _join_vp9(payloads: list[bytes]) -> tuple[bytes, Marks]:
     _check([bool(payload[0] & 8) for payload in payloads])
     _check([bool(payload[0] & 4) for payload in reversed(payloads)])
     if len({marks for marks, _ in heads}) != 1:
-        raise PacketError("packets of two pictures in one frame")
+        raise PacketError("packets of two frames in one frame")
     parts = [payload[at:] for payload, (_, at) in zip(payloads, heads, strict=True)]
     return b"".join(parts), heads[0][0]
 
 
 def _vp9_head(payload: bytes) -> tuple[Marks, int]:
-    flags, picture = struct.unpack_from("!BH", payload)
+    flags, image = struct.unpack_from("!BH", payload)
     at = 3
     temporal = sync = tl0 = 0
     if flags & 0x20:
@@ -249,7 +249,7 @@ def _vp9_head(payload: bytes) -> tuple[Marks, int]:
             at += 1 + (payload[at] >> 2 & 3)
     layered = bool(flags & 0x20)
     is_key = not flags & 0x40
-    return Marks(is_key, picture & 0x7FFF, tl0, temporal, bool(sync), 1 + layered), at
+    return Marks(is_key, image & 0x7FFF, tl0, temporal, bool(sync), 1 + layered), at
 
 
 def _join_h264(payloads: list[bytes]) -> tuple[bytes, Marks]:

@@ -1,4 +1,4 @@
-"""A publisher of three encodings whose clips it can begin anew when a key frame is asked for."""
+"""A publisher of three encodings whose clips it can begin again when a key frame is asked for."""
 
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -90,7 +90,7 @@ class Publisher:
         self.encodings[encoding].silent_frames = frames
 
     def step(self) -> Iterator[bytes]:
-        """The packets of the next picture, those of the encodings mixed as pacers do it."""
+        """The packets of the next frame, those of the encodings mixed as pacers do it."""
         queues = [list(self._next_frame(encoding)) for encoding in self.encodings]
         while queues := [queue for queue in queues if queue]:
             yield self._random.choice(queues).pop(0)
@@ -109,7 +109,7 @@ class Publisher:
         yield from self._packets(encoding, frame)
 
     def take_rtcp(self, compound: bytes) -> Iterator[bytes]:
-        """What is asked for again. Key frames come with the next picture."""
+        """What is asked for again. Key frames come with the next frame."""
         for packet in RtcpPacket.parse(compound):
             if isinstance(packet, RtcpPsfbPacket) and packet.fmt in (RTCP_PSFB_PLI, RTCP_PSFB_FIR):
                 self._asked(packet.media_ssrc)

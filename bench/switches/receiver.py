@@ -24,8 +24,8 @@ _ASK_EVERY_S = 0.06
 _GIVE_UP_S = 0.6
 _PLI_EVERY_S = 0.25
 _MAX_FAULTS = 20
-_MAX_LOST_PICTURES = 20
-"""Whether a picture that was lost on the uplink was one of an upper layer is not known there."""
+_MAX_LOST_IMAGES = 20
+"""Whether a frame that was lost on the uplink was one of an upper layer is not known there."""
 
 
 @dataclass(slots=True)
@@ -245,7 +245,7 @@ class Receiver:
         if self._form.codec != "vp8":
             return
         step = marks.picture_id - before.picture_id & 0x7FFF
-        if not 1 <= step <= (_MAX_LOST_PICTURES if self._plan.loss else 1 + self._was_cut):
+        if not 1 <= step <= (_MAX_LOST_IMAGES if self._plan.loss else 1 + self._was_cut):
             self.seen.fault("picture id", f"{before.picture_id} then {marks.picture_id}")
         moved = marks.tl0 - before.tl0 & 0xFF
         if marks.layers > 1 and not 0 <= moved - (frame.temporal == 0) <= self._was_cut:
@@ -277,13 +277,13 @@ class Receiver:
     def _decode(self, frame: Frame, data: bytes) -> None:
         place = f"encoding {frame.encoding}, clip {frame.clip}, frame {frame.index}"
         try:
-            picture = self._decoder.decode(data)
+            image = self._decoder.decode(data)
         except av.FFmpegError as error:
             self.seen.fault("decoder", f"{error}: {place}")
             return
-        if picture is None:
-            self.seen.fault("decoder", f"no whole picture: {place}")
-        elif checksum(picture) != frame.picture or shows(picture) != frame.encoding:
+        if image is None:
+            self.seen.fault("decoder", f"no whole frame: {place}")
+        elif checksum(image) != frame.image or shows(image) != frame.encoding:
             self.seen.fault("picture", f"not as encoded: {place}")
         else:
             self.seen.decoded += 1

@@ -10,7 +10,7 @@ Written by `make check-switches`. Frames of real encoders (libvpx, x264, libaom)
 encodings, encrypted with the Python SDK's own code and cut into packets as browsers cut them, go
 through the forwarding core in virtual time to twelve subscribers, whose preferences and allocations
 change at random (seeded) while encodings fall silent and come back. What each gets is put
-together, decrypted and decoded by a real decoder; every decoded picture must be bit for bit the one
+together, decrypted and decoded by a real decoder; every decoded frame must be bit for bit the one
 that the decoder makes of the same frame without a server between, and carry its encoding's mark.
 
 A run fails when a frame does not open or decode, two encodings or clips are mixed, a number has

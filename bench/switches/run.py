@@ -29,7 +29,7 @@ _FRAMES_PER_SWITCH = 60
 @dataclass(slots=True)
 class Result:
     plan: Plan
-    pictures: int = 0
+    images: int = 0
     key_frames: int = 0
     frames: int = 0
     decoded: int = 0
@@ -89,7 +89,7 @@ class Call:
         self._now = 0.0
         core.set_up(_setup(plan, library, pending.kid_bytes))
 
-    def picture(self, *, preferences: bool) -> None:
+    def image(self, *, preferences: bool) -> None:
         """One frame interval."""
         for packet in self.publisher.step():
             self._up(packet)
@@ -164,14 +164,14 @@ def run(plan: Plan, binary: Path) -> Result:
     limit = plan.switches * _FRAMES_PER_SWITCH // plan.subscribers + 1_000
     with VirtualCore(binary) as core:
         call = Call(plan, core, library)
-        while result.pictures < limit:
-            result.pictures += 1
-            call.picture(preferences=True)
+        while result.images < limit:
+            result.images += 1
+            call.image(preferences=True)
             seen = [receiver.seen for receiver in call.receivers]
             if sum(one.switches + one.layer_changes for one in seen) >= plan.switches:
                 break
         for _ in range(_SETTLE_FRAMES):
-            call.picture(preferences=False)
+            call.image(preferences=False)
         result.drops = core.counters()
         for receiver in call.receivers:
             result.add(receiver.seen)

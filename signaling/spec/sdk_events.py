@@ -150,7 +150,7 @@ EVENTS = (
         python=PythonEvent(
             "TransportLost",
             (Member("direction", "str"),),
-            "`direction` is `uplink` or `downlink`; what it carried is taken up again.",
+            "`direction` is `uplink` or `downlink`; the SDK publishes and subscribes again.",
         ),
     ),
     SdkEvent(

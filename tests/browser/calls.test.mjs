@@ -23,7 +23,7 @@ for (const [from, to] of pairs) {
   const isHere = browsers[from].isHere && browsers[to].isHere;
   describe(`${from} to ${to}`, { skip: isHere ? false : 'a browser is missing' }, () => {
     for (const codec of codecs[from].filter((name) => codecs[to].includes(name))) {
-      test(`an encrypted call in ${codec} and Opus, by picture and by ear`, async () => {
+      test(`an encrypted call in ${codec} and Opus, frames and tones arrive`, async () => {
         const room = await lab.server.createRoom();
         const ada = await lab.join(room, { kind: from });
         const bob = await lab.join(room, { kind: to });

@@ -62,7 +62,7 @@ test('a page without a secure context is told so', async () => {
 });
 
 test('the camera can be exchanged in the middle of a call', async () => {
-  // The second of Chromium's test cameras measures depth and has no picture to encode.
+  // The second of Chromium's test cameras measures depth and has no frame to encode.
   const flags = ['--use-fake-device-for-media-stream=device-count=3'];
   const room = await lab.server.createRoom();
   const ada = await lab.join(room, { flags });
@@ -74,7 +74,7 @@ test('the camera can be exchanged in the middle of a call', async () => {
     return { streamId: publisher.stream.streamId, first: publisher.getVideoSource().deviceId };
   });
   const decoded = (id) => globalThis.lab.stats(id).then(({ video }) => video.framesDecoded);
-  await bob.until((id) => globalThis.lab.video(id)?.videoWidth > 0, 'no picture', 15_000, streamId);
+  await bob.until((id) => globalThis.lab.video(id)?.videoWidth > 0, 'no frame', 15_000, streamId);
   const cycle = async () =>
     (await ada.do(() => globalThis.lab.publishers[0].cycleVideo())).deviceId;
   const [second, third] = [await cycle(), await cycle()];
@@ -82,14 +82,14 @@ test('the camera can be exchanged in the middle of a call', async () => {
   const before = await bob.do(decoded, streamId);
   await bob.until(
     (id, count) => globalThis.lab.stats(id).then(({ video }) => video.framesDecoded > count + 10),
-    'the picture stands still',
+    'the video stands still',
     10_000,
     streamId,
     before,
   );
 });
 
-test('blocked sound is told, the picture plays, and a click lets it be heard', async () => {
+test('blocked audio is reported, the video plays, and a click starts the audio', async () => {
   const room = await lab.server.createRoom();
   const ada = await lab.join(room);
   const bob = await lab.join(room);
@@ -121,7 +121,7 @@ test('blocked sound is told, the picture plays, and a click lets it be heard', a
   assert.equal(await bob.do(isBlocked, streamId), false);
 });
 
-test('levels of sound are told at both ends', async () => {
+test('levels of audio are told at both ends', async () => {
   const room = await lab.server.createRoom();
   const [ada, bob] = [await lab.join(room), await lab.join(room)];
   const streamId = await ada.publish({ hertz: TONE_HZ });

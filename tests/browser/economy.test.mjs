@@ -89,7 +89,7 @@ const watchGaps = (person, streamId) =>
 
 const longestGap = (person) => person.do(() => globalThis.gaps.longest);
 
-/** Milliseconds until the stream's picture is so wide. */
+/** Milliseconds until the stream's video is this wide. */
 const untilWidth = (person, streamId, width) =>
   person.do(
     async (id, least) => {
@@ -119,15 +119,13 @@ for (const kind of ['chromium', 'firefox']) {
     await prefer(bob, streamId, null);
     const milliseconds = await untilWidth(bob, streamId, SIZE.width);
     const gap = await longestGap(bob);
-    t.diagnostic(
-      `the large picture after ${Math.round(milliseconds)} ms, gap ${Math.round(gap)} ms`,
-    );
-    assert.ok(gap < FREEZE_MS, `the picture stood still for ${gap} ms`);
+    t.diagnostic(`the large video after ${Math.round(milliseconds)} ms, gap ${Math.round(gap)} ms`);
+    assert.ok(gap < FREEZE_MS, `the video stood still for ${gap} ms`);
     assert.equal(await ada.count('streamDestroyed'), 0);
   });
 }
 
-/** Pictures that a subscriber decodes in a second. */
+/** Frames that a subscriber decodes in a second. */
 const decoded = (person) =>
   person.do(async () => {
     const read = async () => {
@@ -150,10 +148,10 @@ async function untilDecodes(person, isWanted, wanted) {
     rate = await decoded(person);
     if (isWanted(rate)) return rate;
   }
-  return assert.fail(`${rate} pictures a second, not ${wanted}`);
+  return assert.fail(`${rate} frames per second, not ${wanted}`);
 }
 
-test('fewer pictures a second are had for the asking, and all of them again', async (t) => {
+test('a preferred frame rate lowers the frame rate, and all frames return without it', async (t) => {
   const room = await lab.server.createRoom({ e2ee: true });
   const { streamId } = await publisher(room, 'chromium', { scalableVideo: true });
   const bob = await watched(room);
@@ -166,7 +164,7 @@ test('fewer pictures a second are had for the asking, and all of them again', as
   await bob.sees(streamId);
   await ask(null);
   const again = await untilDecodes(bob, (rate) => rate > 0.8 * usual, 'many again');
-  t.diagnostic(`${usual}, then ${few}, then ${again} pictures a second`);
+  t.diagnostic(`${usual}, then ${few}, then ${again} frames per second`);
 });
 
 for (const kind of ['chromium', 'firefox']) {
@@ -180,7 +178,7 @@ for (const kind of ['chromium', 'firefox']) {
     const begun = Date.now();
     await bob.do((id) => lab.subscribers.get(id).subscribeToVideo(true), streamId);
     await bob.sees(streamId);
-    t.diagnostic(`a picture after ${Date.now() - begun} ms`);
+    t.diagnostic(`a frame after ${Date.now() - begun} ms`);
     const eve = await lab.join(room);
     await eve.sees(streamId);
   });

@@ -96,11 +96,11 @@ test('the worker may be killed: media stops and does not go on in the clear', as
   await ada.do(() => globalThis.lab.session.encryption.client.worker.terminate());
   await new Promise((resolve) => setTimeout(resolve, 1_500));
   const seen = await bob.do((id) => globalThis.lab.watch(id, 5), streamId);
-  assert.equal(new Set(seen).size, 1, `the picture moves on: ${seen.join()}`);
+  assert.equal(new Set(seen).size, 1, `the video moves on: ${seen.join()}`);
   assert.equal(await unencryptedPackets(), 0);
 });
 
-test('media that arrives under an SSRC nobody named can not go around the transform', async () => {
+test('media that arrives under an SSRC nobody named cannot go around the transform', async () => {
   const person = await lab.person('chromium');
   const receive = (...offers) =>
     person.do(async (variants) => {
@@ -117,7 +117,7 @@ test('media that arrives under an SSRC nobody named can not go around the transf
       const worker = new Worker(URL.createObjectURL(new Blob([source])));
       here.ontrack = ({ receiver, track }) => {
         receiver.transform = new RTCRtpScriptTransform(worker, {});
-        // Sound is only mixed while an element plays.
+        // Audio is only mixed while an element plays.
         const element = new Audio();
         element.srcObject = new MediaStream([track]);
         element.play().catch(() => undefined);
@@ -173,7 +173,7 @@ test('media that arrives under an SSRC nobody named can not go around the transf
   }
 });
 
-test('sound and picture of an encrypted call are played in step, also over an m-line used again', async () => {
+test('audio and video of an encrypted call are played in step, also over an m-line used again', async () => {
   const room = await lab.server.createRoom();
   const [ada, bob] = [await lab.join(room), await lab.join(room)];
   // Chromium has these times of streams that it synchronizes, and of no others.

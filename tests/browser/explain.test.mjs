@@ -55,7 +55,7 @@ test('a call that works is the best available, in a size that is named', async (
   assert.ok(track.encodings[video.encoding].width > 0);
 });
 
-test('who asked for a small picture is told so, and who asks for more gets it', async () => {
+test('a preferred resolution is the reason that explain gives, and a larger one gets more', async () => {
   const room = await lab.server.createRoom();
   const ada = await lab.join(room);
   const bob = await lab.join(room);

@@ -114,7 +114,7 @@ test('a call goes on with its streams when the socket and both transports are lo
   );
 });
 
-test('a server that begins anew ends the stay, and the same token leads into the room again', async () => {
+test('a server that begins again ends the stay, and the same token leads into the room again', async () => {
   const room = await lab.server.createRoom({ e2ee: true });
   const [ada, bob] = [await joined(room), await joined(room)];
   await bob.sees(await ada.publish({ hertz: TONE_HZ }));

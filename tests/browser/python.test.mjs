@@ -70,8 +70,8 @@ for (const kind of Object.keys(browsers)) {
       const frames = await readPatternFile(path);
       const known = frames.filter((frame) => frame !== null);
       assert.ok(known.length > 20, `only ${known.length} of ${frames.length} frames are known`);
-      assert.ok(known.length >= frames.length * 0.9, `broken pictures: ${frames.join()}`);
-      assert.ok(new Set(known).size > 15, 'the picture stands still');
+      assert.ok(known.length >= frames.length * 0.9, `broken frames: ${frames.join()}`);
+      assert.ok(new Set(known).size > 15, 'the video stands still');
       const { hertz, share } = await readToneFile(path);
       assert.ok(Math.abs(hertz - TONE_HZ) <= 30 && share > 0.15, `${hertz} Hz, ${share}`);
     });

@@ -35,7 +35,7 @@ after(() => lab?.close());
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const choose = (things, random) => things[Math.floor(random() * things.length)];
 
-/** The whole play, before it begins: who does what, and how long the next one waits. */
+/** The whole play, before it begins: client, act, and the pause before the next one. */
 function script(random, number) {
   const draws = () => ({ which: random(), how: random(), isOn: random() < 0.5 });
   const anybody = () => Math.floor(random() * number);

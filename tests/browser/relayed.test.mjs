@@ -44,7 +44,7 @@ for (const [from, to] of [
   ['firefox', 'chromium'],
 ]) {
   const skip = browsers[from].isHere && browsers[to].isHere ? false : 'a browser is missing';
-  test(`${from} to ${to}, by picture and by ear, past the server`, { skip }, async () => {
+  test(`${from} to ${to}, past the server: frames and tones arrive`, { skip }, async () => {
     const room = await lab.server.createRoom(CLEAR);
     const ada = await join_(room, { kind: from });
     const bob = await join_(room, { kind: to });

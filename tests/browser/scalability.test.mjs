@@ -1,4 +1,4 @@
-// Sizes and rates inside one encoding (SVC), encrypted: a subscriber is given what it wishes of them.
+// Sizes and rates inside one encoding (SVC), encrypted: a subscriber gets what it prefers of them.
 import { after, afterEach, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { Lab, SECRET } from './support/lab.mjs';
@@ -11,7 +11,7 @@ before(async () => (lab = await Lab.open()));
 afterEach(() => lab.empty());
 after(() => lab?.close());
 
-/** Somebody who sends in this mode of W3C's "Scalable Video Coding (SVC) for WebRTC"; without one, as
+/** A client that sends in this mode of W3C's "Scalable Video Coding (SVC) for WebRTC"; without one, as
  * the SDK chooses. */
 async function publisher(room, codec, mode) {
   const person = await lab.person('chromium');
@@ -35,7 +35,7 @@ async function publisher(room, codec, mode) {
 const prefer = (person, streamId, size) =>
   person.do((id, given) => lab.subscribers.get(id).setPreferredResolution(given), streamId, size);
 
-/** Waits until the picture is so wide and moves on: frames of two seconds, and how long it took. */
+/** Waits until the video is this wide and moves on: frames of two seconds, and how long it took. */
 const untilWide = (person, streamId, width) =>
   person.do(
     async (id, wanted, patience) => {
@@ -64,7 +64,7 @@ for (const [codec, mode] of [
   ['av1', 'L3T3_KEY'],
   ['av1', ''],
 ]) {
-  test(`${codec} ${mode || 'as the SDK chooses'}: smaller pictures for the asking, and the large ones again`, async (t) => {
+  test(`${codec} ${mode || 'as the SDK chooses'}: a preferred resolution gets smaller frames, and the large ones return without it`, async (t) => {
     const room = await lab.server.createRoom({ e2ee: true });
     const streamId = await publisher(room, codec, mode);
     const bob = await lab.join(room);
@@ -72,15 +72,15 @@ for (const [codec, mode] of [
     const steps = [
       [null, SIZE.width],
       [{ width: 480, height: 270 }, 480],
-      // The SDK makes no picture that is lower than 180.
+      // The SDK makes no frame that is lower than 180.
       [{ width: 240, height: 135 }, mode ? 240 : 480],
       [null, SIZE.width],
     ];
-    for (const [wish, width] of steps) {
-      await prefer(bob, streamId, wish);
+    for (const [preferred, width] of steps) {
+      await prefer(bob, streamId, preferred);
       const { frames, milliseconds } = await untilWide(bob, streamId, width);
-      t.diagnostic(`${width} wide after ${milliseconds} ms, ${frames / 2} pictures a second`);
-      assert.ok(frames > 4, `${frames} pictures in two seconds`);
+      t.diagnostic(`${width} wide after ${milliseconds} ms, ${frames / 2} frames per second`);
+      assert.ok(frames > 4, `${frames} frames in two seconds`);
       await bob.sees(streamId);
     }
   });

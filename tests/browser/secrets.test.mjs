@@ -18,7 +18,7 @@ const setSecret = (person, secret, options) =>
     options,
   );
 
-test('a wrong secret is a mismatch and no picture; the right one later a match and a picture', async () => {
+test('a wrong secret is a mismatch without video; the right one later is a match with video', async () => {
   const room = await lab.server.createRoom();
   const ada = await lab.join(room);
   const bob = await lab.join(room, { secret: 'not the secret of the lab' });
@@ -33,7 +33,7 @@ test('a wrong secret is a mismatch and no picture; the right one later a match a
   assert.equal(await bob.count('encryptionSecretMismatch'), 1);
 });
 
-test('a stream without sound recovers too', async () => {
+test('a stream without audio recovers too', async () => {
   const room = await lab.server.createRoom();
   const ada = await lab.join(room);
   const bob = await lab.join(room, { secret: 'not the secret of the lab' });
@@ -55,7 +55,7 @@ test('when the publisher is the one who was wrong, its change heals everybody', 
   await bob.sees(streamId);
 });
 
-test('everybody changes the secret in the middle of the call, and the picture goes on', async () => {
+test('everybody changes the secret in the middle of the call, and the video goes on', async () => {
   const room = await lab.server.createRoom();
   const [ada, bob, eve] = [await lab.join(room), await lab.join(room), await lab.join(room)];
   const streamId = await ada.publish();

@@ -112,7 +112,7 @@ test('camera, microphone and screen of the browser can be published', async () =
   for (const { streamId } of [camera, screen]) {
     await bob.until(
       (id) => globalThis.lab.video(id)?.videoWidth > 0,
-      'the picture did not arrive',
+      'the video did not arrive',
       15_000,
       streamId,
     );
@@ -189,8 +189,8 @@ test('the statistics of both ends have figures', async () => {
   assert.ok(received.video.packetsReceived > 0 && received.audio.bytesReceived > 0);
   const [{ stats }] = await ada.do(() => globalThis.lab.publishers[0].getStats());
   assert.ok(stats.video.framesSent > 0 && stats.audio.packetsSent > 0);
-  const picture = await bob.do((id) => globalThis.lab.subscribers.get(id).getImgData(), streamId);
-  assert.ok(Buffer.from(picture, 'base64').subarray(1, 4).equals(Buffer.from('PNG')));
+  const frame = await bob.do((id) => globalThis.lab.subscribers.get(id).getImgData(), streamId);
+  assert.ok(Buffer.from(frame, 'base64').subarray(1, 4).equals(Buffer.from('PNG')));
 });
 
 test('a lost downlink is made again: the subscriptions come back by themselves', async () => {

@@ -111,7 +111,7 @@ async def test_a_stream_on_a_connected_uplink_is_live_at_once(ann):
     assert ann.told == [("live", "audio"), ("live", "video")]
 
 
-async def test_what_can_not_be_published_is_refused(ann, ben):
+async def test_what_cannot_be_published_is_refused(ann, ben):
     publish = ann.media.publish
     offer = ann.up.offer()
     assert await refused(publish, "x", "nonsense", peers.TRACKS) == "sdp_invalid"
@@ -276,7 +276,7 @@ async def test_a_restarted_uplink_keeps_its_streams_and_their_subscribers(bench,
     assert ben.told == told
 
 
-async def test_a_restarted_downlink_is_offered_anew_with_the_subscribers_it_has(bench, ann, ben):
+async def test_a_restarted_downlink_is_offered_again_with_the_subscribers_it_has(bench, ann, ben):
     await ann.publish_live()
     await ben.subscribe_connected()
     told, before = list(ben.told), ben.offers[-1]
@@ -289,7 +289,7 @@ async def test_a_restarted_downlink_is_offered_anew_with_the_subscribers_it_has(
     assert ben.told == told
 
 
-async def test_what_there_is_not_can_not_be_restarted(ann, ben):
+async def test_what_there_is_not_cannot_be_restarted(ann, ben):
     assert await refused(ann.media.restart_uplink, ann.up.offer()) == "transport_closed"
     assert await refused(ben.media.restart_downlink) == "transport_closed"
 

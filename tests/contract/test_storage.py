@@ -85,11 +85,11 @@ async def test_what_may_change_of_a_project_changes_and_its_names_do_not(store):
         max_connections=5,
         max_publish_bps=2_000_000,
     )
-    wish = replace(changed, created_ms=99, api_key="1", application_id="other")
-    assert await store.change_project(owner.application_id, lambda _: wish) == changed
+    requested = replace(changed, created_ms=99, api_key="1", application_id="other")
+    assert await store.change_project(owner.application_id, lambda _: requested) == changed
     assert await store.project_named(owner.api_key) == changed
     for nobody in (project(2).api_key, "", "\0"):
-        assert await store.change_project(nobody, lambda _: wish) is None
+        assert await store.change_project(nobody, lambda _: requested) is None
 
 
 async def test_changes_of_a_project_at_the_same_time_do_not_undo_each_other(store):
@@ -247,7 +247,7 @@ async def test_no_secret_lies_in_clear_in_the_files(tmp_path):
     assert b"ab" * 20 not in raw(tmp_path)
 
 
-async def test_secrets_from_before_sealing_are_sealed_at_the_next_start(tmp_path):
+async def test_unwrapped_secrets_of_old_versions_are_wrapped_at_the_next_start(tmp_path):
     store = await open_sqlite(tmp_path)
     await store.add_project(project(1))
     await store.close()
@@ -286,7 +286,7 @@ async def test_the_sealing_key_is_changed_while_both_keys_are_known(tmp_path):
     await store.close()
 
 
-async def test_a_secret_can_not_be_moved_to_another_project(tmp_path):
+async def test_a_secret_cannot_be_moved_to_another_project(tmp_path):
     store = await open_sqlite(tmp_path)
     for seed in (1, 2):
         await store.add_project(project(seed))
@@ -317,7 +317,7 @@ async def test_two_nodes_that_start_at_once_migrate_one_database_once(postgres_s
         await store.close()
 
 
-async def test_a_database_that_can_not_be_reached_is_unavailable_and_its_password_unsaid(tmp_path):
+async def test_a_database_that_cannot_be_reached_is_unavailable_and_its_password_unsaid(tmp_path):
     address = Secret("postgresql://ada:hunter2@127.0.0.1:9/none")
     with pytest.raises(Unavailable) as caught:
         await open_postgres(address, wrapper_of(Secret(""), tmp_path))

@@ -224,7 +224,7 @@ class Call:
     def _wrongly_played(self, client: Client) -> Iterable[str]:
         for stream_id, seen in client.played.items():
             owner = self._owner(stream_id)
-            yield from content.wrong_pictures(seen, owner)[:3]
+            yield from content.wrong_images(seen, owner)[:3]
         for stream_id, seen in client.heard.items():
             yield from content.wrong_tones(seen, self._owner(stream_id))[:3]
 

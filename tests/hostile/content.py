@@ -1,6 +1,6 @@
-"""Pictures and audio that say whose they are.
+"""Frames and audio that say whose they are.
 
-Pictures carry a number; each person counts in a range of its own, upwards. Audio is a tone that
+Frames carry a number; each person counts in a range of its own, upwards. Audio is a tone that
 climbs a staircase of its own.
 """
 
@@ -23,7 +23,7 @@ RATE_HZ, SAMPLES = 48_000, 960
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """`first`: where its pictures begin to count. `base_hz`: the lowest of its tones."""
+    """`first`: where its frames begin to count. `base_hz`: the lowest of its tones."""
 
     name: str
     first: int
@@ -43,20 +43,20 @@ NOBODY = Person("nobody", 60_000, 20_000)
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """`number`: of the picture; of audio the tone in steps; None: noise, black or silence."""
+    """`number`: of the frame; of audio the tone in steps; None: noise, black or silence."""
 
     at_s: float
     number: int | None
 
 
-def picture(number: int, position: int) -> Any:
+def image(number: int, position: int) -> Any:
     frame = draw_pattern(number, WIDTH, HEIGHT)
     frame.time_base = Fraction(1, 90_000)
     frame.pts = position * 90_000 // FRAME_RATE
     return frame
 
 
-def read_picture(frame: Any) -> int | None:
+def read_image(frame: Any) -> int | None:
     if (frame.width, frame.height) != (WIDTH, HEIGHT):
         return None
     luma = frame.to_ndarray(format="yuv420p")[4:12]
@@ -98,7 +98,7 @@ def read_tone(frame: Any) -> int | None:
     return round(hertz / STEP_HZ)
 
 
-def wrong_pictures(seen: Iterable[Seen], person: Person) -> list[str]:
+def wrong_images(seen: Iterable[Seen], person: Person) -> list[str]:
     """What was shown and is not that person's. What was given to a decoder twice is known by its
     frame (`passed.py`): a decoder keeps frames, and shows them again when it goes on after a
     gap."""

@@ -13,12 +13,12 @@ CANARY_FRAMES = 12
 
 
 @cache
-def clear_pictures() -> tuple[Rtp, ...]:
-    """A second of the server's own pattern, the first picture a key frame."""
+def clear_images() -> tuple[Rtp, ...]:
+    """A second of the server's own pattern, the first frame a key frame."""
     encoder, packets = Vp8Encoder(), []
     for number in range(1, CANARY_FRAMES + 1):
-        picture = content.picture(content.LIAR.first + number, number)
-        payloads, timestamp = encoder.encode(picture, number == 1)
+        image = content.image(content.LIAR.first + number, number)
+        payloads, timestamp = encoder.encode(image, number == 1)
         for index, payload in enumerate(payloads):
             packets.append(Rtp(0, 0, timestamp, 0, payload, index == len(payloads) - 1))
     return tuple(packets)
@@ -34,7 +34,7 @@ def clear_tones() -> tuple[Rtp, ...]:
 
 
 def clear(kind: str) -> list[Rtp]:
-    return list(clear_tones() if kind == "audio" else clear_pictures())
+    return list(clear_tones() if kind == "audio" else clear_images())
 
 
 def recorded(source: UpTrack | DownLine, packets: int = 200) -> list[Rtp]:

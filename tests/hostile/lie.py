@@ -20,7 +20,7 @@ class Lie:
     """What a server may change. This one changes nothing: the honest server."""
 
     path = ""
-    """In front of the WebSocket's: what the server agrees to before it knows who asks."""
+    """In front of the WebSocket's: what the server agrees to before it knows the client."""
 
     def tell(self, member: Member, message: Message) -> Iterable[Message]:
         """Each message of the server on its way out."""

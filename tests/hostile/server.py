@@ -57,7 +57,7 @@ class Room:
 
     @property
     def path(self) -> str:
-        """What a server agrees to before it knows who asks goes by the path."""
+        """The path selects what the server agrees to before it knows the client."""
         return f"{self.lie.path}/{self.token}" if self.lie.path else ""
 
     def codec(self, kind: str) -> str:

@@ -89,10 +89,10 @@ async def test_the_judge_of_the_wire_sees_clear_frames() -> None:
             await call.close()
 
 
-async def test_the_judge_of_pictures_and_tones_sees_what_is_another_s() -> None:
+async def test_the_judge_of_frames_and_tones_sees_what_is_another_s() -> None:
     seen = [content.Seen(n / 12, content.ADA.first + n) for n in range(1, 30)]
-    assert content.wrong_pictures(seen, content.ADA) == []
-    assert content.wrong_pictures(seen, content.BOB)
+    assert content.wrong_images(seen, content.ADA) == []
+    assert content.wrong_images(seen, content.BOB)
     tones = [
         content.Seen(n * 0.02, content.read_tone(content.tone(content.ADA.base_hz, n)))
         for n in range(200)

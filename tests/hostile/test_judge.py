@@ -1,7 +1,7 @@
 """The judge of what was played: what is played twice is found, what is late is not."""
 
 from tests.hostile.call import Call
-from tests.hostile.content import ADA, FRAMES_PER_STEP, STEP_HZ, Seen, wrong_pictures, wrong_tones
+from tests.hostile.content import ADA, FRAMES_PER_STEP, STEP_HZ, Seen, wrong_images, wrong_tones
 from tests.hostile.drivers.python import PythonClient, PythonDriver
 from tests.hostile.lie import Lie
 from tests.hostile.passed import Passed, first_sent, given_twice, sent_after
@@ -19,21 +19,21 @@ def tones(frames: list[int]) -> list[Seen]:
     ]
 
 
-def pictures(numbers: list[int]) -> list[Seen]:
+def images(numbers: list[int]) -> list[Seen]:
     return [Seen(index / 12, ADA.first + number) for index, number in enumerate(numbers)]
 
 
 def test_what_goes_on_is_right() -> None:
     assert wrong_tones(tones(list(range(1_000))), ADA) == []
-    assert wrong_pictures(pictures(list(range(1, 100))), ADA) == []
+    assert wrong_images(images(list(range(1, 100))), ADA) == []
 
 
 def frames(role: str, *ids: str) -> list[Passed]:
     return [Passed(float(at), role, "video", id_) for at, id_ in enumerate(ids)]
 
 
-def test_a_picture_that_returns_is_the_decoder_s_unless_a_frame_was_given_to_it_twice() -> None:
-    assert wrong_pictures(pictures([20, 21, 22, 23, 20, 24]), ADA) == []
+def test_a_frame_that_returns_is_the_decoder_s_unless_a_frame_was_given_to_it_twice() -> None:
+    assert wrong_images(images([20, 21, 22, 23, 20, 24]), ADA) == []
     assert given_twice(frames("receive", "20", "21", "22")) == []
     assert given_twice(frames("send", "20", "20")) == []
     assert given_twice(frames("receive", "20", "21", "22", "20"))
@@ -47,7 +47,7 @@ def test_a_frame_that_was_encrypted_before_may_be_on_its_way_and_no_other() -> N
     assert first_sent(sent, [["2"], ["1"]]) == 1.0
 
 
-def test_a_picture_that_stays_on_the_screen_is_no_call_that_goes_on() -> None:
+def test_a_frame_that_stays_on_the_screen_is_no_call_that_goes_on() -> None:
     call = Call(HostileServer(), PythonDriver(), Lie())
     looker = PythonClient("http://localhost", "", None, ADA)
     looker.played["s"] = [Seen(1.0, 1_001), Seen(2.0, 1_001), Seen(2.1, None), Seen(2.2, 1_002)]
@@ -59,4 +59,4 @@ def test_a_picture_that_stays_on_the_screen_is_no_call_that_goes_on() -> None:
 def test_what_is_of_another_is_found() -> None:
     assert wrong_tones([Seen(0.0, 5), Seen(0.02, 5)], ADA)
     assert wrong_tones([Seen(0.0, 5), Seen(0.02, 9)], ADA) == []
-    assert wrong_pictures([Seen(0.0, 9_999)], ADA)
+    assert wrong_images([Seen(0.0, 9_999)], ADA)

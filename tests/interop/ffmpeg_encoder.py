@@ -31,10 +31,10 @@ def main() -> None:
             frame.pts, frame.time_base = number, Fraction(1, 30)
             container.mux(video.encode(frame))
             samples = np.zeros((1, 3_200), np.int16)
-            sound = av.AudioFrame.from_ndarray(samples, format="s16", layout="stereo")
-            sound.sample_rate, sound.pts = 48_000, number * 1_600
-            sound.time_base = Fraction(1, 48_000)
-            container.mux(audio.encode(sound))
+            audio_frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="stereo")
+            audio_frame.sample_rate, audio_frame.pts = 48_000, number * 1_600
+            audio_frame.time_base = Fraction(1, 48_000)
+            container.mux(audio.encode(audio_frame))
             time.sleep(1 / 30)
 
 

@@ -49,8 +49,8 @@ class Grey(MediaStreamTrack):
 
     async def recv(self):
         await asyncio.sleep(1 / 15)  # the pace of a slow camera
-        picture = np.full((120, 160, 3), BRIGHTNESS, np.uint8)
-        frame = VideoFrame.from_ndarray(picture, format="rgb24")
+        image = np.full((120, 160, 3), BRIGHTNESS, np.uint8)
+        frame = VideoFrame.from_ndarray(image, format="rgb24")
         frame.pts, frame.time_base = self.at, fractions.Fraction(1, 90_000)
         self.at += 6_000
         return frame
@@ -166,17 +166,17 @@ async def frames(track, number):
     return [await asyncio.wait_for(track.recv(), 10) for _ in range(number)]
 
 
-async def test_sound_and_picture_arrive(native_session, clients):
+async def test_audio_and_video_arrive(native_session, clients):
     ann, ben = member(native_session, "ann", clients), member(native_session, "ben", clients)
     await ann.publish("one", Tone(), Grey())
     assert await asyncio.wait_for(ann.listener.live.get(), 10) == "one"
     ben.media.subscribe("first", "one", ALL, CODECS)
     await ben.answer()
     assert await asyncio.wait_for(ben.listener.connected.get(), 10) == "first"
-    pictures = await frames(ben.tracks["video"], 10)
-    assert abs(pictures[-1].to_ndarray(format="rgb24").mean() - BRIGHTNESS) < 12
-    sounds = await frames(ben.tracks["audio"], 50)
-    assert max(np.abs(sound.to_ndarray()).max() for sound in sounds) > 4_000
+    images = await frames(ben.tracks["video"], 10)
+    assert abs(images[-1].to_ndarray(format="rgb24").mean() - BRIGHTNESS) < 12
+    audio_frames = await frames(ben.tracks["audio"], 50)
+    assert max(np.abs(audio_frame.to_ndarray()).max() for audio_frame in audio_frames) > 4_000
 
 
 @pytest.fixture
@@ -200,8 +200,8 @@ async def test_sessions_on_two_workers_have_ports_of_their_own_and_do_not_meet(
         answer = await ann.publish(f"{name}-one", Tone())
         ben.media.subscribe("first", f"{name}-one", ALL, CODECS)
         await ben.answer()
-        sounds = await frames(ben.tracks["audio"], 20)
-        assert max(np.abs(sound.to_ndarray()).max() for sound in sounds) > 4_000
+        audio_frames = await frames(ben.tracks["audio"], 20)
+        assert max(np.abs(audio_frame.to_ndarray()).max() for audio_frame in audio_frames) > 4_000
         seen[name] = (await session.dump(), answer.sdp)
     assert [dump.worker for dump, _ in seen.values()] == [0, 1]
     for port, (_, sdp) in zip(two_workers.ports, seen.values(), strict=True):

@@ -143,17 +143,19 @@ def psnr(one: np.ndarray, other: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("codec", ["vp8", "h264"])
-async def test_encrypted_pictures_and_sound_arrive_as_they_were_sent(call, codec) -> None:
+async def test_encrypted_audio_and_video_arrive_as_they_were_sent(call, codec) -> None:
     await call.start(codec, secret(), secret())
-    pictures, sounds = await asyncio.gather(call.frames("video", 30), call.frames("audio", 50))
-    numbers = [read_counter(picture) for picture in pictures]
+    images, audio_frames = await asyncio.gather(call.frames("video", 30), call.frames("audio", 50))
+    numbers = [read_counter(image) for image in images]
     assert numbers == sorted(set(numbers))
     quality = [
         psnr(p.to_ndarray(format="yuv420p"), draw_pattern(n, 320, 240).to_ndarray())
-        for p, n in zip(pictures, numbers, strict=True)
+        for p, n in zip(images, numbers, strict=True)
     ]
     assert min(quality) > 28
-    tone = np.concatenate([sound.to_ndarray()[0, ::2] for sound in sounds[20:]]).astype(float)
+    tone = np.concatenate(
+        [audio_frame.to_ndarray()[0, ::2] for audio_frame in audio_frames[20:]]
+    ).astype(float)
     spectrum = np.abs(np.fft.rfft(tone * np.hanning(len(tone))))
     assert abs(np.argmax(spectrum) * 48_000 / len(tone) - 440) < 5
     assert call.events == ["encryptionStateChanged"]
@@ -177,7 +179,7 @@ async def test_nothing_reaches_rtp_before_the_key_is_known(call) -> None:
     assert len(first_packets) > 10
 
 
-async def test_a_wrong_secret_is_noticed_and_the_right_one_brings_the_picture(call) -> None:
+async def test_a_wrong_secret_is_noticed_and_the_right_one_brings_the_frame(call) -> None:
     await call.start("vp8", secret(), secret("some other secret"))
     await call.until(lambda: "encryptionSecretMismatch" in call.events)
     assert call.reports == ["mismatch"]
@@ -220,13 +222,13 @@ async def test_a_recording_holds_the_opened_frames_of_both_tracks(call, codec, t
     counts = call.subscriber.recording.counts
     assert call.subscriber.recording.error is None
     with av.open(str(path)) as container:
-        pictures = list(container.decode(video=0))
+        images = list(container.decode(video=0))
     with av.open(str(path)) as container:
-        sounds = list(container.decode(audio=0))
-    assert len(pictures) == counts.frames["video"] > 60
-    assert len(sounds) == counts.frames["audio"] > 100
-    numbers = [read_counter(picture) for picture in pictures]
+        audio_frames = list(container.decode(audio=0))
+    assert len(images) == counts.frames["video"] > 60
+    assert len(audio_frames) == counts.frames["audio"] > 100
+    numbers = [read_counter(image) for image in images]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-    spans = [frames[-1].time - frames[0].time for frames in (pictures, sounds)]
+    spans = [frames[-1].time - frames[0].time for frames in (images, audio_frames)]
     assert abs(spans[0] - spans[1]) < 0.5
-    assert abs(pictures[0].time - sounds[0].time) < 0.2
+    assert abs(images[0].time - audio_frames[0].time) < 0.2

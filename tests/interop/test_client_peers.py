@@ -104,7 +104,7 @@ async def test_who_closes_what_is_closing_or_closed_waits_for_no_more_than_that(
 
 
 async def test_a_handshake_that_the_other_end_leaves_unfinished_is_told(peers, monkeypatch) -> None:
-    """ICE connects, and then nothing comes: it would wait for ever."""
+    """ICE connects, and then nothing comes: it would wait forever."""
     monkeypatch.setattr("sealroute_client.peers.CONNECT_TIMEOUT_S", 2.0)
     told: list[Exception] = []
     near = peers.open()

@@ -35,19 +35,19 @@ def events_of(emitter) -> list[str]:
     return names
 
 
-async def test_a_lost_downlink_is_made_anew_and_subscribers_go_on(server, sessions, tmp_path):
+async def test_a_lost_downlink_is_made_again_and_subscribers_go_on(server, sessions, tmp_path):
     sessions += [await server.join(), await server.join()]
     await sessions[0].publish()
     viewer = await subscribed(sessions[1])
-    pictures = 0
+    images = 0
 
     async def watch() -> None:
-        nonlocal pictures
+        nonlocal images
         async for _ in viewer.video:
-            pictures += 1
+            images += 1
 
     watching = asyncio.create_task(watch())
-    await until(lambda: pictures > 10)
+    await until(lambda: images > 10)
     path = viewer.record(tmp_path)
     await until(lambda: viewer.recording.counts.frames["video"] > 20)
     seen, stream, name = events_of(viewer), viewer.stream_id, viewer.subscriber_id
@@ -58,8 +58,8 @@ async def test_a_lost_downlink_is_made_anew_and_subscribers_go_on(server, sessio
     assert viewer.stream_id == stream
     assert viewer.subscriber_id != name
     assert sessions[1].subscribers == {viewer.subscriber_id: viewer}
-    before, recorded = pictures, viewer.recording.counts.frames["video"]
-    await until(lambda: pictures > before + 20 and not watching.done(), 15)
+    before, recorded = images, viewer.recording.counts.frames["video"]
+    await until(lambda: images > before + 20 and not watching.done(), 15)
     await until(lambda: viewer.recording.counts.frames["video"] > recorded + 20, 15)
     assert viewer.state.failed == 0
     await viewer.close()
@@ -74,7 +74,7 @@ async def test_a_lost_downlink_is_made_anew_and_subscribers_go_on(server, sessio
     assert times[-1] < 30
 
 
-async def test_a_lost_uplink_is_made_anew_and_the_publisher_sends_again(server, sessions):
+async def test_a_lost_uplink_is_made_again_and_the_publisher_sends_again(server, sessions):
     sessions += [await server.join(), await server.join()]
     publisher = await sessions[0].publish()
     await publisher.publish_audio(False)
@@ -95,7 +95,7 @@ async def test_a_lost_uplink_is_made_anew_and_the_publisher_sends_again(server, 
     assert [track.is_muted for track in publisher.tracks if track.kind == "audio"] == [True]
 
 
-async def test_what_can_not_be_taken_up_again_ends_with_its_reason(server, sessions):
+async def test_what_cannot_be_taken_up_again_ends_with_its_reason(server, sessions):
     sessions += [await server.join(), await server.join()]
     publisher = await sessions[0].publish()
     viewer = await subscribed(sessions[1])

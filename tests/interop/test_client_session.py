@@ -64,7 +64,7 @@ async def test_a_refusal_carries_the_code_of_the_server(server) -> None:
     assert (caught.value.code, caught.value.number) == ("token_invalid", 1004)
 
 
-async def test_a_session_publishes_with_declared_keys_and_receives_pictures(server) -> None:
+async def test_a_session_publishes_with_declared_keys_and_receives_frames(server) -> None:
     session = session_of(server)
     created: list[str] = []
     session.on("streamCreated", lambda event: created.append(event.detail["stream"]["streamId"]))
@@ -78,11 +78,11 @@ async def test_a_session_publishes_with_declared_keys_and_receives_pictures(serv
         assert kids == [kid for track in publisher.tracks for kid in track.declared_kids]
         assert len(set(kids)) == 2
         subscriber = await session.subscribe("stream-peer")
-        pictures = []
+        images = []
         async with asyncio.timeout(12):
-            async for picture in subscriber.video:
-                pictures.append(picture)
-                if len(pictures) == 10:
+            async for image in subscriber.video:
+                images.append(image)
+                if len(images) == 10:
                     break
         await until(lambda: all(track.counts.frames > 20 for track in publisher.tracks))
         stats = await session.stats()

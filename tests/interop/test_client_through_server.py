@@ -58,17 +58,17 @@ async def test_three_recordings_hold_what_was_published(server, sessions, tmp_pa
         await viewer.close()
     for path in paths:
         with av.open(str(path)) as container:
-            pictures = list(container.decode(video=0))
-        assert len(pictures) > 60
-        assert min(psnr(p, read_counter(p)) for p in pictures[5:]) > 28
+            images = list(container.decode(video=0))
+        assert len(images) > 60
+        assert min(psnr(p, read_counter(p)) for p in images[5:]) > 28
         with av.open(str(path)) as container:
-            sound = np.concatenate([f.to_ndarray()[0] for f in container.decode(audio=0)])
-        tone = sound[48_000:96_000]
+            audio_frame = np.concatenate([f.to_ndarray()[0] for f in container.decode(audio=0)])
+        tone = audio_frame[48_000:96_000]
         spectrum = np.abs(np.fft.rfft(tone * np.hanning(len(tone))))
         assert abs(np.argmax(spectrum) * 48_000 / len(tone) - 440) < 5
 
 
-async def test_a_wish_for_less_is_taken_and_one_for_nothing_is_refused(server, sessions) -> None:
+async def test_lower_preferences_are_taken_and_empty_ones_are_refused(server, sessions) -> None:
     sessions += [await server.join() for _ in range(2)]
     await sessions[0].publish()
     viewer = await subscribed(sessions[1])

@@ -60,7 +60,7 @@ async def test_without_a_secret_no_encrypted_session_is_joined_relayed_or_not(se
         assert session.relay is None
 
 
-async def test_peer_connections_can_not_be_made_in_a_session_with_a_secret(server) -> None:
+async def test_peer_connections_cannot_be_made_in_a_session_with_a_secret(server) -> None:
     session = session_of(server)
     await session.connect()
     try:
@@ -288,7 +288,7 @@ async def test_an_offer_that_names_its_m_lines_falsely_binds_none_of_these(serve
         await offerer.close()
 
 
-async def test_an_offer_that_can_not_be_used_is_told_and_the_next_one_is_answered(server) -> None:
+async def test_an_offer_that_cannot_be_used_is_told_and_the_next_one_is_answered(server) -> None:
     session, offerer = session_of(server), Offerer()
     errors = errors_of(session)
     await session.connect()

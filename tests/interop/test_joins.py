@@ -51,7 +51,7 @@ class Person:
 
     @property
     def seen_and_heard(self) -> int:
-        """Streams of others of which frames of both kinds were opened."""
+        """Streams of others with decrypted frames of both kinds."""
         return sum(
             all(kind in one.tracks and one.tracks[kind].frames > 0 for kind in ("audio", "video"))
             for one in self.subscribers.values()

@@ -22,7 +22,7 @@ def binary() -> Path:
 
 
 @pytest.mark.parametrize("plan", plans(SWITCHES), ids=lambda plan: plan.name)
-def test_every_forwarded_frame_decodes_to_the_picture_of_its_encoding(
+def test_every_forwarded_frame_decodes_to_the_frame_of_its_encoding(
     plan: Plan, binary: Path
 ) -> None:
     result = run(plan, binary)

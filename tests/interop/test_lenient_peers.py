@@ -190,8 +190,8 @@ async def test_ffmpeg_publishes_and_takes_the_dtls_servers_side_by_default(site,
     try:
         subscriber = await subscribed(viewer)
         async with asyncio.timeout(15):
-            async for picture in subscriber.video:
-                assert (picture.width, picture.height) == (320, 240)
+            async for image in subscriber.video:
+                assert (image.width, image.height) == (320, 240)
                 break
     finally:
         encoder.stdin.close()
@@ -214,31 +214,31 @@ def h264(*, key_frame: bool) -> bytes:
     return b"\x78" + b"".join(len(unit).to_bytes(2) + unit for unit in units)
 
 
-def vp8_picture(*, key_frame: bool) -> bytes:
+def vp8_image(*, key_frame: bool) -> bytes:
     return vp8(key_frame)
 
 
 @pytest.mark.parametrize(
     ("lines", "picture", "sound"),
-    [(H264_LINES, h264, True), (VP8_LINES, vp8_picture, True), (VP8_LINES, vp8_picture, False)],
+    [(H264_LINES, h264, True), (VP8_LINES, vp8_image, True), (VP8_LINES, vp8_image, False)],
 )
 async def test_gstreamers_player_plays_with_the_offer_it_makes_by_itself(
-    site, peers, lines, picture, sound
+    site, peers, lines, image, audio_frame
 ) -> None:
     session, encoder, player = await site.session(), peers(), peers()
     token = site.token(session)
     values = await encoder.values()
     sections = [m_line("video", "96", lines, "0", values)]
-    if sound:
+    if audio_frame:
         sections.append(m_line("audio", "111", OPUS_LINES, "1", values))
     assert await encoder.begin(f"{site.url}/whip/{session}", token, sdp(*sections)) == 201
     await encoder.connect()
 
     async def pump() -> None:
         for number in range(10_000):
-            payload = picture(key_frame=number % 30 == 0)
+            payload = image(key_frame=number % 30 == 0)
             await encoder.send(rtp(96, number, number * 3_000, 111, payload, marker=True))
-            if sound:
+            if audio_frame:
                 await encoder.send(rtp(111, number, number * 960, 222, b"\xfc" + bytes(40)))
             await asyncio.sleep(0.02)
 
@@ -249,7 +249,7 @@ async def test_gstreamers_player_plays_with_the_offer_it_makes_by_itself(
         assert await player.begin(url, token, offer) == 201, player.answer
         sections = re.split(r"^(?=m=)", player.answer, flags=re.MULTILINE)[1:]
         assert not [one for one in sections if one.split(" ")[1] == "0"]
-        assert ("a=inactive" in sections[0]) is not sound
+        assert ("a=inactive" in sections[0]) is not audio_frame
         assert all("a=ice-ufrag" in one for one in sections)
         await asyncio.wait_for(player.connect(), 10)
         await until(lambda: len(player.received) > 10)

@@ -87,7 +87,7 @@ async def test_a_refusal_has_the_servers_code(server: tuple[str, list[messages.R
         await client.leave()
 
 
-async def test_an_offer_that_can_not_be_used_ends_the_wait(
+async def test_an_offer_that_cannot_be_used_ends_the_wait(
     server: tuple[str, list[messages.Request]],
 ) -> None:
     async with aiohttp.ClientSession() as http:

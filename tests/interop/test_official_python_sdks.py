@@ -175,7 +175,7 @@ def test_opentok_creates_sessions_of_every_kind(site, legacy):
     assert site.record(relayed.session_id).options.media_mode == "relayed"
 
 
-def test_opentok_shows_why_a_session_can_not_be(legacy):
+def test_opentok_shows_why_a_session_cannot_be(legacy):
     with pytest.raises(ot_errors.OpenTokException, match="End-to-end encryption needs a routed"):
         legacy.create_session(e2ee=True)
     with pytest.raises(ot_errors.OpenTokException, match="cannot be archived"):
@@ -286,7 +286,7 @@ def test_vonage_creates_sessions_and_keeps_e2ee_even_after_a_json_call(site, uni
     assert encrypted == [False, True, True]
 
 
-def test_vonage_shows_why_a_session_can_not_be(unified):
+def test_vonage_shows_why_a_session_cannot_be(unified):
     options = models.SessionOptions(media_mode=models.MediaMode.RELAYED, e2ee=True)
     with pytest.raises(vonage_errors.HttpRequestError, match="15901"):
         unified.create_session(options)

@@ -117,7 +117,7 @@ class Actor:
 
 
 Waiting = dict[tuple[Subscriber, str], int]
-"""Subscriptions and kinds of which nothing new has come, and how many frames had come before."""
+"""Subscriptions and kinds without new frames, and how many frames had arrived before."""
 
 
 def is_paused(watching: Subscriber, kind: str) -> bool:

@@ -1,4 +1,4 @@
-"""Relayed sessions, Python to Python: pictures and sound arrive, the server carries none."""
+"""Relayed sessions, Python to Python: audio and video arrive, the server carries none."""
 
 import asyncio
 
@@ -33,7 +33,7 @@ async def first(frames, skip: int = 0):
     raise AssertionError("the track ended")
 
 
-async def test_pictures_and_sound_go_from_client_to_client_and_not_through_the_server(
+async def test_audio_and_video_go_from_client_to_client_and_not_through_the_server(
     site,
 ) -> None:
     session = await site.session(relayed=True)
@@ -42,10 +42,10 @@ async def test_pictures_and_sound_go_from_client_to_client_and_not_through_the_s
     publisher = await sender.publish(name="camera")
     for viewer in viewers:
         subscriber = await subscribed(viewer)
-        picture = await first(subscriber.video, skip=10)
-        assert psnr(picture, read_counter(picture)) > 28
-        sound = await first(subscriber.audio, skip=50)
-        assert np.abs(sound.to_ndarray()).max() > 1_000
+        image = await first(subscriber.video, skip=10)
+        assert psnr(image, read_counter(image)) > 28
+        audio_frame = await first(subscriber.audio, skip=50)
+        assert np.abs(audio_frame.to_ndarray()).max() > 1_000
         assert subscriber.is_connected.is_set()
     listed = await asyncio.to_thread(site.application.list_streams, session)
     assert [(row.id, row.name) for row in listed] == [(publisher.stream_id, "camera")]

@@ -56,7 +56,7 @@ def wire(monkeypatch):
 
 
 async def call(tmp_path, *, e2ee: bool, codec: str) -> None:
-    """Half a hundred pictures from one client to another."""
+    """Half a hundred frames from one client to another."""
     server = Server(tmp_path / "data", e2ee=e2ee)
     await server.start()
     sessions: list[Session] = []
@@ -83,7 +83,7 @@ def payloads(packets: list[bytes]) -> list[bytes]:
     return found
 
 
-def pictures(packets: list[bytes]) -> list:
+def images(packets: list[bytes]) -> list:
     """What a VP8 decoder makes of the video among them, frame by frame."""
     frames: dict[tuple[int, int], bytearray] = {}
     for packet, payload in zip(packets, payloads(packets), strict=True):
@@ -107,12 +107,12 @@ def pictures(packets: list[bytes]) -> list:
 
 
 def recognisable(shown: list) -> int:
-    """How many pictures are the published pattern."""
+    """How many frames are the published pattern."""
     return sum(p.width == 640 and psnr(p, read_counter(p)) > 25 for p in shown)
 
 
 @pytest.mark.parametrize("codec", ["vp8", "h264"])
-async def test_an_encrypted_session_shows_the_server_neither_canary_nor_picture(
+async def test_an_encrypted_session_shows_the_server_neither_canary_nor_frame(
     wire, tmp_path, codec
 ) -> None:
     await call(tmp_path, e2ee=True, codec=codec)
@@ -121,13 +121,13 @@ async def test_an_encrypted_session_shows_the_server_neither_canary_nor_picture(
         joined = b"".join(payloads(packets))
         assert CANARY not in joined
         assert CANARY[:16] not in joined
-        assert recognisable(pictures(packets)) == 0
+        assert recognisable(images(packets)) == 0
 
 
 async def test_the_same_eyes_see_everything_of_a_clear_session(wire, tmp_path) -> None:
     await call(tmp_path, e2ee=False, codec="vp8")
     for packets in wire.values():
         assert sum(CANARY in payload for payload in payloads(packets)) > 50
-    shown = pictures(wire["sent"])
+    shown = images(wire["sent"])
     assert recognisable(shown) > 30
     assert np.isfinite([psnr(p, read_counter(p)) for p in shown]).all()

@@ -1,4 +1,4 @@
-"""The WebSocket of signaling over a real socket: who gets in, who is dropped."""
+"""The WebSocket of signaling over a real socket: admitted and dropped clients."""
 
 import asyncio
 import socket

@@ -113,7 +113,7 @@ async def live(site, session: str) -> None:
             await asyncio.sleep(0.1)
 
 
-async def picture_of(frames):
+async def image_of(frames):
     async with asyncio.timeout(15):
         skip = 10
         async for frame in frames:
@@ -128,8 +128,8 @@ async def test_what_an_encoder_publishes_is_a_stream_like_any_other(site, peers)
     viewer = await site.join(session)
     encoder, stream = await published(peers, session)
     subscriber = await subscribed(viewer)
-    picture = await picture_of(subscriber.video)
-    assert psnr(picture, read_counter(picture)) > 20
+    image = await image_of(subscriber.video)
+    assert psnr(image, read_counter(image)) > 20
     (row,) = await asyncio.to_thread(site.application.list_streams, session)
     assert (row.id, row.name) == (stream, "studio")
     ended: list[str] = []
@@ -141,7 +141,7 @@ async def test_what_an_encoder_publishes_is_a_stream_like_any_other(site, peers)
     assert again.status == 404
 
 
-async def test_a_player_gets_picture_and_sound_of_a_stream_of_an_sdk(site, peers) -> None:
+async def test_a_player_gets_audio_and_video_of_a_stream_of_an_sdk(site, peers) -> None:
     session = await site.session()
     sender = await site.join(session)
     publisher = await sender.publish()
@@ -156,10 +156,10 @@ async def test_a_player_gets_picture_and_sound_of_a_stream_of_an_sdk(site, peers
         while True:
             yield await video.recv()
 
-    picture = await picture_of(frames())
-    assert psnr(picture, read_counter(picture)) > 20
-    sound = [await asyncio.wait_for(audio.recv(), 5) for _ in range(50)][-1]
-    assert abs(sound.to_ndarray()).max() > 1_000
+    image = await image_of(frames())
+    assert psnr(image, read_counter(image)) > 20
+    audio_frame = [await asyncio.wait_for(audio.recv(), 5) for _ in range(50)][-1]
+    assert abs(audio_frame.to_ndarray()).max() > 1_000
     await sender.unpublish(publisher)
     done = await player.http.delete(player.location, headers=player.headers)
     assert done.status == 404, "the end of the stream is the end of the player's session"

@@ -45,7 +45,7 @@ pytestmark = [
 ]
 
 
-async def test_pictures_and_sound_of_gstreamer_arrive(tmp_path) -> None:
+async def test_audio_and_video_of_gstreamer_arrive(tmp_path) -> None:
     media = MediaSettings(host="0.0.0.0", port=0)
     async with media_site(tmp_path, media=media) as site:
         session = await site.session()
@@ -58,10 +58,10 @@ async def test_pictures_and_sound_of_gstreamer_arrive(tmp_path) -> None:
             subscriber = await subscribed(viewer)
             async with asyncio.timeout(15):
                 frames = subscriber.video
-                pictures = [await anext(frames) for _ in range(10)]
-                sound = await anext(subscriber.audio)
+                images = [await anext(frames) for _ in range(10)]
+                audio_frame = await anext(subscriber.audio)
         finally:
             encoder.stdin.close()
             await asyncio.wait_for(encoder.wait(), 10)
-        assert {(picture.width, picture.height) for picture in pictures} == {(320, 240)}
-        assert sound.samples > 0
+        assert {(image.width, image.height) for image in images} == {(320, 240)}
+        assert audio_frame.samples > 0

@@ -281,7 +281,7 @@ async def test_a_moderator_ends_a_stream_of_another() -> None:
 # --- encrypted sessions ------------------------------------------------------------------------
 
 
-async def test_a_client_that_can_not_encrypt_is_not_let_in_and_leaves_nothing() -> None:
+async def test_a_client_that_cannot_encrypt_is_not_let_in_and_leaves_nothing() -> None:
     house = House(e2ee=True)
     client = house.client()
     client.formats = ()

@@ -42,7 +42,7 @@ def waiting_number(call: Call) -> int:
 ANSWER = "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:nobody\r\n"
 TRACK = m.TrackOffer(mid="9", kind="audio", kids=(KID,))
 OFFER = offer_for([("8", MediaKind.AUDIO, Codec.OPUS)])
-# Who asks for what, and what the media says of it.
+# Client, request, and the answer of the media plane.
 REFUSED = {
     "publish, no such m-line": (
         lambda c: (c.dan, m.Publish, {"offer": OFFER, "tracks": (TRACK,)}),

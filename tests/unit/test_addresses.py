@@ -25,7 +25,7 @@ def test_a_wildcard_advertises_every_local_address_with_loopback_last(bound):
 
 
 @pytest.mark.parametrize("wrong", ["example.org", "0.0.0.0", "224.0.0.1", "1.2.3"])
-def test_what_clients_can_not_reach_is_refused(wrong):
+def test_what_clients_cannot_reach_is_refused(wrong):
     with pytest.raises(ConfigurationError):
         public_addresses(wrong, "0.0.0.0")
 

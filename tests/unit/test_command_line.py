@@ -153,7 +153,7 @@ def test_a_session_and_a_token_made_in_a_shell_admit(shell):
         (("--location", "here"), "invalid_parameter"),
     ],
 )
-def test_a_session_that_can_not_be_is_refused_with_a_code(shell, words, code):
+def test_a_session_that_cannot_be_is_refused_with_a_code(shell, words, code):
     _, project, _ = shell("project", "create", "--e2ee")
     status, _, complaint = shell("session", "create", "--api-key", project["apiKey"], *words)
     assert (status, json.loads(complaint)["error"]) == (1, code)

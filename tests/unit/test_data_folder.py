@@ -53,7 +53,7 @@ def migrations(monkeypatch):
 
 @contextlib.contextmanager
 def somebody_else(monkeypatch):
-    """A user who does not own what is there. Only root can become one; for others the kernel's
+    """A user that does not own the files. Only root can become one; for others the kernel's
     refusal to change modes is played."""
     if os.geteuid() != 0:
         with monkeypatch.context() as patched:

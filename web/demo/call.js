@@ -48,7 +48,7 @@ export class Call extends EventTarget {
     super();
     this.grid = grid;
     this.template = template;
-    this.people = new People(grid, template, (type, detail) => this.#tell(type, detail));
+    this.people = new People(grid, template, (type, detail) => this.#notify(type, detail));
     /** @type {any} */ this.session = null;
     /** @type {any} */ this.publisher = null;
     /** @type {any} */ this.screen = null;
@@ -57,21 +57,21 @@ export class Call extends EventTarget {
 
   /**
    * @param {import("./rooms.js").Admission} admission
-   * @param {{name: string, secret: string, audio: boolean, video: boolean}} wish
+   * @param {{name: string, secret: string, audio: boolean, video: boolean}} choices
    */
-  async join(admission, wish) {
-    this.name = wish.name;
+  async join(admission, choices) {
+    this.name = choices.name;
     const session = OT.initSession(admission.apiKey, admission.sessionId, {
-      encryptionSecret: wish.secret,
+      encryptionSecret: choices.secret,
     });
     this.session = session;
     this.people.follow(session);
     session.on({
-      sessionReconnecting: () => this.#tell('state', 'Connection lost. Reconnecting…'),
-      sessionReconnected: () => this.#tell('state', ''),
+      sessionReconnecting: () => this.#notify('state', 'Connection lost. Reconnecting…'),
+      sessionReconnected: () => this.#notify('state', ''),
       sessionDisconnected: (event) => this.#end(nameOfEnd(event)),
     });
-    const publishing = this.#prepare(wish);
+    const publishing = this.#prepare(choices);
     publishing.catch(() => undefined);
     await completion((done) => session.connect(admission.token, done));
     this.publisher = await publishing;
@@ -84,23 +84,23 @@ export class Call extends EventTarget {
     if (publisher) await completion((done) => this.session.publish(publisher, done));
   }
 
-  /** @param {{name: string, audio: boolean, video: boolean}} wish */
-  async #prepare(wish) {
-    const tile = new Tile(this.template, { name: wish.name, kind: 'camera', own: true });
-    tile.setVideo(wish.video);
-    tile.setAudio(wish.audio);
+  /** @param {{name: string, audio: boolean, video: boolean}} choices */
+  async #prepare(choices) {
+    const tile = new Tile(this.template, { name: choices.name, kind: 'camera', own: true });
+    tile.setVideo(choices.video);
+    tile.setAudio(choices.audio);
     this.grid.add(TILE.camera, tile);
-    if (!wish.audio && !wish.video) {
+    if (!choices.audio && !choices.video) {
       tile.setPresence('no camera, no microphone');
       return null;
     }
     const properties = {
       ...WIDGET,
-      name: wish.name,
+      name: choices.name,
       mirror: true,
       resolution: '1280x720',
-      audioSource: wish.audio ? undefined : null,
-      videoSource: wish.video ? undefined : null,
+      audioSource: choices.audio ? undefined : null,
+      videoSource: choices.video ? undefined : null,
     };
     const publisher = await OT.initPublisher.promise(tile.media, properties);
     this.#keep(publisher);
@@ -110,7 +110,7 @@ export class Call extends EventTarget {
     );
     publisher.on('muteForced', () => {
       tile.setAudio(false);
-      this.#tell('muted', '');
+      this.#notify('muted', '');
     });
     return publisher;
   }
@@ -127,10 +127,10 @@ export class Call extends EventTarget {
     this.people.clear();
     if (this.hasLeft || reason === 'clientDisconnected') return;
     if (reason !== 'networkDisconnected') {
-      this.#tell('ended', reason);
+      this.#notify('ended', reason);
       return;
     }
-    this.#tell('state', 'Connection lost. Joining again…');
+    this.#notify('state', 'Connection lost. Joining again…');
     void this.#rejoin(0);
   }
 
@@ -143,12 +143,12 @@ export class Call extends EventTarget {
       if (this.hasLeft) return;
       await completion((done) => this.session.connect(admission.token, done));
       await Promise.all([this.#publish(this.publisher), this.#publish(this.screen)]);
-      this.#tell('state', '');
+      this.#notify('state', '');
     } catch (error) {
       // A connection that came about and is lost again tells so itself.
       if (this.hasLeft || this.session.connection) return;
       const { name } = error instanceof Error ? error : new Error();
-      if (FINAL.includes(name)) this.#tell('ended', name);
+      if (FINAL.includes(name)) this.#notify('ended', name);
       else void this.#rejoin(attempt + 1);
     }
   }
@@ -185,7 +185,7 @@ export class Call extends EventTarget {
     this.screen.destroy();
     this.screen = null;
     this.grid.remove(TILE.screen);
-    this.#tell('screen', '');
+    this.#notify('screen', '');
   }
 
   /** @param {string} secret */
@@ -209,7 +209,7 @@ export class Call extends EventTarget {
   }
 
   /** @param {string} type @param {string} detail */
-  #tell(type, detail) {
+  #notify(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 }

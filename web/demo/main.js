@@ -86,7 +86,7 @@ function prepareLobby() {
 /** @param {SubmitEvent} event */
 async function join(event) {
   event.preventDefault();
-  const wish = {
+  const choices = {
     name: element('name').value.trim() || 'Guest',
     secret: element('secret').value,
     audio: element('with-audio').checked,
@@ -95,9 +95,9 @@ async function join(event) {
   const button = element('join');
   button.disabled = true;
   element('alert').hidden = true;
-  storeName(wish.name);
+  storeName(choices.name);
   try {
-    await enter(wish);
+    await enter(choices);
   } catch (error) {
     await leave();
     complain(error);
@@ -106,26 +106,26 @@ async function join(event) {
   }
 }
 
-/** @param {{name: string, secret: string, audio: boolean, video: boolean}} wish */
-async function enter(wish) {
+/** @param {{name: string, secret: string, audio: boolean, video: boolean}} choices */
+async function enter(choices) {
   checkPage();
-  const length = [...wish.secret].length;
+  const length = [...choices.secret].length;
   if (length < 8 || length > 256) throw named('OT_INVALID_ENCRYPTION_SECRET');
-  secret = wish.secret;
-  const admission = await enterRoom(room, wish.name);
+  secret = choices.secret;
+  const admission = await enterRoom(room, choices.name);
   room = admission.sessionId;
   history.replaceState(null, '', writeLink(window.location.href, room, secret));
-  press('audio', wish.audio);
-  press('video', wish.video);
-  element('toggle-audio').disabled = !wish.audio;
-  element('toggle-video').disabled = !wish.video;
+  press('audio', choices.audio);
+  press('video', choices.video);
+  element('toggle-audio').disabled = !choices.audio;
+  element('toggle-video').disabled = !choices.video;
   call = follow(new Call(grid, element('tile-template')));
   element('lobby').hidden = true;
   // The link has the secret; no field of the page goes on to hold it.
   element('secret').value = '';
   element('call').hidden = false;
   element('call-state').textContent = 'Connecting…';
-  await call.join(admission, wish);
+  await call.join(admission, choices);
   element('call-state').textContent = 'End-to-end encrypted';
   announce('You are in the call');
 }

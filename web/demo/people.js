@@ -1,6 +1,6 @@
 // @ts-check
 /// <reference path="./ot.d.ts" />
-/** Who is in the call and what we see of them: one tile for each stream, and for each person without. */
+/** The people in the call: one tile for each stream, and one for each person without a stream. */
 
 import { ENCRYPTION_LABELS, TILE, Tile } from './tiles.js';
 
@@ -22,12 +22,12 @@ export class People {
   /**
    * @param {import("./tiles.js").Grid} grid
    * @param {HTMLTemplateElement} template
-   * @param {(type: string, detail: string) => void} tell
+   * @param {(type: string, detail: string) => void} notify
    */
-  constructor(grid, template, tell) {
+  constructor(grid, template, notify) {
     this.grid = grid;
     this.template = template;
-    this.tell = tell;
+    this.notify = notify;
     /** Of others. @type {Map<string, {name: string, streams: Set<string>}>} */
     this.persons = new Map();
     /** Streams whose video the connection does not carry. @type {Set<string>} */
@@ -54,7 +54,7 @@ export class People {
   #come(connection) {
     const id = connection.connectionId;
     this.persons.set(id, { name: nameOf(connection), streams: new Set() });
-    this.tell('announce', `${nameOf(connection)} joined`);
+    this.notify('announce', `${nameOf(connection)} joined`);
     this.#showPerson(id);
   }
 
@@ -64,10 +64,10 @@ export class People {
     const person = this.persons.get(id);
     this.persons.delete(id);
     this.grid.remove(TILE.person(id));
-    if (person) this.tell('announce', `${person.name} left`);
+    if (person) this.notify('announce', `${person.name} left`);
   }
 
-  /** Who sends nothing sees and hears all the same. @param {string} id */
+  /** Without a stream of their own, people still see and hear the others. @param {string} id */
   #showPerson(id) {
     const person = this.persons.get(id);
     const key = TILE.person(id);
@@ -108,7 +108,7 @@ export class People {
     subscriber.on({
       encryptionStateChanged: (event) => tile.setEncryption(ENCRYPTION_LABELS[event.newValue]),
       audioLevelUpdated: (event) => this.level(TILE.stream(id), event.audioLevel),
-      audioBlocked: () => this.tell('blocked', ''),
+      audioBlocked: () => this.notify('blocked', ''),
       videoDisabled: ({ reason }) => {
         if (reason === 'quality') this.slow.add(id);
         this.#refresh(stream);

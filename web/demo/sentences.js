@@ -33,8 +33,8 @@ const SENTENCES = /** @type {Record<string, string>} */ ({
   OT_UNABLE_TO_SUBSCRIBE: 'A stream of somebody else cannot be shown here.',
   OT_CONNECT_FAILED: 'The server does not answer. Check your connection and try again.',
   OT_CONNECTION_LIMIT_EXCEEDED: 'This room is full.',
-  OT_STREAM_CREATE_FAILED: 'Your sound and picture could not be sent.',
-  OT_SCREEN_SHARING_NOT_SUPPORTED: 'This browser can not share the screen.',
+  OT_STREAM_CREATE_FAILED: 'Your audio and video could not be sent.',
+  OT_SCREEN_SHARING_NOT_SUPPORTED: 'This browser cannot share the screen.',
   OT_ICE_WORKFLOW_FAILED:
     'No media gets through to the server. A firewall may stop it, or the server names only addresses that this browser cannot use.',
   OT_TIMEOUT: 'The server took too long to answer.',

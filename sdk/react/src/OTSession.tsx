@@ -37,7 +37,7 @@ export function OTSession(props: OTSessionProps): ReactNode {
   const apiKey = props.apiKey ?? props.applicationId ?? '';
   const ot = useMemo(() => props.ot ?? loadedOpenTok(), [props.ot]);
   const latest = useLatest(props);
-  /** Sessions that could not connect: what else of them fails is no news. */
+  /** Sessions that could not connect: their later failures are not reported. */
   const failed = useRef(new WeakSet<Session>());
   /** What each session has, or gets, already: a key is derived once for it. */
   const given = useRef(new WeakMap<Session, string>());

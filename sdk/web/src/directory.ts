@@ -1,4 +1,4 @@
-/** Who and what is in the session, as the server tells it. Pure. */
+/** Connections and streams of the session, as the server reports them. Pure. */
 import { Connection } from './connection';
 import type { ConnectionInfo, StreamInfo } from './signaling/messages';
 import { Stream } from './stream';

@@ -122,12 +122,15 @@ export const hasMediaProcessorSupport = withPromise(
   (): Promise<boolean> => Promise.resolve(false),
 );
 
-/** To be called from a click: the browser then lets sound play. */
+/** Starts audio that the browser blocks. Call it from a click handler. Errors: `OT_MEDIA_ERR_ABORTED`. */
 export async function unblockAudio(): Promise<void> {
   try {
     await unblockAll();
   } catch {
-    throw otError('OT_MEDIA_ERR_ABORTED', 'The browser still blocks sound; call this from a click');
+    throw otError(
+      'OT_MEDIA_ERR_ABORTED',
+      'The browser still blocks audio; call this from a click handler',
+    );
   }
 }
 

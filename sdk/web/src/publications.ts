@@ -1,4 +1,4 @@
-/** What this client publishes: owner of its streams, from the wish to their end. */
+/** What this client publishes: owner of its streams, from the call to their end. */
 import type { Clock } from './clock';
 import type { Directory } from './directory';
 import { type OTError, otError } from './errors';

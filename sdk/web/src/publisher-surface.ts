@@ -21,7 +21,7 @@ export interface PublisherProperties extends WidgetProperties, CaptureProperties
   audioBitrate?: number;
   enableDtx?: boolean;
   videoContentHint?: VideoContentHint;
-  /** Several sizes of the picture, so that each subscriber gets what it can show; for cameras. */
+  /** Simulcast or SVC: several resolutions, so that each subscriber gets what it can show; for cameras. */
   scalableVideo?: boolean;
   preferredVideoCodecs?: 'automatic' | VideoCodecName[];
   maxVideoBitrate?: number;

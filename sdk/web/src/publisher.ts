@@ -324,7 +324,7 @@ export class Publisher extends PublisherSurface {
       const sender = binding?.media.senders.video;
       if (!binding || !sender) return;
       try {
-        // No track at all: not even black pictures cost anything.
+        // No track at all: not even black frames cost anything.
         await sender.replaceTrack(wantsVideo ? (this.media.video ?? null) : null);
       } catch (error) {
         if (binding === this.binding) throw error;

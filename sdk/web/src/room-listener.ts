@@ -1,4 +1,4 @@
-/** What a room needs to begin, and what it tells. */
+/** What a room needs to begin, and the events that it reports. */
 import type { Connection } from './connection';
 import type { SessionEncryption } from './e2ee/session-encryption';
 import type { SessionTrust } from './e2ee/trust';
@@ -15,7 +15,7 @@ export interface ReceivedSignal {
   readonly encrypted: boolean;
 }
 
-/** What the room tells the session, in the order of happening. */
+/** The events of a room, in their order. */
 export interface RoomListener {
   onConnectionCreated(connection: Connection): void;
   onConnectionDestroyed(connection: Connection, reason: string): void;

@@ -16,7 +16,7 @@ import type { PeerSettings } from './rtc/peer-connection';
 import { PeerLinks } from './rtc/peer-links';
 import { Uplink } from './rtc/uplink';
 import type { Reply, RequestMessage } from './signaling/channel';
-import { reasonTold } from './signaling/endings';
+import { endReason } from './signaling/endings';
 import type {
   ConnectionDestroyed,
   ServerMessage,
@@ -89,7 +89,7 @@ export class Room {
       send,
       dropLink: (subscriberId) => this.peers?.drop(subscriberId),
       binding: (subscriberId) => ({
-        tell: (state, counts) => this.tell({ t: 'e2eeState', subscriberId, state, ...counts }),
+        report: (state, counts) => this.notify({ t: 'e2eeState', subscriberId, state, ...counts }),
         recheck: (tracks) => this.encryption?.recheck(tracks),
       }),
     });
@@ -133,7 +133,7 @@ export class Room {
     return this.welcome.connection.connectionId;
   }
 
-  /** Tells of everybody and everything that was there before us, and starts the watch. */
+  /** Reports the connections and streams that were there before, and starts the watchdog. */
   begin(): void {
     this.admit(this.welcome);
     if (!this.encryption) return;
@@ -252,7 +252,7 @@ export class Room {
     peerDescriptionReceived: (message) => this.peers?.onDescription(message),
     peerCandidateReceived: (message) => this.peers?.onCandidate(message),
     transportLost: ({ direction }) => this.onTransportLost(direction),
-    disconnected: ({ reason }) => this.listener.onDisconnected(reasonTold(reason)),
+    disconnected: ({ reason }) => this.listener.onDisconnected(endReason(reason)),
     error: ({ name, message, number }) => exceptions.report(new OTError(name, message, number)),
   };
 
@@ -355,7 +355,7 @@ export class Room {
   }
 
   private onHint(connectionId: string, hint: number): void {
-    // Of nobody who is here: a change of the secret would wait for it.
+    // From no connection of the session: a change of the secret would wait for it.
     if (connectionId === this.connectionId || !this.directory.connection(connectionId)) return;
     if (!this.encryption?.onAnnounced(connectionId, hint)) return;
     for (const subscriber of this.subscribers.values()) {
@@ -379,11 +379,11 @@ export class Room {
     stream: Stream,
     change: Parameters<Parameters<Publisher['bind']>[0]['update']>[0],
   ): void {
-    this.tell({ t: 'updateStream', streamId: stream.streamId, ...change });
+    this.notify({ t: 'updateStream', streamId: stream.streamId, ...change });
     this.applyChange(stream, change);
   }
 
-  private tell(message: RequestMessage): void {
+  private notify(message: RequestMessage): void {
     this.send(message).catch((error: unknown) => {
       if (!this.isClosed) exceptions.report(error);
     });
@@ -416,7 +416,7 @@ function encryptionFault(type: 'internal' | 'unsupportedCodec', role: 'send' | '
   const direction = role === 'send' ? 'ENCRYPTION' : 'DECRYPTION';
   return type === 'internal'
     ? otError(`OT_${direction}_INTERNAL_ERROR`, 'Frames could not be encrypted or decrypted')
-    : otError(`OT_${direction}_UNSUPPORTED_CODEC`, 'The codec can not be encrypted');
+    : otError(`OT_${direction}_UNSUPPORTED_CODEC`, 'The codec cannot be encrypted');
 }
 
 function requireEncrypted(encrypted: unknown): void {

@@ -1,4 +1,4 @@
-/** Where the server is: told by the application, the script tag, or the script's own origin. */
+/** The server's address: from the application, the script tag, or the script's own origin. */
 import { otError } from './errors';
 
 const fromScript = readScriptTag();

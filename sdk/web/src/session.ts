@@ -171,7 +171,7 @@ export class Session extends Emitter<SessionEvents> {
 
   /**
    * Resolves when frames of the others can be opened with the secret. `immediate` gives up the
-   * old secret at once, for when somebody who knows it must be shut out.
+   * old secret at once, to exclude a client that knows it.
    */
   async setEncryptionSecret(secret: string, options: { immediate?: boolean } = {}): Promise<void> {
     if (!isValidSecret(secret)) throw E2EE_ERRORS.invalidSecret();
@@ -258,7 +258,7 @@ export class Session extends Emitter<SessionEvents> {
     return { session, ready };
   }
 
-  /** Only who has a secret must have a worker: the session may be a clear one. */
+  /** A worker is required only with a secret: the session may be a clear one. */
   private startWorker(): E2eeClient | undefined {
     try {
       return new E2eeClient(this.options.e2eeWorkerUrl);

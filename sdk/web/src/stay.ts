@@ -90,7 +90,7 @@ export class Stay {
     return welcome;
   }
 
-  /** Makes the room of what the server said; the session tells of it before it `begin`s. */
+  /** Makes the room from `welcome`; the session reports it before it `begin`s. */
   enter(
     welcome: Welcome,
     settings: Omit<PeerSettings, 'isEncrypted'>,
@@ -110,7 +110,7 @@ export class Stay {
     return this.room;
   }
 
-  /** Tells of everybody who was there, then of what happened since the welcome. */
+  /** Reports the connections that were there, then the events since the welcome. */
   begin(): void {
     this.room?.begin();
     const early = this.early ?? [];
@@ -181,7 +181,7 @@ export class Stay {
 
   /** Applications join again by themselves after a lost network; who was expelled must not. */
   private onClosed(ending: Ending = { reason: 'networkDisconnected' }): void {
-    this.callOff(asOTError(new Error('The server can not be reached'), 'OT_CONNECT_FAILED'));
+    this.callOff(asOTError(new Error('The server cannot be reached'), 'OT_CONNECT_FAILED'));
     if (this.early !== undefined || this.isOver) return;
     this.listener.onEnded(ending.reason, ending.error);
   }

@@ -1,4 +1,4 @@
-/** A stream as this client gets it: its element, its wishes, and what decryption sees. */
+/** A stream as this client gets it: its element, its preferences, and the results of decryption. */
 import { SubscriberHealth, type FrameCounts, type HealthActions } from './e2ee/health';
 import type { TrackResults } from './e2ee/protocol';
 import { type StreamEncryptionState, StreamTrust } from './e2ee/trust';
@@ -33,7 +33,7 @@ export interface SubscriberProperties extends WidgetProperties {
 type StreamState = 'ok' | 'limited' | 'paused';
 
 /** Members of UpdateSubscriber; what is missing stays as it was. */
-export interface SubscriberWish {
+export interface SubscriberPreferences {
   audio?: boolean;
   video?: boolean;
   preferredResolution?: Size | null;
@@ -42,8 +42,8 @@ export interface SubscriberWish {
 
 /** What the session does for its subscribers. */
 export interface SubscriberBinding {
-  update(wish: SubscriberWish): Promise<void>;
-  tell(state: 'mismatch' | 'ok', counts: FrameCounts): void;
+  update(preferences: SubscriberPreferences): Promise<void>;
+  report(state: 'mismatch' | 'ok', counts: FrameCounts): void;
   recheck(tracks: readonly string[]): void;
   unsubscribe(): void;
 }
@@ -197,7 +197,7 @@ export class Subscriber extends Emitter<SubscriberEvents> {
   // --- the session's side -------------------------------------------------------------
 
   /** @internal What to subscribe with. */
-  wishes(): SubscriberWish {
+  preferences(): SubscriberPreferences {
     return {
       audio: this.wantsAudio,
       video: this.wantsVideo,
@@ -206,20 +206,20 @@ export class Subscriber extends Emitter<SubscriberEvents> {
     };
   }
 
-  /** @internal The server subscribed with `told`; what was wished since then is told now. */
-  bind(binding: SubscriberBinding, told: SubscriberWish, isEncrypted: boolean): void {
+  /** @internal The server subscribed with `sent`; preferences that changed since then are sent now. */
+  bind(binding: SubscriberBinding, sent: SubscriberPreferences, isEncrypted: boolean): void {
     this.binding = binding;
     this.health = new SubscriberHealth();
     this.trust.begin(isEncrypted);
     // The server begins with what it can send, whatever it could before.
     this.onStreamState('ok');
-    const now: SubscriberWish = {
-      ...(told.audio === this.wantsAudio ? {} : { audio: this.wantsAudio }),
-      ...(told.video === this.wantsVideo ? {} : { video: this.wantsVideo }),
-      ...((told.preferredResolution ?? null) === this.preferredSize
+    const now: SubscriberPreferences = {
+      ...(sent.audio === this.wantsAudio ? {} : { audio: this.wantsAudio }),
+      ...(sent.video === this.wantsVideo ? {} : { video: this.wantsVideo }),
+      ...((sent.preferredResolution ?? null) === this.preferredSize
         ? {}
         : { preferredResolution: this.preferredSize }),
-      ...((told.preferredFrameRate ?? null) === this.preferredRate
+      ...((sent.preferredFrameRate ?? null) === this.preferredRate
         ? {}
         : { preferredFrameRate: this.preferredRate }),
     };
@@ -342,14 +342,14 @@ export class Subscriber extends Emitter<SubscriberEvents> {
     }
   }
 
-  private act({ event, tell, recheck }: HealthActions): void {
+  private act({ event, report, recheck }: HealthActions): void {
     if (recheck) this.binding?.recheck(recheck);
-    if (tell) this.binding?.tell(tell, this.health.counts);
+    if (report) this.binding?.report(report, this.health.counts);
     if (event === 'mismatch') this.dispatch('encryptionSecretMismatch', {});
     if (event === 'match') this.dispatch('encryptionSecretMatch', {});
   }
 
-  private async wish(kind: 'audio' | 'video', isWanted: boolean): Promise<void> {
+  private async setReceiving(kind: 'audio' | 'video', isWanted: boolean): Promise<void> {
     if (kind === 'audio') this.wantsAudio = isWanted;
     else this.wantsVideo = isWanted;
     const track = this.track(kind)?.receiver.track;
@@ -408,8 +408,8 @@ export class Subscriber extends Emitter<SubscriberEvents> {
           return Promise.resolve(void this.setVolume(volume));
         },
       },
-      subscribeToAudio: switching((one, isWanted) => one.wish('audio', isWanted)),
-      subscribeToVideo: switching((one, isWanted) => one.wish('video', isWanted)),
+      subscribeToAudio: switching((one, isWanted) => one.setReceiving('audio', isWanted)),
+      subscribeToVideo: switching((one, isWanted) => one.setReceiving('video', isWanted)),
       restrictFrameRate: switching((one, isRestricted) =>
         one.setPreferredFrameRate(isRestricted ? 1 : null),
       ),

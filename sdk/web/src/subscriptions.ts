@@ -1,4 +1,4 @@
-/** What this client subscribes to: owner of its Subscribers, from the wish to their end. */
+/** What this client subscribes to: owner of its Subscribers, from the call to their end. */
 import type { Clock } from './clock';
 import { type OTError, otError } from './errors';
 import { exceptions } from './exceptions';
@@ -24,7 +24,7 @@ interface SubscriptionsEnvironment {
   send(message: RequestMessage): Promise<Reply>;
   /** Of a relayed session: the link of a Subscriber is not wanted any more. */
   dropLink(subscriberId: string): void;
-  binding(subscriberId: string): Pick<SubscriberBinding, 'tell' | 'recheck'>;
+  binding(subscriberId: string): Pick<SubscriberBinding, 'report' | 'recheck'>;
 }
 
 export class Subscriptions {
@@ -85,7 +85,7 @@ export class Subscriptions {
    */
   onTransportLost(delayMs: number | undefined): void {
     for (const entry of [...this.entries.values()]) {
-      // Who is not known to the server yet goes over the next transport by itself.
+      // A Subscriber that the server does not know yet uses the next transport without this.
       if (entry.id === undefined) continue;
       if (delayMs === undefined) this.giveUp(entry, lostTooOften());
       else this.repeat(entry, delayMs);
@@ -97,7 +97,7 @@ export class Subscriptions {
     const subscriber = this.byId.get(subscriberId);
     const entry = subscriber && this.entries.get(subscriber);
     if (!entry) return;
-    this.tellGone(subscriberId);
+    this.sendUnsubscribe(subscriberId);
     const delayMs = entry.losses.onLoss(this.environment.clock.now());
     if (delayMs === undefined) this.giveUp(entry, lostTooOften());
     else this.repeat(entry, delayMs);
@@ -130,9 +130,9 @@ export class Subscriptions {
   private async attempt(entry: Entry): Promise<void> {
     const { subscriber } = entry;
     try {
-      const wish = subscriber.wishes();
+      const preferences = subscriber.preferences();
       const { streamId } = subscriber.stream;
-      const reply = await this.environment.send({ t: 'subscribe', streamId, ...wish });
+      const reply = await this.environment.send({ t: 'subscribe', streamId, ...preferences });
       if (reply.t !== 'subscribed') {
         throw otError('OT_UNEXPECTED_SERVER_RESPONSE', 'Not subscribed');
       }
@@ -145,12 +145,16 @@ export class Subscriptions {
       }
       this.usedIds.add(subscriberId);
       if (!this.isWanted(entry)) {
-        this.tellGone(subscriberId);
+        this.sendUnsubscribe(subscriberId);
         return;
       }
       entry.id = subscriberId;
       this.byId.set(subscriberId, subscriber);
-      subscriber.bind(this.bindingOf(entry, subscriberId), wish, this.environment.isEncrypted);
+      subscriber.bind(
+        this.bindingOf(entry, subscriberId),
+        preferences,
+        this.environment.isEncrypted,
+      );
     } catch (error) {
       this.onFailure(entry, error);
     }
@@ -179,8 +183,8 @@ export class Subscriptions {
   private bindingOf(entry: Entry, subscriberId: string): SubscriberBinding {
     return {
       ...this.environment.binding(subscriberId),
-      update: async (wish) => {
-        await this.environment.send({ t: 'updateSubscriber', subscriberId, ...wish });
+      update: async (preferences) => {
+        await this.environment.send({ t: 'updateSubscriber', subscriberId, ...preferences });
       },
       unsubscribe: () => this.unsubscribe(entry.subscriber),
     };
@@ -191,7 +195,7 @@ export class Subscriptions {
     this.entries.delete(entry.subscriber);
     const { id } = entry;
     this.forget(entry);
-    if (id !== undefined) this.tellGone(id);
+    if (id !== undefined) this.sendUnsubscribe(id);
     entry.waiting.reject(error);
   }
 
@@ -203,7 +207,7 @@ export class Subscriptions {
   }
 
   /** The server may have ended it by itself: that is as good. */
-  private tellGone(subscriberId: string): void {
+  private sendUnsubscribe(subscriberId: string): void {
     this.environment.send({ t: 'unsubscribe', subscriberId }).catch(() => undefined);
   }
 

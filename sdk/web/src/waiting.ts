@@ -1,4 +1,4 @@
-/** Who waits for media to flow: told once, whatever happens. */
+/** Callers that wait for media to flow; each is notified once. */
 import type { Clock } from './clock';
 import { type OTError, otError } from './errors';
 

@@ -131,7 +131,7 @@ describe('codecs', () => {
     { mimeType: 'video/AV1' },
   ];
 
-  test('that can not be encrypted are not negotiated', () => {
+  test('that cannot be encrypted are not negotiated', () => {
     const names = codecPreferences('video', video).map(({ mimeType }) => mimeType);
     assert.deepEqual(names, ['video/VP8', 'video/H264', 'video/AV1', 'video/rtx']);
     const audio = ['opus', 'red', 'PCMU', 'G722', 'CN', 'telephone-event'].map((name) => ({
@@ -161,15 +161,15 @@ test('codec lines without a payload type in their m-line are dropped from SDP', 
   assert.deepEqual(dropStrayCodecLines(sdp.join('\r\n')).split('\r\n'), kept);
 });
 
-test('encodings follow the size of the picture, and layers only where they help', () => {
-  const wish = {
+test('encodings follow the size of the frame, and layers only where they help', () => {
+  const options = {
     size: { width: 1280, height: 720 },
     isScreen: false,
     maxBitrateBps: undefined,
     maxFrameRate: undefined,
     scaling: 'simulcast' as const,
   };
-  const layers = videoEncodings(wish);
+  const layers = videoEncodings(options);
   assert.deepEqual(
     layers.map(({ rid, scaleResolutionDownBy }) => [rid, scaleResolutionDownBy]),
     [
@@ -179,11 +179,11 @@ test('encodings follow the size of the picture, and layers only where they help'
     ],
   );
   assert.equal(layers[2]?.maxBitrate, 1_700_000);
-  const small = videoEncodings({ ...wish, size: { width: 320, height: 240 } });
+  const small = videoEncodings({ ...options, size: { width: 320, height: 240 } });
   assert.equal(small.length, 1);
   assert.equal(small[0]?.rid, undefined);
-  assert.equal(videoEncodings({ ...wish, isScreen: true }).length, 1);
-  assert.equal(videoEncodings({ ...wish, scaling: 'none' }).length, 1);
+  assert.equal(videoEncodings({ ...options, isScreen: true }).length, 1);
+  assert.equal(videoEncodings({ ...options, scaling: 'none' }).length, 1);
 });
 
 test('a video with several sizes inside one encoding says how many', () => {
@@ -348,7 +348,7 @@ test("the version is the package's", () => {
   assert.equal(readJson<{ version: string }>('package.json')?.version, VERSION);
 });
 
-test('an answer takes up the retransmission of sound where it is offered, and nothing else', () => {
+test('an answer takes up the retransmission of audio where it is offered, and nothing else', () => {
   const audio = ['m=audio 9 UDP/TLS/RTP/SAVPF 96', 'a=rtpmap:96 opus/48000/2', 'a=mid:0'];
   const video = ['m=video 9 UDP/TLS/RTP/SAVPF 97', 'a=rtpmap:97 VP8/90000', 'a=mid:1'];
   const text = (...lines: string[]): string => ['v=0', ...lines, ''].join('\r\n');

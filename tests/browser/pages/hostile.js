@@ -95,7 +95,7 @@ const hostile = {
   async publish({ first, baseHz, codec }) {
     const publisher = OT.initPublisher('publishers', {
       insertMode: 'append',
-      videoSource: pictures(first),
+      videoSource: frames(first),
       audioSource: await staircase(baseHz),
       preferredVideoCodecs: [codec],
     });
@@ -230,8 +230,8 @@ function toneIn(bins, hertzOfBin) {
   return near < 0.6 * all ? null : Math.round((peak * hertzOfBin) / STEP_HZ);
 }
 
-/** Pictures that count from `first`. */
-function pictures(first) {
+/** Frames that count from `first`. */
+function frames(first) {
   const canvas = Object.assign(document.createElement('canvas'), { width: 160, height: 120 });
   const context = canvas.getContext('2d');
   context.scale(160 / pattern.WIDTH, 120 / pattern.HEIGHT);

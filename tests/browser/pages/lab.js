@@ -83,7 +83,7 @@ const lab = {
     return lab.subscribers.get(streamId)?.element?.querySelector('video');
   },
 
-  /** Pattern numbers seen at intervals; `null` where the picture is not the pattern. */
+  /** Pattern numbers seen at intervals; `null` where the frame is not the pattern. */
   async watch(streamId, samples = 12, intervalMs = 100) {
     const seen = [];
     for (let sample = 0; sample < samples; sample += 1) {
@@ -104,7 +104,7 @@ const lab = {
   },
 
   /**
-   * Waits until each of the streams was seen (a picture that is not black) and heard (decoded audio
+   * Waits until each of the streams was seen (a frame that is not black) and heard (decoded audio
    * that is not silence); resolves with what is known of those that were not.
    */
   async meets(streamIds, timeoutMs) {
@@ -113,7 +113,7 @@ const lab = {
     const missing = () => [...met].filter(([, { isSeen, isHeard }]) => !isSeen || !isHeard);
     while (missing().length > 0 && performance.now() < deadline) {
       for (const [id, one] of missing()) {
-        one.isSeen ||= showsPicture(lab.video(id));
+        one.isSeen ||= showsFrame(lab.video(id));
         one.isHeard ||= (await lab.received(id)).audio?.totalAudioEnergy > 0;
       }
       if (missing().length > 0) await new Promise((resolve) => setTimeout(resolve, 100));

@@ -30,13 +30,13 @@
       const isSet = Boolean((frame >> bit) & 1);
       const cell = { x: bit * CELL, width: CELL, height: 30 };
       found.push({ ...cell, y: 180, colour: isSet ? WHITE : BLACK });
-      // The second row is the first one inverted: a picture of noise does not pass.
+      // The second row is the first one inverted: a frame of noise does not pass.
       found.push({ ...cell, y: 210, colour: isSet ? BLACK : WHITE });
     }
     return found;
   }
 
-  /** The frame's number, or `null` when the picture is not the pattern. */
+  /** The frame's number, or `null` when the frame is not the pattern. */
   function readFrame(pixel) {
     const luma = (x, y) => pixel(x, y).reduce((sum, part) => sum + part, 0) / 3;
     let frame = 0;

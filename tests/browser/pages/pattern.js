@@ -1,4 +1,4 @@
-// A picture that says which one it is, and a tone: made here, recognised there.
+// A frame that says which one it is, and a tone: made here, recognised there.
 'use strict';
 
 /** A video track of the moving pattern and an audio track with a tone of `hertz`: two, left and right. */
@@ -69,7 +69,7 @@ function readPattern(video) {
 }
 
 /** Whether the element shows anything, whoever made it: bright parts and dark ones. */
-function showsPicture(video) {
+function showsFrame(video) {
   if (!video?.videoWidth) return false;
   const [width, height] = [32, 24];
   const canvas = Object.assign(document.createElement('canvas'), { width, height });
@@ -119,6 +119,6 @@ async function recordSamples(stream, milliseconds, channels = 1) {
 }
 
 Object.assign(globalThis, {
-  ...{ makePattern, readPattern, showsPicture },
+  ...{ makePattern, readPattern, showsFrame },
   ...{ measureTone, measureChannels },
 });

@@ -106,8 +106,8 @@ export class Person {
     );
     const seen = await this.do((id) => lab.watch(id), streamId);
     const known = seen.filter((frame) => frame !== null);
-    assert.ok(known.length >= seen.length - 2, `broken pictures: ${seen.join()}`);
-    assert.ok(new Set(known).size >= 4, `the picture stands still: ${seen.join()}`);
+    assert.ok(known.length >= seen.length - 2, `broken frames: ${seen.join()}`);
+    assert.ok(new Set(known).size >= 4, `the video stands still: ${seen.join()}`);
   }
 
   async seesNothingOf(streamId) {

@@ -35,7 +35,7 @@ function paint(frame) {
   return pixels;
 }
 
-/** The numbers of a file's frames; `null` for pictures that are not the pattern. */
+/** The numbers of a file's frames; `null` for frames that are not the pattern. */
 export async function readPatternFile(path) {
   const bytes = await decode(path, ['-f', 'rawvideo', '-pix_fmt', 'rgb24', '-s', SIZE]);
   const frames = [];

@@ -34,7 +34,7 @@ class PatternVideo(MediaStreamTrack):
         )
         if self.readyState != "live":
             raise MediaStreamError
-        return content.picture(self._first + self._number, self._number)
+        return content.image(self._first + self._number, self._number)
 
 
 class PatternAudio(MediaStreamTrack):
@@ -159,7 +159,7 @@ class PythonClient:
         played = self.played.setdefault(stream_id, [])
         heard = self.heard.setdefault(stream_id, [])
         await asyncio.gather(
-            self._read(subscriber.video, content.read_picture, played),
+            self._read(subscriber.video, content.read_image, played),
             self._read(subscriber.audio, content.read_tone, heard),
         )
 

@@ -12,7 +12,7 @@ from tests.hostile.media import Rtp
 from tests.hostile.member import Member
 
 SPEAKERS = {"vp9": BROWSERS, "av1": BROWSERS, "h264": ("python", "chromium")}
-"""Who sends and receives a codec: the Python SDK has two, Firefox has no H.264 of its own."""
+"""Clients that send and receive a codec: the Python SDK has two, Firefox no H.264 of its own."""
 ENOUGH = 30
 """Packets of a recording."""
 

@@ -1,4 +1,4 @@
-"""Lies in messages that carry neither media nor keys: false news, wrong shapes, strange order."""
+"""Lies in messages that carry neither media nor keys: false events, wrong shapes, strange order."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

@@ -81,7 +81,7 @@ class OtherEnd(Lie):
 
 
 def other_codec(lines: list[sdp.Line]) -> list[sdp.Line]:
-    """Of which no frame can be decoded, on the video's m-line alone."""
+    """A codec whose frames cannot be decoded, on the video's m-line alone."""
     for line in lines:
         if line.kind == "video":
             line.formats = dict.fromkeys(line.formats, "AV2/90000")

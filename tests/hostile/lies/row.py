@@ -13,7 +13,7 @@ Act = Callable[[Call], Awaitable[None]]
 KINDS = ("python", "chromium", "firefox")
 BROWSERS = ("chromium", "firefox")
 STOPPED_S = 1.5
-"""Who sees nothing new for so long has no call."""
+"""A client that sees no new frame this long has no call."""
 
 
 class Must(Enum):

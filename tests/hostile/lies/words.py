@@ -78,7 +78,7 @@ CLEAR = "encryption_internal: An encryption secret was set, but the server says 
 RELAYED = "encryption_internal: The server says that the session is encrypted and relayed"
 NOT_HELLO = _strange("The server answered hello with something else")
 # A browser says nothing of a WebSocket that it refused.
-UNREACHED = "OT_CONNECT_FAILED: The server can not be reached"
+UNREACHED = "OT_CONNECT_FAILED: The server cannot be reached"
 NOT_OURS = "The server does not speak this client's protocol"
 OTHER_PROTOCOL = "OT_UNEXPECTED_SERVER_RESPONSE: The server does not speak the protocol of this SDK"
 FAILED_BROWSERS = f"OT_UNEXPECTED_SERVER_RESPONSE: {FAILED}"
@@ -298,7 +298,7 @@ ANSWERS: dict[str, Words] = {
     "unpublish-error": _told(FAILURE["python"], ()),
     "unsubscribe-error": _told(FAILURE["python"], ()),
 }
-NEWS: dict[str, Words] = {
+EVENTS: dict[str, Words] = {
     "hints-misshaped": _told(
         _strange("The server sent a message hintAnnounced of a wrong shape"),
         _misshapen("hintAnnounced", "hint"),
@@ -327,7 +327,7 @@ NEWS: dict[str, Words] = {
         tuple(_misshapen(kind) for kind in KINDS if kind not in NEVER_MISSHAPEN),
     ),
 }
-ERRORS = DOOR | SDP | ANSWERS | NEWS
+ERRORS = DOOR | SDP | ANSWERS | EVENTS
 SOMETIMES: dict[str, Words] = {
     # Chromium opens a track for an SSRC that no offer named if it comes between two descriptions.
     "clear-strange-ssrc": {"chromium": (BESIDE,)},

@@ -109,9 +109,9 @@ def test_a_scenario_passes_when_every_judged_figure_holds_and_one_was_judged() -
     assert not passed(good, error="it hung")
 
 
-def test_sound_is_in_step_when_the_middle_of_both_sides_is_near() -> None:
+def test_audio_is_in_step_when_the_middle_of_both_sides_is_near() -> None:
     middle, longest = in_step([-70.0, 10.0, 60.0, 300.0, -20.0], ", of the other")
-    assert middle.name == "sound and picture apart, of the other, middle"
+    assert middle.name == "audio and video apart, of the other, middle"
     assert (middle.value, middle.holds) == (60.0, True)
     assert (longest.value, longest.holds) == (300.0, None)
     assert in_step([-81.0])[0].holds is False

@@ -20,7 +20,7 @@ def test_figures_are_a_row_for_each_request():
     assert text.splitlines()[2:] == ["| create | 1.00 |", "| list | 2.50 |"]
 
 
-def test_a_legacy_client_signs_every_request_anew():
+def test_a_legacy_client_signs_every_request_again():
     job = {"dialect": "legacy", "api_key": "1", "api_secret": "s" * 40}
     client = Client(json.loads(json.dumps(job)))
     first, second = (client.headers()["X-OPENTOK-AUTH"] for _ in range(2))

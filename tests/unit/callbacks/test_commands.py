@@ -80,7 +80,7 @@ def test_registrations_are_added_listed_and_removed(shell):
 
 
 @pytest.mark.parametrize("url", ["http://10.0.0.1/", "nonsense", "http://u:p@app.example/"])
-def test_a_url_that_can_not_be_is_refused(shell, url):
+def test_a_url_that_cannot_be_is_refused(shell, url):
     code, _, error = shell("callbacks", "add", "--api-key", shell.key, "--url", url)
     assert (code, json.loads(error)["error"]) == (1, "invalid_parameter")
 
@@ -188,7 +188,7 @@ def test_a_diagnosis_is_readable():
     assert text.count("no_key_frame: No key frame.") == 2
 
 
-def test_networks_that_can_not_be_read_are_an_error_of_configuration(shell, monkeypatch):
+def test_networks_that_cannot_be_read_are_an_error_of_configuration(shell, monkeypatch):
     monkeypatch.setenv("SEALROUTE_CALLBACKS_ALLOWED_NETWORKS", "10.0.0.0/99")
     words = ("--api-key", shell.key, "--url", "https://app.example/")
     code, _, error = shell("callbacks", "add", *words)

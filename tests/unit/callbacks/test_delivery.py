@@ -375,7 +375,7 @@ async def test_recorder_and_deliverer_run_by_themselves_until_they_are_stopped(w
     world.start()
 
 
-async def test_an_event_that_can_not_be_queued_takes_no_other_with_it(world, monkeypatch):
+async def test_an_event_that_cannot_be_queued_takes_no_other_with_it(world, monkeypatch):
     await world.register()
     real = world.store.callbacks.queue
 

@@ -111,7 +111,7 @@ async def test_the_receiver_can_tell_who_called_and_what_for(receiver, sender):
     assert vonage_jwt.verify_signature(token, signature_secret(PROJECT)) is True
 
 
-async def test_a_receiver_can_not_leave_anything_with_us(receiver, sender):
+async def test_a_receiver_cannot_leave_anything_with_us(receiver, sender):
     await post(sender, receiver.url + "/cookie")
     await post(sender, receiver.url + "/fine")
     assert "Cookie" not in receiver.seen[1][1]
@@ -146,5 +146,5 @@ async def test_no_spelling_of_this_machine_gets_around_the_policy(receiver, host
 @pytest.mark.parametrize(
     "url", ["http://[v1.x]/", "http://a.test:port/", "http://%zz/", "http://."]
 )
-async def test_a_url_that_can_not_be_called_is_unreachable(sender, url):
+async def test_a_url_that_cannot_be_called_is_unreachable(sender, url):
     assert (await post(sender, url)).result in (Result.UNREACHABLE, Result.FORBIDDEN)

@@ -2,7 +2,7 @@
 
 import random
 
-from sealroute_client.complaints import AGAIN_S, MAX_TOLD, Complaints
+from sealroute_client.complaints import AGAIN_S, MAX_REPORTED, Complaints
 
 
 def test_the_first_time_is_told_at_once_and_later_ones_together_after_a_while() -> None:
@@ -22,6 +22,6 @@ def test_words_that_are_new_each_time_are_no_way_around_it() -> None:
         if complaints.take(f"words {number}", now_s):
             told.append(now_s)
     for start_s in told:
-        assert sum(start_s <= at_s < start_s + AGAIN_S for at_s in told) <= MAX_TOLD
-    assert len(complaints._told_s) <= MAX_TOLD
-    assert len(complaints._untold) <= MAX_TOLD
+        assert sum(start_s <= at_s < start_s + AGAIN_S for at_s in told) <= MAX_REPORTED
+    assert len(complaints._reported_s) <= MAX_REPORTED
+    assert len(complaints._unreported) <= MAX_REPORTED

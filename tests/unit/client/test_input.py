@@ -101,39 +101,39 @@ def test_the_secret_is_no_argument() -> None:
 
 
 @pytest.mark.parametrize("number", [0, 1, 0x5555, 0xFFFF, 0x10001])
-def test_the_frame_counter_is_read_back_from_the_picture(number) -> None:
+def test_the_frame_counter_is_read_back_from_the_frame(number) -> None:
     assert read_counter(draw_pattern(number, 320, 240)) == number & 0xFFFF
 
 
-def write_clip(path, pictures: int) -> None:
+def write_clip(path, images: int) -> None:
     with av.open(str(path), "w") as container:
         video = container.add_stream("libvpx", rate=30)
         video.width, video.height, video.pix_fmt = 320, 240, "yuv420p"
         audio = container.add_stream("libopus", rate=48_000, layout="mono")
-        for index in range(pictures):
+        for index in range(images):
             frame = draw_pattern(index, 320, 240)
             frame.pts, frame.time_base = index, fractions.Fraction(1, 30)
             container.mux(video.encode(frame))
-            sound = av.AudioFrame.from_ndarray(
+            audio_frame = av.AudioFrame.from_ndarray(
                 np.zeros((1, 1600), np.int16), format="s16", layout="mono"
             )
-            sound.sample_rate, sound.pts = 48_000, index * 1600
-            sound.time_base = fractions.Fraction(1, 48_000)
-            container.mux(audio.encode(sound))
+            audio_frame.sample_rate, audio_frame.pts = 48_000, index * 1600
+            audio_frame.time_base = fractions.Fraction(1, 48_000)
+            container.mux(audio.encode(audio_frame))
         container.mux(video.encode(None))
         container.mux(audio.encode(None))
 
 
-async def collect(source, monkeypatch, pictures: int, sounds: int):
+async def collect(source, monkeypatch, images: int, audio_frames: int):
     async def at_once(_playout, _time_s) -> None:
         pass
 
     monkeypatch.setattr(Playout, "wait_for", at_once)
     got = ([], [])
-    for index in range(max(pictures, sounds)):
-        if index < pictures:
+    for index in range(max(images, audio_frames)):
+        if index < images:
             got[0].append(await source.video.recv())
-        if index < sounds:
+        if index < audio_frames:
             got[1].append(await source.audio.recv())
     return got
 
@@ -143,17 +143,19 @@ async def test_a_looped_file_goes_on_in_time_and_order(tmp_path, monkeypatch) ->
     source = await open_media(tmp_path / "clip.webm", loop_forever=True)
     try:
         assert (source.width, source.height) == (320, 240)
-        pictures, sounds = await collect(source, monkeypatch, 45, 75)
+        images, audio_frames = await collect(source, monkeypatch, 45, 75)
     finally:
         source.close()
         source.video.stop()
         source.audio.stop()
-    numbers = [read_counter(picture) for picture in pictures]
+    numbers = [read_counter(image) for image in images]
     assert numbers == [*range(15)] * 3
-    assert all(one.pts < two.pts for one, two in itertools.pairwise(pictures))
-    assert [sound.pts for sound in sounds[:20]] == [960 * index for index in range(20)]
-    assert all(one.pts < two.pts for one, two in itertools.pairwise(sounds))
-    assert all(sound.samples == 960 for sound in sounds)
+    assert all(one.pts < two.pts for one, two in itertools.pairwise(images))
+    assert [audio_frame.pts for audio_frame in audio_frames[:20]] == [
+        960 * index for index in range(20)
+    ]
+    assert all(one.pts < two.pts for one, two in itertools.pairwise(audio_frames))
+    assert all(audio_frame.samples == 960 for audio_frame in audio_frames)
 
 
 async def test_a_file_that_is_no_media_is_refused_without_its_path(tmp_path) -> None:

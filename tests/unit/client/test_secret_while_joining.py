@@ -167,7 +167,7 @@ async def test_of_changes_that_wait_the_newest_alone_is_derived(deriving, immedi
     one, server = joining(OLD)
     server.may_welcome.set()
     await one.connect()
-    one.encryption.on_hint("peer", 1)  # who is not ready: senders follow after 5 s
+    one.encryption.on_hint("peer", 1)  # not ready: senders follow after 5 s
     first, second, third = (f"secret number {number}" for number in (1, 2, 3))
     deriving.gates[first] = asyncio.Event()
     changes = [asyncio.create_task(one.set_encryption_secret(first))]

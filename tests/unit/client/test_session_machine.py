@@ -51,7 +51,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.run(joined())
 
     def start(self, work: Coroutine[None, None, None]) -> None:
-        """An operation of the application; it ends with a result or an error of ours."""
+        """An operation of the application; it ends with a result or an error of the SDK."""
 
         async def guarded() -> None:
             try:

@@ -41,7 +41,7 @@ def test_many_failures_within_400_ms_are_no_mismatch() -> None:
     assert fail(DecryptionState(), "video", 30, 0.0, 0.01) == []
 
 
-def test_one_success_in_between_starts_the_count_anew() -> None:
+def test_one_success_in_between_starts_the_count_again() -> None:
     state = DecryptionState()
     fail(state, "video", 4, 0.0)
     assert state.on_frame("video", Outcome.OK, 0.4) == []
@@ -62,7 +62,7 @@ def test_after_a_local_change_a_mismatch_needs_two_seconds() -> None:
     assert state.on_frame("video", Outcome.AUTH, 2.0) == MISMATCH
 
 
-def test_a_match_waits_for_every_track_that_failed_but_the_server_hears_at_once() -> None:
+def test_a_match_waits_forevery_track_that_failed_but_the_server_hears_at_once() -> None:
     state = DecryptionState()
     fail(state, "audio", 6, 0.0)
     fail(state, "video", 6, 0.0)

@@ -1,13 +1,16 @@
 """The code speaks the field's language: comments, docstrings and names have no retired word.
 
-`ROOMS` names the folders that are held to it. A word is retired in prose, in names, or in both;
-text in backticks and in other strings is not checked.
+`ROOMS` names the folders of Python that are held to all of it, `WEB_ROOMS` those of the browser. A
+word is retired in prose, in names, or in both; text in backticks and in other strings is not
+checked. In tests and benchmarks (`PROSE_ROOMS`, `WEB_PROSE_ROOMS`) names have fewer retired words,
+and titles of tests are names.
 """
 
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -44,7 +47,25 @@ NAMES = {
     r"unsealed": "unencrypted",
     r"wish": "preferred",
 }
+EVERYWHERE = {
+    r"anew": "again",
+    r"can not": "cannot",
+    r"for ever": "forever",
+    r"pictures?": "frame, video or resolution",
+    r"(?:re|un)?seal(?:ed|er|ers|ing|s)?": "encrypt, protect (SRTP), wrap (secrets at rest)",
+    r"sounds?": "audio",
+    r"wish(?:es|ed)?": "prefer",
+}
+"""Retired in every name and every line, also in tests."""
+EXCEPTIONS = (
+    r"pictures? (?:ids?|groups?|parameter sets?|types?)",  # terms of VP8, VP9, H.264 and FFmpeg
+    r"sound cards?",
+    r"reseal|sealing (?:key|\.key)|sealing\.key",  # command, setting and file of the storage
+)
 ROOMS = (
+    "sdk/python/src/sealroute_client",
+    "sdk/python/src/sealroute_client/e2ee",
+    "sdk/python/src/sealroute_client/media",
     "sfu",
     "sfu/sdp",
     "config",
@@ -62,21 +83,99 @@ ROOMS = (
     "signaling/storage",
     "signaling/websocket",
 )
+PROSE_ROOMS = (
+    "bench",
+    "bench/adapters",
+    "bench/attack",
+    "bench/network",
+    "bench/switches",
+    "tests",
+    "tests/contract",
+    "tests/fakes",
+    "tests/fuzz",
+    "tests/hostile",
+    "tests/hostile/drivers",
+    "tests/hostile/lies",
+    "tests/image",
+    "tests/interop",
+    "tests/official",
+    "tests/spec",
+    "tests/unit",
+    "tests/unit/bench",
+    "tests/unit/callbacks",
+    "tests/unit/client",
+    "tests/unit/config",
+    "tests/unit/domain",
+    "tests/unit/native",
+    "tests/unit/rest",
+    "tests/unit/sfu",
+    "tests/unit/signaling",
+    "tests/vectors",
+)
+WEB_ROOMS = ("sdk/react/src", "sdk/web/src", "web/demo")
+WEB_PROSE_ROOMS = (
+    "bench/network",
+    "sdk/web/tests",
+    "tests/browser",
+    "tests/hostile",
+    "tests/official",
+)
 _PROSE = re.compile(rf"\b(?:{'|'.join(PROSE)})\b", re.IGNORECASE)
 _NAMES = re.compile(rf"(?:{'|'.join(NAMES)})", re.IGNORECASE)
+_EVERYWHERE = re.compile(rf"\b(?:{'|'.join(EVERYWHERE)})\b", re.IGNORECASE)
+_EXCEPTION = re.compile("|".join(EXCEPTIONS), re.IGNORECASE)
+_WEB_COMMENT = re.compile(r"/\*.*?\*/|(?<![:\w])//[^\n]*", re.DOTALL)
+_WEB_STRING = re.compile(r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"|`(?:[^`\\]|\\.)*`")
+_WEB_SUFFIXES = {".ts", ".tsx", ".js", ".jsx", ".mjs"}
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _SPAN = re.compile(r"`[^`]*`")
 
 
-def retired(source: str) -> Iterator[tuple[int, str]]:
+Found = Iterator[tuple[int, str]]
+
+
+def blanked(pattern: re.Pattern[str], text: str) -> str:
+    """`text` with spaces in place of what the pattern finds; lines keep their numbers."""
+    return pattern.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
+
+
+def words(pattern: re.Pattern[str], text: str, line: int = 1) -> Found:
+    text = blanked(_EXCEPTION, text)
+    for found in pattern.finditer(text):
+        yield line + text.count("\n", 0, found.start()), found[0]
+
+
+def retired(source: str, *, in_names: bool = True) -> Found:
     """Line and word of each retired word in a Python source."""
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        line = token.start[0]
         if token.type == tokenize.COMMENT or token.string.startswith('"""'):
-            text = _SPAN.sub(lambda span: re.sub(r"[^\n]", " ", span[0]), token.string)
-            for found in _PROSE.finditer(text):
-                yield token.start[0] + text.count("\n", 0, found.start()), found[0]
-        elif token.type == tokenize.NAME and _is_retired(token.string):
-            yield token.start[0], token.string
+            yield from words(_PROSE, blanked(_SPAN, token.string), line)
+        elif token.type == tokenize.NAME:
+            if in_names and _is_retired(token.string):
+                yield line, token.string
+            else:
+                yield from words(_EVERYWHERE, _parts(token.string), line)
+
+
+def retired_of_web(source: str, *, in_names: bool = True) -> Found:
+    """Line and word of each retired word in a source of the browser; strings are prose too."""
+    for found in _WEB_COMMENT.finditer(source):
+        line = 1 + source.count("\n", 0, found.start())
+        yield from words(_PROSE, blanked(_SPAN, found[0]), line)
+    code = blanked(_WEB_COMMENT, source)
+    yield from words(_EVERYWHERE, code)
+    for found in re.finditer(r"[A-Za-z_$][\w$]*", blanked(_WEB_STRING, code)):
+        line = 1 + source.count("\n", 0, found.start())
+        if in_names and _is_retired(found[0]):
+            yield line, found[0]
+        elif not _EVERYWHERE.fullmatch(found[0]):
+            yield from words(_EVERYWHERE, _parts(found[0]), line)
+
+
+def _parts(name: str) -> str:
+    """The words of a name: `sealedFrame` and `sealed_frame` are two."""
+    return " ".join(_PART.findall(name))
 
 
 def _is_retired(name: str) -> bool:
@@ -91,16 +190,41 @@ def files_of(room: str) -> list[Path]:
     ]
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_has_no_retired_word(room: str):
-    files = files_of(room)
+def web_files_of(room: str) -> list[Path]:
+    return [
+        ROOT / name
+        for name in sorted(tracked())
+        if name.startswith(f"{room}/") and Path(name).suffix in _WEB_SUFFIXES
+    ]
+
+
+def report(files: list[Path], find: Callable[[str], Found]) -> str:
     assert files
-    found = [
+    return "\n".join(
         f"{path.relative_to(ROOT)}:{line}: {word}"
         for path in files
-        for line, word in retired(path.read_text(encoding="utf-8"))
-    ]
-    assert not found, "\n".join(found)
+        for line, word in find(path.read_text(encoding="utf-8"))
+    )
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_has_no_retired_word(room: str):
+    assert report(files_of(room), retired) == ""
+
+
+@pytest.mark.parametrize("room", PROSE_ROOMS)
+def test_tests_and_benchmarks_have_no_retired_word_in_prose_and_titles(room: str):
+    assert report(files_of(room), partial(retired, in_names=False)) == ""
+
+
+@pytest.mark.parametrize("room", WEB_ROOMS)
+def test_sources_of_the_browser_have_no_retired_word(room: str):
+    assert report(web_files_of(room), retired_of_web) == ""
+
+
+@pytest.mark.parametrize("room", WEB_PROSE_ROOMS)
+def test_browser_tests_have_no_retired_word_in_prose_and_titles(room: str):
+    assert report(web_files_of(room), partial(retired_of_web, in_names=False)) == ""
 
 
 def test_words_are_found_in_comments_docstrings_and_names_only():
@@ -117,4 +241,28 @@ MAX = SealGuard.tellers
         (3, "anew"),
         (4, "told_bytes"),
         (4, "can not"),
+        (5, "Seal"),
     ]
+
+
+def test_words_are_found_in_sources_of_the_browser():
+    source = """\
+/** Who asks gets `sealed` frames
+ * and a picture. */
+const sealedFrames = heardAt; // can not
+test('a sound is https://anew.example', () => undefined);
+"""
+    assert sorted(retired_of_web(source)) == [
+        (1, "Who asks"),
+        (2, "picture"),
+        (3, "can not"),
+        (3, "heardAt"),
+        (3, "sealed"),
+        (4, "anew"),
+        (4, "sound"),
+    ]
+
+
+def test_terms_of_codecs_and_storage_are_no_retired_words():
+    source = "sealing_key = picture_id  # the picture parameter set; a sound card\n"
+    assert list(retired(source, in_names=False)) == []

@@ -74,7 +74,7 @@ def relayed() -> Room:
 
 
 Row = tuple[str, m.Request, ErrorCode]
-# Who asks for what in the encrypted Session, and why it is refused.
+# Client, request in the encrypted session, and the refusal.
 ASKED: list[Row] = [
     ("eve", m.Publish(id=1, tracks=TRACKS), E.PERMISSION_DENIED),
     ("ann", m.Publish(id=1, tracks=TRACKS, e2ee_format="e2ee/2"), E.STREAM_LIMIT),

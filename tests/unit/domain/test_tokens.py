@@ -156,7 +156,7 @@ def test_a_t1_token_with_a_field_twice_is_refused():
     assert refusal_of(t1(payload)) is ErrorCode.AUTHENTICATION_FAILED
 
 
-def test_a_t1_payload_can_not_smuggle_jwt_time_claims():
+def test_a_t1_payload_cannot_smuggle_jwt_time_claims():
     payload = f"session_id={SESSION}&exp={NOW_S + 9}"
     assert refusal_of(t1(payload)) is ErrorCode.AUTHENTICATION_FAILED
 

@@ -146,7 +146,7 @@ class Peer:
         return datagram
 
     def receive(self) -> bytes:
-        """The next datagram but for the server's checks, which it repeats to who is slow."""
+        """The next datagram but for the server's checks, which it repeats to slow clients."""
         while True:
             datagram = self.receive_any()
             if datagram[:2] != b"\0\1":

@@ -57,8 +57,8 @@ async def test_a_removed_operator_is_refused_at_once(admin):
 
 
 async def test_a_project_is_made_shown_and_listed_and_its_secret_told_once(admin):
-    wish = {"name": "shop", "e2ee": True, "e2eeByDefault": True, "maxSessions": 5}
-    status, made = await admin("POST", "/projects", wish)
+    request = {"name": "shop", "e2ee": True, "e2eeByDefault": True, "maxSessions": 5}
+    status, made = await admin("POST", "/projects", request)
     assert (status, made["name"], made["e2eeByDefault"], made["maxSessions"]) == (
         201,
         "shop",

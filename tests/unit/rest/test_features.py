@@ -110,7 +110,7 @@ async def test_what_does_not_exist_is_a_json_404(caller, method, rest):
 
 
 @pytest.mark.parametrize("kind", ["archive", "broadcast"])
-async def test_what_is_not_recorded_or_sent_can_not_be_changed(caller, kind):
+async def test_what_is_not_recorded_or_sent_cannot_be_changed(caller, kind):
     streams, layout = caller.path(f"/{kind}/x/streams"), caller.path(f"/{kind}/x/layout")
     # One SDK adds a member of its own.
     for body in ({"broadcastId": "x", "addStream": "s"}, {"removeStream": "s", "hasAudio": None}):
@@ -156,7 +156,7 @@ async def test_a_callback_is_registered_listed_and_unregistered(caller):
         {"url": 7},
     ],
 )
-async def test_a_callback_that_can_not_be_is_refused_with_a_message(caller, fields):
+async def test_a_callback_that_cannot_be_is_refused_with_a_message(caller, fields):
     usual = {"group": "stream", "event": "created", "url": "https://app.example/"}
     wanted = {**usual, **fields} if fields else {}
     if fields == {"group": "stream"}:
@@ -166,7 +166,7 @@ async def test_a_callback_that_can_not_be_is_refused_with_a_message(caller, fiel
     assert await caller.call("GET", caller.path("/callback")) == (200, [])
 
 
-async def test_a_project_can_not_fill_the_table_of_callbacks(caller):
+async def test_a_project_cannot_fill_the_table_of_callbacks(caller):
     path = caller.path("/callback")
     for number in range(65):
         wanted = {"group": "stream", "event": "created", "url": f"https://app.example/{number}"}

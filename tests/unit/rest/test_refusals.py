@@ -156,7 +156,7 @@ def expired(project, kind):
     return signed_properly(project, kind, iat=now_s - 400, exp=now_s - 200)
 
 
-def living_for_ever(project, kind):
+def living_forever(project, kind):
     claims = claims_of(project, kind)
     del claims["exp"]
     key, algorithm = (project.api_secret, "HS256") if kind == "legacy" else (KEY, "RS256")
@@ -194,7 +194,7 @@ ATTACKS = (
     signed_with_a_key_of_the_header,
     a_stronger_hmac,
     living_too_long,
-    living_for_ever,
+    living_forever,
     a_client_token,
     a_token_of_a_client_of_the_session,
     for_an_account,
@@ -332,7 +332,7 @@ async def test_no_route_reaches_into_another_project(caller):
     assert await caller.call("GET", caller.path("/callback")) == (200, [made])
 
 
-# --- texts that can not be kept -------------------------------------------------------------
+# --- texts that cannot be kept -------------------------------------------------------------
 
 HALF_PAIRS = [b'"\\ud800"', b'"a\\uDFFF"', b'["\\ud83d"]', b'{"\\udc00": 1}']
 

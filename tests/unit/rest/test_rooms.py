@@ -72,7 +72,7 @@ async def test_a_room_is_an_encrypted_session_and_its_link_lets_others_in(store)
     assert [claim.role.value for claim in claims] == ["moderator", "publisher"]
 
 
-async def test_sessions_of_applications_can_not_be_joined_through_rooms(store):
+async def test_sessions_of_applications_cannot_be_joined_through_rooms(store):
     rooms = rooms_of(store, FakeClock(NOW_S))
     await enter(rooms)
     assert (await enter(rooms, "2_somebody-elses"))[0] == 404

@@ -163,9 +163,7 @@ async def test_a_start_as_an_sdk_sends_it_is_understood(caller, feature, body):
 
 
 @pytest.mark.parametrize(("feature", "body", "words"), REFUSED)
-async def test_a_start_that_can_not_be_is_refused_and_the_member_named(
-    caller, feature, body, words
-):
+async def test_a_start_that_cannot_be_is_refused_and_the_member_named(caller, feature, body, words):
     encrypted = await caller.create(e2ee="true")
     path = caller.path(PATHS[feature])
     status, answer = await caller.call("POST", path, json={"sessionId": encrypted, **body})

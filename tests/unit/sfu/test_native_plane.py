@@ -34,13 +34,13 @@ async def test_an_encrypted_session_is_opaque_in_the_core_and_a_clear_one_is_not
 
 
 async def test_a_publisher_is_asked_to_keep_its_video_to_the_projects_bit_rate(scene, peers):
-    """RFC 3890 for who knows it, RFC 8866's AS for the others; sound needs no limit."""
+    """RFC 3890 for who knows it, RFC 8866's AS for the others; audio needs no limit."""
     limited = scene.plane.open_session("limited", e2ee=True, max_publish_bps=700_500)
     media = limited.open_client("bob", peers.Listener())
     answer = await media.publish("st", peers.PeerConnection().offer(), peers.TRACKS)
-    sound, video = answer.sdp.split("m=")[1:]
-    assert sound.startswith("audio")
-    assert "b=" not in sound
+    audio_frame, video = answer.sdp.split("m=")[1:]
+    assert audio_frame.startswith("audio")
+    assert "b=" not in audio_frame
     assert "b=AS:700\r\nb=TIAS:700500\r\n" in video
     assert "b=" not in (await scene.publish("ann")).sdp
 

@@ -161,7 +161,7 @@ def test_h264_is_matched_by_profile() -> None:
         ("VP8/90000", "VP8/8000", "codec_unsupported"),
     ],
 )
-def test_offers_that_can_not_be_filled_are_refused(old: str, new: str, code: str) -> None:
+def test_offers_that_cannot_be_filled_are_refused(old: str, new: str, code: str) -> None:
     assert refused(offer(AUDIO, VIDEO).replace(old, new), VP8) == code
 
 

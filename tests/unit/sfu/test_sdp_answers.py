@@ -180,7 +180,7 @@ def test_other_media_is_rejected_and_media_of_no_stream_is_inactive():
         (("v=0", "v=1"), "sdp_invalid"),
     ],
 )
-def test_an_offer_that_can_not_be_answered_is_refused_with_its_code(change, code):
+def test_an_offer_that_cannot_be_answered_is_refused_with_its_code(change, code):
     text = OFFERS[CHROMIUM].replace(*change)
     assert text != OFFERS[CHROMIUM]
     if code is None:

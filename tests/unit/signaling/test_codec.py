@@ -361,7 +361,7 @@ def test_mutated_messages_never_raise_anything_else() -> None:
                 continue
 
 
-# --- what a message may cost before anything is known of who sends it -------------------------
+# --- the cost of a message before its sender is known ---------------------------------------
 
 
 def _array(items: int, item: bytes) -> bytes:

@@ -111,7 +111,7 @@ def test_an_admitted_client_has_left_and_gives_way_to_nobody(small):
         small.come(f"s{number}")
     assert "member" in small.open
     assert len(small.gate) == 3
-    # What it does later is no news to the gate.
+    # The gate does not see what it does later.
     small.open["member"].wait()
     small.open["member"].leave()
     assert len(small.gate) == 3

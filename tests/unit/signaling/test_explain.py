@@ -131,7 +131,7 @@ def test_a_downlink_that_is_not_up_comes_first():
     assert (got.flowing, got.reasons[0].code) == (False, Code.NOT_CONNECTED)
 
 
-def test_an_uplink_that_is_not_up_is_told_for_every_subscriber():
+def test_an_uplink_that_is_not_up_is_told_forevery_subscriber():
     scene = Scene()
     scene.has_up_track = False
     assert scene.codes() == [Code.PUBLISHER_NOT_CONNECTED]

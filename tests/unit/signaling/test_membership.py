@@ -63,7 +63,7 @@ def test_the_welcome_says_what_the_role_may_do(role: Role, may: tuple[int, ...])
 
 
 @pytest.mark.parametrize("formats", [(), ("e2ee/1",), ("e2ee/20",)])
-def test_a_client_without_the_format_can_not_join_an_encrypted_session(
+def test_a_client_without_the_format_cannot_join_an_encrypted_session(
     formats: tuple[str, ...],
 ) -> None:
     room = Room(e2ee=True)
@@ -168,7 +168,7 @@ def test_a_resumed_client_gets_the_session_as_it_is_now() -> None:
     assert [s.stream_id for s in welcome.streams] == ["s"]
 
 
-def test_an_unknown_connection_can_not_be_resumed() -> None:
+def test_an_unknown_connection_cannot_be_resumed() -> None:
     with pytest.raises(DomainError, match="not_connected"):
         Room().do(Resume(A, 9, "next"))
 

@@ -90,7 +90,7 @@ def test_a_moderator_ends_a_stream_and_its_publisher_stays(room: Room) -> None:
     assert list(room.state.connections) == ["mod", "a"]
 
 
-def test_what_does_not_exist_can_not_be_moderated(room: Room) -> None:
+def test_what_does_not_exist_cannot_be_moderated(room: Room) -> None:
     room.offer("a", "pending")
     with pytest.raises(DomainError, match="connection_not_found"):
         room.ask("mod", m.ForceDisconnect(id=2, connection_id="x"))
@@ -125,7 +125,7 @@ def test_a_stream_without_audio_is_not_muted(room: Room) -> None:
     assert room.do(RestMuteStream(StreamId("picture"))) == []
 
 
-def test_a_publisher_that_did_not_comply_can_not_unmute(room: Room) -> None:
+def test_a_publisher_that_did_not_comply_cannot_unmute(room: Room) -> None:
     room.do(RestMuteStream(S))
     effects = room.ask("a", ON)
     told_again = Send(A, m.MuteForced(active=True, stream_id="s"))

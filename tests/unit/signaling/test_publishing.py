@@ -200,7 +200,7 @@ def test_a_refused_offer_leaves_nothing_and_names_the_failure_as_the_sdk_does() 
     assert not room.state.streams
 
 
-def test_a_live_stream_whose_media_is_refused_ends_for_everybody() -> None:
+def test_a_live_stream_whose_media_is_refused_ends_foreverybody() -> None:
     room = room_of("a", "b")
     room.publish("a", "s")
     room.subscribe("b", "s", "b-of-s")

@@ -1,4 +1,4 @@
-"""The certificate of the HTTP server: who is served which one, and what a bad renewal does."""
+"""The certificate of the HTTP server: which client gets which, and the effect of a bad renewal."""
 
 import ssl
 

@@ -1,4 +1,4 @@
-"""Encrypted sessions: hints go round, and video that can not be opened waits."""
+"""Encrypted sessions: hints go round, and video that cannot be opened waits."""
 
 import pytest
 

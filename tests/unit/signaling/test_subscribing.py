@@ -1,4 +1,4 @@
-"""Subscribers: who may, how many, and what they prefer."""
+"""Subscribers: permission, limits and preferences."""
 
 import pytest
 
@@ -60,7 +60,7 @@ def test_who_publishes_only_may_not_subscribe() -> None:
         room.subscribe("c", "s", "sub")
 
 
-def test_a_stream_that_is_unknown_or_not_live_can_not_be_subscribed_to() -> None:
+def test_a_stream_that_is_unknown_or_not_live_cannot_be_subscribed_to() -> None:
     room = room_with_stream()
     room.offer("a", "pending")
     for stream in ("pending", "nothing"):

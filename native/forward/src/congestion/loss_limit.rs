@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn loss_that_stays_whatever_is_sent_is_not_answered_for_ever() {
+    fn loss_that_stays_whatever_is_sent_is_not_answered_forever() {
         let mut limit = LossLimit::default();
         limit.judge(0);
         let mut reductions = 0;

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 Request = Callable[..., Awaitable[Any]]
 OLD_KIDS_DECLARED_S: Final = 10.0
-"""Packets under the old key are on the way for so long after a switch."""
+"""Packets under the old key may arrive this long after a switch."""
 
 
 @dataclass(slots=True)
@@ -132,7 +132,7 @@ class SessionEncryption:
             self._timer = loop.call_later(delay_s, self._on_deadline)
 
     def _move(self, *, immediate: bool) -> None:
-        """All senders use the newest secret from their next frame on. One that can not stops."""
+        """All senders use the newest secret from their next frame on. One that cannot stops."""
         self.sending = self.current
         for publisher in list(self._publishers()):
             self._move_publisher(publisher, immediate=immediate)
@@ -151,7 +151,7 @@ class SessionEncryption:
                 track.old_kids.clear()
             else:
                 self._withdraw_later(publisher, track)
-            self._tell(publisher, track)
+            self._declare_soon(publisher, track)
 
     def _withdraw_later(self, publisher: Publisher, track: PublishedTrack) -> None:
         old = list(track.old_kids)
@@ -160,7 +160,7 @@ class SessionEncryption:
             self._withdrawals.discard(timer)
             track.old_kids = [kid for kid in track.old_kids if kid not in old]
             if publisher in self._publishers():
-                self._tell(publisher, track)
+                self._declare_soon(publisher, track)
 
         if old:
             timer = asyncio.get_running_loop().call_later(OLD_KIDS_DECLARED_S, withdraw)
@@ -176,7 +176,7 @@ class SessionEncryption:
         for track in publisher.tracks:
             if track.pending is None or track.pending.secret is not self.sending:
                 track.pending = self.pending(publisher)
-                self._tell(publisher, track)
+                self._declare_soon(publisher, track)
             track.switch(self._connection_id, publisher.stream_id)
         if self._switch.deadline_s is not None:
             self._prepare()
@@ -186,9 +186,9 @@ class SessionEncryption:
         if track.encryptor.is_exhausted:
             self._move_publisher(publisher, immediate=False)
 
-    # --- what the server is told, as far as it listens ------------------------------------
+    # --- messages to the server, best effort ----------------------------------------------
 
-    async def tell_again(self) -> None:
+    async def declare_again(self) -> None:
         """After a resume: the server may have missed, or refused, any of it."""
         await self._best_effort(self.announce())
         for publisher in list(self._publishers()):
@@ -201,9 +201,9 @@ class SessionEncryption:
             for track in publisher.tracks:
                 with contextlib.suppress(EncryptionError):
                     track.pending = PendingContext(self.current, publisher.key_ids)
-                    self._tell(publisher, track)
+                    self._declare_soon(publisher, track)
 
-    def _tell(self, publisher: Publisher, track: PublishedTrack) -> None:
+    def _declare_soon(self, publisher: Publisher, track: PublishedTrack) -> None:
         self._spawn(self._best_effort(self._declare(publisher, track)))
 
     async def _declare(self, publisher: Publisher, track: PublishedTrack) -> None:
@@ -219,7 +219,7 @@ class SessionEncryption:
         try:
             await telling
         except SealrouteError as error:
-            logger.info("the server was not told of a key: %s", error.code)
+            logger.info("the server did not take a key id: %s", error.code)
 
     # --- hints of others ----------------------------------------------------------------
 

@@ -140,7 +140,7 @@ class TransportLostTooOften(SealrouteError):
 
 
 class MediaSourceError(SealrouteError):
-    """The media file or device can not be used."""
+    """The media file or device cannot be used."""
 
     code = "media_source"
     name = "PublisherMediaError"

@@ -92,7 +92,7 @@ class NotEncrypted(Event):
 
 @dataclass(frozen=True, slots=True)
 class TransportLost(Event):
-    """`direction` is `uplink` or `downlink`; what it carried is taken up again."""
+    """`direction` is `uplink` or `downlink`; the SDK publishes and subscribes again."""
 
     name = "transportLost"
     direction: str

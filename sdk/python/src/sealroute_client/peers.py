@@ -1,6 +1,6 @@
-"""aiortc's peer connections, none of which leaves a socket behind.
+"""aiortc's peer connections; none leaves a socket behind.
 
-aioice knows the sockets of a gathering when the last of them is open: who cancels or closes a peer
+aioice knows the sockets of a gathering when the last of them is open: to cancel or close a peer
 connection before would leave the others open.
 """
 
@@ -25,8 +25,8 @@ from sealroute_client.errors import (
 
 CONNECT_TIMEOUT_S: Final = 30.0
 """For ICE and DTLS together. ICE gives up by itself; a DTLS handshake that the other end leaves
-unfinished would wait for ever."""
-Told = Callable[[SealrouteError], None]
+unfinished would wait forever."""
+OnUnreachable = Callable[[SealrouteError], None]
 
 
 def _ignore(_error: SealrouteError) -> None:
@@ -45,7 +45,7 @@ class PeerConnection(RTCPeerConnection):
         self._is_decided = False
         """It was connected, or it was told that it could not be."""
         self._deadline: asyncio.TimerHandle | None = None
-        self.on_unreachable: Told = _ignore
+        self.on_unreachable: OnUnreachable = _ignore
         """Called once when no connection came about; not for one that was lost later."""
         self.on("connectionstatechange", self._on_state)
         self._ending: asyncio.Task[None] | None = None
@@ -123,7 +123,9 @@ def _shows_another_certificate(transport: RTCDtlsTransport) -> bool:
 class PeerConnections:
     """Owns all of a Session's, those too that nobody uses any more."""
 
-    def __init__(self, configuration: RTCConfiguration, on_unreachable: Told = _ignore) -> None:
+    def __init__(
+        self, configuration: RTCConfiguration, on_unreachable: OnUnreachable = _ignore
+    ) -> None:
         self._on_unreachable = on_unreachable
         self._configuration = configuration
         self._open: set[PeerConnection] = set()

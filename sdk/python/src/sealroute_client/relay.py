@@ -132,7 +132,7 @@ class PeerLinks:
         return link
 
     def _add(self, link: PeerLink, publisher: Publisher, media: Any) -> None:
-        """Sound is queued for each peer; of pictures a slow peer gets the newest."""
+        """Audio frames are queued for each peer; a slow peer gets the newest video frame only."""
         copy = self._relay.subscribe(media, buffered=media.kind == "audio")
         track = add_sender(link.peer, copy, publisher.video_codec, is_encrypted=False)
         track.is_muted = publisher.is_muted(media.kind)

@@ -16,7 +16,7 @@ Apply = Callable[[str, bool], Awaitable[None]]
 
 @dataclass(slots=True)
 class _Change:
-    """`is_immediate`: one of its calls shuts out who has only the secret before."""
+    """`is_immediate`: one of its calls excludes clients that have only the previous secret."""
 
     secret: str
     is_immediate: bool
@@ -31,8 +31,8 @@ class SecretChanges:
         self._next: _Change | None = None
 
     async def ask(self, secret: str, *, is_immediate: bool) -> None:
-        """Returns when this secret is in use, or a later one that overtook it. Who is cancelled
-        meanwhile takes nothing back. Errors: those of `apply`; NotConnected."""
+        """Returns when this secret is in use, or a later one that overtook it. A cancelled
+        call changes nothing. Errors: those of `apply`; NotConnected."""
         if self._next is not None:
             self._next.secret = secret
             self._next.is_immediate = self._next.is_immediate or is_immediate

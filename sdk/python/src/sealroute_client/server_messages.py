@@ -41,8 +41,8 @@ class ServerMessages:
         kind = events.RELAYED.get(str(message["t"]))
         if kind is not None:
             members = {field.name: camel_case(field.name) for field in dataclasses.fields(kind)}
-            told = {name: message[key] for name, key in members.items() if key in message}
-            self._session.emit(kind(**told))
+            given = {name: message[key] for name, key in members.items() if key in message}
+            self._session.emit(kind(**given))
 
     def _on_stream_created(self, message: dict[str, Any]) -> None:
         stream = message["stream"]
@@ -110,11 +110,11 @@ class ServerMessages:
 
     def _on_not_encrypted(self, message: dict[str, Any]) -> None:
         stream_id = str(message["streamId"])
-        told = events.NotEncrypted(stream_id, message.get("mid"), message.get("packets"))
+        event = events.NotEncrypted(stream_id, message.get("mid"), message.get("packets"))
         publisher = self._session.publishers.get(stream_id)
         if publisher is not None:
-            publisher.emit(told)
-        self._session.emit(told)
+            publisher.emit(event)
+        self._session.emit(event)
 
     def _on_hint(self, message: dict[str, Any]) -> None:
         if self._session.encryption is None:

@@ -119,7 +119,7 @@ class Session(Emitter):
                 raise NotConnected("The session was left before it was joined")  # noqa: TRY301
             self._enter(welcome, self._derived)
             if self.encryption is not None:
-                self.spawn(self.encryption.tell_again())
+                self.spawn(self.encryption.declare_again())
         except BaseException:
             await self.disconnect()
             raise
@@ -216,8 +216,8 @@ class Session(Emitter):
         await self._is_over.wait()
 
     def _begin_end(self, reason: str) -> "asyncio.Task[None]":
-        """The first reason counts. Of a task of its own: who asks may be cancelled or ended by it,
-        and two who close a peer connection at once break each other's wait."""
+        """The first reason counts. It runs in a task of its own: the caller may be cancelled or
+        ended by it, and two tasks that close a peer connection at once break each other's wait."""
         if self._ending is None:
             self._ending = asyncio.create_task(self._end(reason, asyncio.current_task()))
         return self._ending
@@ -406,7 +406,7 @@ class Session(Emitter):
         else:
             self.recovery.resume()
         if self.encryption is not None:
-            self.spawn(self.encryption.tell_again())
+            self.spawn(self.encryption.declare_again())
         self.emit(events.SessionReconnected(is_new_connection=is_other))
 
     def _on_refused(self, error: SealrouteError) -> None:

@@ -131,8 +131,8 @@ class Signaling:
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._numbers = itertools.count(1)
         self._waiting: dict[int, _Request] = {}
-        self._told: set[str] = set()
-        """Kinds of messages that came misshapen, and were told of: once each."""
+        self._reported: set[str] = set()
+        """Kinds of misshapen messages that were reported: each once."""
         self._task: asyncio.Task[None] | None = None
         self._resume: str | None = None
         self._received = 0
@@ -239,7 +239,7 @@ class Signaling:
         except aiohttp.WSServerHandshakeError as error:
             raise ConnectFailed(f"The server answered {error.status}") from None
         except (TimeoutError, OSError, aiohttp.ClientError):
-            raise ConnectFailed("The server can not be reached") from None
+            raise ConnectFailed("The server cannot be reached") from None
         try:
             welcome = await self._greet(socket)
         except BaseException:
@@ -373,8 +373,8 @@ class Signaling:
             self.on_message(message)
         except UnexpectedServerResponse as error:
             kind = str(message["t"])
-            if kind not in self._told:
-                self._told.add(kind)
+            if kind not in self._reported:
+                self._reported.add(kind)
                 self.on_fault(error)
             return False
         return True

@@ -29,7 +29,7 @@ from sealroute_client.media.recording import CLOCK_HZ, Recording, Sample, check_
 
 CODECS: Final = {"opus": CodecId.OPUS, "vp8": CodecId.VP8, "h264": CodecId.H264}
 MAX_UNREAD_FRAMES: Final = 90
-"""Decoded pictures a slow reader may leave; beyond it decoding pauses until a key frame."""
+"""Decoded frames that may wait for a slow reader; beyond it decoding pauses until a key frame."""
 KEY_FRAME_INTERVAL_S: Final = 1.0
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9-]")
 
@@ -100,7 +100,7 @@ class Subscriber(Emitter):
         self._clock = time.monotonic
         self._complaints = Complaints()
         self._refused: set[str] = set()
-        """Kinds of which the application knows that their codec cannot be decrypted."""
+        """Kinds whose codec cannot be decrypted, as reported to the application."""
         self.stream_state = "ok"
         """What the path carries of the video: `ok`, `limited`, or `paused` (none)."""
         self.trust = StreamTrustState(is_encrypted=openers is not None)
@@ -130,18 +130,18 @@ class Subscriber(Emitter):
         self._has_tracks.set()
 
     async def set_preferred_resolution(self, size: tuple[int, int] | None) -> None:
-        """No picture wider and higher than this, in pixels; None: the best. Errors: ServerError."""
+        """Largest width and height to receive, in pixels; None: the best. Errors: ServerError."""
         names = ("width", "height")
-        wish = None if size is None else dict(zip(names, size, strict=True))
-        await self._update(preferredResolution=wish)
+        preferred = None if size is None else dict(zip(names, size, strict=True))
+        await self._update(preferredResolution=preferred)
 
     async def set_preferred_frame_rate(self, rate: float | None) -> None:
-        """No more pictures a second than this; None: all. Errors: ServerError."""
+        """Most frames per second to receive; None: all. Errors: ServerError."""
         await self._update(preferredFrameRate=rate)
 
-    async def _update(self, **wish: object) -> None:
-        self.wanted |= wish
-        await self._ask("updateSubscriber", subscriberId=self.subscriber_id, **wish)
+    async def _update(self, **preferences: object) -> None:
+        self.wanted |= preferences
+        await self._ask("updateSubscriber", subscriberId=self.subscriber_id, **preferences)
 
     # --- frames ------------------------------------------------------------------------
 
@@ -177,10 +177,10 @@ class Subscriber(Emitter):
             return None
         try:
             decrypted = track.decryptor.decrypt(codec, frame.data, now_s)
-        except Exception:  # noqa: BLE001 - a fault of ours is no mismatch, and no frame passes
+        except Exception:  # noqa: BLE001 - a fault of the SDK is no mismatch, and no frame passes
             self._complain(DecryptionInternalError("A frame could not be processed"))
             return None
-        self._tell(self.state.on_frame(track.kind, decrypted.outcome, now_s))
+        self._notify(self.state.on_frame(track.kind, decrypted.outcome, now_s))
         if decrypted.outcome is Outcome.OK and not self.state.is_mismatched:
             self._on_trust(self.trust.on_encrypted())
         return decrypted.frame if decrypted.outcome is Outcome.OK else None
@@ -225,7 +225,7 @@ class Subscriber(Emitter):
             track.needs_key_frame = False
         return True
 
-    def _tell(self, notices: list[Notice]) -> None:
+    def _notify(self, notices: list[Notice]) -> None:
         for notice in notices:
             if notice is Notice.REPORT_MISMATCH:
                 self._report(self, "mismatch")
@@ -246,11 +246,11 @@ class Subscriber(Emitter):
             )
 
     def on_secret_change(self) -> None:
-        self._tell(self.state.on_secret_change(self._clock()))
+        self._notify(self.state.on_secret_change(self._clock()))
 
     def on_hint_announced(self) -> None:
         """The publisher may have moved to a secret we hold: asks for its video again."""
-        self._tell(self.state.on_probe())
+        self._notify(self.state.on_probe())
 
     def on_stream_state(self, state: str) -> None:
         """What the link carries of the video has changed."""
@@ -275,12 +275,12 @@ class Subscriber(Emitter):
 
     @property
     def video(self) -> AsyncIterator[Any]:
-        """Decoded pictures (`av.VideoFrame`) from now on; decoding starts with the first read."""
+        """Decoded frames (`av.VideoFrame`) from now on; decoding starts with the first read."""
         return self._decoded("video")
 
     @property
     def audio(self) -> AsyncIterator[Any]:
-        """Decoded sound (`av.AudioFrame`, 48 kHz, stereo) from now on."""
+        """Decoded audio (`av.AudioFrame`, 48 kHz, stereo) from now on."""
         return self._decoded("audio")
 
     async def _decoded(self, kind: str) -> AsyncIterator[Any]:

@@ -84,7 +84,7 @@ class Subscribing:
 
     def _report_state(self, subscriber: Subscriber, state: str) -> None:
         self._session.spawn(
-            self._tell(
+            self._notify(
                 "e2eeState",
                 subscriberId=subscriber.subscriber_id,
                 state=state,
@@ -93,7 +93,7 @@ class Subscribing:
             )
         )
 
-    async def _tell(self, kind: str, **members: object) -> None:
+    async def _notify(self, kind: str, **members: object) -> None:
         await self._session.signaling.request(kind, **members)
 
     # --- the downlink --------------------------------------------------------------------
@@ -232,7 +232,7 @@ class Subscribing:
                 self._waiting.insert(0, subscriber)
                 return
             except SealrouteError as error:
-                logger.info("a subscription was not taken up again: %s", error.code)
+                logger.info("a subscription was not resumed: %s", error.code)
                 await self.end(subscriber)
 
     async def give_up(self) -> bool:

@@ -60,8 +60,8 @@ export class TrackHealth {
 export interface HealthActions {
   /** The event for the application, if there is one. */
   readonly event?: 'mismatch' | 'match';
-  /** What to tell the server, if something. */
-  readonly tell?: 'mismatch' | 'ok';
+  /** The state to report to the server, if any. */
+  readonly report?: 'mismatch' | 'ok';
   /** Tracks whose results are counted from the start. */
   readonly recheck?: readonly string[];
 }
@@ -76,8 +76,8 @@ export interface FrameCounts {
 export class SubscriberHealth {
   private readonly failing = new Set<string>();
   private readonly totals = new Map<string, FrameCounts>();
-  /** When the server was told of the mismatch last; `undefined`: it holds nothing back. */
-  private toldAt: number | undefined;
+  /** When the mismatch was last reported; `undefined`: the server pauses nothing. */
+  private reportedAt: number | undefined;
 
   /** Frames of all tracks, as of their last change. */
   get counts(): FrameCounts {
@@ -104,30 +104,31 @@ export class SubscriberHealth {
    * The server holds back video since the mismatch, so it must be asked for frames to try.
    */
   onHope(): HealthActions {
-    return this.isMismatched ? { ...this.tellOk(), recheck: [...this.failing] } : {};
+    return this.isMismatched ? { ...this.reportOk(), recheck: [...this.failing] } : {};
   }
 
   private onFailing(track: string, now: number): HealthActions {
     const isFirst = !this.isMismatched;
     this.failing.add(track);
-    const isTold = this.toldAt !== undefined && now - this.toldAt < REPORT_EVERY_MS - JITTER_MS;
-    if (!isTold) this.toldAt = now;
+    const isReported =
+      this.reportedAt !== undefined && now - this.reportedAt < REPORT_EVERY_MS - JITTER_MS;
+    if (!isReported) this.reportedAt = now;
     return {
       ...(isFirst ? { event: 'mismatch' } : {}),
-      ...(isTold ? {} : { tell: 'mismatch' }),
+      ...(isReported ? {} : { report: 'mismatch' }),
     };
   }
 
   private onDecrypted(track: string): HealthActions {
     if (!this.failing.delete(track)) return {};
     return this.isMismatched
-      ? { ...this.tellOk(), recheck: [...this.failing] }
-      : { ...this.tellOk(), event: 'match' };
+      ? { ...this.reportOk(), recheck: [...this.failing] }
+      : { ...this.reportOk(), event: 'match' };
   }
 
-  private tellOk(): { tell?: 'ok' } {
-    const wasTold = this.toldAt !== undefined;
-    this.toldAt = undefined;
-    return wasTold ? { tell: 'ok' } : {};
+  private reportOk(): { report?: 'ok' } {
+    const wasReported = this.reportedAt !== undefined;
+    this.reportedAt = undefined;
+    return wasReported ? { report: 'ok' } : {};
   }
 }

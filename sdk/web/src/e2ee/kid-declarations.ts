@@ -1,4 +1,4 @@
-/** What the server's guard is told of key ids: best effort, nothing here waits for an answer. */
+/** Declares key ids to the server's plaintext guard: best effort, nothing here waits for an answer. */
 import type { Clock } from '../clock';
 import type { Reply, RequestMessage } from '../signaling/channel';
 
@@ -26,7 +26,7 @@ export class KidDeclarations {
   constructor(
     private readonly clock: Clock,
     private readonly send: Send,
-    /** Frames under what could not be declared are dropped by the server: the user is told. */
+    /** The server drops frames under undeclared key ids; the application gets an error. */
     private readonly onFailure: (error: unknown) => void,
   ) {}
 

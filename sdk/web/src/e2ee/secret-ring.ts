@@ -24,7 +24,7 @@ export class SecretRing {
 
   /**
    * Returns the keys that stand in front now: those held already when the secret is an old one.
-   * `immediate`: the older secrets end now, to shut out somebody who knows them.
+   * `immediate`: the older secrets end now, to exclude clients that know only them.
    */
   add(given: SessionKeys, now: number, immediate = false): SessionKeys {
     const held = this.entries.find(({ keys }) => keys.id === given.id);

@@ -89,7 +89,7 @@ export class SessionEncryption {
     this.announce();
   }
 
-  /** What the server was told before may be lost: it is told again. */
+  /** Earlier announcements may be lost: they are sent again. */
   onResumed(): void {
     this.announce();
     this.place?.declarations.declareAll();

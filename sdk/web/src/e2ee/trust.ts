@@ -29,7 +29,7 @@ export interface Claims {
 
 /** Why a session is not entered. */
 export type Contradiction =
-  /** A client with a secret, or one that was in this session encrypted, was told it is clear. */
+  /** The server calls the session clear, but the client has a secret or saw the session encrypted. */
   | 'clear'
   /** Encryption of this format exists in routed sessions alone. */
   | 'notRouted'

@@ -44,8 +44,8 @@ export class WorkerCore {
   private stay = 0;
   /** What changes senders' keys happens one after the other, so that the newest secret wins. */
   private lastSenderJob: Promise<unknown> = Promise.resolve();
-  /** Faults told once per track: they tend to come with every frame. */
-  private readonly toldFaults = new Set<string>();
+  /** Faults that were reported, once per track: they tend to come with every frame. */
+  private readonly reportedFaults = new Set<string>();
 
   constructor(
     private readonly notify: (notice: Notice) => void,
@@ -210,8 +210,8 @@ export class WorkerCore {
 
   private notifyOnce(notice: Notice): void {
     const fault = `${notice.type} ${notice.track}`;
-    if (this.toldFaults.has(fault)) return;
-    this.toldFaults.add(fault);
+    if (this.reportedFaults.has(fault)) return;
+    this.reportedFaults.add(fault);
     this.notify(notice);
   }
 

@@ -3,11 +3,11 @@ import { asOTError, type ErrorName, type OTError, otError } from '../errors';
 import type { Size } from '../stream';
 import { mediaDevices } from './devices';
 
-export type SourceWish = string | MediaStreamTrack | boolean | null | undefined;
+export type SourceOption = string | MediaStreamTrack | boolean | null | undefined;
 
 export interface CaptureProperties {
-  audioSource?: SourceWish;
-  videoSource?: SourceWish;
+  audioSource?: SourceOption;
+  videoSource?: SourceOption;
   resolution?: string;
   maxResolution?: { width: number; height: number };
   frameRate?: number;
@@ -29,7 +29,7 @@ const DEFAULT_SIZE: Size = { width: 640, height: 480 };
 const DEFAULT_FRAME_RATE = 30;
 const SCREEN_SOURCES = ['screen', 'window', 'application', 'browser'];
 
-export function isScreen(source: SourceWish): boolean {
+export function isScreen(source: SourceOption): boolean {
   return typeof source === 'string' && SCREEN_SOURCES.includes(source);
 }
 
@@ -71,7 +71,7 @@ function missing(
   return track ? false : (constraint ?? false);
 }
 
-function asTrack(source: SourceWish): MediaStreamTrack | undefined {
+function asTrack(source: SourceOption): MediaStreamTrack | undefined {
   return source instanceof MediaStreamTrack ? source : undefined;
 }
 
@@ -86,7 +86,7 @@ export async function userMedia(constraints: MediaStreamConstraints): Promise<Me
 async function captureScreen(properties: CaptureProperties): Promise<MediaStream> {
   const devices = mediaDevices();
   if (!('getDisplayMedia' in devices)) {
-    throw otError('OT_SCREEN_SHARING_NOT_SUPPORTED', 'This browser can not share the screen');
+    throw otError('OT_SCREEN_SHARING_NOT_SUPPORTED', 'This browser cannot share the screen');
   }
   try {
     return await devices.getDisplayMedia({
@@ -115,7 +115,7 @@ export function constraintsFor(properties: CaptureProperties): MediaStreamConstr
   };
 }
 
-function wantsSource(source: SourceWish): boolean {
+function wantsSource(source: SourceOption): boolean {
   return source !== false && source !== null;
 }
 
@@ -142,7 +142,7 @@ function videoConstraints(properties: CaptureProperties): MediaTrackConstraints 
   };
 }
 
-function deviceConstraint(source: SourceWish): MediaTrackConstraints {
+function deviceConstraint(source: SourceOption): MediaTrackConstraints {
   return typeof source === 'string' ? { deviceId: { exact: source } } : {};
 }
 

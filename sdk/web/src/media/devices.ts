@@ -49,14 +49,14 @@ export async function activeOutputDevice(): Promise<OutputDevice> {
 /** For everything that plays now and later. */
 export async function setOutputDevice(deviceId: string): Promise<void> {
   if (!('setSinkId' in HTMLMediaElement.prototype)) {
-    throw otError('OT_NOT_SUPPORTED', 'This browser can not choose the speaker');
+    throw otError('OT_NOT_SUPPORTED', 'This browser cannot choose the speaker');
   }
   try {
     await Promise.all([...outputs].map((element) => element.setSinkId(deviceId)));
   } catch (error) {
     throw otError(
       'OT_INVALID_PARAMETER',
-      error instanceof Error ? error.message : 'The speaker can not be used',
+      error instanceof Error ? error.message : 'The speaker cannot be used',
     );
   }
   outputDeviceId = deviceId;

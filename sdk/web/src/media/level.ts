@@ -2,7 +2,7 @@
 
 const INTERVAL_MS = 60;
 
-/** Calls `onLevel` with 0..1 until stopped. `read` gives `undefined` while there is no sound. */
+/** Calls `onLevel` with 0..1 until stopped. `read` gives `undefined` while there is no audio. */
 export class LevelPoll {
   private timer: ReturnType<typeof setInterval> | undefined;
 

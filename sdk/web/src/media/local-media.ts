@@ -67,7 +67,7 @@ export class LocalMedia {
       kind === 'audio'
         ? { audioSource: deviceId, videoSource: null }
         : { videoSource: deviceId, audioSource: null };
-    // Phones can not open two cameras at once: the old one is closed first.
+    // Phones cannot open two cameras at once: the old one is closed first.
     if (kind === 'video' && this.video && this.owned.has(this.video)) this.video.stop();
     const captured = await capture({ ...this.properties, ...other });
     const track = captured[kind];

@@ -36,7 +36,7 @@ export function answerRefusal(
   return undefined;
 }
 
-/** Nothing would leave over such a line, and nobody would be told. */
+/** Nothing would leave over such an m-line, without an error. */
 function notTaken(answered: Section, publishing: readonly string[]): string | undefined {
   if (!publishing.includes(valuesOf(answered, 'mid')[0] ?? '')) return undefined;
   const isTaken = answered.isActive && answered.lines.includes('a=recvonly');

@@ -9,14 +9,14 @@ export interface AudioFormat {
   readonly dtx: boolean;
 }
 
-interface AudioWishes {
+interface AudioOptions {
   readonly audioBitrate?: number;
   readonly enableStereo?: boolean;
   readonly enableDtx?: boolean;
 }
 
 /** What the properties of a publisher mean for its audio. */
-export function audioSending({ audioBitrate, enableStereo, enableDtx }: AudioWishes): {
+export function audioSending({ audioBitrate, enableStereo, enableDtx }: AudioOptions): {
   encodings: RTCRtpEncodingParameters[];
   preferredCodecs: readonly [];
   format: AudioFormat;

@@ -11,8 +11,8 @@ interface Codec {
 const VIDEO_ORDER: readonly VideoCodecName[] = ['vp8', 'vp9', 'h264', 'av1'];
 
 /**
- * Opus, or the video codecs in the wished order, with RTX. RED, FEC, comfort noise,
- * telephone-event and G.7xx are left out: they can not be encrypted (e2ee/2 section 4).
+ * Opus, or the video codecs in the preferred order, with RTX. RED, FEC, comfort noise,
+ * telephone-event and G.7xx are left out: they cannot be encrypted (e2ee/2 section 4).
  */
 export function codecPreferences<Entry extends Codec>(
   kind: Kind,
@@ -29,7 +29,7 @@ export function codecPreferences<Entry extends Codec>(
     : [...media, ...available.filter((codec) => nameOf(codec) === 'rtx')];
 }
 
-/** H.264 without packetization-mode 1 can not carry an encrypted frame larger than a packet. */
+/** H.264 without packetization-mode 1 cannot carry an encrypted frame larger than a packet. */
 function isUsable(codec: Codec): boolean {
   return nameOf(codec) !== 'h264' || /packetization-mode=1/.test(codec.sdpFmtpLine ?? '');
 }

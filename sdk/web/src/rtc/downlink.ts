@@ -27,7 +27,7 @@ interface User extends DownlinkTrack {
 }
 
 export interface DownlinkListener {
-  /** Whose frames that Subscriber asked for; `undefined`: it is not one of ours, or not any more. */
+  /** The stream of that Subscriber; `undefined`: this client has no such Subscriber, or no longer. */
   ownerOf(subscriberId: string): StreamOwner | undefined;
   /** All tracks of a Subscriber, each time an offer names it, and when it loses one. */
   onTracks(subscriberId: string, tracks: readonly ReceivedTrack[]): void;
@@ -179,7 +179,7 @@ export class Downlink {
     this.encryption?.attachReceiver(receiver, this.nameOf(mid), receiver.track.kind as Kind);
   }
 
-  /** Tells the worker whose frames come over which m-line before any can come. */
+  /** Binds each m-line to its stream in the worker before frames can arrive. */
   private async bind(peer: RTCPeerConnection, tracks: readonly User[]): Promise<void> {
     const users = new Map(tracks.map((track) => [track.mid, track]));
     const given = [...this.users].filter(([mid, user]) => !isSameUser(user, users.get(mid)));

@@ -6,7 +6,7 @@ import { JobQueue } from './queue';
 /** How a video is sent in several sizes: not at all, as encodings of their own, or inside one (SVC). */
 export type Scaling = 'none' | 'simulcast' | 'svc';
 
-interface VideoWish {
+interface EncodingOptions {
   readonly size: Size;
   readonly isScreen: boolean;
   readonly maxBitrateBps: number | undefined;
@@ -19,7 +19,7 @@ interface VideoEncoding extends RTCRtpEncodingParameters {
   scalabilityMode?: string;
 }
 
-/** bit/s per pixel of 30 pictures a second at 720p; smaller pictures need more per pixel. */
+/** bit/s per pixel at 720p and 30 frames per second; lower resolutions need more per pixel. */
 const REFERENCE_PIXELS = 1280 * 720;
 const REFERENCE_BPS = 1_700_000;
 const MIN_VIDEO_BPS = 150_000;
@@ -38,11 +38,11 @@ export function scalingOf(
   return first === 'vp9' || first === 'av1' ? 'svc' : 'simulcast';
 }
 
-export function videoEncodings(wish: VideoWish): VideoEncoding[] {
-  const common = wish.maxFrameRate === undefined ? {} : { maxFramerate: wish.maxFrameRate };
-  const full = wish.maxBitrateBps ?? defaultBitrate(wish);
-  const scales = layerScales(wish);
-  if (wish.scaling === 'svc') {
+export function videoEncodings(options: EncodingOptions): VideoEncoding[] {
+  const common = options.maxFrameRate === undefined ? {} : { maxFramerate: options.maxFrameRate };
+  const full = options.maxBitrateBps ?? defaultBitrate(options);
+  const scales = layerScales(options);
+  if (options.scaling === 'svc') {
     return [{ ...common, maxBitrate: full, scalabilityMode: svcMode(scales.length) }];
   }
   if (scales.length === 1) return [{ ...common, maxBitrate: full }];
@@ -74,7 +74,7 @@ export function activateLayers(
   return isChanged;
 }
 
-/** Sizes need each other at key pictures only: the largest alone costs little more than without. */
+/** Sizes need each other at key frames only: the largest alone costs little more than without. */
 function svcMode(sizes: number): string {
   return sizes === 1 ? 'L1T3' : `L${sizes}T3_KEY`;
 }
@@ -94,13 +94,13 @@ export function limitRates(
   return isChanged;
 }
 
-function layerScales({ size, isScreen, scaling }: VideoWish): number[] {
+function layerScales({ size, isScreen, scaling }: EncodingOptions): number[] {
   if (isScreen || scaling === 'none') return [1];
   const shorter = Math.min(size.width, size.height);
   return [4, 2, 1].filter((scale) => scale === 1 || shorter / scale >= MIN_LAYER_HEIGHT);
 }
 
-function defaultBitrate({ size, isScreen }: VideoWish): number {
+function defaultBitrate({ size, isScreen }: EncodingOptions): number {
   if (isScreen) return SCREEN_BPS;
   const share = (size.width * size.height) / REFERENCE_PIXELS;
   return Math.max(MIN_VIDEO_BPS, Math.round(REFERENCE_BPS * share ** 0.75));

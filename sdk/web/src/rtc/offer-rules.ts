@@ -65,7 +65,7 @@ function faultInTrack(
   wantedStream: string | undefined,
 ): string | undefined {
   if (line?.kind !== kind || line.isRejected) return 'a track is on no m-line of its kind';
-  // It would stay black, and nobody would be told.
+  // It would stay black without an error.
   if (!line.isSending) return 'a track is on an m-line that does not send';
   if ((wantedStream ?? streamId) !== streamId) {
     return 'a subscriber is offered a stream that it did not ask for';

@@ -43,7 +43,7 @@ interface Link {
 interface PeerLinksListener {
   onTracks(subscriberId: string, tracks: readonly ReceivedTrack[]): void;
   onConnected(subscriberId: string): void;
-  /** The peer of a Subscriber of ours is lost. */
+  /** The peer of one of this client's Subscribers is lost. */
   onLost(subscriberId: string): void;
   onFailure(error: OTError): void;
 }
@@ -57,7 +57,7 @@ export class PeerLinks {
     private readonly request: (message: RequestMessage) => Promise<Reply>,
     private readonly listener: PeerLinksListener,
   ) {
-    // Frames between clients go through no transform here: whoever asks for encryption asks wrong.
+    // Frames between clients go through no transform here: encryption cannot be had.
     if (settings.isEncrypted) {
       throw otError('OT_ENCRYPTION_INTERNAL_ERROR', 'A relayed session cannot be encrypted');
     }
@@ -226,12 +226,12 @@ export class PeerLinks {
 /** `sdp`: as it is applied. */
 async function describeRemote(
   { peer, remoteEnd }: Link,
-  told: { type: 'offer' | 'answer'; sdp: string },
+  received: { type: 'offer' | 'answer'; sdp: string },
   sdp: string,
 ): Promise<void> {
-  remoteEnd.check(told.sdp);
-  await peer.setRemoteDescription({ type: told.type, sdp });
-  remoteEnd.remember(told.sdp);
+  remoteEnd.check(received.sdp);
+  await peer.setRemoteDescription({ type: received.type, sdp });
+  remoteEnd.remember(received.sdp);
 }
 
 async function addOutput(

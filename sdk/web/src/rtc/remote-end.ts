@@ -1,5 +1,5 @@
 /**
- * Who is at the other end of a transport: its certificate, and its role in the DTLS handshake.
+ * The other end of a transport: its certificate, and its role in the DTLS handshake.
  * Neither changes within the life of a transport (RFC 8842), and browsers do not all mind: Chromium
  * takes the name of another certificate, and its transport ends a moment later. Pure.
  */

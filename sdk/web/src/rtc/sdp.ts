@@ -17,7 +17,7 @@ export function dropStrayCodecLines(sdp: string): string {
 }
 
 /**
- * Takes up the retransmission of lost sound that an offer has. Chromium asks for lost audio packets
+ * Accepts the retransmission of lost audio that an offer has. Chromium asks for lost audio packets
  * when its own description says so, but does not say it of itself.
  */
 export function withAudioNack(answer: string, offer: string): string {

@@ -1,12 +1,12 @@
 /**
- * When an encrypted session's browser is told the SSRCs of its downlink (e2ee/2 section 10).
+ * When the browser gets the SSRCs of an encrypted downlink (e2ee/2 section 10).
  *
- * Chromium plays sound and picture in step only where an offer names the SSRCs of both. But a
+ * Chromium plays audio and video in step only where an offer names the SSRCs of both. But a
  * transform that is attached to an SSRC that was named gets frames of that one alone: a server
  * could send clear media under another one, and around the transform it would go to the decoder.
  * A transform that is attached while an m-line names none gets every frame of that m-line, also
  * once one is named and whatever comes under others. So an m-line is opened without SSRCs first,
- * and again each time that it begins anew to name them.
+ * and again each time that it begins again to name them.
  */
 import { hasEncodedStreams, hasScriptTransform } from '../e2ee/support';
 
@@ -57,7 +57,7 @@ function without(sdp: string, kept: ReadonlySet<string>): string {
 
 const isSource = (line: string): boolean => line.startsWith('a=ssrc');
 
-/** Lines are told apart as the browser does it: an offer must not look different to it. */
+/** M-lines are distinguished as the browser does it: an offer must not look different to it. */
 function sectionsOf(sdp: string): Section[] {
   const sections: string[][] = [[]];
   for (const line of sdp.split('\n')) {

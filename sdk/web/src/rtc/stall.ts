@@ -12,20 +12,20 @@ export class StallDetector {
   private received = -1;
   private sentThen = 0;
   private since = 0;
-  private isTold = false;
+  private isReported = false;
 
-  /** True once for each time that packets were sent for so long without any that came. */
+  /** True once for each period in which packets were sent for this long and none arrived. */
   see(now: number, sent: number, received: number): boolean {
     if (received !== this.received) {
       this.received = received;
       this.sentThen = sent;
       this.since = now;
-      this.isTold = false;
+      this.isReported = false;
       return false;
     }
     const stalls = now - this.since >= STALLED_MS && sent - this.sentThen >= MIN_SENT;
-    if (!stalls || this.isTold) return false;
-    this.isTold = true;
+    if (!stalls || this.isReported) return false;
+    this.isReported = true;
     return true;
   }
 }

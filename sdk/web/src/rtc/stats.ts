@@ -123,7 +123,7 @@ function sent(rows: Rows, kind: string): SentStats {
 
 type Amounts = Map<unknown, number>;
 
-/** What left a sender, by SSRC: frames of video; bytes of audio, of which padding has none. */
+/** What left a sender, by SSRC: frames of video; bytes of audio, without padding. */
 export function amountsSent(rows: Rows, kind: 'audio' | 'video'): Amounts {
   return amounts(rows, 'outbound-rtp', kind, (row) =>
     kind === 'video'
@@ -142,7 +142,7 @@ function amounts(rows: Rows, type: string, kind: string, read: (row: Row) => num
   return new Map(select(rows, type, kind).map((row) => [row['ssrc'] ?? row.id, read(row)]));
 }
 
-/** RTP that belongs to no track: Chromium decodes it, and mixes it into what is heard. */
+/** RTP that belongs to no track: Chromium decodes it, and mixes it into the audio that plays. */
 export function isStray(row: Row): boolean {
   return row.type === 'inbound-rtp' && row['trackIdentifier'] === '';
 }

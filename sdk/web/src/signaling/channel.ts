@@ -87,10 +87,10 @@ export class SignalingChannel {
   /** The greeting under way: it ends with its socket, other requests outlive theirs. */
   private greetingId: number | undefined;
   private received = 0;
-  /** Kinds of messages that came misshapen and were told of: once each. */
-  private readonly toldFaults = new Set<string>();
+  /** Kinds of misshapen messages that were reported: each once. */
+  private readonly reportedFaults = new Set<string>();
   private lostAt = 0;
-  private heardAt = 0;
+  private receivedAt = 0;
   private cancelKeepAlive: () => void = () => undefined;
   /** Ends the wait for the next attempt. */
   private retryNow: (() => void) | undefined;
@@ -107,7 +107,7 @@ export class SignalingChannel {
     return this.state === 'open' || this.state === 'lost';
   }
 
-  /** Rejects with the server's error, or OT_CONNECT_FAILED when it can not be reached. */
+  /** Rejects with the server's error, or OT_CONNECT_FAILED when it cannot be reached. */
   async connect(): Promise<Welcome> {
     this.state = 'connecting';
     try {
@@ -141,14 +141,14 @@ export class SignalingChannel {
     this.send({ t: 'ping', id: this.nextId++ });
     this.environment.clock.after(CHECK_TIMEOUT_MS, () => {
       this.isChecking = false;
-      const isSilent = this.heardAt < askedAt && socket === this.socket;
+      const isSilent = this.receivedAt < askedAt && socket === this.socket;
       if (this.state === 'open' && isSilent) this.abandonSocket();
     });
   }
 
   /** Leaves politely and ends the channel without another event. */
   close(): void {
-    // Who is greeted is a member, even if the answer has not come yet.
+    // After the welcome this client is in the session, even if the answer has not come yet.
     if (this.state === 'open' || this.greetingId !== undefined) {
       this.send({ t: 'bye', id: this.nextId++ });
     }
@@ -219,7 +219,7 @@ export class SignalingChannel {
           resolve();
           return;
         }
-        // Nothing that it says is heard.
+        // Its messages are ignored.
         if (socket === this.socket) this.socket = undefined;
         reject(PROTOCOL_ERRORS.otherProtocol());
         socket.close();
@@ -229,14 +229,14 @@ export class SignalingChannel {
       };
       socket.onclose = ({ code }): void => {
         cancelTimeout();
-        reject(otError('OT_CONNECT_FAILED', 'The server can not be reached'));
+        reject(otError('OT_CONNECT_FAILED', 'The server cannot be reached'));
         if (socket === this.socket) this.onSocketClosed(code);
       };
     });
   }
 
   private onData(data: unknown): void {
-    this.heardAt = this.environment.clock.now();
+    this.receivedAt = this.environment.clock.now();
     const { message, fault } = decodeMessage(data);
     this.count(message?.t);
     const re = message && 're' in message ? message.re : fault?.re;
@@ -247,13 +247,13 @@ export class SignalingChannel {
     } else if (message) {
       this.listener.onMessage(message);
     } else {
-      this.tellOnce(fault);
+      this.reportOnce(fault);
     }
   }
 
-  private tellOnce({ kind, error }: Fault): void {
-    if (this.toldFaults.has(kind)) return;
-    this.toldFaults.add(kind);
+  private reportOnce({ kind, error }: Fault): void {
+    if (this.reportedFaults.has(kind)) return;
+    this.reportedFaults.add(kind);
     this.listener.onFault(error);
   }
 
@@ -353,14 +353,14 @@ export class SignalingChannel {
   private becomeOpen(welcome: Welcome): void {
     this.state = 'open';
     this.welcome = { ...welcome, ...clampedTimes(welcome) };
-    this.heardAt = this.environment.clock.now();
+    this.receivedAt = this.environment.clock.now();
     this.keepAlive(this.welcome.keepAliveMs);
   }
 
   private keepAlive(intervalMs: number): void {
     this.cancelKeepAlive();
     this.cancelKeepAlive = this.environment.clock.after(intervalMs, () => {
-      if (this.environment.clock.now() - this.heardAt > intervalMs * SILENT_INTERVALS) {
+      if (this.environment.clock.now() - this.receivedAt > intervalMs * SILENT_INTERVALS) {
         this.abandonSocket();
         return;
       }
@@ -440,7 +440,7 @@ function errorOf({ name, message, number }: ErrorMessage): OTError {
   return new OTError(name, message, number);
 }
 
-/** The first message of a server answers the greeting, or the server is none of ours. */
+/** The first message of a server answers the greeting, or the server is not a Sealroute server. */
 function greetingFault(message: ServerMessage | undefined, fault: Fault | undefined): OTError {
   if (message?.t === 'error') return errorOf(message);
   return fault?.error ?? PROTOCOL_ERRORS.wrongAnswer('hello', message?.t ?? '');

@@ -7,7 +7,7 @@ export type EndReason = 'forceDisconnected' | 'networkDisconnected';
 
 export interface Ending {
   readonly reason: EndReason;
-  /** What the application can tell its user, where the reason alone says too little. */
+  /** What the application can show its user, where the reason alone says too little. */
   readonly error?: OTError;
 }
 
@@ -33,7 +33,7 @@ export function endingOf(closeCode: number | undefined): Ending | undefined {
   return { reason: 'forceDisconnected', ...(error ? { error } : {}) };
 }
 
-/** Of the message `disconnected`. Who hears it did not leave; whoever was not expelled may come back. */
-export function reasonTold(reason: Disconnected['reason']): EndReason {
+/** The reason of `disconnected`. A client that gets it did not leave; unless expelled, it may come back. */
+export function endReason(reason: Disconnected['reason']): EndReason {
   return reason === 'forceDisconnected' ? reason : 'networkDisconnected';
 }

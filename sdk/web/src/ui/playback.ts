@@ -1,4 +1,4 @@
-/** Sound that the browser holds back until the user did something on the page. */
+/** Audio that the browser blocks until the user interacts with the page. */
 
 export interface Playable {
   readonly video: HTMLVideoElement;
@@ -8,7 +8,7 @@ export interface Playable {
 
 const blocked = new Set<Playable>();
 
-/** Starts an element; when sound is not allowed yet, the picture plays without it. */
+/** Starts an element; while audio is blocked, the video plays without it. */
 export async function play(playable: Playable): Promise<void> {
   const { video } = playable;
   try {

@@ -113,7 +113,7 @@ export class View {
     }
   }
 
-  /** The picture shown now as PNG in base64 without a prefix; `null` before there is one. */
+  /** The video frame shown now as PNG in base64 without a prefix; `null` before there is one. */
   imageData(): string | null {
     const { videoWidth: width, videoHeight: height } = this.video;
     if (width === 0 || height === 0) return null;

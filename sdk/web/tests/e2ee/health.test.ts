@@ -74,18 +74,18 @@ describe('a subscriber', () => {
     const health = new SubscriberHealth();
     assert.deepEqual(health.onTrack('video', failing(), 0), {
       event: 'mismatch',
-      tell: 'mismatch',
+      report: 'mismatch',
     });
     // The server knows already; it hears again later, for the counts.
     assert.deepEqual(health.onTrack('audio', failing(), 0), {});
-    assert.deepEqual(health.onTrack('audio', failing(), 5_000), { tell: 'mismatch' });
+    assert.deepEqual(health.onTrack('audio', failing(), 5_000), { report: 'mismatch' });
     // Audio decrypted: the server must send video again, or its recovery would never be seen.
-    assert.deepEqual(health.onTrack('audio', ok(), 0), { tell: 'ok', recheck: ['video'] });
+    assert.deepEqual(health.onTrack('audio', ok(), 0), { report: 'ok', recheck: ['video'] });
     assert.deepEqual(health.onTrack('video', ok(), 0), { event: 'match' });
     assert.deepEqual(health.onTrack('video', ok(), 0), {});
     assert.deepEqual(health.onTrack('video', failing(), 0), {
       event: 'mismatch',
-      tell: 'mismatch',
+      report: 'mismatch',
     });
   });
 
@@ -93,7 +93,7 @@ describe('a subscriber', () => {
     const health = new SubscriberHealth();
     assert.deepEqual(health.onHope(), {});
     health.onTrack('video', failing(), 0);
-    assert.deepEqual(health.onHope(), { tell: 'ok', recheck: ['video'] });
-    assert.deepEqual(health.onTrack('video', failing(), 0), { tell: 'mismatch' });
+    assert.deepEqual(health.onHope(), { report: 'ok', recheck: ['video'] });
+    assert.deepEqual(health.onTrack('video', failing(), 0), { report: 'mismatch' });
   });
 });

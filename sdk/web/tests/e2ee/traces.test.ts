@@ -195,10 +195,10 @@ function resultsOf({ steps }: MismatchTrace): Pick<MismatchTrace, 'events' | 're
   const reports: MismatchTrace['reports'] = [];
   let secretChangedAt = -Infinity;
   for (const { at_ms, track = '', result = 'ok', ...step } of steps) {
-    const act = ({ event, tell, recheck = [] }: ReturnType<SubscriberHealth['onHope']>): void => {
+    const act = ({ event, report, recheck = [] }: ReturnType<SubscriberHealth['onHope']>): void => {
       for (const name of recheck) tracks.get(name)?.recheck();
       if (event) events.push({ at_ms, event });
-      if (tell) reports.push({ at_ms, state: tell });
+      if (report) reports.push({ at_ms, state: report });
     };
     if (step.do === 'set') {
       secretChangedAt = at_ms;

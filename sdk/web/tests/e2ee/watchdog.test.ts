@@ -24,7 +24,7 @@ class Stage {
   stray: Row[] = [];
   stalls = 0;
   isAttached = true;
-  /** How long the worker takes to answer; `undefined`: for ever. */
+  /** How long the worker takes to answer; `undefined`: forever. */
   answersAfterMs: number | undefined = 0;
   hasGivenUp = false;
   isSenderStopped = false;
@@ -83,7 +83,7 @@ class Stage {
     this.watchdog.start();
   }
 
-  /** Audio of 50 packets a second for so long; of each the worker gets `share`. */
+  /** Audio of 50 packets per second for this long; the worker gets `share` of each. */
   async hear(ms: number, share: (bytes: number) => number = (bytes) => bytes): Promise<void> {
     for (let passed = 0; passed < ms; passed += 20) {
       this.audio.packets += 1;

@@ -182,7 +182,7 @@ describe('the e2ee worker', () => {
     }
   });
 
-  test('reports a mismatch after 400 ms of frames it can not open, then the match', async () => {
+  test('reports a mismatch after 400 ms of frames it cannot open, then the match', async () => {
     const [ada, bob] = [new Peer(), new Peer()];
     await Promise.all([ada.secret('a long secret'), bob.secret('another secret')]);
     await ada.publish('up-0', 'stream');

@@ -20,7 +20,7 @@ describe('what nobody watches', () => {
     assert.deepEqual(active(encodings), [false, false, false]);
   });
 
-  test('is one picture where there is only one', () => {
+  test('is one frame where there is only one', () => {
     const encodings: RTCRtpEncodingParameters[] = [{}];
     activateLayers(encodings, { subscribed: true, rids: [] });
     assert.deepEqual(active(encodings), [true]);

@@ -27,7 +27,7 @@ test('an offer that opens nothing is applied as it is', () => {
   assert.deepEqual(encryptedOffers(offer, new Set(['0']), true), [offer]);
 });
 
-test('an m-line that named none for a while is opened anew', () => {
+test('an m-line that named none for a while is opened again', () => {
   const paused = HEAD + line('0');
   assert.deepEqual(encryptedOffers(paused, new Set(['0']), true), [paused]);
   assert.deepEqual(midsWithSources(paused), new Set());

@@ -15,14 +15,14 @@ function subscriptions(clock = new FakeClock(), nextName = (): string => 'one'):
       return Promise.resolve({ re: 1, ...reply } as Reply);
     },
     dropLink: () => undefined,
-    binding: () => ({ tell: () => undefined, recheck: () => undefined }),
+    binding: () => ({ report: () => undefined, recheck: () => undefined }),
   });
 }
 
 const tile = (streamId: string, ended: string[] = []): Subscriber =>
   ({
     stream: { streamId },
-    wishes: () => ({}),
+    preferences: () => ({}),
     bind: () => undefined,
     onConnected: () => undefined,
     onDisconnected: () => undefined,

@@ -44,7 +44,7 @@ def metadata(codec: CodecId, clear: bytes = b"") -> bytes:
 
 
 def encrypt(codec: CodecId, frame: bytes, encrypt_part: EncryptPart) -> bytes:
-    """The wire form. Errors: FormatError for a frame that can not be encrypted; drop it."""
+    """The wire form. Errors: FormatError for a frame that cannot be encrypted; drop it."""
     if not frame:
         raise FormatError("empty frame")
     return _ENCRYPT[codec](codec, frame, encrypt_part)

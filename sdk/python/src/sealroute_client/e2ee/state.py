@@ -133,7 +133,7 @@ class KeySwitch:
         self._announced.pop(connection, None)
 
     def keep_only(self, present: Iterable[str]) -> None:
-        """After a resume: who is not there any more has left."""
+        """After a resume: connections that are missing have left."""
         kept = set(present)
         self._announced = {c: hint for c, hint in self._announced.items() if c in kept}
 

@@ -54,7 +54,7 @@ ENOUGH_FRAMES: Final = 3
 class Gap:
     """Whether lost packets hold back all that came after them. Pure: time is a parameter.
 
-    aiortc's buffer waits for them until 512 later packets have come, which of a small picture is
+    aiortc's buffer waits for them until 512 later packets have come, which at a low bit rate is
     half a minute without video.
     """
 
@@ -86,9 +86,9 @@ class InboundTap:
     """Stands between jitter buffer and decoder of one receiver; drops while nobody takes."""
 
     def __init__(self, receiver: RTCRtpReceiver) -> None:
-        """Errors: DecryptionInternalError when this aiortc can not be hooked."""
+        """Errors: DecryptionInternalError when this aiortc cannot be hooked."""
         if any(not hasattr(receiver, name) for name in NEEDED):
-            raise DecryptionInternalError("This version of aiortc can not be used")
+            raise DecryptionInternalError("This version of aiortc cannot be used")
         self._receiver = receiver
         self._queue: Any = getattr(receiver, DECODER_QUEUE)
         self._put = self._queue.put
@@ -97,7 +97,7 @@ class InboundTap:
         self._clock = time.monotonic
         self._gap = Gap()
         self._skipped: int | None = None
-        """Timestamp of the frame of which the beginning was given up: its rest is none."""
+        """Timestamp of a frame whose beginning was given up; its later packets are dropped."""
         self.on_gap: Callable[[], None] = lambda: None
         """Called when packets that were lost are given up."""
         self._pli: set[asyncio.Future[None]] = set()

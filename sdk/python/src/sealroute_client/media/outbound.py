@@ -122,10 +122,10 @@ ENCODERS: Final[dict[str, Callable[[EncryptFrame], Any]]] = {
 
 
 def check_sender(sender: RTCRtpSender) -> None:
-    """Errors: EncryptionInternalError when this aiortc can not be hooked; nothing is sent."""
+    """Errors: EncryptionInternalError when this aiortc cannot be hooked; nothing is sent."""
     names = (ENCODER, FORCE_KEY_FRAME, "_next_encoded_frame", "_send_keyframe")
     if any(not hasattr(sender, name) for name in names):
-        raise EncryptionInternalError("This version of aiortc can not be used")
+        raise EncryptionInternalError("This version of aiortc cannot be used")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ def attach(
         if encoder is None:
             build = ENCODERS.get(codec.mimeType.lower())
             if build is None:
-                raise EncryptionUnsupportedCodec(f"{codec.mimeType} can not be encrypted")
+                raise EncryptionUnsupportedCodec(f"{codec.mimeType} cannot be encrypted")
             encoder = build(encrypt)
             setattr(sender, ENCODER, encoder)
         frame = await original(codec)

@@ -187,7 +187,7 @@ class Recording:
     def _may_begin(self, now_s: float) -> bool:
         kinds = {s.kind for s in self._waiting}
         if "video" in self._kinds and "video" not in kinds:
-            # Sound alone is kept only as long as it may still align with a coming key frame.
+            # Audio alone is kept only as long as it may still align with a coming key frame.
             self._waiting = [s for s in self._waiting if s.arrived_s > now_s - ALIGN_WAIT_S]
             return False
         reported = {s.kind for s in self._waiting if s.report is not None}

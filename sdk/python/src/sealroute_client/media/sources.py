@@ -28,13 +28,13 @@ COUNTER_BLOCK_PX: Final = 16
 """Large enough to survive compression at any sensible rate."""
 TONE_HZ: Final = 440
 _BUFFERED: Final = {"audio": 100, "video": 12}
-"""Frames read ahead: two seconds of sound; few pictures, because they are large."""
+"""Frames read ahead: two seconds of audio; few video frames, because they are large."""
 _DEVICE_FORMATS: Final = {"/dev/video": "v4l2", "hw:": "alsa", "default": "alsa"}
 
 
 @dataclass(slots=True)
 class Playout:
-    """One clock for the tracks of a source, so that sound and picture stay together."""
+    """One clock for the tracks of a source, so that audio and video stay together."""
 
     started_s: float | None = None
 
@@ -160,7 +160,7 @@ class _Reader:
             frame = frame.reformat(frame.width & ~1, frame.height & ~1, "yuv420p")
         frame.time_base = VIDEO_TIME_BASE
         frame.pts = round(at_s / VIDEO_TIME_BASE)
-        # The file's own picture types must not steer our encoder.
+        # The file's own frame types must not steer the encoder.
         frame.pict_type = av.video.frame.PictureType.NONE
         self._put(self._tracks["video"], frame)
 
@@ -286,7 +286,7 @@ async def open_media(
 
 
 class TestPatternVideo(MediaStreamTrack):
-    """A moving gradient with a frame counter that `read_counter` finds in the picture."""
+    """A moving gradient with a frame counter that `read_counter` finds in the frame."""
 
     kind = "video"
     __test__ = False
@@ -310,7 +310,7 @@ class TestPatternVideo(MediaStreamTrack):
 
 
 def draw_pattern(number: int, width: int, height: int) -> Any:
-    """One picture of the test pattern; width and height are even and at least 256 and 64."""
+    """One frame of the test pattern; width and height are even and at least 256 and 64."""
     planes = np.empty((height * 3 // 2, width), np.uint8)
     planes[:height] = 64 + (np.arange(width) * 128 // width).astype(np.uint8)
     planes[height:] = 128
@@ -324,7 +324,7 @@ def draw_pattern(number: int, width: int, height: int) -> Any:
 
 
 def read_counter(frame: Any) -> int:
-    """The number drawn into a decoded picture of the test pattern, modulo 65536."""
+    """The number drawn into a decoded frame of the test pattern, modulo 65536."""
     luma = frame.to_ndarray(format="yuv420p")[:COUNTER_BLOCK_PX]
     blocks = luma[:, : COUNTER_BITS * COUNTER_BLOCK_PX].reshape(
         COUNTER_BLOCK_PX, COUNTER_BITS, COUNTER_BLOCK_PX
@@ -365,7 +365,7 @@ def _tone() -> Iterator[Any]:
 def open_test_pattern(
     *, audio: bool = True, video: bool = True, size: tuple[int, int] = (640, 480)
 ) -> Source:
-    """Generated media without end, at 30 pictures a second."""
+    """Generated media without end, at 30 frames per second."""
     playout = Playout()
     if not video:
         return Source(ToneAudio(playout), None)

@@ -76,6 +76,28 @@ test('who wants no video from the start hears the stream, and sees it when wante
   await bob.sees(streamId);
 });
 
+test('a publisher whose video is switched off before its first frame is heard', async () => {
+  const room = await lab.server.createRoom();
+  const [ada, bob] = [await lab.join(room), await lab.join(room)];
+  const streamId = await ada.do(async () => {
+    const pattern = await makePattern({});
+    // Nobody draws on it.
+    const [video] = document.createElement('canvas').captureStream(0).getVideoTracks();
+    const properties = { insertMode: 'append', videoSource: video, audioSource: pattern.audio };
+    const publisher = OT.initPublisher('publishers', properties);
+    globalThis.lab.publishers.push(publisher);
+    await globalThis.lab.session.publish.promise(publisher);
+    return publisher.stream.streamId;
+  });
+  const hasVideoTrack = (id) => {
+    const { srcObject } = globalThis.lab.video(id) ?? {};
+    return srcObject?.getVideoTracks().length > 0;
+  };
+  await bob.until(hasVideoTrack, 'no video is expected', 10_000, streamId);
+  await ada.do(() => globalThis.lab.publishers[0].publishVideo.promise(false));
+  await bob.until(isHeard, 'audio is not heard', 10_000, streamId);
+});
+
 test('video and audio can be switched off and on', async () => {
   const { ada, bob, streamId } = await call();
   await ada.do(() => globalThis.lab.publishers[0].publishVideo.promise(false));

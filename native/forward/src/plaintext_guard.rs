@@ -10,9 +10,10 @@ use crate::parameters::Kid;
 
 /// How often a publisher is notified of dropped packets.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
-/// Packets under an undeclared key id are reported only if they still arrive after this time. At an
-/// immediate change of the secret, media overtakes the declaration of its key ids, and packets
-/// under the old ones arrive late; neither is a fault of the publisher.
+/// Packets under an undeclared key id are reported only if they still arrive after this time, and
+/// none under a declared one meanwhile. At an immediate change of the secret, media overtakes the
+/// declaration of its key ids, and packets under the old ones arrive late; neither is a fault of
+/// the publisher.
 const UNDECLARED_TOLERATED: Duration = Duration::from_secs(1);
 /// Without another packet under an undeclared key id for this long, they have stopped.
 const UNDECLARED_STOPPED: Duration = Duration::from_millis(500);
@@ -59,7 +60,10 @@ impl PlaintextGuard {
             FrameHeader::ParameterSets => return true,
             FrameHeader::Kid(kid) => {
                 *encrypted = self.kids.contains(&kid);
-                if !*encrypted {
+                if *encrypted {
+                    // What was refused before was early or late.
+                    self.undeclared = None;
+                } else {
                     self.undeclared.get_or_insert(Undeclared {
                         packets: 0,
                         first: now,

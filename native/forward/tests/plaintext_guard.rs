@@ -247,6 +247,23 @@ fn media_that_overtakes_its_declaration_is_not_reported_and_media_that_is_never_
 }
 
 #[test]
+fn late_packets_of_two_changes_of_the_secret_are_not_reported() {
+    let mut session = Session::with(PayloadAccess::Opaque, up_track(Codec::Opus));
+    for step in 0..300_u16 {
+        let kid = if matches!(step, 10 | 100) {
+            OTHER_KID
+        } else {
+            KID
+        };
+        let frame = [&[0xF0], kid.as_slice(), b"body"].concat();
+        session.rtp(&rtp(step, 0, &frame).bytes());
+        session.pass(Duration::from_millis(10));
+    }
+    assert_eq!(session.dropped("not_encrypted"), 2);
+    assert_eq!(session.out.events, []);
+}
+
+#[test]
 fn clear_sessions_forward_plaintext() {
     let mut session = Session::with(PayloadAccess::Clear, up_track(Codec::Opus));
     session.rtp(&rtp(1, 0, b"plain").bytes());

@@ -330,16 +330,18 @@ export class Subscriber extends Emitter<SubscriberEvents> {
     const tracks = this.mediaStream.getTracks();
     const audio = tracks.filter(({ kind }) => kind === 'audio');
     const before = this.shown.getTracks();
-    const hasShownVideo =
-      this.view.video.readyState >= HAVE_CURRENT_DATA &&
-      before.some(({ kind }) => kind === 'video');
-    const hasVideo = this.expectsVideo || hasShownVideo;
+    const { video } = this.view;
+    const hadVideo = before.some(({ kind }) => kind === 'video');
+    const hasVideo = this.expectsVideo || (hadVideo && video.readyState >= HAVE_CURRENT_DATA);
     const now = hasVideo ? tracks : audio;
-    for (const track of before) if (!now.includes(track)) this.shown.removeTrack(track);
+    for (const track of before.filter((one) => !now.includes(one))) this.shown.removeTrack(track);
     for (const track of now) this.shown.addTrack(track);
-    if (tracks.length > 0 && this.view.video.srcObject !== this.shown) {
-      this.view.video.srcObject = this.shown;
-    }
+    if (tracks.length === 0) return;
+    // An element that waits for a first frame stops waiting only when it is given its media again.
+    const isStuck = hadVideo && !hasVideo;
+    if (video.srcObject === this.shown && !isStuck) return;
+    video.srcObject = this.shown;
+    void play(this.playable);
   }
 
   private act({ event, report, recheck }: HealthActions): void {

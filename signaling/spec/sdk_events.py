@@ -66,13 +66,24 @@ _STATE = PythonEvent(
 )
 
 EVENTS = (
-    SdkEvent("Session", "archiveStarted", web="{ id: string; name: string }"),
-    SdkEvent("Session", "archiveStopped", web="{ id: string; name: string }"),
+    SdkEvent(
+        "Session",
+        "archiveStarted",
+        web="{ id: string; name: string }",
+        web_about="Never: archives are not built.",
+    ),
+    SdkEvent(
+        "Session",
+        "archiveStopped",
+        web="{ id: string; name: string }",
+        web_about="Never: archives are not built.",
+    ),
     SdkEvent(
         "Session",
         "connectionCreated",
         web="{ connection: Connection }",
         python=PythonEvent("ConnectionCreated", (Member("connection", "dict[str, Any]"),)),
+        web_about="Another client joined.",
     ),
     SdkEvent(
         "Session",
@@ -82,9 +93,21 @@ EVENTS = (
             "ConnectionDestroyed",
             (Member("connection_id", "str"), Member("reason", "str | None", "None")),
         ),
+        web_about="Another client left.",
     ),
-    SdkEvent("Session", "encryptionStateChanged", web="SessionEncryptionChange"),
-    SdkEvent("Session", "muteForced", web="{ active: boolean }", python=_MUTE_FORCED),
+    SdkEvent(
+        "Session",
+        "encryptionStateChanged",
+        web="SessionEncryptionChange",
+        web_about="The encryption state of the session changed.",
+    ),
+    SdkEvent(
+        "Session",
+        "muteForced",
+        web="{ active: boolean }",
+        python=_MUTE_FORCED,
+        web_about="A moderator muted all streams (`active`) or ended that.",
+    ),
     SdkEvent(
         "Session",
         "activeSpeakerChanged",
@@ -93,7 +116,7 @@ EVENTS = (
         web_about="Another stream is the one that speaks.",
         relays="activeSpeaker",
     ),
-    SdkEvent("Session", "sessionConnected", web="object"),
+    SdkEvent("Session", "sessionConnected", web="object", web_about="The session is joined."),
     SdkEvent(
         "Session",
         "sessionDisconnected",
@@ -109,9 +132,14 @@ EVENTS = (
             (Member("is_new_connection", "bool", "False"),),
             "`is_new_connection`: the server knew the connection no more, as after its restart.",
         ),
+        web_about="The connection was resumed.",
     ),
     SdkEvent(
-        "Session", "sessionReconnecting", web="object", python=PythonEvent("SessionReconnecting")
+        "Session",
+        "sessionReconnecting",
+        web="object",
+        python=PythonEvent("SessionReconnecting"),
+        web_about="The connection was lost; the SDK is trying to resume it.",
     ),
     SdkEvent(
         "Session",
@@ -127,13 +155,21 @@ EVENTS = (
             ),
             "`connection_id` is None for signals of the application's server, which are clear.",
         ),
+        web_about="A signal arrived; `signal:type` is the event of one type.",
     ),
-    SdkEvent("Session", "streamCreated", web="{ stream: Stream }", python=_STREAM_CREATED),
+    SdkEvent(
+        "Session",
+        "streamCreated",
+        web="{ stream: Stream }",
+        python=_STREAM_CREATED,
+        web_about="Another client published a stream.",
+    ),
     SdkEvent(
         "Session",
         "streamDestroyed",
         web="{ stream: Stream; reason: string }",
         python=_STREAM_DESTROYED,
+        web_about="A stream of another client ended.",
     ),
     SdkEvent(
         "Session",
@@ -142,6 +178,7 @@ EVENTS = (
         python=PythonEvent(
             "StreamPropertyChanged", (_STREAM_ID, Member("changes", "dict[str, Any]"))
         ),
+        web_about="A property of a stream changed.",
     ),
     SdkEvent("Session", "notEncrypted", python=_NOT_ENCRYPTED),
     SdkEvent(
@@ -165,17 +202,34 @@ EVENTS = (
             "What failed without a caller that could be told.",
         ),
     ),
-    SdkEvent("Publisher", "accessAllowed", web="object"),
-    SdkEvent("Publisher", "accessDenied", web="object"),
-    SdkEvent("Publisher", "accessDialogOpened", web="object"),
-    SdkEvent("Publisher", "accessDialogClosed", web="object"),
+    SdkEvent(
+        "Publisher",
+        "accessAllowed",
+        web="object",
+        web_about="The user allowed camera and microphone.",
+    ),
+    SdkEvent(
+        "Publisher", "accessDenied", web="object", web_about="The user denied camera or microphone."
+    ),
+    SdkEvent(
+        "Publisher", "accessDialogOpened", web="object", web_about="The browser asks the user."
+    ),
+    SdkEvent("Publisher", "accessDialogClosed", web="object", web_about="The user answered."),
     SdkEvent(
         "Publisher",
         "audioInputDeviceChanged",
         web="{ device: { deviceId: string; label: string } }",
+        web_about="Another microphone is in use.",
     ),
-    SdkEvent("Publisher", "audioLevelUpdated", web="{ audioLevel: number }"),
-    SdkEvent("Publisher", "destroyed", web="object"),
+    SdkEvent(
+        "Publisher",
+        "audioLevelUpdated",
+        web="{ audioLevel: number }",
+        web_about="`audioLevel` from 0 to 1, several times per second.",
+    ),
+    SdkEvent(
+        "Publisher", "destroyed", web="object", web_about="The Publisher and its element are gone."
+    ),
     SdkEvent(
         "Publisher",
         "ended",
@@ -190,33 +244,78 @@ EVENTS = (
         python=_STATE,
         web_about="What is sent is encrypted, or nothing of it was yet.",
     ),
-    SdkEvent("Publisher", "mediaStopped", web="{ track: MediaStreamTrack }"),
-    SdkEvent("Publisher", "mediaStreamAvailable", web="{ mediaStream: MediaStream }"),
-    SdkEvent("Publisher", "muteForced", web="object", python=_MUTE_FORCED),
+    SdkEvent(
+        "Publisher",
+        "mediaStopped",
+        web="{ track: MediaStreamTrack }",
+        web_about="A track ended, as with an unplugged camera.",
+    ),
+    SdkEvent(
+        "Publisher",
+        "mediaStreamAvailable",
+        web="{ mediaStream: MediaStream }",
+        web_about="The captured media is there.",
+    ),
+    SdkEvent(
+        "Publisher",
+        "muteForced",
+        web="object",
+        python=_MUTE_FORCED,
+        web_about="A moderator muted this stream.",
+    ),
     SdkEvent("Publisher", "notEncrypted", python=_NOT_ENCRYPTED),
-    SdkEvent("Publisher", "streamCreated", web="{ stream: Stream }", python=_STREAM_CREATED),
+    SdkEvent(
+        "Publisher",
+        "streamCreated",
+        web="{ stream: Stream }",
+        python=_STREAM_CREATED,
+        web_about="The stream is published; media can flow.",
+    ),
     SdkEvent(
         "Publisher",
         "streamDestroyed",
         web="{ stream: Stream; reason: string }",
         python=_STREAM_DESTROYED,
+        web_about="The stream ended; unless prevented, the element is removed.",
     ),
-    SdkEvent("Publisher", "videoDimensionsChanged", web="{ oldValue: Size; newValue: Size }"),
-    SdkEvent("Publisher", "videoElementCreated", web="{ element: HTMLVideoElement }"),
-    SdkEvent("Subscriber", "audioBlocked", web="object"),
-    SdkEvent("Subscriber", "audioLevelUpdated", web="{ audioLevel: number }"),
-    SdkEvent("Subscriber", "audioUnblocked", web="object"),
+    SdkEvent(
+        "Publisher",
+        "videoDimensionsChanged",
+        web="{ oldValue: Size; newValue: Size }",
+        web_about="The captured video has another size.",
+    ),
+    SdkEvent(
+        "Publisher",
+        "videoElementCreated",
+        web="{ element: HTMLVideoElement }",
+        web_about="The element is on the page.",
+    ),
+    SdkEvent(
+        "Subscriber",
+        "audioBlocked",
+        web="object",
+        web_about="The browser blocks audio until the user interacts with the page.",
+    ),
+    SdkEvent(
+        "Subscriber",
+        "audioLevelUpdated",
+        web="{ audioLevel: number }",
+        web_about="`audioLevel` from 0 to 1, several times per second.",
+    ),
+    SdkEvent("Subscriber", "audioUnblocked", web="object", web_about="Audio plays."),
     SdkEvent(
         "Subscriber",
         "connected",
         web="object",
         python=PythonEvent("SubscriberConnected", (_STREAM_ID,)),
+        web_about="Media can flow.",
     ),
     SdkEvent(
         "Subscriber",
         "destroyed",
         web="{ reason: string }",
         python=PythonEvent("SubscriberDestroyed", (_STREAM_ID,)),
+        web_about="The Subscriber and its element are gone.",
     ),
     SdkEvent(
         "Subscriber",
@@ -227,18 +326,21 @@ EVENTS = (
             (_STREAM_ID,),
             "The network was lost; `connected` comes again when the stream is back.",
         ),
+        web_about="The connection was lost; the SDK is trying to resume it.",
     ),
     SdkEvent(
         "Subscriber",
         "encryptionSecretMatch",
         web="object",
         python=PythonEvent("EncryptionSecretMatch", (_STREAM_ID,)),
+        web_about="Frames decrypt again.",
     ),
     SdkEvent(
         "Subscriber",
         "encryptionSecretMismatch",
         web="object",
         python=PythonEvent("EncryptionSecretMismatch", (_STREAM_ID,)),
+        web_about="Frames do not decrypt: the publisher uses another secret.",
     ),
     SdkEvent(
         "Subscriber",
@@ -247,31 +349,50 @@ EVENTS = (
         python=_STATE,
         web_about="What is shown and heard is encrypted, or not yet, or does not open.",
     ),
-    SdkEvent("Subscriber", "mediaStreamAvailable", web="{ mediaStream: MediaStream }"),
-    SdkEvent("Subscriber", "videoDimensionsChanged", web="{ oldValue: Size; newValue: Size }"),
+    SdkEvent(
+        "Subscriber",
+        "mediaStreamAvailable",
+        web="{ mediaStream: MediaStream }",
+        web_about="The received media is there.",
+    ),
+    SdkEvent(
+        "Subscriber",
+        "videoDimensionsChanged",
+        web="{ oldValue: Size; newValue: Size }",
+        web_about="The received video has another size.",
+    ),
     SdkEvent(
         "Subscriber",
         "videoDisableWarning",
         web="object",
         python=PythonEvent("VideoDisableWarning", (_STREAM_ID,)),
+        web_about="The bandwidth is low; the video may be paused soon.",
     ),
     SdkEvent(
         "Subscriber",
         "videoDisableWarningLifted",
         web="object",
         python=PythonEvent("VideoDisableWarningLifted", (_STREAM_ID,)),
+        web_about="The bandwidth suffices again.",
     ),
     SdkEvent(
         "Subscriber",
         "videoDisabled",
         web="{ reason: string }",
         python=PythonEvent("VideoDisabled", _QUALITY),
+        web_about="Video is off; `reason` says why.",
     ),
-    SdkEvent("Subscriber", "videoElementCreated", web="{ element: HTMLVideoElement }"),
+    SdkEvent(
+        "Subscriber",
+        "videoElementCreated",
+        web="{ element: HTMLVideoElement }",
+        web_about="The element is on the page.",
+    ),
     SdkEvent(
         "Subscriber",
         "videoEnabled",
         web="{ reason: string }",
         python=PythonEvent("VideoEnabled", _QUALITY),
+        web_about="Video is on again; `reason` says why.",
     ),
 )

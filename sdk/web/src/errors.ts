@@ -47,7 +47,9 @@ export type ErrorName = keyof typeof CODES;
 /** The native SDKs' number for "no encryption secret", under the web client's names. */
 const SECRET_MISSING = 6000;
 
+/** An error of the SDK: `name` is stable (`OT_…`), `code` is OpenTok's number. */
 export class OTError extends Error {
+  /** OpenTok's number of the error. */
   readonly code: number;
 
   constructor(name: string, message: string, code: number) {

@@ -7,61 +7,103 @@ import type { PropertyChange, Size, Stream } from './stream';
 
 export interface SessionEvents {
   [signal: `signal:${string}`]: SignalDetails;
+  /** Never: archives are not built. */
   archiveStarted: { id: string; name: string };
+  /** Never: archives are not built. */
   archiveStopped: { id: string; name: string };
+  /** Another client joined. */
   connectionCreated: { connection: Connection };
+  /** Another client left. */
   connectionDestroyed: { connection: Connection; reason: string };
+  /** The encryption state of the session changed. */
   encryptionStateChanged: SessionEncryptionChange;
+  /** A moderator muted all streams (`active`) or ended that. */
   muteForced: { active: boolean };
   /** Another stream is the one that speaks. */
   activeSpeakerChanged: { stream: Stream };
+  /** The session is joined. */
   sessionConnected: object;
   /** `error`: why, where the reason alone says too little. */
   sessionDisconnected: { reason: string; error?: OTError };
+  /** The connection was resumed. */
   sessionReconnected: object;
+  /** The connection was lost; the SDK is trying to resume it. */
   sessionReconnecting: object;
+  /** A signal arrived; `signal:type` is the event of one type. */
   signal: SignalDetails;
+  /** Another client published a stream. */
   streamCreated: { stream: Stream };
+  /** A stream of another client ended. */
   streamDestroyed: { stream: Stream; reason: string };
+  /** A property of a stream changed. */
   streamPropertyChanged: { stream: Stream } & PropertyChange;
 }
 
 export interface PublisherEvents {
+  /** The user allowed camera and microphone. */
   accessAllowed: object;
+  /** The user denied camera or microphone. */
   accessDenied: object;
+  /** The browser asks the user. */
   accessDialogOpened: object;
+  /** The user answered. */
   accessDialogClosed: object;
+  /** Another microphone is in use. */
   audioInputDeviceChanged: { device: { deviceId: string; label: string } };
+  /** `audioLevel` from 0 to 1, several times per second. */
   audioLevelUpdated: { audioLevel: number };
+  /** The Publisher and its element are gone. */
   destroyed: object;
   /** What is sent is encrypted, or nothing of it was yet. */
   encryptionStateChanged: StreamEncryptionChange;
+  /** A track ended, as with an unplugged camera. */
   mediaStopped: { track: MediaStreamTrack };
+  /** The captured media is there. */
   mediaStreamAvailable: { mediaStream: MediaStream };
+  /** A moderator muted this stream. */
   muteForced: object;
+  /** The stream is published; media can flow. */
   streamCreated: { stream: Stream };
+  /** The stream ended; unless prevented, the element is removed. */
   streamDestroyed: { stream: Stream; reason: string };
+  /** The captured video has another size. */
   videoDimensionsChanged: { oldValue: Size; newValue: Size };
+  /** The element is on the page. */
   videoElementCreated: { element: HTMLVideoElement };
 }
 
 export interface SubscriberEvents {
+  /** The browser blocks audio until the user interacts with the page. */
   audioBlocked: object;
+  /** `audioLevel` from 0 to 1, several times per second. */
   audioLevelUpdated: { audioLevel: number };
+  /** Audio plays. */
   audioUnblocked: object;
+  /** Media can flow. */
   connected: object;
+  /** The Subscriber and its element are gone. */
   destroyed: { reason: string };
+  /** The connection was lost; the SDK is trying to resume it. */
   disconnected: object;
+  /** Frames decrypt again. */
   encryptionSecretMatch: object;
+  /** Frames do not decrypt: the publisher uses another secret. */
   encryptionSecretMismatch: object;
   /** What is shown and heard is encrypted, or not yet, or does not open. */
   encryptionStateChanged: StreamEncryptionChange;
+  /** The received media is there. */
   mediaStreamAvailable: { mediaStream: MediaStream };
+  /** The received video has another size. */
   videoDimensionsChanged: { oldValue: Size; newValue: Size };
+  /** The bandwidth is low; the video may be paused soon. */
   videoDisableWarning: object;
+  /** The bandwidth suffices again. */
   videoDisableWarningLifted: object;
+  /** Video is off; `reason` says why. */
   videoDisabled: { reason: string };
+  /** The element is on the page. */
   videoElementCreated: { element: HTMLVideoElement };
+  /** Video is on again; `reason` says why. */
   videoEnabled: { reason: string };
 }
 

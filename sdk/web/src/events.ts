@@ -1,5 +1,6 @@
 /** The event system of OpenTok.js: on, once and off with names, maps and contexts. */
 
+/** An event of OpenTok.js: its name, its source, and the event's own members. */
 export class OTEvent<Type extends string = string, Target = unknown> {
   private defaultPrevented = false;
 
@@ -9,10 +10,12 @@ export class OTEvent<Type extends string = string, Target = unknown> {
     readonly cancelable = false,
   ) {}
 
+  /** Keeps the SDK from its default action; only cancelable events have one. */
   preventDefault(): void {
     if (this.cancelable) this.defaultPrevented = true;
   }
 
+  /** Whether a handler called `preventDefault()`. */
   isDefaultPrevented(): boolean {
     return this.defaultPrevented;
   }
@@ -36,9 +39,11 @@ interface Registration {
   readonly isOnce: boolean;
 }
 
+/** `on`, `once` and `off` of OpenTok.js. */
 export class Emitter<Details extends EventDetails> {
   private readonly registrations = new Map<string, Registration[]>();
 
+  /** Adds a handler; `context` is its `this`. */
   on<Name extends keyof Details & string>(
     name: Name,
     handler: (event: EventOf<Details, Name, this>) => void,
@@ -49,6 +54,7 @@ export class Emitter<Details extends EventDetails> {
     return this.register(false, names, handlerOrContext, context);
   }
 
+  /** Adds a handler for the next event only. */
   once<Name extends keyof Details & string>(
     name: Name,
     handler: (event: EventOf<Details, Name, this>) => void,

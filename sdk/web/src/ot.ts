@@ -15,6 +15,7 @@ import { notBuilt, rejectsNotBuilt } from './unsupported';
 
 type PublisherCallback = (error?: OTError, publisher?: Publisher) => void;
 
+/** Result of `checkScreenSharingCapability`. */
 export interface ScreenSharingCapability {
   supported: boolean;
   supportedSources: { application: boolean; screen: boolean; window: boolean };
@@ -23,6 +24,7 @@ export interface ScreenSharingCapability {
   extensionInstalled: undefined;
 }
 
+/** Names of codecs that this browser encodes and decodes. */
 export interface SupportedCodecs {
   videoEncoders: string[];
   videoDecoders: string[];
@@ -37,6 +39,7 @@ export function initSession(
   return new Session(String(apiKey), sessionId, { ...options });
 }
 
+/** Makes a Publisher and its element. Errors: `OT_USER_MEDIA_ACCESS_DENIED`, `OT_INVALID_PARAMETER`. */
 export const initPublisher = withPromise(
   (
     targetOrCallback?: Target | PublisherCallback,
@@ -76,6 +79,7 @@ export function upgradeSystemRequirements(): never {
   throw notBuilt('upgradeSystemRequirements');
 }
 
+/** Whether this browser can capture a screen. */
 export function checkScreenSharingCapability(
   callback?: (capability: ScreenSharingCapability) => void,
 ): Promise<ScreenSharingCapability> {
@@ -92,6 +96,7 @@ export function checkScreenSharingCapability(
   return Promise.resolve(capability);
 }
 
+/** Cameras and microphones of this machine. */
 export function getDevices(
   callback?: (error?: OTError, devices?: devices.Device[]) => void,
 ): Promise<devices.Device[]> {
@@ -100,10 +105,12 @@ export function getDevices(
   return found;
 }
 
+/** A MediaStream with the constraints of the properties; errors have the names of OpenTok.js. */
 export async function getUserMedia(properties: CaptureProperties = {}): Promise<MediaStream> {
   return userMedia(constraintsFor(properties));
 }
 
+/** Codecs that this browser can send and receive. */
 export function getSupportedCodecs(): Promise<SupportedCodecs> {
   return Promise.resolve({
     videoEncoders: codecNames(RTCRtpSender.getCapabilities('video')),
@@ -117,6 +124,7 @@ function codecNames(capabilities: RTCRtpCapabilities | null): string[] {
   return known.filter((name) => names.includes(name));
 }
 
+/** Always false: media processors are not built. */
 export const hasMediaProcessorSupport = withPromise(
   (): boolean => false,
   (): Promise<boolean> => Promise.resolve(false),
@@ -141,17 +149,24 @@ export function setLogLevel(level: number): void {
   logLevel = level;
 }
 
+/** Writes to the console above log level 0. */
 export function log(message: string): void {
   // eslint-disable-next-line no-console -- this is what the application asked for
   if (logLevel > 0) console.log(message);
 }
 
+/** Speakers that the browser offers. */
 export const getAudioOutputDevices = devices.outputDevices;
+/** The speaker in use. */
 export const getActiveAudioOutputDevice = devices.activeOutputDevice;
+/** Plays all audio on one speaker, now and later. Errors: `OT_NOT_SUPPORTED`, `OT_INVALID_PARAMETER`. */
 export const setAudioOutputDevice = devices.setOutputDevice;
+/** The server's URL for sessions that are connected from now on. */
 export const setProxyUrl = setServerUrl;
+/** Rejects: browsers capture screens without an extension. */
 export const registerScreenSharingExtension = rejectsNotBuilt('registerScreenSharingExtension');
 
+/** Rejects: this server collects no reports from clients. */
 export function reportIssue(callback?: (error?: OTError) => void): Promise<never> {
   const failure = Promise.reject<never>(
     otError('OT_REPORT_ISSUE_FAILED', 'This server collects no reports from clients'),
@@ -162,7 +177,9 @@ export function reportIssue(callback?: (error?: OTError) => void): Promise<never
 
 /** The `exception` event: faults that no call of the application waits for. */
 export const on: Exceptions['on'] = exceptions.on.bind(exceptions);
+/** As `on`, for the next event only. */
 export const once: Exceptions['once'] = exceptions.once.bind(exceptions);
+/** Removes handlers of `exception`. */
 export const off: Exceptions['off'] = exceptions.off.bind(exceptions);
 
 export { hasEndToEndEncryptionSupport };
@@ -174,6 +191,7 @@ export { Stream } from './stream';
 export { Subscriber } from './subscriber';
 export { VERSION as version } from './version';
 
+/** Log levels, in rising order. */
 export const NONE = 0;
 export const ERROR = 1;
 export const WARN = 2;

@@ -12,18 +12,29 @@ import { defineNotBuilt, type Rejecting, type Throwing } from './unsupported';
 export type VideoContentHint = '' | 'text' | 'detail' | 'motion';
 export type BitratePreset = 'default' | 'bw_saver' | 'extra_bw_saver';
 
+/** Options of `OT.initPublisher`. */
 export interface PublisherProperties extends WidgetProperties, CaptureProperties {
+  /** Name of the stream for the other clients, at most 1,000 characters. */
   name?: string;
+  /** Accepted for OpenTok.js; the SDK derives initials from the name. */
   initials?: string;
+  /** Shows the own video mirrored; the default is true for cameras. */
   mirror?: boolean;
+  /** Whether audio is sent from the start; the default is true. */
   publishAudio?: boolean;
+  /** Whether video is sent from the start; the default is true. */
   publishVideo?: boolean;
+  /** bit/s of the audio encoder. */
   audioBitrate?: number;
+  /** Sends next to nothing during silence (Opus DTX). */
   enableDtx?: boolean;
+  /** What the video shows; the browser prefers sharpness or frame rate accordingly. */
   videoContentHint?: VideoContentHint;
   /** Simulcast or SVC: several resolutions, so that each subscriber gets what it can show; for cameras. */
   scalableVideo?: boolean;
+  /** Codecs in order of preference; `automatic` leaves the choice to the SDK. */
   preferredVideoCodecs?: 'automatic' | VideoCodecName[];
+  /** bit/s of all encodings together. */
   maxVideoBitrate?: number;
 }
 
@@ -63,10 +74,12 @@ export abstract class PublisherSurface extends Emitter<PublisherEvents> {
     this.trust.onFailing(isDropped);
   }
 
+  /** Always `null`: filters are not built. */
   getVideoFilter(): null {
     return null;
   }
 
+  /** Always `null`: filters are not built. */
   getAudioFilter(): null {
     return null;
   }

@@ -50,6 +50,7 @@ export interface SessionOptions {
 
 export type { SignalDetails } from './session-events';
 
+/** One session as this client is in it; made by `OT.initSession`. */
 export class Session extends Emitter<SessionEvents> {
   declare readonly connect: WithPromise<
     (token: string, callback?: (error?: OTError) => void) => this,

@@ -19,13 +19,18 @@ export class Stream {
   readonly id: string;
   /** Unix milliseconds. */
   readonly creationTime: number;
+  /** Name that the publisher chose, or an empty string. */
   readonly name: string;
   readonly initials: string;
+  /** Frames per second of the publisher's capture, if known. */
   readonly frameRate: number | undefined;
   readonly videoType: 'camera' | 'screen' | 'custom' | undefined;
   readonly hasCaptions = false;
+  /** Whether audio is sent now. */
   hasAudio: boolean;
+  /** Whether video is sent now. */
   hasVideo: boolean;
+  /** Width and height of the publisher's capture in pixels. */
   videoDimensions: Size;
 
   constructor(

@@ -20,12 +20,17 @@ import { defineNotBuilt, type Rejecting, type Throwing } from './unsupported';
 /** `HTMLMediaElement.HAVE_CURRENT_DATA`: a frame is there. */
 const HAVE_CURRENT_DATA = 2;
 
+/** Options of `Session.subscribe`. */
 export interface SubscriberProperties extends WidgetProperties {
   /** 0..100 */
   audioVolume?: number;
+  /** Frames per second to receive at most; without it the server chooses. */
   preferredFrameRate?: number;
+  /** Width and height to receive at most, in pixels; `auto` lets the server choose. */
   preferredResolution?: 'auto' | Size;
+  /** Whether audio is received from the start; the default is true. */
   subscribeToAudio?: boolean;
+  /** Whether video is received from the start; the default is true. */
   subscribeToVideo?: boolean;
 }
 
@@ -50,6 +55,7 @@ export interface SubscriberBinding {
 
 type Switch = WithPromise<(isWanted: boolean) => Subscriber, (isWanted: boolean) => Promise<void>>;
 
+/** A stream that this client receives, and its element on the page. */
 export class Subscriber extends Emitter<SubscriberEvents> {
   declare readonly setAudioVolume: WithPromise<
     (volume: number) => this,
@@ -132,6 +138,7 @@ export class Subscriber extends Emitter<SubscriberEvents> {
     return this.trust.state;
   }
 
+  /** Volume of the element, 0 to 100. */
   getAudioVolume(): number {
     return this.volume;
   }
@@ -148,10 +155,12 @@ export class Subscriber extends Emitter<SubscriberEvents> {
     await this.binding?.update({ preferredResolution: this.preferredSize });
   }
 
+  /** Whether the browser blocks the audio until the user interacts with the page. */
   isAudioBlocked(): boolean {
     return isBlocked(this.playable);
   }
 
+  /** Totals since the subscription. */
   getStats(
     callback?: (error?: OTError, stats?: SubscriberStats) => void,
   ): Promise<SubscriberStats> {
@@ -166,6 +175,7 @@ export class Subscriber extends Emitter<SubscriberEvents> {
     return receiver.getStats();
   }
 
+  /** The current frame as PNG in base64 without a prefix, or `null`. */
   getImgData(): string | null {
     return this.view.imageData();
   }
@@ -182,10 +192,12 @@ export class Subscriber extends Emitter<SubscriberEvents> {
     return this;
   }
 
+  /** Width of the received video in pixels, 0 before the first frame. */
   videoWidth(): number {
     return this.view.video.videoWidth;
   }
 
+  /** Height of the received video in pixels, 0 before the first frame. */
   videoHeight(): number {
     return this.view.video.videoHeight;
   }

@@ -50,6 +50,7 @@ class Emitter:
         self._listeners.setdefault(_name(event), []).append(listener)
 
     def off(self, event: str | type[Event], listener: Listener) -> None:
+        """Removes a listener of that event; unknown ones are ignored."""
         if listener in self._listeners.get(_name(event), ()):
             self._listeners[_name(event)].remove(listener)
 

@@ -20,70 +20,92 @@ class EncryptionError(SealrouteError):
 
 
 class EncryptionSecretMissing(EncryptionError):
+    """The operation needs a secret, and none is set."""
+
     code = "encryption_secret_missing"
     name = "EncryptionSecretMissing"
     number = 6000
 
 
 class EncryptionInternalError(EncryptionError):
-    pass
+    """Frames or signals cannot be encrypted; nothing was sent unencrypted."""
 
 
 class DecryptionInternalError(EncryptionError):
+    """Received media cannot be decrypted: an offer cannot be used, or this aiortc does not fit."""
+
     code = "decryption_internal"
     name = "DecryptionInternalError"
     number = 6002
 
 
 class EncryptionSecretMismatch(EncryptionError):
+    """The other end uses another secret."""
+
     code = "encryption_secret_mismatch"
     name = "EncryptionSecretMismatch"
     number = 6003
 
 
 class InvalidEncryptionSecret(EncryptionError):
+    """A secret has 8 to 256 characters."""
+
     code = "encryption_secret_invalid"
     name = "InvalidEncryptionSecret"
     number = 6004
 
 
 class EncryptionUnsupportedCodec(EncryptionError):
+    """Frames of this codec cannot be encrypted; publish another one."""
+
     code = "encryption_codec_unsupported"
     name = "EncryptionUnsupportedCodec"
     number = 6005
 
 
 class DecryptionUnsupportedCodec(EncryptionError):
+    """Frames of this codec cannot be decrypted, or are never encrypted."""
+
     code = "decryption_codec_unsupported"
     name = "DecryptionUnsupportedCodec"
     number = 6006
 
 
 class NotConnected(SealrouteError):
+    """The session is not connected, or no longer."""
+
     code = "not_connected"
     name = "NotConnected"
     number = 1010
 
 
 class AlreadyConnected(SealrouteError):
+    """The session is already connected, or connecting."""
+
     code = "already_connected"
     name = "AlreadyConnected"
     number = 1011
 
 
 class ConnectFailed(SealrouteError):
+    """The server could not be reached or refused the WebSocket."""
+
     code = "connect_failed"
     name = "ConnectFailed"
     number = 1006
 
 
 class InvalidParameter(SealrouteError):
+    """An argument has no valid value, or does not fit the session."""
+
     code = "invalid_parameter"
     name = "InvalidParameter"
     number = 1011
 
 
 class RequestTimeout(SealrouteError):
+    """The server did not answer a request in time."""
+
     code = "request_timeout"
     name = "Timeout"
     number = 1542
@@ -115,8 +137,8 @@ class MediaUnreachable(SealrouteError):
 
 
 class CertificateMismatch(SealrouteError):
-    """Who answered on the media path is not who the server's description named: somebody stands
-    between, or the server lies. Nothing was sent or played over that path."""
+    """The certificate on the media path is not the one of the server's description: an attacker is
+    on the path, or the server lies. Nothing was sent or played over that path."""
 
     code = "certificate_mismatch"
     name = "IceFailed"

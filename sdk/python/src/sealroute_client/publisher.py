@@ -157,14 +157,17 @@ class Publisher(Emitter):
         self.emit(events.Ended(stream_id=self.stream_id))
 
     def is_muted(self, kind: str) -> bool:
+        """Whether `kind` (`audio` or `video`) is not sent."""
         return kind in self._muted
 
     @property
     def has_audio(self) -> bool:
+        """Whether the source has audio and it is not muted."""
         return self.source.audio is not None and not self.is_muted("audio")
 
     @property
     def has_video(self) -> bool:
+        """Whether the source has video and it is not muted."""
         return self.source.video is not None and not self.is_muted("video")
 
     def on_subscribed_layers(self, mid: str, subscribed: bool) -> None:
@@ -173,9 +176,11 @@ class Publisher(Emitter):
                 track.hold_back(not subscribed)
 
     async def publish_audio(self, on: bool) -> None:
+        """Mutes or unmutes the audio for all. Errors: ServerError, NotConnected."""
         await self._set_sending("audio", on)
 
     async def publish_video(self, on: bool) -> None:
+        """Stops or resumes the video for all. Errors: ServerError, NotConnected."""
         await self._set_sending("video", on)
 
     async def _set_sending(self, kind: str, on: bool) -> None:
@@ -188,6 +193,7 @@ class Publisher(Emitter):
         )
 
     def mute_locally(self, kind: str, muted: bool) -> None:
+        """Stops or resumes `kind` without a message; video resumes with a key frame."""
         (self._muted.add if muted else self._muted.discard)(kind)
         for track in self.tracks:
             if track.kind == kind:

@@ -271,10 +271,12 @@ class Session(Emitter):
 
     @property
     def publishers(self) -> dict[str, Publisher]:
+        """The own Publishers, by stream id."""
         return self.publishing.publishers
 
     @property
     def subscribers(self) -> dict[str, Subscriber]:
+        """The own Subscribers, by subscriber id."""
         return self.subscribing.subscribers
 
     async def publish(  # noqa: PLR0913 - the options of a Publisher, all by name
@@ -306,6 +308,7 @@ class Session(Emitter):
             raise
 
     async def unpublish(self, publisher: Publisher) -> None:
+        """Ends the stream for all clients. Errors: ServerError, NotConnected."""
         await self.publishing.unpublish(publisher)
 
     async def subscribe(
@@ -317,6 +320,7 @@ class Session(Emitter):
         return await self.subscribing.subscribe(stream, audio=audio, video=video)
 
     async def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Ends the subscription. Errors: ServerError, NotConnected."""
         await self.subscribing.unsubscribe(subscriber)
 
     # --- encryption --------------------------------------------------------------------
@@ -362,7 +366,8 @@ class Session(Emitter):
     # --- signals and moderation --------------------------------------------------------
 
     async def signal(self, data: str, *, type: str = "", to: str | None = None) -> None:  # noqa: A002
-        """To all, the sender too, or to one Connection. Encrypted on encrypted Sessions."""
+        """Sends to all connections, including the own one, or to the connection `to`; encrypted in
+        an encrypted session. Errors: EncryptionError, ServerError, NotConnected."""
         self._require_connected()
         encryption = self.encryption_in_use()
         if encryption is None:
@@ -379,9 +384,11 @@ class Session(Emitter):
             await self.signaling.request("signal", to=to, encrypted=encrypted)
 
     async def force_mute(self, stream_id: str) -> None:
+        """Moderators: mutes the audio of one stream. Errors: ServerError, NotConnected."""
         await self.signaling.request("forceMuteStream", streamId=stream_id)
 
     async def force_disconnect(self, connection_id: str) -> None:
+        """Moderators: ends another connection. Errors: ServerError, NotConnected."""
         await self.signaling.request("forceDisconnect", connectionId=connection_id)
 
     # --- another WebSocket -----------------------------------------------------------------

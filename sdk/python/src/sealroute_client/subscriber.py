@@ -266,6 +266,7 @@ class Subscriber(Emitter):
             self.emit(changed(self.stream_id))
 
     def request_key_frame(self) -> None:
+        """Asks the publisher for a key frame; decoding resumes with it."""
         for track in self.tracks.values():
             track.needs_key_frame = track.needs_key_frame or track.kind == "video"
             if track.kind == "video":
@@ -323,6 +324,7 @@ class Subscriber(Emitter):
         return path
 
     async def wait_for_tracks(self) -> None:
+        """Returns when the tracks are negotiated; media may arrive later."""
         await self._has_tracks.wait()
 
     def lose_tracks(self) -> None:

@@ -1,12 +1,14 @@
 /** Cameras, microphones and speakers. */
 import { otError } from '../errors';
 
+/** A camera or microphone; `label` is empty until the page may use one. */
 export interface Device {
   readonly kind: 'audioInput' | 'videoInput';
   readonly deviceId: string;
   readonly label: string;
 }
 
+/** A speaker; both members are `null` where the speaker in use is not known. */
 export interface OutputDevice {
   readonly deviceId: string | null;
   readonly label: string | null;

@@ -2,9 +2,13 @@
 import type { IceServer } from '../signaling/messages';
 import type { PeerSettings } from './peer-connection';
 
+/** STUN and TURN servers, and which candidates are used. */
 export interface IceConfig {
+  /** `custom` leaves out the servers that Sealroute offers; the default is `all`. */
   includeServers?: 'all' | 'custom';
+  /** `relay` uses TURN only; the default is `all`. */
   transportPolicy?: 'all' | 'relay';
+  /** Servers of the application, as in `RTCConfiguration.iceServers`. */
   customServers?: { urls: string | string[]; username?: string; credential?: string }[];
 }
 

@@ -1,11 +1,13 @@
 /** From WebRTC's statistics to the shapes of OpenTok.js. Pure. */
 
+/** Totals of one received track since its start. */
 export interface MediaStats {
   bytesReceived: number;
   packetsReceived: number;
   packetsLost: number;
 }
 
+/** Result of `Subscriber.getStats`. */
 export interface SubscriberStats {
   /** Unix milliseconds. */
   timestamp: number;
@@ -21,12 +23,14 @@ export interface SubscriberStats {
   };
 }
 
+/** Totals of one sent track since its start. */
 export interface SentStats {
   bytesSent: number;
   packetsSent: number;
   packetsLost: number;
 }
 
+/** Result of one connection in `Publisher.getStats`. */
 export interface PublisherStats {
   /** Unix milliseconds. */
   timestamp: number;

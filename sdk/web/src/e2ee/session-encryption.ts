@@ -21,6 +21,8 @@ interface SenderBinding {
 interface Sender {
   /** Declared when the stream was published. */
   readonly kid: Uint8Array;
+  /** What its frames are encrypted under, once the stream has its key. */
+  current: Uint8Array | undefined;
   binding: SenderBinding | undefined;
 }
 
@@ -147,7 +149,7 @@ export class SessionEncryption {
    */
   async prepareSender(track: string, publication: string): Promise<Uint8Array> {
     const { kid } = await this.client.request('prepare', { track, publication });
-    this.senders.set(track, { kid, binding: undefined });
+    this.senders.set(track, { kid, current: undefined, binding: undefined });
     return kid;
   }
 
@@ -164,11 +166,14 @@ export class SessionEncryption {
     // It may fail while the worker is still being asked: then it is awaited too late to be seen.
     running.catch(() => undefined);
     const { kid } = await this.client.request('startSender', { track, codec, ...owner });
+    sender.current = kid;
     await running;
     if (this.senders.get(track) !== sender) return;
     sender.binding = binding;
-    const isKnown = kid.every((byte, index) => byte === sender.kid[index]);
-    place.declarations.add(track, { streamId, mid, kid, isKnown });
+    // The secret may have changed before the transform ran.
+    const { current } = sender;
+    const isKnown = current.every((byte, index) => byte === sender.kid[index]);
+    place.declarations.add(track, { streamId, mid, kid: current, isKnown });
     if (this.schedule.deadline !== undefined) this.prepareNext(track);
   }
 
@@ -275,6 +280,7 @@ export class SessionEncryption {
   private onContext(track: string, kid: Uint8Array, isWithdrawing: boolean): void {
     const sender = this.senders.get(track);
     if (!sender) return;
+    sender.current = kid;
     this.place?.declarations.use(track, kid, isWithdrawing);
     this.requestKeyFrame(track, sender).catch(this.onError);
   }

@@ -296,6 +296,19 @@ describe('an encrypted session', () => {
     assert.ok(stage.declared().some((kids) => kids.includes(inUse ?? '')));
   });
 
+  test('declares what is in use of a stream whose transform begins after a change', async () => {
+    const stage = await new Stage().entered();
+    await stage.encryption.prepareSender('up-0', 'publication');
+    const started = stage.start('up-0');
+    await until(() => stage.client.asked.includes('startSender'), 'the worker was not asked');
+    await stage.encryption.setSecret('the next secret', true);
+    stage.encryption.attachSender(stage.sender, 'up-0', 'video');
+    await started;
+    await settled();
+    const inUse = await stage.kidInUse();
+    assert.ok(inUse !== undefined && stage.declared().at(-1)?.includes(inUse));
+  });
+
   test('a stream that is published while a change is pending follows it', async () => {
     const stage = await new Stage().entered();
     stage.encryption.onAnnounced('bob', 1);

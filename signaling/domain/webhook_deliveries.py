@@ -6,35 +6,33 @@ from dataclasses import dataclass, field, replace
 from signaling.domain.callbacks import Callback, CallbackEvent, origin_of
 
 
-@dataclass(frozen=True, slots=True)
-class NewWebhookDelivery:
-    """An event for one registration. `body` is the JSON text that is signed and posted."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuedWebhook:
+    """What is posted, where, and until when. `body` is the JSON text that is signed and posted."""
 
     event_id: str
-    callback_id: str
     project_id: str
     session_id: str
     origin: str
     url: str
     event: str
     body: str = field(repr=False)
-    created_ms: int
     give_up_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookDelivery:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewWebhookDelivery(QueuedWebhook):
+    """An event for one registration."""
+
+    callback_id: str
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookDelivery(QueuedWebhook):
     """One claimed attempt. `attempts` counts the ones before it."""
 
     id: int
-    event_id: str
-    project_id: str
-    session_id: str
-    origin: str
-    url: str
-    event: str
-    body: str = field(repr=False)
-    give_up_ms: int
     attempts: int
 
 

@@ -4,29 +4,13 @@ import asyncio
 
 import av
 import pytest
-from sealroute_client import Session
 
-from tests.served import NEEDS_THE_MEDIA_CORE, Server, subscribed, until
+from tests.served import NEEDS_THE_MEDIA_CORE, subscribed, until
 
 pytestmark = [
     pytest.mark.interop,
     NEEDS_THE_MEDIA_CORE,
 ]
-
-
-@pytest.fixture
-async def server(tmp_path):
-    running = Server(tmp_path / "data", e2ee=True)
-    await running.start()
-    yield running
-    await running.stop()
-
-
-@pytest.fixture
-async def sessions():
-    joined: list[Session] = []
-    yield joined
-    await asyncio.gather(*(session.disconnect() for session in joined))
 
 
 def events_of(emitter) -> list[str]:

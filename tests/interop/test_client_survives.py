@@ -7,28 +7,13 @@ import time
 import pytest
 from sealroute_client import Session
 
-from tests.served import NEEDS_THE_MEDIA_CORE, Server, until
+from tests.served import NEEDS_THE_MEDIA_CORE, until
 
 pytestmark = [
     pytest.mark.interop,
     pytest.mark.timeout(120),
     NEEDS_THE_MEDIA_CORE,
 ]
-
-
-@pytest.fixture
-async def server(tmp_path):
-    running = Server(tmp_path / "data", e2ee=True)
-    await running.start()
-    yield running
-    await running.stop()
-
-
-@pytest.fixture
-async def sessions():
-    joined: list[Session] = []
-    yield joined
-    await asyncio.gather(*(session.disconnect() for session in joined))
 
 
 class Viewer:

@@ -7,29 +7,14 @@ import sys
 import av
 import numpy as np
 import pytest
-from sealroute_client import ServerError, Session, read_counter
+from sealroute_client import ServerError, read_counter
 
-from tests.served import NEEDS_THE_MEDIA_CORE, SECRET, Server, psnr, subscribed, until
+from tests.served import NEEDS_THE_MEDIA_CORE, SECRET, psnr, subscribed, until
 
 pytestmark = [
     pytest.mark.interop,
     NEEDS_THE_MEDIA_CORE,
 ]
-
-
-@pytest.fixture
-async def server(tmp_path):
-    running = Server(tmp_path / "data", e2ee=True)
-    await running.start()
-    yield running
-    await running.stop()
-
-
-@pytest.fixture
-async def sessions():
-    joined: list[Session] = []
-    yield joined
-    await asyncio.gather(*(session.disconnect() for session in joined))
 
 
 async def diagnosed(server) -> list[dict]:

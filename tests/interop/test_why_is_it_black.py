@@ -14,7 +14,7 @@ from bench.client import ClientError, LoadClient, new_kid
 from bench.peer import TransportJob
 from bench.sdp import VP8_PAYLOAD_TYPE
 from sfu._native import SrtpSession
-from tests.served import NEEDS_THE_MEDIA_CORE, Server, subscribed, until
+from tests.served import NEEDS_THE_MEDIA_CORE, subscribed, until
 
 pytestmark = [
     pytest.mark.interop,
@@ -25,14 +25,6 @@ SSRC = 0x1234
 KEY_FRAME = b"\x10\x02\x00\x9d\x01\x2a\x80\x02\x68\x01"
 LATER_FRAME = b"\x11"
 FRAMES_PER_S = 25
-
-
-@pytest.fixture
-async def server(tmp_path):
-    running = Server(tmp_path / "data", e2ee=True)
-    await running.start()
-    yield running
-    await running.stop()
 
 
 async def explained(server) -> dict:

@@ -116,7 +116,18 @@ async def _give_up(data_dir, key, callback):
     store = await open_sqlite(data_dir)
     url = "https://app.example/x"
     origin = "https://app.example:443"
-    made = NewWebhookDelivery("e", callback, key, "s", origin, url, "sessionCreated", "{}", 1, 2)
+    made = NewWebhookDelivery(
+        event_id="e",
+        callback_id=callback,
+        project_id=key,
+        session_id="s",
+        origin=origin,
+        url=url,
+        event="sessionCreated",
+        body="{}",
+        created_ms=1,
+        give_up_ms=2,
+    )
     await store.callbacks.queue([made])
     (one,) = await store.callbacks.claim(5, hidden_until_ms=9, limit=1, excluded_origins=())
     await store.callbacks.settle([Outcome(one.id, "timeout", dead=True, attempts=9)])

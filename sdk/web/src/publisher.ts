@@ -30,7 +30,7 @@ import type { Size, Stream } from './stream';
 import { play } from './ui/playback';
 import { type Target, View } from './ui/view';
 
-export type { PublisherProperties, VideoContentHint } from './publisher-surface';
+export type { PublisherProperties } from './publisher-surface';
 
 /** Share of the default bit rate that each preset may use. */
 const PRESETS: Readonly<Record<BitratePreset, number>> = {

@@ -48,8 +48,6 @@ export interface SessionOptions {
   e2eeWorkerUrl?: string;
 }
 
-export type { SignalDetails } from './session-events';
-
 /** One session as this client is in it; made by `OT.initSession`. */
 export class Session extends Emitter<SessionEvents> {
   declare readonly connect: WithPromise<

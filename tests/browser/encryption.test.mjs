@@ -31,7 +31,7 @@ async function sentAndEncrypted(person) {
   });
 }
 
-/** Packets that the server's encryption guard found not to be encrypted. */
+/** Packets that the server's plaintext guard found not to be encrypted. */
 const unencryptedPackets = () =>
   lab.server.metric('sealroute_packets_dropped_total{reason="not_encrypted"}');
 

@@ -147,7 +147,7 @@ test('a browser without transforms is told so by name', async () => {
   }
 });
 
-test('signals of an encrypted session are opened by members and unreadable for the server', async () => {
+test('members decrypt the signals of an encrypted session, and the server cannot read them', async () => {
   const room = await lab.server.createRoom();
   const [ada, bob] = [await lab.join(room), await lab.join(room)];
   const stranger = await lab.join(room, { secret: 'not the secret of the lab' });

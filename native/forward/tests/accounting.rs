@@ -80,7 +80,7 @@ fn video() -> UpTrackParameters {
     }
 }
 
-fn sound() -> UpTrackParameters {
+fn audio() -> UpTrackParameters {
     UpTrackParameters {
         encodings: vec![EncodingParameters {
             ssrc: Some(AUDIO_SSRC),
@@ -161,7 +161,7 @@ impl Room {
         let now = Instant::now();
         for (publisher, uplink, up_track) in [
             (PUBLISHER, UPLINK, video()),
-            (AUDIO_PUBLISHER, AUDIO_UPLINK, sound()),
+            (AUDIO_PUBLISHER, AUDIO_UPLINK, audio()),
         ] {
             let outcome = router.publish(now, publisher, uplink, vec![up_track]);
             outcome.expect("published");

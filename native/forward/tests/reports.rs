@@ -174,10 +174,10 @@ fn a_report_on_retransmissions_is_not_taken_for_one_on_the_media() {
 #[test]
 fn audio_and_video_stay_synchronized_over_pauses() {
     let mut session = Session::new(PayloadAccess::Clear);
-    let mut sound = up_track(Codec::Opus);
-    sound.mid = "1".into();
-    sound.payload_type = 111;
-    sound.encodings = vec![EncodingParameters {
+    let mut audio = up_track(Codec::Opus);
+    audio.mid = "1".into();
+    audio.payload_type = 111;
+    audio.encodings = vec![EncodingParameters {
         ssrc: Some(AUDIO_SSRC),
         ..EncodingParameters::default()
     }];
@@ -185,14 +185,14 @@ fn audio_and_video_stay_synchronized_over_pauses() {
     let published =
         session
             .router
-            .publish(now, PUBLISHER, UPLINK, vec![up_track(Codec::Vp8), sound]);
+            .publish(now, PUBLISHER, UPLINK, vec![up_track(Codec::Vp8), audio]);
     published.expect("published");
-    let mut sound = down_track_without_rtx();
-    (sound.up_track_mid, sound.ssrc) = ("1".into(), AUDIO_DOWN_TRACK_SSRC);
+    let mut audio = down_track_without_rtx();
+    (audio.up_track_mid, audio.ssrc) = ("1".into(), AUDIO_DOWN_TRACK_SSRC);
     let subscribed =
         session
             .router
-            .subscribe(now, SUBSCRIBER, PUBLISHER, DOWNLINK, &[down_track(), sound]);
+            .subscribe(now, SUBSCRIBER, PUBLISHER, DOWNLINK, &[down_track(), audio]);
     subscribed.expect("subscribed");
     let start = session.now;
     for step in 0..400_u32 {

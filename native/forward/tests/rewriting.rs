@@ -46,7 +46,7 @@ fn probes_and_refused_packets_leave_no_gap_and_lost_ones_do() {
     session.rtp(&key(10));
     session.rtp(&probe(11));
     session.rtp(&delta(12));
-    session.rtp(&rtp(13, 0, b"\x10\x11 not sealed at all").bytes());
+    session.rtp(&rtp(13, 0, b"\x10\x11 not encrypted at all").bytes());
     session.rtp(&delta(14));
     session.rtp(&delta(16));
     assert_eq!(

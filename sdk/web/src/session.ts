@@ -169,7 +169,7 @@ export class Session extends Emitter<SessionEvents> {
   }
 
   /**
-   * Resolves when frames of the others can be opened with the secret. `immediate` gives up the
+   * Resolves when frames of the others can be decrypted with the secret. `immediate` gives up the
    * old secret at once, to exclude a client that knows it.
    */
   async setEncryptionSecret(secret: string, options: { immediate?: boolean } = {}): Promise<void> {

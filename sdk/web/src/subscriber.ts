@@ -302,7 +302,7 @@ export class Subscriber extends Emitter<SubscriberEvents> {
     this.trust.onFailing(this.health.isMismatched);
   }
 
-  /** @internal The next frames may open: a secret came that could fit. */
+  /** @internal The next frames may decrypt: a secret arrived that could fit. */
   onHope(): void {
     this.act(this.health.onHope());
   }

@@ -22,9 +22,10 @@ STRANGER = (
     "the session; it was dropped"
 )
 MISMATCHED = (
-    "OT_ENCRYPTION_SECRET_MISMATCH: A signal could not be opened with the present encryption secret"
+    "OT_ENCRYPTION_SECRET_MISMATCH: "
+    "A signal could not be decrypted with the present encryption secret"
 )
-UNDECRYPTED = "OT_ENCRYPTION_INTERNAL_ERROR: Frames could not be encrypted or opened"
+UNDECRYPTED = "OT_ENCRYPTION_INTERNAL_ERROR: Frames could not be encrypted or decrypted"
 ENDED = "OT_STREAM_DESTROYED: The stream ended"
 BESIDE = "OT_DECRYPTION_INTERNAL_ERROR: Media arrived without passing the encryption worker"
 NO_SESSION = (
@@ -61,7 +62,7 @@ def _strange(words: str) -> str:
 OTHER_LINE = _strange("The server's offer makes an m-line another one")
 STRAYED = _strange("A signal came that is for another member, or from nobody in the session")
 UNDECRYPTED_SIGNAL = (
-    "encryption_secret_mismatch: A signal could not be opened with the present encryption secret"
+    "encryption_secret_mismatch: A signal could not be decrypted with the present encryption secret"
 )
 
 
@@ -315,7 +316,7 @@ EVENTS: dict[str, Words] = {
         (UNDECRYPTED, STRANGER),
     ),
     "not-encrypted": _told(
-        (), "OT_ENCRYPTION_INTERNAL_ERROR: Frames could not be encrypted or opened"
+        (), "OT_ENCRYPTION_INTERNAL_ERROR: Frames could not be encrypted or decrypted"
     ),
     "strange-streams": _told(f"stream_not_found: {FAILED}", ()),
     "speakers": _told(

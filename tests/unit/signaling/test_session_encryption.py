@@ -1,4 +1,4 @@
-"""Encrypted sessions: hints go round, and video that cannot be opened waits."""
+"""Encrypted sessions: hints are relayed, and video that cannot be decrypted is paused."""
 
 import pytest
 

@@ -146,14 +146,14 @@ impl Room {
             let parameters = video_up_track(number, layers.len());
             session.publish(camera.publisher, camera.uplink, parameters);
         }
-        let sound = UpTrackParameters {
+        let audio = UpTrackParameters {
             encodings: vec![EncodingParameters {
                 ssrc: Some(AUDIO_UP_TRACK_SSRC),
                 ..EncodingParameters::default()
             }],
             ..up_track(Codec::Opus)
         };
-        session.publish(AUDIO_PUBLISHER, AUDIO_UPLINK, sound);
+        session.publish(AUDIO_PUBLISHER, AUDIO_UPLINK, audio);
         Self {
             began: session.now,
             session,
@@ -213,12 +213,12 @@ impl Room {
     /// Adds one audio subscription per `index`.
     pub fn subscribe_to_audio(&mut self, transport: TransportHandle, index: u32) {
         let now = self.session.now;
-        let sound = viewer_down_track(0xA000 + 16 * index, false);
+        let audio = viewer_down_track(0xA000 + 16 * index, false);
         let name = SubscriberHandle(300 + u64::from(index));
         let subscribed =
             self.session
                 .router
-                .subscribe(now, name, AUDIO_PUBLISHER, transport, &[sound]);
+                .subscribe(now, name, AUDIO_PUBLISHER, transport, &[audio]);
         subscribed.expect("subscribed");
     }
 

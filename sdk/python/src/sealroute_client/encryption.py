@@ -1,4 +1,4 @@
-"""End-to-end encryption of one Session: secrets, their change, what was decrypted, signals."""
+"""End-to-end encryption of one Session: secrets, their change, replay protection, signals."""
 
 import asyncio
 import contextlib

@@ -41,7 +41,7 @@ FAULTS: Final[dict[Dropped, SealrouteError]] = {
         "An encrypted signal came in a form that no member sends; it was dropped"
     ),
     Dropped.UNDECRYPTED: EncryptionSecretMismatch(
-        "A signal could not be opened with the present encryption secret"
+        "A signal could not be decrypted with the present encryption secret"
     ),
 }
 """What the application is told. A signal that came before is only counted: after a resume an honest

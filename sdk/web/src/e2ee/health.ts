@@ -100,7 +100,7 @@ export class SubscriberHealth {
   }
 
   /**
-   * The next frames may open: a secret was set here, or the sender announced one known here.
+   * The next frames may decrypt: a secret was set here, or the sender announced one known here.
    * The server holds back video since the mismatch, so it must be asked for frames to try.
    */
   onHope(): HealthActions {

@@ -77,7 +77,7 @@ export class ReceivingTracks {
     this.track(name).given += 1;
   }
 
-  /** A track nobody subscribes to now has nothing to open its frames with. */
+  /** A track without a subscription has no key for its frames. */
   isBound(name: string, kind: Kind): boolean {
     return this.track(name).decryptor?.kind === kind;
   }

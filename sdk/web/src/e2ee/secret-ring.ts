@@ -1,4 +1,4 @@
-/** The secrets a client can open frames with: the newest first, at most three (e2ee/2, 3 and 9). */
+/** The secrets that a client can decrypt frames with: the newest first, at most three (e2ee/2, 3 and 9). */
 import { keyOf } from './kid';
 import type { SessionKeys } from './secret';
 

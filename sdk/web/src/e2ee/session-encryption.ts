@@ -123,7 +123,7 @@ export class SessionEncryption {
     });
   }
 
-  /** True when frames of that connection may open from now on. */
+  /** True when frames of that connection may decrypt from now on. */
   onAnnounced(connectionId: string, hint: number): boolean {
     this.schedule.onAnnounced(connectionId, hint);
     this.switchIfDue();

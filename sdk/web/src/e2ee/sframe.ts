@@ -1,4 +1,4 @@
-/** SFrame (RFC 9605) over WebCrypto: header, key derivation, encryption and opening. */
+/** SFrame (RFC 9605) over WebCrypto: header, key derivation, encryption and decryption. */
 import type { Bytes } from './bytes';
 import { at, bigEndian, concat, EMPTY, equalInConstantTime, toBigInt, utf8 } from './bytes';
 

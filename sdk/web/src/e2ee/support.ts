@@ -1,4 +1,4 @@
-/** Whether this browser can encryption frames, and in which way. */
+/** Whether this browser can encrypt frames, and in which way. */
 
 interface EncodedStreams {
   createEncodedStreams(): { readable: ReadableStream; writable: WritableStream };

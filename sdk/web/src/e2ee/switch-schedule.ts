@@ -26,7 +26,7 @@ export class SwitchSchedule {
     return this.target?.deadline;
   }
 
-  /** Another connection can open frames under the secret that `hint` names. */
+  /** Another connection can decrypt frames under the secret that `hint` names. */
   onAnnounced(connectionId: string, hint: number): void {
     this.hints.set(connectionId, hint);
   }

@@ -143,7 +143,7 @@ export type StreamEncryptionState =
   | 'pending'
   /** A frame of it was decrypted, or left encrypted, under a key of the session. */
   | 'encrypted'
-  /** Frames arrive and do not open. */
+  /** Frames arrive and do not decrypt. */
   | 'failing';
 
 /** Of one Publisher or Subscriber. */

@@ -158,7 +158,7 @@ describe('a received track', () => {
     assert.deepEqual(outcomes.sort(), ['decrypted', 'sender']);
   });
 
-  test('opens frames of two secrets with equal hints', async () => {
+  test('decrypts frames of two secrets with equal hints', async () => {
     const first = await keysOf('a secret');
     const twin = Object.assign(Object.create(SessionKeys.prototype) as SessionKeys, {
       ...(await keysOf('another')),

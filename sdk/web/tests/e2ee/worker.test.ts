@@ -63,7 +63,7 @@ const PLAIN = '7801020304';
 const heard = (notices: readonly Notice[]): readonly Notice[] => notices;
 
 describe('the e2ee worker', () => {
-  test('lets no frame out before it has a key, and no frame in before it can open it', async () => {
+  test('lets no frame out before it has a key, and no frame in before it can decrypt it', async () => {
     const peer = new Peer();
     peer.attach(SEND);
     assert.equal(await peer.pass(SEND, PLAIN, 'audio/opus'), undefined);

@@ -33,7 +33,7 @@ class _Key:
 
 
 class Decryptor:
-    """Opens what one subscription receives of one kind. Keeps keys only; what was decrypted before,
+    """Decrypts one subscription's frames of one kind. Keeps keys only; what was decrypted before,
     and by whom, is in `windows` and outlives it."""
 
     def __init__(self, secrets: SecretRing, windows: Windows, base_key: BaseKey) -> None:

@@ -158,7 +158,7 @@ def _tag(suite: Suite, key: bytes, nonce: bytes, aad: bytes, ciphertext: bytes) 
 
 
 class KeyContext:
-    """Key and salt of one key id: encrypts by counter, opens by header. Keeps no replay state."""
+    """Key and salt of one key id: encrypts by counter, decrypts by header; no replay state."""
 
     __slots__ = ("_key", "_salt", "_suite", "kid")
 

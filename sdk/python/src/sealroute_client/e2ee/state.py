@@ -58,7 +58,7 @@ class DecryptionState:
         return self._on_failed(run, now_s)
 
     def on_secret_change(self, now_s: float) -> list[Notice]:
-        """A new secret may open what failed: asks the server for the video again."""
+        """A new secret may decrypt what failed: asks the server for the video again."""
         self._changed_s = now_s
         return self.on_probe()
 

@@ -15,7 +15,7 @@ export interface ClearFrame {
   wrap(sframe: Bytes): Bytes;
 }
 
-/** A received frame taken apart for opening. */
+/** A received frame taken apart for decryption. */
 export interface EncryptedFrame {
   readonly clear: Bytes;
   readonly sframe: Bytes;

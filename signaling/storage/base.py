@@ -35,9 +35,14 @@ class ProjectStore(Protocol):
         creation time do not change. Changes are serialized, so none overwrites another. Errors:
         those that `change` raises; the project is then unchanged."""
 
+    async def remove_project(self, identity: str) -> bool:
+        """Removes a project with its sessions, its callbacks and their waiting deliveries; False if
+        it does not exist. For projects that nobody else knows: a server keeps a project for a
+        moment after its removal."""
+
 
 class SessionStore(Protocol):
-    """Sessions never change and are never deleted; an acknowledged record is durable."""
+    """Sessions never change and go with their project only; an acknowledged record is durable."""
 
     async def add_session(self, record: SessionRecord) -> None: ...
     async def session(self, session_id: str) -> SessionRecord | None: ...

@@ -15,7 +15,7 @@ from signaling.storage.callbacks import SqlCallbacks
 from signaling.storage.database import Database, may_be_name
 from signaling.storage.group_commit import GroupCommit
 from signaling.storage.operators import SqlOperators
-from signaling.storage.schema import projects, sessions
+from signaling.storage.schema import callback_outbox, callbacks, projects, sessions
 from signaling.storage.wrapping import SecretWrapper
 
 
@@ -80,6 +80,20 @@ class SqlStore:
                 projects.update().where(projects.c.api_key == before.api_key).values(row)
             )
             return after
+
+        return await self._database.write(work)
+
+    async def remove_project(self, identity: str) -> bool:
+        if not may_be_name(identity):
+            return False
+        query = sa.select(projects.c.api_key).where(_named(identity)).with_for_update()
+
+        def work(connection: sa.Connection) -> bool:
+            api_key = connection.execute(query).scalar()
+            for table in (callback_outbox, callbacks, sessions):
+                connection.execute(table.delete().where(table.c.project_id == api_key))
+            gone = connection.execute(projects.delete().where(projects.c.api_key == api_key))
+            return gone.rowcount == 1
 
         return await self._database.write(work)
 

@@ -18,10 +18,12 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from config.secret import Secret
+from signaling.domain.callbacks import Callback
 from signaling.domain.errors import BadRequest, ErrorCode, Unavailable
 from signaling.domain.operators import new_operator, token_hash
 from signaling.domain.projects import new_project
 from signaling.domain.session_options import ArchiveMode, MediaMode, SessionOptions, SessionRecord
+from signaling.domain.webhook_deliveries import NewWebhookDelivery
 from signaling.storage.folder import DATABASE, KEY_FILE
 from signaling.storage.postgres import open_postgres
 from signaling.storage.revision import MIGRATIONS, latest_revision
@@ -113,6 +115,41 @@ async def test_a_change_that_is_refused_changes_nothing(store):
     with pytest.raises(BadRequest):
         await store.change_project(owner.api_key, refused)
     assert await store.project_named(owner.api_key) == owner
+
+
+async def test_a_removed_project_takes_all_that_is_its_own_with_it(store):
+    gone, kept = project(1), project(2)
+    for one in (gone, kept):
+        await store.add_project(one)
+        await store.add_session(record(one, f"2_{one.api_key}"))
+        name = f"callback-{one.api_key}"
+        await store.callbacks.add_callback(
+            Callback(name, one.api_key, "stream", "created", "http://app.test/x", 1)
+        )
+        await store.callbacks.queue([waiting(one, name)])
+    assert await store.remove_project(gone.application_id) is True
+    assert [await store.remove_project(one) for one in (gone.api_key, "", "\0")] == [False] * 3
+    assert await store.projects() == (kept,)
+    found = [await store.session(f"2_{one.api_key}") for one in (gone, kept)]
+    assert [one is None for one in found] == [True, False]
+    assert [await store.callbacks.waiting_of(one.api_key) for one in (gone, kept)] == [0, 1]
+    assert await store.callbacks.callbacks_of(gone.api_key) == ()
+    assert len(await store.callbacks.callbacks_of(kept.api_key)) == 1
+
+
+def waiting(owner, callback: str) -> NewWebhookDelivery:
+    return NewWebhookDelivery(
+        event_id=f"event-{owner.api_key}",
+        callback_id=callback,
+        project_id=owner.api_key,
+        session_id="s",
+        origin="http://app.test:80",
+        url="http://app.test/x",
+        event="streamCreated",
+        body="{}",
+        created_ms=1,
+        give_up_ms=1_000,
+    )
 
 
 async def test_operators_are_known_by_the_hash_of_their_token(store):

@@ -10,7 +10,7 @@ from aiortc.rtcrtpreceiver import RemoteStreamTrack
 from av import VideoFrame
 from sealroute_client.e2ee.frames import CodecId
 from sealroute_client.errors import DecryptionInternalError, EncryptionInternalError
-from sealroute_client.media import inbound, loopback, outbound
+from sealroute_client.media import inbound, loopback, outbound, paths
 
 
 async def test_the_names_the_hooks_need_exist_in_this_aiortc() -> None:
@@ -24,6 +24,9 @@ async def test_the_names_the_hooks_need_exist_in_this_aiortc() -> None:
             mapper = getattr(transceiver.receiver, inbound.TIMESTAMPS)
             assert hasattr(mapper, "_origin")
             assert hasattr(mapper, "_last")
+            assert (
+                getattr(transceiver.receiver.transport.transport._connection, paths.NOMINATED) == {}
+            )
     finally:
         await peer.close()
 

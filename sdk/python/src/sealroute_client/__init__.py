@@ -26,6 +26,7 @@ from sealroute_client.errors import (
     TransportLostTooOften,
     UnexpectedServerResponse,
 )
+from sealroute_client.media.paths import Candidate, MediaPath
 from sealroute_client.media.recording import RecordingError
 from sealroute_client.media.sources import read_counter
 from sealroute_client.publisher import Publisher
@@ -34,6 +35,7 @@ from sealroute_client.subscriber import Subscriber
 
 __all__ = [
     "AlreadyConnected",
+    "Candidate",
     "CertificateMismatch",
     "ConnectFailed",
     "DecryptionInternalError",
@@ -47,6 +49,7 @@ __all__ = [
     "HandshakeFailed",
     "InvalidEncryptionSecret",
     "InvalidParameter",
+    "MediaPath",
     "MediaSourceError",
     "MediaUnreachable",
     "MessageFlood",

@@ -9,6 +9,7 @@ from aiortc.sdp import SessionDescription
 
 from sealroute_client.descriptions import OfferRules
 from sealroute_client.media.inbound import InboundTap
+from sealroute_client.media.paths import MediaPath
 from sealroute_client.peers import PeerConnections
 
 if TYPE_CHECKING:
@@ -65,6 +66,9 @@ class Downlink:
     @property
     def state(self) -> str:
         return str(self._peer.connectionState)
+
+    async def path(self) -> MediaPath:
+        return await self._peer.path()
 
     async def close(self) -> None:
         await self._peer.close()

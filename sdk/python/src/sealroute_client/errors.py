@@ -88,11 +88,17 @@ class AlreadyConnected(SealrouteError):
 
 
 class ConnectFailed(SealrouteError):
-    """The server could not be reached or refused the WebSocket."""
+    """The server could not be reached or refused the WebSocket. `reason`: `refused`, `unreachable`,
+    `name` (DNS), `timeout`, `certificate`, `tls`, `status` (HTTP, no WebSocket), or `protocol` for
+    all that goes wrong after that."""
 
     code = "connect_failed"
     name = "ConnectFailed"
     number = 1006
+
+    def __init__(self, message: str, *, reason: str = "protocol") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class InvalidParameter(SealrouteError):

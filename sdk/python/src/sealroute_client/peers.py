@@ -22,6 +22,7 @@ from sealroute_client.errors import (
     MediaUnreachable,
     SealrouteError,
 )
+from sealroute_client.media.paths import MediaPath, path_of
 
 CONNECT_TIMEOUT_S: Final = 30.0
 """For ICE and DTLS together. ICE gives up by itself; a DTLS handshake that the other end leaves
@@ -45,6 +46,8 @@ class PeerConnection(RTCPeerConnection):
         self._is_decided = False
         """It was connected, or it was told that it could not be."""
         self._deadline: asyncio.TimerHandle | None = None
+        self._began_s: float | None = None
+        self._connect_s: float | None = None
         self.on_unreachable: OnUnreachable = _ignore
         """Called once when no connection came about; not for one that was lost later."""
         self.on("connectionstatechange", self._on_state)
@@ -52,6 +55,11 @@ class PeerConnection(RTCPeerConnection):
 
     def _on_state(self) -> None:
         state = self.connectionState
+        now_s = asyncio.get_running_loop().time()
+        if state == "connecting" and self._began_s is None:
+            self._began_s = now_s
+        elif state == "connected" and self._connect_s is None and self._began_s is not None:
+            self._connect_s = now_s - self._began_s
         if state == "connecting" and self._deadline is None and not self._is_decided:
             loop = asyncio.get_running_loop()
             self._deadline = loop.call_later(CONNECT_TIMEOUT_S, self._decide, False)
@@ -82,6 +90,9 @@ class PeerConnection(RTCPeerConnection):
             "No media path was found: this client needs UDP to the server's media port, or a TURN "
             "server; it has no ICE over TCP"
         )
+
+    async def path(self) -> MediaPath:
+        return await path_of(self, self._connect_s)
 
     async def setLocalDescription(  # noqa: N802 - the name of WebRTC
         self,

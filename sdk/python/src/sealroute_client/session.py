@@ -28,6 +28,7 @@ from sealroute_client.errors import (
     ServerError,
 )
 from sealroute_client.media import loopback, sources
+from sealroute_client.media.paths import MediaPath
 from sealroute_client.peers import PeerConnections
 from sealroute_client.publisher import Publisher
 from sealroute_client.publishing import Publishing
@@ -452,6 +453,12 @@ class Session(Emitter):
             "packetsLost": lost,
             "signalsDropped": dict(self._messages.signals.dropped),
         }
+
+    async def paths(self) -> dict[str, MediaPath]:
+        """The media transports to the server, by direction: `uplink` and `downlink`, as far as they
+        exist; in relayed Sessions none."""
+        links = {"uplink": self.publishing.uplink, "downlink": self.subscribing.downlink}
+        return {name: await link.path() for name, link in links.items() if link is not None}
 
     def _require_connected(self) -> None:
         if not self.connection_id:

@@ -23,6 +23,7 @@ from sealroute_client.errors import (
     ServerError,
     UnexpectedServerResponse,
 )
+from sealroute_client.reaching import unreached
 from sealroute_client.shapes import check_answer, check_message
 
 SUBPROTOCOL: Final = "sealroute.v2.msgpack"
@@ -144,6 +145,8 @@ class Signaling:
         self._backoff_s = FIRST_BACKOFF_S
         self._lost_since_s: float | None = None
         """Since when no WebSocket has been of use."""
+        self.connect_ms: int | None = None
+        """How long the first WebSocket and the welcome over it took."""
         self.is_closed = False
         self.refusal: SealrouteError | None = None
         """Why the server did not take the client back."""
@@ -159,11 +162,13 @@ class Signaling:
         Errors: InvalidParameter, ConnectFailed, ServerError, UnexpectedServerResponse."""
         _ = self._credentials.socket_url
         self._http = aiohttp.ClientSession()
+        began_s = asyncio.get_running_loop().time()
         try:
             welcome = await self._open()
         except BaseException:
             await self._close_http()
             raise
+        self.connect_ms = round(1000 * (asyncio.get_running_loop().time() - began_s))
         return welcome
 
     def start_reading(self) -> None:
@@ -236,10 +241,8 @@ class Signaling:
                     max_msg_size=MAX_MESSAGE_BYTES,
                     timeout=aiohttp.ClientWSTimeout(ws_close=2.0),
                 )
-        except aiohttp.WSServerHandshakeError as error:
-            raise ConnectFailed(f"The server answered {error.status}") from None
-        except (TimeoutError, OSError, aiohttp.ClientError):
-            raise ConnectFailed("The server cannot be reached") from None
+        except (TimeoutError, OSError, aiohttp.ClientError) as error:
+            raise unreached(error) from None
         try:
             welcome = await self._greet(socket)
         except BaseException:

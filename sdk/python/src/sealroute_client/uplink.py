@@ -13,6 +13,7 @@ from sealroute_client.errors import (
     InvalidParameter,
     UnexpectedServerResponse,
 )
+from sealroute_client.media.paths import MediaPath
 from sealroute_client.media.sources import Source
 from sealroute_client.peers import PeerConnection, PeerConnections
 from sealroute_client.publisher import PublishedTrack
@@ -85,6 +86,9 @@ class Uplink:
     @property
     def state(self) -> str:
         return str(self._peer.connectionState)
+
+    async def path(self) -> MediaPath:
+        return await self._peer.path()
 
     async def close(self) -> None:
         await self._peer.close()

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import resource
+import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -17,14 +18,17 @@ from config.load import PREFIX, SHORT_NAMES, ConfigurationError, Value, load_set
 from config.settings import Settings
 from signaling import administration
 from signaling.cli import (
+    call_doctor,
     callback_commands,
     operator_commands,
     project_commands,
     session_doctor,
     storage_commands,
 )
+from signaling.cli.call_doctor import CallDoctor, TerminatedError
 from signaling.cli.command_record import CHANGING, record
 from signaling.cli.doctor import examine
+from signaling.cli.findings import exit_code, table
 from signaling.cli.health import ALIVE, READY, health_of
 from signaling.cli.session_doctor import SessionDoctor
 from signaling.cli.shell import Adder, Shell
@@ -39,6 +43,7 @@ T = TypeVar("T")
 CLOCK = SystemClock()
 MIN_TOKEN_S = 1
 DAY_S = 86_400
+SIGNALED = 128
 GROUPS = (
     ("project", "projects: API keys and their properties", project_commands.add_commands),
     ("operator", "operators of the admin API", operator_commands.add_commands),
@@ -138,14 +143,18 @@ def health(arguments: argparse.Namespace) -> int:
 
 
 def doctor(arguments: argparse.Namespace) -> int:
-    findings = examine(settings_of(arguments), arguments.url)
-    lines = []
-    for finding in findings:
-        lines.append(f"{finding.state:8}{finding.check:18}{finding.detail}")
-        if finding.advice:
-            lines.append(f"{'':26}→ {finding.advice}")
-    show(arguments, [finding.as_dict() for finding in findings], "\n".join(lines))
-    return 1 if any(finding.state == "error" for finding in findings) else 0
+    settings = settings_of(arguments)
+    url = call_doctor.url_of(arguments, settings)
+    findings = examine(settings, url)
+    if arguments.call and url is not None:
+        try:
+            findings += CallDoctor(_shell()).findings(arguments, url)
+        except KeyboardInterrupt:
+            return SIGNALED + signal.SIGINT
+        except TerminatedError:
+            return SIGNALED + signal.SIGTERM
+    show(arguments, [finding.as_dict() for finding in findings], table(findings))
+    return exit_code(findings)
 
 
 def _lifetime(text: str) -> int:
@@ -169,6 +178,7 @@ def build_parser() -> argparse.ArgumentParser:
     probe.add_argument("--port", type=int, help="HTTP port (default 8080)")
     check = _add(commands, "doctor", doctor, "diagnose this machine and suggest fixes")
     check.add_argument("--url", help="also check the server running there")
+    call_doctor.add_options(check)
     _listening_flags(check)
     subjects = check.add_subparsers(metavar="subject")
     look = SessionDoctor(_shell()).run

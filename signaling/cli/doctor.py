@@ -7,7 +7,6 @@ import ssl
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.error import HTTPError, URLError
@@ -16,6 +15,7 @@ from urllib.request import Request, urlopen
 from config.load import ConfigurationError
 from config.settings import Settings
 from signaling.addresses import ONLY_LOOPBACK, only_loopback, public_addresses
+from signaling.cli.findings import Finding
 from signaling.domain.errors import DomainError
 from signaling.storage.choosing import open_store
 from signaling.storage.folder import FolderUnusable, can_be_made
@@ -26,19 +26,6 @@ WANTED_BUFFER_BYTES = 4_194_304
 EARLIEST_PLAUSIBLE_UNIX_S = 1_735_689_600
 MAX_CLOCK_DIFFERENCE_S = 30
 URL_TIMEOUT_S = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """`state`: ok, warning or error. `advice` is empty if the state is ok."""
-
-    check: str
-    state: str
-    detail: str
-    advice: str = ""
-
-    def as_dict(self) -> dict[str, str]:
-        return asdict(self)
 
 
 def examine(settings: Settings, url: str | None) -> list[Finding]:

@@ -38,6 +38,16 @@ def health_of(settings: HttpSettings, path: str = ALIVE) -> Health:
     return Health(good=status == http.client.OK, detail=f"{where}: status {status}")
 
 
+def local_url(settings: HttpSettings) -> str:
+    """The server with these settings, as this machine reaches it. Errors: `ConfigurationError` if
+    the port is not fixed."""
+    if settings.port == 0:
+        raise ConfigurationError("[http] port 0 is any free port: give the server's --url")
+    host = "localhost" if settings.host in _EVERYWHERE else settings.host
+    scheme = "https" if settings.tls_certificate else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"
+
+
 def _status(settings: HttpSettings, host: str, path: str) -> int:
     connection: http.client.HTTPConnection
     if settings.tls_certificate:

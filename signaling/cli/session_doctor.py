@@ -10,8 +10,8 @@ from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 from config.load import ConfigurationError
-from config.settings import HttpSettings
 from signaling.administration import existing_project
+from signaling.cli.health import local_url
 from signaling.cli.shell import Shell
 from signaling.domain.errors import ErrorCode, NotFound, Unavailable
 from signaling.domain.projects import Project
@@ -41,7 +41,7 @@ class SessionDoctor:
         project = self._shell.with_store(arguments, work)
         if not isinstance(project, Project):
             raise TypeError("the store gave no project")
-        url = arguments.url or _local_url(self._shell.settings_of(arguments).http)
+        url = arguments.url or local_url(self._shell.settings_of(arguments).http)
         if not url.startswith(("http://", "https://")):
             raise ConfigurationError("--url must begin with http:// or https://")
         path = f"{url.rstrip('/')}/v2/project/{project.api_key}/session/{quote(arguments.session)}"
@@ -79,10 +79,6 @@ class SessionDoctor:
             raise Unavailable(
                 ErrorCode.INTERNAL, "No server answers there; set its address with --url."
             ) from failure
-
-
-def _local_url(http: HttpSettings) -> str:
-    return f"{'https' if http.tls_certificate else 'http'}://localhost:{http.port}"
 
 
 def describe(found: Document) -> Iterator[str]:

@@ -18,11 +18,11 @@ _BY_ERRNO: Final = {
 
 def unreached(error: BaseException) -> ConnectFailed:
     """What an attempt to open the WebSocket raised, as the error that the SDK raises."""
-    reason, message = _told(error)
+    reason, message = _cause_of(error)
     return ConnectFailed(message, reason=reason)
 
 
-def _told(error: BaseException) -> tuple[str, str]:
+def _cause_of(error: BaseException) -> tuple[str, str]:
     if isinstance(error, aiohttp.WSServerHandshakeError):
         return "status", f"The server answered {error.status}"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):

@@ -79,5 +79,5 @@ def configure_logs(level: str, form: str) -> None:
     root.addHandler(handler)
     root.setLevel(level.upper())
     # Libraries log a lot; only their warnings matter here.
-    for name in ("aiohttp.access", "alembic", "aioice", "aiortc"):
+    for name in ("aiohttp.access", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -45,6 +45,9 @@ COPY pyproject.toml constraints.txt ./
 COPY scripts/dependencies.py scripts/dependencies.py
 RUN python scripts/dependencies.py > requirements.txt \
   && pip install --no-cache-dir --constraint constraints.txt --requirement requirements.txt
+# `sealroute doctor --call` is a call of the Python SDK.
+COPY sdk/python sdk/python
+RUN pip install --no-cache-dir --constraint constraints.txt ./sdk/python && rm -rf sdk
 COPY --from=wheel / wheels/
 RUN pip install --no-cache-dir --no-deps wheels/*.whl && rm -rf wheels
 # A number, so that an orchestrator can tell that it is not root.

@@ -55,8 +55,7 @@ MISSING = Finding(
     "call: client",
     "error",
     "the package sealroute-client is not installed",
-    "Install it from the source: pip install ./sdk/python. The container image does not have it:"
-    " run `sealroute doctor --call --url URL --project FILE` on another machine.",
+    "Install it from the source: pip install ./sdk/python. The container image has it.",
 )
 
 

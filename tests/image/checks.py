@@ -125,6 +125,16 @@ async def test_the_process_has_no_capability_and_writes_to_its_volume_only(site)
         assert code != 0
 
 
+async def test_the_doctor_makes_an_encrypted_call_inside(site):
+    async with site.start() as container:
+        await listening(container)
+        code, output = await container.execute(
+            "sealroute", "doctor", "--call", "--seconds", "6", "--json"
+        )
+        assert code == 0, output
+        assert await asked(container, "project", "list") == []
+
+
 async def test_a_restart_keeps_projects_also_after_a_kill(site):
     made = []
     for number in range(3):

@@ -83,10 +83,13 @@ def test_the_core_is_compiled_before_anything_is_copied_that_changes_with_python
 def test_the_dependencies_are_installed_before_the_package():
     lines = [" ".join(words) for words in stages()[""]]
     installs = [number for number, line in enumerate(lines) if "pip install" in line]
-    assert len(installs) == 2
-    between = lines[installs[0] + 1 : installs[1]]
-    assert between == ["COPY --from=wheel / wheels/"]
-    assert "--no-deps" in lines[installs[1]]
+    assert len(installs) == 3
+    between = lines[installs[0] + 1 : installs[2]]
+    assert [line for line in between if line.startswith("COPY")] == [
+        "COPY sdk/python sdk/python",
+        "COPY --from=wheel / wheels/",
+    ]
+    assert "--no-deps" in lines[installs[2]]
 
 
 def test_the_user_is_a_number_and_owns_the_data_folder():

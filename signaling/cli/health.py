@@ -43,7 +43,7 @@ def local_url(settings: HttpSettings) -> str:
     the port is not fixed."""
     if settings.port == 0:
         raise ConfigurationError("[http] port 0 is any free port: give the server's --url")
-    host = "localhost" if settings.host in _EVERYWHERE else settings.host
+    host = _EVERYWHERE.get(settings.host, settings.host)
     scheme = "https" if settings.tls_certificate else "http"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"
 

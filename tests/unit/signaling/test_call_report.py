@@ -206,8 +206,8 @@ def test_other_addresses_are_refused(wrong):
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        (HttpSettings(), "http://localhost:8080"),
-        (HttpSettings(host="::", tls_certificate="c.pem"), "https://localhost:8080"),
+        (HttpSettings(), "http://127.0.0.1:8080"),
+        (HttpSettings(host="::", tls_certificate="c.pem"), "https://[::1]:8080"),
         (HttpSettings(host="192.0.2.9", port=80), "http://192.0.2.9:80"),
         (HttpSettings(host="2001:db8::9"), "http://[2001:db8::9]:8080"),
     ],

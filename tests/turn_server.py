@@ -11,6 +11,8 @@ from tests.served import free_port
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 SECRET = "shared by both servers, with 32 characters or more"
+END_S = 5
+"""Now and then coturn does not end when it is told to."""
 LOOPBACK_PEERS = ("--allow-loopback-peers", "--allowed-peer-ip=127.0.0.1")
 """For tests in which all peers are on this machine."""
 
@@ -38,7 +40,11 @@ async def turn_server(folder: Path, *flags: str) -> AsyncIterator[int]:
         yield port
     finally:
         process.terminate()
-        await process.wait()
+        try:
+            await asyncio.wait_for(process.wait(), END_S)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
 
 
 async def _until_bound(port: int) -> None:

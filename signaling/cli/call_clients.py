@@ -30,6 +30,8 @@ from signaling.cli.call_setup import Invitation
 
 TONE_SAMPLES = 24_000
 """Half a second at 48 kHz: a frequency to within 2 Hz."""
+LEAVE_S = 5
+"""To leave the session; then the process ends, and with it the connections."""
 MIN_SHARE_OF_TONE = 0.5
 """Of the audio's energy: less is noise."""
 
@@ -46,7 +48,9 @@ async def make_call(invitation: Invitation, seconds: float) -> CallRecord:
     try:
         await call.run()
     finally:
-        await asyncio.gather(sender.disconnect(), receiver.disconnect())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_S):
+                await asyncio.gather(sender.disconnect(), receiver.disconnect())
     return record
 
 

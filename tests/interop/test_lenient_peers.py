@@ -219,17 +219,17 @@ def vp8_image(*, key_frame: bool) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("lines", "picture", "sound"),
+    ("lines", "image", "has_audio"),
     [(H264_LINES, h264, True), (VP8_LINES, vp8_image, True), (VP8_LINES, vp8_image, False)],
 )
 async def test_gstreamers_player_plays_with_the_offer_it_makes_by_itself(
-    site, peers, lines, image, audio_frame
+    site, peers, lines, image, has_audio
 ) -> None:
     session, encoder, player = await site.session(), peers(), peers()
     token = site.token(session)
     values = await encoder.values()
     sections = [m_line("video", "96", lines, "0", values)]
-    if audio_frame:
+    if has_audio:
         sections.append(m_line("audio", "111", OPUS_LINES, "1", values))
     assert await encoder.begin(f"{site.url}/whip/{session}", token, sdp(*sections)) == 201
     await encoder.connect()
@@ -238,7 +238,7 @@ async def test_gstreamers_player_plays_with_the_offer_it_makes_by_itself(
         for number in range(10_000):
             payload = image(key_frame=number % 30 == 0)
             await encoder.send(rtp(96, number, number * 3_000, 111, payload, marker=True))
-            if audio_frame:
+            if has_audio:
                 await encoder.send(rtp(111, number, number * 960, 222, b"\xfc" + bytes(40)))
             await asyncio.sleep(0.02)
 
@@ -249,7 +249,7 @@ async def test_gstreamers_player_plays_with_the_offer_it_makes_by_itself(
         assert await player.begin(url, token, offer) == 201, player.answer
         sections = re.split(r"^(?=m=)", player.answer, flags=re.MULTILINE)[1:]
         assert not [one for one in sections if one.split(" ")[1] == "0"]
-        assert ("a=inactive" in sections[0]) is not audio_frame
+        assert ("a=inactive" in sections[0]) is not has_audio
         assert all("a=ice-ufrag" in one for one in sections)
         await asyncio.wait_for(player.connect(), 10)
         await until(lambda: len(player.received) > 10)

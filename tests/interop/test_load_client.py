@@ -38,7 +38,7 @@ def answers(request: messages.Request) -> list[messages.Message]:
         case messages.Subscribe():
             return [
                 messages.Subscribed(re=request.id, subscriber_id="u", stream_id=request.stream_id),
-                messages.DownlinkOffer(number=1, sdp="v=0\r\n", tracks=()),
+                messages.DownlinkOffer(offer_id=1, sdp="v=0\r\n", tracks=()),
             ]
         case messages.Ping():
             return [messages.Pong(re=request.id)]

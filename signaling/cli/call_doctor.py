@@ -9,7 +9,7 @@ from pathlib import Path
 
 from config.load import ConfigurationError
 from config.settings import Settings
-from signaling.cli import call_report
+from signaling.cli import call_report, command_record
 from signaling.cli.call_record import CallRecord
 from signaling.cli.call_setup import (
     Invitation,
@@ -73,8 +73,16 @@ class CallDoctor:
         async def work(store: Store) -> CallRecord:
             return await _until_terminated(call(store))
 
-        _refuse_new_folder(self._shell.settings_of(arguments))
-        record = self._shell.with_store(arguments, work)
+        settings = self._shell.settings_of(arguments)
+        _refuse_new_folder(settings)
+        outcome = "failed"
+        try:
+            record = self._shell.with_store(arguments, work)
+            outcome = "done"
+        finally:
+            # The temporary project is a change like any other.
+            folder = Path(settings.storage.data_dir)
+            command_record.record(arguments, folder, self._shell.clock, outcome)
         if not isinstance(record, CallRecord):
             raise TypeError("the call gave no record")
         return record

@@ -54,8 +54,14 @@ GROUPS = (
 
 def say(text: str) -> None:
     """Prints the output of a command; logs go to standard error."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(printable(text) + "\n")
     sys.stdout.flush()
+
+
+def printable(text: str) -> str:
+    """Names come from other people, and messages from whatever answered at an address: lines, and
+    no control characters for a terminal."""
+    return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
 
 
 def show(arguments: argparse.Namespace, document: object, lines: str) -> None:
@@ -285,5 +291,5 @@ def _recorded(arguments: argparse.Namespace) -> int:
 
 def _fail(arguments: argparse.Namespace, code: str, message: str) -> int:
     text = json.dumps({"error": code, "message": message}) if arguments.json else message
-    sys.stderr.write(f"{text}\n" if arguments.json else f"sealroute: {text}\n")
+    sys.stderr.write(f"{text}\n" if arguments.json else f"sealroute: {printable(text)}\n")
     return 1

@@ -7,6 +7,7 @@ what these names must mean; the library's minor version is pinned in `pyproject.
 """
 
 import asyncio
+from abc import abstractmethod
 from typing import Any
 
 from aiohttp import web
@@ -81,8 +82,9 @@ class LibraryRunner(web.AppRunner):
 
     __slots__ = ()
 
+    @abstractmethod
     def twin(self, made: web.Server) -> web.Server:
-        raise NotImplementedError
+        """What serves in the place of the server that the library made."""
 
     async def _make_server(self) -> web.Server:
         return self.twin(await super()._make_server())

@@ -68,6 +68,12 @@ def errors(rows: dict[str, dict]) -> set[str]:
     return {name for name, row in rows.items() if row["state"] == "error"}
 
 
+def recorded(server) -> tuple[str, str]:
+    """The last command in the audit record, and its outcome."""
+    line = json.loads((server.folder / "audit.log").read_text().splitlines()[-1])
+    return line["command"], line["outcome"]
+
+
 async def test_a_call_that_works_is_shown_with_its_figures_and_leaves_nothing(server) -> None:
     doctor = Doctor(server)
     code, rows = await doctor(seconds=10)
@@ -83,6 +89,7 @@ async def test_a_call_that_works_is_shown_with_its_figures_and_leaves_nothing(se
     assert rows["call: video"]["figures"]["frames"] > 30
     assert rows["call: tone"]["detail"].startswith(("439", "440", "441"))
     assert await doctor.projects() == [""]
+    assert recorded(server) == ("doctor", "done")
     for hidden in (server.project["apiSecret"].encode(), b"T1==", b"eyJ"):
         assert hidden not in doctor.said
 
@@ -186,3 +193,4 @@ async def test_an_interrupted_call_leaves_no_project_behind(server, number, code
     assert process.returncode == code
     assert b"Traceback" not in err
     assert await doctor.projects() == [""]
+    assert recorded(server) == ("doctor", "failed")

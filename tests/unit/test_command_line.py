@@ -8,6 +8,8 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,33 @@ def test_what_a_shell_changes_is_on_record_without_values_or_credentials(shell):
     ]
     assert lines[1]["options"] == ["api_key", "origins"]
     assert all(one["operator"].startswith("shell:") for one in lines)
+
+
+class _Liar(BaseHTTPRequestHandler):
+    """Answers requests with words for a terminal."""
+
+    def do_POST(self) -> None:
+        body = json.dumps({"message": "no\x1b[2J\r"}).encode()
+        self.send_response(403)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def test_no_control_character_of_a_server_reaches_the_terminal(shell, tmp_path, capsys):
+    _, project, _ = shell("project", "create", "--e2ee")
+    (tmp_path / "project.json").write_text(json.dumps(project))
+    with HTTPServer(("127.0.0.1", 0), _Liar) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        code = main(["doctor", "--call", "--url", url, "--project", str(tmp_path / "project.json")])
+        server.shutdown()
+    output = capsys.readouterr().out
+    assert code == 1
+    assert "no?[2J?" in output
+    assert not set(output) & set("\x1b\r")
 
 
 def test_every_command_on_record_exists():

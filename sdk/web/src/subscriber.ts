@@ -133,7 +133,7 @@ export class Subscriber extends Emitter<SubscriberEvents> {
     return this.view.element;
   }
 
-  /** "encrypted" once a frame of the stream was opened, and not before. */
+  /** "encrypted" once a frame of the stream was decrypted, and not before. */
   get encryptionState(): StreamEncryptionState {
     return this.trust.state;
   }

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Reply } from '../../src/signaling/channel';
-import type { Subscriber } from '../../src/subscriber';
+import { Directory } from '../../src/directory';
+import { exceptions } from '../../src/exceptions';
+import { Subscriber } from '../../src/subscriber';
 import { Subscriptions } from '../../src/subscriptions';
-import { FakeClock, settled } from '../support';
+import { FakeClock, Random, settled } from '../support';
+import { installBrowser } from './fake-browser';
 
 /** A server that calls every subscription by one name, or as it is told. */
 function subscriptions(clock = new FakeClock(), nextName = (): string => 'one'): Subscriptions {
@@ -85,5 +88,40 @@ describe('a Subscriber of a relayed session', () => {
     const { asked, ended } = await losses(true);
     assert.equal(asked.length, 12);
     assert.deepEqual(ended, ['networkDisconnected']);
+  });
+});
+
+describe('an update that the server refuses', () => {
+  /** The titles of the exceptions when a Subscriber changed its mind while it was subscribed. */
+  async function reported(hasEnded: boolean): Promise<string[]> {
+    installBrowser(new Random(1));
+    const directory = new Directory();
+    directory.addConnection({ connectionId: 'ada', creationTime: 1 });
+    const told = { streamId: 's', connectionId: 'ada', creationTime: 1, name: '' };
+    const stream = directory.addStream({ ...told, hasAudio: true, hasVideo: true });
+    assert.ok(stream);
+    const titles: string[] = [];
+    const note = ({ title }: { title: string }): number => titles.push(title);
+    exceptions.on('exception', note);
+    const subscriber = new Subscriber(stream, undefined, {});
+    const sent = { ...subscriber.preferences(), video: false };
+    let refuse: () => void = () => undefined;
+    const binding = {
+      update: () => new Promise<void>((_, reject) => (refuse = () => reject(new Error('gone')))),
+      report: () => undefined,
+      recheck: () => undefined,
+      unsubscribe: () => undefined,
+    };
+    subscriber.bind(binding, sent, true);
+    if (hasEnded) subscriber.end('streamDestroyed');
+    refuse();
+    await settled();
+    exceptions.off('exception', note);
+    return titles;
+  }
+
+  test('is reported, but not where the subscription has ended meanwhile', async () => {
+    assert.deepEqual(await reported(false), ['OT_UNEXPECTED_SERVER_RESPONSE']);
+    assert.deepEqual(await reported(true), []);
   });
 });

@@ -23,7 +23,8 @@ from signaling.storage.base import Store
 log = structlog.get_logger(__name__)
 
 LOOK_S = 1.0
-"""Interval for polling the outbox: retries fall due, and other processes write to it, too."""
+"""Interval for polling the outbox: retries fall due, and other processes write to it, too, and
+register callbacks."""
 _GATHER_S = 0.005
 """Outcomes within this time are settled in one transaction."""
 _FIGURES_EVERY_MS = 5_000
@@ -99,8 +100,9 @@ class Deliverer:
         """Settles finished attempts and starts due ones within the limits."""
         await self._settle()
         now_ms = self._now_ms()
+        is_due = await self._store.callbacks.look(now_ms)
         free = self._limits.in_flight - len(self._attempts)
-        if free > 0:
+        if is_due and free > 0:
             await self._start(now_ms, free)
         await self._keep_house(now_ms)
 

@@ -72,6 +72,10 @@ class Journal:
             raise OSError("the disk is full")
         self._presence.record(happened, line)
 
+    def has_open(self, project_id: str) -> bool:
+        """Whether a later process would report an end for the project if this one died now."""
+        return self._presence.has_open(project_id)
+
     def turn(self) -> None:
         """Switches to the other file. Call this only after `done` for its earlier content."""
         self._active = 1 - self._active

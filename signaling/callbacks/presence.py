@@ -8,6 +8,7 @@ most of its entries have ended. Everything open in the file of a dead process ha
 import json
 import os
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -66,6 +67,7 @@ class Presence:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._open: dict[Subject, bytes] = {}
+        self._open_in: Counter[str] = Counter()
         self._lines = 0
         self._file = self._create(path)
 
@@ -74,14 +76,22 @@ class Presence:
 
     def record(self, happened: CallbackEvent, line: bytes) -> None:
         """Records an event; `line` is its line in the journal."""
+        subject, project = _subject(happened), happened.project_id
         if happened.event in _ENDS:
-            self._open[_subject(happened)] = line
-        else:
-            self._open.pop(_subject(happened), None)
+            self._open_in[project] += subject not in self._open
+            self._open[subject] = line
+        elif self._open.pop(subject, None) is not None:
+            self._open_in[project] -= 1
+            if not self._open_in[project]:
+                del self._open_in[project]
         os.write(self._file, line)
         self._lines += 1
         if self._lines > 2 * len(self._open) + _SLACK_LINES:
             self._rewrite()
+
+    def has_open(self, project_id: str) -> bool:
+        """Whether anything of the project was recorded that has not ended."""
+        return project_id in self._open_in
 
     def _rewrite(self) -> None:
         """Compacts the file atomically: a kill leaves the old file. The lines are kept encoded, so

@@ -57,7 +57,12 @@ class Recorder:
             self._wake.set()
 
     def notify(self, record: SessionRecord, notice: Notify) -> None:
-        """Writes an event to disk before it returns; never waits for the storage, never raises."""
+        """Writes an event to disk before it returns; never waits for the storage, never raises.
+        The events of a project without callbacks are not recorded, except while something of it is
+        open in the journal, whose end has to be noted."""
+        project = record.project_id
+        if not (self._outbox.may_have_callbacks(project) or self._journal.has_open(project)):
+            return
         happened = callback_event(record, notice, int(self._clock.unix_s() * 1000))
         if len(self._spool) >= MAX_SPOOLED:
             self._metrics.callback_events_lost.labels("spool_full").inc()
@@ -84,10 +89,10 @@ class Recorder:
 
     async def _flush_when_possible(self) -> None:
         self._journal.turn()
-        batch = list(self._spool)
+        batch, queued = list(self._spool), True
         while True:
             try:
-                await self._write(batch)
+                queued = await self._write(batch)
                 break
             except Unavailable:
                 log.warning("callbacks wait for the storage", events=len(self._spool))
@@ -100,7 +105,8 @@ class Recorder:
             self._spool.popleft()
         self._show()
         self._journal.done()
-        self.on_queued()
+        if queued:
+            self.on_queued()
 
     async def _write_one_by_one(self, batch: Sequence[CallbackEvent]) -> None:
         """Queues events singly, so that a faulty one does not block the others."""
@@ -111,11 +117,15 @@ class Recorder:
                 log.exception("an event is lost", event_name=happened.event)
                 self._metrics.callback_events_lost.labels("internal").inc()
 
-    async def _write(self, batch: Sequence[CallbackEvent]) -> None:
+    async def _write(self, batch: Sequence[CallbackEvent]) -> bool:
+        """Whether anything was queued."""
+        queued = False
         for begin in range(0, len(batch), _BATCH):
             deliveries = await self._deliveries(batch[begin : begin + _BATCH])
             if deliveries:
                 await self._outbox.queue(deliveries)
+                queued = True
+        return queued
 
     async def _deliveries(self, batch: Sequence[CallbackEvent]) -> list[NewWebhookDelivery]:
         """The deliveries of a batch of events. A project above its limit loses the newest."""

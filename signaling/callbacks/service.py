@@ -60,6 +60,7 @@ async def running_callbacks(
     )
     deliverer = Deliverer(store, sender, clock, metrics, limits)
     recorder.on_queued = deliverer.wake
+    await store.callbacks.look(now_ms)  # before the first event
     tasks = [asyncio.create_task(part.run()) for part in (recorder, deliverer)]
     try:
         yield recorder

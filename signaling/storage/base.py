@@ -65,6 +65,15 @@ class CallbackStore(Protocol):
     async def remove_callback(self, project_id: str, callback_id: str) -> bool:
         """Removes a registration and its waiting deliveries; False if it does not exist."""
 
+    def may_have_callbacks(self, project_id: str) -> bool:
+        """Whether the project has a registration, from memory: as of the last `look`, and with
+        everything that was added by this process. A registration of another process or node counts
+        from the next `look`."""
+
+    async def look(self, now_ms: int) -> bool:
+        """Whether a delivery is due. Call it every second, for it also renews what
+        `may_have_callbacks` says."""
+
     async def queue(self, deliveries: Sequence[NewWebhookDelivery]) -> None:
         """Durable on return, all or none. Skips deliveries that are queued already (same event and
         registration) or whose registration no longer exists."""
@@ -73,7 +82,7 @@ class CallbackStore(Protocol):
         self, now_ms: int, *, hidden_until_ms: int, limit: int, excluded_origins: Collection[str]
     ) -> tuple[WebhookDelivery, ...]:
         """The oldest delivery of each ordering key, if due. It is hidden from other claims until
-        `hidden_until_ms` or until it is settled."""
+        `hidden_until_ms` or until it is settled. Takes the lock for writing, so `look` first."""
 
     async def settle(self, outcomes: Sequence[Outcome]) -> None: ...
 

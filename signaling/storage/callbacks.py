@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, fields
+from functools import cache
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -30,6 +31,9 @@ class SqlCallbacks:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._listening: frozenset[str] = frozenset()
+        self._added: frozenset[str] = frozenset()
+        """Projects that got a registration here since the last look began."""
 
     # --- registrations ----------------------------------------------------------------------
 
@@ -49,6 +53,11 @@ class SqlCallbacks:
                 ErrorCode.INVALID_PARAMETER,
                 "The project does not exist, or it already has this callback.",
             ) from cause
+        self._added |= {callback.project_id}
+        self._listening |= {callback.project_id}
+
+    def may_have_callbacks(self, project_id: str) -> bool:
+        return project_id in self._listening
 
     async def callbacks_of(self, project_id: str) -> tuple[Callback, ...]:
         query = (
@@ -96,28 +105,13 @@ class SqlCallbacks:
     async def claim(
         self, now_ms: int, *, hidden_until_ms: int, limit: int, excluded_origins: Collection[str]
     ) -> tuple[WebhookDelivery, ...]:
-        earlier = outbox.alias()
-        blocked = sa.exists().where(
-            earlier.c.session_id == outbox.c.session_id,
-            earlier.c.origin == outbox.c.origin,
-            earlier.c.dead.is_(False),
-            earlier.c.id < outbox.c.id,
-        )
-        due = sa.and_(outbox.c.dead.is_(False), outbox.c.next_ms <= now_ms, ~blocked)
+        query = _claiming(bool(excluded_origins))
+        given: dict[str, object] = {"now_ms": now_ms, "most": limit}
         if excluded_origins:
-            due = sa.and_(due, outbox.c.origin.not_in(excluded_origins))
-        query = (
-            sa.select(*(outbox.c[one.name] for one in fields(WebhookDelivery)))
-            .where(due)
-            .order_by(outbox.c.next_ms, outbox.c.id)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
-        if not await self._anything_due(now_ms):
-            return ()
+            given["excluded"] = list(excluded_origins)
 
         def claim(connection: sa.Connection) -> tuple[WebhookDelivery, ...]:
-            rows = connection.execute(query).mappings().all()
+            rows = connection.execute(query, given).mappings().all()
             if rows:
                 connection.execute(
                     outbox.update()
@@ -128,10 +122,17 @@ class SqlCallbacks:
 
         return await self._database.write(claim)
 
-    async def _anything_due(self, now_ms: int) -> bool:
-        """Reads first, so that an idle server does not take the write lock at every poll."""
-        due = sa.exists().where(outbox.c.dead.is_(False), outbox.c.next_ms <= now_ms)
-        return bool(await self._database.read(lambda c: c.execute(sa.select(due)).scalar_one()))
+    async def look(self, now_ms: int) -> bool:
+        self._added = frozenset()
+
+        def look(connection: sa.Connection) -> tuple[bool, frozenset[str]]:
+            due = connection.execute(_ANYTHING_DUE, {"now_ms": now_ms}).scalar_one()
+            return bool(due), frozenset(connection.execute(_LISTENING).scalars())
+
+        due, listening = await self._database.read(look)
+        # What was registered meanwhile may not be in what was read.
+        self._listening = listening | self._added
+        return due
 
     async def settle(self, outcomes: Sequence[Outcome]) -> None:
         done = [outcome.id for outcome in outcomes if outcome.delivered]
@@ -198,6 +199,34 @@ class SqlCallbacks:
     async def purge_dead(self, created_before_ms: int) -> int:
         old = sa.and_(_dead_of(None), outbox.c.created_ms < created_before_ms)
         return await self._database.write(lambda c: c.execute(outbox.delete().where(old)).rowcount)
+
+
+_ANYTHING_DUE = sa.select(
+    sa.exists().where(outbox.c.dead.is_(False), outbox.c.next_ms <= sa.bindparam("now_ms"))
+)
+_LISTENING = sa.select(callbacks.c.project_id).distinct()
+
+
+@cache
+def _claiming(excludes_origins: bool) -> sa.Select[tuple[object, ...]]:
+    """Built once: building costs more than running it."""
+    earlier = outbox.alias()
+    blocked = sa.exists().where(
+        earlier.c.session_id == outbox.c.session_id,
+        earlier.c.origin == outbox.c.origin,
+        earlier.c.dead.is_(False),
+        earlier.c.id < outbox.c.id,
+    )
+    due = sa.and_(outbox.c.dead.is_(False), outbox.c.next_ms <= sa.bindparam("now_ms"), ~blocked)
+    if excludes_origins:
+        due = sa.and_(due, outbox.c.origin.not_in(sa.bindparam("excluded", expanding=True)))
+    return (
+        sa.select(*(outbox.c[one.name] for one in fields(WebhookDelivery)))
+        .where(due)
+        .order_by(outbox.c.next_ms, outbox.c.id)
+        .limit(sa.bindparam("most"))
+        .with_for_update(skip_locked=True)
+    )
 
 
 def _parts(whole: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -72,6 +72,26 @@ async def test_registrations_are_the_projects_own_and_oldest_first(store):
     assert await store.callbacks.callbacks_of(A) == (early,)
 
 
+async def test_who_has_callbacks_is_known_without_a_question_and_renewed_by_a_look(store):
+    callbacks = store.callbacks
+    assert not callbacks.may_have_callbacks(A)
+    await callbacks.add_callback(callback())
+    assert (callbacks.may_have_callbacks(A), callbacks.may_have_callbacks(B)) == (True, False)
+    await callbacks.look(0)
+    assert (callbacks.may_have_callbacks(A), callbacks.may_have_callbacks(B)) == (True, False)
+    await callbacks.remove_callback(A, "c")
+    await callbacks.look(0)
+    assert not callbacks.may_have_callbacks(A)
+
+
+async def test_a_look_says_whether_a_delivery_is_due(queued):
+    assert await queued.callbacks.look(0) is False
+    await queued.callbacks.queue([delivery("1")])
+    assert await queued.callbacks.look(0) is True
+    await claim(queued, 0, hidden_until_ms=70)
+    assert [await queued.callbacks.look(now_ms) for now_ms in (69, 70)] == [False, True]
+
+
 async def test_a_registration_needs_a_project_and_an_id_of_its_own(store):
     await store.callbacks.add_callback(callback())
     for twin in (callback(), callback("x", "9999999999")):

@@ -148,6 +148,81 @@ async def test_nothing_is_queued_for_a_project_that_asked_for_nothing(world):
     assert (await world.store.callbacks.queue_figures()).waiting == 0
 
 
+async def test_events_of_a_project_without_callbacks_ask_neither_disk_nor_storage(
+    world, monkeypatch
+):
+    asked = []
+    for name in ("read", "write"):
+
+        async def refuse(work, name=name):
+            asked.append(name)
+
+        monkeypatch.setattr(world.store.callbacks._database, name, refuse)
+    woken = []
+    world.recorder.on_queued = lambda: woken.append(True)
+    for event in ("sessionCreated", "connectionCreated", "streamCreated", "connectionDestroyed"):
+        world.tell("s", event)
+    assert list(world.recorder._spool) == []
+    assert [path.stat().st_size for path in (world.folder / "j").glob("*.jsonl")] == [0, 0, 0]
+    await world.flush()
+    assert (asked, woken) == ([], [])
+
+
+async def test_a_callback_that_another_process_registers_counts_from_the_next_look(world, tmp_path):
+    other = await open_sqlite(tmp_path)
+    await other.callbacks.add_callback(
+        Callback("c", PROJECT.api_key, "all", "all", "http://app.test/x", 0)
+    )
+    await other.close()
+    world.tell("s", "sessionCreated")
+    await world.run()
+    world.tell("s", "connectionCreated")
+    await world.run()
+    assert [event for _, event, _ in world.receiver.arrived] == ["connectionCreated"]
+
+
+async def test_a_callback_that_is_registered_while_the_storage_is_read_counts(world, monkeypatch):
+    callbacks = world.store.callbacks
+    real = callbacks._database.read
+
+    async def read(work):
+        found = await real(work)
+        await world.register()
+        return found
+
+    monkeypatch.setattr(callbacks._database, "read", read)
+    assert await callbacks.look(0) is False
+    assert callbacks.may_have_callbacks(PROJECT.api_key)
+
+
+async def test_the_end_of_what_was_reported_is_noted_without_a_callback(world):
+    """Otherwise the next process would report it as open until the last one was killed."""
+    await world.register()
+    world.tell("s", "sessionCreated")
+    await world.run()
+    await world.store.callbacks.remove_callback(PROJECT.api_key, "c")
+    await world.store.callbacks.look(0)
+    world.tell("s", "sessionDestroyed")
+    assert not world.journal.has_open(PROJECT.api_key)
+    world.journal.close(empty=False)
+    world.start()
+    await world.register()
+    await world.run()
+    assert [event for _, event, _ in world.receiver.arrived] == [
+        "sessionCreated",
+        "sessionDestroyed",
+    ]
+
+
+async def test_nobody_looks_for_deliveries_when_an_event_concerns_no_callback(world):
+    await world.register(group="archive")
+    woken = []
+    world.recorder.on_queued = lambda: woken.append(True)
+    world.tell("s", "sessionCreated")
+    await world.flush()
+    assert woken == []
+
+
 async def test_each_registration_gets_what_it_asked_for(world):
     await world.register("a", "http://a.test/", "session")
     await world.register("b", "http://b.test/", "connection")
@@ -336,6 +411,7 @@ async def test_a_project_has_a_bound_and_beyond_it_loses_what_is_newest(world):
 
 
 async def test_a_spool_that_is_full_is_counted(world, monkeypatch):
+    await world.register()
     monkeypatch.setattr("signaling.callbacks.recorder.MAX_SPOOLED", 2)
     for _ in range(5):
         world.tell("s")
@@ -343,6 +419,7 @@ async def test_a_spool_that_is_full_is_counted(world, monkeypatch):
 
 
 async def test_events_that_are_not_queued_yet_are_measured(world):
+    await world.register()
     world.tell("s")
     world.tell("s")
     assert world.count("callback_events_not_queued") == 2

@@ -40,7 +40,8 @@ from signaling.rest.rooms import Rooms
 from signaling.rest.whip import WhipGate
 from signaling.sessions.directory import SessionDirectory
 from signaling.storage.base import Store
-from signaling.storage.choosing import serving_store
+from signaling.storage.choosing import Migrate, serving_store
+from signaling.storage.migrating import migrate_apart
 from signaling.web_app import Readiness, Surface, WebApp, listening_line
 from signaling.websocket.gate import WebSocketGate
 
@@ -101,13 +102,15 @@ async def running_server(
     settings: Settings,
     clock: Clock | None = None,
     open_plane: PlaneOpener = open_media_plane,
+    migrate: Migrate | None = None,
 ) -> AsyncIterator[RunningServer]:
-    """A server that accepts clients inside the block, and disconnects them at its end."""
+    """A server that accepts clients inside the block, and disconnects them at its end. `migrate`:
+    see `serving_store`."""
     clock = clock or SystemClock()
     ice_servers = ice_servers_of(settings.ice)
     data_dir = Path(settings.storage.data_dir)
     async with contextlib.AsyncExitStack() as stack:
-        store = await stack.enter_async_context(serving_store(settings.storage))
+        store = await stack.enter_async_context(serving_store(settings.storage, migrate))
         plane, media_port = open_plane(settings)
         stack.push_async_callback(plane.close)
         metrics = Metrics(plane.counters)
@@ -182,7 +185,7 @@ async def run_server(settings: Settings, say: Callable[[str], None], *, as_json:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, log.info, "nothing to reload yet")
-    async with running_server(settings) as server:
+    async with running_server(settings, migrate=migrate_apart) as server:
         loop.add_signal_handler(signal.SIGHUP, server.reload)
         if not as_json:
             if server.welcome:

@@ -29,6 +29,7 @@ from bench.sdp import (
 _START_S = 30.0
 _JOINS_AT_ONCE = 8
 _MID_ZERO = (MID_EXTENSION, b"0".hex())
+_HOOKS = {"SEALROUTE_CALLBACKS_ALLOWED_NETWORKS": "127.0.0.0/8"}
 _QUIET_LEVEL = (AUDIO_LEVEL_EXTENSION, "c0")
 
 
@@ -36,6 +37,24 @@ _QUIET_LEVEL = (AUDIO_LEVEL_EXTENSION, "c0")
 class Credentials:
     api_key: str
     api_secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a server is started from, and where its events go: an address on this machine."""
+
+    tree: Path = ROOT
+    callbacks_to: str | None = None
+
+    @property
+    def python(self) -> str:
+        """A tree of its own has its own environment, with its own build of the core."""
+        return sys.executable if self.tree == ROOT else str(self.tree / ".venv/bin/python")
+
+    def operations(self, port: int) -> dict[str, str]:
+        """Old trees know no such port, and refuse a name that they do not know."""
+        knows = "operations" in (self.tree / "config/default.toml").read_text()
+        return {"SEALROUTE_OPERATIONS_PORT": str(port)} if knows else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +80,7 @@ class SealrouteAdapter:
         url: str | None = None,
         pid: int | None = None,
         credentials: Credentials | None = None,
+        served: Served = Served(),
     ) -> None:
         if len({url is None, pid is None, credentials is None}) != 1:
             raise ValueError("url, pid and credentials only together")
@@ -70,6 +90,7 @@ class SealrouteAdapter:
         self.metrics_url = ""
         self._pid = pid
         self._credentials = credentials
+        self._served = served
         self._process: asyncio.subprocess.Process | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._http: aiohttp.ClientSession | None = None
@@ -114,26 +135,32 @@ class SealrouteAdapter:
             "project", "create", "--name", "bench", "--e2ee", "--data-dir", str(data), "--json"
         )
         self._credentials = Credentials(str(created["apiKey"]), str(created["apiSecret"]))
+        if self._served.callbacks_to is not None:
+            await self._command(
+                "callbacks", "add", "--api-key", self._credentials.api_key,
+                "--url", self._served.callbacks_to, "--data-dir", str(data), "--json",
+            )  # fmt: skip
         port = free_port(socket.SOCK_STREAM)
         self._url = f"http://127.0.0.1:{port}"
         operations = free_port(socket.SOCK_STREAM)
         self.metrics_url = f"http://127.0.0.1:{operations}/metrics"
         with (data / "server.log").open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", self._module, "serve",
+                self._served.python, "-m", self._module, "serve",
                 "--host", "127.0.0.1", "--port", str(port),
                 "--media-host", "127.0.0.1", "--media-port", "0",
                 "--public-ip", "127.0.0.1", "--data-dir", str(data), "--log-level", "warning",
-                cwd=ROOT, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
-                env={**os.environ, "SEALROUTE_OPERATIONS_PORT": str(operations)},
+                cwd=self._served.tree, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+                env={**os.environ, **_HOOKS, **self._served.operations(operations)},
             )  # fmt: skip
         self._pid = self._process.pid
         await self._wait_ready(data / "server.log")
 
     async def _command(self, *arguments: str) -> dict[str, object]:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "signaling", *arguments,
-            cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            self._served.python, "-m", "signaling", *arguments,
+            cwd=self._served.tree, env={**os.environ, **_HOOKS},
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         out, err = await process.communicate()
         if process.returncode != 0:

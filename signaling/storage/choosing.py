@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import importlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 from config.settings import StorageSettings
@@ -11,6 +11,8 @@ from signaling.storage.base import Store
 from signaling.storage.folder import prepare, served
 from signaling.storage.sqlite import open_sqlite
 from signaling.storage.wrapping import wrapper_of
+
+Migrate = Callable[[StorageSettings], Awaitable[None]]
 
 
 async def open_store(settings: StorageSettings) -> Store:
@@ -29,14 +31,19 @@ async def open_store(settings: StorageSettings) -> Store:
 
 
 @contextlib.asynccontextmanager
-async def serving_store(settings: StorageSettings) -> AsyncIterator[Store]:
-    """The store for a server. Only one server at a time uses a folder with SQLite: with two, the
-    members of a session would be split between them. Errors: `storage_unavailable`."""
+async def serving_store(
+    settings: StorageSettings, migrate: Migrate | None = None
+) -> AsyncIterator[Store]:
+    """The store for a server; `migrate` may bring its schema up to date before it is opened. Only
+    one server at a time uses a folder with SQLite: with two, the members of a session would be
+    split between them. Errors: `storage_unavailable`."""
     async with contextlib.AsyncExitStack() as stack:
         if not settings.url.reveal():
             data_dir = Path(settings.data_dir)
             await asyncio.to_thread(prepare, data_dir)
             stack.enter_context(served(data_dir))
+        if migrate is not None:
+            await migrate(settings)
         store = await open_store(settings)
         stack.push_async_callback(store.close)
         yield store

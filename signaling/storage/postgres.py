@@ -7,6 +7,7 @@ from config.secret import Secret
 from signaling.domain.errors import ErrorCode, Unavailable
 from signaling.storage.database import Database, reason_of
 from signaling.storage.opening import opened_store
+from signaling.storage.revision import revision_of
 from signaling.storage.store import SqlStore
 from signaling.storage.wrapping import SecretWrapper
 
@@ -21,18 +22,8 @@ async def open_postgres(url: Secret[str], wrapper: SecretWrapper) -> SqlStore:
 
     Errors: `Unavailable` when the address is not valid or the database cannot be used.
     """
-    try:
-        address = sa.make_url(url.reveal())
-    except ArgumentError:
-        raise Unavailable(
-            ErrorCode.STORAGE_UNAVAILABLE, "The address of the database is not valid."
-        ) from None
-    engine = sa.create_engine(
-        address.set(drivername=_DRIVER),
-        pool_size=2 * _THREADS,
-        pool_pre_ping=True,
-        connect_args={"connect_timeout": _CONNECT_S},
-    )
+    engine = _engine_of(url)
+    address = engine.url
     database = Database(engine, readers=_THREADS, writers=_THREADS)
     try:
         return await opened_store(database, wrapper)
@@ -48,3 +39,29 @@ async def open_postgres(url: Secret[str], wrapper: SecretWrapper) -> SqlStore:
     except BaseException:
         await database.close()
         raise
+
+
+def revision_at(url: Secret[str]) -> str | None:
+    """The revision of the schema there. Errors: `Unavailable`, and SQLAlchemy's."""
+    engine = _engine_of(url)
+    try:
+        with engine.connect() as connection:
+            return revision_of(connection)
+    finally:
+        engine.dispose()
+
+
+def _engine_of(url: Secret[str]) -> sa.Engine:
+    """Errors: `Unavailable` when the address is not valid."""
+    try:
+        address = sa.make_url(url.reveal())
+    except ArgumentError:
+        raise Unavailable(
+            ErrorCode.STORAGE_UNAVAILABLE, "The address of the database is not valid."
+        ) from None
+    return sa.create_engine(
+        address.set(drivername=_DRIVER),
+        pool_size=2 * _THREADS,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": _CONNECT_S},
+    )

@@ -1,0 +1,134 @@
+"""`python -m bench.joins`: what a join costs the server, without callbacks and with them."""
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aiohttp import web
+
+from bench import processes, report
+from bench.adapters import UnavailableError
+from bench.adapters.sealroute import SealrouteAdapter, Served
+from bench.client import ClientError
+from bench.loadgen import ROOT
+from bench.measure import machine
+from bench.peer import PeerError
+from bench.scenarios import SCENARIOS
+
+ROOM = SCENARIOS["1-50"]
+_REST_S = 1.0
+"""After the last join, so that what callbacks cost afterwards counts as well."""
+_IDLE_S = 2.0
+
+
+@dataclass(slots=True)
+class Kind:
+    """One kind of server, and what a join cost it: milliseconds of CPU, one figure for a room."""
+
+    tree: Path
+    callbacks: bool
+    cost_ms: list[float] = field(default_factory=list)
+    delivered: int = 0
+
+    @property
+    def name(self) -> str:
+        return "with callbacks" if self.callbacks else "without callbacks"
+
+
+@asynccontextmanager
+async def receiver(kind: Kind) -> AsyncIterator[str]:
+    """An application that takes every event; its CPU is not the server's."""
+
+    async def take(request: web.Request) -> web.Response:
+        await request.read()
+        kind.delivered += 1
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/", take)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()
+
+
+async def _spent(adapter: SealrouteAdapter, seconds: float) -> float:
+    began_s = processes.cpu_s(adapter.pids())
+    await asyncio.sleep(seconds)
+    return processes.cpu_s(adapter.pids()) - began_s
+
+
+async def room(adapter: SealrouteAdapter) -> float:
+    """Milliseconds of CPU for each client of a room, without what the idle server costs."""
+    idle_share = await _spent(adapter, _IDLE_S) / _IDLE_S
+    cpu_s, began_s = processes.cpu_s(adapter.pids()), time.monotonic()
+    try:
+        await adapter.join(ROOM)
+        await asyncio.sleep(_REST_S)
+        cpu_s = processes.cpu_s(adapter.pids()) - cpu_s
+        took_s = time.monotonic() - began_s
+    finally:
+        await adapter.leave()
+    return (cpu_s - idle_share * took_s) * 1e3 / ROOM.clients
+
+
+async def _rounds(kind: Kind, rooms: int) -> None:
+    """A server of its own, one room to warm it, then those that count."""
+    async with receiver(kind) as url:
+        adapter = SealrouteAdapter(served=Served(kind.tree, url if kind.callbacks else None))
+        try:
+            await adapter.start()
+            await room(adapter)
+            kind.cost_ms += [await room(adapter) for _ in range(rooms)]
+        finally:
+            await adapter.stop()
+    if kind.callbacks and not kind.delivered:
+        raise UnavailableError("no callback arrived: nothing was measured")
+
+
+async def measure(trees: Sequence[Path], rounds: int, rooms: int) -> list[Kind]:
+    """All kinds in turn, and the other way round in every second round."""
+    kinds = [Kind(tree, callbacks) for callbacks in (False, True) for tree in trees]
+    for number in range(rounds):
+        for kind in kinds if number % 2 == 0 else reversed(kinds):
+            print(f"round {number + 1} of {rounds}: {kind.tree} {kind.name}", file=sys.stderr)
+            await _rounds(kind, rooms)
+    return kinds
+
+
+def table(kinds: Sequence[Kind]) -> str:
+    rows = [(str(kind.tree), kind.name, report.cell(kind.cost_ms)) for kind in kinds]
+    return report.table(("tree", "project", "CPU ms for a join"), rows)
+
+
+async def work(options: argparse.Namespace) -> int:
+    kinds = await measure([ROOT, *options.tree], options.rounds, options.rooms)
+    found = [[str(kind.tree), kind.name, kind.cost_ms] for kind in kinds]
+    report.write_raw("joins", {"unix_s": int(time.time()), "machine": machine(), "joins": found})
+    print(table(kinds))
+    return 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.joins", description=__doc__)
+    parser.add_argument("--tree", type=Path, action="append", default=[], help="and a built clone")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rooms", type=int, default=3, help="of 51 clients, for each round")
+    try:
+        return asyncio.run(work(parser.parse_args()))
+    except (UnavailableError, ClientError, PeerError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,113 @@
+"""What a server does not keep in its memory: migrations, and packages of development."""
+
+import contextlib
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from config.secret import Secret
+from config.settings import StorageSettings
+from signaling.domain.errors import Unavailable
+from signaling.storage import migrating
+from signaling.storage.choosing import serving_store
+from signaling.storage.folder import DATABASE
+from signaling.storage.migrating import is_outdated, migrate_apart
+from signaling.storage.revision import latest_revision
+from signaling.storage.sqlite import open_sqlite
+from tests.postgres import fresh_database, running
+
+
+def in_folder(folder) -> StorageSettings:
+    return StorageSettings(data_dir=str(folder))
+
+
+def loaded_by_a_server(folder) -> set[str]:
+    """The modules that a server has loaded when it has listened and ended."""
+    words = ["serve", "--host", "127.0.0.1", "--port", "0", "--media-port", "0"]
+    words += ["--media-host", "127.0.0.1", "--data-dir", str(folder), "--json"]
+    with subprocess.Popen(
+        [sys.executable, "-X", "importtime", "-m", "signaling", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as server:
+        lines = []
+        # Read while it runs: what nobody reads holds it up.
+        for line in server.stderr:
+            lines.append(line)
+            if not line.startswith("import time:") and "listening" in line:
+                break
+        server.send_signal(signal.SIGTERM)
+        lines += server.stderr.readlines()
+        assert json.loads(server.stdout.read())
+        assert server.wait() == 0
+    return {line.split("|")[2].strip() for line in lines if line.startswith("import time:")}
+
+
+@pytest.mark.parametrize("start", ["first", "later"])
+async def test_a_server_loads_neither_migrations_nor_packages_of_development(tmp_path, start):
+    if start == "later":
+        store = await open_sqlite(tmp_path)
+        await store.close()
+    loaded = loaded_by_a_server(tmp_path)
+    assert {"aiohttp", "sqlalchemy", "structlog.dev"} <= loaded
+    left_out = ("alembic.", "mako.", "rich.", "pygments.", "psycopg.")
+    assert [name for name in loaded if name.startswith(left_out)] == []
+    assert not is_outdated(in_folder(tmp_path))
+
+
+async def test_a_process_of_its_own_migrates_and_the_store_opens_with_its_key(tmp_path):
+    settings = in_folder(tmp_path)
+    assert is_outdated(settings)
+    async with serving_store(settings, migrate_apart) as store:
+        assert await store.projects() == ()
+    with contextlib.closing(sqlite3.connect(tmp_path / DATABASE)) as database:
+        assert database.execute("SELECT version_num FROM alembic_version").fetchone() == (
+            latest_revision(),
+        )
+
+
+async def test_a_schema_that_is_up_to_date_starts_no_process(tmp_path, monkeypatch):
+    store = await open_sqlite(tmp_path)
+    await store.close()
+    started = []
+
+    async def start(*_words, **_streams):
+        started.append(True)
+        raise OSError
+
+    monkeypatch.setattr(migrating.asyncio, "create_subprocess_exec", start)
+    await migrate_apart(in_folder(tmp_path))
+    assert started == []
+
+
+async def test_where_no_process_can_be_started_the_server_migrates_itself(tmp_path, monkeypatch):
+    async def refuse(*_words, **_streams):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(migrating.asyncio, "create_subprocess_exec", refuse)
+    async with serving_store(in_folder(tmp_path), migrate_apart) as store:
+        assert await store.projects() == ()
+    assert not is_outdated(in_folder(tmp_path))
+
+
+async def test_what_is_wrong_with_a_database_is_said_by_the_server(tmp_path):
+    store = await open_sqlite(tmp_path)
+    await store.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / DATABASE)) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(Unavailable, match="newer release"):
+        async with serving_store(in_folder(tmp_path), migrate_apart):
+            raise AssertionError("it must not be served")
+
+
+def test_the_revision_of_postgresql_is_asked_there():
+    with running() as socket:
+        url = Secret(fresh_database(socket))
+        settings = StorageSettings(url=url)
+        assert is_outdated(settings)
+    assert not is_outdated(settings), "a database that does not answer is left to the server"

@@ -46,7 +46,7 @@ MADE = {"data/", "dist/", "dist/sealroute.js", "dist/sealroute.mjs", "dist/e2ee-
 OF_OTHERS = {
     "Linux": "finish_task_switch _raw_spin_unlock_irqrestore __udp_enqueue_schedule_skb kfree"
     " io_uring __udp4_lib_lookup ___slab_alloc skb_set_owner_w SCHED_RR",
-    "libraries": "aes_gcm_encrypt_avx512 rich OO",
+    "libraries": "aes_gcm_encrypt_avx512 OO",
     "policies of pages": "wasm",
     "Compose and Kubernetes": "healthcheck runAsNonRoot strategy Recreate",
     "OpenTok.js, and not built here": "Filter MediaProcessorConnector CaptionsTranslationLanguage"

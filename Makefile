@@ -21,6 +21,8 @@ IMAGE := $(if $(filter 0,$(shell id -u)),test-image,image-not-tested)
 # Namespaces, Janus, a profiler, and the counter of instructions.
 BENCH_REQUIRES := scripts/require /usr/sbin/ip=iproute2 unshare=util-linux janus=janus perf=linux-perf valgrind=valgrind
 
+PYTHON_SDK := sdk/python/src/sealroute_client
+
 # Python's side of the seam to the media core, from its description in Rust.
 CORE_API = cargo run --quiet --manifest-path native/Cargo.toml --jobs $(JOBS) -p sealroute-schema | $(BIN)/python scripts/core_api.py | $(BIN)/ruff format --stdin-filename sfu/core_api.py -
 
@@ -205,8 +207,13 @@ docs: build $(VENV)/dev.stamp ## Write the generated documents again
 	$(BIN)/python -m signaling.spec.protocol_pages docs/protocol
 	$(BIN)/python -m signaling.spec.typescript > sdk/web/src/signaling/messages.ts
 	$(BIN)/python -m signaling.spec.web_shapes > sdk/web/src/signaling/shapes.ts
+	$(BIN)/python -m signaling.spec.sdk_rules web > sdk/web/src/rules.ts
 	$(BIN)/python -m signaling.spec.sdk_event_types web > sdk/web/src/event-types.ts
-	$(BIN)/python -m signaling.spec.sdk_event_types python > sdk/python/src/sealroute_client/events.py
+	$(BIN)/python -m signaling.spec.sdk_event_types python > $(PYTHON_SDK)/events.py
+	$(BIN)/python -m signaling.spec.sdk_rules python | $(BIN)/ruff format --stdin-filename $(PYTHON_SDK)/rules.py - > $(VENV)/rules.py
+	mv $(VENV)/rules.py $(PYTHON_SDK)/rules.py
+	$(BIN)/python -m signaling.spec.python_shapes | $(BIN)/ruff format --stdin-filename $(PYTHON_SDK)/shapes.py - > $(VENV)/shapes.py
+	mv $(VENV)/shapes.py $(PYTHON_SDK)/shapes.py
 	$(BIN)/python -m bench.plot
 
 docs-site: $(VENV)/web.stamp $(VENV)/docs.stamp ## Build the documentation site into .cache/site/html

@@ -18,6 +18,14 @@ from sealroute_client.uplink import Uplink
 
 from signaling.protocol.messages import ClientMessage
 
+CAPABILITIES = {
+    "publish": 1,
+    "subscribe": 1,
+    "signal": 1,
+    "forceUnpublish": 0,
+    "forceDisconnect": 0,
+    "forceMute": 0,
+}
 SECRET = "correct horse battery"
 ME = {"connectionId": "me", "creationTime": 1}
 PEER = {"connectionId": "peer", "creationTime": 2}
@@ -129,7 +137,7 @@ class Server:
                     "e2ee": self.e2ee,
                     "mediaMode": self.media_mode,
                 },
-                "capabilities": {},
+                "capabilities": CAPABILITIES,
                 "connections": [self.connection, PEER],
                 "streams": [STREAM],
                 "resume": f"resume-{len(self.hellos)}",

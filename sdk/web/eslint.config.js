@@ -8,6 +8,7 @@ export default tseslint.config(
       'dist-test',
       'node_modules',
       'src/event-types.ts',
+      'src/rules.ts',
       'src/signaling/messages.ts',
       'src/signaling/shapes.ts',
       'tests/consumer',

@@ -30,6 +30,7 @@ from signaling.protocol.shapes import (
     is_message,
     struct_of,
 )
+from signaling.spec.client_rules import ANSWERS
 
 _DEFAULTS = SignalingSettings()
 
@@ -240,18 +241,12 @@ def write(folder: Path) -> None:
 
 def _request_table() -> str:
     return "".join(
-        f"| {_link(_tag(cls))} | {_link(_ANSWERS.get(_tag(cls), 'ok'))} |\n"
+        f"| {_link(_tag(cls))} | {_link(ANSWERS.get(_tag(cls), 'ok'))} |\n"
         for cls in CLIENT_MESSAGES
     )
 
 
 _PARTS = [struct for struct in all_structs() if not is_message(struct)]
-_ANSWERS = {
-    "hello": "welcome",
-    "publish": "published",
-    "subscribe": "subscribed",
-    "ping": "pong",
-}
 
 
 def _tag(cls: type[Message]) -> str:

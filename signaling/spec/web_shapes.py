@@ -5,29 +5,25 @@ TypeScript, for `sdk/web/src/signaling/shape.ts`.
 """
 
 import sys
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from msgspec import inspect as shape
 
-from signaling.protocol.parts import SessionInfo
-from signaling.protocol.shapes import SERVER_MESSAGES, all_structs, is_message, struct_of
+from signaling.protocol.shapes import SERVER_MESSAGES, struct_of
+from signaling.spec.member_checks import Check, checks_of, parts_of_server_messages
 
 _HEAD: Final = """\
 // Generated from signaling/protocol by `make docs`; edit that.
 import type { ServerMessage } from './messages';
-import { any, bytes, flag, list, map, number, opt, part, text, whole, word } from './shape';
+import { any, bytes, flag, id, list, map, number, opt, part, text, whole, word } from './shape';
 import type { Part } from './shape';
 """
-_JUDGED_ELSEWHERE: Final = {(SessionInfo, "e2ee"), (SessionInfo, "media_mode")}
-"""Members about encryption: the trust states check them and refuse the session permanently."""
 
 
 def web_shapes() -> str:
     """The complete file."""
-    used = {part.cls for cls in SERVER_MESSAGES for part in _parts(struct_of(cls))}
-    parts = [struct for struct in all_structs() if struct.cls in used and not is_message(struct)]
-    blocks = [f"const {struct.cls.__name__} = {_part(struct)};\n" for struct in _sorted(parts)]
+    parts = parts_of_server_messages()
+    blocks = [f"const {struct.cls.__name__} = {_part(struct)};\n" for struct in parts]
     messages = "".join(
         f"  {struct.tag}: {_part(struct, '  ')},\n" for struct in map(struct_of, SERVER_MESSAGES)
     )
@@ -35,48 +31,28 @@ def web_shapes() -> str:
     return "\n".join([_HEAD, *blocks, table]) + "\n"
 
 
-def _parts(struct: shape.StructType) -> list[shape.StructType]:
-    """The parts that a struct consists of, inner ones first."""
-    found: list[shape.StructType] = []
-    for field in struct.fields:
-        for inner in _structs_in(field.type):
-            found += [*_parts(inner), inner]
-    return found
-
-
-def _structs_in(type_: Any) -> list[shape.StructType]:  # noqa: ANN401 - any of msgspec's types
-    if isinstance(type_, shape.StructType):
-        return [type_]
-    inner = [*getattr(type_, "types", ())]
-    inner += [getattr(type_, name, None) for name in ("item_type", "key_type", "value_type")]
-    return [struct for one in inner if one is not None for struct in _structs_in(one)]
-
-
-def _sorted(parts: list[shape.StructType]) -> list[shape.StructType]:
-    """The parts in order of definition: each after the parts that it uses."""
-    order = {struct.cls: struct for top in parts for struct in [*_parts(top), top]}
-    return list(order.values())
-
-
 def _part(struct: shape.StructType, indent: str = "") -> str:
-    lines = [
-        f"{indent}  {field.encode_name}: {_member(struct, field)},\n" for field in struct.fields
-    ]
+    lines = [f"{indent}  {name}: {_member(check)},\n" for name, check in checks_of(struct).items()]
     return f"part({{\n{''.join(lines)}{indent}}})"
 
 
-def _member(struct: shape.StructType, field: shape.Field) -> str:
-    if (struct.cls, field.name) in _JUDGED_ELSEWHERE:
-        return "opt(any())"
-    text = _shape(field.type)
-    return text if field.required else f"opt({text})"
+def _member(check: Check) -> str:
+    return f"opt({_text(check)})" if check.is_optional else _text(check)
 
 
-def _shape(type_: shape.Type) -> str:
-    writer = _WRITERS.get(type(type_))
-    if writer is None:
-        raise TypeError(f"no shape for {type(type_).__name__}")
-    return writer(type_)
+def _text(check: Check) -> str:
+    return _not_null(check) + (".orNull()" if check.is_nullable else "")
+
+
+def _not_null(check: Check) -> str:
+    if check.part is not None:
+        return check.part.__name__
+    if check.kind == "word":
+        return _call("word", *(f"'{word}'" for word in check.words))
+    if check.of is not None:
+        inner = [_text(one) for one in (check.keys, check.of) if one is not None]
+        return _call(check.kind, *inner, check.most)
+    return _call(check.kind, check.least, check.most)
 
 
 def _call(name: str, *arguments: object) -> str:
@@ -86,38 +62,6 @@ def _call(name: str, *arguments: object) -> str:
         given.pop()
     words = ", ".join("undefined" if one is None else str(one) for one in given)
     return f"{name}({words})"
-
-
-def _whole(type_: shape.IntType) -> str:
-    return _call("whole", type_.ge, type_.le if type_.lt is None else type_.lt - 1)
-
-
-def _words(type_: shape.LiteralType) -> str:
-    return _call("word", *(f"'{value}'" for value in type_.values))
-
-
-def _list(type_: shape.VarTupleType) -> str:
-    return _call("list", _shape(type_.item_type), type_.max_length)
-
-
-def _union(type_: shape.UnionType) -> str:
-    """The only kind of union in server messages: a type or null."""
-    (inner,) = (option for option in type_.types if not isinstance(option, shape.NoneType))
-    return f"{_shape(inner)}.orNull()"
-
-
-_WRITERS: dict[type[shape.Type], Callable[[Any], str]] = {
-    shape.BoolType: lambda _: "flag()",
-    shape.IntType: _whole,
-    shape.FloatType: lambda t: _call("number", t.ge, t.le),
-    shape.StrType: lambda t: _call("text", t.min_length, t.max_length),
-    shape.BytesType: lambda t: _call("bytes", t.min_length, t.max_length),
-    shape.StructType: lambda t: t.cls.__name__,
-    shape.LiteralType: _words,
-    shape.VarTupleType: _list,
-    shape.UnionType: _union,
-    shape.DictType: lambda t: _call("map", _shape(t.key_type), _shape(t.value_type)),
-}
 
 
 if __name__ == "__main__":

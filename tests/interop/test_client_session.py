@@ -19,7 +19,8 @@ from sealroute_client import (
 )
 from sealroute_client.e2ee.secret import derive
 from sealroute_client.e2ee.signals import SignalContent, SignalEncryptor
-from sealroute_client.signaling import FINAL, PASSING
+from sealroute_client.endings import FINAL
+from sealroute_client.rules import PASSING
 
 from signaling.domain.errors import ERRORS, Unavailable
 from signaling.spec.protocol_pages import pages
@@ -96,7 +97,7 @@ async def test_a_session_publishes_with_declared_keys_and_receives_frames(server
 async def test_a_change_of_secret_declares_announces_and_switches_when_all_are_ready(
     server, monkeypatch
 ) -> None:
-    monkeypatch.setattr(encryption, "OLD_KIDS_DECLARED_S", 1.0)
+    monkeypatch.setattr(encryption, "OLD_KIDS_S", 1.0)
     session = session_of(server)
     await session.connect()
     try:

@@ -17,7 +17,7 @@ from sealroute_client.media.sources import open_test_pattern
 from sealroute_client.peers import PeerConnections
 from sealroute_client.relay import PeerLinks
 
-from tests.small_server import ME, SECRET, Server, session_of, until
+from tests.small_server import ME, PEER, SECRET, Server, session_of, until
 
 pytestmark = pytest.mark.interop
 
@@ -193,10 +193,12 @@ async def test_signals_do_not_play_again_when_their_sender_is_said_to_be_new(ser
     try:
         encryptor, secret = SignalEncryptor("peer"), await derive(SECRET, "session")
         once = encryptor.encrypt(secret, SignalContent("", "chat", "once"))
-        again = {"t": "connectionCreated", "connection": {"connectionId": "peer"}}
+        again = {"t": "connectionCreated", "connection": PEER}
+        left = {"connectionId": "peer", "reason": "networkDisconnected"}
+        gone = {"t": "connectionDestroyed", **left}
         for _ in range(2):
             await server.send({"t": "signalReceived", "from": "peer", "encrypted": once})
-            await server.send({"t": "connectionDestroyed", "connectionId": "peer"})
+            await server.send(gone)
             await server.send(again)
         stranger = SignalEncryptor("peer").encrypt(
             secret, SignalContent("", "chat", "another peer")

@@ -1,14 +1,10 @@
 import { type OTError, otError } from './errors';
-
-const FIRST_DELAY_MS = 500;
-const MAX_DELAY_MS = 30_000;
-const QUIET_MS = 60_000;
-const MAX_LOSSES = 10;
+import { FIRST_LOSS_MS, LOSS_QUIET_MS, MAX_LOSS_MS, MAX_LOSSES } from './rules';
 
 /**
  * How soon a lost transport is made again, and when no more. Every transport takes fresh key ids,
  * and the server says when one is lost: a server that says so in a loop must not draw them without
- * end. The Python SDK has the same numbers (docs/e2ee.md section 2).
+ * end (docs/e2ee.md section 2).
  */
 export class LossBackoff {
   private losses = 0;
@@ -18,7 +14,7 @@ export class LossBackoff {
   onLoss(nowMs: number): number | undefined {
     // What is not there yet cannot be lost once more.
     if (nowMs < this.takenUpMs) return this.takenUpMs - nowMs;
-    if (nowMs >= this.takenUpMs + QUIET_MS) this.losses = 0;
+    if (nowMs >= this.takenUpMs + LOSS_QUIET_MS) this.losses = 0;
     if (this.losses >= MAX_LOSSES) return undefined;
     const delayMs = this.losses === 0 ? 0 : delayOf(this.losses - 1);
     this.losses += 1;
@@ -35,7 +31,7 @@ export function retryDelayMs(attempt: number): number | undefined {
   return attempt < MAX_LOSSES ? delayOf(attempt) : undefined;
 }
 
-const delayOf = (step: number): number => Math.min(FIRST_DELAY_MS * 2 ** step, MAX_DELAY_MS);
+const delayOf = (step: number): number => Math.min(FIRST_LOSS_MS * 2 ** step, MAX_LOSS_MS);
 
 export function lostTooOften(): OTError {
   return otError(

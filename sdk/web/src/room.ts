@@ -26,6 +26,7 @@ import type {
   Welcome,
 } from './signaling/messages';
 import type { Admission, RelayedEvent, RoomListener } from './room-listener';
+import { MAX_ENCRYPTED_SIGNAL_BYTES } from './rules';
 import type { Stream } from './stream';
 import type { Subscriber } from './subscriber';
 import { Subscriptions } from './subscriptions';
@@ -33,9 +34,6 @@ import { Subscriptions } from './subscriptions';
 type Handlers = {
   [Type in ServerMessage['t']]?: (message: Extract<ServerMessage, { t: Type }>) => void;
 };
-
-/** More than the longest signal of a member. */
-const MAX_ENCRYPTED_BYTES = 16_384;
 
 export class Room {
   readonly directory = new Directory();
@@ -420,6 +418,6 @@ function encryptionFault(type: 'internal' | 'unsupportedCodec', role: 'send' | '
 }
 
 function requireEncrypted(encrypted: unknown): void {
-  if (encrypted instanceof Uint8Array && encrypted.length <= MAX_ENCRYPTED_BYTES) return;
+  if (encrypted instanceof Uint8Array && encrypted.length <= MAX_ENCRYPTED_SIGNAL_BYTES) return;
   throw E2EE_ERRORS.misshapenSignal();
 }

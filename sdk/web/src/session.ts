@@ -1,9 +1,10 @@
 /** A session as applications use it: the surface of OpenTok.js over a Room. */
+import { E2EE_FORMAT } from './rules';
 import { systemClock } from './clock';
 import type { Connection } from './connection';
 import { E2eeClient } from './e2ee/client';
 import { KeptSecret, secretOf } from './e2ee/kept-secret';
-import { FORMAT, isValidSecret } from './e2ee/secret';
+import { isValidSecret } from './e2ee/secret';
 import { SessionEncryption } from './e2ee/session-encryption';
 import { hasEndToEndEncryptionSupport } from './e2ee/support';
 import { type SessionEncryptionState, SessionTrust } from './e2ee/trust';
@@ -226,7 +227,7 @@ export class Session extends Emitter<SessionEvents> {
         token,
         sdk: { name: 'sealroute-web', version: VERSION },
         codecs: decodableCodecs(),
-        ...(encryption ? { e2ee: { formats: [FORMAT], signals: true } } : {}),
+        ...(encryption ? { e2ee: { formats: [E2EE_FORMAT], signals: true } } : {}),
       },
       encryption,
       this.trust,

@@ -1,8 +1,7 @@
 /** What a signal may be (OpenTok's limits), checked before anything is sent. Pure. */
 import { type OTError, otError } from './errors';
+import { MAX_SIGNAL_DATA_BYTES, MAX_SIGNAL_TYPE_BYTES } from './rules';
 
-const MAX_TYPE_BYTES = 128;
-const MAX_DATA_BYTES = 8_192;
 const SIGNAL_TOO_LONG = 1413;
 const INVALID_TYPE = 1461;
 
@@ -13,7 +12,7 @@ export function signalFault(type: unknown, data: unknown): OTError | undefined {
   if (data !== undefined && typeof data !== 'string') {
     return otError('OT_INVALID_PARAMETER', 'The data of a signal must be a string');
   }
-  if (byteLength(type) > MAX_TYPE_BYTES || byteLength(data) > MAX_DATA_BYTES) {
+  if (byteLength(type) > MAX_SIGNAL_TYPE_BYTES || byteLength(data) > MAX_SIGNAL_DATA_BYTES) {
     return otError(
       'OT_INVALID_PARAMETER',
       'A signal may have a type of 128 bytes and data of 8,192 bytes',

@@ -6,7 +6,7 @@ import type { FromWorker, Notice, Request } from '../src/e2ee/protocol';
 import { WorkerCore } from '../src/e2ee/worker-core';
 import { exceptions } from '../src/exceptions';
 import { Session } from '../src/session';
-import { SUBPROTOCOL } from '../src/signaling/codec';
+import { SUBPROTOCOL } from '../src/rules';
 import '../../../tests/browser/pages/reachable.js';
 import { until } from './support';
 

@@ -2,27 +2,45 @@
 
 import pytest
 from sealroute_client import ServerError, UnexpectedServerResponse, descriptions
-from sealroute_client.shapes import check_message
+from sealroute_client.checking import check_message
+from sealroute_client.rules import MAX_M_LINES
 from sealroute_client.signaling import _milliseconds
 
 NO_IDS = ["", "x" * 257, "\U0001f600" * 129, "a\nb", "\x1b[2J", "\x7f", "\x85", "\ud800"]
+CAPABILITIES = ("publish", "subscribe", "signal", "forceUnpublish", "forceDisconnect", "forceMute")
+TRACK = {"kind": "audio", "codec": "opus"}
+ERROR = {"t": "error", "code": "internal", "name": "OT_X", "number": 1, "message": "x"}
 IDS_EVERYWHERE = {
     "downlinkOffer": lambda name: {
         "offerId": 1,
         "sdp": "",
-        "tracks": [{"mid": name, "kind": "audio", "subscriberId": "s", "streamId": "s"}],
+        "tracks": [{**TRACK, "mid": name, "subscriberId": "s", "streamId": "s"}],
     },
     "peerCandidateReceived": lambda name: {"subscriberId": "s", "candidate": "", "mid": name},
-    "notEncrypted": lambda name: {"streamId": "s", "mid": name},
-    "subscribedLayersChanged": lambda name: {"streamId": "s", "mid": name, "subscribed": True},
+    "notEncrypted": lambda name: {"streamId": "s", "mid": name, "packets": 1},
+    "subscribedLayersChanged": lambda name: {
+        "streamId": "s",
+        "mid": name,
+        "subscribed": True,
+        "rids": [],
+    },
     "published": lambda name: {
+        "re": 1,
         "streamId": "s",
         "answer": "",
-        "tracks": [{"mid": name, "kind": "audio"}],
+        "tracks": [{**TRACK, "mid": name}],
     },
     "welcome": lambda name: {
-        "connection": {"connectionId": "c"},
+        "re": 1,
+        "connection": {"connectionId": "c", "creationTime": 1},
         "session": {"sessionId": "s"},
+        "capabilities": dict.fromkeys(CAPABILITIES, 1),
+        "connections": [],
+        "streams": [],
+        "resume": "r",
+        "resumed": False,
+        "keepAliveMs": 10_000,
+        "graceMs": 15_000,
         "hints": {name: 1},
     },
 }
@@ -39,27 +57,36 @@ def test_an_id_is_one_wherever_it_stands(kind, name) -> None:
 
 @pytest.mark.parametrize(("member", "limit"), [("code", 64), ("name", 64), ("message", 1000)])
 def test_the_words_of_an_error_are_short_enough_to_be_shown(member, limit) -> None:
-    check_message({"t": "error", member: "x" * limit})
+    check_message(ERROR | {member: "x" * limit})
     with pytest.raises(UnexpectedServerResponse, match="error"):
-        check_message({"t": "error", member: "x" * (limit + 1)})
+        check_message(ERROR | {member: "x" * (limit + 1)})
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), True, "1", None])
 def test_a_number_is_finite(value) -> None:
-    connection = {"connectionId": "c", "creationTime": value}
+    stream = {"streamId": "s", "connectionId": "c", "creationTime": 1, "frameRate": value}
     if value is None:
-        check_message({"t": "connectionCreated", "connection": connection})
+        check_message({"t": "streamCreated", "stream": stream})
         return
     with pytest.raises(UnexpectedServerResponse):
+        check_message({"t": "streamCreated", "stream": stream})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), True, "1", None, -1])
+def test_a_time_is_a_whole_number_that_is_there(value) -> None:
+    connection = {"connectionId": "c", "creationTime": value}
+    with pytest.raises(UnexpectedServerResponse):
         check_message({"t": "connectionCreated", "connection": connection})
+    with pytest.raises(UnexpectedServerResponse):
+        check_message({"t": "connectionCreated", "connection": {"connectionId": "c"}})
 
 
-@pytest.mark.parametrize("value", [-1, 2**53 + 1, 2**64 - 1, 1.0, True])
+@pytest.mark.parametrize("value", [-1, 2**53, 2**53 + 1, 2**64 - 1, 1.0, True])
 def test_a_count_is_a_whole_number_that_every_client_can_read(value) -> None:
     offer = {"t": "downlinkOffer", "offerId": value, "sdp": "", "tracks": []}
     with pytest.raises(UnexpectedServerResponse):
         check_message(offer)
-    check_message(offer | {"offerId": 2**53})
+    check_message(offer | {"offerId": 2**53 - 1})
 
 
 @pytest.mark.parametrize("name", NO_IDS)
@@ -72,15 +99,16 @@ def test_a_count_is_a_whole_number_that_every_client_can_read(value) -> None:
     ],
 )
 def test_an_id_is_1_to_256_characters_without_control_characters(kind, member, name) -> None:
-    check_message({"t": kind, member: "x" * 256})
+    others = {"reason": "mediaStopped"} if kind == "streamDestroyed" else {}
+    check_message({"t": kind, **others, member: "x" * 256})
     with pytest.raises(UnexpectedServerResponse, match=kind):
-        check_message({"t": kind, member: name})
+        check_message({"t": kind, **others, member: name})
 
 
 def test_a_description_with_too_many_m_lines_is_never_parsed(monkeypatch) -> None:
     monkeypatch.setattr(descriptions, "SessionDescription", None)
     with pytest.raises(UnexpectedServerResponse, match="m-lines"):
-        descriptions.parse("v=0" + "\nm=audio 9 RTP/SAVPF 96" * (descriptions.MAX_LINES + 1))
+        descriptions.parse("v=0" + "\nm=audio 9 RTP/SAVPF 96" * (MAX_M_LINES + 1))
 
 
 @pytest.mark.parametrize(

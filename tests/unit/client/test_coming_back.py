@@ -4,8 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
+from sealroute_client.rules import MAX_RETRY_S
 from sealroute_client.signaling import (
-    MAX_BACKOFF_S,
     RECONNECT_FOR_S,
     STAYED_UP_S,
     Credentials,
@@ -68,9 +68,9 @@ def test_a_server_that_says_goodbye_in_a_loop_is_given_up(loop) -> None:
     client = Client(0.0)
     loop.run_until_complete(come_back(client, 10 * RECONNECT_FOR_S))
     assert client.ends == ["networkDisconnected"]
-    assert client.opened_s[-1] <= RECONNECT_FOR_S + MAX_BACKOFF_S
+    assert client.opened_s[-1] <= RECONNECT_FOR_S + MAX_RETRY_S
     gaps_s = [b - a for a, b in zip(client.opened_s[5:], client.opened_s[6:], strict=False)]
-    assert min(gaps_s) >= MAX_BACKOFF_S / 2
+    assert min(gaps_s) >= MAX_RETRY_S / 2
     assert all(socket.closed for socket in client.sockets)
 
 

@@ -75,6 +75,24 @@ def test_what_a_value_claims_is_there_and_not_when_it_is_cut_or_longer(value, cu
     assert not is_bounded(whole + b"\x00")
 
 
+@pytest.mark.parametrize("head", [b"\x91", b"\x81\xa1x"], ids=["array", "map"])
+def test_messages_nest_sixteen_levels(head) -> None:
+    assert is_bounded(head * 16 + b"\x01")
+    assert not is_bounded(head * 17 + b"\x01")
+
+
+@pytest.mark.parametrize(
+    ("value", "counts"),
+    [(b"\xc0", 1), (b"\xa0", 1), (b"\x90", 5), (b"\x80", 5), (b"\x91\xc0", 6)],
+)
+def test_a_message_has_262_144_values_at_most_and_a_container_counts_for_four_more(
+    value, counts
+) -> None:
+    most = (262_144 - 5) // counts
+    assert is_bounded(b"\xdd" + most.to_bytes(4, "big") + value * most)
+    assert not is_bounded(b"\xdd" + (most + 1).to_bytes(4, "big") + value * (most + 1))
+
+
 def test_absent_members_stay_off_the_wire() -> None:
     assert msgpack.unpackb(encode({"t": "hello", "resume": None})) == {"t": "hello"}
 

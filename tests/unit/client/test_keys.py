@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from sealroute_client.e2ee.decryption import Decryptor
 from sealroute_client.e2ee.frames import CodecId
 from sealroute_client.e2ee.identity import (
-    MAX_ACTIVE_KIDS,
     WINDOWS,
     Budget,
     Outcome,
@@ -27,6 +26,7 @@ from sealroute_client.e2ee.secret import (
 )
 from sealroute_client.e2ee.signals import SignalContent, SignalDecryptor, SignalEncryptor
 from sealroute_client.errors import EncryptionInternalError, InvalidEncryptionSecret
+from sealroute_client.rules import MAX_ACTIVE_CONTEXTS
 
 OPUS = CodecId.OPUS
 
@@ -214,7 +214,7 @@ def test_a_key_ends_with_its_secret_but_what_it_opened_is_remembered() -> None:
     assert decryptor.decrypt(OPUS, wire, 4.0).outcome is Outcome.REPLAY
     again = decryptor_for(ring, windows=Windows(history, "video"))
     assert again.decrypt(OPUS, wire, 5.0).outcome is Outcome.REPLAY
-    assert MAX_ACTIVE_KIDS == 8
+    assert MAX_ACTIVE_CONTEXTS == 8
 
 
 def test_two_secrets_with_one_hint_are_both_tried() -> None:

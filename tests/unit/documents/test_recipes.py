@@ -20,6 +20,7 @@ from signaling.protocol.shapes import CLIENT_MESSAGES, SERVER_MESSAGES
 from signaling.rest.openapi import openapi_document
 from signaling.rest.routes import ROUTES
 from signaling.server import worker_settings
+from signaling.spec.client_rules import RULES
 from signaling.spec.sdk_events import EVENTS
 from signaling.storage.schema import metadata
 
@@ -175,6 +176,14 @@ def _sdk_events() -> None:
         if event.relays is not None:
             assert f"{event.relays}: {{ event: '{event.name}'" in web
             assert f'"{event.relays}": {event.python.cls}' in python
+
+
+@recipe("a rule of the clients (a time, a limit, a close code)")
+def _client_rules() -> None:
+    web, python = text("sdk/web/src/rules.ts"), text("sdk/python/src/sealroute_client/rules.py")
+    for rule in RULES:
+        assert f"export const {rule.name} = " in web
+        assert f"{re.sub('_MS$', '_S', rule.name)}: Final = " in python
 
 
 @recipe("a storage column")

@@ -1,5 +1,7 @@
 """What is generated from the table of messages is as the table says."""
 
+import ast
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,9 +10,12 @@ from msgspec.structs import fields
 
 from signaling.domain.errors import ErrorCode
 from signaling.protocol.shapes import CLIENT_MESSAGES, SERVER_MESSAGES, all_structs, struct_of
+from signaling.spec.client_rules import ANSWERS, FINAL_CLOSES, RULES
 from signaling.spec.protocol_pages import pages, write
+from signaling.spec.python_shapes import python_shapes
 from signaling.spec.sdk_event_types import check, python_events, typescript_events
 from signaling.spec.sdk_events import EVENTS, Member, PythonEvent, SdkEvent
+from signaling.spec.sdk_rules import python_rules, typescript_rules
 from signaling.spec.typescript import typescript
 from signaling.spec.web_shapes import web_shapes
 from signaling.websocket.gate import CLOSE_CODES, MAX_INVALID_MESSAGES
@@ -40,13 +45,27 @@ def test_the_shapes_that_the_browser_sdk_checks_are_not_stale() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "generated"), [("shapes", python_shapes), ("rules", python_rules)]
+)
+def test_the_tables_of_the_python_sdk_are_not_stale(
+    name: str, generated: Callable[[], str]
+) -> None:
+    """But for the lines, which `ruff format` makes."""
+    text = (ROOT / f"sdk/python/src/sealroute_client/{name}.py").read_text(encoding="utf-8")
+    assert ast.unparse(ast.parse(text)) == ast.unparse(ast.parse(generated())), "run: make docs"
+
+
+@pytest.mark.parametrize(
     ("path", "generated"),
     [
+        ("sdk/web/src/rules.ts", typescript_rules),
         ("sdk/web/src/event-types.ts", typescript_events),
         ("sdk/python/src/sealroute_client/events.py", python_events),
     ],
 )
-def test_the_events_of_the_sdks_are_not_stale(path: str, generated: Callable[[], str]) -> None:
+def test_the_rules_and_events_of_the_sdks_are_not_stale(
+    path: str, generated: Callable[[], str]
+) -> None:
     assert (ROOT / path).read_text(encoding="utf-8") == generated(), "run: make docs"
 
 
@@ -103,6 +122,52 @@ def test_each_message_of_the_server_has_its_shape_with_each_member() -> None:
         assert [line.split(":")[0].strip() for line in found.splitlines() if line] == [
             field.encode_name for field in fields(cls)
         ]
+
+
+SDK_SOURCES = [
+    path
+    for pattern in ("sdk/web/src/**/*.ts", "sdk/python/src/**/*.py")
+    for path in ROOT.glob(pattern)
+    if path.name not in {"rules.ts", "rules.py"}
+]
+
+
+def test_no_sdk_declares_a_rule_of_its_own() -> None:
+    """Rules are imported from the generated table; a constant of the same name shadows it."""
+    names = {rule.name for rule in RULES} | {"ANSWERS", "PASSING", "FINAL_CLOSES"}
+    names |= {name.removesuffix("_MS") + "_S" for name in names if name.endswith("_MS")}
+    declared = {
+        (path.name, found)
+        for path in SDK_SOURCES
+        for found in re.findall(
+            r"^(?:export )?(?:const )?([A-Z_]+)(?:: [^=\n]+)? = ", path.read_text(), re.MULTILINE
+        )
+    }
+    assert len(SDK_SOURCES) > 100
+    assert not {(file, name) for file, name in declared if name in names}
+
+
+def test_each_rule_is_read_by_both_sdks() -> None:
+    """A rule that one SDK does not read is spelled by hand there, or is none of a client."""
+    texts = {
+        language: "\n".join(path.read_text() for path in SDK_SOURCES if path.suffix == suffix)
+        for language, suffix in (("web", ".ts"), ("python", ".py"))
+    }
+    for rule in RULES:
+        python_name = re.sub("_MS$", "_S", rule.name)
+        assert re.search(rf"\b{rule.name}\b", texts["web"]), rule.name
+        assert re.search(rf"\b{python_name}\b", texts["python"]), python_name
+
+
+def test_the_close_codes_that_end_are_those_of_the_page() -> None:
+    table = pages()["errors.md"].partition("## Close codes")[2]
+    rows = re.findall(r"^\| (\d{4}) \|.*\| ends \|$", table, re.MULTILINE)
+    assert {int(code) for code in rows} == {row.close_code for row in FINAL_CLOSES} | {1000}
+
+
+def test_the_answers_are_messages_of_the_server() -> None:
+    assert set(ANSWERS) <= {struct_of(cls).tag for cls in CLIENT_MESSAGES}
+    assert set(ANSWERS.values()) <= {struct_of(cls).tag for cls in SERVER_MESSAGES}
 
 
 @pytest.mark.parametrize("code", ["rate_limited", "e2ee_required", "transport_closed"])

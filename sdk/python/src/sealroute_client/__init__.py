@@ -23,6 +23,7 @@ from sealroute_client.errors import (
     RequestTimeout,
     SealrouteError,
     ServerError,
+    SignalTooLong,
     TransportLostTooOften,
     UnexpectedServerResponse,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "SealrouteError",
     "ServerError",
     "Session",
+    "SignalTooLong",
     "Subscriber",
     "TransportLostTooOften",
     "UnexpectedServerResponse",

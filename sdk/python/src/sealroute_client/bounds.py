@@ -1,11 +1,13 @@
 """Whether bytes hold as many MessagePack values as they claim, before any is made.
 
 A decoder makes room for an array when it reads its header, level within level: three bytes in a
-row of a few hundred claim gigabytes. Here the claims are added up on the bytes alone. How deep
-values nest is bounded by the decoder.
+row of a few hundred claim gigabytes. Here the claims are added up on the bytes alone, as the server
+and the browser SDK do it.
 """
 
 from typing import Final
+
+from sealroute_client.rules import CONTAINER_VALUES, MAX_MESSAGE_DEPTH, MAX_MESSAGE_VALUES
 
 _FIXED: Final = {
     0xCA: 5, 0xCB: 9, 0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9, 0xD0: 2, 0xD1: 3, 0xD2: 5, 0xD3: 9,
@@ -22,30 +24,43 @@ _CONTAINERS: Final = {0xDC: (2, 1), 0xDD: (4, 1), 0xDE: (2, 2), 0xDF: (4, 2)}
 
 
 def is_bounded(data: bytes) -> bool:
-    """True for bytes that are one whole value: what it claims to hold is there."""
-    at, owed = 0, 1
+    """True for bytes that are one whole value of bounded depth and not too many parts: what it
+    claims to hold is there."""
+    at, total = 0, 1
+    owed = [1]
+    """Values that are still to come, by depth."""
     while owed:
-        if owed > len(data) - at:
+        if not owed[-1]:
+            owed.pop()
+            continue
+        if at >= len(data):
             return False
+        owed[-1] -= 1
         size, members = _item(data, at)
         at += size
-        owed += members - 1
+        if members is None:
+            continue
+        total += members + CONTAINER_VALUES
+        owed.append(members)
+        if total > MAX_MESSAGE_VALUES or len(owed) > MAX_MESSAGE_DEPTH + 1:
+            return False
     return at == len(data)
 
 
-def _item(data: bytes, at: int) -> tuple[int, int]:
-    """How many bytes a value takes without those that it holds, and how many it holds."""
+def _item(data: bytes, at: int) -> tuple[int, int | None]:
+    """How many bytes a value takes without those that it holds, and how many an array or a map
+    holds."""
     first = data[at]
     if first <= 0x7F or first >= 0xE0 or 0xC0 <= first <= 0xC3:
-        return 1, 0
+        return 1, None
     if first <= 0x9F:
         return 1, (first & 0x0F) * (2 if first <= 0x8F else 1)
     if first <= 0xBF:
-        return 1 + (first & 0x1F), 0
+        return 1 + (first & 0x1F), None
     if first in _FIXED:
-        return _FIXED[first], 0
+        return _FIXED[first], None
     if first in _LENGTHS:
         width, extra = _LENGTHS[first]
-        return 1 + width + extra + int.from_bytes(data[at + 1 : at + 1 + width]), 0
+        return 1 + width + extra + int.from_bytes(data[at + 1 : at + 1 + width]), None
     width, each = _CONTAINERS[first]
     return 1 + width, each * int.from_bytes(data[at + 1 : at + 1 + width])

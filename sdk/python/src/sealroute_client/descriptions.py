@@ -12,6 +12,7 @@ from aiortc import RTCRtpReceiver
 from aiortc.sdp import MediaDescription, SessionDescription
 
 from sealroute_client.errors import DecryptionUnsupportedCodec, UnexpectedServerResponse
+from sealroute_client.rules import MAX_M_LINES
 
 CODECS: Final = {
     "audio": frozenset({"audio/opus"}),
@@ -22,8 +23,6 @@ RECEIVES: Final = frozenset({"recvonly", "inactive"})
 """What an answer to an uplink may do; without a word of it, it would send too."""
 SENDS: Final = frozenset({"sendonly", "inactive"})
 """What an offer of a downlink may do."""
-MAX_LINES: Final = 1024
-"""More m-lines than any call has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +136,7 @@ def names(media: MediaDescription) -> frozenset[str]:
 
 def parse(sdp: str) -> list[MediaDescription]:
     """Errors: UnexpectedServerResponse for what is no description."""
-    if sdp.count("\nm=") > MAX_LINES:
+    if sdp.count("\nm=") > MAX_M_LINES:
         raise UnexpectedServerResponse("The server sent a description with too many m-lines")
     try:
         media = SessionDescription.parse(sdp).media

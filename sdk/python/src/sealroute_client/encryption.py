@@ -6,12 +6,11 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from sealroute_client import events
 from sealroute_client.e2ee.decryption import Decryptor
 from sealroute_client.e2ee.identity import (
-    ALL_DERIVATIONS_PER_S,
     Budget,
     Outcome,
     StreamHistory,
@@ -28,12 +27,11 @@ from sealroute_client.errors import (
     SealrouteError,
 )
 from sealroute_client.publisher import PublishedTrack, Publisher
+from sealroute_client.rules import ALL_DERIVATIONS_PER_S, OLD_KIDS_S
 
 logger = logging.getLogger(__name__)
 
 Request = Callable[..., Awaitable[Any]]
-OLD_KIDS_DECLARED_S: Final = 10.0
-"""Packets under the old key may arrive this long after a switch."""
 
 
 @dataclass(slots=True)
@@ -163,7 +161,7 @@ class SessionEncryption:
                 self._declare_soon(publisher, track)
 
         if old:
-            timer = asyncio.get_running_loop().call_later(OLD_KIDS_DECLARED_S, withdraw)
+            timer = asyncio.get_running_loop().call_later(OLD_KIDS_S, withdraw)
             self._withdrawals.add(timer)
 
     def pending(self, publisher: Publisher) -> PendingContext:

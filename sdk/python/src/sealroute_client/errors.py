@@ -109,6 +109,13 @@ class InvalidParameter(SealrouteError):
     number = 1011
 
 
+class SignalTooLong(InvalidParameter):
+    """A signal's type has at most 128 bytes of UTF-8, its data at most 8,192."""
+
+    code = "signal_too_long"
+    number = 1413
+
+
 class RequestTimeout(SealrouteError):
     """The server did not answer a request in time."""
 

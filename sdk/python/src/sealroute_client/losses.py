@@ -1,16 +1,10 @@
 """How soon a lost transport is made again, and when no more.
 
 Every transport takes fresh key ids, and the server says when one is lost: a server that says so
-in a loop must not draw them without end. The browser SDK has the same numbers (docs/e2ee.md
-section 2).
+in a loop must not draw them without end (docs/e2ee.md section 2).
 """
 
-from typing import Final
-
-FIRST_DELAY_S: Final = 0.5
-MAX_DELAY_S: Final = 30.0
-QUIET_S: Final = 60.0
-MAX_LOSSES: Final = 10
+from sealroute_client.rules import FIRST_LOSS_S, LOSS_QUIET_S, MAX_LOSS_S, MAX_LOSSES
 
 
 class LossBackoff:
@@ -22,13 +16,13 @@ class LossBackoff:
 
     def on_loss(self, now_s: float) -> float | None:
         """The delay in seconds before it is made again; None: it has been lost too often."""
-        if now_s >= self._taken_up_s + QUIET_S:
+        if now_s >= self._taken_up_s + LOSS_QUIET_S:
             self._losses = 0
         if self._losses >= MAX_LOSSES:
             return None
         delay_s = 0.0
         if self._losses > 0:
-            delay_s = min(FIRST_DELAY_S * 2 ** (self._losses - 1), MAX_DELAY_S)
+            delay_s = min(FIRST_LOSS_S * 2 ** (self._losses - 1), MAX_LOSS_S)
         self._losses += 1
         self._taken_up_s = max(now_s, self._taken_up_s) + delay_s
         return delay_s

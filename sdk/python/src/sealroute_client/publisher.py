@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from aiortc import RTCRtpTransceiver
 
@@ -16,13 +16,10 @@ from sealroute_client.emitter import Emitter
 from sealroute_client.errors import NotConnected
 from sealroute_client.media import outbound
 from sealroute_client.media.sources import Source
+from sealroute_client.rules import MAX_OLD_KIDS
 
 if TYPE_CHECKING:
     from sealroute_client.session import Session
-
-
-MAX_DECLARED_KIDS: Final = 8
-"""Of one track (docs/protocol/parts.md)."""
 
 
 @dataclass(slots=True)
@@ -86,7 +83,7 @@ class PublishedTrack:
     @property
     def declared_kids(self) -> list[bytes]:
         kids = [*self.old_kids, *([] if self.encryptor.kid is None else [self.encryptor.kid])]
-        declared = [kid.to_bytes(8, "big") for kid in kids[-MAX_DECLARED_KIDS + 1 :]]
+        declared = [kid.to_bytes(8, "big") for kid in kids[-MAX_OLD_KIDS - 1 :]]
         return declared + ([self.pending.kid_bytes] if self.pending else [])
 
     def switch(self, connection_id: str, stream_id: str, *, revoke: bool = False) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sealroute_client import events
-from sealroute_client.e2ee.frames import FORMAT
 from sealroute_client.e2ee.secret import KeyIds
 from sealroute_client.errors import (
     InvalidParameter,
@@ -18,6 +17,7 @@ from sealroute_client.errors import (
 from sealroute_client.media.sources import Source
 from sealroute_client.peers import PeerConnections
 from sealroute_client.publisher import PublishedTrack, Publisher
+from sealroute_client.rules import E2EE_FORMAT
 from sealroute_client.signaling import Message
 from sealroute_client.uplink import VIDEO_CODECS, Uplink
 
@@ -138,7 +138,7 @@ class Publishing:
             hasVideo=publisher.has_video,
             videoDimensions=size,
             frameRate=source.frame_rate,
-            e2eeFormat=None if self._session.trust.may_send_clear else FORMAT,
+            e2eeFormat=None if self._session.trust.may_send_clear else E2EE_FORMAT,
         )
 
     def _renewal(self, publisher: Publisher, track: PublishedTrack) -> Callable[[], None]:

@@ -12,12 +12,10 @@ from sealroute_client.errors import (
     SealrouteError,
     UnexpectedServerResponse,
 )
+from sealroute_client.rules import MAX_ENCRYPTED_SIGNAL_BYTES
 
 if TYPE_CHECKING:
     from sealroute_client.session import Session
-
-MAX_ENCRYPTED_BYTES: Final = 16_384
-"""What the largest signal takes (docs/protocol/index.md, "Limits"), with room to spare."""
 
 
 class Dropped(StrEnum):
@@ -82,7 +80,7 @@ class ReceivedSignals:
         if sender is None or sender not in self._session.connections:
             # Only from members: replay protection lives as long as the Connection.
             return Dropped.STRAYED
-        if len(encrypted) > MAX_ENCRYPTED_BYTES:
+        if len(encrypted) > MAX_ENCRYPTED_SIGNAL_BYTES:
             return Dropped.MISSHAPEN
         encryption = self._session.encryption
         if encryption is None:

@@ -18,14 +18,12 @@ from sealroute_client.errors import EncryptionInternalError, SealrouteError
 from sealroute_client.media.inbound import InboundTap
 from sealroute_client.peers import PeerConnection, PeerConnections
 from sealroute_client.publisher import PublishedTrack, Publisher
+from sealroute_client.rules import MAX_EARLY_CANDIDATES
 from sealroute_client.subscriber import Subscriber
 from sealroute_client.uplink import add_sender
 
 if TYPE_CHECKING:
     from sealroute_client.session import Session
-
-MAX_EARLY_CANDIDATES = 64
-"""Kept while the description that they belong to is on its way."""
 
 
 @dataclass(slots=True)

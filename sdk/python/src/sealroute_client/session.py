@@ -13,7 +13,6 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCIceServer
 from sealroute_client import events
 from sealroute_client.complaints import Complaints
 from sealroute_client.e2ee import secret as secrets
-from sealroute_client.e2ee.frames import FORMAT
 from sealroute_client.e2ee.signals import SignalContent
 from sealroute_client.e2ee.trust import SessionTrust, Trust
 from sealroute_client.emitter import Emitter
@@ -34,8 +33,10 @@ from sealroute_client.publisher import Publisher
 from sealroute_client.publishing import Publishing
 from sealroute_client.recovery import Recovery
 from sealroute_client.relay import PeerLinks
+from sealroute_client.rules import E2EE_FORMAT
 from sealroute_client.secret_changes import SecretChanges
 from sealroute_client.server_messages import ServerMessages
+from sealroute_client.signal_rules import check_signal
 from sealroute_client.signaling import VERSION, Credentials, Message, Signaling
 from sealroute_client.subscriber import Subscriber
 from sealroute_client.subscribing import Subscribing
@@ -76,7 +77,7 @@ class Session(Emitter):
             "sessionId": session_id,
             "token": token,
             "sdk": {"name": "sealroute-client", "version": VERSION},
-            "e2ee": {"formats": [FORMAT], "signals": True},
+            "e2ee": {"formats": [E2EE_FORMAT], "signals": True},
             "codecs": list(CLIENT_CODECS),
         }
         self.signaling = Signaling(self._credentials, hello)
@@ -368,8 +369,11 @@ class Session(Emitter):
 
     async def signal(self, data: str, *, type: str = "", to: str | None = None) -> None:  # noqa: A002
         """Sends to all connections, including the own one, or to the connection `to`; encrypted in
-        an encrypted session. Errors: EncryptionError, ServerError, NotConnected."""
+        an encrypted session. `type` has letters, digits, `-`, `_` and `~`, at most 128 bytes;
+        `data` at most 8,192 bytes of UTF-8. Errors: InvalidParameter, SignalTooLong,
+        EncryptionError, ServerError, NotConnected."""
         self._require_connected()
+        check_signal(type, data)
         encryption = self.encryption_in_use()
         if encryption is None:
             await self.signaling.request("signal", to=to, type=type or None, data=data)

@@ -1,217 +1,299 @@
-"""What a message of the server must look like (docs/protocol/). The one place that looks: behind
-it the members that a kind of message must have are there, and have their types.
+"""What each message of the server must look like. Generated from signaling/protocol by
+`make docs`; edit that."""
 
-Members that are not named here pass, so that messages can grow; so do messages of unknown kinds.
-"""
+from typing import Final
 
-import math
-import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Final
+from sealroute_client.shape import (
+    Part,
+    anything,
+    data,
+    flag,
+    identifier,
+    many,
+    number,
+    one_of,
+    or_null,
+    table,
+    text,
+    whole,
+)
 
-from sealroute_client.errors import UnexpectedServerResponse
-
-Check = Callable[[object], bool]
-_NOT_IN_IDS: Final = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
-MAX_ID_UNITS: Final = 256
-MAX_WHOLE: Final = 2**53
-"""Every client reads whole numbers up to here as they are."""
-ANSWERS: Final = {
-    "hello": "welcome",
-    "publish": "published",
-    "subscribe": "subscribed",
-    "restartIce": "iceRestarted",
-    "ping": "pong",
-}
-"""The answer to each request; to all others it is `ok`."""
-
-
-def text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def identifier(value: object) -> bool:
-    """Ids are keys of tables, and are shown: 1 to 256 UTF-16 code units (docs/e2ee.md section 2),
-    none of them a control character or half of a pair."""
-    if not isinstance(value, str) or _NOT_IN_IDS.search(value):
-        return False
-    return 1 <= len(value.encode("utf-16-le")) // 2 <= MAX_ID_UNITS
-
-
-def up_to(characters: int) -> Check:
-    """A text of at most so many characters."""
-    return lambda value: isinstance(value, str) and len(value) <= characters
-
-
-def flag(value: object) -> bool:
-    return isinstance(value, bool)
-
-
-def number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def whole(value: object) -> bool:
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    return is_number and -MAX_WHOLE <= value <= MAX_WHOLE  # type: ignore[operator]
-
-
-def count(value: object) -> bool:
-    return whole(value) and value >= 0  # type: ignore[operator]
-
-
-def hint(value: object) -> bool:
-    return whole(value) and 0 <= value < 2**16  # type: ignore[operator]
-
-
-def data(value: object) -> bool:
-    return isinstance(value, bytes)
-
-
-def anything(_value: object) -> bool:
-    """Judged elsewhere: what is said of encryption, by the states of trust."""
-    return True
-
-
-def one_of(*words: str) -> Check:
-    return lambda value: isinstance(value, str) and value in words
-
-
-def many(check: Check) -> Check:
-    return lambda value: isinstance(value, list) and all(check(entry) for entry in value)
-
-
-def table(key: Check, check: Check) -> Check:
-    return lambda value: (
-        isinstance(value, dict) and all(key(name) and check(entry) for name, entry in value.items())
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """A map with these members. Absent and null are the same on the wire."""
-
-    needed: dict[str, Check] = field(default_factory=dict)
-    others: dict[str, Check] = field(default_factory=dict)
-
-    def __call__(self, value: object) -> bool:
-        return (
-            isinstance(value, dict)
-            and all(check(value.get(name)) for name, check in self.needed.items())
-            and all(
-                value.get(name) is None or check(value[name]) for name, check in self.others.items()
-            )
-        )
-
-
-KIND: Final = one_of("audio", "video")
-SIZE: Final = Shape({"width": count, "height": count})
-CONNECTION: Final = Shape({"connectionId": identifier}, {"creationTime": number, "data": text})
-STREAM: Final = Shape(
-    {"streamId": identifier, "connectionId": identifier},
+_ConnectionInfo: Final = Part(
     {
-        "creationTime": number,
-        "name": text,
-        "hasAudio": flag,
-        "hasVideo": flag,
-        "videoType": text,
-        "videoDimensions": SIZE,
-        "frameRate": number,
-        "codecs": table(text, text),
+        "connectionId": identifier(),
+        "creationTime": whole(least=0),
+    },
+    {
+        "data": text(),
     },
 )
-ICE_SERVER: Final = Shape({"urls": many(text)}, {"username": text, "credential": text})
-SESSION: Final = Shape({}, {"sessionId": identifier, "e2ee": anything, "mediaMode": anything})
-TRACK: Final = Shape({"mid": identifier, "kind": KIND}, {"codec": text})
-DOWNLINK_TRACK: Final = Shape(
-    {"mid": identifier, "kind": KIND, "subscriberId": identifier, "streamId": identifier},
-    {"codec": text},
+_SessionInfo: Final = Part(
+    {
+        "sessionId": identifier(),
+    },
+    {
+        "e2ee": anything(),
+        "mediaMode": anything(),
+    },
 )
-ANSWER: Final[dict[str, Check]] = {"re": count}
+_Capabilities: Final = Part(
+    {
+        "publish": whole(least=0),
+        "subscribe": whole(least=0),
+        "signal": whole(least=0),
+        "forceUnpublish": whole(least=0),
+        "forceDisconnect": whole(least=0),
+        "forceMute": whole(least=0),
+    }
+)
+_Dimensions: Final = Part(
+    {
+        "width": whole(least=0, most=16384),
+        "height": whole(least=0, most=16384),
+    }
+)
+_StreamInfo: Final = Part(
+    {
+        "streamId": identifier(),
+        "connectionId": identifier(),
+        "creationTime": whole(least=0),
+    },
+    {
+        "name": text(),
+        "hasAudio": flag(),
+        "hasVideo": flag(),
+        "videoType": or_null(one_of("camera", "custom", "screen")),
+        "videoDimensions": or_null(_Dimensions),
+        "frameRate": or_null(number()),
+        "codecs": table(one_of("audio", "video"), one_of("av1", "h264", "opus", "vp8", "vp9")),
+    },
+)
+_IceServer: Final = Part(
+    {
+        "urls": many(text()),
+    },
+    {
+        "username": or_null(text()),
+        "credential": or_null(text()),
+    },
+)
+_TrackInfo: Final = Part(
+    {
+        "mid": identifier(),
+        "kind": one_of("audio", "video"),
+        "codec": one_of("av1", "h264", "opus", "vp8", "vp9"),
+    }
+)
+_DownlinkTrack: Final = Part(
+    {
+        "mid": identifier(),
+        "kind": one_of("audio", "video"),
+        "codec": one_of("av1", "h264", "opus", "vp8", "vp9"),
+        "subscriberId": identifier(),
+        "streamId": identifier(),
+    }
+)
+
 MESSAGES: Final = {
-    "ok": Shape(ANSWER),
-    "pong": Shape(ANSWER),
-    "error": Shape(
+    "ok": Part(
+        {
+            "re": whole(least=0, most=2147483647),
+        }
+    ),
+    "error": Part(
+        {
+            "code": text(most=64),
+            "name": text(most=64),
+            "number": whole(least=0),
+            "message": text(most=1000),
+        },
+        {
+            "re": or_null(whole(least=0, most=2147483647)),
+        },
+    ),
+    "welcome": Part(
+        {
+            "re": whole(least=0, most=2147483647),
+            "connection": _ConnectionInfo,
+            "session": _SessionInfo,
+            "capabilities": _Capabilities,
+            "connections": many(_ConnectionInfo),
+            "streams": many(_StreamInfo),
+            "resume": text(),
+            "resumed": flag(),
+            "keepAliveMs": whole(least=0),
+            "graceMs": whole(least=0),
+        },
+        {
+            "iceServers": many(_IceServer),
+            "hints": table(identifier(), whole(least=0, most=65535)),
+            "muteForced": flag(),
+            "lastRequest": or_null(whole(least=0, most=2147483647)),
+        },
+    ),
+    "published": Part(
+        {
+            "re": whole(least=0, most=2147483647),
+            "streamId": identifier(),
+            "answer": text(),
+            "tracks": many(_TrackInfo),
+        }
+    ),
+    "subscribed": Part(
+        {
+            "re": whole(least=0, most=2147483647),
+            "subscriberId": identifier(),
+            "streamId": identifier(),
+        }
+    ),
+    "downlinkOffer": Part(
+        {
+            "offerId": whole(least=0),
+            "sdp": text(),
+            "tracks": many(_DownlinkTrack),
+        }
+    ),
+    "iceRestarted": Part(
+        {
+            "re": whole(least=0, most=2147483647),
+            "answer": text(),
+        }
+    ),
+    "activeSpeaker": Part(
+        {
+            "streamId": identifier(),
+        }
+    ),
+    "subscriberConnected": Part(
+        {
+            "subscriberId": identifier(),
+        }
+    ),
+    "peerSubscribed": Part(
+        {
+            "subscriberId": identifier(),
+            "streamId": identifier(),
+            "connectionId": identifier(),
+            "audio": flag(),
+            "video": flag(),
+        }
+    ),
+    "peerUnsubscribed": Part(
+        {
+            "subscriberId": identifier(),
+        }
+    ),
+    "peerDescriptionReceived": Part(
+        {
+            "subscriberId": identifier(),
+            "type": one_of("answer", "offer"),
+            "sdp": text(),
+        }
+    ),
+    "peerCandidateReceived": Part(
+        {
+            "subscriberId": identifier(),
+            "candidate": text(),
+            "mid": identifier(),
+        }
+    ),
+    "connectionCreated": Part(
+        {
+            "connection": _ConnectionInfo,
+        }
+    ),
+    "connectionDestroyed": Part(
+        {
+            "connectionId": identifier(),
+            "reason": one_of("clientDisconnected", "forceDisconnected", "networkDisconnected"),
+        }
+    ),
+    "streamCreated": Part(
+        {
+            "stream": _StreamInfo,
+        }
+    ),
+    "streamDestroyed": Part(
+        {
+            "streamId": identifier(),
+            "reason": one_of(
+                "clientDisconnected",
+                "forceDisconnected",
+                "forceUnpublished",
+                "mediaStopped",
+                "networkDisconnected",
+            ),
+        }
+    ),
+    "streamPropertyChanged": Part(
+        {
+            "streamId": identifier(),
+        },
+        {
+            "hasAudio": or_null(flag()),
+            "hasVideo": or_null(flag()),
+            "videoDimensions": or_null(_Dimensions),
+        },
+    ),
+    "signalReceived": Part(
         {},
         {
-            "re": count,
-            "code": up_to(64),
-            "name": up_to(64),
-            "number": whole,
-            "message": up_to(1000),
+            "from": or_null(identifier()),
+            "type": or_null(text()),
+            "data": or_null(text()),
+            "encrypted": or_null(data()),
         },
     ),
-    "welcome": Shape(
-        {"connection": CONNECTION, "session": SESSION},
+    "muteForced": Part(
         {
-            "re": count,
-            "capabilities": table(text, count),
-            "connections": many(CONNECTION),
-            "streams": many(STREAM),
-            "resume": text,
-            "resumed": flag,
-            "keepAliveMs": count,
-            "graceMs": count,
-            "iceServers": many(ICE_SERVER),
-            "hints": table(identifier, hint),
-            "muteForced": flag,
-            "lastRequest": count,
+            "active": flag(),
+        },
+        {
+            "streamId": or_null(identifier()),
         },
     ),
-    "published": Shape(
-        {"streamId": identifier, "answer": text}, {"re": count, "tracks": many(TRACK)}
+    "notEncrypted": Part(
+        {
+            "streamId": identifier(),
+            "mid": identifier(),
+            "packets": whole(least=0),
+        }
     ),
-    "subscribed": Shape({"subscriberId": identifier}, {"re": count, "streamId": identifier}),
-    "downlinkOffer": Shape({"offerId": count, "sdp": text, "tracks": many(DOWNLINK_TRACK)}),
-    "iceRestarted": Shape({"answer": text}, {"re": count}),
-    "activeSpeaker": Shape({"streamId": identifier}),
-    "subscriberConnected": Shape({"subscriberId": identifier}),
-    "peerSubscribed": Shape(
-        {"subscriberId": identifier, "streamId": identifier},
-        {"connectionId": identifier, "audio": flag, "video": flag},
+    "streamStateChanged": Part(
+        {
+            "subscriberId": identifier(),
+            "state": one_of("limited", "ok", "paused"),
+        }
     ),
-    "peerUnsubscribed": Shape({"subscriberId": identifier}),
-    "peerDescriptionReceived": Shape(
-        {"subscriberId": identifier, "type": one_of("offer", "answer"), "sdp": text}
+    "subscribedLayersChanged": Part(
+        {
+            "streamId": identifier(),
+            "mid": identifier(),
+            "subscribed": flag(),
+            "rids": many(text()),
+        }
     ),
-    "peerCandidateReceived": Shape(
-        {"subscriberId": identifier, "candidate": text, "mid": identifier}
+    "hintAnnounced": Part(
+        {
+            "connectionId": identifier(),
+            "hint": whole(least=0, most=65535),
+        }
     ),
-    "connectionCreated": Shape({"connection": CONNECTION}),
-    "connectionDestroyed": Shape({"connectionId": identifier}, {"reason": text}),
-    "streamCreated": Shape({"stream": STREAM}),
-    "streamDestroyed": Shape({"streamId": identifier}, {"reason": text}),
-    "streamPropertyChanged": Shape(
-        {"streamId": identifier}, {"hasAudio": flag, "hasVideo": flag, "videoDimensions": SIZE}
+    "transportLost": Part(
+        {
+            "direction": one_of("downlink", "uplink"),
+        }
     ),
-    "signalReceived": Shape(
-        {}, {"from": identifier, "type": text, "data": text, "encrypted": data}
+    "disconnected": Part(
+        {
+            "reason": one_of(
+                "clientDisconnected", "forceDisconnected", "networkDisconnected", "serverShutdown"
+            ),
+        }
     ),
-    "muteForced": Shape({"active": flag}, {"streamId": identifier}),
-    "notEncrypted": Shape({"streamId": identifier}, {"mid": identifier, "packets": count}),
-    "streamStateChanged": Shape(
-        {"subscriberId": identifier, "state": one_of("ok", "limited", "paused")}
+    "pong": Part(
+        {
+            "re": whole(least=0, most=2147483647),
+        }
     ),
-    "subscribedLayersChanged": Shape(
-        {"streamId": identifier, "mid": identifier, "subscribed": flag}, {"rids": many(text)}
-    ),
-    "hintAnnounced": Shape({"connectionId": identifier, "hint": hint}),
-    "transportLost": Shape({"direction": one_of("uplink", "downlink")}),
-    "disconnected": Shape({"reason": text}),
 }
-
-
-def check_message(message: dict[str, Any]) -> None:
-    """Errors: UnexpectedServerResponse for a known kind of message in another shape."""
-    kind = message["t"]
-    shape = MESSAGES.get(kind)
-    if shape is not None and not shape(message):
-        raise UnexpectedServerResponse(f"The server sent a message {kind} of a wrong shape")
-
-
-def check_answer(request: str, message: dict[str, Any]) -> None:
-    """Errors: UnexpectedServerResponse for what is no answer to that request."""
-    if message["t"] != ANSWERS.get(request, "ok"):
-        raise UnexpectedServerResponse(f"The server answered {request} with something else")
-    check_message(message)

@@ -13,10 +13,11 @@ import aiohttp
 import msgpack  # type: ignore[import-untyped]
 
 from sealroute_client.bounds import is_bounded
+from sealroute_client.checking import check_answer, check_message
+from sealroute_client.endings import FINAL
 from sealroute_client.errors import (
     ConnectFailed,
     InvalidParameter,
-    MessageFlood,
     NotConnected,
     RequestTimeout,
     SealrouteError,
@@ -24,46 +25,32 @@ from sealroute_client.errors import (
     UnexpectedServerResponse,
 )
 from sealroute_client.reaching import unreached
-from sealroute_client.shapes import check_answer, check_message
+from sealroute_client.rules import (
+    DEFAULT_GRACE_S,
+    DEFAULT_KEEP_ALIVE_S,
+    FIRST_RETRY_S,
+    MAX_GRACE_S,
+    MAX_KEEP_ALIVE_S,
+    MAX_MESSAGE_BYTES,
+    MAX_REQUEST_BYTES,
+    MAX_RETRY_S,
+    MIN_KEEP_ALIVE_S,
+    OPEN_TIMEOUT_S,
+    PASSING,
+    REQUEST_TIMEOUT_S,
+    SUBPROTOCOL,
+)
 
-SUBPROTOCOL: Final = "sealroute.v2.msgpack"
 PATH: Final = "/v1/signal"
 VERSION: Final = "0.1.0"
-REQUEST_TIMEOUT_S: Final = 15.0
-MAX_MESSAGE_BYTES: Final = 1024 * 1024
-MAX_REQUEST_BYTES: Final = 262_144
-"""What the server takes (docs/protocol/index.md, "Limits"). It closes the WebSocket for more."""
 RESUME_UNKNOWN: Final = "resume_unknown"
-FIRST_BACKOFF_S: Final = 0.2
-MAX_BACKOFF_S: Final = 1.0
 RECONNECT_FOR_S: Final = 120.0
 """Longer than a server takes to restart. After its grace time the connection is another one."""
-MAX_GRACE_S: Final = 3600.0
-MAX_KEEP_ALIVE_S: Final = 60.0
-MIN_TIME_S: Final = 0.1
-"""Bounds of what the server chooses: no flood of pings, and no wait without end."""
 STAYED_UP_S: Final = 10.0
 """A WebSocket that ends before was of no use: the next one waits as after a failure."""
 SHUTDOWN: Final = "serverShutdown"
 """The reason of an end that is none: the server, or another one of its kind, will be back."""
-PASSING: Final = frozenset(
-    {"rate_limited", "storage_unavailable", "server_shutdown", "overloaded", "internal"}
-)
-"""Refusals that say: later. Any other ends the session."""
 SCHEMES: Final = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
-
-FINAL: Final[dict[int, SealrouteError | None]] = {
-    1009: ServerError(
-        "message_too_large", "OT_INVALID_PARAMETER", 1011, "A message was too large for the server"
-    ),
-    4400: ServerError(
-        "invalid_message", "OT_INVALID_PARAMETER", 1011, "The server refused too many messages"
-    ),
-    4403: None,
-    4430: MessageFlood("This client sent more than the server allows and was disconnected"),
-}
-"""Close codes (docs/protocol/errors.md) after which the client must not come back: the same would
-happen again. After any other, and without one, it resumes its connection."""
 
 Message = dict[str, object]
 
@@ -138,11 +125,11 @@ class Signaling:
         self._resume: str | None = None
         self._received = 0
         """Messages after the welcome of the present WebSocket; later ones come again."""
-        self._grace_s = 15.0
-        self._keep_alive_s = 10.0
+        self._grace_s = DEFAULT_GRACE_S
+        self._keep_alive_s = DEFAULT_KEEP_ALIVE_S
         self._is_up = asyncio.Event()
         self._up_since_s = 0.0
-        self._backoff_s = FIRST_BACKOFF_S
+        self._backoff_s = FIRST_RETRY_S
         self._lost_since_s: float | None = None
         """Since when no WebSocket has been of use."""
         self.connect_ms: int | None = None
@@ -234,7 +221,7 @@ class Signaling:
         if self._http is None:
             raise NotConnected("The session is not connected")
         try:
-            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+            async with asyncio.timeout(OPEN_TIMEOUT_S):
                 socket = await self._http.ws_connect(
                     self._credentials.socket_url,
                     protocols=(SUBPROTOCOL,),
@@ -261,7 +248,7 @@ class Signaling:
         resuming = {"resume": self._resume, "received": received}
         hello = {"t": "hello", "id": number, **self._hello, **resuming}
         try:
-            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+            async with asyncio.timeout(OPEN_TIMEOUT_S):
                 # Sending waits too: for a server that reads nothing.
                 await socket.send_bytes(encode(hello))
                 frame = await socket.receive()
@@ -397,7 +384,7 @@ class Signaling:
         loop = asyncio.get_running_loop()
         is_useless = loop.time() - self._up_since_s < STAYED_UP_S
         if self._lost_since_s is None or not is_useless:
-            self._lost_since_s, self._backoff_s = loop.time(), FIRST_BACKOFF_S
+            self._lost_since_s, self._backoff_s = loop.time(), FIRST_RETRY_S
         # A server that lets the client in and ends it at once, as one in a loop of restarts, has no
         # more time than one that does not answer.
         deadline = self._lost_since_s + max(self._grace_s, RECONNECT_FOR_S)
@@ -425,7 +412,7 @@ class Signaling:
 
     async def _pause(self) -> None:
         await asyncio.sleep(self._backoff_s * random.uniform(0.5, 1.0))  # noqa: S311
-        self._backoff_s = min(2 * self._backoff_s, MAX_BACKOFF_S)
+        self._backoff_s = min(2 * self._backoff_s, MAX_RETRY_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -452,4 +439,4 @@ def _evaluated(message: Message) -> Message:
 def _milliseconds(value: object, default_s: float, max_s: float) -> float:
     if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
         return default_s
-    return min(max(value / 1000, MIN_TIME_S), max_s)
+    return min(max(value / 1000, MIN_KEEP_ALIVE_S), max_s)

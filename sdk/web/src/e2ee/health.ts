@@ -1,14 +1,14 @@
 /** From per-frame results to mismatch and match (e2ee/2 section 8). Pure: time is a parameter. */
+import {
+  CHANGE_GRACE_MS,
+  MISMATCH_FAILURES,
+  MISMATCH_SPAN_MS,
+  REPORT_EVERY_MS,
+  SPAN_AFTER_CHANGE_MS,
+} from '../rules';
 import type { TrackResults } from './protocol';
 import type { Refusal } from './receiver';
 
-const MISMATCH_FAILURES = 5;
-const MISMATCH_SPAN_MS = 400;
-/** Right after a local change the others may still send under their old secret. */
-const SPAN_AFTER_CHANGE_MS = 2_000;
-const CHANGE_GRACE_MS = 5_000;
-/** While frames keep failing, the server's counts of them are renewed this often. */
-const REPORT_EVERY_MS = 5_000;
 /** Notices of the worker take a moment, not always the same. */
 const JITTER_MS = 500;
 

@@ -1,11 +1,7 @@
 /** Declares key ids to the server's plaintext guard: best effort, nothing here waits for an answer. */
 import type { Clock } from '../clock';
+import { MAX_OLD_KIDS, OLD_KIDS_MS } from '../rules';
 import type { Reply, RequestMessage } from '../signaling/channel';
-
-/** How long old KIDs stay declared after the switch: late packets are still encrypted with them. */
-const OVERLAP_MS = 10_000;
-/** What the server takes for one track: the present one, the next, and six before them. */
-const MAX_BEFORE = 6;
 
 export type Send = (message: RequestMessage) => Promise<Reply>;
 
@@ -57,12 +53,12 @@ export class KidDeclarations {
     if (!declared) return;
     const wasDeclared = declared.next !== undefined && isSame(declared.next, kid);
     const old = declared.current;
-    declared.before = isWithdrawing ? [] : [...declared.before, old].slice(-MAX_BEFORE);
+    declared.before = isWithdrawing ? [] : [...declared.before, old].slice(-MAX_OLD_KIDS);
     declared.current = kid;
     declared.next = undefined;
     if (isWithdrawing || !wasDeclared) this.declare(track);
     if (isWithdrawing) return;
-    this.clock.after(OVERLAP_MS, () => {
+    this.clock.after(OLD_KIDS_MS, () => {
       if (this.tracks.get(track) !== declared || !declared.before.includes(old)) return;
       declared.before = declared.before.filter((other) => other !== old);
       this.declare(track);

@@ -1,4 +1,12 @@
 /** The receiving side: finds the key by KID, refuses replays and other senders (e2ee/2, 3 and 7). */
+import {
+  AUDIO_WINDOW,
+  MAX_ACTIVE_CONTEXTS,
+  MAX_COUNTER,
+  OLD_CONTEXT_MS,
+  SIGNAL_WINDOW,
+  VIDEO_WINDOW,
+} from '../rules';
 import type { Bytes } from './bytes';
 import { DerivationBudget } from './derivations';
 import type { FrameFormat, EncryptedFrame } from './frames/index';
@@ -14,12 +22,7 @@ import { decodeHeader } from './sframe';
 export type Refusal = 'secret' | 'auth' | 'sender' | 'format' | 'replay';
 type DecryptResult = { readonly frame: Bytes } | { readonly refused: Refusal };
 
-/** No sender counts further (e2ee/2 section 2). */
-const MAX_CTR = 2 ** 32;
-const MAX_ACTIVE_CONTEXTS = 8;
-/** How long frames of a sender's old contexts may still arrive after its new one began. */
-const OLD_CONTEXT_MS = 10_000;
-const WINDOWS = { audio: 128, signals: 128, video: 1_024 } as const;
+const WINDOWS = { audio: AUDIO_WINDOW, signals: SIGNAL_WINDOW, video: VIDEO_WINDOW } as const;
 
 type LogKind = keyof typeof WINDOWS;
 
@@ -185,7 +188,7 @@ export class Decryptor {
   async decrypt(format: FrameFormat, wire: Bytes, now: number): Promise<DecryptResult> {
     const parts = format.parse(wire);
     const header = parts && decodeHeader(parts.sframe);
-    if (!parts || !header || !isKid(header.kid) || header.ctr >= MAX_CTR) {
+    if (!parts || !header || !isKid(header.kid) || header.ctr >= MAX_COUNTER) {
       return { refused: 'format' };
     }
     if (this.log.isOver(header.kid, now)) return { refused: 'replay' };

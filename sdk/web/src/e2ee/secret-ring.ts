@@ -1,12 +1,7 @@
 /** The secrets that a client can decrypt frames with: the newest first, at most three (e2ee/2, 3 and 9). */
+import { MAX_SECRETS, SECRET_IDLE_MS, SECRET_OVERLAP_MS } from '../rules';
 import { keyOf } from './kid';
 import type { SessionKeys } from './secret';
-
-const MAX_SECRETS = 3;
-/** An old secret lives this long after the last frame it decrypted … */
-const IDLE_MS = 10_000;
-/** … and never longer than this after it was replaced. */
-const REPLACED_MS = 60_000;
 
 interface Entry {
   readonly keys: SessionKeys;
@@ -64,7 +59,8 @@ export class SecretRing {
     this.entries = this.entries.filter(
       ({ replacedAt, lastOpenedAt }) =>
         replacedAt === undefined ||
-        (now - replacedAt < REPLACED_MS && now - Math.max(lastOpenedAt, replacedAt) < IDLE_MS),
+        (now - replacedAt < SECRET_OVERLAP_MS &&
+          now - Math.max(lastOpenedAt, replacedAt) < SECRET_IDLE_MS),
     );
   }
 }

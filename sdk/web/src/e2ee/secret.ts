@@ -1,9 +1,9 @@
 /** From the encryption secret to keys (e2ee/2 section 2). Runs in the worker. */
+import { E2EE_FORMAT } from '../rules';
 import type { Bytes } from './bytes';
 import { concat, lengthPrefixed, toBigInt, utf8 } from './bytes';
 import { expand, importHkdf, SFrameKey, SUITES } from './sframe';
 
-export const FORMAT = 'e2ee/2';
 const SUITE = SUITES[6]!;
 const SECRET_MIN_LENGTH = 8;
 const SECRET_MAX_LENGTH = 256;
@@ -38,7 +38,7 @@ export async function deriveSessionKey(
   const password = await subtle.importKey('raw', utf8(secret.normalize('NFC')), 'PBKDF2', false, [
     'deriveBits',
   ]);
-  const salt = concat(utf8(`${FORMAT} pbkdf2`), lengthPrefixed(sessionId));
+  const salt = concat(utf8(`${E2EE_FORMAT} pbkdf2`), lengthPrefixed(sessionId));
   const parameters = { name: 'PBKDF2', hash: 'SHA-512', salt, iterations };
   return new Uint8Array(await subtle.deriveBits(parameters, password, SESSION_KEY_BYTES * 8));
 }
@@ -63,8 +63,8 @@ export class SessionKeys {
   static async fromSessionKey(sessionKey: Bytes): Promise<SessionKeys> {
     const key = await importHkdf(sessionKey);
     sessionKey.fill(0);
-    const hint = await expand('SHA-512', key, utf8(`${FORMAT} hint`), 2);
-    const info = concat(utf8(`${FORMAT} verify `), lengthPrefixed(MEDIA_MODE));
+    const hint = await expand('SHA-512', key, utf8(`${E2EE_FORMAT} hint`), 2);
+    const info = concat(utf8(`${E2EE_FORMAT} verify `), lengthPrefixed(MEDIA_MODE));
     const verification = await expand('SHA-512', key, info, VERIFICATION_GROUPS * 5);
     const id = toBigInt(verification).toString(16);
     return new SessionKeys(key, Number(toBigInt(hint)), codeOf(verification), id);
@@ -78,8 +78,12 @@ export class SessionKeys {
   async baseKey({ connectionId, streamId }: KeyOwner): Promise<Bytes> {
     const info =
       streamId === undefined
-        ? concat(utf8(`${FORMAT} signal `), lengthPrefixed(connectionId))
-        : concat(utf8(`${FORMAT} stream `), lengthPrefixed(connectionId), lengthPrefixed(streamId));
+        ? concat(utf8(`${E2EE_FORMAT} signal `), lengthPrefixed(connectionId))
+        : concat(
+            utf8(`${E2EE_FORMAT} stream `),
+            lengthPrefixed(connectionId),
+            lengthPrefixed(streamId),
+          );
     return expand('SHA-512', this.key, info, SESSION_KEY_BYTES);
   }
 }

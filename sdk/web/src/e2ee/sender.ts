@@ -1,4 +1,5 @@
 /** The sending side of one track: contexts (KID, key, counter) and the switch between them. */
+import { MAX_COUNTER } from '../rules';
 import type { Bytes } from './bytes';
 import type { FrameFormat } from './frames/index';
 import type { Publication } from './kid';
@@ -17,9 +18,6 @@ interface Active extends Prepared {
   /** Frames under it that are not out yet never leave. */
   isRevoked: boolean;
 }
-
-/** e2ee/2 section 2: a context ends here, before a counter could be used twice. */
-const MAX_CTR = 2 ** 32;
 
 type EncryptResult = Bytes | 'no-key' | 'format' | 'exhausted';
 
@@ -90,7 +88,7 @@ export class TrackEncryptor {
   async encrypt(format: FrameFormat, frame: Bytes): Promise<EncryptResult> {
     const context = this.active;
     if (!context || context.isRevoked) return this.drop('no-key');
-    if (context.ctr >= MAX_CTR) return this.drop('exhausted');
+    if (context.ctr >= MAX_COUNTER) return this.drop('exhausted');
     const ctr = context.ctr;
     // Counted before the first await: two frames never share a counter.
     context.ctr += 1;

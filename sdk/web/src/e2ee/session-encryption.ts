@@ -2,10 +2,10 @@
 import type { Clock } from '../clock';
 import { type OTError, otError } from '../errors';
 import { JobQueue } from '../rtc/queue';
+import { E2EE_FORMAT } from '../rules';
 import type { E2eeClient } from './client';
 import { KidDeclarations, type Send } from './kid-declarations';
 import type { Kind, KidsByTrack, Notice, DecryptedSignal, Requests, StreamOwner } from './protocol';
-import { FORMAT } from './secret';
 import { SwitchSchedule } from './switch-schedule';
 
 const RUNNING_TIMEOUT_MS = 10_000;
@@ -38,7 +38,7 @@ interface Place {
 }
 
 export class SessionEncryption {
-  readonly format = FORMAT;
+  readonly format = E2EE_FORMAT;
   private readonly schedule = new SwitchSchedule();
   private readonly senders = new Map<string, Sender>();
   /** Changes of the secret happen in the order they were asked for. */

@@ -1,4 +1,5 @@
 /** Signals encrypted between members of a session: the server relays opaque bytes. */
+import { MAX_COUNTER } from '../rules';
 import type { Bytes } from './bytes';
 import { at, concat, fromUtf8, lengthPrefixed, utf8 } from './bytes';
 import { SIGNAL_FORMAT } from './frames/index';
@@ -22,9 +23,6 @@ interface Context {
   ctr: number;
 }
 
-/** A counter ends here, long before it could be used twice. */
-const MAX_CTR = 2 ** 32;
-
 /** What one connection sends: each secret that it uses gets a context of its own. */
 export class SignalEncryptor {
   private readonly publication = new Publication();
@@ -33,7 +31,7 @@ export class SignalEncryptor {
   constructor(private readonly connectionId: string) {}
 
   async encrypt(keys: SessionKeys, { to, signalType, data }: SignalContent): Promise<Bytes> {
-    if (this.context?.keys !== keys || this.context.ctr >= MAX_CTR) {
+    if (this.context?.keys !== keys || this.context.ctr >= MAX_COUNTER) {
       const kid = this.publication.nextKid(keys.hint);
       const key = await keys.sframeKey(
         { connectionId: this.connectionId, streamId: undefined },

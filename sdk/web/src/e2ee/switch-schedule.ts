@@ -1,5 +1,5 @@
 /** When senders start to use a new secret (e2ee/2 section 9). Pure: time is a parameter. */
-const SWITCH_AFTER_MS = 5_000;
+import { SWITCH_AFTER_MS } from '../rules';
 
 interface Target {
   readonly hint: number;

@@ -3,15 +3,13 @@
  * server writes it, so nothing in it is believed: an offer that says more than "this media comes
  * over these lines" is refused whole, before any of it is applied. Pure.
  */
+import { MAX_M_LINES } from '../rules';
 import type { DownlinkTrack } from '../signaling/messages';
 
 /** Lines that no offer of a server needs, and that make browsers do other things than receive. */
 const FORBIDDEN = /^a=(?:rid|simulcast|sctp-port|sctpmap|crypto|ssrc-group:SIM)\b/;
 
 const MODE = /^a=(?:sendrecv|sendonly|recvonly|inactive)\b/;
-
-/** More than any subscriber needs; a browser makes a receiver for each. */
-const MAX_LINES = 1_024;
 
 interface Line {
   readonly mid: string;
@@ -94,7 +92,7 @@ function linesOf(sdp: string): readonly Line[] | string {
     if (line.startsWith('m=')) sections.push([]);
     sections.at(-1)?.push(line);
   }
-  if (sections.length > MAX_LINES) return `it has more than ${MAX_LINES} m-lines`;
+  if (sections.length > MAX_M_LINES) return `it has more than ${MAX_M_LINES} m-lines`;
   const lines: Line[] = [];
   for (const section of sections) {
     const line = lineOf(section);

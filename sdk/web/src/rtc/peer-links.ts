@@ -13,6 +13,7 @@ import type {
 import { withAudioFormats, withOfferedStereo } from './audio';
 import { applyPreferences } from './codecs';
 import type { ReceivedTrack } from './downlink';
+import { MAX_EARLY_CANDIDATES } from '../rules';
 import { FanOut } from './fan-out';
 import { makePeerConnection, type PeerSettings } from './peer-connection';
 import { JobQueue } from './queue';
@@ -21,9 +22,6 @@ import { dropStrayCodecLines } from './sdp';
 import type { PublishedMedia, Source, StreamProperties } from './uplink';
 
 type Kind = 'audio' | 'video';
-
-/** Candidates that are kept while the description they belong to is on its way. */
-const MAX_EARLY_CANDIDATES = 64;
 
 interface OwnStream {
   readonly sources: readonly Source[];

@@ -1,6 +1,5 @@
 /** When to try again after the WebSocket was lost. Pure. */
-const FIRST_DELAY_MS = 200;
-const MAX_DELAY_MS = 3_000;
+import { FIRST_RETRY_MS, MAX_RETRY_MS } from '../rules';
 
 /**
  * Milliseconds until attempt number `attempt` (from 0), or `undefined` to give up: the server
@@ -12,7 +11,7 @@ export function retryDelay(
   graceMs: number,
   random: number,
 ): number | undefined {
-  const base = Math.min(FIRST_DELAY_MS * 2 ** attempt, MAX_DELAY_MS);
+  const base = Math.min(FIRST_RETRY_MS * 2 ** attempt, MAX_RETRY_MS);
   const delay = base * (0.5 + random / 2);
   return lostForMs + delay < graceMs ? delay : undefined;
 }

@@ -2,13 +2,7 @@
  * Whether bytes are one whole MessagePack value of little depth and not too many parts, before
  * anything is made of it. It counts as the server does (signaling/protocol/counting.py).
  */
-
-/** Levels of nesting, as the protocol has them; no message has more than half of them. */
-const MAX_DEPTH = 16;
-/** A welcome to 3,000 members that all publish has 160,000. */
-const MAX_VALUES = 262_144;
-/** What an array or a map counts for beside its members: an empty one is an object of its own. */
-const CONTAINER_VALUES = 4;
+import { CONTAINER_VALUES, MAX_MESSAGE_DEPTH, MAX_MESSAGE_VALUES } from '../rules';
 
 interface Item {
   /** Where its own bytes end. */
@@ -78,7 +72,7 @@ export function isBounded(bytes: Uint8Array): boolean {
     if (!item.isContainer) continue;
     total += item.values + CONTAINER_VALUES;
     open.push(item.values);
-    if (total > MAX_VALUES || open.length > MAX_DEPTH + 1) return false;
+    if (total > MAX_MESSAGE_VALUES || open.length > MAX_MESSAGE_DEPTH + 1) return false;
   }
   return offset === bytes.length;
 }

@@ -1,8 +1,9 @@
 /** The WebSocket to the server: requests with answers, keep-alive, and resuming after a loss. */
 import type { Clock } from '../clock';
 import { OTError, otError, PROTOCOL_ERRORS } from '../errors';
+import { ANSWERS, OPEN_TIMEOUT_MS, PASSING, REQUEST_TIMEOUT_MS, SUBPROTOCOL } from '../rules';
 import { retryDelay } from './backoff';
-import { decodeMessage, encodeMessage, type Fault, isTooLarge, SUBPROTOCOL } from './codec';
+import { decodeMessage, encodeMessage, type Fault, isTooLarge } from './codec';
 import { type Ending, endingOf } from './endings';
 import type {
   ClientMessage,
@@ -59,20 +60,10 @@ interface Pending {
   readonly cancelTimeout: () => void;
 }
 
-const REQUEST_TIMEOUT_MS = 20_000;
-const OPEN_TIMEOUT_MS = 10_000;
 /** In doubt, a server that is there answers within this time. */
 const CHECK_TIMEOUT_MS = 1_000;
 /** The server drops us after 2.5 silent keep-alive intervals; we are as patient with it. */
 const SILENT_INTERVALS = 2.5;
-
-/** What answers each request; all others "ok" does. */
-const ANSWERS: { readonly [Type in ClientMessage['t']]?: ServerMessage['t'] } = {
-  hello: 'welcome',
-  publish: 'published',
-  subscribe: 'subscribed',
-  ping: 'pong',
-};
 
 type State = 'new' | 'connecting' | 'open' | 'lost' | 'closed';
 
@@ -241,7 +232,7 @@ export class SignalingChannel {
     this.count(message?.t);
     const re = message && 're' in message ? message.re : fault?.re;
     if (this.greetingId !== undefined && re !== this.greetingId) {
-      this.failGreeting(greetingFault(message, fault));
+      this.failGreeting(this.greetingFault(message, fault));
     } else if (typeof re === 'number') {
       this.settle(re, message ?? fault);
     } else if (message) {
@@ -266,12 +257,24 @@ export class SignalingChannel {
     if (!('t' in answer)) {
       pending.reject(answer.error);
     } else if (answer.t === 'error') {
-      pending.reject(errorOf(answer));
+      pending.reject(this.refusalOf(pending.request, answer));
     } else if (answer.t !== pending.answer) {
       pending.reject(PROTOCOL_ERRORS.wrongAnswer(pending.request, answer.t));
     } else {
       pending.resolve(answer);
     }
+  }
+
+  /** A server that refuses to resume a connection only for now is tried again, as an absent one. */
+  private refusalOf(request: ClientMessage['t'], answer: ErrorMessage): OTError {
+    const isPassing = this.state === 'lost' && request === 'hello' && PASSING.has(answer.code);
+    return isPassing ? otError('OT_CONNECT_FAILED', answer.message) : errorOf(answer);
+  }
+
+  /** The first message of a server answers the greeting, or it is not a Sealroute server. */
+  private greetingFault(message: ServerMessage | undefined, fault: Fault | undefined): OTError {
+    if (message?.t === 'error') return this.refusalOf('hello', message);
+    return fault?.error ?? PROTOCOL_ERRORS.wrongAnswer('hello', message?.t ?? '');
   }
 
   private onSocketClosed(code?: number): void {
@@ -432,16 +435,10 @@ export class SignalingChannel {
 
 function answerTo(request: RequestMessage): ServerMessage['t'] {
   // Of the downlink, the offer that follows says all.
-  if (request.t === 'restartIce' && request.direction === 'uplink') return 'iceRestarted';
+  if (request.t === 'restartIce' && request.direction === 'downlink') return 'ok';
   return ANSWERS[request.t] ?? 'ok';
 }
 
 function errorOf({ name, message, number }: ErrorMessage): OTError {
   return new OTError(name, message, number);
-}
-
-/** The first message of a server answers the greeting, or the server is not a Sealroute server. */
-function greetingFault(message: ServerMessage | undefined, fault: Fault | undefined): OTError {
-  if (message?.t === 'error') return errorOf(message);
-  return fault?.error ?? PROTOCOL_ERRORS.wrongAnswer('hello', message?.t ?? '');
 }

@@ -1,16 +1,11 @@
 /** Bytes ↔ messages. What has no known tag is ignored; a message in another shape is an error. */
 import { decode, encode } from '@msgpack/msgpack';
 import { type OTError, PROTOCOL_ERRORS } from '../errors';
+import { MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES } from '../rules';
 import { isBounded } from './bounds';
-import { fieldWithoutId } from './ids';
 import type { ClientMessage, ServerMessage } from './messages';
 import { faultIn } from './shape';
 import { SERVER_SHAPES } from './shapes';
-
-export const SUBPROTOCOL = 'sealroute.v2.msgpack';
-const MAX_MESSAGE_BYTES = 1_048_576;
-/** What the server takes (docs/protocol/index.md, "Limits"). */
-const MAX_REQUEST_BYTES = 262_144;
 
 export function encodeMessage(message: ClientMessage): Uint8Array<ArrayBuffer> {
   // A copy: the encoder hands out a view into a buffer that it uses again.
@@ -59,9 +54,7 @@ function taggedIn(data: unknown): Tagged | undefined {
 function misshapenIn(message: Tagged): string | undefined {
   // What every object has, such as "constructor", is no kind of message.
   if (!Object.hasOwn(SERVER_SHAPES, message.t)) return undefined;
-  return (
-    faultIn(SERVER_SHAPES[message.t as ServerMessage['t']], message) ?? fieldWithoutId(message)
-  );
+  return faultIn(SERVER_SHAPES[message.t as ServerMessage['t']], message);
 }
 
 interface Tagged {

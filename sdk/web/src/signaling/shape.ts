@@ -1,4 +1,6 @@
 /** What a value of a message must be. The table of messages (shapes.ts) is made of these. Pure. */
+import { MAX_INTEGER } from '../rules';
+import { isId } from './ids';
 
 export type Members = Readonly<Record<string, Shape>>;
 
@@ -32,8 +34,6 @@ interface Nullable extends Shape {
   orNull(): Shape;
 }
 
-const MAX_WHOLE = Number.MAX_SAFE_INTEGER;
-
 function isWithin({ least, most }: Shape, size: number): boolean {
   return size >= (least ?? -Infinity) && size <= (most ?? Infinity);
 }
@@ -52,6 +52,7 @@ const CHECKS = {
   whole: (shape, value) => verdict(Number.isSafeInteger(value) && isWithin(shape, Number(value))),
   number: (shape, value) => verdict(Number.isFinite(value) && isWithin(shape, Number(value))),
   text: (shape, value) => verdict(typeof value === 'string' && isWithin(shape, value.length)),
+  id: (_, value) => verdict(isId(value)),
   bytes: (shape, value) => verdict(value instanceof Uint8Array && isWithin(shape, value.length)),
   word: ({ words = [] }, value) => verdict(typeof value === 'string' && words.includes(value)),
   list: (shape, value) => {
@@ -101,7 +102,7 @@ export const any = (): Shape => ({ type: 'any', isNullable: true });
 
 export const flag = (): Nullable => made({ type: 'flag' });
 
-export const whole = (least = -MAX_WHOLE, most = MAX_WHOLE): Nullable =>
+export const whole = (least = -MAX_INTEGER, most = MAX_INTEGER): Nullable =>
   made({ type: 'whole', least, most });
 
 export const number = (least?: number, most?: number): Nullable =>
@@ -109,6 +110,8 @@ export const number = (least?: number, most?: number): Nullable =>
 
 export const text = (least?: number, most?: number): Nullable =>
   made({ type: 'text', least, most });
+
+export const id = (): Nullable => made({ type: 'id' });
 
 export const bytes = (least?: number, most?: number): Nullable =>
   made({ type: 'bytes', least, most });

@@ -1,38 +1,38 @@
 // Generated from signaling/protocol by `make docs`; edit that.
 import type { ServerMessage } from './messages';
-import { any, bytes, flag, list, map, number, opt, part, text, whole, word } from './shape';
+import { any, bytes, flag, id, list, map, number, opt, part, text, whole, word } from './shape';
 import type { Part } from './shape';
+
+const ConnectionInfo = part({
+  connectionId: id(),
+  creationTime: whole(0),
+  data: opt(text()),
+});
+
+const SessionInfo = part({
+  sessionId: id(),
+  e2ee: opt(any()),
+  mediaMode: opt(any()),
+});
+
+const Capabilities = part({
+  publish: whole(0),
+  subscribe: whole(0),
+  signal: whole(0),
+  forceUnpublish: whole(0),
+  forceDisconnect: whole(0),
+  forceMute: whole(0),
+});
 
 const Dimensions = part({
   width: whole(0, 16384),
   height: whole(0, 16384),
 });
 
-const ConnectionInfo = part({
-  connectionId: text(),
-  creationTime: whole(),
-  data: opt(text()),
-});
-
-const SessionInfo = part({
-  sessionId: text(),
-  e2ee: opt(any()),
-  mediaMode: opt(any()),
-});
-
-const Capabilities = part({
-  publish: whole(),
-  subscribe: whole(),
-  signal: whole(),
-  forceUnpublish: whole(),
-  forceDisconnect: whole(),
-  forceMute: whole(),
-});
-
 const StreamInfo = part({
-  streamId: text(),
-  connectionId: text(),
-  creationTime: whole(),
+  streamId: id(),
+  connectionId: id(),
+  creationTime: whole(0),
   name: opt(text()),
   hasAudio: opt(flag()),
   hasVideo: opt(flag()),
@@ -49,17 +49,17 @@ const IceServer = part({
 });
 
 const TrackInfo = part({
-  mid: text(),
+  mid: id(),
   kind: word('audio', 'video'),
   codec: word('av1', 'h264', 'opus', 'vp8', 'vp9'),
 });
 
 const DownlinkTrack = part({
-  mid: text(),
+  mid: id(),
   kind: word('audio', 'video'),
   codec: word('av1', 'h264', 'opus', 'vp8', 'vp9'),
-  subscriberId: text(),
-  streamId: text(),
+  subscriberId: id(),
+  streamId: id(),
 });
 
 export const SERVER_SHAPES: { [T in ServerMessage['t']]: Part } = {
@@ -69,7 +69,7 @@ export const SERVER_SHAPES: { [T in ServerMessage['t']]: Part } = {
   error: part({
     code: text(undefined, 64),
     name: text(undefined, 64),
-    number: whole(),
+    number: whole(0),
     message: text(undefined, 1000),
     re: opt(whole(0, 2147483647).orNull()),
   }),
@@ -82,26 +82,26 @@ export const SERVER_SHAPES: { [T in ServerMessage['t']]: Part } = {
     streams: list(StreamInfo),
     resume: text(),
     resumed: flag(),
-    keepAliveMs: whole(),
-    graceMs: whole(),
+    keepAliveMs: whole(0),
+    graceMs: whole(0),
     iceServers: opt(list(IceServer)),
-    hints: opt(map(text(), whole(0, 65535))),
+    hints: opt(map(id(), whole(0, 65535))),
     muteForced: opt(flag()),
     lastRequest: opt(whole(0, 2147483647).orNull()),
   }),
   published: part({
     re: whole(0, 2147483647),
-    streamId: text(),
+    streamId: id(),
     answer: text(),
     tracks: list(TrackInfo),
   }),
   subscribed: part({
     re: whole(0, 2147483647),
-    subscriberId: text(),
-    streamId: text(),
+    subscriberId: id(),
+    streamId: id(),
   }),
   downlinkOffer: part({
-    offerId: whole(),
+    offerId: whole(0),
     sdp: text(),
     tracks: list(DownlinkTrack),
   }),
@@ -110,78 +110,78 @@ export const SERVER_SHAPES: { [T in ServerMessage['t']]: Part } = {
     answer: text(),
   }),
   activeSpeaker: part({
-    streamId: text(),
+    streamId: id(),
   }),
   subscriberConnected: part({
-    subscriberId: text(),
+    subscriberId: id(),
   }),
   peerSubscribed: part({
-    subscriberId: text(),
-    streamId: text(),
-    connectionId: text(),
+    subscriberId: id(),
+    streamId: id(),
+    connectionId: id(),
     audio: flag(),
     video: flag(),
   }),
   peerUnsubscribed: part({
-    subscriberId: text(),
+    subscriberId: id(),
   }),
   peerDescriptionReceived: part({
-    subscriberId: text(),
+    subscriberId: id(),
     type: word('answer', 'offer'),
     sdp: text(),
   }),
   peerCandidateReceived: part({
-    subscriberId: text(),
+    subscriberId: id(),
     candidate: text(),
-    mid: text(),
+    mid: id(),
   }),
   connectionCreated: part({
     connection: ConnectionInfo,
   }),
   connectionDestroyed: part({
-    connectionId: text(),
+    connectionId: id(),
     reason: word('clientDisconnected', 'forceDisconnected', 'networkDisconnected'),
   }),
   streamCreated: part({
     stream: StreamInfo,
   }),
   streamDestroyed: part({
-    streamId: text(),
+    streamId: id(),
     reason: word('clientDisconnected', 'forceDisconnected', 'forceUnpublished', 'mediaStopped', 'networkDisconnected'),
   }),
   streamPropertyChanged: part({
-    streamId: text(),
+    streamId: id(),
     hasAudio: opt(flag().orNull()),
     hasVideo: opt(flag().orNull()),
     videoDimensions: opt(Dimensions.orNull()),
   }),
   signalReceived: part({
-    from: opt(text().orNull()),
+    from: opt(id().orNull()),
     type: opt(text().orNull()),
     data: opt(text().orNull()),
     encrypted: opt(bytes().orNull()),
   }),
   muteForced: part({
     active: flag(),
-    streamId: opt(text().orNull()),
+    streamId: opt(id().orNull()),
   }),
   notEncrypted: part({
-    streamId: text(),
-    mid: text(),
-    packets: whole(),
+    streamId: id(),
+    mid: id(),
+    packets: whole(0),
   }),
   streamStateChanged: part({
-    subscriberId: text(),
+    subscriberId: id(),
     state: word('limited', 'ok', 'paused'),
   }),
   subscribedLayersChanged: part({
-    streamId: text(),
-    mid: text(),
+    streamId: id(),
+    mid: id(),
     subscribed: flag(),
     rids: list(text()),
   }),
   hintAnnounced: part({
-    connectionId: text(),
+    connectionId: id(),
     hint: whole(0, 65535),
   }),
   transportLost: part({

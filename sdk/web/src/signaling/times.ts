@@ -1,8 +1,19 @@
 /** The times that a server sets, within what they are for. Pure. */
+import {
+  DEFAULT_GRACE_MS,
+  DEFAULT_KEEP_ALIVE_MS,
+  MAX_GRACE_MS,
+  MAX_KEEP_ALIVE_MS,
+  MIN_KEEP_ALIVE_MS,
+} from '../rules';
 import type { Welcome } from './messages';
 
-const KEEP_ALIVE_MS = { least: 50, most: 120_000, without: 15_000 };
-const GRACE_MS = { least: 0, most: 600_000, without: 60_000 };
+const KEEP_ALIVE_MS = {
+  least: MIN_KEEP_ALIVE_MS,
+  most: MAX_KEEP_ALIVE_MS,
+  without: DEFAULT_KEEP_ALIVE_MS,
+};
+const GRACE_MS = { least: 0, most: MAX_GRACE_MS, without: DEFAULT_GRACE_MS };
 
 type Times = Pick<Welcome, 'keepAliveMs' | 'graceMs'>;
 

@@ -1,7 +1,7 @@
 /** A server of one clear session on virtual time, over sockets that are slow and get lost. */
 import { decode, encode } from '@msgpack/msgpack';
 import type { Socket } from '../../src/signaling/channel';
-import { SUBPROTOCOL } from '../../src/signaling/codec';
+import { SUBPROTOCOL } from '../../src/rules';
 import type { FakeClock, Random } from '../support';
 
 type Message = Record<string, unknown> & { t: string; id: number };

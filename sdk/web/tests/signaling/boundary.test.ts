@@ -162,7 +162,7 @@ describe('shapes', () => {
     const times = (keepAliveMs: unknown, graceMs: unknown): unknown[] =>
       Object.values(clampedTimes({ keepAliveMs, graceMs } as never));
     assert.deepEqual(times(10_000, 60_000), [10_000, 60_000]);
-    assert.deepEqual(times(0, -1), [50, 0]);
+    assert.deepEqual(times(0, -1), [100, 0]);
     assert.deepEqual(times(Infinity, Infinity), [120_000, 600_000]);
     assert.deepEqual(times(NaN, 'x'), [15_000, 60_000]);
   });

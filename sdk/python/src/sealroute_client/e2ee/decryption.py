@@ -7,7 +7,7 @@ from sealroute_client.e2ee import frames
 from sealroute_client.e2ee.bitstream import FormatError
 from sealroute_client.e2ee.frames import CodecId
 from sealroute_client.e2ee.identity import Outcome, Windows
-from sealroute_client.e2ee.keys import CTR_LIMIT, SecretRing
+from sealroute_client.e2ee.keys import SecretRing
 from sealroute_client.e2ee.secret import SessionSecret, hint_of, key_context
 from sealroute_client.e2ee.sframe import (
     AuthenticationError,
@@ -16,6 +16,7 @@ from sealroute_client.e2ee.sframe import (
     KeyContext,
     decode_header,
 )
+from sealroute_client.rules import MAX_COUNTER
 
 BaseKey = Callable[[SessionSecret], bytes]
 
@@ -48,7 +49,7 @@ class Decryptor:
             header = decode_header(encrypted.sframe)
         except (FormatError, HeaderError):
             return Decrypted(Outcome.FORMAT)
-        if header.kid_bytes != 8 or not header.kid >> 63 or header.ctr >= CTR_LIMIT:
+        if header.kid_bytes != 8 or not header.kid >> 63 or header.ctr >= MAX_COUNTER:
             return Decrypted(Outcome.FORMAT)
         outcome, plaintext = self._decrypt_part(header, encrypted, now_s)
         if outcome is not Outcome.OK:

@@ -8,7 +8,6 @@ from typing import Final
 from sealroute_client.e2ee import bitstream
 from sealroute_client.e2ee.bitstream import FormatError
 
-FORMAT: Final = "e2ee/2"
 VERSION: Final = 2
 MAX_FRAME_BYTES: Final = 8 * 1024 * 1024
 """Far above any frame a real-time encoder makes; bounds the work a peer can cause."""

@@ -9,15 +9,19 @@ from enum import StrEnum
 from typing import Final
 
 from sealroute_client.e2ee.secret import context_of, sender_of
+from sealroute_client.rules import (
+    AUDIO_WINDOW,
+    DERIVATIONS_PER_S,
+    MAX_ACTIVE_CONTEXTS,
+    OLD_CONTEXT_S,
+    SIGNAL_WINDOW,
+    VIDEO_WINDOW,
+)
 
-WINDOWS: Final = {"audio": 128, "video": 1024, "signal": 128}
-"""Counters by kind: how far frames may be reordered. 128 is 2.5 s of audio."""
-MAX_ACTIVE_KIDS: Final = 8
-RETIRE_AFTER_S: Final = 10.0
+WINDOWS: Final = {"audio": AUDIO_WINDOW, "video": VIDEO_WINDOW, "signal": SIGNAL_WINDOW}
+"""Counters by kind: how far frames may be reordered."""
 MAX_RETIRED: Final = 65_536
 """Half a megabyte for one stream and kind; beyond it no further key ids open."""
-DERIVATIONS_PER_S: Final = 20
-ALL_DERIVATIONS_PER_S: Final = 60
 
 
 class Outcome(StrEnum):
@@ -97,7 +101,7 @@ class KindHistory:
 
     def is_retired(self, kid: int, now_s: float) -> bool:
         for active, first_s in list(self._first_s.items()):
-            if now_s >= first_s + RETIRE_AFTER_S:
+            if now_s >= first_s + OLD_CONTEXT_S:
                 self._raise_floor(context_of(active))
         is_old = self._floor is not None and is_newer(self._floor, context_of(kid))
         return is_old or kid in self._retired
@@ -110,7 +114,7 @@ class KindHistory:
             self.decrypted[kid] = ReplayWindow(self.width)
             self._first_s[kid] = now_s
         self.decrypted[kid].record(ctr)
-        if len(self.decrypted) > MAX_ACTIVE_KIDS:
+        if len(self.decrypted) > MAX_ACTIVE_CONTEXTS:
             self._drop_oldest(context_of(kid))
 
     def _drop_oldest(self, newest: int) -> None:

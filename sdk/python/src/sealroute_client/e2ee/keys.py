@@ -2,18 +2,13 @@
 
 import threading
 from dataclasses import dataclass
-from typing import Final
 
 from sealroute_client.e2ee import frames
 from sealroute_client.e2ee.bitstream import FormatError
 from sealroute_client.e2ee.frames import CodecId
 from sealroute_client.e2ee.secret import KeyIds, SessionSecret, key_context
 from sealroute_client.e2ee.sframe import KeyContext
-
-CTR_LIMIT: Final = 2**32
-MAX_SECRETS: Final = 3
-RETIRE_AFTER_S: Final = 10.0
-MAX_OVERLAP_S: Final = 60.0
+from sealroute_client.rules import MAX_COUNTER, MAX_SECRETS, SECRET_IDLE_S, SECRET_OVERLAP_S
 
 
 class Encryptor:
@@ -22,7 +17,7 @@ class Encryptor:
     Called from encoder threads while the event loop swaps keys, hence the lock.
     """
 
-    def __init__(self, limit: int = CTR_LIMIT) -> None:
+    def __init__(self, limit: int = MAX_COUNTER) -> None:
         self._limit = limit
         self._lock = threading.Lock()
         self._context: KeyContext | None = None
@@ -116,8 +111,8 @@ class _HeldSecret:
             return False
         last = self.replaced_s if self.last_decrypted_s is None else self.last_decrypted_s
         return (
-            now_s >= self.replaced_s + MAX_OVERLAP_S
-            or now_s >= max(last, self.replaced_s) + RETIRE_AFTER_S
+            now_s >= self.replaced_s + SECRET_OVERLAP_S
+            or now_s >= max(last, self.replaced_s) + SECRET_IDLE_S
         )
 
 

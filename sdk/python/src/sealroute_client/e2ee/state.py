@@ -3,18 +3,16 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
 
 from sealroute_client.e2ee.identity import Outcome
-
-MISMATCH_FAILURES: Final = 5
-MISMATCH_SPAN_S: Final = 0.4
-"""Shorter would call a change that still spreads a mismatch; longer lets the user wait."""
-CHANGE_SPAN_S: Final = 2.0
-CHANGE_GRACE_S: Final = 5.0
-SWITCH_TIMEOUT_S: Final = 5.0
-REPORT_EVERY_S: Final = 5.0
-"""While frames keep failing, the server's counts of them are renewed this often."""
+from sealroute_client.rules import (
+    CHANGE_GRACE_S,
+    MISMATCH_FAILURES,
+    MISMATCH_SPAN_S,
+    REPORT_EVERY_S,
+    SPAN_AFTER_CHANGE_S,
+    SWITCH_AFTER_S,
+)
 
 
 class Notice(StrEnum):
@@ -104,7 +102,7 @@ class DecryptionState:
 
     def _span_s(self, now_s: float) -> float:
         if self._changed_s is not None and now_s < self._changed_s + CHANGE_GRACE_S:
-            return CHANGE_SPAN_S
+            return SPAN_AFTER_CHANGE_S
         return MISMATCH_SPAN_S
 
 
@@ -145,7 +143,7 @@ class KeySwitch:
         elif immediate:
             self._deadline_s = now_s
         elif self._deadline_s is None:
-            self._deadline_s = now_s + SWITCH_TIMEOUT_S
+            self._deadline_s = now_s + SWITCH_AFTER_S
 
     def take_due(self, now_s: float) -> bool:
         """True once for each switch that is due."""

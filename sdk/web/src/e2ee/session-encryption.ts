@@ -1,11 +1,11 @@
 /** One stay in an encrypted session: the page's half of e2ee/2, sections 8 to 10. */
 import type { Clock } from '../clock';
 import { type OTError, otError } from '../errors';
-import { JobQueue } from '../rtc/queue';
 import { E2EE_FORMAT } from '../rules';
 import type { E2eeClient } from './client';
 import { KidDeclarations, type Send } from './kid-declarations';
 import type { Kind, KidsByTrack, Notice, DecryptedSignal, Requests, StreamOwner } from './protocol';
+import { SecretChanges } from './secret-changes';
 import { SwitchSchedule } from './switch-schedule';
 
 const RUNNING_TIMEOUT_MS = 10_000;
@@ -41,8 +41,9 @@ export class SessionEncryption {
   readonly format = E2EE_FORMAT;
   private readonly schedule = new SwitchSchedule();
   private readonly senders = new Map<string, Sender>();
-  /** Changes of the secret happen in the order they were asked for. */
-  private readonly changes = new JobQueue();
+  private readonly changes = new SecretChanges((secret, isImmediate) =>
+    this.changeSecret(secret, isImmediate),
+  );
   /** Hints of the secrets set here, the newest last. */
   private readonly ownHints: number[] = [];
   private readonly stopListening: (() => void)[] = [];
@@ -100,27 +101,30 @@ export class SessionEncryption {
   /**
    * Resolves when frames under the secret can be decrypted. Senders move over when all others
    * announced the same secret, and at the latest after five seconds; with `immediate` they have
-   * done so when this resolves. Nothing of it waits for the server.
+   * done so when this resolves. Nothing of it waits for the server. Calls that wait for an earlier
+   * one take effect together, under the newest secret of these.
    */
   setSecret(secret: string, immediate = false): Promise<void> {
-    return this.changes.run(async () => {
-      // A secret of one stay is not the worker's in the next one.
-      if (this.isClosed) return;
-      const { sessionId } = this;
-      const reply = await this.client.request('setSecret', { secret, sessionId, immediate });
-      if (reply.isNew) this.ownHints.push(reply.hint);
-      const { hint, isInUse } = reply;
-      this.schedule.set(hint, this.clock.now(), { immediate, isInUse });
-      if (reply.isNew) this.announce();
-      if (immediate) {
-        // The worker has switched already.
-        this.schedule.isDue(this.clock.now());
-        this.cancelSwitch();
-        this.onSwitched(reply.kids, true);
-      } else if (reply.isNew) {
-        this.beginSwitch();
-      }
-    });
+    return this.changes.ask(secret, immediate);
+  }
+
+  private async changeSecret(secret: string, immediate: boolean): Promise<void> {
+    // A secret of one stay is not the worker's in the next one.
+    if (this.isClosed) return;
+    const { sessionId } = this;
+    const reply = await this.client.request('setSecret', { secret, sessionId, immediate });
+    if (reply.isNew) this.ownHints.push(reply.hint);
+    const { hint, isInUse } = reply;
+    this.schedule.set(hint, this.clock.now(), { immediate, isInUse });
+    if (reply.isNew) this.announce();
+    if (immediate) {
+      // The worker has switched already.
+      this.schedule.isDue(this.clock.now());
+      this.cancelSwitch();
+      this.onSwitched(reply.kids, true);
+    } else if (reply.isNew) {
+      this.beginSwitch();
+    }
   }
 
   /** True when frames of that connection may decrypt from now on. */

@@ -273,6 +273,50 @@ describe('an encrypted session', () => {
     assert.ok(!old.endsWith(suffix));
   });
 
+  test('derives of the changes that wait for one only the newest, and resolves all of them', async () => {
+    const stage = await new Stage().entered();
+    stage.client.asked.length = 0;
+    const secrets = ['two', 'three', 'four', 'five'].map((name) => `the secret ${name}`);
+    const done: string[] = [];
+    const changes = secrets.map((secret) =>
+      stage.encryption.setSecret(secret).then(() => done.push(secret)),
+    );
+    await Promise.all(changes);
+    assert.deepEqual(done, secrets);
+    assert.equal(stage.client.asked.filter((type) => type === 'setSecret').length, 2);
+    const newest = await new Stage().entered(secrets.at(-1));
+    assert.equal(stage.hint(), newest.hint());
+  });
+
+  test('an immediate change that waits and is overtaken is immediate still', async () => {
+    const stage = await new Stage().entered();
+    const old = toHex(await stage.publish());
+    stage.encryption.onAnnounced('bob', 1);
+    const changes = [
+      stage.encryption.setSecret('the second secret'),
+      stage.encryption.setSecret('the third secret', true),
+      stage.encryption.setSecret('the fourth secret'),
+    ];
+    await Promise.all(changes);
+    assert.notEqual(await stage.kidInUse(), old);
+  });
+
+  test('a change that fails rejects its calls alone, and the next one happens', async () => {
+    const stage = await new Stage().entered();
+    const { client } = stage;
+    const request = client.request.bind(client);
+    let failures = 1;
+    client.request = (type, body) =>
+      type === 'setSecret' && failures-- > 0
+        ? Promise.reject(new Error('no key'))
+        : request(type, body);
+    const first = assert.rejects(stage.encryption.setSecret('the second secret'), /no key/);
+    const second = stage.encryption.setSecret('the third secret');
+    await Promise.all([first, second]);
+    const newest = await new Stage().entered('the third secret');
+    assert.equal(stage.hint(), newest.hint());
+  });
+
   test('an immediate change ends one that is pending, also to the same secret', async () => {
     const stage = await new Stage().entered();
     const old = toHex(await stage.publish());

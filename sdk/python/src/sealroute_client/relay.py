@@ -1,7 +1,8 @@
 """Relayed Sessions: one peer connection with another client for each Subscriber.
 
 The publisher of a stream offers, the subscriber answers; the server passes descriptions and
-candidates on and sees no media.
+candidates on and sees no media. It can write descriptions itself, so the rules of routed Sessions
+hold for them.
 """
 
 import asyncio
@@ -14,7 +15,13 @@ from aiortc.contrib.media import MediaRelay
 from aiortc.sdp import SessionDescription, candidate_from_sdp
 
 from sealroute_client import events
-from sealroute_client.errors import EncryptionInternalError, SealrouteError
+from sealroute_client.descriptions import AnswerRules, OfferRules
+from sealroute_client.errors import (
+    DecryptionUnsupportedCodec,
+    EncryptionInternalError,
+    SealrouteError,
+    UnexpectedServerResponse,
+)
 from sealroute_client.media.inbound import InboundTap
 from sealroute_client.peers import PeerConnection, PeerConnections
 from sealroute_client.publisher import PublishedTrack, Publisher
@@ -37,6 +44,8 @@ class PeerLink:
     taps: dict[str, InboundTap] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     early: list[dict[str, Any]] = field(default_factory=list)
+    offers: OfferRules = field(default_factory=OfferRules)
+    answers: AnswerRules = field(default_factory=AnswerRules)
     is_described: bool = False
     """The other end's description is applied: candidates can be."""
 
@@ -145,6 +154,9 @@ class PeerLinks:
             async with link.lock:
                 if self._links.get(link.subscriber_id) is link:
                     await step
+        except (UnexpectedServerResponse, DecryptionUnsupportedCodec):
+            self._lose(link)
+            raise
         except SealrouteError:
             raise
         except Exception as error:
@@ -159,6 +171,7 @@ class PeerLinks:
 
     async def _take_answer(self, link: PeerLink, sdp: str) -> None:
         if link.publisher is not None and link.peer.signalingState == "have-local-offer":
+            link.answers.check(link.peer.localDescription.sdp, sdp, ())
             await link.peer.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
             await self._take_early(link)
 
@@ -167,6 +180,7 @@ class PeerLinks:
         if subscriber is None or link.publisher is not None:
             self.drop(link.subscriber_id)
             return
+        link.offers.check(sdp)
         await link.peer.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
         for transceiver in link.peer.getTransceivers():
             mid = str(transceiver.mid)

@@ -1,0 +1,168 @@
+"""Descriptions of the other end of a relayed Session: the server passes them on, and can write them
+itself. The rules of routed Sessions hold for them."""
+
+import asyncio
+from collections.abc import Coroutine
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from sealroute_client import SealrouteError
+from sealroute_client.relay import PeerLinks
+
+from tests.unit.client.virtual import M_LINE
+
+ANSWER = M_LINE["audio"] + "0" + M_LINE["video"] + "1"
+OFFER = ANSWER.replace("a=recvonly", "a=sendonly").replace("a=setup:active", "a=setup:actpass")
+HOSTILE_OFFERS = [
+    "v=0",
+    OFFER.replace("a=sendonly", "a=sendrecv"),
+    OFFER.replace("a=sendonly", "a=recvonly"),
+    OFFER.replace("a=mid:1", "a=mid:0"),
+    OFFER.replace("a=fingerprint", "a=x"),
+    OFFER.replace("sha-256 AB", "sha-256 CD", 1),
+    "v=0" + "\nm=audio 9 RTP/SAVPF 96" * 1_025,
+]
+HOSTILE_ANSWERS = [
+    "v=0",
+    ANSWER.replace("a=recvonly", "a=sendrecv"),
+    ANSWER.replace("a=recvonly", "a=sendonly"),
+    M_LINE["audio"] + "0",
+    ANSWER.replace("VP8", "VP9"),
+    ANSWER.replace("sha-256 AB", "sha-256 CD", 1),
+]
+
+
+class Peer:
+    """Keeps the descriptions that reach it."""
+
+    def __init__(self) -> None:
+        self.applied: list[str] = []
+        self.is_closed = False
+        self.signalingState = "stable"
+        self.connectionState = "new"
+        self.localDescription = SimpleNamespace(type="offer", sdp=OFFER)
+
+    def on(self, _event: str) -> Any:
+        return lambda handler: handler
+
+    async def createOffer(self) -> str:  # noqa: N802 - WebRTC's name
+        return "offer"
+
+    async def createAnswer(self) -> str:  # noqa: N802
+        return "answer"
+
+    async def setLocalDescription(self, description: str) -> None:  # noqa: N802
+        self.signalingState = "have-local-offer" if description == "offer" else "stable"
+        is_offer = description == "offer"
+        self.localDescription.type = description
+        self.localDescription.sdp = OFFER if is_offer else ANSWER
+
+    async def setRemoteDescription(self, description: Any) -> None:  # noqa: N802
+        self.applied.append(description.sdp)
+        if description.type == "answer":
+            self.signalingState = "stable"
+
+    def getTransceivers(self) -> list[Any]:  # noqa: N802
+        return []
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+
+class Stage:
+    """A relayed Session with one publisher, and one Subscriber to somebody else's stream."""
+
+    def __init__(self) -> None:
+        self.peers: list[Peer] = []
+        self.errors: list[SealrouteError] = []
+        self.sent: list[str] = []
+        self.lost: list[str] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        source = SimpleNamespace(audio=None, video=None)
+        subscriber = SimpleNamespace(subscriber_id="down", stream_id="s")
+        session = SimpleNamespace(
+            trust=SimpleNamespace(is_relayed=True),
+            encryption=None,
+            publishers={"own": SimpleNamespace(source=source, tracks=[])},
+            subscribers={"down": subscriber},
+            subscribing=SimpleNamespace(lose_one=self._lose),
+            signaling=SimpleNamespace(request=self._request),
+            spawn=self._spawn,
+        )
+        self.links = PeerLinks(session, SimpleNamespace(open=self._open))
+
+    def _open(self) -> Peer:
+        self.peers.append(Peer())
+        return self.peers[-1]
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.ensure_future(work))
+
+    async def _request(self, kind: str, **members: Any) -> None:
+        self.sent.append(f"{kind} {members.get('type', '')}".strip())
+
+    async def _lose(self, subscriber: Any) -> None:
+        self.lost.append(subscriber.subscriber_id)
+
+    async def settle(self) -> None:
+        while self._tasks:
+            results = await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._tasks = [task for task in self._tasks if not task.done()]
+            self.errors += [one for one in results if isinstance(one, SealrouteError)]
+
+    async def receive(self, subscriber_id: str, kind: str, sdp: str) -> None:
+        message = {"subscriberId": subscriber_id, "type": kind, "sdp": sdp}
+        self.links.on_description(message)
+        await self.settle()
+
+    async def publishing(self) -> Peer:
+        self.links.on_wanted(
+            {"subscriberId": "up", "streamId": "own", "audio": True, "video": True}
+        )
+        await self.settle()
+        return self.peers[0]
+
+
+async def test_an_offer_within_the_rules_is_answered() -> None:
+    stage = Stage()
+    await stage.receive("down", "offer", OFFER)
+    assert stage.peers[0].applied == [OFFER]
+    assert stage.sent == ["peerDescription answer"]
+
+
+@pytest.mark.parametrize("offer", HOSTILE_OFFERS)
+async def test_any_other_offer_is_refused_before_it_is_applied_and_ends_the_peer(offer) -> None:
+    stage = Stage()
+    await stage.receive("down", "offer", offer)
+    (peer,) = stage.peers
+    assert peer.applied == []
+    assert peer.is_closed
+    assert stage.lost == ["down"]
+    assert [error.code for error in stage.errors] == ["unexpected_server_response"]
+
+
+async def test_a_later_offer_is_from_the_same_end() -> None:
+    stage = Stage()
+    await stage.receive("down", "offer", OFFER)
+    await stage.receive("down", "offer", OFFER.replace("sha-256 AB", "sha-256 CD"))
+    assert stage.peers[0].applied == [OFFER]
+    assert stage.lost == ["down"]
+
+
+async def test_an_answer_within_the_rules_is_applied() -> None:
+    stage = Stage()
+    peer = await stage.publishing()
+    await stage.receive("up", "answer", ANSWER)
+    assert peer.applied == [ANSWER]
+    assert stage.errors == []
+
+
+@pytest.mark.parametrize("answer", HOSTILE_ANSWERS)
+async def test_any_other_answer_is_refused_before_it_is_applied_and_ends_the_peer(answer) -> None:
+    stage = Stage()
+    peer = await stage.publishing()
+    await stage.receive("up", "answer", answer)
+    assert peer.applied == []
+    assert peer.is_closed
+    assert [error.code for error in stage.errors] == ["unexpected_server_response"]

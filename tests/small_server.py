@@ -46,6 +46,7 @@ class Server:
         self.answers_to: int | None = None
         """The number of the request that the welcome names; None: the one that came."""
         self.refuse = refuse
+        self.keep_alive_ms = 10_000
         self.silent: set[str] = set()
         """Requests that get no answer."""
         self.refused: set[str] = set()
@@ -142,7 +143,7 @@ class Server:
                 "streams": [STREAM],
                 "resume": f"resume-{len(self.hellos)}",
                 "resumed": len(self.hellos) > 1,
-                "keepAliveMs": 10_000,
+                "keepAliveMs": self.keep_alive_ms,
                 "graceMs": 5_000,
                 "hints": {"peer": OLD_HINT},
             }

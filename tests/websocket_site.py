@@ -106,6 +106,11 @@ async def websocket_site(**signaling: Any) -> AsyncIterator[SimpleNamespace]:
 
 
 async def hello(client, token="publisher", **members):
+    await greet(client, token, **members)
+    return await client.receive()
+
+
+async def greet(client, token="publisher", **members):
     await client.send(
         "hello",
         apiKey="123",
@@ -114,4 +119,3 @@ async def hello(client, token="publisher", **members):
         sdk={"name": "test", "version": "1"},
         **{"e2ee": E2EE, **members},
     )
-    return await client.receive()

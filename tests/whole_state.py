@@ -15,7 +15,7 @@ def slot_of(slot: ClientSlot) -> tuple:
     waiting = [repr(one.message) for one in (*slot.backlog, *slot.batch)]
     publishing = slot.publishing is not None and not slot.publishing.done()
     return (
-        slot.resume,
+        slot.resume_tokens,
         id(slot.sink),
         waiting,
         slot.grace,

@@ -21,7 +21,6 @@ clients join again. Events that the snapshot contains are not replayed. In large
 and leaves are not sent one by one but in batches, because each would cost a write per member.
 """
 
-import secrets
 import uuid
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -101,9 +100,8 @@ class SessionActor:
         connection = ConnectionId(str(uuid.uuid4()))
         try:
             media = self._media.open_client(connection, MediaListener(self, connection))
-            self.slots[connection] = slot = ClientSlot(
-                media, resume_token(connection), sink, hello.id
-            )
+            resume = resume_token(connection)
+            self.slots[connection] = ClientSlot(media, (resume,), sink, hello.id)
             self.apply(
                 c.Join(
                     connection=connection,
@@ -112,7 +110,7 @@ class SessionActor:
                     data=admission.data,
                     codecs=hello.codecs,
                     e2ee_formats=hello.e2ee.formats if hello.e2ee else (),
-                    resume=slot.resume,
+                    resume=resume,
                     now_unix_ms=self._unix_ms(),
                     layout_classes=admission.layout_classes,
                     token=admission.token,
@@ -136,7 +134,7 @@ class SessionActor:
         presented = hello.resume or ""
         connection = connection_of(presented)
         slot = self.slots.get(connection)
-        if slot is None or not secrets.compare_digest(slot.resume.encode(), presented.encode()):
+        if slot is None or not slot.is_resumed_by(presented):
             return None
         now_ms = int(self._context.clock.monotonic_s() * 1000)
         if not slot.resumes.takes(now_ms, RESUMES_PER_S, RESUMES_AT_ONCE):
@@ -153,10 +151,10 @@ class SessionActor:
         if slot.sink is not None:
             # The client noticed the loss before the server did.
             slot.sink.close("networkDisconnected")
-        missed = slot.move(sink, hello.received)
-        slot.resume = resume_token(connection)
+        token = resume_token(connection)
+        missed = slot.move(sink, hello.resume or "", token, hello.received)
         ice_servers = self._ice_servers(connection)
-        self.apply(c.Resume(connection, hello.id, slot.resume, ice_servers, slot.last_request))
+        self.apply(c.Resume(connection, hello.id, token, ice_servers, slot.last_request))
         for outgoing in missed:
             slot.deliver(outgoing)
         for layers in slot.subscribed_layers.values():

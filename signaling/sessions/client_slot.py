@@ -55,10 +55,12 @@ class JoiningClient:
 class ClientSlot:
     """Owned by the actor. `batch` holds messages that may wait a little; any later message flushes
     them first. `sent` counts the messages over the current WebSocket, and `unconfirmed` keeps those
-    that would be lost with it."""
+    that would be lost with it. `resume_tokens` has the token of the last `Welcome`, and that of the
+    one before until a request shows that the client has the last: a `Welcome` can be lost as well.
+    """
 
     media: ClientMedia
-    resume: str
+    resume_tokens: tuple[str, ...]
     sink: MessageSink | None
     last_request: int
     backlog: deque[EncodedMessage] = field(default_factory=deque)
@@ -86,6 +88,7 @@ class ClientSlot:
     def take(self, request: m.Request) -> None:
         """Notes the last request, for the `Welcome` of a resume. The `Hello` of a resume does not
         count: its id may be higher than those of earlier requests that the client sends again."""
+        self.resume_tokens = self.resume_tokens[:1]
         self.last_request = max(self.last_request, request.id)
         if isinstance(request, m.Ping) and request.received is not None:
             self.confirm(request.received)
@@ -108,9 +111,18 @@ class ClientSlot:
         while self.unconfirmed and self.unconfirmed[0][0] <= received:
             self.unconfirmed.popleft()
 
-    def move(self, sink: MessageSink, received: int | None) -> list[EncodedMessage]:
+    def is_resumed_by(self, presented: str) -> bool:
+        given = presented.encode()
+        return any(secrets.compare_digest(token.encode(), given) for token in self.resume_tokens)
+
+    def move(
+        self, sink: MessageSink, presented: str, next_token: str, received: int | None
+    ) -> list[EncodedMessage]:
         """Switches to another WebSocket and returns the messages that the client missed. Without a
         count of received messages, all sent messages count as received."""
+        if presented != self.resume_tokens[0]:
+            received = 0  # It counts on an earlier WebSocket, and has nothing of the current one.
+        self.resume_tokens = (next_token, presented)
         self.confirm(self.sent if received is None else received)
         if self.offer_sent_as is not None:
             came = received is not None and self.offer_sent_as <= received

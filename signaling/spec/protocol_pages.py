@@ -126,7 +126,8 @@ have no compression, no extension types and no duplicate members.
   configured). After 2.5 silent intervals, either side treats the WebSocket as lost.
 - A client that loses its WebSocket stays in the session for `graceMs`
   ({_DEFAULTS.grace_ms:,} unless configured), and its media continues. It opens a new WebSocket and
-  sends `hello` with the `resume` of its last `welcome`. Each `resume` works once.
+  sends `hello` with the `resume` of its last `welcome`. Each `resume` works until the client sends
+  a message over the new WebSocket: if the new `welcome` is lost as well, the client tries again.
 - `welcome` with `resumed` true has the current state of the session and a new `resume`. Missed
   signals, answers and mutes follow, and so does an unanswered `downlinkOffer`.
 - If the connection no longer exists, the server refuses (`resume_unknown`) and no other client is

@@ -5,6 +5,7 @@ does not read costs a bounded queue for a bounded time.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -51,6 +52,8 @@ ENCODINGS = {
 }
 IDLE_INTERVALS = 2.5
 """Keep-alive intervals without a message after which a client is lost: one ping may be late."""
+READING_S = 0.1
+"""What has arrived is read within this time."""
 GOODBYE_S = 1.0
 """How long the server waits for the client's close frame."""
 MAX_INVALID_MESSAGES = 20
@@ -266,10 +269,8 @@ class WebSocketGate:
         received = 0
         try:
             while invalid < MAX_INVALID_MESSAGES:
-                try:
-                    async with asyncio.timeout(idle_s):
-                        frame = await socket.ws.receive()
-                except TimeoutError:
+                frame = await _receive_within(idle_s, socket.ws)
+                if frame is None:
                     log.info("silent client", connection=short(client.connection))
                     socket.sink.end(CLOSE_CODES["networkDisconnected"])
                     return
@@ -340,6 +341,16 @@ class WebSocketGate:
 
     def _now_ms(self) -> int:
         return int(self._clock.monotonic_s() * 1000)
+
+
+async def _receive_within(idle_s: float, ws: web.WebSocketResponse) -> WSMessage | None:
+    """None: the client was silent. After a pause of the whole process every timer is late, and what
+    the clients sent meanwhile waits to be read: it counts."""
+    for limit_s in (idle_s, READING_S):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                return await ws.receive()
+    return None
 
 
 async def _discard(socket: _Socket) -> None:

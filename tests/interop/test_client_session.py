@@ -3,6 +3,7 @@ by the client's own two ends joined crosswise."""
 
 import asyncio
 import re
+import time
 from unittest import mock
 
 import pytest
@@ -20,6 +21,7 @@ from sealroute_client import (
 from sealroute_client.e2ee.secret import derive
 from sealroute_client.e2ee.signals import SignalContent, SignalEncryptor
 from sealroute_client.endings import FINAL
+from sealroute_client.events import SessionReconnecting
 from sealroute_client.rules import PASSING
 
 from signaling.domain.errors import ERRORS, Unavailable
@@ -43,6 +45,29 @@ async def test_an_encrypted_session_is_not_joined_without_a_secret(server) -> No
         await session_of(server, None).connect()
     assert caught.value.number == 6000
     assert [message["t"] for message in server.messages] == ["hello", "bye"]
+
+
+async def test_of_a_loop_that_stood_still_the_client_does_not_conclude_that_it_is_alone(
+    server,
+) -> None:
+    """Client and server share the loop: while it stands still, the answer waits with the timer."""
+    server.keep_alive_ms = 200
+    answer = server.answer
+
+    async def answer_late(message: dict) -> None:
+        if message["t"] == "ping":
+            time.sleep(0.5)  # noqa: ASYNC251
+        await answer(message)
+
+    server.answer = answer_late
+    session = session_of(server)
+    reconnecting: list[SessionReconnecting] = []
+    session.on(SessionReconnecting, reconnecting.append)
+    await session.connect()
+    await until(lambda: len(server.received("ping")) >= 3)
+    await session.disconnect()
+    assert reconnecting == []
+    assert len(server.hellos) == 1
 
 
 async def test_an_invalid_secret_fails_before_any_network_use(server) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 
 import aiohttp
 import msgpack
@@ -154,6 +155,17 @@ async def test_a_silent_client_is_taken_for_lost_and_a_pinging_one_is_not(gate):
     assert [message["connectionId"] for message in destroyed] == [
         gone["connection"]["connectionId"]
     ]
+
+
+async def test_a_server_that_stood_still_does_not_take_its_clients_for_silent(gate):
+    """Server and client share the loop: what was sent meanwhile waits with the late timer."""
+    client = await gate.connect()
+    await hello(client)
+    await client.send("ping")
+    assert (await client.receive())["t"] == "pong"
+    await client.send("ping")
+    time.sleep(2)  # noqa: ASYNC251
+    assert (await client.receive())["t"] == "pong"
 
 
 def masked(payload):

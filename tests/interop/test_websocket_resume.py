@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.websocket_site import hello, websocket_site
+from tests.websocket_site import greet, hello, websocket_site
 
 
 @pytest.fixture
@@ -28,13 +28,26 @@ async def test_a_lost_client_comes_back_and_hears_what_it_missed(gate):
     assert (await again.receive("signalReceived"))["encrypted"] == b"are you there?"
 
 
-async def test_a_resume_token_works_once(gate):
+async def test_a_resume_token_ends_when_its_client_has_the_next(gate):
     ada = await gate.connect()
     welcome = await hello(ada)
     again, third = await gate.connect(), await gate.connect()
     await hello(again, resume=welcome["resume"])
+    await again.send("ping")
+    await again.receive("pong")
     refused = await hello(third, resume=welcome["resume"])
     assert (refused["t"], refused["code"]) == ("error", "resume_unknown")
+
+
+async def test_a_client_whose_welcome_was_lost_comes_back(gate):
+    ada = await gate.connect()
+    welcome = await hello(ada)
+    lost = await gate.connect()
+    await greet(lost, resume=welcome["resume"])
+    await asyncio.sleep(0.05)  # the server has answered, and the answer is lost
+    lost.ws._response.connection.transport.abort()
+    again = await hello(await gate.connect(), resume=welcome["resume"])
+    assert (again["resumed"], again["connection"]) == (True, welcome["connection"])
 
 
 async def test_a_connection_that_is_taken_up_again_and_again_is_told_to_wait(gate):

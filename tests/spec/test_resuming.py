@@ -2,10 +2,17 @@
 
 import time
 
+import msgspec
+
 from sfu.ids import StreamId
 from sfu.media_plane import SubscribedLayers
 from signaling.protocol import messages as m
-from tests.conversation import House, settle
+from tests.conversation import Client, House, settle
+
+
+def resume_with(client: Client, token: str, received: int | None = None) -> bool:
+    client.welcome = msgspec.structs.replace(client.welcome, resume=token)
+    return client.resume(received)
 
 
 async def test_a_client_that_comes_back_has_its_media_and_what_was_for_it() -> None:
@@ -38,21 +45,41 @@ async def test_a_welcome_comes_before_everything_that_was_missed() -> None:
     assert [x.data for x in bob.heard(m.SignalReceived)] == ["0", "1", "2"]
 
 
-async def test_a_resume_token_works_once() -> None:
+async def test_a_resume_token_ends_when_its_client_has_the_next() -> None:
     house = House()
     ann = await house.joined()
     first = ann.welcome.resume
     ann.lose_socket()
     assert ann.resume()
     assert ann.welcome.resume != first
-    thief = house.client()
-    thief.join()
-    thief.welcome = ann.welcome.__class__(
-        **{name: getattr(ann.welcome, name) for name in ann.welcome.__struct_fields__}
-        | {"resume": first}
-    )
-    assert not thief.resume()
+    ann.send(m.Ping(id=41))
+    assert not resume_with(ann, first)
     assert ann.socket.closed is None
+
+
+async def test_a_client_whose_welcome_was_lost_comes_back_with_the_token_it_has() -> None:
+    house = House()
+    ann, bob = await house.joined(), await house.joined()
+    first = bob.welcome.resume
+    bob.lose_socket()
+    ann.ask(m.Signal, data="one")
+    assert bob.resume(0)
+    ann.ask(m.Signal, data="two")
+    lost = bob.socket
+    assert resume_with(bob, first, 7), "7 of the WebSocket before: nothing came over this one"
+    assert lost.closed == "networkDisconnected"
+    assert bob.welcome.resumed
+    assert [x.data for x in bob.heard(m.SignalReceived)] == ["one", "two"]
+    assert not ann.heard(m.ConnectionDestroyed)
+
+
+async def test_of_the_tokens_before_only_the_last_counts() -> None:
+    house = House()
+    ann = await house.joined()
+    first = ann.welcome.resume
+    assert ann.resume()
+    assert ann.resume()
+    assert not resume_with(ann, first)
 
 
 async def test_a_second_websocket_replaces_the_first_at_once() -> None:

@@ -63,6 +63,12 @@ export class FakeClock implements Clock {
     };
   }
 
+  /** The page stands still: what was due meanwhile runs late. */
+  async freeze(ms: number): Promise<void> {
+    this.time += ms;
+    await this.advance(0);
+  }
+
   /** Runs what is due on the way, and lets promises settle after each call. */
   async advance(ms: number): Promise<void> {
     await settled();
@@ -71,7 +77,7 @@ export class FakeClock implements Clock {
       const [next] = this.timers.filter(({ at }) => at <= end).sort((a, b) => a.at - b.at);
       if (!next) break;
       this.timers = this.timers.filter((other) => other !== next);
-      this.time = next.at;
+      this.time = Math.max(this.time, next.at);
       next.call();
       await settled();
     }

@@ -46,6 +46,8 @@ VERSION: Final = "0.1.0"
 RESUME_UNKNOWN: Final = "resume_unknown"
 RECONNECT_FOR_S: Final = 120.0
 """Longer than a server takes to restart. After its grace time the connection is another one."""
+READING_S: Final = 0.1
+"""What has arrived is read within this time."""
 STAYED_UP_S: Final = 10.0
 """A WebSocket that ends before was of no use: the next one waits as after a failure."""
 SHUTDOWN: Final = "serverShutdown"
@@ -331,11 +333,15 @@ class Signaling:
     async def _ping(self) -> None:
         while self._socket is not None:
             await asyncio.sleep(self._keep_alive_s)
+            before = self._received
             try:
                 async with asyncio.timeout(self._keep_alive_s):
-                    await self.request("ping", received=self._received)
+                    await self.request("ping", received=before)
             except (TimeoutError, RequestTimeout):
-                await self._socket.close()
+                # If the loop stood still, the answer may be there and not read yet.
+                await asyncio.sleep(READING_S)
+                if self._socket is not None and self._received == before:
+                    await self._socket.close()
             except (ServerError, UnexpectedServerResponse):
                 continue  # it answers: that is all that was asked
             except NotConnected:

@@ -126,14 +126,18 @@ export class SignalingChannel {
   check(): void {
     if (this.state === 'lost') this.retryNow?.();
     if (this.state !== 'open' || this.isChecking) return;
-    const askedAt = this.environment.clock.now();
+    const { clock } = this.environment;
+    const askedAt = clock.now();
     const { socket } = this;
     this.isChecking = true;
     this.send({ t: 'ping', id: this.nextId++ });
-    this.environment.clock.after(CHECK_TIMEOUT_MS, () => {
+    clock.after(CHECK_TIMEOUT_MS, () => {
       this.isChecking = false;
       const isSilent = this.receivedAt < askedAt && socket === this.socket;
-      if (this.state === 'open' && isSilent) this.abandonSocket();
+      if (this.state !== 'open' || !isSilent) return;
+      // A timer this late says that the page stood still: the answer may wait behind it.
+      if (clock.now() - askedAt > 2 * CHECK_TIMEOUT_MS) this.check();
+      else this.abandonSocket();
     });
   }
 
@@ -363,11 +367,9 @@ export class SignalingChannel {
   private keepAlive(intervalMs: number): void {
     this.cancelKeepAlive();
     this.cancelKeepAlive = this.environment.clock.after(intervalMs, () => {
-      if (this.environment.clock.now() - this.receivedAt > intervalMs * SILENT_INTERVALS) {
-        this.abandonSocket();
-        return;
-      }
-      this.send({ t: 'ping', id: this.nextId++, received: this.received });
+      const silentMs = this.environment.clock.now() - this.receivedAt;
+      if (silentMs > intervalMs * SILENT_INTERVALS) this.check();
+      else this.send({ t: 'ping', id: this.nextId++, received: this.received });
       this.keepAlive(intervalMs);
     });
   }

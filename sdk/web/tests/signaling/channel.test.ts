@@ -111,9 +111,28 @@ describe('the signaling channel', () => {
     const harness = await new Harness().connected();
     await harness.clock.advance(10_000);
     assert.equal(harness.socket.last('ping').t, 'ping');
-    await harness.clock.advance(20_000);
+    await harness.clock.advance(20_999);
+    assert.deepEqual(harness.events, [], 'it is asked once more');
+    await harness.clock.advance(1);
     assert.deepEqual(harness.events, ['lost']);
     assert.ok(harness.sockets[0]?.isClosed);
+  });
+
+  test('of a page that stood still it does not conclude that the server is silent', async () => {
+    const harness = await new Harness().connected();
+    await harness.clock.freeze(60_000);
+    await harness.clock.advance(900);
+    harness.socket.deliver({ t: 'pong', re: harness.socket.last('ping').id });
+    await harness.clock.advance(1_000);
+    harness.channel.check();
+    await harness.clock.freeze(5_000);
+    harness.socket.deliver({ t: 'pong', re: harness.socket.last('ping').id });
+    await harness.clock.advance(1_000);
+    assert.deepEqual(harness.events, []);
+    harness.channel.check();
+    await harness.clock.freeze(5_000);
+    await harness.clock.advance(1_000);
+    assert.deepEqual(harness.events, ['lost'], 'it did not answer the second question either');
   });
 
   test('says goodbye when it is closed, and is silent afterwards', async () => {

@@ -1,13 +1,16 @@
 """Why somebody sees or hears nothing: what clients were told and have, and what the server says."""
 
 import asyncio
+import logging
 import time
 from typing import Any
 
-from sealroute_client import Session
+from sealroute_client import Session, Subscriber
 from sealroute_client.emitter import Event
 
 from tests.served import Server
+
+logger = logging.getLogger(__name__)
 
 
 class Told:
@@ -63,3 +66,28 @@ def reasons_of(streams: list[dict[str, Any]], subscriber_id: str, kind: str) -> 
         if received["kind"] == kind
         for reason in received["reasons"]
     ]
+
+
+Waiting = dict[tuple[Subscriber, str], int]
+"""Subscriptions and kinds without new frames, and how many frames had arrived before."""
+
+
+def is_paused(watching: Subscriber, kind: str) -> bool:
+    """The application was told that the connection is too slow for the video."""
+    return kind == "video" and watching.stream_state == "paused"
+
+
+def frames_of(watching: Subscriber) -> dict[str, int]:
+    return {kind: track.frames for kind, track in watching.tracks.items()}
+
+
+async def explain_what_is_paused(server: Server, waiting: Waiting) -> None:
+    """The application was told that its link is too slow for the video: the server must give that
+    as its reason, unless the video has come back meanwhile."""
+    streams = await asyncio.to_thread(server.explained)
+    for (watching, kind), before in waiting.items():
+        found = reasons_of(streams, watching.subscriber_id, kind)
+        has_come = frames_of(watching).get(kind, 0) > before + 3
+        logger.warning("paused: %s %s, has come since: %s", watching.stream_id, found, has_come)
+        if not has_come and is_paused(watching, kind):
+            assert any(code.startswith("bandwidth_estimate") for code in found), found

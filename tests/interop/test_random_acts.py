@@ -15,7 +15,7 @@ import pytest
 from sealroute_client import Publisher, SealrouteError, Session, Subscriber
 
 from tests.served import NEEDS_THE_MEDIA_CORE, SECRET, Server
-from tests.what_was_told import Told, dump, reasons_of
+from tests.what_was_told import Told, Waiting, dump, explain_what_is_paused, frames_of, is_paused
 
 pytestmark = [
     pytest.mark.interop,
@@ -114,31 +114,6 @@ class Actor:
 
     async def answered(self) -> None:
         await asyncio.gather(*self._calls)
-
-
-Waiting = dict[tuple[Subscriber, str], int]
-"""Subscriptions and kinds without new frames, and how many frames had arrived before."""
-
-
-def is_paused(watching: Subscriber, kind: str) -> bool:
-    """The application was told that the connection is too slow for the video."""
-    return kind == "video" and watching.stream_state == "paused"
-
-
-def frames_of(watching: Subscriber) -> dict[str, int]:
-    return {kind: track.frames for kind, track in watching.tracks.items()}
-
-
-async def explain_what_is_paused(server: Server, waiting: Waiting) -> None:
-    """The application was told that its link is too slow for the video: the server must give that
-    as its reason, unless the video has come back meanwhile."""
-    streams = await asyncio.to_thread(server.explained)
-    for (watching, kind), before in waiting.items():
-        found = reasons_of(streams, watching.subscriber_id, kind)
-        has_come = frames_of(watching).get(kind, 0) > before + 3
-        logger.warning("paused: %s %s, has come since: %s", watching.stream_id, found, has_come)
-        if not has_come and is_paused(watching, kind):
-            assert any(code.startswith("bandwidth_estimate") for code in found), found
 
 
 async def everything_plays(server: Server, actors: tuple[Actor, Actor]) -> None:

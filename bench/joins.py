@@ -21,9 +21,9 @@ from bench.peer import PeerError
 from bench.scenarios import SCENARIOS
 
 ROOM = SCENARIOS["1-50"]
-_REST_S = 1.0
+_REST_S = 0.7
 """After the last join, so that what callbacks cost afterwards counts as well."""
-_IDLE_S = 2.0
+_IDLE_S = 3.0
 
 
 @dataclass(slots=True)
@@ -67,9 +67,8 @@ async def _spent(adapter: SealrouteAdapter, seconds: float) -> float:
     return processes.cpu_s(adapter.pids()) - began_s
 
 
-async def room(adapter: SealrouteAdapter) -> float:
+async def room(adapter: SealrouteAdapter, idle_share: float) -> float:
     """Milliseconds of CPU for each client of a room, without what the idle server costs."""
-    idle_share = await _spent(adapter, _IDLE_S) / _IDLE_S
     cpu_s, began_s = processes.cpu_s(adapter.pids()), time.monotonic()
     try:
         await adapter.join(ROOM)
@@ -78,17 +77,20 @@ async def room(adapter: SealrouteAdapter) -> float:
         took_s = time.monotonic() - began_s
     finally:
         await adapter.leave()
+    # The next room begins when the events of this one's end have been delivered.
+    await asyncio.sleep(_REST_S)
     return (cpu_s - idle_share * took_s) * 1e3 / ROOM.clients
 
 
-async def _rounds(kind: Kind, rooms: int) -> None:
+async def _round(kind: Kind, rooms: int) -> None:
     """A server of its own, one room to warm it, then those that count."""
     async with receiver(kind) as url:
         adapter = SealrouteAdapter(served=Served(kind.tree, url if kind.callbacks else None))
         try:
             await adapter.start()
-            await room(adapter)
-            kind.cost_ms += [await room(adapter) for _ in range(rooms)]
+            idle_share = await _spent(adapter, _IDLE_S) / _IDLE_S
+            await room(adapter, idle_share)
+            kind.cost_ms += [await room(adapter, idle_share) for _ in range(rooms)]
         finally:
             await adapter.stop()
     if kind.callbacks and not kind.delivered:
@@ -101,7 +103,7 @@ async def measure(trees: Sequence[Path], rounds: int, rooms: int) -> list[Kind]:
     for number in range(rounds):
         for kind in kinds if number % 2 == 0 else reversed(kinds):
             print(f"round {number + 1} of {rounds}: {kind.tree} {kind.name}", file=sys.stderr)
-            await _rounds(kind, rooms)
+            await _round(kind, rooms)
     return kinds
 
 
@@ -122,7 +124,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.joins", description=__doc__)
     parser.add_argument("--tree", type=Path, action="append", default=[], help="and a built clone")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--rooms", type=int, default=3, help="of 51 clients, for each round")
+    parser.add_argument("--rooms", type=int, default=5, help="of 51 clients, for each round")
     try:
         return asyncio.run(work(parser.parse_args()))
     except (UnavailableError, ClientError, PeerError) as error:

@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from sfu.core_api import Extension
 from sfu.rtp_parameters import CODEC_RULES, EXTENSION_URIS, NegotiatedCodec
@@ -120,10 +121,16 @@ def _transport(transport: LocalTransport, setup: str) -> Iterator[str]:
     yield f"a=setup:{setup}"
 
 
+@lru_cache(64)
+def _normal(address: str) -> str:
+    """How SDP writes it. A server has few addresses, and writes them for each client."""
+    return str(ipaddress.ip_address(address))
+
+
 def _candidates(transport: LocalTransport) -> Iterator[str]:
     """Host candidates, component 1. Priorities fall in the given order (RFC 8445 5.1.2.1), and
     TCP follows all UDP (RFC 6544 4.2: direction preference 4 for passive)."""
-    addresses = [ipaddress.ip_address(address) for address in transport.addresses]
+    addresses = [_normal(address) for address in transport.addresses]
     port = transport.port
     for index, ip in enumerate(addresses):
         priority = (126 << 24) | ((65_535 - index) << 8) | 255

@@ -19,6 +19,7 @@ from signaling.domain.projects import Project
 from signaling.domain.webhook_deliveries import Outcome, WebhookDelivery
 from signaling.metrics import Metrics
 from signaling.storage.base import Store
+from signaling.storage.project_cache import ProjectCache
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +64,7 @@ class Deliverer:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
+        self._projects = ProjectCache(store, clock, LOOK_S)
         self._sender = sender
         self._clock = clock
         self._metrics = metrics
@@ -120,7 +122,7 @@ class Deliverer:
             excluded_origins=full,
         )
         owners = {delivery.project_id for delivery in claimed}
-        projects = {name: await self._store.project_named(name) for name in owners}
+        projects = {name: await self._projects.project_named(name) for name in owners}
         for delivery in claimed:
             attempt = self._attempt(delivery, projects[delivery.project_id])
             task = asyncio.create_task(attempt)

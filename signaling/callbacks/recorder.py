@@ -17,6 +17,7 @@ from signaling.domain.session_options import SessionRecord
 from signaling.domain.webhook_deliveries import NewWebhookDelivery, new_delivery
 from signaling.metrics import Metrics
 from signaling.storage.base import CallbackStore, Store
+from signaling.storage.project_cache import ProjectCache
 
 log = structlog.get_logger(__name__)
 
@@ -26,6 +27,10 @@ counted."""
 _BATCH = 500
 """Events per transaction, so that other tasks run in between."""
 _RETRY_S = 1.0
+_GATHER_S = 0.005
+"""Events within this time share a transaction. They are on disk already."""
+_PROJECT_S = 1.0
+"""How long a project is kept; its name is all that an event needs of it."""
 Sleep = Callable[[float], Awaitable[None]]
 
 
@@ -41,7 +46,7 @@ class Recorder:
         bounds: "Bounds",
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        self._store = store
+        self._projects = ProjectCache(store, clock, _PROJECT_S)
         self._outbox: CallbackStore = store.callbacks
         self._journal = journal
         self._clock = clock
@@ -84,6 +89,7 @@ class Recorder:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            await self._sleep(_GATHER_S)
             while self._spool:
                 await self._flush_when_possible()
 
@@ -144,7 +150,7 @@ class Recorder:
 
     async def _audience(self, project_id: str) -> "_Audience | None":
         callbacks = await self._outbox.callbacks_of(project_id)
-        project = await self._store.project_named(project_id) if callbacks else None
+        project = await self._projects.project_named(project_id) if callbacks else None
         if project is None:
             return None
         free = self._bounds.waiting_per_project - await self._outbox.waiting_of(project_id)

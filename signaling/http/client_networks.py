@@ -17,6 +17,8 @@ LEVELS = {4: (24, 32), 6: (48, 56, 64)}
 LIMITED = {24: 1.0, 64: 1.0, 56: 2.0, 48: 4.0}
 """Those with a rate, in rates of one network. An IPv4 address has none: whole carriers are behind
 some."""
+MAX_ADDRESS_CHARS = 128
+"""The longest address has 45, and may name an interface."""
 MAX_NETWORKS = 10_000
 """Known at a time for each length; the one that was quiet longest is forgotten."""
 Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
@@ -60,7 +62,7 @@ def _around(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> tuple[str
 def is_client_of_proxy(networks: tuple[str, ...], proxies: Networks) -> bool:
     """Whether the address is one of our proxies' own: it has told of no client (one that passes
     TCP on cannot), so all of its clients have it."""
-    ours = ipaddress.ip_network(networks[-1]) if networks[-1] else None
+    ours = ipaddress.ip_network(networks[-1]) if proxies and networks[-1] else None
     return ours is not None and any(
         ours.version == proxy.version and ours.network_address in proxy for proxy in proxies
     )
@@ -68,7 +70,7 @@ def is_client_of_proxy(networks: tuple[str, ...], proxies: Networks) -> bool:
 
 def is_proxy(remote: str | None, proxies: Networks) -> bool:
     """Whether a connection is one of our proxies'."""
-    address = _address(remote or "")
+    address = _address(remote or "") if proxies else None
     return address is not None and any(address in network for network in proxies)
 
 
@@ -80,6 +82,12 @@ def _without_port(word: str) -> str:
 
 
 def _address(word: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    # Anybody may write longer words, which must not fill the memory.
+    return _parsed(word) if len(word) <= MAX_ADDRESS_CHARS else None
+
+
+@lru_cache(4_096)
+def _parsed(word: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         found = ipaddress.ip_address(word.partition("%")[0])
     except ValueError:

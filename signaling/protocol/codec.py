@@ -7,7 +7,7 @@ messages. Errors name the place of a fault, never the peer's content.
 
 import json
 import math
-from enum import Enum
+from enum import StrEnum
 from typing import Any, NoReturn, get_args
 
 import msgpack  # type: ignore[import-untyped]
@@ -35,7 +35,9 @@ SECRET_NAMES = frozenset(
 )
 
 
-class Encoding(Enum):
+class Encoding(StrEnum):
+    """A string, whose hash is quick: it is a key for each message and receiver."""
+
     MSGPACK = "msgpack"
     JSON = "json"
 

@@ -43,6 +43,7 @@ from signaling.domain.session import handle
 from signaling.domain.session_options import SessionRecord
 from signaling.domain.session_state import SessionState
 from signaling.protocol import messages as m
+from signaling.sessions.batch import Batch
 from signaling.sessions.client_slot import (
     ClientSlot,
     JoiningClient,
@@ -82,6 +83,7 @@ class SessionActor:
         self._on_empty = on_empty
         self.slots: dict[ConnectionId, ClientSlot] = {}
         self._media_effects = MediaEffects(self)
+        self._batch = Batch()
         self._batch_timer: Timer | None = None
         self._log = log.bind(session=short(record.session_id[-12:]))
 
@@ -101,7 +103,10 @@ class SessionActor:
         try:
             media = self._media.open_client(connection, MediaListener(self, connection))
             resume = resume_token(connection)
-            self.slots[connection] = ClientSlot(media, (resume,), sink, hello.id)
+            self.slots[connection] = slot = ClientSlot(
+                connection, media, (resume,), sink, hello.id, self._batch
+            )
+            slot.skip_batch()
             self.apply(
                 c.Join(
                     connection=connection,
@@ -170,7 +175,7 @@ class SessionActor:
         if slot is None or slot.sink is not sink:
             return
         slot.sink = None
-        slot.batch.clear()
+        slot.skip_batch()
         grace_s = self.state.limits.grace_ms / 1000
         leave = partial(self._expire, connection)
         slot.grace = self._context.schedule(grace_s, leave)
@@ -286,25 +291,27 @@ class SessionActor:
     def _run_broadcast(self, effect: e.Broadcast) -> None:
         outgoing = EncodedMessage(effect.message)
         if isinstance(effect.message, _BATCHED) and len(self.slots) > LARGE_SESSION:
-            self._batch(outgoing, effect.but)
+            self._batch.add(outgoing, effect.but)
+            self._flush_later()
             return
         for connection in effect.to if effect.to is not None else list(self.state.connections):
             if connection != effect.but:
                 self._deliver(connection, outgoing)
 
-    def _batch(self, outgoing: EncodedMessage, but: ConnectionId | None) -> None:
-        """Collects events for all members and sends them in one write to each."""
-        for connection, slot in self.slots.items():
-            if connection != but:
-                slot.deliver_batched(outgoing)
+    def _flush_later(self) -> None:
+        """Events for all members are collected, and leave in one write to each."""
         if self._batch_timer is None:
             wait_s = min(len(self.slots) * BATCH_S_PER_MEMBER, MAX_BATCH_S)
             self._batch_timer = self._context.schedule(wait_s, self._flush_batches)
 
     def _flush_batches(self) -> None:
         self._batch_timer = None
-        for slot in list(self.slots.values()):
+        slots = list(self.slots.values())
+        for slot in slots:
             slot.flush_batch()
+        self._batch.clear()
+        for slot in slots:
+            slot.skip_batch()
 
     def _run_close_connection(self, effect: e.CloseConnection) -> None:
         slot = self.slots.get(effect.connection)

@@ -12,7 +12,8 @@ from signaling.domain.roles import Capabilities
 from signaling.domain.session_state import Bucket
 from signaling.domain.tokens import Admission
 from signaling.protocol import messages as m
-from signaling.sessions.message_sink import EncodedMessage, MessageSink
+from signaling.sessions.batch import Batch
+from signaling.sessions.message_sink import BatchSink, EncodedBatch, EncodedMessage, MessageSink
 
 BACKLOG_MESSAGES = 256
 """Limit of messages kept for a client without a WebSocket, and of messages sent but not confirmed.
@@ -53,18 +54,21 @@ class JoiningClient:
 
 @dataclass
 class ClientSlot:
-    """Owned by the actor. `batch` holds messages that may wait a little; any later message flushes
-    them first. `sent` counts the messages over the current WebSocket, and `unconfirmed` keeps those
-    that would be lost with it. `resume_tokens` has the token of the last `Welcome`, and that of the
-    one before until a request shows that the client has the last: a `Welcome` can be lost as well.
+    """Owned by the actor. `shared` holds messages to all members that may wait a little; any later
+    message flushes those that this one lacks, which begin at `batched_from`. `sent` counts the
+    messages over the current WebSocket, and `unconfirmed` keeps those that would be lost with it.
+    `resume_tokens` has the token of the last `Welcome`, and that of the one before until a request
+    shows that the client has the last: a `Welcome` can be lost as well.
     """
 
+    connection: ConnectionId
     media: ClientMedia
     resume_tokens: tuple[str, ...]
     sink: MessageSink | None
     last_request: int
+    shared: Batch = field(default_factory=Batch)
+    batched_from: int = 0
     backlog: deque[EncodedMessage] = field(default_factory=deque)
-    batch: list[EncodedMessage] = field(default_factory=list)
     grace: Timer | None = None
     offer: DownlinkOffer | None = None
     subscribed_layers: dict[tuple[str, str], m.SubscribedLayersChanged] = field(
@@ -79,7 +83,7 @@ class ClientSlot:
     def deliver(self, outgoing: EncodedMessage) -> None:
         """Sends at once, or adds to the backlog while there is no WebSocket."""
         if self.sink is not None:
-            if self.batch:
+            if self.batched_from < len(self.shared):
                 self.flush_batch()
             self._write(self.sink, outgoing)
         elif len(self.backlog) < BACKLOG_MESSAGES:
@@ -93,18 +97,21 @@ class ClientSlot:
         if isinstance(request, m.Ping) and request.received is not None:
             self.confirm(request.received)
 
-    def deliver_batched(self, outgoing: EncodedMessage) -> None:
-        """Adds to the batch, so that several messages leave in one write."""
-        if self.sink is None:
-            self.deliver(outgoing)
-        else:
-            self.batch.append(outgoing)
+    @property
+    def batch(self) -> tuple[EncodedMessage, ...]:
+        """The messages that wait for it."""
+        if self.sink is None or self.batched_from == len(self.shared):
+            return ()
+        return self.shared.since(self.batched_from, self.connection).messages
 
     def flush_batch(self) -> None:
-        batch, self.batch = self.batch, []
-        if self.sink is not None:
-            for outgoing in batch:
-                self._write(self.sink, outgoing)
+        """Without a WebSocket they are forgotten: the `Welcome` of a resume covers them."""
+        if self.sink is not None and self.batched_from < len(self.shared):
+            self._write_batch(self.sink, self.shared.since(self.batched_from, self.connection))
+        self.skip_batch()
+
+    def skip_batch(self) -> None:
+        self.batched_from = len(self.shared)
 
     def confirm(self, received: int) -> None:
         """The client received this many messages over the current WebSocket."""
@@ -131,7 +138,7 @@ class ClientSlot:
         missed += [o for o in self.backlog if not isinstance(o.message, NOT_REPLAYED)]
         self.unconfirmed.clear()
         self.backlog.clear()
-        self.batch.clear()
+        self.skip_batch()
         self.sink, self.sent = sink, 0
         return missed
 
@@ -152,6 +159,15 @@ class ClientSlot:
                 if len(self.unconfirmed) > BACKLOG_MESSAGES:
                     self.unconfirmed.popleft()
         sink.send(outgoing)
+
+    def _write_batch(self, sink: MessageSink, batch: EncodedBatch) -> None:
+        """For messages that are not replayed."""
+        if isinstance(sink, BatchSink):
+            self.sent += len(batch.messages)
+            sink.send_batch(batch)
+            return
+        for outgoing in batch.messages:
+            self._write(sink, outgoing)
 
 
 def resume_token(connection: ConnectionId) -> str:

@@ -1,5 +1,6 @@
 """The outgoing side of a client's WebSocket, as the owner of a Session sees it."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from signaling.protocol import messages as m
@@ -30,6 +31,21 @@ class EncodedMessage:
         return frame
 
 
+class EncodedBatch:
+    """Several messages to clients, whose frames are joined once for any number of receivers."""
+
+    def __init__(self, messages: Sequence[EncodedMessage]) -> None:
+        self.messages = tuple(messages)
+        self._framed: dict[Encoding, bytes] = {}
+
+    def framed(self, encoding: Encoding) -> bytes:
+        frames = self._framed.get(encoding)
+        if frames is None:
+            frames = b"".join(one.framed(encoding) for one in self.messages)
+            self._framed[encoding] = frames
+        return frames
+
+
 _FIRST_BYTES = {Encoding.JSON: 0x81, Encoding.MSGPACK: 0x82}
 """A complete text or binary message (RFC 6455 section 5.2); servers do not mask frames."""
 _SHORT_BYTES, _MEDIUM_BYTES = 125, 0xFFFF
@@ -49,3 +65,10 @@ class MessageSink(Protocol):
     def send(self, outgoing: EncodedMessage) -> None: ...
     def close(self, reason: str) -> None:
         """Sends `Disconnected` with the reason after all earlier messages, then closes."""
+
+
+class BatchSink:
+    """A sink that writes several messages at once; others get one after the other."""
+
+    def send_batch(self, batch: EncodedBatch) -> None:
+        raise NotImplementedError

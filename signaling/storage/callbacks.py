@@ -60,12 +60,8 @@ class SqlCallbacks:
         return project_id in self._listening
 
     async def callbacks_of(self, project_id: str) -> tuple[Callback, ...]:
-        query = (
-            callbacks.select()
-            .where(callbacks.c.project_id == project_id)
-            .order_by(callbacks.c.created_ms, callbacks.c.id)
-        )
-        rows = await self._database.read(lambda c: c.execute(query).mappings().all())
+        given = {"project": project_id}
+        rows = await self._database.read(lambda c: c.execute(_OF_PROJECT, given).mappings().all())
         return tuple(
             Callback(
                 id=row["id"],
@@ -171,12 +167,8 @@ class SqlCallbacks:
         return QueueFigures(waiting, oldest, dead)
 
     async def waiting_of(self, project_id: str) -> int:
-        query = (
-            sa.select(sa.func.count())
-            .select_from(outbox)
-            .where(outbox.c.project_id == project_id, outbox.c.dead.is_(False))
-        )
-        return int(await self._database.read(lambda c: c.execute(query).scalar_one()))
+        given = {"project": project_id}
+        return int(await self._database.read(lambda c: c.execute(_WAITING_OF, given).scalar_one()))
 
     async def dead_letters(self, project_id: str | None, limit: int) -> tuple[DeadLetter, ...]:
         query = (
@@ -201,15 +193,25 @@ class SqlCallbacks:
         return await self._database.write(lambda c: c.execute(outbox.delete().where(old)).rowcount)
 
 
+# Statements of every event or second are built once: to build one takes longer than to run it.
 _ANYTHING_DUE = sa.select(
     sa.exists().where(outbox.c.dead.is_(False), outbox.c.next_ms <= sa.bindparam("now_ms"))
 )
 _LISTENING = sa.select(callbacks.c.project_id).distinct()
+_OF_PROJECT = (
+    callbacks.select()
+    .where(callbacks.c.project_id == sa.bindparam("project"))
+    .order_by(callbacks.c.created_ms, callbacks.c.id)
+)
+_WAITING_OF = (
+    sa.select(sa.func.count())
+    .select_from(outbox)
+    .where(outbox.c.project_id == sa.bindparam("project"), outbox.c.dead.is_(False))
+)
 
 
 @cache
 def _claiming(excludes_origins: bool) -> sa.Select[tuple[object, ...]]:
-    """Built once: building costs more than running it."""
     earlier = outbox.alias()
     blocked = sa.exists().where(
         earlier.c.session_id == outbox.c.session_id,

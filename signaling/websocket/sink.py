@@ -12,7 +12,7 @@ from signaling.domain.errors import SERVICE_RESTART
 from signaling.http.websocket_connection import WebSocketConnection
 from signaling.protocol import messages as m
 from signaling.protocol.codec import Encoding
-from signaling.sessions.message_sink import EncodedMessage, frame_header
+from signaling.sessions.message_sink import BatchSink, EncodedBatch, EncodedMessage, frame_header
 
 SLOW_READER_S = 10.0
 """How long the oldest message may wait for a client to read before its WebSocket is dropped."""
@@ -40,7 +40,7 @@ class SendQueues:
     total: int = field(default=0)
 
 
-class WebSocketSink:
+class WebSocketSink(BatchSink):
     """Writes each message as one frame at once; the loop sends the frames of one turn together.
     In a full session this is most of the cost of signaling, so there is no task, and a queue only
     for clients that do not read. The queues share the frames of broadcasts.
@@ -76,6 +76,14 @@ class WebSocketSink:
         self.sent += 1
         if self._connection.writing_paused:
             self._check_limits(isinstance(outgoing.message, m.SignalReceived))
+
+    def send_batch(self, batch: EncodedBatch) -> None:
+        if self._gone():
+            return
+        self._put(batch.framed(self._encoding))
+        self.sent += len(batch.messages)
+        if self._connection.writing_paused:
+            self._check_limits(broadcast=False)
 
     def pong(self, payload: bytes) -> None:
         """Answers a WebSocket ping frame."""

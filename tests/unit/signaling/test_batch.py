@@ -37,7 +37,7 @@ def frames(*messages: EncodedMessage) -> bytes:
 
 
 def slot_of(batch: Batch, connection: ConnectionId) -> ClientSlot:
-    slot = ClientSlot(connection, None, "resume", Sink(), 1, batch)
+    slot = ClientSlot(connection, None, ("resume",), Sink(), 1, batch)
     slot.skip_batch()
     return slot
 

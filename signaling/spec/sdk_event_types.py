@@ -38,8 +38,12 @@ def typescript_events() -> str:
     check()
     blocks = [_WEB_HEAD]
     for target in ("Session", "Publisher", "Subscriber"):
-        lines = [f"export interface {target}Events {{"]
+        lines = [
+            f"/** The events of a {target}, and what each has beside `type` and `target`. */",
+            f"export interface {target}Events {{",
+        ]
         if target == "Session":
+            lines.append("  /** A signal of one type; `signal` has those of all types. */")
             lines.append("  [signal: `signal:${string}`]: SignalDetails;")
         for event in EVENTS:
             if event.target == target and event.web is not None:

@@ -3,20 +3,30 @@ import { useSession } from './context';
 import { useEvents, useLatest } from './hooks';
 import type { EventHandlers, Publisher } from './ot';
 
+/** Options of `OT.initPublisher`. */
 export interface OTPublisherProperties {
+  /** Whether audio is sent; the default is true. */
   publishAudio?: boolean;
+  /** Whether video is sent; the default is true. */
   publishVideo?: boolean;
   [name: string]: unknown;
 }
 
+/** What `OTPublisher` takes. */
 export interface OTPublisherProps {
+  /** Options of `OT.initPublisher`; changes of `publishAudio` and `publishVideo` take effect. */
   properties?: OTPublisherProperties;
   /** `encryptionStateChanged` is among the events. */
   eventHandlers?: EventHandlers;
+  /** Called when camera and microphone are there. */
   onInit?: () => void;
+  /** Called when the stream is published. */
   onPublish?: () => void;
+  /** Called with the error of the capture or of the publication. */
   onError?: (error: Error) => void;
+  /** Of the element around the video. */
   className?: string;
+  /** Of the element around the video. */
   style?: CSSProperties;
 }
 

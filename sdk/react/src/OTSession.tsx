@@ -10,24 +10,32 @@ import {
   type Stream,
 } from './ot';
 
+/** What `OTSession` takes. */
 export interface OTSessionProps {
+  /** The project's API key. */
   apiKey?: string;
   /** The name that applications with a key pair use instead of `apiKey`. */
   applicationId?: string;
+  /** The session to join; another one leaves this one first. */
   sessionId: string;
+  /** Token of this client for the session. */
   token: string;
   /**
    * 8 to 256 characters. A changed value changes it mid-call. `undefined`: it is still to come, and
    * the session must be encrypted. Left out or `null`: none is set.
    */
   encryptionSecret?: string | null | undefined;
+  /** Further options of `OT.initSession`. */
   options?: object;
+  /** Handlers of the Session's events, by name; `error` gets the same as `onError`. */
   eventHandlers?: EventHandlers;
+  /** Called when the session was joined. */
   onConnect?: () => void;
   /** Also gets errors about the secret, and why the server or the encryption ended the session. `eventHandlers.error` gets the same. */
   onError?: (error: Error) => void;
   /** Instead of the global `OT`. */
   ot?: OpenTok;
+  /** Get the session by `useSession`; mounted before it is joined. */
   children?: ReactNode;
 }
 

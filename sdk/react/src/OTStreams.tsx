@@ -2,6 +2,7 @@ import { cloneElement, type ReactElement, type ReactNode } from 'react';
 import { useSession } from './context';
 import type { OTSubscriberProps } from './OTSubscriber';
 
+/** What `OTStreams` takes. */
 export interface OTStreamsProps {
   /** One `OTSubscriber` without a stream: it is shown once for each stream of the session. */
   children: ReactElement<Partial<OTSubscriberProps>>;

@@ -6,24 +6,36 @@ import type { EventHandlers, Stream, Subscriber } from './ot';
 const RETRY_ATTEMPTS = 5;
 const RETRY_MS = 1_000;
 
+/** Options of `Session.subscribe`. */
 export interface OTSubscriberProperties {
+  /** Whether audio is received; the default is true. */
   subscribeToAudio?: boolean;
+  /** Whether video is received; the default is true. */
   subscribeToVideo?: boolean;
   [name: string]: unknown;
 }
 
+/** What `OTSubscriber` takes. */
 export interface OTSubscriberProps {
   /** Given by `OTStreams`, or by the page. Without one nothing is shown. */
   stream?: Stream;
+  /** Options of `Session.subscribe`; changes of `subscribeToAudio` and `subscribeToVideo` take effect. */
   properties?: OTSubscriberProperties;
   /** Also `encryptionStateChanged`, `encryptionSecretMismatch` and `encryptionSecretMatch`. */
   eventHandlers?: EventHandlers;
+  /** Called when the stream is subscribed to. */
   onSubscribe?: () => void;
+  /** Called with the error of the subscription. */
   onError?: (error: Error) => void;
+  /** Subscribes again after an error; the default is false. */
   retry?: boolean;
+  /** How often it does; the default is 5. */
   maxRetryAttempts?: number;
+  /** Milliseconds between the attempts; the default is 1,000. */
   retryAttemptTimeout?: number;
+  /** Of the element around the video. */
   className?: string;
+  /** Of the element around the video. */
   style?: CSSProperties;
 }
 

@@ -2,6 +2,7 @@ import type { ConnectionInfo } from './signaling/messages';
 
 /** One client in the session. */
 export class Connection {
+  /** Id of the connection in its session. */
   readonly connectionId: string;
   /** The same as `connectionId`; applications use both. */
   readonly id: string;

@@ -5,7 +5,9 @@ import type { OTError } from './errors';
 import type { SignalDetails } from './session-events';
 import type { PropertyChange, Size, Stream } from './stream';
 
+/** The events of a Session, and what each has beside `type` and `target`. */
 export interface SessionEvents {
+  /** A signal of one type; `signal` has those of all types. */
   [signal: `signal:${string}`]: SignalDetails;
   /** Never: archives are not built. */
   archiveStarted: { id: string; name: string };
@@ -39,6 +41,7 @@ export interface SessionEvents {
   streamPropertyChanged: { stream: Stream } & PropertyChange;
 }
 
+/** The events of a Publisher, and what each has beside `type` and `target`. */
 export interface PublisherEvents {
   /** The user allowed camera and microphone. */
   accessAllowed: object;
@@ -72,6 +75,7 @@ export interface PublisherEvents {
   videoElementCreated: { element: HTMLVideoElement };
 }
 
+/** The events of a Subscriber, and what each has beside `type` and `target`. */
 export interface SubscriberEvents {
   /** The browser blocks audio until the user interacts with the page. */
   audioBlocked: object;

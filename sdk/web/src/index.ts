@@ -7,7 +7,7 @@ export type { PublisherEvents, SessionEvents, SubscriberEvents } from './event-t
 export type { PublisherProperties } from './publisher';
 export type { PublisherStats, SubscriberStats } from './rtc/stats';
 export type { IceConfig } from './rtc/ice';
-export type { SessionOptions } from './session';
+export type { SessionOptions } from './session-options';
 export type { SubscriberProperties } from './subscriber';
 
 import * as OT from './ot';

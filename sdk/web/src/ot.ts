@@ -8,7 +8,8 @@ import { withPromise } from './promise-variant';
 import { Publisher, type PublisherProperties } from './publisher';
 import { nameOf } from './rtc/codecs';
 import { setServerUrl } from './server-url';
-import { Session, type SessionOptions } from './session';
+import { Session } from './session';
+import type { SessionOptions } from './session-options';
 import { unblockAll } from './ui/playback';
 import type { Target } from './ui/view';
 import { notBuilt, rejectsNotBuilt } from './unsupported';
@@ -17,16 +18,23 @@ type PublisherCallback = (error?: OTError, publisher?: Publisher) => void;
 
 /** Result of `checkScreenSharingCapability`. */
 export interface ScreenSharingCapability {
+  /** Whether this browser can capture a screen. */
   supported: boolean;
+  /** What of it can be captured. */
   supportedSources: { application: boolean; screen: boolean; window: boolean };
+  /** No browser needs an extension any more. */
   extensionRequired: undefined;
+  /** No browser needs an extension any more. */
   extensionRegistered: undefined;
+  /** No browser needs an extension any more. */
   extensionInstalled: undefined;
 }
 
 /** Names of codecs that this browser encodes and decodes. */
 export interface SupportedCodecs {
+  /** For `preferredVideoCodecs`. */
   videoEncoders: string[];
+  /** What can be received. */
   videoDecoders: string[];
 }
 
@@ -193,8 +201,13 @@ export { VERSION as version } from './version';
 
 /** Log levels, in rising order. */
 export const NONE = 0;
+/** Errors only. */
 export const ERROR = 1;
+/** Errors and warnings. */
 export const WARN = 2;
+/** Also what happens. */
 export const INFO = 3;
+/** The same as `INFO`, as in OpenTok.js. */
 export const LOG = 4;
+/** All messages. */
 export const DEBUG = 5;

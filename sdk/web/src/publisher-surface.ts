@@ -1,12 +1,12 @@
 /** What applications give a publisher, and what they hear of it. */
 import { type StreamEncryptionState, StreamTrust } from './e2ee/trust';
 import type { PublisherEvents } from './event-types';
-import { Emitter } from './events';
 import type { CaptureProperties } from './media/capture';
 import type { VideoCodecName } from './rtc/codecs';
 import type { PublishedMedia } from './rtc/uplink';
 import type { Size, Stream } from './stream';
-import type { View, WidgetProperties } from './ui/view';
+import type { WidgetProperties } from './ui/view';
+import { Widget } from './ui/widget';
 import { defineNotBuilt, type Rejecting, type Throwing } from './unsupported';
 
 export type VideoContentHint = '' | 'text' | 'detail' | 'motion';
@@ -47,18 +47,26 @@ export interface PublisherBinding {
 }
 
 /** The members that are not built, and what is shown of the encryption. */
-export abstract class PublisherSurface extends Emitter<PublisherEvents> {
+export abstract class PublisherSurface extends Widget<PublisherEvents> {
+  /** Not built: it throws `OT_NOT_SUPPORTED`; see docs/opentok-differences.md. */
   declare publishCaptions: Throwing;
+  /** Not built: it throws `OT_NOT_SUPPORTED`; see docs/opentok-differences.md. */
   declare getTargetScalabilityMode: Throwing;
+  /** Not built: it rejects with `OT_NOT_SUPPORTED`; see docs/opentok-differences.md. */
   declare setTargetScalabilityMode: Rejecting;
+  /** Not built: it rejects with `OT_NOT_SUPPORTED`; see docs/opentok-differences.md. */
   declare applyVideoFilter: Rejecting;
+  /** Not built: it rejects with `OT_NOT_SUPPORTED`; see docs/opentok-differences.md. */
   declare applyAudioFilter: Rejecting;
+  /** Not built: it rejects with `OT_NOT_SUPPORTED`; see docs/opentok-differences.md. */
   declare clearVideoFilter: Rejecting;
+  /** Not built: it rejects with `OT_NOT_SUPPORTED`; see docs/opentok-differences.md. */
   declare clearAudioFilter: Rejecting;
+  /** Not built: it rejects with `OT_NOT_SUPPORTED`; see docs/opentok-differences.md. */
   declare setVideoMediaProcessorConnector: Rejecting;
+  /** Not built: it rejects with `OT_NOT_SUPPORTED`; see docs/opentok-differences.md. */
   declare setAudioMediaProcessorConnector: Rejecting;
 
-  protected abstract readonly view: View;
   protected readonly trust = new StreamTrust((change) => {
     this.view.showEncryption(change.newValue);
     this.dispatch('encryptionStateChanged', change);

@@ -6,6 +6,7 @@ import { parseResolution } from './media/capture';
 import { LevelPoll, TrackMeter } from './media/level';
 import { LocalMedia } from './media/local-media';
 import { definePromised, type WithPromise } from './promise-variant';
+import { PublishedVideo, type VideoType } from './published-video';
 import {
   type BitratePreset,
   type PublisherBinding,
@@ -14,14 +15,7 @@ import {
   type VideoContentHint,
 } from './publisher-surface';
 import { audioSending } from './rtc/audio';
-import {
-  EncodingChanges,
-  limitRates,
-  activateLayers,
-  scalingOf,
-  type SubscribedLayers,
-  videoEncodings,
-} from './rtc/encodings';
+import type { SubscribedLayers } from './rtc/encodings';
 import type { MediaSender } from './rtc/fan-out';
 import { JobQueue } from './rtc/queue';
 import { publisherStats, type PublisherStats, rowsOf } from './rtc/stats';
@@ -32,24 +26,26 @@ import { type Target, View } from './ui/view';
 
 export type { PublisherProperties } from './publisher-surface';
 
-/** Share of the default bit rate that each preset may use. */
-const PRESETS: Readonly<Record<BitratePreset, number>> = {
-  default: 1,
-  bw_saver: 0.5,
-  extra_bw_saver: 0.25,
-};
-
+/** Camera, microphone or screen of this client, and its element; made by `OT.initPublisher`. */
 export class Publisher extends PublisherSurface {
+  /** Starts or stops to send audio; also before the stream is published. */
   declare readonly publishAudio: WithPromise<
     (isWanted: boolean) => this,
     (isWanted: boolean) => Promise<void>
   >;
+  /**
+   * Starts or stops to send video; while stopped, no frame is encoded. Calls back, or rejects with
+   * the browser's error, when the track could not be changed.
+   */
   declare readonly publishVideo: WithPromise<
     (isWanted: boolean, callback?: (error?: OTError) => void) => this,
     (isWanted: boolean) => Promise<void>
   >;
+  /** Ends the stream, releases camera and microphone and removes the element. */
   declare readonly destroy: WithPromise<() => this, () => Promise<void>>;
+  /** Id of the element on the page; no id of the server. */
   readonly id = elementId('publisher');
+  /** Whether the user allowed camera and microphone; `undefined` before the answer. */
   accessAllowed: boolean | undefined;
   /** @internal Settles when camera and microphone are there, or refused. */
   readonly ready: Promise<void>;
@@ -57,13 +53,11 @@ export class Publisher extends PublisherSurface {
   private readonly media: LocalMedia;
   private readonly meter = new TrackMeter();
   private readonly levels: LevelPoll;
-  private readonly encodingChanges = new EncodingChanges();
+  private readonly video: PublishedVideo;
   private readonly videoChanges = new JobQueue();
   private binding: PublisherBinding | undefined;
   private wantsAudio: boolean;
   private wantsVideo: boolean;
-  private preset: BitratePreset = 'default';
-  private maxVideoBps: number | undefined;
   private contentHint: VideoContentHint;
   private size: Size = { width: 0, height: 0 };
   private isDestroyed = false;
@@ -71,15 +65,19 @@ export class Publisher extends PublisherSurface {
   /** @internal Use OT.initPublisher or session.publish. */
   constructor(
     target: Target,
-    private readonly properties: PublisherProperties = {},
+    protected readonly properties: PublisherProperties = {},
   ) {
     super();
     parseResolution(properties.resolution);
     this.wantsAudio = properties.publishAudio ?? true;
     this.wantsVideo = properties.publishVideo ?? true;
-    this.maxVideoBps = properties.maxVideoBitrate;
     this.contentHint = properties.videoContentHint ?? '';
     this.media = new LocalMedia(properties, (track) => this.onTrackEnded(track));
+    this.video = new PublishedVideo(
+      this.media,
+      properties,
+      () => this.binding?.media.senders.video,
+    );
     this.levels = new LevelPoll(
       () => this.meter.read(this.media.audio),
       (audioLevel) => this.dispatch('audioLevelUpdated', { audioLevel }),
@@ -97,18 +95,20 @@ export class Publisher extends PublisherSurface {
     this.ready.catch(() => undefined);
   }
 
-  get element(): HTMLElement | undefined {
-    return this.view.element;
-  }
-
+  /** The stream while it is published. */
   get stream(): Stream | undefined {
     return this.binding?.stream;
   }
 
+  /** The track that is sent, or `null` without audio. */
   getAudioSource(): MediaStreamTrack | null {
     return this.media.audio ?? null;
   }
 
+  /**
+   * Sends another microphone (its device id) or a track. Rejects with `OT_USER_MEDIA_ACCESS_DENIED`,
+   * `OT_NO_DEVICES_FOUND` or `OT_INVALID_PARAMETER`; the microphone before goes on then.
+   */
   async setAudioSource(source: string | MediaStreamTrack): Promise<void> {
     const track = await this.media.replace('audio', source);
     track.enabled = this.wantsAudio;
@@ -119,19 +119,21 @@ export class Publisher extends PublisherSurface {
     });
   }
 
+  /** The track that is sent, its device id and its kind; all `null` without video. */
   getVideoSource(): {
     deviceId: string | null;
-    type: 'camera' | 'screen' | 'custom' | null;
+    type: VideoType | null;
     track: MediaStreamTrack | null;
   } {
     const track = this.media.video ?? null;
     return {
       deviceId: track?.getSettings().deviceId ?? null,
-      type: track ? this.videoType() : null,
+      type: track ? this.video.type : null,
       track,
     };
   }
 
+  /** Sends another camera (its device id) or a track. Rejects as `setAudioSource` does. */
   async setVideoSource(source: string | MediaStreamTrack): Promise<void> {
     const track = await this.media.replace('video', source);
     track.enabled = this.wantsVideo;
@@ -140,53 +142,64 @@ export class Publisher extends PublisherSurface {
     this.show();
   }
 
+  /** Sends the next camera of this device. Rejects with `OT_NO_DEVICES_FOUND` if there is no other. */
   async cycleVideo(): Promise<{ deviceId: string }> {
     const deviceId = await this.media.nextCamera();
     await this.setVideoSource(deviceId);
     return { deviceId };
   }
 
+  /** What the video shows, as it was set last; an empty string leaves it to the browser. */
   getVideoContentHint(): VideoContentHint {
     return this.contentHint;
   }
 
+  /** Whether the browser prefers sharpness (`text`, `detail`) or frame rate (`motion`). */
   setVideoContentHint(hint: VideoContentHint): void {
     this.contentHint = hint;
     if (this.media.video) this.media.video.contentHint = hint;
   }
 
+  /** bit/s of all encodings together; `undefined`: the SDK's default for the resolution. */
   getMaxVideoBitrate(): number | undefined {
-    return this.maxVideoBps;
+    return this.video.maxBitrateBps;
   }
 
+  /** 5,000 to 10,000,000 bit/s of all encodings together. Rejects with `OT_INVALID_PARAMETER`. */
   async setMaxVideoBitrate(bps: number): Promise<void> {
-    if (!Number.isFinite(bps) || bps < 5_000 || bps > 10_000_000) {
-      throw otError('OT_INVALID_PARAMETER', 'The bit rate must lie between 5,000 and 10,000,000');
-    }
-    this.maxVideoBps = bps;
-    await this.applyEncodings();
+    await this.video.setMaxBitrate(bps);
   }
 
+  /** The preset in use. */
   getVideoBitratePreset(): BitratePreset {
-    return this.preset;
+    return this.video.preset;
   }
 
+  /**
+   * `bw_saver` sends half of the default bit rate, `extra_bw_saver` a quarter. Rejects with
+   * `OT_INVALID_PARAMETER`.
+   */
   async setVideoBitratePreset(preset: BitratePreset): Promise<void> {
-    if (!Object.hasOwn(PRESETS, preset)) {
-      throw otError('OT_INVALID_PARAMETER', 'There is no such preset');
-    }
-    this.preset = preset;
-    await this.applyEncodings();
+    await this.video.setPreset(preset);
   }
 
+  /**
+   * Frames per second that the camera captures, if it can. Rejects with `OT_INVALID_PARAMETER`
+   * without video.
+   */
   async setPreferredFrameRate(frameRate: number): Promise<void> {
     await this.constrain({ frameRate: { ideal: frameRate } });
   }
 
+  /**
+   * Width and height in pixels that the camera captures, if it can. Rejects as
+   * `setPreferredFrameRate` does.
+   */
   async setPreferredResolution({ width, height }: Size): Promise<void> {
     await this.constrain({ width: { ideal: width }, height: { ideal: height } });
   }
 
+  /** Totals since the stream is published. Rejects with `OT_NOT_CONNECTED` before. */
   getStats(
     callback?: (error?: OTError, stats?: { stats: PublisherStats }[]) => void,
   ): Promise<{ stats: PublisherStats }[]> {
@@ -195,33 +208,10 @@ export class Publisher extends PublisherSurface {
     return stats;
   }
 
+  /** The browser's own statistics, one report per track that is sent. */
   async getRtcStatsReport(): Promise<{ rtcStatsReport: RTCStatsReport }[]> {
     const reports = await Promise.all(this.senders().map((sender) => sender.getStats()));
     return reports.map((rtcStatsReport) => ({ rtcStatsReport }));
-  }
-
-  getImgData(): string | null {
-    return this.view.imageData();
-  }
-
-  getStyle(key?: string): unknown {
-    const style = this.properties.style ?? {};
-    return key === undefined ? style : style[key];
-  }
-
-  setStyle(style: string | Record<string, unknown>, value?: unknown): this {
-    const entries = typeof style === 'string' ? { [style]: value } : style;
-    this.properties.style = { ...this.properties.style, ...entries };
-    for (const [key, entry] of Object.entries(entries)) this.view.setStyle(key, entry);
-    return this;
-  }
-
-  videoWidth(): number {
-    return this.view.video.videoWidth;
-  }
-
-  videoHeight(): number {
-    return this.view.video.videoHeight;
   }
 
   /** @internal */
@@ -244,7 +234,7 @@ export class Publisher extends PublisherSurface {
     }
     if (video) {
       const track = this.wantsVideo ? video : null;
-      const encodings = this.encodings(video);
+      const encodings = this.video.encodings(video);
       sources.push({ kind: 'video', track, encodings, preferredCodecs, onEncrypted });
     }
     if (sources.length === 0 || this.isDestroyed) {
@@ -261,7 +251,7 @@ export class Publisher extends PublisherSurface {
       name: this.properties.name ?? '',
       hasAudio: audio !== undefined && this.wantsAudio,
       hasVideo: video !== undefined && this.wantsVideo,
-      ...(video ? { videoType: this.videoType() } : {}),
+      ...(video ? { videoType: this.video.type } : {}),
       ...(width && height ? { videoDimensions: { width, height } } : {}),
       ...(frameRate ? { frameRate } : {}),
     };
@@ -296,9 +286,7 @@ export class Publisher extends PublisherSurface {
 
   /** @internal The layers of the video that have subscribers changed. */
   onSubscribedLayers(layers: SubscribedLayers): void {
-    this.encodingChanges
-      .run(this.binding?.media.senders.video, (encodings) => activateLayers(encodings, layers))
-      .catch((error: unknown) => exceptions.report(error));
+    this.video.activate(layers).catch((error: unknown) => exceptions.report(error));
   }
 
   protected override handlersChanged(): void {
@@ -401,32 +389,6 @@ export class Publisher extends PublisherSurface {
     this.binding?.update({ videoDimensions: newValue });
   }
 
-  private encodings(track: MediaStreamTrack): RTCRtpEncodingParameters[] {
-    const { width = 640, height = 480 } = track.getSettings();
-    const maxBitrateBps = this.maxVideoBps;
-    const encodings = videoEncodings({
-      size: { width, height },
-      isScreen: this.media.isScreen,
-      maxBitrateBps,
-      maxFrameRate: this.properties.frameRate,
-      scaling: scalingOf(this.properties, this.videoType() === 'camera'),
-    });
-    const share = PRESETS[this.preset];
-    return encodings.map((encoding) => ({
-      ...encoding,
-      ...(encoding.maxBitrate ? { maxBitrate: Math.round(encoding.maxBitrate * share) } : {}),
-    }));
-  }
-
-  private async applyEncodings(): Promise<void> {
-    const { video } = this.media;
-    if (!video) return;
-    const wanted = this.encodings(video);
-    await this.encodingChanges.run(this.binding?.media.senders.video, (encodings) =>
-      limitRates(encodings, wanted),
-    );
-  }
-
   private async constrain(constraints: MediaTrackConstraints): Promise<void> {
     const { video } = this.media;
     if (!video) throw otError('OT_INVALID_PARAMETER', 'The publisher has no video');
@@ -442,11 +404,6 @@ export class Publisher extends PublisherSurface {
 
   private senders(): MediaSender[] {
     return Object.values(this.binding?.media.senders ?? {});
-  }
-
-  private videoType(): 'camera' | 'screen' | 'custom' {
-    if (this.media.isScreen) return 'screen';
-    return this.properties.videoSource instanceof MediaStreamTrack ? 'custom' : 'camera';
   }
 
   private end(): this {

@@ -1,12 +1,9 @@
 /** A session as applications use it: the surface of OpenTok.js over a Room. */
-import { E2EE_FORMAT } from './rules';
-import { systemClock } from './clock';
 import type { Connection } from './connection';
-import { E2eeClient } from './e2ee/client';
 import { KeptSecret, secretOf } from './e2ee/kept-secret';
 import { isValidSecret } from './e2ee/secret';
-import { SessionEncryption } from './e2ee/session-encryption';
-import { hasEndToEndEncryptionSupport } from './e2ee/support';
+import type { SessionEncryption } from './e2ee/session-encryption';
+import { SessionWorker } from './e2ee/session-worker';
 import { type SessionEncryptionState, SessionTrust } from './e2ee/trust';
 import {
   asOTError,
@@ -17,68 +14,61 @@ import {
   withCallback,
 } from './errors';
 import { Emitter } from './events';
-import { exceptions } from './exceptions';
-import { definePromised, type WithPromise } from './promise-variant';
-import { type Callback, isTarget, optional } from './arguments';
-import { Publisher, type PublisherProperties } from './publisher';
+import type { Callback } from './arguments';
+import { definePromised } from './promise-variant';
+import type { Publisher, PublisherProperties } from './publisher';
 import type { Room } from './room';
 import type { ReceivedSignal, RoomListener } from './room-listener';
 import { decodableCodecs } from './rtc/codecs';
 import { type IceConfig, iceSettings } from './rtc/ice';
 import { signalingUrl } from './server-url';
+import {
+  type Connect,
+  publishCall,
+  type Publish,
+  type PublishArguments,
+  publisherOf,
+  type Subscribe,
+  type SubscribeArguments,
+  subscribeCall,
+} from './session-calls';
+import type { SessionOptions } from './session-options';
+import { E2EE_FORMAT } from './rules';
 import { signalFault } from './signal-rules';
 import type { Reply, RequestMessage } from './signaling/channel';
 import type { Capabilities, Welcome } from './signaling/messages';
-import { type PreparedEncryption, Stay } from './stay';
+import { Stay } from './stay';
 import type { SessionEvents } from './event-types';
 import type { Stream } from './stream';
 import { Subscriber, type SubscriberProperties } from './subscriber';
 import type { Target } from './ui/view';
 import { VERSION } from './version';
 
-export interface SessionOptions {
-  /** 8..256 characters; makes an end-to-end encrypted session usable. Never sent anywhere. */
-  encryptionSecret?: string;
-  /** Refuses a session that the server calls clear, also while the secret is still to come. */
-  requireEncryption?: boolean;
-  connectionEventsSuppressed?: boolean;
-  iceConfig?: IceConfig;
-  /** Where the server is, when not where the script came from. */
-  serverUrl?: string;
-  /** dist/e2ee-worker.js, for pages whose CSP has no `worker-src blob:`. */
-  e2eeWorkerUrl?: string;
-}
-
 /** One session as this client is in it; made by `OT.initSession`. */
 export class Session extends Emitter<SessionEvents> {
-  declare readonly connect: WithPromise<
-    (token: string, callback?: (error?: OTError) => void) => this,
-    (token: string) => Promise<void>
-  >;
-  declare readonly publish: WithPromise<
-    (
-      publisherOrTarget?: Publisher | Target,
-      propertiesOrCallback?: PublisherProperties | Callback<Publisher>,
-      callback?: Callback<Publisher>,
-    ) => Publisher,
-    (publisherOrTarget?: Publisher | Target, properties?: PublisherProperties) => Promise<Publisher>
-  >;
-  declare readonly subscribe: WithPromise<
-    (
-      stream: Stream,
-      targetOrProperties?: Target | SubscriberProperties | Callback<Subscriber>,
-      propertiesOrCallback?: SubscriberProperties | Callback<Subscriber>,
-      callback?: Callback<Subscriber>,
-    ) => Subscriber,
-    (stream: Stream, target?: Target, properties?: SubscriberProperties) => Promise<Subscriber>
-  >;
+  /**
+   * Joins the session. Errors: `OT_AUTHENTICATION_ERROR`, `OT_CONNECT_FAILED`,
+   * `OT_INVALID_ENCRYPTION_SECRET`, or the server's.
+   */
+  declare readonly connect: Connect;
+  /**
+   * Publishes a Publisher, or makes one first from a target and properties. Errors:
+   * `OT_PERMISSION_DENIED`, `OT_NOT_CONNECTED`, `OT_STREAM_LIMIT_EXCEEDED`, or the capture's.
+   */
+  declare readonly publish: Publish;
+  /**
+   * Receives a stream in a new element. Errors: `OT_STREAM_NOT_FOUND`, `OT_NOT_CONNECTED`,
+   * `OT_UNABLE_TO_SUBSCRIBE`.
+   */
+  declare readonly subscribe: Subscribe;
+  /** This client's own connection while it is in the session. */
   connection: Connection | undefined;
+  /** What the token allows; 1 = allowed, as in OpenTok.js. */
   capabilities: Capabilities | undefined;
   private stay: Stay | undefined;
   private secret: KeptSecret | undefined;
   private readonly options: Omit<SessionOptions, 'encryptionSecret'>;
-  /** Lives as long as this object: it remembers what was received (e2ee/2 section 7). */
-  private worker: E2eeClient | undefined;
+  private readonly worker: SessionWorker;
   private readonly trust: SessionTrust;
 
   /** @internal Use OT.initSession. */
@@ -89,12 +79,14 @@ export class Session extends Emitter<SessionEvents> {
   ) {
     super();
     this.options = options;
+    this.worker = new SessionWorker(sessionId, options.e2eeWorkerUrl);
     this.secret = encryptionSecret === undefined ? undefined : new KeptSecret(encryptionSecret);
     this.trust = new SessionTrust(sessionId, (change) =>
       this.dispatch('encryptionStateChanged', change),
     );
   }
 
+  /** The same as `sessionId`; applications use both. */
   get id(): string {
     return this.sessionId;
   }
@@ -104,20 +96,27 @@ export class Session extends Emitter<SessionEvents> {
     return this.trust.state;
   }
 
+  /** Leaves the session; everything published and subscribed ends. Without a session it does nothing. */
   disconnect(): Promise<void> {
     if (this.stay) this.end(this.stay, 'clientDisconnected');
     return Promise.resolve();
   }
 
+  /** Ends the stream of a Publisher; it dispatches `streamDestroyed`. */
   unpublish(publisher: Publisher): void {
     this.room?.unpublish(publisher, 'clientDisconnected');
   }
 
+  /** Ends a subscription and removes its element. */
   unsubscribe(subscriber: Subscriber): void {
     this.room?.unsubscribe(subscriber);
     subscriber.end('unsubscribed');
   }
 
+  /**
+   * Sends a signal to everybody, or to the connection `to`; encrypted in an encrypted session. `type`
+   * has at most 128 bytes, `data` 8,192. Rejects with `OT_INVALID_PARAMETER` or `OT_NOT_CONNECTED`.
+   */
   signal(
     signal: { type?: string; data?: string; to?: Connection; retryAfterReconnect?: boolean },
     callback?: Callback,
@@ -127,6 +126,7 @@ export class Session extends Emitter<SessionEvents> {
     return sent;
   }
 
+  /** Moderators: ends another client's connection. Rejects with `OT_PERMISSION_DENIED`. */
   forceDisconnect(connection: Connection, callback?: Callback): Promise<void> {
     return this.moderate(
       'forceDisconnect',
@@ -135,6 +135,7 @@ export class Session extends Emitter<SessionEvents> {
     );
   }
 
+  /** Moderators: ends another client's stream. Rejects with `OT_PERMISSION_DENIED`. */
   forceUnpublish(stream: Stream, callback?: Callback): Promise<void> {
     return this.moderate(
       'forceUnpublish',
@@ -143,6 +144,7 @@ export class Session extends Emitter<SessionEvents> {
     );
   }
 
+  /** Moderators: mutes the audio of a stream. Rejects with `OT_PERMISSION_DENIED`. */
   forceMuteStream(stream: Stream): Promise<void> {
     return this.moderate(
       'forceMute',
@@ -150,19 +152,26 @@ export class Session extends Emitter<SessionEvents> {
     );
   }
 
+  /**
+   * Moderators: mutes the audio of all streams but some, and of those published later. Rejects with
+   * `OT_PERMISSION_DENIED`.
+   */
   forceMuteAll(excludedStreams: readonly Stream[] = []): Promise<void> {
     const excludedStreamIds = excludedStreams.map(({ streamId }) => streamId);
     return this.moderate('forceMute', { t: 'forceMuteAll', active: true, excludedStreamIds });
   }
 
+  /** Moderators: streams that are published from now on are not muted. */
   disableForceMute(): Promise<void> {
     return this.moderate('forceMute', { t: 'forceMuteAll', active: false });
   }
 
+  /** This client's Publisher of a stream, if it has one. */
   getPublisherForStream(stream: Stream): Publisher | undefined {
     return this.room?.publishers.get(stream.streamId);
   }
 
+  /** This client's Subscribers to a stream. */
   getSubscribersForStream(stream: Stream): Subscriber[] {
     return [...(this.room?.subscribers.values() ?? [])].filter(
       (subscriber) => subscriber.stream.streamId === stream.streamId,
@@ -217,7 +226,7 @@ export class Session extends Emitter<SessionEvents> {
 
   private newStay(token: string): Stay {
     const url = signalingUrl(this.options.serverUrl);
-    const encryption = this.makeEncryption();
+    const encryption = this.worker.prepare(secretOf(this.secret));
     this.trust.connecting(this.secret !== undefined || Boolean(this.options.requireEncryption));
     const stay: Stay = new Stay(
       url,
@@ -240,54 +249,20 @@ export class Session extends Emitter<SessionEvents> {
     return stay;
   }
 
-  private makeEncryption(): PreparedEncryption | undefined {
-    const secret = secretOf(this.secret);
-    if (secret !== undefined && !isValidSecret(secret)) throw E2EE_ERRORS.invalidSecret();
-    if (!hasEndToEndEncryptionSupport()) {
-      if (secret !== undefined) throw E2EE_ERRORS.unsupportedBrowser();
-      return undefined;
-    }
-    if (this.worker?.hasFailed) throw E2EE_ERRORS.workerFailed();
-    const client = (this.worker ??= this.startWorker());
-    if (!client) return undefined;
-    const session = new SessionEncryption(this.sessionId, client, systemClock, (error) =>
-      exceptions.report(error),
-    );
-    const ready = secret === undefined ? Promise.resolve() : session.setSecret(secret);
-    ready.catch(() => undefined);
-    return { session, ready };
-  }
-
-  /** A worker is required only with a secret: the session may be a clear one. */
-  private startWorker(): E2eeClient | undefined {
-    try {
-      return new E2eeClient(this.options.e2eeWorkerUrl);
-    } catch (error) {
-      if (this.secret === undefined) return undefined;
-      throw asOTError(error, 'OT_ENCRYPTION_INTERNAL_ERROR');
-    }
-  }
-
   private enter(stay: Stay, welcome: Welcome): void {
     // A server that strips the flag must not get clear media from a client with a secret.
     const contradiction = this.trust.onWelcome(welcome);
     if (contradiction) throw CONTRADICTIONS[contradiction]();
     if (this.trust.isEncrypted && !stay.canEncrypt) throw E2EE_ERRORS.unsupportedBrowser();
-    if (this.trust.isEncrypted && this.worker?.hasFailed) throw E2EE_ERRORS.workerFailed();
+    if (this.trust.isEncrypted && this.worker.hasFailed) throw E2EE_ERRORS.workerFailed();
     this.capabilities = welcome.capabilities;
     const settings = iceSettings(this.options.iceConfig, welcome.iceServers ?? []);
     const room = stay.enter(welcome, settings, this.roomListener(stay));
-    if (!this.trust.isEncrypted) this.giveUpWorker();
+    if (!this.trust.isEncrypted) this.worker.end();
     this.connection = room.directory.addConnection(welcome.connection);
     this.dispatch('sessionConnected', {});
     if (this.connection) this.onConnectionCreated(this.connection);
     stay.begin();
-  }
-
-  /** A clear session needs none, and has received nothing that must be remembered. */
-  private giveUpWorker(): void {
-    this.worker?.end();
-    this.worker = undefined;
   }
 
   private roomListener(stay: Stay): RoomListener {
@@ -445,39 +420,18 @@ export class Session extends Emitter<SessionEvents> {
         },
       },
       publish: {
-        call(
-          publisherOrTarget?: Publisher | Target,
-          propertiesOrCallback?: PublisherProperties | Callback<Publisher>,
-          callback?: Callback<Publisher>,
-        ) {
-          const [properties, done] = optional<PublisherProperties, Publisher>(
-            propertiesOrCallback,
-            callback,
-          );
-          const publisher = asPublisher(publisherOrTarget, properties);
+        call(...args: PublishArguments) {
+          const [publisher, done] = publishCall(args);
           withCallback(this.publishNow(publisher), done);
           return publisher;
         },
         promise(publisherOrTarget?: Publisher | Target, properties?: PublisherProperties) {
-          return this.publishNow(asPublisher(publisherOrTarget, properties));
+          return this.publishNow(publisherOf(publisherOrTarget, properties));
         },
       },
       subscribe: {
-        call(
-          stream: Stream,
-          targetOrProperties?: Target | SubscriberProperties | Callback<Subscriber>,
-          propertiesOrCallback?: SubscriberProperties | Callback<Subscriber>,
-          callback?: Callback<Subscriber>,
-        ) {
-          const [target, rest] = isTarget(targetOrProperties)
-            ? [targetOrProperties, propertiesOrCallback]
-            : [undefined, targetOrProperties];
-          const [properties, done] = optional<SubscriberProperties, Subscriber>(
-            rest,
-            propertiesOrCallback,
-            callback,
-          );
-          const subscriber = new Subscriber(stream, target, properties);
+        call(...args: SubscribeArguments) {
+          const [subscriber, done] = subscribeCall(args);
           withCallback(this.subscribeNow(subscriber), done);
           return subscriber;
         },
@@ -487,8 +441,4 @@ export class Session extends Emitter<SessionEvents> {
       },
     });
   }
-}
-
-function asPublisher(given: Publisher | Target, properties?: PublisherProperties): Publisher {
-  return given instanceof Publisher ? given : new Publisher(given, properties);
 }

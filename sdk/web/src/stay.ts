@@ -4,6 +4,7 @@
  */
 import { systemClock } from './clock';
 import type { SessionEncryption } from './e2ee/session-encryption';
+import type { PreparedEncryption } from './e2ee/session-worker';
 import type { SessionTrust } from './e2ee/trust';
 import { asOTError, E2EE_ERRORS, type OTError, otError } from './errors';
 import { exceptions } from './exceptions';
@@ -19,12 +20,6 @@ import {
 } from './signaling/channel';
 import type { Ending } from './signaling/endings';
 import type { Hello, Welcome } from './signaling/messages';
-
-/** The encryption of a stay that may be encrypted, and when its keys are derived. */
-export interface PreparedEncryption {
-  readonly session: SessionEncryption;
-  readonly ready: Promise<void>;
-}
 
 interface StayListener {
   onReconnecting(): void;

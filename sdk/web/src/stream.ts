@@ -14,6 +14,7 @@ export interface PropertyChange {
 
 /** What one publisher sends, as everybody in the session knows it. */
 export class Stream {
+  /** Id of the stream in its session. */
   readonly streamId: string;
   /** The same as `streamId`; applications use both. */
   readonly id: string;
@@ -21,10 +22,13 @@ export class Stream {
   readonly creationTime: number;
   /** Name that the publisher chose, or an empty string. */
   readonly name: string;
+  /** First letters of the name's words. */
   readonly initials: string;
   /** Frames per second of the publisher's capture, if known. */
   readonly frameRate: number | undefined;
+  /** What the video shows; `undefined` without video. */
   readonly videoType: 'camera' | 'screen' | 'custom' | undefined;
+  /** Always false: captions are not built. */
   readonly hasCaptions = false;
   /** Whether audio is sent now. */
   hasAudio: boolean;

@@ -4,7 +4,6 @@ import type { TrackResults } from './e2ee/protocol';
 import { type StreamEncryptionState, StreamTrust } from './e2ee/trust';
 import { asOTError, type OTError, otError, withCallback } from './errors';
 import type { SubscriberEvents } from './event-types';
-import { Emitter } from './events';
 import { exceptions } from './exceptions';
 import { elementId } from './identifiers';
 import { addOutput, removeOutput } from './media/devices';
@@ -12,13 +11,12 @@ import { LevelPoll } from './media/level';
 import { definePromised, type WithPromise } from './promise-variant';
 import type { ReceivedTrack } from './rtc/downlink';
 import { rowsOf, subscriberStats, type SubscriberStats } from './rtc/stats';
+import { ShownMedia } from './shown-media';
 import type { Size, Stream } from './stream';
-import { forgetPlayable, isBlocked, play, type Playable } from './ui/playback';
+import { forgetPlayable, isBlocked, type Playable } from './ui/playback';
 import { type Target, View, type WidgetProperties } from './ui/view';
+import { Widget } from './ui/widget';
 import { defineNotBuilt, type Rejecting, type Throwing } from './unsupported';
-
-/** `HTMLMediaElement.HAVE_CURRENT_DATA`: a frame is there. */
-const HAVE_CURRENT_DATA = 2;
 
 /** Options of `Session.subscribe`. */
 export interface SubscriberProperties extends WidgetProperties {
@@ -56,25 +54,31 @@ export interface SubscriberBinding {
 type Switch = WithPromise<(isWanted: boolean) => Subscriber, (isWanted: boolean) => Promise<void>>;
 
 /** A stream that this client receives, and its element on the page. */
-export class Subscriber extends Emitter<SubscriberEvents> {
+export class Subscriber extends Widget<SubscriberEvents> {
+  /** Volume of the element, 0 to 100. */
   declare readonly setAudioVolume: WithPromise<
     (volume: number) => this,
     (volume: number) => Promise<void>
   >;
+  /** Starts or stops to receive audio. Rejects with `OT_UNABLE_TO_SUBSCRIBE`. */
   declare readonly subscribeToAudio: Switch;
+  /** Starts or stops to receive video. Rejects with `OT_UNABLE_TO_SUBSCRIBE`. */
   declare readonly subscribeToVideo: Switch;
+  /** True receives one frame per second; false as many as the server chooses. */
   declare readonly restrictFrameRate: Switch;
+  /** Not built: it throws `OT_NOT_SUPPORTED`; see docs/opentok-differences.md. */
   declare getCaptionsTranslationLanguage: Throwing;
+  /** Not built: it rejects with `OT_NOT_SUPPORTED`; see docs/opentok-differences.md. */
   declare subscribeToCaptions: Rejecting;
+  /** Not built: it rejects with `OT_NOT_SUPPORTED`; see docs/opentok-differences.md. */
   declare setCaptionsTranslationLanguage: Rejecting;
+  /** Not built: it rejects with `OT_NOT_SUPPORTED`; see docs/opentok-differences.md. */
   declare setAudioMediaProcessorConnector: Rejecting;
+  /** Not built: it rejects with `OT_NOT_SUPPORTED`; see docs/opentok-differences.md. */
   declare setVideoMediaProcessorConnector: Rejecting;
+  /** Id of the element on the page; no id of the server. */
   readonly id = elementId('subscriber');
-  private readonly view: View;
-  /** All tracks. */
-  private readonly mediaStream = new MediaStream();
-  /** Those that the element plays. */
-  private readonly shown = new MediaStream();
+  protected readonly view: View;
   private health = new SubscriberHealth();
   private readonly trust = new StreamTrust((change) => {
     this.view.showEncryption(change.newValue);
@@ -82,7 +86,7 @@ export class Subscriber extends Emitter<SubscriberEvents> {
   });
   private readonly levels: LevelPoll;
   private readonly playable: Playable;
-  private tracks: readonly ReceivedTrack[] = [];
+  private readonly media: ShownMedia;
   private binding: SubscriberBinding | undefined;
   private wantsAudio: boolean;
   private wantsVideo: boolean;
@@ -93,13 +97,12 @@ export class Subscriber extends Emitter<SubscriberEvents> {
   private size: Size = { width: 0, height: 0 };
   private isDestroyed = false;
   private isConnected = false;
-  private hasMedia = false;
 
   /** @internal Use session.subscribe. */
   constructor(
     readonly stream: Stream,
     target: Target,
-    private readonly properties: SubscriberProperties = {},
+    protected readonly properties: SubscriberProperties = {},
   ) {
     super();
     this.wantsAudio = properties.subscribeToAudio ?? true;
@@ -126,11 +129,8 @@ export class Subscriber extends Emitter<SubscriberEvents> {
       onBlocked: () => this.dispatch('audioBlocked', {}),
       onUnblocked: () => this.dispatch('audioUnblocked', {}),
     };
+    this.media = new ShownMedia(this.playable);
     addOutput(this.view.video);
-  }
-
-  get element(): HTMLElement | undefined {
-    return this.view.element;
   }
 
   /** "encrypted" once a frame of the stream was decrypted, and not before. */
@@ -169,39 +169,17 @@ export class Subscriber extends Emitter<SubscriberEvents> {
     return stats;
   }
 
+  /**
+   * The browser's own statistics of the video, or of the audio without video. Rejects with
+   * `OT_NOT_CONNECTED` before there is media.
+   */
   async getRtcStatsReport(): Promise<RTCStatsReport> {
-    const receiver = (this.track('video') ?? this.track('audio'))?.receiver;
+    const receiver = (this.media.track('video') ?? this.media.track('audio'))?.receiver;
     if (!receiver) throw otError('OT_NOT_CONNECTED', 'The subscriber is not connected');
     return receiver.getStats();
   }
 
-  /** The current frame as PNG in base64 without a prefix, or `null`. */
-  getImgData(): string | null {
-    return this.view.imageData();
-  }
-
-  getStyle(key?: string): unknown {
-    const style = this.properties.style ?? {};
-    return key === undefined ? style : style[key];
-  }
-
-  setStyle(style: string | Record<string, unknown>, value?: unknown): this {
-    const entries = typeof style === 'string' ? { [style]: value } : style;
-    this.properties.style = { ...this.properties.style, ...entries };
-    for (const [key, entry] of Object.entries(entries)) this.view.setStyle(key, entry);
-    return this;
-  }
-
-  /** Width of the received video in pixels, 0 before the first frame. */
-  videoWidth(): number {
-    return this.view.video.videoWidth;
-  }
-
-  /** Height of the received video in pixels, 0 before the first frame. */
-  videoHeight(): number {
-    return this.view.video.videoHeight;
-  }
-
+  /** Always false: captions are not built. */
   isSubscribedToCaptions(): boolean {
     return false;
   }
@@ -245,18 +223,9 @@ export class Subscriber extends Emitter<SubscriberEvents> {
 
   /** @internal The tracks of the newest offer. */
   onTracks(tracks: readonly ReceivedTrack[]): void {
-    const isFirst = !this.hasMedia && tracks.length > 0;
-    this.hasMedia ||= tracks.length > 0;
-    this.tracks = tracks;
-    const wanted = tracks.map(({ receiver }) => receiver.track);
-    for (const track of this.mediaStream.getTracks()) {
-      if (!wanted.includes(track)) this.mediaStream.removeTrack(track);
-    }
-    for (const track of wanted) this.mediaStream.addTrack(track);
-    this.fillElement();
-    void play(this.playable);
+    const isFirst = this.media.take(tracks, this.expectsVideo);
     if (!isFirst) return;
-    this.dispatch('mediaStreamAvailable', { mediaStream: this.mediaStream });
+    this.dispatch('mediaStreamAvailable', { mediaStream: this.media.stream });
     this.dispatch('videoElementCreated', { element: this.view.video });
   }
 
@@ -331,29 +300,7 @@ export class Subscriber extends Emitter<SubscriberEvents> {
 
   private showVideo(): void {
     this.view.hideVideo(!this.expectsVideo);
-    this.fillElement();
-  }
-
-  /**
-   * Browsers play no audio of an element before the first frame of its video: the element has the
-   * video track only while frames are expected, or when it has shown one.
-   */
-  private fillElement(): void {
-    const tracks = this.mediaStream.getTracks();
-    const audio = tracks.filter(({ kind }) => kind === 'audio');
-    const before = this.shown.getTracks();
-    const { video } = this.view;
-    const hadVideo = before.some(({ kind }) => kind === 'video');
-    const hasVideo = this.expectsVideo || (hadVideo && video.readyState >= HAVE_CURRENT_DATA);
-    const now = hasVideo ? tracks : audio;
-    for (const track of before.filter((one) => !now.includes(one))) this.shown.removeTrack(track);
-    for (const track of now) this.shown.addTrack(track);
-    if (tracks.length === 0) return;
-    // An element that waits for a first frame stops waiting only when it is given its media again.
-    const isStuck = hadVideo && !hasVideo;
-    if (video.srcObject === this.shown && !isStuck) return;
-    video.srcObject = this.shown;
-    void play(this.playable);
+    this.media.fill(this.expectsVideo);
   }
 
   private act({ event, report, recheck }: HealthActions): void {
@@ -366,7 +313,7 @@ export class Subscriber extends Emitter<SubscriberEvents> {
   private async setReceiving(kind: 'audio' | 'video', isWanted: boolean): Promise<void> {
     if (kind === 'audio') this.wantsAudio = isWanted;
     else this.wantsVideo = isWanted;
-    const track = this.track(kind)?.receiver.track;
+    const track = this.media.track(kind)?.receiver.track;
     if (track) track.enabled = isWanted;
     if (kind === 'video') {
       this.showVideo();
@@ -388,7 +335,7 @@ export class Subscriber extends Emitter<SubscriberEvents> {
   }
 
   private readLevel(): number | undefined {
-    const [source] = this.track('audio')?.receiver.getSynchronizationSources() ?? [];
+    const [source] = this.media.track('audio')?.receiver.getSynchronizationSources() ?? [];
     if (!source || performance.now() + performance.timeOrigin - source.timestamp > 1_000) return 0;
     return source.audioLevel;
   }
@@ -400,15 +347,11 @@ export class Subscriber extends Emitter<SubscriberEvents> {
   }
 
   private async collectStats(): Promise<SubscriberStats> {
-    if (this.tracks.length === 0) {
+    if (this.media.tracks.length === 0) {
       throw otError('OT_NOT_CONNECTED', 'The subscriber is not connected');
     }
-    const reports = await Promise.all(this.tracks.map(({ receiver }) => receiver.getStats()));
+    const reports = await Promise.all(this.media.tracks.map(({ receiver }) => receiver.getStats()));
     return subscriberStats(rowsOf(reports), Date.now());
-  }
-
-  private track(kind: 'audio' | 'video'): ReceivedTrack | undefined {
-    return this.tracks.find((track) => track.kind === kind);
   }
 
   static {

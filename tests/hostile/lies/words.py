@@ -59,6 +59,11 @@ def _strange(words: str) -> str:
     return f"unexpected_server_response: {words}"
 
 
+def _wrong(kind: str) -> str:
+    """The Python SDK's of what is not as the protocol says."""
+    return _strange(f"The server sent a message {kind} of a wrong shape")
+
+
 OTHER_LINE = _strange("The server's offer makes an m-line another one")
 STRAYED = _strange("A signal came that is for another member, or from nobody in the session")
 UNDECRYPTED_SIGNAL = (
@@ -92,13 +97,13 @@ DOOR: dict[str, Words] = {
         for name in ("e2ee-missing", "e2ee-null", "e2ee-zero", "mode-unknown", "mode-missing")
     },
     "session-missing": _told(
-        _strange("The server sent a message welcome of a wrong shape"),
+        _wrong("welcome"),
         _misshapen("welcome", "session"),
     ),
-    "hello-error": _told("internal: ", _misshapen("error", "number")),
+    "hello-error": _told(_wrong("error"), _misshapen("error", "number")),
     "offer-before-welcome": _told(NOT_HELLO, _answered("hello", "downlinkOffer")),
     "ok-for-welcome": _told(NOT_HELLO, _answered("hello", "ok")),
-    "two-welcomes": _told((), _misshapen("welcome", "re")),
+    "two-welcomes": _told(_wrong("welcome"), _misshapen("welcome", "re")),
     "other-session": _told(
         "encryption_internal: The server says that this client is in another session", NO_SESSION
     ),
@@ -184,8 +189,10 @@ SDP: dict[str, Words] = {
         "decryption_internal: The server named an m-line that its offer does not have",
         _offer("a track is on no m-line of its kind"),
     ),
-    "down-codec-names": _told((), _misshapen("downlinkOffer", "tracks[].codec")),
-    "up-two-answers": _told((), _misshapen("published", "re")),
+    "down-codec-names": _told(
+        _wrong("downlinkOffer"), _misshapen("downlinkOffer", "tracks[].codec")
+    ),
+    "up-two-answers": _told(_wrong("published"), _misshapen("published", "re")),
     "down-broken": _told(
         (
             _strange("The server sent a description that is none"),
@@ -312,7 +319,7 @@ EVENTS: dict[str, Words] = {
     "signal-to-other": _told(STRAYED, STRANGER),
     "signal-changed": _told(UNDECRYPTED_SIGNAL, MISMATCHED),
     "unasked": _told(
-        ("internal: x", _strange("The server sent a message welcome of a wrong shape"), STRAYED),
+        ("internal: x", _wrong("welcome"), STRAYED),
         (UNDECRYPTED, STRANGER),
     ),
     "not-encrypted": _told(

@@ -184,7 +184,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.run(self.session.disconnect())
         self.run(asyncio.sleep(LATE_S))
         assert self.peers.open_peers == set(), "a transport was left open"
-        assert self.session._tasks == set()
+        assert self.session._tasks.running == set()
         assert self.faults == []
         assert self.server.faults == []
 

@@ -168,6 +168,7 @@ class Publisher(Emitter):
         return self.source.video is not None and not self.is_muted("video")
 
     def on_subscribed_layers(self, mid: str, subscribed: bool) -> None:
+        """Called by the Session: without a subscriber an m-line encodes nothing."""
         for track in self.tracks:
             if track.kind == "video" and track.mid == mid:
                 track.hold_back(not subscribed)

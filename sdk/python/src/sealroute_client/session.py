@@ -2,7 +2,6 @@
 
 import asyncio
 import ipaddress
-import logging
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Final, Self
@@ -10,7 +9,7 @@ from urllib.parse import urlsplit
 
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCIceServer
 
-from sealroute_client import events
+from sealroute_client import events, figures
 from sealroute_client.complaints import Complaints
 from sealroute_client.e2ee import secret as secrets
 from sealroute_client.e2ee.signals import SignalContent
@@ -40,6 +39,7 @@ from sealroute_client.signal_rules import check_signal
 from sealroute_client.signaling import VERSION, Credentials, Message, Signaling
 from sealroute_client.subscriber import Subscriber
 from sealroute_client.subscribing import Subscribing
+from sealroute_client.tasks import Tasks
 
 CLIENT_CODECS: Final = ("opus", "vp8", "h264")
 
@@ -70,6 +70,7 @@ class Session(Emitter):
         self._credentials = Credentials(url, api_key, session_id, token)
         self._secret = encryption_secret
         """Not derived yet: the latest that was set."""
+        self._tasks = Tasks(self._on_failed_task)
         self._changes = SecretChanges(self._change_secret, self.spawn)
         self._derived: secrets.SessionSecret | None = None
         hello: Message = {
@@ -88,7 +89,6 @@ class Session(Emitter):
         self.publishing = Publishing(self, self._peers)
         self.subscribing = Subscribing(self, self._peers)
         self.recovery = Recovery(self)
-        self._tasks: set[asyncio.Task[None]] = set()
         self._was_connected = False
         self._has_joined = False
         self._ending: asyncio.Task[None] | None = None
@@ -226,10 +226,7 @@ class Session(Emitter):
 
     async def _end(self, reason: str, asker: "asyncio.Task[Any] | None") -> None:
         try:
-            tasks = [task for task in self._tasks if task is not asker]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._tasks.cancel(except_for=asker)
             self._changes.close()
             if self.encryption is not None:
                 self.encryption.close()
@@ -252,22 +249,16 @@ class Session(Emitter):
 
     @property
     def is_leaving(self) -> bool:
+        """The end has begun: nothing new is begun in it."""
         return self._ending is not None
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._on_task_done)
+        """Runs `work` in the background; it ends with the Session, and its error is an event."""
+        self._tasks.spawn(work)
 
-    def _on_task_done(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        if task.cancelled() or (error := task.exception()) is None:
-            return
-        if isinstance(error, SealrouteError):
-            if not self.is_leaving:
-                self.emit(events.ErrorOccurred(error=error))
-        else:
-            logging.getLogger(__name__).error("A task of the session failed", exc_info=error)
+    def _on_failed_task(self, error: SealrouteError) -> None:
+        if not self.is_leaving:
+            self._on_error(error)
 
     # --- publishing and subscribing ------------------------------------------------------
 
@@ -442,21 +433,7 @@ class Session(Emitter):
     async def stats(self) -> dict[str, Any]:
         """Totals since the start: frames and bytes sent, received, decrypted, failed, lost; signals
         that were not delivered, by reason."""
-        links = [link for link in (self.subscribing.downlink, self.relay) if link is not None]
-        lost = sum([await link.packets_lost() for link in links])
-        return {
-            "sent": {i: p.describe() for i, p in self.publishers.items()},
-            "received": {
-                s.stream_id: {
-                    k: {"frames": t.frames, "bytes": t.bytes} for k, t in s.tracks.items()
-                }
-                for s in self.subscribers.values()
-            },
-            "decrypted": sum(s.state.decrypted for s in self.subscribers.values()),
-            "failed": sum(s.state.failed for s in self.subscribers.values()),
-            "packetsLost": lost,
-            "signalsDropped": dict(self._messages.signals.dropped),
-        }
+        return await figures.totals(self, dict(self._messages.signals.dropped))
 
     async def paths(self) -> dict[str, MediaPath]:
         """The media transports to the server, by direction: `uplink` and `downlink`, as far as they

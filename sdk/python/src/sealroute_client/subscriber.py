@@ -246,6 +246,7 @@ class Subscriber(Emitter):
             )
 
     def on_secret_change(self) -> None:
+        """Called by the Session: frames that failed may decrypt now."""
         self._notify(self.state.on_secret_change(self._clock()))
 
     def on_hint_announced(self) -> None:

@@ -5,18 +5,34 @@ import { mediaDevices } from './devices';
 
 export type SourceOption = string | MediaStreamTrack | boolean | null | undefined;
 
+/** What a Publisher captures. */
 export interface CaptureProperties {
+  /** Device id or track; `null` or false: no audio; `undefined` or true: the default microphone. */
   audioSource?: SourceOption;
+  /**
+   * Device id, track, `screen`, `window` or `application`; `null` or false: no video; `undefined` or
+   * true: the default camera.
+   */
   videoSource?: SourceOption;
+  /** Width and height in pixels, as in `1280x720`; the default is `640x480`. */
   resolution?: string;
+  /** The largest capture, in pixels; without it the browser may exceed `resolution`. */
   maxResolution?: { width: number; height: number };
+  /** Frames per second; the default is 30. */
   frameRate?: number;
+  /** Which camera of a phone. */
   facingMode?: 'user' | 'environment' | 'left' | 'right';
+  /** Switches the next three off together, for music; the default is `enableStereo`. */
   disableAudioProcessing?: boolean;
+  /** Of the microphone; the default is true, without `disableAudioProcessing`. */
   echoCancellation?: boolean;
+  /** Of the microphone; the default is true, without `disableAudioProcessing`. */
   noiseSuppression?: boolean;
+  /** Of the microphone; the default is true, without `disableAudioProcessing`. */
   autoGainControl?: boolean;
+  /** Sends two audio channels; the default is false. */
   enableStereo?: boolean;
+  /** Instead of all other members: handed to `getUserMedia` as they are. */
   constraints?: MediaStreamConstraints;
 }
 

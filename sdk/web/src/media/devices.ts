@@ -3,14 +3,19 @@ import { otError } from '../errors';
 
 /** A camera or microphone; `label` is empty until the page may use one. */
 export interface Device {
+  /** Microphone or camera. */
   readonly kind: 'audioInput' | 'videoInput';
+  /** For `audioSource` and `videoSource`; empty until the page may use devices. */
   readonly deviceId: string;
+  /** Name for people; empty until the page may use devices. */
   readonly label: string;
 }
 
 /** A speaker; both members are `null` where the speaker in use is not known. */
 export interface OutputDevice {
+  /** For `setAudioOutputDevice`. */
   readonly deviceId: string | null;
+  /** Name for people. */
   readonly label: string | null;
 }
 

@@ -11,7 +11,9 @@ export interface MediaStats {
 export interface SubscriberStats {
   /** Unix milliseconds. */
   timestamp: number;
+  /** Audio received. */
   audio: MediaStats;
+  /** Video received; sizes in pixels, rates in frames per second. */
   video: MediaStats & {
     frameRate: number;
     decodedFrameRate: number;
@@ -34,7 +36,9 @@ export interface SentStats {
 export interface PublisherStats {
   /** Unix milliseconds. */
   timestamp: number;
+  /** Audio sent. */
   audio: SentStats;
+  /** Video sent; sizes in pixels, rate in frames per second. */
   video: SentStats & { frameRate: number; framesSent: number; width: number; height: number };
 }
 

@@ -6,13 +6,24 @@ export type InsertMode = 'replace' | 'after' | 'before' | 'append';
 export type FitMode = 'cover' | 'contain';
 export type Target = HTMLElement | string | null | undefined;
 
+/** How a Publisher or Subscriber looks on the page. */
 export interface WidgetProperties {
+  /**
+   * False makes no element: the application shows the media itself, as `videoElementCreated` and
+   * `mediaStreamAvailable` give it; the default is true.
+   */
   insertDefaultUI?: boolean;
+  /** Where the element goes; `replace`, the default, takes the place of the target's content. */
   insertMode?: InsertMode;
+  /** `cover`, the default, fills the element; `contain` shows the whole frame. */
   fitMode?: FitMode;
+  /** Whether the element has a mute button and a name; the default is true. */
   showControls?: boolean;
+  /** CSS width, pixels as a number; the default is 264. */
   width?: string | number;
+  /** CSS height, pixels as a number; the default is 198. */
   height?: string | number;
+  /** As for `setStyle`. */
   style?: Record<string, unknown>;
 }
 

@@ -29,6 +29,8 @@ TIME_BASE: Final = fractions.Fraction(1, 1000)
 
 
 class RecordingError(SealrouteError):
+    """The folder for recordings cannot be written to."""
+
     code = "recording_failed"
     name = "RecordingError"
 

@@ -1,0 +1,17 @@
+import type { IceConfig } from './rtc/ice';
+
+/** Options of `OT.initSession`. */
+export interface SessionOptions {
+  /** 8..256 characters; makes an end-to-end encrypted session usable. Never sent anywhere. */
+  encryptionSecret?: string;
+  /** Refuses a session that the server calls clear, also while the secret is still to come. */
+  requireEncryption?: boolean;
+  /** No `connectionCreated` and `connectionDestroyed`, for large sessions; the default is false. */
+  connectionEventsSuppressed?: boolean;
+  /** TURN and STUN servers, and which candidates are used. */
+  iceConfig?: IceConfig;
+  /** Where the server is, when not where the script came from. */
+  serverUrl?: string;
+  /** dist/e2ee-worker.js, for pages whose CSP has no `worker-src blob:`. */
+  e2eeWorkerUrl?: string;
+}

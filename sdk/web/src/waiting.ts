@@ -1,5 +1,5 @@
 /** Callers that wait for media to flow; each is notified once. */
-import type { Clock } from './clock';
+import { afterRunning, type Clock } from './clock';
 import { type OTError, otError } from './errors';
 
 /** How long media may take, retries of a lost transport included. */
@@ -19,7 +19,7 @@ export class Waiting<Result> {
   limit(clock: Clock, complaint: string, onTimeout: (error: OTError) => void): void {
     if (!this.isOpen || this.isLimited) return;
     this.isLimited = true;
-    this.cancel = clock.after(LIVE_TIMEOUT_MS, () =>
+    this.cancel = afterRunning(clock, LIVE_TIMEOUT_MS, () =>
       onTimeout(otError('OT_ICE_WORKFLOW_FAILED', complaint)),
     );
   }

@@ -1,5 +1,5 @@
 /** One stay in an encrypted session: the page's half of e2ee/2, sections 8 to 10. */
-import type { Clock } from '../clock';
+import { afterRunning, type Clock } from '../clock';
 import { type OTError, otError } from '../errors';
 import { E2EE_FORMAT } from '../rules';
 import type { E2eeClient } from './client';
@@ -243,7 +243,7 @@ export class SessionEncryption {
 
   private untilRunning(track: string): Promise<void> {
     return new Promise((resolve, reject) => {
-      const cancel = this.clock.after(RUNNING_TIMEOUT_MS, () => {
+      const cancel = afterRunning(this.clock, RUNNING_TIMEOUT_MS, () => {
         stop();
         reject(otError('OT_ENCRYPTION_INTERNAL_ERROR', 'The encryption transform did not start'));
       });

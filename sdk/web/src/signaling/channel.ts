@@ -1,5 +1,5 @@
 /** The WebSocket to the server: requests with answers, keep-alive, and resuming after a loss. */
-import type { Clock } from '../clock';
+import { afterRunning, type Clock } from '../clock';
 import { OTError, otError, PROTOCOL_ERRORS } from '../errors';
 import { ANSWERS, OPEN_TIMEOUT_MS, PASSING, REQUEST_TIMEOUT_MS, SUBPROTOCOL } from '../rules';
 import { retryDelay } from './backoff';
@@ -168,7 +168,7 @@ export class SignalingChannel {
       return Promise.reject(otError('OT_INVALID_PARAMETER', 'The request is too large'));
     }
     return new Promise((resolve, reject) => {
-      const cancelTimeout = this.environment.clock.after(REQUEST_TIMEOUT_MS, () => {
+      const cancelTimeout = afterRunning(this.environment.clock, REQUEST_TIMEOUT_MS, () => {
         this.pending.delete(id);
         reject(otError('OT_TIMEOUT', 'The server did not answer in time'));
       });
@@ -191,7 +191,7 @@ export class SignalingChannel {
     const id = this.nextId++;
     this.greetingId = id;
     const reply = new Promise<Reply>((resolve, reject) => {
-      const cancelTimeout = this.environment.clock.after(OPEN_TIMEOUT_MS, () => {
+      const cancelTimeout = afterRunning(this.environment.clock, OPEN_TIMEOUT_MS, () => {
         this.pending.delete(id);
         reject(otError('OT_CONNECT_FAILED', 'The server did not answer in time'));
       });
@@ -207,7 +207,9 @@ export class SignalingChannel {
       const socket = this.environment.openSocket(this.url, SUBPROTOCOL);
       this.socket = socket;
       socket.binaryType = 'arraybuffer';
-      const cancelTimeout = this.environment.clock.after(OPEN_TIMEOUT_MS, () => socket.close());
+      const cancelTimeout = afterRunning(this.environment.clock, OPEN_TIMEOUT_MS, () =>
+        socket.close(),
+      );
       socket.onopen = (): void => {
         cancelTimeout();
         if (socket.protocol === SUBPROTOCOL) {

@@ -118,6 +118,21 @@ describe('the signaling channel', () => {
     assert.ok(harness.sockets[0]?.isClosed);
   });
 
+  test('time in which the page stood still is not the time of an answer', async () => {
+    const { channel, socket, clock } = await new Harness().connected();
+    const answered = channel.request({ t: 'unpublish', streamId: 'x' });
+    await clock.freeze(60_000);
+    socket.deliver({ t: 'ok', re: socket.last('unpublish').id });
+    assert.equal((await answered).t, 'ok');
+    const late = failure(channel.request({ t: 'unpublish', streamId: 'y' }));
+    await clock.freeze(60_000);
+    await clock.advance(18_999);
+    assert.ok(channel.isOpen);
+    socket.deliver({ t: 'pong', re: socket.last('ping').id });
+    await clock.advance(1);
+    assert.equal((await late).name, 'OT_TIMEOUT');
+  });
+
   test('of a page that stood still it does not conclude that the server is silent', async () => {
     const harness = await new Harness().connected();
     await harness.clock.freeze(60_000);

@@ -1,0 +1,26 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Waiting } from '../src/waiting';
+import { FakeClock } from './support';
+
+test('media may take 20 s in which the page runs', async () => {
+  const clock = new FakeClock();
+  const waiting = new Waiting<void>();
+  const complaints: string[] = [];
+  waiting.limit(clock, 'not live', (error) => complaints.push(error.message));
+  await clock.freeze(60_000);
+  await clock.advance(18_999);
+  assert.deepEqual(complaints, []);
+  await clock.advance(1);
+  assert.deepEqual(complaints, ['not live']);
+});
+
+test('media that flows is waited for no longer', async () => {
+  const clock = new FakeClock();
+  const waiting = new Waiting<string>();
+  waiting.limit(clock, 'not live', () => assert.fail('it was live'));
+  await clock.advance(19_000);
+  waiting.resolve('live');
+  assert.equal(await waiting.result, 'live');
+  await clock.advance(60_000);
+});

@@ -505,8 +505,6 @@ class TransportSnapshot:
     """Time until consent expires (RFC 7675)."""
     has_keys: bool
     """Its DTLS handshake succeeded."""
-    feedback_extension: int | None
-    """The id of the header extension with transport-wide sequence numbers."""
     not_sent: tuple[NotSent, ...]
     """Packets to this peer that were not sent, by stream and reason."""
 

@@ -26,6 +26,7 @@ use crate::parameters::{
     Codec, DownTrackParameters, Extension, MediaKind, PreferredLayers, PublisherHandle,
     SubscriberHandle, TransportHandle,
 };
+use crate::registry::UpTrackKey;
 use crate::rewriter::{Rewriter, RewrittenHeader};
 use crate::up_track::{Pending, UpTrack};
 
@@ -72,7 +73,7 @@ pub(crate) struct DownTrack {
     pub(crate) subscriber: SubscriberHandle,
     pub(crate) publisher: PublisherHandle,
     pub(crate) transport: TransportHandle,
-    pub(crate) up_track: usize,
+    pub(crate) up_track: UpTrackKey,
     pub(crate) downlink: usize,
     pub(crate) kind: MediaKind,
     pub(crate) parameters: DownTrackParameters,
@@ -127,7 +128,7 @@ pub(crate) struct DownTrack {
 pub(crate) struct DownTrackPlace {
     pub(crate) subscriber: SubscriberHandle,
     pub(crate) transport: TransportHandle,
-    pub(crate) up_track: usize,
+    pub(crate) up_track: UpTrackKey,
     pub(crate) downlink: usize,
 }
 

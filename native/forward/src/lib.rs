@@ -24,6 +24,7 @@ mod plaintext_guard;
 #[cfg(debug_assertions)]
 mod poison;
 mod reception;
+mod registry;
 mod reports;
 mod rewriter;
 mod session_router;
@@ -37,6 +38,6 @@ pub use drop_reason::DropReason;
 pub use layers::Layer;
 pub use outbox::{ForwardEvent, Outbox, StreamState};
 pub use parameters::*;
-pub use session_router::{ForwardError, ForwardSettings, SessionRouter};
+pub use session_router::{ForwardError, ForwardSettings, SessionRouter, TransportSequence};
 pub use snapshot::*;
 pub use speakers::Speakers;

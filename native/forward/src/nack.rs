@@ -27,6 +27,8 @@ struct Missing {
 pub struct NackGenerator {
     highest: Option<FullSequence>,
     missing: BTreeMap<FullSequence, Missing>,
+    /// Nothing is due before this time, so the map is not examined with each packet.
+    next: Option<Instant>,
 }
 
 impl NackGenerator {
@@ -38,12 +40,14 @@ impl NackGenerator {
         };
         if sequence <= highest {
             self.missing.remove(&sequence);
+            self.next = self.next.filter(|_| !self.missing.is_empty());
             return;
         }
         self.highest = Some(sequence);
         let gap = sequence.0 - highest.0 - 1;
         if gap > MAX_GAP {
             self.missing.clear();
+            self.next = None;
             return;
         }
         for lost in highest.0 + 1..sequence.0 {
@@ -56,12 +60,16 @@ impl NackGenerator {
                 tries: 0,
             };
             self.missing.insert(FullSequence(lost), entry);
+            self.next = Some(now);
         }
     }
 
     /// Appends the sequence numbers to request now, ascending. Each is returned again only after
     /// its retry interval.
     pub fn poll(&mut self, now: Instant, into: &mut Vec<Sequence>) {
+        if self.next.is_none_or(|next| next > now) {
+            return;
+        }
         self.missing.retain(|_, missing| {
             missing.tries < MAX_TRIES && now.duration_since(missing.since) < MAX_AGE
         });
@@ -72,10 +80,11 @@ impl NackGenerator {
                 into.push(sequence.truncated());
             }
         }
+        self.next = self.missing.values().map(|missing| missing.next_try).min();
     }
 
-    /// When the next request is due.
+    /// When the next request may be due.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.missing.values().map(|missing| missing.next_try).min()
+        self.next
     }
 }

@@ -89,6 +89,14 @@ impl PlaintextGuard {
         }
     }
 
+    /// When refused packets are judged or reported.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let judged = self.undeclared.map(|one| one.first + UNDECLARED_TOLERATED);
+        let reported = self.reported.filter(|_| self.unreported > 0);
+        let next = reported.map(|at| at + REPORT_INTERVAL);
+        judged.into_iter().chain(next).min()
+    }
+
     /// The number of packets dropped since the last report, when one is due.
     pub(crate) fn poll_report(&mut self, now: Instant) -> Option<u64> {
         if let Some(undeclared) = self.undeclared

@@ -420,6 +420,30 @@ impl UpTrack {
         encodings.filter(|&one| !self.is_subscribed(one)).count()
     }
 
+    /// When lost packets or a key frame are requested, the subscribed layers reviewed, or refused
+    /// packets reported.
+    pub(crate) fn poll_timeout(&self, interval: Duration) -> Option<Instant> {
+        let allowed = self.budget.due(interval);
+        let known = self.encodings.iter().enumerate();
+        let asks = known
+            .filter(|(_, stream)| stream.parameters.ssrc.is_some())
+            .flat_map(|(encoding, stream)| {
+                let key_frame = stream.requests.poll_timeout(interval * 2);
+                let key_frame = key_frame.filter(|_| self.is_subscribed(encoding));
+                [
+                    stream.nack.poll_timeout(),
+                    key_frame.map(|due| allowed.map_or(due, |at| at.max(due))),
+                ]
+            });
+        let review = self.subscribed_layers.as_ref();
+        asks.chain([
+            review.map(SubscribedLayers::poll_timeout),
+            self.guard.poll_timeout(),
+        ])
+        .flatten()
+        .min()
+    }
+
     /// Whether its publisher should be asked for key frames now.
     pub(crate) fn is_to_be_asked(&self, now: Instant, interval: Duration) -> bool {
         let allowed = self.budget.due(interval).is_none_or(|due| due <= now);

@@ -193,6 +193,24 @@ fn an_undeclared_key_id_is_refused_until_it_is_declared_and_the_old_one_afterwar
 }
 
 #[test]
+fn refused_packets_are_reported_when_they_are_due_even_if_nothing_more_arrives() {
+    let mut session = Session::with(PayloadAccess::Opaque, up_track(Codec::Opus));
+    session.pass(Duration::from_millis(500));
+    session.rtp(&rtp(0, 0, b"plain").bytes());
+    session.pass(Duration::from_millis(200));
+    session.rtp(&rtp(1, 0, b"plain").bytes());
+    let reports = |session: &Session| {
+        let events = session.out.events.iter();
+        { events }
+            .filter(|event| matches!(event, ForwardEvent::NotEncrypted { .. }))
+            .count()
+    };
+    assert_eq!(reports(&session), 1);
+    session.pass(Duration::from_millis(800));
+    assert_eq!(reports(&session), 2);
+}
+
+#[test]
 fn refused_packets_are_reported_at_most_once_a_second_with_their_count() {
     let mut session = Session::with(PayloadAccess::Opaque, up_track(Codec::Opus));
     for sequence in 0..150 {

@@ -1,4 +1,5 @@
-//! `sealroute-guard PACKETS BURST`: one encrypted VP8 stream to 50 subscribers, in memory.
+//! `sealroute-guard PACKETS BURST [IDLE]`: one encrypted VP8 stream to 50 subscribers, in memory,
+//! in a session with IDLE more published videos that nobody sends.
 //!
 //! The input and the clock are fixed, so an instruction counter gives the same figure on every run.
 //! Prints the number of forwarded packets; exits with an error if any was dropped.
@@ -74,17 +75,17 @@ impl Outbox for SrtpOutbox {
     fn event(&mut self, _event: ForwardEvent) {}
 }
 
-fn up_track() -> UpTrackParameters {
+fn up_track(index: u32) -> UpTrackParameters {
     UpTrackParameters {
-        mid: "0".into(),
+        mid: index.to_string(),
         kind: MediaKind::Video,
         codec: Codec::Vp8,
         payload_type: 96,
         rtx_payload_type: Some(97),
         clock_rate_hz: 90_000,
         encodings: vec![EncodingParameters {
-            ssrc: Some(SSRC),
-            rtx_ssrc: Some(SSRC + 1),
+            ssrc: Some(SSRC + 2 * index),
+            rtx_ssrc: Some(SSRC + 2 * index + 1),
             rid: None,
         }],
         extensions: ExtensionIds(vec![(Extension::Mid, 4)]),
@@ -120,9 +121,10 @@ fn media(burst: u32) -> MediaJob {
     }
 }
 
-fn session(now: Instant) -> Result<SessionRouter, String> {
+fn session(now: Instant, idle: u32) -> Result<SessionRouter, String> {
     let mut router = SessionRouter::new(PayloadAccess::Opaque, ForwardSettings::default());
-    let published = router.publish(now, PUBLISHER, UPLINK, vec![up_track()]);
+    let up_tracks = (0..=idle).map(up_track).collect();
+    let published = router.publish(now, PUBLISHER, UPLINK, up_tracks);
     published.map_err(|error| error.name().to_owned())?;
     for index in 0..SUBSCRIBERS {
         let (subscriber, transport) = (
@@ -135,9 +137,9 @@ fn session(now: Instant) -> Result<SessionRouter, String> {
     Ok(router)
 }
 
-fn run(packets: u64, burst: u32) -> Result<u64, String> {
+fn run(packets: u64, burst: u32, idle: u32) -> Result<u64, String> {
     let mut now = Instant::now();
-    let mut router = session(now)?;
+    let mut router = session(now, idle)?;
     let mut packetizer = Packetizer::new(&media(burst), 0).map_err(|error| error.to_string())?;
     let mut out = SrtpOutbox::new()?;
     let mut packet = [0; SLOT_BYTES];
@@ -165,8 +167,11 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let numbers: Option<Vec<u64>> = words.iter().map(|word| word.parse().ok()).collect();
     let outcome = match numbers.as_deref() {
-        Some([packets, burst @ 1..=64]) => run(*packets, *burst as u32),
-        _ => Err("usage: sealroute-guard PACKETS BURST".to_owned()),
+        Some([packets, burst @ 1..=64]) => run(*packets, *burst as u32, 0),
+        Some([packets, burst @ 1..=64, idle @ 0..=1_000]) => {
+            run(*packets, *burst as u32, *idle as u32)
+        }
+        _ => Err("usage: sealroute-guard PACKETS BURST [IDLE]".to_owned()),
     };
     let (text, code) = match outcome {
         Ok(forwarded) => (forwarded.to_string(), ExitCode::SUCCESS),

@@ -6,8 +6,8 @@ use std::io;
 use std::num::NonZeroU32;
 
 use sealroute_forward::{
-    Codec, DownTrackParameters, EncodingParameters, Extension, MediaKind, PayloadAccess,
-    UpTrackParameters,
+    Codec, DownTrackParameters, EncodingParameters, Extension, ExtensionIds, MediaKind,
+    PayloadAccess, UpTrackParameters,
 };
 use sealroute_transport::{SrtpKeys, SrtpProfile, SrtpSender};
 

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sealroute_forward::{
-    ExtensionIds, ForwardSettings, PublisherHandle, SessionRouter, SubscriberHandle,
-    TransportHandle,
+    ForwardSettings, PublisherHandle, SessionRouter, SubscriberHandle, TransportHandle,
+    TransportSequence,
 };
-use sealroute_rtp::RtpPacket;
 use sealroute_transport::{PacketKind, SharedDtlsGate, SrtpError, classify};
 
 use crate::api::Event;
@@ -272,21 +271,19 @@ impl<S: MessageSocket> Core<S> {
         let receiver = transport.receiver.as_mut().ok_or(NetworkDrop::NoKeys)?;
         let length = receiver.unprotect_rtp(datagram).map_err(reason_of)?;
         let is_other_path = !transport.on_packet(now, path);
-        let packet = &datagram[..length];
         let router = transport.router;
-        if let Some(id) = transport.feedback_extension
-            && let Some((sequence, ssrc)) = transport_sequence(packet, id)
-        {
+        let session = self.sessions.get_mut(&router);
+        let packet = session.and_then(|session| {
+            self.burst.take(handle);
+            session.router.handle_rtp(now, handle, &datagram[..length])
+        });
+        if let Some(TransportSequence { sequence, ssrc }) = packet {
             transport.feedback.record(now, sequence);
             transport.feedback_ssrc = ssrc;
             if !self.timers.is_set(Timer::Feedback(handle)) {
                 self.timers
                     .set(Timer::Feedback(handle), transport.feedback.poll_timeout());
             }
-        }
-        if let Some(session) = self.sessions.get_mut(&router) {
-            session.router.handle_rtp(now, handle, packet);
-            self.burst.take(handle);
         }
         self.touch(router);
         if is_other_path {
@@ -366,21 +363,6 @@ impl<S: MessageSocket> Core<S> {
             }
         }
     }
-}
-
-/// The id of the transport-wide sequence number, if the m-line negotiated one.
-pub(crate) fn transport_cc_id(extensions: &ExtensionIds) -> Option<u8> {
-    let found = extensions
-        .0
-        .iter()
-        .find(|(kind, _)| *kind == sealroute_forward::Extension::TransportCc);
-    found.map(|(_, id)| *id)
-}
-
-fn transport_sequence(packet: &[u8], id: u8) -> Option<(u16, u32)> {
-    let packet = RtpPacket::parse(packet).ok()?;
-    let (_, value) = packet.extensions().find(|(found, _)| *found == id)?;
-    Some((u16::from_be_bytes(*value.first_chunk()?), packet.ssrc()))
 }
 
 fn reason_of(error: SrtpError) -> NetworkDrop {

@@ -11,7 +11,7 @@ use crate::api::{
     Command, Event, OpenRouter, OpenTransport, Publish, RestartIce, RouterHandle, SendDtls,
     SetPeerCredentials, SetSrtpKeys, Snapshot, Subscribe,
 };
-use crate::core::{Core, Publication, Session, Subscription, Timer, transport_cc_id};
+use crate::core::{Core, Publication, Session, Subscription, Timer};
 use crate::egress::MessageSocket;
 use crate::transports::Transport;
 
@@ -201,16 +201,11 @@ impl<S: MessageSocket> Core<S> {
         if self.publications.contains_key(&publisher) {
             return Err(HANDLE_TAKEN);
         }
-        let feedback_id = up_tracks
-            .iter()
-            .find_map(|up_track| transport_cc_id(&up_track.extensions));
         self.forward(router, |session| {
             session.publish(now, publisher, transport, up_tracks)
         })?;
         self.publications
             .insert(publisher, Publication { router, transport });
-        let transport = self.transport_mut(transport)?;
-        transport.feedback_extension = feedback_id.or(transport.feedback_extension);
         Ok(())
     }
 

@@ -6,14 +6,14 @@ use std::num::NonZeroU32;
 use std::rc::Rc;
 
 use sealroute_forward::{
-    Codec, DownTrackParameters, EncodingParameters, Extension, MediaKind, PayloadAccess,
-    UpTrackParameters,
+    Codec, DownTrackParameters, EncodingParameters, Extension, ExtensionIds, MediaKind,
+    PayloadAccess, UpTrackParameters,
 };
 use sealroute_transport::{SrtpKeys, SrtpProfile, SrtpReceiver, SrtpSender, stun};
 
 use crate::api::{
     CloseRouter, Command, Direction, OpenRouter, OpenTransport, Publish, RestartIce, Secret,
-    SetPeerCredentials, SetSrtpKeys, SrtpSecrets, Subscribe,
+    SetPeerCredentials, SetSrtpKeys, SrtpSecrets, Subscribe, Unpublish,
 };
 use crate::path::Message;
 
@@ -367,6 +367,35 @@ fn feedback_is_sent_while_packets_arrive_and_stops_with_them() {
     bench.sent();
     bench.pass(Duration::from_secs(5));
     assert_eq!(bench.sent().iter().filter(|sent| is_rtcp(sent)).count(), 0);
+}
+
+#[test]
+fn feedback_ends_with_the_publisher_that_negotiated_it() {
+    let mut bench = Bench::in_call();
+    let mut peer = MediaPeer::new();
+    let publisher = PublisherHandle(4);
+    bench.receive(1, &peer.next());
+    bench.apply(Command::Unpublish(Unpublish { publisher }));
+    bench.pass(Duration::from_secs(1));
+    // Its successor uses the id for something else.
+    let extensions = ExtensionIds(vec![(Extension::AbsSendTime, FEEDBACK_ID)]);
+    let up_tracks = vec![UpTrackParameters {
+        extensions,
+        ..up_track()
+    }];
+    bench.apply(Command::Publish(Publish {
+        router: ROUTER,
+        publisher,
+        transport: ANN,
+        up_tracks,
+    }));
+    bench.sent();
+    for _ in 0..50 {
+        bench.receive(1, &peer.next());
+        bench.pass(Duration::from_millis(20));
+    }
+    let feedback = |(to, datagram): &(SocketAddr, Vec<u8>)| to.port() == 1 && datagram[1] == 205;
+    assert_eq!(bench.sent().iter().filter(|sent| feedback(sent)).count(), 0);
 }
 
 #[test]

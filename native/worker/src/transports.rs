@@ -42,8 +42,6 @@ pub(crate) struct Transport {
     pub(crate) dtls: DtlsGate,
     pub(crate) receiver: Option<SrtpReceiver>,
     pub(crate) sender: Option<SrtpSender>,
-    /// Negotiated id of the transport-wide sequence number, once a publisher uses it.
-    pub(crate) feedback_extension: Option<u8>,
     pub(crate) feedback: TwccReceiver,
     /// The SSRC that feedback names: the last one received from the peer.
     pub(crate) feedback_ssrc: u32,
@@ -71,7 +69,6 @@ impl Transport {
             dtls: DtlsGate::new(now),
             receiver: None,
             sender: None,
-            feedback_extension: None,
             feedback: TwccReceiver::new(),
             feedback_ssrc: 0,
             not_sent: NotSentPackets::default(),
@@ -356,7 +353,6 @@ impl Transport {
                 .map(|ip| ip.to_string()),
             consent_left_ms: expires.map(|at| at.saturating_duration_since(now).as_millis() as u64),
             has_keys: self.has_keys(),
-            feedback_extension: self.feedback_extension,
             not_sent: self.not_sent.snapshot(),
         }
     }

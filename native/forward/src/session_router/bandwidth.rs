@@ -12,6 +12,7 @@ use crate::layer_selector::{EncodingView, allows, rank};
 use crate::layers::{Allocation, Layer};
 use crate::outbox::{ForwardEvent, Outbox, StreamState};
 use crate::parameters::{MediaKind, PreferredLayers, TransportHandle};
+use crate::registry::UpTrackKey;
 use crate::up_track::{Encoding, UpTrack};
 
 /// Nothing is raised this soon after a sign of congestion.
@@ -129,7 +130,7 @@ impl SessionRouter {
     }
 
     /// Re-runs the allocation for subscribers of a track whose layers became active.
-    pub(super) fn begin_activated(&mut self, now: Instant, key: usize) {
+    pub(super) fn begin_activated(&mut self, now: Instant, key: UpTrackKey) {
         let Some(up_track) = self.up_tracks.get_mut(key) else {
             return;
         };

@@ -8,9 +8,10 @@ use crate::drop_reason::DropReason;
 #[cfg(feature = "scripted-allocation")]
 use crate::layers::Layer;
 use crate::parameters::{
-    DownTrackParameters, Kid, MediaKind, PreferredLayers, PublisherHandle, SubscriberHandle,
-    TransportHandle, UpTrackParameters,
+    DownTrackParameters, Extension, Kid, MediaKind, PreferredLayers, PublisherHandle,
+    SubscriberHandle, TransportHandle, UpTrackParameters,
 };
+use crate::registry::UpTrackKey;
 use crate::reports::REPORT_INTERVAL;
 use crate::up_track::UpTrack;
 
@@ -50,6 +51,7 @@ impl SessionRouter {
             keys.push(key);
         }
         self.publishers.insert(publisher, keys);
+        self.renew_uplink(transport);
         self.next_report.get_or_insert(now + REPORT_INTERVAL);
         Ok(())
     }
@@ -142,7 +144,9 @@ impl SessionRouter {
             .ok_or(ForwardError::UnknownHandle)?;
         self.speakers.remove(publisher);
         for key in keys {
-            let up_track = self.up_tracks.remove(key);
+            let Some(up_track) = self.up_tracks.remove(key) else {
+                continue;
+            };
             self.counters.encodings_paused -= up_track.paused() as u64;
             self.counters
                 .drop_packets(DropReason::NoSubscriber, up_track.pending.len());
@@ -151,8 +155,19 @@ impl SessionRouter {
                 self.remove_down_track(down_track);
             }
             self.routes.retain(|_, route| route.up_track != key);
+            self.renew_uplink(up_track.transport);
         }
         Ok(())
+    }
+
+    /// The up tracks of the transport changed.
+    fn renew_uplink(&mut self, transport: TransportHandle) {
+        let own = self.up_tracks.iter().map(|(_, up_track)| up_track);
+        let ids = own
+            .filter(|up_track| up_track.transport == transport)
+            .map(|up_track| up_track.ids.id(Extension::TransportCc));
+        let transport_cc = { ids }.find(|&id| id != 0).unwrap_or_default();
+        self.uplinks.entry(transport).or_default().transport_cc = transport_cc;
     }
 
     /// Subscribes a transport to a publisher: all down tracks, or none.
@@ -168,7 +183,7 @@ impl SessionRouter {
             return Err(ForwardError::HandleTaken);
         }
         self.check_down_tracks(transport, down_tracks)?;
-        let up_tracks: Vec<usize> = down_tracks
+        let up_tracks: Vec<UpTrackKey> = down_tracks
             .iter()
             .map(|parameters| self.up_track_key(publisher, &parameters.up_track_mid))
             .collect::<Result<_, _>>()?;
@@ -382,7 +397,7 @@ impl SessionRouter {
         }
         self.parked.retain(|&(of, _), _| of != transport);
         self.parked_rtx.retain(|&(of, _), _| of != transport);
-        self.latches.remove(&transport);
+        self.uplinks.remove(&transport);
         if let Some(downlink) = self.downlinks.close(transport) {
             let waiting = downlink.pacer.queued();
             self.counters
@@ -391,7 +406,11 @@ impl SessionRouter {
         Ok(())
     }
 
-    fn up_track_key(&self, publisher: PublisherHandle, mid: &str) -> Result<usize, ForwardError> {
+    fn up_track_key(
+        &self,
+        publisher: PublisherHandle,
+        mid: &str,
+    ) -> Result<UpTrackKey, ForwardError> {
         let keys = self
             .publishers
             .get(&publisher)

@@ -6,6 +6,7 @@ mod downlinks;
 mod packets;
 mod reports;
 mod subscribed_layers;
+mod up_tracks;
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -16,12 +17,15 @@ use slab::Slab;
 use crate::counters::ForwardCounters;
 use crate::down_track::DownTrack;
 use crate::parameters::{PayloadAccess, PublisherHandle, SubscriberHandle, TransportHandle};
+use crate::registry::UpTrackKey;
 use crate::rewriter::Rewriter;
 use crate::snapshot::{self, DownlinkSnapshot, ForwardingSnapshot};
 use crate::speakers::Speakers;
-use crate::up_track::UpTrack;
+
+pub use packets::TransportSequence;
 
 use downlinks::Downlinks;
+use up_tracks::UpTracks;
 
 /// Settings of forwarding.
 #[derive(Clone, Copy, Debug)]
@@ -79,9 +83,18 @@ impl ForwardError {
 /// The RtpStream of an SSRC on a transport.
 #[derive(Clone, Copy, Debug)]
 struct Route {
-    up_track: usize,
+    up_track: UpTrackKey,
     encoding: usize,
     retransmission: bool,
+}
+
+/// What a transport receives from its publishers.
+#[derive(Clone, Copy, Debug, Default)]
+struct Uplink {
+    /// SSRCs bound without a declaration.
+    latched: u8,
+    /// The id of the transport-wide sequence number on any of its m-lines; 0: none has it.
+    transport_cc: u8,
 }
 
 type BySsrc<T> = HashMap<(TransportHandle, u32), T, foldhash::fast::RandomState>;
@@ -90,9 +103,9 @@ type BySsrc<T> = HashMap<(TransportHandle, u32), T, foldhash::fast::RandomState>
 pub struct SessionRouter {
     access: PayloadAccess,
     settings: ForwardSettings,
-    up_tracks: Slab<UpTrack>,
+    up_tracks: UpTracks,
     down_tracks: Slab<DownTrack>,
-    publishers: HashMap<PublisherHandle, Vec<usize>>,
+    publishers: HashMap<PublisherHandle, Vec<UpTrackKey>>,
     subscribers: HashMap<SubscriberHandle, Vec<usize>>,
     routes: BySsrc<Route>,
     down_track_ssrcs: BySsrc<usize>,
@@ -102,10 +115,10 @@ pub struct SessionRouter {
     parked_rtx: BySsrc<u16>,
     /// Retransmission SSRCs of down tracks.
     rtx_ssrcs: HashSet<(TransportHandle, u32), foldhash::fast::RandomState>,
-    latches: HashMap<TransportHandle, u8>,
+    uplinks: HashMap<TransportHandle, Uplink>,
     downlinks: Downlinks,
     /// Keys of up tracks with pending packets.
-    dirty: Vec<usize>,
+    dirty: Vec<UpTrackKey>,
     speakers: Speakers,
     /// A change that is not reported yet.
     new_speaker: Option<PublisherHandle>,
@@ -121,7 +134,7 @@ impl SessionRouter {
         Self {
             access,
             settings,
-            up_tracks: Slab::new(),
+            up_tracks: UpTracks::default(),
             down_tracks: Slab::new(),
             publishers: HashMap::new(),
             subscribers: HashMap::new(),
@@ -130,7 +143,7 @@ impl SessionRouter {
             parked: HashMap::default(),
             parked_rtx: HashMap::default(),
             rtx_ssrcs: HashSet::default(),
-            latches: HashMap::new(),
+            uplinks: HashMap::new(),
             downlinks: Downlinks::default(),
             dirty: Vec::new(),
             speakers: Speakers::default(),

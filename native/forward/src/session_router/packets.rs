@@ -10,12 +10,36 @@ use crate::drop_reason::DropReason;
 use crate::extensions::value_of;
 use crate::outbox::{ForwardEvent, Outbox};
 use crate::parameters::{Extension, MediaKind, TransportHandle};
+use crate::registry::UpTrackKey;
 use crate::reports::{OWN_SSRC, write_for_down_track};
 use crate::speakers::Speakers;
 use crate::up_track::UpTrack;
 
 /// SSRCs of one transport that may be bound without a declaration.
 const MAX_LATCHES: u8 = 16;
+
+/// The transport-wide sequence number of a received packet, for the feedback to its publisher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransportSequence {
+    /// As on the wire.
+    pub sequence: u16,
+    /// The SSRC of the packet.
+    pub ssrc: u32,
+}
+
+impl TransportSequence {
+    /// `id`: that of its header extension; 0: not negotiated.
+    fn of(packet: &RtpPacket<'_>, id: u8) -> Option<Self> {
+        if id == 0 {
+            return None;
+        }
+        let value = packet.extensions().get(id)?;
+        Some(Self {
+            sequence: u16::from_be_bytes(*value.first_chunk()?),
+            ssrc: packet.ssrc(),
+        })
+    }
+}
 
 /// -dBov; the first bit is the encoder's voice activity flag (RFC 6464, section 3).
 fn audio_level(up_track: &UpTrack, packet: &RtpPacket<'_>) -> Option<u8> {
@@ -42,35 +66,52 @@ fn turned(
 }
 
 impl SessionRouter {
-    /// Takes an authenticated, decrypted packet; `flush` forwards it.
-    pub fn handle_rtp(&mut self, now: Instant, transport: TransportHandle, packet: &[u8]) {
+    /// Takes an authenticated, decrypted packet; `flush` forwards it. Returns its transport-wide
+    /// sequence number, if it has one.
+    pub fn handle_rtp(
+        &mut self,
+        now: Instant,
+        transport: TransportHandle,
+        packet: &[u8],
+    ) -> Option<TransportSequence> {
         self.counters.rtp_received += 1;
-        if let Err(reason) = self.take(now, transport, packet) {
+        let Ok(packet) = RtpPacket::parse(packet) else {
+            self.counters.drop_packet(DropReason::Malformed);
+            return None;
+        };
+        let known = self.routes.get(&(transport, packet.ssrc())).copied();
+        let route = known.or_else(|| self.latch(transport, &packet));
+        let taken = route
+            .ok_or(DropReason::UnknownStream)
+            .and_then(|route| self.take(now, route, &packet));
+        if let Err(reason) = taken {
             self.counters.drop_packet(reason);
         }
+        let id = match route {
+            Some(route) => self.up_tracks[route.up_track]
+                .ids
+                .id(Extension::TransportCc),
+            None => self.uplinks.get(&transport)?.transport_cc,
+        };
+        TransportSequence::of(&packet, id)
     }
 
     fn take(
         &mut self,
         now: Instant,
-        transport: TransportHandle,
-        bytes: &[u8],
+        route: Route,
+        packet: &RtpPacket<'_>,
     ) -> Result<(), DropReason> {
-        let packet = RtpPacket::parse(bytes).map_err(|_| DropReason::Malformed)?;
-        let known = self.routes.get(&(transport, packet.ssrc())).copied();
-        let route = known
-            .or_else(|| self.latch(transport, &packet))
-            .ok_or(DropReason::UnknownStream)?;
         let up_track = &mut self.up_tracks[route.up_track];
         if !std::mem::replace(&mut up_track.dirty, true) {
             self.dirty.push(route.up_track);
         }
         if route.retransmission {
-            up_track.take_retransmission(now, route.encoding, &packet)
+            up_track.take_retransmission(now, route.encoding, packet)
         } else {
-            up_track.take(now, route.encoding, &packet)?;
+            up_track.take(now, route.encoding, packet)?;
             if up_track.parameters.kind == MediaKind::Audio
-                && let Some(level) = audio_level(up_track, &packet)
+                && let Some(level) = audio_level(up_track, packet)
             {
                 let change = self.speakers.record(now, up_track.publisher, level);
                 self.new_speaker = change.or(self.new_speaker);
@@ -82,8 +123,8 @@ impl SessionRouter {
     /// Finds the RtpStream of an undeclared SSRC: by MID and RID, else by a payload type that only
     /// one up track of the transport has (RFC 8843 section 9.2).
     fn latch(&mut self, transport: TransportHandle, packet: &RtpPacket<'_>) -> Option<Route> {
-        let latches = self.latches.entry(transport).or_default();
-        if *latches >= MAX_LATCHES {
+        let latched = &mut self.uplinks.get_mut(&transport)?.latched;
+        if *latched >= MAX_LATCHES {
             return None;
         }
         let own = || {
@@ -118,7 +159,7 @@ impl SessionRouter {
             };
             known.is_none() && stream.parameters.rid.as_deref().map(str::as_bytes) == rid
         })?;
-        *latches += 1;
+        *latched += 1;
         let parameters = &mut self.up_tracks[key].encodings[encoding].parameters;
         let slot = if retransmission {
             &mut parameters.rtx_ssrc
@@ -148,7 +189,7 @@ impl SessionRouter {
         }
     }
 
-    fn flush_up_track(&mut self, now: Instant, key: usize, out: &mut impl Outbox) {
+    fn flush_up_track(&mut self, now: Instant, key: UpTrackKey, out: &mut impl Outbox) {
         self.begin_activated(now, key);
         let Some(up_track) = self.up_tracks.get_mut(key) else {
             return;
@@ -185,7 +226,7 @@ impl SessionRouter {
     }
 
     /// Requests lost packets and key frames that are due.
-    pub(super) fn ask_publisher(&mut self, now: Instant, key: usize, out: &mut impl Outbox) {
+    pub(super) fn ask_publisher(&mut self, now: Instant, key: UpTrackKey, out: &mut impl Outbox) {
         let up_track = &mut self.up_tracks[key];
         self.compound.clear();
         let interval = self.settings.key_frame_interval;

@@ -164,54 +164,39 @@ impl SessionRouter {
         self.ask_publisher(now, up_track, out);
     }
 
-    /// When `handle_timeout` is due.
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    /// When `handle_timeout` is due. It costs little when nothing has changed.
+    pub fn poll_timeout(&mut self) -> Option<Instant> {
         let interval = self.settings.key_frame_interval;
-        let asks = self.up_tracks.iter().flat_map(|(_, up_track)| {
-            let streams = up_track.encodings.iter().enumerate();
-            streams
-                .filter(|(_, stream)| stream.parameters.ssrc.is_some())
-                .flat_map(move |(encoding, stream)| {
-                    let key_frame = stream.requests.poll_timeout(interval * 2);
-                    let allowed = up_track.budget.due(interval);
-                    [
-                        stream.nack.poll_timeout(),
-                        key_frame
-                            .filter(|_| up_track.is_subscribed(encoding))
-                            .map(|due| allowed.map_or(due, |at| at.max(due))),
-                    ]
-                })
-        });
-        let reviews = self
-            .up_tracks
-            .iter()
-            .filter_map(|(_, up_track)| up_track.subscribed_layers.as_ref())
-            .map(|layers| Some(layers.poll_timeout()));
-        asks.chain(reviews)
-            .chain([self.next_report, self.downlinks.poll_timeout()])
-            .flatten()
-            .min()
+        [
+            self.up_tracks.poll_timeout(interval),
+            self.next_report,
+            self.downlinks.poll_timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Runs the work that is due.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut impl Outbox) {
         self.run_downlinks(now, out);
-        let reports_due = self.next_report.is_some_and(|at| at <= now);
-        for key in 0..self.up_tracks.capacity() {
-            if !self.up_tracks.contains(key) {
-                continue;
-            }
+        for key in self.up_tracks.due(now, self.settings.key_frame_interval) {
             self.review_subscribed_layers(now, key, out);
             self.ask_publisher(now, key, out);
-            let up_track = &mut self.up_tracks[key];
-            announce(up_track, now, out);
+            announce(&mut self.up_tracks[key], now, out);
+        }
+        if self.next_report.is_some_and(|at| at <= now) {
+            self.report_reception(now, out);
+            self.next_report = (!self.up_tracks.is_empty()).then_some(now + REPORT_INTERVAL);
+        }
+    }
+
+    fn report_reception(&mut self, now: Instant, out: &mut impl Outbox) {
+        for up_track in self.up_tracks.iter_mut() {
             self.compound.clear();
-            if reports_due && write_reception(now, up_track, &mut self.compound) {
+            if write_reception(now, up_track, &mut self.compound) {
                 out.rtcp(up_track.transport, &self.compound);
             }
-        }
-        if reports_due {
-            self.next_report = (!self.up_tracks.is_empty()).then_some(now + REPORT_INTERVAL);
         }
     }
 }

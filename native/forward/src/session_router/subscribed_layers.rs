@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::SessionRouter;
 use crate::outbox::{ForwardEvent, Outbox};
+use crate::registry::UpTrackKey;
 use crate::subscribed_layers::subscribed;
 use crate::up_track::{Encoding, UpTrack};
 
@@ -12,7 +13,7 @@ impl SessionRouter {
     pub(super) fn review_subscribed_layers(
         &mut self,
         now: Instant,
-        key: usize,
+        key: UpTrackKey,
         out: &mut impl Outbox,
     ) {
         let up_track = &mut self.up_tracks[key];

@@ -35,8 +35,6 @@ pub struct TransportSnapshot {
     pub consent_left_ms: Option<u64>,
     /// Its DTLS handshake succeeded.
     pub has_keys: bool,
-    /// The id of the header extension with transport-wide sequence numbers.
-    pub feedback_extension: Option<u8>,
     /// Packets to this peer that were not sent, by stream and reason.
     pub not_sent: Vec<NotSent>,
 }

@@ -10,21 +10,21 @@ mod waiting;
 
 use std::time::{Duration, Instant};
 
-use sealroute_rtp::{FullSequence, MAX_PACKET_BYTES, RtpHeader};
+use sealroute_rtp::{FullSequence, RtpHeader};
 
 use crate::congestion::downlink::{Content, Downlink, Stamp};
 use crate::congestion::pacer::{Pace, Queued};
 use crate::counters::ForwardCounters;
 use crate::drop_reason::DropReason;
-use crate::extensions::{Entries, IdTable, Mapped};
+use crate::extensions::{BLOCK_BYTES, Entries, IdTable, Mapped};
 use crate::key_frame_requests::RequestBudget;
 use crate::layer_filter::LayerFilter;
 use crate::layers::{Allocation, Layer};
 use crate::outbox::{Outbox, StreamState};
 use crate::packet_cache::CachedPacket;
 use crate::parameters::{
-    Codec, DownTrackParameters, Extension, MediaKind, PreferredLayers, PublisherHandle,
-    SubscriberHandle, TransportHandle,
+    DownTrackParameters, Extension, MediaKind, PreferredLayers, PublisherHandle, SubscriberHandle,
+    TransportHandle,
 };
 use crate::registry::UpTrackKey;
 use crate::rewriter::{Rewriter, RewrittenHeader};
@@ -59,7 +59,13 @@ const PADDING: [u8; 255] = {
     padding
 };
 
-type HeaderBuffer = [u8; MAX_PACKET_BYTES];
+/// The fixed header, the extensions that are forwarded, and a MID and a stamp of our own. An
+/// element that does not fit is dropped.
+const HEADER_BYTES: usize = 16 + BLOCK_BYTES + 40;
+/// Room for a header, an original sequence number and a payload descriptor. Every packet clears it,
+/// so it is not larger.
+type HeaderBuffer = [u8; HEADER_BYTES + ORIGINAL_SEQUENCE_BYTES + DESCRIPTOR_BYTES];
+const CLEAR: HeaderBuffer = [0; HEADER_BYTES + ORIGINAL_SEQUENCE_BYTES + DESCRIPTOR_BYTES];
 
 /// The last sender report to a subscriber, for the round-trip time.
 #[derive(Clone, Copy, Debug)]
@@ -102,7 +108,6 @@ pub(crate) struct DownTrack {
     /// The layer filter of the previous mapping epoch.
     ended_filter: LayerFilter,
     ids: IdTable,
-    is_vp8: bool,
     clock_rate_hz: u32,
     resend_bytes: f64,
     /// The first sequence number that this down track assigned. Earlier ones belong to another
@@ -170,7 +175,6 @@ impl DownTrack {
             rewriter,
             filter: LayerFilter::default(),
             ended_filter: LayerFilter::default(),
-            is_vp8: up_track.parameters.codec == Codec::Vp8,
             clock_rate_hz: up_track.parameters.clock_rate_hz,
             resend_bytes: RESEND_BURST_BYTES,
             first: None,
@@ -316,6 +320,8 @@ impl DownTrack {
     fn stamp(&self, now: Instant, bytes: usize, downlink: &mut Downlink) -> Stamp {
         let content = if self.is_reported() {
             Content::Media
+        } else if self.ids.id(Extension::AbsSendTime) != 0 {
+            Content::Timed
         } else {
             Content::Unreported
         };
@@ -334,7 +340,7 @@ impl DownTrack {
         stamp: Stamp,
         out: &mut impl Outbox,
     ) {
-        let mut buffer = [0; MAX_PACKET_BYTES];
+        let mut buffer = CLEAR;
         let header = RtpHeader {
             marker: packet.marker || rewritten.ends_frame,
             payload_type: self.parameters.payload_type,
@@ -345,7 +351,7 @@ impl DownTrack {
         let with_mid = self.rewriter.age(rewritten) < PACKETS_WITH_MID;
         let head = (header, with_mid, stamp);
         let mut end = self.write_header(head, packet.extensions, &mut buffer);
-        let replaced = self.write_descriptor(rewritten, packet.payload, &mut buffer[end..]);
+        let replaced = write_descriptor(rewritten, packet, &mut buffer[end..]);
         end += replaced;
         let payload = &packet.payload[replaced..];
         if self.keeps_protected() {
@@ -368,34 +374,28 @@ impl DownTrack {
         block: &[u8],
         buffer: &mut HeaderBuffer,
     ) -> usize {
+        let Some(buffer) = buffer.first_chunk_mut::<HEADER_BYTES>() else {
+            return 0;
+        };
         let mid_id = self.ids.id(Extension::Mid);
         let mid = (with_mid && mid_id != 0).then_some((mid_id, self.parameters.mid.as_bytes()));
         let mapped = Mapped {
             entries: Entries(block),
             ids: &self.ids,
         };
-        let stamped = [
-            (Extension::TransportCc, stamp.transport_sequence.as_slice()),
-            (Extension::AbsSendTime, stamp.send_time.as_slice()),
-        ]
-        .into_iter()
-        .map(|(kind, value)| (self.ids.id(kind), value))
-        .find(|&(id, _)| id != 0);
+        let stamped = match &stamp {
+            Stamp::None => None,
+            Stamp::TransportSequence(value) => Some((Extension::TransportCc, value.as_slice())),
+            Stamp::SendTime(value) => Some((Extension::AbsSendTime, value.as_slice())),
+        };
+        let stamped = stamped.map(|(kind, value)| (self.ids.id(kind), value));
         header.write(mid.into_iter().chain(stamped).chain(mapped), buffer)
     }
+}
 
-    fn write_descriptor(
-        &self,
-        rewritten: RewrittenHeader,
-        payload: &[u8],
-        out: &mut [u8],
-    ) -> usize {
-        if !self.is_vp8 {
-            return 0;
-        }
-        let room = out.len().min(DESCRIPTOR_BYTES);
-        rewritten.rewrite_vp8(payload, &mut out[..room])
-    }
+fn write_descriptor(rewritten: RewrittenHeader, packet: CachedPacket<'_>, out: &mut [u8]) -> usize {
+    let room = out.len().min(DESCRIPTOR_BYTES);
+    rewritten.rewrite_vp8(packet, &mut out[..room])
 }
 
 fn cached(up_track: &UpTrack, encoding: usize, sequence: FullSequence) -> Option<CachedPacket<'_>> {

@@ -55,6 +55,8 @@ pub(crate) struct Reading {
     pub(crate) frame_header: FrameHeader,
     /// The layer, if the codec's descriptor carries it.
     pub(crate) layer: LayerMark,
+    /// The descriptor of a VP8 payload, whose ids are rewritten for each receiver.
+    pub(crate) vp8: Option<Vp8Descriptor>,
 }
 
 impl Reading {
@@ -74,6 +76,7 @@ impl Reading {
             opens: false,
             ends: false,
         },
+        vp8: None,
     };
 }
 
@@ -114,10 +117,11 @@ fn read_vp8(view: &[u8]) -> Reading {
     if !descriptor.frame_start {
         return Reading {
             layer,
+            vp8: Some(descriptor),
             ..Reading::default()
         };
     }
-    let frame = &view[descriptor.length..];
+    let frame = &view[usize::from(descriptor.length)..];
     let key_frame = frame.first().is_some_and(|first| first & 1 == 0);
     let size = match *frame {
         // RFC 6386 section 9.1: start code, then 14 bits of width and of height.
@@ -138,6 +142,7 @@ fn read_vp8(view: &[u8]) -> Reading {
         size,
         frame_header: frame_header_at(frame, clear),
         layer,
+        vp8: Some(descriptor),
     }
 }
 
@@ -193,6 +198,7 @@ fn read_vp9(view: &[u8]) -> Reading {
         size: descriptor.size,
         frame_header: frame_header_at(view, descriptor.length),
         layer,
+        vp8: None,
     }
 }
 

@@ -5,6 +5,7 @@
 //! has been overwritten past it.
 
 use sealroute_rtp::FullSequence;
+use sealroute_rtp::descriptor::Vp8Descriptor;
 
 use crate::parameters::MediaKind;
 
@@ -24,6 +25,7 @@ struct Slot {
     timestamp: u32,
     marker: bool,
     filled: bool,
+    vp8: Option<Vp8Descriptor>,
 }
 
 /// A packet in the cache.
@@ -34,6 +36,8 @@ pub(crate) struct CachedPacket<'a> {
     /// Entries as [`crate::extensions::collect`] wrote them.
     pub(crate) extensions: &'a [u8],
     pub(crate) payload: &'a [u8],
+    /// Read once, when the packet arrives.
+    pub(crate) vp8: Option<Vp8Descriptor>,
 }
 
 /// A ring of packets.
@@ -84,6 +88,7 @@ impl PacketCache {
             timestamp: packet.timestamp,
             marker: packet.marker,
             filled: true,
+            vp8: packet.vp8,
         };
         self.written += total as u64;
         true
@@ -96,17 +101,19 @@ impl PacketCache {
         if !slot.filled || slot.sequence != sequence.0 || !kept {
             return None;
         }
-        let at = (slot.begin % self.arena.len() as u64) as usize;
+        let at = slot.begin as usize & (self.arena.len() - 1);
         let middle = at + usize::from(slot.extension_bytes);
         Some(CachedPacket {
             timestamp: slot.timestamp,
             marker: slot.marker,
             extensions: &self.arena[at..middle],
             payload: &self.arena[middle..middle + usize::from(slot.payload_bytes)],
+            vp8: slot.vp8,
         })
     }
 
     fn index(&self, sequence: FullSequence) -> usize {
-        sequence.0 as usize % self.slots.len()
+        // A power of two.
+        sequence.0 as usize & (self.slots.len() - 1)
     }
 }

@@ -58,10 +58,11 @@ impl Poisoned<'_> {
         let Some(descriptor) = Vp8Descriptor::parse(self.view) else {
             return self.keep(0, VP8_DESCRIPTOR);
         };
-        self.keep(0, descriptor.length);
-        if let (true, Some(first)) = (descriptor.frame_start, self.view.get(descriptor.length)) {
+        let length = usize::from(descriptor.length);
+        self.keep(0, length);
+        if let (true, Some(first)) = (descriptor.frame_start, self.view.get(length)) {
             let clear = if first & 1 == 0 { VP8_KEY_FRAME } else { 1 };
-            self.keep(descriptor.length, clear + FRAME_HEADER);
+            self.keep(length, clear + FRAME_HEADER);
         }
     }
 

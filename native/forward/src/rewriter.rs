@@ -26,6 +26,8 @@ use std::time::Instant;
 use sealroute_rtp::FullSequence;
 use sealroute_rtp::descriptor::Vp8Descriptor;
 
+use crate::packet_cache::CachedPacket;
+
 pub(crate) use dropped_sequences::DroppedSequences;
 
 use mapping_epoch::{MappingEpoch, Offsets};
@@ -69,25 +71,26 @@ pub(crate) struct RewrittenHeader {
 impl RewrittenHeader {
     /// Writes the descriptor of a VP8 payload with its ids shifted. Returns how many bytes of the
     /// payload it replaces: 0 if nothing changes.
-    pub(crate) fn rewrite_vp8(self, payload: &[u8], out: &mut [u8]) -> usize {
+    pub(crate) fn rewrite_vp8(self, packet: CachedPacket<'_>, out: &mut [u8]) -> usize {
         if self.picture_offset == 0 && self.tl0_offset == 0 {
             return 0;
         }
-        let Some(descriptor) = Vp8Descriptor::parse(payload) else {
+        let Some(descriptor) = packet.vp8 else {
             return 0;
         };
-        let Some(out) = out.get_mut(..descriptor.length) else {
+        let length = usize::from(descriptor.length);
+        let Some(out) = out.get_mut(..length) else {
             return 0;
         };
-        out.copy_from_slice(&payload[..descriptor.length]);
+        out.copy_from_slice(&packet.payload[..length]);
         if let Some((id, true)) = descriptor.picture_id {
             let moved = id.wrapping_add(self.picture_offset) & PICTURE_ID_MASK | 0x8000;
-            out[descriptor.picture_id_at..][..2].copy_from_slice(&moved.to_be_bytes());
+            out[usize::from(descriptor.picture_id_at)..][..2].copy_from_slice(&moved.to_be_bytes());
         }
         if let Some(index) = descriptor.tl0_picture_index {
-            out[descriptor.tl0_at] = index.wrapping_add(self.tl0_offset);
+            out[usize::from(descriptor.tl0_at)] = index.wrapping_add(self.tl0_offset);
         }
-        descriptor.length
+        length
     }
 }
 
@@ -99,8 +102,8 @@ pub(crate) struct Input<'a> {
     pub(crate) sequence: FullSequence,
     pub(crate) timestamp: u32,
     pub(crate) dropped: &'a DroppedSequences,
-    /// The payload of a VP8 packet, for its picture id.
-    pub(crate) vp8: Option<&'a [u8]>,
+    /// The descriptor of a VP8 packet, for its picture id.
+    pub(crate) vp8: Option<Vp8Descriptor>,
 }
 
 /// An ended epoch.
@@ -148,9 +151,7 @@ impl Rewriter {
             timestamp: timestamp.wrapping_sub(input.timestamp),
             ..Offsets::default()
         };
-        if let (Some((picture, tl0)), Some(descriptor)) =
-            (self.last_picture, input.vp8.and_then(Vp8Descriptor::parse))
-        {
+        if let (Some((picture, tl0)), Some(descriptor)) = (self.last_picture, input.vp8) {
             let (id, _) = descriptor.picture_id.unwrap_or_default();
             offsets.picture = picture.wrapping_add(1).wrapping_sub(id) & PICTURE_ID_MASK;
             let index = descriptor.tl0_picture_index.unwrap_or_default();
@@ -162,12 +163,7 @@ impl Rewriter {
     /// The rewritten header of a packet; `None` if it precedes the epoch.
     pub(crate) fn map(&mut self, input: &Input<'_>) -> Option<RewrittenHeader> {
         let epoch = self.epoch.as_mut()?;
-        let descriptor = input.vp8.and_then(Vp8Descriptor::parse);
-        let rewritten = epoch.map(
-            input,
-            descriptor.as_ref(),
-            self.last.map(|last| last.sequence),
-        )?;
+        let rewritten = epoch.map(input, self.last.map(|last| last.sequence))?;
         if self
             .last
             .is_none_or(|last| rewritten.sequence > last.sequence)
@@ -177,7 +173,7 @@ impl Rewriter {
                 timestamp: rewritten.timestamp,
                 at: input.now,
             });
-            if let Some(descriptor) = descriptor {
+            if let Some(descriptor) = input.vp8 {
                 let (id, _) = descriptor.picture_id.unwrap_or_default();
                 let tl0 = descriptor.tl0_picture_index.unwrap_or_default();
                 self.last_picture = Some((

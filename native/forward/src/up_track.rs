@@ -337,6 +337,7 @@ impl UpTrack {
             marker: packet.marker(),
             extensions: &block[..length],
             payload,
+            vp8: reading.vp8,
         };
         let kind = self.parameters.kind;
         let cache = stream.cache.get_or_insert_with(|| PacketCache::new(kind));

@@ -18,11 +18,11 @@ pub struct Vp8Descriptor {
     /// It depends on the lowest temporal layer alone.
     pub layer_sync: bool,
     /// Bytes before the frame's bytes.
-    pub length: usize,
+    pub length: u8,
     /// The position of the picture id, for rewriting.
-    pub picture_id_at: usize,
+    pub picture_id_at: u8,
     /// The position of TL0PICIDX.
-    pub tl0_at: usize,
+    pub tl0_at: u8,
 }
 
 impl Vp8Descriptor {
@@ -41,7 +41,7 @@ impl Vp8Descriptor {
         let mut at = 2;
         if flags & 0x80 != 0 {
             let high = *payload.get(at)?;
-            descriptor.picture_id_at = at;
+            descriptor.picture_id_at = at as u8;
             if high & 0x80 == 0 {
                 descriptor.picture_id = Some((u16::from(high), false));
                 at += 1;
@@ -53,7 +53,7 @@ impl Vp8Descriptor {
         }
         if flags & 0x40 != 0 {
             descriptor.tl0_picture_index = Some(*payload.get(at)?);
-            descriptor.tl0_at = at;
+            descriptor.tl0_at = at as u8;
             at += 1;
         }
         if flags & 0x30 != 0 {
@@ -62,7 +62,7 @@ impl Vp8Descriptor {
             descriptor.layer_sync = byte & 0x20 != 0;
             at += 1;
         }
-        descriptor.length = at;
+        descriptor.length = at as u8;
         (payload.len() >= at).then_some(descriptor)
     }
 }

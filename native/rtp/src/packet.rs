@@ -204,10 +204,11 @@ impl RtpHeader {
     /// Writes the header and `extensions` into `out` and returns its length. Elements that do not
     /// fit are dropped; an element that needs it selects the two-byte form.
     #[inline]
-    pub fn write<'e, I>(&self, extensions: I, out: &mut [u8; MAX_PACKET_BYTES]) -> usize
+    pub fn write<'e, I, const N: usize>(&self, extensions: I, out: &mut [u8; N]) -> usize
     where
         I: Iterator<Item = (u8, &'e [u8])> + Clone,
     {
+        const { assert!(N >= FIXED_HEADER_BYTES + 4) };
         out[0] = 0x80;
         out[1] = (u8::from(self.marker) << 7) | (self.payload_type & 0x7F);
         out[2..4].copy_from_slice(&self.sequence.to_be_bytes());

@@ -120,7 +120,7 @@ proptest! {
     #[test]
     fn no_bytes_can_make_them_panic_or_run_on(payload in prop::collection::vec(any::<u8>(), 0..400)) {
         let lengths = [
-            Vp8Descriptor::parse(&payload).map(|found| found.length),
+            Vp8Descriptor::parse(&payload).map(|found| found.length.into()),
             Vp9Descriptor::parse(&payload).map(|found| found.length),
             slice_prefix_bytes(&payload),
         ];

@@ -33,11 +33,13 @@ const ROOM_FOR_REPEATS_BPS: f64 = 250_000.0;
 /// abs-send-time counts 64 s in 24 bits.
 const SEND_TIME_UNITS_PER_SECOND: f64 = 262_144.0;
 
-/// The stamps of one packet. A retransmission of the same SRTP packet keeps them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Stamp {
-    pub(crate) transport_sequence: [u8; 2],
-    pub(crate) send_time: [u8; 3],
+/// What a packet tells its receiver for the estimate of the path. A retransmission of the same SRTP
+/// packet keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stamp {
+    None,
+    TransportSequence([u8; 2]),
+    SendTime([u8; 3]),
 }
 
 /// What a packet counts as.
@@ -45,6 +47,8 @@ pub(crate) struct Stamp {
 pub(crate) enum Content {
     /// The subscriber sends no feedback on it.
     Unreported,
+    /// The same, and the subscriber estimates the path by itself, from the send times (REMB).
+    Timed,
     Media,
     Padding,
 }
@@ -111,27 +115,28 @@ impl Downlink {
     /// Counts and stamps a packet that leaves now.
     pub(crate) fn stamp(&mut self, now: Instant, bytes: usize, content: Content) -> Stamp {
         let bytes = bytes + OVERHEAD_BYTES;
+        let is_reported = matches!(content, Content::Media | Content::Padding);
         self.estimator.handle_sent(now, bytes);
         // Without evidence for an estimate there is nothing to allocate.
-        let measured = content != Content::Unreported || self.estimator.has_evidence();
+        let measured = is_reported || self.estimator.has_evidence();
         self.busy |= measured;
-        if content != Content::Unreported && self.first_feedback == FirstFeedback::Agreed {
+        if is_reported && self.first_feedback == FirstFeedback::Agreed {
             self.first_feedback = FirstFeedback::AwaitedSince(now);
         }
-        let transport_sequence = match content {
-            Content::Unreported => 0,
+        match content {
+            Content::Unreported => Stamp::None,
+            Content::Timed => {
+                let elapsed = now.saturating_duration_since(self.epoch).as_secs_f64();
+                let units = (elapsed * SEND_TIME_UNITS_PER_SECOND) as u64;
+                let [.., high, middle, low] = units.to_be_bytes();
+                Stamp::SendTime([high, middle, low])
+            }
             Content::Media | Content::Padding => {
                 let is_media = content == Content::Media;
                 let probe = self.prober.handle_sent(now, bytes, is_media);
-                self.packets.send(now, bytes, probe)
+                let sequence = self.packets.send(now, bytes, probe);
+                Stamp::TransportSequence(sequence.to_be_bytes())
             }
-        };
-        let elapsed = now.saturating_duration_since(self.epoch).as_secs_f64();
-        let units = (elapsed * SEND_TIME_UNITS_PER_SECOND) as u64;
-        let [.., high, middle, low] = units.to_be_bytes();
-        Stamp {
-            transport_sequence: transport_sequence.to_be_bytes(),
-            send_time: [high, middle, low],
         }
     }
 

@@ -57,7 +57,7 @@ impl DownTrack {
             sequence: pending.sequence,
             timestamp: packet.timestamp,
             dropped: &stream.dropped,
-            vp8: self.is_vp8.then_some(packet.payload),
+            vp8: packet.vp8,
         };
         match self.admit_present((target, pending), &input, up_track, downlink) {
             Ok(rewritten) => Ok((packet, rewritten)),

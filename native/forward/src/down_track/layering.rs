@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use sealroute_rtp::{MAX_PACKET_BYTES, RtpHeader};
+use sealroute_rtp::RtpHeader;
 
-use super::{DownTrack, PADDING_BIT};
+use super::{CLEAR, DownTrack, PADDING_BIT};
 use crate::congestion::downlink::Downlink;
 use crate::layer_filter::{Level, Verdict};
 use crate::layers::Allocation;
@@ -64,7 +64,7 @@ impl DownTrack {
         downlink: &mut Downlink,
         out: &mut impl Outbox,
     ) {
-        let mut buffer = [0; MAX_PACKET_BYTES];
+        let mut buffer = CLEAR;
         let header = RtpHeader {
             marker: false,
             payload_type: self.parameters.payload_type,

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use sealroute_rtp::{MAX_PACKET_BYTES, RtpHeader};
+use sealroute_rtp::RtpHeader;
 
 use super::{
-    DownTrack, ORIGINAL_SEQUENCE_BYTES, PADDING, PADDING_BIT, RESEND_BURST_BYTES, RESEND_INTERVAL,
-    RESENT_REMEMBERED, SECOND_REPEAT_AFTER, SECOND_REPEATS, cached,
+    CLEAR, DownTrack, ORIGINAL_SEQUENCE_BYTES, PADDING, PADDING_BIT, RESEND_BURST_BYTES,
+    RESEND_INTERVAL, RESENT_REMEMBERED, SECOND_REPEAT_AFTER, SECOND_REPEATS, cached,
+    write_descriptor,
 };
 use crate::congestion::downlink::{Content, Downlink, Stamp};
 use crate::drop_reason::DropReason;
@@ -22,6 +23,7 @@ const NOTHING: CachedPacket<'static> = CachedPacket {
     marker: false,
     extensions: &[],
     payload: &[],
+    vp8: None,
 };
 
 impl DownTrack {
@@ -209,7 +211,7 @@ impl DownTrack {
         (ssrc, payload_type, stamp): (u32, u8, Stamp),
         out: &mut impl Outbox,
     ) {
-        let mut buffer = [0; MAX_PACKET_BYTES];
+        let mut buffer = CLEAR;
         let header = RtpHeader {
             marker: packet.marker || rewritten.ends_frame,
             payload_type,
@@ -222,7 +224,7 @@ impl DownTrack {
         let original = (rewritten.sequence as u16).to_be_bytes();
         buffer[end..end + ORIGINAL_SEQUENCE_BYTES].copy_from_slice(&original);
         end += ORIGINAL_SEQUENCE_BYTES;
-        let replaced = self.write_descriptor(rewritten, packet.payload, &mut buffer[end..]);
+        let replaced = write_descriptor(rewritten, packet, &mut buffer[end..]);
         out.rtp(
             self.transport,
             &buffer[..end + replaced],
@@ -250,7 +252,7 @@ impl DownTrack {
         else {
             return 0;
         };
-        let mut buffer = [0; MAX_PACKET_BYTES];
+        let mut buffer = CLEAR;
         let header = RtpHeader {
             marker: false,
             payload_type,

@@ -1,7 +1,6 @@
 //! A mapping epoch: the packets of one encoding from one start to the next.
 
 use sealroute_rtp::FullSequence;
-use sealroute_rtp::descriptor::Vp8Descriptor;
 
 use super::dropped_sequences::DroppedSequences;
 use super::{Input, PICTURE_ID_MASK, RewrittenHeader};
@@ -54,12 +53,7 @@ impl MappingEpoch {
     /// The rewritten header of a packet; `None` if it precedes the start. `last`: the last assigned
     /// sequence number.
     #[inline]
-    pub(super) fn map(
-        &mut self,
-        input: &Input<'_>,
-        descriptor: Option<&Vp8Descriptor>,
-        last: Option<u64>,
-    ) -> Option<RewrittenHeader> {
+    pub(super) fn map(&mut self, input: &Input<'_>, last: Option<u64>) -> Option<RewrittenHeader> {
         let mut sequence = self.sequence_of(input)?;
         if let Some(last) = last
             && sequence > last + MAX_STEP
@@ -71,7 +65,7 @@ impl MappingEpoch {
             sequence = self.sequence;
         }
         self.newest = self.newest.max(Some(input.sequence));
-        Some(self.rewrite(input, descriptor, sequence))
+        Some(self.rewrite(input, sequence))
     }
 
     /// `map` for an epoch that ended with the sequence number `end`: only gaps are filled, because
@@ -81,8 +75,7 @@ impl MappingEpoch {
             return None;
         }
         let sequence = self.sequence_of(input).filter(|&sequence| sequence < end)?;
-        let descriptor = input.vp8.and_then(Vp8Descriptor::parse);
-        Some(self.rewrite(input, descriptor.as_ref(), sequence))
+        Some(self.rewrite(input, sequence))
     }
 
     /// Whether a sequence number was assigned in this epoch or a later one.
@@ -111,14 +104,9 @@ impl MappingEpoch {
     }
 
     #[inline]
-    fn rewrite(
-        &mut self,
-        input: &Input<'_>,
-        descriptor: Option<&Vp8Descriptor>,
-        sequence: u64,
-    ) -> RewrittenHeader {
+    fn rewrite(&mut self, input: &Input<'_>, sequence: u64) -> RewrittenHeader {
         let mut picture_offset = self.offsets.picture;
-        if let Some((id, true)) = descriptor.and_then(|descriptor| descriptor.picture_id) {
+        if let Some((id, true)) = input.vp8.and_then(|vp8| vp8.picture_id) {
             picture_offset = picture_offset.wrapping_sub(self.pictures.left_out_before(id));
         }
         RewrittenHeader {
@@ -139,8 +127,7 @@ impl MappingEpoch {
         }
         self.newest = Some(input.sequence);
         self.left_out.push(input.sequence);
-        let descriptor = input.vp8.and_then(Vp8Descriptor::parse);
-        if let Some((id, true)) = descriptor.and_then(|descriptor| descriptor.picture_id) {
+        if let Some((id, true)) = input.vp8.and_then(|vp8| vp8.picture_id) {
             self.pictures.leave_out(self.pictures.unwrap(id));
         }
         true

@@ -35,14 +35,17 @@ impl KeptPackets {
     }
 }
 
+/// We choose the SSRCs, so a hash without protection against chosen keys is safe.
+type BySsrc<T> = HashMap<u32, T, foldhash::fast::RandomState>;
+
 /// Protects the RTP and RTCP packets to one peer. Keeps the rollover counter of each SSRC, and
 /// refuses to use an index twice: with AEAD a repeated nonce reveals the authentication key.
 pub struct SrtpSender {
     profile: SrtpProfile,
     rtp_keys: SessionKeys,
     rtcp_keys: SessionKeys,
-    rtp_streams: HashMap<u32, SeenIndices<16>>,
-    kept: HashMap<u32, KeptPackets>,
+    rtp_streams: BySsrc<SeenIndices<16>>,
+    kept: BySsrc<KeptPackets>,
     next_rtcp_index: u32,
 }
 
@@ -56,8 +59,8 @@ impl SrtpSender {
             profile,
             rtp_keys: SessionKeys::derive(profile, keys, Purpose::Rtp)?,
             rtcp_keys: SessionKeys::derive(profile, keys, Purpose::Rtcp)?,
-            rtp_streams: HashMap::new(),
-            kept: HashMap::new(),
+            rtp_streams: BySsrc::default(),
+            kept: BySsrc::default(),
             next_rtcp_index: 0,
         })
     }

@@ -266,15 +266,6 @@ class SetUpTrackForwarding:
 
 
 @dataclass(frozen=True, slots=True)
-class RequestKeyFrame:
-    """Requests one key frame on every video encoding of a publisher (key change, late
-    joiner).
-    """
-
-    publisher: PublisherHandle
-
-
-@dataclass(frozen=True, slots=True)
 class Unpublish:
     """Ends a publisher and its subscribers."""
 
@@ -655,7 +646,6 @@ Command = (
     | Publish
     | DeclareKids
     | SetUpTrackForwarding
-    | RequestKeyFrame
     | Unpublish
     | Subscribe
     | SetDownTrackForwarding
@@ -688,7 +678,6 @@ COMMAND_NAMES: Mapping[type[Command], str] = {
     Publish: "publish",
     DeclareKids: "declare_kids",
     SetUpTrackForwarding: "set_up_track_forwarding",
-    RequestKeyFrame: "request_key_frame",
     Unpublish: "unpublish",
     Subscribe: "subscribe",
     SetDownTrackForwarding: "set_down_track_forwarding",

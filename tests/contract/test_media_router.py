@@ -101,7 +101,6 @@ UNKNOWN = [
     core_api.Publish(99, 50, 2, (OTHER_UP_TRACK,)),
     core_api.DeclareKids(99, "0", ()),
     core_api.SetUpTrackForwarding(99, "0", forwarding=False),
-    core_api.RequestKeyFrame(99),
     core_api.Unpublish(99),
     core_api.Subscribe(1, 50, 99, 3, (OTHER_DOWN_TRACK,)),
     core_api.Subscribe(1, 50, 4, 99, (OTHER_DOWN_TRACK,)),
@@ -237,7 +236,7 @@ async def test_closing_a_session_ends_all_in_it_and_nothing_else(core):
         core_api.CloseRouter(1),
         core_api.CloseTransport(2),
         core_api.CloseTransport(3),
-        core_api.RequestKeyFrame(4),
+        core_api.Unpublish(4),
         core_api.Unsubscribe(5),
     ]
     failed = await core.failures(core_api.CloseRouter(1), *gone, core_api.CloseTransport(12))

@@ -226,9 +226,6 @@ class FakeMediaRouter:
     def set_up_track_forwarding(self, command: core_api.SetUpTrackForwarding) -> None:
         self._has_up_track(command.publisher, command.mid)
 
-    def request_key_frame(self, command: core_api.RequestKeyFrame) -> None:
-        self._present(command.publisher, self.publishers)
-
     def unpublish(self, command: core_api.Unpublish) -> None:
         self._present(command.publisher, self.publishers)
         self._drop_publisher(command.publisher)

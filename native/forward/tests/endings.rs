@@ -105,7 +105,6 @@ fn commands_for_handles_that_do_not_exist_are_refused_by_name() {
     let outcomes = [
         router.unpublish(PUBLISHER),
         router.unsubscribe(SUBSCRIBER),
-        router.request_key_frame(PUBLISHER),
         router.declare_kids(PUBLISHER, "0", vec![KID]),
         router.set_up_track_forwarding(PUBLISHER, "0", true),
         router.subscribe(now, SUBSCRIBER, PUBLISHER, DOWNLINK, &[down_track()]),

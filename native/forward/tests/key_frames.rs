@@ -132,7 +132,7 @@ fn all_encodings_of_an_up_track_are_asked_for_together() {
     }
     session.pass(Duration::from_secs(2));
     session.out.clear();
-    session.router.request_key_frame(PUBLISHER).expect("asked");
+    session.resume(MediaKind::Video);
     session.pass(900 * MILLISECOND);
     let compounds = session.out.rtcp.iter().filter(|sent| sent.to == UPLINK);
     let requests = compounds.map(|sent| {
@@ -308,14 +308,14 @@ fn requests_of_a_paused_subscriber_or_for_unknown_streams_are_ignored() {
 }
 
 #[test]
-fn the_control_plane_may_ask_and_audio_is_never_asked() {
+fn a_resumed_video_asks_and_audio_is_never_asked() {
     let mut session = playing();
-    session.router.request_key_frame(PUBLISHER).expect("asked");
+    session.resume(MediaKind::Video);
     session.pass(900 * MILLISECOND);
     assert_eq!(session.out.plis(UPLINK, SSRC), 1);
     let mut audio = Session::with(PayloadAccess::Clear, up_track(Codec::Opus));
     audio.rtp(&rtp(1, 0, b"audio").bytes());
-    audio.router.request_key_frame(PUBLISHER).expect("asked");
+    audio.resume(MediaKind::Audio);
     audio.rtcp(DOWNLINK, &pli(DOWN_TRACK_SSRC));
     audio.pass(Duration::from_secs(5));
     assert_eq!(audio.out.plis(UPLINK, SSRC), 0);

@@ -181,8 +181,7 @@ fn no_key_frame_is_asked_of_an_encoding_that_is_not_to_be_sent() {
     camera.seconds(2);
     camera.prefer(Some(320));
     camera.seconds(8);
-    let router = &mut camera.session.router;
-    router.request_key_frame(PUBLISHER).expect("asked");
+    camera.session.resume(MediaKind::Video);
     camera.session.pass(Duration::from_secs(5));
     assert!(camera.session.out.plis(UPLINK, 100) > 0);
     assert_eq!(camera.session.out.plis(UPLINK, 102), 0);

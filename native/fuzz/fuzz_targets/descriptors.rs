@@ -10,7 +10,7 @@ use sealroute_rtp::layers_allocation::LayersAllocation;
 
 fuzz_target!(|payload: &[u8]| {
     if let Some(vp8) = Vp8Descriptor::parse(payload) {
-        assert!(vp8.length <= payload.len());
+        assert!(usize::from(vp8.length) <= payload.len());
         assert!(vp8.picture_id_at < vp8.length && vp8.tl0_at < vp8.length);
     }
     assert!(Vp9Descriptor::parse(payload).is_none_or(|vp9| vp9.length <= payload.len()));

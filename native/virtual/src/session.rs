@@ -82,7 +82,9 @@ impl Session {
     /// Handles one record.
     pub fn take(&mut self, kind: u8, body: &[u8], output: &mut impl Write) -> Result<(), String> {
         match kind {
-            b'R' => self.router.handle_rtp(self.now, UPLINK, body),
+            b'R' => {
+                self.router.handle_rtp(self.now, UPLINK, body);
+            }
             b'C' => {
                 let (to, compound) = handle(body)?;
                 let transport = TransportHandle(to);

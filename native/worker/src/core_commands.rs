@@ -52,9 +52,6 @@ impl<S: MessageSocket> Core<S> {
             Command::SetUpTrackForwarding(of) => self.with_publisher(of.publisher, |router| {
                 router.set_up_track_forwarding(of.publisher, &of.mid, of.forwarding)
             }),
-            Command::RequestKeyFrame(of) => self.with_publisher(of.publisher, |router| {
-                router.request_key_frame(of.publisher)
-            }),
             Command::Unpublish(of) => self.unpublish(of.publisher),
             Command::Subscribe(of) => self.subscribe(now, &of),
             Command::SetDownTrackForwarding(of) => self.with_subscriber(of.subscriber, |router| {

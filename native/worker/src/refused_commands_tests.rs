@@ -9,7 +9,7 @@ use sealroute_forward::{
 
 use crate::api::{
     CloseRouter, CloseTransport, Command, DeclareKids, Direction, Event, OpenRouter, OpenTransport,
-    Publish, RequestKeyFrame, RestartIce, RouterHandle, Secret, SendDtls, SetDownTrackForwarding,
+    Publish, RestartIce, RouterHandle, Secret, SendDtls, SetDownTrackForwarding,
     SetPeerCredentials, SetPreferredLayers, SetSrtpKeys, SetUpTrackForwarding, Subscribe,
     Unpublish, Unsubscribe,
 };
@@ -24,7 +24,7 @@ const ANNS: PublisherHandle = PublisherHandle(4);
 const NEW: PublisherHandle = PublisherHandle(91);
 const BENS: SubscriberHandle = SubscriberHandle(5);
 const FRESH: SubscriberHandle = SubscriberHandle(92);
-const COMMANDS: usize = 17;
+const COMMANDS: usize = 16;
 
 /// The index of each command. A new command does not compile without an index, and fails without a
 /// row.
@@ -41,12 +41,11 @@ fn place(command: &Command) -> usize {
         Command::Publish(_) => 8,
         Command::DeclareKids(_) => 9,
         Command::SetUpTrackForwarding(_) => 10,
-        Command::RequestKeyFrame(_) => 11,
-        Command::Unpublish(_) => 12,
-        Command::Subscribe(_) => 13,
-        Command::SetDownTrackForwarding(_) => 14,
-        Command::SetPreferredLayers(_) => 15,
-        Command::Unsubscribe(_) => 16,
+        Command::Unpublish(_) => 11,
+        Command::Subscribe(_) => 12,
+        Command::SetDownTrackForwarding(_) => 13,
+        Command::SetPreferredLayers(_) => 14,
+        Command::Unsubscribe(_) => 15,
     }
 }
 
@@ -227,10 +226,6 @@ fn of_publishers() -> Vec<(Command, &'static str)> {
         (
             publish(ROUTER, NEW, ANN, vec![fresh_up_track("8", 8), no_clock]),
             "invalid",
-        ),
-        (
-            Command::RequestKeyFrame(RequestKeyFrame { publisher: NEW }),
-            unknown,
         ),
         (Command::Unpublish(Unpublish { publisher: NEW }), unknown),
     ];

@@ -260,7 +260,6 @@ CONFLICTS = [
     ),
     (core_api.CloseTransport(9), ("close_transport", 9, "unknown_handle")),
     (core_api.SendDtls(9, b"x"), ("send_dtls", 9, "unknown_handle")),
-    (core_api.RequestKeyFrame(9), ("request_key_frame", 9, "unknown_handle")),
     (core_api.Unpublish(9), ("unpublish", 9, "unknown_handle")),
     (core_api.Unsubscribe(9), ("unsubscribe", 9, "unknown_handle")),
     (

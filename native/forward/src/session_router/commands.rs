@@ -124,18 +124,6 @@ impl SessionRouter {
         Ok(())
     }
 
-    /// Requests a key frame on every video encoding; publishers are asked at the next timeout.
-    pub fn request_key_frame(&mut self, publisher: PublisherHandle) -> Result<(), ForwardError> {
-        let keys = self
-            .publishers
-            .get(&publisher)
-            .ok_or(ForwardError::UnknownHandle)?;
-        for &key in keys {
-            self.up_tracks[key].want_key_frame(None);
-        }
-        Ok(())
-    }
-
     /// Ends a publisher and the down tracks that it feeds. Pending packets are dropped.
     pub fn unpublish(&mut self, publisher: PublisherHandle) -> Result<(), ForwardError> {
         let keys = self

@@ -209,6 +209,15 @@ impl Session {
             .handle_rtcp(self.now, transport, compound, &mut self.out);
     }
 
+    /// The subscriber pauses one kind of media and resumes it.
+    pub fn resume(&mut self, kind: MediaKind) {
+        for forwarding in [false, true] {
+            let router = &mut self.router;
+            let outcome = router.set_down_track_forwarding(SUBSCRIBER, kind, forwarding);
+            outcome.expect("subscribed");
+        }
+    }
+
     /// Advances the time; due work runs at its time.
     pub fn pass(&mut self, time: Duration) {
         let end = self.now + time;

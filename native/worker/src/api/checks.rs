@@ -64,7 +64,6 @@ impl Command {
             Self::OpenRouter(_)
             | Self::CloseRouter(_)
             | Self::CloseTransport(_)
-            | Self::RequestKeyFrame(_)
             | Self::Unpublish(_)
             | Self::SetDownTrackForwarding(_)
             | Self::Unsubscribe(_) => Ok(()),

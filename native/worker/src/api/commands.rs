@@ -204,14 +204,6 @@ pub struct SetUpTrackForwarding {
     pub forwarding: bool,
 }
 
-/// Requests one key frame on every video encoding of a publisher (key change, late joiner).
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct RequestKeyFrame {
-    /// Its handle.
-    pub publisher: PublisherHandle,
-}
-
 /// Ends a publisher and its subscribers.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -293,8 +285,6 @@ pub enum Command {
     DeclareKids(DeclareKids),
     /// See [`SetUpTrackForwarding`].
     SetUpTrackForwarding(SetUpTrackForwarding),
-    /// See [`RequestKeyFrame`].
-    RequestKeyFrame(RequestKeyFrame),
     /// See [`Unpublish`].
     Unpublish(Unpublish),
     /// See [`Subscribe`].
@@ -322,7 +312,6 @@ impl Command {
             Self::Publish(of) => ("publish", of.publisher.0),
             Self::DeclareKids(of) => ("declare_kids", of.publisher.0),
             Self::SetUpTrackForwarding(of) => ("set_up_track_forwarding", of.publisher.0),
-            Self::RequestKeyFrame(of) => ("request_key_frame", of.publisher.0),
             Self::Unpublish(of) => ("unpublish", of.publisher.0),
             Self::Subscribe(of) => ("subscribe", of.subscriber.0),
             Self::SetDownTrackForwarding(of) => ("set_down_track_forwarding", of.subscriber.0),

@@ -38,6 +38,7 @@ pub use drop_reason::DropReason;
 pub use layers::Layer;
 pub use outbox::{ForwardEvent, Outbox, StreamState};
 pub use parameters::*;
+pub use reports::OWN_SSRC;
 pub use session_router::{ForwardError, ForwardSettings, SessionRouter, TransportSequence};
 pub use snapshot::*;
 pub use speakers::Speakers;

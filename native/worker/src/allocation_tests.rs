@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 
 use sealroute_forward::{
     Codec, DownTrackParameters, EncodingParameters, Extension, ExtensionIds, MediaKind,
-    PayloadAccess, UpTrackParameters,
+    PayloadAccess, PublisherHandle, SubscriberHandle, UpTrackParameters,
 };
 use sealroute_transport::{SrtpKeys, SrtpProfile, SrtpSender};
 

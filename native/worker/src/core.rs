@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sealroute_forward::{
-    ForwardSettings, PublisherHandle, SessionRouter, SubscriberHandle, TransportHandle,
-    TransportSequence,
+    ForwardSettings, OWN_SSRC, SessionRouter, TransportHandle, TransportSequence,
 };
 use sealroute_transport::{PacketKind, SharedDtlsGate, SrtpError, classify};
 
@@ -22,12 +21,11 @@ use crate::network_counters::{NetworkCounters, SharedCounters};
 use crate::not_sent;
 use crate::path::Path;
 use crate::receive_coalescing::Burst;
+use crate::session_index::SessionIndex;
 use crate::srtp_outbox::SrtpOutbox;
 use crate::transports::Transports;
 use crate::unverified_peers::UnverifiedPeers;
 
-/// Sender SSRC of the worker's own RTCP feedback; belongs to no stream.
-const FEEDBACK_SENDER_SSRC: u32 = 1;
 /// How stale the counters that other threads read may be.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -47,20 +45,6 @@ pub(crate) struct Session {
     pub(crate) published: Vec<u64>,
 }
 
-/// The session and transport of a publisher.
-#[derive(Clone, Copy)]
-pub(crate) struct Publication {
-    pub(crate) router: RouterHandle,
-    pub(crate) transport: TransportHandle,
-}
-
-#[derive(Clone, Copy)]
-pub(crate) struct Subscription {
-    pub(crate) router: RouterHandle,
-    pub(crate) transport: TransportHandle,
-    pub(crate) publisher: PublisherHandle,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Timer {
     Session(RouterHandle),
@@ -76,8 +60,7 @@ pub(crate) struct Core<S> {
     pub(crate) settings: CoreSettings,
     pub(crate) sessions: HandleMap<RouterHandle, Session>,
     pub(crate) transports: Transports,
-    pub(crate) publications: HandleMap<PublisherHandle, Publication>,
-    pub(crate) subscriptions: HandleMap<SubscriberHandle, Subscription>,
+    pub(crate) session_index: SessionIndex,
     pub(crate) timers: Deadlines<Timer>,
     pub(crate) egress: Egress<S>,
     pub(crate) counters: NetworkCounters,
@@ -104,8 +87,7 @@ impl<S: MessageSocket> Core<S> {
             settings,
             sessions: HandleMap::default(),
             transports: Transports::default(),
-            publications: HandleMap::default(),
-            subscriptions: HandleMap::default(),
+            session_index: SessionIndex::default(),
             timers: Deadlines::new(),
             egress: Egress::new(socket),
             counters: NetworkCounters::default(),
@@ -327,12 +309,10 @@ impl<S: MessageSocket> Core<S> {
         };
         self.compound.clear();
         let media_ssrc = transport.feedback_ssrc;
-        let is_due = transport.feedback.poll_feedback(
-            now,
-            FEEDBACK_SENDER_SSRC,
-            media_ssrc,
-            &mut self.compound,
-        );
+        let is_due =
+            transport
+                .feedback
+                .poll_feedback(now, OWN_SSRC, media_ssrc, &mut self.compound);
         let next = transport.feedback.poll_timeout();
         self.timers.set(Timer::Feedback(handle), next);
         if is_due {
@@ -352,8 +332,8 @@ impl<S: MessageSocket> Core<S> {
         self.counters
             .drop_packets(NetworkDrop::ReceiveBufferFull, lost);
         self.counters.transports = self.transports.len() as u64;
-        self.counters.publishers = self.publications.len() as u64;
-        self.counters.subscribers = self.subscriptions.len() as u64;
+        self.counters.publishers = self.session_index.publishers() as u64;
+        self.counters.subscribers = self.session_index.subscribers() as u64;
         self.shared.store_network(&self.counters);
         for handle in self.unpublished.drain(..) {
             if let Some(session) = self.sessions.get_mut(&handle) {

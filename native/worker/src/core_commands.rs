@@ -11,7 +11,7 @@ use crate::api::{
     Command, Event, OpenRouter, OpenTransport, Publish, RestartIce, RouterHandle, SendDtls,
     SetPeerCredentials, SetSrtpKeys, Snapshot, Subscribe,
 };
-use crate::core::{Core, Publication, Session, Subscription, Timer};
+use crate::core::{Core, Session, Timer};
 use crate::egress::MessageSocket;
 use crate::transports::Transport;
 
@@ -169,22 +169,19 @@ impl<S: MessageSocket> Core<S> {
         let router = self.transports.get(handle).ok_or(UNKNOWN_HANDLE)?.router;
         // The router does not know a transport without publishers or subscribers.
         let _ = self.with_session(router, |session, _| session.router.close_transport(handle));
-        self.forget_transport(handle);
-        Ok(())
-    }
-
-    fn forget_transport(&mut self, handle: TransportHandle) {
+        self.forget_ended(router);
         self.transports.remove(handle);
         self.timers.set(Timer::Consent(handle), None);
         self.timers.set(Timer::Reach(handle), None);
         self.timers.set(Timer::Probe(handle), None);
         self.timers.set(Timer::Feedback(handle), None);
-        self.publications
-            .retain(|_, publication| publication.transport != handle);
-        let publications = &self.publications;
-        self.subscriptions.retain(|_, subscription| {
-            subscription.transport != handle && publications.contains_key(&subscription.publisher)
-        });
+        Ok(())
+    }
+
+    fn forget_ended(&mut self, router: RouterHandle) {
+        if let Some(session) = self.sessions.get(&router) {
+            self.session_index.forget_ended(router, &session.router);
+        }
     }
 
     fn publish(&mut self, now: Instant, command: Publish) -> Outcome {
@@ -195,22 +192,21 @@ impl<S: MessageSocket> Core<S> {
             up_tracks,
         } = command;
         self.check_transport(router, transport)?;
-        if self.publications.contains_key(&publisher) {
+        if self.session_index.of_publisher(publisher).is_some() {
             return Err(HANDLE_TAKEN);
         }
         self.forward(router, |session| {
             session.publish(now, publisher, transport, up_tracks)
         })?;
-        self.publications
-            .insert(publisher, Publication { router, transport });
+        self.session_index.add_publisher(publisher, router);
         Ok(())
     }
 
     fn unpublish(&mut self, publisher: PublisherHandle) -> Outcome {
-        self.with_publisher(publisher, |router| router.unpublish(publisher))?;
-        self.publications.remove(&publisher);
-        self.subscriptions
-            .retain(|_, subscription| subscription.publisher != publisher);
+        let router = self.session_index.of_publisher(publisher);
+        let router = router.ok_or(UNKNOWN_HANDLE)?;
+        self.forward(router, |session| session.unpublish(publisher))?;
+        self.forget_ended(router);
         Ok(())
     }
 
@@ -223,24 +219,21 @@ impl<S: MessageSocket> Core<S> {
             ref down_tracks,
         } = command;
         self.check_transport(router, transport)?;
-        if self.subscriptions.contains_key(&subscriber) {
+        if self.session_index.of_subscriber(subscriber).is_some() {
             return Err(HANDLE_TAKEN);
         }
         self.forward(router, |session| {
             session.subscribe(now, subscriber, publisher, transport, down_tracks)
         })?;
-        let subscription = Subscription {
-            router,
-            transport,
-            publisher,
-        };
-        self.subscriptions.insert(subscriber, subscription);
+        self.session_index.add_subscriber(subscriber, router);
         Ok(())
     }
 
     fn unsubscribe(&mut self, subscriber: SubscriberHandle) -> Outcome {
-        self.with_subscriber(subscriber, |router| router.unsubscribe(subscriber))?;
-        self.subscriptions.remove(&subscriber);
+        let router = self.session_index.of_subscriber(subscriber);
+        let router = router.ok_or(UNKNOWN_HANDLE)?;
+        self.forward(router, |session| session.unsubscribe(subscriber))?;
+        self.forget_ended(router);
         Ok(())
     }
 
@@ -259,12 +252,8 @@ impl<S: MessageSocket> Core<S> {
         publisher: PublisherHandle,
         act: impl FnOnce(&mut SessionRouter) -> Result<(), ForwardError>,
     ) -> Outcome {
-        let router = self
-            .publications
-            .get(&publisher)
-            .ok_or(UNKNOWN_HANDLE)?
-            .router;
-        self.forward(router, act)
+        let router = self.session_index.of_publisher(publisher);
+        self.forward(router.ok_or(UNKNOWN_HANDLE)?, act)
     }
 
     fn with_subscriber(
@@ -272,12 +261,8 @@ impl<S: MessageSocket> Core<S> {
         subscriber: SubscriberHandle,
         act: impl FnOnce(&mut SessionRouter) -> Result<(), ForwardError>,
     ) -> Outcome {
-        let router = self
-            .subscriptions
-            .get(&subscriber)
-            .ok_or(UNKNOWN_HANDLE)?
-            .router;
-        self.forward(router, act)
+        let router = self.session_index.of_subscriber(subscriber);
+        self.forward(router.ok_or(UNKNOWN_HANDLE)?, act)
     }
 
     fn forward(

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use sealroute_forward::{
     Codec, DownTrackParameters, EncodingParameters, Extension, ExtensionIds, MediaKind,
-    PayloadAccess, UpTrackParameters,
+    PayloadAccess, PublisherHandle, SubscriberHandle, UpTrackParameters,
 };
 use sealroute_transport::{SrtpKeys, SrtpProfile, SrtpReceiver, SrtpSender, stun};
 
@@ -412,7 +412,10 @@ fn closing_a_router_removes_all_its_state() {
     bench.apply(Command::CloseRouter(CloseRouter { router: ROUTER }));
     let core = &bench.core;
     assert_eq!(core.transports.len() + core.sessions.len(), 0);
-    assert_eq!(core.publications.len() + core.subscriptions.len(), 0);
+    assert_eq!(
+        core.session_index.publishers() + core.session_index.subscribers(),
+        0
+    );
     assert_eq!(core.transports.by_address(path(1).peer()), None);
     assert_eq!(core.transports.by_ufrag("ann1"), None);
     bench.pass(Duration::from_secs(1));

@@ -52,6 +52,7 @@ mod path_migration;
 mod path_properties;
 mod priority;
 mod receive_coalescing;
+mod session_index;
 mod socket;
 mod sockets;
 mod srtp_outbox;

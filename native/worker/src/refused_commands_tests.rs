@@ -327,8 +327,8 @@ fn whole(bench: &Bench) -> String {
     let sizes = (
         core.sessions.len(),
         core.transports.len(),
-        core.publications.len(),
-        core.subscriptions.len(),
+        core.session_index.publishers(),
+        core.session_index.subscribers(),
     );
     let ufrags = ["ann1", "ben1", "cat1", "new1"].map(|ufrag| core.transports.by_ufrag(ufrag));
     format!(

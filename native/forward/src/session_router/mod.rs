@@ -155,6 +155,16 @@ impl SessionRouter {
         }
     }
 
+    /// Whether the publisher is in this session.
+    pub fn has_publisher(&self, publisher: PublisherHandle) -> bool {
+        self.publishers.contains_key(&publisher)
+    }
+
+    /// Whether the subscriber is in this session.
+    pub fn has_subscriber(&self, subscriber: SubscriberHandle) -> bool {
+        self.subscribers.contains_key(&subscriber)
+    }
+
     /// Totals since start.
     pub fn counters(&self) -> &ForwardCounters {
         &self.counters

@@ -125,15 +125,15 @@ MUTATIONS = (
     Mutation(
         "web: the rules of offers",
         f"{WEB}/src/rtc/downlink.ts",
-        "if (this.encrypt) this.refuseLies(offer);",
-        "if (!this.encrypt) this.refuseLies(offer);",
+        "if (this.encryption) this.refuseLies(offer);",
+        "if (!this.encryption) this.refuseLies(offer);",
         DOWNS,
     ),
     Mutation(
         "web: the rules of answers",
         f"{WEB}/src/rtc/uplink.ts",
-        "const refusal = this.encrypt && answerRefusal(offer, answer);",
-        "const refusal = this.encrypt ? undefined : answerRefusal(offer, answer);",
+        "const refusal = this.encryption && answerRefusal(offer, answer, mids);",
+        "const refusal = this.encryption ? undefined : answerRefusal(offer, answer, mids);",
         UPS,
     ),
     Mutation(

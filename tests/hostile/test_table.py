@@ -8,6 +8,7 @@ from signaling.protocol.messages import ServerMessage
 from tests.hostile.lies import TABLE, Must
 from tests.hostile.lies.rules import OTHERS, PARTS, REFUSALS
 from tests.hostile.lies.words import ERRORS, SOMETIMES, errors_of
+from tests.hostile.mutate import MUTATIONS, ROOT
 
 TAGS = sorted(shape.__struct_config__.tag for shape in get_args(ServerMessage))
 COVERED = {covered for row in TABLE for covered in row.covers}
@@ -46,3 +47,9 @@ def test_words_are_of_rows_that_there_are() -> None:
 def test_rows_cover_what_there_is_and_have_names_of_their_own() -> None:
     assert {*TAGS, *PARTS, *OTHERS} >= COVERED
     assert len({row.name for row in TABLE}) == len(TABLE) >= 40
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_each_check_that_can_be_taken_away_is_where_it_is_said_to_be(mutation) -> None:
+    assert (ROOT / mutation.file).read_text().count(mutation.old) == 1
+    assert {row.name for row in TABLE} >= set(mutation.rows)

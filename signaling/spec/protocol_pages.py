@@ -71,8 +71,7 @@ def _limits() -> str:
 
 
 _GENERATED = """\
-Generated from `signaling/protocol/messages.py` and `signaling/domain/errors.py` by `make docs`;
-edit those.
+<!-- Generated from signaling/protocol/ and signaling/domain/errors.py: edit those, `make docs`. -->
 """
 
 _INTRODUCTION = f"""\

@@ -26,7 +26,7 @@ PYTHON_SDK := sdk/python/src/sealroute_client
 # Python's side of the seam to the media core, from its description in Rust.
 CORE_API = cargo run --quiet --manifest-path native/Cargo.toml --jobs $(JOBS) -p sealroute-schema | $(BIN)/python scripts/core_api.py | $(BIN)/ruff format --stdin-filename sfu/core_api.py -
 
-.PHONY: fuzz test-fuzz check-descriptors check-switches help run build test test-image image-not-tested test-python test-native test-web test-browser test-hostile test-core test-apart lint lint-python lint-native lint-web format bench bench-quick bench-full bench-forwarding bench-rest bench-guard bench-network bench-attack docs docs-site clean
+.PHONY: fuzz test-fuzz check-descriptors check-switches help run build test test-image image-not-tested test-python test-native test-web test-browser test-hostile test-core test-apart lint lint-python lint-native lint-web format bench bench-quick bench-full bench-forwarding bench-rest bench-joins bench-memory bench-families bench-browser bench-before bench-guard bench-network bench-attack docs docs-site clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -175,6 +175,22 @@ bench-forwarding: build $(VENV)/dev.stamp ## Cost of a forwarded packet, this se
 
 bench-rest: build $(VENV)/dev.stamp ## Requests per second, delays and CPU of the REST API
 	$(BIN)/python -m bench.rest $(ARGS)
+
+bench-joins: build $(VENV)/dev.stamp ## CPU of a join, without callbacks and with them
+	$(BIN)/python -m bench.joins $(ARGS)
+
+bench-memory: build $(VENV)/dev.stamp ## Memory of an idle server, first and later starts, and of a viewer
+	$(BIN)/python -m bench.memory $(ARGS)
+
+bench-families: build $(VENV)/dev.stamp ## A packet on a media address of IPv4 against one on ::
+	$(BIN)/python -m bench.families $(ARGS)
+
+bench-browser: build $(VENV)/dev.stamp ## What encryption costs a browser: a call of four streams, clear and encrypted in turn
+	@scripts/require /usr/bin/chromium=chromium
+	$(BIN)/python -m bench.browser $(ARGS)
+
+bench-before: build $(VENV)/dev.stamp ## This tree against an older built clone: make bench-before BEFORE=/path
+	$(BIN)/python -m bench.before $(BEFORE) $(ARGS)
 
 bench-guard: build ## Instructions per forwarded packet against the committed baseline
 	@scripts/require valgrind=valgrind

@@ -41,10 +41,12 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What a server is started from, and where its events go: an address on this machine."""
+    """What a server is started from, where its events go (an address on this machine), and where
+    it takes media."""
 
     tree: Path = ROOT
     callbacks_to: str | None = None
+    media_host: str = "127.0.0.1"
 
     @property
     def python(self) -> str:
@@ -114,6 +116,12 @@ class SealrouteAdapter:
             raise UnavailableError("no credentials")
         return self._credentials.api_key
 
+    def api(self) -> Client:
+        """The REST API, for calls that block."""
+        if self._credentials is None:
+            raise UnavailableError("no credentials")
+        return self._api(self._credentials)
+
     def attached(self) -> "SealrouteAdapter":
         """Another one for the server that this one has started: a second session at once."""
         return SealrouteAdapter(
@@ -148,7 +156,7 @@ class SealrouteAdapter:
             self._process = await asyncio.create_subprocess_exec(
                 self._served.python, "-m", self._module, "serve",
                 "--host", "127.0.0.1", "--port", str(port),
-                "--media-host", "127.0.0.1", "--media-port", "0",
+                "--media-host", self._served.media_host, "--media-port", "0",
                 "--public-ip", "127.0.0.1", "--data-dir", str(data), "--log-level", "warning",
                 cwd=self._served.tree, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
                 env={**os.environ, **_HOOKS, **self._served.operations(operations)},

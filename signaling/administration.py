@@ -66,6 +66,16 @@ async def rotate_secret(store: Store, clock: Clock, identity: str, grace_ms: int
     )
 
 
+async def remove_project(store: Store, identity: str) -> Project:
+    """Removes a project with its sessions, callbacks and their deliveries; the project as it was.
+    Clients that are in a session stay until they leave; nobody else gets in once the servers know
+    of it (`storage.cache_ms`). Errors: `not_found`."""
+    project = await existing_project(store, identity)
+    if not await store.remove_project(project.api_key):
+        raise _no_project()
+    return project
+
+
 async def existing_project(store: Store, identity: str) -> Project:
     project = await store.project_named(identity)
     if project is None:

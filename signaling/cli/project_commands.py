@@ -5,6 +5,7 @@ import argparse
 from signaling import administration
 from signaling.cli.shell import Adder, Shell, read_pem
 from signaling.domain import project_changes
+from signaling.domain.errors import BadRequest, ErrorCode
 from signaling.domain.project_changes import ProjectChange, changed
 from signaling.domain.projects import Project
 from signaling.storage.base import ProjectEdit, Store
@@ -73,6 +74,22 @@ class ProjectCommands:
             arguments, lambda one: project_changes.without_key(one, arguments.key_id)
         )
 
+    def remove(self, arguments: argparse.Namespace) -> int:
+        async def work(store: Store) -> Project:
+            if arguments.yes:
+                return await administration.remove_project(store, arguments.api_key)
+            found = await administration.existing_project(store, arguments.api_key)
+            raise BadRequest(
+                ErrorCode.INVALID_PARAMETER,
+                f"This removes the project '{found.name}' ({found.api_key}) with all its sessions "
+                "and callbacks. It cannot be undone. If you mean it, add --yes.",
+            )
+
+        project = self._run(arguments, work)
+        document = administration.described(project, self._shell.now_ms())
+        self._shell.show(arguments, document, _line(project))
+        return 0
+
     def _change(self, arguments: argparse.Namespace, change: ProjectEdit) -> int:
         async def work(store: Store) -> Project:
             return await administration.change_project(store, arguments.api_key, change)
@@ -108,7 +125,9 @@ def add_commands(add: Adder, shell: Shell) -> None:
     update = add("update", commands.update, "change a project")
     rotate = add("rotate", commands.rotate, "give a project a new API secret and print it")
     retire = add("retire-key", commands.retire_key, "remove a public key")
-    for parser in (update, rotate, retire):
+    remove = add("remove", commands.remove, "remove a project with its sessions and callbacks")
+    remove.add_argument("--yes", action="store_true", help="without it, nothing is removed")
+    for parser in (update, rotate, retire, remove):
         parser.add_argument("--api-key", required=True, help="or the application id")
     _add_properties(update)
     rotate.add_argument(

@@ -130,6 +130,7 @@ class AdminApi:
             ("POST", "/projects", self._create),
             ("GET", "/projects/{project}", self._show),
             ("PATCH", "/projects/{project}", self._update),
+            ("DELETE", "/projects/{project}", self._remove),
             ("POST", "/projects/{project}/secret", self._rotate),
             ("POST", "/projects/{project}/keys", self._add_key),
             ("DELETE", "/projects/{project}/keys/{key}", self._retire_key),
@@ -212,6 +213,10 @@ class AdminApi:
     async def _update(self, call: _Call) -> Answer:
         change = call.read(Properties).change()
         return await self._change(call, lambda project: changed(project, change))
+
+    async def _remove(self, call: _Call) -> Answer:
+        gone = await administration.remove_project(self._store, call.project)
+        return json_answer(200, self._described(gone))
 
     async def _rotate(self, call: _Call) -> Answer:
         grace_ms = call.read(Rotation).grace_s * 1_000

@@ -37,8 +37,7 @@ class ProjectStore(Protocol):
 
     async def remove_project(self, identity: str) -> bool:
         """Removes a project with its sessions, its callbacks and their waiting deliveries; False if
-        it does not exist. For projects that nobody else knows: a server keeps a project for a
-        moment after its removal."""
+        it does not exist. A server keeps a project for `storage.cache_ms` after its removal."""
 
 
 class SessionStore(Protocol):

@@ -131,6 +131,25 @@ def test_a_project_can_be_changed(shell, tmp_path):
     assert (code, changed["e2ee"], len(changed["publicKeys"])) == (0, True, 1)
 
 
+def test_a_project_is_removed_only_on_purpose(shell):
+    _, kept, _ = shell("project", "create", "--name", "kept")
+    _, project, _ = shell("project", "create", "--name", "shop")
+    shell("session", "create", "--api-key", project["apiKey"])
+    words = ("project", "remove", "--api-key", project["apiKey"])
+    code, _, complaint = shell(*words)
+    assert code == 1
+    assert "'shop'" in complaint
+    assert "--yes" in complaint
+    assert len(shell("project", "list")[1]) == 2
+    code, gone, _ = shell(*words, "--yes")
+    assert (code, gone["apiKey"]) == (0, project["apiKey"])
+    assert [one["apiKey"] for one in shell("project", "list")[1]] == [kept["apiKey"]]
+    code, _, complaint = shell(*words, "--yes")
+    assert (code, "no project" in complaint) == (1, True)
+    code, _, _ = shell("session", "create", "--api-key", project["apiKey"])
+    assert code == 1
+
+
 @pytest.mark.parametrize("bits", [1024])
 def test_a_weak_or_private_key_is_refused(shell, tmp_path, bits):
     key = rsa.generate_private_key(public_exponent=65537, key_size=bits)

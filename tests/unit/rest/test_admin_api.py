@@ -74,6 +74,18 @@ async def test_a_project_is_made_shown_and_listed_and_its_secret_told_once(admin
         assert "shop" in json.dumps(shown)
 
 
+async def test_a_removed_project_is_gone_by_both_its_names(admin):
+    _, made = await admin("POST", "/projects", {"name": "shop"})
+    path = f"/projects/{made['applicationId']}"
+    status, gone = await admin("DELETE", path)
+    assert (status, gone["apiKey"]) == (200, made["apiKey"])
+    assert made["apiSecret"] not in json.dumps(gone)
+    for named in (made["apiKey"], made["applicationId"]):
+        assert (await admin("GET", f"/projects/{named}"))[0] == 404
+        assert (await admin("DELETE", f"/projects/{named}"))[0] == 404
+    assert [one.api_key for one in await admin.store.projects()] == [admin.project.api_key]
+
+
 async def test_only_what_is_said_changes(admin):
     path = f"/projects/{admin.project.api_key}"
     await admin("PATCH", path, {"name": "new", "maxConnections": 9})

@@ -55,7 +55,10 @@ class Run:
 
     @property
     def evidence(self) -> targets.Evidence:
-        return targets.Evidence(self.rounds, self.floors, self.extras.idle, self.extras.storm)
+        extras = self.extras
+        return targets.Evidence(
+            self.rounds, self.floors, extras.idle, extras.storm, extras.joins_ms, extras.memory
+        )
 
 
 def adapters() -> list[Adapter]:

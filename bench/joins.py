@@ -21,6 +21,7 @@ from bench.peer import PeerError
 from bench.scenarios import SCENARIOS
 
 ROOM = SCENARIOS["1-50"]
+WITHOUT, WITH = "without callbacks", "with callbacks"
 _REST_S = 0.7
 """After the last join, so that what callbacks cost afterwards counts as well."""
 _IDLE_S = 3.0
@@ -37,7 +38,7 @@ class Kind:
 
     @property
     def name(self) -> str:
-        return "with callbacks" if self.callbacks else "without callbacks"
+        return WITH if self.callbacks else WITHOUT
 
 
 @asynccontextmanager

@@ -26,6 +26,7 @@ from bench.scenarios import Scenario
 
 ROOM = Scenario("viewers", "video", 1, 50, 50)
 """Who is in before: their memory is that of the first ones, not of each."""
+FIRST_START, LATER_STARTS, VIEWER = "idle, first start, MB", "later starts, MB", "viewer, KiB"
 _START_S = 30.0
 _SETTLE_S = 3.0
 
@@ -128,7 +129,7 @@ def table(found: Sequence[Found]) -> str:
         )
         for one in found
     ]
-    return report.table(("tree", "idle, first start, MB", "later starts, MB", "viewer, KiB"), rows)
+    return report.table(("tree", FIRST_START, LATER_STARTS, VIEWER), rows)
 
 
 async def work(options: argparse.Namespace) -> int:

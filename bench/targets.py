@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
+from bench import joins, memory
 from bench.measure import Round
 from bench.scale import Idle, Storm
 
@@ -19,6 +20,8 @@ class Evidence:
     floors: Floors = field(default_factory=dict)
     idle: Idle | None = None
     storm: Storm | None = None
+    joins_ms: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    memory: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
 Value = Callable[[Evidence], float | None]
@@ -116,6 +119,11 @@ def _idle_server(found: Evidence) -> float | None:
     return None if found.idle is None else found.idle.rss_before_bytes / 1e6
 
 
+def _middle(found: Mapping[str, Sequence[float]], name: str) -> float | None:
+    values = found.get(name)
+    return float(median(values)) if values else None
+
+
 _KIB = 1 / 1_024
 
 
@@ -167,8 +175,36 @@ TARGETS = (
         64,
         unit="KiB",
     ),
-    Target("CPU of a join (1-50)", _own("1-50", "join_cpu_ms"), 4, 2, unit="ms"),
-    Target("memory of an idle server", _idle_server, 80, 60, unit="MB"),
+    Target(
+        "memory of each further viewer",
+        lambda found: _middle(found.memory, memory.VIEWER),
+        64,
+        40,
+        unit="KiB",
+    ),
+    Target("CPU of a join (1-50)", _own("1-50", "join_cpu_ms"), 3, 2.2, unit="ms"),
+    Target(
+        "CPU of a join, without callbacks",
+        lambda found: _middle(found.joins_ms, joins.WITHOUT),
+        3,
+        2.2,
+        unit="ms",
+    ),
+    Target(
+        "CPU of a join, all events delivered",
+        lambda found: _middle(found.joins_ms, joins.WITH),
+        3.3,
+        2.6,
+        unit="ms",
+    ),
+    Target("memory of an idle server", _idle_server, 80, 62, unit="MB"),
+    Target(
+        "the same after a first start",
+        lambda found: _middle(found.memory, memory.FIRST_START),
+        80,
+        62,
+        unit="MB",
+    ),
     Target("500 joins in 5 s: failed", _storm(lambda one: one.failed), 0, 0, unit="joins"),
     Target(
         "the same: p99 delay of those already in, against before",

@@ -3,6 +3,7 @@
 import pytest
 
 from bench import targets
+from bench.extras import Extras
 from bench.scale import Idle, Storm
 from bench.targets import OURS, TARGETS, Evidence
 from tests.unit.bench.test_bench_figures import made
@@ -52,3 +53,24 @@ def test_a_storm_is_judged_by_failures_and_by_those_already_in():
     assert words["the same: p99 delay of those already in, against before"] == "goal"
     assert words["the same: p95 of the time to connect"] == "below the goal"
     assert words["memory of an idle server"] == "must"
+
+
+def test_joins_and_memory_are_judged_by_their_medians():
+    found = Evidence(
+        [],
+        joins_ms={"without callbacks": [2.0, 2.1, 9.0], "with callbacks": [3.4]},
+        memory={"idle, first start, MB": [79.0], "viewer, KiB": [41.0]},
+    )
+    words = {target.text: target.verdict(target.value(found)) for target in TARGETS}
+    assert words["CPU of a join, without callbacks"] == "goal"
+    assert words["CPU of a join, all events delivered"] == "MISSED"
+    assert words["the same after a first start"] == "must"
+    assert words["memory of each further viewer"] == "must"
+
+
+def test_joins_and_memory_have_sections_of_the_results_when_they_were_measured():
+    extras = Extras(joins_ms={"without callbacks": [2.0]}, memory={"viewer, KiB": [41.0]})
+    text = "\n".join(extras.sections())
+    assert "| without callbacks | 2.00 |" in text
+    assert "| viewer, KiB | 41.0 |" in text
+    assert Extras().sections() == []

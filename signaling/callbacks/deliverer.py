@@ -74,6 +74,7 @@ class Deliverer:
         self._origins: Counter[str] = Counter()
         self._settled: list[Outcome] = []
         self._wake = asyncio.Event()
+        self._look_due_ms = 0
         self._figures_due_ms = 0
         self._purge_due_ms = 0
 
@@ -96,17 +97,26 @@ class Deliverer:
                 async with asyncio.timeout(LOOK_S):
                     await self._wake.wait()
                     await asyncio.sleep(_GATHER_S)
-            self._wake.clear()
 
     async def turn(self) -> None:
         """Settles finished attempts and starts due ones within the limits."""
         await self._settle()
         now_ms = self._now_ms()
-        is_due = await self._store.callbacks.look(now_ms)
+        is_due = await self._is_due(now_ms)
         free = self._limits.in_flight - len(self._attempts)
         if is_due and free > 0:
             await self._start(now_ms, free)
         await self._keep_house(now_ms)
+
+    async def _is_due(self, now_ms: int) -> bool:
+        """After something was queued or delivered the next one is probably due: no question then,
+        unless the last look is long ago."""
+        woken = self._wake.is_set()
+        self._wake.clear()
+        if woken and now_ms < self._look_due_ms:
+            return True
+        self._look_due_ms = now_ms + int(LOOK_S * 1000)
+        return await self._store.callbacks.look(now_ms)
 
     async def _start(self, now_ms: int, free: int) -> None:
         most = self._limits.per_origin

@@ -109,11 +109,8 @@ class SqlCallbacks:
         def claim(connection: sa.Connection) -> tuple[WebhookDelivery, ...]:
             rows = connection.execute(query, given).mappings().all()
             if rows:
-                connection.execute(
-                    outbox.update()
-                    .where(outbox.c.id.in_([row["id"] for row in rows]))
-                    .values(next_ms=hidden_until_ms)
-                )
+                hidden = {"rows": [row["id"] for row in rows], "until_ms": hidden_until_ms}
+                connection.execute(_HIDE, hidden)
             return tuple(WebhookDelivery(**row) for row in rows)
 
         return await self._database.write(claim)
@@ -146,13 +143,9 @@ class SqlCallbacks:
 
         def settle(connection: sa.Connection) -> None:
             for part in _parts(done):
-                connection.execute(outbox.delete().where(outbox.c.id.in_(part)))
+                connection.execute(_REMOVE, {"rows": list(part)})
             if rest:
-                changed = outbox.update().where(outbox.c.id == sa.bindparam("row"))
-                values: dict[str, sa.BindParameter[object]] = {
-                    name: sa.bindparam(name) for name in ("dead", "attempts", "next_ms", "result")
-                }
-                connection.execute(changed.values(values), rest)
+                connection.execute(_CHANGE, rest)
 
         await self._database.write(settle)
 
@@ -208,6 +201,23 @@ _WAITING_OF = (
     .select_from(outbox)
     .where(outbox.c.project_id == sa.bindparam("project"), outbox.c.dead.is_(False))
 )
+_HIDE = (
+    outbox.update()
+    .where(outbox.c.id.in_(sa.bindparam("rows", expanding=True)))
+    .values(next_ms=sa.bindparam("until_ms"))
+)
+_REMOVE = outbox.delete().where(outbox.c.id.in_(sa.bindparam("rows", expanding=True)))
+_CHANGE = (
+    outbox.update()
+    .where(outbox.c.id == sa.bindparam("row"))
+    .values({name: sa.bindparam(name) for name in ("dead", "attempts", "next_ms", "result")})
+)
+_QUEUED = sa.select(outbox.c.event_id, outbox.c.callback_id).where(
+    outbox.c.event_id.in_(sa.bindparam("events", expanding=True))
+)
+_REGISTERED = sa.select(callbacks.c.id).where(
+    callbacks.c.id.in_(sa.bindparam("wanted", expanding=True))
+)
 
 
 @cache
@@ -245,12 +255,10 @@ def _not_queued_yet(
     connection: sa.Connection, deliveries: Sequence[NewWebhookDelivery]
 ) -> list[dict[str, object]]:
     """Rows for new deliveries whose registration still exists."""
-    events = {delivery.event_id for delivery in deliveries}
-    wanted = {delivery.callback_id for delivery in deliveries}
-    queued = sa.select(outbox.c.event_id, outbox.c.callback_id).where(outbox.c.event_id.in_(events))
-    known = {(row[0], row[1]) for row in connection.execute(queued)}
-    registered = sa.select(callbacks.c.id).where(callbacks.c.id.in_(wanted))
-    alive = {row[0] for row in connection.execute(registered)}
+    events = [delivery.event_id for delivery in deliveries]
+    wanted = list({delivery.callback_id for delivery in deliveries})
+    known = {(row[0], row[1]) for row in connection.execute(_QUEUED, {"events": events})}
+    alive = {row[0] for row in connection.execute(_REGISTERED, {"wanted": wanted})}
     return [
         {**asdict(one), "next_ms": 0, "attempts": 0, "dead": False, "result": ""}
         for one in deliveries

@@ -497,3 +497,28 @@ async def test_a_disk_that_is_full_costs_the_safety_of_an_event_but_not_the_even
     world.tell("s", "sessionCreated")
     await world.run()
     assert [event for _, event, _ in world.receiver.arrived] == ["sessionCreated"]
+
+
+async def test_after_an_event_the_outbox_is_claimed_without_a_look_but_looked_at_every_second(
+    world, monkeypatch
+):
+    await world.register()
+    real, looks = world.store.callbacks.look, []
+
+    async def look(now_ms):
+        looks.append(now_ms)
+        return await real(now_ms)
+
+    monkeypatch.setattr(world.store.callbacks, "look", look)
+    await world.deliverer.turn()
+    world.tell("s", "sessionCreated")
+    await world.flush()
+    world.deliverer.wake()
+    await world.deliverer.turn()
+    await world.deliverer.idle()
+    assert [event for _, event, _ in world.receiver.arrived] == ["sessionCreated"]
+    assert len(looks) == 1
+    world.pass_time(1)
+    world.deliverer.wake()
+    await world.deliverer.turn()
+    assert len(looks) == 2

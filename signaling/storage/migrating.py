@@ -41,6 +41,7 @@ async def migrate_apart(settings: StorageSettings) -> None:
     try:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",  # the working directory may hold anybody's modules
             "-m",
             _MODULE,
             stdin=asyncio.subprocess.PIPE,

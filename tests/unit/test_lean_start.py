@@ -85,6 +85,19 @@ async def test_a_schema_that_is_up_to_date_starts_no_process(tmp_path, monkeypat
     assert started == []
 
 
+async def test_files_where_the_server_was_started_are_not_run(tmp_path, monkeypatch):
+    """They may be anybody's, and the process that migrates is given the secrets of the storage."""
+    place, data_dir = tmp_path / "place", tmp_path / "data"
+    place.mkdir()
+    data_dir.mkdir(mode=0o700)
+    for name in ("json", "structlog", "config"):
+        (place / f"{name}.py").write_text(f"open({str(place / 'was-run')!r}, 'w')\n")
+    monkeypatch.chdir(place)
+    await migrate_apart(in_folder(data_dir))
+    assert not (place / "was-run").exists()
+    assert not is_outdated(in_folder(data_dir)), "it migrates all the same"
+
+
 async def test_where_no_process_can_be_started_the_server_migrates_itself(tmp_path, monkeypatch):
     async def refuse(*_words, **_streams):
         raise PermissionError(1, "Operation not permitted")

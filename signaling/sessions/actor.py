@@ -139,7 +139,7 @@ class SessionActor:
         presented = hello.resume or ""
         connection = connection_of(presented)
         slot = self.slots.get(connection)
-        if slot is None or not slot.is_resumed_by(presented):
+        if slot is None or not slot.is_resumed_by(presented, hello.id):
             return None
         now_ms = int(self._context.clock.monotonic_s() * 1000)
         if not slot.resumes.takes(now_ms, RESUMES_PER_S, RESUMES_AT_ONCE):
@@ -157,7 +157,7 @@ class SessionActor:
             # The client noticed the loss before the server did.
             slot.sink.close("networkDisconnected")
         token = resume_token(connection)
-        missed = slot.move(sink, hello.resume or "", token, hello.received)
+        missed = slot.move(sink, hello, token)
         ice_servers = self._ice_servers(connection)
         self.apply(c.Resume(connection, hello.id, token, ice_servers, slot.last_request))
         for outgoing in missed:

@@ -79,6 +79,7 @@ class ClientSlot:
     unconfirmed: deque[tuple[int, EncodedMessage]] = field(default_factory=deque)
     offer_sent_as: int | None = None
     resumes: Bucket = field(default_factory=lambda: Bucket(RESUMES_AT_ONCE, 0))
+    last_hello: int = 0
 
     def deliver(self, outgoing: EncodedMessage) -> None:
         """Sends at once, or adds to the backlog while there is no WebSocket."""
@@ -118,15 +119,18 @@ class ClientSlot:
         while self.unconfirmed and self.unconfirmed[0][0] <= received:
             self.unconfirmed.popleft()
 
-    def is_resumed_by(self, presented: str) -> bool:
+    def is_resumed_by(self, presented: str, hello: int) -> bool:
+        """`hello`: the id of the request. An attempt that the client gave up can arrive after its
+        next one, which has a higher id; it would end that, and take its token."""
         given = presented.encode()
-        return any(secrets.compare_digest(token.encode(), given) for token in self.resume_tokens)
+        known = [secrets.compare_digest(token.encode(), given) for token in self.resume_tokens]
+        return any(known) and (known[0] or hello >= self.last_hello)
 
-    def move(
-        self, sink: MessageSink, presented: str, next_token: str, received: int | None
-    ) -> list[EncodedMessage]:
+    def move(self, sink: MessageSink, hello: m.Hello, next_token: str) -> list[EncodedMessage]:
         """Switches to another WebSocket and returns the messages that the client missed. Without a
         count of received messages, all sent messages count as received."""
+        presented, received = hello.resume or "", hello.received
+        self.last_hello = hello.id
         if presented != self.resume_tokens[0]:
             received = 0  # It counts on an earlier WebSocket, and has nothing of the current one.
         self.resume_tokens = (next_token, presented)

@@ -127,6 +127,7 @@ have no compression, no extension types and no duplicate members.
   ({_DEFAULTS.grace_ms:,} unless configured), and its media continues. It opens a new WebSocket and
   sends `hello` with the `resume` of its last `welcome`. Each `resume` works until the client sends
   a message over the new WebSocket: if the new `welcome` is lost as well, the client tries again.
+  An attempt with a lower `id` than that of a later one is refused: the client gave it up.
 - `welcome` with `resumed` true has the current state of the session and a new `resume`. Missed
   signals, answers and mutes follow, and so does an unanswered `downlinkOffer`.
 - If the connection no longer exists, the server refuses (`resume_unknown`) and no other client is

@@ -7,7 +7,7 @@ import msgspec
 from sfu.ids import StreamId
 from sfu.media_plane import SubscribedLayers
 from signaling.protocol import messages as m
-from tests.conversation import Client, House, settle
+from tests.conversation import Client, House, Socket, settle
 
 
 def resume_with(client: Client, token: str, received: int | None = None) -> bool:
@@ -71,6 +71,18 @@ async def test_a_client_whose_welcome_was_lost_comes_back_with_the_token_it_has(
     assert bob.welcome.resumed
     assert [x.data for x in bob.heard(m.SignalReceived)] == ["one", "two"]
     assert not ann.heard(m.ConnectionDestroyed)
+
+
+async def test_an_attempt_that_arrives_after_the_next_one_changes_nothing() -> None:
+    """The client gave it up, and its hello was still on its way."""
+    house = House()
+    ann = await house.joined()
+    late = ann.hello(ann.welcome.resume, 0)
+    ann.lose_socket()
+    assert ann.resume()
+    assert ann.actor.resume(late, Socket(ann.encoding, lambda _message: None)) is None
+    assert ann.socket.closed is None
+    assert ann.resume(), "with the token of the last welcome"
 
 
 async def test_of_the_tokens_before_only_the_last_counts() -> None:

@@ -36,13 +36,17 @@ def project(tmp_path):
     return tmp_path
 
 
-def run(project: Path, **files: str) -> tuple[int, str]:
+def run(project: Path, *words: str, **files: str) -> tuple[int, str]:
     for name, text in files.items():
         path = project / "tests" / name / "test_one.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     done = subprocess.run(
-        [project / "scripts" / "live-tests", "--numprocesses", "2", "--dist", "loadfile", "tests"],
+        [
+            project / "scripts" / "live-tests",
+            *("--numprocesses", "2", "--dist", "loadfile"),
+            *(*words, "tests"),
+        ],
         env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
@@ -90,3 +94,22 @@ def test_a_file_that_cannot_be_collected_fails_at_once(project) -> None:
     status, said = run(project, interop="import nothing_of_this_name\n")
     assert status != 0
     assert "once more" not in said
+
+
+def test_a_crash_of_a_process_has_no_excuse(project) -> None:
+    crashes = FAILS_ONCE.replace('raise AssertionError("for want of a core")', "os.abort()")
+    status, said = run(project, interop="import os\n" + crashes)
+    assert status == 1
+    assert "A process crashed" in said
+
+
+def test_a_test_that_is_skipped_alone_has_not_passed(project) -> None:
+    skipped = FAILS_ONCE + "    import pytest\n    pytest.skip('nothing to see')\n"
+    status, _ = run(project, interop=skipped)
+    assert status == 1
+
+
+def test_an_early_end_leaves_no_test_out(project) -> None:
+    status, said = run(project, "-x", "--numprocesses", "0", interop=FAILS_ONCE, unit=FAILS)
+    assert status == 1
+    assert "2 failed" in said

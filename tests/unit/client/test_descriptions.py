@@ -2,7 +2,7 @@
 with a code, and what was agreed on before stays."""
 
 import pytest
-from sealroute_client import DecryptionUnsupportedCodec, UnexpectedServerResponse
+from sealroute_client import DecryptionUnsupportedCodec, UnexpectedServerResponse, descriptions
 from sealroute_client.descriptions import AnswerRules, OfferRules
 
 from tests.unit.client.virtual import M_LINE
@@ -108,3 +108,29 @@ def test_an_offer_that_says_something_else_is_refused_and_changes_nothing(offer)
 def test_an_offer_of_a_codec_that_nothing_here_decodes_is_refused_by_its_own_code() -> None:
     with pytest.raises(DecryptionUnsupportedCodec):
         OfferRules().check(DOWNLINK.replace("VP8", "AV1"))
+
+
+def _many(*lines: str, times: int = 600) -> str:
+    return DOWNLINK + "\r\n" + "\r\n".join(lines * times)
+
+
+@pytest.mark.parametrize(
+    "offer",
+    [
+        _many("a=rtpmap:96 opus/48000/2", "a=rtcp-fb:* nack"),
+        _many("a=rtpmap:97 VP8/90000", "a=fmtp:97 a=1"),
+        _many(*(f"a=ssrc:{n} cname:c" for n in range(600)), times=1),
+        _many("a=candidate:1 1 udp 1 192.0.2.1 9 typ host"),
+        *("m=audio 9 X 96".join([mark] * 1_100) for mark in ("\r\n", "\r", "\v", "\u2028")),
+    ],
+    ids=["feedback", "parameters", "sources", "candidates", "crlf", "cr", "vt", "ls"],
+)
+def test_a_description_that_takes_a_parser_long_is_refused_before_it_is_parsed(
+    offer, monkeypatch
+) -> None:
+    """A few kilobytes of it stop a client for seconds, and the longest message fills its memory."""
+    monkeypatch.setattr(
+        descriptions.SessionDescription, "parse", lambda _sdp: pytest.fail("parsed")
+    )
+    with pytest.raises(UnexpectedServerResponse):
+        OfferRules().check(offer)

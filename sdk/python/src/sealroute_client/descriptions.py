@@ -4,6 +4,7 @@ Pure: texts come in, an error comes out. What is refused is refused whole: nothi
 and what was agreed on before goes on.
 """
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -21,6 +22,10 @@ CODECS: Final = {
 """What is encrypted, and so what is sent."""
 RECEIVES: Final = frozenset({"recvonly", "inactive"})
 """What an answer to an uplink may do; without a word of it, it would send too."""
+MAX_STEPS: Final = 262_144
+"""Look-ups of aiortc's parser: an m-line of a browser takes 15,000."""
+MAX_CANDIDATES: Final = 256
+"""Of an m-line."""
 SENDS: Final = frozenset({"sendonly", "inactive"})
 """What an offer of a downlink may do."""
 
@@ -136,8 +141,7 @@ def names(media: MediaDescription) -> frozenset[str]:
 
 def parse(sdp: str) -> list[MediaDescription]:
     """Errors: UnexpectedServerResponse for what is no description."""
-    if sdp.count("\nm=") > MAX_M_LINES:
-        raise UnexpectedServerResponse("The server sent a description with too many m-lines")
+    _check_size(sdp)
     try:
         media = SessionDescription.parse(sdp).media
     except Exception as error:
@@ -146,3 +150,24 @@ def parse(sdp: str) -> list[MediaDescription]:
     if not media:
         raise UnexpectedServerResponse("The server sent a description without m-lines")
     return media
+
+
+def _check_size(sdp: str) -> None:
+    """aiortc's parser looks through all codecs for each line of feedback and of parameters, and
+    through all sources for each line of a source. Lines are split as it splits them.
+
+    Errors: UnexpectedServerResponse."""
+    lines = sdp.splitlines()
+    if sum(line.startswith("m=") for line in lines) > MAX_M_LINES:
+        raise UnexpectedServerResponse("The server sent a description with too many m-lines")
+    sections: list[Counter[str]] = [Counter()]
+    for line in lines:
+        if line.startswith("m="):
+            sections.append(Counter())
+        elif line.startswith("a="):
+            sections[-1][line[2:].partition(":")[0]] += 1
+    steps = sum(
+        one["rtpmap"] * (one["rtcp-fb"] + one["fmtp"]) + one["ssrc"] ** 2 for one in sections
+    )
+    if steps > MAX_STEPS or any(one["candidate"] > MAX_CANDIDATES for one in sections):
+        raise UnexpectedServerResponse("The server sent a description with too many lines")

@@ -1,7 +1,7 @@
 """Callback registrations and their outbox in SQL; implements `base.CallbackStore`."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from functools import cache
 from typing import TypeVar
 
@@ -22,6 +22,7 @@ from signaling.storage.schema import callback_outbox as outbox
 from signaling.storage.schema import callbacks
 
 T = TypeVar("T")
+_NEW = tuple(one.name for one in fields(NewWebhookDelivery))
 _IN_ONE_QUERY = 400
 """Parameters per IN list; databases limit them."""
 
@@ -260,7 +261,13 @@ def _not_queued_yet(
     known = {(row[0], row[1]) for row in connection.execute(_QUEUED, {"events": events})}
     alive = {row[0] for row in connection.execute(_REGISTERED, {"wanted": wanted})}
     return [
-        {**asdict(one), "next_ms": 0, "attempts": 0, "dead": False, "result": ""}
+        {
+            **{name: getattr(one, name) for name in _NEW},
+            "next_ms": 0,
+            "attempts": 0,
+            "dead": False,
+            "result": "",
+        }
         for one in deliveries
         if (one.event_id, one.callback_id) not in known and one.callback_id in alive
     ]

@@ -107,9 +107,9 @@ def table(calls: Sequence[Call]) -> str:
     rows = []
     for name in ("publisher", "viewer"):
         plain = [getattr(one, name) for one in clear]
-        sealed = [getattr(one, name) for one in encrypted]
-        ratios = [b / a for a, b in zip(plain, sealed, strict=True)]
-        rows.append((name, report.cell(plain, 1), report.cell(sealed, 1), report.cell(ratios)))
+        ciphered = [getattr(one, name) for one in encrypted]
+        ratios = [b / a for a, b in zip(plain, ciphered, strict=True)]
+        rows.append((name, report.cell(plain, 1), report.cell(ciphered, 1), report.cell(ratios)))
     frames = [report.cell([one.frames for one in side], 0) for side in (clear, encrypted)]
     rows.append(("frames decoded in a second", *frames, "-"))
     head = (f"{STREAMS} streams, % of a core", "clear", "encrypted", "x")

@@ -25,7 +25,7 @@ from bench.peer import PeerError
 from bench.scenarios import Scenario
 
 ROOM = Scenario("viewers", "video", 1, 50, 50)
-"""Who is in before: their memory is that of the first ones, not of each."""
+"""Joined before the measurement: the first members take memory that each further one does not."""
 FIRST_START, LATER_STARTS, VIEWER = "idle, first start, MB", "later starts, MB", "viewer, KiB"
 _START_S = 30.0
 _SETTLE_S = 3.0

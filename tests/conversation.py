@@ -249,7 +249,7 @@ class Client:
     def forwarded(self, subscriber: str, kind: MediaKind) -> bool:
         return self.media.subscribers[SubscriberId(subscriber)].forwarding.get(kind, True)
 
-    def heard(self, kind: type[MessageT]) -> list[MessageT]:
+    def seen(self, kind: type[MessageT]) -> list[MessageT]:
         """Takes all messages of one kind out of the inbox."""
         found = [message for message in self.inbox if isinstance(message, kind)]
         self.inbox = [message for message in self.inbox if not isinstance(message, kind)]

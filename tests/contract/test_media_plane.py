@@ -33,8 +33,8 @@ class Member:
         self.up, self.down = peers.PeerConnection(), peers.PeerConnection()
 
     @property
-    def told(self):
-        return self.listener.told
+    def reported(self):
+        return self.listener.reported
 
     @property
     def offers(self):
@@ -96,11 +96,11 @@ async def test_a_published_stream_is_live_once_its_uplink_is_connected(bench, an
         ("1", MediaKind.VIDEO, Codec.VP8),
     ]
     await bench.settle()
-    assert ann.told == []
+    assert ann.reported == []
     bench.connect(ann.media, Direction.UPLINK, ann.up)
-    assert ann.told == []
+    assert ann.reported == []
     await bench.settle()
-    assert ann.told == [("live", "st")]
+    assert ann.reported == [("live", "st")]
 
 
 async def test_a_stream_on_a_connected_uplink_is_live_at_once(ann):
@@ -108,7 +108,7 @@ async def test_a_stream_on_a_connected_uplink_is_live_at_once(ann):
     ann.bench.connect(ann.media, Direction.UPLINK, ann.up)
     await ann.publish("video", peers.TRACKS[1:])
     await ann.bench.settle()
-    assert ann.told == [("live", "audio"), ("live", "video")]
+    assert ann.reported == [("live", "audio"), ("live", "video")]
 
 
 async def test_what_cannot_be_published_is_refused(ann, ben):
@@ -148,10 +148,10 @@ async def test_a_subscriber_is_connected_after_answer_and_handshake(bench, ann, 
     }
     ben.answer()
     await bench.settle()
-    assert ben.told == []
+    assert ben.reported == []
     bench.connect(ben.media, Direction.DOWNLINK, ben.down)
     await bench.settle()
-    assert ben.told == [("connected", "su")]
+    assert ben.reported == [("connected", "su")]
 
 
 async def test_changes_during_an_outstanding_offer_are_batched_into_the_next(ann, ben):
@@ -203,7 +203,7 @@ async def test_a_rejected_m_line_leaves_the_others_working(bench, ann, ben):
     ben.answer(reject={alone})
     bench.connect(ben.media, Direction.DOWNLINK, ben.down)
     await bench.settle()
-    assert ben.told == [("connected", "both")]
+    assert ben.reported == [("connected", "both")]
 
 
 async def test_unpublishing_takes_its_subscribers_away_with_a_new_offer(ann, ben):
@@ -228,7 +228,7 @@ async def test_an_m_line_is_used_again_by_the_next_subscriber(ann, ben):
     assert {t.mid for t in ben.offers[1].tracks} == {t.mid for t in ben.offers[0].tracks}
     ben.answer()
     await ann.bench.settle()
-    assert ben.told == [("connected", "first"), ("connected", "second")]
+    assert ben.reported == [("connected", "first"), ("connected", "second")]
 
 
 async def test_losing_the_uplink_ends_its_streams_and_it_can_be_opened_again(bench, ann, ben):
@@ -236,11 +236,11 @@ async def test_losing_the_uplink_ends_its_streams_and_it_can_be_opened_again(ben
     await ben.subscribe_connected()
     bench.lose(ann.media, Direction.UPLINK)
     await bench.settle()
-    assert ann.told[-1] == ("lost", Direction.UPLINK)
+    assert ann.reported[-1] == ("lost", Direction.UPLINK)
     assert ben.offers[-1].tracks == ()
     ann.up = peers.PeerConnection()
     await ann.publish_live()
-    assert ann.told[-1] == ("live", "st")
+    assert ann.reported[-1] == ("live", "st")
 
 
 async def test_losing_the_downlink_ends_its_subscribers_and_it_can_be_opened_again(bench, ann, ben):
@@ -248,7 +248,7 @@ async def test_losing_the_downlink_ends_its_subscribers_and_it_can_be_opened_aga
     await ben.subscribe_connected()
     bench.lose(ben.media, Direction.DOWNLINK)
     await bench.settle()
-    assert ben.told[-1] == ("lost", Direction.DOWNLINK)
+    assert ben.reported[-1] == ("lost", Direction.DOWNLINK)
     assert (
         await refused(ben.media.set_subscriber_forwarding, "su", MediaKind.VIDEO, False)
         == "stream_unknown"
@@ -256,37 +256,37 @@ async def test_losing_the_downlink_ends_its_subscribers_and_it_can_be_opened_aga
     ben.down = peers.PeerConnection()
     await ben.subscribe_connected("su")
     assert ben.offers[-1].number == 2
-    assert ben.told[-1] == ("connected", "su")
+    assert ben.reported[-1] == ("connected", "su")
 
 
-async def test_the_one_who_speaks_is_told(bench, ann):
+async def test_the_one_who_speaks_is_notified(bench, ann):
     await ann.publish_live()
     bench.report_speaking(ann.media, "st")
     await bench.settle()
-    assert ann.told == [("live", "st"), ("speaker", "st")]
+    assert ann.reported == [("live", "st"), ("speaker", "st")]
 
 
 async def test_a_restarted_uplink_keeps_its_streams_and_their_subscribers(bench, ann, ben):
     await ann.publish_live()
     await ben.subscribe_connected()
-    told = list(ben.told)
+    reported = list(ben.reported)
     assert ann.media.restart_uplink(ann.up.offer()).startswith("v=0")
     await bench.settle()
-    assert ann.told == [("live", "st")]
-    assert ben.told == told
+    assert ann.reported == [("live", "st")]
+    assert ben.reported == reported
 
 
 async def test_a_restarted_downlink_is_offered_again_with_the_subscribers_it_has(bench, ann, ben):
     await ann.publish_live()
     await ben.subscribe_connected()
-    told, before = list(ben.told), ben.offers[-1]
+    reported, before = list(ben.reported), ben.offers[-1]
     ben.media.restart_downlink()
     await bench.settle()
     assert ben.offers[-1].number == before.number + 1
     assert ben.offers[-1].tracks == before.tracks
     ben.answer()
     await bench.settle()
-    assert ben.told == told
+    assert ben.reported == reported
 
 
 async def test_what_there_is_not_cannot_be_restarted(ann, ben):
@@ -294,11 +294,11 @@ async def test_what_there_is_not_cannot_be_restarted(ann, ben):
     assert await refused(ben.media.restart_downlink) == "transport_closed"
 
 
-async def test_the_publisher_is_told_of_media_that_is_not_encrypted(bench, ann):
+async def test_the_publisher_learns_of_media_that_is_not_encrypted(bench, ann):
     await ann.publish_live()
     bench.report_not_encrypted(ann.media, "st", "1", 12)
     await bench.settle()
-    assert ann.told[-1] == ("not_encrypted", "st", "1", 12)
+    assert ann.reported[-1] == ("not_encrypted", "st", "1", 12)
 
 
 async def test_controls_of_what_there_is_are_taken(ann, ben):
@@ -320,11 +320,11 @@ async def test_closing_ends_everything_and_says_nothing_more(bench, ann, ben, se
     await ann.publish_live()
     await ben.subscribe_connected()
     bench.report_not_encrypted(ann.media, "st", "1", 1)
-    told = list(ann.told)
+    reported = list(ann.reported)
     ann.media.close()
     ann.media.close()
     await bench.settle()
-    assert ann.told == told
+    assert ann.reported == reported
     assert ben.offers[-1].tracks == ()
     assert await refused(ann.publish) == "transport_closed"
     assert await refused(ann.subscribe) == "transport_closed"
@@ -344,7 +344,7 @@ async def test_a_player_is_answered_at_once_and_connected_after_its_handshake(
     assert ben.offers == []
     bench.connect(ben.media, Direction.DOWNLINK, ben.down)
     await bench.settle()
-    assert ("connected", "pl") in ben.told
+    assert ("connected", "pl") in ben.reported
     ben.media.unsubscribe("pl")
     await bench.settle()
 
@@ -361,12 +361,12 @@ async def test_a_player_needs_a_stream_and_a_codec_of_it(ann, ben) -> None:
         assert refused.value.code == code
 
 
-async def test_a_player_that_is_lost_is_told_and_can_begin_again(bench, ann, ben) -> None:
+async def test_a_player_that_is_lost_is_reported_and_can_begin_again(bench, ann, ben) -> None:
     await ann.publish_live()
     ben.media.play("pl", "st", ben.down.offer())
     bench.connect(ben.media, Direction.DOWNLINK, ben.down)
     await bench.settle()
     bench.lose(ben.media, Direction.DOWNLINK)
     await bench.settle()
-    assert ("lost", Direction.DOWNLINK) in ben.told
+    assert ("lost", Direction.DOWNLINK) in ben.reported
     ben.media.play("again", "st", peers.PeerConnection().offer())

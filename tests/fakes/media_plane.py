@@ -89,23 +89,23 @@ class FakeClientMedia:
             self._outstanding = None
             self._offer_wanted = False
             self._free_mids.clear()
-        self._tell(lambda: self.listener.on_transport_lost(direction))
+        self._notify(lambda: self.listener.on_transport_lost(direction))
 
     def report_speaking(self, stream: StreamId) -> None:
         """A stream of this client became the dominant speaker."""
-        self._tell(lambda: self.listener.on_active_speaker(stream))
+        self._notify(lambda: self.listener.on_active_speaker(stream))
 
     def report_not_encrypted(self, stream: StreamId, mid: str, packets: int) -> None:
         """The plaintext guard dropped packets of a stream of this client."""
-        self._tell(lambda: self.listener.on_not_encrypted(stream, mid, packets))
+        self._notify(lambda: self.listener.on_not_encrypted(stream, mid, packets))
 
     def report_stream_state(self, subscriber: SubscriberId, state: StreamState) -> None:
         """The downlink of this client carries more or less of a subscriber's video."""
-        self._tell(lambda: self.listener.on_stream_state(subscriber, state))
+        self._notify(lambda: self.listener.on_stream_state(subscriber, state))
 
     def report_subscribed_layers(self, stream: StreamId, layers: SubscribedLayers) -> None:
         """The subscribed layers of a stream of this client changed."""
-        self._tell(lambda: self.listener.on_subscribed_layers(stream, layers))
+        self._notify(lambda: self.listener.on_subscribed_layers(stream, layers))
 
     @property
     def outstanding_offer(self) -> DownlinkOffer | None:
@@ -321,7 +321,7 @@ class FakeClientMedia:
     def _schedule_offer(self) -> None:
         if not self._offer_scheduled:
             self._offer_scheduled = True
-            self._tell(self._send_offer)
+            self._notify(self._send_offer)
 
     def _send_offer(self) -> None:
         self._offer_scheduled = False
@@ -341,14 +341,14 @@ class FakeClientMedia:
                 stream = self.session.streams[name]
                 if not stream.live:
                     stream.live = True
-                    self._tell(lambda name=name: self.listener.on_stream_live(name))  # type: ignore[misc]
+                    self._notify(lambda name=name: self.listener.on_stream_live(name))  # type: ignore[misc]
         if Direction.DOWNLINK in self.connected:
             for who, subscriber in self.subscribers.items():
                 if subscriber.answered and not subscriber.connected:
                     subscriber.connected = True
-                    self._tell(lambda who=who: self.listener.on_subscriber_connected(who))  # type: ignore[misc]
+                    self._notify(lambda who=who: self.listener.on_subscriber_connected(who))  # type: ignore[misc]
 
-    def _tell(self, call: Callable[[], None]) -> None:
+    def _notify(self, call: Callable[[], None]) -> None:
         def unless_closed() -> None:
             if not self.closed:
                 call()

@@ -206,7 +206,7 @@ def _give_to_group(volume: Path) -> None:
         path.chmod(mode | (0o2770 if path.is_dir() else 0o660))
 
 
-async def test_another_user_without_access_is_told_what_to_do_by_start_and_doctor(site):
+async def test_another_user_without_access_learns_what_to_do_by_start_and_doctor(site):
     os.chown(site.volume, 0, 0)
     site.volume.chmod(0o755)
     async with site.start() as container:
@@ -256,11 +256,11 @@ async def test_an_encrypted_call_goes_through_it_and_no_secret_is_in_its_log(sit
         record = await _client("record", *words, "--token", tokens[0], *recording)
         playing = ("--test-pattern", "--duration", "8")
         publish = await _client("publish", *words, "--token", tokens[1], *playing)
-        refused, told = await asyncio.gather(_all_of(publish), _all_of(record))
-        assert (publish.returncode, record.returncode) == (0, 0), (refused, told)
+        refused, reported = await asyncio.gather(_all_of(publish), _all_of(record))
+        assert (publish.returncode, record.returncode) == (0, 0), (refused, reported)
         assert await container.stop() == 0
         recorded = [file.stat().st_size for file in (tmp_path / "out").iterdir()]
-        assert max(recorded, default=0) > 50_000, told
+        assert max(recorded, default=0) > 50_000, reported
         for secret in (SECRET, project["apiSecret"], *tokens):
             assert secret not in container.log
 

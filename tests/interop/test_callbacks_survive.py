@@ -59,9 +59,9 @@ class Application:
             return web.Response(status=503)
         if event_id not in self.ids:
             self.ids.add(event_id)
-            told = json.loads(body)
-            thing = told.get("stream") or told.get("connection") or {}
-            self.order[told["sessionId"]].append((told["event"], thing.get("id")))
+            reported = json.loads(body)
+            thing = reported.get("stream") or reported.get("connection") or {}
+            self.order[reported["sessionId"]].append((reported["event"], thing.get("id")))
         return web.Response()
 
 

@@ -69,7 +69,7 @@ async def test_the_command_line_records_for_the_given_time_and_leaves_cleanly(
     assert SECRET not in str(lines)
 
 
-async def test_the_command_line_publishes_until_it_is_told_to_leave(server) -> None:
+async def test_the_command_line_publishes_until_it_has_to_leave(server) -> None:
     process = await run_cli(
         server, "publish", "--test-pattern", "--commands", stdin=asyncio.subprocess.PIPE
     )
@@ -88,7 +88,7 @@ async def test_the_command_line_publishes_until_it_is_told_to_leave(server) -> N
 @pytest.mark.parametrize(
     ("secret", "refuse", "expected"), [(None, False, 4), ("short", False, 4), (SECRET, True, 3)]
 )
-async def test_the_exit_code_tells_what_kind_of_failure_it_was(
+async def test_the_exit_code_reports_what_kind_of_failure_it_was(
     server, secret, refuse, expected
 ) -> None:
     server.refuse = refuse
@@ -135,8 +135,8 @@ async def test_it_says_encrypted_only_after_a_frame_was_and_shows_the_code(serve
     connected = next(line for line in lines if line["event"] == "connected")
     assert connected["trust"] == "keyed"
     assert [len(group) for group in connected["verificationCode"].split(" ")] == [5] * 6
-    told = [line for line in lines if line["event"] == "encryptionStateChanged"]
-    assert told == [
+    reported = [line for line in lines if line["event"] == "encryptionStateChanged"]
+    assert reported == [
         {"event": "encryptionStateChanged", "streamId": "stream-peer", "state": "encrypted"}
     ]
     names = [line["event"] for line in lines]
@@ -194,7 +194,7 @@ async def test_without_a_token_it_says_where_one_comes_from(server) -> None:
     assert "--token-file" in lines[0]["message"]
 
 
-async def test_it_tells_its_version() -> None:
+async def test_it_reports_its_version() -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "sealroute_client", "--version"), stdout=asyncio.subprocess.PIPE
     )

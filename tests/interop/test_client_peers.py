@@ -103,12 +103,14 @@ async def test_who_closes_what_is_closing_or_closed_waits_for_no_more_than_that(
     await peers.close()
 
 
-async def test_a_handshake_that_the_other_end_leaves_unfinished_is_told(peers, monkeypatch) -> None:
+async def test_a_handshake_that_the_other_end_leaves_unfinished_is_reported(
+    peers, monkeypatch
+) -> None:
     """ICE connects, and then nothing comes: it would wait forever."""
     monkeypatch.setattr("sealroute_client.peers.CONNECT_TIMEOUT_S", 2.0)
-    told: list[Exception] = []
+    reported: list[Exception] = []
     near = peers.open()
-    near.on_unreachable = told.append
+    near.on_unreachable = reported.append
     far = RTCPeerConnection(RTCConfiguration(iceServers=[]))
 
     async def silence(*_parameters: object) -> None:
@@ -125,9 +127,9 @@ async def test_a_handshake_that_the_other_end_leaves_unfinished_is_told(peers, m
             while near.iceConnectionState != "completed":  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             assert near.connectionState == "connecting"
-            while not told:  # noqa: ASYNC110
+            while not reported:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     finally:
         await far.close()
         await peers.close()
-    assert [error.code for error in told] == ["handshake_failed"]
+    assert [error.code for error in reported] == ["handshake_failed"]

@@ -177,8 +177,8 @@ async def test_a_lost_socket_is_resumed_while_the_media_goes_on(server) -> None:
 
 async def test_signals_are_encrypted_and_open_only_from_members(server) -> None:
     session = session_of(server)
-    heard: list[dict] = []
-    session.on("signal", lambda event: heard.append(event.detail))
+    seen: list[dict] = []
+    session.on("signal", lambda event: seen.append(event.detail))
     await session.connect()
     try:
         await session.signal("hello", type="chat")
@@ -191,8 +191,8 @@ async def test_signals_are_encrypted_and_open_only_from_members(server) -> None:
         for sender in ("stranger", "peer", "peer"):
             await server.send({"t": "signalReceived", "from": sender, "encrypted": encrypted})
         await server.send({"t": "signalReceived", "data": "from the server"})
-        await until(lambda: len(heard) == 2)
-        assert [(s["connectionId"], s["data"], s["encrypted"]) for s in heard] == [
+        await until(lambda: len(seen) == 2)
+        assert [(s["connectionId"], s["data"], s["encrypted"]) for s in seen] == [
             ("peer", "hi", True),
             (None, "from the server", False),
         ]
@@ -200,7 +200,7 @@ async def test_signals_are_encrypted_and_open_only_from_members(server) -> None:
         await session.disconnect()
 
 
-async def test_an_end_by_the_server_is_told_with_its_reason(server) -> None:
+async def test_an_end_by_the_server_is_reported_with_its_reason(server) -> None:
     session = session_of(server)
     reasons: list[object] = []
     session.on("disconnected", lambda event: reasons.append(event.detail["reason"]))
@@ -240,11 +240,11 @@ COMES_BACK = {1000, 1001, 1006, 1011, 1012, 4408, 4429, 4503}
 @pytest.mark.parametrize("code", sorted(COMES_BACK - {1006}))
 async def test_after_any_other_end_of_its_websocket_a_client_comes_back(server, code) -> None:
     session = session_of(server)
-    told: list[str] = []
-    session.on("*", lambda event: told.append(event.name))
+    reported: list[str] = []
+    session.on("*", lambda event: reported.append(event.name))
     await session.connect()
     await server.socket.close(code=code)
-    await until(lambda: "sessionReconnected" in told)
+    await until(lambda: "sessionReconnected" in reported)
     await session.disconnect()
     assert len(server.hellos) == 2
 
@@ -264,17 +264,17 @@ def test_what_the_server_refuses_for_a_while_is_asked_again() -> None:
 
 async def test_a_server_that_goes_down_as_planned_finds_its_clients_again(server) -> None:
     session = session_of(server)
-    told: list[str] = []
-    session.on("*", lambda event: told.append(event.name))
+    reported: list[str] = []
+    session.on("*", lambda event: reported.append(event.name))
     await session.connect()
     await server.send({"t": "disconnected", "reason": "serverShutdown"})
-    await until(lambda: "sessionReconnected" in told)
+    await until(lambda: "sessionReconnected" in reported)
     await session.disconnect()
-    assert told.index("sessionReconnecting") < told.index("sessionReconnected")
+    assert reported.index("sessionReconnecting") < reported.index("sessionReconnected")
     assert len(server.hellos) == 2
 
 
-async def test_a_farewell_without_a_reason_is_told_and_is_none(server) -> None:
+async def test_a_farewell_without_a_reason_is_reported_and_is_none(server) -> None:
     session = session_of(server)
     codes: list[str] = []
     session.on("error", lambda event: codes.append(event.error.code))
@@ -298,7 +298,9 @@ async def test_a_welcome_that_answers_another_request_is_none(server) -> None:
         await session_of(server).connect()
 
 
-async def test_a_message_that_makes_no_sense_is_told_once_and_the_session_goes_on(server) -> None:
+async def test_a_message_that_makes_no_sense_is_reported_once_and_the_session_goes_on(
+    server,
+) -> None:
     session = session_of(server)
     codes: list[str] = []
     session.on("error", lambda event: codes.append(event.error.code))

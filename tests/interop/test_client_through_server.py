@@ -123,19 +123,19 @@ async def test_a_video_that_nobody_watches_is_not_sent_and_the_next_viewer_sees_
     assert not video.is_held_back
 
 
-async def test_frames_in_clear_are_dropped_by_the_server_and_told(server, sessions) -> None:
+async def test_frames_in_clear_are_dropped_by_the_server_and_reported(server, sessions) -> None:
     sessions += [await server.join(), await server.join()]
-    told: list[str] = []
-    sessions[0].on("notEncrypted", lambda event: told.append(str(event.detail["streamId"])))
+    reported: list[str] = []
+    sessions[0].on("notEncrypted", lambda event: reported.append(str(event.detail["streamId"])))
     publisher = await sessions[0].publish()
     for track in publisher.tracks:
         track.is_encrypted = False
     viewer = await subscribed(sessions[1])
-    await until(lambda: told)
+    await until(lambda: reported)
     decrypted = viewer.state.decrypted
     await asyncio.sleep(1)  # real time: what must not arrive needs a while to be missed
     assert viewer.state.decrypted == decrypted
-    assert set(told) == {publisher.stream_id}
+    assert set(reported) == {publisher.stream_id}
     (report,) = await diagnosed(server)
     assert {one["reasons"][0]["code"] for one in report["received"]} == {"not_encrypted"}
 

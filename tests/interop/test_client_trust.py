@@ -165,8 +165,8 @@ async def test_keys_are_announced_and_declared_again_on_resume(server) -> None:
 
 async def test_clear_signals_that_claim_a_member_are_dropped(server) -> None:
     session = session_of(server)
-    heard: list[dict] = []
-    session.on("signal", lambda event: heard.append(event.detail))
+    delivered: list[dict] = []
+    session.on("signal", lambda event: delivered.append(event.detail))
     await session.connect()
     try:
         encryptor, secret = SignalEncryptor("peer"), await derive(SECRET, "session")
@@ -179,16 +179,18 @@ async def test_clear_signals_that_claim_a_member_are_dropped(server) -> None:
             {"data": "from the application"},
         ):
             await server.send({"t": "signalReceived", **claim})
-        await until(lambda: heard)
-        assert [(s["connectionId"], s["data"]) for s in heard] == [(None, "from the application")]
+        await until(lambda: delivered)
+        assert [(s["connectionId"], s["data"]) for s in delivered] == [
+            (None, "from the application")
+        ]
     finally:
         await session.disconnect()
 
 
 async def test_signals_do_not_play_again_when_their_sender_is_said_to_be_new(server) -> None:
     session = session_of(server)
-    heard: list[str] = []
-    session.on("signal", lambda event: heard.append(str(event.detail["data"])))
+    delivered: list[str] = []
+    session.on("signal", lambda event: delivered.append(str(event.detail["data"])))
     await session.connect()
     try:
         encryptor, secret = SignalEncryptor("peer"), await derive(SECRET, "session")
@@ -206,8 +208,8 @@ async def test_signals_do_not_play_again_when_their_sender_is_said_to_be_new(ser
         await server.send({"t": "signalReceived", "from": "peer", "encrypted": stranger})
         last = encryptor.encrypt(secret, SignalContent("", "chat", "last"))
         await server.send({"t": "signalReceived", "from": "peer", "encrypted": last})
-        await until(lambda: "last" in heard)
-        assert heard == ["once", "last"]
+        await until(lambda: "last" in delivered)
+        assert delivered == ["once", "last"]
     finally:
         await session.disconnect()
 
@@ -290,7 +292,9 @@ async def test_an_offer_that_names_its_m_lines_falsely_binds_none_of_these(serve
         await offerer.close()
 
 
-async def test_an_offer_that_cannot_be_used_is_told_and_the_next_one_is_answered(server) -> None:
+async def test_an_offer_that_cannot_be_used_is_reported_and_the_next_one_is_answered(
+    server,
+) -> None:
     session, offerer = session_of(server), Offerer()
     errors = errors_of(session)
     await session.connect()
@@ -344,10 +348,10 @@ async def test_the_state_of_a_stream_is_encrypted_after_its_first_frame_and_not_
     server,
 ) -> None:
     session = session_of(server)
-    told: list[tuple[object, object]] = []
+    reported: list[tuple[object, object]] = []
     session.on(
         "encryptionStateChanged",
-        lambda event: told.append((event.detail["streamId"], event.detail["state"])),
+        lambda event: reported.append((event.detail["streamId"], event.detail["state"])),
     )
     await session.connect()
     try:
@@ -355,11 +359,11 @@ async def test_the_state_of_a_stream_is_encrypted_after_its_first_frame_and_not_
         secret = await derive(SECRET, "session")
         assert session.verification_code() == secret.verification_code()
         publisher = await session.publish(video=False)
-        await until(lambda: ("stream-me", "encrypted") in told)
+        await until(lambda: ("stream-me", "encrypted") in reported)
         assert publisher.trust.state == "encrypted"
         subscriber = await session.subscribe("stream-peer")
         assert subscriber.trust.state == "pending"
-        await until(lambda: ("stream-peer", "encrypted") in told)
+        await until(lambda: ("stream-peer", "encrypted") in reported)
         assert subscriber.trust.state == "encrypted"
     finally:
         await session.disconnect()

@@ -135,7 +135,7 @@ async def test_a_server_with_another_database_refuses_the_token(server, tmp_path
     assert not (tmp_path / "none").exists()
 
 
-async def test_a_closed_media_port_is_told_with_its_address(tmp_path) -> None:
+async def test_a_closed_media_port_is_reported_with_its_address(tmp_path) -> None:
     running = await served(
         tmp_path, SEALROUTE_MEDIA_HOST="127.0.0.1", SEALROUTE_PUBLIC_IP="127.0.0.99"
     )
@@ -151,7 +151,7 @@ async def test_a_closed_media_port_is_told_with_its_address(tmp_path) -> None:
     assert "call: audio" not in rows
 
 
-async def test_a_certificate_that_nobody_signed_is_told(tmp_path) -> None:
+async def test_a_certificate_that_nobody_signed_is_reported(tmp_path) -> None:
     write_certificate(tmp_path)
     certificate = str(tmp_path / "certificate.pem")
     running = await served(

@@ -61,25 +61,25 @@ class WiredCore(FakeMediaRouter, asyncio.DatagramProtocol):
 
 class Listener:
     def __init__(self):
-        self.told = asyncio.Queue()
+        self.reported = asyncio.Queue()
 
     def on_downlink_offer(self, offer):
-        self.told.put_nowait(offer)
+        self.reported.put_nowait(offer)
 
     def on_active_speaker(self, stream):
         pass
 
     def on_stream_live(self, stream):
-        self.told.put_nowait(("live", stream))
+        self.reported.put_nowait(("live", stream))
 
     def on_subscriber_connected(self, subscriber):
-        self.told.put_nowait(("connected", subscriber))
+        self.reported.put_nowait(("connected", subscriber))
 
     def on_transport_lost(self, direction):
-        self.told.put_nowait(("lost", direction.value))
+        self.reported.put_nowait(("lost", direction.value))
 
     async def next(self):
-        return await asyncio.wait_for(self.told.get(), 10)
+        return await asyncio.wait_for(self.reported.get(), 10)
 
 
 async def connected(peer):

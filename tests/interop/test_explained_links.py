@@ -20,7 +20,7 @@ LINK_BPS = 120_000
 SOURCE = 111
 
 
-async def test_a_viewer_behind_a_narrow_link_is_told_so(tmp_path) -> None:
+async def test_a_viewer_behind_a_narrow_link_gets_that_reason(tmp_path) -> None:
     async with media_site(tmp_path) as site, aiohttp.ClientSession() as http:
         session, encoder, player = await site.session(), RawPeer(), RawPeer()
         token, lines = site.token(session), [*VP8_LINES, "a=rtcp-fb:96 goog-remb"]

@@ -14,7 +14,7 @@ from sealroute_client import Session, Subscriber
 from sealroute_client.events import StreamCreated
 
 from tests.served import NEEDS_THE_MEDIA_CORE, Server
-from tests.what_was_told import Told, dump, explain_what_is_paused, frames_of, is_paused
+from tests.what_was_reported import Reported, dump, explain_what_is_paused, frames_of, is_paused
 
 pytestmark = [
     pytest.mark.interop,
@@ -35,7 +35,7 @@ class Person:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.told = Told(session)
+        self.reported = Reported(session)
         self.subscriptions: list[asyncio.Task[object]] = []
         self.subscribers: dict[str, Subscriber] = {}
         session.on(StreamCreated, lambda event: self.subscribe(event.stream))
@@ -67,7 +67,7 @@ class Person:
         ]
 
     @property
-    def seen_and_heard(self) -> int:
+    def seen_and_seen(self) -> int:
         """Streams of others with decrypted frames of both kinds."""
         return self.met - len({one for one, _ in self.waits_for})
 
@@ -98,15 +98,15 @@ async def test_all_who_join_at_once_see_and_hear_each_other(server, size) -> Non
         try:
             await asyncio.gather(*(one.come(gaps.uniform(0, MAX_GAP_S)) for one in people))
             async with asyncio.timeout(ALL_THERE_S):
-                while any(one.seen_and_heard < size - 1 for one in people):  # noqa: ASYNC110
+                while any(one.seen_and_seen < size - 1 for one in people):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
         except TimeoutError:
-            counts = [one.seen_and_heard for one in people]
+            counts = [one.seen_and_seen for one in people]
             waiting = dict.fromkeys(chain.from_iterable(one.waits_for for one in people), 0)
             if any(one.met < size - 1 for one in people) or not all(
                 is_paused(watching, kind) for watching, kind in waiting
             ):
-                known = await dump(server, [one.told for one in people])
+                known = await dump(server, [one.reported for one in people])
                 pytest.fail(
                     f"JOIN_SEED={seed}: of {size - 1} others are seen and heard: {counts}\n{known}"
                 )

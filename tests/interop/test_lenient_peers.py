@@ -123,8 +123,8 @@ async def test_a_refused_offer_leaves_nothing_and_nobody_hears_of_it(
     offer = with_a_tab(await encoder.values())
     assert await encoder.begin(f"{site.url}/whip/{session}", token, offer) == 201
     await until(lambda: len(viewer.connections) == 2)
-    heard: list[str] = []
-    viewer.on("connectionCreated", lambda event: heard.append(event.type))
+    seen: list[str] = []
+    viewer.on("connectionCreated", lambda event: seen.append(event.type))
     wrong = with_a_tab(await peer.values()).replace(old, new)
     if path.startswith("whep"):
         wrong = wrong.replace("a=sendonly", "a=recvonly")
@@ -133,7 +133,7 @@ async def test_a_refused_offer_leaves_nothing_and_nobody_hears_of_it(
     assert connections(site, session) == 2
     assert len(site.plane.contexts[0].transports) == 1
     await asyncio.sleep(0.2)
-    assert heard == []
+    assert seen == []
 
 
 # --- DTLS the other way round --------------------------------------------------------------

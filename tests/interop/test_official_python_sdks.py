@@ -186,7 +186,7 @@ def test_opentok_shows_why_a_session_cannot_be(legacy):
         )
 
 
-def test_opentok_with_a_wrong_secret_is_told_so(site):
+def test_opentok_with_a_wrong_secret_gets_that_reason(site):
     client = opentok.Client(
         site.server.project.api_key, "0" * 40, api_url=f"http://127.0.0.1:{site.http_port}/"
     )
@@ -232,7 +232,7 @@ def test_opentok_moderates_encrypted_and_clear_sessions_alike(legacy, room):
     legacy.force_disconnect(room, CONNECTION)
 
 
-def test_opentok_is_told_what_is_not_there(legacy, room):
+def test_opentok_learns_what_is_not_there(legacy, room):
     with pytest.raises(ot_errors.RequestError):
         legacy.get_stream(room, "gone")
     with pytest.raises(ot_errors.ForceDisconnectError):

@@ -87,7 +87,7 @@ class Site:
         host = f"[{address}]" if ":" in address else address
         self.url = f"http://{host}:{PORT}"
 
-    async def tell(self, *words: str):
+    async def notify(self, *words: str):
         command = inside("server", sys.executable, "-m", "signaling", *words, "--json")
         asked = await asyncio.create_subprocess_exec(
             *command, "--data-dir", str(self.folder), stdout=asyncio.subprocess.PIPE
@@ -126,22 +126,22 @@ class Site:
     async def reasons(self, session: str) -> tuple[bool, list[tuple[str, str | None]]]:
         """Whether the viewer's video flows, and why not (more)."""
         words = ("doctor", "session", session, "--url", f"http://localhost:{PORT}")
-        (stream,) = await self.tell(*words)
+        (stream,) = await self.notify(*words)
         (viewer,) = [one for one in stream["subscribers"] if one["subscriberId"]]
         (video,) = [one for one in viewer["received"] if one["kind"] == "video"]
         found = [(reason["code"], reason.get("detail")) for reason in video["reasons"]]
         return video["flowing"], found
 
 
-async def test_a_viewer_behind_a_narrow_path_gets_large_packets_and_a_lost_route_is_told(
+async def test_a_viewer_behind_a_narrow_path_gets_large_packets_and_a_lost_route_is_reported(
     network, tmp_path
 ):
     address, viewers = network
     site = Site(tmp_path / "data", address)
-    project = await site.tell("project", "create")
-    made = await site.tell("session", "create", "--api-key", str(project["apiKey"]))
+    project = await site.notify("project", "create")
+    made = await site.notify("session", "create", "--api-key", str(project["apiKey"]))
     session = made["sessionId"]
-    token = (await site.tell("token", "--session", session))["token"]
+    token = (await site.notify("token", "--session", session))["token"]
     peer = ("-W", "ignore", "-m", "tests.path_peer")
     async with site.serve() as said:
         await until(lambda: any("listens" in line for line in said), 20)

@@ -15,7 +15,14 @@ import pytest
 from sealroute_client import Publisher, SealrouteError, Session, Subscriber
 
 from tests.served import NEEDS_THE_MEDIA_CORE, SECRET, Server
-from tests.what_was_told import Told, Waiting, dump, explain_what_is_paused, frames_of, is_paused
+from tests.what_was_reported import (
+    Reported,
+    Waiting,
+    dump,
+    explain_what_is_paused,
+    frames_of,
+    is_paused,
+)
 
 pytestmark = [
     pytest.mark.interop,
@@ -45,7 +52,7 @@ class Actor:
 
     def __init__(self, session: Session, chance: random.Random) -> None:
         self.session = session
-        self.told = Told(session)
+        self.reported = Reported(session)
         self._chance = chance
         self.publishers: list[Publisher] = []
         self.subscribers: list[Subscriber] = []
@@ -137,7 +144,7 @@ async def everything_plays(server: Server, actors: tuple[Actor, Actor]) -> None:
         if asyncio.get_running_loop().time() > deadline_s:
             black = [(w.stream_id, kind) for w, kind in waiting if not is_paused(w, kind)]
             if black:
-                known = await dump(server, [actor.told for actor in actors])
+                known = await dump(server, [actor.reported for actor in actors])
                 raise AssertionError(f"nothing new is shown of {black}\n{known}")
             await explain_what_is_paused(server, waiting)
             return

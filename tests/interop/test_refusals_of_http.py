@@ -114,8 +114,8 @@ def complaint(sent: bytes, answered: Answered) -> str | None:
         return said
     if sent.startswith(b"HEAD "):
         return None
-    told = json.loads(answered.body)
-    known = told.get("error") in CODES and told["message"] and told["code"]
+    reported = json.loads(answered.body)
+    known = reported.get("error") in CODES and reported["message"] and reported["code"]
     return None if known and answered.status != 500 else said
 
 

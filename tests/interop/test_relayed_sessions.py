@@ -123,9 +123,9 @@ async def test_a_subscriber_token_publishes_nothing(site) -> None:
 async def test_signals_and_archives_are_as_in_the_documents(site) -> None:
     session = await site.session(relayed=True)
     one, two = await site.join(session), await site.join(session)
-    heard: list[str] = []
-    two.on("signal", lambda event: heard.append(str(event.detail["data"])))
+    delivered: list[str] = []
+    two.on("signal", lambda event: delivered.append(str(event.detail["data"])))
     await one.signal("hello")
-    await until(lambda: heard)
+    await until(lambda: delivered)
     with pytest.raises(opentok.exceptions.ArchiveError):
         await asyncio.to_thread(site.application.start_archive, session)

@@ -112,7 +112,7 @@ async def test_a_first_start_says_how_to_make_the_first_call_without_the_secret(
     assert site.secret not in site.welcome
 
 
-async def test_a_server_makes_no_project_unless_it_is_told_to(tmp_path):
+async def test_a_server_makes_no_project_unless_it_is_asked_to(tmp_path):
     settings = replace(settings_in(tmp_path), storage=StorageSettings(data_dir=str(tmp_path)))
     for _ in range(2):
         async with running_server(settings, open_plane=fake_plane) as server:
@@ -164,7 +164,7 @@ async def test_an_encrypted_session_refuses_an_archive_while_a_client_is_in_it(s
     await socket.close()
 
 
-async def test_when_the_server_goes_down_every_client_is_told(tmp_path):
+async def test_when_the_server_goes_down_every_client_is_notified(tmp_path):
     async with aiohttp.ClientSession() as http:
         async with running_server(settings_in(tmp_path), open_plane=fake_plane) as server:
             site = Site(server, tmp_path, http)
@@ -179,11 +179,11 @@ async def test_when_the_server_goes_down_every_client_is_told(tmp_path):
 
 async def test_the_application_is_called_for_what_ends_with_a_server_too(tmp_path):
     """Across a stop and a start: in order, once each, and with the reason."""
-    told, complete = [], asyncio.Event()
+    reported, complete = [], asyncio.Event()
 
     async def application(request):
-        told.append(await request.json())
-        if told[-1]["event"] == "sessionDestroyed":
+        reported.append(await request.json())
+        if reported[-1]["event"] == "sessionDestroyed":
             complete.set()
         return web.Response()
 
@@ -208,16 +208,16 @@ async def test_the_application_is_called_for_what_ends_with_a_server_too(tmp_pat
         async with running_server(settings, open_plane=fake_plane):
             await asyncio.wait_for(complete.wait(), 10)
     await runner.cleanup()
-    assert [one["event"] for one in told] == [
+    assert [one["event"] for one in reported] == [
         "sessionCreated",
         "connectionCreated",
         "connectionDestroyed",
         "sessionDestroyed",
     ]
-    assert {one["sessionId"] for one in told} == {session}
-    assert (told[0]["e2ee"], told[0]["projectId"]) == (True, site.key)
-    assert told[2]["reason"] == "networkDisconnected"
-    assert told[2]["connection"]["data"] == "Bob"
+    assert {one["sessionId"] for one in reported} == {session}
+    assert (reported[0]["e2ee"], reported[0]["projectId"]) == (True, site.key)
+    assert reported[2]["reason"] == "networkDisconnected"
+    assert reported[2]["connection"]["data"] == "Bob"
 
 
 async def register(site, wanted):

@@ -145,8 +145,8 @@ async def test_a_call_goes_on_while_the_certificate_is_renewed(tmp_path) -> None
             await until(lambda before=before: frames() > before + 25, 30)
             assert await asyncio.to_thread(served_serial, port) == serial
     (recorded,) = [line for line in seen if line["event"] == "recorded"]
-    told = {line["event"] for line in (*sent, *seen)}
-    assert not told & {"sessionReconnecting", "transportLost", "error"}
+    reported = {line["event"] for line in (*sent, *seen)}
+    assert not reported & {"sessionReconnecting", "transportLost", "error"}
     assert max(gaps_ms(recorded["path"])) < TWO_FRAMES_MS
     assert recorded["frames"]["video"] > 100
 

@@ -79,7 +79,7 @@ async def test_a_client_without_a_known_subprotocol_is_not_upgraded(gate):
 
 
 @pytest.mark.parametrize("encoding", ["msgpack", "json"])
-async def test_a_client_of_protocol_version_1_is_told_which_version_the_server_speaks(
+async def test_a_client_of_protocol_version_1_learns_which_version_the_server_speaks(
     gate, encoding
 ):
     upgrade = {
@@ -146,12 +146,12 @@ async def test_a_silent_client_is_taken_for_lost_and_a_pinging_one_is_not(gate):
     silent, alive = await gate.connect(), await gate.connect()
     gone = await hello(silent)
     await hello(alive)
-    heard = []
+    seen = []
     for _ in range(8):
         await alive.send("ping")
-        heard.append(await alive.receive())
+        seen.append(await alive.receive())
         await asyncio.sleep(0.25)  # keep-alive runs on the wall clock
-    destroyed = [message for message in heard if message["t"] == "connectionDestroyed"]
+    destroyed = [message for message in seen if message["t"] == "connectionDestroyed"]
     assert [message["connectionId"] for message in destroyed] == [
         gone["connection"]["connectionId"]
     ]
@@ -216,7 +216,7 @@ async def test_a_client_that_does_not_read_is_dropped_and_others_go_on(gate):
     assert destroyed["reason"] == "networkDisconnected"
 
 
-async def test_leaving_is_told_at_once_and_closes_politely(gate):
+async def test_leaving_is_reported_at_once_and_closes_politely(gate):
     ada, bob = await gate.connect(), await gate.connect()
     await hello(ada)
     await hello(bob)

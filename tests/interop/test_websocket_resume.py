@@ -50,7 +50,7 @@ async def test_a_client_whose_welcome_was_lost_comes_back(gate):
     assert (again["resumed"], again["connection"]) == (True, welcome["connection"])
 
 
-async def test_a_connection_that_is_taken_up_again_and_again_is_told_to_wait(gate):
+async def test_a_connection_that_is_taken_up_again_and_again_has_to_wait(gate):
     """Each time costs a whole welcome."""
     client = await gate.connect()
     latest = await hello(client)

@@ -96,7 +96,7 @@ async def join(server, client: LoadClient) -> LoadClient:
     return client
 
 
-async def test_what_the_publisher_sends_or_does_not_send_is_told_by_its_reason(server) -> None:
+async def test_what_the_publisher_sends_or_does_not_send_is_reported_by_its_reason(server) -> None:
     async with aiohttp.ClientSession() as http:
         ann, ben, eve = [await join(server, LoadClient(http)) for _ in range(3)]
         kid = new_kid()
@@ -111,16 +111,16 @@ async def test_what_the_publisher_sends_or_does_not_send_is_told_by_its_reason(s
             camera.sends = "key frames"
             assert codes(await explained(server))[0] == ["best_available"]
             camera.sends = "clear"
-            told = await explained(server)
-            assert "not_encrypted" in codes(told)[0]
-            assert told["unencryptedPackets"] > 0
+            reported = await explained(server)
+            assert "not_encrypted" in codes(reported)[0]
+            assert reported["unencryptedPackets"] > 0
         finally:
             sending.cancel()
             camera.close()
             await asyncio.gather(*(one.leave() for one in (ann, ben, eve)))
 
 
-async def test_a_subscriber_whose_network_lets_nothing_pass_is_told_so(server) -> None:
+async def test_a_subscriber_whose_network_lets_nothing_pass_gets_that_reason(server) -> None:
     async with aiohttp.ClientSession() as http:
         ann = await join(server, LoadClient(http))
         ben = await join(server, Unconnected(http))
@@ -142,17 +142,17 @@ async def test_a_subscriber_whose_network_lets_nothing_pass_is_told_so(server) -
             await asyncio.gather(ann.leave(), ben.leave())
 
 
-async def test_what_a_publisher_or_a_moderator_switches_off_is_told_apart(server) -> None:
+async def test_what_a_publisher_or_a_moderator_switches_off_is_distinguished(server) -> None:
     ann, ben = await server.join(), await server.join()
     try:
         publisher = await ann.publish()
         viewer = await subscribed(ben)
         await until(lambda: viewer.tracks["video"].frames > 5)
-        told = await explained(server)
-        assert codes(told) == codes(told, "audio") == [["best_available"]]
+        reported = await explained(server)
+        assert codes(reported) == codes(reported, "audio") == [["best_available"]]
         await publisher.publish_video(False)
-        told = await explained(server)
-        assert (codes(told), codes(told, "audio")) == (
+        reported = await explained(server)
+        assert (codes(reported), codes(reported, "audio")) == (
             [["muted_by_publisher"]],
             [["best_available"]],
         )

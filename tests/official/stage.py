@@ -64,7 +64,7 @@ class Live:
     alice: Session
     bob: Session
     stream_id: str
-    heard: list[dict] = field(default_factory=list)
+    seen: list[dict] = field(default_factory=list)
     over: list[str] = field(default_factory=list)
 
 
@@ -132,7 +132,7 @@ class Stage:
             await session.connect()
             assert session.is_encrypted is encrypted
         live = Live(alice, bob, "")
-        alice.on("signal", lambda event: live.heard.append(event.detail))
+        alice.on("signal", lambda event: live.seen.append(event.detail))
         bob.on("disconnected", lambda event: live.over.append(str(event.detail["reason"])))
         live.stream_id = (await alice.publish()).stream_id
         # It is in the lists once its media flows.

@@ -93,8 +93,8 @@ async def test_every_example_runs_and_answers_what_the_page_shows(stage, shell):
         if example.commands.startswith("now=") and JOINED_AFTER in example.commands:
             session, token = (await shell.run('echo "$SESSION $TOKEN"')).split()
             live = await stage.enter(stage.api_key, session, token, encrypted=True)
-    await until(lambda: len(live.heard) >= 1)
-    assert live.heard[0]["data"] == "We begin."
+    await until(lambda: len(live.seen) >= 1)
+    assert live.seen[0]["data"] == "We begin."
     # Which of the two was shown the door is the page's choice.
     leaving = [asyncio.create_task(one.wait_closed()) for one in (live.alice, live.bob)]
     gone, there = await asyncio.wait(leaving, timeout=5, return_when=asyncio.FIRST_COMPLETED)

@@ -42,8 +42,8 @@ async def test_every_method_does_what_it_says_or_is_refused_for_its_reason(stage
     session, token = await asyncio.to_thread(new_session, sdk, encrypted=encrypted)
     live = await stage.enter(stage.api_key, session, token, encrypted=encrypted)
     await asyncio.to_thread(moderate, sdk, session, live)
-    await until(lambda: len(live.heard) == 3)
-    assert [one["data"] for one in live.heard] == ["to all", "to one", "old name"]
+    await until(lambda: len(live.seen) == 3)
+    assert [one["data"] for one in live.seen] == ["to all", "to one", "old name"]
     await until(lambda: live.over == ["forceDisconnected"])
     await asyncio.to_thread(record_and_send, sdk, session, token, encrypted=encrypted)
     assert sdk.called == public_methods(opentok.Client) - LOCAL
@@ -116,7 +116,7 @@ def record_and_send(sdk, session: str, token: str, *, encrypted: bool) -> None:
         sdk.set_archive_layout(NONE, "custom", "stream.focus {}")
 
 
-async def test_a_stranger_is_told_that_the_credentials_are_wrong(stage):
+async def test_a_stranger_learns_that_the_credentials_are_wrong(stage):
     stranger = opentok.Client(stage.api_key, "0" * 40, api_url=stage.url)
     with pytest.raises(errors.AuthError):
         await asyncio.to_thread(stranger.get_stream, "1_session", "stream")

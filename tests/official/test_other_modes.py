@@ -31,7 +31,7 @@ async def test_pypi_opentok_with_an_application(stage, tmp_path):
     live = await stage.enter(stage.application_id, made.session_id, token, encrypted=True)
     payload = {"type": "chat", "data": "hello"}
     await asyncio.to_thread(sdk.send_signal, made.session_id, payload)
-    await until(lambda: live.heard)
+    await until(lambda: live.seen)
     streams = await asyncio.to_thread(sdk.list_streams, made.session_id)
     assert [stream.id for stream in streams] == [live.stream_id]
 
@@ -43,7 +43,7 @@ async def test_npm_opentok_with_an_application(stage):
     token = await sdk.call("generateToken", session, {"role": "publisher"})
     live = await stage.enter(stage.application_id, session, token, encrypted=True)
     await sdk.call("signal", session, None, {"type": "chat", "data": "hello"})
-    await until(lambda: live.heard)
+    await until(lambda: live.seen)
     (stream,) = await sdk.call("listStreams", session)
     assert stream["id"] == live.stream_id
     await sdk.close()

@@ -27,8 +27,8 @@ async def test_every_method_does_what_it_says_or_is_refused_for_its_reason(stage
     token = await sdk.call("generateClientToken", session, {"role": "moderator", "data": "Bob"})
     live = await stage.enter(stage.application_id, session, token, encrypted=encrypted)
     await moderate(sdk, session, live)
-    await until(lambda: len(live.heard) == 2)
-    assert [one["data"] for one in live.heard] == ["to all", "to one"]
+    await until(lambda: len(live.seen) == 2)
+    assert [one["data"] for one in live.seen] == ["to all", "to one"]
     await until(lambda: live.over == ["forceDisconnected"])
     await start(sdk, session, token, encrypted=encrypted)
     await list_and_stop(sdk)

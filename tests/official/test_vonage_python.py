@@ -48,8 +48,8 @@ async def test_every_method_does_what_it_says_or_is_refused_for_its_reason(stage
     session, token = await asyncio.to_thread(new_session, sdk, encrypted=encrypted)
     live = await stage.enter(stage.application_id, session, token, encrypted=encrypted)
     await asyncio.to_thread(moderate, sdk, session, live)
-    await until(lambda: len(live.heard) == 2)
-    assert [one["data"] for one in live.heard] == ["to all", "to one"]
+    await until(lambda: len(live.seen) == 2)
+    assert [one["data"] for one in live.seen] == ["to all", "to one"]
     await until(lambda: live.over == ["forceDisconnected"])
     await asyncio.to_thread(start, sdk, session, token, encrypted=encrypted)
     await asyncio.to_thread(list_and_stop, sdk)

@@ -23,11 +23,11 @@ async def test_clients_learn_of_each_other_and_of_the_end() -> None:
     ann = await house.joined()
     bob = await house.joined()
     assert [c.connection_id for c in bob.welcome.connections] == [ann.connection, bob.connection]
-    (created,) = ann.heard(m.ConnectionCreated)
+    (created,) = ann.seen(m.ConnectionCreated)
     assert created.connection.connection_id == bob.connection
     assert isinstance(bob.ask(m.Bye), m.Ok)
     assert bob.socket.closed == "clientDisconnected"
-    (gone,) = ann.heard(m.ConnectionDestroyed)
+    (gone,) = ann.seen(m.ConnectionDestroyed)
     assert (gone.connection_id, gone.reason) == (bob.connection, "clientDisconnected")
     assert bob.connection not in house.plane.sessions["2_session"].clients
 
@@ -37,14 +37,14 @@ async def test_a_stream_is_seen_by_all_and_received_by_who_subscribes() -> None:
     ann, bob = await house.joined(), await house.joined()
     stream = await ann.publish(name="camera")
     for client in (ann, bob):
-        (created,) = client.heard(m.StreamCreated)
+        (created,) = client.seen(m.StreamCreated)
         assert (created.stream.stream_id, created.stream.name) == (stream, "camera")
     subscriber = await bob.subscribe(stream)
-    (offer,) = bob.heard(m.DownlinkOffer)
+    (offer,) = bob.seen(m.DownlinkOffer)
     assert {track.subscriber_id for track in offer.tracks} == {subscriber}
-    assert bob.heard(m.SubscriberConnected) == [m.SubscriberConnected(subscriber_id=subscriber)]
+    assert bob.seen(m.SubscriberConnected) == [m.SubscriberConnected(subscriber_id=subscriber)]
     assert isinstance(ann.ask(m.Unpublish, stream_id=stream), m.Ok)
-    (ended,) = bob.heard(m.StreamDestroyed)
+    (ended,) = bob.seen(m.StreamDestroyed)
     assert (ended.stream_id, ended.reason) == (stream, "clientDisconnected")
     assert not bob.media.subscribers
 
@@ -91,13 +91,13 @@ async def test_a_lost_uplink_ends_the_streams_and_publishing_again_works() -> No
     subscriber = await bob.subscribe(stream)
     ann.media.lose(Direction.UPLINK)
     await settle()
-    assert ann.heard(m.TransportLost) == [m.TransportLost(direction="uplink")]
-    (ended,) = bob.heard(m.StreamDestroyed)
+    assert ann.seen(m.TransportLost) == [m.TransportLost(direction="uplink")]
+    (ended,) = bob.seen(m.StreamDestroyed)
     assert ended.reason == "networkDisconnected"
     with pytest.raises(DomainError, match="subscriber_not_found"):
         bob.ask(m.Unsubscribe, subscriber_id=subscriber)
     again = await ann.publish()
-    assert [s.stream.stream_id for s in bob.heard(m.StreamCreated)][-1] == again
+    assert [s.stream.stream_id for s in bob.seen(m.StreamCreated)][-1] == again
 
 
 async def test_a_lost_downlink_frees_its_subscribers() -> None:
@@ -107,7 +107,7 @@ async def test_a_lost_downlink_frees_its_subscribers() -> None:
     await bob.subscribe(stream)
     bob.media.lose(Direction.DOWNLINK)
     await settle()
-    assert bob.heard(m.TransportLost) == [m.TransportLost(direction="downlink")]
+    assert bob.seen(m.TransportLost) == [m.TransportLost(direction="downlink")]
     await bob.subscribe(stream)
     assert len(bob.media.subscribers) == 1
 
@@ -124,7 +124,7 @@ async def test_a_refused_offer_is_answered_as_an_error_and_nobody_else_hears_of_
     failed = ann.answer_to(77)
     assert isinstance(failed, m.Error)
     assert (failed.code, failed.name) == ("sdp_invalid", "OT_SET_REMOTE_DESCRIPTION_FAILED")
-    assert not bob.heard(m.StreamCreated)
+    assert not bob.seen(m.StreamCreated)
     assert not house.actor.state.streams
     assert await ann.publish()
 
@@ -152,7 +152,7 @@ async def test_a_slow_negotiation_of_one_client_keeps_nobody_waiting() -> None:
     await settle()
     assert isinstance(ann.ask(m.Ping), m.Pong)
     stream = await bob.publish()
-    assert [s.stream.stream_id for s in ann.heard(m.StreamCreated)] == [stream]
+    assert [s.stream.stream_id for s in ann.seen(m.StreamCreated)] == [stream]
     gate.set()
     await settle()
     assert isinstance(ann.answer_to(first), m.Published)
@@ -165,7 +165,7 @@ async def test_a_stream_that_is_unpublished_while_it_is_negotiated_never_appears
     (stream,) = house.actor.state.streams
     assert isinstance(ann.ask(m.Unpublish, stream_id=stream), m.Ok)
     await settle()
-    assert not bob.heard(m.StreamCreated)
+    assert not bob.seen(m.StreamCreated)
     assert stream not in house.plane.sessions["2_session"].streams
     assert not [x for x in ann.inbox if isinstance(x, m.Published) and x.re == number]
 
@@ -176,7 +176,7 @@ async def test_a_client_that_leaves_while_it_negotiates_leaves_nothing() -> None
     ann.start_publish()
     ann.ask(m.Bye)
     await settle()
-    assert not bob.heard(m.StreamCreated)
+    assert not bob.seen(m.StreamCreated)
     assert not house.plane.sessions["2_session"].streams
 
 
@@ -187,12 +187,12 @@ async def test_signals_reach_all_one_or_those_the_application_means() -> None:
     house = House()
     ann, bob, eve = [await house.joined() for _ in range(3)]
     assert isinstance(ann.ask(m.Signal, type="chat", data="hi"), m.Ok)
-    told = m.SignalReceived(from_=ann.connection, type="chat", data="hi")
-    assert [client.heard(m.SignalReceived) for client in (ann, bob, eve)] == [[told]] * 3
+    reported = m.SignalReceived(from_=ann.connection, type="chat", data="hi")
+    assert [client.seen(m.SignalReceived) for client in (ann, bob, eve)] == [[reported]] * 3
     ann.ask(m.Signal, to=bob.connection, data="psst")
-    assert [len(client.heard(m.SignalReceived)) for client in (ann, bob, eve)] == [0, 1, 0]
+    assert [len(client.seen(m.SignalReceived)) for client in (ann, bob, eve)] == [0, 1, 0]
     house.actor.apply(RestSignal("news", "x", ConnectionId(eve.connection)))
-    assert eve.heard(m.SignalReceived) == [m.SignalReceived(type="news", data="x")]
+    assert eve.seen(m.SignalReceived) == [m.SignalReceived(type="news", data="x")]
 
 
 async def test_an_encrypted_signal_arrives_byte_for_byte() -> None:
@@ -200,7 +200,7 @@ async def test_an_encrypted_signal_arrives_byte_for_byte() -> None:
     ann, bob = await house.joined(), await house.joined()
     encrypted = bytes(range(256))
     ann.ask(m.Signal, encrypted=encrypted)
-    (received,) = bob.heard(m.SignalReceived)
+    (received,) = bob.seen(m.SignalReceived)
     assert (received.encrypted, received.data) == (encrypted, None)
 
 
@@ -212,17 +212,17 @@ async def test_a_forced_mute_holds_until_the_publisher_complied() -> None:
     ann, mod = await house.joined(), await house.joined(Role.MODERATOR)
     stream = await ann.publish()
     assert isinstance(mod.ask(m.ForceMuteStream, stream_id=stream), m.Ok)
-    assert ann.heard(m.MuteForced) == [m.MuteForced(active=True, stream_id=stream)]
+    assert ann.seen(m.MuteForced) == [m.MuteForced(active=True, stream_id=stream)]
     assert not house.stream(stream).forwarding[AUDIO]
     silent = m.StreamPropertyChanged(stream_id=stream, has_audio=False)
-    assert mod.heard(m.StreamPropertyChanged) == [silent]
+    assert mod.seen(m.StreamPropertyChanged) == [silent]
     ann.ask(m.UpdateStream, stream_id=stream, has_audio=True)
     assert not house.stream(stream).forwarding[AUDIO]
-    assert ann.heard(m.MuteForced) == [m.MuteForced(active=True, stream_id=stream)]
+    assert ann.seen(m.MuteForced) == [m.MuteForced(active=True, stream_id=stream)]
     ann.ask(m.UpdateStream, stream_id=stream, has_audio=False)
     ann.ask(m.UpdateStream, stream_id=stream, has_audio=True)
     assert house.stream(stream).forwarding[AUDIO]
-    assert mod.heard(m.StreamPropertyChanged) == [
+    assert mod.seen(m.StreamPropertyChanged) == [
         m.StreamPropertyChanged(stream_id=stream, has_audio=True)
     ]
 
@@ -232,7 +232,7 @@ async def test_a_mute_of_all_reaches_later_streams_until_it_ends() -> None:
     ann, mod = await house.joined(), await house.joined(Role.MODERATOR)
     own = await mod.publish()
     mod.ask(m.ForceMuteAll, active=True, excluded_stream_ids=(own,))
-    assert ann.heard(m.MuteForced) == [m.MuteForced(active=True)]
+    assert ann.seen(m.MuteForced) == [m.MuteForced(active=True)]
     assert AUDIO not in house.stream(own).forwarding
     stream = await ann.publish()
     assert not house.stream(stream).forwarding[AUDIO]
@@ -251,8 +251,8 @@ async def test_who_is_kicked_hears_why_and_may_come_back_with_its_token() -> Non
     await bob.subscribe(stream)
     assert isinstance(mod.ask(m.ForceDisconnect, connection_id=ann.connection), m.Ok)
     assert ann.socket.closed == "forceDisconnected"
-    assert [x.reason for x in bob.heard(m.StreamDestroyed)] == ["forceDisconnected"]
-    assert [x.reason for x in bob.heard(m.ConnectionDestroyed)] == ["forceDisconnected"]
+    assert [x.reason for x in bob.seen(m.StreamDestroyed)] == ["forceDisconnected"]
+    assert [x.reason for x in bob.seen(m.ConnectionDestroyed)] == ["forceDisconnected"]
     assert not ann.resume()
     with pytest.raises(DomainError, match="not_connected"):
         ann.ask(m.Ping)
@@ -265,7 +265,7 @@ async def test_rest_kicks_the_same_way() -> None:
     ann, bob = await house.joined(), await house.joined()
     house.actor.apply(RestForceDisconnect(ann.connection))
     assert ann.socket.closed == "forceDisconnected"
-    assert [x.connection_id for x in bob.heard(m.ConnectionDestroyed)] == [ann.connection]
+    assert [x.connection_id for x in bob.seen(m.ConnectionDestroyed)] == [ann.connection]
 
 
 async def test_a_moderator_ends_a_stream_of_another() -> None:
@@ -273,7 +273,7 @@ async def test_a_moderator_ends_a_stream_of_another() -> None:
     ann, mod = await house.joined(), await house.joined(Role.MODERATOR)
     stream = await ann.publish()
     mod.ask(m.ForceUnpublish, stream_id=stream)
-    assert [x.reason for x in ann.heard(m.StreamDestroyed)] == ["forceUnpublished"]
+    assert [x.reason for x in ann.seen(m.StreamDestroyed)] == ["forceUnpublished"]
     assert StreamId(stream) not in house.plane.sessions["2_session"].streams
     assert ann.socket.closed is None
 
@@ -297,7 +297,7 @@ async def test_a_stream_in_clear_does_not_get_into_an_encrypted_session() -> Non
     with pytest.raises(DomainError, match="e2ee_required"):
         ann.send(m.Publish(id=9, offer="v=0", tracks=(track,)))
     await settle()
-    assert not bob.heard(m.StreamCreated)
+    assert not bob.seen(m.StreamCreated)
 
 
 async def test_a_publisher_learns_that_its_packets_are_not_encrypted() -> None:
@@ -306,8 +306,8 @@ async def test_a_publisher_learns_that_its_packets_are_not_encrypted() -> None:
     stream = await ann.publish()
     ann.media.report_not_encrypted(StreamId(stream), "0", 12)
     await settle()
-    assert ann.heard(m.NotEncrypted) == [m.NotEncrypted(stream_id=stream, mid="0", packets=12)]
-    assert not bob.heard(m.NotEncrypted)
+    assert ann.seen(m.NotEncrypted) == [m.NotEncrypted(stream_id=stream, mid="0", packets=12)]
+    assert not bob.seen(m.NotEncrypted)
 
 
 async def test_video_waits_while_secrets_differ_and_returns_with_one_key_frame() -> None:
@@ -316,7 +316,7 @@ async def test_video_waits_while_secrets_differ_and_returns_with_one_key_frame()
     stream = await ann.publish()
     subscriber = await bob.subscribe(stream)
     ann.ask(m.E2eeReady, hint=1)
-    assert bob.heard(m.HintAnnounced) == [m.HintAnnounced(connection_id=ann.connection, hint=1)]
+    assert bob.seen(m.HintAnnounced) == [m.HintAnnounced(connection_id=ann.connection, hint=1)]
     bob.ask(m.E2eeState, subscriber_id=subscriber, state="mismatch", failed=5)
     assert not bob.forwarded(subscriber, VIDEO)
     assert bob.forwarded(subscriber, AUDIO)
@@ -402,7 +402,7 @@ async def test_an_empty_session_lingers_and_then_ends_its_media() -> None:
     assert await house.joined()
 
 
-async def test_a_server_that_goes_down_tells_everybody_and_lets_nobody_in() -> None:
+async def test_a_server_that_goes_down_notifies_everybody_and_lets_nobody_in() -> None:
     house = House()
     ann, bob = await house.joined(), await house.joined()
     await ann.publish()

@@ -49,7 +49,7 @@ async def test_frames_in_clear_reach_the_explanation_and_the_publisher(call):
     ann.media.report_not_encrypted(StreamId(stream), "0", 12)
     await settle()
     assert (await desk.ask(stream)).unencrypted_packets == 12
-    assert ann.heard(m.NotEncrypted)
+    assert ann.seen(m.NotEncrypted)
 
 
 async def test_what_is_not_there_is_not_explained(call):

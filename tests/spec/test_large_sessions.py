@@ -34,7 +34,7 @@ def connections(client) -> list[str]:
     return found
 
 
-async def test_who_comes_and_goes_is_told_after_a_moment_in_order(crowd):
+async def test_who_comes_and_goes_is_reported_after_a_moment_in_order(crowd):
     house, (ann, ben, *_) = crowd
     new = [await house.joined() for _ in range(3)]
     new[0].ask(m.Bye)
@@ -47,7 +47,7 @@ async def test_who_comes_and_goes_is_told_after_a_moment_in_order(crowd):
     assert connections(ann) == expected
 
 
-async def test_nothing_overtakes_the_news_of_a_connection(crowd):
+async def test_nothing_overtakes_the_events_of_a_connection(crowd):
     _, (ann, *_) = crowd
     house = ann.house
     new = await house.joined()
@@ -58,7 +58,7 @@ async def test_nothing_overtakes_the_news_of_a_connection(crowd):
     assert len(connections(ann)) == 1
 
 
-async def test_who_joins_meanwhile_is_told_of_each_member_once(crowd):
+async def test_who_joins_meanwhile_learns_of_each_member_once(crowd):
     house, _ = crowd
     first, second = await house.joined(), await house.joined()
     house.time.advance(MAX_BATCH_S)
@@ -67,7 +67,7 @@ async def test_who_joins_meanwhile_is_told_of_each_member_once(crowd):
     assert first.connection in {one.connection_id for one in second.welcome.connections}
 
 
-async def test_who_comes_back_meanwhile_is_told_by_its_welcome(crowd):
+async def test_who_comes_back_meanwhile_learns_it_by_its_welcome(crowd):
     house, (ann, *_) = crowd
     new = await house.joined()
     ann.lose_socket()

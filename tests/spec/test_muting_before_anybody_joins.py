@@ -32,10 +32,10 @@ async def test_streams_published_after_the_mute_of_an_empty_session_are_muted(ho
     assert not await audio_is_forwarded(house)
 
 
-async def test_who_joins_a_muted_session_is_told(house) -> None:
+async def test_who_joins_a_muted_session_is_notified(house) -> None:
     await mute(house)
     client = await house.joined()
-    (welcome,) = client.heard(m.Welcome)
+    (welcome,) = client.seen(m.Welcome)
     assert welcome.mute_forced
 
 

@@ -137,15 +137,15 @@ async def test_what_is_refused_before_the_join_nobody_hears_of(open_site, name, 
     site.house.time.advance(60)
     assert site.whole() == before
     if ann is not None:
-        assert not ann.heard(m.ConnectionCreated)
+        assert not ann.seen(m.ConnectionCreated)
 
 
-def heard_of_nobody(site: Site, ann, told: list) -> None:
+def seen_of_nobody(site: Site, ann, reported: list) -> None:
     """Neither a member nor the application."""
     if ann is not None:
-        assert not ann.heard(m.ConnectionCreated)
-        assert not ann.heard(m.ConnectionDestroyed)
-    assert site.house.notices == told
+        assert not ann.seen(m.ConnectionCreated)
+        assert not ann.seen(m.ConnectionDestroyed)
+    assert site.house.notices == reported
 
 
 def fails(error: Exception):
@@ -170,13 +170,13 @@ async def test_an_encoder_that_the_media_refuses_is_gone(open_site, monkeypatch,
     error, status = REFUSALS[name]
     site = await open_site()
     ann = None if alone else await site.house.joined()
-    before, told = site.whole(), list(site.house.notices)
+    before, reported = site.whole(), list(site.house.notices)
     monkeypatch.setattr(FakeClientMedia, "publish", fails(error)[1])
     assert (await site.ask(WHIP, OFFER))[0] == status
     await settle()
     site.house.time.advance(60)
     assert site.whole() == before
-    heard_of_nobody(site, ann, told)
+    seen_of_nobody(site, ann, reported)
 
 
 async def test_an_encoder_that_gets_no_answer_is_gone(open_site, monkeypatch):
@@ -187,11 +187,11 @@ async def test_an_encoder_that_gets_no_answer_is_gone(open_site, monkeypatch):
     monkeypatch.setattr(FakeClientMedia, "publish", never)
     site = await open_site()
     ann = await site.house.joined()
-    before, told = site.whole(), list(site.house.notices)
+    before, reported = site.whole(), list(site.house.notices)
     assert (await site.ask(WHIP, OFFER))[0] == 503
     await settle()
     assert site.whole() == before
-    heard_of_nobody(site, ann, told)
+    seen_of_nobody(site, ann, reported)
 
 
 @pytest.mark.parametrize("name", REFUSALS)
@@ -200,12 +200,12 @@ async def test_a_player_that_the_media_refuses_is_gone(open_site, monkeypatch, n
     site = await open_site()
     ann = await site.house.joined()
     stream = await ann.publish()
-    before, told = site.whole(), list(site.house.notices)
+    before, reported = site.whole(), list(site.house.notices)
     monkeypatch.setattr(FakeClientMedia, "play", fails(error)[0])
     assert (await site.ask(f"/whep/2_session/{stream}", PLAYER))[0] == status
     await settle()
     assert site.whole() == before
-    heard_of_nobody(site, ann, told)
+    seen_of_nobody(site, ann, reported)
 
 
 async def test_while_the_media_decides_nobody_hears_of_an_encoder(open_site, monkeypatch):
@@ -222,19 +222,21 @@ async def test_while_the_media_decides_nobody_hears_of_an_encoder(open_site, mon
     ann = await site.house.joined()
     asking = asyncio.create_task(site.ask(WHIP, OFFER))
     await asked.wait()
-    told = list(site.house.notices)
+    reported = list(site.house.notices)
     ben = await site.house.joined()
     assert len(ben.welcome.connections) == 2
-    assert len(ann.heard(m.ConnectionCreated)) == 1
+    assert len(ann.seen(m.ConnectionCreated)) == 1
     answer.set()
     status, headers, _ = await asking
     assert status == 201
     name = headers["Sealroute-Connection"]
     for member in (ann, ben):
-        assert [one.connection.connection_id for one in member.heard(m.ConnectionCreated)][
+        assert [one.connection.connection_id for one in member.seen(m.ConnectionCreated)][
             -1
         ] == name
-    created = [one for one in site.house.notices[len(told) :] if one.event == "connectionCreated"]
+    created = [
+        one for one in site.house.notices[len(reported) :] if one.event == "connectionCreated"
+    ]
     assert [one.subject for one in created][-1] == name
     assert (await site.ask(headers["Location"], "", method="DELETE"))[0] == 200
     assert site.house.notices[-1].event == "connectionDestroyed"
@@ -246,7 +248,7 @@ async def test_a_full_session_takes_no_encoder(open_site):
     before = site.whole()
     assert (await site.ask(WHIP, OFFER))[0] == 409
     await settle()
-    assert (site.whole(), ann.heard(m.ConnectionCreated)) == (before, [])
+    assert (site.whole(), ann.seen(m.ConnectionCreated)) == (before, [])
 
 
 CHANGES = {

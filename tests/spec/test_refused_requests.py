@@ -148,7 +148,7 @@ async def test_an_offer_whose_answer_was_refused_comes_again_with_the_next_webso
     await asked(call.ben, m.DownlinkAnswer, {"offer_id": number, "sdp": ANSWER})
     call.ben.lose_socket()
     assert call.ben.resume()
-    offers = call.ben.heard(m.DownlinkOffer)
+    offers = call.ben.seen(m.DownlinkOffer)
     assert [offer.offer_id for offer in offers] == [number]
 
 

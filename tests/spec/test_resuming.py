@@ -27,11 +27,11 @@ async def test_a_client_that_comes_back_has_its_media_and_what_was_for_it() -> N
     assert bob.resume()
     assert bob.welcome.resumed
     assert {s.stream_id for s in bob.welcome.streams} == {stream, second}
-    assert [x.data for x in bob.heard(m.SignalReceived)] == ["missed"]
-    assert not bob.heard(m.StreamCreated), "the welcome has it"
+    assert [x.data for x in bob.seen(m.SignalReceived)] == ["missed"]
+    assert not bob.seen(m.StreamCreated), "the welcome has it"
     assert subscriber in bob.media.subscribers
     house.time.advance(60)
-    assert not ann.heard(m.ConnectionDestroyed)
+    assert not ann.seen(m.ConnectionDestroyed)
 
 
 async def test_a_welcome_comes_before_everything_that_was_missed() -> None:
@@ -42,7 +42,7 @@ async def test_a_welcome_comes_before_everything_that_was_missed() -> None:
         ann.ask(m.Signal, data=str(number))
     bob.resume()
     assert [type(message) for message in bob.inbox] == [m.Welcome] + [m.SignalReceived] * 3
-    assert [x.data for x in bob.heard(m.SignalReceived)] == ["0", "1", "2"]
+    assert [x.data for x in bob.seen(m.SignalReceived)] == ["0", "1", "2"]
 
 
 async def test_a_resume_token_ends_when_its_client_has_the_next() -> None:
@@ -69,8 +69,8 @@ async def test_a_client_whose_welcome_was_lost_comes_back_with_the_token_it_has(
     assert resume_with(bob, first, 7), "7 of the WebSocket before: nothing came over this one"
     assert lost.closed == "networkDisconnected"
     assert bob.welcome.resumed
-    assert [x.data for x in bob.heard(m.SignalReceived)] == ["one", "two"]
-    assert not ann.heard(m.ConnectionDestroyed)
+    assert [x.data for x in bob.seen(m.SignalReceived)] == ["one", "two"]
+    assert not ann.seen(m.ConnectionDestroyed)
 
 
 async def test_an_attempt_that_arrives_after_the_next_one_changes_nothing() -> None:
@@ -111,13 +111,13 @@ async def test_an_offer_that_was_not_answered_comes_again() -> None:
     bob.answers = False
     stream = await ann.publish()
     subscriber = await bob.subscribe(stream)
-    (offer,) = bob.heard(m.DownlinkOffer)
+    (offer,) = bob.seen(m.DownlinkOffer)
     bob.lose_socket()
     bob.answers = True
     assert bob.resume()
     await settle()
-    assert bob.heard(m.DownlinkOffer) == [offer]
-    assert bob.heard(m.SubscriberConnected) == [m.SubscriberConnected(subscriber_id=subscriber)]
+    assert bob.seen(m.DownlinkOffer) == [offer]
+    assert bob.seen(m.SubscriberConnected) == [m.SubscriberConnected(subscriber_id=subscriber)]
 
 
 async def test_who_comes_back_learns_what_of_its_videos_is_watched_as_it_is_now() -> None:
@@ -131,7 +131,7 @@ async def test_who_comes_back_learns_what_of_its_videos_is_watched_as_it_is_now(
         StreamId(stream), SubscribedLayers("1", subscribed=False, rids=())
     )
     await settle()
-    assert [x.subscribed for x in ann.heard(m.SubscribedLayersChanged)] == [False, False]
+    assert [x.subscribed for x in ann.seen(m.SubscribedLayersChanged)] == [False, False]
     ann.lose_socket()
     ann.media.report_subscribed_layers(
         StreamId(stream), SubscribedLayers("1", subscribed=True, rids=("q",))
@@ -141,13 +141,13 @@ async def test_who_comes_back_learns_what_of_its_videos_is_watched_as_it_is_now(
     )
     await settle()
     assert ann.resume()
-    assert ann.heard(m.SubscribedLayersChanged) == [
+    assert ann.seen(m.SubscribedLayersChanged) == [
         m.SubscribedLayersChanged(stream_id=ended, mid="1", subscribed=False, rids=()),
         m.SubscribedLayersChanged(stream_id=stream, mid="1", subscribed=True, rids=()),
     ]
     ann.ask(m.Unpublish, stream_id=ended)
     assert ann.resume()
-    assert [x.stream_id for x in ann.heard(m.SubscribedLayersChanged)] == [stream]
+    assert [x.stream_id for x in ann.seen(m.SubscribedLayersChanged)] == [stream]
 
 
 async def test_who_does_not_come_back_in_time_is_gone() -> None:
@@ -156,10 +156,10 @@ async def test_who_does_not_come_back_in_time_is_gone() -> None:
     stream = await bob.publish()
     bob.lose_socket()
     house.time.advance(14.999)
-    assert not ann.heard(m.ConnectionDestroyed)
+    assert not ann.seen(m.ConnectionDestroyed)
     house.time.advance(0.001)
-    assert [x.reason for x in ann.heard(m.ConnectionDestroyed)] == ["networkDisconnected"]
-    assert [x.reason for x in ann.heard(m.StreamDestroyed)] == ["networkDisconnected"]
+    assert [x.reason for x in ann.seen(m.ConnectionDestroyed)] == ["networkDisconnected"]
+    assert [x.reason for x in ann.seen(m.StreamDestroyed)] == ["networkDisconnected"]
     assert not bob.resume()
     assert StreamId(stream) not in house.plane.sessions["2_session"].streams
 
@@ -171,11 +171,11 @@ async def test_what_waits_for_a_lost_client_is_bounded() -> None:
     for number in range(1_000):
         ann.ask(m.Signal, data=str(number))
     assert bob.resume()
-    waited = bob.heard(m.SignalReceived)
+    waited = bob.seen(m.SignalReceived)
     assert 0 < len(waited) < 1_000
     assert [int(x.data or "") for x in waited] == list(range(len(waited)))
     ann.ask(m.Signal, data="live again")
-    assert [x.data for x in bob.heard(m.SignalReceived)] == ["live again"]
+    assert [x.data for x in bob.seen(m.SignalReceived)] == ["live again"]
 
 
 async def test_what_was_lost_on_its_way_comes_again_in_its_order() -> None:
@@ -190,9 +190,9 @@ async def test_what_was_lost_on_its_way_comes_again_in_its_order() -> None:
     assert bob.resume(received)
     kinds = [type(message) for message in bob.inbox]
     assert kinds[0] is m.Welcome
-    assert [x.data for x in bob.heard(m.SignalReceived)] == ["one", "two"]
-    assert [x.subscriber_id for x in bob.heard(m.Subscribed)] == [subscriber]
-    assert bob.heard(m.SubscriberConnected) == [m.SubscriberConnected(subscriber_id=subscriber)]
+    assert [x.data for x in bob.seen(m.SignalReceived)] == ["one", "two"]
+    assert [x.subscriber_id for x in bob.seen(m.Subscribed)] == [subscriber]
+    assert bob.seen(m.SubscriberConnected) == [m.SubscriberConnected(subscriber_id=subscriber)]
 
 
 async def test_what_came_does_not_come_again() -> None:
@@ -200,11 +200,11 @@ async def test_what_came_does_not_come_again() -> None:
     ann, bob = await house.joined(), await house.joined()
     ann.ask(m.Signal, data="one")
     assert bob.resume(len(bob.inbox) - 1)
-    assert not bob.heard(m.SignalReceived)
+    assert not bob.seen(m.SignalReceived)
     ann.ask(m.Signal, data="two")
     bob.send(m.Ping(id=500, received=1))
     assert bob.resume(0)
-    assert not bob.heard(m.SignalReceived), "it was confirmed"
+    assert not bob.seen(m.SignalReceived), "it was confirmed"
 
 
 async def test_the_welcome_says_which_requests_came() -> None:
@@ -222,11 +222,11 @@ async def test_an_offer_that_came_is_not_made_again() -> None:
     bob.answers = False
     stream = await ann.publish()
     await bob.subscribe(stream)
-    assert bob.heard(m.DownlinkOffer)
+    assert bob.seen(m.DownlinkOffer)
     assert bob.resume(500)
-    assert not bob.heard(m.DownlinkOffer)
+    assert not bob.seen(m.DownlinkOffer)
     assert bob.resume(0)
-    assert not bob.heard(m.DownlinkOffer), "it came over the WebSocket before"
+    assert not bob.seen(m.DownlinkOffer), "it came over the WebSocket before"
 
 
 async def test_an_invented_resume_costs_one_look_up_however_many_are_there() -> None:

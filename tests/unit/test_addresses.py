@@ -44,7 +44,7 @@ def test_a_media_host_that_is_a_name_is_refused():
         (("203.0.113.7",), False),
     ],
 )
-def test_loopback_alone_is_told_apart(addresses, lonely):
+def test_loopback_alone_is_distinguished(addresses, lonely):
     assert only_loopback(addresses) is lonely
 
 
@@ -57,7 +57,7 @@ def test_the_doctor_warns_of_loopback_as_the_only_media_address(tmp_path, media)
     assert (finding.state, "Firefox" in finding.advice) == ("warning", True)
 
 
-def test_of_the_ipv6_addresses_those_that_last_and_reach_far_are_told():
+def test_of_the_ipv6_addresses_those_that_last_and_reach_far_are_reported():
     names = ["2001:db8::7", "fd00::7", "fe80::7", "::1", "2001:db8::dead", "::ffff:192.0.2.1"]
     assert lasting(names, {"2001:db8::dead"}) == ["2001:db8::7", "fd00::7"]
 
@@ -72,7 +72,7 @@ def test_temporary_and_deprecated_addresses_are_found_in_the_kernels_table():
     assert short_lived(table) == {"2001:db8::dead", "2001:db8::beef"}
 
 
-def test_only_a_socket_that_takes_ipv6_tells_of_it(monkeypatch):
+def test_only_a_socket_that_takes_ipv6_reports_it(monkeypatch):
     adapter = SimpleNamespace(
         ips=[
             ifaddr.IP("192.0.2.7", 24, "eth0"),

@@ -207,7 +207,7 @@ def test_a_session_that_cannot_be_is_refused_with_a_code(shell, words, code):
     assert (status, json.loads(complaint)["error"]) == (1, code)
 
 
-def test_a_wrong_setting_is_told_with_the_nearest_name(shell, monkeypatch):
+def test_a_wrong_setting_is_reported_with_the_nearest_name(shell, monkeypatch):
     monkeypatch.setenv("SEALROUTE_PROT", "1")
     status, _, complaint = shell("project", "list")
     assert status == 1
@@ -268,7 +268,7 @@ def test_the_doctor_names_a_postgresql_that_cannot_be_used(tmp_path):
     assert "the-password" not in str(finding)
 
 
-def _told_to_stop_while_it_imports(*words: str) -> int:
+def _asked_to_stop_while_it_imports(*words: str) -> int:
     """The exit code of a process that gets SIGTERM before it has read its arguments."""
     command = [sys.executable, "-X", "importtime", "-m", "signaling", *words]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
@@ -281,7 +281,7 @@ def _told_to_stop_while_it_imports(*words: str) -> int:
     return process.returncode
 
 
-def test_a_server_that_is_told_to_stop_while_it_starts_stops(tmp_path):
+def test_a_server_that_has_to_stop_while_it_starts_stops(tmp_path):
     data = ("--data-dir", str(tmp_path))
-    assert _told_to_stop_while_it_imports("serve", "--port", "0", *data) == 0
-    assert _told_to_stop_while_it_imports("migrate", *data) == 128 + signal.SIGTERM
+    assert _asked_to_stop_while_it_imports("serve", "--port", "0", *data) == 0
+    assert _asked_to_stop_while_it_imports("migrate", *data) == 128 + signal.SIGTERM

@@ -105,7 +105,7 @@ async def test_data_of_another_user_that_the_group_may_write_serves(volume, monk
         await opens(volume)
 
 
-def test_the_doctor_tells_of_a_volume_that_others_can_get_into(volume, monkeypatch):
+def test_the_doctor_reports_a_volume_that_others_can_get_into(volume, monkeypatch):
     volume.chmod(0o777)
     with somebody_else(monkeypatch):
         found = of_folder(settings_in(volume))
@@ -132,7 +132,7 @@ async def test_a_permission_problem_says_who_and_what_to_do(volume, monkeypatch,
 
 
 @pytest.mark.parametrize("where", ["/proc/nope", "/dev/null/data"])
-def test_a_folder_that_cannot_be_made_is_no_good_news(where):
+def test_a_folder_that_cannot_be_made_is_reported(where):
     found = of_folder(settings_in(Path(where)))
     assert (found.state, "backup" in found.advice) == ("error", False)
 

@@ -97,7 +97,7 @@ def test_it_speaks_tls_where_the_server_does(certificate):
         assert not health_of(HttpSettings(port=port)).good
 
 
-def test_a_server_that_is_not_there_is_not_healthy_and_where_is_told():
+def test_a_server_that_is_not_there_is_not_healthy_and_where_is_reported():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -20,7 +20,7 @@ SETTINGS = IceSettings(
 )
 
 
-def test_without_servers_clients_are_told_of_none() -> None:
+def test_without_servers_clients_learn_of_none() -> None:
     assert ice_servers_of(IceSettings()).for_client("c", 1) == ()
 
 

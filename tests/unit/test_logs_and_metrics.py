@@ -85,7 +85,7 @@ def test_anything_can_be_redacted(value):
     assert redact(None, "info", {"detail": value}).keys() == {"detail"}
 
 
-def test_media_counters_become_metrics_and_drops_are_told_by_reason():
+def test_media_counters_become_metrics_and_drops_are_reported_by_reason():
     counters = {"packets_sent": 7, "transports": 2, "drop.not_encrypted": 3, "drop.replayed": 1}
     text = Metrics(lambda: counters).render().decode()
     assert "sealroute_media_packets_sent_total 7.0" in text

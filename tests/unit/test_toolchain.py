@@ -41,7 +41,7 @@ def test_versions_that_do_are_silent(tmp_path, newer):
         ({}, ["Python 3.11", "Rust 1.88", "Node.js 20", "found: none"]),
     ],
 )
-def test_whatever_is_missing_is_told_at_once_with_how_to_get_it(tmp_path, versions, words):
+def test_whatever_is_missing_is_reported_at_once_with_how_to_get_it(tmp_path, versions, words):
     done = toolchain(tmp_path, versions)
     assert done.returncode == 1
     for word in words:

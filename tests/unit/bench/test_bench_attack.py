@@ -15,7 +15,7 @@ def test_a_broken_bound_fails_the_attack_and_shows():
     assert "| lost | 0.5 % | at most 0.1 | FAIL |" in page
 
 
-def test_figures_without_a_bound_are_told_and_not_judged():
+def test_figures_without_a_bound_are_reported_and_not_judged():
     found = report.as_json([told("sent", 1_234_567, "")], ABOUT)
     assert found["passed"] is True
     assert "| sent | 1,234,567  |  |  |" in report.as_page({"checks": found})

@@ -21,7 +21,7 @@ def test_a_tree_of_its_own_is_run_by_its_own_environment(tmp_path):
 
 
 @pytest.mark.parametrize(("settings", "names"), [("[operations]\n", 1), ("[http]\n", 0)])
-def test_an_old_tree_is_not_told_of_a_port_that_it_does_not_know(tmp_path, settings, names):
+def test_an_old_tree_is_not_reported_of_a_port_that_it_does_not_know(tmp_path, settings, names):
     (tmp_path / "config").mkdir()
     (tmp_path / "config/default.toml").write_text(settings)
     assert len(Served(tmp_path).operations(1)) == names

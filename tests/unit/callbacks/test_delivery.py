@@ -47,13 +47,13 @@ class Receiver:
         self.released = asyncio.Event()
 
     async def post(self, project, url, event_id, body, now_s):
-        told = json.loads(body)
-        self.tries.append((url, told["sessionId"], told["event"]))
+        reported = json.loads(body)
+        self.tries.append((url, reported["sessionId"], reported["event"]))
         if url in self.hanging:
             await self.released.wait()
         sent = self.answers.get(url, OK)
         if sent.result is Result.DELIVERED:
-            self.arrived.append((told["sessionId"], told["event"], told.get("reason")))
+            self.arrived.append((reported["sessionId"], reported["event"], reported.get("reason")))
         return sent
 
 
@@ -84,7 +84,7 @@ class World:
         callback = Callback(name, PROJECT.api_key, group, "all", url, 0)
         await self.store.callbacks.add_callback(callback)
 
-    def tell(self, session, event="sessionCreated", reason=None):
+    def note(self, session, event="sessionCreated", reason=None):
         record = SessionRecord(session, PROJECT.api_key, SessionOptions(), 0)
         self.recorder.notify(record, Notify(event, session, reason))
 
@@ -134,7 +134,7 @@ async def world(store, tmp_path):
 async def test_events_of_a_session_arrive_in_the_order_in_which_they_happened(world):
     await world.register()
     for number in range(20):
-        world.tell("s", "connectionDestroyed", f"r{number}")
+        world.note("s", "connectionDestroyed", f"r{number}")
     await world.run()
     assert [reason for _, _, reason in world.receiver.arrived] == [f"r{n}" for n in range(20)]
     assert (await world.store.callbacks.queue_figures()).waiting == 0
@@ -142,7 +142,7 @@ async def test_events_of_a_session_arrive_in_the_order_in_which_they_happened(wo
 
 
 async def test_nothing_is_queued_for_a_project_that_asked_for_nothing(world):
-    world.tell("s")
+    world.note("s")
     await world.run()
     assert world.receiver.tries == []
     assert (await world.store.callbacks.queue_figures()).waiting == 0
@@ -161,7 +161,7 @@ async def test_events_of_a_project_without_callbacks_ask_neither_disk_nor_storag
     woken = []
     world.recorder.on_queued = lambda: woken.append(True)
     for event in ("sessionCreated", "connectionCreated", "streamCreated", "connectionDestroyed"):
-        world.tell("s", event)
+        world.note("s", event)
     assert list(world.recorder._spool) == []
     assert [path.stat().st_size for path in (world.folder / "j").glob("*.jsonl")] == [0, 0, 0]
     await world.flush()
@@ -174,9 +174,9 @@ async def test_a_callback_that_another_process_registers_counts_from_the_next_lo
         Callback("c", PROJECT.api_key, "all", "all", "http://app.test/x", 0)
     )
     await other.close()
-    world.tell("s", "sessionCreated")
+    world.note("s", "sessionCreated")
     await world.run()
-    world.tell("s", "connectionCreated")
+    world.note("s", "connectionCreated")
     await world.run()
     assert [event for _, event, _ in world.receiver.arrived] == ["connectionCreated"]
 
@@ -198,11 +198,11 @@ async def test_a_callback_that_is_registered_while_the_storage_is_read_counts(wo
 async def test_the_end_of_what_was_reported_is_noted_without_a_callback(world):
     """Otherwise the next process would report it as open until the last one was killed."""
     await world.register()
-    world.tell("s", "sessionCreated")
+    world.note("s", "sessionCreated")
     await world.run()
     await world.store.callbacks.remove_callback(PROJECT.api_key, "c")
     await world.store.callbacks.look(0)
-    world.tell("s", "sessionDestroyed")
+    world.note("s", "sessionDestroyed")
     assert not world.journal.has_open(PROJECT.api_key)
     world.journal.close(empty=False)
     world.start()
@@ -218,7 +218,7 @@ async def test_nobody_looks_for_deliveries_when_an_event_concerns_no_callback(wo
     await world.register(group="archive")
     woken = []
     world.recorder.on_queued = lambda: woken.append(True)
-    world.tell("s", "sessionCreated")
+    world.note("s", "sessionCreated")
     await world.flush()
     assert woken == []
 
@@ -226,8 +226,8 @@ async def test_nobody_looks_for_deliveries_when_an_event_concerns_no_callback(wo
 async def test_each_registration_gets_what_it_asked_for(world):
     await world.register("a", "http://a.test/", "session")
     await world.register("b", "http://b.test/", "connection")
-    world.tell("s", "sessionCreated")
-    world.tell("s", "connectionCreated")
+    world.note("s", "sessionCreated")
+    world.note("s", "connectionCreated")
     await world.run()
     tried = {(url, event) for url, _, event in world.receiver.tries}
     assert tried == {("http://a.test/", "sessionCreated"), ("http://b.test/", "connectionCreated")}
@@ -236,8 +236,8 @@ async def test_each_registration_gets_what_it_asked_for(world):
 async def test_a_failing_receiver_is_tried_again_after_growing_waits_and_order_holds(world):
     await world.register()
     world.receiver.answers["http://app.test/x"] = BROKEN
-    world.tell("s", "sessionCreated")
-    world.tell("s", "sessionDestroyed")
+    world.note("s", "sessionCreated")
+    world.note("s", "sessionDestroyed")
     await world.run()
     for wait_s in (1, 2, 4, 8):
         tries = len(world.receiver.tries)
@@ -261,10 +261,10 @@ async def test_one_session_that_fails_does_not_hold_up_another(store, tmp_path):
     world = World(store, tmp_path)
     await world.register("a", "http://bad.test/")
     world.receiver.answers["http://bad.test/"] = BROKEN
-    world.tell("s1")
+    world.note("s1")
     await world.run()
     world.receiver.answers.clear()
-    world.tell("s2")
+    world.note("s2")
     await world.run()
     assert [session for session, _, _ in world.receiver.arrived] == ["s2"]
     world.journal.close(empty=True)
@@ -276,9 +276,9 @@ async def test_a_hanging_receiver_leaves_room_for_others(store, tmp_path):
     await world.register("b", "http://works.test/", "connection")
     world.receiver.hanging.add("http://hangs.test/")
     for number in range(10):
-        world.tell(f"s{number}", "sessionCreated")
+        world.note(f"s{number}", "sessionCreated")
     for number in range(10):
-        world.tell(f"s{number}", "connectionCreated")
+        world.note(f"s{number}", "connectionCreated")
     await world.flush()
     while len(world.receiver.arrived) < 10:
         await world.deliverer.turn()
@@ -294,7 +294,7 @@ async def test_a_hanging_receiver_leaves_room_for_others(store, tmp_path):
 async def test_after_its_time_a_delivery_is_given_up_counted_and_can_be_retried(world):
     await world.register()
     world.receiver.answers["http://app.test/x"] = BROKEN
-    world.tell("s", "sessionCreated")
+    world.note("s", "sessionCreated")
     await world.run()
     for _ in range(60):
         world.pass_time(1_800)
@@ -306,7 +306,7 @@ async def test_after_its_time_a_delivery_is_given_up_counted_and_can_be_retried(
     assert (letter.event, letter.result) == ("sessionCreated", "failed 500")
     assert letter.attempts > 10
     world.receiver.answers.clear()
-    world.tell("s", "sessionDestroyed")
+    world.note("s", "sessionDestroyed")
     await world.run()
     now_ms = int(world.clock.now_s * 1000)
     assert await world.store.callbacks.revive(None, now_ms, now_ms + HOUR_MS) == 1
@@ -320,7 +320,7 @@ async def test_after_its_time_a_delivery_is_given_up_counted_and_can_be_retried(
 async def test_what_was_given_up_long_ago_is_forgotten(world):
     await world.register()
     world.receiver.answers["http://app.test/x"] = BROKEN
-    world.tell("s")
+    world.note("s")
     await world.run()
     for _ in range(60):
         world.pass_time(1_800)
@@ -332,8 +332,8 @@ async def test_what_was_given_up_long_ago_is_forgotten(world):
 
 async def test_events_that_did_not_reach_the_outbox_arrive_after_the_next_start(world):
     await world.register()
-    world.tell("s", "sessionCreated")
-    world.tell("s", "sessionDestroyed")
+    world.note("s", "sessionCreated")
+    world.note("s", "sessionDestroyed")
     world.journal.close(empty=False)
     world.start()
     await world.run()
@@ -346,7 +346,7 @@ async def test_events_that_did_not_reach_the_outbox_arrive_after_the_next_start(
 async def test_an_attempt_that_died_with_its_process_is_made_again(world):
     await world.register()
     world.receiver.hanging.add("http://app.test/x")
-    world.tell("s", "sessionCreated")
+    world.note("s", "sessionCreated")
     await world.flush()
     await world.deliverer.turn()
     await world.tried()
@@ -368,7 +368,7 @@ async def test_a_server_that_goes_leaves_its_attempts_to_the_next_at_once(world,
     monkeypatch.setattr("signaling.callbacks.deliverer._FAREWELL_S", 0)
     await world.register()
     world.receiver.hanging.add("http://app.test/x")
-    world.tell("s", "sessionCreated")
+    world.note("s", "sessionCreated")
     await world.flush()
     await world.deliverer.turn()
     await world.tried()
@@ -390,7 +390,7 @@ async def test_a_storage_that_is_away_for_a_while_costs_no_event(world, monkeypa
         await real(deliveries)
 
     monkeypatch.setattr(world.recorder._outbox, "queue", queue)
-    world.tell("s", "sessionCreated")
+    world.note("s", "sessionCreated")
     await world.run()
     assert len(refused) == 5
     assert [event for _, event, _ in world.receiver.arrived] == ["sessionCreated"]
@@ -401,7 +401,7 @@ async def test_a_project_has_a_bound_and_beyond_it_loses_what_is_newest(world):
     await world.register()
     world.receiver.answers["http://app.test/x"] = BROKEN
     for number in range(5):
-        world.tell("s", "connectionDestroyed", f"r{number}")
+        world.note("s", "connectionDestroyed", f"r{number}")
     await world.run()
     assert world.count("callback_events_lost_total", reason="queue_full") == 2
     world.receiver.answers.clear()
@@ -414,14 +414,14 @@ async def test_a_spool_that_is_full_is_counted(world, monkeypatch):
     await world.register()
     monkeypatch.setattr("signaling.callbacks.recorder.MAX_SPOOLED", 2)
     for _ in range(5):
-        world.tell("s")
+        world.note("s")
     assert world.count("callback_events_lost_total", reason="spool_full") == 3
 
 
 async def test_events_that_are_not_queued_yet_are_measured(world):
     await world.register()
-    world.tell("s")
-    world.tell("s")
+    world.note("s")
+    world.note("s")
     assert world.count("callback_events_not_queued") == 2
     await world.flush()
     assert world.count("callback_events_not_queued") == 0
@@ -430,7 +430,7 @@ async def test_events_that_are_not_queued_yet_are_measured(world):
 async def test_figures_of_the_queue_are_measured(world):
     await world.register()
     world.receiver.answers["http://app.test/x"] = BROKEN
-    world.tell("s")
+    world.note("s")
     await world.run()
     world.pass_time(100)
     await world.run()
@@ -442,7 +442,7 @@ async def test_recorder_and_deliverer_run_by_themselves_until_they_are_stopped(w
     await world.register()
     world.recorder.on_queued = world.deliverer.wake
     tasks = [asyncio.create_task(part.run()) for part in (world.recorder, world.deliverer)]
-    world.tell("s")
+    world.note("s")
     await world.tried()
     for task in tasks:
         task.cancel()
@@ -463,7 +463,7 @@ async def test_an_event_that_cannot_be_queued_takes_no_other_with_it(world, monk
 
     monkeypatch.setattr(world.recorder._outbox, "queue", queue)
     for number in range(3):
-        world.tell("s", "connectionDestroyed", f"r{number}")
+        world.note("s", "connectionDestroyed", f"r{number}")
     await world.run()
     assert [reason for _, _, reason in world.receiver.arrived] == ["r0", "r2"]
     assert world.count("callback_events_lost_total", reason="internal") == 1
@@ -477,7 +477,7 @@ async def test_a_fault_of_ours_while_posting_counts_as_a_failed_attempt(world, m
         raise RuntimeError("a fault of ours")
 
     world.receiver.post = post
-    world.tell("s", "sessionCreated")
+    world.note("s", "sessionCreated")
     await world.run()
     world.receiver.post = real
     world.pass_time(1)
@@ -494,7 +494,7 @@ async def test_a_disk_that_is_full_costs_the_safety_of_an_event_but_not_the_even
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(world.journal, "write", full)
-    world.tell("s", "sessionCreated")
+    world.note("s", "sessionCreated")
     await world.run()
     assert [event for _, event, _ in world.receiver.arrived] == ["sessionCreated"]
 
@@ -511,7 +511,7 @@ async def test_after_an_event_the_outbox_is_claimed_without_a_look_but_looked_at
 
     monkeypatch.setattr(world.store.callbacks, "look", look)
     await world.deliverer.turn()
-    world.tell("s", "sessionCreated")
+    world.note("s", "sessionCreated")
     await world.flush()
     world.deliverer.wake()
     await world.deliverer.turn()

@@ -36,7 +36,7 @@ CAMERA = StreamInfo(
 )
 
 
-def told(notice: Notify) -> dict[str, object]:
+def reported(notice: Notify) -> dict[str, object]:
     return payload(callback_event(RECORD, notice, 77), PROJECT)
 
 
@@ -50,14 +50,14 @@ CONNECTION = {"id": "ann", "createdAt": 5, "data": "Ann"}
 
 
 def test_a_session_event_names_the_session_and_says_that_it_is_encrypted():
-    created = told(Notify("sessionCreated", "2_s"))
+    created = reported(Notify("sessionCreated", "2_s"))
     assert created == {**COMMON, "event": "sessionCreated", "e2ee": True}
 
 
 def test_a_connection_event_describes_the_connection_and_why_it_ended():
-    created = told(Notify("connectionCreated", "ann", connection=ANN))
+    created = reported(Notify("connectionCreated", "ann", connection=ANN))
     assert created == {**COMMON, "event": "connectionCreated", "connection": CONNECTION}
-    ended = told(Notify("connectionDestroyed", "ann", "networkDisconnected", connection=ANN))
+    ended = reported(Notify("connectionDestroyed", "ann", "networkDisconnected", connection=ANN))
     assert ended == {
         **COMMON,
         "event": "connectionDestroyed",
@@ -67,7 +67,7 @@ def test_a_connection_event_describes_the_connection_and_why_it_ended():
 
 
 def test_a_stream_event_describes_the_stream_and_its_publisher():
-    ended = told(Notify("streamDestroyed", "cam", "forceUnpublished", ANN, CAMERA))
+    ended = reported(Notify("streamDestroyed", "cam", "forceUnpublished", ANN, CAMERA))
     assert ended == {
         **COMMON,
         "event": "streamDestroyed",
@@ -84,7 +84,7 @@ def test_a_stream_event_describes_the_stream_and_its_publisher():
 
 def test_a_stream_without_video_has_no_video_type():
     voice = StreamInfo(stream_id="mic", connection_id="ann", creation_time=6, has_audio=True)
-    created = told(Notify("streamCreated", "mic", None, ANN, voice))
+    created = reported(Notify("streamCreated", "mic", None, ANN, voice))
     assert "videoType" not in created["stream"]
 
 
@@ -92,7 +92,7 @@ def test_a_stream_without_video_has_no_video_type():
 def test_a_sample_has_the_shape_of_the_real_one_and_says_that_it_is_none(event):
     made = sample(PROJECT, event, 9)
     notice = Notify(event, "x", None, ANN, CAMERA if event.startswith("stream") else None)
-    real = told(notice if not event.startswith("session") else Notify(event, "x"))
+    real = reported(notice if not event.startswith("session") else Notify(event, "x"))
     assert made["test"] is True
     assert set(real) - {"e2ee"} <= set(made)
     if "stream" in real:

@@ -101,7 +101,7 @@ async def test_every_answer_has_its_meaning(receiver, sender, path, sent):
     assert [seen[0] for seen in receiver.seen] == [path]
 
 
-async def test_the_receiver_can_tell_who_called_and_what_for(receiver, sender):
+async def test_the_receiver_knows_who_called_and_what_for(receiver, sender):
     await post(sender, receiver.url + "/fine", b'{"event":"x"}')
     _, headers, body = receiver.seen[0]
     assert body == b'{"event":"x"}'
@@ -117,7 +117,7 @@ async def test_a_receiver_cannot_leave_anything_with_us(receiver, sender):
     assert "Cookie" not in receiver.seen[1][1]
 
 
-async def test_nobody_there_and_no_tls_there_are_told_apart(receiver, sender, unused_port):
+async def test_nobody_there_and_no_tls_there_are_distinguished(receiver, sender, unused_port):
     assert await post(sender, f"http://127.0.0.1:{unused_port}/") == Sent(Result.UNREACHABLE)
     tls = receiver.url.replace("http:", "https:")
     assert await post(sender, tls + "/fine") == Sent(Result.TLS)

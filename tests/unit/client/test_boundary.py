@@ -112,10 +112,10 @@ def test_a_description_with_too_many_m_lines_is_never_parsed(monkeypatch) -> Non
 
 
 @pytest.mark.parametrize(
-    ("told", "taken_s"), [(1, 0.1), (10_000, 10.0), (2**63, 60.0), (-1, 7.0), (True, 7.0)]
+    ("reported", "taken_s"), [(1, 0.1), (10_000, 10.0), (2**63, 60.0), (-1, 7.0), (True, 7.0)]
 )
-def test_a_time_of_the_server_has_bounds(told, taken_s) -> None:
-    assert _milliseconds(told, 7.0, 60.0) == taken_s
+def test_a_time_of_the_server_has_bounds(reported, taken_s) -> None:
+    assert _milliseconds(reported, 7.0, 60.0) == taken_s
 
 
 def test_an_error_without_a_word_is_one_all_the_same() -> None:

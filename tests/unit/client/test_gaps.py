@@ -104,8 +104,8 @@ async def test_packets_of_no_codec_that_was_agreed_on_are_no_gap(viewer) -> None
 
 def test_a_gap_is_given_up_once_and_the_next_one_has_its_own_time() -> None:
     gap = Gap()
-    told = [at for at in range(400) if gap.on_packet(at, at / 100)]
-    assert told == [100, 201, 302]
+    reported = [at for at in range(400) if gap.on_packet(at, at / 100)]
+    assert reported == [100, 201, 302]
 
 
 def test_a_frame_ends_a_gap() -> None:

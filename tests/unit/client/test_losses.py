@@ -43,8 +43,8 @@ def test_losses_in_a_loop_end_what_went_over_the_transport_with_an_error(loop, d
         one = Session("http://server", "key", "session", "token", SECRET)
         one.signaling = server
         server.session = one
-        told: list[str] = []
-        one.on(ErrorOccurred, lambda event: told.append(event.error.code))
+        reported: list[str] = []
+        one.on(ErrorOccurred, lambda event: reported.append(event.error.code))
         await one.connect()
         publisher = await one.publish()
         subscriber = await one.subscribe("stream-1")
@@ -64,7 +64,7 @@ def test_losses_in_a_loop_end_what_went_over_the_transport_with_an_error(loop, d
             await asyncio.sleep(0.2)
         assert ended == ["transport_lost"]
         assert asked.count("publish" if direction == "uplink" else "subscribe") == 10
-        assert told == ["transport_lost"]
+        assert reported == ["transport_lost"]
         await one.disconnect()
 
     in_virtual_time(loop, work)

@@ -29,7 +29,7 @@ async def test_a_port_where_nothing_listens_is_refused() -> None:
     assert (failed.reason, str(failed)) == ("refused", "Nothing listens at the server's address")
 
 
-async def test_a_web_server_without_the_websocket_tells_its_status_and_speaks_no_tls() -> None:
+async def test_a_web_server_without_the_websocket_reports_its_status_and_speaks_no_tls() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readline()
         writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")

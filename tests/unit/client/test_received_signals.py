@@ -18,9 +18,9 @@ class Listener:
     def __init__(self, one: Session, secret: SessionSecret) -> None:
         self.one, self._secret = one, secret
         self._encryptor = SignalEncryptor(virtual.PEER)
-        self.heard: list[str] = []
+        self.seen: list[str] = []
         self.errors: list[str] = []
-        one.on(events.SignalReceived, lambda event: self.heard.append(event.data))
+        one.on(events.SignalReceived, lambda event: self.seen.append(event.data))
         one.on(events.ErrorOccurred, lambda event: self.errors.append(event.error.code))
 
     def encrypted(self, to: str = "", data: str = "hello") -> bytes:
@@ -66,33 +66,33 @@ DROPPED = {
 
 
 @pytest.mark.parametrize("name", DROPPED)
-async def test_what_is_dropped_is_counted_and_told_with_its_code(listener, name) -> None:
+async def test_what_is_dropped_is_counted_and_reported_with_its_code(listener, name) -> None:
     members, reason, code = DROPPED[name]
     for _ in range(ROUNDS):
-        told = {name: value for name, value in members.items() if name in ("from", "data")}
+        reported = {name: value for name, value in members.items() if name in ("from", "data")}
         if "data" not in members:
             made = bytearray(listener.encrypted(str(members.get("to", ""))))
             made[-1] ^= bool(members.get("change"))
-            told["encrypted"] = members.get("encrypted", bytes(made))
-        listener.take(**told)
+            reported["encrypted"] = members.get("encrypted", bytes(made))
+        listener.take(**reported)
     assert listener.dropped == {reason: ROUNDS}
     assert listener.errors == [code]
-    assert listener.heard == []
+    assert listener.seen == []
     listener.take(**{"from": virtual.PEER}, encrypted=listener.encrypted(data="still heard"))
-    assert listener.heard == ["still heard"]
+    assert listener.seen == ["still heard"]
     assert (await listener.one.stats())["signalsDropped"] == {reason: ROUNDS}
 
 
-async def test_a_signal_that_came_before_is_counted_and_not_told(listener) -> None:
+async def test_a_signal_that_came_before_is_counted_and_not_reported(listener) -> None:
     """After a resume an honest server may send one again."""
     encrypted = listener.encrypted()
     for _ in range(3):
         listener.take(**{"from": virtual.PEER}, encrypted=encrypted)
-    assert (listener.heard, listener.dropped) == (["hello"], {"replayed": 2})
+    assert (listener.seen, listener.dropped) == (["hello"], {"replayed": 2})
     assert listener.errors == []
 
 
-async def test_a_server_that_pushes_errors_in_a_loop_is_told_of_now_and_then(listener) -> None:
+async def test_a_server_that_pushes_errors_in_a_loop_is_reported_now_and_then(listener) -> None:
     for number in range(1_000):
         listener.one._messages.handle({"t": "error", "code": "internal", "message": f"no {number}"})
     assert 1 <= len(listener.errors) <= 20

@@ -18,39 +18,39 @@ def nothing_else_is_done(monkeypatch) -> None:
 
 
 @pytest.fixture
-def told() -> list:
+def reported() -> list:
     return []
 
 
 @pytest.fixture
-def messages(told) -> ServerMessages:
-    return ServerMessages(SimpleNamespace(emit=told.append))
+def messages(reported) -> ServerMessages:
+    return ServerMessages(SimpleNamespace(emit=reported.append))
 
 
 @pytest.mark.parametrize(("tag", "kind"), events.RELAYED.items())
-def test_a_message_that_is_an_event_is_told_with_its_members_and_no_others(
-    messages, told, tag, kind
+def test_a_message_that_is_an_event_is_reported_with_its_members_and_no_others(
+    messages, reported, tag, kind
 ) -> None:
     members = [field.name for field in dataclasses.fields(kind)]
     message = {camel_case(name): f"its {name}" for name in members}
     messages.handle({"t": tag, "other": "thing", **message})
-    assert told == [kind(**{name: f"its {name}" for name in members})]
+    assert reported == [kind(**{name: f"its {name}" for name in members})]
 
 
 @pytest.mark.parametrize("tag", events.RELAYED)
-def test_without_a_member_it_is_a_fault_of_the_server(messages, told, tag) -> None:
+def test_without_a_member_it_is_a_fault_of_the_server(messages, reported, tag) -> None:
     with pytest.raises(UnexpectedServerResponse):
         messages.handle({"t": tag})
-    assert told == []
+    assert reported == []
 
 
-def test_a_message_is_relayed_after_it_was_handled(messages, told, monkeypatch) -> None:
-    monkeypatch.setitem(HANDLERS, "x", lambda _, message: told.append(message["t"]))
+def test_a_message_is_relayed_after_it_was_handled(messages, reported, monkeypatch) -> None:
+    monkeypatch.setitem(HANDLERS, "x", lambda _, message: reported.append(message["t"]))
     monkeypatch.setitem(events.RELAYED, "x", events.SessionReconnecting)
     messages.handle({"t": "x"})
-    assert told == ["x", events.SessionReconnecting()]
+    assert reported == ["x", events.SessionReconnecting()]
 
 
-def test_an_unknown_message_is_neither_handled_nor_relayed(messages, told) -> None:
+def test_an_unknown_message_is_neither_handled_nor_relayed(messages, reported) -> None:
     messages.handle({"t": "ofTheFuture"})
-    assert told == []
+    assert reported == []

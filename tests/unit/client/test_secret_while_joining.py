@@ -39,7 +39,7 @@ class Server(virtual.FakeServer):
         self.latency_s = 0.0
         self.may_welcome = asyncio.Event()
         self.is_read = False
-        self.heard: list[tuple[str, dict[str, Any]]] = []
+        self.seen: list[tuple[str, dict[str, Any]]] = []
 
     async def connect(self) -> dict[str, Any]:
         await self.may_welcome.wait()
@@ -49,7 +49,7 @@ class Server(virtual.FakeServer):
         self.is_read = True
 
     async def request(self, kind: str, **members: Any) -> dict[str, Any]:
-        self.heard.append((kind, members))
+        self.seen.append((kind, members))
         return await super().request(kind, **members)
 
 
@@ -94,7 +94,7 @@ async def test_a_secret_that_is_set_before_the_welcome_counts(deriving, before, 
     assert await holds(one, NEW)
     assert len(one.encryption.ring.hints) == 1
     await one.signal("attack at dawn")
-    kind, members = server.heard[-1]
+    kind, members = server.seen[-1]
     assert kind == "signal"
     assert "data" not in members
     await one.disconnect()
@@ -134,15 +134,15 @@ async def test_what_is_sent_and_subscribed_to_is_decided_by_the_trust(deriving, 
     if state is SessionTrust.REFUSED:
         one.trust.on_welcome(False, "routed")
     one.encryption = None
-    heard: list[object] = []
-    one.on("signalReceived", heard.append)
-    server.heard.clear()
+    seen: list[object] = []
+    one.on("signalReceived", seen.append)
+    server.seen.clear()
     for work in (one.signal("x"), one.subscribe("stream-1"), one.publish(video=False)):
         with pytest.raises(SealrouteError) as caught:
             await work
         assert caught.value.code == "encryption_internal"
     one._messages.handle({"t": "signalReceived", "from": "peer", "type": "chat", "data": "forged"})
-    assert (server.heard, heard) == ([], [])
+    assert (server.seen, seen) == ([], [])
     await one.disconnect()
 
 
@@ -233,8 +233,8 @@ async def test_a_session_that_was_left_takes_no_secret(deriving) -> None:
 async def test_a_refused_session_is_not_made_usable_by_a_secret(deriving) -> None:
     one, server = joining(OLD)
     server.may_welcome.set()
-    told = {"sessionId": "session", "e2ee": False, "mediaMode": "routed"}
-    lie = server.welcome() | {"session": told}
+    reported = {"sessionId": "session", "e2ee": False, "mediaMode": "routed"}
+    lie = server.welcome() | {"session": reported}
     server.welcome = lambda: lie  # type: ignore[method-assign]
     with pytest.raises(SealrouteError):
         await one.connect()
@@ -243,7 +243,7 @@ async def test_a_refused_session_is_not_made_usable_by_a_secret(deriving) -> Non
     assert one.trust.state is SessionTrust.REFUSED
 
 
-async def test_the_command_while_connecting_tells_the_code_of_the_secret_that_is_used(
+async def test_the_command_while_connecting_reports_the_code_of_the_secret_that_is_used(
     deriving, tmp_path
 ) -> None:
     one, server = joining(OLD)

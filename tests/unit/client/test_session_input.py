@@ -73,18 +73,18 @@ def test_every_event_has_a_name_and_camel_case_on_the_wire(kind) -> None:
 
 
 def test_listeners_are_found_by_name_and_by_class_and_one_that_fails_stops_no_other(caplog) -> None:
-    heard: list[str] = []
+    seen: list[str] = []
     emitter = Emitter()
 
     def fail(_event: Event) -> None:
         raise ValueError
 
     emitter.on(events.Ended, fail)
-    emitter.on("ended", lambda event: heard.append(event.stream_id))
-    emitter.on(events.Ended, lambda event: heard.append(event.name))
-    emitter.on("*", lambda event: heard.append("any"))
+    emitter.on("ended", lambda event: seen.append(event.stream_id))
+    emitter.on(events.Ended, lambda event: seen.append(event.name))
+    emitter.on("*", lambda event: seen.append("any"))
     emitter.emit(events.Ended("s"))
-    assert heard == ["s", "ended", "any"]
+    assert seen == ["s", "ended", "any"]
     assert "listener failed" in caplog.text
 
 

@@ -67,6 +67,6 @@ def test_nothing_but_what_may_change_changes_of_a_stream() -> None:
     messages = session._messages
     stream = {"streamId": "s", "connectionId": "c-ada", "hasVideo": True, "name": "ada"}
     messages.handle({"t": "streamCreated", "stream": stream})
-    told = {"hasVideo": False, "connectionId": "c-bob", "name": "bob", "creationTime": 1}
-    messages.handle({"t": "streamPropertyChanged", "streamId": "s", **told})
+    reported = {"hasVideo": False, "connectionId": "c-bob", "name": "bob", "creationTime": 1}
+    messages.handle({"t": "streamPropertyChanged", "streamId": "s", **reported})
     assert session.streams["s"] == stream | {"hasVideo": False}

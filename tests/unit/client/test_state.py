@@ -14,7 +14,7 @@ def fail(state: DecryptionState, track: str, times: int, start_s: float, step_s:
     ]
 
 
-def test_five_failures_over_400_ms_are_a_mismatch_told_once() -> None:
+def test_five_failures_over_400_ms_are_a_mismatch_reported_once() -> None:
     state = DecryptionState()
     assert fail(state, "video", 4, 0.0) == []
     assert state.on_frame("video", Outcome.SECRET, 0.41) == MISMATCH
@@ -23,12 +23,12 @@ def test_five_failures_over_400_ms_are_a_mismatch_told_once() -> None:
 
 def test_the_server_gets_the_counts_again_every_five_seconds_while_frames_fail() -> None:
     state = DecryptionState()
-    told = [
+    reported = [
         (notice, index)
         for index in range(121)
         for notice in state.on_frame("video", Outcome.AUTH, index / 10)
     ]
-    assert told == [
+    assert reported == [
         (Notice.MISMATCH, 4),
         (Notice.REPORT_MISMATCH, 4),
         (Notice.REPORT_MISMATCH, 54),

@@ -90,16 +90,16 @@ REPORTS = {Notice.REPORT_MISMATCH: "mismatch", Notice.REPORT_OK: "ok"}
 
 
 @traces("mismatch")
-def test_mismatch_and_match_are_told_when_the_trace_says(trace) -> None:
+def test_mismatch_and_match_are_reported_when_the_trace_says(trace) -> None:
     state = DecryptionState()
-    told = []
+    reported = []
     for step in trace["steps"]:
         now_s = step["at_ms"] / 1000
         if step.get("do") == "set":
             notices = state.on_secret_change(now_s)
         else:
             notices = state.on_frame(step["track"], Outcome(step["result"]), now_s)
-        told += [(step["at_ms"], notice) for notice in notices]
-    events = [{"at_ms": at, "event": EVENTS[n]} for at, n in told if n in EVENTS]
-    reports = [{"at_ms": at, "state": REPORTS[n]} for at, n in told if n in REPORTS]
+        reported += [(step["at_ms"], notice) for notice in notices]
+    events = [{"at_ms": at, "event": EVENTS[n]} for at, n in reported if n in EVENTS]
+    reports = [{"at_ms": at, "state": REPORTS[n]} for at, n in reported if n in REPORTS]
     assert (events, reports) == (trace["events"], trace["reports"])

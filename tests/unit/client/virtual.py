@@ -256,11 +256,11 @@ class FakeServer:
     def _later(self, message: dict[str, Any]) -> None:
         epoch, loop = self._epoch, asyncio.get_running_loop()
 
-        def tell() -> None:
+        def notify() -> None:
             if epoch == self._epoch and self.session is not None:
                 self.session._messages.handle(message)
 
-        loop.call_at(self._arrival_s("down"), tell)
+        loop.call_at(self._arrival_s("down"), notify)
 
     def welcome(self) -> dict[str, Any]:
         streams = [{"streamId": name, "connectionId": PEER} for name in sorted(self.others)]

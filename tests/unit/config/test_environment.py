@@ -108,7 +108,7 @@ def test_a_secret_in_a_file_can_be_named_in_the_settings_file(tmp_path):
         (b"hunter2", {"SEALROUTE_ICE_TURN_SECRET": "hunter3"}, "not both"),
     ],
 )
-def test_a_bad_secret_file_is_told_without_its_content(tmp_path, content, environment, hint):
+def test_a_bad_secret_file_is_reported_without_its_content(tmp_path, content, environment, hint):
     file = tmp_path / "secret"
     if content is not None:
         file.write_bytes(content)

@@ -78,7 +78,7 @@ def test_variables_of_the_clients_are_none_of_the_servers_business():
     assert load_settings(None, {"SEALROUTE_SECRET": "a secret"}) == Settings()
 
 
-def test_a_missing_file_is_told(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     with pytest.raises(ConfigurationError, match="cannot read"):
         load_settings(tmp_path / "none.toml")
 

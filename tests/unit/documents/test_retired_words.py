@@ -2,8 +2,8 @@
 
 `ROOMS` names the folders of Python that are held to all of it, `WEB_ROOMS` those of the browser. A
 word is retired in prose, in names, or in both; text in backticks and in other strings is not
-checked. In tests and benchmarks (`PROSE_ROOMS`, `WEB_PROSE_ROOMS`) names have fewer retired words,
-and titles of tests are names.
+checked. In benchmarks, in tests of them and of hostile servers, and in tests of the browser
+(`PROSE_ROOMS`, `WEB_PROSE_ROOMS`) names have fewer retired words; titles of tests are names.
 """
 
 import io
@@ -82,26 +82,15 @@ ROOMS = (
     "signaling/spec",
     "signaling/storage",
     "signaling/websocket",
-)
-PROSE_ROOMS = (
-    "bench",
-    "bench/adapters",
-    "bench/attack",
-    "bench/network",
-    "bench/switches",
     "tests",
     "tests/contract",
     "tests/fakes",
     "tests/fuzz",
-    "tests/hostile",
-    "tests/hostile/drivers",
-    "tests/hostile/lies",
     "tests/image",
     "tests/interop",
     "tests/official",
     "tests/spec",
     "tests/unit",
-    "tests/unit/bench",
     "tests/unit/callbacks",
     "tests/unit/client",
     "tests/unit/config",
@@ -111,6 +100,17 @@ PROSE_ROOMS = (
     "tests/unit/sfu",
     "tests/unit/signaling",
     "tests/vectors",
+)
+PROSE_ROOMS = (
+    "bench",
+    "bench/adapters",
+    "bench/attack",
+    "bench/network",
+    "bench/switches",
+    "tests/hostile",
+    "tests/hostile/drivers",
+    "tests/hostile/lies",
+    "tests/unit/bench",
 )
 WEB_ROOMS = ("sdk/react/src", "sdk/web/src", "web/demo")
 WEB_PROSE_ROOMS = (

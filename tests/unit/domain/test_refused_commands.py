@@ -284,7 +284,7 @@ FANS_OUT = [kind for kind, row in REQUESTS.items() if row.fans_out]
 
 
 @pytest.mark.parametrize("kind", FANS_OUT)
-def test_who_has_told_others_too_much_changes_nothing(kind: type) -> None:
+def test_who_has_notified_others_too_much_changes_nothing(kind: type) -> None:
     fine = {
         m.Publish: ("mod", m.Publish(id=1, tracks=TRACKS, e2ee_format="e2ee/2")),
         m.UpdateStream: ("ann", m.UpdateStream(id=1, stream_id="cam", has_audio=False)),

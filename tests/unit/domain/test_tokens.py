@@ -162,7 +162,7 @@ def test_a_t1_payload_cannot_smuggle_jwt_time_claims():
 
 
 @pytest.mark.parametrize("token", [legacy(exp=NOW_S), legacy(exp=NOW_S - 1), unified(exp=NOW_S)])
-def test_an_expired_token_is_told_so(token):
+def test_an_expired_token_gets_that_reason(token):
     assert refusal_of(token) is ErrorCode.TOKEN_EXPIRED
 
 

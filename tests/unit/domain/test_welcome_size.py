@@ -57,10 +57,10 @@ def test_a_session_is_full_before_its_welcome_is_too_large(what):
     for encoding in Encoding:
         assert len(encode(welcome, encoding)) <= TAKEN_BY_SDKS == MAX_MESSAGE_BYTES
     # Who leaves makes room again, and a refusal has taken none.
-    told = room.state.welcome_bytes
+    reported = room.state.welcome_bytes
     room.do(Leave(named(members - 1), "clientDisconnected"))
     room.join(named(members), data=DATA[what])
-    assert room.state.welcome_bytes == told
+    assert room.state.welcome_bytes == reported
 
 
 @pytest.mark.parametrize("what", NAMES)

@@ -189,7 +189,7 @@ def test_without_checks_consent_ends_and_nothing_more_is_sent(make_bench, make_c
     assert not call.ben.has_mail()
 
 
-def test_transport_wide_feedback_tells_what_arrived(call):
+def test_transport_wide_feedback_reports_what_arrived(call):
     for index in range(5):
         call.send(index, transport_sequence=1_000 + index)
     while True:
@@ -388,7 +388,7 @@ def test_what_a_session_counted_outlives_it(call):
     call.bench.until(transports=0, rtp_received=1, rtp_forwarded=1)
 
 
-def test_the_snapshot_tells_where_a_peer_is_and_no_secret(call):
+def test_the_snapshot_reports_where_a_peer_is_and_no_secret(call):
     call.send(1)
     call.ben.receive_rtp()
     snapshot = call.bench.snapshot(call.router)
@@ -438,7 +438,7 @@ def test_close_leaves_no_thread_and_no_descriptor():
     assert alive() == before
 
 
-def test_a_port_in_use_and_a_host_that_is_no_address_are_told_apart(bench):
+def test_a_port_in_use_and_a_host_that_is_no_address_are_distinguished(bench):
     with pytest.raises(OSError, match="in use"):
         native.Worker(msgpack.packb({"host": "127.0.0.1", "port": bench.worker.local_port}))
     with pytest.raises(ValueError, match="IP address"):

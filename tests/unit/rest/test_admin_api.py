@@ -56,7 +56,7 @@ async def test_a_removed_operator_is_refused_at_once(admin):
     assert (await admin("GET", "/projects"))[0] == 403
 
 
-async def test_a_project_is_made_shown_and_listed_and_its_secret_told_once(admin):
+async def test_a_project_is_made_shown_and_listed_and_its_secret_shown_once(admin):
     request = {"name": "shop", "e2ee": True, "e2eeByDefault": True, "maxSessions": 5}
     status, made = await admin("POST", "/projects", request)
     assert (status, made["name"], made["e2eeByDefault"], made["maxSessions"]) == (
@@ -119,7 +119,7 @@ async def test_what_makes_no_sense_is_refused_and_changes_nothing(admin, body):
     assert await admin.store.project_named(admin.project.api_key) == admin.project
 
 
-async def test_a_rotated_secret_is_told_once_and_the_old_one_named_with_its_end(admin):
+async def test_a_rotated_secret_is_shown_once_and_the_old_one_named_with_its_end(admin):
     path = f"/projects/{admin.project.api_key}"
     status, made = await admin("POST", f"{path}/secret", {"graceS": 60})
     assert status == 200

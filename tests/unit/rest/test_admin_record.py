@@ -92,18 +92,18 @@ async def test_a_bug_is_a_json_500_without_details(site, monkeypatch):
     assert "detail" not in json.dumps(body)
 
 
-async def test_rotations_at_the_same_time_leave_a_secret_that_somebody_was_told(site):
+async def test_rotations_at_the_same_time_leave_a_secret_that_somebody_has(site):
     path = f"/projects/{site.project.api_key}"
     renamed = json.dumps({"name": "new"}).encode()
     answers = await asyncio.gather(
         *(ask(site, "POST", f"{path}/secret") for _ in range(5)),
         *(ask(site, "PATCH", path, renamed) for _ in range(5)),
     )
-    told = {body["apiSecret"] for status, body in answers[:5] if status == 200}
+    reported = {body["apiSecret"] for status, body in answers[:5] if status == 200}
     kept = await site.store.project_named(site.project.api_key)
-    assert len(told) == 5
-    assert kept.api_secret in told
-    assert kept.previous_secret in told
+    assert len(reported) == 5
+    assert kept.api_secret in reported
+    assert kept.previous_secret in reported
     assert kept.name == "new"
 
 

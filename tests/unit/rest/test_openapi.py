@@ -54,7 +54,7 @@ def test_operations_have_names_of_their_own():
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.template}")
-def test_an_operation_tells_its_summary_its_parameters_and_its_answers(route):
+def test_an_operation_reports_its_summary_its_parameters_and_its_answers(route):
     operation = OPERATIONS[route.method, route.template]
     assert operation["summary"] == route.summary != ""
     named = [one["name"] for one in operation["parameters"] if one["in"] == "path"]

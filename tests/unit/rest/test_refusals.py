@@ -349,7 +349,7 @@ HALF_PAIRS = [b'"\\ud800"', b'"a\\uDFFF"', b'["\\ud83d"]', b'{"\\udc00": 1}']
         ("POST", "/callback", b"url"),
     ],
 )
-async def test_a_body_that_nobody_could_be_told_of_is_refused(caller, method, rest, member, text):
+async def test_a_body_that_nobody_could_learn_of_is_refused(caller, method, rest, member, text):
     session = await caller.create()
     of_session = rest in ("/signal", "/stream", "/mute")
     path = caller.path(f"/session/{session}{rest}" if of_session else rest)

@@ -231,7 +231,7 @@ async def test_a_body_that_never_ends_is_given_up(tmp_path):
     await server.store.close()
 
 
-async def test_no_answer_tells_what_the_server_is_made_of(caller):
+async def test_no_answer_reports_what_the_server_is_made_of(caller):
     async with caller.client.get("/healthz") as answer:
         assert answer.headers["Server"] == "Sealroute"
         assert answer.status == 200

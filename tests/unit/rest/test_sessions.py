@@ -43,7 +43,7 @@ async def test_a_json_body_creates_a_session_too(caller):
     assert (await caller.server.store.session(body[0]["session_id"])).options.e2ee is True
 
 
-async def test_below_the_e2ee_base_path_sessions_are_encrypted_unless_told_otherwise(caller):
+async def test_below_the_e2ee_base_path_sessions_are_encrypted_unless_configured_otherwise(caller):
     for data, encrypted in (({}, True), ({"e2ee": "false"}, False)):
         _, body = await caller.call("POST", "/e2ee/session/create", data=data)
         record = await caller.server.store.session(body[0]["session_id"])

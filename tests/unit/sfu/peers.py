@@ -37,26 +37,26 @@ class Listener:
     """Writes down what it is told."""
 
     def __init__(self):
-        self.told = []
+        self.reported = []
         self.offers = []
 
     def on_downlink_offer(self, offer):
         self.offers.append(offer)
 
     def on_stream_live(self, stream):
-        self.told.append(("live", stream))
+        self.reported.append(("live", stream))
 
     def on_subscriber_connected(self, subscriber):
-        self.told.append(("connected", subscriber))
+        self.reported.append(("connected", subscriber))
 
     def on_active_speaker(self, stream):
-        self.told.append(("speaker", stream))
+        self.reported.append(("speaker", stream))
 
     def on_not_encrypted(self, stream, mid, packets):
-        self.told.append(("not_encrypted", stream, mid, packets))
+        self.reported.append(("not_encrypted", stream, mid, packets))
 
     def on_transport_lost(self, direction):
-        self.told.append(("lost", direction))
+        self.reported.append(("lost", direction))
 
 
 class VirtualScheduler:

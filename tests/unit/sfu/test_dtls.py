@@ -442,7 +442,7 @@ class TestTheEnd:
         ours.handle_datagram(alert[:4] + b"\1" + alert[5:], 1.0)
         assert ours.state is DtlsState.CONNECTED
 
-    def test_closing_tells_the_peer(self, identity, connect_roles, suite):
+    def test_closing_notifies_the_peer(self, identity, connect_roles, suite):
         peer, ours = connect_roles(identity, ciphers=suite)
         ours.close()
         ours.close()

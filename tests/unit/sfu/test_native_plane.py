@@ -78,9 +78,9 @@ async def test_no_handshake_before_ice(scene, peers):
 async def test_a_client_that_never_shows_up_loses_its_transport(scene):
     await scene.publish("ann", connect=False)
     scene.clock.advance(29)
-    assert scene.members["ann"][1].told == []
+    assert scene.members["ann"][1].reported == []
     scene.clock.advance(2)
-    assert scene.members["ann"][1].told == [("lost", Direction.UPLINK)]
+    assert scene.members["ann"][1].reported == [("lost", Direction.UPLINK)]
     assert scene.router.transports == {}
     assert scene.plane.counters()["handshakes.ice_timeout"] == 1
 
@@ -93,7 +93,7 @@ async def test_a_handshake_that_stands_still_ends_after_ten_seconds(scene, peers
     scene.clock.advance(9)
     assert len(scene.router.sent(core_api.SendDtls)) > 3
     scene.clock.advance(2)
-    assert scene.members["ann"][1].told == [("lost", Direction.UPLINK)]
+    assert scene.members["ann"][1].reported == [("lost", Direction.UPLINK)]
     assert scene.clock.timers == 0
 
 
@@ -104,7 +104,7 @@ async def test_another_certificate_than_in_the_offer_never_gets_keys(scene, peer
     peers.connect_through(scene.router, peers.transport_of(scene.router, Direction.UPLINK), liar)
     scene.clock.run_soon()
     assert scene.router.sent(core_api.SetSrtpKeys) == []
-    assert listener.told == [("lost", Direction.UPLINK)]
+    assert listener.reported == [("lost", Direction.UPLINK)]
     assert scene.plane.counters()["handshakes.fingerprint_mismatch"] == 1
 
 
@@ -114,7 +114,7 @@ async def test_the_peers_good_bye_ends_the_transport(scene, peers):
     for datagram in scene.members["ann"][2].close_notify():
         scene.router.deliver(DtlsDatagram(handle, datagram))
     scene.clock.run_soon()
-    assert scene.members["ann"][1].told[-1] == ("lost", Direction.UPLINK)
+    assert scene.members["ann"][1].reported[-1] == ("lost", Direction.UPLINK)
     assert scene.router.transports == {}
 
 
@@ -128,7 +128,7 @@ async def test_a_handshake_may_be_done_before_the_answer_that_names_the_certific
     media.answer_downlink(1, down.answer(listener.offers[0]))
     scene.clock.run_soon()
     assert len(scene.router.sent(core_api.SetSrtpKeys)) == 2
-    assert listener.told == [("connected", "su")]
+    assert listener.reported == [("connected", "su")]
 
 
 async def test_a_subscription_reaches_the_core_when_it_can_flow(scene):
@@ -205,7 +205,7 @@ async def test_a_new_peer_connection_after_the_last_stream_gets_a_new_transport(
     assert first not in scene.router.transports
     scene.bench.connect(media, Direction.UPLINK, fresh)
     scene.clock.run_soon()
-    assert listener.told == [("live", "st"), ("live", "again")]
+    assert listener.reported == [("live", "st"), ("live", "again")]
 
 
 async def test_late_events_of_what_is_gone_do_nothing(scene):
@@ -316,7 +316,7 @@ async def test_with_a_peer_that_waits_for_it_the_handshake_begins_here(scene, pe
     assert scene.router.sent(core_api.SendDtls) == [], "nobody is known to be there before ICE"
     scene.bench.connect(media, Direction.UPLINK, encoder)
     scene.clock.run_soon()
-    assert ("live", "st") in listener.told
+    assert ("live", "st") in listener.reported
     keys = scene.last(core_api.SetSrtpKeys).secrets
     size, salt = len(keys.send_key), len(keys.send_salt)
     material = encoder.ssl.export_keying_material(b"EXTRACTOR-dtls_srtp", 2 * (size + salt))
@@ -327,7 +327,7 @@ async def test_with_a_peer_that_waits_for_it_the_handshake_begins_here(scene, pe
     scene.members["ben"][0].answer_downlink(offer.number, player.answer(offer))
     scene.bench.connect(scene.members["ben"][0], Direction.DOWNLINK, player)
     scene.clock.run_soon()
-    assert scene.members["ben"][1].told == [("connected", "su")]
+    assert scene.members["ben"][1].reported == [("connected", "su")]
 
 
 async def test_a_first_flight_that_is_lost_is_sent_again(scene, peers):

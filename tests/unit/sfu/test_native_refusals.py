@@ -10,14 +10,14 @@ from sfu.downlink_offers import OFFER_INTERVAL_S
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "reported"),
     [
         ("publish", ("lost", Direction.UPLINK)),
         ("set_srtp_keys", ("lost", Direction.UPLINK)),
         ("declare_kids", ("live", "st")),
     ],
 )
-async def test_what_the_core_refuses_is_never_half_alive(scene, peers, command, told):
+async def test_what_the_core_refuses_is_never_half_alive(scene, peers, command, reported):
     await scene.publish("ann")
     handle = (
         scene.last(core_api.Publish).publisher
@@ -26,7 +26,7 @@ async def test_what_the_core_refuses_is_never_half_alive(scene, peers, command, 
     )
     scene.router.deliver(CommandFailed(command, handle, "ssrc_taken"))
     scene.clock.run_soon()
-    assert scene.members["ann"][1].told[-1] == told
+    assert scene.members["ann"][1].reported[-1] == reported
     assert scene.plane.counters()[f"commands_failed.{command}"] == 1
 
 
@@ -56,7 +56,7 @@ async def test_a_publish_that_fails_leaves_nothing_and_the_next_one_works(
     assert scene.session.streams == {}
     await scene.publish("ann")
     assert len(scene.router.sent(core_api.SetPeerCredentials)[-1].pwd) >= 22
-    assert scene.members["ann"][1].told == [("live", "st")]
+    assert scene.members["ann"][1].reported == [("live", "st")]
 
 
 async def test_a_restart_the_core_refuses_is_as_if_it_never_was(scene, monkeypatch):
@@ -67,9 +67,11 @@ async def test_a_restart_the_core_refuses_is_as_if_it_never_was(scene, monkeypat
         refuse(scene, patch, core_api.SetPeerCredentials)
         with pytest.raises(ValueError):
             media.restart_uplink(offer)
-    told = len(scene.router.sent(core_api.SetPeerCredentials))
+    reported = len(scene.router.sent(core_api.SetPeerCredentials))
     media.restart_uplink(offer)
-    assert [one.pwd for one in scene.router.sent(core_api.SetPeerCredentials)[told:]] == ["n" * 24]
+    assert [one.pwd for one in scene.router.sent(core_api.SetPeerCredentials)[reported:]] == [
+        "n" * 24
+    ]
 
 
 async def test_a_player_the_core_refuses_has_no_downlink(scene, monkeypatch):

@@ -22,9 +22,9 @@ class Call:
         self.router = self.bench.router
         session = self.bench.plane.open_session("S", e2ee=True)
         self.up, self.down = peers.PeerConnection(), peers.PeerConnection()
-        self.heard = peers.Listener()
+        self.seen = peers.Listener()
         self.ann = session.open_client("ann", peers.Listener())
-        self.ben = session.open_client("ben", self.heard)
+        self.ben = session.open_client("ben", self.seen)
         self.eve = session.open_client("eve", peers.Listener())
 
     async def begin(self):
@@ -37,7 +37,7 @@ class Call:
         return self
 
     def answer(self):
-        return self.down.answer(self.heard.offers[-1])
+        return self.down.answer(self.seen.offers[-1])
 
     def state(self):
         """All that the plane and its core keep of the three."""

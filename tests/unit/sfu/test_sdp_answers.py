@@ -226,13 +226,13 @@ def test_opus_is_opus_whatever_is_said_of_its_channels(name):
     assert choose(offer, "0", MediaKind.AUDIO).codec.codec is Codec.OPUS
 
 
-def test_h264_without_parameters_is_taken_and_receivers_are_told_the_usual_ones():
+def test_h264_without_parameters_is_taken_and_receivers_learn_the_usual_ones():
     bare = re.sub(r"a=fmtp:106[^\r\n]*\r?\n", "", ENCODER)
     media = choose(read_uplink_offer(parse(bare)), "1", MediaKind.VIDEO)
     assert media.codec.codec is Codec.H264
-    told = dict(stream_format(media).parameters)
-    assert told["packetization-mode"] == "1"
-    assert told["profile-level-id"] == "42e01f"
+    reported = dict(stream_format(media).parameters)
+    assert reported["packetization-mode"] == "1"
+    assert reported["profile-level-id"] == "42e01f"
 
 
 def test_of_two_h264_formats_the_one_that_names_its_mode_is_taken():

@@ -55,7 +55,7 @@ async def test_empty_sessions_are_dealt_out_in_turn_and_give_their_place_back(tw
     assert two.routers[1].commands[-1] == access
 
 
-async def test_clients_are_told_the_port_of_their_own_sessions_worker(two):
+async def test_clients_learn_the_port_of_their_own_sessions_worker(two):
     ports = []
     for name in ("one", "two"):
         _, answer = await two.publisher(two.plane.open_session(name, e2ee=True))

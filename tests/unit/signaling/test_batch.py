@@ -79,7 +79,7 @@ def test_a_message_comes_after_the_notices_that_waited_and_they_come_once(batch)
     assert ann.sink.writes == [frames(first), frames(second)]
 
 
-def test_one_without_a_websocket_forgets_what_its_next_welcome_tells(batch):
+def test_one_without_a_websocket_forgets_what_its_next_welcome_reports(batch):
     ann = slot_of(batch, ANN)
     batch.add(notice(1), NEW)
     ann.sink = None

@@ -104,7 +104,7 @@ def test_every_failure_says_what_to_do(failure, words):
     assert exit_code([call_report.refused(failure)]) == 1
 
 
-def test_a_path_without_an_answer_is_told_once_with_its_udp_addresses():
+def test_a_path_without_an_answer_is_reported_once_with_its_udp_addresses():
     record = good()
     record.paths = {"uplink": SILENT_PATH}
     record.states = {}

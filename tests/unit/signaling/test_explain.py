@@ -131,7 +131,7 @@ def test_a_downlink_that_is_not_up_comes_first():
     assert (got.flowing, got.reasons[0].code) == (False, Code.NOT_CONNECTED)
 
 
-def test_an_uplink_that_is_not_up_is_told_forevery_subscriber():
+def test_an_uplink_that_is_not_up_is_reported_for_every_subscriber():
     scene = Scene()
     scene.has_up_track = False
     assert scene.codes() == [Code.PUBLISHER_NOT_CONNECTED]
@@ -145,7 +145,7 @@ def test_of_a_relayed_session_the_server_knows_nothing():
     assert scene.codes() == [Code.RELAYED]
 
 
-def test_a_publisher_that_sends_nothing_is_told_from_one_that_is_muted():
+def test_a_publisher_that_sends_nothing_is_distinguished_from_one_that_is_muted():
     scene = Scene()
     scene.up_track_grows = False
     assert scene.codes() == [Code.PUBLISHER_SILENT]
@@ -162,7 +162,7 @@ def test_a_video_that_is_not_sent_because_nobody_watches_is_no_fault_of_its_publ
     assert scene.codes() == [Code.NOT_WANTED]
 
 
-def test_a_moderators_mute_is_told_from_the_publishers_own():
+def test_a_moderators_mute_is_distinguished_from_the_publishers_own():
     scene = Scene()
     scene.room.do(RestMuteStream(CAM))
     assert Code.MUTED_BY_MODERATOR in scene.codes(AUDIO)
@@ -188,8 +188,8 @@ def test_a_subscriber_that_switched_video_off_did_it_itself():
 
 def test_another_secret_is_said_with_the_counts_of_the_client():
     scene = Scene()
-    told = m.E2eeState(id=1, subscriber_id="sub", state="mismatch", decrypted=3, failed=40)
-    scene.room.ask("ben", told)
+    reported = m.E2eeState(id=1, subscriber_id="sub", state="mismatch", decrypted=3, failed=40)
+    scene.room.ask("ben", reported)
     assert scene.codes() == [Code.SECRET_MISMATCH]
     (report,) = scene.explain().subscribers
     assert (report.mismatch, report.decrypted, report.failed) == (True, 3, 40)
@@ -199,7 +199,7 @@ def test_another_secret_is_said_with_the_counts_of_the_client():
     assert scene.codes() == [Code.BEST]
 
 
-def test_frames_in_clear_are_told_while_they_come():
+def test_frames_in_clear_are_reported_while_they_come():
     scene = Scene()
     scene.room.do(UnencryptedDropped(CAM, "1", 12))
     scene.room.do(UnencryptedDropped(CAM, "1", 30))
@@ -209,13 +209,13 @@ def test_frames_in_clear_are_told_while_they_come():
     assert scene.codes() == [Code.BEST]
 
 
-def test_a_voice_left_out_for_louder_ones_is_told():
+def test_a_voice_left_out_for_louder_ones_is_reported():
     scene = Scene()
     scene.audio = DownTrackView(AUDIO, waiting="quiet_voice")
     assert scene.codes(AUDIO) == [Code.QUIET_VOICE]
 
 
-def test_video_that_waits_for_a_key_frame_is_told_from_what_else_withholds_it():
+def test_video_that_waits_for_a_key_frame_is_distinguished_from_what_else_withholds_it():
     scene = Scene()
     scene.video = DownTrackView(VIDEO, waiting="awaiting_key_frame")
     assert scene.codes() == [Code.NO_KEY_FRAME]
@@ -224,7 +224,7 @@ def test_video_that_waits_for_a_key_frame_is_told_from_what_else_withholds_it():
     assert (reason.code, reason.detail) == (Code.WITHHELD, "paced_out")
 
 
-def test_video_that_the_link_has_no_room_for_is_told_so():
+def test_video_that_the_link_has_no_room_for_gets_that_reason():
     scene = Scene()
     scene.video = DownTrackView(VIDEO, waiting="bandwidth")
     assert scene.codes() == [Code.BANDWIDTH]
@@ -298,7 +298,7 @@ def test_the_page_about_diagnosis_lists_every_code():
     assert {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")} == set(Code)
 
 
-def test_a_narrow_link_is_told_where_there_is_no_better_layer():
+def test_a_narrow_link_is_reported_where_there_is_no_better_layer():
     scene = Scene()
     scene.encodings = [LOW]
     scene.video = replace(scene.video, encoding=0)
@@ -315,7 +315,7 @@ def test_a_client_that_answers_nothing_gets_nothing_whatever_is_sent_to_it():
     assert scene.codes() == [Code.NOT_ANSWERING]
 
 
-def test_an_assumed_estimate_is_none_and_a_measured_one_tells_a_narrow_link():
+def test_an_assumed_estimate_is_none_and_a_measured_one_reports_a_narrow_link():
     assumed = DownlinkSnapshot(
         transport=4,
         has_feedback=True,
@@ -347,7 +347,7 @@ def test_an_assumed_estimate_is_none_and_a_measured_one_tells_a_narrow_link():
     assert (seen.estimate_bps, seen.narrow) == (None, False)
 
 
-def test_packets_that_did_not_leave_are_told_with_the_reason():
+def test_packets_that_did_not_leave_are_reported_with_the_reason():
     """`packets` counts them: to forwarding they are sent."""
     scene = Scene()
     scene.video = replace(scene.video, not_sent={"send_too_large": 50})

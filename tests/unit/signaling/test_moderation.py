@@ -128,8 +128,8 @@ def test_a_stream_without_audio_is_not_muted(room: Room) -> None:
 def test_a_publisher_that_did_not_comply_cannot_unmute(room: Room) -> None:
     room.do(RestMuteStream(S))
     effects = room.ask("a", ON)
-    told_again = Send(A, m.MuteForced(active=True, stream_id="s"))
-    assert effects == [told_again, Send(A, m.Ok(re=4))]
+    reported_again = Send(A, m.MuteForced(active=True, stream_id="s"))
+    assert effects == [reported_again, Send(A, m.Ok(re=4))]
     assert room.state.stream("s").info.has_audio is False
 
 
@@ -141,7 +141,7 @@ def test_a_publisher_that_complied_may_unmute(room: Room) -> None:
     assert broadcast(effects) == [m.StreamPropertyChanged(stream_id="s", has_audio=True)]
 
 
-def test_complying_tells_nobody_what_they_know(room: Room) -> None:
+def test_complying_repeats_to_nobody_what_they_know(room: Room) -> None:
     room.do(RestMuteStream(S))
     assert room.ask("a", OFF) == [Send(A, m.Ok(re=3))]
 

@@ -145,7 +145,7 @@ def test_properties_of_a_stream_that_is_not_live_reach_nobody_before_it() -> Non
     assert created.stream.has_audio is False
 
 
-def test_an_update_without_a_change_tells_nobody() -> None:
+def test_an_update_without_a_change_notifies_nobody() -> None:
     room = room_of("a", "b")
     room.publish("a", "s")
     assert room.ask("a", m.UpdateStream(id=3, stream_id="s")) == [Send(A, m.Ok(re=3))]
@@ -211,7 +211,7 @@ def test_a_live_stream_whose_media_is_refused_ends_foreverybody() -> None:
     assert not room.state.subscribers
 
 
-def test_a_refusal_for_a_client_that_left_tells_nobody() -> None:
+def test_a_refusal_for_a_client_that_left_notifies_nobody() -> None:
     room = room_of("a")
     refused = MediaRefused(ConnectionId("gone"), 7, "publish", "sdp_invalid", StreamId("s"))
     assert room.do(refused) == []

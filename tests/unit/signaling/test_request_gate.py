@@ -102,7 +102,7 @@ async def test_behind_a_trusted_proxy_each_network_has_its_own_limit(served):
         assert made == [404] * most + [429]
 
 
-async def test_clients_of_a_proxy_that_tells_of_none_are_not_one_network(served):
+async def test_clients_of_a_proxy_that_reports_none_are_not_one_network(served):
     """It passes TCP on. What one of them does cannot be told from what another does."""
     site, http = await served(requests_per_s_of_network=1, trusted_proxies="127.0.0.0/8")
     assert set(await statuses(site, http, 40)) == {404}

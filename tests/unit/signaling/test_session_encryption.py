@@ -52,7 +52,7 @@ def test_a_mismatch_holds_video_back_and_audio_goes_on(room: Room) -> None:
     assert room.ask("b", MISMATCH) == [held("sub"), Send(B, m.Ok(re=5))]
 
 
-def test_a_mismatch_told_twice_is_one(room: Room) -> None:
+def test_a_mismatch_reported_twice_is_one(room: Room) -> None:
     room.ask("b", MISMATCH)
     assert room.ask("b", MISMATCH) == [Send(B, m.Ok(re=5))]
 
@@ -91,7 +91,7 @@ def test_the_state_of_others_subscribers_is_refused(room: Room) -> None:
         room.ask("a", MISMATCH)
 
 
-def test_a_hint_is_told_to_the_others(room: Room) -> None:
+def test_a_hint_reaches_the_others(room: Room) -> None:
     effects = room.ask("b", m.E2eeReady(id=9, hint=2))
     announced = m.HintAnnounced(connection_id="b", hint=2)
     assert sent(effects, "a") == [announced]
@@ -99,7 +99,7 @@ def test_a_hint_is_told_to_the_others(room: Room) -> None:
     assert of(Broadcast, effects) == [Broadcast(announced, but=B, to=(A,))]
 
 
-def test_a_hint_is_told_to_senders_and_to_those_who_receive_from_its_owner(room: Room) -> None:
+def test_a_hint_reaches_senders_and_those_who_receive_from_its_owner(room: Room) -> None:
     for name in ("viewer", "other"):
         room.join(name)
     room.subscribe("viewer", "s", "viewers")
@@ -112,7 +112,7 @@ def test_a_hint_is_told_to_senders_and_to_those_who_receive_from_its_owner(room:
     assert sent(from_viewer, "b") == sent(from_viewer, "other") == []
 
 
-def test_who_begins_to_send_hears_what_it_was_not_told_of(room: Room) -> None:
+def test_who_begins_to_send_hears_what_it_did_not_learn_of(room: Room) -> None:
     room.join("late")
     room.ask("b", m.E2eeReady(id=9, hint=2))
     room.ask("late", m.E2eeReady(id=9, hint=2))
@@ -122,16 +122,16 @@ def test_who_begins_to_send_hears_what_it_was_not_told_of(room: Room) -> None:
     assert sent(room.offer("late", "m"), "late") == []
 
 
-def test_a_thousand_announcements_are_told_to_the_senders_alone(room: Room) -> None:
+def test_a_thousand_announcements_reach_the_senders_alone(room: Room) -> None:
     for number in range(1_000):
         room.now_ms += 10
         room.join(f"viewer-{number}")
-    told = [
+    reported = [
         one.to
         for number in range(1_000)
         for one in of(Broadcast, room.ask(f"viewer-{number}", m.E2eeReady(id=1, hint=2)))
     ]
-    assert told == [(A,)] * 1_000
+    assert reported == [(A,)] * 1_000
 
 
 def test_a_client_with_another_secret_gets_its_video_again(room: Room) -> None:
@@ -201,7 +201,7 @@ def test_a_new_secret_that_all_have_in_time_asks_no_sender_for_anything(room: Ro
     assert not of(ForwardSubscriber, effects)
 
 
-def test_the_new_key_ids_told_again_try_nothing(room: Room) -> None:
+def test_the_new_key_ids_reported_again_try_nothing(room: Room) -> None:
     declared(room, NEW_KID)
     room.ask("b", MISMATCH)
     assert not of(ForwardSubscriber, declared(room, NEW_KID))

@@ -141,7 +141,7 @@ def test_the_debt_of_one_is_not_that_of_another_and_one_receiver_costs_little() 
         m.E2eeReady(id=2, hint=1),
     ],
 )
-def test_with_a_debt_nothing_is_told_to_all_but_the_client_may_leave(request_: m.Request) -> None:
+def test_with_a_debt_nothing_reaches_all_but_the_client_may_leave(request_: m.Request) -> None:
     room = full_room()
     for _ in range(3):
         room.ask("m0", m.Signal(id=2, data="x" * 8_000))

@@ -13,7 +13,7 @@ from tests.served import Server
 logger = logging.getLogger(__name__)
 
 
-class Told:
+class Reported:
     """What one Session and its Subscribers told their application, and when."""
 
     def __init__(self, session: Session) -> None:
@@ -50,8 +50,8 @@ class Told:
         }
 
 
-async def dump(server: Server, all_told: list[Told]) -> str:
-    lines = [str(told.describe()) for told in all_told]
+async def dump(server: Server, all_reported: list[Reported]) -> str:
+    lines = [str(reported.describe()) for reported in all_reported]
     return "\n".join([*lines, *map(str, await asyncio.to_thread(server.explained))])
 
 

@@ -55,7 +55,7 @@ def _engine_of(url: Secret[str]) -> sa.Engine:
     """Errors: `Unavailable` when the address is not valid."""
     try:
         address = sa.make_url(url.reveal())
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
         raise Unavailable(
             ErrorCode.STORAGE_UNAVAILABLE, "The address of the database is not valid."
         ) from None

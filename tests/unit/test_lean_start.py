@@ -118,6 +118,14 @@ async def test_what_is_wrong_with_a_database_is_said_by_the_server(tmp_path):
             raise AssertionError("it must not be served")
 
 
+@pytest.mark.parametrize("url", ["nonsense", "postgresql://u:p@127.0.0.1:port/db"])
+async def test_an_address_that_is_none_is_said_to_be_wrong(tmp_path, url):
+    settings = StorageSettings(data_dir=str(tmp_path), url=Secret(url))
+    with pytest.raises(Unavailable, match="address of the database is not valid"):
+        async with serving_store(settings, migrate_apart):
+            raise AssertionError("it must not be served")
+
+
 def test_the_revision_of_postgresql_is_asked_there():
     with running() as socket:
         url = Secret(fresh_database(socket))

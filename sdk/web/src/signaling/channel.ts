@@ -62,6 +62,10 @@ interface Pending {
 
 /** In doubt, a server that is there answers within this time. */
 const CHECK_TIMEOUT_MS = 1_000;
+/** Where every timer is late, as in a page in the background, the last answer to so many counts. */
+const MAX_CHECKS = 3;
+/** A socket that ends before was of no use: the next one waits as after a failure. */
+const STAYED_UP_MS = 10_000;
 /** The server drops us after 2.5 silent keep-alive intervals; we are as patient with it. */
 const SILENT_INTERVALS = 2.5;
 
@@ -80,7 +84,10 @@ export class SignalingChannel {
   private received = 0;
   /** Kinds of misshapen messages that were reported: each once. */
   private readonly reportedFaults = new Set<string>();
+  private openedAt = 0;
   private lostAt = 0;
+  /** Of the attempts since a socket was of use: how long the next one waits. */
+  private attempt = 0;
   private receivedAt = 0;
   private cancelKeepAlive: () => void = () => undefined;
   /** Ends the wait for the next attempt. */
@@ -125,6 +132,10 @@ export class SignalingChannel {
    */
   check(): void {
     if (this.state === 'lost') this.retryNow?.();
+    this.ask(MAX_CHECKS);
+  }
+
+  private ask(times: number): void {
     if (this.state !== 'open' || this.isChecking) return;
     const { clock } = this.environment;
     const askedAt = clock.now();
@@ -136,7 +147,7 @@ export class SignalingChannel {
       const isSilent = this.receivedAt < askedAt && socket === this.socket;
       if (this.state !== 'open' || !isSilent) return;
       // A timer this late says that the page stood still: the answer may wait behind it.
-      if (clock.now() - askedAt > 2 * CHECK_TIMEOUT_MS) this.check();
+      if (times > 1 && clock.now() - askedAt > 2 * CHECK_TIMEOUT_MS) this.ask(times - 1);
       else this.abandonSocket();
     });
   }
@@ -294,17 +305,20 @@ export class SignalingChannel {
       this.state = 'lost';
       this.failMomentary();
       this.lostAt = this.environment.clock.now();
+      // A server that takes the client up and ends it at once is not asked more often than one that
+      // does not answer.
+      if (this.lostAt - this.openedAt >= STAYED_UP_MS) this.attempt = 0;
       this.listener.onLost();
-      this.retry(0);
+      this.retry();
     }
   }
 
-  private retry(attempt: number): void {
+  private retry(): void {
     // The listener of a loss may have closed the channel.
     if (this.state !== 'lost' || !this.welcome) return;
     const { clock, random } = this.environment;
     const lostFor = clock.now() - this.lostAt;
-    const delay = retryDelay(attempt, lostFor, this.welcome.graceMs, random());
+    const delay = retryDelay(this.attempt, lostFor, this.welcome.graceMs, random());
     if (delay === undefined) {
       this.end();
       return;
@@ -312,14 +326,15 @@ export class SignalingChannel {
     const go = (): void => {
       cancel();
       this.retryNow = undefined;
-      void this.tryResume(attempt);
+      void this.tryResume();
     };
     const cancel = clock.after(delay, go);
     this.retryNow = go;
   }
 
-  private async tryResume(attempt: number): Promise<void> {
+  private async tryResume(): Promise<void> {
     if (this.state !== 'lost' || !this.welcome) return;
+    this.attempt += 1;
     try {
       const welcome = await this.openAndGreet(this.welcome.resume);
       if (this.isClosed()) return;
@@ -335,7 +350,7 @@ export class SignalingChannel {
     } catch (error) {
       const isRefused = error instanceof OTError && error.name !== 'OT_CONNECT_FAILED';
       this.socket?.close();
-      if (!isRefused) this.retry(attempt + 1);
+      if (!isRefused) this.retry();
       else if (error.name !== 'OT_UNEXPECTED_SERVER_RESPONSE') this.end();
       else this.end({ reason: 'networkDisconnected', error });
     }
@@ -362,7 +377,7 @@ export class SignalingChannel {
   private becomeOpen(welcome: Welcome): void {
     this.state = 'open';
     this.welcome = { ...welcome, ...clampedTimes(welcome) };
-    this.receivedAt = this.environment.clock.now();
+    this.receivedAt = this.openedAt = this.environment.clock.now();
     this.keepAlive(this.welcome.keepAliveMs);
   }
 

@@ -78,6 +78,37 @@ describe('the signaling channel, when its socket is lost,', () => {
     assert.equal(harness.sockets.length, count + 1);
   });
 
+  test('a server that takes it up and ends it at once is asked ever more seldom', async () => {
+    const harness = await new Harness().connected();
+    harness.socket.close();
+    for (let passed = 0; passed < 60_000; passed += 100) {
+      await harness.clock.advance(100);
+      if (harness.socket.isClosed) continue;
+      await harness.accept(true);
+      harness.socket.close();
+    }
+    assert.ok(harness.sockets.length < 35, `${harness.sockets.length} WebSockets in a minute`);
+    assert.ok(harness.channel.isOpen);
+    await harness.clock.advance(3_000);
+    await harness.accept(true);
+    await harness.clock.advance(10_000);
+    harness.socket.close();
+    const count = harness.sockets.length;
+    await harness.clock.advance(200);
+    assert.equal(harness.sockets.length, count + 1, 'after one that was of use it does not wait');
+  });
+
+  test('where every timer is late it gives up a dead socket all the same', async () => {
+    const harness = await new Harness().connected();
+    await harness.clock.advance(1);
+    harness.channel.check();
+    for (let minute = 0; minute < 3; minute += 1) {
+      assert.deepEqual(harness.events, []);
+      await harness.clock.freeze(60_000);
+    }
+    assert.deepEqual(harness.events, ['lost']);
+  });
+
   test('an ICE restart under way ends with its socket: its answer would be outdated', async () => {
     const harness = await new Harness().connected();
     const restart = failure(harness.channel.request({ t: 'restartIce', direction: 'uplink' }));

@@ -26,11 +26,11 @@ use crate::parameters::{
     DownTrackParameters, Extension, MediaKind, PreferredLayers, PublisherHandle, SubscriberHandle,
     TransportHandle,
 };
-use crate::registry::UpTrackKey;
+use crate::registry::{DownlinkKey, UpTrackKey};
 use crate::rewriter::{Rewriter, RewrittenHeader};
-use crate::up_track::{Pending, UpTrack};
+use crate::up_track::{EncodingIndex, Pending, UpTrack};
 
-use switching::Held;
+use switching::{Held, Progress};
 
 /// The SDP declares the SSRC, so the MID is only needed until the first packets have arrived.
 const PACKETS_WITH_MID: u64 = 64;
@@ -80,7 +80,7 @@ pub(crate) struct DownTrack {
     pub(crate) publisher: PublisherHandle,
     pub(crate) transport: TransportHandle,
     pub(crate) up_track: UpTrackKey,
-    pub(crate) downlink: usize,
+    pub(crate) downlink: DownlinkKey,
     pub(crate) kind: MediaKind,
     pub(crate) parameters: DownTrackParameters,
     pub(crate) forwarding: bool,
@@ -89,7 +89,7 @@ pub(crate) struct DownTrack {
     pub(crate) stream_state: StreamState,
     /// Since when the downlink has not carried the smallest layer.
     pub(crate) starved: Option<Instant>,
-    pub(crate) current: Option<usize>,
+    pub(crate) current: Option<EncodingIndex>,
     pub(crate) budget: RequestBudget,
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
@@ -128,13 +128,29 @@ pub(crate) struct DownTrack {
     unasked: u64,
 }
 
+/// A packet that may be forwarded.
+#[derive(Clone, Copy)]
+struct Candidate {
+    /// The encoding to forward.
+    target: Option<EncodingIndex>,
+    pending: Pending,
+}
+
+/// A header as this down track writes it, before the extensions of the packet.
+#[derive(Clone, Copy)]
+struct OwnHeader {
+    header: RtpHeader,
+    with_mid: bool,
+    stamp: Stamp,
+}
+
 /// The registry keys of the m-line's neighbors.
 #[derive(Clone, Copy)]
 pub(crate) struct DownTrackPlace {
     pub(crate) subscriber: SubscriberHandle,
     pub(crate) transport: TransportHandle,
     pub(crate) up_track: UpTrackKey,
-    pub(crate) downlink: usize,
+    pub(crate) downlink: DownlinkKey,
 }
 
 impl DownTrack {
@@ -198,6 +214,7 @@ impl DownTrack {
     }
 
     /// Forwards the packets that the up track received since the last flush.
+    #[inline]
     pub(crate) fn forward(
         &mut self,
         now: Instant,
@@ -210,7 +227,7 @@ impl DownTrack {
         let mut wants_key_frame = false;
         for (place, &pending) in up_track.pending.iter().enumerate() {
             let before = self.current;
-            match self.forward_one(now, (target, pending), up_track, downlink, out) {
+            match self.forward_one(now, Candidate { target, pending }, up_track, downlink, out) {
                 Ok(pace) => {
                     counters.rtp_forwarded += u64::from(pace == Pace::Now);
                     self.waiting = None;
@@ -229,8 +246,12 @@ impl DownTrack {
             let has_started = self.current.is_some() && self.current != before;
             let started = has_started.then_some(pending);
             let later = &up_track.pending[place + 1..];
-            let place = (target, started, later);
-            let (sent, queued) = self.go_on(now, place, up_track, downlink, out);
+            let progress = Progress {
+                target,
+                started,
+                later,
+            };
+            let (sent, queued) = self.go_on(now, progress, up_track, downlink, out);
             counters.rtp_forwarded += sent;
             counters.rtp_caught_up += sent + queued;
         }
@@ -248,12 +269,13 @@ impl DownTrack {
     fn forward_one(
         &mut self,
         now: Instant,
-        (target, pending): (Option<usize>, Pending),
+        candidate: Candidate,
         up_track: &UpTrack,
         downlink: &mut Downlink,
         out: &mut impl Outbox,
     ) -> Result<Pace, DropReason> {
-        let (packet, rewritten) = self.admit(now, (target, pending), up_track, downlink)?;
+        let (packet, rewritten) = self.admit(now, candidate, up_track, downlink)?;
+        let pending = candidate.pending;
         if pending.layer.is_some() && rewritten.is_padding {
             self.send_padding_for(now, rewritten, downlink, out);
             self.remember(pending, rewritten, false);
@@ -348,9 +370,12 @@ impl DownTrack {
             timestamp: rewritten.timestamp,
             ssrc: self.parameters.ssrc,
         };
-        let with_mid = self.rewriter.age(rewritten) < PACKETS_WITH_MID;
-        let head = (header, with_mid, stamp);
-        let mut end = self.write_header(head, packet.extensions, &mut buffer);
+        let own = OwnHeader {
+            header,
+            with_mid: self.rewriter.age(rewritten) < PACKETS_WITH_MID,
+            stamp,
+        };
+        let mut end = self.write_header(own, packet.extensions, &mut buffer);
         let replaced = write_descriptor(rewritten, packet, &mut buffer[end..]);
         end += replaced;
         let payload = &packet.payload[replaced..];
@@ -368,28 +393,24 @@ impl DownTrack {
         self.resend_bytes = (self.resend_bytes + earned).min(RESEND_BURST_BYTES);
     }
 
-    fn write_header(
-        &self,
-        (header, with_mid, stamp): (RtpHeader, bool, Stamp),
-        block: &[u8],
-        buffer: &mut HeaderBuffer,
-    ) -> usize {
+    fn write_header(&self, own: OwnHeader, block: &[u8], buffer: &mut HeaderBuffer) -> usize {
         let Some(buffer) = buffer.first_chunk_mut::<HEADER_BYTES>() else {
             return 0;
         };
         let mid_id = self.ids.id(Extension::Mid);
-        let mid = (with_mid && mid_id != 0).then_some((mid_id, self.parameters.mid.as_bytes()));
+        let mid = (own.with_mid && mid_id != 0).then_some((mid_id, self.parameters.mid.as_bytes()));
         let mapped = Mapped {
             entries: Entries(block),
             ids: &self.ids,
         };
-        let stamped = match &stamp {
+        let stamped = match &own.stamp {
             Stamp::None => None,
             Stamp::TransportSequence(value) => Some((Extension::TransportCc, value.as_slice())),
             Stamp::SendTime(value) => Some((Extension::AbsSendTime, value.as_slice())),
         };
         let stamped = stamped.map(|(kind, value)| (self.ids.id(kind), value));
-        header.write(mid.into_iter().chain(stamped).chain(mapped), buffer)
+        own.header
+            .write(mid.into_iter().chain(stamped).chain(mapped), buffer)
     }
 }
 
@@ -398,6 +419,10 @@ fn write_descriptor(rewritten: RewrittenHeader, packet: CachedPacket<'_>, out: &
     rewritten.rewrite_vp8(packet, &mut out[..room])
 }
 
-fn cached(up_track: &UpTrack, encoding: usize, sequence: FullSequence) -> Option<CachedPacket<'_>> {
+fn cached(
+    up_track: &UpTrack,
+    encoding: EncodingIndex,
+    sequence: FullSequence,
+) -> Option<CachedPacket<'_>> {
     up_track.encodings.get(encoding)?.packet(sequence)
 }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::layers::Allocation;
 use crate::parameters::PreferredLayers;
+use crate::up_track::EncodingIndex;
 
 /// An encoding without packets for this long counts as stopped.
 pub(crate) const SILENCE: Duration = Duration::from_millis(500);
@@ -42,16 +43,16 @@ pub(crate) fn choose(
     encodings: impl Iterator<Item = EncodingView> + Clone,
     preferred: PreferredLayers,
     allocation: Allocation,
-) -> Option<usize> {
+) -> Option<EncodingIndex> {
     let ceiling = match allocation {
         Allocation::Unlimited => None,
         Allocation::Paused => return None,
         // An absent encoding limits nothing.
         Allocation::UpTo(layer) => encodings.clone().nth(layer.encoding.into()).map(rank),
     };
-    let mut best: Option<(usize, EncodingView)> = None;
-    let mut smallest: Option<(usize, EncodingView)> = None;
-    for (index, view) in encodings.enumerate() {
+    let mut best: Option<(EncodingIndex, EncodingView)> = None;
+    let mut smallest: Option<(EncodingIndex, EncodingView)> = None;
+    for (index, view) in (0..).map(EncodingIndex).zip(encodings) {
         if !view.is_live(now) {
             continue;
         }

@@ -32,6 +32,10 @@ macro_rules! keys {
 keys! {
     /// An up track of a session.
     UpTrackKey
+    /// A down track of a session.
+    DownTrackKey
+    /// The downlink of a transport, with all down tracks that it carries.
+    DownlinkKey
 }
 
 /// Values of one kind, each under the key that it was given. A key is used again after `remove`.
@@ -72,6 +76,10 @@ impl<K: Key, T> Registry<K, T> {
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (K, &mut T)> {
         let entries = self.entries.iter_mut();
         entries.map(|(index, value)| (K::of(index), value))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -27,6 +27,7 @@ use sealroute_rtp::FullSequence;
 use sealroute_rtp::descriptor::Vp8Descriptor;
 
 use crate::packet_cache::CachedPacket;
+use crate::up_track::EncodingIndex;
 
 pub(crate) use dropped_sequences::DroppedSequences;
 
@@ -47,7 +48,7 @@ struct Last {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {
     pub(crate) rewritten: RewrittenHeader,
-    pub(crate) encoding: usize,
+    pub(crate) encoding: EncodingIndex,
     pub(crate) input: FullSequence,
     pub(crate) resent: Option<Instant>,
     /// Still queued in the pacer.
@@ -98,7 +99,7 @@ impl RewrittenHeader {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Input<'a> {
     pub(crate) now: Instant,
-    pub(crate) encoding: usize,
+    pub(crate) encoding: EncodingIndex,
     pub(crate) sequence: FullSequence,
     pub(crate) timestamp: u32,
     pub(crate) dropped: &'a DroppedSequences,
@@ -161,6 +162,7 @@ impl Rewriter {
     }
 
     /// The rewritten header of a packet; `None` if it precedes the epoch.
+    #[inline]
     pub(crate) fn map(&mut self, input: &Input<'_>) -> Option<RewrittenHeader> {
         let epoch = self.epoch.as_mut()?;
         let rewritten = epoch.map(input, self.last.map(|last| last.sequence))?;
@@ -214,7 +216,7 @@ impl Rewriter {
     /// Stores a packet for retransmission.
     pub(crate) fn remember(
         &mut self,
-        encoding: usize,
+        encoding: EncodingIndex,
         input: FullSequence,
         rewritten: RewrittenHeader,
         waits: bool,

@@ -12,7 +12,7 @@ use crate::outbox::StreamState;
 use crate::parameters::{
     Codec, MediaKind, PayloadAccess, PublisherHandle, SubscriberHandle, TransportHandle,
 };
-use crate::up_track::{Encoding, UpTrack};
+use crate::up_track::{Encoding, EncodingIndex, UpTrack};
 
 /// One session's forwarding.
 #[derive(Clone, Debug, Serialize)]
@@ -152,7 +152,7 @@ pub struct DownlinkSnapshot {
 
 impl From<&UpTrack> for UpTrackSnapshot {
     fn from(up_track: &UpTrack) -> Self {
-        let encodings = up_track.encodings.iter().enumerate();
+        let encodings = up_track.encodings.indexed();
         Self {
             publisher: up_track.publisher,
             transport: up_track.transport,
@@ -199,7 +199,7 @@ impl From<&DownTrack> for DownTrackSnapshot {
             ssrc: down_track.parameters.ssrc,
             kind: down_track.kind,
             forwarding: down_track.forwarding,
-            encoding: down_track.current,
+            encoding: { down_track.current }.map(|EncodingIndex(index)| index.into()),
             level: (level.spatial, level.temporal),
             limit: match down_track.allocation {
                 Allocation::UpTo(layer) => Some(layer.encoding.into()),

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::layer_selector::{EncodingView, allows, rank};
 use crate::parameters::PreferredLayers;
+use crate::up_track::EncodingIndex;
 
 /// A short-lived change of preferences must not cost a key frame.
 const LINGER: Duration = Duration::from_secs(5);
@@ -19,14 +20,14 @@ const REVIEW: Duration = Duration::from_secs(1);
 const REPEAT: Duration = Duration::from_secs(2);
 const MAX_REPEAT: Duration = Duration::from_secs(64);
 /// Encodings beyond this index always count as subscribed.
-const MAX_ENCODINGS: usize = 32;
+const MAX_ENCODINGS: u8 = 32;
 
 /// A set of encodings of an up track, by index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EncodingSet(u32);
 
 impl EncodingSet {
-    pub(crate) fn contains(self, encoding: usize) -> bool {
+    pub(crate) fn contains(self, EncodingIndex(encoding): EncodingIndex) -> bool {
         encoding >= MAX_ENCODINGS || self.0 & (1 << encoding) != 0
     }
 
@@ -35,9 +36,10 @@ impl EncodingSet {
     }
 }
 
-impl FromIterator<usize> for EncodingSet {
-    fn from_iter<I: IntoIterator<Item = usize>>(encodings: I) -> Self {
-        let in_range = encodings.into_iter().filter(|&one| one < MAX_ENCODINGS);
+impl FromIterator<EncodingIndex> for EncodingSet {
+    fn from_iter<I: IntoIterator<Item = EncodingIndex>>(encodings: I) -> Self {
+        let indices = encodings.into_iter().map(|EncodingIndex(index)| index);
+        let in_range = indices.filter(|&one| one < MAX_ENCODINGS);
         Self(in_range.fold(0, |set, encoding| set | 1 << encoding))
     }
 }
@@ -64,9 +66,9 @@ fn subscribed_by(
         .map(rank)
         .max();
     let ceiling = best.or_else(|| known().map(rank).min());
-    encodings
-        .clone()
-        .enumerate()
+    (0..)
+        .map(EncodingIndex)
+        .zip(encodings.clone())
         .filter(|&(_, view)| {
             view.size.is_none() || ceiling.is_none_or(|ceiling| rank(view) <= ceiling)
         })
@@ -92,7 +94,7 @@ impl SubscribedLayers {
         Self {
             since,
             review: since,
-            announced: (0..encodings).collect(),
+            announced: (0..encodings as u8).map(EncodingIndex).collect(),
             less: None,
             repeat: None,
         }
@@ -104,7 +106,7 @@ impl SubscribedLayers {
         self.less = None;
     }
 
-    pub(crate) fn includes(&self, encoding: usize) -> bool {
+    pub(crate) fn includes(&self, encoding: EncodingIndex) -> bool {
         self.announced.contains(encoding)
     }
 
@@ -164,6 +166,7 @@ mod tests {
     use super::{EncodingSet, LINGER, SubscribedLayers, subscribed};
     use crate::layer_selector::EncodingView;
     use crate::parameters::PreferredLayers;
+    use crate::up_track::EncodingIndex;
 
     fn view(size: Option<(u16, u16)>) -> EncodingView {
         EncodingView {
@@ -184,8 +187,8 @@ mod tests {
         }
     }
 
-    fn set(encodings: &[usize]) -> EncodingSet {
-        encodings.iter().copied().collect()
+    fn set(encodings: &[u8]) -> EncodingSet {
+        encodings.iter().copied().map(EncodingIndex).collect()
     }
 
     #[test]
@@ -223,11 +226,17 @@ mod tests {
         let mut subscribed_layers = SubscribedLayers::new(start, 3);
         assert!(!subscribed_layers.update(start, set(&[0])));
         assert!(!subscribed_layers.update(start + LINGER / 2, set(&[0])));
-        assert!(subscribed_layers.includes(2));
+        assert!(subscribed_layers.includes(EncodingIndex(2)));
         assert!(subscribed_layers.update(start + LINGER, set(&[0])));
-        assert!(subscribed_layers.includes(0) && !subscribed_layers.includes(2));
+        assert!(
+            subscribed_layers.includes(EncodingIndex(0))
+                && !subscribed_layers.includes(EncodingIndex(2))
+        );
         assert!(subscribed_layers.update(start + LINGER, set(&[0, 1])));
-        assert!(subscribed_layers.includes(1) && !subscribed_layers.includes(2));
+        assert!(
+            subscribed_layers.includes(EncodingIndex(1))
+                && !subscribed_layers.includes(EncodingIndex(2))
+        );
     }
 
     #[test]
@@ -238,7 +247,7 @@ mod tests {
         subscribed_layers.update(start + Duration::from_secs(1), set(&[0]));
         subscribed_layers.update(start + Duration::from_secs(4), set(&[0, 1, 2]));
         assert!(!subscribed_layers.update(start + Duration::from_secs(7), set(&[0])));
-        assert!(subscribed_layers.includes(2));
+        assert!(subscribed_layers.includes(EncodingIndex(2)));
     }
 
     #[test]

@@ -1,177 +1,43 @@
 //! An up track: one m-line of a Publisher, with its RtpStreams and the packets to forward.
 
+mod encoding;
+
 use std::time::{Duration, Instant};
 
 use sealroute_rtp::layers_allocation::LayersAllocation;
-use sealroute_rtp::{FullSequence, RtpPacket, Sequence, SequenceUnwrapper};
+use sealroute_rtp::{FullSequence, RtpPacket, Sequence};
 
 use crate::congestion::OVERHEAD_BYTES;
 use crate::drop_reason::DropReason;
-use crate::encoding_layers::EncodingLayers;
 use crate::extensions::{BLOCK_BYTES, Entries, IdTable, collect, value_of};
 use crate::frame_mark::{FrameHeader, read};
-use crate::key_frame_requests::{KeyFrameRequests, UpTrackBudget};
+use crate::key_frame_requests::UpTrackBudget;
 use crate::layer_filter::LayerMark;
-use crate::layer_selector::{EncodingView, SILENCE};
-use crate::nack::NackGenerator;
 use crate::packet_cache::{CachedPacket, PacketCache};
 use crate::parameters::{
-    EncodingParameters, Extension, Kid, MediaKind, PayloadAccess, PublisherHandle, TransportHandle,
-    UpTrackParameters,
+    Extension, MediaKind, PayloadAccess, PublisherHandle, TransportHandle, UpTrackParameters,
 };
 use crate::plaintext_guard::PlaintextGuard;
-use crate::reception::Reception;
-use crate::rewriter::DroppedSequences;
+use crate::registry::DownTrackKey;
 use crate::subscribed_layers::SubscribedLayers;
+
+pub(crate) use encoding::{Encoding, EncodingIndex, Encodings};
 
 /// Bounds the packets between two flushes; the cache must still hold all of them.
 const MAX_PENDING: usize = 256;
-const BITRATE_WINDOW: Duration = Duration::from_secs(1);
-/// A gap this long is a pause, not a nearly static video.
-const PAUSE: Duration = Duration::from_secs(2);
-/// Parameter sets, a delimiter and messages before the slices of a key frame.
-const MAX_PARAMETER_PACKETS: u64 = 8;
 const ORIGINAL_SEQUENCE_BYTES: usize = 2;
-/// Senders that start a new secret with a key frame need this long (e2ee/2 section 9).
-const OWN_KEY_FRAME: Duration = Duration::from_millis(300);
 
-/// One RtpStream of an up track.
-pub(crate) struct Encoding {
-    pub(crate) parameters: EncodingParameters,
-    pub(crate) requests: KeyFrameRequests,
-    pub(crate) nack: NackGenerator,
-    pub(crate) reception: Reception,
-    pub(crate) dropped: DroppedSequences,
-    pub(crate) active: bool,
-    /// It started, for the first time or after a pause, since this flag was last cleared.
-    pub(crate) activated: bool,
-    cache: Option<PacketCache>,
-    unwrapper: SequenceUnwrapper,
-    encrypted: bool,
-    /// The end of the key id, which identifies the secret of its frames.
-    hint: Option<Hint>,
-    first: Option<FullSequence>,
-    last_packet: Option<Instant>,
-    size: Option<(u16, u16)>,
-    pub(crate) layers: EncodingLayers,
-    window: Window,
-    bitrate_bps: f64,
-    frame_rate: Option<f32>,
-}
-
-type Hint = [u8; 2];
-
-/// Totals since the last measurement.
-#[derive(Clone, Copy, Debug, Default)]
-struct Window {
-    since: Option<Instant>,
-    bytes: u64,
-    frames: u32,
-}
-
-impl Encoding {
-    fn new(now: Instant, parameters: EncodingParameters) -> Self {
-        Self {
-            parameters,
-            requests: KeyFrameRequests::new(now),
-            nack: NackGenerator::default(),
-            reception: Reception::default(),
-            dropped: DroppedSequences::default(),
-            active: false,
-            activated: false,
-            cache: None,
-            unwrapper: SequenceUnwrapper::default(),
-            encrypted: false,
-            hint: None,
-            first: None,
-            last_packet: None,
-            size: None,
-            layers: EncodingLayers::default(),
-            window: Window::default(),
-            bitrate_bps: 0.0,
-            frame_rate: None,
-        }
-    }
-
-    pub(crate) fn packet(&self, sequence: FullSequence) -> Option<CachedPacket<'_>> {
-        self.cache.as_ref()?.get(sequence)
-    }
-
-    /// The newest sequence number received.
-    pub(crate) fn highest(&self) -> Option<FullSequence> {
-        self.unwrapper.highest()
-    }
-
-    /// Whether no earlier packet of this frame was lost, as far as the first packets of a stream
-    /// can tell.
-    fn has_frame_up_to(&self, sequence: FullSequence) -> bool {
-        let Some(timestamp) = self.packet(sequence).map(|packet| packet.timestamp) else {
-            return false;
-        };
-        for back in 1..=MAX_PARAMETER_PACKETS {
-            let earlier = sequence.0.checked_sub(back).map(FullSequence);
-            if earlier.is_some_and(|earlier| self.dropped.covers(earlier)) {
-                continue;
-            }
-            match earlier.and_then(|earlier| self.packet(earlier)) {
-                None => return self.first.is_some_and(|first| sequence.0 < first.0 + back),
-                Some(packet) if packet.timestamp != timestamp => return true,
-                Some(_) => {}
-            }
-        }
-        false
-    }
-
-    /// The newest frame is encrypted under this key id. A receiver that gets the secret late needs
-    /// a key frame under it: the sender makes one, or is asked for it.
-    fn note_kid(&mut self, now: Instant, kid: Kid) {
-        let [.., high, low] = kid;
-        let before = self.hint.replace([high, low]);
-        if before.is_some_and(|before| before != [high, low]) {
-            self.requests.want_after(now + OWN_KEY_FRAME);
-        }
-    }
-
-    pub(crate) fn view(&self) -> EncodingView {
-        EncodingView {
-            last_packet: self.last_packet,
-            bitrate_bps: self.bitrate_bps,
-            size: self.size,
-            smallest: (self.layers.top().spatial > 0)
-                .then(|| self.layers.size(0, self.size))
-                .flatten(),
-            frame_rate: self.frame_rate,
-        }
-    }
-
-    fn measure(&mut self, now: Instant, bytes: usize, frame_end: bool) {
-        let before = self.last_packet.replace(now);
-        self.activated |= before.is_none_or(|before| now.duration_since(before) > SILENCE);
-        let window = &mut self.window;
-        if before.is_some_and(|before| now.duration_since(before) >= PAUSE) {
-            // The encoding was paused: the previous measurement counts until the next one.
-            *window = Window::default();
-        }
-        let since = *window.since.get_or_insert(now);
-        window.bytes += (bytes + OVERHEAD_BYTES) as u64;
-        window.frames += u32::from(frame_end);
-        let elapsed = now.duration_since(since);
-        if elapsed >= BITRATE_WINDOW {
-            self.bitrate_bps = (window.bytes * 8) as f64 / elapsed.as_secs_f64();
-            self.frame_rate = Some(window.frames as f32 / elapsed.as_secs_f32());
-            self.layers.measure(elapsed.as_secs_f64());
-            self.window = Window {
-                since: Some(now),
-                ..Window::default()
-            };
-        }
-    }
+/// The place of a packet in an up track.
+#[derive(Clone, Copy, Debug)]
+struct Position {
+    encoding: EncodingIndex,
+    sequence: FullSequence,
 }
 
 /// A packet that waits for the next flush.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pending {
-    pub(crate) encoding: usize,
+    pub(crate) encoding: EncodingIndex,
     pub(crate) sequence: FullSequence,
     pub(crate) key_frame: bool,
     /// The layer, if the encoding has several.
@@ -184,7 +50,7 @@ pub(crate) struct UpTrack {
     pub(crate) transport: TransportHandle,
     pub(crate) parameters: UpTrackParameters,
     pub(crate) ids: IdTable,
-    pub(crate) encodings: Vec<Encoding>,
+    pub(crate) encodings: Encodings,
     pub(crate) guard: PlaintextGuard,
     /// Budget of key-frame requests to its publisher.
     pub(crate) budget: UpTrackBudget,
@@ -195,7 +61,7 @@ pub(crate) struct UpTrack {
     pub(crate) subscribed_layers: Option<SubscribedLayers>,
     pub(crate) pending: Vec<Pending>,
     /// Keys of the down tracks that it feeds.
-    pub(crate) down_tracks: Vec<usize>,
+    pub(crate) down_tracks: Vec<DownTrackKey>,
     pub(crate) taken: u64,
     /// It has pending packets or reports for the next flush.
     pub(crate) dirty: bool,
@@ -215,12 +81,11 @@ impl UpTrack {
             publisher,
             transport,
             ids: IdTable::new(&parameters.extensions),
-            encodings: parameters
-                .encodings
-                .iter()
-                .cloned()
-                .map(|parameters| Encoding::new(now, parameters))
-                .collect(),
+            encodings: Encodings(
+                { parameters.encodings.iter().cloned() }
+                    .map(|parameters| Encoding::new(now, parameters))
+                    .collect(),
+            ),
             guard: PlaintextGuard::new(kids),
             budget: UpTrackBudget::default(),
             forwarding: true,
@@ -240,7 +105,7 @@ impl UpTrack {
     pub(crate) fn take(
         &mut self,
         now: Instant,
-        encoding: usize,
+        encoding: EncodingIndex,
         packet: &RtpPacket<'_>,
     ) -> Result<(), DropReason> {
         if packet.payload_type() != self.parameters.payload_type {
@@ -259,7 +124,12 @@ impl UpTrack {
             .reception
             .handle_arrival(now, sequence, packet.timestamp(), clock_rate_hz);
         stream.measure(now, packet.payload().len(), packet.marker());
-        let taken = self.admit(now, (encoding, sequence), packet, packet.payload());
+        let taken = self.admit(
+            now,
+            Position { encoding, sequence },
+            packet,
+            packet.payload(),
+        );
         if newest
             && matches!(
                 taken,
@@ -276,7 +146,7 @@ impl UpTrack {
     pub(crate) fn take_retransmission(
         &mut self,
         now: Instant,
-        encoding: usize,
+        encoding: EncodingIndex,
         packet: &RtpPacket<'_>,
     ) -> Result<(), DropReason> {
         if self.parameters.rtx_payload_type != Some(packet.payload_type()) {
@@ -296,13 +166,13 @@ impl UpTrack {
             .unwrapper
             .unwrap(Sequence(u16::from_be_bytes(*original)));
         stream.nack.handle_arrival(now, sequence);
-        self.admit(now, (encoding, sequence), packet, payload)
+        self.admit(now, Position { encoding, sequence }, packet, payload)
     }
 
     fn admit(
         &mut self,
         now: Instant,
-        (encoding, sequence): (usize, FullSequence),
+        Position { encoding, sequence }: Position,
         packet: &RtpPacket<'_>,
         payload: &[u8],
     ) -> Result<(), DropReason> {
@@ -378,7 +248,11 @@ impl UpTrack {
     }
 
     /// The layer of a cached packet.
-    pub(crate) fn layer_of(&self, encoding: usize, packet: CachedPacket<'_>) -> Option<LayerMark> {
+    pub(crate) fn layer_of(
+        &self,
+        encoding: EncodingIndex,
+        packet: CachedPacket<'_>,
+    ) -> Option<LayerMark> {
         let own = read(self.parameters.codec, packet.payload).layer;
         let mut entries = Entries(packet.extensions);
         let descriptor = entries.find(|&(kind, _)| kind == Extension::DependencyDescriptor as u8);
@@ -388,10 +262,10 @@ impl UpTrack {
 
     /// Reads the frame sizes of all encodings from the sender's extension. It is the only
     /// information where encryption hides the frames' own headers.
-    fn read_sizes(&mut self, encoding: usize, packet: &RtpPacket<'_>) {
+    fn read_sizes(&mut self, encoding: EncodingIndex, packet: &RtpPacket<'_>) {
         let Some(allocation) = value_of(&self.ids, packet, Extension::VideoLayersAllocation)
             .and_then(LayersAllocation::parse)
-            .filter(|allocation| usize::from(allocation.stream) == encoding)
+            .filter(|allocation| EncodingIndex(allocation.stream) == encoding)
         else {
             return;
         };
@@ -409,7 +283,7 @@ impl UpTrack {
     }
 
     /// Whether the publisher should send the encoding.
-    pub(crate) fn is_subscribed(&self, encoding: usize) -> bool {
+    pub(crate) fn is_subscribed(&self, encoding: EncodingIndex) -> bool {
         self.subscribed_layers
             .as_ref()
             .is_none_or(|layers| layers.includes(encoding))
@@ -417,15 +291,17 @@ impl UpTrack {
 
     /// The number of suspended encodings.
     pub(crate) fn paused(&self) -> usize {
-        let encodings = 0..self.encodings.len();
-        encodings.filter(|&one| !self.is_subscribed(one)).count()
+        let encodings = self.encodings.indexed();
+        encodings
+            .filter(|&(one, _)| !self.is_subscribed(one))
+            .count()
     }
 
     /// When lost packets or a key frame are requested, the subscribed layers reviewed, or refused
     /// packets reported.
     pub(crate) fn poll_timeout(&self, interval: Duration) -> Option<Instant> {
         let allowed = self.budget.due(interval);
-        let known = self.encodings.iter().enumerate();
+        let known = self.encodings.indexed();
         let asks = known
             .filter(|(_, stream)| stream.parameters.ssrc.is_some())
             .flat_map(|(encoding, stream)| {
@@ -448,7 +324,7 @@ impl UpTrack {
     /// Whether its publisher should be asked for key frames now.
     pub(crate) fn is_to_be_asked(&self, now: Instant, interval: Duration) -> bool {
         let allowed = self.budget.due(interval).is_none_or(|due| due <= now);
-        let mut streams = self.encodings.iter().enumerate();
+        let mut streams = self.encodings.indexed();
         allowed
             && streams.any(|(encoding, stream)| {
                 let live = stream.view().is_live(now);
@@ -459,19 +335,19 @@ impl UpTrack {
     }
 
     /// Whether that key frame is already requested.
-    pub(crate) fn wants_key_frame(&self, now: Instant, encoding: Option<usize>) -> bool {
-        let mut streams = self.encodings.iter().enumerate();
+    pub(crate) fn wants_key_frame(&self, now: Instant, encoding: Option<EncodingIndex>) -> bool {
+        let mut streams = self.encodings.indexed();
         streams.all(|(index, stream)| {
             encoding.is_some_and(|wanted| wanted != index) || stream.requests.is_wanted(now)
         })
     }
 
     /// Requests a key frame of one encoding, or of all.
-    pub(crate) fn want_key_frame(&mut self, encoding: Option<usize>) {
+    pub(crate) fn want_key_frame(&mut self, encoding: Option<EncodingIndex>) {
         if self.parameters.kind == MediaKind::Audio {
             return;
         }
-        for (index, stream) in self.encodings.iter_mut().enumerate() {
+        for (index, stream) in self.encodings.indexed_mut() {
             if encoding.is_none_or(|wanted| wanted == index) {
                 stream.requests.want();
             }

@@ -5,6 +5,7 @@ mod support;
 
 use sealroute_forward::{
     Codec, EncodingParameters, ForwardError, PayloadAccess, PublisherHandle, TransportHandle,
+    UpTrackParameters,
 };
 use support::wire::{retransmission, rtp, vp8};
 use support::*;
@@ -188,4 +189,27 @@ fn what_is_not_rtp_is_malformed_and_a_foreign_payload_type_has_its_reason() {
     session.rtp(&rtp(1, 0, &vp8(true, 1, b"a")).payload_type(120).bytes());
     assert_eq!(session.dropped("malformed"), 1);
     assert_eq!(session.dropped("payload_type"), 1);
+}
+
+#[test]
+fn an_up_track_has_a_bounded_number_of_encodings() {
+    let with = |count: u32| {
+        let encodings = (0..count).map(|index| EncodingParameters {
+            ssrc: Some(SSRC + index),
+            ..EncodingParameters::default()
+        });
+        let up_track = UpTrackParameters {
+            encodings: encodings.collect(),
+            ..up_track(Codec::Vp8)
+        };
+        let mut session = Session::new(PayloadAccess::Opaque);
+        let now = session.now;
+        let outcome = session
+            .router
+            .publish(now, PUBLISHER, UPLINK, vec![up_track]);
+        outcome.map_err(ForwardError::name)
+    };
+    assert_eq!(with(128), Ok(()));
+    assert_eq!(with(129), Err("invalid"));
+    assert_eq!(with(300), Err("invalid"));
 }

@@ -1,12 +1,13 @@
 //! Allocates a downlink's bandwidth among its video tracks. Pure.
 
 use crate::layers::Layer;
+use crate::registry::DownTrackKey;
 
 /// The request of one video m-line for bandwidth.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct AllocationRequest {
     /// Its key; opaque to the allocator.
-    pub(crate) down_track: usize,
+    pub(crate) down_track: DownTrackKey,
     /// Bitrates of the layer options, ascending.
     pub(crate) bitrates_bps: Vec<f64>,
     /// The layer of each bitrate; opaque to the allocator.
@@ -115,6 +116,7 @@ fn fits(
 #[cfg(test)]
 mod tests {
     use super::{AllocationRequest, Hysteresis, allocate};
+    use crate::registry::{DownTrackKey, Key};
 
     const STEADY: Hysteresis = Hysteresis {
         keep_all: false,
@@ -123,7 +125,7 @@ mod tests {
 
     fn request(down_track: usize, current: Option<usize>) -> AllocationRequest {
         AllocationRequest {
-            down_track,
+            down_track: DownTrackKey::of(down_track),
             bitrates_bps: vec![150e3, 500e3, 2e6],
             layer_options: Vec::new(),
             current,

@@ -10,6 +10,7 @@ use super::pacer::{INTERVAL, Pacer};
 use super::prober::Prober;
 use super::sent_packets::SentPackets;
 use crate::parameters::TransportHandle;
+use crate::registry::DownTrackKey;
 use crate::snapshot::DownlinkSnapshot;
 
 /// The time between two allocations, and the longest delay of a change.
@@ -81,7 +82,7 @@ pub(crate) struct Downlink {
     /// It is in the router's list of downlinks with a timeout.
     pub(crate) listed: bool,
     /// Keys of the down tracks that send over it.
-    pub(crate) down_tracks: Vec<usize>,
+    pub(crate) down_tracks: Vec<DownTrackKey>,
     next_release: Option<Instant>,
     pub(crate) wanted_bps: f64,
     pub(crate) granted_bps: f64,

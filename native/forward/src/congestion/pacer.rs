@@ -7,6 +7,7 @@ use sealroute_rtp::FullSequence;
 
 use crate::parameters::SubscriberHandle;
 use crate::rewriter::RewrittenHeader;
+use crate::up_track::EncodingIndex;
 
 /// The burst that may leave at once: a few packets at any rate.
 const DEPTH: Duration = Duration::from_millis(10);
@@ -21,7 +22,7 @@ const MAX_QUEUED: usize = 512;
 pub(crate) struct Queued {
     pub(crate) subscriber: SubscriberHandle,
     pub(crate) ssrc: u32,
-    pub(crate) encoding: usize,
+    pub(crate) encoding: EncodingIndex,
     pub(crate) sequence: FullSequence,
     pub(crate) rewritten: RewrittenHeader,
     pub(crate) bytes: usize,
@@ -134,6 +135,7 @@ mod tests {
     use super::{INTERVAL, MAX_QUEUED, Pace, Pacer, Queued};
     use crate::parameters::SubscriberHandle;
     use crate::rewriter::RewrittenHeader;
+    use crate::up_track::EncodingIndex;
     use sealroute_rtp::FullSequence;
     use std::time::{Duration, Instant};
 
@@ -141,7 +143,7 @@ mod tests {
         Queued {
             subscriber: SubscriberHandle(1),
             ssrc: 1,
-            encoding: 0,
+            encoding: EncodingIndex(0),
             sequence: FullSequence(0),
             rewritten: RewrittenHeader::default(),
             bytes: 1_200,

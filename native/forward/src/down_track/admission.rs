@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::DownTrack;
+use super::{Candidate, DownTrack};
 use crate::congestion::downlink::Downlink;
 use crate::drop_reason::DropReason;
 use crate::layer_filter::Verdict;
@@ -11,13 +11,13 @@ use crate::layers::Allocation;
 use crate::packet_cache::CachedPacket;
 use crate::parameters::MediaKind;
 use crate::rewriter::{Input, RewrittenHeader};
-use crate::up_track::{Encoding, Pending, UpTrack};
+use crate::up_track::{Encoding, EncodingIndex, Pending, UpTrack};
 
 impl DownTrack {
     /// The encoding to forward. `None`: not known yet.
-    pub(crate) fn target(&self, now: Instant, up_track: &UpTrack) -> Option<usize> {
+    pub(crate) fn target(&self, now: Instant, up_track: &UpTrack) -> Option<EncodingIndex> {
         if up_track.encodings.len() == 1 {
-            return Some(0);
+            return Some(EncodingIndex(0));
         }
         choose(
             now,
@@ -31,10 +31,11 @@ impl DownTrack {
     pub(super) fn admit<'s>(
         &mut self,
         now: Instant,
-        (target, pending): (Option<usize>, Pending),
+        candidate: Candidate,
         up_track: &'s UpTrack,
         downlink: &mut Downlink,
     ) -> Result<(CachedPacket<'s>, RewrittenHeader), DropReason> {
+        let pending = candidate.pending;
         if !self.forwarding {
             return Err(DropReason::Paused);
         }
@@ -59,7 +60,7 @@ impl DownTrack {
             dropped: &stream.dropped,
             vp8: packet.vp8,
         };
-        match self.admit_present((target, pending), &input, up_track, downlink) {
+        match self.admit_present(candidate, &input, up_track, downlink) {
             Ok(rewritten) => Ok((packet, rewritten)),
             Err(DropReason::UpperLayer) => Err(DropReason::UpperLayer),
             Err(reason) => {
@@ -71,7 +72,7 @@ impl DownTrack {
 
     /// Whether the packet can start another encoding. An error if its encoding is neither current
     /// nor targeted.
-    fn starts(&self, target: Option<usize>, pending: Pending) -> Result<bool, DropReason> {
+    fn starts(&self, target: Option<EncodingIndex>, pending: Pending) -> Result<bool, DropReason> {
         if self.current == Some(pending.encoding) {
             return Ok(false);
         }
@@ -105,11 +106,12 @@ impl DownTrack {
 
     fn admit_present(
         &mut self,
-        (target, pending): (Option<usize>, Pending),
+        candidate: Candidate,
         input: &Input<'_>,
         up_track: &UpTrack,
         downlink: &mut Downlink,
     ) -> Result<RewrittenHeader, DropReason> {
+        let Candidate { target, pending } = candidate;
         if self.starts(target, pending)? {
             if self.holds(input.now, pending, up_track) {
                 return Err(DropReason::OtherEncoding);

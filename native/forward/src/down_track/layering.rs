@@ -4,14 +4,14 @@ use std::time::Instant;
 
 use sealroute_rtp::RtpHeader;
 
-use super::{CLEAR, DownTrack, PADDING_BIT};
+use super::{CLEAR, DownTrack, OwnHeader, PADDING_BIT};
 use crate::congestion::downlink::Downlink;
 use crate::layer_filter::{Level, Verdict};
 use crate::layers::Allocation;
 use crate::outbox::Outbox;
 use crate::parameters::PreferredLayers;
 use crate::rewriter::RewrittenHeader;
-use crate::up_track::{Encoding, Pending, UpTrack};
+use crate::up_track::{Encoding, EncodingIndex, Pending, UpTrack};
 
 /// One byte of padding: a packet without media.
 const EMPTY_PACKET: [u8; 1] = [1];
@@ -27,14 +27,14 @@ impl DownTrack {
     }
 
     /// The highest layers of an encoding that preferences and allocation allow.
-    pub(super) fn target_level(&self, encoding: usize, stream: &Encoding) -> Level {
+    pub(super) fn target_level(&self, encoding: EncodingIndex, stream: &Encoding) -> Level {
         let preferred = if self.preferred == PreferredLayers::default() {
             Level::TOP
         } else {
             stream.layers.preferred(self.preferred, stream.view().size)
         };
         match self.allocation {
-            Allocation::UpTo(layer) if usize::from(layer.encoding) == encoding => {
+            Allocation::UpTo(layer) if EncodingIndex(layer.encoding) == encoding => {
                 preferred.min(Level {
                     spatial: layer.spatial,
                     temporal: layer.temporal,
@@ -72,8 +72,12 @@ impl DownTrack {
             timestamp: rewritten.timestamp,
             ssrc: self.parameters.ssrc,
         };
-        let stamp = self.stamp(now, EMPTY_PACKET.len(), downlink);
-        let end = self.write_header((header, false, stamp), &[], &mut buffer);
+        let own = OwnHeader {
+            header,
+            with_mid: false,
+            stamp: self.stamp(now, EMPTY_PACKET.len(), downlink),
+        };
+        let end = self.write_header(own, &[], &mut buffer);
         buffer[0] |= PADDING_BIT;
         if self.keeps_protected() {
             self.first.get_or_insert(rewritten.sequence);

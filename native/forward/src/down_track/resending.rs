@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use sealroute_rtp::RtpHeader;
 
 use super::{
-    CLEAR, DownTrack, ORIGINAL_SEQUENCE_BYTES, PADDING, PADDING_BIT, RESEND_BURST_BYTES,
+    CLEAR, DownTrack, ORIGINAL_SEQUENCE_BYTES, OwnHeader, PADDING, PADDING_BIT, RESEND_BURST_BYTES,
     RESEND_INTERVAL, RESENT_REMEMBERED, SECOND_REPEAT_AFTER, SECOND_REPEATS, cached,
     write_descriptor,
 };
@@ -26,6 +26,13 @@ const NOTHING: CachedPacket<'static> = CachedPacket {
     vp8: None,
 };
 
+/// The retransmission stream of a down track (RFC 4588).
+#[derive(Clone, Copy)]
+struct RtxStream {
+    ssrc: u32,
+    payload_type: u8,
+}
+
 impl DownTrack {
     /// Retransmits a lost packet, over the retransmission stream if the subscriber has one.
     pub(crate) fn resend(
@@ -42,10 +49,7 @@ impl DownTrack {
         if self.keeps_protected() {
             return self.resend_protected(now, sequence, out);
         }
-        let stream = (self.parameters.rtx_ssrc, self.parameters.rtx_payload_type);
-        let (Some(ssrc), Some(payload_type)) = stream else {
-            return Err(DropReason::NotCached);
-        };
+        let stream = self.rtx_stream().ok_or(DropReason::NotCached)?;
         let interval = self.resend_interval();
         let sent = self.rewriter.sent(sequence).ok_or(DropReason::NotCached)?;
         if sent
@@ -70,8 +74,8 @@ impl DownTrack {
         sent.resent = Some(now);
         self.resent += 1;
         let bytes = packet.payload.len();
-        let stream = (ssrc, payload_type, self.stamp(now, bytes, downlink));
-        self.send_retransmission(packet, entry.rewritten, stream, out);
+        let stamp = self.stamp(now, bytes, downlink);
+        self.send_retransmission(packet, entry.rewritten, stream, stamp, out);
         downlink.pacer.spend(now, bytes);
         if downlink.loses_with_room(now) {
             let place = &mut self.second_retransmissions[usize::from(sequence) % SECOND_REPEATS];
@@ -92,8 +96,7 @@ impl DownTrack {
         downlink: &mut Downlink,
         out: &mut impl Outbox,
     ) {
-        let stream = (self.parameters.rtx_ssrc, self.parameters.rtx_payload_type);
-        let (Some(ssrc), Some(payload_type)) = stream else {
+        let Some(stream) = self.rtx_stream() else {
             return;
         };
         let mut waiting = std::mem::take(&mut self.second_retransmissions);
@@ -115,8 +118,8 @@ impl DownTrack {
             self.resend_bytes -= bytes as f64;
             self.resent += 1;
             self.unasked += 1;
-            let stream = (ssrc, payload_type, self.stamp(now, bytes, downlink));
-            self.send_retransmission(packet, entry.rewritten, stream, out);
+            let stamp = self.stamp(now, bytes, downlink);
+            self.send_retransmission(packet, entry.rewritten, stream, stamp, out);
             downlink.pacer.spend(now, bytes);
         }
         self.repeats_from = waiting.iter().flatten().map(|(_, at)| *at).min();
@@ -127,6 +130,13 @@ impl DownTrack {
     /// packets.
     pub(super) fn keeps_protected(&self) -> bool {
         self.parameters.nack && self.parameters.rtx_ssrc.is_none()
+    }
+
+    fn rtx_stream(&self) -> Option<RtxStream> {
+        Some(RtxStream {
+            ssrc: self.parameters.rtx_ssrc?,
+            payload_type: self.parameters.rtx_payload_type?,
+        })
     }
 
     fn resend_interval(&self) -> Duration {
@@ -208,19 +218,25 @@ impl DownTrack {
         &mut self,
         packet: CachedPacket<'_>,
         rewritten: RewrittenHeader,
-        (ssrc, payload_type, stamp): (u32, u8, Stamp),
+        stream: RtxStream,
+        stamp: Stamp,
         out: &mut impl Outbox,
     ) {
         let mut buffer = CLEAR;
         let header = RtpHeader {
             marker: packet.marker || rewritten.ends_frame,
-            payload_type,
+            payload_type: stream.payload_type,
             sequence: self.rewriter.next_rtx_sequence(),
             timestamp: rewritten.timestamp,
-            ssrc,
+            ssrc: stream.ssrc,
+        };
+        let own = OwnHeader {
+            header,
+            with_mid: true,
+            stamp,
         };
         // Browsers of encrypted sessions identify this SSRC by the MID alone (docs/e2ee.md).
-        let mut end = self.write_header((header, true, stamp), packet.extensions, &mut buffer);
+        let mut end = self.write_header(own, packet.extensions, &mut buffer);
         let original = (rewritten.sequence as u16).to_be_bytes();
         buffer[end..end + ORIGINAL_SEQUENCE_BYTES].copy_from_slice(&original);
         end += ORIGINAL_SEQUENCE_BYTES;
@@ -234,10 +250,7 @@ impl DownTrack {
 
     /// Whether the down track can send padding that the subscriber reports on.
     pub(crate) fn can_probe(&self) -> bool {
-        self.kind == MediaKind::Video
-            && self.is_reported()
-            && self.parameters.rtx_payload_type.is_some()
-            && self.parameters.rtx_ssrc.is_some()
+        self.kind == MediaKind::Video && self.is_reported() && self.rtx_stream().is_some()
     }
 
     /// Sends one packet of padding over the retransmission stream. Returns its size in bytes.
@@ -247,21 +260,23 @@ impl DownTrack {
         downlink: &mut Downlink,
         out: &mut impl Outbox,
     ) -> usize {
-        let (Some(ssrc), Some(payload_type)) =
-            (self.parameters.rtx_ssrc, self.parameters.rtx_payload_type)
-        else {
+        let Some(stream) = self.rtx_stream() else {
             return 0;
         };
         let mut buffer = CLEAR;
         let header = RtpHeader {
             marker: false,
-            payload_type,
+            payload_type: stream.payload_type,
             sequence: self.rewriter.next_rtx_sequence(),
             timestamp: self.rewriter.last_timestamp(),
-            ssrc,
+            ssrc: stream.ssrc,
         };
-        let stamp = downlink.stamp(now, PADDING.len(), Content::Padding);
-        let end = self.write_header((header, true, stamp), &[], &mut buffer);
+        let own = OwnHeader {
+            header,
+            with_mid: true,
+            stamp: downlink.stamp(now, PADDING.len(), Content::Padding),
+        };
+        let end = self.write_header(own, &[], &mut buffer);
         buffer[0] |= PADDING_BIT;
         out.rtp(self.transport, &buffer[..end], &PADDING);
         downlink.pacer.spend(now, PADDING.len());

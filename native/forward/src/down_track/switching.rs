@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use sealroute_rtp::FullSequence;
 
-use super::{DownTrack, cached};
+use super::{Candidate, DownTrack, cached};
 use crate::congestion::downlink::Downlink;
 use crate::congestion::pacer::Pace;
 use crate::outbox::Outbox;
 use crate::parameters::MediaKind;
-use crate::up_track::{Pending, UpTrack};
+use crate::up_track::{EncodingIndex, Pending, UpTrack};
 
 /// More packets than arrive within a round trip to the publisher.
 const MAX_CATCH_UP: usize = 256;
@@ -22,6 +22,27 @@ const HOLD: Duration = Duration::from_millis(25);
 pub(super) struct Held {
     first: Pending,
     until: Instant,
+}
+
+/// What a flush has come to when a down track has started or holds a switch.
+#[derive(Clone, Copy)]
+pub(super) struct Progress<'p> {
+    pub(super) target: Option<EncodingIndex>,
+    /// The packet that it started with.
+    pub(super) started: Option<Pending>,
+    /// The rest of the flush.
+    pub(super) later: &'p [Pending],
+}
+
+/// Packets of an encoding that arrived before they were usable.
+#[derive(Clone, Copy)]
+struct Missed<'p> {
+    /// The first packet of the key frame.
+    first: Pending,
+    /// Sent from this sequence number on.
+    from: u64,
+    /// These follow by themselves.
+    later: &'p [Pending],
 }
 
 impl DownTrack {
@@ -59,14 +80,20 @@ impl DownTrack {
     pub(super) fn go_on(
         &mut self,
         now: Instant,
-        (target, started, later): (Option<usize>, Option<Pending>, &[Pending]),
+        progress: Progress<'_>,
         up_track: &UpTrack,
         downlink: &mut Downlink,
         out: &mut impl Outbox,
     ) -> (u64, u64) {
+        let Progress {
+            target,
+            started,
+            later,
+        } = progress;
         if let Some(first) = started {
             let from = first.sequence.0 + 1;
-            return self.catch_up(now, (first, from, later), up_track, downlink, out);
+            let missed = Missed { first, from, later };
+            return self.catch_up(now, missed, up_track, downlink, out);
         }
         let is_wanted = |held: &Held| target == Some(held.first.encoding);
         let Some(Held { first, until }) = self.held.filter(is_wanted) else {
@@ -84,7 +111,8 @@ impl DownTrack {
         self.restart();
         self.waiting = None;
         let from = first.sequence.0;
-        self.catch_up(now, (first, from, later), up_track, downlink, out)
+        let missed = Missed { first, from, later };
+        self.catch_up(now, missed, up_track, downlink, out)
     }
 
     /// Sends packets of and after the key frame that arrived before they were usable, because its
@@ -92,7 +120,7 @@ impl DownTrack {
     fn catch_up(
         &mut self,
         now: Instant,
-        (first, from, later): (Pending, u64, &[Pending]),
+        Missed { first, from, later }: Missed<'_>,
         up_track: &UpTrack,
         downlink: &mut Downlink,
         out: &mut impl Outbox,
@@ -121,8 +149,11 @@ impl DownTrack {
                 continue;
             }
             // A packet missing from the cache leaves a gap.
-            let place = (Some(pending.encoding), pending);
-            match self.forward_one(now, place, up_track, downlink, out) {
+            let candidate = Candidate {
+                target: Some(pending.encoding),
+                pending,
+            };
+            match self.forward_one(now, candidate, up_track, downlink, out) {
                 Ok(Pace::Now) => sent += 1,
                 Ok(_) => queued += 1,
                 Err(_) => {}

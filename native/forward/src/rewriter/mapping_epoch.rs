@@ -4,6 +4,7 @@ use sealroute_rtp::FullSequence;
 
 use super::dropped_sequences::DroppedSequences;
 use super::{Input, PICTURE_ID_MASK, RewrittenHeader};
+use crate::up_track::EncodingIndex;
 
 /// A larger step could make a receiver miscount the rollovers of 16 bits. As a gap it would be
 /// useless too.
@@ -21,7 +22,7 @@ pub(super) struct Offsets {
 /// Maps the sequence numbers of an encoding to those of the outgoing SSRC.
 #[derive(Clone, Debug)]
 pub(super) struct MappingEpoch {
-    encoding: usize,
+    encoding: EncodingIndex,
     pub(super) offsets: Offsets,
     from: FullSequence,
     dropped_before: u64,

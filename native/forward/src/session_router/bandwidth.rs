@@ -12,8 +12,8 @@ use crate::layer_selector::{EncodingView, allows, rank};
 use crate::layers::{Allocation, Layer};
 use crate::outbox::{ForwardEvent, Outbox, StreamState};
 use crate::parameters::{MediaKind, PreferredLayers, TransportHandle};
-use crate::registry::UpTrackKey;
-use crate::up_track::{Encoding, UpTrack};
+use crate::registry::{DownTrackKey, DownlinkKey, UpTrackKey};
+use crate::up_track::{Encoding, EncodingIndex, UpTrack};
 
 /// Nothing is raised this soon after a sign of congestion.
 const HOLD: Duration = Duration::from_secs(1);
@@ -34,7 +34,11 @@ const LIFTED: f64 = 1.1;
 const PIXELS_WITHOUT_PREFERENCE: u32 = 1280 * 720;
 
 impl SessionRouter {
-    pub(super) fn open_downlink(&mut self, now: Instant, transport: TransportHandle) -> usize {
+    pub(super) fn open_downlink(
+        &mut self,
+        now: Instant,
+        transport: TransportHandle,
+    ) -> DownlinkKey {
         self.downlinks.open(now, transport, &self.settings)
     }
 
@@ -54,7 +58,7 @@ impl SessionRouter {
         }
     }
 
-    fn release(&mut self, now: Instant, key: usize, out: &mut impl Outbox) {
+    fn release(&mut self, now: Instant, key: DownlinkKey, out: &mut impl Outbox) {
         let downlink = &mut self.downlinks[key];
         while let Some(queued) = downlink.pacer.pop(now) {
             let down_track = self
@@ -79,7 +83,7 @@ impl SessionRouter {
         }
     }
 
-    fn probe(&mut self, now: Instant, key: usize, out: &mut impl Outbox) {
+    fn probe(&mut self, now: Instant, key: DownlinkKey, out: &mut impl Outbox) {
         let downlink = &mut self.downlinks[key];
         let Some(wanted) = downlink.prober.poll_burst(now) else {
             return;
@@ -105,7 +109,7 @@ impl SessionRouter {
     /// Allocates to down tracks that have not started, `new` ones and others, and requests the key
     /// frames that they start with. All others, paused video included, change with the next
     /// allocation.
-    pub(super) fn begin(&mut self, now: Instant, key: usize, new: &[usize]) {
+    pub(super) fn begin(&mut self, now: Instant, key: DownlinkKey, new: &[DownTrackKey]) {
         if let Some((requests, _)) = self.allocation(now, key) {
             // A probe may have started. Nothing is in flight yet that it could disturb.
             self.downlinks.note(now, key);
@@ -138,7 +142,7 @@ impl SessionRouter {
         if !activated || up_track.parameters.kind != MediaKind::Video {
             return;
         }
-        for encoding in &mut up_track.encodings {
+        for encoding in up_track.encodings.iter_mut() {
             encoding.activated = false;
         }
         let down_tracks = up_track.down_tracks.clone();
@@ -151,7 +155,7 @@ impl SessionRouter {
     }
 
     /// Allocates a downlink's estimate among its down tracks and reports changed stream states.
-    fn reallocate(&mut self, now: Instant, key: usize, out: &mut impl Outbox) {
+    fn reallocate(&mut self, now: Instant, key: DownlinkKey, out: &mut impl Outbox) {
         let Some((requests, share)) = self.allocation(now, key) else {
             return;
         };
@@ -176,7 +180,11 @@ impl SessionRouter {
 
     /// The allocation for the videos of a downlink. `None`: nothing is known of the path, nor will
     /// be.
-    fn allocation(&mut self, now: Instant, key: usize) -> Option<(Vec<AllocationRequest>, Share)> {
+    fn allocation(
+        &mut self,
+        now: Instant,
+        key: DownlinkKey,
+    ) -> Option<(Vec<AllocationRequest>, Share)> {
         let downlink = &mut self.downlinks[key];
         let (mut audio_bps, mut wanted_bps) = (0.0, 0.0);
         let mut requests = Vec::new();
@@ -247,13 +255,13 @@ struct Share {
 
 fn request_of(
     now: Instant,
-    index: usize,
+    index: DownTrackKey,
     down_track: &DownTrack,
     up_track: &UpTrack,
 ) -> AllocationRequest {
     let options: Vec<(Layer, f64)> = layer_options_of(now, down_track, up_track);
-    let held = |encoding: usize| {
-        let of_it = |&(layer, _): &(Layer, f64)| usize::from(layer.encoding) == encoding;
+    let held = |encoding: EncodingIndex| {
+        let of_it = |&(layer, _): &(Layer, f64)| EncodingIndex(layer.encoding) == encoding;
         options.iter().rposition(of_it)
     };
     AllocationRequest {
@@ -266,7 +274,7 @@ fn request_of(
             Allocation::UpTo(layer) => {
                 let same = options.iter().position(|&(option, _)| option == layer);
                 Some(
-                    same.or_else(|| held(layer.encoding.into()))
+                    same.or_else(|| held(EncodingIndex(layer.encoding)))
                         .unwrap_or_default(),
                 )
             }
@@ -296,7 +304,7 @@ fn layer_options_of(now: Instant, down_track: &DownTrack, up_track: &UpTrack) ->
     let mut options = Vec::with_capacity(live.len());
     for (place, (encoding, view)) in live.into_iter().enumerate() {
         if place == 0 {
-            let layers = &up_track.encodings[usize::from(encoding)].layers;
+            let layers = &up_track.encodings[EncodingIndex(encoding)].layers;
             options.extend(lower_layer_options(
                 layers,
                 encoding,
@@ -347,7 +355,7 @@ fn pixels(preferred: PreferredLayers) -> u32 {
 /// Whether the down track is on an encoding that exceeds its grant at every layer.
 fn leaves_for_less(down_track: &DownTrack, request: &AllocationRequest) -> bool {
     let least = down_track.current.and_then(|current| {
-        let of_it = |option: &Layer| usize::from(option.encoding) == current;
+        let of_it = |option: &Layer| EncodingIndex(option.encoding) == current;
         request.layer_options.iter().position(of_it)
     });
     least.is_some_and(|least| request.granted.is_some_and(|granted| granted < least))

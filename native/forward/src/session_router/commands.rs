@@ -11,9 +11,14 @@ use crate::parameters::{
     DownTrackParameters, Extension, Kid, MediaKind, PreferredLayers, PublisherHandle,
     SubscriberHandle, TransportHandle, UpTrackParameters,
 };
-use crate::registry::UpTrackKey;
+use crate::registry::{DownTrackKey, UpTrackKey};
 use crate::reports::REPORT_INTERVAL;
 use crate::up_track::UpTrack;
+
+/// Of an up track: far more than any encoder has, and few enough for an [`EncodingIndex`].
+///
+/// [`EncodingIndex`]: crate::up_track::EncodingIndex
+const MAX_ENCODINGS: usize = 128;
 
 impl SessionRouter {
     /// Adds all of a publisher's up tracks, or none.
@@ -32,7 +37,7 @@ impl SessionRouter {
         for parameters in up_tracks {
             let up_track = UpTrack::new(now, self.access, publisher, transport, parameters);
             let key = self.up_tracks.insert(up_track);
-            for (encoding, stream) in self.up_tracks[key].encodings.iter().enumerate() {
+            for (encoding, stream) in self.up_tracks[key].encodings.indexed() {
                 let declared = [
                     (stream.parameters.ssrc, false),
                     (stream.parameters.rtx_ssrc, true),
@@ -63,7 +68,8 @@ impl SessionRouter {
     ) -> Result<(), ForwardError> {
         let mut ssrcs = Vec::new();
         for (index, up_track) in up_tracks.iter().enumerate() {
-            if up_track.encodings.is_empty() || up_track.clock_rate_hz == 0 {
+            let encodings = 1..=MAX_ENCODINGS;
+            if !encodings.contains(&up_track.encodings.len()) || up_track.clock_rate_hz == 0 {
                 return Err(ForwardError::Invalid);
             }
             let same_mid = |other: &UpTrackParameters| other.mid == up_track.mid;
@@ -312,7 +318,7 @@ impl SessionRouter {
         &self,
         subscriber: SubscriberHandle,
         mid: &str,
-    ) -> Result<usize, ForwardError> {
+    ) -> Result<DownTrackKey, ForwardError> {
         let keys = self.subscribers.get(&subscriber);
         keys.into_iter()
             .flatten()
@@ -333,8 +339,8 @@ impl SessionRouter {
         Ok(())
     }
 
-    fn remove_down_track(&mut self, key: usize) {
-        let Some(mut down_track) = self.down_tracks.try_remove(key) else {
+    fn remove_down_track(&mut self, key: DownTrackKey) {
+        let Some(mut down_track) = self.down_tracks.remove(key) else {
             return;
         };
         let ssrc = (down_track.transport, down_track.parameters.ssrc);

@@ -8,24 +8,23 @@ use std::collections::HashMap;
 use std::ops::{Index, IndexMut};
 use std::time::Instant;
 
-use slab::Slab;
-
 use super::ForwardSettings;
 use crate::congestion::bandwidth_estimator::BandwidthEstimator;
 use crate::congestion::downlink::{Downlink, TICK};
 use crate::parameters::TransportHandle;
+use crate::registry::{DownlinkKey, Key, Registry};
 
 /// Allocated in one go.
 const AT_ONCE: usize = 64;
 const MAX_PARTS: usize = 10;
 
-/// Keys are those of [`crate::down_track::DownTrack::downlink`].
+/// All downlinks, by key and by transport.
 #[derive(Default)]
 pub(super) struct Downlinks {
-    all: Slab<Downlink>,
-    of: HashMap<TransportHandle, usize>,
+    all: Registry<DownlinkKey, Downlink>,
+    of: HashMap<TransportHandle, DownlinkKey>,
     /// Downlinks whose queue or probe has a timeout.
-    timed: Vec<usize>,
+    timed: Vec<DownlinkKey>,
     tick: Option<Instant>,
     /// The part of the last tick, and the number of parts in a row without work.
     part: usize,
@@ -39,7 +38,7 @@ impl Downlinks {
         now: Instant,
         transport: TransportHandle,
         settings: &ForwardSettings,
-    ) -> usize {
+    ) -> DownlinkKey {
         let all = &mut self.all;
         let make = || {
             let (start_bps, max_bps) = (settings.start_downlink_bps, settings.max_downlink_bps);
@@ -53,7 +52,7 @@ impl Downlinks {
     pub(super) fn close(&mut self, transport: TransportHandle) -> Option<Downlink> {
         let key = self.of.remove(&transport)?;
         self.timed.retain(|&timed| timed != key);
-        Some(self.all.remove(key))
+        self.all.remove(key)
     }
 
     /// The downlink of a transport.
@@ -61,7 +60,7 @@ impl Downlinks {
         self.all.get_mut(*self.of.get(&transport)?)
     }
 
-    pub(super) fn get_mut(&mut self, key: usize) -> Option<&mut Downlink> {
+    pub(super) fn get_mut(&mut self, key: DownlinkKey) -> Option<&mut Downlink> {
         self.all.get_mut(key)
     }
 
@@ -70,7 +69,7 @@ impl Downlinks {
     }
 
     /// Updates the timeouts of a downlink after something was sent or started.
-    pub(super) fn note(&mut self, now: Instant, key: usize) {
+    pub(super) fn note(&mut self, now: Instant, key: DownlinkKey) {
         let parts = self.parts();
         let Some(downlink) = self.all.get_mut(key) else {
             return;
@@ -91,7 +90,7 @@ impl Downlinks {
     }
 
     /// Takes the list of downlinks with timeouts of their own; `note` lists them again.
-    pub(super) fn take_timed(&mut self) -> Vec<usize> {
+    pub(super) fn take_timed(&mut self) -> Vec<DownlinkKey> {
         for &key in &self.timed {
             self.all[key].listed = false;
         }
@@ -99,15 +98,15 @@ impl Downlinks {
     }
 
     /// Downlinks whose estimate is due for allocation. Each is due once per `TICK`.
-    pub(super) fn take_tick(&mut self, now: Instant) -> Vec<usize> {
+    pub(super) fn take_tick(&mut self, now: Instant) -> Vec<DownlinkKey> {
         if self.tick.is_none_or(|at| at > now) {
             return Vec::new();
         }
         let parts = self.parts();
         self.part = (self.part + 1) % parts;
         let part = self.part;
-        let due = |(key, downlink): (usize, &mut Downlink)| {
-            (key % parts == part && downlink.take_tick()).then_some(key)
+        let due = |(key, downlink): (DownlinkKey, &mut Downlink)| {
+            (key.index() % parts == part && downlink.take_tick()).then_some(key)
         };
         let due: Vec<_> = self.all.iter_mut().filter_map(due).collect();
         self.quiet_parts = if due.is_empty() {
@@ -124,16 +123,16 @@ impl Downlinks {
     }
 }
 
-impl Index<usize> for Downlinks {
+impl Index<DownlinkKey> for Downlinks {
     type Output = Downlink;
 
-    fn index(&self, key: usize) -> &Downlink {
+    fn index(&self, key: DownlinkKey) -> &Downlink {
         &self.all[key]
     }
 }
 
-impl IndexMut<usize> for Downlinks {
-    fn index_mut(&mut self, key: usize) -> &mut Downlink {
+impl IndexMut<DownlinkKey> for Downlinks {
+    fn index_mut(&mut self, key: DownlinkKey) -> &mut Downlink {
         &mut self.all[key]
     }
 }
@@ -155,7 +154,7 @@ mod tests {
             );
             downlinks[key].stamp(now, 1_000, Content::Media);
         }
-        downlinks.note(now, 0);
+        downlinks.note(now, DownlinkKey::of(0));
         downlinks
     }
 
@@ -167,7 +166,7 @@ mod tests {
         while let Some(now) = downlinks.tick.filter(|&at| at <= begin + TICK) {
             let due = downlinks.take_tick(now);
             assert!(due.len() <= 2 * AT_ONCE, "{}", due.len());
-            seen.extend(due);
+            seen.extend(due.into_iter().map(Key::index));
         }
         seen.sort_unstable();
         assert_eq!(seen, (0..PEERS).collect::<Vec<_>>());
@@ -183,8 +182,8 @@ mod tests {
             downlinks.take_tick(now);
             assert!(now < begin + 5 * TICK);
         }
-        downlinks[3].stamp(last, 1_000, Content::Media);
-        downlinks.note(last, 3);
+        downlinks[DownlinkKey::of(3)].stamp(last, 1_000, Content::Media);
+        downlinks.note(last, DownlinkKey::of(3));
         assert!(downlinks.tick.is_some_and(|at| at <= last + TICK));
     }
 }

@@ -12,15 +12,15 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use sealroute_rtp::Sequence;
-use slab::Slab;
 
 use crate::counters::ForwardCounters;
 use crate::down_track::DownTrack;
 use crate::parameters::{PayloadAccess, PublisherHandle, SubscriberHandle, TransportHandle};
-use crate::registry::UpTrackKey;
+use crate::registry::{DownTrackKey, Registry, UpTrackKey};
 use crate::rewriter::Rewriter;
 use crate::snapshot::{self, DownlinkSnapshot, ForwardingSnapshot};
 use crate::speakers::Speakers;
+use crate::up_track::EncodingIndex;
 
 pub use packets::TransportSequence;
 
@@ -84,7 +84,7 @@ impl ForwardError {
 #[derive(Clone, Copy, Debug)]
 struct Route {
     up_track: UpTrackKey,
-    encoding: usize,
+    encoding: EncodingIndex,
     retransmission: bool,
 }
 
@@ -104,11 +104,11 @@ pub struct SessionRouter {
     access: PayloadAccess,
     settings: ForwardSettings,
     up_tracks: UpTracks,
-    down_tracks: Slab<DownTrack>,
+    down_tracks: Registry<DownTrackKey, DownTrack>,
     publishers: HashMap<PublisherHandle, Vec<UpTrackKey>>,
-    subscribers: HashMap<SubscriberHandle, Vec<usize>>,
+    subscribers: HashMap<SubscriberHandle, Vec<DownTrackKey>>,
     routes: BySsrc<Route>,
-    down_track_ssrcs: BySsrc<usize>,
+    down_track_ssrcs: BySsrc<DownTrackKey>,
     /// Rewriters of SSRCs without a down track at the moment.
     parked: BySsrc<Rewriter>,
     /// The last sequence numbers of retransmission SSRCs without a down track at the moment.
@@ -135,7 +135,7 @@ impl SessionRouter {
             access,
             settings,
             up_tracks: UpTracks::default(),
-            down_tracks: Slab::new(),
+            down_tracks: Registry::default(),
             publishers: HashMap::new(),
             subscribers: HashMap::new(),
             routes: HashMap::default(),

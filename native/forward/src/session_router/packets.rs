@@ -151,7 +151,7 @@ impl SessionRouter {
             Extension::Rid
         };
         let rid = value_of(&up_track.ids, packet, kind);
-        let encoding = up_track.encodings.iter().position(|stream| {
+        let (encoding, _) = up_track.encodings.indexed().find(|(_, stream)| {
             let known = if retransmission {
                 stream.parameters.rtx_ssrc
             } else {
@@ -232,7 +232,7 @@ impl SessionRouter {
         let interval = self.settings.key_frame_interval;
         // All due requests go out together, because the answers may come together.
         let asks = up_track.is_to_be_asked(now, interval);
-        for (encoding, stream) in up_track.encodings.iter_mut().enumerate() {
+        for (encoding, stream) in up_track.encodings.indexed_mut() {
             let Some(ssrc) = stream.parameters.ssrc else {
                 continue;
             };

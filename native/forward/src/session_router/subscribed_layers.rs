@@ -6,7 +6,7 @@ use super::SessionRouter;
 use crate::outbox::{ForwardEvent, Outbox};
 use crate::registry::UpTrackKey;
 use crate::subscribed_layers::subscribed;
-use crate::up_track::{Encoding, UpTrack};
+use crate::up_track::{Encoding, EncodingIndex, UpTrack};
 
 impl SessionRouter {
     /// Reviews, when due, which encodings of a video have receivers, and announces a change.
@@ -39,7 +39,10 @@ impl SessionRouter {
             .map(|s| s.preferred);
         let views = up_track.encodings.iter().map(Encoding::view);
         let changed = subscribed_layers.update(now, subscribed(&views, preferences));
-        let live = (0..).zip(views).filter(|(_, view)| view.is_live(now));
+        let live = (0..)
+            .map(EncodingIndex)
+            .zip(views)
+            .filter(|(_, view)| view.is_live(now));
         let repeated =
             subscribed_layers.must_repeat(now, live.map(|(encoding, _)| encoding).collect());
         self.counters.encodings_paused -= paused as u64;
@@ -51,7 +54,7 @@ impl SessionRouter {
 }
 
 fn announcement(up_track: &UpTrack) -> ForwardEvent {
-    let streams = up_track.encodings.iter().enumerate();
+    let streams = up_track.encodings.indexed();
     ForwardEvent::SubscribedLayersChanged {
         publisher: up_track.publisher,
         mid: up_track.parameters.mid.clone(),

@@ -6,7 +6,7 @@ use std::os::fd::RawFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::api::Event;
-use crate::socket::Wakeup;
+use crate::poller::Wakeup;
 
 /// First in, first out. A full ring refuses events.
 pub(crate) struct EventRing {

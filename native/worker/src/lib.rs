@@ -50,6 +50,7 @@ mod path;
 mod path_migration;
 #[cfg(test)]
 mod path_properties;
+mod poller;
 mod priority;
 mod receive_coalescing;
 mod session_index;

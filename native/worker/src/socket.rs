@@ -1,11 +1,14 @@
-//! System calls that std lacks and that need `unsafe`: batched datagrams, eventfd and epoll.
+//! The UDP socket: batched datagrams with their addresses and segment sizes.
+//!
+//! This is the one file of the core with `unsafe`. rustix has no recvmmsg, and its sendmmsg cannot
+//! carry a source address or a segment size (`IP_PKTINFO`, `UDP_SEGMENT`); the options and statistics
+//! that belong to them are missing too. Everything else goes through rustix (`poller.rs`, `tcp.rs`).
 #![allow(unsafe_code)]
 
 use std::io;
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::time::Duration;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, RawFd};
 
 use crate::path::{Message, Path};
 
@@ -105,6 +108,12 @@ impl MediaSocket {
         // Kernels before 4.12 do not support the option.
         let dropped = figures.get(libc::SK_MEMINFO_DROPS as usize);
         dropped.filter(|_| result == 0).copied().unwrap_or_default()
+    }
+}
+
+impl AsFd for MediaSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 
@@ -406,116 +415,6 @@ fn append_control<T: Copy>(control: &mut Control, at: usize, kind: (i32, i32), v
         std::ptr::write_unaligned(libc::CMSG_DATA(header).cast(), value);
     }
     space
-}
-
-/// An eventfd: readable from `signal` until `clear`.
-pub(crate) struct Wakeup(OwnedFd);
-
-impl Wakeup {
-    pub(crate) fn new() -> io::Result<Self> {
-        // SAFETY: plain numbers; the result is checked before it is used.
-        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: the descriptor was opened above and has no other owner.
-        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
-    }
-
-    /// Makes it readable. It fails only if the counter is full, which is readable already.
-    pub(crate) fn signal(&self) {
-        let one = 1_u64;
-        // SAFETY: eight readable bytes, as an eventfd takes.
-        unsafe { libc::write(self.0.as_raw_fd(), (&raw const one).cast(), 8) };
-    }
-
-    pub(crate) fn clear(&self) {
-        let mut count = 0_u64;
-        // SAFETY: eight writable bytes, as an eventfd gives.
-        unsafe { libc::read(self.0.as_raw_fd(), (&raw mut count).cast(), 8) };
-    }
-
-    pub(crate) fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
-    }
-}
-
-/// What is ready after a wait.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Ready {
-    pub(crate) socket: bool,
-    pub(crate) wakeup: bool,
-    pub(crate) connections: bool,
-}
-
-/// Waits for the socket, a wakeup, and the TCP connections as one descriptor.
-pub(crate) struct Poller(OwnedFd);
-
-const SOCKET_TOKEN: u64 = 0;
-const WAKEUP_TOKEN: u64 = 1;
-const CONNECTIONS_TOKEN: u64 = 2;
-const SOURCES: usize = 3;
-
-impl Poller {
-    pub(crate) fn new(
-        socket: &MediaSocket,
-        wakeup: &Wakeup,
-        connections: Option<RawFd>,
-    ) -> io::Result<Self> {
-        // SAFETY: a plain number; the result is checked before it is used.
-        let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: the descriptor was opened above and has no other owner.
-        let poller = Self(unsafe { OwnedFd::from_raw_fd(fd) });
-        let always = [
-            (socket.socket.as_raw_fd(), SOCKET_TOKEN),
-            (wakeup.as_raw_fd(), WAKEUP_TOKEN),
-        ];
-        let connections = connections.map(|watched| (watched, CONNECTIONS_TOKEN));
-        for (watched, token) in always.into_iter().chain(connections) {
-            let mut interest = libc::epoll_event {
-                events: libc::EPOLLIN as u32,
-                u64: token,
-            };
-            // SAFETY: the descriptors are open and `interest` outlives the call.
-            if unsafe { libc::epoll_ctl(fd, libc::EPOLL_CTL_ADD, watched, &raw mut interest) } != 0
-            {
-                return Err(io::Error::last_os_error());
-            }
-        }
-        Ok(poller)
-    }
-
-    /// Waits for at most `timeout` (rounded up to milliseconds), or indefinitely.
-    pub(crate) fn wait(&self, timeout: Option<Duration>) -> io::Result<Ready> {
-        let timeout_ms = timeout.map_or(-1, |t| {
-            i32::try_from(t.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
-        });
-        let mut events = [libc::epoll_event { events: 0, u64: 0 }; SOURCES];
-        let (fd, room) = (self.0.as_raw_fd(), SOURCES as i32);
-        // SAFETY: room for as many events, which outlives the call.
-        let count = unsafe { libc::epoll_wait(fd, events.as_mut_ptr(), room, timeout_ms) };
-        if count < 0 {
-            let error = io::Error::last_os_error();
-            let interrupted = error.kind() == io::ErrorKind::Interrupted;
-            return if interrupted {
-                Ok(Ready::default())
-            } else {
-                Err(error)
-            };
-        }
-        let mut ready = Ready::default();
-        for event in &events[..count as usize] {
-            match event.u64 {
-                SOCKET_TOKEN => ready.socket = true,
-                CONNECTIONS_TOKEN => ready.connections = true,
-                _ => ready.wakeup = true,
-            }
-        }
-        Ok(ready)
-    }
 }
 
 #[cfg(test)]

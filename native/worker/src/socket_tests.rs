@@ -1,4 +1,5 @@
 use super::*;
+use std::time::Duration;
 
 fn pair(host: &str) -> (MediaSocket, UdpSocket) {
     let ours = MediaSocket::bind(format!("{host}:0").parse().unwrap(), 1 << 20).unwrap();
@@ -64,34 +65,6 @@ fn a_datagram_larger_than_a_buffer_has_no_path() {
     assert_eq!(batch.receive(&ours).unwrap(), 1);
     assert_eq!(batch.datagram(0).1, None);
     assert_eq!(batch.receive(&ours).unwrap(), 0);
-}
-
-#[test]
-fn a_wait_ends_with_a_signal_a_datagram_or_the_timeout() {
-    let (ours, peer) = pair("127.0.0.1");
-    let wakeup = Wakeup::new().unwrap();
-    let poller = Poller::new(&ours, &wakeup, None).unwrap();
-    assert_eq!(poller.wait(Some(Duration::ZERO)).unwrap(), Ready::default());
-    wakeup.signal();
-    wakeup.signal();
-    assert_eq!(
-        poller.wait(None).unwrap(),
-        Ready {
-            socket: false,
-            wakeup: true,
-            connections: false
-        }
-    );
-    wakeup.clear();
-    peer.send_to(b"x", ours.local()).unwrap();
-    assert_eq!(
-        poller.wait(None).unwrap(),
-        Ready {
-            socket: true,
-            wakeup: false,
-            connections: false
-        }
-    );
 }
 
 #[test]

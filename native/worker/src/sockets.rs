@@ -2,7 +2,7 @@
 
 use std::io;
 use std::num::NonZeroU32;
-use std::os::fd::RawFd;
+use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
 use crate::egress::MessageSocket;
@@ -55,8 +55,8 @@ impl Sockets {
     }
 
     /// A descriptor that is readable when a connection needs service.
-    pub(crate) fn connections_fd(&self) -> Option<RawFd> {
-        self.tcp.as_ref().map(TcpConnections::as_raw_fd)
+    pub(crate) fn connections_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.tcp.as_ref().map(TcpConnections::as_fd)
     }
 }
 

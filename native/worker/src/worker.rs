@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, RawFd};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -15,9 +15,10 @@ use crate::api::{Command, Event, RouterHandle, Snapshot, WorkerSettings};
 use crate::core::{Core, CoreSettings};
 use crate::event_ring::EventRing;
 use crate::network_counters::SharedCounters;
+use crate::poller::{Poller, Wakeup};
 use crate::priority::prefer_this_thread;
 use crate::receive_coalescing::{ReceiveCoalescing, WAIT};
-use crate::socket::{Poller, ReceiveBatch, Wakeup};
+use crate::socket::ReceiveBatch;
 use crate::sockets::Sockets;
 use crate::tcp::{TcpBatch, TcpConnections};
 
@@ -98,7 +99,11 @@ impl Worker {
         let sockets = Sockets::bind(address, buffer_bytes, settings.tcp)?;
         let local = sockets.udp.local();
         let shared = Arc::new(Shared::new(settings.event_ring_size)?);
-        let poller = Poller::new(&sockets.udp, &shared.wakeup, sockets.connections_fd())?;
+        let poller = Poller::new(
+            sockets.udp.as_fd(),
+            &shared.wakeup,
+            sockets.connections_fd(),
+        )?;
         let core_settings = CoreSettings {
             consent_timeout: settings.consent_timeout(),
             forward: settings.forward(),

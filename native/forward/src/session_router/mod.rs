@@ -1,4 +1,37 @@
 //! Forwarding state of one session: commands and packets in, rewritten packets out.
+//!
+//! # Theory of operation
+//!
+//! The router owns every up track, down track and downlink of a session, each in a registry with
+//! keys of its own type; they refer to each other by key only. An up track lists the down tracks
+//! that it feeds, a downlink those that it carries.
+//!
+//! ```text
+//!  handle_rtp ─> route by (transport, SSRC) ─> UpTrack: guard, cache, pending       packets.rs
+//!  flush ──────> each dirty up track ─> each DownTrack: admit, rewrite, pace ─> Outbox
+//!  handle_rtcp ─> reports, NACK, PLI, feedback                                      reports.rs
+//!  poll_timeout, handle_timeout ─> releases, probes, allocation                     bandwidth.rs
+//!                               └> NACKs, key-frame requests, reviews, reports
+//!  commands ───> publish, subscribe, pause, prefer, end                             commands.rs
+//! ```
+//!
+//! - A batch calls `handle_rtp` for each packet, then `flush` once: packets leave subscriber by
+//!   subscriber, so that the worker can send several as one segmented datagram.
+//! - A packet is parsed once, when it arrives. What receivers need of it is in the cache of its
+//!   encoding, under its unwrapped sequence number.
+//! - An SSRC that was not declared is bound to an encoding by MID and RID, a bounded number of
+//!   times for each transport.
+//! - A command adds all of its tracks or none. What a publisher fed ends with it, and what used a
+//!   transport ends with that; nobody else keeps what exists in a session.
+//! - Rewriters and retransmission counters of ended down tracks are parked while the transport
+//!   lives: its SRTP keys must not protect a second packet under a used sequence number.
+//! - Timeouts: `up_tracks.rs` keeps those of up tracks in order and computes one again only after a
+//!   change; `downlinks.rs` lists the downlinks that have one, and ticks for allocation.
+//!
+//! # What is left out
+//!
+//! Sockets, clocks, SRTP and peers' addresses are the worker's; who may publish or subscribe is
+//! decided in the control plane. Mixing, transcoding and decryption are not possible by design.
 
 mod bandwidth;
 mod commands;

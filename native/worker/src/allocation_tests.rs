@@ -1,6 +1,6 @@
 //! A forwarded packet allocates nothing.
 
-use super::tests::{PASSWORD, PEER_PASSWORD, answer, check, path, secrets};
+use super::bench::{PASSWORD, PEER_PASSWORD, answer, check, path, secrets};
 use super::*;
 use std::io;
 use std::num::NonZeroU32;

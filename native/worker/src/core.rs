@@ -356,8 +356,12 @@ fn reason_of(error: SrtpError) -> NetworkDrop {
 }
 
 #[cfg(test)]
+#[path = "core_bench_tests.rs"]
+pub(crate) mod bench;
+
+#[cfg(test)]
 #[path = "core_tests.rs"]
-pub(crate) mod tests;
+mod tests;
 
 #[cfg(test)]
 #[path = "allocation_tests.rs"]

@@ -1,6 +1,6 @@
 use super::*;
 use crate::api::{NotSent, RouterHandle, Snapshot};
-use crate::core::tests::{BEN, Bench, MediaPeer, check};
+use crate::core::bench::{BEN, Bench, MediaPeer, check};
 
 const BENS_SSRC: u32 = 88;
 
@@ -54,7 +54,7 @@ fn media_without_an_address_is_attributed_to_the_stream() {
     let (mut bench, mut peer) = (Bench::in_call(), MediaPeer::new());
     for _ in 0..4 {
         bench.pass(std::time::Duration::from_secs(10));
-        bench.receive(1, &check("ann1", crate::core::tests::PASSWORD, false));
+        bench.receive(1, &check("ann1", crate::core::bench::PASSWORD, false));
     }
     for _ in 0..3 {
         bench.receive(1, &peer.next());

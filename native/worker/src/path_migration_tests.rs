@@ -4,7 +4,7 @@ use sealroute_forward::TransportHandle;
 use sealroute_transport::stun;
 
 use crate::api::{Command, Secret, SendDtls};
-use crate::core::tests::{
+use crate::core::bench::{
     ANN, BEN, Bench, MediaPeer, PASSWORD, PEER_PASSWORD, answer, check, path,
 };
 use crate::drop_reason::NetworkDrop;

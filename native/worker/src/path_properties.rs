@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use sealroute_transport::stun;
 
 use crate::api::{Command, Secret, SendDtls};
-use crate::core::tests::{
+use crate::core::bench::{
     ANN, BEN, Bench, MediaPeer, PASSWORD, PEER_PASSWORD, answer, check, path,
 };
 

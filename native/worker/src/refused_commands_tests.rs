@@ -13,7 +13,7 @@ use crate::api::{
     SetPeerCredentials, SetPreferredLayers, SetSrtpKeys, SetUpTrackForwarding, Subscribe,
     Unpublish, Unsubscribe,
 };
-use crate::core::tests::{
+use crate::core::bench::{
     ANN, BEN, Bench, MediaPeer, PASSWORD, PEER_PASSWORD, down_track, secrets, up_track,
 };
 

@@ -330,7 +330,7 @@ def test_an_assumed_estimate_is_none_and_a_measured_one_reports_a_narrow_link():
         granted_bps=90_000,
         paced_packets=0,
     )
-    peer = TransportSnapshot(4, Direction.DOWNLINK, None, None, None, 10_000, True, None, ())
+    peer = TransportSnapshot(4, Direction.DOWNLINK, None, None, None, 10_000, True, ())
     client = ClientDump(
         transports=(TransportDump(4, Direction.DOWNLINK, True, "connected", True),),
         subscriptions={SUB: SubscriptionDump(CAM, 5, ("0",), True)},
@@ -392,7 +392,7 @@ def test_the_rows_of_a_peer_belong_to_the_streams_that_they_name():
         )
 
     rows = (NotSent(1, "send_too_large", 3), NotSent(2, "send_failed", 4))
-    peer = TransportSnapshot(4, Direction.DOWNLINK, None, None, None, 10_000, True, None, rows)
+    peer = TransportSnapshot(4, Direction.DOWNLINK, None, None, None, 10_000, True, rows)
     down_tracks = (down_track(AUDIO, 2), down_track(VIDEO, 1))
     forwarding = ForwardingSnapshot(PayloadAccess.OPAQUE, (), down_tracks, None, (), {})
     client = ClientDump(subscriptions={SUB: SubscriptionDump(CAM, 5, ("0",), True)})

@@ -62,6 +62,7 @@ _ADMIN = (
     _Row("POST", "/projects", "Make a project", AdminCredentials, 201, Properties),
     _Row("GET", "/projects/{project}", "Show a project", AdminProject),
     _Row("PATCH", "/projects/{project}", "Change a project", AdminProject, 200, Properties),
+    _Row("DELETE", "/projects/{project}", "Remove a project", AdminProject),
     _Row(
         "POST", "/projects/{project}/secret", "Give a project a new secret",
         AdminCredentials, 200, Rotation,

@@ -49,7 +49,8 @@ RULES: Final = (
     Rule("MAX_SIGNAL_DATA_BYTES", signals.MAX_DATA_BYTES, "Of the UTF-8 of a signal's data."),
     Rule("MAX_ENCRYPTED_SIGNAL_BYTES", 16_384, "More than the longest signal of a member."),
     Rule("MAX_M_LINES", 1_024, "Of an offer: more than any subscriber needs."),
-    Rule("MAX_EARLY_CANDIDATES", 64, "Relayed: kept for a description that has not arrived."),
+    Rule("MAX_PEER_CANDIDATES", 64, "Relayed: of the other end, more than any network has."),
+    Rule("MAX_PEERS", 128, "Relayed: more than a client could send its media to."),
     # --- the WebSocket ----------------------------------------------------------------------
     Rule("OPEN_TIMEOUT_MS", 10_000, "For the WebSocket to open, and then for the welcome."),
     Rule("REQUEST_TIMEOUT_MS", 20_000, "For the answer to a request."),

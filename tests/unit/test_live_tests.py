@@ -113,3 +113,12 @@ def test_an_early_end_leaves_no_test_out(project) -> None:
     status, said = run(project, "-x", "--numprocesses", "0", interop=FAILS_ONCE, unit=FAILS)
     assert status == 1
     assert "2 failed" in said
+
+
+def test_a_proof_of_secrecy_that_fails_once_has_failed(project) -> None:
+    proof = project / "tests" / "interop" / "test_server_sees_nothing.py"
+    proof.parent.mkdir(parents=True)
+    proof.write_text(FAILS_ONCE)
+    status, said = run(project, interop=PASSES)
+    assert status == 1
+    assert "may not happen" in said

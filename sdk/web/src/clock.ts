@@ -16,16 +16,21 @@ export const systemClock: Clock = {
 };
 
 const STEP_MS = 1_000;
+/** A page that is always late, as one in the background, waits this many times as long at most. */
+const MOST_TIMES = 6;
 
 /**
  * Calls after `delayMs` in which the page ran: while it stands still (a busy or suspended machine)
  * nobody can answer it, and all of that counts as one step. Returns what cancels the call.
  */
 export function afterRunning(clock: Clock, delayMs: number, call: () => void): () => void {
-  const stepMs = Math.min(delayMs, STEP_MS);
-  let cancel = clock.after(stepMs, () => {
-    if (stepMs === delayMs) call();
-    else cancel = afterRunning(clock, delayMs - stepMs, call);
-  });
+  const endMs = clock.now() + MOST_TIMES * delayMs;
+  let cancel: () => void = () => undefined;
+  const step = (restMs: number): void => {
+    const stepMs = Math.min(restMs, STEP_MS);
+    const isLast = stepMs === restMs || clock.now() >= endMs;
+    cancel = clock.after(stepMs, () => (isLast ? call() : step(restMs - stepMs)));
+  };
+  step(delayMs);
   return () => cancel();
 }

@@ -165,6 +165,8 @@ export const PROTOCOL_ERRORS = {
       'OT_UNEXPECTED_SERVER_RESPONSE',
       `The server answered "${request}" with "${kind.slice(0, 32)}"; ${SAME_VERSION}`,
     ),
+  tooManyPeers: () =>
+    otError('OT_UNEXPECTED_SERVER_RESPONSE', 'The server named more peers than a session has'),
   otherProtocol: () =>
     otError(
       'OT_UNEXPECTED_SERVER_RESPONSE',

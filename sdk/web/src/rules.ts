@@ -27,8 +27,10 @@ export const MAX_SIGNAL_DATA_BYTES = 8_192;
 export const MAX_ENCRYPTED_SIGNAL_BYTES = 16_384;
 /** Of an offer: more than any subscriber needs. */
 export const MAX_M_LINES = 1_024;
-/** Relayed: kept for a description that has not arrived. */
-export const MAX_EARLY_CANDIDATES = 64;
+/** Relayed: of the other end, more than any network has. */
+export const MAX_PEER_CANDIDATES = 64;
+/** Relayed: more than a client could send its media to. */
+export const MAX_PEERS = 128;
 /** For the WebSocket to open, and then for the welcome. */
 export const OPEN_TIMEOUT_MS = 10_000;
 /** For the answer to a request. */

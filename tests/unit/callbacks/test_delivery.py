@@ -1,134 +1,8 @@
-"""From an event to an answer of the application, in virtual time over a real outbox."""
+"""From an outbox to an answer of the application, in virtual time over a real outbox."""
 
 import asyncio
-import json
 
-import pytest
-
-from signaling.callbacks.deliverer import Deliverer, DeliveryLimits
-from signaling.callbacks.journal import Journal
-from signaling.callbacks.recorder import Bounds, Recorder
-from signaling.callbacks.sender import Result, Sent
-from signaling.domain.callbacks import Callback
-from signaling.domain.effects import Notify
-from signaling.domain.errors import ErrorCode, Unavailable
-from signaling.domain.projects import new_project
-from signaling.domain.session_options import SessionOptions, SessionRecord
-from signaling.metrics import Metrics
-from signaling.storage.sqlite import open_sqlite
-
-PROJECT = new_project(random_bytes=bytes(range(44)), now_ms=0)
-HOUR_MS = 3_600_000
-OK = Sent(Result.DELIVERED, 200)
-BROKEN = Sent(Result.FAILED, 500)
-
-
-class Clock:
-    """Time that moves when it is told to."""
-
-    def __init__(self):
-        self.now_s = 1_700_000_000.0
-
-    def monotonic_s(self):
-        return self.now_s
-
-    def unix_s(self):
-        return self.now_s
-
-
-class Receiver:
-    """Stands for the applications: what arrived, in order, and what each URL answers."""
-
-    def __init__(self):
-        self.arrived = []
-        self.tries = []
-        self.answers = {}
-        self.hanging = set()
-        self.released = asyncio.Event()
-
-    async def post(self, project, url, event_id, body, now_s):
-        reported = json.loads(body)
-        self.tries.append((url, reported["sessionId"], reported["event"]))
-        if url in self.hanging:
-            await self.released.wait()
-        sent = self.answers.get(url, OK)
-        if sent.result is Result.DELIVERED:
-            self.arrived.append((reported["sessionId"], reported["event"], reported.get("reason")))
-        return sent
-
-
-class World:
-    """One node with its outbox; `run` lets it work until nothing is due."""
-
-    def __init__(self, store, folder, **limits):
-        self.store, self.folder = store, folder
-        self.clock, self.receiver = Clock(), Receiver()
-        self.bounds = Bounds(1_000, 24 * HOUR_MS)
-        self.limits = DeliveryLimits(**limits)
-        self.start()
-
-    def start(self):
-        self.metrics = Metrics(dict)
-        self.journal = Journal(self.folder / "j", int(self.clock.now_s * 1000))
-        self.recorder = Recorder(
-            self.store, self.journal, self.clock, self.metrics, self.bounds, self.sleep
-        )
-        self.deliverer = Deliverer(
-            self.store, self.receiver, self.clock, self.metrics, self.limits, lambda: 0.5
-        )
-
-    async def sleep(self, seconds):
-        self.clock.now_s += seconds
-
-    async def register(self, name="c", url="http://app.test/x", group="all"):
-        callback = Callback(name, PROJECT.api_key, group, "all", url, 0)
-        await self.store.callbacks.add_callback(callback)
-
-    def note(self, session, event="sessionCreated", reason=None):
-        record = SessionRecord(session, PROJECT.api_key, SessionOptions(), 0)
-        self.recorder.notify(record, Notify(event, session, reason))
-
-    async def flush(self):
-        if self.recorder._spool:
-            await self.recorder._flush_when_possible()
-
-    async def run(self):
-        await self.flush()
-        for _ in range(1_000):
-            before = len(self.receiver.tries)
-            await self.deliverer.turn()
-            await self.deliverer.idle()
-            await self.deliverer.turn()
-            if len(self.receiver.tries) == before:
-                break
-        await self.deliverer.idle()
-
-    async def tried(self):
-        """Returns once a request is out; the outbox works in a thread of its own."""
-        async with asyncio.timeout(5):
-            while not self.receiver.tries:  # noqa: ASYNC110 - there is nothing else to wait for
-                await asyncio.sleep(0)
-
-    def pass_time(self, seconds):
-        self.clock.now_s += seconds
-
-    def count(self, name, **labels):
-        return self.metrics.registry.get_sample_value(f"sealroute_{name}", labels) or 0
-
-
-@pytest.fixture
-async def store(tmp_path):
-    opened = await open_sqlite(tmp_path)
-    await opened.add_project(PROJECT)
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-async def world(store, tmp_path):
-    made = World(store, tmp_path)
-    yield made
-    made.journal.close(empty=True)
+from tests.callback_world import BROKEN, HOUR_MS, World
 
 
 async def test_events_of_a_session_arrive_in_the_order_in_which_they_happened(world):
@@ -139,88 +13,6 @@ async def test_events_of_a_session_arrive_in_the_order_in_which_they_happened(wo
     assert [reason for _, _, reason in world.receiver.arrived] == [f"r{n}" for n in range(20)]
     assert (await world.store.callbacks.queue_figures()).waiting == 0
     assert world.count("callback_deliveries_total", result="delivered") == 20
-
-
-async def test_nothing_is_queued_for_a_project_that_asked_for_nothing(world):
-    world.note("s")
-    await world.run()
-    assert world.receiver.tries == []
-    assert (await world.store.callbacks.queue_figures()).waiting == 0
-
-
-async def test_events_of_a_project_without_callbacks_ask_neither_disk_nor_storage(
-    world, monkeypatch
-):
-    asked = []
-    for name in ("read", "write"):
-
-        async def refuse(work, name=name):
-            asked.append(name)
-
-        monkeypatch.setattr(world.store.callbacks._database, name, refuse)
-    woken = []
-    world.recorder.on_queued = lambda: woken.append(True)
-    for event in ("sessionCreated", "connectionCreated", "streamCreated", "connectionDestroyed"):
-        world.note("s", event)
-    assert list(world.recorder._spool) == []
-    assert [path.stat().st_size for path in (world.folder / "j").glob("*.jsonl")] == [0, 0, 0]
-    await world.flush()
-    assert (asked, woken) == ([], [])
-
-
-async def test_a_callback_that_another_process_registers_counts_from_the_next_look(world, tmp_path):
-    other = await open_sqlite(tmp_path)
-    await other.callbacks.add_callback(
-        Callback("c", PROJECT.api_key, "all", "all", "http://app.test/x", 0)
-    )
-    await other.close()
-    world.note("s", "sessionCreated")
-    await world.run()
-    world.note("s", "connectionCreated")
-    await world.run()
-    assert [event for _, event, _ in world.receiver.arrived] == ["connectionCreated"]
-
-
-async def test_a_callback_that_is_registered_while_the_storage_is_read_counts(world, monkeypatch):
-    callbacks = world.store.callbacks
-    real = callbacks._database.read
-
-    async def read(work):
-        found = await real(work)
-        await world.register()
-        return found
-
-    monkeypatch.setattr(callbacks._database, "read", read)
-    assert await callbacks.look(0) is False
-    assert callbacks.may_have_callbacks(PROJECT.api_key)
-
-
-async def test_the_end_of_what_was_reported_is_noted_without_a_callback(world):
-    """Otherwise the next process would report it as open until the last one was killed."""
-    await world.register()
-    world.note("s", "sessionCreated")
-    await world.run()
-    await world.store.callbacks.remove_callback(PROJECT.api_key, "c")
-    await world.store.callbacks.look(0)
-    world.note("s", "sessionDestroyed")
-    assert not world.journal.has_open(PROJECT.api_key)
-    world.journal.close(empty=False)
-    world.start()
-    await world.register()
-    await world.run()
-    assert [event for _, event, _ in world.receiver.arrived] == [
-        "sessionCreated",
-        "sessionDestroyed",
-    ]
-
-
-async def test_nobody_looks_for_deliveries_when_an_event_concerns_no_callback(world):
-    await world.register(group="archive")
-    woken = []
-    world.recorder.on_queued = lambda: woken.append(True)
-    world.note("s", "sessionCreated")
-    await world.flush()
-    assert woken == []
 
 
 async def test_each_registration_gets_what_it_asked_for(world):
@@ -379,54 +171,6 @@ async def test_a_server_that_goes_leaves_its_attempts_to_the_next_at_once(world,
     assert [event for _, event, _ in world.receiver.arrived] == ["sessionCreated"]
 
 
-async def test_a_storage_that_is_away_for_a_while_costs_no_event(world, monkeypatch):
-    await world.register()
-    real, refused = world.store.callbacks.queue, []
-
-    async def queue(deliveries):
-        if len(refused) < 5:
-            refused.append(deliveries)
-            raise Unavailable(ErrorCode.STORAGE_UNAVAILABLE)
-        await real(deliveries)
-
-    monkeypatch.setattr(world.recorder._outbox, "queue", queue)
-    world.note("s", "sessionCreated")
-    await world.run()
-    assert len(refused) == 5
-    assert [event for _, event, _ in world.receiver.arrived] == ["sessionCreated"]
-
-
-async def test_a_project_has_a_bound_and_beyond_it_loses_what_is_newest(world):
-    world.bounds.waiting_per_project = 3
-    await world.register()
-    world.receiver.answers["http://app.test/x"] = BROKEN
-    for number in range(5):
-        world.note("s", "connectionDestroyed", f"r{number}")
-    await world.run()
-    assert world.count("callback_events_lost_total", reason="queue_full") == 2
-    world.receiver.answers.clear()
-    world.pass_time(10)
-    await world.run()
-    assert [reason for _, _, reason in world.receiver.arrived] == ["r0", "r1", "r2"]
-
-
-async def test_a_spool_that_is_full_is_counted(world, monkeypatch):
-    await world.register()
-    monkeypatch.setattr("signaling.callbacks.recorder.MAX_SPOOLED", 2)
-    for _ in range(5):
-        world.note("s")
-    assert world.count("callback_events_lost_total", reason="spool_full") == 3
-
-
-async def test_events_that_are_not_queued_yet_are_measured(world):
-    await world.register()
-    world.note("s")
-    world.note("s")
-    assert world.count("callback_events_not_queued") == 2
-    await world.flush()
-    assert world.count("callback_events_not_queued") == 0
-
-
 async def test_figures_of_the_queue_are_measured(world):
     await world.register()
     world.receiver.answers["http://app.test/x"] = BROKEN
@@ -452,23 +196,6 @@ async def test_recorder_and_deliverer_run_by_themselves_until_they_are_stopped(w
     world.start()
 
 
-async def test_an_event_that_cannot_be_queued_takes_no_other_with_it(world, monkeypatch):
-    await world.register()
-    real = world.store.callbacks.queue
-
-    async def queue(deliveries):
-        if any('"r1"' in one.body for one in deliveries):
-            raise ValueError("a fault of ours")
-        await real(deliveries)
-
-    monkeypatch.setattr(world.recorder._outbox, "queue", queue)
-    for number in range(3):
-        world.note("s", "connectionDestroyed", f"r{number}")
-    await world.run()
-    assert [reason for _, _, reason in world.receiver.arrived] == ["r0", "r2"]
-    assert world.count("callback_events_lost_total", reason="internal") == 1
-
-
 async def test_a_fault_of_ours_while_posting_counts_as_a_failed_attempt(world, monkeypatch):
     await world.register()
     real = world.receiver.post
@@ -481,20 +208,6 @@ async def test_a_fault_of_ours_while_posting_counts_as_a_failed_attempt(world, m
     await world.run()
     world.receiver.post = real
     world.pass_time(1)
-    await world.run()
-    assert [event for _, event, _ in world.receiver.arrived] == ["sessionCreated"]
-
-
-async def test_a_disk_that_is_full_costs_the_safety_of_an_event_but_not_the_event(
-    world, monkeypatch
-):
-    await world.register()
-
-    def full(_happened):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(world.journal, "write", full)
-    world.note("s", "sessionCreated")
     await world.run()
     assert [event for _, event, _ in world.receiver.arrived] == ["sessionCreated"]
 

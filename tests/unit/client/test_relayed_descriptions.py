@@ -166,3 +166,17 @@ async def test_any_other_answer_is_refused_before_it_is_applied_and_ends_the_pee
     assert peer.applied == []
     assert peer.is_closed
     assert [error.code for error in stage.errors] == ["unexpected_server_response"]
+
+
+async def test_a_server_cannot_open_peer_connections_without_end() -> None:
+    stage = Stage()
+    refused = 0
+    for number in range(500):
+        try:
+            stage.links.on_description(
+                {"subscriberId": f"invented {number}", "type": "offer", "sdp": OFFER}
+            )
+        except SealrouteError:
+            refused += 1
+    assert len(stage.peers) == 128
+    assert refused == 372

@@ -25,7 +25,7 @@ from sealroute_client.errors import (
 from sealroute_client.media.inbound import InboundTap
 from sealroute_client.peers import PeerConnection, PeerConnections
 from sealroute_client.publisher import PublishedTrack, Publisher
-from sealroute_client.rules import MAX_EARLY_CANDIDATES
+from sealroute_client.rules import MAX_PEER_CANDIDATES, MAX_PEERS
 from sealroute_client.subscriber import Subscriber
 from sealroute_client.uplink import add_sender
 
@@ -48,6 +48,8 @@ class PeerLink:
     answers: AnswerRules = field(default_factory=AnswerRules)
     is_described: bool = False
     """The other end's description is applied: candidates can be."""
+    candidates: int = 0
+    """Those that came."""
 
 
 class PeerLinks:
@@ -96,7 +98,8 @@ class PeerLinks:
 
     def on_candidate(self, message: dict[str, Any]) -> None:
         link = self._links.get(str(message["subscriberId"]))
-        if link is not None and message.get("candidate"):
+        if link is not None and message.get("candidate") and link.candidates < MAX_PEER_CANDIDATES:
+            link.candidates += 1
             self._run(link, self._take_candidate(link, message))
 
     def on_gone(self, message: dict[str, Any]) -> None:
@@ -129,6 +132,9 @@ class PeerLinks:
     # --- inside ------------------------------------------------------------------------
 
     def _open(self, subscriber_id: str, publisher: Publisher | None) -> PeerLink:
+        """Errors: UnexpectedServerResponse for a server that invents peers."""
+        if len(self._links) >= MAX_PEERS:
+            raise UnexpectedServerResponse("The server named more peers than a session has")
         link = PeerLink(subscriber_id, self._peers.open(), publisher)
         self._links[subscriber_id] = link
 
@@ -207,8 +213,7 @@ class PeerLinks:
 
     async def _take_candidate(self, link: PeerLink, message: dict[str, Any]) -> None:
         if not link.is_described:
-            if len(link.early) < MAX_EARLY_CANDIDATES:
-                link.early.append(message)
+            link.early.append(message)
             return
         try:
             candidate = candidate_from_sdp(str(message["candidate"]).removeprefix("candidate:"))

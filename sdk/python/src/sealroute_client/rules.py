@@ -28,8 +28,10 @@ MAX_ENCRYPTED_SIGNAL_BYTES: Final = 16_384
 """More than the longest signal of a member."""
 MAX_M_LINES: Final = 1_024
 """Of an offer: more than any subscriber needs."""
-MAX_EARLY_CANDIDATES: Final = 64
-"""Relayed: kept for a description that has not arrived."""
+MAX_PEER_CANDIDATES: Final = 64
+"""Relayed: of the other end, more than any network has."""
+MAX_PEERS: Final = 128
+"""Relayed: more than a client could send its media to."""
 OPEN_TIMEOUT_S: Final = 10.0
 """For the WebSocket to open, and then for the welcome."""
 REQUEST_TIMEOUT_S: Final = 20.0

@@ -2,7 +2,7 @@
  * Relayed sessions: one peer connection with another client for each Subscriber. The publisher
  * of a stream offers, the subscriber answers; the server passes both on and sees no media.
  */
-import { asOTError, type OTError, otError } from '../errors';
+import { asOTError, type OTError, otError, PROTOCOL_ERRORS } from '../errors';
 import type { Reply, RequestMessage } from '../signaling/channel';
 import type {
   PeerCandidateReceived,
@@ -13,7 +13,7 @@ import type {
 import { withAudioFormats, withOfferedStereo } from './audio';
 import { applyPreferences } from './codecs';
 import type { ReceivedTrack } from './downlink';
-import { MAX_EARLY_CANDIDATES } from '../rules';
+import { MAX_PEER_CANDIDATES, MAX_PEERS } from '../rules';
 import { FanOut } from './fan-out';
 import { makePeerConnection, type PeerSettings } from './peer-connection';
 import { JobQueue } from './queue';
@@ -35,6 +35,8 @@ interface Link {
   readonly stream: OwnStream | undefined;
   readonly queue: JobQueue;
   readonly early: RTCIceCandidateInit[];
+  /** How many of the other end's candidates came. */
+  candidates: number;
   readonly remoteEnd: RemoteEnd;
 }
 
@@ -49,6 +51,7 @@ interface PeerLinksListener {
 export class PeerLinks {
   private readonly links = new Map<string, Link>();
   private readonly streams = new Map<string, OwnStream>();
+  private isFull = false;
 
   constructor(
     private readonly settings: PeerSettings,
@@ -103,6 +106,7 @@ export class PeerLinks {
       return;
     }
     const link = this.open(subscriberId, stream);
+    if (!link) return;
     this.run(link, async () => {
       for (const source of stream.sources) await addOutput(link, stream, source, wanted);
       await link.peer.setLocalDescription(withoutStrayLines(await link.peer.createOffer()));
@@ -115,7 +119,7 @@ export class PeerLinks {
     if (type === 'offer') {
       if (known?.stream) return;
       const link = known ?? this.open(subscriberId, undefined);
-      this.run(link, () => this.answer(link, sdp));
+      if (link) this.run(link, () => this.answer(link, sdp));
     } else if (known?.stream) {
       this.run(known, async () => {
         if (known.peer.signalingState !== 'have-local-offer') return;
@@ -127,11 +131,12 @@ export class PeerLinks {
 
   onCandidate({ subscriberId, candidate, mid }: PeerCandidateReceived): void {
     const link = this.links.get(subscriberId);
-    if (!link) return;
+    if (!link || link.candidates >= MAX_PEER_CANDIDATES) return;
+    link.candidates += 1;
     this.run(link, async () => {
       const init = { candidate, sdpMid: mid };
       if (link.peer.remoteDescription) await addCandidate(link.peer, init);
-      else if (link.early.length < MAX_EARLY_CANDIDATES) link.early.push(init);
+      else link.early.push(init);
     });
   }
 
@@ -148,9 +153,15 @@ export class PeerLinks {
     this.streams.clear();
   }
 
-  private open(subscriberId: string, stream: OwnStream | undefined): Link {
+  /** `undefined`: the server invents peers. That is reported once. */
+  private open(subscriberId: string, stream: OwnStream | undefined): Link | undefined {
+    if (this.links.size >= MAX_PEERS) {
+      if (!this.isFull) this.listener.onFailure(PROTOCOL_ERRORS.tooManyPeers());
+      this.isFull = true;
+      return undefined;
+    }
     const peer = makePeerConnection(this.settings);
-    const parts = { queue: new JobQueue(), early: [], remoteEnd: new RemoteEnd() };
+    const parts = { queue: new JobQueue(), early: [], candidates: 0, remoteEnd: new RemoteEnd() };
     const link: Link = { subscriberId, peer, stream, ...parts };
     this.links.set(subscriberId, link);
     peer.onicecandidate = ({ candidate }): void => {

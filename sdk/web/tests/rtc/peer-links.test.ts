@@ -53,3 +53,50 @@ test('the other end of a relayed session keeps its certificate and role, or the 
     links.reset();
   }
 });
+
+test('a server cannot open peer connections, or hand on candidates, without end', async () => {
+  const failures: OTError[] = [];
+  let opened = 0;
+  let candidates = 0;
+  class Counted extends Peer {
+    constructor() {
+      super();
+      opened += 1;
+    }
+
+    addIceCandidate(): Promise<void> {
+      candidates += 1;
+      return Promise.resolve();
+    }
+  }
+  Object.assign(globalThis, { RTCPeerConnection: Counted });
+  const links = new PeerLinks(
+    { iceServers: [], iceTransportPolicy: 'all', isEncrypted: false },
+    () => Promise.resolve({ t: 'ok', re: 1 }),
+    {
+      onTracks: () => undefined,
+      onConnected: () => undefined,
+      onLost: () => undefined,
+      onFailure: (error) => failures.push(error),
+    },
+  );
+  const sdp = described('AB:CD', 'actpass');
+  for (let number = 0; number < 500; number += 1) {
+    const subscriberId = `s${number}`;
+    links.onDescription({ t: 'peerDescriptionReceived', subscriberId, type: 'offer', sdp });
+  }
+  await settled();
+  assert.equal(opened, 128);
+  assert.deepEqual(
+    failures.map(({ name }) => name),
+    ['OT_UNEXPECTED_SERVER_RESPONSE'],
+  );
+  const candidate = 'candidate:1 1 udp 1 192.0.2.1 9 typ host';
+  for (let number = 0; number < 500; number += 1) {
+    const subscriberId = 's0';
+    links.onCandidate({ t: 'peerCandidateReceived', subscriberId, candidate, mid: '0' });
+  }
+  await settled();
+  assert.ok(candidates <= 64, `${candidates}`);
+  links.reset();
+});

@@ -258,6 +258,9 @@ def saying(*text: str) -> Callable[[list[sdp.Line]], list[sdp.Line]]:
 
 
 MANY = ["m=audio 9 UDP/TLS/RTP/SAVPF 111"] * 1_100
+HEAVY = [f"a=rtpmap:{100 + number % 20} x/90000" for number in range(400)]
+HEAVY += ["a=rtcp-fb:96 nack"] * 800
+"""A parser that looks through all codecs for each line of feedback takes seconds."""
 WRONG_PRINT = "sha-256 " + ":".join(["AB"] * 32)
 PYTHON = ("python",)
 MIXED_ENDS = "a=x:1\ra=y:1"
@@ -383,6 +386,15 @@ ROWS = (
         Must.GO_ON,
         offer_again,
         offering(each(direction="inactive")),
+    ),
+    Row(
+        "down-heavy",
+        "offers more codecs and feedback than a parser can look through",
+        (*DOWN, "sdp:downlink.lines"),
+        Must.GO_ON,
+        offer_again,
+        offering(saying(*HEAVY)),
+        only=PYTHON,
     ),
     Row(
         "down-other-codec",

@@ -257,6 +257,7 @@ SDP: dict[str, Words] = {
         _strange("The server sent a description with too many m-lines"),
         _offer("it has more than 1024 m-lines"),
     ),
+    "down-heavy": _told(_strange("The server sent a description with too many lines"), ()),
     "restart-error": _told((), FAILED_BROWSERS),
     **{row: _told((), OTHER_END) for row in ("restart-fingerprint", "restart-role")},
     "restart-pcmu": _told((), _answer("it has payload types of its own")),

@@ -148,7 +148,7 @@ const published = () =>
 /** What was decoded for each subscription so far: frames, and the energy of audio. */
 async function decoded({ subscriber }) {
   const found = { audio: 0, video: 0 };
-  for (const { kind, receiver } of subscriber.tracks) {
+  for (const { kind, receiver } of subscriber.media.tracks) {
     for (const row of (await receiver.getStats()).values()) {
       if (row.type !== 'inbound-rtp') continue;
       found[kind] = (kind === 'audio' ? row.totalAudioEnergy : row.framesDecoded) ?? 0;

@@ -130,7 +130,7 @@ const lab = {
   /** The browser's statistics of what comes in of a stream, by kind. */
   async received(streamId) {
     const found = {};
-    for (const { receiver } of lab.subscribers.get(streamId)?.tracks ?? []) {
+    for (const { receiver } of lab.subscribers.get(streamId)?.media.tracks ?? []) {
       for (const row of (await receiver.getStats()).values()) {
         if (row.type === 'inbound-rtp') found[row.kind] = row;
       }

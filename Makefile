@@ -47,8 +47,9 @@ $(VENV)/runtime.stamp: $(VENV)/tools.stamp pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/native.stamp: $(VENV)/runtime.stamp $(NATIVE_SOURCES)
-	@echo "Building the media core (release)"
-	@CARGO_BUILD_JOBS=$(JOBS) $(BIN)/maturin develop --release --quiet
+	@echo "Building the media core (release); the first time, this takes some minutes"
+	@# The pip that maturin calls lists each package that is there.
+	@PIP_QUIET=1 CARGO_BUILD_JOBS=$(JOBS) $(BIN)/maturin develop --release --quiet
 	@touch $@
 
 # Pip does not expect another pip beside it.

@@ -174,7 +174,7 @@ def welcome(project: Project, url: str, path: Path) -> str:
 A development project was created, with API key {project.api_key}.
 Its API secret is in {path}
 
-A first call with the `opentok` package:
+A first call with the `opentok` package (`pip install opentok`):
 
   import json
   from opentok import Client, MediaModes

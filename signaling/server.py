@@ -188,13 +188,24 @@ async def run_server(settings: Settings, say: Callable[[str], None], *, as_json:
     async with running_server(settings, migrate=migrate_apart) as server:
         loop.add_signal_handler(signal.SIGHUP, server.reload)
         if not as_json:
-            if server.welcome:
-                say(server.welcome)
-            say(_media_words(server.media_addresses))
+            for text in start_words(server, settings.operations):
+                say(text)
         say(listening_line(server.url, server.media_port, as_json=as_json))
         await stop.wait()
         log.info("going down")
     return 0
+
+
+def start_words(server: RunningServer, operations: OperationsSettings) -> list[str]:
+    """What a person should know of a server that has started."""
+    words = [server.welcome] if server.welcome else []
+    words.append(_media_words(server.media_addresses))
+    if server.operations_port is None:
+        words.append(
+            f"No metrics and no admin API: the operations port {operations.host}:{operations.port}"
+            " cannot be used. Set [operations] host and port."
+        )
+    return words
 
 
 def _media_words(addresses: tuple[str, ...]) -> str:
@@ -227,8 +238,24 @@ async def _listen(
 ) -> web.AppRunner:
     runner = HttpRunner(app, Deadlines.of(settings.http), gates)
     tls = None if certificate is None else certificate.listening
-    await runner.listen(settings.http.host, settings.http.port, tls)
+    try:
+        await runner.listen(settings.http.host, settings.http.port, tls)
+    except OSError as cause:
+        raise _unusable_port(cause, settings.http.host, settings.http.port) from cause
     return runner
+
+
+def _reason(cause: OSError) -> str:
+    """Without the address, which Python repeats in words of its own."""
+    return (cause.strerror or str(cause)).partition(" (while")[0]
+
+
+def _unusable_port(cause: OSError, host: str, port: int) -> OSError:
+    return OSError(
+        cause.errno,
+        f"the HTTP port {host}:{port} cannot be used: {_reason(cause)}. Stop what uses it, or choose "
+        "another with --port",
+    )
 
 
 async def _listen_for_operators(
@@ -243,7 +270,7 @@ async def _listen_for_operators(
     except OSError as cause:
         log.warning(
             "no metrics and no admin API",
-            reason=cause.strerror,
+            reason=_reason(cause),
             advice=f"cannot listen on {wanted.host}:{port}: set [operations] host and port",
         )
     return runner

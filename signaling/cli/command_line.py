@@ -1,5 +1,4 @@
-"""The command line: `sealroute serve | migrate | project | operator | storage | session | token |
-callbacks | health | doctor`."""
+"""The command line, `sealroute`: the server, and the commands of its operators."""
 
 import argparse
 import asyncio
@@ -31,14 +30,21 @@ from signaling.cli.doctor import examine
 from signaling.cli.findings import exit_code, table
 from signaling.cli.health import ALIVE, READY, health_of
 from signaling.cli.session_doctor import SessionDoctor
-from signaling.cli.shell import Adder, Shell
+from signaling.cli.shell import Adder, Shell, UsageError
 from signaling.clock import SystemClock
 from signaling.domain.errors import DomainError
 from signaling.domain.roles import Role
 from signaling.domain.tokens import TokenClaims
 from signaling.storage.base import Store
 from signaling.storage.choosing import open_store
+from signaling.storage.folder import FolderEmpty, require_data
 
+ABOUT = (
+    "Sealroute is a media server (SFU) for calls with end-to-end encryption: it forwards audio and"
+    " video that it cannot decrypt. `serve` runs it; the other commands manage and diagnose it."
+)
+FIRST = frozenset({"migrate", "project create", "operator add"})
+"""Commands that may be the first to write to a data folder; the others need one with data."""
 T = TypeVar("T")
 CLOCK = SystemClock()
 MIN_TOKEN_S = 1
@@ -75,7 +81,11 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
 
 
 def with_store(arguments: argparse.Namespace, work: Callable[[Store], Awaitable[T]]) -> T:
+    """Errors: `FolderEmpty`, and those of the store and of `work`."""
     storage = settings_of(arguments).storage
+    folder = None if storage.url.reveal() else Path(storage.data_dir)
+    if folder is not None and arguments.words not in FIRST:
+        require_data(folder)
 
     async def run() -> T:
         store = await open_store(storage)
@@ -84,7 +94,10 @@ def with_store(arguments: argparse.Namespace, work: Callable[[Store], Awaitable[
         finally:
             await store.close()
 
-    return asyncio.run(run())
+    done = asyncio.run(run())
+    if folder is not None and arguments.words in FIRST and not arguments.json:
+        _note(f"Written to the data folder {folder.absolute()}")
+    return done
 
 
 def serve(arguments: argparse.Namespace) -> int:
@@ -171,7 +184,7 @@ def _lifetime(text: str) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="sealroute", description=__doc__)
+    parser = argparse.ArgumentParser(prog="sealroute", description=ABOUT)
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_serve(commands)
     _add(commands, "migrate", migrate, "bring the database's schema up to date")
@@ -264,6 +277,9 @@ def main(argv: list[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     try:
         code = _recorded(arguments)
+    except UsageError as failure:
+        _fail(arguments, "usage", str(failure))
+        return 2
     except ConfigurationError as failure:
         return _fail(arguments, "configuration", str(failure))
     except DomainError as failure:
@@ -274,16 +290,20 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _recorded(arguments: argparse.Namespace) -> int:
-    """Runs the command and records it if it changes something, also after a refusal."""
-    outcome = "failed"
+    """Runs the command and records it if it changes something, also after a refusal; where there
+    is no data, nothing is written."""
+    outcome: str | None = "failed"
     try:
         code = int(arguments.run(arguments))
         outcome = "done" if code == 0 else outcome
+    except FolderEmpty:
+        outcome = None
+        raise
     except DomainError as failure:
         outcome = failure.code.value
         raise
     finally:
-        if arguments.words in CHANGING:
+        if outcome is not None and arguments.words in CHANGING:
             folder = Path(settings_of(arguments).storage.data_dir)
             record(arguments, folder, CLOCK, outcome)
     return code
@@ -291,5 +311,13 @@ def _recorded(arguments: argparse.Namespace) -> int:
 
 def _fail(arguments: argparse.Namespace, code: str, message: str) -> int:
     text = json.dumps({"error": code, "message": message}) if arguments.json else message
-    sys.stderr.write(f"{text}\n" if arguments.json else f"sealroute: {printable(text)}\n")
+    if arguments.json:
+        sys.stderr.write(f"{text}\n")
+    else:
+        _note(f"sealroute: {text}")
     return 1
+
+
+def _note(text: str) -> None:
+    """A line for a person, beside the output."""
+    sys.stderr.write(f"{printable(text)}\n")

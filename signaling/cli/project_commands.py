@@ -3,7 +3,7 @@
 import argparse
 
 from signaling import administration
-from signaling.cli.shell import Adder, Shell, read_pem
+from signaling.cli.shell import Adder, Shell, UsageError, read_pem
 from signaling.domain import project_changes
 from signaling.domain.errors import BadRequest, ErrorCode
 from signaling.domain.project_changes import ProjectChange, changed
@@ -22,14 +22,19 @@ class ProjectCommands:
 
     def create(self, arguments: argparse.Namespace) -> int:
         settings = self._shell.settings_of(arguments)
+        by_default: bool = arguments.e2ee_by_default
+        enabled = arguments.e2ee or by_default or settings.e2ee.enabled_for_new_projects
 
         async def work(store: Store) -> Project:
             return await administration.create_project(
                 store,
                 self._shell.clock,
                 name=arguments.name or "",
-                e2ee_enabled=arguments.e2ee or settings.e2ee.enabled_for_new_projects,
+                e2ee_enabled=enabled,
                 public_key_pem=read_pem(arguments.public_key),
+                change=lambda project: changed(
+                    project, ProjectChange(e2ee_by_default=by_default or None)
+                ),
             )
 
         return self._show_credentials(arguments, self._run(arguments, work))
@@ -54,6 +59,10 @@ class ProjectCommands:
             max_publish_bps=None if kbps is None else kbps * _KILO,
         )
         pem = read_pem(arguments.public_key)
+        if pem is None and change == ProjectChange():
+            raise UsageError(
+                "nothing to change: `sealroute project update --help` names what can be"
+            )
 
         def apply(project: Project) -> Project:
             project = changed(project, change)
@@ -120,6 +129,11 @@ def add_commands(add: Adder, shell: Shell) -> None:
     create = add("create", commands.create, "create a project and print its credentials")
     create.add_argument("--name", help="a display name; one line")
     create.add_argument("--e2ee", action="store_true", help="enable the encryption add-on")
+    create.add_argument(
+        "--e2ee-by-default",
+        action="store_true",
+        help="--e2ee, and sessions are end-to-end encrypted unless the request says otherwise",
+    )
     create.add_argument("--public-key", help="PEM file of the application's RSA public key")
     add("list", commands.list, "list projects, without secrets")
     update = add("update", commands.update, "change a project")

@@ -14,6 +14,10 @@ Adder = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.Argum
 """Adds a command: its name, its function and its help text."""
 
 
+class UsageError(Exception):
+    """The options of a command do not make sense together."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shell:
     """Services of the command line for its commands."""
@@ -33,5 +37,7 @@ def read_pem(file: str | None) -> str | None:
         return None
     try:
         return Path(file).read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as cause:
-        raise ConfigurationError(f"cannot read {file}") from cause
+    except OSError as cause:
+        raise ConfigurationError(f"cannot read {file}: {cause.strerror}") from cause
+    except UnicodeDecodeError as cause:
+        raise ConfigurationError(f"cannot read {file}: it is not a PEM file") from cause

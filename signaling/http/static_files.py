@@ -20,7 +20,7 @@ _CONTENT_SECURITY_POLICY = (
 _HOST = re.compile(r"[A-Za-z0-9.\-]{1,255}(:[0-9]{1,5})?|\[[0-9a-fA-F:.]{2,45}\](:[0-9]{1,5})?")
 PERMISSIONS_POLICY = (
     "camera=(self), microphone=(self), display-capture=(self), fullscreen=(self), "
-    "geolocation=(), payment=(), usb=(), serial=(), hid=(), bluetooth=(), midi=()"
+    "geolocation=(), payment=(), usb=(), serial=(), hid=(), midi=()"
 )
 
 

@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 from signaling.domain.errors import BadRequest, Conflict, ErrorCode, Unavailable
-from signaling.storage.folder import DATABASE, KEY_FILE
+from signaling.storage.folder import DATABASE, KEY_FILE, require_data
 
 _MAX_BYTES = 1 << 40
 _INTACT = "ok"
@@ -25,8 +25,7 @@ def back_up(data_dir: Path, target: Path) -> None:
     Errors: `storage_unavailable` when there is no database, `OSError` for the file.
     """
     source = data_dir / DATABASE
-    if not source.exists():
-        raise Unavailable(ErrorCode.STORAGE_UNAVAILABLE, f"There is no database in {data_dir}.")
+    require_data(data_dir)
     with tempfile.TemporaryDirectory(dir=data_dir, prefix=".backup-") as folder:
         copy = Path(folder) / DATABASE
         try:

@@ -36,6 +36,23 @@ class FolderUnusable(Unavailable):
         super().__init__(ErrorCode.STORAGE_UNAVAILABLE, f"{problem}. {advice}")
 
 
+class FolderEmpty(FolderUnusable):
+    """No server and no command has written to the data folder."""
+
+    def __init__(self, data_dir: Path) -> None:
+        super().__init__(
+            f"There is no database in {data_dir.absolute()}",
+            "Name the server's data folder with --data-dir or SEALROUTE_DATA_DIR.",
+        )
+
+
+def require_data(data_dir: Path) -> None:
+    """Errors: `FolderEmpty`. A folder that cannot be read may have data."""
+    with contextlib.suppress(PermissionError):
+        if not (data_dir / DATABASE).exists():
+            raise FolderEmpty(data_dir)
+
+
 def prepare(data_dir: Path) -> None:
     """Creates the folder and the database file, accessible to the owner only where possible.
 
@@ -136,6 +153,11 @@ def _explained(path: Path, data_dir: Path) -> Iterator[None]:
 def _advice(cause: OSError, data_dir: Path) -> str:
     if cause.errno in (errno.EACCES, errno.EPERM):
         user = os.geteuid()
+        if user == 0:
+            return (
+                "The file system does not allow it, not even to root: name another folder with"
+                " --data-dir."
+            )
         return (
             f"This process is user {user}: run `chown -R {user} {data_dir}`, or run it as the user"
             " whose files they are (Kubernetes: fsGroup)."

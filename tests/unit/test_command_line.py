@@ -131,6 +131,69 @@ def test_a_project_can_be_changed(shell, tmp_path):
     assert (code, changed["e2ee"], len(changed["publicKeys"])) == (0, True, 1)
 
 
+def test_a_new_project_can_encrypt_by_default(shell):
+    shell("project", "create", "--e2ee-by-default")
+    _, (project,), _ = shell("project", "list")
+    assert (project["e2ee"], project["e2eeByDefault"]) == (True, True)
+
+
+def test_a_change_of_nothing_is_wrong_usage(shell):
+    _, project, _ = shell("project", "create")
+    code, _, complaint = shell("project", "update", "--api-key", project["apiKey"])
+    assert (code, json.loads(complaint)["error"]) == (2, "usage")
+    assert "nothing to change" in complaint
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("project", "list"),
+        ("project", "rotate", "--api-key", "1"),
+        ("project", "update", "--api-key", "1", "--e2ee"),
+        ("operator", "list"),
+        ("session", "create", "--api-key", "1"),
+        ("token", "--session", "1"),
+        ("callbacks", "queue"),
+        ("callbacks", "add", "--api-key", "1", "--url", "https://app.example/"),
+        ("storage", "reseal"),
+        ("storage", "backup", "file"),
+        ("doctor", "session", "1"),
+    ],
+    ids=" ".join,
+)
+def test_where_no_data_is_nothing_is_made(shell, words):
+    code, _, complaint = shell(*words)
+    assert code == 1
+    assert f"no database in {shell.data_dir}" in complaint
+    assert "--data-dir" in complaint
+    assert not shell.data_dir.exists()
+
+
+def test_a_command_says_where_it_wrote(shell, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SEALROUTE_DATA_DIR", "here")
+    monkeypatch.chdir(tmp_path)
+    for words in (("project", "create"), ("operator", "add", "ada"), ("migrate",)):
+        assert main([*words]) == 0
+        streams = capsys.readouterr()
+        assert streams.err == f"Written to the data folder {tmp_path / 'here'}\n"
+        assert "data folder" not in streams.out
+
+
+def test_help_begins_with_the_product(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    assert "Sealroute is a media server" in text
+    assert "`sealroute" not in text
+
+
+def test_a_key_file_that_cannot_be_read_says_why(shell, tmp_path):
+    (tmp_path / "key.der").write_bytes(b"\xff")
+    for file, reason in (("absent.pem", "No such file or directory"), ("key.der", "not a PEM")):
+        code, _, complaint = shell("project", "create", "--public-key", str(tmp_path / file))
+        assert (code, reason in complaint) == (1, True)
+
+
 def test_a_project_is_removed_only_on_purpose(shell):
     _, kept, _ = shell("project", "create", "--name", "kept")
     _, project, _ = shell("project", "create", "--name", "shop")

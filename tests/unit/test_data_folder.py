@@ -113,6 +113,15 @@ def test_the_doctor_reports_a_volume_that_others_can_get_into(volume, monkeypatc
     assert "700 now" not in found.advice
 
 
+async def test_root_is_not_told_to_run_chown(volume, monkeypatch):
+    """As /sys refuses."""
+    monkeypatch.setattr(Path, "mkdir", lambda *_, **__: _refuse(None, None))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(FolderUnusable, match="file system does not allow") as refused:
+        await opens(volume / "below")
+    assert "chown" not in str(refused.value)
+
+
 @pytest.mark.parametrize("file", [None, DATABASE, f"{DATABASE}-wal", KEY_FILE])
 async def test_a_permission_problem_says_who_and_what_to_do(volume, monkeypatch, file):
     await opens(volume)

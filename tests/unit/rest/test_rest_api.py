@@ -309,6 +309,8 @@ async def test_every_answer_has_the_headers_that_browsers_keep_to(tmp_path):
                 assert "Strict-Transport-Security" not in answer.headers
         async with client.get("/") as answer:
             assert "geolocation=()" in answer.headers["Permissions-Policy"]
+            # No feature by this name: browsers report it as unknown.
+            assert "bluetooth" not in answer.headers["Permissions-Policy"]
             host = f"{client.host}:{client.port}"
             policy = answer.headers["Content-Security-Policy"].split("; ")
             assert f"connect-src 'self' ws://{host} wss://{host}" in policy

@@ -113,7 +113,7 @@ def test_the_doctor_reports_a_volume_that_others_can_get_into(volume, monkeypatc
     assert "700 now" not in found.advice
 
 
-async def test_root_is_not_told_to_run_chown(volume, monkeypatch):
+async def test_root_gets_no_advice_to_run_chown(volume, monkeypatch):
     """As /sys refuses."""
     monkeypatch.setattr(Path, "mkdir", lambda *_, **__: _refuse(None, None))
     monkeypatch.setattr(os, "geteuid", lambda: 0)

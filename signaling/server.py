@@ -253,8 +253,8 @@ def _reason(cause: OSError) -> str:
 def _unusable_port(cause: OSError, host: str, port: int) -> OSError:
     return OSError(
         cause.errno,
-        f"the HTTP port {host}:{port} cannot be used: {_reason(cause)}. Stop what uses it, or choose "
-        "another with --port",
+        f"the HTTP port {host}:{port} cannot be used: {_reason(cause)}. Stop what uses it, "
+        "or choose another with --port",
     )
 
 

@@ -2,7 +2,10 @@
 ends joined crosswise. It tells the truth unless a test changes what it says."""
 
 import asyncio
+from fractions import Fraction
+from pathlib import Path
 
+import av
 import msgpack
 import msgspec
 from aiohttp import WSMsgType, web
@@ -11,7 +14,7 @@ from sealroute_client import Session
 from sealroute_client.downlink import Downlink
 from sealroute_client.e2ee.keys import PendingContext
 from sealroute_client.e2ee.secret import derive
-from sealroute_client.media.sources import open_test_pattern
+from sealroute_client.media.sources import draw_pattern, open_test_pattern
 from sealroute_client.peers import PeerConnections
 from sealroute_client.publisher import Publisher
 from sealroute_client.uplink import Uplink
@@ -205,3 +208,16 @@ async def until(condition, seconds: float = 10.0) -> None:
 
 def session_of(server: Server, secret: str | None = SECRET) -> Session:
     return Session(server.url, "key", "session", "token", encryption_secret=secret)
+
+
+def short_film(folder: Path) -> Path:
+    """A file of half a second of the test pattern."""
+    path = folder / "short.webm"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("vp8", rate=30, width=320, height=240, pix_fmt="yuv420p")
+        for number in range(15):
+            frame = draw_pattern(number, 320, 240)
+            frame.pts, frame.time_base = number, Fraction(1, 30)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path

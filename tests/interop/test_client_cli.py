@@ -10,7 +10,7 @@ import sys
 import pytest
 from sealroute_client.signaling import VERSION
 
-from tests.small_server import SECRET, Server, until
+from tests.small_server import SECRET, Server, short_film, until
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(150)]
 
@@ -67,6 +67,31 @@ async def test_the_command_line_records_for_the_given_time_and_leaves_cleanly(
     assert (tmp_path / "stream-peer.webm").stat().st_size > 1_000
     assert {"connected", "streamCreated", "subscribed", "recording", "stats"} <= set(names)
     assert SECRET not in str(lines)
+
+
+async def test_a_recorder_with_another_secret_says_so_and_names_no_file(server, tmp_path) -> None:
+    secret = "not the battery of the horse"
+    process = await run_cli(
+        server, "record", "--out", str(tmp_path), "--duration", "6", secret=secret
+    )
+    code, lines, err = await result_of(process)
+    assert (code, err) == (4, "")
+    (recorded,) = [line for line in lines if line["event"] == "recorded"]
+    assert (recorded["path"], recorded["error"]) == (None, "EncryptionSecretMismatch")
+    assert list(tmp_path.iterdir()) == []
+    (error,) = [line for line in lines if line["event"] == "error"]
+    assert error["code"] == "encryption_secret_mismatch"
+    assert "another secret" in error["message"]
+    assert secret not in str(lines)
+
+
+async def test_the_end_of_a_file_is_told_and_ends_the_run(server, tmp_path) -> None:
+    file = str(short_film(tmp_path))
+    code, lines, err = await result_of(await run_cli(server, "publish", "--media", file))
+    assert (code, err) == (0, "")
+    names = [line["event"] for line in lines]
+    assert names.index("published") < names.index("ended") < names.index("disconnected")
+    assert {"event": "ended", "streamId": "stream-me"} in lines
 
 
 async def test_the_command_line_publishes_until_it_has_to_leave(server) -> None:

@@ -21,12 +21,12 @@ from sealroute_client import (
 from sealroute_client.e2ee.secret import derive
 from sealroute_client.e2ee.signals import SignalContent, SignalEncryptor
 from sealroute_client.endings import FINAL
-from sealroute_client.events import SessionReconnecting
+from sealroute_client.events import Ended, SessionReconnecting
 from sealroute_client.rules import PASSING
 
 from signaling.domain.errors import ERRORS, Unavailable
 from signaling.spec.protocol_pages import pages
-from tests.small_server import SECRET, Server, session_of, until
+from tests.small_server import SECRET, Server, session_of, short_film, until
 
 pytestmark = pytest.mark.interop
 
@@ -344,3 +344,19 @@ async def test_a_request_that_the_server_would_not_take_is_refused_here(server) 
     assert server.received("signal") == []
     assert await session.signaling.request("signal", type="x", encrypted=b"x")
     await session.disconnect()
+
+
+async def test_the_end_of_a_file_is_an_event_of_the_publisher_and_of_the_session(
+    server, tmp_path
+) -> None:
+    told = []
+    async with session_of(server) as session:
+        session.on("ended", lambda event: told.append(("session", event.stream_id)))
+        publisher = await session.publish(media=short_film(tmp_path))
+        publisher.on(Ended, lambda event: told.append(("publisher", event.stream_id)))
+        await until(lambda: len(told) == 2)
+        assert set(told) == {(by, publisher.stream_id) for by in ("session", "publisher")}
+        assert publisher.stream_id in session.publishers
+        assert server.received("unpublish") == []
+        await session.unpublish(publisher)
+        assert server.received("unpublish")

@@ -5,12 +5,15 @@ from unittest import mock
 
 import pytest
 from sealroute_client import Session, session, subscribing
+from sealroute_client.cli import parser
+from sealroute_client.cli_run import Run
 from sealroute_client.events import ErrorOccurred, StreamDestroyed, SubscriberDestroyed
 from sealroute_client.losses import LossBackoff
 
 from tests.unit.client import virtual
 
 SECRET = "correct horse battery"
+COMMAND = ["publish", "--url", "http://server", "--api-key", "key", "--session", "session"]
 
 
 def test_the_first_loss_is_made_good_at_once_and_the_eleventh_no_more() -> None:
@@ -92,6 +95,40 @@ def test_a_link_that_is_made_and_lost_while_another_waits_is_not_used_again(loop
         assert one.publishing.uplink is not dead
         assert set(one.publishers) == server.published
         assert len(one.publishers) == 2
+        await one.disconnect()
+
+    in_virtual_time(loop, work)
+
+
+class Lines:
+    """An output of the command line that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, object]] = []
+
+    def line(self, event: str, **members: object) -> None:
+        self.lines.append((event, members.get("streamId")))
+
+
+def test_the_command_line_tells_each_stream_that_its_publisher_gets_once(loop) -> None:
+    async def work() -> None:
+        server, output = virtual.FakeServer(), Lines()
+        one = Session("http://server", "key", "session", "token", SECRET)
+        one.signaling = server
+        server.session = one
+        await one.connect()
+        run = Run(parser().parse_args(COMMAND), one, output)
+        await run._publish()
+        told = []
+        for _ in range(3):
+            (stream_id,) = one.publishers
+            told.append(("published", stream_id))
+            stream = {"streamId": stream_id, "connectionId": virtual.ME, "creationTime": 1}
+            one._messages.handle({"t": "streamCreated", "stream": stream})
+            assert output.lines == told
+            server.lose("uplink")
+            await asyncio.sleep(5)
+        assert len(set(told)) == 3
         await one.disconnect()
 
     in_virtual_time(loop, work)

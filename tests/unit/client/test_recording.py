@@ -6,6 +6,8 @@ import av
 import pytest
 from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder, VpxPayloadDescriptor
+from sealroute_client.cli_run import recording_fault
+from sealroute_client.errors import NotConnected
 from sealroute_client.media.inbound import EncodedFrame
 from sealroute_client.media.recording import Recording, Sample, can_begin
 from sealroute_client.media.sources import draw_pattern
@@ -56,8 +58,11 @@ def test_a_torn_key_frame_at_the_start_does_not_end_the_recording(tmp_path) -> N
 
 @pytest.fixture
 def subscriber():
+    return with_video(Subscriber({"streamId": "s"}, None, lambda *_: None, lambda **_: None))
+
+
+def with_video(made: Subscriber) -> Subscriber:
     asked = []
-    made = Subscriber({"streamId": "s"}, None, lambda *_: None, lambda **_: None)
     tap = SimpleNamespace(
         give_to=lambda take, _on_gap: setattr(tap, "take", take) or 1,
         request_key_frame=lambda: asked.append(made._clock()),
@@ -85,3 +90,34 @@ async def test_a_recording_asks_until_the_key_frame_has_come(subscriber, tmp_pat
     assert len(subscriber.asked) == 3
     await subscriber.close()
     assert subscriber.recording.counts.frames["video"] == 2
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+async def test_a_recording_can_be_asked_for_at_once_after_subscribing(tmp_path, as_text) -> None:
+    made = Subscriber({"streamId": "s"}, None, lambda *_: None, lambda **_: None)
+    folder = tmp_path / "new" / "rec"
+    path = made.record(str(folder) if as_text else folder)
+    assert (path, made.recording) == (folder / "s.mkv", None)
+    with_video(made)
+    for number, data in enumerate(vp8_frames(4)):
+        made.tap.take(EncodedFrame("vp8", data, number * 3_000))
+    await made.close()
+    assert (made.recording.error, made.recording.counts.frames["video"]) == (None, 4)
+    with av.open(str(path)) as written:
+        assert written.format.name.startswith("matroska")
+        assert len(list(written.decode(video=0))) == 4
+
+
+async def test_what_has_ended_is_not_recorded(subscriber, tmp_path) -> None:
+    await subscriber.close()
+    with pytest.raises(NotConnected, match="ended"):
+        subscriber.record(tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recording_that_could_not_be_written_is_a_failure(subscriber, tmp_path) -> None:
+    recording = Recording(tmp_path / "missing" / "r.webm", frozenset({"video"}))
+    recording.put(sample(vp8_frames(1)[0], 0))
+    recording.close()
+    fault = recording_fault(subscriber, recording)
+    assert (fault.code, "FileNotFoundError" in str(fault)) == ("recording_failed", True)

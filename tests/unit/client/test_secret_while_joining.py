@@ -135,7 +135,7 @@ async def test_what_is_sent_and_subscribed_to_is_decided_by_the_trust(deriving, 
         one.trust.on_welcome(False, "routed")
     one.encryption = None
     seen: list[object] = []
-    one.on("signalReceived", seen.append)
+    one.on("signal", seen.append)
     server.seen.clear()
     for work in (one.signal("x"), one.subscribe("stream-1"), one.publish(video=False)):
         with pytest.raises(SealrouteError) as caught:

@@ -8,7 +8,7 @@ from aiortc import AudioStreamTrack, VideoStreamTrack
 from sealroute_client import InvalidParameter, RecordingError, Session, events
 from sealroute_client.cli_output import printable, progress
 from sealroute_client.emitter import Emitter, Event
-from sealroute_client.media.recording import check_folder
+from sealroute_client.media.recording import make_folder
 from sealroute_client.media.sources import is_device_name, open_source
 from sealroute_client.signaling import Credentials
 
@@ -46,10 +46,10 @@ async def test_what_is_no_track_is_refused_by_its_kind(audio, video, words) -> N
 
 def test_a_folder_that_takes_no_file_is_refused_with_the_reason(tmp_path) -> None:
     (tmp_path / "file").write_text("")
-    for folder in (tmp_path / "file", tmp_path / "missing"):
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(RecordingError, match="cannot be written"):
-            check_folder(folder)
-    check_folder(tmp_path / "made", make=True)
+            make_folder(folder)
+    make_folder(tmp_path / "made")
     assert list((tmp_path / "made").iterdir()) == []
 
 
@@ -86,6 +86,18 @@ def test_listeners_are_found_by_name_and_by_class_and_one_that_fails_stops_no_ot
     emitter.emit(events.Ended("s"))
     assert seen == ["s", "ended", "any"]
     assert "listener failed" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["nosuchevent", "signalReceived", "stream_created", ""])
+def test_a_name_that_no_event_has_is_refused_with_the_names_that_there_are(name) -> None:
+    session = Session("http://host", "key", "session", "token")
+    with pytest.raises(InvalidParameter, match=r"connectionCreated.*streamCreated") as caught:
+        session.on(name, print)
+    assert all(kind.name in str(caught.value) for kind in EVENTS)
+    assert session._listeners == {}
+    session.off(name, print)
+    for kind in EVENTS:
+        session.on(kind.name, print)
 
 
 def test_progress_shows_frames_bitrate_and_loss_in_one_line() -> None:

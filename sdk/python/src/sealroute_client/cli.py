@@ -16,7 +16,7 @@ from typing import Final
 from sealroute_client.cli_output import JsonLines, Output, Terminal, write_error
 from sealroute_client.cli_run import Run, read_commands, read_text
 from sealroute_client.errors import EncryptionError, InvalidParameter, SealrouteError, ServerError
-from sealroute_client.media.recording import check_folder
+from sealroute_client.media.recording import make_folder
 from sealroute_client.session import Session
 from sealroute_client.signaling import VERSION
 
@@ -99,7 +99,7 @@ def _session(arguments: argparse.Namespace) -> Session:
     if arguments.secret_file is not None:
         secret = read_text(arguments.secret_file, "secret")
     if arguments.verb == "record":
-        check_folder(arguments.out, make=True)
+        make_folder(arguments.out)
     session = Session(arguments.url, arguments.api_key, arguments.session, token, secret)
     session.check_url()
     return session

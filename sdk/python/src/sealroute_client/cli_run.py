@@ -17,10 +17,12 @@ from sealroute_client.emitter import Event
 from sealroute_client.errors import (
     ConnectFailed,
     EncryptionInternalError,
+    EncryptionSecretMismatch,
     InvalidParameter,
     SealrouteError,
     ServerError,
 )
+from sealroute_client.media.recording import Recording, RecordingError
 from sealroute_client.media.sources import is_device_name
 from sealroute_client.publisher import Publisher
 from sealroute_client.session import Session
@@ -47,6 +49,8 @@ class Run:
     output: Output
     leave: asyncio.Event = field(default_factory=asyncio.Event)
     publisher: Publisher | None = None
+    published: str = ""
+    """Id of the stream that was told last."""
     recordings: dict[str, Subscriber] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     failure: SealrouteError | None = None
@@ -99,7 +103,17 @@ class Run:
         )
         self.publisher = publisher
         publisher.on(events.Ended, lambda _event: self.leave.set())
-        self.output.line("published", streamId=publisher.stream_id)
+        publisher.on(events.StreamCreated, self._on_own_stream)
+        self._on_published(publisher.stream_id)
+
+    def _on_own_stream(self, event: events.StreamCreated) -> None:
+        self._on_published(str(event.stream["streamId"]))
+
+    def _on_published(self, stream_id: str) -> None:
+        """Once for each stream: a restart of the server and a lost uplink bring another."""
+        if stream_id != self.published:
+            self.published = stream_id
+            self.output.line("published", streamId=stream_id)
 
     async def _subscribe(self, stream: dict[str, Any]) -> None:
         subscriber = await self.session.subscribe(stream)
@@ -119,13 +133,18 @@ class Run:
             return
         del self.recordings[names[0]]
         await subscriber.close()
+        has_file = await asyncio.to_thread(recording.path.is_file)
+        error = recording_fault(subscriber, recording)
+        if error is not None:
+            write_error(self.output, error)
+            self.failure = self.failure or error
         self.output.line(
             "recorded",
             streamId=subscriber.stream_id,
-            path=str(recording.path),
+            path=str(recording.path) if has_file else None,
             frames=recording.counts.frames,
             bytes=recording.counts.bytes,
-            error=recording.error,
+            error=None if error is None else error.name,
         )
 
     def _on_event(self, event: Event) -> None:
@@ -198,6 +217,18 @@ class Run:
 
     async def _leave(self, _command: dict[str, Any]) -> None:
         self.leave.set()
+
+
+def recording_fault(subscriber: Subscriber, recording: Recording) -> SealrouteError | None:
+    """Why frames are missing in a finished recording."""
+    if recording.error is not None:
+        return RecordingError(f"The recording could not be written ({recording.error})")
+    if subscriber.state.is_mismatched:
+        return EncryptionSecretMismatch(
+            f"Stream {subscriber.stream_id} was not recorded to its end: its frames are encrypted "
+            "under another secret than the one given here"
+        )
+    return None
 
 
 _COMMANDS: Final[dict[str, Callable[[Run, dict[str, Any]], Awaitable[None]]]] = {

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
+from sealroute_client.errors import InvalidParameter
+
 logger = logging.getLogger(__name__)
 
 
@@ -46,8 +48,14 @@ class Emitter:
         event: str | type[SomeEvent],
         listener: Callable[[SomeEvent], Awaitable[None] | None] | Listener,
     ) -> None:
-        """`event` is a name or a class; "*" hears everything."""
-        self._listeners.setdefault(_name(event), []).append(listener)
+        """`event` is a name or a class; "*" hears everything. Errors: InvalidParameter for a name
+        that no event has."""
+        name = _name(event)
+        if name != "*" and name not in (known := _known_names()):
+            raise InvalidParameter(
+                f"No event has the name {name!r}; the names are {', '.join(known)}, and * for all"
+            )
+        self._listeners.setdefault(name, []).append(listener)
 
     def off(self, event: str | type[Event], listener: Listener) -> None:
         """Removes a listener of that event; unknown ones are ignored."""
@@ -71,6 +79,10 @@ class Emitter:
         self._running.discard(future)
         if not future.cancelled() and (error := future.exception()) is not None:
             logger.error("An event listener failed", exc_info=error)
+
+
+def _known_names() -> list[str]:
+    return sorted({kind.name for kind in Event.__subclasses__()})
 
 
 def _name(event: str | type[Event]) -> str:

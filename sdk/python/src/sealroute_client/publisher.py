@@ -109,7 +109,9 @@ class PublishedTrack:
 
 
 class Publisher(Emitter):
-    """Events: `ended` when a media file came to its end, `notEncrypted`, `muteForced`."""
+    """Events: `ended` when a media file came to its end (the stream stays until `unpublish`),
+    `streamCreated` with each stream that it gets, `streamDestroyed`, `encryptionStateChanged`,
+    `notEncrypted`, `muteForced`."""
 
     def __init__(self, session: "Session", source: Source, tracks: list[PublishedTrack]) -> None:
         super().__init__()
@@ -151,7 +153,9 @@ class Publisher(Emitter):
     async def _watch(self) -> None:
         await self.source.ended()
         self.is_ended.set()
-        self.emit(events.Ended(stream_id=self.stream_id))
+        ended = events.Ended(stream_id=self.stream_id)
+        self.emit(ended)
+        self._session.emit(ended)
 
     def is_muted(self, kind: str) -> bool:
         """Whether `kind` (`audio` or `video`) is not sent."""

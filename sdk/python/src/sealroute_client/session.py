@@ -285,6 +285,9 @@ class Session(Emitter):
     ) -> Publisher:
         """Publishes a file or device (`media`), own aiortc tracks, or generated test media.
 
+        With `loop` a file begins again at its end. Without it, the Publisher and the Session emit
+        `ended` then, and the stream stays, without media, until `unpublish`.
+
         Errors: MediaSourceError, ServerError, NotConnected, EncryptionError,
         UnexpectedServerResponse.
         """

@@ -25,7 +25,7 @@ from sealroute_client.errors import (
     SealrouteError,
 )
 from sealroute_client.media.inbound import GENERATION_SHIFT, EncodedFrame, InboundTap
-from sealroute_client.media.recording import CLOCK_HZ, Recording, Sample, check_folder, is_key_frame
+from sealroute_client.media.recording import CLOCK_HZ, Recording, Sample, is_key_frame, make_folder
 
 CODECS: Final = {"opus": CodecId.OPUS, "vp8": CodecId.VP8, "h264": CodecId.H264}
 MAX_UNREAD_FRAMES: Final = 90
@@ -93,6 +93,8 @@ class Subscriber(Emitter):
         self.is_connected = asyncio.Event()
         self.is_ended = asyncio.Event()
         self.recording: Recording | None = None
+        self._record_to: Path | None = None
+        """Asked for before the tracks exist: the recording begins with the first frame."""
         self._openers = openers
         self._report = report
         self._ask = ask
@@ -152,6 +154,7 @@ class Subscriber(Emitter):
             return None
         track.frames += 1
         track.bytes += len(frame.data)
+        self._begin_recording()
         if self.recording is not None:
             self.recording.put(
                 Sample(
@@ -308,21 +311,32 @@ class Subscriber(Emitter):
             if track is not None:
                 track.is_wanted = False
 
-    def record(self, folder: Path) -> Path:
-        """Starts a recording and gives its path.
+    def record(self, folder: str | Path) -> Path:
+        """Starts a recording in `folder`, which is made if needed, and gives the path that the file
+        will have once a frame has come. Before the tracks exist their codec is not known: the file
+        is then Matroska (`.mkv`), which holds every codec.
 
-        Errors: NotConnected before the tracks exist, RecordingError for a bad folder.
+        Errors: NotConnected when the subscription has ended, RecordingError for a bad folder.
         """
-        if not self.tracks:
-            raise NotConnected("The subscriber has no tracks yet")
+        if self.is_ended.is_set():
+            raise NotConnected("The subscription has ended; subscribe again to record the stream")
+        folder = Path(folder)
+        make_folder(folder)
         video = self.tracks.get("video")
-        suffix = ".mkv" if video is not None and video.codec == "h264" else ".webm"
-        check_folder(folder)
+        is_webm = bool(self.tracks) and (video is None or video.codec != "h264")
         # The id comes from the server: never let it choose a folder.
-        path = _free_path(folder, _UNSAFE.sub("_", self.stream_id)[:64], suffix)
-        self.recording = Recording(path, frozenset(self.tracks))
-        self.request_key_frame()
+        stem = _UNSAFE.sub("_", self.stream_id)[:64]
+        path = self._record_to = _free_path(folder, stem, ".webm" if is_webm else ".mkv")
+        if self.tracks:
+            self._begin_recording()
+            self.request_key_frame()
         return path
+
+    def _begin_recording(self) -> None:
+        """All tracks of the stream come at once, before the first frame of any."""
+        path, self._record_to = self._record_to, None
+        if path is not None:
+            self.recording = Recording(path, frozenset(self.tracks))
 
     async def wait_for_tracks(self) -> None:
         """Returns when the tracks are negotiated; media may arrive later."""

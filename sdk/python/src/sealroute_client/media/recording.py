@@ -35,11 +35,10 @@ class RecordingError(SealrouteError):
     name = "RecordingError"
 
 
-def check_folder(folder: Path, *, make: bool = False) -> None:
+def make_folder(folder: Path) -> None:
     """Errors: RecordingError when no file can be written there; it says why."""
     try:
-        if make:
-            folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
@@ -203,7 +202,8 @@ class Recording:
         self._timeline.settle(self._waiting, self._kinds)
         video = next((s for s in self._waiting if s.kind == "video"), None)
         audio = next((s for s in self._waiting if s.kind == "audio"), None)
-        name = "matroska" if video is not None and video.codec == "h264" else "webm"
+        is_webm = self.path.suffix == ".webm" and (video is None or video.codec != "h264")
+        name = "webm" if is_webm else "matroska"
         self._container = av.open(str(self.path), "w", format=name)
         if video is not None:
             template = _video_template(video.codec, video.data)

@@ -85,7 +85,7 @@ async def test_a_recorder_with_another_secret_says_so_and_names_no_file(server, 
     assert secret not in str(lines)
 
 
-async def test_the_end_of_a_file_is_told_and_ends_the_run(server, tmp_path) -> None:
+async def test_the_end_of_a_file_is_printed_and_ends_the_run(server, tmp_path) -> None:
     file = str(short_film(tmp_path))
     code, lines, err = await result_of(await run_cli(server, "publish", "--media", file))
     assert (code, err) == (0, "")

@@ -349,13 +349,13 @@ async def test_a_request_that_the_server_would_not_take_is_refused_here(server) 
 async def test_the_end_of_a_file_is_an_event_of_the_publisher_and_of_the_session(
     server, tmp_path
 ) -> None:
-    told = []
+    ended = []
     async with session_of(server) as session:
-        session.on("ended", lambda event: told.append(("session", event.stream_id)))
+        session.on("ended", lambda event: ended.append(("session", event.stream_id)))
         publisher = await session.publish(media=short_film(tmp_path))
-        publisher.on(Ended, lambda event: told.append(("publisher", event.stream_id)))
-        await until(lambda: len(told) == 2)
-        assert set(told) == {(by, publisher.stream_id) for by in ("session", "publisher")}
+        publisher.on(Ended, lambda event: ended.append(("publisher", event.stream_id)))
+        await until(lambda: len(ended) == 2)
+        assert set(ended) == {(by, publisher.stream_id) for by in ("session", "publisher")}
         assert publisher.stream_id in session.publishers
         assert server.received("unpublish") == []
         await session.unpublish(publisher)

@@ -110,7 +110,7 @@ class Lines:
         self.lines.append((event, members.get("streamId")))
 
 
-def test_the_command_line_tells_each_stream_that_its_publisher_gets_once(loop) -> None:
+def test_the_command_line_prints_each_stream_of_its_publisher_once(loop) -> None:
     async def work() -> None:
         server, output = virtual.FakeServer(), Lines()
         one = Session("http://server", "key", "session", "token", SECRET)
@@ -119,16 +119,16 @@ def test_the_command_line_tells_each_stream_that_its_publisher_gets_once(loop) -
         await one.connect()
         run = Run(parser().parse_args(COMMAND), one, output)
         await run._publish()
-        told = []
+        printed = []
         for _ in range(3):
             (stream_id,) = one.publishers
-            told.append(("published", stream_id))
+            printed.append(("published", stream_id))
             stream = {"streamId": stream_id, "connectionId": virtual.ME, "creationTime": 1}
             one._messages.handle({"t": "streamCreated", "stream": stream})
-            assert output.lines == told
+            assert output.lines == printed
             server.lose("uplink")
             await asyncio.sleep(5)
-        assert len(set(told)) == 3
+        assert len(set(printed)) == 3
         await one.disconnect()
 
     in_virtual_time(loop, work)

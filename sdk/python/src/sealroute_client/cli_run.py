@@ -50,7 +50,7 @@ class Run:
     leave: asyncio.Event = field(default_factory=asyncio.Event)
     publisher: Publisher | None = None
     published: str = ""
-    """Id of the stream that was told last."""
+    """Id of the stream that was printed last."""
     recordings: dict[str, Subscriber] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     failure: SealrouteError | None = None

@@ -47,30 +47,6 @@ async def test_an_encrypted_session_is_not_joined_without_a_secret(server) -> No
     assert [message["t"] for message in server.messages] == ["hello", "bye"]
 
 
-async def test_what_waited_for_an_answer_goes_on_before_the_next_message(server) -> None:
-    """The server sends the answer and what follows from it in one write."""
-
-    async def answer_and_tell(message: dict) -> None:
-        await answer(message)
-        if message["t"] == "signal":
-            await server.send({"t": "speaker", "streamId": None})
-
-    answer, server.answer = server.answer, answer_and_tell
-    session = session_of(server)
-    await session.connect()
-    order: list[str] = []
-    session.signaling.on_message = lambda message: order.append(message["t"])
-
-    async def ask() -> None:
-        await session.signaling.request("signal", type="", data="")
-        order.append("answered")
-
-    await ask()
-    await until(lambda: len(order) == 2)
-    await session.disconnect()
-    assert order == ["answered", "speaker"]
-
-
 async def test_of_a_loop_that_stood_still_the_client_does_not_conclude_that_it_is_alone(
     server,
 ) -> None:

@@ -180,3 +180,19 @@ async def test_a_server_cannot_open_peer_connections_without_end() -> None:
             refused += 1
     assert len(stage.peers) == 128
     assert refused == 372
+
+
+async def test_a_subscription_that_arrives_with_the_name_of_its_stream_is_served() -> None:
+    stage = Stage()
+    wanted = {"streamId": "new", "audio": True, "video": True}
+    for subscriber_id in ("quick", "gone"):
+        stage.links.on_wanted({"subscriberId": subscriber_id, **wanted})
+    stage.links.on_gone({"subscriberId": "gone"})
+    publisher = SimpleNamespace(
+        stream_id="new", source=SimpleNamespace(audio=None, video=None), tracks=[]
+    )
+    stage.links._session.publishers["new"] = publisher
+    stage.links.on_published(publisher)
+    await stage.settle()
+    assert stage.sent == ["peerDescription offer"]
+    assert len(stage.peers) == 1

@@ -122,6 +122,8 @@ class Publishing:
         answer = await self._request(None, rows, publisher)
         publisher.start(self._named_by(answer))
         self.publishers[publisher.stream_id] = publisher
+        if self._session.relay is not None:
+            self._session.relay.on_published(publisher)
 
     async def _request(
         self, offer: str | None, tracks: list[dict[str, Any]], publisher: Publisher

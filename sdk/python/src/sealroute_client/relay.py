@@ -63,6 +63,8 @@ class PeerLinks:
         self._session = session
         self._peers = peers
         self._links: dict[str, PeerLink] = {}
+        self._early: dict[str, dict[str, Any]] = {}
+        """Subscriptions that arrived together with the answer that names their stream."""
         self._relay = MediaRelay()
 
     # --- what the server tells ---------------------------------------------------------
@@ -72,6 +74,8 @@ class PeerLinks:
         subscriber_id = str(message["subscriberId"])
         publisher = self._session.publishers.get(str(message["streamId"]))
         if publisher is None:
+            if len(self._early) < MAX_PEERS:
+                self._early[subscriber_id] = message
             return
         wanted = {kind for kind in ("audio", "video") if message.get(kind)}
         link = self._links.get(subscriber_id)
@@ -84,6 +88,13 @@ class PeerLinks:
                 self._add(link, publisher, media)
         _hold_back(link, wanted)
         self._run(link, self._offer(link))
+
+    def on_published(self, publisher: Publisher) -> None:
+        """The stream has its id: who subscribed to it meanwhile gets it."""
+        for subscriber_id, message in list(self._early.items()):
+            if str(message["streamId"]) == publisher.stream_id:
+                del self._early[subscriber_id]
+                self.on_wanted(message)
 
     def on_description(self, message: dict[str, Any]) -> None:
         subscriber_id, sdp = str(message["subscriberId"]), str(message["sdp"])
@@ -103,6 +114,7 @@ class PeerLinks:
             self._run(link, self._take_candidate(link, message))
 
     def on_gone(self, message: dict[str, Any]) -> None:
+        self._early.pop(str(message["subscriberId"]), None)
         self.drop(str(message["subscriberId"]))
 
     # --- ends --------------------------------------------------------------------------
@@ -122,6 +134,7 @@ class PeerLinks:
     def forget(self) -> None:
         """The Session ends: it closes the peer connections."""
         links, self._links = list(self._links.values()), {}
+        self._early.clear()
         for link in links:
             self._forget_tracks(link)
 

@@ -313,9 +313,6 @@ class Signaling:
                     break
                 self._received += 1
                 is_whole = self._dispatch(message)
-                # What waited for an answer goes on before the next message, which may be about it:
-                # both can have arrived at once.
-                await asyncio.sleep(0)
                 if is_whole and message["t"] == "disconnected":
                     if message["reason"] != SHUTDOWN:
                         reason = str(message["reason"])

@@ -22,7 +22,7 @@ from signaling.protocol.codec import Encoding, decode, decode_server_message, en
 from signaling.sessions.actor import SessionActor
 from signaling.sessions.client_slot import JoiningClient
 from signaling.sessions.directory import SessionDirectory
-from signaling.sessions.message_sink import EncodedMessage
+from signaling.sessions.message_sink import EncodedBatch, EncodedMessage
 from tests.fakes.descriptions import answer_for, offer_for
 from tests.fakes.media_plane import FakeClientMedia, FakeMediaPlane, FakeStream
 
@@ -125,6 +125,10 @@ class Socket:
     def send(self, outgoing: EncodedMessage) -> None:
         assert self.closed is None, "a message after the end"
         self.on_message(decode_server_message(outgoing.encoded(self.encoding), self.encoding))
+
+    def send_batch(self, batch: EncodedBatch) -> None:
+        for outgoing in batch.messages:
+            self.send(outgoing)
 
     def close(self, reason: str) -> None:
         assert self.closed is None, "closed twice"

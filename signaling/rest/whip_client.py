@@ -12,7 +12,7 @@ from signaling.domain.errors import DomainError, ErrorCode, error
 from signaling.protocol import messages as m
 from signaling.sessions.actor import SessionActor
 from signaling.sessions.client_slot import JoiningClient
-from signaling.sessions.message_sink import EncodedMessage
+from signaling.sessions.message_sink import EncodedBatch, EncodedMessage
 
 ANSWER_TIMEOUT_S = 10.0
 _HELLO, _REQUEST, _BYE = 1, 2, 3
@@ -45,6 +45,10 @@ class HttpClient:
                 self._leave_soon()
             case _:
                 """Other messages are for clients with an SDK."""
+
+    def send_batch(self, batch: EncodedBatch) -> None:
+        for outgoing in batch.messages:
+            self.send(outgoing)
 
     def close(self, reason: str) -> None:
         del reason

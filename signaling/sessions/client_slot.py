@@ -13,7 +13,7 @@ from signaling.domain.session_state import Bucket
 from signaling.domain.tokens import Admission
 from signaling.protocol import messages as m
 from signaling.sessions.batch import Batch
-from signaling.sessions.message_sink import BatchSink, EncodedBatch, EncodedMessage, MessageSink
+from signaling.sessions.message_sink import EncodedBatch, EncodedMessage, MessageSink
 
 BACKLOG_MESSAGES = 256
 """Limit of messages kept for a client without a WebSocket, and of messages sent but not confirmed.
@@ -166,12 +166,8 @@ class ClientSlot:
 
     def _write_batch(self, sink: MessageSink, batch: EncodedBatch) -> None:
         """For messages that are not replayed."""
-        if isinstance(sink, BatchSink):
-            self.sent += len(batch.messages)
-            sink.send_batch(batch)
-            return
-        for outgoing in batch.messages:
-            self._write(sink, outgoing)
+        self.sent += len(batch.messages)
+        sink.send_batch(batch)
 
 
 def resume_token(connection: ConnectionId) -> str:

@@ -60,15 +60,9 @@ def frame_header(first_byte: int, length: int) -> bytes:
 
 
 class MessageSink(Protocol):
-    """A client's WebSocket. Neither call blocks."""
+    """A client's WebSocket. No call blocks."""
 
     def send(self, outgoing: EncodedMessage) -> None: ...
+    def send_batch(self, batch: EncodedBatch) -> None: ...
     def close(self, reason: str) -> None:
         """Sends `Disconnected` with the reason after all earlier messages, then closes."""
-
-
-class BatchSink:
-    """A sink that writes several messages at once; others get one after the other."""
-
-    def send_batch(self, batch: EncodedBatch) -> None:
-        raise NotImplementedError

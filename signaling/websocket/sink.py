@@ -12,7 +12,7 @@ from signaling.domain.errors import SERVICE_RESTART
 from signaling.http.websocket_connection import WebSocketConnection
 from signaling.protocol import messages as m
 from signaling.protocol.codec import Encoding
-from signaling.sessions.message_sink import BatchSink, EncodedBatch, EncodedMessage, frame_header
+from signaling.sessions.message_sink import EncodedBatch, EncodedMessage, frame_header
 
 SLOW_READER_S = 10.0
 """How long the oldest message may wait for a client to read before its WebSocket is dropped."""
@@ -40,7 +40,7 @@ class SendQueues:
     total: int = field(default=0)
 
 
-class WebSocketSink(BatchSink):
+class WebSocketSink:
     """Writes each message as one frame at once; the loop sends the frames of one turn together.
     In a full session this is most of the cost of signaling, so there is no task, and a queue only
     for clients that do not read. The queues share the frames of broadcasts.

@@ -129,3 +129,16 @@ async def test_signals_and_archives_are_as_in_the_documents(site) -> None:
     await until(lambda: delivered)
     with pytest.raises(opentok.exceptions.ArchiveError):
         await asyncio.to_thread(site.application.start_archive, session)
+
+
+async def test_who_publishes_where_all_are_muted_sends_no_audio(site) -> None:
+    """The mute arrives together with the answer that names the stream, and no server is in between
+    that could hold the audio back."""
+    session = await site.session(relayed=True)
+    assert (await asyncio.to_thread(site.application.mute_all, session, [])).status_code == 200
+    sender, viewer = [await site.join(session) for _ in range(2)]
+    publisher = await sender.publish()
+    await until(lambda: publisher.is_muted("audio"))
+    subscriber = await subscribed(viewer)
+    await first(subscriber.video, skip=10)
+    assert subscriber.tracks["audio"].frames == 0

@@ -201,7 +201,7 @@ async def test_a_fault_of_ours_while_posting_counts_as_a_failed_attempt(world, m
     real = world.receiver.post
 
     async def post(*_):
-        raise RuntimeError("a fault of ours")
+        raise RuntimeError("a bug")
 
     world.receiver.post = post
     world.note("s", "sessionCreated")

@@ -142,7 +142,7 @@ async def test_an_event_that_cannot_be_queued_takes_no_other_with_it(world, monk
 
     async def queue(deliveries):
         if any('"r1"' in one.body for one in deliveries):
-            raise ValueError("a fault of ours")
+            raise ValueError("a bug")
         await real(deliveries)
 
     monkeypatch.setattr(world.recorder._outbox, "queue", queue)

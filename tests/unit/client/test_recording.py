@@ -9,7 +9,7 @@ from aiortc.codecs.vpx import Vp8Encoder, VpxPayloadDescriptor
 from sealroute_client.cli_run import recording_fault
 from sealroute_client.errors import NotConnected
 from sealroute_client.media.inbound import EncodedFrame
-from sealroute_client.media.recording import Recording, Sample, can_begin
+from sealroute_client.media.recording import Recording, RecordingError, Sample, can_begin
 from sealroute_client.media.sources import draw_pattern
 from sealroute_client.subscriber import Subscriber
 
@@ -106,6 +106,13 @@ async def test_a_recording_can_be_asked_for_at_once_after_subscribing(tmp_path, 
     with av.open(str(path)) as written:
         assert written.format.name.startswith("matroska")
         assert len(list(written.decode(video=0))) == 4
+
+
+async def test_a_subscription_is_recorded_once(subscriber, tmp_path) -> None:
+    subscriber.record(tmp_path / "first")
+    with pytest.raises(RecordingError, match="recorded already"):
+        subscriber.record(tmp_path / "second")
+    assert not (tmp_path / "second").exists()
 
 
 async def test_what_has_ended_is_not_recorded(subscriber, tmp_path) -> None:

@@ -89,6 +89,7 @@ class Stage:
             subscribing=SimpleNamespace(lose_one=self._lose),
             signaling=SimpleNamespace(request=self._request),
             spawn=self._spawn,
+            complain=self.errors.append,
         )
         self.links = PeerLinks(session, SimpleNamespace(open=self._open))
 
@@ -196,3 +197,17 @@ async def test_a_subscription_that_arrives_with_the_name_of_its_stream_is_served
     await stage.settle()
     assert stage.sent == ["peerDescription offer"]
     assert len(stage.peers) == 1
+
+
+async def test_a_stream_is_published_also_where_the_server_invents_peers() -> None:
+    stage = Stage()
+    for number in range(128):
+        stage.links.on_description({"subscriberId": f"p{number}", "type": "offer", "sdp": OFFER})
+    stage.links.on_wanted({"subscriberId": "one", "streamId": "new", "audio": True, "video": True})
+    publisher = SimpleNamespace(
+        stream_id="new", source=SimpleNamespace(audio=None, video=None), tracks=[]
+    )
+    stage.links._session.publishers["new"] = publisher
+    stage.links.on_published(publisher)
+    assert [error.code for error in stage.errors] == ["unexpected_server_response"]
+    assert len(stage.peers) == 128

@@ -7,12 +7,12 @@ from signaling.protocol import messages as m
 from signaling.protocol.codec import Encoding
 from signaling.sessions.batch import Batch
 from signaling.sessions.client_slot import ClientSlot
-from signaling.sessions.message_sink import BatchSink, EncodedMessage
+from signaling.sessions.message_sink import EncodedMessage
 
 ANN, BEN, NEW = ConnectionId("ann"), ConnectionId("ben"), ConnectionId("new")
 
 
-class Sink(BatchSink):
+class Sink:
     def __init__(self):
         self.writes = []
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sealroute_client import events
 from sealroute_client.e2ee.secret import KeyIds
@@ -24,6 +25,9 @@ from sealroute_client.uplink import VIDEO_CODECS, Uplink
 if TYPE_CHECKING:
     from sealroute_client.session import Session
 
+MAX_MUTED_EARLY: Final = 8
+"""More streams than a client publishes at once."""
+
 
 class Publishing:
     """Owns the Publishers by stream id, those that wait for a stream, and the uplink."""
@@ -36,6 +40,8 @@ class Publishing:
         self._waiting: list[Publisher] = []
         self._named: set[str] = set()
         """Every id of a stream of this client: none comes to mean another one."""
+        self._muted_early: deque[str] = deque(maxlen=MAX_MUTED_EARLY)
+        """Streams whose mute arrived together with the answer that names them."""
 
     async def publish(self, source: Source, video_codec: str, name: str) -> Publisher:
         """Errors: ServerError, NotConnected, EncryptionError, InvalidParameter,
@@ -81,7 +87,7 @@ class Publishing:
                 raise
             publisher.take_tracks(tracks)
             publisher.start(stream_id)
-            self.publishers[publisher.stream_id] = publisher
+            self._register(publisher)
             if encryption is not None:
                 encryption.activate(publisher)
             return str(answer["answer"])
@@ -121,9 +127,24 @@ class Publishing:
         rows: list[dict[str, Any]] = [{"mid": t.kind, "kind": t.kind} for t in media]
         answer = await self._request(None, rows, publisher)
         publisher.start(self._named_by(answer))
-        self.publishers[publisher.stream_id] = publisher
+        self._register(publisher)
         if self._session.relay is not None:
             self._session.relay.on_published(publisher)
+
+    def _register(self, publisher: Publisher) -> None:
+        self.publishers[publisher.stream_id] = publisher
+        if publisher.stream_id in self._muted_early:
+            self._muted_early.remove(publisher.stream_id)
+            self.mute_by_force(publisher.stream_id)
+
+    def mute_by_force(self, stream_id: str | None) -> None:
+        """A moderator mutes the audio of one own stream, or of all (None)."""
+        muted = [p for i, p in self.publishers.items() if stream_id in (None, i)]
+        for publisher in muted:
+            publisher.mute_locally("audio", muted=True)
+            publisher.emit(events.MuteForced(stream_id=publisher.stream_id))
+        if not muted and stream_id is not None:
+            self._muted_early.append(stream_id)
 
     async def _request(
         self, offer: str | None, tracks: list[dict[str, Any]], publisher: Publisher

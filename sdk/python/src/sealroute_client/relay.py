@@ -94,7 +94,11 @@ class PeerLinks:
         for subscriber_id, message in list(self._early.items()):
             if str(message["streamId"]) == publisher.stream_id:
                 del self._early[subscriber_id]
-                self.on_wanted(message)
+                try:
+                    self.on_wanted(message)
+                except UnexpectedServerResponse as error:
+                    # The stream is published all the same.
+                    self._session.complain(error)
 
     def on_description(self, message: dict[str, Any]) -> None:
         subscriber_id, sdp = str(message["subscriberId"]), str(message["sdp"])

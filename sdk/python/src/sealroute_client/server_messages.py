@@ -101,11 +101,8 @@ class ServerMessages:
     def _on_mute_forced(self, message: dict[str, Any]) -> None:
         stream_id = message.get("streamId")
         active = bool(message.get("active"))
-        targets = [p for i, p in self._session.publishers.items() if stream_id in (None, i)]
         if active:
-            for publisher in targets:
-                publisher.mute_locally("audio", muted=True)
-                publisher.emit(events.MuteForced(stream_id=publisher.stream_id))
+            self._session.publishing.mute_by_force(None if stream_id is None else str(stream_id))
         self._session.emit(events.MuteForced(stream_id=stream_id, active=active))
 
     def _on_not_encrypted(self, message: dict[str, Any]) -> None:

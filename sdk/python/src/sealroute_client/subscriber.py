@@ -25,7 +25,14 @@ from sealroute_client.errors import (
     SealrouteError,
 )
 from sealroute_client.media.inbound import GENERATION_SHIFT, EncodedFrame, InboundTap
-from sealroute_client.media.recording import CLOCK_HZ, Recording, Sample, is_key_frame, make_folder
+from sealroute_client.media.recording import (
+    CLOCK_HZ,
+    Recording,
+    RecordingError,
+    Sample,
+    is_key_frame,
+    make_folder,
+)
 
 CODECS: Final = {"opus": CodecId.OPUS, "vp8": CodecId.VP8, "h264": CodecId.H264}
 MAX_UNREAD_FRAMES: Final = 90
@@ -316,10 +323,13 @@ class Subscriber(Emitter):
         will have once a frame has come. Before the tracks exist their codec is not known: the file
         is then Matroska (`.mkv`), which holds every codec.
 
-        Errors: NotConnected when the subscription has ended, RecordingError for a bad folder.
+        Errors: NotConnected when the subscription has ended, RecordingError for a bad folder and
+        for a subscription that is recorded already.
         """
         if self.is_ended.is_set():
             raise NotConnected("The subscription has ended; subscribe again to record the stream")
+        if self.recording is not None or self._record_to is not None:
+            raise RecordingError("This subscription is recorded already; it ends with it")
         folder = Path(folder)
         make_folder(folder)
         video = self.tracks.get("video")

@@ -65,7 +65,7 @@ class Stage:
 
     async def audio_ahead_ms(self, browser: Browser) -> list[float]:
         """Since `watch_sync`; below 0: the video is ahead."""
-        found: list[float] = await browser.run("bench.soundAhead()")
+        found: list[float] = await browser.run("bench.audioAhead()")
         return found
 
     async def sample(self, browser: Browser) -> Sample:

@@ -1,9 +1,12 @@
 """The cables of `make bench-network`, and how its figures are judged."""
 
+import re
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
+import bench
 from bench.network.conditions import Conditions, Direction
 from bench.network.figures import (
     Figure,
@@ -144,3 +147,14 @@ def test_the_page_keeps_what_was_measured_of_scenarios_that_are_not_played_again
     assert f"## {second.name}: **FAIL**" in after
     assert after.count("## ") == 2
     assert as_page(as_json(runs, about), SCENARIOS, after) == before
+
+
+def test_the_page_has_every_function_that_is_run_in_it() -> None:
+    folder = Path(bench.__file__).parent
+    sources = "".join(path.read_text() for path in folder.rglob("*.py"))
+    called = set(re.findall(r"\"bench\.(\w+)\(", sources))
+    assert called >= {"join", "publish", "sample"}
+
+    page = (folder / "network" / "page.js").read_text()
+    given = page[page.rindex("return {") :]
+    assert {name for name in called if not re.search(rf"\b{name}[,:]", given)} == set()

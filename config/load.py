@@ -19,6 +19,7 @@ from config.settings import (
     NO_SECRET,
     CallbackSettings,
     E2eeSettings,
+    EgressSettings,
     HttpSettings,
     IceSettings,
     LogSettings,
@@ -67,6 +68,7 @@ SECTIONS = {
     "storage": StorageSettings,
     "rooms": RoomsSettings,
     "callbacks": CallbackSettings,
+    "egress": EgressSettings,
     "log": LogSettings,
 }
 KNOBS: Knobs = {

@@ -1,0 +1,1 @@
+"""What runs in the processes that record: one process for each archive."""

@@ -1,0 +1,133 @@
+"""From the files of a folder to the archive, after an orderly end and after a kill alike.
+
+Every step leaves a folder from which it can be done again; the result is there when
+`result.json` is.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from sfu.egress.child import names
+from sfu.egress.child.archive_zip import digest_of, write_zip
+from sfu.egress.child.journal import read_journal
+from sfu.egress.child.manifest import History, history_of, manifest, recorded_us
+from sfu.egress.child.part import repair
+
+_LOCK_POLL_S = 0.1
+
+
+class Result(Struct, frozen=True):
+    size_bytes: int
+    sha256: str
+    recorded_ms: int
+
+
+@contextmanager
+def locked(folder: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """The folder is ours alone: a process that lost its server may still complete its files."""
+    descriptor = os.open(folder / names.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                on_wait()
+                time.sleep(_LOCK_POLL_S)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def complete(folder: Path, on_progress: Callable[[], None] = lambda: None) -> Result | None:
+    """Makes the archive of what is in the folder. None: there is no frame in it.
+
+    Errors: `OSError`; the files stay, and this can be called again.
+    """
+    if (finished := _finished(folder)) is not None:
+        _remove_all_but_archive(folder)
+        return finished
+    history = history_of(read_journal(folder))
+    if history.began is None:
+        return None
+    sizes = _indexed(folder, history, on_progress)
+    if not sizes:
+        return None
+    unfinished = folder / (names.ARCHIVE + names.UNFINISHED)
+    try:
+        write_zip(
+            unfinished,
+            (names.manifest_name(history.began.archive), manifest(history, sizes)),
+            [folder / name for name in sizes],
+            history.began.created_unix_ms,
+            on_progress,
+        )
+    except OSError:
+        unfinished.unlink(missing_ok=True)  # room for what else is written
+        raise
+    result = Result(
+        unfinished.stat().st_size,
+        digest_of(unfinished, on_progress).hex(),
+        recorded_us(history) // 1000,
+    )
+    unfinished.replace(folder / names.ARCHIVE)
+    _store(folder, result)
+    _remove_all_but_archive(folder)
+    return result
+
+
+def _indexed(folder: Path, history: History, on_progress: Callable[[], None]) -> dict[str, int]:
+    """Sizes of the files that have media; those of killed processes get their index."""
+    sizes = {}
+    for name, part in history.parts.items():
+        path = folder / name
+        if not path.is_file():
+            continue
+        if part.stop_us is None:
+            end_us = repair(path, on_progress)
+            if end_us is None:
+                continue
+            part.stop_us = part.start_us + end_us
+        sizes[name] = path.stat().st_size
+        on_progress()
+    return sizes
+
+
+def _finished(folder: Path) -> Result | None:
+    try:
+        result = msgspec.json.decode((folder / names.RESULT).read_bytes(), type=Result)
+        if (folder / names.ARCHIVE).stat().st_size == result.size_bytes:
+            return result
+    except (FileNotFoundError, msgspec.MsgspecError):
+        pass
+    return None
+
+
+def _store(folder: Path, result: Result) -> None:
+    unfinished = folder / (names.RESULT + names.UNFINISHED)
+    with unfinished.open("wb") as opened:
+        opened.write(msgspec.json.encode(result))
+        opened.flush()
+        os.fsync(opened.fileno())
+    unfinished.replace(folder / names.RESULT)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_all_but_archive(folder: Path) -> None:
+    """Room: the archive has everything. What cannot be removed does no harm."""
+    kept = {names.ARCHIVE, names.RESULT, names.LOCK}
+    for path in folder.iterdir():
+        if path.name not in kept and path.is_file():
+            with suppress(OSError):
+                path.unlink()

@@ -1,0 +1,70 @@
+"""One child as the supervisor sees it: a process, and control lines both ways."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+
+from sfu.egress.control import Down, LineError, LineWriter, Up, UpReader
+from sfu.egress.forks import ChildProcess, Zygote
+
+_MAX_UP_BYTES = 65_536
+SILENCE_S = 30.0
+"""A child speaks every second; one that hangs is killed. Longer than a slow disk takes to sync."""
+KILL_S = 5.0
+
+
+class ChildLink:
+    """Made by `spawn`. Lines are sent without waiting: a child that does not read is killed for
+    its silence before they take much memory."""
+
+    def __init__(
+        self,
+        process: ChildProcess,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self.process = process
+        self._reader = reader
+        self._writer = writer
+        self._lines = LineWriter()
+
+    def send(self, line: Down) -> None:
+        if not self._writer.is_closing():
+            self._writer.write(self._lines.encode(line))
+
+    async def lines(self, silence_s: float = SILENCE_S) -> AsyncIterator[Up]:
+        """What the child says, until it ends, hangs, or says what no child does."""
+        decoder = UpReader()
+        while True:
+            try:
+                line = await asyncio.wait_for(self._reader.readuntil(b"\n"), silence_s)
+                yield decoder.decode(line)
+            except (OSError, EOFError, TimeoutError, LineError, asyncio.LimitOverrunError):
+                return
+
+    async def close(self, *, kill: bool) -> None:
+        """Without `kill` the child completes its files by itself."""
+        self._writer.close()
+        if kill:
+            self.process.kill()
+            with suppress(TimeoutError):  # a process that waits for a broken disk does not end
+                await asyncio.wait_for(self.process.wait(), KILL_S)
+        self.process.close()
+
+
+async def spawn(zygote: Zygote, media: socket.socket | None) -> ChildLink:
+    """Errors: `ForkError`."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    with theirs:
+        descriptors: Sequence[int] = [theirs.fileno()]
+        if media is not None:
+            descriptors = [theirs.fileno(), media.fileno()]
+        try:
+            process = await zygote.fork(descriptors)
+        except BaseException:
+            ours.close()
+            raise
+    ours.setblocking(False)
+    reader, writer = await asyncio.open_unix_connection(sock=ours, limit=_MAX_UP_BYTES)
+    return ChildLink(process, reader, writer)

@@ -1,0 +1,129 @@
+"""Control lines between the server and a child: JSON, numbered in each direction.
+
+A line holds neither media nor secrets. A line that is malformed or out of order ends the
+connection: its other side is not what it should be.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+MAX_LINE_BYTES = 4_194_304
+"""A job's line lists its streams; 1,000 with connection data of 1 KB are 1.3 MB."""
+
+
+Count = Annotated[int, Meta(ge=0)]
+
+
+class JobLine(Struct, tag_field="line", tag="job", frozen=True):
+    """The whole state of a job as it is now. A restarted child needs no history."""
+
+    archive: str
+    folder: str
+    session: str
+    name: str
+    created_unix_ms: int
+    origin_us: int  # CLOCK_MONOTONIC at created_unix_ms
+    hold_ms: int
+    recover: bool = False
+    paused_at_us: int | None = None
+    streams: list[dict[str, Any]] | None = None
+
+
+class RecordLine(Struct, tag_field="line", tag="record", frozen=True):
+    on: bool
+    at_us: int
+
+
+class FinishLine(Struct, tag_field="line", tag="finish", frozen=True):
+    reason: str
+
+
+class ReadyLine(Struct, tag_field="line", tag="ready", frozen=True):
+    """The child has its job and its folder."""
+
+
+class RecordingLine(Struct, tag_field="line", tag="recording", frozen=True):
+    from_us: int
+
+
+class ProgressLine(Struct, tag_field="line", tag="progress", frozen=True):
+    """Every second, also while files are completed: silence means that the child hangs."""
+
+    recorded_ms: Count
+    size_bytes: Count
+
+
+class DoneLine(Struct, tag_field="line", tag="done", frozen=True):
+    size_bytes: Count
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    recorded_ms: Count
+
+
+class FailedLine(Struct, tag_field="line", tag="failed", frozen=True):
+    code: Literal["no_media", "disk_full", "storage", "child_lost"]
+    text: Annotated[str, Meta(max_length=200)]
+
+
+Down = JobLine | RecordLine | FinishLine
+Up = ReadyLine | RecordingLine | ProgressLine | DoneLine | FailedLine
+
+
+class _DownEnvelope(Struct, frozen=True):
+    n: int
+    body: Down
+
+
+class _UpEnvelope(Struct, frozen=True):
+    n: int
+    body: Up
+
+
+class LineError(Exception):
+    """The other side sent what is no line, or not the next one."""
+
+
+class LineWriter:
+    """Numbers the lines of one direction."""
+
+    def __init__(self) -> None:
+        self._n = 0
+
+    def encode(self, body: Down | Up) -> bytes:
+        self._n += 1
+        return msgspec.json.encode({"n": self._n, "body": body}) + b"\n"
+
+
+class _LineReader:
+    def __init__(self) -> None:
+        self._n = 0
+
+    def _in_order(self, n: int) -> None:
+        self._n += 1
+        if n != self._n:
+            raise LineError(f"line {n} came in the place of {self._n}")
+
+
+class DownReader(_LineReader):
+    """The child's side."""
+
+    def decode(self, line: bytes) -> Down:
+        try:
+            envelope = msgspec.json.decode(line, type=_DownEnvelope)
+        except msgspec.MsgspecError as cause:
+            raise LineError("not a control line") from cause
+        self._in_order(envelope.n)
+        return envelope.body
+
+
+class UpReader(_LineReader):
+    """The server's side."""
+
+    def decode(self, line: bytes) -> Up:
+        try:
+            envelope = msgspec.json.decode(line, type=_UpEnvelope)
+        except msgspec.MsgspecError as cause:
+            raise LineError("not a control line") from cause
+        self._in_order(envelope.n)
+        return envelope.body

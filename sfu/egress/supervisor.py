@@ -1,0 +1,273 @@
+"""Runs the jobs of egress, each in a process of its own, and starts dead ones again.
+
+What is written is in the job's folder: a process that follows a dead one goes on there. All of
+this is on the event loop; nothing waits for a disk.
+"""
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from config.settings import EgressSettings
+from sfu.egress.child_link import SILENCE_S, ChildLink, spawn
+from sfu.egress.control import (
+    DoneLine,
+    Down,
+    FailedLine,
+    FinishLine,
+    JobLine,
+    ProgressLine,
+    ReadyLine,
+    RecordingLine,
+    RecordLine,
+)
+from sfu.egress.deaths import Deaths
+from sfu.egress.forks import ZYGOTE, ForkError, Zygote
+from sfu.egress.jobs import ArchiveJob, EgressError, Finished, JobListener
+
+log = logging.getLogger(__name__)
+
+RESTART_S = 0.2
+ARCHIVE_FILE = "archive.zip"
+_MICROSECONDS = 1_000_000
+_OLDEST_START_US = 60 * _MICROSECONDS
+"""A wall clock that was set meanwhile does not put the beginning into another hour."""
+
+Outcome = DoneLine | FailedLine
+
+
+class Supervisor:
+    """Implements `Egress`."""
+
+    def __init__(
+        self,
+        settings: EgressSettings,
+        *,
+        close_within_s: float = 5.0,
+        silence_s: float = SILENCE_S,
+        program: Sequence[str] = ZYGOTE,
+    ) -> None:
+        self._settings = settings
+        self._close_within_s = close_within_s
+        self._silence_s = silence_s
+        self._zygote = Zygote(program)
+        self._jobs: dict[ArchiveRun, asyncio.Task[None]] = {}
+        self._closed = False
+
+    @property
+    def running(self) -> int:
+        return len(self._jobs)
+
+    @property
+    def zygote_pid(self) -> int | None:
+        return self._zygote.pid
+
+    def start(self, job: ArchiveJob, media: socket.socket, listener: JobListener) -> "ArchiveRun":
+        if self._closed or len(self._jobs) >= self._settings.children_max:
+            media.close()
+            raise EgressError("no_capacity", "This server has no room for another recording.")
+        run = ArchiveRun(self._zygote, job, media, listener, self._silence_s)
+        self._jobs[run] = run.task
+        run.task.add_done_callback(lambda _: self._jobs.pop(run, None))
+        return run
+
+    async def recover(self, job: ArchiveJob) -> Finished | None:
+        outcome = await _complete(self._zygote, job, self._silence_s)
+        if isinstance(outcome, DoneLine):
+            return _finished(job, outcome)
+        if outcome.code == "no_media":
+            return None
+        raise EgressError(outcome.code, outcome.text)
+
+    async def close(self) -> None:
+        self._closed = True
+        tasks = list(self._jobs.values())
+        for run in list(self._jobs):
+            run.finish("the server stops")
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._close_within_s)
+        # Children without a server complete their files; the next start takes the result.
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._zygote.close()
+
+
+class ArchiveRun:
+    """One job, over the lives of its processes. Implements `Job`."""
+
+    def __init__(
+        self,
+        zygote: Zygote,
+        job: ArchiveJob,
+        media: socket.socket,
+        listener: JobListener,
+        silence_s: float,
+    ) -> None:
+        self._zygote = zygote
+        self._job = job
+        self._media = media
+        self._listener = listener
+        self._silence_s = silence_s
+        self._origin_us = _origin_us(job.created_unix_ms)
+        self._paused_at_us: int | None = None
+        self._streams: list[dict[str, Any]] | None = None
+        self._reason: str | None = None
+        self._link: ChildLink | None = None
+        self._is_recording = False
+        self._aborted = False
+        self.task = asyncio.get_running_loop().create_task(self._run())
+        self.task.add_done_callback(lambda _: media.close())
+
+    def pause(self) -> None:
+        if self._paused_at_us is None:
+            self._paused_at_us = _now_us()
+            self._send(RecordLine(on=False, at_us=self._paused_at_us))
+
+    def resume(self) -> None:
+        if self._paused_at_us is not None:
+            self._paused_at_us = None
+            self._send(RecordLine(on=True, at_us=_now_us()))
+
+    def streams(self, present: Mapping[str, Mapping[str, object]]) -> None:
+        self._streams = [dict(added) for added in present.values()]
+
+    def finish(self, reason: str) -> None:
+        if self._reason is None:
+            self._reason = reason
+            self._send(FinishLine(reason))
+
+    def abort(self) -> None:
+        self._aborted = True
+        if self._link is not None:
+            self._link.process.kill()
+        self.task.cancel()
+
+    async def _run(self) -> None:
+        """Until the job has ended one way or the other."""
+        deaths = Deaths()
+        while (outcome := await self._one_process()) is None:
+            if not deaths.add(asyncio.get_running_loop().time()):
+                outcome = await self._give_up()
+                break
+            log.warning("a recording process ended; another one goes on")
+            await asyncio.sleep(RESTART_S)
+        self._report(outcome)
+
+    async def _one_process(self) -> Outcome | None:
+        """What the process ends with; None when it died."""
+        try:
+            link = await spawn(self._zygote, self._media)
+        except ForkError as failure:
+            log.warning("%s", failure)
+            return None
+        self._link, outcome = link, None
+        try:
+            link.send(self._present_state())
+            if self._reason is not None:
+                link.send(FinishLine(self._reason))
+            async for line in link.lines(self._silence_s):
+                if isinstance(line, DoneLine | FailedLine):
+                    outcome = line
+                    break
+                self._handle(line)
+        finally:
+            self._link = None
+            # Cancelled without `abort`, the server ends: the child completes its files.
+            await link.close(kill=self._aborted or not _is_cancelled())
+        return outcome
+
+    def _present_state(self) -> JobLine:
+        return _job_line(
+            self._job,
+            origin_us=self._origin_us,
+            paused_at_us=self._paused_at_us,
+            streams=self._streams,
+        )
+
+    def _handle(self, line: ReadyLine | RecordingLine | ProgressLine) -> None:
+        match line:
+            case RecordingLine():
+                if not self._is_recording:
+                    self._is_recording = True
+                    self._listener.on_recording()
+            case ProgressLine(recorded_ms=recorded_ms, size_bytes=size_bytes):
+                self._listener.on_progress(recorded_ms, size_bytes)
+            case ReadyLine():
+                pass
+
+    async def _give_up(self) -> Outcome:
+        """Completes what the dead processes wrote."""
+        log.error("a recording ends: its processes ended again and again")
+        outcome = await _complete(self._zygote, self._job, self._silence_s)
+        if isinstance(outcome, FailedLine) and outcome.code == "no_media":
+            return FailedLine("child_lost", "The recording process ended again and again.")
+        return outcome
+
+    def _report(self, outcome: Outcome) -> None:
+        if self._aborted:
+            return
+        if isinstance(outcome, DoneLine):
+            self._listener.on_finished(_finished(self._job, outcome))
+        else:
+            self._listener.on_failed(outcome.code, outcome.text)
+
+    def _send(self, line: Down) -> None:
+        """To the process that is there; a later one gets the present state."""
+        if self._link is not None:
+            self._link.send(line)
+
+
+async def _complete(zygote: Zygote, job: ArchiveJob, silence_s: float) -> Outcome:
+    """Completes a folder, in a process without a tap. One that dies gets a second attempt."""
+    for _ in range(2):
+        try:
+            link = await spawn(zygote, None)
+        except ForkError as failure:
+            log.warning("%s", failure)
+            continue
+        try:
+            link.send(_job_line(job, origin_us=0, recover=True))
+            async for line in link.lines(silence_s):
+                if isinstance(line, DoneLine | FailedLine):
+                    return line
+        finally:
+            await link.close(kill=not _is_cancelled())
+    return FailedLine("child_lost", "The process that completes the files ended.")
+
+
+def _job_line(job: ArchiveJob, *, origin_us: int, **state: Any) -> JobLine:  # noqa: ANN401
+    return JobLine(
+        archive=job.archive,
+        folder=str(job.folder.absolute()),
+        session=job.session,
+        name=job.name,
+        created_unix_ms=job.created_unix_ms,
+        origin_us=origin_us,
+        hold_ms=job.hold_ms,
+        **state,
+    )
+
+
+def _finished(job: ArchiveJob, done: DoneLine) -> Finished:
+    file = Path(job.folder) / ARCHIVE_FILE
+    return Finished(file, done.size_bytes, bytes.fromhex(done.sha256), done.recorded_ms)
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _now_us() -> int:
+    return time.monotonic_ns() // 1000
+
+
+def _origin_us(created_unix_ms: int) -> int:
+    """The monotonic time at which the archive was created."""
+    since_us = time.time_ns() // 1000 - created_unix_ms * 1000
+    return _now_us() - min(max(since_us, 0), _OLDEST_START_US)

@@ -1,0 +1,114 @@
+"""A small process that has loaded the codecs, and forks a child for each job.
+
+Loading takes some 0.3 s, a fork some milliseconds. The server starts it with the first job and
+speaks with it over one socket: a datagram with descriptors asks for a child, the answer has the
+child's pid and a descriptor of the process. It ends when the server does; its children complete
+their files first.
+"""
+
+import array
+import fcntl
+import gc
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
+
+import av
+import msgspec
+
+from sfu import _native
+from sfu.egress.child.frames import Reader
+from sfu.egress.child.main import CONTROL_DESCRIPTOR, main
+
+NICE = 10
+"""Media that is forwarded goes first."""
+OOM_SCORE = 500
+"""Where memory ends, an archive is cut rather than the server killed."""
+OPEN_FILES = 1_024
+_REQUEST_BYTES = 1_024
+_HIGH_DESCRIPTOR = 10
+
+
+def serve(requests: socket.socket, run: Callable[[], int]) -> None:
+    """Forks a child for each request until the server is gone."""
+    _restrict()
+    gc.freeze()  # what is loaded stays shared with the children
+    while True:
+        message, descriptors, _flags, _address = socket.recv_fds(
+            requests, _REQUEST_BYTES, 2, socket.MSG_CMSG_CLOEXEC
+        )
+        if not message:
+            return
+        pid = os.fork()
+        if pid == 0:
+            _become_child(descriptors, run)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        _answer(requests, message, pid)
+
+
+def _answer(requests: socket.socket, message: bytes, pid: int) -> None:
+    """`number` is the request's. Without a descriptor the child has already ended."""
+    answer = msgspec.json.encode({"number": msgspec.json.decode(message)["number"], "pid": pid})
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        requests.send(answer)
+        return
+    ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [process]))]
+    requests.sendmsg([answer], ancillary)
+    os.close(process)
+
+
+def _restrict() -> None:
+    """What holds for this process and for its children."""
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)  # the server's end ends them, after their files
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    with suppress(OSError):
+        os.nice(NICE)
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
+    os.umask(0o077)
+    av.logging.set_level(None)
+
+
+def _become_child(descriptors: list[int], run: Callable[[], int]) -> NoReturn:
+    """Descriptors 0 to 2 are /dev/null, 3 is control, 4 the tap; there is no other."""
+    status = 1
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        high = [_moved(descriptor) for descriptor in descriptors]
+        for offset, descriptor in enumerate(high):
+            os.dup2(descriptor, CONTROL_DESCRIPTOR + offset, inheritable=False)
+        os.closerange(CONTROL_DESCRIPTOR + len(high), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        os.environ.clear()
+        status = run()
+    except BaseException:  # noqa: BLE001, S110 - there is no log; the status says it
+        pass
+    finally:
+        os._exit(status)
+
+
+def _moved(descriptor: int) -> int:
+    return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH_DESCRIPTOR)
+
+
+def open_tap(descriptor: int, hold_ms: int) -> Reader:
+    reader: Reader = _native.TapReader(descriptor, hold_ms)
+    return reader
+
+
+if __name__ == "__main__":
+    with socket.socket(fileno=int(sys.argv[1])) as inherited:
+        serve(inherited, lambda: main(open_tap))

@@ -119,6 +119,7 @@ class ArchiveRun:
         self._reason: str | None = None
         self._link: ChildLink | None = None
         self._is_recording = False
+        self._recorded_ms = 0
         self._aborted = False
         self.task = asyncio.get_running_loop().create_task(self._run())
         self.task.add_done_callback(lambda _: media.close())
@@ -196,7 +197,9 @@ class ArchiveRun:
                     self._is_recording = True
                     self._listener.on_recording()
             case ProgressLine(recorded_ms=recorded_ms, size_bytes=size_bytes):
-                self._listener.on_progress(recorded_ms, size_bytes)
+                # A process that begins, or waits for its folder, does not know all of it yet.
+                self._recorded_ms = max(self._recorded_ms, recorded_ms)
+                self._listener.on_progress(self._recorded_ms, size_bytes)
             case ReadyLine():
                 pass
 

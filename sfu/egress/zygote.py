@@ -9,6 +9,7 @@ their files first.
 import array
 import fcntl
 import gc
+import importlib
 import os
 import resource
 import signal
@@ -22,7 +23,6 @@ from typing import NoReturn
 import av
 import msgspec
 
-from sfu import _native
 from sfu.egress.child.frames import Reader
 from sfu.egress.child.main import CONTROL_DESCRIPTOR, main
 
@@ -32,6 +32,7 @@ OOM_SCORE = 500
 """Where memory ends, an archive is cut rather than the server killed."""
 OPEN_FILES = 1_024
 _REQUEST_BYTES = 1_024
+_NATIVE = importlib.import_module("sfu._native")
 _HIGH_DESCRIPTOR = 10
 
 
@@ -105,7 +106,7 @@ def _moved(descriptor: int) -> int:
 
 
 def open_tap(descriptor: int, hold_ms: int) -> Reader:
-    reader: Reader = _native.TapReader(descriptor, hold_ms)
+    reader: Reader = _NATIVE.TapReader(descriptor, hold_ms)
     return reader
 
 

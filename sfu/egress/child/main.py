@@ -46,6 +46,7 @@ SYNC_US = 5_000_000
 DRAIN_US = 500_000
 """After the end of a recording the tap is read for the time that packets are held, and this."""
 FIRST_LINE_S = 10.0
+_NO_MEDIA = FailedLine("no_media", "Nothing was recorded: no stream sent a frame.")
 _RECORD = struct.Struct("<BBHIQ")
 _RTCP_UP = 6
 
@@ -62,9 +63,14 @@ def main(open_reader: OpenReader) -> int:
     if not first or not isinstance(first[0], JobLine):
         return 2
     job, rest = first[0], first[1:]
-    reporter = _Reporter(control)
+    reporter, folder = _Reporter(control), Path(job.folder)
     try:
-        with locked(Path(job.folder), reporter.beat):
+        if not job.recover:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        elif not folder.is_dir():
+            control.send(_NO_MEDIA)
+            return 0
+        with locked(folder, reporter.beat):
             control.send(ReadyLine())
             if not job.recover:
                 _Recorder(job, control, reporter, open_reader).run(rest)
@@ -78,7 +84,7 @@ def main(open_reader: OpenReader) -> int:
 def _complete(job: JobLine, control: ControlSocket, reporter: "_Reporter") -> None:
     result = complete(Path(job.folder), reporter.beat)
     if result is None:
-        control.send(FailedLine("no_media", "Nothing was recorded: no stream sent a frame."))
+        control.send(_NO_MEDIA)
     else:
         control.send(DoneLine(result.size_bytes, result.sha256, result.recorded_ms))
 
@@ -226,7 +232,7 @@ class _Recorder:
     def _ask_for_key_frames(self, ssrcs: Iterable[int]) -> None:
         """What was sent in a pause is not in the file; video goes on with a key frame."""
         for ssrc in ssrcs:
-            picture_loss = struct.pack(">BBHII", 0x81, 206, 2, 0, ssrc)
-            record = _RECORD.pack(_RTCP_UP, 0, 1, ssrc, now_us()) + picture_loss
+            loss_indication = struct.pack(">BBHII", 0x81, 206, 2, 0, ssrc)
+            record = _RECORD.pack(_RTCP_UP, 0, 1, ssrc, now_us()) + loss_indication
             with suppress(OSError):
                 self._media.send(record, socket.MSG_DONTWAIT)

@@ -185,20 +185,20 @@ def _file(history: History, part: PartRecord, size: int) -> dict[str, Any]:
         "name": part.added.name,
         "size": size,
         "layoutClassList": part.classes,
-        "startTimeOffset": _ms(part.start_us),
-        "stopTimeOffset": _ms(stop_us),
+        "startTimeOffset": _as_ms(part.start_us),
+        "stopTimeOffset": _as_ms(stop_us),
         "gaps": _gaps(history, part),
         "muted": _muted_within(history, part, stop_us),
     }
     if part.added.video_type:
         described["videoType"] = part.added.video_type
     if part.rotations:
-        described["rotations"] = [[_ms(one.at_us), one.degrees] for one in part.rotations]
+        described["rotations"] = [[_as_ms(one.at_us), one.degrees] for one in part.rotations]
     return described
 
 
 def _gaps(history: History, part: PartRecord) -> list[list[Any]]:
-    gaps = [[_ms(gap.from_us), _ms(gap.to_us), gap.reason] for gap in part.gaps]
+    gaps = [[_as_ms(gap.from_us), _as_ms(gap.to_us), gap.reason] for gap in part.gaps]
     if part.after_restart:
         before = [
             other.stop_us
@@ -208,7 +208,9 @@ def _gaps(history: History, part: PartRecord) -> list[list[Any]]:
             and other.start_us < part.start_us
         ]
         if before:
-            gaps.insert(0, [_ms(min(max(before), part.start_us)), _ms(part.start_us), RECORDER])
+            gaps.insert(
+                0, [_as_ms(min(max(before), part.start_us)), _as_ms(part.start_us), RECORDER]
+            )
     return gaps
 
 
@@ -218,10 +220,10 @@ def _muted_within(history: History, part: PartRecord, stop_us: int) -> list[list
         for begin, end in history.muted.get((part.stream, kind), ()):
             first, last = max(begin, part.start_us), min(stop_us if end is None else end, stop_us)
             if first < last:
-                found.append([kind, _ms(first), _ms(last)])
+                found.append([kind, _as_ms(first), _as_ms(last)])
     return found
 
 
-def _ms(us: int) -> int:
+def _as_ms(us: int) -> int:
     """Never negative: the first packets may be a little older than the archive."""
     return max(0, (us + 500) // 1000)

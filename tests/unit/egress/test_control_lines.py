@@ -1,0 +1,135 @@
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sfu.egress.child.control_socket import ControlSocket
+from sfu.egress.control import (
+    MAX_LINE_BYTES,
+    DoneLine,
+    DownReader,
+    FailedLine,
+    FinishLine,
+    JobLine,
+    LineError,
+    LineWriter,
+    ProgressLine,
+    ReadyLine,
+    RecordLine,
+    UpReader,
+)
+from sfu.egress.deaths import Deaths
+
+JOB = JobLine("a", "/f", "s", "n", 1, 2, 3, streams=[{"stream": "x"}])
+
+
+@pytest.fixture
+def pair():
+    ours, theirs = socket.socketpair()
+    yield ours, ControlSocket(theirs)
+    ours.close()
+    theirs.close()
+
+
+def test_lines_come_as_they_were_sent(pair):
+    server, child = pair
+    writer = LineWriter()
+    lines = [JOB, RecordLine(on=False, at_us=7), FinishLine("user initiated")]
+    sent = b"".join(map(writer.encode, lines))
+    server.sendall(sent[:20])
+    assert child.poll() == []
+    server.sendall(sent[20:])
+    assert child.poll(1) == lines
+    child.send(ReadyLine())
+    child.send(ProgressLine(1, 2), must_arrive=False)
+    reader = UpReader()
+    first, second = server.recv(1_000).splitlines()
+    assert [reader.decode(first), reader.decode(second)] == [ReadyLine(), ProgressLine(1, 2)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\n",
+        b"nonsense\n",
+        b'{"n":1,"body":{"line":"unknown"}}\n',
+        b'{"n":2,"body":{"line":"finish","reason":"x"}}\n',
+        b'{"n":1,"body":{"line":"finish"}}\n',
+        b'{"n":1,"body":{"line":"record","on":"yes","at_us":1}}\n',
+        b"[" * 5_000 + b"\n",
+        b"\xff\xfe\n",
+    ],
+)
+def test_what_is_no_line_ends_the_connection(pair, line):
+    server, child = pair
+    server.sendall(line)
+    assert child.poll(1) == []
+    assert child.closed
+    child.send(ReadyLine())
+    server.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        server.recv(1)
+
+
+def test_a_line_without_an_end_is_bounded(pair):
+    server, child = pair
+    server.setblocking(False)
+    sent = 0
+    while not child.closed and sent < 2 * MAX_LINE_BYTES:
+        sent += server.send(b"x" * 65_536)
+        child.poll(1)
+    assert child.closed
+
+
+def test_the_end_of_the_server_is_seen(pair):
+    server, child = pair
+    server.close()
+    assert child.poll(1) == []
+    assert child.closed
+    child.send(ReadyLine())
+
+
+def test_progress_does_not_wait_for_a_server_that_does_not_read(pair):
+    server, child = pair
+    for number in range(100_000):
+        child.send(ProgressLine(number, 0), must_arrive=False)
+    assert not child.closed
+    reader = UpReader()
+    received = b""
+    server.setblocking(False)
+    try:
+        while True:
+            received += server.recv(65_536)
+    except BlockingIOError:
+        pass
+    for line in received.splitlines():
+        reader.decode(line)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_are_another_error(line):
+    for reader in (UpReader(), DownReader()):
+        with pytest.raises(LineError):
+            reader.decode(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        DoneLine(1, "zz", 1),
+        DoneLine(-1, "0" * 64, 1),
+        FailedLine("other", "text"),
+        FailedLine("storage", "x" * 1_000),
+        ProgressLine(-1, 0),
+    ],
+)
+def test_values_that_no_child_has_are_refused(line):
+    with pytest.raises(LineError):
+        UpReader().decode(LineWriter().encode(line))
+
+
+def test_three_deaths_in_a_minute_are_enough():
+    deaths = Deaths()
+    assert [deaths.add(now) for now in (0, 30, 61, 90, 91)] == [True, True, True, False, False]
+    assert deaths.add(500)

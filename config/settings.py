@@ -343,8 +343,8 @@ class EgressSettings:
 
     children_max: int = knob(
         64,
-        "Recordings at a time. Each is a process of some 15 MB that uses about 0.03 % of a core per"
-        " stream, and room on the disk. More are refused. 0: none.",
+        "Recordings at a time. Each is a process of about 5 MB, and needs room and speed of the"
+        " disk. More are refused. 0: none.",
         0,
         1_024,
     )

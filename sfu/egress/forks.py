@@ -17,6 +17,7 @@ ZYGOTE = (sys.executable, "-P", "-m", "sfu.egress.zygote")
 """-P: the working directory may hold anybody's modules."""
 START_S = 20.0
 """Loading the codecs takes 0.3 s; on a machine that is short of everything much longer."""
+CLOSE_S = 5.0
 _ANSWER_BYTES = 1_024
 
 
@@ -83,7 +84,12 @@ class Zygote:
         """Ends the zygote. Children that still run complete their files."""
         process = self._process
         self._lost()
-        if process is not None:
+        if process is None:
+            return
+        try:
+            await asyncio.wait_for(process.wait(), CLOSE_S)
+        except TimeoutError:
+            process.kill()
             await process.wait()
 
     async def _start(self) -> socket.socket:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 _CHUNK_BYTES = 1_048_576
+_SYNC_BYTES = 67_108_864
+"""How much waits for the disk at a time: whoever waits for gigabytes is taken for dead."""
 _YEAR_1980_S = 315_532_800
 
 Moment = tuple[int, int, int, int, int, int]
@@ -29,6 +31,7 @@ def write_zip(
     moment = _moment(created_unix_ms)
     name, members = manifest
     text = json.dumps(members, ensure_ascii=False, indent=1).encode()
+    unsynced = 0
     descriptor = os.open(target, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w+b") as opened:
         with zipfile.ZipFile(opened, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
@@ -38,6 +41,10 @@ def write_zip(
                 with file.open("rb") as source, archive.open(entry, "w") as stored:
                     while chunk := source.read(_CHUNK_BYTES):
                         stored.write(chunk)
+                        unsynced += len(chunk)
+                        if unsynced >= _SYNC_BYTES:
+                            os.fdatasync(descriptor)
+                            unsynced = 0
                         on_progress()
         opened.flush()
         os.fsync(opened.fileno())

@@ -21,6 +21,8 @@ from sfu.egress.child.manifest import History, history_of, manifest, recorded_us
 from sfu.egress.child.part import repair
 
 _LOCK_POLL_S = 0.1
+LOCK_S = 3_600.0
+"""How long a process that lost its server may take to complete a large archive."""
 
 
 class Result(Struct, frozen=True):
@@ -31,7 +33,10 @@ class Result(Struct, frozen=True):
 
 @contextmanager
 def locked(folder: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """The folder is ours alone: a process that lost its server may still complete its files."""
+    """The folder is ours alone: a process that lost its server may still complete its files.
+
+    Errors: `OSError`."""
+    until = time.monotonic() + LOCK_S
     descriptor = os.open(folder / names.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         while True:
@@ -39,6 +44,8 @@ def locked(folder: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
+                if time.monotonic() > until:
+                    raise
                 on_wait()
                 time.sleep(_LOCK_POLL_S)
         yield

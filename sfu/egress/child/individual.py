@@ -31,6 +31,8 @@ from sfu.egress.child.journal import Journal
 from sfu.egress.child.manifest import History
 from sfu.egress.child.stream_recorder import StreamRecorder
 
+PLAUSIBLE_US = 60_000_000
+"""A frame is of about now: a file of years would be the work of a single one."""
 MAX_STREAMS = 400
 """Open files of one process; each stream has one, for a moment two."""
 
@@ -85,11 +87,15 @@ class IndividualArchive:
         self._handle_added(event, added, host_us, after_restart=True)
         return True
 
-    def handle_item(self, item: tuple[Any, ...]) -> None:
-        """One item of the reader. Errors: `OSError` of the disk."""
+    def handle_item(self, item: tuple[Any, ...], host_us: int) -> None:
+        """One item of the reader, read at that time. Errors: `OSError` of the disk."""
         match item:
             case ("frame", *_):
-                self._handle_frame(frame_of(item))
+                frame = frame_of(item)
+                if abs(frame.pts_us - host_us) > PLAUSIBLE_US:
+                    self.ignored["implausible time"] += 1
+                else:
+                    self._handle_frame(frame)
             case ("lost", ssrc, _packets, from_us, to_us):
                 self._handle_loss(ssrc, from_us, to_us)
             case ("json", arrival_us, body):

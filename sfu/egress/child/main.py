@@ -93,7 +93,9 @@ def _failed(failure: OSError) -> FailedLine:
     """Names no path: the text may reach an application."""
     if is_full(failure):
         return FailedLine("disk_full", "There is no room left for the archive.")
-    return FailedLine("storage", f"The archive cannot be written: {failure.strerror}.")
+    return FailedLine(
+        "storage", f"The archive cannot be written: {failure.strerror or 'it failed'}."
+    )
 
 
 class _Reporter:
@@ -208,11 +210,12 @@ class _Recorder:
             return []
 
     def _handle_items(self, items: Iterable[tuple[Any, ...]]) -> None:
+        at_us = now_us()
         for item in items:
             if item[0] == "end":
                 self._media_ended = True
             else:
-                self._archive.handle_item(item)
+                self._archive.handle_item(item, host_us=at_us)
         if not self._is_recording and self._archive.first_us is not None:
             self._is_recording = True
             self._control.send(RecordingLine(self._archive.first_us))

@@ -108,7 +108,7 @@ class StreamRecorder:
             self._write_gap()
 
     def handle_loss(self, from_us: int, to_us: int) -> None:
-        if self._current is None:
+        if self._current is None or to_us <= from_us:
             return
         gap = self._gap
         if gap is not None and from_us - gap.to_us <= GAP_JOIN_US:
@@ -116,7 +116,7 @@ class StreamRecorder:
             self._gap = Gap(gap.file, first, last, gap.reason)
             return
         self._write_gap()
-        self._gap = Gap(self._current.file, from_us, max(from_us, to_us), "network")
+        self._gap = Gap(self._current.file, from_us, to_us, "network")
 
     def need_key_frames(self) -> None:
         """What follows has no reference to what was written: after a pause."""

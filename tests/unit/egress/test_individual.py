@@ -40,8 +40,9 @@ class Archive:
         self.archive = IndividualArchive(folder, self.journal, history, hold_ms)
 
     def play(self, *items):
-        for item in items:
-            self.archive.handle_item(shifted(item))
+        for item in map(shifted, items):
+            now_us = item[5] if item[0] == "frame" else ORIGIN_US
+            self.archive.handle_item(item, now_us)
         return self
 
     def finish(self):
@@ -236,6 +237,7 @@ def test_losses_are_gaps_of_the_manifest_and_mutes_too(tmp_path):
         ("lost", 1, 3, 300_000, 350_000),
         ("lost", 1, 3, 2_000_000, 2_100_000),
         ("lost", 999, 3, 2_000_000, 2_100_000),
+        ("lost", 1, 3, 2_900_000, 2_900_000),
         muted(1000, True),
         muted(1500, False),
         muted(2500, True),
@@ -322,7 +324,7 @@ def test_frames_and_events_that_make_no_sense_are_left_out(tmp_path):
     archive.play(*good)
     for item in bad[3:-1]:
         archive.play(item)
-    archive.archive.handle_item(bad[-1])
+    archive.archive.handle_item(bad[-1], 0)
     manifest = archive.play(*audio_items(10, start_us=400_000)).finish()
     assert files(manifest) == ["s1.webm"]
     back = read_back(tmp_path / "out" / "s1.webm")
@@ -330,6 +332,16 @@ def test_frames_and_events_that_make_no_sense_are_left_out(tmp_path):
     assert archive.archive.ignored["malformed event"] == 4
     assert archive.archive.ignored["unknown track"] == 1
     assert archive.archive.ignored["no file could hold it"] >= 4
+
+
+@pytest.mark.parametrize("away_s", [-61, 61, 10**9])
+def test_a_frame_of_another_time_is_in_no_file(tmp_path, away_s):
+    archive = Archive(tmp_path).play(json_item(added(video_ssrc=0)))
+    (odd,) = audio_items(1, start_us=ORIGIN_US + away_s * 1_000_000)
+    archive.archive.handle_item(odd, ORIGIN_US)
+    manifest = archive.play(*audio_items(5)).finish()
+    assert manifest["files"][0]["stopTimeOffset"] == 100
+    assert archive.archive.ignored["implausible time"] == 1
 
 
 def test_an_id_never_becomes_a_path(tmp_path):

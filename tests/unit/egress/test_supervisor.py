@@ -107,7 +107,15 @@ async def test_a_child_has_three_kinds_of_descriptors_no_environment_and_few_rig
     limits = (of_child / "limits").read_text()
     assert "Max core file size        0                    0" in limits
     assert os.getpriority(os.PRIO_PROCESS, int(of_child.name)) >= 10
-    started.job.abort()
+    # Whoever ends the server's group of processes leaves the files to be completed.
+    for sent in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(started.pid, sent)
+    started.tap.end()
+    started.job.finish("user initiated")
+    event, result = await started.listener.end()
+    assert event == "finished"
+    assert len(unpacked(result.file)["files"]) == 1
+    assert result.file.stat().st_mode & 0o777 == 0o600
 
 
 async def test_a_killed_child_is_followed_by_another_one_within_a_second(egress, tmp_path):
@@ -203,6 +211,11 @@ async def test_a_dead_zygote_is_replaced_and_its_children_go_on(egress, tmp_path
         started.tap.end()
         started.job.finish("user initiated")
         assert (await started.listener.end())[0] == "finished"
+
+
+async def test_a_folder_that_is_not_there_has_no_media(egress, tmp_path):
+    assert await egress.recover(job_in(tmp_path / "none")) is None
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_nothing_recorded_is_no_media(egress, tmp_path):

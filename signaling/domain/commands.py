@@ -174,6 +174,19 @@ class SetLayoutClasses:
     classes: tuple[tuple[StreamId, tuple[str, ...]], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ArchiveBegan:
+    """Errors: `feature_needs_clear_media`, whatever was checked before."""
+
+    archive: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveEnded:
+    archive: str
+
+
 Command = (
     Join
     | Announce
@@ -193,4 +206,6 @@ Command = (
     | RestMuteStream
     | RestMuteAll
     | SetLayoutClasses
+    | ArchiveBegan
+    | ArchiveEnded
 )

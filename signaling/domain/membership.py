@@ -3,6 +3,7 @@
 from sfu.ids import ConnectionId
 from signaling.domain import welcome_size
 from signaling.domain.announcing import announce, has_announced_connections
+from signaling.domain.archive_notices import running_archives
 from signaling.domain.commands import FromClient, Join, Leave, Resume, TransportEnded
 from signaling.domain.effects import Broadcast, CloseConnection, Effects, Notify, Send
 from signaling.domain.errors import ErrorCode, error
@@ -39,7 +40,8 @@ def handle_join(state: SessionState, command: Join, now_ms: int) -> Effects:
     state.add_connection(joining)
     state.layout_classes[command.connection] = command.layout_classes
     welcomed = Send(command.connection, welcome(state, command, resumed=False))
-    return [welcomed, *([] if command.quietly else announce(state, command.connection))]
+    announced = [] if command.quietly else announce(state, command.connection)
+    return [welcomed, *running_archives(state, command.connection), *announced]
 
 
 def _take_join(state: SessionState, token: bytes, now_ms: int) -> None:

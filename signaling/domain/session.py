@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeVar
 
 from signaling.domain import (
     announcing,
+    archive_notices,
     encryption,
     fan_out,
     membership,
@@ -74,6 +75,8 @@ COMMANDS: dict[type, Handler] = dict(
         _command(c.RestMuteStream, moderation.handle_mute_stream),
         _command(c.RestMuteAll, moderation.handle_mute_all),
         _command(c.SetLayoutClasses, moderation.handle_layout),
+        _command(c.ArchiveBegan, archive_notices.handle_began),
+        _command(c.ArchiveEnded, archive_notices.handle_ended),
     ]
 )
 

@@ -133,7 +133,8 @@ class Subscriber:
 
 @dataclass(slots=True)
 class SessionState:
-    """`welcome_bytes`: size of the connections and streams in a `Welcome`."""
+    """`welcome_bytes`: size of the connections and streams in a `Welcome`. `archives`: those that
+    record now, by id, with their names."""
 
     record: SessionRecord
     limits: Limits
@@ -147,6 +148,7 @@ class SessionState:
     mute_forced: bool = False
     welcome_bytes: int = 0
     layout_classes: dict[ConnectionId, tuple[str, ...]] = field(default_factory=dict)
+    archives: dict[str, str] = field(default_factory=dict)
 
     @property
     def e2ee(self) -> bool:

@@ -65,6 +65,8 @@ from signaling.protocol.parts import (
 )
 from signaling.protocol.server_messages import (
     ActiveSpeaker,
+    ArchiveStarted,
+    ArchiveStopped,
     ConnectionCreated,
     ConnectionDestroyed,
     Disconnected,
@@ -102,6 +104,8 @@ __all__ = [
     "SUBPROTOCOL_JSON",
     "SUBPROTOCOL_MSGPACK",
     "ActiveSpeaker",
+    "ArchiveStarted",
+    "ArchiveStopped",
     "Bye",
     "Capabilities",
     "ClientCodec",

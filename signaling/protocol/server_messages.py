@@ -175,6 +175,21 @@ class StreamPropertyChanged(Message, frozen=True):
     video_dimensions: Dimensions | None = None
 
 
+class ArchiveStarted(Message, frozen=True):
+    """The session is being archived; also sent to clients that join while it is. Never in an
+    end-to-end encrypted session: the server cannot record what it cannot decrypt."""
+
+    id: Annotated[str, Meta(max_length=64)]
+    name: str
+
+
+class ArchiveStopped(Message, frozen=True):
+    """An archive of the session stopped."""
+
+    id: Annotated[str, Meta(max_length=64)]
+    name: str
+
+
 class SignalReceived(Message, frozen=True):
     """A signal. `from` is absent if the REST API sent it; such a signal is never encrypted."""
 
@@ -265,6 +280,8 @@ ServerMessage = (
     | StreamCreated
     | StreamDestroyed
     | StreamPropertyChanged
+    | ArchiveStarted
+    | ArchiveStopped
     | SignalReceived
     | MuteForced
     | NotEncrypted

@@ -56,6 +56,8 @@ def typescript_events() -> str:
         if event.relays is not None
     ]
     blocks.append("\n".join([_WEB_RELAYED, *rows, "} as const;"]))
+    clear = ", ".join(f"'{message}'" for message in _clear_only())
+    blocks.append(f"{_WEB_CLEAR_ONLY}[{clear}]);")
     return "\n\n".join(blocks) + "\n"
 
 
@@ -76,7 +78,13 @@ def python_events() -> str:
         if event.relays is not None and event.python is not None
     ]
     blocks.append("\n".join([_PYTHON_RELAYED, *rows, "}", _PYTHON_RELAYED_ABOUT]))
+    clear = ", ".join(f'"{message}"' for message in _clear_only())
+    blocks[-1] += f"\n{_PYTHON_CLEAR_ONLY}frozenset({{{clear}}})\n{_PYTHON_CLEAR_ONLY_ABOUT}"
     return "\n\n\n".join(blocks) + "\n"
+
+
+def _clear_only() -> tuple[str, ...]:
+    return tuple(event.relays for event in EVENTS if event.relays and event.clear_only)
 
 
 def _class(name: str, event: PythonEvent) -> str:
@@ -120,6 +128,14 @@ from typing import Any, Final
 from sealroute_client.emitter import Event'''
 _PYTHON_RELAYED = "RELAYED: Final[dict[str, type[Event]]] = {"
 _PYTHON_RELAYED_ABOUT = '"""Messages of the server that are events of the session as they are."""'
+
+_WEB_CLEAR_ONLY = """\
+/** Those of them that cannot be true in an end-to-end encrypted session. */
+export const CLEAR_ONLY: ReadonlySet<string> = new Set("""
+_PYTHON_CLEAR_ONLY = "CLEAR_ONLY: Final[frozenset[str]] = "
+_PYTHON_CLEAR_ONLY_ABOUT = (
+    '"""Those of them that cannot be true in an end-to-end encrypted session."""'
+)
 
 _PRINTERS = {"web": typescript_events, "python": python_events}
 

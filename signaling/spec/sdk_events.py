@@ -31,7 +31,8 @@ class PythonEvent:
 @dataclass(frozen=True, slots=True)
 class SdkEvent:
     """`web`: what its event has in the browser SDK, as TypeScript. None: that SDK has no such
-    event. `relays`: the server's message that it repeats."""
+    event. `relays`: the server's message that it repeats. `clear_only`: in an end-to-end encrypted
+    session the message cannot be true, and the user is told so in the place of the event."""
 
     target: Target
     name: str
@@ -39,6 +40,7 @@ class SdkEvent:
     python: PythonEvent | None = None
     web_about: str | None = None
     relays: str | None = None
+    clear_only: bool = False
 
 
 _STREAM_ID = Member("stream_id", "str")
@@ -64,19 +66,26 @@ _STATE = PythonEvent(
     (_STREAM_ID, Member("state", "str")),
     "`state`: `encrypted` once a frame of the stream was decrypted (or encrypted), `failing`.",
 )
+_ARCHIVE = (Member("id", "str"),)
 
 EVENTS = (
     SdkEvent(
         "Session",
         "archiveStarted",
         web="{ id: string; name: string }",
-        web_about="Never: archives are not built.",
+        python=PythonEvent("ArchiveStarted", _ARCHIVE, "The server records the session."),
+        web_about="The server records the session; never if it is end-to-end encrypted.",
+        relays="archiveStarted",
+        clear_only=True,
     ),
     SdkEvent(
         "Session",
         "archiveStopped",
         web="{ id: string; name: string }",
-        web_about="Never: archives are not built.",
+        python=PythonEvent("ArchiveStopped", _ARCHIVE, "An archive of the session stopped."),
+        web_about="An archive of the session stopped.",
+        relays="archiveStopped",
+        clear_only=True,
     ),
     SdkEvent(
         "Session",

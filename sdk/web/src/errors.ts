@@ -144,6 +144,11 @@ export const E2EE_ERRORS = {
       'OT_UNEXPECTED_SERVER_RESPONSE',
       'A signal came that is for another member, or from nobody in the session; it was dropped',
     ),
+  falseArchive: () =>
+    otError(
+      'OT_UNEXPECTED_SERVER_RESPONSE',
+      'The server spoke of an archive of an end-to-end encrypted session; it cannot record what it cannot decrypt',
+    ),
 } as const;
 
 const SAME_VERSION = 'use a server and an SDK of the same version';

@@ -9,9 +9,9 @@ import type { PropertyChange, Size, Stream } from './stream';
 export interface SessionEvents {
   /** A signal of one type; `signal` has those of all types. */
   [signal: `signal:${string}`]: SignalDetails;
-  /** Never: archives are not built. */
+  /** The server records the session; never if it is end-to-end encrypted. */
   archiveStarted: { id: string; name: string };
-  /** Never: archives are not built. */
+  /** An archive of the session stopped. */
   archiveStopped: { id: string; name: string };
   /** Another client joined. */
   connectionCreated: { connection: Connection };
@@ -113,5 +113,10 @@ export interface SubscriberEvents {
 
 /** Messages of the server that are events as they are; of their members only these. */
 export const RELAYED = {
+  archiveStarted: { event: 'archiveStarted', members: ['id', 'name'] },
+  archiveStopped: { event: 'archiveStopped', members: ['id', 'name'] },
   activeSpeaker: { event: 'activeSpeakerChanged', members: ['stream'] },
 } as const;
+
+/** Those of them that cannot be true in an end-to-end encrypted session. */
+export const CLEAR_ONLY: ReadonlySet<string> = new Set(['archiveStarted', 'archiveStopped']);

@@ -6,7 +6,7 @@ import type { SessionEncryption } from './e2ee/session-encryption';
 import type { SessionTrust } from './e2ee/trust';
 import { Watchdog } from './e2ee/watchdog';
 import { E2EE_ERRORS, OTError, otError } from './errors';
-import { RELAYED, type SessionEvents } from './event-types';
+import { CLEAR_ONLY, RELAYED, type SessionEvents } from './event-types';
 import { exceptions } from './exceptions';
 import { LossBackoff } from './losses';
 import type { Publisher } from './publisher';
@@ -256,6 +256,7 @@ export class Room {
 
   /** Tells the event that repeats a message; nothing of a stream that is not known. */
   private relay(message: ServerMessage, row: (typeof RELAYED)[keyof typeof RELAYED]): void {
+    if (this.trust.isEncrypted && CLEAR_ONLY.has(message.t)) throw E2EE_ERRORS.falseArchive();
     const said: Readonly<Record<string, unknown>> = { ...message };
     const details: Record<string, unknown> = {};
     for (const name of row.members) {

@@ -108,6 +108,7 @@ export const ANSWERS: { readonly [Type in ClientMessage['t']]?: ServerMessage['t
 /** Refusals of a client that resumes after which it tries again; any other is the end. */
 export const PASSING: ReadonlySet<string> = new Set([
   'internal',
+  'no_capacity',
   'overloaded',
   'rate_limited',
   'server_shutdown',

@@ -292,6 +292,18 @@ describe('a server of an encrypted session', () => {
     assert.deepEqual(heard, [['maintenance at ten', null, false]]);
   });
 
+  test('cannot say that it archives what it cannot read', async () => {
+    const session = await connected();
+    const seen: unknown[] = [];
+    session.on('archiveStarted', ({ id }) => seen.push(id));
+    session.on('archiveStopped', ({ id }) => seen.push(id));
+    socket().say({ t: 'archiveStarted', id: 'a', name: 'board meeting' });
+    socket().say({ t: 'archiveStopped', id: 'a', name: 'board meeting' });
+    assert.deepEqual(seen, []);
+    assert.match(told.join(), /cannot record what it cannot decrypt/);
+    assert.equal(session.encryptionState, 'keyed');
+  });
+
   test('cannot let a clear signal come from a member without a name, nor hand the worker a map', async () => {
     LyingSocket.welcome = { ...WELCOME, connections: [{ connectionId: '', creationTime: 1 }] };
     await assert.rejects(connected(), { name: 'OT_UNEXPECTED_SERVER_RESPONSE' });

@@ -34,6 +34,8 @@ SHAPES: dict[str, Message] = {
     "connectionDestroyed": {"connectionId": "c-x", "reason": "clientDisconnected"},
     "streamDestroyed": {"streamId": "s-x", "reason": "clientDisconnected"},
     "streamPropertyChanged": {"streamId": "s-x", "hasVideo": False},
+    "archiveStarted": {"id": "a-x", "name": "x"},
+    "archiveStopped": {"id": "a-x", "name": "x"},
     "signalReceived": {"from": "c-x", "type": "chat", "encrypted": b"\xf0" * 40},
     "muteForced": {"active": False},
     "notEncrypted": {"streamId": "s-x", "mid": "0", "packets": 3},
@@ -232,6 +234,15 @@ async def speakers(call: Call) -> None:
     await pause(call)
 
 
+async def archives(call: Call) -> None:
+    """Says that the encrypted session is recorded, and that it is no longer."""
+    await call.live()
+    for member in call.room.members:
+        for kind in ("archiveStarted", "archiveStopped"):
+            member.write({"t": kind, "id": "a-x", "name": "board meeting"})
+    await pause(call)
+
+
 async def connected_early(call: Call) -> None:
     """Says that Subscribers are connected, again and again."""
     await call.live()
@@ -356,6 +367,14 @@ ROWS = (
         only=BROWSERS,
     ),
     row("speakers", "names speakers that are none", speakers, Must.GO_ON, "activeSpeaker"),
+    row(
+        "archives",
+        "says that an encrypted session is archived",
+        archives,
+        Must.GO_ON,
+        "archiveStarted",
+        "archiveStopped",
+    ),
     row(
         "connected-early",
         "says again and again that a Subscriber is connected",

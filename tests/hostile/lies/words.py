@@ -21,6 +21,10 @@ STRANGER = (
     "OT_UNEXPECTED_SERVER_RESPONSE: A signal came that is for another member, or from nobody in "
     "the session; it was dropped"
 )
+NO_ARCHIVE = (
+    "The server spoke of an archive of an end-to-end encrypted session; it cannot record what it "
+    "cannot decrypt"
+)
 MISMATCHED = (
     "OT_ENCRYPTION_SECRET_MISMATCH: "
     "A signal could not be decrypted with the present encryption secret"
@@ -320,9 +324,10 @@ EVENTS: dict[str, Words] = {
     "signal-to-other": _told(STRAYED, STRANGER),
     "signal-changed": _told(UNDECRYPTED_SIGNAL, MISMATCHED),
     "unasked": _told(
-        ("internal: x", _wrong("welcome"), STRAYED),
-        (UNDECRYPTED, STRANGER),
+        ("internal: x", _wrong("welcome"), STRAYED, _strange(NO_ARCHIVE)),
+        (UNDECRYPTED, STRANGER, f"OT_UNEXPECTED_SERVER_RESPONSE: {NO_ARCHIVE}"),
     ),
+    "archives": _told(_strange(NO_ARCHIVE), f"OT_UNEXPECTED_SERVER_RESPONSE: {NO_ARCHIVE}"),
     "not-encrypted": _told(
         (), "OT_ENCRYPTION_INTERNAL_ERROR: Frames could not be encrypted or decrypted"
     ),

@@ -24,7 +24,7 @@ def reported() -> list:
 
 @pytest.fixture
 def messages(reported) -> ServerMessages:
-    return ServerMessages(SimpleNamespace(emit=reported.append))
+    return ServerMessages(SimpleNamespace(emit=reported.append, encryption=None))
 
 
 @pytest.mark.parametrize(("tag", "kind"), events.RELAYED.items())
@@ -41,6 +41,14 @@ def test_a_message_that_is_an_event_is_reported_with_its_members_and_no_others(
 def test_without_a_member_it_is_a_fault_of_the_server(messages, reported, tag) -> None:
     with pytest.raises(UnexpectedServerResponse):
         messages.handle({"t": tag})
+    assert reported == []
+
+
+@pytest.mark.parametrize("tag", sorted(events.CLEAR_ONLY))
+def test_what_an_encrypted_session_cannot_have_is_a_fault_of_the_server(reported, tag) -> None:
+    session = SimpleNamespace(emit=reported.append, encryption=object())
+    with pytest.raises(UnexpectedServerResponse, match="cannot record what it cannot decrypt"):
+        ServerMessages(session).handle({"t": tag, "id": "a", "name": "n"})
     assert reported == []
 
 

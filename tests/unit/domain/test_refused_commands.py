@@ -193,6 +193,11 @@ COMMANDED: list[tuple[type, Callable[[Room], Effects], ErrorCode]] = [
         E.STREAM_NOT_FOUND,
     ),
     (c.SetLayoutClasses, layouts, E.STREAM_NOT_FOUND),
+    (
+        c.ArchiveBegan,
+        lambda room: room.do(c.ArchiveBegan("a", "n")),
+        E.FEATURE_NEEDS_CLEAR_MEDIA,
+    ),
 ]
 NEVER_REFUSED = {
     c.Announce,
@@ -205,6 +210,7 @@ NEVER_REFUSED = {
     c.StreamSpeaks,
     c.UnencryptedDropped,
     c.RestMuteAll,
+    c.ArchiveEnded,
 }
 """What the server finds out or does itself; of what is gone there is nothing to do."""
 

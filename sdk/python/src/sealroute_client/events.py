@@ -7,6 +7,22 @@ from sealroute_client.emitter import Event
 
 
 @dataclass(frozen=True, slots=True)
+class ArchiveStarted(Event):
+    """The server records the session."""
+
+    name = "archiveStarted"
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveStopped(Event):
+    """An archive of the session stopped."""
+
+    name = "archiveStopped"
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionCreated(Event):
     name = "connectionCreated"
     connection: dict[str, Any]
@@ -188,6 +204,10 @@ class VideoEnabled(Event):
 
 
 RELAYED: Final[dict[str, type[Event]]] = {
+    "archiveStarted": ArchiveStarted,
+    "archiveStopped": ArchiveStopped,
     "activeSpeaker": ActiveSpeakerChanged,
 }
 """Messages of the server that are events of the session as they are."""
+CLEAR_ONLY: Final[frozenset[str]] = frozenset({"archiveStarted", "archiveStopped"})
+"""Those of them that cannot be true in an end-to-end encrypted session."""

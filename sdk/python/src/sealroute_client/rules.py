@@ -107,6 +107,7 @@ ANSWERS: Final = {
 PASSING: Final = frozenset(
     {
         "internal",
+        "no_capacity",
         "overloaded",
         "rate_limited",
         "server_shutdown",

@@ -37,8 +37,14 @@ class ServerMessages:
             ) from error
 
     def _relay(self, message: dict[str, Any]) -> None:
-        """Emits the event that repeats the message, if there is one."""
+        """Emits the event that repeats the message, if there is one. Errors:
+        UnexpectedServerResponse for one that an encrypted session cannot have."""
         kind = events.RELAYED.get(str(message["t"]))
+        if message["t"] in events.CLEAR_ONLY and self._session.encryption is not None:
+            raise UnexpectedServerResponse(
+                "The server spoke of an archive of an end-to-end encrypted session; it cannot "
+                "record what it cannot decrypt"
+            )
         if kind is not None:
             members = {field.name: camel_case(field.name) for field in dataclasses.fields(kind)}
             given = {name: message[key] for name, key in members.items() if key in message}

@@ -235,6 +235,18 @@ MESSAGES: Final = {
             "videoDimensions": or_null(_Dimensions),
         },
     ),
+    "archiveStarted": Part(
+        {
+            "id": text(most=64),
+            "name": text(),
+        }
+    ),
+    "archiveStopped": Part(
+        {
+            "id": text(most=64),
+            "name": text(),
+        }
+    ),
     "signalReceived": Part(
         {},
         {

@@ -367,6 +367,18 @@ export interface StreamPropertyChanged {
   readonly videoDimensions?: Dimensions | null;
 }
 
+export interface ArchiveStarted {
+  readonly t: 'archiveStarted';
+  readonly id: string;
+  readonly name: string;
+}
+
+export interface ArchiveStopped {
+  readonly t: 'archiveStopped';
+  readonly id: string;
+  readonly name: string;
+}
+
 export interface SignalReceived {
   readonly t: 'signalReceived';
   readonly from?: string | null;
@@ -465,6 +477,8 @@ export type ServerMessage =
   | StreamCreated
   | StreamDestroyed
   | StreamPropertyChanged
+  | ArchiveStarted
+  | ArchiveStopped
   | SignalReceived
   | MuteForced
   | NotEncrypted

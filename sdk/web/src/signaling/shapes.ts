@@ -155,6 +155,14 @@ export const SERVER_SHAPES: { [T in ServerMessage['t']]: Part } = {
     hasVideo: opt(flag().orNull()),
     videoDimensions: opt(Dimensions.orNull()),
   }),
+  archiveStarted: part({
+    id: text(undefined, 64),
+    name: text(),
+  }),
+  archiveStopped: part({
+    id: text(undefined, 64),
+    name: text(),
+  }),
   signalReceived: part({
     from: opt(id().orNull()),
     type: opt(text().orNull()),

@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import jwt
 
+from signaling.domain.archiving import ArchiveRecord, ArchiveStatus, StreamMode, archive_details
 from signaling.domain.effects import EventName, Notify
 from signaling.domain.errors import BadRequest, ErrorCode
 from signaling.domain.projects import Project
@@ -36,7 +37,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "captions": ("status",),
     }
 )
-"""Events that can be registered. The last four never happen: the server lacks these features."""
+"""Events that can be registered. The last three never happen: the server lacks these features."""
 _WANTED_BY: Mapping[EventName, tuple[str, str]] = MappingProxyType(
     {
         "sessionCreated": ("session", "created"),
@@ -45,6 +46,7 @@ _WANTED_BY: Mapping[EventName, tuple[str, str]] = MappingProxyType(
         "connectionDestroyed": ("connection", "destroyed"),
         "streamCreated": ("stream", "created"),
         "streamDestroyed": ("stream", "destroyed"),
+        "archive": ("archive", "status"),
     }
 )
 EVENT_NAMES: tuple[EventName, ...] = tuple(_WANTED_BY)
@@ -94,6 +96,8 @@ def callback_event(record: SessionRecord, notice: Notify, at_ms: int) -> Callbac
         details["reason"] = notice.reason
     if notice.stream is not None and notice.connection is not None:
         details["stream"] = _stream(notice.stream, notice.connection)
+    elif notice.archive is not None:
+        details = dict(notice.archive)
     elif notice.connection is not None:
         details["connection"] = _connection(notice.connection)
     return CallbackEvent(
@@ -149,6 +153,9 @@ def sample(project: Project, event: EventName, now_ms: int) -> dict[str, object]
         video_type="camera",
     )
     details: dict[str, object] = {"test": True}
+    if event == "archive":
+        archive = _sample_archive(project, now_ms)
+        details |= archive_details(archive, "https://example.com/archive.zip")
     if event.endswith("Destroyed") and not event.startswith("session"):
         details["reason"] = "clientDisconnected"
     if event.startswith("connection"):
@@ -157,6 +164,25 @@ def sample(project: Project, event: EventName, now_ms: int) -> dict[str, object]
         details["stream"] = _stream(stream, connection)
     happened = CallbackEvent("test", project.api_key, "test", event, now_ms, details)
     return payload(happened, project)
+
+
+def _sample_archive(project: Project, now_ms: int) -> ArchiveRecord:
+    return ArchiveRecord(
+        id="00000000-0000-4000-8000-000000000003",
+        project_id=project.api_key,
+        session_id="test",
+        name="test",
+        stream_mode=StreamMode.AUTO,
+        has_audio=True,
+        has_video=True,
+        tag="",
+        created_ms=now_ms,
+        updated_ms=now_ms,
+        status=ArchiveStatus.AVAILABLE,
+        reason="user initiated",
+        recorded_ms=64_000,
+        size_bytes=18_500_123,
+    )
 
 
 def checked_registration(group: str, event: str) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """What the shell does for a Session: one frozen dataclass per effect, run in order."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -23,6 +24,7 @@ EventName = Literal[
     "connectionDestroyed",
     "streamCreated",
     "streamDestroyed",
+    "archive",
 ]
 
 
@@ -125,14 +127,16 @@ class RestartIceMedia:
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """An event for the application's callbacks. `subject` is the id of the session, connection or
-    stream; `connection` is the event's connection, or the publisher of its stream."""
+    """An event for the application's callbacks. `subject` is the id of the session, connection,
+    stream or archive; `connection` is the event's connection, or the publisher of its stream.
+    `archive`: the members of an archive's event."""
 
     event: EventName
     subject: str
     reason: str | None = None
     connection: ConnectionInfo | None = field(default=None, compare=False)
     stream: StreamInfo | None = field(default=None, compare=False)
+    archive: Mapping[str, object] | None = field(default=None, compare=False)
 
 
 Effect = (

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
+from signaling.domain.archiving import ArchiveRecord
 from signaling.domain.callbacks import Callback
 from signaling.domain.operators import Operator
 from signaling.domain.projects import Project
@@ -36,8 +37,9 @@ class ProjectStore(Protocol):
         those that `change` raises; the project is then unchanged."""
 
     async def remove_project(self, identity: str) -> bool:
-        """Removes a project with its sessions, its callbacks and their waiting deliveries; False if
-        it does not exist. A server keeps a project for `storage.cache_ms` after its removal."""
+        """Removes a project with its sessions, the records of its archives, its callbacks and their
+        waiting deliveries; False if it does not exist. A server keeps a project for
+        `storage.cache_ms` after its removal."""
 
 
 class SessionStore(Protocol):
@@ -99,6 +101,34 @@ class CallbackStore(Protocol):
     async def purge_dead(self, created_before_ms: int) -> int: ...
 
 
+class ArchiveStore(Protocol):
+    """Every method may raise `Unavailable` (`storage_unavailable`)."""
+
+    async def add_archive(self, record: ArchiveRecord) -> None:
+        """Errors: `archive_running` when an archive of the session with the same tag records;
+        `invalid_parameter` when the project does not exist."""
+
+    async def change_archive(self, record: ArchiveRecord) -> bool:
+        """Stores the record in the place of the earlier one; False if it is gone."""
+
+    async def archive(self, archive_id: str) -> ArchiveRecord | None: ...
+
+    async def archives_of(
+        self, project_id: str, session_id: str | None, *, offset: int, limit: int
+    ) -> tuple[int, tuple[ArchiveRecord, ...]]:
+        """How many there are, and a page of them, newest first. With `session_id` only those of
+        that session."""
+
+    async def unfinished_archives(self) -> tuple[ArchiveRecord, ...]:
+        """Those that record or whose file is being finished, of all nodes, oldest first."""
+
+    async def archives_kept_until(self, now_ms: int) -> tuple[ArchiveRecord, ...]:
+        """The available ones whose files are due to be deleted, of all nodes."""
+
+    async def remove_archive(self, archive_id: str) -> bool:
+        """False if it does not exist."""
+
+
 class OperatorStore(Protocol):
     """Every method may raise `Unavailable` (`storage_unavailable`)."""
 
@@ -115,6 +145,8 @@ class OperatorStore(Protocol):
 
 
 class Store(ProjectStore, SessionStore, Protocol):
+    @property
+    def archives(self) -> ArchiveStore: ...
     @property
     def callbacks(self) -> CallbackStore: ...
     @property

@@ -82,3 +82,37 @@ callback_outbox = sa.Table(
     sqlite_autoincrement=True,
 )
 """`sqlite_autoincrement`: row numbers are never reused, so they order the rows."""
+
+_RECORDING = sa.text("status IN ('started', 'paused')")
+
+archives = sa.Table(
+    "archives",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("project_id", sa.String(10), sa.ForeignKey("projects.api_key"), nullable=False),
+    sa.Column("session_id", sa.String(255), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("stream_mode", sa.String(16), nullable=False),
+    sa.Column("has_audio", sa.Boolean, nullable=False),
+    sa.Column("has_video", sa.Boolean, nullable=False),
+    sa.Column("tag", sa.Text, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("updated_ms", sa.BigInteger, nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("reason", sa.String(64), nullable=False),
+    sa.Column("recorded_ms", sa.BigInteger, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.String(44), nullable=False),
+    sa.Column("expires_ms", sa.BigInteger, nullable=True),
+    sa.Index(
+        "archives_recording",
+        "session_id",
+        "tag",
+        unique=True,
+        sqlite_where=_RECORDING,
+        postgresql_where=_RECORDING,
+    ),
+    sa.Index("archives_by_project", "project_id", "created_ms"),
+    sa.Index("archives_by_status", "status"),
+)
+"""`archives_recording`: whichever node is asked, a session has one recording archive of a tag."""

@@ -10,12 +10,13 @@ from sqlalchemy.exc import IntegrityError
 from signaling.domain.errors import BadRequest, ErrorCode
 from signaling.domain.projects import Project
 from signaling.domain.session_options import ArchiveMode, MediaMode, SessionOptions, SessionRecord
+from signaling.storage.archives import SqlArchives
 from signaling.storage.base import ProjectEdit
 from signaling.storage.callbacks import SqlCallbacks
 from signaling.storage.database import Database, may_be_name
 from signaling.storage.group_commit import GroupCommit
 from signaling.storage.operators import SqlOperators
-from signaling.storage.schema import callback_outbox, callbacks, projects, sessions
+from signaling.storage.schema import archives, callback_outbox, callbacks, projects, sessions
 from signaling.storage.wrapping import SecretWrapper
 
 
@@ -25,9 +26,14 @@ class SqlStore:
     def __init__(self, database: Database, wrapper: SecretWrapper) -> None:
         self._database = database
         self._wrapper = wrapper
+        self._archives = SqlArchives(database)
         self._callbacks = SqlCallbacks(database)
         self._operators = SqlOperators(database)
         self._new_sessions = GroupCommit(self._insert_sessions)
+
+    @property
+    def archives(self) -> SqlArchives:
+        return self._archives
 
     @property
     def callbacks(self) -> SqlCallbacks:
@@ -90,7 +96,7 @@ class SqlStore:
 
         def work(connection: sa.Connection) -> bool:
             api_key = connection.execute(query).scalar()
-            for table in (callback_outbox, callbacks, sessions):
+            for table in (callback_outbox, callbacks, archives, sessions):
                 connection.execute(table.delete().where(table.c.project_id == api_key))
             gone = connection.execute(projects.delete().where(projects.c.api_key == api_key))
             return gone.rowcount == 1

@@ -18,8 +18,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from config.secret import Secret
+from signaling.domain.archiving import ArchiveRecord, ArchiveStatus, StreamMode
 from signaling.domain.callbacks import Callback
-from signaling.domain.errors import BadRequest, ErrorCode, Unavailable
+from signaling.domain.errors import BadRequest, DomainError, ErrorCode, Unavailable
 from signaling.domain.operators import new_operator, token_hash
 from signaling.domain.projects import new_project
 from signaling.domain.session_options import ArchiveMode, MediaMode, SessionOptions, SessionRecord
@@ -122,6 +123,7 @@ async def test_a_removed_project_takes_all_that_is_its_own_with_it(store):
     for one in (gone, kept):
         await store.add_project(one)
         await store.add_session(record(one, f"2_{one.api_key}"))
+        await store.archives.add_archive(archive(one, f"archive-{one.api_key}"))
         name = f"callback-{one.api_key}"
         await store.callbacks.add_callback(
             Callback(name, one.api_key, "stream", "created", "http://app.test/x", 1)
@@ -133,6 +135,8 @@ async def test_a_removed_project_takes_all_that_is_its_own_with_it(store):
     found = [await store.session(f"2_{one.api_key}") for one in (gone, kept)]
     assert [one is None for one in found] == [True, False]
     assert [await store.callbacks.waiting_of(one.api_key) for one in (gone, kept)] == [0, 1]
+    assert await store.archives.archive(f"archive-{gone.api_key}") is None
+    assert await store.archives.archive(f"archive-{kept.api_key}") is not None
     assert await store.callbacks.callbacks_of(gone.api_key) == ()
     assert len(await store.callbacks.callbacks_of(kept.api_key)) == 1
 
@@ -150,6 +154,108 @@ def waiting(owner, callback: str) -> NewWebhookDelivery:
         created_ms=1,
         give_up_ms=1_000,
     )
+
+
+def archive(owner, archive_id: str = "a", **changes) -> ArchiveRecord:
+    made = ArchiveRecord(
+        archive_id,
+        owner.api_key,
+        f"2_{owner.api_key}",
+        "n",
+        StreamMode.AUTO,
+        True,
+        False,
+        "",
+        created_ms=5,
+        updated_ms=5,
+    )
+    return replace(made, **changes)
+
+
+async def test_an_archive_comes_back_as_it_was_stored_and_as_it_was_changed(store):
+    owner = project(1)
+    await store.add_project(owner)
+    made = archive(owner, name="Bäckerei", tag="t", stream_mode=StreamMode.MANUAL)
+    await store.archives.add_archive(made)
+    assert await store.archives.archive(made.id) == made
+    changed = replace(
+        made,
+        status=ArchiveStatus.AVAILABLE,
+        reason="user initiated",
+        updated_ms=9,
+        recorded_ms=2**40,
+        size_bytes=2**41,
+        sha256="x" * 44,
+        expires_ms=2**42,
+    )
+    assert await store.archives.change_archive(changed) is True
+    assert await store.archives.archive(made.id) == changed
+    assert await store.archives.remove_archive(made.id) is True
+    assert await store.archives.remove_archive(made.id) is False
+    assert await store.archives.change_archive(changed) is False
+    for nobody in (made.id, "", "\0", "\ud800"):
+        assert await store.archives.archive(nobody) is None
+
+
+async def test_a_session_has_one_recording_archive_of_each_tag_whoever_asks(store):
+    owner = project(1)
+    await store.add_project(owner)
+
+    async def add(name: str, **changes) -> str | None:
+        try:
+            await store.archives.add_archive(archive(owner, name, **changes))
+        except DomainError as refused:
+            return refused.code.value
+        return None
+
+    outcomes = await asyncio.gather(*(add(f"a-{number}") for number in range(10)))
+    assert sorted(filter(None, outcomes)) == ["archive_running"] * 9
+    assert await add("other tag", tag="t") is None
+    assert await add("other session", session_id="2_b") is None
+    assert await add("paused", tag="t", status=ArchiveStatus.PAUSED) == "archive_running"
+    (first,) = [f"a-{n}" for n, outcome in enumerate(outcomes) if outcome is None]
+    stopped = archive(owner, first, status=ArchiveStatus.STOPPED)
+    assert await store.archives.change_archive(stopped)
+    assert await add("next") is None
+    assert await add("of nobody", project_id="9", session_id="2_c") == "invalid_parameter"
+
+
+async def test_archives_are_listed_newest_first_page_by_page_and_by_session(store):
+    owner, other = project(1), project(2)
+    for one in (owner, other):
+        await store.add_project(one)
+    stopped = ArchiveStatus.STOPPED
+    for number in range(5):
+        session = "2_even" if number % 2 == 0 else "2_odd"
+        made = archive(owner, f"a-{number}", status=stopped, session_id=session, created_ms=number)
+        await store.archives.add_archive(made)
+    await store.archives.add_archive(archive(other, "b"))
+
+    async def page(session_id=None, offset=0, limit=10):
+        found = await store.archives.archives_of(
+            owner.api_key, session_id, offset=offset, limit=limit
+        )
+        return found[0], [one.id for one in found[1]]
+
+    assert await page() == (5, ["a-4", "a-3", "a-2", "a-1", "a-0"])
+    assert await page(offset=1, limit=2) == (5, ["a-3", "a-2"])
+    assert await page(limit=0) == (5, [])
+    assert await page("2_odd") == (2, ["a-3", "a-1"])
+    for nowhere in ("2_x", "\0", "\ud800"):
+        assert await page(nowhere) == (0, [])
+
+
+async def test_archives_that_wait_for_something_are_found(store):
+    owner = project(1)
+    await store.add_project(owner)
+    for number, status in enumerate(ArchiveStatus):
+        expires_ms = 10 if status is ArchiveStatus.AVAILABLE else None
+        made = archive(owner, status.value, status=status, tag=str(number), expires_ms=expires_ms)
+        await store.archives.add_archive(made)
+    found = {one.id for one in await store.archives.unfinished_archives()}
+    assert found == {"started", "paused", "stopped"}
+    assert await store.archives.archives_kept_until(9) == ()
+    assert [one.id for one in await store.archives.archives_kept_until(10)] == ["available"]
 
 
 async def test_operators_are_known_by_the_hash_of_their_token(store):

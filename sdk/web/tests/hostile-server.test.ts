@@ -9,30 +9,12 @@ import { Session } from '../src/session';
 import { SUBPROTOCOL } from '../src/rules';
 import '../../../tests/browser/pages/reachable.js';
 import { until } from './support';
+import { WELCOME } from './welcome';
 
 type Message = Record<string, unknown> & { t: string };
 
 const SECRET = 'a long secret';
 const PEER = { subscriberId: 's', streamId: 'x', audio: true, video: true };
-const WELCOME = {
-  t: 'welcome',
-  connection: { connectionId: 'ada', creationTime: 1, data: '' },
-  session: { sessionId: 'session', e2ee: true, mediaMode: 'routed' },
-  capabilities: {
-    publish: 1,
-    subscribe: 1,
-    signal: 1,
-    forceUnpublish: 0,
-    forceDisconnect: 0,
-    forceMute: 0,
-  },
-  connections: [{ connectionId: 'bob', creationTime: 1, data: '' }],
-  streams: [],
-  resume: 'token',
-  resumed: false,
-  keepAliveMs: 60_000,
-  graceMs: 60_000,
-};
 
 /** The server's end of the socket: it answers as the test wants, by default with "ok". */
 class LyingSocket {

@@ -8,6 +8,7 @@ import vonage_jwt
 from hypothesis import given
 from hypothesis import strategies as st
 
+from signaling.domain.archiving import ArchiveRecord, StreamMode, archive_details
 from signaling.domain.callbacks import (
     BACKOFF_MAX_MS,
     EVENT_NAMES,
@@ -29,6 +30,9 @@ from signaling.domain.session_options import SessionOptions, SessionRecord
 from signaling.protocol.messages import ConnectionInfo, StreamInfo
 
 PROJECT = new_project(random_bytes=bytes(range(44)), now_ms=0)
+ARCHIVE = ArchiveRecord(
+    "a", PROJECT.api_key, "2_s", "n", StreamMode.AUTO, True, True, "", created_ms=5, updated_ms=5
+)
 RECORD = SessionRecord("2_s", PROJECT.api_key, SessionOptions(e2ee=True), 1)
 ANN = ConnectionInfo(connection_id="ann", creation_time=5, data="Ann")
 CAMERA = StreamInfo(
@@ -91,6 +95,10 @@ def test_a_stream_without_video_has_no_video_type():
 @pytest.mark.parametrize("event", EVENT_NAMES)
 def test_a_sample_has_the_shape_of_the_real_one_and_says_that_it_is_none(event):
     made = sample(PROJECT, event, 9)
+    if event == "archive":
+        real = reported(Notify(event, "x", archive=archive_details(ARCHIVE, None)))
+        assert set(made) == {*real, "test"}
+        return
     notice = Notify(event, "x", None, ANN, CAMERA if event.startswith("stream") else None)
     real = reported(notice if not event.startswith("session") else Notify(event, "x"))
     assert made["test"] is True
@@ -128,7 +136,8 @@ def test_the_signature_does_not_give_the_api_secret_away():
         ("session", "destroyed", {"sessionDestroyed"}),
         ("connection", "all", {"connectionCreated", "connectionDestroyed"}),
         ("all", "all", set(EVENT_NAMES)),
-        ("archive", "status", set()),
+        ("archive", "status", {"archive"}),
+        ("broadcast", "status", set()),
     ],
 )
 def test_a_registration_wants_its_own_events_alone(group, event, wanted):

@@ -1,0 +1,217 @@
+"""Archives: what is stored of each, and what each event makes of its status.
+
+`step` is the only place where a status changes; the table in it is the whole rule. What does not
+stand there does not happen: such an event came too late.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from types import MappingProxyType
+
+from signaling.domain.errors import Conflict, ErrorCode
+
+MAX_STREAMS = 50
+"""Streams in one archive, as the vendor documents."""
+MAX_LIFE_S = 12 * 3600
+"""From the start of an archive to its stop, recorded or not, as the vendor documents."""
+
+
+class StreamMode(StrEnum):
+    AUTO = "auto"
+    MANUAL = "manual"
+
+
+class ArchiveStatus(StrEnum):
+    """`stopped`: its file is being finished."""
+
+    STARTED = "started"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    AVAILABLE = "available"
+    EXPIRED = "expired"
+    FAILED = "failed"
+
+
+class ArchiveEvent(StrEnum):
+    """`child_lost`: what recorded is gone for good, and what it wrote is finished."""
+
+    STREAM_CAME = "stream_came"
+    LAST_STREAM_LEFT = "last_stream_left"
+    STOP = "stop"
+    SESSION_EMPTY = "session_empty"
+    SHUTDOWN = "shutdown"
+    MAXIMUM = "maximum"
+    IDLE = "idle"
+    DISK_FULL = "disk_full"
+    CHILD_LOST = "child_lost"
+    FILE_DONE = "file_done"
+    NOTHING_RECORDED = "nothing_recorded"
+    FILE_LOST = "file_lost"
+    NO_ROOM = "no_room"
+    KEPT_LONG = "kept_long"
+    DELETE = "delete"
+
+
+class ArchiveEffect(StrEnum):
+    """What the shell does besides storing the record and reporting its new status."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    FINISH = "finish"
+    """End the tap and finish the file; the clients are told that the archive stopped."""
+    DELETE_FILES = "delete_files"
+    FORGET = "forget"
+    """Remove the record."""
+
+
+class Reason(StrEnum):
+    """Why an archive stopped, as the vendor spells it; the last one is ours."""
+
+    NONE = ""
+    USER = "user initiated"
+    SESSION = "session ended"
+    MAXIMUM = "maximum duration exceeded"
+    IDLE = "maximum idle time exceeded"
+    INTERNAL = "Internal server failure"
+    STORAGE = "Not enough storage"
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveRecord:
+    """One archive, as it is stored. `tag`: archives of one session at the same time differ in it.
+    `sha256` is that of the file, in base64. `expires_ms`: when the file is deleted."""
+
+    id: str
+    project_id: str
+    session_id: str
+    name: str
+    stream_mode: StreamMode
+    has_audio: bool
+    has_video: bool
+    tag: str
+    created_ms: int
+    updated_ms: int
+    status: ArchiveStatus = ArchiveStatus.STARTED
+    reason: str = ""
+    recorded_ms: int = 0
+    size_bytes: int = 0
+    sha256: str = ""
+    expires_ms: int | None = None
+
+    @property
+    def is_recording(self) -> bool:
+        return self.status in RECORDING
+
+    @property
+    def duration_s(self) -> int:
+        """Recorded time: what was paused does not count."""
+        return (self.recorded_ms + 500) // 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """`to` is None for a deleted archive. `reason` is None where the earlier one stays."""
+
+    to: ArchiveStatus | None
+    reason: Reason | None = None
+    effects: tuple[ArchiveEffect, ...] = ()
+
+
+_S, _E, _F = ArchiveStatus, ArchiveEvent, ArchiveEffect
+RECORDING = frozenset({_S.STARTED, _S.PAUSED})
+UNFINISHED = RECORDING | {_S.STOPPED}
+
+
+def _stopped(reason: Reason) -> Arrow:
+    return Arrow(_S.STOPPED, reason, (_F.FINISH,))
+
+
+_WHILE_RECORDING: Mapping[ArchiveEvent, Arrow] = {
+    _E.STOP: _stopped(Reason.USER),
+    _E.SESSION_EMPTY: _stopped(Reason.SESSION),
+    _E.SHUTDOWN: _stopped(Reason.SESSION),
+    _E.IDLE: _stopped(Reason.IDLE),
+    _E.DISK_FULL: _stopped(Reason.STORAGE),
+    _E.CHILD_LOST: _stopped(Reason.INTERNAL),
+    _E.NOTHING_RECORDED: Arrow(_S.FAILED, Reason.INTERNAL, (_F.FINISH, _F.DELETE_FILES)),
+    _E.FILE_LOST: Arrow(_S.FAILED, Reason.INTERNAL, (_F.FINISH, _F.DELETE_FILES)),
+    _E.NO_ROOM: Arrow(_S.FAILED, Reason.STORAGE, (_F.FINISH, _F.DELETE_FILES)),
+}
+_DELETED = Arrow(None, None, (_F.DELETE_FILES, _F.FORGET))
+ARROWS: Mapping[ArchiveStatus, Mapping[ArchiveEvent, Arrow]] = MappingProxyType(
+    {
+        _S.STARTED: {
+            **_WHILE_RECORDING,
+            _E.LAST_STREAM_LEFT: Arrow(_S.PAUSED, None, (_F.PAUSE,)),
+            _E.MAXIMUM: _stopped(Reason.MAXIMUM),
+        },
+        _S.PAUSED: {
+            **_WHILE_RECORDING,
+            _E.STREAM_CAME: Arrow(_S.STARTED, None, (_F.RESUME,)),
+            _E.MAXIMUM: _stopped(Reason.IDLE),
+        },
+        _S.STOPPED: {
+            _E.FILE_DONE: Arrow(_S.AVAILABLE),
+            _E.NOTHING_RECORDED: Arrow(_S.FAILED, None, (_F.DELETE_FILES,)),
+            _E.FILE_LOST: Arrow(_S.FAILED, Reason.INTERNAL, (_F.DELETE_FILES,)),
+            _E.NO_ROOM: Arrow(_S.FAILED, Reason.STORAGE, (_F.DELETE_FILES,)),
+        },
+        _S.AVAILABLE: {
+            _E.KEPT_LONG: Arrow(_S.EXPIRED, None, (_F.DELETE_FILES,)),
+            _E.DELETE: _DELETED,
+        },
+        _S.EXPIRED: {_E.DELETE: _DELETED},
+        _S.FAILED: {_E.DELETE: _DELETED},
+    }
+)
+"""Status → event → what becomes of it."""
+_REFUSALS: Mapping[ArchiveEvent, ErrorCode] = {
+    _E.STOP: ErrorCode.ARCHIVE_NOT_RECORDING,
+    _E.DELETE: ErrorCode.ARCHIVE_NOT_DELETABLE,
+}
+"""Requests of applications, which are told when there is no arrow."""
+
+
+def step(
+    record: ArchiveRecord, event: ArchiveEvent, now_ms: int
+) -> tuple[ArchiveRecord, tuple[ArchiveEffect, ...]]:
+    """The record after an event, and what else to do. The same record: the event came too late.
+
+    Errors: `archive_not_recording`, `archive_not_deletable`.
+    """
+    arrow = ARROWS[record.status].get(event)
+    if arrow is None:
+        if event in _REFUSALS:
+            raise Conflict(_REFUSALS[event])
+        return record, ()
+    return replace(
+        record,
+        status=record.status if arrow.to is None else arrow.to,
+        reason=record.reason if arrow.reason is None else arrow.reason.value,
+        updated_ms=max(now_ms, record.updated_ms),
+    ), arrow.effects
+
+
+def archive_details(record: ArchiveRecord, url: str | None) -> dict[str, object]:
+    """The members of a callback about an archive, beside those of every callback."""
+    return {
+        "id": record.id,
+        "status": record.status.value,
+        "name": record.name,
+        "reason": record.reason,
+        "partnerId": int(record.project_id),
+        "createdAt": record.created_ms,
+        "updatedAt": record.updated_ms,
+        "size": record.size_bytes,
+        "duration": record.duration_s,
+        "outputMode": "individual",
+        "streamMode": record.stream_mode.value,
+        "hasAudio": record.has_audio,
+        "hasVideo": record.has_video,
+        "url": url,
+        "sha256sum": record.sha256,
+        "password": "",
+        "certificate": "",
+        "multiArchiveTag": record.tag,
+    }

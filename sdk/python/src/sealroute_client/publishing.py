@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from sealroute_client import events
 from sealroute_client.e2ee.secret import KeyIds
+from sealroute_client.early import Early
 from sealroute_client.errors import (
     InvalidParameter,
     NotConnected,
@@ -25,8 +25,8 @@ from sealroute_client.uplink import VIDEO_CODECS, Uplink
 if TYPE_CHECKING:
     from sealroute_client.session import Session
 
-MAX_MUTED_EARLY: Final = 8
-"""More streams than a client publishes at once."""
+ALL: Final = ""
+"""In place of the id of one stream."""
 
 
 class Publishing:
@@ -40,8 +40,7 @@ class Publishing:
         self._waiting: list[Publisher] = []
         self._named: set[str] = set()
         """Every id of a stream of this client: none comes to mean another one."""
-        self._muted_early: deque[str] = deque(maxlen=MAX_MUTED_EARLY)
-        """Streams whose mute arrived together with the answer that names them."""
+        self.early: Early[Publisher] = Early(session.complain)
 
     async def publish(self, source: Source, video_codec: str, name: str) -> Publisher:
         """Errors: ServerError, NotConnected, EncryptionError, InvalidParameter,
@@ -78,16 +77,17 @@ class Publishing:
                 {"mid": track.mid, "kind": track.kind, "kids": track.declared_kids}
                 for track in tracks
             ]
-            answer = await self._request(offer, rows, publisher)
-            stream_id = self._named_by(answer)
-            try:
-                uplink.check(offer, str(answer["answer"]), tracks)
-            except UnexpectedServerResponse:
-                self._session.spawn(self._give_back(stream_id))
-                raise
-            publisher.take_tracks(tracks)
-            publisher.start(stream_id)
-            self._register(publisher)
+            with self.early.awaiting():
+                answer = await self._request(offer, rows, publisher)
+                stream_id = self._named_by(answer)
+                try:
+                    uplink.check(offer, str(answer["answer"]), tracks)
+                except UnexpectedServerResponse:
+                    self._session.spawn(self._give_back(stream_id))
+                    raise
+                publisher.take_tracks(tracks)
+                publisher.start(stream_id)
+                self._register(publisher)
             if encryption is not None:
                 encryption.activate(publisher)
             return str(answer["answer"])
@@ -125,26 +125,33 @@ class Publishing:
         source = publisher.source
         media = [track for track in (source.audio, source.video) if track is not None]
         rows: list[dict[str, Any]] = [{"mid": t.kind, "kind": t.kind} for t in media]
-        answer = await self._request(None, rows, publisher)
-        publisher.start(self._named_by(answer))
-        self._register(publisher)
+        with self.early.awaiting():
+            answer = await self._request(None, rows, publisher)
+            publisher.start(self._named_by(answer))
+            self._register(publisher)
         if self._session.relay is not None:
             self._session.relay.on_published(publisher)
 
     def _register(self, publisher: Publisher) -> None:
         self.publishers[publisher.stream_id] = publisher
-        if publisher.stream_id in self._muted_early:
-            self._muted_early.remove(publisher.stream_id)
-            self.mute_by_force(publisher.stream_id)
+        self.early.take(ALL, publisher)
+        self.early.take(publisher.stream_id, publisher)
 
     def mute_by_force(self, stream_id: str | None) -> None:
         """A moderator mutes the audio of one own stream, or of all (None)."""
         muted = [p for i, p in self.publishers.items() if stream_id in (None, i)]
         for publisher in muted:
-            publisher.mute_locally("audio", muted=True)
-            publisher.emit(events.MuteForced(stream_id=publisher.stream_id))
-        if not muted and stream_id is not None:
-            self._muted_early.append(stream_id)
+            _mute(publisher)
+        if not muted or stream_id is None:
+            self.early.keep(ALL if stream_id is None else stream_id, _mute)
+
+    def when_known(self, stream_id: str, act: Callable[[Publisher], None]) -> None:
+        """Now, or when the answer that is due names the own stream; else never."""
+        publisher = self.publishers.get(stream_id)
+        if publisher is not None:
+            act(publisher)
+        else:
+            self.early.keep(stream_id, act)
 
     async def _request(
         self, offer: str | None, tracks: list[dict[str, Any]], publisher: Publisher
@@ -243,3 +250,8 @@ class Publishing:
         uplink, self.uplink = self.uplink, None
         if uplink is not None:
             await uplink.close()
+
+
+def _mute(publisher: Publisher) -> None:
+    publisher.mute_locally("audio", muted=True)
+    publisher.emit(events.MuteForced(stream_id=publisher.stream_id))

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 from sealroute_client import events
 from sealroute_client.emitter import camel_case
 from sealroute_client.errors import ServerError, UnexpectedServerResponse
+from sealroute_client.publisher import Publisher
 from sealroute_client.received_signals import ReceivedSignals
 from sealroute_client.signaling import Message
+from sealroute_client.subscriber import Subscriber
 
 if TYPE_CHECKING:
     from sealroute_client.session import Session
@@ -53,25 +55,31 @@ class ServerMessages:
     def _on_stream_created(self, message: dict[str, Any]) -> None:
         stream = message["stream"]
         stream_id = str(stream["streamId"])
-        if stream_id in self._session.publishers:
-            self._session.publishers[stream_id].emit(events.StreamCreated(stream=stream))
-        elif (
-            stream_id not in self._session.streams
-            and stream.get("connectionId") != self._session.connection_id
-        ):
+        if stream.get("connectionId") == self._session.connection_id:
+            created = events.StreamCreated(stream=stream)
+            self._session.publishing.when_known(stream_id, lambda own: own.emit(created))
+        elif stream_id in self._session.publishers:
+            # Keys, and what others remember of a stream, go by its id.
+            self._session.complain(UnexpectedServerResponse("The server gave two streams one id"))
+        elif stream_id not in self._session.streams:
             self._session.streams[stream_id] = stream
             self._session.emit(events.StreamCreated(stream=stream))
 
     def _on_stream_destroyed(self, message: dict[str, Any]) -> None:
         stream_id = str(message["streamId"])
-        reason = message.get("reason", "")
-        publisher = self._session.publishers.pop(stream_id, None)
-        if publisher is not None:
-            self._session.spawn(self._session.publishing.end(publisher))
-            publisher.emit(events.StreamDestroyed(stream_id=stream_id, reason=reason))
+        destroyed = events.StreamDestroyed(stream_id=stream_id, reason=message.get("reason", ""))
+
+        def end(own: Publisher) -> None:
+            self._session.publishers.pop(stream_id, None)
+            self._session.spawn(self._session.publishing.end(own))
+            own.emit(destroyed)
+            self._session.emit(destroyed)
+
         self._session.subscribing.end_stream(stream_id)
-        if self._session.streams.pop(stream_id, None) is not None or publisher is not None:
-            self._session.emit(events.StreamDestroyed(stream_id=stream_id, reason=reason))
+        if self._session.streams.pop(stream_id, None) is not None:
+            self._session.emit(destroyed)
+        else:
+            self._session.publishing.when_known(stream_id, end)
 
     def _on_stream_changed(self, message: dict[str, Any]) -> None:
         # Nothing else of a stream ever changes: least of all whose it is.
@@ -114,9 +122,7 @@ class ServerMessages:
     def _on_not_encrypted(self, message: dict[str, Any]) -> None:
         stream_id = str(message["streamId"])
         event = events.NotEncrypted(stream_id, message.get("mid"), message.get("packets"))
-        publisher = self._session.publishers.get(stream_id)
-        if publisher is not None:
-            publisher.emit(event)
+        self._session.publishing.when_known(stream_id, lambda own: own.emit(event))
         self._session.emit(event)
 
     def _on_hint(self, message: dict[str, Any]) -> None:
@@ -130,20 +136,23 @@ class ServerMessages:
                     subscriber.on_hint_announced()
 
     def _on_subscriber_connected(self, message: dict[str, Any]) -> None:
-        subscriber = self._session.subscribers.get(str(message["subscriberId"]))
-        if subscriber is not None:
+        def connect(subscriber: Subscriber) -> None:
             subscriber.is_connected.set()
             subscriber.emit(events.SubscriberConnected(stream_id=subscriber.stream_id))
 
+        self._session.subscribing.when_known(str(message["subscriberId"]), connect)
+
     def _on_stream_state(self, message: dict[str, Any]) -> None:
-        subscriber = self._session.subscribers.get(str(message["subscriberId"]))
-        if subscriber is not None:
-            subscriber.on_stream_state(str(message["state"]))
+        state = str(message["state"])
+        self._session.subscribing.when_known(
+            str(message["subscriberId"]), lambda subscriber: subscriber.on_stream_state(state)
+        )
 
     def _on_subscribed_layers(self, message: dict[str, Any]) -> None:
-        publisher = self._session.publishers.get(str(message["streamId"]))
-        if publisher is not None:
-            publisher.on_subscribed_layers(str(message["mid"]), bool(message["subscribed"]))
+        mid, subscribed = str(message["mid"]), bool(message["subscribed"])
+        self._session.publishing.when_known(
+            str(message["streamId"]), lambda own: own.on_subscribed_layers(mid, subscribed)
+        )
 
     def _on_transport_lost(self, message: dict[str, Any]) -> None:
         self._session.recovery.begin(str(message["direction"]))

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sealroute_client import events
 from sealroute_client.downlink import Downlink, Line
+from sealroute_client.early import Early
 from sealroute_client.emitter import Event
 from sealroute_client.errors import (
     DecryptionInternalError,
@@ -34,6 +36,8 @@ class Subscribing:
         self.downlink: Downlink | None = None
         self.offers: asyncio.Queue[Message] = asyncio.Queue()
         self._waiting: list[Subscriber] = []
+        self.early: Early[Subscriber] = Early(session.complain)
+        """By subscriber id, and by stream id what ends with the stream."""
 
     async def subscribe(self, stream: str | dict[str, Any], **wanted: bool) -> Subscriber:
         stream_id = stream if isinstance(stream, str) else str(stream["streamId"])
@@ -57,16 +61,27 @@ class Subscribing:
 
     async def request(self, subscriber: Subscriber) -> None:
         """Asks for the Subscriber's stream; again, when the downlink was lost."""
-        answer = await self._session.signaling.request(
-            "subscribe", streamId=subscriber.stream_id, **subscriber.wanted
-        )
-        subscriber.subscriber_id = str(answer["subscriberId"])
-        if subscriber.subscriber_id in self.subscribers:
-            raise DecryptionInternalError("The server gave two subscriptions one id")
-        self.subscribers[subscriber.subscriber_id] = subscriber
+        with self.early.awaiting():
+            answer = await self._session.signaling.request(
+                "subscribe", streamId=subscriber.stream_id, **subscriber.wanted
+            )
+            subscriber.subscriber_id = str(answer["subscriberId"])
+            if subscriber.subscriber_id in self.subscribers:
+                raise DecryptionInternalError("The server gave two subscriptions one id")
+            self.subscribers[subscriber.subscriber_id] = subscriber
+            self.early.take(subscriber.subscriber_id, subscriber)
+            self.early.take(subscriber.stream_id, subscriber)
         if subscriber.is_ended.is_set():
             # Unsubscribed meanwhile: who did it could not name it to the server.
             await self.unsubscribe(subscriber)
+
+    def when_known(self, subscriber_id: str, act: Callable[[Subscriber], None]) -> None:
+        """Now, or when the answer that is due names the Subscriber; else never."""
+        subscriber = self.subscribers.get(subscriber_id)
+        if subscriber is not None:
+            act(subscriber)
+        else:
+            self.early.keep(subscriber_id, act)
 
     async def unsubscribe(self, subscriber: Subscriber) -> None:
         if subscriber in self._waiting:
@@ -193,10 +208,13 @@ class Subscribing:
         for subscriber in [s for s in self._waiting if s.stream_id == stream_id]:
             self._waiting.remove(subscriber)
             self._session.spawn(self.end(subscriber))
-        for key, subscriber in list(self.subscribers.items()):
-            if subscriber.stream_id == stream_id:
-                del self.subscribers[key]
-                self._session.spawn(self.end(subscriber))
+        for subscriber in [s for s in self.subscribers.values() if s.stream_id == stream_id]:
+            self._end_one(subscriber)
+        self.early.keep(stream_id, self._end_one)
+
+    def _end_one(self, subscriber: Subscriber) -> None:
+        if self.subscribers.pop(subscriber.subscriber_id, None) is not None:
+            self._session.spawn(self.end(subscriber))
 
     async def lose_one(self, subscriber: Subscriber) -> None:
         """Relayed Sessions: its peer is lost."""

@@ -30,18 +30,34 @@ async def create_project(
     public_key_pem: str | None = None,
     change: ProjectEdit = lambda project: project,
 ) -> Project:
-    """A new project, with `change` applied, durable on return. API keys are short, so one that is
-    taken is drawn again."""
-    for attempt in range(_ATTEMPTS):
-        project = change(
-            new_project(
-                random_bytes=secrets.token_bytes(44),
-                now_ms=int(clock.unix_s() * 1000),
-                name=name,
-                e2ee_enabled=e2ee_enabled,
-                public_key_pem=public_key_pem,
-            )
+    """A new project, with `change` applied, durable on return."""
+
+    def draft() -> Project:
+        project = drafted_project(
+            clock, name=name, e2ee_enabled=e2ee_enabled, public_key_pem=public_key_pem
         )
+        return change(project)
+
+    return await add_project(store, draft)
+
+
+def drafted_project(
+    clock: Clock, *, name: str = "", e2ee_enabled: bool = False, public_key_pem: str | None = None
+) -> Project:
+    """A project that is not stored yet."""
+    return new_project(
+        random_bytes=secrets.token_bytes(44),
+        now_ms=int(clock.unix_s() * 1000),
+        name=name,
+        e2ee_enabled=e2ee_enabled,
+        public_key_pem=public_key_pem,
+    )
+
+
+async def add_project(store: Store, draft: Callable[[], Project]) -> Project:
+    """The stored project. API keys are short, so one that is taken is drawn again."""
+    for attempt in range(_ATTEMPTS):
+        project = draft()
         if await store.project_named(project.api_key) is None or attempt == _ATTEMPTS - 1:
             break
     await store.add_project(project)

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, fields
 from functools import partial
@@ -16,7 +17,7 @@ import structlog
 from aiohttp import web
 
 from config.load import ConfigurationError
-from config.settings import MediaSettings, OperationsSettings, Settings
+from config.settings import HttpSettings, MediaSettings, OperationsSettings, Settings
 from sfu.core_api import WorkerSettings
 from sfu.media_plane import MediaPlane
 from sfu.native_plane import NativeMediaPlane
@@ -27,6 +28,7 @@ from signaling.authenticator import Authenticator
 from signaling.callbacks.service import running_callbacks, target_policy
 from signaling.clock import Clock, SystemClock
 from signaling.http.connection_gate import ConnectionGate
+from signaling.http.listener import bound_sockets
 from signaling.http.request_gate import RequestGate
 from signaling.http.runner import Deadlines, Gates, HttpRunner
 from signaling.http.served_certificate import CHECK_S, ServedCertificate
@@ -109,11 +111,17 @@ async def running_server(
     clock = clock or SystemClock()
     ice_servers = ice_servers_of(settings.ice)
     data_dir = Path(settings.storage.data_dir)
+    targets = target_policy(settings.callbacks)
     async with contextlib.AsyncExitStack() as stack:
-        store = await stack.enter_async_context(serving_store(settings.storage, migrate))
+        # Before the store: a start that fails here leaves no data folder behind.
         plane, media_port = open_plane(settings)
         stack.push_async_callback(plane.close)
         metrics = Metrics(plane.counters)
+        certificate = ServedCertificate.of(settings.http, metrics)
+        bound = await _bind(settings.http)
+        for each in bound:
+            stack.callback(each.close)
+        store = await stack.enter_async_context(serving_store(settings.storage, migrate))
         authenticator = Authenticator(store, clock, settings.storage.cache_ms / 1000)
         callbacks = running_callbacks(settings.callbacks, store, data_dir, clock, metrics)
         recorder = await stack.enter_async_context(callbacks)
@@ -121,7 +129,6 @@ async def running_server(
             plane, clock, settings.signaling, report_event=recorder.notify, ice_servers=ice_servers
         )
         live = LiveActors(directory, clock)
-        targets = target_policy(settings.callbacks)
         services = Services(store, authenticator, live, metrics, clock, os.urandom, targets)
         gate = WebSocketGate(authenticator, directory, clock, settings, metrics)
         readiness = Readiness()
@@ -135,8 +142,8 @@ async def running_server(
         gates = partial(_gates, settings, clock, metrics, [])
         operations = await _listen_for_operators(web_app.build_operations(), settings, gates())
         stack.push_async_callback(operations.cleanup)
-        certificate = ServedCertificate.of(settings.http, metrics)
-        runner = await _listen(web_app.build(), settings, gates(), certificate)
+        runner = HttpRunner(web_app.build(), Deadlines.of(settings.http), gates())
+        await _listen(runner, settings.http, bound, certificate)
         stack.push_async_callback(_leave, runner, directory, readiness, settings)
         for sampler in (
             *(_sample_lag(metrics), _sample_counts(metrics, live)),
@@ -230,19 +237,24 @@ def _gates(
     )
 
 
+async def _bind(http: HttpSettings) -> list[socket.socket]:
+    try:
+        return await bound_sockets(http.host, http.port)
+    except OSError as cause:
+        raise _unusable_port(cause, http.host, http.port) from cause
+
+
 async def _listen(
-    app: web.Application,
-    settings: Settings,
-    gates: Gates,
+    runner: HttpRunner,
+    http: HttpSettings,
+    bound: list[socket.socket],
     certificate: ServedCertificate | None,
-) -> web.AppRunner:
-    runner = HttpRunner(app, Deadlines.of(settings.http), gates)
+) -> None:
     tls = None if certificate is None else certificate.listening
     try:
-        await runner.listen(settings.http.host, settings.http.port, tls)
+        await runner.listen_on(bound, tls)
     except OSError as cause:
-        raise _unusable_port(cause, settings.http.host, settings.http.port) from cause
-    return runner
+        raise _unusable_port(cause, http.host, http.port) from cause
 
 
 def _reason(cause: OSError) -> str:

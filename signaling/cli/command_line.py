@@ -50,6 +50,7 @@ CLOCK = SystemClock()
 MIN_TOKEN_S = 1
 DAY_S = 86_400
 SIGNALED = 128
+DONE = "done"
 GROUPS = (
     ("project", "projects: API keys and their properties", project_commands.add_commands),
     ("operator", "operators of the admin API", operator_commands.add_commands),
@@ -291,11 +292,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def _recorded(arguments: argparse.Namespace) -> int:
     """Runs the command and records it if it changes something, also after a refusal; where there
-    is no data, nothing is written."""
+    is no data, nothing is written, and a refused command creates no folder."""
     outcome: str | None = "failed"
     try:
         code = int(arguments.run(arguments))
-        outcome = "done" if code == 0 else outcome
+        outcome = DONE if code == 0 else outcome
     except FolderEmpty:
         outcome = None
         raise
@@ -304,8 +305,10 @@ def _recorded(arguments: argparse.Namespace) -> int:
         raise
     finally:
         if outcome is not None and arguments.words in CHANGING:
-            folder = Path(settings_of(arguments).storage.data_dir)
-            record(arguments, folder, CLOCK, outcome)
+            storage = settings_of(arguments).storage
+            folder = Path(storage.data_dir)
+            if outcome == DONE or storage.url.reveal() or folder.exists():
+                record(arguments, folder, CLOCK, outcome)
     return code
 
 

@@ -24,18 +24,21 @@ class ProjectCommands:
         settings = self._shell.settings_of(arguments)
         by_default: bool = arguments.e2ee_by_default
         enabled = arguments.e2ee or by_default or settings.e2ee.enabled_for_new_projects
+        pem = read_pem(arguments.public_key)
 
-        async def work(store: Store) -> Project:
-            return await administration.create_project(
-                store,
+        def draft() -> Project:
+            project = administration.drafted_project(
                 self._shell.clock,
                 name=arguments.name or "",
                 e2ee_enabled=enabled,
-                public_key_pem=read_pem(arguments.public_key),
-                change=lambda project: changed(
-                    project, ProjectChange(e2ee_by_default=by_default or None)
-                ),
+                public_key_pem=pem,
             )
+            return changed(project, ProjectChange(e2ee_by_default=by_default or None))
+
+        draft()  # what is wrong with it is said before a folder is created
+
+        async def work(store: Store) -> Project:
+            return await administration.add_project(store, draft)
 
         return self._show_credentials(arguments, self._run(arguments, work))
 

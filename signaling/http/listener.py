@@ -175,8 +175,9 @@ def _is_waited_at(listening: socket.socket) -> bool:
     return bool(poll.poll(0))
 
 
-async def listening_sockets(host: str, port: int, backlog: int) -> list[socket.socket]:
-    """One for each address of the host; `::` takes both families, as for media.
+async def bound_sockets(host: str, port: int) -> list[socket.socket]:
+    """One for each address of the host; `::` takes both families, as for media. Until they listen,
+    the system refuses whoever connects.
 
     Errors: `OSError`; then nothing stays open.
     """
@@ -188,27 +189,35 @@ async def listening_sockets(host: str, port: int, backlog: int) -> list[socket.s
     try:
         for family, address in dict.fromkeys((row[0], row[4]) for row in found):
             try:
-                opened.append(_listening(family, address, backlog, both=host == "::"))
+                opened.append(_bound(family, address, both=host == "::"))
             except OSError as cause:
                 if cause.errno not in _NO_SUCH_FAMILY:
                     raise
                 missing = cause
     except BaseException:
-        for listening in opened:
-            listening.close()
+        for bound in opened:
+            bound.close()
         raise
     if not opened:
         raise missing or OSError(errno.EADDRNOTAVAIL, "the host has no address")
     return opened
 
 
-def _listening(
+def _bound(
     family: int,
     address: tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes],
-    backlog: int,
     *,
     both: bool,
 ) -> socket.socket:
-    opened = socket.create_server(address, family=family, backlog=backlog, dualstack_ipv6=both)
-    opened.setblocking(False)
+    opened = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        # A restart must not wait for connections of the process before.
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not both)
+        opened.bind(address)
+        opened.setblocking(False)
+    except BaseException:
+        opened.close()
+        raise
     return opened

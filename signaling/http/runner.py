@@ -6,8 +6,9 @@ would repeat the peer's bytes in its answer and in its log, where there could be
 """
 
 import asyncio
+import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +28,7 @@ from signaling.domain.session_state import Bucket
 from signaling.http.answers import Answer, error_answer
 from signaling.http.connection_gate import ConnectionGate, Ending, Place
 from signaling.http.library import LibraryRunner, LibraryServer
-from signaling.http.listener import Listener, Reception, listening_sockets
+from signaling.http.listener import Listener, Reception, bound_sockets
 from signaling.http.request_gate import RETRY_AFTER_S, RequestGate
 from signaling.http.websocket_connection import WebSocketConnection
 
@@ -293,6 +294,11 @@ class HttpRunner(LibraryRunner):
 
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
         """Errors: `OSError` when the address cannot be bound; then nothing stays open."""
+        await self.listen_on(await bound_sockets(host, port), tls)
+
+    async def listen_on(self, bound: Sequence[socket.socket], tls: ssl.SSLContext | None) -> None:
+        """Takes the sockets over. Errors: `OSError` when another process was quicker; then nothing
+        stays open."""
         await self.setup()
         server = self.server
         if not isinstance(server, _Server):
@@ -300,10 +306,12 @@ class HttpRunner(LibraryRunner):
         reception = Reception(
             server.connection, self._gates.connections, tls, self._deadlines.head_s
         )
-        site = _Site(self, host, port, reception)
+        site = _Site(self, bound, reception)
         try:
             await site.start()
         except OSError:
+            for each in bound:
+                each.close()
             await self.cleanup()
             raise
 
@@ -311,17 +319,22 @@ class HttpRunner(LibraryRunner):
 class _Site(web.TCPSite):
     """One listening address. A TLS handshake has a deadline, and every connection a place."""
 
-    __slots__ = ("_listener", "_reception", "_where")
+    __slots__ = ("_bound", "_listener", "_reception")
 
-    def __init__(self, runner: HttpRunner, host: str, port: int, reception: Reception) -> None:
+    def __init__(
+        self, runner: HttpRunner, bound: Sequence[socket.socket], reception: Reception
+    ) -> None:
+        host, port = bound[0].getsockname()[:2]
         super().__init__(runner, host, port, backlog=BACKLOG)
-        self._where = (host, port)
+        self._bound = bound
         self._reception = reception
         self._listener: Listener | None = None
 
     async def start(self) -> None:
         await web.BaseSite.start(self)
-        self._listener = Listener(await listening_sockets(*self._where, BACKLOG), self._reception)
+        for each in self._bound:
+            each.listen(BACKLOG)
+        self._listener = Listener(self._bound, self._reception)
 
     async def stop(self) -> None:
         await super().stop()

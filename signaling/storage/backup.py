@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 from signaling.domain.errors import BadRequest, Conflict, ErrorCode, Unavailable
-from signaling.storage.folder import DATABASE, KEY_FILE, require_data
+from signaling.storage.folder import DATABASE, KEY_FILE, made_for, require_data
 
 _MAX_BYTES = 1 << 40
 _INTACT = "ok"
@@ -50,13 +50,15 @@ def back_up(data_dir: Path, target: Path) -> None:
 
 
 def restore(backup: Path, data_dir: Path) -> None:
-    """Replaces the database with the backup, completely or not at all.
+    """Replaces the database with the backup, completely or not at all; a missing folder is created.
 
     Errors: `invalid_parameter` when the file is not a backup or is damaged; `storage_unavailable`
     while a server uses the database; `OSError` for the files.
     """
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=data_dir, prefix=".restore-") as name:
+    with (
+        made_for(data_dir),
+        tempfile.TemporaryDirectory(dir=data_dir, prefix=".restore-") as name,
+    ):
         folder = Path(name)
         _unpack(backup, folder)
         _check(folder / DATABASE)

@@ -86,12 +86,37 @@ def can_be_made(data_dir: Path) -> None:
     made: list[Path] = []
     try:
         with _explained(data_dir, data_dir):
-            for path in [*reversed(data_dir.absolute().parents), data_dir.absolute()]:
-                if not path.exists():
-                    path.mkdir(mode=0o700)
-                    made.append(path)
+            _make(data_dir, made)
     finally:
-        for path in reversed(made):
+        _remove_empty(made)
+
+
+@contextlib.contextmanager
+def made_for(data_dir: Path) -> Iterator[None]:
+    """Creates the folder where it is missing; if the block fails, it is gone again.
+
+    Errors: `OSError`.
+    """
+    made: list[Path] = []
+    try:
+        _make(data_dir, made)
+        yield
+    except BaseException:
+        _remove_empty(made)
+        raise
+
+
+def _make(data_dir: Path, made: list[Path]) -> None:
+    own = data_dir.absolute()
+    for path in [*reversed(own.parents), own]:
+        if not path.exists():
+            path.mkdir(mode=0o700 if path == own else 0o777)
+            made.append(path)
+
+
+def _remove_empty(made: list[Path]) -> None:
+    for path in reversed(made):
+        with contextlib.suppress(OSError):
             path.rmdir()
 
 

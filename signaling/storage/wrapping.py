@@ -64,13 +64,18 @@ def wrapper_of(given: Secret[str], data_dir: Path) -> SecretWrapper:
 
     Errors: `storage_unavailable` when a key is not 32 bytes or the file cannot be used.
     """
-    texts = [text for text in given.reveal().split(",") if text.strip()]
     try:
-        return SecretWrapper(tuple(_key(text) for text in texts or [_kept(data_dir / KEY_FILE)]))
+        keys = given_keys(given)
+        return SecretWrapper(keys or (_key(_kept(data_dir / KEY_FILE)),))
     except OSError as cause:
         raise Unavailable(
             ErrorCode.STORAGE_UNAVAILABLE, f"{KEY_FILE} cannot be used: {cause.strerror}"
         ) from cause
+
+
+def given_keys(given: Secret[str]) -> tuple[bytes, ...]:
+    """The keys in the settings. Errors: `storage_unavailable` when one is not 32 bytes."""
+    return tuple(_key(text) for text in given.reveal().split(",") if text.strip())
 
 
 def _key(text: str) -> bytes:

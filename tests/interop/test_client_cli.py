@@ -85,6 +85,25 @@ async def test_a_recorder_with_another_secret_says_so_and_names_no_file(server, 
     assert secret not in str(lines)
 
 
+async def test_a_receiver_with_another_secret_says_so(server) -> None:
+    secret = "not the battery of the horse"
+    process = await run_cli(server, "subscribe", "--duration", "6", secret=secret)
+    code, lines, err = await result_of(process)
+    assert (code, err) == (4, "")
+    (error,) = [line for line in lines if line["event"] == "error"]
+    assert error["code"] == "encryption_secret_mismatch"
+    assert "was not received to its end" in error["message"]
+    assert secret not in str(lines)
+
+
+async def test_a_refused_call_of_the_recorder_makes_no_folder(server, tmp_path) -> None:
+    folder = tmp_path / "recordings"
+    process = await run_cli(server, "record", "--out", str(folder), url="ftp://server")
+    code, _lines, _err = await result_of(process)
+    assert code == 2
+    assert not folder.exists()
+
+
 async def test_the_end_of_a_file_is_printed_and_ends_the_run(server, tmp_path) -> None:
     file = str(short_film(tmp_path))
     code, lines, err = await result_of(await run_cli(server, "publish", "--media", file))

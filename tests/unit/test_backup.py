@@ -97,6 +97,27 @@ def test_what_is_no_backup_replaces_nothing(shell, tmp_path, kind):
     assert asyncio.run(projects_in(tmp_path / "data")) == (project(1),)
 
 
+@pytest.mark.parametrize("kind", ["missing", "text", "damaged"])
+def test_a_restore_that_fails_creates_no_folder(shell, tmp_path, kind):
+    file = tmp_path / "file"
+    if kind == "text":
+        file.write_text("no archive")
+    elif kind == "damaged":
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr(DATABASE, b"not a database" * 100)
+    code, complaint = shell("restore", file, data="new/data")
+    assert (code, complaint["error"]) == (1, "os" if kind == "missing" else "invalid_parameter")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_restore_creates_the_folder_for_its_owner_only(shell, tmp_path):
+    asyncio.run(_close(filled(tmp_path / "data", 1)))
+    assert shell("backup", tmp_path / "copy")[0] == 0
+    assert shell("restore", tmp_path / "copy", data="new/data")[0] == 0
+    assert stat.S_IMODE((tmp_path / "new" / "data").stat().st_mode) == 0o700
+    assert asyncio.run(projects_in(tmp_path / "new" / "data")) == (project(1),)
+
+
 async def _close(opening):
     await (await opening).close()
 

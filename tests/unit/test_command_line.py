@@ -169,6 +169,25 @@ def test_where_no_data_is_nothing_is_made(shell, words):
     assert not shell.data_dir.exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        (("project", "create", "--public-key", "missing.pem"), ""),
+        (("project", "create", "--name", "x" * 10_000), ""),
+        (("operator", "add", ""), ""),
+        (("storage", "restore", "missing"), ""),
+        (("project", "create"), "no key"),
+        (("operator", "add", "ada"), "no key"),
+        (("migrate",), "no key"),
+    ],
+)
+def test_a_refused_command_makes_no_folder(shell, monkeypatch, words, key):
+    monkeypatch.setenv("SEALROUTE_STORAGE_SEALING_KEY", key)
+    code, _, complaint = shell(*words)
+    assert (code, bool(json.loads(complaint)["message"])) == (1, True)
+    assert not shell.data_dir.exists()
+
+
 def test_a_command_says_where_it_wrote(shell, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("SEALROUTE_DATA_DIR", "here")
     monkeypatch.chdir(tmp_path)

@@ -6,6 +6,7 @@ import errno
 import importlib
 import os
 import shutil
+import socket
 import sqlite3
 import stat
 import tempfile
@@ -14,7 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import HttpSettings, MediaSettings, Settings, StorageSettings
+from config.load import ConfigurationError
+from config.secret import Secret
+from config.settings import (
+    CallbackSettings,
+    HttpSettings,
+    MediaSettings,
+    Settings,
+    StorageSettings,
+)
 from signaling.cli.doctor import examine
 from signaling.domain.errors import Unavailable
 from signaling.server import running_server
@@ -200,3 +209,37 @@ def test_whatever_the_lock_file_says_the_second_server_is_refused(tmp_path, note
         (tmp_path / LOCK).write_bytes(note)
         with pytest.raises(FolderUnusable, match="already serves"), served(tmp_path):
             pytest.fail("both have it")
+
+
+@pytest.fixture
+def taken():
+    """A port that somebody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
+
+
+def _refuse_media(_settings: Settings):
+    raise OSError(errno.EADDRINUSE, "the media port cannot be used")
+
+
+@pytest.mark.parametrize("fault", ["http port", "media port", "certificate", "callbacks", "key"])
+async def test_a_start_that_fails_leaves_no_folder(tmp_path, taken, fault):
+    folder = tmp_path / "new" / "data"
+    settings = replace(
+        settings_in(folder),
+        http=HttpSettings(
+            host="127.0.0.1",
+            port=taken if fault == "http port" else 0,
+            tls_certificate="missing.pem" if fault == "certificate" else "",
+        ),
+    )
+    if fault == "callbacks":
+        settings = replace(settings, callbacks=CallbackSettings(allowed_networks="no network"))
+    if fault == "key":
+        storage = replace(settings.storage, sealing_key=Secret("no key"))
+        settings = replace(settings, storage=storage)
+    plane = _refuse_media if fault == "media port" else fake_plane
+    with pytest.raises((OSError, ConfigurationError, Unavailable)):
+        async with running_server(settings, open_plane=plane):
+            pytest.fail("it started")
+    assert not (tmp_path / "new").exists()

@@ -6,7 +6,7 @@ import av
 import pytest
 from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder, VpxPayloadDescriptor
-from sealroute_client.cli_run import recording_fault
+from sealroute_client.cli_run import reception_fault
 from sealroute_client.errors import NotConnected
 from sealroute_client.media.inbound import EncodedFrame
 from sealroute_client.media.recording import Recording, RecordingError, Sample, can_begin
@@ -126,5 +126,25 @@ def test_a_recording_that_could_not_be_written_is_a_failure(subscriber, tmp_path
     recording = Recording(tmp_path / "missing" / "r.webm", frozenset({"video"}))
     recording.put(sample(vp8_frames(1)[0], 0))
     recording.close()
-    fault = recording_fault(subscriber, recording)
+    subscriber.recording = recording
+    fault = reception_fault(subscriber)
     assert (fault.code, "FileNotFoundError" in str(fault)) == ("recording_failed", True)
+
+
+@pytest.mark.parametrize(
+    ("failed", "decrypted", "is_mismatched", "code"),
+    [
+        (0, 0, False, None),
+        (3, 0, False, "encryption_secret_mismatch"),
+        (3, 90, False, None),
+        (90, 90, True, "encryption_secret_mismatch"),
+    ],
+    ids=["nothing came", "too short to tell", "late secret", "the secret changed"],
+)
+def test_what_was_received_under_another_secret_is_a_fault(
+    subscriber, failed, decrypted, is_mismatched, code
+) -> None:
+    state = subscriber.state
+    state.failed, state.decrypted, state.is_mismatched = failed, decrypted, is_mismatched
+    fault = reception_fault(subscriber)
+    assert (None if fault is None else fault.code) == code

@@ -98,10 +98,10 @@ def _session(arguments: argparse.Namespace) -> Session:
     secret = os.environ.get(SECRET_VARIABLE)
     if arguments.secret_file is not None:
         secret = read_text(arguments.secret_file, "secret")
-    if arguments.verb == "record":
-        make_folder(arguments.out)
     session = Session(arguments.url, arguments.api_key, arguments.session, token, secret)
     session.check_url()
+    if arguments.verb == "record":
+        make_folder(arguments.out)
     return session
 
 

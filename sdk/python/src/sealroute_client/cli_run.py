@@ -51,7 +51,8 @@ class Run:
     publisher: Publisher | None = None
     published: str = ""
     """Id of the stream that was printed last."""
-    recordings: dict[str, Subscriber] = field(default_factory=dict)
+    received: list[Subscriber] = field(default_factory=list)
+    """Those whose end was not told yet."""
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     failure: SealrouteError | None = None
     has_joined: asyncio.Event = field(default_factory=asyncio.Event)
@@ -88,8 +89,8 @@ class Run:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.session.disconnect()
-        for subscriber in list(self.recordings.values()):
-            await self._recorded(subscriber)
+        for subscriber in list(self.received):
+            await self._on_received(subscriber)
         self.output.close()
 
     async def _publish(self) -> None:
@@ -117,27 +118,32 @@ class Run:
 
     async def _subscribe(self, stream: dict[str, Any]) -> None:
         subscriber = await self.session.subscribe(stream)
+        self.received.append(subscriber)
         self.output.line("subscribed", streamId=subscriber.stream_id)
         if self.arguments.verb == "record":
             await subscriber.wait_for_tracks()
             path = subscriber.record(self.arguments.out)
-            self.recordings[subscriber.subscriber_id] = subscriber
             self.output.line("recording", streamId=subscriber.stream_id, path=str(path))
-            await subscriber.is_ended.wait()
-            await self._recorded(subscriber)
+        await subscriber.is_ended.wait()
+        await self._on_received(subscriber)
 
-    async def _recorded(self, subscriber: Subscriber) -> None:
-        recording = subscriber.recording
-        names = [key for key, value in self.recordings.items() if value is subscriber]
-        if recording is None or not names:
+    async def _on_received(self, subscriber: Subscriber) -> None:
+        """Tells, once, what became of a stream."""
+        if subscriber not in self.received:
             return
-        del self.recordings[names[0]]
+        self.received.remove(subscriber)
         await subscriber.close()
-        has_file = await asyncio.to_thread(recording.path.is_file)
-        error = recording_fault(subscriber, recording)
+        error = reception_fault(subscriber)
         if error is not None:
             write_error(self.output, error)
             self.failure = self.failure or error
+        if subscriber.recording is not None:
+            await self._on_recorded(subscriber, subscriber.recording, error)
+
+    async def _on_recorded(
+        self, subscriber: Subscriber, recording: Recording, error: SealrouteError | None
+    ) -> None:
+        has_file = await asyncio.to_thread(recording.path.is_file)
         self.output.line(
             "recorded",
             streamId=subscriber.stream_id,
@@ -219,13 +225,16 @@ class Run:
         self.leave.set()
 
 
-def recording_fault(subscriber: Subscriber, recording: Recording) -> SealrouteError | None:
-    """Why frames are missing in a finished recording."""
-    if recording.error is not None:
+def reception_fault(subscriber: Subscriber) -> SealrouteError | None:
+    """Why frames are missing in what was received, or in its recording."""
+    recording, state = subscriber.recording, subscriber.state
+    if recording is not None and recording.error is not None:
         return RecordingError(f"The recording could not be written ({recording.error})")
-    if subscriber.state.is_mismatched:
+    # A short run ends before failures count as a mismatch.
+    if state.is_mismatched or (state.failed and not state.decrypted):
+        done = "received" if recording is None else "recorded"
         return EncryptionSecretMismatch(
-            f"Stream {subscriber.stream_id} was not recorded to its end: its frames are encrypted "
+            f"Stream {subscriber.stream_id} was not {done} to its end: its frames are encrypted "
             "under another secret than the one given here"
         )
     return None

@@ -15,6 +15,7 @@ from typing import Any
 from bench import report
 from bench.adapters import UnavailableError
 from bench.adapters.sealroute import Served
+from bench.ending import run_program
 from bench.loadgen import ROOT
 from bench.measure import machine
 from bench.memory import starts
@@ -105,4 +106,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_program(main)

@@ -15,6 +15,7 @@ from opentok import Client, MediaModes  # type: ignore[import-untyped]
 from bench import processes, report
 from bench.adapters import UnavailableError
 from bench.adapters.sealroute import SealrouteAdapter
+from bench.ending import run_program
 from bench.measure import machine
 from bench.network import Json
 from bench.network.browser import Browser, BrowserError
@@ -145,4 +146,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_program(main)

@@ -17,6 +17,7 @@ from bench.adapters.janus import install as install_janus
 from bench.adapters.livekit import LivekitAdapter
 from bench.adapters.mediasoup import MediasoupAdapter
 from bench.adapters.sealroute import SealrouteAdapter
+from bench.ending import run_program
 from bench.extras import Extras
 from bench.forwarding import FloorCosts, add_floors
 from bench.loadgen import LoadError
@@ -227,4 +228,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_program(main)

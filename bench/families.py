@@ -10,6 +10,7 @@ from bench import loadgen, report
 from bench.adapters import UnavailableError
 from bench.adapters.sealroute import SealrouteAdapter, Served
 from bench.client import ClientError
+from bench.ending import run_program
 from bench.loadgen import LoadError, Timing
 from bench.measure import Round, machine, measure
 from bench.peer import PeerError
@@ -68,4 +69,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_program(main)

@@ -10,6 +10,7 @@ from pathlib import Path
 from bench import loadgen, report
 from bench.adapters import UnavailableError
 from bench.adapters.sealroute import Credentials, SealrouteAdapter
+from bench.ending import run_program
 from bench.loadgen import LoadError, Timing
 from bench.measure import Round, machine, measure
 from bench.peer import GCM, LEGACY
@@ -104,4 +105,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_program(main)

@@ -16,6 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bench.ending import run_program
 from bench.loadgen import ROOT
 
 BASELINE = Path(__file__).resolve().parent / "guard_baseline.json"
@@ -136,4 +137,4 @@ def main(words: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_program(main)

@@ -15,6 +15,7 @@ from bench import processes, report
 from bench.adapters import UnavailableError
 from bench.adapters.sealroute import SealrouteAdapter, Served
 from bench.client import ClientError
+from bench.ending import run_program
 from bench.loadgen import ROOT
 from bench.measure import machine
 from bench.peer import PeerError
@@ -134,4 +135,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_program(main)

@@ -19,6 +19,7 @@ from bench import processes, report
 from bench.adapters import UnavailableError
 from bench.adapters.sealroute import SealrouteAdapter, Served, free_port
 from bench.client import ClientError
+from bench.ending import run_program
 from bench.loadgen import ROOT
 from bench.measure import machine
 from bench.peer import PeerError
@@ -153,4 +154,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_program(main)

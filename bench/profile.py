@@ -14,6 +14,7 @@ from pathlib import Path
 from bench import loadgen, processes, report
 from bench.adapters import UnavailableError
 from bench.adapters.sealroute import SealrouteAdapter
+from bench.ending import run_program
 from bench.loadgen import LoadError, Timing
 from bench.scenarios import SCENARIOS
 
@@ -121,4 +122,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_program(main)

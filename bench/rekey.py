@@ -19,6 +19,7 @@ from bench import processes, report
 from bench.adapters import UnavailableError
 from bench.adapters.sealroute import SealrouteAdapter
 from bench.client import LoadClient, new_kid
+from bench.ending import run_program
 from bench.measure import machine, quantile
 from signaling.protocol import messages
 
@@ -150,4 +151,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_program(main)

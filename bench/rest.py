@@ -19,6 +19,7 @@ import aiohttp
 import jwt
 
 from bench import processes
+from bench.ending import run_program
 
 WARM_S = 1.0
 LAG_PROBE_S = 0.005
@@ -314,4 +315,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

@@ -14,6 +14,7 @@ from bench import loadgen, processes, report
 from bench.adapters import UnavailableError
 from bench.adapters.sealroute import SealrouteAdapter
 from bench.client import ClientError
+from bench.ending import run_program
 from bench.loadgen import LoadError, Timing
 from bench.measure import machine, quantile
 from bench.peer import PeerError
@@ -199,4 +200,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_program(main)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from bench import loadgen, report
 from bench.adapters import UnavailableError
 from bench.adapters.sealroute import SealrouteAdapter
+from bench.ending import run_program
 from bench.loadgen import LoadError, Timing
 from bench.measure import Round, machine, measure
 from bench.scenarios import Scenario
@@ -100,4 +101,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_program(main)

@@ -11,6 +11,7 @@ from statistics import median
 from bench import loadgen, report
 from bench.adapters import UnavailableError
 from bench.adapters.sealroute import SealrouteAdapter
+from bench.ending import run_program
 from bench.loadgen import LoadError, Timing
 from bench.measure import Round, machine, measure
 from bench.scenarios import SCENARIOS
@@ -86,4 +87,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_program(main)

@@ -13,6 +13,7 @@ from bench.adapters.sealroute import SealrouteAdapter
 from bench.attack import report
 from bench.attack.scenarios import SCENARIOS, Scenario
 from bench.attack.scene import VICTIMS, Scene, media_address
+from bench.ending import run_program
 from bench.measure import machine
 from bench.network.figures import Figure
 
@@ -81,4 +82,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_program(main)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+from bench.ending import run_program
 from bench.measure import machine
 from bench.network import report
 from bench.network.figures import Figure
@@ -94,4 +95,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_program(main)

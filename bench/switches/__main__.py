@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+from bench.ending import run_program
 from bench.switches.core import CoreError, build
 from bench.switches.plan import plans
 from bench.switches.report import row, write
@@ -41,4 +42,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

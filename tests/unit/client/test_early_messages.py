@@ -34,8 +34,8 @@ class Stage:
         self.server = OneRead()
         self.server.session = self.one
         self.one.signaling = self.server  # type: ignore[assignment]
-        self.told: list[str] = []
-        self.one.on("*", lambda event: self.told.append(event.name))
+        self.emitted: list[str] = []
+        self.one.on("*", lambda event: self.emitted.append(event.name))
 
     async def publish(self, *behind: dict[str, Any]) -> Publisher:
         own = {"connectionId": virtual.ME}
@@ -98,24 +98,24 @@ async def test_a_mute_by_a_moderator_counts_for_the_stream_that_is_just_named(st
     mute: dict[str, Any] = {"t": "muteForced", "active": True}
     publisher = await stage.publish(mute if named else {**mute, "streamId": None})
     assert publisher.is_muted("audio")
-    assert stage.told.count("muteForced") == 1
+    assert stage.emitted.count("muteForced") == 1
 
 
 async def test_a_stream_that_ended_at_once_is_not_taken_for_alive(stage) -> None:
     publisher = await stage.publish({"t": "streamDestroyed", "reason": "forceUnpublished"})
     assert stage.one.publishers == {}
-    assert stage.told.count("streamDestroyed") == 1
+    assert stage.emitted.count("streamDestroyed") == 1
     assert publisher.is_muted("audio")
     assert publisher.is_muted("video")
 
 
-async def test_what_is_told_of_an_own_stream_reaches_its_publisher(stage) -> None:
-    told: list[str] = []
-    with mock.patch.object(Publisher, "emit", lambda _self, event: told.append(event.name)):
+async def test_what_the_server_says_of_an_own_stream_reaches_its_publisher(stage) -> None:
+    emitted: list[str] = []
+    with mock.patch.object(Publisher, "emit", lambda _self, event: emitted.append(event.name)):
         await stage.publish(
             {"t": "streamCreated", "own": True}, {"t": "notEncrypted", "mid": "0", "packets": 3}
         )
-    assert told == ["streamCreated", "notEncrypted"]
+    assert emitted == ["streamCreated", "notEncrypted"]
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["named", "about to be named"])

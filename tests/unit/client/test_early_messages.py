@@ -156,7 +156,7 @@ def test_nothing_is_kept_where_no_answer_is_due_and_little_where_one_is() -> Non
     assert len(seen) == MAX_EARLY // 2
 
 
-def test_a_message_that_makes_no_sense_is_told_and_the_next_one_counts() -> None:
+def test_a_message_that_makes_no_sense_is_reported_and_the_next_one_counts() -> None:
     complaints: list[SealrouteError] = []
     early, seen = Early[str](complaints.append), list[str]()
 

@@ -63,7 +63,7 @@ class StreamRecorder:
         self._pending_bytes = 0
         self._pending_format: TrackFormat | None = None
         self._current: _OpenPart | None = None
-        self._previous: _OpenPart | None = None
+        self._earlier: list[_OpenPart] = []  # until the rest of their audio is here
         self._gap: Gap | None = None
         self._opened = 0
         self._first_us: int | None = None
@@ -103,7 +103,7 @@ class StreamRecorder:
         if self._pending and self._has_waited(at_us):
             self._begin()
         if self._current is not None and at_us - self._current.start_us >= LATE_US:
-            self._close_previous()
+            self._close_earlier(len(self._earlier))
         if self._gap is not None and at_us - self._gap.to_us >= LATE_US:
             self._write_gap()
 
@@ -124,7 +124,7 @@ class StreamRecorder:
             self._current.needs_key = True
 
     def sync(self) -> None:
-        for one in (self._previous, self._current):
+        for one in (*self._earlier, self._current):
             if one is not None:
                 one.part.sync()
 
@@ -132,7 +132,7 @@ class StreamRecorder:
         """Writes what waits and completes the files."""
         if self._pending:
             self._begin()
-        self._close_previous()
+        self._close_earlier(len(self._earlier))
         if self._current is not None:
             current, self._current = self._current, None
             self._write_gap()
@@ -220,16 +220,17 @@ class StreamRecorder:
 
     def _replace(self, current: _OpenPart, video: TrackFormat, key: Frame, at_us: int) -> _OpenPart:
         """A new part from this frame on. The old one stays open for audio that is not here yet."""
-        self._close_previous()
         self._write_gap()
-        self._previous, self._current = current, None
+        self._earlier.append(current)
+        self._current = None
         return self._open(video, key, at_us)
 
     def _handle_audio(self, current: _OpenPart, frame: Frame, at_us: int) -> None:
-        if self._previous is not None and at_us < current.start_us:
-            current = self._previous
-        elif self._previous is not None:
-            self._close_previous()
+        if self._earlier:
+            parts = [*self._earlier, current]
+            at = max((at for at, one in enumerate(parts) if one.start_us <= at_us), default=0)
+            self._close_earlier(at)
+            current = parts[at]
         if "audio" not in current.part.tracks or at_us < current.start_us:
             self.refused_frames += 1
             return
@@ -263,10 +264,10 @@ class StreamRecorder:
 
     # --- after a part --------------------------------------------------------------------
 
-    def _close_previous(self) -> None:
-        if self._previous is not None:
-            previous, self._previous = self._previous, None
-            self._complete(previous)
+    def _close_earlier(self, count: int) -> None:
+        """Completes the first `count` of the parts that are no longer the current one."""
+        for _ in range(count):
+            self._complete(self._earlier.pop(0))
 
     def _complete(self, one: _OpenPart) -> None:
         one.part.close()

@@ -48,11 +48,24 @@ class RecordingLine(Struct, tag_field="line", tag="recording", frozen=True):
     from_us: int
 
 
+IgnoredReason = Literal[
+    "implausible_time",
+    "malformed_event",
+    "not_in_a_file",
+    "paused",
+    "too_many_streams",
+    "unknown_item",
+    "unknown_track",
+]
+"""Why what came from the tap is in no file."""
+
+
 class ProgressLine(Struct, tag_field="line", tag="progress", frozen=True):
     """Every second, also while files are completed: silence means that the child hangs."""
 
     recorded_ms: Count
     size_bytes: Count
+    ignored: dict[IgnoredReason, Count] = {}
 
 
 class DoneLine(Struct, tag_field="line", tag="done", frozen=True):

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import socket
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from sfu.egress.control import (
     Down,
     FailedLine,
     FinishLine,
+    IgnoredReason,
     JobLine,
     ProgressLine,
     ReadyLine,
@@ -56,11 +58,16 @@ class Supervisor:
         self._silence_s = silence_s
         self._zygote = Zygote(program)
         self._jobs: dict[ArchiveRun, asyncio.Task[None]] = {}
+        self._totals: Counter[str] = Counter()
         self._closed = False
 
     @property
     def running(self) -> int:
         return len(self._jobs)
+
+    def counters(self) -> Mapping[str, int]:
+        """Totals since the start: starts, restarts, finished, failed.<code>, ignored.<reason>."""
+        return dict(self._totals)
 
     @property
     def zygote_pid(self) -> int | None:
@@ -70,7 +77,8 @@ class Supervisor:
         if self._closed or len(self._jobs) >= self._settings.children_max:
             media.close()
             raise EgressError("no_capacity", "This server has no room for another recording.")
-        run = ArchiveRun(self._zygote, job, media, listener, self._silence_s)
+        self._totals["starts"] += 1
+        run = ArchiveRun(self._zygote, job, media, listener, self._totals, self._silence_s)
         self._jobs[run] = run.task
         run.task.add_done_callback(lambda _: self._jobs.pop(run, None))
         return run
@@ -106,8 +114,11 @@ class ArchiveRun:
         job: ArchiveJob,
         media: socket.socket,
         listener: JobListener,
+        totals: Counter[str],
         silence_s: float,
     ) -> None:
+        self._totals = totals
+        self._ignored: Mapping[IgnoredReason, int] = {}
         self._zygote = zygote
         self._job = job
         self._media = media
@@ -155,6 +166,7 @@ class ArchiveRun:
             if not deaths.add(asyncio.get_running_loop().time()):
                 outcome = await self._give_up()
                 break
+            self._totals["restarts"] += 1
             log.warning("a recording process ended; another one goes on")
             await asyncio.sleep(RESTART_S)
         self._report(outcome)
@@ -166,7 +178,7 @@ class ArchiveRun:
         except ForkError as failure:
             log.warning("%s", failure)
             return None
-        self._link, outcome = link, None
+        self._link, self._ignored, outcome = link, {}, None
         try:
             link.send(self._present_state())
             if self._reason is not None:
@@ -196,12 +208,19 @@ class ArchiveRun:
                 if not self._is_recording:
                     self._is_recording = True
                     self._listener.on_recording()
-            case ProgressLine(recorded_ms=recorded_ms, size_bytes=size_bytes):
+            case ProgressLine(recorded_ms=recorded_ms, size_bytes=size_bytes, ignored=ignored):
+                self._count_ignored(ignored)
                 # A process that begins, or waits for its folder, does not know all of it yet.
                 self._recorded_ms = max(self._recorded_ms, recorded_ms)
                 self._listener.on_progress(self._recorded_ms, size_bytes)
             case ReadyLine():
                 pass
+
+    def _count_ignored(self, ignored: Mapping[IgnoredReason, int]) -> None:
+        """A process counts from its beginning."""
+        for reason, count in ignored.items():
+            self._totals[f"ignored.{reason}"] += max(0, count - self._ignored.get(reason, 0))
+        self._ignored = ignored
 
     async def _give_up(self) -> Outcome:
         """Completes what the dead processes wrote."""
@@ -215,8 +234,10 @@ class ArchiveRun:
         if self._aborted:
             return
         if isinstance(outcome, DoneLine):
+            self._totals["finished"] += 1
             self._listener.on_finished(_finished(self._job, outcome))
         else:
+            self._totals[f"failed.{outcome.code}"] += 1
             self._listener.on_failed(outcome.code, outcome.text)
 
     def _send(self, line: Down) -> None:

@@ -30,6 +30,7 @@ from sfu.egress.child.frames import Frame, frame_of
 from sfu.egress.child.journal import Journal
 from sfu.egress.child.manifest import History
 from sfu.egress.child.stream_recorder import StreamRecorder
+from sfu.egress.control import IgnoredReason
 
 PLAUSIBLE_US = 60_000_000
 """A frame is of about now: a file of years would be the work of a single one."""
@@ -57,8 +58,7 @@ class IndividualArchive:
             (part.start_us for part in history.parts.values()), default=None
         )
         self._last_us = self._first_us or 0
-        self.ignored: Counter[str] = Counter()
-        """What was not recorded, by reason."""
+        self._ignored: Counter[IgnoredReason] = Counter()
 
     @property
     def first_us(self) -> int | None:
@@ -74,6 +74,12 @@ class IndividualArchive:
         return sum(_size(self._folder / name) for name in self._names)
 
     @property
+    def ignored(self) -> Counter[IgnoredReason]:
+        """What was not recorded."""
+        live = sum(one.refused_frames for one in self._streams.values())
+        return self._ignored + Counter[IgnoredReason]({"not_in_a_file": live})
+
+    @property
     def present(self) -> frozenset[str]:
         return frozenset(self._streams)
 
@@ -82,7 +88,7 @@ class IndividualArchive:
         try:
             event = msgspec.convert(added, StreamAdded)
         except msgspec.ValidationError:
-            self.ignored["malformed event"] += 1
+            self._ignored["malformed_event"] += 1
             return False
         self._handle_added(event, added, host_us, after_restart=True)
         return True
@@ -93,7 +99,7 @@ class IndividualArchive:
             case ("frame", *_):
                 frame = frame_of(item)
                 if abs(frame.pts_us - host_us) > PLAUSIBLE_US:
-                    self.ignored["implausible time"] += 1
+                    self._ignored["implausible_time"] += 1
                 else:
                     self._handle_frame(frame)
             case ("lost", ssrc, _packets, from_us, to_us):
@@ -101,7 +107,7 @@ class IndividualArchive:
             case ("json", arrival_us, body):
                 self._handle_json(body, arrival_us)
             case _:
-                self.ignored["unknown item"] += 1
+                self._ignored["unknown_item"] += 1
 
     def pause(self, host_us: int) -> None:
         if not self._timeline.paused:
@@ -147,11 +153,11 @@ class IndividualArchive:
     def _handle_frame(self, frame: Frame) -> None:
         recorder = self._by_ssrc.get(frame.ssrc)
         if recorder is None:
-            self.ignored["unknown track"] += 1
+            self._ignored["unknown_track"] += 1
             return
         at_us = self._timeline.place(frame.pts_us)
         if at_us is None:
-            self.ignored["paused"] += 1
+            self._ignored["paused"] += 1
             recorder.need_key_frames()
             return
         recorder.handle_frame(frame, at_us)
@@ -168,7 +174,7 @@ class IndividualArchive:
             event = msgspec.json.decode(body, type=TapEvent)
             raw = msgspec.json.decode(body)
         except msgspec.MsgspecError:
-            self.ignored["malformed event"] += 1
+            self._ignored["malformed_event"] += 1
             return
         at_us = self._timeline.reached(arrival_us)
         match event:
@@ -192,7 +198,7 @@ class IndividualArchive:
             return  # said by the journal and by the tap
         self._end(event.stream)
         if len(self._streams) >= MAX_STREAMS:
-            self.ignored["too many streams"] += 1
+            self._ignored["too_many_streams"] += 1
             return
         self._write(Came(self._timeline.reached(host_us), raw))
         recorder = StreamRecorder(
@@ -221,7 +227,7 @@ class IndividualArchive:
         for ssrc in recorder.ssrcs:
             self._by_ssrc.pop(ssrc, None)
         recorder.close()
-        self.ignored["no file could hold it"] += recorder.refused_frames
+        self._ignored["not_in_a_file"] += recorder.refused_frames
         for _, kind in [key for key in self._muted if key[0] == stream]:
             # Added again, it says by itself what is muted.
             self._handle_muted(TrackMuted(stream, kind, muted=False), self._last_us)

@@ -185,7 +185,8 @@ class _Recorder:
         self._reporter.report(at_us, self._progress)
 
     def _progress(self) -> ProgressLine:
-        return ProgressLine(self._archive.recorded_ms, self._archive.size_bytes)
+        archive = self._archive
+        return ProgressLine(archive.recorded_ms, archive.size_bytes, dict(archive.ignored))
 
     def _is_over(self, at_us: int) -> bool:
         if self._deadline_us is None:

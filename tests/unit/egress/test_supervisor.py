@@ -148,6 +148,7 @@ async def test_a_killed_child_is_followed_by_another_one_within_a_second(egress,
     assert read_back(tmp_path / "out" / "s1.webm").decoded["video"] >= 120
     assert read_back(tmp_path / "out" / "s1-2.webm").decoded == {"video": 60, "audio": 100}
     assert sum(event[0] == "recording" for event in started.listener.events) == 1
+    assert egress.counters() == {"starts": 1, "restarts": 1, "finished": 1}
 
 
 @pytest.mark.parametrize("fault", ["die", "raise"])
@@ -167,6 +168,23 @@ async def test_what_kills_three_processes_ends_the_archive_with_what_there_is(
     assert names == ["s1.webm", "s1-2.webm", "s1-3.webm"]
     for name in names:
         assert read_back(tmp_path / "out" / name).decoded["video"] >= 30
+
+
+async def test_what_is_not_recorded_is_counted(egress, tmp_path):
+    started = Started(egress, tmp_path)
+    started.tap.event(added())
+    started.tap.play(*audio_items(7, start_us=now_us(), ssrc=99))
+    started.tap.play(("die",))
+    started.tap.play(*audio_items(5, start_us=now_us(), ssrc=99), *audio_items(3, ssrc=2))
+    started.tap.play(*audio_items(60, start_us=now_us()))
+    await started.listener.until("recording")
+    await started.listener.until("progress", after=len(started.listener.events))
+    started.tap.end()
+    started.job.finish("user initiated")
+    await started.listener.end()
+    counted = egress.counters()
+    assert counted["ignored.implausible_time"] == 3
+    assert 5 <= counted["ignored.unknown_track"] <= 12
 
 
 async def test_three_dead_processes_without_a_frame_are_a_failure(egress, tmp_path):

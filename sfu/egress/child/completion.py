@@ -4,6 +4,7 @@ Every step leaves a folder from which it can be done again; the result is there 
 `result.json` is.
 """
 
+import errno
 import fcntl
 import os
 import time
@@ -53,7 +54,15 @@ def locked(folder: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator
         os.close(descriptor)
 
 
-def complete(folder: Path, on_progress: Callable[[], None] = lambda: None) -> Result | None:
+RESERVE_BYTES = 67_108_864
+"""What an archive leaves of a disk: the server's database may be there too."""
+
+
+def complete(
+    folder: Path,
+    on_progress: Callable[[], None] = lambda: None,
+    reserve_bytes: int = RESERVE_BYTES,
+) -> Result | None:
     """Makes the archive of what is in the folder. None: there is no frame in it.
 
     Errors: `OSError`; the files stay, and this can be called again.
@@ -68,6 +77,8 @@ def complete(folder: Path, on_progress: Callable[[], None] = lambda: None) -> Re
     if not sizes:
         return None
     unfinished = folder / (names.ARCHIVE + names.UNFINISHED)
+    unfinished.unlink(missing_ok=True)
+    _check_room(folder, sum(sizes.values()) + reserve_bytes)
     try:
         write_zip(
             unfinished,
@@ -88,6 +99,13 @@ def complete(folder: Path, on_progress: Callable[[], None] = lambda: None) -> Re
     _store(folder, result)
     _remove_all_but_archive(folder)
     return result
+
+
+def _check_room(folder: Path, needed_bytes: int) -> None:
+    """Nobody else's writes fail because this one was begun in vain."""
+    there = os.statvfs(folder)
+    if there.f_bavail * there.f_frsize < needed_bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _indexed(folder: Path, history: History, on_progress: Callable[[], None]) -> dict[str, int]:

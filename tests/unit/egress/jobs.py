@@ -95,7 +95,11 @@ class Tap:
 
     def play(self, *items):
         for start in range(0, len(items), 8):
-            self._messages.put(msgspec.msgpack.encode(items[start : start + 8]))
+            self.send(msgspec.msgpack.encode(items[start : start + 8]))
+
+    def send(self, *messages):
+        for message in messages:
+            self._messages.put(message)
 
     def _send(self):
         while (message := self._messages.get()) is not None:

@@ -1,12 +1,21 @@
 /** What a browser says of the network it is in. */
 
-/** Calls `listener` when the way to the network may have become another one; the result ends it. */
-export function onNetworkChange(listener: () => void): () => void {
+interface NetworkListener {
+  /** There was none, and now there is one. */
+  onBack(): void;
+  /** The way to the network may have become another one. */
+  onChange(): void;
+}
+
+/** Tells `listener` until the result is called. */
+export function watchNetwork(listener: NetworkListener): () => void {
   const { connection } = (globalThis.navigator ?? {}) as { connection?: EventTarget };
-  globalThis.addEventListener?.('online', listener);
-  connection?.addEventListener?.('change', listener);
+  const onBack = (): void => listener.onBack();
+  const onChange = (): void => listener.onChange();
+  globalThis.addEventListener?.('online', onBack);
+  connection?.addEventListener?.('change', onChange);
   return () => {
-    globalThis.removeEventListener?.('online', listener);
-    connection?.removeEventListener?.('change', listener);
+    globalThis.removeEventListener?.('online', onBack);
+    connection?.removeEventListener?.('change', onChange);
   };
 }

@@ -30,6 +30,8 @@ export interface RoomListener {
   onDisconnected(reason: string): void;
   /** Nothing comes over the uplink any more. */
   onNetworkDoubt(): void;
+  /** Media stopped, or a transport is in trouble: the server may be out of reach. */
+  onQuiet(): void;
 }
 
 /** What the client was let into, and what it takes that for. */

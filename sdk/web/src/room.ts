@@ -64,13 +64,15 @@ export class Room {
     const { isEncrypted } = trust;
     const peerSettings = { ...settings, isEncrypted: isEncrypted };
     const publish = (message: RequestMessage): Promise<Reply> => this.sendPublishing(message);
-    this.uplink = new Uplink(peerSettings, publish, encryption, clock, () =>
-      listener.onNetworkDoubt(),
-    );
+    this.uplink = new Uplink(peerSettings, publish, encryption, clock, {
+      onStall: () => listener.onNetworkDoubt(),
+      onQuiet: () => listener.onQuiet(),
+    });
     const downlinkListener: DownlinkListener = {
       ownerOf: (subscriberId) => this.ownerOf(subscriberId),
       onTracks: (subscriberId, tracks) => this.subscribers.get(subscriberId)?.onTracks(tracks),
       onFailure: (error) => exceptions.report(error),
+      onQuiet: () => listener.onQuiet(),
     };
     this.downlink = new Downlink(peerSettings, send, encryption, downlinkListener, clock);
     if (welcome.session.mediaMode === 'relayed') {

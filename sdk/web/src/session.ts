@@ -286,6 +286,7 @@ export class Session extends Emitter<SessionEvents> {
       onMuteForced: (active) => this.dispatch('muteForced', { active }),
       onDisconnected: (reason) => this.end(stay, reason),
       onNetworkDoubt: () => stay.doubt(),
+      onQuiet: () => stay.onQuiet(),
     };
   }
 

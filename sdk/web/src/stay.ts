@@ -8,7 +8,7 @@ import type { PreparedEncryption } from './e2ee/session-worker';
 import type { SessionTrust } from './e2ee/trust';
 import { asOTError, E2EE_ERRORS, type OTError, otError } from './errors';
 import { exceptions } from './exceptions';
-import { onNetworkChange } from './network';
+import { watchNetwork } from './network';
 import { Room } from './room';
 import type { RoomListener } from './room-listener';
 import type { PeerSettings } from './rtc/peer-connection';
@@ -52,7 +52,7 @@ export class Stay {
         onMessage: (message) => this.inRoom(() => this.room?.handle(message)),
         onFault: (error) => this.inRoom(() => exceptions.report(error)),
         onLost: () => this.inRoom(() => this.listener.onReconnecting()),
-        onResumed: (welcome) => this.inRoom(() => this.onResumed(welcome)),
+        onResumed: (welcome, wasSilent) => this.inRoom(() => this.onResumed(welcome, wasSilent)),
         onClosed: (ending) => this.onClosed(ending),
       },
       {
@@ -67,7 +67,10 @@ export class Stay {
       if (!persisted) this.channel.close();
     };
     globalThis.addEventListener?.('pagehide', leave);
-    const stopWatchingNetwork = onNetworkChange(() => this.doubt());
+    const stopWatchingNetwork = watchNetwork({
+      onBack: () => this.onNetworkBack(),
+      onChange: () => this.doubt(),
+    });
     this.stopWatching = (): void => {
       globalThis.removeEventListener?.('pagehide', leave);
       stopWatchingNetwork();
@@ -123,6 +126,16 @@ export class Stay {
     this.room?.hurry();
   }
 
+  private onNetworkBack(): void {
+    this.channel.renew();
+    this.room?.hurry();
+  }
+
+  /** Media stopped; nobody may send any. Who is in the same trouble as media is asked. */
+  onQuiet(): void {
+    this.channel.check();
+  }
+
   get canEncrypt(): boolean {
     return this.prepared !== undefined;
   }
@@ -163,7 +176,7 @@ export class Stay {
   }
 
   /** A resume makes another welcome of the same session, or it is none. */
-  private onResumed(welcome: Welcome): void {
+  private onResumed(welcome: Welcome, wasSilent: boolean): void {
     if (this.trust.onResumed(welcome)) {
       const error = E2EE_ERRORS.sessionChanged();
       exceptions.report(error);
@@ -172,6 +185,8 @@ export class Stay {
     }
     this.listener.onReconnected();
     this.room?.reconcile(welcome);
+    // Media may have gone the way that the socket went.
+    if (wasSilent) this.room?.hurry();
   }
 
   /** Applications join again by themselves after a lost network; who was expelled must not. */

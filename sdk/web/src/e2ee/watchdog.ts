@@ -2,7 +2,7 @@
 import type { Clock } from '../clock';
 import { otError, type OTError } from '../errors';
 import type { Downlink } from '../rtc/downlink';
-import { amountsReceived, amountsSent, isStray, rowsOf } from '../rtc/stats';
+import { amountsReceived, amountsSent, isStray, rowsByLine, type Rows, rowsOf } from '../rtc/stats';
 import type { Uplink } from '../rtc/uplink';
 import { Passage } from './passage';
 import type { Requests } from './protocol';
@@ -35,6 +35,7 @@ export class Watchdog {
   /** By the worker's names of tracks. */
   private passages = new Map<string, Passage>();
   private stalls: number | undefined;
+  private isJudging = false;
 
   constructor(
     private readonly encryption: SessionEncryption,
@@ -45,9 +46,7 @@ export class Watchdog {
   ) {}
 
   start(): void {
-    // What belongs to no track is found without the worker, however busy that is.
-    this.repeat('strays', () => this.lookForStrays());
-    this.repeat('tracks', () => this.look());
+    this.repeat();
   }
 
   stop(): void {
@@ -55,30 +54,67 @@ export class Watchdog {
     for (const cancel of this.cancels.values()) cancel();
   }
 
-  private repeat(name: string, look: () => Promise<void>): void {
-    const isOpen = [...this.passages.values()].some((passage) => passage.isOpen);
-    this.after(name, isOpen ? SOON_MS : LOOK_MS, () => {
-      look()
+  private get isOpen(): boolean {
+    return [...this.passages.values()].some((passage) => passage.isOpen);
+  }
+
+  private repeat(): void {
+    if (this.isStopped) return;
+    this.cancels.get('look')?.();
+    this.after('look', this.isOpen ? SOON_MS : LOOK_MS, () => {
+      this.look()
         .catch(this.onFault)
-        .finally(() => {
-          if (!this.isStopped) this.repeat(name, look);
-        });
+        .finally(() => this.repeat());
     });
   }
 
-  private async lookForStrays(): Promise<void> {
-    const connection = this.connected();
-    if (!connection) return;
-    const rows = rowsOf([await connection.getStats()]);
-    if (rows.some(isStray)) this.closeDownlink(connection);
-  }
-
+  /**
+   * The browser is asked once for each connection: its statistics are dear. What belongs to no
+   * track is found without the worker, however busy that is; so the tracks are judged beside.
+   */
   private async look(): Promise<void> {
     const connection = this.connected();
     const [sent, received] = await Promise.all([
-      Promise.all(this.uplink.senders().map(readSender)),
-      connection ? Promise.all(this.downlink.receivers().map(readReceiver)) : [],
+      statsOf(this.uplink.connection),
+      statsOf(connection),
     ]);
+    if (connection && received.some(isStray)) {
+      this.closeDownlink(connection);
+    } else if (!this.isJudging) {
+      this.isJudging = true;
+      this.judge(connection, await this.countedOf(connection, sent, received))
+        .catch(this.onFault)
+        .finally(() => {
+          this.isJudging = false;
+          this.repeat();
+        });
+    }
+  }
+
+  private async countedOf(
+    connection: RTCPeerConnection | undefined,
+    sent: Rows,
+    received: Rows,
+  ): Promise<Looked> {
+    const [senders, receivers] = await Promise.all([
+      rowsByLine(sent, 'outbound-rtp', this.uplink.senders(), ({ sender }) => sender),
+      connection
+        ? rowsByLine(received, 'inbound-rtp', this.downlink.receivers(), (line) => line.receiver)
+        : [],
+    ]);
+    return {
+      sent: senders.map(({ line, rows }) => ({ line, counted: amountsSent(rows, line.kind) })),
+      received: receivers.map(({ line, rows }) => ({
+        line,
+        counted: amountsReceived(rows, line.kind),
+      })),
+    };
+  }
+
+  private async judge(
+    connection: RTCPeerConnection | undefined,
+    { sent, received }: Looked,
+  ): Promise<void> {
     // Asked after the browser was: what the browser had counted came to the worker before.
     const askedAt = this.clock.now();
     const counters = await this.counters();
@@ -172,12 +208,14 @@ interface Judging {
   readonly isPrompt: boolean;
 }
 
-async function readSender(line: SendLine): Promise<Counted<SendLine>> {
-  return { line, counted: amountsSent(rowsOf([await line.sender.getStats()]), line.kind) };
+/** What the browser had counted of each track. */
+interface Looked {
+  readonly sent: readonly Counted<SendLine>[];
+  readonly received: readonly Counted<ReceiveLine>[];
 }
 
-async function readReceiver(line: ReceiveLine): Promise<Counted<ReceiveLine>> {
-  return { line, counted: amountsReceived(rowsOf([await line.receiver.getStats()]), line.kind) };
+async function statsOf(connection: RTCPeerConnection | undefined): Promise<Rows> {
+  return connection ? rowsOf([await connection.getStats()]) : [];
 }
 
 function fault(

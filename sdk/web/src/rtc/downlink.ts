@@ -13,6 +13,7 @@ import { RemoteEnd } from './remote-end';
 import { withOfferedStereo } from './audio';
 import { dropStrayCodecLines, withAudioNack } from './sdp';
 import { midsWithSources, encryptedOffers } from './sources';
+import { watchPauses } from './stall';
 
 export interface ReceivedTrack {
   readonly kind: Kind;
@@ -32,6 +33,8 @@ export interface DownlinkListener {
   /** All tracks of a Subscriber, each time an offer names it, and when it loses one. */
   onTracks(subscriberId: string, tracks: readonly ReceivedTrack[]): void;
   onFailure(error: OTError): void;
+  /** Media stopped, or the transport is in trouble. */
+  onQuiet(): void;
 }
 
 /** Over all peer connections of the page: receivers' tracks never share a name. */
@@ -62,10 +65,11 @@ export class Downlink {
   }
 
   /** All receivers ever made, with the worker's names of their tracks. */
-  receivers(): { name: string; kind: Kind; receiver: RTCRtpReceiver }[] {
-    return (this.peer?.getTransceivers() ?? []).flatMap(({ mid, receiver }) =>
-      mid === null ? [] : [{ name: this.nameOf(mid), kind: receiver.track.kind as Kind, receiver }],
-    );
+  receivers(): { name: string; kind: Kind; mid: string; receiver: RTCRtpReceiver }[] {
+    return (this.peer?.getTransceivers() ?? []).flatMap(({ mid, receiver }) => {
+      if (mid === null) return [];
+      return [{ name: this.nameOf(mid), kind: receiver.track.kind as Kind, mid, receiver }];
+    });
   }
 
   onOffer(offer: DownlinkOffer): void {
@@ -167,9 +171,12 @@ export class Downlink {
   private open(): RTCPeerConnection {
     const peer = makePeerConnection(this.settings);
     // The next offer has other credentials.
-    this.keeper = new IceKeeper(peer, this.clock, async () => {
+    const restart = async (): Promise<void> => {
       if (peer === this.peer) await this.request({ t: 'restartIce', direction: 'downlink' });
-    });
+    };
+    const onQuiet = (): void => this.listener.onQuiet();
+    this.keeper = new IceKeeper(peer, this.clock, restart, onQuiet);
+    watchPauses(peer, this.clock, onQuiet);
     peer.ontrack = ({ transceiver }): void => this.attach(transceiver);
     return peer;
   }

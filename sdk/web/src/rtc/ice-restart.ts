@@ -15,11 +15,15 @@ export class IceKeeper {
   private cancel: (() => void) | undefined;
   private restartedAt = -Infinity;
 
-  /** `restart` may fail, as long as signaling is away: it is tried again. */
+  /**
+   * `restart` may fail, as long as signaling is away: it is tried again. `onTrouble`: signaling
+   * may be away too, without a sign.
+   */
   constructor(
     private readonly peer: Peer,
     private readonly clock: Clock,
     private readonly restart: () => Promise<void>,
+    private readonly onTrouble: () => void,
   ) {
     peer.addEventListener('connectionstatechange', () => this.onState());
   }
@@ -59,6 +63,7 @@ export class IceKeeper {
 
   private onState(): void {
     const { connectionState } = this.peer;
+    if (connectionState === 'failed' || connectionState === 'disconnected') this.onTrouble();
     if (connectionState === 'failed') this.attempt();
     else if (connectionState === 'disconnected') {
       this.cancel ??= this.clock.after(PATIENCE_MS, this.attempt);

@@ -30,10 +30,47 @@ export class StallDetector {
   }
 }
 
+/** So many looks in a row with something new: media comes steadily. */
+const STEADY_LOOKS = 4;
+const QUIET_MS = 1_000;
+
+/** When media was heard or seen last, again and again. Pure. */
+export class PauseDetector {
+  private newest = 0;
+  private changedAt = 0;
+  private steady = 0;
+
+  /** True once when what came steadily has stopped. Audio that pauses in silence is not steady. */
+  see(now: number, newest: number): boolean {
+    if (newest > this.newest) {
+      this.newest = newest;
+      this.changedAt = now;
+      this.steady += 1;
+      return false;
+    }
+    const wasSteady = this.steady >= STEADY_LOOKS;
+    if (!wasSteady || now - this.changedAt >= QUIET_MS) this.steady = 0;
+    return wasSteady && this.steady === 0;
+  }
+}
+
 interface TransportRow {
   readonly type: string;
   readonly packetsSent?: number;
   readonly packetsReceived?: number;
+}
+
+/** Calls `onPause` until `peer` is closed. It looks at what browsers keep at hand, without statistics. */
+export function watchPauses(peer: RTCPeerConnection, clock: Clock, onPause: () => void): void {
+  const detector = new PauseDetector();
+  const look = (): void => {
+    if (peer.connectionState === 'closed') return;
+    const sources = peer.getReceivers().flatMap((receiver) => receiver.getSynchronizationSources());
+    const newest = sources.reduce((latest, { timestamp }) => Math.max(latest, timestamp), 0);
+    if (detector.see(clock.now(), newest)) onPause();
+    clock.after(INTERVAL_MS, look);
+  };
+  clock.after(INTERVAL_MS, look);
 }
 
 /** Calls `onStall` until `peer` is closed. Browsers that count no packets are not watched. */

@@ -50,7 +50,7 @@ interface Row {
   readonly [member: string]: unknown;
 }
 
-type Rows = readonly Row[];
+export type Rows = readonly Row[];
 
 export function rowsOf(reports: readonly (RTCStatsReport | undefined)[]): Rows {
   const rows: Row[] = [];
@@ -153,4 +153,27 @@ function amounts(rows: Rows, type: string, kind: string, read: (row: Row) => num
 /** RTP that belongs to no track: Chromium decodes it, and mixes it into the audio that plays. */
 export function isStray(row: Row): boolean {
   return row.type === 'inbound-rtp' && row['trackIdentifier'] === '';
+}
+
+interface Line {
+  readonly mid: string | null;
+}
+
+/**
+ * The rows of each m-line, out of the rows of its whole connection. A browser that does not say in
+ * them which m-line is meant is asked for each sender or receiver.
+ */
+export async function rowsByLine<Of extends Line>(
+  rows: Rows,
+  type: 'inbound-rtp' | 'outbound-rtp',
+  lines: readonly Of[],
+  sideOf: (line: Of) => Pick<RTCRtpSender | RTCRtpReceiver, 'getStats'>,
+): Promise<{ line: Of; rows: Rows }[]> {
+  const rtp = rows.filter((row) => row.type === type);
+  if (rtp.every((row) => typeof row['mid'] === 'string')) {
+    return lines.map((line) => ({ line, rows: rtp.filter((row) => row['mid'] === line.mid) }));
+  }
+  return Promise.all(
+    lines.map(async (line) => ({ line, rows: rowsOf([await sideOf(line).getStats()]) })),
+  );
 }

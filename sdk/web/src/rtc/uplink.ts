@@ -55,6 +55,13 @@ export interface PublishedMedia {
   readonly senders: Partial<Record<Kind, MediaSender>>;
 }
 
+interface UplinkListener {
+  /** What is sent gets no answer. */
+  onStall(): void;
+  /** The transport is in trouble. */
+  onQuiet(): void;
+}
+
 export class Uplink {
   private peer: RTCPeerConnection | undefined;
   private keeper: IceKeeper | undefined;
@@ -68,7 +75,7 @@ export class Uplink {
     private readonly request: (message: RequestMessage) => Promise<Reply>,
     private readonly encryption: SessionEncryption | undefined,
     private readonly clock: Clock,
-    private readonly onStall: () => void,
+    private readonly listener: UplinkListener,
   ) {
     encryption?.onNotice((notice) => {
       if (notice.type !== 'encrypted') return;
@@ -99,8 +106,10 @@ export class Uplink {
   private open(): RTCPeerConnection {
     const peer = makePeerConnection(this.settings);
     this.remoteEnd = new RemoteEnd();
-    this.keeper = new IceKeeper(peer, this.clock, () => this.restart(peer));
-    watchStalls(peer, this.clock, this.onStall);
+    const { listener } = this;
+    const restart = (): Promise<void> => this.restart(peer);
+    this.keeper = new IceKeeper(peer, this.clock, restart, () => listener.onQuiet());
+    watchStalls(peer, this.clock, () => listener.onStall());
     return peer;
   }
 
@@ -147,11 +156,9 @@ export class Uplink {
   }
 
   /** What the watchdog looks at. */
-  senders(): { name: string; kind: Kind; sender: RTCRtpSender }[] {
-    return this.lines.map(({ name, kind, transceiver }) => ({
-      name,
-      kind,
-      sender: transceiver.sender,
+  senders(): { name: string; kind: Kind; mid: string | null; sender: RTCRtpSender }[] {
+    return this.lines.map(({ name, kind, transceiver: { mid, sender } }) => ({
+      ...{ name, kind, mid, sender },
     }));
   }
 

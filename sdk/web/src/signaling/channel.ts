@@ -26,7 +26,8 @@ interface ChannelListener {
   /** What answers nothing came in another shape than the protocol's, and was ignored. */
   onFault(error: OTError): void;
   onLost(): void;
-  onResumed(welcome: Welcome): void;
+  /** `wasSilent`: nothing came over the socket before; its network may be gone. */
+  onResumed(welcome: Welcome, wasSilent: boolean): void;
   /** The end: nothing comes after it. Without an ending the server was not found again. */
   onClosed(ending: Ending | undefined): void;
 }
@@ -90,6 +91,8 @@ export class SignalingChannel {
   private attempt = 0;
   private receivedAt = 0;
   private cancelKeepAlive: () => void = () => undefined;
+  /** The last socket did not end: it was given up. */
+  private wasSilent = false;
   /** Ends the wait for the next attempt. */
   private retryNow: (() => void) | undefined;
   private isChecking = false;
@@ -133,6 +136,12 @@ export class SignalingChannel {
   check(): void {
     if (this.state === 'lost') this.retryNow?.();
     this.ask(MAX_CHECKS);
+  }
+
+  /** The network was gone, and sockets do not outlive that: tries at once to resume. */
+  renew(): void {
+    if (this.state === 'open') this.abandonSocket();
+    if (this.state === 'lost') this.retryNow?.();
   }
 
   private ask(times: number): void {
@@ -296,6 +305,7 @@ export class SignalingChannel {
 
   private onSocketClosed(code?: number): void {
     this.socket = undefined;
+    this.wasSilent = false;
     this.cancelKeepAlive();
     this.failGreeting();
     const ending = endingOf(code);
@@ -345,7 +355,7 @@ export class SignalingChannel {
         return;
       }
       this.becomeOpen(welcome);
-      this.listener.onResumed(welcome);
+      this.listener.onResumed(welcome, this.wasSilent);
       this.sendAgain(welcome);
     } catch (error) {
       const isRefused = error instanceof OTError && error.name !== 'OT_CONNECT_FAILED';
@@ -391,10 +401,15 @@ export class SignalingChannel {
     });
   }
 
-  /** A dead network does not even close: the socket is given up without waiting for it. */
+  /**
+   * A dead network does not even close: the socket is given up without waiting for it. It took
+   * its time to find that out, so the next attempt comes soon, however often that happens.
+   */
   private abandonSocket(): void {
     const { socket } = this;
+    this.attempt = 0;
     this.onSocketClosed();
+    this.wasSilent = true;
     socket?.close();
   }
 

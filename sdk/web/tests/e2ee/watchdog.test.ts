@@ -9,6 +9,10 @@ import { FakeClock } from '../support';
 
 type Row = Record<string, unknown>;
 
+function report(rows: readonly Row[]): Promise<Map<string, Row>> {
+  return Promise.resolve(new Map(rows.map((row, index) => [String(index), row])));
+}
+
 /** What browser and worker count, as a test wants it. */
 class Stage {
   readonly clock = new FakeClock();
@@ -29,53 +33,69 @@ class Stage {
   hasGivenUp = false;
   isSenderStopped = false;
   isDownlinkClosed = false;
+  /** Calls of `getStats`, of connections and of their lines. */
+  readonly asked = { connections: 0, lines: 0 };
   private readonly watchdog: Watchdog;
 
-  constructor(kind: 'audio' | 'video' = 'video') {
-    const stats = (...rows: Row[]): Promise<Map<string, Row>> =>
-      Promise.resolve(new Map(rows.map((row, index) => [String(index), row])));
-    const sender = {
+  /** `names`: the browser says in each row which m-line is meant. */
+  constructor(kind: 'audio' | 'video' = 'video', names = true) {
+    const ofLine = (row: () => Row): { getStats: () => Promise<Map<string, Row>> } => ({
       getStats: () => {
-        const { counted } = this.sent;
-        const counts = { framesSent: counted, packetsSent: counted, bytesSent: this.sentBytes };
-        return stats({ type: 'outbound-rtp', kind, ...counts });
+        this.asked.lines += 1;
+        return report([row()]);
       },
+    });
+    const ofConnection = (rows: () => readonly (Row & { mid?: string })[]) => ({
+      connectionState: 'connected',
+      getStats: () => {
+        this.asked.connections += 1;
+        return report(names ? rows() : rows().map(({ mid: _mid, ...row }) => row));
+      },
+    });
+    const sent = (): Row => {
+      const { counted } = this.sent;
+      const counts = { framesSent: counted, packetsSent: counted, bytesSent: this.sentBytes };
+      return { type: 'outbound-rtp', mid: '0', kind, ...counts };
+    };
+    const sender = {
+      ...ofLine(sent),
       replaceTrack: () => {
         this.isSenderStopped = true;
         return Promise.resolve();
       },
     };
     const inbound = { type: 'inbound-rtp', trackIdentifier: 'track' };
-    const heard = {
-      getStats: () => {
-        const { packets: packetsReceived, counted: bytesReceived } = this.audio;
-        const counts = { packetsReceived, bytesReceived };
-        return stats({ ...inbound, kind: 'audio', ssrc: this.ssrc, ...counts });
-      },
+    const heard = (): Row => {
+      const { packets: packetsReceived, counted: bytesReceived } = this.audio;
+      const counts = { packetsReceived, bytesReceived };
+      return { ...inbound, mid: '0', kind: 'audio', ssrc: this.ssrc, ...counts };
     };
-    const shown = {
-      getStats: () =>
-        stats({ ...inbound, kind: 'video', ssrc: 2, framesDecoded: this.video.counted }),
+    const shown = (): Row => {
+      const framesDecoded = this.video.counted;
+      return { ...inbound, mid: '1', kind: 'video', ssrc: 2, framesDecoded };
     };
     const encryption = {
       counters: () => this.answer(),
       giveUpWorker: () => (this.hasGivenUp = true),
     };
-    const connection = { connectionState: 'connected', getStats: () => stats(...this.stray) };
     const downlink = {
-      connection,
+      connection: ofConnection(() => [heard(), shown(), ...this.stray]),
       receivers: () => [
-        { name: 'heard', kind: 'audio', receiver: heard },
-        { name: 'shown', kind: 'video', receiver: shown },
+        { name: 'heard', kind: 'audio', mid: '0', receiver: ofLine(heard) },
+        { name: 'shown', kind: 'video', mid: '1', receiver: ofLine(shown) },
       ],
       reset: () => {
         this.isDownlinkClosed = true;
         downlink.connection = undefined as never;
       },
     };
+    const uplink = {
+      connection: ofConnection(() => [sent()]),
+      senders: () => [{ name: 'up', kind, mid: '0', sender }],
+    };
     this.watchdog = new Watchdog(
       encryption as unknown as SessionEncryption,
-      { senders: () => [{ name: 'up', kind, sender }] } as unknown as Uplink,
+      uplink as unknown as Uplink,
       downlink as unknown as Downlink,
       this.clock,
       (error) => this.faults.push((error as Error).message),
@@ -191,6 +211,16 @@ describe('the watchdog of what is received', () => {
     assert.equal(stage.isSenderStopped, false);
     assert.match(stage.faults.join(), /arrived without passing the encryption worker/);
     assert.equal(stage.faults.length, 1);
+  });
+
+  test('asks each connection once for a look, and its lines if it does not name them', async () => {
+    for (const names of [true, false]) {
+      const stage = new Stage('video', names);
+      await stage.hear(3_010);
+      assert.deepEqual(stage.asked, { connections: 20, lines: names ? 0 : 30 });
+      await stage.hear(1_200, (bytes) => bytes * 0.9);
+      assert.equal(stage.isDownlinkClosed, true);
+    }
   });
 
   test('closes one of which all goes around it from the start', async () => {

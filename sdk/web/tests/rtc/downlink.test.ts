@@ -94,6 +94,7 @@ class Stage {
       onTracks: (subscriberId: string, tracks: readonly ReceivedTrack[]) =>
         this.done.push(`${subscriberId} has ${tracks.length}`),
       onFailure: (error) => this.failures.push(error),
+      onQuiet: () => undefined,
     },
     new FakeClock(),
   );

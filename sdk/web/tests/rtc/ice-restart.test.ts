@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { IceKeeper } from '../../src/rtc/ice-restart';
-import { StallDetector } from '../../src/rtc/stall';
+import { PauseDetector, StallDetector } from '../../src/rtc/stall';
 import { FakeClock } from '../support';
 
 class Peer extends EventTarget {
@@ -18,10 +18,16 @@ class Bench {
   readonly peer = new Peer();
   readonly restarts: number[] = [];
   fails = false;
-  readonly keeper = new IceKeeper(this.peer, this.clock, () => {
-    this.restarts.push(this.clock.now());
-    return this.fails ? Promise.reject(new Error('no signaling')) : Promise.resolve();
-  });
+  troubles = 0;
+  readonly keeper = new IceKeeper(
+    this.peer,
+    this.clock,
+    () => {
+      this.restarts.push(this.clock.now());
+      return this.fails ? Promise.reject(new Error('no signaling')) : Promise.resolve();
+    },
+    () => (this.troubles += 1),
+  );
 
   pass(milliseconds: number): Promise<void> {
     return this.clock.advance(milliseconds);
@@ -112,5 +118,42 @@ describe('a stall', () => {
     for (let now = 0; now <= 60_000; now += 250) {
       assert.equal(detector.see(now, Math.min(now, 9), 1), false);
     }
+  });
+});
+
+test('a transport in trouble asks whether signaling is there, and a healthy one does not', () => {
+  const bench = new Bench();
+  for (const state of ['connected', 'connecting', 'disconnected', 'connected', 'failed'] as const) {
+    bench.peer.become(state);
+  }
+  assert.equal(bench.troubles, 2);
+});
+
+describe('a pause of what is received', () => {
+  const seen = (newest: (now: number) => number): number[] => {
+    const detector = new PauseDetector();
+    const told: number[] = [];
+    for (let now = 0; now <= 20_000; now += 250) {
+      if (detector.see(now, newest(now))) told.push(now);
+    }
+    return told;
+  };
+
+  test('is told once, a second after the last of what came steadily', () => {
+    assert.deepEqual(
+      seen((now) => Math.min(now + 1, 5_001)),
+      [6_000],
+    );
+  });
+
+  test('is none where little comes, as of audio in silence, or where nothing ever came', () => {
+    assert.deepEqual(
+      seen((now) => Math.floor(now / 400) * 400),
+      [],
+    );
+    assert.deepEqual(
+      seen(() => 0),
+      [],
+    );
   });
 });

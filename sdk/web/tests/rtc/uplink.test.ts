@@ -83,13 +83,10 @@ function stage(
     });
   };
   const settings = { iceServers: [], iceTransportPolicy: 'all', isEncrypted } as const;
-  const uplink = new Uplink(
-    settings,
-    request,
-    isEncrypted ? encryption : undefined,
-    clock,
-    () => undefined,
-  );
+  const uplink = new Uplink(settings, request, isEncrypted ? encryption : undefined, clock, {
+    onStall: () => undefined,
+    onQuiet: () => undefined,
+  });
   const source = {
     kind: 'audio',
     track: newTrack('audio'),

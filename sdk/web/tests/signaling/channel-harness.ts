@@ -69,7 +69,8 @@ export class Harness {
         onMessage: (message: ServerMessage) => this.events.push(message.t),
         onFault: (error) => this.events.push(error.message),
         onLost: () => this.events.push('lost'),
-        onResumed: () => this.events.push('resumed'),
+        onResumed: (_welcome, wasSilent) =>
+          this.events.push(wasSilent ? 'resumed after silence' : 'resumed'),
         onClosed: (ending) => {
           this.events.push(ending?.reason ?? 'closed');
           if (ending?.error) this.endings.push(ending.error);

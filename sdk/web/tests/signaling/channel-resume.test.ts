@@ -58,7 +58,7 @@ describe('the signaling channel, when its socket is lost,', () => {
     assert.deepEqual(harness.events, ['lost']);
     await harness.clock.advance(200);
     await harness.accept(true);
-    assert.deepEqual(harness.events, ['lost', 'resumed']);
+    assert.deepEqual(harness.events, ['lost', 'resumed after silence']);
   });
 
   test('with a network that is back it resumes at once, not when the next attempt is due', async () => {
@@ -96,6 +96,36 @@ describe('the signaling channel, when its socket is lost,', () => {
     const count = harness.sockets.length;
     await harness.clock.advance(200);
     assert.equal(harness.sockets.length, count + 1, 'after one that was of use it does not wait');
+  });
+
+  test('a network that changes again and again is followed at once each time', async () => {
+    const harness = await new Harness().connected();
+    for (let change = 0; change < 10; change += 1) {
+      await harness.clock.advance(5_000);
+      const count = harness.sockets.length;
+      harness.channel.check();
+      await harness.clock.advance(1_000);
+      assert.equal(harness.events.at(-1), 'lost');
+      await harness.clock.advance(200);
+      assert.equal(harness.sockets.length, count + 1);
+      await harness.accept(true);
+      assert.equal(harness.events.at(-1), 'resumed after silence');
+    }
+  });
+
+  test('a network that is back is followed without a wait for the socket of the one before', async () => {
+    const harness = await new Harness().connected();
+    const count = harness.sockets.length;
+    harness.channel.check();
+    harness.channel.renew();
+    assert.deepEqual(harness.events, ['lost']);
+    assert.equal(harness.sockets.length, count + 1);
+    harness.channel.renew();
+    assert.equal(harness.sockets.length, count + 1, 'an attempt under way is let be');
+    await harness.accept(true);
+    assert.deepEqual(harness.events, ['lost', 'resumed after silence']);
+    await harness.clock.advance(5_000);
+    assert.equal(harness.sockets.length, count + 1);
   });
 
   test('where every timer is late it gives up a dead socket all the same', async () => {

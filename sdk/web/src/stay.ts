@@ -131,7 +131,7 @@ export class Stay {
     this.room?.hurry();
   }
 
-  /** Media stopped; nobody may send any. Who is in the same trouble as media is asked. */
+  /** Media stopped: nobody sends any, or the server is out of reach. */
   onQuiet(): void {
     this.channel.check();
   }

@@ -2,7 +2,8 @@
 import type { Clock } from '../clock';
 import { otError, type OTError } from '../errors';
 import type { Downlink } from '../rtc/downlink';
-import { amountsReceived, amountsSent, isStray, rowsByLine, type Rows, rowsOf } from '../rtc/stats';
+import { amountsReceived, amountsSent, isStray, type Rows, rowsByLine } from '../rtc/stats';
+import type { StatsReader } from '../rtc/stats-reader';
 import type { Uplink } from '../rtc/uplink';
 import { Passage } from './passage';
 import type { Requests } from './protocol';
@@ -75,8 +76,8 @@ export class Watchdog {
   private async look(): Promise<void> {
     const connection = this.connected();
     const [sent, received] = await Promise.all([
-      statsOf(this.uplink.connection),
-      statsOf(connection),
+      readOf(this.uplink.stats),
+      readOf(connection && this.downlink.stats),
     ]);
     if (connection && received.some(isStray)) {
       this.closeDownlink(connection);
@@ -214,8 +215,8 @@ interface Looked {
   readonly received: readonly Counted<ReceiveLine>[];
 }
 
-async function statsOf(connection: RTCPeerConnection | undefined): Promise<Rows> {
-  return connection ? rowsOf([await connection.getStats()]) : [];
+async function readOf(stats: StatsReader | undefined): Promise<Rows> {
+  return stats ? (await stats.read()).rows : [];
 }
 
 function fault(

@@ -14,6 +14,7 @@ import { withOfferedStereo } from './audio';
 import { dropStrayCodecLines, withAudioNack } from './sdp';
 import { midsWithSources, encryptedOffers } from './sources';
 import { watchPauses } from './stall';
+import { StatsReader } from './stats-reader';
 
 export interface ReceivedTrack {
   readonly kind: Kind;
@@ -60,6 +61,9 @@ export class Downlink {
     private readonly clock: Clock,
   ) {}
 
+  /** Of the transport that there is. */
+  stats: StatsReader | undefined;
+
   get connection(): RTCPeerConnection | undefined {
     return this.peer;
   }
@@ -96,7 +100,7 @@ export class Downlink {
   /** Forgets the transport; the next offer makes another. */
   reset(): void {
     this.peer?.close();
-    this.peer = this.keeper = undefined;
+    this.peer = this.keeper = this.stats = undefined;
     for (const mid of this.users.keys()) this.release(this.nameOf(mid));
     this.generation = generations++;
     this.rules = new OfferRules();
@@ -177,6 +181,7 @@ export class Downlink {
     const onQuiet = (): void => this.listener.onQuiet();
     this.keeper = new IceKeeper(peer, this.clock, restart, onQuiet);
     watchPauses(peer, this.clock, onQuiet);
+    this.stats = new StatsReader(peer, this.clock);
     peer.ontrack = ({ transceiver }): void => this.attach(transceiver);
     return peer;
   }

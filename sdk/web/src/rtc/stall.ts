@@ -1,7 +1,10 @@
 /** Notices that a transport's packets get no answer, seconds before ICE says so. */
 import type { Clock } from '../clock';
+import type { StatsReader } from './stats-reader';
 
 const INTERVAL_MS = 250;
+/** What the watchdog of encrypted sessions has read serves too. */
+const MAX_AGE_MS = 400;
 /** The server reports on what it gets ten times a second and more. */
 const STALLED_MS = 750;
 /** Fewer packets than this may be a pause. */
@@ -54,12 +57,6 @@ export class PauseDetector {
   }
 }
 
-interface TransportRow {
-  readonly type: string;
-  readonly packetsSent?: number;
-  readonly packetsReceived?: number;
-}
-
 /** Calls `onPause` until `peer` is closed. It looks at what browsers keep at hand, without statistics. */
 export function watchPauses(peer: RTCPeerConnection, clock: Clock, onPause: () => void): void {
   const detector = new PauseDetector();
@@ -74,17 +71,20 @@ export function watchPauses(peer: RTCPeerConnection, clock: Clock, onPause: () =
 }
 
 /** Calls `onStall` until `peer` is closed. Browsers that count no packets are not watched. */
-export function watchStalls(peer: RTCPeerConnection, clock: Clock, onStall: () => void): void {
+export function watchStalls(
+  peer: RTCPeerConnection,
+  stats: StatsReader,
+  clock: Clock,
+  onStall: () => void,
+): void {
   const detector = new StallDetector();
   const look = async (): Promise<void> => {
     if (peer.connectionState === 'closed') return;
-    const sender = peer.getSenders()[0];
-    for (const row of (await sender?.getStats())?.values() ?? []) {
-      const { type, packetsSent, packetsReceived } = row as TransportRow;
-      if (type !== 'transport' || packetsSent === undefined || packetsReceived === undefined) {
+    const { askedAt, rows } = await stats.read(MAX_AGE_MS);
+    for (const { type, packetsSent: sent, packetsReceived: received } of rows) {
+      if (type !== 'transport' || typeof sent !== 'number' || typeof received !== 'number')
         continue;
-      }
-      if (detector.see(clock.now(), packetsSent, packetsReceived)) onStall();
+      if (detector.see(askedAt, sent, received)) onStall();
     }
   };
   const later = (): void => {

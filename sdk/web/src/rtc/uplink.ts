@@ -15,6 +15,7 @@ import { JobQueue } from './queue';
 import { RemoteEnd } from './remote-end';
 import { dropStrayCodecLines } from './sdp';
 import { watchStalls } from './stall';
+import { StatsReader } from './stats-reader';
 
 type Kind = 'audio' | 'video';
 
@@ -83,6 +84,9 @@ export class Uplink {
     });
   }
 
+  /** Of the transport that there is. */
+  stats: StatsReader | undefined;
+
   get connection(): RTCPeerConnection | undefined {
     return this.peer;
   }
@@ -109,7 +113,8 @@ export class Uplink {
     const { listener } = this;
     const restart = (): Promise<void> => this.restart(peer);
     this.keeper = new IceKeeper(peer, this.clock, restart, () => listener.onQuiet());
-    watchStalls(peer, this.clock, () => listener.onStall());
+    this.stats = new StatsReader(peer, this.clock);
+    watchStalls(peer, this.stats, this.clock, () => listener.onStall());
     return peer;
   }
 
@@ -165,7 +170,7 @@ export class Uplink {
   /** Forgets the transport and all that went over it; the next publish makes another. */
   reset(): void {
     this.peer?.close();
-    this.peer = this.keeper = undefined;
+    this.peer = this.keeper = this.stats = undefined;
     for (const line of this.lines) this.encryption?.removeSender(line.name);
     this.lines = [];
   }

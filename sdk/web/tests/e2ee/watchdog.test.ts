@@ -5,6 +5,7 @@ import type { SessionEncryption } from '../../src/e2ee/session-encryption';
 import { Watchdog } from '../../src/e2ee/watchdog';
 import type { Downlink } from '../../src/rtc/downlink';
 import type { Uplink } from '../../src/rtc/uplink';
+import { StatsReader } from '../../src/rtc/stats-reader';
 import { FakeClock } from '../support';
 
 type Row = Record<string, unknown>;
@@ -45,13 +46,13 @@ class Stage {
         return report([row()]);
       },
     });
-    const ofConnection = (rows: () => readonly (Row & { mid?: string })[]) => ({
-      connectionState: 'connected',
-      getStats: () => {
+    const ofConnection = (rows: () => readonly (Row & { mid?: string })[]): StatsReader => {
+      const getStats = (): Promise<Map<string, Row>> => {
         this.asked.connections += 1;
         return report(names ? rows() : rows().map(({ mid: _mid, ...row }) => row));
-      },
-    });
+      };
+      return new StatsReader({ getStats: getStats }, this.clock);
+    };
     const sent = (): Row => {
       const { counted } = this.sent;
       const counts = { framesSent: counted, packetsSent: counted, bytesSent: this.sentBytes };
@@ -79,7 +80,8 @@ class Stage {
       giveUpWorker: () => (this.hasGivenUp = true),
     };
     const downlink = {
-      connection: ofConnection(() => [heard(), shown(), ...this.stray]),
+      connection: { connectionState: 'connected' },
+      stats: ofConnection(() => [heard(), shown(), ...this.stray]),
       receivers: () => [
         { name: 'heard', kind: 'audio', mid: '0', receiver: ofLine(heard) },
         { name: 'shown', kind: 'video', mid: '1', receiver: ofLine(shown) },
@@ -90,7 +92,7 @@ class Stage {
       },
     };
     const uplink = {
-      connection: ofConnection(() => [sent()]),
+      stats: ofConnection(() => [sent()]),
       senders: () => [{ name: 'up', kind, mid: '0', sender }],
     };
     this.watchdog = new Watchdog(

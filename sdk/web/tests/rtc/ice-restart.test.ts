@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { IceKeeper } from '../../src/rtc/ice-restart';
 import { PauseDetector, StallDetector } from '../../src/rtc/stall';
+import { StatsReader } from '../../src/rtc/stats-reader';
 import { FakeClock } from '../support';
 
 class Peer extends EventTarget {
@@ -156,4 +157,20 @@ describe('a pause of what is received', () => {
       [],
     );
   });
+});
+
+test('statistics that were just read serve whoever does not need new ones', async () => {
+  const clock = new FakeClock();
+  let asked = 0;
+  const getStats = (): Promise<Map<string, object>> =>
+    Promise.resolve(new Map([['one', { id: 'one', asked: (asked += 1) }]]));
+  const reader = new StatsReader({ getStats: getStats }, clock);
+  await reader.read();
+  await clock.advance(300);
+  const { askedAt, rows } = await reader.read(400);
+  assert.deepEqual([askedAt, rows[0]?.['asked']], [0, 1]);
+  await reader.read();
+  await clock.advance(400);
+  assert.equal((await reader.read(400)).askedAt, 700);
+  assert.equal(asked, 3);
 });

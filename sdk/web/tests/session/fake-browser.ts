@@ -76,7 +76,7 @@ interface FakeTransceiver {
     setParameters(): Promise<void>;
     getStats(): Promise<Map<string, object>>;
   };
-  readonly receiver: { track: FakeTrack };
+  readonly receiver: { track: FakeTrack; getSynchronizationSources: () => object[] };
   setCodecPreferences(): void;
 }
 
@@ -110,7 +110,7 @@ export class FakePeer extends EventTarget {
     };
     const transceiver: FakeTransceiver = {
       ...{ mid: null, direction: 'sendonly', sender },
-      receiver: { track: new FakeTrack(kind) },
+      receiver: { track: new FakeTrack(kind), getSynchronizationSources: () => [] },
       setCodecPreferences: () => undefined,
     };
     this.transceivers.push(transceiver);
@@ -123,6 +123,14 @@ export class FakePeer extends EventTarget {
 
   getSenders(): FakeTransceiver['sender'][] {
     return this.transceivers.map(({ sender }) => sender);
+  }
+
+  getReceivers(): FakeTransceiver['receiver'][] {
+    return this.transceivers.map(({ receiver }) => receiver);
+  }
+
+  getStats(): Promise<Map<string, object>> {
+    return Promise.resolve(new Map<string, object>());
   }
 
   async createOffer(): Promise<{ type: string; sdp: string }> {

@@ -3,9 +3,10 @@
 import asyncio
 import json
 
+from signaling.callbacks.audience import Bounds
 from signaling.callbacks.deliverer import Deliverer, DeliveryLimits
 from signaling.callbacks.journal import Journal
-from signaling.callbacks.recorder import Bounds, Recorder
+from signaling.callbacks.recorder import Recorder
 from signaling.callbacks.sender import Result, Sent
 from signaling.domain.callbacks import Callback
 from signaling.domain.effects import Notify
@@ -92,9 +93,9 @@ class World:
         await self.flush()
         for _ in range(1_000):
             before = len(self.receiver.tries)
-            await self.deliverer.turn()
-            await self.deliverer.idle()
-            await self.deliverer.turn()
+            for _ in range(2):
+                await self.deliverer.turn()
+                await self.deliverer.idle()
             if len(self.receiver.tries) == before:
                 break
         await self.deliverer.idle()

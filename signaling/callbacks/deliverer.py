@@ -1,12 +1,18 @@
-"""Delivers the outbox: claims the due delivery of each ordering key, posts it, and settles it."""
+"""Delivers the outbox: claims what is due of each lane, posts it in order, and settles it.
+
+A lane is an ordering key: a session and a receiver. Each claimed lane is one task, which posts its
+deliveries one after the other.
+"""
 
 import asyncio
 import contextlib
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from typing import Protocol
 
 import structlog
@@ -16,7 +22,7 @@ from signaling.clock import Clock
 from signaling.domain.callbacks import backoff_ms
 from signaling.domain.errors import Unavailable
 from signaling.domain.projects import Project
-from signaling.domain.webhook_deliveries import Outcome, WebhookDelivery
+from signaling.domain.webhook_deliveries import Claim, Outcome, WebhookDelivery
 from signaling.metrics import Metrics
 from signaling.storage.base import Store
 from signaling.storage.project_cache import ProjectCache
@@ -27,7 +33,15 @@ LOOK_S = 1.0
 """Interval for polling the outbox: retries fall due, and other processes write to it, too, and
 register callbacks."""
 _GATHER_S = 0.005
-"""Outcomes within this time are settled in one transaction."""
+"""After a quiet time. Outcomes and events within this time share a transaction."""
+_PACE_S = 0.05
+"""Between two transactions while there is much to do. Each costs about half of what it costs to
+join; a callback is not noticed 50 ms later. It bounds what a kill lets arrive a second time."""
+_IN_A_ROW = 32
+"""Deliveries of a lane in one claim, so that a busy session does not need a claim for each."""
+_LANE_S = 2.0
+"""A lane starts no further delivery after this time. So each ends before its claim does, and a
+registration that was removed gets nothing for longer."""
 _FIGURES_EVERY_MS = 5_000
 _PURGE_EVERY_MS = 3_600_000
 _HIDDEN_BEYOND_TIMEOUT_MS = 5_000
@@ -70,7 +84,7 @@ class Deliverer:
         self._metrics = metrics
         self._limits = limits
         self._chance = chance
-        self._attempts: dict[asyncio.Task[None], WebhookDelivery] = {}
+        self._attempts: set[asyncio.Task[None]] = set()
         self._origins: Counter[str] = Counter()
         self._settled: list[Outcome] = []
         self._wake = asyncio.Event()
@@ -85,6 +99,7 @@ class Deliverer:
     async def run(self) -> None:
         """Runs until it is cancelled. A storage failure is retried at the next poll."""
         while True:
+            next_s = self._clock.monotonic_s() + _PACE_S
             try:
                 await self.turn()
             except Unavailable:
@@ -96,16 +111,17 @@ class Deliverer:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await self._wake.wait()
-                    await asyncio.sleep(_GATHER_S)
+                    await asyncio.sleep(max(_GATHER_S, next_s - self._clock.monotonic_s()))
 
     async def turn(self) -> None:
-        """Settles finished attempts and starts due ones within the limits."""
-        await self._settle()
+        """Settles finished deliveries and starts due ones within the limits."""
         now_ms = self._now_ms()
         is_due = await self._is_due(now_ms)
         free = self._limits.in_flight - len(self._attempts)
-        if is_due and free > 0:
-            await self._start(now_ms, free)
+        claim = self._claim(now_ms, free) if is_due and free > 0 else None
+        claimed = await self._settle(claim)
+        if claim is not None:
+            await self._start(claimed, claim.lanes)
         await self._keep_house(now_ms)
 
     async def _is_due(self, now_ms: int) -> bool:
@@ -118,48 +134,68 @@ class Deliverer:
         self._look_due_ms = now_ms + int(LOOK_S * 1000)
         return await self._store.callbacks.look(now_ms)
 
-    async def _start(self, now_ms: int, free: int) -> None:
+    def _claim(self, now_ms: int, free: int) -> Claim:
         most = self._limits.per_origin
-        full = [name for name, n in self._origins.items() if n >= most]
         busiest = max((n for n in self._origins.values() if n < most), default=0)
-        # No origin gets more than `per_origin`, whichever origins the claim returns.
-        limit = min(free, most - busiest)
-        hidden_until_ms = now_ms + self._limits.timeout_ms + _HIDDEN_BEYOND_TIMEOUT_MS
-        claimed = await self._store.callbacks.claim(
-            now_ms,
-            hidden_until_ms=hidden_until_ms,
-            limit=limit,
-            excluded_origins=full,
+        return Claim(
+            now_ms=now_ms,
+            hidden_until_ms=now_ms + self._limits.timeout_ms + _HIDDEN_BEYOND_TIMEOUT_MS,
+            # No origin gets more than `per_origin`, whichever origins the claim returns.
+            lanes=min(free, most - busiest),
+            in_a_row=_IN_A_ROW,
+            excluded_origins=[name for name, n in self._origins.items() if n >= most],
         )
-        owners = {delivery.project_id for delivery in claimed}
+
+    async def _start(self, claimed: Iterable[WebhookDelivery], most: int) -> None:
+        """`most`: lanes that the claim could have returned; if it did, there may be more."""
+        lanes = [list(lane) for _, lane in groupby(claimed, attrgetter("lane"))]
+        owners = {lane[0].project_id for lane in lanes}
         projects = {name: await self._projects.project_named(name) for name in owners}
-        for delivery in claimed:
-            attempt = self._attempt(delivery, projects[delivery.project_id])
-            task = asyncio.create_task(attempt)
-            self._attempts[task] = delivery
-            self._origins[delivery.origin] += 1
-            task.add_done_callback(partial(self._forget, delivery.origin))
-        if len(claimed) == limit:
+        for lane in lanes:
+            origin = lane[0].origin
+            task = asyncio.create_task(self._deliver(lane, projects[lane[0].project_id]))
+            self._attempts.add(task)
+            self._origins[origin] += 1
+            task.add_done_callback(partial(self._forget, origin))
+        if len(lanes) == most:
             self._wake.set()
 
     def _forget(self, origin: str, task: "asyncio.Task[None]") -> None:
-        del self._attempts[task]
+        self._attempts.discard(task)
         self._origins[origin] -= 1
         if not self._origins[origin]:
             del self._origins[origin]
         self._wake.set()
 
-    async def _attempt(self, delivery: WebhookDelivery, project: Project | None) -> None:
-        try:
-            outcome = await self._outcome(delivery, project)
-        except asyncio.CancelledError:
-            # The server is shutting down: the next one need not wait until the claim expires.
-            self._settled.append(self._again(delivery, "cancelled", self._now_ms()))
-            raise
-        except Exception:
-            log.exception("a callback could not be posted")
-            outcome = self._failed(delivery, Sent(Result.FAILED))
-        self._settled.append(outcome)
+    async def _deliver(self, lane: Sequence[WebhookDelivery], project: Project | None) -> None:
+        """Posts a lane up to its first failure, and gives back what it leaves."""
+        until_s = self._clock.monotonic_s() + _LANE_S
+        for number, delivery in enumerate(lane):
+            if number and self._clock.monotonic_s() >= until_s:
+                self._give_back(lane[number:])
+                return
+            try:
+                outcome = await self._outcome(delivery, project)
+            except asyncio.CancelledError:
+                # The server is shutting down: the next one need not wait until the claim expires.
+                self._give_back(lane[number:])
+                raise
+            except Exception:
+                log.exception("a callback could not be posted")
+                outcome = self._failed(delivery, Sent(Result.FAILED))
+            self._settled.append(outcome)
+            if not (outcome.delivered or outcome.dead):
+                self._give_back(lane[number + 1 :])
+                return
+            self._wake.set()
+
+    def _give_back(self, deliveries: Iterable[WebhookDelivery]) -> None:
+        """Due again, and not counted as attempts: the receiver was not at fault."""
+        now_ms = self._now_ms()
+        self._settled += [
+            Outcome(one.id, "given back", attempts=one.attempts, next_ms=now_ms)
+            for one in deliveries
+        ]
 
     async def _outcome(self, delivery: WebhookDelivery, project: Project | None) -> Outcome:
         if project is None:
@@ -190,17 +226,14 @@ class Deliverer:
         )
         return Outcome(delivery.id, str(sent), dead=True, attempts=attempts)
 
-    def _again(self, delivery: WebhookDelivery, result: str, next_ms: int) -> Outcome:
-        """A retry that does not count as an attempt: the receiver was not at fault."""
-        return Outcome(delivery.id, result, attempts=delivery.attempts, next_ms=next_ms)
-
-    async def _settle(self) -> None:
-        """Stores outcomes in one transaction; after a failure the next call stores them."""
+    async def _settle(self, claim: Claim | None = None) -> tuple[WebhookDelivery, ...]:
+        """Stores outcomes and claims, in one transaction; after a failure the next call stores
+        them."""
         outcomes, self._settled = self._settled, []
-        if not outcomes:
-            return
+        if not outcomes and claim is None:
+            return ()
         try:
-            await self._store.callbacks.settle(outcomes)
+            return await self._store.callbacks.settle(outcomes, claim)
         except BaseException:
             self._settled = outcomes + self._settled
             raise

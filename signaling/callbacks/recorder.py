@@ -1,23 +1,21 @@
 """Records the events of sessions: first in the journal, then in the outbox in one transaction."""
 
 import asyncio
-import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
+from signaling.callbacks.audience import Audiences, Bounds
 from signaling.callbacks.journal import Journal
 from signaling.clock import Clock
-from signaling.domain.callbacks import Callback, CallbackEvent, callback_event, payload, wanting
+from signaling.domain.callbacks import CallbackEvent, callback_event
 from signaling.domain.effects import Notify
 from signaling.domain.errors import Unavailable
-from signaling.domain.projects import Project
 from signaling.domain.session_options import SessionRecord
-from signaling.domain.webhook_deliveries import NewWebhookDelivery, new_delivery
+from signaling.domain.webhook_deliveries import NewWebhookDelivery
 from signaling.metrics import Metrics
 from signaling.storage.base import CallbackStore, Store
-from signaling.storage.project_cache import ProjectCache
 
 log = structlog.get_logger(__name__)
 
@@ -28,9 +26,9 @@ _BATCH = 500
 """Events per transaction, so that other tasks run in between."""
 _RETRY_S = 1.0
 _GATHER_S = 0.005
-"""Events within this time share a transaction. They are on disk already."""
-_PROJECT_S = 1.0
-"""How long a project is kept; its name is all that an event needs of it."""
+"""After a quiet time. Events within this time share a transaction. They are on disk already."""
+_PACE_S = 0.05
+"""Between two transactions while much happens, as in the deliverer."""
 Sleep = Callable[[float], Awaitable[None]]
 
 
@@ -43,10 +41,10 @@ class Recorder:
         journal: Journal,
         clock: Clock,
         metrics: Metrics,
-        bounds: "Bounds",
+        bounds: Bounds,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        self._projects = ProjectCache(store, clock, _PROJECT_S)
+        self._audiences = Audiences(store, clock, bounds)
         self._outbox: CallbackStore = store.callbacks
         self._journal = journal
         self._clock = clock
@@ -86,11 +84,13 @@ class Recorder:
 
     async def run(self) -> None:
         """Runs until it is cancelled."""
+        next_s = self._clock.monotonic_s()
         while True:
             await self._wake.wait()
             self._wake.clear()
-            await self._sleep(_GATHER_S)
-            while self._spool:
+            await self._sleep(max(_GATHER_S, next_s - self._clock.monotonic_s()))
+            next_s = self._clock.monotonic_s() + _PACE_S
+            if self._spool:
                 await self._flush_when_possible()
 
     async def _flush_when_possible(self) -> None:
@@ -135,26 +135,19 @@ class Recorder:
 
     async def _deliveries(self, batch: Sequence[CallbackEvent]) -> list[NewWebhookDelivery]:
         """The deliveries of a batch of events. A project above its limit loses the newest."""
-        projects = {happened.project_id for happened in batch}
-        audiences = {name: await self._audience(name) for name in projects}
+        audiences = {
+            name: await self._audiences.of(name, events)
+            for name, events in Counter(happened.project_id for happened in batch).items()
+        }
         made = []
         for happened in batch:
             audience = audiences[happened.project_id]
-            if audience is None:
-                continue
-            made += audience.deliveries(happened, self._bounds.give_up_after_ms)
+            if audience is not None:
+                made += audience.deliveries(happened, self._bounds.give_up_after_ms)
         for audience in audiences.values():
             if audience is not None and audience.lost:
                 self._metrics.callback_events_lost.labels("queue_full").inc(audience.lost)
         return made
-
-    async def _audience(self, project_id: str) -> "_Audience | None":
-        callbacks = await self._outbox.callbacks_of(project_id)
-        project = await self._projects.project_named(project_id) if callbacks else None
-        if project is None:
-            return None
-        free = self._bounds.waiting_per_project - await self._outbox.waiting_of(project_id)
-        return _Audience(project, callbacks, free)
 
     async def close(self, timeout_s: float) -> None:
         """Writes the remaining events; those not written in time stay for the next start."""
@@ -165,35 +158,6 @@ class Recorder:
         except TimeoutError:
             log.warning("callbacks are left for the next start", events=len(self._spool))
         self._journal.close(empty=not self._spool)
-
-
-class Bounds:
-    """`waiting_per_project`: limit of waiting deliveries; `give_up_after_ms`: since the event."""
-
-    def __init__(self, waiting_per_project: int, give_up_after_ms: int) -> None:
-        self.waiting_per_project = waiting_per_project
-        self.give_up_after_ms = give_up_after_ms
-
-
-class _Audience:
-    """A project's registrations, and how many more deliveries may wait."""
-
-    def __init__(self, project: Project, callbacks: tuple[Callback, ...], free: int) -> None:
-        self._project = project
-        self._callbacks = callbacks
-        self._free = free
-        self.lost = 0
-
-    def deliveries(
-        self, happened: CallbackEvent, give_up_after_ms: int
-    ) -> list[NewWebhookDelivery]:
-        matching = wanting(self._callbacks, happened.event)
-        if len(matching) > self._free:
-            self.lost += len(matching)
-            return []
-        self._free -= len(matching)
-        body = json.dumps(payload(happened, self._project), separators=(",", ":"))
-        return [new_delivery(happened, one, body, give_up_after_ms) for one in matching]
 
 
 def _ignore() -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from config.load import ConfigurationError
 from config.settings import CallbackSettings
+from signaling.callbacks.audience import Bounds
 from signaling.callbacks.deliverer import Deliverer, DeliveryLimits
 from signaling.callbacks.journal import Journal
-from signaling.callbacks.recorder import Bounds, Recorder
+from signaling.callbacks.recorder import Recorder
 from signaling.callbacks.sender import Sender
 from signaling.callbacks.targets import TargetPolicy, networks
 from signaling.clock import Clock

@@ -1,6 +1,6 @@
 """Webhook deliveries as the outbox stores them. Times are Unix milliseconds."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from signaling.domain.callbacks import Callback, CallbackEvent, origin_of
@@ -34,6 +34,24 @@ class WebhookDelivery(QueuedWebhook):
 
     id: int
     attempts: int
+
+    @property
+    def lane(self) -> tuple[str, str]:
+        """The ordering key: of one lane, one delivery is under way at a time."""
+        return self.session_id, self.origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What a node takes from the outbox: of at most `lanes` ordering keys the oldest delivery, and
+    with it up to `in_a_row` of the same key in order. They are hidden from other claims until
+    `hidden_until_ms`, or until they are settled."""
+
+    now_ms: int
+    hidden_until_ms: int
+    lanes: int
+    in_a_row: int = 1
+    excluded_origins: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The interface of a store; SQLite and PostgreSQL pass the same contract tests."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from signaling.domain.archiving import ArchiveRecord
@@ -9,6 +9,7 @@ from signaling.domain.operators import Operator
 from signaling.domain.projects import Project
 from signaling.domain.session_options import SessionRecord
 from signaling.domain.webhook_deliveries import (
+    Claim,
     DeadLetter,
     NewWebhookDelivery,
     Outcome,
@@ -53,8 +54,8 @@ class CallbackStore(Protocol):
     """Registrations of callbacks, and the outbox of their deliveries.
 
     The ordering key is session and origin: deliveries with the same key go out one at a time,
-    oldest first. Times are Unix milliseconds. Every method may raise `Unavailable`
-    (`storage_unavailable`).
+    oldest first, and only one claim at a time has any of a key. Times are Unix milliseconds. Every
+    method may raise `Unavailable` (`storage_unavailable`).
     """
 
     async def add_callback(self, callback: Callback) -> None:
@@ -62,6 +63,10 @@ class CallbackStore(Protocol):
 
     async def callbacks_of(self, project_id: str) -> tuple[Callback, ...]:
         """Oldest first."""
+
+    async def known_callbacks_of(self, project_id: str) -> tuple[Callback, ...]:
+        """The same, mostly from memory: not older than the last `look`, and with every change that
+        this process made."""
 
     async def remove_callback(self, project_id: str, callback_id: str) -> bool:
         """Removes a registration and its waiting deliveries; False if it does not exist."""
@@ -79,13 +84,15 @@ class CallbackStore(Protocol):
         """Durable on return, all or none. Skips deliveries that are queued already (same event and
         registration) or whose registration no longer exists."""
 
-    async def claim(
-        self, now_ms: int, *, hidden_until_ms: int, limit: int, excluded_origins: Collection[str]
-    ) -> tuple[WebhookDelivery, ...]:
-        """The oldest delivery of each ordering key, if due. It is hidden from other claims until
-        `hidden_until_ms` or until it is settled. Takes the lock for writing, so `look` first."""
+    async def claim(self, claim: Claim) -> tuple[WebhookDelivery, ...]:
+        """The oldest delivery of each ordering key, if due, and those that follow it. What follows
+        one that has failed before is left, because that will probably fail again. Deliveries of a
+        key stand together, oldest first. Takes the lock for writing, so `look` first."""
 
-    async def settle(self, outcomes: Sequence[Outcome]) -> None: ...
+    async def settle(
+        self, outcomes: Sequence[Outcome], claim: Claim | None = None
+    ) -> tuple[WebhookDelivery, ...]:
+        """Stores outcomes, and then claims in the same transaction."""
 
     async def queue_figures(self) -> QueueFigures: ...
 

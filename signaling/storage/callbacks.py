@@ -1,9 +1,9 @@
 """Callback registrations and their outbox in SQL; implements `base.CallbackStore`."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from signaling.domain.callbacks import Callback
 from signaling.domain.errors import BadRequest, ErrorCode
 from signaling.domain.webhook_deliveries import (
+    Claim,
     DeadLetter,
     NewWebhookDelivery,
     Outcome,
@@ -23,6 +24,7 @@ from signaling.storage.schema import callbacks
 
 T = TypeVar("T")
 _NEW = tuple(one.name for one in fields(NewWebhookDelivery))
+_CLAIMED = tuple(one.name for one in fields(WebhookDelivery))
 _IN_ONE_QUERY = 400
 """Parameters per IN list; databases limit them."""
 
@@ -35,6 +37,10 @@ class SqlCallbacks:
         self._listening: frozenset[str] = frozenset()
         self._added: frozenset[str] = frozenset()
         """Projects that got a registration here since the last look began."""
+        self._known: dict[str, tuple[Callback, ...]] = {}
+        """Registrations as they were read since the last look began."""
+        self._changes = 0
+        """Counts what makes a read that is under way too old for `_known`."""
 
     # --- registrations ----------------------------------------------------------------------
 
@@ -56,6 +62,7 @@ class SqlCallbacks:
             ) from cause
         self._added |= {callback.project_id}
         self._listening |= {callback.project_id}
+        self.forget_known()
 
     def may_have_callbacks(self, project_id: str) -> bool:
         return project_id in self._listening
@@ -75,6 +82,20 @@ class SqlCallbacks:
             for row in rows
         )
 
+    async def known_callbacks_of(self, project_id: str) -> tuple[Callback, ...]:
+        known = self._known.get(project_id)
+        if known is None:
+            changes = self._changes
+            known = await self.callbacks_of(project_id)
+            if changes == self._changes:
+                self._known[project_id] = known
+        return known
+
+    def forget_known(self) -> None:
+        """After a change of registrations."""
+        self._known.clear()
+        self._changes += 1
+
     async def remove_callback(self, project_id: str, callback_id: str) -> bool:
         if not may_be_name(callback_id):
             return False
@@ -86,7 +107,9 @@ class SqlCallbacks:
             connection.execute(outbox.delete().where(outbox.c.callback_id == callback_id))
             return True
 
-        return await self._database.write(remove)
+        removed = await self._database.write(remove)
+        self.forget_known()
+        return removed
 
     # --- the outbox -------------------------------------------------------------------------
 
@@ -99,25 +122,12 @@ class SqlCallbacks:
 
         await self._database.write(queue)
 
-    async def claim(
-        self, now_ms: int, *, hidden_until_ms: int, limit: int, excluded_origins: Collection[str]
-    ) -> tuple[WebhookDelivery, ...]:
-        query = _claiming(bool(excluded_origins))
-        given: dict[str, object] = {"now_ms": now_ms, "most": limit}
-        if excluded_origins:
-            given["excluded"] = list(excluded_origins)
-
-        def claim(connection: sa.Connection) -> tuple[WebhookDelivery, ...]:
-            rows = connection.execute(query, given).mappings().all()
-            if rows:
-                hidden = {"rows": [row["id"] for row in rows], "until_ms": hidden_until_ms}
-                connection.execute(_HIDE, hidden)
-            return tuple(WebhookDelivery(**row) for row in rows)
-
-        return await self._database.write(claim)
+    async def claim(self, claim: Claim) -> tuple[WebhookDelivery, ...]:
+        return await self.settle((), claim)
 
     async def look(self, now_ms: int) -> bool:
         self._added = frozenset()
+        self.forget_known()
 
         def look(connection: sa.Connection) -> tuple[bool, frozenset[str]]:
             due = connection.execute(_ANYTHING_DUE, {"now_ms": now_ms}).scalar_one()
@@ -128,27 +138,14 @@ class SqlCallbacks:
         self._listening = listening | self._added
         return due
 
-    async def settle(self, outcomes: Sequence[Outcome]) -> None:
-        done = [outcome.id for outcome in outcomes if outcome.delivered]
-        rest = [
-            {
-                "row": outcome.id,
-                "dead": outcome.dead,
-                "attempts": outcome.attempts,
-                "next_ms": outcome.next_ms,
-                "result": outcome.result,
-            }
-            for outcome in outcomes
-            if not outcome.delivered
-        ]
+    async def settle(
+        self, outcomes: Sequence[Outcome], claim: Claim | None = None
+    ) -> tuple[WebhookDelivery, ...]:
+        def work(connection: sa.Connection) -> tuple[WebhookDelivery, ...]:
+            _settle(connection, outcomes)
+            return () if claim is None else _claim(connection, claim)
 
-        def settle(connection: sa.Connection) -> None:
-            for part in _parts(done):
-                connection.execute(_REMOVE, {"rows": list(part)})
-            if rest:
-                connection.execute(_CHANGE, rest)
-
-        await self._database.write(settle)
+        return await self._database.write(work)
 
     async def queue_figures(self) -> QueueFigures:
         alive = outbox.c.dead.is_(False)
@@ -221,25 +218,83 @@ _REGISTERED = sa.select(callbacks.c.id).where(
 )
 
 
+_DELIVERY = tuple(outbox.c[name] for name in _CLAIMED)
+_FOLLOWING = (
+    sa.select(*_DELIVERY)
+    .where(
+        outbox.c.session_id == sa.bindparam("session"),
+        outbox.c.origin == sa.bindparam("origin"),
+        outbox.c.dead.is_(False),
+        outbox.c.id > sa.bindparam("head"),
+    )
+    .order_by(outbox.c.id)
+    .limit(sa.bindparam("most"))
+)
+
+
 @cache
 def _claiming(excludes_origins: bool) -> sa.Select[tuple[object, ...]]:
-    earlier = outbox.alias()
-    blocked = sa.exists().where(
-        earlier.c.session_id == outbox.c.session_id,
-        earlier.c.origin == outbox.c.origin,
-        earlier.c.dead.is_(False),
-        earlier.c.id < outbox.c.id,
+    """The due heads of lanes, and of each whether another delivery follows."""
+    other = outbox.alias()
+    of_lane = sa.and_(
+        other.c.session_id == outbox.c.session_id,
+        other.c.origin == outbox.c.origin,
+        other.c.dead.is_(False),
     )
+    blocked = sa.exists().where(of_lane, other.c.id < outbox.c.id)
+    leads = sa.exists().where(of_lane, other.c.id > outbox.c.id)
     due = sa.and_(outbox.c.dead.is_(False), outbox.c.next_ms <= sa.bindparam("now_ms"), ~blocked)
     if excludes_origins:
         due = sa.and_(due, outbox.c.origin.not_in(sa.bindparam("excluded", expanding=True)))
     return (
-        sa.select(*(outbox.c[one.name] for one in fields(WebhookDelivery)))
+        sa.select(*_DELIVERY, leads)
         .where(due)
         .order_by(outbox.c.next_ms, outbox.c.id)
         .limit(sa.bindparam("most"))
         .with_for_update(skip_locked=True)
     )
+
+
+def _claim(connection: sa.Connection, claim: Claim) -> tuple[WebhookDelivery, ...]:
+    given: dict[str, object] = {"now_ms": claim.now_ms, "most": claim.lanes}
+    if claim.excluded_origins:
+        given["excluded"] = list(claim.excluded_origins)
+    found: list[WebhookDelivery] = []
+    for row in connection.execute(_claiming(bool(claim.excluded_origins)), given).all():
+        head, leads = _delivery(row[:-1]), row[-1]
+        found.append(head)
+        if leads and not head.attempts and claim.in_a_row > 1:
+            # Nobody else can claim them before this transaction ends: their head is locked.
+            lane = {"session": head.session_id, "origin": head.origin, "head": head.id}
+            rest = connection.execute(_FOLLOWING, {**lane, "most": claim.in_a_row - 1})
+            found += map(_delivery, rest)
+    for part in _parts(found):
+        hidden = {"rows": [one.id for one in part], "until_ms": claim.hidden_until_ms}
+        connection.execute(_HIDE, hidden)
+    return tuple(found)
+
+
+def _delivery(row: Sequence[Any]) -> WebhookDelivery:
+    return WebhookDelivery(**dict(zip(_CLAIMED, row, strict=True)))
+
+
+def _settle(connection: sa.Connection, outcomes: Sequence[Outcome]) -> None:
+    done = [outcome.id for outcome in outcomes if outcome.delivered]
+    rest = [
+        {
+            "row": outcome.id,
+            "dead": outcome.dead,
+            "attempts": outcome.attempts,
+            "next_ms": outcome.next_ms,
+            "result": outcome.result,
+        }
+        for outcome in outcomes
+        if not outcome.delivered
+    ]
+    for part in _parts(done):
+        connection.execute(_REMOVE, {"rows": list(part)})
+    if rest:
+        connection.execute(_CHANGE, rest)
 
 
 def _parts(whole: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -101,7 +101,9 @@ class SqlStore:
             gone = connection.execute(projects.delete().where(projects.c.api_key == api_key))
             return gone.rowcount == 1
 
-        return await self._database.write(work)
+        removed = await self._database.write(work)
+        self._callbacks.forget_known()
+        return removed
 
     async def rewrap_secrets(self) -> int:
         """Wraps every secret with the newest key, including unwrapped ones of earlier releases."""

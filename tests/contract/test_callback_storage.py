@@ -8,7 +8,8 @@ import pytest
 from signaling.domain.callbacks import Callback
 from signaling.domain.errors import BadRequest
 from signaling.domain.projects import new_project
-from signaling.domain.webhook_deliveries import NewWebhookDelivery, Outcome
+from signaling.domain.webhook_deliveries import Claim, NewWebhookDelivery, Outcome
+from signaling.storage.callbacks import SqlCallbacks
 
 
 def project(seed: int):
@@ -40,8 +41,8 @@ def delivery(event: str, session: str = "s1", **changes) -> NewWebhookDelivery:
 
 
 async def claim(store, now_ms=0, **options):
-    options = {"hidden_until_ms": now_ms + 50, "limit": 10, "excluded_origins": (), **options}
-    return await store.callbacks.claim(now_ms, **options)
+    options = {"hidden_until_ms": now_ms + 50, "lanes": 10, **options}
+    return await store.callbacks.claim(Claim(now_ms=now_ms, **options))
 
 
 async def events(store, now_ms=0, **options):
@@ -105,6 +106,54 @@ async def test_of_each_session_only_the_oldest_is_out_at_a_time(queued):
     assert await events(queued) == []
 
 
+async def test_a_claim_takes_what_follows_in_order_and_hides_all_of_it(queued):
+    await queued.callbacks.queue(
+        [delivery("1"), delivery("2", "s2"), delivery("3"), delivery("4"), delivery("5")]
+    )
+    assert await events(queued, in_a_row=3) == ["1", "3", "4", "2"]
+    assert await events(queued, 49, in_a_row=3) == []
+    assert await events(queued, 50, in_a_row=9) == ["1", "3", "4", "5", "2"]
+
+
+async def test_what_follows_a_failed_one_is_left(queued):
+    await queued.callbacks.queue([delivery("1"), delivery("2")])
+    (first,) = await claim(queued)
+    await queued.callbacks.settle([Outcome(first.id, "timeout", attempts=1, next_ms=100)])
+    assert await events(queued, 100, in_a_row=9) == ["1"]
+
+
+async def test_what_is_settled_makes_room_for_a_claim_in_the_same_transaction(queued):
+    await queued.callbacks.queue([delivery("1"), delivery("2")])
+    (first,) = await claim(queued)
+    (second,) = await queued.callbacks.settle(
+        [Outcome(first.id, "delivered", delivered=True)],
+        Claim(now_ms=0, hidden_until_ms=50, lanes=1),
+    )
+    assert second.event_id == "2"
+    assert await queued.callbacks.settle([Outcome(second.id, "delivered", delivered=True)]) == ()
+    assert (await queued.callbacks.queue_figures()).waiting == 0
+
+
+async def test_known_registrations_follow_own_changes_at_once_and_others_with_a_look(
+    queued,
+):
+    callbacks, of_another = queued.callbacks, SqlCallbacks(queued.callbacks._database)
+    assert await callbacks.known_callbacks_of(A) == (callback(),)
+    await callbacks.add_callback(callback("d", created_ms=2))
+    assert len(await callbacks.known_callbacks_of(A)) == 2
+    await callbacks.remove_callback(A, "d")
+    assert await callbacks.known_callbacks_of(A) == (callback(),)
+    await of_another.remove_callback(A, "c")
+    await callbacks.look(0)
+    assert await callbacks.known_callbacks_of(A) == ()
+
+
+async def test_registrations_of_a_removed_project_are_not_known(queued):
+    assert await queued.callbacks.known_callbacks_of(A) == (callback(),)
+    await queued.remove_project(A)
+    assert await queued.callbacks.known_callbacks_of(A) == ()
+
+
 async def test_what_is_delivered_makes_room_for_the_next_of_its_session(queued):
     await queued.callbacks.queue([delivery("1"), delivery("2")])
     (first,) = await claim(queued)
@@ -142,8 +191,8 @@ async def test_a_claim_that_nobody_settles_comes_back(queued):
 async def test_busy_origins_are_passed_over_and_the_limit_holds(queued):
     await queued.callbacks.queue([delivery(str(n), f"s{n}") for n in range(5)])
     assert await events(queued, excluded_origins=["http://app.test:80"]) == []
-    assert await events(queued, limit=2) == ["0", "1"]
-    assert await events(queued, limit=2) == ["2", "3"]
+    assert await events(queued, lanes=2) == ["0", "1"]
+    assert await events(queued, lanes=2) == ["2", "3"]
 
 
 async def test_the_same_event_is_queued_once_for_each_registration(queued):
@@ -192,7 +241,7 @@ async def test_more_than_one_query_holds_goes_through_whole(queued):
     many = [delivery(f"{n:04}", f"s{n}") for n in range(1_001)]
     await queued.callbacks.queue(many)
     await queued.callbacks.queue(many)
-    found = await claim(queued, limit=2_000)
+    found = await claim(queued, lanes=2_000)
     assert len(found) == 1_001
     await queued.callbacks.settle([Outcome(one.id, "delivered", delivered=True) for one in found])
     assert (await queued.callbacks.queue_figures()).waiting == 0
@@ -208,7 +257,7 @@ async def test_nodes_that_claim_at_once_share_what_is_due_and_keep_its_order(que
 
     async def node():
         while len(delivered) < sessions * events_each:
-            for one in await claim(queued, limit=5, hidden_until_ms=1_000):
+            for one in await claim(queued, lanes=5, hidden_until_ms=1_000):
                 delivered.append(one.event_id)
                 await queued.callbacks.settle([Outcome(one.id, "delivered", delivered=True)])
 

@@ -1,6 +1,7 @@
 """From an outbox to an answer of the application, in virtual time over a real outbox."""
 
 import asyncio
+import json
 
 from tests.callback_world import BROKEN, HOUR_MS, World
 
@@ -13,6 +14,69 @@ async def test_events_of_a_session_arrive_in_the_order_in_which_they_happened(wo
     assert [reason for _, _, reason in world.receiver.arrived] == [f"r{n}" for n in range(20)]
     assert (await world.store.callbacks.queue_figures()).waiting == 0
     assert world.count("callback_deliveries_total", result="delivered") == 20
+
+
+async def test_a_busy_session_does_not_need_a_transaction_for_each_event(world, monkeypatch):
+    await world.register()
+    for number in range(20):
+        world.note("s", "connectionDestroyed", f"r{number}")
+    await world.flush()
+    real, settled = world.store.callbacks.settle, []
+
+    async def settle(outcomes, claim):
+        settled.append(len(outcomes))
+        return await real(outcomes, claim)
+
+    monkeypatch.setattr(world.store.callbacks, "settle", settle)
+    await world.deliverer.turn()
+    await world.deliverer.idle()
+    assert len(world.receiver.arrived) == 20
+    await world.deliverer.turn()
+    assert settled == [0, 20]
+    assert (await world.store.callbacks.queue_figures()).waiting == 0
+
+
+async def test_what_follows_a_failure_waits_for_it_and_keeps_its_place(world):
+    await world.register()
+    world.note("s", "connectionDestroyed", "r0")
+    world.note("s", "connectionDestroyed", "r1")
+    world.note("s", "connectionDestroyed", "r2")
+    real, tried = world.receiver.post, []
+
+    async def post(project, url, event_id, body, now_s):
+        tried.append(json.loads(body)["reason"])
+        if len(tried) == 2:
+            return BROKEN
+        return await real(project, url, event_id, body, now_s)
+
+    world.receiver.post = post
+    await world.run()
+    assert tried == ["r0", "r1"]
+    world.pass_time(1)
+    await world.run()
+    assert tried == ["r0", "r1", "r1", "r2"]
+    assert [reason for _, _, reason in world.receiver.arrived] == ["r0", "r1", "r2"]
+
+
+async def test_a_slow_receiver_holds_no_delivery_longer_than_its_claim(world):
+    """A second for each answer; what is not started in time goes back, and another may take it."""
+    await world.register()
+    for number in range(6):
+        world.note("s", "connectionDestroyed", f"r{number}")
+    real = world.receiver.post
+
+    async def post(*request):
+        world.pass_time(1)
+        return await real(*request)
+
+    world.receiver.post = post
+    await world.flush()
+    await world.deliverer.turn()
+    await world.deliverer.idle()
+    assert len(world.receiver.arrived) == 2
+    await world.run()
+    assert [reason for _, _, reason in world.receiver.arrived] == [f"r{n}" for n in range(6)]
+    assert world.count("callback_deliveries_total", result="delivered") == 6
 
 
 async def test_each_registration_gets_what_it_asked_for(world):
@@ -139,6 +203,7 @@ async def test_an_attempt_that_died_with_its_process_is_made_again(world):
     await world.register()
     world.receiver.hanging.add("http://app.test/x")
     world.note("s", "sessionCreated")
+    world.note("s", "sessionDestroyed")
     await world.flush()
     await world.deliverer.turn()
     await world.tried()
@@ -150,7 +215,8 @@ async def test_an_attempt_that_died_with_its_process_is_made_again(world):
     assert world.receiver.arrived == []
     world.pass_time(1)
     await world.run()
-    assert [event for _, event, _ in world.receiver.arrived] == ["sessionCreated"]
+    arrived = [event for _, event, _ in world.receiver.arrived]
+    assert arrived == ["sessionCreated", "sessionDestroyed"]
     for task in abandoned:
         task.cancel()
     await asyncio.gather(*abandoned, return_exceptions=True)
@@ -161,6 +227,7 @@ async def test_a_server_that_goes_leaves_its_attempts_to_the_next_at_once(world,
     await world.register()
     world.receiver.hanging.add("http://app.test/x")
     world.note("s", "sessionCreated")
+    world.note("s", "sessionDestroyed")
     await world.flush()
     await world.deliverer.turn()
     await world.tried()
@@ -168,7 +235,8 @@ async def test_a_server_that_goes_leaves_its_attempts_to_the_next_at_once(world,
     world.start()
     world.receiver.hanging.clear()
     await world.run()
-    assert [event for _, event, _ in world.receiver.arrived] == ["sessionCreated"]
+    arrived = [event for _, event, _ in world.receiver.arrived]
+    assert arrived == ["sessionCreated", "sessionDestroyed"]
 
 
 async def test_figures_of_the_queue_are_measured(world):

@@ -1,5 +1,9 @@
 """From an event to the outbox: what is queued for whom, and what a full or absent store costs."""
 
+import asyncio
+
+import pytest
+
 from signaling.domain.callbacks import Callback
 from signaling.domain.errors import ErrorCode, Unavailable
 from signaling.storage.sqlite import open_sqlite
@@ -117,6 +121,66 @@ async def test_a_project_has_a_bound_and_beyond_it_loses_what_is_newest(world):
     world.pass_time(10)
     await world.run()
     assert [reason for _, _, reason in world.receiver.arrived] == ["r0", "r1", "r2"]
+
+
+async def test_a_full_project_counts_again_and_takes_events_once_there_is_room(world):
+    world.bounds.waiting_per_project = 2
+    await world.register()
+    for _ in range(3):
+        for number in range(2):
+            world.note("s", "connectionDestroyed", f"r{number}")
+        await world.run()
+    assert len(world.receiver.arrived) == 6
+    assert world.count("callback_events_lost_total", reason="queue_full") == 0
+
+
+async def test_who_gets_an_event_is_asked_of_the_storage_once_a_second(world, monkeypatch):
+    await world.register()
+    database, asked = world.store.callbacks._database, []
+    real = database.read
+
+    async def read(work):
+        asked.append(work)
+        return await real(work)
+
+    for number in range(2):
+        world.note("s", "connectionDestroyed", f"r{number}")
+        await world.flush()
+        monkeypatch.setattr(database, "read", read)
+    assert asked == []
+    world.pass_time(1)
+    await world.store.callbacks.look(0)
+    asked.clear()
+    world.note("s", "connectionDestroyed", "r2")
+    await world.flush()
+    assert len(asked) == 3
+
+
+async def test_a_lone_event_is_queued_at_once_and_what_follows_shares_a_transaction(
+    world, monkeypatch
+):
+    await world.register()
+    real, slept, queued = world.store.callbacks.queue, [], []
+
+    async def sleep(seconds):
+        slept.append(round(seconds, 3))
+        world.pass_time(seconds)
+
+    async def queue(deliveries):
+        queued.append(len(deliveries))
+        for _ in range({1: 3, 2: 1}.get(len(queued), 0)):
+            world.note("s")
+        await real(deliveries)
+        if len(queued) == 3:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(world.recorder, "_sleep", sleep)
+    monkeypatch.setattr(world.recorder._outbox, "queue", queue)
+    world.pass_time(10)
+    world.note("s")
+    with pytest.raises(asyncio.CancelledError):
+        await world.recorder.run()
+    assert (slept, queued) == ([0.005, 0.05, 0.05], [1, 3, 1])
 
 
 async def test_a_spool_that_is_full_is_counted(world, monkeypatch):

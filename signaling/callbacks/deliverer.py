@@ -22,7 +22,12 @@ from signaling.clock import Clock
 from signaling.domain.callbacks import backoff_ms
 from signaling.domain.errors import Unavailable
 from signaling.domain.projects import Project
-from signaling.domain.webhook_deliveries import Claim, Outcome, WebhookDelivery
+from signaling.domain.webhook_deliveries import (
+    Claim,
+    NewWebhookDelivery,
+    Outcome,
+    WebhookDelivery,
+)
 from signaling.metrics import Metrics
 from signaling.storage.base import Store
 from signaling.storage.project_cache import ProjectCache
@@ -33,15 +38,15 @@ LOOK_S = 1.0
 """Interval for polling the outbox: retries fall due, and other processes write to it, too, and
 register callbacks."""
 _GATHER_S = 0.005
-"""After a quiet time. Outcomes and events within this time share a transaction."""
-_PACE_S = 0.05
-"""Between two transactions while there is much to do. Each costs about half of what it costs to
-join; a callback is not noticed 50 ms later. It bounds what a kill lets arrive a second time."""
+"""After a quiet time. Outcomes within this time share a transaction."""
+_PACE_S = 0.075
+"""Between two transactions while there is much to do. It is longer than the recorder's pace: while
+events happen, outcomes share the transactions that queue them. It bounds what a kill lets arrive a
+second time."""
 _IN_A_ROW = 32
 """Deliveries of a lane in one claim, so that a busy session does not need a claim for each."""
 _LANE_S = 2.0
-"""A lane starts no further delivery after this time. So each ends before its claim does, and a
-registration that was removed gets nothing for longer."""
+"""A lane starts no further delivery after this time, so that each ends before its claim does."""
 _FIGURES_EVERY_MS = 5_000
 _PURGE_EVERY_MS = 3_600_000
 _HIDDEN_BEYOND_TIMEOUT_MS = 5_000
@@ -88,18 +93,16 @@ class Deliverer:
         self._origins: Counter[str] = Counter()
         self._settled: list[Outcome] = []
         self._wake = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
+        """Claims depend on the attempts in progress, which they add to."""
+        self._next_s = 0.0
         self._look_due_ms = 0
         self._figures_due_ms = 0
         self._purge_due_ms = 0
 
-    def wake(self) -> None:
-        """Checks the outbox without waiting for the next poll."""
-        self._wake.set()
-
     async def run(self) -> None:
         """Runs until it is cancelled. A storage failure is retried at the next poll."""
         while True:
-            next_s = self._clock.monotonic_s() + _PACE_S
             try:
                 await self.turn()
             except Unavailable:
@@ -110,19 +113,39 @@ class Deliverer:
                 await asyncio.sleep(LOOK_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
-                    await self._wake.wait()
-                    await asyncio.sleep(max(_GATHER_S, next_s - self._clock.monotonic_s()))
+                    await self._until_called_for()
+
+    async def _until_called_for(self) -> None:
+        """What another exchange has done meanwhile is not called for any more."""
+        while True:
+            await self._wake.wait()
+            await asyncio.sleep(max(_GATHER_S, self._next_s - self._clock.monotonic_s()))
+            if self._wake.is_set() and self._clock.monotonic_s() >= self._next_s:
+                return
 
     async def turn(self) -> None:
         """Settles finished deliveries and starts due ones within the limits."""
-        now_ms = self._now_ms()
-        is_due = await self._is_due(now_ms)
+        async with self._one_at_a_time:
+            now_ms = self._now_ms()
+            await self._exchange(now_ms, (), is_due=await self._is_due(now_ms))
+            await self._keep_house(now_ms)
+
+    async def queue(self, deliveries: Sequence[NewWebhookDelivery]) -> None:
+        """Puts deliveries in the outbox, and what `turn` does in the same transaction. Errors:
+        those of the store; nothing is queued then."""
+        async with self._one_at_a_time:
+            self._wake.clear()
+            await self._exchange(self._now_ms(), deliveries, is_due=True)
+
+    async def _exchange(
+        self, now_ms: int, new: Sequence[NewWebhookDelivery], *, is_due: bool
+    ) -> None:
+        self._next_s = self._clock.monotonic_s() + _PACE_S
         free = self._limits.in_flight - len(self._attempts)
         claim = self._claim(now_ms, free) if is_due and free > 0 else None
-        claimed = await self._settle(claim)
+        claimed = await self._settle(claim, new)
         if claim is not None:
             await self._start(claimed, claim.lanes)
-        await self._keep_house(now_ms)
 
     async def _is_due(self, now_ms: int) -> bool:
         """After something was queued or delivered the next one is probably due: no question then,
@@ -174,6 +197,8 @@ class Deliverer:
             if number and self._clock.monotonic_s() >= until_s:
                 self._give_back(lane[number:])
                 return
+            if number and not await self._is_registered(delivery):
+                continue  # its row went with the registration
             try:
                 outcome = await self._outcome(delivery, project)
             except asyncio.CancelledError:
@@ -188,6 +213,13 @@ class Deliverer:
                 self._give_back(lane[number + 1 :])
                 return
             self._wake.set()
+
+    async def _is_registered(self, delivery: WebhookDelivery) -> bool:
+        try:
+            known = await self._store.callbacks.known_callbacks_of(delivery.project_id)
+        except Unavailable:
+            return True  # it was a moment ago
+        return any(callback.id == delivery.callback_id for callback in known)
 
     def _give_back(self, deliveries: Iterable[WebhookDelivery]) -> None:
         """Due again, and not counted as attempts: the receiver was not at fault."""
@@ -226,14 +258,15 @@ class Deliverer:
         )
         return Outcome(delivery.id, str(sent), dead=True, attempts=attempts)
 
-    async def _settle(self, claim: Claim | None = None) -> tuple[WebhookDelivery, ...]:
-        """Stores outcomes and claims, in one transaction; after a failure the next call stores
-        them."""
+    async def _settle(
+        self, claim: Claim | None = None, new: Sequence[NewWebhookDelivery] = ()
+    ) -> tuple[WebhookDelivery, ...]:
+        """Stores outcomes, queues and claims; after a failure the next call stores the outcomes."""
         outcomes, self._settled = self._settled, []
-        if not outcomes and claim is None:
+        if not outcomes and not new and claim is None:
             return ()
         try:
-            return await self._store.callbacks.settle(outcomes, claim)
+            return await self._store.callbacks.settle(outcomes, claim, new)
         except BaseException:
             self._settled = outcomes + self._settled
             raise

@@ -1,4 +1,4 @@
-"""Records the events of sessions: first in the journal, then in the outbox in one transaction."""
+"""Records the events of sessions: first in the journal, then in the outbox."""
 
 import asyncio
 from collections import Counter, deque
@@ -28,12 +28,15 @@ _RETRY_S = 1.0
 _GATHER_S = 0.005
 """After a quiet time. Events within this time share a transaction. They are on disk already."""
 _PACE_S = 0.05
-"""Between two transactions while much happens, as in the deliverer."""
+"""Between two transactions while much happens. Each costs the CPU of half a join, and a callback
+that comes 50 ms later is not noticed."""
 Sleep = Callable[[float], Awaitable[None]]
+Queue = Callable[[Sequence[NewWebhookDelivery]], Awaitable[None]]
 
 
 class Recorder:
-    """Records every event of this node. `on_queued` is called after new deliveries are queued."""
+    """Records every event of this node. `queue` puts deliveries in the outbox, all or none: the
+    store itself, or what delivers them too."""
 
     def __init__(
         self,
@@ -53,7 +56,7 @@ class Recorder:
         self._sleep = sleep
         self._spool: deque[CallbackEvent] = deque(journal.leftovers)
         self._wake = asyncio.Event()
-        self.on_queued: Callable[[], None] = _ignore
+        self.queue: Queue = store.callbacks.queue
         self._show()
         if self._spool:
             log.info("recovered callbacks of an earlier run", events=len(self._spool))
@@ -95,10 +98,10 @@ class Recorder:
 
     async def _flush_when_possible(self) -> None:
         self._journal.turn()
-        batch, queued = list(self._spool), True
+        batch = list(self._spool)
         while True:
             try:
-                queued = await self._write(batch)
+                await self._write(batch)
                 break
             except Unavailable:
                 log.warning("callbacks wait for the storage", events=len(self._spool))
@@ -111,8 +114,6 @@ class Recorder:
             self._spool.popleft()
         self._show()
         self._journal.done()
-        if queued:
-            self.on_queued()
 
     async def _write_one_by_one(self, batch: Sequence[CallbackEvent]) -> None:
         """Queues events singly, so that a faulty one does not block the others."""
@@ -123,15 +124,11 @@ class Recorder:
                 log.exception("an event is lost", event_name=happened.event)
                 self._metrics.callback_events_lost.labels("internal").inc()
 
-    async def _write(self, batch: Sequence[CallbackEvent]) -> bool:
-        """Whether anything was queued."""
-        queued = False
+    async def _write(self, batch: Sequence[CallbackEvent]) -> None:
         for begin in range(0, len(batch), _BATCH):
             deliveries = await self._deliveries(batch[begin : begin + _BATCH])
             if deliveries:
-                await self._outbox.queue(deliveries)
-                queued = True
-        return queued
+                await self.queue(deliveries)
 
     async def _deliveries(self, batch: Sequence[CallbackEvent]) -> list[NewWebhookDelivery]:
         """The deliveries of a batch of events. A project above its limit loses the newest."""
@@ -158,7 +155,3 @@ class Recorder:
         except TimeoutError:
             log.warning("callbacks are left for the next start", events=len(self._spool))
         self._journal.close(empty=not self._spool)
-
-
-def _ignore() -> None:
-    """Used while no deliverer is attached."""

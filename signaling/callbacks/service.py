@@ -60,7 +60,7 @@ async def running_callbacks(
         keep_dead_ms=settings.keep_given_up_h * _HOUR_MS,
     )
     deliverer = Deliverer(store, sender, clock, metrics, limits)
-    recorder.on_queued = deliverer.wake
+    recorder.queue = deliverer.queue
     await store.callbacks.look(now_ms)  # before the first event
     tasks = [asyncio.create_task(part.run()) for part in (recorder, deliverer)]
     try:
@@ -70,6 +70,7 @@ async def running_callbacks(
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        recorder.queue = store.callbacks.queue  # nothing new is begun
         await recorder.close(_CLOSE_S)
         await deliverer.close()
         await sender.close()

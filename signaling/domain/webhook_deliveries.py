@@ -11,6 +11,7 @@ class QueuedWebhook:
     """What is posted, where, and until when. `body` is the JSON text that is signed and posted."""
 
     event_id: str
+    callback_id: str
     project_id: str
     session_id: str
     origin: str
@@ -24,7 +25,6 @@ class QueuedWebhook:
 class NewWebhookDelivery(QueuedWebhook):
     """An event for one registration."""
 
-    callback_id: str
     created_ms: int
 
 

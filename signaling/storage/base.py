@@ -90,9 +90,12 @@ class CallbackStore(Protocol):
         key stand together, oldest first. Takes the lock for writing, so `look` first."""
 
     async def settle(
-        self, outcomes: Sequence[Outcome], claim: Claim | None = None
+        self,
+        outcomes: Sequence[Outcome],
+        claim: Claim | None = None,
+        new: Sequence[NewWebhookDelivery] = (),
     ) -> tuple[WebhookDelivery, ...]:
-        """Stores outcomes, and then claims in the same transaction."""
+        """Stores outcomes, queues, and claims, in one transaction and in this order."""
 
     async def queue_figures(self) -> QueueFigures: ...
 

@@ -114,13 +114,7 @@ class SqlCallbacks:
     # --- the outbox -------------------------------------------------------------------------
 
     async def queue(self, deliveries: Sequence[NewWebhookDelivery]) -> None:
-        def queue(connection: sa.Connection) -> None:
-            for part in _parts(deliveries):
-                rows = _not_queued_yet(connection, part)
-                if rows:
-                    connection.execute(outbox.insert(), rows)
-
-        await self._database.write(queue)
+        await self.settle((), new=deliveries)
 
     async def claim(self, claim: Claim) -> tuple[WebhookDelivery, ...]:
         return await self.settle((), claim)
@@ -139,10 +133,17 @@ class SqlCallbacks:
         return due
 
     async def settle(
-        self, outcomes: Sequence[Outcome], claim: Claim | None = None
+        self,
+        outcomes: Sequence[Outcome],
+        claim: Claim | None = None,
+        new: Sequence[NewWebhookDelivery] = (),
     ) -> tuple[WebhookDelivery, ...]:
         def work(connection: sa.Connection) -> tuple[WebhookDelivery, ...]:
             _settle(connection, outcomes)
+            for part in _parts(new):
+                rows = _not_queued_yet(connection, part)
+                if rows:
+                    connection.execute(outbox.insert(), rows)
             return () if claim is None else _claim(connection, claim)
 
         return await self._database.write(work)

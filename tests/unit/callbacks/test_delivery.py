@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-from tests.callback_world import BROKEN, HOUR_MS, World
+from tests.callback_world import BROKEN, HOUR_MS, PROJECT, World
 
 
 async def test_events_of_a_session_arrive_in_the_order_in_which_they_happened(world):
@@ -23,9 +23,9 @@ async def test_a_busy_session_does_not_need_a_transaction_for_each_event(world, 
     await world.flush()
     real, settled = world.store.callbacks.settle, []
 
-    async def settle(outcomes, claim):
+    async def settle(outcomes, claim, new):
         settled.append(len(outcomes))
-        return await real(outcomes, claim)
+        return await real(outcomes, claim, new)
 
     monkeypatch.setattr(world.store.callbacks, "settle", settle)
     await world.deliverer.turn()
@@ -77,6 +77,21 @@ async def test_a_slow_receiver_holds_no_delivery_longer_than_its_claim(world):
     await world.run()
     assert [reason for _, _, reason in world.receiver.arrived] == [f"r{n}" for n in range(6)]
     assert world.count("callback_deliveries_total", result="delivered") == 6
+
+
+async def test_a_registration_that_is_removed_gets_nothing_more_of_what_was_claimed(world):
+    await world.register()
+    for number in range(3):
+        world.note("s", "connectionDestroyed", f"r{number}")
+    real = world.receiver.post
+
+    async def post(*request):
+        await world.store.callbacks.remove_callback(PROJECT.api_key, "c")
+        return await real(*request)
+
+    world.receiver.post = post
+    await world.run()
+    assert [reason for _, _, reason in world.receiver.arrived] == ["r0"]
 
 
 async def test_each_registration_gets_what_it_asked_for(world):
@@ -252,7 +267,7 @@ async def test_figures_of_the_queue_are_measured(world):
 
 async def test_recorder_and_deliverer_run_by_themselves_until_they_are_stopped(world):
     await world.register()
-    world.recorder.on_queued = world.deliverer.wake
+    world.recorder.queue = world.deliverer.queue
     tasks = [asyncio.create_task(part.run()) for part in (world.recorder, world.deliverer)]
     world.note("s")
     await world.tried()
@@ -280,6 +295,45 @@ async def test_a_fault_of_ours_while_posting_counts_as_a_failed_attempt(world, m
     assert [event for _, event, _ in world.receiver.arrived] == ["sessionCreated"]
 
 
+async def test_what_happens_is_queued_claimed_and_settled_in_one_transaction(world, monkeypatch):
+    await world.register()
+    world.recorder.queue = world.deliverer.queue
+    real, written = world.store.callbacks.settle, []
+
+    async def settle(outcomes, claim, new):
+        claimed = await real(outcomes, claim, new)
+        written.append((len(outcomes), len(new), len(claimed)))
+        return claimed
+
+    monkeypatch.setattr(world.store.callbacks, "settle", settle)
+    for number in range(3):
+        world.note("s", "connectionDestroyed", f"r{number}")
+        await world.flush()
+        await world.deliverer.idle()
+    assert written == [(0, 1, 1), (1, 1, 1), (1, 1, 1)]
+    assert [reason for _, _, reason in world.receiver.arrived] == ["r0", "r1", "r2"]
+
+
+async def test_outcomes_are_settled_though_what_is_queued_with_them_is_refused(world, monkeypatch):
+    await world.register()
+    world.recorder.queue = world.deliverer.queue
+    real = world.store.callbacks.settle
+
+    async def settle(outcomes, claim, new):
+        if any('"r1"' in one.body for one in new):
+            raise ValueError("a bug")
+        return await real(outcomes, claim, new)
+
+    monkeypatch.setattr(world.store.callbacks, "settle", settle)
+    for number in range(3):
+        world.note("s", "connectionDestroyed", f"r{number}")
+        await world.flush()
+        await world.deliverer.idle()
+    await world.run()
+    assert [reason for _, _, reason in world.receiver.arrived] == ["r0", "r2"]
+    assert (await world.store.callbacks.queue_figures()).waiting == 0
+
+
 async def test_after_an_event_the_outbox_is_claimed_without_a_look_but_looked_at_every_second(
     world, monkeypatch
 ):
@@ -291,15 +345,14 @@ async def test_after_an_event_the_outbox_is_claimed_without_a_look_but_looked_at
         return await real(now_ms)
 
     monkeypatch.setattr(world.store.callbacks, "look", look)
+    world.recorder.queue = world.deliverer.queue
     await world.deliverer.turn()
     world.note("s", "sessionCreated")
     await world.flush()
-    world.deliverer.wake()
-    await world.deliverer.turn()
     await world.deliverer.idle()
+    await world.deliverer.turn()
     assert [event for _, event, _ in world.receiver.arrived] == ["sessionCreated"]
     assert len(looks) == 1
     world.pass_time(1)
-    world.deliverer.wake()
     await world.deliverer.turn()
     assert len(looks) == 2

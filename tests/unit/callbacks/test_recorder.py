@@ -28,7 +28,7 @@ async def test_events_of_a_project_without_callbacks_ask_neither_disk_nor_storag
 
         monkeypatch.setattr(world.store.callbacks._database, name, refuse)
     woken = []
-    world.recorder.on_queued = lambda: woken.append(True)
+    world.recorder.queue = woken.append
     for event in ("sessionCreated", "connectionCreated", "streamCreated", "connectionDestroyed"):
         world.note("s", event)
     assert list(world.recorder._spool) == []
@@ -86,7 +86,7 @@ async def test_the_end_of_what_was_reported_is_noted_without_a_callback(world):
 async def test_nobody_looks_for_deliveries_when_an_event_concerns_no_callback(world):
     await world.register(group="archive")
     woken = []
-    world.recorder.on_queued = lambda: woken.append(True)
+    world.recorder.queue = woken.append
     world.note("s", "sessionCreated")
     await world.flush()
     assert woken == []
@@ -102,7 +102,7 @@ async def test_a_storage_that_is_away_for_a_while_costs_no_event(world, monkeypa
             raise Unavailable(ErrorCode.STORAGE_UNAVAILABLE)
         await real(deliveries)
 
-    monkeypatch.setattr(world.recorder._outbox, "queue", queue)
+    monkeypatch.setattr(world.recorder, "queue", queue)
     world.note("s", "sessionCreated")
     await world.run()
     assert len(refused) == 5
@@ -175,7 +175,7 @@ async def test_a_lone_event_is_queued_at_once_and_what_follows_shares_a_transact
             raise asyncio.CancelledError
 
     monkeypatch.setattr(world.recorder, "_sleep", sleep)
-    monkeypatch.setattr(world.recorder._outbox, "queue", queue)
+    monkeypatch.setattr(world.recorder, "queue", queue)
     world.pass_time(10)
     world.note("s")
     with pytest.raises(asyncio.CancelledError):
@@ -209,7 +209,7 @@ async def test_an_event_that_cannot_be_queued_takes_no_other_with_it(world, monk
             raise ValueError("a bug")
         await real(deliveries)
 
-    monkeypatch.setattr(world.recorder._outbox, "queue", queue)
+    monkeypatch.setattr(world.recorder, "queue", queue)
     for number in range(3):
         world.note("s", "connectionDestroyed", f"r{number}")
     await world.run()

@@ -7,6 +7,7 @@ messages. Errors name the place of a fault, never the peer's content.
 
 import json
 import math
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, NoReturn, get_args
 
@@ -60,10 +61,7 @@ def decode_server_message(data: bytes | str, encoding: Encoding) -> ServerMessag
 
 def encode(message: ClientMessage | ServerMessage, encoding: Encoding) -> bytes:
     """The encoded message; JSON is UTF-8 with byte strings in base64."""
-    if encoding is Encoding.JSON:
-        return msgspec.json.encode(message)
-    packed: bytes = msgpack.packb(msgspec.to_builtins(message, builtin_types=(bytes,)))
-    return packed
+    return _WRITERS[encoding](message)
 
 
 def _decode(data: bytes | str, encoding: Encoding, table: Any, most_values: int) -> Any:  # noqa: ANN401 - msgspec unions have no type
@@ -204,6 +202,10 @@ def _by_tag(table: Any) -> dict[str, type]:  # noqa: ANN401 - msgspec unions hav
 
 
 _SHAPES = {table: _by_tag(table) for table in (ClientMessage, ServerMessage)}
+_WRITERS: dict[Encoding, Callable[[object], bytes]] = {
+    Encoding.MSGPACK: msgspec.msgpack.Encoder().encode,
+    Encoding.JSON: msgspec.json.Encoder().encode,
+}
 _READERS = {Encoding.MSGPACK: _read_msgpack, Encoding.JSON: _read_json}
 _BUILTIN_TYPES: dict[Encoding, tuple[type, ...]] = {
     Encoding.MSGPACK: (bytes,),

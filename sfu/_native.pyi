@@ -22,6 +22,13 @@ class Worker:
         """Queues a `Command` and returns at once; the thread applies commands in order.
         Errors: `ValueError` when it is malformed, `RuntimeError` when the worker has ended."""
 
+    def queue(self, command: bytes) -> None:
+        """As `submit`, but the thread sees the command only after `flush`, `submit` or
+        `snapshot`."""
+
+    def flush(self) -> None:
+        """Wakes the thread if commands wait."""
+
     def drain(self) -> bytes:
         """The waiting events, a list of `Event`; clears the eventfd."""
 

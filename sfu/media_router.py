@@ -77,6 +77,7 @@ class NativeMediaRouter:
         self._handles = count(1)
         self._listener: EventListener | None = None
         self._closed = False
+        self._flush_planned = False
         self._fileno = self._worker.fileno()
         loop.add_reader(self._fileno, self._on_readable)
 
@@ -88,7 +89,15 @@ class NativeMediaRouter:
         return next(self._handles)
 
     def submit(self, command: Command) -> None:
-        self._worker.submit(encode_command(command))
+        self._worker.queue(encode_command(command))
+        if not self._flush_planned:
+            self._flush_planned = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Once for each turn of the loop: a wakeup costs both threads more than a command."""
+        self._flush_planned = False
+        self._worker.flush()
 
     def listen(self, listener: EventListener) -> None:
         self._listener = listener

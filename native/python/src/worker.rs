@@ -69,6 +69,18 @@ impl Worker {
         self.0.submit(command).map_err(ended)
     }
 
+    /// Queues an encoded command for the next `flush`, without waking the thread.
+    fn queue(&self, command: &[u8]) -> PyResult<()> {
+        let command = decode(command)?;
+        command.check().map_err(malformed)?;
+        self.0.queue(command).map_err(ended)
+    }
+
+    /// Wakes the thread if commands wait.
+    fn flush(&self) {
+        self.0.flush();
+    }
+
     /// Takes the waiting events as an encoded list, and clears the eventfd.
     fn drain<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         encode(py, &self.0.drain())

@@ -29,6 +29,15 @@ impl Wakeup {
     pub(crate) fn as_raw_fd(&self) -> RawFd {
         self.0.as_raw_fd()
     }
+
+    /// How many signals there were since the last `clear` or look.
+    #[cfg(test)]
+    pub(crate) fn signals(&self) -> u64 {
+        let mut count = [0; 8];
+        // It fails only if there was none.
+        let _ = rustix::io::read(&self.0, &mut count);
+        u64::from_ne_bytes(count)
+    }
 }
 
 /// What is ready after a wait.

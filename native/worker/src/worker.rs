@@ -49,6 +49,8 @@ enum Request {
 #[derive(Default)]
 struct Inbox {
     requests: Vec<Request>,
+    /// The thread was signaled and has not taken the requests yet.
+    is_signaled: bool,
     ended: bool,
 }
 
@@ -77,7 +79,27 @@ impl Shared {
 
     fn take_requests(&self) -> Vec<Request> {
         self.wakeup.clear();
-        std::mem::take(&mut self.inbox().requests)
+        let mut inbox = self.inbox();
+        inbox.is_signaled = false;
+        std::mem::take(&mut inbox.requests)
+    }
+
+    /// Appends a request, which waits for the next `wake`.
+    fn push(&self, request: Request) -> Result<MutexGuard<'_, Inbox>, Ended> {
+        let mut inbox = self.inbox();
+        if inbox.ended {
+            return Err(Ended);
+        }
+        inbox.requests.push(request);
+        Ok(inbox)
+    }
+
+    /// One signal for all requests that wait.
+    fn wake(&self, mut inbox: MutexGuard<'_, Inbox>) {
+        if !inbox.requests.is_empty() && !inbox.is_signaled {
+            inbox.is_signaled = true;
+            self.wakeup.signal();
+        }
     }
 }
 
@@ -140,15 +162,23 @@ impl Worker {
         self.send(Request::Command(command))
     }
 
+    /// Queues a command without waking the thread: call `flush` soon. Each wakeup takes the
+    /// caller's core away for a moment, so commands that follow each other share one.
+    ///
+    /// # Errors
+    /// As for `submit`.
+    pub fn queue(&self, command: Command) -> Result<(), Ended> {
+        self.shared.push(Request::Command(command)).map(drop)
+    }
+
+    /// Wakes the thread if commands wait.
+    pub fn flush(&self) {
+        self.shared.wake(self.shared.inbox());
+    }
+
     fn send(&self, request: Request) -> Result<(), Ended> {
-        let mut inbox = self.shared.inbox();
-        if inbox.ended {
-            return Err(Ended);
-        }
-        inbox.requests.push(request);
-        if inbox.requests.len() == 1 {
-            self.shared.wakeup.signal();
-        }
+        let inbox = self.shared.push(request)?;
+        self.shared.wake(inbox);
         Ok(())
     }
 
@@ -390,6 +420,42 @@ mod tests {
         // The thread pushes the event after it starts to refuse commands.
         worker.close();
         assert_eq!(Vec::from(worker.drain()), [failure]);
+    }
+
+    #[test]
+    fn queued_commands_share_one_wakeup_and_keep_their_order() {
+        let (go, wait) = sync_channel::<()>(0);
+        let worker = worker_of(move |mut guard| {
+            let _ = wait.recv();
+            guard.stop_requested = true;
+        });
+        let routers = || {
+            let requests = worker.shared.take_requests().into_iter();
+            requests
+                .map(|request| match request {
+                    Request::Command(Command::CloseRouter(close)) => close.router.0,
+                    _ => 0,
+                })
+                .collect::<Vec<_>>()
+        };
+        let close = |router| Command::CloseRouter(CloseRouter {
+            router: RouterHandle(router),
+        });
+        worker.queue(close(1)).unwrap();
+        worker.queue(close(2)).unwrap();
+        assert_eq!(worker.shared.wakeup.signals(), 0);
+        worker.flush();
+        worker.flush();
+        worker.submit(close(3)).unwrap();
+        assert_eq!(worker.shared.wakeup.signals(), 1);
+        assert_eq!(routers(), [1, 2, 3]);
+        worker.flush();
+        assert_eq!(worker.shared.wakeup.signals(), 0);
+        worker.queue(close(4)).unwrap();
+        worker.submit(close(5)).unwrap();
+        assert_eq!(worker.shared.wakeup.signals(), 1);
+        assert_eq!(routers(), [4, 5]);
+        drop(go);
     }
 
     #[test]

@@ -11,7 +11,6 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -27,6 +26,7 @@ from sfu.dtls_remainder import (
     records,
     remainder_of,
 )
+from sfu.dtls_state import DtlsState
 
 MTU_BYTES = 1_200
 """Our largest datagram: it passes every path that WebRTC passes (libwebrtc uses the same size)."""
@@ -66,13 +66,6 @@ _PROFILE_SIZES = {
 }
 
 
-class DtlsState(StrEnum):
-    HANDSHAKING = "handshaking"
-    CONNECTED = "connected"
-    CLOSED = "closed"
-    FAILED = "failed"
-
-
 @dataclass(frozen=True, slots=True)
 class SrtpKeys:
     """Exported keying material, split (RFC 5764 section 4.2). `receive_*` is the peer's."""
@@ -85,7 +78,7 @@ class SrtpKeys:
 
 
 class DtlsIdentity:
-    """Our certificate (ECDSA P-256, created at each start) and the context shared by all
+    """Our certificate (ECDSA P-256, another one in each process) and the context shared by all
     transports: a context for each would nearly double the cost of a handshake."""
 
     fingerprint_algorithm = "sha-256"

@@ -13,7 +13,7 @@ from sfu import core_api
 from sfu.client_media import NativeClientMedia
 from sfu.client_records import PublishedStream
 from sfu.core_api import Event, PayloadAccess, WorkerSettings
-from sfu.dtls import DtlsIdentity
+from sfu.dtls_identity import LateIdentity
 from sfu.ids import (
     ConnectionId,
     PublisherHandle,
@@ -97,7 +97,7 @@ class NativeMediaPlane:
         settings: MediaPlaneSettings,
         scheduler: Scheduler | None = None,
     ) -> None:
-        scheduler, identity = scheduler or asyncio.get_running_loop(), DtlsIdentity()
+        scheduler, identity = scheduler or asyncio.get_running_loop(), LateIdentity()
         ports = [settings.port and settings.port + worker for worker in range(len(routers))]
         self.contexts = tuple(
             PlaneContext(router, scheduler, replace(settings, port=port), identity, worker=worker)

@@ -9,7 +9,8 @@ from typing import Protocol
 
 from sfu import core_api
 from sfu.core_api import Command, Direction, StreamState
-from sfu.dtls import DtlsAssociation, DtlsIdentity, DtlsState
+from sfu.dtls_identity import LateIdentity
+from sfu.dtls_state import DtlsState
 from sfu.ids import PublisherHandle, RouterHandle, SubscriberHandle, TransportHandle
 from sfu.media_plane import MediaError, TransportDump
 from sfu.media_router import MediaRouter
@@ -77,7 +78,7 @@ class PlaneContext:
     router: MediaRouter
     scheduler: Scheduler
     settings: MediaPlaneSettings
-    identity: DtlsIdentity
+    identity: LateIdentity
     worker: int = 0
     sessions: set[RouterHandle] = field(default_factory=set)
     transports: "dict[TransportHandle, PeerTransport]" = field(default_factory=dict)
@@ -116,7 +117,7 @@ class PeerTransport:
         self.remote: RemoteTransport | None = None
         self._plane = plane
         self._listener = listener
-        self._dtls = DtlsAssociation(plane.identity)
+        self._dtls = plane.identity.association()
         self._ice_validated = False
         self._deadline: float | None = None
         self._timer: Cancellable | None = None
@@ -126,7 +127,7 @@ class PeerTransport:
             ice_ufrag=secrets.token_hex(8),
             ice_pwd=secrets.token_hex(16),
             fingerprint=Fingerprint(
-                plane.identity.fingerprint_algorithm, plane.identity.fingerprint
+                plane.identity.made.fingerprint_algorithm, plane.identity.made.fingerprint
             ),
             addresses=plane.settings.addresses,
             port=plane.settings.port or plane.router.local_port,
@@ -160,7 +161,7 @@ class PeerTransport:
         if before is not None:
             return
         if remote.setup == "passive":
-            self._dtls = DtlsAssociation(self._plane.identity, as_client=True)
+            self._dtls = self._plane.identity.association(as_client=True)
             self.local = replace(self.local, answered_setup="active")
         settings = self._plane.settings
         wait = settings.handshake_timeout_s if self._ice_validated else settings.ice_timeout_s

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from urllib.parse import SplitResult, urlsplit
 
-import jwt
-
+from signaling.domain import jwt_claims
 from signaling.domain.archiving import ArchiveRecord, ArchiveStatus, StreamMode, archive_details
 from signaling.domain.effects import EventName, Notify
 from signaling.domain.errors import BadRequest, ErrorCode
@@ -262,4 +261,4 @@ def authorization(project: Project, body: bytes, now_s: int, token_id: str) -> s
         "api_key": project.api_key,
         "application_id": project.application_id,
     }
-    return "Bearer " + jwt.encode(claims, signature_secret(project), algorithm="HS256")
+    return "Bearer " + jwt_claims.signed(claims, signature_secret(project))

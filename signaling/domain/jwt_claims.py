@@ -1,20 +1,23 @@
 """JSON Web Tokens of both kinds. The credential's kind determines the one allowed algorithm.
 
 The token's own header never does (RFC 8725 section 3.1). The callers check the times.
+
+The libraries are imported where they are used, because with what they import they take 11 MB: a
+server has them from its first token on.
 """
 
 import base64
 import json
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Literal, TypeGuard
-
-import jwt
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
-from jwt.types import Options
+from typing import TYPE_CHECKING, Literal, TypeGuard
 
 from signaling.domain.errors import ErrorCode, Unauthorized
 from signaling.domain.projects import Project
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    from jwt.types import Options
 
 MAX_TOKEN_CHARS = 8_192
 # Application servers' clocks may be this far ahead or behind.
@@ -25,7 +28,7 @@ MAX_EXACT = 2**53
 Claims = dict[str, object]
 Kind = Literal["secret", "application"]
 
-_SIGNATURE_ONLY: Options = {
+_SIGNATURE_ONLY: "Options" = {
     "verify_signature": True,
     "verify_exp": False,
     "verify_nbf": False,
@@ -35,8 +38,15 @@ _SIGNATURE_ONLY: Options = {
     "verify_sub": False,
     "verify_jti": False,
 }
-# What the library, `json` and the key loader can raise on untrusted bytes.
-_MALFORMED = (jwt.PyJWTError, ValueError, TypeError, KeyError, RecursionError)
+# What `json`, the key loader and, beside its own errors, the library can raise on untrusted bytes.
+_MALFORMED = (ValueError, TypeError, KeyError, RecursionError)
+
+
+def signed(claims: Mapping[str, object], secret: str) -> str:
+    """A token of the kind `secret`."""
+    import jwt  # noqa: PLC0415 - see above
+
+    return jwt.encode(dict(claims), secret, algorithm="HS256")
 
 
 def peek(token: str) -> Claims:
@@ -60,6 +70,8 @@ def verified(token: str, project: Project, kind: Kind, now_s: float) -> Claims:
     `secret`: HS256 with the API secret. `application`: RS256 with the application's key.
     Errors: `authentication_failed` for any fault.
     """
+    import jwt  # noqa: PLC0415 - see above
+
     by_secret = kind == "secret"
     keys: list[str | RSAPublicKey] = [
         *(project.secrets(now_s) if by_secret else map(_public_key, project.public_keys()))
@@ -77,15 +89,18 @@ def verified(token: str, project: Project, kind: Kind, now_s: float) -> Claims:
             )
         except jwt.InvalidSignatureError:
             continue
-        except _MALFORMED as cause:
+        except (jwt.PyJWTError, *_MALFORMED) as cause:
             raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED) from cause
         return claims
     raise Unauthorized(ErrorCode.AUTHENTICATION_FAILED)
 
 
 @lru_cache(maxsize=256)
-def _public_key(pem: str) -> RSAPublicKey:
+def _public_key(pem: str) -> "RSAPublicKey":
     """The key of a PEM, cached: parsing costs more than checking a signature."""
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415
+
     try:
         key = load_pem_public_key(pem.encode())
     except _MALFORMED as cause:

@@ -7,8 +7,6 @@ credential with a valid signature (`credentials_clock`).
 
 from dataclasses import dataclass
 
-import jwt
-
 from signaling.domain import jwt_claims
 from signaling.domain.errors import ErrorCode, Unauthorized
 from signaling.domain.jwt_claims import LEEWAY_S, Claims, Kind
@@ -58,7 +56,7 @@ def _claimed(kind: Kind, token: str, claim: str) -> Credential:
 def new_rest_token(project: Project, now_s: int) -> str:
     """A credential as the legacy SDKs make it, for operator commands."""
     claims = {"iss": project.api_key, "ist": "project", "iat": now_s, "exp": now_s + 180}
-    return jwt.encode(claims, project.api_secret, algorithm="HS256")
+    return jwt_claims.signed(claims, project.api_secret)
 
 
 def verify_credential(credential: Credential, project: Project, now_s: float) -> None:

@@ -13,8 +13,6 @@ import math
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
-import jwt
-
 from signaling.domain import jwt_claims
 from signaling.domain.errors import ErrorCode, Unauthorized
 from signaling.domain.jwt_claims import LEEWAY_S, MAX_TOKEN_CHARS
@@ -226,4 +224,4 @@ def new_client_token(project: Project, claims: TokenClaims, now_s: int, nonce: i
         body["connection_data"] = claims.connection_data
     if claims.layout_classes:
         body["initial_layout_class_list"] = " ".join(claims.layout_classes)
-    return jwt.encode(body, project.api_secret, algorithm="HS256")
+    return jwt_claims.signed(body, project.api_secret)

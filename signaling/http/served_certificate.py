@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
-from cryptography import x509
 
 from config.load import ConfigurationError
 from config.settings import HttpSettings
@@ -90,6 +89,8 @@ class ServedCertificate:
     def _load(self) -> _Loaded:
         context = _fresh_context()
         context.load_cert_chain(self._certificate, self._key)
+        from cryptography import x509  # noqa: PLC0415 - a server without TLS does not need it
+
         found = x509.load_pem_x509_certificates(self._certificate.read_bytes())
         return _Loaded(context, found[0].not_valid_after_utc.timestamp())
 

@@ -7,14 +7,16 @@ import os
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
+from functools import cached_property
 from pathlib import Path
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from typing import TYPE_CHECKING
 
 from config.secret import Secret
 from signaling.domain.errors import ErrorCode, Unavailable
 from signaling.storage.folder import KEY_FILE
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -30,7 +32,14 @@ class SecretWrapper:
     """
 
     def __init__(self, keys: tuple[bytes, ...]) -> None:
-        self._ciphers = [AESGCM(key) for key in keys]
+        self._keys = keys
+
+    @cached_property
+    def _ciphers(self) -> "list[AESGCM]":
+        """Made with the first secret: without a project the library (7 MB) is not needed."""
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+
+        return [AESGCM(key) for key in self._keys]
 
     def wrap(self, secret: str, owner: str) -> str:
         nonce = secrets.token_bytes(_NONCE_BYTES)
@@ -39,6 +48,8 @@ class SecretWrapper:
 
     def unwrap(self, wrapped: str, owner: str) -> str:
         """The secret. Errors: `storage_unavailable` when no key unwraps it."""
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - as above
+
         try:
             data = urlsafe_b64decode(wrapped.removeprefix(_MARK))
         except (Base64Error, ValueError):

@@ -10,7 +10,8 @@ from sealroute_client.e2ee.bitstream import FormatError
 from sealroute_client.e2ee.frames import CodecId
 from sealroute_client.e2ee.sframe import HeaderError
 
-from sfu.dtls import MTU_BYTES, DtlsAssociation, DtlsIdentity, DtlsState
+from sfu.dtls import MTU_BYTES, DtlsAssociation, DtlsIdentity
+from sfu.dtls_state import DtlsState
 from sfu.sdp.errors import SdpError
 from sfu.sdp.negotiate import remote_transport
 from sfu.sdp.parse import parse

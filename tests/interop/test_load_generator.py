@@ -17,7 +17,8 @@ from bench.peer import GCM, LEGACY, Peer, PeerError, TransportJob
 from bench.scenarios import Scenario
 from bench.sdp import RemoteDescription
 from sfu.core_api import SrtpProfile
-from sfu.dtls import DtlsAssociation, DtlsIdentity, DtlsState
+from sfu.dtls import DtlsAssociation, DtlsIdentity
+from sfu.dtls_state import DtlsState
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 

@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
 from sfu.core_api import SrtpProfile
-from sfu.dtls import MTU_BYTES, DtlsAssociation, DtlsIdentity, DtlsState
+from sfu.dtls import MTU_BYTES, DtlsAssociation, DtlsIdentity
+from sfu.dtls_state import DtlsState
 
 
 @pytest.fixture(scope="module")

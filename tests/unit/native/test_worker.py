@@ -1,5 +1,6 @@
 """A worker of the compiled core as its peers on the network see it."""
 
+import asyncio
 import random
 import socket
 import struct
@@ -18,7 +19,7 @@ from sfu.core_api import (
     IceValidated,
     PayloadAccess,
 )
-from sfu.media_router import decode_events, encode_command
+from sfu.media_router import NativeMediaRouter, decode_events, encode_command
 
 native = pytest.importorskip("sfu._native")
 
@@ -274,6 +275,51 @@ def test_a_command_that_conflicts_comes_back_as_an_event(bench, make_peer, comma
     make_peer(bench.open_router())
     bench.submit(command)
     assert bench.event(CommandFailed) == CommandFailed(*failure)
+
+
+def test_queued_commands_wait_for_a_flush_and_keep_their_order(bench):
+    for router in (98, 99):
+        bench.worker.queue(encode_command(core_api.CloseRouter(router)))
+    bench.take_events(0.05)
+    assert bench.events == []
+    bench.worker.flush()
+    assert [bench.event(core_api.CommandFailed).handle for _ in range(2)] == [98, 99]
+
+
+def test_a_queued_command_is_applied_before_a_snapshot_that_follows(bench):
+    bench.worker.queue(encode_command(core_api.OpenRouter(7, PayloadAccess.OPAQUE)))
+    assert bench.snapshot(7) is not None
+
+
+def test_a_malformed_command_is_refused_where_it_is_queued(bench):
+    with pytest.raises(ValueError, match="core_api"):
+        bench.worker.queue(msgpack.packb({"close_router": {}}))
+
+
+async def test_commands_of_one_turn_of_the_loop_wake_the_core_once(monkeypatch):
+    router = NativeMediaRouter(
+        core_api.WorkerSettings(host="127.0.0.1"), asyncio.get_running_loop()
+    )
+    told = []
+
+    class Counted:
+        def __init__(self, worker):
+            self.worker = worker
+
+        def __getattr__(self, name):
+            told.append(name)
+            return getattr(self.worker, name)
+
+    monkeypatch.setattr(router, "_worker", Counted(router._worker))
+    for number in (1, 2, 3):
+        router.submit(core_api.OpenRouter(number, PayloadAccess.OPAQUE))
+    assert told == ["queue"] * 3
+    await asyncio.sleep(0)
+    router.submit(core_api.OpenRouter(4, PayloadAccess.OPAQUE))
+    await asyncio.sleep(0)
+    assert told == ["queue"] * 3 + ["flush", "queue", "flush"]
+    assert await router.snapshot(4) is not None
+    router.close()
 
 
 def test_keys_are_set_once(call):

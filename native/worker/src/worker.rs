@@ -438,9 +438,11 @@ mod tests {
                 })
                 .collect::<Vec<_>>()
         };
-        let close = |router| Command::CloseRouter(CloseRouter {
-            router: RouterHandle(router),
-        });
+        let close = |router| {
+            Command::CloseRouter(CloseRouter {
+                router: RouterHandle(router),
+            })
+        };
         worker.queue(close(1)).unwrap();
         worker.queue(close(2)).unwrap();
         assert_eq!(worker.shared.wakeup.signals(), 0);

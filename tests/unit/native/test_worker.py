@@ -300,24 +300,24 @@ async def test_commands_of_one_turn_of_the_loop_wake_the_core_once(monkeypatch):
     router = NativeMediaRouter(
         core_api.WorkerSettings(host="127.0.0.1"), asyncio.get_running_loop()
     )
-    told = []
+    calls = []
 
     class Counted:
         def __init__(self, worker):
             self.worker = worker
 
         def __getattr__(self, name):
-            told.append(name)
+            calls.append(name)
             return getattr(self.worker, name)
 
     monkeypatch.setattr(router, "_worker", Counted(router._worker))
     for number in (1, 2, 3):
         router.submit(core_api.OpenRouter(number, PayloadAccess.OPAQUE))
-    assert told == ["queue"] * 3
+    assert calls == ["queue"] * 3
     await asyncio.sleep(0)
     router.submit(core_api.OpenRouter(4, PayloadAccess.OPAQUE))
     await asyncio.sleep(0)
-    assert told == ["queue"] * 3 + ["flush", "queue", "flush"]
+    assert calls == ["queue"] * 3 + ["flush", "queue", "flush"]
     assert await router.snapshot(4) is not None
     router.close()
 

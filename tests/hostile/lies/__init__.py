@@ -7,6 +7,7 @@ from tests.hostile.lies import (
     frames,
     messages,
     offers,
+    relayed,
     replays,
     requests,
     restarts,
@@ -16,6 +17,7 @@ from tests.hostile.lies.row import Must, Row
 
 TABLE: tuple[Row, ...] = (
     *door.ROWS,
+    *relayed.ROWS,
     *replays.ROWS,
     *frames.ROWS,
     *offers.ROWS,

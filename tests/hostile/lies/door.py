@@ -53,41 +53,6 @@ def resuming(change: Callable[[Message], None]) -> Callable[[], Lie]:
     return lambda: OtherWelcome(change, resumed=True)
 
 
-class RelayedPeer(OtherWelcome):
-    """Says that media goes from client to client, and plays the other client itself."""
-
-    def __init__(self) -> None:
-        super().__init__(session(mediaMode="relayed"))
-
-    def reply(self, member: Member, message: Message) -> Iterable[Message] | None:
-        if message["t"] == "publish":
-            wanted = {"subscriberId": "sub-1", "streamId": "s-1", "connectionId": "c-1"}
-            return (
-                {
-                    "t": "published",
-                    "re": message["id"],
-                    "streamId": "s-1",
-                    "answer": "",
-                    "tracks": [],
-                },
-                {"t": "peerSubscribed", **wanted, "audio": True, "video": True},
-            )
-        if message["t"] == "peerDescription":
-            member.room.spawn(self._answer(member, message))
-        return None
-
-    async def _answer(self, member: Member, message: Message) -> None:
-        from tests.hostile import sdp
-        from tests.hostile.media import Transport
-
-        offer = message["sdp"]
-        member.uplink = await Transport(lambda p: member.judge.take("relayed", None, p)).open()
-        member.uplink.start(sdp.fingerprint(offer))
-        answer = sdp.describe(sdp.answer_lines(offer), member.uplink.ice, "passive")
-        told = {"subscriberId": "sub-1", "type": "answer", "sdp": answer}
-        member.write({"t": "peerDescriptionReceived", **told})
-
-
 async def knock(call: Call) -> None:
     """One client comes to the door, and publishes if it is let in."""
     ada = await call.person(ADA)
@@ -225,14 +190,6 @@ def _old_format(welcome: Message) -> None:
 
 WELCOME = ("welcome",)
 ROWS = (
-    Row(
-        "relayed",
-        "e2ee and relayed; wants the stream and plays the other client itself",
-        WELCOME,
-        Must.REFUSE,
-        knock,
-        RelayedPeer,
-    ),
     *(
         Row(f"session-{name}", does, WELCOME, Must.REFUSE, knock, welcoming(change))
         for name, does, change in (
@@ -347,12 +304,14 @@ ROWS = (
         just_live,
         welcoming(_twice_myself),
     ),
-    *(
-        Row(f"resume-{name}", does, WELCOME, Must.STOP, come_back, resuming(change), ENDED)
-        for name, does, change in (
-            ("e2ee-false", "after a resume the session is clear", session(e2ee=False)),
-            ("relayed", "after a resume it is relayed", session(mediaMode="relayed")),
-        )
+    Row(
+        "resume-e2ee-false",
+        "after a resume the session is clear",
+        WELCOME,
+        Must.STOP,
+        come_back,
+        resuming(session(e2ee=False)),
+        ENDED,
     ),
     *(
         Row(f"resume-{name}", does, WELCOME, Must.STOP, come_back, resuming(change), told)

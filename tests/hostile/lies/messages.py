@@ -75,8 +75,12 @@ async def misshapen(call: Call) -> None:
 
 
 async def peer_in_routed(call: Call) -> None:
-    """The whole play of a relayed session, though the session is routed."""
     await call.live()
+    await play_peer(call)
+
+
+async def play_peer(call: Call) -> None:
+    """The whole play of a relayed session: the server stands between Ada and Bob."""
     ada, bob = call.member(call.ada), call.member(call.bob)
     wanted = {"subscriberId": "sub-p", "streamId": call.stream_id, "connectionId": "c-p"}
     ada.write({"t": "peerSubscribed", **wanted, "audio": True, "video": True})

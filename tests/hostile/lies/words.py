@@ -95,7 +95,10 @@ FAILED_BROWSERS = f"OT_UNEXPECTED_SERVER_RESPONSE: {FAILED}"
 FAILURE = _told(f"internal: {FAILED}", FAILED_BROWSERS)
 DOOR: dict[str, Words] = {
     "relayed": _told(RELAYED, "OT_CONNECT_FAILED: The server says that the encrypted session is"),
-    "session-e2ee-false": _told(CLEAR, "OT_CONNECT_FAILED: Encryption was asked for"),
+    **{
+        row: _told(CLEAR, "OT_CONNECT_FAILED: Encryption was asked for")
+        for row in ("session-e2ee-false", "relayed-clear")
+    },
     **{
         f"session-{name}": _told(UNSURE, NO_SESSION)
         for name in ("e2ee-missing", "e2ee-null", "e2ee-zero", "mode-unknown", "mode-missing")
@@ -127,6 +130,8 @@ DOOR: dict[str, Words] = {
     },
     "resume-e2ee-false": _told(CLEAR, ANOTHER),
     "resume-relayed": _told(RELAYED, ANOTHER),
+    "resume-relayed-clear": _told(CLEAR, ANOTHER),
+    "relayed-after-welcome": _told(_wrong("welcome"), _misshapen("welcome", "re")),
     "resume-other-session": _told(
         "encryption_internal: The server says that this client is in another session", ANOTHER
     ),

@@ -9,6 +9,7 @@ pub mod layers_allocation;
 mod packet;
 pub mod rtcp;
 mod sequence;
+pub mod tap_record;
 mod transport_feedback;
 
 pub use packet::{HeaderExtensions, MAX_PACKET_BYTES, PacketError, RtpHeader, RtpPacket, is_rtcp};

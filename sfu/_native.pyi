@@ -4,7 +4,7 @@ What crosses is MessagePack in the types of `sfu.core_api`; `sfu.media_router` e
 """
 
 from collections.abc import Mapping
-from typing import final
+from typing import Any, final
 
 @final
 class Worker:
@@ -52,3 +52,36 @@ class SrtpSession:
     def unprotect_rtp(self, packet: bytes) -> bytes: ...
     def protect_rtcp(self, packet: bytes) -> bytes: ...
     def unprotect_rtcp(self, packet: bytes) -> bytes: ...
+
+@final
+class TapReader:
+    """The reading end of a tap: whole frames of a session's clear media on the host's monotonic
+    clock, in order, and what happened between them."""
+
+    def __new__(cls, fd: int, hold_ms: int) -> TapReader:
+        """Copies the descriptor; frames wait `hold_ms` for repairs. Errors: `OSError` for the
+        descriptor, `ValueError` for more than ten seconds."""
+
+    def fileno(self) -> int:
+        """Readable when records wait. What is held becomes ready without it."""
+
+    def read(self, timeout_ms: int) -> list[tuple[Any, ...]]:
+        """Waits until something is ready, at most so long; empty when the time is over or a signal
+        came. Requests the key frames that it needs. Items:
+
+        - `("json", arrival_us, body)`
+        - `("frame", ssrc, kind, codec, key, pts_us, duration_us, data, lost_before, width, height,
+          orientation)`; `pts_us` grows within a track; video lasts as long as the frame before it
+        - `("lost", ssrc, packets, from_us, to_us)`, before the frame after the gap
+        - `("end", arrival_us)`, once: nothing follows, or the other end is gone
+
+        Errors: `OSError`."""
+
+    def handle_json(self, body: bytes) -> None:
+        """Learns the tracks of a stream whose `streamAdded` went to an earlier reader."""
+
+    def finish(self) -> list[tuple[Any, ...]]:
+        """What is held, without waiting for repairs; items as of `read`."""
+
+    def counters(self) -> Mapping[str, int]:
+        """What was ignored so far, and why."""

@@ -2,18 +2,19 @@
 
 /// A cursor over the bits of a slice, most significant first.
 #[derive(Clone, Debug)]
-pub(crate) struct BitReader<'a> {
+pub struct BitReader<'a> {
     bytes: &'a [u8],
     position: usize,
 }
 
 impl<'a> BitReader<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+    /// At the first bit.
+    pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, position: 0 }
     }
 
     /// The next `count` bits (up to 32) as a number; `None` past the end.
-    pub(crate) fn take(&mut self, count: usize) -> Option<u32> {
+    pub fn take(&mut self, count: usize) -> Option<u32> {
         let mut value = 0_u32;
         for _ in 0..count {
             let byte = *self.bytes.get(self.position / 8)?;
@@ -24,7 +25,7 @@ impl<'a> BitReader<'a> {
     }
 
     /// One Exp-Golomb code (ITU-T H.264 9.1), bounded to 32 leading zeros.
-    pub(crate) fn exp_golomb(&mut self) -> Option<u32> {
+    pub fn exp_golomb(&mut self) -> Option<u32> {
         let mut zeros = 0;
         while self.take(1)? == 0 {
             zeros += 1;
@@ -37,7 +38,7 @@ impl<'a> BitReader<'a> {
     }
 
     /// The index of the byte that follows the bits read so far, rounded up.
-    pub(crate) fn next_byte(&self) -> usize {
+    pub fn next_byte(&self) -> usize {
         self.position.div_ceil(8)
     }
 }

@@ -157,6 +157,61 @@ fn read_scalability_structure(
     Some(())
 }
 
+/// What a VP9 layer frame is predicted from (RFC 9628 section 4.2), for receivers that decode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Vp9Prediction {
+    /// The picture's number of 7 or 15 bits, and whether it has 15.
+    pub picture_id: Option<(u16, bool)>,
+    /// TL0PICIDX, in the non-flexible mode alone.
+    pub tl0_picture_index: Option<u8>,
+    /// How many pictures ago each reference was, in the flexible mode alone; 0 = none.
+    pub references: [u8; 3],
+    /// The references are listed.
+    pub flexible: bool,
+    /// Predicted from the spatial layer below.
+    pub inter_layer: bool,
+}
+
+impl Vp9Prediction {
+    /// `None`: too short.
+    pub fn parse(payload: &[u8]) -> Option<Self> {
+        let (&flags, mut rest) = payload.split_first()?;
+        let mut take = || {
+            let (&byte, following) = rest.split_first()?;
+            rest = following;
+            Some(byte)
+        };
+        let mut prediction = Self {
+            flexible: flags & 0x10 != 0,
+            ..Self::default()
+        };
+        if flags & 0x80 != 0 {
+            let high = take()?;
+            prediction.picture_id = Some(if high & 0x80 == 0 {
+                (u16::from(high), false)
+            } else {
+                (u16::from_be_bytes([high & 0x7F, take()?]), true)
+            });
+        }
+        if flags & 0x20 != 0 {
+            prediction.inter_layer = take()? & 1 != 0;
+            if !prediction.flexible {
+                prediction.tl0_picture_index = Some(take()?);
+            }
+        }
+        if prediction.flexible && flags & 0x40 != 0 {
+            for reference in &mut prediction.references {
+                let byte = take()?;
+                *reference = byte >> 1;
+                if byte & 1 == 0 {
+                    break;
+                }
+            }
+        }
+        Some(prediction)
+    }
+}
+
 /// One NAL unit, or its beginning, in an H.264 payload (RFC 6184, packetization-mode 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NalStart<'a> {

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-mod bits;
+pub mod bits;
 pub mod dependency_descriptor;
 pub mod descriptor;
 pub mod layers_allocation;

@@ -45,6 +45,8 @@ SYNC_US = 5_000_000
 """What a machine that loses its power may lose; more often costs a slow disk more."""
 DRAIN_US = 500_000
 """After the end of a recording the tap is read for the time that packets are held, and this."""
+BACKLOG_US = 3_000_000
+"""How much longer it is read while there is more: a busy machine is behind."""
 FIRST_LINE_S = 10.0
 _NO_MEDIA = FailedLine("no_media", "Nothing was recorded: no stream sent a frame.")
 _RECORD = struct.Struct("<BBHIQ")
@@ -137,6 +139,7 @@ class _Recorder:
         self._media = socket.socket(fileno=os.dup(MEDIA_DESCRIPTOR))
         self._reader = open_reader(MEDIA_DESCRIPTOR, job.hold_ms)
         self._media_ended = False
+        self._has_backlog = False
         self._deadline_us: int | None = None
         self._is_recording = False
         self._restore(job, history)
@@ -176,7 +179,9 @@ class _Recorder:
         if self._media_ended:
             self._handle_lines(self._control.poll(POLL_MS / 1000))
         else:
-            self._handle_items(self._read())
+            items = self._read()
+            self._has_backlog = bool(items)
+            self._handle_items(items)
             self._handle_lines(self._control.poll())
         at_us = now_us()
         self._archive.handle_time(at_us)
@@ -191,7 +196,8 @@ class _Recorder:
     def _is_over(self, at_us: int) -> bool:
         if self._deadline_us is None:
             return False
-        return self._media_ended or at_us >= self._deadline_us
+        limit_us = self._deadline_us + (BACKLOG_US if self._has_backlog else 0)
+        return self._media_ended or at_us >= limit_us
 
     def _finish(self, at_us: int) -> None:
         if self._deadline_us is None:

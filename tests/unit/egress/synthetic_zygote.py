@@ -1,6 +1,6 @@
 """The zygote, with a reader that gets ready-made items instead of packets.
 
-Some items are faults of the process: `die`, `raise`, `hang`, `limit`.
+Some items are faults of the process: `die`, `raise`, `hang`, `limit`, `slow`.
 """
 
 import os
@@ -9,6 +9,7 @@ import select
 import signal
 import socket
 import sys
+import time
 
 import msgspec
 
@@ -46,6 +47,8 @@ def fault(name, *rest):
             raise RuntimeError(rest[0])
         case "hang":
             signal.pause()
+        case "slow":
+            time.sleep(rest[0])
         case "limit":
             resource.setrlimit(resource.RLIMIT_FSIZE, (rest[0], rest[0]))
 

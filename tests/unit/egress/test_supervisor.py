@@ -170,6 +170,19 @@ async def test_what_kills_three_processes_ends_the_archive_with_what_there_is(
         assert read_back(tmp_path / "out" / name).decoded["video"] >= 30
 
 
+async def test_a_process_that_is_behind_writes_what_was_sent_before_the_end(egress, tmp_path):
+    started = Started(egress, tmp_path)
+    started.tap.event(added(video_ssrc=0))
+    start_us = now_us()
+    for number in range(6):
+        items = audio_items(5, start_us=start_us + number * 100_000)
+        started.tap.play(("slow", 0.3), *items)
+    started.job.finish("user initiated")
+    _, result = await started.listener.end()
+    (file,) = unpacked(result.file)["files"]
+    assert read_back(tmp_path / "out" / file["filename"]).decoded == {"audio": 30}
+
+
 async def test_what_is_not_recorded_is_counted(egress, tmp_path):
     started = Started(egress, tmp_path)
     started.tap.event(added())

@@ -9,7 +9,6 @@ their files first.
 import array
 import fcntl
 import gc
-import importlib
 import os
 import resource
 import signal
@@ -23,6 +22,7 @@ from typing import NoReturn
 import av
 import msgspec
 
+from sfu._native import TapReader
 from sfu.egress.child.frames import Reader
 from sfu.egress.child.main import CONTROL_DESCRIPTOR, main
 
@@ -32,7 +32,6 @@ OOM_SCORE = 500
 """Where memory ends, an archive is cut rather than the server killed."""
 OPEN_FILES = 1_024
 _REQUEST_BYTES = 1_024
-_NATIVE = importlib.import_module("sfu._native")
 _HIGH_DESCRIPTOR = 10
 
 
@@ -106,8 +105,7 @@ def _moved(descriptor: int) -> int:
 
 
 def open_tap(descriptor: int, hold_ms: int) -> Reader:
-    reader: Reader = _NATIVE.TapReader(descriptor, hold_ms)
-    return reader
+    return TapReader(descriptor, hold_ms)
 
 
 if __name__ == "__main__":

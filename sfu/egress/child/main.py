@@ -19,7 +19,7 @@ import msgspec
 from sfu.egress.child.completion import complete, locked
 from sfu.egress.child.control_socket import ControlSocket
 from sfu.egress.child.events import Began
-from sfu.egress.child.frames import Reader
+from sfu.egress.child.frames import Reader, in_order
 from sfu.egress.child.individual import IndividualArchive
 from sfu.egress.child.journal import Journal, read_journal
 from sfu.egress.child.manifest import History, history_of
@@ -218,7 +218,7 @@ class _Recorder:
 
     def _handle_items(self, items: Iterable[tuple[Any, ...]]) -> None:
         at_us = now_us()
-        for item in items:
+        for item in in_order(items):
             if item[0] == "end":
                 self._media_ended = True
             else:

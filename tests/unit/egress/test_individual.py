@@ -7,6 +7,7 @@ import pytest
 
 from sfu.egress.child.completion import complete
 from sfu.egress.child.events import Began
+from sfu.egress.child.frames import in_order as by_time
 from sfu.egress.child.individual import IndividualArchive
 from sfu.egress.child.journal import Journal, read_journal
 from sfu.egress.child.manifest import history_of
@@ -332,6 +333,13 @@ def test_frames_and_events_that_make_no_sense_are_left_out(tmp_path):
     assert archive.archive.ignored["malformed_event"] == 4
     assert archive.archive.ignored["unknown_track"] == 1
     assert archive.archive.ignored["not_in_a_file"] >= 4
+
+
+def test_a_backlog_that_comes_track_by_track_is_read_in_the_order_of_time():
+    (v0, v1, v2), (a0, a1, a2, a3, a4) = video_items("vp8", 3), audio_items(5)
+    loss, note = ("lost", 1, 1, 0, VIDEO_US), json_item(added())
+    backlog = [v0, loss, v1, a0, a1, a2, note, a3, a4, v2]
+    assert list(by_time(backlog)) == [v0, a0, a1, loss, v1, a2, note, a3, v2, a4]
 
 
 @pytest.mark.parametrize("away_s", [-61, 61, 10**9])

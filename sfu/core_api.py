@@ -565,7 +565,7 @@ class DownTrackSnapshot:
     limit: int | None
     """The largest encoding that the downlink has room for; `None`: no limit."""
     paused: bool
-    """The downlink has no room for any of its video."""
+    """The downlink has no room for any of its video: only still frames pass."""
     stream_state: StreamState
     """Whether the downlink carries its video."""
     waiting: str | None
@@ -752,6 +752,11 @@ COUNTERS = (
         "rtp_caught_up",
         "counter",
         "Forwarded packets that were dropped at first: they follow the late first packet of a key frame.",
+    ),
+    CounterInfo(
+        "still_frames",
+        "counter",
+        "Key frames forwarded to Subscribers whose video is paused for lack of bandwidth.",
     ),
     CounterInfo(
         "rtx_sent", "counter", "RTP packets retransmitted because a Subscriber asked for them."

@@ -322,7 +322,9 @@ class _Look:
         packets = self._packets()
         sent_bytes = max(0, down_track.bytes - before.bytes) if self.earlier else 0
         left = packets - sum(self._unsent().values())
-        flowing = left > 0 and not self._blocked_here()
+        # Still frames of paused video are no flow.
+        starved = down_track.waiting == _NO_ROOM
+        flowing = left > 0 and not starved and not self._blocked_here()
         return Received(
             kind=self.track.kind,
             flowing=flowing,

@@ -59,6 +59,7 @@ counters! {
         Counter rtp_received "RTP packets received and decrypted.",
         Counter rtp_forwarded "RTP packets forwarded, once for each Subscriber; retransmissions are not among them.",
         Counter rtp_caught_up "Forwarded packets that were dropped at first: they follow the late first packet of a key frame.",
+        Counter still_frames "Key frames forwarded to Subscribers whose video is paused for lack of bandwidth.",
         Counter rtx_sent "RTP packets retransmitted because a Subscriber asked for them.",
         Counter repeated_unasked "RTP packets sent once more than a Subscriber asked for.",
         Counter nacks_received "Sequence rewritten that Subscribers asked for.",

@@ -5,6 +5,7 @@ mod admission;
 mod blame;
 mod layering;
 mod resending;
+mod stills;
 mod switching;
 mod waiting;
 
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use sealroute_rtp::{FullSequence, RtpHeader};
 
 use crate::congestion::downlink::{Content, Downlink, Stamp};
-use crate::congestion::pacer::{Pace, Queued};
+use crate::congestion::pacer::{MAX_WAIT, Pace, Queued};
 use crate::counters::ForwardCounters;
 use crate::drop_reason::DropReason;
 use crate::extensions::{BLOCK_BYTES, Entries, IdTable, Mapped};
@@ -30,6 +31,7 @@ use crate::registry::{DownlinkKey, UpTrackKey};
 use crate::rewriter::{Rewriter, RewrittenHeader};
 use crate::up_track::{EncodingIndex, Pending, UpTrack};
 
+use stills::{STILL_WAIT, Still};
 use switching::{Held, Progress};
 
 /// The SDP declares the SSRC, so the MID is only needed until the first packets have arrived.
@@ -90,6 +92,7 @@ pub(crate) struct DownTrack {
     /// Since when the downlink has not carried the smallest layer.
     pub(crate) starved: Option<Instant>,
     pub(crate) current: Option<EncodingIndex>,
+    still: Still,
     pub(crate) budget: RequestBudget,
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
@@ -176,6 +179,7 @@ impl DownTrack {
             stream_state: StreamState::Ok,
             starved: None,
             current: None,
+            still: Still::default(),
             budget: RequestBudget::default(),
             packets: 0,
             bytes: 0,
@@ -207,10 +211,21 @@ impl DownTrack {
     /// The highest layer that the downlink has room for. `None`: not even the smallest. Resumed
     /// video starts at a key frame, which is requested with the up track's next packet.
     pub(crate) fn set_allocation(&mut self, layer: Option<Layer>) {
-        let before = std::mem::replace(&mut self.allocation, layer.into());
-        if self.allocation == Allocation::Paused && before != Allocation::Paused {
+        self.allocate(layer.into());
+    }
+
+    pub(crate) fn allocate(&mut self, allocation: Allocation) {
+        let was_paused = self.lacks_room();
+        self.allocation = allocation;
+        if self.lacks_room() != was_paused {
+            self.still = Still::default();
             self.restart();
         }
+    }
+
+    /// Whether the downlink has no room for it.
+    pub(crate) fn lacks_room(&self) -> bool {
+        self.allocation == Allocation::Paused
     }
 
     /// Forwards the packets that the up track received since the last flush.
@@ -230,7 +245,7 @@ impl DownTrack {
             match self.forward_one(now, Candidate { target, pending }, up_track, downlink, out) {
                 Ok(pace) => {
                     counters.rtp_forwarded += u64::from(pace == Pace::Now);
-                    self.waiting = None;
+                    self.waiting = self.lacks_room().then_some(DropReason::Bandwidth);
                 }
                 Err(reason) => {
                     counters.drop_packet(reason);
@@ -244,6 +259,7 @@ impl DownTrack {
                 continue;
             }
             let has_started = self.current.is_some() && self.current != before;
+            counters.still_frames += u64::from(has_started && self.lacks_room());
             let started = has_started.then_some(pending);
             let later = &up_track.pending[place + 1..];
             let progress = Progress {
@@ -256,7 +272,7 @@ impl DownTrack {
             counters.rtp_caught_up += sent + queued;
         }
         self.settle(counters);
-        let receives = self.forwarding && self.allocation != Allocation::Paused;
+        let receives = self.forwarding && !self.lacks_room();
         if receives && self.kind == MediaKind::Video {
             let switches = self.current != target && self.held.is_none();
             wants_key_frame = switches || self.awaits_size(up_track);
@@ -323,18 +339,25 @@ impl DownTrack {
             downlink.pacer.spend(now, bytes);
             return Pace::Now;
         }
-        let pace = downlink.pacer.take(now, bytes);
+        let (pacer, wait) = if self.lacks_room() {
+            (&mut downlink.stills, STILL_WAIT)
+        } else {
+            (&mut downlink.pacer, MAX_WAIT)
+        };
+        let pace = pacer.take(now, bytes);
         if pace == Pace::Later {
-            downlink.pacer.push(Queued {
+            pacer.push(Queued {
                 subscriber: self.subscriber,
                 ssrc: self.parameters.ssrc,
                 encoding: pending.encoding,
                 sequence: pending.sequence,
                 rewritten,
                 bytes,
-                since: now,
+                expires: now + wait,
             });
             downlink.wake_for_queue(now);
+        } else if self.lacks_room() {
+            downlink.pacer.spend(now, bytes);
         }
         pace
     }

@@ -3,7 +3,8 @@
 //! Input: the measured view of each encoding, the subscriber's preferred layers, and the allocation
 //! of its downlink. Output: the best live encoding that satisfies both limits. Preferences bound
 //! the frame size from above; the allocation bounds the rank (frame size, then bitrate). Without a
-//! match, the smallest live encoding is better than nothing; only a paused allocation selects none.
+//! match, the smallest live encoding is better than nothing. A paused allocation selects it too: its
+//! still frames pass (`down_track/stills.rs`).
 //!
 //! The selector keeps no state. The down track holds the switch until a key frame of the target
 //! arrives (`down_track/switching.rs`); layers inside the encoding are the layer filter's
@@ -37,7 +38,7 @@ impl EncodingView {
 }
 
 /// The best live encoding that preferences and allocation allow, else the smallest live one.
-/// `None`: no encoding is live, or the downlink has no room for any.
+/// `None`: no encoding is live.
 pub(crate) fn choose(
     now: Instant,
     encodings: impl Iterator<Item = EncodingView> + Clone,
@@ -46,7 +47,7 @@ pub(crate) fn choose(
 ) -> Option<EncodingIndex> {
     let ceiling = match allocation {
         Allocation::Unlimited => None,
-        Allocation::Paused => return None,
+        Allocation::Paused => Some((0, 0)),
         // An absent encoding limits nothing.
         Allocation::UpTo(layer) => encodings.clone().nth(layer.encoding.into()).map(rank),
     };

@@ -31,7 +31,7 @@ pub(crate) enum Allocation {
     /// No allocation yet: every layer is allowed.
     #[default]
     Unlimited,
-    /// Not even the smallest layer fits.
+    /// Not even the smallest layer fits: only still frames pass.
     Paused,
     /// This layer, or any below it.
     UpTo(Layer),

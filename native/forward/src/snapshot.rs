@@ -102,7 +102,7 @@ pub struct DownTrackSnapshot {
     pub level: (u8, u8),
     /// The largest encoding that the downlink has room for; `None`: no limit.
     pub limit: Option<usize>,
-    /// The downlink has no room for any of its video.
+    /// The downlink has no room for any of its video: only still frames pass.
     pub paused: bool,
     /// Whether the downlink carries its video.
     pub stream_state: StreamState,
@@ -191,6 +191,7 @@ impl EncodingSnapshot {
 impl From<&DownTrack> for DownTrackSnapshot {
     fn from(down_track: &DownTrack) -> Self {
         let level = down_track.filter.level();
+        let paused = down_track.lacks_room();
         Self {
             subscriber: down_track.subscriber,
             publisher: down_track.publisher,
@@ -199,13 +200,15 @@ impl From<&DownTrack> for DownTrackSnapshot {
             ssrc: down_track.parameters.ssrc,
             kind: down_track.kind,
             forwarding: down_track.forwarding,
-            encoding: { down_track.current }.map(|EncodingIndex(index)| index.into()),
+            encoding: { down_track.current }
+                .filter(|_| !paused)
+                .map(|EncodingIndex(index)| index.into()),
             level: (level.spatial, level.temporal),
             limit: match down_track.allocation {
                 Allocation::UpTo(layer) => Some(layer.encoding.into()),
                 Allocation::Unlimited | Allocation::Paused => None,
             },
-            paused: matches!(down_track.allocation, Allocation::Paused),
+            paused,
             stream_state: down_track.stream_state,
             waiting: down_track.waiting.map(crate::DropReason::name),
             packets: down_track.packets,

@@ -26,6 +26,8 @@ pub(crate) use encoding::{Encoding, EncodingIndex, Encodings};
 /// Bounds the packets between two flushes; the cache must still hold all of them.
 const MAX_PENDING: usize = 256;
 const ORIGINAL_SEQUENCE_BYTES: usize = 2;
+/// Whatever the number of paused subscribers.
+const STILL_REQUEST_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The place of a packet in an up track.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +56,8 @@ pub(crate) struct UpTrack {
     pub(crate) guard: PlaintextGuard,
     /// Budget of key-frame requests to its publisher.
     pub(crate) budget: UpTrackBudget,
+    /// The last request for a still frame.
+    asked_for_still: Option<Instant>,
     pub(crate) forwarding: bool,
     /// Muted by level: louder voices are forwarded instead.
     pub(crate) quiet: bool,
@@ -88,6 +92,7 @@ impl UpTrack {
             ),
             guard: PlaintextGuard::new(kids),
             budget: UpTrackBudget::default(),
+            asked_for_still: None,
             forwarding: true,
             quiet: false,
             subscribed_layers: (parameters.kind == MediaKind::Video)
@@ -340,6 +345,16 @@ impl UpTrack {
         streams.all(|(index, stream)| {
             encoding.is_some_and(|wanted| wanted != index) || stream.requests.is_wanted(now)
         })
+    }
+
+    /// Requests a key frame for the still frames of paused subscribers. All of them get the same
+    /// one: key frames cost the others bandwidth.
+    pub(crate) fn want_still(&mut self, now: Instant, encoding: Option<EncodingIndex>) {
+        let recent = |at: Instant| now.saturating_duration_since(at) < STILL_REQUEST_INTERVAL;
+        if !self.asked_for_still.is_some_and(recent) {
+            self.asked_for_still = Some(now);
+            self.want_key_frame(encoding);
+        }
     }
 
     /// Requests a key frame of one encoding, or of all.

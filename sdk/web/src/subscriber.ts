@@ -11,7 +11,7 @@ import { LevelPoll } from './media/level';
 import { definePromised, type WithPromise } from './promise-variant';
 import type { ReceivedTrack } from './rtc/downlink';
 import { rowsOf, subscriberStats, type SubscriberStats } from './rtc/stats';
-import { ShownMedia } from './shown-media';
+import { ShownMedia, type ExpectedVideo } from './shown-media';
 import type { Size, Stream } from './stream';
 import { forgetPlayable, isBlocked, type Playable } from './ui/playback';
 import { type Target, View, type WidgetProperties } from './ui/view';
@@ -223,7 +223,7 @@ export class Subscriber extends Widget<SubscriberEvents> {
 
   /** @internal The tracks of the newest offer. */
   onTracks(tracks: readonly ReceivedTrack[]): void {
-    const isFirst = this.media.take(tracks, this.expectsVideo);
+    const isFirst = this.media.take(tracks, this.expectedVideo);
     if (!isFirst) return;
     this.dispatch('mediaStreamAvailable', { mediaStream: this.media.stream });
     this.dispatch('videoElementCreated', { element: this.view.video });
@@ -293,14 +293,16 @@ export class Subscriber extends Widget<SubscriberEvents> {
     this.levels.run(this.hasHandlers('audioLevelUpdated') && !this.isDestroyed);
   }
 
-  /** Whether video is to come at all: sent, wanted, and carried by the link. */
-  private get expectsVideo(): boolean {
-    return this.stream.hasVideo && this.wantsVideo && this.streamState !== 'paused';
+  private get expectedVideo(): ExpectedVideo {
+    if (!this.stream.hasVideo || !this.wantsVideo) return 'nothing';
+    return this.streamState === 'paused' ? 'stills' : 'frames';
   }
 
   private showVideo(): void {
-    this.view.hideVideo(!this.expectsVideo);
-    this.media.fill(this.expectsVideo);
+    const expected = this.expectedVideo;
+    this.media.fill(expected);
+    const hasFrame = this.view.video.videoWidth > 0;
+    this.view.hideVideo(expected === 'nothing' || (expected === 'stills' && !hasFrame));
   }
 
   private act({ event, report, recheck }: HealthActions): void {
@@ -343,6 +345,8 @@ export class Subscriber extends Widget<SubscriberEvents> {
   private onResize(): void {
     const oldValue = this.size;
     this.size = { width: this.videoWidth(), height: this.videoHeight() };
+    // The first still frame of a paused video.
+    this.showVideo();
     this.dispatch('videoDimensionsChanged', { oldValue, newValue: this.size });
   }
 

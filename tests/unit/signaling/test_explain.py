@@ -230,6 +230,13 @@ def test_video_that_the_link_has_no_room_for_gets_that_reason():
     assert scene.codes() == [Code.BANDWIDTH]
 
 
+def test_still_frames_of_paused_video_are_no_flow():
+    scene = Scene()
+    scene.video = DownTrackView(VIDEO, waiting="bandwidth", packets=3, bytes=3_000)
+    got = scene.received()
+    assert (got.flowing, [one.code for one in got.reasons]) == (False, [Code.BANDWIDTH])
+
+
 def test_a_smaller_layer_has_its_reason_in_the_preference():
     scene = Scene()
     scene.video = replace(scene.video, encoding=0)

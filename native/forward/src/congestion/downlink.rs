@@ -6,7 +6,7 @@ use sealroute_rtp::{TransportFeedback, remb_bps};
 
 use super::OVERHEAD_BYTES;
 use super::bandwidth_estimator::{BandwidthEstimator, Cause};
-use super::pacer::{INTERVAL, Pacer};
+use super::pacer::{INTERVAL, Pacer, Queued};
 use super::prober::Prober;
 use super::sent_packets::SentPackets;
 use crate::parameters::TransportHandle;
@@ -70,6 +70,8 @@ pub(crate) struct Downlink {
     pub(crate) transport: TransportHandle,
     pub(crate) estimator: BandwidthEstimator,
     pub(crate) pacer: Pacer,
+    /// Still frames of paused video, at a bitrate of their own (`down_track/stills.rs`).
+    pub(crate) stills: Pacer,
     pub(crate) prober: Prober,
     packets: SentPackets,
     epoch: Instant,
@@ -98,6 +100,7 @@ impl Downlink {
             transport,
             estimator,
             pacer: Pacer::default(),
+            stills: Pacer::one_by_one(),
             prober: Prober::default(),
             packets: SentPackets::default(),
             epoch: now,
@@ -233,9 +236,43 @@ impl Downlink {
         self.prober.consider(now, estimate_bps, wanted_bps, reduced);
     }
 
+    /// Paused video resumes at a tick, even if nothing else is sent.
+    pub(crate) fn keep_ticking(&mut self) {
+        self.busy = true;
+    }
+
+    /// The next queued packet whose time has come, or one that is late.
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<Queued> {
+        if let Some(queued) = self.pacer.pop(now) {
+            return Some(queued);
+        }
+        let still = self.stills.pop(now)?;
+        if !still.is_late(now) {
+            self.pacer.spend(now, still.bytes);
+        }
+        Some(still)
+    }
+
+    /// Keeps only the queued packets for which `stays` holds.
+    pub(crate) fn retain(&mut self, mut stays: impl FnMut(&Queued) -> bool) {
+        self.pacer.retain(&mut stays);
+        self.stills.retain(stays);
+    }
+
+    /// The number of queued packets.
+    pub(crate) fn queued(&self) -> usize {
+        self.pacer.queued() + self.stills.queued()
+    }
+
     /// Schedules the release of a queued packet.
     pub(crate) fn wake_for_queue(&mut self, now: Instant) {
-        self.next_release.get_or_insert(now + INTERVAL);
+        let wait = if self.pacer.queued() > 0 {
+            INTERVAL
+        } else {
+            self.stills.wait().max(INTERVAL)
+        };
+        let earlier = self.next_release.filter(|&at| at < now + wait);
+        self.next_release = earlier.or(Some(now + wait));
     }
 
     /// Something was sent since the last tick.
@@ -279,7 +316,7 @@ impl Downlink {
             sent_bps: estimator.sent_bps().map(|bps| bps as u64),
             wanted_bps: self.wanted_bps as u64,
             granted_bps: self.granted_bps as u64,
-            paced_packets: self.pacer.queued(),
+            paced_packets: self.queued(),
         }
     }
 }

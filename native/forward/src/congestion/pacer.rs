@@ -14,7 +14,7 @@ const DEPTH: Duration = Duration::from_millis(10);
 const MIN_DEPTH_BYTES: f64 = 6_000.0;
 pub(crate) const INTERVAL: Duration = Duration::from_millis(5);
 /// An older frame is of no use in a call.
-const MAX_WAIT: Duration = Duration::from_millis(500);
+pub(crate) const MAX_WAIT: Duration = Duration::from_millis(500);
 const MAX_QUEUED: usize = 512;
 
 /// A queued packet. Its content stays in the cache of its encoding.
@@ -26,12 +26,13 @@ pub(crate) struct Queued {
     pub(crate) sequence: FullSequence,
     pub(crate) rewritten: RewrittenHeader,
     pub(crate) bytes: usize,
-    pub(crate) since: Instant,
+    /// Useless from then on.
+    pub(crate) expires: Instant,
 }
 
 impl Queued {
     pub(crate) fn is_late(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.since) > MAX_WAIT
+        now > self.expires
     }
 }
 
@@ -45,16 +46,37 @@ pub(crate) enum Pace {
 }
 
 /// The pacer of one downlink. Without a rate everything leaves at once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pacer {
     rate_bps: Option<f64>,
+    least_depth_bytes: f64,
     /// Bytes sent ahead of the rate.
     ahead: f64,
     at: Option<Instant>,
     queue: VecDeque<Queued>,
 }
 
+impl Default for Pacer {
+    fn default() -> Self {
+        Self {
+            rate_bps: None,
+            least_depth_bytes: MIN_DEPTH_BYTES,
+            ahead: 0.0,
+            at: None,
+            queue: VecDeque::new(),
+        }
+    }
+}
+
 impl Pacer {
+    /// Lets one packet pass at a time: a burst would delay the audio behind it.
+    pub(crate) fn one_by_one() -> Self {
+        Self {
+            least_depth_bytes: 1.0,
+            ..Self::default()
+        }
+    }
+
     /// None: no limit.
     pub(crate) fn set_rate(&mut self, bps: Option<f64>) {
         self.rate_bps = bps;
@@ -77,7 +99,7 @@ impl Pacer {
             };
         };
         self.refill(now, rate);
-        if self.queue.is_empty() && self.ahead < depth(rate) {
+        if self.queue.is_empty() && self.ahead < self.depth(rate) {
             self.ahead += bytes as f64;
             return Pace::Now;
         }
@@ -102,7 +124,7 @@ impl Pacer {
         if let Some(rate) = self.rate_bps {
             let bytes = first.bytes;
             self.refill(now, rate);
-            if self.ahead >= depth(rate) {
+            if self.ahead >= self.depth(rate) {
                 return None;
             }
             self.ahead += bytes as f64;
@@ -119,20 +141,27 @@ impl Pacer {
         self.queue.len()
     }
 
+    /// The time until the rate lets the next packet pass.
+    pub(crate) fn wait(&self) -> Duration {
+        let rate = self.rate_bps.unwrap_or(f64::INFINITY);
+        let excess_bytes = (self.ahead - self.depth(rate)).max(0.0);
+        Duration::from_secs_f64(excess_bytes * 8.0 / rate)
+    }
+
     fn refill(&mut self, now: Instant, rate: f64) {
         let at = self.at.replace(now).unwrap_or(now);
         let passed = now.saturating_duration_since(at).as_secs_f64();
         self.ahead = (self.ahead - passed * rate / 8.0).max(0.0);
     }
-}
 
-fn depth(rate: f64) -> f64 {
-    (rate / 8.0 * DEPTH.as_secs_f64()).max(MIN_DEPTH_BYTES)
+    fn depth(&self, rate: f64) -> f64 {
+        (rate / 8.0 * DEPTH.as_secs_f64()).max(self.least_depth_bytes)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{INTERVAL, MAX_QUEUED, Pace, Pacer, Queued};
+    use super::{INTERVAL, MAX_QUEUED, MAX_WAIT, Pace, Pacer, Queued};
     use crate::parameters::SubscriberHandle;
     use crate::rewriter::RewrittenHeader;
     use crate::up_track::EncodingIndex;
@@ -147,7 +176,7 @@ mod tests {
             sequence: FullSequence(0),
             rewritten: RewrittenHeader::default(),
             bytes: 1_200,
-            since: now,
+            expires: now + MAX_WAIT,
         }
     }
 
@@ -180,6 +209,17 @@ mod tests {
         assert_eq!(left, 30_000);
         let took = now.duration_since(start).as_secs_f64();
         assert!((0.33..0.42).contains(&took), "{took}");
+    }
+
+    #[test]
+    fn one_by_one_no_packet_leaves_before_the_rate_has_paid_for_the_one_before() {
+        let (mut pacer, start) = (Pacer::one_by_one(), Instant::now());
+        pacer.set_rate(Some(32_000.0));
+        assert_eq!(pacer.take(start, 1_200), Pace::Now);
+        assert_eq!(pacer.take(start, 1_200), Pace::Later);
+        pacer.push(packet(start));
+        assert!(pacer.pop(start + Duration::from_millis(280)).is_none());
+        assert!(pacer.pop(start + Duration::from_millis(300)).is_some());
     }
 
     #[test]

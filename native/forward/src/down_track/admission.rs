@@ -7,7 +7,6 @@ use crate::congestion::downlink::Downlink;
 use crate::drop_reason::DropReason;
 use crate::layer_filter::Verdict;
 use crate::layer_selector::choose;
-use crate::layers::Allocation;
 use crate::packet_cache::CachedPacket;
 use crate::parameters::MediaKind;
 use crate::rewriter::{Input, RewrittenHeader};
@@ -39,9 +38,6 @@ impl DownTrack {
         if !self.forwarding {
             return Err(DropReason::Paused);
         }
-        if self.allocation == Allocation::Paused {
-            return Err(DropReason::Bandwidth);
-        }
         if up_track.quiet {
             return Err(DropReason::QuietVoice);
         }
@@ -51,6 +47,10 @@ impl DownTrack {
             .ok_or(DropReason::Overflow)?;
         if stream.dropped.covers(pending.sequence) {
             return Err(DropReason::TooLate);
+        }
+        if self.lacks_room() && !self.is_of_still(now, candidate, packet.timestamp) {
+            downlink.keep_ticking();
+            return Err(DropReason::Bandwidth);
         }
         let input = Input {
             now,

@@ -40,6 +40,7 @@ impl DownTrack {
                     temporal: layer.temporal,
                 })
             }
+            Allocation::Paused => Level::default(),
             _ => preferred,
         }
     }

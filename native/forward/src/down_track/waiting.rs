@@ -64,7 +64,7 @@ impl DownTrack {
     /// partly sent stays queued, because receivers drop incomplete frames. Used together with
     /// `restart`.
     pub(crate) fn withdraw(&mut self, downlink: &mut Downlink) {
-        if downlink.pacer.queued() > 0 {
+        if downlink.queued() > 0 {
             self.give_up(downlink, true);
         }
     }
@@ -74,7 +74,7 @@ impl DownTrack {
             (queued.subscriber, queued.ssrc) == (self.subscriber, self.parameters.ssrc)
         };
         let mut kept = None;
-        downlink.pacer.retain(|queued| {
+        downlink.retain(|queued| {
             if !of_this(queued) {
                 return true;
             }

@@ -60,7 +60,7 @@ impl SessionRouter {
 
     fn release(&mut self, now: Instant, key: DownlinkKey, out: &mut impl Outbox) {
         let downlink = &mut self.downlinks[key];
-        while let Some(queued) = downlink.pacer.pop(now) {
+        while let Some(queued) = downlink.pop(now) {
             let down_track = self
                 .down_track_ssrcs
                 .get(&(downlink.transport, queued.ssrc))
@@ -78,7 +78,7 @@ impl SessionRouter {
             }
             down_track.settle(&mut self.counters);
         }
-        if downlink.pacer.queued() > 0 {
+        if downlink.queued() > 0 {
             downlink.wake_for_queue(now);
         }
     }
@@ -115,8 +115,7 @@ impl SessionRouter {
             self.downlinks.note(now, key);
             for request in &requests {
                 let down_track = &mut self.down_tracks[request.down_track];
-                let waits =
-                    down_track.current.is_none() && down_track.allocation != Allocation::Paused;
+                let waits = down_track.current.is_none() && !down_track.lacks_room();
                 let granted = request
                     .layer_options
                     .get(request.granted.unwrap_or_default());
@@ -161,6 +160,7 @@ impl SessionRouter {
         };
         for request in &requests {
             let down_track = &mut self.down_tracks[request.down_track];
+            let lacked_room = down_track.lacks_room();
             if let Some(state) = apply(now, down_track, request, share) {
                 let subscriber = down_track.subscriber;
                 out.event(ForwardEvent::StreamStateChanged { subscriber, state });
@@ -171,11 +171,12 @@ impl SessionRouter {
                 // Packets of the old encoding would only queue up behind those in flight.
                 down_track.withdraw(downlink);
                 down_track.restart();
-            } else if down_track.allocation == Allocation::Paused {
+            } else if down_track.lacks_room() && !lacked_room {
                 down_track.withdraw(downlink);
             }
             down_track.settle(&mut self.counters);
         }
+        self.show_stills(now, key, share.budget_bps - share.spent_bps);
     }
 
     /// The allocation for the videos of a downlink. `None`: nothing is known of the path, nor will
@@ -379,7 +380,7 @@ fn apply(
             down_track.starved = None;
             down_track.set_allocation(Some(layer));
         }
-        None if down_track.allocation != Allocation::Paused => {
+        None if !down_track.lacks_room() => {
             let since = *down_track.starved.get_or_insert(now);
             if now.saturating_duration_since(since) >= STARVED {
                 down_track.set_allocation(None);

@@ -393,7 +393,7 @@ impl SessionRouter {
         self.parked_rtx.retain(|&(of, _), _| of != transport);
         self.uplinks.remove(&transport);
         if let Some(downlink) = self.downlinks.close(transport) {
-            let waiting = downlink.pacer.queued();
+            let waiting = downlink.queued();
             self.counters
                 .drop_packets(DropReason::NoSubscriber, waiting);
         }

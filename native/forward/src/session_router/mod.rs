@@ -11,6 +11,7 @@
 //!  flush ──────> each dirty up track ─> each DownTrack: admit, rewrite, pace ─> Outbox
 //!  handle_rtcp ─> reports, NACK, PLI, feedback                                      reports.rs
 //!  poll_timeout, handle_timeout ─> releases, probes, allocation                     bandwidth.rs
+//!                               ├> still frames of paused video                    stills.rs
 //!                               └> NACKs, key-frame requests, reviews, reports
 //!  commands ───> publish, subscribe, pause, prefer, end                             commands.rs
 //! ```
@@ -38,6 +39,7 @@ mod commands;
 mod downlinks;
 mod packets;
 mod reports;
+mod stills;
 mod subscribed_layers;
 mod up_tracks;
 

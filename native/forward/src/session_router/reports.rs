@@ -82,7 +82,7 @@ impl SessionRouter {
             && downlink.handle_report(now, lost)
         {
             for &key in &downlink.down_tracks {
-                self.down_tracks[key].allocation = Allocation::Unlimited;
+                self.down_tracks[key].allocate(Allocation::Unlimited);
             }
         }
     }
@@ -145,6 +145,10 @@ impl SessionRouter {
         };
         let down_track = &mut self.down_tracks[key];
         if down_track.kind != MediaKind::Video || !down_track.forwarding {
+            return;
+        }
+        if down_track.lacks_room() {
+            // Still frames have requests of their own, which cost the publisher less.
             return;
         }
         let up_track = &mut self.up_tracks[down_track.up_track];

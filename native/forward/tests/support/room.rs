@@ -2,7 +2,7 @@
 
 use super::wire::{encrypted, rtp, vp8_continuation, vp8_sized};
 use super::*;
-use sealroute_forward::StreamState;
+use sealroute_forward::{DownTrackSnapshot, StreamState};
 use sealroute_netem::{Bottleneck, Random};
 use sealroute_transport::TwccReceiver;
 use std::collections::BTreeMap;
@@ -101,6 +101,10 @@ pub struct Room {
     audio: u16,
     layers: Vec<f64>,
     pub events: Vec<(Instant, ForwardEvent)>,
+    /// The microphone sends nothing.
+    pub silent: bool,
+    /// Key-frame requests to the cameras: when, and to which.
+    pub requests: Vec<(Instant, usize)>,
     pub lies: Option<fn(&mut Random, &mut Vec<u8>)>,
 }
 
@@ -167,6 +171,8 @@ impl Room {
             audio: 0,
             layers: layers.to_vec(),
             events: Vec::new(),
+            silent: false,
+            requests: Vec::new(),
             lies: None,
         }
     }
@@ -225,7 +231,7 @@ impl Room {
     /// Sends the media of cameras and microphone due now.
     fn send_media(&mut self) {
         let passed_ms = self.session.now.duration_since(self.began).as_millis() as u64;
-        if passed_ms.is_multiple_of(20) {
+        if passed_ms.is_multiple_of(20) && !self.silent {
             let packet = rtp(
                 self.audio,
                 u32::from(self.audio) * 960,
@@ -319,6 +325,7 @@ impl Room {
             for (layer, asked) in camera.asked.iter_mut().enumerate() {
                 if out.plis(camera.uplink, encoding_ssrc(number, layer)) > 0 {
                     asked.get_or_insert(now);
+                    self.requests.push((now, number));
                 }
             }
         }
@@ -373,6 +380,15 @@ impl Room {
             self.carry();
             self.session.pass(STEP);
         }
+    }
+
+    /// Whether the viewer's videos are paused for lack of bandwidth.
+    pub fn all_paused(&self, viewer: usize) -> bool {
+        let transport = self.viewers[viewer].transport;
+        let rows = self.session.router.snapshot().down_tracks;
+        let videos =
+            |row: &&DownTrackSnapshot| row.transport == transport && row.kind == MediaKind::Video;
+        rows.iter().filter(videos).all(|row| row.paused)
     }
 
     /// Of the first camera.

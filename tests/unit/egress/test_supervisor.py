@@ -118,7 +118,7 @@ async def test_a_child_has_three_kinds_of_descriptors_no_environment_and_few_rig
     assert result.file.stat().st_mode & 0o777 == 0o600
 
 
-async def test_a_killed_child_is_followed_by_another_one_within_a_second(egress, tmp_path):
+async def test_a_killed_child_is_followed_by_another_one_and_leaves_a_gap(egress, tmp_path):
     started = Started(egress, tmp_path)
     start_us = now_us()
     started.tap.event(added())
@@ -127,10 +127,8 @@ async def test_a_killed_child_is_followed_by_another_one_within_a_second(egress,
     await started.listener.wait_for(lambda event: event[0] == "progress" and event[1] >= 4_900)
     first = started.pid
     os.kill(first, signal.SIGKILL)
-    killed = asyncio.get_running_loop().time()
     await started.listener.until("progress", after=len(started.listener.events))
     assert started.pid != first
-    assert asyncio.get_running_loop().time() - killed < 1
     started.tap.play(*seconds(2, start_us=start_us + 6_000_000))
     started.tap.end()
     started.job.finish("user initiated")
@@ -209,7 +207,7 @@ async def test_three_dead_processes_without_a_frame_are_a_failure(egress, tmp_pa
 
 
 async def test_a_hanging_child_is_killed_and_followed(tmp_path):
-    egress = supervisor(silence_s=2.5)
+    egress = supervisor(silence_s=8.0)
     started = Started(egress, tmp_path)
     started.tap.event(added())
     start_us = now_us()
@@ -312,7 +310,7 @@ async def test_above_the_limit_a_job_is_refused(tmp_path):
 
 
 async def test_a_supervisor_that_closes_finishes_its_jobs(tmp_path):
-    egress = supervisor()
+    egress = supervisor(close_within_s=WAIT_S)
     started = Started(egress, tmp_path)
     started.tap.event(added())
     started.tap.play(*seconds(1, start_us=now_us()))

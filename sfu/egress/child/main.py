@@ -181,8 +181,9 @@ class _Recorder:
         else:
             items = self._read()
             self._has_backlog = bool(items)
-            self._handle_items(items)
+            # Frames that follow a resume may be here before its line was read.
             self._handle_lines(self._control.poll())
+            self._handle_items(items)
         at_us = now_us()
         self._archive.handle_time(at_us)
         if self._control.closed:

@@ -288,6 +288,22 @@ async def test_pause_and_resume_reach_the_child_and_ask_for_a_key_frame(egress, 
     started.job.abort()
 
 
+async def test_what_is_sent_after_a_resume_is_recorded_from_its_first_frame(egress, tmp_path):
+    started = Started(egress, tmp_path)
+    started.tap.event(added(audio_ssrc=0))
+    started.tap.play(*video_items("vp8", 10, start_us=now_us()))
+    await started.listener.until("recording")
+    started.job.pause()
+    await started.listener.until("progress", after=len(started.listener.events))
+    started.job.resume()
+    started.tap.play(*video_items("vp8", 10, start_us=now_us()))
+    started.tap.end()
+    started.job.finish("user initiated")
+    _, result = await started.listener.end()
+    (file,) = unpacked(result.file)["files"]
+    assert read_back(tmp_path / "out" / file["filename"]).decoded == {"video": 20}
+
+
 async def test_an_aborted_job_says_nothing_more(egress, tmp_path):
     started = Started(egress, tmp_path)
     started.tap.event(added())

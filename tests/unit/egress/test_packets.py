@@ -7,8 +7,8 @@ import pytest
 from config.settings import EgressSettings
 from sfu.egress.supervisor import Supervisor
 from tests.unit.egress.jobs import OPEN_TAPS, WAIT_S, Listener, Tap, job_in, now_us, unpacked
-from tests.unit.egress.media import added, read_back
-from tests.unit.egress.packets import AUDIO_US, END, RTP, VIDEO_US, event, record, vp8_and_opus
+from tests.unit.egress.media import AUDIO_US, VIDEO_US, added, read_back
+from tests.unit.egress.packets import END, RTP, call_of, event, record
 
 
 @pytest.fixture
@@ -37,11 +37,12 @@ class Recording:
         return read_back(self.folder / "out" / file["filename"])
 
 
-async def test_packets_become_frames_at_their_time(egress, tmp_path):
+@pytest.mark.parametrize("codec", ["vp8", "vp9", "h264", "av1"])
+async def test_packets_become_frames_at_their_time(egress, tmp_path, codec):
     recording = Recording(egress, tmp_path)
     start_us = now_us() - 4_000_000
-    packets = vp8_and_opus(3, start_us, video_late_us=60_000, audio_late_us=20_000)
-    recording.tap.send(event(added(), start_us), *packets)
+    packets = call_of(3, start_us, codec=codec, video_late_us=60_000, audio_late_us=20_000)
+    recording.tap.send(event(added(codec=codec), start_us), *packets)
     await recording.listener.until("recording")
     (file,) = await recording.end()
     back = recording.read(file)
@@ -55,7 +56,7 @@ async def test_packets_become_frames_at_their_time(egress, tmp_path):
 
 
 def with_a_loss(start_us, *, every):
-    packets = vp8_and_opus(3, start_us, every=every)
+    packets = call_of(3, start_us, every=every)
     video = [packet for packet in packets if packet[0] == RTP and packet[4] == 1]
     lost = set(video[45:47])
     return [event(added(), start_us), *(packet for packet in packets if packet not in lost)]
@@ -84,7 +85,7 @@ async def test_after_a_loss_a_key_frame_is_requested(egress, tmp_path):
 async def test_a_process_that_follows_a_dead_one_reads_on_at_a_key_frame(egress, tmp_path):
     recording = Recording(egress, tmp_path)
     start_us = now_us() - 8_000_000
-    packets = vp8_and_opus(6, start_us)
+    packets = call_of(6, start_us)
     half = len(packets) // 2
     recording.tap.send(event(added(), start_us), *packets[:half])
     await recording.listener.wait_for(lambda one: one[0] == "progress" and one[1] > 2_000)

@@ -39,7 +39,7 @@ LOOK_S = 1.0
 register callbacks."""
 _GATHER_S = 0.005
 """After a quiet time. Outcomes within this time share a transaction."""
-_PACE_S = 0.075
+_PACE_S = 0.15
 """Between two transactions while there is much to do. It is longer than the recorder's pace: while
 events happen, outcomes share the transactions that queue them. It bounds what a kill lets arrive a
 second time."""

@@ -27,9 +27,9 @@ _BATCH = 500
 _RETRY_S = 1.0
 _GATHER_S = 0.005
 """After a quiet time. Events within this time share a transaction. They are on disk already."""
-_PACE_S = 0.05
-"""Between two transactions while much happens. Each costs the CPU of half a join, and a callback
-that comes 50 ms later is not noticed."""
+_PACE_S = 0.1
+"""Between two transactions while much happens. Each costs nearly the CPU of a join, and a callback
+that comes a tenth of a second later is not noticed."""
 Sleep = Callable[[float], Awaitable[None]]
 Queue = Callable[[Sequence[NewWebhookDelivery]], Awaitable[None]]
 

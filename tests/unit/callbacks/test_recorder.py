@@ -180,7 +180,7 @@ async def test_a_lone_event_is_queued_at_once_and_what_follows_shares_a_transact
     world.note("s")
     with pytest.raises(asyncio.CancelledError):
         await world.recorder.run()
-    assert (slept, queued) == ([0.005, 0.05, 0.05], [1, 3, 1])
+    assert (slept, queued) == ([0.005, 0.1, 0.1], [1, 3, 1])
 
 
 async def test_a_spool_that_is_full_is_counted(world, monkeypatch):

@@ -12,6 +12,9 @@ _MAX_UP_BYTES = 65_536
 SILENCE_S = 30.0
 """A child speaks every second; one that hangs is killed. Longer than a slow disk takes to sync."""
 KILL_S = 5.0
+LINES_AT_ONCE = 100
+LINES_PER_S = 20
+"""A child has some two lines a second to say; a flood would hold up the server."""
 
 
 class ChildLink:
@@ -35,8 +38,10 @@ class ChildLink:
 
     async def lines(self, silence_s: float = SILENCE_S) -> AsyncIterator[Up]:
         """What the child says, until it ends, hangs, or says what no child does."""
-        decoder = UpReader()
-        while True:
+        decoder, loop = UpReader(), asyncio.get_running_loop()
+        began, count = loop.time(), 0
+        while count < LINES_AT_ONCE + LINES_PER_S * (loop.time() - began):
+            count += 1
             try:
                 line = await asyncio.wait_for(self._reader.readuntil(b"\n"), silence_s)
                 yield decoder.decode(line)

@@ -15,6 +15,7 @@ import pytest
 from config.settings import EgressSettings
 from sfu.egress.jobs import EgressError
 from sfu.egress.supervisor import Supervisor
+from tests.unit.egress.hostile_zygote import ANSWERS
 from tests.unit.egress.jobs import (
     OPEN_TAPS,
     PROGRAM,
@@ -335,6 +336,16 @@ async def test_a_supervisor_that_closes_finishes_its_jobs(tmp_path):
     assert started.listener.events[-1][0] == "finished"
     with pytest.raises(EgressError):
         egress.start(job_in(tmp_path), Tap().child_end, Listener())
+
+
+@pytest.mark.parametrize("kind", list(ANSWERS))
+async def test_a_child_that_was_taken_over_ends_its_own_recording_only(tmp_path, kind):
+    program = (sys.executable, str(Path(__file__).with_name("hostile_zygote.py")), kind)
+    egress = Supervisor(EgressSettings(), program=program, silence_s=2.0)
+    started = Started(egress, tmp_path)
+    assert (await started.listener.end())[:2] == ("failed", "child_lost")
+    assert [event[0] for event in started.listener.events] == ["failed"]
+    await egress.close()
 
 
 async def test_a_program_that_cannot_start_is_a_failure(tmp_path):

@@ -17,7 +17,7 @@ from sfu.egress.jobs import ArchiveJob
 from sfu.egress.supervisor import Supervisor
 
 PROGRAM = (sys.executable, str(Path(__file__).with_name("synthetic_zygote.py")))
-WAIT_S = 30
+WAIT_S = 50
 OPEN_TAPS = []
 
 

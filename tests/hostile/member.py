@@ -10,7 +10,7 @@ import msgpack
 import msgspec
 from aiohttp import web
 
-from tests.hostile import sdp
+from tests.hostile import relaying, sdp
 from tests.hostile.lie import Message, error
 from tests.hostile.media import Rtp, Transport, pli, wants_key_frame
 from tests.hostile.tracks import DownLine, Stream, UpTrack
@@ -80,7 +80,8 @@ class Member:
             for told in instead:
                 self.write(told)
             return
-        handler = HANDLERS.get(message["t"])
+        handlers = relaying.HANDLERS if self.room.is_relayed else HANDLERS
+        handler = handlers.get(message["t"]) or HANDLERS.get(message["t"])
         if handler is None:
             self.tell({"t": "ok", "re": message["id"]})
         else:
@@ -112,7 +113,7 @@ class Member:
             "t": "welcome",
             "re": number,
             "connection": self.info(),
-            "session": {"sessionId": room.session_id, "e2ee": True, "mediaMode": "routed"},
+            "session": {"sessionId": room.session_id, **room.lie.session},
             "capabilities": dict.fromkeys(
                 ("publish", "subscribe", "signal", "forceUnpublish", "forceDisconnect"), 1
             )

@@ -46,6 +46,7 @@ REPLAYS = (
     "duplicates",
     "signal-replay",
     "late-retired",
+    "replay-peer-again",
 )
 OTHERS = (
     "swap",
@@ -56,8 +57,23 @@ OTHERS = (
     "cross-kinds",
     "signal-of-other",
 )
-DOORS = ("relayed", "session-e2ee-false", "session-mode-unknown", "other-session", "two-welcomes")
-RESUMES = ("resume-e2ee-false", "resume-relayed", "resume-other-session", "resume")
+DOORS = (
+    "relayed",
+    "relayed-clear",
+    "session-e2ee-false",
+    "session-mode-unknown",
+    "other-session",
+    "two-welcomes",
+)
+RESUMES = (
+    "resume-e2ee-false",
+    "resume-relayed",
+    "resume-relayed-clear",
+    "resume-other-session",
+    "peers-resume-routed",
+    "routed-resume-relayed",
+    "resume",
+)
 UPS = ("up-pcmu", "up-other-mids", "up-swapped-mids", "up-no-lines", "up-red", "up-sendrecv")
 DOWNS = (
     "down-sendrecv",
@@ -72,6 +88,20 @@ DOWNS = (
     "down-other-print",
     "down-other-role",
     "down-two-prints",
+)
+PEERS = (
+    "peers",
+    "peer-offer-sendrecv",
+    "peer-offer-recvonly",
+    "peer-offer-one-mid",
+    "peer-offer-extra-line",
+    "peer-offer-datachannel",
+    "peer-answer-sendrecv",
+    "peer-answer-sendonly",
+    "peer-answer-mids",
+    "peer-answer-half",
+    "peer-answer-codecs",
+    "peer-strangers",
 )
 LOST = ("lost", "emptied", "reordered")
 EVICTS = ("evict", "evict-e2eeReady-silence", "evict-declareKids-silence", "replay-after-rekey")
@@ -172,6 +202,20 @@ MUTATIONS = (
         SIGNALS,
     ),
     Mutation(
+        "web: the rules of peers' descriptions",
+        f"{WEB}/src/rtc/peer-links.ts",
+        "  refuseLies(link, received);\n",
+        "",
+        PEERS,
+    ),
+    Mutation(
+        "web: no peer that nobody asked for",
+        f"{WEB}/src/rtc/peer-links.ts",
+        "if (known?.stream || !this.listener.isWanted(subscriberId)) return;",
+        "if (known?.stream) return;",
+        PEERS,
+    ),
+    Mutation(
         "web: a stream id is one publisher's",
         ROOM,
         "if (reply.t !== 'published' || this.directory.claim(reply.streamId, this.connectionId)) {",
@@ -261,6 +305,20 @@ MUTATIONS = (
         'self.downlink.check(str(message["sdp"]), carrying)',
         "pass",
         DOWNS,
+    ),
+    Mutation(
+        "python: the rules of peers' offers",
+        f"{PYTHON}/relay.py",
+        "link.offers.check_peer(sdp)",
+        "pass",
+        PEERS,
+    ),
+    Mutation(
+        "python: the rules of peers' answers",
+        f"{PYTHON}/relay.py",
+        "link.answers.check(link.peer.localDescription.sdp, sdp, ())",
+        "pass",
+        PEERS,
     ),
     Mutation(
         "python: video after what was lost for good",

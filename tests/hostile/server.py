@@ -19,6 +19,7 @@ from tests.hostile.codecs import CODECS
 from tests.hostile.lie import Lie, Message
 from tests.hostile.media import HOST, Rtp
 from tests.hostile.member import Member
+from tests.hostile.relaying import Peer
 from tests.hostile.tracks import Stream, UpTrack
 
 SESSION_ID = "1_hostile"
@@ -41,6 +42,8 @@ class Room:
         self.streams: dict[str, Stream] = {}
         self.owners: dict[str, Member] = {}
         """Stream id → who had it first."""
+        self.peers: dict[str, Peer] = {}
+        """Relayed sessions: both ends of each Subscriber."""
         self.told_lies: set[str] = set()
         """Messages, rules of SDP and `rtp` that a lie was told in: what did leave this server."""
         self._tasks: set[asyncio.Future[Any]] = set()
@@ -59,6 +62,14 @@ class Room:
     def path(self) -> str:
         """The path selects what the server agrees to before it knows the client."""
         return f"{self.lie.path}/{self.token}" if self.lie.path else ""
+
+    @property
+    def is_clear(self) -> bool:
+        return not self.lie.session["e2ee"]
+
+    @property
+    def is_relayed(self) -> bool:
+        return self.lie.session["mediaMode"] == "relayed"
 
     def codec(self, kind: str) -> str:
         return "opus" if kind == "audio" else self.video_codec

@@ -77,6 +77,7 @@ export class Room {
     this.downlink = new Downlink(peerSettings, send, encryption, downlinkListener, clock);
     if (welcome.session.mediaMode === 'relayed') {
       this.peers = new PeerLinks(peerSettings, publish, {
+        isWanted: (subscriberId) => this.subscribers.has(subscriberId),
         onTracks: (subscriberId, tracks) => this.subscribers.get(subscriberId)?.onTracks(tracks),
         onConnected: (subscriberId) => this.subscriptions.onConnected(subscriberId),
         onLost: (subscriberId) => this.subscriptions.onPeerLost(subscriberId),

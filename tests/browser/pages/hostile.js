@@ -145,6 +145,11 @@ const hostile = {
     return hostile.guarded(hostile.session.getVerificationCode());
   },
 
+  /** As the application sees it. */
+  isEncrypted() {
+    return hostile.session.encryptionState !== 'none';
+  },
+
   watch(stream) {
     const { streamId } = stream;
     const properties = { insertMode: 'append', width: 160, height: 120 };

@@ -81,6 +81,9 @@ class BrowserClient:
     async def code(self) -> str:
         return str(await self._call("code"))
 
+    async def is_encrypted(self) -> bool:
+        return bool(await self._call("isEncrypted"))
+
     def take(self, fetched: dict[str, Any]) -> None:
         if self._began is None:  # once: what is compared is of one clock
             self._began = time.monotonic() - fetched["now"] / 1000

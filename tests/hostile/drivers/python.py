@@ -149,6 +149,9 @@ class PythonClient:
     async def code(self) -> str:
         return str(self._session.verification_code())
 
+    async def is_encrypted(self) -> bool:
+        return bool(self._session.is_encrypted)
+
     async def _watch(self, stream_id: str) -> None:
         subscriber = await self._guarded(self._session.subscribe(stream_id))
         if subscriber is None:

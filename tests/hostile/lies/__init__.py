@@ -7,6 +7,7 @@ from tests.hostile.lies import (
     frames,
     messages,
     offers,
+    peers,
     relayed,
     replays,
     requests,
@@ -18,6 +19,7 @@ from tests.hostile.lies.row import Must, Row
 TABLE: tuple[Row, ...] = (
     *door.ROWS,
     *relayed.ROWS,
+    *peers.ROWS,
     *replays.ROWS,
     *frames.ROWS,
     *offers.ROWS,

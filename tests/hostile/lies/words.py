@@ -48,6 +48,11 @@ def _answer(words: str) -> str:
     return f"OT_UNEXPECTED_SERVER_RESPONSE: {made}{words}"
 
 
+def _passed_on(what: str, words: str) -> str:
+    made = f"The server passed on {what} that a relayed session does not allow: "
+    return f"OT_UNEXPECTED_SERVER_RESPONSE: {made}{words}"
+
+
 def _misshapen(kind: str, path: str = "") -> str:
     """The browser SDK's of what is not as the protocol says."""
     words = f'The server sent "{kind}" with a wrong or missing "{path}'
@@ -346,8 +351,64 @@ EVENTS: dict[str, Words] = {
         tuple(_misshapen(kind) for kind in KINDS if kind not in NEVER_MISSHAPEN),
     ),
 }
-ERRORS = DOOR | SDP | ANSWERS | EVENTS
+NO_PRINT = SDP["no-fingerprint"]
+CHANGED = _told(
+    "encryption_internal: The server says something else about the session than when it was joined",
+    ANOTHER,
+)
+PEERS: dict[str, Words] = {
+    "peers": _told(
+        "invalid_parameter: The session is not encrypted end to end",
+        "OT_CONNECT_FAILED: Encryption was asked for",
+    ),
+    **{
+        f"peer-offer-{name}": _told(
+            _strange("The server's offer does more than send"),
+            _passed_on("an offer", "an m-line does more than send"),
+        )
+        for name in ("sendrecv", "recvonly")
+    },
+    "peer-offer-one-mid": _told(
+        _strange("The server gave two m-lines one mid"),
+        _passed_on("an offer", "a mid comes twice"),
+    ),
+    "peer-offer-extra-line": _told(
+        _strange("The server's offer has two m-lines of a kind"),
+        _passed_on("an offer", "it has two m-lines of a kind"),
+    ),
+    "peer-offer-datachannel": _told(
+        _strange("The server's offer has more than audio and video"),
+        _passed_on("an offer", "it has the line a=sctp-port"),
+    ),
+    "peer-offer-no-print": NO_PRINT,
+    "peer-answer-no-print": NO_PRINT,
+    **{
+        f"peer-answer-{name}": _told(
+            _strange("The server's answer does more than receive"),
+            _passed_on("an answer", "an m-line does more than receive"),
+        )
+        for name in ("sendrecv", "sendonly")
+    },
+    "peer-answer-mids": _told(
+        _strange("The server's answer has other m-lines than the offer"),
+        _passed_on("an answer", "an m-line became another one"),
+    ),
+    "peer-answer-half": _told(
+        _strange("The server's answer has other m-lines than the offer"),
+        _passed_on("an answer", "it has other m-lines than the offer"),
+    ),
+    "peer-answer-codecs": _told(
+        _strange("The server's answer has no codec that was offered"),
+        _passed_on("an answer", "it has codecs of its own"),
+    ),
+    "peers-resume-routed": CHANGED,
+    "peers-resume-encrypted": CHANGED,
+    "routed-resume-relayed": CHANGED,
+}
+ERRORS = DOOR | SDP | ANSWERS | EVENTS | PEERS
 SOMETIMES: dict[str, Words] = {
+    # The end of the first connection may come before or after the offer of the second.
+    "peer-again": _told(_strange("The server's offer names another certificate"), OTHER_END),
     # Chromium opens a track for an SSRC that no offer named if it comes between two descriptions.
     "clear-strange-ssrc": {"chromium": (BESIDE,)},
     # Who hears of the stream that is refused and given back asks for it too late.

@@ -2,7 +2,7 @@
 itself. The rules of routed Sessions hold for them."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +13,12 @@ from sealroute_client.relay import PeerLinks
 from tests.unit.client.virtual import M_LINE
 
 ANSWER = M_LINE["audio"] + "0" + M_LINE["video"] + "1"
-OFFER = ANSWER.replace("a=recvonly", "a=sendonly").replace("a=setup:active", "a=setup:actpass")
+THREE_LINES = ANSWER + M_LINE["video"] + "2"
+OFFER, TWO_VIDEOS = (
+    one.replace("a=recvonly", "a=sendonly").replace("a=setup:active", "a=setup:actpass")
+    for one in (ANSWER, THREE_LINES)
+)
+WANTED = {"streamId": "own", "audio": True, "video": True}
 HOSTILE_OFFERS = [
     "v=0",
     OFFER.replace("a=sendonly", "a=sendrecv"),
@@ -21,6 +26,7 @@ HOSTILE_OFFERS = [
     OFFER.replace("a=mid:1", "a=mid:0"),
     OFFER.replace("a=fingerprint", "a=x"),
     OFFER.replace("sha-256 AB", "sha-256 CD", 1),
+    TWO_VIDEOS,
     "v=0" + "\nm=audio 9 RTP/SAVPF 96" * 1_025,
 ]
 HOSTILE_ANSWERS = [
@@ -86,7 +92,7 @@ class Stage:
             encryption=None,
             publishers={"own": SimpleNamespace(source=source, tracks=[])},
             subscribers={"down": subscriber},
-            subscribing=SimpleNamespace(lose_one=self._lose),
+            subscribing=SimpleNamespace(lose_one=self._lose, when_known=self._when_known),
             signaling=SimpleNamespace(request=self._request),
             spawn=self._spawn,
             complain=self.errors.append,
@@ -105,6 +111,10 @@ class Stage:
 
     async def _lose(self, subscriber: Any) -> None:
         self.lost.append(subscriber.subscriber_id)
+
+    def _when_known(self, subscriber_id: str, act: Callable[[Any], None]) -> None:
+        if subscriber_id in self.links._session.subscribers:
+            act(self.links._session.subscribers[subscriber_id])
 
     async def settle(self) -> None:
         while self._tasks:
@@ -151,6 +161,25 @@ async def test_a_later_offer_is_from_the_same_end() -> None:
     assert stage.lost == ["down"]
 
 
+async def test_an_offer_for_nobody_here_opens_no_peer_connection() -> None:
+    stage = Stage()
+    await stage.receive("invented", "offer", OFFER)
+    stage.links.on_candidate({"subscriberId": "invented", "candidate": "candidate:1", "mid": "0"})
+    assert stage.peers == []
+    assert (stage.sent, stage.errors) == ([], [])
+
+
+async def test_what_the_other_end_does_not_make_ends_no_peer() -> None:
+    stage = Stage()
+    peer = await stage.publishing()
+    await stage.receive("up", "offer", OFFER)
+    assert not peer.is_closed
+    await stage.receive("up", "answer", ANSWER)
+    assert peer.applied == [ANSWER]
+    await stage.receive("down", "answer", ANSWER)
+    assert len(stage.peers) == 1
+
+
 async def test_an_answer_within_the_rules_is_applied() -> None:
     stage = Stage()
     peer = await stage.publishing()
@@ -174,9 +203,7 @@ async def test_a_server_cannot_open_peer_connections_without_end() -> None:
     refused = 0
     for number in range(500):
         try:
-            stage.links.on_description(
-                {"subscriberId": f"invented {number}", "type": "offer", "sdp": OFFER}
-            )
+            stage.links.on_wanted({"subscriberId": f"invented {number}", **WANTED})
         except SealrouteError:
             refused += 1
     assert len(stage.peers) == 128
@@ -202,7 +229,7 @@ async def test_a_subscription_that_arrives_with_the_name_of_its_stream_is_served
 async def test_a_stream_is_published_also_where_the_server_invents_peers() -> None:
     stage = Stage()
     for number in range(128):
-        stage.links.on_description({"subscriberId": f"p{number}", "type": "offer", "sdp": OFFER})
+        stage.links.on_wanted({"subscriberId": f"p{number}", **WANTED})
     stage.links.on_wanted({"subscriberId": "one", "streamId": "new", "audio": True, "video": True})
     publisher = SimpleNamespace(
         stream_id="new", source=SimpleNamespace(audio=None, video=None), tracks=[]

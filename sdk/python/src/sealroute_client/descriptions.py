@@ -116,6 +116,15 @@ class OfferRules:
             raise UnexpectedServerResponse("The server's offer names another certificate")
         self._certificate, self._lines = certificate, lines
 
+    def check_peer(self, offer: str) -> None:
+        """The offer of another client in a relayed Session: it sends one stream.
+
+        Errors: UnexpectedServerResponse, DecryptionUnsupportedCodec."""
+        self.check(offer)
+        kinds = [kind for _, kind in self._lines]
+        if len(set(kinds)) < len(kinds):
+            raise UnexpectedServerResponse("The server's offer has two m-lines of a kind")
+
 
 def _check_offered(media: MediaDescription, carrying: Collection[str]) -> None:
     if media.kind not in CODECS:

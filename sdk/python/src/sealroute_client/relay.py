@@ -101,17 +101,30 @@ class PeerLinks:
                     self._session.complain(error)
 
     def on_description(self, message: dict[str, Any]) -> None:
+        """One for nobody here is ignored, and so is one that the other end does not make: a peer
+        that the server invents would learn this client's addresses."""
         subscriber_id, sdp = str(message["subscriberId"]), str(message["sdp"])
         link = self._links.get(subscriber_id)
         if message["type"] == "answer":
             if link is not None:
                 self._run(link, self._take_answer(link, sdp))
-            return
-        if link is None:
-            link = self._open(subscriber_id, None)
+        elif link is None or link.publisher is None:
+            self._session.subscribing.when_known(subscriber_id, lambda one: self._offered(one, sdp))
+
+    def _offered(self, subscriber: Subscriber, sdp: str) -> None:
+        name = subscriber.subscriber_id
+        link = self._links.get(name) or self._open(name, None)
         self._run(link, self._answer(link, sdp))
 
     def on_candidate(self, message: dict[str, Any]) -> None:
+        subscriber_id = str(message["subscriberId"])
+        if subscriber_id in self._links:
+            self._count_candidate(message)
+        else:  # its offer may be waiting too
+            known = self._session.subscribing.when_known
+            known(subscriber_id, lambda _: self._count_candidate(message))
+
+    def _count_candidate(self, message: dict[str, Any]) -> None:
         link = self._links.get(str(message["subscriberId"]))
         if link is not None and message.get("candidate") and link.candidates < MAX_PEER_CANDIDATES:
             link.candidates += 1
@@ -203,7 +216,7 @@ class PeerLinks:
         if subscriber is None or link.publisher is not None:
             self.drop(link.subscriber_id)
             return
-        link.offers.check(sdp)
+        link.offers.check_peer(sdp)
         await link.peer.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
         for transceiver in link.peer.getTransceivers():
             mid = str(transceiver.mid)

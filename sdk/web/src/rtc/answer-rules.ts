@@ -36,6 +36,14 @@ export function answerRefusal(
   return undefined;
 }
 
+/** Clients name their sources, and the streams of them, on m-lines that do not send as well. */
+const SOURCES = /^a=(?:ssrc|ssrc-group|msid)(?:[: ].*)?$/gm;
+
+/** Of an answer that another client makes in a relayed session. */
+export function peerAnswerRefusal(offer: string, answer: string): string | undefined {
+  return answerRefusal(offer, answer.replace(SOURCES, ''));
+}
+
 /** Nothing would leave over such an m-line, without an error. */
 function notTaken(answered: Section, publishing: readonly string[]): string | undefined {
   if (!publishing.includes(valuesOf(answered, 'mid')[0] ?? '')) return undefined;

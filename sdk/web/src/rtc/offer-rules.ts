@@ -1,6 +1,6 @@
 /**
- * What a downlink offer of an encrypted session must be like (e2ee/2, sections 7 and 10). The
- * server writes it, so nothing in it is believed: an offer that says more than "this media comes
+ * What a downlink offer of an encrypted session must be like (e2ee/2, sections 7 and 10), and a
+ * peer's of a relayed one. The server writes it, so nothing in it is believed: an offer that says more than "this media comes
  * over these lines" is refused whole, before any of it is applied. Pure.
  */
 import { MAX_M_LINES } from '../rules';
@@ -30,6 +30,16 @@ export class OfferRules {
   ): string | undefined {
     const lines = linesOf(sdp);
     return typeof lines === 'string' ? lines : this.faultIn(lines, tracks, streamOf);
+  }
+
+  /** Of an offer that another client makes in a relayed session: it sends one stream. */
+  peerRefusal(sdp: string): string | undefined {
+    const lines = linesOf(sdp);
+    if (typeof lines === 'string') return lines;
+    const fault = this.faultIn(lines, [], () => undefined);
+    if (fault !== undefined) return fault;
+    const kinds = new Set(lines.map(({ kind }) => kind));
+    return kinds.size === lines.length ? undefined : 'it has two m-lines of a kind';
   }
 
   /** An offer that is not refused, and is about to be applied. */

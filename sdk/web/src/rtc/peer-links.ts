@@ -10,6 +10,7 @@ import type {
   PeerSubscribed,
   TrackOffer,
 } from '../signaling/messages';
+import { peerAnswerRefusal } from './answer-rules';
 import { withAudioFormats, withOfferedStereo } from './audio';
 import { applyPreferences } from './codecs';
 import type { ReceivedTrack } from './downlink';
@@ -17,6 +18,7 @@ import { MAX_PEER_CANDIDATES, MAX_PEERS } from '../rules';
 import { FanOut } from './fan-out';
 import { makePeerConnection, type PeerSettings } from './peer-connection';
 import { JobQueue } from './queue';
+import { OfferRules } from './offer-rules';
 import { RemoteEnd } from './remote-end';
 import { dropStrayCodecLines } from './sdp';
 import type { PublishedMedia, Source, StreamProperties } from './uplink';
@@ -38,9 +40,12 @@ interface Link {
   /** How many of the other end's candidates came. */
   candidates: number;
   readonly remoteEnd: RemoteEnd;
+  readonly rules: OfferRules;
 }
 
 interface PeerLinksListener {
+  /** Whether it is one of this client's Subscribers. */
+  isWanted(subscriberId: string): boolean;
   onTracks(subscriberId: string, tracks: readonly ReceivedTrack[]): void;
   onConnected(subscriberId: string): void;
   /** The peer of one of this client's Subscribers is lost. */
@@ -117,7 +122,8 @@ export class PeerLinks {
   onDescription({ subscriberId, type, sdp }: PeerDescriptionReceived): void {
     const known = this.links.get(subscriberId);
     if (type === 'offer') {
-      if (known?.stream) return;
+      // For nobody here: a peer that the server invents would learn this client's addresses.
+      if (known?.stream || !this.listener.isWanted(subscriberId)) return;
       const link = known ?? this.open(subscriberId, undefined);
       if (link) this.run(link, () => this.answer(link, sdp));
     } else if (known?.stream) {
@@ -161,8 +167,9 @@ export class PeerLinks {
       return undefined;
     }
     const peer = makePeerConnection(this.settings);
-    const parts = { queue: new JobQueue(), early: [], candidates: 0, remoteEnd: new RemoteEnd() };
-    const link: Link = { subscriberId, peer, stream, ...parts };
+    const parts = { queue: new JobQueue(), early: [], candidates: 0 };
+    const known = { remoteEnd: new RemoteEnd(), rules: new OfferRules() };
+    const link: Link = { subscriberId, peer, stream, ...parts, ...known };
     this.links.set(subscriberId, link);
     peer.onicecandidate = ({ candidate }): void => {
       if (!candidate?.candidate || !this.isPresent(link)) return;
@@ -232,15 +239,31 @@ export class PeerLinks {
   }
 }
 
+interface Received {
+  readonly type: 'offer' | 'answer';
+  readonly sdp: string;
+}
+
 /** `sdp`: as it is applied. */
-async function describeRemote(
-  { peer, remoteEnd }: Link,
-  received: { type: 'offer' | 'answer'; sdp: string },
-  sdp: string,
-): Promise<void> {
-  remoteEnd.check(received.sdp);
-  await peer.setRemoteDescription({ type: received.type, sdp });
-  remoteEnd.remember(received.sdp);
+async function describeRemote(link: Link, received: Received, sdp: string): Promise<void> {
+  refuseLies(link, received);
+  link.remoteEnd.check(received.sdp);
+  if (received.type === 'offer') link.rules.remember(received.sdp);
+  await link.peer.setRemoteDescription({ type: received.type, sdp });
+  link.remoteEnd.remember(received.sdp);
+}
+
+/** The server passes descriptions on, and can write them itself. */
+function refuseLies({ peer, rules }: Link, { type, sdp }: Received): void {
+  const refusal =
+    type === 'offer'
+      ? rules.peerRefusal(sdp)
+      : peerAnswerRefusal(peer.localDescription?.sdp ?? '', sdp);
+  if (refusal === undefined) return;
+  throw otError(
+    'OT_UNEXPECTED_SERVER_RESPONSE',
+    `The server passed on an ${type} that a relayed session does not allow: ${refusal}`,
+  );
 }
 
 async function addOutput(

@@ -31,35 +31,31 @@ const tap = {
       return `${data.byteLength}:${Array.from(tail, (byte) => byte.toString(16).padStart(2, '0')).join('')}`;
     };
     const encrypted = new WeakMap();
-    const through = (see) =>
-      new TransformStream({
-        transform(frame, controller) {
-          see(frame);
-          controller.enqueue(frame);
-        },
-      });
-
-    const { pipeThrough, pipeTo } = ReadableStream.prototype;
-    ReadableStream.prototype.pipeThrough = function (pair, options) {
-      if (!ways.has(this)) return pipeThrough.call(this, pair, options);
-      const noted = pipeThrough.call(
-        this,
-        through((frame) => encrypted.set(frame, idOf(frame))),
-      );
-      return pipeThrough.call(noted, pair, options);
+    const { getReader } = ReadableStream.prototype;
+    ReadableStream.prototype.getReader = function (...options) {
+      const reader = getReader.apply(this, options);
+      if (!ways.has(this)) return reader;
+      const read = reader.read.bind(reader);
+      reader.read = async () => {
+        const result = await read();
+        if (!result.done) encrypted.set(result.value, idOf(result.value));
+        return result;
+      };
+      return reader;
     };
-    ReadableStream.prototype.pipeTo = function (writable, options) {
-      const way = ways.get(writable);
-      if (way === undefined) return pipeTo.call(this, writable, options);
+    const { getWriter } = WritableStream.prototype;
+    WritableStream.prototype.getWriter = function () {
+      const writer = getWriter.call(this);
+      const way = ways.get(this);
+      if (way === undefined) return writer;
       const { role, kind } = way;
-      const noted = pipeThrough.call(
-        this,
-        through((frame) => {
-          const id = role === 'send' ? idOf(frame) : encrypted.get(frame);
-          channel.postMessage([performance.timeOrigin + performance.now(), role, kind, id]);
-        }),
-      );
-      return pipeTo.call(noted, writable, options);
+      const write = writer.write.bind(writer);
+      writer.write = (frame) => {
+        const id = role === 'send' ? idOf(frame) : encrypted.get(frame);
+        channel.postMessage([performance.timeOrigin + performance.now(), role, kind, id]);
+        return write(frame);
+      };
+      return writer;
     };
   }
 

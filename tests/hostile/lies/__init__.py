@@ -2,6 +2,7 @@
 
 from tests.hostile.lies import (
     answers,
+    between,
     codecs,
     door,
     frames,
@@ -20,6 +21,7 @@ TABLE: tuple[Row, ...] = (
     *door.ROWS,
     *relayed.ROWS,
     *peers.ROWS,
+    *between.ROWS,
     *replays.ROWS,
     *frames.ROWS,
     *offers.ROWS,

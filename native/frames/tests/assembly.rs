@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use sealroute_frames::{Assembler, Codec, ExtensionIds, Frame};
+use sealroute_frames::{Assembler, Codec, ExtensionIds, Frame, MAX_FRAME_BYTES};
 use sealroute_netem::{Conditions, Link};
 use sealroute_rtp::RtpPacket;
 use support::{Made, Publisher};
@@ -218,4 +218,70 @@ fn what_the_tap_dropped_is_a_loss_even_if_numbers_go_on() {
     out.extend(std::iter::from_fn(|| assembler.poll(2 * HOLD_US)));
     let lost: Vec<u32> = out.iter().map(|frame| frame.lost_before).collect();
     assert_eq!(lost, [0, 0, 9, 0]);
+}
+
+#[test]
+fn a_frame_without_an_end_is_given_up_and_the_next_comes_out() {
+    let mut publisher = Publisher::new(Codec::Vp8, 6);
+    let mut assembler = Assembler::new(Codec::Vp8, 0, ExtensionIds::default());
+    let head = [
+        0x90, 0x80, 0x80, 0, 0x10, 2, 0, 0x9D, 0x01, 0x2A, 0x80, 2, 0x68, 1,
+    ];
+    let rest = [&[0x80, 0x80, 0x80, 0], [0; 1_200].as_slice()].concat();
+    let mut endless = vec![head.to_vec()];
+    endless.resize(MAX_FRAME_BYTES / 1_200 + 2, rest);
+    let count = endless.len() as u32;
+    let packets: Vec<_> = endless
+        .iter()
+        .map(|payload| publisher.packet(0, false, payload))
+        .collect();
+    let key = publisher.make(2_970, true);
+    let mut out = Vec::new();
+    for bytes in packets.iter().chain(&key.packets) {
+        assembler.handle_packet(0, 0, &RtpPacket::parse(bytes).expect("a packet"));
+        out.extend(std::iter::from_fn(|| assembler.poll(0)));
+    }
+    assert_eq!(
+        out.iter().map(|frame| &frame.data).collect::<Vec<_>>(),
+        [&key.data]
+    );
+    assert_eq!(
+        (out[0].lost_before, assembler.ignored().incomplete_frames),
+        (count, 1)
+    );
+}
+
+#[test]
+fn a_full_track_refuses_packets_instead_of_growing() {
+    let mut publisher = Publisher::new(Codec::Opus, 7);
+    let mut assembler = Assembler::new(Codec::Opus, HOLD_US, ExtensionIds::default());
+    for index in 0..5_000 {
+        let bytes = publisher.make(index * 960, false).packets.concat();
+        assembler.handle_packet(0, 0, &RtpPacket::parse(&bytes).expect("a packet"));
+    }
+    let out: Vec<Frame> = std::iter::from_fn(|| assembler.poll(HOLD_US)).collect();
+    let refused = assembler.ignored().refused_packets;
+    assert_eq!(out.len() as u64 + refused, 5_000);
+    assert!(refused > 0);
+}
+
+#[test]
+fn a_frame_whose_first_slice_is_lost_does_not_come_out() {
+    let mut publisher = Publisher::new(Codec::H264, 8);
+    let mut assembler = Assembler::new(Codec::H264, 0, ExtensionIds::default());
+    let mut packets = publisher.make(0, true).packets;
+    // Two slices of the picture with the number 1; the second begins with another macroblock.
+    let first = publisher.packet(2_970, false, &[0x41, 0x9A, 0x30, 1, 2]);
+    let second = publisher.packet(2_970, true, &[0x41, 0x46, 0x88, 3, 4]);
+    packets.push(second);
+    let feed = |assembler: &mut Assembler, bytes: &[u8]| {
+        assembler.handle_packet(0, 0, &RtpPacket::parse(bytes).expect("a packet"));
+        std::iter::from_fn(|| assembler.poll(0)).count()
+    };
+    let out: usize = packets
+        .iter()
+        .map(|bytes| feed(&mut assembler, bytes))
+        .sum();
+    assert_eq!((out, assembler.ignored().incomplete_frames), (1, 1));
+    assert_eq!(feed(&mut assembler, &first), 0, "too late");
 }

@@ -348,7 +348,11 @@ EVENTS: dict[str, Words] = {
     ),
     "misshapen": _told(
         _strange("The server sent a message "),
-        tuple(_misshapen(kind) for kind in KINDS if kind not in NEVER_MISSHAPEN),
+        (
+            *(_misshapen(kind) for kind in KINDS if kind not in NEVER_MISSHAPEN),
+            # Members that are texts: of an archive these are of the right shape.
+            f"OT_UNEXPECTED_SERVER_RESPONSE: {NO_ARCHIVE}",
+        ),
     ),
 }
 NO_PRINT = SDP["no-fingerprint"]

@@ -37,6 +37,13 @@ class SubscriptionOwner(Protocol):
     def unsubscribe(self, subscriber: SubscriberId) -> None: ...
 
 
+class StreamReceiver(Protocol):
+    """A subscription to a stream: a client's or a tap's."""
+
+    def publisher_ended(self) -> None:
+        """Ends it, here and in the core."""
+
+
 @dataclass(slots=True)
 class PublishedStream:
     """A stream of one client. `subscriptions` to it, in the core or not, by handle."""
@@ -46,7 +53,7 @@ class PublishedStream:
     handle: PublisherHandle
     media: Mapping[str, NegotiatedMedia]
     live: bool = False
-    subscriptions: "dict[int, Subscription]" = field(default_factory=dict)
+    subscriptions: "dict[int, StreamReceiver]" = field(default_factory=dict)
 
     def speaks(self) -> None:
         self.owner.report_speaking(self.stream)
@@ -97,6 +104,9 @@ class Subscription:
 
     def stream_state(self, state: StreamState) -> None:
         self.owner.report_stream_state(self.subscriber, state)
+
+    def publisher_ended(self) -> None:
+        self.owner.unsubscribe(self.subscriber)
 
     def subscribe_failed(self) -> None:
         """The core has no such subscriber, so only this side has to end it."""

@@ -151,7 +151,7 @@ class ClientUplink:
         if published is None:
             return
         for subscription in list(published.subscriptions.values()):
-            subscription.owner.unsubscribe(subscription.subscriber)
+            subscription.publisher_ended()
         del self._session.streams[stream]
         del self._plane.publishers[published.handle]
         self._plane.submit_ending(core_api.Unpublish(published.handle))

@@ -133,6 +133,32 @@ class SendDtls:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenTap:
+    """A tap: a transport whose other end is a process of this host that reads the session's
+    media as records (`native/rtp/src/tap_record.rs`). Refused with `opaque` on a session
+    with end-to-end encryption. It has no ICE, DTLS and SRTP, and publishes nothing;
+    `CloseTransport` ends it.
+    """
+
+    router: RouterHandle
+    transport: TransportHandle
+    """Not in use."""
+    socket: int
+    """One end of a connected `SOCK_SEQPACKET` pair, by its number. The core owns it from
+    this call on, whatever comes of the command, and closes it once.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class WriteTap:
+    """Writes a JSON object to the reader of a tap, in order with the media."""
+
+    transport: TransportHandle
+    body: bytes = field(repr=False)
+    """The object, encoded. It may name people."""
+
+
+@dataclass(frozen=True, slots=True)
 class CloseTransport:
     """Ends a transport and everything that uses it."""
 
@@ -369,6 +395,17 @@ class ConsentExpired:
     """No valid check arrived within the consent time (RFC 7675)."""
 
     transport: TransportHandle
+
+
+@dataclass(frozen=True, slots=True)
+class TapClosed:
+    """The reader of a tap has closed its end. The tap stays until it is closed, and writes
+    nothing.
+    """
+
+    transport: TransportHandle
+    reason: str
+    """Stable name of the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -642,6 +679,8 @@ Command = (
     | SetPeerCredentials
     | SetSrtpKeys
     | SendDtls
+    | OpenTap
+    | WriteTap
     | CloseTransport
     | Publish
     | DeclareKids
@@ -658,6 +697,7 @@ Event = (
     IceValidated
     | DtlsDatagram
     | ConsentExpired
+    | TapClosed
     | CommandFailed
     | DominantSpeaker
     | StreamStateChanged
@@ -674,6 +714,8 @@ COMMAND_NAMES: Mapping[type[Command], str] = {
     SetPeerCredentials: "set_peer_credentials",
     SetSrtpKeys: "set_srtp_keys",
     SendDtls: "send_dtls",
+    OpenTap: "open_tap",
+    WriteTap: "write_tap",
     CloseTransport: "close_transport",
     Publish: "publish",
     DeclareKids: "declare_kids",
@@ -690,6 +732,7 @@ EVENT_TYPES: Mapping[str, type[Event]] = {
     "ice_validated": IceValidated,
     "dtls_datagram": DtlsDatagram,
     "consent_expired": ConsentExpired,
+    "tap_closed": TapClosed,
     "command_failed": CommandFailed,
     "dominant_speaker": DominantSpeaker,
     "stream_state_changed": StreamStateChanged,
@@ -710,6 +753,8 @@ class CounterInfo:
 COUNTERS = (
     CounterInfo("packets_received", "counter", "Datagrams received."),
     CounterInfo("bytes_received", "counter", "Bytes received."),
+    CounterInfo("taps", "gauge", "Taps open: readers of a session's clear media on this host."),
+    CounterInfo("tap_records", "counter", "Records of media and events written to taps."),
     CounterInfo("packets_sent", "counter", "Datagrams sent."),
     CounterInfo("bytes_sent", "counter", "Bytes sent."),
     CounterInfo("stun_requests", "counter", "Connectivity checks received from peers."),
@@ -796,6 +841,7 @@ DROP_REASONS: Mapping[str, str] = {
     "srtp_replayed": "Already received, or older than the replay window.",
     "srtp_too_many_streams": "The peer uses more SSRCs than allowed.",
     "srtp_refused": "SRTP failed for another reason.",
+    "tap_record_refused": "A record of a tap's reader that does not request a key frame, which is all that it may do.",
     "event_ring_full": "The event ring is full: the control plane does not keep up.",
     "send_no_address": "The transport to send to has no validated address, or is closed.",
     "send_path_unproven": "The destination has not proven its address: it gets no media, and few other packets.",
@@ -818,6 +864,7 @@ DROP_REASONS: Mapping[str, str] = {
     "paused": "The down track is paused by the control plane.",
     "quiet_voice": "Muted by level: others are louder, and the session is too large to forward all audio tracks.",
     "bandwidth": "The subscriber's downlink has no room for it.",
+    "tap_full": "A video packet for a tap whose reader is behind; audio has the room that is left.",
     "pacer_full": "The pacer's queue is full.",
     "pacer_late": "It was queued in the pacer for too long.",
     "pacer_overtaken": "It was queued in the pacer when its stream restarted, paused or fell behind.",

@@ -4,6 +4,7 @@ SDP, DTLS, handles and the media core stay behind it. `sfu.native_plane` impleme
 compiled core, a test fake in memory; both pass the same contract tests.
 """
 
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -25,7 +26,8 @@ class MediaError(Exception):
 
     Codes: sdp_invalid, sdp_too_large, codec_unsupported, track_unknown, stream_unknown,
     stream_exists, kids_missing, answer_unexpected, setup_invalid, fingerprint_unsupported,
-    ssrc_conflict, subscriptions_exhausted, transport_closed.
+    ssrc_conflict, subscriptions_exhausted, transport_closed. Of taps alone, which no client asks
+    for: clear_media_required.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -119,6 +121,14 @@ class ClientDump:
 
 
 @dataclass(frozen=True, slots=True)
+class TapDump:
+    """A tap of the Session, with its subscription to each Stream."""
+
+    handle: TransportHandle
+    subscriptions: Mapping[StreamId, SubscriberHandle] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class SessionDump:
     """A snapshot of a Session's media, for diagnosis. `core` is None if no media passes this
     server, or if the session has just ended; `worker` is the number of its core."""
@@ -127,6 +137,7 @@ class SessionDump:
     e2ee: bool = False
     streams: tuple[StreamId, ...] = ()
     connections: Mapping[ConnectionId, ClientDump] = field(default_factory=dict)
+    taps: tuple[TapDump, ...] = ()
     worker: int | None = None
     core: Snapshot | None = None
 
@@ -203,7 +214,55 @@ class ClientMedia(Protocol):
         """Ends both transports and everything published or subscribed on them. Idempotent."""
 
 
+class TapListener(Protocol):
+    """Called on the event loop, never re-entrantly from a call into the plane."""
+
+    def on_stream_gone(self, stream: StreamId) -> None:
+        """The publisher of a stream in the tap ended; the stream left the tap."""
+
+    def on_tap_closed(self, reason: str) -> None:
+        """It ended without a call of `end` or `close`: its reader closed its end (reader_gone) or
+        read nothing for very long (reader_stuck), its session ended (session_closed), or the
+        media core refused it."""
+
+
+class Tap(Protocol):
+    """A session's clear media on its way to another process of this host, as the records of
+    native/rtp/src/tap_record.rs. `child_end` is passed to that process and closed here.
+
+    All records keep their order: an event comes before the media that follows it. A stream in a
+    tap counts as watched, and comes with all its layers."""
+
+    child_end: socket.socket
+
+    def add(
+        self, stream: StreamId, kinds: frozenset[MediaKind], properties: Mapping[str, object]
+    ) -> None:
+        """Tells the reader of the stream (`properties` are members of `streamAdded`), then passes
+        its media on. Errors: `stream_unknown`, `stream_exists`, `track_unknown` if it has no track
+        of these kinds, `transport_closed`."""
+
+    def remove(self, stream: StreamId, reason: str) -> None:
+        """Ends the stream in the tap, and tells the reader. A stream that is not there is fine."""
+
+    def set_forwarding(self, stream: StreamId, kind: MediaKind, forwarding: bool) -> None:
+        """Pauses or resumes one kind of media. Errors: `stream_unknown`."""
+
+    def write(self, event: Mapping[str, object]) -> None:
+        """Passes an event to the reader."""
+
+    def end(self) -> None:
+        """Ends it behind what the core has passed on. Idempotent."""
+
+    def close(self) -> None:
+        """Ends it, and closes `child_end` here. Idempotent."""
+
+
 class SessionMedia(Protocol):
+    def open_tap(self, listener: TapListener) -> Tap:
+        """Errors: `clear_media_required` if the session is end-to-end encrypted,
+        `transport_closed`."""
+
     def open_client(
         self, connection: ConnectionId, listener: ClientMediaListener
     ) -> ClientMedia: ...

@@ -12,7 +12,7 @@ from sfu.core_api import (
     TransportSnapshot,
     UpTrackSnapshot,
 )
-from sfu.ids import StreamId, SubscriberHandle, SubscriberId
+from sfu.ids import StreamId, SubscriberHandle, SubscriberId, TransportHandle
 from sfu.media_plane import ClientDump, SessionDump, TransportDump
 
 _ASSUMED = "start"
@@ -80,9 +80,19 @@ class SubscriberView:
 
 
 @dataclass(frozen=True, slots=True)
+class TapView:
+    """What one tap gets of a stream."""
+
+    tap: TransportHandle
+    stream: StreamId
+    down_tracks: Mapping[MediaKind, DownTrackView] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class MediaView:
     up_tracks: Mapping[StreamId, Mapping[MediaKind, UpTrackView]] = field(default_factory=dict)
     subscribers: Mapping[SubscriberId, SubscriberView] = field(default_factory=dict)
+    taps: Mapping[StreamId, tuple[TapView, ...]] = field(default_factory=dict)
 
 
 def read_media(dump: SessionDump) -> MediaView:
@@ -115,7 +125,18 @@ def read_media(dump: SessionDump) -> MediaView:
                 narrow=_is_narrow(link),
                 unheard_ms=_unheard_ms(peer),
             )
-    return MediaView(up_tracks, subscribers)
+    return MediaView(up_tracks, subscribers, _taps(dump, down_tracks))
+
+
+def _taps(
+    dump: SessionDump, down_tracks: Mapping[SubscriberHandle, Mapping[MediaKind, DownTrackView]]
+) -> dict[StreamId, tuple[TapView, ...]]:
+    found: dict[StreamId, tuple[TapView, ...]] = {}
+    for tap in dump.taps:
+        for stream, handle in tap.subscriptions.items():
+            view = TapView(tap.handle, stream, down_tracks.get(handle, {}))
+            found[stream] = (*found.get(stream, ()), view)
+    return found
 
 
 def _downlink(client: ClientDump) -> TransportDump | None:

@@ -23,10 +23,11 @@ from sfu.ids import (
     SubscriberHandle,
     TransportHandle,
 )
-from sfu.media_plane import ClientMediaListener, MediaError, SessionDump
+from sfu.media_plane import ClientMediaListener, MediaError, SessionDump, TapListener
 from sfu.media_router import MediaRouter, NativeMediaRouter
 from sfu.peer_transport import MediaPlaneSettings, PlaneContext, Scheduler
 from sfu.plane_counters import PlaneCounter
+from sfu.tap import NativeTap
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class NativeSessionMedia:
         self.max_publish_bps: int | None = None
         self.streams: dict[StreamId, PublishedStream] = {}
         self.clients: dict[ConnectionId, NativeClientMedia] = {}
+        self.taps: dict[TransportHandle, NativeTap] = {}
         self._plane = plane
         self._context = plane.context_of_new_session()
         self.handle = RouterHandle(self._context.router.next_handle())
@@ -59,6 +61,20 @@ class NativeSessionMedia:
         self.clients[connection] = client
         return client
 
+    def open_tap(self, listener: TapListener) -> NativeTap:
+        if self._closed:
+            raise MediaError("transport_closed", "the session's media is closed")
+        if self.e2ee:
+            raise MediaError(
+                "clear_media_required", "an end-to-end encrypted session has no clear media"
+            )
+        tap = NativeTap(self._context, self, listener)
+        self.taps[tap.handle] = tap
+        return tap
+
+    def forget_tap(self, handle: TransportHandle) -> None:
+        self.taps.pop(handle, None)
+
     def forget_client(self, connection: ConnectionId) -> None:
         self.clients.pop(connection, None)
 
@@ -70,6 +86,7 @@ class NativeSessionMedia:
             e2ee=self.e2ee,
             streams=tuple(sorted(self.streams)),
             connections={name: client.dump() for name, client in self.clients.items()},
+            taps=tuple(tap.dump() for tap in self.taps.values()),
             worker=self._context.worker,
             core=core,
         )
@@ -80,6 +97,8 @@ class NativeSessionMedia:
             return
         for client in list(self.clients.values()):
             client.close()
+        for tap in list(self.taps.values()):
+            tap.tap_lost("session_closed")
         self._closed = True
         self._context.sessions.discard(self.handle)
         self._context.submit_ending(core_api.CloseRouter(self.handle))
@@ -204,6 +223,11 @@ def _on_consent_expired(context: PlaneContext, event: core_api.ConsentExpired) -
         transport.handle_consent_expired()
 
 
+def _on_tap_closed(context: PlaneContext, event: core_api.TapClosed) -> None:
+    if tap := context.taps.get(event.transport):
+        tap.tap_lost(event.reason)
+
+
 def _on_dominant_speaker(context: PlaneContext, event: core_api.DominantSpeaker) -> None:
     published = context.publishers.get(event.publisher)
     if published is not None:
@@ -236,18 +260,24 @@ def _on_command_failed(context: PlaneContext, event: core_api.CommandFailed) -> 
     transport = context.transports.get(TransportHandle(event.handle))
     published = context.publishers.get(PublisherHandle(event.handle))
     subscription = context.subscribers.get(SubscriberHandle(event.handle))
+    tap = context.taps.get(TransportHandle(event.handle))
     if event.command in ("open_transport", "set_srtp_keys") and transport is not None:
         transport.handle_command_failed()
     elif event.command == "publish" and published is not None:
         published.publish_failed()
     elif event.command == "subscribe" and subscription is not None:
         subscription.subscribe_failed()
+    elif event.command == "open_tap" and tap is not None:
+        tap.tap_failed(event.reason)
+    elif event.command == "write_tap" and tap is not None:
+        tap.tap_lost(event.reason)
 
 
 _EVENT_HANDLERS: dict[type[Event], Callable[[PlaneContext, Any], None]] = {
     core_api.IceValidated: _on_ice_validated,
     core_api.DtlsDatagram: _on_dtls_datagram,
     core_api.ConsentExpired: _on_consent_expired,
+    core_api.TapClosed: _on_tap_closed,
     core_api.DominantSpeaker: _on_dominant_speaker,
     core_api.NotEncrypted: _on_not_encrypted,
     core_api.StreamStateChanged: _on_stream_state,

@@ -5,7 +5,13 @@ from typing import NoReturn
 
 from sfu.core_api import Codec, MediaKind, PreferredLayers
 from sfu.ids import ConnectionId, SessionId, StreamId, SubscriberId
-from sfu.media_plane import ClientMediaListener, MediaError, SessionDump, TrackOffer
+from sfu.media_plane import (
+    ClientMediaListener,
+    MediaError,
+    SessionDump,
+    TapListener,
+    TrackOffer,
+)
 
 
 class NoClientMedia:
@@ -67,6 +73,10 @@ class NoSessionMedia:
     def open_client(self, connection: ConnectionId, listener: ClientMediaListener) -> NoClientMedia:
         del connection, listener
         return NoClientMedia()
+
+    def open_tap(self, listener: TapListener) -> NoReturn:
+        del listener
+        _refuse()
 
     async def dump(self) -> SessionDump:
         return SessionDump(self._session)

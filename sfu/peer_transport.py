@@ -70,6 +70,14 @@ class SubscriberEvents(Protocol):
     def stream_state(self, state: StreamState) -> None: ...
 
 
+class TapEvents(Protocol):
+    def tap_failed(self, reason: str) -> None:
+        """The core has no such tap, so only this side has to end it."""
+
+    def tap_lost(self, reason: str) -> None:
+        """It is of no more use, and the core waits for its end."""
+
+
 @dataclass(frozen=True, slots=True)
 class PlaneContext:
     """State shared by all objects of one core: the core, the clock, and the owner of each
@@ -82,6 +90,7 @@ class PlaneContext:
     worker: int = 0
     sessions: set[RouterHandle] = field(default_factory=set)
     transports: "dict[TransportHandle, PeerTransport]" = field(default_factory=dict)
+    taps: dict[TransportHandle, TapEvents] = field(default_factory=dict)
     publishers: dict[PublisherHandle, PublisherEvents] = field(default_factory=dict)
     subscribers: dict[SubscriberHandle, SubscriberEvents] = field(default_factory=dict)
     totals: Counter[str] = field(default_factory=Counter)

@@ -95,6 +95,10 @@ def describe(found: Document) -> Iterator[str]:
         yield f"  to connection {subscriber['connectionId']}"
         for received in subscriber["received"]:
             yield from _described(received)
+    for tap in found["taps"]:
+        yield "  to a recorder"
+        for received in tap["received"]:
+            yield from _described(received)
 
 
 def _described(received: Document) -> Iterator[str]:

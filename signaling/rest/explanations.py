@@ -75,6 +75,12 @@ class Subscriber(Reply, kw_only=True):
     received: tuple[Received, ...]
 
 
+class Tap(Reply, kw_only=True):
+    """A reader of the session's clear media on the server, as a recorder is."""
+
+    received: tuple[Received, ...]
+
+
 class Explained(Reply, kw_only=True):
     """How a stream is delivered, measured over `measuredMs`."""
 
@@ -88,6 +94,7 @@ class Explained(Reply, kw_only=True):
     unencrypted_packets: int
     tracks: tuple[Track, ...]
     subscribers: tuple[Subscriber, ...]
+    taps: tuple[Tap, ...]
 
 
 async def explain_stream(call: Call) -> Answer:
@@ -108,6 +115,9 @@ async def explain_stream(call: Call) -> Answer:
             unencrypted_packets=found.unencrypted_packets,
             tracks=tuple(_track(one) for one in found.tracks),
             subscribers=tuple(_subscriber(one) for one in found.subscribers),
+            taps=tuple(
+                Tap(received=tuple(_received(one) for one in received)) for received in found.taps
+            ),
         ),
     )
 

@@ -10,7 +10,14 @@ from enum import StrEnum
 
 from sfu.core_api import MediaKind
 from sfu.ids import ConnectionId, StreamId, SubscriberId
-from sfu.media_view import DownTrackView, EncodingView, MediaView, SubscriberView, UpTrackView
+from sfu.media_view import (
+    DownTrackView,
+    EncodingView,
+    MediaView,
+    SubscriberView,
+    TapView,
+    UpTrackView,
+)
 from signaling.domain.session_state import SessionState, Stream, Subscriber
 
 LOSS_WORTH_A_WORD = 0.02
@@ -21,6 +28,7 @@ _AWAITING_KEY_FRAME = "awaiting_key_frame"
 _HELD_BACK = "paused"
 _NO_ROOM = "bandwidth"
 _QUIET_VOICE = "quiet_voice"
+_TAP_FULL = "tap_full"
 _TOO_LARGE = "send_too_large"
 
 
@@ -45,6 +53,7 @@ class Code(StrEnum):
     WITHHELD = "withheld"
     BANDWIDTH = "bandwidth_estimate"
     QUIET_VOICE = "quiet_voice"
+    TAP_BEHIND = "tap_behind"
     LOSS = "loss"
     PREFERENCE = "preference_limit"
     LAYER_PAUSED = "layer_paused"
@@ -76,6 +85,7 @@ SENTENCES: dict[Code, str] = {
     Code.WITHHELD: "The media core does not forward the track to the subscriber.",
     Code.BANDWIDTH: "The bandwidth estimate of the subscriber's link allows no more.",
     Code.QUIET_VOICE: "Muted by level: this large session forwards only its loudest speakers.",
+    Code.TAP_BEHIND: "The recorder reads too slowly: it gets no video, so that it gets all audio.",
     Code.LOSS: "The subscriber reports lost packets.",
     Code.PREFERENCE: "The subscriber prefers no higher resolution or frame rate.",
     Code.LAYER_PAUSED: "The publisher does not currently send a better layer.",
@@ -87,6 +97,7 @@ _WAITING = {
     _AWAITING_KEY_FRAME: Code.NO_KEY_FRAME,
     _NO_ROOM: Code.BANDWIDTH,
     _QUIET_VOICE: Code.QUIET_VOICE,
+    _TAP_FULL: Code.TAP_BEHIND,
 }
 """Drop reasons of the media core with their own code."""
 
@@ -156,11 +167,14 @@ class TrackReport:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
+    """`taps`: for each of them, the kinds that it takes."""
+
     stream: Stream
     measured_s: float
     unencrypted_packets: int
     tracks: tuple[TrackReport, ...]
     subscribers: tuple[SubscriberReport, ...]
+    taps: tuple[tuple[Received, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +217,33 @@ def explain(state: SessionState, name: StreamId, readings: Readings) -> Explanat
         unencrypted_packets=stream.unencrypted_packets,
         tracks=tuple(_report(track) for track in tracks if track.kind.value in _kinds(stream)),
         subscribers=(*subscribers, *absent),
+        taps=tuple(_tap(view, tracks, readings) for view in readings.after.taps.get(name, ())),
+    )
+
+
+def _tap(view: TapView, tracks: list[_Track], readings: Readings) -> tuple[Received, ...]:
+    both = [view, *readings.before.taps.get(view.stream, ())]
+    before = [one for one in both if one.tap == view.tap][-1].down_tracks
+    return tuple(
+        _tapped(track, now, before.get(track.kind, now), readings)
+        for track in tracks
+        if (now := view.down_tracks.get(track.kind))
+    )
+
+
+def _tapped(
+    track: _Track, now: DownTrackView, before: DownTrackView, readings: Readings
+) -> Received:
+    packets = max(0, now.packets - before.packets)
+    own = Reason(_WAITING.get(now.waiting or "", Code.WITHHELD), now.waiting)
+    own = own if now.forwarding else Reason(Code.NOT_WANTED)
+    return Received(
+        kind=track.kind,
+        flowing=packets > 0,
+        reasons=track.upstream or (Reason(Code.BEST) if packets else own,),
+        bitrate_bps=int(max(0, now.bytes - before.bytes) * 8 / readings.measured_s),
+        packets_per_s=round(packets / readings.measured_s, 1),
+        encoding=now.encoding,
     )
 
 

@@ -21,10 +21,12 @@ from sfu.media_plane import (
     PublishedTrack,
     SessionDump,
     SubscribedLayers,
+    TapListener,
     TrackOffer,
 )
 
 from .descriptions import OfferedMedia, answer_for, offer_for, read_media
+from .taps import FakeTap
 
 
 @dataclass
@@ -169,6 +171,8 @@ class FakeClientMedia:
         del self.session.streams[stream]
         for client in self.session.clients.values():
             client.drop_subscribers_of(stream)
+        for tap in list(self.session.taps):
+            tap.drop_stream(stream)
 
     def subscribe(
         self,
@@ -364,6 +368,24 @@ class FakeSessionMedia:
         self.closed = False
         self.clients: dict[ConnectionId, FakeClientMedia] = {}
         self.streams: dict[StreamId, FakeStream] = {}
+        self.taps: list[FakeTap] = []
+
+    def open_tap(self, listener: TapListener) -> FakeTap:
+        if self.closed:
+            raise MediaError("transport_closed", "the session's media is closed")
+        if self.e2ee:
+            raise MediaError(
+                "clear_media_required", "an end-to-end encrypted session has no clear media"
+            )
+        tap = FakeTap(self, listener)
+        self.taps.append(tap)
+        return tap
+
+    def find_stream(self, stream: StreamId) -> FakeStream | None:
+        return self.streams.get(stream)
+
+    def forget_tap(self, tap: FakeTap) -> None:
+        self.taps.remove(tap)
 
     def open_client(
         self, connection: ConnectionId, listener: ClientMediaListener
@@ -382,11 +404,14 @@ class FakeSessionMedia:
             e2ee=self.e2ee,
             streams=tuple(sorted(self.streams)),
             connections=dict.fromkeys(self.clients, ClientDump()),
+            taps=tuple(tap.dump() for tap in self.taps),
         )
 
     def close(self) -> None:
         for client in list(self.clients.values()):
             client.close()
+        for tap in list(self.taps):
+            tap.lose("session_closed")
         self.closed = True
         self.plane.sessions.pop(self.session, None)
 

@@ -5,8 +5,11 @@ Malformed commands raise `ValueError`; conflicts are reported as `CommandFailed`
 """
 
 import asyncio
+import os
 import re
+import socket
 from collections.abc import Callable, Container, Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from enum import Enum, auto
 from itertools import count
@@ -28,6 +31,8 @@ from sfu.core_api import (
 )
 from sfu.ids import PublisherHandle, RouterHandle, SubscriberHandle, TransportHandle
 from sfu.media_router import EventListener
+
+from .tap_records import RecordKind, write_record
 
 _MID = re.compile(r"[!-~]{1,16}")
 _RID = re.compile(r"[!-~]{1,255}")
@@ -96,6 +101,35 @@ class _Role(Enum):
     RETRANSMISSION = auto()
 
 
+class _FakeTap:
+    """The core's end of a tap: what is written comes out of the reader's end."""
+
+    def __init__(self, router: RouterHandle, end: socket.socket) -> None:
+        self.router = router
+        self.socket = end
+
+    def end(self) -> None:
+        # As for the core, a reader that is gone is no error.
+        with suppress(OSError):
+            write_record(self.socket, RecordKind.END)
+        self.socket.close()
+
+
+def _tap_socket(number: int) -> socket.socket:
+    """Takes the descriptor over, as the core does, and closes it if it is of no use."""
+    try:
+        taken = socket.socket(fileno=number)
+    except OSError:
+        # Open, but no socket; or not open at all.
+        with suppress(OSError):
+            os.close(number)
+        raise ValueError("a tap needs a socket") from None
+    if (taken.family, taken.type) != (socket.AF_UNIX, socket.SOCK_SEQPACKET):
+        taken.close()
+        raise ValueError("a tap needs a connected SOCK_SEQPACKET socket of this host")
+    return taken
+
+
 class FakeMediaRouter:
     """Same contract as `NativeMediaRouter`, without sockets and threads."""
 
@@ -104,6 +138,7 @@ class FakeMediaRouter:
         self.commands: list[Command] = []
         self.routers: dict[RouterHandle, PayloadAccess] = {}
         self.transports: dict[TransportHandle, core_api.OpenTransport] = {}
+        self.taps: dict[TransportHandle, _FakeTap] = {}
         self.keys: dict[TransportHandle, core_api.SetSrtpKeys] = {}
         self.publishers: dict[PublisherHandle, core_api.Publish] = {}
         self.subscribers: dict[SubscriberHandle, core_api.Subscribe] = {}
@@ -117,6 +152,8 @@ class FakeMediaRouter:
 
     def submit(self, command: Command) -> None:
         if self.closed:
+            if isinstance(command, core_api.OpenTap):
+                os.close(command.socket)
             raise RuntimeError("the worker has ended")
         name = COMMAND_NAMES[type(command)]
         self.commands.append(command)
@@ -141,6 +178,7 @@ class FakeMediaRouter:
     def counters(self) -> dict[str, int]:
         return {
             "transports": len(self.transports),
+            "taps": len(self.taps),
             "publishers": len(self.publishers),
             "subscribers": len(self.subscribers),
         }
@@ -153,6 +191,8 @@ class FakeMediaRouter:
 
     def close(self) -> None:
         self.closed = True
+        for tap in self.taps.values():
+            tap.socket.close()
 
     # --- one method per command ------------------------------------------------------------
 
@@ -165,11 +205,14 @@ class FakeMediaRouter:
         del self.routers[command.router]
         for transport in [h for h, t in self.transports.items() if t.router == command.router]:
             self._drop_transport(transport)
+        for tap in [h for h, t in self.taps.items() if t.router == command.router]:
+            self._drop_transport(tap)
 
     def open_transport(self, command: core_api.OpenTransport) -> None:
         _require(len(command.local_ufrag) >= 4 and len(command.local_pwd) >= 22, "credentials")
         self._present(command.router, self.routers)
         self._absent(command.transport, self.transports)
+        self._absent(command.transport, self.taps)
         self._free_ufrag(command.local_ufrag)
         self.transports[command.transport] = command
 
@@ -201,8 +244,31 @@ class FakeMediaRouter:
         _require(0 < len(command.datagram) <= 1_500, "datagram size")
         self._present(command.transport, self.transports)
 
+    def open_tap(self, command: core_api.OpenTap) -> None:
+        taken = _tap_socket(command.socket)
+        try:
+            self._present(command.router, self.routers)
+            self._absent(command.transport, self.transports)
+            self._absent(command.transport, self.taps)
+            self._clear(command.router)
+        except _ConflictError:
+            taken.close()
+            raise
+        self.taps[command.transport] = _FakeTap(command.router, taken)
+
+    def write_tap(self, command: core_api.WriteTap) -> None:
+        _require(0 < len(command.body) <= 32_768, "record size")
+        self._present(command.transport, self.taps)
+        try:
+            write_record(self.taps[command.transport].socket, RecordKind.JSON, command.body)
+        except BlockingIOError:
+            raise _ConflictError("reader_stuck") from None
+        except OSError:
+            closed = core_api.TapClosed(command.transport, "reader_gone")
+            asyncio.get_running_loop().call_soon(self.deliver, closed)
+
     def close_transport(self, command: core_api.CloseTransport) -> None:
-        self._present(command.transport, self.transports)
+        self._present(command.transport, [*self.transports, *self.taps])
         self._drop_transport(command.transport)
 
     def publish(self, command: core_api.Publish) -> None:
@@ -234,7 +300,11 @@ class FakeMediaRouter:
         _require(command.down_tracks, "a subscriber needs a down track")
         for down_track in command.down_tracks:
             _check_down_track(down_track)
-        self._inside(command.router, command.transport)
+        tap = self.taps.get(command.transport)
+        if tap is None:
+            self._inside(command.router, command.transport)
+        elif tap.router != command.router:
+            raise _ConflictError("unknown_handle")
         self._absent(command.subscriber, self.subscribers)
         roles = self._roles_with(command)
         if self.publishers.get(command.publisher, command).router != command.router:
@@ -265,6 +335,10 @@ class FakeMediaRouter:
     def _absent(self, handle: int, table: Container[int]) -> None:
         if handle in table:
             raise _ConflictError("handle_taken")
+
+    def _clear(self, router: RouterHandle) -> None:
+        if self.routers[router] is not PayloadAccess.CLEAR:
+            raise _ConflictError("opaque")
 
     def _inside(self, router: RouterHandle, transport: TransportHandle) -> None:
         """A transport may only be used by its own session."""
@@ -310,7 +384,9 @@ class FakeMediaRouter:
             del self.subscribers[subscription.subscriber]
         for published in self._published_on(transport):
             self._drop_publisher(published.publisher)
-        self.transports.pop(transport)
+        if transport in self.taps:
+            self.taps.pop(transport).end()
+        self.transports.pop(transport, None)
         self.keys.pop(transport, None)
         self._roles = {key: role for key, role in self._roles.items() if key[0] != transport}
 

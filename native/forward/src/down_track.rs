@@ -89,6 +89,10 @@ pub(crate) struct DownTrack {
     pub(crate) preferred: PreferredLayers,
     pub(crate) allocation: Allocation,
     pub(crate) stream_state: StreamState,
+    /// Its transport is local: no network, and a reader that gets every voice.
+    pub(crate) is_local: bool,
+    /// Packets withheld because the reader of a local transport is behind, until it is told.
+    pub(crate) withheld: u32,
     /// Since when the downlink has not carried the smallest layer.
     pub(crate) starved: Option<Instant>,
     pub(crate) current: Option<EncodingIndex>,
@@ -154,6 +158,8 @@ pub(crate) struct DownTrackPlace {
     pub(crate) transport: TransportHandle,
     pub(crate) up_track: UpTrackKey,
     pub(crate) downlink: DownlinkKey,
+    /// On a local transport: the allocation to start with.
+    pub(crate) local: Option<Allocation>,
 }
 
 impl DownTrack {
@@ -175,8 +181,10 @@ impl DownTrack {
             parameters,
             forwarding: true,
             preferred: PreferredLayers::default(),
-            allocation: Allocation::default(),
+            allocation: place.local.unwrap_or_default(),
             stream_state: StreamState::Ok,
+            is_local: place.local.is_some(),
+            withheld: 0,
             starved: None,
             current: None,
             still: Still::default(),

@@ -53,6 +53,8 @@ drop_reasons! {
     QuietVoice = "quiet_voice",
     /// The subscriber's downlink has no room for it.
     Bandwidth = "bandwidth",
+    /// A video packet for a tap whose reader is behind; audio has the room that is left.
+    TapFull = "tap_full",
     /// The pacer's queue is full.
     PacerFull = "pacer_full",
     /// It was queued in the pacer for too long.

@@ -39,6 +39,8 @@ pub use layers::Layer;
 pub use outbox::{ForwardEvent, Outbox, StreamState};
 pub use parameters::*;
 pub use reports::OWN_SSRC;
-pub use session_router::{ForwardError, ForwardSettings, SessionRouter, TransportSequence};
+pub use session_router::{
+    ClearMedia, ForwardError, ForwardSettings, SessionRouter, TransportSequence,
+};
 pub use snapshot::*;
 pub use speakers::Speakers;

@@ -32,6 +32,9 @@ pub trait Outbox {
     /// A compound RTCP packet for `transport`, not yet protected.
     fn rtcp(&mut self, transport: TransportHandle, compound: &[u8]);
 
+    /// The reader of a local transport misses this many packets of a track.
+    fn lost(&mut self, _transport: TransportHandle, _ssrc: u32, _packets: u32) {}
+
     /// An event for the control plane.
     fn event(&mut self, event: ForwardEvent);
 }

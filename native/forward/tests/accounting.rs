@@ -443,6 +443,8 @@ fn a_busy_room_meets_nearly_every_reason() {
         DropReason::Overflow,
         DropReason::PacerFull,
         DropReason::QuietVoice,
+        // Of sessions without encryption: `local.rs`.
+        DropReason::TapFull,
     ];
     for &reason in DropReason::ALL {
         assert!(

@@ -103,7 +103,13 @@ fn core_of_a_call(now: Instant, kind: MediaKind) -> Core<Sink> {
     };
     let events = Arc::new(EventRing::new(1_024).unwrap());
     let shared = Arc::new(SharedCounters::new());
-    let mut core = Core::new(settings, Sink::default(), events, shared);
+    let mut core = Core::new(
+        settings,
+        Sink::default(),
+        Taps::new().unwrap(),
+        events,
+        shared,
+    );
     core.apply(
         now,
         Command::OpenRouter(OpenRouter {

@@ -23,6 +23,7 @@ use crate::path::Path;
 use crate::receive_coalescing::Burst;
 use crate::session_index::SessionIndex;
 use crate::srtp_outbox::SrtpOutbox;
+use crate::taps::Taps;
 use crate::transports::Transports;
 use crate::unverified_peers::UnverifiedPeers;
 
@@ -60,6 +61,7 @@ pub(crate) struct Core<S> {
     pub(crate) settings: CoreSettings,
     pub(crate) sessions: HandleMap<RouterHandle, Session>,
     pub(crate) transports: Transports,
+    pub(crate) taps: Taps,
     pub(crate) session_index: SessionIndex,
     pub(crate) timers: Deadlines<Timer>,
     pub(crate) egress: Egress<S>,
@@ -80,6 +82,7 @@ impl<S: MessageSocket> Core<S> {
     pub(crate) fn new(
         settings: CoreSettings,
         socket: S,
+        taps: Taps,
         events: Arc<EventRing>,
         shared: Arc<SharedCounters>,
     ) -> Self {
@@ -87,6 +90,7 @@ impl<S: MessageSocket> Core<S> {
             settings,
             sessions: HandleMap::default(),
             transports: Transports::default(),
+            taps,
             session_index: SessionIndex::default(),
             timers: Deadlines::new(),
             egress: Egress::new(socket),
@@ -139,6 +143,7 @@ impl<S: MessageSocket> Core<S> {
 
     /// Ends a batch: forwards its packets, sends everything, and arms the timers.
     pub(crate) fn end_batch(&mut self, now: Instant) {
+        self.taps.set_time(now);
         let mut touched = std::mem::take(&mut self.touched);
         for handle in touched.drain(..) {
             let due = self.run_session(handle, |session, out| {
@@ -153,6 +158,7 @@ impl<S: MessageSocket> Core<S> {
         self.burst = Burst::default();
         self.egress.flush(&mut self.counters);
         not_sent::note_refused(&mut self.transports, self.egress.refused());
+        self.flush_taps(now);
         if !self.timers.is_set(Timer::PublishCounters) {
             self.timers
                 .set(Timer::PublishCounters, Some(now + PUBLISH_INTERVAL));
@@ -210,6 +216,7 @@ impl<S: MessageSocket> Core<S> {
         let session = self.sessions.get_mut(&handle)?;
         let mut out = SrtpOutbox {
             transports: &mut self.transports,
+            taps: &mut self.taps,
             egress: &mut self.egress,
             counters: &mut self.counters,
             events: &self.events,
@@ -297,6 +304,7 @@ impl<S: MessageSocket> Core<S> {
             self.follow_media(now, handle, path);
         }
         let compound = &datagram[..length];
+        self.taps.set_time(now);
         self.with_session(router, |session, out| {
             session.router.handle_rtcp(now, handle, compound, out);
         });
@@ -318,6 +326,7 @@ impl<S: MessageSocket> Core<S> {
         if is_due {
             let mut out = SrtpOutbox {
                 transports: &mut self.transports,
+                taps: &mut self.taps,
                 egress: &mut self.egress,
                 counters: &mut self.counters,
                 events: &self.events,
@@ -332,6 +341,7 @@ impl<S: MessageSocket> Core<S> {
         self.counters
             .drop_packets(NetworkDrop::ReceiveBufferFull, lost);
         self.counters.transports = self.transports.len() as u64;
+        self.counters.taps = self.taps.len() as u64;
         self.counters.publishers = self.session_index.publishers() as u64;
         self.counters.subscribers = self.session_index.subscribers() as u64;
         self.shared.store_network(&self.counters);

@@ -147,6 +147,7 @@ impl Bench {
         let core = Core::new(
             settings,
             wire.clone(),
+            Taps::new().unwrap(),
             events,
             Arc::new(SharedCounters::new()),
         );
@@ -289,6 +290,17 @@ impl MediaPeer {
     pub(crate) fn report(&mut self) -> Vec<u8> {
         let mut report = vec![0x81, 201, 0, 7, 0, 0, 0, 1];
         report.resize(32, 0);
+        let mut out = vec![0; 200];
+        let length = self.0.protect_rtcp(&report, &mut out).unwrap();
+        out.truncate(length);
+        out
+    }
+
+    /// A sender report on Ann's stream.
+    pub(crate) fn sender_report(&mut self) -> Vec<u8> {
+        let mut report = vec![0x80, 200, 0, 6, 0, 0, 0, 77];
+        report.extend_from_slice(&[0xE0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1]);
+        report.resize(28, 0);
         let mut out = vec![0; 200];
         let length = self.0.protect_rtcp(&report, &mut out).unwrap();
         out.truncate(length);

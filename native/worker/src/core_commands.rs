@@ -15,10 +15,10 @@ use crate::core::{Core, Session, Timer};
 use crate::egress::MessageSocket;
 use crate::transports::Transport;
 
-type Outcome = Result<(), &'static str>;
+pub(crate) type Outcome = Result<(), &'static str>;
 
-const UNKNOWN_HANDLE: &str = "unknown_handle";
-const HANDLE_TAKEN: &str = "handle_taken";
+pub(crate) const UNKNOWN_HANDLE: &str = "unknown_handle";
+pub(crate) const HANDLE_TAKEN: &str = "handle_taken";
 const UFRAG_TAKEN: &str = "ufrag_taken";
 const KEYS_TAKEN: &str = "keys_taken";
 
@@ -38,13 +38,15 @@ impl<S: MessageSocket> Core<S> {
     fn try_apply(&mut self, now: Instant, command: Command) -> Outcome {
         match command {
             Command::OpenRouter(of) => self.open_router(of),
-            Command::CloseRouter(of) => self.close_router(of.router),
+            Command::CloseRouter(of) => self.close_router(now, of.router),
             Command::OpenTransport(of) => self.open_transport(now, of),
             Command::RestartIce(of) => self.restart_ice(of),
             Command::SetPeerCredentials(of) => self.set_peer_credentials(now, of),
             Command::SetSrtpKeys(of) => self.set_srtp_keys(now, &of),
             Command::SendDtls(of) => self.send_dtls(now, &of),
-            Command::CloseTransport(of) => self.close_transport(of.transport),
+            Command::OpenTap(of) => self.open_tap(of),
+            Command::WriteTap(of) => self.write_tap(now, &of),
+            Command::CloseTransport(of) => self.close_transport(now, of.transport),
             Command::Publish(of) => self.publish(now, of),
             Command::DeclareKids(of) => self.with_publisher(of.publisher, |router| {
                 router.declare_kids(of.publisher, &of.mid, of.kids)
@@ -78,20 +80,15 @@ impl<S: MessageSocket> Core<S> {
         Ok(())
     }
 
-    fn close_router(&mut self, router: RouterHandle) -> Outcome {
+    fn close_router(&mut self, now: Instant, router: RouterHandle) -> Outcome {
         if !self.sessions.contains_key(&router) {
             return Err(UNKNOWN_HANDLE);
         }
-        let inside = |(handle, transport): (TransportHandle, &Transport)| {
-            (transport.router == router).then_some(handle)
-        };
-        for transport in self
-            .transports
-            .iter()
-            .filter_map(inside)
-            .collect::<Vec<_>>()
-        {
-            self.close_transport(transport)?;
+        let peers = { self.transports.iter() }.map(|(handle, of)| (handle, of.router));
+        let taps = { self.taps.iter() }.map(|(handle, of)| (handle, of.router));
+        let inside = peers.chain(taps).filter(|&(_, of)| of == router);
+        for (transport, _) in inside.collect::<Vec<_>>() {
+            self.close_transport(now, transport)?;
         }
         // Keep the session's counters in the published totals.
         self.publish_counters();
@@ -111,7 +108,7 @@ impl<S: MessageSocket> Core<S> {
         if !self.sessions.contains_key(&router) {
             return Err(UNKNOWN_HANDLE);
         }
-        if self.transports.contains(handle) {
+        if self.transports.contains(handle) || self.taps.contains(handle) {
             return Err(HANDLE_TAKEN);
         }
         if self.transports.by_ufrag(&ufrag).is_some() {
@@ -165,12 +162,15 @@ impl<S: MessageSocket> Core<S> {
         self.transports.get_mut(handle).ok_or(UNKNOWN_HANDLE)
     }
 
-    fn close_transport(&mut self, handle: TransportHandle) -> Outcome {
-        let router = self.transports.get(handle).ok_or(UNKNOWN_HANDLE)?.router;
+    fn close_transport(&mut self, now: Instant, handle: TransportHandle) -> Outcome {
+        let router = self.router_of_downlink(handle).ok_or(UNKNOWN_HANDLE)?;
         // The router does not know a transport without publishers or subscribers.
         let _ = self.with_session(router, |session, _| session.router.close_transport(handle));
         self.forget_ended(router);
-        self.transports.remove(handle);
+        if self.transports.remove(handle).is_none() {
+            self.close_tap(now, handle);
+            return Ok(());
+        }
         self.timers.set(Timer::Consent(handle), None);
         self.timers.set(Timer::Reach(handle), None);
         self.timers.set(Timer::Probe(handle), None);
@@ -191,7 +191,11 @@ impl<S: MessageSocket> Core<S> {
             transport,
             up_tracks,
         } = command;
-        self.check_transport(router, transport)?;
+        // A tap is none of them: its reader publishes nothing.
+        let found = self.transports.get(transport).ok_or(UNKNOWN_HANDLE)?;
+        if found.router != router {
+            return Err(UNKNOWN_HANDLE);
+        }
         if self.session_index.of_publisher(publisher).is_some() {
             return Err(HANDLE_TAKEN);
         }
@@ -218,7 +222,9 @@ impl<S: MessageSocket> Core<S> {
             transport,
             ref down_tracks,
         } = command;
-        self.check_transport(router, transport)?;
+        if self.router_of_downlink(transport) != Some(router) {
+            return Err(UNKNOWN_HANDLE);
+        }
         if self.session_index.of_subscriber(subscriber).is_some() {
             return Err(HANDLE_TAKEN);
         }
@@ -237,14 +243,10 @@ impl<S: MessageSocket> Core<S> {
         Ok(())
     }
 
-    /// A transport may only be used by its own session.
-    fn check_transport(&self, router: RouterHandle, transport: TransportHandle) -> Outcome {
-        let found = self.transports.get(transport).ok_or(UNKNOWN_HANDLE)?;
-        if found.router == router {
-            Ok(())
-        } else {
-            Err(UNKNOWN_HANDLE)
-        }
+    /// The session of a transport that can receive: a peer's or a tap. Only that session uses it.
+    fn router_of_downlink(&self, transport: TransportHandle) -> Option<RouterHandle> {
+        let peer = self.transports.get(transport).map(|found| found.router);
+        peer.or_else(|| self.taps.router_of(transport))
     }
 
     fn with_publisher(
@@ -277,15 +279,16 @@ impl<S: MessageSocket> Core<S> {
     /// The state of a session; `None` if it does not exist.
     pub(crate) fn snapshot(&self, now: Instant, handle: RouterHandle) -> Option<Snapshot> {
         let session = self.sessions.get(&handle)?;
-        let own = self
+        let peers = self
             .transports
             .iter()
             .filter(|(_, transport)| transport.router == handle);
+        let peers = peers.map(|(name, transport)| transport.snapshot(name, now));
+        let taps = self.taps.iter().filter(|(_, tap)| tap.router == handle);
+        let taps = taps.map(|(name, tap)| tap.snapshot(name));
         Some(Snapshot {
             router: handle,
-            transports: own
-                .map(|(name, transport)| transport.snapshot(name, now))
-                .collect(),
+            transports: peers.chain(taps).collect(),
             forwarding: session.router.snapshot(),
         })
     }

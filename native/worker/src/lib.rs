@@ -26,6 +26,8 @@
 //!   bounds the wait.
 //! - Commands are applied in order, between batches. Events go through a bounded ring with an
 //!   eventfd ([`event_ring`]); a full ring drops events and counts them.
+//! - A tap is a transport without a network: its packets become records for a process of this host
+//!   ([`tap`]). Only a session of clear media has one.
 //! - Counters are published for other threads every 20 ms, without a lock.
 //!
 //! # What is left out
@@ -38,12 +40,14 @@
 pub mod api;
 mod core;
 mod core_commands;
+mod core_taps;
 mod deadlines;
 mod drop_reason;
 mod egress;
 mod event_ring;
 mod handles;
 mod handshakes;
+mod local_socket;
 mod network_counters;
 mod not_sent;
 mod path;
@@ -57,6 +61,8 @@ mod session_index;
 mod socket;
 mod sockets;
 mod srtp_outbox;
+mod tap;
+mod taps;
 mod tcp;
 mod tcp_connection;
 mod transports;
@@ -64,5 +70,6 @@ mod unverified_peers;
 mod worker;
 
 pub use api::{Command, Direction, Event, RouterHandle, Secret, SrtpSecrets, WorkerSettings};
+pub use local_socket::LocalSocket;
 pub use network_counters::{counter_infos, drop_reasons};
 pub use worker::{Ended, Worker};

@@ -11,6 +11,8 @@ counters! {
     pub(crate) struct NetworkTotals {
         Counter packets_received "Datagrams received.",
         Counter bytes_received "Bytes received.",
+        Gauge taps "Taps open: readers of a session's clear media on this host.",
+        Counter tap_records "Records of media and events written to taps.",
         Counter packets_sent "Datagrams sent.",
         Counter bytes_sent "Bytes sent.",
         Counter stun_requests "Connectivity checks received from peers.",

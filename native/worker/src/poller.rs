@@ -41,20 +41,23 @@ impl Wakeup {
 }
 
 /// What is ready after a wait.
+#[allow(clippy::struct_excessive_bools)] // Each descriptor is ready or not, by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ready {
     pub(crate) socket: bool,
     pub(crate) wakeup: bool,
     pub(crate) connections: bool,
+    pub(crate) taps: bool,
 }
 
-/// Waits for the socket, a wakeup, and the TCP connections as one descriptor.
+/// Waits for the socket, a wakeup, the TCP connections as one descriptor, and the taps as another.
 pub(crate) struct Poller(OwnedFd);
 
 const SOCKET_TOKEN: u64 = 0;
 const WAKEUP_TOKEN: u64 = 1;
 const CONNECTIONS_TOKEN: u64 = 2;
-const SOURCES: usize = 3;
+const TAPS_TOKEN: u64 = 3;
+const SOURCES: usize = 4;
 /// What a wait in milliseconds can express, with room to spare.
 const LONGEST_WAIT_SECONDS: u64 = 86_400;
 
@@ -63,9 +66,14 @@ impl Poller {
         socket: BorrowedFd<'_>,
         wakeup: &Wakeup,
         connections: Option<BorrowedFd<'_>>,
+        taps: BorrowedFd<'_>,
     ) -> io::Result<Self> {
         let poller = Self(epoll::create(epoll::CreateFlags::CLOEXEC)?);
-        let always = [(socket, SOCKET_TOKEN), (wakeup.0.as_fd(), WAKEUP_TOKEN)];
+        let always = [
+            (socket, SOCKET_TOKEN),
+            (wakeup.0.as_fd(), WAKEUP_TOKEN),
+            (taps, TAPS_TOKEN),
+        ];
         let connections = connections.map(|watched| (watched, CONNECTIONS_TOKEN));
         for (watched, token) in always.into_iter().chain(connections) {
             let data = epoll::EventData::new_u64(token);
@@ -92,6 +100,7 @@ impl Poller {
             match event.data.u64() {
                 SOCKET_TOKEN => ready.socket = true,
                 CONNECTIONS_TOKEN => ready.connections = true,
+                TAPS_TOKEN => ready.taps = true,
                 _ => ready.wakeup = true,
             }
         }
@@ -110,13 +119,14 @@ mod tests {
         socket: false,
         wakeup: false,
         connections: false,
+        taps: false,
     };
 
     #[test]
     fn a_wait_ends_with_a_signal_a_datagram_or_the_timeout() {
-        let [ours, peer] = [0; 2].map(|port| UdpSocket::bind(("127.0.0.1", port)).unwrap());
+        let [ours, peer, tap] = [0; 3].map(|port| UdpSocket::bind(("127.0.0.1", port)).unwrap());
         let wakeup = Wakeup::new().unwrap();
-        let poller = Poller::new(ours.as_fd(), &wakeup, Some(peer.as_fd())).unwrap();
+        let poller = Poller::new(ours.as_fd(), &wakeup, Some(peer.as_fd()), tap.as_fd()).unwrap();
         assert_eq!(poller.wait(Some(Duration::ZERO)).unwrap(), NOTHING);
         wakeup.signal();
         wakeup.signal();
@@ -139,13 +149,16 @@ mod tests {
             ..readable
         };
         assert_eq!(poller.wait(None).unwrap(), both);
+        peer.send_to(b"x", tap.local_addr().unwrap()).unwrap();
+        let all = Ready { taps: true, ..both };
+        assert_eq!(poller.wait(None).unwrap(), all);
     }
 
     #[test]
     fn a_wait_is_never_shorter_than_its_timeout() {
-        let ours = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let [ours, tap] = [0; 2].map(|port| UdpSocket::bind(("127.0.0.1", port)).unwrap());
         let wakeup = Wakeup::new().unwrap();
-        let poller = Poller::new(ours.as_fd(), &wakeup, None).unwrap();
+        let poller = Poller::new(ours.as_fd(), &wakeup, None, tap.as_fd()).unwrap();
         let timeout = Duration::from_micros(1_200);
         let begin = Instant::now();
         assert_eq!(poller.wait(Some(timeout)).unwrap(), NOTHING);

@@ -2,29 +2,32 @@
 
 use std::time::Duration;
 
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use sealroute_forward::{
     DownTrackParameters, EncodingParameters, MediaKind, PayloadAccess, PreferredLayers,
     PublisherHandle, SubscriberHandle, TransportHandle, UpTrackParameters,
 };
 
 use crate::api::{
-    CloseRouter, CloseTransport, Command, DeclareKids, Direction, Event, OpenRouter, OpenTransport,
-    Publish, RestartIce, RouterHandle, Secret, SendDtls, SetDownTrackForwarding,
+    CloseRouter, CloseTransport, Command, DeclareKids, Direction, Event, OpenRouter, OpenTap,
+    OpenTransport, Publish, RestartIce, RouterHandle, Secret, SendDtls, SetDownTrackForwarding,
     SetPeerCredentials, SetPreferredLayers, SetSrtpKeys, SetUpTrackForwarding, Subscribe,
-    Unpublish, Unsubscribe,
+    Unpublish, Unsubscribe, WriteTap,
 };
 use crate::core::bench::{
     ANN, BEN, Bench, MediaPeer, PASSWORD, PEER_PASSWORD, down_track, secrets, up_track,
 };
+use crate::local_socket::LocalSocket;
 
 const ROUTER: RouterHandle = RouterHandle(1);
 const OTHER: RouterHandle = RouterHandle(50);
+const OPAQUE: RouterHandle = RouterHandle(52);
 const NO_TRANSPORT: TransportHandle = TransportHandle(90);
 const ANNS: PublisherHandle = PublisherHandle(4);
 const NEW: PublisherHandle = PublisherHandle(91);
 const BENS: SubscriberHandle = SubscriberHandle(5);
 const FRESH: SubscriberHandle = SubscriberHandle(92);
-const COMMANDS: usize = 16;
+const COMMANDS: usize = 18;
 
 /// The index of each command. A new command does not compile without an index, and fails without a
 /// row.
@@ -46,6 +49,8 @@ fn place(command: &Command) -> usize {
         Command::SetDownTrackForwarding(_) => 13,
         Command::SetPreferredLayers(_) => 14,
         Command::Unsubscribe(_) => 15,
+        Command::OpenTap(_) => 16,
+        Command::WriteTap(_) => 17,
     }
 }
 
@@ -64,6 +69,16 @@ fn restart(transport: TransportHandle, ufrag: &str) -> Command {
         transport,
         local_ufrag: ufrag.into(),
         local_pwd: Secret(PASSWORD.into()),
+    })
+}
+
+fn tap(router: RouterHandle, transport: TransportHandle) -> Command {
+    let (kind, flags) = (SocketType::SEQPACKET, SocketFlags::CLOEXEC);
+    let (ours, _) = socketpair(AddressFamily::UNIX, kind, flags, None).unwrap();
+    Command::OpenTap(OpenTap {
+        router,
+        transport,
+        socket: LocalSocket::new(ours),
     })
 }
 
@@ -179,6 +194,16 @@ fn of_transports() -> Vec<(Command, &'static str)> {
         (
             Command::CloseTransport(CloseTransport {
                 transport: NO_TRANSPORT,
+            }),
+            unknown,
+        ),
+        (tap(RouterHandle(99), NO_TRANSPORT), unknown),
+        (tap(ROUTER, ANN), "handle_taken"),
+        (tap(OPAQUE, NO_TRANSPORT), "opaque"),
+        (
+            Command::WriteTap(WriteTap {
+                transport: ANN,
+                body: Secret(b"{}".to_vec().into()),
             }),
             unknown,
         ),
@@ -312,6 +337,10 @@ fn call() -> Bench {
         access: PayloadAccess::Clear,
     }));
     bench.apply(open(OTHER, TransportHandle(51), "cat1"));
+    bench.apply(Command::OpenRouter(OpenRouter {
+        router: OPAQUE,
+        access: PayloadAccess::Opaque,
+    }));
     bench.receive(1, &MediaPeer::new().next());
     bench.sent();
     bench.events();
@@ -321,12 +350,12 @@ fn call() -> Bench {
 /// The core's state, as far as it is visible from outside.
 fn whole(bench: &Bench) -> String {
     let core = &bench.core;
-    let sessions: Vec<_> = [ROUTER, OTHER]
+    let sessions: Vec<_> = [ROUTER, OTHER, OPAQUE]
         .map(|router| core.snapshot(bench.now, router))
         .into();
     let sizes = (
         core.sessions.len(),
-        core.transports.len(),
+        core.transports.len() + core.taps.len(),
         core.session_index.publishers(),
         core.session_index.subscribers(),
     );

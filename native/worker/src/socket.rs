@@ -1,6 +1,6 @@
 //! The UDP socket: batched datagrams with their addresses and segment sizes.
 //!
-//! This is the one file of the core with `unsafe`. rustix has no recvmmsg, and its sendmmsg cannot
+//! With `local_socket.rs` the one file of the core with `unsafe`. rustix has no recvmmsg, and its sendmmsg cannot
 //! carry a source address or a segment size (`IP_PKTINFO`, `UDP_SEGMENT`); the options and statistics
 //! that belong to them are missing too. Everything else goes through rustix (`poller.rs`, `tcp.rs`).
 #![allow(unsafe_code)]

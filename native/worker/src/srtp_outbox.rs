@@ -1,4 +1,7 @@
 //! The outbox of forwarding: packets are protected in send slots and addressed to the peer.
+//!
+//! A transport that is no peer's may be a tap's. Only then is a tap looked for, so that forwarding to
+//! peers costs the same with and without taps.
 
 use sealroute_forward::{ForwardEvent, Outbox, TransportHandle};
 use sealroute_transport::{SrtpError, SrtpSender};
@@ -9,11 +12,13 @@ use crate::egress::{Egress, MessageSocket};
 use crate::event_ring::EventRing;
 use crate::network_counters::NetworkCounters;
 use crate::not_sent::ssrc_of_rtp;
+use crate::taps::Taps;
 use crate::transports::Transports;
 
 /// Borrows the parts of the core that sending needs, for one call into a session.
 pub(crate) struct SrtpOutbox<'a, S> {
     pub(crate) transports: &'a mut Transports,
+    pub(crate) taps: &'a mut Taps,
     pub(crate) egress: &'a mut Egress<S>,
     pub(crate) counters: &'a mut NetworkCounters,
     pub(crate) events: &'a EventRing,
@@ -40,10 +45,14 @@ impl<S: MessageSocket> SrtpOutbox<'_, S> {
     fn count_rtp(
         &mut self,
         transport: TransportHandle,
-        header: &[u8],
+        packet: [&[u8]; 2],
         outcome: Result<usize, NetworkDrop>,
     ) {
         let Err(reason) = outcome else { return };
+        if self.taps.rtp(transport, packet, self.counters) {
+            return;
+        }
+        let [header, _] = packet;
         self.counters.drop_packets(reason, 1);
         let ssrc = ssrc_of_rtp(header);
         if let (Some(ssrc), Some(transport)) = (ssrc, self.transports.get_mut(transport)) {
@@ -57,14 +66,14 @@ impl<S: MessageSocket> Outbox for SrtpOutbox<'_, S> {
         let outcome = self.send(transport, |sender, slot| {
             sender.protect_rtp(header, payload, slot)
         });
-        self.count_rtp(transport, header, outcome);
+        self.count_rtp(transport, [header, payload], outcome);
     }
 
     fn rtp_kept(&mut self, transport: TransportHandle, header: &[u8], payload: &[u8]) {
         let outcome = self.send(transport, |sender, slot| {
             sender.protect_rtp_and_keep(header, payload, slot)
         });
-        self.count_rtp(transport, header, outcome);
+        self.count_rtp(transport, [header, payload], outcome);
     }
 
     fn rtp_again(&mut self, transport: TransportHandle, ssrc: u32, sequence: u16) -> Option<usize> {
@@ -78,9 +87,15 @@ impl<S: MessageSocket> Outbox for SrtpOutbox<'_, S> {
         let outcome = self.send(transport, |sender, slot| {
             sender.protect_rtcp(compound, slot)
         });
-        if let Err(reason) = outcome {
+        if let Err(reason) = outcome
+            && !self.taps.rtcp(transport, compound, self.counters)
+        {
             self.counters.drop_packets(reason, 1);
         }
+    }
+
+    fn lost(&mut self, transport: TransportHandle, ssrc: u32, packets: u32) {
+        self.taps.lose(transport, ssrc, packets);
     }
 
     fn event(&mut self, event: ForwardEvent) {

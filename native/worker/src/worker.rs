@@ -20,6 +20,7 @@ use crate::priority::prefer_this_thread;
 use crate::receive_coalescing::{ReceiveCoalescing, WAIT};
 use crate::socket::ReceiveBatch;
 use crate::sockets::Sockets;
+use crate::taps::Taps;
 use crate::tcp::{TcpBatch, TcpConnections};
 
 /// The worker thread has ended.
@@ -121,17 +122,19 @@ impl Worker {
         let sockets = Sockets::bind(address, buffer_bytes, settings.tcp)?;
         let local = sockets.udp.local();
         let shared = Arc::new(Shared::new(settings.event_ring_size)?);
+        let taps = Taps::new()?;
         let poller = Poller::new(
             sockets.udp.as_fd(),
             &shared.wakeup,
             sockets.connections_fd(),
+            taps.as_fd(),
         )?;
         let core_settings = CoreSettings {
             consent_timeout: settings.consent_timeout(),
             forward: settings.forward(),
         };
         let (events, counters) = (Arc::clone(&shared.events), Arc::clone(&shared.counters));
-        let core = Core::new(core_settings, sockets, events, counters);
+        let core = Core::new(core_settings, sockets, taps, events, counters);
         let guard = EndGuard {
             shared: Arc::clone(&shared),
             stop_requested: false,
@@ -340,7 +343,10 @@ fn run_once(
     if connections {
         serve_connections(core, now, &mut intake.connected);
     }
-    if ready.socket || ready.wakeup || connections {
+    if ready.taps {
+        core.serve_taps(now);
+    }
+    if ready.socket || ready.wakeup || ready.taps || connections {
         core.end_batch(now);
     }
     core.handle_timeout(now);

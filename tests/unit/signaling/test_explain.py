@@ -17,13 +17,14 @@ from sfu.core_api import (
     StreamState,
     TransportSnapshot,
 )
-from sfu.ids import StreamId, SubscriberId
+from sfu.ids import StreamId, SubscriberId, TransportHandle
 from sfu.media_plane import ClientDump, SessionDump, SubscriptionDump, TransportDump
 from sfu.media_view import (
     DownTrackView,
     EncodingView,
     MediaView,
     SubscriberView,
+    TapView,
     UpTrackView,
     read_media,
 )
@@ -409,3 +410,46 @@ def test_the_rows_of_a_peer_belong_to_the_streams_that_they_name():
         AUDIO: {"send_failed": 4},
         VIDEO: {"send_too_large": 3},
     }
+
+
+# --- taps -------------------------------------------------------------------------------------
+
+
+def tapped(scene, before, after):
+    """What a tap gets of `cam`, by kind, from its tracks in both readings."""
+    views = []
+    for step, tracks in enumerate((before, after)):
+        taps = () if tracks is None else (TapView(TransportHandle(9), CAM, tracks),)
+        views.append(replace(scene.view(step), taps={CAM: taps}))
+    explained = explain(scene.room.state, CAM, Readings(*views, 2.0, scene.room.now_ms))
+    (received,) = explained.taps
+    return {one.kind: one for one in received}
+
+
+def test_a_tap_is_explained_beside_the_subscribers():
+    before = {VIDEO: DownTrackView(VIDEO, encoding=1, packets=10, bytes=1_000)}
+    after = {VIDEO: DownTrackView(VIDEO, encoding=1, packets=70, bytes=51_000)}
+    got = tapped(Scene(e2ee=False), before, after)
+    assert set(got) == {VIDEO}
+    assert (got[VIDEO].flowing, got[VIDEO].reasons[0].code) == (True, Code.BEST)
+    assert (got[VIDEO].bitrate_bps, got[VIDEO].packets_per_s) == (200_000, 30.0)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "forwarding", "code"),
+    [
+        ("tap_full", True, Code.TAP_BEHIND),
+        ("awaiting_key_frame", True, Code.NO_KEY_FRAME),
+        ("other_encoding", True, Code.WITHHELD),
+        (None, False, Code.NOT_WANTED),
+    ],
+)
+def test_why_a_tap_gets_no_video(waiting, forwarding, code):
+    track = {VIDEO: DownTrackView(VIDEO, forwarding, packets=10, waiting=waiting)}
+    got = tapped(Scene(e2ee=False), track, track)[VIDEO]
+    assert (got.flowing, [reason.code for reason in got.reasons]) == (False, [code])
+
+
+def test_a_tap_that_was_opened_during_the_measurement_has_no_rate_yet():
+    got = tapped(Scene(e2ee=False), None, {AUDIO: DownTrackView(AUDIO, packets=10)})[AUDIO]
+    assert (got.flowing, got.packets_per_s) == (False, 0.0)

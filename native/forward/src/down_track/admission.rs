@@ -7,6 +7,7 @@ use crate::congestion::downlink::Downlink;
 use crate::drop_reason::DropReason;
 use crate::layer_filter::Verdict;
 use crate::layer_selector::choose;
+use crate::layers::Allocation;
 use crate::packet_cache::CachedPacket;
 use crate::parameters::MediaKind;
 use crate::rewriter::{Input, RewrittenHeader};
@@ -18,11 +19,17 @@ impl DownTrack {
         if up_track.encodings.len() == 1 {
             return Some(EncodingIndex(0));
         }
+        // A local reader that is behind gets no smaller encoding, but nothing for a while.
+        let allocation = if self.is_local {
+            Allocation::Unlimited
+        } else {
+            self.allocation
+        };
         choose(
             now,
             up_track.encodings.iter().map(Encoding::view),
             self.preferred,
-            self.allocation,
+            allocation,
         )
         .or(self.current)
     }
@@ -38,7 +45,7 @@ impl DownTrack {
         if !self.forwarding {
             return Err(DropReason::Paused);
         }
-        if up_track.quiet {
+        if up_track.quiet && !self.is_local {
             return Err(DropReason::QuietVoice);
         }
         let stream = &up_track.encodings[pending.encoding];
@@ -49,6 +56,9 @@ impl DownTrack {
             return Err(DropReason::TooLate);
         }
         if self.lacks_room() && !self.is_of_still(now, candidate, packet.timestamp) {
+            if self.is_local {
+                return Err(self.withhold(candidate));
+            }
             downlink.keep_ticking();
             return Err(DropReason::Bandwidth);
         }
@@ -68,6 +78,16 @@ impl DownTrack {
                 late.map(|rewritten| (packet, rewritten)).ok_or(reason)
             }
         }
+    }
+
+    /// The reader of a local transport is behind. Counts what it misses, to tell it later.
+    #[cold]
+    fn withhold(&mut self, candidate: Candidate) -> DropReason {
+        if candidate.target != Some(candidate.pending.encoding) {
+            return DropReason::OtherEncoding;
+        }
+        self.withheld = self.withheld.saturating_add(1);
+        DropReason::TapFull
     }
 
     /// Whether the packet can start another encoding. An error if its encoding is neither current

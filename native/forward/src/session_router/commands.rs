@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use super::{ForwardError, Route, SessionRouter};
+use super::{ForwardError, Route, SessionRouter, local};
 use crate::down_track::{DownTrack, DownTrackPlace};
 use crate::drop_reason::DropReason;
 #[cfg(feature = "scripted-allocation")]
 use crate::layers::Layer;
 use crate::parameters::{
-    DownTrackParameters, Extension, Kid, MediaKind, PreferredLayers, PublisherHandle,
-    SubscriberHandle, TransportHandle, UpTrackParameters,
+    DownTrackParameters, Extension, Kid, MediaKind, PayloadAccess, PreferredLayers,
+    PublisherHandle, SubscriberHandle, TransportHandle, UpTrackParameters,
 };
 use crate::registry::{DownTrackKey, UpTrackKey};
 use crate::reports::REPORT_INTERVAL;
@@ -176,6 +176,10 @@ impl SessionRouter {
         if self.subscribers.contains_key(&subscriber) {
             return Err(ForwardError::HandleTaken);
         }
+        let local = self.local_allocation(transport);
+        debug_assert!(local.is_none() || self.access == PayloadAccess::Clear);
+        let reduced = local.map(|_| local::reduced(down_tracks));
+        let down_tracks = reduced.as_deref().unwrap_or(down_tracks);
         self.check_down_tracks(transport, down_tracks)?;
         let up_tracks: Vec<UpTrackKey> = down_tracks
             .iter()
@@ -196,6 +200,7 @@ impl SessionRouter {
                 transport,
                 up_track,
                 downlink,
+                local,
             };
             let down_track = DownTrack::new(
                 place,
@@ -392,6 +397,7 @@ impl SessionRouter {
         self.parked.retain(|&(of, _), _| of != transport);
         self.parked_rtx.retain(|&(of, _), _| of != transport);
         self.uplinks.remove(&transport);
+        self.locals.remove(&transport);
         if let Some(downlink) = self.downlinks.close(transport) {
             let waiting = downlink.queued();
             self.counters

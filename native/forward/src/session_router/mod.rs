@@ -14,6 +14,7 @@
 //!                               ├> still frames of paused video                    stills.rs
 //!                               └> NACKs, key-frame requests, reviews, reports
 //!  commands ───> publish, subscribe, pause, prefer, end                             commands.rs
+//!                local transports: readers of clear media on this host                local.rs
 //! ```
 //!
 //! - A batch calls `handle_rtp` for each packet, then `flush` once: packets leave subscriber by
@@ -37,6 +38,7 @@
 mod bandwidth;
 mod commands;
 mod downlinks;
+mod local;
 mod packets;
 mod reports;
 mod stills;
@@ -57,9 +59,11 @@ use crate::snapshot::{self, DownlinkSnapshot, ForwardingSnapshot};
 use crate::speakers::Speakers;
 use crate::up_track::EncodingIndex;
 
+pub use local::ClearMedia;
 pub use packets::TransportSequence;
 
 use downlinks::Downlinks;
+use local::Local;
 use up_tracks::UpTracks;
 
 /// Settings of forwarding.
@@ -101,6 +105,8 @@ pub enum ForwardError {
     Conflict,
     /// The parameters are inconsistent.
     Invalid,
+    /// The session's payloads must not be read.
+    Opaque,
 }
 
 impl ForwardError {
@@ -111,6 +117,7 @@ impl ForwardError {
             Self::HandleTaken => "handle_taken",
             Self::Conflict => "conflict",
             Self::Invalid => "invalid",
+            Self::Opaque => "opaque",
         }
     }
 }
@@ -152,6 +159,8 @@ pub struct SessionRouter {
     rtx_ssrcs: HashSet<(TransportHandle, u32), foldhash::fast::RandomState>,
     uplinks: HashMap<TransportHandle, Uplink>,
     downlinks: Downlinks,
+    /// Transports to processes of this host.
+    locals: HashMap<TransportHandle, Local>,
     /// Keys of up tracks with pending packets.
     dirty: Vec<UpTrackKey>,
     speakers: Speakers,
@@ -180,6 +189,7 @@ impl SessionRouter {
             rtx_ssrcs: HashSet::default(),
             uplinks: HashMap::new(),
             downlinks: Downlinks::default(),
+            locals: HashMap::new(),
             dirty: Vec::new(),
             speakers: Speakers::default(),
             new_speaker: None,

@@ -199,7 +199,10 @@ impl SessionRouter {
             up_track.quiet = quiet;
             // Sequence numbers continue without a gap after the mute.
             for &down_track in &up_track.down_tracks {
-                self.down_tracks[down_track].restart();
+                let down_track = &mut self.down_tracks[down_track];
+                if !down_track.is_local {
+                    down_track.restart();
+                }
             }
         }
         if up_track.down_tracks.is_empty() {

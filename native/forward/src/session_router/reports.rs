@@ -133,7 +133,7 @@ impl SessionRouter {
         }
     }
 
-    fn handle_key_frame_request(
+    pub(super) fn handle_key_frame_request(
         &mut self,
         now: Instant,
         transport: TransportHandle,

@@ -22,6 +22,9 @@ impl std::error::Error for Malformed {}
 /// One hour: deadlines are sums of durations and must not overflow.
 const MAX_DURATION_MS: u64 = 3_600_000;
 
+/// An event of the control plane with the longest connection data and layout classes, many times.
+const MAX_TAP_JSON_BYTES: usize = 32_768;
+
 type Check = Result<(), Malformed>;
 
 fn require(condition: bool, message: &'static str) -> Check {
@@ -46,6 +49,14 @@ impl Command {
             Self::SetSrtpKeys(of) => srtp_secrets(&of.secrets),
             Self::SendDtls(of) => {
                 require((1..=1_500).contains(&of.datagram.0.len()), "datagram size")
+            }
+            Self::OpenTap(of) => require(
+                of.socket.keeps_records(),
+                "a tap needs a connected SOCK_SEQPACKET socket of this host",
+            ),
+            Self::WriteTap(of) => {
+                let fits = (1..=MAX_TAP_JSON_BYTES).contains(&of.body.0.len());
+                require(fits, "record size")
             }
             Self::Publish(of) => {
                 require(!of.up_tracks.is_empty(), "a publisher needs an up track")?;

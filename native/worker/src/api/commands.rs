@@ -9,6 +9,8 @@ use sealroute_forward::{
 use sealroute_transport::SrtpProfile;
 use serde::{Deserialize, Serialize};
 
+use crate::local_socket::LocalSocket;
+
 /// Names one session within the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -156,6 +158,31 @@ pub struct SendDtls {
     pub datagram: Secret,
 }
 
+/// A tap: a transport whose other end is a process of this host that reads the session's media as
+/// records (`native/rtp/src/tap_record.rs`). Refused with `opaque` on a session with end-to-end
+/// encryption. It has no ICE, DTLS and SRTP, and publishes nothing; `CloseTransport` ends it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct OpenTap {
+    /// Its session.
+    pub router: RouterHandle,
+    /// Not in use.
+    pub transport: TransportHandle,
+    /// One end of a connected `SOCK_SEQPACKET` pair, by its number. The core owns it from this call
+    /// on, whatever comes of the command, and closes it once.
+    pub socket: LocalSocket,
+}
+
+/// Writes a JSON object to the reader of a tap, in order with the media.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct WriteTap {
+    /// Which tap.
+    pub transport: TransportHandle,
+    /// The object, encoded. It may name people.
+    pub body: Secret,
+}
+
 /// Ends a transport and everything that uses it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -277,6 +304,10 @@ pub enum Command {
     SetSrtpKeys(SetSrtpKeys),
     /// See [`SendDtls`].
     SendDtls(SendDtls),
+    /// See [`OpenTap`].
+    OpenTap(OpenTap),
+    /// See [`WriteTap`].
+    WriteTap(WriteTap),
     /// See [`CloseTransport`].
     CloseTransport(CloseTransport),
     /// See [`Publish`].
@@ -308,6 +339,8 @@ impl Command {
             Self::SetPeerCredentials(of) => ("set_peer_credentials", of.transport.0),
             Self::SetSrtpKeys(of) => ("set_srtp_keys", of.transport.0),
             Self::SendDtls(of) => ("send_dtls", of.transport.0),
+            Self::OpenTap(of) => ("open_tap", of.transport.0),
+            Self::WriteTap(of) => ("write_tap", of.transport.0),
             Self::CloseTransport(of) => ("close_transport", of.transport.0),
             Self::Publish(of) => ("publish", of.publisher.0),
             Self::DeclareKids(of) => ("declare_kids", of.publisher.0),

@@ -30,6 +30,13 @@ pub enum Event {
         /// Whose.
         transport: TransportHandle,
     },
+    /// The reader of a tap has closed its end. The tap stays until it is closed, and writes nothing.
+    TapClosed {
+        /// Whose.
+        transport: TransportHandle,
+        /// Stable name of the reason.
+        reason: &'static str,
+    },
     /// A command conflicted with the worker's state, or (`worker`, 0) the worker ended by itself.
     CommandFailed {
         /// Its name.

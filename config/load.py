@@ -17,6 +17,7 @@ from config.environment import without_services
 from config.secret import Secret
 from config.settings import (
     NO_SECRET,
+    ArchiveSettings,
     CallbackSettings,
     E2eeSettings,
     EgressSettings,
@@ -69,6 +70,7 @@ SECTIONS = {
     "rooms": RoomsSettings,
     "callbacks": CallbackSettings,
     "egress": EgressSettings,
+    "archive": ArchiveSettings,
     "log": LogSettings,
 }
 KNOBS: Knobs = {

@@ -351,6 +351,51 @@ class EgressSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ArchiveSettings:
+    """Archives of sessions that are not end-to-end encrypted."""
+
+    enabled: bool = knob(True, "Let applications archive sessions. Off: starts answer 501.")
+    dir: str = knob(
+        "",
+        "Folder of the files, which hold the media in clear (mode 0700). Empty: archives in"
+        " data_dir.",
+    )
+    public_url: str = knob(
+        "",
+        "What links to finished archives begin with, such as https://media.example.com. Empty: the"
+        " address that the server shows at its start.",
+    )
+    max_duration_s: int = knob(
+        14_400, "Recorded time after which an archive stops. Longer makes larger files.", 60, 43_200
+    )
+    idle_s: int = knob(
+        3_600, "How long an archive waits for the next stream before it stops.", 60, 43_200
+    )
+    empty_s: int = knob(
+        60,
+        "How long an archive goes on in a session without clients, and how long it waits for the"
+        " first stream.",
+        5,
+        3_600,
+    )
+    keep_h: int = knob(
+        72, "How long finished files are kept. Longer needs more disk space.", 1, 8_760
+    )
+    min_free_mb: int = knob(
+        2_048,
+        "Free disk space below which no archive starts. Running ones stop below an eighth of it.",
+        64,
+        1_048_576,
+    )
+    hold_ms: int = knob(
+        400,
+        "How long packets wait for those that were lost and are sent again. Longer mends more.",
+        0,
+        5_000,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """Structured logs on standard error."""
 
@@ -374,4 +419,5 @@ class Settings:
     rooms: RoomsSettings = field(default_factory=RoomsSettings)
     callbacks: CallbackSettings = field(default_factory=CallbackSettings)
     egress: EgressSettings = field(default_factory=EgressSettings)
+    archive: ArchiveSettings = field(default_factory=ArchiveSettings)
     log: LogSettings = field(default_factory=LogSettings)

@@ -4,9 +4,12 @@ Lines have the event, a code and identities, never a credential. The project tha
 caller claims is logged only if it has the form of a project id.
 """
 
+from typing import Literal
+
 import structlog
 
 from sfu.ids import short
+from signaling.domain.archiving import ArchiveRecord
 from signaling.domain.errors import DomainError
 from signaling.domain.features import Feature
 from signaling.domain.projects import is_api_key, is_application_id
@@ -14,6 +17,7 @@ from signaling.domain.session_options import SessionRecord
 
 _log = structlog.get_logger("audit")
 UNKNOWN = "unknown"
+ArchiveAction = Literal["started", "stopped", "deleted"]
 
 
 def feature_refused(feature: Feature, reason: str, record: SessionRecord, dialect: str) -> None:
@@ -24,6 +28,17 @@ def feature_refused(feature: Feature, reason: str, record: SessionRecord, dialec
         reason=reason,
         project=record.project_id,
         session=short(record.session_id[-12:]),
+        dialect=dialect,
+    )
+
+
+def archive_changed(action: ArchiveAction, record: ArchiveRecord, dialect: str) -> None:
+    """An application started, stopped or deleted an archive."""
+    _log.info(
+        f"archive {action}",
+        project=record.project_id,
+        session=short(record.session_id[-12:]),
+        archive=short(record.id),
         dialect=dialect,
     )
 

@@ -169,6 +169,30 @@ class Metrics:
             ("reason",),
             registry=registry,
         )
+        self.egress_starts = Counter(
+            "sealroute_egress_starts_total",
+            "Recordings started.",
+            ("feature",),
+            registry=registry,
+        )
+        self.egress_running = Gauge(
+            "sealroute_egress_running",
+            "Recordings that run, or whose files are being finished.",
+            ("feature",),
+            registry=registry,
+        )
+        self.egress_failures = Counter(
+            "sealroute_egress_failures_total",
+            "Recordings that ended without a file.",
+            ("feature", "reason"),
+            registry=registry,
+        )
+        self.egress_output_bytes = Counter(
+            "sealroute_egress_output_bytes_total",
+            "Size of finished files.",
+            ("feature",),
+            registry=registry,
+        )
         self.tls_reloads = Counter(
             "sealroute_tls_reloads_total",
             "Reloads of the TLS certificate.",

@@ -24,6 +24,9 @@ from sfu.native_plane import NativeMediaPlane
 from sfu.peer_transport import MediaPlaneSettings
 from signaling.addresses import ONLY_LOOPBACK, only_loopback, public_addresses
 from signaling.administration import DEVELOPMENT_FILE, NO_PROJECT, first_project, welcome
+from signaling.archives.files import ArchiveFiles
+from signaling.archives.running import EgressOpener, archive_folder, no_egress, running_archives
+from signaling.archives.service import ArchiveParts, Archives, Links
 from signaling.authenticator import Authenticator
 from signaling.callbacks.service import running_callbacks, target_policy
 from signaling.clock import Clock, SystemClock
@@ -37,6 +40,7 @@ from signaling.logs import configure_logs
 from signaling.memory import MemoryReturn, system_trim
 from signaling.metrics import Metrics
 from signaling.rest.call import Services
+from signaling.rest.downloads import Downloads
 from signaling.rest.live_actors import LiveActors
 from signaling.rest.rooms import Rooms
 from signaling.rest.whip import WhipGate
@@ -52,6 +56,9 @@ log = structlog.get_logger(__name__)
 LAG_SAMPLE_S = 0.5
 MAX_PORT = 65_535
 COUNT_SAMPLE_S = 1.0
+_FOR_ARCHIVES = 0.6
+"""The part of the time for a shutdown in which files of archives are finished; clients still have
+to be notified within the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +112,10 @@ async def running_server(
     clock: Clock | None = None,
     open_plane: PlaneOpener = open_media_plane,
     migrate: Migrate | None = None,
+    open_egress: EgressOpener = no_egress,
 ) -> AsyncIterator[RunningServer]:
     """A server that accepts clients inside the block, and disconnects them at its end. `migrate`:
-    see `serving_store`."""
+    see `serving_store`. `open_egress`: what records archives."""
     clock = clock or SystemClock()
     ice_servers = ice_servers_of(settings.ice)
     data_dir = Path(settings.storage.data_dir)
@@ -129,14 +137,29 @@ async def running_server(
             plane, clock, settings.signaling, report_event=recorder.notify, ice_servers=ice_servers
         )
         live = LiveActors(directory, clock)
-        services = Services(store, authenticator, live, metrics, clock, os.urandom, targets)
+        parts = ArchiveParts(
+            store=store,
+            sessions=directory,
+            files=ArchiveFiles(archive_folder(settings)),
+            egress=open_egress(settings),
+            report_event=recorder.notify,
+            metrics=metrics,
+            clock=clock,
+            schedule=asyncio.get_running_loop().call_later,
+            settings=settings.archive,
+            links=Links(settings.archive.public_url),
+        )
+        archives = await stack.enter_async_context(running_archives(parts))
+        services = Services(
+            store, authenticator, live, metrics, clock, os.urandom, archives, targets
+        )
         gate = WebSocketGate(authenticator, directory, clock, settings, metrics)
         readiness = Readiness()
         rooms = Rooms(store, clock, settings.rooms, settings.http)
         whip = WhipGate(authenticator, directory, settings.http, metrics)
-        surface = Surface(
-            services, settings.http, gate.handle, rooms, whip.routes(), readiness=readiness
-        )
+        downloads = Downloads(store, parts.files, clock)
+        routes = (*whip.routes(), *downloads.routes())
+        surface = Surface(services, settings.http, gate.handle, rooms, routes, readiness=readiness)
         web_app = WebApp(surface)
 
         gates = partial(_gates, settings, clock, metrics, [])
@@ -144,7 +167,8 @@ async def running_server(
         stack.push_async_callback(operations.cleanup)
         runner = HttpRunner(web_app.build(), Deadlines.of(settings.http), gates())
         await _listen(runner, settings.http, bound, certificate)
-        stack.push_async_callback(_leave, runner, directory, readiness, settings)
+        leaving = _Leaving(runner, directory, archives, readiness)
+        stack.push_async_callback(_leave, leaving, settings.signaling.shutdown_ms / 1000)
         for sampler in (
             *(_sample_lag(metrics), _sample_counts(metrics, live)),
             *([] if certificate is None else [_watch(certificate)]),
@@ -152,6 +176,7 @@ async def running_server(
             stack.push_async_callback(_cancel, asyncio.create_task(sampler))
         port = runner.addresses[0][1]
         url = _url(settings, port)
+        parts.links.base_url = parts.links.base_url or url
         # Last, so that a failed start does not use up the text of the first start.
         text = await _first_words(store, clock, settings, url)
         addresses = public_addresses(settings.media.public_ips, settings.media.host)
@@ -308,19 +333,29 @@ def _url(settings: Settings, port: int) -> str:
     return f"{'https' if settings.http.tls_certificate else 'http'}://{shown}:{port}"
 
 
-async def _leave(
-    runner: web.AppRunner, directory: SessionDirectory, readiness: Readiness, settings: Settings
-) -> None:
-    """Reports not ready, stops listening, disconnects every client, then closes the sockets."""
-    readiness.accepting = False
-    for site in list(runner.sites):
+@dataclass(frozen=True, slots=True)
+class _Leaving:
+    """What ends in order at a shutdown."""
+
+    runner: web.AppRunner
+    directory: SessionDirectory
+    archives: Archives
+    readiness: Readiness
+
+
+async def _leave(parts: _Leaving, within_s: float) -> None:
+    """Reports not ready, stops listening, finishes archives while their media lasts, disconnects
+    every client, then closes the sockets."""
+    parts.readiness.accepting = False
+    for site in list(parts.runner.sites):
         await site.stop()
+    await parts.archives.close(within_s * _FOR_ARCHIVES)
     try:
-        async with asyncio.timeout(settings.signaling.shutdown_ms / 1000):
-            await directory.close()
+        async with asyncio.timeout(within_s):
+            await parts.directory.close()
     except TimeoutError:
         log.warning("not every client was notified of the shutdown")
-    await runner.cleanup()
+    await parts.runner.cleanup()
 
 
 async def _cancel(task: "asyncio.Task[None]") -> None:

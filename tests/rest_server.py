@@ -1,16 +1,19 @@
 """A REST server for tests: the real application over a real store, live sessions in memory."""
 
+import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from aiohttp import web
 
-from config.settings import HttpSettings, RoomsSettings
+from config.settings import ArchiveSettings, HttpSettings, RoomsSettings
 from sfu.core_api import MediaKind
 from sfu.ids import ConnectionId, SubscriberId
 from sfu.media_view import EncodingView
+from signaling.archives.files import ArchiveFiles
+from signaling.archives.service import ArchiveParts, Archives, Links
 from signaling.authenticator import Authenticator
 from signaling.clock import SystemClock
 from signaling.domain.errors import ErrorCode, NotFound
@@ -20,6 +23,7 @@ from signaling.domain.session_state import Stream
 from signaling.metrics import Metrics
 from signaling.protocol.messages import StreamInfo
 from signaling.rest.call import Services
+from signaling.rest.downloads import Downloads
 from signaling.rest.live_sessions import LiveConnection, LiveStream
 from signaling.rest.rooms import Rooms
 from signaling.sessions.explain import (
@@ -97,8 +101,34 @@ class FakeLiveSessions:
         self.asked.append(("force_mute_all", active, excluded))
 
 
+class NoSessions:
+    """Nobody is connected to any session."""
+
+    def find(self, session: str) -> None:
+        return None
+
+
+def archive_parts(store: Store, metrics: Metrics, data_dir: Path) -> ArchiveParts:
+    """Of a server that cannot record."""
+    return ArchiveParts(
+        store=store,
+        sessions=NoSessions(),
+        files=ArchiveFiles(data_dir / "archives"),
+        egress=None,
+        report_event=lambda _record, _notice: None,
+        metrics=metrics,
+        clock=SystemClock(),
+        schedule=asyncio.get_running_loop().call_later,
+        settings=ArchiveSettings(),
+        links=Links("http://node.test"),
+    )
+
+
 async def refuse_websocket(_request: web.Request) -> web.StreamResponse:
     return web.Response(status=426)
+
+
+ArchivesOf = Callable[[Store, Project], Archives] | None
 
 
 @dataclass
@@ -111,13 +141,22 @@ class RestServer:
     operations: web.Application
 
 
-async def open_rest_server(data_dir: Path, http: HttpSettings | None = None, **project: object):
-    """A server with one project; keyword arguments are the project's."""
+async def open_rest_server(
+    data_dir: Path,
+    http: HttpSettings | None = None,
+    archives_of: ArchivesOf = None,
+    **project: object,
+):
+    """A server with one project; keyword arguments are the project's. `archives_of`: its archives,
+    if it can record."""
     store = await open_sqlite(data_dir)
     options = {"now_ms": 1_700_000_000_000, "e2ee_enabled": True, **project}
     owner = new_project(random_bytes=os.urandom(44), **options)
     await store.add_project(owner)
     clock, metrics, live = SystemClock(), Metrics(dict), FakeLiveSessions()
+    archives = Archives(archive_parts(store, metrics, data_dir))
+    if archives_of is not None:
+        archives = archives_of(store, owner)
     services = Services(
         store=store,
         authenticator=Authenticator(store, clock),
@@ -125,9 +164,18 @@ async def open_rest_server(data_dir: Path, http: HttpSettings | None = None, **p
         metrics=metrics,
         clock=clock,
         random_bytes=os.urandom,
+        archives=archives,
     )
     rooms = Rooms(store, clock, RoomsSettings(), http or HttpSettings())
-    surface = Surface(services, http or HttpSettings(), refuse_websocket, rooms, web_root=data_dir)
+    downloads = Downloads(store, ArchiveFiles(data_dir / "archives"), archives._parts.clock)
+    surface = Surface(
+        services,
+        http or HttpSettings(),
+        refuse_websocket,
+        rooms,
+        downloads.routes(),
+        web_root=data_dir,
+    )
     web_app = WebApp(surface)
     return RestServer(
         web_app.build(), store, live, metrics, owner, operations=web_app.build_operations()

@@ -91,6 +91,8 @@ def describe(found: Document) -> Iterator[str]:
             size = f"{encoding['width']}x{encoding['height']}" if "width" in encoding else ""
             rate = f"{encoding['bitrate'] // 1000} kbps" if encoding["live"] else "inactive"
             yield f"    {encoding.get('rid') or '-':4} {size:10} {rate}"
+    for archive in found.get("archives", ()):
+        yield f"  in archive {archive['id']} ({archive['status']})"
     for subscriber in found["subscribers"]:
         yield f"  to connection {subscriber['connectionId']}"
         for received in subscriber["received"]:

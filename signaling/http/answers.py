@@ -7,11 +7,13 @@ from xml.sax.saxutils import escape, quoteattr
 import msgspec
 from msgspec import Meta
 
-from signaling.domain.errors import ERRORS, DomainError, MethodNotAllowed
+from signaling.domain.errors import ERRORS, DomainError, ErrorCode, MethodNotAllowed
 
 # Exactly this: one SDK compares the whole header value.
 JSON = "application/json"
 XML = "text/xml"
+CAPACITY_RETRY_S = 30
+"""What a server has no room for takes minutes, and ends at any time."""
 
 
 class Reply(msgspec.Struct, rename="camel", kw_only=True):
@@ -30,12 +32,13 @@ class Failure(Reply):
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A status and a body; `content_type` is sent as it stands, without a charset. `allow`: the
-    methods that there are, if another one was tried."""
+    methods that there are, if another one was tried. `retry_after_s`: when it may succeed."""
 
     status: int
     body: bytes = b""
     content_type: str = JSON
     allow: str = ""
+    retry_after_s: int = 0
 
     @property
     def headers(self) -> dict[str, str]:
@@ -43,6 +46,8 @@ class Answer:
         found = {"Content-Type": self.content_type} if self.content_type else {}
         if self.allow:
             found["Allow"] = self.allow
+        if self.retry_after_s:
+            found["Retry-After"] = str(self.retry_after_s)
         return {**found, "Cache-Control": "no-store"}
 
 
@@ -67,7 +72,8 @@ def error_answer(failure: DomainError) -> Answer:
         ),
     )
     allowed = failure.allowed if isinstance(failure, MethodNotAllowed) else ()
-    return replace(made, allow=", ".join(allowed))
+    wait_s = CAPACITY_RETRY_S if failure.code is ErrorCode.NO_CAPACITY else 0
+    return replace(made, allow=", ".join(allowed), retry_after_s=wait_s)
 
 
 def xml_error_answer(failure: DomainError) -> Answer:

@@ -8,8 +8,9 @@ would repeat the peer's bytes in its answer and in its log, where there could be
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -59,6 +60,14 @@ class Deadlines:
             answer_s=http.write_timeout_ms / 1000,
             idle_s=http.idle_timeout_ms / 1000,
         )
+
+
+class PatientResponse(web.FileResponse):
+    """A long file: its reader may take `extra_s` on top of the time for any answer."""
+
+    def __init__(self, path: Path, *, headers: Mapping[str, str], extra_s: float) -> None:
+        super().__init__(path, headers=headers)
+        self.extra_s = extra_s
 
 
 class _Connection(WebSocketConnection):
@@ -143,8 +152,9 @@ class _Connection(WebSocketConnection):
         """A peer that does not read its answer loses it."""
         transport = self.transport
         self.await_client()
+        extra_s = resp.extra_s if isinstance(resp, PatientResponse) else 0.0
         try:
-            async with asyncio.timeout(self._deadlines.answer_s):
+            async with asyncio.timeout(self._deadlines.answer_s + extra_s):
                 return await super().finish_response(request, resp, start_time)
         except TimeoutError:
             log.debug("slow client", reason="answer")

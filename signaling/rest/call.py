@@ -6,6 +6,7 @@ from typing import TypedDict
 
 import msgspec
 
+from signaling.archives.service import Archives
 from signaling.authenticator import Authenticator
 from signaling.callbacks.targets import TargetPolicy
 from signaling.clock import Clock
@@ -37,6 +38,7 @@ class Services:
     metrics: Metrics
     clock: Clock
     random_bytes: Callable[[int], bytes] = field(repr=False)
+    archives: Archives
     callback_targets: TargetPolicy = field(default_factory=TargetPolicy)
 
 

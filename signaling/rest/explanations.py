@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from sfu.media_view import EncodingView
+from signaling.domain.archiving import ArchiveStatus
 from signaling.http.answers import Answer, Reply, json_answer
 from signaling.rest.call import Call
 from signaling.sessions import explain
@@ -81,6 +82,14 @@ class Tap(Reply, kw_only=True):
     received: tuple[Received, ...]
 
 
+class ArchivedBy(Reply, kw_only=True):
+    """An archive that holds the stream now."""
+
+    id: str
+    name: str
+    status: ArchiveStatus
+
+
 class Explained(Reply, kw_only=True):
     """How a stream is delivered, measured over `measuredMs`."""
 
@@ -95,6 +104,7 @@ class Explained(Reply, kw_only=True):
     tracks: tuple[Track, ...]
     subscribers: tuple[Subscriber, ...]
     taps: tuple[Tap, ...]
+    archives: tuple[ArchivedBy, ...] = ()
 
 
 async def explain_stream(call: Call) -> Answer:
@@ -117,6 +127,10 @@ async def explain_stream(call: Call) -> Answer:
             subscribers=tuple(_subscriber(one) for one in found.subscribers),
             taps=tuple(
                 Tap(received=tuple(_received(one) for one in received)) for received in found.taps
+            ),
+            archives=tuple(
+                ArchivedBy(id=one.id, name=one.name, status=one.status)
+                for one in call.services.archives.holding(info.stream_id)
             ),
         ),
     )

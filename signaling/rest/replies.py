@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from signaling.domain.archiving import ArchiveStatus, StreamMode
 from signaling.http.answers import Reply
 
 Milliseconds = Annotated[int, Meta(description="Milliseconds since 1970-01-01 UTC")]
@@ -87,6 +88,50 @@ class Callback(Reply):
     event: str
     url: str
     created_at: Milliseconds
+
+
+class ArchivedStream(Reply):
+    """A stream of an archive in manual mode."""
+
+    stream_id: str
+    has_audio: bool
+    has_video: bool
+
+
+class Archive(Reply, kw_only=True):
+    """An archive. `size` in bytes and `duration` in seconds are those of its file; `url` is a link
+    to it for ten minutes, while it is available. `sha256sum` is in base64."""
+
+    id: str
+    status: ArchiveStatus
+    name: str
+    reason: str
+    session_id: str
+    project_id: str | msgspec.UnsetType = msgspec.UNSET
+    application_id: str | msgspec.UnsetType = msgspec.UNSET
+    partner_id: int
+    created_at: Milliseconds
+    updated_at: Milliseconds
+    size: int
+    duration: int
+    output_mode: Literal["individual"] = "individual"
+    stream_mode: StreamMode
+    has_audio: bool
+    has_video: bool
+    has_transcription: bool = False
+    url: str | None
+    streams: tuple[ArchivedStream, ...] = ()
+    multi_archive_tag: str | msgspec.UnsetType = msgspec.UNSET
+    sha256sum: str
+    password: str = ""
+    event: Literal["archive"] = "archive"
+
+
+class Archives(Reply):
+    """A page of archives, newest first; `count` is the number of all."""
+
+    count: int
+    items: tuple[Archive, ...]
 
 
 class NoItems(Reply):

@@ -17,6 +17,9 @@ MAX_LAYOUT_ITEMS = 3_000
 MAX_LAYOUT_CLASSES = 64
 MAX_EXCLUDED = 3_000
 MAX_STREAMS = 3_000
+MAX_NAME_CHARS = 1_000
+"""Of an archive: its name goes to every client of the session."""
+DEFAULT_PAGE = 50
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 Text = Annotated[str, Meta(min_length=1)]
@@ -114,6 +117,8 @@ class StreamsChange(Body):
     def __post_init__(self) -> None:
         if (self.add_stream is None) is (self.remove_stream is None):
             raise ValueError("Either 'addStream' or 'removeStream' must be set")
+        if self.has_audio is False and self.has_video is False:
+            raise ValueError("'hasAudio' and 'hasVideo' cannot both be false")
 
 
 class Start(Body):
@@ -130,14 +135,14 @@ class Transcription(Body):
 class StartArchive(Start):
     """An archive: composed into one file, or one file per stream."""
 
-    name: str | None = None
+    name: Annotated[str, Meta(max_length=MAX_NAME_CHARS)] | None = None
     has_audio: bool | None = None
     has_video: bool | None = None
     output_mode: Literal["composed", "individual"] | None = None
     stream_mode: Literal["auto", "manual"] | None = None
     resolution: Resolution | None = None
     layout: Layout | None = None
-    multi_archive_tag: str | None = None
+    multi_archive_tag: Annotated[str, Meta(max_length=MAX_NAME_CHARS)] | None = None
     max_bitrate: Bitrate | None = None
     quantization_parameter: Annotated[int, Meta(ge=15, le=40)] | None = None
     has_transcription: bool | None = None
@@ -151,6 +156,8 @@ class StartArchive(Start):
             raise ValueError("'resolution', 'layout' and 'quantizationParameter' need composed")
         if self.max_bitrate is not None and self.quantization_parameter is not None:
             raise ValueError("'maxBitrate' and 'quantizationParameter' exclude each other")
+        if "\0" in (self.name or "") or "\0" in (self.multi_archive_tag or ""):
+            raise ValueError("'name' and 'multiArchiveTag' cannot hold a NUL")
 
 
 class Hls(Body):

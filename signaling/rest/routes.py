@@ -6,14 +6,22 @@ is generated from this table.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from signaling.domain.errors import ErrorCode
 from signaling.domain.features import Feature
 from signaling.http.answers import Answer
-from signaling.rest import callbacks, explanations, features, live, replies, requests
+from signaling.rest import (
+    archives,
+    callbacks,
+    explanations,
+    features,
+    live,
+    replies,
+    requests,
+)
 from signaling.rest.bodies import Fields, form_or_json_fields, json_fields, no_fields
 from signaling.rest.call import Call
 from signaling.rest.sessions import create_session, get_session
@@ -74,6 +82,7 @@ def _list(template: str, what: str) -> Route:
 def _start(
     feature: Feature, template: str, body: type[requests.Start], summary: str, success: int = 200
 ) -> Route:
+    """A feature that this server does not have."""
     encrypted = (
         E.CAPTIONS_NEED_CLEAR_MEDIA if feature is Feature.CAPTIONS else E.FEATURE_NEEDS_CLEAR_MEDIA
     )
@@ -241,14 +250,62 @@ _SESSION_ROUTES = (
 
 _ARCHIVE, _BROADCAST, _RENDER = E.ARCHIVE_NOT_FOUND, E.BROADCAST_NOT_FOUND, E.RENDER_NOT_FOUND
 _CHANGE = requests.StreamsChange
+_STARTS_ARCHIVE = _start(Feature.ARCHIVE, "/archive", requests.StartArchive, "Start an archive")
+_ARCHIVE_ROUTES = (
+    replace(
+        _STARTS_ARCHIVE,
+        handler=archives.start,
+        answer=replies.Archive,
+        errors=(*_STARTS_ARCHIVE.errors, E.NOBODY_CONNECTED, E.ARCHIVE_RUNNING, E.NO_CAPACITY),
+    ),
+    replace(_list("/archive", "archives"), handler=archives.page, answer=replies.Archives),
+    _get(P + "/archive/{id}", archives.show, "Show an archive", replies.Archive, _ARCHIVE),
+    Route(
+        "DELETE",
+        P + "/archive/{id}",
+        archives.delete,
+        204,
+        summary="Delete an archive",
+        errors=(_ARCHIVE, E.ARCHIVE_NOT_DELETABLE),
+    ),
+    Route(
+        "POST",
+        P + "/archive/{id}/stop",
+        archives.stop,
+        200,
+        summary="Stop an archive",
+        answer=replies.Archive,
+        errors=(_ARCHIVE, E.ARCHIVE_NOT_RECORDING),
+    ),
+    Route(
+        "PATCH",
+        P + "/archive/{id}/streams",
+        archives.change_streams,
+        204,
+        json_fields,
+        summary="Change what is archived",
+        body=_CHANGE,
+        errors=(
+            E.INVALID_PARAMETER,
+            _ARCHIVE,
+            E.STREAM_NOT_FOUND,
+            E.STREAM_MODE_AUTO,
+            E.ARCHIVE_NOT_RECORDING,
+        ),
+    ),
+    Route(
+        "PUT",
+        P + "/archive/{id}/layout",
+        archives.set_layout,
+        200,
+        json_fields,
+        summary="Change the layout",
+        body=requests.Layout,
+        errors=(E.INVALID_PARAMETER, _ARCHIVE),
+    ),
+)
 _FEATURE_ROUTES = (
-    _start(Feature.ARCHIVE, "/archive", requests.StartArchive, "Start an archive"),
-    _list("/archive", "archives"),
-    _missing(_ARCHIVE, "GET", "/archive/{id}", 200, "Show an archive"),
-    _missing(_ARCHIVE, "DELETE", "/archive/{id}", 204, "Delete an archive"),
-    _missing(_ARCHIVE, "POST", "/archive/{id}/stop", 200, "Stop an archive"),
-    _missing(_ARCHIVE, "PATCH", "/archive/{id}/streams", 204, "Change what is archived", _CHANGE),
-    _missing(_ARCHIVE, "PUT", "/archive/{id}/layout", 200, "Change the layout", requests.Layout),
+    *_ARCHIVE_ROUTES,
     _start(Feature.BROADCAST, "/broadcast", requests.StartBroadcast, "Start a broadcast"),
     _list("/broadcast", "broadcasts"),
     _missing(_BROADCAST, "GET", "/broadcast/{id}", 200, "Show a broadcast"),

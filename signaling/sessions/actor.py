@@ -34,6 +34,8 @@ from sfu.media_plane import (
     MediaError,
     SessionDump,
     SessionMedia,
+    Tap,
+    TapListener,
 )
 from signaling.domain import commands as c
 from signaling.domain import effects as e
@@ -58,6 +60,7 @@ from signaling.sessions.media_messages import (
     downlink_offer,
 )
 from signaling.sessions.message_sink import EncodedMessage, MessageSink
+from signaling.sessions.watching import SessionWatcher, Watchers
 
 log = structlog.get_logger(__name__)
 
@@ -85,6 +88,7 @@ class SessionActor:
         self._media_effects = MediaEffects(self)
         self._batch = Batch()
         self._batch_timer: Timer | None = None
+        self._watchers = Watchers()
         self._log = log.bind(session=short(record.session_id[-12:]))
 
     # --- joining, resuming, leaving ---------------------------------------------------------
@@ -221,6 +225,7 @@ class SessionActor:
 
     def end(self, reason: str) -> None:
         """Disconnects every client and ends all media."""
+        self._watchers.on_end()
         for connection, slot in list(self.slots.items()):
             if slot.sink is not None:
                 slot.sink.close(reason)
@@ -241,6 +246,7 @@ class SessionActor:
         """Applies one command and runs its effects. Errors: `DomainError`, without any effect."""
         now_ms = int(self._context.clock.monotonic_s() * 1000)
         self._run(handle(self.state, command, now_ms))
+        self._watchers.on_change()
         if not self.state.connections and not self.slots:
             self._on_empty()
 
@@ -323,6 +329,16 @@ class SessionActor:
     def _run_notify(self, effect: e.Notify) -> None:
         self._log.info(effect.event, subject=short(effect.subject), reason=effect.reason)
         self._context.report_event(self.state.record, effect)
+
+    def open_tap(self, listener: TapListener) -> Tap:
+        """Errors: `MediaError`."""
+        return self._media.open_tap(listener)
+
+    def watch(self, watcher: SessionWatcher) -> None:
+        self._watchers.add(watcher)
+
+    def unwatch(self, watcher: SessionWatcher) -> None:
+        self._watchers.remove(watcher)
 
     async def dump_media(self) -> SessionDump:
         """The state of the session's media, for diagnosis."""

@@ -1,0 +1,1 @@
+"""Archives of clear sessions: their jobs, their records and their files."""

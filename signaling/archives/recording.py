@@ -1,0 +1,322 @@
+"""One archive while it records: its tap, its job, and the times at which it stops by itself.
+
+It watches the session: after each command it compares the streams that the archive should hold
+with those in the tap, so that nothing depends on which command changed them.
+"""
+
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import structlog
+
+from config.settings import ArchiveSettings
+from sfu.core_api import MediaKind
+from sfu.egress.jobs import ArchiveJob, Egress, Finished, Job
+from sfu.ids import StreamId, short
+from sfu.media_plane import MediaError, Tap, TapListener
+from signaling.clock import Clock
+from signaling.domain import commands as c
+from signaling.domain.announcing import has_announced_connections
+from signaling.domain.archived_streams import ArchivedStream, Selection, archived_streams
+from signaling.domain.archiving import (
+    MAX_LIFE_S,
+    ArchiveEffect,
+    ArchiveEvent,
+    ArchiveRecord,
+    ArchiveStatus,
+    StreamMode,
+    step,
+)
+from signaling.domain.session_options import SessionRecord
+from signaling.domain.session_state import SessionState
+from signaling.sessions.client_slot import Timer
+from signaling.sessions.context import Schedule
+
+log = structlog.get_logger(__name__)
+
+LAST_RESERVE = 8
+"""A running archive stops below this part of the space that a new one needs."""
+_MB = 1_000_000
+_NOTHING = "no_media"
+_NO_ROOM = ("disk_full", "storage")
+"""Codes of a job after which its folder can still become a file."""
+
+
+class RecordedSession(Protocol):
+    """The session as an archive sees it."""
+
+    state: SessionState
+
+    def apply(self, command: c.Command) -> None: ...
+    def open_tap(self, listener: TapListener) -> Tap: ...
+    def watch(self, watcher: "Recording") -> None: ...
+    def unwatch(self, watcher: "Recording") -> None: ...
+
+
+class RecordingHost(Protocol):
+    """Who stores and reports what becomes of an archive."""
+
+    def on_changed(self, recording: "Recording") -> None:
+        """The status changed."""
+
+    def on_over(self, recording: "Recording", *, delete_files: bool) -> None:
+        """Its job is over: nothing more comes."""
+
+    def free_bytes(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingTools:
+    clock: Clock
+    schedule: Schedule
+    settings: ArchiveSettings
+
+
+class Recording:
+    """Owned by `Archives`. Implements `TapListener`, `JobListener` and `SessionWatcher`."""
+
+    def __init__(
+        self,
+        record: ArchiveRecord,
+        owner: SessionRecord,
+        session: RecordedSession,
+        host: RecordingHost,
+        tools: RecordingTools,
+    ) -> None:
+        self.record = record
+        self.owner = owner
+        self.selected: dict[StreamId, Selection] = {}
+        self._session = session
+        self._host = host
+        self._tools = tools
+        self._tap: Tap | None = None
+        self._job: Job | None = None
+        self._streams: dict[StreamId, ArchivedStream] = {}
+        self._had_stream = False
+        self._began_s = tools.clock.monotonic_s()
+        self._idle_since_s: float | None = None
+        self._empty_since_s: float | None = None
+        self._timer: Timer | None = None
+        self._log = log.bind(archive=short(record.id))
+
+    # --- what the application does ----------------------------------------------------------
+
+    def begin(self, egress: Egress, job: ArchiveJob) -> None:
+        """Errors: `MediaError`, `EgressError`; then nothing is left behind."""
+        tap = self._session.open_tap(self)
+        try:
+            self._job = egress.start(job, tap.child_end, self)
+        except BaseException:
+            tap.close()
+            raise
+        self._tap = tap
+        self._host.on_changed(self)
+        self._session.watch(self)
+        self._session.apply(c.ArchiveBegan(self.record.id, self.record.name))
+
+    def select(self, stream: StreamId, selection: Selection | None) -> None:
+        """Records a stream in manual mode, or (None) no longer."""
+        if selection is None:
+            self.selected.pop(stream, None)
+        else:
+            self.selected[stream] = selection
+        self.on_change()
+
+    def holds(self, stream: StreamId) -> bool:
+        return self.record.is_recording and stream in self._streams
+
+    def handle(self, event: ArchiveEvent) -> None:
+        """Errors: those of `step`."""
+        record, effects = step(self.record, event, self._unix_ms())
+        if record is self.record:
+            return
+        self.record = record
+        self._log.info("archive", status=record.status.value, reason=record.reason)
+        if ArchiveEffect.PAUSE in effects and self._job is not None:
+            self._job.pause()
+        if ArchiveEffect.RESUME in effects and self._job is not None:
+            self._job.resume()
+        if ArchiveEffect.FINISH in effects:
+            self._finish()
+        self._host.on_changed(self)
+        if record.status in (ArchiveStatus.AVAILABLE, ArchiveStatus.FAILED):
+            self._close()
+            self._host.on_over(self, delete_files=ArchiveEffect.DELETE_FILES in effects)
+
+    def _finish(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._tap is not None:
+            self._tap.end()
+        if self._job is not None:
+            self._job.finish(self.record.reason)
+        self._session.unwatch(self)
+        self._session.apply(c.ArchiveEnded(self.record.id))
+
+    def _close(self) -> None:
+        if self._tap is not None:
+            self._tap.close()
+        self._tap = self._job = None
+
+    # --- what happens in the session --------------------------------------------------------
+
+    def on_change(self) -> None:
+        """A command was applied to the session."""
+        if not self.record.is_recording:
+            return
+        state = self._session.state
+        wanted = archived_streams(state, self.record, self.selected)
+        if wanted != self._streams:
+            self._update(wanted)
+        self._note_presence(is_empty=not has_announced_connections(state))
+
+    def on_end(self) -> None:
+        """The session's media ends."""
+        self.handle(ArchiveEvent.SHUTDOWN)
+
+    def _update(self, wanted: dict[StreamId, ArchivedStream]) -> None:
+        before, self._streams = self._streams, wanted
+        for name in before.keys() - wanted.keys():
+            self._remove(name)
+        for name, stream in wanted.items():
+            if name not in before:
+                self._add(name, stream)
+            elif stream != before[name]:
+                self._change(name, before[name], stream)
+
+    def _remove(self, name: StreamId) -> None:
+        self._call_tap(lambda tap: tap.remove(name, "unpublished"))
+
+    def _add(self, name: StreamId, stream: ArchivedStream) -> None:
+        kinds = frozenset(MediaKind(kind) for kind in stream.recorded)
+        properties = {**stream.properties, "layoutClassList": list(stream.layout_classes)}
+        self._call_tap(lambda tap: tap.add(name, kinds, properties))
+        for kind, is_recorded in stream.recorded.items():
+            if not is_recorded:
+                self._forward(name, kind, forwarding=False)
+            if not stream.sent[kind]:
+                self._say_muted(name, kind, muted=True)
+
+    def _change(self, name: StreamId, before: ArchivedStream, now: ArchivedStream) -> None:
+        for kind in now.recorded:
+            if now.recorded[kind] != before.recorded[kind]:
+                self._forward(name, kind, forwarding=now.recorded[kind])
+            if now.sent[kind] != before.sent[kind]:
+                self._say_muted(name, kind, muted=not now.sent[kind])
+        if now.layout_classes != before.layout_classes:
+            classes = {"stream": name, "layoutClassList": list(now.layout_classes)}
+            self._call_tap(lambda tap: tap.write({"event": "layoutClassList", **classes}))
+
+    def _forward(self, name: StreamId, kind: str, *, forwarding: bool) -> None:
+        self._call_tap(lambda tap: tap.set_forwarding(name, MediaKind(kind), forwarding))
+
+    def _say_muted(self, name: StreamId, kind: str, *, muted: bool) -> None:
+        said = {"event": "muted", "stream": name, "kind": kind, "muted": muted}
+        self._call_tap(lambda tap: tap.write(said))
+
+    def _call_tap(self, call: Callable[[Tap], None]) -> None:
+        """What the plane refuses is about a stream that is just ending."""
+        if self._tap is None:
+            return
+        try:
+            call(self._tap)
+        except MediaError as refused:
+            self._log.info("tap refused", code=refused.code)
+
+    # --- times ------------------------------------------------------------------------------
+
+    def _note_presence(self, *, is_empty: bool) -> None:
+        has_streams = bool(self._streams)
+        self._had_stream |= has_streams
+        now_s = self._tools.clock.monotonic_s()
+        since = (
+            None if has_streams else _earlier(self._idle_since_s, now_s),
+            _earlier(self._empty_since_s, now_s) if is_empty else None,
+        )
+        if self._timer is None or since != (self._idle_since_s, self._empty_since_s):
+            self._idle_since_s, self._empty_since_s = since
+            self._set_timer(now_s)
+        self.handle(ArchiveEvent.STREAM_CAME if has_streams else ArchiveEvent.LAST_STREAM_LEFT)
+
+    def _set_timer(self, now_s: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        due_s, event = min(self._due(), key=lambda one: one[0])
+        self._timer = self._tools.schedule(max(0.0, due_s - now_s), lambda: self.handle(event))
+
+    def _due(self) -> list[tuple[float, ArchiveEvent]]:
+        """When it stops by itself if nothing changes, and why."""
+        settings = self._tools.settings
+        found = [(self._began_s + MAX_LIFE_S, ArchiveEvent.MAXIMUM)]
+        if self._empty_since_s is not None:
+            found.append((self._empty_since_s + settings.empty_s, ArchiveEvent.SESSION_EMPTY))
+        if self._idle_since_s is not None:
+            waits_for_first = not self._had_stream and self.record.stream_mode is StreamMode.AUTO
+            wait_s = settings.empty_s if waits_for_first else settings.idle_s
+            found.append((self._idle_since_s + wait_s, ArchiveEvent.IDLE))
+        return found
+
+    # --- what the plane and the job say -----------------------------------------------------
+
+    def on_stream_gone(self, stream: StreamId) -> None:
+        """The tap has told the job; the session ends the stream in a moment."""
+        self._log.debug("stream gone", stream=short(stream))
+
+    def on_tap_closed(self, reason: str) -> None:
+        self._log.info("tap closed", reason=reason)
+        self.handle(ArchiveEvent.CHILD_LOST)
+
+    def on_recording(self) -> None:
+        self._log.info("archive records")
+
+    def on_progress(self, recorded_ms: int, size_bytes: int) -> None:
+        if not self.record.is_recording:
+            return
+        self.record = replace(self.record, recorded_ms=recorded_ms, size_bytes=size_bytes)
+        settings = self._tools.settings
+        if recorded_ms >= settings.max_duration_s * 1000:
+            self.handle(ArchiveEvent.MAXIMUM)
+        elif self._host.free_bytes() < settings.min_free_mb * _MB // LAST_RESERVE:
+            self.handle(ArchiveEvent.DISK_FULL)
+
+    def on_finished(self, result: Finished) -> None:
+        # Without a request to finish: what recorded died too often.
+        self.handle(ArchiveEvent.CHILD_LOST)
+        if self.record.status is not ArchiveStatus.STOPPED:
+            return
+        kept_ms = self._tools.settings.keep_h * 3_600_000
+        self.record = finished_record(self.record, result, self._unix_ms() + kept_ms)
+        self.handle(ArchiveEvent.FILE_DONE)
+
+    def on_failed(self, code: str, text: str) -> None:
+        self._log.warning("archive failed", code=code, reason=text)
+        if code in _NO_ROOM:
+            # It stays `stopped`: house-keeping tries again while there is hope for room.
+            self.handle(ArchiveEvent.DISK_FULL)
+            self._close()
+            self._host.on_over(self, delete_files=False)
+        elif code == _NOTHING:
+            self.handle(ArchiveEvent.NOTHING_RECORDED)
+        else:
+            self.handle(ArchiveEvent.FILE_LOST)
+
+    def _unix_ms(self) -> int:
+        return int(self._tools.clock.unix_s() * 1000)
+
+
+def _earlier(known_s: float | None, now_s: float) -> float:
+    return now_s if known_s is None else known_s
+
+
+def finished_record(record: ArchiveRecord, result: Finished, expires_ms: int) -> ArchiveRecord:
+    """The record with what is known of the complete file."""
+    return replace(
+        record,
+        recorded_ms=result.recorded_ms,
+        size_bytes=result.size_bytes,
+        sha256=b64encode(result.sha256).decode(),
+        expires_ms=expires_ms,
+    )

@@ -1,0 +1,36 @@
+"""Archives as part of a server: where their files are, and their house-keeping beside it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from config.settings import Settings
+from sfu.egress.jobs import Egress
+from signaling.archives.service import ArchiveParts, Archives
+
+EgressOpener = Callable[[Settings], Egress | None]
+
+
+def archive_folder(settings: Settings) -> Path:
+    own = settings.archive.dir
+    return Path(own) if own else Path(settings.storage.data_dir) / "archives"
+
+
+def no_egress(_settings: Settings) -> None:
+    """Of an installation that cannot record."""
+
+
+@contextlib.asynccontextmanager
+async def running_archives(parts: ArchiveParts) -> AsyncIterator[Archives]:
+    """Call `Archives.close` while the sessions have media; the processes end after the block."""
+    archives = Archives(parts)
+    keeping_house = asyncio.create_task(archives.run())
+    try:
+        yield archives
+    finally:
+        keeping_house.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await keeping_house
+        if parts.egress is not None:
+            await parts.egress.close()

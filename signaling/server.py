@@ -25,7 +25,7 @@ from sfu.peer_transport import MediaPlaneSettings
 from signaling.addresses import ONLY_LOOPBACK, only_loopback, public_addresses
 from signaling.administration import DEVELOPMENT_FILE, NO_PROJECT, first_project, welcome
 from signaling.archives.files import ArchiveFiles
-from signaling.archives.running import EgressOpener, archive_folder, no_egress, running_archives
+from signaling.archives.running import EgressOpener, archive_folder, open_egress, running_archives
 from signaling.archives.service import ArchiveParts, Archives, Links
 from signaling.authenticator import Authenticator
 from signaling.callbacks.service import running_callbacks, target_policy
@@ -112,10 +112,10 @@ async def running_server(
     clock: Clock | None = None,
     open_plane: PlaneOpener = open_media_plane,
     migrate: Migrate | None = None,
-    open_egress: EgressOpener = no_egress,
+    make_egress: EgressOpener = open_egress,
 ) -> AsyncIterator[RunningServer]:
     """A server that accepts clients inside the block, and disconnects them at its end. `migrate`:
-    see `serving_store`. `open_egress`: what records archives."""
+    see `serving_store`. `make_egress`: what records archives."""
     clock = clock or SystemClock()
     ice_servers = ice_servers_of(settings.ice)
     data_dir = Path(settings.storage.data_dir)
@@ -141,7 +141,7 @@ async def running_server(
             store=store,
             sessions=directory,
             files=ArchiveFiles(archive_folder(settings)),
-            egress=open_egress(settings),
+            egress=make_egress(settings),
             report_event=recorder.notify,
             metrics=metrics,
             clock=clock,

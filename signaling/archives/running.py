@@ -7,8 +7,11 @@ from pathlib import Path
 
 from config.settings import Settings
 from sfu.egress.jobs import Egress
+from sfu.egress.supervisor import Supervisor
 from signaling.archives.service import ArchiveParts, Archives
 
+_CLOSE_S = 0.5
+"""For archives that `Archives.close` did not see finished; they are finished without the server."""
 EgressOpener = Callable[[Settings], Egress | None]
 
 
@@ -17,8 +20,12 @@ def archive_folder(settings: Settings) -> Path:
     return Path(own) if own else Path(settings.storage.data_dir) / "archives"
 
 
-def no_egress(_settings: Settings) -> None:
-    """Of an installation that cannot record."""
+def open_egress(settings: Settings) -> Egress | None:
+    """What records archives on this node, if anything may. Its processes begin with the first
+    archive."""
+    if not settings.archive.enabled or not settings.egress.children_max:
+        return None
+    return Supervisor(settings.egress, close_within_s=_CLOSE_S)
 
 
 @contextlib.asynccontextmanager

@@ -8,6 +8,7 @@ reported at once and stored in order behind the earlier ones.
 
 import asyncio
 import contextlib
+import itertools
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -57,6 +58,8 @@ log = structlog.get_logger(__name__)
 
 FEATURE = "archive"
 _KEEP_HOUSE_S = 60.0
+_STRAYS_EVERY = 60
+"""Turns of house-keeping; each folder costs a query."""
 _RETRY_S = 1.0
 _LAST_WRITES_S = 1.0
 _HOPE_MS = 24 * 3_600_000
@@ -341,10 +344,11 @@ class Archives:
     async def run(self) -> None:
         """Finishes what an earlier run or a full disk left, and deletes what was kept long enough.
         Runs until it is cancelled."""
-        while True:
+        for turn in itertools.count():
             await self._try("recovering archives", self.recover)
             await self._try("expiring archives", self.expire)
-            await self._try("deleting strays", self.delete_strays)
+            if turn % _STRAYS_EVERY == 0:
+                await self._try("deleting strays", self.delete_strays)
             await self._parts.sleep(_KEEP_HOUSE_S)
 
     @staticmethod

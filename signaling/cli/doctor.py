@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import importlib.util
 import socket
 import ssl
 import sys
@@ -15,6 +16,8 @@ from urllib.request import Request, urlopen
 from config.load import ConfigurationError
 from config.settings import Settings
 from signaling.addresses import ONLY_LOOPBACK, only_loopback, public_addresses
+from signaling.archives.files import ArchiveFiles
+from signaling.archives.running import archive_folder
 from signaling.cli.findings import Finding
 from signaling.domain.errors import DomainError
 from signaling.storage.choosing import open_store
@@ -39,6 +42,7 @@ def examine(settings: Settings, url: str | None) -> list[Finding]:
         _clock,
         lambda: _public_addresses(settings),
         _buffers,
+        lambda: _archives(settings),
     ]
     if url is not None:
         checks += [
@@ -206,6 +210,41 @@ def _buffers() -> Finding:
             f"net.core.wmem_max={WANTED_BUFFER_BYTES}",
         )
     return Finding("udp buffers", "ok", f"{granted:,} bytes")
+
+
+def _archives(settings: Settings) -> Finding:
+    """Whether clear sessions can be archived here."""
+    if not settings.archive.enabled or not settings.egress.children_max:
+        return Finding("archives", "ok", "off in the settings")
+    missing = [name for name, where in _ARCHIVE_PARTS.items() if not _has(*where)]
+    if missing:
+        return Finding(
+            "archives",
+            "warning",
+            f"cannot be recorded without {' and '.join(missing)}",
+            "Install the wheel with all its dependencies, or set [archive] enabled to false.",
+        )
+    free_mb = ArchiveFiles(archive_folder(settings)).free_bytes() // 1_000_000
+    text = f"{archive_folder(settings)}, {free_mb:,} MB free"
+    if free_mb < settings.archive.min_free_mb:
+        advice = "Free space on the disk, or set [archive] dir or min_free_mb."
+        return Finding("archives", "warning", text, advice)
+    return Finding("archives", "ok", text)
+
+
+_ARCHIVE_PARTS = {
+    "the reader of taps (sfu._native)": ("sfu._native", "TapReader"),
+    "PyAV": ("av", ""),
+}
+"""What records: the module, and a name in it. PyAV is looked for and not loaded."""
+
+
+def _has(module: str, name: str) -> bool:
+    try:
+        found = importlib.util.find_spec(module)
+        return found is not None and (not name or hasattr(importlib.import_module(module), name))
+    except ImportError:
+        return False
 
 
 def _server(url: str, path: str) -> Finding:

@@ -11,7 +11,7 @@ from sfu.ids import StreamId
 from signaling.domain.archived_streams import Selection
 from signaling.domain.archiving import ArchiveStatus, StreamMode
 from signaling.domain.commands import SetLayoutClasses
-from signaling.domain.errors import DomainError, ErrorCode
+from signaling.domain.errors import DomainError, ErrorCode, Unavailable
 from signaling.protocol import messages as m
 from signaling.storage.sqlite import open_sqlite
 from tests.archive_world import ArchiveWorld
@@ -442,3 +442,22 @@ async def test_archives_are_counted(world):
     assert 'sealroute_egress_starts_total{feature="archive"} 1.0' in text
     assert 'sealroute_egress_running{feature="archive"} 0.0' in text
     assert 'sealroute_egress_output_bytes_total{feature="archive"} 1002.0' in text
+
+
+async def test_house_is_kept_whatever_fails_until_it_is_cancelled(world, monkeypatch):
+    record = await available(world)
+    world.house.time.advance(73 * 3600)
+    turns, enough = [], asyncio.Event()
+
+    async def fail() -> None:
+        turns.append("recover")
+        if len(turns) == 3:
+            enough.set()
+        raise Unavailable(ErrorCode.STORAGE_UNAVAILABLE)
+
+    monkeypatch.setattr(world.archives, "recover", fail)
+    running = asyncio.create_task(world.archives.run())
+    await enough.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert (await world.shown(record)).status is S.EXPIRED

@@ -1,0 +1,186 @@
+"""Individual archives with the four official server SDKs, unmodified: started, shown, listed,
+stopped, downloaded and deleted, while a client of the session publishes."""
+
+import asyncio
+import io
+import json
+import zipfile
+from urllib.request import urlopen
+
+import opentok
+import pytest
+from vonage import Auth, HttpClientOptions, Vonage
+from vonage_video import models
+
+from tests.official.node_sdk import start_node_sdk
+from tests.served import until
+
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.asyncio(loop_scope="module"),
+    # What an SDK itself uses that its libraries have outgrown.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning"),
+]
+RECORDED_S = 2.0
+
+
+def plain(archive) -> dict:
+    """An archive of any SDK as the members of the REST API."""
+    if isinstance(archive, dict):
+        return archive
+    if hasattr(archive, "model_dump"):
+        return archive.model_dump(by_alias=True)
+    return json.loads(archive.json())
+
+
+class OpentokPython:
+    """PyPI `opentok`."""
+
+    async def open(self, stage, monkeypatch) -> str:
+        self.sdk = opentok.Client(stage.api_key, stage.api_secret, api_url=stage.url)
+        return stage.api_key
+
+    async def session(self) -> tuple[str, str]:
+        create = self.sdk.create_session
+        made = await asyncio.to_thread(create, media_mode=opentok.MediaModes.routed)
+        return made.session_id, self.sdk.generate_token(made.session_id)
+
+    async def start(self, session: str):
+        mode = opentok.OutputModes.individual
+        return await asyncio.to_thread(self.sdk.start_archive, session, name="n", output_mode=mode)
+
+    async def stop(self, archive_id: str):
+        return await asyncio.to_thread(self.sdk.stop_archive, archive_id)
+
+    async def show(self, archive_id: str):
+        return await asyncio.to_thread(self.sdk.get_archive, archive_id)
+
+    async def listed(self, session: str) -> list:
+        return list(await asyncio.to_thread(self.sdk.list_archives, session_id=session))
+
+    async def delete(self, archive_id: str) -> None:
+        await asyncio.to_thread(self.sdk.delete_archive, archive_id)
+
+    async def close(self) -> None: ...
+
+
+class VonagePython:
+    """PyPI `vonage`, over TLS."""
+
+    async def open(self, stage, monkeypatch) -> str:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(stage.chain))
+        auth = Auth(application_id=stage.application_id, private_key=stage.private_pem)
+        self.vonage = Vonage(auth, HttpClientOptions(video_host=stage.tls_host))
+        self.sdk = self.vonage.video
+        return stage.application_id
+
+    async def session(self) -> tuple[str, str]:
+        options = models.SessionOptions(media_mode=models.MediaMode.ROUTED)
+        made = await asyncio.to_thread(self.sdk.create_session, options)
+        token = models.TokenOptions(session_id=made.session_id)
+        return made.session_id, self.sdk.generate_client_token(token).decode()
+
+    async def start(self, session: str):
+        mode = models.OutputMode.INDIVIDUAL
+        wanted = models.CreateArchiveRequest(session_id=session, name="n", output_mode=mode)
+        return await asyncio.to_thread(self.sdk.start_archive, wanted)
+
+    async def stop(self, archive_id: str):
+        return await asyncio.to_thread(self.sdk.stop_archive, archive_id)
+
+    async def show(self, archive_id: str):
+        return await asyncio.to_thread(self.sdk.get_archive, archive_id)
+
+    async def listed(self, session: str) -> list:
+        wanted = models.ListArchivesFilter(session_id=session)
+        return (await asyncio.to_thread(self.sdk.list_archives, wanted))[0]
+
+    async def delete(self, archive_id: str) -> None:
+        await asyncio.to_thread(self.sdk.delete_archive, archive_id)
+
+    async def close(self) -> None:
+        self.vonage.http_client._session.close()  # it has no way to say goodbye
+
+
+class OpentokNode:
+    """npm `opentok`."""
+
+    async def open(self, stage, monkeypatch) -> str:
+        self.sdk = await start_node_sdk("opentok", stage.url, stage.api_key, stage.api_secret)
+        return stage.api_key
+
+    async def session(self) -> tuple[str, str]:
+        made = await self.sdk.call("createSession", {"mediaMode": "routed"})
+        return made["sessionId"], await self.sdk.call("generateToken", made["sessionId"], {})
+
+    async def start(self, session: str):
+        wanted = {"name": "n", "outputMode": "individual"}
+        return await self.sdk.call("startArchive", session, wanted)
+
+    async def stop(self, archive_id: str):
+        return await self.sdk.call("stopArchive", archive_id)
+
+    async def show(self, archive_id: str):
+        return await self.sdk.call("getArchive", archive_id)
+
+    async def listed(self, session: str) -> list:
+        return await self.sdk.call("listArchives", {"sessionId": session})
+
+    async def delete(self, archive_id: str) -> None:
+        await self.sdk.call("deleteArchive", archive_id)
+
+    async def close(self) -> None:
+        await self.sdk.close()
+
+
+class VonageNode(OpentokNode):
+    """npm `@vonage/server-sdk`."""
+
+    async def open(self, stage, monkeypatch) -> str:
+        identity = (stage.application_id, stage.private_pem)
+        self.sdk = await start_node_sdk("vonage", stage.url, *identity)
+        return stage.application_id
+
+    async def session(self) -> tuple[str, str]:
+        made = await self.sdk.call("createSession", {"mediaMode": "disabled"})
+        session = made["sessionId"]
+        return session, await self.sdk.call("generateClientToken", session, {"role": "publisher"})
+
+    async def listed(self, session: str) -> list:
+        return (await self.sdk.call("searchArchives", {"sessionId": session}))["items"]
+
+
+@pytest.mark.parametrize("kind", [OpentokPython, VonagePython, OpentokNode, VonageNode])
+async def test_an_archive_is_started_stopped_downloaded_and_deleted(stage, monkeypatch, kind):
+    sdk = kind()
+    name = await sdk.open(stage, monkeypatch)
+    session, token = await sdk.session()
+    live = await stage.enter(name, session, token, encrypted=False)
+    seen: list[str] = []
+    live.bob.on("archiveStarted", lambda event: seen.append(event.id))
+    made = plain(await sdk.start(session))
+    assert (made["status"], made["name"]) == ("started", "n")
+    await asyncio.sleep(RECORDED_S)
+    assert plain(await sdk.stop(made["id"]))["status"] == "stopped"
+    shown: dict = {}
+
+    async def is_available() -> bool:
+        shown.update(plain(await sdk.show(made["id"])))
+        return shown["status"] == "available"
+
+    async with asyncio.timeout(20):
+        while not await is_available():  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    assert shown["duration"] >= 1
+    assert [plain(one)["id"] for one in await sdk.listed(session)] == [made["id"]]
+    content = await asyncio.to_thread(lambda: urlopen(shown["url"]).read())
+    assert len(content) == shown["size"]
+    with zipfile.ZipFile(io.BytesIO(content)) as opened:
+        assert opened.testzip() is None
+        manifest = json.loads(opened.read(opened.namelist()[0]))
+    assert {one["streamId"] for one in manifest["files"]} == {live.stream_id}
+    await until(lambda: seen == [made["id"]])
+    await sdk.delete(made["id"])
+    assert await sdk.listed(session) == []
+    await sdk.close()

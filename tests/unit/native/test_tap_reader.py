@@ -148,7 +148,8 @@ class Bench:
             self.sequence = (self.sequence + 1) & 0xFFFF
             fields = (0x80, marker << 7 | 96, self.sequence, index * self.ticks, SSRC)
             self.core.send(record(RTP, struct.pack("!BBHII", *fields) + payload))
-        self.items += self.reader.read(0)
+            # A socket that is a quarter full is not writable any more.
+            self.items += self.reader.read(0)
 
     def end(self) -> None:
         self.core.send(record(END))

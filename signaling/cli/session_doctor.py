@@ -97,7 +97,7 @@ def describe(found: Document) -> Iterator[str]:
         yield f"  to connection {subscriber['connectionId']}"
         for received in subscriber["received"]:
             yield from _described(received)
-    for tap in found["taps"]:
+    for tap in found.get("taps", ()):
         yield "  to a recorder"
         for received in tap["received"]:
             yield from _described(received)

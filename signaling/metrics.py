@@ -211,6 +211,10 @@ class Metrics:
             registry=registry,
         )
 
+    def watch_egress(self, counters: Callable[[], Mapping[str, int]]) -> None:
+        """Reads the totals of recording processes (`Egress.counters`) at each scrape."""
+        self.registry.register(_EgressCounters(counters))
+
     def render(self) -> bytes:
         """The text that Prometheus scrapes."""
         return generate_latest(self.registry)
@@ -239,6 +243,35 @@ class _MediaCounters(Collector):
             else:
                 yield _media_family(_MEDIA_TOTALS[name], value)
         yield from labeled.values()
+
+    def describe(self) -> Iterator[Metric]:
+        """Empty, so that registration does not read the counters."""
+        return iter(())
+
+
+class _EgressCounters(Collector):
+    """What happens inside recordings, of all features together."""
+
+    def __init__(self, counters: Callable[[], Mapping[str, int]]) -> None:
+        self._counters = counters
+
+    def collect(self) -> Iterator[Metric]:
+        totals = self._counters()
+        yield CounterMetricFamily(
+            "sealroute_egress_restarts",
+            "Recording processes that died and were followed by another one.",
+            value=totals.get("restarts", 0),
+        )
+        ignored = CounterMetricFamily(
+            "sealroute_egress_ignored",
+            "What reached a recording and is in no file.",
+            labels=["reason"],
+        )
+        for name, value in sorted(totals.items()):
+            kind, _, reason = name.partition(".")
+            if kind == "ignored":
+                ignored.add_metric([reason], value)
+        yield ignored
 
     def describe(self) -> Iterator[Metric]:
         """Empty, so that registration does not read the counters."""

@@ -74,5 +74,8 @@ class Egress(Protocol):
         """Completes what a killed server left in the folder. None: there is no media in it.
         Errors: `EgressError`."""
 
+    def counters(self) -> Mapping[str, int]:
+        """Totals since the start, among them `restarts` and `ignored.<reason>`."""
+
     async def close(self) -> None:
         """Finishes all jobs. What does not end in time is left to `recover`."""

@@ -32,6 +32,8 @@ def open_egress(settings: Settings) -> Egress | None:
 async def running_archives(parts: ArchiveParts) -> AsyncIterator[Archives]:
     """Call `Archives.close` while the sessions have media; the processes end after the block."""
     archives = Archives(parts)
+    if parts.egress is not None:
+        parts.metrics.watch_egress(parts.egress.counters)
     keeping_house = asyncio.create_task(archives.run())
     try:
         yield archives

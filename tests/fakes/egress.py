@@ -109,6 +109,9 @@ class FakeEgress:
         recorded_ms = self.left.get(job.archive, 0)
         return finished(job, recorded_ms) if recorded_ms else None
 
+    def counters(self) -> dict[str, int]:
+        return {"restarts": 1, "ignored.paused": 2}
+
     async def close(self) -> None:
         self.closed = True
         for job in self.jobs.values():

@@ -109,3 +109,11 @@ def test_handshakes_and_lost_transports_are_counted_by_what_became_of_them():
     assert 'sealroute_dtls_handshakes_total{result="connected"} 2.0' in text
     assert 'sealroute_dtls_handshakes_total{result="ice_timeout"} 1.0' in text
     assert 'sealroute_transports_lost_total{reason="closed"} 3.0' in text
+
+
+def test_what_happens_inside_recordings_is_counted_by_reason():
+    metrics = Metrics(dict)
+    metrics.watch_egress(lambda: {"starts": 9, "restarts": 2, "ignored.implausible_time": 4})
+    text = metrics.render().decode()
+    assert "sealroute_egress_restarts_total 2.0" in text
+    assert 'sealroute_egress_ignored_total{reason="implausible_time"} 4.0' in text

@@ -19,6 +19,7 @@ from signaling.addresses import ONLY_LOOPBACK, only_loopback, public_addresses
 from signaling.archives.files import ArchiveFiles
 from signaling.archives.running import archive_folder
 from signaling.cli.findings import Finding
+from signaling.cli.health import EVERYWHERE
 from signaling.domain.errors import DomainError
 from signaling.storage.choosing import open_store
 from signaling.storage.folder import FolderUnusable, can_be_made
@@ -229,6 +230,8 @@ def _archives(settings: Settings) -> Finding:
     if free_mb < settings.archive.min_free_mb:
         advice = "Free space on the disk, or set [archive] dir or min_free_mb."
         return Finding("archives", "warning", text, advice)
+    if not settings.archive.public_url and settings.http.host in EVERYWHERE:
+        text += "; links to them name localhost unless [archive] public_url is set"
     return Finding("archives", "ok", text)
 
 

@@ -13,7 +13,7 @@ from config.settings import HttpSettings
 
 TIMEOUT_S = 2.0
 ALIVE, READY = "/healthz", "/readyz"
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - looked up
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - looked up
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ def health_of(settings: HttpSettings, path: str = ALIVE) -> Health:
     not fixed."""
     if settings.port == 0:
         raise ConfigurationError("[http] port 0 is any free port: set a port to check its health")
-    host = _EVERYWHERE.get(settings.host, settings.host)
+    host = EVERYWHERE.get(settings.host, settings.host)
     where = f"{f'[{host}]' if ':' in host else host}:{settings.port}{path}"
     try:
         status = _status(settings, host, path)
@@ -43,7 +43,7 @@ def local_url(settings: HttpSettings) -> str:
     the port is not fixed."""
     if settings.port == 0:
         raise ConfigurationError("[http] port 0 is any free port: give the server's --url")
-    host = _EVERYWHERE.get(settings.host, settings.host)
+    host = EVERYWHERE.get(settings.host, settings.host)
     scheme = "https" if settings.tls_certificate else "http"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"
 

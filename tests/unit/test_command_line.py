@@ -304,6 +304,16 @@ def test_the_doctor_says_what_it_found_and_what_to_do(shell):
     assert all(one["advice"] for one in findings if one["state"] != "ok")
 
 
+def test_the_doctor_says_what_links_to_archives_begin_with(shell, monkeypatch):
+    def found() -> str:
+        _, findings, _ = shell("doctor", "--port", "0", "--media-port", "0")
+        return next(one["detail"] for one in findings if one["check"] == "archives")
+
+    assert "localhost" in found()
+    monkeypatch.setenv("SEALROUTE_ARCHIVE_PUBLIC_URL", "https://media.example.com")
+    assert "localhost" not in found()
+
+
 def test_the_doctor_reports_a_server_that_is_not_there(shell):
     code, findings, _ = shell("doctor", "--url", "http://127.0.0.1:1")
     assert code == 1
